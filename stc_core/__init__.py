@@ -1,0 +1,54 @@
+"""Look inside language models for your own task.
+
+Importing this package is light: torch and transformers load on first use.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from stc_core.axes import Feature, PooledSite, Site
+    from stc_core.backbone import Backbone
+    from stc_core.classifier import SparsifyThenClassify
+    from stc_core.config import DataConfig, RunConfig, TrainConfig
+    from stc_core.data import Corpus, read_corpus
+    from stc_core.errors import StcError
+    from stc_core.probe import SparseProbe
+    from stc_core.run import Run
+
+_HOME = {
+    "Backbone": "backbone",
+    "Corpus": "data",
+    "DataConfig": "config",
+    "Feature": "axes",
+    "PooledSite": "axes",
+    "Run": "run",
+    "RunConfig": "config",
+    "Site": "axes",
+    "SparseProbe": "probe",
+    "SparsifyThenClassify": "classifier",
+    "StcError": "errors",
+    "TrainConfig": "config",
+    "read_corpus": "data",
+}
+__all__ = [
+    "Backbone",
+    "Corpus",
+    "DataConfig",
+    "Feature",
+    "PooledSite",
+    "Run",
+    "RunConfig",
+    "Site",
+    "SparseProbe",
+    "SparsifyThenClassify",
+    "StcError",
+    "TrainConfig",
+    "read_corpus",
+]
+
+
+def __getattr__(name: str) -> object:
+    if name in _HOME:
+        return getattr(import_module(f"stc_core.{_HOME[name]}"), name)
+    raise AttributeError(f"module 'stc_core' has no attribute {name!r}")

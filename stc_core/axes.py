@@ -1,0 +1,78 @@
+"""Names of the axes, sites and poolings that every other file speaks in.
+
+Axes: batch, pos, layer, d_model, d_mlp, d_feat, n_class, k.
+"""
+
+from collections.abc import Callable
+from typing import Literal, NamedTuple, get_args
+
+from stc_core.errors import StcError
+
+Kind = Literal["resid", "mlp"]
+Pooling = Literal["first", "last", "max", "mean"]
+KINDS: tuple[Kind, ...] = get_args(Kind)
+POOLINGS: tuple[Pooling, ...] = get_args(Pooling)
+
+Progress = Callable[[int, int], None]
+"""Called as progress(done, total) from the work; must be cheap."""
+
+
+def silent(done: int, total: int) -> None:
+    """The progress that shows nothing."""
+
+
+class Site(NamedTuple):
+    """A place in the backbone whose activations are read.
+
+    `resid.l` is the residual stream after block l (`resid.0`: the embeddings);
+    `mlp.l` is the input of block l's down-projection, one value per FFN neuron.
+    Layers count blocks in computing order; in an encoder-decoder the decoder's
+    embeddings and blocks follow the encoder's.
+    """
+
+    layer: int
+    kind: Kind
+
+    def __str__(self) -> str:
+        return f"{self.kind}.{self.layer}"
+
+    @classmethod
+    def parse(cls, name: str) -> "Site":
+        """The site called `name`, the inverse of `str`."""
+        kind, _, layer = name.partition(".")
+        if kind not in KINDS or not layer.isdecimal():
+            raise StcError(
+                f"site {name!r}", expected="a name like 'resid.3' or 'mlp.5'"
+            )
+        return cls(int(layer), kind)
+
+
+class PooledSite(NamedTuple):
+    """One site under one pooling: a (batch, width) block of features."""
+
+    site: Site
+    pooling: Pooling
+
+    def __str__(self) -> str:
+        return f"{self.site}.{self.pooling}"
+
+    @classmethod
+    def parse(cls, name: str) -> "PooledSite":
+        """The pooled site called `name`, the inverse of `str`."""
+        site, _, pooling = name.rpartition(".")
+        if pooling not in POOLINGS:
+            raise StcError(
+                f"pooled site {name!r}", expected="a name like 'resid.3.mean'"
+            )
+        return cls(Site.parse(site), pooling)
+
+
+class Feature(NamedTuple):
+    """One pooled neuron: a single column of features."""
+
+    site: Site
+    pooling: Pooling
+    index: int
+
+    def __str__(self) -> str:
+        return f"{self.site}[{self.index}].{self.pooling}"

@@ -1,0 +1,77 @@
+"""Frozen settings of a run: the CLI's options, the app's form and config.json."""
+
+import os
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from stc_core.axes import KINDS, Kind, Pooling
+
+DEFAULT_BACKBONE = "all-MiniLM-L6-v2"
+RUN_FORMAT = 1
+SPIN_CS = (0.1, 0.2, 1.0, 10.0, 100.0)
+SPIN_ETAS = (0.001, 0.01, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.8)
+
+
+def home() -> Path:
+    """Where runs, features and backbones are kept: $STC_HOME or the checkout."""
+    return Path(os.environ.get("STC_HOME") or Path(__file__).parents[1]).resolve()
+
+
+def runs_folder() -> Path:
+    return home() / "runs"
+
+
+def features_folder() -> Path:
+    return home() / "cached_features"
+
+
+def models_folder() -> Path:
+    return home() / "cached_models"
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class DataConfig(_Frozen):
+    """Which file and which columns; None means: guess from content and names."""
+
+    path: str
+    test_path: str | None = None
+    text: str | None = None
+    labels: tuple[str, ...] = ()
+    split: str | None = None
+    id: str | None = None
+
+
+class TrainConfig(_Frozen):
+    """Everything that changes the numbers of a run, and nothing else."""
+
+    recipe: Literal["stc"] = "stc"
+    preset: Literal["stc", "spin"] = "stc"
+    backbone: str = DEFAULT_BACKBONE
+    device: str = "auto"
+    dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
+    max_length: int | None = Field(default=None, ge=8)
+    kinds: tuple[Kind, ...] = KINDS
+    poolings: tuple[Pooling, ...] | None = None
+    penalty: Literal["l1", "group"] = "l1"
+    class_weight: Literal["balanced"] | None = None
+    budget: int | None = Field(default=None, ge=1)
+    max_layer: int | None = Field(default=None, ge=0)
+    store_dtype: Literal["float16", "float32"] = "float16"
+    validation_share: float = Field(default=0.15, gt=0, lt=0.5)
+    test_share: float = Field(default=0.2, gt=0, lt=0.5)
+    seed: int = Field(default=0, ge=0)
+
+
+class RunConfig(_Frozen):
+    """What config.json holds: the data, the settings and when it was asked for."""
+
+    format: int = RUN_FORMAT
+    name: str = ""
+    created: str = ""
+    data: DataConfig
+    train: TrainConfig = TrainConfig()
