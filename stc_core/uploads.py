@@ -1,0 +1,135 @@
+"""Tables given to the app, each kept once on disk under the hash of its content.
+
+`uploads/<key>/<name>` is the table, `uploads/<key>/choice.json` what was chosen for it.
+"""
+
+import hashlib
+import os
+import re
+import tempfile
+from pathlib import Path
+from typing import BinaryIO, NamedTuple
+
+from pydantic import ValidationError
+
+from stc_core.config import DataConfig, home
+from stc_core.errors import StcError
+
+SAMPLE = "sample"
+SAMPLE_PATH = Path(__file__).parents[1] / "samples" / "customer_messages.csv"
+SUFFIXES = ("csv", "tsv", "txt", "jsonl", "ndjson", "json", "parquet", "gz")
+_CHOICE = "choice.json"
+_KEY = re.compile(r"[0-9a-f]{20}")
+_CHUNK = 1 << 20
+
+
+class Upload(NamedTuple):
+    """One kept table."""
+
+    key: str
+    path: Path
+    n_bytes: int
+
+
+def uploads_folder() -> Path:
+    return home() / "uploads"
+
+
+def keep(name: str, stream: BinaryIO) -> Upload:
+    """The table under its key; the same bytes are kept once, under their first name.
+
+    The stream is copied in pieces and appears whole or not at all.
+    """
+    kept_name = _safe(name)
+    folder = uploads_folder()
+    folder.mkdir(parents=True, exist_ok=True)
+    digest = hashlib.sha256()
+    with tempfile.NamedTemporaryFile(dir=folder, delete=False) as copy:
+        part = Path(copy.name)
+        try:
+            while piece := stream.read(_CHUNK):
+                digest.update(piece)
+                copy.write(piece)
+        except BaseException:
+            part.unlink()
+            raise
+    key = digest.hexdigest()[:20]
+    (folder / key).mkdir(exist_ok=True)
+    if _table_in(folder / key) is None:
+        part.replace(folder / key / kept_name)
+    else:
+        part.unlink()
+    return find(key)
+
+
+def find(key: str) -> Upload:
+    """The table kept under `key`; a key is a hash or `sample`, never a path."""
+    if key == SAMPLE:
+        path: Path | None = SAMPLE_PATH if SAMPLE_PATH.exists() else None
+    else:
+        known = _KEY.fullmatch(key) is not None
+        path = _table_in(uploads_folder() / key) if known else None
+    if path is None:
+        raise StcError(
+            f"table {key!r}",
+            expected="the sample or a table that was uploaded here",
+            remedy="Upload the file again.",
+        )
+    return Upload(key, path, path.stat().st_size)
+
+
+def list_uploads() -> list[Upload]:
+    """Every kept table, the newest first; the sample is not among them."""
+    if not uploads_folder().exists():
+        return []
+    keys = [
+        folder.name
+        for folder in uploads_folder().iterdir()
+        if _KEY.fullmatch(folder.name) and _table_in(folder)
+    ]
+    uploads = [find(key) for key in keys]
+    return sorted(uploads, key=lambda one: one.path.stat().st_mtime_ns, reverse=True)
+
+
+def read_choice(key: str) -> DataConfig:
+    """The columns chosen last for the table under `key`, else all to be guessed."""
+    fresh = DataConfig(path=str(find(key).path))
+    choice = uploads_folder() / key / _CHOICE
+    if not choice.exists():
+        return fresh
+    try:
+        chosen = DataConfig.model_validate_json(choice.read_text("utf-8"))
+    except ValidationError:  # written by another version: guess again
+        return fresh
+    there = chosen.test_path is not None and Path(chosen.test_path).exists()
+    test_path = chosen.test_path if there else None
+    return chosen.model_copy(update={"path": fresh.path, "test_path": test_path})
+
+
+def write_choice(key: str, data: DataConfig) -> None:
+    """Keep what was chosen for the table under `key`, for the next visit."""
+    folder = uploads_folder() / key
+    folder.mkdir(parents=True, exist_ok=True)
+    part = folder / f".{os.getpid()}.{_CHOICE}"
+    part.write_text(data.model_dump_json(indent=1), "utf-8")
+    part.replace(folder / _CHOICE)
+
+
+def _table_in(folder: Path) -> Path | None:
+    if not folder.is_dir():
+        return None
+    tables = (one for one in sorted(folder.iterdir()) if not one.name.startswith("."))
+    return next((one for one in tables if one.name != _CHOICE), None)
+
+
+def _safe(name: str) -> str:
+    """The last part of `name` without what a shell or a file system could misread."""
+    last = re.split(r"[\\/]", name)[-1]
+    safe = re.sub(r"[^\w.\- ]", "_", last).strip(". ")[-120:]
+    if safe.rsplit(".", 1)[-1].lower() not in SUFFIXES or safe == _CHOICE:
+        raise StcError(
+            f"file {last!r}",
+            expected=f"a table whose name ends in {', '.join(SUFFIXES)}",
+            remedy="Save it as CSV and upload it again.",
+        )
+    return safe
