@@ -1,0 +1,81 @@
+"""Whole files or none: atomic replacement, and JSON that any program can read."""
+
+import json
+import math
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from pydantic import BaseModel
+
+from stc_core.errors import StcError
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """A path to write to that becomes `path` at once, or leaves it as it was."""
+    # The suffix stays last: writers choose their format by it.
+    temporary = path.with_name(f".{os.getpid()}.{path.name}")
+    try:
+        yield temporary
+        temporary.replace(path)
+    except OSError as error:
+        raise unwritable(path, error) from error
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def unwritable(path: Path, error: OSError) -> StcError:
+    return StcError(
+        f"cannot write {str(path)!r}",
+        got=error.strerror or str(error),
+        remedy="Free some disk space or choose another folder.",
+    )
+
+
+def write_json(path: Path, value: Any) -> None:
+    with replacing(path) as temporary:
+        text = json.dumps(_plain(value), indent=1, allow_nan=False, ensure_ascii=False)
+        temporary.write_text(text + "\n", encoding="utf-8")
+
+
+def _plain(value: Any) -> Any:
+    """`value` in JSON's own types; a number that is not finite becomes None."""
+    if isinstance(value, BaseModel):
+        return _plain(value.model_dump(mode="json"))
+    if isinstance(value, dict):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    if isinstance(value, np.ndarray | np.generic):
+        return _plain(value.tolist())
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return str(value) if isinstance(value, Path) else value
+
+
+def read_text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise StcError(
+            str(path), expected="a readable file of a run", got=str(error)
+        ) from error
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    try:
+        value = json.loads(read_text(path))
+    except json.JSONDecodeError as error:
+        value = error
+    if not isinstance(value, dict):
+        raise StcError(
+            str(path),
+            expected="a JSON object",
+            got=str(value),
+            remedy="The file is damaged; train the run again.",
+        )
+    return value

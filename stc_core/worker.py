@@ -1,0 +1,78 @@
+"""The process that does the work of a run: who it is, if it lives, how it ends."""
+
+import os
+import socket
+import time
+from typing import NamedTuple
+
+import psutil
+
+CLOCK_SLACK_S = 5.0
+REMOTE_SILENCE_S = 600.0
+
+
+class Worker(NamedTuple):
+    """A process that no later process with the same number can be mistaken for."""
+
+    pid: int
+    born: float  # seconds since the epoch, as the operating system tells
+    host: str
+
+    @classmethod
+    def current(cls) -> "Worker":
+        return cls.of(os.getpid())
+
+    @classmethod
+    def of(cls, pid: int) -> "Worker":
+        """The process `pid` of this machine; born 0 if it has ended already."""
+        try:
+            born = psutil.Process(pid).create_time()
+        except psutil.Error:
+            born = 0.0
+        return cls(pid, born, socket.gethostname())
+
+    def process(self) -> psutil.Process | None:
+        """The live process, or None: ended, a zombie, or another one by now."""
+        try:
+            process = psutil.Process(self.pid)
+            if abs(process.create_time() - self.born) > CLOCK_SLACK_S:
+                return None
+            return None if process.status() == psutil.STATUS_ZOMBIE else process
+        except psutil.Error:
+            return None
+
+    def is_alive(self, *, heartbeat: float) -> bool:
+        """True while it works; of another machine only its last heartbeat is known."""
+        if self.host != socket.gethostname():
+            return time.time() - heartbeat < REMOTE_SILENCE_S
+        return self.process() is not None
+
+    def stop(self, *, grace_s: float = 5.0) -> bool:
+        """True if it lived here and is gone now, with every process it had started.
+
+        Asked to end first; what is still there after `grace_s` seconds is killed.
+        """
+        process = self.process() if self.host == socket.gethostname() else None
+        if process is None:
+            return False
+        try:
+            family = [*process.children(recursive=True), process]
+        except psutil.NoSuchProcess:
+            return True
+        for one in family:
+            _signal(one, gently=True)
+        _, left = psutil.wait_procs(family, timeout=grace_s)
+        for one in left:
+            _signal(one, gently=False)
+        psutil.wait_procs(left, timeout=grace_s)
+        return True
+
+
+def _signal(process: psutil.Process, *, gently: bool) -> None:
+    try:
+        if gently:
+            process.terminate()
+        else:
+            process.kill()
+    except psutil.NoSuchProcess:
+        pass
