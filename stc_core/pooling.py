@@ -1,0 +1,110 @@
+"""Poolings of token activations, never over padding.
+
+`pool` takes any mask. `pool_groups` gives the same values without a mask and without
+a copy: the batch is sorted by length, so texts of equal length are one view.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from stc_core.axes import Pooling
+from stc_core.errors import StcError
+
+
+class Group(NamedTuple):
+    """Texts `start:stop` of a sorted batch, each `length` tokens long.
+
+    `token` is where the first of them starts when the batch is packed in one row.
+    """
+
+    start: int
+    stop: int
+    length: int
+    token: int
+
+
+def equal_lengths(lengths: Sequence[int] | Int[np.ndarray, " batch"]) -> list[Group]:
+    """The runs of equal values in `lengths`, in order: they cover every text once."""
+    groups: list[Group] = []
+    token = 0
+    for position, length in enumerate(int(length) for length in lengths):
+        if groups and groups[-1].length == length:
+            groups[-1] = groups[-1]._replace(stop=position + 1)
+        else:
+            groups.append(Group(position, position + 1, length, token))
+        token += length
+    return groups
+
+
+def view(
+    hidden: Float[Tensor, "batch pos d_feat"], group: Group, *, packed: bool
+) -> Float[Tensor, "texts length d_feat"]:
+    """The real tokens of one group, without a copy, from a padded or packed batch."""
+    if packed:
+        stop = group.token + (group.stop - group.start) * group.length
+        return hidden[0, group.token : stop].unflatten(0, (-1, group.length))
+    return hidden[group.start : group.stop, : group.length]
+
+
+def pool(
+    hidden: Float[Tensor, "batch pos d_feat"],
+    mask: Bool[Tensor, "batch pos"],
+    pooling: Pooling,
+) -> Float[Tensor, "batch d_feat"]:
+    """First, last, largest or mean value over the positions where `mask` is true.
+
+    Padding never leaks: values under a false mask, NaN and inf too, do not change
+    the result. Float32 out; the mean is accumulated in float32.
+    """
+    _at_least_one(mask.any(1))
+    rows = torch.arange(len(hidden), device=hidden.device)
+    if pooling == "first":
+        return hidden[rows, mask.int().argmax(1)].float()
+    if pooling == "last":
+        last = mask.shape[1] - 1 - mask.flip(1).int().argmax(1)
+        return hidden[rows, last].float()
+    if pooling == "max":
+        return hidden.masked_fill(~mask[:, :, None], -torch.inf).amax(1).float()
+    total = hidden.masked_fill(~mask[:, :, None], 0).sum(1, dtype=torch.float32)
+    return total / mask.sum(1, keepdim=True)
+
+
+def pool_groups(
+    hidden: Float[Tensor, "batch pos d_feat"],
+    groups: Sequence[Group],
+    pooling: Pooling,
+    *,
+    packed: bool = False,
+) -> Float[Tensor, "texts d_feat"]:
+    """What `pool` gives for the same texts: a row a text, float32, sorted order.
+
+    `hidden` is right-padded, or packed: one row of all tokens, nothing between.
+    """
+    n = groups[-1].stop
+    out = torch.empty(n, hidden.shape[-1], device=hidden.device)
+    for group in groups:
+        real = view(hidden, group, packed=packed)
+        target = out[group.start : group.stop]
+        if pooling == "first":
+            target.copy_(real[:, 0])
+        elif pooling == "last":
+            target.copy_(real[:, -1])
+        elif pooling == "max":
+            target.copy_(real.amax(1))
+        else:
+            torch.mean(real, 1, dtype=torch.float32, out=target)
+    return out
+
+
+def _at_least_one(has_token: Bool[Tensor, " batch"]) -> None:
+    if bool(has_token.all()):
+        return
+    rows = (~has_token).nonzero().flatten().tolist()
+    raise StcError(
+        "pool", expected=">= 1 token per text", got=f"none in rows {rows[:10]}"
+    )
