@@ -3,17 +3,30 @@
 The only file beside app.py and pages/ that knows Streamlit.
 """
 
+import os
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
+import pandas as pd
 import streamlit as st
 
-from stc_core.config import runs_folder
+from stc_core.columns import guess_columns
+from stc_core.config import DataConfig, RunConfig, runs_folder
+from stc_core.context import Context, query_key
+from stc_core.data import Corpus, inspect_corpus
 from stc_core.errors import StcError
+from stc_core.hub import cached_names
+from stc_core.predictions import LABEL_COLUMN
 from stc_core.run import Run, list_runs
+from stc_core.table import iter_table, read_table
+from stc_core.uploads import SUFFIXES, Upload, find, keep, read_choice
+from stc_core.wording import duration as duration
+from stc_core.wording import interval as interval
+from stc_core.wording import percent as percent
+from stc_core.wording import size as size
 
 HOME = "app.py"
 DATA = "pages/1_Data.py"
@@ -31,48 +44,9 @@ PAGES = {
     EXAMPLES: ("Examples", ":material/chat_bubble:"),
     PREDICT: ("Predict", ":material/batch_prediction:"),
 }
+HEAD_ROWS = 2000
+SHOWN_ROWS = 100
 _CONTEXT = "_context"
-_QUERY = {"label": "class"}  # `class` is a keyword of Python, not of the URL
-
-
-class Context(NamedTuple):
-    """What is being looked at; the URL mirrors it and every page reads it."""
-
-    run: str | None = None
-    layer: int | None = None
-    neuron: int | None = None
-    example: int | None = None
-    label: str | None = None
-    data: str | None = None
-
-    def moved(self, **changes: Any) -> "Context":
-        """This context after `changes`; another run forgets the places in the old."""
-        another = "run" in changes and changes["run"] != self.run
-        kept = Context(data=self.data) if another else self
-        return kept._replace(**changes)
-
-    def params(self) -> dict[str, str]:
-        """The query parameters that say the same, the inverse of `parse`."""
-        return {
-            _QUERY.get(name, name): str(value)
-            for name, value in self._asdict().items()
-            if value is not None
-        }
-
-    @classmethod
-    def parse(cls, params: Mapping[str, str]) -> dict[str, Any]:
-        """The fields that a URL gives; what is not a number where one must be is left
-        out."""
-        found: dict[str, Any] = {}
-        for name in cls._fields:
-            given = params.get(_QUERY.get(name, name))
-            if not given:
-                continue
-            if name not in ("layer", "neuron", "example"):
-                found[name] = given
-            elif given.isdecimal():
-                found[name] = int(given)
-        return found
 
 
 def context() -> Context:
@@ -93,7 +67,7 @@ def _hold(held: Context) -> None:
     st.session_state[_CONTEXT] = held
     wanted = held.params()
     for name in Context._fields:
-        key = _QUERY.get(name, name)
+        key = query_key(name)
         if key in wanted:
             if st.query_params.get(key) != wanted[key]:
                 st.query_params[key] = wanted[key]
@@ -117,7 +91,8 @@ def frame(title: str, icon: str, *, caption: str | None = None) -> None:
             link(page, label, icon=page_icon)
         if runs:
             st.divider()
-            pick("run", "Run", list(runs), format_func=lambda name: _title(runs[name]))
+            titles = {name: _title(run) for name, run in runs.items()}
+            pick("run", "Run", list(runs), format_func=lambda name: titles[name])
         st.caption(f"Runs are kept in `{runs_folder()}`")
     st.title(f"{icon} {title}")
     if caption:
@@ -126,7 +101,7 @@ def frame(title: str, icon: str, *, caption: str | None = None) -> None:
 
 def _known_runs() -> dict[str, Run]:
     """The runs by name, newest first; the context is given one where it has none."""
-    runs = {run.folder.name: run for run in list_runs(runs_folder())}
+    runs = {run.folder.name: run for run in list_runs()}
     if context().run is None and runs:
         done = (name for name, run in runs.items() if state(run) == "done")
         _hold(context().moved(run=next(done, next(iter(runs)))))
@@ -135,9 +110,36 @@ def _known_runs() -> dict[str, Run]:
 
 def _title(run: Run) -> str:
     said = state(run)
-    if said != "done":
-        return f"{run.folder.name} · {said}"
-    return f"{run.folder.name} · {percent(read(run, 'metrics')['test']['accuracy'])}"
+    return f"{run.name} · {headline(run)[0] if said == 'done' else said}"
+
+
+_BADGES = {
+    "queued": ("gray", ":material/schedule:"),
+    "running": ("blue", ":material/progress_activity:"),
+    "done": ("green", ":material/check:"),
+    "failed": ("red", ":material/error:"),
+    "cancelled": ("orange", ":material/cancel:"),
+}
+
+
+def badge(run: Run) -> None:
+    """The state of `run` as a coloured label."""
+    said = state(run)
+    colour, icon = _BADGES[said]
+    st.badge(said, color=colour, icon=icon)  # pyright: ignore[reportArgumentType]
+
+
+def headline(run: Run) -> tuple[str, str, str]:
+    """Test accuracy, neurons kept and layers read; dashes while there is no result."""
+    if not run.has("metrics.json"):
+        return ("–", "–", "–")
+    metrics = read(run, "metrics")
+    neurons, layers = metrics["neurons"], metrics["layers"]
+    return (
+        percent(metrics["test"]["accuracy"]),
+        f"{neurons['selected']:,} of {neurons['total']:,}",
+        f"{layers['used']} of {layers['total']}",
+    )
 
 
 def link(page: str, label: str, *, icon: str | None = None, **changes: Any) -> None:
@@ -178,11 +180,8 @@ def pick(
     return st.session_state[key]
 
 
-def pick_run() -> Run:
-    """The finished run that the context names; without one the page says so and stops.
-
-    A run that is not finished shows its state and the way to watch it.
-    """
+def any_run() -> Run:
+    """The run that the context names, in any state; without one the page stops."""
     name = context().run
     if name is None:
         empty(
@@ -192,7 +191,16 @@ def pick_run() -> Run:
             label="Choose data",
         )
     with guard():
-        run = Run.open(_folder_of(str(name)))
+        return Run.open(_folder_of(str(name)))
+    raise AssertionError("guard stops the page")
+
+
+def pick_run() -> Run:
+    """The finished run that the context names; without one the page says so and stops.
+
+    A run that is not finished shows its state and the way to watch it.
+    """
+    run = any_run()
     said = state(run)
     if said in ("queued", "running"):
         empty(
@@ -295,39 +303,143 @@ def _classifier(folder: str, written: int) -> Any:
     return Run.open(Path(folder)).classifier()
 
 
+@st.cache_data(max_entries=8, show_spinner="Reading the table …")
+def _head(path: str, written: int) -> pd.DataFrame:
+    return read_table(path, nrows=HEAD_ROWS)
+
+
+def head(path: Path) -> pd.DataFrame:
+    """The first rows of a table, enough to show it and to guess its columns."""
+    return _head(str(path), stamp(path))
+
+
+def choice(key: str) -> DataConfig:
+    """Text, labels, split and id of the table `key`: chosen before, else guessed."""
+    held, table = read_choice(key), head(find(key).path)
+    guess, names = guess_columns(table), set(table.columns)
+    chosen = tuple(name for name in held.labels if name in names)
+    update = {
+        "text": held.text if held.text in names else guess.text,
+        "labels": chosen or guess.labels,
+        "split": guess.split if held.split is None else held.split,
+        "id": guess.id if held.id is None else held.id,
+    }
+    return held.model_copy(update=update)
+
+
+def n_rows(path: Path) -> int:
+    """How many rows a table of any length has."""
+    return _n_rows(str(path), stamp(path))
+
+
+@st.cache_data(max_entries=8, show_spinner="Counting the rows …")
+def _n_rows(path: str, written: int) -> int:
+    return sum(len(chunk) for chunk in iter_table(path))
+
+
+def predictions_in(path: Path) -> tuple[pd.DataFrame, pd.Series]:
+    """The first rows of a predicted table, and the rows per predicted label."""
+    return _predictions_in(str(path), stamp(path))
+
+
+@st.cache_data(max_entries=4, show_spinner=False)
+def _predictions_in(path: str, written: int) -> tuple[pd.DataFrame, pd.Series]:
+    preview = pd.read_csv(path, nrows=SHOWN_ROWS)
+    label = [name for name in preview if str(name).startswith(LABEL_COLUMN)][-1]
+    labels = pd.read_csv(path, usecols=[label], dtype=str)[label]
+    return preview, labels.value_counts()
+
+
+def corpus_of(data: DataConfig, **shares: Any) -> Corpus:
+    """The corpus of `data`, read again when a file or a setting has changed.
+
+    Shared and never copied: a page must not change it.
+    """
+    paths = [Path(data.path)] + ([Path(data.test_path)] if data.test_path else [])
+    key = (data.model_dump_json(), *(stamp(path) for path in paths))
+    return _corpus(key, tuple(sorted(shares.items())), data)
+
+
+@st.cache_resource(max_entries=2, show_spinner="Checking every row …")
+def _corpus(key: tuple, shares: tuple, _data: DataConfig) -> Corpus:
+    return inspect_corpus(_data, **dict(shares))
+
+
+def uploader(label: str, *, key: str) -> Upload | None:
+    """A file uploader that copies the file to disk at once and lets go of it.
+
+    What it returns is there for one run of the page: remember it and rerun.
+    """
+    turn = st.session_state.setdefault(f"_{key}_turn", 0)
+    given = st.file_uploader(label, type=list(SUFFIXES), key=f"{key}_upload_{turn}")
+    if given is None:
+        return None
+    with guard():
+        kept = keep(given.name, given)
+    st.session_state[f"_{key}_turn"] = turn + 1
+    return kept
+
+
+def pick_upload(field: str, uploads: list[Upload]) -> None:
+    """A choice among kept tables that is remembered in `field` of the context."""
+    names = {one.key: one.path.name for one in uploads}
+    key, held = f"earlier_{field}", getattr(context(), field)
+    st.session_state[key] = held if held in names else None
+
+    def write() -> None:
+        remember(**{field: st.session_state[key]})
+
+    st.selectbox(
+        "Earlier uploads",
+        list(names),
+        index=None,
+        format_func=lambda one: names[one],
+        placeholder="Choose a table" if names else "None yet",
+        disabled=not names,
+        key=key,
+        on_change=write,
+    )
+
+
+def plan(config: RunConfig) -> dict[str, Any]:
+    """What the run will take, before it starts: seconds, memory and disk."""
+    return _plan(config.model_dump_json(), stamp(Path(config.data.path)), config)
+
+
+@st.cache_data(max_entries=16, show_spinner="Planning …")
+def _plan(key: str, written: int, _config: RunConfig) -> dict[str, Any]:
+    from stc_core import recipes
+
+    train = _config.train
+    corpus = corpus_of(
+        _config.data,
+        validation_share=train.validation_share,
+        test_share=train.test_share,
+        seed=train.seed,
+    )
+    return recipes.plan(_config, corpus)
+
+
+def is_here(backbone: str) -> bool:
+    """True if `backbone` can be loaded with no network."""
+    return backbone in cached_names() or Path(backbone).expanduser().is_dir()
+
+
+@st.cache_resource(show_spinner="Looking for a GPU …")
+def devices() -> dict[str, str]:
+    """The devices a worker can be sent to, each with what is found there."""
+    import torch
+
+    found = {"auto": "the GPU if there is one", "cpu": f"{os.cpu_count()} cores"}
+    if torch.cuda.is_available():
+        found["cuda"] = torch.cuda.get_device_name(0)
+    found["auto"] = found.get("cuda", "no GPU found: the CPU")
+    return found
+
+
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]<>()#+\-.!|~$:])")
 
 
 def escape(text: str) -> str:
     """`text` as Markdown that shows it letter for letter, on one line."""
     return _MARKDOWN.sub(r"\\\1", " ".join(text.split()))
-
-
-def percent(share: float) -> str:
-    return f"{100 * share:.1f} %"
-
-
-def interval(bounds: Sequence[float]) -> str:
-    """A 95 % interval of a share: '85.1 to 89.9 %'."""
-    return f"{100 * bounds[0]:.1f} to {100 * bounds[1]:.1f} %"
-
-
-def duration(seconds: float) -> str:
-    """'0.4 s', '42 s', '3 min 20 s', '2 h 5 min'."""
-    if seconds < 9.95:
-        return f"{seconds:.1f} s"
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60} s"
-    return f"{whole // 3600} h {whole % 3600 // 60} min"
-
-
-def size(n_bytes: float) -> str:
-    """'812 B', '3.4 MB', '1.2 GB' (powers of 1000)."""
-    for unit in ("B", "kB", "MB", "GB"):
-        if n_bytes < 999.5:
-            return f"{n_bytes:.0f} {unit}" if unit == "B" else f"{n_bytes:.1f} {unit}"
-        n_bytes /= 1000
-    return f"{n_bytes:.1f} TB"

@@ -36,7 +36,10 @@ class _Frozen(BaseModel):
 
 
 class DataConfig(_Frozen):
-    """Which file and which columns; None means: guess from content and names."""
+    """Which file and which columns.
+
+    None means: guess from content and names; "" for split or id means: there is none.
+    """
 
     path: str
     test_path: str | None = None

@@ -4,7 +4,6 @@
 """
 
 import hashlib
-import os
 import re
 import tempfile
 from pathlib import Path
@@ -14,6 +13,7 @@ from pydantic import ValidationError
 
 from stc_core.config import DataConfig, home
 from stc_core.errors import StcError
+from stc_core.files import write_json
 
 SAMPLE = "sample"
 SAMPLE_PATH = Path(__file__).parents[1] / "samples" / "customer_messages.csv"
@@ -110,16 +110,20 @@ def write_choice(key: str, data: DataConfig) -> None:
     """Keep what was chosen for the table under `key`, for the next visit."""
     folder = uploads_folder() / key
     folder.mkdir(parents=True, exist_ok=True)
-    part = folder / f".{os.getpid()}.{_CHOICE}"
-    part.write_text(data.model_dump_json(indent=1), "utf-8")
-    part.replace(folder / _CHOICE)
+    write_json(folder / _CHOICE, data)
+
+
+def predicted(upload: Upload, run: str, text: str) -> Path:
+    """Where the predictions of a run for the texts in column `text` are kept."""
+    column = hashlib.sha256(text.encode()).hexdigest()[:8]
+    return uploads_folder() / upload.key / "predicted" / f"{run}-{column}.csv"
 
 
 def _table_in(folder: Path) -> Path | None:
     if not folder.is_dir():
         return None
-    tables = (one for one in sorted(folder.iterdir()) if not one.name.startswith("."))
-    return next((one for one in tables if one.name != _CHOICE), None)
+    names = (one for one in sorted(folder.iterdir()) if not one.name.startswith("."))
+    return next((one for one in names if one.is_file() and one.name != _CHOICE), None)
 
 
 def _safe(name: str) -> str:

@@ -1,0 +1,60 @@
+"""Home: what this is, where to start, and the recent runs."""
+
+import streamlit as st
+
+import ui
+from stc_core.run import Run, list_runs
+
+SHOWN = 12
+COLUMNS = (4, 2, 2, 2, 2)
+
+
+def start() -> None:
+    st.markdown(
+        "Drop a table of labelled texts and pick a language model. See **in which "
+        "layers and neurons the model already knows your labels**, get a small "
+        "classifier that runs on part of the network, and see why it decides as it "
+        "does."
+    )
+    with st.container(horizontal=True):
+        if st.button("Try the sample", type="primary", icon=":material/play_arrow:"):
+            ui.go(ui.DATA, data="sample")
+        if st.button("Use my data", icon=":material/upload_file:"):
+            ui.go(ui.DATA, data=None)
+
+
+def steps() -> None:
+    said = (
+        ("1 · Data", "Upload a table or take the sample. Problems are named by row."),
+        ("2 · Train", "A sparse probe reads every layer. The best few neurons stay."),
+        ("3 · Look inside", "Layers, neurons and single texts, down to the word."),
+    )
+    for column, (title, text) in zip(st.columns(3), said, strict=True):
+        with column.container(border=True, height="stretch"):
+            st.markdown(f"**{title}**  \n{text}")
+
+
+def recent(runs: list[Run]) -> None:
+    st.subheader("Recent runs", anchor=False)
+    if not runs:
+        st.info("No run yet. Start with the sample: it takes less than a minute.")
+        return
+    names = ("Run", "State", "Test accuracy", "Neurons kept", "Layers read")
+    for column, name in zip(st.columns(COLUMNS), names, strict=True):
+        column.caption(name)
+    for run in runs[:SHOWN]:
+        name, state, *facts = st.columns(COLUMNS, vertical_alignment="center")
+        page = ui.LAYERS if run.done else ui.TRAIN
+        with name:
+            ui.link(page, ui.escape(run.name), run=run.folder.name)
+        with state:
+            ui.badge(run)
+        for column, fact in zip(facts, ui.headline(run), strict=True):
+            column.markdown(fact)
+
+
+ui.frame("STC Studio", ":material/biotech:")
+start()
+steps()
+st.space("small")
+recent(list_runs())

@@ -1,0 +1,167 @@
+"""Data: a table in, its columns named, and what is wrong with it, by row."""
+
+import pandas as pd
+import streamlit as st
+
+import ui
+from stc_core.config import DataConfig
+from stc_core.data import Corpus
+from stc_core.figures_data import class_bars, length_bars
+from stc_core.report import Finding, class_balance, length_histogram
+from stc_core.split import SPLIT_ORDER
+from stc_core.uploads import SAMPLE, Upload, find, list_uploads, write_choice
+
+SEVERITIES = {
+    "error": ("red", ":material/error:"),
+    "warning": ("orange", ":material/warning:"),
+    "info": ("blue", ":material/info:"),
+}
+
+
+def source() -> None:
+    """Three ways to a table: upload, sample, an earlier upload."""
+    upload, others = st.columns([3, 2], gap="large", vertical_alignment="bottom")
+    with upload:
+        kept = ui.uploader("Upload a table", key="data")
+        if kept:
+            ui.remember(data=kept.key)
+            st.rerun()
+    with others, st.container(border=True):
+        if st.button("Use the sample", icon=":material/dataset:", width="stretch"):
+            ui.remember(data=SAMPLE)
+            st.rerun()
+        ui.pick_upload("data", list_uploads())
+
+
+def columns_form(table: Upload, head: pd.DataFrame) -> DataConfig:
+    """The columns as chosen, pre-filled with the last choice or the guess."""
+    names = [str(name) for name in head.columns]
+    held = ui.choice(table.key)
+    text_in, labels_in, split_in, id_in = st.columns([2, 3, 2, 2])
+    none = {"format_func": lambda name: name or "none", "options": ["", *names]}
+    text = text_in.selectbox(
+        "Text", names, index=names.index(str(held.text)), key=f"text_{table.key}"
+    )
+    labels = labels_in.multiselect(
+        "Label (several: from coarse to fine)",
+        names,
+        default=list(held.labels),
+        key=f"labels_{table.key}",
+        help="The last one is what is learned; the others are scored as its parents.",
+    )
+    split = split_in.selectbox(
+        "Split", index=_place(names, held.split), key=f"split_{table.key}", **none
+    )
+    id_column = id_in.selectbox(
+        "Id", index=_place(names, held.id), key=f"id_{table.key}", **none
+    )
+    return held.model_copy(
+        update={"text": text, "labels": tuple(labels), "split": split, "id": id_column}
+    )
+
+
+def _place(names: list[str], name: str | None) -> int:
+    return names.index(name) + 1 if name in names else 0
+
+
+def test_file(table: Upload, data: DataConfig) -> DataConfig:
+    """`data` with its separate test file, if there is one."""
+    name = None if data.test_path is None else data.test_path.rsplit("/", 1)[-1]
+    title = f"Test file: {name}" if name else "Separate test file (optional)"
+    with st.expander(title, icon=":material/rule:"):
+        if name:
+            if st.button("Remove the test file", icon=":material/close:"):
+                write_choice(table.key, data.model_copy(update={"test_path": None}))
+                st.rerun()
+            return data
+        st.caption("Same columns as the table above. The accuracy is measured on it.")
+        kept = ui.uploader("Upload the test table", key="test")
+        if kept:
+            test_path = str(kept.path)
+            write_choice(table.key, data.model_copy(update={"test_path": test_path}))
+            st.rerun()
+    return data
+
+
+def verdict(corpus: Corpus) -> None:
+    """The size of the data in four numbers, and the way on."""
+    report, counts = corpus.report, corpus.frame["split"].value_counts()
+    sizes = " / ".join(f"{counts.get(split, 0):,}" for split in SPLIT_ORDER)
+    rows, used, classes, split, on = st.columns(
+        [2, 2, 2, 3, 3], vertical_alignment="center"
+    )
+    rows.metric("Rows in the file", f"{report.n_rows:,}")
+    used.metric("Rows used", f"{report.n_used:,}")
+    classes.metric("Classes", f"{len(corpus.classes):,}")
+    split.metric("Train / validation / test", sizes)
+    with on:
+        if report.errors:
+            st.error("Mend the errors below first.", icon=":material/error:")
+        elif st.button(
+            "Continue to Train",
+            type="primary",
+            width="stretch",
+            icon=":material/arrow_forward:",
+        ):
+            ui.go(ui.TRAIN)
+
+
+def findings(corpus: Corpus) -> None:
+    found = corpus.report.findings
+    st.subheader(f"Report: {len(found)} finding{'s' * (len(found) != 1)}", anchor=False)
+    if not found:
+        st.success("Nothing to mend.", icon=":material/check_circle:")
+    for severity in SEVERITIES:
+        for finding in found:
+            if finding.severity == severity:
+                one_finding(finding, corpus)
+
+
+def one_finding(finding: Finding, corpus: Corpus) -> None:
+    colour, icon = SEVERITIES[finding.severity]
+    with st.container(border=True, gap="xsmall"):
+        st.markdown(
+            f":{colour}[{icon} **{finding.severity}**]  {ui.escape(finding.message)}"
+        )
+        if finding.rows:
+            first = ", ".join(str(row) for row in finding.rows[:12])
+            more = f" and {finding.count - 12:,} more" if finding.count > 12 else ""
+            with st.expander(f"Rows {first}{more}", type="compact"):
+                there = corpus.frame["row"].isin(finding.rows)
+                shown = corpus.frame.loc[there].set_index("row")
+                wanted = pd.Index(finding.rows, name="row")
+                st.dataframe(shown.reindex(wanted)[["text", "label", "split"]])
+
+
+def charts(corpus: Corpus) -> None:
+    balance, lengths = st.columns(2, gap="large")
+    with balance:
+        st.subheader("Class balance", anchor=False)
+        figure = class_bars(class_balance(corpus.frame))
+        st.plotly_chart(figure, alt="Rows per class and split")
+    with lengths:
+        st.subheader("Text length", anchor=False)
+        figure = length_bars(length_histogram(corpus.frame))
+        st.plotly_chart(figure, alt="How many texts have how many words")
+
+
+ui.frame(
+    "Data",
+    ":material/table_view:",
+    caption="A table with a text and a label in each row: CSV, TSV, JSON or Parquet.",
+)
+source()
+with ui.guard():
+    if ui.context().data is None:
+        st.info("Upload a table or use the sample to begin.", icon=":material/table:")
+        st.stop()
+    table = find(str(ui.context().data))
+    head = ui.head(table.path)
+    st.subheader(f"{ui.escape(table.path.name)}", anchor=False)
+    st.dataframe(head, height=230, hide_index=False)
+    data = test_file(table, columns_form(table, head))
+    write_choice(table.key, data)
+    corpus = ui.corpus_of(data)
+    verdict(corpus)
+    findings(corpus)
+    charts(corpus)

@@ -1,0 +1,327 @@
+"""Train: settings and their plan, a worker's progress, the result and its baselines."""
+
+from pathlib import Path
+from typing import Any
+
+import streamlit as st
+
+import ui
+from stc_core import hub, jobs
+from stc_core.axes import KINDS, POOLINGS
+from stc_core.config import DataConfig, RunConfig, TrainConfig
+from stc_core.figures_data import result_dots, result_table
+from stc_core.run import Run
+from stc_core.status import PHASES, Status
+
+NEW, WATCH = "New run", "Progress and result"
+PRESETS = {
+    "stc": "Sparse probes, joint selection, calibrated. Recommended.",
+    "spin": "The published method, step by step, to compare with.",
+}
+KIND_NAMES = {"resid": "hidden states", "mlp": "FFN neurons"}
+PHASE_NAMES = {
+    "read": "Read the table",
+    "load": "Load the language model",
+    "extract": "Read the activations",
+    "probe": "Probe every layer",
+    "select": "Select neurons",
+    "head": "Fit the classifier",
+    "report": "Test and write the report",
+}
+
+
+def backbone() -> str:
+    name = st.selectbox(
+        "Language model",
+        hub.cached_names(),
+        accept_new_options=True,
+        help="One that is here, or type a Hugging Face id or the path of a folder.",
+        key="backbone",
+    )
+    if ui.is_here(name):
+        hub.resolve(name)
+    else:
+        st.caption(":material/download: Not on this machine: it is downloaded first.")
+    return name
+
+
+def settings() -> dict[str, Any]:
+    """What the expander changes of TrainConfig; None and empty mean the default."""
+    devices = ui.devices()
+    left, middle, right = st.columns(3)
+    with left:
+        kinds = st.pills(
+            "Read from",
+            KINDS,
+            selection_mode="multi",
+            default=KINDS,
+            format_func=lambda kind: KIND_NAMES[kind],
+            key="kinds",
+        )
+        poolings = st.pills(
+            "Pool over the words by",
+            POOLINGS,
+            selection_mode="multi",
+            help="None chosen: what suits the model.",
+            key="poolings",
+        )
+        device = st.selectbox(
+            "Device",
+            list(devices),
+            key="device",
+            format_func=lambda name: f"{name} · {devices[name]}",
+        )
+    with middle:
+        penalty = st.selectbox(
+            "Sparsity",
+            ("l1", "group"),
+            key="penalty",
+            help="l1: per class. group: a neuron is kept or dropped for all classes.",
+        )
+        balanced = st.toggle("Weigh rare classes up", key="balanced")
+        budget = st.number_input(
+            "At most this many neurons",
+            1,
+            value=None,
+            key="budget",
+            placeholder="as many as help",
+        )
+    with right:
+        max_length = st.number_input(
+            "Longest text, in tokens",
+            8,
+            value=None,
+            key="length",
+            placeholder="what the model takes, 256 at most",
+        )
+        max_layer = st.number_input(
+            "Highest layer", 0, value=None, key="max_layer", placeholder="the last one"
+        )
+        seed = st.number_input("Seed", 0, value=0, key="seed")
+    return {
+        "kinds": tuple(kinds) or KINDS,
+        "poolings": tuple(poolings) or None,
+        "device": device,
+        "penalty": penalty,
+        "budget": budget,
+        "seed": seed,
+        "class_weight": "balanced" if balanced else None,
+        "max_length": max_length,
+        "max_layer": max_layer,
+    }
+
+
+def new_run(data: DataConfig) -> None:
+    labels = " › ".join(data.labels)
+    st.markdown(
+        f":material/table_view: **{ui.escape(Path(data.path).name)}** · text "
+        f"*{ui.escape(str(data.text))}* · label *{ui.escape(labels)}*"
+    )
+    left, right = st.columns(2, gap="large")
+    with left:
+        name = backbone()
+        run_name = st.text_input(
+            "Name of the run", placeholder=Path(data.path).stem, key="name"
+        )
+    with right:
+        preset = st.radio(
+            "Method", list(PRESETS), captions=list(PRESETS.values()), key="preset"
+        )
+    with st.expander("Settings", icon=":material/tune:"):
+        chosen = settings()
+    train = TrainConfig.model_validate({"backbone": name, "preset": preset, **chosen})
+    config = RunConfig(name=run_name.strip(), data=data, train=train)
+    with st.container(border=True):
+        expected(config)
+        if st.button(
+            "Start training", type="primary", icon=":material/play_arrow:", key="start"
+        ):
+            folder = jobs.start(config)
+            st.session_state["_train_view"] = WATCH
+            ui.remember(run=folder.name)
+            st.rerun()
+
+
+def expected(config: RunConfig) -> None:
+    """What it will take, before it starts."""
+    if not ui.is_here(config.train.backbone):
+        st.caption("The time is known once the language model is on this machine.")
+        return
+    plan = ui.plan(config)
+    facts = {
+        "Texts": f"{plan['n_texts']:,}",
+        "Time": f"about {ui.duration(plan['seconds'])}",
+        "Memory": ui.size(plan["memory_bytes"]),
+        "Disk": ui.size(plan["disk_bytes"]),
+    }
+    for column, (label, value) in zip(st.columns(4), facts.items(), strict=True):
+        column.metric(label, value)
+    if plan.get("n_cut"):
+        share = ui.percent(plan["n_cut"] / plan["n_texts"])
+        st.caption(f"{share} of the texts are longer than the model reads.")
+
+
+@st.fragment(run_every=1.0)
+def watch(run: Run) -> None:
+    """The progress of a run; polls while it works, then hands over to the result."""
+    status = run.status
+    if status["state"] not in jobs.BUSY:
+        st.rerun()
+    steps, now = st.columns([1, 2], gap="large")
+    with steps:
+        phases(status)
+    with now, st.container(border=True):
+        total = status["total"]
+        share = min(status["done"] / total, 1.0) if total else 0.0
+        st.progress(share, text=doing(status))
+        st.caption(ui.escape(status["message"]) or "…")
+        if st.button("Cancel", icon=":material/stop_circle:", key="cancel"):
+            jobs.cancel(run.folder)
+            st.rerun()
+        log(run)
+    st.caption("You can close this tab: the work goes on in a process of its own.")
+
+
+def phases(status: Status) -> None:
+    """The phases in order: those behind, the present one, those ahead."""
+    present = PHASES.index(status["phase"])
+    failed = status["state"] in ("failed", "cancelled")
+    here = ":red[:material/close:]" if failed else ":blue[:material/play_arrow:]"
+    for place, phase in enumerate(PHASES):
+        if place < present:
+            st.markdown(f":green[:material/check:] {PHASE_NAMES[phase]}")
+        elif place == present:
+            st.markdown(f"{here} **{PHASE_NAMES[phase]}**")
+        else:
+            st.markdown(f":gray[:material/circle: {PHASE_NAMES[phase]}]")
+
+
+def doing(status: Status) -> str:
+    """'Read the activations: 320 of 620, 85 a second, 4 s left'."""
+    said = [PHASE_NAMES[status["phase"]]]
+    if status["state"] == "queued":
+        return "Waiting for the worker"
+    if status["total"]:
+        said.append(f"{status['done']:,} of {status['total']:,}")
+    if status["rate"]:
+        said.append(f"{status['rate']:,.1f} a second")
+    if status["eta_s"] is not None:
+        said.append(f"{ui.duration(status['eta_s'])} left")
+    return " · ".join(said)
+
+
+def log(run: Run) -> None:
+    with st.expander("Log", icon=":material/notes:"):
+        st.code(run.log_tail() or "(empty)", language=None)
+
+
+def failed(run: Run) -> None:
+    status = run.status
+    if status["state"] == "cancelled":
+        st.warning("This run was cancelled. Start it again under New run.")
+    elif status["error"]:
+        st.error(ui.escape(status["error"]["message"]), icon=":material/error:")
+        if status["error"]["traceback"]:
+            with st.expander("Traceback", icon=":material/bug_report:"):
+                st.code(status["error"]["traceback"], language=None)
+    phases(status)
+    log(run)
+
+
+def result(run: Run) -> None:
+    metrics = ui.read(run, "metrics")
+    test, neurons, layers = metrics["test"], metrics["neurons"], metrics["layers"]
+    cost = metrics["cost"]
+    saved = 1 - cost["flops_per_token"] / cost["flops_per_token_total"]
+    facts = (
+        (
+            "Test accuracy",
+            ui.percent(test["accuracy"]),
+            f"95 %: {ui.interval(test['accuracy_interval'])}, n = {test['n']:,}",
+        ),
+        (
+            "Macro-F1",
+            ui.percent(test["macro_f1"]),
+            f"95 %: {ui.interval(test['macro_f1_interval'])}",
+        ),
+        ("Neurons kept", f"{neurons['selected']:,}", f"of {neurons['total']:,}"),
+        ("Layers read", f"{layers['used']}", f"of {layers['total']}"),
+        ("Compute saved", ui.percent(saved), "against the whole model"),
+        ("Time", ui.duration(metrics["seconds"]["total"]), "from start to report"),
+    )
+    for column, (label, value, note) in zip(st.columns(6), facts, strict=True):
+        with column.container(border=True, height="stretch"):
+            st.metric(label, value)
+            st.caption(note)
+    look()
+    st.subheader("Beside its baselines", anchor=False)
+    table = result_table(metrics)
+    dots, numbers = st.columns([3, 2], gap="large")
+    dots.plotly_chart(
+        result_dots(table), alt="Accuracy of the classifier and its baselines"
+    )
+    numbers.dataframe(
+        table[["name", "accuracy", "macro_f1", "detail"]],
+        hide_index=True,
+        column_config={
+            "name": "Classifier",
+            "accuracy": st.column_config.NumberColumn("Accuracy", format="percent"),
+            "macro_f1": st.column_config.NumberColumn("Macro-F1", format="percent"),
+            "detail": "What it is",
+        },
+    )
+    log(run)
+
+
+def look() -> None:
+    with st.container(horizontal=True):
+        for page in (ui.LAYERS, ui.NEURONS, ui.EXAMPLES, ui.PREDICT):
+            label, icon = ui.PAGES[page]
+            if st.button(label, icon=icon, key=f"look_{label}"):
+                ui.go(page)
+
+
+def one_run() -> None:
+    run = ui.any_run()
+    st.subheader(ui.escape(run.name), anchor=False)
+    state = run.status["state"]
+    if state in jobs.BUSY:
+        watch(run)
+    elif state == "done":
+        result(run)
+    else:
+        failed(run)
+
+
+def view() -> str:
+    """New run or the one in the context: what the way here asks for."""
+    wanted = st.session_state.pop("_train_view", None)
+    if wanted is None and "train_view" not in st.session_state:
+        unfinished = ui.context().run is not None and not ui.any_run().done
+        wanted = WATCH if unfinished or ui.context().data is None else NEW
+        wanted = NEW if ui.context().run is None else wanted
+    if wanted:
+        st.session_state["train_view"] = wanted
+    st.segmented_control(
+        "View",
+        (NEW, WATCH),
+        required=True,
+        key="train_view",
+        label_visibility="collapsed",
+    )
+    return st.session_state["train_view"]
+
+
+ui.frame("Train", ":material/model_training:")
+with ui.guard():
+    if view() == WATCH:
+        one_run()
+    elif ui.context().data is None:
+        ui.empty(
+            "No data yet",
+            "Choose the table to learn from first.",
+            page=ui.DATA,
+            label="Choose data",
+        )
+    else:
+        new_run(ui.choice(str(ui.context().data)))

@@ -1,0 +1,143 @@
+"""Predict: labels for a table or for pasted lines, with a trained classifier."""
+
+import time
+from pathlib import Path
+
+import pandas as pd
+import streamlit as st
+
+import ui
+from stc_core.columns import guess_columns
+from stc_core.figures_data import class_bars
+from stc_core.predictions import LABEL_COLUMN, annotated, predict_file
+from stc_core.run import Run
+from stc_core.uploads import Upload, find, list_uploads, predicted
+
+TABLE, LINES = "A table", "Pasted lines"
+MAX_LINES = 1000
+
+
+def lines(run: Run) -> None:
+    """Each line that is typed or pasted is a text."""
+    with st.form("lines", border=False):
+        pasted = st.text_area(
+            "One text a line",
+            height=170,
+            placeholder="My parcel has not arrived\nHow do I change my password?",
+            key="pasted",
+        )
+        st.form_submit_button("Predict", type="primary", icon=":material/play_arrow:")
+    texts = [line.strip() for line in pasted.splitlines() if line.strip()]
+    if not texts:
+        return
+    if len(texts) > MAX_LINES:
+        st.warning(f"Only the first {MAX_LINES:,} lines were read: upload a file.")
+    frame = pd.DataFrame({"text": texts[:MAX_LINES]})
+    found = annotated(ui.classifier(run), frame, text="text")
+    show(found, found[LABEL_COLUMN].value_counts())
+    download(found.to_csv(index=False).encode(), "predictions.csv")
+
+
+def table(run: Run) -> None:
+    """A whole file, in chunks; what was predicted stays on disk."""
+    chosen = choose()
+    if chosen is None:
+        return
+    head = ui.head(chosen.path)
+    names = [str(name) for name in head.columns]
+    trained = str(run.config.data.text)
+    first = trained if trained in names else guess_columns(head).text
+    text = st.selectbox(
+        "Text column", names, index=names.index(first), key=f"text_{chosen.key}"
+    )
+    out = predicted(chosen, run.folder.name, text)
+    fresh = ui.stamp(out) > ui.stamp(run.folder / "metrics.json")
+    if st.button("Predict", type="primary", icon=":material/play_arrow:", key="go"):
+        with st.container(height=70, border=False):
+            work(run, chosen, out, text)
+    elif not fresh:
+        st.dataframe(head[:100], height=230)
+        return
+    preview, counts = ui.predictions_in(out)
+    show(preview, counts)
+    download(out, f"{chosen.path.name.split('.')[0]}_predicted.csv")
+
+
+def choose() -> Upload | None:
+    """The table to label: uploaded now or earlier."""
+    upload, earlier = st.columns([3, 2], gap="large", vertical_alignment="bottom")
+    with upload:
+        kept = ui.uploader("Upload a table", key="predict")
+        if kept:
+            ui.remember(table=kept.key)
+            st.rerun()
+    with earlier:
+        ui.pick_upload("table", list_uploads())
+    held = ui.context().table
+    return None if held is None else find(held)
+
+
+def work(run: Run, chosen: Upload, out: Path, text: str) -> None:
+    """Label the file, with a bar that says how far it is."""
+    total = ui.n_rows(chosen.path)
+    classifier = ui.classifier(run)
+    bar, began = st.progress(0.0, text="Predicting …"), time.monotonic()
+
+    def progress(done: int, _: int) -> None:
+        rate = done / max(time.monotonic() - began, 1e-3)
+        left = ui.duration((total - done) / rate)
+        said = f"{done:,} of {total:,} rows · {rate:,.0f} a second · {left} left"
+        bar.progress(min(done / total, 1.0), text=said)
+
+    predict_file(
+        classifier, chosen.path, out, trained=text, text=text, progress=progress
+    )
+
+
+def show(preview: pd.DataFrame, counts: pd.Series) -> None:
+    """The first rows with their label and probabilities, and the rows per label."""
+    rows, bars = st.columns([3, 2], gap="large")
+    with rows:
+        st.subheader("Preview", anchor=False)
+        shares = [name for name in preview if str(name).startswith("p:")]
+        percent = st.column_config.NumberColumn(format="percent")
+        config = {str(name): percent for name in shares}
+        st.dataframe(preview, column_config=config, height=420)
+    with bars:
+        st.subheader("Predicted labels", anchor=False)
+        found = counts.rename_axis("label").rename("rows").reset_index()
+        figure = class_bars(found.assign(split="predicted"))
+        st.plotly_chart(figure, alt="Rows per predicted label")
+
+
+def download(data: bytes | Path, name: str) -> None:
+    st.download_button(
+        "Download CSV",
+        data if isinstance(data, bytes) else data.read_bytes,
+        file_name=name,
+        mime="text/csv",
+        on_click="ignore",
+        type="primary",
+        icon=":material/download:",
+    )
+
+
+ui.frame(
+    "Predict",
+    ":material/batch_prediction:",
+    caption="The columns of your table stay; a label and a probability per class join.",
+)
+with ui.guard():
+    run = ui.pick_run()
+    way = st.segmented_control(
+        "What to label",
+        (TABLE, LINES),
+        default=TABLE,
+        required=True,
+        key="way",
+        label_visibility="collapsed",
+    )
+    if way == TABLE:
+        table(run)
+    else:
+        lines(run)

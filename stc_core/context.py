@@ -1,0 +1,53 @@
+"""What is being looked at: one selection that every page reads and the URL mirrors."""
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+_QUERY = {"label": "class"}  # `class` is a keyword of Python, not of the URL
+_NUMBERS = ("layer", "neuron", "example")
+
+
+def query_key(field: str) -> str:
+    """The name that the URL gives to a field of the context."""
+    return _QUERY.get(field, field)
+
+
+class Context(NamedTuple):
+    """What is being looked at; the URL mirrors it and every page reads it."""
+
+    run: str | None = None
+    layer: int | None = None
+    neuron: int | None = None
+    example: int | None = None
+    label: str | None = None
+    data: str | None = None  # the table to learn from
+    table: str | None = None  # the table to label
+
+    def moved(self, **changes: Any) -> "Context":
+        """This context after `changes`; another run forgets the places in the old."""
+        another = "run" in changes and changes["run"] != self.run
+        kept = Context(data=self.data, table=self.table) if another else self
+        return kept._replace(**changes)
+
+    def params(self) -> dict[str, str]:
+        """The query parameters that say the same, the inverse of `parse`."""
+        return {
+            query_key(name): str(value)
+            for name, value in self._asdict().items()
+            if value is not None
+        }
+
+    @classmethod
+    def parse(cls, params: Mapping[str, str]) -> dict[str, Any]:
+        """The fields that a URL gives; what is not a number where one must be is left
+        out."""
+        found: dict[str, Any] = {}
+        for name in cls._fields:
+            given = params.get(query_key(name))
+            if not given:
+                continue
+            if name not in _NUMBERS:
+                found[name] = given
+            elif given.isdecimal():
+                found[name] = int(given)
+        return found

@@ -1,0 +1,33 @@
+"""Numbers as people read them."""
+
+from collections.abc import Sequence
+
+
+def percent(share: float) -> str:
+    return f"{100 * share:.1f} %"
+
+
+def interval(bounds: Sequence[float]) -> str:
+    """A 95 % interval of a share: '85.1 to 89.9 %'."""
+    return f"{100 * bounds[0]:.1f} to {100 * bounds[1]:.1f} %"
+
+
+def duration(seconds: float) -> str:
+    """'0.4 s', '42 s', '3 min 20 s', '2 h 5 min'."""
+    if seconds < 9.95:
+        return f"{seconds:.1f} s"
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60} s"
+    return f"{whole // 3600} h {whole % 3600 // 60} min"
+
+
+def size(n_bytes: float) -> str:
+    """'812 B', '3.4 MB', '1.2 GB' (powers of 1000)."""
+    for unit in ("B", "kB", "MB", "GB"):
+        if n_bytes < 999.5:
+            return f"{n_bytes:.0f} {unit}" if unit == "B" else f"{n_bytes:.1f} {unit}"
+        n_bytes /= 1000
+    return f"{n_bytes:.1f} TB"
