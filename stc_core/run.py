@@ -22,7 +22,7 @@ from pydantic import ValidationError
 from stc_core.config import RUN_FORMAT, RunConfig, runs_folder
 from stc_core.errors import StcError
 from stc_core.files import read_json, read_text, replacing, unwritable, write_json
-from stc_core.status import PHASES, Phase, Status, failed, new_status, read_status
+from stc_core.status import BUSY, PHASES, Phase, Status, failed, new_status, read_status
 from stc_core.worker import Worker
 
 if TYPE_CHECKING:
@@ -99,15 +99,19 @@ class Run:
     @property
     def status(self) -> Status:
         """How far it is; `failed` also when its worker died without a word."""
+        path = self.folder / "status.json"
         try:
             _ = self.config
-            status = read_status(self.folder / "status.json")
+            status = read_status(path)
+            if status["state"] not in BUSY or self._worker_alive(status):
+                return status
+            status = read_status(path)  # it may have ended between the two looks
         except StcError as error:
             return failed(new_status("failed"), str(error), mend=True)
-        if status["state"] in ("queued", "running") and not self._worker_alive(status):
-            said = "The worker died without a word; was it killed, or out of memory?"
-            return failed(status, said, mend=False, trace=self.log_tail())
-        return status
+        if status["state"] not in BUSY:
+            return status
+        said = "The worker died without a word; was it killed, or out of memory?"
+        return failed(status, said, mend=False, trace=self.log_tail())
 
     def _worker_alive(self, status: Status) -> bool:
         worker = self.worker(status)
@@ -122,6 +126,23 @@ class Run:
             return Worker(status["pid"], status["born"] or 0.0, status["host"] or "")
         path = self.folder / "worker.json"
         return Worker(**read_json(path)) if path.is_file() else None
+
+    def summary(self) -> dict[str, Any]:
+        """One line of a list of runs; results are None until it is done."""
+        status = self.status
+        metrics = self.metrics if status["state"] == "done" else {}
+        test, neurons = metrics.get("test", {}), metrics.get("neurons", {})
+        return {
+            "run": self.folder.name,
+            "name": self.name,
+            "state": status["state"],
+            "created": self.created,
+            "accuracy": test.get("accuracy"),
+            "macro_f1": test.get("macro_f1"),
+            "neurons": neurons.get("selected"),
+            "seconds": metrics.get("seconds", {}).get("total"),
+            "folder": str(self.folder),
+        }
 
     @property
     def done(self) -> bool:
@@ -187,7 +208,7 @@ class Run:
         path = self.folder / name
         if not path.exists():
             state = self.status["state"]
-            busy = state in ("queued", "running")
+            busy = state in BUSY
             raise StcError(
                 f"run {str(self.folder)!r} has no {name} (it is {state})",
                 remedy="Wait until it is done." if busy else "Train it again.",
@@ -361,6 +382,6 @@ def create_run(folder: Path, config: RunConfig) -> RunConfig:
 def mark_cancelled(folder: Path) -> None:
     """Say so in a run whose worker is gone and cannot say it itself."""
     status = read_status(folder / "status.json")
-    if status["state"] in ("queued", "running"):
+    if status["state"] in BUSY:
         status.update(state="cancelled", message="Cancelled.", eta_s=None)
         write_json(folder / "status.json", status)

@@ -11,6 +11,7 @@ State = Literal["queued", "running", "done", "failed", "cancelled"]
 Phase = Literal["read", "load", "extract", "probe", "select", "head", "report"]
 PHASES: tuple[Phase, ...] = get_args(Phase)
 STATES: tuple[State, ...] = get_args(State)
+BUSY: tuple[State, ...] = ("queued", "running")
 
 
 class RunError(TypedDict):

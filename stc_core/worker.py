@@ -31,6 +31,10 @@ class Worker(NamedTuple):
             born = 0.0
         return cls(pid, born, socket.gethostname())
 
+    @property
+    def is_local(self) -> bool:
+        return self.host == socket.gethostname()
+
     def process(self) -> psutil.Process | None:
         """The live process, or None: ended, a zombie, or another one by now."""
         try:
@@ -43,7 +47,7 @@ class Worker(NamedTuple):
 
     def is_alive(self, *, heartbeat: float) -> bool:
         """True while it works; of another machine only its last heartbeat is known."""
-        if self.host != socket.gethostname():
+        if not self.is_local:
             return time.time() - heartbeat < REMOTE_SILENCE_S
         return self.process() is not None
 
@@ -52,7 +56,7 @@ class Worker(NamedTuple):
 
         Asked to end first; what is still there after `grace_s` seconds is killed.
         """
-        process = self.process() if self.host == socket.gethostname() else None
+        process = self.process() if self.is_local else None
         if process is None:
             return False
         try:

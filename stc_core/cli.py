@@ -1,0 +1,325 @@
+"""The command line: `python -m stc_core`, or `stc`.
+
+Exit codes: 0 done; 2 something the user can mend, said without a traceback;
+1 a bug of ours, with its traceback; 130 interrupted.
+"""
+
+import json
+import signal
+import sys
+from pathlib import Path
+from types import FrameType
+from typing import Annotated, Any, Literal
+
+import typer
+
+from stc_core.errors import StcError
+
+app = typer.Typer(
+    help="Find the neurons that know your labels; get a small classifier from them.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+data_app = typer.Typer(help="Look at a table before training.", no_args_is_help=True)
+app.add_typer(data_app, name="data")
+
+BUG = "This is a bug of STC Studio, please report it with the lines above."
+
+Table = Annotated[
+    str, typer.Argument(help="CSV, TSV, JSONL or Parquet; .gz too.", metavar="DATA")
+]
+RunFolder = Annotated[
+    str, typer.Argument(help="The folder of a run, or its name.", metavar="RUN")
+]
+Test = Annotated[str | None, typer.Option(help="A second table, used as the test set.")]
+Text = Annotated[str | None, typer.Option(help="Column of the texts; guessed if none.")]
+Label = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="Column of the labels; again for a finer level; guessed if none."
+    ),
+]
+Split = Annotated[str | None, typer.Option(help="Column that says train or test.")]
+Id = Annotated[str | None, typer.Option("--id", help="Column that names the rows.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+MaxLength = Annotated[int | None, typer.Option(help="Tokens of a text that are read.")]
+Kinds = Annotated[
+    list[str] | None,
+    typer.Option("--kind", help="Kind of site; both if none.", metavar="resid|mlp"),
+]
+Poolings = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--pooling",
+        help="How tokens are pooled; again for more.",
+        metavar="first|last|max|mean",
+    ),
+]
+Budget = Annotated[int | None, typer.Option(help="Keep exactly so many neurons.")]
+MaxLayer = Annotated[int | None, typer.Option(help="Use no layer above this one.")]
+Weighting = Annotated[
+    Literal["balanced"] | None, typer.Option(help="Give rare classes more weight.")
+]
+Dtype = Literal["auto", "float32", "bfloat16", "float16"]
+Out = Annotated[
+    str | None, typer.Option(help="Folder of the run. Default: runs/DATE-NAME.")
+]
+Overwrite = Annotated[
+    bool, typer.Option("--overwrite", help="Replace the finished run in --out.")
+]
+
+
+def main() -> None:
+    """Run the command line and exit with its code."""
+    try:
+        app(prog_name=_program())
+    except StcError as error:
+        typer.echo(f"Error: {error}", err=True)
+        sys.exit(2)
+    except Exception as error:
+        error.add_note(BUG)
+        raise
+
+
+def _program() -> str:
+    """How the user called us, so that what we print can be typed."""
+    return "stc" if Path(sys.argv[0]).stem == "stc" else "python -m stc_core"
+
+
+@app.command()
+def train(
+    data: Table,
+    *,
+    test: Test = None,
+    recipe: Literal["stc"] = "stc",
+    text: Text = None,
+    label: Label = None,
+    split: Split = None,
+    id_column: Id = None,
+    out: Out = None,
+    overwrite: Overwrite = False,
+    name: Annotated[str, typer.Option(help="What to call the run.")] = "",
+    backbone: Annotated[
+        str | None, typer.Option(help="Hub id or local folder; embedded if none.")
+    ] = None,
+    preset: Literal["stc", "spin"] = "stc",
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")] = "auto",
+    dtype: Dtype = "auto",
+    max_length: MaxLength = None,
+    kind: Kinds = None,
+    pooling: Poolings = None,
+    penalty: Literal["l1", "group"] = "l1",
+    class_weight: Weighting = None,
+    budget: Budget = None,
+    max_layer: MaxLayer = None,
+    store_dtype: Literal["float16", "float32"] = "float16",
+    validation_share: float = 0.15,
+    test_share: float = 0.2,
+    seed: int = 0,
+) -> None:
+    """Train a classifier on a table, and leave a run to look at."""
+    columns = _columns(data, test, text=text, label=label, split=split, id=id_column)
+    settings = {
+        "recipe": recipe,
+        "backbone": backbone,
+        "preset": preset,
+        "device": device,
+        "dtype": dtype,
+        "max_length": max_length,
+        "kinds": kind,
+        "poolings": pooling,
+        "penalty": penalty,
+        "class_weight": class_weight,
+        "budget": budget,
+        "max_layer": max_layer,
+        "store_dtype": store_dtype,
+        "validation_share": validation_share,
+        "test_share": test_share,
+        "seed": seed,
+    }
+    _train(columns, settings, name=name, out=out, overwrite=overwrite)
+
+
+def _train(
+    data: dict[str, Any],
+    settings: dict[str, Any],
+    *,
+    name: str,
+    out: str | None,
+    overwrite: bool,
+) -> None:
+    from stc_core import jobs, recipes, terminal
+    from stc_core.run import RunWriter
+
+    config = jobs.absolute(_config(data, settings, name=name))
+    _terminate_as_interrupt()
+    folder = jobs.new_folder(config) if out is None else Path(out)
+    with (
+        jobs.place(folder, overwrite=overwrite) as folder,
+        terminal.PhaseBar() as bar,
+        RunWriter(folder, config, on_status=bar.show) as writer,
+    ):
+        try:
+            run = recipes.train(writer.config, writer)
+        except StcError as error:
+            writer.fail(error)
+            if not writer.discard_if_unbegun():
+                typer.echo(f"The log is in {folder / 'log.txt'}", err=True)
+            raise
+    terminal.show_result(run)
+    terminal.show_next(run, program=_program())
+
+
+def _columns(path: str, test_path: str | None, **columns: Any) -> dict[str, Any]:
+    labels = columns.pop("label")
+    return {"path": path, "test_path": test_path, "labels": labels, **columns}
+
+
+def _config(data: dict[str, Any], settings: dict[str, Any], *, name: str = "") -> Any:
+    """The RunConfig of what was given; what was not has its default there."""
+    from pydantic import ValidationError
+
+    from stc_core.config import DataConfig, RunConfig, TrainConfig
+
+    data = {key: value for key, value in data.items() if value is not None}
+    settings = {key: value for key, value in settings.items() if value is not None}
+    try:
+        return RunConfig(
+            name=name, data=DataConfig(**data), train=TrainConfig(**settings)
+        )
+    except ValidationError as error:
+        first = error.errors()[0]
+        field = str(first["loc"][0])
+        option = {"kinds": "kind", "poolings": "pooling"}.get(field, field)
+        raise StcError(
+            f"option --{option.replace('_', '-')}",
+            expected=first["msg"],
+            got=repr(first["input"]),
+        ) from error
+
+
+def _terminate_as_interrupt() -> None:
+    """Make a polite kill the same as Ctrl-C: the run says that it was cancelled."""
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGTERM, interrupt)
+
+
+@app.command(hidden=True)
+def work(folder: str) -> None:
+    """Do the queued run in FOLDER; the app starts this."""
+    from stc_core import jobs
+
+    _terminate_as_interrupt()
+    jobs.work(folder)
+
+
+@app.command()
+def predict(
+    run: RunFolder,
+    data: Table,
+    *,
+    out: Annotated[str, typer.Option(help="Suffix chooses the format; - is stdout.")],
+    text: Annotated[
+        str | None, typer.Option(help="Column of the texts; that of the training.")
+    ] = None,
+) -> None:
+    """Label a table of any length: its columns, predicted_label, and p:CLASS each.
+
+    Rows without text stay unlabelled. A column name that is taken gets a suffix _2.
+    """
+    from stc_core import predictions, terminal
+
+    opened = _open(run)
+    trained = opened.report.columns.text
+    classifier = opened.classifier()
+    with terminal.CountBar("rows labelled") as bar:
+        n_rows = predictions.predict_file(
+            classifier, data, out, trained=trained, text=text, progress=bar.show
+        )
+    where = "standard output" if out == "-" else out
+    typer.echo(f"{n_rows:,} rows labelled: {where}", err=True)
+
+
+@app.command()
+def explain(
+    run: RunFolder,
+    *,
+    text: Annotated[str, typer.Option(help="The text to explain.")],
+    as_json: AsJson = False,
+) -> None:
+    """Say why a text gets its label: neurons and words, with their contributions."""
+    from stc_core import terminal
+
+    explanation = _open(run).classifier().explain(text)
+    if as_json:
+        _print_json(explanation)
+    else:
+        terminal.show_explanation(explanation, text)
+
+
+@app.command()
+def report(run: RunFolder, *, as_json: AsJson = False) -> None:
+    """Show what a run found: accuracy, baselines, layers and neurons."""
+    from stc_core import terminal
+
+    opened = _open(run)
+    if as_json:
+        _print_json(opened.metrics)
+    else:
+        terminal.show_result(opened)
+
+
+@app.command()
+def runs(*, as_json: AsJson = False) -> None:
+    """List the runs, newest first."""
+    from stc_core import terminal
+    from stc_core.run import list_runs
+
+    summaries = [run.summary() for run in list_runs()]
+    if as_json:
+        _print_json(summaries)
+    else:
+        terminal.show_runs(summaries)
+
+
+@data_app.command()
+def check(
+    data: Table,
+    *,
+    test: Test = None,
+    text: Text = None,
+    label: Label = None,
+    split: Split = None,
+    id_column: Id = None,
+    as_json: AsJson = False,
+) -> None:
+    """Report what is in a table and what stands in the way of training on it."""
+    from stc_core import terminal
+    from stc_core.data import inspect_corpus
+
+    columns = _columns(data, test, text=text, label=label, split=split, id=id_column)
+    found = inspect_corpus(_config(columns, {}).data).report
+    if as_json:
+        typer.echo(found.to_json())
+    else:
+        terminal.show_data_report(found)
+    if found.errors:
+        raise typer.Exit(2)
+
+
+def _open(run: str) -> Any:
+    """The run in a folder, or of that name among the known runs."""
+    from stc_core.config import runs_folder
+    from stc_core.run import Run
+
+    known = runs_folder() / run
+    is_folder = (Path(run) / "config.json").is_file()
+    return Run.open(known if known.is_dir() and not is_folder else run)
+
+
+def _print_json(value: Any) -> None:
+    typer.echo(json.dumps(value, indent=1, ensure_ascii=False))

@@ -1,0 +1,177 @@
+"""Runs done by a process of their own: where they go, their start and their end.
+
+Whoever starts a run may go away; the run directory tells everyone how far it is.
+"""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+
+from stc_core.config import RunConfig, runs_folder
+from stc_core.errors import StcError
+from stc_core.files import unwritable, write_json
+from stc_core.run import Run, RunWriter, create_run, mark_cancelled
+from stc_core.status import BUSY, read_status
+from stc_core.worker import Worker
+
+
+def start(config: RunConfig, folder: str | Path | None = None) -> Path:
+    """The folder of a new run that a detached process has begun to work on.
+
+    Returns at once; the process outlives its parent and writes to log.txt.
+    """
+    folder = new_folder(config) if folder is None else vacant(folder)
+    create_run(folder, absolute(config))
+    package_home = str(Path(__file__).parents[1])
+    paths = [package_home, *filter(None, [os.environ.get("PYTHONPATH")])]
+    with (folder / "log.txt").open("ab") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "stc_core", "work", str(folder.resolve())],
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)},
+            start_new_session=True,
+        )
+    write_json(folder / "worker.json", Worker.of(process.pid)._asdict())
+    # Someone must wait for a child that ended, or it stays as a zombie.
+    threading.Thread(target=process.wait, daemon=True).start()
+    return folder
+
+
+def work(folder: str | Path) -> Run:
+    """The queued run in `folder`, done; an error is in its status and raised."""
+    run = Run.open(folder)
+    if (state := run.status["state"]) != "queued":
+        raise StcError(
+            f"run {run.name!r}", expected="a queued run", got=f"a {state} one"
+        )
+    from stc_core import recipes
+
+    with RunWriter(folder, run.config) as writer:
+        return recipes.train(writer.config, writer)
+
+
+def is_alive(folder: str | Path) -> bool:
+    """True while the run is queued or a live process works on it."""
+    return Run(folder).status["state"] in BUSY
+
+
+def cancel(folder: str | Path) -> bool:
+    """True if the run was stopped; False if it had ended by itself.
+
+    Stops exactly the process that works on this run, and those that it started.
+    """
+    run = Run.open(folder)
+    if not is_alive(folder):
+        return False
+    worker = run.worker(read_status(run.folder / "status.json"))
+    if worker is not None and not worker.is_local:
+        raise StcError(
+            f"run {run.name!r}",
+            got=f"a worker on {worker.host}",
+            remedy="Stop it there.",
+        )
+    if worker is not None:
+        worker.stop()
+    mark_cancelled(run.folder)
+    return run.status["state"] == "cancelled"
+
+
+def absolute(config: RunConfig) -> RunConfig:
+    """`config` with paths that mean the same from any working directory."""
+    data = config.data
+    paths = {
+        "path": str(Path(data.path).absolute()),
+        "test_path": data.test_path and str(Path(data.test_path).absolute()),
+    }
+    return config.model_copy(update={"data": data.model_copy(update=paths)})
+
+
+def new_folder(config: RunConfig) -> Path:
+    """A folder of its own in runs_folder(), made now: date-time-name."""
+    name = config.name or Path(config.data.path).name.partition(".")[0]
+    slug = re.sub(r"[^\w]+", "-", name).strip("-").lower()[:40] or "run"
+    stem = f"{datetime.now():%Y%m%d-%H%M%S}-{slug}"
+    for number in range(1, 1000):
+        folder = runs_folder() / (stem if number == 1 else f"{stem}-{number}")
+        try:
+            folder.mkdir(parents=True)
+        except FileExistsError:
+            continue
+        except OSError as error:
+            raise unwritable(folder, error) from error
+        return folder
+    raise AssertionError(f"a thousand runs within a second: {stem}")
+
+
+def vacant(folder: str | Path) -> Path:
+    """`folder`, where a new run may go: it is missing or empty."""
+    folder = Path(folder)
+    if folder.is_dir() and not any(folder.iterdir()):
+        return folder
+    if folder.exists():
+        is_run = (folder / "status.json").is_file()
+        raise StcError(
+            f"folder {str(folder)!r}",
+            expected="a new or empty folder",
+            got="one that holds a run" if is_run else "one that holds other files",
+            remedy="Choose another folder.",
+        )
+    return folder
+
+
+@contextmanager
+def place(folder: str | Path, *, overwrite: bool = False) -> Iterator[Path]:
+    """`folder`, ready for a new run; an unfinished run in it makes way.
+
+    A finished one makes way only with `overwrite`: it is kept beside, as
+    NAME.before, until the new run is done, and comes back if that never began.
+    """
+    folder = Path(folder)
+    if not (folder / "config.json").is_file() or not (folder / "status.json").is_file():
+        yield vacant(folder)
+        return
+    before = _moved_aside(folder, overwrite=overwrite)
+    try:
+        yield folder
+    finally:
+        if before is not None and not folder.exists():
+            before.rename(folder)
+        elif before is not None and Run(folder).done:
+            shutil.rmtree(before)
+
+
+def _moved_aside(folder: Path, *, overwrite: bool) -> Path | None:
+    """Where the finished run of `folder` is now; None: it had no result to keep."""
+    run = Run.open(folder)
+    if is_alive(folder):
+        raise StcError(
+            f"run {str(folder)!r}",
+            got="a run that is being worked on",
+            remedy="Wait for it, or choose another --out.",
+        )
+    if not run.done:
+        shutil.rmtree(folder)
+        return None
+    if not overwrite:
+        raise StcError(
+            f"run {str(folder)!r}",
+            got="a finished run",
+            remedy="Choose another --out, or pass --overwrite to replace it.",
+        )
+    before = folder.with_name(f"{folder.name}.before")
+    if before.exists():
+        raise StcError(
+            f"folder {str(before)!r}",
+            expected="no folder of this name, to keep the earlier run in meanwhile",
+            remedy="Rename or remove it.",
+        )
+    return folder.rename(before)

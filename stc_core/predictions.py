@@ -1,0 +1,180 @@
+"""Predictions for a table of any length: its own columns, and the label beside them."""
+
+import gzip
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Protocol
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from stc_core.axes import Progress, silent
+from stc_core.data import as_text, check_column
+from stc_core.errors import StcError
+from stc_core.files import replacing
+from stc_core.table import iter_table
+
+LABEL_COLUMN = "predicted_label"
+SUFFIXES = (".csv", ".tsv", ".jsonl", ".parquet", ".csv.gz", ".tsv.gz", ".jsonl.gz")
+CHUNK_ROWS = 2048
+
+
+class Predictor(Protocol):
+    """What labels texts: `SparsifyThenClassify`, or anything of its shape."""
+
+    classes_: np.ndarray
+
+    def predict_proba(self, texts: Sequence[str]) -> np.ndarray: ...
+
+
+def added_columns(columns: Sequence[str], classes: Sequence[str]) -> list[str]:
+    """Names for the label and for each class: `predicted_label`, `p:<class>`.
+
+    A name that `columns` already has gets the first free suffix _2, _3 and so on.
+    """
+    taken, names = set(columns), []
+    for wanted in (LABEL_COLUMN, *(f"p:{name}" for name in classes)):
+        name, number = wanted, 2
+        while name in taken:
+            name, number = f"{wanted}_{number}", number + 1
+        taken.add(name)
+        names.append(name)
+    return names
+
+
+def annotated(classifier: Predictor, frame: pd.DataFrame, *, text: str) -> pd.DataFrame:
+    """`frame` with the predicted label and a probability per class on the right.
+
+    Rows keep their order; a row without text gets neither label nor probability.
+    """
+    texts = as_text(pd.Series(frame[text])).fillna("")
+    full = np.flatnonzero(texts.str.strip() != "")
+    classes = [str(name) for name in classifier.classes_]
+    labels = np.full(len(frame), None, dtype=object)
+    probabilities = np.full((len(frame), len(classes)), np.nan)
+    if full.size:
+        probabilities[full] = classifier.predict_proba(texts.iloc[full].tolist())
+        best = probabilities[full].argmax(axis=1)
+        labels[full] = np.array(classes, dtype=object)[best]
+    names = added_columns([str(name) for name in frame.columns], classes)
+    added = pd.DataFrame(probabilities, columns=names[1:], index=frame.index)
+    added.insert(0, names[0], pd.Series(labels, index=frame.index, dtype="str"))
+    return pd.concat([frame, added], axis=1)
+
+
+def text_column(columns: Sequence[str], *, given: str | None, trained: str) -> str:
+    """The column to read: the given one, that of the training, or the only one."""
+    if given is None and trained not in columns and len(columns) == 1:
+        return columns[0]
+    return trained if given is None else given
+
+
+def predict_file(
+    classifier: Predictor,
+    source: str | Path,
+    out: str | Path,
+    *,
+    trained: str,
+    text: str | None = None,
+    progress: Progress = silent,
+) -> int:
+    """The number of rows read from `source` and written, labelled, to `out`.
+
+    `out` appears whole or not at all, in the format of its suffix; "-" is CSV on
+    the standard output. Memory does not grow with the table.
+    """
+    n_rows = 0
+    with table_writer(out, source=source) as write:
+        for chunk in iter_table(source, chunk_rows=CHUNK_ROWS):
+            columns = [str(name) for name in chunk.columns]
+            column = text_column(columns, given=text, trained=trained)
+            check_column(chunk, column, role="text")
+            write(annotated(classifier, chunk, text=column))
+            n_rows += len(chunk)
+            progress(n_rows, 0)
+    return n_rows
+
+
+Write = Callable[[pd.DataFrame], None]
+
+
+@contextmanager
+def table_writer(out: str | Path, *, source: str | Path) -> Iterator[Write]:
+    """A function that appends a frame to `out`; the file is there at the end."""
+    if str(out) == "-":
+        yield _text_writer(sys.stdout, ".csv")
+        return
+    out = Path(out)
+    suffix = _suffix(out)
+    if out.exists() and out.samefile(source):
+        raise StcError(
+            f"out {str(out)!r}",
+            expected="another file than the table that is read",
+            remedy="Choose another --out.",
+        )
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with replacing(out) as path:
+        if suffix == ".parquet":
+            with _ParquetFile(path) as file:
+                yield file.write
+        else:
+            with _open_text(path, suffix) as handle:
+                yield _text_writer(handle, suffix)
+
+
+def _suffix(out: Path) -> str:
+    for suffix in SUFFIXES:
+        if out.name.lower().endswith(suffix):
+            return suffix
+    raise StcError(
+        f"out {str(out)!r}",
+        expected=f"a name that ends in {', '.join(SUFFIXES)}",
+        remedy="The suffix chooses the format; '-' writes CSV to the terminal.",
+    )
+
+
+def _open_text(path: Path, suffix: str) -> IO[str]:
+    if suffix.endswith(".gz"):
+        return gzip.open(path, "wt", encoding="utf-8", newline="")
+    return path.open("w", encoding="utf-8", newline="")
+
+
+def _text_writer(handle: IO[str], suffix: str) -> Write:
+    first = True
+
+    def write(frame: pd.DataFrame) -> None:
+        nonlocal first
+        if suffix.startswith(".jsonl"):
+            frame.to_json(handle, orient="records", lines=True, force_ascii=False)
+        else:
+            separator = "\t" if suffix.startswith(".tsv") else ","
+            frame.to_csv(handle, sep=separator, index=False, header=first)
+        first = False
+
+    return write
+
+
+class _ParquetFile:
+    """A Parquet file that grows by frames of the same columns."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.writer: pq.ParquetWriter | None = None
+
+    def __enter__(self) -> "_ParquetFile":
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        if self.writer is not None:
+            self.writer.close()
+
+    def write(self, frame: pd.DataFrame) -> None:
+        schema = None if self.writer is None else self.writer.schema
+        table = pa.Table.from_pandas(frame, schema=schema, preserve_index=False)
+        if self.writer is None:
+            self.writer = pq.ParquetWriter(self.path, table.schema)
+        self.writer.write_table(table)

@@ -1,0 +1,284 @@
+"""What the command line shows: progress on stderr, tables on stdout."""
+
+import shlex
+import time
+from typing import Any
+
+from rich import box
+from rich.console import Console
+from rich.progress import BarColumn, Progress, ProgressColumn, SpinnerColumn, TextColumn
+from rich.table import Table
+from rich.text import Text
+
+from stc_core.report import Report
+from stc_core.run import Run
+from stc_core.status import Status
+
+PLAIN_EVERY_S = 10.0
+TOP_NEURONS = 10
+DOING = {
+    "read": "Reading the table",
+    "load": "Loading the backbone",
+    "extract": "Reading activations",
+    "probe": "Probing the layers",
+    "select": "Selecting neurons",
+    "head": "Fitting the head",
+    "report": "Writing the result",
+}
+BASELINES = {
+    "majority": "majority class",
+    "tfidf": "TF-IDF + logistic regression",
+    "last_layer": "last layer",
+    "best_site": "best single site",
+    "all_sites": "all sites, no selection",
+}
+
+
+def errors() -> Console:
+    return Console(stderr=True, highlight=False, soft_wrap=True)
+
+
+def output() -> Console:
+    return Console(highlight=False)
+
+
+class _Bar:
+    """A bar where stderr is a terminal; a plain line now and then where it is not."""
+
+    def __init__(self, *columns: ProgressColumn) -> None:
+        self.console = errors()
+        self.live = self.console.is_terminal
+        self.progress = Progress(*columns, console=self.console, transient=True)
+        self.task = self.progress.add_task("", total=None, eta="")
+        self.said_at = time.monotonic()
+
+    def __enter__(self):
+        if self.live:
+            self.progress.start()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        if self.live:
+            self.progress.stop()
+
+    def say(self, line: str) -> None:
+        self.console.print(line, markup=False)
+        self.said_at = time.monotonic()
+
+    @property
+    def silent_s(self) -> float:
+        return time.monotonic() - self.said_at
+
+
+class PhaseBar(_Bar):
+    """The phases of a run, each with how far it is and when it will have ended."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            SpinnerColumn(),
+            TextColumn("{task.description}", markup=False),
+            BarColumn(bar_width=30),
+            TextColumn("{task.fields[eta]}", markup=False),
+        )
+        self.phase = ""
+        self.message = ""
+
+    def show(self, status: Status) -> None:
+        """Draw `status`; called by the RunWriter at each change."""
+        said = DOING[status["phase"]]
+        if self.live:
+            total = status["total"] or None
+            fields = {"total": total, "completed": status["done"]}
+            self.progress.update(
+                self.task, description=said, eta=_far(status), **fields
+            )
+        elif status["state"] == "running" and status["phase"] != self.phase:
+            self.say(said)
+        elif status["state"] == "running" and self.silent_s > PLAIN_EVERY_S:
+            self.say(f"{said}: {_far(status)}")
+        if status["message"] not in ("", self.message) and status["state"] == "running":
+            self.say(f"  {status['message']}")
+        self.phase, self.message = status["phase"], status["message"]
+
+
+class CountBar(_Bar):
+    """How many there are, when nobody knows how many there will be."""
+
+    def __init__(self, unit: str) -> None:
+        super().__init__(SpinnerColumn(), TextColumn("{task.description}"))
+        self.unit = unit
+
+    def show(self, done: int, total: int) -> None:
+        if self.live:
+            self.progress.update(self.task, description=f"{done:,} {self.unit}")
+        elif self.silent_s > PLAIN_EVERY_S:
+            self.say(f"{done:,} {self.unit}")
+
+
+def _far(status: Status) -> str:
+    if not status["total"]:
+        return ""
+    share = f"{status['done']:,}/{status['total']:,}"
+    return share if status["eta_s"] is None else f"{share}, {_left(status['eta_s'])}"
+
+
+def _left(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest:02d} s left" if minutes else f"{rest} s left"
+
+
+def show_result(run: Run) -> None:
+    """Test scores beside the baselines, and what the classifier is made of."""
+    metrics = run.metrics
+    console = output()
+    table = Table(box=box.SIMPLE_HEAD, title=run.name, title_justify="left")
+    table.add_column("")
+    for head in ("accuracy", "95 % interval", "macro-F1"):
+        table.add_column(head, justify="right")
+    table.add_row(*_scores("this classifier", metrics["test"]), style="bold")
+    for key, scores in metrics["baselines"].items():
+        detail = scores.get("detail")
+        name = BASELINES[key]
+        table.add_row(*_scores(f"{name} ({detail})" if detail else name, scores))
+    console.print(table)
+    for level in metrics["test"].get("levels") or []:
+        console.print(
+            f"{level['column']}: accuracy {percent(level['accuracy'])}, "
+            f"macro-F1 {percent(level['macro_f1'])}",
+            markup=False,
+        )
+    for name, value in _facts(metrics):
+        console.print(Text(f"{name:<9}", style="dim"), value)
+
+
+def _facts(metrics: dict[str, Any]) -> list[tuple[str, str]]:
+    neurons, layers, seconds = (metrics[k] for k in ("neurons", "layers", "seconds"))
+    parts = [f"{k} {v:.1f}" for k, v in seconds.items() if k != "total"]
+    return [
+        ("test", f"{metrics['test']['n']:,} texts, {len(metrics['classes'])} classes"),
+        ("neurons", f"{neurons['selected']:,} of {neurons['total']:,}"),
+        ("layers", f"{layers['used']} of {layers['total']}"),
+        ("seconds", f"{seconds['total']:.1f} ({', '.join(parts)})"),
+    ]
+
+
+def _scores(name: str, scores: dict[str, Any]) -> tuple[str, str, str, str]:
+    low, high = scores.get("accuracy_interval") or (None, None)
+    interval = "" if low is None else f"{percent(low)} to {percent(high)}"
+    accuracy, macro_f1 = scores["accuracy"], scores.get("macro_f1")
+    return name, percent(accuracy), interval, percent(macro_f1)
+
+
+def percent(share: float | None) -> str:
+    """87.3 %, or a dash for None."""
+    return "–" if share is None else f"{100 * share:.1f} %"
+
+
+def show_next(run: Run, *, program: str) -> None:
+    """Where the run is and what can be done with it, ready to be typed."""
+    folder = shlex.quote(str(run.folder))
+    console = errors()
+    console.print(f"\nThe run is in {run.folder}. Next:", markup=False)
+    for command in (
+        f"report {folder}",
+        f'explain {folder} --text "..."',
+        f"predict {folder} DATA.csv --out labelled.csv",
+    ):
+        console.print(f"  {program} {command}", markup=False)
+    console.print("  streamlit run app.py", markup=False)
+
+
+def show_runs(summaries: list[dict[str, Any]]) -> None:
+    """One line a run."""
+    if not summaries:
+        errors().print("There are no runs yet; `train` makes one.", markup=False)
+        return
+    table = Table(box=box.SIMPLE_HEAD)
+    for head in ("run", "name", "state"):
+        table.add_column(head, overflow="fold")
+    for head in ("accuracy", "macro-F1", "neurons", "seconds"):
+        table.add_column(head, justify="right")
+    for row in summaries:
+        neurons, seconds = row["neurons"], row["seconds"]
+        table.add_row(
+            Text(row["run"]),
+            Text(row["name"]),
+            row["state"],
+            percent(row["accuracy"]),
+            percent(row["macro_f1"]),
+            "–" if neurons is None else f"{neurons:,}",
+            "–" if seconds is None else f"{seconds:.1f}",
+        )
+    output().print(table)
+
+
+_SEVERITY = {"error": "bold red", "warning": "yellow", "info": "dim"}
+
+
+def show_data_report(report: Report) -> None:
+    """The columns, the classes and every finding."""
+    console = output()
+    columns = report.columns
+    console.print(f"{report.n_used:,} of {report.n_rows:,} rows can be used.")
+    labels = ", ".join(map(repr, columns.labels)) or "none found"
+    said = f"text {columns.text!r}; label {labels}"
+    said += f"; split {columns.split!r}" if columns.split else ""
+    said += f"; id {columns.id!r}" if columns.id else ""
+    console.print(said, markup=False)
+    table = Table(box=box.SIMPLE_HEAD)
+    table.add_column("class", overflow="fold")
+    splits = list(next(iter(report.classes.values()), {}))
+    for split in splits:
+        table.add_column(split, justify="right")
+    for name, counts in report.classes.items():
+        table.add_row(Text(name), *(f"{counts[split]:,}" for split in splits))
+    if report.classes:
+        console.print(table)
+    for found in report.findings:
+        style = _SEVERITY[found.severity]
+        console.print(Text(f"{found.severity}: ", style=style) + Text(found.message))
+    if not report.findings:
+        console.print("Nothing stands in the way.")
+
+
+def show_explanation(explanation: dict[str, Any], text: str) -> None:
+    """The classes, the neurons that decided, and the words coloured by their part."""
+    label = explanation["label"]
+    console = output()
+    ranked = sorted(explanation["probabilities"].items(), key=lambda pair: -pair[1])
+    console.print(Text(f"{label}  {percent(ranked[0][1])}", style="bold"))
+    rest = (f"{name} {percent(share)}" for name, share in ranked[1:4])
+    console.print(Text("then " + ", ".join(rest), style="dim"))
+    console.print(Text("\n") + _coloured(text, explanation["tokens"], label))
+    table = Table(box=box.SIMPLE_HEAD)
+    table.add_column("neuron")
+    table.add_column(f"for {label!r}", justify="right")
+    neurons = sorted(
+        explanation["neurons"], key=lambda neuron: -abs(neuron["contribution"][label])
+    )
+    for neuron in neurons[:TOP_NEURONS]:
+        name = f"{neuron['site']}[{neuron['index']}].{neuron['pooling']}"
+        table.add_row(Text(name), _signed(neuron["contribution"][label]))
+    if len(neurons) > TOP_NEURONS:
+        others = sum(n["contribution"][label] for n in neurons[TOP_NEURONS:])
+        table.add_row(f"{len(neurons) - TOP_NEURONS} more", _signed(others))
+    table.add_row("bias", _signed(explanation["bias"][label]))
+    table.add_row("logit", _signed(explanation["logits"][label]), style="bold")
+    console.print(table)
+
+
+def _signed(value: float) -> str:
+    return f"{value:+.2f}"
+
+
+def _coloured(text: str, tokens: list[dict[str, Any]], label: str) -> Text:
+    """`text` with green parts that speak for `label` and red ones against it."""
+    shown = Text(text)
+    strongest = max((abs(t["contribution"][label]) for t in tokens), default=0.0)
+    for token in tokens:
+        share = token["contribution"][label] / strongest if strongest else 0.0
+        if abs(share) > 0.15:
+            colour = "green" if share > 0 else "red"
+            style = f"bold {colour}" if abs(share) > 0.5 else colour
+            shown.stylize(style, token["start"], token["end"])
+    return shown
