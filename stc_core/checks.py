@@ -8,9 +8,10 @@ from collections import Counter
 
 import numpy as np
 import pandas as pd
+from jaxtyping import Bool, Int, Shaped
 
 from stc_core.columns import Columns, is_fractional
-from stc_core.report import NAMED_ROWS, File, Finding, finding
+from stc_core.report import File, Finding, finding
 from stc_core.split import TEST, TRAIN, VALIDATION
 
 MAX_CLASSES = 1000
@@ -46,16 +47,19 @@ def check_source(source: dict, *, file: File) -> list[Finding]:
 
 
 def check_labels(frame: pd.DataFrame, columns: Columns) -> list[Finding]:
-    """Errors of label columns as a whole; stops at the first per column."""
+    """Errors of label columns as a whole; a sound column's odd class names."""
     if not len(frame):
-        return [
-            finding("no_rows", "error", "No row has both a text and a label.", count=0)
-        ]
+        return [finding("no_rows", "error", "No row has both a text and a label.")]
+    if TRAIN not in set(frame["split"]):
+        said = f"Split column {columns.split!r} marks no usable row as train."
+        return [finding("no_train", "error", said)]
     names = level_names(columns)
+    rows = frame["row"].to_numpy()
     found = []
     for column, name in zip(columns.labels, names, strict=True):
-        problem = _label_problem(frame[name], column, finest=name == names[-1])
-        found += [problem] if problem else _odd_names(frame, name, column)
+        values = frame[name].to_numpy(dtype=object)
+        problem = _label_problem(values, column, finest=name == names[-1])
+        found += [problem] if problem else _odd_names(values, rows, column)
     if columns.labels[-1] in set(frame["label"]):
         found.append(
             finding(
@@ -68,91 +72,77 @@ def check_labels(frame: pd.DataFrame, columns: Columns) -> list[Finding]:
     return found
 
 
-def _label_problem(values: pd.Series, column: str, *, finest: bool) -> Finding | None:
+def _label_problem(
+    values: Shaped[np.ndarray, " n"], column: str, *, finest: bool
+) -> Finding | None:
     n, distinct = len(values), set(values)
     some = ", ".join(sorted(distinct)[:3])
+    kind = None
     if len(distinct) > 20 and is_fractional(distinct):
-        kind, said = (
-            "label_continuous",
-            (
-                f"holds {len(distinct):,} different decimal numbers ({some}, ...): a "
-                "measure, not classes. Choose another column or cut it into ranges"
-            ),
-        )
+        kind = "label_continuous"
+        said = f"holds {len(distinct):,} different decimal numbers ({some}, ...)"
+        mend = "A measure is no class: choose another column or cut it into ranges."
     elif n >= 20 and len(distinct) >= 0.9 * n:
-        kind, said = (
-            "label_id",
-            (
-                f"has another value on nearly every row ({len(distinct):,} on {n:,}): an "
-                "id or free text, not classes. Choose another column"
-            ),
-        )
+        kind = "label_id"
+        said = f"has {len(distinct):,} different values on {n:,} rows ({some}, ...)"
+        mend = "An id or free text is no class: choose another column."
     elif len(distinct) > MAX_CLASSES:
-        kind, said = (
-            "classes_too_many",
-            (
-                f"has {len(distinct):,} classes; at most {MAX_CLASSES:,} are supported. "
-                "Choose a coarser column or merge rare classes"
-            ),
-        )
+        kind = "classes_too_many"
+        said = f"has {len(distinct):,} classes; at most {MAX_CLASSES:,} are supported"
+        mend = "Choose a coarser column or merge rare classes."
     elif finest and len(distinct) == 1:
-        kind, said = (
-            "one_class",
-            (
-                f"has the one value {some!r} on all {n:,} rows; two classes are needed. "
-                "Choose another column or add rows of another class"
-            ),
-        )
-    else:
+        kind = "one_class"
+        said = f"has the one value {some!r} on all {n:,} rows; two are needed"
+        mend = "Choose another column or add rows of another class."
+    if kind is None:
         return None
-    return finding(kind, "error", f"Label column {column!r} {said}.", count=n)
+    return finding(kind, "error", f"Label column {column!r} {said}. {mend}", count=n)
 
 
-def _odd_names(frame: pd.DataFrame, name: str, column: str) -> list[Finding]:
-    """Classes that may be one (case), or none (words for nothing)."""
+def _odd_names(
+    values: Shaped[np.ndarray, " n"], rows: Int[np.ndarray, " n"], column: str
+) -> list[Finding]:
+    """Classes that may be one (spelt in two ways), or none (words for nothing)."""
+    counts = Counter(values)
+    spellings: dict[str, list[str]] = {}
+    for value, _ in counts.most_common():
+        spellings.setdefault(value.casefold(), []).append(value)
+    same = [values for values in spellings.values() if len(values) > 1]
     found = []
-    folded: dict[str, list[str]] = {}
-    for value in sorted(set(frame[name])):
-        folded.setdefault(value.casefold(), []).append(value)
-    same = [values for values in folded.values() if len(values) > 1]
     if same:
         said = "; ".join(" and ".join(map(repr, values)) for values in same[:3])
-        rare = [v for values in same for v in _rarer(frame[name], values)]
+        rarer = [value for values in same for value in values[1:]]
         found.append(
             finding(
                 "label_variants",
                 "warning",
                 f"Label column {column!r} has classes that differ in case only ({said})"
-                ": {rows} have the rarer spelling. They stay apart; make them one if "
+                ": {rows} with the rarer spelling. They stay apart; make them one if "
                 "they mean the same.",
-                rows=frame["row"][frame[name].isin(rare)],
+                rows=rows[np.isin(values, rarer)],
             )
         )
-    words = [v for v in set(frame[name]) if v.casefold() in NULL_WORDS]
+    words = sorted(value for value in counts if value.casefold() in NULL_WORDS)
     if words:
         found.append(
             finding(
                 "label_null_word",
                 "warning",
                 f"Label column {column!r} has the class "
-                f"{' and '.join(map(repr, sorted(words)))} on "
+                f"{' and '.join(map(repr, words))} on "
                 "{rows}. It is kept as a class; empty the cells if it means missing.",
-                rows=frame["row"][frame[name].isin(words)],
+                rows=rows[np.isin(values, words)],
             )
         )
     return found
 
 
-def _rarer(values: pd.Series, spellings: list[str]) -> list[str]:
-    counts = Counter(values[values.isin(spellings)])
-    return [spelling for spelling, _ in counts.most_common()[1:]]
-
-
 def check_class_sizes(frame: pd.DataFrame) -> list[Finding]:
-    """Classes too small to learn, counted outside of a given test set."""
-    counts = frame["label"].value_counts()
-    tiny = sorted(counts.index[counts < MIN_ROWS])
-    small = sorted(counts.index[(counts >= MIN_ROWS) & (counts < FEW_ROWS)])
+    """Classes too small to learn; leave rows of a given test set out of `frame`."""
+    labels, rows = frame["label"].to_numpy(dtype=object), frame["row"].to_numpy()
+    counts = Counter(labels)
+    tiny = sorted(label for label, n in counts.items() if n < MIN_ROWS)
+    small = sorted(label for label, n in counts.items() if MIN_ROWS <= n < FEW_ROWS)
     found = []
     if tiny:
         found.append(
@@ -161,7 +151,7 @@ def check_class_sizes(frame: pd.DataFrame) -> list[Finding]:
                 "error",
                 f"{_say_classes(tiny)} only one row to learn from: "
                 "{rows}. Add rows, merge the class with another, or delete the row.",
-                rows=frame["row"][frame["label"].isin(tiny)],
+                rows=rows[np.isin(labels, tiny)],
             )
         )
     if small:
@@ -170,8 +160,8 @@ def check_class_sizes(frame: pd.DataFrame) -> list[Finding]:
                 "class_small",
                 "warning",
                 f"{_say_classes(small)} fewer than {FEW_ROWS} rows to learn from: "
-                "{rows}. Expect them to be recognised poorly.",
-                rows=frame["row"][frame["label"].isin(small)],
+                "{rows}. Expect poor recognition; add rows or merge classes.",
+                rows=rows[np.isin(labels, small)],
             )
         )
     return found
@@ -188,12 +178,13 @@ def _say_classes(names: list[str]) -> str:
 def check_levels(frame: pd.DataFrame, columns: Columns) -> list[Finding]:
     """Children with several parents, and levels given from fine to coarse."""
     names = level_names(columns)
+    rows = frame["row"].to_numpy()
     found = []
-    pairs = zip(
-        names[:-1], names[1:], columns.labels[:-1], columns.labels[1:], strict=True
-    )
-    for coarse, fine, coarse_column, fine_column in pairs:
-        if frame[fine].nunique() < frame[coarse].nunique():
+    for level in range(len(names) - 1):
+        coarse = frame[names[level]].to_numpy(dtype=object)
+        fine = frame[names[level + 1]].to_numpy(dtype=object)
+        coarse_column, fine_column = columns.labels[level : level + 2]
+        if len(set(fine)) < len(set(coarse)):
             found.append(
                 finding(
                     "level_order",
@@ -203,46 +194,52 @@ def check_levels(frame: pd.DataFrame, columns: Columns) -> list[Finding]:
                 )
             )
             continue
-        parents = frame.groupby(fine)[coarse].agg(["nunique", _commonest])
-        many = parents.index[parents["nunique"] > 1]
-        if len(many):
-            usual = frame[fine].map(parents["_commonest"])
+        usual = commonest_parents(fine, coarse)
+        odd = coarse != np.array([usual[child] for child in fine], dtype=object)
+        if odd.any():
+            many = sorted(set(fine[odd]))
             found.append(
                 finding(
                     "several_parents",
                     "warning",
-                    f"In {fine_column!r}, {_say_classes(sorted(many))} several parents "
-                    f"in {coarse_column!r}: "
-                    "{rows} have another parent than usual. Predictions use the "
+                    f"In {fine_column!r}, {_say_classes(many)} several parents in "
+                    f"{coarse_column!r}: "
+                    "{rows} with another parent than usual. Predictions use the "
                     "commonest parent; rename the classes if they differ in meaning.",
-                    rows=frame["row"][usual != frame[coarse]],
+                    rows=rows[odd],
                 )
             )
     return found
 
 
-def _commonest(values: pd.Series) -> str:
-    counts = Counter(values)
-    return min(counts, key=lambda value: (-counts[value], value))
+def commonest_parents(
+    fine: Shaped[np.ndarray, " n"], coarse: Shaped[np.ndarray, " n"]
+) -> dict[str, str]:
+    """Fine label -> the coarse label it meets most often; ties go to the first name."""
+    parents: dict[str, tuple[int, str]] = {}
+    pairs = Counter(zip(fine, coarse, strict=True))
+    for (child, parent), n in sorted(pairs.items()):
+        if child not in parents or n > parents[child][0]:
+            parents[child] = (n, parent)
+    return {child: parent for child, (_, parent) in parents.items()}
 
 
 def check_repeats(frame: pd.DataFrame, *, file: File) -> list[Finding]:
     """Exact duplicates within one file, with the same and with other labels."""
-    code = pd.factorize(frame["label"])[0]
-    pair = pd.DataFrame({"key": frame["key"].to_numpy(), "code": code})
-    again = pair.duplicated().to_numpy()
-    distinct = pair.drop_duplicates()["key"]
-    clashing = distinct[distinct.duplicated()].unique()
-    clash = pair["key"].isin(clashing).to_numpy()
-    rows = frame["row"].to_numpy()
+    rows, key = frame["row"].to_numpy(), frame["key"].to_numpy()
+    pairs = pd.DataFrame({"key": key, "code": pd.factorize(frame["label"])[0]})
+    again = pairs.duplicated().to_numpy()
+    kinds_of_key = pairs["key"].to_numpy()[~again]
+    keys, kinds = np.unique(kinds_of_key, return_counts=True)
+    clash = np.isin(key, keys[kinds > 1])
     found = []
     if (again & ~clash).any():
         found.append(
             finding(
                 "duplicate",
                 "warning",
-                "{rows} repeat the text and label of an earlier row. They weigh double"
-                "; delete them unless that is meant.",
+                "Text and label of an earlier row are repeated on {rows}. Repeats "
+                "weigh more; delete them unless that is meant.",
                 rows=rows[again & ~clash],
                 file=file,
             )
@@ -252,7 +249,7 @@ def check_repeats(frame: pd.DataFrame, *, file: File) -> list[Finding]:
             finding(
                 "conflict",
                 "warning",
-                f"{len(clashing):,} texts appear with different labels: "
+                f"The same text has different labels ({(kinds > 1).sum():,} texts): "
                 "{rows}. Decide on one label for each text.",
                 rows=rows[clash],
                 file=file,
@@ -262,52 +259,62 @@ def check_repeats(frame: pd.DataFrame, *, file: File) -> list[Finding]:
 
 
 def check_leaks(frame: pd.DataFrame) -> list[Finding]:
-    """Texts of test or validation that train holds too."""
-    key, split = frame["key"].to_numpy(), frame["split"].to_numpy()
-    seen = np.isin(key, key[split == TRAIN])
-    effects = {
-        TEST: ("leak", "the test score will flatter"),
-        VALIDATION: ("leak_validation", "choices made on validation will flatter"),
-    }
+    """Test texts that are also learnt or chosen by, validation texts in train."""
+    split, key = frame["split"].to_numpy(dtype=object), frame["key"].to_numpy()
+    rows = frame["row"].to_numpy()
+    wholes = (
+        (TEST, split != TEST, "leak", "the test score will flatter"),
+        (VALIDATION, split == TRAIN, "leak_validation", "choices will be too sure"),
+    )
     found = []
-    for name, (kind, effect) in effects.items():
-        leaked = frame[(split == name) & seen]
-        if len(leaked):
-            of = int((split == name).sum())
+    for name, learnt, kind, effect in wholes:
+        of = split == name
+        leaked = of & np.isin(key, key[learnt])
+        if leaked.any():
             found.append(
                 finding(
                     kind,
                     "warning",
-                    f"{len(leaked) / of:.1%} of the {name} texts are in train too: "
-                    f"{{rows}}; {effect}. Delete them from one of the two.",
-                    rows=leaked["row"],
-                    file=leaked["file"].iloc[0],
+                    f"{leaked.sum() / of.sum():.1%} of the {name} texts are in train "
+                    f"too: {{rows}}; {effect}. Delete them from one of the two.",
+                    rows=rows[leaked],
+                    file=_file_of(frame, leaked),
                 )
             )
     return found
 
 
-def unseen_labels(frame: pd.DataFrame) -> pd.Series:
+def unseen_labels(frame: pd.DataFrame) -> Bool[np.ndarray, " n"]:
     """True on rows of test and validation whose label train does not have."""
-    known = set(frame["label"][frame["split"] == TRAIN])
-    return ~frame["label"].isin(known) & (frame["split"] != TRAIN)
+    split = frame["split"].to_numpy(dtype=object)
+    labels = frame["label"].to_numpy(dtype=object)
+    return (split != TRAIN) & ~np.isin(labels, list(set(labels[split == TRAIN])))
 
 
 def check_unseen(frame: pd.DataFrame) -> list[Finding]:
     """Labels of test and validation that train lacks, one finding a split."""
-    unseen = frame[unseen_labels(frame)]
+    rows, split = frame["row"].to_numpy(), frame["split"].to_numpy(dtype=object)
+    labels = frame["label"].to_numpy(dtype=object)
+    unseen = unseen_labels(frame)
     return [
         finding(
             "unseen_label",
             "warning",
-            f"{_say_classes(sorted(set(rows['label'])))} no row in train but some in "
-            f"{split}: {{rows}} cannot be predicted rightly and are left out of the "
-            "score. Add such rows to train or check the spelling.",
-            rows=rows["row"],
-            file=rows["file"].iloc[0],
+            f"{_say_classes(sorted(set(labels[of])))} no row in train but some in "
+            f"{name}: {{rows}}, left out of the score, for no classifier can get them "
+            "right. Add such rows to train or check the spelling.",
+            rows=rows[of],
+            file=_file_of(frame, of),
         )
-        for split, rows in unseen.groupby("split")
+        for name in (VALIDATION, TEST)
+        if (of := unseen & (split == name)).any()
     ]
+
+
+def _file_of(frame: pd.DataFrame, which: Bool[np.ndarray, " n"]) -> File:
+    files = set(frame["file"].to_numpy(dtype=object)[which])
+    assert len(files) == 1, files
+    return "test" if files == {"test"} else "data"
 
 
 def level_names(columns: Columns) -> list[str]:

@@ -105,7 +105,9 @@ def _guess(frame: pd.DataFrame, data: DataConfig) -> Columns:
     taken = {name for _, name in _named(data)}
     at = np.linspace(0, len(frame) - 1, min(len(frame), SAMPLE_ROWS)).astype(int)
     sample = frame.iloc[at]
-    free = [_profile(str(c), sample[c]) for c in frame.columns if c not in taken]
+    free = [
+        _profile(str(c), series(sample, c)) for c in frame.columns if c not in taken
+    ]
     splits = (p for p in free if p.splits and p.plain not in LABEL_NAMES)
     split = data.split or _name(_first(splits))
     free = [p for p in free if p.name != split]
@@ -135,6 +137,13 @@ def check_column(frame: pd.DataFrame, name: str, *, role: str = "column") -> Non
         expected=f"one of the columns {', '.join(map(repr, names))}",
         remedy=f"Did you mean {lower[near[0]]!r}?" if near else None,
     )
+
+
+def series(frame: pd.DataFrame, name: str) -> pd.Series:
+    """The one column called `name`."""
+    column = frame[name]
+    assert isinstance(column, pd.Series), (name, type(column))
+    return column
 
 
 def as_text(column: pd.Series) -> pd.Series:
@@ -190,9 +199,16 @@ def _profile(name: str, column: pd.Series) -> _Profile:
 def is_fractional(values: Iterable[str]) -> bool:
     """Whether nearly all values are numbers and some are not whole."""
     values = list(values)
-    numbers = pd.to_numeric(pd.Series(values, dtype=object), errors="coerce").to_numpy()
-    numbers = numbers[np.isfinite(numbers)]
-    return len(numbers) >= 0.95 * len(values) and bool((numbers % 1 != 0).any())
+    numbers = [number for number in map(_as_number, values) if number is not None]
+    return len(numbers) >= 0.95 * len(values) and any(x % 1 for x in numbers)
+
+
+def _as_number(text: str) -> float | None:
+    try:
+        number = float(text.replace(",", "."))
+    except ValueError:
+        return None
+    return number if math.isfinite(number) else None
 
 
 def _is_id(column: _Profile) -> bool:

@@ -2,10 +2,11 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Int, Shaped
+from jaxtyping import Bool, Int, Shaped
 
 from stc_core.checks import (
     check_class_sizes,
@@ -15,6 +16,7 @@ from stc_core.checks import (
     check_repeats,
     check_source,
     check_unseen,
+    commonest_parents,
     level_names,
     unseen_labels,
 )
@@ -25,6 +27,7 @@ from stc_core.columns import (
     check_column,
     guess_columns,
     resolve_columns,
+    series,
 )
 from stc_core.config import DataConfig
 from stc_core.errors import StcError
@@ -46,6 +49,7 @@ __all__ = [
 ]
 SLICE_ROWS = 1 << 16
 BLANK = hash("")
+DELIMITED = ("csv", "tsv")
 
 
 @dataclass(frozen=True)
@@ -76,10 +80,11 @@ class Corpus:
     @property
     def parents(self) -> dict[str, dict[str, str]]:
         """For each coarser level its column, and fine label -> commonest parent."""
-        levels = level_names(self.columns)[:-1]
-        by_fine = self.frame.groupby("label")
-        modes = {level: by_fine[level].agg(lambda s: s.mode()[0]) for level in levels}
-        return {level: mode.to_dict() for level, mode in modes.items()}
+        fine = self.frame["label"].to_numpy(dtype=object)
+        return {
+            level: commonest_parents(fine, self.frame[level].to_numpy(dtype=object))
+            for level in level_names(self.columns)[:-1]
+        }
 
     def rows(self, split: str) -> Int[np.ndarray, " n_split"]:
         """Positions in the frame of the rows of one split, ascending."""
@@ -120,26 +125,13 @@ def inspect_corpus(
 
     Raises StcError only for a file or a column that cannot be read at all.
     """
-    table = read_table(data.path)
-    source = {**table.attrs["source"], "name": Path(data.path).name}
-    columns = resolve_columns(table, data)
-    frame = _pick(table, columns, file="data")
-    del table
-    findings = check_source(source, file="data")
-    frame = _usable(frame, columns, findings, skip=source["named"].get("long", []))
-    n_rows = source["rows"]
-    if data.test_path:
-        extra, n_extra = _read_test(data.test_path, columns, findings)
-        _refuse_two_tests(frame, columns)
-        frame = pd.concat([frame, extra], ignore_index=True)
-        n_rows += n_extra
+    parts = _gather(data)
+    frame, columns, findings = parts.frame, parts.columns, parts.findings
     findings += check_labels(frame, columns)
     if not any(f.severity == "error" for f in findings):
-        findings += check_class_sizes(frame[frame["split"] != TEST])
+        test = frame["split"].to_numpy(dtype=object) == TEST
+        findings += check_class_sizes(_keep(frame, ~test))
         findings += check_levels(frame, columns)
-        for file, part in frame.groupby("file"):
-            findings += check_repeats(part, file="test" if file == "test" else "data")
-        frame["key"] = pd.factorize(frame["key"].to_numpy())[0]
         frame["split"] = complete_split(
             frame["split"].to_numpy(dtype=str),
             frame["key"].to_numpy(),
@@ -148,19 +140,64 @@ def inspect_corpus(
             test_share=test_share,
             seed=seed,
         )
-        findings += check_leaks(frame) + check_unseen(frame)
-        unseen = unseen_labels(frame)
-        frame = frame[~unseen].reset_index(drop=True) if unseen.any() else frame
-    frame = frame.drop(columns="key")
+        findings += _check_rows(frame)
+        frame = _keep(frame, ~unseen_labels(frame))
     report = Report(
-        n_rows=n_rows,
+        n_rows=parts.n_rows,
         n_used=len(frame),
         columns=columns,
         classes=_counts(frame),
-        source={k: v for k, v in source.items() if k not in ("named", "counts")},
+        source=parts.source,
         findings=tuple(sorted(findings, key=_gravity)),
     )
-    return Corpus(frame, columns, report)
+    return Corpus(frame.drop(columns="key"), columns, report)
+
+
+class _Parts(NamedTuple):
+    frame: pd.DataFrame
+    columns: Columns
+    findings: list[Finding]
+    n_rows: int
+    source: dict[str, Any]
+
+
+def _gather(data: DataConfig) -> _Parts:
+    """The usable rows of the file and of the test file, not yet split."""
+    table = read_table(data.path)
+    columns = resolve_columns(table, data)
+    facts = table.attrs["source"]
+    frame = _pick(table, columns, file="data")
+    del table
+    findings = check_source(facts, file="data")
+    frame = _usable(frame, columns, findings, csv=facts["format"] in DELIMITED)
+    n_rows = facts["rows"]
+    if data.test_path:
+        test, n_test = _read_test(data.test_path, columns, findings)
+        _refuse_two_tests(frame, columns)
+        frame = pd.concat([frame, test], ignore_index=True)
+        n_rows += n_test
+    frame["key"] = pd.factorize(frame["key"].to_numpy())[0]
+    kept = ("format", "encoding", "delimiter", "rows")
+    source = {"name": Path(data.path).name, **{name: facts[name] for name in kept}}
+    return _Parts(frame, columns, findings, n_rows, source)
+
+
+def _check_rows(frame: pd.DataFrame) -> list[Finding]:
+    """What only single rows show, once all of them have a split."""
+    file = frame["file"].to_numpy(dtype=object)
+    found = []
+    files: tuple[File, ...] = ("data", "test")
+    for name in files:
+        if (file == name).any():
+            found += check_repeats(_keep(frame, file == name), file=name)
+    return found + check_leaks(frame) + check_unseen(frame)
+
+
+def _keep(frame: pd.DataFrame, which: Bool[np.ndarray, " n"]) -> pd.DataFrame:
+    """The rows where `which` is true, numbered anew; the frame itself if all are."""
+    if which.all():
+        return frame
+    return frame.take(np.flatnonzero(which)).reset_index(drop=True)
 
 
 def _gravity(found: Finding) -> int:
@@ -184,25 +221,24 @@ def _read_test(
     ]:
         check_column(table, column, role=f"{name}: {role}")
     identity = columns.id if columns.id in table.columns else None
-    source = table.attrs["source"]
+    facts = table.attrs["source"]
     columns = columns._replace(split=None, id=identity)
     frame = _pick(table, columns, file="test")
     del table
-    findings += check_source(source, file="test")
-    skip = source["named"].get("long", [])
-    frame = _usable(frame, columns, findings, skip=skip)
+    findings += check_source(facts, file="test")
+    frame = _usable(frame, columns, findings, csv=facts["format"] in DELIMITED)
     if not len(frame):
         raise StcError(name, expected="test rows with a text and a label", got="none")
-    return frame.assign(split=TEST), source["rows"]
+    return frame.assign(split=TEST), facts["rows"]
 
 
 def _refuse_two_tests(frame: pd.DataFrame, columns: Columns) -> None:
-    marked = frame["row"][frame["split"] == TEST]
+    marked = frame["row"].to_numpy()[frame["split"].to_numpy() == TEST]
     if len(marked):
         raise StcError(
-            f"column {columns.split!r}",
+            f"split column {columns.split!r}",
             expected="test rows in one place",
-            got=f"{len(marked):,} rows marked test there (row {marked.iloc[0]}, ...) "
+            got=f"{len(marked):,} rows marked test there (row {marked[0]}, ...) "
             "and a test file",
             remedy="Leave out the test file, or delete those rows.",
         )
@@ -211,18 +247,18 @@ def _refuse_two_tests(frame: pd.DataFrame, columns: Columns) -> None:
 def _pick(table: pd.DataFrame, columns: Columns, *, file: File) -> pd.DataFrame:
     """The corpus columns of a table, all of its rows, and a key for equal texts."""
     rows = np.arange(1, len(table) + 1)
-    text = as_text(table[columns.text])
+    text = as_text(series(table, columns.text))
     picked = {
         "row": rows,
         "file": file,
-        "id": as_text(table[columns.id] if columns.id else pd.Series(rows)),
+        "id": as_text(series(table, columns.id) if columns.id else pd.Series(rows)),
         "text": text,
     }
-    levels = [as_text(table[name]).str.strip() for name in columns.labels]
+    levels = [as_text(series(table, name)).str.strip() for name in columns.labels]
     picked["label"] = levels[-1]
     if len(levels) > 1:
         picked |= {f"label_{n}": level for n, level in enumerate(levels, 1)}
-    given = as_text(table[columns.split]) if columns.split else None
+    given = as_text(series(table, columns.split)) if columns.split else None
     picked["split"] = TRAIN if given is None else _known_splits(given, columns)
     picked["key"] = text_keys(text)
     return pd.DataFrame(picked)
@@ -257,36 +293,36 @@ def _known_splits(given: pd.Series, columns: Columns) -> pd.Series:
 
 
 def _usable(
-    frame: pd.DataFrame, columns: Columns, findings: list[Finding], *, skip: list[int]
+    frame: pd.DataFrame, columns: Columns, findings: list[Finding], *, csv: bool
 ) -> pd.DataFrame:
-    """The rows with a text and all labels; the others become findings."""
-    file = frame["file"].iloc[0]
-    row = frame["row"]
-    no_text = (frame["key"] == BLANK) & ~row.isin(skip)
-    no_label = pd.Series(False, index=frame.index)
+    """The rows with a text and all labels; the others become findings.
+
+    In CSV only rows with too many fields, told of already, have missing cells.
+    """
+    rows = frame["row"].to_numpy()
+    file = _file(frame)
+    blank = frame["key"].to_numpy() == BLANK
+    told = csv & frame["text"].isna().to_numpy()
+    bare = np.zeros(len(frame), dtype=bool)
     for name in level_names(columns):
-        no_label |= frame[name].isna() | (frame[name] == "")
-    no_label &= ~row.isin(skip)
-    if no_text.any():
-        findings.append(
-            finding(
-                "empty_text",
-                "warning",
-                f"{{rows}} have no text in {columns.text!r} and are left out.",
-                rows=row[no_text],
-                file=file,
+        bare |= series(frame, name).fillna("").to_numpy(dtype=object) == ""
+    labels = " or ".join(map(repr, columns.labels))
+    for kind, which, said in (
+        ("empty_text", blank & ~told, f"No text in {columns.text!r}"),
+        ("missing_label", bare & ~blank, f"No label in {labels}"),
+    ):
+        if which.any():
+            findings.append(
+                finding(
+                    kind,
+                    "warning",
+                    f"{said} on {{rows}}, left out. Fill them in or delete them.",
+                    rows=rows[which],
+                    file=file,
+                )
             )
-        )
-    if (no_label & ~no_text).any():
-        findings.append(
-            finding(
-                "missing_label",
-                "warning",
-                f"{{rows}} have no label in {' or '.join(map(repr, columns.labels))} "
-                "and are left out.",
-                rows=row[no_label & ~no_text],
-                file=file,
-            )
-        )
-    bad = no_text | no_label | (frame["key"] == BLANK)
-    return frame[~bad].reset_index(drop=True) if bad.any() else frame
+    return _keep(frame, ~(blank | bare))
+
+
+def _file(frame: pd.DataFrame) -> File:
+    return "test" if (frame["file"].to_numpy() == "test").any() else "data"

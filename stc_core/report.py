@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 from pydantic import BaseModel, ConfigDict
 
-from stc_core.columns import Columns
+from stc_core.columns import Columns, series
 from stc_core.split import SPLIT_ORDER
 
 NAMED_ROWS = 100
@@ -135,7 +135,7 @@ def length_histogram(
 
     The last bin takes all above the 99th percentile; the rows sum to all texts.
     """
-    lengths = text_lengths(frame["text"])[unit].to_numpy()
+    lengths = text_lengths(series(frame, "text"))[unit].to_numpy()
     top = int(np.percentile(lengths, 99, method="higher")) if len(lengths) else 0
     step = max(1, -(-(top + 1) // bins))
     edges = np.arange(0, top + 1 + step, step)

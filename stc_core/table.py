@@ -55,7 +55,7 @@ def read_table(path: str | Path, *, nrows: int | None = None) -> pd.DataFrame:
 
     CSV cells stay the strings they were ('001', 'NA', 'null'); an empty cell is ''.
     JSON cells become strings, null is missing; Parquet keeps its types. A row with too
-    many fields keeps its place but loses its cells. `frame.attrs["source"]` holds
+    many fields keeps its place, but all its cells are missing. `frame.attrs["source"]` holds
     format, encoding, delimiter, rows, and which rows were short, long or repaired.
     """
     path = Path(path)
@@ -241,13 +241,15 @@ def header_names(cells: list[str], path: Path) -> list[str]:
     return [_mend(name) for name in names]
 
 
-def _fit(cells: list[str], width: int, tally: Tally, row: int) -> list[str]:
+def _fit(
+    cells: list[str], width: int, tally: Tally, row: int
+) -> list[str] | list[None]:
     """The row at the header's width: short rows are filled, long ones emptied."""
     if len(cells) > width and not any(cell.strip() for cell in cells[width:]):
         return cells[:width]
     if len(cells) > width:
         tally.note("long", row)
-        return [""] * width
+        return [None] * width
     tally.note("short", row)
     return cells + [""] * (width - len(cells))
 
