@@ -1,0 +1,143 @@
+"""Scores of predictions and of probabilities; labels are arrays of any one kind."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float, Int, Shaped
+from scipy.optimize import minimize_scalar
+
+from stc_core.errors import StcError
+
+Metric = Callable[[Any, Any], float]
+
+
+def accuracy(y: Shaped[np.ndarray, " n"], predicted: Shaped[np.ndarray, " m"]) -> float:
+    """The share of predictions that are right."""
+    _same_length("accuracy", y, predicted)
+    return float(np.mean(y == predicted))
+
+
+def macro_f1(y: Shaped[np.ndarray, " n"], predicted: Shaped[np.ndarray, " m"]) -> float:
+    """The mean F1 of the classes that occur in y or among the predictions.
+
+    Equals scikit-learn's f1_score(average="macro", zero_division=0).
+    """
+    _same_length("macro_f1", y, predicted)
+    true, guess, n_class = _codes(y, predicted)
+    cells = np.bincount(true * n_class + guess, minlength=n_class**2)
+    return float(_macro_f1(cells.reshape(1, n_class, n_class))[0])
+
+
+def bootstrap_interval(
+    y: Shaped[np.ndarray, " n"],
+    predicted: Shaped[np.ndarray, " n"],
+    metric: Metric = accuracy,
+    *,
+    seed: int,
+    n: int = 1000,
+    level: float = 0.95,
+) -> tuple[float, float]:
+    """Percentile interval of the metric over n resamples of the rows.
+
+    `accuracy` and `macro_f1` depend on the counts of (true, predicted) pairs alone, and
+    those counts are multinomial under resampling, so they are drawn directly: the
+    distribution is the one of resampled rows. Any other metric is called n times.
+    """
+    _same_length("bootstrap_interval", y, predicted)
+    rng = np.random.default_rng(seed)
+    if metric is accuracy:
+        scores = rng.binomial(len(y), accuracy(y, predicted), n) / len(y)
+    elif metric is macro_f1:
+        scores = _resampled_macro_f1(y, predicted, rng, n)
+    else:
+        rows = (rng.integers(len(y), size=len(y)) for _ in range(n))
+        scores = np.array([metric(y[row], predicted[row]) for row in rows])
+    tail = (1 - level) / 2
+    low, high = np.quantile(scores, [tail, 1 - tail])
+    return float(low), float(high)
+
+
+def log_loss(
+    y: Int[np.ndarray, " n"], probabilities: Float[np.ndarray, "n n_class"]
+) -> float:
+    """Mean negative log-probability of the true class, in nats; y holds codes."""
+    _same_length("log_loss", y, probabilities)
+    true = probabilities[np.arange(len(y)), y].astype(np.float64)
+    return float(-np.log(np.maximum(true, np.finfo(np.float64).tiny)).mean())
+
+
+def expected_calibration_error(
+    y: Int[np.ndarray, " n"],
+    probabilities: Float[np.ndarray, "n n_class"],
+    *,
+    n_bins: int = 15,
+) -> float:
+    """Mean |accuracy - confidence| over equal-width bins, weighted by their counts.
+
+    y holds codes; confidence is the largest probability. Source: Guo et al. 2017.
+    """
+    _same_length("expected_calibration_error", y, probabilities)
+    confidence = probabilities.max(axis=1).astype(np.float64)
+    right = (probabilities.argmax(axis=1) == y).astype(np.float64)
+    bins = np.minimum((confidence * n_bins).astype(int), n_bins - 1)
+    excess = np.bincount(bins, right - confidence, n_bins)
+    return float(np.abs(excess).sum() / len(y))
+
+
+def fit_temperature(
+    logits: Float[np.ndarray, "n n_class"], y: Int[np.ndarray, " n"]
+) -> float:
+    """The T in [1/20, 20] for which softmax(logits / T) has the least log-loss.
+
+    y holds codes. The loss is convex in 1 / T. Source: Guo et al. 2017.
+    """
+    _same_length("fit_temperature", y, logits)
+    Z = logits.astype(np.float64)
+    Z = Z - Z.max(axis=1, keepdims=True)
+    true = Z[np.arange(len(y)), y]
+
+    def loss(log_t: float) -> float:
+        scale = np.exp(-log_t)
+        return float(np.mean(np.log(np.exp(Z * scale).sum(axis=1)) - true * scale))
+
+    bound = float(np.log(20))
+    found = minimize_scalar(
+        loss, bounds=(-bound, bound), method="bounded", options={"xatol": 1e-6}
+    )
+    return float(np.exp(found.x))
+
+
+def _resampled_macro_f1(y, predicted, rng: np.random.Generator, n: int) -> np.ndarray:
+    true, guess, n_class = _codes(y, predicted)
+    pairs, counts = np.unique(true * n_class + guess, return_counts=True)
+    drawn = rng.multinomial(len(y), counts / len(y), size=n)  # (n, pairs)
+    on_true = np.equal.outer(pairs // n_class, np.arange(n_class)).astype(float)
+    on_guess = np.equal.outer(pairs % n_class, np.arange(n_class)).astype(float)
+    hits = drawn @ (on_true * on_guess)
+    return _mean_f1(hits, drawn @ on_true + drawn @ on_guess)
+
+
+def _macro_f1(cells: np.ndarray) -> np.ndarray:
+    hits = np.diagonal(cells, axis1=1, axis2=2)
+    return _mean_f1(hits, cells.sum(axis=1) + cells.sum(axis=2))
+
+
+def _mean_f1(hits: np.ndarray, support: np.ndarray) -> np.ndarray:
+    """Mean over the classes that occur of 2 * hits / (true + predicted)."""
+    f1 = 2 * hits / np.maximum(support, 1)
+    return f1.sum(axis=1) / (support > 0).sum(axis=1)
+
+
+def _codes(y: np.ndarray, predicted: np.ndarray) -> tuple[np.ndarray, np.ndarray, int]:
+    classes, codes = np.unique(np.concatenate([y, predicted]), return_inverse=True)
+    return codes[: len(y)], codes[len(y) :], len(classes)
+
+
+def _same_length(where: str, y: np.ndarray, other: np.ndarray) -> None:
+    if len(y) != len(other) or len(y) == 0:
+        raise StcError(
+            where,
+            expected="as many predictions as labels, at least one",
+            got=f"{len(y)} labels and {len(other)} predictions",
+        )

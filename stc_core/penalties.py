@@ -1,0 +1,139 @@
+"""Penalties of the probe's coefficients W (n_class, d_feat): L1 and group L2.
+
+Each knows its value, proximal map, dual norm and the distance to optimality; a solver
+needs nothing else.
+"""
+
+from typing import Literal, Protocol, runtime_checkable
+
+import numpy as np
+from jaxtyping import Float
+
+from stc_core.errors import StcError
+
+Name = Literal["l1", "group"]
+
+
+@runtime_checkable
+class Penalty(Protocol):
+    """What the solver asks of a penalty.
+
+    `shared`: all classes keep the same features. `one_row`: the penalty of the two
+    rows (-w/2, w/2), the cheapest ones whose difference is w, per unit of |w|.
+    """
+
+    shared: bool
+    one_row: float
+
+    def value(self, W: Float[np.ndarray, "n_class d_feat"]) -> float: ...
+
+    def prox(
+        self,
+        V: Float[np.ndarray, "n_class d_feat"],
+        step: float | Float[np.ndarray, "n_class 1"],
+    ) -> Float[np.ndarray, "n_class d_feat"]: ...
+
+    def dual_norm(self, G: Float[np.ndarray, "n_class d_feat"]) -> float: ...
+
+    def distance(
+        self,
+        W: Float[np.ndarray, "n_class d_feat"],
+        G: Float[np.ndarray, "n_class d_feat"],
+        lam: float,
+    ) -> Float[np.ndarray, "rows d_feat"]: ...
+
+
+class L1:
+    """sum |W_kj|: every class keeps its own features."""
+
+    shared = False
+    one_row = 1.0
+
+    def value(self, W: Float[np.ndarray, "n_class d_feat"]) -> float:
+        """The sum of absolute values, in float64."""
+        return float(np.abs(W).sum(dtype=np.float64))
+
+    def prox(
+        self,
+        V: Float[np.ndarray, "n_class d_feat"],
+        step: float | Float[np.ndarray, "n_class 1"],
+    ) -> Float[np.ndarray, "n_class d_feat"]:
+        """argmin_U |U - V|^2 / 2 + step * value(U): soft thresholding."""
+        return V - np.clip(V, -step, step)
+
+    def dual_norm(self, G: Float[np.ndarray, "n_class d_feat"]) -> float:
+        """The largest <G, W> over value(W) <= 1."""
+        return float(np.abs(G).max(initial=0.0))
+
+    def distance(
+        self,
+        W: Float[np.ndarray, "n_class d_feat"],
+        G: Float[np.ndarray, "n_class d_feat"],
+        lam: float,
+    ) -> Float[np.ndarray, "rows d_feat"]:
+        """How far -G is from lam * subdifferential at W, one row per class.
+
+        All zero exactly where W minimises a loss of gradient G plus lam * value.
+        """
+        off = np.maximum(np.abs(G) - lam, 0)
+        return np.where(W == 0, off, np.abs(G + lam * np.sign(W)))
+
+
+class GroupL2:
+    """sum_j ||W_:j||_2: a feature is kept for all classes or for none."""
+
+    shared = True
+    one_row = 0.5**0.5
+
+    def value(self, W: Float[np.ndarray, "n_class d_feat"]) -> float:
+        """The sum of column norms, in float64."""
+        return float(np.linalg.norm(W, axis=0).sum(dtype=np.float64))
+
+    def prox(
+        self,
+        V: Float[np.ndarray, "n_class d_feat"],
+        step: float | Float[np.ndarray, "n_class 1"],
+    ) -> Float[np.ndarray, "n_class d_feat"]:
+        """argmin_U |U - V|^2 / 2 + step * value(U): columns shrink towards zero.
+
+        The step is one number: classes with steps of their own have no closed form.
+        """
+        step = float(np.max(step))
+        norms = np.linalg.norm(V, axis=0)
+        keep = np.maximum(norms - step, 0) / np.maximum(norms, np.finfo(V.dtype).tiny)
+        return V * keep.astype(V.dtype)
+
+    def dual_norm(self, G: Float[np.ndarray, "n_class d_feat"]) -> float:
+        """The largest <G, W> over value(W) <= 1."""
+        return float(np.linalg.norm(G, axis=0).max(initial=0.0))
+
+    def distance(
+        self,
+        W: Float[np.ndarray, "n_class d_feat"],
+        G: Float[np.ndarray, "n_class d_feat"],
+        lam: float,
+    ) -> Float[np.ndarray, "rows d_feat"]:
+        """How far -G is from lam * subdifferential at W, one row for all classes.
+
+        All zero exactly where W minimises a loss of gradient G plus lam * value.
+        """
+        norms = np.linalg.norm(W, axis=0)
+        unit = W / np.where(norms > 0, norms, 1)
+        off = np.maximum(np.linalg.norm(G, axis=0) - lam, 0)
+        on = np.linalg.norm(G + lam * unit, axis=0)
+        return np.where(norms > 0, on, off)[None]
+
+
+def lambda_max(
+    penalty: Penalty, gradient_at_zero: Float[np.ndarray, "n_class d_feat"]
+) -> float:
+    """The smallest strength for which W = 0 is optimal."""
+    return penalty.dual_norm(gradient_at_zero)
+
+
+def get_penalty(name: str) -> Penalty:
+    """The penalty called `name`."""
+    table: dict[str, Penalty] = {"l1": L1(), "group": GroupL2()}
+    if name not in table:
+        raise StcError("penalty", expected="'l1' or 'group'", got=repr(name))
+    return table[name]
