@@ -1,11 +1,12 @@
 """Predictions for a table of any length: its own columns, and the label beside them."""
 
 import gzip
+import io
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import pandas as pd
@@ -23,6 +24,7 @@ SUFFIXES = (".csv", ".tsv", ".jsonl", ".parquet", ".csv.gz", ".tsv.gz", ".jsonl.
 CHUNK_ROWS = 2048
 
 
+@runtime_checkable
 class Predictor(Protocol):
     """What labels texts: `SparsifyThenClassify`, or anything of its shape."""
 
@@ -137,13 +139,13 @@ def _suffix(out: Path) -> str:
     )
 
 
-def _open_text(path: Path, suffix: str) -> IO[str]:
+def _open_text(path: Path, suffix: str) -> io.TextIOWrapper:
     if suffix.endswith(".gz"):
         return gzip.open(path, "wt", encoding="utf-8", newline="")
     return path.open("w", encoding="utf-8", newline="")
 
 
-def _text_writer(handle: IO[str], suffix: str) -> Write:
+def _text_writer(handle: Any, suffix: str) -> Write:
     first = True
 
     def write(frame: pd.DataFrame) -> None:
@@ -175,6 +177,7 @@ class _ParquetFile:
     def write(self, frame: pd.DataFrame) -> None:
         schema = None if self.writer is None else self.writer.schema
         table = pa.Table.from_pandas(frame, schema=schema, preserve_index=False)
+        table = table.replace_schema_metadata()  # plain columns for any reader
         if self.writer is None:
             self.writer = pq.ParquetWriter(self.path, table.schema)
         self.writer.write_table(table)
