@@ -1,0 +1,44 @@
+"""Clicks on charts and tables as pure functions: (context, event) -> context.
+
+An event is what Streamlit's `on_select` gives; an empty one, as after a change of
+the chart, moves nothing.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from stc_core.context import Context
+
+
+def click_neuron(context: Context, event: Mapping[str, Any]) -> Context:
+    """`context` at the neuron whose marker was clicked."""
+    found = _customdata(event)
+    return context if found is None else context.moved(neuron=int(found))
+
+
+def click_layer(context: Context, event: Mapping[str, Any]) -> Context:
+    """`context` at the layer of the point that was clicked."""
+    found = _customdata(event)
+    return context if found is None else context.moved(layer=int(found))
+
+
+def click_example(
+    context: Context, event: Mapping[str, Any], rows: Sequence[int]
+) -> Context:
+    """`context` at the example in the table row that was clicked.
+
+    `rows` are the examples in the order of the table.
+    """
+    picked = event.get("selection", {}).get("rows", [])
+    if not picked or picked[0] >= len(rows):
+        return context
+    return context.moved(example=int(rows[picked[0]]))
+
+
+def _customdata(event: Mapping[str, Any]) -> Any:
+    """The first value that the first clicked point carries; None without one."""
+    points = event.get("selection", {}).get("points", [])
+    data = points[0].get("customdata") if points else None
+    if isinstance(data, list | tuple):
+        data = data[0] if data else None
+    return data

@@ -1,0 +1,120 @@
+"""Reading an explanation of one text: by neuron, by layer, by word, and its sum.
+
+An explanation is what `SparsifyThenClassify.explain` gives.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import pandas as pd
+
+
+class Token(NamedTuple):
+    """Characters `start:end` of the text with a value; specials have start == end."""
+
+    start: int
+    end: int
+    text: str
+    value: float
+
+    @property
+    def special(self) -> bool:
+        return self.start == self.end
+
+
+class Sum(NamedTuple):
+    """The bias and all contributions to a class, and the logit they must give."""
+
+    bias: float
+    contributions: float
+    logit: float
+
+    @property
+    def total(self) -> float:
+        return self.bias + self.contributions
+
+    @property
+    def exact(self) -> bool:
+        """True if the sum is the logit to float precision."""
+        return abs(self.total - self.logit) <= 1e-3 * max(1.0, abs(self.logit))
+
+
+def check_sum(explanation: Mapping[str, Any], label: str) -> Sum:
+    """What the contributions to `label` add up to, beside the logit."""
+    parts = [row["contribution"][label] for row in explanation["neurons"]]
+    return Sum(explanation["bias"][label], sum(parts), explanation["logits"][label])
+
+
+def neuron_parts(explanation: Mapping[str, Any], label: str) -> pd.DataFrame:
+    """name, layer, neuron, activation and value of each neuron's contribution.
+
+    Ordered by falling absolute value; the values and the bias sum to the logit.
+    """
+    rows = [
+        {
+            "name": f"{row['site']} #{row['index']} · {row['pooling']}",
+            "layer": row["layer"],
+            "neuron": place,
+            "activation": row["activation"],
+            "value": row["contribution"][label],
+        }
+        for place, row in enumerate(explanation["neurons"])
+    ]
+    columns = ["name", "layer", "neuron", "activation", "value"]
+    frame = pd.DataFrame(rows, columns=columns)
+    return frame.sort_values(
+        "value", key=lambda value: -value.abs(), kind="stable"
+    ).reset_index(drop=True)
+
+
+def layer_parts(explanation: Mapping[str, Any], label: str) -> pd.DataFrame:
+    """name, layer and value of each layer's contribution, the first layer first."""
+    parts = neuron_parts(explanation, label)
+    sums = parts.groupby("layer")["value"].agg(["sum", "size"]).reset_index()
+    names = [
+        f"layer {layer} ({n} {'neuron' if n == 1 else 'neurons'})"
+        for layer, n in zip(sums["layer"], sums["size"], strict=True)
+    ]
+    return pd.DataFrame({"name": names, "layer": sums["layer"], "value": sums["sum"]})
+
+
+def strongest(parts: pd.DataFrame, most: int) -> pd.DataFrame:
+    """The first `most` rows, and one that sums the rest: nothing is left out."""
+    if len(parts) <= most:
+        return parts
+    rest = parts.iloc[most:]
+    row = {"name": f"{len(rest):,} other neurons", "value": rest["value"].sum()}
+    return pd.concat([parts.iloc[:most], pd.DataFrame([row])], ignore_index=True)
+
+
+def token_parts(explanation: Mapping[str, Any], label: str) -> list[Token]:
+    """Each token with its contribution to `label`."""
+    return [
+        Token(row["start"], row["end"], row["text"], row["contribution"][label])
+        for row in explanation["tokens"]
+    ]
+
+
+def words(text: str, tokens: Sequence[Token]) -> list[Token]:
+    """Tokens of a word as one, their values added; special tokens stay apart.
+
+    A word ends where white space does; the values still have the same sum.
+    """
+    merged: list[Token] = []
+    for token in tokens:
+        last = merged[-1] if merged else None
+        if last is None or token.special or last.special or _apart(text, last, token):
+            merged.append(token)
+            continue
+        end = max(last.end, token.end)
+        value = last.value + token.value
+        merged[-1] = Token(last.start, end, text[last.start : end], value)
+    return merged
+
+
+def _apart(text: str, last: Token, token: Token) -> bool:
+    between = text[last.end : max(token.start, last.end)]
+    return (
+        any(letter.isspace() for letter in between)
+        or text[token.start : token.end][:1].isspace()
+    )

@@ -1,0 +1,119 @@
+"""What all figures share: colours with a fixed meaning, names as text, one layout.
+
+Class palette: who. Diverging: for (blue) or against (orange) a class. Sequential:
+how active. Every colour reads on a light and on a dark page, so figures have none
+of their own backgrounds.
+"""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import pandas as pd
+import plotly.graph_objects as go
+
+# Okabe and Ito's palette, safe for colour-blind eyes, moved towards the middle
+# tones so that each has some contrast with white and with black.
+PALETTE = (
+    "#1B84C6",
+    "#E08A00",
+    "#0B9E75",
+    "#CB6BA2",
+    "#D9541E",
+    "#5B6FD6",
+    "#9C8F00",
+    "#868E99",
+)
+GREY = "rgba(128, 138, 150, 0.95)"
+FAINT = "rgba(128, 138, 150, 0.3)"
+FOR = (31, 133, 207)
+AGAINST = (224, 116, 16)
+ACTIVE = (11, 158, 117)
+MARK = "#D9541E"
+
+
+class Colour(NamedTuple):
+    """An 8-bit colour; `css` gives it some opacity, 0 to 1."""
+
+    red: int
+    green: int
+    blue: int
+
+    def css(self, opacity: float = 1.0) -> str:
+        return f"rgba({self.red}, {self.green}, {self.blue}, {opacity:.3f})"
+
+
+def signed(value: float) -> Colour:
+    """The colour of a contribution: blue is for the class, orange against it."""
+    return Colour(*(FOR if value >= 0 else AGAINST))
+
+
+def diverging_scale() -> list[list[Any]]:
+    """Plotly's colour scale for signed values; zero fades into the page."""
+    against, towards = Colour(*AGAINST), Colour(*FOR)
+    return [
+        [0.0, against.css()],
+        [0.25, against.css(0.7)],
+        [0.5, "rgba(128, 138, 150, 0.16)"],
+        [0.75, towards.css(0.7)],
+        [1.0, towards.css()],
+    ]
+
+
+def sequential_scale() -> list[list[Any]]:
+    """Plotly's colour scale for activations and importance; zero fades away."""
+    active = Colour(*ACTIVE)
+    return [[0.0, active.css(0.12)], [1.0, active.css()]]
+
+
+def class_colours(classes: Sequence[str], shown: Sequence[str]) -> dict[str, str]:
+    """A colour for each class in `shown`; no two are equal up to eight.
+
+    A class has the same colour in every figure while the palette lasts; of more
+    classes the shown ones share it out in their order.
+    """
+    few = len(classes) <= len(PALETTE)
+    order = list(classes) if few else list(shown)
+    return {name: PALETTE[order.index(name) % len(PALETTE)] for name in shown}
+
+
+def plain(text: object, limit: int = 34) -> str:
+    """`text` on one line, at most `limit` long, shown letter for letter by Plotly."""
+    line = " ".join(str(text).split())
+    cut = line if len(line) <= limit else line[: limit - 1] + "…"
+    return cut.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+
+
+def thin(colour: str, opacity: float = 0.5) -> str:
+    """A `#rrggbb` colour with some opacity."""
+    return Colour(*(int(colour[at : at + 2], 16) for at in (1, 3, 5))).css(opacity)
+
+
+def records(frame: pd.DataFrame) -> list[dict[str, Any]]:
+    """The rows of `frame`, each by column name."""
+    return [{str(k): v for k, v in row.items()} for row in frame.to_dict("records")]
+
+
+def settle(
+    figure: go.Figure,
+    *,
+    height: int,
+    right: int = 16,
+    top: int = 16,
+    legend: bool = False,
+    **axes: Any,
+) -> go.Figure:
+    """`figure` with the layout that all share; `axes` are xaxis, yaxis and so on."""
+    figure.update_layout(
+        height=height,
+        margin={"l": 8, "r": right, "t": top, "b": 44},
+        paper_bgcolor="rgba(0, 0, 0, 0)",
+        plot_bgcolor="rgba(0, 0, 0, 0)",
+        showlegend=legend,
+        legend={"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom"},
+        hoverlabel={"align": "left"},
+        hovermode="closest",
+        **axes,
+    )
+    figure.update_xaxes(automargin=True, zeroline=False)
+    figure.update_yaxes(automargin=True, zeroline=False)
+    return figure

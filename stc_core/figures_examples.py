@@ -1,0 +1,115 @@
+"""Figures of one text: class probabilities, and what its logit is the sum of."""
+
+from collections.abc import Mapping
+
+import pandas as pd
+import plotly.graph_objects as go
+
+from stc_core.explanation import Sum
+from stc_core.figures import AGAINST, FAINT, FOR, GREY, PALETTE, Colour, plain, settle
+from stc_core.wording import percent
+
+MOST_CLASSES = 8
+
+
+def top_classes(probabilities: Mapping[str, float], label: str | None) -> list[str]:
+    """The most probable classes, highest first; `label` is always among them."""
+    order = sorted(probabilities, key=lambda name: -probabilities[name])
+    shown = order[:MOST_CLASSES]
+    if label is not None and label in probabilities and label not in shown:
+        shown[-1] = label
+    return shown
+
+
+def probability_bars(
+    probabilities: Mapping[str, float], *, label: str | None = None
+) -> go.Figure:
+    """A bar for each of `top_classes`, the most probable on top; `label` is marked.
+
+    What the other classes share is the last bar.
+    """
+    shown = top_classes(probabilities, label)
+    rest = len(probabilities) - len(shown)
+    names = [plain(name, 30) + (" ✓" if name == label else "") for name in shown]
+    values = [probabilities[name] for name in shown]
+    hovers = [f"{plain(name, 80)}: {percent(probabilities[name])}" for name in shown]
+    if rest:
+        names.append(f"{rest} other classes")
+        values.append(max(0.0, 1.0 - sum(values)))
+        hovers.append(f"{rest} other classes together: {percent(values[-1])}")
+    places = list(range(len(names)))[::-1]
+    figure = go.Figure(
+        go.Bar(
+            x=values,
+            y=places,
+            orientation="h",
+            marker={"color": [PALETTE[0]] + [PALETTE[7]] * (len(names) - 1)},
+            text=[percent(value) for value in values],
+            textposition="outside",
+            cliponaxis=False,
+            hovertext=hovers,
+            hoverinfo="text",
+        )
+    )
+    return settle(
+        figure,
+        height=max(170, 70 + 30 * len(names)),
+        xaxis={"title": "probability", "tickformat": ".0%", "range": [0, 1.16]},
+        yaxis={"tickvals": places, "ticktext": names, "showgrid": False},
+    )
+
+
+def waterfall(parts: pd.DataFrame, total: Sum) -> go.Figure:
+    """From the bias, over each part, down to the logit.
+
+    `parts` has name and value and must hold all contributions, so that the last bar
+    ends where the logit is.
+    """
+    names = ["bias", *(str(name) for name in parts["name"]), "logit"]
+    values = [total.bias, *(float(value) for value in parts["value"]), 0.0]
+    values[-1] = sum(values)
+    places = list(range(len(names)))[::-1]
+    ends = len(names) - 1
+    figure = go.Figure(
+        go.Waterfall(
+            orientation="h",
+            measure=["absolute", *["relative"] * (len(names) - 2), "total"],
+            x=values,
+            y=places,
+            base=0,
+            text=[f"{value:+.3f}" for value in values],
+            textposition="outside",
+            cliponaxis=False,
+            hovertext=[
+                f"{plain(name, 80)}: {value:+.4f}"
+                for name, value in zip(names, values, strict=True)
+            ],
+            hoverinfo="text",
+            increasing={"marker": {"color": Colour(*FOR).css(0.9)}},
+            decreasing={"marker": {"color": Colour(*AGAINST).css(0.9)}},
+            totals={"marker": {"color": GREY}},
+            connector={"line": {"color": FAINT, "width": 1}},
+        )
+    )
+    low, high = _reach(values[:-1])
+    return settle(
+        figure,
+        height=84 + 27 * (ends + 1),
+        xaxis={"title": "logit", "range": [low, high]},
+        yaxis={
+            "tickvals": places,
+            "ticktext": [plain(name, 40) for name in names],
+            "showgrid": False,
+            "range": [-0.6, ends + 0.6],
+        },
+    )
+
+
+def _reach(steps: list[float]) -> tuple[float, float]:
+    """The axis that holds each partial sum, zero, and the numbers beside the bars."""
+    sums, at = [0.0], 0.0
+    for step in steps:
+        at += step
+        sums.append(at)
+    pad = 0.16 * (max(sums) - min(sums) or 1.0)
+    return min(sums) - pad, max(sums) + pad

@@ -1,0 +1,125 @@
+"""Figures of the trade: score against neurons kept, and against depth and compute."""
+
+from typing import Any
+
+import pandas as pd
+import plotly.graph_objects as go
+from plotly.subplots import make_subplots
+
+from stc_core.figures import MARK, PALETTE, records, settle, thin
+from stc_core.figures_layers import METRICS, Metric
+from stc_core.wording import interval, percent
+
+
+def neuron_curve(curves: pd.DataFrame, metric: Metric = "accuracy") -> go.Figure:
+    """Validation score against the number of neurons kept, the chosen point marked."""
+    part = curves.loc[curves["curve"] == "neurons"].sort_values("neurons")
+    figure = go.Figure()
+    _scored(figure, part, "neurons", metric)
+    return settle(
+        figure,
+        height=340,
+        top=24,
+        xaxis={
+            "title": "neurons kept",
+            "type": "log",
+            "tickvals": _ticks(part["neurons"]),
+            "ticktext": [f"{tick:,}" for tick in _ticks(part["neurons"])],
+            "showgrid": False,
+        },
+        yaxis={"title": f"validation {METRICS[metric]}", "tickformat": ".0%"},
+    )
+
+
+def _ticks(neurons: pd.Series) -> list[int]:
+    """Powers of two (of four, when there are many) up to the largest number."""
+    top = max(int(neurons.max()), 1)
+    step = 1 if top <= 256 else 2
+    return [2**power for power in range(0, top.bit_length() + 1, step)]
+
+
+def depth_curve(curves: pd.DataFrame, metric: Metric = "accuracy") -> go.Figure:
+    """Validation score against depth, and below it the compute that each depth saves.
+
+    Depth k: only the blocks up to k run. Each point carries its layer for clicks.
+    """
+    part = curves.loc[curves["curve"] == "depth"].sort_values("layer")
+    figure = make_subplots(
+        rows=2,
+        cols=1,
+        shared_xaxes=True,
+        row_heights=[0.66, 0.34],
+        vertical_spacing=0.1,
+    )
+    _scored(figure, part, "layer", metric)
+    for column, name, colour in (
+        ("flops_share", "FLOPs", PALETTE[0]),
+        ("parameters_share", "parameters", PALETTE[7]),
+    ):
+        figure.add_bar(
+            x=part["layer"],
+            y=1 - part[column],
+            name=f"{name} saved",
+            marker={"color": colour},
+            hovertemplate=name + " saved at depth %{x}: %{y:.1%}<extra></extra>",
+            row=2,
+            col=1,
+        )
+    figure.update_layout(bargap=0.35, bargroupgap=0.08)
+    settle(figure, height=340, top=36, legend=True)
+    figure.update_xaxes(tickvals=list(part["layer"]), showgrid=False)
+    figure.update_xaxes(title="depth: the highest block that runs", row=2, col=1)
+    figure.update_yaxes(tickformat=".0%")
+    figure.update_yaxes(title=METRICS[metric], row=1, col=1)
+    figure.update_yaxes(title="saved", range=[0, 1], row=2, col=1)
+    return figure
+
+
+def _scored(figure: go.Figure, part: pd.DataFrame, x: str, metric: Metric) -> None:
+    """Add a curve with its 95 % band and the chosen point."""
+    if metric == "accuracy":
+        figure.add_scatter(
+            x=[*part[x], *part[x][::-1]],
+            y=[*part["accuracy_high"], *part["accuracy_low"][::-1]],
+            fill="toself",
+            fillcolor=thin(PALETTE[0], 0.16),
+            line={"width": 0},
+            mode="lines",
+            hoverinfo="skip",
+            showlegend=False,
+        )
+    figure.add_scatter(
+        x=part[x],
+        y=part[metric],
+        mode="lines+markers",
+        line={"color": PALETTE[0], "width": 2.2},
+        marker={"size": 8},
+        customdata=part[["layer"]].to_numpy(),
+        hovertext=[_curve_hover(row, metric) for row in records(part)],
+        hoverinfo="text",
+        showlegend=False,
+    )
+    chosen = part.loc[part["chosen"].astype(bool)]
+    figure.add_scatter(
+        x=chosen[x],
+        y=chosen[metric],
+        mode="markers+text",
+        text=["chosen"] * len(chosen),
+        textposition="bottom center",
+        textfont={"color": MARK},
+        marker={"color": MARK, "symbol": "diamond", "size": 14},
+        hovertext=[_curve_hover(row, metric) for row in records(chosen)],
+        hoverinfo="text",
+        showlegend=False,
+    )
+
+
+def _curve_hover(row: dict[str, Any], metric: Metric) -> str:
+    said = [
+        f"<b>{row['neurons']:,} neurons, up to layer {row['layer']}</b>",
+        f"{METRICS[metric]} {percent(row[metric])}",
+    ]
+    if metric == "accuracy":
+        said.append(f"95 %: {interval((row['accuracy_low'], row['accuracy_high']))}")
+    said.append(f"FLOPs saved {percent(1 - row['flops_share'])}")
+    return "<br>".join(said)

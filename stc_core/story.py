@@ -1,0 +1,127 @@
+"""What the numbers of a run say, in plain sentences. No Streamlit, no figures."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+
+from stc_core.figures_layers import KIND_NAMES, METRICS, Metric, best_probes
+from stc_core.wording import interval, percent
+
+
+def layer_story(
+    probes: pd.DataFrame,
+    curves: pd.DataFrame,
+    metrics: Mapping[str, Any],
+    *,
+    metric: Metric = "accuracy",
+) -> list[str]:
+    """What the curves show, as Markdown: where, how much over the last layer, at what
+    cost.
+
+    Every number is one of `probes`, `curves` or `metrics`.
+    """
+    best = best_probes(probes)
+    sentences = [_place(best, metric), _over_last(best, metric)]
+    sentences += _few_neurons(curves, metric)
+    sentences += _shallow(curves, metrics, metric)
+    return [sentence for sentence in sentences if sentence]
+
+
+def _top(frame: pd.DataFrame, metric: Metric) -> dict[str, Any]:
+    row = frame.loc[frame[metric].astype(float).idxmax()]
+    return {str(name): value for name, value in row.items()}
+
+
+def _place(best: pd.DataFrame, metric: Metric) -> str:
+    top = _top(best, metric)
+    said = f"{METRICS[metric]} {percent(top[metric])} of {top['n']:,} validation texts"
+    if metric == "accuracy":
+        bounds = interval((top["accuracy_low"], top["accuracy_high"]))
+        said = (
+            f"{percent(top[metric])} of {top['n']:,} validation texts (95 %: {bounds})"
+        )
+    kind = KIND_NAMES[top["kind"]]
+    return (
+        f"The labels are read best at **layer {top['layer']}**, from its {kind} "
+        f"(`{top['site']}`) pooled by {top['pooling']}: {said}."
+    )
+
+
+def _over_last(best: pd.DataFrame, metric: Metric) -> str:
+    """How far the best place is from the last layer, which people use by default."""
+    states = best.loc[best["kind"] == "resid"]
+    if states.empty:
+        return ""
+    top = _top(best, metric)
+    last = _top(states.loc[states["layer"] == states["layer"].max()], metric)
+    if top["site"] == last["site"]:
+        return "No place does better than the last layer's hidden states."
+    points = 100 * (top[metric] - last[metric])
+    said = (
+        f"That is **{points:.1f} points** over the last layer's hidden states "
+        f"(`{last['site']}`, {last['pooling']}: {percent(last[metric])})"
+    )
+    if metric == "accuracy" and top["accuracy_low"] <= last["accuracy_high"]:
+        return said + ", but the two intervals overlap: it may be chance."
+    return said + "."
+
+
+def _few_neurons(curves: pd.DataFrame, metric: Metric) -> list[str]:
+    part = curves.loc[curves["curve"] == "neurons"].sort_values("neurons")
+    enough = _smallest(part, metric, share=0.95)
+    chosen = part.loc[part["chosen"].astype(bool)]
+    if enough is None or chosen.empty:
+        return []
+    kept = int(chosen.iloc[0]["neurons"])
+    few = int(enough["neurons"])
+    if few >= kept:
+        return [f"All **{kept:,} neurons** that were kept are needed for this score."]
+    return [
+        f"**{few:,} neurons** already reach 95 % of the score of the {kept:,} "
+        f"that were kept."
+    ]
+
+
+def _shallow(
+    curves: pd.DataFrame, metrics: Mapping[str, Any], metric: Metric
+) -> list[str]:
+    part = curves.loc[curves["curve"] == "depth"].sort_values("layer")
+    chosen = part.loc[part["chosen"].astype(bool)]
+    if chosen.empty:
+        return []
+    row, total = chosen.iloc[0], metrics["layers"]["total"]
+    said = [_reads(int(row["layer"]), total, 1 - float(row["flops_share"]))]
+    early = _smallest(part, metric, share=0.95)
+    if early is not None and early["layer"] < row["layer"]:
+        saved = percent(1 - float(early["flops_share"]))
+        said.append(
+            f"Stopping at layer {early['layer']} would keep 95 % of its score and save "
+            f"{saved} of the compute."
+        )
+    return said
+
+
+def _reads(layer: int, total: int, saved: float) -> str:
+    if layer >= total:
+        return f"The classifier reads up to the last of {total} layers."
+    return (
+        f"The classifier reads up to **layer {layer} of {total}**, so "
+        f"{percent(saved)} of the compute is never run."
+    )
+
+
+def _smallest(
+    part: pd.DataFrame, metric: Metric, *, share: float
+) -> dict[str, Any] | None:
+    """The first row whose score is at least `share` of that of the chosen row."""
+    chosen = part.loc[part["chosen"].astype(bool)]
+    if chosen.empty:
+        return None
+    enough = part.loc[part[metric] >= share * float(chosen.iloc[0][metric])]
+    return {str(name): value for name, value in enough.iloc[0].items()}
+
+
+def joined(sentences: Sequence[str]) -> str:
+    """The sentences as one paragraph."""
+    return " ".join(sentences)
