@@ -286,6 +286,27 @@ def runs(*, as_json: AsJson = False) -> None:
         terminal.show_runs(summaries)
 
 
+@app.command()
+def cache(
+    *,
+    clean: Annotated[bool, typer.Option("--clean", help="Delete them.")] = False,
+) -> None:
+    """List the features that are kept so that no text is read twice."""
+    from stc_core import terminal
+    from stc_core.config import features_folder
+    from stc_core.store import delete_store, list_stores
+
+    stores = list_stores(features_folder())
+    if not clean:
+        terminal.show_stores(stores)
+        return
+    gone = [store for store in stores if delete_store(store.path)]
+    freed = terminal.megabytes(sum(store.bytes for store in gone))
+    kept = len(stores) - len(gone)
+    said = f"{len(gone)} deleted, {freed} freed"
+    typer.echo(f"{said}; {kept} in use were kept" if kept else said, err=True)
+
+
 @data_app.command()
 def check(
     data: Table,

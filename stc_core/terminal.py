@@ -2,6 +2,7 @@
 
 import shlex
 import time
+from datetime import datetime
 from typing import Any
 
 from rich import box
@@ -13,6 +14,7 @@ from rich.text import Text
 from stc_core.report import Report
 from stc_core.run import Run
 from stc_core.status import Status
+from stc_core.store import StoreInfo
 
 PLAIN_EVERY_S = 10.0
 TOP_NEURONS = 10
@@ -210,6 +212,30 @@ def show_runs(summaries: list[dict[str, Any]]) -> None:
             "–" if seconds is None else f"{seconds:.1f}",
         )
     output().print(table)
+
+
+def show_stores(stores: list[StoreInfo]) -> None:
+    """One line a store of features, and what they take together."""
+    table = Table(box=box.SIMPLE_HEAD)
+    table.add_column("backbone", overflow="fold")
+    for head in ("texts", "size", "complete", "last used"):
+        table.add_column(head, justify="right")
+    for store in stores:
+        table.add_row(
+            Text(store.backbone),
+            f"{store.n:,}",
+            megabytes(store.bytes),
+            f"{store.share_done:.0%}",
+            f"{datetime.fromtimestamp(store.used):%Y-%m-%d %H:%M}",
+        )
+    if stores:
+        output().print(table)
+    total = megabytes(sum(store.bytes for store in stores))
+    output().print(f"{len(stores)} stores, {total}; --clean deletes them.")
+
+
+def megabytes(n_bytes: int) -> str:
+    return f"{n_bytes / 1e6:,.1f} MB"
 
 
 _SEVERITY = {"error": "bold red", "warning": "yellow", "info": "dim"}

@@ -14,7 +14,7 @@ PACKAGE = Path(__file__).parents[1] / "stc_core"
 FLOORS = {
     0: "errors axes config files worker",
     1: "pooling penalties losses metrics sniff split tokens batches status columns "
-    "wording context clicks neurons report markup story "
+    "wording context clicks neurons report markup story explanation exemplars examples "
     "figures figures_data figures_layers figures_trade figures_neurons "
     "figures_examples",
     2: "quadratic solver select attribution table checks data store sites hooks hub "
