@@ -1,0 +1,288 @@
+"""Texts to pooled activations: once, in batches sorted by length, resumable.
+
+`extract` fills a store on disk with whole sites; `extract_features` gives a few
+columns at once, for inference. `plan_extraction` says beforehand what it will cost.
+"""
+
+from collections import deque
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import torch
+from filelock import AcquireReturnProxy, FileLock, Timeout
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from stc_core.axes import Feature, PooledSite, Progress, silent
+from stc_core.backbone import Backbone
+from stc_core.config import features_folder
+from stc_core.errors import StcError
+from stc_core.forward import (
+    PENDING,
+    Batch,
+    Blocks,
+    Landed,
+    Pace,
+    Packed,
+    pack,
+    run,
+    token_ids,
+)
+from stc_core.plan import ExtractionPlan, Speed, measure_speed, plan_extraction
+from stc_core.store import (
+    STORE_DTYPES,
+    FeatureStore,
+    StoreWriter,
+    find_store,
+    lock,
+    open_writer,
+    prune_stores,
+    share_done,
+    store_bytes,
+    store_path,
+    text_key,
+)
+
+__all__ = [
+    "ExtractionPlan",
+    "Speed",
+    "extract",
+    "extract_features",
+    "measure_speed",
+    "plan_extraction",
+]
+SAMPLE = 256
+
+
+def extract(
+    backbone: Backbone,
+    texts: Sequence[str],
+    wanted: Sequence[PooledSite],
+    *,
+    store_dtype: str = "float16",
+    folder: Path | None = None,
+    token_budget: int | None = None,
+    progress: Progress = silent,
+) -> FeatureStore:
+    """A store of the `wanted` pooled activations of every text, in the texts' order.
+
+    What is on disk already is not computed again: a finished store of these texts
+    that holds the wanted sites is opened, an interrupted one is completed, and equal
+    texts are computed once. Two processes that want the same wait for each other. A
+    site with values beyond float16 (65,504) is kept in float32. `progress` counts
+    tokens, estimated from characters, so that its rate depends little on length.
+    """
+    wanted = _checked(backbone, wanted)
+    if store_dtype not in STORE_DTYPES or not texts:
+        raise StcError(
+            "extract",
+            expected=f"texts, and a store dtype of {', '.join(STORE_DTYPES)}",
+            got=f"{len(texts)} texts, {store_dtype!r}",
+        )
+    folder = folder or features_folder()
+    key = text_key(texts, backbone.identity, *_numerics(backbone), store_dtype)
+    if store := find_store(folder, key, wanted):
+        progress(1, 1)
+        return store
+    path = store_path(folder, key, wanted)
+    unique, numbers = _distinct(texts)
+    tokens = _estimate(backbone, unique)
+    total = int(tokens.sum())
+    waiting = lambda: progress(int(total * share_done(path)), total)  # noqa: E731
+    with _acquire(lock(folder, key), waiting):
+        if store := find_store(folder, key, wanted):
+            progress(total, total)
+            return store
+        widths = {wish: backbone.widths[wish.site] for wish in wanted}
+        about = {"backbone": backbone.name, "created": datetime.now(UTC).isoformat()}
+        needed = store_bytes(len(unique), len(texts), widths, store_dtype)
+        prune_stores(folder, needed=needed, keep=path)
+        writer = open_writer(path, widths, numbers, dtype=store_dtype, about=about)
+        pace = Pace(backbone, wanted, token_budget)
+        _fill(backbone, unique, writer, tokens=tokens, pace=pace, progress=progress)
+    return FeatureStore(path)
+
+
+def _fill(
+    backbone: Backbone,
+    texts: Sequence[str],
+    writer: StoreWriter,
+    *,
+    tokens: Float[np.ndarray, " n"],
+    pace: Pace,
+    progress: Progress,
+) -> None:
+    """Computes and writes what is missing; what was written is kept on any error."""
+    total, done = int(tokens.sum()), tokens[writer.done()].sum()
+    pending: deque[Future[None]] = deque()
+    dtype = getattr(torch, writer.store_dtype)
+    batches = run(
+        backbone,
+        texts,
+        writer.pooled_sites,
+        partial(pack, dtype=dtype),
+        pace=pace,
+        start=writer.rows_done,
+    )
+    try:
+        with ThreadPoolExecutor(1, "store") as disk, closing(batches):
+            for batch in batches:
+                if len(pending) == PENDING:
+                    pending.popleft().result()
+                pending.append(disk.submit(_save, writer, batch))
+                done += tokens[batch.rows].sum()
+                progress(min(int(done), total), total)
+            for write in pending:
+                write.result()
+    finally:
+        writer.notes += pace.notes
+        writer.checkpoint()
+
+
+def extract_features(
+    backbone: Backbone,
+    texts: Sequence[str],
+    features: Sequence[Feature],
+    *,
+    token_budget: int | None = None,
+    progress: Progress = silent,
+) -> Float[np.ndarray, "n n_features"]:
+    """Float32 values of single neurons, a row a text and a column a feature.
+
+    The forward stops after the highest layer among `features`; nothing but the
+    result grows with the number of texts. `progress` counts texts.
+    """
+    wanted = _checked(backbone, [PooledSite(f.site, f.pooling) for f in features])
+    out = np.empty((len(texts), len(features)), np.float32)
+    if not texts:
+        return out
+    pick = _picker(backbone, features)
+    pending: deque[Batch[Landed]] = deque()
+
+    def land() -> None:
+        batch = pending.popleft()
+        out[batch.rows] = batch.value.wait().numpy()
+        progress(batch.start + len(batch.rows), len(texts))
+
+    pace = Pace(backbone, wanted, token_budget)
+    with closing(run(backbone, texts, wanted, pick, pace=pace)) as batches:
+        for batch in batches:
+            pending.append(batch)
+            if len(pending) == PENDING:
+                land()
+    while pending:
+        land()
+    return out
+
+
+def _picker(
+    backbone: Backbone, features: Sequence[Feature]
+) -> Callable[[Blocks], "Landed"]:
+    """Takes the columns of `features` out of pooled sites, in their order."""
+    columns: dict[PooledSite, list[int]] = {}
+    places: dict[PooledSite, list[int]] = {}
+    for place, (site, pooling, index) in enumerate(features):
+        if not 0 <= index < backbone.widths[site]:
+            raise StcError(
+                f"feature {features[place]}",
+                expected=f"an index from 0 to {backbone.widths[site] - 1}",
+            )
+        columns.setdefault(PooledSite(site, pooling), []).append(index)
+        places.setdefault(PooledSite(site, pooling), []).append(place)
+    flat = [place for group in places.values() for place in group]
+    back = torch.from_numpy(np.argsort(flat)).to(backbone.device)
+    index = {k: torch.tensor(v, device=backbone.device) for k, v in columns.items()}
+
+    def pick(blocks: Blocks) -> Landed:
+        parts = [blocks[wish][:, index[wish]] for wish in index]
+        return Landed.start(torch.cat(parts, 1)[:, back])
+
+    return pick
+
+
+def _save(writer: StoreWriter, batch: Batch[Packed]) -> None:
+    blocks = batch.value.blocks
+    values = batch.value.values.wait()
+    fits = bool(torch.isfinite(batch.value.extremes.wait()).all())
+    pieces = values.split([block.numel() for block in blocks.values()])
+    out: dict[PooledSite, np.ndarray] = {}
+    for (wish, block), piece in zip(blocks.items(), pieces, strict=True):
+        wide = writer.dtype(wish).itemsize > piece.itemsize
+        if wide or not (fits or torch.isfinite(piece).all()):
+            piece = _finite(wish, block.cpu())
+        out[wish] = piece.view(block.shape).numpy()
+    writer.write(batch.start, batch.rows, out)
+
+
+def _finite(wish: PooledSite, block: Tensor) -> Tensor:
+    if not torch.isfinite(block).all():
+        raise StcError(
+            f"activations of {wish}",
+            expected="finite numbers",
+            got="inf or NaN",
+            remedy="The backbone overflows: run it in float32 or bfloat16.",
+        )
+    return block
+
+
+def _checked(
+    backbone: Backbone, wanted: Sequence[PooledSite]
+) -> tuple[PooledSite, ...]:
+    """The wanted pooled sites, each once, in computing order."""
+    unknown = sorted({str(wish) for wish in wanted if wish.site not in backbone.widths})
+    if unknown or not wanted:
+        raise StcError(
+            f"sites of backbone {backbone.name!r}",
+            expected=f"some of layers 0 to {backbone.n_layers}",
+            got=", ".join(unknown) or "none",
+            remedy=" ".join(backbone.notes) or None,
+        )
+    return tuple(sorted(set(wanted)))
+
+
+def _numerics(backbone: Backbone) -> tuple[object, ...]:
+    """What changes the numbers beside the texts.
+
+    In float32 the kernels of two devices agree to the last bits; in half precision
+    they do not, so the device counts.
+    """
+    half = backbone.dtype.itemsize < 4
+    return (
+        backbone.max_length,
+        str(backbone.dtype),
+        backbone.device.type if half else "",
+    )
+
+
+def _distinct(texts: Sequence[str]) -> tuple[list[str], Int[np.ndarray, " n"]]:
+    """The distinct texts in order of appearance, and which of them each text is."""
+    numbers: dict[str, int] = {}
+    which = [numbers.setdefault(text, len(numbers)) for text in texts]
+    return list(numbers), np.array(which)
+
+
+def _estimate(backbone: Backbone, texts: Sequence[str]) -> Float[np.ndarray, " n"]:
+    """Tokens of each text, from its characters and a sample of the corpus."""
+    sample = texts[:: max(1, len(texts) // SAMPLE)]
+    lengths = np.array([len(row) for row in token_ids(backbone, sample)])
+    characters = np.array([len(text) + 1 for text in sample])
+    # A cut text says little about the number of characters in a token.
+    whole = lengths < backbone.max_length
+    whole |= not whole.any()
+    ratio = lengths[whole].sum() / characters[whole].sum()
+    every = np.fromiter((len(text) + 1 for text in texts), float, len(texts))
+    return (every * ratio).clip(1, backbone.max_length)
+
+
+def _acquire(guard: FileLock, waiting: Callable[[], None]) -> AcquireReturnProxy:
+    """The lock, once it is free; `waiting` is called every second until then."""
+    while True:
+        try:
+            return guard.acquire(timeout=1)
+        except Timeout:
+            waiting()

@@ -1,0 +1,177 @@
+"""The one loop over texts: tokenise ahead, sort, batch, forward, hand on."""
+
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
+from itertools import zip_longest
+from typing import Generic, NamedTuple, TypeVar
+
+import numpy as np
+import torch
+from jaxtyping import Int
+from torch import Tensor
+
+from stc_core.axes import PooledSite
+from stc_core.backbone import Backbone
+from stc_core.batches import batch_stop, shards
+from stc_core.errors import StcError
+
+TOKEN_BUDGET = {"cpu": 2048, "cuda": 32768}
+BLOCK_BYTES = {"cpu": 1 << 28, "cuda": 1 << 30}
+"""Most float32 bytes of pooled values in a batch."""
+PENDING = 3
+"""Batches that may wait for the host or the disk while the next is computed."""
+CHUNK = 512
+T = TypeVar("T")
+Blocks = dict[PooledSite, Tensor]
+
+
+def on_device(backbone: Backbone, table: Mapping[str, T]) -> T:
+    """The entry for the backbone's device; devices not in the table are as a CPU."""
+    return table.get(backbone.device.type, table["cpu"])
+
+
+class Batch(NamedTuple, Generic[T]):
+    """What was made of the texts `rows`; `start`: how many came before them."""
+
+    start: int
+    rows: Int[np.ndarray, " batch"]
+    value: T
+
+
+class Pace:
+    """How large batches are; halved, and noted, when the device runs out of memory."""
+
+    def __init__(
+        self, backbone: Backbone, wanted: Sequence[PooledSite], budget: int | None
+    ) -> None:
+        row_bytes = 4 * sum(backbone.widths[site] for site, _ in wanted)
+        self.tokens = budget or on_device(backbone, TOKEN_BUDGET)
+        self.texts = max(1, on_device(backbone, BLOCK_BYTES) // row_bytes)
+        self.notes: list[str] = []
+
+    def halve(self, n_texts: int, length: int) -> None:
+        """Raises StcError if the batch was a single text."""
+        if n_texts == 1:
+            raise StcError(
+                "out of memory",
+                expected=f"room on the device for one text of {length} tokens",
+                remedy="Lower max_length, choose a smaller backbone or use the CPU.",
+            )
+        torch.cuda.empty_cache()
+        self.tokens = n_texts * length // 2
+        self.notes.append(f"Out of memory: batches halved to {self.tokens} tokens.")
+
+
+def run(
+    backbone: Backbone,
+    texts: Sequence[str],
+    wanted: Sequence[PooledSite],
+    make: Callable[[Blocks], T],
+    *,
+    pace: Pace,
+    start: int = 0,
+) -> Generator[Batch[T], None, None]:
+    """`make` of every batch from place `start` on, the next shard being tokenised."""
+    todo = [shard for shard in shards(len(texts)) if shard.stop > start]
+    with ThreadPoolExecutor(1, "tokenize") as ahead:
+        coming = ahead.submit(token_ids, backbone, texts[todo[0]])
+        for shard, following in zip_longest(todo, todo[1:]):
+            ids = coming.result()
+            if following is not None:
+                coming = ahead.submit(token_ids, backbone, texts[following])
+            order = np.argsort([len(row) for row in ids], kind="stable")
+            ids = [ids[text] for text in order]
+            first = max(0, start - shard.start)
+            for at, value in _in_batches(
+                backbone, ids, wanted, make, pace=pace, start=first
+            ):
+                yield Batch(shard.start + at.start, shard.start + order[at], value)
+
+
+def _in_batches(
+    backbone: Backbone,
+    ids: list[np.ndarray],
+    wanted: Sequence[PooledSite],
+    make: Callable[[Blocks], T],
+    *,
+    pace: Pace,
+    start: int,
+) -> Iterator[tuple[slice, T]]:
+    lengths = np.array([len(row) for row in ids])
+    while start < len(ids):
+        stop = batch_stop(lengths, start, pace.tokens, max_texts=pace.texts)
+        value = _attempt(backbone, ids[start:stop], wanted, make)
+        if value is None:
+            pace.halve(stop - start, int(lengths[stop - 1]))
+            continue
+        yield slice(start, stop), value
+        start = stop
+
+
+def _attempt(
+    backbone: Backbone,
+    ids: list[np.ndarray],
+    wanted: Sequence[PooledSite],
+    make: Callable[[Blocks], T],
+) -> T | None:
+    """None if the device ran out of memory; the failed forward is freed by then."""
+    try:
+        return make(backbone.pooled(ids, wanted))
+    except torch.OutOfMemoryError:
+        return None
+
+
+def token_ids(backbone: Backbone, texts: Sequence[str]) -> list[np.ndarray]:
+    """Ids of each text, a chunk at a time: a tokenizer's own records are large."""
+    chunks = range(0, len(texts), CHUNK)
+    return [
+        ids
+        for start in chunks
+        for ids in backbone.tokenize(texts[start : start + CHUNK]).ids
+    ]
+
+
+class Landed(NamedTuple):
+    """A tensor on its way to the host: on CUDA by a copy beside the computation."""
+
+    host: Tensor
+    ready: torch.cuda.Event | None
+
+    @classmethod
+    def start(cls, block: Tensor) -> "Landed":
+        if block.device.type != "cuda":
+            return cls(block.cpu(), None)
+        host = torch.empty(block.shape, dtype=block.dtype, pin_memory=True)
+        copies, ready = _copy_stream(block.device), torch.cuda.Event()
+        copies.wait_stream(torch.cuda.current_stream(block.device))
+        with torch.cuda.stream(copies):
+            host.copy_(block, non_blocking=True)
+            ready.record(copies)
+        block.record_stream(copies)  # its memory is not reused before the copy ends
+        return cls(host, ready)
+
+    def wait(self) -> Tensor:
+        if self.ready is not None:
+            self.ready.synchronize()
+        return self.host
+
+
+@cache
+def _copy_stream(device: torch.device) -> torch.cuda.Stream:
+    return torch.cuda.Stream(device)
+
+
+class Packed(NamedTuple):
+    """Pooled blocks, and the same values on the host, one after another."""
+
+    blocks: Blocks
+    values: Landed
+    extremes: Landed
+
+
+def pack(blocks: Blocks, dtype: torch.dtype = torch.float16) -> Packed:
+    """The blocks in `dtype`, where a value that does not fit is inf."""
+    values = torch.cat([block.to(dtype).flatten() for block in blocks.values()])
+    extremes = torch.stack(torch.aminmax(values))
+    return Packed(blocks, Landed.start(values), Landed.start(extremes))

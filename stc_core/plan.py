@@ -1,0 +1,120 @@
+"""What an extraction will cost, before it starts: time, disk and memory."""
+
+import time
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+import psutil
+from jaxtyping import Int
+
+from stc_core.axes import PooledSite
+from stc_core.backbone import Backbone
+from stc_core.batches import LARGEST_SHARD, token_batches
+from stc_core.forward import PENDING, Pace, on_device, pack
+from stc_core.store import store_bytes
+from stc_core.tokens import Tokens
+
+TRIAL_FLOPS = {"cpu": 6e10, "cuda": 2e13}
+"""Most work of a trial batch, so that a large model is not measured for minutes."""
+QUANTILES = (0.15, 0.5, 0.85)
+
+
+class Speed(NamedTuple):
+    """Seconds a token at some lengths of text, and the process's memory after it."""
+
+    lengths: tuple[int, ...]
+    seconds_per_token: tuple[float, ...]
+    resident_bytes: int
+
+
+class ExtractionPlan(NamedTuple):
+    """What extracting costs; `memory_bytes` is of the host, the model included."""
+
+    n_texts: int
+    n_tokens: int
+    n_cut: int
+    disk_bytes: int
+    memory_bytes: int
+    seconds: float
+    batches: int
+
+
+def plan_extraction(
+    backbone: Backbone,
+    tokens: Tokens,
+    wanted: Sequence[PooledSite],
+    *,
+    store_dtype: str = "float16",
+    token_budget: int | None = None,
+    speed: Speed | None = None,
+) -> ExtractionPlan:
+    """The cost of `extract` with the same arguments; nothing is extracted.
+
+    A pure function of `speed`, which is measured if it is not given. Duplicates
+    among the texts are counted as if they were computed.
+    """
+    speed = speed or measure_speed(backbone, tokens, wanted, token_budget=token_budget)
+    lengths = _lengths(tokens)
+    pace = Pace(backbone, wanted, token_budget)
+    batches = token_batches(lengths, pace.tokens, max_texts=pace.texts)
+    longest = np.array([lengths[batch].max() for batch in batches])
+    sizes = np.array([len(batch) for batch in batches])
+    seconds = np.interp(longest, speed.lengths, speed.seconds_per_token)
+    widths = {wish: backbone.widths[wish.site] for wish in wanted}
+    n = len(lengths)
+    block = (
+        int(sizes.max()) * sum(widths.values()) * (4 + np.dtype(store_dtype).itemsize)
+    )
+    shard = min(n, LARGEST_SHARD) * int(lengths.mean()) * 4
+    return ExtractionPlan(
+        n_texts=n,
+        n_tokens=int(lengths.sum()),
+        n_cut=tokens.n_cut,
+        disk_bytes=store_bytes(n, n, widths, store_dtype),
+        memory_bytes=speed.resident_bytes + PENDING * block + 2 * shard,
+        seconds=float((seconds * longest * sizes).sum()),
+        batches=len(batches),
+    )
+
+
+def measure_speed(
+    backbone: Backbone,
+    tokens: Tokens,
+    wanted: Sequence[PooledSite],
+    *,
+    token_budget: int | None = None,
+) -> Speed:
+    """Timed forwards of a short, a middling and a long batch of these very texts."""
+    flops = backbone.flops_per_token(max(wish.site.layer for wish in wanted))
+    affordable = int(on_device(backbone, TRIAL_FLOPS) / max(1, flops))
+    pace = Pace(backbone, wanted, token_budget)
+    budget = max(64, min(pace.tokens, affordable))
+    lengths = _lengths(tokens)
+    batches = token_batches(lengths, budget, max_texts=pace.texts)
+    batches.sort(key=lambda batch: lengths[batch].max())
+    seconds: dict[int, float] = {}
+    for quantile in QUANTILES:
+        batch = batches[round(quantile * (len(batches) - 1))]
+        ids = [tokens.ids[text] for text in batch]
+        longest = int(lengths[batch].max())
+        taken = _seconds(backbone, ids, wanted)
+        seconds[longest] = taken / (longest * len(batch))
+    resident = psutil.Process().memory_info().rss
+    return Speed(tuple(seconds), tuple(seconds.values()), resident)
+
+
+def _seconds(
+    backbone: Backbone, ids: list[np.ndarray], wanted: Sequence[PooledSite]
+) -> float:
+    """Of one forward, the first of a shape not counted."""
+    taken = 0.0
+    for _ in range(2):
+        start = time.perf_counter()
+        pack(backbone.pooled(ids, wanted)).values.wait()
+        taken = time.perf_counter() - start
+    return taken
+
+
+def _lengths(tokens: Tokens) -> Int[np.ndarray, " n"]:
+    return np.array([len(row) for row in tokens.ids])

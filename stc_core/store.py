@@ -1,0 +1,356 @@
+"""Pooled activations on disk: a plain .npy for each pooled site, and a journal.
+
+Rows lie in the order in which they were computed, so that every write is one stretch
+and one number, how many rows are done, says all that a killed extraction needs.
+"""
+
+import hashlib
+import os
+import shutil
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from tempfile import mkdtemp
+from typing import Any, NamedTuple
+
+import numpy as np
+from filelock import FileLock, Timeout
+from jaxtyping import Float, Int
+
+from stc_core.axes import PooledSite
+from stc_core.errors import StcError
+from stc_core.files import read_json, replacing, unwritable, write_json
+
+FORMAT = 1
+CHECKPOINT_S = 20.0
+"""At most this much work is lost when an extraction is killed."""
+IN_USE_S = 3600.0
+"""A store that was read this recently is never deleted to make room."""
+COPY_ROWS = 1024
+STORE_DTYPES = ("float16", "float32")
+
+
+class FeatureStore:
+    """Features of `n` texts that were all extracted; reads any pooled site of them."""
+
+    def __init__(self, path: Path) -> None:
+        about = read_json(path / "meta.json")
+        self.path = path
+        self.n: int = about["n"]
+        self.widths = {PooledSite.parse(k): w for k, w in about["widths"].items()}
+        self.pooled_sites = tuple(self.widths)
+        self.notes: tuple[str, ...] = tuple(read_json(path / "journal.json")["notes"])
+        order = np.load(path / "order.npy")
+        place = np.empty_like(order)
+        place[order] = np.arange(len(order))
+        self._rows = place[np.load(path / "texts.npy")]
+        touch(path)
+
+    def read(
+        self,
+        pooled_site: PooledSite,
+        rows: Int[np.ndarray, " k"] | Sequence[int] | None = None,
+    ) -> Float[np.ndarray, "k width"]:
+        """Float32 features of the texts at `rows` (None: all), in that order."""
+        if pooled_site not in self.widths:
+            raise StcError(
+                f"pooled site {pooled_site}",
+                expected=f"one of {', '.join(map(str, self.pooled_sites))}",
+            )
+        touch(self.path)
+        try:
+            stored = np.load(_file(self.path, pooled_site), mmap_mode="r")
+        except FileNotFoundError as error:
+            raise StcError(
+                f"features {self.path.name}",
+                got="files deleted while they were in use",
+                remedy="Start again: they will be extracted anew.",
+            ) from error
+        wanted = self._rows if rows is None else self._rows[np.asarray(rows, int)]
+        return np.take(stored, wanted, axis=0).astype(np.float32, copy=False)
+
+
+class StoreWriter:
+    """The one writer of a store that is not finished; `rows_done` rows are safe."""
+
+    def __init__(self, path: Path) -> None:
+        about, journal = read_json(path / "meta.json"), read_json(path / "journal.json")
+        self.path = path
+        self.n: int = about["n_unique"]
+        self.widths = {PooledSite.parse(k): w for k, w in about["widths"].items()}
+        self.pooled_sites = tuple(self.widths)
+        self.store_dtype: str = about["dtype"]
+        self.rows_done: int = journal["rows_done"]
+        self.notes: list[str] = journal["notes"]
+        self._headers = {site: _header(_file(path, site)) for site in self.widths}
+        self._order = _header(path / "order.npy")
+        self._saved = time.monotonic()
+
+    def dtype(self, pooled_site: PooledSite) -> np.dtype:
+        return self._headers[pooled_site].dtype
+
+    def done(self) -> Int[np.ndarray, " done"]:
+        """The texts whose rows are done, in the order of computing."""
+        return np.load(self.path / "order.npy", mmap_mode="r")[: self.rows_done].copy()
+
+    def write(
+        self,
+        start: int,
+        texts: Int[np.ndarray, " batch"],
+        blocks: Mapping[PooledSite, Float[np.ndarray, "batch _"]],
+    ) -> None:
+        """Adds the next rows, `start` being `rows_done`; journals every 20 s.
+
+        A float32 block for a float16 file turns the whole file into float32.
+        """
+        assert start == self.rows_done, (start, self.rows_done)
+        try:
+            for site, block in blocks.items():
+                if block.dtype.itemsize > self.dtype(site).itemsize:
+                    self._widen(site)
+                self._put(_file(self.path, site), self._headers[site], start, block)
+            self._put(self.path / "order.npy", self._order, start, texts)
+        except OSError as error:
+            raise unwritable(self.path, error) from error
+        self.rows_done += len(texts)
+        if time.monotonic() - self._saved > CHECKPOINT_S:
+            self.checkpoint()
+
+    def checkpoint(self) -> None:
+        """Brings every row to the disk, then says so in the journal."""
+        names = [_file(self.path, site) for site in self.widths]
+        try:
+            for path in [self.path / "order.npy", *names]:
+                with path.open("rb+") as file:
+                    os.fsync(file.fileno())
+        except OSError as error:
+            raise unwritable(self.path, error) from error
+        write_json(
+            self.path / "journal.json",
+            {"rows_done": self.rows_done, "notes": self.notes},
+        )
+        self._saved = time.monotonic()
+
+    def _put(self, path: Path, header: "_Header", row: int, block: np.ndarray) -> None:
+        data = np.ascontiguousarray(block, header.dtype)
+        with path.open("rb+", buffering=0) as file:
+            file.seek(header.offset + row * header.row_bytes)
+            left = data.data.cast("B")
+            while left:
+                left = left[file.write(left) :]
+
+    def _widen(self, site: PooledSite) -> None:
+        path = _file(self.path, site)
+        old = np.load(path, mmap_mode="r")
+        with replacing(path) as temporary:
+            new = _allocate(temporary, old.shape, np.dtype(np.float32))
+            for row in range(0, self.rows_done, COPY_ROWS):
+                stop = min(row + COPY_ROWS, self.rows_done)
+                new[row:stop] = old[row:stop]
+            new.flush()
+        self._headers[site] = _header(path)
+
+
+class _Header(NamedTuple):
+    dtype: np.dtype
+    offset: int
+    row_bytes: int
+
+
+def _header(path: Path) -> _Header:
+    stored = np.load(path, mmap_mode="r")
+    assert isinstance(stored, np.memmap), path
+    return _Header(stored.dtype, stored.offset, stored[:1].nbytes)
+
+
+def _file(path: Path, pooled_site: PooledSite) -> Path:
+    return path / f"{pooled_site}.npy"
+
+
+def _allocate(path: Path, shape: tuple[int, ...], dtype: np.dtype) -> np.memmap:
+    return np.lib.format.open_memmap(path, "w+", dtype=dtype, shape=shape)
+
+
+def text_key(texts: Iterable[str], *settings: object) -> str:
+    """A hash of the texts in order and of every setting that changes the numbers."""
+    digest = hashlib.sha256(repr((FORMAT, *settings)).encode())
+    for text in texts:
+        data = text.encode("utf-8", "surrogatepass")
+        digest.update(len(data).to_bytes(8, "little") + data)
+    return digest.hexdigest()[:24]
+
+
+def store_path(folder: Path, key: str, sites: Iterable[PooledSite]) -> Path:
+    names = ",".join(sorted(map(str, sites)))
+    return folder / f"{key}-{hashlib.sha256(names.encode()).hexdigest()[:8]}"
+
+
+def lock(folder: Path, key: str) -> FileLock:
+    """Held by whoever writes stores of `key`; free again when its process dies."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise unwritable(folder, error) from error
+    return FileLock(folder / f"{key}.lock")
+
+
+def find_store(
+    folder: Path, key: str, sites: Iterable[PooledSite]
+) -> FeatureStore | None:
+    """A finished store of these texts that holds all of `sites`, maybe more."""
+    wanted = set(sites)
+    for path in sorted(folder.glob(f"{key}-*")):
+        if share_done(path) == 1.0:
+            store = FeatureStore(path)
+            if wanted <= set(store.widths):
+                return store
+    return None
+
+
+def share_done(path: Path) -> float:
+    """The share of a store's rows that are safe; 0 if there is no store."""
+    if not (path / "journal.json").exists():
+        return 0.0
+    n = read_json(path / "meta.json")["n_unique"]
+    return read_json(path / "journal.json")["rows_done"] / n
+
+
+def open_writer(
+    path: Path,
+    widths: Mapping[PooledSite, int],
+    unique: Int[np.ndarray, " n"],
+    *,
+    dtype: str,
+    about: Mapping[str, Any],
+) -> StoreWriter:
+    """The store that was begun at `path`, or a new empty one.
+
+    `unique[i]` numbers the distinct text that text i is. A store appears at once,
+    with all its files in place, or not at all. Raises StcError if the disk is full.
+    """
+    if not (path / "meta.json").exists():
+        n_unique = int(unique.max()) + 1
+        _check_space(path.parent, store_bytes(n_unique, len(unique), widths, dtype))
+        try:
+            _create(path, widths, unique, dtype=dtype, about=about)
+        except OSError as error:
+            raise unwritable(path, error) from error
+    return StoreWriter(path)
+
+
+def _create(
+    path: Path,
+    widths: Mapping[PooledSite, int],
+    unique: Int[np.ndarray, " n"],
+    *,
+    dtype: str,
+    about: Mapping[str, Any],
+) -> None:
+    n_unique = int(unique.max()) + 1
+    meta = {
+        "dtype": dtype,
+        "n": len(unique),
+        "n_unique": n_unique,
+        "widths": {str(site): width for site, width in widths.items()},
+    }
+    temporary = Path(mkdtemp(prefix=".", dir=path.parent))
+    try:
+        for site, width in widths.items():
+            _allocate(_file(temporary, site), (n_unique, width), np.dtype(dtype))
+        _allocate(temporary / "order.npy", (n_unique,), np.dtype(np.int64))
+        np.save(temporary / "texts.npy", unique)
+        write_json(temporary / "meta.json", {**about, **meta})
+        write_json(temporary / "journal.json", {"rows_done": 0, "notes": []})
+        temporary.rename(path)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def store_bytes(
+    n_unique: int, n: int, widths: Mapping[PooledSite, int], dtype: str
+) -> int:
+    """Bytes on disk of a store, headers apart."""
+    row = sum(widths.values()) * np.dtype(dtype).itemsize
+    return n_unique * (row + 8) + n * 8
+
+
+def _check_space(folder: Path, needed: int) -> None:
+    free = shutil.disk_usage(folder).free
+    if needed > free:
+        raise StcError(
+            f"no room for the features in {str(folder)!r}",
+            expected=f"{needed / 1e9:.2f} GB free",
+            got=f"{free / 1e9:.2f} GB",
+            remedy="Delete old features, read fewer sites or poolings, or set "
+            "STC_HOME to a larger disk.",
+        )
+
+
+class StoreInfo(NamedTuple):
+    """One store on disk; `used` is when it was last read or written (time.time)."""
+
+    path: Path
+    bytes: int
+    used: float
+    share_done: float
+    backbone: str
+    n: int
+
+
+def list_stores(folder: Path) -> list[StoreInfo]:
+    """All stores, finished or not, the longest unused first."""
+    found = []
+    for journal in folder.glob("*/journal.json"):
+        path = journal.parent
+        about = read_json(path / "meta.json")
+        # Blocks, not lengths: files are sparse until their rows are written.
+        size = sum(file.stat().st_blocks * 512 for file in path.iterdir())
+        share, used = share_done(path), journal.stat().st_mtime
+        found.append(
+            StoreInfo(path, size, used, share, about.get("backbone", ""), about["n"])
+        )
+    return sorted(found, key=lambda store: store.used)
+
+
+def delete_store(path: Path) -> bool:
+    """Whether the store is gone: not if it is being written just now."""
+    try:
+        with lock(path.parent, path.name.partition("-")[0]).acquire(timeout=0):
+            grave = path.with_name(f".{path.name}.{os.getpid()}")
+            path.rename(grave)
+            shutil.rmtree(grave)
+    except Timeout:
+        return False
+    return True
+
+
+def prune_stores(
+    folder: Path,
+    *,
+    needed: int = 0,
+    keep: Path | None = None,
+    budget: int | None = None,
+) -> int:
+    """Bytes set free so that `needed` more stay within `budget`, oldest first.
+
+    The budget is $STC_FEATURES_GB (50). Stores used within the hour are kept, and
+    so is `keep`.
+    """
+    if budget is None:
+        budget = int(float(os.environ.get("STC_FEATURES_GB", "50")) * 1e9)
+    stores = list_stores(folder)
+    excess = sum(store.bytes for store in stores) + needed - budget
+    freed = 0
+    for store in stores:
+        recent = time.time() - store.used < IN_USE_S
+        spared = recent or store.path == keep
+        if freed < excess and not spared and delete_store(store.path):
+            freed += store.bytes
+    return freed
+
+
+def touch(path: Path) -> None:
+    """Marks a store as used now, where that can be written."""
+    with suppress(OSError):
+        os.utime(path / "journal.json")
