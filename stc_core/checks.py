@@ -4,14 +4,12 @@ The frames have the columns row, file, text, label, label_1..., split and key, w
 rows with equal texts, but for outer spaces, share a key.
 """
 
-from collections import Counter
-
 import numpy as np
 import pandas as pd
-from jaxtyping import Bool, Int, Shaped
+from jaxtyping import Bool
 
-from stc_core.columns import Columns, is_fractional
-from stc_core.report import File, Finding, finding
+from stc_core.columns import Columns, codes, equals, is_fractional, series
+from stc_core.report import File, Finding, Severity, finding
 from stc_core.split import TEST, TRAIN, VALIDATION
 
 MAX_CLASSES = 1000
@@ -54,13 +52,14 @@ def check_labels(frame: pd.DataFrame, columns: Columns) -> list[Finding]:
         said = f"Split column {columns.split!r} marks no usable row as train."
         return [finding("no_train", "error", said)]
     names = level_names(columns)
-    rows = frame["row"].to_numpy()
     found = []
     for column, name in zip(columns.labels, names, strict=True):
-        values = frame[name].to_numpy(dtype=object)
-        problem = _label_problem(values, column, finest=name == names[-1])
-        found += [problem] if problem else _odd_names(values, rows, column)
-    if columns.labels[-1] in set(frame["label"]):
+        distinct = codes(frame, name)[1]
+        problem = _label_problem(
+            set(distinct), column, n=len(frame), finest=name == names[-1]
+        )
+        found += [problem] if problem else _odd_names(frame, name, column)
+    if columns.labels[-1] in codes(frame, "label")[1]:
         found.append(
             finding(
                 "no_header",
@@ -73,9 +72,8 @@ def check_labels(frame: pd.DataFrame, columns: Columns) -> list[Finding]:
 
 
 def _label_problem(
-    values: Shaped[np.ndarray, " n"], column: str, *, finest: bool
+    distinct: set[str], column: str, *, n: int, finest: bool
 ) -> Finding | None:
-    n, distinct = len(values), set(values)
     some = ", ".join(sorted(distinct)[:3])
     kind = None
     if len(distinct) > 20 and is_fractional(distinct):
@@ -99,19 +97,18 @@ def _label_problem(
     return finding(kind, "error", f"Label column {column!r} {said}. {mend}", count=n)
 
 
-def _odd_names(
-    values: Shaped[np.ndarray, " n"], rows: Int[np.ndarray, " n"], column: str
-) -> list[Finding]:
+def _odd_names(frame: pd.DataFrame, name: str, column: str) -> list[Finding]:
     """Classes that may be one (spelt in two ways), or none (words for nothing)."""
-    counts = Counter(values)
-    spellings: dict[str, list[str]] = {}
-    for value, _ in counts.most_common():
-        spellings.setdefault(value.casefold(), []).append(value)
-    same = [values for values in spellings.values() if len(values) > 1]
+    code, names = codes(frame, name)
+    rows = frame["row"].to_numpy()
+    counts = np.bincount(code)
+    spellings: dict[str, list[int]] = {}
+    for c in sorted(range(len(names)), key=lambda c: -counts[c]):
+        spellings.setdefault(names[c].casefold(), []).append(c)
+    same = [group for group in spellings.values() if len(group) > 1]
     found = []
     if same:
-        said = "; ".join(" and ".join(map(repr, values)) for values in same[:3])
-        rarer = [value for values in same for value in values[1:]]
+        said = "; ".join(" and ".join(repr(names[c]) for c in g) for g in same[:3])
         found.append(
             finding(
                 "label_variants",
@@ -119,51 +116,60 @@ def _odd_names(
                 f"Label column {column!r} has classes that differ in case only ({said})"
                 ": {rows} with the rarer spelling. They stay apart; make them one if "
                 "they mean the same.",
-                rows=rows[np.isin(values, rarer)],
+                rows=rows[np.isin(code, [c for group in same for c in group[1:]])],
             )
         )
-    words = sorted(value for value in counts if value.casefold() in NULL_WORDS)
-    if words:
+    null = [c for word in sorted(NULL_WORDS) for c in spellings.get(word, [])]
+    if null:
         found.append(
             finding(
                 "label_null_word",
                 "warning",
                 f"Label column {column!r} has the class "
-                f"{' and '.join(map(repr, words))} on "
+                f"{' and '.join(repr(names[c]) for c in null)} on "
                 "{rows}. It is kept as a class; empty the cells if it means missing.",
-                rows=rows[np.isin(values, words)],
+                rows=rows[np.isin(code, null)],
             )
         )
     return found
 
 
 def check_class_sizes(frame: pd.DataFrame) -> list[Finding]:
-    """Classes too small to learn; leave rows of a given test set out of `frame`."""
-    labels, rows = frame["label"].to_numpy(dtype=object), frame["row"].to_numpy()
-    counts = Counter(labels)
-    tiny = sorted(label for label, n in counts.items() if n < MIN_ROWS)
-    small = sorted(label for label, n in counts.items() if MIN_ROWS <= n < FEW_ROWS)
+    """Classes too small to learn, without counting rows already marked as test."""
+    pool = ~equals(frame, "split", TEST)
+    code, names = codes(frame, "label")
+    counts = np.bincount(code[pool], minlength=len(names))
+    sizes: tuple[tuple[str, Severity, int, int, str, str], ...] = (
+        (
+            "class_too_small",
+            "error",
+            1,
+            MIN_ROWS,
+            "only one row",
+            "Add rows, merge the class with another, or delete the row.",
+        ),
+        (
+            "class_small",
+            "warning",
+            MIN_ROWS,
+            FEW_ROWS,
+            f"fewer than {FEW_ROWS} rows",
+            "Expect poor recognition; add rows or merge classes.",
+        ),
+    )
     found = []
-    if tiny:
-        found.append(
-            finding(
-                "class_too_small",
-                "error",
-                f"{_say_classes(tiny)} only one row to learn from: "
-                "{rows}. Add rows, merge the class with another, or delete the row.",
-                rows=rows[np.isin(labels, tiny)],
+    for kind, severity, low, high, what, mend in sizes:
+        few = np.flatnonzero((counts >= low) & (counts < high))
+        if len(few):
+            found.append(
+                finding(
+                    kind,
+                    severity,
+                    f"{_say_classes(sorted(names[c] for c in few))} {what} to learn "
+                    f"from: {{rows}}. {mend}",
+                    rows=frame["row"].to_numpy()[pool & np.isin(code, few)],
+                )
             )
-        )
-    if small:
-        found.append(
-            finding(
-                "class_small",
-                "warning",
-                f"{_say_classes(small)} fewer than {FEW_ROWS} rows to learn from: "
-                "{rows}. Expect poor recognition; add rows or merge classes.",
-                rows=rows[np.isin(labels, small)],
-            )
-        )
     return found
 
 
@@ -178,13 +184,11 @@ def _say_classes(names: list[str]) -> str:
 def check_levels(frame: pd.DataFrame, columns: Columns) -> list[Finding]:
     """Children with several parents, and levels given from fine to coarse."""
     names = level_names(columns)
-    rows = frame["row"].to_numpy()
     found = []
     for level in range(len(names) - 1):
-        coarse = frame[names[level]].to_numpy(dtype=object)
-        fine = frame[names[level + 1]].to_numpy(dtype=object)
+        pair = names[level], names[level + 1]
         coarse_column, fine_column = columns.labels[level : level + 2]
-        if len(set(fine)) < len(set(coarse)):
+        if len(set(frame[pair[1]])) < len(set(frame[pair[0]])):
             found.append(
                 finding(
                     "level_order",
@@ -194,10 +198,10 @@ def check_levels(frame: pd.DataFrame, columns: Columns) -> list[Finding]:
                 )
             )
             continue
-        usual = commonest_parents(fine, coarse)
-        odd = coarse != np.array([usual[child] for child in fine], dtype=object)
+        usual = series(frame, pair[1]).map(commonest_parents(frame, *pair))
+        odd = (usual != series(frame, pair[0])).to_numpy(dtype=bool)
         if odd.any():
-            many = sorted(set(fine[odd]))
+            many = sorted(set(series(frame, pair[1])[odd]))
             found.append(
                 finding(
                     "several_parents",
@@ -206,28 +210,30 @@ def check_levels(frame: pd.DataFrame, columns: Columns) -> list[Finding]:
                     f"{coarse_column!r}: "
                     "{rows} with another parent than usual. Predictions use the "
                     "commonest parent; rename the classes if they differ in meaning.",
-                    rows=rows[odd],
+                    rows=frame["row"].to_numpy()[odd],
                 )
             )
     return found
 
 
-def commonest_parents(
-    fine: Shaped[np.ndarray, " n"], coarse: Shaped[np.ndarray, " n"]
-) -> dict[str, str]:
+def commonest_parents(frame: pd.DataFrame, coarse: str, fine: str) -> dict[str, str]:
     """Fine label -> the coarse label it meets most often; ties go to the first name."""
     parents: dict[str, tuple[int, str]] = {}
-    pairs = Counter(zip(fine, coarse, strict=True))
-    for (child, parent), n in sorted(pairs.items()):
-        if child not in parents or n > parents[child][0]:
-            parents[child] = (n, parent)
+    code_of_coarse, coarse_names = codes(frame, coarse)
+    code_of_fine, fine_names = codes(frame, fine)
+    met = np.bincount(code_of_fine * len(coarse_names) + code_of_coarse)
+    for at in np.flatnonzero(met):
+        child, parent = divmod(int(at), len(coarse_names))
+        best = (-int(met[at]), coarse_names[parent])
+        name = fine_names[child]
+        parents[name] = min(parents.get(name, best), best)
     return {child: parent for child, (_, parent) in parents.items()}
 
 
 def check_repeats(frame: pd.DataFrame, *, file: File) -> list[Finding]:
     """Exact duplicates within one file, with the same and with other labels."""
     rows, key = frame["row"].to_numpy(), frame["key"].to_numpy()
-    pairs = pd.DataFrame({"key": key, "code": pd.factorize(frame["label"])[0]})
+    pairs = pd.DataFrame({"key": key, "code": codes(frame, "label")[0]})
     again = pairs.duplicated().to_numpy()
     kinds_of_key = pairs["key"].to_numpy()[~again]
     keys, kinds = np.unique(kinds_of_key, return_counts=True)
@@ -260,15 +266,19 @@ def check_repeats(frame: pd.DataFrame, *, file: File) -> list[Finding]:
 
 def check_leaks(frame: pd.DataFrame) -> list[Finding]:
     """Test texts that are also learnt or chosen by, validation texts in train."""
-    split, key = frame["split"].to_numpy(dtype=object), frame["key"].to_numpy()
-    rows = frame["row"].to_numpy()
+    rows, key = frame["row"].to_numpy(), frame["key"].to_numpy()
     wholes = (
-        (TEST, split != TEST, "leak", "the test score will flatter"),
-        (VALIDATION, split == TRAIN, "leak_validation", "choices will be too sure"),
+        (TEST, ~equals(frame, "split", TEST), "leak", "the test score will flatter"),
+        (
+            VALIDATION,
+            equals(frame, "split", TRAIN),
+            "leak_validation",
+            "choices made on them will be too sure",
+        ),
     )
     found = []
     for name, learnt, kind, effect in wholes:
-        of = split == name
+        of = equals(frame, "split", name)
         leaked = of & np.isin(key, key[learnt])
         if leaked.any():
             found.append(
@@ -286,35 +296,35 @@ def check_leaks(frame: pd.DataFrame) -> list[Finding]:
 
 def unseen_labels(frame: pd.DataFrame) -> Bool[np.ndarray, " n"]:
     """True on rows of test and validation whose label train does not have."""
-    split = frame["split"].to_numpy(dtype=object)
-    labels = frame["label"].to_numpy(dtype=object)
-    return (split != TRAIN) & ~np.isin(labels, list(set(labels[split == TRAIN])))
+    code, names = codes(frame, "label")
+    train = equals(frame, "split", TRAIN)
+    return np.bincount(code[train], minlength=len(names))[code] == 0
 
 
 def check_unseen(frame: pd.DataFrame) -> list[Finding]:
     """Labels of test and validation that train lacks, one finding a split."""
-    rows, split = frame["row"].to_numpy(), frame["split"].to_numpy(dtype=object)
-    labels = frame["label"].to_numpy(dtype=object)
     unseen = unseen_labels(frame)
-    return [
-        finding(
-            "unseen_label",
-            "warning",
-            f"{_say_classes(sorted(set(labels[of])))} no row in train but some in "
-            f"{name}: {{rows}}, left out of the score, for no classifier can get them "
-            "right. Add such rows to train or check the spelling.",
-            rows=rows[of],
-            file=_file_of(frame, of),
-        )
-        for name in (VALIDATION, TEST)
-        if (of := unseen & (split == name)).any()
-    ]
+    found = []
+    for name in (VALIDATION, TEST):
+        of = unseen & equals(frame, "split", name)
+        if of.any():
+            labels = sorted(set(series(frame, "label")[of]))
+            found.append(
+                finding(
+                    "unseen_label",
+                    "warning",
+                    f"{_say_classes(labels)} no row in train but some in {name}: "
+                    "{rows}, left out of the score, for no classifier can get them "
+                    "right. Add such rows to train or check the spelling.",
+                    rows=frame["row"].to_numpy()[of],
+                    file=_file_of(frame, of),
+                )
+            )
+    return found
 
 
 def _file_of(frame: pd.DataFrame, which: Bool[np.ndarray, " n"]) -> File:
-    files = set(frame["file"].to_numpy(dtype=object)[which])
-    assert len(files) == 1, files
-    return "test" if files == {"test"} else "data"
+    return "test" if equals(frame, "file", "test")[which].all() else "data"
 
 
 def level_names(columns: Columns) -> list[str]:

@@ -8,11 +8,14 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+from jaxtyping import Bool, Int
 
 from stc_core.config import DataConfig
 from stc_core.errors import StcError
 
 SAMPLE_ROWS = 2000
+SLICE_ROWS = 20
 TEXT_NAMES = (
     "text sentence utterance message review question content query tweet body comment "
     "document post sms headline premise prompt input description title subject"
@@ -103,8 +106,7 @@ def resolve_columns(frame: pd.DataFrame, data: DataConfig) -> Columns:
 
 def _guess(frame: pd.DataFrame, data: DataConfig) -> Columns:
     taken = {name for _, name in _named(data)}
-    at = np.linspace(0, len(frame) - 1, min(len(frame), SAMPLE_ROWS)).astype(int)
-    sample = frame.iloc[at]
+    sample = _sample(frame)
     free = [
         _profile(str(c), series(sample, c)) for c in frame.columns if c not in taken
     ]
@@ -123,6 +125,17 @@ def _guess(frame: pd.DataFrame, data: DataConfig) -> Columns:
         )
     free = [p for p in free if p.name != text]
     return Columns(text, data.labels or _guess_labels(free), split, identity)
+
+
+def _sample(frame: pd.DataFrame) -> pd.DataFrame:
+    """Rows from all over the table, as files are often sorted by label.
+
+    Short slices cost nothing, where single rows would copy whole columns.
+    """
+    if len(frame) <= SAMPLE_ROWS:
+        return frame
+    starts = np.linspace(0, len(frame) - SLICE_ROWS, SAMPLE_ROWS // SLICE_ROWS)
+    return pd.concat([frame.iloc[int(at) : int(at) + SLICE_ROWS] for at in starts])
 
 
 def check_column(frame: pd.DataFrame, name: str, *, role: str = "column") -> None:
@@ -146,6 +159,17 @@ def series(frame: pd.DataFrame, name: str) -> pd.Series:
     return column
 
 
+def codes(frame: pd.DataFrame, name: str) -> tuple[Int[np.ndarray, " n"], list[str]]:
+    """A number per row for the value of one column, and the value of each number."""
+    numbers, names = pd.factorize(series(frame, name))
+    return numbers, [str(value) for value in names]
+
+
+def equals(frame: pd.DataFrame, name: str, value: str) -> Bool[np.ndarray, " n"]:
+    """Where the column called `name` holds `value`."""
+    return (series(frame, name) == value).to_numpy(dtype=bool)
+
+
 def as_text(column: pd.Series) -> pd.Series:
     """The column as strings, NaN where missing; strings are kept as they are.
 
@@ -155,6 +179,9 @@ def as_text(column: pd.Series) -> pd.Series:
     text = pd.StringDtype(na_value=np.nan)
     if column.dtype == text:
         return column
+    if pd.api.types.is_integer_dtype(column.dtype):
+        cells = pd.array(pa.array(column).cast(pa.large_string()), dtype=text)
+        return pd.Series(cells, index=column.index, name=column.name)
     cells = [_cell(value) for value in column]
     return pd.Series(cells, index=column.index, dtype=text, name=column.name)
 

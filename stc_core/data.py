@@ -6,6 +6,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
 from jaxtyping import Bool, Int, Shaped
 
 from stc_core.checks import (
@@ -25,13 +27,15 @@ from stc_core.columns import (
     Columns,
     as_text,
     check_column,
+    codes,
+    equals,
     guess_columns,
     resolve_columns,
     series,
 )
 from stc_core.config import DataConfig
 from stc_core.errors import StcError
-from stc_core.report import File, Finding, Report, finding
+from stc_core.report import File, Finding, Report, class_balance, finding
 from stc_core.split import SPLIT_ORDER, TEST, TRAIN, complete_split
 from stc_core.table import iter_table, read_table
 
@@ -47,7 +51,7 @@ __all__ = [
     "read_table",
     "resolve_columns",
 ]
-SLICE_ROWS = 1 << 16
+SLICE_ROWS = 1 << 13
 BLANK = hash("")
 DELIMITED = ("csv", "tsv")
 
@@ -80,9 +84,8 @@ class Corpus:
     @property
     def parents(self) -> dict[str, dict[str, str]]:
         """For each coarser level its column, and fine label -> commonest parent."""
-        fine = self.frame["label"].to_numpy(dtype=object)
         return {
-            level: commonest_parents(fine, self.frame[level].to_numpy(dtype=object))
+            level: commonest_parents(self.frame, level, "label")
             for level in level_names(self.columns)[:-1]
         }
 
@@ -129,13 +132,12 @@ def inspect_corpus(
     frame, columns, findings = parts.frame, parts.columns, parts.findings
     findings += check_labels(frame, columns)
     if not any(f.severity == "error" for f in findings):
-        test = frame["split"].to_numpy(dtype=object) == TEST
-        findings += check_class_sizes(_keep(frame, ~test))
+        findings += check_class_sizes(frame)
         findings += check_levels(frame, columns)
         frame["split"] = complete_split(
-            frame["split"].to_numpy(dtype=str),
+            _splits(frame),
             frame["key"].to_numpy(),
-            frame["label"].to_numpy(dtype=str),
+            codes(frame, "label")[0],
             validation_share=validation_share,
             test_share=test_share,
             seed=seed,
@@ -182,22 +184,44 @@ def _gather(data: DataConfig) -> _Parts:
     return _Parts(frame, columns, findings, n_rows, source)
 
 
+def _splits(frame: pd.DataFrame) -> Shaped[np.ndarray, " n"]:
+    code, names = codes(frame, "split")
+    return np.array(names, dtype=object)[code]
+
+
 def _check_rows(frame: pd.DataFrame) -> list[Finding]:
     """What only single rows show, once all of them have a split."""
-    file = frame["file"].to_numpy(dtype=object)
+    frame = frame.drop(columns="text")
     found = []
     files: tuple[File, ...] = ("data", "test")
     for name in files:
-        if (file == name).any():
-            found += check_repeats(_keep(frame, file == name), file=name)
+        of = np.flatnonzero(equals(frame, "file", name))
+        found += check_repeats(frame.take(of), file=name) if len(of) else []
     return found + check_leaks(frame) + check_unseen(frame)
 
 
 def _keep(frame: pd.DataFrame, which: Bool[np.ndarray, " n"]) -> pd.DataFrame:
-    """The rows where `which` is true, numbered anew; the frame itself if all are."""
+    """The rows where `which` is true, numbered anew; `frame` is used up.
+
+    Texts move over chunk by chunk, so that they are never in memory twice.
+    """
     if which.all():
         return frame
-    return frame.take(np.flatnonzero(which)).reset_index(drop=True)
+    names, pool = list(frame.columns), pa.system_memory_pool()
+    chunks = pa.chunked_array(pa.array(frame.pop("text"))).chunks[::-1]
+    place, kept = 0, []
+    while chunks:
+        chunk = chunks.pop()
+        part = which[place : place + len(chunk)]
+        place += len(chunk)
+        if not part.all():
+            mask = pa.array(part)
+            chunk = pc.call_function("filter", [chunk, mask], memory_pool=pool)
+        kept.append(chunk)
+    text = pa.table({"text": pa.chunked_array(kept)}).to_pandas()
+    rest = frame.take(np.flatnonzero(which)).reset_index(drop=True)
+    rest["text"] = text["text"]
+    return rest.reindex(columns=names)
 
 
 def _gravity(found: Finding) -> int:
@@ -205,9 +229,11 @@ def _gravity(found: Finding) -> int:
 
 
 def _counts(frame: pd.DataFrame) -> dict[str, dict[str, int]]:
-    table = pd.crosstab(frame["label"], frame["split"])
-    table = table.reindex(columns=list(SPLIT_ORDER), fill_value=0)
-    return {str(label): row.to_dict() for label, row in table.iterrows()}
+    """Label -> split -> rows, in the order of the labels' names."""
+    counts: dict[str, dict[str, int]] = {}
+    for label, split, rows in class_balance(frame).itertuples(index=False):
+        counts.setdefault(label, {})[split] = rows
+    return dict(sorted(counts.items()))
 
 
 def _read_test(
@@ -233,7 +259,7 @@ def _read_test(
 
 
 def _refuse_two_tests(frame: pd.DataFrame, columns: Columns) -> None:
-    marked = frame["row"].to_numpy()[frame["split"].to_numpy() == TEST]
+    marked = frame["row"].to_numpy()[equals(frame, "split", TEST)]
     if len(marked):
         raise StcError(
             f"split column {columns.split!r}",
@@ -305,7 +331,7 @@ def _usable(
     told = csv & frame["text"].isna().to_numpy()
     bare = np.zeros(len(frame), dtype=bool)
     for name in level_names(columns):
-        bare |= series(frame, name).fillna("").to_numpy(dtype=object) == ""
+        bare |= (series(frame, name).fillna("") == "").to_numpy(dtype=bool)
     labels = " or ".join(map(repr, columns.labels))
     for kind, which, said in (
         ("empty_text", blank & ~told, f"No text in {columns.text!r}"),
@@ -325,4 +351,4 @@ def _usable(
 
 
 def _file(frame: pd.DataFrame) -> File:
-    return "test" if (frame["file"].to_numpy() == "test").any() else "data"
+    return "test" if equals(frame, "file", "test").any() else "data"

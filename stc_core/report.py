@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 from pydantic import BaseModel, ConfigDict
 
-from stc_core.columns import Columns, series
+from stc_core.columns import Columns, codes, equals, series
 from stc_core.split import SPLIT_ORDER
 
 NAMED_ROWS = 100
@@ -108,11 +108,22 @@ def class_balance(frame: pd.DataFrame) -> pd.DataFrame:
 
     Pairs without rows are there with 0, so that bars line up.
     """
-    counts = pd.crosstab(frame["label"], frame["split"])
-    counts = counts.reindex(columns=list(SPLIT_ORDER), fill_value=0)
-    order = counts.sum(axis=1).sort_values(ascending=False, kind="stable").index
-    long = counts.loc[order].stack()
-    return long.rename("rows").rename_axis(["label", "split"]).reset_index()
+    code, names = codes(frame, "label")
+    counts = np.stack(
+        [
+            np.bincount(code[equals(frame, "split", split)], minlength=len(names))
+            for split in SPLIT_ORDER
+        ],
+        axis=1,
+    )  # (n_class, n_split)
+    order = sorted(range(len(names)), key=lambda c: (-counts[c].sum(), names[c]))
+    return pd.DataFrame(
+        {
+            "label": [names[c] for c in order for _ in SPLIT_ORDER],
+            "split": list(SPLIT_ORDER) * len(names),
+            "rows": counts[order].ravel(),
+        }
+    )
 
 
 def text_lengths(texts: pd.Series) -> pd.DataFrame:
@@ -149,7 +160,7 @@ def length_histogram(
                 "end": ends,
                 "split": split,
                 "rows": np.bincount(
-                    at[(frame["split"] == split).to_numpy()], minlength=len(ends)
+                    at[equals(frame, "split", split)], minlength=len(ends)
                 ),
             }
         )

@@ -21,7 +21,7 @@ def complete_split(
     Splits that are there stay as they are. The shares are of the rows in train.
     """
     pool = np.flatnonzero(given == TRAIN)
-    split = given.astype("<U10")
+    split = given.copy()
     split[pool] = carve(
         groups[pool],
         labels[pool],
@@ -45,7 +45,7 @@ def carve(
     Rows of one group share a split. Every class is in train; one with two groups is
     in test too, one with three in all. A pure function of its arguments.
     """
-    split = np.full(len(labels), TRAIN, dtype="<U10")
+    split = np.full(len(labels), TRAIN, dtype=object)
     if not len(labels):
         return split
     _, first, unit, size = np.unique(
@@ -54,7 +54,7 @@ def carve(
     names, code = np.unique(labels, return_inverse=True)
     shuffled = np.random.default_rng(seed).permutation(len(first))
     owner = code[first]  # a group belongs to the class of its first row
-    of_unit = np.full(len(first), TRAIN, dtype="<U10")
+    of_unit = np.full(len(first), TRAIN, dtype=object)
     by_class = shuffled[np.argsort(owner[shuffled], kind="stable")]
     ends = np.cumsum(np.bincount(owner, minlength=len(names)))
     for units in np.split(by_class, ends[:-1]):
@@ -69,7 +69,7 @@ def _deal(
     sizes: Int[np.ndarray, " units"], validation_share: float, test_share: float
 ) -> Shaped[np.ndarray, " units"]:
     """Splits for one class's groups: the largest to train, then as quotas allow."""
-    dealt = np.full(len(sizes), TRAIN, dtype="<U10")
+    dealt = np.full(len(sizes), TRAIN, dtype=object)
     if not len(sizes):
         return dealt
     kept = int(sizes.argmax())

@@ -55,8 +55,8 @@ def read_table(path: str | Path, *, nrows: int | None = None) -> pd.DataFrame:
 
     CSV cells stay the strings they were ('001', 'NA', 'null'); an empty cell is ''.
     JSON cells become strings, null is missing; Parquet keeps its types. A row with too
-    many fields keeps its place, but all its cells are missing. `frame.attrs["source"]` holds
-    format, encoding, delimiter, rows, and which rows were short, long or repaired.
+    many fields keeps its place, but all its cells are missing. `frame.attrs["source"]`
+    holds format, encoding, delimiter, rows, and which rows were short, long, repaired.
     """
     path = Path(path)
     sniffed = sniff(path)
@@ -413,12 +413,14 @@ def _text_table(rows: list[Any], names: list[str], tally: Tally) -> pa.Table:
     """String columns of one chunk; cells that do not encode are mended and noted."""
     columns = list(zip(*rows, strict=True)) if rows else [()] * len(names)
     arrays = []
+    pool = pa.system_memory_pool()  # half the slack of Arrow's own for many chunks
     for cells in columns:
         try:
-            arrays.append(pa.array(cells, pa.large_string()))
+            arrays.append(pa.array(cells, pa.large_string(), memory_pool=pool))
         except (UnicodeEncodeError, pa.ArrowTypeError, pa.ArrowInvalid):
             texts = [_json_cell(cell) for cell in cells]
-            arrays.append(pa.array([t and _mend(t) for t in texts], pa.large_string()))
+            mended = [text and _mend(text) for text in texts]
+            arrays.append(pa.array(mended, pa.large_string(), memory_pool=pool))
             for n, text in enumerate(texts, tally.rows + 1):
                 if text and _STRAY_HALVES.search(text):
                     tally.note("repaired", n)
