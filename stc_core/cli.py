@@ -149,7 +149,7 @@ def _train(
     out: str | None,
     overwrite: bool,
 ) -> None:
-    from stc_core import jobs, recipes, terminal
+    from stc_core import jobs, terminal
     from stc_core.run import RunWriter
 
     config = jobs.absolute(_config(data, settings, name=name))
@@ -160,6 +160,8 @@ def _train(
         terminal.PhaseBar() as bar,
         RunWriter(folder, config, on_status=bar.show) as writer,
     ):
+        from stc_core import recipes  # seconds of imports, so show the bar first
+
         try:
             run = recipes.train(writer.config, writer)
         except StcError as error:

@@ -53,9 +53,9 @@ def work(folder: str | Path) -> Run:
         raise StcError(
             f"run {run.name!r}", expected="a queued run", got=f"a {state} one"
         )
-    from stc_core import recipes
-
     with RunWriter(folder, run.config) as writer:
+        from stc_core import recipes  # seconds of imports, so say "running" first
+
         return recipes.train(writer.config, writer)
 
 

@@ -19,7 +19,7 @@ FLOORS = {
     "figures_examples",
     2: "quadratic solver select attribution table checks data store sites hooks hub "
     "uploads",
-    3: "backbone forward plan extract probe head classifier",
+    3: "backbone forward plan extract probe head sparsify classifier",
     4: "recipes baselines run jobs predictions",
     5: "terminal cli __main__",
 }
