@@ -81,8 +81,12 @@ class Backbone:
         self.n_layers = len(self.layer_names) - 1
         self.d_model = self.widths[Site(0, "resid")]
         self.notes = self._anatomy.notes
+        # The one token that a family is trained to sum a text up in, and the rest.
+        reads_left = self.causal or getattr(self.config, "is_encoder_decoder", False)
         self.default_poolings: tuple[Pooling, ...] = (
-            ("last", "max", "mean") if self.causal else ("first", "max", "mean")
+            "last" if reads_left else "first",
+            "max",
+            "mean",
         )
 
     @classmethod
@@ -328,8 +332,7 @@ def length_limit(model: nn.Module, tokenizer: PreTrainedTokenizerBase) -> int | 
     None if neither says one. RoBERTa's positions start after its padding id.
     """
     config = getattr(model, "config", None)
-    names = ("max_position_embeddings", "n_positions")
-    limits = [getattr(config, name, None) for name in names]
+    limits = [getattr(config, "max_position_embeddings", None)]
     for part, module in model.named_modules():
         if part.endswith("position_embeddings") and isinstance(module, nn.Embedding):
             offset = -1 if module.padding_idx is None else module.padding_idx
@@ -397,7 +400,7 @@ def _read(folder: Path, name: str, dtype: torch.dtype) -> tuple[nn.Module, Any]:
 def _identity(model: nn.Module, tokenizer: PreTrainedTokenizerBase) -> str:
     digest = hashlib.sha256()
     config: Any = getattr(model, "config", None)
-    digest.update(hub.configuration(config.to_diff_dict() if config else {}))
+    digest.update(hub.configuration(getattr(config, "to_diff_dict", dict)()))
     digest.update(json.dumps(tokenizer.get_vocab(), sort_keys=True).encode())
     for key, value in sorted(model.state_dict().items()):
         digest.update(f"{key}{value.dtype}{tuple(value.shape)}".encode())

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from stc_core.axes import Site
-from stc_core.sites import Point, carried, first_tensor
+from stc_core.sites import Moment, Point, carried, first_tensor
 
 Take = Callable[[Site, Tensor], None]
 """Gets a site's activations as they are made; it must not keep a view of them."""
@@ -25,34 +25,16 @@ def read_sites(
     Calls of a shared module are counted. Nothing above the last wanted site runs, no
     other module is hooked, and the hooks are gone afterwards, after an error too.
     """
-    left = dict(points)
-    by_module: dict[nn.Module, list[Site]] = {}
-    for site, point in points.items():
-        by_module.setdefault(point.module, []).append(site)
-    calls: Counter[nn.Module] = Counter()
-
-    def seen(module: nn.Module, moment: str, hidden: Tensor | None) -> None:
-        for site in by_module[module]:
-            point = points[site]
-            if point.moment == moment and point.times == calls[module]:
-                assert hidden is not None, f"{site}: no tensor at {moment}"
-                take(site, hidden)
-                del left[site]
-        if not left:
-            raise _Done
-
-    def before(module: nn.Module, args: tuple, kwargs: dict) -> None:
-        seen(module, "input", carried(args, kwargs))
-
-    def after(module: nn.Module, args: tuple, output: object) -> None:
-        seen(module, "output", first_tensor(output))
-        calls[module] += 1
-
+    if not points:
+        return
+    reader = _Reader(points, take)
     handles = []
     try:
-        for module in by_module:
-            handles.append(module.register_forward_pre_hook(before, with_kwargs=True))
-            handles.append(module.register_forward_hook(after))
+        for module in reader.sites:
+            handles.append(
+                module.register_forward_pre_hook(reader.before, with_kwargs=True)
+            )
+            handles.append(module.register_forward_hook(reader.after))
         with torch.inference_mode():
             forward()
     except _Done:
@@ -60,4 +42,33 @@ def read_sites(
     finally:
         for handle in handles:
             handle.remove()
-    assert not left, f"never computed: {[str(site) for site in left]}"
+    raise AssertionError(f"never computed: {[str(site) for site in reader.left]}")
+
+
+class _Reader:
+    """The hooks of one forward, and which sites are still to come."""
+
+    def __init__(self, points: Mapping[Site, Point], take: Take) -> None:
+        self.points, self.take = points, take
+        self.left = set(points)
+        self.calls: Counter[nn.Module] = Counter()
+        self.sites: dict[nn.Module, list[Site]] = {}
+        for site, point in points.items():
+            self.sites.setdefault(point.module, []).append(site)
+
+    def before(self, module: nn.Module, args: tuple, kwargs: dict) -> None:
+        self._see(module, "input", carried(args, kwargs))
+
+    def after(self, module: nn.Module, args: tuple, output: object) -> None:
+        self._see(module, "output", first_tensor(output))
+        self.calls[module] += 1
+
+    def _see(self, module: nn.Module, moment: Moment, hidden: Tensor | None) -> None:
+        here = Point(module, self.calls[module], moment)
+        for site in self.sites[module]:
+            if self.points[site] == here:
+                assert hidden is not None, f"{site}: no tensor at {moment}"
+                self.take(site, hidden)
+                self.left.remove(site)
+        if not self.left:
+            raise _Done

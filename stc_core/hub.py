@@ -6,7 +6,6 @@ read from safetensors alone; code that comes with a model is never run.
 
 import hashlib
 import json
-import os
 import re
 from importlib.util import find_spec
 from pathlib import Path
@@ -139,13 +138,13 @@ def download(name: str, folder: Path, *, progress: Progress = silent) -> None:
         if folder.is_dir():  # another process was faster
             return
         _fetch(name, partial, progress)
-        os.replace(partial, folder)
+        partial.replace(folder)
 
 
 def _fetch(name: str, folder: Path, progress: Progress) -> None:
     from huggingface_hub import HfApi, hf_hub_download
     from huggingface_hub import errors as hub
-    from huggingface_hub.errors import HTTPError
+    from huggingface_hub.errors import HTTPError  # pyright: ignore[reportPrivateImportUsage]
 
     try:
         info = HfApi().model_info(name, files_metadata=True)
@@ -239,10 +238,10 @@ def _no_safetensors(where: str, files: list[str]) -> StcError:
 
 
 def _check_family(config: dict, where: str) -> None:
-    from transformers.models.auto.configuration_auto import CONFIG_MAPPING_NAMES
+    from transformers import CONFIG_MAPPING
 
     family = config.get("model_type")
-    if family in CONFIG_MAPPING_NAMES:
+    if family in CONFIG_MAPPING:
         return
     if config.get("auto_map"):
         raise StcError(

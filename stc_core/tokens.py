@@ -103,7 +103,7 @@ def _align(
     folded = text.casefold() if len(text.casefold()) == len(text) else text
     cursor, places = 0, []
     for token, is_special in zip(ids, special, strict=True):
-        piece = "" if is_special else tokenizer.decode([token]).strip().lstrip("#")
+        piece = "" if is_special else str(tokenizer.decode([token])).strip().lstrip("#")
         start = folded.find(piece.casefold(), cursor) if piece else -1
         if start < 0:
             places.append((cursor, cursor))

@@ -1,0 +1,187 @@
+"""Sites by name, by structure, and in models made up here."""
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+from tiny import CONFIGS, EXPERTS, N_BLOCKS, UNKNOWN, shake, tiny_backbone, tiny_model
+from torch import nn
+
+from stc_core.axes import Site
+from stc_core.errors import StcError
+from stc_core.sites import KNOWN, TRIAL, find_sites
+
+ENCODER_DECODERS = {"t5", "flan-t5", "bart", "pegasus"}
+IDS = torch.arange(6).view(TRIAL)
+
+
+def forward_of(model: Any):
+    more = {}
+    if model.config.is_encoder_decoder:
+        more = {"decoder_input_ids": IDS}
+    mask = torch.ones_like(IDS)
+    return lambda: model(input_ids=IDS, attention_mask=mask, **more)
+
+
+@pytest.mark.parametrize("family", CONFIGS)
+def test_structure_finds_what_the_table_says(family):
+    model = tiny_model(family)
+    assert model.config.model_type in KNOWN
+    with torch.inference_mode():
+        by_name = find_sites(model, forward_of(model))
+        by_structure = find_sites(model, forward_of(model), known=False)
+    assert by_structure == by_name
+
+
+@pytest.mark.parametrize("family", [*CONFIGS, *UNKNOWN])
+def test_every_block_has_both_sites(family):
+    backbone = tiny_backbone(family)
+    if family not in ENCODER_DECODERS:
+        layers = range(1, N_BLOCKS + 1)
+        expected = {Site(0, "resid")} | {
+            Site(layer, kind) for layer in layers for kind in ("resid", "mlp")
+        }
+        assert backbone.layer_names == (
+            "embeddings",
+            *(f"block {layer}" for layer in layers),
+        )
+    else:  # two blocks that read, then the decoder's embeddings and three that write
+        resid = {Site(layer, "resid") for layer in range(7)}
+        expected = resid | {Site(layer, "mlp") for layer in (1, 2, 4, 5, 6)}
+        assert backbone.layer_names == (
+            "embeddings",
+            "block 1",
+            "block 2",
+            "decoder embeddings",
+            "decoder block 1",
+            "decoder block 2",
+            "decoder block 3",
+        )
+    assert set(backbone.sites) == expected
+    assert list(backbone.sites) == sorted(expected)
+    config = backbone.config
+    inner = next(
+        size
+        for name in ("intermediate_size", "d_ff", "ffn_dim", "hidden_dim", "n_inner")
+        if (
+            size := getattr(config, name, None) or getattr(config, f"encoder_{name}", 0)
+        )
+        or name == "n_inner"
+    )
+    for site, width in backbone.widths.items():
+        assert width == (16 if site.kind == "resid" else inner or 64)
+
+
+@pytest.mark.parametrize("family", EXPERTS)
+def test_experts_have_residual_sites_only_and_say_so(family):
+    backbone = tiny_backbone(family)
+    assert {site.kind for site in backbone.sites} == {"resid"}
+    assert "experts" in backbone.notes[0]
+
+
+class Mixer(nn.Module):
+    """Not attention by name: tokens are averaged."""
+
+    def __init__(self):
+        super().__init__()
+        self.project = nn.Linear(8, 8)
+
+    def forward(self, x):
+        return self.project(x.mean(1, keepdim=True).expand_as(x))
+
+
+class OddBlock(nn.Module):
+    """Its parts are listed in no order, and its state comes by keyword."""
+
+    def __init__(self):
+        super().__init__()
+        self.squeeze = nn.Linear(20, 8)
+        self.mixer = Mixer()
+        self.widen = nn.Linear(8, 20)
+
+    def forward(self, *, stream):
+        stream = stream + self.mixer(stream)
+        return stream + self.squeeze(self.widen(stream).tanh())
+
+
+class OddModel(nn.Module):
+    """Two blocks, of which the second runs twice; a head that must not run."""
+
+    def __init__(self):
+        super().__init__()
+        self.config = SimpleNamespace(model_type="odd")
+        self.words = nn.Embedding(16, 8)
+        self.one, self.two = OddBlock(), OddBlock()
+        self.head = nn.Linear(8, 100)
+
+    def forward(self, input_ids, attention_mask):
+        stream = self.words(input_ids)
+        for block in (self.one, self.two, self.two):
+            stream = block(stream=stream)
+        return self.head(stream)
+
+
+def test_a_made_up_model_is_found_by_what_it_does():
+    model = OddModel()
+    shake(model)
+    mask = torch.ones_like(IDS)
+    anatomy = find_sites(model, lambda: model(IDS, mask))
+    assert [str(site) for site in anatomy.points] == [
+        "resid.0",
+        "mlp.1",
+        "resid.1",
+        "mlp.2",
+        "resid.2",
+        "mlp.3",
+        "resid.3",
+    ]
+    assert anatomy.points[Site(1, "mlp")].module is model.one.squeeze
+    last = anatomy.points[Site(3, "mlp")]
+    assert (last.module, last.times) == (model.two.squeeze, 1)
+    block = sum(p.numel() for p in model.one.parameters())
+    products = 2 * (8 * 8 + 8 * 20 + 20 * 8)
+    words = 16 * 8
+    # The shared block counts once as parameters, twice as work.
+    assert anatomy.parameters == (words, words + block, *(2 * [words + 2 * block]))
+    assert anatomy.flops == (0, products, 2 * products, 3 * products)
+
+
+def test_a_model_without_blocks_is_refused():
+    model = nn.Sequential(nn.Embedding(16, 8), nn.Linear(8, 2))
+    with pytest.raises(StcError, match="stack of blocks"):
+        find_sites(model, lambda: model(IDS))
+
+
+def test_hooks_are_gone_after_the_search():
+    model = tiny_model("bert")
+    with pytest.raises(ZeroDivisionError):
+        find_sites(model, lambda: 1 // 0)
+    assert not any(m._forward_hooks or m._forward_pre_hooks for m in model.modules())
+
+
+def test_parameters_and_flops_by_hand():
+    backbone = tiny_backbone("bert")
+    embeddings = (64 + 48 + 2) * 16 + 2 * 16
+    block = 4 * (16 * 16 + 16) + (16 * 24 + 24) + (24 * 16 + 16) + 2 * 2 * 16
+    products = 2 * (4 * 16 * 16 + 2 * 16 * 24)
+    for layer in range(N_BLOCKS + 1):
+        assert backbone.parameters(layer) == embeddings + layer * block
+        assert backbone.flops_per_token(layer) == layer * products
+    assert backbone.parameters() == backbone.parameters(N_BLOCKS)
+
+
+def test_shared_blocks_are_stored_once_and_run_often():
+    backbone = tiny_backbone("albert")
+    assert len({backbone.parameters(layer) for layer in (1, 2, 3)}) == 1
+    one, two, three = (backbone.flops_per_token(layer) for layer in (1, 2, 3))
+    assert three - two == two - one > 0
+
+
+def test_of_experts_the_share_that_a_token_uses_is_counted():
+    config = tiny_backbone("qwen2_moe").config
+    attention = 2 * 16 * 16 + 2 * 16 * 8
+    router, gate, shared = 4 * 16, 16, 3 * 16 * 8
+    experts = config.num_experts_per_tok * 3 * 16 * 8
+    per_block = 2 * (attention + router + gate + shared + experts)
+    assert tiny_backbone("qwen2_moe").flops_per_token(1) == per_block

@@ -1,0 +1,233 @@
+"""Tiny random models of every family, with a tiny tokenizer: all in memory.
+
+`tiny_backbone("bert")` is shared by every test of a session: treat it as read-only.
+"""
+
+from collections.abc import Callable
+from functools import cache
+from typing import Any, Literal
+
+import torch
+import transformers as hf
+from tokenizers import Tokenizer
+from tokenizers.models import WordLevel
+from tokenizers.pre_tokenizers import Whitespace
+from tokenizers.processors import TemplateProcessing
+from torch import nn
+
+from stc_core.backbone import Backbone
+
+WORDS = (
+    "good bad great awful film plot actor scene funny boring long short never very "
+    "not the a an is was and but or with of to in card refund late order broken "
+    "password login price cheap fast slow support rude kind"
+).split()
+SPECIAL = ["<pad>", "<other pad>", "<s>", "</s>", "<unk>"]
+VOCAB = {word: number for number, word in enumerate([*SPECIAL, *WORDS])}
+N_WORDS = 64  # of the models: more than the tokenizer knows
+N_BLOCKS = 3
+
+TEXTS = tuple(
+    " ".join(WORDS[(7 * i + 11 * j + i * j) % len(WORDS)] for j in range(1 + i % 12))
+    for i in range(64)
+)
+"""64 texts of 1 to 12 words, in no order of length."""
+
+_IDS: dict[str, Any] = {"bos_token_id": 2, "eos_token_id": 3}
+_PAD_0: dict[str, Any] = {"pad_token_id": 0, **_IDS}
+_PAD_1: dict[str, Any] = {"pad_token_id": 1, **_IDS}
+_SIZE: dict[str, Any] = {
+    "vocab_size": N_WORDS,
+    "hidden_size": 16,
+    "num_hidden_layers": N_BLOCKS,
+    "num_attention_heads": 2,
+    "intermediate_size": 24,
+    "max_position_embeddings": 48,
+}
+_GROUPED: dict[str, Any] = {**_SIZE, "num_key_value_heads": 1}
+_GPT: dict[str, Any] = {
+    "vocab_size": N_WORDS,
+    "n_embd": 16,
+    "n_layer": N_BLOCKS,
+    "n_head": 2,
+}
+_T5: dict[str, Any] = {
+    "vocab_size": N_WORDS,
+    "d_model": 16,
+    "d_kv": 8,
+    "d_ff": 24,
+    "num_layers": 2,
+    "num_decoder_layers": N_BLOCKS,
+    "num_heads": 2,
+    "decoder_start_token_id": 0,
+}
+_BART: dict[str, Any] = {
+    "vocab_size": N_WORDS,
+    "d_model": 16,
+    "encoder_layers": 2,
+    "decoder_layers": N_BLOCKS,
+    "encoder_attention_heads": 2,
+    "decoder_attention_heads": 2,
+    "encoder_ffn_dim": 24,
+    "decoder_ffn_dim": 24,
+    "max_position_embeddings": 48,
+    "decoder_start_token_id": 3,
+}
+
+CONFIGS: dict[str, Callable[[], Any]] = {
+    "bert": lambda: hf.BertConfig(**_SIZE, **_PAD_0),
+    "distilbert": lambda: hf.DistilBertConfig(
+        vocab_size=N_WORDS,
+        dim=16,
+        n_layers=N_BLOCKS,
+        n_heads=2,
+        hidden_dim=24,
+        max_position_embeddings=48,
+    ),
+    "roberta": lambda: hf.RobertaConfig(**_SIZE, **_PAD_1),
+    "albert": lambda: hf.AlbertConfig(**_SIZE, **_PAD_0, embedding_size=8),
+    "electra": lambda: hf.ElectraConfig(**_SIZE, **_PAD_0, embedding_size=8),
+    "mpnet": lambda: hf.MPNetConfig(**_SIZE, **_PAD_1),
+    "deberta-v2": lambda: hf.DebertaV2Config(
+        **_SIZE,
+        **_PAD_0,
+        relative_attention=True,
+        pos_att_type=["p2c", "c2p"],
+        position_buckets=4,
+        norm_rel_ebd="layer_norm",
+        conv_kernel_size=3,
+        conv_act="gelu",
+    ),
+    "modernbert": lambda: hf.ModernBertConfig(
+        **_SIZE, **_PAD_0, cls_token_id=2, sep_token_id=3, local_attention=6
+    ),
+    "xlm-roberta": lambda: hf.XLMRobertaConfig(**_SIZE, **_PAD_1),
+    "gpt2": lambda: hf.GPT2Config(**_GPT, **_IDS, n_positions=48),
+    "gpt_neo": lambda: hf.GPTNeoConfig(
+        vocab_size=N_WORDS,
+        hidden_size=16,
+        num_layers=N_BLOCKS,
+        num_heads=2,
+        attention_types=[[["global", "local", "global"], 1]],
+        window_size=4,
+        max_position_embeddings=48,
+        **_IDS,
+    ),
+    "gpt_neox": lambda: hf.GPTNeoXConfig(**_SIZE, **_IDS),
+    "opt": lambda: hf.OPTConfig(
+        vocab_size=N_WORDS,
+        hidden_size=16,
+        num_hidden_layers=N_BLOCKS,
+        num_attention_heads=2,
+        ffn_dim=24,
+        word_embed_proj_dim=8,
+        max_position_embeddings=48,
+        **_PAD_1,
+    ),
+    "bloom": lambda: hf.BloomConfig(
+        vocab_size=N_WORDS, hidden_size=16, n_layer=N_BLOCKS, n_head=2, **_IDS
+    ),
+    "falcon": lambda: hf.FalconConfig(
+        vocab_size=N_WORDS,
+        hidden_size=16,
+        num_hidden_layers=N_BLOCKS,
+        num_attention_heads=2,
+        **_IDS,
+    ),
+    "llama": lambda: hf.LlamaConfig(**_GROUPED, **_IDS),
+    "mistral": lambda: hf.MistralConfig(**_GROUPED, **_IDS, sliding_window=6),
+    "qwen2": lambda: hf.Qwen2Config(**_GROUPED, **_IDS),
+    "qwen3": lambda: hf.Qwen3Config(**_GROUPED, **_IDS, head_dim=8),
+    "gemma2": lambda: hf.Gemma2Config(
+        **_GROUPED,
+        **_PAD_0,
+        head_dim=8,
+        sliding_window=6,
+        attn_logit_softcapping=2.0,
+        query_pre_attn_scalar=8,
+    ),
+    "phi3": lambda: hf.Phi3Config(**_SIZE, **_PAD_0),
+    "t5": lambda: hf.T5Config(**_T5, pad_token_id=0, eos_token_id=3),
+    "flan-t5": lambda: hf.T5Config(
+        **_T5, pad_token_id=0, eos_token_id=3, feed_forward_proj="gated-gelu"
+    ),
+    "bart": lambda: hf.BartConfig(**_BART, **_PAD_1),
+}
+"""The families that are known by name."""
+
+UNKNOWN: dict[str, Callable[[], Any]] = {
+    "gptj": lambda: hf.GPTJConfig(**_GPT, **_IDS, rotary_dim=4, n_positions=48),
+    "olmo2": lambda: hf.Olmo2Config(**_SIZE, **_PAD_0),
+    "pegasus": lambda: hf.PegasusConfig(**_BART, **_PAD_0),
+    "stablelm": lambda: hf.StableLmConfig(**_GROUPED, **_IDS),
+}
+"""Families whose sites are found by structure."""
+
+EXPERTS: dict[str, Callable[[], Any]] = {
+    "mixtral": lambda: hf.MixtralConfig(**_GROUPED, **_IDS, num_local_experts=2),
+    "qwen2_moe": lambda: hf.Qwen2MoeConfig(
+        **_GROUPED,
+        **_IDS,
+        num_experts=4,
+        moe_intermediate_size=8,
+        shared_expert_intermediate_size=8,
+    ),
+}
+ENCODERS = tuple(CONFIGS)[:9]
+
+Padding = Literal["right", "left", "none"]
+
+
+@cache
+def tiny_model(family: str = "bert") -> Any:
+    """A random model whose sites differ clearly between tokens and positions."""
+    config = {**CONFIGS, **UNKNOWN, **EXPERTS}[family]()
+    with torch.random.fork_rng():
+        torch.manual_seed(len(family))
+        model = hf.AutoModel.from_config(config).eval()
+        shake(model)
+    return model.requires_grad_(False)
+
+
+@torch.no_grad()
+def shake(model: nn.Module) -> None:
+    """Larger weights than a fresh model's, so that mistakes show."""
+    for parameter in model.parameters():
+        if parameter.ndim > 1:
+            parameter.normal_(0, 0.3)
+        else:
+            parameter.add_(0.1 * torch.randn_like(parameter))
+
+
+@cache
+def tiny_tokenizer(
+    padding: Padding = "right", *, specials: bool = True
+) -> hf.PreTrainedTokenizerFast:
+    """Words of WORDS, one id each; `<s> text </s>` if `specials`.
+
+    `padding` is the side it pads on; "none": it has no pad token at all.
+    """
+    backend = Tokenizer(WordLevel(VOCAB, unk_token="<unk>"))
+    backend.pre_tokenizer = Whitespace()
+    if specials:
+        backend.post_processor = TemplateProcessing(
+            single="<s> $A </s>", special_tokens=[("<s>", 2), ("</s>", 3)]
+        )
+    more: dict[str, Any] = (
+        {} if padding == "none" else {"pad_token": "<pad>", "padding_side": padding}
+    )
+    return hf.PreTrainedTokenizerFast(
+        tokenizer_object=backend,
+        bos_token="<s>",
+        eos_token="</s>",
+        unk_token="<unk>",
+        **more,
+    )
+
+
+@cache
+def tiny_backbone(family: str = "bert", padding: Padding = "right") -> Backbone:
+    """The tiny backbone of a family; special tokens for encoders alone."""
+    specials = family in ENCODERS
+    tokenizer = tiny_tokenizer(padding, specials=specials)
+    return Backbone.from_model(tiny_model(family), tokenizer, name=f"tiny {family}")
