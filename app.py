@@ -55,6 +55,7 @@ def recent(runs: list[Run]) -> None:
 
 ui.frame("STC Studio", ":material/biotech:")
 start()
+st.space("xsmall")
 steps()
 st.space("small")
 recent(list_runs())

@@ -5,7 +5,7 @@ The only file beside app.py and pages/ that knows Streamlit.
 
 import os
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -13,11 +13,15 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
+from stc_core.axes import Site
 from stc_core.columns import guess_columns
 from stc_core.config import DataConfig, RunConfig, runs_folder
 from stc_core.context import Context, query_key
 from stc_core.data import Corpus, inspect_corpus
 from stc_core.errors import StcError
+from stc_core.examples import examples as examples_of
+from stc_core.exemplars import token_values as token_values_of
+from stc_core.explanation import Token
 from stc_core.hub import cached_names
 from stc_core.predictions import LABEL_COLUMN
 from stc_core.run import Run, list_runs
@@ -88,9 +92,10 @@ def frame(title: str, icon: str, *, caption: str | None = None) -> None:
         st.markdown("### :material/biotech: STC Studio")
         runs = _known_runs()
         for page, (label, page_icon) in PAGES.items():
-            link(page, label, icon=page_icon)
+            if (Path(__file__).parent / page).exists():
+                link(page, label, icon=page_icon)
         if runs:
-            st.divider()
+            st.space("xsmall")
             titles = {name: _title(run) for name, run in runs.items()}
             pick("run", "Run", list(runs), format_func=lambda name: titles[name])
         st.caption(f"Runs are kept in `{runs_folder()}`")
@@ -221,8 +226,12 @@ def pick_run() -> Run:
 
 def _folder_of(name: str) -> Path:
     """The folder of the run called `name`; a name never leaves the runs folder."""
-    if Path(name).name != name or name in ("", ".", ".."):
-        raise StcError(f"run {name!r}", expected="the name of a run, not a path")
+    plain = Path(name).name == name and not name.startswith(".")
+    if not plain or not (runs_folder() / name).is_dir():
+        raise StcError(
+            f"There is no run {name!r} here",
+            remedy="It may have been removed. Choose another one on the left.",
+        )
     return runs_folder() / name
 
 
@@ -301,6 +310,53 @@ def classifier(run: Run) -> Any:
 @st.cache_resource(max_entries=2, show_spinner="Loading the classifier …")
 def _classifier(folder: str, written: int) -> Any:
     return Run.open(Path(folder)).classifier()
+
+
+def clicked(
+    key: str, turn: Callable[[Context, Mapping[str, Any]], Context]
+) -> Callable[[], None]:
+    """An `on_select` for the chart or table `key`: `turn` moves the context."""
+
+    def move() -> None:
+        _hold(turn(context(), st.session_state[key]))
+
+    return move
+
+
+@st.cache_data(max_entries=4, show_spinner=False)
+def _examples(folder: str, written: int, _run: Run) -> pd.DataFrame:
+    return examples_of(read(_run, "predictions"), read(_run, "corpus"))
+
+
+def examples(run: Run) -> pd.DataFrame:
+    """The texts of `run` with their predictions, ready to filter."""
+    return _examples(str(run.folder), stamp(run.folder / "predictions.parquet"), run)
+
+
+def explain(run: Run, text: str) -> dict[str, Any]:
+    """The explanation of `text` by the classifier of `run`."""
+    return _explain(str(run.folder), stamp(run.folder / "metrics.json"), text, run)
+
+
+@st.cache_data(max_entries=64, show_spinner="Explaining …")
+def _explain(folder: str, written: int, text: str, _run: Run) -> dict[str, Any]:
+    return classifier(_run).explain(text)
+
+
+def token_values(
+    run: Run, site: str, index: int, texts: Sequence[str]
+) -> list[list[Token]]:
+    """How active neuron `index` at `site` is on each token of `texts`."""
+    written = stamp(run.folder / "metrics.json")
+    return _token_values(str(run.folder), written, site, index, tuple(texts), run)
+
+
+@st.cache_data(max_entries=128, show_spinner="Reading the neuron on each word …")
+def _token_values(
+    folder: str, written: int, site: str, index: int, texts: tuple[str, ...], _run: Run
+) -> list[list[Token]]:
+    backbone = classifier(_run).backbone_
+    return token_values_of(backbone, texts, site=Site.parse(site), index=index)
 
 
 @st.cache_data(max_entries=8, show_spinner="Reading the table …")

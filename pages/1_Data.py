@@ -20,7 +20,7 @@ SEVERITIES = {
 
 def source() -> None:
     """Three ways to a table: upload, sample, an earlier upload."""
-    upload, others = st.columns([3, 2], gap="large", vertical_alignment="bottom")
+    upload, others = st.columns([3, 2], gap="large")
     with upload:
         kept = ui.uploader("Upload a table", key="data")
         if kept:
@@ -88,7 +88,7 @@ def verdict(corpus: Corpus) -> None:
     report, counts = corpus.report, corpus.frame["split"].value_counts()
     sizes = " / ".join(f"{counts.get(split, 0):,}" for split in SPLIT_ORDER)
     rows, used, classes, split, on = st.columns(
-        [2, 2, 2, 3, 3], vertical_alignment="center"
+        [3, 3, 2, 5, 4], vertical_alignment="center"
     )
     rows.metric("Rows in the file", f"{report.n_rows:,}")
     used.metric("Rows used", f"{report.n_used:,}")
@@ -158,7 +158,9 @@ with ui.guard():
     table = find(str(ui.context().data))
     head = ui.head(table.path)
     st.subheader(f"{ui.escape(table.path.name)}", anchor=False)
-    st.dataframe(head, height=230, hide_index=False)
+    shown = head.head(ui.SHOWN_ROWS)
+    shown.index = pd.RangeIndex(1, len(shown) + 1, name="row")
+    st.dataframe(shown, height=230)
     data = test_file(table, columns_form(table, head))
     write_choice(table.key, data)
     corpus = ui.corpus_of(data)

@@ -1,5 +1,6 @@
 """Train: settings and their plan, a worker's progress, the result and its baselines."""
 
+import time
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +16,8 @@ from stc_core.status import PHASES, Status
 
 NEW, WATCH = "New run", "Progress and result"
 PRESETS = {
-    "stc": "Sparse probes, joint selection, calibrated. Recommended.",
-    "spin": "The published method, step by step, to compare with.",
+    "stc": "Sparse probes of every layer, joint selection, calibrated. Recommended.",
+    "spin": "The published method, step by step, for comparison.",
 }
 KIND_NAMES = {"resid": "hidden states", "mlp": "FFN neurons"}
 PHASE_NAMES = {
@@ -170,16 +171,17 @@ def watch(run: Run) -> None:
     steps, now = st.columns([1, 2], gap="large")
     with steps:
         phases(status)
-    with now, st.container(border=True):
+    with now:
         total = status["total"]
-        share = min(status["done"] / total, 1.0) if total else 0.0
-        st.progress(share, text=doing(status))
-        st.caption(ui.escape(status["message"]) or "…")
-        if st.button("Cancel", icon=":material/stop_circle:", key="cancel"):
-            jobs.cancel(run.folder)
-            st.rerun()
+        with st.container(border=True):
+            st.progress(status["done"] / total if total else 0.0, text=doing(status))
+            passed = ui.duration(max(time.time() - status["started"], 0))
+            st.caption(f"Running for {passed}. {ui.escape(status['message'])}")
+            if st.button("Cancel", icon=":material/stop_circle:", key="cancel"):
+                jobs.cancel(run.folder)
+                st.rerun()
         log(run)
-    st.caption("You can close this tab: the work goes on in a process of its own.")
+        st.caption("You can close this tab: the work goes on in its own process.")
 
 
 def phases(status: Status) -> None:
@@ -187,13 +189,14 @@ def phases(status: Status) -> None:
     present = PHASES.index(status["phase"])
     failed = status["state"] in ("failed", "cancelled")
     here = ":red[:material/close:]" if failed else ":blue[:material/play_arrow:]"
-    for place, phase in enumerate(PHASES):
-        if place < present:
-            st.markdown(f":green[:material/check:] {PHASE_NAMES[phase]}")
-        elif place == present:
-            st.markdown(f"{here} **{PHASE_NAMES[phase]}**")
-        else:
-            st.markdown(f":gray[:material/circle: {PHASE_NAMES[phase]}]")
+    with st.container(gap="xxsmall"):
+        for place, phase in enumerate(PHASES):
+            if place < present:
+                st.markdown(f":green[:material/check:] {PHASE_NAMES[phase]}")
+            elif place == present:
+                st.markdown(f"{here} **{PHASE_NAMES[phase]}**")
+            else:
+                st.markdown(f":gray[:material/circle: {PHASE_NAMES[phase]}]")
 
 
 def doing(status: Status) -> str:
@@ -217,68 +220,68 @@ def log(run: Run) -> None:
 
 def failed(run: Run) -> None:
     status = run.status
-    if status["state"] == "cancelled":
-        st.warning("This run was cancelled. Start it again under New run.")
-    elif status["error"]:
-        st.error(ui.escape(status["error"]["message"]), icon=":material/error:")
-        if status["error"]["traceback"]:
-            with st.expander("Traceback", icon=":material/bug_report:"):
-                st.code(status["error"]["traceback"], language=None)
-    phases(status)
-    log(run)
+    steps, why = st.columns([1, 2], gap="large")
+    with steps:
+        phases(status)
+    with why:
+        if status["state"] == "cancelled":
+            st.warning("This run was cancelled.", icon=":material/cancel:")
+        elif status["error"]:
+            st.error(ui.escape(status["error"]["message"]), icon=":material/error:")
+            if status["error"]["traceback"]:
+                with st.expander("Traceback", icon=":material/bug_report:"):
+                    st.code(status["error"]["traceback"], language=None)
+        log(run)
 
 
 def result(run: Run) -> None:
     metrics = ui.read(run, "metrics")
-    test, neurons, layers = metrics["test"], metrics["neurons"], metrics["layers"]
-    cost = metrics["cost"]
-    saved = 1 - cost["flops_per_token"] / cost["flops_per_token_total"]
-    facts = (
-        (
-            "Test accuracy",
-            ui.percent(test["accuracy"]),
-            f"95 %: {ui.interval(test['accuracy_interval'])}, n = {test['n']:,}",
-        ),
-        (
-            "Macro-F1",
-            ui.percent(test["macro_f1"]),
-            f"95 %: {ui.interval(test['macro_f1_interval'])}",
-        ),
-        ("Neurons kept", f"{neurons['selected']:,}", f"of {neurons['total']:,}"),
-        ("Layers read", f"{layers['used']}", f"of {layers['total']}"),
-        ("Compute saved", ui.percent(saved), "against the whole model"),
-        ("Time", ui.duration(metrics["seconds"]["total"]), "from start to report"),
-    )
-    for column, (label, value, note) in zip(st.columns(6), facts, strict=True):
-        with column.container(border=True, height="stretch"):
+    for column, fact in zip(st.columns(6), headline(metrics), strict=True):
+        label, value, note = fact
+        with column.container(border=True, height="stretch", gap=None):
             st.metric(label, value)
             st.caption(note)
-    look()
-    st.subheader("Beside its baselines", anchor=False)
-    table = result_table(metrics)
-    dots, numbers = st.columns([3, 2], gap="large")
-    dots.plotly_chart(
-        result_dots(table), alt="Accuracy of the classifier and its baselines"
-    )
-    numbers.dataframe(
-        table[["name", "accuracy", "macro_f1", "detail"]],
-        hide_index=True,
-        column_config={
-            "name": "Classifier",
-            "accuracy": st.column_config.NumberColumn("Accuracy", format="percent"),
-            "macro_f1": st.column_config.NumberColumn("Macro-F1", format="percent"),
-            "detail": "What it is",
-        },
-    )
-    log(run)
-
-
-def look() -> None:
     with st.container(horizontal=True):
         for page in (ui.LAYERS, ui.NEURONS, ui.EXAMPLES, ui.PREDICT):
             label, icon = ui.PAGES[page]
             if st.button(label, icon=icon, key=f"look_{label}"):
                 ui.go(page)
+    st.subheader("Beside its baselines", anchor=False)
+    table = result_table(metrics)
+    alt = "Accuracy of the classifier and of its baselines, with intervals"
+    st.plotly_chart(result_dots(table), alt=alt)
+    shown = {
+        "Classifier": table["name"],
+        "Accuracy": table["accuracy"].map(ui.percent),
+        "95 % interval": [ui.interval(b) for b in table[["low", "high"]].to_numpy()],
+        "Macro-F1": table["macro_f1"].map(ui.percent),
+        "What it is": table["detail"],
+    }
+    st.dataframe(shown, hide_index=True)
+    log(run)
+
+
+def headline(metrics: dict[str, Any]) -> list[tuple[str, str, str]]:
+    """The result in six facts: name, value, and what it is held against."""
+    test, neurons, layers = metrics["test"], metrics["neurons"], metrics["layers"]
+    cost = metrics["cost"]
+    saved = 1 - cost["flops_per_token"] / cost["flops_per_token_total"]
+    return [
+        (
+            "Test accuracy",
+            ui.percent(test["accuracy"]),
+            f"{ui.interval(test['accuracy_interval'])}, {test['n']:,} texts",
+        ),
+        (
+            "Macro-F1",
+            ui.percent(test["macro_f1"]),
+            ui.interval(test["macro_f1_interval"]),
+        ),
+        ("Neurons kept", f"{neurons['selected']:,}", f"of {neurons['total']:,}"),
+        ("Layers read", f"{layers['used']}", f"of {layers['total']}"),
+        ("Compute saved", ui.percent(saved), "against the whole model"),
+        ("Time", ui.duration(metrics["seconds"]["total"]), "from start to report"),
+    ]
 
 
 def one_run() -> None:

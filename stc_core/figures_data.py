@@ -20,6 +20,14 @@ BASELINES = {
     "all_sites": "All sites, dense",
 }
 OURS = "This classifier"
+_LEGEND = {
+    "orientation": "h",
+    "y": 1,
+    "yanchor": "bottom",
+    "x": 0,
+    "title": "",
+    "traceorder": "normal",
+}
 _GREY = "rgba(128, 138, 150, 0.9)"
 _BAND = "rgba(128, 138, 150, 0.35)"
 
@@ -49,7 +57,7 @@ def class_bars(balance: pd.DataFrame) -> go.Figure:
         showlegend=balance["split"].nunique() > 1,
         height=95 + 24 * max(len(shown), 5),
         margin={"l": 0, "r": 10, "t": 36, "b": 40},
-        legend={"orientation": "h", "y": 1, "yanchor": "bottom", "x": 0, "title": ""},
+        legend=_LEGEND,
         xaxis={"title": "rows"},
         yaxis={"autorange": "reversed", "automargin": True, "type": "category"},
     )
@@ -87,7 +95,7 @@ def length_bars(bins: pd.DataFrame, *, unit: str = "words") -> go.Figure:
         barmode="stack",
         height=340,
         margin={"l": 0, "r": 10, "t": 36, "b": 40},
-        legend={"orientation": "h", "y": 1, "yanchor": "bottom", "x": 0, "title": ""},
+        legend=_LEGEND,
         xaxis={"title": f"{unit} per text, the longest 1 % in the last bar"},
         yaxis={"title": "texts"},
     )
@@ -130,7 +138,8 @@ def _result(name: str, found: Mapping[str, Any], *, ours: bool) -> dict[str, Any
 def result_dots(table: pd.DataFrame) -> go.Figure:
     """A dot with its 95 % interval for each row of `result_table`, ours set apart.
 
-    A band behind all the rows shows the interval of ours.
+    A band behind all the rows shows the interval of ours; a row far left of the
+    others is named at the edge.
     """
     figure = go.Figure()
     for ours in (True, False):
@@ -159,14 +168,23 @@ def result_dots(table: pd.DataFrame) -> go.Figure:
     figure.add_vrect(
         x0=mine["low"], x1=mine["high"], fillcolor=_BAND, opacity=0.35, line_width=0
     )
-    lowest, highest = np.min(table["low"]), np.max(table["high"])
+    start = _axis_start(table)
+    for row in table.loc[table["high"] < start].itertuples():
+        figure.add_annotation(
+            x=start,
+            y=row.name,
+            text=f"◂ {row.accuracy:.1%}",
+            xanchor="left",
+            showarrow=False,
+            font={"color": _GREY},
+        )
     figure.update_layout(
         height=70 + 52 * len(table),
         margin={"l": 0, "r": 20, "t": 10, "b": 40},
         xaxis={
-            "title": "accuracy on the test texts",
+            "title": "accuracy on the test texts, with 95 % intervals",
             "tickformat": ".0%",
-            "range": [max(0.0, lowest - 0.03), min(1.02, highest + 0.03)],
+            "range": [start, min(1.01, np.max(table["high"]) + 0.03)],
         },
         yaxis={
             "categoryorder": "array",
@@ -176,3 +194,11 @@ def result_dots(table: pd.DataFrame) -> go.Figure:
         },
     )
     return figure
+
+
+def _axis_start(table: pd.DataFrame) -> float:
+    """Where the axis begins: left of all, but a far worst row does not squeeze the
+    rest."""
+    lows = np.sort(table["low"].to_numpy(dtype=float))
+    far = len(lows) > 2 and lows[1] - lows[0] > 0.5 * (lows[-1] - lows[0])
+    return max(0.0, float(lows[1 if far else 0]) - 0.04)
