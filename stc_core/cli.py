@@ -297,13 +297,14 @@ def cache(
     from stc_core import terminal
     from stc_core.config import features_folder
     from stc_core.store import delete_store, list_stores
+    from stc_core.wording import size
 
     stores = list_stores(features_folder())
     if not clean:
         terminal.show_stores(stores)
         return
     gone = [store for store in stores if delete_store(store.path)]
-    freed = terminal.megabytes(sum(store.bytes for store in gone))
+    freed = size(float(sum(store.bytes for store in gone)))
     kept = len(stores) - len(gone)
     said = f"{len(gone)} deleted, {freed} freed"
     typer.echo(f"{said}; {kept} in use were kept" if kept else said, err=True)

@@ -2,6 +2,7 @@
 
 import shlex
 import time
+from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
@@ -15,6 +16,7 @@ from stc_core.report import Report
 from stc_core.run import Run
 from stc_core.status import Status
 from stc_core.store import StoreInfo
+from stc_core.wording import duration, interval, percent, size
 
 PLAIN_EVERY_S = 10.0
 TOP_NEURONS = 10
@@ -120,13 +122,9 @@ class CountBar(_Bar):
 def _far(status: Status) -> str:
     if not status["total"]:
         return ""
-    share = f"{status['done']:,}/{status['total']:,}"
-    return share if status["eta_s"] is None else f"{share}, {_left(status['eta_s'])}"
-
-
-def _left(seconds: float) -> str:
-    minutes, rest = divmod(round(seconds), 60)
-    return f"{minutes} min {rest:02d} s left" if minutes else f"{rest} s left"
+    said = f"{status['done']:,}/{status['total']:,}"
+    eta_s = status["eta_s"]
+    return said if eta_s is None else f"{said}, {duration(eta_s)} left"
 
 
 def show_result(run: Run) -> None:
@@ -150,30 +148,31 @@ def show_result(run: Run) -> None:
             markup=False,
         )
     for name, value in _facts(metrics):
-        console.print(Text(f"{name:<9}", style="dim"), value)
+        console.print(Text(f"{name:<8}", style="dim"), value)
 
 
 def _facts(metrics: dict[str, Any]) -> list[tuple[str, str]]:
     neurons, layers, seconds = (metrics[k] for k in ("neurons", "layers", "seconds"))
-    parts = [f"{k} {v:.1f}" for k, v in seconds.items() if k != "total"]
+    parts = [f"{k} {duration(float(v))}" for k, v in seconds.items() if k != "total"]
     return [
         ("test", f"{metrics['test']['n']:,} texts, {len(metrics['classes'])} classes"),
         ("neurons", f"{neurons['selected']:,} of {neurons['total']:,}"),
         ("layers", f"{layers['used']} of {layers['total']}"),
-        ("seconds", f"{seconds['total']:.1f} ({', '.join(parts)})"),
+        ("time", f"{duration(float(seconds['total']))} ({', '.join(parts)})"),
     ]
 
 
 def _scores(name: str, scores: dict[str, Any]) -> tuple[str, str, str, str]:
-    low, high = scores.get("accuracy_interval") or (None, None)
-    interval = "" if low is None else f"{percent(low)} to {percent(high)}"
-    accuracy, macro_f1 = scores["accuracy"], scores.get("macro_f1")
-    return name, percent(accuracy), interval, percent(macro_f1)
+    return (
+        name,
+        percent(scores["accuracy"]),
+        interval(scores["accuracy_interval"]),
+        percent(scores["macro_f1"]),
+    )
 
 
-def percent(share: float | None) -> str:
-    """87.3 %, or a dash for None."""
-    return "–" if share is None else f"{100 * share:.1f} %"
+def _known(value: Any, wording: Callable[[Any], str]) -> str:
+    return "–" if value is None else wording(value)
 
 
 def show_next(run: Run, *, program: str) -> None:
@@ -198,18 +197,17 @@ def show_runs(summaries: list[dict[str, Any]]) -> None:
     table = Table(box=box.SIMPLE_HEAD)
     for head in ("run", "name", "state"):
         table.add_column(head, overflow="fold")
-    for head in ("accuracy", "macro-F1", "neurons", "seconds"):
+    for head in ("accuracy", "macro-F1", "neurons", "time"):
         table.add_column(head, justify="right")
     for row in summaries:
-        neurons, seconds = row["neurons"], row["seconds"]
         table.add_row(
             Text(row["run"]),
             Text(row["name"]),
             row["state"],
-            percent(row["accuracy"]),
-            percent(row["macro_f1"]),
-            "–" if neurons is None else f"{neurons:,}",
-            "–" if seconds is None else f"{seconds:.1f}",
+            _known(row["accuracy"], percent),
+            _known(row["macro_f1"], percent),
+            _known(row["neurons"], "{:,}".format),
+            _known(row["seconds"], duration),
         )
     output().print(table)
 
@@ -224,18 +222,14 @@ def show_stores(stores: list[StoreInfo]) -> None:
         table.add_row(
             Text(store.backbone),
             f"{store.n:,}",
-            megabytes(store.bytes),
+            size(float(store.bytes)),
             f"{store.share_done:.0%}",
             f"{datetime.fromtimestamp(store.used):%Y-%m-%d %H:%M}",
         )
     if stores:
         output().print(table)
-    total = megabytes(sum(store.bytes for store in stores))
+    total = size(float(sum(store.bytes for store in stores)))
     output().print(f"{len(stores)} stores, {total}; --clean deletes them.")
-
-
-def megabytes(n_bytes: int) -> str:
-    return f"{n_bytes / 1e6:,.1f} MB"
 
 
 _SEVERITY = {"error": "bold red", "warning": "yellow", "info": "dim"}

@@ -78,7 +78,7 @@ def metrics() -> dict[str, Any]:
         },
         "neurons": {"selected": 57, "total": 27648, "unique": 50},
         "layers": {"used": 5, "total": 6},
-        "seconds": {"extract": 3.0, "probe": 2.0, "select": 1, "head": 1, "total": 7},
+        "seconds": {"extract": 3.0, "probe": 2.0, "select": 1, "head": 1, "total": 7.0},
         "baselines": {name: {**scores, "detail": None} for name in names},
     }
 
@@ -151,11 +151,11 @@ def test_train_says_what_it_found_and_what_comes_next(stc: Stc, table: Path):
     out = table.parent / "my run"
     said = stc("train", table, "--text", "text", "--label", "kind", "--out", out)
     assert said.code == 0, said.err
-    for words in ("87.5 %", "80.0 % to 92.0 %", "86.0 %", "57 of 27,648", "5 of 6"):
+    for words in ("87.5 %", "80.0 to 92.0 %", "86.0 %", "57 of 27,648", "5 of 6"):
         assert words in said.out
     for name in terminal.BASELINES.values():
         assert name in said.out
-    assert "topic: accuracy 90.0 %" in said.out and "extract 3.0" in said.out
+    assert "topic: accuracy 90.0 %" in said.out and "extract 3.0 s" in said.out
     assert f"stc explain '{out}' --text" in said.err
     assert "Reading activations" in said.err and "one note" in said.err
     assert "Traceback" not in said.err
@@ -497,9 +497,5 @@ def test_on_a_terminal_a_bar_moves(capsys, monkeypatch):
         count.show(1234, 0)
         count.progress.refresh()
     err = capsys.readouterr().err
-    assert "Reading activations" in err and "3/4, 2 s left" in err
+    assert "Reading activations" in err and "3/4, 2.0 s left" in err
     assert "1,234 rows" in err
-
-
-def test_a_number_that_is_not_there_is_a_dash():
-    assert terminal.percent(None) == "–" and terminal.percent(0.8749) == "87.5 %"
