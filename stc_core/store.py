@@ -201,11 +201,20 @@ def find_store(
     """A finished store of these texts that holds all of `sites`, maybe more."""
     wanted = set(sites)
     for path in sorted(folder.glob(f"{key}-*")):
-        if share_done(path) == 1.0:
+        if _is_whole(path) and share_done(path) == 1.0:
             store = FeatureStore(path)
             if wanted <= set(store.widths):
                 return store
     return None
+
+
+def _is_whole(path: Path) -> bool:
+    """Whether every file of the store is there: nobody deleted a part of it."""
+    if not (path / "meta.json").exists():
+        return False
+    names = [f"{name}.npy" for name in read_json(path / "meta.json")["widths"]]
+    names += ["order.npy", "texts.npy", "journal.json"]
+    return all((path / name).exists() for name in names)
 
 
 def share_done(path: Path) -> float:
@@ -229,7 +238,8 @@ def open_writer(
     `unique[i]` numbers the distinct text that text i is. A store appears at once,
     with all its files in place, or not at all. Raises StcError if the disk is full.
     """
-    if not (path / "meta.json").exists():
+    if not _is_whole(path):
+        shutil.rmtree(path, ignore_errors=True)
         n_unique = int(unique.max()) + 1
         _check_space(path.parent, store_bytes(n_unique, len(unique), widths, dtype))
         try:
@@ -300,17 +310,22 @@ class StoreInfo(NamedTuple):
 
 def list_stores(folder: Path) -> list[StoreInfo]:
     """All stores, finished or not, the longest unused first."""
-    found = []
-    for journal in folder.glob("*/journal.json"):
-        path = journal.parent
+    paths = folder.glob("[!.]*/journal.json")
+    found = (_info(journal.parent) for journal in paths)
+    return sorted((store for store in found if store), key=lambda store: store.used)
+
+
+def _info(path: Path) -> StoreInfo | None:
+    """None if another process has just deleted it."""
+    try:
         about = read_json(path / "meta.json")
         # Blocks, not lengths: files are sparse until their rows are written.
         size = sum(file.stat().st_blocks * 512 for file in path.iterdir())
-        share, used = share_done(path), journal.stat().st_mtime
-        found.append(
-            StoreInfo(path, size, used, share, about.get("backbone", ""), about["n"])
-        )
-    return sorted(found, key=lambda store: store.used)
+        used = (path / "journal.json").stat().st_mtime
+        share = share_done(path)
+    except (FileNotFoundError, StcError):
+        return None
+    return StoreInfo(path, size, used, share, about["backbone"], about["n"])
 
 
 def delete_store(path: Path) -> bool:
@@ -339,6 +354,9 @@ def prune_stores(
     """
     if budget is None:
         budget = int(float(os.environ.get("STC_FEATURES_GB", "50")) * 1e9)
+    for grave in folder.glob(".*/"):  # of a process that was killed while it deleted
+        if time.time() - grave.stat().st_mtime > IN_USE_S:
+            shutil.rmtree(grave, ignore_errors=True)
     stores = list_stores(folder)
     excess = sum(store.bytes for store in stores) + needed - budget
     freed = 0
