@@ -131,7 +131,7 @@ def show_result(run: Run) -> None:
     """Test scores beside the baselines, and what the classifier is made of."""
     metrics = run.metrics
     console = output()
-    table = Table(box=box.SIMPLE_HEAD, title=run.name, title_justify="left")
+    table = Table(box=box.SIMPLE_HEAD, title=Text(run.name), title_justify="left")
     table.add_column("")
     for head in ("accuracy", "95 % interval", "macro-F1"):
         table.add_column(head, justify="right")
@@ -162,9 +162,9 @@ def _facts(metrics: dict[str, Any]) -> list[tuple[str, str]]:
     ]
 
 
-def _scores(name: str, scores: dict[str, Any]) -> tuple[str, str, str, str]:
+def _scores(name: str, scores: dict[str, Any]) -> tuple[Text, str, str, str]:
     return (
-        name,
+        Text(name),
         percent(scores["accuracy"]),
         interval(scores["accuracy_interval"]),
         percent(scores["macro_f1"]),
@@ -272,7 +272,7 @@ def show_explanation(explanation: dict[str, Any], text: str) -> None:
     console.print(Text("\n") + _coloured(text, explanation["tokens"], label))
     table = Table(box=box.SIMPLE_HEAD)
     table.add_column("neuron")
-    table.add_column(f"for {label!r}", justify="right")
+    table.add_column(Text(f"for {label!r}"), justify="right")
     neurons = sorted(
         explanation["neurons"], key=lambda neuron: -abs(neuron["contribution"][label])
     )

@@ -149,8 +149,10 @@ def test_wrong_usage_is_2(stc: Stc, arguments: list[str]):
 @pytest.mark.usefixtures("recipe")
 def test_train_says_what_it_found_and_what_comes_next(stc: Stc, table: Path):
     out = table.parent / "my run"
-    said = stc("train", table, "--text", "text", "--label", "kind", "--out", out)
+    columns = ["--text", "text", "--label", "kind"]
+    said = stc("train", table, *columns, "--name", "[red] one", "--out", out)
     assert said.code == 0, said.err
+    assert "[red] one" in said.out  # what looks like markup is shown as it is
     for words in ("87.5 %", "80.0 to 92.0 %", "86.0 %", "57 of 27,648", "5 of 6"):
         assert words in said.out
     for name in terminal.BASELINES.values():
