@@ -30,7 +30,7 @@ def check_source(source: dict, *, file: File) -> list[Finding]:
         "long": "{rows} had more fields than the header and were left out. Put cells "
         'that contain the delimiter in quotes "...".',
     }
-    return [
+    found = [
         finding(
             kind,
             "warning",
@@ -42,6 +42,11 @@ def check_source(source: dict, *, file: File) -> list[Finding]:
         for kind, message in said.items()
         if source["counts"].get(kind)
     ]
+    if not (source["encoding"] or "utf").startswith("utf"):
+        guess = f"The file is no Unicode; it was read as {source['encoding']}, a guess."
+        mend = "Save it as UTF-8 if letters look wrong."
+        found.append(finding("encoding", "info", f"{guess} {mend}", file=file))
+    return found
 
 
 def check_labels(frame: pd.DataFrame, columns: Columns) -> list[Finding]:

@@ -46,6 +46,7 @@ _FOREIGN = (
     (b"\x89PNG", "a PNG image"),
     (b"\xff\xd8\xff", "a JPEG image"),
 )
+_WIDE = [f"utf_{n}{end}" for n in (7, 16, 32) for end in ("", "_le", "_be")]
 _CONTROL = bytes(set(range(32)) - set(b"\t\n\r\f\x1a\x1b")) + b"\x7f"
 
 
@@ -156,8 +157,9 @@ def sniff_encoding(head: bytes, tail: bytes = b"", *, name: str = "file") -> str
         return "utf-8"
     sample = b"\n".join(foreign)[:TAIL_BYTES]
     legacy = _legacy_encoding(sample)
-    need = 0.0 if legacy == "cp1252" else 0.5
-    return "utf-8" if len(lines) - len(foreign) > need * len(lines) else legacy
+    sound = len(lines) - len(foreign)
+    mixed = sound > 0 if legacy == "cp1252" else sound >= len(foreign)
+    return "utf-8" if mixed else legacy
 
 
 def sniff_format(text: str, suffixes: list[str]) -> Literal["csv", "json", "jsonl"]:
@@ -194,7 +196,10 @@ def sniff_dialect(text: str, *, prefer_tab: bool) -> tuple[str, Literal[0, 3]]:
             best, chosen = score, delimiter
     quoted = _field_counts(text, chosen, csv.QUOTE_MINIMAL)
     raw = _field_counts(text, chosen, csv.QUOTE_NONE)
-    if raw and raw[0] > 1 and _evenness(raw) == 1 and len(quoted) < len(raw):
+    plain = raw and raw[0] > 1 and _evenness(raw) == 1 and len(quoted) < len(raw)
+    edge = re.escape(chosen)
+    whole_cell = rf'(?m)(?:^|{edge})"(?:[^"\r\n]|"")*"(?=$|{edge})'
+    if plain and not re.search(whole_cell, text):
         return chosen, csv.QUOTE_NONE
     return chosen, csv.QUOTE_MINIMAL
 
@@ -234,11 +239,11 @@ def _legacy_encoding(sample: bytes) -> str:
     """
     beyond = sum(byte > 127 for byte in sample)
     letters = len(re.findall(rb"[A-Za-z]", sample))
-    if beyond < 0.25 * (beyond + letters):
+    if beyond < 0.45 * (beyond + letters):
         text = sample.decode("cp1252", "replace")
         if len(re.findall(r"[a-z][¹³¿¼½¾¶º¸ª¢±][a-z]", text)) <= 0.05 * beyond:
             return "cp1252"
-    found = from_bytes(sample).best()
+    found = from_bytes(sample, cp_exclusion=_WIDE).best()
     return found.encoding if found else "cp1252"
 
 

@@ -310,7 +310,8 @@ def _json_lines(
     handle: io.TextIOWrapper, decoder: json.JSONDecoder, path: Path
 ) -> Iterator[tuple[str, Any]]:
     for number, line in enumerate(handle, 1):
-        if line.strip():
+        line = line.rstrip()
+        if line:
             try:
                 yield f"line {number}", decoder.decode(line)
             except json.JSONDecodeError as error:
