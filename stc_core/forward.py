@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from functools import cache
 from itertools import zip_longest
 from typing import Generic, NamedTuple, TypeVar
@@ -31,7 +32,8 @@ def on_device(backbone: Backbone, table: Mapping[str, T]) -> T:
     return table.get(backbone.device.type, table["cpu"])
 
 
-class Batch(NamedTuple, Generic[T]):
+@dataclass(frozen=True)
+class Batch(Generic[T]):
     """What was made of the texts `rows`; `start`: how many came before them."""
 
     start: int
