@@ -10,8 +10,13 @@ from jaxtyping import Float
 from stc_core.axes import Site
 from stc_core.explanation import Token
 
-BANDS = ((0.75, 0.99), (0.5, 0.75), (0.25, 0.5), (0.0, 0.25))
-TOP, RANDOM = "Highest", "Random"
+BANDS = {
+    "Top quarter": (0.75, 0.99),
+    "Second quarter": (0.5, 0.75),
+    "Third quarter": (0.25, 0.5),
+    "Last quarter": (0.0, 0.25),
+}
+TOP, LOWEST, RANDOM = "Highest", "Lowest", "Random"
 
 
 class Reader(Protocol):
@@ -37,18 +42,19 @@ def pick_texts(
 ) -> pd.DataFrame:
     """group, row and value of the texts to show for a neuron, no text twice in a group.
 
-    The highest values, some from each band of quantiles (BANDS), and random ones,
-    which keep one from reading too much into the highest. Same seed, same rows.
+    The highest values, some from each band of quantiles (BANDS), the lowest, and
+    random ones: the highest alone make any neuron look tidy. Same seed, same rows.
     """
     rng = np.random.default_rng(seed)
     order = np.argsort(-values.astype(float), kind="stable")
     groups = {TOP: _distinct(order, texts, n_top)}
     rank = np.empty(len(values))
     rank[order[::-1]] = np.arange(len(values)) / max(len(values) - 1, 1)
-    for low, high in BANDS:
+    for band, (low, high) in BANDS.items():
         inside = np.flatnonzero((rank >= low) & (rank < high))
         rows = _distinct(rng.permutation(inside), texts, n_band)
-        groups[band_name(low, high)] = sorted(rows, key=lambda row: -values[row])
+        groups[band] = sorted(rows, key=lambda row: -values[row])
+    groups[LOWEST] = _distinct(order[::-1], texts, n_top)
     groups[RANDOM] = _distinct(rng.permutation(len(values)), texts, n_random)
     found = [
         {"group": group, "row": int(row), "value": float(values[row])}
@@ -56,11 +62,6 @@ def pick_texts(
         for row in rows
     ]
     return pd.DataFrame(found, columns=["group", "row", "value"])
-
-
-def band_name(low: float, high: float) -> str:
-    """'Top 1 to 25 %' for the quantiles from .75 to .99."""
-    return f"Top {100 * (1 - high):.0f} to {100 * (1 - low):.0f} %"
 
 
 def _distinct(order: np.ndarray, texts: Sequence[str], most: int) -> list[int]:
@@ -75,6 +76,20 @@ def _distinct(order: np.ndarray, texts: Sequence[str], most: int) -> list[int]:
         if len(kept) == most:
             break
     return kept
+
+
+def shading(rows: Sequence[Sequence[Token]]) -> tuple[float, float]:
+    """The values with no and with full colour, the same for all the texts shown.
+
+    None is at 0, or at the median of a neuron that goes far below 0. Special
+    tokens, often extreme, set the scale only where no word is active.
+    """
+    words = [token.value for row in rows for token in row if not token.special]
+    every = [token.value for row in rows for token in row]
+    values = words if max(words, default=0.0) > 0 else every
+    low, high = min(values, default=0.0), max(values, default=0.0)
+    floor = 0.0 if low >= -0.25 * high else float(np.median(values))
+    return floor, high
 
 
 def token_values(

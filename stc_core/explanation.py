@@ -45,6 +45,28 @@ def check_sum(explanation: Mapping[str, Any], label: str) -> Sum:
     return Sum(explanation["bias"][label], sum(parts), explanation["logits"][label])
 
 
+def sum_line(total: Sum) -> str:
+    """'Bias -0.120 and contributions +3.334: sums to logit 3.214.'"""
+    said = f"Bias {total.bias:+.3f} and contributions {total.contributions:+.3f}: "
+    if total.exact:
+        return f"{said}sums to logit {total.logit:.3f}."
+    return f"{said}{total.total:.3f}, but the logit is {total.logit:.3f}."
+
+
+def special_line(tokens: Sequence[Token]) -> str:
+    """How much of all that is added and subtracted falls on the special tokens."""
+    every = sum(abs(token.value) for token in tokens)
+    special = [token for token in tokens if token.special]
+    if not every or not special:
+        return ""
+    names = ", ".join(dict.fromkeys(token.text for token in special))
+    share = 100 * sum(abs(token.value) for token in special) / every
+    return (
+        f"Special tokens ({names}) carry {share:.0f} % of all that is added and "
+        "taken away: they see every word."
+    )
+
+
 def neuron_parts(explanation: Mapping[str, Any], label: str) -> pd.DataFrame:
     """name, layer, neuron, activation and value of each neuron's contribution.
 

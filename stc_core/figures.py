@@ -1,11 +1,10 @@
 """What all figures share: colours with a fixed meaning, names as text, one layout.
 
-Class palette: who. Diverging: for (blue) or against (orange) a class. Sequential:
-how active. Every colour reads on a light and on a dark page, so figures have none
-of their own backgrounds.
+Palette: poolings and quantities. Diverging: for (blue) or against (orange) a class.
+Sequential: how active. Every colour reads on a light and on a dark page, so figures
+have no backgrounds of their own.
 """
 
-from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import pandas as pd
@@ -65,17 +64,6 @@ def sequential_scale() -> list[list[Any]]:
     return [[0.0, active.css(0.12)], [1.0, active.css()]]
 
 
-def class_colours(classes: Sequence[str], shown: Sequence[str]) -> dict[str, str]:
-    """A colour for each class in `shown`; no two are equal up to eight.
-
-    A class has the same colour in every figure while the palette lasts; of more
-    classes the shown ones share it out in their order.
-    """
-    few = len(classes) <= len(PALETTE)
-    order = list(classes) if few else list(shown)
-    return {name: PALETTE[order.index(name) % len(PALETTE)] for name in shown}
-
-
 def plain(text: object, limit: int = 34) -> str:
     """`text` on one line, at most `limit` long, shown letter for letter by Plotly."""
     line = " ".join(str(text).split())
@@ -99,13 +87,14 @@ def settle(
     height: int,
     right: int = 16,
     top: int = 16,
+    bottom: int = 44,
     legend: bool = False,
     **axes: Any,
 ) -> go.Figure:
     """`figure` with the layout that all share; `axes` are xaxis, yaxis and so on."""
     figure.update_layout(
         height=height,
-        margin={"l": 8, "r": right, "t": top, "b": 44},
+        margin={"l": 8, "r": right, "t": top, "b": bottom},
         paper_bgcolor="rgba(0, 0, 0, 0)",
         plot_bgcolor="rgba(0, 0, 0, 0)",
         showlegend=legend,

@@ -8,23 +8,23 @@ import plotly.graph_objects as go
 from jaxtyping import Float
 
 from stc_core.figures import (
+    ACTIVE,
     GREY,
     MARK,
-    class_colours,
+    Colour,
     diverging_scale,
     plain,
     records,
     sequential_scale,
     settle,
     signed,
-    thin,
 )
 from stc_core.neurons import IMPORTANCE, WEIGHT, neuron_name, weights_of
 
 PER_LINE = 40
 MOST = 2000
+MOST_CLASSES = 12
 _LINE_HEIGHT = 22
-_OTHERS = "all other classes"
 
 
 def neuron_map(
@@ -46,7 +46,7 @@ def neuron_map(
             mode="markers",
             marker={
                 "symbol": "square",
-                "size": 15,
+                "size": 14,
                 "color": values,
                 "line": {"width": 1, "color": "rgba(128, 138, 150, 0.45)"},
                 **_scale(values, label),
@@ -59,11 +59,13 @@ def neuron_map(
     _mark(figure, placed.loc[(shown["neuron"] == picked).to_numpy()])
     sites = list(dict.fromkeys(placed["site"]))
     lines = [placed.loc[placed["site"] == site, "line"] for site in sites]
-    n_lines = 1 + int(np.max(placed["line"], initial=0))
+    n_lines = 1 + int(np.max(placed["line"].to_numpy(), initial=0))
     return settle(
         figure,
-        height=90 + _LINE_HEIGHT * n_lines,
+        height=76 + _LINE_HEIGHT * n_lines,
         right=8,
+        top=64,
+        bottom=12,
         xaxis={
             "visible": False,
             "range": [-0.8, PER_LINE - 0.2],
@@ -115,10 +117,12 @@ def _scale(values: Float[np.ndarray, " n"], label: str | None) -> dict:
             "title": {"text": title, "side": "top"},
             "orientation": "h",
             "thickness": 9,
-            "len": 0.35,
+            "len": 260,
+            "lenmode": "pixels",
             "x": 1,
             "xanchor": "right",
             "y": 1.0,
+            "ypad": 4,
             "yanchor": "bottom",
             "nticks": 5,
         },
@@ -151,95 +155,92 @@ def _map_hover(row: dict, label: str | None) -> str:
     return "<br>".join(said)
 
 
-def weight_bars(weights: Mapping[str, float], *, most: int = 12) -> go.Figure:
-    """Signed bars, the highest on top; of more than `most` classes the strongest."""
-    keep = sorted(weights.items(), key=lambda item: -abs(item[1]))[:most]
-    shown = dict(sorted(keep, key=lambda item: item[1]))
-    values = list(shown.values())
-    places = list(range(len(shown)))
+def class_rows(
+    weights: Mapping[str, float], label: str | None = None, *, most: int = MOST_CLASSES
+) -> list[str]:
+    """The classes to show, by falling weight; of many the strongest, and `label`."""
+    strong = sorted(weights, key=lambda name: (name != label, -abs(weights[name])))
+    return sorted(strong[:most], key=lambda name: -weights[name])
+
+
+def weight_bars(weights: Mapping[str, float], shown: Sequence[str]) -> go.Figure:
+    """Signed bars, one for each class in `shown`, the first on top."""
+    values = [weights[name] for name in shown]
     figure = go.Figure(
         go.Bar(
             x=values,
-            y=places,
+            y=_places(shown),
             orientation="h",
+            width=0.62,
             marker={"color": [signed(value).css(0.9) for value in values]},
             text=[f"{value:+.2f}" for value in values],
             textposition="outside",
             cliponaxis=False,
-            hovertext=[f"{plain(c, 80)}: {v:+.4f}" for c, v in shown.items()],
+            hovertext=[f"{plain(name, 80)}: {weights[name]:+.4f}" for name in shown],
             hoverinfo="text",
         )
     )
     figure.add_vline(x=0, line={"color": GREY, "width": 1})
-    reach = 1.25 * (max(map(abs, values), default=0.0) or 1.0)
-    return settle(
-        figure,
-        height=max(200, 84 + 27 * len(shown)),
-        xaxis={
-            "title": "logit change per standard deviation",
-            "range": [-reach, reach],
-        },
-        yaxis={
-            "tickvals": places,
-            "ticktext": [plain(name, 24) for name in shown],
-            "showgrid": False,
-        },
-    )
+    reach = 1.3 * (max(map(abs, values), default=0.0) or 1.0)
+    x = {"title": "logit change per standard deviation", "range": [-reach, reach]}
+    return _by_class(figure, shown, x)
 
 
-def activation_histogram(
+def activation_rows(
     values: Float[np.ndarray, " n"],
     labels: np.ndarray,
-    *,
-    classes: Sequence[str],
     shown: Sequence[str],
-    bins: int = 36,
+    *,
+    bins: int = 48,
 ) -> go.Figure:
-    """The share of each class' texts by activation, the classes not `shown` as one.
+    """A histogram of the activations for each class in `shown`, under each other.
 
+    Each has the same scale, the share of its class, and stands on a line of its own.
     Binned here: a million texts cost the browser no more than a hundred.
     """
-    edges = np.histogram_bin_edges(values.astype(float), bins=bins)
-    colours = class_colours(classes, shown)
+    edges = np.histogram_bin_edges(values, bins=bins)
+    counts = [np.histogram(values[labels == name], bins=edges)[0] for name in shown]
+    shares = [count / max(count.sum(), 1) for count in counts]
+    top = max((float(share.max()) for share in shares), default=0.0) or 1.0
     figure = go.Figure()
-    rest = ~np.isin(labels, list(shown))
-    if rest.any():
-        _steps(figure, values[rest], edges, _OTHERS, "#868E99", fill=True)
-    for name in shown:
-        _steps(figure, values[labels == name], edges, name, colours[name])
-    return settle(
-        figure,
-        height=300,
-        top=56,
-        legend=True,
-        xaxis={"title": "pooled activation", "showgrid": False},
-        yaxis={"title": "share of the class", "tickformat": ".0%"},
-    )
+    for name, count, share, place in zip(
+        shown, counts, shares, _places(shown), strict=True
+    ):
+        figure.add_bar(
+            x=(edges[:-1] + edges[1:]) / 2,
+            y=0.86 * share / top,
+            base=place - 0.4,
+            width=edges[1] - edges[0],
+            marker={"color": Colour(*ACTIVE).css(0.85), "line": {"width": 0}},
+            hovertext=_bin_hovers(name, edges, count),
+            hoverinfo="text",
+        )
+    figure.update_layout(barmode="overlay")
+    return _by_class(figure, shown, {"title": "pooled activation", "showgrid": True})
 
 
-def _steps(
-    figure: go.Figure,
-    values: np.ndarray,
-    edges: np.ndarray,
-    name: str,
-    colour: str,
-    *,
-    fill: bool = False,
-) -> None:
-    counts, _ = np.histogram(values, bins=edges)
-    share = counts / max(len(values), 1)
-    hover = [
-        f"{plain(name)}<br>{low:.3g} to {high:.3g}: {n:,} of {len(values):,} texts"
+def _bin_hovers(name: str, edges: np.ndarray, counts: np.ndarray) -> list[str]:
+    total = int(counts.sum())
+    return [
+        f"{plain(name)}<br>{low:.3g} to {high:.3g}: {n:,} of {total:,} texts"
         for low, high, n in zip(edges[:-1], edges[1:], counts, strict=True)
     ]
-    figure.add_scatter(
-        x=(edges[:-1] + edges[1:]) / 2,
-        y=share,
-        mode="lines",
-        name=plain(name, 24),
-        line={"shape": "hvh", "color": colour, "width": 0 if fill else 2.2},
-        fill="tozeroy",
-        fillcolor=thin(colour, 0.25 if fill else 0.12),
-        hovertext=hover,
-        hoverinfo="text",
+
+
+def _places(shown: Sequence[str]) -> list[int]:
+    return list(range(len(shown)))[::-1]
+
+
+def _by_class(figure: go.Figure, shown: Sequence[str], x: dict) -> go.Figure:
+    """The layout of the two figures whose rows are the same classes."""
+    return settle(
+        figure,
+        height=80 + 34 * max(len(shown), 3),
+        xaxis=x,
+        yaxis={
+            "tickvals": _places(shown),
+            "ticktext": [plain(name, 22) for name in shown],
+            "range": [-0.6, len(shown) - 0.3],
+            "showgrid": False,
+        },
     )

@@ -35,7 +35,7 @@ def _ticks(neurons: pd.Series) -> list[int]:
     """Powers of two (of four, when there are many) up to the largest number."""
     top = max(int(neurons.max()), 1)
     step = 1 if top <= 256 else 2
-    return [2**power for power in range(0, top.bit_length() + 1, step)]
+    return [2**power for power in range(0, top.bit_length(), step)]
 
 
 def depth_curve(curves: pd.DataFrame, metric: Metric = "accuracy") -> go.Figure:
@@ -104,7 +104,7 @@ def _scored(figure: go.Figure, part: pd.DataFrame, x: str, metric: Metric) -> No
         x=chosen[x],
         y=chosen[metric],
         mode="markers+text",
-        text=["chosen"] * len(chosen),
+        text=["<br>chosen"] * len(chosen),
         textposition="bottom center",
         textfont={"color": MARK},
         marker={"color": MARK, "symbol": "diamond", "size": 14},

@@ -5,7 +5,7 @@ Colours are translucent, so the words read on a light and on a dark page alike.
 
 from collections.abc import Sequence
 from html import escape
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from stc_core.explanation import Token
 from stc_core.figures import ACTIVE, AGAINST, FOR, Colour
@@ -21,6 +21,24 @@ _SPECIAL = (
     "border-radius:4px;padding:1px 5px;font-size:0.78rem;opacity:0.95;"
     "font-family:monospace;border:1px dashed rgba(128,138,150,0.7)"
 )
+_GRID = (
+    "display:grid;grid-template-columns:3.2rem 7.5rem minmax(0, 1fr) 3.6rem;"
+    "column-gap:0.9rem;align-items:baseline"
+)
+_VALUE = "text-align:right;font-variant-numeric:tabular-nums;font-weight:600"
+_LABEL = (
+    "overflow:hidden;text-overflow:ellipsis;white-space:nowrap;font-size:0.85rem;"
+    "opacity:0.8"
+)
+_LINK = "font-size:0.85rem;color:inherit;opacity:0.8"
+
+
+class Shade(NamedTuple):
+    """Which value has no colour and which has all of it."""
+
+    palette: Palette
+    floor: float
+    reach: float
 
 
 def coloured(
@@ -29,27 +47,28 @@ def coloured(
     *,
     palette: Palette,
     scale: float | None = None,
+    floor: float = 0.0,
     unit: str = "",
 ) -> str:
     """`text` with each token's characters on the colour of its value, as HTML.
 
-    Values of `scale` (default: the largest absolute one) have the full colour. The
-    value is shown on hover. What lies between tokens, or was cut off, stays as it
-    is; special tokens follow the text as chips that name their value.
+    Values of `scale` (default: the largest absolute one) have the full colour, on the
+    sequential palette values of `floor` none. The value is shown on hover. What lies
+    between tokens stays as it is, what was cut off is grey; special tokens follow the
+    text as chips, which name a signed value.
     """
     reach = scale or max((abs(token.value) for token in tokens), default=0.0)
+    shade = Shade(palette, floor, reach)
     parts, cursor = [], 0
     for token in sorted((t for t in tokens if not t.special), key=lambda t: t.start):
         start = max(token.start, cursor)
         if token.end <= start:
             continue
         parts.append(escape(text[cursor:start]))
-        parts.append(_chip(text[start : token.end], token, palette, reach, unit))
+        parts.append(_chip(text[start : token.end], token, shade, unit))
         cursor = token.end
     parts.append(_tail(text[cursor:], bool(parts)))
-    specials = [
-        _special(token, palette, reach, unit) for token in tokens if token.special
-    ]
+    specials = [_special(token, shade, unit) for token in tokens if token.special]
     if specials:
         parts.append(" " + " ".join(specials))
     return f'<div dir="auto" style="{_BOX}">{"".join(parts)}</div>'
@@ -62,55 +81,81 @@ def _tail(rest: str, any_token: bool) -> str:
     return f'<span style="opacity:0.5" title="not read">{escape(rest)}</span>'
 
 
-def _chip(shown: str, token: Token, palette: Palette, reach: float, unit: str) -> str:
+def _chip(shown: str, token: Token, shade: Shade, unit: str) -> str:
     # Leading white space, part of the tokens of some models, is not coloured.
     lead = shown[: len(shown) - len(shown.lstrip())]
-    said = escape(f"{shown.strip()}: {_number(token.value, palette)} {unit}".strip())
-    style = f"background:{background(token.value, reach, palette)};{_CHIP}"
+    said = escape(f"{shown.strip()}: {_number(token.value, shade)} {unit}".strip())
+    style = f"background:{background(token.value, shade)};{_CHIP}"
     body = escape(shown[len(lead) :])
     return f'{escape(lead)}<span style="{style}" title="{said}">{body}</span>'
 
 
-def _special(token: Token, palette: Palette, reach: float, unit: str) -> str:
-    value = _number(token.value, palette)
-    style = f"background:{background(token.value, reach, palette)};{_SPECIAL}"
+def _special(token: Token, shade: Shade, unit: str) -> str:
+    value = _number(token.value, shade)
+    shown = f"{token.text} {value}" if shade.palette == "diverging" else token.text
+    style = f"background:{background(token.value, shade)};{_SPECIAL}"
     said = escape(f"special token {token.text}: {value} {unit}".strip())
-    return f'<span style="{style}" title="{said}">{escape(token.text)} {value}</span>'
+    return f'<span style="{style}" title="{said}">{escape(shown)}</span>'
 
 
-def _number(value: float, palette: Palette) -> str:
-    return f"{value:+.3f}" if palette == "diverging" else f"{value:.3g}"
+def _number(value: float, shade: Shade) -> str:
+    return f"{value:+.3f}" if shade.palette == "diverging" else f"{value:.3g}"
 
 
-def background(value: float, reach: float, palette: Palette) -> str:
-    """The CSS colour of `value`: transparent at 0, STRONGEST at `reach` and beyond.
+def background(value: float, shade: Shade) -> str:
+    """The CSS colour of `value`: transparent at the floor, STRONGEST at `reach`.
 
-    On the sequential palette a value below 0 has no colour.
+    On the sequential palette a value below the floor has no colour.
     """
-    if palette == "sequential":
-        value, colour = max(value, 0.0), Colour(*ACTIVE)
+    if shade.palette == "sequential":
+        height, colour = max(value - shade.floor, 0.0), Colour(*ACTIVE)
+        reach = shade.reach - shade.floor
     else:
-        colour = Colour(*(FOR if value >= 0 else AGAINST))
-    share = min(abs(value) / reach, 1.0) if reach else 0.0
+        height, colour = abs(value), Colour(*(FOR if value >= 0 else AGAINST))
+        reach = shade.reach
+    share = min(height / reach, 1.0) if reach > 0 else 0.0
     return colour.css(STRONGEST * share)
 
 
-def legend(palette: Palette, *, scale: float, low: str = "", high: str = "") -> str:
+def legend(
+    palette: Palette, *, scale: float, floor: float = 0.0, low: str = "", high: str = ""
+) -> str:
     """A bar of the palette with its ends named, as HTML."""
     if palette == "diverging":
         against, towards = Colour(*AGAINST), Colour(*FOR)
         stops = f"{against.css(STRONGEST)}, transparent, {towards.css(STRONGEST)}"
         left, right = f"{low} −{scale:.3g}".strip(), f"+{scale:.3g} {high}".strip()
     else:
-        active = Colour(*ACTIVE)
-        stops = f"transparent, {active.css(STRONGEST)}"
-        left, right = f"{low} 0".strip(), f"{scale:.3g} {high}".strip()
+        stops = f"transparent, {Colour(*ACTIVE).css(STRONGEST)}"
+        left, right = f"{low} {floor:.3g}".strip(), f"{scale:.3g} {high}".strip()
     bar = (
         "display:inline-block;width:9rem;height:0.7rem;border-radius:4px;"
         "vertical-align:middle;margin:0 0.5rem;border:1px solid rgba(128,138,150,0.4);"
         f"background:linear-gradient(to right, {stops})"
     )
     return (
-        '<div style="font-size:0.82rem;opacity:0.9">'
+        '<div style="font-size:0.85rem;opacity:0.9">'
         f'{escape(left)}<span style="{bar}"></span>{escape(right)}</div>'
     )
+
+
+class TextRow(NamedTuple):
+    """A text of a list: its value and label, its coloured HTML and where it leads."""
+
+    value: float
+    label: str
+    html: str
+    href: str
+
+
+def text_list(rows: Sequence[TextRow]) -> str:
+    """The texts under each other, each with its value, label and a link, as HTML."""
+    cells = [
+        f'<div style="{_VALUE}">{row.value:.3g}</div>'
+        f'<div style="{_LABEL}" title="{escape(row.label)}">{escape(row.label)}</div>'
+        f"<div>{row.html}</div>"
+        f'<a style="{_LINK}" href="{escape(row.href)}" target="_self"'
+        ' title="Why this text got its label">explain</a>'
+        for row in rows
+    ]
+    return f'<div style="{_GRID}">{"".join(cells)}</div>'

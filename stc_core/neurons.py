@@ -51,6 +51,19 @@ def chosen_neurons(
     )
 
 
+def names_of(neurons: pd.DataFrame) -> dict[int, str]:
+    """The name of each neuron by its number."""
+    columns = ("neuron", "site", "index", "pooling")
+    rows = zip(*(neurons[name] for name in columns), strict=True)
+    return {n: f"{site} #{index} · {pooling}" for n, site, index, pooling in rows}
+
+
+def one_of(neurons: pd.DataFrame, number: int) -> dict[str, Any]:
+    """The row of the neuron `number`, by column name."""
+    rows = neurons.loc[neurons["neuron"] == number].to_dict("records")
+    return {str(name): value for name, value in rows[0].items()}
+
+
 def weights_of(neuron: Mapping[str, Any]) -> dict[str, float]:
     """The neuron's weight for each class: logit change per standard deviation."""
     return {
@@ -58,14 +71,6 @@ def weights_of(neuron: Mapping[str, Any]) -> dict[str, float]:
         for name, value in neuron.items()
         if name.startswith(WEIGHT)
     }
-
-
-def strongest_classes(
-    weights: Mapping[str, float], label: str | None, *, most: int
-) -> list[str]:
-    """`label`, then the classes with the largest absolute weights; `most` in all."""
-    order = sorted(weights, key=lambda name: (name != label, -abs(weights[name])))
-    return order[:most]
 
 
 def neighbour(shown: Sequence[int], neuron: int, step: int) -> int | None:

@@ -39,7 +39,7 @@ def _place(best: pd.DataFrame, metric: Metric) -> str:
     if metric == "accuracy":
         bounds = interval((top["accuracy_low"], top["accuracy_high"]))
         said = (
-            f"{percent(top[metric])} of {top['n']:,} validation texts (95 %: {bounds})"
+            f"{percent(top[metric])} of {top['n']:,} validation texts (95 %: {bounds})"
         )
     kind = KIND_NAMES[top["kind"]]
     return (

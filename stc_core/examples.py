@@ -1,0 +1,57 @@
+"""The texts of a run as a table to look through: filtered, then in a useful order."""
+
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+
+UNCERTAIN = 0.2
+"""A prediction is uncertain if it leads the second class by less than this."""
+Show = Literal["all", "wrong", "uncertain"]
+COLUMNS = ("example", "text", "label", "predicted", "probability", "margin", "correct")
+
+
+def examples(predictions: pd.DataFrame, corpus: pd.DataFrame) -> pd.DataFrame:
+    """A row per text of the corpus: COLUMNS and split; `example` is its position.
+
+    The margin is the lead of the most probable class over the second.
+    """
+    shares = predictions.filter(like="p:").to_numpy(float)
+    top = np.partition(shares, -2, axis=1)[:, -2:] if shares.shape[1] > 1 else shares
+    table = predictions.assign(
+        example=predictions["row"].to_numpy(),
+        text=corpus["text"].to_numpy()[predictions["row"].to_numpy()],
+        margin=top[:, -1] - top[:, 0] if top.shape[1] > 1 else 1.0,
+    )
+    return table.loc[:, [*COLUMNS, "split"]].reset_index(drop=True)
+
+
+def select_examples(
+    table: pd.DataFrame,
+    *,
+    split: str | None = None,
+    show: Show = "all",
+    label: str | None = None,
+    query: str = "",
+) -> pd.DataFrame:
+    """The rows of `examples` that pass every filter, the least certain first.
+
+    `label` is the true or the predicted class; `query` is found in the text as it is
+    written, whatever the case. Without `show` the order is that of the corpus.
+    """
+    keep = np.ones(len(table), bool)
+    if split is not None:
+        keep &= (table["split"] == split).to_numpy()
+    if show == "wrong":
+        keep &= ~table["correct"].to_numpy(bool)
+    if show == "uncertain":
+        keep &= (table["margin"] < UNCERTAIN).to_numpy()
+    if label is not None:
+        keep &= ((table["label"] == label) | (table["predicted"] == label)).to_numpy()
+    if query.strip():
+        lower = table["text"].str.casefold()
+        keep &= lower.str.contains(query.strip().casefold(), regex=False).to_numpy()
+    found = table.loc[keep]
+    if show != "all":
+        found = found.sort_values("margin", kind="stable")
+    return found.reset_index(drop=True)
