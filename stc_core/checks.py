@@ -211,8 +211,7 @@ def check_levels(frame: pd.DataFrame, columns: Columns) -> list[Finding]:
                 finding(
                     "several_parents",
                     "warning",
-                    f"In {fine_column!r}, {_say_classes(many)} several parents in "
-                    f"{coarse_column!r}: "
+                    f"{_say_classes(many)} several parents in {coarse_column!r}: "
                     "{rows} with another parent than usual. Predictions use the "
                     "commonest parent; rename the classes if they differ in meaning.",
                     rows=frame["row"].to_numpy()[odd],

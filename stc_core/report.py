@@ -1,10 +1,11 @@
 """What was found in the data, by row, as a frozen record that report.json holds."""
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
+from jaxtyping import Integer
 from pydantic import BaseModel, ConfigDict
 
 from stc_core.columns import Columns, codes, equals, series
@@ -60,18 +61,18 @@ def finding(
     severity: Severity,
     message: str,
     *,
-    rows: Iterable[int] = (),
+    rows: Sequence[int] | Integer[np.ndarray, " n"] = (),
     count: int | None = None,
     file: File = "data",
 ) -> Finding:
     """A Finding; '{rows}' in the message becomes words such as '2 rows (3, 17)'."""
-    rows = [int(row) for row in rows]
+    named = [int(row) for row in rows[:NAMED_ROWS]]
     count = len(rows) if count is None else count
     return Finding(
         kind=kind,
         severity=severity,
-        message=message.replace("{rows}", say_rows(rows, count, file=file)),
-        rows=tuple(rows[:NAMED_ROWS]),
+        message=message.replace("{rows}", say_rows(named, count, file=file)),
+        rows=tuple(named),
         count=count,
         file=file,
     )

@@ -1,0 +1,123 @@
+"""Guessing and checking columns, and cells as strings."""
+
+import datetime as dt
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from stc_core.columns import Columns, as_text, guess_columns, resolve_columns
+from stc_core.config import DataConfig
+from stc_core.errors import StcError
+
+N = 60
+WORDS = [f"a sentence of some length, number {n}" for n in range(N)]
+
+
+def frame(**columns: object) -> pd.DataFrame:
+    return pd.DataFrame(columns).astype(str)
+
+
+def few(k: int, stem: str = "c") -> list[str]:
+    return [f"{stem}{n % k}" for n in range(N)]
+
+
+@pytest.mark.parametrize(
+    ("columns", "expected"),
+    [
+        ({"text": WORDS, "label": few(2)}, ("text", ("label",), None, None)),
+        (
+            {"text": WORDS, "label": few(3), "label_1": few(2), "label_2": few(3)},
+            ("text", ("label",), None, None),
+        ),
+        (
+            {"label_2": few(6), "label_1": few(2), "label_10": few(9), "text": WORDS},
+            ("text", ("label_1", "label_2", "label_10"), None, None),
+        ),
+        (
+            {"uid": range(N), "fold": few(2, ""), "Review": WORDS, "Stars": few(5)},
+            ("Review", ("Stars",), None, "uid"),
+        ),
+        (
+            {"x": few(3), "y2": WORDS, "part": ["train", "Dev", "TEST"] * 20},
+            ("y2", ("x",), "part", None),
+        ),
+        (
+            {"column 1": range(N), "tweet": WORDS, "airline_sentiment": few(3)},
+            ("tweet", ("airline_sentiment",), None, "column 1"),
+        ),
+        (
+            {"topic": few(4), "sentiment": few(3), "message": WORDS},
+            ("message", ("topic",), None, None),
+        ),
+        (
+            {"subject": few(3), "notes": WORDS, "score": np.linspace(0, 1, N)},
+            ("notes", ("subject",), None, None),
+        ),
+        ({"text": WORDS}, ("text", (), None, None)),
+        ({"id": WORDS}, ("id", (), None, None)),
+    ],
+)
+def test_guess(columns, expected):
+    assert guess_columns(frame(**columns)) == Columns(*expected)
+
+
+def test_guess_sees_all_of_a_file_sorted_by_label():
+    n = 40_000
+    table = frame(a=[f"sentence {i}" for i in range(n)], b=np.arange(n) * 4 // n)
+    assert guess_columns(table).labels == ("b",)
+
+
+def test_named_columns_are_kept_and_the_rest_guessed():
+    table = frame(one=WORDS, text=WORDS, label=few(2), other=few(3), key=range(N))
+    data = DataConfig(path="", text="one", labels=("other",))
+    assert resolve_columns(table, data) == Columns("one", ("other",), None, "key")
+    data = DataConfig(path="", labels=("other", "label"), id="text")
+    assert resolve_columns(table, data) == Columns(
+        "one", ("other", "label"), None, "text"
+    )
+
+
+@pytest.mark.parametrize(
+    ("data", "match"),
+    [
+        ({"text": "Txt"}, "text column 'Txt'.*'body', 'label'"),
+        ({"labels": ("labl",)}, "Did you mean 'label'"),
+        ({"split": "LABEL"}, "Did you mean 'label'"),
+        ({"text": "label", "labels": ("label",)}, "text and label"),
+    ],
+)
+def test_wrong_names(data, match):
+    with pytest.raises(StcError, match=match):
+        resolve_columns(frame(body=WORDS, label=few(2)), DataConfig(path="", **data))
+
+
+def test_no_label():
+    with pytest.raises(StcError, match="one column 'text'"):
+        resolve_columns(frame(text=WORDS), DataConfig(path=""))
+    with pytest.raises(StcError, match="no label column"):
+        resolve_columns(frame(text=WORDS, more=WORDS), DataConfig(path=""))
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        (["001", "NA", None], ["001", "NA", None]),
+        ([1.0, 2.0, np.nan], ["1", "2", None]),
+        ([0.5, 1.0], ["0.5", "1"]),
+        ([True, False], ["true", "false"]),
+        ([3, 2**62], ["3", str(2**62)]),
+        (pd.array([1, None], dtype="Int64"), ["1", None]),
+        (pd.array([True, None], dtype="bool[pyarrow]"), ["true", None]),
+        (pd.Categorical(["a", None]), ["a", None]),
+        ([dt.date(2024, 5, 1), None], ["2024-05-01", None]),
+        (pd.to_datetime(["2024-05-01", None]), ["2024-05-01", None]),
+        ([b"caf\xc3\xa9"], ["café"]),
+        ([1, "a", 2.0, pd.NA], ["1", "a", "2", None]),
+    ],
+)
+def test_as_text(values, expected):
+    text = as_text(pd.Series(values, index=range(5, 5 + len(values)), name="x"))
+    want = pd.Series(expected, index=text.index, name="x", dtype=text.dtype)
+    pd.testing.assert_series_equal(text, want)
+    assert text.dtype == pd.StringDtype(na_value=np.nan)
