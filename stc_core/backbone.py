@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from jaxtyping import Float
+from safetensors import SafetensorError
 from torch import Tensor, nn
 from transformers import AutoModel, AutoTokenizer, PreTrainedTokenizerBase
 from transformers.utils import logging as hf_logging
@@ -193,6 +194,14 @@ class Backbone:
         the length of the text, and look-ups are left out.
         """
         return self._anatomy.flops[self.n_layers if layer is None else layer]
+
+    def reads_shifted(self, site: Site) -> bool:
+        """True for a decoder site of an encoder-decoder: position t reads token t - 1."""
+        return self.layer_names[site.layer].startswith("decoder ")
+
+    def __deepcopy__(self, memo: dict) -> "Backbone":
+        """Itself: it never changes, and estimators that hold it are cloned often."""
+        return self
 
     def __repr__(self) -> str:
         return (
@@ -381,7 +390,7 @@ def _read(folder: Path, name: str, dtype: torch.dtype) -> tuple[nn.Module, Any]:
         tokenizer = AutoTokenizer.from_pretrained(
             folder, local_files_only=True, trust_remote_code=False
         )
-    except (OSError, ValueError, KeyError, ImportError) as error:
+    except (OSError, ValueError, KeyError, ImportError, SafetensorError) as error:
         reason = str(error).strip().partition("\n")[0]
         raise StcError(
             f"{where} cannot be loaded", got=f"{type(error).__name__}: {reason}"

@@ -142,10 +142,13 @@ def download(name: str, folder: Path, *, progress: Progress = silent) -> None:
 
 
 def _fetch(name: str, folder: Path, progress: Progress) -> None:
+    """Files of the newest revision, quietly; the caller's progress is told bytes."""
     from huggingface_hub import HfApi, hf_hub_download
-    from huggingface_hub import errors as hub
     from huggingface_hub.errors import HTTPError  # pyright: ignore[reportPrivateImportUsage]
+    from huggingface_hub.utils import logging
 
+    verbosity = logging.get_verbosity()
+    logging.set_verbosity_error()
     try:
         info = HfApi().model_info(name, files_metadata=True)
         sizes = {file.rfilename: file.size or 0 for file in info.siblings or []}
@@ -161,22 +164,27 @@ def _fetch(name: str, folder: Path, progress: Progress) -> None:
             )
             done += sizes[file]
             progress(done, total)
-    except hub.GatedRepoError as error:
-        remedy = "Ask for access on its page at huggingface.co, then set HF_TOKEN."
-        raise StcError(f"backbone {name!r} is gated", remedy=remedy) from error
-    except hub.RepositoryNotFoundError as error:
-        raise StcError(
-            f"backbone {name!r}",
-            expected="a local folder or a model on the Hugging Face Hub",
-            got="neither",
-            remedy=_remedy(),
-        ) from error
     except (HTTPError, OSError) as error:
-        raise StcError(
-            f"backbone {name!r} is not on this machine and the Hugging Face Hub "
-            f"cannot be reached ({type(error).__name__})",
-            remedy=_remedy(),
-        ) from error
+        raise _no_download(name, error) from error
+    finally:
+        logging.set_verbosity(verbosity)
+
+
+def _no_download(name: str, error: Exception) -> StcError:
+    from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError
+
+    where = f"backbone {name!r}"
+    if isinstance(error, GatedRepoError):
+        remedy = "Ask for access on its page at huggingface.co, then set HF_TOKEN."
+        return StcError(f"{where} is gated", remedy=remedy)
+    if isinstance(error, RepositoryNotFoundError):
+        expected = "a local folder or a model on the Hugging Face Hub"
+        return StcError(where, expected=expected, got="neither", remedy=_remedy())
+    return StcError(
+        f"{where} is not on this machine and the Hugging Face Hub cannot be reached "
+        f"({type(error).__name__})",
+        remedy=_remedy(),
+    )
 
 
 def wanted_files(names: dict[str, int] | list[str], name: str) -> list[str]:
@@ -203,7 +211,7 @@ def _counter(progress: Progress, before: int, total: int) -> type:
             super().__init__(*args, **{**kwargs, "disable": True})
             self.seen = int(kwargs.get("initial") or 0)
 
-        def update(self, n: float | None = 1) -> bool | None:
+        def update(self, n: float | int | None = 1) -> bool | None:
             self.seen += int(n or 0)
             progress(min(before + self.seen, total), total)
             return None

@@ -74,6 +74,14 @@ _BART: dict[str, Any] = {
     "decoder_start_token_id": 3,
 }
 
+# As in the released models, whose config class does not name them.
+_DEBERTA: dict[str, Any] = {
+    "position_buckets": 4,
+    "norm_rel_ebd": "layer_norm",
+    "conv_kernel_size": 3,
+    "conv_act": "gelu",
+}
+
 CONFIGS: dict[str, Callable[[], Any]] = {
     "bert": lambda: hf.BertConfig(**_SIZE, **_PAD_0),
     "distilbert": lambda: hf.DistilBertConfig(
@@ -93,10 +101,7 @@ CONFIGS: dict[str, Callable[[], Any]] = {
         **_PAD_0,
         relative_attention=True,
         pos_att_type=["p2c", "c2p"],
-        position_buckets=4,
-        norm_rel_ebd="layer_norm",
-        conv_kernel_size=3,
-        conv_act="gelu",
+        **_DEBERTA,
     ),
     "modernbert": lambda: hf.ModernBertConfig(
         **_SIZE, **_PAD_0, cls_token_id=2, sep_token_id=3, local_attention=6
