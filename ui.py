@@ -12,6 +12,8 @@ from typing import Any
 
 import pandas as pd
 import streamlit as st
+from huggingface_hub.errors import HFValidationError
+from huggingface_hub.utils import validate_repo_id
 
 from stc_core.axes import Site
 from stc_core.columns import guess_columns
@@ -22,7 +24,7 @@ from stc_core.errors import StcError
 from stc_core.examples import examples as examples_of
 from stc_core.exemplars import token_values as token_values_of
 from stc_core.explanation import Token
-from stc_core.hub import cached_names
+from stc_core.hub import cached_names, resolve
 from stc_core.predictions import LABEL_COLUMN
 from stc_core.run import Run, list_runs
 from stc_core.table import iter_table, read_table
@@ -479,6 +481,21 @@ def _plan(key: str, written: int, _config: RunConfig) -> dict[str, Any]:
 def is_here(backbone: str) -> bool:
     """True if `backbone` can be loaded with no network."""
     return backbone in cached_names() or Path(backbone).expanduser().is_dir()
+
+
+def check_backbone(name: str) -> None:
+    """Refuse a name that can be neither loaded from here nor asked for at the Hub."""
+    if is_here(name):
+        resolve(name)
+        return
+    try:
+        validate_repo_id(name)
+    except HFValidationError as error:
+        raise StcError(
+            f"language model {name!r}",
+            expected="a folder on this machine, or a Hugging Face id like 'gpt2'",
+            remedy="Choose one from the list, or correct the name.",
+        ) from error
 
 
 @st.cache_resource(show_spinner="Looking for a GPU …")

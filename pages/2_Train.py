@@ -7,10 +7,11 @@ from typing import Any
 import streamlit as st
 
 import ui
-from stc_core import hub, jobs
+from stc_core import jobs
 from stc_core.axes import KINDS, POOLINGS
 from stc_core.config import DataConfig, RunConfig, TrainConfig
 from stc_core.figures_data import result_dots, result_table
+from stc_core.hub import cached_names
 from stc_core.run import Run
 from stc_core.status import PHASES, Status
 
@@ -34,14 +35,13 @@ PHASE_NAMES = {
 def backbone() -> str:
     name = st.selectbox(
         "Language model",
-        hub.cached_names(),
+        cached_names(),
         accept_new_options=True,
         help="One that is here, or type a Hugging Face id or the path of a folder.",
         key="backbone",
     )
-    if ui.is_here(name):
-        hub.resolve(name)
-    else:
+    ui.check_backbone(name)
+    if not ui.is_here(name):
         st.caption(":material/download: Not on this machine: it is downloaded first.")
     return name
 
@@ -113,6 +113,11 @@ def settings() -> dict[str, Any]:
 
 
 def new_run(data: DataConfig) -> None:
+    errors = ui.corpus_of(data).report.errors
+    if errors:
+        st.error(ui.escape(errors[0].message), icon=":material/error:")
+        ui.link(ui.DATA, "Mend the data", icon=ui.PAGES[ui.DATA][1])
+        return
     labels = " › ".join(data.labels)
     st.markdown(
         f":material/table_view: **{ui.escape(Path(data.path).name)}** · text "

@@ -103,7 +103,9 @@ def length_bars(bins: pd.DataFrame, *, unit: str = "words") -> go.Figure:
 
 
 def _span(low: int, high: int, unit: str) -> str:
-    return f"{low} {unit}" if high - low == 1 else f"{low} to {high - 1} {unit}"
+    if high - low == 1:
+        return f"{low} {unit.removesuffix('s') if low == 1 else unit}"
+    return f"{low} to {high - 1} {unit}"
 
 
 def result_table(metrics: Mapping[str, Any]) -> pd.DataFrame:

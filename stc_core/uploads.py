@@ -130,7 +130,8 @@ def _safe(name: str) -> str:
     """The last part of `name` without what a shell or a file system could misread."""
     last = re.split(r"[\\/]", name)[-1]
     safe = re.sub(r"[^\w.\- ]", "_", last).strip(". ")[-120:]
-    if safe.rsplit(".", 1)[-1].lower() not in SUFFIXES or safe == _CHOICE:
+    stem, _, suffix = safe.rpartition(".")
+    if not stem or suffix.lower() not in SUFFIXES or safe == _CHOICE:
         raise StcError(
             f"file {last!r}",
             expected=f"a table whose name ends in {', '.join(SUFFIXES)}",

@@ -1,0 +1,179 @@
+"""Train: settings, the plan before the start, progress, failure and the result."""
+
+import io
+from pathlib import Path
+
+import pytest
+from streamlit.testing.v1 import AppTest
+from visit import fine, said, small_csv, visit, written_run
+
+import ui
+from stc_core import jobs
+from stc_core.config import RunConfig, runs_folder
+from stc_core.uploads import keep
+
+PAGE = "pages/2_Train.py"
+PLAN = {
+    "n_texts": 1234,
+    "n_tokens": 9999,
+    "n_cut": 617,
+    "seconds": 42.0,
+    "memory_bytes": 2.5e9,
+    "disk_bytes": 3.1e7,
+}
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path, monkeypatch):
+    monkeypatch.setenv("STC_HOME", str(tmp_path))
+    monkeypatch.setattr(ui, "plan", lambda config: PLAN)
+    return tmp_path
+
+
+@pytest.fixture
+def started(monkeypatch) -> list[RunConfig]:
+    """What the page would have started; a run that works for ever stands in."""
+    asked: list[RunConfig] = []
+
+    def start(config: RunConfig) -> Path:
+        asked.append(config)
+        return written_run(runs_folder() / "new", "new", state="running").folder
+
+    monkeypatch.setattr(jobs, "start", start)
+    return asked
+
+
+@pytest.fixture
+def data() -> str:
+    return keep("mine.csv", io.BytesIO(small_csv())).key
+
+
+def press(app: AppTest, label: str) -> AppTest:
+    next(button for button in app.button if button.label == label).click().run()
+    return fine(app)
+
+
+def field(app: AppTest, label: str):
+    fields = [*app.selectbox, *app.number_input, *app.text_input, *app.radio]
+    fields += [*app.toggle, *app.button_group]
+    return next(one for one in fields if one.label.startswith(label))
+
+
+def test_without_data_the_page_leads_to_data():
+    assert "No data yet" in said(fine(visit(PAGE)))
+
+
+def test_the_plan_is_there_before_the_start(data, started):
+    words = said(fine(visit(PAGE, data=data)))
+    assert "mine" in words and "Texts: 1,234" in words
+    assert "Time: about 42 s" in words and "Memory: 2.5 GB" in words
+    assert "Disk: 31.0 MB" in words and "50.0 % of the texts are longer" in words
+    assert not started
+
+
+def test_the_defaults_start_the_default_run(data, started):
+    press(fine(visit(PAGE, data=data)), "Start training")
+    (config,) = started
+    assert config.train == type(config.train)()
+    assert config.data.text == "text" and config.data.labels == ("label",)
+
+
+def test_every_setting_reaches_the_run(data, started):
+    app = fine(visit(PAGE, data=data))
+    field(app, "Name").set_value(" my run ")
+    field(app, "Method").set_value("spin")
+    field(app, "Device").select("cpu")
+    field(app, "Sparsity").select("group")
+    field(app, "Weigh").set_value(True)
+    field(app, "At most").set_value(50)
+    field(app, "Longest").set_value(32)
+    field(app, "Highest").set_value(4)
+    field(app, "Seed").set_value(7)
+    press(fine(app.run()), "Start training")
+    config = started[0]
+    assert config.name == "my run"
+    assert config.train.model_dump(exclude_defaults=True) == {
+        "preset": "spin",
+        "device": "cpu",
+        "penalty": "group",
+        "class_weight": "balanced",
+        "budget": 50,
+        "max_length": 32,
+        "max_layer": 4,
+        "seed": 7,
+    }
+
+
+def test_after_the_start_the_page_watches_the_new_run(data, started):
+    app = press(fine(visit(PAGE, data=data)), "Start training")
+    assert app.query_params["run"] == "new"
+    assert "**Read the activations**" in said(app)
+    assert "Cancel" in [button.label for button in app.button]
+
+
+def test_progress_says_phase_count_and_time(data):
+    written_run(runs_folder() / "one", "one", state="running")
+    app = fine(visit(PAGE, run="one"))
+    words = said(app)
+    assert ":green[:material/check:] Read the table" in words
+    assert "**Read the activations**" in words and "Running for" in words
+
+
+def test_cancel_stops_the_run(monkeypatch):
+    written_run(runs_folder() / "one", "one", state="running")
+    stopped = []
+    monkeypatch.setattr(jobs, "cancel", stopped.append)
+    press(fine(visit(PAGE, run="one")), "Cancel")
+    assert stopped == [runs_folder() / "one"]
+
+
+def test_a_failed_run_says_why_with_the_user_text_escaped():
+    written_run(runs_folder() / "one", "one", state="failed")
+    app = fine(visit(PAGE, run="one"))
+    assert "out of \\<b\\>memory" in app.error[0].value
+    assert "RuntimeError" in "".join(code.value for code in app.code)
+
+
+def test_a_cancelled_run_says_so():
+    written_run(runs_folder() / "one", "one", state="cancelled")
+    assert "cancelled" in fine(visit(PAGE, run="one")).warning[0].value
+
+
+def test_the_result_stands_beside_its_baselines():
+    written_run(runs_folder() / "one", "one")
+    app = fine(visit(PAGE, run="one"))
+    words = said(app)
+    assert "Test accuracy: 87.4 %" in words and "85.1 to 89.3 %, 1,090 texts" in words
+    assert "Neurons kept: 412" in words and "Layers read: 4" in words
+    assert "Compute saved: 25.0 %" in words and "Time: 27 s" in words
+    table = app.dataframe[0].value
+    assert list(table["Accuracy"]) == ["87.4 %", "84.2 %", "81.0 %", "22.0 %"]
+
+
+@pytest.mark.parametrize("name", ["Layers", "Neurons", "Examples", "Predict"])
+def test_the_result_leads_on(name):
+    written_run(runs_folder() / "one", "one")
+    app = fine(visit(PAGE, run="one"))
+    assert name in [button.label for button in app.button]
+
+
+@pytest.mark.parametrize("name", ["/no/such/folder", "../x", "a b c", "a/b/c"])
+def test_a_backbone_that_is_none_is_refused_before_the_start(data, started, name):
+    app = fine(visit(PAGE, data=data, state={"backbone": name}))
+    assert name in app.error[0].value.replace("\\", "")
+    assert "Start training" not in [button.label for button in app.button]
+
+
+def test_a_backbone_of_the_hub_is_announced_and_not_asked_for(data, started):
+    app = fine(visit(PAGE, data=data, state={"backbone": "nobody/tiny-model"}))
+    words = said(app)
+    assert "downloaded first" in words and "Texts: 1,234" not in words
+    assert "Start training" in [button.label for button in app.button]
+
+
+def test_data_with_errors_cannot_be_started(started):
+    one_class = b"text,label\n" + b"".join(b"t%d,a\n" % i for i in range(9))
+    key = keep("one.csv", io.BytesIO(one_class)).key
+    app = fine(visit(PAGE, data=key))
+    assert app.error
+    assert "Start training" not in [button.label for button in app.button]

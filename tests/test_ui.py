@@ -1,0 +1,76 @@
+"""What the pages share: words shown as they are, errors, the context in the URL."""
+
+import pytest
+from visit import fine, said, visit, written_run
+
+import ui
+from stc_core.config import runs_folder
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path, monkeypatch):
+    monkeypatch.setenv("STC_HOME", str(tmp_path))
+    return tmp_path
+
+
+@pytest.mark.parametrize("text", ["*bold*", "<b>", "$x$", "[a](b)", "# h", ":red[x]"])
+def test_escape_leaves_no_mark_unescaped(text):
+    shown = ui.escape(text)
+    assert shown.replace("\\", "") == text
+    marks = [i for i, letter in enumerate(shown) if letter in "*<>$[]()#:_`"]
+    assert all(shown[i - 1] == "\\" for i in marks)
+
+
+def test_escape_keeps_one_line():
+    assert ui.escape("a\n\n1. b") == "a 1\\. b"
+
+
+def test_the_url_names_a_run_from_the_first_visit():
+    written_run(runs_folder() / "older", "Older")
+    written_run(runs_folder() / "newer", "Newer", state="failed")
+    app = fine(visit())
+    assert app.query_params["run"] == "older"  # newest that is done
+    assert app.sidebar.selectbox[0].value == "older"
+    assert app.sidebar.selectbox[0].options == ["Newer · failed", "Older · 87.4 %"]
+
+
+def test_the_run_picker_moves_the_url_and_forgets_the_places():
+    for name in ("one", "two"):
+        written_run(runs_folder() / name, name)
+    app = fine(visit(run="one", layer="3", neuron="5"))
+    assert app.query_params["layer"] == "3"
+    app.sidebar.selectbox[0].select("two").run()
+    assert app.query_params["run"] == "two"
+    assert "layer" not in app.query_params and "neuron" not in app.query_params
+
+
+def test_the_context_goes_along_to_another_page():
+    written_run(runs_folder() / "one", "one")
+    app = fine(visit(run="one", layer="3", data="sample"))
+    app.switch_page("pages/2_Train.py").run()
+    fine(app)
+    assert app.query_params["layer"] == "3"
+    assert app.query_params["data"] == "sample"
+
+
+@pytest.mark.parametrize("name", ["gone", "../../etc", ".", "a/b"])
+def test_a_run_that_is_not_here_is_said(name):
+    app = fine(visit("pages/6_Predict.py", run=name))
+    assert "There is no run" in app.error[0].value
+
+
+@pytest.mark.parametrize(
+    ("state", "words"),
+    [("failed", "failed"), ("cancelled", "cancelled"), ("running", "Still training")],
+)
+def test_an_unfinished_run_shows_its_state(state, words):
+    written_run(runs_folder() / "one", "one", state=state)
+    assert words in said(fine(visit("pages/6_Predict.py", run="one")))
+
+
+def test_a_run_with_damaged_settings_does_not_take_the_app_down():
+    written_run(runs_folder() / "good", "good")
+    (runs_folder() / "bad").mkdir()
+    (runs_folder() / "bad" / "config.json").write_text("{", "utf-8")
+    app = fine(visit())
+    assert app.query_params["run"] == "good"

@@ -1,0 +1,39 @@
+"""Numbers as people read them."""
+
+import pytest
+
+from stc_core.wording import duration, interval, percent, size
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [
+        (0, "0.0 s"),
+        (0.44, "0.4 s"),
+        (9.96, "10 s"),
+        (59.7, "1 min 0 s"),
+        (200, "3 min 20 s"),
+        (7500, "2 h 5 min"),
+    ],
+)
+def test_duration(seconds, words):
+    assert duration(seconds) == words
+
+
+@pytest.mark.parametrize(
+    ("n_bytes", "words"),
+    [
+        (0, "0 B"),
+        (812, "812 B"),
+        (3.44e6, "3.4 MB"),
+        (1.2e9, "1.2 GB"),
+        (5e13, "50.0 TB"),
+    ],
+)
+def test_size(n_bytes, words):
+    assert size(n_bytes) == words
+
+
+def test_shares():
+    assert percent(0.8744) == "87.4 %"
+    assert interval((0.851, 0.8994)) == "85.1 to 89.9 %"
