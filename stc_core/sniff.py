@@ -185,6 +185,8 @@ def sniff_dialect(text: str, *, prefer_tab: bool) -> tuple[str, Literal[0, 3]]:
 
     Quotes are plain characters when only that reading gives even rows.
     """
+    if text.startswith("sep=") and text[4:5] in DELIMITERS:
+        return text[4], csv.QUOTE_MINIMAL
     best, chosen = (0.0, 0), "\t" if prefer_tab else ","
     for delimiter in DELIMITERS:
         counts = _field_counts(text, delimiter, csv.QUOTE_MINIMAL)
@@ -198,8 +200,9 @@ def sniff_dialect(text: str, *, prefer_tab: bool) -> tuple[str, Literal[0, 3]]:
     raw = _field_counts(text, chosen, csv.QUOTE_NONE)
     plain = raw and raw[0] > 1 and _evenness(raw) == 1 and len(quoted) < len(raw)
     edge = re.escape(chosen)
-    whole_cell = rf'(?m)(?:^|{edge})"(?:[^"\r\n]|"")*"(?=$|{edge})'
-    if plain and not re.search(whole_cell, text):
+    opened = rf'(?m)(?:^|{edge})"(?!")'
+    closed = rf'(?m)(?:^|{edge})"(?:[^"\r\n]|"")*"(?=$|{edge})'
+    if plain and len(re.findall(opened, text)) > 1 and not re.search(closed, text):
         return chosen, csv.QUOTE_NONE
     return chosen, csv.QUOTE_MINIMAL
 

@@ -21,6 +21,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from stc_core.errors import StcError
+from stc_core.records import read_records
 from stc_core.sniff import Sniffed, open_bytes, sniff
 
 CHUNK_ROWS = 8192
@@ -128,7 +129,7 @@ def _batches(
     if sniffed.format in ("json", "jsonl"):
         names = _json_names(path, sniffed)
         with open_text(path, sniffed) as handle:
-            records = _records(handle, path, sniffed)
+            records = read_records(handle, path.name, listed=sniffed.format == "json")
             while part := list(islice(records, chunk_rows)):
                 rows = [tuple(map(record.get, names)) for record in part]
                 yield _text_table(rows, names, tally)
@@ -216,7 +217,10 @@ def _csv_batches(
 
 
 def _first_row(reader: Iterator[list[str]]) -> list[str]:
-    return next((row for row in reader if any(cell.strip() for cell in row)), [])
+    """The first row that is not blank, nor the 'sep=;' that Excel may put on top."""
+    rows = (row for row in reader if any(cell.strip() for cell in row))
+    first = next(rows, [])
+    return next(rows, []) if first and first[0].startswith("sep=") else first
 
 
 def header_names(cells: list[str], path: Path) -> list[str]:
@@ -280,92 +284,12 @@ def _json_names(path: Path, sniffed: Sniffed) -> list[str]:
     """The keys of all records, in order of appearance: a first pass over the file."""
     names: dict[str, None] = {}
     with open_text(path, sniffed) as handle:
-        for record in _records(handle, path, sniffed):
+        for record in read_records(handle, path.name, listed=sniffed.format == "json"):
             if not names.keys() >= record.keys():
                 names.update(dict.fromkeys(record))
     if not names:
         raise StcError(path.name, expected="records with fields", got="none")
     return list(names)
-
-
-def _records(
-    handle: io.TextIOWrapper, path: Path, sniffed: Sniffed
-) -> Iterator[dict[str, Any]]:
-    """Every record, its cells still Python values; numbers as they are written."""
-    decoder = json.JSONDecoder(
-        parse_int=str, parse_float=_number, parse_constant=_constant
-    )
-    values = _json_list if sniffed.format == "json" else _json_lines
-    for where, value in values(handle, decoder, path):
-        if not isinstance(value, dict):
-            raise StcError(
-                f"{path.name}, {where}",
-                expected='a record such as {"text": "...", "label": "..."}',
-                got=f"{type(value).__name__} {str(value)[:40]!r}",
-            )
-        yield value
-
-
-def _json_lines(
-    handle: io.TextIOWrapper, decoder: json.JSONDecoder, path: Path
-) -> Iterator[tuple[str, Any]]:
-    for number, line in enumerate(handle, 1):
-        line = line.rstrip()
-        if line:
-            try:
-                yield f"line {number}", decoder.decode(line)
-            except json.JSONDecodeError as error:
-                near = line[max(0, error.pos - 20) : error.pos + 20]
-                raise StcError(
-                    f"{path.name}, line {number}, character {error.colno}",
-                    expected="one JSON record on each line",
-                    got=f"{error.msg}: {near!r}",
-                    remedy="Mend that line, or save the table as CSV.",
-                ) from error
-
-
-def _json_list(
-    handle: io.TextIOWrapper, decoder: json.JSONDecoder, path: Path
-) -> Iterator[tuple[str, Any]]:
-    """The items of one JSON list, read through a window that grows when too short."""
-    window = handle.read(CHUNK_CHARS).lstrip("\ufeff \t\r\n")
-    at, count, more = 1, 0, True
-    while True:
-        at = _skip(window, at, ", \t\r\n")
-        try:
-            if window[at : at + 1] == "]":
-                return
-            value, end = decoder.raw_decode(window, at)
-        except json.JSONDecodeError as error:
-            read = handle.read(max(CHUNK_CHARS, len(window) - at)) if more else ""
-            more = bool(read)
-            window, at = window[at:] + read, 0
-            if not more:
-                raise StcError(
-                    f"{path.name}, record {count + 1}",
-                    expected="a list of JSON records",
-                    got=f"{error.msg}: {window[:40]!r}",
-                    remedy="Mend that record, or save the table as CSV.",
-                ) from error
-            continue
-        count += 1
-        at = end
-        yield f"record {count}", value
-
-
-def _skip(text: str, at: int, what: str) -> int:
-    while at < len(text) and text[at] in what:
-        at += 1
-    return at
-
-
-def _number(literal: str) -> str:
-    """The number as written, but '1' for 1.0: a column of counts with gaps."""
-    return literal[:-2] if literal.endswith(".0") else literal
-
-
-def _constant(literal: str) -> str | None:
-    return None if literal == "NaN" else literal
 
 
 def _json_cell(value: Any) -> str | None:

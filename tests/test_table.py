@@ -123,7 +123,7 @@ def test_json_lines(tmp_path, name, packed):
 
 @pytest.mark.parametrize("indent", [None, 2])
 def test_json_list_longer_than_the_window(tmp_path, monkeypatch, indent):
-    monkeypatch.setattr("stc_core.table.CHUNK_CHARS", 50)
+    monkeypatch.setattr("stc_core.records.WINDOW_CHARS", 50)
     records = [{"text": "word " * n, "label": str(n % 3)} for n in range(1, 30)]
     path = save(tmp_path, "t.json", json.dumps(records, indent=indent))
     assert read_table(path)["text"].tolist() == [r["text"] for r in records]
@@ -196,6 +196,19 @@ def test_the_delimiter_is_the_headers(tmp_path):
     assert sniff(save(tmp_path, "t.tsv", "text\na|b\nc|d\n")).delimiter == "\t"
 
 
+def test_a_cell_longer_than_the_sample_keeps_its_quotes_closed(tmp_path):
+    long = "x, y\n" * 150_000
+    frame = read_table(save(tmp_path, "t.csv", f'text,label\n"{long}",a\nb,c\n'))
+    assert frame["text"].tolist() == [long, "b"]
+    assert "row 1 (line 2)" in said(save(tmp_path, "u.csv", f'text,label\n"{long}'))
+
+
+def test_the_separator_line_of_excel(tmp_path):
+    frame = read_table(save(tmp_path, "t.csv", "sep=;\na;b;c\n1,5;2;3\n"))
+    assert list(frame.columns) == ["a", "b", "c"]
+    assert frame.iloc[0].tolist() == ["1,5", "2", "3"]
+
+
 def test_uneven_rows_are_named(tmp_path):
     rows = "text,label\n" + "ok,a\n" * 20 + "a, b,c\nshort\nfine,b,,\n\nend,a\n"
     path = save(tmp_path, "t.csv", rows)
@@ -246,6 +259,8 @@ def test_swallowed_rows_are_not_taken_silently(tmp_path):
         ("t.json", b'["one", "two"]', "record 1.*'one'"),
         ("t.json", b"text,label\na,b\n", "begins with"),
         ("t.json", b"[]", "got none"),
+        ("t.json", b"[" * 100_000, "nested too deep"),
+        ("t.jsonl", b'{"a":' * 100_000, "nested too deep"),
         ("t.parquet", b"PAR1 and no more", "damaged"),
         ("t.csv", gzip.compress(table().encode() * 99)[:-20], "gzip"),
         ("t.csv", b"\x1f\x8bnot", "gzip"),
