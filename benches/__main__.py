@@ -1,0 +1,70 @@
+"""Runs every bench in turn and rewrites RESULTS.md beside it."""
+
+import json
+import os
+import platform
+import subprocess
+import sys
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+
+from benches.measure import Row, table
+
+HERE = Path(__file__).parent
+CPUINFO = Path("/proc/cpuinfo")
+
+
+def machine() -> str:
+    """Processor, cores and versions, in one line."""
+    named = [
+        line.partition(":")[2].strip()
+        for line in (CPUINFO.read_text().splitlines() if CPUINFO.exists() else ())
+        if line.startswith("model name")
+    ]
+    processor = named[0] if named else platform.processor() or platform.machine()
+    packages = ", ".join(
+        f"{name} {version(name)}" for name in ("torch", "transformers")
+    )
+    return f"{processor}, {os.cpu_count()} cores, {packages}"
+
+
+def commit() -> str:
+    command = ["git", "rev-parse", "--short", "HEAD"]
+    done = subprocess.run(
+        command, cwd=HERE, capture_output=True, text=True, check=False
+    )
+    return done.stdout.strip() or "unknown"
+
+
+def measured(path: Path) -> list[Row]:
+    """The rows of one bench; none if it has no data."""
+    print(f"{path.name} ...", flush=True)
+    done = subprocess.run(
+        [sys.executable, str(path), "--json"],
+        cwd=HERE.parent,
+        env={**os.environ, "PYTHONPATH": str(HERE.parent)},
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+    )
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+def main() -> None:
+    found = {path.stem: measured(path) for path in sorted(HERE.glob("bench_*.py"))}
+    parts = [
+        "# Results of the benches",
+        "Written by `python -m benches`. A ratio is the rival's time over ours, the "
+        "median of interleaved rounds; above 1 we are faster.",
+        f"{datetime.now(UTC):%Y-%m-%d}, commit {commit()}, {machine()}",
+    ]
+    for name, rows in found.items():
+        if rows:
+            parts += [f"## {name}", table(rows)]
+    if any(found.values()):
+        (HERE / "RESULTS.md").write_text("\n\n".join(parts) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

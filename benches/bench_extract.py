@@ -1,0 +1,103 @@
+"""Extraction to disk of all sites against forwards that keep less, or nothing."""
+
+import tempfile
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import torch
+from measure import Row, against, interleaved, peak_mb, show, texts
+
+from stc_core.axes import PooledSite
+from stc_core.backbone import Backbone
+from stc_core.batches import token_batches
+from stc_core.extract import extract, measure_speed, plan_extraction
+
+CASES = (("sst2", 1000), ("trec", 1500), ("imdb", 100))
+ROUNDS = 3
+BUDGET = 2048
+ARRIVAL = 32
+
+
+def ours(backbone: Backbone, corpus: list[str], wanted: list[PooledSite]) -> None:
+    """Everything: tokens, forwards, poolings, and the store on the disk."""
+    with tempfile.TemporaryDirectory() as folder:
+        extract(backbone, corpus, wanted, folder=Path(folder), token_budget=BUDGET)
+
+
+def padded(backbone: Backbone, ids: list[np.ndarray]) -> dict[str, torch.Tensor]:
+    longest = max(map(len, ids))
+    tokens = torch.zeros(len(ids), longest, dtype=torch.long)
+    mask = torch.zeros_like(tokens)
+    for row, of_text in enumerate(ids):
+        tokens[row, : len(of_text)] = torch.from_numpy(of_text)
+        mask[row, : len(of_text)] = 1
+    return {
+        "input_ids": tokens.to(backbone.device),
+        "attention_mask": mask.to(backbone.device),
+    }
+
+
+def bare(backbone: Backbone, batches: list[dict[str, torch.Tensor]]) -> None:
+    """The limit: padded batches of the same tokens, ready made; nothing is kept."""
+    with torch.inference_mode():
+        for inputs in batches:
+            backbone.model(**inputs)
+
+
+def naive(backbone: Backbone, corpus: list[str]) -> None:
+    """Arrival order, hidden states only, pooled afterwards; nothing is stored."""
+    with torch.inference_mode():
+        for start in range(0, len(corpus), ARRIVAL):
+            ids = backbone.tokenize(corpus[start : start + ARRIVAL]).ids
+            inputs = padded(backbone, ids)
+            states = backbone.model(**inputs, output_hidden_states=True).hidden_states
+            mask = inputs["attention_mask"][:, :, None]
+            for hidden in states:
+                _ = (
+                    (hidden * mask).sum(1) / mask.sum(1),
+                    hidden.masked_fill(mask == 0, -torch.inf).amax(1),
+                    hidden[:, 0].clone(),
+                )
+
+
+def bench() -> Iterator[Row]:
+    backbone = Backbone.load(device="cpu")
+    wanted = [
+        PooledSite(site, pooling)
+        for site in backbone.sites
+        for pooling in backbone.default_poolings
+    ]
+    for name, n in CASES:
+        corpus = list(dict.fromkeys(texts(name, "train", n)))
+        tokens = backbone.tokenize(corpus)
+        lengths = np.array([len(row) for row in tokens.ids])
+        batches = [
+            padded(backbone, [tokens.ids[text] for text in batch])
+            for batch in token_batches(lengths, BUDGET, max_texts=len(corpus))
+        ]
+        speed = measure_speed(backbone, tokens, wanted, token_budget=BUDGET)
+        plan = plan_extraction(
+            backbone, tokens, wanted, token_budget=BUDGET, speed=speed
+        )
+        works = {
+            "ours": partial(ours, backbone, corpus, wanted),
+            "bare forward, sorted, same batches": partial(bare, backbone, batches),
+            "naive: arrival order, pooled afterwards": partial(naive, backbone, corpus),
+        }
+        seconds = interleaved(works, ROUNDS)
+        more = {
+            "peak_mb": peak_mb(works["ours"]),
+            "planned_mb": plan.memory_bytes // 1_000_000,
+            "planned_s": round(plan.seconds, 2),
+            "texts": plan.n_texts,
+            "tokens": plan.n_tokens,
+        }
+        yield from against(
+            "extract", f"{name}, {len(wanted)} pooled sites", seconds, **more
+        )
+
+
+if __name__ == "__main__":
+    show(bench, __doc__ or "")
