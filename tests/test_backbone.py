@@ -18,6 +18,7 @@ from tiny import (
     TEXTS,
     UNKNOWN,
     Padding,
+    one_thread,  # noqa: F401
     shake,
     tiny_backbone,
     tiny_model,
@@ -85,15 +86,6 @@ def assert_equal(actual, expected) -> None:
     actual, expected = np.asarray(actual), np.asarray(expected)
     atol = 1e-5 * max(1.0, np.abs(expected).max())
     np.testing.assert_allclose(actual, expected, rtol=0, atol=atol)
-
-
-@pytest.fixture(autouse=True, scope="module")
-def one_thread():
-    """Tiny products are slower on several threads."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def all_pooled(backbone: Backbone) -> list[PooledSite]:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from functools import cache
 from typing import Any, Literal
 
+import pytest
 import torch
 import transformers as hf
 from tokenizers import Tokenizer
@@ -181,6 +182,15 @@ EXPERTS: dict[str, Callable[[], Any]] = {
 ENCODERS = tuple(CONFIGS)[:9]
 
 Padding = Literal["right", "left", "none"]
+
+
+@pytest.fixture(autouse=True, scope="module")
+def one_thread():
+    """Tiny products are slower on several threads."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 @cache
