@@ -24,6 +24,7 @@ from stc_core.extract import (
 from stc_core.store import FeatureStore, list_stores, share_done
 
 BUDGET = 40
+FEW = TEXTS[:24]
 WANTED = tuple(
     PooledSite(site, pooling) for site in tiny_backbone().sites for pooling in POOLINGS
 )
@@ -50,7 +51,7 @@ def forwards(monkeypatch) -> list[int]:
     return sizes
 
 
-def alone(backbone: Backbone, site: PooledSite, texts=TEXTS) -> np.ndarray:
+def alone(backbone: Backbone, site: PooledSite, texts=FEW) -> np.ndarray:
     """The oracle: every text forwarded by itself."""
     ids = backbone.tokenize(texts).ids
     return np.concatenate([backbone.pooled([row], [site])[site].numpy() for row in ids])
@@ -66,9 +67,9 @@ def test_features_are_those_of_every_text_alone_in_its_place(family, tmp_path: P
     backbone = tiny_backbone(family)
     wanted = [PooledSite(s, p) for s in backbone.sites for p in ("last", "mean")]
     stored = extract(
-        backbone, TEXTS, wanted, store_dtype="float32", folder=tmp_path, token_budget=40
+        backbone, FEW, wanted, store_dtype="float32", folder=tmp_path, token_budget=40
     )
-    assert stored.n == len(TEXTS)
+    assert stored.n == len(FEW)
     assert set(stored.pooled_sites) == set(wanted)
     for site in wanted:
         expected = alone(backbone, site)
@@ -333,16 +334,16 @@ def test_single_features_are_the_columns_of_the_sites():
     done = []
     values = extract_features(
         tiny_backbone(),
-        TEXTS,
+        FEW,
         features,
         token_budget=BUDGET,
         progress=lambda *at: done.append(at),
     )
-    assert (values.shape, values.dtype) == ((len(TEXTS), 5), np.float32)
+    assert (values.shape, values.dtype) == ((len(FEW), 5), np.float32)
     for column, (site, pooling, index) in zip(values.T, features, strict=True):
         expected = alone(tiny_backbone(), PooledSite(site, pooling))[:, index]
         np.testing.assert_allclose(column, expected, rtol=1e-4, atol=2e-5)
-    assert done[-1] == (len(TEXTS), len(TEXTS))
+    assert done[-1] == (len(FEW), len(FEW))
 
 
 def test_features_ask_for_no_site_but_theirs(monkeypatch):
