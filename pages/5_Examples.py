@@ -41,11 +41,11 @@ def filters(table: pd.DataFrame, classes: list[str]) -> pd.DataFrame:
     here = [name for name in SPLITS if name in set(table["split"])]
     return select_examples(
         table,
-        split=row.segmented_control(
+        split=row.selectbox(
             "Split",
             here,
-            default=first if first in here else here[0],
-            required=True,
+            index=here.index(first) if first in here else 0,
+            width=130,
             key="split",
         ),
         show=row.segmented_control(
@@ -62,10 +62,12 @@ def filters(table: pd.DataFrame, classes: list[str]) -> pd.DataFrame:
             classes,
             index=None,
             placeholder="any class",
-            width=190,
+            width=170,
             key="of_class",
         ),
-        query=row.text_input("Search", placeholder="words in the text", key="query"),
+        query=row.text_input(
+            "Search", placeholder="words in the text", width="stretch", key="query"
+        ),
     )
 
 
@@ -105,7 +107,7 @@ def listing(found: pd.DataFrame) -> None:
         height=318,
         column_config={
             "example": st.column_config.NumberColumn("#", width=50),
-            "text": st.column_config.TextColumn("Text", width=330),
+            "text": st.column_config.TextColumn("Text", width=300),
             "label": st.column_config.TextColumn("Label", width=110),
             "predicted": st.column_config.TextColumn("Predicted", width=110),
             "probability": st.column_config.ProgressColumn(

@@ -1,7 +1,7 @@
 """Which texts show what a neuron does, and how active it is on each of their tokens."""
 
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import pandas as pd
@@ -19,13 +19,13 @@ BANDS = {
 TOP, LOWEST, RANDOM = "Highest", "Lowest", "Random"
 
 
+@runtime_checkable
 class Reader(Protocol):
     """What reads tokens: `Backbone`, or anything of its shape."""
 
-    layer_names: tuple[str, ...]
-
     def tokenize(self, texts: Sequence[str]) -> Any: ...
     def spans(self, text: str) -> Any: ...
+    def reads_shifted(self, site: Site) -> bool: ...
     def token_activations(
         self, ids: Sequence[np.ndarray], sites: Sequence[Site]
     ) -> Any: ...
@@ -102,7 +102,7 @@ def token_values(
     """
     ids = backbone.tokenize(texts).ids
     found = backbone.token_activations(ids, [site])
-    shifted = "decoder" in backbone.layer_names[site.layer]
+    shifted = backbone.reads_shifted(site)
     values = [layers[site][:, index].tolist() for layers in found]
     return [
         _tokens(text, backbone.spans(text), row, shifted)
@@ -113,7 +113,7 @@ def token_values(
 def _tokens(text: str, spans: Any, values: list[float], shifted: bool) -> list[Token]:
     places = [(start, end, name) for start, end, name in spans]
     if shifted:
-        places = [(0, 0, "start"), *places[:-1]]
+        places = [(0, 0, "[start]"), *places[:-1]]
     return [
         Token(start, end, text[start:end] or name, value)
         for (start, end, name), value in zip(places, values, strict=True)

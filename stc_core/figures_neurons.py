@@ -62,9 +62,9 @@ def neuron_map(
     n_lines = 1 + int(np.max(placed["line"].to_numpy(), initial=0))
     return settle(
         figure,
-        height=76 + _LINE_HEIGHT * n_lines,
+        height=68 + _LINE_HEIGHT * n_lines,
         right=8,
-        top=64,
+        top=56,
         bottom=12,
         xaxis={
             "visible": False,
@@ -195,20 +195,17 @@ def activation_rows(
 ) -> go.Figure:
     """A histogram of the activations for each class in `shown`, under each other.
 
-    Each has the same scale, the share of its class, and stands on a line of its own.
+    Each is as high as its own peak, so that small classes can be compared to large
+    ones by their shape; the numbers are shown on hover.
     Binned here: a million texts cost the browser no more than a hundred.
     """
     edges = np.histogram_bin_edges(values, bins=bins)
     counts = [np.histogram(values[labels == name], bins=edges)[0] for name in shown]
-    shares = [count / max(count.sum(), 1) for count in counts]
-    top = max((float(share.max()) for share in shares), default=0.0) or 1.0
     figure = go.Figure()
-    for name, count, share, place in zip(
-        shown, counts, shares, _places(shown), strict=True
-    ):
+    for name, count, place in zip(shown, counts, _places(shown), strict=True):
         figure.add_bar(
             x=(edges[:-1] + edges[1:]) / 2,
-            y=0.86 * share / top,
+            y=0.86 * count / max(count.max(), 1),
             base=place - 0.4,
             width=edges[1] - edges[0],
             marker={"color": Colour(*ACTIVE).css(0.85), "line": {"width": 0}},

@@ -1,0 +1,47 @@
+"""A click moves the context; an empty event moves nothing."""
+
+import pytest
+
+from stc_core.clicks import click_example, click_layer, click_neuron
+from stc_core.context import Context
+
+HERE = Context(run="r", layer=2, neuron=5, example=7, label="a")
+
+
+def chart(*customdata) -> dict:
+    return {"selection": {"points": [{"customdata": list(customdata)}]}}
+
+
+@pytest.mark.parametrize(
+    "event", [{}, {"selection": {}}, {"selection": {"points": []}}]
+)
+@pytest.mark.parametrize("click", [click_neuron, click_layer])
+def test_an_empty_event_moves_nothing(click, event):
+    assert click(HERE, event) == HERE
+
+
+def test_a_point_without_customdata_moves_nothing():
+    event = {"selection": {"points": [{"x": 1, "y": 2}]}}
+    assert click_neuron(HERE, event) == HERE
+    assert click_layer(HERE, chart()) == HERE
+
+
+def test_a_square_moves_to_its_neuron():
+    assert click_neuron(HERE, chart(3)) == HERE._replace(neuron=3)
+    assert (
+        click_neuron(HERE, {"selection": {"points": [{"customdata": 3}]}}).neuron == 3
+    )
+
+
+def test_a_point_moves_to_its_layer():
+    assert click_layer(HERE, chart(0)) == HERE._replace(layer=0)
+
+
+def test_a_table_row_moves_to_its_example():
+    event = {"selection": {"rows": [1], "columns": []}}
+    assert click_example(HERE, event, [40, 41, 42]) == HERE._replace(example=41)
+
+
+@pytest.mark.parametrize("rows", [[], [9]])
+def test_no_row_or_one_that_was_filtered_away_moves_nothing(rows):
+    assert click_example(HERE, {"selection": {"rows": rows}}, [40, 41]) == HERE

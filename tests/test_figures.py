@@ -1,0 +1,100 @@
+"""Colours that read on both pages, text that stays text, the shared layout."""
+
+import itertools
+
+import pandas as pd
+import plotly.graph_objects as go
+import pytest
+
+from stc_core.figures import (
+    ACTIVE,
+    AGAINST,
+    FOR,
+    MARK,
+    PALETTE,
+    Colour,
+    diverging_scale,
+    plain,
+    records,
+    sequential_scale,
+    settle,
+    signed,
+    thin,
+)
+
+PAGES = {"light": (255, 255, 255), "dark": (17, 22, 29)}
+
+
+def luminance(rgb: tuple[float, ...]) -> float:
+    """Relative luminance, WCAG 2.1."""
+    parts = [c / 255 for c in rgb]
+    linear = [
+        c / 12.92 if c <= 0.03928 else ((c + 0.055) / 1.055) ** 2.4 for c in parts
+    ]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+def contrast(one: tuple[float, ...], other: tuple[float, ...]) -> float:
+    low, high = sorted((luminance(one), luminance(other)))
+    return (high + 0.05) / (low + 0.05)
+
+
+def rgb(colour: str) -> tuple[int, ...]:
+    return tuple(int(colour[at : at + 2], 16) for at in (1, 3, 5))
+
+
+@pytest.mark.parametrize("page", PAGES)
+@pytest.mark.parametrize("colour", [*map(rgb, (*PALETTE, MARK)), FOR, AGAINST, ACTIVE])
+def test_colours_stand_out_from_either_page(colour, page):
+    assert contrast(colour, PAGES[page]) > 2.5
+
+
+def test_the_palette_has_no_colour_twice():
+    pairs = itertools.combinations([rgb(colour) for colour in PALETTE], 2)
+    assert (
+        min(sum(abs(a - b) for a, b in zip(*pair, strict=True)) for pair in pairs) > 60
+    )
+
+
+def test_for_is_blue_and_against_is_orange():
+    assert signed(0.1) == signed(0.0) == Colour(*FOR)
+    assert signed(-0.1) == Colour(*AGAINST)
+    assert FOR[2] > FOR[0] and AGAINST[0] > AGAINST[2]
+
+
+def test_zero_fades_into_the_page():
+    assert "0.16)" in diverging_scale()[2][1]
+    assert diverging_scale()[0][1] == Colour(*AGAINST).css()
+    assert diverging_scale()[-1][1] == Colour(*FOR).css()
+    assert "0.120)" in sequential_scale()[0][1]
+
+
+def test_a_colour_can_be_thin():
+    assert thin("#0102FF", 0.25) == "rgba(1, 2, 255, 0.250)"
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("<b>a</b> & b", "&lt;b&gt;a&lt;/b&gt; &amp; b"),
+        ("two\nlines", "two lines"),
+        ("x" * 40, "x" * 33 + "…"),
+        (3, "3"),
+    ],
+)
+def test_plain_text_is_shown_letter_for_letter(text, shown):
+    assert plain(text) == shown
+
+
+def test_records_are_rows_by_name():
+    frame = pd.DataFrame({"a": [1, 2], "b": ["x", "y"]})
+    assert records(frame) == [{"a": 1, "b": "x"}, {"a": 2, "b": "y"}]
+
+
+def test_figures_have_no_background_of_their_own():
+    figure = settle(go.Figure(), height=300, xaxis={"title": "x"})
+    assert (
+        figure.layout.paper_bgcolor == figure.layout.plot_bgcolor == "rgba(0, 0, 0, 0)"
+    )
+    assert figure.layout.height == 300
+    assert figure.layout.xaxis.title.text == "x"

@@ -1,0 +1,80 @@
+"""The sentences say what the tables hold, and hedge what may be chance."""
+
+import pytest
+from frames import METRICS, curves, probe, probes
+
+from stc_core.story import layer_story
+
+
+def story(**changes) -> str:
+    given = {"probes": probes(), "curves": curves(), "metrics": METRICS} | changes
+    metric = given.pop("metric", "accuracy")
+    return "\n".join(
+        layer_story(given["probes"], given["curves"], given["metrics"], metric=metric)
+    )
+
+
+def test_it_names_the_best_place_with_interval_and_n():
+    said = story()
+    assert "**layer 2**" in said and "`mlp.2`" in said and "pooled by max" in said
+    assert "90.0 % of 120 validation texts" in said
+    assert "86.0 to 93.0 %" in said
+
+
+def test_it_measures_the_distance_to_the_last_layer():
+    assert "**21.0 points** over the last layer's hidden states (`resid.3`" in story()
+    assert "chance" not in story()
+
+
+def test_overlapping_intervals_may_be_chance():
+    found = probes()
+    found.loc[found["site"] == "resid.3", "accuracy_high"] = 0.87
+    assert "may be chance" in story(probes=found)
+
+
+def test_the_last_layer_can_be_the_best():
+    found = probes()
+    found.loc[(found["site"] == "resid.3") & found["best"], "accuracy"] = 0.95
+    assert "No place does better than the last layer's hidden states." in story(
+        probes=found
+    )
+
+
+def test_it_says_how_few_neurons_and_layers_are_enough():
+    said = story()
+    assert "**8 neurons** already reach 95 % of the score of the 32" in said
+    assert "**layer 2 of 3**, so 33.3 % of the compute" in said
+    assert "layer 1 would keep 95 % of its score and save 66.7 %" in said
+
+
+def test_all_neurons_can_be_needed():
+    steep = curves()
+    steep.loc[steep["neurons"] < 32, "accuracy"] = 0.1
+    assert "All **32 neurons** that were kept are needed" in story(curves=steep)
+
+
+def test_the_last_layer_saves_nothing():
+    deep = curves()
+    deep["chosen"] = (deep["curve"] == "depth") & (deep["layer"] == 3)
+    said = story(curves=deep)
+    assert "up to the last of 3 layers" in said
+    assert "neurons** " not in said
+
+
+def test_macro_f1_is_told_without_interval():
+    said = story(metric="macro_f1")
+    assert "macro-F1 85.0 %" in said
+    assert "95\u00a0%:" not in said
+
+
+@pytest.mark.parametrize("kind", ["mlp"])
+def test_without_hidden_states_there_is_no_last_layer_to_compare_with(kind):
+    found = probes()
+    assert "last layer's" not in story(probes=found.loc[found["kind"] == kind])
+
+
+def test_one_probe_is_enough():
+    import pandas as pd
+
+    one = pd.DataFrame([probe(0, "resid", "mean", 0.5, C=1.0, best=True)])
+    assert "**layer 0**" in story(probes=one)
