@@ -141,7 +141,8 @@ def show_result(run: Run) -> None:
         name = BASELINES[key]
         table.add_row(*_scores(f"{name} ({detail})" if detail else name, scores))
     console.print(table)
-    for level in metrics["test"].get("levels") or []:
+    levels = metrics["test"]["levels"]
+    for level in levels if len(levels) > 1 else []:
         console.print(
             f"{level['column']}: accuracy {percent(level['accuracy'])}, "
             f"macro-F1 {percent(level['macro_f1'])}",

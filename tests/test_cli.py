@@ -74,7 +74,10 @@ def metrics() -> dict[str, Any]:
             "accuracy_interval": [0.8, 0.92],
             "macro_f1": 0.86,
             "n": 40,
-            "levels": [{"column": "topic", "accuracy": 0.9, "macro_f1": 0.89}],
+            "levels": [
+                {"column": "topic", "accuracy": 0.9, "macro_f1": 0.89},
+                {"column": "subtopic", "accuracy": 0.875, "macro_f1": 0.86},
+            ],
         },
         "neurons": {"selected": 57, "total": 27648, "unique": 50},
         "layers": {"used": 5, "total": 6},
