@@ -368,7 +368,7 @@ def test_data_check_reports_and_exits_2_on_errors(stc: Stc, table: Path):
     with table.open("a") as file:
         file.write("\nmessage 1,ham\n ,spam\nlonely,once\n")
     said = stc("data", "check", table)
-    assert said.code == 2 and "error:" in said.out and "no text" in said.out
+    assert said.code == 2 and "error:" in said.out and "No text" in said.out
     said = stc("data", "check", table, "--json")
     assert said.code == 2 and json.loads(said.out)["n_rows"] == 63
     assert stc("data", "check", table.parent / "none.csv").code == 2

@@ -14,12 +14,12 @@ PACKAGE = Path(__file__).parents[1] / "stc_core"
 FLOORS = {
     0: "errors axes config files worker",
     1: "pooling penalties losses metrics sniff split tokens batches status columns "
-    "wording context clicks neurons report markup story explanation exemplars examples "
-    "figures figures_data figures_layers figures_trade figures_neurons "
+    "wording context clicks neurons report markup story explanation exemplars "
+    "examples figures figures_data figures_layers figures_trade figures_neurons "
     "figures_examples records",
     2: "quadratic solver select attribution table checks data store sites hooks hub "
-    "uploads",
-    3: "backbone forward plan extract probe head sparsify classifier",
+    "uploads head checkpoint packing problem",
+    3: "backbone forward plan extract probe sparsify classifier saved spin tables",
     4: "recipes baselines run jobs predictions",
     5: "terminal cli __main__",
 }
