@@ -1,6 +1,7 @@
-"""The quadratic model inside a proximal Newton step, one Gram matrix a class.
+"""The quadratic model inside a proximal Newton step: its Gram matrices, its minimum.
 
-Knows nothing of the loss: it is handed features, curvatures and gradients.
+Knows nothing of the loss but probabilities: diag(p) - p p' is the curvature of one
+example's log-loss in its logits. Intercepts are eliminated.
 """
 
 from typing import NamedTuple
@@ -10,68 +11,126 @@ from jaxtyping import Bool, Float, Int
 
 from stc_core.penalties import Penalty
 
+FEWEST = 1000  # examples that a Gram matrix is never thinned below
 
-class Metric(NamedTuple):
-    """Curvature of the loss on each row's working set, intercept eliminated.
 
-    `columns` (rows, m) are padded; `real` is false on the padding, where Gram and mean
-    are zero.
-    """
+class WorkingSet(NamedTuple):
+    """Coefficients that move: `columns` of each of `rows`; padding is not `real`."""
 
+    rows: Int[np.ndarray, " rows"]
     columns: Int[np.ndarray, "rows m"]
     real: Bool[np.ndarray, "rows m"]
-    gram: Float[np.ndarray, "rows m m"]
-    mean: Float[np.ndarray, "rows m"]
-    mass: Float[np.ndarray, " rows"]
+
+
+class Metric(NamedTuple):
+    """Curvature on a working set, each row apart or all rows coupled.
+
+    Apart: `gram` (rows, m, m) and `lift` (rows, m). Coupled: (rows * m, rows * m) and
+    (rows * m, rows). Gram and lift are zero on the padding. `top` bounds the largest
+    eigenvalues.
+    """
+
+    at: WorkingSet
+    gram: Float[np.ndarray, "..."]
+    lift: Float[np.ndarray, "..."]
     top: Float[np.ndarray, "rows 1"]
 
+    @property
+    def coupled(self) -> bool:
+        return self.gram.ndim == 2
 
-def build_metric(
+    def product(self, V: Float[np.ndarray, "rows m"]) -> Float[np.ndarray, "rows m"]:
+        """The curvature times a direction."""
+        if self.coupled:
+            return (self.gram @ V.ravel()).reshape(V.shape)
+        return np.matmul(self.gram, V[..., None])[..., 0]
+
+    def intercepts(self, V: Float[np.ndarray, "rows m"]) -> Float[np.ndarray, " rows"]:
+        """How the best intercepts answer a step V of the coefficients."""
+        if self.coupled:
+            return -(self.lift.T @ V.ravel())
+        return -(self.lift * V).sum(axis=1)
+
+
+def metric_apart(
     XT: Float[np.ndarray, "d_feat n"],
-    curvature: Float[np.ndarray, "rows n"],
+    at: WorkingSet,
+    proba: Float[np.ndarray, "all_rows n"],
+    weight: Float[np.ndarray, " n"],
     *,
-    columns: Int[np.ndarray, "rows m"],
-    real: Bool[np.ndarray, "rows m"],
-    n_examples: int,
+    effort: float,
 ) -> Metric:
-    """sum_i D_ki (x_i - xbar_k)(x_i - xbar_k)' on each row's columns.
+    """sum_i D_ki (x_i - xbar_k)(x_i - xbar_k)' with D = w p (1 - p), row by row.
 
-    Rows of more than `n_examples` examples are thinned to about that many, in
-    proportion to their curvature and without bias: the metric is an approximation
-    that a line search guards, never the answer.
+    Exact for one row. With more the coupling of the rows is left out, and large sums
+    are thinned to about `effort` examples per column: an approximation that a line
+    search guards, never the answer.
     """
-    rows, m = columns.shape
-    gram = np.zeros((rows, m, m), XT.dtype)
-    mean = np.zeros((rows, m), XT.dtype)
-    mass = np.empty(rows, XT.dtype)
-    shared = rows > 1 and bool((columns == columns[0]).all())
-    block = XT[columns[0]] if shared else None
-    for k in range(rows):
-        n = int(real[k].sum())
-        picked, weight = thin(curvature[k], n_examples)
-        mass[k] = max(float(weight.sum()), np.finfo(XT.dtype).tiny)
-        if n == 0:
-            continue
-        if block is not None:
-            part = block[:n] if picked is None else block[:n, picked]
-        elif picked is None:
-            part = XT[columns[k, :n]]
-        else:
-            part = XT[columns[k, :n, None], picked]
-        mean[k, :n] = part @ weight / mass[k]
-        part = (part - mean[k, :n, None]) * np.sqrt(weight)
-        gram[k, :n, :n] = part @ part.T
-    return Metric(columns, real, gram, mean, mass, _largest_eigenvalue(gram))
+    rows, m = at.columns.shape
+    gram, lift = np.zeros((rows, m, m), XT.dtype), np.zeros((rows, m), XT.dtype)
+    shared = rows > 1 and bool((at.columns == at.columns[0]).all())
+    block = XT[at.columns[0]] if shared else None
+    size = at.real.sum(axis=1)
+    budget = np.inf if len(proba) == 1 else effort * max(int(size.max()), 100)
+    for i in np.flatnonzero(size):
+        n, p = size[i], proba[at.rows[i]]
+        picked, curvature = thin(np.maximum(p * (1 - p), 1e-6) * weight, budget)
+        part = _take(XT if block is None else block, at.columns[i, :n], picked, block)
+        mass = max(float(curvature.sum()), 1e-30)
+        lift[i, :n] = part @ curvature / mass
+        part = (part - lift[i, :n, None]) * np.sqrt(curvature)
+        gram[i, :n, :n] = part @ part.T
+        gram[i, np.arange(n), np.arange(n)] += _ridge(picked) * mass
+    return Metric(at, gram, lift, _largest_eigenvalue(gram))
+
+
+def metric_coupled(
+    XT: Float[np.ndarray, "d_feat n"],
+    at: WorkingSet,
+    proba: Float[np.ndarray, "all_rows n"],
+    weight: Float[np.ndarray, " n"],
+    *,
+    effort: float,
+) -> Metric:
+    """The Hessian over all the rows of the working set at once, thinned if large."""
+    rows, m = at.columns.shape
+    P = proba[at.rows]
+    total = np.maximum((P * (1 - P)).sum(axis=0), 1e-6)
+    picked, mass = thin(total * weight, effort * rows * m)
+    if picked is not None:
+        P, weight = P[:, picked], mass / total[picked]
+    parts = np.zeros((rows, m, len(weight)), XT.dtype)
+    gram = np.zeros((rows, m, rows, m), XT.dtype)
+    cross = np.zeros((rows, m, rows), XT.dtype)
+    for i, n in enumerate(at.real.sum(axis=1)):
+        part = _take(XT, at.columns[i, :n], picked, None)
+        half = part * np.sqrt(P[i] * weight)
+        gram[i, :n, i, :n] = half @ half.T
+        cross[i, :n, i] = part @ (P[i] * weight)
+        parts[i, :n] = part * (P[i] * np.sqrt(weight))
+    flat, S = parts.reshape(rows * m, -1), P * np.sqrt(weight)
+    gram = gram.reshape(rows * m, rows * m) - flat @ flat.T
+    cross = cross.reshape(rows * m, rows) - flat @ S.T
+    inner = np.diag(P @ weight) - S @ S.T  # the intercepts' own curvature
+    inner[np.diag_indices(rows)] += 1e-4 * np.trace(inner) / rows
+    lift = np.linalg.solve(inner.astype(np.float64), cross.T).T.astype(XT.dtype)
+    gram -= lift @ cross.T
+    real = at.real.ravel()
+    gram[real, real] += _ridge(picked) * float(mass.sum()) / rows
+    top = np.full((rows, 1), _largest_eigenvalue(gram[None])[0, 0], XT.dtype)
+    return Metric(at, gram, lift, top)
 
 
 def thin(
-    curvature: Float[np.ndarray, " n"], n_examples: int
+    curvature: Float[np.ndarray, " n"], n_examples: float
 ) -> tuple[Int[np.ndarray, " picked"] | None, Float[np.ndarray, " picked"]]:
-    """Positions and weights of a systematic sample; None: all of them.
+    """Positions and weights of a systematic sample of examples; None: all of them.
 
-    Examples above the threshold are kept as they are, of the others each is kept with
-    probability curvature / threshold and then weighs the threshold.
+    Examples above the threshold are kept as they are; of the others each is kept with
+    probability curvature / threshold and then weighs the threshold. Unbiased up to the
+    phase of the sample, and the same at every call.
     """
+    n_examples = max(n_examples, FEWEST)
     if len(curvature) <= n_examples:
         return None, curvature
     threshold = float(curvature.sum(dtype=np.float64)) / n_examples
@@ -88,30 +147,45 @@ def solve_quadratic(
     *,
     penalty: Penalty,
     tol: float,
-    max_iter: int,
+    max_iter: int = 500,
 ) -> Float[np.ndarray, "rows m"]:
     """argmin_U <G, U - W> + (U - W)' gram (U - W) / 2 + lam * penalty(U).
 
-    Accelerated proximal gradient, restarted row by row; stops when no coordinate
-    moves by more than tol in units of the gradient.
+    Accelerated proximal gradient, restarted row by row (O'Donoghue & Candes 2015);
+    stops when no coordinate's gradient map exceeds tol or a twentieth of the first.
     """
     top = np.full_like(metric.top, metric.top.max()) if penalty.shared else metric.top
     step, shrink = 1 / top, lam / top
-    q = G - np.matmul(metric.gram, W[..., None])[..., 0]
+    q = G - metric.product(W)
     U, V = W, W
     momentum = np.ones_like(top)
+    goal = np.inf
     for _ in range(max_iter):
-        slope = np.matmul(metric.gram, V[..., None])[..., 0] + q
-        new = penalty.prox(V - step * slope, shrink)
-        move = new - U
-        if float((np.abs(V - new) * top).max()) <= tol:
+        new = penalty.prox(V - step * (metric.product(V) + q), shrink)
+        back, move = V - new, new - U
+        size = float((np.abs(back) * top).max())
+        goal = max(0.05 * size, tol) if goal == np.inf else goal
+        if size <= goal:
             return new
-        uphill = ((V - new) * move).sum(axis=1, keepdims=True) > 0
+        uphill = (back * move).sum(axis=1, keepdims=True) > 0
         momentum[uphill] = 1
         after = (1 + np.sqrt(1 + 4 * momentum**2)) / 2
         V = new + (momentum - 1) / after * move
         U, momentum = new, after
     return U
+
+
+def _take(XT, columns, picked, block) -> np.ndarray:
+    """Features of the picked examples; `block` holds them already when shared."""
+    if block is not None:
+        part = block[: len(columns)]
+        return part if picked is None else part[:, picked]
+    return XT[columns] if picked is None else XT[columns[:, None], picked]
+
+
+def _ridge(picked: np.ndarray | None) -> float:
+    """What a thin sample may have missed: one more example of unit variance."""
+    return 1e-6 if picked is None else 1 / len(picked)
 
 
 def _largest_eigenvalue(gram: np.ndarray) -> np.ndarray:

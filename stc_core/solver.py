@@ -1,7 +1,8 @@
 """Sparse multinomial logistic regression along a path of C, certified.
 
 Proximal Newton on working sets: the gradient of every feature at each step, a
-quadratic model of the worst violators only, an Armijo line search on the objective.
+quadratic model of the support and the worst violators, an Armijo line search on the
+objective. Rows are modelled apart while that helps, then the violating ones coupled.
 """
 
 from typing import NamedTuple
@@ -12,42 +13,22 @@ from jaxtyping import Float, Int
 from stc_core import losses
 from stc_core.errors import StcError
 from stc_core.losses import Target
-from stc_core.penalties import Name, Penalty, get_penalty, lambda_max
-from stc_core.quadratic import Metric, build_metric, solve_quadratic
+from stc_core.penalties import Name, get_penalty, lambda_max
+from stc_core.problem import Path, Problem, pose
+from stc_core.quadratic import (
+    Metric,
+    WorkingSet,
+    metric_apart,
+    metric_coupled,
+    solve_quadratic,
+)
 
-MIN_SET = 64
-GRAM_CELLS = 30_000_000
-
-
-class Path(NamedTuple):
-    """Probes for growing C, on the standardised scale, always K rows of coefficients.
-
-    For two classes the rows are (-w/2, w/2), so that softmax, L1 norm and objective
-    equal those of the one-row model w. `gap` is the duality gap relative to the
-    objective, `kkt` the largest violation of optimality relative to 1 / C; `score`
-    is the validation accuracy (nan without validation data).
-    """
-
-    Cs: Float[np.ndarray, " n_C"]
-    coef: Float[np.ndarray, "n_C n_class d_feat"]
-    intercept: Float[np.ndarray, "n_C n_class"]
-    objective: Float[np.ndarray, " n_C"]
-    gap: Float[np.ndarray, " n_C"]
-    kkt: Float[np.ndarray, " n_C"]
-    n_iter: Int[np.ndarray, " n_C"]
-    nonzeros: Int[np.ndarray, " n_C"]
-    mean: Float[np.ndarray, " d_feat"]
-    sd: Float[np.ndarray, " d_feat"]
-    score: Float[np.ndarray, " n_C"]
-
-    def logits(
-        self, X: Float[np.ndarray, "n d_feat"], index: int
-    ) -> Float[np.ndarray, "n n_class"]:
-        """Logits of raw features under the probe of the index-th C."""
-        used = np.flatnonzero(self.coef[index].any(axis=0))
-        x = np.asarray(X[:, used], self.coef.dtype)
-        x = (x - self.mean[used]) / self.sd[used]
-        return x @ self.coef[index][:, used].T + self.intercept[index]
+EFFORT = 10.0  # examples in a Gram matrix per column of it, at first
+SHARED_EFFORT = 4.0  # the same when all rows share their, then many, columns
+MIN_SET = 64  # violators that may join a row's working set, if its support is smaller
+GRAM_CELLS = 30_000_000  # bounds the memory of all Gram matrices of a step
+COUPLED_CELLS = 2400  # coefficients in one coupled Gram matrix
+COUPLED_ROWS = 12  # with more, the matrix costs more than the steps it saves
 
 
 class _State(NamedTuple):
@@ -59,50 +40,13 @@ class _State(NamedTuple):
 
 
 class _Solution(NamedTuple):
+    """An iterate with the loss and its gradient there."""
+
     state: _State
-    G: np.ndarray
+    G: np.ndarray  # (rows, d_feat)
     slope: losses.Slope
     kkt: float
     n_iter: int
-
-
-def standardise(
-    X: Float[np.ndarray, "n d_feat"],
-    weight: Float[np.ndarray, " n"] | None = None,
-) -> tuple[
-    Float[np.ndarray, "d_feat n"],
-    Float[np.ndarray, " d_feat"],
-    Float[np.ndarray, " d_feat"],
-]:
-    """Features-major standardised copy, means, standard deviations.
-
-    Columns that do not vary come out as zeros, with a standard deviation of 1; a
-    weight counts an example that many times. float64 stays float64; everything else
-    is float32.
-    """
-    dtype = np.float64 if X.dtype == np.float64 else np.float32
-    n, d = X.shape
-    XT = np.empty((d, n), dtype)
-    for start in range(0, n, 16):  # narrow strips: a transpose that stays in cache
-        XT[:, start : start + 16] = X[start : start + 16].T
-    share = np.full(n, 1 / n) if weight is None else weight / weight.sum()
-    share = share.astype(dtype)
-    mean = (XT @ share).astype(np.float64)
-    XT -= mean[:, None].astype(dtype)
-    left = (XT @ share).astype(np.float64)  # what rounding left of the mean
-    XT -= left[:, None].astype(dtype)
-    mean += left
-    sd = np.sqrt(np.einsum("ij,ij,j->i", XT, XT, share), dtype=np.float64)
-    flat = ~(sd > 32 * np.finfo(dtype).eps * np.maximum(np.abs(mean), 1e-30))
-    sd[flat] = 1
-    XT *= (1 / sd)[:, None].astype(dtype)
-    XT[flat] = 0
-    return XT, mean, sd
-
-
-def lambda_path(top: float, n_C: int, lambda_ratio: float) -> np.ndarray:
-    """Geometric strengths from top / 2 down to lambda_ratio * top / 2."""
-    return 0.5 * top * np.geomspace(1, lambda_ratio, n_C)
 
 
 def fit_path(
@@ -126,105 +70,71 @@ def fit_path(
 
     `y` holds codes 0 .. n_class - 1. Without `Cs` the strengths 1 / C fall from half
     the smallest one that keeps W = 0 by `lambda_ratio`, in `n_C` geometric steps. Each
-    probe stops when no coordinate violates optimality by more than tol / C. With
-    validation data the path ends after `patience` probes without a better accuracy,
-    so fewer than n_C come back. A class without examples keeps coefficients of 0 and
-    the intercept of half an example. Source: PERF notes in benches/bench_probe.py.
+    probe stops when no coordinate violates optimality by more than tol / C; what was
+    reached is in `kkt` and `gap`. With validation data the path ends after `patience`
+    probes without a better accuracy, so fewer than n_C come back.
     """
-    problem = _pose(X, y, get_penalty(penalty), n_class, class_weight, sample_weight)
-    lams = _strengths(problem, Cs, n_C, lambda_ratio)
+    problem = pose(
+        X,
+        y,
+        get_penalty(penalty),
+        n_class=n_class,
+        class_weight=class_weight,
+        sample_weight=sample_weight,
+    )
+    solution = _start(problem)
+    top = lambda_max(problem.penalty, solution.G) / problem.row_factor
     fitted: list[tuple[float, _Solution]] = []
     scores: list[float] = []
-    solution = _start(problem)
-    for lam, wanted in lams:
-        solution = _solve(
-            problem, solution, lam, tol=tol if wanted else 0.5, max_iter=max_iter
-        )
+    for lam, wanted in _strengths(top, Cs, n_C, lambda_ratio):
+        goal = tol if wanted else max(tol, 0.5)
+        solution = _solve(problem, solution, lam, tol=goal, max_iter=max_iter)
         if not wanted:
             continue
         fitted.append((lam, solution))
+        scores.append(np.nan)
         if X_val is not None and y_val is not None:
-            probe = _collect(problem, fitted[-1:], [np.nan])
-            guess = probe.logits(X_val, 0).argmax(axis=1)
-            scores.append(float(np.mean(guess == y_val)))
+            guess = _collect(problem, fitted[-1:], scores[-1:]).logits(X_val, 0)
+            scores[-1] = float(np.mean(guess.argmax(axis=1) == y_val))
             if len(scores) - 1 - int(np.argmax(scores)) >= patience:
                 break
-        else:
-            scores.append(np.nan)
     return _collect(problem, fitted, scores)
 
 
-class _Problem(NamedTuple):
-    XT: np.ndarray
-    mean: np.ndarray
-    sd: np.ndarray
-    target: Target
-    penalty: Penalty
-    present: np.ndarray  # codes of the classes that have examples
-    n_class: int
-
-
-def _pose(X, y, penalty, n_class, class_weight, sample_weight) -> _Problem:
-    """Standardised features, weights, and codes without gaps."""
-    n_class = int(y.max()) + 1 if n_class is None else n_class
-    weight = np.ones(len(y)) if sample_weight is None else np.array(sample_weight, "d")
-    mass = np.bincount(y, weight, n_class)
-    present = np.flatnonzero(mass > 0)
-    if len(present) < 2:
-        raise StcError(
-            "fit_path",
-            expected="examples of at least 2 classes with a positive weight",
-            got=f"{len(present)} class",
-        )
-    XT, mean, sd = standardise(X, weight)
-    if class_weight is not None:
-        if isinstance(class_weight, str):
-            class_weight = mass.sum() / (len(present) * np.maximum(mass, 1e-300))
-        weight = weight * class_weight[y]
-    recode = np.full(n_class, 0)
-    recode[present] = np.arange(len(present))
-    target = Target(recode[y], weight.astype(XT.dtype), len(present))
-    return _Problem(XT, mean, sd, target, penalty, present, n_class)
-
-
-def _start(problem: _Problem) -> _Solution:
-    """The best probe without coefficients."""
-    b = losses.null_intercept(problem.target)
-    W = np.zeros((len(b), len(problem.XT)), problem.XT.dtype)
-    Z = np.repeat(b[:, None], problem.XT.shape[1], axis=1).astype(W.dtype)
-    return _evaluate(problem, _State(W, b, Z), np.inf, 0)
-
-
-def _strengths(problem, Cs, n_C, lambda_ratio) -> list[tuple[float, bool]]:
+def _strengths(
+    top: float, Cs: np.ndarray | None, n_C: int, lambda_ratio: float
+) -> list[tuple[float, bool]]:
     """(lambda, wanted) from strong to weak; unwanted ones only warm up the next."""
-    start = _start(problem)
-    top = lambda_max(problem.penalty, start.G) / _row_factor(problem)
     if Cs is None:
-        top = max(top, np.finfo(problem.XT.dtype).tiny)
-        return [(float(lam), True) for lam in lambda_path(top, n_C, lambda_ratio)]
+        lams = 0.5 * max(top, 1e-12) * np.geomspace(1, lambda_ratio, n_C)
+        return [(float(lam), True) for lam in lams]
     steps: list[tuple[float, bool]] = []
     last = top
     for C in np.sort(np.asarray(Cs, float)):
-        if C <= 0:
+        if not C > 0:
             raise StcError("C", expected="a positive number", got=str(C))
-        n_steps = int(np.log(max(last * C, 1)) / np.log(3))
-        between = np.geomspace(last, 1 / C, n_steps + 2)[1:-1] if n_steps else []
+        n_between = int(np.log(max(last * C, 1)) / np.log(3))
+        between = np.geomspace(last, 1 / C, n_between + 2)[1:-1] if n_between else []
         steps += [(float(lam), False) for lam in between] + [(1 / float(C), True)]
         last = min(last, 1 / C)
     return steps
 
 
-def _row_factor(problem: _Problem) -> float:
-    return problem.penalty.one_row if problem.target.rows == 1 else 1.0
+def _start(problem: Problem) -> _Solution:
+    """The best probe without coefficients."""
+    b = losses.null_intercept(problem.target)
+    W = np.zeros((len(b), len(problem.XT)), problem.XT.dtype)
+    Z = np.repeat(b[:, None], problem.XT.shape[1], axis=1).astype(W.dtype)
+    return _evaluate(problem, _State(W, b, Z), np.inf)
 
 
-def _evaluate(
-    problem: _Problem, state: _State, intercept_tol: float, n_iter: int
-) -> _Solution:
+def _evaluate(problem: Problem, state: _State, intercept_tol: float) -> _Solution:
     """Gradient of all features, after the intercepts' own gradient is all but zero."""
     state, slope = _centre(problem.target, state, intercept_tol)
-    G = slope.residual @ problem.XT.T
-    return _Solution(state, G, slope, np.nan, n_iter)
+    # one row: a matrix-vector product along memory, ten times the speed of R @ XT.T
+    R, XT = slope.residual, problem.XT
+    G = (XT @ R[0])[None] if len(R) == 1 else R @ XT.T
+    return _Solution(state, G, slope, np.nan, 0)
 
 
 def _centre(target: Target, state: _State, tol: float) -> tuple[_State, losses.Slope]:
@@ -234,143 +144,151 @@ def _centre(target: Target, state: _State, tol: float) -> tuple[_State, losses.S
         r = slope.residual.sum(axis=1, dtype=np.float64)
         if np.abs(r).max() <= tol:
             break
-        P = slope.proba
-        H = -(P * target.weight) @ P.T
-        H[np.diag_indices_from(H)] += P @ target.weight
-        H = H.astype(np.float64) + (1.0 if target.rows > 1 else 0.0)
-        H[np.diag_indices_from(H)] += 1e-6 * np.trace(H) / len(H)
-        beta = np.clip(-np.linalg.solve(H, r), -2, 2)
-        b = state.b + beta
+        S = slope.proba * np.sqrt(target.weight)
+        H = np.diag(slope.proba @ target.weight) - S @ S.T
+        H[np.diag_indices_from(H)] += 1e-4 * np.trace(H) / len(H) + 1e-30
+        beta = np.clip(-np.linalg.solve(H.astype(np.float64), r), -2, 2)
         Z = state.Z + beta[:, None].astype(state.Z.dtype)
         new = losses.slope(Z, target)
         if not new.loss < slope.loss:
             break
-        state, slope = _State(state.W, b, Z), new
+        state, slope = _State(state.W, state.b + beta, Z), new
     return state, slope
 
 
 def _solve(
-    problem: _Problem, warm: _Solution, lam: float, *, tol: float, max_iter: int
+    problem: Problem, warm: _Solution, lam: float, *, tol: float, max_iter: int
 ) -> _Solution:
-    """The probe at strength lam, from `warm`, to a violation of tol * lam."""
-    lam_row = lam * _row_factor(problem)
+    """The probe at strength lam, from `warm`, to a violation of tol * lam.
+
+    The metric is kept while the violation halves. Else it is made anew: the first
+    time with the rows apart, later coupled if the violating rows are few enough. A
+    failed line search asks for more examples in the metric, and ends it all when
+    there are no more.
+    """
+    lam = lam * problem.row_factor
     metric: Metric | None = None
-    exact = False
-    now, last, reused = warm, np.inf, False
+    now, last = warm, np.inf
+    effort = SHARED_EFFORT if problem.penalty.shared else EFFORT
     for n_iter in range(max_iter + 1):
-        far = problem.penalty.distance(now.state.W, now.G, lam_row)
+        far = problem.penalty.distance(now.state.W, now.G, lam)
         worst = float(far.max(initial=0.0))
-        now = now._replace(kkt=worst / lam_row, n_iter=n_iter)
-        if worst <= tol * lam_row or n_iter == max_iter:
+        now = now._replace(kkt=worst / lam, n_iter=n_iter)
+        if worst <= tol * lam or n_iter == max_iter:
             break
-        if metric is None or worst > 0.5 * last or not _covers(metric, far):
-            metric, reused = _working_metric(problem, now, far, exact), False
-        step = _newton_step(
-            problem, now, metric, lam_row, max(0.1 * worst, 0.1 * tol * lam_row)
-        )
+        slow = worst > 0.5 * last
+        goal = 0.5 * tol * lam
+        if metric is None or slow or not _covers(metric.at, far):
+            metric = _metric(problem, now, far, goal if slow else None, effort)
         last = worst
-        if step is None:
-            if exact and not reused:
-                break
-            exact, metric = True, None
+        step = _newton_step(problem, now, metric, lam, 0.03 * tol * lam)
+        if step is not None:
+            now = _evaluate(problem, step, 0.1 * tol * lam)
             continue
-        reused = True
-        now = _evaluate(problem, step, 0.1 * tol * lam_row, n_iter)
+        if effort > problem.XT.shape[1]:
+            break
+        metric, last, effort = None, np.inf, 30 * effort
     return now
 
 
-def _covers(metric: Metric, far: np.ndarray) -> bool:
+def _covers(at: WorkingSet, far: np.ndarray) -> bool:
     """Whether the worst violation is inside the working set."""
-    inside = np.zeros((len(metric.columns), far.shape[1]), bool)
-    np.put_along_axis(inside, metric.columns, metric.real, axis=1)
-    outside = np.where(inside[: len(far)], 0, far)
-    return float(outside.max()) < float(far.max())
+    row, column = np.unravel_index(far.argmax(), far.shape)
+    mine = slice(None) if len(far) == 1 else at.rows == row
+    return bool((at.real[mine] & (at.columns[mine] == column)).any())
 
 
-def _working_metric(
-    problem: _Problem, now: _Solution, far: np.ndarray, exact: bool
+def _metric(
+    problem: Problem,
+    now: _Solution,
+    far: np.ndarray,
+    violation: float | None,
+    effort: float,
 ) -> Metric:
-    """Support and worst violators of each row, with their Gram matrices."""
-    rows, d = now.state.W.shape
+    """A new metric; coupled if the rows that violate more than given are few."""
+    parts = problem.XT, now.slope.proba, problem.target.weight
+    XT, proba, weight = parts
+    rows = np.arange(len(proba))
+    if violation is not None and len(rows) > 1:
+        if not problem.penalty.shared:
+            rows = np.flatnonzero(far.max(axis=1) > violation)
+        if len(rows) <= COUPLED_ROWS:
+            at = _working_set(problem, now, far, rows)
+            if at.columns.size <= COUPLED_CELLS:
+                return metric_coupled(XT, at, proba, weight, effort=effort)
+    at = _working_set(problem, now, far, np.arange(len(proba)))
+    return metric_apart(XT, at, proba, weight, effort=effort)
+
+
+def _working_set(
+    problem: Problem, now: _Solution, far: np.ndarray, rows: np.ndarray
+) -> WorkingSet:
+    """Support and worst violators of the rows, as far as memory allows."""
     support = now.state.W != 0
     if problem.penalty.shared:
         support = support.any(axis=0, keepdims=True)
+    else:
+        support, far = support[rows], far[rows]
     n_support = support.sum(axis=1)
-    n_worst = np.minimum((far > 0).sum(axis=1), np.maximum(MIN_SET, n_support))
-    cap = min(d, int((GRAM_CELLS / rows) ** 0.5))
-    rank = np.where(support, far + far.max(), far)
-    wanted = (support | (far > 0)).sum(axis=1)
-    size = np.minimum(np.minimum(n_support + n_worst, wanted), cap)
-    if (n_support > cap).any():
-        rank = far
-    m = max(int(size.max()), 1)
+    n_new = ((far > 0) & ~support).sum(axis=1)
+    size = n_support + np.minimum(n_new, np.maximum(MIN_SET, n_support))
+    cap = max(int((GRAM_CELLS / len(rows)) ** 0.5), 1)
+    whole = (n_support <= cap)[:, None]  # else the worst only, support or not
+    rank = np.where(support & whole, far + far.max(), far)
+    m = min(max(int(size.max()), 1), cap, far.shape[1])
     columns = np.argsort(-rank, axis=1, kind="stable")[:, :m]
     real = np.arange(m) < size[:, None]
-    columns = np.broadcast_to(columns, (rows, m))
-    real = np.broadcast_to(real, (rows, m))
-    P, weight = now.slope.proba, problem.target.weight
-    curvature = np.maximum(P * (1 - P), 1e-6) * weight
-    everything = problem.XT.shape[1]
-    n = everything if exact or rows == 1 else max(1000, 10 * m)
-    return build_metric(problem.XT, curvature, columns=columns, real=real, n_examples=n)
+    shape = (len(rows), m)
+    return WorkingSet(
+        rows, np.broadcast_to(columns, shape), np.broadcast_to(real, shape)
+    )
 
 
 def _newton_step(
-    problem: _Problem, now: _Solution, metric: Metric, lam: float, tol: float
+    problem: Problem, now: _Solution, metric: Metric, lam: float, tol: float
 ) -> _State | None:
     """The next iterate, or None when no step along the direction descends."""
-    state, penalty = now.state, problem.penalty
-    W = np.where(metric.real, np.take_along_axis(state.W, metric.columns, 1), 0)
-    G = np.where(metric.real, np.take_along_axis(now.G, metric.columns, 1), 0)
-    U = solve_quadratic(metric, W, G, lam, penalty=penalty, tol=tol, max_iter=500)
-    delta = U - W
-    beta = -(metric.mean * delta).sum(axis=1, dtype=np.float64)
-    D = np.zeros_like(state.W)
-    np.put_along_axis(D, metric.columns, np.where(metric.real, delta, 0), axis=1)
+    state, penalty, (rows, columns, real) = now.state, problem.penalty, metric.at
+    at = rows[:, None], columns
+    W, G = np.where(real, state.W[at], 0), np.where(real, now.G[at], 0)
+    delta = solve_quadratic(metric, W, G, lam, penalty=penalty, tol=tol) - W
+    D, beta = np.zeros_like(state.W), np.zeros_like(state.b)
+    D[at] = np.where(real, delta, 0)
+    beta[rows] = metric.intercepts(delta)
     used = np.flatnonzero(D.any(axis=0))
-    dZ = D[:, used] @ problem.XT[used] + beta[:, None].astype(D.dtype)
+    dZ = np.repeat(beta[:, None], state.Z.shape[1], axis=1).astype(D.dtype)
+    dZ[rows] += D[rows[:, None], used] @ problem.XT[used]
     before = now.slope.loss + lam * penalty.value(state.W)
-    r = now.slope.residual.sum(axis=1, dtype=np.float64)
-    promised = float(
-        (now.G[:, used] * D[:, used]).sum(dtype=np.float64)
-        + r @ beta
+    promised = (
+        float((now.G[:, used] * D[:, used]).sum(dtype=np.float64))
+        + float(now.slope.residual.sum(axis=1, dtype=np.float64) @ beta)
         + lam * (penalty.value(state.W + D) - penalty.value(state.W))
     )
     noise = 4 * np.finfo(D.dtype).eps * abs(before)
     t = 1.0
     while promised < 0 and t > 1e-4:
-        W_new = state.W + D.dtype.type(t) * D
-        Z_new = state.Z + D.dtype.type(t) * dZ
-        after = losses.loss_of(Z_new, problem.target) + lam * penalty.value(W_new)
+        scale = D.dtype.type(t)
+        new = _State(state.W + scale * D, state.b + t * beta, state.Z + scale * dZ)
+        after = losses.loss_of(new.Z, problem.target) + lam * penalty.value(new.W)
         if after <= before + 1e-3 * t * promised + (noise if t == 1 else 0):
-            return _State(W_new, state.b + t * beta, Z_new)
+            return new
         t *= 0.5
     return None
 
 
 def _collect(
-    problem: _Problem, fitted: list[tuple[float, _Solution]], scores: list[float]
+    problem: Problem, fitted: list[tuple[float, _Solution]], scores: list[float]
 ) -> Path:
     """The solutions as K rows, with their certificates."""
-    n, K, d = len(fitted), problem.n_class, len(problem.XT)
-    coef = np.zeros((n, K, d), problem.XT.dtype)
-    mass = np.bincount(problem.target.codes, problem.target.weight)
-    absent = float(np.log(0.5 / mass.sum()) - np.log(mass / mass.sum()).mean())
-    intercept = np.full((n, K), absent)
-    objective, gap = np.empty(n), np.empty(n)
-    for i, (lam, solution) in enumerate(fitted):
-        W, b = solution.state.W, solution.state.b
-        if problem.target.rows == 1:
-            W, b = np.concatenate([-W / 2, W / 2]), np.concatenate([-b / 2, b / 2])
-        coef[i, problem.present] = W
-        intercept[i, problem.present] = b
-        objective[i], gap[i] = _certify(problem, solution, lam)
+    rows = [problem.all_rows(s.state.W, s.state.b) for _, s in fitted]
+    certificates = [_certify(problem, solution, lam) for lam, solution in fitted]
+    coef = np.stack([W for W, _ in rows])
     return Path(
         Cs=np.array([1 / lam for lam, _ in fitted]),
         coef=coef,
-        intercept=intercept,
-        objective=objective,
-        gap=gap,
+        intercept=np.stack([b for _, b in rows]),
+        objective=np.array([objective for objective, _ in certificates]),
+        gap=np.array([gap for _, gap in certificates]),
         kkt=np.array([solution.kkt for _, solution in fitted]),
         n_iter=np.array([solution.n_iter for _, solution in fitted]),
         nonzeros=coef.any(axis=1).sum(axis=1),
@@ -380,11 +298,10 @@ def _collect(
     )
 
 
-def _certify(problem: _Problem, solution: _Solution, lam: float) -> tuple[float, float]:
-    """Objective, and duality gap relative to it; both for C * loss + penalty."""
-    lam_row = lam * _row_factor(problem)
-    penalty = lam_row * problem.penalty.value(solution.state.W)
-    primal = solution.slope.loss + penalty
+def _certify(problem: Problem, solution: _Solution, lam: float) -> tuple[float, float]:
+    """C * loss + penalty, and its duality gap relative to it."""
+    lam_row = lam * problem.row_factor
+    primal = solution.slope.loss + lam_row * problem.penalty.value(solution.state.W)
     scale = min(1.0, lam_row / max(problem.penalty.dual_norm(solution.G), 1e-30))
     dual = losses.dual_value(solution.slope.proba, problem.target, scale)
     return primal / lam, max(primal - dual, 0.0) / max(primal, 1e-30)

@@ -8,7 +8,8 @@ from sklearn.preprocessing import StandardScaler
 from stc_core import losses
 from stc_core.errors import StcError
 from stc_core.penalties import L1, GroupL2, get_penalty, lambda_max
-from stc_core.solver import Path, fit_path, standardise
+from stc_core.problem import Path, standardise
+from stc_core.solver import fit_path
 
 
 def make(K: int, n: int = 240, d: int = 15, seed: int = 0):

@@ -1,0 +1,165 @@
+"""A posed probe problem and its solved path: standardised features, weights, codes.
+
+The solver works on the classes that have examples; a Path always has all of them.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from stc_core.errors import StcError
+from stc_core.losses import Target
+from stc_core.penalties import Penalty
+
+STRIP = 16  # examples transposed, and features standardised, at a time: stays in cache
+
+
+class Path(NamedTuple):
+    """Probes for growing C, on the standardised scale, always K rows of coefficients.
+
+    For two classes the rows are (-w/2, w/2), so that softmax, L1 norm and objective
+    equal those of the one-row model w. `objective` is C * loss + penalty, `gap` the
+    duality gap relative to it, `kkt` the largest violation of optimality relative to
+    1 / C; `score` is the validation accuracy (nan without validation data).
+    """
+
+    Cs: Float[np.ndarray, " n_C"]
+    coef: Float[np.ndarray, "n_C n_class d_feat"]
+    intercept: Float[np.ndarray, "n_C n_class"]
+    objective: Float[np.ndarray, " n_C"]
+    gap: Float[np.ndarray, " n_C"]
+    kkt: Float[np.ndarray, " n_C"]
+    n_iter: Int[np.ndarray, " n_C"]
+    nonzeros: Int[np.ndarray, " n_C"]
+    mean: Float[np.ndarray, " d_feat"]
+    sd: Float[np.ndarray, " d_feat"]
+    score: Float[np.ndarray, " n_C"]
+
+    def logits(
+        self, X: Float[np.ndarray, "n d_feat"], index: int
+    ) -> Float[np.ndarray, "n n_class"]:
+        """Logits of raw features under the probe of the index-th C."""
+        used = np.flatnonzero(self.coef[index].any(axis=0))
+        x = np.asarray(X[:, used], self.coef.dtype)
+        x = (x - self.mean[used]) / self.sd[used]
+        return x @ self.coef[index][:, used].T + self.intercept[index]
+
+
+class Problem(NamedTuple):
+    """Standardised features (d_feat, n) and the target, for the classes present."""
+
+    XT: Float[np.ndarray, "d_feat n"]
+    mean: Float[np.ndarray, " d_feat"]
+    sd: Float[np.ndarray, " d_feat"]
+    target: Target
+    penalty: Penalty
+    present: Int[np.ndarray, " n_present"]
+    n_class: int
+
+    @property
+    def row_factor(self) -> float:
+        """The penalty of the rows solved for, per unit of the K rows' penalty."""
+        return self.penalty.one_row if self.target.rows == 1 else 1.0
+
+    def all_rows(
+        self, W: Float[np.ndarray, "rows d_feat"], b: Float[np.ndarray, " rows"]
+    ) -> tuple[Float[np.ndarray, "n_class d_feat"], Float[np.ndarray, " n_class"]]:
+        """Coefficients and intercepts of every class.
+
+        A class without examples has coefficients of 0 and the intercept of half one.
+        """
+        if self.target.rows == 1:
+            W, b = np.concatenate([-W / 2, W / 2]), np.concatenate([-b / 2, b / 2])
+        mass = np.bincount(self.target.codes, self.target.weight)
+        rare = np.log(0.5 / mass.sum()) - np.log(mass / mass.sum()).mean()
+        coef = np.zeros((self.n_class, W.shape[1]), W.dtype)
+        intercept = np.full(self.n_class, rare)
+        coef[self.present], intercept[self.present] = W, b
+        return coef, intercept
+
+
+def pose(
+    X: Float[np.ndarray, "n d_feat"],
+    y: Int[np.ndarray, " n"],
+    penalty: Penalty,
+    *,
+    n_class: int | None,
+    class_weight: str | Float[np.ndarray, " n_class"] | None,
+    sample_weight: Float[np.ndarray, " n"] | None,
+) -> Problem:
+    """Standardised features, weights, and codes without gaps.
+
+    Sample weights count in means and standard deviations, class weights do not.
+    """
+    n_class = int(y.max()) + 1 if n_class is None else n_class
+    weight = np.ones(len(y)) if sample_weight is None else sample_weight.astype(float)
+    mass = np.bincount(y, weight, n_class)
+    present = np.flatnonzero(mass > 0)
+    if len(present) < 2:
+        raise StcError(
+            "fit_path",
+            expected="examples of at least 2 classes with a positive weight",
+            got=f"{len(present)} class",
+        )
+    XT, mean, sd = standardise(X, weight)
+    if isinstance(class_weight, str):
+        weight = weight * (mass.sum() / (len(present) * np.maximum(mass, 1e-300)))[y]
+    elif class_weight is not None:
+        weight = weight * class_weight[y]
+    recode = np.zeros(n_class, int)
+    recode[present] = np.arange(len(present))
+    target = Target(recode[y], weight.astype(XT.dtype), len(present))
+    return Problem(XT, mean, sd, target, penalty, present, n_class)
+
+
+def standardise(
+    X: Float[np.ndarray, "n d_feat"],
+    weight: Float[np.ndarray, " n"] | None = None,
+) -> tuple[
+    Float[np.ndarray, "d_feat n"],
+    Float[np.ndarray, " d_feat"],
+    Float[np.ndarray, " d_feat"],
+]:
+    """Features-major standardised copy, means, standard deviations.
+
+    Columns that do not vary come out as zeros, with a standard deviation of 1; a
+    weight counts an example that many times. float64 stays float64; everything else
+    is float32.
+    """
+    dtype = np.float64 if X.dtype == np.float64 else np.float32
+    n, d = X.shape
+    XT = np.empty((d, n), dtype)
+    for start in range(0, n, STRIP):
+        XT[:, start : start + STRIP] = X[start : start + STRIP].T
+    share = np.full(n, 1 / n) if weight is None else weight / weight.sum()
+    share = share.astype(dtype)
+    mean, sd = np.empty(d), np.empty(d)
+    for start in range(0, d, STRIP):
+        part = slice(start, start + STRIP)
+        mean[part], sd[part] = _standardise_rows(XT[part], share)
+    broken = np.flatnonzero(~np.isfinite(mean + sd))
+    if len(broken):
+        raise StcError(
+            f"feature {broken[0]}",
+            expected="finite values",
+            got=f"NaN or infinity, as in {len(broken) - 1} other features",
+        )
+    return XT, mean, sd
+
+
+def _standardise_rows(
+    rows: np.ndarray, share: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Means and standard deviations of the rows, which are standardised in place."""
+    mean = np.zeros(len(rows))
+    for _ in range(2):  # the second round removes what rounding left
+        left = rows @ share
+        rows -= left[:, None]
+        mean += left
+    sd = np.sqrt(np.square(rows) @ share).astype(np.float64)
+    flat = sd <= 32 * np.finfo(rows.dtype).eps * np.maximum(np.abs(mean), 1e-30)
+    sd[flat] = 1
+    rows *= (1 / sd).astype(rows.dtype)[:, None]
+    rows[flat] = 0
+    return mean, sd
