@@ -17,7 +17,7 @@ FLOORS = {
     "wording context clicks neurons report markup story explanation exemplars "
     "examples figures figures_data figures_layers figures_trade figures_neurons "
     "figures_examples records",
-    2: "problem quadratic solver select attribution table checks data store sites hooks hub "
+    2: "quadratic solver select attribution table checks data store sites hooks hub "
     "uploads head checkpoint packing problem",
     3: "backbone forward plan extract probe sparsify classifier saved spin tables",
     4: "recipes baselines run jobs predictions",
