@@ -10,6 +10,7 @@ from stc_core.axes import KINDS, Kind, Pooling
 
 DEFAULT_BACKBONE = "all-MiniLM-L6-v2"
 RUN_FORMAT = 1
+SPIN_POOLINGS: tuple[Pooling, ...] = ("max", "mean")
 SPIN_CS = (0.1, 0.2, 1.0, 10.0, 100.0)
 SPIN_ETAS = (0.001, 0.01, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.8)
 
@@ -62,6 +63,7 @@ class TrainConfig(_Frozen):
     poolings: tuple[Pooling, ...] | None = None
     penalty: Literal["l1", "group"] = "l1"
     class_weight: Literal["balanced"] | None = None
+    eta: float | None = Field(default=None, gt=0, le=1)
     budget: int | None = Field(default=None, ge=1)
     max_layer: int | None = Field(default=None, ge=0)
     store_dtype: Literal["float16", "float32"] = "float16"

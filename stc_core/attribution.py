@@ -1,0 +1,88 @@
+"""Why this label: the logit split exactly over neurons, layers and tokens.
+
+An exact split of the read-out, not a causal claim: a word's share says how much of the
+logit was read at its position, not what would happen if the word were not there.
+"""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from jaxtyping import Float
+
+from stc_core.axes import Feature, Pooling, Site
+from stc_core.head import SparseHead
+
+
+def contributions(
+    head: SparseHead, x: Float[np.ndarray, " n"]
+) -> Float[np.ndarray, "n_class n"]:
+    """What each neuron adds to each logit: w_kj (x_j - mean_j) / sd_j.
+
+    With the bias they sum to the logits, to float precision.
+    """
+    return head.weight * ((x - head.mean) / head.sd)
+
+
+def by_layer(
+    features: Sequence[Feature], split: Float[np.ndarray, "n_class n"]
+) -> dict[int, Float[np.ndarray, " n_class"]]:
+    """Contributions summed within each layer, layers ascending."""
+    layers = np.array([feature.site.layer for feature in features])
+    return {int(layer): split[:, layers == layer].sum(1) for layer in np.unique(layers)}
+
+
+def pooled_values(
+    features: Sequence[Feature], hidden: Mapping[Site, Float[np.ndarray, "pos width"]]
+) -> Float[np.ndarray, " n"]:
+    """The pooled value of each feature of one text, from its token activations."""
+    return np.array(
+        [
+            _pool(hidden[feature.site][:, feature.index], feature.pooling)
+            for feature in features
+        ],
+        dtype=np.float64,
+    )
+
+
+def token_shares(
+    head: SparseHead, hidden: Mapping[Site, Float[np.ndarray, "pos width"]]
+) -> dict[Site, Float[np.ndarray, "pos n_class"]]:
+    """For each site what each position adds to each logit.
+
+    A mean-pooled neuron's contribution is the mean of w (a_t - mean) / sd over the
+    positions; a max-pooled one belongs to the position of the maximum (the first, if
+    several), first and last to theirs. So over all sites and positions the shares
+    sum to the logits less the bias, to float precision.
+    """
+    shares: dict[Site, np.ndarray] = {}
+    for site in dict.fromkeys(feature.site for feature in head.features):
+        columns = [j for j, f in enumerate(head.features) if f.site == site]
+        parts = [
+            _spread(
+                hidden[site][:, head.features[j].index].astype(np.float64),
+                head.features[j].pooling,
+                float(head.mean[j]),
+            )
+            / float(head.sd[j])
+            for j in columns
+        ]
+        shares[site] = np.stack(parts, axis=1) @ head.weight[:, columns].T
+    return shares
+
+
+def _pool(a: Float[np.ndarray, " pos"], pooling: Pooling) -> float:
+    a = a.astype(np.float64)
+    values = {"first": a[0], "last": a[-1], "max": a.max(), "mean": a.mean()}
+    return float(values[pooling])
+
+
+def _spread(
+    a: Float[np.ndarray, " pos"], pooling: Pooling, mean: float
+) -> Float[np.ndarray, " pos"]:
+    """The centred pooled value, at the positions it comes from."""
+    if pooling == "mean":
+        return (a - mean) / len(a)
+    at = {"first": 0, "last": len(a) - 1, "max": int(a.argmax())}[pooling]
+    out = np.zeros(len(a))
+    out[at] = a[at] - mean
+    return out

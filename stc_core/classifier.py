@@ -1,0 +1,362 @@
+"""The product as a scikit-learn estimator: text in, label and reasons out."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float, Shaped
+from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.utils.validation import check_is_fitted
+
+from stc_core import saved
+from stc_core.attribution import contributions, pooled_values, token_shares
+from stc_core.axes import KINDS, Kind, PooledSite, Pooling, Progress, Site, silent
+from stc_core.backbone import Backbone
+from stc_core.config import DEFAULT_BACKBONE, SPIN_CS, SPIN_POOLINGS
+from stc_core.errors import StcError
+from stc_core.extract import extract, extract_features
+from stc_core.head import SparseHead, softmax
+from stc_core.penalties import Name
+from stc_core.probe import ProbeResult, fit_probes
+from stc_core.sparsify import Fitted, Read, Task, fit_stc
+from stc_core.spin import fit_spin
+from stc_core.split import TRAIN, VALIDATION, carve
+
+
+class SparsifyThenClassify(ClassifierMixin, BaseEstimator):
+    """A classifier of texts on a few salient neurons of a pretrained backbone.
+
+    `backbone` is a name for Backbone.load, or a Backbone. Fitting extracts every site
+    (kept on disk by content, so a second fit on the same texts extracts nothing),
+    probes each, keeps neurons by the preset and fits a head; a stratified
+    `validation_share` of the rows chooses. Fitted: `classes_`, `head_`, `backbone_`,
+    `probes_`, `fitted_`. Prediction runs the backbone up to `head_.layer` only.
+    Source: METHODS of Sparsify-then-Classify, arXiv 2311.15983.
+    """
+
+    def __init__(
+        self,
+        backbone: str | Backbone = DEFAULT_BACKBONE,
+        preset: str = "stc",
+        *,
+        device: str = "auto",
+        dtype: str = "auto",
+        max_length: int | None = None,
+        kinds: Sequence[Kind] = KINDS,
+        poolings: Sequence[Pooling] | None = None,
+        penalty: Name = "l1",
+        class_weight: str | None = None,
+        eta: float | None = None,
+        budget: int | None = None,
+        max_layer: int | None = None,
+        store_dtype: str = "float16",
+        validation_share: float = 0.15,
+        seed: int = 0,
+    ) -> None:
+        self.backbone = backbone
+        self.preset = preset
+        self.device = device
+        self.dtype = dtype
+        self.max_length = max_length
+        self.kinds = kinds
+        self.poolings = poolings
+        self.penalty = penalty
+        self.class_weight = class_weight
+        self.eta = eta
+        self.budget = budget
+        self.max_layer = max_layer
+        self.store_dtype = store_dtype
+        self.validation_share = validation_share
+        self.seed = seed
+
+    def fit(
+        self,
+        texts: Sequence[str],
+        labels: Sequence[Any],
+        *,
+        progress: Progress = silent,
+    ) -> "SparsifyThenClassify":
+        """The fitted classifier itself; `progress` follows the extraction."""
+        texts = check_texts(texts)
+        y = np.asarray(labels)
+        if len(y) != len(texts):
+            raise StcError(
+                "fit", expected=f"{len(texts)} labels", got=f"{len(y)} labels"
+            )
+        classes, codes = np.unique(y, return_inverse=True)
+        if len(classes) < 2:
+            raise StcError("labels", expected="at least 2 classes", got="1")
+        _, groups = np.unique(np.array(texts, dtype=object), return_inverse=True)
+        split = carve(
+            groups,
+            codes,
+            validation_share=self.validation_share,
+            test_share=0.0,
+            seed=self.seed,
+        )
+        backbone = self.load_backbone()
+        wanted = self.wanted(backbone)
+        store = extract(
+            backbone, texts, wanted, store_dtype=self.store_dtype, progress=progress
+        )
+        task = Task(
+            codes,
+            tuple(str(name) for name in classes),
+            np.flatnonzero(split == TRAIN),
+            np.flatnonzero(split == VALIDATION),
+            self.class_weight,
+        )
+        probes = self.fit_probes(store.read, task, wanted)
+        fitted = self.select(store.read, task, probes)
+        return self.adopt(backbone, classes, probes, fitted)
+
+    def load_backbone(self, progress: Progress = silent) -> Backbone:
+        """The backbone that the parameters name."""
+        if isinstance(self.backbone, Backbone):
+            return self.backbone
+        return Backbone.load(
+            self.backbone,
+            device=self.device,
+            dtype=self.dtype,
+            max_length=self.max_length,
+            progress=progress,
+        )
+
+    def wanted(self, backbone: Backbone) -> list[PooledSite]:
+        """The pooled sites that the parameters ask for, in computing order."""
+        unknown = set(self.kinds) - set(KINDS)
+        if unknown or not self.kinds:
+            raise StcError(
+                "kinds", expected=f"some of {', '.join(KINDS)}", got=str(self.kinds)
+            )
+        deepest = backbone.n_layers if self.max_layer is None else self.max_layer
+        if not 0 <= deepest <= backbone.n_layers:
+            raise StcError(
+                "max_layer",
+                expected=f"0 to {backbone.n_layers} for {backbone.name}",
+                got=str(self.max_layer),
+            )
+        sites = [s for s in backbone.sites if s.kind in self.kinds]
+        usual = SPIN_POOLINGS if self.preset == "spin" else backbone.default_poolings
+        wanted = [
+            PooledSite(site, pooling)
+            for site in sites
+            if site.layer <= deepest
+            for pooling in (self.poolings or usual)
+        ]
+        if not wanted:
+            raise StcError(
+                f"backbone {backbone.name!r}",
+                expected=f"sites of kind {', '.join(self.kinds)} up to layer {deepest}",
+                got="none",
+                remedy=" ".join(backbone.notes) or "Choose the kind resid.",
+            )
+        return wanted
+
+    def fit_probes(
+        self,
+        read: Read,
+        task: Task,
+        wanted: Sequence[PooledSite],
+        *,
+        progress: Progress = silent,
+    ) -> list[ProbeResult]:
+        """One path of sparse probes for each pooled site."""
+        return fit_probes(
+            read,
+            task.codes,
+            task.train,
+            task.validation,
+            pooled_sites=wanted,
+            penalty=self.penalty,
+            class_weight=self.class_weight,
+            Cs=np.array(SPIN_CS) if self.preset == "spin" else None,
+            progress=progress,
+        )
+
+    def select(
+        self,
+        read: Read,
+        task: Task,
+        probes: Sequence[ProbeResult],
+        *,
+        progress: Progress = silent,
+    ) -> Fitted:
+        """The head of the preset, chosen on the validation rows."""
+        if self.preset == "spin":
+            return fit_spin(read, task, probes, progress=progress)
+        if self.preset == "stc":
+            return fit_stc(
+                read, task, probes, eta=self.eta, budget=self.budget, progress=progress
+            )
+        raise StcError("preset", expected="stc or spin", got=repr(self.preset))
+
+    def adopt(
+        self,
+        backbone: Backbone,
+        classes: Shaped[np.ndarray, " n_class"],
+        probes: Sequence[ProbeResult],
+        fitted: Fitted,
+    ) -> "SparsifyThenClassify":
+        """This classifier, fitted with what was found elsewhere."""
+        self.backbone_ = backbone
+        self.classes_ = classes
+        self.probes_ = list(probes)
+        self.fitted_ = fitted
+        self.head_ = fitted.head
+        return self
+
+    def features(
+        self, texts: Sequence[str], *, progress: Progress = silent
+    ) -> Float[np.ndarray, "n n_neurons"]:
+        """Raw pooled activations of the selected neurons."""
+        check_is_fitted(self, "head_")
+        return extract_features(
+            self.backbone_, check_texts(texts), self.head_.features, progress=progress
+        )
+
+    def decision_function(self, texts: Sequence[str]) -> Float[np.ndarray, "n n_class"]:
+        """Logits, one column per class."""
+        return self.head_.logits(self.features(texts))
+
+    def predict_proba(self, texts: Sequence[str]) -> Float[np.ndarray, "n n_class"]:
+        """Calibrated probabilities, columns in the order of `classes_`."""
+        return self.head_.probabilities(self.features(texts))
+
+    def predict(self, texts: Sequence[str]) -> Shaped[np.ndarray, " n"]:
+        """The most probable label of each text, of the kind that was fitted."""
+        return self.classes_[self.decision_function(texts).argmax(axis=1)]
+
+    def explain(self, text: str) -> dict[str, Any]:
+        """Why `text` gets its label, ready for JSON.
+
+        label, probabilities, logits and bias per class; neurons with the activation
+        and the contribution per class; tokens (start and end in `text`; special ones
+        have start == end) with the contribution per class. Neurons, and tokens too,
+        sum with the bias to the logits.
+        """
+        check_is_fitted(self, "head_")
+        check_texts([text])
+        head, backbone = self.head_, self.backbone_
+        sites = sorted({feature.site for feature in head.features})
+        ids = backbone.tokenize([text]).ids
+        hidden = {
+            site: values.numpy()
+            for site, values in backbone.token_activations(ids, sites)[0].items()
+        }
+        x = pooled_values(head.features, hidden)
+        split = contributions(head, x)
+        logits = split.sum(axis=1) + head.bias
+        names = list(head.classes)
+        return {
+            "text": text,
+            "label": names[int(logits.argmax())],
+            "probabilities": _named(names, softmax(logits[None])[0]),
+            "logits": _named(names, logits),
+            "bias": _named(names, head.bias),
+            "neurons": _neurons(head, x, split),
+            "tokens": _tokens(backbone, text, head, hidden),
+        }
+
+    def save(self, folder: str | Path) -> Path:
+        """Write head.safetensors and classifier.json to `folder`; no pickle."""
+        check_is_fitted(self, "head_")
+        params = {k: v for k, v in self.get_params().items() if k != "backbone"}
+        return saved.save(
+            Path(folder),
+            self.head_,
+            self.classes_,
+            about=saved.About.of(self.backbone_),
+            params=params,
+        )
+
+    @classmethod
+    def load(
+        cls,
+        folder: str | Path,
+        *,
+        backbone: Backbone | None = None,
+        device: str = "auto",
+        progress: Progress = silent,
+    ) -> "SparsifyThenClassify":
+        """The classifier saved in `folder`, on the backbone it was fitted on.
+
+        Raises StcError when the format is another, or the backbone's weights are not
+        those of the fit.
+        """
+        head, classes, about, params = saved.load(Path(folder))
+        found = backbone or Backbone.load(
+            about.name,
+            device=device,
+            dtype=about.dtype,
+            max_length=about.max_length,
+            progress=progress,
+        )
+        about.check(found, folder)
+        loaded = cls(**{**params, "backbone": backbone or about.name})
+        loaded.backbone_, loaded.head_, loaded.classes_ = found, head, classes
+        return loaded
+
+
+def check_texts(texts: Sequence[str]) -> list[str]:
+    """The texts as a list; StcError names the first that is not a text, or is blank."""
+    if isinstance(texts, str):
+        raise StcError("texts", expected="a list of texts", got="one string")
+    out = list(texts)
+    for row, text in enumerate(out):
+        if not isinstance(text, str) or not text.strip():
+            raise StcError(
+                f"text {row}",
+                expected="a string that is not blank",
+                got=repr(text)[:60],
+                remedy="Leave such rows out.",
+            )
+    if not out:
+        raise StcError("texts", expected="at least one text", got="none")
+    return out
+
+
+def _named(names: Sequence[str], values: np.ndarray) -> dict[str, float]:
+    return {name: float(value) for name, value in zip(names, values, strict=True)}
+
+
+def _neurons(
+    head: SparseHead, x: np.ndarray, split: np.ndarray
+) -> list[dict[str, Any]]:
+    return [
+        {
+            "site": str(feature.site),
+            "layer": feature.site.layer,
+            "index": feature.index,
+            "pooling": feature.pooling,
+            "activation": float(x[j]),
+            "contribution": _named(head.classes, split[:, j]),
+        }
+        for j, feature in enumerate(head.features)
+    ]
+
+
+def _tokens(
+    backbone: Backbone,
+    text: str,
+    head: SparseHead,
+    hidden: dict[Site, np.ndarray],
+) -> list[dict[str, Any]]:
+    """Shares by token; a decoder at position t reads token t - 1, a start at 0."""
+    spans = backbone.spans(text)
+    shifted = np.zeros((len(spans) + 1, len(head.classes)))
+    for site, shares in token_shares(head, hidden).items():
+        first = 0 if backbone.reads_shifted(site) else 1
+        shifted[first : first + len(shares)] += shares
+    lead = [(0, 0, "[start]")] if shifted[0].any() else []
+    rows = shifted if lead else shifted[1:]
+    return [
+        {
+            "start": int(start),
+            "end": int(end),
+            "text": token,
+            "contribution": _named(head.classes, row),
+        }
+        for (start, end, token), row in zip([*lead, *spans], rows, strict=True)
+    ]

@@ -1,0 +1,146 @@
+"""The classifier's head: a linear read-out of selected neurons, exact to explain."""
+
+import warnings
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Float, Int
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.linear_model import LogisticRegression
+
+from stc_core.axes import Feature
+
+MAX_STEPS = 300
+
+
+class SparseHead(NamedTuple):
+    """logit_k = bias_k + sum_j weight_kj (x_j - mean_j) / sd_j over n neurons.
+
+    `weight` is on the standardised scale with the temperature folded in, so one
+    standard deviation of neuron j moves the logit of class k by weight_kj.
+    """
+
+    features: tuple[Feature, ...]
+    mean: Float[np.ndarray, " n"]
+    sd: Float[np.ndarray, " n"]
+    weight: Float[np.ndarray, "n_class n"]
+    bias: Float[np.ndarray, " n_class"]
+    classes: tuple[str, ...]
+
+    @property
+    def layer(self) -> int:
+        """The highest layer that is read; blocks above it never run."""
+        return max((feature.site.layer for feature in self.features), default=0)
+
+    @property
+    def importance(self) -> Float[np.ndarray, " n"]:
+        """sum_k w_kj^2 of each neuron, on the standardised scale."""
+        return (self.weight**2).sum(axis=0)
+
+    def logits(
+        self, X: Float[np.ndarray, "batch n"]
+    ) -> Float[np.ndarray, "batch n_class"]:
+        """Logits of raw pooled activations, columns in the order of `features`."""
+        return (X - self.mean) / self.sd @ self.weight.T + self.bias
+
+    def probabilities(
+        self, X: Float[np.ndarray, "batch n"]
+    ) -> Float[np.ndarray, "batch n_class"]:
+        """Calibrated probabilities, columns in the order of `classes`."""
+        return softmax(self.logits(X))
+
+    def cooled(self, temperature: float) -> "SparseHead":
+        """The same head with logits divided by `temperature`."""
+        return self._replace(
+            weight=self.weight / temperature, bias=self.bias / temperature
+        )
+
+
+class Readout(NamedTuple):
+    """A multinomial ridge model of standardised features."""
+
+    weight: Float[np.ndarray, "n_class n"]
+    bias: Float[np.ndarray, " n_class"]
+
+    def logits(
+        self, Z: Float[np.ndarray, "batch n"]
+    ) -> Float[np.ndarray, "batch n_class"]:
+        return Z @ self.weight.T + self.bias
+
+
+def softmax(
+    logits: Float[np.ndarray, "batch n_class"],
+) -> Float[np.ndarray, "batch n_class"]:
+    """Probabilities of each row; safe for large logits."""
+    exp = np.exp(logits - logits.max(axis=1, keepdims=True))
+    return exp / exp.sum(axis=1, keepdims=True)
+
+
+def standard(
+    X: Float[np.ndarray, "n d"], weight: Float[np.ndarray, " n"] | None = None
+) -> tuple[Float[np.ndarray, " d"], Float[np.ndarray, " d"]]:
+    """Mean and standard deviation of each column; a flat column has sd 1."""
+    mean = np.average(X, axis=0, weights=weight)
+    sd = np.sqrt(np.average((X - mean) ** 2, axis=0, weights=weight))
+    flat = sd <= 1e-6 * np.maximum(np.abs(mean), 1e-6)
+    return mean.astype(np.float32), np.where(flat, 1, sd).astype(np.float32)
+
+
+def row_weights(
+    codes: Int[np.ndarray, " n"], n_class: int, class_weight: str | None
+) -> Float[np.ndarray, " n"]:
+    """Ones, or for "balanced" n / (n_class * count of the row's class)."""
+    if class_weight is None:
+        return np.ones(len(codes), np.float32)
+    counts = np.bincount(codes, minlength=n_class)
+    present = np.count_nonzero(counts)
+    return (len(codes) / (present * counts[codes])).astype(np.float32)
+
+
+def fit_readouts(
+    Z: Float[np.ndarray, "n d"],
+    codes: Int[np.ndarray, " n"],
+    *,
+    n_class: int,
+    ridges: Sequence[float],
+    sample_weight: Float[np.ndarray, " n"] | None = None,
+) -> list[Readout]:
+    """One multinomial logistic ridge model for each ridge, in the order given.
+
+    A ridge r penalises r * m / 2 * ||W||^2 beside the summed log-loss, m the mean
+    squared norm of a row: the same r means as much for 10 features as for 10,000.
+    Classes absent from `codes` get a bias that rules them out. For two classes the
+    rows are (-w/2, w/2).
+    """
+    scale = float(np.einsum("ij,ij->", Z, Z) / len(Z)) or 1.0
+    present = np.unique(codes)
+    out: dict[float, Readout] = {}
+    if len(present) == 1:
+        return [_constant(n_class, int(present[0]), Z.shape[1]) for _ in ridges]
+    model = LogisticRegression(max_iter=MAX_STEPS, tol=1e-4, warm_start=True)
+    for ridge in sorted(set(ridges), reverse=True):
+        # The squared norm of (-w/2, w/2) is half that of w.
+        halves = 2 if len(present) == 2 else 1
+        model.set_params(C=halves / (ridge * scale))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ConvergenceWarning)
+            model.fit(Z, codes, sample_weight)
+        out[ridge] = _rows(model, present, n_class)
+    return [out[ridge] for ridge in ridges]
+
+
+def _constant(n_class: int, code: int, width: int) -> Readout:
+    bias = np.full(n_class, -30.0, np.float32)
+    bias[code] = 0
+    return Readout(np.zeros((n_class, width), np.float32), bias)
+
+
+def _rows(model: LogisticRegression, present: np.ndarray, n_class: int) -> Readout:
+    W, b = np.asarray(model.coef_), np.asarray(model.intercept_)
+    if len(present) == 2:
+        W, b = np.concatenate([-W / 2, W / 2]), np.concatenate([-b / 2, b / 2])
+    weight = np.zeros((n_class, W.shape[1]), np.float32)
+    bias = np.full(n_class, b.min() - 30.0, np.float32)
+    weight[present], bias[present] = W, b
+    return Readout(weight, bias)

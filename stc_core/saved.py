@@ -1,0 +1,120 @@
+"""A fitted classifier on disk: head.safetensors and classifier.json, never a pickle."""
+
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from jaxtyping import Shaped
+from safetensors import SafetensorError
+from safetensors.numpy import load_file, save_file
+
+from stc_core.axes import KINDS, POOLINGS, Feature, Site
+from stc_core.backbone import Backbone
+from stc_core.errors import StcError
+from stc_core.files import read_json, replacing, write_json
+from stc_core.head import SparseHead
+
+FORMAT = 1
+
+
+class About(NamedTuple):
+    """Which backbone a classifier reads, and how."""
+
+    name: str
+    identity: str
+    dtype: str
+    max_length: int
+
+    @classmethod
+    def of(cls, backbone: Backbone) -> "About":
+        dtype = str(backbone.dtype).removeprefix("torch.")
+        return cls(backbone.name, backbone.identity, dtype, backbone.max_length)
+
+    def check(self, backbone: Backbone, folder: str | Path) -> None:
+        """Raise StcError unless `backbone` has the weights of the fit."""
+        if backbone.identity != self.identity:
+            raise StcError(
+                f"classifier {str(folder)!r}",
+                expected=f"the backbone {self.name} with weights {self.identity[:12]}",
+                got=f"{backbone.name} with weights {backbone.identity[:12]}",
+                remedy="Give the backbone it was trained on, or train again.",
+            )
+
+
+def save(
+    folder: Path,
+    head: SparseHead,
+    classes: Shaped[np.ndarray, " n_class"],
+    *,
+    about: About,
+    params: dict[str, Any],
+) -> Path:
+    """Write the classifier; the JSON last, so that a half-written one never loads."""
+    folder.mkdir(parents=True, exist_ok=True)
+    where = [
+        (f.site.layer, KINDS.index(f.site.kind), POOLINGS.index(f.pooling), f.index)
+        for f in head.features
+    ]
+    tensors = {
+        "features": np.array(where, np.int32).reshape(-1, 4),
+        "mean": np.asarray(head.mean, np.float32),
+        "sd": np.asarray(head.sd, np.float32),
+        "weight": np.ascontiguousarray(head.weight, np.float32),
+        "bias": np.asarray(head.bias, np.float32),
+    }
+    with replacing(folder / "head.safetensors") as path:
+        save_file(tensors, path)
+    params = {k: list(v) if isinstance(v, tuple) else v for k, v in params.items()}
+    write_json(
+        folder / "classifier.json",
+        {
+            "format": FORMAT,
+            "classes": classes.tolist(),
+            "backbone": about._asdict(),
+            "params": params,
+        },
+    )
+    return folder
+
+
+def load(
+    folder: Path,
+) -> tuple[SparseHead, Shaped[np.ndarray, " n_class"], About, dict[str, Any]]:
+    """Head, classes, backbone and parameters; StcError if they cannot be read."""
+    where = f"classifier {str(folder)!r}"
+    for name in ("classifier.json", "head.safetensors"):
+        if not (folder / name).is_file():
+            raise StcError(
+                where, expected=f"a folder with {name}", remedy="Train it again."
+            )
+    about = read_json(folder / "classifier.json")
+    if about.get("format") != FORMAT:
+        raise StcError(
+            where,
+            expected=f"format {FORMAT}",
+            got=f"{about.get('format')}",
+            remedy="Train it again with this version of STC Studio.",
+        )
+    try:
+        tensors = load_file(folder / "head.safetensors")
+    except SafetensorError as error:
+        raise StcError(
+            where, got=f"a damaged head.safetensors ({error})", remedy="Train it again."
+        ) from error
+    features = tuple(
+        Feature(Site(int(layer), KINDS[kind]), POOLINGS[pooling], int(index))
+        for layer, kind, pooling, index in tensors["features"]
+    )
+    classes = np.array(about["classes"])
+    head = SparseHead(
+        features,
+        tensors["mean"],
+        tensors["sd"],
+        tensors["weight"],
+        tensors["bias"],
+        tuple(str(name) for name in classes),
+    )
+    params = {
+        k: tuple(v) if isinstance(v, list) else v for k, v in about["params"].items()
+    }
+    return head, classes, About(**about["backbone"]), params

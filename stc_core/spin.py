@@ -1,0 +1,142 @@
+"""The preset `spin`: the recipe of Sparsify-then-Classify, kept to compare with.
+
+arXiv 2311.15983: one kind of site and one pooling, neurons by their share eta of w^2
+in each layer, the first k layers joined, an L1 head; all chosen on validation. Ours
+standardises the features, since w^2 means nothing without that, sums w^2 over all
+classes, and searches (kind, pooling, eta) with all layers first, then k.
+"""
+
+from collections.abc import Sequence
+from itertools import groupby
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from stc_core.axes import Feature, Progress, silent
+from stc_core.config import SPIN_CS, SPIN_ETAS
+from stc_core.head import SparseHead
+from stc_core.metrics import accuracy, macro_f1
+from stc_core.probe import ProbeResult
+from stc_core.select import importance, keep_mass
+from stc_core.solver import Path, fit_path
+from stc_core.sparsify import Fitted, Point, Read, Task
+
+HEAD_TOL = 0.1
+
+
+class _Trial:
+    """An L1 head on the kept neurons of some probes, at its best C."""
+
+    def __init__(
+        self, read: Read, task: Task, probes: Sequence[ProbeResult], eta: float
+    ) -> None:
+        self.eta, self.probes = eta, probes
+        kept = [
+            np.sort(keep_mass(importance(p.path.coef[p.best]), eta)) for p in probes
+        ]
+        self.features = tuple(
+            Feature(probe.pooled_site.site, probe.pooled_site.pooling, int(index))
+            for probe, columns in zip(probes, kept, strict=True)
+            for index in columns
+        )
+        X = np.concatenate(
+            [
+                read(probe.pooled_site)[:, columns]
+                for probe, columns in zip(probes, kept, strict=True)
+            ],
+            axis=1,
+        )
+        self.path = _path(X, task)
+        y = task.codes[task.validation]
+        guesses = [self.path.logits(X[task.validation], i) for i in range(len(SPIN_CS))]
+        scores = [accuracy(y, guess.argmax(1)) for guess in guesses]
+        self.best = int(np.argmax(scores))
+        self.logits = guesses[self.best]
+        self.accuracy = scores[self.best]
+        self.macro_f1 = macro_f1(y, self.logits.argmax(1))
+
+    @property
+    def columns(self) -> Int[np.ndarray, " kept"]:
+        """Features with a weight in the head."""
+        return np.flatnonzero(self.path.coef[self.best].any(axis=0))
+
+    def point(self, curve: str) -> Point:
+        layer = self.probes[-1].pooled_site.site.layer
+        C = SPIN_CS[self.best]
+        n = len(self.columns)
+        return Point(curve, n, layer, 1 / C, self.accuracy, self.macro_f1)
+
+    def head(self, task: Task) -> SparseHead:
+        used = self.columns
+        path = self.path
+        return SparseHead(
+            tuple(self.features[column] for column in used),
+            path.mean[used].astype(np.float32),
+            path.sd[used].astype(np.float32),
+            path.coef[self.best][:, used].astype(np.float32),
+            path.intercept[self.best].astype(np.float32),
+            task.classes,
+        )
+
+
+def fit_spin(
+    read: Read,
+    task: Task,
+    probes: Sequence[ProbeResult],
+    *,
+    etas: Sequence[float] = SPIN_ETAS,
+    progress: Progress = silent,
+) -> Fitted:
+    """The paper's head: its kind, pooling, eta, k and C have the best validation score.
+
+    Fewer layers win a tie. The head is not refitted and has no temperature.
+    """
+    chains = _chains(probes)
+    depth = max(map(len, chains))
+    total = len(chains) * len(etas) + depth
+    trials: list[_Trial] = []
+    for chain in chains:
+        for eta in etas:
+            trials.append(_Trial(read, task, chain, eta))
+            progress(len(trials), total)
+    best = max(trials, key=lambda trial: trial.accuracy)
+    same = [trial for trial in trials if trial.probes is best.probes]
+    prefixes = [
+        _Trial(read, task, best.probes[:k], best.eta)
+        for k in range(1, len(best.probes) + 1)
+    ]
+    progress(total, total)
+    winner = max(prefixes, key=lambda trial: trial.accuracy)
+    points = [trial.point("neurons") for trial in same]
+    points += [trial.point("depth") for trial in prefixes]
+    site = winner.probes[0].pooled_site
+    chosen = {
+        "kind": site.site.kind,
+        "pooling": site.pooling,
+        "eta": winner.eta,
+        "C": SPIN_CS[winner.best],
+        "layers": len(winner.probes),
+        "temperature": 1.0,
+    }
+    return Fitted(winner.head(task), tuple(points), chosen, winner.logits)
+
+
+def _chains(probes: Sequence[ProbeResult]) -> list[list[ProbeResult]]:
+    """The probes of each (kind, pooling), layers ascending."""
+
+    def key(probe: ProbeResult) -> tuple[str, str]:
+        return probe.pooled_site.site.kind, probe.pooled_site.pooling
+
+    ordered = sorted(probes, key=lambda probe: (*key(probe), probe.pooled_site))
+    return [list(chain) for _, chain in groupby(ordered, key)]
+
+
+def _path(X: Float[np.ndarray, "n d"], task: Task) -> Path:
+    return fit_path(
+        X[task.train],
+        task.codes[task.train],
+        Cs=np.array(SPIN_CS),
+        class_weight=task.class_weight,
+        n_class=len(task.classes),
+        tol=HEAD_TOL,
+    )

@@ -1,0 +1,154 @@
+"""The tables of a run directory, from what was fitted: pure, one frame each."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Float, Int, Shaped
+
+from stc_core.axes import Site
+from stc_core.backbone import Backbone
+from stc_core.data import Corpus
+from stc_core.head import SparseHead
+from stc_core.metrics import accuracy, bootstrap_interval, macro_f1
+from stc_core.probe import ProbeResult
+from stc_core.sparsify import Fitted, Point, Task
+
+
+def probe_table(probes: Sequence[ProbeResult], task: Task) -> pd.DataFrame:
+    """A row per (site, pooling, C): validation scores, nonzeros, certified gap."""
+    y = task.codes[task.validation]
+    rows = []
+    for probe in probes:
+        site, pooling = probe.pooled_site
+        for i, C in enumerate(probe.path.Cs):
+            low, high = _accuracy_interval(probe.val_accuracy[i], len(y))
+            rows.append(
+                {
+                    **_site_columns(site),
+                    "pooling": pooling,
+                    "C": float(C),
+                    "accuracy": float(probe.val_accuracy[i]),
+                    "macro_f1": float(probe.val_macro_f1[i]),
+                    "accuracy_low": low,
+                    "accuracy_high": high,
+                    "n": len(y),
+                    "nonzeros": int(probe.path.nonzeros[i]),
+                    "gap": float(probe.path.gap[i]),
+                    "kkt": float(probe.path.kkt[i]),
+                    "best": i == probe.best,
+                }
+            )
+    return pd.DataFrame(rows)
+
+
+def neuron_table(head: SparseHead) -> pd.DataFrame:
+    """A row per selected neuron; `weight:<class>` is logit change per sd."""
+    frame = pd.DataFrame(
+        [
+            {**_site_columns(f.site), "index": f.index, "pooling": f.pooling}
+            for f in head.features
+        ]
+    )
+    frame.insert(0, "neuron", np.arange(len(frame)))
+    frame["importance"] = head.importance
+    frame["mean"], frame["sd"] = head.mean, head.sd
+    names = [f"weight:{name}" for name in head.classes]
+    return pd.concat([frame, pd.DataFrame(head.weight.T, columns=names)], axis=1)
+
+
+def curve_table(fitted: Fitted, backbone: Backbone, corpus: Corpus) -> pd.DataFrame:
+    """A row per classifier considered: its neurons, layer, scores and cost."""
+    n = len(corpus.rows("validation"))
+    chosen = {
+        "neurons": len(fitted.head.features),
+        "depth": fitted.head.layer,
+    }
+    rows = []
+    for point in fitted.points:
+        low, high = _accuracy_interval(point.accuracy, n)
+        x = point.neurons if point.curve == "neurons" else point.layer
+        rows.append(
+            {
+                "curve": point.curve,
+                "x": x,
+                "neurons": point.neurons,
+                "layer": point.layer,
+                "accuracy": point.accuracy,
+                "macro_f1": point.macro_f1,
+                "accuracy_low": low,
+                "accuracy_high": high,
+                "n": n,
+                **_shares(backbone, point),
+                "chosen": x == chosen[point.curve],
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def prediction_table(
+    corpus: Corpus, probabilities: Float[np.ndarray, "n n_class"]
+) -> pd.DataFrame:
+    """A row per corpus row: split, label, prediction, probability per class."""
+    classes = np.array(corpus.classes, dtype=object)
+    predicted = classes[probabilities.argmax(axis=1)]
+    frame = pd.DataFrame(
+        {
+            "row": np.arange(len(probabilities)),
+            "split": corpus.frame["split"].to_numpy(),
+            "label": corpus.labels,
+            "predicted": predicted,
+            "probability": probabilities.max(axis=1),
+            "correct": predicted == corpus.labels,
+        }
+    )
+    names = [f"p:{name}" for name in classes]
+    each = pd.DataFrame(probabilities.astype(np.float32), columns=names)
+    return pd.concat([frame, each], axis=1)
+
+
+def level_scores(
+    corpus: Corpus,
+    rows: Int[np.ndarray, " some"],
+    predicted: Shaped[np.ndarray, " some"],
+) -> list[dict[str, Any]]:
+    """Scores of each level of label, coarse to fine, on some rows.
+
+    Only the finest is trained; a coarser prediction is the parent of the fine one.
+    """
+    scores = []
+    for column, (level, parent) in zip(
+        corpus.columns.labels, corpus.parents.items(), strict=False
+    ):
+        true = corpus.frame[level].to_numpy(dtype=str)[rows]
+        guess = np.array([parent[str(label)] for label in predicted], dtype=str)
+        scores.append(_level(column, true, guess))
+    fine = _level(corpus.columns.labels[-1], corpus.labels[rows], predicted)
+    return [*scores, fine]
+
+
+def _level(column: str, true: np.ndarray, guess: np.ndarray) -> dict[str, Any]:
+    return {
+        "column": column,
+        "accuracy": accuracy(true, guess),
+        "macro_f1": macro_f1(true, guess),
+    }
+
+
+def _accuracy_interval(right: float, n: int) -> tuple[float, float]:
+    """The bootstrap interval of an accuracy; it depends on its value and n alone."""
+    hits = np.arange(n) < round(float(right) * n)
+    return bootstrap_interval(np.ones(n, int), hits.astype(int), seed=0)
+
+
+def _site_columns(site: Site) -> dict[str, Any]:
+    return {"site": str(site), "kind": site.kind, "layer": site.layer}
+
+
+def _shares(backbone: Backbone, point: Point) -> dict[str, float]:
+    return {
+        "parameters_share": backbone.parameters(point.layer) / backbone.parameters(),
+        "flops_share": backbone.flops_per_token(point.layer)
+        / max(backbone.flops_per_token(), 1),
+    }
