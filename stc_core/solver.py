@@ -28,6 +28,7 @@ SHARED_EFFORT = 4.0  # the same when all rows share their, then many, columns
 MIN_SET = 64  # violators that may join a row's working set, if its support is smaller
 GRAM_CELLS = 30_000_000  # bounds the memory of all Gram matrices of a step
 COUPLED_CELLS = 2400  # coefficients in one coupled Gram matrix
+IDLE_STEPS = 8  # steps without a better objective or violation: rounding rules
 COUPLED_ROWS = 12  # with more, the matrix costs more than the steps it saves
 
 
@@ -47,6 +48,19 @@ class _Solution(NamedTuple):
     slope: losses.Slope
     kkt: float
     n_iter: int
+
+
+class _Record(NamedTuple):
+    """The best of a solve so far, and for how many steps there was no better."""
+
+    worst: float = np.inf
+    value: float = np.inf
+    idle: int = 0
+
+    def after(self, worst: float, value: float, eps: float) -> "_Record":
+        better = worst < 0.9 * self.worst or value < self.value - eps * abs(self.value)
+        idle = 0 if better or not np.isfinite(self.value) else self.idle + 1
+        return _Record(min(worst, self.worst), min(value, self.value), idle)
 
 
 def fit_path(
@@ -161,6 +175,7 @@ def _solve(
 ) -> _Solution:
     """The probe at strength lam, from `warm`, to a violation of tol * lam.
 
+    Ends early when rounding leaves nothing to gain: `kkt` then tells how far it came.
     The metric is kept while the violation halves. Else it is made anew: the first
     time with the rows apart, later coupled if the violating rows are few enough. A
     failed line search asks for more examples in the metric, and ends it all when
@@ -168,13 +183,15 @@ def _solve(
     """
     lam = lam * problem.row_factor
     metric: Metric | None = None
-    now, last = warm, np.inf
+    now, last, record = warm, np.inf, _Record()
     effort = SHARED_EFFORT if problem.penalty.shared else EFFORT
     for n_iter in range(max_iter + 1):
         far = problem.penalty.distance(now.state.W, now.G, lam)
         worst = float(far.max(initial=0.0))
         now = now._replace(kkt=worst / lam, n_iter=n_iter)
-        if worst <= tol * lam or n_iter == max_iter:
+        value = now.slope.loss + lam * problem.penalty.value(now.state.W)
+        record = record.after(worst, value, float(np.finfo(now.G.dtype).eps))
+        if worst <= tol * lam or n_iter == max_iter or record.idle == IDLE_STEPS:
             break
         slow = worst > 0.5 * last
         goal = 0.5 * tol * lam

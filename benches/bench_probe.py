@@ -1,0 +1,111 @@
+"""Probes over a grid of C against scikit-learn's solvers, on the same objective.
+
+`subopt` is the worst relative excess of the objective over the best that anyone found.
+"""
+
+import os
+import tempfile
+import warnings
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from measure import DATA, Row, against, interleaved, peak_mb, show, texts
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.linear_model import LogisticRegression
+from threadpoolctl import threadpool_limits
+
+from stc_core.axes import PooledSite
+from stc_core.backbone import Backbone
+from stc_core.extract import extract
+from stc_core.problem import standardise
+from stc_core.solver import fit_path
+
+SPIN_CS = np.array([0.1, 0.2, 1.0, 10.0, 100.0])
+NARROW, WIDE = PooledSite.parse("resid.5.mean"), PooledSite.parse("mlp.4.mean")
+SPIN, TIGHT, LIBLINEAR = "saga, 16 x 4 epochs", "saga, tol 1e-3", "liblinear, tol 1e-2"
+TOL = 0.1
+# data set, site, grid (None: relative to lambda_max; a number: that step of it alone)
+CASES = (
+    ("sst2", NARROW, SPIN_CS, (SPIN, LIBLINEAR)),
+    ("sst2", NARROW, None, (SPIN, TIGHT, LIBLINEAR)),
+    ("sst2", WIDE, None, (SPIN, LIBLINEAR)),
+    ("trec", NARROW, None, (SPIN,)),
+    ("banking77", NARROW, 4, (SPIN,)),
+)
+
+
+def features(name: str, sites: list[PooledSite]) -> dict[PooledSite, np.ndarray]:
+    corpus = texts(name, "train", 20_000)
+    with tempfile.TemporaryDirectory() as folder:
+        backbone = Backbone.load(device="cpu")
+        store = extract(backbone, corpus, sites, folder=Path(folder))
+        return {site: np.array(store.read(site)) for site in sites}
+
+
+def codes(name: str) -> np.ndarray:
+    folder = Path(os.environ.get("STC_BENCH_DATA", DATA)) / name
+    frame = pd.read_csv(folder / "train.csv", keep_default_na=False)
+    return np.unique(frame["label"].to_numpy(str), return_inverse=True)[1]
+
+
+def ours(X: np.ndarray, y: np.ndarray, Cs: np.ndarray) -> list[tuple]:
+    path = fit_path(X, y, Cs=Cs, tol=TOL)
+    return list(zip(path.coef, path.intercept, strict=True))
+
+
+def rival(X: np.ndarray, y: np.ndarray, Cs: np.ndarray, *, name: str) -> list[tuple]:
+    """Coefficients and intercepts of K rows for each C."""
+    X = np.ascontiguousarray(standardise(X)[0].T)
+    found = []
+    for C in Cs:
+        model = LogisticRegression(C=float(C), l1_ratio=1, random_state=0)
+        if name == LIBLINEAR:
+            model.set_params(solver="liblinear", tol=1e-2)
+        elif name == TIGHT:
+            model.set_params(solver="saga", tol=1e-3, max_iter=1000)
+        else:
+            model.set_params(solver="saga", max_iter=4, warm_start=True)
+        for _ in range(16 if name == SPIN else 1):
+            model.fit(X, y)
+        W, b = model.coef_, model.intercept_
+        two = len(W) == 1
+        found.append((np.r_[-W, W] / 2, np.r_[-b, b] / 2) if two else (W, b))
+    return found
+
+
+def objectives(X: np.ndarray, y: np.ndarray, Cs: np.ndarray, found: list) -> np.ndarray:
+    XT = standardise(X)[0]
+    values = []
+    for C, (W, b) in zip(Cs, found, strict=True):
+        Z = (W @ XT + b[:, None]).astype(np.float64)
+        Z -= Z.max(axis=0)
+        losses = np.log(np.exp(Z).sum(axis=0)) - Z[y, np.arange(len(y))]
+        values.append(C * losses.sum() + np.abs(W).sum())
+    return np.array(values)
+
+
+def bench() -> Iterator[Row]:
+    warnings.simplefilter("ignore", ConvergenceWarning)
+    known = {name: features(name, [NARROW, WIDE]) for name, *_ in CASES}
+    for name, site, grid, rivals in CASES:
+        X, y = known[name][site], codes(name)
+        Cs = grid if isinstance(grid, np.ndarray) else fit_path(X, y, tol=1.0).Cs
+        Cs = Cs[[grid]] if isinstance(grid, int) else Cs
+        works = {"ours": partial(ours, X, y, Cs)}
+        works |= {other: partial(rival, X, y, Cs, name=other) for other in rivals}
+        with threadpool_limits(1):
+            seconds = interleaved(works, 1)
+            values = {who: objectives(X, y, Cs, work()) for who, work in works.items()}
+        best = np.min(list(values.values()), axis=0)
+        worst = {who: f"{(v / best - 1).max():.0e}" for who, v in values.items()}
+        case = f"{name}, N {len(X)}, d {X.shape[1]}, K {y.max() + 1}, {len(Cs)} C"
+        rows = against("probe", case, seconds, peak_mb=peak_mb(works["ours"]))
+        for row in rows:
+            yield row | {"subopt": worst["ours"], "rival_subopt": worst[row["rival"]]}
+
+
+if __name__ == "__main__":
+    show(bench, __doc__ or "")
