@@ -5,10 +5,9 @@ import pytest
 from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 
-from stc_core import losses
 from stc_core.errors import StcError
-from stc_core.penalties import L1, GroupL2, get_penalty, lambda_max
-from stc_core.problem import Path, standardise
+from stc_core.penalties import L1, GroupL2, get_penalty
+from stc_core.problem import Path
 from stc_core.solver import fit_path
 
 
@@ -219,30 +218,3 @@ def test_one_class_and_senseless_strengths_are_refused() -> None:
         fit_path(X, np.zeros_like(y))
     with pytest.raises(StcError, match="C: expected a positive number"):
         fit_path(X, y, Cs=np.array([0.0]))
-
-
-def test_standardised_features_have_mean_0_and_sd_1() -> None:
-    X, _ = make(2)
-    XT, mean, sd = standardise(X.astype(np.float32) + 1000)
-    np.testing.assert_allclose(XT.mean(axis=1), 0, atol=1e-5)
-    np.testing.assert_allclose(XT.std(axis=1), 1, atol=1e-5)
-    np.testing.assert_allclose(mean, X.mean(axis=0) + 1000, rtol=1e-6)
-    np.testing.assert_allclose(sd, X.std(axis=0), rtol=1e-2)
-
-
-@pytest.mark.parametrize("K", [2, 4])
-def test_the_slope_of_the_loss_is_its_derivative(K: int) -> None:
-    rng = np.random.default_rng(0)
-    target = losses.Target(rng.integers(K, size=9), rng.uniform(0.5, 2, 9), K)
-    Z = rng.standard_normal((target.rows, 9))
-    residual = losses.slope(Z, target).residual
-    for k, i in ((0, 0), (target.rows - 1, 5)):
-        E = np.zeros_like(Z)
-        E[k, i] = 1e-5
-        rise = losses.loss_of(Z + E, target) - losses.loss_of(Z - E, target)
-        assert rise / 2e-5 == pytest.approx(residual[k, i], rel=1e-6)
-    assert losses.slope(Z, target).loss == pytest.approx(losses.loss_of(Z, target))
-    b = losses.null_intercept(target)
-    null = losses.slope(np.repeat(b[:, None], 9, axis=1), target)
-    np.testing.assert_allclose(null.residual.sum(axis=1), 0, atol=1e-12)
-    assert lambda_max(L1(), null.residual) > 0
