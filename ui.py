@@ -24,7 +24,7 @@ from stc_core.errors import StcError
 from stc_core.examples import examples as examples_of
 from stc_core.exemplars import token_values as token_values_of
 from stc_core.explanation import Token
-from stc_core.hub import cached_names, resolve
+from stc_core.hub import cached_names, resolve, weight_files
 from stc_core.predictions import LABEL_COLUMN
 from stc_core.run import Run, list_runs
 from stc_core.table import iter_table, read_table
@@ -94,8 +94,7 @@ def frame(title: str, icon: str, *, caption: str | None = None) -> None:
         st.markdown("### :material/biotech: STC Studio")
         runs = _known_runs()
         for page, (label, page_icon) in PAGES.items():
-            if (Path(__file__).parent / page).exists():
-                link(page, label, icon=page_icon)
+            link(page, label, icon=page_icon)
         if runs:
             st.space("xsmall")
             titles = {name: _title(run) for name, run in runs.items()}
@@ -408,19 +407,19 @@ def _predictions_in(path: str, written: int) -> tuple[pd.DataFrame, pd.Series]:
     return preview, labels.value_counts()
 
 
-def corpus_of(data: DataConfig, **shares: Any) -> Corpus:
+def corpus_of(data: DataConfig) -> Corpus:
     """The corpus of `data`, read again when a file or a setting has changed.
 
     Shared and never copied: a page must not change it.
     """
     paths = [Path(data.path)] + ([Path(data.test_path)] if data.test_path else [])
     key = (data.model_dump_json(), *(stamp(path) for path in paths))
-    return _corpus(key, tuple(sorted(shares.items())), data)
+    return _corpus(key, data)
 
 
 @st.cache_resource(max_entries=2, show_spinner="Checking every row …")
-def _corpus(key: tuple, shares: tuple, _data: DataConfig) -> Corpus:
-    return inspect_corpus(_data, **dict(shares))
+def _corpus(key: tuple, _data: DataConfig) -> Corpus:
+    return inspect_corpus(_data)
 
 
 def uploader(label: str, *, key: str) -> Upload | None:
@@ -461,26 +460,25 @@ def pick_upload(field: str, uploads: list[Upload]) -> None:
 
 def plan(config: RunConfig) -> dict[str, Any]:
     """What the run will take, before it starts: seconds, memory and disk."""
-    return _plan(config.model_dump_json(), stamp(Path(config.data.path)), config)
+    unnamed = RunConfig(data=config.data, train=config.train)
+    return _plan(unnamed.model_dump_json(), stamp(Path(config.data.path)), unnamed)
 
 
 @st.cache_data(max_entries=16, show_spinner="Planning …")
 def _plan(key: str, written: int, _config: RunConfig) -> dict[str, Any]:
     from stc_core import recipes
 
-    train = _config.train
-    corpus = corpus_of(
-        _config.data,
-        validation_share=train.validation_share,
-        test_share=train.test_share,
-        seed=train.seed,
-    )
-    return recipes.plan(_config, corpus)
+    return recipes.plan(_config, corpus_of(_config.data))
 
 
 def is_here(backbone: str) -> bool:
     """True if `backbone` can be loaded with no network."""
     return backbone in cached_names() or Path(backbone).expanduser().is_dir()
+
+
+def weight_bytes(backbone: str) -> int:
+    """How large the weights of a backbone are that is here."""
+    return sum(path.stat().st_size for path in weight_files(resolve(backbone)))
 
 
 def check_backbone(name: str) -> None:

@@ -21,6 +21,7 @@ PRESETS = {
     "spin": "The published method, step by step, for comparison.",
 }
 KIND_NAMES = {"resid": "hidden states", "mlp": "FFN neurons"}
+LARGE_BYTES = 1_000_000_000  # larger models are loaded for the plan only if asked
 PHASE_NAMES = {
     "read": "Read the table",
     "load": "Load the language model",
@@ -93,7 +94,7 @@ def settings() -> dict[str, Any]:
             8,
             value=None,
             key="length",
-            placeholder="what the model takes, 256 at most",
+            placeholder="256 or the model's",
         )
         max_layer = st.number_input(
             "Highest layer", 0, value=None, key="max_layer", placeholder="the last one"
@@ -126,9 +127,9 @@ def new_run(data: DataConfig) -> None:
     left, right = st.columns(2, gap="large")
     with left:
         name = backbone()
-        run_name = st.text_input(
-            "Name of the run", placeholder=Path(data.path).stem, key="name"
-        )
+        stem = Path(data.path).name.partition(".")[0]
+        default = f"{stem} · {data.labels[-1]}"
+        given = st.text_input("Name of the run", placeholder=default, key="name")
     with right:
         preset = st.radio(
             "Method", list(PRESETS), captions=list(PRESETS.values()), key="preset"
@@ -136,9 +137,9 @@ def new_run(data: DataConfig) -> None:
     with st.expander("Settings", icon=":material/tune:"):
         chosen = settings()
     train = TrainConfig.model_validate({"backbone": name, "preset": preset, **chosen})
-    config = RunConfig(name=run_name.strip(), data=data, train=train)
+    config = RunConfig(name=given.strip() or default, data=data, train=train)
     with st.container(border=True):
-        expected(config)
+        facts = st.container(height=88, border=False)
         if st.button(
             "Start training", type="primary", icon=":material/play_arrow:", key="start"
         ):
@@ -146,25 +147,34 @@ def new_run(data: DataConfig) -> None:
             st.session_state["_train_view"] = WATCH
             ui.remember(run=folder.name)
             st.rerun()
+    with facts:  # last, so that nobody has to wait for it
+        expected(config)
 
 
 def expected(config: RunConfig) -> None:
     """What it will take, before it starts."""
-    if not ui.is_here(config.train.backbone):
+    name = config.train.backbone
+    if not ui.is_here(name):
         st.caption("The time is known once the language model is on this machine.")
         return
+    weights = ui.weight_bytes(name)
+    if weights > LARGE_BYTES and not st.toggle(
+        f"Estimate time and memory (loads the model, {ui.size(weights)})", key="large"
+    ):
+        return
     plan = ui.plan(config)
+    cut = plan["n_cut"]
     facts = {
-        "Texts": f"{plan['n_texts']:,}",
-        "Time": f"about {ui.duration(plan['seconds'])}",
-        "Memory": ui.size(plan["memory_bytes"]),
-        "Disk": ui.size(plan["disk_bytes"]),
+        "Texts": (f"{plan['n_texts']:,}", f"{cut:,} longer than the model reads"),
+        "Time, about": (ui.duration(plan["seconds"]), ""),
+        "Memory": (ui.size(plan["memory_bytes"]), ""),
+        "Disk": (ui.size(plan["disk_bytes"]), ""),
     }
-    for column, (label, value) in zip(st.columns(4), facts.items(), strict=True):
-        column.metric(label, value)
-    if plan.get("n_cut"):
-        share = ui.percent(plan["n_cut"] / plan["n_texts"])
-        st.caption(f"{share} of the texts are longer than the model reads.")
+    for column, (label, fact) in zip(st.columns(4), facts.items(), strict=True):
+        with column.container(gap=None):
+            st.metric(label, fact[0])
+            if cut:
+                st.caption(fact[1])
 
 
 @st.fragment(run_every=1.0)
@@ -181,7 +191,8 @@ def watch(run: Run) -> None:
         with st.container(border=True):
             st.progress(status["done"] / total if total else 0.0, text=doing(status))
             passed = ui.duration(max(time.time() - status["started"], 0))
-            st.caption(f"Running for {passed}. {ui.escape(status['message'])}")
+            doing_what = ui.escape(status["message"])
+            st.caption(" · ".join(filter(None, [f"Running for {passed}", doing_what])))
             if st.button("Cancel", icon=":material/stop_circle:", key="cancel"):
                 jobs.cancel(run.folder)
                 st.rerun()
@@ -211,7 +222,7 @@ def doing(status: Status) -> str:
         return "Waiting for the worker"
     if status["total"]:
         said.append(f"{status['done']:,} of {status['total']:,}")
-    if status["rate"]:
+    if (status["rate"] or 0) >= 0.1:
         said.append(f"{status['rate']:,.1f} a second")
     if status["eta_s"] is not None:
         said.append(f"{ui.duration(status['eta_s'])} left")
@@ -255,10 +266,11 @@ def result(run: Run) -> None:
     table = result_table(metrics)
     alt = "Accuracy of the classifier and of its baselines, with intervals"
     st.plotly_chart(result_dots(table), alt=alt)
+    bounds = zip(table["low"], table["high"], strict=True)
     shown = {
         "Classifier": table["name"],
         "Accuracy": table["accuracy"].map(ui.percent),
-        "95 % interval": [ui.interval(b) for b in table[["low", "high"]].to_numpy()],
+        "95 % interval": [ui.interval(pair) for pair in bounds],
         "Macro-F1": table["macro_f1"].map(ui.percent),
         "What it is": table["detail"],
     }

@@ -6,8 +6,9 @@
 import hashlib
 import re
 import tempfile
+from io import BufferedIOBase
 from pathlib import Path
-from typing import BinaryIO, NamedTuple
+from typing import NamedTuple
 
 from pydantic import ValidationError
 
@@ -35,7 +36,7 @@ def uploads_folder() -> Path:
     return home() / "uploads"
 
 
-def keep(name: str, stream: BinaryIO) -> Upload:
+def keep(name: str, stream: BufferedIOBase) -> Upload:
     """The table under its key; the same bytes are kept once, under their first name.
 
     The stream is copied in pieces and appears whole or not at all.

@@ -3,16 +3,16 @@
 from collections.abc import Sequence
 
 
-def percent(share: float) -> str:
+def percent(share: float | int) -> str:
     return f"{100 * share:.1f} %"
 
 
-def interval(bounds: Sequence[float]) -> str:
+def interval(bounds: Sequence[float | int]) -> str:
     """A 95 % interval of a share: '85.1 to 89.9 %'."""
     return f"{100 * bounds[0]:.1f} to {100 * bounds[1]:.1f} %"
 
 
-def duration(seconds: float) -> str:
+def duration(seconds: float | int) -> str:
     """'0.4 s', '42 s', '3 min 20 s', '2 h 5 min'."""
     if seconds < 9.95:
         return f"{seconds:.1f} s"
@@ -24,7 +24,7 @@ def duration(seconds: float) -> str:
     return f"{whole // 3600} h {whole % 3600 // 60} min"
 
 
-def size(n_bytes: float) -> str:
+def size(n_bytes: float | int) -> str:
     """'812 B', '3.4 MB', '1.2 GB' (powers of 1000)."""
     for unit in ("B", "kB", "MB", "GB"):
         if n_bytes < 999.5:

@@ -6,8 +6,9 @@ import json
 import pandas as pd
 import pytest
 from streamlit.testing.v1 import AppTest
-from visit import fine, said, small_csv, visit
+from visit import PLAN, fine, said, small_csv, visit
 
+import ui
 from stc_core.uploads import list_uploads, read_choice, uploads_folder
 
 PAGE = "pages/1_Data.py"
@@ -146,7 +147,8 @@ def test_a_key_in_the_url_is_no_path():
     assert "Upload the file again" in app.error[0].value
 
 
-def test_continue_leads_to_train():
+def test_continue_leads_to_train(monkeypatch):
+    monkeypatch.setattr(ui, "plan", lambda config: PLAN)
     app = uploaded("mine.csv", small_csv())
     assert uploads_folder().exists()
     next(b for b in app.button if b.label == "Continue to Train").click().run()

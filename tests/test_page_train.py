@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from streamlit.testing.v1 import AppTest
-from visit import fine, said, small_csv, visit, written_run
+from visit import PLAN, fine, said, small_csv, visit, written_run
 
 import ui
 from stc_core import jobs
@@ -13,14 +13,6 @@ from stc_core.config import RunConfig, runs_folder
 from stc_core.uploads import keep
 
 PAGE = "pages/2_Train.py"
-PLAN = {
-    "n_texts": 1234,
-    "n_tokens": 9999,
-    "n_cut": 617,
-    "seconds": 42.0,
-    "memory_bytes": 2.5e9,
-    "disk_bytes": 3.1e7,
-}
 
 
 @pytest.fixture(autouse=True)
@@ -66,8 +58,8 @@ def test_without_data_the_page_leads_to_data():
 def test_the_plan_is_there_before_the_start(data, started):
     words = said(fine(visit(PAGE, data=data)))
     assert "mine" in words and "Texts: 1,234" in words
-    assert "Time: about 42 s" in words and "Memory: 2.5 GB" in words
-    assert "Disk: 31.0 MB" in words and "50.0 % of the texts are longer" in words
+    assert "Time, about: 42 s" in words and "Memory: 2.5 GB" in words
+    assert "Disk: 31.0 MB" in words and "617 longer than the model reads" in words
     assert not started
 
 
@@ -75,6 +67,7 @@ def test_the_defaults_start_the_default_run(data, started):
     press(fine(visit(PAGE, data=data)), "Start training")
     (config,) = started
     assert config.train == type(config.train)()
+    assert config.name == "mine · label"
     assert config.data.text == "text" and config.data.labels == ("label",)
 
 

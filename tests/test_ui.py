@@ -1,7 +1,7 @@
 """What the pages share: words shown as they are, errors, the context in the URL."""
 
 import pytest
-from visit import fine, said, visit, written_run
+from visit import PLAN, fine, said, visit, written_run
 
 import ui
 from stc_core.config import runs_folder
@@ -44,7 +44,8 @@ def test_the_run_picker_moves_the_url_and_forgets_the_places():
     assert "layer" not in app.query_params and "neuron" not in app.query_params
 
 
-def test_the_context_goes_along_to_another_page():
+def test_the_context_goes_along_to_another_page(monkeypatch):
+    monkeypatch.setattr(ui, "plan", lambda config: PLAN)
     written_run(runs_folder() / "one", "one")
     app = fine(visit(run="one", layer="3", data="sample"))
     app.switch_page("pages/2_Train.py").run()

@@ -49,6 +49,14 @@ def small_csv(n: int = 60, *, extra: str = "") -> bytes:
     return ("text,label\n" + "\n".join(rows) + "\n" + extra).encode()
 
 
+PLAN = {
+    "n_texts": 1234,
+    "n_tokens": 9999,
+    "n_cut": 617,
+    "seconds": 42.0,
+    "memory_bytes": 2.5e9,
+    "disk_bytes": 3.1e7,
+}
 METRICS = {
     "classes": ["a", "b"],
     "test": {
