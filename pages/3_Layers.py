@@ -42,7 +42,7 @@ def controls(probes: pd.DataFrame) -> dict[str, Any]:
             list(METRICS),
             default="accuracy",
             required=True,
-            format_func=lambda name: METRICS[name].capitalize(),
+            format_func=lambda name: METRICS[name][0].upper() + METRICS[name][1:],
             key="metric",
         ),
         "kinds": row.pills(

@@ -35,9 +35,10 @@ from stc_core.run import Run
 
 IMPORTANCE_OF_ALL = "importance, all classes"
 ORDERS: tuple[Order, ...] = get_args(Order)
+SIGNS = "Blue: for the class. Orange: against it."
 WEIGHT_HELP = (
     "How much the logit of the class changes when the neuron is one standard deviation "
-    "more active. Blue: for the class. Orange: against it."
+    f"more active. {SIGNS}"
 )
 POOLED = {
     "mean": "The number on the left is the average over all tokens.",
@@ -109,9 +110,10 @@ def map_of(shown: pd.DataFrame, label: str | None, total: int) -> None:
         config={"displayModeBar": False},
         alt="The selected neurons by site, coloured by weight or importance",
     )
+    means = "Darker: more important." if label is None else SIGNS
     st.caption(
-        f"{len(shown):,} of the {total:,} neurons that were kept, the embeddings at "
-        "the bottom. Blue is for the class, orange against it. Click a square."
+        f"{len(shown):,} of the {total:,} neurons that were kept, the first layer at "
+        f"the bottom. {means} Click a square to see that neuron."
     )
 
 

@@ -165,7 +165,7 @@ def why(found: dict[str, Any], text: str, truth: str | None) -> None:
 def sums(found: dict[str, Any], label: str) -> None:
     """From the bias to the logit, by layer or by neuron."""
     title, choice = st.columns([3, 2], vertical_alignment="center")
-    title.markdown(f"**From the bias to the logit of {ui.escape(label)}**")
+    title.markdown("**From the bias to the logit**")
     by = choice.segmented_control(
         "By",
         ["layer", "neuron"],
@@ -180,6 +180,10 @@ def sums(found: dict[str, Any], label: str) -> None:
     figure = waterfall(parts, total)
     st.plotly_chart(figure, key="waterfall", alt="Contributions to the logit")
     st.caption(sum_line(total))
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.markdown("Look at", width="content")
+        for _, row in neuron_parts(found, label).head(3).iterrows():
+            ui.link(ui.NEURONS, str(row["name"]), neuron=row["neuron"])
 
 
 ui.frame(

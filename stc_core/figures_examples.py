@@ -9,7 +9,7 @@ from stc_core.explanation import Sum
 from stc_core.figures import AGAINST, FAINT, FOR, GREY, PALETTE, Colour, plain, settle
 from stc_core.wording import percent
 
-MOST_CLASSES = 8
+MOST_CLASSES = 10
 
 
 def top_classes(probabilities: Mapping[str, float], label: str | None) -> list[str]:

@@ -137,7 +137,7 @@ def _curve(
         line={"color": colour, "dash": _DASHES[kind], "width": 2.2},
         marker={"color": colour, "symbol": _SYMBOLS[kind], "size": 9},
         error_y=_error_bars(part, metric, colour),
-        customdata=part[["layer"]].to_numpy(),
+        customdata=part[["layer"]].to_numpy().tolist(),
         hovertext=[_probe_hover(row, metric, layer_names) for row in records(part)],
         hoverinfo="text",
     )

@@ -1,6 +1,7 @@
 """Figures of the selected neurons: their map, one neuron's weights and activations."""
 
 from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -21,10 +22,21 @@ from stc_core.figures import (
 )
 from stc_core.neurons import IMPORTANCE, WEIGHT, neuron_name, weights_of
 
-PER_LINE = 40
 MOST = 2000
 MOST_CLASSES = 12
-_LINE_HEIGHT = 22
+
+
+class Scale(NamedTuple):
+    """How large the squares of a map are, in pixels, and how many stand in a line."""
+
+    per_line: int
+    square: int
+    line: int
+
+
+LARGE, SMALL = Scale(40, 14, 21), Scale(60, 10, 15)
+MANY = 400
+_GAP = 0.45  # between sites, in lines
 
 
 def neuron_map(
@@ -37,7 +49,8 @@ def neuron_map(
     a heatmap's cells would not. Of more than MOST neurons the most important.
     """
     shown = neurons.nlargest(MOST, IMPORTANCE).sort_index()
-    placed = grid(shown, PER_LINE)
+    scale = LARGE if len(shown) <= MANY else SMALL
+    placed = grid(shown, scale.per_line)
     values = shown[IMPORTANCE if label is None else WEIGHT + label].to_numpy(float)
     figure = go.Figure(
         go.Scattergl(
@@ -46,33 +59,33 @@ def neuron_map(
             mode="markers",
             marker={
                 "symbol": "square",
-                "size": 14,
+                "size": scale.square,
                 "color": values,
                 "line": {"width": 1, "color": "rgba(128, 138, 150, 0.45)"},
                 **_scale(values, label),
             },
-            customdata=shown[["neuron"]].to_numpy(),
+            customdata=shown[["neuron"]].to_numpy().tolist(),
             hovertext=[_map_hover(row, label) for row in records(shown)],
             hoverinfo="text",
         )
     )
-    _mark(figure, placed.loc[(shown["neuron"] == picked).to_numpy()])
+    _mark(figure, placed.loc[(shown["neuron"] == picked).to_numpy()], scale.square)
     sites = list(dict.fromkeys(placed["site"]))
     lines = [placed.loc[placed["site"] == site, "line"] for site in sites]
-    n_lines = 1 + int(np.max(placed["line"].to_numpy(), initial=0))
+    n_lines = 1 + float(np.max(placed["line"].to_numpy(), initial=0.0))
     return settle(
         figure,
-        height=68 + _LINE_HEIGHT * n_lines,
+        height=68 + round(scale.line * n_lines),
         right=8,
         top=56,
         bottom=12,
         xaxis={
             "visible": False,
-            "range": [-0.8, PER_LINE - 0.2],
+            "range": [-0.8, scale.per_line - 0.2],
             "fixedrange": True,
         },
         yaxis={
-            "tickvals": [int(np.min(line)) for line in lines],
+            "tickvals": [float(np.min(line)) for line in lines],
             "ticktext": [
                 f"{site} ({len(line):,})"
                 for site, line in zip(sites, lines, strict=True)
@@ -88,14 +101,14 @@ def grid(neurons: pd.DataFrame, per_line: int) -> pd.DataFrame:
     """site, column and line of each neuron's square; a site's lines are its own.
 
     Sites follow each other upwards in the order of `neurons`; a site with more than
-    `per_line` neurons goes on in the line above.
+    `per_line` neurons goes on in the line above. A gap sets each site apart.
     """
     rank = neurons.groupby("site", sort=False).cumcount().to_numpy()
     names, place = np.unique(neurons["site"].astype(str), return_inverse=True)
-    first, start = np.zeros(len(names), int), 0
+    first, start = np.zeros(len(names)), 0.0
     for site in dict.fromkeys(place.tolist()):
         first[site] = start
-        start += -(-int(np.sum(place == site)) // per_line)
+        start += -(-int(np.sum(place == site)) // per_line) + _GAP
     return pd.DataFrame(
         {
             "site": neurons["site"].to_numpy(),
@@ -129,14 +142,14 @@ def _scale(values: Float[np.ndarray, " n"], label: str | None) -> dict:
     }
 
 
-def _mark(figure: go.Figure, place: pd.DataFrame) -> None:
+def _mark(figure: go.Figure, place: pd.DataFrame, square: int) -> None:
     figure.add_scattergl(
         x=place["column"],
         y=place["line"],
         mode="markers",
         marker={
             "symbol": "square-open",
-            "size": 19,
+            "size": square + 5,
             "color": MARK,
             "line": {"width": 3},
         },
@@ -173,7 +186,7 @@ def weight_bars(weights: Mapping[str, float], shown: Sequence[str]) -> go.Figure
             orientation="h",
             width=0.62,
             marker={"color": [signed(value).css(0.9) for value in values]},
-            text=[f"{value:+.2f}" for value in values],
+            text=[f"{value:+.2g}" for value in values],
             textposition="outside",
             cliponaxis=False,
             hovertext=[f"{plain(name, 80)}: {weights[name]:+.4f}" for name in shown],

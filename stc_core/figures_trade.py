@@ -94,7 +94,7 @@ def _scored(figure: go.Figure, part: pd.DataFrame, x: str, metric: Metric) -> No
         mode="lines+markers",
         line={"color": PALETTE[0], "width": 2.2},
         marker={"size": 8},
-        customdata=part[["layer"]].to_numpy(),
+        customdata=part[["layer"]].to_numpy().tolist(),
         hovertext=[_curve_hover(row, metric) for row in records(part)],
         hoverinfo="text",
         showlegend=False,

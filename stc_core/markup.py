@@ -19,7 +19,7 @@ _BOX = (
 _CHIP = "border-radius:4px;padding:2px 1px"
 _SPECIAL = (
     "border-radius:4px;padding:1px 5px;font-size:0.78rem;opacity:0.95;"
-    "font-family:monospace;border:1px dashed rgba(128,138,150,0.7)"
+    "white-space:nowrap;font-family:monospace;border:1px dashed rgba(128,138,150,0.7)"
 )
 _GRID = (
     "display:grid;grid-template-columns:3.2rem 7.5rem minmax(0, 1fr) 3.6rem;"

@@ -35,11 +35,12 @@ def _top(frame: pd.DataFrame, metric: Metric) -> dict[str, Any]:
 
 def _place(best: pd.DataFrame, metric: Metric) -> str:
     top = _top(best, metric)
-    said = f"{METRICS[metric]} {percent(top[metric])} of {top['n']:,} validation texts"
+    said = f"{METRICS[metric]} {percent(top[metric])} on {top['n']:,} validation texts"
     if metric == "accuracy":
         bounds = interval((top["accuracy_low"], top["accuracy_high"]))
         said = (
-            f"{percent(top[metric])} of {top['n']:,} validation texts (95 %: {bounds})"
+            f"{percent(top[metric])} of {top['n']:,} validation texts are right "
+            f"(95 %: {bounds})"
         )
     kind = KIND_NAMES[top["kind"]]
     return (

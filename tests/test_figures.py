@@ -5,6 +5,7 @@ import itertools
 import pandas as pd
 import plotly.graph_objects as go
 import pytest
+from frames import layout
 
 from stc_core.figures import (
     ACTIVE,
@@ -94,7 +95,9 @@ def test_records_are_rows_by_name():
 def test_figures_have_no_background_of_their_own():
     figure = settle(go.Figure(), height=300, xaxis={"title": "x"})
     assert (
-        figure.layout.paper_bgcolor == figure.layout.plot_bgcolor == "rgba(0, 0, 0, 0)"
+        layout(figure).paper_bgcolor
+        == layout(figure).plot_bgcolor
+        == "rgba(0, 0, 0, 0)"
     )
-    assert figure.layout.height == 300
-    assert figure.layout.xaxis.title.text == "x"
+    assert layout(figure).height == 300
+    assert layout(figure).xaxis.title.text == "x"

@@ -4,7 +4,7 @@ import itertools
 
 import numpy as np
 import pytest
-from frames import METRICS, probes
+from frames import METRICS, layout, probes
 
 from stc_core.axes import POOLINGS
 from stc_core.figures_layers import (
@@ -75,7 +75,7 @@ def test_macro_f1_has_no_interval():
 
 def test_lines_name_their_split_and_n():
     figure = layer_curves(probes(), reference_lines(METRICS, "accuracy"))
-    said = {note.text: note.hovertext for note in figure.layout.annotations}
+    said = {note.text: note.hovertext for note in layout(figure).annotations}
     assert list(said) == [
         "This classifier 85.0 %",
         "TF-IDF words 78.0 %",
@@ -87,8 +87,8 @@ def test_lines_name_their_split_and_n():
 
 def test_a_line_far_below_is_named_at_the_foot_and_not_drawn():
     figure = layer_curves(probes(), reference_lines(METRICS, "accuracy"))
-    assert figure.layout.yaxis.range[0] > 0.4
-    assert [shape.y0 for shape in figure.layout.shapes] == [0.85, 0.78]
+    assert layout(figure).yaxis.range[0] > 0.4
+    assert [shape.y0 for shape in layout(figure).shapes] == [0.85, 0.78]
 
 
 def test_lines_of_macro_f1_are_macro_f1():
@@ -104,7 +104,7 @@ def test_lines_of_macro_f1_are_macro_f1():
 
 def test_the_picked_layer_is_marked():
     figure = layer_curves(probes(), picked=2)
-    assert [shape.x0 for shape in figure.layout.shapes] == [2]
+    assert [shape.x0 for shape in layout(figure).shapes] == [2]
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from frames import CLASSES, neurons
+from frames import CLASSES, layout, neurons
 
 from stc_core.figures_neurons import (
     MOST,
@@ -25,17 +25,19 @@ def test_each_neuron_has_a_square_that_carries_it():
 
 def test_sites_are_rows_from_the_bottom_up():
     figure = neuron_map(neurons())
-    assert list(figure.layout.yaxis.ticktext) == [
+    assert list(layout(figure).yaxis.ticktext) == [
         "resid.0 (2)",
         "resid.2 (3)",
         "mlp.2 (5)",
     ]
-    assert list(figure.layout.yaxis.tickvals) == [0, 1, 2]
+    assert list(layout(figure).yaxis.tickvals) == [0, 1.45, 2.9]
 
 
 def test_a_large_site_goes_on_in_the_line_above():
     placed = grid(neurons({"resid.0": 2, "mlp.1": 7, "resid.2": 1}), 3)
-    assert placed["line"].tolist() == [0, 0, 1, 1, 1, 2, 2, 2, 3, 4]
+    assert placed["line"].tolist() == pytest.approx(
+        [0, 0, 1.45, 1.45, 1.45, 2.45, 2.45, 2.45, 3.45, 4.9]
+    )
     assert placed["column"].tolist() == [0, 1, 0, 1, 2, 0, 1, 2, 0, 0]
 
 
@@ -82,7 +84,7 @@ def test_weight_bars_are_signed_and_named():
     bars = figure.data[0]
     assert dict(zip(bars.y, bars.x, strict=True)) == {2: 0.4, 1: 0.1, 0: -0.2}
     assert bars.marker.color[0] == bars.marker.color[1] != bars.marker.color[2]
-    assert list(figure.layout.yaxis.ticktext) == ["b", "&lt;i&gt;c&lt;/i&gt;", "a"]
+    assert list(layout(figure).yaxis.ticktext) == ["b", "&lt;i&gt;c&lt;/i&gt;", "a"]
 
 
 def test_of_many_classes_the_strongest_and_the_chosen_are_shown():
@@ -111,9 +113,9 @@ def test_bars_and_rows_stand_side_by_side():
     weights = {"a": 1.0, "b": -1.0}
     bars = weight_bars(weights, ["a", "b"])
     rows = activation_rows(np.zeros(4), np.array(["a", "a", "b", "b"]), ["a", "b"])
-    assert bars.layout.height == rows.layout.height
-    assert bars.layout.yaxis.range == rows.layout.yaxis.range
-    assert bars.layout.yaxis.ticktext == rows.layout.yaxis.ticktext
+    assert layout(bars).height == layout(rows).height
+    assert layout(bars).yaxis.range == layout(rows).yaxis.range
+    assert layout(bars).yaxis.ticktext == layout(rows).yaxis.ticktext
 
 
 def test_a_class_with_no_text_and_equal_values_are_drawn():

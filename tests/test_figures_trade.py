@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from frames import curves
+from frames import curves, layout
 
 from stc_core.figures_trade import depth_curve, neuron_curve
 
@@ -17,7 +17,7 @@ def test_the_neuron_curve_holds_the_points_and_their_band():
 
 
 def test_the_neuron_axis_is_logarithmic_with_whole_ticks():
-    axis = neuron_curve(curves()).layout.xaxis
+    axis = layout(neuron_curve(curves())).xaxis
     assert axis.type == "log"
     assert list(axis.tickvals) == [1, 2, 4, 8, 16, 32, 64]
 

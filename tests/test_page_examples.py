@@ -1,0 +1,88 @@
+"""Examples: the table, one text explained to the logit, and one's own sentence."""
+
+from pathlib import Path
+
+import pytest
+from visit import fine, said, visit
+
+from stc_core.run import Run
+
+PAGE = "pages/5_Examples.py"
+
+
+@pytest.fixture(autouse=True)
+def run(tmp_path: Path, run_folder: Path, monkeypatch) -> Run:
+    """The one run `r` of a home of its own."""
+    (tmp_path / "runs").mkdir()
+    folder = tmp_path / "runs" / "r"
+    folder.symlink_to(run_folder, target_is_directory=True)
+    monkeypatch.setenv("STC_HOME", str(tmp_path))
+    return Run.open(folder)
+
+
+def html(app) -> str:
+    return "".join(one.proto.body for one in app.get("html"))
+
+
+def test_the_first_test_text_is_explained(run):
+    app = fine(visit(PAGE, run="r"))
+    first = run.predictions.query("split == 'test'").iloc[0]
+    assert f"#### Text {first['row']}" in said(app)
+    assert "sums to logit" in said(app)
+    assert "exact split of the **readout**" in said(app)
+    assert len(app.get("plotly_chart")) == 2
+    assert "background:rgba(" in html(app)
+
+
+def test_the_table_shows_the_test_texts(run):
+    app = fine(visit(PAGE, run="r"))
+    shown = app.dataframe[0].value
+    assert len(shown) == (run.predictions["split"] == "test").sum()
+
+
+def test_wrong_ones_only(run):
+    app = fine(visit(PAGE, run="r", state={"show": "wrong"}))
+    shown = app.dataframe[0].value
+    assert not shown["correct"].any()
+    assert list(shown["margin"]) == sorted(shown["margin"])
+    assert "0.0 % right" in said(app)
+
+
+def test_filters_that_leave_nothing_say_so():
+    app = fine(visit(PAGE, run="r", state={"query": "no such words ~~~"}))
+    assert "No text passes these filters." in said(app)
+    assert not app.dataframe
+
+
+def test_a_link_opens_its_text_in_its_split(run):
+    row = run.predictions.query("split == 'train'").iloc[2]
+    app = fine(visit(PAGE, run="r", example=str(row["row"])))
+    assert f"#### Text {row['row']}" in said(app)
+    assert app.selectbox(key="split").value == "train"
+
+
+def test_an_example_that_is_not_there_is_no_error():
+    assert "Text 999999" not in said(fine(visit(PAGE, run="r", example="999999")))
+
+
+def test_any_class_can_be_explained(run):
+    name = run.metrics["classes"][-1]
+    app = fine(visit(PAGE, state=None, **{"run": "r", "class": name}))
+    assert f"for {name}" in html(app)
+    assert "sums to logit" in said(app)
+
+
+@pytest.mark.parametrize("by", ["layer", "neuron"])
+def test_one_s_own_sentence_is_explained_and_escaped(by):
+    text = "my <script>alert(1)</script> parcel is late"
+    app = visit(
+        PAGE, run="r", state={"way": "My own sentence", "own_text": text, "by": by}
+    )
+    assert "sums to logit" in said(fine(app))
+    assert "<script>" not in html(app)
+    assert "parcel" in html(app)
+
+
+def test_no_sentence_yet_is_no_error():
+    app = fine(visit(PAGE, run="r", state={"way": "My own sentence"}))
+    assert not app.get("plotly_chart")
