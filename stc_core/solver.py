@@ -86,7 +86,8 @@ def fit_path(
     the smallest one that keeps W = 0 by `lambda_ratio`, in `n_C` geometric steps. Each
     probe stops when no coordinate violates optimality by more than tol / C; what was
     reached is in `kkt` and `gap`. With validation data the path ends after `patience`
-    probes without a better accuracy, so fewer than n_C come back.
+    probes with neither a better accuracy nor a better log-loss, so that fewer than
+    n_C come back.
     """
     problem = pose(
         X,
@@ -99,20 +100,28 @@ def fit_path(
     solution = _start(problem)
     top = lambda_max(problem.penalty, solution.G) / problem.row_factor
     fitted: list[tuple[float, _Solution]] = []
-    scores: list[float] = []
+    scores: list[tuple[float, float]] = []
     for lam, wanted in _strengths(top, Cs, n_C, lambda_ratio):
         goal = tol if wanted else max(tol, 0.5)
         solution = _solve(problem, solution, lam, tol=goal, max_iter=max_iter)
         if not wanted:
             continue
         fitted.append((lam, solution))
-        scores.append(np.nan)
         if X_val is not None and y_val is not None:
-            guess = _collect(problem, fitted[-1:], scores[-1:]).logits(X_val, 0)
-            scores[-1] = float(np.mean(guess.argmax(axis=1) == y_val))
-            if len(scores) - 1 - int(np.argmax(scores)) >= patience:
+            logits = _collect(problem, fitted[-1:], np.full(1, np.nan)).logits(X_val, 0)
+            scores.append(_validate(logits, y_val))
+            if len(scores) - 1 - int(np.argmax(scores, axis=0).max()) >= patience:
                 break
-    return _collect(problem, fitted, scores)
+    score = np.array(scores)[:, 0] if scores else np.full(len(fitted), np.nan)
+    return _collect(problem, fitted, score)
+
+
+def _validate(logits: np.ndarray, y: np.ndarray) -> tuple[float, float]:
+    """Accuracy and mean log-probability: the first stands still on rare classes."""
+    right = logits.argmax(axis=1) == y
+    Z = logits - logits.max(axis=1, keepdims=True)
+    true = Z[np.arange(len(y)), y] - np.log(np.exp(Z).sum(axis=1))
+    return float(right.mean()), float(true.mean())
 
 
 def _strengths(
@@ -294,7 +303,7 @@ def _newton_step(
 
 
 def _collect(
-    problem: Problem, fitted: list[tuple[float, _Solution]], scores: list[float]
+    problem: Problem, fitted: list[tuple[float, _Solution]], score: np.ndarray
 ) -> Path:
     """The solutions as K rows, with their certificates."""
     rows = [problem.all_rows(s.state.W, s.state.b) for _, s in fitted]
@@ -311,7 +320,7 @@ def _collect(
         nonzeros=coef.any(axis=1).sum(axis=1),
         mean=problem.mean,
         sd=problem.sd,
-        score=np.array(scores),
+        score=score,
     )
 
 

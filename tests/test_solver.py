@@ -199,8 +199,8 @@ def test_a_missing_class_is_never_predicted_but_has_its_row() -> None:
 
 
 def test_the_path_ends_when_validation_stops_rising() -> None:
-    X, y = make(2, n=80, d=40)
-    X_val, y_val = make(2, n=80, d=40, seed=9)
+    X, y = make(2, n=60, d=40)
+    X_val, y_val = make(2, n=60, d=40, seed=9)
     full = fit_path(X, y, X_val=X_val, y_val=y_val, patience=9)
     short = fit_path(X, y, X_val=X_val, y_val=y_val, patience=1)
     n = len(short.Cs)
@@ -210,6 +210,15 @@ def test_the_path_ends_when_validation_stops_rising() -> None:
     i = int(np.argmax(short.score))
     guess = full.logits(X_val, i).argmax(axis=1)
     assert short.score[i] == np.mean(guess == y_val)
+
+
+def test_a_rare_class_does_not_end_the_path_at_its_start() -> None:
+    rng = np.random.default_rng(0)
+    y = (np.arange(600) % 20 == 0).astype(int)
+    X = rng.standard_normal((600, 8)) + 0.9 * y[:, None] * (np.arange(8) < 3)
+    path = fit_path(X[:300], y[:300], X_val=X[300:], y_val=y[300:], patience=1)
+    np.testing.assert_allclose(path.score[:3], 0.95)  # all are of the common class
+    assert path.score.max() > 0.955
 
 
 def test_one_class_and_senseless_strengths_are_refused() -> None:
