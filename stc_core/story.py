@@ -1,10 +1,11 @@
 """What the numbers of a run say, in plain sentences. No Streamlit, no figures."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import pandas as pd
 
+from stc_core.figures import records
 from stc_core.figures_layers import KIND_NAMES, METRICS, Metric, best_probes
 from stc_core.wording import interval, percent
 
@@ -115,14 +116,13 @@ def _reads(layer: int, total: int, saved: float) -> str:
 def _smallest(
     part: pd.DataFrame, metric: Metric, *, share: float
 ) -> dict[str, Any] | None:
-    """The first row whose score is at least `share` of that of the chosen row."""
+    """The first row from which on every score is at least `share` of the chosen one's.
+
+    A lucky point that larger ones fall behind again is not enough.
+    """
     chosen = part.loc[part["chosen"].astype(bool)]
     if chosen.empty:
         return None
-    enough = part.loc[part[metric] >= share * float(chosen.iloc[0][metric])]
-    return {str(name): value for name, value in enough.iloc[0].items()}
-
-
-def joined(sentences: Sequence[str]) -> str:
-    """The sentences as one paragraph."""
-    return " ".join(sentences)
+    rows, least = records(part), share * float(chosen.iloc[0][metric])
+    first = max((at for at, row in enumerate(rows) if row[metric] < least), default=-1)
+    return rows[first + 1] if first + 1 < len(rows) else None

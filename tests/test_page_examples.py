@@ -43,7 +43,7 @@ def test_the_table_shows_the_test_texts(run):
 def test_wrong_ones_only(run):
     app = fine(visit(PAGE, run="r", state={"show": "wrong"}))
     shown = app.dataframe[0].value
-    assert not shown["correct"].any()
+    assert not any(shown["correct"])
     assert list(shown["margin"]) == sorted(shown["margin"])
     assert "0.0 % right" in said(app)
 

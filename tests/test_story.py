@@ -53,6 +53,13 @@ def test_all_neurons_can_be_needed():
     assert "All **32 neurons** that were kept are needed" in story(curves=steep)
 
 
+def test_a_lucky_point_is_not_enough():
+    bumpy = curves()
+    bumpy.loc[bumpy["neurons"] == 4, "accuracy"] = 0.9
+    bumpy.loc[bumpy["neurons"] == 8, "accuracy"] = 0.6
+    assert "**16 neurons** already" in story(curves=bumpy)
+
+
 def test_the_last_layer_saves_nothing():
     deep = curves()
     deep["chosen"] = (deep["curve"] == "depth") & (deep["layer"] == 3)
