@@ -34,8 +34,8 @@ def lines(run: Run) -> None:
         st.warning(f"Only the first {MAX_LINES:,} lines were read: upload a file.")
     frame = pd.DataFrame({"text": texts[:MAX_LINES]})
     found = annotated(ui.classifier(run), frame, text="text")
-    show(found, found[LABEL_COLUMN].value_counts())
     download(found.to_csv(index=False).encode(), "predictions.csv")
+    show(found, found[LABEL_COLUMN].value_counts(), "text")
 
 
 def table(run: Run) -> None:
@@ -59,8 +59,8 @@ def table(run: Run) -> None:
         st.dataframe(head[:100], height=230)
         return
     preview, counts = ui.predictions_in(out)
-    show(preview, counts)
     download(out, f"{chosen.path.name.split('.')[0]}_predicted.csv")
+    show(preview, counts, text)
 
 
 def choose() -> Upload | None:
@@ -94,20 +94,22 @@ def work(run: Run, chosen: Upload, out: Path, text: str) -> None:
     )
 
 
-def show(preview: pd.DataFrame, counts: pd.Series) -> None:
-    """The first rows with their label and probabilities, and the rows per label."""
-    rows, bars = st.columns([3, 2], gap="large")
-    with rows:
-        st.subheader("Preview", anchor=False)
-        shares = [name for name in preview if str(name).startswith("p:")]
-        percent = st.column_config.NumberColumn(format="percent")
-        config = {str(name): percent for name in shares}
-        st.dataframe(preview, column_config=config, height=420)
-    with bars:
-        st.subheader("Predicted labels", anchor=False)
-        found = counts.rename_axis("label").rename("rows").reset_index()
-        figure = class_bars(found.assign(split="predicted"))
-        st.plotly_chart(figure, alt="Rows per predicted label")
+def show(preview: pd.DataFrame, counts: pd.Series, text: str) -> None:
+    """The first rows, label and text in front, and how often each label was given."""
+    label = [str(name) for name in preview if str(name).startswith(LABEL_COLUMN)][-1]
+    shares = [str(name) for name in preview if str(name).startswith("p:")]
+    percent = st.column_config.NumberColumn(format="percent")
+    preview.index = pd.RangeIndex(1, len(preview) + 1, name="row")
+    st.dataframe(
+        preview,
+        column_order=list(dict.fromkeys([label, text, *shares, *preview.columns])),
+        column_config={text: st.column_config.TextColumn(width="large")}
+        | dict.fromkeys(shares, percent),
+    )
+    st.subheader("Predicted labels", anchor=False)
+    found = counts.rename_axis("label").rename("rows").reset_index()
+    figure = class_bars(found.assign(split="predicted"))
+    st.plotly_chart(figure, alt="Rows per predicted label")
 
 
 def download(data: bytes | Path, name: str) -> None:

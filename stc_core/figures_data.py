@@ -58,7 +58,7 @@ def class_bars(balance: pd.DataFrame) -> go.Figure:
         height=95 + 24 * max(len(shown), 5),
         margin={"l": 0, "r": 10, "t": 36, "b": 40},
         legend=_LEGEND,
-        xaxis={"title": "rows"},
+        xaxis={"title": "rows", "dtick": 1 if np.max(balance["rows"]) < 6 else None},
         yaxis={"autorange": "reversed", "automargin": True, "type": "category"},
     )
     return figure

@@ -13,14 +13,16 @@ def interval(bounds: Sequence[float | int]) -> str:
 
 
 def duration(seconds: float | int) -> str:
-    """'0.4 s', '42 s', '3 min 20 s', '2 h 5 min'."""
+    """'0.4 s', '42 s', '3 min 20 s', '25 min', '2 h 5 min'."""
     if seconds < 9.95:
         return f"{seconds:.1f} s"
     whole = round(seconds)
     if whole < 60:
         return f"{whole} s"
-    if whole < 3600:
+    if whole < 600:
         return f"{whole // 60} min {whole % 60} s"
+    if whole < 3600:
+        return f"{round(whole / 60)} min"
     return f"{whole // 3600} h {whole % 3600 // 60} min"
 
 

@@ -14,6 +14,7 @@ from stc_core.config import runs_folder
 from stc_core.uploads import keep, list_uploads, predicted
 
 PAGE = "pages/6_Predict.py"
+REAL = ui.classifier
 
 
 class ByLength:
@@ -114,3 +115,16 @@ def test_a_binary_file_gets_a_message(run):
     app = fine(visit(PAGE, run="one"))
     app.file_uploader[0].upload("new.csv", bytes(range(256)) * 40).run()
     assert fine(app).error
+
+
+def test_a_trained_classifier_labels_a_file(run_folder, home, monkeypatch):
+    monkeypatch.setattr(ui, "classifier", REAL)
+    runs_folder().mkdir()
+    (runs_folder() / "r").symlink_to(run_folder, target_is_directory=True)
+    key = keep("new.csv", io.BytesIO(b"text\nwhere is my parcel\nrefund me\n")).key
+    app = press(fine(visit(PAGE, run="r", table=key)), "Predict")
+    shown = app.dataframe[0].value
+    shares = shown[[name for name in shown if name.startswith("p:")]]
+    assert np.allclose(shares.sum(axis=1), 1, atol=1e-4)
+    best = shares.columns[shares.to_numpy().argmax(axis=1)].str.removeprefix("p:")
+    assert list(shown["predicted_label"]) == list(best)

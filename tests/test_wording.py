@@ -13,6 +13,8 @@ from stc_core.wording import duration, interval, percent, size
         (9.96, "10 s"),
         (59.7, "1 min 0 s"),
         (200, "3 min 20 s"),
+        (599.4, "9 min 59 s"),
+        (1490, "25 min"),
         (7500, "2 h 5 min"),
     ],
 )
