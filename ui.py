@@ -116,7 +116,7 @@ def _known_runs() -> dict[str, Run]:
 
 def _title(run: Run) -> str:
     said = state(run)
-    return f"{run.name} · {headline(run)[0] if said == 'done' else said}"
+    return f"{headline(run)[0] if said == 'done' else said} · {run.name}"
 
 
 _BADGES = {

@@ -31,7 +31,7 @@ def test_the_url_names_a_run_from_the_first_visit():
     app = fine(visit())
     assert app.query_params["run"] == "older"  # newest that is done
     assert app.sidebar.selectbox[0].value == "older"
-    assert app.sidebar.selectbox[0].options == ["Newer · failed", "Older · 87.4 %"]
+    assert app.sidebar.selectbox[0].options == ["failed · Newer", "87.4 % · Older"]
 
 
 def test_the_run_picker_moves_the_url_and_forgets_the_places():
