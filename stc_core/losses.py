@@ -51,7 +51,7 @@ def slope(Z: Float[np.ndarray, "rows n"], target: Target) -> Slope:
         proba = _sigmoid(Z)
         true = np.where(codes == 1, Z[0], -Z[0])
         loss = np.dot(np.logaddexp(0, -true), weight.astype(np.float64))
-        return Slope(proba, float(loss), (proba - codes) * weight)
+        return Slope(proba, float(loss), (proba - target.one_hot()) * weight)
     each = np.arange(Z.shape[1])
     top = Z.max(axis=0)
     true = Z[codes, each] - top

@@ -61,3 +61,11 @@ def test_huge_logits_stay_finite(K: int) -> None:
     target, Z = make(K)
     slope = losses.slope(1e4 * Z, target)
     assert np.isfinite(slope.loss) and np.isfinite(slope.residual).all()
+
+
+@pytest.mark.parametrize("K", [2, 4])
+def test_single_precision_stays_single(K: int) -> None:
+    target, Z = make(K)
+    target = target._replace(weight=target.weight.astype(np.float32))
+    slope = losses.slope(Z.astype(np.float32), target)
+    assert slope.proba.dtype == slope.residual.dtype == np.float32
