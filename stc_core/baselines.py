@@ -12,10 +12,11 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 
 from stc_core.axes import PooledSite, Progress, silent
-from stc_core.head import fit_readouts, standard
+from stc_core.head import standard
 from stc_core.metrics import accuracy, bootstrap_interval, macro_f1
 from stc_core.probe import ProbeResult
-from stc_core.sparsify import HEAD_RIDGES, RIDGES, Read, Task
+from stc_core.select import solve_ridge
+from stc_core.sparsify import RIDGES, Read, Task, fit_ridge_head, moments_of
 
 TFIDF_CS = (1.0, 3.0, 10.0, 30.0, 100.0)
 MOST_ROWS = 12_000
@@ -104,7 +105,7 @@ def _tfidf(texts: Sequence[str], task: Task, test: np.ndarray) -> Guess:
     return Guess(guess(final, test), f"1-2-grams, C = {best:g}")
 
 
-def _leaders(probes: Sequence[ProbeResult], n: int = 3) -> list[ProbeResult]:
+def _leaders(probes: Sequence[ProbeResult], n: int = 5) -> list[ProbeResult]:
     """The pooled sites with the best probes; the ridge head decides among them."""
     return sorted(probes, key=lambda probe: -probe.val_accuracy[probe.best])[:n]
 
@@ -113,51 +114,25 @@ def _site(
     read: Read, task: Task, test: np.ndarray, probes: Sequence[ProbeResult]
 ) -> Guess:
     """The ridge head on one whole pooled site: the best of those of `probes`."""
+    y = task.codes[task.validation]
     best: tuple[float, float, PooledSite] | None = None
     for probe in probes:
-        right, ridge = _validated(read(probe.pooled_site), task)
-        if best is None or right > best[0]:
-            best = right, ridge, probe.pooled_site
-    assert best is not None
+        X = read(probe.pooled_site)
+        mean, sd = standard(X[task.train], task.weights(task.train))
+        Z = ((X - mean) / sd).astype(np.float32)
+        train = moments_of(Z, task, task.train)
+        for ridge in sorted(RIDGES, reverse=True):
+            W = solve_ridge(train.gram, ridge)
+            scores = Z[task.validation] @ W + train.prior
+            right = accuracy(y, scores.argmax(axis=1))
+            if best is None or right > best[0]:
+                best = right, ridge, probe.pooled_site
+    assert best is not None, "no probes"
     _, ridge, pooled_site = best
     X = read(pooled_site)
-    return Guess(_refitted(X, task, ridge, X[test]), str(pooled_site))
-
-
-def _validated(X: Float[np.ndarray, "n d"], task: Task) -> tuple[float, float]:
-    """The best validation accuracy over the ridge path, and its ridge."""
-    weights = task.weights(task.train)
-    mean, sd = standard(X[task.train], weights)
-    readouts = fit_readouts(
-        (X[task.train] - mean) / sd,
-        task.codes[task.train],
-        n_class=len(task.classes),
-        ridges=HEAD_RIDGES,
-        sample_weight=weights,
-    )
-    Z = (X[task.validation] - mean) / sd
-    y = task.codes[task.validation]
-    scores = [accuracy(y, readout.logits(Z).argmax(1)) for readout in readouts]
-    best = max(range(len(scores)), key=lambda i: (scores[i], HEAD_RIDGES[i]))
-    return scores[best], HEAD_RIDGES[best]
-
-
-def _refitted(
-    X: Float[np.ndarray, "n d"],
-    task: Task,
-    ridge: float,
-    X_test: Float[np.ndarray, "n_test d"],
-) -> Int[np.ndarray, " n_test"]:
-    weights = task.weights(task.learned)
-    mean, sd = standard(X[task.learned], weights)
-    (readout,) = fit_readouts(
-        (X[task.learned] - mean) / sd,
-        task.codes[task.learned],
-        n_class=len(task.classes),
-        ridges=[ridge],
-        sample_weight=weights,
-    )
-    return readout.logits((X_test - mean) / sd).argmax(1)
+    head = fit_ridge_head(X, task, (), rows=task.learned, ridge=ridge)
+    guess = head.logits(X[test]).argmax(axis=1)
+    return Guess(guess, f"{pooled_site}, ridge {ridge:g}")
 
 
 def _all_sites(

@@ -35,6 +35,8 @@ class SparsifyThenClassify(ClassifierMixin, BaseEstimator):
     Source: METHODS of Sparsify-then-Classify, arXiv 2311.15983.
     """
 
+    penalty: Name
+
     def __init__(
         self,
         backbone: str | Backbone = DEFAULT_BACKBONE,

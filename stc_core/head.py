@@ -1,17 +1,11 @@
 """The classifier's head: a linear read-out of selected neurons, exact to explain."""
 
-import warnings
-from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float, Int
-from sklearn.exceptions import ConvergenceWarning
-from sklearn.linear_model import LogisticRegression
 
 from stc_core.axes import Feature
-
-MAX_STEPS = 300
 
 
 class SparseHead(NamedTuple):
@@ -57,18 +51,6 @@ class SparseHead(NamedTuple):
         )
 
 
-class Readout(NamedTuple):
-    """A multinomial ridge model of standardised features."""
-
-    weight: Float[np.ndarray, "n_class n"]
-    bias: Float[np.ndarray, " n_class"]
-
-    def logits(
-        self, Z: Float[np.ndarray, "batch n"]
-    ) -> Float[np.ndarray, "batch n_class"]:
-        return Z @ self.weight.T + self.bias
-
-
 def softmax(
     logits: Float[np.ndarray, "batch n_class"],
 ) -> Float[np.ndarray, "batch n_class"]:
@@ -96,51 +78,3 @@ def row_weights(
     counts = np.bincount(codes, minlength=n_class)
     present = np.count_nonzero(counts)
     return (len(codes) / (present * counts[codes])).astype(np.float32)
-
-
-def fit_readouts(
-    Z: Float[np.ndarray, "n d"],
-    codes: Int[np.ndarray, " n"],
-    *,
-    n_class: int,
-    ridges: Sequence[float],
-    sample_weight: Float[np.ndarray, " n"] | None = None,
-) -> list[Readout]:
-    """One multinomial logistic ridge model for each ridge, in the order given.
-
-    A ridge r penalises r * m / 2 * ||W||^2 beside the summed log-loss, m the mean
-    squared norm of a row: the same r means as much for 10 features as for 10,000.
-    Classes absent from `codes` get a bias that rules them out. For two classes the
-    rows are (-w/2, w/2).
-    """
-    scale = float(np.einsum("ij,ij->", Z, Z) / len(Z)) or 1.0
-    present = np.unique(codes)
-    out: dict[float, Readout] = {}
-    if len(present) == 1:
-        return [_constant(n_class, int(present[0]), Z.shape[1]) for _ in ridges]
-    model = LogisticRegression(max_iter=MAX_STEPS, tol=1e-4, warm_start=True)
-    for ridge in sorted(set(ridges), reverse=True):
-        # The squared norm of (-w/2, w/2) is half that of w.
-        halves = 2 if len(present) == 2 else 1
-        model.set_params(C=halves / (ridge * scale))
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", ConvergenceWarning)
-            model.fit(Z, codes, sample_weight)
-        out[ridge] = _rows(model, present, n_class)
-    return [out[ridge] for ridge in ridges]
-
-
-def _constant(n_class: int, code: int, width: int) -> Readout:
-    bias = np.full(n_class, -30.0, np.float32)
-    bias[code] = 0
-    return Readout(np.zeros((n_class, width), np.float32), bias)
-
-
-def _rows(model: LogisticRegression, present: np.ndarray, n_class: int) -> Readout:
-    W, b = np.asarray(model.coef_), np.asarray(model.intercept_)
-    if len(present) == 2:
-        W, b = np.concatenate([-W / 2, W / 2]), np.concatenate([-b / 2, b / 2])
-    weight = np.zeros((n_class, W.shape[1]), np.float32)
-    bias = np.full(n_class, b.min() - 30.0, np.float32)
-    weight[present], bias[present] = W, b
-    return Readout(weight, bias)

@@ -1,4 +1,4 @@
-"""Which neurons are kept: by the mass of their weights, then jointly by ridge.
+"""Which neurons are kept: by the mass of their weights, then beside each other.
 
 The joint step works on one Gram matrix of all candidates, so each set of columns,
 penalty and prefix of layers costs one small linear solve and no pass over the data.
@@ -9,9 +9,6 @@ from typing import NamedTuple
 import numpy as np
 import scipy.linalg
 from jaxtyping import Float, Int
-
-JOINT_RIDGE = 0.3
-JOINT_ROUNDS = 2
 
 
 def importance(coef: Float[np.ndarray, "n_class d"]) -> Float[np.ndarray, " d"]:
@@ -71,39 +68,14 @@ def gram(
     return Gram(A.T @ A, A.T @ Y, total)
 
 
-def solve_ridge(
-    moments: Gram,
-    ridge: float,
-    scale: Float[np.ndarray, " d"] | None = None,
-) -> Float[np.ndarray, "d n_class"]:
+def solve_ridge(moments: Gram, ridge: float) -> Float[np.ndarray, "d n_class"]:
     """Least-squares weights of standardised features under a ridge penalty.
 
     The penalty is ridge * (mean squared norm of a row), so that the same ridge means
-    as much for 10 features as for 10,000. With `scale` s that of feature j is divided
-    by s_j^2: a prior that trusts some features more; s_j = 0 gives a weight of 0.
+    as much for 10 features as for 10,000.
     """
-    s = np.ones(len(moments.ZZ), np.float32) if scale is None else scale
-    A = moments.ZZ * s * s[:, None]
+    A = moments.ZZ.copy()
     rows = np.arange(len(A))
     penalty = ridge * float(A[rows, rows].sum()) / moments.n
-    A[rows, rows] += max(penalty, np.finfo(np.float32).tiny)
-    W = scipy.linalg.solve(A, moments.ZY * s[:, None], assume_a="pos")
-    return W * s[:, None]
-
-
-def rank_jointly(
-    moments: Gram, *, ridge: float = JOINT_RIDGE, rounds: int = JOINT_ROUNDS
-) -> Float[np.ndarray, " d"]:
-    """Importance of each candidate beside all others.
-
-    Ridge regression on all candidates; then `rounds` times again with each feature's
-    prior deviation set to the norm of its last weights, which drives what others
-    already say towards zero (iteratively reweighted ridge, Chartrand & Yin 2008).
-    """
-    score = importance(solve_ridge(moments, ridge).T)
-    for _ in range(rounds):
-        if not score.any():
-            break
-        scale = np.sqrt(score / score.mean()).astype(np.float32)
-        score = importance(solve_ridge(moments, ridge, scale).T)
-    return score
+    A[rows, rows] += max(penalty, float(np.finfo(np.float32).tiny))
+    return scipy.linalg.solve(A, moments.ZY, assume_a="pos", overwrite_a=True)

@@ -12,31 +12,26 @@ from jaxtyping import Float, Int
 
 from stc_core.axes import Feature, PooledSite, Progress, silent
 from stc_core.errors import StcError
-from stc_core.head import (
-    SparseHead,
-    fit_readouts,
-    row_weights,
-    softmax,
-    standard,
-)
-from stc_core.metrics import accuracy, fit_temperature, log_loss, macro_f1
+from stc_core.head import SparseHead, row_weights, standard
+from stc_core.metrics import accuracy, fit_temperature, macro_f1
 from stc_core.probe import ProbeResult
 from stc_core.select import (
+    Gram,
     gram,
     importance,
     keep_mass,
     keep_top,
-    rank_jointly,
     solve_ridge,
 )
 
 Read = Callable[[PooledSite], Float[np.ndarray, "n width"]]
 
-MOST_CANDIDATES = 4096
+MOST_CANDIDATES = 6144
 ETAS = (0.999, 0.99, 0.95, 0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3, 0.2, 0.1, 0.05, 0.01)
-NEURON_COUNTS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 362, 512, 724, 1024, 1448)
-RIDGES = (0.03, 0.1, 0.3, 1.0, 3.0)
-HEAD_RIDGES = (0.003, 0.01, 0.03, 0.1, 0.3, 1.0)
+RIDGES = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0)
+SLACK = 0.25
+SHARPNESS = 10.0
+"""Least-squares scores lie near 0 and 1: this brings a temperature near 1."""
 
 
 class Task(NamedTuple):
@@ -103,32 +98,48 @@ def fit_stc(
 
     Candidates are the neurons that hold a share eta of each layer's squared
     standardised probe weights (the largest eta that keeps MOST_CANDIDATES of them, if
-    none is given); they are ranked beside each other, cut to the count that does best
-    on validation (or `budget`), and read by a temperature-scaled ridge head.
+    none is given). A ridge model of all of them ranks them beside each other; the
+    fewest that do as well as any number on validation (or `budget`) are kept and read
+    by a temperature-scaled ridge head, fitted again on train and validation.
     """
     pool = gather(read, task, probes, eta=eta)
-    scores = _Scores(task, pool)
+    search = _Search(task, pool)
+    counts = search.counts(budget)
     depths = sorted(set(pool.layers.tolist()))
-    points = scores.by_neurons(budget)
-    best = choose(points)
+    points = []
+    for step, n in enumerate(counts, start=1):
+        points.append(search.score("neurons", keep_top(search.rank, n)))
+        progress(step, len(counts) + len(depths))
+    best = points[-1] if budget else choose(points, len(task.validation))
     for step, layer in enumerate(depths, start=1):
-        points.append(scores.at_depth(layer, best.neurons))
-        progress(step, len(depths))
-    columns = np.sort(keep_top(scores.rank, best.neurons))
-    trust = np.sqrt(scores.rank[columns] / scores.rank[columns].mean())
-    head, logits, settings = fit_head(
+        points.append(search.at_depth(layer, best.neurons))
+        progress(len(counts) + step, len(counts) + len(depths))
+    columns = np.sort(keep_top(search.rank, best.neurons))
+    head, logits = fit_head(
         pool.X[:, columns],
         task,
         [pool.features[column] for column in columns],
-        trust=trust.astype(np.float32),
+        ridge=best.ridge,
     )
-    chosen = {"eta": pool.eta, "candidates": len(pool.features), **settings}
-    return Fitted(head, tuple(points), chosen, logits)
+    chosen = {
+        "eta": pool.eta,
+        "candidates": len(pool.features),
+        "joint_ridge": search.ridge,
+        "ridge": best.ridge,
+        "temperature": head.temperature,
+    }
+    return Fitted(head.scaled, tuple(points), chosen, logits)
 
 
-def choose(points: Sequence[Point]) -> Point:
-    """The point with the best validation accuracy, the fewest neurons on a tie."""
-    return max(points, key=lambda point: (point.accuracy, -point.neurons))
+def choose(points: Sequence[Point], n_rows: int) -> Point:
+    """The fewest neurons whose validation accuracy is as good as the best one's.
+
+    As good is: less than SLACK standard errors of an accuracy on `n_rows` below it.
+    """
+    best = max(point.accuracy for point in points)
+    error = (best * (1 - best) / n_rows) ** 0.5
+    enough = [point for point in points if point.accuracy >= best - SLACK * error]
+    return min(enough, key=lambda point: point.neurons)
 
 
 def gather(
@@ -148,7 +159,7 @@ def gather(
             remedy="Check the label column, or give more rows.",
         )
     X = np.concatenate(
-        [read(pooled)[:, columns] for pooled, columns in kept.items()], axis=1
+        [read(p)[:, columns] for p, columns in kept.items() if len(columns)], axis=1
     )
     mean, sd = standard(X[task.train], task.weights(task.train))
     layers = np.array([feature.site.layer for feature in features])
@@ -191,53 +202,75 @@ def _keep_in_layer(
     }
 
 
-class _Scores:
+class _Search:
     """Validation scores of subsets of the candidates, all from one Gram matrix.
 
-    Least squares stands in for the log-loss here: it ranks subsets alike and costs a
-    small solve each. The head itself is multinomial.
+    Each subset is read by the very head that it would get, a least-squares ridge, so
+    that a score costs a small solve and no pass over the training rows.
     """
 
     def __init__(self, task: Task, pool: Pool) -> None:
         self.pool = pool
-        weights = task.weights(task.train)
-        codes = task.codes[task.train]
-        self.moments = gram(
-            pool.Z[task.train],
-            codes,
-            n_class=len(task.classes),
-            sample_weight=weights,
-        )
-        self.rank = rank_jointly(self.moments)
-        shares = np.bincount(codes, weights, len(task.classes)) / weights.sum()
-        self.prior = shares.astype(np.float32)
+        self.train = moments_of(pool.Z, task, task.train)
         self.Z_val = pool.Z[task.validation]
         self.y_val = task.codes[task.validation]
+        everything = np.arange(len(pool.features))
+        self.ridge = self.score("neurons", everything).ridge
+        self.rank = importance(solve_ridge(self.train.gram, self.ridge).T)
 
-    def by_neurons(self, budget: int | None) -> list[Point]:
-        """A point for each count of neurons up to the most, or the budget."""
-        most = int(min(budget or NEURON_COUNTS[-1], np.count_nonzero(self.rank)))
-        counts = [n for n in NEURON_COUNTS if n < most] + [most]
-        return [self.score("neurons", keep_top(self.rank, n)) for n in counts]
+    def counts(self, budget: int | None) -> list[int]:
+        """How many neurons to try: powers of 2 and of 2^.5 up to all, or the budget."""
+        most = min(budget or len(self.rank), np.count_nonzero(self.rank))
+        steps = sorted({round(2 ** (i / 2)) for i in range(64)})
+        few = [n for n in steps if n < most and (n >= 128 or n & (n - 1) == 0)]
+        return [*few, int(most)]
 
     def at_depth(self, layer: int, n: int) -> Point:
         """The same number of neurons, re-selected from the layers up to `layer`."""
         below = np.flatnonzero(self.pool.layers <= layer)
-        rank = rank_jointly(self.moments.restricted(below))
+        rank = importance(solve_ridge(self.train.gram.restricted(below), self.ridge).T)
         return self.score("depth", below[keep_top(rank, n)])._replace(layer=layer)
 
     def score(self, curve: str, columns: Int[np.ndarray, " kept"]) -> Point:
         """How well these columns do under the best ridge."""
-        moments = self.moments.restricted(columns)
+        part = self.train.gram.restricted(columns)
+        Z = self.Z_val[:, columns]
         tried = []
         for ridge in sorted(RIDGES, reverse=True):
-            W = solve_ridge(moments, ridge)
-            guess = (self.Z_val[:, columns] @ W + self.prior).argmax(axis=1)
-            scored = accuracy(self.y_val, guess), macro_f1(self.y_val, guess)
-            tried.append((*scored, ridge))
-        right, f1, ridge = max(tried, key=lambda row: row[0])
+            scores = Z @ solve_ridge(part, ridge) + self.train.prior
+            tried.append((accuracy(self.y_val, scores.argmax(axis=1)), ridge, scores))
+        right, ridge, scores = max(tried, key=lambda row: row[0])
+        f1 = macro_f1(self.y_val, scores.argmax(axis=1))
         deepest = int(self.pool.layers[columns].max())
         return Point(curve, len(columns), deepest, ridge, right, f1)
+
+
+class Moments(NamedTuple):
+    """The Gram matrix of some rows, their mean and the shares of the classes."""
+
+    gram: Gram
+    center: Float[np.ndarray, " d"]
+    prior: Float[np.ndarray, " n_class"]
+
+
+def moments_of(
+    Z: Float[np.ndarray, "n d"], task: Task, rows: Int[np.ndarray, " some"]
+) -> Moments:
+    """What a ridge model needs to know of `rows`."""
+    weights, codes, n_class = task.weights(rows), task.codes[rows], len(task.classes)
+    prior = np.bincount(codes, weights, n_class) / weights.sum()
+    return Moments(
+        gram(Z[rows], codes, n_class=n_class, sample_weight=weights),
+        np.average(Z[rows], axis=0, weights=weights).astype(np.float32),
+        prior.astype(np.float32),
+    )
+
+
+class TemperedHead(NamedTuple):
+    """A head whose logits have been divided by a temperature, and that temperature."""
+
+    scaled: SparseHead
+    temperature: float
 
 
 def fit_head(
@@ -245,51 +278,32 @@ def fit_head(
     task: Task,
     features: Sequence[Feature],
     *,
-    trust: Float[np.ndarray, " d"] | None = None,
-) -> tuple[SparseHead, Float[np.ndarray, "n_val n_class"], dict[str, float]]:
-    """The head on raw columns X, its validation logits before the refit, its settings.
+    ridge: float,
+) -> tuple[TemperedHead, Float[np.ndarray, "n_val n_class"]]:
+    """The head on raw columns X, and its validation logits before the refit.
 
-    A multinomial ridge model for each of HEAD_RIDGES is fitted on train; the one with
-    the best validation accuracy (the lower log-loss on a tie) gets its temperature
-    there and is fitted again on train and validation. `trust` scales the prior
-    deviation of each weight.
+    A least-squares ridge model of the classes, fitted on train, gets its temperature
+    on validation; then it is fitted again on train and validation together.
     """
-    train, held, learned = task.train, task.validation, task.learned
-    scale = np.ones(X.shape[1], np.float32) if trust is None else trust
-    n_class = len(task.classes)
-
-    def fit(rows: np.ndarray, ridges: Sequence[float]) -> tuple[np.ndarray, list]:
-        mean, sd = standard(X[rows], task.weights(rows))
-        Z = ((X - mean) / sd * scale).astype(np.float32)
-        readouts = fit_readouts(
-            Z[rows],
-            task.codes[rows],
-            n_class=n_class,
-            ridges=ridges,
-            sample_weight=task.weights(rows),
-        )
-        return np.stack([mean, sd]), [(readout, Z[held]) for readout in readouts]
-
-    _, tried = fit(train, HEAD_RIDGES)
-    logits = [readout.logits(Z_held) for readout, Z_held in tried]
-    y = task.codes[held]
-    best = min(
-        range(len(tried)),
-        key=lambda i: (-accuracy(y, logits[i].argmax(1)), _loss(logits[i], y)),
-    )
-    temperature = fit_temperature(logits[best], y)
-    (mean, sd), [(readout, _)] = fit(learned, [HEAD_RIDGES[best]])
-    head = SparseHead(
-        tuple(features),
-        mean,
-        sd,
-        readout.weight * scale,
-        readout.bias,
-        task.classes,
-    ).cooled(temperature)
-    settings = {"ridge": HEAD_RIDGES[best], "temperature": temperature}
-    return head, logits[best] / temperature, settings
+    first = fit_ridge_head(X, task, features, rows=task.train, ridge=ridge)
+    logits = first.logits(X[task.validation])
+    temperature = fit_temperature(logits, task.codes[task.validation])
+    last = fit_ridge_head(X, task, features, rows=task.learned, ridge=ridge)
+    return TemperedHead(last.cooled(temperature), temperature), logits / temperature
 
 
-def _loss(logits: np.ndarray, y: np.ndarray) -> float:
-    return log_loss(y, softmax(logits))
+def fit_ridge_head(
+    X: Float[np.ndarray, "n d"],
+    task: Task,
+    features: Sequence[Feature],
+    *,
+    rows: Int[np.ndarray, " some"],
+    ridge: float,
+) -> SparseHead:
+    """A head fitted on `rows`, SHARPNESS times the least-squares class scores."""
+    mean, sd = standard(X[rows], task.weights(rows))
+    Z = ((X - mean) / sd).astype(np.float32)
+    moments = moments_of(Z, task, rows)
+    W = solve_ridge(moments.gram, ridge).T * SHARPNESS
+    bias = SHARPNESS * moments.prior - W @ moments.center
+    return SparseHead(tuple(features), mean, sd, W, bias, task.classes)
