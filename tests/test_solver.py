@@ -227,3 +227,13 @@ def test_one_class_and_senseless_strengths_are_refused() -> None:
         fit_path(X, np.zeros_like(y))
     with pytest.raises(StcError, match="C: expected a positive number"):
         fit_path(X, y, Cs=np.array([0.0]))
+
+
+def test_nearly_collinear_features_at_a_weak_penalty_take_few_steps() -> None:
+    X, y = make(2, n=400, d=10)
+    rng = np.random.default_rng(0)
+    near = np.concatenate(
+        [X + 1e-3 * rng.standard_normal(X.shape) for _ in range(4)], 1
+    )
+    path = fit_path(near, y, Cs=np.array([1.0, 100.0]), tol=1e-2)
+    assert (path.kkt <= 1e-2).all() and path.n_iter.max() <= 20
