@@ -13,7 +13,7 @@ from stc_core.config import DataConfig, RunConfig, TrainConfig
 from stc_core.figures_data import result_dots, result_table
 from stc_core.hub import cached_names
 from stc_core.run import Run
-from stc_core.status import PHASES, Status
+from stc_core.status import PHASE_NAMES, PHASES, Status
 
 NEW, WATCH = "New run", "Progress and result"
 PRESETS = {
@@ -22,15 +22,6 @@ PRESETS = {
 }
 KIND_NAMES = {"resid": "hidden states", "mlp": "FFN neurons"}
 LARGE_BYTES = 1_000_000_000  # larger models are loaded for the plan only if asked
-PHASE_NAMES = {
-    "read": "Read the table",
-    "load": "Load the language model",
-    "extract": "Read the activations",
-    "probe": "Probe every layer",
-    "select": "Select neurons",
-    "head": "Fit the classifier",
-    "report": "Test and write the report",
-}
 
 
 def backbone() -> str:
@@ -89,6 +80,16 @@ def settings() -> dict[str, Any]:
             placeholder="as many as help",
         )
     with right:
+        eta = st.number_input(
+            "Share of squared weights kept",
+            0.01,
+            1.0,
+            value=None,
+            step=0.05,
+            key="eta",
+            placeholder="chosen by the method",
+            help="Per layer, before the joint selection. Less leaves fewer candidates.",
+        )
         max_length = st.number_input(
             "Longest text, in tokens",
             8,
@@ -105,6 +106,7 @@ def settings() -> dict[str, Any]:
         "poolings": tuple(poolings) or None,
         "device": device,
         "penalty": penalty,
+        "eta": eta,
         "budget": budget,
         "seed": seed,
         "class_weight": "balanced" if balanced else None,

@@ -13,6 +13,7 @@ from stc_core.figures_layers import (
     METRICS,
     best_probes,
     layer_curves,
+    mute_places,
     reference_lines,
 )
 from stc_core.figures_trade import depth_curve, neuron_curve
@@ -80,7 +81,9 @@ def curves(probes: pd.DataFrame, metrics: dict[str, Any], wish: dict[str, Any]) 
     )
     bars = ", with 95 % intervals" if wish["metric"] == "accuracy" else ""
     n, n_test = metrics["validation"]["n"], metrics["test"]["n"]
-    st.caption(NOTE.format(n=n, n_test=n_test, bars=bars))
+    mute = ", ".join(mute_places(probes))
+    left_out = f" Not drawn, as nothing can be read there: {mute}." if mute else ""
+    st.caption(NOTE.format(n=n, n_test=n_test, bars=bars) + left_out)
 
 
 def picked(run: Run, probes: pd.DataFrame) -> None:

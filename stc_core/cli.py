@@ -40,8 +40,14 @@ Label = Annotated[
         help="Column of the labels; again for a finer level; guessed if none."
     ),
 ]
-Split = Annotated[str | None, typer.Option(help="Column that says train or test.")]
-Id = Annotated[str | None, typer.Option("--id", help="Column that names the rows.")]
+Split = Annotated[
+    str | None,
+    typer.Option(help="Column that says train or test; guessed, '' for none."),
+]
+Id = Annotated[
+    str | None,
+    typer.Option("--id", help="Column that names the rows; guessed, '' for none."),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 MaxLength = Annotated[int | None, typer.Option(help="Tokens of a text that are read.")]
 Kinds = Annotated[
@@ -55,6 +61,10 @@ Poolings = Annotated[
         help="How tokens are pooled; again for more.",
         metavar="first|last|max|mean",
     ),
+]
+Eta = Annotated[
+    float | None,
+    typer.Option(help="Share of the squared weights kept per layer, 0 to 1."),
 ]
 Budget = Annotated[int | None, typer.Option(help="Keep exactly so many neurons.")]
 MaxLayer = Annotated[int | None, typer.Option(help="Use no layer above this one.")]
@@ -111,6 +121,7 @@ def train(
     pooling: Poolings = None,
     penalty: Literal["l1", "group"] = "l1",
     class_weight: Weighting = None,
+    eta: Eta = None,
     budget: Budget = None,
     max_layer: MaxLayer = None,
     store_dtype: Literal["float16", "float32"] = "float16",
@@ -131,6 +142,7 @@ def train(
         "poolings": pooling,
         "penalty": penalty,
         "class_weight": class_weight,
+        "eta": eta,
         "budget": budget,
         "max_layer": max_layer,
         "store_dtype": store_dtype,

@@ -111,10 +111,12 @@ def _guess(frame: pd.DataFrame, data: DataConfig) -> Columns:
         _profile(str(c), series(sample, c)) for c in frame.columns if c not in taken
     ]
     splits = (p for p in free if p.splits and p.plain not in LABEL_NAMES)
-    split = data.split or _name(_first(splits))
+    split = _name(_first(splits)) if data.split is None else data.split or None
     free = [p for p in free if p.name != split]
     may_be_id = free if data.text or len(free) > 1 else []
-    identity = data.id or _name(_first(p for p in may_be_id if _is_id(p)))
+    identity = data.id or None
+    if data.id is None:
+        identity = _name(_first(p for p in may_be_id if _is_id(p)))
     free = [p for p in free if p.name != identity]
     text = data.text or _name(_guess_text(free))
     if text is None:

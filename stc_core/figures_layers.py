@@ -36,11 +36,32 @@ class Line(NamedTuple):
 
 
 def best_probes(probes: pd.DataFrame) -> pd.DataFrame:
-    """One row per site and pooling: the probe with the C that validation chose."""
+    """One row per site and pooling: the probe with the C that validation chose.
+
+    Places of `mute_places` are left out, unless there is no other.
+    """
     best = probes.loc[probes["best"].astype(bool)]
+    telling = best.loc[~_is_mute(best, probes)]
+    best = best if telling.empty else telling
     return best.sort_values(["kind", "pooling", "layer"], kind="stable").reset_index(
         drop=True
     )
+
+
+def mute_places(probes: pd.DataFrame) -> list[str]:
+    """'resid.0 by first' for each place where every weight of every C is zero.
+
+    The embedding of the first special token is one: it is the same for every text.
+    """
+    best = probes.loc[probes["best"].astype(bool)]
+    mute = best.loc[_is_mute(best, probes)]
+    return [f"{row['site']} by {row['pooling']}" for row in records(mute)]
+
+
+def _is_mute(best: pd.DataFrame, probes: pd.DataFrame) -> pd.Series:
+    most = probes.groupby(["site", "pooling"])["nonzeros"].max()
+    places = zip(best["site"], best["pooling"], strict=True)
+    return pd.Series([most[place] == 0 for place in places], best.index, dtype=bool)
 
 
 def reference_lines(metrics: Mapping[str, Any], metric: Metric) -> list[Line]:

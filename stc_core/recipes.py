@@ -64,6 +64,8 @@ def train(config: RunConfig, writer: RunWriter) -> Run:
         store_dtype=settings.store_dtype,
         progress=writer.progress,
     )
+    for note in store.notes:
+        writer.note(note)
     task = task_of(corpus, settings)
     writer.phase("probe", total=len(wanted), message=f"{len(wanted)} pooled sites")
     probes = classifier.fit_probes(store.read, task, wanted, progress=writer.progress)

@@ -12,6 +12,15 @@ Phase = Literal["read", "load", "extract", "probe", "select", "head", "report"]
 PHASES: tuple[Phase, ...] = get_args(Phase)
 STATES: tuple[State, ...] = get_args(State)
 BUSY: tuple[State, ...] = ("queued", "running")
+PHASE_NAMES: dict[Phase, str] = {
+    "read": "Read the table",
+    "load": "Load the language model",
+    "extract": "Read the activations",
+    "probe": "Probe every layer",
+    "select": "Select neurons",
+    "head": "Fit the classifier",
+    "report": "Test and write the report",
+}
 
 
 class RunError(TypedDict):

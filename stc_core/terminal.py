@@ -14,21 +14,12 @@ from rich.text import Text
 
 from stc_core.report import Report
 from stc_core.run import Run
-from stc_core.status import Status
+from stc_core.status import PHASE_NAMES, Status
 from stc_core.store import StoreInfo
 from stc_core.wording import duration, interval, percent, size
 
 PLAIN_EVERY_S = 10.0
 TOP_NEURONS = 10
-DOING = {
-    "read": "Reading the table",
-    "load": "Loading the backbone",
-    "extract": "Reading activations",
-    "probe": "Probing the layers",
-    "select": "Selecting neurons",
-    "head": "Fitting the head",
-    "report": "Writing the result",
-}
 BASELINES = {
     "majority": "majority class",
     "tfidf": "TF-IDF + logistic regression",
@@ -89,7 +80,7 @@ class PhaseBar(_Bar):
 
     def show(self, status: Status) -> None:
         """Draw `status`; called by the RunWriter at each change."""
-        said = DOING[status["phase"]]
+        said = PHASE_NAMES[status["phase"]]
         if self.live:
             total = status["total"] or None
             fields = {"total": total, "completed": status["done"]}

@@ -162,7 +162,7 @@ def test_train_says_what_it_found_and_what_comes_next(stc: Stc, table: Path):
         assert name in said.out
     assert "topic: accuracy 90.0 %" in said.out and "extract 3.0 s" in said.out
     assert f"stc explain '{out}' --text" in said.err
-    assert "Reading activations" in said.err and "one note" in said.err
+    assert "Read the activations" in said.err and "one note" in said.err
     assert "Traceback" not in said.err
     assert Run.open(out).done
 
@@ -181,6 +181,7 @@ def test_every_option_is_in_the_settings(stc: Stc, table: Path):
         "--max-length": 64,
         "--penalty": "group",
         "--class-weight": "balanced",
+        "--eta": 0.5,
         "--budget": 50,
         "--max-layer": 4,
         "--store-dtype": "float32",
@@ -484,10 +485,10 @@ def test_without_a_terminal_a_phase_is_a_line(capsys, monkeypatch):
         bar.show(status(phase="probe", done=5, total=9, eta_s=75.0))
         bar.show(status(phase="probe", state="failed", message="no"))
     assert capsys.readouterr().err.splitlines() == [
-        "Reading activations",
-        "Probing the layers",
+        "Read the activations",
+        "Probe every layer",
         "  warm start",
-        "Probing the layers: 5/9, 1 min 15 s left",
+        "Probe every layer: 5/9, 1 min 15 s left",
     ]
 
 
@@ -502,5 +503,5 @@ def test_on_a_terminal_a_bar_moves(capsys, monkeypatch):
         count.show(1234, 0)
         count.progress.refresh()
     err = capsys.readouterr().err
-    assert "Reading activations" in err and "3/4, 2.0 s left" in err
+    assert "Read the activations" in err and "3/4, 2.0 s left" in err
     assert "1,234 rows" in err

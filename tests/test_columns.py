@@ -78,6 +78,15 @@ def test_named_columns_are_kept_and_the_rest_guessed():
     )
 
 
+def test_an_empty_name_says_that_there_is_no_such_column():
+    table = frame(id=range(N), text=WORDS, label=few(3), fold=["train", "test"] * 30)
+    assert resolve_columns(table, DataConfig(path="")) == Columns(
+        "text", ("label",), "fold", "id"
+    )
+    data = DataConfig(path="", split="", id="")
+    assert resolve_columns(table, data) == Columns("text", ("label",), None, None)
+
+
 @pytest.mark.parametrize(
     ("data", "match"),
     [

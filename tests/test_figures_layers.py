@@ -11,6 +11,7 @@ from stc_core.figures_layers import (
     Line,
     best_probes,
     layer_curves,
+    mute_places,
     pooling_colour,
     reference_lines,
     spread,
@@ -22,6 +23,20 @@ def test_one_probe_is_best_per_site_and_pooling():
     assert len(best) == 14
     assert set(best["C"]) == {0.1}
     assert not best.duplicated(["site", "pooling"]).any()
+
+
+def test_a_place_that_says_nothing_is_named_and_not_drawn():
+    found = probes()
+    mute = (found["site"] == "resid.0") & (found["pooling"] == "mean")
+    found.loc[mute, "nonzeros"] = 0
+    assert mute_places(found) == ["resid.0 by mean"] and not mute_places(probes())
+    assert len(best_probes(found)) == 13
+    curves = {trace.name: trace for trace in layer_curves(found).data}
+    assert [row[0] for row in curves["hidden states · mean"].customdata] == [1, 2, 3]
+
+
+def test_where_nothing_says_anything_all_is_drawn():
+    assert len(best_probes(probes().assign(nonzeros=0))) == 14
 
 
 def test_each_curve_holds_the_scores_of_its_kind_and_pooling():

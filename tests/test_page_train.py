@@ -79,6 +79,7 @@ def test_every_setting_reaches_the_run(data, started):
     field(app, "Sparsity").select("group")
     field(app, "Weigh").set_value(True)
     field(app, "At most").set_value(50)
+    field(app, "Share").set_value(0.5)
     field(app, "Longest").set_value(32)
     field(app, "Highest").set_value(4)
     field(app, "Seed").set_value(7)
@@ -91,6 +92,7 @@ def test_every_setting_reaches_the_run(data, started):
         "penalty": "group",
         "class_weight": "balanced",
         "budget": 50,
+        "eta": 0.5,
         "max_length": 32,
         "max_layer": 4,
         "seed": 7,
