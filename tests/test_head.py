@@ -1,0 +1,88 @@
+"""The linear head: its logits by hand, standardisation, class weights."""
+
+import numpy as np
+import pytest
+from scipy.special import softmax as reference_softmax
+from sklearn.preprocessing import StandardScaler
+from sklearn.utils.class_weight import compute_sample_weight
+
+from stc_core.axes import Feature, Site
+from stc_core.head import SparseHead, row_weights, softmax, standard
+
+FEATURES = (
+    Feature(Site(1, "mlp"), "max", 7),
+    Feature(Site(3, "resid"), "mean", 0),
+)
+HEAD = SparseHead(
+    FEATURES,
+    mean=np.array([1.0, -2.0]),
+    sd=np.array([2.0, 0.5]),
+    weight=np.array([[1.0, 2.0], [0.0, -1.0], [3.0, 0.0]]),
+    bias=np.array([0.5, 0.0, -1.0]),
+    classes=("a", "b", "c"),
+)
+
+
+def test_logits_by_hand():
+    X = np.array([[3.0, -1.5], [1.0, -2.0]])  # one sd above the mean; the mean
+    np.testing.assert_allclose(HEAD.logits(X), [[3.5, -1, 2], [0.5, 0, -1]])
+
+
+def test_probabilities_are_the_softmax_of_the_logits():
+    X = np.random.default_rng(0).standard_normal((5, 2))
+    expected = reference_softmax(HEAD.logits(X), axis=1)
+    np.testing.assert_allclose(HEAD.probabilities(X), expected)
+
+
+def test_layer_is_the_highest_that_is_read():
+    assert HEAD.layer == 3
+    assert HEAD._replace(features=FEATURES[:1]).layer == 1
+    assert HEAD._replace(features=()).layer == 0
+
+
+def test_importance_sums_squares_over_classes():
+    np.testing.assert_allclose(HEAD.importance, [10, 5])
+
+
+def test_cooling_divides_the_logits_and_nothing_else():
+    X = np.random.default_rng(1).standard_normal((5, 2))
+    cooled = HEAD.cooled(4.0)
+    np.testing.assert_allclose(cooled.logits(X), HEAD.logits(X) / 4)
+    assert cooled.features == HEAD.features and cooled.classes == HEAD.classes
+
+
+def test_softmax_survives_large_logits():
+    P = softmax(np.array([[1e4, 0.0], [-1e4, -1e4]]))
+    np.testing.assert_allclose(P, [[1, 0], [0.5, 0.5]])
+
+
+def test_standard_equals_scikit_learn():
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((50, 4)) * [1, 10, 0.01, 3] + [0, 5, 2, -100]
+    weight = rng.uniform(0.1, 2, 50)
+    for given in (None, weight):
+        scaler = StandardScaler().fit(X, sample_weight=given)
+        mean, sd = standard(X, given)
+        np.testing.assert_allclose(mean, np.asarray(scaler.mean_, float), rtol=1e-5)
+        np.testing.assert_allclose(sd, np.asarray(scaler.scale_, float), rtol=1e-5)
+
+
+@pytest.mark.parametrize("value", [0.0, 3.7, -1e4])
+def test_a_flat_column_has_sd_one(value):
+    X = np.full((9, 1), value, np.float32)
+    mean, sd = standard(X)
+    assert sd[0] == 1
+    np.testing.assert_allclose((X - mean) / sd, 0, atol=1e-3)
+
+
+def test_balanced_rows_equal_scikit_learn():
+    codes = np.array([0, 0, 0, 2, 2, 1])
+    expected = compute_sample_weight("balanced", codes)
+    np.testing.assert_allclose(row_weights(codes, 3, "balanced"), expected, rtol=1e-6)
+    np.testing.assert_array_equal(row_weights(codes, 3, None), np.ones(6))
+
+
+def test_a_class_with_no_row_changes_no_weight():
+    codes = np.array([0, 0, 2])
+    weights = row_weights(codes, 4, "balanced")
+    np.testing.assert_allclose(weights, [0.75, 0.75, 1.5])
