@@ -30,6 +30,9 @@ MOST_CANDIDATES = 6144
 ETAS = (0.999, 0.99, 0.95, 0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3, 0.2, 0.1, 0.05, 0.01)
 RIDGES = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0)
 SLACK = 0.25
+TRUST_POWER = 2
+LEAST_TRUST = 0.05
+CANDIDATES_PER_ROW = 3
 SHARPNESS = 10.0
 """Least-squares scores lie near 0 and 1: this brings a temperature near 1."""
 
@@ -76,11 +79,16 @@ class Fitted(NamedTuple):
 
 
 class Pool(NamedTuple):
-    """Candidate features, in computing order, read and standardised on train."""
+    """Candidate features, in computing order, read and standardised on train.
+
+    `Z` is standardised and then scaled by `trust`, so that a ridge penalty falls more
+    lightly on the neurons of sites whose probes do well.
+    """
 
     features: tuple[Feature, ...]
     X: Float[np.ndarray, "n d"]  # raw, all rows
     Z: Float[np.ndarray, "n d"]
+    trust: Float[np.ndarray, " d"]
     layers: Int[np.ndarray, " d"]
     eta: float
 
@@ -98,7 +106,8 @@ def fit_stc(
 
     Candidates are the neurons that hold a share eta of each layer's squared
     standardised probe weights (the largest eta that keeps MOST_CANDIDATES of them, if
-    none is given). A ridge model of all of them ranks them beside each other; the
+    none is given). A ridge model of all of them, which trusts sites by how well their
+    probes do, ranks them beside each other; the
     fewest that do as well as any number on validation (or `budget`) are kept and read
     by a temperature-scaled ridge head, fitted again on train and validation.
     """
@@ -120,6 +129,7 @@ def fit_stc(
         task,
         [pool.features[column] for column in columns],
         ridge=best.ridge,
+        trust=pool.trust[columns],
     )
     chosen = {
         "eta": pool.eta,
@@ -150,7 +160,8 @@ def gather(
     For each layer, over its sites and poolings together, the features that hold a
     share eta of the squared weights of the layer's best probes.
     """
-    features, kept, eta = _candidates(probes, eta)
+    most = min(MOST_CANDIDATES, CANDIDATES_PER_ROW * len(task.train))
+    features, kept, eta = _candidates(probes, eta, most)
     if not features:
         raise StcError(
             "selection",
@@ -163,11 +174,32 @@ def gather(
     )
     mean, sd = standard(X[task.train], task.weights(task.train))
     layers = np.array([feature.site.layer for feature in features])
-    return Pool(features, X, ((X - mean) / sd).astype(np.float32), layers, eta)
+    trust = _trust(features, probes, task)
+    Z = ((X - mean) / sd * trust).astype(np.float32)
+    return Pool(features, X, Z, trust, layers, eta)
+
+
+def _trust(
+    features: Sequence[Feature], probes: Sequence[ProbeResult], task: Task
+) -> Float[np.ndarray, " d"]:
+    """How far each feature's site beats chance, relative to the best site, squared.
+
+    Validation accuracies of the probes; never less than LEAST_TRUST ** TRUST_POWER.
+    (SIREN, arXiv 2604.18519, weighs layers by validation scores, too.)
+    """
+    held = task.codes[task.validation]
+    chance = np.bincount(held).max() / len(held)
+    gain = {p.pooled_site: p.val_accuracy[p.best] - chance for p in probes}
+    most = max(gain.values())
+    sites = [PooledSite(feature.site, feature.pooling) for feature in features]
+    if most <= 0:
+        return np.ones(len(sites), np.float32)
+    shares = np.array([gain[site] / most for site in sites])
+    return (np.maximum(shares, LEAST_TRUST) ** TRUST_POWER).astype(np.float32)
 
 
 def _candidates(
-    probes: Sequence[ProbeResult], eta: float | None
+    probes: Sequence[ProbeResult], eta: float | None, most: int
 ) -> tuple[tuple[Feature, ...], dict[PooledSite, np.ndarray], float]:
     layers: dict[int, list[ProbeResult]] = {}
     for probe in sorted(probes, key=lambda probe: probe.pooled_site):
@@ -181,7 +213,7 @@ def _candidates(
         for layer, group in layers.items():
             kept |= _keep_in_layer(group, scores[layer], share)
         n = sum(map(len, kept.values()))
-        if n <= MOST_CANDIDATES:
+        if n <= most:
             break
     features = tuple(
         Feature(pooled.site, pooled.pooling, int(index))
@@ -279,16 +311,19 @@ def fit_head(
     features: Sequence[Feature],
     *,
     ridge: float,
+    trust: Float[np.ndarray, " d"],
 ) -> tuple[TemperedHead, Float[np.ndarray, "n_val n_class"]]:
     """The head on raw columns X, and its validation logits before the refit.
 
     A least-squares ridge model of the classes, fitted on train, gets its temperature
     on validation; then it is fitted again on train and validation together.
     """
-    first = fit_ridge_head(X, task, features, rows=task.train, ridge=ridge)
+    first = fit_ridge_head(X, task, features, rows=task.train, ridge=ridge, trust=trust)
     logits = first.logits(X[task.validation])
     temperature = fit_temperature(logits, task.codes[task.validation])
-    last = fit_ridge_head(X, task, features, rows=task.learned, ridge=ridge)
+    last = fit_ridge_head(
+        X, task, features, rows=task.learned, ridge=ridge, trust=trust
+    )
     return TemperedHead(last.cooled(temperature), temperature), logits / temperature
 
 
@@ -299,11 +334,15 @@ def fit_ridge_head(
     *,
     rows: Int[np.ndarray, " some"],
     ridge: float,
+    trust: Float[np.ndarray, " d"] | None = None,
 ) -> SparseHead:
-    """A head fitted on `rows`, SHARPNESS times the least-squares class scores."""
+    """A head fitted on `rows`, SHARPNESS times the least-squares class scores.
+
+    The penalty on feature j is divided by trust_j^2; without trust all are equal.
+    """
     mean, sd = standard(X[rows], task.weights(rows))
-    Z = ((X - mean) / sd).astype(np.float32)
-    moments = moments_of(Z, task, rows)
+    scale = np.ones(X.shape[1], np.float32) if trust is None else trust
+    moments = moments_of(((X - mean) / sd * scale).astype(np.float32), task, rows)
     W = solve_ridge(moments.gram, ridge).T * SHARPNESS
     bias = SHARPNESS * moments.prior - W @ moments.center
-    return SparseHead(tuple(features), mean, sd, W, bias, task.classes)
+    return SparseHead(tuple(features), mean, sd, W * scale, bias, task.classes)
