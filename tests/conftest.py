@@ -44,7 +44,7 @@ def run_folder(tmp_path_factory: pytest.TempPathFactory, messages: Path) -> Path
     config = RunConfig(
         name="messages by topic",
         data=DataConfig(path=str(messages), text="text", labels=("topic",), id="id"),
-        train=TrainConfig(device="cpu", eta=0.5),
+        train=TrainConfig(device="cpu"),
     )
     writer = RunWriter(tmp_path_factory.mktemp("run") / "topic", config)
     with writer:

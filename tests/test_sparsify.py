@@ -1,0 +1,292 @@
+"""The preset `stc` on features whose telling columns are known."""
+
+import numpy as np
+import pytest
+from sklearn.linear_model import Ridge
+from sklearn.preprocessing import StandardScaler
+from sklearn.utils.class_weight import compute_sample_weight
+from toy import NAMES, Toy, make
+
+from stc_core.axes import Feature, PooledSite
+from stc_core.errors import StcError
+from stc_core.metrics import accuracy
+from stc_core.select import importance, keep_mass
+from stc_core.sparsify import (
+    RIDGES,
+    Fitted,
+    Point,
+    choose,
+    fit_head,
+    fit_ridge_head,
+    fit_stc,
+    gather,
+)
+
+
+def fit(toy: Toy, **arguments) -> Fitted:
+    return fit_stc(toy.read, toy.task, toy.probes(), **arguments)
+
+
+def columns(toy: Toy, fitted: Fitted) -> np.ndarray:
+    """Raw values of the selected features on all rows."""
+    return np.stack(
+        [
+            toy.blocks[PooledSite(feature.site, feature.pooling)][:, feature.index]
+            for feature in fitted.head.features
+        ],
+        axis=1,
+    )
+
+
+def point(neurons: int, accuracy: float) -> Point:
+    return Point("neurons", neurons, 1, 1.0, accuracy, accuracy)
+
+
+def test_the_fewest_that_do_as_well_are_chosen():
+    points = [point(1, 0.5), point(2, 0.7), point(4, 0.9), point(8, 0.9)]
+    assert choose(points, 10_000).neurons == 4
+
+
+def test_what_is_within_the_noise_is_as_good():
+    points = [point(4, 0.9), point(8, 0.905)]
+    assert choose(points, 50).neurons == 4
+    assert choose(points, 10_000_000).neurons == 8
+
+
+def test_a_sure_best_is_chosen_without_slack():
+    assert choose([point(1, 0.99), point(2, 1.0), point(4, 1.0)], 10).neurons == 2
+
+
+@pytest.fixture(scope="module")
+def toy() -> Toy:
+    return make()
+
+
+@pytest.fixture(scope="module")
+def fitted(toy: Toy) -> Fitted:
+    return fit(toy)
+
+
+@pytest.mark.parametrize("eta", [0.2, 0.9])
+def test_a_given_share_is_taken_of_each_layer_on_its_own(toy, eta):
+    probes = toy.probes()
+    pool = gather(toy.read, toy.task, probes, eta=eta)
+    assert pool.eta == eta
+    for layer in range(3):
+        group = [p for p in probes if p.pooled_site.site.layer == layer]
+        scores = np.concatenate([importance(p.path.coef[p.best]) for p in group])
+        assert np.count_nonzero(pool.layers == layer) == len(keep_mass(scores, eta))
+
+
+def test_candidates_are_read_in_computing_order_and_standardised_on_train(toy):
+    pool = gather(toy.read, toy.task, toy.probes()[::-1], eta=0.9)
+    assert list(pool.features) == sorted(pool.features)
+    assert pool.layers.tolist() == [f.site.layer for f in pool.features]
+    for j, (site, pooling, index) in enumerate(pool.features):
+        raw = toy.blocks[PooledSite(site, pooling)][:, index]
+        np.testing.assert_array_equal(pool.X[:, j], raw)
+    train = pool.Z[toy.task.train]
+    np.testing.assert_allclose(train.mean(axis=0), 0, atol=1e-5)
+    np.testing.assert_allclose(train.std(axis=0), pool.trust, atol=1e-5)
+
+
+def test_the_site_with_the_best_probe_is_trusted_in_full_and_no_other_more(toy):
+    pool = gather(toy.read, toy.task, toy.probes(), eta=0.9)
+    sites = [PooledSite(f.site, f.pooling) for f in pool.features]
+    telling = np.array([str(site) == NAMES[3] for site in sites])
+    np.testing.assert_array_equal(pool.trust[telling], 1)
+    assert (pool.trust[~telling] < 1).all() and (pool.trust > 0).all()
+
+
+def test_sites_no_better_than_chance_are_trusted_alike(toy):
+    probes = [
+        probe._replace(val_accuracy=0 * probe.val_accuracy) for probe in toy.probes()
+    ]
+    pool = gather(toy.read, toy.task, probes, eta=0.9)
+    np.testing.assert_array_equal(pool.trust, 1)
+
+
+def test_without_a_share_as_many_as_fit_are_candidates(toy, monkeypatch):
+    monkeypatch.setattr("stc_core.sparsify.MOST_CANDIDATES", 10**6)
+    many = gather(toy.read, toy.task, toy.probes())
+    limit = len(many.features) // 2
+    monkeypatch.setattr("stc_core.sparsify.MOST_CANDIDATES", limit)
+    few = gather(toy.read, toy.task, toy.probes())
+    assert len(few.features) <= limit and few.eta < many.eta
+    assert set(few.features) < set(many.features)
+
+
+def test_probes_with_no_weights_are_an_error(toy):
+    empty = [
+        probe._replace(path=probe.path._replace(coef=0 * probe.path.coef))
+        for probe in toy.probes()
+    ]
+    with pytest.raises(StcError, match="no site tells the labels"):
+        fit_stc(toy.read, toy.task, empty)
+
+
+@pytest.mark.parametrize("K", [2, 3, 4])
+def test_the_telling_neurons_are_found_and_weigh_most(K):
+    toy = make(K, strength=4.0)
+    found = fit(toy)
+    head = found.head
+    order = np.argsort(-head.importance)
+    strongest = {head.features[j] for j in order[: K - 1]}
+    assert strongest <= set(toy.telling)
+    X = columns(toy, found)[toy.test]
+    assert accuracy(toy.task.codes[toy.test], head.logits(X).argmax(axis=1)) > 0.85
+    assert head.classes == toy.task.classes and head.weight.shape[0] == K
+
+
+@pytest.mark.parametrize("budget", [1, 3, 7])
+def test_a_budget_is_used_up_and_never_passed(toy, budget):
+    found = fit(toy, budget=budget)
+    assert len(found.head.features) == budget
+    neurons = [p.neurons for p in found.points if p.curve == "neurons"]
+    assert max(neurons) == budget
+
+
+def test_a_budget_of_the_telling_neurons_finds_them():
+    toy = make(4, strength=4.0)
+    assert set(fit(toy, budget=4).head.features) == set(toy.telling)
+
+
+def test_a_budget_above_all_takes_all(toy):
+    found = fit(toy, budget=10**6)
+    assert len(found.head.features) == found.chosen["candidates"]
+
+
+def test_neurons_are_in_computing_order(fitted):
+    assert list(fitted.head.features) == sorted(set(fitted.head.features))
+
+
+def test_the_curves_are_in_order(toy, fitted):
+    neurons = [p.neurons for p in fitted.points if p.curve == "neurons"]
+    depths = [p.layer for p in fitted.points if p.curve == "depth"]
+    assert neurons == sorted(set(neurons))
+    assert depths == sorted(set(depths)) and set(depths) <= {0, 1, 2}
+    assert len(fitted.head.features) in neurons
+    assert all(0 <= p.accuracy <= 1 and p.ridge in RIDGES for p in fitted.points)
+    wide = {p.layer: p.neurons for p in fitted.points if p.curve == "depth"}
+    assert all(n <= len(fitted.head.features) for n in wide.values())
+
+
+def test_the_deepest_point_is_the_head_s_own_selection(fitted):
+    chosen = next(
+        p
+        for p in fitted.points
+        if p.curve == "neurons" and p.neurons == len(fitted.head.features)
+    )
+    deepest = [p for p in fitted.points if p.curve == "depth"][-1]
+    assert (deepest.neurons, deepest.accuracy, deepest.ridge) == (
+        chosen.neurons,
+        chosen.accuracy,
+        chosen.ridge,
+    )
+
+
+def test_validation_logits_are_the_chosen_point_s(toy, fitted):
+    y = toy.task.codes[toy.task.validation]
+    assert fitted.validation_logits.shape == (len(y), 3)
+    chosen = next(p for p in fitted.points if p.neurons == len(fitted.head.features))
+    right = accuracy(y, fitted.validation_logits.argmax(axis=1))
+    assert right == pytest.approx(chosen.accuracy, abs=1.5 / len(y))  # a near tie
+
+
+@pytest.mark.parametrize("class_weight", [None, "balanced"])
+def test_nothing_is_learned_from_other_rows(class_weight):
+    """Neither the labels nor the features of the test rows change a number."""
+    toy = make(class_weight=class_weight, shares=(0.5, 0.3, 0.2))
+    codes = toy.task.codes.copy()
+    codes[toy.test] = (codes[toy.test] + 1) % 3
+    blocks = {site: X.copy() for site, X in toy.blocks.items()}
+    for X in blocks.values():
+        X[toy.test] = 1e6
+    other = toy._replace(blocks=blocks, task=toy.task._replace(codes=codes))
+    one, two = fit(toy), fit(other)
+    assert one.head.features == two.head.features
+    assert one.points == two.points and one.chosen == two.chosen
+    np.testing.assert_array_equal(one.head.weight, two.head.weight)
+    np.testing.assert_array_equal(one.head.bias, two.head.bias)
+    np.testing.assert_array_equal(one.validation_logits, two.validation_logits)
+
+
+def test_balanced_weights_help_the_rare_class():
+    shares = (0.9, 0.1)
+    recalls = []
+    for class_weight in (None, "balanced"):
+        toy = make(2, strength=1.0, shares=shares, class_weight=class_weight)
+        found = fit(toy, budget=2)
+        rare = toy.test[toy.task.codes[toy.test] == 1]
+        guess = found.head.logits(columns(toy, found)[rare]).argmax(axis=1)
+        recalls.append(np.mean(guess == 1))
+    assert recalls[1] > recalls[0]
+
+
+def test_the_order_of_the_probes_changes_nothing(toy, fitted):
+    again = fit_stc(toy.read, toy.task, toy.probes()[::-1])
+    assert again.head.features == fitted.head.features
+    np.testing.assert_array_equal(again.head.weight, fitted.head.weight)
+
+
+def test_progress_ends_at_its_total(toy):
+    seen: list[tuple[int, int]] = []
+    fit(toy, progress=lambda done, total: seen.append((done, total)))
+    assert [done for done, _ in seen] == list(range(1, len(seen) + 1))
+    assert {total for _, total in seen} == {len(seen)}
+
+
+def head_data(toy: Toy) -> tuple[np.ndarray, list[Feature]]:
+    site = PooledSite.parse(NAMES[3])
+    X = toy.blocks[site]
+    return X, [Feature(site.site, site.pooling, i) for i in range(X.shape[1])]
+
+
+@pytest.mark.parametrize("class_weight", [None, "balanced"])
+@pytest.mark.parametrize("ridge", [0.1, 3.0])
+def test_the_head_guesses_as_scikit_learn_s_ridge(class_weight, ridge):
+    toy = make(class_weight=class_weight, shares=(0.6, 0.25, 0.15))
+    X, _ = head_data(toy)
+    train = toy.task.train
+    y = toy.task.codes[train]
+    weight = np.ones(len(y))
+    if class_weight:
+        weight = compute_sample_weight(class_weight, y)
+    scaler = StandardScaler().fit(X[train], sample_weight=weight)
+    Z = scaler.transform(X)
+    alpha = ridge * X.shape[1]  # a standardised row has as much mean squared norm
+    oracle = Ridge(alpha=alpha).fit(Z[train], np.eye(3)[y], sample_weight=weight)
+    head = fit_ridge_head(X, toy.task, (), rows=train, ridge=ridge)
+    scores = oracle.predict(Z)
+    sharpness = head.logits(X).std() / scores.std()
+    np.testing.assert_allclose(head.logits(X) / sharpness, scores, atol=1e-3)
+
+
+def test_trust_divides_the_penalty_by_its_square(toy):
+    """As if each standardised column were scaled by its trust."""
+    X, _ = head_data(toy)
+    train = toy.task.train
+    trust = np.linspace(0.1, 1, X.shape[1]).astype(np.float32)
+    head = fit_ridge_head(X, toy.task, (), rows=train, ridge=2.0, trust=trust)
+    Z = np.asarray(StandardScaler().fit(X[train]).transform(X)) * trust
+    oracle = Ridge(alpha=2.0 * (trust**2).sum())
+    scores = oracle.fit(Z[train], np.eye(3)[toy.task.codes[train]]).predict(Z)
+    sharpness = head.logits(X).std() / scores.std()
+    np.testing.assert_allclose(head.logits(X) / sharpness, scores, atol=1e-3)
+
+
+def test_the_head_is_tempered_on_validation_and_refitted_on_both(toy):
+    X, features = head_data(toy)
+    trust = np.linspace(0.1, 1, X.shape[1]).astype(np.float32)
+    head, logits = fit_head(X, toy.task, features, ridge=1.0, trust=trust)
+    task, validation = toy.task, toy.task.validation
+    same = {"ridge": 1.0, "trust": trust}
+    first = fit_ridge_head(X, task, features, rows=task.train, **same)
+    last = fit_ridge_head(X, task, features, rows=task.learned, **same)
+    np.testing.assert_allclose(
+        logits * head.temperature, first.logits(X[validation]), rtol=1e-5, atol=1e-5
+    )
+    np.testing.assert_allclose(
+        head.scaled.logits(X) * head.temperature, last.logits(X), rtol=1e-4, atol=1e-4
+    )
+    assert set(task.learned) == {*task.train, *validation}
