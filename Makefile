@@ -1,7 +1,8 @@
 # `make app` and `make test` do everything on a machine with Python 3.11, make and pip.
-PYTHON ?= python3.11
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
 BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 .PHONY: app test check bench format clean
 
@@ -24,17 +25,23 @@ format: $(VENV)/.dev
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-$(VENV)/bin/python:
-	command -v $(PYTHON) >/dev/null && $(PYTHON) -m venv $(VENV) || python3 -m venv $(VENV)
+$(BIN)/python:
+	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' || \
+	  { echo "Python 3.11 is needed: make PYTHON=/path/to/python3.11 ..."; exit 1; }
+	"$(PYTHON)" -m venv $(VENV)
 
-$(VENV)/.app: requirements.txt pyproject.toml | $(VENV)/bin/python
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -e .
-	touch $@
+$(VENV)/.app: requirements.txt pyproject.toml | $(BIN)/python
+	@echo "Installing into $(VENV); PyTorch alone is large, so this can take minutes."
+	$(PIP) -r requirements.txt
+	$(PIP) --no-deps -e .
+	@touch $@
 
+# The browser tests use the Chromium of the system, or else one of Playwright's own.
 $(VENV)/.dev: requirements-dev.txt $(VENV)/.app
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
-	touch $@
+	$(PIP) -r requirements-dev.txt
+	command -v chromium || command -v google-chrome || \
+	  $(BIN)/python -m playwright install chromium
+	@touch $@
 
 clean:
 	rm -rf $(VENV) .pytest_cache .ruff_cache

@@ -79,7 +79,6 @@ def settings() -> dict[str, Any]:
             key="budget",
             placeholder="as many as help",
         )
-    with right:
         eta = st.number_input(
             "Share of squared weights kept",
             0.01,
@@ -90,6 +89,7 @@ def settings() -> dict[str, Any]:
             placeholder="chosen by the method",
             help="Per layer, before the joint selection. Less leaves fewer candidates.",
         )
+    with right:
         max_length = st.number_input(
             "Longest text, in tokens",
             8,

@@ -110,7 +110,7 @@ def map_of(shown: pd.DataFrame, label: str | None, total: int) -> None:
         config={"displayModeBar": False},
         alt="The selected neurons by site, coloured by weight or importance",
     )
-    means = "Darker: more important." if label is None else SIGNS
+    means = "The stronger the colour, the more important." if label is None else SIGNS
     st.caption(
         f"{len(shown):,} of the {total:,} neurons that were kept, the first layer at "
         f"the bottom. {means} Click a square to see that neuron."

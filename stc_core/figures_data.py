@@ -113,7 +113,9 @@ def result_table(metrics: Mapping[str, Any]) -> pd.DataFrame:
 
     Columns: name, accuracy, low, high, macro_f1, detail, ours.
     """
-    rows = [_result(OURS, metrics["test"], ours=True)]
+    kept, used = metrics["neurons"]["selected"], metrics["layers"]["used"]
+    ours = {**metrics["test"], "detail": f"{kept:,} neurons, up to layer {used}"}
+    rows = [_result(OURS, ours, ours=True)]
     rows += [
         _result(BASELINES.get(key) or key, found, ours=False)
         for key, found in metrics["baselines"].items()

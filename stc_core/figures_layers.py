@@ -201,7 +201,7 @@ def _bounds(best: pd.DataFrame, lines: Sequence[Line], metric: Metric) -> list[f
     low = float(np.min(best["accuracy_low" if accuracy else metric]))
     high = float(np.max(best["accuracy_high" if accuracy else metric]))
     reach = max(high - low, 0.05)
-    near = [line.value for line in lines if line.value > low - 0.6 * reach]
+    near = [line.value for line in lines if line.value > low - 0.25 * reach]
     low, high = min([low, *near]), max([high, *near])
     pad = 0.05 * (high - low)
     return [max(0.0, low - pad), min(1.005, high + pad)]

@@ -1,0 +1,265 @@
+"""A person's way through the app in a real browser, from a table to predictions.
+
+The server, the worker, the embedded backbone and Chromium are all real. The steps
+share one page and build on each other, as they do for a person.
+"""
+
+import io
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+from urllib.parse import parse_qs, urlparse
+
+import pandas as pd
+import pytest
+from browser import WAIT_MS, browser, listen, server, settled
+from playwright.sync_api import Browser, Page, expect
+
+from stc_core.run import Run
+
+SENTENCE = "the courier threw my parcel over the fence and now it is lost"
+NEW_TEXTS = (
+    "where is my parcel",
+    "i was charged twice this month",
+    "the app crashes when i open the basket",
+    "how do i reset my password",
+)
+FIND_POINT = """
+([part, place]) => {
+  const plot = [...document.querySelectorAll('.js-plotly-plot')].find(
+    (one) => one._fullData.some((trace) => trace.type === part));
+  const trace = plot._fullData.find((one) => one.type === part);
+  const box = plot.getBoundingClientRect();
+  const {_fullLayout: {xaxis, yaxis}} = plot;
+  const custom = trace.customdata[place];
+  return {
+    x: box.x + xaxis._offset + xaxis.l2p(trace.x[place]),
+    y: box.y + yaxis._offset + yaxis.l2p(trace.y[place]),
+    custom: Array.isArray(custom) ? custom[0] : custom,
+  };
+}
+"""
+
+
+class Studio(NamedTuple):
+    """A served app, and the browser that uses it."""
+
+    address: str
+    home: Path
+    browser: Browser
+    seconds: float  # until the first page was drawn
+
+
+@pytest.fixture(scope="module")
+def studio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Studio]:
+    home = tmp_path_factory.mktemp("studio")
+    with browser() as opened:
+        began = time.monotonic()
+        with server(home) as address:
+            page = opened.new_page()
+            page.goto(address)
+            page.get_by_text("Drop a table of labelled texts").wait_for(timeout=WAIT_MS)
+            seconds = time.monotonic() - began
+            page.close()
+            yield Studio(address, home, opened, seconds)
+
+
+@pytest.fixture(scope="module")
+def page(studio: Studio) -> Iterator[Page]:
+    """The window that the person uses; nothing may go wrong in it, to the end."""
+    opened = studio.browser.new_page(viewport={"width": 1280, "height": 900})
+    opened.set_default_timeout(WAIT_MS)
+    heard = listen(opened)
+    yield opened
+    assert not heard, heard
+    opened.close()
+
+
+@pytest.fixture(scope="module")
+def trained(studio: Studio, page: Page, messages: Path) -> Run:
+    """The run of the person's first way: a table in, columns, plan, start, result."""
+    page.goto(studio.address)
+    settled(page).get_by_role("button", name="Use my data").click()
+    upload(page, messages)
+    page.get_by_text("Rows in the file").wait_for()
+    choose(page, "Id", "none")
+    expect(page.get_by_test_id("stMain")).to_contain_text("240")
+    page.get_by_role("button", name="Continue to Train").click()
+    page.get_by_text("Time, about").wait_for()
+    expect(settled(page).get_by_test_id("stMain")).to_contain_text("240")
+    page.get_by_role("button", name="Start training").click()
+    page.get_by_text("You can close this tab").wait_for()
+    page.get_by_text("Beside its baselines").wait_for(timeout=2 * WAIT_MS)
+    settled(page)
+    return Run.open(studio.home / "runs" / query(page, "run"))
+
+
+def upload(page: Page, path: Path) -> None:
+    page.locator("input[type=file]").first.set_input_files(str(path))
+    page.get_by_text(path.name).first.wait_for()
+    settled(page)
+
+
+def choose(page: Page, label: str, option: str) -> None:
+    """Pick an option of a select box as a person does."""
+    box = page.get_by_role("combobox", name=label, exact=True)
+    box.evaluate("one => one.scrollIntoView({block: 'center'})")
+    page.wait_for_timeout(300)  # scrolling closes the list
+    box.click()
+    if box.get_attribute("aria-expanded") != "true":
+        box.press("ArrowDown")
+    page.get_by_role("option", name=option, exact=True).click()
+    settled(page)
+
+
+def walk(page: Page, name: str) -> Page:
+    """Go to a page by its link in the sidebar."""
+    links = page.get_by_test_id("stSidebar").get_by_role("link", name=name)
+    links.first.click()
+    page.get_by_role("heading", name=name).first.wait_for()
+    return settled(page)
+
+
+def query(page: Page, name: str) -> str:
+    return parse_qs(urlparse(page.url).query)[name][0]
+
+
+def test_the_first_page_is_there_in_seconds(studio: Studio):
+    assert studio.seconds < 10, studio.seconds
+
+
+def test_the_result_stands_beside_the_baselines(trained: Run, page: Page):
+    words = page.get_by_test_id("stMain").inner_text()
+    assert f"{trained.metrics['test']['accuracy']:.1%}"[:-1] in words
+    for name in ("Neurons kept", "Layers read", "Compute saved"):
+        assert name in words
+    drawn = page.locator(".js-plotly-plot").inner_text()
+    assert "This classifier" in drawn and "TF-IDF words" in drawn
+    assert trained.config.data.id == "" and len(trained.corpus) == 240
+
+
+def test_the_layer_curves_are_drawn(trained: Run, page: Page):
+    walk(page, "Layers")
+    plot = page.locator(".js-plotly-plot").first
+    plot.locator(".scatterlayer .trace").first.wait_for()
+    # Three poolings of two kinds of site.
+    assert plot.locator(".legend .traces").count() == 6
+    assert "This classifier" in plot.inner_text()
+    assert page.locator(".js-plotly-plot").count() == 3
+    assert "The labels are read best at" in page.get_by_test_id("stMain").inner_text()
+
+
+def test_a_click_on_a_square_opens_its_neuron(trained: Run, page: Page):
+    walk(page, "Neurons")
+    page.locator(".js-plotly-plot .gl-canvas").first.wait_for(state="attached")
+    target = page.evaluate(FIND_POINT, ["scattergl", 7])
+    page.mouse.move(target["x"], target["y"])
+    page.mouse.click(target["x"], target["y"])
+    page.wait_for_url(f"**neuron={target['custom']}*")
+    settled(page)
+    row = trained.neurons.iloc[target["custom"]]
+    name = f"{row['site']} #{row['index']} · {row['pooling']}"
+    page.get_by_role("heading", name=name).wait_for()
+
+
+def test_the_texts_of_a_neuron_are_its_highest(trained: Run, page: Page):
+    number = int(query(page, "neuron"))
+    values = pd.Series(trained.activations[:, number])
+    texts = page.get_by_test_id("stHtml").last.inner_text()
+    best = trained.corpus["text"].iloc[int(values.idxmax())]
+    assert best.split()[0] in texts and "explain" in texts
+    assert f"{values.max():.3g}" in texts
+
+
+def test_a_copied_link_opens_the_same_neuron_elsewhere(
+    trained: Run, page: Page, studio: Studio
+):
+    number = int(query(page, "neuron"))
+    row = trained.neurons.iloc[number]
+    elsewhere = studio.browser.new_context()
+    other = elsewhere.new_page()
+    heard = listen(other)
+    other.goto(page.url)
+    name = f"{row['site']} #{row['index']} · {row['pooling']}"
+    other.get_by_role("heading", name=name).wait_for(timeout=WAIT_MS)
+    settled(other)
+    assert int(query(other, "neuron")) == number and not heard
+    elsewhere.close()
+
+
+def test_an_example_adds_up_to_its_logit(trained: Run, page: Page):
+    page.get_by_role("link", name="explain").first.click()
+    page.get_by_text("sums to logit").wait_for()
+    settled(page)
+    number = int(query(page, "example"))
+    row = trained.predictions.iloc[number]
+    words = page.get_by_test_id("stMain").inner_text()
+    assert f"Text {number}" in words and row["predicted"] in words
+    assert page.locator(".js-plotly-plot").count() == 2
+
+
+def test_a_typed_sentence_is_explained(trained: Run, page: Page):
+    page.get_by_text("My own sentence").click()
+    page.get_by_label("Your text").fill(SENTENCE)
+    page.get_by_role("button", name="Explain").click()
+    page.get_by_text("sums to logit").wait_for()
+    settled(page)
+    found = trained.classifier().explain(SENTENCE)
+    words = page.get_by_test_id("stMain").inner_text()
+    assert f"sums to logit {found['logits'][found['label']]:.3f}" in words
+    assert "courier" in page.get_by_test_id("stHtml").first.inner_text()
+
+
+def test_a_file_is_labelled_and_downloaded(trained: Run, page: Page, tmp_path: Path):
+    table = tmp_path / "new.csv"
+    pd.DataFrame({"number": range(4), "text": NEW_TEXTS}).to_csv(table, index=False)
+    walk(page, "Predict")
+    upload(page, table)
+    page.get_by_role("button", name="Predict", exact=True).click()
+    page.get_by_role("button", name="Download CSV").wait_for()
+    settled(page)
+    with page.expect_download() as coming:
+        page.get_by_role("button", name="Download CSV").click()
+    got = pd.read_csv(io.BytesIO(coming.value.path().read_bytes()))
+    assert coming.value.suggested_filename == "new_predicted.csv"
+    assert got["text"].tolist() == list(NEW_TEXTS)
+    assert got["number"].tolist() == [0, 1, 2, 3]
+    shares = got[[f"p:{name}" for name in trained.metrics["classes"]]]
+    assert (shares.sum(axis=1) - 1).abs().max() < 1e-4
+    assert got["predicted_label"].tolist() == (
+        shares.idxmax(axis=1).str.removeprefix("p:").tolist()
+    )
+    known = trained.classifier().predict(list(NEW_TEXTS)).tolist()
+    assert got["predicted_label"].tolist() == known
+
+
+@pytest.mark.parametrize("name", ["Home", "Data", "Train", "Layers", "Predict"])
+def test_every_page_is_reached_by_its_link(trained: Run, page: Page, name: str):
+    title = "STC Studio" if name == "Home" else name
+    links = page.get_by_test_id("stSidebar").get_by_role("link", name=name)
+    links.first.click()
+    page.get_by_role("heading", name=title).last.wait_for()
+    assert not settled(page).get_by_test_id("stException").count()
+
+
+def test_closing_the_page_does_not_stop_the_training(
+    trained: Run, page: Page, studio: Studio
+):
+    window = studio.browser.new_context()
+    other = window.new_page()
+    other.set_default_timeout(WAIT_MS)
+    other.goto(f"{studio.address}/Train?data={query(page, 'data')}")
+    settled(other).get_by_text("New run", exact=True).click()
+    settled(other).get_by_label("Name of the run").fill("left alone")
+    other.get_by_label("Name of the run").press("Enter")
+    settled(other).get_by_role("button", name="Start training").click()
+    other.get_by_text("You can close this tab").wait_for()
+    name = query(other, "run")
+    window.close()
+    run, end = Run.open(studio.home / "runs" / name), time.monotonic() + 300
+    assert run.status["state"] in ("queued", "running") and run.name == "left alone"
+    while not run.done and time.monotonic() < end:
+        assert run.status["state"] in ("queued", "running", "done"), run.status
+        time.sleep(0.5)
+    assert run.done and run.metrics["test"]["n"] == trained.metrics["test"]["n"]
