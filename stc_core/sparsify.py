@@ -26,7 +26,7 @@ from stc_core.select import (
 
 Read = Callable[[PooledSite], Float[np.ndarray, "n width"]]
 
-MOST_CANDIDATES = 6144
+MOST_CANDIDATES = 4096
 ETAS = (0.999, 0.99, 0.95, 0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3, 0.2, 0.1, 0.05, 0.01)
 RIDGES = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0)
 SLACK = 0.25
@@ -115,14 +115,20 @@ def fit_stc(
     search = _Search(task, pool)
     counts = search.counts(budget)
     depths = sorted(set(pool.layers.tolist()))
-    points = []
-    for step, n in enumerate(counts, start=1):
-        points.append(search.score("neurons", keep_top(search.rank, n)))
-        progress(step, len(counts) + len(depths))
-    best = points[-1] if budget else choose(points, len(task.validation))
-    for step, layer in enumerate(depths, start=1):
-        points.append(search.at_depth(layer, best.neurons))
-        progress(len(counts) + step, len(counts) + len(depths))
+    n_steps = len(counts) + len(depths)
+    trials = []
+    for n in counts:
+        trials.append(search.trial(keep_top(search.rank, n)))
+        progress(len(trials), n_steps)
+    best, ridge = choose(counts, np.stack([t.accuracy for t in trials]), search.error)
+    if budget:
+        best = len(counts) - 1
+    points = [trial.point("neurons") for trial in trials]
+    points[best] = trials[best].point("neurons", ridge)
+    for layer in depths:
+        points.append(search.at_depth(layer, counts[best]))
+        progress(len(points), n_steps)
+    best = points[best]
     columns = np.sort(keep_top(search.rank, best.neurons))
     head, logits = fit_head(
         pool.X[:, columns],
@@ -141,15 +147,26 @@ def fit_stc(
     return Fitted(head.scaled, tuple(points), chosen, logits)
 
 
-def choose(points: Sequence[Point], n_rows: int) -> Point:
-    """The fewest neurons whose validation accuracy is as good as the best one's.
+def choose(
+    counts: Sequence[int], scores: Float[np.ndarray, "n_counts n_ridges"], error: float
+) -> tuple[int, int]:
+    """Positions of the chosen count of neurons and of its ridge.
 
-    As good is: less than SLACK standard errors of an accuracy on `n_rows` below it.
+    Each validation accuracy is averaged with its neighbours in the grid first, since
+    the best of many single cells is luck on few rows. Then the fewest neurons within
+    SLACK standard errors of the best, and for them the best ridge, the larger on a tie.
     """
-    best = max(point.accuracy for point in points)
-    error = (best * (1 - best) / n_rows) ** 0.5
-    enough = [point for point in points if point.accuracy >= best - SLACK * error]
-    return min(enough, key=lambda point: point.neurons)
+    smooth = _smooth(_smooth(scores).T).T
+    best = smooth.max(axis=1)
+    count = int(np.flatnonzero(best >= best.max() - SLACK * error)[0])
+    ridge = len(RIDGES) - 1 - int(smooth[count, ::-1].argmax())
+    return count, ridge
+
+
+def _smooth(grid: Float[np.ndarray, "a b"]) -> Float[np.ndarray, "a b"]:
+    """Each cell averaged with those before and after it in its row."""
+    wide = np.pad(grid, ((0, 0), (1, 1)), mode="edge")
+    return (wide[:, :-2] + wide[:, 1:-1] + wide[:, 2:]) / 3
 
 
 def gather(
@@ -246,8 +263,10 @@ class _Search:
         self.train = moments_of(pool.Z, task, task.train)
         self.Z_val = pool.Z[task.validation]
         self.y_val = task.codes[task.validation]
-        everything = np.arange(len(pool.features))
-        self.ridge = self.score("neurons", everything).ridge
+        trial = self.trial(np.arange(len(pool.features)))
+        best = float(trial.accuracy.max())
+        self.error = (best * (1 - best) / len(self.y_val)) ** 0.5
+        self.ridge = RIDGES[trial.best]
         self.rank = importance(solve_ridge(self.train.gram, self.ridge).T)
 
     def counts(self, budget: int | None) -> list[int]:
@@ -261,20 +280,41 @@ class _Search:
         """The same number of neurons, re-selected from the layers up to `layer`."""
         below = np.flatnonzero(self.pool.layers <= layer)
         rank = importance(solve_ridge(self.train.gram.restricted(below), self.ridge).T)
-        return self.score("depth", below[keep_top(rank, n)])._replace(layer=layer)
+        trial = self.trial(below[keep_top(rank, n)])
+        return trial.point("depth")._replace(layer=layer)
 
-    def score(self, curve: str, columns: Int[np.ndarray, " kept"]) -> Point:
-        """How well these columns do under the best ridge."""
+    def trial(self, columns: Int[np.ndarray, " kept"]) -> "Trial":
+        """How well these columns do under each ridge."""
         part = self.train.gram.restricted(columns)
         Z = self.Z_val[:, columns]
-        tried = []
-        for ridge in sorted(RIDGES, reverse=True):
+        right, f1 = [], []
+        for ridge in RIDGES:
             scores = Z @ solve_ridge(part, ridge) + self.train.prior
-            tried.append((accuracy(self.y_val, scores.argmax(axis=1)), ridge, scores))
-        right, ridge, scores = max(tried, key=lambda row: row[0])
-        f1 = macro_f1(self.y_val, scores.argmax(axis=1))
+            guess = scores.argmax(axis=1)
+            right.append(accuracy(self.y_val, guess))
+            f1.append(macro_f1(self.y_val, guess))
         deepest = int(self.pool.layers[columns].max())
-        return Point(curve, len(columns), deepest, ridge, right, f1)
+        return Trial(len(columns), deepest, np.array(right), np.array(f1))
+
+
+class Trial(NamedTuple):
+    """A subset of the candidates and its validation scores under each ridge."""
+
+    neurons: int
+    layer: int
+    accuracy: Float[np.ndarray, " n_ridges"]
+    macro_f1: Float[np.ndarray, " n_ridges"]
+
+    @property
+    def best(self) -> int:
+        """The ridge with the best accuracy, smoothed over its neighbours."""
+        smooth = _smooth(self.accuracy[None])[0]
+        return len(RIDGES) - 1 - int(smooth[::-1].argmax())
+
+    def point(self, curve: str, ridge: int | None = None) -> Point:
+        at = self.best if ridge is None else ridge
+        right, f1 = float(self.accuracy[at]), float(self.macro_f1[at])
+        return Point(curve, self.neurons, self.layer, RIDGES[at], right, f1)
 
 
 class Moments(NamedTuple):
