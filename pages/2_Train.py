@@ -130,7 +130,7 @@ def new_run(data: DataConfig) -> None:
     with left:
         name = backbone()
         stem = Path(data.path).name.partition(".")[0]
-        default = f"{stem} · {data.labels[-1]}"
+        default = f"{data.labels[-1]} · {stem}"  # the sidebar cuts the end off
         given = st.text_input("Name of the run", placeholder=default, key="name")
     with right:
         preset = st.radio(

@@ -119,7 +119,9 @@ def listing(found: pd.DataFrame) -> None:
         alt="Texts with their labels and predictions",
     )
     right = percent(float(np.mean(found["correct"])))
-    st.caption(f"{len(found):,} texts, {right} right. Pick a row to see why.")
+    splits = set(found["split"])
+    seen = "" if splits == {"test"} else " (the classifier was fitted on these)"
+    st.caption(f"{len(found):,} texts, {right} right{seen}. Pick a row to see why.")
 
 
 def own() -> tuple[str, None] | None:

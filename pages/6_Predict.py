@@ -15,6 +15,7 @@ from stc_core.uploads import Upload, find, list_uploads, predicted
 
 TABLE, LINES = "A table", "Pasted lines"
 MAX_LINES = 1000
+ICON = ":material/table:"
 
 
 def lines(run: Run) -> None:
@@ -42,6 +43,7 @@ def table(run: Run) -> None:
     """A whole file, in chunks; what was predicted stays on disk."""
     chosen = choose()
     if chosen is None:
+        st.info("Upload the texts to label, or paste them as lines.", icon=ICON)
         return
     head = ui.head(chosen.path)
     names = [str(name) for name in head.columns]

@@ -59,9 +59,10 @@ def mute_places(probes: pd.DataFrame) -> list[str]:
 
 
 def _is_mute(best: pd.DataFrame, probes: pd.DataFrame) -> pd.Series:
-    most = probes.groupby(["site", "pooling"])["nonzeros"].max()
+    reads = probes.loc[probes["nonzeros"] > 0]
+    telling = set(zip(reads["site"], reads["pooling"], strict=True))
     places = zip(best["site"], best["pooling"], strict=True)
-    return pd.Series([most[place] == 0 for place in places], best.index, dtype=bool)
+    return pd.Series([p not in telling for p in places], best.index, dtype=bool)
 
 
 def reference_lines(metrics: Mapping[str, Any], metric: Metric) -> list[Line]:

@@ -67,7 +67,7 @@ def test_the_defaults_start_the_default_run(data, started):
     press(fine(visit(PAGE, data=data)), "Start training")
     (config,) = started
     assert config.train == type(config.train)()
-    assert config.name == "mine · label"
+    assert config.name == "label · mine"
     assert config.data.text == "text" and config.data.labels == ("label",)
 
 
