@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 from jaxtyping import Float, Shaped
@@ -11,7 +11,16 @@ from sklearn.utils.validation import check_is_fitted
 
 from stc_core import saved
 from stc_core.attribution import contributions, pooled_values, token_shares
-from stc_core.axes import KINDS, Kind, PooledSite, Pooling, Progress, Site, silent
+from stc_core.axes import (
+    KINDS,
+    POOLINGS,
+    Kind,
+    PooledSite,
+    Pooling,
+    Progress,
+    Site,
+    silent,
+)
 from stc_core.backbone import Backbone
 from stc_core.config import DEFAULT_BACKBONE, SPIN_CS, SPIN_POOLINGS
 from stc_core.errors import StcError
@@ -22,6 +31,12 @@ from stc_core.probe import ProbeResult, fit_probes
 from stc_core.sparsify import Fitted, Read, Task, fit_stc
 from stc_core.spin import fit_spin
 from stc_core.split import TRAIN, VALIDATION, carve
+
+CHOICES: dict[str, tuple[str | None, ...]] = {
+    "preset": ("stc", "spin"),
+    "penalty": get_args(Name),
+    "class_weight": (None, "balanced"),
+}
 
 
 class SparsifyThenClassify(ClassifierMixin, BaseEstimator):
@@ -75,7 +90,7 @@ class SparsifyThenClassify(ClassifierMixin, BaseEstimator):
     def fit(
         self,
         texts: Sequence[str],
-        labels: Sequence[Any],
+        labels: Sequence[Any] | Shaped[np.ndarray, " n"],
         *,
         progress: Progress = silent,
     ) -> "SparsifyThenClassify":
@@ -127,11 +142,16 @@ class SparsifyThenClassify(ClassifierMixin, BaseEstimator):
 
     def wanted(self, backbone: Backbone) -> list[PooledSite]:
         """The pooled sites that the parameters ask for, in computing order."""
-        unknown = set(self.kinds) - set(KINDS)
-        if unknown or not self.kinds:
-            raise StcError(
-                "kinds", expected=f"some of {', '.join(KINDS)}", got=str(self.kinds)
-            )
+        _check_some("kinds", self.kinds, KINDS)
+        if self.poolings is not None:
+            _check_some("poolings", self.poolings, POOLINGS)
+        for name, known in CHOICES.items():
+            if getattr(self, name) not in known:
+                raise StcError(
+                    name,
+                    expected=" or ".join(map(str, known)),
+                    got=repr(getattr(self, name)),
+                )
         deepest = backbone.n_layers if self.max_layer is None else self.max_layer
         if not 0 <= deepest <= backbone.n_layers:
             raise StcError(
@@ -188,11 +208,9 @@ class SparsifyThenClassify(ClassifierMixin, BaseEstimator):
         """The head of the preset, chosen on the validation rows."""
         if self.preset == "spin":
             return fit_spin(read, task, probes, progress=progress)
-        if self.preset == "stc":
-            return fit_stc(
-                read, task, probes, eta=self.eta, budget=self.budget, progress=progress
-            )
-        raise StcError("preset", expected="stc or spin", got=repr(self.preset))
+        return fit_stc(
+            read, task, probes, eta=self.eta, budget=self.budget, progress=progress
+        )
 
     def adopt(
         self,
@@ -220,15 +238,18 @@ class SparsifyThenClassify(ClassifierMixin, BaseEstimator):
 
     def decision_function(self, texts: Sequence[str]) -> Float[np.ndarray, "n n_class"]:
         """Logits, one column per class."""
-        return self.head_.logits(self.features(texts))
+        X = self.features(texts)
+        return self.head_.logits(X)
 
     def predict_proba(self, texts: Sequence[str]) -> Float[np.ndarray, "n n_class"]:
         """Calibrated probabilities, columns in the order of `classes_`."""
-        return self.head_.probabilities(self.features(texts))
+        X = self.features(texts)
+        return self.head_.probabilities(X)
 
     def predict(self, texts: Sequence[str]) -> Shaped[np.ndarray, " n"]:
         """The most probable label of each text, of the kind that was fitted."""
-        return self.classes_[self.decision_function(texts).argmax(axis=1)]
+        best = self.decision_function(texts).argmax(axis=1)
+        return self.classes_[best]
 
     def explain(self, text: str) -> dict[str, Any]:
         """Why `text` gets its label, ready for JSON.
@@ -301,7 +322,7 @@ class SparsifyThenClassify(ClassifierMixin, BaseEstimator):
         return loaded
 
 
-def check_texts(texts: Sequence[str]) -> list[str]:
+def check_texts(texts: Sequence[Any]) -> list[str]:
     """The texts as a list; StcError names the first that is not a text, or is blank."""
     if isinstance(texts, str):
         raise StcError("texts", expected="a list of texts", got="one string")
@@ -317,6 +338,11 @@ def check_texts(texts: Sequence[str]) -> list[str]:
     if not out:
         raise StcError("texts", expected="at least one text", got="none")
     return out
+
+
+def _check_some(name: str, given: Sequence[str], known: Sequence[str]) -> None:
+    if not given or not set(given) <= set(known):
+        raise StcError(name, expected=f"some of {', '.join(known)}", got=str(given))
 
 
 def _named(names: Sequence[str], values: np.ndarray) -> dict[str, float]:
