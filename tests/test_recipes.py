@@ -1,0 +1,263 @@
+"""A run of the real backbone on the sample: every file, and that they agree."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.metrics import f1_score, log_loss
+
+from stc_core import recipes
+from stc_core.axes import Feature, Site
+from stc_core.config import SPIN_CS, DataConfig, RunConfig, TrainConfig
+from stc_core.data import read_corpus
+from stc_core.errors import StcError
+from stc_core.run import Run, RunWriter
+
+BASELINES = ("majority", "tfidf", "last_layer", "best_site", "all_sites")
+
+
+@pytest.fixture(scope="module")
+def run(run_folder: Path) -> Run:
+    return Run.open(run_folder)
+
+
+def small(messages: Path, labels=("sentiment",), **train) -> RunConfig:
+    """Two layers, one pooling, one kind: cheap to extract and to probe."""
+    cheap = {"device": "cpu", "kinds": ("resid",), "poolings": ("mean",)}
+    return RunConfig(
+        data=DataConfig(path=str(messages), text="text", labels=labels, id="id"),
+        train=TrainConfig(**{**cheap, "max_layer": 2, **train}),
+    )
+
+
+def trained(config: RunConfig, folder: Path) -> Run:
+    with RunWriter(folder, config) as writer:
+        return recipes.train(config, writer)
+
+
+def test_every_file_is_there(run):
+    names = {path.name for path in run.folder.iterdir()}
+    assert names >= {
+        *("config.json", "status.json", "log.txt", "report.json", "metrics.json"),
+        *("corpus.parquet", "probes.parquet", "neurons.parquet", "curves.parquet"),
+        *("predictions.parquet", "activations.npy", "model"),
+    }
+    assert run.done and run.report.n_rows == 240
+    for phase in ("read", "load", "extract", "probe", "select", "head", "report"):
+        assert f"  {phase}" in run.log_tail(100)
+
+
+def test_every_metric_is_there(run):
+    metrics = run.metrics
+    expected = {
+        "test": "accuracy accuracy_interval macro_f1 macro_f1_interval n ece log_loss "
+        "levels",
+        "validation": "accuracy macro_f1 n",
+        "neurons": "selected total unique",
+        "layers": "used total",
+        "seconds": "extract probe select head baselines total",
+        "baselines": " ".join(BASELINES),
+        "chosen": "eta temperature",
+        "cost": "parameters parameters_total flops_per_token flops_per_token_total",
+        "backbone": "name identity family n_layers layer_names max_length device dtype "
+        "notes",
+        "tokens": "n cut",
+    }
+    for part, names in expected.items():
+        assert metrics[part].keys() >= set(names.split()), part
+    assert metrics["classes"] == sorted(set(run.corpus["label"]))
+    for name in BASELINES:
+        row = metrics["baselines"][name]
+        for metric in ("accuracy", "macro_f1"):
+            low, high = row[f"{metric}_interval"]
+            assert low <= row[metric] <= high
+        assert row["detail"]
+    assert metrics["cost"]["parameters"] <= metrics["cost"]["parameters_total"]
+    seconds = dict(metrics["seconds"])
+    assert seconds.pop("total") == pytest.approx(sum(seconds.values()), abs=0.1)
+    text = (run.folder / "metrics.json").read_text()
+    assert json.loads(text) == metrics
+
+
+def test_scores_are_those_of_the_predictions(run):
+    frame, metrics = run.predictions, run.metrics
+    for split in ("test", "validation"):
+        assert (frame["split"] == split).sum() == metrics[split]["n"]
+    test = frame[frame["split"] == "test"]
+    right = test["label"] == test["predicted"]
+    scores = metrics["test"]
+    assert scores["accuracy"] == pytest.approx(right.mean())
+    assert (test["correct"] == right).all()
+    f1 = f1_score(test["label"], test["predicted"], average="macro")
+    assert scores["macro_f1"] == pytest.approx(f1)
+    P = test[[f"p:{name}" for name in metrics["classes"]]].to_numpy(float)
+    P = P / P.sum(axis=1, keepdims=True)  # they were stored as float32
+    loss = log_loss(test["label"], P, labels=metrics["classes"])
+    assert scores["log_loss"] == pytest.approx(loss, abs=1e-4)
+    assert [level["column"] for level in scores["levels"]] == ["topic"]
+    assert scores["levels"][0]["accuracy"] == scores["accuracy"]
+
+
+def test_predictions_are_the_most_probable_class(run):
+    frame, classes = run.predictions, run.metrics["classes"]
+    P = frame[[f"p:{name}" for name in classes]].to_numpy()
+    np.testing.assert_allclose(P.sum(axis=1), 1, atol=1e-5)
+    np.testing.assert_array_equal(np.array(classes)[P.argmax(1)], frame["predicted"])
+    np.testing.assert_allclose(P.max(axis=1), frame["probability"], atol=1e-6)
+    assert frame["row"].tolist() == list(range(len(run.corpus)))
+    pd.testing.assert_series_equal(frame["label"], run.corpus["label"])
+    pd.testing.assert_series_equal(frame["split"], run.corpus["split"])
+
+
+def test_it_beats_guessing(run):
+    metrics = run.metrics
+    low, _ = metrics["test"]["accuracy_interval"]
+    assert low > metrics["baselines"]["majority"]["accuracy"]
+
+
+def test_neurons_times_activations_are_the_predictions(run):
+    neurons, classes = run.neurons, run.metrics["classes"]
+    weight = neurons[[f"weight:{name}" for name in classes]].to_numpy()
+    mean, sd = neurons["mean"].to_numpy(), neurons["sd"].to_numpy()
+    assert run.activations.shape == (len(run.corpus), len(neurons))
+    shares = (run.activations - mean) / sd @ weight
+    P = run.predictions[[f"p:{name}" for name in classes]].to_numpy(float)
+    bias = np.log(P) - shares  # the bias, but for a constant of each row
+    bias -= bias.mean(axis=1, keepdims=True)
+    spread = bias - bias.mean(axis=0)
+    sure = P.min(axis=1) > 1e-6
+    np.testing.assert_allclose(spread[sure], 0, atol=1e-3)
+    np.testing.assert_allclose(neurons["importance"], (weight**2).sum(1), rtol=1e-4)
+    assert neurons["neuron"].tolist() == list(range(len(neurons)))
+
+
+def test_the_saved_classifier_says_the_same_of_the_same_texts(run):
+    """But for the rounding of the stored features."""
+    model = run.classifier(device="cpu")
+    part = run.predictions.iloc[::4]
+    texts = run.corpus["text"].iloc[::4].tolist()
+    stored = part[[f"p:{name}" for name in model.classes_]].to_numpy()
+    np.testing.assert_allclose(model.predict_proba(texts), stored, atol=0.03)
+    features = model.features(texts)
+    held = run.activations[::4]
+    np.testing.assert_allclose(features, held, atol=0.02, rtol=0.01)
+    sites = run.neurons[["layer", "kind", "pooling", "index"]].itertuples(index=False)
+    told = [Feature(Site(one[0], one[1]), one[2], one[3]) for one in sites]
+    assert tuple(told) == model.head_.features
+
+
+def test_facts_agree_with_the_tables(run):
+    metrics, neurons, probes = run.metrics, run.neurons, run.probes
+    assert metrics["neurons"]["selected"] == len(neurons)
+    assert metrics["neurons"]["unique"] == len(
+        neurons[["site", "index"]].value_counts()
+    )
+    assert metrics["layers"] == {"used": neurons["layer"].max(), "total": 6}
+    best = probes[probes["best"]]
+    groups = probes.groupby(["site", "pooling"])
+    assert len(best) == groups.ngroups
+    top = groups["accuracy"].transform("max")[best.index]
+    np.testing.assert_array_equal(best["accuracy"], top)
+    assert set(probes["site"]) == {
+        *(f"resid.{layer}" for layer in range(7)),
+        *(f"mlp.{layer}" for layer in range(1, 7)),
+    }
+    curves = run.curves
+    chosen = curves[curves["chosen"]].set_index("curve")
+    assert chosen.loc["neurons", "neurons"] == len(neurons)
+    assert chosen.loc["depth", "layer"] == neurons["layer"].max()
+    assert curves["flops_share"].between(0, 1).all()
+
+
+def test_test_labels_decide_nothing(messages, tmp_path):
+    """With other labels in test the same neurons and weights come out."""
+    frame = pd.read_csv(messages, dtype=str).head(120)
+    frame["split"] = np.resize(["train", "train", "validation", "test"], len(frame))
+    found = []
+    for name in ("one", "two"):
+        frame.to_csv(tmp_path / f"{name}.csv", index=False)
+        config = small(tmp_path / f"{name}.csv")
+        data = config.data.model_copy(update={"split": "split"})
+        config = config.model_copy(update={"data": data})
+        found.append(trained(config, tmp_path / name))
+        test = frame["split"] == "test"
+        turned = {"negative": "neutral", "neutral": "positive", "positive": "negative"}
+        frame.loc[test, "sentiment"] = frame.loc[test, "sentiment"].map(turned)
+    one, two = found
+    pd.testing.assert_frame_equal(one.neurons, two.neurons)
+    pd.testing.assert_frame_equal(one.curves, two.curves)
+    pd.testing.assert_frame_equal(one.probes, two.probes)
+    same = ["predicted", "probability", "split"]
+    pd.testing.assert_frame_equal(one.predictions[same], two.predictions[same])
+    before, after = (found.metrics["test"]["accuracy"] for found in (one, two))
+    assert before != after
+
+
+def test_the_settings_are_kept_to(messages, tmp_path):
+    settings = {"budget": 5, "eta": 0.6, "max_layer": 1, "class_weight": "balanced"}
+    run = trained(small(messages, **settings), tmp_path / "run")
+    assert run.metrics["neurons"]["selected"] == len(run.neurons) == 5
+    assert run.metrics["chosen"]["eta"] == 0.6
+    assert run.metrics["layers"]["used"] <= 1 and set(run.probes["layer"]) == {0, 1}
+    assert set(run.probes["kind"]) == {"resid"}
+    assert set(run.probes["pooling"]) == {"mean"}
+    assert run.metrics["neurons"]["total"] == 2 * 384
+
+
+def test_two_levels_of_labels_are_scored_apart(messages, tmp_path):
+    """The finest is trained; its parent is what it says of the coarser."""
+    run = trained(small(messages, ("topic", "subtopic")), tmp_path / "run")
+    coarse, fine = run.metrics["test"]["levels"]
+    assert (coarse["column"], fine["column"]) == ("topic", "subtopic")
+    assert coarse["accuracy"] >= fine["accuracy"] == run.metrics["test"]["accuracy"]
+    corpus, guess = run.corpus, run.predictions["predicted"]
+    parent = {
+        str(fine): part["label_1"].mode()[0] for fine, part in corpus.groupby("label")
+    }
+    test = corpus["split"] == "test"
+    said = np.array([parent[fine] for fine in guess[test]])
+    right = said == corpus.loc[test, "label_1"].to_numpy(str)
+    assert coarse["accuracy"] == pytest.approx(right.mean())
+
+
+def test_the_paper_s_preset_leaves_the_same_run(messages, tmp_path):
+    config = small(messages, preset="spin", poolings=None, max_layer=0)
+    run = trained(config, tmp_path / "run")
+    assert set(run.probes["pooling"]) == {"max", "mean"}
+    assert set(run.probes["C"]) <= set(SPIN_CS)
+    assert run.metrics["chosen"]["C"] in SPIN_CS
+    assert len(run.neurons[["kind", "pooling"]].value_counts()) == 1
+    assert len(run.neurons) == run.metrics["neurons"]["selected"]
+    assert np.any(run.curves["chosen"])
+
+
+def test_what_a_user_can_mend_is_left_in_the_run(messages, tmp_path):
+    folder = tmp_path / "run"
+    with pytest.raises(StcError, match="max_layer: expected 0 to 6"):
+        trained(small(messages, max_layer=9), folder)
+    status = Run(folder).status
+    assert status["state"] == "failed" and "max_layer" in str(status["error"])
+
+
+def test_the_plan_says_what_it_will_take(messages):
+    config = small(messages)
+    corpus = read_corpus(config.data)
+    plan = recipes.plan(config, corpus)
+    assert plan.keys() >= {
+        *("n_texts", "n_tokens", "n_cut", "seconds", "seconds_extract"),
+        *("memory_bytes", "disk_bytes", "sites", "layers", "backbone"),
+    }
+    assert plan["n_texts"] == len(corpus.texts) == 240
+    assert plan["sites"] == 3 and plan["layers"] == 6
+    assert plan["seconds"] > plan["seconds_extract"] > 0
+    assert plan["disk_bytes"] >= 240 * 3 * 384 * 2
+
+
+def test_every_setting_reaches_the_classifier():
+    settings = TrainConfig(budget=7, eta=0.5, seed=3, class_weight="balanced")
+    made = recipes.estimator(settings).get_params()
+    shared = made.keys() & settings.model_dump().keys()
+    assert {name: made[name] for name in shared} == settings.model_dump(include=shared)
+    assert made.keys() - shared == set()
