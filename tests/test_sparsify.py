@@ -14,7 +14,6 @@ from stc_core.select import importance, keep_mass
 from stc_core.sparsify import (
     RIDGES,
     Fitted,
-    Point,
     choose,
     fit_head,
     fit_ridge_head,
@@ -38,23 +37,40 @@ def columns(toy: Toy, fitted: Fitted) -> np.ndarray:
     )
 
 
-def point(neurons: int, accuracy: float) -> Point:
-    return Point("neurons", neurons, 1, 1.0, accuracy, accuracy)
+def grid(*rows: float) -> np.ndarray:
+    """The same validation score for every ridge, one row per count of neurons."""
+    return np.repeat(np.array(rows)[:, None], len(RIDGES), axis=1)
+
+
+COUNTS = [1, 2, 4, 8, 16, 32]
+RISING = grid(0.3, 0.4, 0.5, 0.9, 0.9, 0.9)
 
 
 def test_the_fewest_that_do_as_well_are_chosen():
-    points = [point(1, 0.5), point(2, 0.7), point(4, 0.9), point(8, 0.9)]
-    assert choose(points, 10_000).neurons == 4
+    """The neighbours count too, so the first of the good ones is not yet it."""
+    assert COUNTS[choose(COUNTS, RISING, 0.0)[0]] == 16
 
 
 def test_what_is_within_the_noise_is_as_good():
-    points = [point(4, 0.9), point(8, 0.905)]
-    assert choose(points, 50).neurons == 4
-    assert choose(points, 10_000_000).neurons == 8
+    chosen = [choose(COUNTS, RISING, error)[0] for error in (0.0, 1.0, 3.0)]
+    assert chosen[0] > chosen[1] > chosen[2] == 0
 
 
-def test_a_sure_best_is_chosen_without_slack():
-    assert choose([point(1, 0.99), point(2, 1.0), point(4, 1.0)], 10).neurons == 2
+def test_one_lucky_cell_is_not_believed():
+    scores = grid(0.5, 0.5, 0.5, 0.8, 0.8, 0.8)
+    scores[0, 3] = 0.9
+    assert COUNTS[choose(COUNTS, scores, 0.0)[0]] == 16
+
+
+def test_the_larger_ridge_wins_a_tie():
+    assert choose(COUNTS, grid(*[0.5] * 6), 0.0) == (0, len(RIDGES) - 1)
+
+
+def test_the_best_ridge_is_chosen():
+    scores = RISING.copy()
+    scores[:, 2] += 0.05
+    scores[:, 1:4] += 0.01
+    assert choose(COUNTS, scores, 0.0)[1] == 2
 
 
 @pytest.fixture(scope="module")
