@@ -401,9 +401,9 @@ def predictions_in(path: Path) -> tuple[pd.DataFrame, pd.Series]:
 
 @st.cache_data(max_entries=4, show_spinner=False)
 def _predictions_in(path: str, written: int) -> tuple[pd.DataFrame, pd.Series]:
-    preview = pd.read_csv(path, nrows=SHOWN_ROWS)
+    preview = pd.read_csv(path, nrows=SHOWN_ROWS, keep_default_na=False)
     label = [name for name in preview if str(name).startswith(LABEL_COLUMN)][-1]
-    labels = pd.read_csv(path, usecols=[label], dtype=str)[label]
+    labels = pd.read_csv(path, usecols=[label], dtype=str, keep_default_na=False)[label]
     return preview, labels.value_counts()
 
 

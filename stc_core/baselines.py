@@ -19,6 +19,10 @@ from stc_core.select import solve_ridge
 from stc_core.sparsify import RIDGES, Read, Task, fit_ridge_head, moments_of
 
 TFIDF_CS = (1.0, 3.0, 10.0, 30.0, 100.0)
+WORD = r"(?u)\b\w+\b|[^\w\s]"
+"""A word of any length, or a sign: a text of emoji has words, too."""
+MOST_WORDS = 100_000
+MOST_TINY = 1e-6
 MOST_ROWS = 12_000
 """Rows that `all_sites` is fitted on: its cost grows with their square."""
 
@@ -83,7 +87,12 @@ def _majority(task: Task, test: np.ndarray) -> Guess:
 
 def _tfidf(texts: Sequence[str], task: Task, test: np.ndarray) -> Guess:
     def fit(rows: np.ndarray, C: float) -> tuple[TfidfVectorizer, LogisticRegression]:
-        words = TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True, min_df=1)
+        words = TfidfVectorizer(
+            ngram_range=(1, 2),
+            sublinear_tf=True,
+            token_pattern=WORD,
+            max_features=MOST_WORDS,
+        )
         X = words.fit_transform([texts[row] for row in rows])
         model = LogisticRegression(C=C, class_weight=task.class_weight, max_iter=200)
         with warnings.catch_warnings():
@@ -154,7 +163,9 @@ def _all_sites(
         rng = np.random.default_rng(seed)
         n = int(len(train) * MOST_ROWS / len(learned))
         train = np.sort(rng.choice(train, n, replace=False))
-        learned = np.concatenate([train, rng.choice(task.validation, MOST_ROWS - n)])
+        learned = np.concatenate(
+            [train, rng.choice(task.validation, MOST_ROWS - n, False)]
+        )
     sites = [probe.pooled_site for probe in probes]
     G, K = _products(read, sites, train, task.validation, task.weights(train))
     y = task.codes[task.validation]
@@ -200,6 +211,7 @@ def _dual_guess(
     Y = np.eye(len(task.classes), dtype=np.float32)[task.codes[rows]]
     prior = weights @ Y / weights.sum()
     A = G.copy()
-    np.einsum("ii->i", A)[...] += ridge * float(np.trace(G)) / len(rows) / weights
+    penalty = max(ridge * float(np.trace(G)) / len(rows), MOST_TINY)
+    np.einsum("ii->i", A)[...] += penalty / weights
     dual = scipy.linalg.solve(A, Y - prior, assume_a="pos", overwrite_a=True)
     return (K @ dual + prior).argmax(axis=1)

@@ -327,6 +327,26 @@ def check_unseen(frame: pd.DataFrame) -> list[Finding]:
     return found
 
 
+def check_empty_splits(frame: pd.DataFrame) -> list[Finding]:
+    """Splits that hold no usable row: nothing could be chosen or scored on them."""
+    why = {
+        TRAIN: "to learn from",
+        VALIDATION: "to choose the neurons on",
+        TEST: "to score",
+    }
+    return [
+        finding(
+            "empty_split",
+            "error",
+            f"No usable row is left in {name}, so there is nothing {purpose}. Check "
+            f"that its labels are spelled as in train, or give more rows for a class.",
+            count=0,
+        )
+        for name, purpose in why.items()
+        if not equals(frame, "split", name).any()
+    ]
+
+
 def _file_of(frame: pd.DataFrame, which: Bool[np.ndarray, " n"]) -> File:
     return "test" if equals(frame, "file", "test")[which].all() else "data"
 

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 import numpy as np
+import pandas as pd
 from jaxtyping import Float, Shaped
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils.validation import check_is_fitted
@@ -22,7 +23,7 @@ from stc_core.axes import (
     silent,
 )
 from stc_core.backbone import Backbone
-from stc_core.config import DEFAULT_BACKBONE, SPIN_CS, SPIN_POOLINGS
+from stc_core.config import DEFAULT_BACKBONE, SPIN_CS, SPIN_ETAS, SPIN_POOLINGS
 from stc_core.errors import StcError
 from stc_core.extract import extract, extract_features
 from stc_core.head import SparseHead, softmax
@@ -101,6 +102,14 @@ class SparsifyThenClassify(ClassifierMixin, BaseEstimator):
             raise StcError(
                 "fit", expected=f"{len(texts)} labels", got=f"{len(y)} labels"
             )
+        missing = np.flatnonzero(pd.isna(y))
+        if len(missing):
+            raise StcError(
+                f"label {missing[0]}",
+                expected="a label for every text",
+                got=repr(y[missing[0]]),
+                remedy="Leave such rows out.",
+            )
         classes, codes = np.unique(y, return_inverse=True)
         if len(classes) < 2:
             raise StcError("labels", expected="at least 2 classes", got="1")
@@ -112,6 +121,13 @@ class SparsifyThenClassify(ClassifierMixin, BaseEstimator):
             test_share=0.0,
             seed=self.seed,
         )
+        if not (split == VALIDATION).any():
+            raise StcError(
+                "fit",
+                expected="enough rows to set some aside for validation",
+                got=f"{len(texts)} rows of {len(classes)} classes",
+                remedy="Give at least 3 texts of some class.",
+            )
         backbone = self.load_backbone()
         wanted = self.wanted(backbone)
         store = extract(
@@ -207,7 +223,8 @@ class SparsifyThenClassify(ClassifierMixin, BaseEstimator):
     ) -> Fitted:
         """The head of the preset, chosen on the validation rows."""
         if self.preset == "spin":
-            return fit_spin(read, task, probes, progress=progress)
+            etas = SPIN_ETAS if self.eta is None else (self.eta,)
+            return fit_spin(read, task, probes, etas=etas, progress=progress)
         return fit_stc(
             read, task, probes, eta=self.eta, budget=self.budget, progress=progress
         )

@@ -12,6 +12,7 @@ from jaxtyping import Bool, Int, Shaped
 
 from stc_core.checks import (
     check_class_sizes,
+    check_empty_splits,
     check_labels,
     check_leaks,
     check_levels,
@@ -144,6 +145,7 @@ def inspect_corpus(
         )
         findings += _check_rows(frame)
         frame = _keep(frame, ~unseen_labels(frame))
+        findings += check_empty_splits(frame)
     report = Report(
         n_rows=parts.n_rows,
         n_used=len(frame),

@@ -92,7 +92,12 @@ def absolute(config: RunConfig) -> RunConfig:
         "path": str(Path(data.path).absolute()),
         "test_path": data.test_path and str(Path(data.test_path).absolute()),
     }
-    return config.model_copy(update={"data": data.model_copy(update=paths)})
+    train = config.train
+    if Path(train.backbone).is_dir():
+        folder = str(Path(train.backbone).absolute())
+        train = train.model_copy(update={"backbone": folder})
+    update = {"data": data.model_copy(update=paths), "train": train}
+    return config.model_copy(update=update)
 
 
 def new_folder(config: RunConfig) -> Path:

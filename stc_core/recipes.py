@@ -185,8 +185,10 @@ def _write_fitted(
     writer.write_frame(
         "curves.parquet", tables.curve_table(classifier.fitted_, backbone, corpus)
     )
+    honest = logits.copy()
+    honest[corpus.rows("validation")] = classifier.fitted_.validation_logits
     writer.write_frame(
-        "predictions.parquet", tables.prediction_table(corpus, softmax(logits))
+        "predictions.parquet", tables.prediction_table(corpus, softmax(honest))
     )
 
 

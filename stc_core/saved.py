@@ -39,6 +39,13 @@ class About(NamedTuple):
                 got=f"{backbone.name} with weights {backbone.identity[:12]}",
                 remedy="Give the backbone it was trained on, or train again.",
             )
+        if backbone.max_length != self.max_length:
+            raise StcError(
+                f"classifier {str(folder)!r}",
+                expected=f"texts cut at {self.max_length} tokens, as in training",
+                got=f"a backbone that cuts them at {backbone.max_length}",
+                remedy=f"Load the backbone with max_length={self.max_length}.",
+            )
 
 
 def save(

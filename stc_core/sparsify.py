@@ -33,6 +33,8 @@ SLACK = 0.25
 TRUST_POWER = 2
 LEAST_TRUST = 0.05
 CANDIDATES_PER_ROW = 3
+MOST_GIVEN = 12_000
+"""Neurons that a given eta may keep; beyond, their Gram matrix takes gigabytes."""
 SHARPNESS = 10.0
 """Least-squares scores lie near 0 and 1: this brings a temperature near 1."""
 
@@ -120,7 +122,7 @@ def fit_stc(
     for n in counts:
         trials.append(search.trial(keep_top(search.rank, n)))
         progress(len(trials), n_steps)
-    best, ridge = choose(counts, np.stack([t.accuracy for t in trials]), search.error)
+    best, ridge = choose(counts, np.stack([t.score for t in trials]), search.error)
     if budget:
         best = len(counts) - 1
     points = [trial.point("neurons") for trial in trials]
@@ -180,11 +182,13 @@ def gather(
     most = min(MOST_CANDIDATES, CANDIDATES_PER_ROW * len(task.train))
     features, kept, eta = _candidates(probes, eta, most)
     if not features:
+        raise nothing_selected()
+    if len(features) > MOST_GIVEN:
         raise StcError(
-            "selection",
-            expected="probes that give some neurons a weight",
-            got="none: no site tells the labels better than their frequencies",
-            remedy="Check the label column, or give more rows.",
+            f"eta {eta:g}",
+            expected=f"a share that keeps at most {MOST_GIVEN:,} neurons",
+            got=f"{len(features):,}",
+            remedy="Give a smaller eta, or none, to have it chosen.",
         )
     X = np.concatenate(
         [read(p)[:, columns] for p, columns in kept.items() if len(columns)], axis=1
@@ -194,6 +198,16 @@ def gather(
     trust = _trust(features, probes, task)
     Z = ((X - mean) / sd * trust).astype(np.float32)
     return Pool(features, X, Z, trust, layers, eta)
+
+
+def nothing_selected() -> StcError:
+    """The error for a task of which no site knows anything."""
+    return StcError(
+        "selection",
+        expected="probes that give some neurons a weight",
+        got="none: no site tells the labels better than their frequencies",
+        remedy="Check the label column, or give more rows or more sites.",
+    )
 
 
 def _trust(
@@ -263,8 +277,9 @@ class _Search:
         self.train = moments_of(pool.Z, task, task.train)
         self.Z_val = pool.Z[task.validation]
         self.y_val = task.codes[task.validation]
+        self.weighted = task.class_weight is not None
         trial = self.trial(np.arange(len(pool.features)))
-        best = float(trial.accuracy.max())
+        best = float(trial.score.max())
         self.error = (best * (1 - best) / len(self.y_val)) ** 0.5
         self.ridge = RIDGES[trial.best]
         self.rank = importance(solve_ridge(self.train.gram, self.ridge).T)
@@ -294,7 +309,8 @@ class _Search:
             right.append(accuracy(self.y_val, guess))
             f1.append(macro_f1(self.y_val, guess))
         deepest = int(self.pool.layers[columns].max())
-        return Trial(len(columns), deepest, np.array(right), np.array(f1))
+        right, f1 = np.array(right), np.array(f1)
+        return Trial(len(columns), deepest, right, f1, f1 if self.weighted else right)
 
 
 class Trial(NamedTuple):
@@ -304,11 +320,12 @@ class Trial(NamedTuple):
     layer: int
     accuracy: Float[np.ndarray, " n_ridges"]
     macro_f1: Float[np.ndarray, " n_ridges"]
+    score: Float[np.ndarray, " n_ridges"]  # what is chosen by: F1 with class weights
 
     @property
     def best(self) -> int:
-        """The ridge with the best accuracy, smoothed over its neighbours."""
-        smooth = _smooth(self.accuracy[None])[0]
+        """The ridge with the best score, smoothed over its neighbours."""
+        smooth = _smooth(self.score[None])[0]
         return len(RIDGES) - 1 - int(smooth[::-1].argmax())
 
     def point(self, curve: str, ridge: int | None = None) -> Point:

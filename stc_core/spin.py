@@ -19,7 +19,7 @@ from stc_core.metrics import accuracy, macro_f1
 from stc_core.probe import ProbeResult
 from stc_core.select import importance, keep_mass
 from stc_core.solver import Path, fit_path
-from stc_core.sparsify import Fitted, Point, Read, Task
+from stc_core.sparsify import Fitted, Point, Read, Task, nothing_selected
 
 HEAD_TOL = 0.1
 
@@ -107,6 +107,8 @@ def fit_spin(
     ]
     progress(total, total)
     winner = max(prefixes, key=lambda trial: trial.accuracy)
+    if not len(winner.columns):
+        raise nothing_selected()
     points = [trial.point("neurons") for trial in same]
     points += [trial.point("depth") for trial in prefixes]
     site = winner.probes[0].pooled_site

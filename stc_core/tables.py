@@ -90,7 +90,10 @@ def curve_table(fitted: Fitted, backbone: Backbone, corpus: Corpus) -> pd.DataFr
 def prediction_table(
     corpus: Corpus, probabilities: Float[np.ndarray, "n n_class"]
 ) -> pd.DataFrame:
-    """A row per corpus row: split, label, prediction, probability per class."""
+    """A row per corpus row: split, label, prediction, probability per class.
+
+    Validation rows carry what the head said of them before it was fitted on them.
+    """
     classes = np.array(corpus.classes, dtype=object)
     predicted = classes[probabilities.argmax(axis=1)]
     frame = pd.DataFrame(
