@@ -27,14 +27,14 @@ from stc_core.select import (
 Read = Callable[[PooledSite], Float[np.ndarray, "n width"]]
 
 MOST_CANDIDATES = 4096
-ETAS = (0.999, 0.99, 0.95, 0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3, 0.2, 0.1, 0.05, 0.01)
+ETA = 0.99
 RIDGES = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0)
 SLACK = 0.25
 TRUST_POWER = 2
 LEAST_TRUST = 0.05
 CANDIDATES_PER_ROW = 3
 MOST_GIVEN = 12_000
-"""Neurons that a given eta may keep; beyond, their Gram matrix takes gigabytes."""
+"""Candidates that a given eta may keep: their Gram matrix takes half a gigabyte."""
 SHARPNESS = 10.0
 """Least-squares scores lie near 0 and 1: this brings a temperature near 1."""
 
@@ -107,11 +107,11 @@ def fit_stc(
     """The preset `stc`: candidates by probe weights, joint re-selection, ridge head.
 
     Candidates are the neurons that hold a share eta of each layer's squared
-    standardised probe weights (the largest eta that keeps MOST_CANDIDATES of them, if
-    none is given). A ridge model of all of them, which trusts sites by how well their
-    probes do, ranks them beside each other; the
-    fewest that do as well as any number on validation (or `budget`) are kept and read
-    by a temperature-scaled ridge head, fitted again on train and validation.
+    standardised probe weights (ETA if none is given, then MOST_CANDIDATES in all). A
+    ridge model of all of them, which trusts sites by how well their probes do, ranks
+    them beside each other; the fewest that do as well as any number on validation (or
+    `budget`) are kept and read by a temperature-scaled ridge head, fitted again on
+    train and validation.
     """
     pool = gather(read, task, probes, eta=eta)
     search = _Search(task, pool)
@@ -180,24 +180,24 @@ def gather(
     share eta of the squared weights of the layer's best probes.
     """
     most = min(MOST_CANDIDATES, CANDIDATES_PER_ROW * len(task.train))
-    features, kept, eta = _candidates(probes, eta, most)
+    trusted = _trust(probes, task)
+    kept = _candidates(probes, trusted, eta or ETA, most if eta is None else MOST_GIVEN)
+    features = tuple(
+        Feature(pooled.site, pooled.pooling, int(index))
+        for pooled, columns in kept.items()
+        for index in columns
+    )
     if not features:
         raise nothing_selected()
-    if len(features) > MOST_GIVEN:
-        raise StcError(
-            f"eta {eta:g}",
-            expected=f"a share that keeps at most {MOST_GIVEN:,} neurons",
-            got=f"{len(features):,}",
-            remedy="Give a smaller eta, or none, to have it chosen.",
-        )
     X = np.concatenate(
         [read(p)[:, columns] for p, columns in kept.items() if len(columns)], axis=1
     )
     mean, sd = standard(X[task.train], task.weights(task.train))
     layers = np.array([feature.site.layer for feature in features])
-    trust = _trust(features, probes, task)
+    trust = np.array([trusted[PooledSite(f.site, f.pooling)] for f in features])
+    trust = trust.astype(np.float32)
     Z = ((X - mean) / sd * trust).astype(np.float32)
-    return Pool(features, X, Z, trust, layers, eta)
+    return Pool(features, X, Z, trust, layers, eta or ETA)
 
 
 def nothing_selected() -> StcError:
@@ -210,48 +210,47 @@ def nothing_selected() -> StcError:
     )
 
 
-def _trust(
-    features: Sequence[Feature], probes: Sequence[ProbeResult], task: Task
-) -> Float[np.ndarray, " d"]:
-    """How far each feature's site beats chance, relative to the best site, squared.
+def _trust(probes: Sequence[ProbeResult], task: Task) -> dict[PooledSite, float]:
+    """How far the probe of each site beats chance, relative to the best one, squared.
 
-    Validation accuracies of the probes; never less than LEAST_TRUST ** TRUST_POWER.
-    (SIREN, arXiv 2604.18519, weighs layers by validation scores, too.)
+    Validation accuracies; never less than LEAST_TRUST ** TRUST_POWER. (SIREN, arXiv
+    2604.18519, weighs layers by validation scores, too.)
     """
     held = task.codes[task.validation]
     chance = np.bincount(held).max() / len(held)
     gain = {p.pooled_site: p.val_accuracy[p.best] - chance for p in probes}
     most = max(gain.values())
-    sites = [PooledSite(feature.site, feature.pooling) for feature in features]
     if most <= 0:
-        return np.ones(len(sites), np.float32)
-    shares = np.array([gain[site] / most for site in sites])
-    return (np.maximum(shares, LEAST_TRUST) ** TRUST_POWER).astype(np.float32)
+        return dict.fromkeys(gain, 1.0)
+    return {
+        site: float(max(above / most, LEAST_TRUST) ** TRUST_POWER)
+        for site, above in gain.items()
+    }
 
 
 def _candidates(
-    probes: Sequence[ProbeResult], eta: float | None, most: int
-) -> tuple[tuple[Feature, ...], dict[PooledSite, np.ndarray], float]:
+    probes: Sequence[ProbeResult], trust: dict[PooledSite, float], eta: float, most: int
+) -> dict[PooledSite, np.ndarray]:
+    """Columns of each pooled site: a share eta of each layer, `most` in all at most.
+
+    Over `most`, those stay whose weights count for most in the sites trusted most.
+    """
     layers: dict[int, list[ProbeResult]] = {}
     for probe in sorted(probes, key=lambda probe: probe.pooled_site):
         layers.setdefault(probe.pooled_site.site.layer, []).append(probe)
-    scores = {
-        layer: [importance(probe.path.coef[probe.best]) for probe in group]
-        for layer, group in layers.items()
-    }
-    for share in ETAS if eta is None else (eta,):
-        kept: dict[PooledSite, np.ndarray] = {}
-        for layer, group in layers.items():
-            kept |= _keep_in_layer(group, scores[layer], share)
-        n = sum(map(len, kept.values()))
-        if n <= most:
-            break
-    features = tuple(
-        Feature(pooled.site, pooled.pooling, int(index))
-        for pooled, columns in kept.items()
-        for index in columns
-    )
-    return features, kept, share
+    kept: dict[PooledSite, np.ndarray] = {}
+    worth: dict[PooledSite, np.ndarray] = {}
+    for group in layers.values():
+        scores = [importance(probe.path.coef[probe.best]) for probe in group]
+        kept |= _keep_in_layer(group, scores, eta)
+        for probe, score in zip(group, scores, strict=True):
+            site = probe.pooled_site
+            worth[site] = score[kept[site]] * trust[site]
+    every = np.concatenate(list(worth.values()))
+    if len(every) <= most:
+        return kept
+    least = np.partition(every, -most)[-most]
+    return {site: columns[worth[site] >= least] for site, columns in kept.items()}
 
 
 def _keep_in_layer(

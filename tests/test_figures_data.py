@@ -18,6 +18,11 @@ from stc_core.figures_data import (
 from stc_core.report import class_balance, length_histogram
 
 
+def layout_of(figure) -> Any:
+    """The layout, whose attributes Plotly makes while running."""
+    return figure.layout
+
+
 def drawn(figure: go.Figure) -> list[Any]:
     """The traces of a figure."""
     return list(figure["data"])  # pyright: ignore[reportArgumentType]
@@ -61,7 +66,7 @@ def test_length_bars_hold_every_text_once(unit):
     frame = corpus(["a"] * 50)
     figure = length_bars(length_histogram(frame, unit=unit), unit=unit)
     assert sum(sum(bar.y) for bar in drawn(figure)) == 50
-    assert unit in figure.layout.xaxis.title.text
+    assert unit in layout_of(figure).xaxis.title.text
 
 
 def test_length_bars_name_their_span():
@@ -83,12 +88,12 @@ def test_result_dots_show_intervals_and_name_what_is_far_off():
     assert list(ours.x) == [0.874]
     assert ours.error_x.array[0] == pytest.approx(0.893 - 0.874)
     assert ours.error_x.arrayminus[0] == pytest.approx(0.874 - 0.851)
-    assert figure.layout.xaxis.range[0] == pytest.approx(0.74)
-    assert [note.text for note in figure.layout.annotations] == ["◂ 22.0%"]
+    assert layout_of(figure).xaxis.range[0] == pytest.approx(0.74)
+    assert [note.text for note in layout_of(figure).annotations] == ["◂ 22.0%"]
 
 
 def test_result_dots_keep_the_worst_row_when_it_is_near():
     metrics = METRICS | {"baselines": {"tfidf": METRICS["baselines"]["tfidf"]}}
     figure = result_dots(result_table(metrics))
-    assert not figure.layout.annotations
-    assert figure.layout.xaxis.range[0] < 0.78
+    assert not layout_of(figure).annotations
+    assert layout_of(figure).xaxis.range[0] < 0.78
