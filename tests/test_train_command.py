@@ -118,11 +118,12 @@ def test_predict_labels_as_the_run_did(
     assert said.code == 0, said.err
     labelled, run = pd.read_parquet(out), Run.open(trained)
     assert labelled["text"].tolist() == run.corpus["text"].tolist()
+    final = (run.predictions["split"] != "validation").to_numpy()
     agree = labelled["predicted_label"].to_numpy() == run.predictions["predicted"]
-    assert np.mean(agree) > 0.98
+    assert np.mean(agree[final]) > 0.98
     for name in run.metrics["classes"]:
         mine, theirs = labelled[f"p:{name}"], run.predictions[f"p:{name}"]
-        np.testing.assert_allclose(mine, theirs, atol=0.02)
+        np.testing.assert_allclose(mine[final], theirs[final], atol=0.02)
 
 
 def test_explain_adds_up(trained: Path, here: Here):
