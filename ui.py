@@ -404,7 +404,7 @@ def _predictions_in(path: str, written: int) -> tuple[pd.DataFrame, pd.Series]:
     preview = pd.read_csv(path, nrows=SHOWN_ROWS, keep_default_na=False)
     label = [name for name in preview if str(name).startswith(LABEL_COLUMN)][-1]
     labels = pd.read_csv(path, usecols=[label], dtype=str, keep_default_na=False)[label]
-    return preview, labels[labels != ""].value_counts()
+    return preview, labels.loc[labels.ne("")].value_counts()
 
 
 def corpus_of(data: DataConfig) -> Corpus:
