@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Int, Shaped
 from scipy.optimize import minimize_scalar
+from scipy.stats import norm
 
 from stc_core.errors import StcError
 
@@ -29,6 +30,11 @@ def macro_f1(y: Shaped[np.ndarray, " n"], predicted: Shaped[np.ndarray, " m"]) -
     return float(_macro_f1(cells.reshape(1, n_class, n_class))[0])
 
 
+def metric_of(class_weight: str | None) -> Metric:
+    """What choices are made by: accuracy, or macro-F1 where classes weigh alike."""
+    return accuracy if class_weight is None else macro_f1
+
+
 def bootstrap_interval(
     y: Shaped[np.ndarray, " n"],
     predicted: Shaped[np.ndarray, " n"],
@@ -43,11 +49,17 @@ def bootstrap_interval(
     `accuracy` and `macro_f1` depend on the counts of (true, predicted) pairs alone, and
     those counts are multinomial under resampling, so they are drawn directly: the
     distribution is the one of resampled rows. Any other metric is called n times.
+    Where all predictions are right, or all wrong, every resample scores the same: the
+    interval is then Wilson's for the share of right ones, (n / (n + z^2), 1) or
+    (0, z^2 / (n + z^2)), for macro-F1 too. Source: Wilson 1927.
     """
     _same_length("bootstrap_interval", y, predicted)
+    right = accuracy(y, predicted)
+    if metric in (accuracy, macro_f1) and right in (0.0, 1.0):
+        return _wilson_at_an_end(right, len(y), level)
     rng = np.random.default_rng(seed)
     if metric is accuracy:
-        scores = rng.binomial(len(y), accuracy(y, predicted), n) / len(y)
+        scores = rng.binomial(len(y), right, n) / len(y)
     elif metric is macro_f1:
         scores = _resampled_macro_f1(y, predicted, rng, n)
     else:
@@ -90,22 +102,37 @@ def fit_temperature(
 ) -> float:
     """The T in [1/20, 20] for which softmax(logits / T) has the least log-loss.
 
-    y holds codes. The loss is convex in 1 / T. Source: Guo et al. 2017.
+    y holds codes. The loss is convex in 1 / T. Targets are smoothed, so that T stays
+    off its bound where a few rows are all right: the label of a row counts as right
+    with probability (n + 1) / (n + 2) for n rows, and the rest falls on the other
+    classes alike. Sources: Guo et al. 2017; the targets are those of Platt 1999,
+    section 2.2, with all rows counted together, for one T serves all classes.
     """
     _same_length("fit_temperature", y, logits)
     Z = logits.astype(np.float64)
     Z = Z - Z.max(axis=1, keepdims=True)
-    true = Z[np.arange(len(y)), y]
+    n, n_class = Z.shape
+    doubt = 1 / (n + 2)
+    true = Z[np.arange(n), y]
+    others = (Z.sum(axis=1) - true) / max(1, n_class - 1)
+    target = (1 - doubt) * true + doubt * others  # (n,): mean logit under the target
 
     def loss(log_t: float) -> float:
         scale = np.exp(-log_t)
-        return float(np.mean(np.log(np.exp(Z * scale).sum(axis=1)) - true * scale))
+        return float(np.mean(np.log(np.exp(Z * scale).sum(axis=1)) - target * scale))
 
     bound = float(np.log(20))
     found = minimize_scalar(
         loss, bounds=(-bound, bound), method="bounded", options={"xatol": 1e-6}
     )
     return float(np.exp(found.x))
+
+
+def _wilson_at_an_end(right: float, n: int, level: float) -> tuple[float, float]:
+    """Wilson's score interval of a share that is 0 or 1 of n rows."""
+    square = float(norm.ppf(0.5 + level / 2)) ** 2
+    doubt = square / (n + square)
+    return (1 - doubt, 1.0) if right else (0.0, doubt)
 
 
 def _resampled_macro_f1(y, predicted, rng: np.random.Generator, n: int) -> np.ndarray:

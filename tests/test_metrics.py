@@ -4,6 +4,7 @@ import time
 
 import numpy as np
 import pytest
+from scipy.stats import binomtest
 from sklearn.metrics import accuracy_score, f1_score
 from sklearn.metrics import log_loss as sklearn_log_loss
 
@@ -15,6 +16,7 @@ from stc_core.metrics import (
     fit_temperature,
     log_loss,
     macro_f1,
+    metric_of,
 )
 
 
@@ -87,10 +89,35 @@ def test_a_known_temperature_is_found_again() -> None:
     assert expected_calibration_error(y, P) < 0.03
 
 
-def test_temperature_of_separable_logits_stays_within_its_bounds() -> None:
+@pytest.mark.parametrize("n_class", [2, 3, 12])
+def test_temperature_of_few_separable_rows_is_inside_its_bounds(n_class: int) -> None:
+    """24 rows, all right by 10: the mean confidence is the smoothed target, 25 / 26."""
+    y = np.arange(24) % n_class
+    Z = 10.0 * np.eye(n_class)[y]
+    T = fit_temperature(Z, y)
+    assert 1 / 20 < T < 20
+    confidence = 1 / (1 + (n_class - 1) * np.exp(-10 / T))
+    assert confidence == pytest.approx(25 / 26, abs=1e-4)
+
+
+def test_temperature_of_logits_that_are_all_wrong_says_nothing_is_known() -> None:
     Z = np.array([[1.0, 0.0], [0.0, 1.0]])
-    assert 0.04 < fit_temperature(Z, np.array([0, 1])) < 0.1
     assert 15 < fit_temperature(Z, np.array([1, 0])) < 21
+
+
+@pytest.mark.parametrize("metric", [accuracy, macro_f1])
+def test_an_interval_of_perfect_predictions_is_not_a_point(metric) -> None:
+    y = np.array(list("abc") * 8)
+    wilson = binomtest(24, 24).proportion_ci(0.95, method="wilson")
+    low, high = bootstrap_interval(y, y, metric, seed=0)
+    assert (low, high) == pytest.approx((wilson.low, 1.0))
+    assert bootstrap_interval(y, y, metric, seed=0, level=0.5)[0] > low
+    none = bootstrap_interval(y, np.full(24, "d"), metric, seed=0)
+    assert none == pytest.approx((0.0, 1 - wilson.low))
+
+
+def test_choices_are_made_by_macro_f1_where_classes_weigh_alike() -> None:
+    assert metric_of(None) is accuracy and metric_of("balanced") is macro_f1
 
 
 def test_lengths_that_differ_are_named() -> None:
