@@ -6,12 +6,11 @@ from typing import Any, get_args
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Float, Shaped
+from jaxtyping import Shaped
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils.validation import check_is_fitted
 
 from stc_core import saved
-from stc_core.attribution import contributions, pooled_values, token_shares
 from stc_core.axes import (
     KINDS,
     POOLINGS,
@@ -19,14 +18,14 @@ from stc_core.axes import (
     PooledSite,
     Pooling,
     Progress,
-    Site,
     silent,
 )
 from stc_core.backbone import Backbone
 from stc_core.config import DEFAULT_BACKBONE, SPIN_CS, SPIN_ETAS, SPIN_POOLINGS
 from stc_core.errors import StcError
-from stc_core.extract import extract, extract_features
-from stc_core.head import SparseHead, softmax
+from stc_core.extract import extract
+from stc_core.head import SparseHead
+from stc_core.labeller import Labeller, check_texts
 from stc_core.penalties import Name
 from stc_core.probe import ProbeResult, fit_probes
 from stc_core.sparsify import Fitted, Read, Task, fit_stc
@@ -40,7 +39,7 @@ CHOICES: dict[str, tuple[str | None, ...]] = {
 }
 
 
-class SparsifyThenClassify(ClassifierMixin, BaseEstimator):
+class SparsifyThenClassify(Labeller, ClassifierMixin, BaseEstimator):
     """A classifier of texts on a few salient neurons of a pretrained backbone.
 
     `backbone` is a name for Backbone.load, or a Backbone. Fitting extracts every site
@@ -229,6 +228,10 @@ class SparsifyThenClassify(ClassifierMixin, BaseEstimator):
             read, task, probes, eta=self.eta, budget=self.budget, progress=progress
         )
 
+    def _parts(self) -> tuple[Backbone, SparseHead]:
+        check_is_fitted(self, "head_")
+        return super()._parts()
+
     def adopt(
         self,
         backbone: Backbone,
@@ -243,61 +246,6 @@ class SparsifyThenClassify(ClassifierMixin, BaseEstimator):
         self.fitted_ = fitted
         self.head_ = fitted.head
         return self
-
-    def features(
-        self, texts: Sequence[str], *, progress: Progress = silent
-    ) -> Float[np.ndarray, "n n_neurons"]:
-        """Raw pooled activations of the selected neurons."""
-        check_is_fitted(self, "head_")
-        return extract_features(
-            self.backbone_, check_texts(texts), self.head_.features, progress=progress
-        )
-
-    def decision_function(self, texts: Sequence[str]) -> Float[np.ndarray, "n n_class"]:
-        """Logits, one column per class."""
-        X = self.features(texts)
-        return self.head_.logits(X)
-
-    def predict_proba(self, texts: Sequence[str]) -> Float[np.ndarray, "n n_class"]:
-        """Calibrated probabilities, columns in the order of `classes_`."""
-        X = self.features(texts)
-        return self.head_.probabilities(X)
-
-    def predict(self, texts: Sequence[str]) -> Shaped[np.ndarray, " n"]:
-        """The most probable label of each text, of the kind that was fitted."""
-        best = self.decision_function(texts).argmax(axis=1)
-        return self.classes_[best]
-
-    def explain(self, text: str) -> dict[str, Any]:
-        """Why `text` gets its label, ready for JSON.
-
-        label, probabilities, logits and bias per class; neurons with the activation
-        and the contribution per class; tokens (start and end in `text`; special ones
-        have start == end) with the contribution per class. Neurons, and tokens too,
-        sum with the bias to the logits.
-        """
-        check_is_fitted(self, "head_")
-        check_texts([text])
-        head, backbone = self.head_, self.backbone_
-        sites = sorted({feature.site for feature in head.features})
-        ids = backbone.tokenize([text]).ids
-        hidden = {
-            site: values.numpy()
-            for site, values in backbone.token_activations(ids, sites)[0].items()
-        }
-        x = pooled_values(head.features, hidden)
-        split = contributions(head, x)
-        logits = split.sum(axis=1) + head.bias
-        names = list(head.classes)
-        return {
-            "text": text,
-            "label": names[int(logits.argmax())],
-            "probabilities": _named(names, softmax(logits[None])[0]),
-            "logits": _named(names, logits),
-            "bias": _named(names, head.bias),
-            "neurons": _neurons(head, x, split),
-            "tokens": _tokens(backbone, text, head, hidden),
-        }
 
     def save(self, folder: str | Path) -> Path:
         """Write head.safetensors and classifier.json to `folder`; no pickle."""
@@ -326,82 +274,12 @@ class SparsifyThenClassify(ClassifierMixin, BaseEstimator):
         those of the fit.
         """
         head, classes, about, params = saved.load(Path(folder))
-        found = backbone or Backbone.load(
-            about.name,
-            device=device,
-            dtype=about.dtype,
-            max_length=about.max_length,
-            progress=progress,
-        )
-        about.check(found, folder)
+        found = about.open(folder, backbone=backbone, device=device, progress=progress)
         loaded = cls(**{**params, "backbone": backbone or about.name})
         loaded.backbone_, loaded.head_, loaded.classes_ = found, head, classes
         return loaded
 
 
-def check_texts(texts: Sequence[Any]) -> list[str]:
-    """The texts as a list; StcError names the first that is not a text, or is blank."""
-    if isinstance(texts, str):
-        raise StcError("texts", expected="a list of texts", got="one string")
-    out = list(texts)
-    for row, text in enumerate(out):
-        if not isinstance(text, str) or not text.strip():
-            raise StcError(
-                f"text {row}",
-                expected="a string that is not blank",
-                got=repr(text)[:60],
-                remedy="Leave such rows out.",
-            )
-    if not out:
-        raise StcError("texts", expected="at least one text", got="none")
-    return out
-
-
 def _check_some(name: str, given: Sequence[str], known: Sequence[str]) -> None:
     if not given or not set(given) <= set(known):
         raise StcError(name, expected=f"some of {', '.join(known)}", got=str(given))
-
-
-def _named(names: Sequence[str], values: np.ndarray) -> dict[str, float]:
-    return {name: float(value) for name, value in zip(names, values, strict=True)}
-
-
-def _neurons(
-    head: SparseHead, x: np.ndarray, split: np.ndarray
-) -> list[dict[str, Any]]:
-    return [
-        {
-            "site": str(feature.site),
-            "layer": feature.site.layer,
-            "index": feature.index,
-            "pooling": feature.pooling,
-            "activation": float(x[j]),
-            "contribution": _named(head.classes, split[:, j]),
-        }
-        for j, feature in enumerate(head.features)
-    ]
-
-
-def _tokens(
-    backbone: Backbone,
-    text: str,
-    head: SparseHead,
-    hidden: dict[Site, np.ndarray],
-) -> list[dict[str, Any]]:
-    """Shares by token; a decoder at position t reads token t - 1, a start at 0."""
-    spans = backbone.spans(text)
-    shifted = np.zeros((len(spans) + 1, len(head.classes)))
-    for site, shares in token_shares(head, hidden).items():
-        first = 0 if backbone.reads_shifted(site) else 1
-        shifted[first : first + len(shares)] += shares
-    lead = [(0, 0, "[start]")] if shifted[0].any() else []
-    rows = shifted if lead else shifted[1:]
-    return [
-        {
-            "start": int(start),
-            "end": int(end),
-            "text": token,
-            "contribution": _named(head.classes, row),
-        }
-        for (start, end, token), row in zip([*lead, *spans], rows, strict=True)
-    ]

@@ -4,6 +4,7 @@ Exit codes: 0 done; 2 something the user can mend, said without a traceback;
 1 a bug of ours, with its traceback; 130 interrupted.
 """
 
+import gc
 import json
 import signal
 import sys
@@ -24,6 +25,8 @@ app = typer.Typer(
 data_app = typer.Typer(help="Look at a table before training.", no_args_is_help=True)
 app.add_typer(data_app, name="data")
 
+GC_EVERY = 100_000
+"""New objects between two collections: imports make many of them and drop none."""
 BUG = "This is a bug of STC Studio, please report it with the lines above."
 
 Table = Annotated[
@@ -82,6 +85,7 @@ Overwrite = Annotated[
 
 def main() -> None:
     """Run the command line and exit with its code."""
+    gc.set_threshold(GC_EVERY)
     try:
         app(prog_name=_program())
     except StcError as error:
@@ -285,6 +289,43 @@ def report(run: RunFolder, *, as_json: AsJson = False) -> None:
         _print_json(opened.metrics)
     else:
         terminal.show_result(opened)
+
+
+@app.command()
+def variability(
+    data: Table,
+    *,
+    text: Text = None,
+    label: Label = None,
+    backbone: Annotated[
+        str | None, typer.Option(help="Hub id or local folder; embedded if none.")
+    ] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")] = "auto",
+    dtype: Dtype = "auto",
+    max_length: MaxLength = None,
+    as_json: AsJson = False,
+) -> None:
+    """Say in which layer the classes stand apart best: nu of each, over all rows."""
+    from stc_core import terminal
+    from stc_core.data import labelled_texts
+
+    columns = _columns(data, None, text=text, label=label)
+    settings = {"device": device, "dtype": dtype, "max_length": max_length}
+    config = _config(columns, {**settings, "backbone": backbone})
+    texts, codes = labelled_texts(config.data)
+    with terminal.CountBar("texts read") as bar:
+        from stc_core.backbone import Backbone
+        from stc_core.variability import measure
+
+        train = config.train
+        read = Backbone.load(
+            train.backbone, device=device, dtype=train.dtype, max_length=max_length
+        )
+        found = measure(read, texts, codes, progress=bar.show)
+    if as_json:
+        _print_json(found.record())
+    else:
+        terminal.show_variability(found.nu, read.layer_names)
 
 
 @app.command()

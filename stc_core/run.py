@@ -26,7 +26,7 @@ from stc_core.status import BUSY, PHASES, Phase, Status, failed, new_status, rea
 from stc_core.worker import Worker
 
 if TYPE_CHECKING:
-    from stc_core.classifier import SparsifyThenClassify
+    from stc_core.labeller import Labeller
     from stc_core.report import Report
 
 CHEAP_PHASES: tuple[Phase, ...] = ("read", "load")
@@ -187,12 +187,12 @@ class Run:
         """Raw pooled values (corpus row, neuron), mapped and not read."""
         return np.load(self._written("activations.npy"), mmap_mode="r")
 
-    def classifier(self, **arguments: Any) -> "SparsifyThenClassify":
+    def classifier(self, **arguments: Any) -> "Labeller":
         """The fitted classifier, ready to predict and explain."""
         folder = self._written("model")
-        from stc_core.classifier import SparsifyThenClassify
+        from stc_core.labeller import open_labeller
 
-        return SparsifyThenClassify.load(folder, **arguments)
+        return open_labeller(folder, **arguments)
 
     def log_tail(self, n_lines: int = 30) -> str:
         """The last lines of log.txt, empty when there is none."""

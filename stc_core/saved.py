@@ -8,7 +8,7 @@ from jaxtyping import Shaped
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
-from stc_core.axes import KINDS, POOLINGS, Feature, Site
+from stc_core.axes import KINDS, POOLINGS, Feature, Progress, Site, silent
 from stc_core.backbone import Backbone
 from stc_core.errors import StcError
 from stc_core.files import read_json, replacing, write_json
@@ -29,6 +29,25 @@ class About(NamedTuple):
     def of(cls, backbone: Backbone) -> "About":
         dtype = str(backbone.dtype).removeprefix("torch.")
         return cls(backbone.name, backbone.identity, dtype, backbone.max_length)
+
+    def open(
+        self,
+        folder: str | Path,
+        *,
+        backbone: Backbone | None = None,
+        device: str = "auto",
+        progress: Progress = silent,
+    ) -> Backbone:
+        """The backbone that the classifier in `folder` reads, checked."""
+        found = backbone or Backbone.load(
+            self.name,
+            device=device,
+            dtype=self.dtype,
+            max_length=self.max_length,
+            progress=progress,
+        )
+        self.check(found, folder)
+        return found
 
     def check(self, backbone: Backbone, folder: str | Path) -> None:
         """Raise StcError unless `backbone` has the weights of the fit."""

@@ -19,7 +19,8 @@ FLOORS = {
     "figures_examples records",
     2: "quadratic solver select attribution table checks data store sites hooks hub "
     "uploads head checkpoint packing problem",
-    3: "backbone forward plan extract probe sparsify classifier saved spin tables",
+    3: "backbone forward plan extract probe sparsify classifier saved spin tables "
+    "labeller",
     4: "recipes baselines run jobs predictions",
     5: "terminal cli __main__",
 }
@@ -94,3 +95,12 @@ def test_help_is_light():
         "assert not {'torch', 'transformers', 'pandas', 'sklearn'} & set(sys.modules)"
     )
     assert "--label" in run_python(code)
+
+
+def test_labelling_loads_nothing_that_only_fitting_needs():
+    code = (
+        "import sys, stc_core.labeller, stc_core.predictions, stc_core.terminal\n"
+        "print({'sklearn', 'plotly', 'streamlit', 'matplotlib', 'stc_core.probe',"
+        " 'stc_core.figures'} & set(sys.modules))"
+    )
+    assert run_python(code).strip() == "set()"

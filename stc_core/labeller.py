@@ -1,0 +1,168 @@
+"""A head on a backbone: what a fitted classifier does with texts, and why.
+
+Apart from the estimator, so that labelling a text loads nothing that fitting needs.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float, Shaped
+
+from stc_core import saved
+from stc_core.attribution import contributions, pooled_values, token_shares
+from stc_core.axes import Progress, Site, silent
+from stc_core.backbone import Backbone
+from stc_core.errors import StcError
+from stc_core.extract import extract_features
+from stc_core.head import SparseHead, softmax
+
+
+class Labeller:
+    """Labels texts and says why; `backbone_` runs up to `head_.layer` only."""
+
+    backbone_: Backbone
+    head_: SparseHead
+    classes_: Shaped[np.ndarray, " n_class"]
+
+    def _parts(self) -> tuple[Backbone, SparseHead]:
+        return self.backbone_, self.head_
+
+    def features(
+        self, texts: Sequence[str], *, progress: Progress = silent
+    ) -> Float[np.ndarray, "n n_neurons"]:
+        """Raw pooled activations of the selected neurons."""
+        backbone, head = self._parts()
+        return extract_features(
+            backbone, check_texts(texts), head.features, progress=progress
+        )
+
+    def decision_function(self, texts: Sequence[str]) -> Float[np.ndarray, "n n_class"]:
+        """Logits, one column per class."""
+        X = self.features(texts)
+        return self.head_.logits(X)
+
+    def predict_proba(self, texts: Sequence[str]) -> Float[np.ndarray, "n n_class"]:
+        """Calibrated probabilities, columns in the order of `classes_`."""
+        X = self.features(texts)
+        return self.head_.probabilities(X)
+
+    def predict(self, texts: Sequence[str]) -> Shaped[np.ndarray, " n"]:
+        """The most probable label of each text, of the kind that was fitted."""
+        best = self.decision_function(texts).argmax(axis=1)
+        return self.classes_[best]
+
+    def explain(self, text: str) -> dict[str, Any]:
+        """Why `text` gets its label, ready for JSON.
+
+        label, probabilities, logits and bias per class; neurons with the activation
+        and the contribution per class; tokens (start and end in `text`; special ones
+        have start == end) with the contribution per class. Neurons, and tokens too,
+        sum with the bias to the logits.
+        """
+        backbone, head = self._parts()
+        check_texts([text])
+        sites = sorted({feature.site for feature in head.features})
+        ids = backbone.tokenize([text]).ids
+        hidden = {
+            site: values.numpy()
+            for site, values in backbone.token_activations(ids, sites)[0].items()
+        }
+        x = pooled_values(head.features, hidden)
+        split = contributions(head, x)
+        logits = split.sum(axis=1) + head.bias
+        names = list(head.classes)
+        return {
+            "text": text,
+            "label": names[int(logits.argmax())],
+            "probabilities": _named(names, softmax(logits[None])[0]),
+            "logits": _named(names, logits),
+            "bias": _named(names, head.bias),
+            "neurons": _neurons(head, x, split),
+            "tokens": _tokens(backbone, text, head, hidden),
+        }
+
+
+def open_labeller(
+    folder: str | Path,
+    *,
+    backbone: Backbone | None = None,
+    device: str = "auto",
+    progress: Progress = silent,
+) -> Labeller:
+    """What is saved in `folder`, ready to label, on the backbone it was fitted on.
+
+    Raises StcError when the format is another, or the backbone's weights are not
+    those of the fit.
+    """
+    head, classes, about, _ = saved.load(Path(folder))
+    found = Labeller()
+    found.head_, found.classes_ = head, classes
+    found.backbone_ = about.open(
+        folder, backbone=backbone, device=device, progress=progress
+    )
+    return found
+
+
+def check_texts(texts: Sequence[Any]) -> list[str]:
+    """The texts as a list; StcError names the first that is not a text, or is blank."""
+    if isinstance(texts, str):
+        raise StcError("texts", expected="a list of texts", got="one string")
+    out = list(texts)
+    for row, text in enumerate(out):
+        if not isinstance(text, str) or not text.strip():
+            raise StcError(
+                f"text {row}",
+                expected="a string that is not blank",
+                got=repr(text)[:60],
+                remedy="Leave such rows out.",
+            )
+    if not out:
+        raise StcError("texts", expected="at least one text", got="none")
+    return out
+
+
+def _named(names: Sequence[str], values: np.ndarray) -> dict[str, float]:
+    return {name: float(value) for name, value in zip(names, values, strict=True)}
+
+
+def _neurons(
+    head: SparseHead, x: np.ndarray, split: np.ndarray
+) -> list[dict[str, Any]]:
+    return [
+        {
+            "site": str(feature.site),
+            "layer": feature.site.layer,
+            "index": feature.index,
+            "pooling": feature.pooling,
+            "activation": float(x[j]),
+            "contribution": _named(head.classes, split[:, j]),
+        }
+        for j, feature in enumerate(head.features)
+    ]
+
+
+def _tokens(
+    backbone: Backbone,
+    text: str,
+    head: SparseHead,
+    hidden: dict[Site, np.ndarray],
+) -> list[dict[str, Any]]:
+    """Shares by token; a decoder at position t reads token t - 1, a start at 0."""
+    spans = backbone.spans(text)
+    shifted = np.zeros((len(spans) + 1, len(head.classes)))
+    for site, shares in token_shares(head, hidden).items():
+        first = 0 if backbone.reads_shifted(site) else 1
+        shifted[first : first + len(shares)] += shares
+    lead = [(0, 0, "[start]")] if shifted[0].any() else []
+    rows = shifted if lead else shifted[1:]
+    return [
+        {
+            "start": int(start),
+            "end": int(end),
+            "text": token,
+            "contribution": _named(head.classes, row),
+        }
+        for (start, end, token), row in zip([*lead, *spans], rows, strict=True)
+    ]
