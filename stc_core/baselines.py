@@ -11,9 +11,9 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 
-from stc_core.axes import PooledSite, Progress, silent
+from stc_core.axes import PooledSite
 from stc_core.head import standard
-from stc_core.metrics import accuracy, bootstrap_interval, macro_f1
+from stc_core.metrics import accuracy, bootstrap_interval, macro_f1, metric_of
 from stc_core.probe import ProbeResult
 from stc_core.select import solve_ridge
 from stc_core.sparsify import RIDGES, Read, Task, fit_ridge_head, moments_of
@@ -28,13 +28,17 @@ MOST_ROWS = 12_000
 
 
 class Guess(NamedTuple):
-    """Predicted class codes of the test rows, and how the model was chosen."""
+    """Predicted class codes of the test rows, and how the model was chosen.
+
+    `layer` is the layer that is read, where the baseline is about one.
+    """
 
     codes: Int[np.ndarray, " n_test"]
     detail: str
+    layer: int | None = None
 
 
-def fit_baselines(
+def baselines_of(
     read: Read,
     texts: Sequence[str],
     task: Task,
@@ -42,41 +46,38 @@ def fit_baselines(
     probes: Sequence[ProbeResult],
     *,
     seed: int = 0,
-    progress: Progress = silent,
-) -> dict[str, Guess]:
-    """Test predictions of five baselines; every choice is made on validation.
+) -> dict[str, Callable[[], Guess]]:
+    """Five baselines by name, each fitted when called; every choice is validation's.
 
     majority; tfidf (words and pairs of words, logistic regression); last_layer and
-    best_site (the best pooling of the last residual site, the best pooled site of
-    all, by validation), all_sites (every pooled site, no selection). Those on
+    best_site (the best pooling of the last residual site read, the best pooled site
+    of all, by validation), all_sites (every pooled site, no selection). Those on
     activations have the poolings, standardisation, ridge path and refit on train and
-    validation of the `stc` head.
+    validation of the `stc` head. With class weights macro-F1 chooses, else accuracy.
     """
     residual = [p for p in probes if p.pooled_site.site.kind == "resid"] or list(probes)
     deepest = max(p.pooled_site.site.layer for p in residual)
     last = [p for p in residual if p.pooled_site.site.layer == deepest]
-    jobs: dict[str, Callable[[], Guess]] = {
+    return {
         "majority": lambda: _majority(task, test),
         "tfidf": lambda: _tfidf(texts, task, test),
-        "last_layer": lambda: _site(read, task, test, last),
-        "best_site": lambda: _site(read, task, test, _leaders(probes)),
+        "last_layer": lambda: _last_layer(read, task, test, last),
+        "best_site": lambda: _site(read, task, test, _leaders(probes, task)),
         "all_sites": lambda: _all_sites(read, task, test, probes, seed=seed),
     }
-    guesses = {}
-    for done, (name, job) in enumerate(jobs.items(), start=1):
-        guesses[name] = job()
-        progress(done, len(jobs))
-    return guesses
 
 
 def scored(y: Int[np.ndarray, " n"], guess: Guess, *, seed: int = 0) -> dict[str, Any]:
-    """Accuracy and macro-F1 with 95 % bootstrap intervals."""
+    """Accuracy and macro-F1 with 95 % bootstrap intervals, and what is known of it."""
+    about = {"detail": guess.detail}
+    if guess.layer is not None:
+        about |= {"layer": guess.layer}
     return {
         "accuracy": accuracy(y, guess.codes),
         "accuracy_interval": bootstrap_interval(y, guess.codes, seed=seed),
         "macro_f1": macro_f1(y, guess.codes),
         "macro_f1_interval": bootstrap_interval(y, guess.codes, macro_f1, seed=seed),
-        "detail": guess.detail,
+        **about,
     }
 
 
@@ -86,44 +87,63 @@ def _majority(task: Task, test: np.ndarray) -> Guess:
 
 
 def _tfidf(texts: Sequence[str], task: Task, test: np.ndarray) -> Guess:
-    def fit(rows: np.ndarray, C: float) -> tuple[TfidfVectorizer, LogisticRegression]:
-        words = TfidfVectorizer(
-            ngram_range=(1, 2),
-            sublinear_tf=True,
-            token_pattern=WORD,
-            max_features=MOST_WORDS,
-        )
-        X = words.fit_transform([texts[row] for row in rows])
+    def words_of(rows: np.ndarray) -> list[str]:
+        return [str(texts[row]) for row in rows]
+
+    def fit(X: Any, rows: np.ndarray, C: float) -> LogisticRegression:
         model = LogisticRegression(C=C, class_weight=task.class_weight, max_iter=200)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ConvergenceWarning)
-            model.fit(X, task.codes[rows])
-        return words, model
+            return model.fit(X, task.codes[rows])
 
-    def guess(
-        model: tuple[TfidfVectorizer, LogisticRegression], rows: np.ndarray
-    ) -> np.ndarray:
-        words, linear = model
-        X = words.transform([texts[row] for row in rows])
-        return np.asarray(linear.predict(X))
-
-    y = task.codes[task.validation]
-    scores = [accuracy(y, guess(fit(task.train, C), task.validation)) for C in TFIDF_CS]
-    best = TFIDF_CS[int(np.argmax(scores))]
-    final = fit(task.learned, best)
-    return Guess(guess(final, test), f"1-2-grams, C = {best:g}")
+    score, y = metric_of(task.class_weight), task.codes[task.validation]
+    words = _vectorizer()
+    X = words.fit_transform(words_of(task.train))
+    held = words.transform(words_of(task.validation))
+    best = max(  # the first of equals
+        TFIDF_CS, key=lambda C: score(y, fit(X, task.train, C).predict(held))
+    )
+    words = _vectorizer()
+    final = fit(words.fit_transform(words_of(task.learned)), task.learned, best)
+    guess = np.asarray(final.predict(words.transform(words_of(test))))
+    return Guess(guess, f"1-2-grams, C = {best:g}")
 
 
-def _leaders(probes: Sequence[ProbeResult], n: int = 5) -> list[ProbeResult]:
+def _vectorizer() -> TfidfVectorizer:
+    return TfidfVectorizer(
+        ngram_range=(1, 2),
+        sublinear_tf=True,
+        token_pattern=WORD,
+        max_features=MOST_WORDS,
+    )
+
+
+def _leaders(
+    probes: Sequence[ProbeResult], task: Task, n: int = 5
+) -> list[ProbeResult]:
     """The pooled sites with the best probes; the ridge head decides among them."""
-    return sorted(probes, key=lambda probe: -probe.val_accuracy[probe.best])[:n]
+
+    def score(probe: ProbeResult) -> float:
+        scores = probe.val_accuracy if task.class_weight is None else probe.val_macro_f1
+        return -scores[probe.best]
+
+    return sorted(probes, key=score)[:n]
+
+
+def _last_layer(
+    read: Read, task: Task, test: np.ndarray, probes: Sequence[ProbeResult]
+) -> Guess:
+    """The best pooling of the deepest layer of the probes, which it names."""
+    guess = _site(read, task, test, probes)
+    layer = probes[0].pooled_site.site.layer
+    return guess._replace(detail=f"layer {layer}: {guess.detail}", layer=layer)
 
 
 def _site(
     read: Read, task: Task, test: np.ndarray, probes: Sequence[ProbeResult]
 ) -> Guess:
     """The ridge head on one whole pooled site: the best of those of `probes`."""
-    y = task.codes[task.validation]
+    score, y = metric_of(task.class_weight), task.codes[task.validation]
     best: tuple[float, float, PooledSite] | None = None
     for probe in probes:
         X = read(probe.pooled_site)
@@ -132,8 +152,8 @@ def _site(
         train = moments_of(Z, task, task.train)
         for ridge in sorted(RIDGES, reverse=True):
             W = solve_ridge(train.gram, ridge)
-            scores = Z[task.validation] @ W + train.prior
-            right = accuracy(y, scores.argmax(axis=1))
+            logits = Z[task.validation] @ W + train.prior
+            right = score(y, logits.argmax(axis=1))
             if best is None or right > best[0]:
                 best = right, ridge, probe.pooled_site
     assert best is not None, "no probes"
@@ -152,66 +172,86 @@ def _all_sites(
     *,
     seed: int,
 ) -> Guess:
-    """A ridge head on every column of every pooled site (eta = 1).
-
-    With more features than rows, ridge regression is solved in its dual form: exact,
-    and the features are seen through their inner products only.
-    """
-    train, learned = task.train, task.learned
-    cut = len(learned) > MOST_ROWS
-    if cut:
-        rng = np.random.default_rng(seed)
-        n = int(len(train) * MOST_ROWS / len(learned))
-        train = np.sort(rng.choice(train, n, replace=False))
-        learned = np.concatenate(
-            [train, rng.choice(task.validation, MOST_ROWS - n, False)]
-        )
+    """A ridge head on every column of every pooled site (eta = 1)."""
+    train, learned = _some_rows(task, seed)
     sites = [probe.pooled_site for probe in probes]
-    G, K = _products(read, sites, train, task.validation, task.weights(train))
-    y = task.codes[task.validation]
+    score, y = metric_of(task.class_weight), task.codes[task.validation]
+    tried = _joint_ridge(read, task, sites, train, task.validation, ridges=RIDGES)
     scores = {
-        ridge: accuracy(y, _dual_guess(G, K, task, train, ridge)) for ridge in RIDGES
+        ridge: score(y, logits.argmax(axis=1))
+        for ridge, logits in zip(RIDGES, tried, strict=True)
     }
     best = max(RIDGES, key=lambda ridge: (scores[ridge], ridge))
-    del G, K
-    G, K = _products(read, sites, learned, test, task.weights(learned))
+    logits = _joint_ridge(read, task, sites, learned, test, ridges=(best,))[0]
     width = sum(probe.path.coef.shape[2] for probe in probes)
-    rows = f", fitted on {len(learned):,} rows" if cut else ""
-    detail = f"{width:,} features, least squares, ridge {best:g}{rows}"
-    return Guess(_dual_guess(G, K, task, learned, best), detail)
+    cut = len(learned) < len(task.learned)
+    some = f", fitted on {len(learned):,} rows" if cut else ""
+    detail = f"{width:,} features, least squares, ridge {best:g}{some}"
+    return Guess(logits.argmax(axis=1), detail)
 
 
-def _products(
+def _some_rows(task: Task, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Training rows, and rows to learn from in the end: MOST_ROWS of them at most."""
+    train, learned = task.train, task.learned
+    if len(learned) <= MOST_ROWS:
+        return train, learned
+    rng = np.random.default_rng(seed)
+    n = int(len(train) * MOST_ROWS / len(learned))
+    train = np.sort(rng.choice(train, n, replace=False))
+    held = rng.choice(task.validation, MOST_ROWS - n, replace=False)
+    return train, np.concatenate([train, held])
+
+
+def _joint_ridge(
     read: Read,
-    sites: Sequence[PooledSite],
-    rows: np.ndarray,
-    others: np.ndarray,
-    weights: np.ndarray,
-) -> tuple[Float[np.ndarray, "n n"], Float[np.ndarray, "m n"]]:
-    """Inner products of the standardised `rows` with themselves and with `others`."""
-    G = np.zeros((len(rows), len(rows)), np.float32)
-    K = np.zeros((len(others), len(rows)), np.float32)
-    for pooled_site in sites:
-        X = read(pooled_site)
-        mean, sd = standard(X[rows], weights)
-        Z = (X[rows] - mean) / sd
-        G += Z @ Z.T
-        K += ((X[others] - mean) / sd) @ Z.T
-    return G, K
-
-
-def _dual_guess(
-    G: Float[np.ndarray, "n n"],
-    K: Float[np.ndarray, "m n"],
     task: Task,
-    rows: np.ndarray,
-    ridge: float,
-) -> Int[np.ndarray, " m"]:
-    weights = task.weights(rows)
+    sites: Sequence[PooledSite],
+    rows: Int[np.ndarray, " n"],
+    others: Int[np.ndarray, " m"],
+    *,
+    ridges: Sequence[float],
+) -> Float[np.ndarray, "n_ridges m n_class"]:
+    """Scores of `others` by a ridge model of all sites joined, fitted on `rows`.
+
+    With more features than rows it is solved in its dual form: exact, and the features
+    are seen through their inner products only, which all ridges share. The weights
+    are then made one site at a time, for all ridges at once, so that memory grows with
+    the square of `rows` and not with `others`.
+    """
+    weights, scales = task.weights(rows), []
+    G = np.zeros((len(rows), len(rows)), np.float32)
+    for pooled_site in sites:
+        X = read(pooled_site)[rows]
+        mean, sd = standard(X, weights)
+        Z = (X - mean) / sd
+        G += Z @ Z.T
+        scales.append((mean, sd))
     Y = np.eye(len(task.classes), dtype=np.float32)[task.codes[rows]]
     prior = weights @ Y / weights.sum()
+    dual = np.concatenate([_dual(G, Y - prior, weights, r) for r in ridges], axis=1)
+    del G
+    scores = np.zeros((len(others), dual.shape[1]), np.float32)
+    for pooled_site, (mean, sd) in zip(sites, scales, strict=True):
+        X = read(pooled_site)
+        W = ((X[rows] - mean) / sd).T @ dual
+        scores += ((X[others] - mean) / sd) @ W
+    return scores.reshape(len(others), len(ridges), -1).swapaxes(0, 1) + prior
+
+
+def _dual(
+    G: Float[np.ndarray, "n n"],
+    Y: Float[np.ndarray, "n n_class"],
+    weights: Float[np.ndarray, " n"],
+    ridge: float,
+) -> Float[np.ndarray, "n n_class"]:
+    """The weight of each row's inner product under one ridge.
+
+    By a Cholesky factor for each ridge: one eigendecomposition for all of them takes
+    as long as 25 of these (n = 3,000), most of it the reduction to a tridiagonal.
+    """
     A = G.copy()
-    penalty = max(ridge * float(np.trace(G)) / len(rows), MOST_TINY)
+    penalty = max(ridge * float(np.trace(G)) / len(G), MOST_TINY)
     np.einsum("ii->i", A)[...] += penalty / weights
-    dual = scipy.linalg.solve(A, Y - prior, assume_a="pos", overwrite_a=True)
-    return (K @ dual + prior).argmax(axis=1)
+    # Symmetric, so the transpose is itself, in the order that LAPACK need not copy.
+    factor = scipy.linalg.cho_factor(A.T, overwrite_a=True, check_finite=False)
+    return scipy.linalg.cho_solve(factor, Y, check_finite=False)

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Int, Shaped
 from scipy.optimize import minimize_scalar
-from scipy.stats import norm
+from scipy.special import ndtri
 
 from stc_core.errors import StcError
 
@@ -130,7 +130,7 @@ def fit_temperature(
 
 def _wilson_at_an_end(right: float, n: int, level: float) -> tuple[float, float]:
     """Wilson's score interval of a share that is 0 or 1 of n rows."""
-    square = float(norm.ppf(0.5 + level / 2)) ** 2
+    square = float(ndtri(0.5 + level / 2)) ** 2
     doubt = square / (n + square)
     return (1 - doubt, 1.0) if right else (0.0, doubt)
 

@@ -11,13 +11,20 @@ from jaxtyping import Int
 from stc_core.axes import PooledSite
 from stc_core.backbone import Backbone
 from stc_core.batches import LARGEST_SHARD, token_batches
-from stc_core.forward import PENDING, Pace, on_device, pack
+from stc_core.forward import CHUNK, PENDING, Pace, on_device, pack
 from stc_core.store import store_bytes
 from stc_core.tokens import Tokens
 
 TRIAL_FLOPS = {"cpu": 6e10, "cuda": 2e13}
 """Most work of a trial batch, so that a large model is not measured for minutes."""
 QUANTILES = (0.15, 0.5, 0.85)
+
+
+class TokenCounts(NamedTuple):
+    """Tokens that are read of some texts, and how many of the texts are cut."""
+
+    n: int
+    cut: int
 
 
 class Speed(NamedTuple):
@@ -38,6 +45,15 @@ class ExtractionPlan(NamedTuple):
     memory_bytes: int
     seconds: float
     batches: int
+
+
+def count_tokens(backbone: Backbone, texts: Sequence[str]) -> TokenCounts:
+    """Of all texts; memory does not grow with them."""
+    n, cut = 0, 0
+    for start in range(0, len(texts), CHUNK):
+        tokens = backbone.tokenize(texts[start : start + CHUNK])
+        n, cut = n + sum(map(len, tokens.ids)), cut + tokens.n_cut
+    return TokenCounts(n, cut)
 
 
 def plan_extraction(

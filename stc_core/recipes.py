@@ -4,16 +4,16 @@ Every way to start a training (command line, app, Python) calls `train`, so all 
 the same directory. The test rows are scored once, at the end, by `_evaluate`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 
 from stc_core import tables
 from stc_core.axes import PooledSite
 from stc_core.backbone import Backbone
-from stc_core.baselines import Guess, fit_baselines, scored
+from stc_core.baselines import Guess, baselines_of, scored
 from stc_core.classifier import SparsifyThenClassify
 from stc_core.config import RunConfig, TrainConfig
 from stc_core.data import Corpus, read_corpus
@@ -25,7 +25,7 @@ from stc_core.metrics import (
     log_loss,
     macro_f1,
 )
-from stc_core.plan import plan_extraction
+from stc_core.plan import count_tokens, plan_extraction
 from stc_core.report import add_truncated
 from stc_core.run import Run, RunWriter
 from stc_core.sparsify import Fitted, Task
@@ -51,10 +51,9 @@ def train(config: RunConfig, writer: RunWriter) -> Run:
         writer.note(note)
 
     writer.phase("extract", message=f"{len(corpus.texts):,} texts")
-    tokens = backbone.tokenize(corpus.texts)
-    n_tokens = sum(map(len, tokens.ids))
+    counts = count_tokens(backbone, corpus.texts)
     report = add_truncated(
-        corpus.report, tokens.n_cut, len(corpus.texts), backbone.max_length
+        corpus.report, counts.cut, len(corpus.texts), backbone.max_length
     )
     writer.write_text("report.json", report.to_json())
     store = extract(
@@ -80,21 +79,57 @@ def train(config: RunConfig, writer: RunWriter) -> Run:
     _write_fitted(writer, classifier, corpus, activations, logits)
 
     writer.phase("report", message="baselines")
-    baselines = fit_baselines(
-        store.read,
-        corpus.texts,
-        task,
-        corpus.rows("test"),
-        probes,
-        seed=settings.seed,
-        progress=writer.progress,
-    )
-    metrics = _evaluate(corpus, task, fitted, logits, baselines, settings.seed)
+    metrics = _evaluate(corpus, task, fitted, logits, settings.seed)
     metrics |= _facts(backbone, fitted, wanted)
-    metrics["tokens"] = {"n": n_tokens, "cut": tokens.n_cut}
+    metrics["tokens"] = counts._asdict()
+    test = corpus.rows("test")
+    add_baselines(
+        writer,
+        metrics,
+        baselines_of(store.read, corpus.texts, task, test, probes, seed=settings.seed),
+        task.codes[test],
+        seed=settings.seed,
+    )
+    return writer.finish()
+
+
+def add_baselines(
+    writer: RunWriter,
+    metrics: dict[str, Any],
+    baselines: Mapping[str, Callable[[], Guess]],
+    y: Int[np.ndarray, " n_test"],
+    *,
+    seed: int,
+) -> None:
+    """Writes metrics.json with no baseline, then again with each one that ends.
+
+    The classifier is done by then, so nothing that befalls a baseline harms its run:
+    one that fails is noted, in the log and under `missing`; when the work is
+    interrupted the rest are.
+    """
+    metrics |= {"baselines": {}, "missing": {}}
+    left = dict(baselines)
+    _write_metrics(writer, metrics)
+    for done, (name, fit) in enumerate(baselines.items(), start=1):
+        try:
+            metrics["baselines"][name] = scored(y, fit(), seed=seed)
+        except KeyboardInterrupt:
+            metrics["missing"] |= dict.fromkeys(left, "the work was interrupted")
+            writer.note(f"Interrupted: without the baselines {', '.join(left)}.")
+            break
+        except Exception as error:  # noqa: BLE001 - any fault but the run's own
+            said = f"{type(error).__name__}: {error}"
+            metrics["missing"][name] = said
+            writer.note(f"Baseline {name} failed: {said}")
+        del left[name]
+        _write_metrics(writer, metrics)
+        writer.progress(done, len(baselines))
+    _write_metrics(writer, metrics)
+
+
+def _write_metrics(writer: RunWriter, metrics: dict[str, Any]) -> None:
     metrics["seconds"] = _seconds(writer)
     writer.write_json("metrics.json", metrics)
-    return writer.finish()
 
 
 def estimator(settings: TrainConfig) -> SparsifyThenClassify:
@@ -197,10 +232,9 @@ def _evaluate(
     task: Task,
     fitted: Fitted,
     logits: np.ndarray,
-    baselines: dict[str, Guess],
     seed: int,
 ) -> dict[str, Any]:
-    """Scores on test, ours and the baselines', and ours on validation."""
+    """Our scores on test and on validation."""
     rows = corpus.rows("test")
     y, guess = task.codes[rows], logits[rows].argmax(axis=1)
     probabilities = softmax(logits[rows])
@@ -222,9 +256,6 @@ def _evaluate(
             "accuracy": accuracy(y_val, val_guess),
             "macro_f1": macro_f1(y_val, val_guess),
             "n": len(y_val),
-        },
-        "baselines": {
-            name: scored(y, found, seed=seed) for name, found in baselines.items()
         },
     }
 

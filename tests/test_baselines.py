@@ -7,8 +7,11 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils.class_weight import compute_sample_weight
 from toy import SITES, Toy, make, only
 
-from stc_core.baselines import Guess, fit_baselines, scored
-from stc_core.metrics import accuracy, macro_f1
+from stc_core import baselines
+from stc_core.axes import PooledSite
+from stc_core.baselines import Guess, baselines_of, scored
+from stc_core.metrics import accuracy, macro_f1, metric_of
+from stc_core.sparsify import RIDGES
 
 WORDS = ("parcel late", "refund card", "login password")
 FILLER = "the a my was not is again today please why".split()
@@ -25,8 +28,8 @@ def texts_of(toy: Toy) -> list[str]:
 
 def run(toy: Toy, texts: list[str] | None = None, **arguments) -> dict[str, Guess]:
     texts = texts or texts_of(toy)
-    probes = toy.probes()
-    return fit_baselines(toy.read, texts, toy.task, toy.test, probes, **arguments)
+    jobs = baselines_of(toy.read, texts, toy.task, toy.test, toy.probes(), **arguments)
+    return {name: job() for name, job in jobs.items()}
 
 
 @pytest.fixture(scope="module")
@@ -68,7 +71,7 @@ def test_the_best_site_is_the_telling_one(toy, guesses):
 
 def test_the_last_layer_is_the_last_residual_alone(toy, guesses):
     """All other features can be anything."""
-    assert guesses["last_layer"].detail.startswith("resid.2.mean")
+    assert guesses["last_layer"].detail.startswith("layer 2: resid.2.mean")
     last = SITES[4]
     rng = np.random.default_rng(0)
     noise = {
@@ -81,7 +84,15 @@ def test_the_last_layer_is_the_last_residual_alone(toy, guesses):
 
 def test_without_a_residual_the_last_layer_is_the_last_there_is(toy):
     guess = run(only(toy, "mlp.1.max", "mlp.2.max"))["last_layer"]
-    assert guess.detail.startswith("mlp.2.max")
+    assert guess.detail.startswith("layer 2: mlp.2.max") and guess.layer == 2
+
+
+def test_the_last_layer_that_was_read_says_which_it_is(toy):
+    found = run(only(toy, "resid.0.mean", "mlp.1.max", "resid.1.mean"))
+    assert found["last_layer"].detail.startswith("layer 1: resid.1.mean")
+    row = scored(toy.task.codes[toy.test], found["last_layer"])
+    assert row["layer"] == 1
+    assert "layer" not in scored(toy.task.codes[toy.test], found["all_sites"])
 
 
 @pytest.mark.parametrize("class_weight", [None, "balanced"])
@@ -137,7 +148,58 @@ def test_scores_and_their_intervals(toy, guesses):
         assert row["detail"] == guess.detail
 
 
-def test_progress_counts_the_five(toy):
-    seen: list[tuple[int, int]] = []
-    run(toy, progress=lambda done, total: seen.append((done, total)))
-    assert seen == [(i, 5) for i in range(1, 6)]
+def test_each_table_of_words_is_made_once(toy, monkeypatch):
+    """Not once for every C: that is most of the time on long texts."""
+    made = []
+    vectorizer = baselines._vectorizer
+    monkeypatch.setattr(
+        baselines, "_vectorizer", lambda: made.append(1) or vectorizer()
+    )
+    baselines_of(toy.read, texts_of(toy), toy.task, toy.test, toy.probes())["tfidf"]()
+    assert len(made) == 2
+
+
+def test_inner_products_are_made_once_for_all_ridges(toy):
+    """Twice for the choice and twice for the refit: products, then weights."""
+    seen: list[PooledSite] = []
+
+    def read(pooled_site: PooledSite) -> np.ndarray:
+        seen.append(pooled_site)
+        return toy.read(pooled_site)
+
+    jobs = baselines_of(read, texts_of(toy), toy.task, toy.test, toy.probes())
+    assert not seen
+    jobs["all_sites"]()
+    assert seen == list(SITES) * 4
+
+
+@pytest.mark.parametrize(
+    ("class_weight", "metric"), [(None, accuracy), ("balanced", macro_f1)]
+)
+def test_choices_are_made_by_the_metric_of_the_weights(
+    class_weight, metric, monkeypatch
+):
+    """By it every C is chosen, and every ridge of a site and of all sites."""
+    toy = make(class_weight=class_weight, shares=(0.8, 0.1, 0.1))
+    asked = []
+
+    def watched(weight):
+        chosen = metric_of(weight)
+        return lambda *labels: asked.append(chosen) or chosen(*labels)
+
+    monkeypatch.setattr(baselines, "metric_of", watched)
+    run(toy)
+    n_sites = 1 + len(SITES) + 1  # the last one, the leaders, all together
+    assert asked == [metric] * (len(baselines.TFIDF_CS) + len(RIDGES) * n_sites)
+
+
+def test_the_leaders_have_the_best_f1_where_classes_weigh_alike(toy):
+    probes = toy.probes()
+    turned = [
+        p._replace(val_macro_f1=np.full_like(p.val_macro_f1, i))
+        for i, p in enumerate(probes)
+    ]
+    task = toy.task._replace(class_weight="balanced")
+    leader = baselines._leaders(turned, task, n=1)[0]
+    assert leader.pooled_site == probes[-1].pooled_site
+    assert baselines._leaders(turned, toy.task, n=1)[0].pooled_site == SITES[3]
