@@ -11,7 +11,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from transformers import PreTrainedTokenizerBase
 
-from stc_core import hub, tokens
+from stc_core import content, hub, tokens
 from stc_core.axes import PooledSite, Pooling, Progress, Site, silent
 from stc_core.checkpoint import (
     choose_device,
@@ -155,6 +155,25 @@ class Backbone:
 
         self._read(batch, poolings, take)
         return {pooled_site: out[pooled_site] for pooled_site in wanted}
+
+    def content_means(
+        self, ids: Sequence[np.ndarray], sites: Sequence[Site]
+    ) -> dict[Site, Float[Tensor, "batch width"]]:
+        """The mean over each text's own tokens, float32, on the device, rows as `ids`.
+
+        Tokens that the tokenizer adds around a text are left out.
+        """
+        batch = self._batch(ids)
+        back = sent(torch.from_numpy(np.argsort(batch.order)), self.device)
+        own = content.own_tokens(ids, content.added_ids(self.tokenizer))
+        out: dict[Site, Tensor] = {}
+
+        def take(site: Site, hidden: Tensor) -> None:
+            marks = content.delayed(own) if self.reads_shifted(site) else own
+            out[site] = content.marked_mean(hidden, batch, marks)[back]
+
+        self._read(batch, dict.fromkeys(sites), take)
+        return {site: out[site] for site in sites}
 
     def token_activations(
         self, ids: Sequence[np.ndarray], sites: Sequence[Site]

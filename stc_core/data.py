@@ -157,6 +157,23 @@ def inspect_corpus(
     return Corpus(frame.drop(columns="key"), columns, report)
 
 
+def labelled_texts(data: DataConfig) -> tuple[list[str], Int[np.ndarray, " n"]]:
+    """Every usable text of the file, whatever its split, and its label's class code.
+
+    Raises StcError for labels that are no classes.
+    """
+    parts = _gather(data)
+    errors = [
+        found.message
+        for found in check_labels(parts.frame, parts.columns)
+        if found.severity == "error"
+    ]
+    if errors:
+        raise StcError(f"{Path(data.path).name}: {' '.join(errors)}")
+    labels = parts.frame["label"].to_numpy(dtype=str)
+    return parts.frame["text"].tolist(), np.unique(labels, return_inverse=True)[1]
+
+
 class _Parts(NamedTuple):
     frame: pd.DataFrame
     columns: Columns

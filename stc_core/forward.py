@@ -3,9 +3,9 @@
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from itertools import zip_longest
-from typing import Generic, NamedTuple, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 
 import numpy as np
 import torch
@@ -25,6 +25,7 @@ PENDING = 3
 CHUNK = 512
 T = TypeVar("T")
 Blocks = dict[PooledSite, Tensor]
+Read = Callable[[list[np.ndarray]], Any]
 
 
 def on_device(backbone: Backbone, table: Mapping[str, T]) -> T:
@@ -69,12 +70,17 @@ def run(
     backbone: Backbone,
     texts: Sequence[str],
     wanted: Sequence[PooledSite],
-    make: Callable[[Blocks], T],
+    make: Callable[[Any], T],
     *,
     pace: Pace,
     start: int = 0,
+    read: Read | None = None,
 ) -> Generator[Batch[T], None, None]:
-    """`make` of every batch from place `start` on, the next shard being tokenised."""
+    """`make` of every batch from place `start` on, the next shard being tokenised.
+
+    `read` is what runs a batch: `backbone.pooled` if none is given.
+    """
+    read = read or partial(backbone.pooled, wanted=wanted)
     todo = [shard for shard in shards(len(texts)) if shard.stop > start]
     with ThreadPoolExecutor(1, "tokenize") as ahead:
         coming = ahead.submit(token_ids, backbone, texts[todo[0]])
@@ -85,17 +91,14 @@ def run(
             order = np.argsort([len(row) for row in ids], kind="stable")
             ids = [ids[text] for text in order]
             first = max(0, start - shard.start)
-            for at, value in _in_batches(
-                backbone, ids, wanted, make, pace=pace, start=first
-            ):
+            for at, value in _in_batches(ids, read, make, pace=pace, start=first):
                 yield Batch(shard.start + at.start, shard.start + order[at], value)
 
 
 def _in_batches(
-    backbone: Backbone,
     ids: list[np.ndarray],
-    wanted: Sequence[PooledSite],
-    make: Callable[[Blocks], T],
+    read: Read,
+    make: Callable[[Any], T],
     *,
     pace: Pace,
     start: int,
@@ -103,7 +106,7 @@ def _in_batches(
     lengths = np.array([len(row) for row in ids])
     while start < len(ids):
         stop = batch_stop(lengths, start, pace.tokens, max_texts=pace.texts)
-        value = _attempt(backbone, ids[start:stop], wanted, make)
+        value = _attempt(ids[start:stop], read, make)
         if value is None:
             pace.halve(stop - start, int(lengths[stop - 1]))
             continue
@@ -111,15 +114,10 @@ def _in_batches(
         start = stop
 
 
-def _attempt(
-    backbone: Backbone,
-    ids: list[np.ndarray],
-    wanted: Sequence[PooledSite],
-    make: Callable[[Blocks], T],
-) -> T | None:
+def _attempt(ids: list[np.ndarray], read: Read, make: Callable[[Any], T]) -> T | None:
     """None if the device ran out of memory; the failed forward is freed by then."""
     try:
-        return make(backbone.pooled(ids, wanted))
+        return make(read(ids))
     except torch.OutOfMemoryError:
         return None
 

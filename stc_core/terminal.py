@@ -2,7 +2,7 @@
 
 import shlex
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -202,6 +202,20 @@ def show_runs(summaries: list[dict[str, Any]]) -> None:
             _known(row["seconds"], duration),
         )
     output().print(table)
+
+
+def show_variability(nu: Sequence[float], layer_names: Sequence[str]) -> None:
+    """One line a layer, the least value marked."""
+    table = Table(box=box.SIMPLE_HEAD)
+    table.add_column("layer", justify="right")
+    table.add_column("")
+    table.add_column("nu", justify="right")
+    least = min(nu)
+    for layer, (value, name) in enumerate(zip(nu, layer_names, strict=True)):
+        style = "bold" if value == least else None
+        table.add_row(str(layer), name, f"{value:.4g}", style=style)
+    output().print(table)
+    output().print("Lower: the classes stand further apart, beside their spread.")
 
 
 def show_stores(stores: list[StoreInfo]) -> None:

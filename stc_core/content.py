@@ -1,0 +1,55 @@
+"""A text's own tokens: those that the tokenizer did not add around it."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+from transformers import PreTrainedTokenizerBase
+
+from stc_core.packing import Batch
+from stc_core.pooling import Group, pool, view
+
+Marks = Sequence[Bool[np.ndarray, " _"]]
+"""For each text which of its tokens count."""
+
+
+def added_ids(tokenizer: PreTrainedTokenizerBase) -> frozenset[int]:
+    """What the tokenizer puts around any text, as around one without a word."""
+    return frozenset(tokenizer("")["input_ids"])
+
+
+def own_tokens(ids: Sequence[np.ndarray], added: frozenset[int]) -> Marks:
+    """The tokens that are not among `added`; of a text without such a one, all."""
+    return [_some(~np.isin(row, list(added))) for row in ids]
+
+
+def delayed(marks: Marks) -> Marks:
+    """The same where a decoder reads them: a start token, then all but the last."""
+    return [_some(np.concatenate([[False], row[:-1]])) for row in marks]
+
+
+def _some(row: np.ndarray) -> np.ndarray:
+    return row if row.any() else np.ones_like(row)
+
+
+def marked_mean(
+    hidden: Float[Tensor, "rows pos d_feat"], batch: Batch, marks: Marks
+) -> Float[Tensor, "texts d_feat"]:
+    """The mean state of each text's marked tokens, float32, in the batch's order.
+
+    `marks` are in the order of the texts before they were sorted.
+    """
+    rows = [marks[text] for text in batch.order]
+    if batch.packed:
+        return torch.cat([_in_group(hidden, group, rows) for group in batch.groups])
+    keep = np.zeros(tuple(batch.mask.shape), bool)
+    for place, row in enumerate(rows):
+        keep[place, : len(row)] = row
+    return pool(hidden, torch.from_numpy(keep).to(hidden.device), "mean")
+
+
+def _in_group(hidden: Tensor, group: Group, rows: Marks) -> Tensor:
+    kept = torch.from_numpy(np.stack(rows[group.start : group.stop]))
+    return pool(view(hidden, group, packed=True), kept.to(hidden.device), "mean")
