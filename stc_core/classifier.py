@@ -157,16 +157,7 @@ class SparsifyThenClassify(Labeller, ClassifierMixin, BaseEstimator):
 
     def wanted(self, backbone: Backbone) -> list[PooledSite]:
         """The pooled sites that the parameters ask for, in computing order."""
-        _check_some("kinds", self.kinds, KINDS)
-        if self.poolings is not None:
-            _check_some("poolings", self.poolings, POOLINGS)
-        for name, known in CHOICES.items():
-            if getattr(self, name) not in known:
-                raise StcError(
-                    name,
-                    expected=" or ".join(map(str, known)),
-                    got=repr(getattr(self, name)),
-                )
+        self._check_choices()
         deepest = backbone.n_layers if self.max_layer is None else self.max_layer
         if not 0 <= deepest <= backbone.n_layers:
             raise StcError(
@@ -190,6 +181,25 @@ class SparsifyThenClassify(Labeller, ClassifierMixin, BaseEstimator):
                 remedy=" ".join(backbone.notes) or "Choose the kind resid.",
             )
         return wanted
+
+    def _check_choices(self) -> None:
+        _check_some("kinds", self.kinds, KINDS)
+        if self.poolings is not None:
+            _check_some("poolings", self.poolings, POOLINGS)
+        for name, known in CHOICES.items():
+            if getattr(self, name) not in known:
+                raise StcError(
+                    name,
+                    expected=" or ".join(map(str, known)),
+                    got=repr(getattr(self, name)),
+                )
+        if self.preset == "spin" and self.budget is not None:
+            raise StcError(
+                "budget",
+                expected="none with the preset spin, which keeps neurons by eta alone",
+                got=str(self.budget),
+                remedy="Leave it out, or give a smaller eta.",
+            )
 
     def fit_probes(
         self,

@@ -117,13 +117,22 @@ def result_table(metrics: Mapping[str, Any]) -> pd.DataFrame:
     ours = {**metrics["test"], "detail": f"{kept:,} neurons, up to layer {used}"}
     rows = [_result(OURS, ours, ours=True)]
     rows += [
-        _result(BASELINES.get(key) or key, found, ours=False)
+        _result(baseline_name(key, metrics), found, ours=False)
         for key, found in metrics["baselines"].items()
     ]
     table = pd.DataFrame(rows)
     return table.sort_values("accuracy", ascending=False, kind="stable").reset_index(
         drop=True
     )
+
+
+def baseline_name(key: str, metrics: Mapping[str, Any]) -> str:
+    """What a baseline is called; the last layer read is named where it is not the
+    model's last."""
+    layer = metrics["baselines"][key].get("layer")
+    if key == "last_layer" and layer not in (None, metrics["layers"]["total"]):
+        return f"Layer {layer}, dense"
+    return BASELINES.get(key) or key
 
 
 def _result(name: str, found: Mapping[str, Any], *, ours: bool) -> dict[str, Any]:

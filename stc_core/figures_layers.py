@@ -12,7 +12,7 @@ import plotly.graph_objects as go
 
 from stc_core.axes import KINDS, POOLINGS
 from stc_core.figures import FAINT, GREY, MARK, PALETTE, plain, records, settle, thin
-from stc_core.figures_data import BASELINES, OURS
+from stc_core.figures_data import OURS, baseline_name
 from stc_core.wording import interval, percent
 
 Metric = Literal["accuracy", "macro_f1"]
@@ -70,7 +70,7 @@ def reference_lines(metrics: Mapping[str, Any], metric: Metric) -> list[Line]:
     test = metrics["test"]
     lines = [_line(OURS, test, metric, test["n"], ours=True)]
     for key, found in metrics["baselines"].items():
-        lines.append(_line(BASELINES.get(key) or key, found, metric, test["n"]))
+        lines.append(_line(baseline_name(key, metrics), found, metric, test["n"]))
     return lines
 
 

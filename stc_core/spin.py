@@ -15,7 +15,7 @@ from jaxtyping import Float, Int
 from stc_core.axes import Feature, Progress, silent
 from stc_core.config import SPIN_CS, SPIN_ETAS
 from stc_core.head import SparseHead
-from stc_core.metrics import accuracy, macro_f1
+from stc_core.metrics import accuracy, macro_f1, metric_of
 from stc_core.probe import ProbeResult
 from stc_core.select import importance, keep_mass
 from stc_core.solver import Path, fit_path
@@ -49,10 +49,12 @@ class _Trial:
         self.path = _path(X, task)
         y = task.codes[task.validation]
         guesses = [self.path.logits(X[task.validation], i) for i in range(len(SPIN_CS))]
-        scores = [accuracy(y, guess.argmax(1)) for guess in guesses]
+        score = metric_of(task.class_weight)
+        scores = [score(y, guess.argmax(1)) for guess in guesses]
         self.best = int(np.argmax(scores))
+        self.score = scores[self.best]  # what is chosen by: F1 with class weights
         self.logits = guesses[self.best]
-        self.accuracy = scores[self.best]
+        self.accuracy = accuracy(y, self.logits.argmax(1))
         self.macro_f1 = macro_f1(y, self.logits.argmax(1))
 
     @property
@@ -89,7 +91,8 @@ def fit_spin(
 ) -> Fitted:
     """The paper's head: its kind, pooling, eta, k and C have the best validation score.
 
-    Fewer layers win a tie. The head is not refitted and has no temperature.
+    The score is accuracy, or macro-F1 with class weights. Fewer layers win a tie. The
+    head is not refitted and has no temperature.
     """
     chains = _chains(probes)
     depth = max(map(len, chains))
@@ -99,14 +102,14 @@ def fit_spin(
         for eta in etas:
             trials.append(_Trial(read, task, chain, eta))
             progress(len(trials), total)
-    best = max(trials, key=lambda trial: trial.accuracy)
+    best = max(trials, key=lambda trial: trial.score)
     same = [trial for trial in trials if trial.probes is best.probes]
     prefixes = [
         _Trial(read, task, best.probes[:k], best.eta)
         for k in range(1, len(best.probes) + 1)
     ]
     progress(total, total)
-    winner = max(prefixes, key=lambda trial: trial.accuracy)
+    winner = max(prefixes, key=lambda trial: trial.score)
     if not len(winner.columns):
         raise nothing_selected()
     points = [trial.point("neurons") for trial in same]

@@ -74,6 +74,17 @@ def test_length_bars_name_their_span():
     assert drawn(length_bars(bins))[0].customdata[1] == "1 word"
 
 
+@pytest.mark.parametrize(
+    ("layer", "name"), [(6, "Last layer, dense"), (3, "Layer 3, dense")]
+)
+def test_the_last_layer_is_called_so_only_where_it_is_the_last(layer, name):
+    """Of 6; with --max-layer the last that is read is another."""
+    last = {**METRICS["baselines"]["last_layer"], "layer": layer}
+    baselines = {**METRICS["baselines"], "last_layer": last}
+    table = result_table({**METRICS, "baselines": baselines})
+    assert name in set(table["name"]) and len(table) == 4
+
+
 def test_result_table_is_sorted_and_complete():
     table = result_table(METRICS)
     assert table["accuracy"].tolist() == [0.874, 0.842, 0.81, 0.22]

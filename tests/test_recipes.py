@@ -302,6 +302,42 @@ def test_the_paper_s_preset_leaves_the_same_run(messages, tmp_path):
     assert np.any(run.curves["chosen"])
 
 
+def test_the_paper_s_preset_keeps_to_a_given_eta(messages, tmp_path):
+    config = small(messages, preset="spin", eta=0.3, max_layer=1)
+    run = trained(config, tmp_path / "run")
+    assert run.metrics["chosen"]["eta"] == 0.3
+    few = run.curves[run.curves["curve"] == "neurons"]
+    assert len(few) == 1  # no other eta was tried
+
+
+def test_a_budget_is_refused_where_it_would_be_ignored(messages, tmp_path):
+    config = small(messages, preset="spin", budget=50)
+    with pytest.raises(StcError, match="budget: expected none with the preset spin"):
+        trained(config, tmp_path / "run")
+    with pytest.raises(StcError, match="budget"):
+        recipes.plan(config, read_corpus(config.data))
+
+
+def test_a_missing_label_column_is_said_before_the_work(messages, tmp_path):
+    config = small(messages, labels=("sentimnt",))
+    with pytest.raises(StcError, match="sentimnt") as caught:
+        trained(config, tmp_path / "run")
+    assert "sentiment" in str(caught.value)  # the closest there is
+    assert Run(tmp_path / "run").status["phase"] == "read"
+
+
+def test_rows_for_validation_must_be_left(messages, tmp_path):
+    """The labels of the validation rows are not in train, so none can be used."""
+    frame = pd.read_csv(messages, dtype=str).head(60)
+    frame["split"] = np.resize(["train", "train", "validation", "test"], len(frame))
+    frame.loc[frame["split"] == "validation", "topic"] = "unheard of"
+    frame.to_csv(tmp_path / "table.csv", index=False)
+    config = small(tmp_path / "table.csv", labels=("topic",))
+    data = config.data.model_copy(update={"split": "split"})
+    with pytest.raises(StcError, match="No usable row is left in validation"):
+        trained(config.model_copy(update={"data": data}), tmp_path / "run")
+
+
 def test_what_a_user_can_mend_is_left_in_the_run(messages, tmp_path):
     folder = tmp_path / "run"
     with pytest.raises(StcError, match="max_layer: expected 0 to 6"):

@@ -9,7 +9,7 @@ from stc_core.config import SPIN_CS
 from stc_core.metrics import accuracy
 from stc_core.select import importance, keep_mass
 from stc_core.sparsify import Fitted
-from stc_core.spin import fit_spin
+from stc_core.spin import _Trial, fit_spin
 
 ETAS = (0.1, 0.5, 0.8)
 CS = np.array(SPIN_CS)
@@ -102,6 +102,28 @@ def test_any_number_of_classes(K):
     assert found.head.classes == toy.task.classes
     y = toy.task.codes[toy.task.validation]
     assert accuracy(y, found.validation_logits.argmax(axis=1)) > 0.85
+
+
+@pytest.mark.parametrize("class_weight", [None, "balanced"])
+def test_choices_are_made_by_the_metric_of_the_weights(class_weight, monkeypatch):
+    """The winner has the best of that score; on rare classes the two differ."""
+    shares = (0.86, 0.07, 0.07)
+    toy = make(strength=1.5, shares=shares, class_weight=class_weight, seed=3)
+    trials: list[_Trial] = []
+    init = _Trial.__init__
+
+    def watched(self, *arguments):
+        init(self, *arguments)
+        trials.append(self)
+
+    monkeypatch.setattr(_Trial, "__init__", watched)
+    found = fit(toy)
+    by = [t.macro_f1 if class_weight else t.accuracy for t in trials]
+    other = [t.accuracy if class_weight else t.macro_f1 for t in trials]
+    assert [t.score for t in trials] == by and by != other
+    depth = [p for p in found.points if p.curve == "depth"]
+    scores = [p.macro_f1 if class_weight else p.accuracy for p in depth]
+    assert found.chosen["layers"] == 1 + int(np.argmax(scores))
 
 
 def test_progress_ends_at_its_total(toy):
