@@ -39,6 +39,7 @@ from stc_core.errors import StcError
 from stc_core.report import File, Finding, Report, class_balance, finding
 from stc_core.split import SPLIT_ORDER, TEST, TRAIN, complete_split
 from stc_core.table import iter_table, read_table
+from stc_core.texts import Texts
 
 __all__ = [
     "Columns",
@@ -71,8 +72,9 @@ class Corpus:
     report: Report
 
     @property
-    def texts(self) -> list[str]:
-        return self.frame["text"].tolist()
+    def texts(self) -> Texts:
+        """The texts, made into strings as they are read."""
+        return Texts(series(self.frame, "text"))
 
     @property
     def labels(self) -> Shaped[np.ndarray, " n"]:
@@ -89,6 +91,11 @@ class Corpus:
             level: commonest_parents(self.frame, level, "label")
             for level in level_names(self.columns)[:-1]
         }
+
+    def take(self, rows: Int[np.ndarray, " some"]) -> "Corpus":
+        """The rows at these positions, in this order; the report is that of all."""
+        frame = self.frame.take(rows).reset_index(drop=True)
+        return Corpus(frame, self.columns, self.report)
 
     def rows(self, split: str) -> Int[np.ndarray, " n_split"]:
         """Positions in the frame of the rows of one split, ascending."""

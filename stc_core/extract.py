@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from filelock import AcquireReturnProxy, FileLock, Timeout
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor
 
 from stc_core.axes import Feature, PooledSite, Progress, silent
@@ -47,6 +47,7 @@ from stc_core.store import (
     store_path,
     text_key,
 )
+from stc_core.texts import distinct
 
 __all__ = [
     "ExtractionPlan",
@@ -90,7 +91,7 @@ def extract(
         progress(1, 1)
         return store
     path = store_path(folder, key, wanted)
-    unique, numbers = _distinct(texts)
+    unique, numbers = distinct(texts)
     tokens = _estimate(backbone, unique)
     total = int(tokens.sum())
     waiting = lambda: progress(int(total * share_done(path)), total)  # noqa: E731
@@ -257,13 +258,6 @@ def _numerics(backbone: Backbone) -> tuple[object, ...]:
         str(backbone.dtype),
         backbone.device.type if half else "",
     )
-
-
-def _distinct(texts: Sequence[str]) -> tuple[list[str], Int[np.ndarray, " n"]]:
-    """The distinct texts in order of appearance, and which of them each text is."""
-    numbers: dict[str, int] = {}
-    which = [numbers.setdefault(text, len(numbers)) for text in texts]
-    return list(numbers), np.array(which)
 
 
 def _estimate(backbone: Backbone, texts: Sequence[str]) -> Float[np.ndarray, " n"]:

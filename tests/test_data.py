@@ -40,7 +40,7 @@ def test_clean_data_has_no_findings(tmp_path):
     corpus = read_corpus(DataConfig(path=save(rows(), tmp_path)))
     assert corpus.report.findings == ()
     assert corpus.report.n_rows == corpus.report.n_used == 60
-    assert corpus.texts == rows()["text"].tolist()
+    assert list(corpus.texts) == rows()["text"].tolist()
     assert corpus.labels.tolist() == rows()["label"].tolist()
     assert corpus.classes == ("c0", "c1", "c2")
     assert corpus.frame["row"].tolist() == list(range(1, 61))

@@ -16,7 +16,7 @@ FLOORS = {
     1: "pooling penalties losses metrics sniff split tokens batches status columns "
     "wording context clicks neurons report markup story explanation exemplars "
     "examples figures figures_data figures_layers figures_trade figures_neurons "
-    "figures_examples records scatter",
+    "figures_examples records scatter texts",
     2: "quadratic solver select attribution table checks data store sites hooks hub "
     "uploads head checkpoint packing problem content",
     3: "backbone forward plan extract probe sparsify classifier saved spin tables "

@@ -1,0 +1,89 @@
+"""Many texts as a sequence that makes strings only of those that are asked for."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any, overload
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Int
+
+PIECE = 8192
+
+
+class Texts(Sequence[str]):
+    """The texts of `source` at `rows` (None: all), in that order.
+
+    A slice is a list of strings. Of a column of a frame nothing is copied, so a
+    million texts cost what the column costs and not a string object each.
+    """
+
+    def __init__(
+        self,
+        source: "Sequence[str] | pd.Series",
+        rows: Int[np.ndarray, " n"] | None = None,
+    ) -> None:
+        self.source: Any = source
+        self.rows = rows
+
+    def __len__(self) -> int:
+        return len(self.source) if self.rows is None else len(self.rows)
+
+    @overload
+    def __getitem__(self, place: int) -> str: ...
+
+    @overload
+    def __getitem__(self, place: slice) -> list[str]: ...
+
+    def __getitem__(self, place: int | slice) -> str | list[str]:
+        if not isinstance(place, slice):
+            at = place if self.rows is None else int(self.rows[place])
+            column = isinstance(self.source, pd.Series)
+            return self.source.iloc[at] if column else self.source[at]
+        rows = place if self.rows is None else self.rows[place]
+        if isinstance(self.source, pd.Series):
+            return self.source.iloc[rows].tolist()
+        if isinstance(rows, slice):
+            return list(self.source[rows])
+        return [self.source[row] for row in rows]
+
+    def __iter__(self) -> Iterator[str]:
+        for start in range(0, len(self), PIECE):
+            yield from self[start : start + PIECE]
+
+    def at(self, rows: Int[np.ndarray, " k"]) -> "Texts":
+        """The texts at these positions, themselves not read yet."""
+        return Texts(self.source, rows if self.rows is None else self.rows[rows])
+
+
+def distinct(
+    texts: Sequence[str],
+) -> tuple[Sequence[str], Int[np.ndarray, " n"]]:
+    """The distinct texts in order of appearance, and which of them each text is.
+
+    Texts are told apart by their hashes, 8 bytes each; those of equal hash are then
+    compared, so that the answer is exact.
+    """
+    keys = np.fromiter(map(hash, texts), np.int64, len(texts))
+    _, first, which = np.unique(keys, return_index=True, return_inverse=True)
+    del keys
+    if len(first) == len(texts):
+        return texts, np.arange(len(texts))
+    order = np.argsort(first, kind="stable")
+    first = first[order]
+    number = np.empty_like(order)
+    number[order] = np.arange(len(order))
+    which = number[which]
+    if not _same(texts, first[which]):
+        numbers: dict[str, int] = {}
+        which = np.array([numbers.setdefault(text, len(numbers)) for text in texts])
+        return list(numbers), which
+    lazy = texts if isinstance(texts, Texts) else Texts(texts)
+    return lazy.at(first), which
+
+
+def _same(texts: Sequence[str], leader: Int[np.ndarray, " n"]) -> bool:
+    """Whether every text equals the one that leads those of its hash."""
+    lazy = texts if isinstance(texts, Texts) else Texts(texts)
+    followers = np.flatnonzero(leader != np.arange(len(leader)))
+    pairs = zip(lazy.at(followers), lazy.at(leader[followers]), strict=True)
+    return all(one == other for one, other in pairs)
