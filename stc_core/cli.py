@@ -329,43 +329,6 @@ def variability(
 
 
 @app.command()
-def variability(
-    data: Table,
-    *,
-    text: Text = None,
-    label: Label = None,
-    backbone: Annotated[
-        str | None, typer.Option(help="Hub id or local folder; embedded if none.")
-    ] = None,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")] = "auto",
-    dtype: Dtype = "auto",
-    max_length: MaxLength = None,
-    as_json: AsJson = False,
-) -> None:
-    """Say in which layer the classes stand apart best: nu of each, over all rows."""
-    from stc_core import terminal
-    from stc_core.data import labelled_texts
-
-    columns = _columns(data, None, text=text, label=label)
-    settings = {"device": device, "dtype": dtype, "max_length": max_length}
-    config = _config(columns, {**settings, "backbone": backbone})
-    texts, codes = labelled_texts(config.data)
-    with terminal.CountBar("texts read") as bar:
-        from stc_core.backbone import Backbone
-        from stc_core.variability import measure
-
-        train = config.train
-        read = Backbone.load(
-            train.backbone, device=device, dtype=train.dtype, max_length=max_length
-        )
-        found = measure(read, texts, codes, progress=bar.show)
-    if as_json:
-        _print_json(found.record())
-    else:
-        terminal.show_variability(found.nu, read.layer_names)
-
-
-@app.command()
 def runs(*, as_json: AsJson = False) -> None:
     """List the runs, newest first."""
     from stc_core import terminal
