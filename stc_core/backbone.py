@@ -2,7 +2,7 @@
 
 import inspect
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,14 +11,13 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from transformers import PreTrainedTokenizerBase
 
-from stc_core import content, hub, tokens
+from stc_core import changes, content, hub, tokens
 from stc_core.axes import PooledSite, Pooling, Progress, Site, silent
 from stc_core.checkpoint import (
     choose_device,
     choose_dtype,
     identity_of,
     length_limit,
-    read_model,
 )
 from stc_core.config import DEFAULT_BACKBONE
 from stc_core.errors import StcError
@@ -26,9 +25,11 @@ from stc_core.hooks import Take, read_sites
 from stc_core.packing import (
     Batch,
     can_pack,
+    has_triton,
     longest_packed,
     make_batch,
     packed_attention,
+    sent,
 )
 from stc_core.pooling import pool, pool_groups, view
 from stc_core.sites import TRIAL, Anatomy, find_sites
@@ -36,6 +37,7 @@ from stc_core.tokens import Span, Tokens
 
 MAX_LENGTH = 256
 """Tokens of a text that are read unless another length is asked for."""
+SLOW = "Triton finds no C compiler, so batches on the GPU are padded, which is slower."
 
 
 class Backbone:
@@ -67,7 +69,7 @@ class Backbone:
         self.config: Any = getattr(model, "config", None)
         self.family = getattr(self.config, "model_type", type(model).__name__.lower())
         self.max_length = _max_length(model, tokenizer, max_length, name)
-        self.packs = can_pack(model)
+        self.packs = can_pack(model) and (self.device.type != "cuda" or has_triton())
         self._lock = threading.Lock()
         self._anatomy, self.causal = self._look()
         self.sites = tuple(self._anatomy.points)
@@ -76,6 +78,8 @@ class Backbone:
         self.n_layers = len(self.layer_names) - 1
         self.d_model = self.widths[Site(0, "resid")]
         self.notes = self._anatomy.notes
+        if can_pack(model) and not self.packs:
+            self.notes += (SLOW,)
         # The one token that a family is trained to sum a text up in, and the rest.
         reads_left = self.causal or getattr(self.config, "is_encoder_decoder", False)
         self.default_poolings: tuple[Pooling, ...] = (
@@ -101,12 +105,12 @@ class Backbone:
         """
         place = choose_device(device)
         folder = hub.resolve(name, progress=progress)
-        model, tokenizer = read_model(folder, name, choose_dtype(dtype, place))
+        model, tokenizer = changes.read(folder, name, choose_dtype(dtype, place))
         return cls(
             model.to(place),
             tokenizer,
             name=DEFAULT_BACKBONE if name in hub.EMBEDDED else name,
-            identity=hub.identity(folder),
+            identity=changes.identity(folder),
             max_length=max_length,
         )
 
@@ -146,12 +150,14 @@ class Backbone:
         for site, pooling in dict.fromkeys(wanted):
             poolings.setdefault(site, []).append(pooling)
         batch = self._batch(ids)
-        back = torch.from_numpy(np.argsort(batch.order)).to(self.device)
+        sorted_already = bool((np.diff(batch.order) > 0).all())
+        back = sent(torch.from_numpy(np.argsort(batch.order)), self.device)
         out: dict[PooledSite, Tensor] = {}
 
         def take(site: Site, hidden: Tensor) -> None:
-            for pooling in poolings[site]:
-                out[PooledSite(site, pooling)] = _pool(hidden, batch, pooling)[back]
+            for pooling, block in _pool(hidden, batch, poolings[site]).items():
+                rows = block if sorted_already else block[back]
+                out[PooledSite(site, pooling)] = rows
 
         self._read(batch, poolings, take)
         return {pooled_site: out[pooled_site] for pooled_site in wanted}
@@ -174,6 +180,39 @@ class Backbone:
 
         self._read(batch, dict.fromkeys(sites), take)
         return {site: out[site] for site in sites}
+
+    def graded(
+        self, inputs: Mapping[str, Tensor], sites: Sequence[Site]
+    ) -> dict[Site, Float[Tensor, "batch pos width"]]:
+        """Activations of a padded batch, from which gradients flow back if they may.
+
+        `inputs` are those of `make_batch`, on the device of the model.
+        """
+        out: dict[Site, Tensor] = {}
+        shape = inputs["input_ids"].shape
+        more = {"use_cache": False} if _takes_cache(self.model) else {}
+
+        def take(site: Site, hidden: Tensor) -> None:
+            out[site] = hidden.reshape(*shape, -1)
+
+        points = {site: self._anatomy.points[site] for site in sites}
+        with self._lock:
+            read_sites(
+                lambda: self.model(**inputs, **more), points, take, graded=True
+            )
+        return out
+
+    def block(self, layer: int) -> nn.Module | None:
+        """The block that layer `layer` comes out of; None for embeddings."""
+        if not 0 < layer <= self.n_layers or "embeddings" in self.layer_names[layer]:
+            return None
+        return self._anatomy.points[Site(layer - 1, "resid")].module
+
+    def down_projection(self, layer: int) -> nn.Module | None:
+        """The module whose input are the FFN neurons of block `layer`, if it is known.
+        """
+        point = self._anatomy.points.get(Site(layer, "mlp"))
+        return None if point is None else point.module
 
     def token_activations(
         self, ids: Sequence[np.ndarray], sites: Sequence[Site]
@@ -259,7 +298,7 @@ class Backbone:
         more = {"use_cache": False} if _takes_cache(self.model) else {}
         if not batch.packed:
             return self.model(**batch.inputs, **more)
-        with packed_attention(self.config, batch.groups):
+        with packed_attention(self.config, batch):
             return self.model(**batch.inputs, **more)
 
     def _read(self, batch: Batch, wanted: dict, take: Take) -> None:
@@ -281,11 +320,19 @@ class Backbone:
             read_sites(lambda: self._run(batch), points, take_3d)
 
 
-def _pool(hidden: Tensor, batch: Batch, pooling: Pooling) -> Tensor:
+def _pool(
+    hidden: Tensor, batch: Batch, poolings: Sequence[Pooling]
+) -> dict[Pooling, Tensor]:
+    """Each pooling of the texts of `batch`, in its sorted order, float32."""
     # Many short kernels are cheap on a CPU, a copy is not; on a GPU it is the reverse.
-    if batch.packed or hidden.device.type == "cpu":
-        return pool_groups(hidden, batch.groups, pooling, packed=batch.packed)
-    return pool(hidden, batch.mask, pooling)
+    if not hidden.is_cuda:
+        groups, packed = batch.groups, batch.packed
+        return {p: pool_groups(hidden, groups, p, packed=packed) for p in poolings}
+    if not batch.packed:
+        return {p: pool(hidden, batch.mask, p) for p in poolings}
+    from stc_core.segments import pool_packed  # Triton is there on CUDA alone
+
+    return pool_packed(hidden[0], batch.starts, poolings)
 
 
 def _takes_cache(model: nn.Module) -> bool:

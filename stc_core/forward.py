@@ -17,7 +17,7 @@ from stc_core.backbone import Backbone
 from stc_core.batches import batch_stop, shards
 from stc_core.errors import StcError
 
-TOKEN_BUDGET = {"cpu": 2048, "cuda": 32768}
+TOKEN_BUDGET = {"cpu": 2048, "cuda": 65536}
 BLOCK_BYTES = {"cpu": 1 << 28, "cuda": 1 << 30}
 """Most float32 bytes of pooled values in a batch."""
 PENDING = 3

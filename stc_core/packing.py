@@ -8,12 +8,15 @@ length, which are views. Hugging Face models take it as an attention of our own.
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
+from functools import cache
+from importlib.util import find_spec
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
+from torch.nn.attention.varlen import varlen_attn
 from torch.nn.functional import scaled_dot_product_attention
 from transformers import AttentionInterface, AttentionMaskInterface
 
@@ -27,7 +30,6 @@ PACKED = frozenset(
 )
 """Families whose packed forward is proven equal to one text at a time."""
 _PAST_PADDING_ID = frozenset(("roberta", "xlm-roberta"))  # where positions start
-_GROUPS: ContextVar[Sequence[Group]] = ContextVar("groups")
 
 
 class Batch(NamedTuple):
@@ -38,6 +40,11 @@ class Batch(NamedTuple):
     groups: list[Group]
     mask: Bool[Tensor, "batch pos"]
     packed: bool
+    starts: Int[Tensor, " texts_plus_1"]  # where each text starts in a packed row
+    longest: int
+
+
+_BATCH: ContextVar[Batch] = ContextVar("batch")
 
 
 def make_batch(
@@ -67,28 +74,55 @@ def make_batch(
             "input_ids": torch.from_numpy(padded),
             "attention_mask": torch.from_numpy(mask).long(),
         }
-    inputs = {name: tensor.to(device) for name, tensor in inputs.items()}
+    inputs = {name: sent(tensor, device) for name, tensor in inputs.items()}
     if getattr(config, "is_encoder_decoder", False):
         assert not packed, "a decoder with an encoder is not packed"
         start = torch.full_like(inputs["input_ids"][:, :1], _start_id(config))
         shifted = torch.cat([start, inputs["input_ids"][:, :-1]], dim=1)
         inputs["decoder_input_ids"] = shifted
         inputs["decoder_attention_mask"] = inputs["attention_mask"]
-    groups = equal_lengths(lengths[order])
-    return Batch(inputs, order, groups, torch.from_numpy(mask).to(device), packed)
+    starts = torch.from_numpy(np.cumsum([0, *lengths[order]], dtype=np.int32))
+    return Batch(
+        inputs,
+        order,
+        equal_lengths(lengths[order]),
+        sent(torch.from_numpy(mask), device),
+        packed,
+        sent(starts, device),
+        int(lengths.max()),
+    )
 
 
 def can_pack(model: nn.Module) -> bool:
     """True if the model's packed forward is known to equal the padded one.
 
-    On a CPU only: on a GPU many short attentions have not been measured to win.
+    On CUDA in half precision only, where attention has a kernel for texts of any
+    length; it has no soft cap.
     """
     config = getattr(model, "config", None)
-    return (
-        getattr(config, "model_type", None) in PACKED
-        and hasattr(config, "_attn_implementation")
-        and next(model.parameters()).device.type == "cpu"
-    )
+    known = getattr(config, "model_type", None) in PACKED
+    if not known or not hasattr(config, "_attn_implementation"):
+        return False
+    parameter = next(model.parameters())
+    if parameter.device.type == "cuda":
+        capped = getattr(config, "attn_logit_softcapping", None) is not None
+        return parameter.dtype.itemsize == 2 and not capped
+    return parameter.device.type == "cpu"
+
+
+@cache
+def has_triton() -> bool:
+    """True if kernels can be built here: a packed row on CUDA is pooled by one."""
+    if find_spec("triton") is None:
+        return False
+    from stc_core.segments import mean_and_max  # cannot be imported without Triton
+
+    tokens = torch.ones(2, 8, device="cuda")
+    try:
+        mean_and_max(tokens, torch.tensor([0, 2], dtype=torch.int32, device="cuda"))
+    except RuntimeError:  # no compiler, as Triton says it
+        return False
+    return True
 
 
 def longest_packed(config: Any) -> int | None:
@@ -98,16 +132,23 @@ def longest_packed(config: Any) -> int | None:
 
 
 @contextmanager
-def packed_attention(config: Any, groups: Sequence[Group]) -> Iterator[None]:
-    """Within it, models with this config attend inside each text of `groups` only."""
+def packed_attention(config: Any, batch: Batch) -> Iterator[None]:
+    """Within it, models with this config attend inside each text of `batch` only."""
     before = config._attn_implementation
-    token = _GROUPS.set(groups)
+    token = _BATCH.set(batch)
     config._attn_implementation = ATTENTION
     try:
         yield
     finally:
         config._attn_implementation = before
-        _GROUPS.reset(token)
+        _BATCH.reset(token)
+
+
+def sent(tensor: Tensor, device: torch.device) -> Tensor:
+    """The tensor on the device; to CUDA without waiting for what runs there."""
+    if device.type != "cuda":
+        return tensor.to(device)
+    return tensor.pin_memory().to(device, non_blocking=True)
 
 
 def attend(
@@ -147,9 +188,14 @@ def _attention(
 ) -> tuple[Tensor, None]:
     """What transformers calls: (1, heads, tokens, d) in, (1, tokens, heads, d) out."""
     causal = getattr(module, "is_causal", True) if is_causal is None else is_causal
+    batch = _BATCH.get()
+    if query.is_cuda:
+        assert softcap is None, "can_pack leaves soft caps out"
+        out = _varlen(query, key, value, batch, scale=scaling, causal=causal)
+        return out, None
     n_tokens, n_heads = query.shape[2], query.shape[1]
     out = query.new_empty(1, n_tokens, n_heads, value.shape[-1])
-    for group in _GROUPS.get():
+    for group in batch.groups:
         stop = group.token + (group.stop - group.start) * group.length
         q, k, v = (  # (texts, heads, length, d)
             x[0, :, group.token : stop].unflatten(1, (-1, group.length)).transpose(0, 1)
@@ -168,6 +214,33 @@ def _no_mask(*args: Any, **kwargs: Any) -> None:
 
 AttentionInterface.register(ATTENTION, _attention)
 AttentionMaskInterface.register(ATTENTION, _no_mask)
+
+
+def _varlen(
+    query: Float[Tensor, "1 heads token d_head"],
+    key: Float[Tensor, "1 kv_heads token d_head"],
+    value: Float[Tensor, "1 kv_heads token d_head"],
+    batch: Batch,
+    *,
+    scale: float | None,
+    causal: bool,
+) -> Float[Tensor, "1 token heads d_head"]:
+    """Attention inside each text by one kernel, in half precision on CUDA."""
+    q, k, v = (x[0].transpose(0, 1) for x in (query, key, value))
+    out = varlen_attn(
+        q,
+        k,
+        v,
+        batch.starts,
+        batch.starts,
+        batch.longest,
+        batch.longest,
+        scale=scale,
+        window_size=(-1, 0) if causal else (-1, -1),
+        enable_gqa=q.shape[1] > k.shape[1],
+    )
+    assert isinstance(out, Tensor), "no auxiliary output is asked for"
+    return out[None]
 
 
 def _positions(padded: np.ndarray, config: Any) -> np.ndarray:

@@ -13,7 +13,6 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from stc_core.axes import Pooling
-from stc_core.errors import StcError
 
 
 class Group(NamedTuple):
@@ -58,10 +57,9 @@ def pool(
 ) -> Float[Tensor, "batch d_feat"]:
     """First, last, largest or mean value over the positions where `mask` is true.
 
-    Padding never leaks: values under a false mask, NaN and inf too, do not change
-    the result. Float32 out; the mean is accumulated in float32.
+    Every text has a token. Padding never leaks: values under a false mask, NaN and
+    inf too, do not change the result. Float32 out; the mean is accumulated in float32.
     """
-    _at_least_one(mask.any(1))
     rows = torch.arange(len(hidden), device=hidden.device)
     if pooling == "first":
         return hidden[rows, mask.int().argmax(1)].float()
@@ -99,12 +97,3 @@ def pool_groups(
         else:
             torch.mean(real, 1, dtype=torch.float32, out=target)
     return out
-
-
-def _at_least_one(has_token: Bool[Tensor, " batch"]) -> None:
-    if bool(has_token.all()):
-        return
-    rows = (~has_token).nonzero().flatten().tolist()
-    raise StcError(
-        "pool", expected=">= 1 token per text", got=f"none in rows {rows[:10]}"
-    )

@@ -16,12 +16,12 @@ FLOORS = {
     1: "pooling penalties losses metrics sniff split tokens batches status columns "
     "wording context clicks neurons report markup story explanation exemplars "
     "examples figures figures_data figures_layers figures_trade figures_neurons "
-    "figures_examples records scatter texts",
+    "figures_examples records scatter texts segments",
     2: "quadratic solver select attribution table checks data store sites hooks hub "
-    "uploads head checkpoint packing problem content",
+    "uploads head checkpoint packing problem content rows sums",
     3: "backbone forward plan extract probe sparsify classifier saved spin tables "
-    "labeller variability",
-    4: "recipes baselines run jobs predictions",
+    "labeller variability stream sample",
+    4: "recipes baselines forecast run jobs predictions",
     5: "terminal cli __main__",
 }
 FLOOR = {name: floor for floor, names in FLOORS.items() for name in names.split()}

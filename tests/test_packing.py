@@ -107,7 +107,8 @@ def test_a_high_cap_changes_nothing_a_low_one_does(causal):
 def test_the_models_own_attention_is_put_back():
     config = tiny_model("bert").config
     before = config._attn_implementation
-    with pytest.raises(ZeroDivisionError), packed_attention(config, []):
+    batch = make_batch(IDS, config, device=CPU, packed=True)
+    with pytest.raises(ZeroDivisionError), packed_attention(config, batch):
         assert config._attn_implementation != before
         raise ZeroDivisionError
     assert config._attn_implementation == before

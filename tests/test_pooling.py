@@ -5,7 +5,6 @@ import pytest
 import torch
 
 from stc_core.axes import POOLINGS
-from stc_core.errors import StcError
 from stc_core.pooling import equal_lengths, pool, pool_groups
 
 LENGTHS = (1, 2, 2, 3, 5, 5, 5)
@@ -83,10 +82,3 @@ def test_groups_cover_every_text_once():
         (3, 4, 3, 5),
         (4, 7, 5, 8),
     ]
-
-
-def test_a_text_without_tokens_is_named():
-    hidden, mask = padded("right", 0.0)
-    mask[3] = False
-    with pytest.raises(StcError, match=r"rows \[3\]"):
-        pool(hidden, mask, "mean")
