@@ -65,8 +65,15 @@ def standard(
     """Mean and standard deviation of each column; a flat column has sd 1."""
     mean = np.average(X, axis=0, weights=weight)
     sd = np.sqrt(np.average((X - mean) ** 2, axis=0, weights=weight))
+    return mean.astype(np.float32), flat_as_one(mean, sd).astype(np.float32)
+
+
+def flat_as_one(
+    mean: Float[np.ndarray, " d"], sd: Float[np.ndarray, " d"]
+) -> Float[np.ndarray, " d"]:
+    """The standard deviations, 1 where a column is flat, rounding apart."""
     flat = sd <= 1e-6 * np.maximum(np.abs(mean), 1e-6)
-    return mean.astype(np.float32), np.where(flat, 1, sd).astype(np.float32)
+    return np.where(flat, np.ones_like(sd), sd)
 
 
 def row_weights(

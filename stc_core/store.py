@@ -241,7 +241,7 @@ def open_writer(
     if not _is_whole(path):
         shutil.rmtree(path, ignore_errors=True)
         n_unique = int(unique.max()) + 1
-        _check_space(path.parent, store_bytes(n_unique, len(unique), widths, dtype))
+        check_space(path.parent, store_bytes(n_unique, len(unique), widths, dtype))
         try:
             _create(path, widths, unique, dtype=dtype, about=about)
         except OSError as error:
@@ -285,7 +285,8 @@ def store_bytes(
     return n_unique * (row + 8) + n * 8
 
 
-def _check_space(folder: Path, needed: int) -> None:
+def check_space(folder: Path, needed: int) -> None:
+    """Raises StcError unless so many bytes fit on the disk of `folder`."""
     free = shutil.disk_usage(folder).free
     if needed > free:
         raise StcError(

@@ -1,0 +1,88 @@
+"""Sums over rows from which a ridge head follows exactly, however the rows came.
+
+One pass over blocks of any size; nothing kept grows with the number of rows.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from stc_core.head import flat_as_one
+from stc_core.select import Gram
+
+
+class Standardised(NamedTuple):
+    """Mean and sd of the columns, and the Gram matrix of the standardised rows."""
+
+    mean: Float[np.ndarray, " d"]
+    sd: Float[np.ndarray, " d"]
+    gram: Gram
+    prior: Float[np.ndarray, " n_class"]
+
+
+class Sums:
+    """Weighted sums and products of rows X and of their one-hot labels.
+
+    Rows are counted as (X - mean) / sd for a rough `mean` and `sd`, those of some of
+    them, so that float32 products lose nothing; what comes out does not depend on it.
+    """
+
+    def __init__(
+        self,
+        mean: Float[np.ndarray, " d"],
+        sd: Float[np.ndarray, " d"],
+        n_class: int,
+    ) -> None:
+        self.mean, self.sd = mean, sd
+        self.weight = 0.0
+        self.y = np.zeros(n_class)
+        self.z = np.zeros(len(mean))
+        self.zz = np.zeros((len(mean), len(mean)))
+        self.zy = np.zeros((len(mean), n_class))
+
+    def add(
+        self,
+        X: Float[np.ndarray, "n d"],
+        codes: Int[np.ndarray, " n"],
+        weight: Float[np.ndarray, " n"],
+    ) -> None:
+        """Counts more rows."""
+        Z = ((X - self.mean) / self.sd).astype(np.float32)
+        A = Z * weight[:, None].astype(np.float32)
+        Y = np.eye(len(self.y), dtype=np.float32)[codes]
+        self.weight += float(weight.sum(dtype=np.float64))
+        self.y += np.bincount(codes, weight, len(self.y))
+        self.z += A.sum(axis=0, dtype=np.float64)
+        self.zz += A.T @ Z
+        self.zy += A.T @ Y
+
+    def __add__(self, other: "Sums") -> "Sums":
+        """The sums over the rows of both."""
+        out = Sums(self.mean, self.sd, len(self.y))
+        out.weight = self.weight + other.weight
+        for name in ("y", "z", "zz", "zy"):
+            setattr(out, name, getattr(self, name) + getattr(other, name))
+        return out
+
+    def standardised(self, trust: Float[np.ndarray, " d"]) -> Standardised:
+        """The moments of the rows, standardised and then scaled by `trust`."""
+        center, prior = self.z / self.weight, self.y / self.weight
+        ZZ = self.zz - self.weight * np.outer(center, center)
+        ZY = self.zy - np.outer(self.z, prior)
+        spread = np.sqrt(np.maximum(ZZ.diagonal(), 0) / self.weight) * self.sd
+        mean = (self.mean + self.sd * center).astype(np.float32)
+        sd = flat_as_one(mean, spread.astype(np.float32))
+        scale = trust * self.sd / sd
+        ZZ *= scale
+        ZZ *= scale[:, None]
+        return Standardised(
+            mean,
+            sd,
+            Gram(
+                ZZ.astype(np.float32),
+                (ZY * scale[:, None]).astype(np.float32),
+                self.weight,
+            ),
+            prior.astype(np.float32),
+        )
