@@ -38,7 +38,7 @@ class Sums:
         self.weight = 0.0
         self.y = np.zeros(n_class)
         self.z = np.zeros(len(mean))
-        self.zz = np.zeros((len(mean), len(mean)))
+        self.zz = np.zeros((len(mean), len(mean)), np.float32)
         self.zy = np.zeros((len(mean), n_class))
 
     def add(
@@ -68,21 +68,18 @@ class Sums:
     def standardised(self, trust: Float[np.ndarray, " d"]) -> Standardised:
         """The moments of the rows, standardised and then scaled by `trust`."""
         center, prior = self.z / self.weight, self.y / self.weight
-        ZZ = self.zz - self.weight * np.outer(center, center)
+        away = (center * self.weight**0.5).astype(np.float32)
+        ZZ = self.zz - np.outer(away, away)
         ZY = self.zy - np.outer(self.z, prior)
         spread = np.sqrt(np.maximum(ZZ.diagonal(), 0) / self.weight) * self.sd
         mean = (self.mean + self.sd * center).astype(np.float32)
         sd = flat_as_one(mean, spread.astype(np.float32))
-        scale = trust * self.sd / sd
+        scale = (trust * self.sd / sd).astype(np.float32)
         ZZ *= scale
         ZZ *= scale[:, None]
         return Standardised(
             mean,
             sd,
-            Gram(
-                ZZ.astype(np.float32),
-                (ZY * scale[:, None]).astype(np.float32),
-                self.weight,
-            ),
+            Gram(ZZ, (ZY * scale[:, None]).astype(np.float32), self.weight),
             prior.astype(np.float32),
         )
