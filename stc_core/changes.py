@@ -1,0 +1,165 @@
+"""What was changed in a backbone: blocks removed, weights tuned, adapters added.
+
+On disk a tuned backbone is changes.json and changes.safetensors, which hold the name of
+its base and nothing that the base has already.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple, cast
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from stc_core import hub
+from stc_core.adapters import add_bottlenecks, add_lora, merge_lora
+from stc_core.checkpoint import read_model
+from stc_core.errors import StcError
+from stc_core.files import read_json, replacing, write_json
+
+FORMAT = 1
+DEPTHS = ("num_decoder_layers", "decoder_layers", "num_hidden_layers")
+"""Fields of a config that count the blocks of the topmost stack."""
+
+
+class Cut(NamedTuple):
+    """Where a model ends: the first `kept` blocks of the list `path`, `depth` in all.
+
+    A model that runs one shared block again and again has no list to shorten: path "".
+    """
+
+    path: str
+    kept: int
+    field: str
+    depth: int
+
+
+class Changes(NamedTuple):
+    """`tuned` are the modules that changed: blocks for "full", else linear layers."""
+
+    base: str
+    base_identity: str
+    cut: Cut | None
+    method: str  # "full", "lora" or "bottleneck"
+    tuned: tuple[str, ...]
+    width: int  # the rank of LoRA, the width of a bottleneck; 0 for "full"
+
+
+def cut_after(model: nn.Module, block: nn.Module, *, above: int) -> Cut:
+    """The cut that ends `model` with `block`, of which `above` blocks go.
+
+    Of an encoder-decoder the decoder is cut.
+    """
+    config = cast(Any, model.config)
+    wanted = DEPTHS if getattr(config, "is_encoder_decoder", False) else DEPTHS[-1:]
+    field = next(name for name in wanted if hasattr(config, name))
+    depth = getattr(config, field) - above
+    for path, module in model.named_modules():
+        if isinstance(module, nn.ModuleList) and block in list(module):
+            place = list(module).index(block)
+            shared = len(module) != depth + above
+            return Cut("" if shared else path, place + 1, field, depth)
+    raise AssertionError(f"{type(block).__name__} is in no list of blocks")
+
+
+def apply_cut(model: nn.Module, cut: Cut) -> None:
+    """Remove the blocks above: they take no memory and are never run."""
+    if cut.path:
+        del cast(nn.ModuleList, model.get_submodule(cut.path))[cut.kept :]
+    setattr(cast(Any, model.config), cut.field, cut.depth)
+
+
+def add_parts(model: nn.Module, changes: Changes) -> None:
+    """The adapters of `changes`, if it has any, untrained."""
+    if changes.method == "lora":
+        add_lora(model, changes.tuned, changes.width)
+    elif changes.method == "bottleneck":
+        add_bottlenecks(model, changes.tuned, changes.width)
+
+
+def save(folder: Path, changes: Changes, tensors: Mapping[str, Tensor]) -> Path:
+    """Write the changes; the JSON last, so that a half-written one never loads."""
+    folder.mkdir(parents=True, exist_ok=True)
+    host = {name: t.detach().cpu().contiguous() for name, t in tensors.items()}
+    with replacing(folder / hub.CHANGED_WEIGHTS) as path:
+        save_file(host, path)
+    write_json(folder / hub.CHANGES, {"format": FORMAT, **_plain(changes)})
+    return folder
+
+
+def load(folder: Path) -> Changes:
+    """What changes.json says; StcError if it is of another format."""
+    found = read_json(folder / hub.CHANGES)
+    if found.pop("format", None) != FORMAT:
+        raise StcError(
+            f"tuned backbone {str(folder)!r}",
+            expected=f"format {FORMAT}",
+            remedy="Tune it again with this version of STC Studio.",
+        )
+    cut = None if found["cut"] is None else Cut(**found["cut"])
+    return Changes(**{**found, "cut": cut, "tuned": tuple(found["tuned"])})
+
+
+def read(folder: Path, name: str, dtype: torch.dtype) -> tuple[nn.Module, Any]:
+    """The model and tokenizer in `folder`, tuned or not.
+
+    A tuned one is its base with the changes made again; StcError if the base is not
+    the one that was tuned.
+    """
+    if not (folder / hub.CHANGES).is_file():
+        return read_model(folder, name, dtype)
+    changes = load(folder)
+    base = hub.resolve(changes.base)
+    if identity(base) != changes.base_identity:
+        raise StcError(
+            f"backbone {name!r}",
+            expected=f"its base {changes.base} with weights "
+            f"{changes.base_identity[:12]}",
+            got=f"weights {identity(base)[:12]}",
+            remedy="Put the files of the base back, or tune again.",
+        )
+    model, tokenizer = read(base, changes.base, dtype)
+    if changes.cut is not None:
+        apply_cut(model, changes.cut)
+    add_parts(model, changes)
+    _put_back(model, folder)
+    if changes.method == "lora":
+        merge_lora(model)
+    return model, tokenizer
+
+
+def _put_back(model: nn.Module, folder: Path) -> None:
+    """The tuned weights, in the dtype of the model."""
+    path = folder / hub.CHANGED_WEIGHTS
+    try:
+        tensors = load_file(path)
+    except SafetensorError as error:
+        raise StcError(str(path), got=f"a damaged file ({error})") from error
+    strange = model.load_state_dict(tensors, strict=False).unexpected_keys
+    if strange:
+        raise StcError(
+            f"tuned backbone {str(folder)!r}",
+            expected="weights of its base",
+            got=f"others, e.g. {strange[0]}",
+            remedy="Tune it again.",
+        )
+
+
+def identity(folder: Path) -> str:
+    """sha256 over all that changes numbers: of the base, and of what was changed."""
+    if not (folder / hub.CHANGES).is_file():
+        return hub.identity(folder)
+    changes = _plain(load(folder)) | {"base": ""}
+    digest = hashlib.sha256(json.dumps(changes, sort_keys=True).encode())
+    with (folder / hub.CHANGED_WEIGHTS).open("rb") as file:
+        digest.update(hashlib.file_digest(file, "sha256").digest())
+    return digest.hexdigest()
+
+
+def _plain(changes: Changes) -> dict[str, Any]:
+    cut = None if changes.cut is None else changes.cut._asdict()
+    return changes._asdict() | {"cut": cut, "tuned": list(changes.tuned)}

@@ -1,0 +1,127 @@
+"""A backbone's last layer and a linear head on its mean, as one trainable module."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, cast
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from stc_core.axes import Feature, Site
+from stc_core.backbone import Backbone
+from stc_core.head import SparseHead, standard
+from stc_core.pooling import pool
+
+
+class Readout(nn.Module):
+    """logits = bias + weight (mean of the states of `site` - mean) / sd.
+
+    Begins as `head`, so its first logits are those of the frozen backbone. Only the
+    modules of `parts` and the head learn, and only `blocks` drop anything out; what
+    `state_dict` has is what learns, so that checkpoints are small.
+    """
+
+    def __init__(
+        self,
+        backbone: Backbone,
+        head: SparseHead,
+        parts: Sequence[nn.Module],
+        blocks: Sequence[nn.Module],
+        *,
+        class_weight: Float[np.ndarray, " n_class"] | None = None,
+    ) -> None:
+        super().__init__()
+        self.model = backbone.model
+        self.head = nn.Linear(len(head.features), len(head.classes))
+        with torch.no_grad():
+            self.head.weight.copy_(torch.from_numpy(head.weight))
+            self.head.bias.copy_(torch.from_numpy(head.bias))
+        for name, values in (("mean", head.mean), ("sd", head.sd)):
+            self.register_buffer(name, torch.from_numpy(np.array(values, np.float32)))
+        weights = None if class_weight is None else torch.from_numpy(class_weight)
+        self.loss = nn.CrossEntropyLoss(weights)
+        self.to(backbone.device)
+        self._backbone, self._blocks = backbone, list(blocks)
+        self._features, self._classes = head.features, head.classes
+        for part in parts:
+            learn(part)
+
+    @property
+    def site(self) -> Site:
+        return self._features[0].site
+
+    def forward(
+        self, labels: Tensor | None = None, **inputs: Tensor
+    ) -> dict[str, Tensor]:
+        """Logits of a padded batch, and the loss if its labels are given."""
+        hidden = self._backbone.graded(inputs, [self.site])[self.site]
+        pooled = pool(hidden, inputs["attention_mask"].bool(), "mean")
+        mean, sd = cast(Tensor, self.mean), cast(Tensor, self.sd)
+        logits = self.head((pooled - mean) / sd).float()
+        if labels is None:
+            return {"logits": logits}
+        return {"loss": self.loss(logits, labels), "logits": logits}
+
+    def train(self, mode: bool = True) -> "Readout":
+        """Frozen blocks never drop anything out."""
+        super().train(False)
+        self.training = mode
+        for block in self._blocks:
+            block.train(mode)
+        return self
+
+    def state_dict(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
+        """What learns, and nothing else."""
+        every = super().state_dict(*args, **kwargs)
+        prefix = kwargs.get("prefix", "")
+        learns = {f"{prefix}{n}" for n, p in self.named_parameters() if p.requires_grad}
+        return {name: tensor for name, tensor in every.items() if name in learns}
+
+    def load_state_dict(
+        self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False
+    ) -> Any:
+        """Take back what learns; nothing of it may be missing."""
+        assert set(state_dict) == set(self.state_dict()), sorted(state_dict)[:5]
+        found = super().load_state_dict(state_dict, strict=False, assign=assign)
+        found.missing_keys.clear()
+        return found
+
+    def tuned_tensors(self) -> dict[str, Tensor]:
+        """The learned weights of the backbone, under their names there."""
+        return {n: p for n, p in self.model.named_parameters() if p.requires_grad}
+
+    def n_trainable(self) -> int:
+        return sum(p.numel() for p in self.parameters() if p.requires_grad)
+
+    def linear_head(self) -> SparseHead:
+        """The head as it is now, on the features as they were when it began."""
+        weight = self.head.weight.detach().float().cpu().numpy()
+        bias = self.head.bias.detach().float().cpu().numpy()
+        mean, sd = (cast(Tensor, t).cpu().numpy() for t in (self.mean, self.sd))
+        return SparseHead(self._features, mean, sd, weight, bias, self._classes)
+
+
+def learn(module: nn.Module) -> None:
+    """Let the module's parameters learn, in float32: small steps need its precision.
+
+    Of a module with LoRA beside it, only the low-rank part.
+    """
+    lora = [p for n, p in module.named_parameters() if "lora_" in n]
+    for parameter in lora or module.parameters():
+        parameter.data = parameter.data.float()
+        parameter.requires_grad_(True)
+
+
+def dense_features(backbone: Backbone, layer: int) -> tuple[Feature, ...]:
+    """Every dimension of a layer's hidden state, by the mean."""
+    site = Site(layer, "resid")
+    return tuple(Feature(site, "mean", i) for i in range(backbone.widths[site]))
+
+
+def rescaled(head: SparseHead, X: Float[np.ndarray, "n d"]) -> SparseHead:
+    """The same logits from a head whose mean and sd are those of the columns of X."""
+    mean, sd = standard(X)
+    weight = head.weight * (sd / head.sd)
+    bias = head.bias + head.weight @ ((mean - head.mean) / head.sd)
+    return head._replace(mean=mean, sd=sd, weight=weight, bias=bias)

@@ -1,0 +1,259 @@
+"""The training itself: the Trainer of transformers, watched, stopped and resumed."""
+
+import logging
+import math
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import psutil
+import torch
+import transformers as hf
+from jaxtyping import Int
+from torch import Tensor
+from transformers.trainer_utils import get_last_checkpoint
+from transformers.utils import logging as hf_logging
+
+from stc_core.config import TuneConfig
+from stc_core.files import read_json, write_json
+from stc_core.metrics import accuracy, macro_f1
+from stc_core.packing import make_batch
+from stc_core.readout import Readout
+
+LEARNING_RATES = {"full": 1e-4, "lora": 1e-3, "bottleneck": 1e-3}
+LOGS_PER_EPOCH = 20
+HISTORY = "history.json"
+
+
+class Rows(NamedTuple):
+    """Token ids and class codes of some texts."""
+
+    ids: Sequence[np.ndarray]
+    codes: Int[np.ndarray, " n"]
+
+
+class Epoch(NamedTuple):
+    """Validation after `epoch` epochs; 0: the frozen backbone, before any step."""
+
+    epoch: float
+    loss: float
+    accuracy: float
+    macro_f1: float
+    seconds: float
+
+
+class History(NamedTuple):
+    """What a tuning went through: (epoch, loss) of the steps, and its epochs."""
+
+    steps: tuple[tuple[float, float], ...] = ()
+    epochs: tuple[Epoch, ...] = ()
+    peak_bytes: int = 0
+
+    def record(self) -> dict[str, Any]:
+        epochs = [epoch._asdict() for epoch in self.epochs]
+        return {**self._asdict(), "epochs": epochs}
+
+    @classmethod
+    def of(cls, record: dict[str, Any]) -> "History":
+        epochs = tuple(Epoch(**epoch) for epoch in record["epochs"])
+        steps = tuple((epoch, loss) for epoch, loss in record["steps"])
+        return cls(steps, epochs, record["peak_bytes"])
+
+    def until(self, epoch: float) -> "History":
+        """What was known when `epoch` ended."""
+        steps = tuple(step for step in self.steps if step[0] <= epoch)
+        epochs = tuple(one for one in self.epochs if one.epoch <= epoch)
+        return self._replace(steps=steps, epochs=epochs)
+
+    @property
+    def seconds(self) -> float:
+        return self.epochs[-1].seconds if self.epochs else 0.0
+
+
+Tell = Callable[[History, float, float], None]
+"""Called as tell(history, epochs done, epochs in all)."""
+
+
+def train(
+    readout: Readout,
+    learned: Rows,
+    held: Rows,
+    settings: TuneConfig,
+    *,
+    by: str,
+    seed: int,
+    folder: Path,
+    tell: Tell,
+) -> History:
+    """What happened; `readout` then has the weights of the best epoch on `held`.
+
+    `by` is what epochs are judged by: "accuracy" or "macro_f1". Checkpoints are kept
+    in `folder`: with the same arguments a training that was cut off goes on after its
+    last whole epoch, and ends as if it had not been.
+    """
+    watch = _Watch(settings, folder, tell)
+    config = readout.model.config
+    with _quiet():
+        trainer = hf.Trainer(
+            model=readout,
+            args=_arguments(readout, settings, len(learned.codes), by, seed, folder),
+            train_dataset=_items(learned),
+            eval_dataset=_items(held, by_length=True),
+            data_collator=lambda items: _collated(items, config),
+            compute_metrics=_scores,
+            callbacks=[watch, hf.EarlyStoppingCallback(settings.patience)],
+        )
+        trainer.remove_callback(hf.PrinterCallback)
+        last = get_last_checkpoint(str(folder)) if folder.is_dir() else None
+        watch.begin(trainer, resumed=last is not None)
+        trainer.train(resume_from_checkpoint=last)
+    return watch.history
+
+
+def _arguments(
+    readout: Readout, settings: TuneConfig, n: int, by: str, seed: int, folder: Path
+) -> hf.TrainingArguments:
+    rate = settings.learning_rate or LEARNING_RATES[settings.method]
+    device = next(readout.parameters()).device
+    steps = math.ceil(n / (settings.batch * settings.accumulate))
+    bf16 = device.type == "cuda" and torch.cuda.is_bf16_supported()
+    arguments = hf.TrainingArguments(
+        output_dir=str(folder),
+        per_device_train_batch_size=settings.batch,
+        per_device_eval_batch_size=max(64, settings.batch),
+        gradient_accumulation_steps=settings.accumulate,
+        learning_rate=rate,
+        weight_decay=0.01,
+        warmup_steps=0.1,
+        num_train_epochs=settings.epochs,
+        bf16=bf16,
+        fp16=device.type == "cuda" and not bf16,
+        use_cpu=device.type == "cpu",
+        eval_strategy="epoch",
+        save_strategy="epoch",
+        save_total_limit=1,
+        load_best_model_at_end=True,
+        metric_for_best_model=by,
+        greater_is_better=True,
+        logging_steps=max(1, steps // LOGS_PER_EPOCH),
+        logging_nan_inf_filter=False,
+        report_to="none",
+        disable_tqdm=True,
+        remove_unused_columns=False,
+        label_names=["labels"],
+        train_sampling_strategy="group_by_length",
+        dataloader_pin_memory=device.type == "cuda",
+        seed=seed,
+    )
+    arguments._n_gpu = min(1, arguments.n_gpu)  # one device, as everywhere else
+    return arguments
+
+
+def _items(rows: Rows, *, by_length: bool = False) -> Any:
+    """The rows as the Trainer takes them."""
+    items = [
+        {"input_ids": ids, "labels": int(code)}
+        for ids, code in zip(rows.ids, rows.codes, strict=True)
+    ]
+    if by_length:
+        items.sort(key=lambda item: len(item["input_ids"]))
+    return items
+
+
+def _collated(items: Sequence[dict[str, Any]], config: Any) -> dict[str, Tensor]:
+    """A padded batch; its rows are sorted by length, labels too."""
+    batch = make_batch(
+        [item["input_ids"] for item in items],
+        config,
+        device=torch.device("cpu"),
+        packed=False,
+    )
+    labels = torch.tensor([item["labels"] for item in items])
+    return {**batch.inputs, "labels": labels[torch.from_numpy(batch.order)]}
+
+
+def _scores(found: Any) -> dict[str, float]:
+    guess = np.asarray(found.predictions).argmax(axis=1)
+    return {
+        "accuracy": accuracy(found.label_ids, guess),
+        "macro_f1": macro_f1(found.label_ids, guess),
+    }
+
+
+class _Watch(hf.TrainerCallback):
+    """Keeps the history, tells it, and stops when the time is up."""
+
+    def __init__(self, settings: TuneConfig, folder: Path, tell: Tell) -> None:
+        self.settings, self.folder, self.tell = settings, folder, tell
+        self.history = History()
+        self.before = 0.0  # seconds of the trainings that were cut off
+        self.began = time.monotonic()
+
+    @property
+    def seconds(self) -> float:
+        return self.before + time.monotonic() - self.began
+
+    def begin(self, trainer: hf.Trainer, *, resumed: bool) -> None:
+        """Take the history up where it was, or start it with the frozen backbone."""
+        path = self.folder / HISTORY
+        if resumed and path.is_file():
+            self.history = History.of(read_json(path))
+            self.before = self.history.seconds
+        else:
+            trainer.evaluate()
+        self.began = time.monotonic()
+
+    def on_log(self, args: Any, state: Any, control: Any, **more: Any) -> None:
+        loss = (more.get("logs") or {}).get("loss")
+        if loss is not None:
+            step = (float(state.epoch), float(loss))
+            self.history = self.history._replace(steps=(*self.history.steps, step))
+            self._say(state)
+
+    def on_evaluate(self, args: Any, state: Any, control: Any, **more: Any) -> None:
+        found = more["metrics"]
+        epoch = Epoch(
+            float(state.epoch or 0),
+            float(found["eval_loss"]),
+            float(found["eval_accuracy"]),
+            float(found["eval_macro_f1"]),
+            self.seconds,
+        )
+        epochs = (*self.history.epochs, epoch)
+        self.history = self.history._replace(epochs=epochs)
+        self._say(state)
+
+    def on_save(self, args: Any, state: Any, control: Any, **more: Any) -> None:
+        write_json(self.folder / HISTORY, self.history.record())
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **more: Any) -> None:
+        peak = max(self.history.peak_bytes, held_bytes())
+        self.history = self.history._replace(peak_bytes=peak)
+        self._say(state)
+        limit = self.settings.seconds
+        if limit is not None and self.seconds >= limit:
+            control.should_training_stop = True
+
+    def _say(self, state: Any) -> None:
+        self.tell(self.history, float(state.epoch or 0), float(self.settings.epochs))
+
+
+def held_bytes() -> int:
+    """Memory in use: the most that was on the GPU, or the process's own now."""
+    if torch.cuda.is_available() and torch.cuda.is_initialized():
+        return torch.cuda.max_memory_allocated()
+    return psutil.Process().memory_info().rss
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """No words of the Trainer: what there is to say goes to `tell`."""
+    level = hf_logging.get_verbosity()
+    hf_logging.set_verbosity(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        hf_logging.set_verbosity(level)

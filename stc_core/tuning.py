@@ -1,0 +1,141 @@
+"""Which blocks of a backbone are tuned, and the backbone made ready for it."""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import torch
+from torch import nn
+
+from stc_core.adapters import BOTTLENECK, linears
+from stc_core.backbone import Backbone
+from stc_core.changes import Changes, add_parts, apply_cut, cut_after
+from stc_core.config import TuneConfig
+from stc_core.errors import StcError
+
+WIDTHS = {"full": 0, "lora": 8, "bottleneck": 64}
+"""Rank of LoRA, width of a bottleneck."""
+
+
+class TunePlan(NamedTuple):
+    """Layer that the head reads, and the layers whose blocks learn, ascending."""
+
+    layer: int
+    tuned: tuple[int, ...]
+
+
+def plan_tuning(
+    backbone: Backbone, nu: Sequence[float], settings: TuneConfig
+) -> TunePlan:
+    """Where the head sits and which blocks learn.
+
+    `variability`: `settings.blocks` contiguous ones that end at l*, the block with the
+    least nu, or at the layer that is given; `top`: as many at the top; `all`: all.
+    Blocks of one stack only: a decoder's do not reach into its encoder.
+    """
+    layers = [n for n in range(backbone.n_layers + 1) if backbone.block(n) is not None]
+    if settings.where != "variability":
+        end = layers[-1]
+    elif settings.layer is None:
+        end = min((n for n in layers if n < len(nu)), key=lambda layer: nu[layer])
+    elif settings.layer in layers:
+        end = settings.layer
+    else:
+        raise StcError(
+            "layer to tune at",
+            expected=f"a block of {backbone.name}: {layers[0]} to {layers[-1]}",
+            got=str(settings.layer),
+        )
+    below = [end]
+    while below[-1] - 1 in layers:
+        below.append(below[-1] - 1)
+    n = len(below) if settings.where == "all" else settings.blocks
+    return TunePlan(end, tuple(sorted(below[:n])))
+
+
+def changed(backbone: Backbone, plan: TunePlan, settings: TuneConfig) -> Changes:
+    """What tuning will change in `backbone`, which itself is left as it is."""
+    names = {module: name for name, module in backbone.model.named_modules()}
+    blocks = [backbone.block(layer) for layer in plan.tuned]
+    parts: list[str] = []
+    for layer, block in zip(plan.tuned, blocks, strict=True):
+        assert block is not None, plan
+        if settings.method == "full":
+            parts.append(names[block])
+        elif settings.method == "lora":
+            parts += linears(block, names[block])
+        else:
+            parts.append(names[_down(backbone, layer)])
+    above = [backbone.block(n) for n in range(plan.layer + 1, backbone.n_layers + 1)]
+    cut = None
+    if above and all(above):  # an encoder's end is not the model's: its decoder stays
+        end = backbone.block(plan.layer)
+        assert end is not None, plan
+        cut = cut_after(backbone.model, end, above=len(above))
+    width = settings.width or WIDTHS[settings.method]
+    return Changes(
+        backbone.name,
+        backbone.identity,
+        cut,
+        settings.method,
+        tuple(dict.fromkeys(parts)),
+        0 if settings.method == "full" else width,
+    )
+
+
+class Graft(NamedTuple):
+    """A backbone ready to be tuned: the modules that learn, the blocks they are in."""
+
+    backbone: Backbone
+    parts: list[nn.Module]
+    blocks: list[nn.Module]
+
+
+def grafted(
+    backbone: Backbone, plan: TunePlan, changes: Changes, *, seed: int
+) -> Graft:
+    """The backbone cut and with its untrained adapters.
+
+    `backbone` is used up: its model is changed in place.
+    """
+    model = backbone.model
+    if changes.cut is not None:
+        apply_cut(model, changes.cut)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        add_parts(model, changes)
+    found = Backbone(
+        model,
+        backbone.tokenizer,
+        name=backbone.name,
+        identity="tuned in memory",
+        max_length=backbone.max_length,
+    )
+    parts = [model.get_submodule(name) for name in changes.tuned]
+    if changes.method == BOTTLENECK:
+        parts = [part.get_submodule(BOTTLENECK) for part in parts]
+    blocks = [found.block(layer) for layer in plan.tuned]
+    return Graft(found, parts, [block for block in blocks if block is not None])
+
+
+def checkpoint_blocks(backbone: Backbone) -> None:
+    """Compute activations again on the way back instead of keeping them."""
+    model: Any = backbone.model
+    if not getattr(model, "supports_gradient_checkpointing", False):
+        raise StcError(
+            f"gradient checkpointing of {backbone.name}",
+            expected="a family that supports it",
+            got=backbone.family,
+            remedy="Leave --checkpointing out, and lower --batch instead.",
+        )
+    model.activation_checkpointing_enable({"use_reentrant": False})
+
+
+def _down(backbone: Backbone, layer: int) -> nn.Module:
+    found = backbone.down_projection(layer)
+    if found is None:
+        raise StcError(
+            f"bottleneck adapters in {backbone.name}",
+            expected="blocks whose down-projection is known",
+            remedy="Choose the method lora or full.",
+        )
+    return found

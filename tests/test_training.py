@@ -1,0 +1,186 @@
+"""Tuning with the Trainer: it learns, resumes as if never cut off, and stops."""
+
+import copy
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from tiny import TEXTS, tiny_model, tiny_tokenizer
+
+from stc_core.axes import PooledSite
+from stc_core.backbone import Backbone
+from stc_core.config import TuneConfig
+from stc_core.head import SparseHead, standard
+from stc_core.readout import Readout, dense_features
+from stc_core.training import History, Rows, _collated, _items, train
+from stc_core.tuning import changed, checkpoint_blocks, grafted, plan_tuning
+
+CODES = np.array([int("good" in text or "film" in text) for text in TEXTS])
+FAMILIES = ("bert", "distilbert", "roberta", "albert", "gpt2", "llama", "t5", "bart")
+
+
+def fresh(family: str = "bert") -> Backbone:
+    """A backbone of its own: tuning uses it up."""
+    specials = family in ("bert", "distilbert", "roberta", "albert")
+    model = copy.deepcopy(tiny_model(family))
+    return Backbone.from_model(model, tiny_tokenizer("right", specials=specials))
+
+
+def zero_head(backbone: Backbone, layer: int) -> SparseHead:
+    """Standardised features, and weights of zero."""
+    features = dense_features(backbone, layer)
+    ids = backbone.tokenize(TEXTS).ids
+    wish = PooledSite(features[0].site, "mean")
+    X = backbone.pooled(ids, [wish])[wish].numpy()
+    mean, sd = standard(X)
+    weight = np.zeros((2, len(features)), np.float32)
+    return SparseHead(features, mean, sd, weight, np.zeros(2, np.float32), ("a", "b"))
+
+
+def made(settings: TuneConfig, family: str = "bert") -> tuple[Backbone, Readout]:
+    base = fresh(family)
+    plan = plan_tuning(base, [9.0] * base.n_layers + [1.0], settings)
+    head = zero_head(base, plan.layer)
+    what = changed(base, plan, settings)
+    backbone, parts, blocks = grafted(base, plan, what, seed=0)
+    return backbone, Readout(backbone, head, parts, blocks)
+
+
+def run(readout: Readout, backbone: Backbone, settings: TuneConfig, folder: Path, **k):
+    ids = backbone.tokenize(TEXTS).ids
+    learned, held = Rows(ids[:48], CODES[:48]), Rows(ids[48:], CODES[48:])
+    return train(
+        readout,
+        learned,
+        held,
+        settings,
+        by="accuracy",
+        seed=1,
+        folder=folder,
+        tell=k.get("tell", lambda *_: None),
+    )
+
+
+SETTINGS = TuneConfig(blocks=1, epochs=3, batch=8, patience=9, learning_rate=3e-3)
+
+
+@pytest.mark.parametrize("method", ["full", "lora", "bottleneck"])
+@pytest.mark.parametrize("family", FAMILIES)
+def test_it_learns_what_it_may_and_nothing_else(family, method, tmp_path):
+    settings = SETTINGS.model_copy(update={"method": method, "epochs": 1})
+    backbone, readout = made(settings, family)
+    before = {n: p.detach().clone() for n, p in readout.named_parameters()}
+    learns = {n for n, p in readout.named_parameters() if p.requires_grad}
+    history = run(readout, backbone, settings, tmp_path / "c")
+    assert len(history.epochs) == 2
+    assert history.epochs[0].epoch == 0
+    moved = {n for n, p in readout.named_parameters() if not torch.equal(p, before[n])}
+    assert moved <= learns
+    assert len(moved) > len(learns) / 3
+    assert set(readout.state_dict()) == learns
+
+
+def test_it_learns(tmp_path):
+    settings = SETTINGS.model_copy(update={"learning_rate": 1e-3, "epochs": 12})
+    backbone, readout = made(settings)
+    history = run(readout, backbone, settings, tmp_path / "c")
+    losses = [loss for _, loss in history.steps]
+    assert np.mean(losses[-6:]) < 0.8 * np.mean(losses[:6])
+    assert history.peak_bytes > 1e6
+
+
+def count_calls(backbone: Backbone) -> list[int]:
+    """Grows whenever the last down-projection is computed."""
+    ran: list[int] = []
+    down = backbone.down_projection(backbone.n_layers)
+    assert down is not None
+    down.register_forward_pre_hook(lambda *_: ran.append(1))
+    return ran
+
+
+@pytest.mark.parametrize("family", ["bert", "gpt2", "llama"])
+def test_checkpointing_changes_no_gradient(family):
+    gradients = []
+    for again in (False, True):
+        backbone, readout = made(SETTINGS, family)
+        torch.nn.init.normal_(
+            readout.head.weight, generator=torch.Generator().manual_seed(3)
+        )
+        if again:
+            checkpoint_blocks(backbone)
+        readout.train()
+        for module in readout.modules():
+            if isinstance(module, torch.nn.Dropout):
+                module.p = 0.0
+        ids = backbone.tokenize(TEXTS[:8]).ids
+        items = _items(Rows(ids, CODES[:8]))
+        ran = count_calls(backbone)
+        readout(**_collated(items, backbone.config))["loss"].backward()
+        assert len(ran) == 1 + again
+        learns = [p for p in readout.parameters() if p.requires_grad]
+        gradients.append([p.grad for p in learns])
+    for one, other in zip(*gradients, strict=True):
+        assert (one is None) == (other is None)
+        assert one is None or torch.allclose(one, other, atol=1e-6)
+    assert sum(g is not None and bool(g.abs().sum() > 0) for g in gradients[1]) > 8
+
+
+def weights(readout: Readout) -> list[torch.Tensor]:
+    return [p.detach().clone() for p in readout.state_dict().values()]
+
+
+def test_the_same_seed_gives_the_same_weights(tmp_path):
+    found = []
+    for name in ("one", "two"):
+        backbone, readout = made(SETTINGS)
+        run(readout, backbone, SETTINGS, tmp_path / name)
+        found.append(weights(readout))
+    assert all(torch.equal(a, b) for a, b in zip(*found, strict=True))
+
+
+class Killed(Exception):
+    pass
+
+
+def test_a_training_that_was_killed_ends_as_if_it_was_not(tmp_path):
+    backbone, whole = made(SETTINGS)
+    expected = run(whole, backbone, SETTINGS, tmp_path / "whole")
+
+    def kill(history: History, done: float, total: float) -> None:
+        if done > 1.5:
+            raise Killed
+
+    backbone, cut_off = made(SETTINGS)
+    with pytest.raises(Killed):
+        run(cut_off, backbone, SETTINGS, tmp_path / "cut", tell=kill)
+    backbone, resumed = made(SETTINGS)
+    told: list[float] = []
+    history = run(
+        resumed,
+        backbone,
+        SETTINGS,
+        tmp_path / "cut",
+        tell=lambda history, done, total: told.append(done),
+    )
+    assert min(told) >= 1
+    assert [one[:4] for one in history.epochs] == [one[:4] for one in expected.epochs]
+    assert all(
+        torch.equal(a, b) for a, b in zip(weights(whole), weights(resumed), strict=True)
+    )
+
+
+def test_it_stops_when_the_time_is_up(tmp_path):
+    settings = SETTINGS.model_copy(update={"epochs": 500, "seconds": 0.2})
+    backbone, readout = made(settings)
+    history = run(readout, backbone, settings, tmp_path / "c")
+    assert history.epochs[-1].epoch < 100
+
+
+def test_it_stops_when_nothing_gets_better(tmp_path):
+    settings = SETTINGS.model_copy(
+        update={"epochs": 30, "patience": 2, "learning_rate": 1e-9}
+    )
+    backbone, readout = made(settings)
+    history = run(readout, backbone, settings, tmp_path / "c")
+    assert len(history.epochs) == 1 + 3
