@@ -6,9 +6,10 @@ The only file beside app.py and pages/ that knows Streamlit.
 import os
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 import streamlit as st
@@ -33,6 +34,10 @@ from stc_core.wording import duration as duration
 from stc_core.wording import interval as interval
 from stc_core.wording import percent as percent
 from stc_core.wording import size as size
+
+if TYPE_CHECKING:
+    from stc_core.backbone import Backbone
+    from stc_core.forecast import Survey
 
 HOME = "app.py"
 DATA = "pages/1_Data.py"
@@ -458,17 +463,56 @@ def pick_upload(field: str, uploads: list[Upload]) -> None:
     )
 
 
-def plan(config: RunConfig) -> dict[str, Any]:
-    """What the run will take, before it starts: seconds, memory and disk."""
-    unnamed = RunConfig(data=config.data, train=config.train)
-    return _plan(unnamed.model_dump_json(), stamp(Path(config.data.path)), unnamed)
+def plan(config: RunConfig) -> dict[str, Any] | None:
+    """What the run will take, before it starts: seconds, memory and disk.
 
-
-@st.cache_data(max_entries=16, show_spinner="Planning …")
-def _plan(key: str, written: int, _config: RunConfig) -> dict[str, Any]:
+    None while the backbone is being loaded and timed, beside the page and once for
+    all settings that leave backbone and texts as they are. Raises what went wrong.
+    """
+    train, corpus = config.train, corpus_of(config.data)
+    place = (train.backbone, train.device, train.dtype, train.max_length)
+    loading = _backbone(*place)
+    surveying = _survey(place, config.data.model_dump_json(), loading, corpus)
+    if not surveying.done():
+        return None
+    if surveying.exception():  # it may be mended: try again next time
+        _backbone.clear()
+        _survey.clear()
+    surveyed = surveying.result()
     from stc_core import recipes
 
-    return recipes.plan(_config, corpus_of(_config.data))
+    return recipes.plan(config, corpus, backbone=loading.result(), surveyed=surveyed)
+
+
+@st.cache_resource(show_spinner=False)
+def _beside() -> ThreadPoolExecutor:
+    """Where slow preparations go on, one after another, while the page is there."""
+    return ThreadPoolExecutor(1, "plan")
+
+
+@st.cache_resource(max_entries=1, ttl=600, show_spinner=False)
+def _backbone(
+    name: str, device: str, dtype: str, max_length: int | None
+) -> "Future[Backbone]":
+    def load() -> "Backbone":
+        from stc_core.backbone import Backbone  # seconds of imports
+
+        return Backbone.load(name, device=device, dtype=dtype, max_length=max_length)
+
+    return _beside().submit(load)
+
+
+@st.cache_resource(max_entries=4, ttl=600, show_spinner=False)
+def _survey(
+    place: tuple, data: str, _loading: "Future[Backbone]", _corpus: Corpus
+) -> "Future[Survey]":
+    def measure() -> "Survey":
+        backbone = _loading.result()  # it was asked for before, so it has ended
+        from stc_core.forecast import survey
+
+        return survey(backbone, _corpus.texts)
+
+    return _beside().submit(measure)
 
 
 def is_here(backbone: str) -> bool:

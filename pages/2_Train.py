@@ -10,7 +10,7 @@ import ui
 from stc_core import jobs
 from stc_core.axes import KINDS, POOLINGS
 from stc_core.config import DataConfig, RunConfig, TrainConfig
-from stc_core.figures_data import result_dots, result_table
+from stc_core.figures_data import BASELINES, result_dots, result_table
 from stc_core.hub import cached_names
 from stc_core.run import Run
 from stc_core.status import PHASE_NAMES, PHASES, Status
@@ -38,7 +38,7 @@ def backbone() -> str:
     return name
 
 
-def settings() -> dict[str, Any]:
+def settings(preset: str) -> dict[str, Any]:
     """What the expander changes of TrainConfig; None and empty mean the default."""
     devices = ui.devices()
     left, middle, right = st.columns(3)
@@ -78,6 +78,8 @@ def settings() -> dict[str, Any]:
             value=None,
             key="budget",
             placeholder="as many as help",
+            disabled=preset == "spin",
+            help="The published method keeps neurons by their share of weights alone.",
         )
         eta = st.number_input(
             "Share of squared weights kept",
@@ -107,7 +109,7 @@ def settings() -> dict[str, Any]:
         "device": device,
         "penalty": penalty,
         "eta": eta,
-        "budget": budget,
+        "budget": None if preset == "spin" else budget,
         "seed": seed,
         "class_weight": "balanced" if balanced else None,
         "max_length": max_length,
@@ -137,7 +139,7 @@ def new_run(data: DataConfig) -> None:
             "Method", list(PRESETS), captions=list(PRESETS.values()), key="preset"
         )
     with st.expander("Settings", icon=":material/tune:"):
-        chosen = settings()
+        chosen = settings(preset)
     train = TrainConfig.model_validate({"backbone": name, "preset": preset, **chosen})
     config = RunConfig(name=given.strip() or default, data=data, train=train)
     with st.container(border=True):
@@ -164,7 +166,20 @@ def expected(config: RunConfig) -> None:
         f"Estimate time and memory (loads the model, {ui.size(weights)})", key="large"
     ):
         return
-    plan = ui.plan(config)
+    waiting = ui.plan(config) is None
+    poll = st.fragment(planned, run_every=0.5 if waiting else None)
+    poll(config, waiting=waiting)
+
+
+def planned(config: RunConfig, *, waiting: bool) -> None:
+    """The plan, once it is there; until then the page is drawn and can be used."""
+    with ui.guard():
+        plan = ui.plan(config)
+    if plan is None:
+        st.caption(":material/hourglass: Timing the language model on these texts …")
+        return
+    if waiting:
+        st.rerun()
     cut = plan["n_cut"]
     facts = {
         "Texts": (f"{plan['n_texts']:,}", f"{cut:,} longer than the model reads"),
@@ -277,6 +292,9 @@ def result(run: Run) -> None:
         "What it is": table["detail"],
     }
     st.dataframe(shown, hide_index=True)
+    for name, why in metrics.get("missing", {}).items():
+        said = f"{BASELINES.get(name) or name} is missing: {why}"
+        st.caption(f":material/info: {ui.escape(said)}")
     log(run)
 
 

@@ -118,7 +118,7 @@ class SparseProbe(ClassifierMixin, BaseEstimator):
         return P / P.sum(axis=1, keepdims=True)
 
 
-def _cores() -> int:
+def cores() -> int:
     """Processors that this process may use; all of them where none can be told."""
     allowed = getattr(os, "sched_getaffinity", None)
     return len(allowed(0)) if allowed else os.cpu_count() or 1
@@ -176,7 +176,7 @@ def fit_probes(
         )
         return _score(pooled_site, path, X_val, codes[validation], class_weight)
 
-    threads = threads or _cores()
+    threads = threads or cores()
     results: dict[PooledSite, ProbeResult] = {}
     with threadpool_limits(1, "blas"), ThreadPoolExecutor(threads) as pool:
         jobs = [pool.submit(job, pooled_site) for pooled_site in pooled_sites]

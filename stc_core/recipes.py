@@ -4,11 +4,13 @@ Every way to start a training (command line, app, Python) calls `train`, so all 
 the same directory. The test rows are scored once, at the end, by `_evaluate`.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float, Int
+import pandas as pd
+from jaxtyping import Int
 
 from stc_core import tables
 from stc_core.axes import PooledSite
@@ -18,6 +20,7 @@ from stc_core.classifier import SparsifyThenClassify
 from stc_core.config import RunConfig, TrainConfig
 from stc_core.data import Corpus, read_corpus
 from stc_core.extract import extract
+from stc_core.forecast import Shape, Survey, forecast, survey
 from stc_core.head import softmax
 from stc_core.metrics import (
     accuracy,
@@ -25,15 +28,15 @@ from stc_core.metrics import (
     log_loss,
     macro_f1,
 )
-from stc_core.plan import count_tokens, plan_extraction
+from stc_core.plan import count_tokens
+from stc_core.probe import ProbeResult
 from stc_core.report import add_truncated
+from stc_core.rows import Rows, write_rows
 from stc_core.run import Run, RunWriter
-from stc_core.sparsify import Fitted, Task
-from stc_core.store import FeatureStore
-
-PROBE_SECONDS_PER_CELL = 1.2e-8
-"""Probing, for each row, feature and class: measured on two cores, benches/."""
-START_SECONDS = 5.0
+from stc_core.sample import Sample, draw
+from stc_core.sparsify import Fitted
+from stc_core.stream import activation_blocks, logits_at, refit
+from stc_core.task import Task
 
 
 def train(config: RunConfig, writer: RunWriter) -> Run:
@@ -56,38 +59,43 @@ def train(config: RunConfig, writer: RunWriter) -> Run:
         corpus.report, counts.cut, len(corpus.texts), backbone.max_length
     )
     writer.write_text("report.json", report.to_json())
-    store = extract(
-        backbone,
-        corpus.texts,
-        wanted,
-        store_dtype=settings.store_dtype,
-        progress=writer.progress,
-    )
-    for note in store.notes:
-        writer.note(note)
     task = task_of(corpus, settings)
+    keep = partial(extract, backbone, wanted=wanted, store_dtype=settings.store_dtype)
+    sample = draw(
+        corpus.texts,
+        task,
+        corpus.rows("test"),
+        extract=partial(keep, progress=writer.progress),
+        seed=settings.seed,
+    )
+    for note in sample.notes:
+        writer.note(note)
+    read = sample.store.read
     writer.phase("probe", total=len(wanted), message=f"{len(wanted)} pooled sites")
-    probes = classifier.fit_probes(store.read, task, wanted, progress=writer.progress)
-    writer.write_frame("probes.parquet", tables.probe_table(probes, task))
+    probes = classifier.fit_probes(read, sample.task, wanted, progress=writer.progress)
+    writer.write_frame("probes.parquet", tables.probe_table(probes, sample.task))
 
     writer.phase("select")
-    fitted = classifier.select(store.read, task, probes, progress=writer.progress)
-    classifier.adopt(backbone, np.array(task.classes), probes, fitted)
+    fitted = classifier.select(read, sample.task, probes, progress=writer.progress)
+    part = corpus if sample.is_whole else corpus.take(sample.rows)
+    writer.write_frame("curves.parquet", tables.curve_table(fitted, backbone, part))
     writer.phase("head", message=f"{len(fitted.head.features):,} neurons")
-    activations = gather_activations(store, fitted)
-    logits = fitted.head.logits(activations)
-    _write_fitted(writer, classifier, corpus, activations, logits)
+    activations = _write_activations(writer, backbone, corpus, sample, fitted)
+    if not sample.is_whole:
+        fitted = refit(activations, task, fitted)
+    classifier.adopt(backbone, np.array(task.classes), probes, fitted)
+    _write_fitted(writer, classifier, corpus, activations)
 
     writer.phase("report", message="baselines")
+    logits = logits_at(activations, fitted.head, corpus.rows("test"))
     metrics = _evaluate(corpus, task, fitted, logits, settings.seed)
     metrics |= _facts(backbone, fitted, wanted)
     metrics["tokens"] = counts._asdict()
-    test = corpus.rows("test")
     add_baselines(
         writer,
         metrics,
-        baselines_of(store.read, corpus.texts, task, test, probes, seed=settings.seed),
-        task.codes[test],
+        _baselines(sample, list(part.texts), probes, seed=settings.seed),
+        sample.task.codes[sample.test],
         seed=settings.seed,
     )
     return writer.finish()
@@ -141,9 +149,9 @@ def estimator(settings: TrainConfig) -> SparsifyThenClassify:
 
 def task_of(corpus: Corpus, settings: TrainConfig) -> Task:
     """Class codes of all rows, in the order of the corpus' classes."""
-    classes = np.array(corpus.classes)
+    codes = pd.Categorical(corpus.frame["label"], categories=list(corpus.classes)).codes
     return Task(
-        np.searchsorted(classes, corpus.labels),
+        codes.astype(np.int64),
         corpus.classes,
         corpus.rows("train"),
         corpus.rows("validation"),
@@ -151,49 +159,68 @@ def task_of(corpus: Corpus, settings: TrainConfig) -> Task:
     )
 
 
-def gather_activations(
-    store: FeatureStore, fitted: Fitted
-) -> Float[np.ndarray, "n n_neurons"]:
-    """Raw pooled values of the selected neurons on every row, from the store."""
-    features = fitted.head.features
-    out = np.empty((store.n, len(features)), np.float32)
-    places: dict[PooledSite, list[int]] = {}
-    for place, feature in enumerate(features):
-        pooled_site = PooledSite(feature.site, feature.pooling)
-        places.setdefault(pooled_site, []).append(place)
-    for pooled_site, columns in places.items():
-        index = [features[place].index for place in columns]
-        out[:, columns] = store.read(pooled_site)[:, index]
-    return out
+def _baselines(
+    sample: Sample, texts: Sequence[str], probes: Sequence[ProbeResult], *, seed: int
+) -> dict[str, Callable[[], Guess]]:
+    """The baselines on the sample; of a large corpus they say that it is one."""
+    task, test = sample.task, sample.test
+    jobs = baselines_of(sample.store.read, texts, task, test, probes, seed=seed)
+    if sample.is_whole:
+        return jobs
+    said = f"on a sample: {len(task.learned):,} rows, scored on {len(test):,}"
+
+    def told(job: Callable[[], Guess]) -> Guess:
+        guess = job()
+        return guess._replace(detail=f"{guess.detail}; {said}")
+
+    return {name: partial(told, job) for name, job in jobs.items()}
 
 
-def plan(config: RunConfig, corpus: Corpus) -> dict[str, Any]:
+def plan(
+    config: RunConfig,
+    corpus: Corpus,
+    *,
+    backbone: Backbone | None = None,
+    surveyed: Survey | None = None,
+) -> dict[str, Any]:
     """What `train` will take: seconds, memory_bytes, disk_bytes, n_texts, n_cut.
 
-    Loads the backbone and times it on a few of the texts.
+    Loads the backbone and times it on a few of the texts, unless both are given; then
+    it takes no time worth naming.
     """
     classifier = estimator(config.train)
-    backbone = classifier.load_backbone()
+    backbone = backbone or classifier.load_backbone()
     wanted = classifier.wanted(backbone)
-    tokens = backbone.tokenize(corpus.texts)
-    extraction = plan_extraction(
-        backbone, tokens, wanted, store_dtype=config.train.store_dtype
+    surveyed = surveyed or survey(backbone, corpus.texts)
+    store_dtype = config.train.store_dtype
+    shape = _shape(corpus, [backbone.widths[wish.site] for wish in wanted])
+    expected = forecast(
+        backbone, wanted, surveyed, shape=shape, store_dtype=store_dtype
     )
-    n = len(corpus.texts)
-    cells = n * sum(backbone.widths[wish.site] for wish in wanted)
-    fitting = PROBE_SECONDS_PER_CELL * cells * min(len(corpus.classes), 32)
     return {
-        "n_texts": n,
-        "n_tokens": extraction.n_tokens,
-        "n_cut": tokens.n_cut,
-        "seconds": START_SECONDS + extraction.seconds + fitting,
-        "seconds_extract": extraction.seconds,
-        "memory_bytes": extraction.memory_bytes,
-        "disk_bytes": extraction.disk_bytes,
+        "n_texts": shape.n,
+        "n_tokens": expected.extraction.n_tokens,
+        "n_cut": expected.extraction.n_cut,
+        "seconds": sum(expected.seconds.values()),
+        **{f"seconds_{phase}": s for phase, s in expected.seconds.items()},
+        "memory_bytes": expected.memory_bytes,
+        "disk_bytes": expected.extraction.disk_bytes,
         "sites": len(wanted),
         "layers": backbone.n_layers,
         "backbone": repr(backbone),
     }
+
+
+def _shape(corpus: Corpus, widths: Sequence[int]) -> Shape:
+    n_train = len(corpus.rows("train"))
+    return Shape(
+        n=len(corpus.frame),
+        n_train=n_train,
+        n_learned=n_train + len(corpus.rows("validation")),
+        n_class=len(corpus.classes),
+        characters=int(corpus.frame["text"].str.len().sum()),
+        widths=tuple(widths),
+    )
 
 
 def _read(config: RunConfig) -> Corpus:
@@ -206,25 +233,49 @@ def _read(config: RunConfig) -> Corpus:
     )
 
 
+def _write_activations(
+    writer: RunWriter,
+    backbone: Backbone,
+    corpus: Corpus,
+    sample: Sample,
+    fitted: Fitted,
+) -> Rows:
+    """Values of the kept neurons on every row: computed where they are not stored."""
+    features, n = fitted.head.features, len(corpus.frame)
+    blocks = activation_blocks(
+        backbone,
+        corpus.texts,
+        features,
+        read=sample.store.read,
+        known=sample.known(n),
+        progress=writer.progress,
+    )
+    path = writer.folder / "activations.npy"
+    return write_rows(path, blocks, n=n, width=len(features))
+
+
 def _write_fitted(
     writer: RunWriter,
     classifier: SparsifyThenClassify,
     corpus: Corpus,
-    activations: np.ndarray,
-    logits: np.ndarray,
+    activations: Rows,
 ) -> None:
-    head, backbone = classifier.head_, classifier.backbone_
+    head, fitted = classifier.head_, classifier.fitted_
     classifier.save(writer.folder / "model")
     writer.write_frame("neurons.parquet", tables.neuron_table(head))
-    writer.write_array("activations.npy", activations.astype(np.float32))
-    writer.write_frame(
-        "curves.parquet", tables.curve_table(classifier.fitted_, backbone, corpus)
-    )
-    honest = logits.copy()
-    honest[corpus.rows("validation")] = classifier.fitted_.validation_logits
-    writer.write_frame(
-        "predictions.parquet", tables.prediction_table(corpus, softmax(honest))
-    )
+    # The final head has seen the validation rows: they show what the first one said.
+    held = np.full(activations.n, -1)
+    held[corpus.rows("validation")] = np.arange(len(fitted.validation_logits))
+
+    def predictions() -> Iterator[pd.DataFrame]:
+        for part, X in activations.blocks():
+            logits, before = head.logits(X), held[part]
+            logits[before >= 0] = fitted.validation_logits[before[before >= 0]]
+            rows = np.arange(part.start, part.stop)
+            frame = tables.prediction_table(corpus.take(rows), softmax(logits))
+            yield frame.assign(row=rows)
+
+    writer.write_frames("predictions.parquet", predictions())
 
 
 def _evaluate(
@@ -234,10 +285,10 @@ def _evaluate(
     logits: np.ndarray,
     seed: int,
 ) -> dict[str, Any]:
-    """Our scores on test and on validation."""
+    """Our scores on test, whose rows have these logits, and on validation."""
     rows = corpus.rows("test")
-    y, guess = task.codes[rows], logits[rows].argmax(axis=1)
-    probabilities = softmax(logits[rows])
+    y, guess = task.codes[rows], logits.argmax(axis=1)
+    probabilities = softmax(logits)
     levels = tables.level_scores(corpus, rows, np.array(task.classes)[guess])
     y_val = task.codes[task.validation]
     val_guess = fitted.validation_logits.argmax(axis=1)

@@ -5,11 +5,13 @@ from pathlib import Path
 
 import pytest
 from streamlit.testing.v1 import AppTest
-from visit import PLAN, fine, said, small_csv, visit, written_run
+from visit import METRICS, PLAN, fine, said, small_csv, visit, written_run
 
 import ui
 from stc_core import jobs
 from stc_core.config import RunConfig, runs_folder
+from stc_core.errors import StcError
+from stc_core.files import write_json
 from stc_core.uploads import keep
 
 PAGE = "pages/2_Train.py"
@@ -45,6 +47,10 @@ def press(app: AppTest, label: str) -> AppTest:
     return fine(app)
 
 
+def plain(words: str) -> str:
+    return words.replace("\\", "")
+
+
 def field(app: AppTest, label: str):
     fields = [*app.selectbox, *app.number_input, *app.text_input, *app.radio]
     fields += [*app.toggle, *app.button_group]
@@ -74,7 +80,6 @@ def test_the_defaults_start_the_default_run(data, started):
 def test_every_setting_reaches_the_run(data, started):
     app = fine(visit(PAGE, data=data))
     field(app, "Name").set_value(" my run ")
-    field(app, "Method").set_value("spin")
     field(app, "Device").select("cpu")
     field(app, "Sparsity").select("group")
     field(app, "Weigh").set_value(True)
@@ -87,7 +92,6 @@ def test_every_setting_reaches_the_run(data, started):
     config = started[0]
     assert config.name == "my run"
     assert config.train.model_dump(exclude_defaults=True) == {
-        "preset": "spin",
         "device": "cpu",
         "penalty": "group",
         "class_weight": "balanced",
@@ -97,6 +101,33 @@ def test_every_setting_reaches_the_run(data, started):
         "max_layer": 4,
         "seed": 7,
     }
+
+
+def test_the_published_method_takes_no_budget(data, started):
+    app = fine(visit(PAGE, data=data))
+    field(app, "At most").set_value(50)
+    field(app, "Method").set_value("spin")
+    assert field(fine(app.run()), "At most").disabled
+    press(app, "Start training")
+    assert started[0].train.model_dump(exclude_defaults=True) == {"preset": "spin"}
+
+
+def test_the_page_is_there_before_the_plan(data, started, monkeypatch):
+    monkeypatch.setattr(ui, "plan", lambda config: None)
+    app = fine(visit(PAGE, data=data))
+    assert "Timing the language model" in said(app) and "Texts:" not in said(app)
+    monkeypatch.setattr(ui, "plan", lambda config: PLAN)
+    assert "Texts: 1,234" in said(fine(app.run()))
+
+
+def test_a_plan_that_fails_says_why(data, started, monkeypatch):
+    def plan(config: RunConfig):
+        raise StcError("max_layer", expected="0 to 6", got="9")
+
+    monkeypatch.setattr(ui, "plan", plan)
+    app = fine(visit(PAGE, data=data))
+    assert "0 to 6" in app.error[0].value
+    assert "Start training" in [button.label for button in app.button]
 
 
 def test_after_the_start_the_page_watches_the_new_run(data, started):
@@ -143,6 +174,21 @@ def test_the_result_stands_beside_its_baselines():
     assert "Compute saved: 25.0 %" in words and "Time: 27 s" in words
     table = app.dataframe[0].value
     assert list(table["Accuracy"]) == ["87.4 %", "84.2 %", "81.0 %", "22.0 %"]
+
+
+def test_a_missing_baseline_is_named_with_its_reason():
+    run = written_run(runs_folder() / "one", "one")
+    baselines = {"majority": METRICS["baselines"]["majority"]}
+    missing = {"all_sites": "MemoryError: no *room*"}
+    write_json(
+        run.folder / "metrics.json",
+        {**METRICS, "baselines": baselines, "missing": missing},
+    )
+    app = fine(visit(PAGE, run="one"))
+    assert list(app.dataframe[0].value["Accuracy"]) == ["87.4 %", "22.0 %"]
+    words = said(app)
+    assert "All sites, dense is missing: MemoryError: no *room*" in plain(words)
+    assert "\\*room" in words
 
 
 @pytest.mark.parametrize("name", ["Layers", "Neurons", "Examples", "Predict"])

@@ -1,10 +1,14 @@
 """What the pages share: words shown as they are, errors, the context in the URL."""
 
+import time
+
 import pytest
 from visit import PLAN, fine, said, visit, written_run
 
 import ui
-from stc_core.config import runs_folder
+from stc_core.backbone import Backbone
+from stc_core.config import DataConfig, RunConfig, TrainConfig, runs_folder
+from stc_core.errors import StcError
 
 
 @pytest.fixture(autouse=True)
@@ -75,3 +79,46 @@ def test_a_run_with_damaged_settings_does_not_take_the_app_down():
     (runs_folder() / "bad" / "config.json").write_text("{", "utf-8")
     app = fine(visit())
     assert app.query_params["run"] == "good"
+
+
+def awaited(config: RunConfig) -> dict:
+    """The plan, once it is there."""
+    end = time.monotonic() + 60
+    while (plan := ui.plan(config)) is None and time.monotonic() < end:
+        time.sleep(0.05)
+    assert plan is not None
+    return plan
+
+
+def test_a_plan_blocks_nobody_and_settings_cost_no_second_load(messages, monkeypatch):
+    loads, load = [], Backbone.load
+
+    def slow(*arguments, **named):
+        loads.append(arguments)
+        time.sleep(0.5)
+        return load(*arguments, **named)
+
+    monkeypatch.setattr(Backbone, "load", slow)
+    data = DataConfig(path=str(messages), text="text", labels=("topic",))
+
+    def config(**train) -> RunConfig:
+        return RunConfig(data=data, train=TrainConfig(device="cpu", **train))
+
+    assert ui.plan(config()) is None
+    plan = awaited(config())
+    assert plan["n_texts"] == 240 and plan["seconds"] > 0
+    start = time.monotonic()
+    few = ui.plan(config(max_layer=2, poolings=("mean",), seed=4, budget=9))
+    assert time.monotonic() - start < 0.4 and len(loads) == 1
+    assert few is not None and few["sites"] == 3 + 2 < plan["sites"]
+    assert few["seconds"] < plan["seconds"]
+    assert few["memory_bytes"] <= plan["memory_bytes"]
+
+
+def test_a_plan_that_failed_is_tried_again(messages, tmp_path):
+    (tmp_path / "model").mkdir()
+    data = DataConfig(path=str(messages), text="text", labels=("topic",))
+    train = TrainConfig(backbone=str(tmp_path / "model"), device="cpu")
+    for _ in range(2):
+        with pytest.raises(StcError, match=r"config\.json"):
+            awaited(RunConfig(data=data, train=train))

@@ -1,0 +1,209 @@
+"""What a training will take, before it starts: seconds, memory, disk.
+
+Seconds of forwards and of matrix products are measured on the machine itself, once
+for some texts on a backbone; the rest is arithmetic, so that another setting costs
+nothing. Checked against runs on the sample and on trec, benches/RESULTS.md.
+"""
+
+import time
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from stc_core.axes import PooledSite
+from stc_core.backbone import Backbone
+from stc_core.baselines import MOST_ROWS, TFIDF_CS
+from stc_core.candidates import most_candidates
+from stc_core.plan import ExtractionPlan, Speed, measure_speed, plan_extraction
+from stc_core.probe import cores
+from stc_core.select import RIDGES
+from stc_core.tokens import Tokens
+
+MOST_SURVEYED = 2000
+"""Texts that are tokenised for a survey."""
+START_SECONDS = 4.0
+PROGRAM_BYTES = 590_000_000
+"""Resident memory of a worker that has imported all it needs, and of open files."""
+PROBE_SECONDS_PER_CELL = 1.2e-8
+"""Probing, for each row, feature and class (32 at most), on two cores."""
+TFIDF_SECONDS_PER_CHARACTER = 7e-7
+"""One fit on words, for each character and class."""
+GRAM_BYTES = 60_000_000
+"""Of one probe's quadratic model, usually; GRAM_CELLS bounds it."""
+LEADERS = 5
+"""Sites of which the baselines fit a ridge model to each penalty."""
+TRIAL_ROWS = 1536
+
+
+class Survey(NamedTuple):
+    """What is measured of some texts on a backbone: it holds for all settings.
+
+    `tokens` are of as many texts as there are: of a sample, each taken several times.
+    """
+
+    tokens: Tokens
+    speed: Speed  # of a forward through all layers
+    flops_per_s: float  # of matrix products in float32, with the threads of BLAS
+
+
+class Shape(NamedTuple):
+    """How large the work after extraction is."""
+
+    n: int
+    n_train: int
+    n_learned: int
+    n_class: int
+    characters: int
+    widths: tuple[int, ...]  # of the pooled sites
+
+
+class Forecast(NamedTuple):
+    """Seconds by phase, and the most memory that any phase takes."""
+
+    extraction: ExtractionPlan
+    seconds: dict[str, float]
+    memory_bytes: int
+
+
+def survey(backbone: Backbone, texts: Sequence[str]) -> Survey:
+    """Tokens of a sample of the texts, and the speed of this machine on them."""
+    sites = [
+        PooledSite(site, pooling)
+        for site in backbone.sites
+        for pooling in backbone.default_poolings
+    ]
+    tokens = sampled_tokens(backbone, texts)
+    speed = measure_speed(backbone, tokens, sites)
+    return Survey(tokens, speed, _flops_per_s())
+
+
+def sampled_tokens(
+    backbone: Backbone, texts: Sequence[str], *, most: int = MOST_SURVEYED
+) -> Tokens:
+    """Tokens of all texts, or of `most` spread evenly over all lengths.
+
+    Each of a sample stands for the texts of about its length: its row is there as
+    often, in a mixed order, so that there is a row for every text.
+    """
+    if len(texts) <= most:
+        return backbone.tokenize(texts)
+    order = np.argsort([len(text) for text in texts], kind="stable")
+    bounds = np.linspace(0, len(texts), most + 1).round().astype(int)
+    middles = order[(bounds[:-1] + bounds[1:]) // 2]
+    ids, n_cut = backbone.tokenize([texts[int(place)] for place in middles])
+    rows = np.repeat(np.arange(most), np.diff(bounds))
+    mixed = np.random.default_rng(0).permutation(rows)
+    return Tokens([ids[row] for row in mixed], round(n_cut * len(texts) / most))
+
+
+def forecast(
+    backbone: Backbone,
+    wanted: Sequence[PooledSite],
+    surveyed: Survey,
+    *,
+    shape: Shape,
+    store_dtype: str,
+) -> Forecast:
+    """What training on `wanted` takes; a pure function, so cheap for any setting.
+
+    Forwards up to the deepest wanted layer are taken to cost their share of the
+    operations of the whole backbone.
+    """
+    deepest = max(wish.site.layer for wish in wanted)
+    part = backbone.flops_per_token(deepest) / max(1, backbone.flops_per_token())
+    speed = surveyed.speed
+    taken = tuple(max(part, 0.02) * s for s in speed.seconds_per_token)
+    extraction = plan_extraction(
+        backbone,
+        surveyed.tokens,
+        wanted,
+        store_dtype=store_dtype,
+        speed=Speed(speed.lengths, taken, 0),
+    )
+    weights = backbone.parameters() * backbone.dtype.itemsize
+    on_host = weights if backbone.device.type == "cpu" else 0
+    # What extraction took stays with the process, and a later phase comes on top.
+    later = probe_bytes(shape, cores()), select_bytes(shape), baseline_bytes(shape)
+    memory = PROGRAM_BYTES + on_host + extraction.memory_bytes + max(later)
+    seconds = {
+        "start": START_SECONDS,
+        "extract": extraction.seconds,
+        "probe": probe_seconds(shape),
+        "select": select_flops(shape) / surveyed.flops_per_s,
+        "baselines": baseline_flops(shape) / surveyed.flops_per_s
+        + TFIDF_SECONDS_PER_CHARACTER
+        * shape.characters
+        * shape.n_class
+        * (len(TFIDF_CS) + 1),
+    }
+    return Forecast(extraction, seconds, memory)
+
+
+def probe_bytes(shape: Shape, threads: int) -> int:
+    """Of `fit_probes`: the widest sites, one a thread.
+
+    All rows as read, the rows of train cut out of them, and the standardised copy
+    while it is made, all float32; beside them one quadratic model a thread.
+    """
+    widest = sorted(shape.widths, reverse=True)[:threads]
+    rows = shape.n_learned + shape.n + 2 * shape.n_train
+    return 4 * sum(widest) * rows + GRAM_BYTES * len(widest)
+
+
+def select_bytes(shape: Shape) -> int:
+    """Candidates, raw and standardised, with a copy in the making, and their Gram."""
+    p = _candidates(shape)
+    return 4 * (4 * shape.n * p + 3 * p * p)
+
+
+def baseline_bytes(shape: Shape) -> int:
+    """The inner products of all rows and their factor, and the widest site."""
+    rows = min(shape.n_learned, MOST_ROWS)
+    return 4 * (2 * rows**2 + (shape.n + 3 * rows) * max(shape.widths))
+
+
+def probe_seconds(shape: Shape) -> float:
+    cells = shape.n * sum(shape.widths) * min(shape.n_class, 32)
+    return PROBE_SECONDS_PER_CELL * cells * 2 / min(cores(), 2)
+
+
+def select_flops(shape: Shape) -> float:
+    """The Gram of the candidates, and a solve for each subset and ridge.
+
+    One search goes over the number of neurons, by steps of the square root of two,
+    one over the depth.
+    """
+    p = _candidates(shape)
+    subsets = 2 / (1 - 2**-1.5)
+    return shape.n * p**2 + len(RIDGES) * subsets * _solve_flops(p)
+
+
+def baseline_flops(shape: Shape) -> float:
+    """All sites: products for the choice and the refit, a factor per ridge; leaders."""
+    learned = min(shape.n_learned, MOST_ROWS)
+    train = learned * shape.n_train / max(1, shape.n_learned)
+    factors = (len(RIDGES) * train**3 + learned**3) / 3
+    leaders = sorted(shape.widths, reverse=True)[:LEADERS]
+    apart = sum(shape.n * w**2 + len(RIDGES) * _solve_flops(w) for w in leaders)
+    return sum(shape.widths) * (train**2 + learned**2) + factors + apart
+
+
+def _solve_flops(n: int) -> float:
+    """Of a symmetric solve: twice its Cholesky factor's, for that is how long it is."""
+    return 2 * n**3 / 3
+
+
+def _candidates(shape: Shape) -> int:
+    return min(most_candidates(shape.n_class, shape.n_train), sum(shape.widths))
+
+
+def _flops_per_s() -> float:
+    """Operations a second of a matrix product, the best of three."""
+    A = np.ones((TRIAL_ROWS, TRIAL_ROWS), np.float32)
+    taken = np.inf
+    for _ in range(3):
+        start = time.perf_counter()
+        np.matmul(A, A.T)
+        taken = min(taken, time.perf_counter() - start)
+    return TRIAL_ROWS**3 / taken

@@ -1,0 +1,155 @@
+"""What is foretold, against what is then counted, allocated and timed."""
+
+import tracemalloc
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+from threadpoolctl import threadpool_limits
+from tiny import tiny_backbone
+
+from stc_core.axes import PooledSite, Site
+from stc_core.dual import Block, joint_ridge
+from stc_core.forecast import (
+    GRAM_BYTES,
+    Forecast,
+    Shape,
+    Survey,
+    baseline_bytes,
+    forecast,
+    probe_bytes,
+    sampled_tokens,
+    survey,
+)
+from stc_core.plan import Speed, count_tokens
+from stc_core.probe import fit_probes
+from stc_core.task import Task
+
+RNG = np.random.default_rng(0)
+TEXTS = ["good " * int(n) for n in RNG.integers(1, 60, 3000)]
+WORK = Shape(
+    n=1000, n_train=700, n_learned=800, n_class=5, characters=50_000, widths=(64,) * 9
+)
+
+
+def test_a_sample_has_the_tokens_of_all():
+    backbone = tiny_backbone()
+    tokens = sampled_tokens(backbone, TEXTS, most=200)
+    exact = count_tokens(backbone, TEXTS)
+    assert len(tokens.ids) == len(TEXTS)
+    assert len({id(row) for row in tokens.ids}) == 200  # each is held once
+    assert sum(map(len, tokens.ids)) == pytest.approx(exact.n, rel=0.01)
+    assert 0 < exact.cut == pytest.approx(tokens.n_cut, rel=0.1)
+
+
+def test_few_texts_are_all_read():
+    backbone = tiny_backbone()
+    tokens, whole = sampled_tokens(backbone, TEXTS[:50]), backbone.tokenize(TEXTS[:50])
+    assert tokens.n_cut == whole.n_cut
+    for row, expected in zip(tokens.ids, whole.ids, strict=True):
+        np.testing.assert_array_equal(row, expected)
+
+
+def test_tokens_are_counted_in_chunks(monkeypatch):
+    """As many as in one go, and never all texts at once."""
+    backbone, seen = tiny_backbone(), []
+    tokenize = type(backbone).tokenize
+
+    def watched(self, texts):
+        seen.append(len(texts))
+        return tokenize(self, texts)
+
+    whole = backbone.tokenize(TEXTS)
+    monkeypatch.setattr(type(backbone), "tokenize", watched)
+    counts = count_tokens(backbone, TEXTS)
+    assert counts == (sum(map(len, whole.ids)), whole.n_cut)
+    assert sum(seen) == len(TEXTS) and max(seen) <= 512
+
+
+def foretold(shape: Shape = WORK, *, layers: int = 2) -> Forecast:
+    backbone = tiny_backbone()
+    wanted = [PooledSite(Site(layer, "resid"), "mean") for layer in range(layers + 1)]
+    tokens = sampled_tokens(backbone, TEXTS)
+    surveyed = Survey(tokens, Speed((1, 30), (1e-4, 1e-4), 0), 1e9)
+    return forecast(backbone, wanted, surveyed, shape=shape, store_dtype="float16")
+
+
+def test_every_phase_takes_time():
+    found = foretold()
+    phases = ["start", "extract", "probe", "select", "baselines"]
+    assert list(found.seconds) == phases and min(found.seconds.values()) > 0
+    assert found.extraction.n_texts == len(TEXTS)
+
+
+def test_less_work_takes_less():
+    whole, shallow = foretold(), foretold(layers=1)
+    assert shallow.seconds["extract"] < 0.8 * whole.seconds["extract"]
+    few = foretold(WORK._replace(n=100, n_train=70, n_learned=80, characters=5000))
+    for phase in ("probe", "select", "baselines"):
+        assert few.seconds[phase] < 0.5 * whole.seconds[phase]
+    assert few.memory_bytes < whole.memory_bytes
+
+
+def peak_of(work: Callable[[], object]) -> int:
+    """Most bytes that were allocated at a time."""
+    tracemalloc.start()
+    try:
+        work()
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+def task_of(n: int) -> tuple[Task, np.ndarray]:
+    codes = RNG.integers(3, size=n)
+    train, held, test = np.split(np.arange(n), [int(0.7 * n), int(0.8 * n)])
+    return Task(codes, ("a", "b", "c"), train, held), test
+
+
+def test_the_memory_of_probing_is_that_of_the_widest_site():
+    task, _ = task_of(4000)
+    wide, narrow = (PooledSite(Site(i, "mlp"), "mean") for i in (1, 2))
+    width = {wide: 600, narrow: 60}
+
+    def read(site: PooledSite) -> np.ndarray:
+        X = np.random.default_rng(0).standard_normal((4000, width[site]), np.float32)
+        X[:, 0] += task.codes
+        return X
+
+    shape = Shape(4000, 2800, 3200, 3, 0, (600, 60))
+    peak = peak_of(
+        lambda: fit_probes(
+            read,
+            task.codes,
+            task.train,
+            task.validation,
+            pooled_sites=[wide, narrow],
+            threads=1,
+            Cs=np.array([1e-3]),
+        )
+    )
+    assert probe_bytes(shape, 1) - GRAM_BYTES == pytest.approx(peak, rel=0.3)
+
+
+def test_the_memory_of_baselines_grows_with_the_rows_squared():
+    task, test = task_of(2500)
+    X = RNG.standard_normal((2500, 100), np.float32)
+    shape = Shape(2500, len(task.train), len(task.learned), 3, 0, (100,))
+    with threadpool_limits(1):
+        peak = peak_of(
+            lambda: joint_ridge(
+                [Block(lambda: X)],
+                task.learned,
+                test,
+                Y=np.eye(3, dtype=np.float32)[task.codes[task.learned]],
+                weight=np.ones(len(task.learned), np.float32),
+                ridges=(1.0, 2.0),
+            )
+        )
+    assert baseline_bytes(shape) == pytest.approx(peak, rel=0.3)
+
+
+def test_a_survey_measures_the_machine():
+    found = survey(tiny_backbone(), TEXTS[:300])
+    assert min(found.speed.seconds_per_token) > 0 and found.flops_per_s > 1e8
+    assert len(found.tokens.ids) == 300
