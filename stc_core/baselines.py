@@ -2,27 +2,28 @@
 
 import warnings
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
-import scipy.linalg
-from jaxtyping import Float, Int
+from jaxtyping import Int
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 
 from stc_core.axes import PooledSite
+from stc_core.dual import Block, joint_ridge
 from stc_core.head import standard
 from stc_core.metrics import accuracy, bootstrap_interval, macro_f1, metric_of
 from stc_core.probe import ProbeResult
-from stc_core.select import solve_ridge
-from stc_core.sparsify import RIDGES, Read, Task, fit_ridge_head, moments_of
+from stc_core.select import RIDGES, solve_ridge
+from stc_core.sparsify import fit_ridge_head, moments_of
+from stc_core.task import Read, Task
 
 TFIDF_CS = (1.0, 3.0, 10.0, 30.0, 100.0)
 WORD = r"(?u)\b\w+\b|[^\w\s]"
 """A word of any length, or a sign: a text of emoji has words, too."""
 MOST_WORDS = 100_000
-MOST_TINY = 1e-6
 MOST_ROWS = 12_000
 """Rows that `all_sites` is fitted on: its cost grows with their square."""
 
@@ -88,7 +89,7 @@ def _majority(task: Task, test: np.ndarray) -> Guess:
 
 def _tfidf(texts: Sequence[str], task: Task, test: np.ndarray) -> Guess:
     def words_of(rows: np.ndarray) -> list[str]:
-        return [str(texts[row]) for row in rows]
+        return [texts[int(row)] for row in rows]
 
     def fit(X: Any, rows: np.ndarray, C: float) -> LogisticRegression:
         model = LogisticRegression(C=C, class_weight=task.class_weight, max_iter=200)
@@ -176,13 +177,16 @@ def _all_sites(
     train, learned = _some_rows(task, seed)
     sites = [probe.pooled_site for probe in probes]
     score, y = metric_of(task.class_weight), task.codes[task.validation]
-    tried = _joint_ridge(read, task, sites, train, task.validation, ridges=RIDGES)
+    blocks = [Block(partial(read, site)) for site in sites]
+    held = task.validation
+    tried = joint_ridge(blocks, task, train, others=held, ridges=RIDGES).scores
     scores = {
         ridge: score(y, logits.argmax(axis=1))
         for ridge, logits in zip(RIDGES, tried, strict=True)
     }
     best = max(RIDGES, key=lambda ridge: (scores[ridge], ridge))
-    logits = _joint_ridge(read, task, sites, learned, test, ridges=(best,))[0]
+    last = joint_ridge(blocks, task, learned, others=test, ridges=(best,))
+    logits = last.scores[0]
     width = sum(probe.path.coef.shape[2] for probe in probes)
     cut = len(learned) < len(task.learned)
     some = f", fitted on {len(learned):,} rows" if cut else ""
@@ -200,58 +204,3 @@ def _some_rows(task: Task, seed: int) -> tuple[np.ndarray, np.ndarray]:
     train = np.sort(rng.choice(train, n, replace=False))
     held = rng.choice(task.validation, MOST_ROWS - n, replace=False)
     return train, np.concatenate([train, held])
-
-
-def _joint_ridge(
-    read: Read,
-    task: Task,
-    sites: Sequence[PooledSite],
-    rows: Int[np.ndarray, " n"],
-    others: Int[np.ndarray, " m"],
-    *,
-    ridges: Sequence[float],
-) -> Float[np.ndarray, "n_ridges m n_class"]:
-    """Scores of `others` by a ridge model of all sites joined, fitted on `rows`.
-
-    With more features than rows it is solved in its dual form: exact, and the features
-    are seen through their inner products only, which all ridges share. The weights
-    are then made one site at a time, for all ridges at once, so that memory grows with
-    the square of `rows` and not with `others`.
-    """
-    weights, scales = task.weights(rows), []
-    G = np.zeros((len(rows), len(rows)), np.float32)
-    for pooled_site in sites:
-        X = read(pooled_site)[rows]
-        mean, sd = standard(X, weights)
-        Z = (X - mean) / sd
-        G += Z @ Z.T
-        scales.append((mean, sd))
-    Y = np.eye(len(task.classes), dtype=np.float32)[task.codes[rows]]
-    prior = weights @ Y / weights.sum()
-    dual = np.concatenate([_dual(G, Y - prior, weights, r) for r in ridges], axis=1)
-    del G
-    scores = np.zeros((len(others), dual.shape[1]), np.float32)
-    for pooled_site, (mean, sd) in zip(sites, scales, strict=True):
-        X = read(pooled_site)
-        W = ((X[rows] - mean) / sd).T @ dual
-        scores += ((X[others] - mean) / sd) @ W
-    return scores.reshape(len(others), len(ridges), -1).swapaxes(0, 1) + prior
-
-
-def _dual(
-    G: Float[np.ndarray, "n n"],
-    Y: Float[np.ndarray, "n n_class"],
-    weights: Float[np.ndarray, " n"],
-    ridge: float,
-) -> Float[np.ndarray, "n n_class"]:
-    """The weight of each row's inner product under one ridge.
-
-    By a Cholesky factor for each ridge: one eigendecomposition for all of them takes
-    as long as 25 of these (n = 3,000), most of it the reduction to a tridiagonal.
-    """
-    A = G.copy()
-    penalty = max(ridge * float(np.trace(G)) / len(G), MOST_TINY)
-    np.einsum("ii->i", A)[...] += penalty / weights
-    # Symmetric, so the transpose is itself, in the order that LAPACK need not copy.
-    factor = scipy.linalg.cho_factor(A.T, overwrite_a=True, check_finite=False)
-    return scipy.linalg.cho_solve(factor, Y, check_finite=False)

@@ -28,9 +28,10 @@ from stc_core.head import SparseHead
 from stc_core.labeller import Labeller, check_texts
 from stc_core.penalties import Name
 from stc_core.probe import ProbeResult, fit_probes
-from stc_core.sparsify import Fitted, Read, Task, fit_stc
+from stc_core.sparsify import Fitted, fit_stc
 from stc_core.spin import fit_spin
 from stc_core.split import TRAIN, VALIDATION, carve
+from stc_core.task import Read, Task
 
 CHOICES: dict[str, tuple[str | None, ...]] = {
     "preset": ("stc", "spin"),

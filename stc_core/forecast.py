@@ -14,7 +14,7 @@ import numpy as np
 from stc_core.axes import PooledSite
 from stc_core.backbone import Backbone
 from stc_core.baselines import MOST_ROWS, TFIDF_CS
-from stc_core.candidates import most_candidates
+from stc_core.candidates import MOST_JOINT, most_candidates
 from stc_core.plan import ExtractionPlan, Speed, measure_speed, plan_extraction
 from stc_core.probe import cores
 from stc_core.select import RIDGES
@@ -195,7 +195,8 @@ def _solve_flops(n: int) -> float:
 
 
 def _candidates(shape: Shape) -> int:
-    return min(most_candidates(shape.n_class, shape.n_train), sum(shape.widths))
+    most = most_candidates(shape.n_class, shape.n_train)
+    return min(most, MOST_JOINT, sum(shape.widths))
 
 
 def _flops_per_s() -> float:

@@ -13,10 +13,11 @@ from jaxtyping import Float, Int
 from stc_core.axes import PooledSite
 from stc_core.head import standard
 from stc_core.metrics import metric_of
-from stc_core.select import solve_ridge
-from stc_core.sparsify import RIDGES, Task, moments_of
+from stc_core.select import RIDGES, solve_ridge
+from stc_core.sparsify import moments_of
 from stc_core.store import FeatureStore
 from stc_core.stream import ReadRows
+from stc_core.task import Task
 from stc_core.texts import Texts
 
 LARGE = 40_000
@@ -43,6 +44,11 @@ class Sample(NamedTuple):
     task: Task
     test: Int[np.ndarray, " k_test"]
     notes: tuple[str, ...] = ()
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether the corpus is its own sample."""
+        return not isinstance(self.store, Stack)
 
     def known(self, n: int) -> Int[np.ndarray, " n"]:
         """For each of the n rows of the corpus its place in the sample, or -1."""

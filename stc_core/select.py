@@ -10,6 +10,8 @@ import numpy as np
 import scipy.linalg
 from jaxtyping import Float, Int
 
+RIDGES = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0)
+
 
 def importance(coef: Float[np.ndarray, "n_class d"]) -> Float[np.ndarray, " d"]:
     """sum_k w_kj^2 of each feature, for weights on the standardised scale.
@@ -79,3 +81,14 @@ def solve_ridge(moments: Gram, ridge: float) -> Float[np.ndarray, "d n_class"]:
     penalty = ridge * float(A[rows, rows].sum()) / moments.n
     A[rows, rows] += max(penalty, float(np.finfo(np.float32).tiny))
     return scipy.linalg.solve(A, moments.ZY, assume_a="pos", overwrite_a=True)
+
+
+def smooth(grid: Float[np.ndarray, "a b"]) -> Float[np.ndarray, "a b"]:
+    """Each cell averaged with those before and after it in its row."""
+    wide = np.pad(grid, ((0, 0), (1, 1)), mode="edge")
+    return (wide[:, :-2] + wide[:, 1:-1] + wide[:, 2:]) / 3
+
+
+def last_best(scores: Float[np.ndarray, " b"]) -> int:
+    """The position of the highest score, the last of equals."""
+    return len(scores) - 1 - int(scores[::-1].argmax())

@@ -4,63 +4,32 @@ The default preset `stc`; the paper's own recipe is in spin.py. Both choose on t
 validation rows alone.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float, Int
 
-from stc_core.axes import Feature, PooledSite, Progress, silent
-from stc_core.dual import Block, joint_ridge
-from stc_core.errors import StcError
-from stc_core.head import SparseHead, row_weights, standard
+from stc_core.axes import Feature, Progress, silent
+from stc_core.candidates import Pool, gather
+from stc_core.head import SparseHead, standard
 from stc_core.metrics import accuracy, fit_temperature, macro_f1
 from stc_core.probe import ProbeResult
 from stc_core.select import (
+    RIDGES,
     Gram,
     gram,
     importance,
-    keep_mass,
     keep_top,
+    last_best,
+    smooth,
     solve_ridge,
 )
+from stc_core.task import Read, Task
 
-Read = Callable[[PooledSite], Float[np.ndarray, "n width"]]
-
-MOST_CANDIDATES = 4096, 16_384
-"""At most so many for few classes, and for many: see `most_candidates`."""
-CANDIDATES_PER_CLASS = 256
-MOST_JOINT = 8192
-"""More candidates are first ranked in the dual form, MOST_RANKED rows at most."""
-MOST_RANKED = 12_000
-ETA = 0.99
-RIDGES = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0)
 SLACK = 0.25
-TRUST_POWER = 2
-LEAST_TRUST = 0.05
-CANDIDATES_PER_ROW = 3
-MOST_GIVEN = 12_000
-"""Candidates that a given eta may keep: their Gram matrix takes half a gigabyte."""
 SHARPNESS = 10.0
 """Least-squares scores lie near 0 and 1: this brings a temperature near 1."""
-
-
-class Task(NamedTuple):
-    """The labels of all rows of a feature reader, and who learns from which."""
-
-    codes: Int[np.ndarray, " n"]
-    classes: tuple[str, ...]
-    train: Int[np.ndarray, " n_train"]
-    validation: Int[np.ndarray, " n_val"]
-    class_weight: str | None = None
-
-    @property
-    def learned(self) -> Int[np.ndarray, " n_learned"]:
-        """Rows that the final head is fitted on: train, then validation."""
-        return np.concatenate([self.train, self.validation])
-
-    def weights(self, rows: Int[np.ndarray, " some"]) -> Float[np.ndarray, " some"]:
-        return row_weights(self.codes[rows], len(self.classes), self.class_weight)
 
 
 class Point(NamedTuple):
@@ -86,21 +55,6 @@ class Fitted(NamedTuple):
     chosen: dict[str, float | int | str]
     validation_logits: Float[np.ndarray, "n_val n_class"]
     trust: Float[np.ndarray, " n"] | None = None
-
-
-class Pool(NamedTuple):
-    """Candidate features, in computing order, read and standardised on train.
-
-    `Z` is standardised and then scaled by `trust`, so that a ridge penalty falls more
-    lightly on the neurons of sites whose probes do well.
-    """
-
-    features: tuple[Feature, ...]
-    X: Float[np.ndarray, "n d"]  # raw, all rows
-    Z: Float[np.ndarray, "n d"]
-    trust: Float[np.ndarray, " d"]
-    layers: Int[np.ndarray, " d"]
-    eta: float
 
 
 def fit_stc(
@@ -166,160 +120,10 @@ def choose(
     the best of many single cells is luck on few rows. Then the fewest neurons within
     SLACK standard errors of the best, and for them the best ridge, the larger on a tie.
     """
-    smooth = _smooth(_smooth(scores).T).T
-    best = smooth.max(axis=1)
+    even = smooth(smooth(scores).T).T
+    best = even.max(axis=1)
     count = int(np.flatnonzero(best >= best.max() - SLACK * error)[0])
-    ridge = len(RIDGES) - 1 - int(smooth[count, ::-1].argmax())
-    return count, ridge
-
-
-def _smooth(grid: Float[np.ndarray, "a b"]) -> Float[np.ndarray, "a b"]:
-    """Each cell averaged with those before and after it in its row."""
-    wide = np.pad(grid, ((0, 0), (1, 1)), mode="edge")
-    return (wide[:, :-2] + wide[:, 1:-1] + wide[:, 2:]) / 3
-
-
-def gather(
-    read: Read, task: Task, probes: Sequence[ProbeResult], *, eta: float | None = None
-) -> Pool:
-    """The candidates of all layers, read and standardised.
-
-    For each layer, over its sites and poolings together, the features that hold a
-    share eta of the squared weights of the layer's best probes.
-    """
-    most = most_candidates(task) if eta is None else MOST_GIVEN
-    trusted = _trust(probes, task)
-    kept = _candidates(probes, trusted, eta or ETA, most)
-    if sum(map(len, kept.values())) > max(MOST_JOINT, eta is not None and MOST_GIVEN):
-        kept = _narrowed(read, task, kept, trusted)
-    features = tuple(
-        Feature(pooled.site, pooled.pooling, int(index))
-        for pooled, columns in kept.items()
-        for index in columns
-    )
-    if not features:
-        raise nothing_selected()
-    X = np.concatenate(
-        [read(p)[:, columns] for p, columns in kept.items() if len(columns)], axis=1
-    )
-    mean, sd = standard(X[task.train], task.weights(task.train))
-    layers = np.array([feature.site.layer for feature in features])
-    trust = np.array([trusted[PooledSite(f.site, f.pooling)] for f in features])
-    trust = trust.astype(np.float32)
-    Z = ((X - mean) / sd * trust).astype(np.float32)
-    return Pool(features, X, Z, trust, layers, eta or ETA)
-
-
-def most_candidates(task: Task) -> int:
-    """How many neurons are looked at together: more for more classes to tell apart.
-
-    77 classes lose 1.5 points of accuracy with 4,096 candidates; 6 gain nothing from
-    more (banking77, trec).
-    """
-    few, many = MOST_CANDIDATES
-    wanted = min(max(few, CANDIDATES_PER_CLASS * len(task.classes)), many)
-    return min(wanted, CANDIDATES_PER_ROW * len(task.train))
-
-
-def _narrowed(
-    read: Read,
-    task: Task,
-    kept: dict[PooledSite, np.ndarray],
-    trust: dict[PooledSite, float],
-) -> dict[PooledSite, np.ndarray]:
-    """The MOST_JOINT candidates that count for most in a ridge model of them all.
-
-    Its ridge is chosen on validation. Fitted on MOST_RANKED evenly spaced training
-    rows at most, as its cost grows with their cube.
-    """
-    rows = task.train[:: -(-len(task.train) // MOST_RANKED)]
-    sites = [site for site, columns in kept.items() if len(columns)]
-    blocks = [
-        Block(lambda site=site: read(site)[:, kept[site]], trust[site])
-        for site in sites
-    ]
-    joint = joint_ridge(
-        blocks,
-        rows,
-        task.validation,
-        Y=np.eye(len(task.classes), dtype=np.float32)[task.codes[rows]],
-        weight=task.weights(rows),
-        ridges=RIDGES,
-    )
-    y, score = task.codes[task.validation], metric_of(task.class_weight)
-    right = [score(y, scores.argmax(axis=1)) for scores in joint.scores]
-    best = len(RIDGES) - 1 - int(_smooth(np.array([right]))[0, ::-1].argmax())
-    chosen = np.zeros(joint.importance.shape[1], bool)
-    chosen[keep_top(joint.importance[best], MOST_JOINT)] = True
-    ends = np.cumsum([len(kept[site]) for site in sites])
-    parts = np.split(chosen, ends[:-1])
-    return {
-        site: kept[site][part] for site, part in zip(sites, parts, strict=True)
-    }
-
-
-def nothing_selected() -> StcError:
-    """The error for a task of which no site knows anything."""
-    return StcError(
-        "selection",
-        expected="probes that give some neurons a weight",
-        got="none: no site tells the labels better than their frequencies",
-        remedy="Check the label column, or give more rows or more sites.",
-    )
-
-
-def _trust(probes: Sequence[ProbeResult], task: Task) -> dict[PooledSite, float]:
-    """How far the probe of each site beats chance, relative to the best one, squared.
-
-    Validation accuracies; never less than LEAST_TRUST ** TRUST_POWER. (SIREN, arXiv
-    2604.18519, weighs layers by validation scores, too.)
-    """
-    held = task.codes[task.validation]
-    chance = np.bincount(held).max() / len(held)
-    gain = {p.pooled_site: p.val_accuracy[p.best] - chance for p in probes}
-    most = max(gain.values())
-    if most <= 0:
-        return dict.fromkeys(gain, 1.0)
-    return {
-        site: float(max(above / most, LEAST_TRUST) ** TRUST_POWER)
-        for site, above in gain.items()
-    }
-
-
-def _candidates(
-    probes: Sequence[ProbeResult], trust: dict[PooledSite, float], eta: float, most: int
-) -> dict[PooledSite, np.ndarray]:
-    """Columns of each pooled site: a share eta of each layer, `most` in all at most.
-
-    Over `most`, those stay whose weights count for most in the sites trusted most.
-    """
-    layers: dict[int, list[ProbeResult]] = {}
-    for probe in sorted(probes, key=lambda probe: probe.pooled_site):
-        layers.setdefault(probe.pooled_site.site.layer, []).append(probe)
-    kept: dict[PooledSite, np.ndarray] = {}
-    worth: dict[PooledSite, np.ndarray] = {}
-    for group in layers.values():
-        scores = [importance(probe.path.coef[probe.best]) for probe in group]
-        kept |= _keep_in_layer(group, scores, eta)
-        for probe, score in zip(group, scores, strict=True):
-            site = probe.pooled_site
-            worth[site] = score[kept[site]] * trust[site]
-    every = np.concatenate(list(worth.values()))
-    if len(every) <= most:
-        return kept
-    least = np.partition(every, -most)[-most]
-    return {site: columns[worth[site] >= least] for site, columns in kept.items()}
-
-
-def _keep_in_layer(
-    group: Sequence[ProbeResult], scores: Sequence[np.ndarray], share: float
-) -> dict[PooledSite, np.ndarray]:
-    offsets = np.cumsum([0, *map(len, scores)])
-    columns = np.sort(keep_mass(np.concatenate(scores), share))
-    return {
-        probe.pooled_site: columns[(columns >= low) & (columns < high)] - low
-        for probe, low, high in zip(group, offsets, offsets[1:], strict=False)
-    }
+    return count, last_best(even[count])
 
 
 class _Search:
@@ -382,8 +186,7 @@ class Trial(NamedTuple):
     @property
     def best(self) -> int:
         """The ridge with the best score, smoothed over its neighbours."""
-        smooth = _smooth(self.score[None])[0]
-        return len(RIDGES) - 1 - int(smooth[::-1].argmax())
+        return last_best(smooth(self.score[None])[0])
 
     def point(self, curve: str, ridge: int | None = None) -> Point:
         at = self.best if ridge is None else ridge

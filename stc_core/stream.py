@@ -16,8 +16,9 @@ from stc_core.head import SparseHead
 from stc_core.metrics import fit_temperature
 from stc_core.rows import Rows, block_rows
 from stc_core.select import solve_ridge
-from stc_core.sparsify import SHARPNESS, Fitted, Task
+from stc_core.sparsify import SHARPNESS, Fitted
 from stc_core.sums import Sums
+from stc_core.task import Task
 from stc_core.texts import Texts
 
 ReadRows = Callable[[PooledSite, Int[np.ndarray, " k"]], Float[np.ndarray, "k width"]]
@@ -70,13 +71,16 @@ def refit(activations: Rows, task: Task, fitted: Fitted) -> Fitted:
     """The same neurons, ridge and trust, with a head fitted on all rows of the task.
 
     Equals `sparsify.fit_head` on the whole matrix, but for rounding: first on train
-    alone, for the temperature and the validation logits, then on validation too.
+    alone, for the temperature and the validation logits, then on validation too. A
+    head that is no ridge head stays as it is, with logits on all validation rows.
     """
-    assert fitted.trust is not None, "only a ridge head is refitted"
+    if fitted.trust is None:
+        logits = logits_at(activations, fitted.head, task.validation)
+        return fitted._replace(validation_logits=logits)
     head, ridge = fitted.head, float(fitted.chosen["ridge"])
     train, learned = _sums(activations, task, head)
     first = _head(train, head, ridge=ridge, trust=fitted.trust)
-    logits = _validation_logits(activations, task, first)
+    logits = logits_at(activations, first, task.validation)
     temperature = fit_temperature(logits, task.codes[task.validation])
     last = _head(learned, head, ridge=ridge, trust=fitted.trust).cooled(temperature)
     chosen = {**fitted.chosen, "temperature": temperature}
@@ -119,13 +123,14 @@ def _head(
     return head._replace(mean=mean, sd=sd, weight=W, bias=SHARPNESS * prior)
 
 
-def _validation_logits(
-    activations: Rows, task: Task, head: SparseHead
-) -> Float[np.ndarray, "n_val n_class"]:
+def logits_at(
+    activations: Rows, head: SparseHead, rows: Int[np.ndarray, " some"]
+) -> Float[np.ndarray, "some n_class"]:
+    """Logits of some rows, in the order of `rows`."""
     place = np.full(activations.n, -1)
-    place[task.validation] = np.arange(len(task.validation))
-    out = np.empty((len(task.validation), len(task.classes)), np.float32)
+    place[rows] = np.arange(len(rows))
+    out = np.empty((len(rows), len(head.classes)), np.float32)
     for part, X in activations.blocks():
-        rows = np.flatnonzero(place[part] >= 0)
-        out[place[part][rows]] = head.logits(X[rows])
+        here = np.flatnonzero(place[part] >= 0)
+        out[place[part][here]] = head.logits(X[here])
     return out

@@ -16,7 +16,7 @@ from stc_core.axes import PooledSite, Progress, silent
 from stc_core.backbone import Backbone
 from stc_core.forward import Pace, run
 from stc_core.scatter import Scatter, best_layer
-from stc_core.sparsify import Read, Task
+from stc_core.task import Read, Task
 
 
 class LayerNu(NamedTuple):

@@ -11,7 +11,7 @@ from stc_core import baselines
 from stc_core.axes import PooledSite
 from stc_core.baselines import Guess, baselines_of, scored
 from stc_core.metrics import accuracy, macro_f1, metric_of
-from stc_core.sparsify import RIDGES
+from stc_core.select import RIDGES
 
 WORDS = ("parcel late", "refund card", "login password")
 FILLER = "the a my was not is again today please why".split()

@@ -139,10 +139,9 @@ def test_the_memory_of_baselines_grows_with_the_rows_squared():
         peak = peak_of(
             lambda: joint_ridge(
                 [Block(lambda: X)],
+                task,
                 task.learned,
-                test,
-                Y=np.eye(3, dtype=np.float32)[task.codes[task.learned]],
-                weight=np.ones(len(task.learned), np.float32),
+                others=test,
                 ridges=(1.0, 2.0),
             )
         )

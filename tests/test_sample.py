@@ -10,7 +10,7 @@ from stc_core import sample as module
 from stc_core.axes import PooledSite, Site
 from stc_core.extract import extract
 from stc_core.sample import draw, last_gain, stratified
-from stc_core.sparsify import Task
+from stc_core.task import Task
 from stc_core.texts import Texts
 
 SITES = [PooledSite(Site(layer, "resid"), "mean") for layer in range(3)]

@@ -8,18 +8,11 @@ from sklearn.utils.class_weight import compute_sample_weight
 from toy import NAMES, Toy, make
 
 from stc_core.axes import Feature, PooledSite
+from stc_core.candidates import gather, most_candidates
 from stc_core.errors import StcError
 from stc_core.metrics import accuracy
-from stc_core.select import importance, keep_mass
-from stc_core.sparsify import (
-    RIDGES,
-    Fitted,
-    choose,
-    fit_head,
-    fit_ridge_head,
-    fit_stc,
-    gather,
-)
+from stc_core.select import RIDGES, importance, keep_mass
+from stc_core.sparsify import Fitted, choose, fit_head, fit_ridge_head, fit_stc
 
 
 def fit(toy: Toy, **arguments) -> Fitted:
@@ -123,15 +116,31 @@ def test_sites_no_better_than_chance_are_trusted_alike(toy):
 
 
 def test_without_a_share_as_many_as_fit_are_candidates(toy, monkeypatch):
-    monkeypatch.setattr("stc_core.sparsify.MOST_CANDIDATES", 10**6)
+    monkeypatch.setattr("stc_core.candidates.MOST_CANDIDATES", (10**6, 10**6))
     many = gather(toy.read, toy.task, toy.probes())
     limit = len(many.features) // 2
-    monkeypatch.setattr("stc_core.sparsify.MOST_CANDIDATES", limit)
+    monkeypatch.setattr("stc_core.candidates.MOST_CANDIDATES", (limit, limit))
     few = gather(toy.read, toy.task, toy.probes())
     assert len(few.features) == limit
     assert set(few.features) < set(many.features)
     assert few.trust.mean() > many.trust.mean()
     assert set(few.features) < set(many.features)
+
+
+def test_many_candidates_are_narrowed_to_those_that_count_together(toy, monkeypatch):
+    every = gather(toy.read, toy.task, toy.probes())
+    monkeypatch.setattr("stc_core.candidates.MOST_JOINT", 12)
+    few = gather(toy.read, toy.task, toy.probes())
+    assert len(few.features) == 12 < len(every.features)
+    assert set(few.features) < set(every.features)
+    assert set(few.features) & set(toy.telling)
+
+
+def test_more_classes_have_more_candidates():
+    assert most_candidates(2, 10**6) == most_candidates(16, 10**6) == 4096
+    assert most_candidates(32, 10**6) == 8192
+    assert most_candidates(200, 10**6) == 16_384
+    assert most_candidates(200, 100) == 300
 
 
 def test_probes_with_no_weights_are_an_error(toy):

@@ -8,7 +8,7 @@ from tiny import ENCODERS, TEXTS, tiny_backbone
 
 from stc_core.axes import Site
 from stc_core.backbone import Backbone
-from stc_core.sparsify import Task
+from stc_core.task import Task
 from stc_core.variability import from_features, measure, states_of
 
 FAMILIES = ("bert", "roberta", "albert", "gpt2", "llama", "t5", "bart")

@@ -1,0 +1,37 @@
+"""The dual form of the joint ridge gives what the primal one does."""
+
+import numpy as np
+import pytest
+
+from stc_core.dual import Block, joint_ridge
+from stc_core.head import standard
+from stc_core.select import gram, importance, solve_ridge
+from stc_core.task import Task
+
+RIDGES = (0.01, 1.0)
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_the_dual_form_is_the_primal_one(weighted: bool):
+    rng = np.random.default_rng(0)
+    X = rng.normal(1, 2, (60, 50)).astype(np.float32)
+    X[:, 7] = 3.0  # constant
+    codes = rng.choice(3, 60, p=[0.6, 0.3, 0.1])
+    rows, others = np.arange(40), np.arange(40, 60)
+    trust = np.repeat([1.0, 0.3], [20, 30]).astype(np.float32)
+    blocks = [Block(lambda: X[:, :20], 1.0), Block(lambda: X[:, 20:], 0.3)]
+    how = "balanced" if weighted else None
+    task = Task(codes, ("a", "b", "c"), rows, others, how)
+    weight = task.weights(rows)
+    found = joint_ridge(blocks, task, rows, others=others, ridges=RIDGES)
+    mean, sd = standard(X[rows], weight)
+    Z = ((X - mean) / sd * trust).astype(np.float32)
+    moments = gram(Z[rows], codes[rows], n_class=3, sample_weight=weight)
+    prior = np.bincount(codes[rows], weight, 3) / weight.sum()
+    center = np.average(Z[rows], axis=0, weights=weight)
+    for ridge, scores, worth in zip(RIDGES, *found, strict=True):
+        W = solve_ridge(moments, ridge)
+        expected = (Z[others] - center) @ W + prior
+        np.testing.assert_allclose(scores, expected, atol=2e-4)
+        np.testing.assert_allclose(worth, importance(W.T), rtol=2e-2, atol=1e-7)
+        assert worth[7] < 1e-12
