@@ -8,7 +8,7 @@ import os
 import shutil
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
@@ -311,9 +311,23 @@ class RunWriter:
         with replacing(self.folder / name) as path:
             frame.to_parquet(path, index=False)
 
-    def write_array(self, name: str, array: np.ndarray) -> None:
-        with replacing(self.folder / name) as path, path.open("wb") as file:
-            np.save(file, array)
+    def write_frames(self, name: str, frames: Iterable[pd.DataFrame]) -> None:
+        """Write frames of the same columns, one after another, as one table."""
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        left = iter(frames)
+        first = pa.Table.from_pandas(next(left), preserve_index=False)
+        with (
+            replacing(self.folder / name) as path,
+            pq.ParquetWriter(path, first.schema) as file,
+        ):
+            file.write_table(first)
+            for frame in left:
+                table = pa.Table.from_pandas(
+                    frame, schema=first.schema, preserve_index=False
+                )
+                file.write_table(table)
 
     def finish(self) -> Run:
         """Mark the run as done and return its reader."""

@@ -366,3 +366,57 @@ def test_every_setting_reaches_the_classifier():
     shared = made.keys() & settings.model_dump().keys()
     assert {name: made[name] for name in shared} == settings.model_dump(include=shared)
     assert made.keys() - shared == set()
+
+
+@pytest.fixture
+def large(monkeypatch):
+    """A corpus of 240 rows counts as large: neurons are chosen on 60 training rows."""
+    for name, value in {"LARGE": 100, "FIRST": 60, "MOST_TEST": 20}.items():
+        monkeypatch.setattr(f"stc_core.sample.{name}", value)
+    monkeypatch.setattr("stc_core.sample.last_gain", lambda *_: (0.0, 0.1))
+    monkeypatch.setattr("stc_core.rows.MOST_ROWS", 32)
+
+
+def test_a_large_corpus_leaves_the_same_run(messages, tmp_path, large):
+    run = trained(small(messages), tmp_path / "run")
+    test_metrics = run.metrics["test"]
+    test = run.predictions[run.predictions["split"] == "test"]
+    assert test_metrics["accuracy"] == pytest.approx(test["correct"].mean())
+    assert test_metrics["n"] == len(test) > 20
+    test_predictions_are_the_most_probable_class(run)
+    test_neurons_times_activations_are_the_predictions(run)
+    assert "Neurons are chosen on 60 of" in run.log_tail(100)
+    assert len(run.predictions) == len(run.activations) == len(run.corpus) == 240
+    model = run.classifier(device="cpu")
+    texts = run.corpus["text"].iloc[::4].tolist()
+    held = run.activations[::4]
+    np.testing.assert_allclose(model.features(texts), held, atol=0.02, rtol=0.01)
+    for found in run.metrics["baselines"].values():
+        assert found["detail"].endswith("on a sample: 96 rows, scored on 20")
+    assert set(run.curves["n"]) == set(run.probes["n"]) == {36}
+
+
+def test_sampled_whole_or_not_at_all_the_run_is_the_same(
+    messages, tmp_path, large, monkeypatch
+):
+    """The sample is all rows: the head from sums is the one fitted in memory."""
+    monkeypatch.setattr("stc_core.sample.FIRST", 1000)
+    monkeypatch.setattr("stc_core.sample.MOST_TEST", 1000)
+    sampled = trained(small(messages, store_dtype="float32"), tmp_path / "one")
+    monkeypatch.setattr("stc_core.sample.LARGE", 1000)
+    whole = trained(small(messages, store_dtype="float32"), tmp_path / "two")
+    order = ["site", "pooling", "index"]
+    neurons = [run.neurons.set_index(order).sort_index() for run in (sampled, whole)]
+    weights = [frame.filter(like="weight:").to_numpy() for frame in neurons]
+    np.testing.assert_array_equal(neurons[0].index, neurons[1].index)
+    np.testing.assert_allclose(*weights, atol=2e-3)
+    P = [run.predictions.filter(like="p:").to_numpy() for run in (sampled, whole)]
+    np.testing.assert_allclose(*P, atol=2e-3)
+
+
+def test_the_paper_s_preset_keeps_its_head_on_a_large_corpus(messages, tmp_path, large):
+    run = trained(small(messages, preset="spin", max_layer=1), tmp_path / "run")
+    test_predictions_are_the_most_probable_class(run)
+    validation = run.predictions[run.predictions["split"] == "validation"]
+    right = validation["label"] == validation["predicted"]
+    assert run.metrics["validation"]["accuracy"] == pytest.approx(right.mean())

@@ -93,7 +93,7 @@ def test_files_come_back_as_written(tmp_path: Path):
     frame = pd.DataFrame({"x": [1.5, 2.5], "weight:a b": [0.0, 1.0]})
     for name in ("probes", "neurons", "curves", "predictions", "corpus"):
         writer.write_frame(f"{name}.parquet", frame.assign(of=name))
-    writer.write_array("activations.npy", np.eye(3, dtype=np.float16))
+    np.save(writer.folder / "activations.npy", np.eye(3, dtype=np.float16))
     writer.write_json("metrics.json", {"test": {"accuracy": np.float32(0.5)}})
     run = writer.finish()
     for name in ("probes", "neurons", "curves", "predictions", "corpus"):
