@@ -28,7 +28,7 @@ from stc_core.explanation import Token
 from stc_core.hub import cached_names, resolve, weight_files
 from stc_core.predictions import LABEL_COLUMN
 from stc_core.run import Run, list_runs
-from stc_core.table import iter_table, read_table
+from stc_core.table import read_table
 from stc_core.uploads import SUFFIXES, Upload, find, keep, read_choice
 from stc_core.wording import duration as duration
 from stc_core.wording import interval as interval
@@ -387,16 +387,6 @@ def choice(key: str) -> DataConfig:
         "id": guess.id if held.id is None else held.id,
     }
     return held.model_copy(update=update)
-
-
-def n_rows(path: Path) -> int:
-    """How many rows a table of any length has."""
-    return _n_rows(str(path), stamp(path))
-
-
-@st.cache_data(max_entries=8, show_spinner="Counting the rows …")
-def _n_rows(path: str, written: int) -> int:
-    return sum(len(chunk) for chunk in iter_table(path))
 
 
 def predictions_in(path: Path) -> tuple[pd.DataFrame, pd.Series]:

@@ -1,16 +1,18 @@
 """Predict: labels for a table or for pasted lines, with a trained classifier."""
 
-import time
 from pathlib import Path
 
 import pandas as pd
 import streamlit as st
 
 import ui
+from stc_core import orders
 from stc_core.columns import guess_columns
 from stc_core.figures_data import class_bars
-from stc_core.predictions import LABEL_COLUMN, annotated, predict_file
+from stc_core.orders import Order
+from stc_core.predictions import LABEL_COLUMN, annotated
 from stc_core.run import Run
+from stc_core.status import BUSY, Status
 from stc_core.uploads import Upload, find, list_uploads, predicted
 
 TABLE, LINES = "A table", "Pasted lines"
@@ -40,7 +42,7 @@ def lines(run: Run) -> None:
 
 
 def table(run: Run) -> None:
-    """A whole file, in chunks; what was predicted stays on disk."""
+    """A whole file, by a process of its own; what was predicted stays on disk."""
     chosen = choose()
     if chosen is None:
         st.info("Upload the texts to label, or paste them as lines.", icon=ICON)
@@ -53,16 +55,23 @@ def table(run: Run) -> None:
         "Text column", names, index=names.index(first), key=f"text_{chosen.key}"
     )
     out = predicted(chosen, run.folder.name, text)
-    fresh = ui.stamp(out) > ui.stamp(run.folder / "metrics.json")
-    if st.button("Predict", type="primary", icon=":material/play_arrow:", key="go"):
-        with st.container(height=70, border=False):
-            work(run, chosen, out, text)
-    elif not fresh:
-        st.dataframe(head[:100], height=230)
+    status = orders.status_of(out)
+    state = status["state"] if status else None
+    if state in BUSY:
+        watch(out)
         return
-    preview, counts = ui.predictions_in(out)
-    download(out, f"{chosen.path.name.split('.')[0]}_predicted.csv")
-    show(preview, counts, text)
+    if st.button("Predict", type="primary", icon=":material/play_arrow:", key="go"):
+        orders.start(Order(str(run.folder), str(chosen.path), text, str(out.resolve())))
+        st.rerun()
+    fresh = ui.stamp(out) > ui.stamp(run.folder / "metrics.json")
+    if state == "done" and fresh:
+        preview, counts = ui.predictions_in(out)
+        download(out, f"{chosen.path.name.split('.')[0]}_predicted.csv")
+        show(preview, counts, text)
+        return
+    if status is not None and state != "done":
+        unfinished(status)
+    st.dataframe(head[:100], height=230)
 
 
 def choose() -> Upload | None:
@@ -79,21 +88,36 @@ def choose() -> Upload | None:
     return None if held is None else find(held)
 
 
-def work(run: Run, chosen: Upload, out: Path, text: str) -> None:
-    """Label the file, with a bar that says how far it is."""
-    total = ui.n_rows(chosen.path)
-    classifier = ui.classifier(run)
-    bar, began = st.progress(0.0, text="Predicting …"), time.monotonic()
+@st.fragment(run_every=1.0)
+def watch(out: Path) -> None:
+    """How far the labelling is; polls while it goes on, then hands over to the page."""
+    status = orders.status_of(out)
+    if status is None or status["state"] not in BUSY:
+        st.rerun()
+        return
+    done, total = status["done"], status["total"]
+    said = status["message"] or "Waiting for the worker"
+    if done:
+        said = f"{done:,} of {total:,} rows · {status['rate'] or 0:,.0f} a second"
+        said += f" · {ui.duration(status['eta_s'] or 0)} left"
+    with st.container(border=True):
+        st.progress(min(done / total, 1.0) if total else 0.0, text=said)
+        if st.button("Cancel", icon=":material/stop_circle:", key="stop"):
+            orders.cancel(out)
+            st.rerun()
+    st.caption("You can close this tab: the work goes on in its own process.")
 
-    def progress(done: int, _: int) -> None:
-        rate = done / max(time.monotonic() - began, 1e-3)
-        left = ui.duration((total - done) / rate)
-        said = f"{done:,} of {total:,} rows · {rate:,.0f} a second · {left} left"
-        bar.progress(min(done / total, 1.0), text=said)
 
-    predict_file(
-        classifier, chosen.path, out, trained=text, text=text, progress=progress
-    )
+def unfinished(status: Status) -> None:
+    """Why there are no labels."""
+    error = status["error"]
+    if error is None:
+        st.warning("The labelling was cancelled.", icon=":material/cancel:")
+        return
+    st.error(ui.escape(error["message"]), icon=":material/error:")
+    if error["traceback"]:
+        with st.expander("Traceback", icon=":material/bug_report:"):
+            st.code(error["traceback"], language=None)
 
 
 def show(preview: pd.DataFrame, counts: pd.Series, text: str) -> None:

@@ -235,6 +235,15 @@ def work(folder: str) -> None:
     jobs.work(folder)
 
 
+@app.command(hidden=True)
+def label(folder: str) -> None:
+    """Do the order in FOLDER, a file to label; the app starts this."""
+    from stc_core import orders
+
+    _terminate_as_interrupt()
+    orders.work(folder)
+
+
 @app.command()
 def predict(
     run: RunFolder,

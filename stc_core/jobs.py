@@ -29,11 +29,20 @@ def start(config: RunConfig, folder: str | Path | None = None) -> Path:
     """
     folder = new_folder(config) if folder is None else vacant(folder)
     create_run(folder, absolute(config))
+    spawn("work", folder)
+    return folder
+
+
+def spawn(command: str, folder: Path) -> None:
+    """Start `python -m stc_core COMMAND FOLDER`, detached, its output in log.txt.
+
+    Who it is stands in worker.json.
+    """
     package_home = str(Path(__file__).parents[1])
     paths = [package_home, *filter(None, [os.environ.get("PYTHONPATH")])]
     with (folder / "log.txt").open("ab") as log:
         process = subprocess.Popen(
-            [sys.executable, "-m", "stc_core", "work", str(folder.resolve())],
+            [sys.executable, "-m", "stc_core", command, str(folder.resolve())],
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,
@@ -43,7 +52,6 @@ def start(config: RunConfig, folder: str | Path | None = None) -> Path:
     write_json(folder / "worker.json", Worker.of(process.pid)._asdict())
     # Someone must wait for a child that ended, or it stays as a zombie.
     threading.Thread(target=process.wait, daemon=True).start()
-    return folder
 
 
 def work(folder: str | Path) -> Run:

@@ -99,33 +99,16 @@ class Run:
     @property
     def status(self) -> Status:
         """How far it is; `failed` also when its worker died without a word."""
-        path = self.folder / "status.json"
         try:
             _ = self.config
-            status = read_status(path)
-            if status["state"] not in BUSY or self._worker_alive(status):
-                return status
-            status = read_status(path)  # it may have ended between the two looks
+            return observed(self.folder)
         except StcError as error:
             return failed(new_status("failed"), str(error), mend=True)
-        if status["state"] not in BUSY:
-            return status
-        said = "The worker died without a word; was it killed, or out of memory?"
-        return failed(status, said, mend=False, trace=self.log_tail())
-
-    def _worker_alive(self, status: Status) -> bool:
-        worker = self.worker(status)
-        if worker is None:
-            return time.time() - status["heartbeat"] < START_LIMIT_S
-        return worker.is_alive(heartbeat=status["heartbeat"])
 
     def worker(self, status: Status | None = None) -> Worker | None:
         """Who works on it: by status.json, or by worker.json when just started."""
         status = status or read_status(self.folder / "status.json")
-        if status["pid"] is not None:
-            return Worker(status["pid"], status["born"] or 0.0, status["host"] or "")
-        path = self.folder / "worker.json"
-        return Worker(**read_json(path)) if path.is_file() else None
+        return worker_of(self.folder, status)
 
     def summary(self) -> dict[str, Any]:
         """One line of a list of runs; results are None until it is done."""
@@ -196,13 +179,7 @@ class Run:
 
     def log_tail(self, n_lines: int = 30) -> str:
         """The last lines of log.txt, empty when there is none."""
-        path = self.folder / "log.txt"
-        if not path.is_file():
-            return ""
-        with path.open("rb") as file:
-            file.seek(max(0, path.stat().st_size - LOG_TAIL_BYTES))
-            lines = file.read().decode("utf-8", "replace").splitlines()
-        return "\n".join(lines[-n_lines:])
+        return tail(self.folder / "log.txt", n_lines)
 
     def _written(self, name: str) -> Path:
         path = self.folder / name
@@ -214,6 +191,44 @@ class Run:
                 remedy="Wait until it is done." if busy else "Train it again.",
             )
         return path
+
+
+def observed(folder: Path) -> Status:
+    """What status.json in `folder` says; `failed` when the worker died silently."""
+    path = folder / "status.json"
+    status = read_status(path)
+    if status["state"] not in BUSY or _is_alive(folder, status):
+        return status
+    status = read_status(path)  # it may have ended between the two looks
+    if status["state"] not in BUSY:
+        return status
+    said = "The worker died without a word; was it killed, or out of memory?"
+    return failed(status, said, mend=False, trace=tail(folder / "log.txt"))
+
+
+def _is_alive(folder: Path, status: Status) -> bool:
+    worker = worker_of(folder, status)
+    if worker is None:
+        return time.time() - status["heartbeat"] < START_LIMIT_S
+    return worker.is_alive(heartbeat=status["heartbeat"])
+
+
+def worker_of(folder: Path, status: Status) -> Worker | None:
+    """Who works in `folder`: by its status, or by worker.json when just started."""
+    if status["pid"] is not None:
+        return Worker(status["pid"], status["born"] or 0.0, status["host"] or "")
+    path = folder / "worker.json"
+    return Worker(**read_json(path)) if path.is_file() else None
+
+
+def tail(path: Path, n_lines: int = 30) -> str:
+    """The last lines of a log, empty when there is none."""
+    if not path.is_file():
+        return ""
+    with path.open("rb") as file:
+        file.seek(max(0, path.stat().st_size - LOG_TAIL_BYTES))
+        lines = file.read().decode("utf-8", "replace").splitlines()
+    return "\n".join(lines[-n_lines:])
 
 
 def list_runs(folder: str | Path | None = None) -> list[Run]:
@@ -340,15 +355,12 @@ class RunWriter:
     def fail(self, error: BaseException) -> None:
         """Mark the run as failed by `error`, or cancelled if it was interrupted."""
         self._close_phase()
-        if isinstance(error, KeyboardInterrupt):
-            self.status.update(state="cancelled", message="Cancelled.", eta_s=None)
+        self.status = ended(self.status, error)
+        told = self.status["error"]
+        if told is None:
             self._log("cancelled")
         else:
-            mend = isinstance(error, StcError)
-            trace = "" if mend else "".join(traceback.format_exception(error))
-            said = str(error) if mend else f"{type(error).__name__}: {error}"
-            self.status = failed(self.status, said, mend=mend, trace=trace)
-            self._log(f"failed: {said}\n{trace}".rstrip())
+            self._log(f"failed: {told['message']}\n{told['traceback']}".rstrip())
         self._tell(now=True)
 
     def discard_if_unbegun(self) -> bool:
@@ -377,6 +389,16 @@ class RunWriter:
     def _log(self, line: str) -> None:
         with (self.folder / "log.txt").open("a", encoding="utf-8") as file:
             file.write(f"{datetime.now():%Y-%m-%d %H:%M:%S}  {line}\n")
+
+
+def ended(status: Status, error: BaseException) -> Status:
+    """`status` after `error`: failed, or cancelled if it was an interruption."""
+    if isinstance(error, KeyboardInterrupt):
+        return {**status, "state": "cancelled", "message": "Cancelled.", "eta_s": None}
+    mend = isinstance(error, StcError)
+    trace = "" if mend else "".join(traceback.format_exception(error))
+    said = str(error) if mend else f"{type(error).__name__}: {error}"
+    return failed(status, said, mend=mend, trace=trace)
 
 
 def create_run(folder: Path, config: RunConfig) -> RunConfig:

@@ -2,6 +2,8 @@
 
 import io
 from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -10,11 +12,17 @@ from streamlit.testing.v1 import AppTest
 from visit import fine, said, small_csv, visit, written_run
 
 import ui
+from stc_core import orders
 from stc_core.config import runs_folder
+from stc_core.errors import StcError
+from stc_core.files import write_json
+from stc_core.orders import Order
+from stc_core.run import Run
+from stc_core.status import Status, new_status
 from stc_core.uploads import keep, list_uploads, predicted
 
 PAGE = "pages/6_Predict.py"
-REAL = ui.classifier
+REAL = Run.classifier
 
 
 class ByLength:
@@ -31,7 +39,16 @@ class ByLength:
 def home(tmp_path, monkeypatch):
     monkeypatch.setenv("STC_HOME", str(tmp_path))
     monkeypatch.setattr(ui, "classifier", lambda run: ByLength())
+    monkeypatch.setattr(Run, "classifier", lambda run: ByLength())
+    monkeypatch.setattr(orders, "spawn", in_place)
     return tmp_path
+
+
+def in_place(command: str, folder: Path) -> None:
+    """What the worker process does, done at once; its error is in its status."""
+    assert command == "label"
+    with suppress(StcError):
+        orders.work(folder)
 
 
 @pytest.fixture
@@ -95,6 +112,55 @@ def test_rows_without_text_stay_and_get_no_label(run):
     assert labels == ["short", ""]
 
 
+@pytest.fixture
+def ordered(run) -> tuple[str, Path]:
+    """The key of a table, and where its order is kept."""
+    upload = keep("new.csv", io.BytesIO(small_csv(50)))
+    out = predicted(upload, "one", "text")
+    order = Order(str(run.folder), str(upload.path), "text", str(out))
+    return upload.key, orders.place(order)
+
+
+def tell(folder: Path, **changes) -> None:
+    status: dict = {**new_status("running"), **changes}
+    write_json(folder / "status.json", Status(**status))
+
+
+def test_the_page_follows_the_work_of_another_process(ordered):
+    key, folder = ordered
+    assert "Waiting for the worker" in progress(fine(visit(PAGE, run="one", table=key)))
+    tell(folder, done=20, total=50, rate=10.0, eta_s=3.0)
+    app = fine(visit(PAGE, run="one", table=key))
+    assert "20 of 50 rows · 10 a second · 3.0 s left" in progress(app)
+    assert "You can close this tab" in said(app)
+    assert "Predict" not in [button.label for button in app.button]
+
+
+def progress(app: AppTest) -> str:
+    bars = app.get("progress")
+    return bars[0].proto.text  # pyright: ignore[reportAttributeAccessIssue]
+
+
+def test_labelling_can_be_cancelled_and_begun_again(ordered):
+    key, folder = ordered
+    tell(folder, message="Labelling")
+    app = press(fine(visit(PAGE, run="one", table=key)), "Cancel")
+    assert "cancelled" in app.warning[0].value
+    assert "predicted_label" in press(app, "Predict").dataframe[0].value
+
+
+def test_labelling_that_failed_says_why(run, monkeypatch):
+    def refused(run: Run):
+        raise StcError("backbone *x*", expected="other weights")
+
+    monkeypatch.setattr(Run, "classifier", refused)
+    key = keep("new.csv", io.BytesIO(small_csv(50))).key
+    app = press(fine(visit(PAGE, run="one", table=key)), "Predict")
+    assert "backbone \\*x\\*" in app.error[0].value
+    assert "predicted_label" not in app.dataframe[0].value
+    assert "Predict" in [button.label for button in app.button]
+
+
 def test_pasted_lines_are_labelled(run):
     app = fine(visit(PAGE, run="one"))
     app.button_group[0].set_value("Pasted lines").run()
@@ -118,7 +184,7 @@ def test_a_binary_file_gets_a_message(run):
 
 
 def test_a_trained_classifier_labels_a_file(run_folder, home, monkeypatch):
-    monkeypatch.setattr(ui, "classifier", REAL)
+    monkeypatch.setattr(Run, "classifier", REAL)
     runs_folder().mkdir()
     (runs_folder() / "r").symlink_to(run_folder, target_is_directory=True)
     key = keep("new.csv", io.BytesIO(b"text\nwhere is my parcel\nrefund me\n")).key

@@ -1,0 +1,132 @@
+"""Orders: a file to label, done by a process of its own.
+
+Whoever gives one may go away. Beside `out`, in a folder of the same name without the
+suffix, are the order itself, its status and its log.
+"""
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+from stc_core.files import read_json, write_json
+from stc_core.jobs import spawn
+from stc_core.predictions import predict_file
+from stc_core.run import (
+    WRITE_EVERY_S,
+    Run,
+    ended,
+    mark_cancelled,
+    observed,
+    worker_of,
+)
+from stc_core.status import BUSY, Status, new_status
+from stc_core.table import iter_table
+from stc_core.worker import Worker
+
+
+class Order(NamedTuple):
+    """Texts in a column of the table `source`, to be labelled by a run into `out`."""
+
+    run: str
+    source: str
+    text: str
+    out: str
+
+    @property
+    def folder(self) -> Path:
+        return folder_of(Path(self.out))
+
+
+def folder_of(out: Path) -> Path:
+    """Where what is known of the order of `out` is kept."""
+    return out.with_suffix("")
+
+
+def start(order: Order) -> None:
+    """Begin the work in a detached process; an order that is being done goes on."""
+    held = status_of(Path(order.out))
+    if held is None or held["state"] not in BUSY:
+        spawn("label", place(order))
+
+
+def place(order: Order) -> Path:
+    """The folder of a new order that waits for its worker; earlier labels are gone."""
+    folder = order.folder
+    folder.mkdir(parents=True, exist_ok=True)
+    for stale in (Path(order.out), folder / "worker.json", folder / "log.txt"):
+        stale.unlink(missing_ok=True)
+    write_json(folder / "order.json", order._asdict())
+    write_json(folder / "status.json", new_status("queued"))
+    return folder
+
+
+def status_of(out: Path) -> Status | None:
+    """How far the order of `out` is; None if there is none.
+
+    It has failed, too, when its worker died without a word.
+    """
+    there = (folder_of(out) / "status.json").is_file()
+    return observed(folder_of(out)) if there else None
+
+
+def cancel(out: Path) -> None:
+    """Stop the work on the order of `out`, if it goes on."""
+    status, folder = status_of(out), folder_of(out)
+    if status is None or status["state"] not in BUSY:
+        return
+    if worker := worker_of(folder, status):
+        worker.stop()
+    mark_cancelled(folder)
+
+
+def work(folder: str | Path) -> int:
+    """The number of rows labelled; an error is in the status, and raised."""
+    folder = Path(folder)
+    order = Order(**read_json(folder / "order.json"))
+    me, status = Worker.current(), new_status("running")
+    status.update(pid=me.pid, born=me.born, host=me.host)
+
+    def tell() -> None:
+        status["heartbeat"] = time.time()
+        write_json(folder / "status.json", status)
+
+    try:
+        n_rows = _label(order, status, tell)
+        status.update(state="done", done=n_rows, total=n_rows, eta_s=None, message="")
+    except BaseException as error:
+        status = ended(status, error)
+        raise
+    finally:
+        tell()
+    return n_rows
+
+
+def _label(order: Order, status: Status, tell: Callable[[], None]) -> int:
+    """The number of rows labelled; `status` is kept up to date and told."""
+    status["message"] = "Counting the rows"
+    tell()
+    total = sum(len(chunk) for chunk in iter_table(order.source))
+    status.update(total=total, message="Loading the classifier")
+    tell()
+    classifier = Run.open(order.run).classifier()
+    began = told = time.monotonic()
+
+    def progress(done: int, _: int) -> None:
+        nonlocal told
+        now = time.monotonic()
+        rate = done / max(now - began, 1e-3)
+        status.update(done=done, rate=rate, message="Labelling")
+        status["eta_s"] = max(0, total - done) / rate if rate else None
+        if now - told >= WRITE_EVERY_S:
+            told = now
+            tell()
+
+    return predict_file(
+        classifier,
+        order.source,
+        order.out,
+        trained=order.text,
+        text=order.text,
+        progress=progress,
+    )
