@@ -3,11 +3,11 @@
 import os
 import warnings
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
 from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Float, Int, Shaped
+from joblib import Parallel, delayed
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.class_weight import compute_class_weight
@@ -24,6 +24,9 @@ from stc_core.errors import StcError
 from stc_core.metrics import accuracy, macro_f1
 from stc_core.penalties import Name
 from stc_core.solver import Path, fit_path
+
+MOST_THREADS = 4
+"""With more workers, each is a process of its own."""
 
 
 class SparseProbe(ClassifierMixin, BaseEstimator):
@@ -154,8 +157,9 @@ def fit_probes(
     `read` gives the features of all rows of `y`; train and validation are positions.
     Classes are numbered by sorted label over all of y. `best` is the C of the highest
     validation accuracy (macro-F1 with class weights), the strongest penalty on a tie.
-    The result does not depend on the number of threads: each site is one job, and BLAS
-    keeps to one thread meanwhile.
+    The result does not depend on the number of workers: each site is one job, and BLAS
+    keeps to one thread meanwhile. More than MOST_THREADS workers are processes, since
+    threads wait for each other's interpreter.
     """
     classes, codes = np.unique(y, return_inverse=True)
 
@@ -176,17 +180,15 @@ def fit_probes(
         )
         return _score(pooled_site, path, X_val, codes[validation], class_weight)
 
-    threads = threads or cores()
+    workers = min(threads or cores(), len(pooled_sites))
+    backend = "threading" if workers <= MOST_THREADS else "loky"
     results: dict[PooledSite, ProbeResult] = {}
-    with threadpool_limits(1, "blas"), ThreadPoolExecutor(threads) as pool:
-        jobs = [pool.submit(job, pooled_site) for pooled_site in pooled_sites]
-        try:
-            for done, future in enumerate(as_completed(jobs), start=1):
-                result = future.result()
-                results[result.pooled_site] = result
-                progress(done, len(jobs))
-        finally:
-            pool.shutdown(wait=True, cancel_futures=True)
+    parallel = Parallel(workers, backend=backend, return_as="generator_unordered")
+    with threadpool_limits(1, "blas"):
+        for result in parallel(delayed(job)(site) for site in pooled_sites):
+            assert isinstance(result, ProbeResult)
+            results[result.pooled_site] = result
+            progress(len(results), len(pooled_sites))
     return [results[pooled_site] for pooled_site in pooled_sites]
 
 
