@@ -19,8 +19,9 @@ from stc_core.checkpoint import (
     identity_of,
     length_limit,
 )
-from stc_core.config import DEFAULT_BACKBONE
+from stc_core.config import DEFAULT_BACKBONE, MAX_LENGTH
 from stc_core.errors import StcError
+from stc_core.guides import Places, guides_of, tell
 from stc_core.hooks import Take, read_sites
 from stc_core.packing import (
     Batch,
@@ -35,8 +36,6 @@ from stc_core.pooling import pool, pool_groups, view
 from stc_core.sites import TRIAL, Anatomy, find_sites
 from stc_core.tokens import Span, Tokens
 
-MAX_LENGTH = 256
-"""Tokens of a text that are read unless another length is asked for."""
 SLOW = "Triton finds no C compiler, so batches on the GPU are padded, which is slower."
 
 
@@ -69,6 +68,7 @@ class Backbone:
         self.config: Any = getattr(model, "config", None)
         self.family = getattr(self.config, "model_type", type(model).__name__.lower())
         self.max_length = _max_length(model, tokenizer, max_length, name)
+        self._guides = guides_of(model)
         self.packs = can_pack(model) and (self.device.type != "cuda" or has_triton())
         self._lock = threading.Lock()
         self._anatomy, self.causal = self._look()
@@ -197,9 +197,8 @@ class Backbone:
 
         points = {site: self._anatomy.points[site] for site in sites}
         with self._lock:
-            read_sites(
-                lambda: self.model(**inputs, **more), points, take, graded=True
-            )
+            tell(self._guides, Places(inputs["attention_mask"].bool()))
+            read_sites(lambda: self.model(**inputs, **more), points, take, graded=True)
         return out
 
     def block(self, layer: int) -> nn.Module | None:
@@ -209,8 +208,7 @@ class Backbone:
         return self._anatomy.points[Site(layer - 1, "resid")].module
 
     def down_projection(self, layer: int) -> nn.Module | None:
-        """The module whose input are the FFN neurons of block `layer`, if it is known.
-        """
+        """The module whose input are the FFN neurons of block `layer`, if known."""
         point = self._anatomy.points.get(Site(layer, "mlp"))
         return None if point is None else point.module
 
@@ -296,6 +294,8 @@ class Backbone:
 
     def _run(self, batch: Batch) -> object:
         more = {"use_cache": False} if _takes_cache(self.model) else {}
+        lengths = batch.starts.diff() if batch.packed else None
+        tell(self._guides, Places(batch.mask, lengths))
         if not batch.packed:
             return self.model(**batch.inputs, **more)
         with packed_attention(self.config, batch):

@@ -20,6 +20,7 @@ from stc_core.adapters import add_bottlenecks, add_lora, merge_lora
 from stc_core.checkpoint import read_model
 from stc_core.errors import StcError
 from stc_core.files import read_json, replacing, write_json
+from stc_core.guides import Spec, add_guides
 
 FORMAT = 1
 DEPTHS = ("num_decoder_layers", "decoder_layers", "num_hidden_layers")
@@ -47,6 +48,7 @@ class Changes(NamedTuple):
     method: str  # "full", "lora" or "bottleneck"
     tuned: tuple[str, ...]
     width: int  # the rank of LoRA, the width of a bottleneck; 0 for "full"
+    guides: tuple[Spec, ...] = ()
 
 
 def cut_after(model: nn.Module, block: nn.Module, *, above: int) -> Cut:
@@ -74,7 +76,8 @@ def apply_cut(model: nn.Module, cut: Cut) -> None:
 
 
 def add_parts(model: nn.Module, changes: Changes) -> None:
-    """The adapters of `changes`, if it has any, untrained."""
+    """The adapters and guides of `changes`, if it has any, untrained."""
+    add_guides(model, changes.guides)
     if changes.method == "lora":
         add_lora(model, changes.tuned, changes.width)
     elif changes.method == "bottleneck":
@@ -101,7 +104,10 @@ def load(folder: Path) -> Changes:
             remedy="Tune it again with this version of STC Studio.",
         )
     cut = None if found["cut"] is None else Cut(**found["cut"])
-    return Changes(**{**found, "cut": cut, "tuned": tuple(found["tuned"])})
+    guides = tuple(Spec(**spec) for spec in found.pop("guides", ()))
+    return Changes(
+        **{**found, "cut": cut, "tuned": tuple(found["tuned"]), "guides": guides}
+    )
 
 
 def read(folder: Path, name: str, dtype: torch.dtype) -> tuple[nn.Module, Any]:
@@ -162,4 +168,6 @@ def identity(folder: Path) -> str:
 
 def _plain(changes: Changes) -> dict[str, Any]:
     cut = None if changes.cut is None else changes.cut._asdict()
-    return changes._asdict() | {"cut": cut, "tuned": list(changes.tuned)}
+    plain = changes._asdict() | {"cut": cut, "tuned": list(changes.tuned)}
+    guides = [spec._asdict() for spec in plain.pop("guides")]
+    return plain | ({"guides": guides} if guides else {})

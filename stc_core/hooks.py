@@ -28,7 +28,8 @@ def read_sites(
     """Runs `forward` and hands `take` each site of `points` as (..., d_feat).
 
     Calls of a shared module are counted. Nothing above the last wanted site runs, no
-    other module is hooked, and the hooks are gone afterwards, after an error too.
+    other module is hooked, and the hooks are gone afterwards, after an error too. What
+    a model's own hooks add to the input of a block is not seen.
     With `graded` the gradients are those of the caller's mode, `take` may keep what it
     gets, and a block that has begun ends: it may be one that is computed again.
     """
@@ -39,7 +40,9 @@ def read_sites(
     try:
         for module in reader.sites:
             handles.append(
-                module.register_forward_pre_hook(reader.before, with_kwargs=True)
+                module.register_forward_pre_hook(
+                    reader.before, with_kwargs=True, prepend=True
+                )
             )
             handles.append(module.register_forward_hook(reader.after))
         with nullcontext() if graded else torch.inference_mode():
@@ -55,9 +58,7 @@ def read_sites(
 class _Reader:
     """The hooks of one forward, and which sites are still to come."""
 
-    def __init__(
-        self, points: Mapping[Site, Point], take: Take, graded: bool
-    ) -> None:
+    def __init__(self, points: Mapping[Site, Point], take: Take, graded: bool) -> None:
         self.points, self.take, self.graded = points, take, graded
         self.left = set(points)
         self.calls: Counter[nn.Module] = Counter()

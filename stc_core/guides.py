@@ -1,0 +1,107 @@
+"""A class head inside a model, which tells the blocks above what it sees.
+
+Source: the idea of HdLM (arXiv 2507.12930), for encoders: what is decided at an inner
+layer is embedded and added to the state of every token on its way up.
+"""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple, cast
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor, nn
+
+from stc_core.pooling import pool
+
+GUIDE = "guide"
+
+
+class Places(NamedTuple):
+    """Which tokens are whose: the mask of a padded batch, or the lengths of the texts
+    in a packed row."""
+
+    mask: Bool[Tensor, "batch pos"]
+    lengths: Int[Tensor, " texts"] | None = None
+
+    def means(self, hidden: Float[Tensor, "batch pos d"]) -> Float[Tensor, "texts d"]:
+        """The mean of each text's tokens, float32."""
+        if self.lengths is None:
+            return pool(hidden, self.mask, "mean")
+        flat = hidden[0].float()  # (tokens, d)
+        owner = self._owners()
+        sums = flat.new_zeros(len(self.lengths), flat.shape[1])
+        return sums.index_add(0, owner, flat) / self.lengths[:, None]
+
+    def spread(self, rows: Float[Tensor, "texts d"]) -> Float[Tensor, "batch _ d"]:
+        """A row for each token, that of its text."""
+        if self.lengths is None:
+            return rows[:, None]
+        return rows[self._owners()][None]
+
+    def _owners(self) -> Int[Tensor, " tokens"]:
+        assert self.lengths is not None
+        texts = torch.arange(len(self.lengths), device=self.lengths.device)
+        return texts.repeat_interleave(self.lengths)
+
+
+class Spec(NamedTuple):
+    """A guide below the block called `block`, of `n_class` classes."""
+
+    block: str
+    d_model: int
+    n_class: int
+
+
+class Guide(nn.Module):
+    """h + embedding of softmax(W (mean of h - mean) / sd + b), for every token.
+
+    It adds nothing until it is trained. `logits` are those of the last batch, whose
+    `places` are told before each forward.
+    """
+
+    def __init__(self, d_model: int, n_class: int) -> None:
+        super().__init__()
+        self.head = nn.Linear(d_model, n_class)
+        self.embedding = nn.Linear(n_class, d_model, bias=False)
+        nn.init.zeros_(self.embedding.weight)
+        self.register_buffer("mean", torch.zeros(d_model))
+        self.register_buffer("sd", torch.ones(d_model))
+        self.places: Places | None = None
+        self.logits: Tensor | None = None
+
+    def forward(self, hidden: Tensor) -> Tensor:
+        places = self.places
+        assert places is not None, "a guide must be told whose tokens it sees"
+        states = hidden.reshape(*places.mask.shape, -1)
+        mean, sd = cast(Tensor, self.mean), cast(Tensor, self.sd)
+        logits = self.head((places.means(states) - mean) / sd)
+        added = self.embedding(logits.softmax(-1))
+        self.logits = logits
+        return (states + places.spread(added).to(states.dtype)).reshape(hidden.shape)
+
+
+def add_guides(model: nn.Module, specs: Sequence[Spec]) -> None:
+    """An untrained guide below each named block, in float32."""
+    for spec in specs:
+        block = model.get_submodule(spec.block)
+        device = next(block.parameters()).device
+        block.add_module(GUIDE, Guide(spec.d_model, spec.n_class).to(device))
+        block.register_forward_pre_hook(_before, with_kwargs=True)
+
+
+def guides_of(model: nn.Module) -> list[Guide]:
+    """The guides in a model, from the lowest up."""
+    return [module for module in model.modules() if isinstance(module, Guide)]
+
+
+def tell(guides: Sequence[Guide], places: Places) -> None:
+    """Say whose tokens the next batch has."""
+    for guide in guides:
+        guide.places = places
+
+
+def _before(block: nn.Module, args: tuple, kwargs: dict) -> tuple[tuple, dict]:
+    guide = cast(Any, block.get_submodule(GUIDE))
+    if args and isinstance(args[0], Tensor):
+        return (guide(args[0]), *args[1:]), kwargs
+    return args, {**kwargs, "hidden_states": guide(kwargs["hidden_states"])}

@@ -1,0 +1,153 @@
+"""A tree of labels, coarse to fine, and the way down it: no invalid path exists.
+
+A node is a path of labels from the top, so a label under two parents is two nodes.
+"""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from jaxtyping import Bool, Float, Int, Shaped
+
+SEPARATOR = " › "
+
+
+class Tree(NamedTuple):
+    """The nodes of each level: their labels, and where their parents are in the level
+    above (0 at the top level)."""
+
+    labels: tuple[tuple[str, ...], ...]
+    parents: tuple[tuple[int, ...], ...]
+
+    @property
+    def depth(self) -> int:
+        return len(self.labels)
+
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        return tuple(len(level) for level in self.labels)
+
+    def record(self) -> dict[str, Any]:
+        return {"labels": self.labels, "parents": self.parents}
+
+    @classmethod
+    def of(cls, record: dict[str, Any]) -> "Tree":
+        labels = tuple(tuple(level) for level in record["labels"])
+        return cls(labels, tuple(tuple(level) for level in record["parents"]))
+
+    def ancestors(self, level: int) -> Int[np.ndarray, " n_leaf"]:
+        """The node of `level` above each node of the finest level."""
+        found = np.arange(self.sizes[-1])
+        for below in range(self.depth - 1, level, -1):
+            found = np.array(self.parents[below])[found]
+        return found
+
+    def children(self, level: int) -> Bool[np.ndarray, "n_parent n_node"]:
+        """True where a node of `level` is under a node of the level above.
+
+        The nodes of the top level are all under one root.
+        """
+        if level == 0:
+            return np.ones((1, self.sizes[0]), bool)
+        above = np.arange(self.sizes[level - 1])[:, None]
+        return above == np.array(self.parents[level])
+
+    def path(self, leaf: int) -> tuple[str, ...]:
+        """The labels from the top down to a node of the finest level."""
+        return tuple(
+            self.labels[level][self.ancestors(level)[leaf]]
+            for level in range(self.depth)
+        )
+
+    def names(self, level: int) -> tuple[str, ...]:
+        """Names of the nodes of a level, each its label where no other has it."""
+        labels = self.labels[level]
+        shared = {label for label in labels if labels.count(label) > 1}
+        if not shared:
+            return labels
+        above = self.names(level - 1)
+        return tuple(
+            f"{above[parent]}{SEPARATOR}{label}" if label in shared else label
+            for label, parent in zip(labels, self.parents[level], strict=True)
+        )
+
+    def codes(
+        self, labels: Shaped[np.ndarray, "n depth"]
+    ) -> Int[np.ndarray, "n depth"]:
+        """The node of each row at each level; -1 from where its path is not known."""
+        known: list[dict[tuple[int, str], int]] = [
+            {node: place for place, node in enumerate(zip(*level, strict=True))}
+            for level in zip(self.parents, self.labels, strict=True)
+        ]
+        out = np.full(labels.shape, -1)
+        for row, path in enumerate(labels):
+            node = 0
+            for level, label in enumerate(path):
+                node = known[level].get((node, str(label)), -1)
+                if node < 0:
+                    break
+                out[row, level] = node
+        return out
+
+
+def tree_of(labels: Shaped[np.ndarray, "n depth"]) -> Tree:
+    """The tree of the paths that occur, its nodes in the order of their labels."""
+    paths = sorted({tuple(str(label) for label in path) for path in labels})
+    names, parents = [], []
+    above: dict[tuple[str, ...], int] = {(): 0}
+    for level in range(labels.shape[1]):
+        nodes = sorted({path[: level + 1] for path in paths})
+        names.append(tuple(node[-1] for node in nodes))
+        parents.append(tuple(above[node[:-1]] for node in nodes))
+        above = {node: place for place, node in enumerate(nodes)}
+    return Tree(tuple(names), tuple(parents))
+
+
+class Descent(NamedTuple):
+    """Where each text goes: `nodes[:, d]` is its node of level d, one under another.
+
+    `shares[d]` is the probability of each node of level d, that of its whole path;
+    each level sums to 1, and to its parent's over the children of one.
+    """
+
+    nodes: Int[np.ndarray, "n depth"]
+    shares: tuple[Float[np.ndarray, "n _"], ...]
+
+    def probabilities(self) -> Float[np.ndarray, "n depth"]:
+        """The probability of each node on the way."""
+        columns = [
+            share[np.arange(len(share)), self.nodes[:, level]]
+            for level, share in enumerate(self.shares)
+        ]
+        return np.stack(columns, axis=1)
+
+
+def descend(tree: Tree, logits: Sequence[Float[np.ndarray, "n _"]]) -> Descent:
+    """The way down by the logits of the first levels, each node the best child.
+
+    What is decided at a level does not depend on finer ones, so that a coarse answer
+    is the beginning of the full one.
+    """
+    n = len(logits[0])
+    chosen = np.zeros(n, int)
+    nodes, shares = [], []
+    above = np.ones((n, 1))
+    for level, given in enumerate(logits):
+        under = tree.children(level)
+        chosen = np.where(under[chosen], given, -np.inf).argmax(axis=1)
+        nodes.append(chosen)
+        above = above[:, np.array(tree.parents[level])] * conditional(given, under)
+        shares.append(above)
+    return Descent(np.stack(nodes, axis=1), tuple(shares))
+
+
+def conditional(
+    logits: Float[np.ndarray, "n n_node"], under: Bool[np.ndarray, "n_parent n_node"]
+) -> Float[np.ndarray, "n n_node"]:
+    """The probability of each node given its parent: a softmax among its siblings."""
+    out = np.empty(logits.shape, np.float64)
+    for siblings in under:
+        part = logits[:, siblings].astype(np.float64)
+        exp = np.exp(part - part.max(axis=1, keepdims=True))
+        out[:, siblings] = exp / exp.sum(axis=1, keepdims=True)
+    return out
