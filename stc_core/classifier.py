@@ -286,7 +286,7 @@ class SparsifyThenClassify(Labeller, ClassifierMixin, BaseEstimator):
         """
         head, classes, about, params = saved.load(Path(folder))
         found = about.open(folder, backbone=backbone, device=device, progress=progress)
-        loaded = cls(**{**params, "backbone": backbone or about.name})
+        loaded = cls(**{**params, "backbone": backbone or found.name})
         loaded.backbone_, loaded.head_, loaded.classes_ = found, head, classes
         return loaded
 

@@ -27,6 +27,13 @@ app.add_typer(data_app, name="data")
 
 GC_EVERY = 100_000
 """New objects between two collections: imports make many of them and drop none."""
+OPTIONS = {
+    "kinds": "kind",
+    "poolings": "pooling",
+    "layer": "tune-layer",
+    "blocks": "tune-blocks",
+}
+"""Settings whose option has another name."""
 BUG = "This is a bug of STC Studio, please report it with the lines above."
 
 Table = Annotated[
@@ -78,6 +85,33 @@ Dtype = Literal["auto", "float32", "bfloat16", "float16"]
 Out = Annotated[
     str | None, typer.Option(help="Folder of the run. Default: runs/DATE-NAME.")
 ]
+Where = Annotated[
+    Literal["variability", "top", "all"],
+    typer.Option(help="Blocks to tune: those that end where nu is least, or others."),
+]
+TuneLayer = Annotated[
+    int | None, typer.Option(help="Tune blocks that end at this layer instead.")
+]
+TuneBlocks = Annotated[int | None, typer.Option(help="How many blocks; 3 if none.")]
+Method = Annotated[
+    Literal["full", "lora", "bottleneck"],
+    typer.Option(help="Tune whole blocks, or adapters in them."),
+]
+Width = Annotated[
+    int | None, typer.Option(help="Rank of LoRA (8) or width of a bottleneck (64).")
+]
+Epochs = Annotated[int | None, typer.Option(help="Most epochs of tuning; 5 if none.")]
+Seconds = Annotated[float | None, typer.Option(help="Most seconds of tuning.")]
+Patience = Annotated[
+    int | None, typer.Option(help="Stop after so many epochs without a gain; 2.")
+]
+BatchSize = Annotated[int | None, typer.Option(help="Texts a step; 32 if none.")]
+Accumulate = Annotated[
+    int | None, typer.Option(help="Batches whose gradients are added up; 1 if none.")
+]
+Checkpointing = Annotated[
+    bool, typer.Option("--checkpointing", help="Less memory, a third more time.")
+]
 Overwrite = Annotated[
     bool, typer.Option("--overwrite", help="Replace the finished run in --out.")
 ]
@@ -106,7 +140,7 @@ def train(
     data: Table,
     *,
     test: Test = None,
-    recipe: Literal["stc"] = "stc",
+    recipe: Literal["stc", "variability"] = "stc",
     text: Text = None,
     label: Label = None,
     split: Split = None,
@@ -132,8 +166,23 @@ def train(
     validation_share: float = 0.15,
     test_share: float = 0.2,
     seed: int = 0,
+    where: Where = "variability",
+    tune_layer: TuneLayer = None,
+    tune_blocks: TuneBlocks = None,
+    method: Method = "full",
+    width: Width = None,
+    learning_rate: float | None = None,
+    epochs: Epochs = None,
+    seconds: Seconds = None,
+    patience: Patience = None,
+    batch: BatchSize = None,
+    accumulate: Accumulate = None,
+    checkpointing: Checkpointing = False,
 ) -> None:
-    """Train a classifier on a table, and leave a run to look at."""
+    """Train a classifier on a table, and leave a run to look at.
+
+    From --where on, the options are those of the recipe variability.
+    """
     columns = _columns(data, test, text=text, label=label, split=split, id=id_column)
     settings = {
         "recipe": recipe,
@@ -153,6 +202,20 @@ def train(
         "validation_share": validation_share,
         "test_share": test_share,
         "seed": seed,
+        "tune": {
+            "where": where,
+            "layer": tune_layer,
+            "blocks": tune_blocks,
+            "method": method,
+            "width": width,
+            "learning_rate": learning_rate,
+            "epochs": epochs,
+            "seconds": seconds,
+            "patience": patience,
+            "batch": batch,
+            "accumulate": accumulate,
+            "checkpointing": checkpointing,
+        },
     }
     _train(columns, settings, name=name, out=out, overwrite=overwrite)
 
@@ -165,14 +228,21 @@ def _train(
     out: str | None,
     overwrite: bool,
 ) -> None:
-    from stc_core import jobs, terminal
-    from stc_core.run import RunWriter
+    from stc_core import jobs
 
     config = jobs.absolute(_config(data, settings, name=name))
     _terminate_as_interrupt()
     folder = jobs.new_folder(config) if out is None else Path(out)
+    with jobs.place(folder, overwrite=overwrite) as folder:
+        _work(folder, config)
+
+
+def _work(folder: Path, config: Any) -> None:
+    """Do the run in this process, and show how it goes and what came of it."""
+    from stc_core import terminal
+    from stc_core.run import RunWriter
+
     with (
-        jobs.place(folder, overwrite=overwrite) as folder,
         terminal.PhaseBar() as bar,
         RunWriter(folder, config, on_status=bar.show) as writer,
     ):
@@ -189,6 +259,19 @@ def _train(
     terminal.show_next(run, program=_program())
 
 
+@app.command()
+def resume(run: RunFolder) -> None:
+    """Go on with a run that was cut off: what is on disk already is not done again.
+
+    Activations go on where they were, a tuning after its last whole epoch.
+    """
+    from stc_core import jobs
+
+    opened = jobs.unfinished(_open(run).folder)
+    _terminate_as_interrupt()
+    _work(opened.folder, opened.config)
+
+
 def _columns(path: str, test_path: str | None, **columns: Any) -> dict[str, Any]:
     labels = columns.pop("label")
     return {"path": path, "test_path": test_path, "labels": labels, **columns}
@@ -202,14 +285,16 @@ def _config(data: dict[str, Any], settings: dict[str, Any], *, name: str = "") -
 
     data = {key: value for key, value in data.items() if value is not None}
     settings = {key: value for key, value in settings.items() if value is not None}
+    tune = settings.get("tune", {})
+    settings["tune"] = {key: value for key, value in tune.items() if value is not None}
     try:
         return RunConfig(
             name=name, data=DataConfig(**data), train=TrainConfig(**settings)
         )
     except ValidationError as error:
         first = error.errors()[0]
-        field = str(first["loc"][0])
-        option = {"kinds": "kind", "poolings": "pooling"}.get(field, field)
+        field = str(first["loc"][-1 if first["loc"][0] == "tune" else 0])
+        option = OPTIONS.get(field, field)
         raise StcError(
             f"option --{option.replace('_', '-')}",
             expected=first["msg"],

@@ -18,6 +18,8 @@ BASELINES = {
     "last_layer": "Last layer, dense",
     "best_site": "Best single site",
     "all_sites": "All sites, dense",
+    "stc": "Sparse neurons, not tuned",
+    "frozen": "Same layer, not tuned",
 }
 OURS = "This classifier"
 _LEGEND = {

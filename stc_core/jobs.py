@@ -54,6 +54,28 @@ def spawn(command: str, folder: Path) -> None:
     threading.Thread(target=process.wait, daemon=True).start()
 
 
+def unfinished(folder: str | Path) -> Run:
+    """The run in `folder`, which was cut off: nobody works on it and it is not done.
+    """
+    run = Run.open(folder)
+    if (state := run.status["state"]) not in ("failed", "cancelled"):
+        raise StcError(
+            f"run {run.name!r}",
+            expected="one that failed or was cancelled",
+            got=f"a {state} one",
+        )
+    return run
+
+
+def resume(folder: str | Path) -> Path:
+    """The same folder, in which a detached process goes on with what was cut off."""
+    run = unfinished(folder)
+    (run.folder / "worker.json").unlink(missing_ok=True)
+    create_run(run.folder, run.config)
+    spawn("work", run.folder)
+    return run.folder
+
+
 def work(folder: str | Path) -> Run:
     """The queued run in `folder`, done; an error is in its status and raised."""
     run = Run.open(folder)

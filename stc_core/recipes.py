@@ -4,6 +4,7 @@ Every way to start a training (command line, app, Python) calls `train`, so all 
 the same directory. The test rows are scored once, at the end, by `_evaluate`.
 """
 
+import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
@@ -12,7 +13,7 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Int
 
-from stc_core import tables
+from stc_core import adapt, tables
 from stc_core.axes import PooledSite
 from stc_core.backbone import Backbone
 from stc_core.baselines import Guess, baselines_of, scored
@@ -37,11 +38,25 @@ from stc_core.sample import Sample, draw
 from stc_core.sparsify import Fitted
 from stc_core.stream import activation_blocks, logits_at, refit
 from stc_core.task import Task
+from stc_core.variability import from_features
+
+
+INTERRUPTED = "the work was interrupted"
 
 
 def train(config: RunConfig, writer: RunWriter) -> Run:
     """The finished run of `config`, written by `writer` as it goes."""
+    for step in RECIPES[config.train.recipe]:
+        step(config, writer)
+    return writer.finish()
+
+
+def _sparse(config: RunConfig, writer: RunWriter) -> None:
+    """The whole recipe `stc`; the others begin with it, as what they compare with."""
     settings = config.train
+    if (writer.folder / adapt.CHECKPOINTS).is_dir():
+        writer.note("Going on where the tuning was cut off.")
+        return
     writer.phase("read", message=config.data.path)
     corpus = _read(config)
     writer.write_frame("corpus.parquet", corpus.frame)
@@ -75,6 +90,9 @@ def train(config: RunConfig, writer: RunWriter) -> Run:
     probes = classifier.fit_probes(read, sample.task, wanted, progress=writer.progress)
     writer.write_frame("probes.parquet", tables.probe_table(probes, sample.task))
 
+    if nu := from_features(read, sample.task, backbone, wanted):
+        writer.write_json(adapt.NU, {**nu.record(), "tokens": "all", "rows": "train"})
+
     writer.phase("select")
     fitted = classifier.select(read, sample.task, probes, progress=writer.progress)
     part = corpus if sample.is_whole else corpus.take(sample.rows)
@@ -98,7 +116,52 @@ def train(config: RunConfig, writer: RunWriter) -> Run:
         sample.task.codes[sample.test],
         seed=settings.seed,
     )
-    return writer.finish()
+
+
+def _adapted(config: RunConfig, writer: RunWriter) -> None:
+    """The recipe `variability`: puts a tuned classifier in the place of the sparse one.
+    """
+    settings, run = config.train, Run(writer.folder)
+    before, report = run.metrics, run.report
+    if INTERRUPTED in before["missing"].values():
+        raise KeyboardInterrupt
+    corpus = Corpus(run.corpus, report.columns, report)
+    task, n = task_of(corpus, settings), len(corpus.frame)
+    peak_bytes = None if run.has(adapt.TUNING) else adapt.peak_bytes()
+    tuned = adapt.tune(corpus, task, settings, writer)
+    writer.phase("report", message="the tuned classifier")
+    blocks = activation_blocks(
+        tuned.backbone,
+        corpus.texts,
+        tuned.head.features,
+        read=lambda site, rows: np.empty((0, 0), np.float32),
+        known=np.full(n, -1),
+        progress=writer.progress,
+    )
+    path, width = writer.folder / "activations.npy", len(tuned.head.features)
+    activations = write_rows(path, blocks, n=n, width=width)
+    fitted = adapt.settled(tuned, activations, task)
+    classifier = estimator(settings)
+    classifier.adopt(tuned.backbone, np.array(task.classes), [], fitted)
+    _write_fitted(writer, classifier, corpus, activations)
+    logits = logits_at(activations, fitted.head, corpus.rows("test"))
+    after = _evaluate(corpus, task, fitted, logits, settings.seed)
+    after = adapt.told(before, after, tuned, fitted)
+    y = task.codes[corpus.rows("test")]
+    frozen = scored(y, Guess(tuned.frozen, ""), seed=settings.seed)
+    new = {"stc": before["test"], "frozen": frozen}
+    after["baselines"] = {**new, **before["baselines"]}
+    after["comparison"] = adapt.comparison(before, after, tuned, peak_bytes)
+    writer.write_json("metrics.json", after)
+    shutil.rmtree(writer.folder / adapt.CHECKPOINTS)
+
+
+Step = Callable[[RunConfig, RunWriter], None]
+RECIPES: dict[str, tuple[Step, ...]] = {
+    "stc": (_sparse,),
+    "variability": (_sparse, _adapted),
+}
+"""What each recipe does, in order."""
 
 
 def add_baselines(
@@ -122,7 +185,7 @@ def add_baselines(
         try:
             metrics["baselines"][name] = scored(y, fit(), seed=seed)
         except KeyboardInterrupt:
-            metrics["missing"] |= dict.fromkeys(left, "the work was interrupted")
+            metrics["missing"] |= dict.fromkeys(left, INTERRUPTED)
             writer.note(f"Interrupted: without the baselines {', '.join(left)}.")
             break
         except Exception as error:  # noqa: BLE001 - any fault but the run's own

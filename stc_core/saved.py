@@ -30,6 +30,15 @@ class About(NamedTuple):
         dtype = str(backbone.dtype).removeprefix("torch.")
         return cls(backbone.name, backbone.identity, dtype, backbone.max_length)
 
+    def beside(self, folder: Path) -> "About":
+        """The same, a backbone in the run of `folder` named from there.
+
+        So a run that is moved as a whole still finds it.
+        """
+        path = Path(self.name)
+        near = path.is_absolute() and path.parent == folder.absolute().parent
+        return self._replace(name=f"../{path.name}") if near else self
+
     def open(
         self,
         folder: str | Path,
@@ -39,8 +48,9 @@ class About(NamedTuple):
         progress: Progress = silent,
     ) -> Backbone:
         """The backbone that the classifier in `folder` reads, checked."""
+        near = self.name.startswith("../")
         found = backbone or Backbone.load(
-            self.name,
+            str((Path(folder) / self.name).resolve()) if near else self.name,
             device=device,
             dtype=self.dtype,
             max_length=self.max_length,
@@ -96,7 +106,7 @@ def save(
         {
             "format": FORMAT,
             "classes": classes.tolist(),
-            "backbone": about._asdict(),
+            "backbone": about.beside(folder)._asdict(),
             "params": params,
         },
     )

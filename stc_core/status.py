@@ -8,7 +8,7 @@ from stc_core.errors import StcError
 from stc_core.files import read_json
 
 State = Literal["queued", "running", "done", "failed", "cancelled"]
-Phase = Literal["read", "load", "extract", "probe", "select", "head", "report"]
+Phase = Literal["read", "load", "extract", "probe", "select", "head", "report", "tune"]
 PHASES: tuple[Phase, ...] = get_args(Phase)
 STATES: tuple[State, ...] = get_args(State)
 BUSY: tuple[State, ...] = ("queued", "running")
@@ -20,6 +20,7 @@ PHASE_NAMES: dict[Phase, str] = {
     "select": "Select neurons",
     "head": "Fit the classifier",
     "report": "Test and write the report",
+    "tune": "Tune the layers",
 }
 
 

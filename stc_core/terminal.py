@@ -26,6 +26,8 @@ BASELINES = {
     "last_layer": "last layer",
     "best_site": "best single site",
     "all_sites": "all sites, no selection",
+    "stc": "sparsify-then-classify, not tuned",
+    "frozen": "the same layer, not tuned",
 }
 
 

@@ -73,8 +73,8 @@ class History(NamedTuple):
         return self.epochs[-1].seconds if self.epochs else 0.0
 
 
-Tell = Callable[[History, float, float], None]
-"""Called as tell(history, epochs done, epochs in all)."""
+Tell = Callable[[History, int, int], None]
+"""Called as tell(history, steps done, steps in all)."""
 
 
 def train(
@@ -238,7 +238,7 @@ class _Watch(hf.TrainerCallback):
             control.should_training_stop = True
 
     def _say(self, state: Any) -> None:
-        self.tell(self.history, float(state.epoch or 0), float(self.settings.epochs))
+        self.tell(self.history, state.global_step, state.max_steps)
 
 
 def held_bytes() -> int:

@@ -68,16 +68,21 @@ def measure(
     return LayerNu.of(scatters)
 
 
-def from_features(read: Read, task: Task, backbone: Backbone) -> LayerNu:
+def from_features(
+    read: Read, task: Task, backbone: Backbone, wanted: Sequence[PooledSite]
+) -> LayerNu | None:
     """nu of every layer from stored features of the training rows.
 
     These are means over all tokens, special ones too, so the values differ a little
-    from those of `measure`.
+    from those of `measure`. None if the means are not among those `wanted`.
     """
     codes = torch.from_numpy(np.asarray(task.codes[task.train], np.int64))
     counts = np.bincount(codes, minlength=len(task.classes))
     scatters = []
-    for wish in states_of(backbone):
+    states = [wish for wish in states_of(backbone) if wish in set(wanted)]
+    if not states:
+        return None
+    for wish in states:
         scatter = Scatter(counts, backbone.widths[wish.site])
         scatter.add(torch.from_numpy(read(wish)[task.train]), codes)
         scatters.append(scatter)

@@ -50,3 +50,22 @@ def run_folder(tmp_path_factory: pytest.TempPathFactory, messages: Path) -> Path
     with writer:
         recipes.train(config, writer)
     return writer.folder
+
+
+@pytest.fixture(scope="session")
+def tuned_folder(tmp_path_factory: pytest.TempPathFactory, messages: Path) -> Path:
+    """A finished run of the recipe `variability`: LoRA in block 4. Read-only."""
+    from stc_core import recipes
+    from stc_core.config import TuneConfig
+    from stc_core.run import RunWriter
+
+    tune = TuneConfig(method="lora", blocks=1, layer=4, epochs=2)
+    config = RunConfig(
+        name="tuned to the topic",
+        data=DataConfig(path=str(messages), text="text", labels=("topic",)),
+        train=TrainConfig(recipe="variability", device="cpu", tune=tune),
+    )
+    writer = RunWriter(tmp_path_factory.mktemp("tuned") / "tuned", config)
+    with writer:
+        recipes.train(config, writer)
+    return writer.folder

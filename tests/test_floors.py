@@ -22,7 +22,7 @@ FLOORS = {
     "adapters changes rows sums dual task",
     3: "backbone forward plan extract probe sparsify classifier saved spin tables "
     "labeller variability readout tuning training stream sample candidates",
-    4: "recipes baselines forecast run jobs predictions orders",
+    4: "recipes adapt baselines forecast run jobs predictions orders",
     5: "terminal cli __main__",
 }
 FLOOR = {name: floor for floor, names in FLOORS.items() for name in names.split()}

@@ -6,7 +6,7 @@ import torch
 from test_scatter import dense
 from tiny import ENCODERS, TEXTS, tiny_backbone
 
-from stc_core.axes import Site
+from stc_core.axes import PooledSite, Site
 from stc_core.backbone import Backbone
 from stc_core.task import Task
 from stc_core.variability import from_features, measure, states_of
@@ -59,7 +59,8 @@ def test_the_features_of_a_run_give_the_same_where_no_token_is_special():
     read = lambda wish: backbone.pooled(ids, [wish])[wish].numpy()  # noqa: E731
     rows = np.arange(len(TEXTS))
     task = Task(CODES, ("a", "b", "c"), rows, rows[:0])
-    stored = from_features(read, task, backbone)
+    stored = from_features(read, task, backbone, states_of(backbone))
+    assert stored is not None
     assert stored.nu == pytest.approx(measure(backbone, TEXTS, CODES).nu, rel=1e-4)
 
 
@@ -70,7 +71,9 @@ def test_only_training_rows_count():
     train = np.arange(30)
     task = Task(CODES, ("a", "b", "c"), train, np.arange(30, 64))
     few = measure(backbone, TEXTS[:30], CODES[:30])
-    assert from_features(read, task, backbone).nu == pytest.approx(few.nu, rel=1e-4)
+    stored = from_features(read, task, backbone, states_of(backbone))
+    assert stored is not None
+    assert stored.nu == pytest.approx(few.nu, rel=1e-4)
 
 
 def test_a_layer_that_tells_nothing_is_null_and_never_the_best():
@@ -109,3 +112,10 @@ def test_what_the_tokenizer_adds_is_what_it_calls_special():
     ):
         own = tokens[site][~torch.tensor(mask, dtype=torch.bool)]
         assert torch.allclose(own.mean(0), row, atol=1e-6)
+
+
+def test_without_means_among_the_features_there_is_none():
+    backbone = tiny_backbone("gpt2")
+    task = Task(CODES, ("a", "b", "c"), np.arange(64), np.arange(0))
+    wanted = [PooledSite(Site(1, "resid"), "max")]
+    assert from_features(lambda wish: np.zeros((64, 1)), task, backbone, wanted) is None

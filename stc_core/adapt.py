@@ -1,0 +1,312 @@
+"""The recipe `variability` after its frozen half: tune up to l*, and compare.
+
+Source: arXiv 2210.10041. The head begins as a linear probe of the frozen layer
+(arXiv 2202.10054) and reads the mean of all tokens, so that the classifier has the
+form of every other: a linear head on neurons of a backbone.
+"""
+
+import resource
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+
+from stc_core import changes
+from stc_core.axes import Feature, PooledSite
+from stc_core.backbone import Backbone
+from stc_core.config import TrainConfig
+from stc_core.data import Corpus
+from stc_core.extract import extract
+from stc_core.files import read_json
+from stc_core.head import SparseHead
+from stc_core.metrics import fit_temperature, metric_of
+from stc_core.readout import Readout, dense_features, rescaled
+from stc_core.rows import Rows
+from stc_core.run import RunWriter
+from stc_core.select import RIDGES
+from stc_core.sparsify import Fitted, fit_ridge_head
+from stc_core.stream import logits_at
+from stc_core.task import Task
+from stc_core.training import History, train
+from stc_core.training import Rows as Texts
+from stc_core.tuning import TunePlan, changed, checkpoint_blocks, grafted, plan_tuning
+from stc_core.variability import measure
+
+BACKBONE, CHECKPOINTS = "backbone", "checkpoints"
+TUNING, NU = "tuning.json", "variability.json"
+MOST_ROWS = 20_000
+"""Training rows that the first head and the standard deviations are fitted on."""
+
+
+class Tuned(NamedTuple):
+    """A tuned backbone, its head as training left it, and what it is held against.
+
+    `frozen` are the test classes by the same head before tuning, `frozen_flops` its
+    cost for a token.
+    """
+
+    backbone: Backbone
+    head: SparseHead
+    plan: TunePlan
+    history: History
+    n_trainable: int
+    frozen: Int[np.ndarray, " n_test"]
+    frozen_flops: int
+
+
+def tune(corpus: Corpus, task: Task, settings: TrainConfig, writer: RunWriter) -> Tuned:
+    """The backbone tuned for the corpus, saved in the run's folder `backbone`.
+
+    Checkpoints are in its folder `checkpoints` until the run is done: a run that was
+    killed goes on from there. `tuning.json` says how the training goes.
+    """
+    base = Backbone.load(
+        _absolute(settings.backbone),
+        device=settings.device,
+        dtype=settings.dtype,
+        max_length=settings.max_length,
+    )
+    nu = layer_nu(writer.folder, base, corpus, task)
+    plan = plan_tuning(base, nu, settings.tune)
+    blocks = f"blocks {plan.tuned[0]} to {plan.tuned[-1]}"
+    writer.phase("tune", message=f"{blocks}, head on layer {plan.layer}")
+    head, frozen = first_head(base, corpus, task, plan.layer, settings.store_dtype)
+    what = changed(base, plan, settings.tune)
+    device, max_length = str(base.device), base.max_length
+    flops = base.flops_per_token(plan.layer)
+    graft = grafted(base, plan, what, seed=settings.seed)
+    if settings.tune.checkpointing:
+        checkpoint_blocks(graft.backbone)
+    readout = Readout(
+        graft.backbone,
+        head,
+        graft.parts,
+        graft.blocks,
+        class_weight=_class_weight(task),
+    )
+    history = _train(readout, graft.backbone, corpus, task, settings, writer)
+    folder = writer.folder / BACKBONE
+    changes.save(folder, what, readout.tuned_tensors())
+    trained, n_trainable = readout.linear_head(), readout.n_trainable()
+    del base, graft, readout
+    found = Backbone.load(
+        str(folder.absolute()),
+        device=device,
+        dtype=settings.dtype,
+        max_length=max_length,
+    )
+    return Tuned(found, trained, plan, history, n_trainable, frozen, flops)
+
+
+def _absolute(name: str) -> str:
+    """A folder's name that means the same from anywhere: it is kept with the run."""
+    return str(Path(name).absolute()) if Path(name).is_dir() else name
+
+
+def _class_weight(task: Task) -> Float[np.ndarray, " n_class"] | None:
+    if task.class_weight is None:
+        return None
+    first = [np.flatnonzero(task.codes[task.train] == k)[0] for k in _codes(task)]
+    return task.weights(task.train)[first]
+
+
+def _codes(task: Task) -> range:
+    return range(len(task.classes))
+
+
+def layer_nu(
+    folder: Path, backbone: Backbone, corpus: Corpus, task: Task
+) -> Sequence[float]:
+    """nu of the layers: what the run's variability.json says, or measured now."""
+    path = folder / NU
+    if path.is_file():
+        told = read_json(path)["nu"]
+        return [float("inf") if nu is None else nu for nu in told]
+    texts = corpus.texts.at(task.train)
+    return measure(backbone, texts, task.codes[task.train]).nu
+
+
+def first_head(
+    backbone: Backbone,
+    corpus: Corpus,
+    task: Task,
+    layer: int,
+    store_dtype: str,
+) -> tuple[SparseHead, Int[np.ndarray, " n_test"]]:
+    """A calibrated ridge head on the frozen layer, and the test classes by it.
+
+    Fitted on training rows alone; its ridge and temperature are those that do best on
+    validation, which afterwards decides when to stop.
+    """
+    features = dense_features(backbone, layer)
+    site = PooledSite(features[0].site, "mean")
+    store = extract(backbone, corpus.texts, [site], store_dtype=store_dtype)
+    rows = _some(task.train)
+    X = np.concatenate([store.read(site, rows), store.read(site, task.validation)])
+    part = Task(
+        np.concatenate([task.codes[rows], task.codes[task.validation]]),
+        task.classes,
+        np.arange(len(rows)),
+        np.arange(len(rows), len(X)),
+        task.class_weight,
+    )
+    head = _best_ridge(X, part, features)
+    guess = head.logits(store.read(site, corpus.rows("test"))).argmax(axis=1)
+    return head, guess
+
+
+def _best_ridge(
+    X: Float[np.ndarray, "n d"], task: Task, features: Sequence[Feature]
+) -> SparseHead:
+    y, score = task.codes[task.validation], metric_of(task.class_weight)
+    best: tuple[float, SparseHead] | None = None
+    for ridge in sorted(RIDGES, reverse=True):
+        head = fit_ridge_head(X, task, features, rows=task.train, ridge=ridge)
+        right = score(y, head.logits(X[task.validation]).argmax(axis=1))
+        if best is None or right > best[0]:
+            best = right, head
+    assert best is not None
+    head = best[1]
+    return head.cooled(fit_temperature(head.logits(X[task.validation]), y))
+
+
+def _some(rows: Int[np.ndarray, " n"]) -> Int[np.ndarray, " some"]:
+    """MOST_ROWS of them at most, spread evenly."""
+    return rows[np.linspace(0, len(rows) - 1, min(len(rows), MOST_ROWS)).astype(int)]
+
+
+def _train(
+    readout: Readout,
+    backbone: Backbone,
+    corpus: Corpus,
+    task: Task,
+    settings: TrainConfig,
+    writer: RunWriter,
+) -> History:
+    def rows(places: Int[np.ndarray, " some"]) -> Texts:
+        texts = list(corpus.texts.at(places))
+        return Texts(backbone.tokenize(texts).ids, task.codes[places])
+
+    def tell(history: History, done: int, total: int) -> None:
+        writer.progress(done, total)
+        if len(history.steps) + len(history.epochs) != told[-1]:
+            told.append(len(history.steps) + len(history.epochs))
+            writer.write_json(TUNING, history.record())
+
+    told = [0]
+    if backbone.device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(backbone.device)
+    return train(
+        readout,
+        rows(task.train),
+        rows(task.validation),
+        settings.tune,
+        by="accuracy" if settings.class_weight is None else "macro_f1",
+        seed=settings.seed,
+        folder=writer.folder / CHECKPOINTS,
+        tell=tell,
+    )
+
+
+def settled(tuned: Tuned, activations: Rows, task: Task) -> Fitted:
+    """The head in its last form, from the tuned activations of every row.
+
+    Its logits are those of training, divided by a temperature from validation; its
+    weights are per standard deviation of the tuned neurons.
+    """
+    values = np.load(activations.path, mmap_mode="r")
+    head = rescaled(tuned.head, np.asarray(values[_some(task.train)], np.float32))
+    logits = logits_at(activations, head, task.validation)
+    temperature = fit_temperature(logits, task.codes[task.validation])
+    chosen: dict[str, float | int | str] = {
+        "layer": tuned.plan.layer,
+        "blocks": f"{tuned.plan.tuned[0]}-{tuned.plan.tuned[-1]}",
+        "epochs": tuned.history.epochs[-1].epoch,
+        "temperature": temperature,
+    }
+    return Fitted(head.cooled(temperature), (), chosen, logits / temperature)
+
+
+def told(
+    before: dict[str, Any], after: dict[str, Any], tuned: Tuned, fitted: Fitted
+) -> dict[str, Any]:
+    """The metrics of the tuned run, from those of its frozen half and its own scores.
+
+    Layers and names are those of the base; cost is that of the tuned backbone.
+    """
+    backbone, history = tuned.backbone, tuned.history
+    width = len(tuned.head.features)
+    cost = {
+        "parameters": backbone.parameters(tuned.plan.layer),
+        "flops_per_token": backbone.flops_per_token(tuned.plan.layer),
+    }
+    seconds = {**before["seconds"], "tune": history.seconds}
+    seconds["total"] = before["seconds"]["total"] + history.seconds
+    return {
+        **before,
+        **after,
+        "recipe": "variability",
+        "neurons": {**before["neurons"], "selected": width, "unique": width},
+        "layers": {**before["layers"], "used": tuned.plan.layer},
+        "chosen": fitted.chosen,
+        "cost": {**before["cost"], **cost},
+        "seconds": seconds,
+        "backbone": {**before["backbone"], "tuned": backbone.identity},
+    }
+
+
+def peak_bytes() -> int:
+    """The most memory that this process has had: on the GPU if it uses one."""
+    if torch.cuda.is_available() and torch.cuda.is_initialized():
+        return torch.cuda.max_memory_allocated()
+    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return most if sys.platform == "darwin" else 1024 * most
+
+
+def comparison(
+    before: dict[str, Any], after: dict[str, Any], tuned: Tuned, peak_bytes: int | None
+) -> list[dict[str, Any]]:
+    """Rows of the result table: tuned, frozen, stc, last layer.
+
+    `before` are the metrics of the frozen half, `after` those of the tuned run with
+    the baselines `frozen` and `stc` among its own. Seconds are of what each needs;
+    one that only reads the frozen backbone needs its extraction.
+    """
+    n_class, width = len(after["classes"]), len(tuned.head.features)
+    seconds, cost = before["seconds"], before["cost"]
+    read = seconds.get("extract", 0.0)
+    sparse = read + sum(seconds.get(k, 0.0) for k in ("probe", "select", "head"))
+    n_sparse = before["neurons"]["selected"]
+    here = after["cost"]["flops_per_token"]
+    dense = n_class * (width + 1)
+    rows = [
+        ("tuned", after["test"], tuned.n_trainable, tuned.history.seconds, here),
+        ("frozen", None, dense, read, tuned.frozen_flops),
+        ("stc", None, n_class * (n_sparse + 1), sparse, cost["flops_per_token"]),
+        ("last_layer", None, dense, read, cost["flops_per_token_total"]),
+    ]
+    table = []
+    for name, found, trainable, taken, flops in rows:
+        scores = found or after["baselines"].get(name)
+        if scores is None:
+            continue
+        table.append(
+            {
+                "name": name,
+                "accuracy": scores["accuracy"],
+                "accuracy_interval": scores["accuracy_interval"],
+                "macro_f1": scores["macro_f1"],
+                "trainable": trainable,
+                "seconds": taken,
+                "peak_bytes": tuned.history.peak_bytes
+                if name == "tuned"
+                else peak_bytes,
+                "flops_per_token": flops,
+                "flops_share": flops / max(cost["flops_per_token_total"], 1),
+            }
+        )
+    return table

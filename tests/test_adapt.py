@@ -1,0 +1,179 @@
+"""The recipe `variability` from a table to a run like any other."""
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from stc_core import adapt, recipes
+from stc_core.axes import PooledSite
+from stc_core.backbone import Backbone
+from stc_core.classifier import SparsifyThenClassify
+from stc_core.config import DataConfig, RunConfig, TrainConfig, TuneConfig
+from stc_core.files import read_json
+from stc_core.head import softmax
+from stc_core.run import Run, RunWriter
+from stc_core.table import read_table
+from stc_core.training import History
+
+
+@pytest.fixture(scope="module")
+def run(tuned_folder: Path) -> Run:
+    return Run.open(tuned_folder)
+
+
+def test_it_leaves_the_files_of_every_run(run: Run, run_folder: Path):
+    there = {one.name for one in run.folder.iterdir()}
+    usual = {one.name for one in run_folder.iterdir()}
+    assert there == usual | {adapt.BACKBONE, adapt.TUNING}
+    assert run.done
+
+
+def test_its_metrics_are_of_the_tuned_classifier(run: Run):
+    metrics = run.metrics
+    test = run.predictions.query("split == 'test'")
+    assert metrics["test"]["accuracy"] == pytest.approx(test["correct"].mean())
+    assert metrics["layers"] == {"used": 4, "total": 6}
+    assert metrics["neurons"]["selected"] == 384
+    cost = metrics["cost"]
+    assert cost["flops_per_token"] == pytest.approx(
+        4 / 6 * cost["flops_per_token_total"], rel=0.01
+    )
+    assert {"stc", "frozen", "last_layer"} <= set(metrics["baselines"])
+
+
+def test_the_table_holds_it_against_what_is_not_tuned(run: Run):
+    table = pd.DataFrame(run.metrics["comparison"]).set_index("name")
+    assert list(table.index) == ["tuned", "frozen", "stc", "last_layer"]
+    d, h = 384, 1536
+    linear = 4 * (8 * 2 * d) + 8 * (d + h) + 8 * (h + d)
+    assert table.loc["tuned", "trainable"] == linear + 10 * (d + 1)
+    assert table.loc["frozen", "trainable"] == 10 * (d + 1)
+    assert table.loc["tuned", "flops_share"] == pytest.approx(4 / 6, rel=0.01)
+    assert table.loc["last_layer", "flops_share"] == 1
+    assert bool(np.all(table["seconds"] > 0))
+    assert bool(np.all(table["peak_bytes"] > 1e7))
+
+
+def test_the_saved_classifier_gives_the_predictions(run: Run):
+    classifier = run.classifier(device="cpu")
+    corpus, told = run.corpus, run.predictions
+    rows = np.arange(0, 240, 20)
+    found = classifier.predict_proba(corpus["text"].iloc[rows].tolist())
+    names = [f"p:{name}" for name in run.metrics["classes"]]
+    assert np.allclose(found, told[names].to_numpy()[rows], atol=1e-4)
+    stored = softmax(classifier.head_.logits(run.activations[rows]))
+    assert np.allclose(found, stored, atol=1e-4)
+
+
+def test_a_text_is_explained_to_the_last_bit_of_its_logit(run: Run):
+    why = run.classifier(device="cpu").explain("the courier lost my parcel")
+    label = why["label"]
+    for parts in (why["neurons"], why["tokens"]):
+        total = why["bias"][label] + sum(part["contribution"][label] for part in parts)
+        assert total == pytest.approx(why["logits"][label], abs=1e-3)
+
+
+def test_weights_are_per_standard_deviation_of_the_tuned_neurons(run: Run):
+    rows = run.predictions.query("split == 'train'")["row"].to_numpy()
+    values = np.asarray(run.activations[rows])
+    neurons = run.neurons
+    assert np.allclose(values.mean(0), neurons["mean"], atol=1e-4)
+    assert np.allclose(values.std(0), neurons["sd"], rtol=1e-3)
+
+
+def test_it_can_be_moved(run: Run, tmp_path: Path):
+    moved = Run.open(shutil.copytree(run.folder, tmp_path / "moved"))
+    backbone = moved.classifier(device="cpu").backbone_
+    assert str(tmp_path / "moved") in backbone.name
+
+
+def test_its_backbone_is_one_for_the_recipe_stc(run: Run):
+    name = str(run.folder / adapt.BACKBONE)
+    tuned, base = Backbone.load(name, device="cpu"), Backbone.load(device="cpu")
+    assert (tuned.n_layers, base.n_layers) == (4, 6)
+    ids = base.tokenize(["where is my parcel?"]).ids
+    same, other = (PooledSite.parse(f"resid.{n}.mean") for n in (3, 4))
+    wanted = [same, other]
+    one, two = tuned.pooled(ids, wanted), base.pooled(ids, wanted)
+    assert np.allclose(one[same], two[same])
+    assert not np.allclose(one[other], two[other], atol=1e-3)
+    corpus = run.corpus.iloc[:60]
+    texts, labels = corpus["text"].tolist(), corpus["label"].to_numpy(str)
+    model = SparsifyThenClassify(name, kinds=("resid",), poolings=("mean",))
+    assert model.fit(texts, labels).score(texts, labels) > 0.5
+
+
+def test_the_history_begins_with_the_frozen_backbone(run: Run):
+    history = History.of(read_json(run.folder / adapt.TUNING))
+    assert [epoch.epoch for epoch in history.epochs] == [0, 1, 2]
+    frozen = run.metrics["baselines"]["frozen"]
+    assert 0 <= frozen["accuracy"] <= 1
+    assert history.steps[-1][0] == 2
+    assert run.metrics["seconds"]["tune"] == history.seconds
+
+
+class Killed(BaseException):
+    pass
+
+
+def test_a_killed_run_goes_on_after_its_last_epoch(messages: Path, tmp_path: Path):
+    table = read_table(messages).groupby("topic").head(8)
+    table.to_csv(tmp_path / "few.csv", index=False)
+    config = RunConfig(
+        data=DataConfig(
+            path=str(tmp_path / "few.csv"), text="text", labels=("topic",), split=""
+        ),
+        train=TrainConfig(
+            recipe="variability",
+            device="cpu",
+            kinds=("resid",),
+            poolings=("mean",),
+            tune=TuneConfig(method="lora", blocks=1, layer=1, epochs=2, batch=16),
+        ),
+    )
+    whole = _run(config, tmp_path / "whole")
+    with pytest.raises(Killed):
+        _run(config, tmp_path / "cut", kill_in=1.2)
+    cut = Run(tmp_path / "cut")
+    assert (cut.folder / adapt.CHECKPOINTS).is_dir()
+    assert cut.status["state"] == "failed"
+    resumed = _run(config, tmp_path / "cut")
+    assert "Going on where the tuning was cut off" in resumed.log_tail()
+    assert resumed.done
+    assert not (cut.folder / adapt.CHECKPOINTS).exists()
+    assert resumed.predictions.equals(whole.predictions)
+    assert (resumed.folder / "backbone" / "changes.safetensors").read_bytes() == (
+        whole.folder / "backbone" / "changes.safetensors"
+    ).read_bytes()
+
+
+def _run(config: RunConfig, folder: Path, *, kill_in: float | None = None) -> Run:
+    writer = RunWriter(folder, config)
+    tell = writer.progress
+
+    def progress(done: int, total: int) -> None:
+        tell(done, total)
+        tuning = writer.status["phase"] == "tune" and total
+        if kill_in is not None and tuning and done / total > kill_in / 2:
+            raise Killed
+
+    writer.progress = progress  # pyright: ignore[reportAttributeAccessIssue]
+    with writer:
+        return recipes.train(config, writer)
+
+
+@pytest.mark.parametrize("weight", [None, "balanced"])
+def test_the_first_head_is_a_calibrated_probe(run: Run, weight):
+    from stc_core.data import Corpus
+
+    corpus = Corpus(run.corpus, run.report.columns, run.report)
+    settings = TrainConfig(class_weight=weight)
+    task = recipes.task_of(corpus, settings)
+    backbone = Backbone.load(device="cpu")
+    head, guess = adapt.first_head(backbone, corpus, task, 4, "float16")
+    assert len(head.features) == 384
+    right = (guess == task.codes[corpus.rows("test")]).mean()
+    assert right > 0.5
