@@ -27,8 +27,10 @@ from stc_core.exemplars import token_values as token_values_of
 from stc_core.explanation import Token
 from stc_core.hub import cached_names, resolve, weight_files
 from stc_core.predictions import LABEL_COLUMN
+from stc_core.report import Report, add_truncated
 from stc_core.run import Run, list_runs
 from stc_core.table import read_table
+from stc_core.truncation import sampled_cut
 from stc_core.uploads import SUFFIXES, Upload, find, keep, read_choice
 from stc_core.wording import duration as duration
 from stc_core.wording import interval as interval
@@ -415,6 +417,25 @@ def corpus_of(data: DataConfig) -> Corpus:
 @st.cache_resource(max_entries=2, show_spinner="Checking every row …")
 def _corpus(key: tuple, _data: DataConfig) -> Corpus:
     return inspect_corpus(_data)
+
+
+def report_of(data: DataConfig) -> Report:
+    """The report on `data`, with the share of texts that the default model cuts.
+
+    That share is of a sample, so that it takes no time worth naming.
+    """
+    paths = [Path(data.path)] + ([Path(data.test_path)] if data.test_path else [])
+    key = (data.model_dump_json(), *(stamp(path) for path in paths))
+    return _report(key, corpus_of(data))
+
+
+@st.cache_data(max_entries=4, show_spinner=False)
+def _report(key: tuple, _corpus: Corpus) -> Report:
+    texts = _corpus.texts
+    cut = sampled_cut(texts)
+    if cut is None:
+        return _corpus.report
+    return add_truncated(_corpus.report, *cut, sampled_of=len(texts))
 
 
 def uploader(label: str, *, key: str) -> Upload | None:

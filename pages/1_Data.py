@@ -7,7 +7,7 @@ import ui
 from stc_core.config import DataConfig
 from stc_core.data import Corpus
 from stc_core.figures_data import class_bars, length_bars
-from stc_core.report import Finding, class_balance, length_histogram
+from stc_core.report import Finding, Report, class_balance, length_histogram
 from stc_core.split import SPLIT_ORDER
 from stc_core.uploads import SAMPLE, Upload, find, list_uploads, write_choice
 
@@ -106,8 +106,8 @@ def verdict(corpus: Corpus) -> None:
             ui.go(ui.TRAIN)
 
 
-def findings(corpus: Corpus) -> None:
-    found = corpus.report.findings
+def findings(corpus: Corpus, report: Report) -> None:
+    found = report.findings
     st.subheader(f"Report: {len(found)} finding{'s' * (len(found) != 1)}", anchor=False)
     if not found:
         st.success("Nothing to mend.", icon=":material/check_circle:")
@@ -165,5 +165,5 @@ with ui.guard():
     write_choice(table.key, data)
     corpus = ui.corpus_of(data)
     verdict(corpus)
-    findings(corpus)
+    findings(corpus, ui.report_of(data))
     charts(corpus)

@@ -466,14 +466,23 @@ def check(
     label: Label = None,
     split: Split = None,
     id_column: Id = None,
+    backbone: Annotated[
+        str | None, typer.Option(help="Whose tokens count; embedded if none.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Report what is in a table and what stands in the way of training on it."""
     from stc_core import terminal
     from stc_core.data import inspect_corpus
+    from stc_core.report import add_truncated
+    from stc_core.truncation import sampled_cut
 
     columns = _columns(data, test, text=text, label=label, split=split, id=id_column)
-    found = inspect_corpus(_config(columns, {}).data).report
+    config = _config(columns, {"backbone": backbone})
+    corpus = inspect_corpus(config.data)
+    found, texts = corpus.report, corpus.texts
+    if cut := sampled_cut(texts, config.train.backbone):
+        found = add_truncated(found, *cut, sampled_of=len(texts))
     if as_json:
         typer.echo(found.to_json())
     else:

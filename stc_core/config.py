@@ -10,6 +10,8 @@ from stc_core.axes import KINDS, Kind, Pooling
 
 DEFAULT_BACKBONE = "all-MiniLM-L6-v2"
 RUN_FORMAT = 1
+MAX_LENGTH = 256
+"""Tokens of a text that are read unless another length is asked for."""
 SPIN_POOLINGS: tuple[Pooling, ...] = ("max", "mean")
 SPIN_CS = (0.1, 0.2, 1.0, 10.0, 100.0)
 SPIN_ETAS = (0.001, 0.01, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.8)

@@ -87,19 +87,27 @@ def say_rows(rows: list[int], count: int, *, file: File = "data") -> str:
     return f"{count:,} rows{where}" + (f" ({some})" if rows else "")
 
 
-def add_truncated(report: Report, n_cut: int, n: int, max_length: int) -> Report:
-    """The report with the share of texts that the backbone cuts at `max_length`."""
+def add_truncated(
+    report: Report, n_cut: int, n: int, max_length: int, *, sampled_of: int = 0
+) -> Report:
+    """The report with the share of texts that the backbone cuts at `max_length`.
+
+    With `sampled_of` the `n` texts are a sample of so many, and it says so.
+    """
     rest = tuple(f for f in report.findings if f.kind != "truncated")
     if not n_cut:
         return report.model_copy(update={"findings": rest})
     share = n_cut / n
+    if sampled_of > n:
+        who = f"About {share:.1%} of the texts ({n_cut:,} of a sample of {n:,})"
+    else:
+        who = f"{n_cut:,} of {n:,} texts ({share:.1%})"
     cut = finding(
         "truncated",
         "warning" if share > 0.05 else "info",
-        f"{n_cut:,} of {n:,} texts ({share:.1%}) are longer than {max_length} tokens; "
-        "only their beginning is read. Raise the length limit if the backbone allows, "
-        "or shorten the texts.",
-        count=n_cut,
+        f"{who} are longer than {max_length} tokens; only their beginning is read. "
+        "Raise the length limit if the backbone allows, or shorten the texts.",
+        count=round(share * max(n, sampled_of)),
     )
     return report.model_copy(update={"findings": (*rest, cut)})
 

@@ -359,6 +359,14 @@ def test_work_takes_only_a_queued_run(stc: Stc, tmp_path: Path):
     assert said.code == 2 and "queued" in said.err
 
 
+def test_data_check_says_how_many_texts_would_be_cut(stc: Stc, tmp_path: Path):
+    rows = [f"{'word ' * (400 if i < 9 else 4)}{i},{'ab'[i % 2]}" for i in range(60)]
+    (tmp_path / "t.csv").write_text("text,label\n" + "\n".join(rows), "utf-8")
+    found = json.loads(stc("data", "check", tmp_path / "t.csv", "--json").out)
+    (cut,) = (f for f in found["findings"] if f["kind"] == "truncated")
+    assert cut["count"] == 9 and "9 of 60 texts (15.0%)" in cut["message"]
+
+
 def test_data_check_reports_and_exits_2_on_errors(stc: Stc, table: Path):
     said = stc("data", "check", table)
     assert said.code == 0, said.err

@@ -18,7 +18,7 @@ FLOORS = {
     "examples figures figures_data figures_layers figures_trade figures_neurons "
     "figures_examples records scatter texts segments",
     2: "quadratic solver select attribution table checks data store sites hooks hub "
-    "uploads head checkpoint packing problem content "
+    "truncation uploads head checkpoint packing problem content "
     "adapters changes rows sums dual task",
     3: "backbone forward plan extract probe sparsify classifier saved spin tables "
     "labeller variability readout tuning training stream sample candidates",

@@ -109,6 +109,16 @@ def test_findings_name_their_rows():
     assert "2 findings" in words or "3 findings" in words
 
 
+def test_the_share_of_texts_that_would_be_cut_is_said():
+    long = b",".join([b" ".join([b"word"] * 400), b"a"]) + b"\n"
+    app = uploaded("mine.csv", small_csv(57, extra=(long * 3).decode()))
+    assert "3 of 60 texts (5.0%) are longer than 256 tokens" in plain(said(app))
+
+
+def plain(words: str) -> str:
+    return words.replace("\\", "")
+
+
 def test_an_error_in_the_content_is_shown_and_bars_the_way():
     app = uploaded(
         "one.csv", b"text,label\n" + b"".join(b"t%d,a\n" % i for i in range(9))

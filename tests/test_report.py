@@ -109,3 +109,12 @@ def test_histogram_ends_in_one_wide_bin():
     bars = length_histogram(frame, bins=4)
     assert max(bars["end"]) == 9001
     assert max(bars["start"]) <= 3
+
+
+def test_a_share_of_a_sample_says_so_and_counts_for_all():
+    found = add_truncated(report(), 500, 2000, 256, sampled_of=9000).findings[-1]
+    assert "About 25.0% of the texts (500 of a sample of 2,000)" in found.message
+    assert found.count == 2250 and found.severity == "warning"
+    all_of = add_truncated(report(), 5, 9000, 256, sampled_of=9000).findings[-1]
+    assert "5 of 9,000 texts (0.1%) are longer" in all_of.message
+    assert add_truncated(report(), 0, 2000, 256, sampled_of=9000) == report()
