@@ -145,7 +145,7 @@ def first_head(
     features = dense_features(backbone, layer)
     site = PooledSite(features[0].site, "mean")
     store = extract(backbone, corpus.texts, [site], store_dtype=store_dtype)
-    rows = _some(task.train)
+    rows = some_rows(task.train)
     X = np.concatenate([store.read(site, rows), store.read(site, task.validation)])
     part = Task(
         np.concatenate([task.codes[rows], task.codes[task.validation]]),
@@ -154,12 +154,12 @@ def first_head(
         np.arange(len(rows), len(X)),
         task.class_weight,
     )
-    head = _best_ridge(X, part, features)
+    head = best_ridge(X, part, features)
     guess = head.logits(store.read(site, corpus.rows("test"))).argmax(axis=1)
     return head, guess
 
 
-def _best_ridge(
+def best_ridge(
     X: Float[np.ndarray, "n d"], task: Task, features: Sequence[Feature]
 ) -> SparseHead:
     y, score = task.codes[task.validation], metric_of(task.class_weight)
@@ -174,7 +174,7 @@ def _best_ridge(
     return head.cooled(fit_temperature(head.logits(X[task.validation]), y))
 
 
-def _some(rows: Int[np.ndarray, " n"]) -> Int[np.ndarray, " some"]:
+def some_rows(rows: Int[np.ndarray, " n"]) -> Int[np.ndarray, " some"]:
     """MOST_ROWS of them at most, spread evenly."""
     return rows[np.linspace(0, len(rows) - 1, min(len(rows), MOST_ROWS)).astype(int)]
 
@@ -219,7 +219,7 @@ def settled(tuned: Tuned, activations: Rows, task: Task) -> Fitted:
     weights are per standard deviation of the tuned neurons.
     """
     values = np.load(activations.path, mmap_mode="r")
-    head = rescaled(tuned.head, np.asarray(values[_some(task.train)], np.float32))
+    head = rescaled(tuned.head, np.asarray(values[some_rows(task.train)], np.float32))
     logits = logits_at(activations, head, task.validation)
     temperature = fit_temperature(logits, task.codes[task.validation])
     chosen: dict[str, float | int | str] = {
