@@ -25,10 +25,11 @@ from stc_core.files import read_json
 from stc_core.head import SparseHead
 from stc_core.metrics import fit_temperature, metric_of
 from stc_core.readout import Readout, dense_features, rescaled
+from stc_core.ridge import fit_ridge_head
 from stc_core.rows import Rows
 from stc_core.run import RunWriter
 from stc_core.select import RIDGES
-from stc_core.sparsify import Fitted, fit_ridge_head
+from stc_core.sparsify import Fitted
 from stc_core.stream import logits_at
 from stc_core.task import Task
 from stc_core.training import History, train
@@ -250,6 +251,13 @@ def told(
         **before,
         **after,
         "recipe": "variability",
+        "tuning": {
+            "method": tuned.changes.method,
+            "layer": tuned.plan.layer,
+            "blocks": list(tuned.plan.tuned),
+            "width": tuned.changes.width,
+            "nu": list(tuned.nu),
+        },
         "neurons": {**before["neurons"], "selected": width, "unique": width},
         "layers": {**before["layers"], "used": tuned.plan.layer},
         "chosen": fitted.chosen,

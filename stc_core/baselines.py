@@ -16,8 +16,8 @@ from stc_core.dual import Block, joint_ridge
 from stc_core.head import standard
 from stc_core.metrics import accuracy, bootstrap_interval, macro_f1, metric_of
 from stc_core.probe import ProbeResult
+from stc_core.ridge import fit_ridge_head, moments_of
 from stc_core.select import RIDGES, solve_ridge
-from stc_core.sparsify import fit_ridge_head, moments_of
 from stc_core.task import Read, Task
 
 TFIDF_CS = (1.0, 3.0, 10.0, 30.0, 100.0)

@@ -4,7 +4,7 @@ From 35,000 pooled neurons to some thousands that are then looked at together.
 """
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -14,8 +14,7 @@ from stc_core.dual import Block, joint_ridge
 from stc_core.errors import StcError
 from stc_core.head import standard
 from stc_core.metrics import metric_of
-from stc_core.probe import ProbeResult
-from stc_core.select import RIDGES, importance, keep_mass, keep_top, last_best, smooth
+from stc_core.select import RIDGES, keep_mass, keep_top, last_best, smooth
 from stc_core.task import Read, Task
 
 MOST_CANDIDATES = 4096, 16_384
@@ -28,6 +27,23 @@ TRUST_POWER = 2
 LEAST_TRUST = 0.05
 CANDIDATES_PER_ROW = 3
 ETA = 0.99
+
+
+@runtime_checkable
+class Salient(Protocol):
+    """What the best probe of a pooled site says: all that a selection needs of it.
+
+    A ProbeResult is one, and so is a `Salience`, which a run keeps.
+    """
+
+    @property
+    def pooled_site(self) -> PooledSite: ...
+
+    @property
+    def importance(self) -> Float[np.ndarray, " width"]: ...
+
+    @property
+    def accuracy(self) -> float: ...
 
 
 class Pool(NamedTuple):
@@ -46,15 +62,22 @@ class Pool(NamedTuple):
 
 
 def gather(
-    read: Read, task: Task, probes: Sequence[ProbeResult], *, eta: float | None = None
+    read: Read,
+    task: Task,
+    probes: Sequence[Salient],
+    *,
+    eta: float | None = None,
+    narrow: bool = True,
 ) -> Pool:
     """The candidates of all layers, read and standardised.
 
     For each layer, over its sites and poolings together, the features that hold a
-    share eta of the squared weights of the layer's best probes.
+    share eta of the squared weights of the layer's best probes. More than MOST_JOINT
+    are ranked first, which takes long, or without `narrow` never gathered.
     """
     most = most_candidates(len(task.classes), len(task.train))
     most = most if eta is None else MOST_CANDIDATES[1]
+    most = most if narrow else min(most, MOST_JOINT)
     trusted = _trust(probes, task)
     kept = _candidates(probes, trusted, eta or ETA, most)
     if sum(map(len, kept.values())) > MOST_JOINT:
@@ -126,7 +149,7 @@ def nothing_selected() -> StcError:
     )
 
 
-def _trust(probes: Sequence[ProbeResult], task: Task) -> dict[PooledSite, float]:
+def _trust(probes: Sequence[Salient], task: Task) -> dict[PooledSite, float]:
     """How far the probe of each site beats chance, relative to the best one, squared.
 
     Validation accuracies; never less than LEAST_TRUST ** TRUST_POWER. (SIREN, arXiv
@@ -134,7 +157,7 @@ def _trust(probes: Sequence[ProbeResult], task: Task) -> dict[PooledSite, float]
     """
     held = task.codes[task.validation]
     chance = np.bincount(held).max() / len(held)
-    gain = {p.pooled_site: p.val_accuracy[p.best] - chance for p in probes}
+    gain = {p.pooled_site: p.accuracy - chance for p in probes}
     most = max(gain.values())
     if most <= 0:
         return dict.fromkeys(gain, 1.0)
@@ -145,19 +168,19 @@ def _trust(probes: Sequence[ProbeResult], task: Task) -> dict[PooledSite, float]
 
 
 def _candidates(
-    probes: Sequence[ProbeResult], trust: dict[PooledSite, float], eta: float, most: int
+    probes: Sequence[Salient], trust: dict[PooledSite, float], eta: float, most: int
 ) -> dict[PooledSite, np.ndarray]:
     """Columns of each pooled site: a share eta of each layer, `most` in all at most.
 
     Over `most`, those stay whose weights count for most in the sites trusted most.
     """
-    layers: dict[int, list[ProbeResult]] = {}
+    layers: dict[int, list[Salient]] = {}
     for probe in sorted(probes, key=lambda probe: probe.pooled_site):
         layers.setdefault(probe.pooled_site.site.layer, []).append(probe)
     kept: dict[PooledSite, np.ndarray] = {}
     worth: dict[PooledSite, np.ndarray] = {}
     for group in layers.values():
-        scores = [importance(probe.path.coef[probe.best]) for probe in group]
+        scores = [probe.importance for probe in group]
         kept |= _keep_in_layer(group, scores, eta)
         for probe, score in zip(group, scores, strict=True):
             site = probe.pooled_site
@@ -170,7 +193,7 @@ def _candidates(
 
 
 def _keep_in_layer(
-    group: Sequence[ProbeResult], scores: Sequence[np.ndarray], share: float
+    group: Sequence[Salient], scores: Sequence[np.ndarray], share: float
 ) -> dict[PooledSite, np.ndarray]:
     offsets = np.cumsum([0, *map(len, scores)])
     columns = np.sort(keep_mass(np.concatenate(scores), share))

@@ -23,6 +23,7 @@ from stc_core.axes import PooledSite, Progress, silent
 from stc_core.errors import StcError
 from stc_core.metrics import accuracy, macro_f1
 from stc_core.penalties import Name
+from stc_core.select import importance
 from stc_core.solver import Path, fit_path
 
 MOST_THREADS = 4
@@ -135,6 +136,16 @@ class ProbeResult(NamedTuple):
     val_accuracy: Float[np.ndarray, " n_C"]
     val_macro_f1: Float[np.ndarray, " n_C"]
     best: int
+
+    @property
+    def importance(self) -> Float[np.ndarray, " width"]:
+        """Of each feature in the best probe: its squared weights, over all classes."""
+        return importance(self.path.coef[self.best])
+
+    @property
+    def accuracy(self) -> float:
+        """Of the best probe, on the validation rows."""
+        return float(self.val_accuracy[self.best])
 
 
 def fit_probes(

@@ -13,8 +13,8 @@ from jaxtyping import Float, Int
 from stc_core.axes import PooledSite
 from stc_core.head import standard
 from stc_core.metrics import metric_of
+from stc_core.ridge import moments_of
 from stc_core.select import RIDGES, solve_ridge
-from stc_core.sparsify import moments_of
 from stc_core.store import FeatureStore
 from stc_core.stream import ReadRows
 from stc_core.task import Task

@@ -13,7 +13,8 @@ from stc_core.data import Corpus
 from stc_core.head import SparseHead
 from stc_core.metrics import accuracy, bootstrap_interval, macro_f1
 from stc_core.probe import ProbeResult
-from stc_core.sparsify import Fitted, Point
+from stc_core.search import Point
+from stc_core.sparsify import Fitted
 from stc_core.task import Task
 
 

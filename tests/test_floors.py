@@ -16,12 +16,13 @@ FLOORS = {
     1: "pooling penalties losses metrics sniff split tokens batches status columns "
     "wording context clicks neurons report markup story explanation exemplars "
     "examples figures figures_data figures_layers figures_trade figures_neurons "
-    "figures_examples records scatter texts segments",
+    "figures_examples records figures_adapt scatter texts segments",
     2: "quadratic solver select attribution table checks data store sites hooks hub "
     "truncation uploads head checkpoint packing problem content "
     "adapters changes rows sums dual task",
     3: "backbone forward plan extract probe sparsify classifier saved spin tables "
-    "labeller variability readout tuning training stream sample candidates",
+    "labeller variability readout tuning training stream sample candidates "
+    "ridge search frontier",
     4: "recipes adapt baselines forecast run jobs predictions orders",
     5: "terminal cli __main__",
 }

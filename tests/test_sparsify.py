@@ -11,8 +11,10 @@ from stc_core.axes import Feature, PooledSite
 from stc_core.candidates import gather, most_candidates
 from stc_core.errors import StcError
 from stc_core.metrics import accuracy
+from stc_core.ridge import fit_head, fit_ridge_head
+from stc_core.search import choose
 from stc_core.select import RIDGES, importance, keep_mass
-from stc_core.sparsify import Fitted, choose, fit_head, fit_ridge_head, fit_stc
+from stc_core.sparsify import Fitted, fit_stc
 
 
 def fit(toy: Toy, **arguments) -> Fitted:

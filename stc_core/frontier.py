@@ -1,0 +1,159 @@
+"""The frontier: a classifier for every depth and some numbers of neurons.
+
+Each depth has candidates of its own, those that a training would look at which reads no
+deeper, so that what is said of a depth is what one can have there.
+"""
+
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Int
+
+from stc_core.candidates import Salient, gather
+from stc_core.ridge import fit_ridge_head
+from stc_core.search import Point, Search
+from stc_core.select import keep_top
+from stc_core.task import Read, Task
+
+LEAST_NEURONS = 8
+
+
+class Option(NamedTuple):
+    """A classifier that one may have: its limit of depth, its size, its scores.
+
+    `deepest` is the highest layer that it reads, at most `layer`. The scores are those
+    on validation; `guess` are the classes that it gives to some other rows, by which
+    nothing is chosen.
+    """
+
+    layer: int
+    deepest: int
+    neurons: int
+    ridge: float
+    accuracy: float
+    macro_f1: float
+    guess: Int[np.ndarray, " n_reported"]
+
+    def point(self, curve: str) -> Point:
+        """The same on a curve of scores."""
+        place = self.layer, self.ridge, self.accuracy, self.macro_f1
+        return Point(curve, self.neurons, *place)
+
+
+def depths_of(probes: Iterable[Salient]) -> list[int]:
+    """The layers of which some probe weighs a neuron, ascending."""
+    return sorted({p.pooled_site.site.layer for p in probes if p.importance.any()})
+
+
+def grid(most: int) -> list[int]:
+    """Numbers of neurons to offer: powers of two below `most`, and `most`."""
+    powers = (2**power for power in range(most.bit_length()))
+    return [*(n for n in powers if LEAST_NEURONS <= n < most), most]
+
+
+def search_at(
+    read: Read,
+    task: Task,
+    probes: Sequence[Salient],
+    *,
+    layer: int,
+    eta: float | None,
+    ridge: float,
+) -> Search:
+    """The search among candidates of layers up to `layer`, ranked under `ridge`.
+
+    At the last depth its candidates are those of the training itself.
+    """
+    last = layer >= depths_of(probes)[-1]
+    below = [p for p in probes if last or p.pooled_site.site.layer <= layer]
+    pool = gather(read, task, below, eta=eta, narrow=last)
+    return Search(task, pool, ridge=ridge)
+
+
+def points_at(search: Search, counts: Iterable[int]) -> list[Point]:
+    """How the best so many candidates do, each number that there is once."""
+    there = int(np.count_nonzero(search.rank))
+    sizes = sorted({min(n, there) for n in counts if there})
+    trials = (search.trial(keep_top(search.rank, n)) for n in sizes)
+    return [trial.point("neurons") for trial in trials]
+
+
+def options_at(
+    search: Search,
+    task: Task,
+    points: Iterable[Point],
+    *,
+    layer: int,
+    reported: Int[np.ndarray, " n_reported"],
+) -> list[Option]:
+    """Options from points of the search; their heads are fitted to guess `reported`.
+
+    Each guess is that of the head which the option gets when it is taken.
+    """
+    pool, options = search.pool, []
+    for point in points:
+        guess = np.zeros(len(reported), int)
+        if len(reported):
+            columns = columns_of(search, point.neurons)
+            X = pool.X[:, columns]
+            head = fit_ridge_head(
+                X,
+                task,
+                [pool.features[column] for column in columns],
+                rows=task.learned,
+                ridge=point.ridge,
+                trust=pool.trust[columns],
+            )
+            guess = head.logits(X[reported]).argmax(axis=1)
+        scores = point.ridge, point.accuracy, point.macro_f1
+        options.append(Option(layer, point.layer, point.neurons, *scores, guess))
+    return options
+
+
+def columns_of(search: Search, neurons: int) -> Int[np.ndarray, " kept"]:
+    """The best candidates, in computing order."""
+    return np.sort(keep_top(search.rank, neurons))
+
+
+def cheapest(
+    options: Sequence[Option],
+    *,
+    tolerance: float,
+    by: str = "accuracy",
+    max_layer: int | None = None,
+    max_neurons: int | None = None,
+) -> Option | None:
+    """The shallowest option whose score is within `tolerance` of the best one's.
+
+    Best and chosen keep to the limits; of options of one depth it is that with the
+    fewest neurons. `by`: accuracy or macro_f1, of validation. None: nothing is within
+    the limits.
+    """
+    allowed = [
+        option
+        for option in options
+        if (max_layer is None or option.deepest <= max_layer)
+        and (max_neurons is None or option.neurons <= max_neurons)
+    ]
+    if not allowed:
+        return None
+    least = max(getattr(option, by) for option in allowed) - tolerance - 1e-9
+    good = [option for option in allowed if getattr(option, by) >= least]
+    return min(good, key=lambda option: (option.deepest, option.neurons, option.layer))
+
+
+def curves_of(options: Sequence[Option], chosen: Option) -> tuple[Point, ...]:
+    """The scores through `chosen`: by neurons at its depth, and by depth.
+
+    On the latter every depth has as many neurons as `chosen`, or fewer if there are
+    not as many.
+    """
+    at_depth = [o.point("neurons") for o in options if o.layer == chosen.layer]
+    return (*at_depth, *depth_curve(options, chosen.neurons))
+
+
+def depth_curve(options: Sequence[Option], neurons: int) -> list[Point]:
+    """The largest option of each depth with no more than `neurons`."""
+    found = {o.layer: o for o in options if o.neurons <= neurons}  # the last one wins
+    return [option.point("depth") for option in found.values()]

@@ -1,0 +1,87 @@
+"""The ridge head: least squares of the classes on chosen neurons, calibrated."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from stc_core.axes import Feature
+from stc_core.head import SparseHead, standard
+from stc_core.metrics import fit_temperature
+from stc_core.select import Gram, gram, solve_ridge
+from stc_core.task import Task
+
+SHARPNESS = 10.0
+"""Least-squares scores lie near 0 and 1: this brings a temperature near 1."""
+
+
+class Moments(NamedTuple):
+    """The Gram matrix of some rows, their mean and the shares of the classes."""
+
+    gram: Gram
+    center: Float[np.ndarray, " d"]
+    prior: Float[np.ndarray, " n_class"]
+
+
+def moments_of(
+    Z: Float[np.ndarray, "n d"], task: Task, rows: Int[np.ndarray, " some"]
+) -> Moments:
+    """What a ridge model needs to know of `rows`."""
+    weights, codes, n_class = task.weights(rows), task.codes[rows], len(task.classes)
+    prior = np.bincount(codes, weights, n_class) / weights.sum()
+    return Moments(
+        gram(Z[rows], codes, n_class=n_class, sample_weight=weights),
+        np.average(Z[rows], axis=0, weights=weights).astype(np.float32),
+        prior.astype(np.float32),
+    )
+
+
+class TemperedHead(NamedTuple):
+    """A head whose logits have been divided by a temperature, and that temperature."""
+
+    scaled: SparseHead
+    temperature: float
+
+
+def fit_head(
+    X: Float[np.ndarray, "n d"],
+    task: Task,
+    features: Sequence[Feature],
+    *,
+    ridge: float,
+    trust: Float[np.ndarray, " d"],
+) -> tuple[TemperedHead, Float[np.ndarray, "n_val n_class"]]:
+    """The head on raw columns X, and its validation logits before the refit.
+
+    A least-squares ridge model of the classes, fitted on train, gets its temperature
+    on validation; then it is fitted again on train and validation together.
+    """
+    first = fit_ridge_head(X, task, features, rows=task.train, ridge=ridge, trust=trust)
+    logits = first.logits(X[task.validation])
+    temperature = fit_temperature(logits, task.codes[task.validation])
+    last = fit_ridge_head(
+        X, task, features, rows=task.learned, ridge=ridge, trust=trust
+    )
+    return TemperedHead(last.cooled(temperature), temperature), logits / temperature
+
+
+def fit_ridge_head(
+    X: Float[np.ndarray, "n d"],
+    task: Task,
+    features: Sequence[Feature],
+    *,
+    rows: Int[np.ndarray, " some"],
+    ridge: float,
+    trust: Float[np.ndarray, " d"] | None = None,
+) -> SparseHead:
+    """A head fitted on `rows`, SHARPNESS times the least-squares class scores.
+
+    The penalty on feature j is divided by trust_j^2; without trust all are equal.
+    """
+    mean, sd = standard(X[rows], task.weights(rows))
+    scale = np.ones(X.shape[1], np.float32) if trust is None else trust
+    moments = moments_of(((X - mean) / sd * scale).astype(np.float32), task, rows)
+    W = solve_ridge(moments.gram, ridge).T * SHARPNESS
+    bias = SHARPNESS * moments.prior - W @ moments.center
+    return SparseHead(tuple(features), mean, sd, W * scale, bias, task.classes)
