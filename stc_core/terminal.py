@@ -131,7 +131,7 @@ def show_result(run: Run) -> None:
     table.add_row(*_scores("this classifier", metrics["test"]), style="bold")
     for key, scores in metrics["baselines"].items():
         detail = scores.get("detail")
-        name = BASELINES[key]
+        name = _baseline(key, metrics)
         table.add_row(*_scores(f"{name} ({detail})" if detail else name, scores))
     console.print(table)
     levels = metrics["test"]["levels"]
@@ -141,8 +141,19 @@ def show_result(run: Run) -> None:
             f"macro-F1 {percent(level['macro_f1'])}",
             markup=False,
         )
+    for key, why in metrics.get("missing", {}).items():
+        said = f"{BASELINES.get(key) or key} is missing: {why}"
+        console.print(said, markup=False)
     for name, value in _facts(metrics):
         console.print(Text(f"{name:<8}", style="dim"), value)
+
+
+def _baseline(key: str, metrics: dict[str, Any]) -> str:
+    """Its name; the last layer read has its number where the model goes on."""
+    layer = metrics["baselines"][key].get("layer")
+    if key == "last_layer" and layer not in (None, metrics["layers"]["total"]):
+        return f"layer {layer}, the last that was read"
+    return BASELINES.get(key) or key
 
 
 def _facts(metrics: dict[str, Any]) -> list[tuple[str, str]]:

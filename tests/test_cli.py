@@ -446,6 +446,20 @@ def test_explain_as_json_is_only_json(stc: Stc, run: Path):
     assert json.loads(said.out) == EXPLANATION
 
 
+def test_report_names_the_layer_and_what_is_missing(stc: Stc, run: Path):
+    """Layer 3 of 6 is not the last layer, and a baseline can have failed."""
+    told = metrics()
+    told["baselines"]["last_layer"] |= {"layer": 3}
+    del told["baselines"]["all_sites"]
+    told["missing"] = {"all_sites": "MemoryError: no room"}
+    before = (run / "metrics.json").read_text("utf-8")
+    (run / "metrics.json").write_text(json.dumps(told), "utf-8")
+    said = stc("report", run)
+    (run / "metrics.json").write_text(before, "utf-8")
+    assert said.code == 0 and "layer 3, the last that was read" in said.out
+    assert "all sites, no selection is missing: MemoryError: no room" in said.out
+
+
 def test_report_as_json_is_metrics_json(stc: Stc, run: Path):
     assert json.loads(stc("report", run, "--json").out) == metrics()
 
