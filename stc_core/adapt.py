@@ -66,7 +66,7 @@ def tune(corpus: Corpus, task: Task, settings: TrainConfig, writer: RunWriter) -
     killed goes on from there. `tuning.json` says how the training goes.
     """
     base = Backbone.load(
-        _absolute(settings.backbone),
+        absolute(settings.backbone),
         device=settings.device,
         dtype=settings.dtype,
         max_length=settings.max_length,
@@ -103,7 +103,7 @@ def tune(corpus: Corpus, task: Task, settings: TrainConfig, writer: RunWriter) -
     return Tuned(found, trained, plan, history, n_trainable, frozen, flops)
 
 
-def _absolute(name: str) -> str:
+def absolute(name: str) -> str:
     """A folder's name that means the same from anywhere: it is kept with the run."""
     return str(Path(name).absolute()) if Path(name).is_dir() else name
 

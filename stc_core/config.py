@@ -74,10 +74,20 @@ class TuneConfig(_Frozen):
     checkpointing: bool = False
 
 
+class HierarchyConfig(_Frozen):
+    """How the recipe `hierarchy` reads each level of labels, coarse to fine.
+
+    Empty means: layers by the probes of each level, and levels that weigh the same.
+    """
+
+    layers: tuple[int, ...] = ()
+    weights: tuple[float, ...] = ()
+
+
 class TrainConfig(_Frozen):
     """Everything that changes the numbers of a run, and nothing else."""
 
-    recipe: Literal["stc", "variability"] = "stc"
+    recipe: Literal["stc", "variability", "hierarchy"] = "stc"
     preset: Literal["stc", "spin"] = "stc"
     backbone: str = DEFAULT_BACKBONE
     device: str = "auto"
@@ -92,6 +102,7 @@ class TrainConfig(_Frozen):
     max_layer: int | None = Field(default=None, ge=0)
     store_dtype: Literal["float16", "float32"] = "float16"
     tune: TuneConfig = TuneConfig()
+    hierarchy: HierarchyConfig = HierarchyConfig()
     validation_share: float = Field(default=0.15, gt=0, lt=0.5)
     test_share: float = Field(default=0.2, gt=0, lt=0.5)
     seed: int = Field(default=0, ge=0)
