@@ -8,11 +8,10 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
-import scipy.linalg
 from jaxtyping import Float, Int
 
 from stc_core.head import standard
-from stc_core.select import importance
+from stc_core.select import importance, solve_positive
 from stc_core.task import Task
 
 MOST_TINY = 1e-6
@@ -59,7 +58,10 @@ def joint_ridge(
         G += Z @ Z.T
         scales.append((mean, sd / block.trust))
     prior = (weight @ Y / weight.sum()).astype(np.float32)
-    parts = [_solve(G, Y - prior, weight, ridge) for ridge in ridges]
+    # A factor for each ridge: one eigendecomposition takes as long as 25 of them.
+    size = float(weight @ np.diag(G)) / weight.sum()
+    penalties = [max(ridge * size, MOST_TINY) / weight for ridge in ridges]
+    parts = [solve_positive(G, penalty, Y - prior) for penalty in penalties]
     dual = np.concatenate(parts, axis=1).astype(np.float32)
     del G, parts
     scores = np.zeros((len(others), dual.shape[1]), np.float32)
@@ -72,22 +74,3 @@ def joint_ridge(
         worth.append([importance(coef) for coef in by_ridge])
     by_ridge = scores.reshape(len(others), len(ridges), -1).swapaxes(0, 1)
     return JointRidge(by_ridge + prior, np.concatenate(worth, axis=1))
-
-
-def _solve(
-    G: Float[np.ndarray, "n n"],
-    Y: Float[np.ndarray, "n n_class"],
-    weight: Float[np.ndarray, " n"],
-    ridge: float,
-) -> Float[np.ndarray, "n n_class"]:
-    """The weight of each row's inner product under one ridge.
-
-    By a Cholesky factor for each ridge: one eigendecomposition for all of them takes
-    as long as 25 of these (n = 3,000), most of it the reduction to a tridiagonal.
-    """
-    A = G.copy()
-    penalty = max(ridge * float(weight @ np.diag(G)) / weight.sum(), MOST_TINY)
-    np.einsum("ii->i", A)[...] += penalty / weight
-    # Symmetric, so the transpose is itself, in the order that LAPACK need not copy.
-    factor = scipy.linalg.cho_factor(A.T, overwrite_a=True, check_finite=False)
-    return scipy.linalg.cho_solve(factor, Y, check_finite=False)

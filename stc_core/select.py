@@ -12,6 +12,8 @@ from jaxtyping import Float, Int
 
 RIDGES = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0)
 
+MOST_TINY = float(np.finfo(np.float32).tiny)
+
 
 def importance(coef: Float[np.ndarray, "n_class d"]) -> Float[np.ndarray, " d"]:
     """sum_k w_kj^2 of each feature, for weights on the standardised scale.
@@ -76,11 +78,31 @@ def solve_ridge(moments: Gram, ridge: float) -> Float[np.ndarray, "d n_class"]:
     The penalty is ridge * (mean squared norm of a row), so that the same ridge means
     as much for 10 features as for 10,000.
     """
-    A = moments.ZZ.copy()
-    rows = np.arange(len(A))
-    penalty = ridge * float(A[rows, rows].sum()) / moments.n
-    A[rows, rows] += max(penalty, float(np.finfo(np.float32).tiny))
-    return scipy.linalg.solve(A, moments.ZY, assume_a="pos", overwrite_a=True)
+    penalty = max(ridge * float(np.trace(moments.ZZ)) / moments.n, MOST_TINY)
+    return solve_positive(moments.ZZ, penalty, moments.ZY)
+
+
+def solve_positive(
+    A: Float[np.ndarray, "n n"],
+    penalty: float | Float[np.ndarray, " n"],
+    B: Float[np.ndarray, "n k"],
+) -> Float[np.ndarray, "n k"]:
+    """(A + diag(penalty))^-1 B for a symmetric A without negative eigenvalues.
+
+    By a Cholesky factor; where rounding makes that fail, again in double precision.
+    """
+    for dtype in (A.dtype, np.float64):
+        copy = A.astype(dtype)
+        np.einsum("ii->i", copy)[...] += penalty
+        try:
+            # Symmetric, so the transpose is itself, in LAPACK's own order: no copy.
+            factor = scipy.linalg.cho_factor(
+                copy.T, overwrite_a=True, check_finite=False
+            )
+        except scipy.linalg.LinAlgError:
+            continue
+        return scipy.linalg.cho_solve(factor, B, check_finite=False).astype(B.dtype)
+    raise AssertionError("a Gram matrix with a penalty has a Cholesky factor")
 
 
 def smooth(grid: Float[np.ndarray, "a b"]) -> Float[np.ndarray, "a b"]:
