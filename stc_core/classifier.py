@@ -6,7 +6,7 @@ from typing import Any, get_args
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Shaped
+from jaxtyping import Int, Shaped
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils.validation import check_is_fitted
 
@@ -28,7 +28,7 @@ from stc_core.head import SparseHead
 from stc_core.labeller import Labeller, check_texts
 from stc_core.penalties import Name
 from stc_core.probe import ProbeResult, fit_probes
-from stc_core.sparsify import Fitted, fit_stc
+from stc_core.sparsify import NO_ROWS, Fitted, fit_stc
 from stc_core.spin import fit_spin
 from stc_core.split import TRAIN, VALIDATION, carve
 from stc_core.task import Read, Task
@@ -68,6 +68,8 @@ class SparsifyThenClassify(Labeller, ClassifierMixin, BaseEstimator):
         eta: float | None = None,
         budget: int | None = None,
         max_layer: int | None = None,
+        max_neurons: int | None = None,
+        tolerance: float | None = None,
         store_dtype: str = "float16",
         validation_share: float = 0.15,
         seed: int = 0,
@@ -84,6 +86,8 @@ class SparsifyThenClassify(Labeller, ClassifierMixin, BaseEstimator):
         self.eta = eta
         self.budget = budget
         self.max_layer = max_layer
+        self.max_neurons = max_neurons
+        self.tolerance = tolerance
         self.store_dtype = store_dtype
         self.validation_share = validation_share
         self.seed = seed
@@ -194,13 +198,15 @@ class SparsifyThenClassify(Labeller, ClassifierMixin, BaseEstimator):
                     expected=" or ".join(map(str, known)),
                     got=repr(getattr(self, name)),
                 )
-        if self.preset == "spin" and self.budget is not None:
-            raise StcError(
-                "budget",
-                expected="none with the preset spin, which keeps neurons by eta alone",
-                got=str(self.budget),
-                remedy="Leave it out, or give a smaller eta.",
-            )
+        for name in ("budget", "max_neurons", "tolerance"):
+            given = getattr(self, name)
+            if self.preset == "spin" and given is not None:
+                raise StcError(
+                    name,
+                    expected="none with the preset spin, which keeps neurons by eta",
+                    got=str(given),
+                    remedy="Leave it out, or give a smaller eta or a max_layer.",
+                )
 
     def fit_probes(
         self,
@@ -227,16 +233,29 @@ class SparsifyThenClassify(Labeller, ClassifierMixin, BaseEstimator):
         self,
         read: Read,
         task: Task,
-        probes: Sequence[ProbeResult],
+        probes: Sequence[Any],
         *,
+        reported: Int[np.ndarray, " n_reported"] = NO_ROWS,
         progress: Progress = silent,
     ) -> Fitted:
-        """The head of the preset, chosen on the validation rows."""
+        """The head of the preset, chosen on the validation rows.
+
+        Of the preset `stc`, whose probes may be those that a run keeps, every option
+        says the classes of the rows `reported`.
+        """
         if self.preset == "spin":
             etas = SPIN_ETAS if self.eta is None else (self.eta,)
             return fit_spin(read, task, probes, etas=etas, progress=progress)
         return fit_stc(
-            read, task, probes, eta=self.eta, budget=self.budget, progress=progress
+            read,
+            task,
+            probes,
+            eta=self.eta,
+            budget=self.budget,
+            max_neurons=self.max_neurons,
+            tolerance=self.tolerance,
+            reported=reported,
+            progress=progress,
         )
 
     def _parts(self) -> tuple[Backbone, SparseHead]:

@@ -100,12 +100,28 @@ class TrainConfig(_Frozen):
     eta: float | None = Field(default=None, gt=0, le=1)
     budget: int | None = Field(default=None, ge=1)
     max_layer: int | None = Field(default=None, ge=0)
+    max_neurons: int | None = Field(default=None, ge=1)
+    tolerance: float | None = Field(default=None, ge=0, lt=1)
     store_dtype: Literal["float16", "float32"] = "float16"
     tune: TuneConfig = TuneConfig()
     hierarchy: HierarchyConfig = HierarchyConfig()
     validation_share: float = Field(default=0.15, gt=0, lt=0.5)
     test_share: float = Field(default=0.2, gt=0, lt=0.5)
     seed: int = Field(default=0, ge=0)
+
+
+class ShrinkConfig(_Frozen):
+    """A finished run that another is made from, with the features it was trained on.
+
+    `layer` and `neurons` name an option of its frontier; without them neurons are
+    selected again, by the settings of the new run. `extract`: read the texts again if
+    their features are gone.
+    """
+
+    parent: str
+    layer: int | None = None
+    neurons: int | None = None
+    extract: bool = False
 
 
 class RunConfig(_Frozen):
@@ -116,3 +132,4 @@ class RunConfig(_Frozen):
     created: str = ""
     data: DataConfig
     train: TrainConfig = TrainConfig()
+    shrink: ShrinkConfig | None = None

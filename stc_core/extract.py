@@ -56,6 +56,7 @@ __all__ = [
     "extract_features",
     "measure_speed",
     "plan_extraction",
+    "stored",
 ]
 SAMPLE = 256
 
@@ -86,7 +87,7 @@ def extract(
             got=f"{len(texts)} texts, {store_dtype!r}",
         )
     folder = folder or features_folder()
-    key = text_key(texts, backbone.identity, *_numerics(backbone), store_dtype)
+    key = _key(backbone, texts, store_dtype)
     if store := find_store(folder, key, wanted):
         progress(1, 1)
         return store
@@ -107,6 +108,22 @@ def extract(
         pace = Pace(backbone, wanted, token_budget)
         _fill(backbone, unique, writer, tokens=tokens, pace=pace, progress=progress)
     return FeatureStore(path)
+
+
+def stored(
+    backbone: Backbone,
+    texts: Sequence[str],
+    wanted: Sequence[PooledSite],
+    *,
+    store_dtype: str = "float16",
+) -> FeatureStore | None:
+    """What `extract` would find finished on disk; None if it would have to compute."""
+    key = _key(backbone, texts, store_dtype)
+    return find_store(features_folder(), key, _checked(backbone, wanted))
+
+
+def _key(backbone: Backbone, texts: Sequence[str], store_dtype: str) -> str:
+    return text_key(texts, backbone.identity, *_numerics(backbone), store_dtype)
 
 
 def _fill(

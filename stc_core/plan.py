@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Sequence
+from itertools import product
 from typing import NamedTuple
 
 import numpy as np
@@ -18,6 +19,9 @@ from stc_core.tokens import Tokens
 TRIAL_FLOPS = {"cpu": 6e10, "cuda": 2e13}
 """Most work of a trial batch, so that a large model is not measured for minutes."""
 QUANTILES = (0.15, 0.5, 0.85)
+TIMED_SHARE = 0.1
+TIMED_TEXTS = 8, 64
+"""At least and at most so many texts are timed at each depth."""
 
 
 class TokenCounts(NamedTuple):
@@ -118,6 +122,38 @@ def measure_speed(
         seconds[longest] = taken / (longest * len(batch))
     resident = psutil.Process().memory_info().rss
     return Speed(tuple(seconds), tuple(seconds.values()), resident)
+
+
+def depth_seconds(
+    backbone: Backbone,
+    texts: Sequence[str],
+    wanted: Sequence[PooledSite],
+    depths: Sequence[int],
+) -> dict[int, float]:
+    """Seconds a text, in batches, of a forward that stops after each of the depths.
+
+    Timed: forwards of some texts of all lengths, the quicker of two rounds, with all
+    wanted sites up to there pooled. Few texts, so that it takes a small share of what
+    their extraction takes.
+    """
+    most = int(TIMED_SHARE * len(texts) / len(depths))
+    n = min(len(texts), max(TIMED_TEXTS[0], min(most, TIMED_TEXTS[1])))
+    order = np.argsort([len(text) for text in texts], kind="stable")
+    places = order[np.linspace(0, len(texts) - 1, n).astype(int)]
+    tokens = backbone.tokenize([texts[int(place)] for place in places])
+    pace = Pace(backbone, wanted, None)
+    batches = [
+        [tokens.ids[row] for row in batch]
+        for batch in token_batches(_lengths(tokens), pace.tokens, max_texts=pace.texts)
+    ]
+    taken = dict.fromkeys(depths, np.inf)
+    for _, depth in product(range(2), depths):
+        below = [wish for wish in wanted if wish.site.layer <= depth]
+        start = time.perf_counter()
+        for ids in batches:
+            pack(backbone.pooled(ids, below)).values.wait()
+        taken[depth] = min(taken[depth], (time.perf_counter() - start) / n)
+    return {depth: float(seconds) for depth, seconds in taken.items()}
 
 
 def _seconds(

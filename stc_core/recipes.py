@@ -1,45 +1,43 @@
 """Recipes: a corpus and a backbone in, a run directory out.
 
 Every way to start a training (command line, app, Python) calls `train`, so all leave
-the same directory. The test rows are scored once, at the end, by `_evaluate`.
+the same directory. The test rows choose nothing: they are scored at the end, in results.py.
 """
 
 import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from jaxtyping import Int
 
-from stc_core import adapt, tables
-from stc_core.axes import PooledSite
+from stc_core import adapt, hierarchy, tables
 from stc_core.backbone import Backbone
 from stc_core.baselines import Guess, baselines_of, scored
-from stc_core.classifier import SparsifyThenClassify
-from stc_core.config import RunConfig, TrainConfig
+from stc_core.config import RunConfig
 from stc_core.data import Corpus, read_corpus
 from stc_core.extract import extract
 from stc_core.forecast import Shape, Survey, forecast, survey
-from stc_core.head import softmax
-from stc_core.metrics import (
-    accuracy,
-    expected_calibration_error,
-    log_loss,
-    macro_f1,
-)
 from stc_core.plan import count_tokens
 from stc_core.probe import ProbeResult
 from stc_core.report import add_truncated
-from stc_core.rows import Rows, write_rows
+from stc_core.results import (
+    Ground,
+    conclude,
+    estimator,
+    evaluate,
+    seconds_of,
+    task_of,
+    write_fitted,
+    write_frontier,
+)
+from stc_core.rows import write_rows
 from stc_core.run import Run, RunWriter
+from stc_core.salience import SALIENCE, write_saliences
 from stc_core.sample import Sample, draw
-from stc_core.sparsify import Fitted
-from stc_core.stream import activation_blocks, logits_at, refit
-from stc_core.task import Task
+from stc_core.stream import activation_blocks, logits_at
 from stc_core.variability import from_features
-
 
 INTERRUPTED = "the work was interrupted"
 
@@ -89,38 +87,30 @@ def _sparse(config: RunConfig, writer: RunWriter) -> None:
     writer.phase("probe", total=len(wanted), message=f"{len(wanted)} pooled sites")
     probes = classifier.fit_probes(read, sample.task, wanted, progress=writer.progress)
     writer.write_frame("probes.parquet", tables.probe_table(probes, sample.task))
+    write_saliences(writer.folder / SALIENCE, probes)
 
     if nu := from_features(read, sample.task, backbone, wanted):
         writer.write_json(adapt.NU, {**nu.record(), "tokens": "all", "rows": "train"})
 
     writer.phase("select")
-    fitted = classifier.select(read, sample.task, probes, progress=writer.progress)
-    part = corpus if sample.is_whole else corpus.take(sample.rows)
-    writer.write_frame("curves.parquet", tables.curve_table(fitted, backbone, part))
-    writer.phase("head", message=f"{len(fitted.head.features):,} neurons")
-    activations = _write_activations(writer, backbone, corpus, sample, fitted)
-    if not sample.is_whole:
-        fitted = refit(activations, task, fitted)
-    classifier.adopt(backbone, np.array(task.classes), probes, fitted)
-    _write_fitted(writer, classifier, corpus, activations)
-
+    fitted = classifier.select(
+        read, sample.task, probes, reported=sample.test, progress=writer.progress
+    )
+    ground = Ground(backbone, corpus, task, sample, wanted, counts)
+    write_frontier(writer, ground, fitted)
+    metrics = conclude(writer, classifier, ground, fitted, seed=settings.seed)
     writer.phase("report", message="baselines")
-    logits = logits_at(activations, fitted.head, corpus.rows("test"))
-    metrics = _evaluate(corpus, task, fitted, logits, settings.seed)
-    metrics |= _facts(backbone, fitted, wanted)
-    metrics["tokens"] = counts._asdict()
     add_baselines(
         writer,
         metrics,
-        _baselines(sample, list(part.texts), probes, seed=settings.seed),
+        _baselines(sample, list(ground.part.texts), probes, seed=settings.seed),
         sample.task.codes[sample.test],
         seed=settings.seed,
     )
 
 
 def _adapted(config: RunConfig, writer: RunWriter) -> None:
-    """The recipe `variability`: puts a tuned classifier in the place of the sparse one.
-    """
+    """The recipe `variability`: a tuned classifier in the place of the sparse one."""
     settings, run = config.train, Run(writer.folder)
     before, report = run.metrics, run.report
     if INTERRUPTED in before["missing"].values():
@@ -143,9 +133,9 @@ def _adapted(config: RunConfig, writer: RunWriter) -> None:
     fitted = adapt.settled(tuned, activations, task)
     classifier = estimator(settings)
     classifier.adopt(tuned.backbone, np.array(task.classes), [], fitted)
-    _write_fitted(writer, classifier, corpus, activations)
+    write_fitted(writer, classifier, corpus, activations)
     logits = logits_at(activations, fitted.head, corpus.rows("test"))
-    after = _evaluate(corpus, task, fitted, logits, settings.seed)
+    after = evaluate(corpus, task, fitted, logits, settings.seed)
     after = adapt.told(before, after, tuned, fitted)
     y = task.codes[corpus.rows("test")]
     frozen = scored(y, Guess(tuned.frozen, ""), seed=settings.seed)
@@ -160,6 +150,7 @@ Step = Callable[[RunConfig, RunWriter], None]
 RECIPES: dict[str, tuple[Step, ...]] = {
     "stc": (_sparse,),
     "variability": (_sparse, _adapted),
+    "hierarchy": (hierarchy.check, _sparse, hierarchy.hierarchical),
 }
 """What each recipe does, in order."""
 
@@ -199,27 +190,8 @@ def add_baselines(
 
 
 def _write_metrics(writer: RunWriter, metrics: dict[str, Any]) -> None:
-    metrics["seconds"] = _seconds(writer)
+    metrics["seconds"] = seconds_of(writer)
     writer.write_json("metrics.json", metrics)
-
-
-def estimator(settings: TrainConfig) -> SparsifyThenClassify:
-    """The unfitted classifier of these settings."""
-    names = SparsifyThenClassify().get_params()
-    given = {k: v for k, v in settings.model_dump().items() if k in names}
-    return SparsifyThenClassify(**given)
-
-
-def task_of(corpus: Corpus, settings: TrainConfig) -> Task:
-    """Class codes of all rows, in the order of the corpus' classes."""
-    codes = pd.Categorical(corpus.frame["label"], categories=list(corpus.classes)).codes
-    return Task(
-        codes.astype(np.int64),
-        corpus.classes,
-        corpus.rows("train"),
-        corpus.rows("validation"),
-        settings.class_weight,
-    )
 
 
 def _baselines(
@@ -294,121 +266,3 @@ def _read(config: RunConfig) -> Corpus:
         test_share=settings.test_share,
         seed=settings.seed,
     )
-
-
-def _write_activations(
-    writer: RunWriter,
-    backbone: Backbone,
-    corpus: Corpus,
-    sample: Sample,
-    fitted: Fitted,
-) -> Rows:
-    """Values of the kept neurons on every row: computed where they are not stored."""
-    features, n = fitted.head.features, len(corpus.frame)
-    blocks = activation_blocks(
-        backbone,
-        corpus.texts,
-        features,
-        read=sample.store.read,
-        known=sample.known(n),
-        progress=writer.progress,
-    )
-    path = writer.folder / "activations.npy"
-    return write_rows(path, blocks, n=n, width=len(features))
-
-
-def _write_fitted(
-    writer: RunWriter,
-    classifier: SparsifyThenClassify,
-    corpus: Corpus,
-    activations: Rows,
-) -> None:
-    head, fitted = classifier.head_, classifier.fitted_
-    classifier.save(writer.folder / "model")
-    writer.write_frame("neurons.parquet", tables.neuron_table(head))
-    # The final head has seen the validation rows: they show what the first one said.
-    held = np.full(activations.n, -1)
-    held[corpus.rows("validation")] = np.arange(len(fitted.validation_logits))
-
-    def predictions() -> Iterator[pd.DataFrame]:
-        for part, X in activations.blocks():
-            logits, before = head.logits(X), held[part]
-            logits[before >= 0] = fitted.validation_logits[before[before >= 0]]
-            rows = np.arange(part.start, part.stop)
-            frame = tables.prediction_table(corpus.take(rows), softmax(logits))
-            yield frame.assign(row=rows)
-
-    writer.write_frames("predictions.parquet", predictions())
-
-
-def _evaluate(
-    corpus: Corpus,
-    task: Task,
-    fitted: Fitted,
-    logits: np.ndarray,
-    seed: int,
-) -> dict[str, Any]:
-    """Our scores on test, whose rows have these logits, and on validation."""
-    rows = corpus.rows("test")
-    y, guess = task.codes[rows], logits.argmax(axis=1)
-    probabilities = softmax(logits)
-    levels = tables.level_scores(corpus, rows, np.array(task.classes)[guess])
-    y_val = task.codes[task.validation]
-    val_guess = fitted.validation_logits.argmax(axis=1)
-    ours = scored(y, Guess(guess, ""), seed=seed)
-    del ours["detail"]
-    return {
-        "classes": list(task.classes),
-        "test": {
-            **ours,
-            "n": len(rows),
-            "ece": expected_calibration_error(y, probabilities),
-            "log_loss": log_loss(y, probabilities),
-            "levels": levels,
-        },
-        "validation": {
-            "accuracy": accuracy(y_val, val_guess),
-            "macro_f1": macro_f1(y_val, val_guess),
-            "n": len(y_val),
-        },
-    }
-
-
-def _facts(
-    backbone: Backbone, fitted: Fitted, wanted: Sequence[PooledSite]
-) -> dict[str, Any]:
-    head = fitted.head
-    return {
-        "neurons": {
-            "selected": len(head.features),
-            "unique": len({(f.site, f.index) for f in head.features}),
-            "total": sum(backbone.widths[wish.site] for wish in wanted),
-        },
-        "layers": {"used": head.layer, "total": backbone.n_layers},
-        "chosen": fitted.chosen,
-        "cost": {
-            "parameters": backbone.parameters(head.layer),
-            "parameters_total": backbone.parameters(),
-            "flops_per_token": backbone.flops_per_token(head.layer),
-            "flops_per_token_total": backbone.flops_per_token(),
-        },
-        "backbone": {
-            "name": backbone.name,
-            "identity": backbone.identity,
-            "family": backbone.family,
-            "n_layers": backbone.n_layers,
-            "layer_names": list(backbone.layer_names),
-            "max_length": backbone.max_length,
-            "device": str(backbone.device),
-            "dtype": str(backbone.dtype).removeprefix("torch."),
-            "notes": list(backbone.notes),
-        },
-    }
-
-
-def _seconds(writer: RunWriter) -> dict[str, float]:
-    """Seconds of each phase that has ended; `baselines` is the one that runs."""
-    known = {k: v for k, v in writer.seconds.items() if k}
-    total = writer.total_seconds
-    known["baselines"] = total - sum(known.values())
-    return {**known, "total": total}

@@ -1,6 +1,6 @@
 """The tables of a run directory, from what was fitted: pure, one frame each."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,7 +13,6 @@ from stc_core.data import Corpus
 from stc_core.head import SparseHead
 from stc_core.metrics import accuracy, bootstrap_interval, macro_f1
 from stc_core.probe import ProbeResult
-from stc_core.search import Point
 from stc_core.sparsify import Fitted
 from stc_core.task import Task
 
@@ -82,8 +81,47 @@ def curve_table(fitted: Fitted, backbone: Backbone, corpus: Corpus) -> pd.DataFr
                 "accuracy_low": low,
                 "accuracy_high": high,
                 "n": n,
-                **_shares(backbone, point),
+                **_shares(backbone, point.layer),
                 "chosen": x == chosen[point.curve],
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def frontier_table(
+    fitted: Fitted,
+    backbone: Backbone,
+    seconds: Mapping[int, float],
+    *,
+    y_test: Int[np.ndarray, " n_test"],
+    n: int,
+) -> pd.DataFrame:
+    """A row per option: its scores on `n` validation rows and on test, and its cost.
+
+    `deepest` is the layer that is read last, to which the cost belongs; `seconds` are
+    those of a text by this layer. Test scores are told, nothing is chosen by them.
+    """
+    rows = []
+    for option in fitted.options:
+        low, high = _accuracy_interval(option.accuracy, n)
+        right = accuracy(y_test, option.guess)
+        test_low, test_high = _accuracy_interval(right, len(y_test))
+        rows.append(
+            {
+                **{k: v for k, v in option._asdict().items() if k != "guess"},
+                "accuracy_low": low,
+                "accuracy_high": high,
+                "n": n,
+                "test_accuracy": right,
+                "test_accuracy_low": test_low,
+                "test_accuracy_high": test_high,
+                "test_macro_f1": macro_f1(y_test, option.guess),
+                "n_test": len(y_test),
+                "parameters": backbone.parameters(option.deepest),
+                "flops_per_token": backbone.flops_per_token(option.deepest),
+                **_shares(backbone, option.deepest),
+                "ms_per_text": 1000 * seconds[option.deepest],
+                "chosen": option is fitted.option,
             }
         )
     return pd.DataFrame(rows)
@@ -151,9 +189,9 @@ def _site_columns(site: Site) -> dict[str, Any]:
     return {"site": str(site), "kind": site.kind, "layer": site.layer}
 
 
-def _shares(backbone: Backbone, point: Point) -> dict[str, float]:
+def _shares(backbone: Backbone, layer: int) -> dict[str, float]:
     return {
-        "parameters_share": backbone.parameters(point.layer) / backbone.parameters(),
-        "flops_share": backbone.flops_per_token(point.layer)
+        "parameters_share": backbone.parameters(layer) / backbone.parameters(),
+        "flops_share": backbone.flops_per_token(layer)
         / max(backbone.flops_per_token(), 1),
     }

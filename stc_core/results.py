@@ -1,0 +1,224 @@
+"""What a fitted classifier leaves in its run: tables, activations, model, scores.
+
+The test rows are scored here, once, after everything was chosen.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from stc_core import tables
+from stc_core.axes import PooledSite
+from stc_core.backbone import Backbone
+from stc_core.baselines import Guess, scored
+from stc_core.classifier import SparsifyThenClassify
+from stc_core.config import TrainConfig
+from stc_core.data import Corpus
+from stc_core.head import softmax
+from stc_core.metrics import (
+    accuracy,
+    expected_calibration_error,
+    log_loss,
+    macro_f1,
+)
+from stc_core.plan import TokenCounts, depth_seconds
+from stc_core.rows import Rows, write_rows
+from stc_core.run import RunWriter
+from stc_core.sample import Sample
+from stc_core.sparsify import Fitted
+from stc_core.stream import activation_blocks, logits_at, refit
+from stc_core.task import Task
+
+
+class Ground(NamedTuple):
+    """What a head is fitted and scored on: all rows, and those that chose it."""
+
+    backbone: Backbone
+    corpus: Corpus
+    task: Task
+    sample: Sample
+    wanted: Sequence[PooledSite]
+    tokens: TokenCounts | dict[str, int]
+
+    @property
+    def part(self) -> Corpus:
+        """The rows of the sample, in its order."""
+        sample, corpus = self.sample, self.corpus
+        return corpus if sample.is_whole else corpus.take(sample.rows)
+
+
+def conclude(
+    writer: RunWriter,
+    classifier: SparsifyThenClassify,
+    ground: Ground,
+    fitted: Fitted,
+    *,
+    seed: int,
+) -> dict[str, Any]:
+    """The metrics of the classifier, without baselines; all else of it is written."""
+    backbone, corpus, task, sample, wanted, tokens = ground
+    writer.write_frame(
+        "curves.parquet", tables.curve_table(fitted, backbone, ground.part)
+    )
+    writer.phase("head", message=f"{len(fitted.head.features):,} neurons")
+    activations = _write_activations(writer, backbone, corpus, sample, fitted)
+    if not sample.is_whole:
+        fitted = refit(activations, task, fitted)
+    classifier.adopt(backbone, np.array(task.classes), [], fitted)
+    write_fitted(writer, classifier, corpus, activations)
+    logits = logits_at(activations, fitted.head, corpus.rows("test"))
+    metrics = evaluate(corpus, task, fitted, logits, seed)
+    counts = tokens if isinstance(tokens, dict) else tokens._asdict()
+    return metrics | _facts(backbone, fitted, wanted) | {"tokens": counts}
+
+
+def write_frontier(writer: RunWriter, ground: Ground, fitted: Fitted) -> None:
+    """What each depth costs, timed now, and how its classifiers do."""
+    if not fitted.options:
+        return
+    backbone, sample = ground.backbone, ground.sample
+    depths = sorted({option.deepest for option in fitted.options})
+    seconds = depth_seconds(backbone, ground.corpus.texts, ground.wanted, depths)
+    y_test = sample.task.codes[sample.test]
+    n = len(sample.task.validation)
+    frame = tables.frontier_table(fitted, backbone, seconds, y_test=y_test, n=n)
+    writer.write_frame("frontier.parquet", frame)
+
+
+def estimator(settings: TrainConfig) -> SparsifyThenClassify:
+    """The unfitted classifier of these settings."""
+    names = SparsifyThenClassify().get_params()
+    given = {k: v for k, v in settings.model_dump().items() if k in names}
+    return SparsifyThenClassify(**given)
+
+
+def task_of(corpus: Corpus, settings: TrainConfig) -> Task:
+    """Class codes of all rows, in the order of the corpus' classes."""
+    codes = pd.Categorical(corpus.frame["label"], categories=list(corpus.classes)).codes
+    return Task(
+        codes.astype(np.int64),
+        corpus.classes,
+        corpus.rows("train"),
+        corpus.rows("validation"),
+        settings.class_weight,
+    )
+
+
+def _write_activations(
+    writer: RunWriter,
+    backbone: Backbone,
+    corpus: Corpus,
+    sample: Sample,
+    fitted: Fitted,
+) -> Rows:
+    """Values of the kept neurons on every row: computed where they are not stored."""
+    features, n = fitted.head.features, len(corpus.frame)
+    blocks = activation_blocks(
+        backbone,
+        corpus.texts,
+        features,
+        read=sample.store.read,
+        known=sample.known(n),
+        progress=writer.progress,
+    )
+    path = writer.folder / "activations.npy"
+    return write_rows(path, blocks, n=n, width=len(features))
+
+
+def write_fitted(
+    writer: RunWriter,
+    classifier: SparsifyThenClassify,
+    corpus: Corpus,
+    activations: Rows,
+) -> None:
+    head, fitted = classifier.head_, classifier.fitted_
+    classifier.save(writer.folder / "model")
+    writer.write_frame("neurons.parquet", tables.neuron_table(head))
+    # The final head has seen the validation rows: they show what the first one said.
+    held = np.full(activations.n, -1)
+    held[corpus.rows("validation")] = np.arange(len(fitted.validation_logits))
+
+    def predictions() -> Iterator[pd.DataFrame]:
+        for part, X in activations.blocks():
+            logits, before = head.logits(X), held[part]
+            logits[before >= 0] = fitted.validation_logits[before[before >= 0]]
+            rows = np.arange(part.start, part.stop)
+            frame = tables.prediction_table(corpus.take(rows), softmax(logits))
+            yield frame.assign(row=rows)
+
+    writer.write_frames("predictions.parquet", predictions())
+
+
+def evaluate(
+    corpus: Corpus,
+    task: Task,
+    fitted: Fitted,
+    logits: np.ndarray,
+    seed: int,
+) -> dict[str, Any]:
+    """Our scores on test, whose rows have these logits, and on validation."""
+    rows = corpus.rows("test")
+    y, guess = task.codes[rows], logits.argmax(axis=1)
+    probabilities = softmax(logits)
+    levels = tables.level_scores(corpus, rows, np.array(task.classes)[guess])
+    y_val = task.codes[task.validation]
+    val_guess = fitted.validation_logits.argmax(axis=1)
+    ours = scored(y, Guess(guess, ""), seed=seed)
+    del ours["detail"]
+    return {
+        "classes": list(task.classes),
+        "test": {
+            **ours,
+            "n": len(rows),
+            "ece": expected_calibration_error(y, probabilities),
+            "log_loss": log_loss(y, probabilities),
+            "levels": levels,
+        },
+        "validation": {
+            "accuracy": accuracy(y_val, val_guess),
+            "macro_f1": macro_f1(y_val, val_guess),
+            "n": len(y_val),
+        },
+    }
+
+
+def _facts(
+    backbone: Backbone, fitted: Fitted, wanted: Sequence[PooledSite]
+) -> dict[str, Any]:
+    head = fitted.head
+    return {
+        "neurons": {
+            "selected": len(head.features),
+            "unique": len({(f.site, f.index) for f in head.features}),
+            "total": sum(backbone.widths[wish.site] for wish in wanted),
+        },
+        "layers": {"used": head.layer, "total": backbone.n_layers},
+        "chosen": fitted.chosen,
+        "cost": {
+            "parameters": backbone.parameters(head.layer),
+            "parameters_total": backbone.parameters(),
+            "flops_per_token": backbone.flops_per_token(head.layer),
+            "flops_per_token_total": backbone.flops_per_token(),
+        },
+        "backbone": {
+            "name": backbone.name,
+            "identity": backbone.identity,
+            "family": backbone.family,
+            "n_layers": backbone.n_layers,
+            "layer_names": list(backbone.layer_names),
+            "max_length": backbone.max_length,
+            "device": str(backbone.device),
+            "dtype": str(backbone.dtype).removeprefix("torch."),
+            "notes": list(backbone.notes),
+        },
+    }
+
+
+def seconds_of(writer: RunWriter) -> dict[str, float]:
+    """Seconds of each phase that has ended; `baselines` is the one that runs."""
+    known = {k: v for k, v in writer.seconds.items() if k}
+    total = writer.total_seconds
+    known["baselines"] = total - sum(known.values())
+    return {**known, "total": total}

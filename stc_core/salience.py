@@ -1,0 +1,57 @@
+"""What a run keeps of its probes: how much each neuron weighs, and how well each does.
+
+Enough to select neurons again, to the last bit, at a thousandth of the features' size.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Float
+from safetensors import SafetensorError
+from safetensors.numpy import load_file, save_file
+
+from stc_core.axes import PooledSite
+from stc_core.candidates import Salient
+from stc_core.errors import StcError
+from stc_core.files import replacing
+
+SALIENCE = "salience.safetensors"
+ACCURACY = "accuracy"
+
+
+class Salience(NamedTuple):
+    """What a probe said of its site, after the probe is gone."""
+
+    pooled_site: PooledSite
+    importance: Float[np.ndarray, " width"]
+    accuracy: float
+
+
+def write_saliences(path: Path, probes: Sequence[Salient]) -> None:
+    """All probes, in their order of computing, as one file."""
+    ordered = sorted(probes, key=lambda probe: probe.pooled_site)
+    tensors = {str(probe.pooled_site): probe.importance for probe in ordered}
+    right = np.array([probe.accuracy for probe in ordered])
+    with replacing(path) as temporary:
+        save_file({**tensors, ACCURACY: right}, temporary)
+
+
+def read_saliences(path: Path) -> list[Salience]:
+    """The probes as they were written; StcError if they cannot be read."""
+    try:
+        tensors = load_file(path)
+    except (OSError, SafetensorError) as error:
+        raise StcError(
+            f"{str(path)!r}",
+            expected="what the probes of the run found",
+            got=f"a file that cannot be read ({error})",
+            remedy="Train the run again.",
+        ) from error
+    right = tensors.pop(ACCURACY)
+    ordered = sorted((PooledSite.parse(name), name) for name in tensors)
+    return [
+        Salience(pooled_site, tensors[name], float(accuracy))
+        for (pooled_site, name), accuracy in zip(ordered, right, strict=True)
+    ]
