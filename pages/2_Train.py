@@ -166,20 +166,10 @@ def expected(config: RunConfig) -> None:
         f"Estimate time and memory (loads the model, {ui.size(weights)})", key="large"
     ):
         return
-    waiting = ui.plan(config) is None
-    poll = st.fragment(planned, run_every=0.5 if waiting else None)
-    poll(config, waiting=waiting)
-
-
-def planned(config: RunConfig, *, waiting: bool) -> None:
-    """The plan, once it is there; until then the page is drawn and can be used."""
-    with ui.guard():
-        plan = ui.plan(config)
+    plan = ui.plan(config)
     if plan is None:
-        st.caption(":material/hourglass: Timing the language model on these texts …")
+        await_plan(config)
         return
-    if waiting:
-        st.rerun()
     cut = plan["n_cut"]
     facts = {
         "Texts": (f"{plan['n_texts']:,}", f"{cut:,} longer than the model reads"),
@@ -192,6 +182,16 @@ def planned(config: RunConfig, *, waiting: bool) -> None:
             st.metric(label, fact[0])
             if cut:
                 st.caption(fact[1])
+
+
+@st.fragment(run_every=1.0)
+def await_plan(config: RunConfig) -> None:
+    """Looks for the plan until it is there; meanwhile the page can be used."""
+    with ui.guard():
+        found = ui.plan(config)
+    if found is not None:
+        st.rerun()
+    st.caption(":material/hourglass: Timing the language model on these texts …")
 
 
 @st.fragment(run_every=1.0)
