@@ -48,6 +48,7 @@ LAYERS = "pages/3_Layers.py"
 NEURONS = "pages/4_Neurons.py"
 EXAMPLES = "pages/5_Examples.py"
 PREDICT = "pages/6_Predict.py"
+ADAPT = "pages/7_Adapt.py"
 PAGES = {
     HOME: ("Home", ":material/home:"),
     DATA: ("Data", ":material/table_view:"),
@@ -56,6 +57,7 @@ PAGES = {
     NEURONS: ("Neurons", ":material/grain:"),
     EXAMPLES: ("Examples", ":material/chat_bubble:"),
     PREDICT: ("Predict", ":material/batch_prediction:"),
+    ADAPT: ("Adapt", ":material/tune:"),
 }
 HEAD_ROWS = 2000
 SHOWN_ROWS = 100
@@ -289,6 +291,8 @@ def stamp(path: Path) -> int:
 _FILES = {
     "report": "report.json",
     "metrics": "metrics.json",
+    "variability": "variability.json",
+    "tuning": "tuning.json",
     "probes": "probes.parquet",
     "neurons": "neurons.parquet",
     "curves": "curves.parquet",

@@ -8,6 +8,7 @@ import streamlit as st
 import ui
 from stc_core.axes import KINDS, POOLINGS
 from stc_core.clicks import click_layer
+from stc_core.figures_adapt import nu_curve
 from stc_core.figures_layers import (
     KIND_NAMES,
     METRICS,
@@ -28,6 +29,12 @@ NOTE = (
     "texts**{bars}. Lines: results on the **{n_test:,} test texts**, which chose "
     "nothing; a point picked as the best of many is a little flattered. Click a point "
     "to see what was kept there."
+)
+
+
+NU = (
+    "ν = spread inside the classes over distance between them, by layer, on the "
+    "training texts: lower is better, ★ is the least. No probe is fitted for it."
 )
 
 
@@ -86,6 +93,42 @@ def curves(probes: pd.DataFrame, metrics: dict[str, Any], wish: dict[str, Any]) 
     st.caption(NOTE.format(n=n, n_test=n_test, bars=bars) + left_out)
 
 
+def spread(run: Run) -> None:
+    """The variability of the hidden states, which needs no probe."""
+    if not run.has("variability.json"):
+        return
+    found, metrics = ui.read(run, "variability"), ui.read(run, "metrics")
+    st.subheader("How far the classes stand apart", anchor=False)
+    figure = nu_curve(
+        found["nu"],
+        best=found["best_layer"],
+        layer_names=metrics["backbone"]["layer_names"],
+        picked=ui.context().layer,
+        tuned=metrics.get("tuning", {}).get("blocks", ()),
+    )
+    st.plotly_chart(
+        figure,
+        key="nu_chart",
+        on_select=ui.clicked("nu_chart", click_layer),
+        selection_mode="points",
+        config={"displayModeBar": False},
+        alt="Variability of the hidden states by layer",
+    )
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.caption(NU, width="stretch")
+        ui.link(ui.ADAPT, "Tune up to a layer", icon=":material/tune:")
+
+
+def tuned_note(metrics: dict[str, Any]) -> None:
+    """Of a tuned run: what of this page is of the model before it was tuned."""
+    if "tuning" in metrics:
+        st.info(
+            f"The classifier of this run reads layer {metrics['tuning']['layer']} of a "
+            "tuned model. Probes, curves and ν are of the model before it was tuned.",
+            icon=":material/tune:",
+        )
+
+
 def picked(run: Run, probes: pd.DataFrame) -> None:
     """What is known of the layer that was clicked, and the way to its neurons."""
     layer = ui.context().layer
@@ -141,11 +184,13 @@ ui.frame(
 with ui.guard():
     run = ui.pick_run()
     probes, metrics = ui.read(run, "probes"), ui.read(run, "metrics")
+    tuned_note(metrics)
     story = st.container(border=True)
     wish = controls(probes)
     said = layer_story(probes, ui.read(run, "curves"), metrics, metric=wish["metric"])
     story.markdown("\n".join(f"- {sentence}" for sentence in said))
     curves(probes, metrics, wish)
     picked(run, probes)
+    spread(run)
     trade(run, wish["metric"])
     numbers(run, probes)

@@ -22,7 +22,7 @@ from stc_core.config import TrainConfig
 from stc_core.data import Corpus
 from stc_core.extract import extract
 from stc_core.files import read_json
-from stc_core.head import SparseHead
+from stc_core.head import SparseHead, standard
 from stc_core.metrics import fit_temperature, metric_of
 from stc_core.readout import Readout, dense_features, rescaled
 from stc_core.ridge import fit_ridge_head
@@ -41,6 +41,8 @@ BACKBONE, CHECKPOINTS = "backbone", "checkpoints"
 TUNING, NU = "tuning.json", "variability.json"
 MOST_ROWS = 20_000
 """Training rows that the first head and the standard deviations are fitted on."""
+LEAST_SPREAD = 0.1
+"""Columns with less than this share of the median deviation are trusted less."""
 
 
 class Tuned(NamedTuple):
@@ -52,7 +54,9 @@ class Tuned(NamedTuple):
 
     backbone: Backbone
     head: SparseHead
+    nu: Sequence[float]
     plan: TunePlan
+    changes: changes.Changes
     history: History
     n_trainable: int
     frozen: Int[np.ndarray, " n_test"]
@@ -100,7 +104,9 @@ def tune(corpus: Corpus, task: Task, settings: TrainConfig, writer: RunWriter) -
         dtype=settings.dtype,
         max_length=max_length,
     )
-    return Tuned(found, trained, plan, history, n_trainable, frozen, flops)
+    return Tuned(
+        found, trained, nu, plan, what, history, n_trainable, frozen, flops
+    )
 
 
 def absolute(name: str) -> str:
@@ -164,9 +170,14 @@ def best_ridge(
     X: Float[np.ndarray, "n d"], task: Task, features: Sequence[Feature]
 ) -> SparseHead:
     y, score = task.codes[task.validation], metric_of(task.class_weight)
+    sd = standard(X[task.train])[1]
+    # A column that hardly varies would get a slope that the first step turns over.
+    trust = np.minimum(1, sd / (LEAST_SPREAD * np.median(sd))).astype(np.float32)
     best: tuple[float, SparseHead] | None = None
     for ridge in sorted(RIDGES, reverse=True):
-        head = fit_ridge_head(X, task, features, rows=task.train, ridge=ridge)
+        head = fit_ridge_head(
+            X, task, features, rows=task.train, ridge=ridge, trust=trust
+        )
         right = score(y, head.logits(X[task.validation]).argmax(axis=1))
         if best is None or right > best[0]:
             best = right, head

@@ -150,6 +150,16 @@ class Run:
         return pd.read_parquet(self._written("probes.parquet"))
 
     @property
+    def variability(self) -> dict[str, Any]:
+        """nu of the layers and the best of them; StcError where it has none."""
+        return read_json(self._written("variability.json"))
+
+    @property
+    def tuning(self) -> dict[str, Any]:
+        """How its tuning went or goes: steps, epochs, peak_bytes."""
+        return read_json(self._written("tuning.json"))
+
+    @property
     def neurons(self) -> pd.DataFrame:
         return pd.read_parquet(self._written("neurons.parquet"))
 

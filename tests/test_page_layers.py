@@ -22,7 +22,7 @@ def charts(app) -> int:
 
 def test_it_tells_what_the_curves_show():
     app = fine(visit(PAGE, run="r"))
-    assert charts(app) == 3
+    assert charts(app) == 4
     assert "The labels are read best at **layer " in said(app)
     assert "validation texts**, with 95 % intervals" in said(app)
     assert "test texts**, which chose nothing" in said(app)
@@ -48,7 +48,7 @@ def test_a_layer_that_is_not_there_is_no_error():
 
 @pytest.mark.parametrize("state", [{"layer_kinds": ["mlp"]}, {"baselines": False}])
 def test_curves_can_be_left_out(state):
-    assert charts(fine(visit(PAGE, run="r", state=state))) == 3
+    assert charts(fine(visit(PAGE, run="r", state=state))) == 4
 
 
 def test_the_numbers_can_be_taken_away():

@@ -1,0 +1,259 @@
+"""Adapt: where the classes stand apart, tuning up to there, and what it gains."""
+
+import time
+from typing import Any
+
+import streamlit as st
+
+import ui
+from stc_core import jobs
+from stc_core.clicks import click_layer
+from stc_core.config import RunConfig, TuneConfig
+from stc_core.figures_adapt import (
+    comparison_table,
+    nu_curve,
+    training_curves,
+    tunings_table,
+)
+from stc_core.run import Run, list_runs
+from stc_core.status import PHASE_NAMES
+
+NU = (
+    "ν compares the spread inside the classes with the distance between them, on the "
+    "training texts. Lower is better; ★ marks the proposed layer l*. Click a layer to "
+    "tune there."
+)
+METHODS = {
+    "full": "whole blocks",
+    "lora": "LoRA adapters",
+    "bottleneck": "bottleneck adapters",
+}
+WHERE = {
+    "variability": "blocks up to the layer",
+    "top": "top blocks",
+    "all": "all blocks",
+}
+COMPUTE = (
+    "Compute is that of the whole model = 100 %; time is what each needs beside the "
+    "loading: activations and head, or the tuning. The test texts chose nothing."
+)
+
+
+def curve(run: Run) -> None:
+    """nu by layer, with the layer of the context and the blocks that were tuned."""
+    found = ui.read(run, "variability")
+    metrics = ui.read(run, "metrics") if run.has("metrics.json") else {}
+    figure = nu_curve(
+        found["nu"],
+        best=found["best_layer"],
+        layer_names=metrics.get("backbone", {}).get("layer_names", ()),
+        picked=ui.context().layer,
+        tuned=metrics.get("tuning", {}).get("blocks", ()),
+    )
+    st.plotly_chart(
+        figure,
+        key="nu_chart",
+        on_select=ui.clicked("nu_chart", click_layer),
+        selection_mode="points",
+        config={"displayModeBar": False},
+        alt="Variability of the hidden states by layer",
+    )
+    st.caption(NU)
+
+
+def settings(best: int) -> TuneConfig:
+    """What to tune, and for how long."""
+    picked = ui.context().layer
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        where = st.selectbox(
+            "Tune",
+            list(WHERE),
+            format_func=lambda name: WHERE[name],
+            width=210,
+            key="where",
+        )
+        st.metric(
+            "Layer", picked or max(best, 1) if where == "variability" else "the last"
+        )
+        blocks = st.number_input(
+            "Blocks", 1, value=3, width=110, disabled=where == "all", key="blocks"
+        )
+        method = st.selectbox(
+            "By",
+            list(METHODS),
+            format_func=lambda name: METHODS[name],
+            width=210,
+            key="method",
+        )
+        epochs = st.number_input("Epochs", 1, value=5, width=110, key="epochs")
+        minutes = st.number_input(
+            "Minutes at most", 0.1, value=None, width=150, key="minutes"
+        )
+    more = details()
+    return TuneConfig.model_validate(
+        {
+            "where": where,
+            "layer": picked if where == "variability" and picked else None,
+            "blocks": blocks,
+            "method": method,
+            "epochs": epochs,
+            "seconds": minutes and 60 * minutes,
+            **more,
+        }
+    )
+
+
+def details() -> dict[str, Any]:
+    """What suits most and can be changed; None means: what suits the method."""
+    with st.expander("More settings", icon=":material/tune:"):
+        left, middle, right = st.columns(3)
+        rate = middle.number_input(
+            "Learning rate",
+            0.0,
+            value=None,
+            step=1e-4,
+            format="%.0e",
+            placeholder="suits the method",
+            key="rate",
+        )
+        return {
+            "batch": left.number_input("Texts a step", 1, value=32, key="batch"),
+            "accumulate": left.number_input(
+                "Batches a step", 1, value=1, key="accumulate"
+            ),
+            "learning_rate": rate or None,
+            "patience": middle.number_input(
+                "Epochs without a gain", 1, value=2, key="patience"
+            ),
+            "width": right.number_input(
+                "Rank or width of adapters",
+                1,
+                value=None,
+                placeholder="8 or 64",
+                key="width",
+            ),
+            "checkpointing": right.toggle(
+                "Save memory: compute twice", key="checkpointing"
+            ),
+        }
+
+
+def form(run: Run) -> None:
+    """Start a tuning of the table and the model of this run."""
+    if run.config.train.recipe != "variability":
+        st.subheader("Tune up to a layer", anchor=False)
+    else:
+        st.subheader("Tune again", anchor=False)
+    tune = settings(ui.read(run, "variability")["best_layer"])
+    if st.button("Start tuning", type="primary", icon=":material/play_arrow:"):
+        begin(run, f"tuned · {run.name}", recipe="variability", tune=tune)
+
+
+def begin(run: Run, name: str, **changes: Any) -> None:
+    """Start a run on the same table, and watch it."""
+    train = run.config.train.model_copy(update=changes)
+    folder = jobs.start(RunConfig(name=name, data=run.config.data, train=train))
+    ui.remember(run=folder.name)
+    st.rerun()
+
+
+@st.fragment(run_every=1.0)
+def watch(run: Run) -> None:
+    """The phase, and the loss and the score as they come; polls while it works."""
+    status = run.status
+    if status["state"] not in jobs.BUSY:
+        st.rerun()
+    total = status["total"]
+    with st.container(border=True):
+        said = [PHASE_NAMES[status["phase"]]]
+        if total:
+            said.append(f"{status['done']:,} of {total:,}")
+        if status["eta_s"] is not None:
+            said.append(f"{ui.duration(status['eta_s'])} left")
+        share = min(status["done"] / total, 1.0) if total else 0.0
+        st.progress(share, text=" · ".join(said))
+        passed = ui.duration(max(time.time() - status["started"], 0))
+        st.caption(f"Running for {passed} · {ui.escape(status['message'])}")
+        if st.button("Cancel", icon=":material/stop_circle:"):
+            jobs.cancel(run.folder)
+            st.rerun()
+    if run.has("tuning.json"):
+        live(run)
+    st.caption("You can close this tab: the work goes on in its own process.")
+
+
+def live(run: Run) -> None:
+    metric = "accuracy" if run.config.train.class_weight is None else "macro_f1"
+    figure = training_curves(ui.read(run, "tuning"), metric)
+    st.plotly_chart(figure, key="training", alt="Loss and score by epoch")
+    st.caption("Epoch 0 is the same head on the model as it came.")
+
+
+def unfinished(run: Run) -> None:
+    """Why it ended, and the way to go on."""
+    status = run.status
+    if status["error"]:
+        st.error(ui.escape(status["error"]["message"]), icon=":material/error:")
+    else:
+        st.warning("This run was cancelled.", icon=":material/cancel:")
+    if run.has("tuning.json"):
+        live(run)
+    if st.button("Go on", type="primary", icon=":material/resume:"):
+        jobs.resume(run.folder)
+        st.rerun()
+
+
+def result(run: Run) -> None:
+    """What tuning gained, and how it went."""
+    metrics = ui.read(run, "metrics")
+    st.subheader("What it gains", anchor=False)
+    st.dataframe(comparison_table(metrics["comparison"]), hide_index=True)
+    st.caption(COMPUTE)
+    if st.button(
+        "Continue with stc on the result",
+        icon=":material/model_training:",
+        help="Probe and select neurons in the tuned model, as the papers do.",
+    ):
+        name = str((run.folder / "backbone").resolve())
+        begin(run, f"stc on {run.name}", recipe="stc", backbone=name, max_layer=None)
+    live(run)
+
+
+def beside(run: Run) -> None:
+    """Other tunings of the same table."""
+    data, others = run.config.data, []
+    for other in list_runs():
+        if not other.done or other.config.data != data:
+            continue
+        if other.config.train.recipe == "variability":
+            others.append((other.name, ui.read(other, "metrics")))
+    if len(others) > 1:
+        st.subheader("Tunings of this table", anchor=False)
+        st.dataframe(tunings_table(others), hide_index=True)
+
+
+ui.frame(
+    "Adapt",
+    ":material/tune:",
+    caption="Tune fewer layers: those up to where the classes stand apart best.",
+)
+with ui.guard():
+    run = ui.any_run()
+    st.subheader(ui.escape(run.name), anchor=False)
+    state = ui.state(run)
+    if state not in jobs.BUSY and run.has("variability.json"):
+        curve(run)
+    if state in jobs.BUSY:
+        watch(run)
+    elif state != "done":
+        unfinished(run)
+    elif not run.has("variability.json"):
+        st.info(
+            "This run has no variability: it did not read the hidden states by their "
+            "mean. Train again with hidden states and the pooling mean."
+        )
+    else:
+        if run.has("tuning.json"):
+            result(run)
+        form(run)
+        beside(run)

@@ -1,0 +1,147 @@
+"""Figures of adapting a model: nu by layer, a training as it goes, the result table."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+import plotly.graph_objects as go
+from plotly.subplots import make_subplots
+
+from stc_core.figures import FAINT, MARK, PALETTE, plain, settle, thin
+from stc_core.wording import duration, interval, percent, size
+
+NAMES = {
+    "tuned": "This run, tuned",
+    "frozen": "The same layer and head, not tuned",
+    "stc": "Sparsify-then-classify, not tuned",
+    "last_layer": "Last layer, not tuned",
+}
+
+
+def nu_curve(
+    nu: Sequence[float | None],
+    *,
+    best: int,
+    layer_names: Sequence[str] = (),
+    picked: int | None = None,
+    tuned: Sequence[int] = (),
+) -> go.Figure:
+    """nu by layer, l* marked; each point carries its layer for clicks.
+
+    A layer that tells nothing (None) has no point. `tuned` blocks are shaded.
+    """
+    layers = [layer for layer, value in enumerate(nu) if value is not None]
+    figure = go.Figure()
+    figure.add_scatter(
+        x=layers,
+        y=[nu[layer] for layer in layers],
+        mode="lines+markers",
+        line={"color": PALETTE[5], "width": 2.2},
+        marker={
+            "size": [15 if layer == best else 10 for layer in layers],
+            "symbol": ["star" if layer == best else "circle" for layer in layers],
+            "color": [MARK if layer == best else PALETTE[5] for layer in layers],
+        },
+        customdata=[[layer] for layer in layers],
+        hovertext=[_hover(nu, layer, best, layer_names) for layer in layers],
+        hoverinfo="text",
+    )
+    if picked is not None:
+        figure.add_vline(x=picked, line={"color": FAINT, "width": 14}, layer="below")
+    if tuned:
+        figure.add_vrect(
+            x0=min(tuned) - 0.5,
+            x1=max(tuned) + 0.5,
+            fillcolor=thin(PALETTE[1], 0.16),
+            line_width=0,
+            layer="below",
+            annotation={"text": "tuned", "font": {"size": 12}},
+            annotation_position="top left",
+        )
+    return settle(
+        figure,
+        height=300,
+        xaxis={
+            "title": "layer (0: embeddings)",
+            "tickvals": list(range(len(nu))),
+            "showgrid": False,
+            "range": [-0.6, len(nu) - 0.4],
+        },
+        yaxis={"title": "variability ν", "rangemode": "tozero"},
+    )
+
+
+def _hover(
+    nu: Sequence[float | None], layer: int, best: int, names: Sequence[str]
+) -> str:
+    where = f" ({plain(names[layer])})" if layer < len(names) else ""
+    least = "<br>the least: l*" if layer == best else ""
+    return f"<b>layer {layer}</b>{where}<br>ν = {nu[layer]:.4g}{least}"
+
+
+def training_curves(history: Mapping[str, Any], metric: str = "accuracy") -> go.Figure:
+    """Loss of the steps and of validation, and the validation score, by epoch.
+
+    Epoch 0 is the frozen backbone. Draws what there is while the training goes on.
+    """
+    steps, epochs = history["steps"], history["epochs"]
+    figure = make_subplots(cols=2, subplot_titles=("loss", f"validation {metric}"))
+    figure.add_scatter(
+        x=[epoch for epoch, _ in steps],
+        y=[loss for _, loss in steps],
+        name="training",
+        mode="lines",
+        line={"color": PALETTE[7], "width": 1.5},
+        row=1,
+        col=1,
+    )
+    at = [epoch["epoch"] for epoch in epochs]
+    for column, name, colour in ((1, "loss", PALETTE[0]), (2, metric, PALETTE[2])):
+        figure.add_scatter(
+            x=at,
+            y=[epoch[name] for epoch in epochs],
+            name="validation",
+            mode="lines+markers",
+            line={"color": colour, "width": 2.2},
+            marker={"size": 9},
+            showlegend=column == 1,
+            row=1,
+            col=column,
+        )
+    figure = settle(figure, height=300, top=48, legend=True)
+    figure.update_layout(legend={"y": -0.16, "yanchor": "top"})
+    figure.update_xaxes(title="epoch", rangemode="tozero")
+    figure.update_yaxes(rangemode="tozero", row=1, col=1)
+    figure.update_yaxes(tickformat=".0%", row=1, col=2)
+    return figure
+
+
+def comparison_table(rows: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
+    """The result table of a tuned run, as people read it, in the order of `rows`."""
+    return pd.DataFrame(
+        {
+            "Classifier": [NAMES[row["name"]] for row in rows],
+            "Accuracy": [percent(row["accuracy"]) for row in rows],
+            "95 % interval": [interval(row["accuracy_interval"]) for row in rows],
+            "Macro-F1": [percent(row["macro_f1"]) for row in rows],
+            "Trained parameters": [f"{row['trainable']:,}" for row in rows],
+            "Time": [duration(row["seconds"]) for row in rows],
+            "Memory": [
+                "–" if row["peak_bytes"] is None else size(row["peak_bytes"])
+                for row in rows
+            ],
+            "Compute of a prediction": [percent(row["flops_share"]) for row in rows],
+        }
+    )
+
+
+def tunings_table(runs: Sequence[tuple[str, Mapping[str, Any]]]) -> pd.DataFrame:
+    """Tuned runs of the same table beside each other: name and metrics of each."""
+    rows = []
+    for name, metrics in runs:
+        tuned = next(row for row in metrics["comparison"] if row["name"] == "tuned")
+        shown = comparison_table([tuned]).drop(columns="Classifier").iloc[0]
+        tuning = metrics["tuning"]
+        what = f"{tuning['method']}, blocks {metrics['chosen']['blocks']}"
+        rows.append({"Run": name, "Tuned": what, **shown})
+    return pd.DataFrame(rows)

@@ -1,0 +1,124 @@
+"""Adapt: the curve, a start, a training as it goes, and its result."""
+
+import json
+from pathlib import Path
+
+import pytest
+from visit import fine, said, visit, written_run
+
+from stc_core import jobs
+from stc_core.config import RunConfig
+from stc_core.run import Run, RunWriter
+
+PAGE = "pages/7_Adapt.py"
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, run_folder: Path, tuned_folder: Path, monkeypatch) -> Path:
+    """A home with the sparse run `r` and the tuned run `t`."""
+    runs = tmp_path / "runs"
+    runs.mkdir()
+    (runs / "r").symlink_to(run_folder, target_is_directory=True)
+    (runs / "t").symlink_to(tuned_folder, target_is_directory=True)
+    monkeypatch.setenv("STC_HOME", str(tmp_path))
+    return runs
+
+
+@pytest.fixture
+def started(monkeypatch) -> list[RunConfig]:
+    """What would have been started."""
+    found: list[RunConfig] = []
+
+    def start(config: RunConfig, folder=None) -> Path:
+        found.append(config)
+        return Path("r")
+
+    monkeypatch.setattr(jobs, "start", start)
+    return found
+
+
+def charts(app) -> int:
+    return len(app.get("plotly_chart"))
+
+
+def click(app, label: str):
+    return next(one for one in app.button if one.label == label).click().run()
+
+
+def test_a_sparse_run_shows_its_curve_and_can_be_tuned(started):
+    app = fine(visit(PAGE, run="r"))
+    assert charts(app) == 1
+    assert "marks the proposed layer" in said(app)
+    fine(click(app, "Start tuning"))
+    (config,) = started
+    assert config.train.recipe == "variability"
+    assert config.train.tune.layer is None
+    assert config.data.labels == ("topic",)
+
+
+def test_a_clicked_layer_is_where_it_tunes(started):
+    app = fine(visit(PAGE, run="r", layer="2", state={"method": "lora", "minutes": 2}))
+    assert "Layer: 2" in said(app)
+    fine(click(app, "Start tuning"))
+    tune = started[0].train.tune
+    assert (tune.layer, tune.method, tune.seconds) == (2, "lora", 120)
+
+
+def test_a_tuned_run_shows_what_it_gained(started):
+    app = fine(visit(PAGE, run="t"))
+    assert charts(app) == 2
+    table = app.dataframe[0].value
+    assert table["Classifier"].tolist()[0] == "This run, tuned"
+    assert len(table) == 4
+    fine(click(app, "Continue with stc on the result"))
+    train = started[0].train
+    assert train.recipe == "stc"
+    assert Path(train.backbone).name == "backbone"
+    assert (Path(train.backbone) / "changes.json").is_file()
+
+
+def busy(home: Path, tuned_folder: Path, *, epochs: int) -> RunWriter:
+    config = Run(tuned_folder).config.model_copy(update={"name": "busy"})
+    writer = RunWriter(home / "b", config)
+    writer.phase("tune", total=10, message="blocks 4 to 4")
+    writer.progress(4, 10)
+    history = json.loads((tuned_folder / "tuning.json").read_text())
+    history["epochs"] = history["epochs"][:epochs]
+    writer.write_json("tuning.json", history)
+    return writer
+
+
+@pytest.mark.parametrize("epochs", [0, 1, 2])
+def test_a_training_is_seen_as_it_goes(home, tuned_folder, epochs):
+    busy(home, tuned_folder, epochs=epochs)
+    app = fine(visit(PAGE, run="b"))
+    assert charts(app) == 1
+    assert "blocks 4 to 4" in said(app)
+    assert any(one.label == "Cancel" for one in app.button)
+
+
+def test_a_training_that_was_cut_off_can_go_on(home, tuned_folder, monkeypatch):
+    busy(home, tuned_folder, epochs=1).fail(KeyboardInterrupt())
+    went: list[Path] = []
+    monkeypatch.setattr(jobs, "resume", lambda folder: went.append(Path(folder)))
+    app = fine(visit(PAGE, run="b"))
+    assert "cancelled" in said(app)
+    fine(click(app, "Go on"))
+    assert [folder.name for folder in went] == ["b"]
+
+
+def test_a_run_without_means_says_so(home):
+    written_run(home / "old", "old")
+    assert "has no variability" in said(fine(visit(PAGE, run="old")))
+
+
+def test_without_a_run_there_is_a_way_to_one(monkeypatch, tmp_path):
+    monkeypatch.setenv("STC_HOME", str(tmp_path / "empty"))
+    assert "No run yet" in said(fine(visit(PAGE)))
+
+
+@pytest.mark.parametrize(
+    "page", ["2_Train", "3_Layers", "4_Neurons", "5_Examples", "6_Predict"]
+)
+def test_every_page_shows_a_tuned_run(page):
+    fine(visit(f"pages/{page}.py", run="t"))
