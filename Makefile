@@ -19,6 +19,7 @@ check: $(VENV)/.dev
 	$(BIN)/python -m pytest
 
 bench: $(VENV)/.dev
+	$(PIP) -r requirements-bench.txt
 	$(BIN)/python -m benches
 
 format: $(VENV)/.dev

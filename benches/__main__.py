@@ -1,4 +1,4 @@
-"""Runs every bench in turn and rewrites RESULTS.md beside it."""
+"""Runs every bench, or those named, and rewrites RESULTS.md beside it."""
 
 import json
 import os
@@ -8,10 +8,12 @@ import sys
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 from benches.measure import Row, table
 
 HERE = Path(__file__).parent
+KEPT = HERE / "results.json"
 CPUINFO = Path("/proc/cpuinfo")
 
 
@@ -51,19 +53,38 @@ def measured(path: Path) -> list[Row]:
     return [json.loads(line) for line in done.stdout.splitlines()]
 
 
-def main() -> None:
-    found = {path.stem: measured(path) for path in sorted(HERE.glob("bench_*.py"))}
+def read() -> dict[str, dict[str, Any]]:
+    return json.loads(KEPT.read_text("utf-8")) if KEPT.exists() else {}
+
+
+def keep(name: str, rows: list[Row]) -> None:
+    """The last result of each bench, so that one without its device keeps its own."""
+    about = {"date": f"{datetime.now(UTC):%Y-%m-%d}", "commit": commit()}
+    found = read() | {name: {**about, "machine": machine(), "rows": rows}}
+    text = json.dumps(dict(sorted(found.items())), indent=1)
+    KEPT.write_text(text + "\n", encoding="utf-8")
+
+
+def publish() -> None:
+    """RESULTS.md from what is kept."""
     parts = [
         "# Results of the benches",
         "Written by `python -m benches`. A ratio is the rival's time over ours, the "
         "median of interleaved rounds; above 1 we are faster.",
-        f"{datetime.now(UTC):%Y-%m-%d}, commit {commit()}, {machine()}",
     ]
-    for name, rows in found.items():
-        if rows:
-            parts += [f"## {name}", table(rows)]
-    if any(found.values()):
-        (HERE / "RESULTS.md").write_text("\n\n".join(parts) + "\n", encoding="utf-8")
+    for name, found in read().items():
+        where = f"{found['date']}, commit {found['commit']}, {found['machine']}"
+        parts += [f"## {name}", where, table(found["rows"])]
+    (HERE / "RESULTS.md").write_text("\n\n".join(parts) + "\n", encoding="utf-8")
+
+
+def main() -> None:
+    """Runs the benches that are named, or all."""
+    asked = sys.argv[1:]
+    for path in sorted(HERE.glob("bench_*.py")):
+        if (not asked or path.stem in asked) and (rows := measured(path)):
+            keep(path.stem, rows)
+            publish()
 
 
 if __name__ == "__main__":

@@ -1,23 +1,26 @@
 """Extraction to disk of all sites against forwards that keep less, or nothing."""
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
 import torch
 from measure import Row, against, interleaved, peak_mb, show, texts
 
+from stc_core import hub
 from stc_core.axes import PooledSite
 from stc_core.backbone import Backbone
 from stc_core.batches import token_batches
+from stc_core.config import DEFAULT_BACKBONE
 from stc_core.extract import extract, measure_speed, plan_extraction
 
 CASES = (("sst2", 1000), ("trec", 1500), ("imdb", 100))
 ROUNDS = 3
 BUDGET = 2048
-ARRIVAL = 32
+ARRIVAL, SPIN = 32, 600
 
 
 def ours(backbone: Backbone, corpus: list[str], wanted: list[PooledSite]) -> None:
@@ -46,11 +49,11 @@ def bare(backbone: Backbone, batches: list[dict[str, torch.Tensor]]) -> None:
             backbone.model(**inputs)
 
 
-def naive(backbone: Backbone, corpus: list[str]) -> None:
+def naive(backbone: Backbone, corpus: list[str], size: int) -> None:
     """Arrival order, hidden states only, pooled afterwards; nothing is stored."""
     with torch.inference_mode():
-        for start in range(0, len(corpus), ARRIVAL):
-            ids = backbone.tokenize(corpus[start : start + ARRIVAL]).ids
+        for start in range(0, len(corpus), size):
+            ids = backbone.tokenize(corpus[start : start + size]).ids
             inputs = padded(backbone, ids)
             states = backbone.model(**inputs, output_hidden_states=True).hidden_states
             mask = inputs["attention_mask"][:, :, None]
@@ -62,8 +65,20 @@ def naive(backbone: Backbone, corpus: list[str]) -> None:
                 )
 
 
+def encoder(name: str) -> Callable[[list[str]], object] | None:
+    """The encode of sentence-transformers, for the last layer alone; None: not there."""
+    if find_spec("sentence_transformers") is None:
+        return None
+    from sentence_transformers import (  # pyright: ignore[reportMissingImports]
+        SentenceTransformer,
+    )
+
+    model = SentenceTransformer(str(hub.resolve(name)), device="cpu")
+    return partial(model.encode, batch_size=ARRIVAL, show_progress_bar=False)
+
+
 def bench() -> Iterator[Row]:
-    backbone = Backbone.load(device="cpu")
+    backbone, encode = Backbone.load(device="cpu"), encoder(DEFAULT_BACKBONE)
     wanted = [
         PooledSite(site, pooling)
         for site in backbone.sites
@@ -81,11 +96,16 @@ def bench() -> Iterator[Row]:
         plan = plan_extraction(
             backbone, tokens, wanted, token_budget=BUDGET, speed=speed
         )
-        works = {
+        works: dict[str, Callable[[], object]] = {
             "ours": partial(ours, backbone, corpus, wanted),
             "bare forward, sorted, same batches": partial(bare, backbone, batches),
-            "naive: arrival order, pooled afterwards": partial(naive, backbone, corpus),
+            "naive: batches of 32, pooled afterwards": partial(
+                naive, backbone, corpus, ARRIVAL
+            ),
+            "SPIN's schedule: batches of 600": partial(naive, backbone, corpus, SPIN),
         }
+        if encode is not None:
+            works["sentence-transformers, last layer"] = partial(encode, corpus)
         seconds = interleaved(works, ROUNDS)
         more = {
             "peak_mb": peak_mb(works["ours"]),

@@ -32,15 +32,15 @@ def texts(name: str, split: str, n: int) -> list[str]:
 
 
 def interleaved(
-    works: Mapping[str, Callable[[], object]], rounds: int
+    works: Mapping[str, Callable[[], object]], rounds: int, *, warm: bool = True
 ) -> dict[str, list[float]]:
-    """Seconds of each work in each round: A B A B, after one warm-up of each."""
+    """Seconds of each work in each round: A B A B; `warm`: after a warm-up of each."""
     seconds: dict[str, list[float]] = {name: [] for name in works}
-    for turn in range(rounds + 1):
+    for turn in range(-warm, rounds):
         for name, work in works.items():
             start = time.perf_counter()
             work()
-            if turn:
+            if turn >= 0:
                 seconds[name].append(time.perf_counter() - start)
     return seconds
 
