@@ -66,7 +66,7 @@ def naive(backbone: Backbone, corpus: list[str], size: int) -> None:
 
 
 def encoder(name: str) -> Callable[[list[str]], object] | None:
-    """The encode of sentence-transformers, for the last layer alone; None: not there."""
+    """The encode of sentence-transformers, for the last layer; None: not there."""
     if find_spec("sentence_transformers") is None:
         return None
     from sentence_transformers import (  # pyright: ignore[reportMissingImports]
