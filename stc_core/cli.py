@@ -78,6 +78,17 @@ Eta = Annotated[
 ]
 Budget = Annotated[int | None, typer.Option(help="Keep exactly so many neurons.")]
 MaxLayer = Annotated[int | None, typer.Option(help="Use no layer above this one.")]
+MaxNeurons = Annotated[
+    int | None, typer.Option(help="Keep so many neurons at most.", min=1)
+]
+Tolerance = Annotated[
+    float | None,
+    typer.Option(
+        help="Take the shallowest classifier so near the best validation score: .01.",
+        min=0,
+        max=1,
+    ),
+]
 Weighting = Annotated[
     Literal["balanced"] | None, typer.Option(help="Give rare classes more weight.")
 ]
@@ -112,6 +123,14 @@ Accumulate = Annotated[
 Checkpointing = Annotated[
     bool, typer.Option("--checkpointing", help="Less memory, a third more time.")
 ]
+LevelLayers = Annotated[
+    list[int] | None,
+    typer.Option(help="Layer of a level, coarse to fine; again for each; proposed."),
+]
+LevelWeights = Annotated[
+    list[float] | None,
+    typer.Option(help="Weight of a level in the loss; again for each; 1 if none."),
+]
 Overwrite = Annotated[
     bool, typer.Option("--overwrite", help="Replace the finished run in --out.")
 ]
@@ -140,7 +159,7 @@ def train(
     data: Table,
     *,
     test: Test = None,
-    recipe: Literal["stc", "variability"] = "stc",
+    recipe: Literal["stc", "variability", "hierarchy"] = "stc",
     text: Text = None,
     label: Label = None,
     split: Split = None,
@@ -162,6 +181,8 @@ def train(
     eta: Eta = None,
     budget: Budget = None,
     max_layer: MaxLayer = None,
+    max_neurons: MaxNeurons = None,
+    tolerance: Tolerance = None,
     store_dtype: Literal["float16", "float32"] = "float16",
     validation_share: float = 0.15,
     test_share: float = 0.2,
@@ -178,10 +199,13 @@ def train(
     batch: BatchSize = None,
     accumulate: Accumulate = None,
     checkpointing: Checkpointing = False,
+    level_layer: LevelLayers = None,
+    level_weight: LevelWeights = None,
 ) -> None:
     """Train a classifier on a table, and leave a run to look at.
 
-    From --where on, the options are those of the recipe variability.
+    From --where on, the options are those of tuning, by the recipe variability or
+    hierarchy; --level-layer and --level-weight are those of hierarchy.
     """
     columns = _columns(data, test, text=text, label=label, split=split, id=id_column)
     settings = {
@@ -198,6 +222,8 @@ def train(
         "eta": eta,
         "budget": budget,
         "max_layer": max_layer,
+        "max_neurons": max_neurons,
+        "tolerance": tolerance,
         "store_dtype": store_dtype,
         "validation_share": validation_share,
         "test_share": test_share,
@@ -216,6 +242,7 @@ def train(
             "accumulate": accumulate,
             "checkpointing": checkpointing,
         },
+        "hierarchy": {"layers": level_layer or (), "weights": level_weight or ()},
     }
     _train(columns, settings, name=name, out=out, overwrite=overwrite)
 
@@ -228,9 +255,14 @@ def _train(
     out: str | None,
     overwrite: bool,
 ) -> None:
+    _begin(_config(data, settings, name=name), out=out, overwrite=overwrite)
+
+
+def _begin(config: Any, *, out: str | None, overwrite: bool) -> None:
+    """Do a new run in `out`, or in a folder of its own."""
     from stc_core import jobs
 
-    config = jobs.absolute(_config(data, settings, name=name))
+    config = jobs.absolute(config)
     _terminate_as_interrupt()
     folder = jobs.new_folder(config) if out is None else Path(out)
     with jobs.place(folder, overwrite=overwrite) as folder:
@@ -257,6 +289,38 @@ def _work(folder: Path, config: Any) -> None:
             raise
     terminal.show_result(run)
     terminal.show_next(run, program=_program())
+
+
+@app.command()
+def shrink(
+    run: RunFolder,
+    *,
+    max_layer: MaxLayer = None,
+    max_neurons: MaxNeurons = None,
+    tolerance: Tolerance = None,
+    extract: Annotated[
+        bool, typer.Option("--extract", help="Read the texts again if need be.")
+    ] = False,
+    out: Out = None,
+    overwrite: Overwrite = False,
+    name: Annotated[str, typer.Option(help="What to call the new run.")] = "",
+) -> None:
+    """Make a cheaper classifier from a finished run, a new run without extraction.
+
+    With no option: the shallowest within one point of the best validation score.
+    """
+    parent = _open(run)
+    from stc_core import dial
+
+    config = dial.smaller(
+        parent,
+        max_layer=max_layer,
+        max_neurons=max_neurons,
+        tolerance=tolerance,
+        extract=extract,
+        name=name,
+    )
+    _begin(config, out=out, overwrite=overwrite)
 
 
 @app.command()
@@ -361,16 +425,29 @@ def explain(
     run: RunFolder,
     *,
     text: Annotated[str, typer.Option(help="The text to explain.")],
+    gradients: Annotated[
+        bool,
+        typer.Option(
+            "--gradients", help="Follow each word through the whole model, too."
+        ),
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Say why a text gets its label: neurons and words, with their contributions."""
     from stc_core import terminal
 
-    explanation = _open(run).classifier().explain(text)
+    classifier = _open(run).classifier()
+    explanation = classifier.explain(text)
+    if gradients:
+        from stc_core.gradients import integrated_gradients
+
+        explanation["gradients"] = integrated_gradients(classifier, text)
     if as_json:
         _print_json(explanation)
     else:
         terminal.show_explanation(explanation, text)
+        if gradients:
+            terminal.show_gradients(explanation["gradients"], text)
 
 
 @app.command()

@@ -1,7 +1,7 @@
 """Recipes: a corpus and a backbone in, a run directory out.
 
 Every way to start a training (command line, app, Python) calls `train`, so all leave
-the same directory. The test rows choose nothing: they are scored at the end, in results.py.
+the same directory. The test rows choose nothing: results.py scores them, at the end.
 """
 
 import shutil
@@ -17,6 +17,7 @@ from stc_core.backbone import Backbone
 from stc_core.baselines import Guess, baselines_of, scored
 from stc_core.config import RunConfig
 from stc_core.data import Corpus, read_corpus
+from stc_core.dial import shrink
 from stc_core.extract import extract
 from stc_core.forecast import Shape, Survey, forecast, survey
 from stc_core.plan import count_tokens
@@ -44,7 +45,8 @@ INTERRUPTED = "the work was interrupted"
 
 def train(config: RunConfig, writer: RunWriter) -> Run:
     """The finished run of `config`, written by `writer` as it goes."""
-    for step in RECIPES[config.train.recipe]:
+    steps = (shrink,) if config.shrink else RECIPES[config.train.recipe]
+    for step in steps:
         step(config, writer)
     return writer.finish()
 

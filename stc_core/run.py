@@ -164,8 +164,17 @@ class Run:
         return pd.read_parquet(self._written("neurons.parquet"))
 
     @property
+    def levels(self) -> pd.DataFrame:
+        """Probes of each level of labels by layer, of the recipe hierarchy."""
+        return pd.read_parquet(self._written("levels.parquet"))
+
+    @property
     def curves(self) -> pd.DataFrame:
         return pd.read_parquet(self._written("curves.parquet"))
+
+    @property
+    def frontier(self) -> pd.DataFrame:
+        return pd.read_parquet(self._written("frontier.parquet"))
 
     @property
     def predictions(self) -> pd.DataFrame:
@@ -183,6 +192,10 @@ class Run:
     def classifier(self, **arguments: Any) -> "Labeller":
         """The fitted classifier, ready to predict and explain."""
         folder = self._written("model")
+        if (folder / "tree.json").is_file():
+            from stc_core.cascade import open_cascade
+
+            return open_cascade(folder, **arguments)
         from stc_core.labeller import open_labeller
 
         return open_labeller(folder, **arguments)

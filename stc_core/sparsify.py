@@ -105,25 +105,25 @@ def fit_stc(
     by = "accuracy" if task.class_weight is None else "macro_f1"
     option = cheapest(options, tolerance=tolerance, by=by)
     assert option is not None
-    return taken(read, task, probes, fitted, option=option, eta=eta)
+    if option is fitted.option:
+        return fitted
+    return taken(read, task, probes, options, option=option, eta=eta, ridge=joint_ridge)
 
 
 def taken(
     read: Read,
     task: Task,
     probes: Sequence[Salient],
-    fitted: Fitted,
+    options: Sequence[Option],
     *,
     option: Option,
     eta: float | None,
+    ridge: float,
 ) -> Fitted:
-    """The classifier that is `option` of what was fitted; itself, if it is that."""
-    ridge, options = float(fitted.chosen["joint_ridge"]), fitted.options
-    if option is fitted.option:
-        return fitted
+    """The classifier that is one of the options, whose candidates `ridge` ranked."""
     search = search_at(read, task, probes, layer=option.layer, eta=eta, ridge=ridge)
     found = settled(search, task, option)
-    return found._replace(points=curves_of(options, option), options=options)
+    return found._replace(points=curves_of(options, option), options=tuple(options))
 
 
 def settled(search: Search, task: Task, option: Option) -> Fitted:

@@ -21,9 +21,9 @@ FLOORS = {
     "truncation uploads head checkpoint packing problem content "
     "adapters changes rows sums dual task",
     3: "backbone forward plan extract probe sparsify classifier saved spin tables "
-    "labeller variability readout tuning training stream sample candidates "
+    "labeller gradients variability readout tuning training stream sample candidates "
     "ridge search frontier salience",
-    4: "recipes results adapt baselines forecast run jobs predictions orders",
+    4: "recipes results dial adapt baselines forecast run jobs predictions orders",
     5: "terminal cli __main__",
 }
 FLOOR = {name: floor for floor, names in FLOORS.items() for name in names.split()}
