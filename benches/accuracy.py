@@ -39,7 +39,9 @@ def train(name: str, preset: str, seed: int) -> dict[str, Any]:
             text="text",
             labels=("label",),
         ),
-        train=TrainConfig.model_validate({"preset": preset, "seed": seed}),
+        train=TrainConfig.model_validate(
+            {"preset": preset, "seed": seed, "dtype": "float32"}
+        ),
     )
     with tempfile.TemporaryDirectory() as out:
         writer = RunWriter(Path(out) / "run", config)
