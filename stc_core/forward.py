@@ -4,7 +4,6 @@ from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache, partial
-from itertools import zip_longest
 from typing import Any, Generic, NamedTuple, TypeVar
 
 import numpy as np
@@ -82,17 +81,31 @@ def run(
     """
     read = read or partial(backbone.pooled, wanted=wanted)
     todo = [shard for shard in shards(len(texts)) if shard.stop > start]
+    tokenise = partial(token_ids, backbone)
+    for shard, ids in zip(todo, _ahead(tokenise, texts, todo), strict=True):
+        order = np.argsort([len(row) for row in ids], kind="stable")
+        ids = [ids[text] for text in order]
+        first = max(0, start - shard.start)
+        for at, value in _in_batches(ids, read, make, pace=pace, start=first):
+            yield Batch(shard.start + at.start, shard.start + order[at], value)
+
+
+def _ahead(
+    work: Callable[[Sequence[str]], T], texts: Sequence[str], todo: Sequence[slice]
+) -> Generator[T, None, None]:
+    """`work` of each piece of the texts, that of the next one being done meanwhile.
+
+    A thread costs a single short text more than it could save.
+    """
+    if len(todo) == 1:
+        yield work(texts[todo[0]])
+        return
     with ThreadPoolExecutor(1, "tokenize") as ahead:
-        coming = ahead.submit(token_ids, backbone, texts[todo[0]])
-        for shard, following in zip_longest(todo, todo[1:]):
-            ids = coming.result()
-            if following is not None:
-                coming = ahead.submit(token_ids, backbone, texts[following])
-            order = np.argsort([len(row) for row in ids], kind="stable")
-            ids = [ids[text] for text in order]
-            first = max(0, start - shard.start)
-            for at, value in _in_batches(ids, read, make, pace=pace, start=first):
-                yield Batch(shard.start + at.start, shard.start + order[at], value)
+        coming = ahead.submit(work, texts[todo[0]])
+        for following in todo[1:]:
+            ready, coming = coming.result(), ahead.submit(work, texts[following])
+            yield ready
+        yield coming.result()
 
 
 def _in_batches(

@@ -416,3 +416,9 @@ def test_journal_and_share_agree(tmp_path: Path, monkeypatch):
     )
     assert shares == sorted(shares)
     assert shares[-1] > 0
+
+
+def test_a_single_text_needs_no_thread(monkeypatch):
+    monkeypatch.setattr("stc_core.forward.ThreadPoolExecutor", None)
+    feature = Feature(Site(1, "resid"), "mean", 0)
+    assert extract_features(tiny_backbone("bert"), ["good"], [feature]).shape == (1, 1)
