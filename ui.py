@@ -355,6 +355,21 @@ def _explain(folder: str, written: int, text: str, _run: Run) -> dict[str, Any]:
     return classifier(_run).explain(text)
 
 
+def gradients(run: Run, text: str, label: str) -> dict[str, Any]:
+    """Integrated gradients of `text` for a class, by the classifier of `run`."""
+    written = stamp(run.folder / "metrics.json")
+    return _gradients(str(run.folder), written, text, label, run)
+
+
+@st.cache_data(max_entries=64, show_spinner="Following the words …")
+def _gradients(
+    folder: str, written: int, text: str, label: str, _run: Run
+) -> dict[str, Any]:
+    from stc_core.gradients import integrated_gradients
+
+    return integrated_gradients(classifier(_run), text, label=label)
+
+
 def token_values(
     run: Run, site: str, index: int, texts: Sequence[str]
 ) -> list[list[Token]]:

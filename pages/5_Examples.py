@@ -26,6 +26,10 @@ from stc_core.wording import percent
 
 TABLE, OWN = "Texts of this run", "My own sentence"
 BARS = 14
+THROUGH = (
+    "What each word moves the logit by when the words go from blank to these, through "
+    "all layers below: not a split of the readout, and slower."
+)
 SHOW: dict[Show, str] = {"all": "All", "wrong": "Wrong", "uncertain": "Uncertain"}
 SPLITS = ("test", "validation", "train")
 HONEST = (
@@ -164,6 +168,22 @@ def why(found: dict[str, Any], text: str, truth: str | None) -> None:
         sums(found, label)
 
 
+def through(run: Run, text: str, label: str) -> None:
+    """The words once more, by what they do in the whole model."""
+    if not st.toggle("Integrated gradients", key="gradients", help=THROUGH):
+        return
+    found = ui.gradients(run, text, label)
+    parts = words(text, token_parts(found, label))
+    scale = max((abs(part.value) for part in parts), default=0.0)
+    st.html(coloured(text, parts, palette="diverging", unit=f"to {label}"))
+    st.html(legend("diverging", scale=scale, low="against", high=f"for {label}"))
+    st.caption(
+        f"From blank words (logit {found['start']:+.2f}) to these "
+        f"({found['logit']:+.2f}); {abs(found['error']):.2f} is left over, from the "
+        "steps of the sum."
+    )
+
+
 def sums(found: dict[str, Any], label: str) -> None:
     """From the bias to the logit, by layer or by neuron."""
     title, choice = st.columns([3, 2], vertical_alignment="center")
@@ -205,4 +225,8 @@ with ui.guard():
     )
     chosen = browse(run) if way == TABLE else own()
     if chosen is not None:
-        why(ui.explain(run, chosen[0]), chosen[0], chosen[1])
+        found = ui.explain(run, chosen[0])
+        why(found, chosen[0], chosen[1])
+        label = ui.context().label
+        held = label if label in found["probabilities"] else found["label"]
+        through(run, chosen[0], str(held))

@@ -306,6 +306,17 @@ def show_explanation(explanation: dict[str, Any], text: str) -> None:
     console.print(table)
 
 
+def show_gradients(found: dict[str, Any], text: str) -> None:
+    """The words coloured by what they add to the logit through the whole model."""
+    console, label = output(), found["label"]
+    console.print("Integrated gradients, from blank words to these:")
+    console.print(_coloured(text, found["tokens"], label))
+    console.print(
+        f"logit {_signed(found['start'])} to {_signed(found['logit'])}; the words give "
+        f"all of it but {abs(found['error']):.2f}"
+    )
+
+
 def _signed(value: float) -> str:
     return f"{value:+.2f}"
 

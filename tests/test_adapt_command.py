@@ -50,3 +50,42 @@ def test_variability_of_one_class_is_refused(monkeypatch, capsys, tmp_path: Path
     path.write_text("text,label\ngood,a\nbad,a\nfine,a\n")
     assert stc(monkeypatch, "variability", path, "--label", "label") == 2
     assert "Error" in capsys.readouterr().err
+
+
+def test_a_text_is_explained_by_gradients_too(monkeypatch, capsys, tuned_folder: Path):
+    asked = ("explain", tuned_folder, "--text", "my parcel is late", "--gradients")
+    assert stc(monkeypatch, *asked, "--json") == 0
+    found = json.loads(capsys.readouterr().out)
+    label = found["label"]
+    assert found["gradients"]["label"] == label
+    tokens = found["gradients"]["tokens"]
+    total = sum(token["contribution"][label] for token in tokens)
+    gained = found["gradients"]["logit"] - found["gradients"]["start"]
+    assert total == pytest.approx(gained + found["gradients"]["error"], abs=1e-3)
+    assert stc(monkeypatch, *asked) == 0
+    assert "Integrated gradients" in capsys.readouterr().out
+
+
+def test_a_tuned_run_predicts_and_reports(
+    monkeypatch, capsys, tuned_folder: Path, tmp_path: Path
+):
+    lines = tmp_path / "lines.csv"
+    lines.write_text("text\nwhere is my parcel\nplease refund me\n")
+    out = tmp_path / "out.csv"
+    assert stc(monkeypatch, "predict", tuned_folder, lines, "--out", out) == 0
+    assert out.read_text().count("\n") == 3
+    assert stc(monkeypatch, "report", tuned_folder) == 0
+    said = capsys.readouterr().out
+    assert "the same layer, not tuned" in said
+    assert "sparsify-then-classify, not tuned" in said
+
+
+def test_a_wrong_tuning_is_refused_by_its_option(monkeypatch, capsys, messages: Path):
+    columns = ("--text", "text", "--label", "topic", "--recipe", "variability")
+    assert stc(monkeypatch, "train", messages, *columns, "--tune-blocks", 0) == 2
+    assert "--tune-blocks" in capsys.readouterr().err
+
+
+def test_what_is_done_cannot_be_resumed(monkeypatch, capsys, tuned_folder: Path):
+    assert stc(monkeypatch, "resume", tuned_folder) == 2
+    assert "a done one" in capsys.readouterr().err

@@ -122,3 +122,8 @@ def test_without_a_run_there_is_a_way_to_one(monkeypatch, tmp_path):
 )
 def test_every_page_shows_a_tuned_run(page):
     fine(visit(f"pages/{page}.py", run="t"))
+
+
+def test_words_are_followed_through_a_tuned_model():
+    app = visit("pages/5_Examples.py", run="t", state={"gradients": True})
+    assert "From blank words (logit " in said(fine(app))
