@@ -11,7 +11,7 @@ import torch
 from tiny import TEXTS, tiny_backbone
 
 from stc_core import batches, store
-from stc_core.axes import POOLINGS, Feature, PooledSite
+from stc_core.axes import POOLINGS, Feature, PooledSite, Site
 from stc_core.backbone import Backbone
 from stc_core.errors import StcError
 from stc_core.extract import (
