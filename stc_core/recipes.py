@@ -17,7 +17,6 @@ from stc_core.backbone import Backbone
 from stc_core.baselines import Guess, baselines_of, scored
 from stc_core.config import RunConfig
 from stc_core.data import Corpus, read_corpus
-from stc_core.dial import shrink
 from stc_core.extract import extract
 from stc_core.forecast import Shape, Survey, forecast, survey
 from stc_core.plan import count_tokens
@@ -37,6 +36,7 @@ from stc_core.rows import write_rows
 from stc_core.run import Run, RunWriter
 from stc_core.salience import SALIENCE, write_saliences
 from stc_core.sample import Sample, draw
+from stc_core.shrink import shrink
 from stc_core.stream import activation_blocks, logits_at
 from stc_core.variability import from_features
 

@@ -23,7 +23,7 @@ FLOORS = {
     3: "backbone forward plan extract probe sparsify classifier saved spin tables "
     "labeller gradients variability readout tuning training stream sample candidates "
     "ridge search frontier salience",
-    4: "recipes results dial adapt baselines forecast run jobs predictions orders",
+    4: "recipes results dial shrink adapt baselines forecast run jobs predictions orders",
     5: "terminal cli __main__",
 }
 FLOOR = {name: floor for floor, names in FLOORS.items() for name in names.split()}

@@ -1,0 +1,175 @@
+"""A cheaper classifier from a finished run, with no new extraction.
+
+Its features are found again by the texts, its probes by what the run kept of them.
+"""
+
+from collections.abc import Sequence
+from functools import partial
+from typing import Any
+
+from stc_core import adapt
+from stc_core.axes import PooledSite, Progress, silent
+from stc_core.backbone import Backbone
+from stc_core.config import RunConfig
+from stc_core.data import Corpus
+from stc_core.dial import check, find, options_of
+from stc_core.errors import StcError
+from stc_core.extract import extract, stored
+from stc_core.files import read_json
+from stc_core.results import (
+    Ground,
+    conclude,
+    estimator,
+    seconds_of,
+    task_of,
+    write_frontier,
+)
+from stc_core.run import Run, RunWriter
+from stc_core.salience import SALIENCE, Salience, read_saliences, write_saliences
+from stc_core.sample import LARGE, Sample, draw
+from stc_core.sparsify import Fitted, taken
+from stc_core.store import FeatureStore
+
+
+def shrink(config: RunConfig, writer: RunWriter) -> None:
+    """Everything of a run that is made from a finished one, but its end."""
+    asked, settings = config.shrink, config.train
+    assert asked is not None
+    parent = Run.open(asked.parent)
+    check(parent)
+    writer.phase("read", message=parent.name)
+    corpus = _corpus(parent, writer, again=asked.extract)
+    writer.phase("load", message=settings.backbone)
+    classifier, before = estimator(settings), parent.metrics
+    backbone = classifier.load_backbone(progress=writer.progress)
+    _check_backbone(parent, before, backbone)
+    wanted = classifier.wanted(backbone)
+    writer.phase("extract", message="from disk")
+    keep = partial(
+        _features,
+        backbone,
+        wanted=wanted,
+        store_dtype=settings.store_dtype,
+        again=asked.extract,
+        progress=writer.progress,
+    )
+    task, test = task_of(corpus, settings), corpus.rows("test")
+    sample = draw(corpus.texts, task, test, extract=keep, seed=settings.seed)
+    saliences = _probes(parent, writer, wanted)
+    ground = Ground(backbone, corpus, task, sample, wanted, before["tokens"])
+    writer.phase("select")
+    if asked.layer is None or asked.neurons is None:
+        read, test = sample.store.read, sample.test
+        fitted = classifier.select(
+            read, sample.task, saliences, reported=test, progress=writer.progress
+        )
+        write_frontier(writer, ground, fitted)
+    else:
+        place = asked.layer, asked.neurons
+        fitted = _option(parent, sample, saliences, place, eta=settings.eta)
+        frame = parent.frontier
+        here = (frame["layer"] == place[0]) & (frame["neurons"] == place[1])
+        writer.write_frame("frontier.parquet", frame.assign(chosen=here))
+    metrics = conclude(writer, classifier, ground, fitted, seed=settings.seed)
+    kept = {name: before[name] for name in ("baselines", "missing")}
+    writer.phase("report")
+    metrics |= {**kept, "parent": _about(parent, before)}
+    writer.write_json("metrics.json", {**metrics, "seconds": seconds_of(writer)})
+
+
+def _corpus(parent: Run, writer: RunWriter, *, again: bool) -> Corpus:
+    """The rows of the parent, which the new run has too."""
+    report = parent.report
+    corpus = Corpus(parent.corpus, report.columns, report)
+    if len(corpus.frame) > LARGE and not again:
+        raise StcError(
+            f"run {parent.name!r}",
+            expected=f"{LARGE:,} texts at most, all of whose features are kept",
+            got=f"{len(corpus.frame):,}",
+            remedy="Pass --extract to read its texts again.",
+        )
+    writer.write_frame("corpus.parquet", corpus.frame)
+    writer.write_text("report.json", report.to_json())
+    return corpus
+
+
+def _check_backbone(parent: Run, metrics: dict[str, Any], backbone: Backbone) -> None:
+    was = metrics["backbone"]["identity"]
+    if backbone.identity != was:
+        raise StcError(
+            f"run {parent.name!r}",
+            expected=f"the backbone {backbone.name} with weights {was[:12]}",
+            got=f"one with weights {backbone.identity[:12]}",
+            remedy="Train again with the present one.",
+        )
+
+
+def _features(
+    backbone: Backbone,
+    texts: Sequence[str],
+    *,
+    wanted: Sequence[PooledSite],
+    store_dtype: str,
+    again: bool,
+    progress: Progress = silent,
+) -> FeatureStore:
+    """Those that are on disk, or with `again` extracted where they are not."""
+    found = stored(backbone, texts, wanted, store_dtype=store_dtype)
+    if found is None and not again:
+        raise StcError(
+            f"the features of {len(texts):,} texts",
+            expected="those that the training left on disk",
+            got="none: deleted, or extracted elsewhere or in another precision",
+            remedy="Pass --extract to read the texts again.",
+        )
+    return found or extract(
+        backbone, texts, wanted, store_dtype=store_dtype, progress=progress
+    )
+
+
+def _probes(
+    parent: Run, writer: RunWriter, wanted: Sequence[PooledSite]
+) -> list[Salience]:
+    """What is known of the wanted sites; written to the new run."""
+    path = parent.folder / SALIENCE
+    known = [one for one in read_saliences(path) if one.pooled_site in set(wanted)]
+    write_saliences(writer.folder / SALIENCE, known)
+    frame = parent.probes
+    names = [str(one.pooled_site) for one in known]
+    kept = (frame["site"] + "." + frame["pooling"]).isin(names)
+    writer.write_frame("probes.parquet", frame.loc[kept].reset_index(drop=True))
+    if parent.has(adapt.NU):
+        writer.write_json(adapt.NU, read_json(parent.folder / adapt.NU))
+    return known
+
+
+def _option(
+    parent: Run,
+    sample: Sample,
+    saliences: Sequence[Salience],
+    place: tuple[int, int],
+    *,
+    eta: float | None,
+) -> Fitted:
+    options = options_of(parent)
+    return taken(
+        sample.store.read,
+        sample.task,
+        saliences,
+        options,
+        option=find(options, place),
+        eta=eta,
+        ridge=float(parent.metrics["chosen"]["joint_ridge"]),
+    )
+
+
+def _about(parent: Run, metrics: dict[str, Any]) -> dict[str, Any]:
+    """What the new run says of the one that it was made from."""
+    return {
+        "run": parent.folder.name,
+        "name": parent.name,
+        "accuracy": metrics["test"]["accuracy"],
+        "macro_f1": metrics["test"]["macro_f1"],
+        "neurons": metrics["neurons"]["selected"],
+        "layers": metrics["layers"]["used"],
+    }
