@@ -104,7 +104,10 @@ def load(folder: Path) -> Changes:
             remedy="Tune it again with this version of STC Studio.",
         )
     cut = None if found["cut"] is None else Cut(**found["cut"])
-    guides = tuple(Spec(**spec) for spec in found.pop("guides", ()))
+    guides = tuple(
+        Spec(spec["block"], spec["d_model"], tuple(spec["groups"]))
+        for spec in found.pop("guides", ())
+    )
     return Changes(
         **{**found, "cut": cut, "tuned": tuple(found["tuned"]), "guides": guides}
     )

@@ -20,6 +20,9 @@ BASELINES = {
     "all_sites": "All sites, dense",
     "stc": "Sparse neurons, not tuned",
     "frozen": "Same layer, not tuned",
+    "flat": "Finest labels alone, tuned",
+    "separate": "A tuned model for each level",
+    "inner_probe": "Probes of the same layers, not tuned",
 }
 OURS = "This classifier"
 _LEGEND = {

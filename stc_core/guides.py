@@ -45,23 +45,28 @@ class Places(NamedTuple):
 
 
 class Spec(NamedTuple):
-    """A guide below the block called `block`, of `n_class` classes."""
+    """A guide below the block called `block`; `groups` has the class of each leaf."""
 
     block: str
     d_model: int
-    n_class: int
+    groups: tuple[int, ...]
 
 
 class Guide(nn.Module):
-    """h + embedding of softmax(W (mean of h - mean) / sd + b), for every token.
+    """h + embedding of the classes seen in the mean of h, for every token.
 
-    It adds nothing until it is trained. `logits` are those of the last batch, whose
-    `places` are told before each forward.
+    A class is the sum of its leaves: one linear head scores all leaves, as a class is
+    seldom one blob, and the logit of a class is the log-sum-exp of those of its leaves.
+    It adds nothing until it is trained. `logits` are those of the classes of the last
+    batch, whose `places` are told before each forward.
     """
 
-    def __init__(self, d_model: int, n_class: int) -> None:
+    def __init__(self, d_model: int, groups: Sequence[int]) -> None:
         super().__init__()
-        self.head = nn.Linear(d_model, n_class)
+        n_class = max(groups) + 1
+        self.head = nn.Linear(d_model, len(groups))
+        under = torch.tensor(groups) == torch.arange(n_class)[:, None]
+        self.register_buffer("under", under, persistent=False)
         self.embedding = nn.Linear(n_class, d_model, bias=False)
         nn.init.zeros_(self.embedding.weight)
         self.register_buffer("mean", torch.zeros(d_model))
@@ -74,7 +79,8 @@ class Guide(nn.Module):
         assert places is not None, "a guide must be told whose tokens it sees"
         states = hidden.reshape(*places.mask.shape, -1)
         mean, sd = cast(Tensor, self.mean), cast(Tensor, self.sd)
-        logits = self.head((places.means(states) - mean) / sd)
+        leaves = self.head((places.means(states) - mean) / sd)
+        logits = grouped(leaves, cast(Tensor, self.under))
         added = self.embedding(logits.softmax(-1))
         self.logits = logits
         return (states + places.spread(added).to(states.dtype)).reshape(hidden.shape)
@@ -85,8 +91,16 @@ def add_guides(model: nn.Module, specs: Sequence[Spec]) -> None:
     for spec in specs:
         block = model.get_submodule(spec.block)
         device = next(block.parameters()).device
-        block.add_module(GUIDE, Guide(spec.d_model, spec.n_class).to(device))
+        block.add_module(GUIDE, Guide(spec.d_model, spec.groups).to(device))
         block.register_forward_pre_hook(_before, with_kwargs=True)
+
+
+def grouped(
+    leaves: Float[Tensor, "texts n_leaf"], under: Bool[Tensor, "n_class n_leaf"]
+) -> Float[Tensor, "texts n_class"]:
+    """The log-sum-exp of the logits of each class' leaves."""
+    parts = [leaves[:, row] for row in under]
+    return torch.stack([part.logsumexp(dim=1) for part in parts], dim=1)
 
 
 def guides_of(model: nn.Module) -> list[Guide]:

@@ -26,6 +26,9 @@ BASELINES = {
     "last_layer": "last layer",
     "best_site": "best single site",
     "all_sites": "all sites, no selection",
+    "flat": "the finest labels alone, tuned",
+    "separate": "a tuned model for each level",
+    "inner_probe": "probes of the same layers, not tuned",
     "stc": "sparsify-then-classify, not tuned",
     "frozen": "the same layer, not tuned",
 }

@@ -52,6 +52,17 @@ class Tree(NamedTuple):
         above = np.arange(self.sizes[level - 1])[:, None]
         return above == np.array(self.parents[level])
 
+    def grouped(
+        self, level: int, logits: Float[np.ndarray, "n n_leaf"]
+    ) -> Float[np.ndarray, "n n_node"]:
+        """Logits of the nodes of a level from those of the finest.
+
+        A softmax of them sums that of the finest: log-sum-exp over each node's leaves.
+        """
+        above = self.ancestors(level)
+        nodes = [logits[:, above == node] for node in range(self.sizes[level])]
+        return np.stack([np.logaddexp.reduce(part, axis=1) for part in nodes], axis=1)
+
     def path(self, leaf: int) -> tuple[str, ...]:
         """The labels from the top down to a node of the finest level."""
         return tuple(

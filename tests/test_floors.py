@@ -19,11 +19,13 @@ FLOORS = {
     "figures_examples records figures_adapt scatter texts segments",
     2: "quadratic solver select attribution table checks data store sites hooks hub "
     "truncation uploads head checkpoint packing problem content "
-    "adapters changes rows sums dual task",
+    "adapters changes rows sums dual task tree guides",
     3: "backbone forward plan extract probe sparsify classifier saved spin tables "
     "labeller gradients variability readout tuning training stream sample candidates "
+    "ladder cascade "
     "ridge search frontier salience",
-    4: "recipes results dial shrink adapt baselines forecast run jobs predictions orders",
+    4: "recipes results dial shrink adapt baselines forecast run jobs predictions orders"
+    " rungs course rivals hierarchy",
     5: "terminal cli __main__",
 }
 FLOOR = {name: floor for floor, names in FLOORS.items() for name in names.split()}

@@ -1,0 +1,230 @@
+"""The recipe `hierarchy` after its frozen half: levels of labels, coarse to fine."""
+
+import shutil
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Int
+
+from stc_core import adapt
+from stc_core.cascade import Cascade
+from stc_core.classifier import SparsifyThenClassify
+from stc_core.config import RunConfig
+from stc_core.course import (
+    Climbed,
+    Course,
+    Plan,
+    Read,
+    climbed,
+    loaded,
+    plan_levels,
+    read_levels,
+    settled,
+)
+from stc_core.data import Corpus, read_table, resolve_columns
+from stc_core.extract import extract
+from stc_core.metrics import accuracy, expected_calibration_error, log_loss, macro_f1
+from stc_core.rivals import path_scores, rivals
+from stc_core.run import Run, RunWriter
+from stc_core.rungs import Levels, check_levels, climb, levels_of, rung_table
+from stc_core.tables import neuron_table
+from stc_core.tree import Descent, descend
+from stc_core.variability import states_of
+
+RUNGS = "levels.parquet"
+HEAD_ROWS = 2000
+
+
+def check(config: RunConfig, writer: RunWriter) -> None:
+    """The first step: refuse a table without levels before any work."""
+    writer.phase("read", message=config.data.path)
+    head = read_table(config.data.path, nrows=HEAD_ROWS)
+    check_levels(resolve_columns(head, config.data))
+
+
+def hierarchical(config: RunConfig, writer: RunWriter) -> None:
+    """The last step: puts the tuned cascade in the place of the sparse classifier."""
+    settings, run = config.train, Run(writer.folder)
+    before, report = run.metrics, run.report
+    corpus = Corpus(run.corpus, report.columns, report)
+    levels = levels_of(corpus, settings.class_weight)
+    course = Course(corpus, levels, settings, writer)
+    writer.phase("tune", message="which layer answers which level")
+    base = loaded(settings)
+    store = extract(
+        base, corpus.texts, states_of(base), store_dtype=settings.store_dtype
+    )
+    rungs = climb(base, store, levels, corpus.rows("test"))
+    plan = plan_levels(base, rungs, levels, settings)
+    table = rung_table(rungs, levels, base, store, layers=plan.layers)
+    writer.write_frame(RUNGS, table)
+    del base
+    places = ", ".join(
+        f"{column} at layer {layer}"
+        for column, layer in zip(levels.columns, plan.layers, strict=True)
+    )
+    writer.phase("tune", message=places)
+    found = climbed(course, plan, rungs)
+    writer.phase("report", message="the tuned classifier")
+    cascade, read, temperatures = settled(found, read_levels(found, course), levels)
+    write_cascade(cascade, read, course)
+    metrics = {**before, **evaluated(cascade, read, course)}
+    metrics |= facts(cascade, found, plan, levels, before)
+    metrics["hierarchy"]["temperatures"] = temperatures
+    baselines = {"stc": before["test"], **before["baselines"]}
+    metrics["baselines"] = baselines
+    writer.write_json("metrics.json", metrics)
+    true = levels.codes[corpus.rows("test")]
+    for name, (nodes, said, seconds) in rivals(course, plan, rungs).items():
+        scores = path_scores(levels, true, nodes, seed=settings.seed, detail=said)
+        baselines[name] = {**scores, "seconds": seconds}
+    metrics["baselines"] = {
+        name: baselines[name]
+        for name in ("flat", "separate", "inner_probe", *before["baselines"], "stc")
+    }
+    metrics["seconds"]["total"] += sum(
+        metrics["baselines"][name]["seconds"] for name in ("separate", "inner_probe")
+    )
+    writer.write_json("metrics.json", metrics)
+    shutil.rmtree(writer.folder / adapt.CHECKPOINTS)
+
+
+def write_cascade(cascade: Cascade, read: Read, course: Course) -> None:
+    """The classifier, its finest neurons and what it says of every row."""
+    writer, settings = course.writer, course.settings
+    wanted = set(SparsifyThenClassify().get_params()) - {"backbone"}
+    cascade.save(
+        writer.folder / "model", params=settings.model_dump(mode="json", include=wanted)
+    )
+    writer.write_frame("neurons.parquet", neuron_table(cascade.head_))
+
+    def frames():
+        for part, X in read.finest.blocks():
+            logits = [*(rows[part] for rows in read.coarse), cascade.head_.logits(X)]
+            rows = np.arange(part.start, part.stop)
+            yield prediction_frame(
+                cascade, descend(cascade.tree_, logits), course, rows
+            )
+
+    writer.write_frames("predictions.parquet", frames())
+
+
+def prediction_frame(
+    cascade: Cascade, way: Descent, course: Course, rows: Int[np.ndarray, " some"]
+) -> pd.DataFrame:
+    """What every run says of its rows, and before it the coarser levels."""
+    classes = cascade.classes_.astype(object)
+    predicted, chances = classes[way.nodes[:, -1]], way.probabilities()
+    label = finest_labels(course, rows)
+    frame = {
+        "row": rows,
+        "split": course.corpus.frame["split"].to_numpy()[rows],
+        "label": label,
+        "predicted": predicted,
+        "probability": chances[:, -1],
+        "correct": predicted == label,
+    }
+    for level in range(course.levels.depth - 1):
+        names = np.array(cascade.tree_.labels[level], dtype=object)
+        frame[f"predicted_{level + 1}"] = names[way.nodes[:, level]]
+        frame[f"probability_{level + 1}"] = chances[:, level]
+    names = [f"p:{name}" for name in classes]
+    shares = way.shares[-1].astype(np.float32)
+    each = pd.DataFrame(shares, columns=pd.Index(names))
+    return pd.concat([pd.DataFrame(frame), each], axis=1)
+
+
+def finest_labels(course: Course, rows: Int[np.ndarray, " some"]) -> np.ndarray:
+    """The name of each row's finest node; its label where the path is not known."""
+    levels = course.levels
+    names = np.array(levels.tree.names(levels.depth - 1), dtype=object)
+    codes = levels.codes[rows, -1]
+    return np.where(codes >= 0, names[codes], course.corpus.labels[rows].astype(object))
+
+
+def evaluated(cascade: Cascade, read: Read, course: Course) -> dict[str, Any]:
+    """Scores on the test rows, level by level and of whole paths, and on validation."""
+    levels, corpus, seed = course.levels, course.corpus, course.settings.seed
+    rows = corpus.rows("test")
+    way = descend(levels.tree, read.logits(cascade.heads_, rows))
+    true = levels.codes[rows]
+    ours = path_scores(levels, true, way.nodes, seed=seed)
+    del ours["detail"]
+    known = true[:, -1] >= 0
+    leaf, shares = true[known, -1], way.shares[-1][known]
+    held = levels.tasks[0].validation
+    guess = descend(levels.tree, read.logits(cascade.heads_, held)).nodes[:, -1]
+    y = levels.codes[held, -1]
+    return {
+        "classes": [str(name) for name in cascade.classes_],
+        "test": {
+            **ours,
+            "n": len(rows),
+            "ece": expected_calibration_error(leaf, shares),
+            "log_loss": log_loss(leaf, shares),
+            "levels": level_scores(course, way, rows),
+        },
+        "validation": {
+            "accuracy": accuracy(y, guess),
+            "macro_f1": macro_f1(y, guess),
+            "n": len(held),
+        },
+    }
+
+
+def level_scores(
+    course: Course, way: Descent, rows: Int[np.ndarray, " some"]
+) -> list[dict[str, Any]]:
+    """Accuracy and macro-F1 of the labels of each level, coarse to fine."""
+    found = []
+    for level, column in enumerate(course.levels.columns):
+        names = np.array(course.levels.tree.labels[level])
+        true = course.corpus.frame[f"label_{level + 1}"].to_numpy(dtype=str)[rows]
+        guess = names[way.nodes[:, level]]
+        found.append(
+            {
+                "column": column,
+                "accuracy": accuracy(true, guess),
+                "macro_f1": macro_f1(true, guess),
+            }
+        )
+    return found
+
+
+def facts(
+    cascade: Cascade,
+    found: Climbed,
+    plan: Plan,
+    levels: Levels,
+    before: dict[str, Any],
+) -> dict[str, Any]:
+    """What the classifier is made of and what it costs, by level too."""
+    backbone, width = cascade.backbone_, len(cascade.head_.features)
+    history, top = found.history, plan.layers[-1]
+    seconds = {**before["seconds"], "tune": history.seconds}
+    seconds["total"] = before["seconds"]["total"] + history.seconds
+    return {
+        "recipe": "hierarchy",
+        "neurons": {**before["neurons"], "selected": width, "unique": width},
+        "layers": {**before["layers"], "used": top},
+        "chosen": {"layers": ", ".join(map(str, plan.layers))},
+        "cost": {
+            **before["cost"],
+            "parameters": backbone.parameters(top),
+            "flops_per_token": backbone.flops_per_token(top),
+        },
+        "seconds": seconds,
+        "backbone": {**before["backbone"], "tuned": backbone.identity},
+        "hierarchy": {
+            "heads": "class",
+            "columns": list(levels.columns),
+            "layers": list(plan.layers),
+            "tuned": list(plan.tuned),
+            "weights": list(plan.weights),
+            "sizes": list(levels.tree.sizes),
+            "flops_per_token": [backbone.flops_per_token(n) for n in plan.layers],
+            "trainable": found.n_trainable,
+            "epochs": history.epochs[-1].epoch,
+        },
+    }

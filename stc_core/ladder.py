@@ -1,0 +1,122 @@
+"""A backbone with a head at each level's layer, as one trainable module."""
+
+from collections.abc import Sequence
+from typing import cast
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from stc_core.guides import GUIDE, Guide, guides_of
+from stc_core.head import SparseHead
+from stc_core.readout import Readout
+from stc_core.tree import Tree
+from stc_core.tuning import Graft
+
+NEVER = -1e9
+"""The logit of a node that is not under the parent."""
+
+
+class Ladder(Readout):
+    """The coarse heads are the guides inside the backbone, the finest is on top.
+
+    Labels are nodes of the finest level. The loss is the weighted mean of the levels'
+    cross-entropies, each among the siblings of the true node; the logits are those of
+    the finest nodes under the coarse path that was decided, so that their largest is
+    the whole path. Begins as linear probes of the frozen layers.
+    """
+
+    def __init__(
+        self,
+        graft: Graft,
+        tree: Tree,
+        heads: Sequence[SparseHead],
+        *,
+        weights: Sequence[float],
+        class_weights: Sequence[Float[np.ndarray, " _"] | None],
+    ) -> None:
+        guides = guides_of(graft.backbone.model)
+        assert len(guides) == len(heads) - 1 == tree.depth - 1, (len(guides), tree)
+        for guide, head in zip(guides, heads, strict=False):
+            _begin(guide, head)
+        super().__init__(
+            graft.backbone, heads[-1], [*graft.parts, *guides], graft.blocks
+        )
+        self._guides, self._coarse = list(guides), list(heads[:-1])
+        self._weights = [weight / sum(weights) for weight in weights]
+        for level in range(tree.depth):
+            under = torch.from_numpy(tree.children(level))
+            self.register_buffer(f"under_{level}", under)
+            self.register_buffer(
+                f"above_{level}", torch.from_numpy(tree.ancestors(level))
+            )
+        losses = (
+            nn.CrossEntropyLoss(None if w is None else torch.from_numpy(w))
+            for w in class_weights
+        )
+        self.losses = nn.ModuleList(losses)
+        self.to(graft.backbone.device)
+
+    def forward(
+        self, labels: Tensor | None = None, **inputs: Tensor
+    ) -> dict[str, Tensor]:
+        """Logits of the finest level under the decided path, and the loss."""
+        top = super().forward(**inputs)["logits"]
+        levels = [*(cast(Tensor, guide.logits).float() for guide in self._guides), top]
+        found = {"logits": self._decided(levels)}
+        return (
+            found if labels is None else {"loss": self._loss(levels, labels), **found}
+        )
+
+    def _loss(self, levels: Sequence[Tensor], leaves: Tensor) -> Tensor:
+        losses = []
+        parent = torch.zeros_like(leaves)
+        for level, logits in enumerate(levels):
+            true = self._at("above", level)[leaves]
+            among = logits.masked_fill(~self._at("under", level)[parent], NEVER)
+            losses.append(self._weights[level] * self.losses[level](among, true))
+            parent = true
+        return torch.stack(losses).sum()
+
+    def _decided(self, levels: Sequence[Tensor]) -> Tensor:
+        best = torch.zeros(len(levels[0]), dtype=torch.long, device=levels[0].device)
+        for level, logits in enumerate(levels):
+            among = logits.masked_fill(~self._at("under", level)[best], NEVER)
+            best = among.argmax(dim=1)
+        return among
+
+    def _at(self, name: str, level: int) -> Tensor:
+        return cast(Tensor, getattr(self, f"{name}_{level}"))
+
+    def tuned_tensors(self) -> dict[str, Tensor]:
+        """What was learned of the backbone, and all of its guides."""
+        held = {
+            name: tensor
+            for name, tensor in self.model.state_dict().items()
+            if GUIDE in name.split(".")
+        }
+        return {**held, **super().tuned_tensors()}
+
+    def level_heads(self) -> tuple[SparseHead, ...]:
+        """The heads of the levels as they are now, the finest last."""
+        coarse = [
+            _linear(guide, head)
+            for guide, head in zip(self._guides, self._coarse, strict=True)
+        ]
+        return (*coarse, self.linear_head())
+
+
+def _begin(guide: Guide, head: SparseHead) -> None:
+    with torch.no_grad():
+        guide.head.weight.copy_(torch.from_numpy(head.weight))
+        guide.head.bias.copy_(torch.from_numpy(head.bias))
+        cast(Tensor, guide.mean).copy_(torch.from_numpy(np.array(head.mean)))
+        cast(Tensor, guide.sd).copy_(torch.from_numpy(np.array(head.sd)))
+
+
+def _linear(guide: Guide, head: SparseHead) -> SparseHead:
+    return head._replace(
+        weight=guide.head.weight.detach().float().cpu().numpy(),
+        bias=guide.head.bias.detach().float().cpu().numpy(),
+    )

@@ -1,0 +1,112 @@
+"""What a hierarchical classifier is held against, on the same rows and budget.
+
+`flat`: one head for the finest level on top, its parents read off the tree. `separate`:
+a model of its own for each level, the finest that of `flat`. Both are tuned with the
+settings, seed and blocks of ours. `inner_probe`: linear probes of the frozen layers
+that ours reads, each level by itself.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+
+from stc_core.baselines import Guess, scored
+from stc_core.course import Course, Plan, balanced
+from stc_core.metrics import bootstrap_interval
+from stc_core.packing import make_batch
+from stc_core.readout import Readout
+from stc_core.rungs import Levels, Rung
+
+BATCH = 64
+Nodes = Int[np.ndarray, "n_test depth"]
+
+
+def rivals(
+    course: Course, plan: Plan, rungs: Sequence[Sequence[Rung]]
+) -> dict[str, tuple[Nodes, str, float]]:
+    """For each its nodes of the test rows, how it was made, and its seconds."""
+    levels, said = course.levels, f"blocks {plan.tuned[0]}-{plan.tuned[-1]} tuned"
+    probes = [
+        next(rung.test for rung in rungs[level] if rung.layer == layer)
+        for level, layer in enumerate(plan.layers)
+    ]
+    places = ", ".join(map(str, plan.layers))
+    finest = levels.depth - 1
+    leaf, seconds = _tuned(course, plan, rungs, finest)
+    flat = [levels.tree.ancestors(level)[leaf] for level in range(levels.depth)]
+    own = [_tuned(course, plan, rungs, level) for level in range(finest)]
+    every = [*(guess for guess, _ in own), leaf]
+    total = seconds + sum(taken for _, taken in own)
+    return {
+        "flat": (np.stack(flat, axis=1), said, seconds),
+        "separate": (np.stack(every, axis=1), f"{levels.depth} models, {said}", total),
+        "inner_probe": (np.stack(probes, axis=1), f"frozen layers {places}", 0.0),
+    }
+
+
+def _tuned(
+    course: Course, plan: Plan, rungs: Sequence[Sequence[Rung]], level: int
+) -> tuple[Int[np.ndarray, " n_test"], float]:
+    """Nodes of one level by a model tuned for it alone, on top; and its seconds."""
+    top, task = plan.layers[-1], course.levels.tasks[level]
+    course.writer.phase("tune", message=f"to compare: {task_name(course, level)} alone")
+    graft, _ = course.prepared(plan, layer=top, with_guides=False)
+    readout = Readout(
+        graft.backbone,
+        next(rung.linear for rung in rungs[level] if rung.layer == top),
+        graft.parts,
+        graft.blocks,
+        class_weight=balanced(task),
+    )
+    name = f"level_{level + 1}"
+    history = course.train(readout, graft.backbone, task.codes, name=name)
+    texts = list(course.corpus.texts.at(course.corpus.rows("test")))
+    logits = logits_of(readout, graft.backbone.tokenize(texts).ids)
+    return logits.argmax(axis=1), history.seconds
+
+
+def task_name(course: Course, level: int) -> str:
+    return course.levels.columns[level]
+
+
+def logits_of(
+    readout: Readout, ids: Sequence[np.ndarray]
+) -> Float[np.ndarray, "n n_class"]:
+    """Logits of texts by a readout in training, a row each."""
+    readout.eval()
+    config = readout.model.config
+    device = next(readout.parameters()).device
+    order = np.argsort([len(row) for row in ids], kind="stable")
+    parts = []
+    with torch.inference_mode():
+        for start in range(0, len(ids), BATCH):
+            batch = [ids[row] for row in order[start : start + BATCH]]
+            inputs = make_batch(batch, config, device=device, packed=False).inputs
+            parts.append(readout(**inputs)["logits"].float().cpu().numpy())
+    out = np.empty((len(ids), parts[0].shape[1]), np.float32)
+    out[order] = np.concatenate(parts)
+    return out
+
+
+def path_scores(
+    levels: Levels, true: Nodes, found: Nodes, *, seed: int, detail: str = ""
+) -> dict[str, Any]:
+    """Scores of the finest level, of whole paths, and how often these are paths at all.
+
+    `joint_accuracy`: the share of rows where every level is right. `consistency`: the
+    share whose node of each level is under that of the level above.
+    """
+    joint = (found == true).all(axis=1).astype(int)
+    fits = np.ones(len(found), bool)
+    for level in range(1, levels.depth):
+        parents = np.array(levels.tree.parents[level])[found[:, level]]
+        fits &= parents == found[:, level - 1]
+    return {
+        **scored(true[:, -1], Guess(found[:, -1], detail), seed=seed),
+        "joint_accuracy": float(joint.mean()),
+        "joint_interval": bootstrap_interval(np.ones_like(joint), joint, seed=seed),
+        "consistency": float(fits.mean()),
+    }

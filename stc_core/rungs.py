@@ -1,0 +1,212 @@
+"""Which layer answers which level of labels: a probe of each level on every layer."""
+
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Int
+
+from stc_core.adapt import best_ridge, some_rows
+from stc_core.axes import PooledSite, Site
+from stc_core.backbone import Backbone
+from stc_core.columns import Columns
+from stc_core.data import Corpus
+from stc_core.errors import StcError
+from stc_core.head import SparseHead
+from stc_core.metrics import accuracy, bootstrap_interval, macro_f1
+from stc_core.readout import dense_features
+from stc_core.store import FeatureStore
+from stc_core.task import Task
+from stc_core.tree import Tree, tree_of
+from stc_core.variability import from_features, states_of
+
+MOST_LEVELS = 4
+
+
+class Levels(NamedTuple):
+    """The labels of a corpus as a tree, and each level as a task of its own.
+
+    `codes[:, d]` are nodes of level d, -1 where a test row's path was never learned.
+    """
+
+    tree: Tree
+    columns: tuple[str, ...]
+    codes: Int[np.ndarray, "n depth"]
+    tasks: tuple[Task, ...]
+
+    @property
+    def depth(self) -> int:
+        return self.tree.depth
+
+
+class Rung(NamedTuple):
+    """How well one level can be read from one frozen layer, on validation.
+
+    `head` scores the finest nodes, of which a node of the level is the sum; `linear` is
+    a linear probe of the level's own nodes, and `test` what that says of the test rows.
+    """
+
+    level: int
+    layer: int
+    head: SparseHead
+    linear: SparseHead
+    accuracy: float
+    macro_f1: float
+    test: Int[np.ndarray, " n_test"]
+
+
+def check_levels(columns: Columns) -> None:
+    """Raise StcError unless there are two to four columns of labels."""
+    n = len(columns.labels)
+    if 2 <= n <= MOST_LEVELS:
+        return
+    raise StcError(
+        "recipe hierarchy",
+        expected=f"2 to {MOST_LEVELS} columns of labels, from coarse to fine",
+        got=", ".join(map(repr, columns.labels)) or "none",
+        remedy="Give --label for each level: --label label_1 --label label_2.",
+    )
+
+
+def levels_of(corpus: Corpus, class_weight: str | None) -> Levels:
+    """The tree of the paths that are learned, and a task for each level."""
+    check_levels(corpus.columns)
+    names = [f"label_{n}" for n in range(1, len(corpus.columns.labels) + 1)]
+    labels = corpus.frame[names].to_numpy(dtype=str)
+    train, validation = corpus.rows("train"), corpus.rows("validation")
+    tree = tree_of(labels[np.concatenate([train, validation])])
+    codes = tree.codes(labels)
+    tasks = tuple(
+        Task(codes[:, level], tree.names(level), train, validation, class_weight)
+        for level in range(tree.depth)
+    )
+    return Levels(tree, corpus.columns.labels, codes, tasks)
+
+
+def stack_of(backbone: Backbone) -> list[int]:
+    """The layers of the topmost stack of blocks, ascending."""
+    layers = [backbone.n_layers]
+    while backbone.block(layers[-1] - 1) is not None:
+        layers.append(layers[-1] - 1)
+    return layers[::-1]
+
+
+def climb(
+    backbone: Backbone,
+    store: FeatureStore,
+    levels: Levels,
+    test: Int[np.ndarray, " n_test"],
+) -> list[list[Rung]]:
+    """For each level its probes on the layers of the topmost stack.
+
+    Ridge heads on the mean state, fitted on training rows, the ridge by validation.
+    """
+    found: list[list[Rung]] = [[] for _ in range(levels.depth)]
+    for layer in stack_of(backbone):
+        features = dense_features(backbone, layer)
+        site = PooledSite(Site(layer, "resid"), "mean")
+        rows = some_rows(levels.tasks[0].train), levels.tasks[0].validation
+        X = np.concatenate([store.read(site, part) for part in rows])
+        Z = store.read(site, test)
+        probes = [best_ridge(X, _part(task, *rows), features) for task in levels.tasks]
+        leaves = probes[-1].logits(X[len(rows[0]) :])
+        for level, (task, linear) in enumerate(zip(levels.tasks, probes, strict=True)):
+            guess = levels.tree.grouped(level, leaves).argmax(axis=1)
+            true, said = task.codes[rows[1]], linear.logits(Z).argmax(axis=1)
+            scores = accuracy(true, guess), macro_f1(true, guess)
+            found[level].append(Rung(level, layer, probes[-1], linear, *scores, said))
+    return found
+
+
+def _part(
+    task: Task, train: Int[np.ndarray, " n_train"], held: Int[np.ndarray, " n_val"]
+) -> Task:
+    """The task of a matrix that has these rows one after another."""
+    codes = task.codes[np.concatenate([train, held])]
+    learned, rest = np.split(np.arange(len(codes)), [len(train)])
+    return task._replace(codes=codes, train=learned, validation=rest)
+
+
+def propose(rungs: Sequence[Sequence[Rung]], n: int) -> tuple[int, ...]:
+    """A layer for each level, ascending; the finest is read at the top.
+
+    The lowest layer whose probe is within one standard error, on `n` validation rows,
+    of the best one of its level.
+    """
+    layers = [rung.layer for rung in rungs[0]]
+    if len(layers) < len(rungs):
+        raise StcError(
+            "recipe hierarchy",
+            expected=f"a backbone of at least {len(rungs)} blocks, one for each level",
+            got=f"{len(layers)}",
+        )
+    found: list[int] = []
+    for level, probes in enumerate(rungs[:-1]):
+        best = max(rung.accuracy for rung in probes)
+        enough = best - (best * (1 - best) / n) ** 0.5
+        lowest = next(rung.layer for rung in probes if rung.accuracy >= enough)
+        least = found[-1] + 1 if found else layers[0]
+        found.append(min(max(lowest, least), layers[level - len(rungs)]))
+    return (*found, layers[-1])
+
+
+def checked_layers(
+    given: Sequence[int], backbone: Backbone, depth: int
+) -> tuple[int, ...]:
+    """The layers that were asked for; StcError if levels cannot be read there."""
+    stack = stack_of(backbone)
+    rising = all(a < b for a, b in pairwise(given))
+    if len(given) == depth and rising and set(given) <= set(stack):
+        return tuple(given)
+    raise StcError(
+        "layers of the levels",
+        expected=f"{depth} rising layers between {stack[0]} and {stack[-1]}",
+        got=", ".join(map(str, given)),
+        remedy="Give --level-layer once for each level, or leave it out.",
+    )
+
+
+def rung_table(
+    rungs: Sequence[Sequence[Rung]],
+    levels: Levels,
+    backbone: Backbone,
+    store: FeatureStore,
+    *,
+    layers: Sequence[int],
+) -> pd.DataFrame:
+    """A row per level and layer: validation scores, nu, and whether it was chosen."""
+    n = len(levels.tasks[0].validation)
+    states = states_of(backbone)
+    rows = []
+    for level, (probes, task) in enumerate(zip(rungs, levels.tasks, strict=True)):
+        measured = from_features(store.read, _learned(task), backbone, states)
+        nu = measured.nu if measured else ()
+        for rung in probes:
+            hits = np.arange(n) < round(rung.accuracy * n)
+            low, high = bootstrap_interval(np.ones(n, int), hits.astype(int), seed=0)
+            rows.append(
+                {
+                    "level": level,
+                    "column": levels.columns[level],
+                    "layer": rung.layer,
+                    "accuracy": rung.accuracy,
+                    "macro_f1": rung.macro_f1,
+                    "accuracy_low": low,
+                    "accuracy_high": high,
+                    "n": n,
+                    "nu": nu[rung.layer] if rung.layer < len(nu) else np.nan,
+                    "chosen": rung.layer == layers[level],
+                }
+            )
+    return pd.DataFrame(rows)
+
+
+def _learned(task: Task) -> Task:
+    """The same with the nodes of training rows alone."""
+    present = np.unique(task.codes[task.train])
+    place = np.zeros(len(task.classes), int)
+    place[present] = np.arange(len(present))
+    classes = tuple(task.classes[node] for node in present)
+    return task._replace(codes=place[task.codes], classes=classes)
