@@ -88,7 +88,9 @@ def rivals() -> dict[str, Predict]:
 
 
 def sentence_transformer() -> Any:
-    from sentence_transformers import SentenceTransformer
+    from sentence_transformers import (  # pyright: ignore[reportMissingImports]
+        SentenceTransformer,
+    )
 
     return SentenceTransformer(str(hub.resolve(DEFAULT_BACKBONE)), device="cpu")
 
