@@ -145,7 +145,8 @@ def write_fitted(
             logits, before = head.logits(X), held[part]
             logits[before >= 0] = fitted.validation_logits[before[before >= 0]]
             rows = np.arange(part.start, part.stop)
-            frame = tables.prediction_table(corpus.take(rows), softmax(logits))
+            some = corpus.take(rows)
+            frame = tables.prediction_table(some, head.classes, softmax(logits))
             yield frame.assign(row=rows)
 
     writer.write_frames("predictions.parquet", predictions())

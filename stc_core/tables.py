@@ -128,14 +128,16 @@ def frontier_table(
 
 
 def prediction_table(
-    corpus: Corpus, probabilities: Float[np.ndarray, "n n_class"]
+    corpus: Corpus,
+    classes: Sequence[str],
+    probabilities: Float[np.ndarray, "n n_class"],
 ) -> pd.DataFrame:
     """A row per corpus row: split, label, prediction, probability per class.
 
+    The classes are those of the whole corpus, of which these may be some rows.
     Validation rows carry what the head said of them before it was fitted on them.
     """
-    classes = np.array(corpus.classes, dtype=object)
-    predicted = classes[probabilities.argmax(axis=1)]
+    predicted = np.array(classes, dtype=object)[probabilities.argmax(axis=1)]
     frame = pd.DataFrame(
         {
             "row": np.arange(len(probabilities)),

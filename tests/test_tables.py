@@ -110,7 +110,8 @@ P = np.array([[0.1, 0.7, 0.2], [0.5, 0.3, 0.2], [0.6, 0.1, 0.3], [0.2, 0.1, 0.7]
 
 
 def test_predictions_by_hand():
-    frame: Any = tables.prediction_table(labelled(), P)  # classes: car, cat, dog
+    whole = labelled()
+    frame: Any = tables.prediction_table(whole, whole.classes, P)
     assert frame["predicted"].tolist() == ["cat", "car", "car", "dog"]
     assert frame["correct"].tolist() == [True, False, True, False]
     assert frame["probability"].tolist() == [0.7, 0.5, 0.6, 0.7]
@@ -118,6 +119,15 @@ def test_predictions_by_hand():
     assert frame["row"].tolist() == [0, 1, 2, 3]
     names = ["p:car", "p:cat", "p:dog"]
     np.testing.assert_allclose(frame[names], P, rtol=1e-6)
+
+
+def test_some_rows_have_all_classes():
+    """The first two rows know of no car."""
+    whole = labelled()
+    some = whole.take(np.arange(2))
+    frame: Any = tables.prediction_table(some, whole.classes, P[:2])
+    assert frame["predicted"].tolist() == ["cat", "car"]
+    assert {"p:car", "p:cat", "p:dog"} <= set(frame)
 
 
 def test_levels_by_hand():
