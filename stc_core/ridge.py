@@ -28,11 +28,21 @@ def moments_of(
     Z: Float[np.ndarray, "n d"], task: Task, rows: Int[np.ndarray, " some"]
 ) -> Moments:
     """What a ridge model needs to know of `rows`."""
-    weights, codes, n_class = task.weights(rows), task.codes[rows], len(task.classes)
+    codes, weights = task.codes[rows], task.weights(rows)
+    return _moments(Z[rows], codes, weights, n_class=len(task.classes))
+
+
+def _moments(
+    Z: Float[np.ndarray, "n d"],
+    codes: Int[np.ndarray, " n"],
+    weights: Float[np.ndarray, " n"],
+    *,
+    n_class: int,
+) -> Moments:
     prior = np.bincount(codes, weights, n_class) / weights.sum()
     return Moments(
-        gram(Z[rows], codes, n_class=n_class, sample_weight=weights),
-        np.average(Z[rows], axis=0, weights=weights).astype(np.float32),
+        gram(Z, codes, n_class=n_class, sample_weight=weights),
+        np.average(Z, axis=0, weights=weights).astype(np.float32),
         prior.astype(np.float32),
     )
 
@@ -79,9 +89,14 @@ def fit_ridge_head(
 
     The penalty on feature j is divided by trust_j^2; without trust all are equal.
     """
-    mean, sd = standard(X[rows], task.weights(rows))
+    Z = X[rows].astype(np.float32, copy=False)  # a copy: what follows is in place
+    codes, weights = task.codes[rows], task.weights(rows)
+    mean, sd = standard(Z, weights)
     scale = np.ones(X.shape[1], np.float32) if trust is None else trust
-    moments = moments_of(((X - mean) / sd * scale).astype(np.float32), task, rows)
+    Z -= mean
+    Z /= sd
+    Z *= scale
+    moments = _moments(Z, codes, weights, n_class=len(task.classes))
     W = solve_ridge(moments.gram, ridge).T * SHARPNESS
     bias = SHARPNESS * moments.prior - W @ moments.center
     return SparseHead(tuple(features), mean, sd, W * scale, bias, task.classes)

@@ -23,7 +23,7 @@ from stc_core.texts import Texts
 LARGE = 40_000
 """Rows of all splits from which on a corpus is sampled."""
 FIRST = 20_000
-MOST_VALIDATION, MOST_TEST = 5_000, 10_000
+MOST_VALIDATION, MOST_TEST = 5_000, 5_000
 MOST_BYTES = 1 << 28
 """Of the widest pooled site on the sampled training rows: probes hold some copies."""
 EACH = 10
