@@ -296,6 +296,7 @@ _FILES = {
     "probes": "probes.parquet",
     "neurons": "neurons.parquet",
     "curves": "curves.parquet",
+    "frontier": "frontier.parquet",
     "predictions": "predictions.parquet",
     "corpus": "corpus.parquet",
 }

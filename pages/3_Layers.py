@@ -6,9 +6,12 @@ import pandas as pd
 import streamlit as st
 
 import ui
+from stc_core import dial, jobs
 from stc_core.axes import KINDS, POOLINGS
-from stc_core.clicks import click_layer
+from stc_core.clicks import click_layer, click_option
+from stc_core.figures import records
 from stc_core.figures_adapt import nu_curve
+from stc_core.figures_frontier import COST_NAMES, COSTS, Place, frontier
 from stc_core.figures_layers import (
     KIND_NAMES,
     METRICS,
@@ -32,6 +35,12 @@ NOTE = (
 )
 
 
+DIALS = (
+    "A point is a classifier that reads no layer above its own, selected anew from "
+    "there; fuller: more neurons. Chosen on **{n:,} validation texts**; the {n_test:,} "
+    "test texts choose nothing. No cheaper point does better than one on the line. "
+    "Click a point, or turn the dials."
+)
 NU = (
     "ν = spread inside the classes over distance between them, by layer, on the "
     "training texts: lower is better, ★ is the least. No probe is fitted for it."
@@ -129,6 +138,16 @@ def tuned_note(metrics: dict[str, Any]) -> None:
         )
 
 
+def parent_note(metrics: dict[str, Any]) -> None:
+    """Of a run that was made from another: from which."""
+    if parent := metrics.get("parent"):
+        st.caption(
+            f":material/content_cut: Made from *{ui.escape(parent['name'])}*: "
+            f"{percent(parent['accuracy'])} on test with {parent['neurons']:,} neurons "
+            f"up to layer {parent['layers']}."
+        )
+
+
 def picked(run: Run, probes: pd.DataFrame) -> None:
     """What is known of the layer that was clicked, and the way to its neurons."""
     layer = ui.context().layer
@@ -163,6 +182,97 @@ def trade(run: Run, metric: Any) -> None:
         st.plotly_chart(figure, alt="Validation score and compute saved by depth")
 
 
+def cheaper(run: Run, metric: Any) -> None:
+    """Depth and number of neurons as dials over accuracy and cost."""
+    if not run.has("frontier.parquet") or run.config.train.recipe != "stc":
+        return
+    options = ui.read(run, "frontier")
+    st.subheader("What a cheaper classifier gives", anchor=False)
+    left, right = st.columns([3, 2], gap="large")
+    with right:
+        place = dials(options)
+    with left:
+        cost: Any = st.segmented_control(
+            "Against",
+            COSTS,
+            default=COSTS[0],
+            required=True,
+            format_func=lambda name: COST_NAMES[name],
+            key="cost",
+        )
+        st.plotly_chart(
+            frontier(options, cost, metric=metric, picked=place),
+            key="frontier_chart",
+            on_select=ui.clicked("frontier_chart", click_option),
+            selection_mode="points",
+            alt="Validation score of cheaper classifiers against their cost",
+        )
+        n, n_test = options["n"].iloc[0], options["n_test"].iloc[0]
+        st.caption(DIALS.format(n=n, n_test=n_test))
+    here = options["layer"].eq(place.layer) & options["neurons"].eq(place.neurons)
+    with right:
+        option(run, records(options.loc[here])[0], float(options["ms_per_text"].max()))
+
+
+def dials(options: pd.DataFrame) -> Place:
+    """The option that the context holds, else the one that is this run's."""
+    chosen = records(options.loc[options["chosen"].astype(bool)])[0]
+    layer = pick_one("depth", "Highest layer", options["layer"], chosen["layer"])
+    sizes = options.loc[options["layer"] == layer, "neurons"]
+    held = ui.context().size or chosen["neurons"]
+    size = max((n for n in sizes if n <= held), default=min(sizes))
+    return Place(layer, pick_one("size", "Neurons", sizes, int(size)))
+
+
+def pick_one(field: str, label: str, values: Any, default: int) -> int:
+    known = sorted({int(value) for value in values})
+    if len(known) == 1:
+        st.caption(f"{label}: {known[0]:,}")
+        return known[0]
+    return ui.pick(field, label, known, widget=st.select_slider, default=default)
+
+
+def option(run: Run, row: dict[str, Any], slowest: float) -> None:
+    """What one option gives and costs, and the way to have it."""
+    facts = [
+        ("Validation", ui.percent(row["accuracy"]), bounds(row, "accuracy")),
+        ("Test", ui.percent(row["test_accuracy"]), bounds(row, "test_accuracy")),
+        ("Test macro-F1", ui.percent(row["test_macro_f1"]), f"{row['n_test']:,} texts"),
+        (
+            "Time a text",
+            f"{row['ms_per_text']:.1f} ms",
+            f"{ui.percent(row['ms_per_text'] / slowest)} of all layers'",
+        ),
+        ("Compute saved", ui.percent(1 - row["flops_share"]), "FLOPs a token"),
+        (
+            "Parameters",
+            f"{row['parameters'] / 1e6:,.1f} M",
+            f"{ui.percent(row['parameters_share'])} of the model",
+        ),
+    ]
+    with st.container(border=True):
+        for line in (facts[:2], facts[2:4], facts[4:]):
+            for column, fact in zip(st.columns(2), line, strict=True):
+                with column.container(gap=None):
+                    st.metric(fact[0], fact[1])
+                    st.caption(fact[2])
+        if row["chosen"]:
+            st.caption(":material/check: This is the classifier of this run.")
+        elif st.button(
+            "Make this classifier",
+            type="primary",
+            icon=":material/content_cut:",
+            key="make",
+        ):
+            place = int(row["layer"]), int(row["neurons"])
+            folder = jobs.start(dial.smaller(run, option=place))
+            ui.go(ui.TRAIN, run=folder.name)
+
+
+def bounds(row: dict[str, Any], name: str) -> str:
+    return ui.interval((row[f"{name}_low"], row[f"{name}_high"]))
+
+
 def numbers(run: Run, probes: pd.DataFrame) -> None:
     with st.expander("The numbers", icon=":material/table:"):
         st.dataframe(probes[SHOWN], hide_index=True, height=320)
@@ -185,6 +295,7 @@ with ui.guard():
     run = ui.pick_run()
     probes, metrics = ui.read(run, "probes"), ui.read(run, "metrics")
     tuned_note(metrics)
+    parent_note(metrics)
     story = st.container(border=True)
     wish = controls(probes)
     said = layer_story(probes, ui.read(run, "curves"), metrics, metric=wish["metric"])
@@ -193,4 +304,5 @@ with ui.guard():
     picked(run, probes)
     spread(run)
     trade(run, wish["metric"])
+    cheaper(run, wish["metric"])
     numbers(run, probes)

@@ -22,6 +22,15 @@ def click_layer(context: Context, event: Mapping[str, Any]) -> Context:
     return context if found is None else context.moved(layer=int(found))
 
 
+def click_option(context: Context, event: Mapping[str, Any]) -> Context:
+    """`context` at the depth and the number of neurons of the point clicked."""
+    points = event.get("selection", {}).get("points", [])
+    found = points[0].get("customdata") if points else None
+    if not found:
+        return context
+    return context.moved(depth=int(found[0]), size=int(found[1]))
+
+
 def click_example(
     context: Context, event: Mapping[str, Any], rows: Sequence[int]
 ) -> Context:

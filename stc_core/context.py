@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 _QUERY = {"label": "class"}  # `class` is a keyword of Python, not of the URL
-_NUMBERS = ("layer", "neuron", "example")
+_NUMBERS = ("layer", "neuron", "example", "depth", "size")
 
 
 def query_key(field: str) -> str:
@@ -22,6 +22,8 @@ class Context(NamedTuple):
     label: str | None = None
     data: str | None = None  # the table to learn from
     table: str | None = None  # the table to label
+    depth: int | None = None  # of the cheaper classifier that is looked at
+    size: int | None = None  # its number of neurons
 
     def moved(self, **changes: Any) -> "Context":
         """This context after `changes`; another run forgets the places in the old."""

@@ -168,3 +168,39 @@ def explanation(text: str = "good <b>day</b>") -> dict[str, Any]:
 
 def named(values: np.ndarray) -> dict[str, float]:
     return dict(zip(CLASSES, values.tolist(), strict=True))
+
+
+def options() -> pd.DataFrame:
+    """A frontier of three depths by two numbers of neurons; the largest is the run's.
+
+    Neither depth nor size is free: each step costs 5 ms, and more of both is better.
+    """
+    rows = []
+    for layer in range(3):
+        for neurons, more in ((8, 0.0), (32, 0.1)):
+            value = 0.5 + 0.1 * layer + more
+            rows.append(
+                {
+                    "layer": layer,
+                    "deepest": layer,
+                    "neurons": neurons,
+                    "ridge": 1.0,
+                    "accuracy": value,
+                    "macro_f1": value - 0.1,
+                    "accuracy_low": value - 0.05,
+                    "accuracy_high": value + 0.05,
+                    "n": 120,
+                    "test_accuracy": value,
+                    "test_accuracy_low": value - 0.05,
+                    "test_accuracy_high": value + 0.05,
+                    "test_macro_f1": value,
+                    "n_test": 200,
+                    "parameters": 1_000_000 * (1 + layer),
+                    "flops_per_token": 2_000_000 * layer,
+                    "parameters_share": (1 + layer) / 3,
+                    "flops_share": layer / 2,
+                    "ms_per_text": 5.0 * (1 + layer),
+                    "chosen": (layer, neurons) == (2, 32),
+                }
+            )
+    return pd.DataFrame(rows)

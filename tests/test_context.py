@@ -6,7 +6,7 @@ from stc_core.context import Context, query_key
 
 
 def test_params_and_parse_are_inverse():
-    full = Context("r", 3, 0, 42, "spam & eggs", "ab12", "cd34")
+    full = Context("r", 3, 0, 42, "spam & eggs", "ab12", "cd34", 2, 256)
     assert Context(**Context.parse(full.params())) == full
     assert full.params()["class"] == "spam & eggs"
     assert Context().params() == {}

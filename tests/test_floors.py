@@ -15,7 +15,7 @@ FLOORS = {
     0: "errors axes config files worker",
     1: "pooling penalties losses metrics sniff split tokens batches status columns "
     "wording context clicks neurons report markup story explanation exemplars "
-    "examples figures figures_data figures_layers figures_trade figures_neurons "
+    "examples figures figures_data figures_layers figures_trade figures_frontier figures_neurons "
     "figures_examples records figures_adapt scatter texts segments",
     2: "quadratic solver select attribution table checks data store sites hooks hub "
     "truncation uploads head checkpoint packing problem content "

@@ -5,6 +5,10 @@ from pathlib import Path
 import pytest
 from visit import fine, said, visit
 
+from stc_core.config import RunConfig
+from stc_core.run import Run
+from stc_core.wording import percent
+
 PAGE = "pages/3_Layers.py"
 
 
@@ -22,7 +26,7 @@ def charts(app) -> int:
 
 def test_it_tells_what_the_curves_show():
     app = fine(visit(PAGE, run="r"))
-    assert charts(app) == 4
+    assert charts(app) == 5
     assert "The labels are read best at **layer " in said(app)
     assert "validation texts**, with 95 % intervals" in said(app)
     assert "test texts**, which chose nothing" in said(app)
@@ -48,10 +52,58 @@ def test_a_layer_that_is_not_there_is_no_error():
 
 @pytest.mark.parametrize("state", [{"layer_kinds": ["mlp"]}, {"baselines": False}])
 def test_curves_can_be_left_out(state):
-    assert charts(fine(visit(PAGE, run="r", state=state))) == 4
+    assert charts(fine(visit(PAGE, run="r", state=state))) == 5
 
 
 def test_the_numbers_can_be_taken_away():
     app = fine(visit(PAGE, run="r"))
     assert list(app.dataframe[0].value.columns[:3]) == ["site", "pooling", "C"]
     assert len(app.get("download_button")) == 1
+
+
+def facts(app) -> dict[str, str]:
+    return {one.label: one.value for one in app.metric}
+
+
+def test_the_dials_begin_at_the_classifier_of_the_run(run_folder: Path):
+    metrics = Run.open(run_folder).metrics
+    app = fine(visit(PAGE, run="r"))
+    assert facts(app)["Test"] == percent(metrics["test"]["accuracy"])
+    assert "This is the classifier of this run." in said(app)
+    assert not [one for one in app.button if one.label == "Make this classifier"]
+
+
+def test_a_turned_dial_shows_another_and_stays_in_the_address(run_folder: Path):
+    frontier = Run.open(run_folder).frontier
+    row = frontier.loc[frontier["layer"] == 2].iloc[0]
+    app = fine(visit(PAGE, run="r", depth="2"))
+    app.select_slider(key="pick_size").set_value(int(row["neurons"])).run()
+    assert facts(fine(app))["Test"] == percent(row["test_accuracy"])
+    assert facts(app)["Time a text"] == f"{row['ms_per_text']:.1f} ms"
+    assert "".join(app.query_params["size"]) == str(row["neurons"])
+
+
+@pytest.mark.parametrize("asked", [{"depth": "99"}, {"size": "3"}, {"size": "10000"}])
+def test_a_place_that_is_not_there_shows_one_that_is(asked):
+    assert "Test macro-F1" in facts(fine(visit(PAGE, run="r", **asked)))
+
+
+def test_the_button_starts_the_run_that_is_shown(run_folder: Path, monkeypatch):
+    began: list[RunConfig] = []
+
+    def start(config: RunConfig) -> Path:
+        began.append(config)
+        return Path("r")
+
+    monkeypatch.setattr("stc_core.jobs.start", start)
+    frontier = Run.open(run_folder).frontier
+    row = frontier.iloc[3]
+    place = {"depth": str(row["layer"]), "size": str(row["neurons"])}
+    app = fine(visit(PAGE, run="r", **place))
+    next(one for one in app.button if one.label == "Make this classifier").click().run()
+    (config,) = began
+    assert config.shrink is not None
+    assert (config.shrink.layer, config.shrink.neurons) == (
+        row["layer"],
+        row["neurons"],
+    )

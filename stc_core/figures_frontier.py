@@ -1,0 +1,156 @@
+"""The frontier of accuracy and cost: a point for each depth and number of neurons."""
+
+from typing import Any, Literal, NamedTuple, get_args
+
+import pandas as pd
+import plotly.graph_objects as go
+
+from stc_core.figures import ACTIVE, FAINT, GREY, MARK, PALETTE, Colour, records, settle
+from stc_core.figures_layers import METRICS, Metric
+from stc_core.wording import interval, percent
+
+Cost = Literal["ms_per_text", "flops_per_token", "parameters"]
+COSTS: tuple[Cost, ...] = get_args(Cost)
+COST_NAMES: dict[Cost, str] = {
+    "ms_per_text": "measured time",
+    "flops_per_token": "FLOPs",
+    "parameters": "parameters",
+}
+AXES: dict[Cost, str] = {
+    "ms_per_text": "milliseconds a text, measured in batches",
+    "flops_per_token": "FLOPs a token",
+    "parameters": "parameters of the language model that are kept",
+}
+MOST_NAMED = 13
+
+
+class Place(NamedTuple):
+    """An option of the frontier, by its limit of depth and its number of neurons."""
+
+    layer: int
+    neurons: int
+
+
+def frontier(
+    options: pd.DataFrame,
+    cost: Cost = "ms_per_text",
+    *,
+    metric: Metric = "accuracy",
+    picked: Place | None = None,
+) -> go.Figure:
+    """Validation score against cost, the chosen and the picked option marked.
+
+    Darker points have more neurons. The line joins the options that no cheaper one
+    beats; the picked one has its 95 % interval. Points carry their place for clicks.
+    """
+    figure = go.Figure()
+    best = undominated(options, cost, metric)
+    figure.add_scatter(
+        x=best[cost],
+        y=best[metric],
+        mode="lines",
+        line={"color": GREY, "width": 1.6, "shape": "hv"},
+        hoverinfo="skip",
+    )
+    ranks = options["neurons"].rank(method="dense", pct=True)
+    figure.add_scatter(
+        x=options[cost],
+        y=options[metric],
+        mode="markers",
+        marker={
+            "size": 11,
+            "color": [Colour(*ACTIVE).css(0.15 + 0.85 * rank) for rank in ranks],
+            "line": {"color": Colour(*ACTIVE).css(), "width": 1},
+        },
+        customdata=options[["layer", "neurons"]].to_numpy().tolist(),
+        hovertext=[_hover(row, metric) for row in records(options)],
+        hoverinfo="text",
+    )
+    _depth_names(figure, options, cost)
+    _marked(figure, options.loc[options["chosen"].astype(bool)], cost, metric)
+    if picked is not None:
+        here = options["layer"].eq(picked.layer) & options["neurons"].eq(picked.neurons)
+        _picked(figure, options.loc[here], cost, metric)
+    return settle(
+        figure,
+        height=440,
+        top=24,
+        xaxis={"title": AXES[cost], "gridcolor": FAINT},
+        yaxis={"title": f"validation {METRICS[metric]}", "tickformat": ".0%"},
+    )
+
+
+def undominated(options: pd.DataFrame, cost: str, metric: str) -> pd.DataFrame:
+    """Options that score more than every cheaper one, by cost."""
+    ordered = options.sort_values([cost, metric], ascending=[True, False])
+    before = ordered[metric].cummax().shift(fill_value=-1.0)
+    return ordered.loc[ordered[metric] > before]
+
+
+def _depth_names(figure: go.Figure, options: pd.DataFrame, cost: Cost) -> None:
+    """The layer above the points of each depth, every other one if many."""
+    costs = options.groupby("deepest")[cost].first()
+    step = -(-len(costs) // MOST_NAMED)
+    for place, (layer, x) in enumerate(costs.iloc[::step].items()):
+        figure.add_annotation(
+            x=x,
+            y=1,
+            yref="paper",
+            yanchor="bottom",
+            text=str(layer) if place else f"layer {layer}",
+            showarrow=False,
+            font={"color": GREY, "size": 12},
+        )
+
+
+def _marked(
+    figure: go.Figure, chosen: pd.DataFrame, cost: Cost, metric: Metric
+) -> None:
+    figure.add_scatter(
+        x=chosen[cost],
+        y=chosen[metric],
+        mode="markers+text",
+        text=["this run"] * len(chosen),
+        textposition="top center",
+        textfont={"color": MARK},
+        marker={"color": MARK, "symbol": "diamond", "size": 13},
+        customdata=chosen[["layer", "neurons"]].to_numpy().tolist(),
+        hovertext=[_hover(row, metric) for row in records(chosen)],
+        hoverinfo="text",
+    )
+
+
+def _picked(figure: go.Figure, here: pd.DataFrame, cost: Cost, metric: Metric) -> None:
+    bars: dict[str, Any] = {}
+    if metric == "accuracy":
+        bars["error_y"] = {
+            "array": here["accuracy_high"] - here["accuracy"],
+            "arrayminus": here["accuracy"] - here["accuracy_low"],
+            "color": PALETTE[0],
+            "thickness": 1.6,
+        }
+    figure.add_scatter(
+        x=here[cost],
+        y=here[metric],
+        mode="markers",
+        marker={
+            "symbol": "circle-open",
+            "size": 20,
+            "color": PALETTE[0],
+            "line": {"width": 3},
+        },
+        hoverinfo="skip",
+        **bars,
+    )
+
+
+def _hover(row: dict[str, Any], metric: Metric) -> str:
+    said = [
+        f"<b>{row['neurons']:,} neurons, up to layer {row['deepest']}</b>",
+        f"validation {METRICS[metric]} {percent(row[metric])}",
+    ]
+    if metric == "accuracy":
+        said.append(f"95 %: {interval((row['accuracy_low'], row['accuracy_high']))}")
+    said.append(f"{row['ms_per_text']:.1f} ms a text")
+    said.append(f"FLOPs saved {percent(1 - row['flops_share'])}")
+    return "<br>".join(said)
