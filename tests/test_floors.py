@@ -15,8 +15,8 @@ FLOORS = {
     0: "errors axes config files worker",
     1: "pooling penalties losses metrics sniff split tokens batches status columns "
     "wording context clicks neurons report markup story explanation exemplars "
-    "examples figures figures_data figures_layers figures_trade figures_frontier figures_neurons "
-    "figures_examples records figures_adapt scatter texts segments",
+    "examples figures figures_data figures_layers figures_trade figures_neurons "
+    "figures_frontier figures_examples records figures_adapt scatter texts segments",
     2: "quadratic solver select attribution table checks data store sites hooks hub "
     "truncation uploads head checkpoint packing problem content "
     "adapters changes rows sums dual task tree guides",
@@ -24,8 +24,8 @@ FLOORS = {
     "labeller gradients variability readout tuning training stream sample candidates "
     "ladder cascade "
     "ridge search frontier salience",
-    4: "recipes results dial shrink adapt baselines forecast run jobs predictions orders"
-    " rungs course rivals hierarchy",
+    4: "recipes results dial shrink adapt baselines forecast run jobs predictions "
+    "orders rungs course rivals hierarchy",
     5: "terminal cli __main__",
 }
 FLOOR = {name: floor for floor, names in FLOORS.items() for name in names.split()}
