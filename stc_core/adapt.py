@@ -171,8 +171,8 @@ def best_ridge(
 ) -> SparseHead:
     y, score = task.codes[task.validation], metric_of(task.class_weight)
     sd = standard(X[task.train])[1]
-    # A column that hardly varies would get a slope that the first step turns over.
-    trust = np.minimum(1, sd / (LEAST_SPREAD * np.median(sd))).astype(np.float32)
+    least = LEAST_SPREAD * np.median(sd)
+    trust = np.minimum(1, sd / least).astype(np.float32)
     best: tuple[float, SparseHead] | None = None
     for ridge in sorted(RIDGES, reverse=True):
         head = fit_ridge_head(
@@ -182,8 +182,10 @@ def best_ridge(
         if best is None or right > best[0]:
             best = right, head
     assert best is not None
-    head = best[1]
-    return head.cooled(fit_temperature(head.logits(X[task.validation]), y))
+    head = best[1].cooled(fit_temperature(best[1].logits(X[task.validation]), y))
+    # Tuned, a column that hardly varied may: in units of its old sd it would be huge.
+    wide = np.maximum(head.sd, least).astype(np.float32)
+    return head._replace(sd=wide, weight=head.weight * (wide / head.sd))
 
 
 def some_rows(rows: Int[np.ndarray, " n"]) -> Int[np.ndarray, " some"]:

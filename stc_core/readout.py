@@ -22,6 +22,8 @@ class Readout(nn.Module):
     `state_dict` has is what learns, so that checkpoints are small.
     """
 
+    accepts_loss_kwargs = False  # the Trainer is to average over accumulated batches
+
     def __init__(
         self,
         backbone: Backbone,

@@ -23,7 +23,7 @@ from stc_core.metrics import accuracy, macro_f1
 from stc_core.packing import make_batch
 from stc_core.readout import Readout
 
-LEARNING_RATES = {"full": 2e-5, "lora": 2e-4, "bottleneck": 3e-4}
+LEARNING_RATES = {"full": 5e-5, "lora": 2e-4, "bottleneck": 3e-4}
 LOGS_PER_EPOCH = 20
 HISTORY = "history.json"
 

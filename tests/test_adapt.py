@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from stc_core import adapt, recipes
-from stc_core.axes import PooledSite
+from stc_core.axes import Feature, PooledSite
 from stc_core.backbone import Backbone
 from stc_core.classifier import SparsifyThenClassify
 from stc_core.config import DataConfig, RunConfig, TrainConfig, TuneConfig
@@ -16,6 +16,7 @@ from stc_core.files import read_json
 from stc_core.head import softmax
 from stc_core.run import Run, RunWriter
 from stc_core.table import read_table
+from stc_core.task import Task
 from stc_core.training import History
 
 
@@ -177,3 +178,19 @@ def test_the_first_head_is_a_calibrated_probe(run: Run, weight):
     assert len(head.features) == 384
     right = (guess == task.codes[corpus.rows("test")]).mean()
     assert right > 0.5
+
+
+def test_a_column_that_hardly_varies_cannot_explode_when_it_is_tuned():
+    rng = np.random.default_rng(0)
+    codes = np.arange(60) % 2
+    X = rng.standard_normal((60, 5)).astype(np.float32) + codes[:, None]
+    X[:, 2] = 0.3 + 1e-7 * X[:, 2]
+    task = Task(codes, ("a", "b"), np.arange(40), np.arange(40, 60))
+    site = PooledSite.parse("resid.1.mean")
+    head = adapt.best_ridge(X, task, [Feature(*site, i) for i in range(5)])
+    assert head.sd.min() > 0.05
+    moved = X.copy()
+    moved[:, 2] += 1
+    assert np.abs(head.logits(moved) - head.logits(X)).max() < 20
+    guess = head.logits(X[task.validation]).argmax(axis=1)
+    assert (guess == codes[task.validation]).mean() > 0.7

@@ -185,3 +185,17 @@ def test_it_stops_when_nothing_gets_better(tmp_path):
     backbone, readout = made(settings)
     history = run(readout, backbone, settings, tmp_path / "c")
     assert len(history.epochs) == 1 + 3
+
+
+def test_accumulated_batches_are_one_larger_batch(tmp_path):
+    found = []
+    for batch, accumulate in ((8, 2), (16, 1)):
+        update = {"batch": batch, "accumulate": accumulate, "epochs": 1}
+        settings = SETTINGS.model_copy(update=update)
+        backbone, readout = made(settings)
+        for module in readout.modules():
+            if isinstance(module, torch.nn.Dropout):
+                module.p = 0.0
+        run(readout, backbone, settings, tmp_path / str(batch))
+        found.append(weights(readout))
+    assert all(torch.allclose(a, b, atol=1e-4) for a, b in zip(*found, strict=True))
