@@ -6,6 +6,7 @@ blocks only.
 """
 
 from collections.abc import Sequence
+from copy import copy
 from pathlib import Path
 from typing import Any
 
@@ -50,21 +51,29 @@ class Cascade(Labeller):
         self.heads_, self.columns_ = tuple(heads), tuple(columns)
         self.temperatures_ = (*temperatures, 1.0)
         self.head_ = self.heads_[-1]
-        self.classes_ = np.array(tree.names(tree.depth - 1))
+        self.levels_ = tree.depth
 
-    def answer(
-        self,
-        texts: Sequence[str],
-        *,
-        levels: int | None = None,
-        progress: Progress = silent,
-    ) -> Descent:
-        """The way down of each text, through `levels` levels (None: all).
+    @property
+    def classes_(self) -> np.ndarray:
+        """The nodes of the finest level that is answered."""
+        return np.array(self.tree_.names(self.levels_ - 1))
 
-        One forward, up to the layer of the finest level that is asked for; what it says
-        of a level does not depend on how many are asked for.
+    def up_to(self, levels: int) -> "Cascade":
+        """The same that answers the first `levels` levels only, by fewer blocks."""
+        depth = self.tree_.depth
+        if not 1 <= levels <= depth:
+            raise StcError("levels", expected=f"1 to {depth}", got=str(levels))
+        found = copy(self)
+        found.levels_ = levels
+        return found
+
+    def answer(self, texts: Sequence[str], *, progress: Progress = silent) -> Descent:
+        """The way down of each text, through the levels that are answered.
+
+        One forward, up to the layer of the finest of them; what it says of a level does
+        not depend on how many are asked for.
         """
-        heads = self.heads_[: self._n_levels(levels)]
+        heads = self.heads_[: self.levels_]
         features = [feature for head in heads for feature in head.features]
         X = extract_features(
             self.backbone_, check_texts(texts), features, progress=progress
@@ -79,12 +88,23 @@ class Cascade(Labeller):
         return descend(self.tree_, logits)
 
     def predict_proba(self, texts: Sequence[str]) -> Float[np.ndarray, "n n_class"]:
-        """The probability of each whole path, a column for each of `classes_`."""
+        """The probability of each path, a column for each of `classes_`."""
         return self.answer(texts).shares[-1]
 
     def predict(self, texts: Sequence[str]) -> np.ndarray:
         """The finest label on each text's way down."""
         return self.classes_[self.answer(texts).nodes[:, -1]]
+
+    def level_columns(self, way: Descent | None) -> dict[str, np.ndarray]:
+        """For each level, the label and its probability, as columns of a table."""
+        found: dict[str, np.ndarray] = {}
+        for level, column in enumerate(self.columns_[: self.levels_]):
+            names = np.array(self.tree_.labels[level], dtype=object)
+            nodes = np.empty(0, int) if way is None else way.nodes[:, level]
+            chances = np.empty(0) if way is None else way.probabilities()[:, level]
+            found[f"predicted_{column}"] = names[nodes]
+            found[f"probability_{column}"] = chances
+        return found
 
     def explain(self, text: str) -> dict[str, Any]:
         """What `Labeller.explain` says of the finest level, and each level's answer.
@@ -93,13 +113,13 @@ class Cascade(Labeller):
         have a higher logit; logits and their parts are those of the finest head.
         """
         found = super().explain(text)
-        way = self.answer([text])
+        way = self.up_to(self.tree_.depth).answer([text])
         shares = way.shares[-1][0]
         return found | {
-            "label": str(self.classes_[way.nodes[0, -1]]),
+            "label": self.head_.classes[way.nodes[0, -1]],
             "probabilities": {
-                str(name): float(share)
-                for name, share in zip(self.classes_, shares, strict=True)
+                name: float(share)
+                for name, share in zip(self.head_.classes, shares, strict=True)
             },
             "levels": self.steps(text, way),
         }
@@ -148,18 +168,10 @@ class Cascade(Labeller):
         return saved.save(
             folder,
             self.head_,
-            self.classes_,
+            np.array(self.head_.classes),
             about=saved.About.of(self.backbone_),
             params=params,
         )
-
-    def _n_levels(self, levels: int | None) -> int:
-        depth = self.tree_.depth
-        if levels is None:
-            return depth
-        if not 1 <= levels <= depth:
-            raise StcError("levels", expected=f"1 to {depth}", got=str(levels))
-        return levels
 
 
 def open_cascade(

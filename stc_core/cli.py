@@ -402,22 +402,43 @@ def predict(
     text: Annotated[
         str | None, typer.Option(help="Column of the texts; that of the training.")
     ] = None,
+    levels: Annotated[
+        int | None, typer.Option(help="Levels of label to answer; all if none.")
+    ] = None,
+    coarse_only: Annotated[
+        bool, typer.Option("--coarse-only", help="The same as --levels 1.")
+    ] = False,
 ) -> None:
     """Label a table of any length: its columns, predicted_label, and p:CLASS each.
 
-    Rows without text stay unlabelled. A column name that is taken gets a suffix _2.
+    Rows without text stay unlabelled. A column name that is taken gets a suffix _2. A
+    run of the recipe hierarchy adds predicted_LEVEL and probability_LEVEL for each
+    level; with fewer levels only the blocks that they need are run.
     """
     from stc_core import predictions, terminal
 
     opened = _open(run)
     trained = opened.report.columns.text
     classifier = opened.classifier()
+    if coarse_only or levels is not None:
+        classifier = _shallow(classifier, 1 if coarse_only else levels)
     with terminal.CountBar("rows labelled") as bar:
         n_rows = predictions.predict_file(
             classifier, data, out, trained=trained, text=text, progress=bar.show
         )
     where = "standard output" if out == "-" else out
     typer.echo(f"{n_rows:,} rows labelled: {where}", err=True)
+
+
+def _shallow(classifier: Any, levels: int | None) -> Any:
+    """The hierarchical classifier for the first levels only."""
+    if not hasattr(classifier, "up_to"):
+        raise StcError(
+            "option --levels",
+            expected="a run of the recipe hierarchy",
+            remedy="Leave it out.",
+        )
+    return classifier.up_to(levels)
 
 
 @app.command()

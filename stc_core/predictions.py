@@ -33,13 +33,25 @@ class Predictor(Protocol):
     def predict_proba(self, texts: Sequence[str]) -> np.ndarray: ...
 
 
-def added_columns(columns: Sequence[str], classes: Sequence[str]) -> list[str]:
+@runtime_checkable
+class LevelPredictor(Predictor, Protocol):
+    """What labels texts level by level: `Cascade`, or anything of its shape."""
+
+    def answer(self, texts: Sequence[str]) -> Any: ...
+
+    def level_columns(self, way: Any) -> dict[str, np.ndarray]: ...
+
+
+def added_columns(
+    columns: Sequence[str], classes: Sequence[str], levels: Sequence[str] = ()
+) -> list[str]:
     """Names for the label and for each class: `predicted_label`, `p:<class>`.
 
-    A name that `columns` already has gets the first free suffix _2, _3 and so on.
+    Before them `levels`. A name that `columns` already has gets the first free suffix
+    _2, _3 and so on.
     """
     taken, names = set(columns), []
-    for wanted in (LABEL_COLUMN, *(f"p:{name}" for name in classes)):
+    for wanted in (*levels, LABEL_COLUMN, *(f"p:{name}" for name in classes)):
         name, number = wanted, 2
         while name in taken:
             name, number = f"{wanted}_{number}", number + 1
@@ -51,6 +63,7 @@ def added_columns(columns: Sequence[str], classes: Sequence[str]) -> list[str]:
 def annotated(classifier: Predictor, frame: pd.DataFrame, *, text: str) -> pd.DataFrame:
     """`frame` with the predicted label and a probability per class on the right.
 
+    A hierarchical classifier adds the label and probability of each level before them.
     Rows keep their order; a row without text gets neither label nor probability.
     """
     texts = as_text(pd.Series(frame[text])).fillna("")
@@ -58,14 +71,25 @@ def annotated(classifier: Predictor, frame: pd.DataFrame, *, text: str) -> pd.Da
     classes = [str(name) for name in classifier.classes_]
     labels = np.full(len(frame), None, dtype=object)
     probabilities = np.full((len(frame), len(classes)), np.nan)
-    if full.size:
-        probabilities[full] = classifier.predict_proba(texts.iloc[full].tolist())
+    levels: dict[str, np.ndarray] = {}
+    given = texts.iloc[full].tolist()
+    if isinstance(classifier, LevelPredictor):
+        way = classifier.answer(given) if given else None
+        levels = classifier.level_columns(way)
+        if way is not None:
+            probabilities[full] = way.shares[-1]
+            labels[full] = np.array(classes, dtype=object)[way.nodes[:, -1]]
+    elif given:
+        probabilities[full] = classifier.predict_proba(given)
         best = probabilities[full].argmax(axis=1)
         labels[full] = np.array(classes, dtype=object)[best]
-    names = added_columns([str(name) for name in frame.columns], classes)
-    added = pd.DataFrame(probabilities, columns=names[1:], index=frame.index)
-    added.insert(0, names[0], pd.Series(labels, index=frame.index, dtype="str"))
-    return pd.concat([frame, added], axis=1)
+    names = added_columns([str(name) for name in frame.columns], classes, list(levels))
+    *coarse, name = names[: len(levels) + 1]
+    added = pd.DataFrame(probabilities, columns=pd.Index(names[len(levels) + 1 :]))
+    added.insert(0, name, pd.Series(labels, dtype="str"))
+    for place, (name, values) in enumerate(zip(coarse, levels.values(), strict=True)):
+        added.insert(place, name, pd.Series(values, index=full).reindex(added.index))
+    return pd.concat([frame, added.set_index(frame.index)], axis=1)
 
 
 def text_column(columns: Sequence[str], *, given: str | None, trained: str) -> str:

@@ -6,6 +6,8 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from test_changes import saved_base
+from tiny import TEXTS
 
 from stc_core import changes
 from stc_core.axes import PooledSite
@@ -13,8 +15,6 @@ from stc_core.backbone import Backbone
 from stc_core.config import TuneConfig
 from stc_core.guides import Spec, guides_of
 from stc_core.tuning import TunePlan, changed, grafted
-from tests.test_changes import saved_base
-from tests.tiny import TEXTS
 
 FAMILIES = ("bert", "roberta", "distilbert", "modernbert", "llama", "gpt2", "falcon")
 GROUPS = (0, 1, 1, 2)
