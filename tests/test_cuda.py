@@ -13,7 +13,7 @@ from stc_core.backbone import Backbone
 from stc_core.extract import extract, extract_features
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA")
-ERROR = {torch.float32: 1e-4, torch.bfloat16: 0.05}
+ERROR = {torch.float32: 1e-4, torch.bfloat16: 0.1}
 """Of the norm: bfloat16 keeps 8 bits, and the blocks add up."""
 
 
