@@ -1,0 +1,28 @@
+"""What a run keeps of its probes selects the same neurons again."""
+
+import numpy as np
+import pytest
+from toy import make
+
+from stc_core.errors import StcError
+from stc_core.salience import read_saliences, write_saliences
+from stc_core.sparsify import fit_stc
+
+
+def test_what_is_read_selects_the_same_to_the_last_bit(tmp_path):
+    toy = make()
+    probes = toy.probes()
+    write_saliences(tmp_path / "s", probes[::-1])
+    kept = read_saliences(tmp_path / "s")
+    assert [one.pooled_site for one in kept] == sorted(p.pooled_site for p in probes)
+    one, two = (fit_stc(toy.read, toy.task, known) for known in (probes, kept))
+    assert one.head.features == two.head.features and one.points == two.points
+    np.testing.assert_array_equal(one.head.weight, two.head.weight)
+
+
+@pytest.mark.parametrize("content", [None, b"no tensors"])
+def test_a_file_that_cannot_be_read_says_so(tmp_path, content):
+    if content:
+        (tmp_path / "s").write_bytes(content)
+    with pytest.raises(StcError, match="Train the run again"):
+        read_saliences(tmp_path / "s")
