@@ -15,7 +15,13 @@ from stc_core.axes import PooledSite
 from stc_core.backbone import Backbone
 from stc_core.baselines import MOST_ROWS, TFIDF_CS
 from stc_core.candidates import MOST_JOINT, most_candidates
-from stc_core.plan import ExtractionPlan, Speed, measure_speed, plan_extraction
+from stc_core.plan import (
+    TIMED_SHARE,
+    ExtractionPlan,
+    Speed,
+    measure_speed,
+    plan_extraction,
+)
 from stc_core.probe import cores
 from stc_core.select import RIDGES
 from stc_core.tokens import Tokens
@@ -56,6 +62,7 @@ class Shape(NamedTuple):
     n_class: int
     characters: int
     widths: tuple[int, ...]  # of the pooled sites
+    depths: int = 1  # layers that are read
 
 
 class Forecast(NamedTuple):
@@ -110,7 +117,9 @@ def forecast(
     Forwards up to the deepest wanted layer are taken to cost their share of the
     operations of the whole backbone.
     """
-    deepest = max(wish.site.layer for wish in wanted)
+    layers = {wish.site.layer for wish in wanted}
+    deepest = max(layers)
+    shape = shape._replace(depths=len(layers))
     part = backbone.flops_per_token(deepest) / max(1, backbone.flops_per_token())
     speed = surveyed.speed
     taken = tuple(max(part, 0.02) * s for s in speed.seconds_per_token)
@@ -130,7 +139,8 @@ def forecast(
         "start": START_SECONDS,
         "extract": extraction.seconds,
         "probe": probe_seconds(shape),
-        "select": select_flops(shape) / surveyed.flops_per_s,
+        "select": select_flops(shape) / surveyed.flops_per_s
+        + TIMED_SHARE * extraction.seconds,
         "baselines": baseline_flops(shape) / surveyed.flops_per_s
         + TFIDF_SECONDS_PER_CHARACTER
         * shape.characters
@@ -171,12 +181,17 @@ def probe_seconds(shape: Shape) -> float:
 def select_flops(shape: Shape) -> float:
     """The Gram of the candidates, and a solve for each subset and ridge.
 
-    One search goes over the number of neurons, by steps of the square root of two,
-    one over the depth.
+    One search goes over the number of neurons, by steps of the square root of two. Of
+    half as many candidates there is one at every other depth, up to the number of
+    neurons that was chosen (half of them, it is assumed), by steps of two.
     """
     p = _candidates(shape)
-    subsets = 2 / (1 - 2**-1.5)
-    return shape.n * p**2 + len(RIDGES) * subsets * _solve_flops(p)
+    subsets = 1 / (1 - 2**-1.5)
+    search = shape.n * p**2 + len(RIDGES) * subsets * _solve_flops(p)
+    half = p // 2
+    subsets = 1 / (1 - 2**-3)
+    depth = shape.n * half**2 + (1 + len(RIDGES) * subsets) * _solve_flops(half)
+    return search + (shape.depths - 1) * depth
 
 
 def baseline_flops(shape: Shape) -> float:

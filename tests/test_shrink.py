@@ -55,11 +55,10 @@ def made(run_folder: Path, shown, tmp_path_factory: pytest.TempPathFactory) -> R
 def test_the_costs_rise_with_the_depth(run_folder):
     frame = Run.open(run_folder).frontier.sort_values("deepest")
     for cost in ("parameters", "flops_per_token", "parameters_share", "flops_share"):
-        assert frame[cost].is_monotonic_increasing
-    costs = frame.groupby("deepest")["flops_per_token"]
-    assert (costs.nunique() == 1).all() and frame["flops_share"].max() <= 1
-    times = frame.groupby("deepest")["ms_per_text"].first()
-    assert (times > 0).all() and times.iloc[0] < times.iloc[-1]
+        steps = np.diff(frame[cost].to_numpy(float))
+        np.testing.assert_array_equal(steps > 0, np.diff(frame["deepest"]) > 0)
+    times = frame["ms_per_text"].to_numpy()
+    assert times.min() > 0 and times[0] < times[-1]
 
 
 def test_the_run_s_own_option_has_its_scores(run_folder):
