@@ -34,8 +34,9 @@ WHERE = {
     "all": "all blocks",
 }
 COMPUTE = (
-    "Compute is that of the whole model = 100 %; time is what each needs beside the "
-    "loading: activations and head, or the tuning. The test texts chose nothing."
+    "Compute is that of the whole model = 100 %. Time: activations and head, or the "
+    "tuning; activations that were kept from before took none. The test texts chose "
+    "nothing."
 )
 
 

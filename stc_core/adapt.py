@@ -39,6 +39,8 @@ from stc_core.variability import measure
 
 BACKBONE, CHECKPOINTS = "backbone", "checkpoints"
 TUNING, NU = "tuning.json", "variability.json"
+SPARSE = ("salience.safetensors", "frontier.parquet")
+"""What smaller classifiers are made of: there are none of a tuned one."""
 MOST_ROWS = 20_000
 """Training rows that the first head and the standard deviations are fitted on."""
 LEAST_SPREAD = 0.1

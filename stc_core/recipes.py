@@ -145,6 +145,8 @@ def _adapted(config: RunConfig, writer: RunWriter) -> None:
     after["baselines"] = {**new, **before["baselines"]}
     after["comparison"] = adapt.comparison(before, after, tuned, peak_bytes)
     writer.write_json("metrics.json", after)
+    for name in adapt.SPARSE:
+        (writer.folder / name).unlink(missing_ok=True)
     shutil.rmtree(writer.folder / adapt.CHECKPOINTS)
 
 
