@@ -177,7 +177,11 @@ def _all_sites(
     train, learned = _some_rows(task, seed)
     sites = [probe.pooled_site for probe in probes]
     score, y = metric_of(task.class_weight), task.codes[task.validation]
-    blocks = [Block(partial(read, site)) for site in sites]
+    widths = [probe.path.coef.shape[2] for probe in probes]
+    blocks = [
+        Block(partial(read, site), width)
+        for site, width in zip(sites, widths, strict=True)
+    ]
     held = task.validation
     tried = joint_ridge(blocks, task, train, others=held, ridges=RIDGES).scores
     scores = {
@@ -187,10 +191,9 @@ def _all_sites(
     best = max(RIDGES, key=lambda ridge: (scores[ridge], ridge))
     last = joint_ridge(blocks, task, learned, others=test, ridges=(best,))
     logits = last.scores[0]
-    width = sum(probe.path.coef.shape[2] for probe in probes)
     cut = len(learned) < len(task.learned)
     some = f", fitted on {len(learned):,} rows" if cut else ""
-    detail = f"{width:,} features, least squares, ridge {best:g}{some}"
+    detail = f"{sum(widths):,} features, least squares, ridge {best:g}{some}"
     return Guess(logits.argmax(axis=1), detail)
 
 

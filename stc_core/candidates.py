@@ -126,7 +126,7 @@ def _narrowed(
     rows = task.train[:: -(-len(task.train) // MOST_RANKED)]
     sites = [site for site, columns in kept.items() if len(columns)]
     blocks = [
-        Block(lambda site=site: read(site)[:, kept[site]], trust[site])
+        Block(lambda s=site: read(s)[:, kept[s]], len(kept[site]), trust[site])
         for site in sites
     ]
     joint = joint_ridge(blocks, task, rows, others=task.validation, ridges=RIDGES)

@@ -1,7 +1,7 @@
-"""Ridge regression of more features than rows, by the inner products of the rows.
+"""Ridge regression of all features at once, however many: a block of them at a time.
 
-The features are read one block at a time, twice; what is held grows with the square of
-the rows and not with the features.
+With more features than rows it goes by the inner products of the rows, and what is
+held grows with the square of the rows and not with the features.
 """
 
 from collections.abc import Callable, Sequence
@@ -11,16 +11,21 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from stc_core.head import standard
-from stc_core.select import importance, solve_positive
+from stc_core.select import (
+    MOST_TINY,
+    gram,
+    importance,
+    solve_positive,
+    solve_ridge,
+)
 from stc_core.task import Task
-
-MOST_TINY = 1e-6
 
 
 class Block(NamedTuple):
-    """Some features of all rows; a penalty on them is divided by trust^2."""
+    """`width` features of all rows; a penalty on them is divided by trust^2."""
 
-    read: Callable[[], Float[np.ndarray, "n d"]]
+    read: Callable[[], Float[np.ndarray, "n width"]]
+    width: int
     trust: float = 1.0
 
 
@@ -45,9 +50,45 @@ def joint_ridge(
 ) -> JointRidge:
     """Least squares of the one-hot labels of `rows`, features standardised on them.
 
-    Exactly what `select.solve_ridge` gives for the same features, from a system of
-    n equations for each ridge.
+    Exactly what `select.solve_ridge` gives for the same features, from a system of as
+    many equations as there are rows or features, whichever are fewer.
     """
+    if sum(block.width for block in blocks) < len(rows):
+        return _primal(blocks, task, rows, others=others, ridges=ridges)
+    return _dual(blocks, task, rows, others=others, ridges=ridges)
+
+
+def _primal(
+    blocks: Sequence[Block],
+    task: Task,
+    rows: Int[np.ndarray, " n"],
+    *,
+    others: Int[np.ndarray, " m"],
+    ridges: Sequence[float],
+) -> JointRidge:
+    weight, parts = task.weights(rows), []
+    for block in blocks:
+        X = block.read()
+        mean, sd = standard(X[rows], weight)
+        some = X[np.concatenate([rows, others])]
+        parts.append((some - mean) * (block.trust / sd))
+    Z, Z_other = np.split(np.concatenate(parts, axis=1), [len(rows)])
+    codes, n_class = task.codes[rows], len(task.classes)
+    moments = gram(Z, codes, n_class=n_class, sample_weight=weight)
+    prior = np.bincount(codes, weight, n_class) / weight.sum()
+    W = np.stack([solve_ridge(moments, ridge) for ridge in ridges])
+    scores = Z_other @ W + prior.astype(np.float32)
+    return JointRidge(scores, np.stack([importance(coef.T) for coef in W]))
+
+
+def _dual(
+    blocks: Sequence[Block],
+    task: Task,
+    rows: Int[np.ndarray, " n"],
+    *,
+    others: Int[np.ndarray, " m"],
+    ridges: Sequence[float],
+) -> JointRidge:
     weight = task.weights(rows)
     Y = np.eye(len(task.classes), dtype=np.float32)[task.codes[rows]]
     scales, G = [], np.zeros((len(rows), len(rows)), np.float32)

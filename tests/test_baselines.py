@@ -159,8 +159,8 @@ def test_each_table_of_words_is_made_once(toy, monkeypatch):
     assert len(made) == 2
 
 
-def test_inner_products_are_made_once_for_all_ridges(toy):
-    """Twice for the choice and twice for the refit: products, then weights."""
+def test_each_site_is_read_once_for_all_ridges(toy):
+    """For the choice, and again for the refit."""
     seen: list[PooledSite] = []
 
     def read(pooled_site: PooledSite) -> np.ndarray:
@@ -170,7 +170,7 @@ def test_inner_products_are_made_once_for_all_ridges(toy):
     jobs = baselines_of(read, texts_of(toy), toy.task, toy.test, toy.probes())
     assert not seen
     jobs["all_sites"]()
-    assert seen == list(SITES) * 4
+    assert seen == list(SITES) * 2
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""The dual form of the joint ridge gives what the primal one does."""
+"""Blocks of features give what they give together."""
 
 import numpy as np
 import pytest
@@ -12,14 +12,15 @@ RIDGES = (0.01, 1.0)
 
 
 @pytest.mark.parametrize("weighted", [False, True])
-def test_the_dual_form_is_the_primal_one(weighted: bool):
+@pytest.mark.parametrize("n", [40, 55])  # fewer rows than features, and more
+def test_blocks_joined_are_one_ridge_model(n: int, weighted: bool):
     rng = np.random.default_rng(0)
     X = rng.normal(1, 2, (60, 50)).astype(np.float32)
     X[:, 7] = 3.0  # constant
     codes = rng.choice(3, 60, p=[0.6, 0.3, 0.1])
-    rows, others = np.arange(40), np.arange(40, 60)
+    rows, others = np.arange(n), np.arange(n, 60)
     trust = np.repeat([1.0, 0.3], [20, 30]).astype(np.float32)
-    blocks = [Block(lambda: X[:, :20], 1.0), Block(lambda: X[:, 20:], 0.3)]
+    blocks = [Block(lambda: X[:, :20], 20, 1.0), Block(lambda: X[:, 20:], 30, 0.3)]
     how = "balanced" if weighted else None
     task = Task(codes, ("a", "b", "c"), rows, others, how)
     weight = task.weights(rows)
