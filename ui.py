@@ -49,6 +49,7 @@ NEURONS = "pages/4_Neurons.py"
 EXAMPLES = "pages/5_Examples.py"
 PREDICT = "pages/6_Predict.py"
 ADAPT = "pages/7_Adapt.py"
+HIERARCHY = "pages/8_Hierarchy.py"
 PAGES = {
     HOME: ("Home", ":material/home:"),
     DATA: ("Data", ":material/table_view:"),
@@ -58,6 +59,7 @@ PAGES = {
     EXAMPLES: ("Examples", ":material/chat_bubble:"),
     PREDICT: ("Predict", ":material/batch_prediction:"),
     ADAPT: ("Adapt", ":material/tune:"),
+    HIERARCHY: ("Hierarchy", ":material/account_tree:"),
 }
 HEAD_ROWS = 2000
 SHOWN_ROWS = 100
@@ -294,6 +296,7 @@ _FILES = {
     "variability": "variability.json",
     "tuning": "tuning.json",
     "probes": "probes.parquet",
+    "levels": "levels.parquet",
     "neurons": "neurons.parquet",
     "curves": "curves.parquet",
     "frontier": "frontier.parquet",

@@ -125,7 +125,7 @@ def prediction_frame(
         "probability": chances[:, -1],
         "correct": predicted == label,
     }
-    for level in range(course.levels.depth - 1):
+    for level in range(course.levels.depth):
         names = np.array(cascade.tree_.labels[level], dtype=object)
         frame[f"predicted_{level + 1}"] = names[way.nodes[:, level]]
         frame[f"probability_{level + 1}"] = chances[:, level]

@@ -23,6 +23,7 @@ from stc_core.tree import Tree, tree_of
 from stc_core.variability import from_features, states_of
 
 MOST_LEVELS = 4
+SLACK = 0.25
 
 
 class Levels(NamedTuple):
@@ -132,8 +133,8 @@ def _part(
 def propose(rungs: Sequence[Sequence[Rung]], n: int) -> tuple[int, ...]:
     """A layer for each level, ascending; the finest is read at the top.
 
-    The lowest layer whose probe is within one standard error, on `n` validation rows,
-    of the best one of its level.
+    The lowest layer whose probe is within SLACK standard errors, on `n` validation
+    rows, of the best one of its level: what is lost there is lost for all finer levels.
     """
     layers = [rung.layer for rung in rungs[0]]
     if len(layers) < len(rungs):
@@ -145,7 +146,7 @@ def propose(rungs: Sequence[Sequence[Rung]], n: int) -> tuple[int, ...]:
     found: list[int] = []
     for level, probes in enumerate(rungs[:-1]):
         best = max(rung.accuracy for rung in probes)
-        enough = best - (best * (1 - best) / n) ** 0.5
+        enough = best - SLACK * (best * (1 - best) / n) ** 0.5
         lowest = next(rung.layer for rung in probes if rung.accuracy >= enough)
         least = found[-1] + 1 if found else layers[0]
         found.append(min(max(lowest, least), layers[level - len(rungs)]))

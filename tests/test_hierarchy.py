@@ -133,7 +133,7 @@ def rungs(*scores: list[float]) -> list[list[Rung]]:
 
 def test_the_lowest_layer_that_is_about_as_good_is_proposed():
     flat = [0.0] * 4
-    assert propose(rungs([0.5, 0.79, 0.8, 0.8], flat), 100) == (2, 4)
+    assert propose(rungs([0.5, 0.795, 0.8, 0.8], flat), 100) == (2, 4)
     assert propose(rungs([0.5, 0.6, 0.7, 0.9], flat), 100) == (3, 4)
     assert propose(rungs([0.9, 0.9, 0.9, 0.9], [0.9] * 4, flat), 100) == (1, 2, 4)
     assert propose(rungs([0.1, 0.1, 0.1, 0.9], [0.9] * 4, flat), 100) == (2, 3, 4)

@@ -1,0 +1,174 @@
+"""Hierarchy: the tree of labels, the layer of each level, and a text's way down."""
+
+from typing import Any
+
+import pandas as pd
+import streamlit as st
+
+import ui
+from stc_core.branches import SEPARATOR, confusion, node_table, with_labels
+from stc_core.figures_hierarchy import confusion_map, rung_curves, tree_figure
+from stc_core.run import Run
+from stc_core.wording import percent
+
+RIVALS = {
+    "flat": "Finest labels alone, tuned the same way",
+    "separate": "A model of its own for each level, tuned the same way",
+    "inner_probe": "Linear probes of the same layers, not tuned",
+}
+CURVES = (
+    "A probe of each level on every layer of the model before it was tuned, on **{n:,} "
+    "validation texts**, with 95 % intervals. The ring marks the layer that answers."
+)
+TREE = (
+    "Size: texts of all splits. Colour: share of the test texts whose path down to "
+    "there is right. Click a label to zoom in, its left edge to come back."
+)
+
+
+def scores(metrics: dict[str, Any]) -> None:
+    """Accuracy of each level, of whole paths, and the same of the baselines."""
+    about, test = metrics["hierarchy"], metrics["test"]
+    whole = max(metrics["cost"]["flops_per_token_total"], 1)
+    row = st.container(horizontal=True, gap="medium")
+    told = zip(test["levels"], about["layers"], about["flops_per_token"], strict=True)
+    for level, layer, flops in told:
+        row.metric(
+            f"{ui.escape(level['column'])} · layer {layer}",
+            percent(level["accuracy"]),
+            f"macro-F1 {percent(level['macro_f1'])} · {min(flops / whole, 1):.0%} of "
+            "the compute",
+            delta_color="off",
+            delta_arrow="off",
+            border=True,
+        )
+    row.metric(
+        "Whole path",
+        percent(test["joint_accuracy"]),
+        f"95 %: {ui.interval(test['joint_interval'])}",
+        delta_color="off",
+        delta_arrow="off",
+        border=True,
+        help="Joint path accuracy: every level is right. A level is chosen among the "
+        "children of the one above, so its labels always fit together.",
+    )
+    st.dataframe(rival_table(metrics), hide_index=True, column_config=PERCENTS)
+
+
+PERCENTS = {
+    name: st.column_config.NumberColumn(name, format="percent")
+    for name in ("whole path", "finest label", "macro-F1", "consistency")
+}
+
+
+def rival_table(metrics: dict[str, Any]) -> pd.DataFrame:
+    """This classifier and what it is held against, on the test texts."""
+    known = {name: metrics["baselines"].get(name) for name in RIVALS}
+    rows = [("**This classifier**", metrics["test"])]
+    rows += [(RIVALS[name], found) for name, found in known.items() if found]
+    return pd.DataFrame(
+        {
+            "classifier": name.strip("*"),
+            "whole path": found["joint_accuracy"],
+            "95 %": ui.interval(found["joint_interval"]),
+            "finest label": found["accuracy"],
+            "macro-F1": found["macro_f1"],
+            "consistency": found["consistency"],
+        }
+        for name, found in rows
+    )
+
+
+def tree(frame: pd.DataFrame) -> None:
+    """The tree, and what is mistaken for what inside a parent."""
+    nodes = node_table(frame)
+    left, right = st.columns(2, gap="large")
+    with left:
+        st.subheader("The labels", anchor=False)
+        st.plotly_chart(
+            tree_figure(nodes),
+            config={"displayModeBar": False},
+            alt="Tree of the labels with texts and accuracy of each",
+        )
+        st.caption(TREE)
+    with right:
+        st.subheader("Mistakes inside a parent", anchor=False)
+        parents = nodes.loc[nodes["level"] < nodes["level"].max(), "id"].tolist()
+        parent = st.selectbox("Parent", ["all texts", *parents], key="parent")
+        path = () if parent == "all texts" else tuple(parent.split(SEPARATOR))
+        counts = confusion(frame, path)
+        st.plotly_chart(
+            confusion_map(counts),
+            config={"displayModeBar": False},
+            alt=f"True against predicted labels under {parent}",
+        )
+        st.caption(
+            f"{int(counts.to_numpy().sum()):,} test texts; shade: share of the line. "
+            "*elsewhere*: predicted under another parent."
+        )
+
+
+def layers(run: Run, metrics: dict[str, Any]) -> None:
+    """Where each level can be read, and where it is."""
+    st.subheader("The layer of each level", anchor=False)
+    rungs = ui.read(run, "levels")
+    figure = rung_curves(rungs, layer_names=metrics["backbone"]["layer_names"])
+    st.plotly_chart(
+        figure,
+        config={"displayModeBar": False},
+        alt="Validation accuracy of the probes of each level by layer",
+    )
+    st.caption(CURVES.format(n=int(rungs["n"].iloc[0])))
+
+
+def one_text(run: Run) -> None:
+    """A text's way down, level after level, with the compute spent."""
+    st.subheader("A text of your own", anchor=False)
+    with st.form("one", border=False):
+        text = st.text_area("Your text", height=80, key="own_text")
+        row = st.container(horizontal=True, vertical_alignment="center")
+        row.form_submit_button(
+            "Classify", type="primary", icon=":material/account_tree:"
+        )
+        coarse = row.toggle("Answer coarse only", key="coarse_only")
+    if not text.strip():
+        return
+    with st.spinner("Classifying …"):
+        cascade = ui.classifier(run)
+        asked = cascade.up_to(1) if coarse else cascade
+        steps = cascade.steps(text, asked.answer([text]))
+    row = st.container(horizontal=True, gap="medium")
+    for step in steps:
+        row.metric(
+            f"{ui.escape(step['column'])} · decided at layer {step['layer']}",
+            step["label"],
+            f"{percent(step['probability'])} · {step['flops'] / 1e6:,.0f} MFLOP so "
+            f"far, {step['flops_share']:.0%} of the model",
+            delta_color="off",
+            delta_arrow="off",
+            border=True,
+        )
+    if coarse:
+        st.caption("The blocks above were not run.")
+
+
+ui.frame(
+    "Hierarchy",
+    ":material/account_tree:",
+    caption="Coarse labels are decided at an inner layer, finer ones above it.",
+)
+with ui.guard():
+    run = ui.pick_run()
+    metrics = ui.read(run, "metrics")
+    if "hierarchy" not in metrics:
+        ui.empty(
+            "No levels here",
+            "This run has one level of labels. Train one with the recipe *hierarchy* "
+            "and two to four columns of labels, from coarse to fine.",
+            page=ui.TRAIN,
+            label="Train",
+        )
+    scores(metrics)
+    one_text(run)
+    tree(with_labels(ui.read(run, "predictions"), ui.read(run, "corpus")))
+    layers(run, metrics)

@@ -1,0 +1,84 @@
+"""The tree of labels as tables: rows and accuracy of each node, mistakes in a parent.
+
+`frame` has a row per text: label_1 ... label_L, predicted_1 ... predicted_L and split.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import pandas as pd
+
+SEPARATOR = " › "
+ELSEWHERE = "elsewhere"
+
+
+def with_labels(predictions: pd.DataFrame, corpus: pd.DataFrame) -> pd.DataFrame:
+    """The rows of a run's predictions beside the true label of each level."""
+    true = [name for name in corpus if str(name).startswith("label_")]
+    return pd.concat([predictions, corpus[true].reset_index(drop=True)], axis=1)
+
+
+def depth_of(frame: pd.DataFrame) -> int:
+    """How many levels there are."""
+    return sum(str(name).startswith("label_") for name in frame)
+
+
+def node_table(frame: pd.DataFrame, *, split: str = "test") -> pd.DataFrame:
+    """A row per node, parents first: id, parent, label, level, rows, tested, accuracy.
+
+    `rows` are texts of any split, so that those of children sum to their parent's;
+    accuracy is the share of its `tested` texts of `split` whose path down to the node
+    is predicted, None where there are none.
+    """
+    nodes: list[dict[str, Any]] = []
+    tested = frame.loc[frame["split"] == split]
+    for level in range(1, depth_of(frame) + 1):
+        names = [f"label_{n}" for n in range(1, level + 1)]
+        right = _same_path(tested, level)
+        keys = [tested[name] for name in names]
+        scores = right.groupby(keys, observed=True).agg(["size", "mean"])
+        for key, rows in frame.groupby(names, observed=True).size().items():
+            path = key if isinstance(key, tuple) else (key,)
+            known = key in scores.index
+            nodes.append(
+                {
+                    "id": SEPARATOR.join(map(str, path)),
+                    "parent": SEPARATOR.join(map(str, path[:-1])),
+                    "label": str(path[-1]),
+                    "level": level,
+                    "rows": int(rows),
+                    "tested": int(scores["size"][key]) if known else 0,
+                    "accuracy": float(scores["mean"][key]) if known else None,
+                }
+            )
+    return pd.DataFrame(nodes)
+
+
+def _same_path(frame: pd.DataFrame, level: int) -> pd.Series:
+    right = pd.Series(True, index=frame.index)
+    for n in range(1, level + 1):
+        right &= frame[f"label_{n}"].astype(str) == frame[f"predicted_{n}"].astype(str)
+    return right
+
+
+def confusion(
+    frame: pd.DataFrame, path: Sequence[str], *, split: str = "test"
+) -> pd.DataFrame:
+    """True children of a parent by predicted child: counts of texts of `split`.
+
+    Texts that are predicted under another parent are in the column ELSEWHERE, so that
+    each line sums to its child's texts.
+    """
+    level = len(path) + 1
+    here = frame["split"] == split
+    for n, label in enumerate(path, start=1):
+        here &= frame[f"label_{n}"] == label
+    part = frame.loc[here]
+    inside = pd.Series(True, index=part.index)
+    for n, label in enumerate(path, start=1):
+        inside &= part[f"predicted_{n}"].astype(str) == label
+    true = part[f"label_{level}"].astype(str)
+    said = part[f"predicted_{level}"].astype(str).where(inside, ELSEWHERE)
+    names = sorted(set(true) | (set(said) - {ELSEWHERE}))
+    counts = pd.crosstab(true, said)
+    return counts.reindex(index=names, columns=[*names, ELSEWHERE], fill_value=0)

@@ -1,0 +1,229 @@
+"""Figures of a hierarchy: its tree, the layer of each level, mistakes in a parent."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
+
+from stc_core.figures import (
+    GREY,
+    MARK,
+    PALETTE,
+    plain,
+    records,
+    sequential_scale,
+    settle,
+    thin,
+)
+from stc_core.wording import interval, percent
+
+UNKNOWN = "#868E99"
+MOST_WRITTEN = 24
+"""Columns of a confusion map that still leave room for numbers."""
+
+
+def tree_figure(nodes: pd.DataFrame, *, root: str = "all texts") -> go.Figure:
+    """The tree as an icicle: size by texts, colour by accuracy, a click zooms in.
+
+    Nodes without test texts are grey.
+    """
+    total = int(nodes.loc[nodes["level"] == 1, "rows"].sum())
+    known = nodes["accuracy"].notna()
+    shares = nodes["accuracy"].astype(float).fillna(0)
+    colours = [
+        _blend(share) if there else UNKNOWN
+        for share, there in zip(shares, known, strict=True)
+    ]
+    hovers = [_node_hover(row) for row in records(nodes)]
+    figure = go.Figure(
+        go.Icicle(
+            ids=["", *nodes["id"]],
+            parents=[None, *nodes["parent"]],
+            labels=[plain(root), *(plain(label, 18) for label in nodes["label"])],
+            values=[total, *nodes["rows"]],
+            branchvalues="total",
+            marker={
+                "colors": ["rgba(0, 0, 0, 0)", *colours],
+                "line": {"color": "rgba(128, 138, 150, 0.6)", "width": 1},
+            },
+            hovertext=[f"{total:,} texts", *hovers],
+            hoverinfo="text",
+            root={"color": "rgba(128, 138, 150, 0.3)"},
+            leaf={"opacity": 1},
+            tiling={"orientation": "h", "pad": 1},
+            pathbar={"visible": False},
+            sort=False,
+        )
+    )
+    height = max(
+        420, min(18 * int((nodes["level"] == nodes["level"].max()).sum()), 720)
+    )
+    settle(figure, height=height, top=8, bottom=8)
+    figure.update_layout(uniformtext={"minsize": 10, "mode": "show"})
+    figure.add_trace(_colour_bar())
+    figure.update_xaxes(visible=False)
+    figure.update_yaxes(visible=False)
+    return figure
+
+
+def _colour_bar() -> go.Scatter:
+    """Nothing but the scale of accuracy."""
+    scale = [[step / 10, _blend(step / 10)] for step in range(11)]
+    return go.Scatter(
+        x=[None],
+        y=[None],
+        mode="markers",
+        marker={
+            "colorscale": scale,
+            "cmin": 0,
+            "cmax": 1,
+            "color": [0],
+            "showscale": True,
+            "colorbar": {
+                "title": {"text": "accuracy"},
+                "tickformat": ".0%",
+                "thickness": 12,
+                "len": 0.6,
+            },
+        },
+        hoverinfo="skip",
+    )
+
+
+def _blend(share: float) -> str:
+    """From orange at 0 by grey to blue-green at 1; opaque, so that text can be read."""
+    low, middle, high = (217, 84, 30), (176, 182, 190), (11, 140, 117)
+    first, second = (low, middle) if share < 0.5 else (middle, high)
+    part = 2 * share if share < 0.5 else 2 * share - 1
+    mixed = (round(a + (b - a) * part) for a, b in zip(first, second, strict=True))
+    return "rgb({}, {}, {})".format(*mixed)
+
+
+def _node_hover(row: dict) -> str:
+    said = f"<b>{plain(row['id'], 80)}</b><br>{row['rows']:,} texts"
+    if row["tested"] == 0:
+        return f"{said}<br>no test texts"
+    right = f"{percent(row['accuracy'])} of {row['tested']:,} test texts"
+    return f"{said}<br>path right: {right}"
+
+
+def rung_curves(rungs: pd.DataFrame, *, layer_names: Sequence[str] = ()) -> go.Figure:
+    """Validation accuracy of each level's probe by layer; the one in use is marked."""
+    figure = go.Figure()
+    columns = list(dict.fromkeys(rungs["column"]))
+    for place, column in enumerate(columns):
+        part = rungs.loc[rungs["column"] == column]
+        colour = PALETTE[place % len(PALETTE)]
+        figure.add_trace(
+            go.Scatter(
+                x=part["layer"],
+                y=part["accuracy"],
+                mode="lines+markers",
+                name=plain(column),
+                line={"color": colour, "width": 2.2},
+                marker={"color": colour, "size": 8},
+                error_y={
+                    "type": "data",
+                    "symmetric": False,
+                    "array": part["accuracy_high"] - part["accuracy"],
+                    "arrayminus": part["accuracy"] - part["accuracy_low"],
+                    "color": thin(colour),
+                    "thickness": 1.2,
+                    "width": 0,
+                },
+                hovertext=[_rung_hover(row, layer_names) for row in records(part)],
+                hoverinfo="text",
+            )
+        )
+        chosen = part.loc[part["chosen"].astype(bool)]
+        figure.add_trace(
+            go.Scatter(
+                x=chosen["layer"],
+                y=chosen["accuracy"],
+                mode="markers",
+                marker={
+                    "symbol": "circle-open",
+                    "size": 19,
+                    "color": MARK,
+                    "line": {"width": 2.5},
+                },
+                hoverinfo="skip",
+                showlegend=False,
+            )
+        )
+    layers = sorted(rungs["layer"].unique())
+    return settle(
+        figure,
+        height=380,
+        top=50,
+        legend=True,
+        xaxis={"title": "layer", "tickvals": layers, "showgrid": False},
+        yaxis={"title": "validation accuracy", "tickformat": ".0%"},
+    )
+
+
+def _rung_hover(row: dict, names: Sequence[str]) -> str:
+    layer = row["layer"]
+    where = f" ({plain(names[layer])})" if layer < len(names) else ""
+    bounds = row["accuracy_low"], row["accuracy_high"]
+    said = [
+        f"<b>{plain(row['column'])} · layer {layer}</b>{where}",
+        f"accuracy {percent(row['accuracy'])}",
+        f"95 %: {interval(bounds)}",
+        f"n = {row['n']:,} validation texts",
+    ]
+    if np.isfinite(row["nu"]):
+        said.append(f"ν = {row['nu']:.3g}")
+    return "<br>".join(said)
+
+
+def _written(
+    counts: pd.DataFrame,
+    shares: pd.DataFrame,
+    names: Sequence[str],
+    rows: Sequence[str],
+) -> go.Scatter:
+    """The counts that are not zero, in a colour that reads on their square."""
+    true, said = np.nonzero(counts.to_numpy())
+    dark = shares.to_numpy()[true, said] > 0.4
+    return go.Scatter(
+        x=[names[n] for n in said],
+        y=[rows[n] for n in true],
+        mode="text",
+        text=[str(n) for n in counts.to_numpy()[true, said]],
+        textfont={"color": ["#FFFFFF" if one else GREY for one in dark], "size": 12},
+        hoverinfo="skip",
+    )
+
+
+def confusion_map(counts: pd.DataFrame) -> go.Figure:
+    """Counts of true by predicted child; shade is the share of the true child."""
+    totals = counts.sum(axis=1).clip(lower=1)
+    shares = counts.div(totals, axis=0)
+    names = [plain(name, 22) for name in counts.columns]
+    rows = [plain(name, 22) for name in counts.index]
+    figure = go.Figure(
+        go.Heatmap(
+            z=shares.to_numpy(),
+            x=names,
+            y=rows,
+            text=counts.to_numpy(),
+            zmin=0,
+            zmax=1,
+            colorscale=sequential_scale(),
+            showscale=False,
+            xgap=1,
+            ygap=1,
+            hovertemplate="true %{y}<br>predicted %{x}<br>%{text} texts<extra></extra>",
+        )
+    )
+    if len(names) <= MOST_WRITTEN:
+        figure.add_trace(_written(counts, shares, names, rows))
+    return settle(
+        figure,
+        height=140 + 30 * max(4, min(len(rows), 24)),
+        bottom=110,
+        xaxis={"title": "predicted", "showgrid": False, "tickangle": 55},
+        yaxis={"title": "true", "autorange": "reversed", "showgrid": False},
+    )

@@ -1,0 +1,61 @@
+"""Figures of a hierarchy: what they show is what the tables say."""
+
+import numpy as np
+import pandas as pd
+from frames import layout
+from test_branches import FRAME
+
+from stc_core.branches import confusion, node_table
+from stc_core.figures_hierarchy import confusion_map, rung_curves, tree_figure
+
+
+def rungs() -> pd.DataFrame:
+    rows = [
+        {
+            "level": level,
+            "column": f"<b>level {level}</b>",
+            "layer": layer,
+            "accuracy": 0.5 + 0.1 * layer,
+            "accuracy_low": 0.4 + 0.1 * layer,
+            "accuracy_high": 0.55 + 0.1 * layer,
+            "n": 90,
+            "nu": np.nan if level else 2.5,
+            "chosen": layer == 2 + level,
+        }
+        for level in (0, 1)
+        for layer in (1, 2, 3)
+    ]
+    return pd.DataFrame(rows)
+
+
+def test_the_tree_has_every_node_under_its_parent():
+    nodes = node_table(FRAME)
+    tree = tree_figure(nodes).data[0]
+    assert tree.ids[0] == "" and tree.parents[0] is None
+    assert list(tree.ids[1:]) == nodes["id"].tolist()
+    assert set(tree.parents[1:]) <= set(tree.ids)
+    assert tree.values[0] == 6 == sum(tree.values[1:3])
+    colours = dict(zip(tree.ids, tree.marker.colors, strict=True))
+    assert colours["a › x"] == "rgb(217, 84, 30)"
+    assert colours["b › x"] == "rgb(11, 140, 117)"
+    assert colours["b › z"] == "#868E99"
+    assert "no test texts" in tree.hovertext[-1]
+
+
+def test_the_layer_in_use_is_marked():
+    figure = rung_curves(rungs(), layer_names=["embeddings", "block 1"])
+    marks = [trace for trace in figure.data if not trace.name]
+    assert [list(mark.x) for mark in marks] == [[2], [3]]
+    line = figure.data[0]
+    assert line.name == "&lt;b&gt;level 0&lt;/b&gt;"
+    assert "(block 1)" in line.hovertext[0] and "ν = 2.5" in line.hovertext[0]
+    assert "ν" not in figure.data[2].hovertext[0]
+
+
+def test_the_map_shows_counts_and_shades_by_share():
+    counts = confusion(FRAME, ("a",))
+    figure = confusion_map(counts)
+    heat = figure.data[0]
+    assert np.array(heat.text).tolist() == counts.to_numpy().tolist()
+    assert np.allclose(np.array(heat.z).sum(axis=1), 1)
+    assert layout(figure).yaxis.autorange == "reversed"

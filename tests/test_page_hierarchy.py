@@ -1,0 +1,61 @@
+"""Hierarchy: scores, tree, layers and a text's way down, of a run on a tiny model."""
+
+from pathlib import Path
+
+import pytest
+from test_hierarchy import trained
+from visit import fine, said, visit, written_run
+
+from stc_core.run import Run
+
+PAGE = "pages/8_Hierarchy.py"
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    return trained(tmp_path_factory.mktemp("hierarchy"), 2)
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, finished: Run, monkeypatch) -> None:
+    """A home with the hierarchical run `r` and a plain one `p`."""
+    (tmp_path / "runs").mkdir()
+    (tmp_path / "runs" / "r").symlink_to(finished.folder, target_is_directory=True)
+    written_run(tmp_path / "runs" / "p", "plain")
+    monkeypatch.setenv("STC_HOME", str(tmp_path))
+
+
+def test_it_shows_scores_tree_and_layers(finished: Run):
+    app = fine(visit(PAGE, run="r"))
+    assert len(app.get("plotly_chart")) == 3
+    layer = finished.metrics["hierarchy"]["layers"][0]
+    assert any(one.label == f"level 0 · layer {layer}" for one in app.metric)
+    table = app.dataframe[0].value
+    assert table["whole path"].tolist() == pytest.approx(
+        [
+            finished.metrics["test"]["joint_accuracy"],
+            *(
+                finished.metrics["baselines"][name]["joint_accuracy"]
+                for name in ("flat", "separate", "inner_probe")
+            ),
+        ]
+    )
+
+
+def test_a_parent_is_looked_into():
+    app = fine(visit(PAGE, run="r", state={"parent": "cold"}))
+    assert "test texts; shade" in said(app)
+
+
+@pytest.mark.parametrize("coarse", [True, False])
+def test_a_text_goes_down_the_tree(coarse: bool):
+    text = {"own_text": "good price very slow", "coarse_only": coarse}
+    app = fine(visit(PAGE, run="r", state=text))
+    decided = [one.label for one in app.metric if "decided at layer" in one.label]
+    assert len(decided) == (1 if coarse else 2)
+    assert ("The blocks above were not run." in said(app)) is coarse
+
+
+def test_a_run_without_levels_says_so():
+    app = visit(PAGE, run="p")
+    assert "No levels here" in said(fine(app))
