@@ -120,7 +120,8 @@ def _features(
             f"the features of {len(texts):,} texts",
             expected="those that the training left on disk",
             got="none: deleted, or extracted elsewhere or in another precision",
-            remedy="Pass --extract to read the texts again.",
+            remedy="Pass --extract to read the texts again, on the command line: "
+            "stc shrink RUN --extract.",
         )
     return found or extract(
         backbone, texts, wanted, store_dtype=store_dtype, progress=progress

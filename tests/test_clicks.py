@@ -2,7 +2,7 @@
 
 import pytest
 
-from stc_core.clicks import click_example, click_layer, click_neuron
+from stc_core.clicks import click_example, click_layer, click_neuron, click_option
 from stc_core.context import Context
 
 HERE = Context(run="r", layer=2, neuron=5, example=7, label="a")
@@ -15,7 +15,7 @@ def chart(*customdata) -> dict:
 @pytest.mark.parametrize(
     "event", [{}, {"selection": {}}, {"selection": {"points": []}}]
 )
-@pytest.mark.parametrize("click", [click_neuron, click_layer])
+@pytest.mark.parametrize("click", [click_neuron, click_layer, click_option])
 def test_an_empty_event_moves_nothing(click, event):
     assert click(HERE, event) == HERE
 
@@ -45,3 +45,7 @@ def test_a_table_row_moves_to_its_example():
 @pytest.mark.parametrize("rows", [[], [9]])
 def test_no_row_or_one_that_was_filtered_away_moves_nothing(rows):
     assert click_example(HERE, {"selection": {"rows": rows}}, [40, 41]) == HERE
+
+
+def test_a_point_of_the_frontier_moves_both_dials():
+    assert click_option(HERE, chart(3, 256)) == HERE._replace(depth=3, size=256)

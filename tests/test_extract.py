@@ -20,7 +20,9 @@ from stc_core.extract import (
     extract_features,
     measure_speed,
     plan_extraction,
+    stored,
 )
+from stc_core.plan import depth_seconds
 from stc_core.store import FeatureStore, list_stores, share_done
 
 BUDGET = 40
@@ -422,3 +424,21 @@ def test_a_single_text_needs_no_thread(monkeypatch):
     monkeypatch.setattr("stc_core.forward.ThreadPoolExecutor", None)
     feature = Feature(Site(1, "resid"), "mean", 0)
     assert extract_features(tiny_backbone("bert"), ["good"], [feature]).shape == (1, 1)
+
+
+def test_what_is_stored_is_found_and_nothing_is_computed(tmp_path, monkeypatch):
+    monkeypatch.setenv("STC_HOME", str(tmp_path))
+    backbone, texts = tiny_backbone("bert"), ["a b", "c"]
+    assert stored(backbone, texts, SOME) is None
+    path = extract(backbone, texts, SOME).path
+    for wanted in (SOME, SOME[:1]):
+        found = stored(backbone, texts, wanted)
+        assert found is not None and found.path == path
+    assert stored(backbone, texts, SOME, store_dtype="float32") is None
+    assert stored(backbone, texts[:1], SOME) is None
+
+
+def test_each_depth_is_timed():
+    backbone = tiny_backbone("bert")
+    taken = depth_seconds(backbone, ["a b c"] * 9, SOME, [1, 2])
+    assert list(taken) == [1, 2] and min(taken.values()) > 0

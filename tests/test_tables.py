@@ -94,6 +94,24 @@ def test_curves_have_their_cost_and_the_chosen_point(fitted):
     assert set(frame["n"]) == {60}
 
 
+def test_the_frontier_tells_scores_and_costs_of_every_option():
+    toy = make()
+    found = fit_stc(toy.read, toy.task, toy.probes(), reported=toy.test)
+    backbone, y = tiny_backbone("bert"), toy.task.codes[toy.test]
+    seconds = {0: 0.001, 1: 0.002, 2: 0.003}
+    frame: Any = tables.frontier_table(found, backbone, seconds, y_test=y, n=60)
+    assert len(frame) == len(found.options)
+    for option, row in zip(found.options, frame.to_dict("records"), strict=True):
+        assert (row["layer"], row["neurons"]) == (option.layer, option.neurons)
+        assert row["accuracy_low"] <= row["accuracy"] <= row["accuracy_high"]
+        assert row["test_accuracy"] == np.mean(option.guess == y)
+        assert row["flops_per_token"] == backbone.flops_per_token(option.deepest)
+        assert row["parameters"] == backbone.parameters(option.deepest)
+        assert row["ms_per_text"] == 1000 * seconds[option.deepest]
+        assert row["chosen"] == (option is found.option)
+    assert frame["chosen"].sum() == 1
+
+
 def labelled() -> Corpus:
     frame = pd.DataFrame(
         {
