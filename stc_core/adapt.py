@@ -106,9 +106,7 @@ def tune(corpus: Corpus, task: Task, settings: TrainConfig, writer: RunWriter) -
         dtype=settings.dtype,
         max_length=max_length,
     )
-    return Tuned(
-        found, trained, nu, plan, what, history, n_trainable, frozen, flops
-    )
+    return Tuned(found, trained, nu, plan, what, history, n_trainable, frozen, flops)
 
 
 def absolute(name: str) -> str:
