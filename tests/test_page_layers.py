@@ -84,8 +84,8 @@ def test_a_turned_dial_shows_another_and_stays_in_the_address(run_folder: Path):
 
 
 @pytest.mark.parametrize("asked", [{"depth": "99"}, {"size": "3"}, {"size": "10000"}])
-def test_a_place_that_is_not_there_shows_one_that_is(asked):
-    assert "Test macro-F1" in facts(fine(visit(PAGE, run="r", **asked)))
+def test_a_place_that_is_not_there_shows_one_that_is(asked: dict[str, str]):
+    assert "Test macro-F1" in facts(fine(visit(PAGE, state=None, run="r", **asked)))
 
 
 def test_the_button_starts_the_run_that_is_shown(run_folder: Path, monkeypatch):
@@ -99,7 +99,7 @@ def test_the_button_starts_the_run_that_is_shown(run_folder: Path, monkeypatch):
     frontier = Run.open(run_folder).frontier
     row = frontier.iloc[3]
     place = {"depth": str(row["layer"]), "size": str(row["neurons"])}
-    app = fine(visit(PAGE, run="r", **place))
+    app = fine(visit(PAGE, state=None, run="r", **place))
     next(one for one in app.button if one.label == "Make this classifier").click().run()
     (config,) = began
     assert config.shrink is not None
