@@ -17,13 +17,13 @@ FLOORS = {
     "wording context clicks neurons report markup story explanation exemplars "
     "examples figures figures_data figures_layers figures_trade figures_neurons "
     "figures_frontier figures_examples records figures_adapt scatter texts segments "
-    "branches figures_hierarchy",
+    "branches figures_hierarchy trie",
     2: "quadratic solver select attribution table checks data store sites hooks hub "
     "truncation uploads head checkpoint packing problem content "
     "adapters changes rows sums dual task tree guides",
     3: "backbone forward plan extract probe sparsify classifier saved spin tables "
     "labeller gradients variability readout tuning training stream sample candidates "
-    "ladder cascade "
+    "ladder cascade stages spelling "
     "ridge search frontier salience",
     4: "recipes results dial shrink adapt baselines forecast run jobs predictions "
     "orders rungs course rivals hierarchy",

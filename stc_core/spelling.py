@@ -1,0 +1,195 @@
+"""Labels spelled by a language model's own words, level by level, each at its layer.
+
+Source: HdLM (arXiv 2507.12930). A name can only be one of the children of what was
+decided before, so that no invalid path can be written; coarse levels run lower blocks
+only, and upper ones catch up when a finer level is asked for.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from stc_core.backbone import Backbone
+from stc_core.errors import StcError
+from stc_core.packing import longest_packed
+from stc_core.stages import Reading, Stages
+from stc_core.tree import Descent, Tree
+from stc_core.trie import Trie, trie_of
+
+BATCH = 32
+
+
+class Names(NamedTuple):
+    """The tokens of each node's name by level, and the token that closes each part."""
+
+    tokens: tuple[tuple[tuple[int, ...], ...], ...]
+    end: int
+
+    @property
+    def longest(self) -> int:
+        """Tokens that all names of a path and their ends take at most."""
+        return sum(1 + max(map(len, level)) for level in self.tokens)
+
+    def tries(self, tree: Tree, level: int) -> list[Trie]:
+        """For each parent of the nodes of a level what may be spelled under it."""
+        found = []
+        for under in tree.children(level):
+            nodes = np.flatnonzero(under).tolist()
+            names = [self.tokens[level][node] for node in nodes]
+            found.append(trie_of(names, nodes, end=self.end))
+        return found
+
+
+def names_of(tree: Tree, backbone: Backbone) -> Names:
+    """The names of all nodes as the backbone's tokenizer writes them."""
+    tokenizer = backbone.tokenizer
+    end = tokenizer.eos_token_id
+    if not isinstance(end, int):
+        end = tokenizer.bos_token_id if isinstance(tokenizer.bos_token_id, int) else 0
+    tokens = tuple(
+        tuple(
+            tuple(tokenizer(label, add_special_tokens=False)["input_ids"])
+            for label in level
+        )
+        for level in tree.labels
+    )
+    names = Names(tokens, end)
+    for level in range(tree.depth):
+        names.tries(tree, level)
+    return names
+
+
+def text_length(backbone: Backbone, names: Names) -> int:
+    """Tokens of a text that leave room for its labels; StcError if none are left."""
+    config = backbone.config
+    limit = getattr(config, "max_position_embeddings", None) or backbone.max_length
+    room = limit - names.longest - 1
+    if room < 8:
+        raise StcError(
+            f"label names for {backbone.name}",
+            expected=f"names that leave room for a text in {limit} tokens",
+            got=f"{names.longest} tokens for the longest path",
+            remedy="Shorten the names, or choose class heads: --heads class.",
+        )
+    return min(backbone.max_length, room)
+
+
+Score = Callable[[Float[Tensor, "batch d_model"]], Float[Tensor, "batch vocabulary"]]
+
+
+class Speller:
+    """A decoder with a head over words at the layer of each level."""
+
+    def __init__(
+        self,
+        backbone: Backbone,
+        tree: Tree,
+        names: Names,
+        layers: Sequence[int],
+        heads: Sequence[nn.Module],
+        *,
+        norm: bool,
+    ) -> None:
+        self.stages = Stages(backbone, layers)
+        self.tree, self.names, self.heads, self.norm = tree, names, list(heads), norm
+        self.tries = [names.tries(tree, level) for level in range(tree.depth)]
+        self.block_tokens = [0] * tree.depth  # of all that was read, by stage
+
+    def logits(self, level: int, states: Tensor) -> Tensor:
+        """Of every word, from states above the layer of a level.
+
+        The finest level has the model's norm, as in the model; others if `norm` is set.
+        """
+        if self.norm or level == self.tree.depth - 1:
+            states = self.stages.norm(states)
+        head = self.heads[level]
+        return head(states.to(next(head.parameters()).dtype)).float()
+
+    @torch.inference_mode()
+    def descend(self, ids: Sequence[np.ndarray], levels: int) -> Descent:
+        """The way down of each text through the first levels, best word after word.
+
+        The probability of a name is that of its tokens among those that may follow;
+        beyond a token that was not taken it is spread evenly over the nodes there.
+        """
+        backbone = self.stages.backbone
+        window = longest_packed(backbone.config)
+        longest = max(map(len, ids)) + self.names.longest
+        gaps = backbone.family != "gpt_neo" and (window is None or longest < window)
+        size = BATCH if gaps else 1
+        order = np.argsort([len(row) for row in ids], kind="stable")
+        nodes = np.zeros((len(ids), levels), int)
+        shares = [np.zeros((len(ids), n)) for n in self.tree.sizes[:levels]]
+        for start in range(0, len(ids), size):
+            rows = order[start : start + size]
+            reading = self.begin([ids[row] for row in rows])
+            for level in range(levels):
+                above = nodes[rows, level - 1] if level else np.zeros(len(rows), int)
+                chosen, among = self.spell(reading, level, above)
+                nodes[rows, level] = chosen
+                over = shares[level - 1][rows] if level else np.ones((len(rows), 1))
+                parents = np.array(self.tree.parents[level])
+                shares[level][rows] = over[:, parents] * among
+            for stage, n in enumerate(reading.block_tokens):
+                self.block_tokens[stage] += n
+        return Descent(nodes, tuple(shares))
+
+    def begin(self, ids: Sequence[np.ndarray]) -> Reading:
+        """The texts, each closed by the end token, padded on the left."""
+        width = max(map(len, ids)) + 1
+        tokens = np.full((len(ids), width), self.names.end, np.int64)
+        mask = np.zeros((len(ids), width), bool)
+        for row, one in enumerate(ids):
+            tokens[row, width - 1 - len(one) : -1] = one
+            mask[row, width - 1 - len(one) :] = True
+        device = self.stages.backbone.device
+        inputs = torch.from_numpy(tokens).to(device), torch.from_numpy(mask).to(device)
+        return self.stages.begin(*inputs)
+
+    def spell(
+        self, reading: Reading, level: int, above: np.ndarray
+    ) -> tuple[np.ndarray, Float[np.ndarray, "batch n_node"]]:
+        """The node of each text under its parent `above`, and p(node | its parent).
+
+        A token that alone may follow costs nothing: it is read when the next choice is.
+        """
+        tries = self.tries[level]
+        at = [tries[parent] for parent in above]
+        among = self._even(level, len(at))
+        for row, parent in enumerate(above):
+            among[row, self.tree.children(level)[parent]] = 0
+        mass = np.ones(len(at))
+        while any(trie.after for trie in at):
+            words = None
+            if any(len(trie.after) > 1 for trie in at):
+                states = reading.states(level)
+                words = self.logits(level, states).cpu().numpy().astype(np.float64)
+            tokens = np.full(len(at), self.names.end)
+            real = np.array([bool(trie.after) for trie in at])
+            for row in np.flatnonzero(real):
+                options = list(at[row].after)
+                p = np.ones(1)
+                if len(options) > 1:
+                    assert words is not None
+                    p = np.exp(words[row, options] - words[row, options].max())
+                    p /= p.sum()
+                best = int(p.argmax())
+                for option, share in zip(options, p, strict=True):
+                    nodes = list(at[row].after[option].leaves())
+                    among[row, nodes] = mass[row] * share / len(nodes)
+                mass[row] *= p[best]
+                tokens[row], at[row] = options[best], at[row].after[options[best]]
+            device = reading.ids.device
+            reading.push(
+                torch.from_numpy(tokens).to(device), torch.from_numpy(real).to(device)
+            )
+        return np.array([trie.node for trie in at]), among
+
+    def _even(self, level: int, n: int) -> Float[np.ndarray, "n n_node"]:
+        parents = np.array(self.tree.parents[level])
+        counts = np.bincount(parents)
+        return np.repeat((1 / counts[parents])[None], n, axis=0)
