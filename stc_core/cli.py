@@ -34,6 +34,8 @@ OPTIONS = {
     "blocks": "tune-blocks",
 }
 """Settings whose option has another name."""
+PARTS = ("tune", "attention")
+"""Groups of settings whose options are flat here."""
 BUG = "This is a bug of STC Studio, please report it with the lines above."
 
 Table = Annotated[
@@ -131,6 +133,17 @@ LevelWeights = Annotated[
     list[float] | None,
     typer.Option(help="Weight of a level in the loss; again for each; 1 if none."),
 ]
+PerClass = Annotated[
+    bool, typer.Option("--per-class", help="An attention over words for each class.")
+]
+Heads = Annotated[
+    Literal["auto", "class", "words"],
+    typer.Option(help="Over classes, or over a decoder's words that spell the names."),
+]
+Tied = Annotated[bool, typer.Option("--tied", help="One word head for all levels.")]
+FinalNorm = Annotated[
+    bool, typer.Option(help="Inner word heads read states with the model's last norm.")
+]
 Overwrite = Annotated[
     bool, typer.Option("--overwrite", help="Replace the finished run in --out.")
 ]
@@ -159,7 +172,7 @@ def train(
     data: Table,
     *,
     test: Test = None,
-    recipe: Literal["stc", "variability", "hierarchy"] = "stc",
+    recipe: Literal["stc", "variability", "hierarchy", "attention"] = "stc",
     text: Text = None,
     label: Label = None,
     split: Split = None,
@@ -201,11 +214,16 @@ def train(
     checkpointing: Checkpointing = False,
     level_layer: LevelLayers = None,
     level_weight: LevelWeights = None,
+    heads: Heads = "auto",
+    tied: Tied = False,
+    final_norm: FinalNorm = True,
+    per_class: PerClass = False,
 ) -> None:
     """Train a classifier on a table, and leave a run to look at.
 
     From --where on, the options are those of tuning, by the recipe variability or
-    hierarchy; --level-layer and --level-weight are those of hierarchy.
+    hierarchy; --level-layer to --final-norm are those of hierarchy. The recipe
+    attention has --per-class, and of tuning all that is not about blocks.
     """
     columns = _columns(data, test, text=text, label=label, split=split, id=id_column)
     settings = {
@@ -242,7 +260,14 @@ def train(
             "accumulate": accumulate,
             "checkpointing": checkpointing,
         },
-        "hierarchy": {"layers": level_layer or (), "weights": level_weight or ()},
+        "hierarchy": {
+            "layers": level_layer or (),
+            "weights": level_weight or (),
+            "heads": heads,
+            "tied": tied,
+            "norm": final_norm,
+        },
+        "attention": {"per_class": per_class, "epochs": epochs},
     }
     _train(columns, settings, name=name, out=out, overwrite=overwrite)
 
@@ -349,15 +374,16 @@ def _config(data: dict[str, Any], settings: dict[str, Any], *, name: str = "") -
 
     data = {key: value for key, value in data.items() if value is not None}
     settings = {key: value for key, value in settings.items() if value is not None}
-    tune = settings.get("tune", {})
-    settings["tune"] = {key: value for key, value in tune.items() if value is not None}
+    for part in PARTS:
+        given = settings.get(part, {})
+        settings[part] = {k: v for k, v in given.items() if v is not None}
     try:
         return RunConfig(
             name=name, data=DataConfig(**data), train=TrainConfig(**settings)
         )
     except ValidationError as error:
         first = error.errors()[0]
-        field = str(first["loc"][-1 if first["loc"][0] == "tune" else 0])
+        field = str(first["loc"][-1 if first["loc"][0] in PARTS else 0])
         option = OPTIONS.get(field, field)
         raise StcError(
             f"option --{option.replace('_', '-')}",

@@ -78,16 +78,32 @@ class HierarchyConfig(_Frozen):
     """How the recipe `hierarchy` reads each level of labels, coarse to fine.
 
     Empty means: layers by the probes of each level, and levels that weigh the same.
+    `heads`: over classes, or over a decoder's words, which is what auto means for a
+    decoder with a language-model head; those may be `tied` into one, and at inner
+    layers read states with the model's final `norm`.
     """
 
     layers: tuple[int, ...] = ()
     weights: tuple[float, ...] = ()
+    heads: Literal["auto", "class", "words"] = "auto"
+    tied: bool = False
+    norm: bool = True
+
+
+class AttentionConfig(_Frozen):
+    """How the recipe `attention` reads layers and tokens.
+
+    `per_class`: each class has an attention over tokens of its own.
+    """
+
+    per_class: bool = False
+    epochs: int = Field(default=10, ge=1)
 
 
 class TrainConfig(_Frozen):
     """Everything that changes the numbers of a run, and nothing else."""
 
-    recipe: Literal["stc", "variability", "hierarchy"] = "stc"
+    recipe: Literal["stc", "variability", "hierarchy", "attention"] = "stc"
     preset: Literal["stc", "spin"] = "stc"
     backbone: str = DEFAULT_BACKBONE
     device: str = "auto"
@@ -105,6 +121,7 @@ class TrainConfig(_Frozen):
     store_dtype: Literal["float16", "float32"] = "float16"
     tune: TuneConfig = TuneConfig()
     hierarchy: HierarchyConfig = HierarchyConfig()
+    attention: AttentionConfig = AttentionConfig()
     validation_share: float = Field(default=0.15, gt=0, lt=0.5)
     test_share: float = Field(default=0.2, gt=0, lt=0.5)
     seed: int = Field(default=0, ge=0)

@@ -74,7 +74,7 @@ def neuron_parts(explanation: Mapping[str, Any], label: str) -> pd.DataFrame:
     """
     rows = [
         {
-            "name": f"{row['site']} #{row['index']} · {row['pooling']}",
+            "name": part_name(row),
             "layer": row["layer"],
             "neuron": place,
             "activation": row["activation"],
@@ -89,12 +89,21 @@ def neuron_parts(explanation: Mapping[str, Any], label: str) -> pd.DataFrame:
     ).reset_index(drop=True)
 
 
+def part_name(row: Mapping[str, Any]) -> str:
+    """'mlp.3 #17 · max'; of a whole layer, that attention reads, without a number."""
+    number = "" if row["index"] is None else f" #{row['index']}"
+    return f"{row['site']}{number} · {row['pooling']}"
+
+
 def layer_parts(explanation: Mapping[str, Any], label: str) -> pd.DataFrame:
     """name, layer and value of each layer's contribution, the first layer first."""
     parts = neuron_parts(explanation, label)
     sums = parts.groupby("layer")["value"].agg(["sum", "size"]).reset_index()
+    whole = any(row["index"] is None for row in explanation["neurons"])
     names = [
-        f"layer {layer} ({n} {'neuron' if n == 1 else 'neurons'})"
+        f"layer {layer}"
+        if whole
+        else f"layer {layer} ({n} {'neuron' if n == 1 else 'neurons'})"
         for layer, n in zip(sums["layer"], sums["size"], strict=True)
     ]
     return pd.DataFrame({"name": names, "layer": sums["layer"], "value": sums["sum"]})

@@ -20,6 +20,7 @@ from stc_core.head import SparseHead
 from stc_core.labeller import Labeller, check_texts
 from stc_core.packing import make_batch
 from stc_core.pooling import pool
+from stc_core.reader import Reader
 
 STEPS = 64
 BATCH = 16
@@ -39,17 +40,18 @@ def integrated_gradients(
     from captum.attr import LayerIntegratedGradients
 
     check_texts([text])
-    backbone, head = labeller.backbone_, labeller.head_
+    backbone = labeller.backbone_
     _check(backbone)
     ids = backbone.tokenize([text]).ids
     batch = make_batch(ids, backbone.config, device=backbone.device, packed=False)
     tokens, mask = (batch.inputs[key] for key in ("input_ids", "attention_mask"))
-    read = _Reader(backbone, head)
+    attends = isinstance(labeller, Reader)
+    read = labeller.graded if attends else _Reader(backbone, labeller.head_)
     with torch.no_grad():
         logits = read(tokens, mask)[0]
         blank = _blank(backbone, tokens)
         start = read(blank, mask)[0]
-    names = list(head.classes)
+    names = [str(name) for name in labeller.classes_]
     target = int(logits.argmax()) if label is None else _place(names, label)
     layer = backbone.model.get_input_embeddings()  # pyright: ignore[reportCallIssue]
     found: Any = LayerIntegratedGradients(read, layer).attribute(

@@ -13,6 +13,7 @@ import numpy as np
 from jaxtyping import Int
 
 from stc_core import adapt, hierarchy, tables
+from stc_core.attentive import attentive
 from stc_core.backbone import Backbone
 from stc_core.baselines import Guess, baselines_of, scored
 from stc_core.config import RunConfig
@@ -111,12 +112,16 @@ def _sparse(config: RunConfig, writer: RunWriter) -> None:
     )
 
 
+def _unless_interrupted(config: RunConfig, writer: RunWriter) -> None:
+    """Stop here if the baselines were cut short: whoever did that waits for no more."""
+    if INTERRUPTED in Run(writer.folder).metrics["missing"].values():
+        raise KeyboardInterrupt
+
+
 def _adapted(config: RunConfig, writer: RunWriter) -> None:
     """The recipe `variability`: a tuned classifier in the place of the sparse one."""
     settings, run = config.train, Run(writer.folder)
     before, report = run.metrics, run.report
-    if INTERRUPTED in before["missing"].values():
-        raise KeyboardInterrupt
     corpus = Corpus(run.corpus, report.columns, report)
     task, n = task_of(corpus, settings), len(corpus.frame)
     peak_bytes = None if run.has(adapt.TUNING) else adapt.peak_bytes()
@@ -153,8 +158,9 @@ def _adapted(config: RunConfig, writer: RunWriter) -> None:
 Step = Callable[[RunConfig, RunWriter], None]
 RECIPES: dict[str, tuple[Step, ...]] = {
     "stc": (_sparse,),
-    "variability": (_sparse, _adapted),
+    "variability": (_sparse, _unless_interrupted, _adapted),
     "hierarchy": (hierarchy.check, _sparse, hierarchy.hierarchical),
+    "attention": (_sparse, _unless_interrupted, attentive),
 }
 """What each recipe does, in order."""
 

@@ -193,9 +193,17 @@ class Run:
         """The fitted classifier, ready to predict and explain."""
         folder = self._written("model")
         if (folder / "tree.json").is_file():
+            if (folder / "words.safetensors").is_file():
+                from stc_core.lexicon import open_lexicon
+
+                return open_lexicon(folder, **arguments)
             from stc_core.cascade import open_cascade
 
             return open_cascade(folder, **arguments)
+        if (folder / "attention.json").is_file():
+            from stc_core.reader import open_reader
+
+            return open_reader(folder, **arguments)
         from stc_core.labeller import open_labeller
 
         return open_labeller(folder, **arguments)

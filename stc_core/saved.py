@@ -100,6 +100,18 @@ def save(
     }
     with replacing(folder / "head.safetensors") as path:
         save_file(tensors, path)
+    write_about(folder, classes, about=about, params=params)
+    return folder
+
+
+def write_about(
+    folder: Path,
+    classes: Shaped[np.ndarray, " n_class"],
+    *,
+    about: About,
+    params: dict[str, Any],
+) -> None:
+    """Write classifier.json alone: which backbone is read, for which classes."""
     params = {k: list(v) if isinstance(v, tuple) else v for k, v in params.items()}
     write_json(
         folder / "classifier.json",
@@ -110,7 +122,6 @@ def save(
             "params": params,
         },
     )
-    return folder
 
 
 def load(
@@ -118,19 +129,8 @@ def load(
 ) -> tuple[SparseHead, Shaped[np.ndarray, " n_class"], About, dict[str, Any]]:
     """Head, classes, backbone and parameters; StcError if they cannot be read."""
     where = f"classifier {str(folder)!r}"
-    for name in ("classifier.json", "head.safetensors"):
-        if not (folder / name).is_file():
-            raise StcError(
-                where, expected=f"a folder with {name}", remedy="Train it again."
-            )
-    about = read_json(folder / "classifier.json")
-    if about.get("format") != FORMAT:
-        raise StcError(
-            where,
-            expected=f"format {FORMAT}",
-            got=f"{about.get('format')}",
-            remedy="Train it again with this version of STC Studio.",
-        )
+    _demand(folder, "head.safetensors")
+    classes, about, params = read_about(folder)
     try:
         tensors = load_file(folder / "head.safetensors")
     except SafetensorError as error:
@@ -141,7 +141,6 @@ def load(
         Feature(Site(int(layer), KINDS[kind]), POOLINGS[pooling], int(index))
         for layer, kind, pooling, index in tensors["features"]
     )
-    classes = np.array(about["classes"])
     head = SparseHead(
         features,
         tensors["mean"],
@@ -150,7 +149,32 @@ def load(
         tensors["bias"],
         tuple(str(name) for name in classes),
     )
+    return head, classes, about, params
+
+
+def read_about(
+    folder: Path,
+) -> tuple[Shaped[np.ndarray, " n_class"], About, dict[str, Any]]:
+    """Classes, backbone and parameters; StcError if they cannot be read."""
+    _demand(folder, "classifier.json")
+    about = read_json(folder / "classifier.json")
+    if about.get("format") != FORMAT:
+        raise StcError(
+            f"classifier {str(folder)!r}",
+            expected=f"format {FORMAT}",
+            got=f"{about.get('format')}",
+            remedy="Train it again with this version of STC Studio.",
+        )
     params = {
         k: tuple(v) if isinstance(v, list) else v for k, v in about["params"].items()
     }
-    return head, classes, About(**about["backbone"]), params
+    return np.array(about["classes"]), About(**about["backbone"]), params
+
+
+def _demand(folder: Path, name: str) -> None:
+    if not (folder / name).is_file():
+        raise StcError(
+            f"classifier {str(folder)!r}",
+            expected=f"a folder with {name}",
+            remedy="Train it again.",
+        )

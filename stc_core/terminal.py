@@ -12,6 +12,7 @@ from rich.progress import BarColumn, Progress, ProgressColumn, SpinnerColumn, Te
 from rich.table import Table
 from rich.text import Text
 
+from stc_core.explanation import part_name
 from stc_core.report import Report
 from stc_core.run import Run
 from stc_core.status import PHASE_NAMES, Status
@@ -293,14 +294,14 @@ def show_explanation(explanation: dict[str, Any], text: str) -> None:
     console.print(Text("then " + ", ".join(rest), style="dim"))
     console.print(Text("\n") + _coloured(text, explanation["tokens"], label))
     table = Table(box=box.SIMPLE_HEAD)
-    table.add_column("neuron")
+    table.add_column("layer" if "attention" in explanation else "neuron")
     table.add_column(Text(f"for {label!r}"), justify="right")
     neurons = sorted(
         explanation["neurons"], key=lambda neuron: -abs(neuron["contribution"][label])
     )
     for neuron in neurons[:TOP_NEURONS]:
-        name = f"{neuron['site']}[{neuron['index']}].{neuron['pooling']}"
-        table.add_row(Text(name), _signed(neuron["contribution"][label]))
+        named = part_name(neuron)
+        table.add_row(Text(named), _signed(neuron["contribution"][label]))
     if len(neurons) > TOP_NEURONS:
         others = sum(n["contribution"][label] for n in neurons[TOP_NEURONS:])
         table.add_row(f"{len(neurons) - TOP_NEURONS} more", _signed(others))

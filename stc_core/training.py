@@ -73,6 +73,13 @@ class History(NamedTuple):
         return self.epochs[-1].seconds if self.epochs else 0.0
 
 
+class Rate(NamedTuple):
+    """What changes the weights, and how fast at which step."""
+
+    optimizer: torch.optim.Optimizer
+    schedule: torch.optim.lr_scheduler.LRScheduler
+
+
 Tell = Callable[[History, int, int], None]
 """Called as tell(history, steps done, steps in all)."""
 
@@ -87,15 +94,19 @@ def train(
     seed: int,
     folder: Path,
     tell: Tell,
+    rate: Callable[[int], Rate] | None = None,
 ) -> History:
     """What happened; `readout` then has the weights of the best epoch on `held`.
 
     `by` is what epochs are judged by: "accuracy" or "macro_f1". Checkpoints are kept
     in `folder`: with the same arguments a training that was cut off goes on after its
-    last whole epoch, and ends as if it had not been.
+    last whole epoch, and ends as if it had not been. `rate` makes another optimizer
+    than the usual one, for so many steps.
     """
     watch = _Watch(settings, folder, tell)
     config = readout.model.config
+    batches = math.ceil(len(learned.codes) / settings.batch)
+    steps = settings.epochs * math.ceil(batches / settings.accumulate)
     with _quiet():
         trainer = hf.Trainer(
             model=readout,
@@ -105,6 +116,7 @@ def train(
             data_collator=lambda items: _collated(items, config),
             compute_metrics=_scores,
             callbacks=[watch, hf.EarlyStoppingCallback(settings.patience)],
+            optimizers=(None, None) if rate is None else rate(steps),
         )
         trainer.remove_callback(hf.PrinterCallback)
         last = get_last_checkpoint(str(folder)) if folder.is_dir() else None

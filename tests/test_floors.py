@@ -20,13 +20,13 @@ FLOORS = {
     "branches figures_hierarchy trie",
     2: "quadratic solver select attribution table checks data store sites hooks hub "
     "truncation uploads head checkpoint packing problem content "
-    "adapters changes rows sums dual task tree guides",
+    "adapters changes rows sums dual task tree guides attention",
     3: "backbone forward plan extract probe sparsify classifier saved spin tables "
     "labeller gradients variability readout tuning training stream sample candidates "
-    "ladder cascade stages spelling "
+    "ladder cascade focus reader stages spelling "
     "ridge search frontier salience",
     4: "recipes results dial shrink adapt baselines forecast run jobs predictions "
-    "orders rungs course rivals hierarchy",
+    "orders rungs course rivals hierarchy attentive",
     5: "terminal cli __main__",
 }
 FLOOR = {name: floor for floor, names in FLOORS.items() for name in names.split()}

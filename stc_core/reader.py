@@ -1,0 +1,256 @@
+"""A classifier that reads all layers and tokens by attention, and says what it read."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from stc_core import saved
+from stc_core.attention import PARTS, Attention
+from stc_core.axes import PooledSite, Progress, Site, silent
+from stc_core.backbone import Backbone
+from stc_core.errors import StcError
+from stc_core.files import read_json, replacing, write_json
+from stc_core.forward import Pace, on_device, run
+from stc_core.head import softmax
+from stc_core.labeller import Labeller, check_texts
+from stc_core.packing import make_batch
+
+ATTENTION, TENSORS = "attention.json", "attention.safetensors"
+TOKENS = {"cpu": 2048, "cuda": 16384}
+"""Of a batch: all layers of it are held at once."""
+
+
+class Line(NamedTuple):
+    """logit_k = bias_k + weight_k (vector under the query of class k - center).
+
+    `center` is (layer, query, 3 d_model), what each layer adds to the average text.
+    """
+
+    weight: Float[Tensor, "n_class d3"]
+    bias: Float[Tensor, " n_class"]
+    center: Float[Tensor, "n_layers query d3"]
+
+
+class Reader(Labeller):
+    """Labels texts by attention over the layers and tokens of a backbone.
+
+    `attention_` makes a text a vector, `line_` makes that logits; `layers_` are read.
+    """
+
+    def __init__(
+        self,
+        backbone: Backbone,
+        attention: Attention,
+        line: Line,
+        *,
+        layers: Sequence[int],
+        classes: Sequence[str],
+    ) -> None:
+        self.backbone_, self.classes_ = backbone, np.array(classes)
+        self.attention_ = attention.to(backbone.device).eval().requires_grad_(False)
+        self.line_ = Line(*(part.to(backbone.device) for part in line))
+        self.layers_ = tuple(layers)
+
+    @property
+    def sites(self) -> list[Site]:
+        return [Site(layer, "resid") for layer in self.layers_]
+
+    def graded(self, ids: Tensor, mask: Tensor) -> Float[Tensor, "batch n_class"]:
+        """Logits of padded ids, from which gradients flow back if they may."""
+        inputs = {"input_ids": ids, "attention_mask": mask}
+        return self._logits(self._states(inputs), mask.bool())
+
+    def _states(self, inputs: dict[str, Tensor]) -> list[Tensor]:
+        hidden = self.backbone_.graded(inputs, self.sites)
+        return [hidden[site] for site in self.sites]
+
+    def _logits(self, states: Sequence[Tensor], mask: Tensor) -> Tensor:
+        line = self.line_
+        vectors = self.attention_(states, mask).vectors - line.center.sum(0)
+        return (vectors * line.weight).sum(-1) + line.bias
+
+    def decision_function(
+        self, texts: Sequence[str], *, progress: Progress = silent
+    ) -> Float[np.ndarray, "n n_class"]:
+        """Logits, one column per class; no text's depend on the others."""
+        out = np.empty((len(texts), len(self.classes_)), np.float32)
+        done = 0
+        for rows, logits in batches(self.backbone_, texts, self.sites, self._logits):
+            out[rows] = logits.cpu().numpy()
+            done += len(rows)
+            progress(done, len(texts))
+        return out
+
+    def predict_proba(self, texts: Sequence[str]) -> Float[np.ndarray, "n n_class"]:
+        """Calibrated probabilities, columns in the order of `classes_`."""
+        return softmax(self.decision_function(check_texts(texts)))
+
+    def features(self, texts: Sequence[str], *, progress: Progress = silent) -> Any:
+        raise StcError(
+            "features",
+            expected="a classifier on neurons",
+            got="one that reads all of them by attention",
+        )
+
+    def explain(self, text: str) -> dict[str, Any]:
+        """What `Labeller.explain` gives, and the attention: what the head reads.
+
+        In the place of neurons are the parts of the text's vector, layer by layer;
+        they, and the tokens too, sum with the bias to the logits. `attention` has the
+        share of each layer, and for each class that of each token. A share is no
+        proof: it says what is read, not what would happen without.
+        """
+        check_texts([text])
+        ids = self.backbone_.tokenize([text]).ids
+        hidden = self.backbone_.token_activations(ids, self.sites)[0]
+        states = [hidden[site][None] for site in self.sites]
+        weights = self.attention_.state_dict()
+        attention = Attention.of({name: t.cpu() for name, t in weights.items()})
+        line = Line(*(part.cpu() for part in self.line_))
+        with torch.inference_mode():
+            parts = _split(attention, line, states)
+        layers = parts.layers.sum((0, 1))
+        names = [str(name) for name in self.classes_]
+        logits = (layers + line.bias).numpy().astype(np.float64)
+        return {
+            "text": text,
+            "label": names[int(logits.argmax())],
+            "probabilities": _named(names, softmax(logits[None])[0]),
+            "logits": _named(names, logits),
+            "bias": _named(names, line.bias),
+            "neurons": self._layer_rows(parts, names),
+            "tokens": [
+                {
+                    "start": int(start),
+                    "end": int(end),
+                    "text": token,
+                    "contribution": _named(names, row),
+                }
+                for (start, end, token), row in zip(
+                    self.backbone_.spans(text), parts.tokens, strict=True
+                )
+            ],
+            "attention": {
+                "layers": dict(
+                    zip(map(str, self.layers_), parts.of_layers.tolist(), strict=True)
+                ),
+                "tokens": _rows(names, parts.of_tokens),
+            },
+        }
+
+    def _layer_rows(self, parts: "_Parts", names: Sequence[str]) -> list[dict]:
+        return [
+            {
+                "site": str(site),
+                "layer": site.layer,
+                "index": None,
+                "pooling": pooling,
+                "activation": float(parts.of_layers[place]),
+                "contribution": _named(names, parts.layers[place, which]),
+            }
+            for place, site in enumerate(self.sites)
+            for which, pooling in enumerate(PARTS)
+        ]
+
+    def save(self, folder: Path, *, params: dict[str, Any]) -> Path:
+        """Write the classifier; what `classifier.json` says comes last."""
+        folder.mkdir(parents=True, exist_ok=True)
+        tensors = {f"line.{name}": part for name, part in self.line_._asdict().items()}
+        tensors |= {
+            f"attention.{n}": t for n, t in self.attention_.state_dict().items()
+        }
+        with replacing(folder / TENSORS) as path:
+            save_file({n: t.cpu().contiguous() for n, t in tensors.items()}, path)
+        write_json(folder / ATTENTION, {"layers": list(self.layers_)})
+        about = saved.About.of(self.backbone_)
+        saved.write_about(folder, self.classes_, about=about, params=params)
+        return folder
+
+
+def open_reader(
+    folder: str | Path,
+    *,
+    backbone: Backbone | None = None,
+    device: str = "auto",
+    progress: Progress = silent,
+) -> Reader:
+    """What `Reader.save` wrote to `folder`, on the backbone that it reads."""
+    folder = Path(folder)
+    classes, about, _ = saved.read_about(folder)
+    found = about.open(folder, backbone=backbone, device=device, progress=progress)
+    layers = read_json(folder / ATTENTION)["layers"]
+    try:
+        tensors = load_file(folder / TENSORS)
+    except SafetensorError as error:
+        raise StcError(
+            f"classifier {str(folder)!r}",
+            got=f"a damaged {TENSORS} ({error})",
+            remedy="Train it again.",
+        ) from error
+    attention = Attention.of(
+        {n.partition(".")[2]: t for n, t in tensors.items() if n.startswith("att")}
+    )
+    line = Line(*(tensors[f"line.{name}"] for name in Line._fields))
+    return Reader(found, attention, line, layers=layers, classes=classes.tolist())
+
+
+def batches(
+    backbone: Backbone, texts: Sequence[str], sites: Sequence[Site], make: Any
+) -> Iterator[tuple[np.ndarray, Any]]:
+    """`make(states, mask)` of every batch of texts, with their rows.
+
+    States are those of `sites`, in their order; nothing of them is kept.
+    """
+
+    def read(ids: list[np.ndarray]) -> Any:
+        place = backbone.device
+        batch = make_batch(ids, backbone.config, device=place, packed=False)
+        assert (np.diff(batch.order) > 0).all(), "texts come sorted by length"
+        with torch.inference_mode():
+            hidden = backbone.graded(batch.inputs, sites)
+            return make([hidden[site] for site in sites], batch.mask)
+
+    wanted = [PooledSite(site, "mean") for site in sites]
+    pace = Pace(backbone, wanted, on_device(backbone, TOKENS))
+    for batch in run(backbone, texts, wanted, lambda x: x, pace=pace, read=read):
+        yield batch.rows, batch.value
+
+
+class _Parts(NamedTuple):
+    """The logits of one text less the bias, by layer and part, and by token."""
+
+    layers: Float[Tensor, "n_layers parts n_class"]
+    tokens: Float[Tensor, "pos n_class"]
+    of_layers: Float[Tensor, " n_layers"]
+    of_tokens: Float[Tensor, "n_class pos"]
+
+
+def _split(attention: Attention, line: Line, states: Sequence[Tensor]) -> _Parts:
+    mask = torch.ones(states[0].shape[:2], dtype=torch.bool)
+    n_class = len(line.bias)
+    by_layer = attention.by_layer(states, mask).vectors()[0] - line.center
+    by_token = attention.by_token(states, line.center.sum(0)).vectors()[0]
+    layers = by_layer.expand(-1, n_class, -1) * line.weight  # (layer, class, 3 d)
+    tokens = by_token.expand(-1, n_class, -1) * line.weight
+    z = torch.stack(attention.layers(states, mask)).sum(0)
+    return _Parts(
+        layers.unflatten(-1, (len(PARTS), -1)).sum(-1).transpose(1, 2),
+        tokens.sum(-1),
+        attention.layer_shares(),
+        attention.token_shares(z, mask)[0].expand(n_class, -1),
+    )
+
+
+def _named(names: Sequence[str], values: Any) -> dict[str, float]:
+    return {name: float(value) for name, value in zip(names, values, strict=True)}
+
+
+def _rows(names: Sequence[str], values: Tensor) -> dict[str, list[float]]:
+    return {name: row.tolist() for name, row in zip(names, values, strict=True)}
