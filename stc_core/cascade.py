@@ -46,11 +46,14 @@ class Cascade(Labeller):
         columns: Sequence[str],
         *,
         temperatures: Sequence[float],
+        layers: Sequence[int] = (),
     ) -> None:
         self.backbone_, self.tree_ = backbone, tree
         self.heads_, self.columns_ = tuple(heads), tuple(columns)
         self.temperatures_ = (*temperatures, 1.0)
-        self.head_ = self.heads_[-1]
+        self.layers_ = tuple(layers) or tuple(head.layer for head in heads)
+        if self.heads_:
+            self.head_ = self.heads_[-1]
         self.levels_ = tree.depth
 
     @property
@@ -134,7 +137,7 @@ class Cascade(Labeller):
         whole = max(backbone.flops_per_token(), 1)
         said = []
         for level, chances in enumerate(way.probabilities()[0]):
-            layer = self.heads_[level].layer
+            layer = self.layers_[level]
             flops = backbone.flops_per_token(layer)
             said.append(
                 {
@@ -160,7 +163,7 @@ class Cascade(Labeller):
             save_file(tensors, path)
         about = {
             "columns": self.columns_,
-            "layers": [head.layer for head in self.heads_],
+            "layers": self.layers_,
             "temperatures": self.temperatures_[:-1],
             **self.tree_.record(),
         }

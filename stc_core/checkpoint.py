@@ -74,7 +74,7 @@ def read_model(folder: Path, name: str, dtype: torch.dtype) -> tuple[nn.Module, 
     """
     where = f"backbone {name!r}"
     try:
-        with _quiet():
+        with quiet():
             model, report = AutoModel.from_pretrained(
                 folder,
                 dtype=dtype,
@@ -116,7 +116,7 @@ def identity_of(model: nn.Module, tokenizer: PreTrainedTokenizerBase) -> str:
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """No bars and no remarks of transformers: the caller shows its own."""
     level, bars = hf_logging.get_verbosity(), hf_logging.is_progress_bar_enabled()
     hf_logging.set_verbosity(logging.CRITICAL)

@@ -76,13 +76,13 @@ def plan_levels(
     return Plan(layers, tuple(sorted(tuned & set(stack))), weights)
 
 
-def loaded(settings: TrainConfig) -> Backbone:
+def loaded(settings: TrainConfig, max_length: int | None = None) -> Backbone:
     """The backbone of the settings, untouched."""
     return Backbone.load(
         adapt.absolute(settings.backbone),
         device=settings.device,
         dtype=settings.dtype,
-        max_length=settings.max_length,
+        max_length=max_length or settings.max_length,
     )
 
 
@@ -95,10 +95,15 @@ class Course(NamedTuple):
     writer: RunWriter
 
     def prepared(
-        self, plan: Plan, *, layer: int, with_guides: bool
+        self,
+        plan: Plan,
+        *,
+        layer: int,
+        with_guides: bool = False,
+        max_length: int | None = None,
     ) -> tuple[Graft, changes.Changes]:
         """A fresh backbone with a head on `layer`, ready to be tuned."""
-        base, tune = loaded(self.settings), self.settings.tune
+        base, tune = loaded(self.settings, max_length), self.settings.tune
         where = TunePlan(layer, tuple(n for n in plan.tuned if n <= layer))
         what = changed(base, where, tune)
         if with_guides:

@@ -1,16 +1,18 @@
 """The recipe `hierarchy` after its frozen half: levels of labels, coarse to fine."""
 
 import shutil
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from jaxtyping import Int
+from torch import nn
 
 from stc_core import adapt
 from stc_core.cascade import Cascade
 from stc_core.classifier import SparsifyThenClassify
-from stc_core.config import RunConfig
+from stc_core.config import RunConfig, TrainConfig
 from stc_core.course import (
     Climbed,
     Course,
@@ -23,11 +25,14 @@ from stc_core.course import (
     settled,
 )
 from stc_core.data import Corpus, read_table, resolve_columns
+from stc_core.errors import StcError
 from stc_core.extract import extract
 from stc_core.metrics import accuracy, expected_calibration_error, log_loss, macro_f1
+from stc_core.narration import narrated
 from stc_core.rivals import path_scores, rivals
 from stc_core.run import Run, RunWriter
-from stc_core.rungs import Levels, check_levels, climb, levels_of, rung_table
+from stc_core.rungs import Levels, Rung, check_levels, climb, levels_of, rung_table
+from stc_core.scribe import word_head
 from stc_core.tables import neuron_table
 from stc_core.tree import Descent, descend
 from stc_core.variability import states_of
@@ -65,18 +70,16 @@ def hierarchical(config: RunConfig, writer: RunWriter) -> None:
         for column, layer in zip(levels.columns, plan.layers, strict=True)
     )
     writer.phase("tune", message=places)
-    found = climbed(course, plan, rungs)
-    writer.phase("report", message="the tuned classifier")
-    cascade, read, temperatures = settled(found, read_levels(found, course), levels)
-    write_cascade(cascade, read, course)
-    metrics = {**before, **evaluated(cascade, read, course)}
-    metrics |= facts(cascade, found, plan, levels, before)
-    metrics["hierarchy"]["temperatures"] = temperatures
+    head = first_words(settings)
+    if head is None:
+        metrics = by_classes(course, plan, rungs, before)
+    else:
+        metrics = by_words(course, plan, head, before)
     baselines = {"stc": before["test"], **before["baselines"]}
     metrics["baselines"] = baselines
     writer.write_json("metrics.json", metrics)
     true = levels.codes[corpus.rows("test")]
-    for name, (nodes, said, seconds) in rivals(course, plan, rungs).items():
+    for name, (nodes, said, seconds) in rivals(course, plan, rungs, head).items():
         scores = path_scores(levels, true, nodes, seed=settings.seed, detail=said)
         baselines[name] = {**scores, "seconds": seconds}
     metrics["baselines"] = {
@@ -88,6 +91,68 @@ def hierarchical(config: RunConfig, writer: RunWriter) -> None:
     )
     writer.write_json("metrics.json", metrics)
     shutil.rmtree(writer.folder / adapt.CHECKPOINTS)
+
+
+def first_words(settings: TrainConfig) -> nn.Module | None:
+    """The word head that every level begins with; None for class heads."""
+    wish = settings.hierarchy.heads
+    if wish == "class" or (wish == "auto" and not loaded(settings).causal):
+        return None
+    head = word_head(settings.backbone)
+    if head is None and wish == "words":
+        raise StcError(
+            f"word heads on {settings.backbone!r}",
+            expected="a decoder whose files hold a language-model head",
+            remedy="Choose another backbone, or --heads class.",
+        )
+    return head
+
+
+def by_classes(
+    course: Course,
+    plan: Plan,
+    rungs: Sequence[Sequence[Rung]],
+    before: dict[str, Any],
+) -> dict[str, Any]:
+    """Tunes class heads and writes what came of it; its metrics, without baselines."""
+    levels = course.levels
+    found = climbed(course, plan, rungs)
+    course.writer.phase("report", message="the tuned classifier")
+    cascade, read, temperatures = settled(found, read_levels(found, course), levels)
+    write_cascade(cascade, read, course)
+
+    def way(rows: Int[np.ndarray, " some"]) -> Descent:
+        return descend(levels.tree, read.logits(cascade.heads_, rows))
+
+    metrics = {**before, **evaluated(cascade, course, way)}
+    metrics |= facts(cascade, found, plan, levels, before)
+    width = len(cascade.head_.features)
+    metrics["neurons"] = {**before["neurons"], "selected": width, "unique": width}
+    metrics["hierarchy"]["temperatures"] = temperatures
+    return metrics
+
+
+def by_words(
+    course: Course, plan: Plan, head: nn.Module, before: dict[str, Any]
+) -> dict[str, Any]:
+    """The same for word heads; neurons stay those of the sparse classifier."""
+    found, lexicon = narrated(course, plan, head)
+    writer, settings = course.writer, course.settings
+    writer.phase("report", message="the tuned classifier")
+    lexicon.save(writer.folder / "model", params={})
+    texts = list(course.corpus.texts)
+    every = lexicon.answer(texts, progress=writer.progress)
+    frame = prediction_frame(lexicon, every, course, np.arange(len(texts)))
+    writer.write_frame("predictions.parquet", frame)
+
+    def way(rows: Int[np.ndarray, " some"]) -> Descent:
+        return Descent(every.nodes[rows], tuple(share[rows] for share in every.shares))
+
+    metrics = {**before, **evaluated(lexicon, course, way)}
+    metrics |= facts(lexicon, found, plan, course.levels, before)
+    wish = settings.hierarchy
+    metrics["hierarchy"] |= {"heads": "words", "tied": wish.tied, "norm": wish.norm}
+    return metrics
 
 
 def write_cascade(cascade: Cascade, read: Read, course: Course) -> None:
@@ -143,18 +208,22 @@ def finest_labels(course: Course, rows: Int[np.ndarray, " some"]) -> np.ndarray:
     return np.where(codes >= 0, names[codes], course.corpus.labels[rows].astype(object))
 
 
-def evaluated(cascade: Cascade, read: Read, course: Course) -> dict[str, Any]:
+def evaluated(
+    cascade: Cascade,
+    course: Course,
+    way_of: Callable[[Int[np.ndarray, " some"]], Descent],
+) -> dict[str, Any]:
     """Scores on the test rows, level by level and of whole paths, and on validation."""
     levels, corpus, seed = course.levels, course.corpus, course.settings.seed
     rows = corpus.rows("test")
-    way = descend(levels.tree, read.logits(cascade.heads_, rows))
+    way = way_of(rows)
     true = levels.codes[rows]
     ours = path_scores(levels, true, way.nodes, seed=seed)
     del ours["detail"]
     known = true[:, -1] >= 0
     leaf, shares = true[known, -1], way.shares[-1][known]
     held = levels.tasks[0].validation
-    guess = descend(levels.tree, read.logits(cascade.heads_, held)).nodes[:, -1]
+    guess = way_of(held).nodes[:, -1]
     y = levels.codes[held, -1]
     return {
         "classes": [str(name) for name in cascade.classes_],
@@ -200,13 +269,12 @@ def facts(
     before: dict[str, Any],
 ) -> dict[str, Any]:
     """What the classifier is made of and what it costs, by level too."""
-    backbone, width = cascade.backbone_, len(cascade.head_.features)
+    backbone = cascade.backbone_
     history, top = found.history, plan.layers[-1]
     seconds = {**before["seconds"], "tune": history.seconds}
     seconds["total"] = before["seconds"]["total"] + history.seconds
     return {
         "recipe": "hierarchy",
-        "neurons": {**before["neurons"], "selected": width, "unique": width},
         "layers": {**before["layers"], "used": top},
         "chosen": {"layers": ", ".join(map(str, plan.layers))},
         "cost": {

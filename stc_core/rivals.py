@@ -1,7 +1,7 @@
 """What a hierarchical classifier is held against, on the same rows and budget.
 
-`flat`: one head for the finest level on top, its parents read off the tree. `separate`:
-a model of its own for each level, the finest that of `flat`. Both are tuned with the
+`flat`: the finest level alone, on top, its parents read off the tree. `separate`: a
+model of its own for each level, the finest that of `flat`. Both have the kind of head,
 settings, seed and blocks of ours. `inner_probe`: linear probes of the frozen layers
 that ours reads, each level by itself.
 """
@@ -12,20 +12,26 @@ from typing import Any
 import numpy as np
 import torch
 from jaxtyping import Float, Int
+from torch import nn
 
 from stc_core.baselines import Guess, scored
 from stc_core.course import Course, Plan, balanced
 from stc_core.metrics import bootstrap_interval
+from stc_core.narration import room_of, scribe_of
 from stc_core.packing import make_batch
 from stc_core.readout import Readout
 from stc_core.rungs import Levels, Rung
+from stc_core.tree import Tree
 
 BATCH = 64
 Nodes = Int[np.ndarray, "n_test depth"]
 
 
 def rivals(
-    course: Course, plan: Plan, rungs: Sequence[Sequence[Rung]]
+    course: Course,
+    plan: Plan,
+    rungs: Sequence[Sequence[Rung]],
+    head: nn.Module | None = None,
 ) -> dict[str, tuple[Nodes, str, float]]:
     """For each its nodes of the test rows, how it was made, and its seconds."""
     levels, said = course.levels, f"blocks {plan.tuned[0]}-{plan.tuned[-1]} tuned"
@@ -35,9 +41,9 @@ def rivals(
     ]
     places = ", ".join(map(str, plan.layers))
     finest = levels.depth - 1
-    leaf, seconds = _tuned(course, plan, rungs, finest)
+    leaf, seconds = _tuned(course, plan, rungs, finest, head)
     flat = [levels.tree.ancestors(level)[leaf] for level in range(levels.depth)]
-    own = [_tuned(course, plan, rungs, level) for level in range(finest)]
+    own = [_tuned(course, plan, rungs, level, head) for level in range(finest)]
     every = [*(guess for guess, _ in own), leaf]
     total = seconds + sum(taken for _, taken in own)
     return {
@@ -48,19 +54,29 @@ def rivals(
 
 
 def _tuned(
-    course: Course, plan: Plan, rungs: Sequence[Sequence[Rung]], level: int
+    course: Course,
+    plan: Plan,
+    rungs: Sequence[Sequence[Rung]],
+    level: int,
+    head: nn.Module | None,
 ) -> tuple[Int[np.ndarray, " n_test"], float]:
     """Nodes of one level by a model tuned for it alone, on top; and its seconds."""
     top, task = plan.layers[-1], course.levels.tasks[level]
     course.writer.phase("tune", message=f"to compare: {task_name(course, level)} alone")
-    graft, _ = course.prepared(plan, layer=top, with_guides=False)
-    readout = Readout(
-        graft.backbone,
-        next(rung.linear for rung in rungs[level] if rung.layer == top),
-        graft.parts,
-        graft.blocks,
-        class_weight=balanced(task),
-    )
+    max_length = None if head is None else room_of(course)
+    graft, _ = course.prepared(plan, layer=top, max_length=max_length)
+    readout: Readout
+    if head is None:
+        readout = Readout(
+            graft.backbone,
+            next(rung.linear for rung in rungs[level] if rung.layer == top),
+            graft.parts,
+            graft.blocks,
+            class_weight=balanced(task),
+        )
+    else:
+        alone = Tree((course.levels.tree.names(level),), ((0,) * len(task.classes),))
+        readout = scribe_of(course, graft, alone, (top,), head)
     name = f"level_{level + 1}"
     history = course.train(readout, graft.backbone, task.codes, name=name)
     texts = list(course.corpus.texts.at(course.corpus.rows("test")))

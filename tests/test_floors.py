@@ -23,10 +23,10 @@ FLOORS = {
     "adapters changes rows sums dual task tree guides attention",
     3: "backbone forward plan extract probe sparsify classifier saved spin tables "
     "labeller gradients variability readout tuning training stream sample candidates "
-    "ladder cascade focus reader stages spelling "
+    "ladder cascade focus reader stages spelling scribe lexicon "
     "ridge search frontier salience",
     4: "recipes results dial shrink adapt baselines forecast run jobs predictions "
-    "orders rungs course rivals hierarchy attentive",
+    "orders rungs course rivals narration hierarchy attentive",
     5: "terminal cli __main__",
 }
 FLOOR = {name: floor for floor, names in FLOORS.items() for name in names.split()}

@@ -24,14 +24,23 @@ from stc_core.rungs import Rung, checked_layers, propose, stack_of
 KINDS = {"good": "warm", "bad": "cold", "great": "warm", "awful": "cold"}
 
 
-def table(folder: Path, depth: int) -> Path:
-    """Each word names its own path; the rest of the text is noise."""
+def table(folder: Path, depth: int, names: dict[str, str] | None = None) -> Path:
+    """Each word names its own path; the rest of the text is noise.
+
+    `names` are other ones for the kinds.
+    """
     rng = np.random.default_rng(0)
     rows = []
     for n in range(160):
         word = list(KINDS)[n % 4]
         noise = rng.choice(WORDS[8:], rng.integers(2, 7))
-        path = [KINDS[word], word, f"{word} {n % 8 // 4}", f"{word} {n % 8 // 4} !"]
+        kind = KINDS[word]
+        path = [
+            (names or {}).get(kind, kind),
+            word,
+            f"{word} {n % 8 // 4}",
+            f"{word} {n % 8 // 4} !",
+        ]
         extra = WORDS[4 + n % 8 // 4]
         text = " ".join(rng.permutation([word, extra, *noise]))
         rows.append([text, *path[:depth]])

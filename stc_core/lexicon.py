@@ -1,0 +1,113 @@
+"""A hierarchical classifier that spells its labels, ready to label and on disk."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors.torch import load_file, save_file
+from torch import nn
+
+from stc_core import saved
+from stc_core.axes import Progress, silent
+from stc_core.backbone import Backbone
+from stc_core.cascade import TREE, Cascade
+from stc_core.errors import StcError
+from stc_core.files import read_json, replacing, write_json
+from stc_core.labeller import check_texts
+from stc_core.spelling import Speller, names_of
+from stc_core.tree import Descent, Tree
+
+WORDS = "words.safetensors"
+CHUNK = 512
+
+
+class Lexicon(Cascade):
+    """A cascade whose levels are spelled by a decoder's words."""
+
+    def __init__(
+        self,
+        backbone: Backbone,
+        tree: Tree,
+        layers: Sequence[int],
+        heads: Sequence[nn.Module],
+        columns: Sequence[str],
+        *,
+        norm: bool,
+    ) -> None:
+        super().__init__(backbone, tree, (), columns, layers=layers, temperatures=())
+        names = names_of(tree, backbone)
+        words = [head.to(backbone.device).eval() for head in heads]
+        self.speller_ = Speller(backbone, tree, names, layers, words, norm=norm)
+
+    def answer(self, texts: Sequence[str], *, progress: Progress = silent) -> Descent:
+        """The way down of each text, through the levels that are answered."""
+        given, found = check_texts(texts), []
+        for start in range(0, len(given), CHUNK):
+            ids = self.backbone_.tokenize(given[start : start + CHUNK]).ids
+            found.append(self.speller_.descend(ids, self.levels_))
+            progress(min(start + CHUNK, len(given)), len(given))
+        shares = zip(*(way.shares for way in found), strict=True)
+        return Descent(
+            np.concatenate([way.nodes for way in found]),
+            tuple(np.concatenate(parts) for parts in shares),
+        )
+
+    def explain(self, text: str) -> dict[str, Any]:
+        """Labels that are spelled have no exact sum over neurons: StcError."""
+        raise StcError(
+            "explanation",
+            expected="a linear head on neurons",
+            got="a decoder that spells its labels",
+            remedy="Train with --heads class, or with the recipe stc.",
+        )
+
+    def save(self, folder: Path, *, params: dict[str, Any]) -> Path:
+        """Write words.safetensors and tree.json; the JSON last."""
+        folder.mkdir(parents=True, exist_ok=True)
+        tensors = {
+            f"{level}.{name}": tensor.detach().float().cpu().contiguous().clone()
+            for level, head in enumerate(self.speller_.heads)
+            for name, tensor in head.state_dict().items()
+        }
+        with replacing(folder / WORDS) as path:
+            save_file(tensors, path)
+        about = saved.About.of(self.backbone_).beside(folder)
+        record = {
+            "heads": "words",
+            "norm": self.speller_.norm,
+            "columns": self.columns_,
+            "layers": self.layers_,
+            "backbone": about._asdict(),
+            **self.tree_.record(),
+        }
+        write_json(folder / TREE, record)
+        return folder
+
+
+def open_lexicon(
+    folder: str | Path,
+    *,
+    backbone: Backbone | None = None,
+    device: str = "auto",
+    progress: Progress = silent,
+) -> Lexicon:
+    """What `Lexicon.save` wrote to `folder`, on the backbone that was tuned."""
+    folder = Path(folder)
+    record, tensors = read_json(folder / TREE), load_file(folder / WORDS)
+    about = saved.About(**record["backbone"])
+    found = about.open(folder, backbone=backbone, device=device, progress=progress)
+    heads = []
+    for level in range(len(record["layers"])):
+        weight = tensors[f"{level}.weight"]
+        bias = tensors.get(f"{level}.bias")
+        head = nn.Linear(weight.shape[1], weight.shape[0], bias=bias is not None)
+        with torch.no_grad():
+            head.weight.copy_(weight)
+            if bias is not None:
+                head.bias.copy_(bias)
+        heads.append(head.requires_grad_(False))
+    tree = Tree.of(record)
+    columns, norm = record["columns"], record["norm"]
+    return Lexicon(found, tree, record["layers"], heads, columns, norm=norm)

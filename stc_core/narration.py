@@ -1,0 +1,72 @@
+"""Tuning a decoder to spell each level of labels at a layer of its own."""
+
+import copy
+from collections.abc import Sequence
+
+from torch import nn
+
+from stc_core import adapt, changes
+from stc_core.backbone import Backbone
+from stc_core.course import Climbed, Course, Plan, loaded
+from stc_core.lexicon import Lexicon
+from stc_core.scribe import Scribe
+from stc_core.spelling import names_of, text_length
+from stc_core.tree import Tree
+from stc_core.tuning import Graft
+
+
+def room_of(course: Course) -> int:
+    """Tokens of a text that leave room for the longest path, for every rival too."""
+    base, tree = loaded(course.settings), course.levels.tree
+    room = text_length(base, names_of(tree, base))
+    alone = [Tree((tree.names(n),), ((0,) * tree.sizes[n],)) for n in range(tree.depth)]
+    return min([room, *(text_length(base, names_of(one, base)) for one in alone)])
+
+
+def scribe_of(
+    course: Course, graft: Graft, tree: Tree, layers: Sequence[int], head: nn.Module
+) -> Scribe:
+    """A decoder with a copy of the word head for each level, one copy if tied."""
+    wish = course.settings.hierarchy
+    heads = [copy.deepcopy(head) for _ in layers]
+    if wish.tied:
+        heads = heads[:1] * len(layers)
+    weights = wish.weights if len(wish.weights) == len(layers) else [1.0] * len(layers)
+    names = names_of(tree, graft.backbone)
+    return Scribe(
+        graft,
+        tree,
+        names,
+        layers=layers,
+        heads=heads,
+        norm=wish.norm,
+        weights=weights,
+    )
+
+
+def narrated(course: Course, plan: Plan, head: nn.Module) -> tuple[Climbed, Lexicon]:
+    """The tuned decoder, kept in the run's folder `backbone`, and its classifier."""
+    levels, settings = course.levels, course.settings
+    room = room_of(course)
+    graft, what = course.prepared(plan, layer=plan.layers[-1], max_length=room)
+    backbone = graft.backbone
+    scribe = scribe_of(course, graft, levels.tree, plan.layers, head)
+    history = course.train(scribe, backbone, levels.codes[:, -1], name="hierarchy")
+    folder = course.writer.folder / adapt.BACKBONE
+    changes.save(folder, what, scribe.tuned_tensors())
+    n_trainable = scribe.n_trainable()
+    heads = [copy.deepcopy(one).requires_grad_(False) for one in scribe.heads]
+    device = str(backbone.device)
+    del graft, scribe, backbone
+    found = Backbone.load(
+        str(folder.absolute()), device=device, dtype=settings.dtype, max_length=room
+    )
+    lexicon = Lexicon(
+        found,
+        levels.tree,
+        plan.layers,
+        heads,
+        levels.columns,
+        norm=settings.hierarchy.norm,
+    )
+    return Climbed(found, (), history, n_trainable), lexicon
