@@ -11,6 +11,7 @@ from stc_core.axes import KINDS, POOLINGS
 from stc_core.clicks import click_layer, click_option
 from stc_core.figures import records
 from stc_core.figures_adapt import nu_curve
+from stc_core.figures_attention import layer_shares
 from stc_core.figures_frontier import COST_NAMES, COSTS, Place, frontier
 from stc_core.figures_layers import (
     KIND_NAMES,
@@ -44,6 +45,11 @@ DIALS = (
 NU = (
     "ν = spread inside the classes over distance between them, by layer, on the "
     "training texts: lower is better, ★ is the least. No probe is fitted for it."
+)
+ATTENTION = (
+    "The share of each layer's hidden states, each brought to one scale, in what the "
+    "head of this run **reads**. That is no proof that the labels are there. All else "
+    "on this page is of the probes and the sparse classifier that came before it."
 )
 
 
@@ -138,6 +144,27 @@ def tuned_note(metrics: dict[str, Any]) -> None:
         )
 
 
+def attended(metrics: dict[str, Any]) -> None:
+    """Of a run that reads by attention: how much of each layer."""
+    if "attention" not in metrics:
+        return
+    told = metrics["attention"]
+    st.subheader("What attention reads", anchor=False)
+    figure = layer_shares(
+        told["layers"],
+        told["layer_shares"],
+        layer_names=metrics["backbone"]["layer_names"],
+    )
+    st.plotly_chart(
+        figure,
+        key="attention_chart",
+        on_select=ui.clicked("attention_chart", click_layer),
+        selection_mode="points",
+        alt="Share of each layer that the classifier reads",
+    )
+    st.caption(ATTENTION)
+
+
 def parent_note(metrics: dict[str, Any]) -> None:
     """Of a run that was made from another: from which."""
     if parent := metrics.get("parent"):
@@ -155,17 +182,19 @@ def picked(run: Run, probes: pd.DataFrame) -> None:
     there = best.loc[best["layer"] == layer]
     if there.empty:
         return
-    neurons = ui.read(run, "neurons")
+    neurons = ui.read(run, "neurons") if run.has("neurons.parquet") else probes[:0]
     n_kept = int((neurons["layer"] == layer).sum())
     top = there.loc[there["accuracy"].idxmax()]
     with st.container(border=True, horizontal=True, vertical_alignment="center"):
         st.markdown(
             f"**Layer {layer}** · best probe `{top['site']}` by {top['pooling']}: "
-            f"{percent(top['accuracy'])} · {n_kept:,} of the {len(neurons):,} neurons "
-            "that were kept are here",
+            f"{percent(top['accuracy'])}"
+            + f" · {n_kept:,} of the {len(neurons):,} neurons that were kept are here"
+            * (not neurons.empty),
             width="stretch",
         )
-        ui.link(ui.NEURONS, "See its neurons", icon=":material/grain:")
+        if not neurons.empty:
+            ui.link(ui.NEURONS, "See its neurons", icon=":material/grain:")
         st.button("Clear", key="clear_layer", on_click=lambda: ui.remember(layer=None))
 
 
@@ -296,6 +325,7 @@ with ui.guard():
     probes, metrics = ui.read(run, "probes"), ui.read(run, "metrics")
     tuned_note(metrics)
     parent_note(metrics)
+    attended(metrics)
     story = st.container(border=True)
     wish = controls(probes)
     said = layer_story(probes, ui.read(run, "curves"), metrics, metric=wish["metric"])

@@ -217,6 +217,13 @@ ui.frame(
 )
 with ui.guard():
     run = ui.pick_run()
+    if run.config.train.recipe == "attention" and run.done:
+        st.info(
+            "This run keeps no neurons: attention reads every hidden state of all its "
+            "layers. See *Layers* for how much of each, *Examples* for the words.",
+            icon=":material/visibility:",
+        )
+        st.stop()
     neurons = ui.read(run, "neurons")
     shown, label = filters(neurons)
     if shown.empty:

@@ -19,6 +19,7 @@ from stc_core.explanation import (
     token_parts,
     words,
 )
+from stc_core.figures_attention import attended_tokens
 from stc_core.figures_examples import probability_bars, waterfall
 from stc_core.markup import coloured, legend
 from stc_core.run import Run
@@ -29,6 +30,11 @@ BARS = 14
 THROUGH = (
     "What each word moves the logit by when the words go from blank to these, through "
     "all layers below: not a split of the readout, and slower."
+)
+ATTENDED = (
+    "The share of each word in the part that attention reads; special tokens and the "
+    "maximum and mean of all words are read, too. A share says what the head looks at. "
+    "It is **no proof** that the label is there."
 )
 SHOW: dict[Show, str] = {"all": "All", "wrong": "Wrong", "uncertain": "Uncertain"}
 SPLITS = ("test", "validation", "train")
@@ -158,6 +164,7 @@ def why(found: dict[str, Any], text: str, truth: str | None) -> None:
     st.html(coloured(text, parts, palette="diverging", unit=f"to {label}"))
     st.html(legend("diverging", scale=scale, low="against", high=f"for {label}"))
     st.caption(special_line(tokens))
+    attended(found, text, label)
     left, right = st.columns([2, 3], gap="large")
     with left:
         st.markdown("**Probabilities**")
@@ -184,6 +191,18 @@ def through(run: Run, text: str, label: str) -> None:
     )
 
 
+def attended(found: dict[str, Any], text: str, label: str) -> None:
+    """Of a run that reads by attention: how much of each word."""
+    if "attention" not in found:
+        return
+    parts = words(text, attended_tokens(found, label))
+    scale = max((part.value for part in parts), default=0.0)
+    st.markdown("**What attention reads**")
+    st.html(coloured(text, parts, palette="sequential", unit="of what is read"))
+    st.html(legend("sequential", scale=scale, high="of what is read"))
+    st.caption(ATTENDED)
+
+
 def sums(found: dict[str, Any], label: str) -> None:
     """From the bias to the logit, by layer or by neuron."""
     title, choice = st.columns([3, 2], vertical_alignment="center")
@@ -202,6 +221,8 @@ def sums(found: dict[str, Any], label: str) -> None:
     figure = waterfall(parts, total)
     st.plotly_chart(figure, key="waterfall", alt="Contributions to the logit")
     st.caption(sum_line(total))
+    if "attention" in found:
+        return
     with st.container(horizontal=True, vertical_alignment="center"):
         st.markdown("Look at", width="content")
         for _, row in neuron_parts(found, label).head(3).iterrows():

@@ -210,7 +210,7 @@ def result(run: Run) -> None:
     st.subheader("What it gains", anchor=False)
     st.dataframe(comparison_table(metrics["comparison"]), hide_index=True)
     st.caption(COMPUTE)
-    if st.button(
+    if metrics["recipe"] == "variability" and st.button(
         "Continue with stc on the result",
         icon=":material/model_training:",
         help="Probe and select neurons in the tuned model, as the papers do.",

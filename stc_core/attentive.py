@@ -203,7 +203,7 @@ def fitted(
     writer: RunWriter,
 ) -> History:
     """Trains it on the training rows, and tells so in tuning.json."""
-    wish = {"epochs": settings.attention.epochs}
+    wish = settings.attention.model_dump(include={"epochs", "patience"})
 
     def rows(places: Int[np.ndarray, " some"]) -> Texts:
         texts = list(corpus.texts.at(places))
@@ -281,19 +281,13 @@ def average_parts(
 ) -> torch.Tensor:
     """What each layer adds to the vector of the average text: (layer, query, 3 d)."""
     attention = attention.to(backbone.device)
-    total = sum(
-        found
-        for _, found in batches(
-            backbone,
-            texts,
-            sites,
-            lambda states, mask: (
-                attention.by_layer(states, mask).vectors().sum(0, dtype=torch.float64)
-            ),
-        )
-    )
-    assert isinstance(total, torch.Tensor)
-    return (total / len(texts)).float()
+
+    def make(states: Sequence[torch.Tensor], mask: torch.Tensor) -> torch.Tensor:
+        parts = attention.by_layer(states, mask).vectors()
+        return parts.sum(0, dtype=torch.float64)
+
+    sums = [found for _, found in batches(backbone, texts, sites, make)]
+    return (torch.stack(sums).sum(0) / len(texts)).float()
 
 
 def every_logit(

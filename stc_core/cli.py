@@ -267,7 +267,11 @@ def train(
             "tied": tied,
             "norm": final_norm,
         },
-        "attention": {"per_class": per_class, "epochs": epochs},
+        "attention": {
+            "per_class": per_class,
+            "epochs": epochs,
+            "patience": patience,
+        },
     }
     _train(columns, settings, name=name, out=out, overwrite=overwrite)
 

@@ -12,6 +12,10 @@ from stc_core.wording import duration, interval, percent, size
 
 NAMES = {
     "tuned": "This run, tuned",
+    "attention": "This run, by attention",
+    "mean": "All layers alike, mean of tokens",
+    "max": "All layers alike, maximum of tokens",
+    "last": "All layers alike, last token",
     "frozen": "The same layer and head, not tuned",
     "stc": "Sparsify-then-classify, not tuned",
     "last_layer": "Last layer, not tuned",

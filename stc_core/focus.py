@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
+from torch.nn.functional import dropout
 
 from stc_core.attention import Attention
 from stc_core.axes import Feature, Site
@@ -15,8 +16,10 @@ from stc_core.backbone import Backbone
 from stc_core.head import SparseHead
 from stc_core.readout import Readout, learn
 
-RATES = {"attention": 5e-3, "head": 1e-3}
-"""Learning rates of what is new."""
+RATES = {"layers": 5e-2, "attention": 1e-2, "head": 1e-3}
+"""Learning rates of what is new: the layers' scores have far to go in few steps."""
+DROPOUT = 0.3
+"""Of the text's vector, while the head learns."""
 
 
 class Focus(Readout):
@@ -50,7 +53,7 @@ class Focus(Readout):
         mask = inputs["attention_mask"].bool()
         found = self.attention([hidden[site] for site in self._sites], mask)
         mean, sd = cast(Tensor, self.mean), cast(Tensor, self.sd)
-        x = (found.vectors - mean) / sd
+        x = dropout((found.vectors - mean) / sd, DROPOUT, self.training)
         logits = (x * self.head.weight).sum(-1) + self.head.bias
         if labels is None:
             return {"logits": logits}
@@ -59,9 +62,15 @@ class Focus(Readout):
     def groups(self, rate: float | None = None) -> list[dict[str, Any]]:
         """What learns, with its learning rates; `rate` is that of the attention."""
         scale = 1.0 if rate is None else rate / RATES["attention"]
+        own = self.attention
+        parts = {
+            "layers": [own.scores, own.gamma],
+            "attention": [own.inner.weight, own.query],
+            "head": list(self.head.parameters()),
+        }
         return [
-            {"params": list(module.parameters()), "lr": scale * RATES[name]}
-            for name, module in (("attention", self.attention), ("head", self.head))
+            {"params": parameters, "lr": scale * RATES[name]}
+            for name, parameters in parts.items()
         ]
 
 

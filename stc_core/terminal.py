@@ -32,6 +32,9 @@ BASELINES = {
     "inner_probe": "probes of the same layers, not tuned",
     "stc": "sparsify-then-classify, not tuned",
     "frozen": "the same layer, not tuned",
+    "mean": "all layers alike, mean of tokens",
+    "max": "all layers alike, maximum of tokens",
+    "last": "all layers alike, last token",
 }
 
 

@@ -77,7 +77,7 @@ class Rate(NamedTuple):
     """What changes the weights, and how fast at which step."""
 
     optimizer: torch.optim.Optimizer
-    schedule: torch.optim.lr_scheduler.LRScheduler
+    schedule: torch.optim.lr_scheduler.LambdaLR
 
 
 Tell = Callable[[History, int, int], None]

@@ -72,7 +72,7 @@ def test_predictions_are_those_of_the_saved_classifier(run: Run):
     assert np.allclose(shares, reader.predict_proba(texts), atol=1e-4)
     assert frame["predicted"].tolist() == reader.predict(texts).tolist()
     test = frame["split"] == "test"
-    right = frame["correct"][test].mean()
+    right = float(frame.loc[test, "correct"].to_numpy().mean())
     assert right == pytest.approx(run.metrics["test"]["accuracy"])
     few = [texts[3], texts[0]]
     assert np.allclose(reader.predict_proba(few), shares[[3, 0]], atol=1e-4)

@@ -16,7 +16,8 @@ FLOORS = {
     1: "pooling penalties losses metrics sniff split tokens batches status columns "
     "wording context clicks neurons report markup story explanation exemplars "
     "examples figures figures_data figures_layers figures_trade figures_neurons "
-    "figures_frontier figures_examples records figures_adapt scatter texts segments "
+    "figures_frontier figures_examples records figures_adapt figures_attention scatter "
+    "texts segments "
     "branches figures_hierarchy trie",
     2: "quadratic solver select attribution table checks data store sites hooks hub "
     "truncation uploads head checkpoint packing problem content "

@@ -1,0 +1,60 @@
+"""Figures of attention: how much of each layer is read, and how much of each token."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import plotly.graph_objects as go
+
+from stc_core.explanation import Token
+from stc_core.figures import FAINT, PALETTE, plain, settle
+from stc_core.wording import percent
+
+
+def layer_shares(
+    layers: Sequence[int], shares: Sequence[float], *, layer_names: Sequence[str] = ()
+) -> go.Figure:
+    """The share of each layer that is read; the line is where all would be alike."""
+    alike = 1 / len(layers)
+    names = [
+        f" ({plain(layer_names[layer])})" if layer < len(layer_names) else ""
+        for layer in layers
+    ]
+    figure = go.Figure(
+        go.Scatter(
+            x=list(layers),
+            y=list(shares),
+            mode="lines+markers",
+            line={"color": PALETTE[0], "width": 2.2},
+            marker={"size": 9},
+            customdata=[[layer] for layer in layers],
+            hovertext=[
+                f"layer {layer}{name}: {percent(share)}"
+                for layer, name, share in zip(layers, names, shares, strict=True)
+            ],
+            hoverinfo="text",
+        )
+    )
+    figure.add_hline(
+        y=alike,
+        line={"color": FAINT, "dash": "dot"},
+        annotation={"text": f"all alike {percent(alike)}", "font": {"size": 12}},
+    )
+    return settle(
+        figure,
+        height=280,
+        xaxis={"title": "layer", "dtick": 1},
+        yaxis={
+            "title": "share that is read",
+            "tickformat": ".0%",
+            "rangemode": "tozero",
+        },
+    )
+
+
+def attended_tokens(explanation: Mapping[str, Any], label: str) -> list[Token]:
+    """Each token with the share of it that is read for `label`; they sum to one."""
+    shares = explanation["attention"]["tokens"][label]
+    return [
+        Token(row["start"], row["end"], row["text"], share)
+        for row, share in zip(explanation["tokens"], shares, strict=True)
+    ]
