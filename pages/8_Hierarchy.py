@@ -6,7 +6,9 @@ import pandas as pd
 import streamlit as st
 
 import ui
+from stc_core import jobs
 from stc_core.branches import SEPARATOR, confusion, node_table, with_labels
+from stc_core.config import RunConfig
 from stc_core.figures_hierarchy import confusion_map, rung_curves, tree_figure
 from stc_core.run import Run
 from stc_core.wording import percent
@@ -152,6 +154,34 @@ def one_text(run: Run) -> None:
         st.caption("The blocks above were not run.")
 
 
+def offer(run: Run) -> None:
+    """A run without levels: train them if its table has some, else say so."""
+    labels = ui.read(run, "report").columns.labels if run.has("report.json") else ()
+    if len(labels) < 2:
+        ui.empty(
+            "No levels here",
+            "This run has one level of labels. Choose two to four columns of labels, "
+            "from coarse to fine, and train on them first.",
+            page=ui.DATA,
+            label="Choose the columns",
+        )
+    named = " › ".join(ui.escape(label) for label in labels)
+    st.markdown(
+        f"This run learned the finest of **{named}** alone. Tune the model to decide "
+        "the coarse labels at inner layers, and compare it with models that do not."
+    )
+    row = st.container(horizontal=True, vertical_alignment="bottom")
+    epochs = row.number_input("Epochs", 1, value=5, width=110, key="epochs")
+    if row.button("Train the levels", type="primary", icon=":material/play_arrow:"):
+        tune = run.config.train.tune.model_copy(update={"epochs": epochs})
+        wish = {"recipe": "hierarchy", "tune": tune}
+        data = run.config.data.model_copy(update={"labels": tuple(labels)})
+        train = run.config.train.model_copy(update=wish)
+        name = f"levels · {run.name}"
+        folder = jobs.start(RunConfig(name=name, data=data, train=train))
+        ui.go(ui.TRAIN, run=folder.name)
+
+
 ui.frame(
     "Hierarchy",
     ":material/account_tree:",
@@ -161,13 +191,8 @@ with ui.guard():
     run = ui.pick_run()
     metrics = ui.read(run, "metrics")
     if "hierarchy" not in metrics:
-        ui.empty(
-            "No levels here",
-            "This run has one level of labels. Train one with the recipe *hierarchy* "
-            "and two to four columns of labels, from coarse to fine.",
-            page=ui.TRAIN,
-            label="Train",
-        )
+        offer(run)
+        st.stop()
     scores(metrics)
     one_text(run)
     tree(with_labels(ui.read(run, "predictions"), ui.read(run, "corpus")))

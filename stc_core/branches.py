@@ -36,10 +36,11 @@ def node_table(frame: pd.DataFrame, *, split: str = "test") -> pd.DataFrame:
         names = [f"label_{n}" for n in range(1, level + 1)]
         right = _same_path(tested, level)
         keys = [tested[name] for name in names]
-        scores = right.groupby(keys, observed=True).agg(["size", "mean"])
-        for key, rows in frame.groupby(names, observed=True).size().items():
+        grouped = right.groupby(keys, observed=True)
+        sizes, means = dict(grouped.size().items()), dict(grouped.mean().items())
+        counts: Any = frame.groupby(names, observed=True).size()
+        for key, rows in counts.items():
             path = key if isinstance(key, tuple) else (key,)
-            known = key in scores.index
             nodes.append(
                 {
                     "id": SEPARATOR.join(map(str, path)),
@@ -47,8 +48,8 @@ def node_table(frame: pd.DataFrame, *, split: str = "test") -> pd.DataFrame:
                     "label": str(path[-1]),
                     "level": level,
                     "rows": int(rows),
-                    "tested": int(scores["size"][key]) if known else 0,
-                    "accuracy": float(scores["mean"][key]) if known else None,
+                    "tested": int(sizes.get(key, 0)),
+                    "accuracy": float(means[key]) if key in means else None,
                 }
             )
     return pd.DataFrame(nodes)

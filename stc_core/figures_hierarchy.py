@@ -28,7 +28,8 @@ def tree_figure(nodes: pd.DataFrame, *, root: str = "all texts") -> go.Figure:
 
     Nodes without test texts are grey.
     """
-    total = int(nodes.loc[nodes["level"] == 1, "rows"].sum())
+    sizes = zip(nodes["level"], nodes["rows"], strict=True)
+    total = sum(int(rows) for level, rows in sizes if level == 1)
     known = nodes["accuracy"].notna()
     shares = nodes["accuracy"].astype(float).fillna(0)
     colours = [
@@ -56,10 +57,9 @@ def tree_figure(nodes: pd.DataFrame, *, root: str = "all texts") -> go.Figure:
             sort=False,
         )
     )
-    height = max(
-        420, min(18 * int((nodes["level"] == nodes["level"].max()).sum()), 720)
-    )
-    settle(figure, height=height, top=8, bottom=8)
+    levels = nodes["level"].tolist()
+    height = max(420, min(18 * levels.count(max(levels)), 720))
+    settle(figure, height=height + 60, top=8, bottom=68)
     figure.update_layout(uniformtext={"minsize": 10, "mode": "show"})
     figure.add_trace(_colour_bar())
     figure.update_xaxes(visible=False)
@@ -81,10 +81,13 @@ def _colour_bar() -> go.Scatter:
             "color": [0],
             "showscale": True,
             "colorbar": {
-                "title": {"text": "accuracy"},
+                "title": {"text": "accuracy", "side": "bottom"},
                 "tickformat": ".0%",
-                "thickness": 12,
+                "thickness": 10,
                 "len": 0.6,
+                "orientation": "h",
+                "y": -0.04,
+                "yanchor": "top",
             },
         },
         hoverinfo="skip",
@@ -185,7 +188,7 @@ def _written(
     rows: Sequence[str],
 ) -> go.Scatter:
     """The counts that are not zero, in a colour that reads on their square."""
-    true, said = np.nonzero(counts.to_numpy())
+    true, said = (places.tolist() for places in np.nonzero(counts.to_numpy()))
     dark = shares.to_numpy()[true, said] > 0.4
     return go.Scatter(
         x=[names[n] for n in said],

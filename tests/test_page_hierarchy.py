@@ -6,7 +6,9 @@ import pytest
 from test_hierarchy import trained
 from visit import fine, said, visit, written_run
 
-from stc_core.run import Run
+from stc_core import jobs
+from stc_core.config import runs_folder
+from stc_core.run import Run, RunWriter
 
 PAGE = "pages/8_Hierarchy.py"
 
@@ -59,3 +61,21 @@ def test_a_text_goes_down_the_tree(coarse: bool):
 def test_a_run_without_levels_says_so():
     app = visit(PAGE, run="p")
     assert "No levels here" in said(fine(app))
+
+
+def test_levels_of_a_plain_run_can_be_trained(monkeypatch, finished: Run):
+    started = []
+    monkeypatch.setattr(
+        jobs, "start", lambda config: started.append(config) or finished.folder
+    )
+    metrics = finished.metrics
+    del metrics["hierarchy"]
+    with RunWriter(runs_folder() / "q", finished.config) as writer:
+        writer.write_json("metrics.json", metrics)
+        writer.write_text("report.json", finished.report.to_json())
+        writer.finish()
+    app = fine(visit(PAGE, run="q", state={"epochs": 2}))
+    next(one for one in app.button if one.label == "Train the levels").click().run()
+    (config,) = started
+    assert config.train.recipe == "hierarchy" and config.train.tune.epochs == 2
+    assert config.data.labels == ("level 0", "level 1")
