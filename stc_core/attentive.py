@@ -202,8 +202,12 @@ def fitted(
     settings: TrainConfig,
     writer: RunWriter,
 ) -> History:
-    """Trains it on the training rows, and tells so in tuning.json."""
-    wish = settings.attention.model_dump(include={"epochs", "patience"})
+    """Trains it on the training rows, and tells so in tuning.json.
+
+    The rates fall to zero and the last epoch stays: on a small validation set the
+    choice of an epoch is luck.
+    """
+    wish = {"epochs": settings.attention.epochs}
 
     def rows(places: Int[np.ndarray, " some"]) -> Texts:
         texts = list(corpus.texts.at(places))
@@ -226,6 +230,7 @@ def fitted(
         folder=writer.folder / adapt.CHECKPOINTS,
         tell=tell,
         rate=lambda steps: paced(focus, steps, settings),
+        choose=False,
     )
 
 

@@ -113,7 +113,9 @@ Method = Annotated[
 Width = Annotated[
     int | None, typer.Option(help="Rank of LoRA (8) or width of a bottleneck (64).")
 ]
-Epochs = Annotated[int | None, typer.Option(help="Most epochs of tuning; 5 if none.")]
+Epochs = Annotated[
+    int | None, typer.Option(help="Most epochs of tuning; 5 if none, of attention 8.")
+]
 Seconds = Annotated[float | None, typer.Option(help="Most seconds of tuning.")]
 Patience = Annotated[
     int | None, typer.Option(help="Stop after so many epochs without a gain; 2.")
@@ -267,11 +269,7 @@ def train(
             "tied": tied,
             "norm": final_norm,
         },
-        "attention": {
-            "per_class": per_class,
-            "epochs": epochs,
-            "patience": patience,
-        },
+        "attention": {"per_class": per_class, "epochs": epochs},
     }
     _train(columns, settings, name=name, out=out, overwrite=overwrite)
 

@@ -97,8 +97,7 @@ class AttentionConfig(_Frozen):
     """
 
     per_class: bool = False
-    epochs: int = Field(default=10, ge=1)
-    patience: int = Field(default=5, ge=1)
+    epochs: int = Field(default=8, ge=1)
 
 
 class TrainConfig(_Frozen):

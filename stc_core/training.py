@@ -95,9 +95,11 @@ def train(
     folder: Path,
     tell: Tell,
     rate: Callable[[int], Rate] | None = None,
+    choose: bool = True,
 ) -> History:
     """What happened; `readout` then has the weights of the best epoch on `held`.
 
+    Unless there is nothing to `choose`: then every epoch is run, and the last stays.
     `by` is what epochs are judged by: "accuracy" or "macro_f1". Checkpoints are kept
     in `folder`: with the same arguments a training that was cut off goes on after its
     last whole epoch, and ends as if it had not been. `rate` makes another optimizer
@@ -107,15 +109,18 @@ def train(
     config = readout.model.config
     batches = math.ceil(len(learned.codes) / settings.batch)
     steps = settings.epochs * math.ceil(batches / settings.accumulate)
+    wish = _arguments(readout, settings, len(learned.codes), by, seed, folder)
+    wish.load_best_model_at_end = choose
+    stop = [hf.EarlyStoppingCallback(settings.patience)] if choose else []
     with _quiet():
         trainer = hf.Trainer(
             model=readout,
-            args=_arguments(readout, settings, len(learned.codes), by, seed, folder),
+            args=wish,
             train_dataset=_items(learned),
             eval_dataset=_items(held, by_length=True),
             data_collator=lambda items: _collated(items, config),
             compute_metrics=_scores,
-            callbacks=[watch, hf.EarlyStoppingCallback(settings.patience)],
+            callbacks=[watch, *stop],
             optimizers=(None, None) if rate is None else rate(steps),
         )
         trainer.remove_callback(hf.PrinterCallback)

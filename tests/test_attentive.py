@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from test_changes import saved_base
+from test_changes import saved_base, tuned_folder
 from test_hierarchy import table
 from tiny import tiny_backbone
 
@@ -25,7 +25,18 @@ from stc_core.gradients import integrated_gradients
 from stc_core.run import Run, RunWriter
 
 
+class Killed(BaseException):
+    """What a process that is killed does not catch."""
+
+
 def trained(folder: Path, family: str = "bert", depth: int = 1, **settings) -> Run:
+    with RunWriter(folder / "run", configured(folder, family, depth, **settings)) as w:
+        return recipes.train(w.config, w)
+
+
+def configured(
+    folder: Path, family: str = "bert", depth: int = 1, **settings
+) -> RunConfig:
     folder.mkdir(parents=True, exist_ok=True)
     base = saved_base(folder / "base", family)
     train = {
@@ -40,9 +51,7 @@ def trained(folder: Path, family: str = "bert", depth: int = 1, **settings) -> R
     }
     source, label = str(table(folder, depth)), f"level {depth - 1}"
     data = DataConfig(path=source, text="text", labels=(label,))
-    config = RunConfig(data=data, train=TrainConfig(**train))
-    with RunWriter(folder / "run", config) as writer:
-        return recipes.train(config, writer)
+    return RunConfig(data=data, train=TrainConfig(**train))
 
 
 @pytest.fixture(scope="module")
@@ -126,6 +135,33 @@ def test_the_same_seed_gives_the_same(run: Run, tmp_path: Path):
     again = trained(tmp_path)
     assert again.metrics["test"] == run.metrics["test"]
     assert again.metrics["attention"] == run.metrics["attention"]
+
+
+def test_a_killed_run_goes_on_after_its_last_epoch(run: Run, tmp_path: Path):
+    config = configured(tmp_path)
+    writer = RunWriter(tmp_path / "run", config)
+    tell, checkpoints = writer.progress, tmp_path / "run" / "checkpoints"
+
+    def progress(done: int, total: int) -> None:
+        tell(done, total)
+        if list(checkpoints.glob("checkpoint-*")):
+            raise Killed
+
+    writer.progress = progress  # pyright: ignore[reportAttributeAccessIssue]
+    with pytest.raises(Killed), writer:
+        recipes.train(config, writer)
+    with RunWriter(tmp_path / "run", config) as again:
+        resumed = recipes.train(config, again)
+    assert "Going on where the tuning was cut off" in resumed.log_tail()
+    assert resumed.predictions.equals(run.predictions)
+    assert not checkpoints.exists()
+
+
+def test_a_tuned_backbone_is_read_as_any(tmp_path: Path):
+    tuned = tuned_folder(tmp_path)
+    run = trained(tmp_path, backbone=str(tuned), class_weight="balanced")
+    assert run.metrics["attention"]["layers"] == [0, 1, 2]
+    check_explanation(run, "good film but very slow")
 
 
 def test_layers_of_one_stack_and_one_width():
