@@ -168,9 +168,9 @@ def select_bytes(shape: Shape) -> int:
 
 
 def baseline_bytes(shape: Shape) -> int:
-    """The inner products of all rows and their factor, and the widest site."""
+    """The inner products of all rows, with the widest site or with their factor."""
     rows = min(shape.n_learned, MOST_ROWS)
-    return 4 * (2 * rows**2 + (shape.n + 3 * rows) * max(shape.widths))
+    return 4 * (rows**2 + max(rows**2, (shape.n + 2 * rows) * max(shape.widths)))
 
 
 def probe_seconds(shape: Shape) -> float:
