@@ -36,7 +36,7 @@ def node_table(frame: pd.DataFrame, *, split: str = "test") -> pd.DataFrame:
         names = [f"label_{n}" for n in range(1, level + 1)]
         right = _same_path(tested, level)
         keys = [tested[name] for name in names]
-        grouped = right.groupby(keys, observed=True)
+        grouped: Any = right.groupby(keys, observed=True)
         sizes, means = dict(grouped.size().items()), dict(grouped.mean().items())
         counts: Any = frame.groupby(names, observed=True).size()
         for key, rows in counts.items():

@@ -28,7 +28,8 @@ CHUNK_ROWS = 2048
 class Predictor(Protocol):
     """What labels texts: `SparsifyThenClassify`, or anything of its shape."""
 
-    classes_: np.ndarray
+    @property
+    def classes_(self) -> np.ndarray: ...
 
     def predict_proba(self, texts: Sequence[str]) -> np.ndarray: ...
 

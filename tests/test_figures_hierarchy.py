@@ -1,5 +1,7 @@
 """Figures of a hierarchy: what they show is what the tables say."""
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 from frames import layout
@@ -30,7 +32,7 @@ def rungs() -> pd.DataFrame:
 
 def test_the_tree_has_every_node_under_its_parent():
     nodes = node_table(FRAME)
-    tree = tree_figure(nodes).data[0]
+    tree: Any = tree_figure(nodes).data[0]
     assert tree.ids[0] == "" and tree.parents[0] is None
     assert list(tree.ids[1:]) == nodes["id"].tolist()
     assert set(tree.parents[1:]) <= set(tree.ids)
@@ -44,18 +46,19 @@ def test_the_tree_has_every_node_under_its_parent():
 
 def test_the_layer_in_use_is_marked():
     figure = rung_curves(rungs(), layer_names=["embeddings", "block 1"])
-    marks = [trace for trace in figure.data if not trace.name]
+    traces: Any = figure.data
+    marks = [trace for trace in traces if not trace.name]
     assert [list(mark.x) for mark in marks] == [[2], [3]]
-    line = figure.data[0]
+    line = traces[0]
     assert line.name == "&lt;b&gt;level 0&lt;/b&gt;"
     assert "(block 1)" in line.hovertext[0] and "ν = 2.5" in line.hovertext[0]
-    assert "ν" not in figure.data[2].hovertext[0]
+    assert "ν" not in traces[2].hovertext[0]
 
 
 def test_the_map_shows_counts_and_shades_by_share():
     counts = confusion(FRAME, ("a",))
     figure = confusion_map(counts)
-    heat = figure.data[0]
+    heat: Any = figure.data[0]
     assert np.array(heat.text).tolist() == counts.to_numpy().tolist()
     assert np.allclose(np.array(heat.z).sum(axis=1), 1)
     assert layout(figure).yaxis.autorange == "reversed"

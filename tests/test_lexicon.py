@@ -87,7 +87,8 @@ def test_what_learns_is_heads_and_blocks(tmp_path: Path):
     model.train()
     inputs = {"input_ids": torch.tensor([[7, 8]]), "attention_mask": torch.ones(1, 2)}
     model(labels=torch.tensor([2]), **inputs)["loss"].backward()
-    assert model.heads[0].weight.grad.abs().sum() > 0
+    head: Any = model.heads[0]
+    assert head.weight.grad.abs().sum() > 0
 
 
 def test_the_logits_are_the_way_down(tmp_path: Path):
@@ -147,7 +148,7 @@ def test_a_whole_run(tmp_path: Path, tied: bool):
     if not tied:
         first, *_, last = run.tuning["epochs"]
         assert last["loss"] < 0.5 * first["loss"]
-    found = Run.open(run.folder).classifier()
+    found: Any = Run.open(run.folder).classifier()
     way = found.answer(run.corpus["text"].tolist())
     frame = run.predictions
     assert frame["predicted"].tolist() == found.classes_[way.nodes[:, -1]].tolist()
