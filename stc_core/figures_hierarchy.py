@@ -58,7 +58,7 @@ def tree_figure(nodes: pd.DataFrame, *, root: str = "all texts") -> go.Figure:
         )
     )
     levels = nodes["level"].tolist()
-    height = max(420, min(18 * levels.count(max(levels)), 720))
+    height = max(420, min(22 * levels.count(max(levels)), 900))
     settle(figure, height=height + 60, top=8, bottom=68)
     figure.update_layout(uniformtext={"minsize": 10, "mode": "show"})
     figure.add_trace(_colour_bar())

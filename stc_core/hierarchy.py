@@ -51,7 +51,7 @@ def check(config: RunConfig, writer: RunWriter) -> None:
 def hierarchical(config: RunConfig, writer: RunWriter) -> None:
     """The last step: puts the tuned cascade in the place of the sparse classifier."""
     settings, run = config.train, Run(writer.folder)
-    before, report = run.metrics, run.report
+    before, report = frozen_half(run.metrics), run.report
     corpus = Corpus(run.corpus, report.columns, report)
     levels = levels_of(corpus, settings.class_weight)
     course = Course(corpus, levels, settings, writer)
@@ -75,7 +75,7 @@ def hierarchical(config: RunConfig, writer: RunWriter) -> None:
         metrics = by_classes(course, plan, rungs, before)
     else:
         metrics = by_words(course, plan, head, before)
-    baselines = {"stc": before["test"], **before["baselines"]}
+    baselines = {**before["baselines"]}
     metrics["baselines"] = baselines
     writer.write_json("metrics.json", metrics)
     true = levels.codes[corpus.rows("test")]
@@ -84,13 +84,27 @@ def hierarchical(config: RunConfig, writer: RunWriter) -> None:
         baselines[name] = {**scores, "seconds": seconds}
     metrics["baselines"] = {
         name: baselines[name]
-        for name in ("flat", "separate", "inner_probe", *before["baselines"], "stc")
+        for name in ("flat", "separate", "inner_probe", *before["baselines"])
     }
     metrics["seconds"]["total"] += sum(
         metrics["baselines"][name]["seconds"] for name in ("separate", "inner_probe")
     )
     writer.write_json("metrics.json", metrics)
     shutil.rmtree(writer.folder / adapt.CHECKPOINTS)
+
+
+def frozen_half(metrics: dict[str, Any]) -> dict[str, Any]:
+    """The metrics of the sparse classifier, itself among the baselines.
+
+    Of a run that was cut off among the last baselines they are taken back from what
+    was written then.
+    """
+    known = metrics["baselines"]
+    if "hierarchy" not in metrics:
+        return {**metrics, "baselines": {**known, "stc": metrics["test"]}}
+    seconds = {**metrics["seconds"]}
+    seconds["total"] -= seconds.pop("tune")
+    return {**metrics, "seconds": seconds, "baselines": known}
 
 
 def first_words(settings: TrainConfig) -> nn.Module | None:

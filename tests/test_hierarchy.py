@@ -10,7 +10,7 @@ import pytest
 from test_changes import saved_base
 from tiny import WORDS, tiny_backbone
 
-from stc_core import cli, recipes
+from stc_core import cli, hierarchy, recipes
 from stc_core.config import (
     DataConfig,
     HierarchyConfig,
@@ -196,3 +196,24 @@ def test_as_it_is_typed(run: Run, monkeypatch, tmp_path: Path, capsys):
     assert stc("report", run.folder) == 0
     assert "level 0" in capsys.readouterr().out
     assert stc("predict", run.folder, source, "--out", out, "--levels", 3) == 2
+
+
+def test_a_run_that_was_cut_off_among_the_baselines_goes_on(
+    tmp_path: Path, monkeypatch
+):
+    def cut(*arguments: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(hierarchy, "rivals", cut)
+        with pytest.raises(KeyboardInterrupt):
+            trained(tmp_path, 2)
+    folder = tmp_path / "run"
+    before = Run(folder).metrics
+    assert "flat" not in before["baselines"]
+    with RunWriter(folder, Run(folder).config) as writer:
+        run = recipes.train(writer.config, writer)
+    after = run.metrics
+    assert after["baselines"]["stc"] == before["baselines"]["stc"]
+    assert after["test"] == before["test"]
+    assert "flat" in after["baselines"] and not (folder / "checkpoints").exists()
