@@ -65,6 +65,8 @@ def hierarchical(config: RunConfig, writer: RunWriter) -> None:
     table = rung_table(rungs, levels, base, store, layers=plan.layers)
     writer.write_frame(RUNGS, table)
     del base
+    for name in adapt.SPARSE:
+        (writer.folder / name).unlink(missing_ok=True)
     places = ", ".join(
         f"{column} at layer {layer}"
         for column, layer in zip(levels.columns, plan.layers, strict=True)
