@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -89,7 +90,7 @@ def skglm(X: np.ndarray, y: np.ndarray, Cs: np.ndarray) -> list[tuple]:
 
     found = []
     for C in Cs:
-        model = SparseLogisticRegression(1 / (C * len(y)), tol=1e-4)
+        model: Any = SparseLogisticRegression(1 / (C * len(y)), tol=1e-4)
         model.fit(np.asfortranarray(X), y)
         W, b = model.coef_, np.atleast_1d(model.intercept_)
         found.append((np.r_[-W, W] / 2, np.r_[-b, b] / 2))

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import streamlit as st
 
@@ -183,7 +184,7 @@ def picked(run: Run, probes: pd.DataFrame) -> None:
     if there.empty:
         return
     neurons = ui.read(run, "neurons") if run.has("neurons.parquet") else probes[:0]
-    n_kept = int((neurons["layer"] == layer).sum())
+    n_kept = int(np.count_nonzero(np.asarray(neurons["layer"]) == layer))
     top = there.loc[there["accuracy"].idxmax()]
     with st.container(border=True, horizontal=True, vertical_alignment="center"):
         st.markdown(

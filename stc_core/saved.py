@@ -129,8 +129,8 @@ def load(
 ) -> tuple[SparseHead, Shaped[np.ndarray, " n_class"], About, dict[str, Any]]:
     """Head, classes, backbone and parameters; StcError if they cannot be read."""
     where = f"classifier {str(folder)!r}"
-    _demand(folder, "head.safetensors")
     classes, about, params = read_about(folder)
+    _demand(folder, "head.safetensors")
     try:
         tensors = load_file(folder / "head.safetensors")
     except SafetensorError as error:

@@ -158,8 +158,8 @@ def test_train_says_what_it_found_and_what_comes_next(stc: Stc, table: Path):
     assert "[red] one" in said.out  # what looks like markup is shown as it is
     for words in ("87.5 %", "80.0 to 92.0 %", "86.0 %", "57 of 27,648", "5 of 6"):
         assert words in said.out
-    for name in terminal.BASELINES.values():
-        assert name in said.out
+    for key in ("majority", "tfidf", "last_layer", "best_site", "all_sites"):
+        assert terminal.BASELINES[key] in said.out
     assert "topic: accuracy 90.0 %" in said.out and "extract 3.0 s" in said.out
     assert f"stc explain '{out}' --text" in said.err
     assert "Read the activations" in said.err and "one note" in said.err
@@ -435,9 +435,9 @@ def test_explain_shows_the_decision(stc: Stc, run: Path):
     lines = said.out.splitlines()
     assert lines[0] == "spam  75.0 %" and "ham 25.0 %" in lines[1]
     assert "win [red]" in said.out  # what looks like markup is shown as it is
-    neurons = [line for line in lines if "mlp.5[" in line]
-    assert "mlp.5[1].max" in neurons[0] and "+1.50" in neurons[0]
-    assert "mlp.5[2].max" in neurons[1] and "-0.70" in neurons[1]
+    neurons = [line for line in lines if "mlp.5 #" in line]
+    assert "mlp.5 #1 · max" in neurons[0] and "+1.50" in neurons[0]
+    assert "mlp.5 #2 · max" in neurons[1] and "-0.70" in neurons[1]
     assert "3 more" in said.out and "+1.10" in said.out
 
 

@@ -407,11 +407,13 @@ def test_sampled_whole_or_not_at_all_the_run_is_the_same(
     whole = trained(small(messages, store_dtype="float32"), tmp_path / "two")
     order = ["site", "pooling", "index"]
     neurons = [run.neurons.set_index(order).sort_index() for run in (sampled, whole)]
-    weights = [frame.filter(like="weight:").to_numpy() for frame in neurons]
+    one, two = (frame.filter(like="weight:").to_numpy() for frame in neurons)
     np.testing.assert_array_equal(neurons[0].index, neurons[1].index)
-    np.testing.assert_allclose(*weights, atol=2e-3)
-    P = [run.predictions.filter(like="p:").to_numpy() for run in (sampled, whole)]
-    np.testing.assert_allclose(*P, atol=2e-3)
+    np.testing.assert_allclose(one, two, atol=2e-3)
+    one, two = (
+        run.predictions.filter(like="p:").to_numpy() for run in (sampled, whole)
+    )
+    np.testing.assert_allclose(one, two, atol=2e-3)
 
 
 def test_the_paper_s_preset_keeps_its_head_on_a_large_corpus(messages, tmp_path, large):
