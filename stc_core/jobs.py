@@ -55,8 +55,7 @@ def spawn(command: str, folder: Path) -> None:
 
 
 def unfinished(folder: str | Path) -> Run:
-    """The run in `folder`, which was cut off: nobody works on it and it is not done.
-    """
+    """The run in `folder`, which was cut off: nobody works on it and it is not done."""
     run = Run.open(folder)
     if (state := run.status["state"]) not in ("failed", "cancelled"):
         raise StcError(
