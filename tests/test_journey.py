@@ -147,7 +147,8 @@ def test_the_layer_curves_are_drawn(trained: Run, page: Page):
     # Three poolings of two kinds of site.
     assert plot.locator(".legend .traces").count() == 6
     assert "This classifier" in plot.inner_text()
-    assert page.locator(".js-plotly-plot").count() == 3
+    # Curves, depth, neurons; the variability of the layers; accuracy against cost.
+    assert page.locator(".js-plotly-plot").count() == 5
     assert "The labels are read best at" in page.get_by_test_id("stMain").inner_text()
 
 
