@@ -159,7 +159,12 @@ Step = Callable[[RunConfig, RunWriter], None]
 RECIPES: dict[str, tuple[Step, ...]] = {
     "stc": (_sparse,),
     "variability": (_sparse, _unless_interrupted, _adapted),
-    "hierarchy": (hierarchy.check, _sparse, hierarchy.hierarchical),
+    "hierarchy": (
+        hierarchy.check,
+        _sparse,
+        _unless_interrupted,
+        hierarchy.hierarchical,
+    ),
     "attention": (_sparse, _unless_interrupted, attentive),
 }
 """What each recipe does, in order."""
