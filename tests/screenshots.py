@@ -20,7 +20,17 @@ from stc_core.config import home
 from stc_core.run import Run, list_runs
 from stc_core.uploads import SAMPLE
 
-PAGES = ("", "Data", "Train", "Layers", "Neurons", "Examples", "Predict", "Hierarchy")
+PAGES = (
+    "",
+    "Data",
+    "Train",
+    "Layers",
+    "Neurons",
+    "Examples",
+    "Predict",
+    "Adapt",
+    "Hierarchy",
+)
 WIDTHS = (1280, 1920)
 SCHEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
 TALLEST = 4000

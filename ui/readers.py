@@ -1,0 +1,125 @@
+"""What a finished run holds, read once until it is written again."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import streamlit as st
+
+from stc_core.axes import Site
+from stc_core.examples import examples as examples_of
+from stc_core.exemplars import token_values as token_values_of
+from stc_core.explanation import Token
+from stc_core.predictions import LABEL_COLUMN
+from stc_core.run import Run
+
+
+def stamp(path: Path) -> int:
+    """When `path` was last written, in ns; 0 if it is not there. Part of cache keys."""
+    return path.stat().st_mtime_ns if path.exists() else 0
+
+
+_FILES = {
+    "report": "report.json",
+    "metrics": "metrics.json",
+    "variability": "variability.json",
+    "tuning": "tuning.json",
+    "probes": "probes.parquet",
+    "levels": "levels.parquet",
+    "neurons": "neurons.parquet",
+    "curves": "curves.parquet",
+    "frontier": "frontier.parquet",
+    "predictions": "predictions.parquet",
+    "corpus": "corpus.parquet",
+}
+
+
+def read(run: Run, part: str) -> Any:
+    """report, metrics, probes, neurons, curves, predictions or corpus of `run`.
+
+    Read again only when its file was written again.
+    """
+    return _read(str(run.folder), part, stamp(run.folder / _FILES[part]))
+
+
+@st.cache_data(max_entries=48, show_spinner=False)
+def _read(folder: str, part: str, written: int) -> Any:
+    return getattr(Run.open(Path(folder)), part)
+
+
+def classifier(run: Run) -> Any:
+    """The classifier of `run`, kept in memory for the what-if of one text."""
+    return _classifier(str(run.folder), stamp(run.folder / "metrics.json"))
+
+
+@st.cache_resource(max_entries=2, show_spinner="Loading the classifier …")
+def _classifier(folder: str, written: int) -> Any:
+    return Run.open(Path(folder)).classifier()
+
+
+@st.cache_data(max_entries=4, show_spinner=False)
+def _examples(folder: str, written: int, _run: Run) -> pd.DataFrame:
+    return examples_of(read(_run, "predictions"), read(_run, "corpus"))
+
+
+def examples(run: Run) -> pd.DataFrame:
+    """The texts of `run` with their predictions, ready to filter."""
+    return _examples(str(run.folder), stamp(run.folder / "predictions.parquet"), run)
+
+
+def explain(run: Run, text: str) -> dict[str, Any]:
+    """The explanation of `text` by the classifier of `run`."""
+    return _explain(str(run.folder), stamp(run.folder / "metrics.json"), text, run)
+
+
+@st.cache_data(max_entries=64, show_spinner="Explaining …")
+def _explain(folder: str, written: int, text: str, _run: Run) -> dict[str, Any]:
+    return classifier(_run).explain(text)
+
+
+def gradients(run: Run, text: str, label: str) -> dict[str, Any]:
+    """Integrated gradients of `text` for a class, by the classifier of `run`."""
+    written = stamp(run.folder / "metrics.json")
+    return _gradients(str(run.folder), written, text, label, run)
+
+
+@st.cache_data(max_entries=64, show_spinner="Following the words …")
+def _gradients(
+    folder: str, written: int, text: str, label: str, _run: Run
+) -> dict[str, Any]:
+    from stc_core.gradients import integrated_gradients
+
+    return integrated_gradients(classifier(_run), text, label=label)
+
+
+def token_values(
+    run: Run, site: str, index: int, texts: Sequence[str]
+) -> list[list[Token]]:
+    """How active neuron `index` at `site` is on each token of `texts`."""
+    written = stamp(run.folder / "metrics.json")
+    return _token_values(str(run.folder), written, site, index, tuple(texts), run)
+
+
+@st.cache_data(max_entries=128, show_spinner="Reading the neuron on each word …")
+def _token_values(
+    folder: str, written: int, site: str, index: int, texts: tuple[str, ...], _run: Run
+) -> list[list[Token]]:
+    backbone = classifier(_run).backbone_
+    return token_values_of(backbone, texts, site=Site.parse(site), index=index)
+
+
+SHOWN_ROWS = 100
+
+
+def predictions_in(path: Path) -> tuple[pd.DataFrame, pd.Series]:
+    """The first rows of a predicted table, and the rows per predicted label."""
+    return _predictions_in(str(path), stamp(path))
+
+
+@st.cache_data(max_entries=4, show_spinner=False)
+def _predictions_in(path: str, written: int) -> tuple[pd.DataFrame, pd.Series]:
+    preview = pd.read_csv(path, nrows=SHOWN_ROWS, keep_default_na=False)
+    label = [name for name in preview if str(name).startswith(LABEL_COLUMN)][-1]
+    labels = pd.read_csv(path, usecols=[label], dtype=str, keep_default_na=False)[label]
+    return preview, labels.loc[labels.ne("")].value_counts()

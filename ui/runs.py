@@ -1,0 +1,41 @@
+"""A run in a few words: its state as a badge, its result as three figures."""
+
+import streamlit as st
+
+from stc_core.run import Run
+from stc_core.wording import percent
+from ui.readers import read
+
+
+def state(run: Run) -> str:
+    """queued, running, done, failed or cancelled."""
+    return run.status["state"]
+
+
+_BADGES = {
+    "queued": ("gray", ":material/schedule:"),
+    "running": ("blue", ":material/progress_activity:"),
+    "done": ("green", ":material/check:"),
+    "failed": ("red", ":material/error:"),
+    "cancelled": ("orange", ":material/cancel:"),
+}
+
+
+def badge(run: Run) -> None:
+    """The state of `run` as a coloured label."""
+    said = state(run)
+    colour, icon = _BADGES[said]
+    st.badge(said, color=colour, icon=icon)  # pyright: ignore[reportArgumentType]
+
+
+def headline(run: Run) -> tuple[str, str, str]:
+    """Test accuracy, neurons kept and layers read; dashes while there is no result."""
+    if not run.has("metrics.json"):
+        return ("–", "–", "–")
+    metrics = read(run, "metrics")
+    neurons, layers = metrics["neurons"], metrics["layers"]
+    return (
+        percent(metrics["test"]["accuracy"]),
+        f"{neurons['selected']:,} of {neurons['total']:,}",
+        f"{layers['used']} of {layers['total']}",
+    )

@@ -1,0 +1,142 @@
+"""The frame of every page: sidebar, run picker, title, and the empty states."""
+
+from pathlib import Path
+
+import streamlit as st
+
+from stc_core.config import runs_folder
+from stc_core.context import Context
+from stc_core.errors import StcError
+from stc_core.run import Run, list_runs
+from ui.place import context, hold, link, pick
+from ui.runs import headline, state
+from ui.said import escape, guard
+
+HOME = "app.py"
+
+DATA = "pages/1_Data.py"
+
+TRAIN = "pages/2_Train.py"
+
+LAYERS = "pages/3_Layers.py"
+
+NEURONS = "pages/4_Neurons.py"
+
+EXAMPLES = "pages/5_Examples.py"
+
+PREDICT = "pages/6_Predict.py"
+
+ADAPT = "pages/7_Adapt.py"
+
+HIERARCHY = "pages/8_Hierarchy.py"
+
+PAGES = {
+    HOME: ("Home", ":material/home:"),
+    DATA: ("Data", ":material/table_view:"),
+    TRAIN: ("Train", ":material/model_training:"),
+    LAYERS: ("Layers", ":material/stacked_line_chart:"),
+    NEURONS: ("Neurons", ":material/grain:"),
+    EXAMPLES: ("Examples", ":material/chat_bubble:"),
+    PREDICT: ("Predict", ":material/batch_prediction:"),
+    ADAPT: ("Adapt", ":material/tune:"),
+    HIERARCHY: ("Hierarchy", ":material/account_tree:"),
+}
+
+
+def frame(title: str, icon: str, *, caption: str | None = None) -> None:
+    """Open a page: its settings, the context from the URL, sidebar and title."""
+    st.set_page_config(
+        page_title=f"{title} · STC Studio",
+        page_icon="🔬",
+        layout="wide",
+        initial_sidebar_state="expanded",
+    )
+    hold(context().moved(**Context.parse(st.query_params.to_dict())))
+    with st.sidebar:
+        st.markdown("### :material/biotech: STC Studio")
+        runs = _known_runs()
+        for page, (label, page_icon) in PAGES.items():
+            link(page, label, icon=page_icon)
+        if runs:
+            st.space("xsmall")
+            titles = {name: _title(run) for name, run in runs.items()}
+            pick("run", "Run", list(runs), format_func=lambda name: titles[name])
+        st.caption(f"Runs are kept in `{runs_folder()}`")
+    st.title(f"{icon} {title}")
+    if caption:
+        st.caption(caption)
+
+
+def _known_runs() -> dict[str, Run]:
+    """The runs by name, newest first; the context is given one where it has none."""
+    runs = {run.folder.name: run for run in list_runs()}
+    if context().run is None and runs:
+        done = (name for name, run in runs.items() if state(run) == "done")
+        hold(context().moved(run=next(done, next(iter(runs)))))
+    return runs
+
+
+def _title(run: Run) -> str:
+    said = state(run)
+    return f"{headline(run)[0] if said == 'done' else said} · {run.name}"
+
+
+def empty(title: str, text: str, *, page: str, label: str) -> None:
+    """An empty state with the one thing to do next; the page stops here."""
+    with st.container(border=True, horizontal_alignment="center", gap="small"):
+        st.space("small")
+        st.subheader(title, anchor=False, text_alignment="center")
+        st.markdown(text, text_alignment="center")
+        link(page, label, icon=PAGES[page][1])
+        st.space("small")
+    st.stop()
+
+
+def any_run() -> Run:
+    """The run that the context names, in any state; without one the page stops."""
+    name = context().run
+    if name is None:
+        empty(
+            "No run yet",
+            "Train a classifier first; the sample takes less than a minute.",
+            page=DATA,
+            label="Choose data",
+        )
+    with guard():
+        return Run.open(_folder_of(str(name)))
+    raise AssertionError("guard stops the page")
+
+
+def pick_run() -> Run:
+    """The finished run that the context names; without one the page says so and stops.
+
+    A run that is not finished shows its state and the way to watch it.
+    """
+    run = any_run()
+    said = state(run)
+    if said in ("queued", "running"):
+        empty(
+            "Still training",
+            f"`{escape(run.folder.name)}` is {said}. This page opens when it is done.",
+            page=TRAIN,
+            label="Watch the progress",
+        )
+    if said != "done":
+        empty(
+            f"This run {'was cancelled' if said == 'cancelled' else 'failed'}",
+            "It has no results to look at. Choose another run on the left, or see why.",
+            page=TRAIN,
+            label="See what happened",
+        )
+    return run
+
+
+def _folder_of(name: str) -> Path:
+    """The folder of the run called `name`; a name never leaves the runs folder."""
+    plain = Path(name).name == name and not name.startswith(".")
+    if not plain or not (runs_folder() / name).is_dir():
+        raise StcError(
+            f"There is no run {name!r} here",
+            remedy="It may have been removed. Choose another one on the left.",
+        )
+    return runs_folder() / name

@@ -1,0 +1,113 @@
+"""The tables that a user brings: uploaded, chosen, read, checked."""
+
+from pathlib import Path
+
+import pandas as pd
+import streamlit as st
+
+from stc_core.columns import guess_columns
+from stc_core.config import DataConfig
+from stc_core.data import Corpus, inspect_corpus
+from stc_core.report import Report, add_truncated
+from stc_core.table import read_table
+from stc_core.truncation import sampled_cut
+from stc_core.uploads import SUFFIXES, Upload, find, keep, read_choice
+from ui.place import context, remember
+from ui.readers import stamp
+from ui.said import guard
+
+HEAD_ROWS = 2000
+
+
+@st.cache_data(max_entries=8, show_spinner="Reading the table …")
+def _head(path: str, written: int) -> pd.DataFrame:
+    return read_table(path, nrows=HEAD_ROWS)
+
+
+def head(path: Path) -> pd.DataFrame:
+    """The first rows of a table, enough to show it and to guess its columns."""
+    return _head(str(path), stamp(path))
+
+
+def choice(key: str) -> DataConfig:
+    """Text, labels, split and id of the table `key`: chosen before, else guessed."""
+    held, table = read_choice(key), head(find(key).path)
+    guess, names = guess_columns(table), set(table.columns)
+    chosen = tuple(name for name in held.labels if name in names)
+    update = {
+        "text": held.text if held.text in names else guess.text,
+        "labels": chosen or guess.labels,
+        "split": guess.split if held.split is None else held.split,
+        "id": guess.id if held.id is None else held.id,
+    }
+    return held.model_copy(update=update)
+
+
+def corpus_of(data: DataConfig) -> Corpus:
+    """The corpus of `data`, read again when a file or a setting has changed.
+
+    Shared and never copied: a page must not change it.
+    """
+    paths = [Path(data.path)] + ([Path(data.test_path)] if data.test_path else [])
+    key = (data.model_dump_json(), *(stamp(path) for path in paths))
+    return _corpus(key, data)
+
+
+@st.cache_resource(max_entries=2, show_spinner="Checking every row …")
+def _corpus(key: tuple, _data: DataConfig) -> Corpus:
+    return inspect_corpus(_data)
+
+
+def report_of(data: DataConfig) -> Report:
+    """The report on `data`, with the share of texts that the default model cuts.
+
+    That share is of a sample, so that it takes no time worth naming.
+    """
+    paths = [Path(data.path)] + ([Path(data.test_path)] if data.test_path else [])
+    key = (data.model_dump_json(), *(stamp(path) for path in paths))
+    return _report(key, corpus_of(data))
+
+
+@st.cache_data(max_entries=4, show_spinner=False)
+def _report(key: tuple, _corpus: Corpus) -> Report:
+    texts = _corpus.texts
+    cut = sampled_cut(texts)
+    if cut is None:
+        return _corpus.report
+    return add_truncated(_corpus.report, *cut, sampled_of=len(texts))
+
+
+def uploader(label: str, *, key: str) -> Upload | None:
+    """A file uploader that copies the file to disk at once and lets go of it.
+
+    What it returns is there for one run of the page: remember it and rerun.
+    """
+    turn = st.session_state.setdefault(f"_{key}_turn", 0)
+    given = st.file_uploader(label, type=list(SUFFIXES), key=f"{key}_upload_{turn}")
+    if given is None:
+        return None
+    with guard():
+        kept = keep(given.name, given)
+    st.session_state[f"_{key}_turn"] = turn + 1
+    return kept
+
+
+def pick_upload(field: str, uploads: list[Upload]) -> None:
+    """A choice among kept tables that is remembered in `field` of the context."""
+    names = {one.key: one.path.name for one in uploads}
+    key, held = f"earlier_{field}", getattr(context(), field)
+    st.session_state[key] = held if held in names else None
+
+    def write() -> None:
+        remember(**{field: st.session_state[key]})
+
+    st.selectbox(
+        "Earlier uploads",
+        list(names),
+        index=None,
+        format_func=lambda one: names[one],
+        placeholder="Choose a table" if names else "None yet",
+        disabled=not names,
+        key=key,
+        on_change=write,
+    )
