@@ -28,7 +28,8 @@ FLOORS = {
     "ridge search frontier salience",
     4: "recipes results dial shrink adapt baselines forecast run jobs predictions "
     "orders rungs course rivals narration hierarchy attentive",
-    5: "terminal cli __main__",
+    5: "terminal options commands commands_train commands_run commands_data cli "
+    "__main__",
 }
 FLOOR = {name: floor for floor, names in FLOORS.items() for name in names.split()}
 ABOVE = {"streamlit": 6, "fastapi": 5, "uvicorn": 5, "typer": 5, "ray": 4}

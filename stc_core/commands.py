@@ -1,0 +1,123 @@
+"""What the commands share: their options in groups, the run they name, their end."""
+
+import inspect
+import json
+import signal
+import sys
+from collections.abc import Callable
+from dataclasses import fields, is_dataclass
+from functools import wraps
+from inspect import Parameter
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import typer
+
+from stc_core.errors import StcError
+from stc_core.options import Attention, Hierarchy, Training, Tuning, option
+
+PARTS = {"tune": Tuning, "hierarchy": Hierarchy, "attention": Attention}
+"""The parts of TrainConfig, whose options are flat here."""
+
+
+def spread(command: Callable[..., None]) -> Callable[..., None]:
+    """`command` with the options of a group in place of each parameter that is one.
+
+    A group is a dataclass of `options`; the options are in the order of its fields.
+    """
+    groups: dict[str, dict[str, str]] = {}  # of a group: its fields by parameter
+    parameters: list[Parameter] = []
+    signature = inspect.signature(command)
+    for one in signature.parameters.values():
+        if not is_dataclass(one.annotation):
+            parameters.append(one.replace(kind=Parameter.KEYWORD_ONLY))
+            continue
+        groups[one.name] = {}
+        for field in fields(one.annotation):
+            name = option(field).replace("-", "_")
+            groups[one.name][name] = field.name
+            parameters.append(
+                Parameter(
+                    name,
+                    Parameter.KEYWORD_ONLY,
+                    default=field.default,
+                    annotation=field.type,
+                )
+            )
+
+    @wraps(command)
+    def gathered(**given: Any) -> None:
+        for group, names in groups.items():
+            values = {field: given.pop(name) for name, field in names.items()}
+            given[group] = signature.parameters[group].annotation(**values)
+        command(**given)
+
+    vars(gathered)["__signature__"] = inspect.Signature(parameters)
+    return gathered
+
+
+def config_of(data: dict[str, Any], settings: dict[str, Any], *, name: str = "") -> Any:
+    """The RunConfig of what was given; what is None has its default there.
+
+    StcError names the option of a setting that is not valid.
+    """
+    from pydantic import ValidationError
+
+    from stc_core.config import DataConfig, RunConfig, TrainConfig
+
+    settings = _given(settings)
+    for part in PARTS.keys() & settings.keys():
+        settings[part] = _given(settings[part])
+    try:
+        return RunConfig(
+            name=name, data=DataConfig(**_given(data)), train=TrainConfig(**settings)
+        )
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise StcError(
+            f"option --{_option_at(first['loc'])}",
+            expected=first["msg"],
+            got=repr(first["input"]),
+        ) from error
+
+
+def _given(values: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in values.items() if value is not None}
+
+
+def _option_at(place: tuple[int | str, ...]) -> str:
+    """The option of the setting at `place` in TrainConfig."""
+    in_part = place[0] in PARTS
+    name = str(place[1] if in_part else place[0])
+    group = PARTS[str(place[0])] if in_part else Training
+    names = {field.name: option(field) for field in fields(group)}
+    return names.get(name, name.replace("_", "-"))
+
+
+def program() -> str:
+    """How the user called us, so that what we print can be typed."""
+    return "stc" if Path(sys.argv[0]).stem == "stc" else "python -m stc_core"
+
+
+def open_run(run: str) -> Any:
+    """The run in a folder, or of that name among the known runs."""
+    from stc_core.config import runs_folder
+    from stc_core.run import Run
+
+    known = runs_folder() / run
+    is_folder = (Path(run) / "config.json").is_file()
+    return Run.open(known if known.is_dir() and not is_folder else run)
+
+
+def print_json(value: Any) -> None:
+    typer.echo(json.dumps(value, indent=1, ensure_ascii=False))
+
+
+def terminate_as_interrupt() -> None:
+    """Make a polite kill the same as Ctrl-C: the run says that it was cancelled."""
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGTERM, interrupt)

@@ -1,0 +1,105 @@
+"""The commands that look at data without training: a table, its layers, the cache."""
+
+from typing import Annotated
+
+import typer
+
+from stc_core.commands import config_of, print_json, spread
+from stc_core.options import (
+    AsJson,
+    BackboneName,
+    Columns,
+    Device,
+    Dtype,
+    Labels,
+    MaxLength,
+    Table,
+    Test,
+    Text,
+)
+
+
+@spread
+def check(
+    data: Table,
+    *,
+    test: Test = None,
+    columns: Columns,
+    backbone: Annotated[
+        str | None, typer.Option(help="Whose tokens count; embedded if none.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Report what is in a table and what stands in the way of training on it."""
+    from stc_core import terminal
+    from stc_core.data import inspect_corpus
+    from stc_core.report import add_truncated
+    from stc_core.truncation import sampled_cut
+
+    where = {"path": data, "test_path": test, **vars(columns)}
+    config = config_of(where, {"backbone": backbone})
+    corpus = inspect_corpus(config.data)
+    found, texts = corpus.report, corpus.texts
+    if cut := sampled_cut(texts, config.train.backbone):
+        found = add_truncated(found, *cut, sampled_of=len(texts))
+    if as_json:
+        typer.echo(found.to_json())
+    else:
+        terminal.show_data_report(found)
+    if found.errors:
+        raise typer.Exit(2)
+
+
+def variability(
+    data: Table,
+    *,
+    text: Text = None,
+    label: Labels = None,
+    backbone: BackboneName = None,
+    device: Device = "auto",
+    dtype: Dtype = "auto",
+    max_length: MaxLength = None,
+    as_json: AsJson = False,
+) -> None:
+    """Say in which layer the classes stand apart best: nu of each, over all rows."""
+    from stc_core import terminal
+    from stc_core.data import labelled_texts
+
+    where = {"path": data, "text": text, "labels": label}
+    settings = {"device": device, "dtype": dtype, "max_length": max_length}
+    config = config_of(where, {**settings, "backbone": backbone})
+    texts, codes = labelled_texts(config.data)
+    with terminal.CountBar("texts read") as bar:
+        from stc_core.backbone import Backbone
+        from stc_core.variability import measure
+
+        train = config.train
+        read = Backbone.load(
+            train.backbone, device=device, dtype=train.dtype, max_length=max_length
+        )
+        found = measure(read, texts, codes, progress=bar.show)
+    if as_json:
+        print_json(found.record())
+    else:
+        terminal.show_variability(found.nu, read.layer_names)
+
+
+def cache(
+    *,
+    clean: Annotated[bool, typer.Option("--clean", help="Delete them.")] = False,
+) -> None:
+    """List the features that are kept so that no text is read twice."""
+    from stc_core import terminal
+    from stc_core.config import features_folder
+    from stc_core.store import delete_store, list_stores
+    from stc_core.wording import size
+
+    stores = list_stores(features_folder())
+    if not clean:
+        terminal.show_stores(stores)
+        return
+    gone = [store for store in stores if delete_store(store.path)]
+    freed = size(float(sum(store.bytes for store in gone)))
+    kept = len(stores) - len(gone)
+    said = f"{len(gone)} deleted, {freed} freed"
+    typer.echo(f"{said}; {kept} in use were kept" if kept else said, err=True)

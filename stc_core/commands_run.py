@@ -1,0 +1,116 @@
+"""The commands that use a finished run: label with it, explain it, list it."""
+
+from typing import Annotated, Any
+
+import typer
+
+from stc_core.commands import open_run, print_json, terminate_as_interrupt
+from stc_core.errors import StcError
+from stc_core.options import AsJson, RunFolder, Table
+
+
+def predict(
+    run: RunFolder,
+    data: Table,
+    *,
+    out: Annotated[str, typer.Option(help="Suffix chooses the format; - is stdout.")],
+    text: Annotated[
+        str | None, typer.Option(help="Column of the texts; that of the training.")
+    ] = None,
+    levels: Annotated[
+        int | None, typer.Option(help="Levels of label to answer; all if none.")
+    ] = None,
+    coarse_only: Annotated[
+        bool, typer.Option("--coarse-only", help="The same as --levels 1.")
+    ] = False,
+) -> None:
+    """Label a table of any length: its columns, predicted_label, and p:CLASS each.
+
+    Rows without text stay unlabelled. A column name that is taken gets a suffix _2. A
+    run of the recipe hierarchy adds predicted_LEVEL and probability_LEVEL for each
+    level; with fewer levels only the blocks that they need are run.
+    """
+    from stc_core import predictions, terminal
+
+    opened = open_run(run)
+    trained = opened.report.columns.text
+    classifier = opened.classifier()
+    if coarse_only or levels is not None:
+        classifier = _shallow(classifier, 1 if coarse_only else levels)
+    with terminal.CountBar("rows labelled") as bar:
+        n_rows = predictions.predict_file(
+            classifier, data, out, trained=trained, text=text, progress=bar.show
+        )
+    where = "standard output" if out == "-" else out
+    typer.echo(f"{n_rows:,} rows labelled: {where}", err=True)
+
+
+def _shallow(classifier: Any, levels: int | None) -> Any:
+    """The hierarchical classifier for the first levels only."""
+    if not hasattr(classifier, "up_to"):
+        raise StcError(
+            "option --levels",
+            expected="a run of the recipe hierarchy",
+            remedy="Leave it out.",
+        )
+    return classifier.up_to(levels)
+
+
+def label(folder: str) -> None:
+    """Do the order in FOLDER, a file to label; the app starts this."""
+    from stc_core import orders
+
+    terminate_as_interrupt()
+    orders.work(folder)
+
+
+def explain(
+    run: RunFolder,
+    *,
+    text: Annotated[str, typer.Option(help="The text to explain.")],
+    gradients: Annotated[
+        bool,
+        typer.Option(
+            "--gradients", help="Follow each word through the whole model, too."
+        ),
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Say why a text gets its label: neurons and words, with their contributions."""
+    from stc_core import terminal
+
+    classifier = open_run(run).classifier()
+    explanation = classifier.explain(text)
+    if gradients:
+        from stc_core.gradients import integrated_gradients
+
+        explanation["gradients"] = integrated_gradients(classifier, text)
+    if as_json:
+        print_json(explanation)
+    else:
+        terminal.show_explanation(explanation, text)
+        if gradients:
+            terminal.show_gradients(explanation["gradients"], text)
+
+
+def report(run: RunFolder, *, as_json: AsJson = False) -> None:
+    """Show what a run found: accuracy, baselines, layers and neurons."""
+    from stc_core import terminal
+
+    opened = open_run(run)
+    if as_json:
+        print_json(opened.metrics)
+    else:
+        terminal.show_result(opened)
+
+
+def runs(*, as_json: AsJson = False) -> None:
+    """List the runs, newest first."""
+    from stc_core import terminal
+    from stc_core.run import list_runs
+
+    summaries = [run.summary() for run in list_runs()]
+    if as_json:
+        print_json(summaries)
+    else:
+        terminal.show_runs(summaries)

@@ -1,0 +1,146 @@
+"""The commands that work on a run: a new one, a smaller one, one that was cut off."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from stc_core.commands import (
+    config_of,
+    open_run,
+    program,
+    spread,
+    terminate_as_interrupt,
+)
+from stc_core.errors import StcError
+from stc_core.options import (
+    Attention,
+    Columns,
+    Hierarchy,
+    MaxLayer,
+    MaxNeurons,
+    Name,
+    Place,
+    Recipe,
+    RunFolder,
+    Table,
+    Test,
+    Tolerance,
+    Training,
+    Tuning,
+)
+
+
+@spread
+def train(
+    data: Table,
+    *,
+    test: Test = None,
+    recipe: Recipe = "stc",
+    columns: Columns,
+    place: Place,
+    name: Name = "",
+    training: Training,
+    tuning: Tuning,
+    hierarchy: Hierarchy,
+    attention: Attention,
+) -> None:
+    """Train a classifier on a table, and leave a run to look at.
+
+    From --where on, the options are those of tuning, by the recipe variability or
+    hierarchy; --level-layer to --final-norm are those of hierarchy. The recipe
+    attention has --per-class, and of tuning all that is not about blocks.
+    """
+    settings = {
+        **vars(training),
+        "recipe": recipe,
+        "tune": vars(tuning),
+        "hierarchy": vars(hierarchy),
+        "attention": {**vars(attention), "epochs": tuning.epochs},
+    }
+    where = {"path": data, "test_path": test, **vars(columns)}
+    _begin(config_of(where, settings, name=name), place)
+
+
+@spread
+def shrink(
+    run: RunFolder,
+    *,
+    max_layer: MaxLayer = None,
+    max_neurons: MaxNeurons = None,
+    tolerance: Tolerance = None,
+    extract: Annotated[
+        bool, typer.Option("--extract", help="Read the texts again if need be.")
+    ] = False,
+    place: Place,
+    name: Name = "",
+) -> None:
+    """Make a cheaper classifier from a finished run, a new run without extraction.
+
+    With no option: the shallowest within one point of the best validation score.
+    """
+    parent = open_run(run)
+    from stc_core import dial
+
+    config = dial.smaller(
+        parent,
+        max_layer=max_layer,
+        max_neurons=max_neurons,
+        tolerance=tolerance,
+        extract=extract,
+        name=name,
+    )
+    _begin(config, place)
+
+
+def resume(run: RunFolder) -> None:
+    """Go on with a run that was cut off: what is on disk already is not done again.
+
+    Activations go on where they were, a tuning after its last whole epoch.
+    """
+    from stc_core import jobs
+
+    opened = jobs.unfinished(open_run(run).folder)
+    terminate_as_interrupt()
+    _work(opened.folder, opened.config)
+
+
+def work(folder: str) -> None:
+    """Do the queued run in FOLDER; the app starts this."""
+    from stc_core import jobs
+
+    terminate_as_interrupt()
+    jobs.work(folder)
+
+
+def _begin(config: Any, place: Place) -> None:
+    """Do a new run in its place, or in a folder of its own."""
+    from stc_core import jobs
+
+    config = jobs.absolute(config)
+    terminate_as_interrupt()
+    folder = jobs.new_folder(config) if place.out is None else Path(place.out)
+    with jobs.place(folder, overwrite=place.overwrite) as folder:
+        _work(folder, config)
+
+
+def _work(folder: Path, config: Any) -> None:
+    """Do the run in this process, and show how it goes and what came of it."""
+    from stc_core import terminal
+    from stc_core.run import RunWriter
+
+    with (
+        terminal.PhaseBar() as bar,
+        RunWriter(folder, config, on_status=bar.show) as writer,
+    ):
+        from stc_core import recipes  # seconds of imports, so show the bar first
+
+        try:
+            run = recipes.train(writer.config, writer)
+        except StcError as error:
+            writer.fail(error)
+            if not writer.discard_if_unbegun():
+                typer.echo(f"The log is in {folder / 'log.txt'}", err=True)
+            raise
+    terminal.show_result(run)
+    terminal.show_next(run, program=program())
