@@ -2,7 +2,6 @@
 
 from typing import Any
 
-import numpy as np
 import pandas as pd
 import streamlit as st
 
@@ -177,26 +176,40 @@ def parent_note(metrics: dict[str, Any]) -> None:
 
 
 def picked(run: Run, probes: pd.DataFrame) -> None:
-    """What is known of the layer that was clicked, and the way to its neurons."""
-    layer = ui.context().layer
-    best = best_probes(probes)
-    there = best.loc[best["layer"] == layer]
+    """What is known of the place that was clicked, and the way to its neurons."""
+    now, best = ui.context(), best_probes(probes)
+    there = best.loc[best["layer"] == now.layer]
     if there.empty:
         return
-    neurons = ui.read(run, "neurons") if run.has("neurons.parquet") else probes[:0]
-    n_kept = int(np.count_nonzero(np.asarray(neurons["layer"]) == layer))
+    clicked = there.loc[(there["kind"] == now.kind) & (there["pooling"] == now.pooling)]
+    which, there = ("probe", clicked) if len(clicked) else ("best probe", there)
     top = there.loc[there["accuracy"].idxmax()]
     with st.container(border=True, horizontal=True, vertical_alignment="center"):
         st.markdown(
-            f"**Layer {layer}** · best probe `{top['site']}` by {top['pooling']}: "
-            f"{percent(top['accuracy'])}"
-            + f" · {n_kept:,} of the {len(neurons):,} neurons that were kept are here"
-            * (not neurons.empty),
+            f"**Layer {now.layer}** · {which} `{top['site']}` by {top['pooling']}: "
+            f"{percent(top['accuracy'])}{kept(run, which, top)}",
             width="stretch",
         )
-        if not neurons.empty:
+        if run.has("neurons.parquet"):
             ui.link(ui.NEURONS, "See its neurons", icon=":material/grain:")
-        st.button("Clear", key="clear_layer", on_click=lambda: ui.remember(layer=None))
+        st.button(
+            "Clear",
+            key="clear_layer",
+            on_click=lambda: ui.remember(layer=None, kind=None, pooling=None),
+        )
+
+
+def kept(run: Run, which: str, top: pd.Series) -> str:
+    """How many of the neurons that were kept are at the place that was clicked."""
+    if not run.has("neurons.parquet"):
+        return ""
+    neurons = ui.read(run, "neurons")
+    here = neurons["layer"] == top["layer"]
+    if which == "probe":
+        here &= (neurons["kind"] == top["kind"]) & (
+            neurons["pooling"] == top["pooling"]
+        )
+    return f" · {here.sum():,} of the {len(neurons):,} neurons that were kept are here"
 
 
 def trade(run: Run, metric: Any) -> None:

@@ -71,18 +71,20 @@ def filters(neurons: pd.DataFrame) -> tuple[pd.DataFrame, str | None]:
         )
     shown = chosen_neurons(
         neurons,
-        kinds=row.pills(
+        kind=ui.pick(
+            "kind",
             "Read from",
             [kind for kind in KINDS if kind in set(neurons["kind"])],
-            selection_mode="multi",
+            widget=row.pills,
+            optional=True,
             format_func=lambda kind: KIND_NAMES[kind],
-            key="neuron_kinds",
         ),
-        poolings=row.pills(
+        pooling=ui.pick(
+            "pooling",
             "Pooled by",
             [name for name in POOLINGS if name in set(neurons["pooling"])],
-            selection_mode="multi",
-            key="neuron_poolings",
+            widget=row.pills,
+            optional=True,
         ),
         layer=only,
         label=label,

@@ -13,19 +13,26 @@ from stc_core.context import Context
 def click_neuron(context: Context, event: Mapping[str, Any]) -> Context:
     """`context` at the neuron whose marker was clicked."""
     found = _customdata(event)
-    return context if found is None else context.moved(neuron=int(found))
+    return context.moved(neuron=int(found[0])) if found else context
 
 
 def click_layer(context: Context, event: Mapping[str, Any]) -> Context:
-    """`context` at the layer of the point that was clicked."""
+    """`context` at the layer of the point clicked, and at its site and pooling.
+
+    A point that is of a layer alone leaves site and pooling as they are.
+    """
     found = _customdata(event)
-    return context if found is None else context.moved(layer=int(found))
+    if not found:
+        return context
+    moved = context.moved(layer=int(found[0]))
+    if len(found) < 3:
+        return moved
+    return moved.moved(kind=str(found[1]), pooling=str(found[2]))
 
 
 def click_option(context: Context, event: Mapping[str, Any]) -> Context:
     """`context` at the depth and the number of neurons of the point clicked."""
-    points = event.get("selection", {}).get("points", [])
-    found = points[0].get("customdata") if points else None
+    found = _customdata(event)
     if not found:
         return context
     return context.moved(depth=int(found[0]), size=int(found[1]))
@@ -44,10 +51,10 @@ def click_example(
     return context.moved(example=int(rows[picked[0]]))
 
 
-def _customdata(event: Mapping[str, Any]) -> Any:
-    """The first value that the first clicked point carries; None without one."""
+def _customdata(event: Mapping[str, Any]) -> Sequence[Any]:
+    """What the first clicked point carries; empty without one."""
     points = event.get("selection", {}).get("points", [])
-    data = points[0].get("customdata") if points else None
-    if isinstance(data, list | tuple):
-        data = data[0] if data else None
-    return data
+    found = points[0].get("customdata") if points else None
+    if found is None:
+        return ()
+    return found if isinstance(found, list | tuple) else (found,)

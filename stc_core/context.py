@@ -1,8 +1,11 @@
 """What is being looked at: one selection that every page reads and the URL mirrors."""
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple, get_args
 
+Place = Literal["run", "layer", "neuron", "example"]
+PLACES: tuple[Place, ...] = get_args(Place)
+"""From a run down to one text of it."""
 _QUERY = {"label": "class"}  # `class` is a keyword of Python, not of the URL
 _NUMBERS = ("layer", "neuron", "example", "depth", "size")
 
@@ -24,12 +27,25 @@ class Context(NamedTuple):
     table: str | None = None  # the table to label
     depth: int | None = None  # of the cheaper classifier that is looked at
     size: int | None = None  # its number of neurons
+    kind: str | None = None  # of site: resid or mlp
+    pooling: str | None = None
+    split: str | None = None  # train, validation or test
+    slice: str | None = None  # some of the texts, as `slices.Slice` writes it
+    other: str | None = None  # the run to compare with
 
     def moved(self, **changes: Any) -> "Context":
         """This context after `changes`; another run forgets the places in the old."""
         another = "run" in changes and changes["run"] != self.run
         kept = Context(data=self.data, table=self.table) if another else self
         return kept._replace(**changes)
+
+    def up_to(self, place: "Place") -> "Context":
+        """This context without the places that are deeper than `place`."""
+        deeper = PLACES[PLACES.index(place) + 1 :]
+        gone: tuple[str, ...] = tuple(deeper)
+        if "layer" in deeper:
+            gone += ("kind", "pooling")
+        return self._replace(**dict.fromkeys(gone))
 
     def params(self) -> dict[str, str]:
         """The query parameters that say the same, the inverse of `parse`."""

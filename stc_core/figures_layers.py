@@ -91,7 +91,7 @@ def layer_curves(
 ) -> go.Figure:
     """Validation score by layer, one curve per kind and pooling, with `lines` across.
 
-    Each point carries its layer for clicks. Curves stand a little apart along the
+    Each point carries layer, kind and pooling for clicks. Curves stand a little apart along the
     axis, so that their intervals can be told from each other.
     """
     best = best_probes(probes)
@@ -159,7 +159,7 @@ def _curve(
         line={"color": colour, "dash": _DASHES[kind], "width": 2.2},
         marker={"color": colour, "symbol": _SYMBOLS[kind], "size": 9},
         error_y=_error_bars(part, metric, colour),
-        customdata=part[["layer"]].to_numpy().tolist(),
+        customdata=part[["layer", "kind", "pooling"]].to_numpy().tolist(),
         hovertext=[_probe_hover(row, metric, layer_names) for row in records(part)],
         hoverinfo="text",
     )

@@ -24,23 +24,20 @@ def neuron_name(neuron: Mapping[str, Any]) -> str:
 def chosen_neurons(
     neurons: pd.DataFrame,
     *,
-    kinds: Sequence[str] = (),
-    poolings: Sequence[str] = (),
+    kind: str | None = None,
+    pooling: str | None = None,
     layer: int | None = None,
     label: str | None = None,
     order: Order = "importance",
 ) -> pd.DataFrame:
-    """The neurons of these kinds, poolings and layer (none given: all), layer by layer.
+    """The neurons of this kind, pooling and layer (None: any), layer by layer.
 
     Within a site by falling importance, or by falling weight for the class `label`.
     """
     keep = pd.Series(True, index=neurons.index)
-    if kinds:
-        keep &= neurons["kind"].isin(list(kinds))
-    if poolings:
-        keep &= neurons["pooling"].isin(list(poolings))
-    if layer is not None:
-        keep &= neurons["layer"] == layer
+    for column, wanted in (("kind", kind), ("pooling", pooling), ("layer", layer)):
+        if wanted is not None:
+            keep &= neurons[column] == wanted
     by = IMPORTANCE if order == "importance" or label is None else WEIGHT + label
     return (
         neurons.loc[keep]

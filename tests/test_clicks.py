@@ -35,6 +35,9 @@ def test_a_square_moves_to_its_neuron():
 
 def test_a_point_moves_to_its_layer():
     assert click_layer(HERE, chart(0)) == HERE._replace(layer=0)
+    there = HERE._replace(layer=4, kind="mlp", pooling="mean")
+    assert click_layer(HERE, chart(4, "mlp", "mean")) == there
+    assert click_layer(there, chart(2)) == there._replace(layer=2)
 
 
 def test_a_table_row_moves_to_its_example():

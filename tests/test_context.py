@@ -6,7 +6,9 @@ from stc_core.context import Context, query_key
 
 
 def test_params_and_parse_are_inverse():
-    full = Context("r", 3, 0, 42, "spam & eggs", "ab12", "cd34", 2, 256)
+    full = Context("r", 3, 0, 42, "spam & eggs", "ab12", "cd34", 2, 256, "mlp", "mean")
+    full = full._replace(split="test", slice="label=a%3Bb;wrong=1", other="s")
+    assert None not in full
     assert Context(**Context.parse(full.params())) == full
     assert full.params()["class"] == "spam & eggs"
     assert Context().params() == {}
@@ -34,3 +36,12 @@ def test_another_run_forgets_the_places_but_not_the_tables():
     )
     assert here.moved(run="s") == Context(run="s", data="d", table="t")
     assert here.moved(run="s", layer=1).layer == 1
+
+
+def test_going_up_forgets_what_is_deeper():
+    here = Context("r", 3, 7, 42, label="a", kind="mlp", pooling="mean")
+    assert here.up_to("example") == here
+    assert here.up_to("neuron") == here._replace(example=None)
+    layer = here.up_to("layer")
+    assert layer == Context("r", 3, label="a", kind="mlp", pooling="mean")
+    assert here.up_to("run") == Context("r", label="a")

@@ -39,13 +39,13 @@ def test_no_filter_keeps_all_in_layers_by_importance():
 
 
 def test_filters_are_joined():
-    found = chosen_neurons(neurons(), kinds=["mlp"], poolings=["mean"], layer=2)
+    found = chosen_neurons(neurons(), kind="mlp", pooling="mean", layer=2)
     assert found["neuron"].tolist() == [6, 8]
-    assert chosen_neurons(neurons(), kinds=["mlp"], layer=0).empty
+    assert chosen_neurons(neurons(), kind="mlp", layer=0).empty
 
 
 def test_order_by_the_weight_of_a_class():
-    found = chosen_neurons(neurons(), label="b", order="weight", kinds=["mlp"])
+    found = chosen_neurons(neurons(), label="b", order="weight", kind="mlp")
     assert found["weight:b"].is_monotonic_decreasing
     assert found["neuron"].tolist() == [9, 8, 7, 6, 5]
 

@@ -1,6 +1,18 @@
 """What the pages share. With app.py and pages/ the only code that knows Streamlit."""
 
 from stc_core.wording import duration, interval, percent, size
+from ui.pages import (
+    ADAPT,
+    DATA,
+    EXAMPLES,
+    HIERARCHY,
+    HOME,
+    LAYERS,
+    NEURONS,
+    PAGES,
+    PREDICT,
+    TRAIN,
+)
 from ui.place import clicked, context, go, link, pick, remember
 from ui.plans import check_backbone, devices, is_here, plan, weight_bytes
 from ui.readers import (
@@ -16,22 +28,7 @@ from ui.readers import (
 )
 from ui.runs import badge, headline, state
 from ui.said import escape, guard, show_error
-from ui.shell import (
-    ADAPT,
-    DATA,
-    EXAMPLES,
-    HIERARCHY,
-    HOME,
-    LAYERS,
-    NEURONS,
-    PAGES,
-    PREDICT,
-    TRAIN,
-    any_run,
-    empty,
-    frame,
-    pick_run,
-)
+from ui.shell import any_run, empty, frame, pick_run
 from ui.tables import (
     HEAD_ROWS,
     choice,

@@ -55,16 +55,18 @@ def pick(
     *,
     widget: Callable[..., Any] = st.selectbox,
     default: Any = None,
+    optional: bool = False,
     **settings: Any,
 ) -> Any:
     """The option that the context holds in `field`, as a widget that writes it back.
 
     What the context holds wins on every run, so a click elsewhere moves the widget
-    too; a value that is not among `options` shows `default` or the first one.
+    too; a value that is not among `options` shows `default` or the first one, or
+    nothing where the choice is `optional`.
     """
     key = f"pick_{field}"
     held = getattr(context(), field)
-    first = options[0] if default is None else default
+    first = options[0] if default is None and not optional else default
     st.session_state[key] = held if held in options else first
 
     def write() -> None:

@@ -8,39 +8,11 @@ from stc_core.config import runs_folder
 from stc_core.context import Context
 from stc_core.errors import StcError
 from stc_core.run import Run, list_runs
+from ui.pages import DATA, PAGES, TRAIN
 from ui.place import context, hold, link, pick
 from ui.runs import headline, state
 from ui.said import escape, guard
-
-HOME = "app.py"
-
-DATA = "pages/1_Data.py"
-
-TRAIN = "pages/2_Train.py"
-
-LAYERS = "pages/3_Layers.py"
-
-NEURONS = "pages/4_Neurons.py"
-
-EXAMPLES = "pages/5_Examples.py"
-
-PREDICT = "pages/6_Predict.py"
-
-ADAPT = "pages/7_Adapt.py"
-
-HIERARCHY = "pages/8_Hierarchy.py"
-
-PAGES = {
-    HOME: ("Home", ":material/home:"),
-    DATA: ("Data", ":material/table_view:"),
-    TRAIN: ("Train", ":material/model_training:"),
-    LAYERS: ("Layers", ":material/stacked_line_chart:"),
-    NEURONS: ("Neurons", ":material/grain:"),
-    EXAMPLES: ("Examples", ":material/chat_bubble:"),
-    PREDICT: ("Predict", ":material/batch_prediction:"),
-    ADAPT: ("Adapt", ":material/tune:"),
-    HIERARCHY: ("Hierarchy", ":material/account_tree:"),
-}
+from ui.trail import trail
 
 
 def frame(title: str, icon: str, *, caption: str | None = None) -> None:
@@ -108,9 +80,10 @@ def any_run() -> Run:
 
 
 def pick_run() -> Run:
-    """The finished run that the context names; without one the page says so and stops.
+    """The finished run that the context names, and where in it one is.
 
-    A run that is not finished shows its state and the way to watch it.
+    Without one the page says so and stops. A run that is not finished shows its
+    state and the way to watch it.
     """
     run = any_run()
     said = state(run)
@@ -128,6 +101,7 @@ def pick_run() -> Run:
             page=TRAIN,
             label="See what happened",
         )
+    trail(run)
     return run
 
 

@@ -1,0 +1,22 @@
+"""The pages: their files, names and icons, in the order of the sidebar."""
+
+HOME = "app.py"
+DATA = "pages/1_Data.py"
+TRAIN = "pages/2_Train.py"
+LAYERS = "pages/3_Layers.py"
+NEURONS = "pages/4_Neurons.py"
+EXAMPLES = "pages/5_Examples.py"
+PREDICT = "pages/6_Predict.py"
+ADAPT = "pages/7_Adapt.py"
+HIERARCHY = "pages/8_Hierarchy.py"
+PAGES = {
+    HOME: ("Home", ":material/home:"),
+    DATA: ("Data", ":material/table_view:"),
+    TRAIN: ("Train", ":material/model_training:"),
+    LAYERS: ("Layers", ":material/stacked_line_chart:"),
+    NEURONS: ("Neurons", ":material/grain:"),
+    EXAMPLES: ("Examples", ":material/chat_bubble:"),
+    PREDICT: ("Predict", ":material/batch_prediction:"),
+    ADAPT: ("Adapt", ":material/tune:"),
+    HIERARCHY: ("Hierarchy", ":material/account_tree:"),
+}

@@ -1,0 +1,51 @@
+"""Where one is in a run, as links back up, and the address of this very view."""
+
+from urllib.parse import urlencode
+
+import streamlit as st
+
+from stc_core.context import PLACES, Context, Place
+from stc_core.neurons import names_of
+from stc_core.run import Run
+from ui.pages import EXAMPLES, LAYERS, NEURONS
+from ui.place import context
+from ui.readers import read
+from ui.said import escape
+
+_PAGES: dict[Place, str] = {
+    "run": LAYERS,
+    "layer": LAYERS,
+    "neuron": NEURONS,
+    "example": EXAMPLES,
+}
+
+
+def trail(run: Run) -> None:
+    """run › layer › neuron › text, each a link to it, then a link to copy."""
+    held = context()
+    with st.container(horizontal=True, vertical_alignment="center", gap="xsmall"):
+        for place in PLACES:
+            if getattr(held, place) is None:
+                continue
+            if place != "run":
+                st.caption("›", width="content")
+            st.page_link(
+                _PAGES[place],
+                label=_name(run, held, place),
+                query_params=held.up_to(place).params(),
+            )
+        st.space("stretch")
+        with st.popover("Copy link", icon=":material/link:", type="tertiary"):
+            st.caption("This view, for anyone who can open this app:")
+            st.code(f"{st.context.url}?{urlencode(held.params())}", language=None)
+
+
+def _name(run: Run, held: Context, place: Place) -> str:
+    if place == "run":
+        return escape(run.name)
+    if place == "layer":
+        return f"layer {held.layer}"
+    if place == "example":
+        return f"text {held.example}"
+    names = names_of(read(run, "neurons")) if run.has("neurons.parquet") else {}
+    return escape(names.get(held.neuron or 0, f"neuron {held.neuron}"))
