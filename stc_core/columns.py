@@ -49,6 +49,14 @@ class Columns(NamedTuple):
     labels: tuple[str, ...]
     split: str | None = None
     id: str | None = None
+    thought: str | None = None
+    reply: str | None = None
+
+    @property
+    def written(self) -> dict[str, str]:
+        """The columns that are written after the labels, in that order, by role."""
+        roles = {"thought": self.thought, "reply": self.reply}
+        return {role: name for role, name in roles.items() if name}
 
 
 class _Profile(NamedTuple):
@@ -87,6 +95,12 @@ def resolve_columns(frame: pd.DataFrame, data: DataConfig) -> Columns:
     wanted twice, or when no label was named and none can be guessed.
     """
     named = _named(data)
+    if data.thought and not data.reply:
+        raise StcError(
+            f"thought column {data.thought!r}",
+            expected="a reply that follows the thought",
+            remedy="Name its column with --reply, or leave --thought out.",
+        )
     for role, name in named:
         check_column(frame, name, role=role)
     taken = [name for _, name in named]
@@ -126,7 +140,8 @@ def _guess(frame: pd.DataFrame, data: DataConfig) -> Columns:
             remedy="Choose the text column by name.",
         )
     free = [p for p in free if p.name != text]
-    return Columns(text, data.labels or _guess_labels(free), split, identity)
+    labels = data.labels or _guess_labels(free)
+    return Columns(text, labels, split, identity, data.thought, data.reply)
 
 
 def _sample(frame: pd.DataFrame) -> pd.DataFrame:
@@ -207,6 +222,7 @@ def _cell(value: Any) -> str | None:
 def _named(data: DataConfig) -> list[tuple[str, str]]:
     pairs = [("text", data.text), *(("label", name) for name in data.labels)]
     pairs += [("split", data.split), ("id", data.id)]
+    pairs += [("thought", data.thought), ("reply", data.reply)]
     return [(role, name) for role, name in pairs if name]
 
 

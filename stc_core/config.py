@@ -42,6 +42,8 @@ class DataConfig(_Frozen):
     """Which file and which columns.
 
     None means: guess from content and names; "" for split or id means: there is none.
+    `reply` is what a decoder learns to write after the labels, `thought` what it writes
+    before that; they are never guessed.
     """
 
     path: str
@@ -50,6 +52,8 @@ class DataConfig(_Frozen):
     labels: tuple[str, ...] = ()
     split: str | None = None
     id: str | None = None
+    thought: str | None = None
+    reply: str | None = None
 
 
 class TuneConfig(_Frozen):
@@ -80,7 +84,8 @@ class HierarchyConfig(_Frozen):
     Empty means: layers by the probes of each level, and levels that weigh the same.
     `heads`: over classes, or over a decoder's words, which is what auto means for a
     decoder with a language-model head; those may be `tied` into one, and at inner
-    layers read states with the model's final `norm`.
+    layers read states with the model's final `norm`. A thought and a reply have a layer
+    and a weight after those of the levels, and `reply_length` tokens at most.
     """
 
     layers: tuple[int, ...] = ()
@@ -88,6 +93,7 @@ class HierarchyConfig(_Frozen):
     heads: Literal["auto", "class", "words"] = "auto"
     tied: bool = False
     norm: bool = True
+    reply_length: int | None = Field(default=None, ge=1)
 
 
 class AttentionConfig(_Frozen):

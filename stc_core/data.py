@@ -64,7 +64,8 @@ class Corpus:
 
     `frame` has the columns row (from 1, in the file), file ("data" or "test"), id,
     text, label (the finest, which is trained), label_1 ... label_L when there are
-    several levels, and split. Every label of any row is in train too.
+    several levels, thought and reply where they are wanted, and split. Every label of
+    any row is in train too.
     """
 
     frame: pd.DataFrame
@@ -268,8 +269,10 @@ def _read_test(
     """The usable rows of the test file and how many rows it has."""
     table = read_table(path)
     name = Path(path).name
-    for role, column in [("text", columns.text)] + [
-        ("label", label) for label in columns.labels
+    for role, column in [
+        ("text", columns.text),
+        *(("label", label) for label in columns.labels),
+        *columns.written.items(),
     ]:
         check_column(table, column, role=f"{name}: {role}")
     identity = columns.id if columns.id in table.columns else None
@@ -310,6 +313,8 @@ def _pick(table: pd.DataFrame, columns: Columns, *, file: File) -> pd.DataFrame:
     picked["label"] = levels[-1]
     if len(levels) > 1:
         picked |= {f"label_{n}": level for n, level in enumerate(levels, 1)}
+    for role, column in columns.written.items():
+        picked[role] = as_text(series(table, column)).str.strip()
     given = as_text(series(table, columns.split)) if columns.split else None
     picked["split"] = TRAIN if given is None else _known_splits(given, columns)
     picked["key"] = text_keys(text)
@@ -347,7 +352,7 @@ def _known_splits(given: pd.Series, columns: Columns) -> pd.Series:
 def _usable(
     frame: pd.DataFrame, columns: Columns, findings: list[Finding], *, csv: bool
 ) -> pd.DataFrame:
-    """The rows with a text and all labels; the others become findings.
+    """The rows with a text, all labels and a reply; the others become findings.
 
     In CSV only rows with too many fields, told of already, have missing cells.
     """
@@ -357,12 +362,18 @@ def _usable(
     told = csv & frame["text"].isna().to_numpy()
     bare = np.zeros(len(frame), dtype=bool)
     for name in level_names(columns):
-        bare |= (series(frame, name).fillna("") == "").to_numpy(dtype=bool)
+        bare |= _without(frame, name)
     labels = " or ".join(map(repr, columns.labels))
-    for kind, which, said in (
+    wanting = [
         ("empty_text", blank & ~told, f"No text in {columns.text!r}"),
         ("missing_label", bare & ~blank, f"No label in {labels}"),
-    ):
+    ]
+    out = blank | bare
+    for role, column in columns.written.items():
+        which = _without(frame, role) & ~out
+        wanting.append((f"missing_{role}", which, f"No {role} in {column!r}"))
+        out |= which
+    for kind, which, said in wanting:
         if which.any():
             findings.append(
                 finding(
@@ -373,7 +384,12 @@ def _usable(
                     file=file,
                 )
             )
-    return _keep(frame, ~(blank | bare))
+    return _keep(frame, ~out)
+
+
+def _without(frame: pd.DataFrame, name: str) -> Bool[np.ndarray, " n"]:
+    """Where a column has nothing."""
+    return (series(frame, name).fillna("") == "").to_numpy(dtype=bool)
 
 
 def _file(frame: pd.DataFrame) -> File:

@@ -60,6 +60,13 @@ class Columns:
         str | None,
         typer.Option(help="Column that names the rows; guessed, '' for none."),
     ] = None
+    reply: Annotated[
+        str | None,
+        typer.Option(help="Column of what to write after the label; a decoder's."),
+    ] = None
+    thought: Annotated[
+        str | None, typer.Option(help="Column of what to write before the reply.")
+    ] = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -197,6 +204,9 @@ class Hierarchy:
             help="Inner word heads read states with the model's last norm.",
         ),
     ] = True
+    reply_length: Annotated[
+        int | None, typer.Option(help="Tokens of a reply or a thought; 64 at most.")
+    ] = None
 
 
 @dataclass(frozen=True, kw_only=True)

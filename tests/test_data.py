@@ -279,3 +279,23 @@ def test_ids(tmp_path):
     assert corpus.frame["id"].tolist() == table["uid"].tolist()
     corpus = read_corpus(DataConfig(path=save(rows(), tmp_path)))
     assert corpus.frame["id"].tolist() == [str(n) for n in range(1, 61)]
+
+
+def test_rows_without_a_reply_are_named_and_left_out(tmp_path):
+    table = rows().assign(answer=[f" answer {n} " for n in range(len(rows()))])
+    table.loc[[3, 8], "answer"] = ["", "  "]
+    table.loc[8, "label"] = ""
+    path = save(table, tmp_path)
+    data = DataConfig(path=path, labels=("label",), reply="answer")
+    corpus = read_corpus(data)
+    kinds = {f.kind: f.rows for f in corpus.report.findings}
+    assert kinds["missing_reply"] == (4,) and kinds["missing_label"] == (9,)
+    assert corpus.frame["reply"].tolist()[0] == "answer 0"
+    assert len(corpus.frame) == len(table) - 2
+    with pytest.raises(StcError, match="a reply that follows"):
+        read_corpus(DataConfig(path=path, thought="answer"))
+    with pytest.raises(StcError, match="reply column 'anser'.*'answer'"):
+        read_corpus(DataConfig(path=path, reply="anser"))
+    test = DataConfig(path=path, test_path=save(rows(), tmp_path, "t.csv"))
+    with pytest.raises(StcError, match=r"t\.csv: reply column 'answer'"):
+        read_corpus(test.model_copy(update={"reply": "answer", "labels": ("label",)}))
