@@ -18,7 +18,8 @@ FLOORS = {
     "examples figures figures_data figures_layers figures_trade figures_neurons "
     "figures_frontier figures_examples records figures_adapt figures_attention scatter "
     "texts segments "
-    "branches figures_hierarchy trie",
+    "branches figures_hierarchy trie "
+    "slices",
     2: "quadratic solver select attribution table checks data store sites hooks hub "
     "truncation uploads head checkpoint packing problem content "
     "adapters changes rows sums dual task tree guides attention",
