@@ -25,7 +25,8 @@ from stc_core import hub, recipes
 from stc_core.backbone import Backbone
 from stc_core.config import DEFAULT_BACKBONE, DataConfig, RunConfig, TrainConfig
 from stc_core.labeller import open_labeller
-from stc_core.run import Run, RunWriter
+from stc_core.run import Run
+from stc_core.writer import RunWriter
 
 SET, N_FIT, N_BATCH, N_SINGLE, ROUNDS = "sst2", 300, 200, 40, 3
 DEPTHS = (3, 6)

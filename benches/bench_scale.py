@@ -50,7 +50,7 @@ def trained(n: int) -> Row:
     """What a training on `n` texts took; runs in a fresh process."""
     from stc_core import recipes
     from stc_core.config import DataConfig, RunConfig, TrainConfig
-    from stc_core.run import RunWriter
+    from stc_core.writer import RunWriter
 
     recipes.baselines_of = lambda *_, **__: {}
     with tempfile.TemporaryDirectory() as name:

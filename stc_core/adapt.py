@@ -27,7 +27,6 @@ from stc_core.metrics import fit_temperature, metric_of
 from stc_core.readout import Readout, dense_features, rescaled
 from stc_core.ridge import fit_ridge_head
 from stc_core.rows import Rows
-from stc_core.run import RunWriter
 from stc_core.select import RIDGES
 from stc_core.sparsify import Fitted
 from stc_core.stream import logits_at
@@ -36,6 +35,7 @@ from stc_core.training import History, train
 from stc_core.training import Rows as Texts
 from stc_core.tuning import TunePlan, changed, checkpoint_blocks, grafted, plan_tuning
 from stc_core.variability import measure
+from stc_core.writer import RunWriter
 
 BACKBONE, CHECKPOINTS = "backbone", "checkpoints"
 TUNING, NU = "tuning.json", "variability.json"

@@ -32,12 +32,13 @@ from stc_core.metrics import fit_temperature
 from stc_core.pooling import pool
 from stc_core.reader import Line, Reader, batches
 from stc_core.results import evaluate, task_of
-from stc_core.run import Run, RunWriter
+from stc_core.run import Run
 from stc_core.sparsify import Fitted
 from stc_core.tables import prediction_table
 from stc_core.task import Task
 from stc_core.training import History, Rate, train
 from stc_core.training import Rows as Texts
+from stc_core.writer import RunWriter
 
 SPARSE = ("neurons.parquet", "activations.npy", *adapt.SPARSE)
 """Files of the frozen half that such a run has no like of."""

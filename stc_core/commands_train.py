@@ -127,7 +127,7 @@ def _begin(config: Any, place: Place) -> None:
 def _work(folder: Path, config: Any) -> None:
     """Do the run in this process, and show how it goes and what came of it."""
     from stc_core import terminal
-    from stc_core.run import RunWriter
+    from stc_core.writer import RunWriter
 
     with (
         terminal.PhaseBar() as bar,

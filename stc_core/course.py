@@ -23,7 +23,6 @@ from stc_core.head import SparseHead
 from stc_core.ladder import Ladder
 from stc_core.readout import Readout, rescaled
 from stc_core.rows import Rows, block_rows, write_rows
-from stc_core.run import RunWriter
 from stc_core.rungs import (
     Levels,
     Rung,
@@ -35,6 +34,7 @@ from stc_core.training import History, train
 from stc_core.training import Rows as Texts
 from stc_core.tree import Tree
 from stc_core.tuning import Graft, TunePlan, changed, checkpoint_blocks, grafted
+from stc_core.writer import RunWriter
 
 
 class Plan(NamedTuple):

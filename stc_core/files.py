@@ -13,6 +13,8 @@ from pydantic import BaseModel
 
 from stc_core.errors import StcError
 
+LOG_TAIL_BYTES = 65536
+
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
@@ -79,3 +81,13 @@ def read_json(path: Path) -> dict[str, Any]:
             remedy="The file is damaged; train the run again.",
         )
     return value
+
+
+def tail(path: Path, n_lines: int = 30) -> str:
+    """The last lines of a log, empty when there is none."""
+    if not path.is_file():
+        return ""
+    with path.open("rb") as file:
+        file.seek(max(0, path.stat().st_size - LOG_TAIL_BYTES))
+        lines = file.read().decode("utf-8", "replace").splitlines()
+    return "\n".join(lines[-n_lines:])

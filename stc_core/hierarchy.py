@@ -30,12 +30,13 @@ from stc_core.extract import extract
 from stc_core.metrics import accuracy, expected_calibration_error, log_loss, macro_f1
 from stc_core.narration import narrated
 from stc_core.rivals import path_scores, rivals
-from stc_core.run import Run, RunWriter
+from stc_core.run import Run
 from stc_core.rungs import Levels, Rung, check_levels, climb, levels_of, rung_table
 from stc_core.scribe import word_head
 from stc_core.tables import neuron_table
 from stc_core.tree import Descent, descend
 from stc_core.variability import states_of
+from stc_core.writer import RunWriter
 
 RUNGS = "levels.parquet"
 HEAD_ROWS = 2000

@@ -17,9 +17,10 @@ from pathlib import Path
 from stc_core.config import RunConfig, runs_folder
 from stc_core.errors import StcError
 from stc_core.files import unwritable, write_json
-from stc_core.run import Run, RunWriter, create_run, mark_cancelled
-from stc_core.status import BUSY, read_status
+from stc_core.run import Run
+from stc_core.status import BUSY, mark_cancelled, read_status
 from stc_core.worker import Worker
+from stc_core.writer import RunWriter, create_run
 
 
 def start(config: RunConfig, folder: str | Path | None = None) -> Path:

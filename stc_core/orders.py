@@ -12,15 +12,17 @@ from typing import NamedTuple
 from stc_core.files import read_json, write_json
 from stc_core.jobs import spawn
 from stc_core.predictions import predict_file
-from stc_core.run import (
+from stc_core.run import Run
+from stc_core.status import (
+    BUSY,
     WRITE_EVERY_S,
-    Run,
+    Status,
     ended,
     mark_cancelled,
+    new_status,
     observed,
     worker_of,
 )
-from stc_core.status import BUSY, Status, new_status
 from stc_core.table import iter_table
 from stc_core.worker import Worker
 

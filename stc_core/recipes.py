@@ -34,12 +34,13 @@ from stc_core.results import (
     write_frontier,
 )
 from stc_core.rows import write_rows
-from stc_core.run import Run, RunWriter
+from stc_core.run import Run
 from stc_core.salience import SALIENCE, write_saliences
 from stc_core.sample import Sample, draw
 from stc_core.shrink import shrink
 from stc_core.stream import activation_blocks, logits_at
 from stc_core.variability import from_features
+from stc_core.writer import RunWriter
 
 INTERRUPTED = "the work was interrupted"
 

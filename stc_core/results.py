@@ -25,11 +25,11 @@ from stc_core.metrics import (
 )
 from stc_core.plan import TokenCounts, depth_seconds
 from stc_core.rows import Rows, write_rows
-from stc_core.run import RunWriter
 from stc_core.sample import Sample
 from stc_core.sparsify import Fitted
 from stc_core.stream import activation_blocks, logits_at, refit
 from stc_core.task import Task
+from stc_core.writer import RunWriter
 
 
 class Ground(NamedTuple):

@@ -24,11 +24,12 @@ from stc_core.results import (
     task_of,
     write_frontier,
 )
-from stc_core.run import Run, RunWriter
+from stc_core.run import Run
 from stc_core.salience import SALIENCE, Salience, read_saliences, write_saliences
 from stc_core.sample import LARGE, Sample, draw
 from stc_core.sparsify import Fitted, taken
 from stc_core.store import FeatureStore
+from stc_core.writer import RunWriter
 
 
 def shrink(config: RunConfig, writer: RunWriter) -> None:

@@ -1,17 +1,21 @@
-"""What status.json says of a run."""
+"""What status.json says of a run, and whether its worker is still there to say it."""
 
 import time
+import traceback
 from pathlib import Path
 from typing import Literal, TypedDict, get_args
 
 from stc_core.errors import StcError
-from stc_core.files import read_json
+from stc_core.files import read_json, tail, write_json
+from stc_core.worker import Worker
 
 State = Literal["queued", "running", "done", "failed", "cancelled"]
 Phase = Literal["read", "load", "extract", "probe", "select", "head", "report", "tune"]
 PHASES: tuple[Phase, ...] = get_args(Phase)
 STATES: tuple[State, ...] = get_args(State)
 BUSY: tuple[State, ...] = ("queued", "running")
+WRITE_EVERY_S = 0.5
+START_LIMIT_S = 60.0
 PHASE_NAMES: dict[Phase, str] = {
     "read": "Read the table",
     "load": "Load the language model",
@@ -84,3 +88,49 @@ def read_status(path: Path) -> Status:
             remedy="The file is damaged; train the run again.",
         )
     return Status(**raw)
+
+
+def observed(folder: Path) -> Status:
+    """What status.json in `folder` says; `failed` when the worker died silently."""
+    path = folder / "status.json"
+    status = read_status(path)
+    if status["state"] not in BUSY or _is_alive(folder, status):
+        return status
+    status = read_status(path)  # it may have ended between the two looks
+    if status["state"] not in BUSY:
+        return status
+    said = "The worker died without a word; was it killed, or out of memory?"
+    return failed(status, said, mend=False, trace=tail(folder / "log.txt"))
+
+
+def _is_alive(folder: Path, status: Status) -> bool:
+    worker = worker_of(folder, status)
+    if worker is None:
+        return time.time() - status["heartbeat"] < START_LIMIT_S
+    return worker.is_alive(heartbeat=status["heartbeat"])
+
+
+def worker_of(folder: Path, status: Status) -> Worker | None:
+    """Who works in `folder`: by its status, or by worker.json when just started."""
+    if status["pid"] is not None:
+        return Worker(status["pid"], status["born"] or 0.0, status["host"] or "")
+    path = folder / "worker.json"
+    return Worker(**read_json(path)) if path.is_file() else None
+
+
+def ended(status: Status, error: BaseException) -> Status:
+    """`status` after `error`: failed, or cancelled if it was an interruption."""
+    if isinstance(error, KeyboardInterrupt):
+        return {**status, "state": "cancelled", "message": "Cancelled.", "eta_s": None}
+    mend = isinstance(error, StcError)
+    trace = "" if mend else "".join(traceback.format_exception(error))
+    said = str(error) if mend else f"{type(error).__name__}: {error}"
+    return failed(status, said, mend=mend, trace=trace)
+
+
+def mark_cancelled(folder: Path) -> None:
+    """Say so in a run whose worker is gone and cannot say it itself."""
+    status = read_status(folder / "status.json")
+    if status["state"] in BUSY:
+        status.update(state="cancelled", message="Cancelled.", eta_s=None)
+        write_json(folder / "status.json", status)

@@ -39,7 +39,7 @@ def messages(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def run_folder(tmp_path_factory: pytest.TempPathFactory, messages: Path) -> Path:
     """A finished run of `recipes.train` with the embedded backbone. Read-only."""
     from stc_core import recipes
-    from stc_core.run import RunWriter
+    from stc_core.writer import RunWriter
 
     config = RunConfig(
         name="messages by topic",
@@ -57,7 +57,7 @@ def tuned_folder(tmp_path_factory: pytest.TempPathFactory, messages: Path) -> Pa
     """A finished run of the recipe `variability`: LoRA in block 4. Read-only."""
     from stc_core import recipes
     from stc_core.config import TuneConfig
-    from stc_core.run import RunWriter
+    from stc_core.writer import RunWriter
 
     tune = TuneConfig(method="lora", blocks=1, layer=4, epochs=2)
     config = RunConfig(

@@ -14,10 +14,11 @@ from stc_core.classifier import SparsifyThenClassify
 from stc_core.config import DataConfig, RunConfig, TrainConfig, TuneConfig
 from stc_core.files import read_json
 from stc_core.head import softmax
-from stc_core.run import Run, RunWriter
+from stc_core.run import Run
 from stc_core.table import read_table
 from stc_core.task import Task
 from stc_core.training import History
+from stc_core.writer import RunWriter
 
 
 @pytest.fixture(scope="module")

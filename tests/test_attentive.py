@@ -22,7 +22,8 @@ from stc_core.config import (
 )
 from stc_core.errors import StcError
 from stc_core.gradients import integrated_gradients
-from stc_core.run import Run, RunWriter
+from stc_core.run import Run
+from stc_core.writer import RunWriter
 
 
 class Killed(BaseException):

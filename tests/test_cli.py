@@ -25,10 +25,11 @@ from stc_core.axes import PooledSite
 from stc_core.config import DataConfig, RunConfig
 from stc_core.data import read_corpus
 from stc_core.errors import StcError
-from stc_core.run import Run, RunWriter
+from stc_core.run import Run
 from stc_core.status import Status, new_status
 from stc_core.store import open_writer
 from stc_core.table import read_table
+from stc_core.writer import RunWriter
 
 ROOT = Path(__file__).parents[1]
 

@@ -22,13 +22,13 @@ FLOORS = {
     "slices",
     2: "quadratic solver select attribution table checks data store sites hooks hub "
     "truncation uploads head checkpoint packing problem content "
-    "adapters changes rows sums dual task tree guides attention",
+    "fista adapters changes rows sums dual task tree guides attention",
     3: "backbone forward plan extract probe sparsify classifier saved spin tables "
     "labeller gradients variability readout tuning training stream sample candidates "
     "ladder cascade focus reader stages spelling scribe lexicon "
-    "ridge search frontier salience",
+    "ridge search frontier salience sweep",
     4: "recipes results dial shrink adapt baselines forecast run jobs predictions "
-    "orders rungs course rivals narration hierarchy attentive",
+    "orders rungs course rivals narration hierarchy attentive writer",
     5: "terminal options commands commands_train commands_run commands_data cli "
     "__main__",
 }

@@ -19,8 +19,9 @@ from stc_core.config import (
     TuneConfig,
 )
 from stc_core.errors import StcError
-from stc_core.run import Run, RunWriter
+from stc_core.run import Run
 from stc_core.rungs import Rung, checked_layers, propose, stack_of
+from stc_core.writer import RunWriter
 
 KINDS = {"good": "warm", "bad": "cold", "great": "warm", "awful": "cold"}
 

@@ -16,9 +16,10 @@ import pytest
 from stc_core import jobs
 from stc_core.config import DataConfig, RunConfig
 from stc_core.errors import StcError
-from stc_core.run import Run, RunWriter, create_run
+from stc_core.run import Run
 from stc_core.status import BUSY
 from stc_core.worker import Worker
+from stc_core.writer import RunWriter, create_run
 
 RECIPES = """
 import os, subprocess, sys, time, types

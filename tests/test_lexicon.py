@@ -21,11 +21,12 @@ from stc_core.config import (
 )
 from stc_core.errors import StcError
 from stc_core.lexicon import Lexicon, open_lexicon
-from stc_core.run import Run, RunWriter
+from stc_core.run import Run
 from stc_core.scribe import Scribe, word_head
 from stc_core.spelling import names_of
 from stc_core.tree import tree_of
 from stc_core.tuning import TunePlan, changed, grafted
+from stc_core.writer import RunWriter
 
 PATHS = np.array([("good", "good film"), ("good", "plot"), ("bad", "awful")])
 

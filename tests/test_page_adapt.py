@@ -8,7 +8,8 @@ from visit import fine, said, visit, written_run
 
 from stc_core import jobs
 from stc_core.config import RunConfig
-from stc_core.run import Run, RunWriter
+from stc_core.run import Run
+from stc_core.writer import RunWriter
 
 PAGE = "pages/7_Adapt.py"
 

@@ -14,7 +14,8 @@ from stc_core.baselines import Guess
 from stc_core.config import SPIN_CS, DataConfig, RunConfig, TrainConfig
 from stc_core.data import read_corpus
 from stc_core.errors import StcError
-from stc_core.run import Run, RunWriter
+from stc_core.run import Run
+from stc_core.writer import RunWriter
 
 BASELINES = ("majority", "tfidf", "last_layer", "best_site", "all_sites")
 

@@ -13,9 +13,10 @@ import pytest
 
 from stc_core.config import DataConfig, RunConfig, TrainConfig
 from stc_core.errors import StcError
-from stc_core.run import Run, RunWriter, create_run, list_runs, mark_cancelled
-from stc_core.status import PHASES, Status
+from stc_core.run import Run, list_runs
+from stc_core.status import PHASES, Status, mark_cancelled
 from stc_core.worker import Worker
+from stc_core.writer import RunWriter, create_run
 
 CONFIG = RunConfig(
     name="tiny",

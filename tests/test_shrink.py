@@ -12,7 +12,8 @@ import pytest
 from stc_core import cli, dial, recipes
 from stc_core.config import DataConfig, RunConfig, TrainConfig, features_folder
 from stc_core.errors import StcError
-from stc_core.run import Run, RunWriter
+from stc_core.run import Run
+from stc_core.writer import RunWriter
 
 TABLES = ("neurons", "predictions", "curves", "probes")
 LIMITS = {"max_layer": 1, "max_neurons": 16, "tolerance": 0.05}

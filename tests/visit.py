@@ -6,7 +6,8 @@ from typing import Any
 from streamlit.testing.v1 import AppTest
 
 from stc_core.config import DataConfig, RunConfig
-from stc_core.run import Run, RunWriter
+from stc_core.run import Run
+from stc_core.writer import RunWriter
 
 ROOT = Path(__file__).parents[1]
 WORDS = "parcel late refund card login password invoice price broken screen".split()

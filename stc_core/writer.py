@@ -1,0 +1,177 @@
+"""The one who writes a run directory, while `run.Run` reads it."""
+
+import math
+import shutil
+import time
+from collections.abc import Callable, Iterable
+from datetime import datetime
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import pandas as pd
+
+from stc_core.config import RunConfig
+from stc_core.files import replacing, unwritable, write_json
+from stc_core.run import Run
+from stc_core.status import PHASES, WRITE_EVERY_S, Phase, Status, ended, new_status
+from stc_core.worker import Worker
+
+CHEAP_PHASES: tuple[Phase, ...] = ("read", "load")
+OBSERVE_EVERY_S = 0.2
+
+
+class RunWriter:
+    """The one writer of a run directory: phases, progress, files, and the end.
+
+    Used as a context manager it leaves `failed` or `cancelled` behind an exception.
+    `on_status` is called with a copy of each new status, a few times a second.
+    """
+
+    def __init__(
+        self,
+        folder: str | Path,
+        config: RunConfig,
+        *,
+        on_status: Callable[[Status], None] | None = None,
+    ) -> None:
+        self.folder = Path(folder)
+        self.config = create_run(self.folder, config)
+        self.seconds: dict[str, float] = {}  # of each phase that has ended
+        self._on_status = on_status
+        self._began = self._phase_began = time.monotonic()
+        self._written_at = self._observed_at = -math.inf
+        me = Worker.current()
+        self.status = new_status("running")
+        self.status.update(pid=me.pid, born=me.born, host=me.host)
+        self._tell(now=True)
+
+    def __enter__(self) -> "RunWriter":
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if error is not None and self.status["state"] == "running":
+            self.fail(error)
+
+    @property
+    def total_seconds(self) -> float:
+        """Since this writer was made."""
+        return time.monotonic() - self._began
+
+    def phase(self, name: Phase, *, total: int = 0, message: str = "") -> None:
+        """Begin the phase `name`; the one before it has ended."""
+        assert name in PHASES, (name, PHASES)
+        self._close_phase()
+        self.status.update(phase=name, done=0, total=total, rate=None, eta_s=None)
+        self.status["message"] = message
+        self._log(f"{name}: {message}" if message else name)
+        self._tell(now=True)
+
+    def progress(self, done: int, total: int) -> None:
+        """Say how far the phase is; cheap, so call it as often as you like."""
+        passed = time.monotonic() - self._phase_began
+        rate = done / passed if done and passed > 0 else None
+        eta_s = (total - done) / rate if rate and total else None
+        self.status.update(done=int(done), total=int(total), rate=rate, eta_s=eta_s)
+        self._tell()
+
+    def note(self, message: str) -> None:
+        """Say something worth keeping in log.txt, and show it as the message."""
+        self.status["message"] = message
+        self._log(message)
+        self._tell(now=True)
+
+    def write_json(self, name: str, value: Any) -> None:
+        """Write `value` (records, arrays and scalars too); NaN becomes null."""
+        write_json(self.folder / name, value)
+
+    def write_text(self, name: str, text: str) -> None:
+        with replacing(self.folder / name) as path:
+            path.write_text(text, encoding="utf-8")
+
+    def write_frame(self, name: str, frame: pd.DataFrame) -> None:
+        with replacing(self.folder / name) as path:
+            frame.to_parquet(path, index=False)
+
+    def write_frames(self, name: str, frames: Iterable[pd.DataFrame]) -> None:
+        """Write frames of the same columns, one after another, as one table."""
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        left = iter(frames)
+        first = pa.Table.from_pandas(next(left), preserve_index=False)
+        with (
+            replacing(self.folder / name) as path,
+            pq.ParquetWriter(path, first.schema) as file,
+        ):
+            file.write_table(first)
+            for frame in left:
+                table = pa.Table.from_pandas(
+                    frame, schema=first.schema, preserve_index=False
+                )
+                file.write_table(table)
+
+    def finish(self) -> Run:
+        """Mark the run as done and return its reader."""
+        self._close_phase()
+        self.status.update(state="done", message="", eta_s=None)
+        self._log(f"done in {self.total_seconds:.1f} s")
+        self._tell(now=True)
+        return Run(self.folder)
+
+    def fail(self, error: BaseException) -> None:
+        """Mark the run as failed by `error`, or cancelled if it was interrupted."""
+        self._close_phase()
+        self.status = ended(self.status, error)
+        told = self.status["error"]
+        if told is None:
+            self._log("cancelled")
+        else:
+            self._log(f"failed: {told['message']}\n{told['traceback']}".rstrip())
+        self._tell(now=True)
+
+    def discard_if_unbegun(self) -> bool:
+        """Remove the folder of a run that failed before its work began."""
+        unbegun = self.status["phase"] in CHEAP_PHASES
+        if unbegun:
+            shutil.rmtree(self.folder)
+        return unbegun
+
+    def _close_phase(self) -> None:
+        now = time.monotonic()
+        name = self.status["phase"]
+        self.seconds[name] = self.seconds.get(name, 0.0) + now - self._phase_began
+        self._phase_began = now
+
+    def _tell(self, *, now: bool = False) -> None:
+        clock = time.monotonic()
+        self.status["heartbeat"] = time.time()
+        if now or clock - self._written_at >= WRITE_EVERY_S:
+            self._written_at = clock
+            write_json(self.folder / "status.json", self.status)
+        if self._on_status and (now or clock - self._observed_at >= OBSERVE_EVERY_S):
+            self._observed_at = clock
+            self._on_status(self.status.copy())
+
+    def _log(self, line: str) -> None:
+        with (self.folder / "log.txt").open("a", encoding="utf-8") as file:
+            file.write(f"{datetime.now():%Y-%m-%d %H:%M:%S}  {line}\n")
+
+
+def create_run(folder: Path, config: RunConfig) -> RunConfig:
+    """The settings as written to a new, queued run in `folder`, with their date."""
+    if not config.created:
+        now = datetime.now().astimezone().isoformat(timespec="milliseconds")
+        config = config.model_copy(update={"created": now})
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise unwritable(folder, error) from error
+    write_json(folder / "config.json", config)
+    write_json(folder / "status.json", new_status("queued"))
+    return config
