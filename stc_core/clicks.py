@@ -38,6 +38,14 @@ def click_option(context: Context, event: Mapping[str, Any]) -> Context:
     return context.moved(depth=int(found[0]), size=int(found[1]))
 
 
+def click_run(context: Context, event: Mapping[str, Any]) -> Context:
+    """`context` with the run clicked as the one to compare with; not with itself."""
+    found = _customdata(event)
+    if not found or str(found[0]) == context.run:
+        return context
+    return context.moved(other=str(found[0]))
+
+
 def click_example(
     context: Context, event: Mapping[str, Any], rows: Sequence[int]
 ) -> Context:

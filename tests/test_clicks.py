@@ -2,7 +2,13 @@
 
 import pytest
 
-from stc_core.clicks import click_example, click_layer, click_neuron, click_option
+from stc_core.clicks import (
+    click_example,
+    click_layer,
+    click_neuron,
+    click_option,
+    click_run,
+)
 from stc_core.context import Context
 
 HERE = Context(run="r", layer=2, neuron=5, example=7, label="a")
@@ -15,7 +21,7 @@ def chart(*customdata) -> dict:
 @pytest.mark.parametrize(
     "event", [{}, {"selection": {}}, {"selection": {"points": []}}]
 )
-@pytest.mark.parametrize("click", [click_neuron, click_layer, click_option])
+@pytest.mark.parametrize("click", [click_neuron, click_layer, click_option, click_run])
 def test_an_empty_event_moves_nothing(click, event):
     assert click(HERE, event) == HERE
 
@@ -52,3 +58,8 @@ def test_no_row_or_one_that_was_filtered_away_moves_nothing(rows):
 
 def test_a_point_of_the_frontier_moves_both_dials():
     assert click_option(HERE, chart(3, 256)) == HERE._replace(depth=3, size=256)
+
+
+def test_a_run_is_compared_with_but_not_with_itself():
+    assert click_run(HERE, chart("s")) == HERE._replace(other="s")
+    assert click_run(HERE, chart("r")) == HERE

@@ -13,13 +13,14 @@ PACKAGE = Path(__file__).parents[1] / "stc_core"
 # so that there is never a circle. `__init__` is the door and reaches every floor.
 FLOORS = {
     0: "errors axes config files worker",
-    1: "pooling penalties losses metrics sniff split tokens batches status columns "
+    1: "pooling penalties losses metrics sniff split tokens batches status launch about "
+    "columns "
     "wording context clicks neurons report markup story explanation exemplars "
     "examples figures figures_data figures_layers figures_trade figures_neurons "
     "figures_frontier figures_examples records figures_adapt figures_attention scatter "
     "texts segments "
     "branches figures_hierarchy trie "
-    "slices",
+    "slices compare agreement cards figures_compare",
     2: "quadratic solver select attribution table checks data store sites hooks hub "
     "truncation uploads head checkpoint packing problem content "
     "fista adapters changes rows sums dual task tree guides attention",
@@ -28,7 +29,7 @@ FLOORS = {
     "ladder cascade focus reader stages spelling scribe lexicon "
     "ridge search frontier salience sweep",
     4: "recipes results dial shrink adapt baselines forecast run jobs predictions "
-    "orders rungs course rivals narration hierarchy attentive writer",
+    "queue trash ledger orders rungs course rivals narration hierarchy attentive writer",
     5: "terminal options commands commands_train commands_run commands_data cli "
     "__main__",
 }

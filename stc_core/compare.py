@@ -1,0 +1,187 @@
+"""Two classifiers on the test texts that both have scored: who is right where.
+
+Texts are matched by what they say and their label, so runs may have other splits. In
+every difference it is the other run (b) minus this one (a).
+"""
+
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Bool, Float, Int
+from scipy.special import ndtri
+from scipy.stats import binomtest
+
+from stc_core.errors import StcError
+
+Which = Literal["differ", "a", "b", "neither"]
+MATCH = ["text", "label", "copy"]
+RESAMPLES = 1000
+_LEVEL = 0.95
+
+
+class Paired(NamedTuple):
+    """How often both, one or none of two classifiers are right on the same texts.
+
+    `difference` is the accuracy of b minus that of a, with its 95 % interval, and
+    `p_value` that of McNemar's exact test.
+    """
+
+    both: int
+    only_a: int
+    only_b: int
+    neither: int
+    p_value: float
+    difference: float
+    low: float
+    high: float
+
+    @property
+    def n(self) -> int:
+        return self.both + self.only_a + self.only_b + self.neither
+
+
+def on_test(predictions: pd.DataFrame, corpus: pd.DataFrame) -> pd.DataFrame:
+    """example, text, label, predicted, probability of the test rows of a run."""
+    rows = predictions.loc[predictions["split"] == "test"]
+    at = rows["row"].to_numpy()
+    frame = rows.loc[:, ["label", "predicted", "probability"]].reset_index(drop=True)
+    frame.insert(0, "example", at)
+    frame.insert(1, "text", corpus["text"].to_numpy()[at])
+    return frame
+
+
+def shared(a: pd.DataFrame, b: pd.DataFrame) -> pd.DataFrame:
+    """A row per text of both `on_test` frames: text, label, and of each run example,
+    predicted, probability and right, ending in _a and _b.
+
+    A text that is there several times is matched as often as it is in both. StcError
+    when no text with the same label is in both.
+    """
+    both = _numbered(a).merge(_numbered(b), on=MATCH, suffixes=("_a", "_b"))
+    if both.empty:
+        some = len(set(a["text"]) & set(b["text"]))
+        raise StcError(
+            "these two runs",
+            expected="test texts, with the same labels, that both have scored",
+            got=f"{some:,} texts in both, all with other labels"
+            if some
+            else f"none in common of {len(a):,} and {len(b):,} test texts",
+            remedy="Compare runs of the same table and column of labels; a column "
+            "that says the split, or the same seed, gives the same test texts.",
+        )
+    for end in ("a", "b"):
+        both[f"right_{end}"] = both[f"predicted_{end}"] == both["label"]
+    return both.drop(columns="copy")
+
+
+def _numbered(frame: pd.DataFrame) -> pd.DataFrame:
+    return frame.assign(copy=frame.groupby(["text", "label"]).cumcount())
+
+
+def paired(
+    right_a: Bool[np.ndarray, " n"],
+    right_b: Bool[np.ndarray, " n"],
+    *,
+    seed: int = 0,
+) -> Paired:
+    """The counts of the four cases, McNemar's exact test, and the paired bootstrap.
+
+    The test is two-sided and binomial: of the texts that one alone gets right, half
+    would be b's if both were as good. A resample of the texts is a multinomial draw of
+    the cases. Where no text divides the two, every resample is 0: the interval is then
+    Wilson's bound for a case that never was seen. Source: McNemar 1947.
+    """
+    n = len(right_a)
+    assert n == len(right_b) > 0, (n, len(right_b))
+    only_a = int(np.sum(right_a & ~right_b))
+    only_b = int(np.sum(right_b & ~right_a))
+    both = int(np.sum(right_a & right_b))
+    divided = only_a + only_b
+    p_value = binomtest(only_b, divided).pvalue if divided else 1.0
+    low, high = _difference_interval(only_a, only_b, n, seed)
+    counts = both, only_a, only_b, n - both - divided
+    return Paired(*counts, float(p_value), (only_b - only_a) / n, low, high)
+
+
+def _difference_interval(
+    only_a: int, only_b: int, n: int, seed: int
+) -> tuple[float, float]:
+    if only_a + only_b == 0:
+        square = float(ndtri(0.5 + _LEVEL / 2)) ** 2
+        return -square / (n + square), square / (n + square)
+    shares = np.array([only_a, only_b, n - only_a - only_b]) / n
+    drawn = np.random.default_rng(seed).multinomial(n, shares, size=RESAMPLES)
+    low, high = _bounds((drawn[:, 1] - drawn[:, 0]) / n)
+    return float(low), float(high)
+
+
+def class_differences(both: pd.DataFrame, *, seed: int = 0) -> pd.DataFrame:
+    """A row per class: label, n, f1_a, f1_b, difference, low, high; b's gains first.
+
+    F1 is that of the shared texts alone. Intervals are paired: a resample takes a text
+    with what both said of it. A class that occurs in a resample neither as a label nor
+    as a prediction has F1 0 there, as in scikit-learn.
+    """
+    columns = both[["label", "predicted_a", "predicted_b"]].to_numpy(dtype=str)
+    classes, codes = np.unique(columns, return_inverse=True)
+    cases, counts = np.unique(codes.reshape(-1, 3), axis=0, return_counts=True)
+    n = len(both)
+    drawn = np.random.default_rng(seed).multinomial(n, counts / n, size=RESAMPLES)
+    weights = np.vstack([counts, drawn])  # (1 + resamples, cases)
+    f1_a = _f1(weights, cases[:, 0], cases[:, 1], len(classes))
+    f1_b = _f1(weights, cases[:, 0], cases[:, 2], len(classes))
+    difference = f1_b - f1_a
+    low, high = _bounds(difference[1:])
+    support = np.bincount(cases[:, 0], counts, len(classes)).astype(int)
+    found = pd.DataFrame(
+        {
+            "label": classes,
+            "n": support,
+            "f1_a": f1_a[0],
+            "f1_b": f1_b[0],
+            "difference": difference[0],
+            "low": low,
+            "high": high,
+        }
+    )
+    known = found.loc[found["n"] > 0]
+    return known.sort_values(
+        ["difference", "label"], ascending=[False, True]
+    ).reset_index(drop=True)
+
+
+def _f1(
+    weights: Int[np.ndarray, "draws cases"],
+    true: Int[np.ndarray, " cases"],
+    guess: Int[np.ndarray, " cases"],
+    n_class: int,
+) -> Float[np.ndarray, "draws n_class"]:
+    """F1 of each class in each draw: 2 hits / (labelled + predicted)."""
+    on_true = (true[:, None] == np.arange(n_class)).astype(float)
+    on_guess = (guess[:, None] == np.arange(n_class)).astype(float)
+    support = weights @ (on_true + on_guess)
+    return 2 * (weights @ (on_true * on_guess)) / np.maximum(support, 1)
+
+
+def _bounds(values: np.ndarray) -> Any:
+    tail = (1 - _LEVEL) / 2
+    return np.quantile(values, [tail, 1 - tail], axis=0)
+
+
+def divided(both: pd.DataFrame, which: Which = "differ") -> pd.DataFrame:
+    """The rows of `shared` with other predictions, those that are surest first.
+
+    `a`: this run alone is right; `b`: the other alone; `neither`: both are wrong, and
+    not in the same way.
+    """
+    differ = both["predicted_a"] != both["predicted_b"]
+    right = {
+        "differ": differ,
+        "a": differ & both["right_a"],
+        "b": differ & both["right_b"],
+        "neither": differ & ~both["right_a"] & ~both["right_b"],
+    }[which]
+    sure = both["probability_a"] + both["probability_b"]
+    order = sure.loc[right].sort_values(ascending=False, kind="stable").index
+    return both.loc[order].reset_index(drop=True)

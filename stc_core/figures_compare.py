@@ -1,0 +1,263 @@
+"""Figures that hold runs against each other. Blue is the other run, orange this one."""
+
+from typing import Any, Literal, get_args
+
+import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
+
+from stc_core.figures import FAINT, GREY, MARK, PALETTE, plain, records, settle, thin
+from stc_core.wording import duration, interval, percent
+
+Price = Literal["neurons", "flops_per_token", "seconds"]
+PRICES: tuple[Price, ...] = get_args(Price)
+PRICE_NAMES: dict[Price, str] = {
+    "neurons": "neurons",
+    "flops_per_token": "compute",
+    "seconds": "training time",
+}
+_AXES: dict[Price, str] = {
+    "neurons": "neurons kept",
+    "flops_per_token": "FLOPs a token",
+    "seconds": "seconds of training",
+}
+_SYMBOLS = ("circle", "square", "triangle-up", "cross", "star", "hexagon")
+_COLOURS = (PALETTE[2], PALETTE[3], PALETTE[5], PALETTE[6], PALETTE[7])
+THIS, OTHER = MARK, PALETTE[0]
+MOST_CLASSES = 30
+
+
+def runs_scatter(
+    cards: pd.DataFrame,
+    price: Price = "neurons",
+    *,
+    run: str,
+    other: str | None = None,
+) -> go.Figure:
+    """Test accuracy with its 95 % interval against a price, a point for each run.
+
+    Colour says the language model, marker how it was trained. `run` and `other` are
+    ringed and named. Each point carries the folder of its run for clicks.
+    """
+    figure = go.Figure()
+    models = sorted(set(cards["backbone"]))
+    ways = sorted(set(cards["way"]))
+    for (model, way), part in cards.groupby(["backbone", "way"], sort=True):
+        colour = _COLOURS[models.index(str(model)) % len(_COLOURS)]
+        symbol = _SYMBOLS[ways.index(str(way)) % len(_SYMBOLS)]
+        figure.add_trace(_points(part, price, colour, symbol))
+    for name, colour, said in ((run, THIS, "this run"), (other, OTHER, "the other")):
+        here = cards.loc[cards["run"] == name]
+        if len(here):
+            figure.add_trace(_ring(here, price, colour, said))
+    settle(
+        figure,
+        height=400,
+        top=56,
+        legend=True,
+        xaxis={
+            "title": f"{_AXES[price]} (logarithmic)",
+            "type": "log",
+            "gridcolor": FAINT,
+            **_log_ticks(cards[price]),
+        },
+        yaxis={"title": "test accuracy", "tickformat": ".0%"},
+    )
+    return figure
+
+
+def _points(part: pd.DataFrame, price: Price, colour: str, symbol: str) -> go.Scatter:
+    first = part.iloc[0]
+    return go.Scatter(
+        x=part[price],
+        y=part["accuracy"],
+        mode="markers",
+        name=f"{plain(first['backbone'])} · {plain(first['way'])}",
+        marker={"color": colour, "symbol": symbol, "size": 12},
+        error_y={
+            "type": "data",
+            "symmetric": False,
+            "array": part["high"] - part["accuracy"],
+            "arrayminus": part["accuracy"] - part["low"],
+            "color": thin(colour),
+            "thickness": 1.4,
+            "width": 0,
+        },
+        customdata=part[["run"]].to_numpy().tolist(),
+        hovertext=[_run_hover(row) for row in records(part)],
+        hoverinfo="text",
+    )
+
+
+def _ring(here: pd.DataFrame, price: Price, colour: str, said: str) -> go.Scatter:
+    return go.Scatter(
+        x=here[price],
+        y=here["accuracy"],
+        mode="markers+text",
+        text=[said] * len(here),
+        textposition="middle right" if said == "this run" else "middle left",
+        textfont={"color": colour},
+        marker={
+            "symbol": "circle-open",
+            "size": 22,
+            "color": colour,
+            "line": {"width": 3},
+        },
+        hoverinfo="skip",
+        showlegend=False,
+    )
+
+
+def _log_ticks(values: pd.Series) -> dict[str, Any]:
+    """Room on both sides for the names, and ticks that are at least two."""
+    low, high = float(np.min(values)), float(np.max(values))
+    low, high = max(low, 1e-9), max(high, 1e-9)
+    steps = np.arange(np.floor(np.log10(low)), np.ceil(np.log10(high)) + 1)
+    many = len(steps) > 4
+    ticks = [m * 10.0**p for p in steps for m in ((1,) if many else (1, 2, 5))]
+    room = 0.12 + 0.08 * np.log10(high / low)
+    return {
+        "tickvals": ticks,
+        "ticktext": [_short(tick) for tick in ticks],
+        "range": [np.log10(low) - room, np.log10(high) + room],
+    }
+
+
+def _short(value: float) -> str:
+    for size, unit in ((1e9, " G"), (1e6, " M")):
+        if value >= size:
+            return f"{value / size:,.0f}{unit}"
+    return f"{value:,.0f}" if value >= 1 else f"{value:g}"
+
+
+def _run_hover(row: dict[str, Any]) -> str:
+    return "<br>".join(
+        [
+            f"<b>{plain(row['name'])}</b>",
+            f"{plain(row['backbone'])} · {plain(row['way'])} · seed {row['seed']}",
+            f"accuracy {percent(row['accuracy'])}",
+            f"95 %: {interval((row['low'], row['high']))}, n = {row['n']:,}",
+            f"{row['neurons']:,} neurons, up to layer {row['depth']}",
+            f"{row['flops_per_token'] / 1e6:,.1f} MFLOP a token",
+            f"trained in {duration(row['seconds'])}",
+        ]
+    )
+
+
+def class_difference_bars(differences: pd.DataFrame) -> go.Figure:
+    """A bar with its 95 % interval for each class of `class_differences`.
+
+    To the right (blue) the other run is better, to the left (orange) this one; faint
+    where the interval holds 0. Of more than MOST_CLASSES classes those that differ
+    most.
+    """
+    size = differences["difference"].abs()
+    shown = differences.loc[size.nlargest(MOST_CLASSES).index.sort_values()]
+    settled = (shown["low"] > 0) | (shown["high"] < 0)
+    colours = [
+        thin(OTHER if value >= 0 else THIS, 0.95 if sure else 0.4)
+        for value, sure in zip(shown["difference"], settled, strict=True)
+    ]
+    places = np.arange(len(shown))  # names that are cut may be alike
+    figure = go.Figure(
+        go.Bar(
+            x=shown["difference"],
+            y=places,
+            orientation="h",
+            marker={"color": colours},
+            error_x={
+                "type": "data",
+                "symmetric": False,
+                "array": shown["high"] - shown["difference"],
+                "arrayminus": shown["difference"] - shown["low"],
+                "color": GREY,
+                "thickness": 1.4,
+                "width": 4,
+            },
+            hovertext=[_class_hover(row) for row in records(shown)],
+            hoverinfo="text",
+        )
+    )
+    figure.add_vline(x=0, line={"color": GREY, "width": 1})
+    return settle(
+        figure,
+        height=90 + 26 * max(len(shown), 3),
+        xaxis={
+            "title": "F1 of the other run minus F1 of this one",
+            "tickformat": "+.0%",
+            "gridcolor": FAINT,
+        },
+        yaxis={
+            "tickvals": places,
+            "ticktext": [plain(name) for name in shown["label"]],
+            "range": [len(shown) - 0.4, -0.6],
+            "showgrid": False,
+        },
+    )
+
+
+def _class_hover(row: dict[str, Any]) -> str:
+    return "<br>".join(
+        [
+            f"<b>{plain(row['label'])}</b>, {row['n']:,} texts",
+            f"F1 {percent(row['f1_a'])} here, {percent(row['f1_b'])} there",
+            f"difference {100 * row['difference']:+.1f} points",
+            f"95 %: {100 * row['low']:+.1f} to {100 * row['high']:+.1f}",
+        ]
+    )
+
+
+def overlap_bars(layers: pd.DataFrame) -> go.Figure:
+    """By layer the neurons that both runs kept, and how many chance would give.
+
+    Takes `agreement`; a layer of unknown width has no mark of chance.
+    """
+    figure = go.Figure(
+        go.Bar(
+            x=layers["layer"],
+            y=layers["both"],
+            name="kept by both",
+            marker={"color": PALETTE[2]},
+            hovertext=[_overlap_hover(row) for row in records(layers)],
+            hoverinfo="text",
+        )
+    )
+    figure.add_scatter(
+        x=layers["layer"],
+        y=layers["chance"],
+        mode="markers",
+        name="by chance (to its 95 % limit)",
+        marker={
+            "symbol": "line-ew",
+            "size": 26,
+            "line": {"color": MARK, "width": 3},
+        },
+        error_y={
+            "type": "data",
+            "symmetric": False,
+            "array": layers["limit"] - layers["chance"],
+            "arrayminus": np.zeros(len(layers)),
+            "color": MARK,
+            "thickness": 1.4,
+        },
+        hoverinfo="skip",
+    )
+    return settle(
+        figure,
+        height=320,
+        top=48,
+        legend=True,
+        xaxis={"title": "layer", "tickvals": list(layers["layer"]), "showgrid": False},
+        yaxis={"title": "neurons", "gridcolor": FAINT},
+    )
+
+
+def _overlap_hover(row: dict[str, Any]) -> str:
+    said = [
+        f"<b>layer {row['layer']}</b>",
+        f"kept: {row['a']:,} here, {row['b']:,} there, {row['both']:,} in both",
+        f"Jaccard {row['jaccard']:.2f}",
+    ]
+    if row["chance"] == row["chance"]:
+        said.append(f"by chance {row['chance']:.1f}, at most {row['limit']:.1f}")
+    return "<br>".join(said)

@@ -1,0 +1,147 @@
+"""Paired comparisons against counts by hand, scikit-learn and other tests."""
+
+from math import comb
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.metrics import f1_score
+
+from stc_core.compare import class_differences, divided, on_test, paired, shared
+from stc_core.errors import StcError
+
+
+def frame(rows: list[tuple[str, str, str]]) -> pd.DataFrame:
+    """example, text, label, predicted, probability as of `on_test`."""
+    table = pd.DataFrame(rows, columns=["text", "label", "predicted"])
+    return table.assign(example=range(10, 10 + len(table)), probability=0.5)
+
+
+def cases(both: int, only_a: int, only_b: int, neither: int):
+    right_a = np.repeat([True, True, False, False], [both, only_a, only_b, neither])
+    right_b = np.repeat([True, False, True, False], [both, only_a, only_b, neither])
+    return right_a, right_b
+
+
+def test_mcnemar_by_hand():
+    found = paired(*cases(50, 2, 8, 4))
+    assert found[:4] == (50, 2, 8, 4) and found.n == 64
+    # Two sides of a coin thrown 10 times: 2 (1 + 10 + 45) / 1024.
+    assert found.p_value == pytest.approx(2 * sum(comb(10, k) for k in range(3)) / 1024)
+    assert found.difference == pytest.approx(6 / 64)
+    assert found.low < found.difference < found.high
+
+
+def test_swapped_runs_swap_the_sign():
+    one, two = paired(*cases(50, 2, 8, 4)), paired(*cases(50, 8, 2, 4))
+    assert one.p_value == two.p_value and one.difference == -two.difference
+
+
+def test_the_interval_is_that_of_resampled_texts():
+    right_a, right_b = cases(120, 20, 35, 25)
+    rng = np.random.default_rng(1)
+    rows = rng.integers(200, size=(20_000, 200))
+    drawn = right_b[rows].mean(axis=1) - right_a[rows].mean(axis=1)
+    found = paired(right_a, right_b)
+    assert (found.low, found.high) == pytest.approx(
+        tuple(np.quantile(drawn, [0.025, 0.975])), abs=0.012
+    )
+
+
+def test_the_interval_agrees_with_the_test():
+    assert paired(*cases(100, 0, 20, 5)).low > 0
+    close = paired(*cases(100, 10, 11, 5))
+    assert close.low < 0 < close.high and close.p_value == 1.0
+
+
+def test_without_a_dividing_text_there_is_still_doubt():
+    found = paired(*cases(30, 0, 0, 10))
+    assert found.p_value == 1.0 and found.difference == 0.0
+    assert -found.low == found.high == pytest.approx(1.96**2 / (40 + 1.96**2), abs=1e-4)
+
+
+def test_texts_are_matched_by_words_and_label_as_often_as_both_have_them():
+    a = frame([("x", "p", "p"), ("y", "q", "p"), ("x", "p", "q"), ("z", "p", "p")])
+    b = frame([("x", "p", "q"), ("w", "p", "p"), ("z", "q", "q"), ("y", "q", "q")])
+    found = shared(a, b)
+    assert found["text"].tolist() == ["x", "y"]
+    assert found["example_a"].tolist() == [10, 11]
+    assert found["example_b"].tolist() == [10, 13]
+    assert found["right_a"].tolist() == [True, False]
+    assert found["right_b"].tolist() == [False, True]
+
+
+def test_runs_with_no_text_in_common_are_refused():
+    a, b = frame([("x", "p", "p")]), frame([("y", "p", "p")])
+    with pytest.raises(StcError, match="none in common of 1 and 1 test texts"):
+        shared(a, b)
+    with pytest.raises(StcError, match="1 texts in both, all with other labels"):
+        shared(a, frame([("x", "fine", "fine")]))
+
+
+def test_only_test_rows_are_compared():
+    predictions = pd.DataFrame(
+        {
+            "row": [0, 1, 2],
+            "split": ["train", "test", "test"],
+            "label": ["p", "p", "q"],
+            "predicted": ["p", "q", "q"],
+            "probability": [0.9, 0.8, 0.7],
+        }
+    )
+    found = on_test(predictions, pd.DataFrame({"text": ["u", "v", "w"]}))
+    assert found["example"].tolist() == [1, 2] and found["text"].tolist() == ["v", "w"]
+
+
+def made(n: int = 60, *, seed: int = 0) -> pd.DataFrame:
+    rng = np.random.default_rng(seed)
+    label = rng.choice(list("pqr"), n)
+    a = np.where(rng.random(n) < 0.6, label, rng.choice(list("pqr"), n))
+    b = np.where(rng.random(n) < 0.8, label, rng.choice(list("pqr"), n))
+    found = pd.DataFrame({"label": label, "predicted_a": a, "predicted_b": b})
+    return found.assign(right_a=a == label, right_b=b == label)
+
+
+def test_class_f1_is_scikit_learns():
+    both = made()
+    found = class_differences(both).set_index("label")
+    for end in ("a", "b"):
+        known = f1_score(
+            both["label"], both[f"predicted_{end}"], labels=list("pqr"), average=None
+        )
+        np.testing.assert_allclose(found.loc[list("pqr"), f"f1_{end}"], known)
+    assert (found["low"] <= found["difference"]).all()
+    assert (found["difference"] <= found["high"]).all()
+    assert found["n"].sum() == 60 and found["difference"].is_monotonic_decreasing
+
+
+def test_class_intervals_are_those_of_resampled_texts():
+    both = made(200, seed=3)
+    rng = np.random.default_rng(2)
+    drawn = []
+    for _ in range(300):
+        part = both.iloc[rng.integers(200, size=200)]
+        f1 = [
+            f1_score(part["label"], part[name], labels=["p"], average=None)[0]
+            for name in ("predicted_a", "predicted_b")
+        ]
+        drawn.append(f1[1] - f1[0])
+    found = class_differences(both).set_index("label").loc["p"]
+    assert tuple(found[["low", "high"]]) == pytest.approx(
+        tuple(np.quantile(drawn, [0.025, 0.975])), abs=0.03
+    )
+
+
+def test_a_class_that_is_only_predicted_is_left_out():
+    both = made().assign(predicted_a="s")
+    assert set(class_differences(both)["label"]) == {"p", "q", "r"}
+
+
+def test_where_two_runs_differ():
+    a = frame([(t, "p", g) for t, g in zip("stuvw", "pqpqq", strict=True)])
+    b = frame([(t, "p", g) for t, g in zip("stuvw", "pprrq", strict=True)])
+    both = shared(a.assign(probability=[0.1, 0.2, 0.3, 0.4, 0.5]), b)
+    assert divided(both)["text"].tolist() == ["v", "u", "t"]
+    assert divided(both, "a")["text"].tolist() == ["u"]
+    assert divided(both, "b")["text"].tolist() == ["t"]
+    assert divided(both, "neither")["text"].tolist() == ["v"]
