@@ -4,7 +4,7 @@ import json
 import math
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -81,6 +81,16 @@ def read_json(path: Path) -> dict[str, Any]:
             remedy="The file is damaged; train the run again.",
         )
     return value
+
+
+def folder_bytes(folder: Path) -> int:
+    """The size of all files under `folder`; one that goes meanwhile counts nothing."""
+    total = 0
+    for place, _, names in os.walk(folder):
+        for name in names:
+            with suppress(FileNotFoundError):
+                total += (Path(place) / name).lstat().st_size
+    return total
 
 
 def tail(path: Path, n_lines: int = 30) -> str:

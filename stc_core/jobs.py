@@ -3,56 +3,32 @@
 Whoever starts a run may go away; the run directory tells everyone how far it is.
 """
 
-import os
 import re
 import shutil
-import subprocess
-import sys
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 
+from stc_core import queue
 from stc_core.config import RunConfig, runs_folder
 from stc_core.errors import StcError
-from stc_core.files import unwritable, write_json
+from stc_core.files import unwritable
 from stc_core.run import Run
 from stc_core.status import BUSY, mark_cancelled, read_status
-from stc_core.worker import Worker
 from stc_core.writer import RunWriter, create_run
 
 
 def start(config: RunConfig, folder: str | Path | None = None) -> Path:
-    """The folder of a new run that a detached process has begun to work on.
+    """The folder of a new run that a detached process will work on.
 
-    Returns at once; the process outlives its parent and writes to log.txt.
+    Returns at once. The process begins when a place is free (see queue.py), outlives
+    its parent and writes to log.txt.
     """
     folder = new_folder(config) if folder is None else vacant(folder)
     create_run(folder, absolute(config))
-    spawn("work", folder)
+    queue.submit(folder)
     return folder
-
-
-def spawn(command: str, folder: Path) -> None:
-    """Start `python -m stc_core COMMAND FOLDER`, detached, its output in log.txt.
-
-    Who it is stands in worker.json.
-    """
-    package_home = str(Path(__file__).parents[1])
-    paths = [package_home, *filter(None, [os.environ.get("PYTHONPATH")])]
-    with (folder / "log.txt").open("ab") as log:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "stc_core", command, str(folder.resolve())],
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=subprocess.STDOUT,
-            env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)},
-            start_new_session=True,
-        )
-    write_json(folder / "worker.json", Worker.of(process.pid)._asdict())
-    # Someone must wait for a child that ended, or it stays as a zombie.
-    threading.Thread(target=process.wait, daemon=True).start()
 
 
 def unfinished(folder: str | Path) -> Run:
@@ -68,25 +44,35 @@ def unfinished(folder: str | Path) -> Run:
 
 
 def resume(folder: str | Path) -> Path:
-    """The same folder, in which a detached process goes on with what was cut off."""
+    """The same folder, in which a detached process goes on with what was cut off.
+
+    Activations go on where they were, a tuning after its last whole epoch. Like a new
+    run it may have to wait for a place.
+    """
     run = unfinished(folder)
     (run.folder / "worker.json").unlink(missing_ok=True)
     create_run(run.folder, run.config)
-    spawn("work", run.folder)
+    queue.submit(run.folder)
     return run.folder
 
 
 def work(folder: str | Path) -> Run:
-    """The queued run in `folder`, done; an error is in its status and raised."""
+    """The queued run in `folder`, done; an error is in its status and raised.
+
+    However it ends, the next run that waits is started.
+    """
     run = Run.open(folder)
     if (state := run.status["state"]) != "queued":
         raise StcError(
             f"run {run.name!r}", expected="a queued run", got=f"a {state} one"
         )
-    with RunWriter(folder, run.config) as writer:
-        from stc_core import recipes  # seconds of imports, so say "running" first
+    try:
+        with RunWriter(folder, run.config) as writer:
+            from stc_core import recipes  # seconds of imports, so say "running" first
 
-        return recipes.train(writer.config, writer)
+            return recipes.train(writer.config, writer)
+    finally:
+        queue.advance()
 
 
 def is_alive(folder: str | Path) -> bool:
@@ -97,9 +83,12 @@ def is_alive(folder: str | Path) -> bool:
 def cancel(folder: str | Path) -> bool:
     """True if the run was stopped; False if it had ended by itself.
 
-    Stops exactly the process that works on this run, and those that it started.
+    One that waits never begins. Of one at work exactly the process that works on it is
+    stopped, with those that it started.
     """
     run = Run.open(folder)
+    if queue.leave(run.folder):
+        return True
     if not is_alive(folder):
         return False
     worker = run.worker(read_status(run.folder / "status.json"))
@@ -112,6 +101,7 @@ def cancel(folder: str | Path) -> bool:
     if worker is not None:
         worker.stop()
     mark_cancelled(run.folder)
+    queue.advance()
     return run.status["state"] == "cancelled"
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from stc_core.files import read_json, write_json
-from stc_core.jobs import spawn
+from stc_core.launch import spawn
 from stc_core.predictions import predict_file
 from stc_core.run import Run
 from stc_core.status import (

@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 from pydantic import ValidationError
 
+from stc_core.about import read_about
 from stc_core.config import RUN_FORMAT, RunConfig, runs_folder
 from stc_core.errors import StcError
 from stc_core.files import read_json, read_text, tail
@@ -78,8 +79,10 @@ class Run:
 
     @property
     def name(self) -> str:
-        """What people call it: the name in its settings, or else the folder's."""
+        """What people call it: the name given later, of its settings, or the folder."""
         try:
+            if given := read_about(self.folder).name:
+                return given
             return self.config.name or self.folder.name
         except StcError:
             return self.folder.name

@@ -1,0 +1,109 @@
+"""The ledger of runs: a line for each, searched and sorted."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+from stc_core.about import read_about
+from stc_core.config import RunConfig
+from stc_core.errors import StcError
+from stc_core.files import folder_bytes
+from stc_core.run import Run
+from stc_core.status import State
+
+Order = Literal["newest", "name", "accuracy", "time", "disk"]
+
+
+class Line(NamedTuple):
+    """A run in the ledger; results are None until it is done.
+
+    `run` is its folder, `started` when it was asked for (ISO 8601), `n` the number of
+    test texts.
+    """
+
+    run: str
+    name: str
+    state: State
+    tags: tuple[str, ...]
+    recipe: str
+    backbone: str
+    data: str
+    labels: str
+    accuracy: float | None
+    n: int | None
+    neurons: int | None
+    layers: int | None
+    seconds: float | None
+    started: str
+    n_bytes: int
+
+
+def line(run: Run) -> Line:
+    """The line of `run`, whose settings may be damaged: then they are empty."""
+    state = run.status["state"]
+    metrics = run.metrics if state == "done" and run.has("metrics.json") else {}
+    test = metrics.get("test", {})
+    try:
+        recipe, backbone, data, labels = _asked(run.config)
+    except StcError:
+        recipe = backbone = data = labels = ""
+    return Line(
+        run=run.folder.name,
+        name=run.name,
+        state=state,
+        tags=read_about(run.folder).tags,
+        recipe=recipe,
+        backbone=backbone,
+        data=data,
+        labels=labels,
+        accuracy=test.get("accuracy"),
+        n=test.get("n"),
+        neurons=metrics.get("neurons", {}).get("selected"),
+        layers=metrics.get("layers", {}).get("used"),
+        seconds=metrics.get("seconds", {}).get("total"),
+        started=run.created,
+        n_bytes=folder_bytes(run.folder),
+    )
+
+
+def _asked(config: RunConfig) -> tuple[str, str, str, str]:
+    """Recipe, backbone, file and labels, as short as they can be told apart."""
+    train = config.train
+    recipe = "spin" if train.preset == "spin" else train.recipe
+    if config.shrink is not None:
+        recipe = "shrunk"
+    data = config.data
+    names = _model(train.backbone), Path(data.path).name, " › ".join(data.labels)
+    return recipe, *names
+
+
+def _model(backbone: str) -> str:
+    """A folder's own name, with its run's if it is the model tuned there."""
+    path = Path(backbone)
+    if not path.is_absolute():
+        return backbone
+    return f"{path.parent.name}/{path.name}" if path.name == "backbone" else path.name
+
+
+def matching(lines: Sequence[Line], words: str) -> list[Line]:
+    """The lines that hold each of the words somewhere, in whatever case."""
+    asked = words.casefold().split()
+    return [one for one in lines if all(word in _text(one) for word in asked)]
+
+
+def _text(one: Line) -> str:
+    words = (one.name, one.run, one.state, *one.tags, one.recipe, one.backbone)
+    return "\n".join((*words, one.data, one.labels)).casefold()
+
+
+def ordered(lines: Sequence[Line], by: Order) -> list[Line]:
+    """The lines, the largest first (names: from A on); what is not known is last."""
+    if by == "name":
+        return sorted(lines, key=lambda one: one.name.casefold())
+    if by == "newest":
+        return sorted(lines, key=lambda one: one.started, reverse=True)
+    field = {"accuracy": "accuracy", "time": "seconds", "disk": "n_bytes"}[by]
+    known = [one for one in lines if getattr(one, field) is not None]
+    unknown = [one for one in lines if getattr(one, field) is None]
+    known.sort(key=lambda one: getattr(one, field), reverse=True)
+    return known + unknown

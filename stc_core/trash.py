@@ -1,0 +1,137 @@
+"""Runs that were deleted: kept beside the others for a while, so that they can return.
+
+A deleted run is its folder, moved from `runs/` to `trash/`, with deleted.json in it.
+"""
+
+import shutil
+import time
+from pathlib import Path
+from typing import NamedTuple
+
+from stc_core.config import home, runs_folder
+from stc_core.errors import StcError
+from stc_core.files import folder_bytes, read_json, unwritable, write_json
+from stc_core.queue import lock
+from stc_core.run import Run, list_runs
+from stc_core.status import BUSY
+
+KEPT_DAYS = 30
+FILE = "deleted.json"
+
+
+class Deleted(NamedTuple):
+    """A run in the trash; `key` is its folder there, `at` seconds since the epoch."""
+
+    key: str
+    name: str
+    at: float
+    n_bytes: int
+
+
+def trash_folder() -> Path:
+    return home() / "trash"
+
+
+def delete(run: Run) -> Deleted:
+    """The run as it lies in the trash now. StcError if anyone works on it or with it.
+
+    Only a run of the runs folder can be deleted; others are the user's own folders.
+    """
+    folder = run.folder.resolve()
+    if folder.parent != runs_folder():
+        raise StcError(
+            f"run {str(run.folder)!r}",
+            expected=f"a run in {str(runs_folder())!r}",
+            remedy="Remove the folder yourself.",
+        )
+    with lock(runs_folder()):
+        _refuse_busy(run)
+        name, at, n_bytes = run.name, time.time(), folder_bytes(folder)
+        key = _vacant(trash_folder(), folder.name)
+        try:
+            trash_folder().mkdir(exist_ok=True)
+            write_json(folder / FILE, {"folder": folder.name})
+            folder.rename(trash_folder() / key)
+        except OSError as error:
+            raise unwritable(trash_folder(), error) from error
+    return Deleted(key, name, at, n_bytes)
+
+
+def restore(key: str) -> Path:
+    """The folder of the run, back where it was; under another name if that is taken."""
+    folder = trash_folder() / key
+    if Path(key).name != key or not (folder / FILE).is_file():
+        raise StcError(
+            f"There is no run {key!r} in the trash",
+            remedy="It has been removed for good, or is back already.",
+        )
+    wanted = Path(str(read_json(folder / FILE).get("folder", key))).name
+    with lock(runs_folder()):
+        back = runs_folder() / _vacant(runs_folder(), wanted)
+        folder.rename(back)
+    (back / FILE).unlink()
+    return back
+
+
+def list_trash() -> list[Deleted]:
+    """What is in the trash, the latest first."""
+    found = []
+    for path in trash_folder().glob(f"*/{FILE}"):
+        at = path.stat().st_mtime
+        folder = path.parent
+        found.append(Deleted(folder.name, Run(folder).name, at, folder_bytes(folder)))
+    return sorted(found, key=lambda one: one.at, reverse=True)
+
+
+def empty(*, older_days: float | int = 0) -> int:
+    """The bytes freed: what was deleted more than `older_days` ago is gone for good."""
+    until = time.time() - older_days * 86400
+    gone = [one for one in list_trash() if one.at <= until]
+    for one in gone:
+        shutil.rmtree(trash_folder() / one.key)
+    return sum(one.n_bytes for one in gone)
+
+
+def needed_by(run: Run) -> list[Run]:
+    """The other runs that read `run`: whose model was tuned there, or cut from it."""
+    folder, found = run.folder.resolve(), []
+    for other in list_runs():
+        if other.folder.resolve() == folder:
+            continue
+        try:
+            names = _reads(other)
+        except StcError:  # damaged: it reads nothing
+            continue
+        if any(Path(name).resolve().is_relative_to(folder) for name in names):
+            found.append(other)
+    return found
+
+
+def _reads(run: Run) -> list[str]:
+    """The models or folders that `run` reads; the parent while it is cut from it."""
+    config = run.config
+    if config.shrink is None or run.status["state"] not in BUSY:
+        return [config.train.backbone]
+    return [config.train.backbone, config.shrink.parent]
+
+
+def _refuse_busy(run: Run) -> None:
+    if run.status["state"] in BUSY:
+        raise StcError(
+            f"run {run.name!r}",
+            got="a run that waits or is being worked on",
+            remedy="Cancel it first.",
+        )
+    for other in needed_by(run):
+        if other.status["state"] in BUSY:
+            raise StcError(
+                f"run {run.name!r}",
+                got=f"a run that {other.name!r} is reading",
+                remedy="Wait for that one, or cancel it first.",
+            )
+
+
+def _vacant(folder: Path, name: str) -> str:
+    """`name`, or with a number behind it, that is not taken in `folder`."""
+    names = (name if n == 1 else f"{name}-{n}" for n in range(1, 1000))
+    return next(one for one in names if not (folder / one).exists())
