@@ -23,6 +23,7 @@ from stc_core.data import Corpus
 from stc_core.extract import extract
 from stc_core.files import read_json
 from stc_core.head import SparseHead, standard
+from stc_core.lesson import Lesson, balanced, keep, loaded
 from stc_core.metrics import fit_temperature, metric_of
 from stc_core.readout import Readout, dense_features, rescaled
 from stc_core.ridge import fit_ridge_head
@@ -31,14 +32,12 @@ from stc_core.select import RIDGES
 from stc_core.sparsify import Fitted
 from stc_core.stream import logits_at
 from stc_core.task import Task
-from stc_core.training import History, train
-from stc_core.training import Rows as Texts
+from stc_core.training import History
 from stc_core.tuning import TunePlan, changed, checkpoint_blocks, grafted, plan_tuning
 from stc_core.variability import measure
 from stc_core.writer import RunWriter
 
-BACKBONE, CHECKPOINTS = "backbone", "checkpoints"
-TUNING, NU = "tuning.json", "variability.json"
+NU = "variability.json"
 SPARSE = ("salience.safetensors", "frontier.parquet")
 """What smaller classifiers are made of: there are none of a tuned one."""
 MOST_ROWS = 20_000
@@ -71,19 +70,13 @@ def tune(corpus: Corpus, task: Task, settings: TrainConfig, writer: RunWriter) -
     Checkpoints are in its folder `checkpoints` until the run is done: a run that was
     killed goes on from there. `tuning.json` says how the training goes.
     """
-    base = Backbone.load(
-        absolute(settings.backbone),
-        device=settings.device,
-        dtype=settings.dtype,
-        max_length=settings.max_length,
-    )
+    base = loaded(settings)
     nu = layer_nu(writer.folder, base, corpus, task)
     plan = plan_tuning(base, nu, settings.tune)
     blocks = f"blocks {plan.tuned[0]} to {plan.tuned[-1]}"
     writer.phase("tune", message=f"{blocks}, head on layer {plan.layer}")
     head, frozen = first_head(base, corpus, task, plan.layer, settings.store_dtype)
     what = changed(base, plan, settings.tune)
-    device, max_length = str(base.device), base.max_length
     flops = base.flops_per_token(plan.layer)
     graft = grafted(base, plan, what, seed=settings.seed)
     if settings.tune.checkpointing:
@@ -93,36 +86,21 @@ def tune(corpus: Corpus, task: Task, settings: TrainConfig, writer: RunWriter) -
         head,
         graft.parts,
         graft.blocks,
-        class_weight=_class_weight(task),
+        class_weight=balanced(task),
     )
-    history = _train(readout, graft.backbone, corpus, task, settings, writer)
-    folder = writer.folder / BACKBONE
-    changes.save(folder, what, readout.tuned_tensors())
+    history = Lesson(corpus, task, settings, writer).train(readout, graft.backbone)
+    kept = keep(
+        writer.folder,
+        what,
+        readout.tuned_tensors(),
+        backbone=graft.backbone,
+        dtype=settings.dtype,
+    )
     trained, n_trainable = readout.linear_head(), readout.n_trainable()
     del base, graft, readout
-    found = Backbone.load(
-        str(folder.absolute()),
-        device=device,
-        dtype=settings.dtype,
-        max_length=max_length,
+    return Tuned(
+        kept.open(), trained, nu, plan, what, history, n_trainable, frozen, flops
     )
-    return Tuned(found, trained, nu, plan, what, history, n_trainable, frozen, flops)
-
-
-def absolute(name: str) -> str:
-    """A folder's name that means the same from anywhere: it is kept with the run."""
-    return str(Path(name).absolute()) if Path(name).is_dir() else name
-
-
-def _class_weight(task: Task) -> Float[np.ndarray, " n_class"] | None:
-    if task.class_weight is None:
-        return None
-    first = [np.flatnonzero(task.codes[task.train] == k)[0] for k in _codes(task)]
-    return task.weights(task.train)[first]
-
-
-def _codes(task: Task) -> range:
-    return range(len(task.classes))
 
 
 def layer_nu(
@@ -191,39 +169,6 @@ def best_ridge(
 def some_rows(rows: Int[np.ndarray, " n"]) -> Int[np.ndarray, " some"]:
     """MOST_ROWS of them at most, spread evenly."""
     return rows[np.linspace(0, len(rows) - 1, min(len(rows), MOST_ROWS)).astype(int)]
-
-
-def _train(
-    readout: Readout,
-    backbone: Backbone,
-    corpus: Corpus,
-    task: Task,
-    settings: TrainConfig,
-    writer: RunWriter,
-) -> History:
-    def rows(places: Int[np.ndarray, " some"]) -> Texts:
-        texts = list(corpus.texts.at(places))
-        return Texts(backbone.tokenize(texts).ids, task.codes[places])
-
-    def tell(history: History, done: int, total: int) -> None:
-        writer.progress(done, total)
-        if len(history.steps) + len(history.epochs) != told[-1]:
-            told.append(len(history.steps) + len(history.epochs))
-            writer.write_json(TUNING, history.record())
-
-    told = [0]
-    if backbone.device.type == "cuda":
-        torch.cuda.reset_peak_memory_stats(backbone.device)
-    return train(
-        readout,
-        rows(task.train),
-        rows(task.validation),
-        settings.tune,
-        by="accuracy" if settings.class_weight is None else "macro_f1",
-        seed=settings.seed,
-        folder=writer.folder / CHECKPOINTS,
-        tell=tell,
-    )
 
 
 def settled(tuned: Tuned, activations: Rows, task: Task) -> Fitted:

@@ -97,13 +97,19 @@ class HierarchyConfig(_Frozen):
 
 
 class AttentionConfig(_Frozen):
-    """How the recipe `attention` reads layers and tokens.
+    """How the recipe `attention` reads layers and tokens, and what else learns.
 
-    `per_class`: each class has an attention over tokens of its own.
+    `per_class`: each class has an attention over tokens of its own. `schedule`: the
+    backbone stays frozen; or it is tuned, as a language model for `lm_epochs` and then
+    with the classifier ("two-stage"), or with both losses at once, that of the words
+    counting `lm_weight` ("multi-task"). `tune.where` "top" tunes some blocks, else all.
     """
 
     per_class: bool = False
     epochs: int = Field(default=8, ge=1)
+    schedule: Literal["frozen", "two-stage", "multi-task"] = "frozen"
+    lm_epochs: int = Field(default=3, ge=1)
+    lm_weight: float = Field(default=0.2, ge=0)
 
 
 class TrainConfig(_Frozen):

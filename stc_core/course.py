@@ -6,7 +6,7 @@ the children of what was decided below.
 """
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -21,6 +21,7 @@ from stc_core.errors import StcError
 from stc_core.extract import extract_features
 from stc_core.head import SparseHead
 from stc_core.ladder import Ladder
+from stc_core.lesson import Lesson, balanced, keep, loaded
 from stc_core.readout import Readout, rescaled
 from stc_core.rows import Rows, block_rows, write_rows
 from stc_core.rungs import (
@@ -30,8 +31,7 @@ from stc_core.rungs import (
     propose,
     stack_of,
 )
-from stc_core.training import History, train
-from stc_core.training import Rows as Texts
+from stc_core.training import History
 from stc_core.tree import Tree
 from stc_core.tuning import Graft, TunePlan, changed, checkpoint_blocks, grafted
 from stc_core.writer import RunWriter
@@ -76,16 +76,6 @@ def plan_levels(
     return Plan(layers, tuple(sorted(tuned & set(stack))), weights)
 
 
-def loaded(settings: TrainConfig, max_length: int | None = None) -> Backbone:
-    """The backbone of the settings, untouched."""
-    return Backbone.load(
-        adapt.absolute(settings.backbone),
-        device=settings.device,
-        dtype=settings.dtype,
-        max_length=max_length or settings.max_length,
-    )
-
-
 class Course(NamedTuple):
     """What every training of a run shares: rows, settings, and who is told."""
 
@@ -122,27 +112,10 @@ class Course(NamedTuple):
         name: str,
     ) -> History:
         """Trains it on the training rows; the main one is told in tuning.json."""
-
-        def rows(places: Int[np.ndarray, " some"]) -> Texts:
-            texts = list(self.corpus.texts.at(places))
-            return Texts(backbone.tokenize(texts).ids, codes[places])
-
-        def tell(history: History, done: int, total: int) -> None:
-            self.writer.progress(done, total)
-            if name == "hierarchy":
-                self.writer.write_json(adapt.TUNING, history.record())
-
-        task = self.levels.tasks[0]
-        return train(
-            readout,
-            rows(task.train),
-            rows(task.validation),
-            self.settings.tune,
-            by="accuracy" if task.class_weight is None else "macro_f1",
-            seed=self.settings.seed,
-            folder=self.writer.folder / adapt.CHECKPOINTS / name,
-            tell=tell,
-        )
+        task = self.levels.tasks[0]._replace(codes=codes)
+        lesson = Lesson(self.corpus, task, self.settings, self.writer)
+        under = "" if name == "hierarchy" else None
+        return lesson.train(readout, backbone, name=name, under=under)
 
 
 def _specs(base: Backbone, plan: Plan, tree: Tree) -> tuple[guides.Spec, ...]:
@@ -169,21 +142,11 @@ def class_weights(levels: Levels) -> list[Float[np.ndarray, " _"] | None]:
     return [balanced(task) for task in levels.tasks]
 
 
-def balanced(task: Any) -> Float[np.ndarray, " n_class"] | None:
-    """n / (classes * rows of the class), over the training rows."""
-    if task.class_weight is None:
-        return None
-    counts = np.bincount(task.codes[task.train], minlength=len(task.classes))
-    present = np.count_nonzero(counts)
-    return (counts.sum() / (present * np.maximum(counts, 1))).astype(np.float32)
-
-
 def climbed(course: Course, plan: Plan, rungs: Sequence[Sequence[Rung]]) -> Climbed:
     """The tuned backbone with its heads, kept in the run's folder `backbone`."""
     tree, settings = course.levels.tree, course.settings
     graft, what = course.prepared(plan, layer=plan.layers[-1], with_guides=True)
     backbone = graft.backbone
-    device, max_length = str(backbone.device), backbone.max_length
     readout = Ladder(
         graft,
         tree,
@@ -193,17 +156,16 @@ def climbed(course: Course, plan: Plan, rungs: Sequence[Sequence[Rung]]) -> Clim
     )
     codes = course.levels.codes[:, -1]
     history = course.train(readout, backbone, codes, name="hierarchy")
-    folder = course.writer.folder / adapt.BACKBONE
-    changes.save(folder, what, readout.tuned_tensors())
+    kept = keep(
+        course.writer.folder,
+        what,
+        readout.tuned_tensors(),
+        backbone=backbone,
+        dtype=settings.dtype,
+    )
     heads, n_trainable = readout.level_heads(), readout.n_trainable()
     del graft, readout, backbone
-    found = Backbone.load(
-        str(folder.absolute()),
-        device=device,
-        dtype=settings.dtype,
-        max_length=max_length,
-    )
-    return Climbed(found, heads, history, n_trainable)
+    return Climbed(kept.open(), heads, history, n_trainable)
 
 
 def head_on(rungs: Sequence[Sequence[Rung]], level: int, layer: int) -> SparseHead:

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from contextlib import nullcontext
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 import torch
@@ -14,19 +14,30 @@ from stc_core.attention import Attention
 from stc_core.axes import Feature, Site
 from stc_core.backbone import Backbone
 from stc_core.head import SparseHead
+from stc_core.language import WordHead, hidden_words, next_words, read_whole
 from stc_core.readout import Readout, learn
+from stc_core.tuning import Graft
 
-RATES = {"layers": 5e-2, "attention": 1e-2, "head": 1e-3}
+RATES = {"layers": 5e-2, "attention": 1e-2, "head": 1e-3, "words": 1e-3}
 """Learning rates of what is new: the layers' scores have far to go in few steps."""
 DROPOUT = 0.3
 """Of the text's vector, while the head learns."""
+
+
+class Tongue(NamedTuple):
+    """A head over words, and how much its loss weighs beside that of the classes."""
+
+    head: WordHead
+    weight: float
 
 
 class Focus(Readout):
     """logits = bias + weight (vector of the text under attention - mean) / sd.
 
     Begins with equal shares of layers and tokens and with `head`, a linear model of
-    the vectors that these give. Blocks of the backbone learn if they are given.
+    the vectors that these give. Blocks of the backbone learn if `graft` has some, and
+    of those the topmost that are open. With a `tongue` the loss is that of the classes
+    and of the words, from one forward if the backbone reads to the right.
     """
 
     def __init__(
@@ -35,21 +46,60 @@ class Focus(Readout):
         sites: Sequence[Site],
         attention: Attention,
         head: SparseHead,
-        parts: Sequence[nn.Module] = (),
+        graft: Graft | None = None,
         *,
         class_weight: Float[np.ndarray, " n_class"] | None = None,
+        tongue: Tongue | None = None,
     ) -> None:
-        super().__init__(backbone, head, parts, parts, class_weight=class_weight)
+        parts = graft.parts if graft else []
+        super().__init__(backbone, head, parts, (), class_weight=class_weight)
         self.attention = attention.to(backbone.device)
         learn(self.attention)
-        self._sites, self._frozen = tuple(sites), not parts
+        self.words = tongue.head if tongue else None
+        self._weight = tongue.weight if tongue else 0.0
+        self._sites = tuple(sites)
+        blocks = list(dict.fromkeys(graft.blocks)) if graft else []
+        self._tuned = [
+            (block, [p for p in block.parameters() if p.requires_grad])
+            for block in blocks
+        ]
+        self._names = frozenset(super().learned())
+        self.open(len(blocks))
+
+    @property
+    def n_tuned(self) -> int:
+        """How many blocks learn when all are open."""
+        return len(self._tuned)
+
+    def open(self, n: int) -> None:
+        """The topmost `n` of the tuned blocks learn from now on, those below do not."""
+        closed = len(self._tuned) - n
+        for place, (_, parameters) in enumerate(self._tuned):
+            for parameter in parameters:
+                parameter.requires_grad_(place >= closed)
+        self._blocks = [block for block, _ in self._tuned[closed:]]
+        self.train(self.training)
+
+    def learned(self) -> dict[str, nn.Parameter]:
+        """What learns when all is open, by name."""
+        return {n: p for n, p in self.named_parameters() if n in self._names}
+
+    def train(self, mode: bool = True) -> "Focus":
+        super().train(mode)
+        if self.words is not None:
+            self.words.train(mode)
+        return self
 
     def forward(
         self, labels: Tensor | None = None, **inputs: Tensor
     ) -> dict[str, Tensor]:
         """Logits of a padded batch, and the loss if its labels are given."""
-        with torch.no_grad() if self._frozen else nullcontext():
-            hidden = self._backbone.graded(inputs, self._sites)
+        said = labels is not None and self.training and self._weight > 0
+        with nullcontext() if self._blocks else torch.no_grad():
+            if said and self._backbone.causal:
+                hidden, last = read_whole(self._backbone, inputs, self._sites)
+            else:
+                hidden, last = self._backbone.graded(inputs, self._sites), None
         mask = inputs["attention_mask"].bool()
         found = self.attention([hidden[site] for site in self._sites], mask)
         mean, sd = cast(Tensor, self.mean), cast(Tensor, self.sd)
@@ -57,10 +107,30 @@ class Focus(Readout):
         logits = (x * self.head.weight).sum(-1) + self.head.bias
         if labels is None:
             return {"logits": logits}
-        return {"loss": self.loss(logits, labels), "logits": logits}
+        loss = self.loss(logits, labels)
+        if said:
+            loss = loss + self._weight * self._said(inputs, last)
+        return {"loss": loss, "logits": logits}
 
-    def groups(self, rate: float | None = None) -> list[dict[str, Any]]:
-        """What learns, with its learning rates; `rate` is that of the attention."""
+    def _said(self, inputs: dict[str, Tensor], last: Tensor | None) -> Tensor:
+        """The loss of the words; `last` is what the model gave for these inputs."""
+        assert self.words is not None
+        if last is None:
+            return hidden_words(self._backbone, self.words, inputs).loss
+        return next_words(self.words, last, inputs).loss
+
+    def trained(self) -> Attention:
+        """The attention as it is now, which learns no more."""
+        now = self.attention.state_dict()
+        return Attention.of({name: tensor.detach() for name, tensor in now.items()})
+
+    def groups(
+        self, rate: float | None = None, *, top: float = 0.0, ratio: float = 1.0
+    ) -> list[dict[str, Any]]:
+        """What learns, with its learning rates; `rate` is that of the attention.
+
+        `top` is that of the topmost block, that of each block below 1 / `ratio` of it.
+        """
         scale = 1.0 if rate is None else rate / RATES["attention"]
         own = self.attention
         parts = {
@@ -68,10 +138,16 @@ class Focus(Readout):
             "attention": [own.inner.weight, own.query],
             "head": list(self.head.parameters()),
         }
-        return [
+        found: list[dict[str, Any]] = [
             {"params": parameters, "lr": scale * RATES[name]}
             for name, parameters in parts.items()
         ]
+        for depth, (_, parameters) in enumerate(reversed(self._tuned)):
+            found.append({"params": parameters, "lr": top / ratio**depth})
+        if self.words is not None:
+            said = [p for p in self.words.parameters() if p.requires_grad]
+            found.append({"params": said, "lr": RATES["words"]})
+        return found
 
 
 def vector_features(backbone: Backbone, sites: Sequence[Site]) -> tuple[Feature, ...]:

@@ -19,7 +19,6 @@ from stc_core.course import (
     Plan,
     Read,
     climbed,
-    loaded,
     plan_levels,
     read_levels,
     settled,
@@ -27,6 +26,7 @@ from stc_core.course import (
 from stc_core.data import Corpus, read_table, resolve_columns
 from stc_core.errors import StcError
 from stc_core.extract import extract
+from stc_core.lesson import CHECKPOINTS, loaded
 from stc_core.metrics import accuracy, expected_calibration_error, log_loss, macro_f1
 from stc_core.narration import narrated
 from stc_core.rivals import path_scores, rivals
@@ -93,7 +93,7 @@ def hierarchical(config: RunConfig, writer: RunWriter) -> None:
         metrics["baselines"][name]["seconds"] for name in ("separate", "inner_probe")
     )
     writer.write_json("metrics.json", metrics)
-    shutil.rmtree(writer.folder / adapt.CHECKPOINTS)
+    shutil.rmtree(writer.folder / CHECKPOINTS)
 
 
 def frozen_half(metrics: dict[str, Any]) -> dict[str, Any]:

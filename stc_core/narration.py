@@ -5,9 +5,8 @@ from collections.abc import Sequence
 
 from torch import nn
 
-from stc_core import adapt, changes
-from stc_core.backbone import Backbone
-from stc_core.course import Climbed, Course, Plan, loaded
+from stc_core.course import Climbed, Course, Plan
+from stc_core.lesson import keep, loaded
 from stc_core.lexicon import Lexicon
 from stc_core.scribe import Scribe
 from stc_core.spelling import names_of, text_length
@@ -52,15 +51,17 @@ def narrated(course: Course, plan: Plan, head: nn.Module) -> tuple[Climbed, Lexi
     backbone = graft.backbone
     scribe = scribe_of(course, graft, levels.tree, plan.layers, head)
     history = course.train(scribe, backbone, levels.codes[:, -1], name="hierarchy")
-    folder = course.writer.folder / adapt.BACKBONE
-    changes.save(folder, what, scribe.tuned_tensors())
+    kept = keep(
+        course.writer.folder,
+        what,
+        scribe.tuned_tensors(),
+        backbone=backbone,
+        dtype=settings.dtype,
+    )
     n_trainable = scribe.n_trainable()
     heads = [copy.deepcopy(one).requires_grad_(False) for one in scribe.heads]
-    device = str(backbone.device)
     del graft, scribe, backbone
-    found = Backbone.load(
-        str(folder.absolute()), device=device, dtype=settings.dtype, max_length=room
-    )
+    found = kept.open()
     lexicon = Lexicon(
         found,
         levels.tree,

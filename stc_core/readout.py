@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from stc_core.axes import Feature, Site
 from stc_core.backbone import Backbone
 from stc_core.head import SparseHead, standard
+from stc_core.metrics import accuracy, macro_f1
 from stc_core.pooling import pool
 
 
@@ -73,11 +74,15 @@ class Readout(nn.Module):
             block.train(mode)
         return self
 
+    def learned(self) -> dict[str, nn.Parameter]:
+        """What learns, by name."""
+        return {n: p for n, p in self.named_parameters() if p.requires_grad}
+
     def state_dict(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
         """What learns, and nothing else."""
         every = super().state_dict(*args, **kwargs)
         prefix = kwargs.get("prefix", "")
-        learns = {f"{prefix}{n}" for n, p in self.named_parameters() if p.requires_grad}
+        learns = {f"{prefix}{name}" for name in self.learned()}
         return {name: tensor for name, tensor in every.items() if name in learns}
 
     def load_state_dict(
@@ -91,10 +96,19 @@ class Readout(nn.Module):
 
     def tuned_tensors(self) -> dict[str, Tensor]:
         """The learned weights of the backbone, under their names there."""
-        return {n: p for n, p in self.model.named_parameters() if p.requires_grad}
+        learned = {id(parameter) for parameter in self.learned().values()}
+        return {n: p for n, p in self.model.named_parameters() if id(p) in learned}
 
     def n_trainable(self) -> int:
-        return sum(p.numel() for p in self.parameters() if p.requires_grad)
+        return sum(parameter.numel() for parameter in self.learned().values())
+
+    def scores(self, found: Any) -> dict[str, float]:
+        """Of the logits and labels of a validation, as the Trainer gathers them."""
+        guess = np.asarray(found.predictions).argmax(axis=1)
+        return {
+            "accuracy": accuracy(found.label_ids, guess),
+            "macro_f1": macro_f1(found.label_ids, guess),
+        }
 
     def linear_head(self) -> SparseHead:
         """The head as it is now, on the features as they were when it began."""

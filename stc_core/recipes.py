@@ -12,14 +12,14 @@ from typing import Any
 import numpy as np
 from jaxtyping import Int
 
-from stc_core import adapt, hierarchy, tables
-from stc_core.attentive import attentive
+from stc_core import adapt, attentive, hierarchy, tables
 from stc_core.backbone import Backbone
 from stc_core.baselines import Guess, baselines_of, scored
 from stc_core.config import RunConfig
 from stc_core.data import Corpus, read_corpus
 from stc_core.extract import extract
 from stc_core.forecast import Shape, Survey, forecast, survey
+from stc_core.lesson import CHECKPOINTS, TUNING
 from stc_core.plan import count_tokens
 from stc_core.probe import ProbeResult
 from stc_core.report import add_truncated
@@ -56,7 +56,7 @@ def train(config: RunConfig, writer: RunWriter) -> Run:
 def _sparse(config: RunConfig, writer: RunWriter) -> None:
     """The whole recipe `stc`; the others begin with it, as what they compare with."""
     settings = config.train
-    if (writer.folder / adapt.CHECKPOINTS).is_dir():
+    if (writer.folder / CHECKPOINTS).is_dir():
         writer.note("Going on where the tuning was cut off.")
         return
     writer.phase("read", message=config.data.path)
@@ -125,7 +125,7 @@ def _adapted(config: RunConfig, writer: RunWriter) -> None:
     before, report = run.metrics, run.report
     corpus = Corpus(run.corpus, report.columns, report)
     task, n = task_of(corpus, settings), len(corpus.frame)
-    peak_bytes = None if run.has(adapt.TUNING) else adapt.peak_bytes()
+    peak_bytes = None if run.has(TUNING) else adapt.peak_bytes()
     tuned = adapt.tune(corpus, task, settings, writer)
     writer.phase("report", message="the tuned classifier")
     blocks = activation_blocks(
@@ -153,7 +153,7 @@ def _adapted(config: RunConfig, writer: RunWriter) -> None:
     writer.write_json("metrics.json", after)
     for name in adapt.SPARSE:
         (writer.folder / name).unlink(missing_ok=True)
-    shutil.rmtree(writer.folder / adapt.CHECKPOINTS)
+    shutil.rmtree(writer.folder / CHECKPOINTS)
 
 
 Step = Callable[[RunConfig, RunWriter], None]
@@ -166,7 +166,12 @@ RECIPES: dict[str, tuple[Step, ...]] = {
         _unless_interrupted,
         hierarchy.hierarchical,
     ),
-    "attention": (_sparse, _unless_interrupted, attentive),
+    "attention": (
+        attentive.check,
+        _sparse,
+        _unless_interrupted,
+        attentive.attentive,
+    ),
 }
 """What each recipe does, in order."""
 

@@ -15,7 +15,8 @@ from jaxtyping import Float, Int
 from torch import nn
 
 from stc_core.baselines import Guess, scored
-from stc_core.course import Course, Plan, balanced
+from stc_core.course import Course, Plan
+from stc_core.lesson import balanced
 from stc_core.metrics import bootstrap_interval
 from stc_core.narration import room_of, scribe_of
 from stc_core.packing import make_batch

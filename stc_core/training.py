@@ -19,7 +19,6 @@ from transformers.utils import logging as hf_logging
 
 from stc_core.config import TuneConfig
 from stc_core.files import read_json, write_json
-from stc_core.metrics import accuracy, macro_f1
 from stc_core.packing import make_batch
 from stc_core.readout import Readout
 
@@ -29,10 +28,11 @@ HISTORY = "history.json"
 
 
 class Rows(NamedTuple):
-    """Token ids and class codes of some texts."""
+    """Token ids and class codes of some texts, and what is written after each."""
 
     ids: Sequence[np.ndarray]
     codes: Int[np.ndarray, " n"]
+    tails: Sequence[Sequence[np.ndarray]] | None = None
 
 
 class Epoch(NamedTuple):
@@ -41,7 +41,7 @@ class Epoch(NamedTuple):
     epoch: float
     loss: float
     accuracy: float
-    macro_f1: float
+    macro_f1: float | None  # words have none
     seconds: float
 
 
@@ -82,6 +82,8 @@ class Rate(NamedTuple):
 
 Tell = Callable[[History, int, int], None]
 """Called as tell(history, steps done, steps in all)."""
+Step = Callable[[int, int], None]
+"""Called as step(steps done, steps in all) before each step."""
 
 
 def train(
@@ -95,17 +97,19 @@ def train(
     folder: Path,
     tell: Tell,
     rate: Callable[[int], Rate] | None = None,
+    step: Step | None = None,
     choose: bool = True,
 ) -> History:
     """What happened; `readout` then has the weights of the best epoch on `held`.
 
     Unless there is nothing to `choose`: then every epoch is run, and the last stays.
-    `by` is what epochs are judged by: "accuracy" or "macro_f1". Checkpoints are kept
-    in `folder`: with the same arguments a training that was cut off goes on after its
-    last whole epoch, and ends as if it had not been. `rate` makes another optimizer
-    than the usual one, for so many steps.
+    `by` is what epochs are judged by: "accuracy", "macro_f1", or the least "loss".
+    Checkpoints are kept in `folder`: with the same arguments a training that was cut
+    off goes on after its last whole epoch, and ends as if it had not been. `rate`
+    makes another optimizer than the usual one, for so many steps; `step` is told of
+    each before it is taken.
     """
-    watch = _Watch(settings, folder, tell)
+    watch = _Watch(settings, folder, tell, step)
     config = readout.model.config
     batches = math.ceil(len(learned.codes) / settings.batch)
     steps = settings.epochs * math.ceil(batches / settings.accumulate)
@@ -119,7 +123,7 @@ def train(
             train_dataset=_items(learned),
             eval_dataset=_items(held, by_length=True),
             data_collator=lambda items: _collated(items, config),
-            compute_metrics=_scores,
+            compute_metrics=readout.scores,
             callbacks=[watch, *stop],
             optimizers=(None, None) if rate is None else rate(steps),
         )
@@ -154,7 +158,8 @@ def _arguments(
         save_total_limit=1,
         load_best_model_at_end=True,
         metric_for_best_model=by,
-        greater_is_better=True,
+        greater_is_better=by != "loss",
+        restore_callback_states_from_checkpoint=True,
         logging_steps=max(1, steps // LOGS_PER_EPOCH),
         logging_nan_inf_filter=False,
         report_to="none",
@@ -175,6 +180,8 @@ def _items(rows: Rows, *, by_length: bool = False) -> Any:
         {"input_ids": ids, "labels": int(code)}
         for ids, code in zip(rows.ids, rows.codes, strict=True)
     ]
+    for item, tails in zip(items, rows.tails or (), strict=bool(rows.tails)):
+        item["tails"] = tails
     if by_length:
         items.sort(key=lambda item: len(item["input_ids"]))
     return items
@@ -188,23 +195,31 @@ def _collated(items: Sequence[dict[str, Any]], config: Any) -> dict[str, Tensor]
         device=torch.device("cpu"),
         packed=False,
     )
+    items = [items[row] for row in batch.order]
     labels = torch.tensor([item["labels"] for item in items])
-    return {**batch.inputs, "labels": labels[torch.from_numpy(batch.order)]}
+    found = {**batch.inputs, "labels": labels}
+    if "tails" in items[0]:
+        found["tails"] = padded([item["tails"] for item in items])
+    return found
 
 
-def _scores(found: Any) -> dict[str, float]:
-    guess = np.asarray(found.predictions).argmax(axis=1)
-    return {
-        "accuracy": accuracy(found.label_ids, guess),
-        "macro_f1": macro_f1(found.label_ids, guess),
-    }
+def padded(tails: Sequence[Sequence[np.ndarray]]) -> Int[Tensor, "batch part pos"]:
+    """What is written after each text, part by part, padded with -1."""
+    longest = max(len(part) for parts in tails for part in parts)
+    out = torch.full((len(tails), len(tails[0]), longest), -1)
+    for row, parts in enumerate(tails):
+        for place, part in enumerate(parts):
+            out[row, place, : len(part)] = torch.from_numpy(part.astype(np.int64))
+    return out
 
 
 class _Watch(hf.TrainerCallback):
     """Keeps the history, tells it, and stops when the time is up."""
 
-    def __init__(self, settings: TuneConfig, folder: Path, tell: Tell) -> None:
-        self.settings, self.folder, self.tell = settings, folder, tell
+    def __init__(
+        self, settings: TuneConfig, folder: Path, tell: Tell, step: Step | None
+    ) -> None:
+        self.settings, self.folder, self.tell, self.step = settings, folder, tell, step
         self.history = History()
         self.before = 0.0  # seconds of the trainings that were cut off
         self.began = time.monotonic()
@@ -236,7 +251,7 @@ class _Watch(hf.TrainerCallback):
             float(state.epoch or 0),
             float(found["eval_loss"]),
             float(found["eval_accuracy"]),
-            float(found["eval_macro_f1"]),
+            found.get("eval_macro_f1"),
             self.seconds,
         )
         epochs = (*self.history.epochs, epoch)
@@ -245,6 +260,10 @@ class _Watch(hf.TrainerCallback):
 
     def on_save(self, args: Any, state: Any, control: Any, **more: Any) -> None:
         write_json(self.folder / HISTORY, self.history.record())
+
+    def on_step_begin(self, args: Any, state: Any, control: Any, **more: Any) -> None:
+        if self.step is not None:
+            self.step(state.global_step, state.max_steps)
 
     def on_step_end(self, args: Any, state: Any, control: Any, **more: Any) -> None:
         peak = max(self.history.peak_bytes, held_bytes())

@@ -14,6 +14,7 @@ from stc_core.classifier import SparsifyThenClassify
 from stc_core.config import DataConfig, RunConfig, TrainConfig, TuneConfig
 from stc_core.files import read_json
 from stc_core.head import softmax
+from stc_core.lesson import BACKBONE, CHECKPOINTS, TUNING
 from stc_core.run import Run
 from stc_core.table import read_table
 from stc_core.task import Task
@@ -29,7 +30,7 @@ def run(tuned_folder: Path) -> Run:
 def test_it_leaves_the_files_of_every_run(run: Run, run_folder: Path):
     there = {one.name for one in run.folder.iterdir()}
     usual = {one.name for one in run_folder.iterdir()}
-    assert there == usual - set(adapt.SPARSE) | {adapt.BACKBONE, adapt.TUNING}
+    assert there == usual - set(adapt.SPARSE) | {BACKBONE, TUNING}
     assert run.done
 
 
@@ -93,7 +94,7 @@ def test_it_can_be_moved(run: Run, tmp_path: Path):
 
 
 def test_its_backbone_is_one_for_the_recipe_stc(run: Run):
-    name = str(run.folder / adapt.BACKBONE)
+    name = str(run.folder / BACKBONE)
     tuned, base = Backbone.load(name, device="cpu"), Backbone.load(device="cpu")
     assert (tuned.n_layers, base.n_layers) == (4, 6)
     ids = base.tokenize(["where is my parcel?"]).ids
@@ -109,7 +110,7 @@ def test_its_backbone_is_one_for_the_recipe_stc(run: Run):
 
 
 def test_the_history_begins_with_the_frozen_backbone(run: Run):
-    history = History.of(read_json(run.folder / adapt.TUNING))
+    history = History.of(read_json(run.folder / TUNING))
     assert [epoch.epoch for epoch in history.epochs] == [0, 1, 2]
     frozen = run.metrics["baselines"]["frozen"]
     assert 0 <= frozen["accuracy"] <= 1
@@ -140,12 +141,12 @@ def test_a_killed_run_goes_on_after_its_last_epoch(messages: Path, tmp_path: Pat
     with pytest.raises(Killed):
         _run(config, tmp_path / "cut", kill_in=1.2)
     cut = Run(tmp_path / "cut")
-    assert (cut.folder / adapt.CHECKPOINTS).is_dir()
+    assert (cut.folder / CHECKPOINTS).is_dir()
     assert cut.status["state"] == "failed"
     resumed = _run(config, tmp_path / "cut")
     assert "Going on where the tuning was cut off" in resumed.log_tail()
     assert resumed.done
-    assert not (cut.folder / adapt.CHECKPOINTS).exists()
+    assert not (cut.folder / CHECKPOINTS).exists()
     assert resumed.predictions.equals(whole.predictions)
     assert (resumed.folder / "backbone" / "changes.safetensors").read_bytes() == (
         whole.folder / "backbone" / "changes.safetensors"

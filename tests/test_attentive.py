@@ -12,7 +12,8 @@ from test_hierarchy import table
 from tiny import tiny_backbone
 
 from stc_core import cli, recipes
-from stc_core.attentive import ALIKE, SPARSE, read_sites_of
+from stc_core.alike import ALIKE, read_sites_of
+from stc_core.attentive import SPARSE
 from stc_core.config import (
     AttentionConfig,
     DataConfig,

@@ -26,10 +26,11 @@ FLOORS = {
     "fista adapters changes rows sums dual task tree guides attention",
     3: "backbone forward plan extract probe sparsify classifier saved spin tables "
     "labeller gradients variability readout tuning training stream sample candidates "
-    "ladder cascade focus reader stages spelling scribe lexicon "
+    "ladder cascade language focus reader stages spelling scribe lexicon "
     "ridge search frontier salience sweep",
     4: "recipes results dial shrink adapt baselines forecast run jobs predictions "
-    "queue trash ledger orders rungs course rivals narration hierarchy attentive writer",
+    "queue trash ledger orders rungs course lesson alike curriculum rivals narration "
+    "hierarchy attentive writer",
     5: "terminal options commands commands_train commands_run commands_data cli "
     "__main__",
 }

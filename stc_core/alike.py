@@ -1,0 +1,116 @@
+"""Texts by all layers and tokens in equal shares: what attention begins with.
+
+And what it is compared with.
+"""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import torch
+from jaxtyping import Float
+
+from stc_core import adapt
+from stc_core.attention import Attention
+from stc_core.axes import Progress, Site
+from stc_core.backbone import Backbone
+from stc_core.data import Corpus
+from stc_core.errors import StcError
+from stc_core.focus import vector_features
+from stc_core.head import SparseHead
+from stc_core.pooling import pool
+from stc_core.reader import batches
+from stc_core.task import Task
+
+ALIKE = ("mean", "max", "last")
+"""What attention is compared with: poolings of all layers in equal shares."""
+
+
+def read_sites_of(backbone: Backbone, max_layer: int | None) -> list[Site]:
+    """The hidden states that attention reads: of one stack, all of one width.
+
+    Of an encoder-decoder the encoder's, as its tokens are in the same places.
+    """
+    stack = [site for site in backbone.sites if site.kind == "resid"]
+    stack = [site for site in stack if not backbone.reads_shifted(site)]
+    width = backbone.widths[max(stack)]
+    found = [
+        site
+        for site in sorted(stack)
+        if backbone.widths[site] == width
+        and (max_layer is None or site.layer <= max_layer)
+    ]
+    if not found:
+        raise StcError(
+            f"layers of {backbone.name} to read",
+            expected=f"one with {width} dimensions among them",
+            got=f"none up to layer {max_layer}",
+            remedy="Raise --max-layer.",
+        )
+    return found
+
+
+def vectors_alike(
+    backbone: Backbone, sites: Sequence[Site], corpus: Corpus, *, progress: Progress
+) -> dict[str, Float[np.ndarray, "n d"]]:
+    """Every text by each of ALIKE, all layers and tokens in equal shares."""
+    width, n = backbone.widths[sites[-1]], len(corpus.frame)
+    uniform = Attention(len(sites), width).to(backbone.device)
+
+    def make(states: Sequence[torch.Tensor], mask: torch.Tensor) -> list[torch.Tensor]:
+        z = torch.stack(uniform.layers(states, mask)).sum(0)
+        return [pool(z, mask, name).cpu() for name in ALIKE]
+
+    out = {name: np.empty((n, width), np.float32) for name in ALIKE}
+    done = 0
+    for rows, found in batches(backbone, corpus.texts, sites, make):
+        for name, block in zip(ALIKE, found, strict=True):
+            out[name][rows] = block.numpy()
+        done += len(rows)
+        progress(done, n)
+    return out
+
+
+def plain_heads(
+    alike: Mapping[str, Float[np.ndarray, "n d"]],
+    task: Task,
+    backbone: Backbone,
+    sites: Sequence[Site],
+) -> dict[str, SparseHead]:
+    """A linear model of each pooling, as what attention is compared with."""
+    features = vector_features(backbone, sites)
+    part = _some(task)
+    return {
+        name: adapt.best_ridge(X, part, features[: X.shape[1]])
+        for name, X in alike.items()
+    }
+
+
+def first_head(
+    alike: Mapping[str, Float[np.ndarray, "n d"]],
+    task: Task,
+    backbone: Backbone,
+    sites: Sequence[Site],
+) -> SparseHead:
+    """The linear model of a text's first vector: attention, max and mean.
+
+    Attention begins as the mean, so each has half of the mean's weight.
+    """
+    features = vector_features(backbone, sites)
+    X = np.concatenate([alike["mean"], alike["max"]], axis=1)
+    head = adapt.best_ridge(X, _some(task), features[: X.shape[1]])
+    d = X.shape[1] // 2
+
+    def spread(values: np.ndarray, share: float = 1.0) -> np.ndarray:
+        mean, most = values[..., :d], values[..., d:]
+        return np.concatenate([share * mean, most, share * mean], axis=-1)
+
+    return head._replace(
+        features=features,
+        mean=spread(head.mean),
+        sd=spread(head.sd),
+        weight=spread(head.weight, 0.5),
+    )
+
+
+def _some(task: Task) -> Task:
+    return task._replace(train=adapt.some_rows(task.train))

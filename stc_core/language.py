@@ -1,0 +1,271 @@
+"""A backbone that goes on as a language model on a corpus' own text.
+
+Masked words for a model that reads both ways (arXiv 1810.04805), the next word for one
+that reads to the right. The vectors of the words stay as they are.
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple, cast
+
+import torch
+from jaxtyping import Bool, Float, Int
+from safetensors import SafetensorError
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy, layer_norm
+from transformers import AutoModelForCausalLM, AutoModelForMaskedLM
+from transformers.modeling_outputs import BaseModelOutputWithPastAndCrossAttentions
+
+from stc_core import changes, hub
+from stc_core.axes import Site
+from stc_core.backbone import Backbone
+from stc_core.checkpoint import quiet
+from stc_core.errors import StcError
+from stc_core.readout import Readout, learn
+
+MASKED, AS_MASK, AS_OTHER = 0.15, 0.8, 0.1
+"""Share of tokens to guess; of those, shown as the mask, and as any other token."""
+
+
+class Guesses(NamedTuple):
+    """Of the words that were guessed: mean cross-entropy, how many, how many right."""
+
+    loss: Float[Tensor, ""]
+    n: int
+    right: int
+
+
+class WordHead(nn.Module):
+    """Logits of all words from the model's last states.
+
+    `own`: the head that came with the files. Else it is tied to the vectors of the
+    words at the model's entrance, and begins with all words alike.
+    """
+
+    def __init__(self, backbone: Backbone, model: nn.Module | None) -> None:
+        super().__init__()
+        self.own = model is not None
+        if model is not None:
+            prefix = cast(Any, model).base_model_prefix
+            setattr(model, prefix, _Entrance())
+            self.model = model
+            self._entrance = [getattr(model, prefix)]
+            outer = cast(Any, model).get_output_embeddings()
+            learn(model)
+            if outer is not None:
+                cast(Tensor, outer.weight).requires_grad_(False)
+        else:
+            words = cast(Any, backbone.model).get_input_embeddings().weight
+            self._words = [words]
+            self.bridge = nn.Linear(_last_width(backbone), words.shape[1])
+            nn.init.zeros_(self.bridge.weight)
+            nn.init.zeros_(self.bridge.bias)
+            self.bias = nn.Parameter(torch.zeros(len(words)))
+        self.to(backbone.device)
+
+    def forward(self, states: Float[Tensor, "n d"]) -> Float[Tensor, "n words"]:
+        if self.own:
+            entrance = self._entrance[0]
+            entrance.states = states[None].float()
+            ids = torch.zeros(1, len(states), dtype=torch.long, device=states.device)
+            found = self.model(input_ids=ids).logits[0]
+            entrance.states = None
+            return found.float()
+        seen = self.bridge(layer_norm(states.float(), states.shape[-1:]))
+        return seen.float() @ self._words[0].float().T + self.bias
+
+
+class _Entrance(nn.Module):
+    """Stands for the blocks below a head: the states are there already."""
+
+    states: Tensor | None = None
+
+    def forward(self, *args: Any, **more: Any) -> Any:
+        assert self.states is not None
+        states = cast(Any, self.states)
+        return BaseModelOutputWithPastAndCrossAttentions(last_hidden_state=states)
+
+
+def word_head(backbone: Backbone) -> WordHead:
+    """The head of the backbone's files, or one tied to its words."""
+    return WordHead(backbone, language_model(base_folder(backbone.name), backbone))
+
+
+def language_model(folder: Path, backbone: Backbone) -> nn.Module | None:
+    """The whole language model in float32; None where the files have no head."""
+    kind = AutoModelForCausalLM if backbone.causal else AutoModelForMaskedLM
+    try:
+        with quiet():
+            found: Any = kind.from_pretrained(
+                folder,
+                dtype=torch.float32,
+                local_files_only=True,
+                trust_remote_code=False,
+                use_safetensors=True,
+                output_loading_info=True,
+            )
+    except (OSError, ValueError, KeyError, SafetensorError):
+        return None
+    model, report = found
+    return None if report["missing_keys"] else model
+
+
+def base_folder(name: str) -> Path:
+    """The files of a backbone; of a tuned one those of its base."""
+    folder = hub.resolve(name)
+    while (folder / hub.CHANGES).is_file():
+        folder = hub.resolve(changes.load(folder).base)
+    return folder
+
+
+def check_language(backbone: Backbone) -> None:
+    """StcError unless the backbone can go on as a language model."""
+    where = f"language model of {backbone.name}"
+    if getattr(backbone.config, "is_encoder_decoder", False):
+        raise StcError(
+            where,
+            expected="an encoder or a decoder",
+            got="an encoder with a decoder",
+            remedy="Choose --schedule frozen, or another backbone.",
+        )
+    if not backbone.causal and backbone.tokenizer.mask_token_id is None:
+        raise StcError(
+            where,
+            expected="a tokenizer with a mask token",
+            remedy="Choose --schedule frozen, or another backbone.",
+        )
+
+
+def top_site(backbone: Backbone) -> Site:
+    """The hidden states of the last layer."""
+    return max(site for site in backbone.sites if site.kind == "resid")
+
+
+def read_whole(
+    backbone: Backbone, inputs: Mapping[str, Tensor], sites: Sequence[Site]
+) -> tuple[dict[Site, Tensor], Float[Tensor, "batch pos d"]]:
+    """The states of `sites`, and what the model gives at its end, from one forward."""
+    ends: list[Tensor] = []
+
+    def end(model: nn.Module, args: tuple, output: Any) -> None:
+        ends.append(output[0])
+
+    wanted = list(dict.fromkeys([*sites, top_site(backbone)]))
+    handle = backbone.model.register_forward_hook(end)
+    try:
+        hidden = backbone.graded(inputs, wanted)
+    finally:
+        handle.remove()
+    return hidden, ends[0]
+
+
+@torch.no_grad()
+def _last_width(backbone: Backbone) -> int:
+    """Of what the model gives at its end: not always that of its blocks."""
+    one = torch.ones((1, 1), dtype=torch.long, device=backbone.device)
+    inputs = {"input_ids": one, "attention_mask": one}
+    return read_whole(backbone, inputs, ())[1].shape[-1]
+
+
+def next_words(
+    head: WordHead, last: Float[Tensor, "batch pos d"], inputs: Mapping[str, Tensor]
+) -> Guesses:
+    """Each token from those before it."""
+    follows = inputs["attention_mask"].bool()[:, 1:]
+    words = inputs["input_ids"][:, 1:]
+    return _guessed(head, last[:, :-1][follows], words[follows])
+
+
+def hidden_words(
+    backbone: Backbone,
+    head: WordHead,
+    inputs: Mapping[str, Tensor],
+    generator: torch.Generator | None = None,
+) -> Guesses:
+    """Some tokens of each batch from all others, by a forward of its own."""
+    shown, chosen = hide(backbone, inputs, generator)
+    states = read_whole(backbone, {**inputs, "input_ids": shown}, ())[1]
+    return _guessed(head, states[chosen], inputs["input_ids"][chosen])
+
+
+def hide(
+    backbone: Backbone,
+    inputs: Mapping[str, Tensor],
+    generator: torch.Generator | None = None,
+) -> tuple[Int[Tensor, "batch pos"], Bool[Tensor, "batch pos"]]:
+    """The ids with some of them hidden, and which; never padding or a special token.
+
+    One at least, if there is any.
+    """
+    ids = inputs["input_ids"].cpu()
+    special = torch.tensor(backbone.tokenizer.all_special_ids)
+    free = inputs["attention_mask"].cpu().bool() & ~torch.isin(ids, special)
+    luck = torch.rand(ids.shape, generator=generator).masked_fill(~free, 2.0)
+    chosen = (luck < MASKED) | ((luck == luck.min()) & free)
+    fate = torch.rand(ids.shape, generator=generator)
+    words = cast(Any, backbone.model).get_input_embeddings().weight
+    other = torch.randint(len(words), ids.shape, generator=generator)
+    shown = torch.where(chosen & (fate < AS_MASK), _mask_id(backbone), ids)
+    swapped = chosen & (fate >= AS_MASK) & (fate < AS_MASK + AS_OTHER)
+    shown = torch.where(swapped, other, shown)
+    return shown.to(backbone.device), chosen.to(backbone.device)
+
+
+def _mask_id(backbone: Backbone) -> int:
+    mask = backbone.tokenizer.mask_token_id
+    assert isinstance(mask, int), backbone.name
+    return mask
+
+
+def _guessed(
+    head: WordHead, states: Float[Tensor, "n d"], words: Int[Tensor, " n"]
+) -> Guesses:
+    if not len(words):
+        return Guesses(0.0 * states.sum(), 0, 0)
+    logits = head(states)
+    right = int((logits.detach().argmax(-1) == words).sum())
+    return Guesses(cross_entropy(logits, words), len(words), right)
+
+
+class Speaker(Readout):
+    """The backbone with its head over words; labels of texts are not looked at.
+
+    Of a validation it says the share of words that were right; the same ones are
+    hidden each time.
+    """
+
+    def __init__(
+        self,
+        backbone: Backbone,
+        head: WordHead,
+        parts: Sequence[nn.Module],
+        blocks: Sequence[nn.Module],
+    ) -> None:
+        nn.Module.__init__(self)
+        self.model, self.words = backbone.model, head
+        self._backbone, self._blocks = backbone, [*blocks, head]
+        for part in parts:
+            learn(part)
+
+    def forward(
+        self, labels: Tensor | None = None, **inputs: Tensor
+    ) -> dict[str, Tensor]:
+        """The loss, and in the place of logits (words, right ones) of each text."""
+        found = self._guess(inputs)
+        n = len(inputs["input_ids"])
+        counts = torch.tensor([[found.n, found.right]], dtype=torch.float32) / n
+        return {
+            "loss": found.loss,
+            "logits": counts.expand(n, -1).to(found.loss.device),
+        }
+
+    def _guess(self, inputs: Mapping[str, Tensor]) -> Guesses:
+        backbone = self._backbone
+        if backbone.causal:
+            return next_words(self.words, read_whole(backbone, inputs, ())[1], inputs)
+        fixed = None if self.training else torch.Generator().manual_seed(0)
+        return hidden_words(backbone, self.words, inputs, fixed)
+
+    def scores(self, found: Any) -> dict[str, float]:
+        n, right = found.predictions.sum(0)
+        return {"accuracy": float(right / max(n, 1))}
