@@ -127,6 +127,9 @@ def test_a_worker_that_dies_before_its_first_word(home: Path):
     (home / "site" / "sitecustomize.py").write_text("import os; os._exit(3)")
     run = Run.open(jobs.start(config()))
     wait_for(run, "failed")
+    error = run.status["error"]
+    assert error is not None and "died" in error["message"] and not error["mend"]
+    assert run.status["pid"] is None and not run.done
 
 
 def test_cancel_stops_the_worker_and_its_children():

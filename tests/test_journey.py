@@ -163,6 +163,8 @@ def test_a_click_on_a_square_opens_its_neuron(trained: Run, page: Page):
     row = trained.neurons.iloc[target["custom"]]
     name = f"{row['site']} #{row['index']} · {row['pooling']}"
     page.get_by_role("heading", name=name).wait_for()
+    assert query(page, "neuron") == str(target["custom"])
+    assert page.get_by_role("heading", name=name).count() == 1
 
 
 def test_the_texts_of_a_neuron_are_its_highest(trained: Run, page: Page):

@@ -122,7 +122,10 @@ def test_without_a_run_there_is_a_way_to_one(monkeypatch, tmp_path):
     "page", ["2_Train", "3_Layers", "4_Neurons", "5_Examples", "6_Predict"]
 )
 def test_every_page_shows_a_tuned_run(page):
-    fine(visit(f"pages/{page}.py", run="t"))
+    app = fine(visit(f"pages/{page}.py", run="t"))
+    assert app.title[0].value.endswith(page.partition("_")[2])
+    assert next(one.value for one in app.selectbox if one.label == "Run") == "t"
+    assert not app.error
 
 
 def test_words_are_followed_through_a_tuned_model():
