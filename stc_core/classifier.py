@@ -144,7 +144,7 @@ class SparsifyThenClassify(Labeller, ClassifierMixin, BaseEstimator):
             np.flatnonzero(split == VALIDATION),
             self.class_weight,
         )
-        probes = self.fit_probes(store.read, task, wanted)
+        probes = self.fit_probes(store.read, task, wanted, device=backbone.device.type)
         fitted = self.select(store.read, task, probes)
         return self.adopt(backbone, classes, probes, fitted)
 
@@ -214,6 +214,7 @@ class SparsifyThenClassify(Labeller, ClassifierMixin, BaseEstimator):
         task: Task,
         wanted: Sequence[PooledSite],
         *,
+        device: str = "cpu",
         progress: Progress = silent,
     ) -> list[ProbeResult]:
         """One path of sparse probes for each pooled site."""
@@ -226,6 +227,7 @@ class SparsifyThenClassify(Labeller, ClassifierMixin, BaseEstimator):
             penalty=self.penalty,
             class_weight=self.class_weight,
             Cs=np.array(SPIN_CS) if self.preset == "spin" else None,
+            device=device,
             progress=progress,
         )
 

@@ -2,7 +2,7 @@
 
 import os
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -23,11 +23,15 @@ from stc_core.axes import PooledSite, Progress, silent
 from stc_core.errors import StcError
 from stc_core.metrics import accuracy, macro_f1
 from stc_core.penalties import Name
+from stc_core.problem import Solved
 from stc_core.select import importance
 from stc_core.solver import Path, fit_path
+from stc_core.task import Read, Task
 
 MOST_THREADS = 4
 """With more workers, each is a process of its own."""
+GPU_CELLS = 300_000_000
+"""Rows x features x classes from which on a GPU solves; not measured, an estimate."""
 
 
 class SparseProbe(ClassifierMixin, BaseEstimator):
@@ -149,7 +153,7 @@ class ProbeResult(NamedTuple):
 
 
 def fit_probes(
-    read: Callable[[PooledSite], np.ndarray],
+    read: Read,
     y: Shaped[np.ndarray, " n"],
     train: Int[np.ndarray, " n_train"],
     validation: Int[np.ndarray, " n_val"],
@@ -161,6 +165,7 @@ def fit_probes(
     tol: float = 0.1,
     patience: int = 2,
     threads: int | None = None,
+    device: str = "cpu",
     progress: Progress = silent,
 ) -> list[ProbeResult]:
     """One path for each pooled site, in the order given.
@@ -171,47 +176,77 @@ def fit_probes(
     The result does not depend on the number of workers: each site is one job, and BLAS
     keeps to one thread meanwhile. More than MOST_THREADS workers are processes, since
     threads wait for each other's interpreter.
+
+    On a `device` of the type cuda large sites are solved there, many at once, unless
+    `Cs` are given, which may be too weak for that; what misses `tol` is solved anew.
     """
     classes, codes = np.unique(y, return_inverse=True)
+    task = Task(codes, tuple(map(str, classes)), train, validation, class_weight)
+    goal: dict[str, Any] = {"penalty": penalty, "tol": tol, "patience": patience}
+    results: dict[PooledSite, ProbeResult] = {}
 
     def job(pooled_site: PooledSite) -> ProbeResult:
-        X = read(pooled_site)
-        X_val = np.asarray(X[validation], np.float32)
-        path = fit_path(
-            X[train],
-            codes[train],
-            penalty=penalty,
-            Cs=Cs,
-            class_weight=class_weight,
-            n_class=len(classes),
-            tol=tol,
-            X_val=X_val,
-            y_val=codes[validation],
-            patience=patience,
-        )
-        return _score(pooled_site, path, X_val, codes[validation], class_weight)
+        return _score(_solve(read, task, pooled_site, Cs=Cs, **goal), task)
 
-    workers = min(threads or cores(), len(pooled_sites))
-    backend = "threading" if workers <= MOST_THREADS else "loky"
-    results: dict[PooledSite, ProbeResult] = {}
-    parallel = Parallel(workers, backend=backend, return_as="generator_unordered")
-    with threadpool_limits(1, "blas"):
-        for result in parallel(delayed(job)(site) for site in pooled_sites):
+    def found() -> Iterator[ProbeResult]:
+        if Cs is None and device.startswith("cuda") and _many(read, task, pooled_sites):
+            from stc_core.sweep import sweep
+
+            for solved in sweep(read, task, pooled_sites, device=device, **goal):
+                yield _score(solved, task)
+        left = [site for site in pooled_sites if site not in results]
+        workers = max(1, min(threads or cores(), len(left)))
+        backend = "threading" if workers <= MOST_THREADS else "loky"
+        parallel = Parallel(workers, backend=backend, return_as="generator_unordered")
+        for result in parallel(delayed(job)(site) for site in left):
             assert isinstance(result, ProbeResult)
+            yield result
+
+    with threadpool_limits(1, "blas"):
+        for result in found():
             results[result.pooled_site] = result
             progress(len(results), len(pooled_sites))
     return [results[pooled_site] for pooled_site in pooled_sites]
 
 
-def _score(
+def _many(read: Read, task: Task, pooled_sites: Sequence[PooledSite]) -> bool:
+    """Whether a GPU is worth its while, if all sites are as wide as the first."""
+    cells = len(task.train) * len(task.classes) * len(pooled_sites)
+    return cells > 0 and cells * read(pooled_sites[0]).shape[1] >= GPU_CELLS
+
+
+def _solve(
+    read: Read,
+    task: Task,
     pooled_site: PooledSite,
-    path: Path,
-    X_val: np.ndarray,
-    y_val: np.ndarray,
-    class_weight: str | None,
-) -> ProbeResult:
+    *,
+    Cs: Float[np.ndarray, " n_C"] | None,
+    penalty: Name,
+    tol: float,
+    patience: int,
+) -> Solved:
+    X = read(pooled_site)
+    X_val = np.asarray(X[task.validation], np.float32)
+    path = fit_path(
+        X[task.train],
+        task.codes[task.train],
+        penalty=penalty,
+        Cs=Cs,
+        class_weight=task.class_weight,
+        n_class=len(task.classes),
+        tol=tol,
+        X_val=X_val,
+        y_val=task.codes[task.validation],
+        patience=patience,
+    )
+    return Solved(pooled_site, path, X_val)
+
+
+def _score(solved: Solved, task: Task) -> ProbeResult:
+    site, path, X_val = solved
+    y_val = task.codes[task.validation]
     guesses = [path.logits(X_val, i).argmax(axis=1) for i in range(len(path.Cs))]
     right = np.array([accuracy(y_val, guess) for guess in guesses])
     f1 = np.array([macro_f1(y_val, guess) for guess in guesses])
-    best = int(np.argmax(right if class_weight is None else f1))
-    return ProbeResult(pooled_site, path, right, f1, best)
+    best = int(np.argmax(right if task.class_weight is None else f1))
+    return ProbeResult(site, path, right, f1, best)

@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float, Int
 
+from stc_core.axes import PooledSite
 from stc_core.errors import StcError
 from stc_core.losses import Target
 from stc_core.penalties import Penalty
@@ -44,6 +45,14 @@ class Path(NamedTuple):
         x = np.asarray(X[:, used], self.coef.dtype)
         x = (x - self.mean[used]) / self.sd[used]
         return x @ self.coef[index][:, used].T + self.intercept[index]
+
+
+class Solved(NamedTuple):
+    """The path of a pooled site, and its features on the validation rows."""
+
+    pooled_site: PooledSite
+    path: Path
+    X_val: Float[np.ndarray, "n_val width"]
 
 
 class Problem(NamedTuple):

@@ -89,7 +89,13 @@ def _sparse(config: RunConfig, writer: RunWriter) -> None:
         writer.note(note)
     read = sample.store.read
     writer.phase("probe", total=len(wanted), message=f"{len(wanted)} pooled sites")
-    probes = classifier.fit_probes(read, sample.task, wanted, progress=writer.progress)
+    probes = classifier.fit_probes(
+        read,
+        sample.task,
+        wanted,
+        device=backbone.device.type,
+        progress=writer.progress,
+    )
     writer.write_frame("probes.parquet", tables.probe_table(probes, sample.task))
     write_saliences(writer.folder / SALIENCE, probes)
 

@@ -110,10 +110,37 @@ def fit_path(
         if X_val is not None and y_val is not None:
             logits = _collect(problem, fitted[-1:], np.full(1, np.nan)).logits(X_val, 0)
             scores.append(_validate(logits, y_val))
-            if len(scores) - 1 - int(np.argmax(scores, axis=0).max()) >= patience:
+            if _waits(scores) >= patience:
                 break
     score = np.array(scores)[:, 0] if scores else np.full(len(fitted), np.nan)
     return _collect(problem, fitted, score)
+
+
+def stopped(
+    path: Path,
+    X_val: Float[np.ndarray, "n_val d_feat"],
+    y_val: Int[np.ndarray, " n_val"],
+    *,
+    patience: int,
+) -> Path:
+    """As much of a whole path, scored, as `fit_path` gives with the validation data."""
+    scores: list[tuple[float, float]] = []
+    for i in range(len(path.Cs)):
+        scores.append(_validate(path.logits(X_val, i), y_val))
+        if _waits(scores) >= patience:
+            break
+    kept = slice(len(scores))
+    parts = {
+        name: getattr(path, name)[kept]
+        for name in path._fields
+        if name not in ("mean", "sd")
+    }
+    return path._replace(**{**parts, "score": np.array(scores)[:, 0]})
+
+
+def _waits(scores: list[tuple[float, float]]) -> int:
+    """How many scores there are after the last that was the best in some way."""
+    return len(scores) - 1 - int(np.argmax(scores, axis=0).max())
 
 
 def _validate(logits: np.ndarray, y: np.ndarray) -> tuple[float, float]:

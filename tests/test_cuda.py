@@ -6,11 +6,18 @@ import numpy as np
 import pytest
 import torch
 from test_packing import PACKED
+from test_solver import make
 from tiny import CONFIGS, TEXTS, tiny_backbone, tiny_model, tiny_tokenizer
+from toy import make as toy_of
 
 from stc_core.axes import POOLINGS, Feature, PooledSite
 from stc_core.backbone import Backbone
 from stc_core.extract import extract, extract_features
+from stc_core.fista import fit_paths, room, site_bytes, upload
+from stc_core.penalties import Name, get_penalty
+from stc_core.problem import pose
+from stc_core.solver import fit_path
+from stc_core.sweep import sweep
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA")
 ERROR = {torch.float32: 1e-4, torch.bfloat16: 0.1}
@@ -103,3 +110,25 @@ def test_out_of_memory_halves_the_batch_and_says_so(tmp_path):
         np.testing.assert_allclose(
             halved.read(wish), whole.read(wish), rtol=2e-2, atol=2e-2
         )
+
+
+@pytest.mark.parametrize("K", [2, 6])
+@pytest.mark.parametrize("name", ["l1", "group"])
+def test_probes_are_those_of_the_host(K: int, name: Name):
+    X, y = make(K, n=2000, d=60)
+    X = X.astype(np.float32)
+    given = {"n_class": K, "class_weight": "balanced", "sample_weight": None}
+    problem = pose(X, y, get_penalty(name), **given)
+    found = fit_paths([upload(problem, "cuda")] * 3, tol=1e-2)
+    expected = fit_path(X, y, penalty=name, class_weight="balanced", tol=1e-2)
+    for path in found:
+        assert (path.kkt <= 1e-2).all() and (path.gap < 1e-2).all()
+        np.testing.assert_allclose(path.objective, expected.objective, rtol=1e-4)
+    assert site_bytes(problem) < room("cuda")
+
+
+def test_sites_are_swept_on_a_gpu():
+    toy = toy_of(3)
+    goal = {"penalty": "l1", "tol": 1e-2, "patience": 2}
+    found = list(sweep(toy.read, toy.task, list(toy.blocks), device="cuda", **goal))
+    assert {one.pooled_site for one in found} == set(toy.blocks)

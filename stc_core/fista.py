@@ -1,0 +1,366 @@
+"""Probes of many pooled sites at once, as batched matrix products, for a GPU.
+
+The problems, strengths and certificates of solver.py; accelerated proximal gradient
+(FISTA, Beck & Teboulle 2009) for all sites, strengths and classes side by side, with a
+restart for each probe (O'Donoghue & Candès 2015). Weak penalties take too many steps.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from stc_core import losses
+from stc_core.losses import Target
+from stc_core.problem import Path, Problem
+
+EVERY = 20  # steps between looks at the violations, which wait for the device
+POWER_STEPS = 20
+ROOM = 1.1  # power iteration comes from below
+COPIES = 10  # of all logits, and of all coefficients, that are held at a time
+SHARE = 0.7  # of the free memory of a GPU
+CPU_ROOM = 1 << 30
+
+
+class _Batch(NamedTuple):
+    """Standardised features of all sites, and what they have in common."""
+
+    X: Float[Tensor, "site d_feat n"]
+    one_hot: Float[Tensor, "rows n"]
+    weight: Float[Tensor, " n"]
+    shared: bool  # the penalty is on columns of coefficients, not on each
+
+
+class _Curve(NamedTuple):
+    """Bounds of the curvature: of the coefficients of each site, of an intercept."""
+
+    W: Float[Tensor, "site 1"]
+    b: Float[Tensor, "site 1"]
+
+
+class _State(NamedTuple):
+    """Coefficients, intercepts and logits of every probe."""
+
+    W: Float[Tensor, "site C rows d_feat"]
+    b: Float[Tensor, "site C rows"]
+    Z: Float[Tensor, "site C rows n"]
+
+    def map(self, change: Callable[[Tensor], Tensor]) -> "_State":
+        return _State(*map(change, self))
+
+
+class _Found(NamedTuple):
+    """The probes as they were when each met its goal, and after how many steps."""
+
+    W: Float[Tensor, "site C rows d_feat"]
+    b: Float[Tensor, "site C rows"]
+    n_iter: Int[Tensor, "site C"]
+
+
+class Posed(NamedTuple):
+    """A problem whose features, standardised, are on a device and nowhere else."""
+
+    problem: Problem
+    X: Float[Tensor, "d_feat n"]
+
+
+def upload(problem: Problem, device: str | torch.device) -> Posed:
+    """The problem on a device; its own features are left behind."""
+    X = torch.from_numpy(problem.XT).to(device)
+    return Posed(problem._replace(XT=problem.XT[:, :0]), X)
+
+
+def fit_paths(
+    posed: Sequence[Posed],
+    *,
+    n_C: int = 9,
+    lambda_ratio: float = 0.035,
+    tol: float = 0.1,
+    max_iter: int = 4000,
+) -> list[Path]:
+    """A path for each problem; all are of the same rows, classes, penalty and width.
+
+    What `fit_path` gives without validation data, up to the tolerance of both: the
+    same strengths, each probe to a violation of tol / C. A probe that is not there
+    after `max_iter` steps says so in `kkt`.
+    """
+    target, X = posed[0].problem.target, torch.stack([one.X for one in posed])
+    one_hot, weight = (
+        torch.from_numpy(part).to(X) for part in (target.one_hot(), target.weight)
+    )
+    batch = _Batch(X, one_hot, weight, posed[0].problem.penalty.shared)
+    curve = _curvature(batch)
+    start, top = _start(batch, target)
+    lams = 0.5 * top.clamp(min=1e-12)[:, None] * _ratios(top, lambda_ratio, n_C)
+    start = start.map(lambda part: part.repeat_interleave(n_C, dim=1))
+    found = _minimise(batch, curve, lams, start, tol=tol, max_iter=max_iter)
+    certificate = [part.cpu().numpy() for part in _certify(batch, found, lams)]
+    strengths = lams.cpu().numpy()
+    return [
+        _path(one.problem, found, site, strengths[site], [c[site] for c in certificate])
+        for site, one in enumerate(posed)
+    ]
+
+
+def site_bytes(problem: Problem, *, n_C: int = 9) -> int:
+    """Memory of the device that a site takes, all steps included."""
+    d_feat, n = problem.XT.shape
+    cells = 3 * n * d_feat + COPIES * n_C * problem.target.rows * (n + d_feat)
+    return problem.XT.itemsize * cells
+
+
+def room(device: str | torch.device) -> int:
+    """Bytes that may be used there."""
+    if torch.device(device).type != "cuda":
+        return CPU_ROOM
+    torch.cuda.empty_cache()
+    return int(SHARE * torch.cuda.mem_get_info(device)[0])
+
+
+def _ratios(like: Tensor, lambda_ratio: float, n_C: int) -> Tensor:
+    return torch.from_numpy(np.geomspace(1, lambda_ratio, n_C)).to(like)
+
+
+def _curvature(batch: _Batch) -> _Curve:
+    """Upper bounds of the Hessian, block by block, for coefficients and intercepts.
+
+    The curvature of the log-loss in the logits is at most 1/4 for one row and 1/2 for
+    more (Böhning 1992). Weights let the blocks mix: their bounds grow by the norm of
+    what is between them.
+    """
+    X, weight = batch.X, batch.weight
+    v = X.norm(dim=2).unsqueeze(1) + 1e-6  # (site, 1, d_feat)
+    size = torch.ones_like(v[..., :1])
+    for _ in range(POWER_STEPS):
+        v = ((v / size) @ X * weight) @ X.mT
+        size = v.norm(dim=2, keepdim=True).clamp(min=1e-30)
+    largest = (ROOM * size[:, :, 0]).clamp(min=1e-6 * float(weight.sum()))
+    between = (X @ weight).norm(dim=1, keepdim=True)
+    total = weight.sum()
+    factor = (0.25 if len(batch.one_hot) == 1 else 0.5) * (
+        1 + between / (largest * total).sqrt()
+    )
+    return _Curve(factor * largest, factor * total)
+
+
+def _start(batch: _Batch, target: Target) -> tuple[_State, Float[Tensor, " site"]]:
+    """Probes without coefficients, and the strength that just keeps them so."""
+    X = batch.X
+    b = torch.from_numpy(losses.null_intercept(target)).to(X)
+    b = b.expand(len(X), 1, -1)
+    Z = b.unsqueeze(3).expand(-1, -1, -1, X.shape[2])
+    W = torch.zeros((*b.shape, X.shape[1]), dtype=X.dtype, device=X.device)
+    G = _gradient(batch, _residual(batch, Z))
+    # One row of two classes: half the penalty of both is its own (penalties.one_row).
+    return _State(W, b, Z), _dual_norm(G, batch.shared)[:, 0]
+
+
+class _Work(NamedTuple):
+    """The probes that are not all done: sites `s`, strengths `c` of what there is."""
+
+    s: Tensor
+    c: Tensor
+    batch: _Batch
+    curve: _Curve
+    lams: Float[Tensor, "site C"]
+    now: _State
+    before: _State
+    t: Float[Tensor, "site C"]
+
+    def only(self, s: Tensor, c: Tensor) -> "_Work":
+        """The same for the sites and strengths at some places."""
+        X = self.batch.X if len(s) == len(self.s) else self.batch.X[s]
+        at = s[:, None], c
+        return _Work(
+            self.s[s],
+            self.c[c],
+            self.batch._replace(X=X),
+            _Curve(*(part[s] for part in self.curve)),
+            self.lams[at],
+            self.now.map(lambda part: part[at]),
+            self.before.map(lambda part: part[at]),
+            self.t[at],
+        )
+
+
+def _minimise(
+    batch: _Batch,
+    curve: _Curve,
+    lams: Float[Tensor, "site C"],
+    start: _State,
+    *,
+    tol: float,
+    max_iter: int,
+) -> _Found:
+    """Each probe at the first look at which it violates no optimality by tol * lam.
+
+    Strengths that are done at all sites are left out from then on, and sites that are
+    done, when they are half of those left. So the companions of a probe change nothing.
+    """
+    s, c = (torch.arange(size, device=lams.device) for size in lams.shape)
+    work = _Work(s, c, batch, curve, lams, start, start, torch.ones_like(lams))
+    found = _Found(start.W.clone(), start.b.clone(), torch.zeros_like(lams).long())
+    done = torch.zeros_like(lams, dtype=torch.bool)
+    for step in range(max_iter + 1):
+        if step % EVERY == 0 or step == max_iter:
+            at = work.s[:, None], work.c
+            old = done[at]
+            for kept, new in zip(found[:2], work.now[:2], strict=True):
+                shape = old.shape + (1,) * (new.ndim - 2)
+                kept[at] = torch.where(old.view(shape), kept[at], new)
+            found.n_iter[at] = torch.where(old, found.n_iter[at], step)
+            done[at] = old | _converged(work, tol)
+            if bool(done.all()):
+                break
+            work = _left(work, done[at])
+        if step < max_iter:
+            work = _step(work)
+    return found
+
+
+def _left(work: _Work, done: Bool[Tensor, "site C"]) -> _Work:
+    s, c = (~done.all(dim=axis) for axis in (1, 0))
+    if 2 * int(s.sum()) > len(s):
+        s = torch.ones_like(s)
+    if bool(s.all()) and bool(c.all()):
+        return work
+    return work.only(s.nonzero()[:, 0], c.nonzero()[:, 0])
+
+
+def _step(work: _Work) -> _Work:
+    """One proximal step from where the last two point; restarts where it turns back."""
+    _, _, batch, curve, lams, now, before, t = work
+    after = (1 + (1 + 4 * t**2).sqrt()) / 2
+    pace = (t - 1) / after
+    V = _State(*(_ahead(*pair, pace) for pair in zip(now, before, strict=True)))
+    R = _residual(batch, V.Z)
+    size = curve.W[:, :, None, None]
+    U = V.W - _gradient(batch, R) / size
+    W = _prox(U, lams[..., None, None] / size, batch.shared)
+    b = V.b - R.sum(dim=3) / curve.b[:, :, None]
+    back = curve.W * ((V.W - W) * (W - now.W)).sum(dim=(2, 3))
+    back = back + curve.b * ((V.b - b) * (b - now.b)).sum(dim=2)
+    t = torch.where(back > 0, 1.0, after)
+    new = _State(W, b, _logits(batch, W, b))
+    return work._replace(now=new, before=now, t=t)
+
+
+def _ahead(now: Tensor, before: Tensor, pace: Float[Tensor, "site C"]) -> Tensor:
+    return torch.lerp(before, now, 1 + pace.view(*pace.shape, *[1] * (now.ndim - 2)))
+
+
+def _converged(work: _Work, tol: float) -> Bool[Tensor, "site C"]:
+    """No coefficient, and no intercept by a tenth of that, violates optimality."""
+    R = _residual(work.batch, work.now.Z)
+    far = _distance(
+        work.now.W, _gradient(work.batch, R), work.lams, shared=work.batch.shared
+    )
+    tilt = 10 * R.sum(dim=3).abs().amax(dim=2)
+    return torch.maximum(far, tilt) <= tol * work.lams
+
+
+def _logits(batch: _Batch, W: Tensor, b: Tensor) -> Float[Tensor, "site C rows n"]:
+    return (W.flatten(1, 2) @ batch.X).view(*b.shape, -1) + b[..., None]
+
+
+def _proba(Z: Float[Tensor, "site C rows n"]) -> Float[Tensor, "site C rows n"]:
+    return Z.sigmoid() if Z.shape[2] == 1 else Z.softmax(dim=2)
+
+
+def _residual(batch: _Batch, Z: Tensor) -> Float[Tensor, "site C rows n"]:
+    return (_proba(Z) - batch.one_hot) * batch.weight
+
+
+def _gradient(batch: _Batch, R: Tensor) -> Float[Tensor, "site C rows d_feat"]:
+    return (R.flatten(1, 2) @ batch.X.mT).view(*R.shape[:3], -1)
+
+
+def _prox(U: Tensor, step: Tensor, shared: bool) -> Tensor:
+    """Soft thresholding: of each coefficient, or of columns if they are shared."""
+    if not shared:
+        return U - U.clamp(-step, step)
+    norms = U.norm(dim=2, keepdim=True)
+    return U * (norms - step).clamp(min=0) / norms.clamp(min=1e-30)
+
+
+def _distance(
+    W: Tensor, G: Tensor, lams: Tensor, *, shared: bool
+) -> Float[Tensor, "site C"]:
+    """The largest distance of -G to the subdifferential of lam * penalty at W."""
+    lam = lams[..., None, None]
+    if shared:
+        norms = W.norm(dim=2, keepdim=True)
+        off = G.norm(dim=2, keepdim=True) - lam
+        on = (G + lam * W / norms.clamp(min=1e-30)).norm(dim=2, keepdim=True)
+        return torch.where(norms > 0, on, off.clamp(min=0)).amax(dim=(2, 3))
+    off, on = (G.abs() - lam).clamp(min=0), (G + lam * W.sign()).abs()
+    return torch.where(W == 0, off, on).amax(dim=(2, 3))
+
+
+def _dual_norm(G: Tensor, shared: bool) -> Float[Tensor, "site C"]:
+    return (G.norm(dim=2) if shared else G.abs().amax(dim=2)).amax(dim=2)
+
+
+def _certify(
+    batch: _Batch, found: _Found, lams: Float[Tensor, "site C"]
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Objective, duality gap relative to it, and violation relative to lam."""
+    W = found.W
+    Z = _logits(batch, W, found.b)
+    G = _gradient(batch, _residual(batch, Z))
+    sizes = W.norm(dim=2) if batch.shared else W.abs().sum(dim=2)
+    penalty = sizes.sum(dim=2, dtype=torch.float64)
+    primal = _loss(batch, Z) + lams * penalty
+    scale = (lams / _dual_norm(G, batch.shared).clamp(min=1e-30)).clamp(max=1)
+    dual = _dual(batch, Z, scale[..., None, None])
+    gap = (primal - dual).clamp(min=0) / primal.clamp(min=1e-30)
+    kkt = _distance(W, G, lams, shared=batch.shared) / lams
+    return primal / lams, gap, kkt
+
+
+def _loss(batch: _Batch, Z: Tensor) -> Float[Tensor, "site C"]:
+    """sum_i w_i * log-loss_i, added up in float64."""
+    if Z.shape[2] == 1:
+        each = torch.nn.functional.softplus(Z * (1 - 2 * batch.one_hot))[:, :, 0]
+    else:
+        each = Z.logsumexp(dim=2) - (Z * batch.one_hot).sum(dim=2)
+    return (each * batch.weight).sum(dim=2, dtype=torch.float64)
+
+
+def _dual(batch: _Batch, Z: Tensor, scale: Tensor) -> Float[Tensor, "site C"]:
+    """The lower bound of losses.dual_value."""
+    mixed = scale * _proba(Z) + (1 - scale) * batch.one_hot
+    entropy = torch.special.entr(mixed).sum(dim=2)
+    if Z.shape[2] == 1:
+        entropy = entropy + torch.special.entr(1 - mixed[:, :, 0])
+    return (entropy * batch.weight).sum(dim=2, dtype=torch.float64)
+
+
+def _path(
+    problem: Problem,
+    found: _Found,
+    site: int,
+    lams: Float[np.ndarray, " C"],
+    certificate: list[np.ndarray],
+) -> Path:
+    """The site's probes as K rows, with their objective, gap and violation."""
+    W, b = found.W[site].cpu().numpy(), found.b[site].cpu().numpy().astype(float)
+    rows = [problem.all_rows(*one) for one in zip(W, b, strict=True)]
+    coef = np.stack([W for W, _ in rows])
+    objective, gap, kkt = certificate
+    return Path(
+        Cs=problem.row_factor / lams.astype(float),
+        coef=coef,
+        intercept=np.stack([b for _, b in rows]),
+        objective=objective * problem.row_factor,
+        gap=gap,
+        kkt=kkt,
+        n_iter=found.n_iter[site].cpu().numpy(),
+        nonzeros=coef.any(axis=1).sum(axis=1),
+        mean=problem.mean,
+        sd=problem.sd,
+        score=np.full(len(lams), np.nan),
+    )

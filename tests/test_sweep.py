@@ -1,0 +1,109 @@
+"""Sites swept over a device are probed as the host probes them."""
+
+import numpy as np
+import pytest
+import torch
+from test_probe import SITES, blocks
+from toy import make
+
+from stc_core import probe, sweep
+from stc_core.axes import PooledSite
+from stc_core.fista import fit_paths, site_bytes
+from stc_core.probe import fit_probes
+from stc_core.task import Task
+
+GOAL = {"penalty": "l1", "tol": 1e-3, "patience": 2}
+
+
+def swept(toy, **more) -> dict[PooledSite, sweep.Solved]:
+    found = sweep.sweep(
+        toy.read, toy.task, list(toy.blocks), device="cpu", **{**GOAL, **more}
+    )
+    return {one.pooled_site: one for one in found}
+
+
+@pytest.mark.parametrize("class_weight", [None, "balanced"])
+def test_paths_end_where_those_of_the_host_do(class_weight) -> None:
+    toy = make(3, class_weight=class_weight)
+    toy.blocks.update({site: X.astype(float) for site, X in toy.blocks.items()})
+    found = swept(toy, tol=1e-6)
+    assert found.keys() == toy.blocks.keys()
+    for expected in toy.probes(tol=1e-6):
+        path = found[expected.pooled_site].path
+        assert len(path.Cs) == len(expected.path.Cs)
+        # The first has a feature of one class alone: it leaves ties among the others.
+        np.testing.assert_array_equal(path.score[1:], expected.path.score[1:])
+        np.testing.assert_allclose(path.objective, expected.path.objective, rtol=1e-6)
+
+
+def test_a_small_device_takes_batches_and_leaves_out_what_is_too_large(
+    monkeypatch,
+) -> None:
+    toy = make(3)
+    wide = PooledSite.parse("mlp.9.mean")
+    toy.blocks[wide] = np.tile(toy.read(PooledSite.parse("mlp.1.max")), 30)
+    sizes: list[int] = []
+
+    def watched(posed, **more):
+        sizes.append(len(posed))
+        return fit_paths(posed, **more)
+
+    need: list[int] = []
+    monkeypatch.setattr(
+        sweep, "site_bytes", lambda p: need.append(site_bytes(p)) or need[-1]
+    )
+    swept(toy)
+    monkeypatch.setattr(sweep, "room", lambda device: int(2.5 * min(need)))
+    monkeypatch.setattr(sweep, "fit_paths", watched)
+    found = swept(toy)
+    assert sizes == [2, 2, 1] and wide not in found
+
+
+def test_what_a_device_cannot_do_is_left_out(monkeypatch) -> None:
+    toy = make(3)
+    monkeypatch.setattr(
+        sweep, "fit_paths", lambda posed, tol: fit_paths(posed, tol=tol, max_iter=1)
+    )
+    assert not swept(toy)
+
+    def full(*_, **__):
+        raise torch.OutOfMemoryError
+
+    monkeypatch.setattr(sweep, "fit_paths", full)
+    assert not swept(toy)
+
+
+@pytest.mark.parametrize("cells", [0, 10**12])
+def test_probes_go_to_the_device_when_they_are_many(monkeypatch, cells: int) -> None:
+    features, y = blocks()
+    rows = np.random.default_rng(1).permutation(180)
+    calls = []
+
+    def here(read, task: Task, sites, *, device: str, **goal):
+        calls.append(device)
+        some = list(sites)[1:]  # one is left for the host
+        return real(read, task, some, device="cpu", **goal)
+
+    real = sweep.sweep
+    monkeypatch.setattr(sweep, "sweep", here)
+    monkeypatch.setattr(probe, "GPU_CELLS", cells)
+    seen: list[tuple[int, int]] = []
+    found, expected = (
+        fit_probes(
+            features.__getitem__,
+            y,
+            rows[:120],
+            rows[120:],
+            pooled_sites=SITES,
+            threads=1,
+            tol=1e-3,
+            device=device,
+            progress=lambda *at: seen.append(at),
+        )
+        for device in ("cuda", "cpu")
+    )
+    assert calls == ([] if cells else ["cuda"])
+    assert seen[:6] == [(i, 6) for i in range(1, 7)]
+    for one, other in zip(found, expected, strict=True):
+        assert one.pooled_site == other.pooled_site and one.best == other.best
+        np.testing.assert_array_equal(one.val_accuracy, other.val_accuracy)
