@@ -44,19 +44,23 @@ HONEST = (
 )
 
 
-def filters(table: pd.DataFrame, classes: list[str]) -> pd.DataFrame:
+def filters(
+    table: pd.DataFrame, part: pd.DataFrame, classes: list[str]
+) -> pd.DataFrame:
+    """Those of `part`, which is some of `table`, that pass what is chosen here."""
     row = st.container(horizontal=True, vertical_alignment="bottom", gap="medium")
     held = ui.context().example
     first = table["split"].iloc[held] if held is not None and held < len(table) else ""
     here = [name for name in SPLITS if name in set(table["split"])]
     return select_examples(
-        table,
-        split=row.selectbox(
+        part,
+        split=ui.pick(
+            "split",
             "Split",
             here,
-            index=here.index(first) if first in here else 0,
+            widget=row.selectbox,
+            default=first if first in here else None,
             width=130,
-            key="split",
         ),
         show=row.segmented_control(
             "Show",
@@ -84,7 +88,9 @@ def filters(table: pd.DataFrame, classes: list[str]) -> pd.DataFrame:
 def browse(run: Run) -> tuple[str, str] | None:
     """The text and the label of the row that was picked from the table."""
     table = ui.examples(run)
-    found = filters(table, ui.read(run, "metrics")["classes"])
+    ui.slice_chips()
+    part = table.loc[ui.in_slice(run, ui.held_slice())]
+    found = filters(table, part, ui.read(run, "metrics")["classes"])
     if found.empty:
         st.info("No text passes these filters.", icon=":material/filter_alt_off:")
     else:

@@ -4,15 +4,17 @@
 `name=value`. In names and values `%`, `;` and `=` are written %25, %3B and %3D.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import NamedTuple
 from urllib.parse import unquote
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Bool, Int
+from jaxtyping import Bool
 
+from stc_core.columns import series
 from stc_core.examples import UNCERTAIN
+from stc_core.report import text_lengths
 
 COLUMN = "column:"
 """What the name of a part, and of a column of the frame, begins with that holds
@@ -48,7 +50,7 @@ class Part(NamedTuple):
             return text.str.contains(value.casefold(), regex=False).to_numpy(bool)
         if name == "length":
             low, high = _bounds(value) or (0, None)
-            words = word_counts(frame["text"].tolist())
+            words = text_lengths(series(frame, "text"))["words"].to_numpy()
             return (words >= low) & (words <= (np.inf if high is None else high))
         if name == "wrong":
             return ~frame["correct"].to_numpy(bool)
@@ -113,11 +115,6 @@ class Slice(NamedTuple):
         for part in self.parts:
             keep &= part.mask(frame)
         return keep
-
-
-def word_counts(texts: Sequence[str]) -> Int[np.ndarray, " n"]:
-    """How many words each text has: runs of anything but white space."""
-    return np.fromiter((len(text.split()) for text in texts), np.int64, len(texts))
 
 
 def _known(part: Part) -> bool:

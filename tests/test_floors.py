@@ -27,7 +27,8 @@ FLOORS = {
     3: "backbone forward plan extract probe sparsify classifier saved spin tables "
     "labeller gradients variability readout tuning training stream sample candidates "
     "ladder cascade language focus reader stages spelling scribe lexicon "
-    "ridge search frontier salience sweep",
+    "ridge search frontier salience sweep "
+    "facets",
     4: "recipes results dial shrink adapt baselines forecast run jobs predictions "
     "queue trash ledger orders rungs course lesson alike curriculum rivals narration "
     "hierarchy attentive writer",

@@ -58,7 +58,29 @@ def test_a_link_opens_its_text_in_its_split(run):
     row = run.predictions.query("split == 'train'").iloc[2]
     app = fine(visit(PAGE, run="r", example=str(row["row"])))
     assert f"#### Text {row['row']}" in said(app)
-    assert app.selectbox(key="split").value == "train"
+    assert app.selectbox(key="pick_split").value == "train"
+
+
+def test_the_split_of_the_link_wins():
+    app = fine(visit(PAGE, run="r", split="validation", example="0"))
+    assert app.selectbox(key="pick_split").value == "validation"
+
+
+def test_a_slice_narrows_the_table_until_its_chip_is_taken_away(run):
+    app = fine(visit(PAGE, run="r", slice="length=0-14;column:channel=chat"))
+    words = app.dataframe[0].value["text"].str.split().str.len()
+    assert words.max() < 15
+    few = len(words)
+    assert "0 to 14 words" in app.button[0].label
+    app.button(key="chip_length=0-14").click().run()
+    assert len(fine(app).dataframe[0].value) > few
+    assert "slice" in app.query_params
+
+
+def test_a_slice_with_no_text_says_so():
+    app = fine(visit(PAGE, run="r", slice="label=not%3Ba label"))
+    assert "No text passes these filters." in said(app)
+    assert any("not;a label" in one.label for one in app.button)
 
 
 def test_an_example_that_is_not_there_is_no_error():

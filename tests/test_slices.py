@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from stc_core.slices import Part, Slice, word_counts
+from stc_core.slices import Part, Slice
 
 FRAME = pd.DataFrame(
     {
@@ -77,8 +77,3 @@ def test_a_part_is_set_once_and_removed():
     assert str(again.moved(label=None)) == "wrong=1;predicted=c"
     assert str(again.without(Part("wrong", "1"))) == "label=b;predicted=c"
     assert str(Slice.parse("wrong=1;wrong=1")) == "wrong=1"
-
-
-def test_words_are_counted_as_written():
-    counts = word_counts(["", "  a  b\n", "one-two three"])
-    assert counts.tolist() == [0, 2, 2]

@@ -20,7 +20,9 @@ from ui.readers import (
     classifier,
     examples,
     explain,
+    facets,
     gradients,
+    in_slice,
     predictions_in,
     read,
     stamp,
@@ -29,6 +31,7 @@ from ui.readers import (
 from ui.runs import badge, headline, state
 from ui.said import escape, guard, show_error
 from ui.shell import any_run, empty, frame, pick_run
+from ui.slicing import held_slice, slice_chips
 from ui.tables import (
     HEAD_ROWS,
     choice,
@@ -66,12 +69,15 @@ __all__ = [
     "escape",
     "examples",
     "explain",
+    "facets",
     "frame",
     "go",
     "gradients",
     "guard",
     "head",
     "headline",
+    "held_slice",
+    "in_slice",
     "interval",
     "is_here",
     "link",
@@ -86,6 +92,7 @@ __all__ = [
     "report_of",
     "show_error",
     "size",
+    "slice_chips",
     "stamp",
     "state",
     "token_values",

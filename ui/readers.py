@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import streamlit as st
 
@@ -11,8 +12,10 @@ from stc_core.axes import Site
 from stc_core.examples import examples as examples_of
 from stc_core.exemplars import token_values as token_values_of
 from stc_core.explanation import Token
+from stc_core.facets import Facets, read_facets
 from stc_core.predictions import LABEL_COLUMN
 from stc_core.run import Run
+from stc_core.slices import COLUMN, Slice
 
 
 def stamp(path: Path) -> int:
@@ -66,6 +69,27 @@ def _examples(folder: str, written: int, _run: Run) -> pd.DataFrame:
 def examples(run: Run) -> pd.DataFrame:
     """The texts of `run` with their predictions, ready to filter."""
     return _examples(str(run.folder), stamp(run.folder / "predictions.parquet"), run)
+
+
+def facets(run: Run) -> Facets:
+    """The other columns of the table that `run` learned from, if it is still there."""
+    data = run.config.data
+    tables = [Path(path) for path in (data.path, data.test_path) if path]
+    return _facets(str(run.folder), tuple(stamp(path) for path in tables), run)
+
+
+@st.cache_data(max_entries=4, show_spinner="Reading the other columns …")
+def _facets(folder: str, written: tuple[int, ...], _run: Run) -> Facets:
+    columns = read(_run, "report").columns
+    return read_facets(_run.config.data, read(_run, "corpus"), columns)
+
+
+def in_slice(run: Run, held: Slice) -> np.ndarray:
+    """For each text of `examples`, whether it is in the slice."""
+    table = examples(run)
+    if any(part.name.startswith(COLUMN) for part in held.parts):
+        table = pd.concat([table, facets(run).frame], axis=1)
+    return held.mask(table)
 
 
 def explain(run: Run, text: str) -> dict[str, Any]:
