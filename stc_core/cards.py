@@ -1,5 +1,6 @@
 """A finished run on one line: what it was trained on and with, its score, its cost."""
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -80,6 +81,16 @@ def same_table(cards: Iterable[Card], mine: Card) -> list[Card]:
     return [one for one in cards if one.table == mine.table]
 
 
+def titles_of(cards: Sequence[Card]) -> dict[str, str]:
+    """By folder the score and name of each run; alike ones get their folder, too."""
+    said = {one.run: f"{percent(one.accuracy)} · {one.name}" for one in cards}
+    often = Counter(said.values())
+    return {
+        run: title if often[title] == 1 else f"{title} ({run})"
+        for run, title in said.items()
+    }
+
+
 def card_table(cards: Sequence[Card]) -> pd.DataFrame:
     """A row per card, by the names of its fields."""
     return pd.DataFrame(cards, columns=list(Card._fields))
@@ -105,9 +116,6 @@ def facts(one: Card) -> dict[str, str]:
 
 
 def side_by_side(a: Card, b: Card) -> pd.DataFrame:
-    """The facts of two runs: columns fact, a, b and same, which says if they agree."""
+    """The facts of two runs: columns fact, a and b."""
     left, right = facts(a), facts(b)
-    rows = [(name, left[name], right[name]) for name in left]
-    return pd.DataFrame(
-        [(*row, row[1] == row[2]) for row in rows], columns=["fact", "a", "b", "same"]
-    )
+    return pd.DataFrame({"fact": list(left), "a": left.values(), "b": right.values()})

@@ -13,6 +13,7 @@ from scipy.special import ndtri
 from scipy.stats import binomtest
 
 from stc_core.errors import StcError
+from stc_core.wording import percent
 
 Which = Literal["differ", "a", "b", "neither"]
 MATCH = ["text", "label", "copy"]
@@ -102,6 +103,21 @@ def paired(
     low, high = _difference_interval(only_a, only_b, n, seed)
     counts = both, only_a, only_b, n - both - divided
     return Paired(*counts, float(p_value), (only_b - only_a) / n, low, high)
+
+
+def verdict(found: Paired) -> str:
+    """What `paired` found, as Markdown."""
+    right = found.both + found.only_a, found.both + found.only_b
+    certain = found.p_value < 1 - _LEVEL
+    said = "which chance seldom gives" if certain else "so it may well be chance"
+    points = 100 * found.difference, 100 * found.low, 100 * found.high
+    return (
+        f"This run is right on **{percent(right[0] / found.n)}** of them, the other on "
+        f"**{percent(right[1] / found.n)}**: **{points[0]:+.1f} points** "
+        f"(95 %: {points[1]:+.1f} to {points[2]:+.1f}). {found.only_a:,} are right "
+        f"here alone and {found.only_b:,} there alone, McNemar's exact p = "
+        f"{found.p_value:.2g}, {said}."
+    )
 
 
 def _difference_interval(

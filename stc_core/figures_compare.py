@@ -42,9 +42,10 @@ def runs_scatter(
     figure = go.Figure()
     models = sorted(set(cards["backbone"]))
     ways = sorted(set(cards["way"]))
-    for (model, way), part in cards.groupby(["backbone", "way"], sort=True):
-        colour = _COLOURS[models.index(str(model)) % len(_COLOURS)]
-        symbol = _SYMBOLS[ways.index(str(way)) % len(_SYMBOLS)]
+    for model, way in sorted(set(zip(cards["backbone"], cards["way"], strict=True))):
+        part = cards.loc[(cards["backbone"] == model) & (cards["way"] == way)]
+        colour = _COLOURS[models.index(model) % len(_COLOURS)]
+        symbol = _SYMBOLS[ways.index(way) % len(_SYMBOLS)]
         figure.add_trace(_points(part, price, colour, symbol))
     for name, colour, said in ((run, THIS, "this run"), (other, OTHER, "the other")):
         here = cards.loc[cards["run"] == name]
@@ -59,7 +60,7 @@ def runs_scatter(
             "title": f"{_AXES[price]} (logarithmic)",
             "type": "log",
             "gridcolor": FAINT,
-            **_log_ticks(cards[price]),
+            **_log_ticks(cards[price].to_numpy(dtype=float)),
         },
         yaxis={"title": "test accuracy", "tickformat": ".0%"},
     )
@@ -108,7 +109,7 @@ def _ring(here: pd.DataFrame, price: Price, colour: str, said: str) -> go.Scatte
     )
 
 
-def _log_ticks(values: pd.Series) -> dict[str, Any]:
+def _log_ticks(values: np.ndarray) -> dict[str, Any]:
     """Room on both sides for the names, and ticks that are at least two."""
     low, high = float(np.min(values)), float(np.max(values))
     low, high = max(low, 1e-9), max(high, 1e-9)
@@ -151,8 +152,9 @@ def class_difference_bars(differences: pd.DataFrame) -> go.Figure:
     where the interval holds 0. Of more than MOST_CLASSES classes those that differ
     most.
     """
-    size = differences["difference"].abs()
-    shown = differences.loc[size.nlargest(MOST_CLASSES).index.sort_values()]
+    size = np.abs(differences["difference"].to_numpy(dtype=float))
+    most = np.argsort(-size, kind="stable")[:MOST_CLASSES]
+    shown = differences.iloc[np.sort(most)]
     settled = (shown["low"] > 0) | (shown["high"] < 0)
     colours = [
         thin(OTHER if value >= 0 else THIS, 0.95 if sure else 0.4)
@@ -181,7 +183,7 @@ def class_difference_bars(differences: pd.DataFrame) -> go.Figure:
     figure.add_vline(x=0, line={"color": GREY, "width": 1})
     return settle(
         figure,
-        height=90 + 26 * max(len(shown), 3),
+        height=90 + (34 if len(shown) <= 12 else 26) * max(len(shown), 3),
         xaxis={
             "title": "F1 of the other run minus F1 of this one",
             "tickformat": "+.0%",

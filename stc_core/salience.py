@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.numpy import load_file, save_file
 
 from stc_core.axes import PooledSite
@@ -55,3 +55,13 @@ def read_saliences(path: Path) -> list[Salience]:
         Salience(pooled_site, tensors[name], float(accuracy))
         for (pooled_site, name), accuracy in zip(ordered, right, strict=True)
     ]
+
+
+def site_widths(path: Path) -> dict[str, int]:
+    """How many neurons each site has that was probed, read from the file's head."""
+    with safe_open(path, "np") as file:
+        return {
+            str(PooledSite.parse(name).site): file.get_slice(name).get_shape()[0]
+            for name in file.keys()
+            if name != ACCURACY
+        }

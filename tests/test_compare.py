@@ -7,7 +7,14 @@ import pandas as pd
 import pytest
 from sklearn.metrics import f1_score
 
-from stc_core.compare import class_differences, divided, on_test, paired, shared
+from stc_core.compare import (
+    class_differences,
+    divided,
+    on_test,
+    paired,
+    shared,
+    verdict,
+)
 from stc_core.errors import StcError
 
 
@@ -145,3 +152,15 @@ def test_where_two_runs_differ():
     assert divided(both, "a")["text"].tolist() == ["u"]
     assert divided(both, "b")["text"].tolist() == ["t"]
     assert divided(both, "neither")["text"].tolist() == ["v"]
+
+
+@pytest.mark.parametrize(
+    ("counts", "words"),
+    [
+        ((50, 2, 8, 40), ("52.0 %", "58.0 %", "+6.0 points", "0.11", "may well be")),
+        ((50, 20, 1, 29), ("70.0 %", "51.0 %", "-19.0 points", "chance seldom")),
+    ],
+)
+def test_the_verdict_says_the_numbers(counts, words):
+    said = verdict(paired(*cases(*counts)))
+    assert all(word in said for word in words)

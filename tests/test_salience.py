@@ -5,7 +5,7 @@ import pytest
 from toy import make
 
 from stc_core.errors import StcError
-from stc_core.salience import read_saliences, write_saliences
+from stc_core.salience import read_saliences, site_widths, write_saliences
 from stc_core.sparsify import fit_stc
 
 
@@ -18,6 +18,12 @@ def test_what_is_read_selects_the_same_to_the_last_bit(tmp_path):
     one, two = (fit_stc(toy.read, toy.task, known) for known in (probes, kept))
     assert one.head.features == two.head.features and one.points == two.points
     np.testing.assert_array_equal(one.head.weight, two.head.weight)
+
+
+def test_widths_are_those_of_the_sites(tmp_path):
+    write_saliences(tmp_path / "s", make().probes())
+    sites = "resid.0 mlp.1 resid.1 mlp.2 resid.2".split()
+    assert site_widths(tmp_path / "s") == dict.fromkeys(sites, 10)
 
 
 @pytest.mark.parametrize("content", [None, b"no tensors"])

@@ -1,8 +1,11 @@
 """What the pages share. With app.py and pages/ the only code that knows Streamlit."""
 
 from stc_core.wording import duration, interval, percent, size
+from ui.charts import chart
+from ui.compared import both, cards, widths
 from ui.pages import (
     ADAPT,
+    COMPARE,
     DATA,
     EXAMPLES,
     HIERARCHY,
@@ -44,6 +47,7 @@ from ui.tables import (
 
 __all__ = [
     "ADAPT",
+    "COMPARE",
     "DATA",
     "EXAMPLES",
     "HEAD_ROWS",
@@ -57,6 +61,9 @@ __all__ = [
     "TRAIN",
     "any_run",
     "badge",
+    "both",
+    "cards",
+    "chart",
     "check_backbone",
     "choice",
     "classifier",
@@ -98,4 +105,5 @@ __all__ = [
     "token_values",
     "uploader",
     "weight_bytes",
+    "widths",
 ]

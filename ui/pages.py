@@ -9,6 +9,7 @@ EXAMPLES = "pages/5_Examples.py"
 PREDICT = "pages/6_Predict.py"
 ADAPT = "pages/7_Adapt.py"
 HIERARCHY = "pages/8_Hierarchy.py"
+COMPARE = "pages/10_Compare.py"
 PAGES = {
     HOME: ("Home", ":material/home:"),
     DATA: ("Data", ":material/table_view:"),
@@ -19,4 +20,5 @@ PAGES = {
     PREDICT: ("Predict", ":material/batch_prediction:"),
     ADAPT: ("Adapt", ":material/tune:"),
     HIERARCHY: ("Hierarchy", ":material/account_tree:"),
+    COMPARE: ("Compare", ":material/compare_arrows:"),
 }

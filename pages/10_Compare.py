@@ -1,0 +1,275 @@
+"""Compare: runs on the same data, and two of them text by text."""
+
+from typing import Any
+
+import pandas as pd
+import streamlit as st
+
+import ui
+from stc_core.agreement import agreement, comparable, total
+from stc_core.cards import Card, card_table, same_table, side_by_side, titles_of
+from stc_core.clicks import click_example, click_run
+from stc_core.compare import Which, class_differences, divided, paired, verdict
+from stc_core.config import runs_folder
+from stc_core.figures import records
+from stc_core.figures_compare import (
+    MOST_CLASSES,
+    PRICE_NAMES,
+    PRICES,
+    class_difference_bars,
+    overlap_bars,
+    runs_scatter,
+)
+from stc_core.run import Run
+
+RUNS = (
+    "{n} finished runs on **{table}**, label **{label}**. Accuracy on each run's own "
+    "test texts, with 95 % intervals. The best of many is a little flattered by its "
+    "own luck. Click a point to compare with it."
+)
+MATCHED = (
+    "Matched by text and label: **{n:,} test texts are in both** (this run has {a:,}, "
+    "the other {b:,}). Neither run learned from them."
+)
+CLASSES = (
+    "Full colour: the 95 % interval leaves 0 out. Of 20 classes that do not differ "
+    "one does so by luck.{cut}"
+)
+NEURONS = (
+    "A neuron is a site and an index, however it is pooled. Chance: both runs draw as "
+    "many at random from each site. Together **{both:,} of {union:,}** neurons are in "
+    "both (Jaccard {jaccard:.2f}){times}. Neurons that say the same are many, so low "
+    "agreement does not mean that one choice is wrong."
+)
+TOLD = ["text", "label", "predicted_a", "predicted_b"]
+UNSELECTED = ("variability", "hierarchy", "attention")
+WHICH: dict[Which, str] = {
+    "differ": "All that differ",
+    "a": "This run right",
+    "b": "The other right",
+    "neither": "Both wrong, differently",
+}
+
+
+def scatter(cards: list[Card], mine: Card) -> None:
+    """All runs of the same data, and the choice of the one to compare with."""
+    row = st.container(horizontal=True, vertical_alignment="bottom", gap="medium")
+    price: Any = row.segmented_control(
+        "Accuracy against",
+        PRICES,
+        default=PRICES[0],
+        required=True,
+        format_func=lambda name: PRICE_NAMES[name].capitalize(),
+        key="price",
+    )
+    with row.container(width=420):
+        titles = titles_of([one for one in cards if one.run != mine.run])
+        ui.pick(
+            "other",
+            "Compare with",
+            list(titles),
+            optional=True,
+            format_func=lambda name: titles[name],
+            placeholder="Choose a run, or click its point",
+        )
+    figure = runs_scatter(
+        card_table(cards), price, run=mine.run, other=ui.context().other
+    )
+    alt = f"Test accuracy of the runs against their {PRICE_NAMES[price]}"
+    ui.chart(figure, "runs_chart", alt=alt, turn=click_run)
+    table, *_, label = mine.table
+    said = {"table": ui.escape(table), "label": ui.escape(label)}
+    st.caption(RUNS.format(n=len(cards), **said))
+
+
+def other_of(cards: list[Card], mine: Card) -> Card:
+    """The card of the run to compare with; without one the page stops here."""
+    held = ui.context().other
+    found = next((one for one in cards if one.run == held), None)
+    if found is not None and found.run != mine.run:
+        return found
+    if held is None:
+        text = "Click a point above, or choose a run, to see where the two differ."
+    elif held == mine.run:
+        text = "A run cannot be compared with itself. Choose another one above."
+    else:
+        text = f"**{ui.escape(held)}** is not a finished run on this data. "
+        text += "Choose one of those above."
+    st.info(text, icon=":material/compare_arrows:")
+    st.stop()
+    raise AssertionError("st.stop ends the page")
+
+
+def sides(mine: Card, other: Card) -> None:
+    st.subheader("Side by side", anchor=False)
+    st.dataframe(
+        side_by_side(mine, other),
+        hide_index=True,
+        height="content",
+        column_config={
+            "fact": "",
+            "a": f"This run: {mine.name}",
+            "b": f"The other: {other.name}",
+        },
+        alt="Facts of the two runs",
+    )
+
+
+def outcome(both: pd.DataFrame, mine: Card, other: Card) -> None:
+    """Who is right more often on the texts that both have scored."""
+    found = paired(both["right_a"].to_numpy(bool), both["right_b"].to_numpy(bool))
+    with st.container(border=True):
+        st.markdown(MATCHED.format(n=found.n, a=mine.n, b=other.n))
+        st.markdown(verdict(found))
+        row = st.container(horizontal=True, gap="medium")
+        for name, count in (
+            ("Both right", found.both),
+            ("This run alone", found.only_a),
+            ("The other alone", found.only_b),
+            ("Both wrong", found.neither),
+        ):
+            row.metric(name, f"{count:,}")
+
+
+def classes(both: pd.DataFrame) -> None:
+    st.subheader("Class by class", anchor=False)
+    found = class_differences(both)
+    alt = "Difference of F1 between the two runs by class, with intervals"
+    ui.chart(class_difference_bars(found), "class_differences", alt=alt)
+    cut = ""
+    if len(found) > MOST_CLASSES:
+        cut = f" The {MOST_CLASSES} of {len(found):,} classes that differ most."
+    st.caption(CLASSES.format(cut=cut))
+    with st.expander("The numbers", icon=":material/table:"):
+        st.dataframe(found, hide_index=True, alt="F1 of each class in both runs")
+
+
+def neurons(run: Run, other: Run) -> None:
+    """Whether the two chose the same neurons; only on one and the same model."""
+    st.subheader("The same neurons?", anchor=False)
+    found = [ui.read(one, "metrics") for one in (run, other)]
+    if any(one.config.train.recipe in UNSELECTED for one in (run, other)):
+        st.info("One of the two selects no neurons: it reads whole layers.")
+        return
+    models = [one["backbone"] for one in found]
+    if not comparable(models[0], models[1]):
+        st.info(
+            "The two read different language models, or one that was tuned: neurons "
+            "of the same number have nothing to do with each other."
+        )
+        return
+    chosen = [ui.read(one, "neurons") for one in (run, other)]
+    layers = agreement(chosen[0], chosen[1], ui.widths(run) | ui.widths(other))
+    alt = "Neurons in both runs by layer, and how many chance would give"
+    ui.chart(overlap_bars(layers), "overlap", alt=alt)
+    found = total(layers)
+    many = f", {found['times']:.1f} times what chance gives"
+    st.caption(
+        NEURONS.format(
+            both=int(found["both"]),
+            union=int(found["a"] + found["b"] - found["both"]),
+            jaccard=found["jaccard"],
+            times=many if found["times"] == found["times"] else "",
+        )
+    )
+    with st.expander("The numbers", icon=":material/table:"):
+        shown = layers.drop(columns="variance")
+        st.dataframe(shown, hide_index=True, alt="Neurons of both runs by layer")
+
+
+def texts(both: pd.DataFrame, mine: Card, other: Card) -> None:
+    st.subheader("Texts where they differ", anchor=False)
+    which: Any = st.segmented_control(
+        "Show",
+        list(WHICH),
+        default="differ",
+        required=True,
+        format_func=lambda name: WHICH[name],
+        key="which",
+    )
+    found = divided(both, which)
+    if found.empty:
+        st.info("There is no such text.", icon=":material/filter_alt_off:")
+        return
+    rows = found["example_a"].tolist()
+    st.dataframe(
+        found[TOLD].assign(
+            a=100 * found["probability_a"], b=100 * found["probability_b"]
+        ),
+        key="divided_table",
+        on_select=ui.clicked(
+            "divided_table", lambda now, event: click_example(now, event, rows)
+        ),
+        selection_mode="single-row",
+        hide_index=True,
+        height=318,
+        column_config={
+            "text": st.column_config.TextColumn("Text", width=330),
+            "label": st.column_config.TextColumn("Label", width=115),
+            "predicted_a": st.column_config.TextColumn("This run says", width=115),
+            "predicted_b": st.column_config.TextColumn("The other says", width=115),
+            "a": st.column_config.NumberColumn("sure", format="%.0f %%", width=55),
+            "b": st.column_config.NumberColumn("sure ", format="%.0f %%", width=55),
+        },
+        alt="Texts with other predictions in the two runs",
+    )
+    st.caption(f"{len(found):,} texts, the surest first. Pick a row to see why.")
+    picked = both.loc[both["example_a"] == ui.context().example]
+    if len(picked):
+        one(records(picked)[0], mine, other)
+
+
+def one(row: dict[str, Any], mine: Card, other: Card) -> None:
+    """The text that was picked, with the way to its explanation in either run."""
+    with st.container(border=True):
+        st.markdown(ui.escape(str(row["text"])))
+        st.caption(f"Label **{ui.escape(row['label'])}**")
+        for column, end, card in zip(
+            st.columns(2), ("a", "b"), (mine, other), strict=True
+        ):
+            right = row[f"right_{end}"]
+            colour, said = ("green", "right") if right else ("red", "wrong")
+            with column:
+                st.markdown(
+                    f"{ui.escape(card.name)}: **{ui.escape(row[f'predicted_{end}'])}** "
+                    f"({ui.percent(row[f'probability_{end}'])}) :{colour}-badge[{said}]"
+                )
+                place: dict[str, Any] = {"example": int(row[f"example_{end}"])}
+                if end == "b":
+                    place |= {"run": other.run, "other": mine.run}
+                ui.link(
+                    ui.EXAMPLES, "Explain it", icon=":material/chat_bubble:", **place
+                )
+
+
+ui.frame(
+    "Compare",
+    ":material/compare_arrows:",
+    caption="Runs on the same data: which is better, where, and is it more than luck.",
+)
+with ui.guard():
+    run = ui.pick_run()
+    every = ui.cards()
+    mine = next((one for one in every if one.run == run.folder.name), None)
+    alike = same_table(every, mine) if mine else []
+    if mine is None or len(alike) < 2:
+        ui.empty(
+            "Nothing to compare yet",
+            "This is the only finished run on its data. Train another with other "
+            "settings: a model, a depth, a preset, a seed.",
+            page=ui.TRAIN,
+            label="Train another",
+        )
+        st.stop()
+    scatter(alike, mine)
+    second = other_of(alike, mine)
+    other = Run.open(runs_folder() / second.run)
+    both = ui.both(run, other)
+    left, right = st.columns(2, gap="large")
+    with left:
+        outcome(both, mine, second)
+        classes(both)
+    with right:
+        sides(mine, second)
+        neurons(run, other)
+    texts(both, mine, second)

@@ -1,0 +1,49 @@
+"""What two runs have in common, read once until one of them is written again."""
+
+from pathlib import Path
+
+import pandas as pd
+import streamlit as st
+
+from stc_core.cards import Card, card
+from stc_core.compare import on_test, shared
+from stc_core.run import Run, list_runs
+from stc_core.salience import SALIENCE, site_widths
+from ui.readers import read, stamp
+
+
+def cards() -> list[Card]:
+    """A card of each finished run, newest first."""
+    finished = (run for run in list_runs() if run.done and run.has("report.json"))
+    return [_card(str(r.folder), stamp(r.folder / "metrics.json")) for r in finished]
+
+
+@st.cache_data(max_entries=512, show_spinner=False)
+def _card(folder: str, written: int) -> Card:
+    run = Run.open(Path(folder))
+    return card(run.folder.name, run.config, run.metrics, run.report)
+
+
+def both(run: Run, other: Run) -> pd.DataFrame:
+    """The test texts that `run` (a) and `other` (b) have scored; StcError if none."""
+    written = (stamp(one.folder / "predictions.parquet") for one in (run, other))
+    return _both(str(run.folder), str(other.folder), tuple(written), (run, other))
+
+
+@st.cache_data(max_entries=8, show_spinner=False)
+def _both(
+    folder: str, against: str, written: tuple[int, ...], _runs: tuple[Run, Run]
+) -> pd.DataFrame:
+    found = [on_test(read(run, "predictions"), read(run, "corpus")) for run in _runs]
+    return shared(found[0], found[1])
+
+
+def widths(run: Run) -> dict[str, int]:
+    """How many neurons each site has that `run` could choose from; empty if unknown."""
+    path = run.folder / SALIENCE
+    return _widths(str(path), stamp(path)) if path.is_file() else {}
+
+
+@st.cache_data(max_entries=16, show_spinner=False)
+def _widths(path: str, written: int) -> dict[str, int]:
+    return site_widths(Path(path))
