@@ -14,8 +14,10 @@ ELSEWHERE = "elsewhere"
 
 def with_labels(predictions: pd.DataFrame, corpus: pd.DataFrame) -> pd.DataFrame:
     """The rows of a run's predictions beside the true label of each level."""
-    true = [name for name in corpus if str(name).startswith("label_")]
-    return pd.concat([predictions, corpus[true].reset_index(drop=True)], axis=1)
+    true = corpus[[name for name in corpus if str(name).startswith("label_")]]
+    if true.empty:
+        true = corpus[["label"]].set_axis(["label_1"], axis=1)
+    return pd.concat([predictions, true.reset_index(drop=True)], axis=1)
 
 
 def depth_of(frame: pd.DataFrame) -> int:

@@ -55,19 +55,29 @@ class Climbed(NamedTuple):
 
 
 def plan_levels(
-    base: Backbone, rungs: Sequence[Sequence[Rung]], levels: Levels, s: TrainConfig
+    base: Backbone,
+    rungs: Sequence[Sequence[Rung]],
+    levels: Levels,
+    s: TrainConfig,
+    *,
+    above: int = 0,
 ) -> Plan:
-    """Layers as given or proposed; by default the blocks that end at each of them."""
+    """Layers as given or proposed; by default the blocks that end at each of them.
+
+    After those of the levels come those of `above` parts that are written after them.
+    """
     wish, n = s.hierarchy, len(levels.tasks[0].validation)
+    depth = levels.depth + above
     if wish.layers:
-        layers = checked_layers(wish.layers, base, levels.depth)
+        layers = checked_layers(wish.layers, base, depth)
     else:
-        layers = propose(rungs, n)
-    weights = wish.weights or (1.0,) * levels.depth
-    if len(weights) != levels.depth:
+        layers = propose(rungs, n, above=above)
+    weights = wish.weights or (1.0,) * depth
+    if len(weights) != depth:
+        written = ", then thought and reply" if above else ""
         raise StcError(
             "weights of the levels",
-            expected=f"{levels.depth} of them, from coarse to fine",
+            expected=f"{depth} of them, from coarse to fine{written}",
             got=str(len(weights)),
         )
     stack = [layer for layer in stack_of(base) if layer <= layers[-1]]
@@ -110,12 +120,18 @@ class Course(NamedTuple):
         codes: Int[np.ndarray, " n"],
         *,
         name: str,
+        tails: Sequence[Sequence[np.ndarray]] | None = None,
     ) -> History:
-        """Trains it on the training rows; the main one is told in tuning.json."""
+        """Trains it on the training rows; the main one is told in tuning.json.
+
+        With `tails`, what is written after each row's labels, epochs are judged by the
+        loss, to which they belong.
+        """
         task = self.levels.tasks[0]._replace(codes=codes)
-        lesson = Lesson(self.corpus, task, self.settings, self.writer)
+        lesson = Lesson(self.corpus, task, self.settings, self.writer, tails)
         under = "" if name == "hierarchy" else None
-        return lesson.train(readout, backbone, name=name, under=under)
+        by = None if tails is None else "loss"
+        return lesson.train(readout, backbone, name=name, under=under, by=by)
 
 
 def _specs(base: Backbone, plan: Plan, tree: Tree) -> tuple[guides.Spec, ...]:

@@ -10,7 +10,9 @@ from jaxtyping import Int
 from torch import nn
 
 from stc_core import adapt
+from stc_core.author import Author
 from stc_core.cascade import Cascade
+from stc_core.checks import level_names
 from stc_core.classifier import SparsifyThenClassify
 from stc_core.config import RunConfig, TrainConfig
 from stc_core.course import (
@@ -26,27 +28,40 @@ from stc_core.course import (
 from stc_core.data import Corpus, read_table, resolve_columns
 from stc_core.errors import StcError
 from stc_core.extract import extract
+from stc_core.generation import generated
 from stc_core.lesson import CHECKPOINTS, loaded
 from stc_core.metrics import accuracy, expected_calibration_error, log_loss, macro_f1
 from stc_core.narration import narrated
+from stc_core.replies import Replies, replies_of
 from stc_core.rivals import path_scores, rivals
 from stc_core.run import Run
 from stc_core.rungs import Levels, Rung, check_levels, climb, levels_of, rung_table
 from stc_core.scribe import word_head
+from stc_core.spelling import names_of
 from stc_core.tables import neuron_table
 from stc_core.tree import Descent, descend
 from stc_core.variability import states_of
 from stc_core.writer import RunWriter
 
-RUNGS = "levels.parquet"
+RUNGS, WRITTEN = "levels.parquet", "replies.parquet"
 HEAD_ROWS = 2000
 
 
 def check(config: RunConfig, writer: RunWriter) -> None:
-    """The first step: refuse a table without levels before any work."""
+    """The first step: refuse a table without levels before any work.
+
+    And a backbone that cannot write a reply, where one is wanted.
+    """
     writer.phase("read", message=config.data.path)
     head = read_table(config.data.path, nrows=HEAD_ROWS)
     check_levels(resolve_columns(head, config.data))
+    if config.data.reply and first_words(config.train) is None:
+        raise StcError(
+            f"--reply on {config.train.backbone!r}",
+            expected="a decoder with a language-model head, which can write",
+            remedy="Choose another --backbone (and no --heads class), or leave --reply "
+            "out.",
+        )
 
 
 def hierarchical(config: RunConfig, writer: RunWriter) -> None:
@@ -62,7 +77,8 @@ def hierarchical(config: RunConfig, writer: RunWriter) -> None:
         base, corpus.texts, states_of(base), store_dtype=settings.store_dtype
     )
     rungs = climb(base, store, levels, corpus.rows("test"))
-    plan = plan_levels(base, rungs, levels, settings)
+    parts = tuple(report.columns.written)
+    plan = plan_levels(base, rungs, levels, settings, above=len(parts))
     table = rung_table(rungs, levels, base, store, layers=plan.layers)
     writer.write_frame(RUNGS, table)
     del base
@@ -70,7 +86,7 @@ def hierarchical(config: RunConfig, writer: RunWriter) -> None:
         (writer.folder / name).unlink(missing_ok=True)
     places = ", ".join(
         f"{column} at layer {layer}"
-        for column, layer in zip(levels.columns, plan.layers, strict=True)
+        for column, layer in zip((*levels.columns, *parts), plan.layers, strict=True)
     )
     writer.phase("tune", message=places)
     head = first_words(settings)
@@ -85,13 +101,14 @@ def hierarchical(config: RunConfig, writer: RunWriter) -> None:
     for name, (nodes, said, seconds) in rivals(course, plan, rungs, head).items():
         scores = path_scores(levels, true, nodes, seed=settings.seed, detail=said)
         baselines[name] = {**scores, "seconds": seconds}
+    order = ("flat", "separate", "inner_probe", *before["baselines"])
     metrics["baselines"] = {
-        name: baselines[name]
-        for name in ("flat", "separate", "inner_probe", *before["baselines"])
+        name: baselines[name] for name in order if name in baselines
     }
-    metrics["seconds"]["total"] += sum(
-        metrics["baselines"][name]["seconds"] for name in ("separate", "inner_probe")
-    )
+    most = (
+        "separate" if "separate" in baselines else "flat"
+    )  # which has the other's, too
+    metrics["seconds"]["total"] += baselines[most]["seconds"]
     writer.write_json("metrics.json", metrics)
     shutil.rmtree(writer.folder / CHECKPOINTS)
 
@@ -153,8 +170,9 @@ def by_words(
     course: Course, plan: Plan, head: nn.Module, before: dict[str, Any]
 ) -> dict[str, Any]:
     """The same for word heads; neurons stay those of the sparse classifier."""
-    found, lexicon = narrated(course, plan, head)
     writer, settings = course.writer, course.settings
+    replies = replies_to(course)
+    found, lexicon = narrated(course, plan, head, replies)
     writer.phase("report", message="the tuned classifier")
     lexicon.save(writer.folder / "model", params={})
     texts = list(course.corpus.texts)
@@ -169,7 +187,30 @@ def by_words(
     metrics |= facts(lexicon, found, plan, course.levels, before)
     wish = settings.hierarchy
     metrics["hierarchy"] |= {"heads": "words", "tied": wish.tied, "norm": wish.norm}
+    if replies is not None:
+        assert isinstance(lexicon, Author), type(lexicon)
+        writer.phase("report", message="what is written")
+        scores, frame = generated(lexicon, replies, course)
+        writer.write_frame(WRITTEN, frame)
+        metrics["test"]["generation"] = scores
+        metrics["hierarchy"]["parts"] = list(replies.parts)
     return metrics
+
+
+def replies_to(course: Course) -> Replies | None:
+    """What is to be written after the labels, if anything; the log says what is cut."""
+    corpus, settings = course.corpus, course.settings
+    if not corpus.columns.written:
+        return None
+    base = loaded(settings)
+    end = names_of(course.levels.tree, base).end
+    replies = replies_of(corpus, base, settings.hierarchy, end=end)
+    if replies.n_cut:
+        course.writer.note(
+            f"{replies.n_cut:,} of {len(replies.tokens):,} rows have a reply or a "
+            f"thought of more than {replies.length} tokens; only its start is learned."
+        )
+    return replies
 
 
 def write_cascade(cascade: Cascade, read: Read, course: Course) -> None:
@@ -263,10 +304,10 @@ def level_scores(
     course: Course, way: Descent, rows: Int[np.ndarray, " some"]
 ) -> list[dict[str, Any]]:
     """Accuracy and macro-F1 of the labels of each level, coarse to fine."""
-    found = []
+    found, known = [], level_names(course.corpus.columns)
     for level, column in enumerate(course.levels.columns):
         names = np.array(course.levels.tree.labels[level])
-        true = course.corpus.frame[f"label_{level + 1}"].to_numpy(dtype=str)[rows]
+        true = course.corpus.frame[known[level]].to_numpy(dtype=str)[rows]
         guess = names[way.nodes[:, level]]
         found.append(
             {

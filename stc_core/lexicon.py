@@ -1,6 +1,6 @@
 """A hierarchical classifier that spells its labels, ready to label and on disk."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -74,26 +74,34 @@ class Lexicon(Cascade):
         with replacing(folder / WORDS) as path:
             save_file(tensors, path)
         about = saved.About.of(self.backbone_).beside(folder)
-        record = {
+        record = {**self._record(), "backbone": about._asdict()}
+        write_json(folder / TREE, record)
+        return folder
+
+    def _record(self) -> dict[str, Any]:
+        """What is said of it in tree.json."""
+        return {
             "heads": "words",
             "norm": self.speller_.norm,
             "columns": self.columns_,
             "layers": self.layers_,
-            "backbone": about._asdict(),
             **self.tree_.record(),
         }
-        write_json(folder / TREE, record)
-        return folder
 
 
 def open_lexicon(
     folder: str | Path,
     *,
+    kind: Callable[..., Lexicon] = Lexicon,
     backbone: Backbone | None = None,
     device: str = "auto",
     progress: Progress = silent,
+    **more: Any,
 ) -> Lexicon:
-    """What `Lexicon.save` wrote to `folder`, on the backbone that was tuned."""
+    """What `Lexicon.save` wrote to `folder`, on the backbone that was tuned.
+
+    `more` is what another `kind` is made of, too.
+    """
     folder = Path(folder)
     record, tensors = read_json(folder / TREE), load_file(folder / WORDS)
     about = saved.About(**record["backbone"])
@@ -110,4 +118,4 @@ def open_lexicon(
         heads.append(head.requires_grad_(False))
     tree = Tree.of(record)
     columns, norm = record["columns"], record["norm"]
-    return Lexicon(found, tree, record["layers"], heads, columns, norm=norm)
+    return kind(found, tree, record["layers"], heads, columns, norm=norm, **more)

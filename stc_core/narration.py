@@ -5,9 +5,11 @@ from collections.abc import Sequence
 
 from torch import nn
 
+from stc_core.author import Author
 from stc_core.course import Climbed, Course, Plan
 from stc_core.lesson import keep, loaded
 from stc_core.lexicon import Lexicon
+from stc_core.replies import Replies, part_length
 from stc_core.scribe import Scribe
 from stc_core.spelling import names_of, text_length
 from stc_core.tree import Tree
@@ -17,7 +19,9 @@ from stc_core.tuning import Graft
 def room_of(course: Course) -> int:
     """Tokens of a text that leave room for the longest path, for every rival too."""
     base, tree = loaded(course.settings), course.levels.tree
-    room = text_length(base, names_of(tree, base))
+    n_parts = len(course.corpus.columns.written)
+    more = n_parts * (part_length(base, course.settings.hierarchy) + 1)
+    room = text_length(base, names_of(tree, base), more=more)
     alone = [Tree((tree.names(n),), ((0,) * tree.sizes[n],)) for n in range(tree.depth)]
     return min([room, *(text_length(base, names_of(one, base)) for one in alone)])
 
@@ -43,14 +47,25 @@ def scribe_of(
     )
 
 
-def narrated(course: Course, plan: Plan, head: nn.Module) -> tuple[Climbed, Lexicon]:
-    """The tuned decoder, kept in the run's folder `backbone`, and its classifier."""
+def narrated(
+    course: Course, plan: Plan, head: nn.Module, replies: Replies | None = None
+) -> tuple[Climbed, Lexicon]:
+    """The tuned decoder, kept in the run's folder `backbone`, and its classifier.
+
+    With `replies` that is an author, who learned to write them after the labels.
+    """
     levels, settings = course.levels, course.settings
     room = room_of(course)
     graft, what = course.prepared(plan, layer=plan.layers[-1], max_length=room)
     backbone = graft.backbone
     scribe = scribe_of(course, graft, levels.tree, plan.layers, head)
-    history = course.train(scribe, backbone, levels.codes[:, -1], name="hierarchy")
+    history = course.train(
+        scribe,
+        backbone,
+        levels.codes[:, -1],
+        name="hierarchy",
+        tails=replies.tokens if replies else None,
+    )
     kept = keep(
         course.writer.folder,
         what,
@@ -62,12 +77,10 @@ def narrated(course: Course, plan: Plan, head: nn.Module) -> tuple[Climbed, Lexi
     heads = [copy.deepcopy(one).requires_grad_(False) for one in scribe.heads]
     del graft, scribe, backbone
     found = kept.open()
-    lexicon = Lexicon(
-        found,
-        levels.tree,
-        plan.layers,
-        heads,
-        levels.columns,
-        norm=settings.hierarchy.norm,
-    )
+    norm, given = settings.hierarchy.norm, (levels.tree, plan.layers, heads)
+    if replies is None:
+        lexicon = Lexicon(found, *given, levels.columns, norm=norm)
+    else:
+        more = {"parts": replies.parts, "length": replies.length}
+        lexicon = Author(found, *given, levels.columns, norm=norm, **more)
     return Climbed(found, (), history, n_trainable), lexicon

@@ -17,6 +17,7 @@ from stc_core.backbone import Backbone
 from stc_core.baselines import Guess, baselines_of, scored
 from stc_core.config import RunConfig
 from stc_core.data import Corpus, read_corpus
+from stc_core.errors import StcError
 from stc_core.extract import extract
 from stc_core.forecast import Shape, Survey, forecast, survey
 from stc_core.lesson import CHECKPOINTS, TUNING
@@ -47,6 +48,13 @@ INTERRUPTED = "the work was interrupted"
 
 def train(config: RunConfig, writer: RunWriter) -> Run:
     """The finished run of `config`, written by `writer` as it goes."""
+    if config.data.reply and config.train.recipe != "hierarchy":
+        raise StcError(
+            "option --reply",
+            expected="the recipe hierarchy, the only one that writes",
+            got=config.train.recipe,
+            remedy="Add --recipe hierarchy, or leave --reply out.",
+        )
     steps = (shrink,) if config.shrink else RECIPES[config.train.recipe]
     for step in steps:
         step(config, writer)

@@ -38,20 +38,23 @@ def rivals(
     levels, said = course.levels, f"blocks {plan.tuned[0]}-{plan.tuned[-1]} tuned"
     probes = [
         next(rung.test for rung in rungs[level] if rung.layer == layer)
-        for level, layer in enumerate(plan.layers)
+        for level, layer in enumerate(plan.layers[: levels.depth])
     ]
-    places = ", ".join(map(str, plan.layers))
+    places = ", ".join(map(str, plan.layers[: levels.depth]))
     finest = levels.depth - 1
     leaf, seconds = _tuned(course, plan, rungs, finest, head)
     flat = [levels.tree.ancestors(level)[leaf] for level in range(levels.depth)]
     own = [_tuned(course, plan, rungs, level, head) for level in range(finest)]
     every = [*(guess for guess, _ in own), leaf]
     total = seconds + sum(taken for _, taken in own)
-    return {
+    found = {
         "flat": (np.stack(flat, axis=1), said, seconds),
         "separate": (np.stack(every, axis=1), f"{levels.depth} models, {said}", total),
         "inner_probe": (np.stack(probes, axis=1), f"frozen layers {places}", 0.0),
     }
+    if levels.depth == 1:  # then there is but one model
+        del found["separate"]
+    return found
 
 
 def _tuned(

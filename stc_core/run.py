@@ -193,9 +193,9 @@ class Run:
         folder = self._written("model")
         if (folder / "tree.json").is_file():
             if (folder / "words.safetensors").is_file():
-                from stc_core.lexicon import open_lexicon
+                from stc_core.author import open_words
 
-                return open_lexicon(folder, **arguments)
+                return open_words(folder, **arguments)
             from stc_core.cascade import open_cascade
 
             return open_cascade(folder, **arguments)

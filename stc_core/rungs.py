@@ -11,6 +11,7 @@ from jaxtyping import Int
 from stc_core.adapt import best_ridge, some_rows
 from stc_core.axes import PooledSite, Site
 from stc_core.backbone import Backbone
+from stc_core.checks import level_names
 from stc_core.columns import Columns
 from stc_core.data import Corpus
 from stc_core.errors import StcError
@@ -59,9 +60,12 @@ class Rung(NamedTuple):
 
 
 def check_levels(columns: Columns) -> None:
-    """Raise StcError unless there are two to four columns of labels."""
+    """Raise StcError unless there are two to four columns of labels.
+
+    One is enough where a reply follows.
+    """
     n = len(columns.labels)
-    if 2 <= n <= MOST_LEVELS:
+    if 2 <= n <= MOST_LEVELS or (n == 1 and columns.reply):
         return
     raise StcError(
         "recipe hierarchy",
@@ -74,8 +78,7 @@ def check_levels(columns: Columns) -> None:
 def levels_of(corpus: Corpus, class_weight: str | None) -> Levels:
     """The tree of the paths that are learned, and a task for each level."""
     check_levels(corpus.columns)
-    names = [f"label_{n}" for n in range(1, len(corpus.columns.labels) + 1)]
-    labels = corpus.frame[names].to_numpy(dtype=str)
+    labels = corpus.frame[level_names(corpus.columns)].to_numpy(dtype=str)
     train, validation = corpus.rows("train"), corpus.rows("validation")
     tree = tree_of(labels[np.concatenate([train, validation])])
     codes = tree.codes(labels)
@@ -130,26 +133,32 @@ def _part(
     return task._replace(codes=codes, train=learned, validation=rest)
 
 
-def propose(rungs: Sequence[Sequence[Rung]], n: int) -> tuple[int, ...]:
+def propose(
+    rungs: Sequence[Sequence[Rung]], n: int, *, above: int = 0
+) -> tuple[int, ...]:
     """A layer for each level, ascending; the finest is read at the top.
 
     The lowest layer whose probe is within SLACK standard errors, on `n` validation
     rows, of the best one of its level: what is lost there is lost for all finer levels.
+    With `above` parts that are written after the levels, the last of them is on top,
+    and one between half way up.
     """
-    layers = [rung.layer for rung in rungs[0]]
-    if len(layers) < len(rungs):
+    layers, depth = [rung.layer for rung in rungs[0]], len(rungs) + above
+    if len(layers) < depth:
         raise StcError(
             "recipe hierarchy",
-            expected=f"a backbone of at least {len(rungs)} blocks, one for each level",
+            expected=f"a backbone of at least {depth} blocks, one for each level",
             got=f"{len(layers)}",
         )
     found: list[int] = []
-    for level, probes in enumerate(rungs[:-1]):
+    for level, probes in enumerate(rungs if above else rungs[:-1]):
         best = max(rung.accuracy for rung in probes)
         enough = best - SLACK * (best * (1 - best) / n) ** 0.5
         lowest = next(rung.layer for rung in probes if rung.accuracy >= enough)
         least = found[-1] + 1 if found else layers[0]
-        found.append(min(max(lowest, least), layers[level - len(rungs)]))
+        found.append(min(max(lowest, least), layers[level - depth]))
+    while len(found) < depth - 1:
+        found.append((found[-1] + layers[-1]) // 2)
     return (*found, layers[-1])
 
 

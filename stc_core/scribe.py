@@ -11,10 +11,9 @@ from torch import Tensor, nn
 from transformers import AutoModelForCausalLM
 
 from stc_core import hub
-from stc_core.axes import Site
 from stc_core.checkpoint import quiet
-from stc_core.packing import make_batch
 from stc_core.readout import Readout, learn
+from stc_core.script import read, script
 from stc_core.spelling import Names, Speller
 from stc_core.tree import Tree
 from stc_core.tuning import Graft
@@ -22,6 +21,8 @@ from stc_core.tuning import Graft
 
 class Scribe(Readout):
     """One teacher-forced sequence: text, coarse name, finer name, each with its end.
+
+    What is written after the labels (`tails`) has a head and a layer of its own, too.
 
     The loss is the weighted mean of the levels' cross-entropies over all words, each by
     its own head at its own layer, in a single forward. Labels are nodes of the finest
@@ -48,15 +49,20 @@ class Scribe(Readout):
         self._speller = Speller(
             graft.backbone, tree, names, layers, list(self.heads), norm=norm
         )
-        self._sites = [Site(layer, "resid") for layer in layers]
         self._weights = [weight / sum(weights) for weight in weights]
         for part in [*graft.parts, *self.heads]:
             learn(part)
 
     def forward(
-        self, labels: Tensor | None = None, **inputs: Tensor
+        self,
+        labels: Tensor | None = None,
+        tails: Tensor | None = None,
+        **inputs: Tensor,
     ) -> dict[str, Tensor]:
-        """The loss if labels are given, and outside training the logits of paths."""
+        """The loss if labels are given, and outside training the logits of paths.
+
+        `tails` (batch, part, pos) are padded with -1.
+        """
         mask = inputs["attention_mask"].bool()
         ids = [
             row[real].cpu().numpy()
@@ -64,37 +70,27 @@ class Scribe(Readout):
         ]
         found = {}
         if labels is not None:
-            found["loss"] = self._loss(ids, labels)
+            found["loss"] = self._loss(ids, labels, tails)
         if not self.training:
             found["logits"] = self._paths(ids)
         return found
 
-    def _loss(self, ids: Sequence[np.ndarray], leaves: Tensor) -> Tensor:
+    def _loss(
+        self, ids: Sequence[np.ndarray], leaves: Tensor, tails: Tensor | None
+    ) -> Tensor:
         names, tree = self._speller.names, self._speller.tree
-        rows, spans = [], []
-        for one, leaf in zip(ids, leaves.tolist(), strict=True):
-            row, where = [*one.tolist(), names.end], []
-            for level in range(tree.depth):
-                name = names.tokens[level][tree.ancestors(level)[leaf]]
-                where.append((len(row), len(row) + len(name) + 1))
-                row += [*name, names.end]
-            rows.append(np.array(row, np.int32))
-            spans.append(where)
-        device = self._backbone.device
-        batch = make_batch(rows, self._backbone.config, device=device, packed=False)
-        states = self._backbone.graded(batch.inputs, self._sites)
-        losses = []
-        for level, site in enumerate(self._sites):
-            at = [
-                (place, token)
-                for place, row in enumerate(batch.order)
-                for token in range(*spans[row][level])
-            ]
-            place, token = torch.tensor(at, device=device).T
-            words = self._speller.logits(level, states[site][place, token - 1])
-            true = batch.inputs["input_ids"][place, token]
-            loss = nn.functional.cross_entropy(words, true)
-            losses.append(self._weights[level] * loss)
+        after = [() for _ in ids] if tails is None else [_real(row) for row in tails]
+        scripts = [
+            script(one, leaf, tail, tree=tree, names=names)
+            for one, leaf, tail in zip(ids, leaves.tolist(), after, strict=True)
+        ]
+        parts = range(len(self._weights))
+        losses = [
+            weight * nn.functional.cross_entropy(said.logits, said.tokens)
+            for weight, said in zip(
+                self._weights, read(self._speller, scripts, parts), strict=True
+            )
+        ]
         return torch.stack(losses).sum()
 
     def _paths(self, ids: Sequence[np.ndarray]) -> Tensor:
@@ -103,6 +99,11 @@ class Scribe(Readout):
         logits = np.log(way.shares[-1] + 1e-12)
         logits[np.arange(len(ids)), way.nodes[:, -1]] = 1.0
         return torch.from_numpy(logits).float().to(self._backbone.device)
+
+
+def _real(tails: Tensor) -> list[np.ndarray]:
+    """The tokens of each part of one row, without padding."""
+    return [tail[tail >= 0].cpu().numpy() for tail in tails]
 
 
 def word_head(name: str) -> nn.Module | None:

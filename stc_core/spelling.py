@@ -5,12 +5,12 @@ decided before, so that no invalid path can be written; coarse levels run lower 
 only, and upper ones catch up when a finer level is asked for.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from stc_core.backbone import Backbone
@@ -63,26 +63,36 @@ def names_of(tree: Tree, backbone: Backbone) -> Names:
     return names
 
 
-def text_length(backbone: Backbone, names: Names) -> int:
-    """Tokens of a text that leave room for its labels; StcError if none are left."""
-    config = backbone.config
-    limit = getattr(config, "max_position_embeddings", None) or backbone.max_length
+def positions(backbone: Backbone) -> int:
+    """Tokens that the backbone reads at most."""
+    limit = getattr(backbone.config, "max_position_embeddings", None)
+    return limit or backbone.max_length
+
+
+def text_length(backbone: Backbone, names: Names, *, more: int = 0) -> int:
+    """Tokens of a text that leave room for its labels; StcError if none are left.
+
+    And for `more` tokens after them.
+    """
+    limit = positions(backbone) - more
     room = limit - names.longest - 1
     if room < 8:
+        mend = "choose class heads: --heads class"
+        after = f" after {more:,} for what is written" if more else ""
         raise StcError(
             f"label names for {backbone.name}",
-            expected=f"names that leave room for a text in {limit} tokens",
+            expected=f"names that leave room for a text in {limit} tokens{after}",
             got=f"{names.longest} tokens for the longest path",
-            remedy="Shorten the names, or choose class heads: --heads class.",
+            remedy=f"Shorten the names, or {'lower --reply-length' if more else mend}.",
         )
     return min(backbone.max_length, room)
 
 
-Score = Callable[[Float[Tensor, "batch d_model"]], Float[Tensor, "batch vocabulary"]]
-
-
 class Speller:
-    """A decoder with a head over words at the layer of each level."""
+    """A decoder with a head over words at the layer of each level.
+
+    Layers and heads beyond those of the tree are for what is written after the labels.
+    """
 
     def __init__(
         self,
@@ -97,14 +107,14 @@ class Speller:
         self.stages = Stages(backbone, layers)
         self.tree, self.names, self.heads, self.norm = tree, names, list(heads), norm
         self.tries = [names.tries(tree, level) for level in range(tree.depth)]
-        self.block_tokens = [0] * tree.depth  # of all that was read, by stage
+        self.block_tokens = [0] * len(layers)  # of all that was read, by stage
 
     def logits(self, level: int, states: Tensor) -> Tensor:
         """Of every word, from states above the layer of a level.
 
-        The finest level has the model's norm, as in the model; others if `norm` is set.
+        The last one has the model's norm, as in the model; others if `norm` is set.
         """
-        if self.norm or level == self.tree.depth - 1:
+        if self.norm or level == len(self.heads) - 1:
             states = self.stages.norm(states)
         head = self.heads[level]
         return head(states.to(next(head.parameters()).dtype)).float()
@@ -116,27 +126,50 @@ class Speller:
         The probability of a name is that of its tokens among those that may follow;
         beyond a token that was not taken it is spread evenly over the nodes there.
         """
+        nodes = np.zeros((len(ids), levels), int)
+        shares = [np.zeros((len(ids), n)) for n in self.tree.sizes[:levels]]
+        for rows in self.batches(ids):
+            reading = self.begin([ids[row] for row in rows])
+            way = self.read_down(reading, levels)
+            nodes[rows] = way.nodes
+            for share, found in zip(shares, way.shares, strict=True):
+                share[rows] = found
+            self.count(reading)
+        return Descent(nodes, tuple(shares))
+
+    def batches(
+        self, ids: Sequence[np.ndarray], *, more: int = 0
+    ) -> Iterator[Int[np.ndarray, " some"]]:
+        """Rows of about equal length to be read at once; one where gaps would harm.
+
+        `more`: tokens that are written after the labels.
+        """
         backbone = self.stages.backbone
         window = longest_packed(backbone.config)
-        longest = max(map(len, ids)) + self.names.longest
+        longest = max(map(len, ids), default=0) + self.names.longest + more
         gaps = backbone.family != "gpt_neo" and (window is None or longest < window)
         size = BATCH if gaps else 1
         order = np.argsort([len(row) for row in ids], kind="stable")
-        nodes = np.zeros((len(ids), levels), int)
-        shares = [np.zeros((len(ids), n)) for n in self.tree.sizes[:levels]]
         for start in range(0, len(ids), size):
-            rows = order[start : start + size]
-            reading = self.begin([ids[row] for row in rows])
-            for level in range(levels):
-                above = nodes[rows, level - 1] if level else np.zeros(len(rows), int)
-                chosen, among = self.spell(reading, level, above)
-                nodes[rows, level] = chosen
-                over = shares[level - 1][rows] if level else np.ones((len(rows), 1))
-                parents = np.array(self.tree.parents[level])
-                shares[level][rows] = over[:, parents] * among
-            for stage, n in enumerate(reading.block_tokens):
-                self.block_tokens[stage] += n
+            yield order[start : start + size]
+
+    @torch.inference_mode()
+    def read_down(self, reading: Reading, levels: int) -> Descent:
+        """The way down of the texts of one batch, which their reading then holds."""
+        n = len(reading.ids)
+        nodes = np.zeros((n, levels), int)
+        shares: list[np.ndarray] = []
+        for level in range(levels):
+            above = nodes[:, level - 1] if level else np.zeros(n, int)
+            nodes[:, level], among = self.spell(reading, level, above)
+            over = shares[level - 1] if level else np.ones((n, 1))
+            shares.append(over[:, np.array(self.tree.parents[level])] * among)
         return Descent(nodes, tuple(shares))
+
+    def count(self, reading: Reading) -> None:
+        """Add what a reading has read to `block_tokens`."""
+        for stage, n in enumerate(reading.block_tokens):
+            self.block_tokens[stage] += n
 
     def begin(self, ids: Sequence[np.ndarray]) -> Reading:
         """The texts, each closed by the end token, padded on the left."""

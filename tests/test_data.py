@@ -294,7 +294,7 @@ def test_rows_without_a_reply_are_named_and_left_out(tmp_path):
     assert len(corpus.frame) == len(table) - 2
     with pytest.raises(StcError, match="a reply that follows"):
         read_corpus(DataConfig(path=path, thought="answer"))
-    with pytest.raises(StcError, match="reply column 'anser'.*'answer'"):
+    with pytest.raises(StcError, match=r"reply column 'anser'.*'answer'"):
         read_corpus(DataConfig(path=path, reply="anser"))
     test = DataConfig(path=path, test_path=save(rows(), tmp_path, "t.csv"))
     with pytest.raises(StcError, match=r"t\.csv: reply column 'answer'"):

@@ -18,7 +18,7 @@ FLOORS = {
     "wording context clicks neurons report markup story explanation exemplars "
     "examples figures figures_data figures_layers figures_trade figures_neurons "
     "figures_frontier figures_examples records figures_adapt figures_attention scatter "
-    "texts segments "
+    "texts segments fluency "
     "branches figures_hierarchy trie "
     "slices compare agreement cards figures_compare",
     2: "quadratic solver select attribution table checks data store sites hooks hub "
@@ -27,10 +27,11 @@ FLOORS = {
     3: "backbone forward plan extract probe sparsify classifier saved spin tables "
     "labeller gradients variability readout tuning training stream sample candidates "
     "ladder cascade language focus reader stages spelling scribe lexicon "
+    "script decoding author "
     "ridge search frontier salience sweep "
     "facets",
     4: "recipes results dial shrink adapt baselines forecast run jobs predictions "
-    "queue trash ledger orders rungs course lesson alike curriculum rivals narration "
+    "replies generation queue trash ledger orders rungs course lesson alike curriculum rivals narration "
     "hierarchy attentive writer",
     5: "terminal options commands commands_train commands_run commands_data cli "
     "__main__",

@@ -1,0 +1,169 @@
+"""A decoder that goes on after its labels: a reply on top, before it perhaps a thought.
+
+Source: HdLM (arXiv 2507.12930), classification-guided and hierarchical generation. What
+the lower blocks have read of a text and its labels is kept; the upper ones catch up in
+one prefill when the next part is asked for.
+"""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Int
+from torch import Tensor
+
+from stc_core.axes import Progress, silent
+from stc_core.cascade import TREE
+from stc_core.decoding import Chooser, Decoding, pieces, plain
+from stc_core.files import read_json
+from stc_core.labeller import check_texts
+from stc_core.lexicon import Lexicon, open_lexicon
+from stc_core.stages import Reading
+from stc_core.tree import Descent
+
+GREEDY = Decoding()
+
+
+class Written(NamedTuple):
+    """The way down of each text, and the text and tokens of each part after it."""
+
+    way: Descent
+    parts: dict[str, list[str]]
+    tokens: dict[str, list[np.ndarray]]
+
+
+class Piece(NamedTuple):
+    """A bit of text of a part, as it comes."""
+
+    part: str
+    text: str
+
+
+class Author(Lexicon):
+    """A lexicon that writes `parts_` after the labels, the last of them on top.
+
+    Each has at most `length_` tokens. `layers_` are those of the levels, then those of
+    the parts.
+    """
+
+    def __init__(self, *given: Any, parts: Sequence[str], length: int, **more: Any):
+        super().__init__(*given, **more)
+        self.parts_, self.length_ = tuple(parts), length
+
+    @property
+    def writes(self) -> bool:
+        """Whether all levels are answered, after which alone it can write."""
+        return self.levels_ == self.tree_.depth
+
+    def write(
+        self,
+        texts: Sequence[str],
+        decoding: Decoding = GREEDY,
+        *,
+        progress: Progress = silent,
+    ) -> Written:
+        """The labels of each text and what comes after them.
+
+        A part ends with the end token, which is not among its tokens, or is as long as
+        it may be.
+        """
+        given, chooser = check_texts(texts), Chooser(decoding)
+        ids, depth = self.backbone_.tokenize(given).ids, self.tree_.depth
+        nodes = np.zeros((len(given), depth), int)
+        shares = tuple(np.zeros((len(given), n)) for n in self.tree_.sizes)
+        tokens = {part: [np.zeros(0, int)] * len(given) for part in self.parts_}
+        done = 0
+        for rows in self.speller_.batches(ids, more=self.room):
+            reading = self.speller_.begin([ids[row] for row in rows])
+            way = self.speller_.read_down(reading, depth)
+            nodes[rows] = way.nodes
+            for share, found in zip(shares, way.shares, strict=True):
+                share[rows] = found
+            for place, part in enumerate(self.parts_):
+                steps = self._go_on(reading, place, chooser, decoding.length)
+                for row, said in zip(rows, _gathered(steps, len(rows)), strict=True):
+                    tokens[part][row] = said[said != self.speller_.names.end]
+            self.speller_.count(reading)
+            done += len(rows)
+            progress(done, len(given))
+        parts = {
+            part: [plain(self.backbone_.tokenizer, one.tolist()).rstrip() for one in of]
+            for part, of in tokens.items()
+        }
+        return Written(Descent(nodes, shares), parts, tokens)
+
+    def tell(
+        self, text: str, decoding: Decoding = GREEDY
+    ) -> tuple[Descent, Iterator[Piece]]:
+        """The labels of a text at once, and what comes after them as it is written."""
+        chooser = Chooser(decoding)
+        reading = self.speller_.begin(self.backbone_.tokenize(check_texts([text])).ids)
+        way = self.speller_.read_down(reading, self.tree_.depth)
+        return way, self._pieces(reading, chooser, decoding.length)
+
+    def _pieces(
+        self, reading: Reading, chooser: Chooser, length: int | None
+    ) -> Iterator[Piece]:
+        for place, part in enumerate(self.parts_):
+            steps = self._go_on(reading, place, chooser, length)
+            tokens = (int(tokens[0]) for tokens, _ in steps)
+            for piece in pieces(self.backbone_.tokenizer, tokens):
+                yield Piece(part, piece)
+
+    @property
+    def room(self) -> int:
+        """Tokens that are written at most, with their ends."""
+        return len(self.parts_) * (self.length_ + 1)
+
+    def _go_on(
+        self, reading: Reading, place: int, chooser: Chooser, length: int | None
+    ) -> Iterator[tuple[Int[Tensor, " batch"], Bool[Tensor, " batch"]]]:
+        """The next token of each text and whether it is real, until all have ended.
+
+        The reading then holds the part with its end token, which is given to those that
+        had come to none.
+        """
+        end = self.speller_.names.end
+        open_ = torch.ones(
+            len(reading.ids), dtype=torch.bool, device=reading.ids.device
+        )
+        for _ in range(min(length or self.length_, self.length_)):
+            tokens = self._next(reading, self.tree_.depth + place, chooser)
+            tokens = torch.where(open_, tokens, end)
+            reading.push(tokens, open_)
+            yield tokens, open_
+            open_ = open_ & (tokens != end)
+            if not open_.any():
+                return
+        reading.push(torch.full_like(reading.ids[:, 0], end), open_)
+
+    @torch.inference_mode()
+    def _next(self, reading: Reading, stage: int, chooser: Chooser) -> Tensor:
+        logits = self.speller_.logits(stage, reading.states(stage))
+        return chooser.choose(reading.ids, logits)
+
+    def _record(self) -> dict[str, Any]:
+        parts = {"parts": self.parts_, "length": self.length_}
+        return {**super()._record(), **parts}
+
+
+def _gathered(
+    steps: Iterator[tuple[Tensor, Tensor]], n: int
+) -> list[Int[np.ndarray, " _"]]:
+    """The real tokens of each text."""
+    found: list[list[int]] = [[] for _ in range(n)]
+    for tokens, real in steps:
+        for row in np.flatnonzero(real.cpu().numpy()):
+            found[row].append(int(tokens[row]))
+    return [np.array(row, int) for row in found]
+
+
+def open_words(folder: str | Path, **arguments: Any) -> Lexicon:
+    """The lexicon that was saved in `folder`; an author if it was one."""
+    record = read_json(Path(folder) / TREE)
+    if "parts" not in record:
+        return open_lexicon(folder, **arguments)
+    more = {"parts": record["parts"], "length": record["length"]}
+    return open_lexicon(folder, kind=Author, **more, **arguments)

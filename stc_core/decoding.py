@@ -1,0 +1,92 @@
+"""Which word comes next: the likeliest one, or one that is drawn."""
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+from transformers import (
+    LogitsProcessorList,
+    TemperatureLogitsWarper,
+    TopPLogitsWarper,
+)
+
+from stc_core.errors import StcError
+
+HALF = "\ufffd"  # how a tokenizer writes a character that is not whole yet
+
+
+class Decoding(NamedTuple):
+    """Temperature 0 takes the likeliest word; else words are drawn by `seed`.
+
+    Of those that make up `top_p` of the probability. `length`: tokens of a part at
+    most; None: as many as were learned.
+    """
+
+    temperature: float = 0.0
+    top_p: float = 1.0
+    seed: int = 0
+    length: int | None = None
+
+    def checked(self) -> "Decoding":
+        """The same; StcError names what cannot be."""
+        length = 1 if self.length is None else self.length
+        for name, good, expected, got in (
+            ("temperature", self.temperature >= 0, "0 or more", self.temperature),
+            ("top_p", 0 < self.top_p <= 1, "above 0, up to 1", self.top_p),
+            ("length", length >= 1, "at least one token", length),
+        ):
+            if not good:
+                raise StcError(name, expected=expected, got=str(got))
+        return self
+
+
+class Chooser:
+    """Chooses one word after another; the same seed draws the same words."""
+
+    def __init__(self, decoding: Decoding) -> None:
+        self.greedy = decoding.checked().temperature == 0
+        self.warp = LogitsProcessorList()
+        if not self.greedy:
+            self.warp.append(TemperatureLogitsWarper(float(decoding.temperature)))
+            if decoding.top_p < 1:
+                self.warp.append(TopPLogitsWarper(float(decoding.top_p)))
+        self.generator = torch.Generator().manual_seed(decoding.seed)
+
+    def choose(
+        self,
+        ids: Int[Tensor, "batch pos"],
+        logits: Float[Tensor, "batch vocabulary"],
+    ) -> Int[Tensor, " batch"]:
+        """The next word of each text, from the logits after its tokens `ids`."""
+        if self.greedy:
+            return logits.argmax(dim=-1)
+        scores: Any = self.warp(ids, logits)  # pyright: ignore[reportArgumentType]
+        p = scores.softmax(-1).cpu()
+        drawn = torch.multinomial(p, 1, generator=self.generator)[:, 0]
+        return drawn.to(logits.device)
+
+
+def plain(tokenizer: Any, ids: list[int]) -> str:
+    """Tokens as text, without special ones and without space at the front."""
+    text = tokenizer.decode(
+        ids, skip_special_tokens=True, clean_up_tokenization_spaces=False
+    )
+    return text.lstrip()
+
+
+def pieces(tokenizer: Any, tokens: Iterator[int]) -> Iterator[str]:
+    """The text of tokens as they come; joined it is that of all of them.
+
+    A character of several tokens waits until it is whole.
+    """
+    ids, said = [], ""
+    for token in tokens:
+        ids.append(token)
+        text = plain(tokenizer, ids)
+        if len(text) > len(said) and not text.endswith(HALF):
+            yield text[len(said) :]
+            said = text
+    if rest := plain(tokenizer, ids)[len(said) :]:
+        yield rest

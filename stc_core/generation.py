@@ -1,0 +1,119 @@
+"""What a decoder writes for held-out rows, and how good that is."""
+
+import time
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Int
+
+from stc_core.author import Author, Written
+from stc_core.columns import series
+from stc_core.course import Course
+from stc_core.fluency import bleu_2, distinct
+from stc_core.replies import Replies
+from stc_core.script import script, surprise
+
+MOST = 500
+"""Test rows that are written for at most; a draw of them if there are more."""
+
+
+def rows_to_write(course: Course) -> Int[np.ndarray, " some"]:
+    """Test rows whose labels are known to the model, ascending."""
+    rows = course.corpus.rows("test")
+    rows = rows[course.levels.codes[rows, -1] >= 0]
+    if len(rows) > MOST:
+        rng = np.random.default_rng(course.settings.seed)
+        rows = np.sort(rng.choice(rows, MOST, replace=False))
+    return rows
+
+
+def generated(
+    author: Author, replies: Replies, course: Course
+) -> tuple[dict[str, Any], pd.DataFrame]:
+    """The measures of `test.generation`, and what was written, a line per row.
+
+    Perplexity is that of the true reply, given the text and the true labels (and
+    thought), or given those that were decoded. `bleu_2_borrowed` is that of replies
+    drawn from training rows of the decoded label: what no writing would give.
+    """
+    rows, began = rows_to_write(course), time.monotonic()
+    texts = list(course.corpus.texts.at(rows))
+    written = author.write(texts, progress=course.writer.progress)
+    frame = pd.DataFrame(
+        {"row": rows, "label": author.classes_[written.way.nodes[:, -1]]}
+    )
+    for part in replies.parts:
+        true = series(course.corpus.frame, part).to_numpy(dtype=object)[rows]
+        frame[part] = true
+        frame[f"written_{part}"] = written.parts[part]
+    scores = {
+        "n": len(rows),
+        **perplexities(author, replies, course, rows, written),
+        **text_scores(frame, replies.parts),
+        "bleu_2_borrowed": borrowed(course, rows, written),
+        "length": replies.length,
+        "cut": replies.n_cut,
+        "of": len(replies.tokens),
+        "seconds": time.monotonic() - began,
+    }
+    return scores, frame
+
+
+def text_scores(frame: pd.DataFrame, parts: tuple[str, ...]) -> dict[str, Any]:
+    """BLEU-2 of each part, and how varied written and true replies are."""
+    said = {part: frame[f"written_{part}"].tolist() for part in parts}
+    true = {part: frame[part].tolist() for part in parts}
+    last = parts[-1]
+    found = {"bleu_2": bleu_2(said[last], true[last])}
+    for part in parts[:-1]:
+        found[f"bleu_2_{part}"] = bleu_2(said[part], true[part])
+    for n in (1, 2):
+        found[f"distinct_{n}"] = distinct(said[last], n)
+        found[f"distinct_{n}_true"] = distinct(true[last], n)
+    return found
+
+
+def perplexities(
+    author: Author,
+    replies: Replies,
+    course: Course,
+    rows: Int[np.ndarray, " some"],
+    written: Written,
+) -> dict[str, float]:
+    """Of the true replies, given what is true, and given what was decoded."""
+    speller, true = author.speller_, course.levels.codes[rows, -1]
+    end = [speller.names.end]
+    ids = author.backbone_.tokenize(list(course.corpus.texts.at(rows))).ids
+    found = {}
+    for name, leaves in (
+        ("perplexity", true),
+        ("perplexity_decoded", written.way.nodes[:, -1]),
+    ):
+        scripts = []
+        for place, (row, leaf) in enumerate(zip(rows, leaves, strict=True)):
+            tails = list(replies.tokens[row])
+            if name == "perplexity_decoded":
+                before = [written.tokens[part][place] for part in replies.parts[:-1]]
+                tails[:-1] = [np.array([*one, *end]) for one in before]
+            scripts.append(
+                script(
+                    ids[place], int(leaf), tails, tree=author.tree_, names=speller.names
+                )
+            )
+        last = len(author.layers_) - 1
+        found[name] = surprise(speller, scripts, last).perplexity
+    return found
+
+
+def borrowed(course: Course, rows: Int[np.ndarray, " some"], written: Written) -> float:
+    """BLEU-2 of replies of training rows, drawn among those of the decoded label."""
+    rng = np.random.default_rng(course.settings.seed)
+    replies = series(course.corpus.frame, "reply").to_numpy(dtype=object)
+    learned = course.levels.tasks[0].train
+    leaf = course.levels.codes[:, -1]
+    found = []
+    for node in written.way.nodes[:, -1]:
+        among = learned[leaf[learned] == node]
+        found.append(replies[rng.choice(among if len(among) else learned)])
+    return bleu_2(found, replies[rows].tolist())
