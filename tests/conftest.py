@@ -1,10 +1,13 @@
 """What every test shares: a home of its own, few threads, one run that is real."""
 
 import os
+import signal
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from command import Said, Stc
 
 from stc_core.config import DataConfig, RunConfig, TrainConfig
 
@@ -69,3 +72,65 @@ def tuned_folder(tmp_path_factory: pytest.TempPathFactory, messages: Path) -> Pa
     with writer:
         recipes.train(config, writer)
     return writer.folder
+
+
+@pytest.fixture
+def stc(monkeypatch, capsys) -> Stc:
+    """Runs a command in this process, on a screen that is wide."""
+    from stc_core import cli
+
+    monkeypatch.setenv("COLUMNS", "200")
+
+    def run(*arguments: object) -> Said:
+        monkeypatch.setattr(sys, "argv", ["stc", *map(str, arguments)])
+        handler = signal.getsignal(signal.SIGTERM)
+        try:
+            with pytest.raises(SystemExit) as end:
+                cli.main()
+        finally:
+            signal.signal(signal.SIGTERM, handler)
+        code = end.value.code
+        assert code is None or isinstance(code, int), code
+        return Said(code or 0, *capsys.readouterr())
+
+    return run
+
+
+@pytest.fixture
+def own_home(tmp_path: Path, monkeypatch) -> Path:
+    """The STC_HOME of this one test, not there yet."""
+    monkeypatch.setenv("STC_HOME", str(tmp_path / "home"))
+    return tmp_path / "home"
+
+
+@pytest.fixture
+def table(tmp_path: Path) -> Path:
+    rows = [f"message {n},{'spam' if n % 3 else 'ham'}" for n in range(60)]
+    path = tmp_path / "messages.csv"
+    path.write_text("\n".join(["text,kind", *rows]))
+    return path
+
+
+@pytest.fixture
+def small_shards(monkeypatch) -> None:
+    """A shard of a store has 8 to 32 texts."""
+    from stc_core import batches
+
+    monkeypatch.setattr(batches, "FIRST_SHARD", 8)
+    monkeypatch.setattr(batches, "LARGEST_SHARD", 32)
+
+
+@pytest.fixture
+def forwards(monkeypatch) -> list[int]:
+    """How many texts each forward had, in the order of the forwards."""
+    from stc_core.backbone import Backbone
+
+    sizes: list[int] = []
+    pooled = Backbone.pooled
+
+    def counting(self, ids, wanted):
+        sizes.append(len(ids))
+        return pooled(self, ids, wanted)
+
+    monkeypatch.setattr(Backbone, "pooled", counting)
+    return sizes

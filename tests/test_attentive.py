@@ -1,17 +1,17 @@
 """The recipe attention from a table to a run, on tiny models of several families."""
 
-import sys
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 import torch
+from command import Stc
 from test_changes import saved_base, tuned_folder
 from test_hierarchy import table
 from tiny import tiny_backbone
 
-from stc_core import cli, recipes
+from stc_core import recipes
 from stc_core.alike import ALIKE, read_sites_of
 from stc_core.attentive import SPARSE
 from stc_core.config import (
@@ -184,18 +184,11 @@ def test_no_neurons_are_said_plainly(run: Run):
         run.classifier().features(["good"])
 
 
-def test_as_it_is_typed(run: Run, monkeypatch, tmp_path: Path, capsys):
-    def stc(*arguments: object) -> int:
-        monkeypatch.setattr(sys, "argv", ["stc", *map(str, arguments)])
-        with pytest.raises(SystemExit) as end:
-            cli.main()
-        return int(end.value.code or 0)
-
+def test_as_it_is_typed(run: Run, tmp_path: Path, stc: Stc):
     source, out = run.folder.parent / "1.csv", tmp_path / "out.csv"
-    assert stc("predict", run.folder, source, "--out", out) == 0
+    assert stc("predict", run.folder, source, "--out", out).code == 0
     assert list(pd.read_csv(out))[-3:] == ["predicted_label", "p:cold", "p:warm"]
-    assert stc("report", run.folder) == 0
-    capsys.readouterr()
-    assert stc("explain", run.folder, "--text", "good film") == 0
-    said = capsys.readouterr().out
+    assert stc("report", run.folder).code == 0
+    code, said, _ = stc("explain", run.folder, "--text", "good film")
+    assert code == 0
     assert "resid.3" in said and "#None" not in said

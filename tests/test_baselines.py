@@ -1,5 +1,7 @@
 """What a classifier is compared with, each against an oracle of its own."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from sklearn.linear_model import Ridge
@@ -7,11 +9,14 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils.class_weight import compute_sample_weight
 from toy import SITES, Toy, make, only
 
-from stc_core import baselines
+from stc_core import baselines, recipes
 from stc_core.axes import PooledSite
 from stc_core.baselines import Guess, baselines_of, scored
+from stc_core.config import DataConfig, RunConfig
 from stc_core.metrics import accuracy, macro_f1, metric_of
+from stc_core.run import Run
 from stc_core.select import RIDGES
+from stc_core.writer import RunWriter
 
 WORDS = ("parcel late", "refund card", "login password")
 FILLER = "the a my was not is again today please why".split()
@@ -203,3 +208,63 @@ def test_the_leaders_have_the_best_f1_where_classes_weigh_alike(toy):
     leader = baselines._leaders(turned, task, n=1)[0]
     assert leader.pooled_site == probes[-1].pooled_site
     assert baselines._leaders(turned, toy.task, n=1)[0].pooled_site == SITES[3]
+
+
+def baselines_added(folder: Path, jobs) -> tuple[Run, list[dict]]:
+    """A run that these baselines joined, and metrics.json when each was called."""
+    config = RunConfig(data=DataConfig(path="none.csv"))
+    seen: list[dict] = []
+
+    def watched(job):
+        def call() -> Guess:
+            seen.append(Run(folder).metrics)
+            return job()
+
+        return call
+
+    with RunWriter(folder, config) as writer:
+        writer.phase("report")
+        recipes.add_baselines(
+            writer,
+            {"test": {"accuracy": 0.5}},
+            {name: watched(job) for name, job in jobs.items()},
+            np.array([0, 1, 1, 1]),
+            seed=0,
+        )
+        return writer.finish(), seen
+
+
+def good() -> Guess:
+    return Guess(np.array([0, 1, 1, 0]), "three of four")
+
+
+def raising(error: BaseException):
+    def job() -> Guess:
+        raise error
+
+    return job
+
+
+def test_our_scores_are_written_before_any_baseline_is_fitted(tmp_path):
+    run, seen = baselines_added(tmp_path, {"majority": good, "tfidf": good})
+    assert [list(metrics["baselines"]) for metrics in seen] == [[], ["majority"]]
+    assert all(metrics["test"]["accuracy"] == 0.5 for metrics in seen)
+    assert run.done and run.metrics["baselines"].keys() == {"majority", "tfidf"}
+    assert run.metrics["baselines"]["tfidf"]["accuracy"] == 0.75
+    assert run.metrics["missing"] == {}
+
+
+def test_a_baseline_that_fails_is_noted_and_the_run_is_done(tmp_path):
+    jobs = {"tfidf": raising(MemoryError("no room")), "all_sites": good}
+    run, _ = baselines_added(tmp_path, jobs)
+    assert run.done and list(run.metrics["baselines"]) == ["all_sites"]
+    assert run.metrics["missing"] == {"tfidf": "MemoryError: no room"}
+    assert "Baseline tfidf failed: MemoryError: no room" in run.log_tail()
+
+
+def test_a_baseline_that_is_interrupted_leaves_the_run_done(tmp_path):
+    jobs = {"a": good, "b": raising(KeyboardInterrupt()), "c": good}
+    run, _ = baselines_added(tmp_path, jobs)
+    assert run.done and list(run.metrics["baselines"]) == ["a"]
+    assert list(run.metrics["missing"]) == ["b", "c"]
+    assert "without the baselines b, c" in run.log_tail()

@@ -10,21 +10,18 @@ import pytest
 import torch
 from tiny import TEXTS, tiny_backbone
 
-from stc_core import batches, store
+from stc_core import store
 from stc_core.axes import POOLINGS, Feature, PooledSite, Site
 from stc_core.backbone import Backbone
 from stc_core.errors import StcError
 from stc_core.extract import (
-    Speed,
     extract,
     extract_features,
-    measure_speed,
-    plan_extraction,
     stored,
 )
-from stc_core.plan import depth_seconds
 from stc_core.store import FeatureStore, list_stores, share_done
 
+pytestmark = pytest.mark.usefixtures("small_shards")
 BUDGET = 40
 FEW = TEXTS[:24]
 WANTED = tuple(
@@ -33,30 +30,24 @@ WANTED = tuple(
 SOME = tuple(PooledSite.parse(name) for name in ("resid.1.mean", "mlp.2.max"))
 
 
-@pytest.fixture(autouse=True)
-def small_shards(monkeypatch):
-    monkeypatch.setattr(batches, "FIRST_SHARD", 8)
-    monkeypatch.setattr(batches, "LARGEST_SHARD", 32)
-
-
-@pytest.fixture
-def forwards(monkeypatch) -> list[int]:
-    """How many texts each forward had, in the order of the forwards."""
-    sizes: list[int] = []
-    pooled = Backbone.pooled
-
-    def counting(self: Backbone, ids, wanted):
-        sizes.append(len(ids))
-        return pooled(self, ids, wanted)
-
-    monkeypatch.setattr(Backbone, "pooled", counting)
-    return sizes
-
-
 def alone(backbone: Backbone, site: PooledSite, texts=FEW) -> np.ndarray:
     """The oracle: every text forwarded by itself."""
     ids = backbone.tokenize(texts).ids
     return np.concatenate([backbone.pooled([row], [site])[site].numpy() for row in ids])
+
+
+def followed(folder: Path, wanted=SOME, **more) -> tuple[FeatureStore, list]:
+    """A store of all texts, and how far its extraction said it was."""
+    seen: list[tuple[int, int]] = []
+    made = extract(
+        tiny_backbone(),
+        TEXTS,
+        wanted,
+        folder=folder,
+        progress=lambda *at: seen.append(at),
+        **more,
+    )
+    return made, seen
 
 
 def same(one: FeatureStore, other: FeatureStore) -> bool:
@@ -99,14 +90,7 @@ def test_equal_texts_are_computed_once(tmp_path: Path, forwards):
 def test_a_second_run_extracts_nothing(tmp_path: Path, forwards):
     first = extract(tiny_backbone(), TEXTS, WANTED, folder=tmp_path)
     n = len(forwards)
-    seen = []
-    second = extract(
-        tiny_backbone(),
-        TEXTS,
-        WANTED,
-        folder=tmp_path,
-        progress=lambda *at: seen.append(at),
-    )
+    second, seen = followed(tmp_path, WANTED)
     fewer = extract(tiny_backbone(), TEXTS, SOME[::-1], folder=tmp_path)
     assert len(forwards) == n
     assert second.path == first.path == fewer.path
@@ -151,8 +135,7 @@ def test_an_interrupted_extraction_goes_on(after: int, tmp_path: Path, forwards)
     with pytest.raises(Interrupted):
         run(tmp_path / "cut", progress=interrupt)
     assert len(forwards) == after
-    seen = []
-    resumed = run(tmp_path / "cut", progress=lambda *at: seen.append(at))
+    resumed, seen = followed(tmp_path / "cut", WANTED, token_budget=BUDGET)
     assert sum(forwards) == len(set(TEXTS))  # nothing twice
     assert seen[0][0] > calls[-1]
     assert same(whole, resumed)
@@ -212,14 +195,7 @@ def test_two_that_want_the_same_extract_it_once(tmp_path: Path, forwards):
     thread = threading.Thread(target=first)
     thread.start()
     assert inside.wait(20)
-    seen = []
-    second = extract(
-        tiny_backbone(),
-        TEXTS,
-        SOME,
-        folder=tmp_path,
-        progress=lambda *at: seen.append(at),
-    )
+    second, seen = followed(tmp_path)
     thread.join()
     assert sum(forwards) == len(set(TEXTS))
     assert second.path == found[0].path
@@ -227,15 +203,7 @@ def test_two_that_want_the_same_extract_it_once(tmp_path: Path, forwards):
 
 
 def test_progress_rises_to_its_total(tmp_path: Path):
-    seen = []
-    extract(
-        tiny_backbone(),
-        TEXTS,
-        SOME,
-        folder=tmp_path,
-        token_budget=BUDGET,
-        progress=lambda *at: seen.append(at),
-    )
+    _, seen = followed(tmp_path, token_budget=BUDGET)
     done, totals = zip(*seen, strict=True)
     assert len(set(totals)) == 1
     assert list(done) == sorted(done)
@@ -371,36 +339,6 @@ def test_a_feature_beyond_the_width_is_refused():
         extract_features(tiny_backbone(), TEXTS, [Feature(*SOME[0], 16)])
 
 
-def test_a_plan_is_what_extraction_then_does(tmp_path: Path, forwards):
-    backbone, texts = tiny_backbone(), list(dict.fromkeys(TEXTS))
-    tokens = backbone.tokenize(texts)
-    speed = Speed((1, 100), (0.5, 0.5), 1000)
-    plan = plan_extraction(backbone, tokens, SOME, token_budget=BUDGET, speed=speed)
-    assert forwards == []
-    stored = extract(backbone, texts, SOME, folder=tmp_path, token_budget=BUDGET)
-    assert plan.batches == len(forwards)
-    assert (plan.n_texts, plan.n_cut) == (len(texts), 0)
-    assert plan.n_tokens == sum(map(len, tokens.ids))
-    arrays = stored.path.glob("*.npy")
-    assert plan.disk_bytes == sum(
-        np.load(path, mmap_mode="r").nbytes for path in arrays
-    )
-    assert plan.seconds >= 0.5 * plan.n_tokens
-    assert plan.seconds <= 0.5 * BUDGET * plan.batches
-    assert plan.memory_bytes > 1000
-
-
-def test_a_plan_measures_the_speed_on_the_texts_themselves():
-    backbone = tiny_backbone()
-    tokens = backbone.tokenize(TEXTS)
-    speed = measure_speed(backbone, tokens, SOME)
-    assert list(speed.lengths) == sorted(set(speed.lengths))
-    assert min(speed.seconds_per_token) > 0
-    assert plan_extraction(backbone, tokens, SOME).seconds > 0
-    one = backbone.tokenize(["good"])
-    assert plan_extraction(backbone, one, SOME).batches == 1
-
-
 def test_journal_and_share_agree(tmp_path: Path, monkeypatch):
     monkeypatch.setattr(store, "CHECKPOINT_S", -1)
     shares: list[float] = []
@@ -436,9 +374,3 @@ def test_what_is_stored_is_found_and_nothing_is_computed(tmp_path, monkeypatch):
         assert found is not None and found.path == path
     assert stored(backbone, texts, SOME, store_dtype="float32") is None
     assert stored(backbone, texts[:1], SOME) is None
-
-
-def test_each_depth_is_timed():
-    backbone = tiny_backbone("bert")
-    taken = depth_seconds(backbone, ["a b c"] * 9, SOME, [1, 2])
-    assert list(taken) == [1, 2] and min(taken.values()) > 0

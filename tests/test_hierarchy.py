@@ -1,16 +1,16 @@
 """The recipe hierarchy from a table to a run, on tiny models and 2 to 4 levels."""
 
-import sys
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
+from command import Stc
 from test_changes import saved_base
 from tiny import WORDS, tiny_backbone
 
-from stc_core import adapt, cli, hierarchy, recipes
+from stc_core import adapt, hierarchy, recipes
 from stc_core.config import (
     DataConfig,
     HierarchyConfig,
@@ -174,15 +174,9 @@ def test_shared_blocks_are_refused(tmp_path: Path):
         trained(tmp_path, 2, "albert")
 
 
-def test_as_it_is_typed(run: Run, monkeypatch, tmp_path: Path, capsys):
-    def stc(*arguments: object) -> int:
-        monkeypatch.setattr(sys, "argv", ["stc", *map(str, arguments)])
-        with pytest.raises(SystemExit) as end:
-            cli.main()
-        return int(end.value.code or 0)
-
+def test_as_it_is_typed(run: Run, tmp_path: Path, stc: Stc):
     source, out = run.folder.parent / "2.csv", tmp_path / "out.csv"
-    assert stc("predict", run.folder, source, "--out", out, "--coarse-only") == 0
+    assert stc("predict", run.folder, source, "--out", out, "--coarse-only").code == 0
     frame = pd.read_csv(out)
     assert list(frame)[-5:] == [
         "predicted_level 0",
@@ -191,13 +185,13 @@ def test_as_it_is_typed(run: Run, monkeypatch, tmp_path: Path, capsys):
         "p:cold",
         "p:warm",
     ]
-    assert stc("predict", run.folder, source, "--out", out) == 0
+    assert stc("predict", run.folder, source, "--out", out).code == 0
     again = pd.read_csv(out)
     coarse = frame["predicted_label"].tolist()
     assert again["predicted_level 0"].tolist() == coarse
-    assert stc("report", run.folder) == 0
-    assert "level 0" in capsys.readouterr().out
-    assert stc("predict", run.folder, source, "--out", out, "--levels", 3) == 2
+    code, said, _ = stc("report", run.folder)
+    assert code == 0 and "level 0" in said
+    assert stc("predict", run.folder, source, "--out", out, "--levels", 3).code == 2
 
 
 def test_a_run_that_was_cut_off_among_the_baselines_goes_on(

@@ -10,7 +10,6 @@ from sklearn.metrics import f1_score, log_loss
 
 from stc_core import recipes
 from stc_core.axes import Feature, Site
-from stc_core.baselines import Guess
 from stc_core.config import SPIN_CS, DataConfig, RunConfig, TrainConfig
 from stc_core.data import read_corpus
 from stc_core.errors import StcError
@@ -179,66 +178,6 @@ def test_facts_agree_with_the_tables(run):
     assert chosen.loc["neurons", "neurons"] == len(neurons)
     assert chosen.loc["depth", "layer"] == neurons["layer"].max()
     assert curves["flops_share"].between(0, 1).all()
-
-
-def baselines_added(folder: Path, jobs) -> tuple[Run, list[dict]]:
-    """A run that these baselines joined, and metrics.json when each was called."""
-    config = RunConfig(data=DataConfig(path="none.csv"))
-    seen: list[dict] = []
-
-    def watched(job):
-        def call() -> Guess:
-            seen.append(Run(folder).metrics)
-            return job()
-
-        return call
-
-    with RunWriter(folder, config) as writer:
-        writer.phase("report")
-        recipes.add_baselines(
-            writer,
-            {"test": {"accuracy": 0.5}},
-            {name: watched(job) for name, job in jobs.items()},
-            np.array([0, 1, 1, 1]),
-            seed=0,
-        )
-        return writer.finish(), seen
-
-
-def good() -> Guess:
-    return Guess(np.array([0, 1, 1, 0]), "three of four")
-
-
-def raising(error: BaseException):
-    def job() -> Guess:
-        raise error
-
-    return job
-
-
-def test_our_scores_are_written_before_any_baseline_is_fitted(tmp_path):
-    run, seen = baselines_added(tmp_path, {"majority": good, "tfidf": good})
-    assert [list(metrics["baselines"]) for metrics in seen] == [[], ["majority"]]
-    assert all(metrics["test"]["accuracy"] == 0.5 for metrics in seen)
-    assert run.done and run.metrics["baselines"].keys() == {"majority", "tfidf"}
-    assert run.metrics["baselines"]["tfidf"]["accuracy"] == 0.75
-    assert run.metrics["missing"] == {}
-
-
-def test_a_baseline_that_fails_is_noted_and_the_run_is_done(tmp_path):
-    jobs = {"tfidf": raising(MemoryError("no room")), "all_sites": good}
-    run, _ = baselines_added(tmp_path, jobs)
-    assert run.done and list(run.metrics["baselines"]) == ["all_sites"]
-    assert run.metrics["missing"] == {"tfidf": "MemoryError: no room"}
-    assert "Baseline tfidf failed: MemoryError: no room" in run.log_tail()
-
-
-def test_a_baseline_that_is_interrupted_leaves_the_run_done(tmp_path):
-    jobs = {"a": good, "b": raising(KeyboardInterrupt()), "c": good}
-    run, _ = baselines_added(tmp_path, jobs)
-    assert run.done and list(run.metrics["baselines"]) == ["a"]
-    assert list(run.metrics["missing"]) == ["b", "c"]
-    assert "without the baselines b, c" in run.log_tail()
 
 
 def test_test_labels_decide_nothing(messages, tmp_path):

@@ -2,14 +2,14 @@
 
 import json
 import shutil
-import sys
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+from command import Stc
 
-from stc_core import cli, dial, recipes
+from stc_core import dial, recipes
 from stc_core.config import DataConfig, RunConfig, TrainConfig, features_folder
 from stc_core.errors import StcError
 from stc_core.run import Run
@@ -144,21 +144,16 @@ def test_another_backbone_is_refused(parent, tmp_path):
         done(dial.smaller(Run.open(folder), max_layer=1), tmp_path / "new")
 
 
-def exit_code(monkeypatch, *arguments: object) -> object:
-    monkeypatch.setattr(sys, "argv", ["stc", *map(str, arguments)])
-    with pytest.raises(SystemExit) as end:
-        cli.main()
-    return end.value.code or 0
-
-
-def test_the_command_makes_a_run(parent, tmp_path, monkeypatch, capsys):
+def test_the_command_makes_a_run(parent, tmp_path, stc: Stc):
     asked = ("shrink", parent.folder, "--max-layer", 1, "--out", tmp_path / "new")
-    assert exit_code(monkeypatch, *asked) == 0
+    told = stc(*asked)
+    assert told.code == 0, told.err
     run = Run.open(tmp_path / "new")
     assert run.done and run.metrics["layers"]["used"] <= 1
-    assert "this classifier" in capsys.readouterr().out
-    assert exit_code(monkeypatch, *asked) == 2  # it is there already
-    assert "--overwrite" in capsys.readouterr().err
+    assert "this classifier" in told.out
+    told = stc(*asked)
+    assert told.code == 2, told.err  # it is there already
+    assert "--overwrite" in told.err
 
 
 @pytest.mark.parametrize(
@@ -170,13 +165,15 @@ def test_the_command_makes_a_run(parent, tmp_path, monkeypatch, capsys):
     ],
 )
 def test_an_option_that_makes_no_sense_exits_with_2(
-    parent, tmp_path, monkeypatch, capsys, options, said
+    parent, tmp_path, stc: Stc, options, said
 ):
     asked = ("shrink", parent.folder, "--out", tmp_path / "new", *options)
-    assert exit_code(monkeypatch, *asked) == 2
-    assert said in capsys.readouterr().err and not (tmp_path / "new").exists()
+    told = stc(*asked)
+    assert told.code == 2, told.err
+    assert said in told.err and not (tmp_path / "new").exists()
 
 
-def test_a_run_that_is_not_there_exits_with_2(tmp_path, monkeypatch, capsys):
-    assert exit_code(monkeypatch, "shrink", tmp_path / "none") == 2
-    assert "no folder" in capsys.readouterr().err
+def test_a_run_that_is_not_there_exits_with_2(tmp_path, stc: Stc):
+    told = stc("shrink", tmp_path / "none")
+    assert told.code == 2, told.err
+    assert "no folder" in told.err

@@ -8,15 +8,14 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 import pytest
+from command import Stc
 
-from stc_core import cli, jobs
+from stc_core import jobs
 from stc_core.config import DataConfig, RunConfig, TrainConfig
 from stc_core.run import Run
 from stc_core.table import read_table
@@ -41,7 +40,7 @@ def table(home: Path) -> Path:
     return home / "messages.csv"
 
 
-def stc(home: Path, *arguments: object) -> subprocess.CompletedProcess[str]:
+def process(home: Path, *arguments: object) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "stc_core", *map(str, arguments)],
         cwd=ROOT,
@@ -54,7 +53,7 @@ def stc(home: Path, *arguments: object) -> subprocess.CompletedProcess[str]:
 @pytest.fixture(scope="module")
 def trained(home: Path, table: Path) -> Path:
     out = home / "run"
-    said = stc(
+    said = process(
         home, "train", table, *"--text text --label topic --out".split(), out, *SMALL
     )
     assert said.returncode == 0, said.stderr
@@ -88,33 +87,11 @@ def test_the_run_holds_what_was_promised(trained: Path):
     assert not [path for path in trained.iterdir() if path.name.startswith(".")]
 
 
-class Said(NamedTuple):
-    code: object
-    out: str
-    err: str
-
-
-Here = Callable[..., Said]
-
-
-@pytest.fixture
-def here(monkeypatch, capsys) -> Here:
-    """The command in this process, where torch has been imported already."""
-
-    def run(*arguments: object) -> Said:
-        monkeypatch.setattr(sys, "argv", ["stc", *map(str, arguments)])
-        with pytest.raises(SystemExit) as end:
-            cli.main()
-        return Said(end.value.code or 0, *capsys.readouterr())
-
-    return run
-
-
 def test_predict_labels_as_the_run_did(
-    home: Path, table: Path, trained: Path, here: Here
+    home: Path, table: Path, trained: Path, stc: Stc
 ):
     out = home / "labelled.parquet"
-    said = here("predict", trained, table, "--out", out)
+    said = stc("predict", trained, table, "--out", out)
     assert said.code == 0, said.err
     labelled, run = pd.read_parquet(out), Run.open(trained)
     assert labelled["text"].tolist() == run.corpus["text"].tolist()
@@ -126,8 +103,8 @@ def test_predict_labels_as_the_run_did(
         np.testing.assert_allclose(mine[final], theirs[final], atol=0.02)
 
 
-def test_explain_adds_up(trained: Path, here: Here):
-    said = here("explain", trained, "--text", "where is my parcel?", "--json")
+def test_explain_adds_up(trained: Path, stc: Stc):
+    said = stc("explain", trained, "--text", "where is my parcel?", "--json")
     assert said.code == 0, said.err
     why = json.loads(said.out)
     for label, logit in why["logits"].items():
@@ -135,9 +112,9 @@ def test_explain_adds_up(trained: Path, here: Here):
             total = why["bias"][label] + sum(p["contribution"][label] for p in parts)
             assert total == pytest.approx(logit, abs=1e-3)
     assert max(why["probabilities"], key=why["probabilities"].get) == why["label"]
-    said = here("explain", trained, "--text", "where is my parcel?")
+    said = stc("explain", trained, "--text", "where is my parcel?")
     assert said.out.startswith(why["label"]) and "logit" in said.out
-    said = here("explain", trained, "--text", " ")
+    said = stc("explain", trained, "--text", " ")
     assert said.code == 2 and "Traceback" not in said.err
 
 

@@ -1,0 +1,61 @@
+"""A recipe of a few lines that stands in for the real one, and fails on demand."""
+
+import os
+import signal
+import time
+from typing import Any
+
+from stc_core.config import RunConfig
+from stc_core.data import read_corpus
+from stc_core.errors import StcError
+from stc_core.run import Run
+from stc_core.writer import RunWriter
+
+
+def metrics() -> dict[str, Any]:
+    scores = {"accuracy": 0.5, "accuracy_interval": [0.4, 0.6], "macro_f1": 0.45}
+    names = ("majority", "tfidf", "last_layer", "best_site", "all_sites")
+    return {
+        "classes": ["ham", "spam"],
+        "test": {
+            "accuracy": 0.875,
+            "accuracy_interval": [0.8, 0.92],
+            "macro_f1": 0.86,
+            "n": 40,
+            "levels": [
+                {"column": "topic", "accuracy": 0.9, "macro_f1": 0.89},
+                {"column": "subtopic", "accuracy": 0.875, "macro_f1": 0.86},
+            ],
+        },
+        "neurons": {"selected": 57, "total": 27648, "unique": 50},
+        "layers": {"used": 5, "total": 6},
+        "seconds": {"extract": 3.0, "probe": 2.0, "select": 1, "head": 1, "total": 7.0},
+        "baselines": {name: {**scores, "detail": None} for name in names},
+    }
+
+
+def train(config: RunConfig, writer: RunWriter) -> Run:
+    writer.phase("read")
+    corpus = read_corpus(config.data, seed=config.train.seed)
+    writer.write_text("report.json", corpus.report.to_json())
+    writer.phase("load")
+    if config.train.backbone == "missing":
+        raise StcError("backbone 'missing'", remedy="Choose another.")
+    writer.phase("extract", total=3)
+    writer.note("one note")
+    for done in range(4):
+        writer.progress(done, 3)
+    if config.name == "late":
+        raise StcError("the disk is full")
+    if config.name == "bug":
+        _ = {}["a bug"]
+    if config.name == "interrupt":
+        # A shell makes those that it starts in the background deaf to it.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        os.kill(os.getpid(), signal.SIGINT)
+        time.sleep(5)
+    if config.name == "terminate":
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(5)
+    writer.write_json("metrics.json", metrics())
+    return writer.finish()

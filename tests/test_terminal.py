@@ -1,0 +1,42 @@
+"""How a command says how far it is, on a terminal and elsewhere."""
+
+from typing import Any
+
+from stc_core import terminal
+from stc_core.status import Status, new_status
+
+
+def status(**changes: Any) -> Status:
+    return Status(**{**new_status("running"), **changes})
+
+
+def test_without_a_terminal_a_phase_is_a_line(capsys, monkeypatch):
+    with terminal.PhaseBar() as bar:
+        for done in range(50):
+            bar.show(status(phase="extract", done=done, total=50))
+        bar.show(status(phase="probe", message="warm start"))
+        bar.show(status(phase="probe", message="warm start"))
+        bar.said_at -= 60
+        bar.show(status(phase="probe", done=5, total=9, eta_s=75.0))
+        bar.show(status(phase="probe", state="failed", message="no"))
+    assert capsys.readouterr().err.splitlines() == [
+        "Read the activations",
+        "Probe every layer",
+        "  warm start",
+        "Probe every layer: 5/9, 1 min 15 s left",
+    ]
+
+
+def test_on_a_terminal_a_bar_moves(capsys, monkeypatch):
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("TERM", "xterm")
+    with terminal.PhaseBar() as bar:
+        assert bar.live
+        bar.show(status(phase="extract", done=3, total=4, eta_s=2.0))
+        bar.progress.refresh()
+    with terminal.CountBar("rows") as count:
+        count.show(1234, 0)
+        count.progress.refresh()
+    err = capsys.readouterr().err
+    assert "Read the activations" in err and "3/4, 2.0 s left" in err
+    assert "1,234 rows" in err
