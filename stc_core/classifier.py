@@ -1,7 +1,9 @@
 """The product as a scikit-learn estimator: text in, label and reasons out."""
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, get_args
 
 import numpy as np
@@ -28,10 +30,12 @@ from stc_core.head import SparseHead
 from stc_core.labeller import Labeller, check_texts
 from stc_core.penalties import Name
 from stc_core.probe import ProbeResult, fit_probes
+from stc_core.sample import draw, on_all_rows
 from stc_core.sparsify import NO_ROWS, Fitted, fit_stc
 from stc_core.spin import fit_spin
 from stc_core.split import TRAIN, VALIDATION, carve
 from stc_core.task import Read, Task
+from stc_core.texts import Texts
 
 CHOICES: dict[str, tuple[str | None, ...]] = {
     "preset": ("stc", "spin"),
@@ -44,10 +48,11 @@ class SparsifyThenClassify(Labeller, ClassifierMixin, BaseEstimator):
     """A classifier of texts on a few salient neurons of a pretrained backbone.
 
     `backbone` is a name for Backbone.load, or a Backbone. Fitting extracts every site
-    (kept on disk by content, so a second fit on the same texts extracts nothing),
-    probes each, keeps neurons by the preset and fits a head; a stratified
-    `validation_share` of the rows chooses. Fitted: `classes_`, `head_`, `backbone_`,
-    `probes_`, `fitted_`. Prediction runs the backbone up to `head_.layer` only.
+    (kept on disk by content, so a second fit on the same texts extracts nothing; of
+    more than sample.LARGE texts a sample alone), probes each, keeps neurons by the
+    preset and fits a head on all; a stratified `validation_share` chooses. Fitted:
+    `classes_`, `head_`, `backbone_`, `probes_`, `fitted_`. Prediction runs the
+    backbone up to `head_.layer` only.
     Source: METHODS of Sparsify-then-Classify, arXiv 2311.15983.
     """
 
@@ -101,7 +106,38 @@ class SparsifyThenClassify(Labeller, ClassifierMixin, BaseEstimator):
     ) -> "SparsifyThenClassify":
         """The fitted classifier itself; `progress` follows the extraction."""
         texts = check_texts(texts)
-        y = np.asarray(labels)
+        classes, task = self._task(texts, np.asarray(labels))
+        backbone = self.load_backbone()
+        wanted, device = self.wanted(backbone), backbone.device.type
+        keep = partial(extract, backbone, wanted=wanted, store_dtype=self.store_dtype)
+        all_texts = Texts(texts)
+        sample = draw(
+            all_texts,
+            task,
+            NO_ROWS,
+            extract=partial(keep, progress=progress),
+            seed=self.seed,
+        )
+        read = sample.store.read
+        probes = self.fit_probes(read, sample.task, wanted, device=device)
+        fitted = self.select(read, sample.task, probes)
+        if not sample.is_whole:
+            with TemporaryDirectory() as folder:
+                _, fitted = on_all_rows(
+                    sample,
+                    fitted,
+                    backbone=backbone,
+                    texts=all_texts,
+                    task=task,
+                    path=Path(folder) / "activations.npy",
+                    progress=progress,
+                )
+        return self.adopt(backbone, classes, probes, fitted)
+
+    def _task(
+        self, texts: Sequence[str], y: Shaped[np.ndarray, " n"]
+    ) -> tuple[Shaped[np.ndarray, " n_class"], Task]:
+        """The classes, and the rows with some of them set aside for validation."""
         if len(y) != len(texts):
             raise StcError(
                 "fit", expected=f"{len(texts)} labels", got=f"{len(y)} labels"
@@ -125,28 +161,16 @@ class SparsifyThenClassify(Labeller, ClassifierMixin, BaseEstimator):
             test_share=0.0,
             seed=self.seed,
         )
-        if not (split == VALIDATION).any():
+        train, held = (np.flatnonzero(split == part) for part in (TRAIN, VALIDATION))
+        if not len(held):
             raise StcError(
                 "fit",
                 expected="enough rows to set some aside for validation",
                 got=f"{len(texts)} rows of {len(classes)} classes",
                 remedy="Give at least 3 texts of some class.",
             )
-        backbone = self.load_backbone()
-        wanted = self.wanted(backbone)
-        store = extract(
-            backbone, texts, wanted, store_dtype=self.store_dtype, progress=progress
-        )
-        task = Task(
-            codes,
-            tuple(str(name) for name in classes),
-            np.flatnonzero(split == TRAIN),
-            np.flatnonzero(split == VALIDATION),
-            self.class_weight,
-        )
-        probes = self.fit_probes(store.read, task, wanted, device=backbone.device.type)
-        fitted = self.select(store.read, task, probes)
-        return self.adopt(backbone, classes, probes, fitted)
+        names = tuple(str(name) for name in classes)
+        return classes, Task(codes, names, train, held, self.class_weight)
 
     def load_backbone(self, progress: Progress = silent) -> Backbone:
         """The backbone that the parameters name."""

@@ -24,10 +24,10 @@ from stc_core.metrics import (
     macro_f1,
 )
 from stc_core.plan import TokenCounts, depth_seconds
-from stc_core.rows import Rows, write_rows
-from stc_core.sample import Sample
+from stc_core.rows import Rows
+from stc_core.sample import Sample, on_all_rows
 from stc_core.sparsify import Fitted
-from stc_core.stream import activation_blocks, logits_at, refit
+from stc_core.stream import logits_at
 from stc_core.task import Task
 from stc_core.writer import RunWriter
 
@@ -63,9 +63,15 @@ def conclude(
         "curves.parquet", tables.curve_table(fitted, backbone, ground.part)
     )
     writer.phase("head", message=f"{len(fitted.head.features):,} neurons")
-    activations = _write_activations(writer, backbone, corpus, sample, fitted)
-    if not sample.is_whole:
-        fitted = refit(activations, task, fitted)
+    activations, fitted = on_all_rows(
+        sample,
+        fitted,
+        backbone=backbone,
+        texts=corpus.texts,
+        task=task,
+        path=writer.folder / "activations.npy",
+        progress=writer.progress,
+    )
     classifier.adopt(backbone, np.array(task.classes), [], fitted)
     write_fitted(writer, classifier, corpus, activations)
     logits = logits_at(activations, fitted.head, corpus.rows("test"))
@@ -104,27 +110,6 @@ def task_of(corpus: Corpus, settings: TrainConfig) -> Task:
         corpus.rows("validation"),
         settings.class_weight,
     )
-
-
-def _write_activations(
-    writer: RunWriter,
-    backbone: Backbone,
-    corpus: Corpus,
-    sample: Sample,
-    fitted: Fitted,
-) -> Rows:
-    """Values of the kept neurons on every row: computed where they are not stored."""
-    features, n = fitted.head.features, len(corpus.frame)
-    blocks = activation_blocks(
-        backbone,
-        corpus.texts,
-        features,
-        read=sample.store.read,
-        known=sample.known(n),
-        progress=writer.progress,
-    )
-    path = writer.folder / "activations.npy"
-    return write_rows(path, blocks, n=n, width=len(features))
 
 
 def write_fitted(

@@ -5,18 +5,22 @@ stratified sample alone, which doubles as long as doubling is seen to help.
 """
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float, Int
 
-from stc_core.axes import PooledSite
+from stc_core.axes import PooledSite, Progress, silent
+from stc_core.backbone import Backbone
 from stc_core.head import standard
 from stc_core.metrics import metric_of
 from stc_core.ridge import moments_of
+from stc_core.rows import Rows, write_rows
 from stc_core.select import RIDGES, solve_ridge
+from stc_core.sparsify import Fitted
 from stc_core.store import FeatureStore
-from stc_core.stream import ReadRows
+from stc_core.stream import ReadRows, activation_blocks, refit
 from stc_core.task import Task
 from stc_core.texts import Texts
 
@@ -142,6 +146,34 @@ def _sample(
         task.class_weight,
     )
     return Sample(rows, Stack(stores), small, places[held:seen])
+
+
+def on_all_rows(
+    sample: Sample,
+    fitted: Fitted,
+    *,
+    backbone: Backbone,
+    texts: Texts,
+    task: Task,
+    path: Path,
+    progress: Progress = silent,
+) -> tuple[Rows, Fitted]:
+    """Values of the kept neurons on all texts, in `path`, and the head for all of them.
+
+    Values are computed where the sample has none. What was fitted on a true sample is
+    fitted again on all rows of `task`; on a corpus that is its own it stays.
+    """
+    features = fitted.head.features
+    blocks = activation_blocks(
+        backbone,
+        texts,
+        features,
+        read=sample.store.read,
+        known=sample.known(len(texts)),
+        progress=progress,
+    )
+    rows = write_rows(path, blocks, n=len(texts), width=len(features))
+    return rows, fitted if sample.is_whole else refit(rows, task, fitted)
 
 
 def stratified(

@@ -13,6 +13,7 @@ from tiny import WORDS, one_thread, tiny_backbone, tiny_model
 from stc_core.backbone import Backbone
 from stc_core.classifier import SparsifyThenClassify, check_texts
 from stc_core.errors import StcError
+from stc_core.extract import extract_features
 
 assert one_thread
 FAMILIES = ["bert", "gpt2", "t5", "bart"]
@@ -272,3 +273,23 @@ def test_a_backbone_can_be_given_by_its_folder(tmp_path):
     np.testing.assert_array_equal(
         loaded.predict_proba(TEXTS), model.predict_proba(TEXTS)
     )
+
+
+def test_many_texts_are_sampled_as_a_recipe_does(monkeypatch, tmp_path):
+    """Neurons are chosen on a sample, and the head is that of all rows."""
+    monkeypatch.setenv("STC_HOME", str(tmp_path))
+    texts, labels = corpus(400)
+    whole = make(seed=1).fit(texts, labels)
+    for name, value in {"LARGE": 100, "FIRST": 60, "MOST_VALIDATION": 30}.items():
+        monkeypatch.setattr("stc_core.sample." + name, value)
+    monkeypatch.setattr("stc_core.sample.last_gain", lambda *_: (0.0, 0.1))
+    seen: list[tuple[int, int]] = []
+    found = make(seed=1).fit(texts, labels, progress=lambda *at: seen.append(at))
+    assert seen[-1] == (400, 400)
+    head, fitted = found.head_, found.fitted_
+    assert np.mean(found.predict(texts) == labels) > 0.8
+    held = len(whole.fitted_.validation_logits)
+    assert len(fitted.validation_logits) == held > 30
+    learned = extract_features(found.backbone_, texts, head.features)
+    np.testing.assert_allclose(head.mean, learned.mean(axis=0), atol=1e-4)
+    np.testing.assert_allclose(head.sd, learned.std(axis=0), rtol=1e-3)
