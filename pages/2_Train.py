@@ -8,19 +8,14 @@ import streamlit as st
 
 import ui
 from stc_core import jobs
-from stc_core.axes import KINDS, POOLINGS
 from stc_core.config import DataConfig, RunConfig, TrainConfig
 from stc_core.figures_data import BASELINES, result_dots, result_table
 from stc_core.hub import cached_names
 from stc_core.run import Run
 from stc_core.status import PHASE_NAMES, PHASES, Status
+from ui import choices
 
 NEW, WATCH = "New run", "Progress and result"
-PRESETS = {
-    "stc": "Sparse probes of every layer, joint selection, calibrated. Recommended.",
-    "spin": "The published method, step by step, for comparison.",
-}
-KIND_NAMES = {"resid": "hidden states", "mlp": "FFN neurons"}
 LARGE_BYTES = 1_000_000_000  # larger models are loaded for the plan only if asked
 
 
@@ -36,85 +31,6 @@ def backbone() -> str:
     if not ui.is_here(name):
         st.caption(":material/download: Not on this machine: it is downloaded first.")
     return name
-
-
-def settings(preset: str) -> dict[str, Any]:
-    """What the expander changes of TrainConfig; None and empty mean the default."""
-    devices = ui.devices()
-    left, middle, right = st.columns(3)
-    with left:
-        kinds = st.pills(
-            "Read from",
-            KINDS,
-            selection_mode="multi",
-            default=KINDS,
-            format_func=lambda kind: KIND_NAMES[kind],
-            key="kinds",
-        )
-        poolings = st.pills(
-            "Pool over the words by",
-            POOLINGS,
-            selection_mode="multi",
-            help="None chosen: what suits the model.",
-            key="poolings",
-        )
-        device = st.selectbox(
-            "Device",
-            list(devices),
-            key="device",
-            format_func=lambda name: f"{name} · {devices[name]}",
-        )
-    with middle:
-        penalty = st.selectbox(
-            "Sparsity",
-            ("l1", "group"),
-            key="penalty",
-            help="l1: per class. group: a neuron is kept or dropped for all classes.",
-        )
-        balanced = st.toggle("Weigh rare classes up", key="balanced")
-        budget = st.number_input(
-            "At most this many neurons",
-            1,
-            value=None,
-            key="budget",
-            placeholder="as many as help",
-            disabled=preset == "spin",
-            help="The published method keeps neurons by their share of weights alone.",
-        )
-        eta = st.number_input(
-            "Share of squared weights kept",
-            0.01,
-            1.0,
-            value=None,
-            step=0.05,
-            key="eta",
-            placeholder="chosen by the method",
-            help="Per layer, before the joint selection. Less leaves fewer candidates.",
-        )
-    with right:
-        max_length = st.number_input(
-            "Longest text, in tokens",
-            8,
-            value=None,
-            key="length",
-            placeholder="256 or the model's",
-        )
-        max_layer = st.number_input(
-            "Highest layer", 0, value=None, key="max_layer", placeholder="the last one"
-        )
-        seed = st.number_input("Seed", 0, value=0, key="seed")
-    return {
-        "kinds": tuple(kinds) or KINDS,
-        "poolings": tuple(poolings) or None,
-        "device": device,
-        "penalty": penalty,
-        "eta": eta,
-        "budget": None if preset == "spin" else budget,
-        "seed": seed,
-        "class_weight": "balanced" if balanced else None,
-        "max_length": max_length,
-        "max_layer": max_layer,
-    }
 
 
 def new_run(data: DataConfig) -> None:
@@ -135,12 +51,11 @@ def new_run(data: DataConfig) -> None:
         default = f"{data.labels[-1]} · {stem}"  # the sidebar cuts the end off
         given = st.text_input("Name of the run", placeholder=default, key="name")
     with right:
-        preset = st.radio(
-            "Method", list(PRESETS), captions=list(PRESETS.values()), key="preset"
-        )
+        method = choices.method(len(data.labels))
+    own = choices.of_method(method)
     with st.expander("Settings", icon=":material/tune:"):
-        chosen = settings(preset)
-    train = TrainConfig.model_validate({"backbone": name, "preset": preset, **chosen})
+        chosen = choices.settings(method)
+    train = TrainConfig.model_validate({"backbone": name, **own, **chosen})
     config = RunConfig(name=given.strip() or default, data=data, train=train)
     with st.container(border=True):
         facts = st.container(height=88, border=False)
@@ -171,17 +86,31 @@ def expected(config: RunConfig) -> None:
         await_plan(config)
         return
     cut = plan["n_cut"]
+    tuned = config.train.recipe != "stc"
     facts = {
-        "Texts": (f"{plan['n_texts']:,}", f"{cut:,} longer than the model reads"),
-        "Time, about": (ui.duration(plan["seconds"]), ""),
+        "Texts": (
+            f"{plan['n_texts']:,}",
+            f"{cut:,} longer than the model reads" if cut else "",
+        ),
+        "Before tuning, about" if tuned else "Time, about": (
+            ui.duration(plan["seconds"]),
+            tuning_time(config.train) if tuned else "",
+        ),
         "Memory": (ui.size(plan["memory_bytes"]), ""),
         "Disk": (ui.size(plan["disk_bytes"]), ""),
     }
     for column, (label, fact) in zip(st.columns(4), facts.items(), strict=True):
         with column.container(gap=None):
             st.metric(label, fact[0])
-            if cut:
+            if cut or tuned:
                 st.caption(fact[1])
+
+
+def tuning_time(train: TrainConfig) -> str:
+    """What is known of the time of the tuning that follows."""
+    if train.tune.seconds is None:
+        return "then the tuning: not known before its first steps"
+    return f"then the tuning: {ui.duration(train.tune.seconds)} at most"
 
 
 @st.fragment(run_every=1.0)

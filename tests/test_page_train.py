@@ -9,10 +9,10 @@ from visit import METRICS, PLAN, fine, said, small_csv, visit, written_run
 
 import ui
 from stc_core import jobs
-from stc_core.config import RunConfig, runs_folder
+from stc_core.config import DataConfig, RunConfig, runs_folder
 from stc_core.errors import StcError
 from stc_core.files import write_json
-from stc_core.uploads import keep
+from stc_core.uploads import keep, write_choice
 
 PAGE = "pages/2_Train.py"
 
@@ -110,6 +110,60 @@ def test_the_published_method_takes_no_budget(data, started):
     assert field(fine(app.run()), "At most").disabled
     press(app, "Start training")
     assert started[0].train.model_dump(exclude_defaults=True) == {"preset": "spin"}
+
+
+@pytest.mark.parametrize(
+    ("method", "fields", "wanted"),
+    [
+        ("attention", {}, {"recipe": "attention"}),
+        (
+            "attention",
+            {"Schedule": "two-stage", "Epochs": 4, "For each": True},
+            {
+                "recipe": "attention",
+                "attention": {"schedule": "two-stage", "epochs": 4, "per_class": True},
+            },
+        ),
+        (
+            "variability",
+            {"Tune by": "lora", "Blocks": 2, "Minutes": 3},
+            {
+                "recipe": "variability",
+                "tune": {"method": "lora", "blocks": 2, "seconds": 180.0},
+            },
+        ),
+    ],
+)
+def test_each_method_has_its_settings(data, started, method, fields, wanted):
+    app = fine(visit(PAGE, data=data, state={"recipe": method}))
+    for label, value in fields.items():
+        field(app, label).set_value(value)
+    press(fine(app.run()), "Start training")
+    assert started[0].train.model_dump(exclude_defaults=True) == wanted
+
+
+def test_levels_are_offered_where_labels_have_some(started):
+    rows = "".join(f"text {i},{'ab'[i % 2]},{'ab'[i % 2]}{i % 4}\n" for i in range(60))
+    levels = io.BytesIO(f"text,topic,subtopic\n{rows}".encode())
+    flat_key = keep("flat.csv", io.BytesIO(small_csv())).key
+    flat = field(fine(visit(PAGE, data=flat_key)), "Method")
+    assert flat.options == ["stc", "spin", "attention", "variability"]
+    key = keep("levels.csv", levels).key
+    write_choice(key, DataConfig(path="", text="text", labels=("topic", "subtopic")))
+    app = fine(visit(PAGE, data=key, state={"recipe": "hierarchy"}))
+    assert "proposed by probes" in said(app)
+    press(app, "Start training")
+    assert started[0].train.recipe == "hierarchy"
+    assert started[0].data.labels == ("topic", "subtopic")
+
+
+def test_the_time_of_a_tuning_is_not_made_up(data, started):
+    app = fine(visit(PAGE, data=data, state={"recipe": "variability"}))
+    words = said(app)
+    assert "Before tuning, about: 42 s" in words
+    assert "not known before its first steps" in words
+    field(app, "Minutes").set_value(2)
+    assert "then the tuning: 2 min" in said(fine(app.run()))
 
 
 def test_the_page_is_there_before_the_plan(data, started, monkeypatch):
