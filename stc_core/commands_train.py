@@ -49,7 +49,8 @@ def train(
 
     From --where on, the options are those of tuning, by the recipe variability or
     hierarchy; --level-layer to --final-norm are those of hierarchy. The recipe
-    attention has --per-class, and of tuning all that is not about blocks.
+    attention has --per-class to --lm-weight, and of tuning all that is not about
+    blocks; with a --schedule that tunes, those too (--where top, or else all).
     """
     settings = {
         **vars(training),

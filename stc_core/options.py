@@ -217,6 +217,19 @@ class Attention:
         bool,
         typer.Option("--per-class", help="An attention over words for each class."),
     ] = False
+    schedule: Annotated[
+        Literal["frozen", "two-stage", "multi-task"],
+        typer.Option(
+            help="Tune the model, too: to the texts and then the labels, or to both."
+        ),
+    ] = "frozen"
+    lm_epochs: Annotated[
+        int | None, typer.Option(help="Epochs on the texts alone, of two-stage; 3.")
+    ] = None
+    lm_weight: Annotated[
+        float | None,
+        typer.Option(help="Weight of the texts beside the labels, of multi-task; .2."),
+    ] = None
 
 
 def option(field: Field[Any]) -> str:
