@@ -5,7 +5,7 @@ import streamlit as st
 import ui
 from stc_core.run import Run, list_runs
 
-SHOWN = 12
+SHOWN = 6
 COLUMNS = (4, 2, 2, 2, 2)
 
 
@@ -51,6 +51,7 @@ def recent(runs: list[Run]) -> None:
             ui.badge(run)
         for column, fact in zip(facts, ui.headline(run), strict=True):
             column.markdown(fact)
+    ui.link(ui.RUNS, f"All {len(runs):,} runs", icon=ui.PAGES[ui.RUNS][1])
 
 
 ui.frame("STC Studio", ":material/biotech:")

@@ -59,6 +59,16 @@ def click_example(
     return context.moved(example=int(rows[picked[0]]))
 
 
+def click_place(
+    context: Context, event: Mapping[str, Any], places: Sequence[Mapping[str, Any]]
+) -> Context:
+    """`context` moved to the place that the table row clicked stands for."""
+    picked = event.get("selection", {}).get("rows", [])
+    if not picked or picked[0] >= len(places):
+        return context
+    return context.moved(**places[picked[0]])
+
+
 def _customdata(event: Mapping[str, Any]) -> Sequence[Any]:
     """What the first clicked point carries; empty without one."""
     points = event.get("selection", {}).get("points", [])

@@ -1,8 +1,11 @@
 """The ledger of runs: a line for each, searched and sorted."""
 
 from collections.abc import Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import Literal, NamedTuple
+
+import pandas as pd
 
 from stc_core.about import read_about
 from stc_core.config import RunConfig
@@ -107,3 +110,35 @@ def ordered(lines: Sequence[Line], by: Order) -> list[Line]:
     unknown = [one for one in lines if getattr(one, field) is None]
     known.sort(key=lambda one: getattr(one, field), reverse=True)
     return known + unknown
+
+
+def table(lines: Sequence[Line]) -> pd.DataFrame:
+    """The lines under the names that people read; accuracy in percent."""
+    return pd.DataFrame(
+        {
+            "Name": [one.name for one in lines],
+            "State": [str(one.state) for one in lines],
+            "Tags": [list(one.tags) for one in lines],
+            "Accuracy": _numbers([one.accuracy for one in lines]) * 100,
+            "Test texts": _numbers([one.n for one in lines]),
+            "Neurons": _numbers([one.neurons for one in lines]),
+            "Layers": _numbers([one.layers for one in lines]),
+            "Recipe": [one.recipe for one in lines],
+            "Model": [one.backbone for one in lines],
+            "Data": [one.data for one in lines],
+            "Labels": [one.labels for one in lines],
+            "Seconds": _numbers([one.seconds for one in lines]),
+            "Started": _times([one.started for one in lines]),
+            "Disk": _numbers([one.n_bytes for one in lines]),
+        }
+    )
+
+
+def _numbers(values: Sequence[float | int | None]) -> pd.Series:
+    return pd.Series(list(values), dtype=float)
+
+
+def _times(said: Sequence[str]) -> pd.Series:
+    """By the clock of where each was asked for."""
+    times = [datetime.fromisoformat(one) if one else None for one in said]
+    return pd.Series([one and one.replace(tzinfo=None) for one in times], dtype="M8[s]")

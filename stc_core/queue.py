@@ -46,6 +46,11 @@ def places() -> int:
     return value
 
 
+def is_fixed() -> bool:
+    """True if the environment says how many, so that no setting can change it."""
+    return bool(os.environ.get(VARIABLE))
+
+
 def set_places(n: int) -> None:
     """Keep in the home's settings.json how many runs may work at a time."""
     path = home() / "settings.json"
@@ -100,7 +105,7 @@ def working(runs: Path | None = None) -> list[Path]:
             worker = worker_of(path.parent, status)
             if status["state"] in BUSY and (worker is None or worker.is_local):
                 found.append(path.parent)
-    return found
+    return sorted(found)
 
 
 def advance(runs: Path | None = None) -> list[Path]:

@@ -79,6 +79,15 @@ def find(key: str) -> Upload:
     return Upload(key, path, path.stat().st_size)
 
 
+def key_of(path: str) -> str | None:
+    """The key of the kept table that lies at `path`; None if it lies elsewhere."""
+    folder = Path(path).parent
+    if Path(path) == SAMPLE_PATH:
+        return SAMPLE if SAMPLE_PATH.exists() else None
+    known = folder.parent == uploads_folder() and _table_in(folder) == Path(path)
+    return folder.name if known else None
+
+
 def list_uploads() -> list[Upload]:
     """Every kept table, the newest first; the sample is not among them."""
     if not uploads_folder().exists():

@@ -8,7 +8,7 @@ from visit import written_run
 from stc_core.about import tag
 from stc_core.config import DataConfig, RunConfig, ShrinkConfig, TrainConfig
 from stc_core.files import folder_bytes
-from stc_core.ledger import Line, line, matching, ordered
+from stc_core.ledger import Line, line, matching, ordered, table
 from stc_core.run import Run
 from stc_core.writer import RunWriter
 
@@ -110,3 +110,17 @@ def test_every_word_must_be_somewhere(lines: list[Line], words, found):
 )
 def test_what_is_not_known_is_last(lines: list[Line], by, found):
     assert names(ordered(lines, by)) == found
+
+
+def test_the_table_has_a_row_for_each_line(lines: list[Line]):
+    found = table([*lines, lines[0]._replace(started="2026-03-29T02:30:00.123+02:00")])
+    assert found["Name"].tolist() == ["beta", "Alpha", "gamma", "beta"]
+    assert found["Accuracy"].tolist()[:2] == pytest.approx([87.4, 90.0])
+    assert found["Accuracy"].isna().tolist() == [False, False, True, False]
+    assert str(found["Started"].iloc[3]) == "2026-03-29 02:30:00"
+    assert found["Tags"].tolist()[1] == ["Paper 1"]
+
+
+def test_a_run_without_a_date_has_none(lines: list[Line]):
+    found = table([lines[0]._replace(started="")])
+    assert found["Started"].isna().tolist() == [True] and table([]).empty

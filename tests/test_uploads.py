@@ -11,6 +11,7 @@ from stc_core.uploads import (
     SAMPLE,
     find,
     keep,
+    key_of,
     list_uploads,
     predicted,
     read_choice,
@@ -33,6 +34,15 @@ def test_the_same_bytes_are_kept_once(home):
     assert first.path.read_bytes() == b"text,label\n" and first.n_bytes == 11
     assert [one.key for one in list_uploads()] == [other.key, first.key]
     assert len(list(uploads_folder().iterdir())) == 2
+
+
+def test_the_key_of_a_table_is_known_by_its_path(tmp_path):
+    kept = keep("a.csv", io.BytesIO(b"text,label\n"))
+    assert key_of(str(kept.path)) == kept.key
+    assert key_of(str(find(SAMPLE).path)) == SAMPLE
+    (beside := tmp_path / "b.csv").touch()
+    for other in (beside, kept.path.with_name("choice.json"), tmp_path / "c" / "d"):
+        assert key_of(str(other)) is None
 
 
 @pytest.mark.parametrize(

@@ -1,8 +1,10 @@
 """What the pages share. With app.py and pages/ the only code that knows Streamlit."""
 
 from stc_core.wording import duration, interval, percent, size
+from ui.at_work import at_work
 from ui.charts import chart
 from ui.compared import both, cards, widths
+from ui.deleted import delete_button, trash_can, undo
 from ui.pages import (
     ADAPT,
     COMPARE,
@@ -14,6 +16,7 @@ from ui.pages import (
     NEURONS,
     PAGES,
     PREDICT,
+    RUNS,
     TRAIN,
 )
 from ui.place import clicked, context, go, link, pick, remember
@@ -57,9 +60,11 @@ __all__ = [
     "NEURONS",
     "PAGES",
     "PREDICT",
+    "RUNS",
     "SHOWN_ROWS",
     "TRAIN",
     "any_run",
+    "at_work",
     "badge",
     "both",
     "cards",
@@ -70,6 +75,7 @@ __all__ = [
     "clicked",
     "context",
     "corpus_of",
+    "delete_button",
     "devices",
     "duration",
     "empty",
@@ -103,6 +109,8 @@ __all__ = [
     "stamp",
     "state",
     "token_values",
+    "trash_can",
+    "undo",
     "uploader",
     "weight_bytes",
     "widths",

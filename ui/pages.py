@@ -10,6 +10,7 @@ PREDICT = "pages/6_Predict.py"
 ADAPT = "pages/7_Adapt.py"
 HIERARCHY = "pages/8_Hierarchy.py"
 COMPARE = "pages/10_Compare.py"
+RUNS = "pages/11_Runs.py"
 PAGES = {
     HOME: ("Home", ":material/home:"),
     DATA: ("Data", ":material/table_view:"),
@@ -21,4 +22,5 @@ PAGES = {
     ADAPT: ("Adapt", ":material/tune:"),
     HIERARCHY: ("Hierarchy", ":material/account_tree:"),
     COMPARE: ("Compare", ":material/compare_arrows:"),
+    RUNS: ("Runs", ":material/list_alt:"),
 }

@@ -7,6 +7,7 @@ import streamlit as st
 from stc_core.config import runs_folder
 from stc_core.context import Context
 from stc_core.errors import StcError
+from stc_core.queue import advance
 from stc_core.run import Run, list_runs
 from ui.pages import DATA, PAGES, TRAIN
 from ui.place import context, hold, link, pick
@@ -23,6 +24,8 @@ def frame(title: str, icon: str, *, caption: str | None = None) -> None:
         layout="wide",
         initial_sidebar_state="expanded",
     )
+    with guard():
+        advance()
     hold(context().moved(**Context.parse(st.query_params.to_dict())))
     with st.sidebar:
         st.markdown("### :material/biotech: STC Studio")
