@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 from test_attentive import trained
-from visit import fine, said, visit
+from visit import at_home, fine, html, said, visit
 
 from stc_core.figures_attention import attended_tokens, layer_shares
 from stc_core.run import Run
@@ -19,14 +19,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def run(tmp_path: Path, folder: Path, monkeypatch) -> Run:
     """The one run `r` of a home of its own."""
-    (tmp_path / "runs").mkdir()
-    (tmp_path / "runs" / "r").symlink_to(folder, target_is_directory=True)
-    monkeypatch.setenv("STC_HOME", str(tmp_path))
-    return Run.open(tmp_path / "runs" / "r")
-
-
-def html(app) -> str:
-    return "".join(one.proto.body for one in app.get("html"))
+    return Run.open(at_home(tmp_path, monkeypatch, r=folder) / "r")
 
 
 def test_the_curve_holds_the_shares():

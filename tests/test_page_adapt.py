@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
-from visit import fine, said, visit, written_run
+from visit import at_home, fine, said, visit, written_run
 
 from stc_core import jobs
 from stc_core.config import RunConfig
@@ -17,12 +17,7 @@ PAGE = "pages/7_Adapt.py"
 @pytest.fixture(autouse=True)
 def home(tmp_path: Path, run_folder: Path, tuned_folder: Path, monkeypatch) -> Path:
     """A home with the sparse run `r` and the tuned run `t`."""
-    runs = tmp_path / "runs"
-    runs.mkdir()
-    (runs / "r").symlink_to(run_folder, target_is_directory=True)
-    (runs / "t").symlink_to(tuned_folder, target_is_directory=True)
-    monkeypatch.setenv("STC_HOME", str(tmp_path))
-    return runs
+    return at_home(tmp_path, monkeypatch, r=run_folder, t=tuned_folder)
 
 
 @pytest.fixture

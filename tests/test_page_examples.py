@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from visit import fine, said, visit
+from visit import at_home, fine, html, said, visit
 
 from stc_core.run import Run
 
@@ -13,15 +13,7 @@ PAGE = "pages/5_Examples.py"
 @pytest.fixture(autouse=True)
 def run(tmp_path: Path, run_folder: Path, monkeypatch) -> Run:
     """The one run `r` of a home of its own."""
-    (tmp_path / "runs").mkdir()
-    folder = tmp_path / "runs" / "r"
-    folder.symlink_to(run_folder, target_is_directory=True)
-    monkeypatch.setenv("STC_HOME", str(tmp_path))
-    return Run.open(folder)
-
-
-def html(app) -> str:
-    return "".join(one.proto.body for one in app.get("html"))
+    return Run.open(at_home(tmp_path, monkeypatch, r=run_folder) / "r")
 
 
 def test_the_first_test_text_is_explained(run):

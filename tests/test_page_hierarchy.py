@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 from test_hierarchy import trained
-from visit import fine, said, visit, written_run
+from visit import at_home, fine, said, visit, written_run
 
 from stc_core import jobs
 from stc_core.config import runs_folder
@@ -22,10 +22,8 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Run:
 @pytest.fixture(autouse=True)
 def home(tmp_path: Path, finished: Run, monkeypatch) -> None:
     """A home with the hierarchical run `r` and a plain one `p`."""
-    (tmp_path / "runs").mkdir()
-    (tmp_path / "runs" / "r").symlink_to(finished.folder, target_is_directory=True)
-    written_run(tmp_path / "runs" / "p", "plain")
-    monkeypatch.setenv("STC_HOME", str(tmp_path))
+    runs = at_home(tmp_path, monkeypatch, r=finished.folder)
+    written_run(runs / "p", "plain")
 
 
 def test_it_shows_scores_tree_and_layers(finished: Run):

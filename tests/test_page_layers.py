@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from visit import fine, said, visit
+from visit import at_home, fine, said, visit
 
 from stc_core.config import RunConfig
 from stc_core.run import Run
@@ -15,9 +15,7 @@ PAGE = "pages/3_Layers.py"
 @pytest.fixture(autouse=True)
 def home(tmp_path: Path, run_folder: Path, monkeypatch) -> None:
     """A home with the one run `r`."""
-    (tmp_path / "runs").mkdir()
-    (tmp_path / "runs" / "r").symlink_to(run_folder, target_is_directory=True)
-    monkeypatch.setenv("STC_HOME", str(tmp_path))
+    at_home(tmp_path, monkeypatch, r=run_folder)
 
 
 def charts(app) -> int:

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from visit import fine, said, visit
+from visit import at_home, fine, html, said, visit
 
 from stc_core.neurons import classes_of, names_of
 from stc_core.run import Run
@@ -14,19 +14,11 @@ PAGE = "pages/4_Neurons.py"
 @pytest.fixture(autouse=True)
 def run(tmp_path: Path, run_folder: Path, monkeypatch) -> Run:
     """The one run `r` of a home of its own."""
-    (tmp_path / "runs").mkdir()
-    folder = tmp_path / "runs" / "r"
-    folder.symlink_to(run_folder, target_is_directory=True)
-    monkeypatch.setenv("STC_HOME", str(tmp_path))
-    return Run.open(folder)
+    return Run.open(at_home(tmp_path, monkeypatch, r=run_folder) / "r")
 
 
 def title(app) -> str:
     return app.subheader[0].value
-
-
-def html(app) -> str:
-    return "".join(one.proto.body for one in app.get("html"))
 
 
 def test_the_most_important_neuron_is_shown_first(run):

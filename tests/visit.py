@@ -41,6 +41,21 @@ def said(app: AppTest) -> str:
     return "\n".join(texts)
 
 
+def html(app: AppTest) -> str:
+    """All that the page writes as HTML of its own."""
+    return "".join(one.proto.body for one in app.get("html"))
+
+
+def at_home(home: Path, monkeypatch, **folders: Path) -> Path:
+    """The runs folder of `home`, from now on STC_HOME, where these runs have names."""
+    runs = home / "runs"
+    runs.mkdir()
+    for name, folder in folders.items():
+        (runs / name).symlink_to(folder, target_is_directory=True)
+    monkeypatch.setenv("STC_HOME", str(home))
+    return runs
+
+
 def small_csv(n: int = 60, *, extra: str = "") -> bytes:
     """A table of `n` distinct texts in three classes."""
     rows = [
