@@ -11,9 +11,18 @@ from stc_core.context import Context
 
 
 def click_neuron(context: Context, event: Mapping[str, Any]) -> Context:
-    """`context` at the neuron whose marker was clicked."""
+    """`context` at the neuron whose marker was clicked.
+
+    A marker that stands for many neurons of a site carries layer and kind as well: the
+    click then goes down to that site.
+    """
     found = _customdata(event)
-    return context.moved(neuron=int(found[0])) if found else context
+    if not found:
+        return context
+    moved = context.moved(neuron=int(found[0]))
+    if len(found) < 3:
+        return moved
+    return moved.moved(layer=int(found[1]), kind=str(found[2]))
 
 
 def click_layer(context: Context, event: Mapping[str, Any]) -> Context:

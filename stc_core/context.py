@@ -7,7 +7,7 @@ Place = Literal["run", "layer", "neuron", "example"]
 PLACES: tuple[Place, ...] = get_args(Place)
 """From a run down to one text of it."""
 _QUERY = {"label": "class"}  # `class` is a keyword of Python, not of the URL
-_NUMBERS = ("layer", "neuron", "example", "depth", "size")
+_NUMBERS = ("layer", "neuron", "example", "depth", "size", "pinned")
 
 
 def query_key(field: str) -> str:
@@ -32,6 +32,8 @@ class Context(NamedTuple):
     split: str | None = None  # train, validation or test
     slice: str | None = None  # some of the texts, as `slices.Slice` writes it
     other: str | None = None  # the run to compare with
+    against: str | None = None  # the class to compare `label` with
+    pinned: int | None = None  # the example to compare with
 
     def moved(self, **changes: Any) -> "Context":
         """This context after `changes`; another run forgets the places in the old."""

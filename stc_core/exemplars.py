@@ -1,5 +1,6 @@
 """Which texts show what a neuron does, and how active it is on each of their tokens."""
 
+import re
 from collections.abc import Sequence
 from typing import Any, Protocol, runtime_checkable
 
@@ -7,7 +8,7 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float
 
-from stc_core.axes import Site
+from stc_core.axes import Pooling, Site
 from stc_core.explanation import Token
 
 BANDS = {
@@ -17,6 +18,10 @@ BANDS = {
     "Last quarter": (0.0, 0.25),
 }
 TOP, LOWEST, RANDOM = "Highest", "Lowest", "Random"
+ALIKE = 0.75
+"""Texts with this share of their words in common are shown as one."""
+MOST_SEEN = 400
+_WORD, _NUMBER = re.compile(r"\w+"), re.compile(r"\d+")
 
 
 @runtime_checkable
@@ -40,42 +45,62 @@ def pick_texts(
     n_random: int = 6,
     seed: int = 0,
 ) -> pd.DataFrame:
-    """group, row and value of the texts to show for a neuron, no text twice in a group.
+    """group, row, value and `alike` of the texts to show for a neuron.
 
     The highest values, some from each band of quantiles (BANDS), the lowest, and
-    random ones: the highest alone make any neuron look tidy. Same seed, same rows.
+    random ones: the highest alone make any neuron look tidy. No text is alike another
+    one of its group (`alike`): those that were passed over for it are the rows in
+    `alike`. Same seed, same rows.
     """
     rng = np.random.default_rng(seed)
     order = np.argsort(-values.astype(float), kind="stable")
-    groups = {TOP: _distinct(order, texts, n_top)}
+    groups = {TOP: apart(order, texts, n_top)}
     rank = np.empty(len(values))
     rank[order[::-1]] = np.arange(len(values)) / max(len(values) - 1, 1)
     for band, (low, high) in BANDS.items():
         inside = np.flatnonzero((rank >= low) & (rank < high))
-        rows = _distinct(rng.permutation(inside), texts, n_band)
-        groups[band] = sorted(rows, key=lambda row: -values[row])
-    groups[LOWEST] = _distinct(order[::-1], texts, n_top)
-    groups[RANDOM] = _distinct(rng.permutation(len(values)), texts, n_random)
-    found = [
-        {"group": group, "row": int(row), "value": float(values[row])}
-        for group, rows in groups.items()
-        for row in rows
+        found = apart(rng.permutation(inside), texts, n_band)
+        groups[band] = dict(sorted(found.items(), key=lambda one: -values[one[0]]))
+    groups[LOWEST] = apart(order[::-1], texts, n_top)
+    groups[RANDOM] = apart(rng.permutation(len(values)), texts, n_random)
+    rows = [
+        {"group": group, "row": row, "value": float(values[row]), "alike": tuple(same)}
+        for group, found in groups.items()
+        for row, same in found.items()
     ]
-    return pd.DataFrame(found, columns=["group", "row", "value"])
+    return pd.DataFrame(rows, columns=["group", "row", "value", "alike"])
 
 
-def _distinct(order: np.ndarray, texts: Sequence[str], most: int) -> list[int]:
-    """The first `most` rows whose texts differ in more than case and white space."""
-    seen: set[str] = set()
-    kept: list[int] = []
-    for row in map(int, order):
-        key = " ".join(texts[row].casefold().split())
-        if key not in seen:
-            seen.add(key)
-            kept.append(row)
-        if len(kept) == most:
+def apart(order: np.ndarray, texts: Sequence[str], most: int) -> dict[int, list[int]]:
+    """The first `most` rows that are not alike, each with those passed over for it.
+
+    Of MOST_SEEN rows at most, so that a corpus of one text costs no more than others.
+    """
+    kept: dict[int, tuple[frozenset[str], list[int]]] = {}
+    for row in map(int, order[:MOST_SEEN]):
+        words = _words(texts[row])
+        same = next(
+            (found for mine, found in kept.values() if alike(mine, words)), None
+        )
+        if same is not None:
+            same.append(row)
+        elif len(kept) == most:
             break
-    return kept
+        else:
+            kept[row] = (words, [])
+    return {row: same for row, (_, same) in kept.items()}
+
+
+def alike(a: frozenset[str], b: frozenset[str]) -> bool:
+    """True if two sets of words share ALIKE of all that are in either (Jaccard)."""
+    return len(a & b) >= ALIKE * len(a | b)
+
+
+def _words(text: str) -> frozenset[str]:
+    """The words of a text whatever their order, case and numbers; signs alone count
+    where there is no word."""
+    bare = _NUMBER.sub("0", text.casefold())
+    return frozenset(_WORD.findall(bare) or bare.split())
 
 
 def shading(rows: Sequence[Sequence[Token]]) -> tuple[float, float]:
@@ -118,3 +143,20 @@ def _tokens(text: str, spans: Any, values: list[float], shifted: bool) -> list[T
         Token(start, end, text[start:end] or name, value)
         for (start, end, name), value in zip(places, values, strict=True)
     ]
+
+
+def pooled_value(tokens: Sequence[Token], pooling: Pooling) -> float:
+    """What the head reads of these tokens, special ones included."""
+    values = [token.value for token in tokens]
+    return {
+        "first": values[0],
+        "last": values[-1],
+        "max": max(values),
+        "mean": sum(values) / len(values),
+    }[pooling]
+
+
+def standing(value: float, values: Float[np.ndarray, " n"]) -> str:
+    """'higher than 97 % of 853 texts'; of a median 'higher than 50 % ...'."""
+    below = 100 * float(np.mean(values < value))
+    return f"higher than {below:.0f} % of {len(values):,} texts"

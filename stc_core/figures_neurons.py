@@ -1,29 +1,28 @@
-"""Figures of the selected neurons: their map, one neuron's weights and activations."""
+"""Figures of the selected neurons: a square for each, or for some of a site."""
 
-from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 
 from stc_core.figures import (
-    ACTIVE,
-    GREY,
     MARK,
-    Colour,
     diverging_scale,
     plain,
     records,
     sequential_scale,
     settle,
-    signed,
 )
-from stc_core.neurons import IMPORTANCE, WEIGHT, neuron_name, weights_of
-
-MOST = 2000
-MOST_CLASSES = 12
+from stc_core.neurons import (
+    IMPORTANCE,
+    WEIGHT,
+    neuron_name,
+    strength,
+    strongest_weight,
+)
 
 
 class Scale(NamedTuple):
@@ -40,18 +39,78 @@ _GAP = 0.45  # between sites, in lines
 
 
 def neuron_map(
-    neurons: pd.DataFrame, *, label: str | None = None, picked: int | None = None
+    shown: pd.DataFrame,
+    *,
+    label: str | None = None,
+    against: str | None = None,
+    picked: int | None = None,
 ) -> go.Figure:
     """A square for each neuron of `chosen_neurons`, a row or more for each site.
 
-    Coloured by the weight for the class `label`, or by importance without one. Layer
-    0 is at the bottom, as in the network. Each square carries its neuron for clicks;
-    a heatmap's cells would not. Of more than MOST neurons the most important.
+    Coloured by `strength`. Layer 0 is at the bottom, as in the network. Each square
+    carries its neuron for clicks; a heatmap's cells would not.
     """
-    shown = neurons.nlargest(MOST, IMPORTANCE).sort_index()
+    values = strength(shown, label, against)
+    hovers = [_map_hover(row, label, against) for row in records(shown)]
+    carried = shown[["neuron"]].to_numpy().tolist()
+    sizes = {site: len(part) for site, part in shown.groupby("site")}
+    title = _title(label, against)
+    marked = (shown["neuron"] == picked).to_numpy()
+    squares = Squares(values, hovers, carried, marked)
+    return _squares(shown, squares, sizes, title, signed_scale=label is not None)
+
+
+def bin_map(
+    bins: pd.DataFrame,
+    *,
+    label: str | None = None,
+    against: str | None = None,
+    picked: int | None = None,
+) -> go.Figure:
+    """A square for each of `neurons.binned`, which carries its strongest neuron, its
+    layer and its kind of site: a click goes down to that site.
+
+    Coloured by the mean importance, or by the strongest weight. A bin is marked if
+    `picked` is its strongest neuron.
+    """
+    values = bins[IMPORTANCE if label is None else "value"].to_numpy(float)
+    hovers = [_bin_hover(row, label, against) for row in records(bins)]
+    carried = [
+        [int(neuron), int(layer), str(kind)]
+        for neuron, layer, kind in zip(
+            bins["neuron"], bins["layer"], bins["kind"], strict=True
+        )
+    ]
+    sizes = {
+        site: int(np.sum(part["n"].to_numpy())) for site, part in bins.groupby("site")
+    }
+    title = (
+        "mean importance" if label is None else f"strongest {_title(label, against)}"
+    )
+    marked = (bins["neuron"] == picked).to_numpy()
+    squares = Squares(values, hovers, carried, marked)
+    return _squares(bins, squares, sizes, title, signed_scale=label is not None)
+
+
+class Squares(NamedTuple):
+    """What the squares of a map show, say and carry, and which of them are marked."""
+
+    values: Float[np.ndarray, " n"]
+    hovers: list[str]
+    carried: list[list[Any]]
+    marked: Bool[np.ndarray, " n"]
+
+
+def _squares(
+    shown: pd.DataFrame,
+    squares: Squares,
+    sizes: Mapping[Any, int],
+    title: str,
+    *,
+    signed_scale: bool,
+) -> go.Figure:
     scale = LARGE if len(shown) <= MANY else SMALL
     placed = grid(shown, scale.per_line)
-    values = shown[IMPORTANCE if label is None else WEIGHT + label].to_numpy(float)
     figure = go.Figure(
         go.Scattergl(
             x=placed["column"],
@@ -60,16 +119,16 @@ def neuron_map(
             marker={
                 "symbol": "square",
                 "size": scale.square,
-                "color": values,
+                "color": squares.values,
                 "line": {"width": 1, "color": "rgba(128, 138, 150, 0.45)"},
-                **_scale(values, label),
+                **_scale(squares.values, title, signed_scale),
             },
-            customdata=shown[["neuron"]].to_numpy().tolist(),
-            hovertext=[_map_hover(row, label) for row in records(shown)],
+            customdata=squares.carried,
+            hovertext=squares.hovers,
             hoverinfo="text",
         )
     )
-    _mark(figure, placed.loc[(shown["neuron"] == picked).to_numpy()], scale.square)
+    _mark(figure, placed.loc[squares.marked], scale.square)
     sites = list(dict.fromkeys(placed["site"]))
     lines = [placed.loc[placed["site"] == site, "line"] for site in sites]
     n_lines = 1 + float(np.max(placed["line"].to_numpy(), initial=0.0))
@@ -86,10 +145,7 @@ def neuron_map(
         },
         yaxis={
             "tickvals": [float(np.min(line)) for line in lines],
-            "ticktext": [
-                f"{site} ({len(line):,})"
-                for site, line in zip(sites, lines, strict=True)
-            ],
+            "ticktext": [f"{site} ({int(sizes[site]):,})" for site in sites],
             "showgrid": False,
             "range": [-0.8, n_lines - 0.2],
             "fixedrange": True,
@@ -118,13 +174,20 @@ def grid(neurons: pd.DataFrame, per_line: int) -> pd.DataFrame:
     )
 
 
-def _scale(values: Float[np.ndarray, " n"], label: str | None) -> dict:
+def _title(label: str | None, against: str | None) -> str:
+    if label is None:
+        return "importance"
+    if against is None:
+        return f"weight for {plain(label, 18)}"
+    return f"weight for {plain(label, 14)} − for {plain(against, 14)}"
+
+
+def _scale(values: Float[np.ndarray, " n"], title: str, signed_scale: bool) -> dict:
     top = float(np.abs(values).max(initial=0.0)) or 1.0
-    title = "importance" if label is None else f"weight for {plain(label, 18)}"
     return {
-        "cmin": 0.0 if label is None else -top,
+        "cmin": -top if signed_scale else 0.0,
         "cmax": top,
-        "colorscale": sequential_scale() if label is None else diverging_scale(),
+        "colorscale": diverging_scale() if signed_scale else sequential_scale(),
         "showscale": True,
         "colorbar": {
             "title": {"text": title, "side": "top"},
@@ -157,100 +220,23 @@ def _mark(figure: go.Figure, place: pd.DataFrame, square: int) -> None:
     )
 
 
-def _map_hover(row: dict, label: str | None) -> str:
+def _map_hover(row: dict, label: str | None, against: str | None) -> str:
     said = [f"<b>{neuron_name(row)}</b>", f"importance {row[IMPORTANCE]:.3g}"]
-    if label is not None:
-        said.append(f"weight {row[WEIGHT + label]:+.3f} for {plain(label)}")
-        return "<br>".join(said)
-    weights = weights_of(row)
-    top = max(weights, key=lambda name: abs(weights[name]))
-    said.append(f"strongest weight {weights[top]:+.3f} for {plain(top)}")
+    names = [name for name in (label, against) if name is not None]
+    if not names:
+        name, weight = strongest_weight(row)
+        said.append(f"strongest weight {weight:+.3f} for {plain(name)}")
+    said += [f"weight {row[WEIGHT + name]:+.3f} for {plain(name)}" for name in names]
     return "<br>".join(said)
 
 
-def class_rows(
-    weights: Mapping[str, float], label: str | None = None, *, most: int = MOST_CLASSES
-) -> list[str]:
-    """The classes to show, by falling weight; of many the strongest, and `label`."""
-    strong = sorted(weights, key=lambda name: (name != label, -abs(weights[name])))
-    return sorted(strong[:most], key=lambda name: -weights[name])
-
-
-def weight_bars(weights: Mapping[str, float], shown: Sequence[str]) -> go.Figure:
-    """Signed bars, one for each class in `shown`, the first on top."""
-    values = [weights[name] for name in shown]
-    figure = go.Figure(
-        go.Bar(
-            x=values,
-            y=_places(shown),
-            orientation="h",
-            width=0.62,
-            marker={"color": [signed(value).css(0.9) for value in values]},
-            text=[f"{value:+.2g}" for value in values],
-            textposition="outside",
-            cliponaxis=False,
-            hovertext=[f"{plain(name, 80)}: {weights[name]:+.4f}" for name in shown],
-            hoverinfo="text",
-        )
-    )
-    figure.add_vline(x=0, line={"color": GREY, "width": 1})
-    reach = 1.3 * (max(map(abs, values), default=0.0) or 1.0)
-    x = {"title": "logit change per standard deviation", "range": [-reach, reach]}
-    return _by_class(figure, shown, x)
-
-
-def activation_rows(
-    values: Float[np.ndarray, " n"],
-    labels: np.ndarray,
-    shown: Sequence[str],
-    *,
-    bins: int = 48,
-) -> go.Figure:
-    """A histogram of the activations for each class in `shown`, under each other.
-
-    Each is as high as its own peak, so that small classes can be compared to large
-    ones by their shape; the numbers are shown on hover.
-    Binned here: a million texts cost the browser no more than a hundred.
-    """
-    edges = np.histogram_bin_edges(values, bins=bins)
-    counts = [np.histogram(values[labels == name], bins=edges)[0] for name in shown]
-    figure = go.Figure()
-    for name, count, place in zip(shown, counts, _places(shown), strict=True):
-        figure.add_bar(
-            x=(edges[:-1] + edges[1:]) / 2,
-            y=0.86 * count / max(count.max(), 1),
-            base=place - 0.4,
-            width=edges[1] - edges[0],
-            marker={"color": Colour(*ACTIVE).css(0.85), "line": {"width": 0}},
-            hovertext=_bin_hovers(name, edges, count),
-            hoverinfo="text",
-        )
-    figure.update_layout(barmode="overlay")
-    return _by_class(figure, shown, {"title": "pooled activation", "showgrid": True})
-
-
-def _bin_hovers(name: str, edges: np.ndarray, counts: np.ndarray) -> list[str]:
-    total = int(counts.sum())
-    return [
-        f"{plain(name)}<br>{low:.3g} to {high:.3g}: {n:,} of {total:,} texts"
-        for low, high, n in zip(edges[:-1], edges[1:], counts, strict=True)
+def _bin_hover(row: dict, label: str | None, against: str | None) -> str:
+    ranks = f"{row['first']:,} to {row['last']:,}"
+    said = [
+        f"<b>{row['site']}</b>, neurons {ranks}",
+        f"mean importance {row[IMPORTANCE]:.3g}",
+        f"strongest: {neuron_name(row)}",
     ]
-
-
-def _places(shown: Sequence[str]) -> list[int]:
-    return list(range(len(shown)))[::-1]
-
-
-def _by_class(figure: go.Figure, shown: Sequence[str], x: dict) -> go.Figure:
-    """The layout of the two figures whose rows are the same classes."""
-    return settle(
-        figure,
-        height=80 + 34 * max(len(shown), 3),
-        xaxis=x,
-        yaxis={
-            "tickvals": _places(shown),
-            "ticktext": [plain(name, 22) for name in shown],
-            "range": [-0.6, len(shown) - 0.3],
-            "showgrid": False,
-        },
-    )
+    if label is not None:
+        said.append(f"its {_title(label, against)}: {row['value']:+.3f}")
+    return "<br>".join([*said, "Click to see this site."])

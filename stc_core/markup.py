@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from html import escape
 from typing import Literal, NamedTuple
 
+from stc_core.edits import Piece
 from stc_core.explanation import Token
 from stc_core.figures import ACTIVE, AGAINST, FOR, Colour
 
@@ -30,6 +31,7 @@ _LABEL = (
     "overflow:hidden;text-overflow:ellipsis;white-space:nowrap;font-size:0.85rem;"
     "opacity:0.8"
 )
+_FOLDED = "font-size:0.85rem;opacity:0.85;margin:-0.2rem 0 0.5rem"
 _LINK = "font-size:0.85rem;color:inherit;opacity:0.8"
 
 
@@ -39,6 +41,7 @@ class Shade(NamedTuple):
     palette: Palette
     floor: float
     reach: float
+    gamma: float = 1.0
 
 
 def coloured(
@@ -48,17 +51,19 @@ def coloured(
     palette: Palette,
     scale: float | None = None,
     floor: float = 0.0,
+    gamma: float = 1.0,
     unit: str = "",
 ) -> str:
     """`text` with each token's characters on the colour of its value, as HTML.
 
     Values of `scale` (default: the largest absolute one) have the full colour, on the
-    sequential palette values of `floor` none. The value is shown on hover. What lies
+    sequential palette values of `floor` none; a `gamma` below 1 brings out the faint
+    ones, above 1 the strong ones. The value is shown on hover. What lies
     between tokens stays as it is, what was cut off is grey; special tokens follow the
     text as chips, which name a signed value.
     """
     reach = scale or max((abs(token.value) for token in tokens), default=0.0)
-    shade = Shade(palette, floor, reach)
+    shade = Shade(palette, floor, reach, gamma)
     parts, cursor = [], 0
     for token in sorted((t for t in tokens if not t.special), key=lambda t: t.start):
         start = max(token.start, cursor)
@@ -114,7 +119,7 @@ def background(value: float, shade: Shade) -> str:
         height, colour = abs(value), Colour(*(FOR if value >= 0 else AGAINST))
         reach = shade.reach
     share = min(height / reach, 1.0) if reach > 0 else 0.0
-    return colour.css(STRONGEST * share)
+    return colour.css(STRONGEST * share**shade.gamma)
 
 
 def legend(
@@ -140,22 +145,74 @@ def legend(
 
 
 class TextRow(NamedTuple):
-    """A text of a list: its value and label, its coloured HTML and where it leads."""
+    """A text of a list: its value and label, its coloured HTML and where it leads.
+
+    `alike` are the texts that it stands for beside itself.
+    """
 
     value: float
     label: str
     html: str
     href: str
+    alike: tuple[str, ...] = ()
 
 
-def text_list(rows: Sequence[TextRow]) -> str:
+MOST_ALIKE = 20
+
+
+def text_list(rows: Sequence[TextRow], *, link: str = "explain") -> str:
     """The texts under each other, each with its value, label and a link, as HTML."""
     cells = [
         f'<div style="{_VALUE}">{row.value:.3g}</div>'
         f'<div style="{_LABEL}" title="{escape(row.label)}">{escape(row.label)}</div>'
-        f"<div>{row.html}</div>"
+        f"<div>{row.html}{_folded(row.alike)}</div>"
         f'<a style="{_LINK}" href="{escape(row.href)}" target="_self"'
-        ' title="Why this text got its label">explain</a>'
+        f' title="Why this text got its label">{escape(link)}</a>'
         for row in rows
     ]
     return f'<div style="{_GRID}">{"".join(cells)}</div>'
+
+
+def _folded(alike: Sequence[str]) -> str:
+    """'+3 alike', which opens to the texts."""
+    if not alike:
+        return ""
+    shown = "".join(f"<div>{escape(text)}</div>" for text in alike[:MOST_ALIKE])
+    return (
+        f'<details style="{_FOLDED}"><summary>+{len(alike):,} alike</summary>'
+        f"{shown}</details>"
+    )
+
+
+class ClassRow(NamedTuple):
+    """A class of `class_list`: its name, its probability, and the words coloured."""
+
+    name: str
+    probability: float
+    html: str
+
+
+def class_list(rows: Sequence[ClassRow]) -> str:
+    """The same text once for each class, under each other, as HTML."""
+    cells = [
+        f'<div style="{_VALUE}">{100 * row.probability:.0f} %</div>'
+        f'<div style="{_LABEL}" title="{escape(row.name)}">{escape(row.name)}</div>'
+        f"<div>{row.html}</div>"
+        for row in rows
+    ]
+    grid = _GRID.replace(" 3.6rem", "")
+    return f'<div style="{grid}">{"".join(cells)}</div>'
+
+
+def edited(pieces: Sequence[Piece]) -> str:
+    """Two texts as one: what is gone struck out, what is new underlined, as HTML."""
+    tags = {"gone": ("del", AGAINST), "new": ("ins", FOR)}
+    parts = []
+    for kind, text in pieces:
+        if kind == "same":
+            parts.append(escape(text))
+            continue
+        tag, colour = tags[kind]
+        style = f"background:{Colour(*colour).css(0.28)};{_CHIP}"
+        parts.append(f'<{tag} style="{style}">{escape(text)}</{tag}>')
+    return f'<div dir="auto" style="{_BOX}">{"".join(parts)}</div>'

@@ -3,10 +3,15 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
+import numpy as np
 import pandas as pd
+from jaxtyping import Float
 
 IMPORTANCE = "importance"
 WEIGHT = "weight:"
+MOST = 2000
+"""Neurons that a map shows one by one; of more it shows bins, or a page."""
+MOST_BINS = 700
 Order = Literal["importance", "weight"]
 
 
@@ -21,6 +26,19 @@ def neuron_name(neuron: Mapping[str, Any]) -> str:
     return f"{neuron['site']} #{neuron['index']} · {neuron['pooling']}"
 
 
+def strength(
+    neurons: pd.DataFrame, label: str | None = None, against: str | None = None
+) -> Float[np.ndarray, " n"]:
+    """What colours a neuron: its weight for `label`, less that for the class `against`,
+    or its importance without a `label`."""
+    if label is None:
+        return neurons[IMPORTANCE].to_numpy(float)
+    weight = neurons[WEIGHT + label].to_numpy(float)
+    if against is None:
+        return weight
+    return weight - neurons[WEIGHT + against].to_numpy(float)
+
+
 def chosen_neurons(
     neurons: pd.DataFrame,
     *,
@@ -28,24 +46,62 @@ def chosen_neurons(
     pooling: str | None = None,
     layer: int | None = None,
     label: str | None = None,
+    against: str | None = None,
     order: Order = "importance",
 ) -> pd.DataFrame:
     """The neurons of this kind, pooling and layer (None: any), layer by layer.
 
-    Within a site by falling importance, or by falling weight for the class `label`.
+    Within a site by falling importance, or by falling `strength` for the class `label`.
     """
     keep = pd.Series(True, index=neurons.index)
     for column, wanted in (("kind", kind), ("pooling", pooling), ("layer", layer)):
         if wanted is not None:
             keep &= neurons[column] == wanted
-    by = IMPORTANCE if order == "importance" or label is None else WEIGHT + label
-    return (
-        neurons.loc[keep]
-        .sort_values(
-            ["layer", "kind", by], ascending=[True, False, False], kind="stable"
-        )
-        .reset_index(drop=True)
+    found = neurons.loc[keep]
+    by = found[IMPORTANCE].to_numpy(float)
+    if order == "weight" and label is not None:
+        by = strength(found, label, against)
+    kinds = np.where(found["kind"] == "resid", 0, 1)
+    places = np.lexsort((-by, kinds, found["layer"].to_numpy()))
+    return found.iloc[places].reset_index(drop=True)
+
+
+def binned(
+    shown: pd.DataFrame, label: str | None = None, against: str | None = None
+) -> pd.DataFrame:
+    """A row per bin of neurons that follow each other in a site of `chosen_neurons`.
+
+    n, `first` and `last` rank in the site, the mean importance, and as `value` the
+    `strength` of its strongest neuron, whose row it otherwise is: means of signed
+    weights would fade. A site's bins hold each of its neurons once, and all bins
+    together are MOST_BINS, or as many as there are sites, or fewer.
+    """
+    rank = shown.groupby("site", sort=False).cumcount().to_numpy()
+    n_sites = shown["site"].nunique()
+    size = max(1, -(-len(shown) // max(MOST_BINS - n_sites, 1)))
+    value = strength(shown, label, against)
+    frame = shown.assign(
+        value=value, size=np.abs(value), bin=rank // size, rank=rank + 1
     )
+    groups = frame.groupby(["site", "bin"], sort=False).agg(
+        n=("rank", "size"),
+        first=("rank", "min"),
+        last=("rank", "max"),
+        mean=(IMPORTANCE, "mean"),
+        strongest=("size", "idxmax"),
+    )
+    rows = frame.loc[groups["strongest"].to_numpy()].reset_index(drop=True)
+    return rows.assign(
+        n=groups["n"].to_numpy(),
+        first=groups["first"].to_numpy(),
+        last=groups["last"].to_numpy(),
+        importance=groups["mean"].to_numpy(),
+    )
+
+
+def page_of(shown: Sequence[int], neuron: int) -> int:
+    """The page of MOST neurons that holds `neuron`; the first if none does."""
+    return list(shown).index(neuron) // MOST if neuron in shown else 0
 
 
 def names_of(neurons: pd.DataFrame) -> dict[int, str]:
@@ -68,6 +124,13 @@ def weights_of(neuron: Mapping[str, Any]) -> dict[str, float]:
         for name, value in neuron.items()
         if name.startswith(WEIGHT)
     }
+
+
+def strongest_weight(neuron: Mapping[str, Any]) -> tuple[str, float]:
+    """The class that the neuron weighs most for or against, and that weight."""
+    weights = weights_of(neuron)
+    name = max(weights, key=lambda one: abs(weights[one]))
+    return name, weights[name]
 
 
 def neighbour(shown: Sequence[int], neuron: int, step: int) -> int | None:

@@ -7,6 +7,7 @@ from stc_core.clicks import (
     click_layer,
     click_neuron,
     click_option,
+    click_place,
     click_run,
 )
 from stc_core.context import Context
@@ -63,3 +64,18 @@ def test_a_point_of_the_frontier_moves_both_dials():
 def test_a_run_is_compared_with_but_not_with_itself():
     assert click_run(HERE, chart("s")) == HERE._replace(other="s")
     assert click_run(HERE, chart("r")) == HERE
+
+
+def test_a_square_of_many_goes_down_to_their_site():
+    assert click_neuron(HERE, chart(3, 6, "mlp")) == HERE._replace(
+        neuron=3, layer=6, kind="mlp"
+    )
+
+
+def test_a_row_of_places_moves_there():
+    places = [{"neuron": 1}, {"run": "s", "neuron": 9}]
+    assert click_place(HERE, {"selection": {"rows": [0]}}, places).neuron == 1
+    there = click_place(HERE, {"selection": {"rows": [1]}}, places)
+    assert there == Context(run="s", neuron=9)
+    for event in ({}, {"selection": {"rows": []}}, {"selection": {"rows": [2]}}):
+        assert click_place(HERE, event, places) == HERE

@@ -8,6 +8,7 @@ from stc_core.context import Context, query_key
 def test_params_and_parse_are_inverse():
     full = Context("r", 3, 0, 42, "spam & eggs", "ab12", "cd34", 2, 256, "mlp", "mean")
     full = full._replace(split="test", slice="label=a%3Bb;wrong=1", other="s")
+    full = full._replace(against="rice", pinned=41)
     assert None not in full
     assert Context(**Context.parse(full.params())) == full
     assert full.params()["class"] == "spam & eggs"

@@ -11,7 +11,9 @@ from stc_core.exemplars import (
     RANDOM,
     TOP,
     pick_texts,
+    pooled_value,
     shading,
+    standing,
     token_values,
 )
 from stc_core.explanation import Token
@@ -20,7 +22,7 @@ from stc_core.tokens import Span, Tokens
 SITE = Site(1, "mlp")
 RNG = np.random.default_rng(0)
 VALUES = RNG.normal(size=400)
-TEXTS = [f"text {row}" for row in range(400)]
+TEXTS = [f"{chr(97 + row % 20)} {chr(97 + row // 20)} text" for row in range(400)]
 
 
 def test_the_highest_and_the_lowest_are_what_they_say():
@@ -51,6 +53,27 @@ def test_same_seed_same_texts():
 def test_no_text_twice_in_a_group():
     found = pick_texts(np.arange(6.0), ["A b", "a  B", "c", "C", "c ", "d"])
     assert found.loc[found["group"] == TOP, "row"].tolist() == [5, 4, 1]
+
+
+def test_texts_of_nearly_the_same_words_are_one():
+    texts = [
+        "my order 123 never came to me",
+        "My order 77 never came to me!",
+        "never came to me, my order 5",
+        "my order 5 came",
+        "???",
+        "!",
+    ]
+    found = pick_texts(np.arange(6.0)[::-1], texts)
+    top = found.loc[found["group"] == TOP]
+    assert top["row"].tolist() == [0, 3, 4, 5]
+    assert top["alike"].tolist() == [(1, 2), (), (), ()]
+
+
+def test_those_after_the_last_one_shown_are_counted_until_another_one():
+    texts = ["a b", "c d", "a b", "e f", "a b"]
+    found = pick_texts(np.arange(5.0)[::-1], texts, n_top=2)
+    assert found.loc[found["group"] == TOP, "alike"].tolist() == [(2,), ()]
 
 
 def test_one_text_is_enough():
@@ -113,3 +136,16 @@ def test_each_token_gets_the_value_at_its_position():
 def test_a_decoder_behind_an_encoder_reads_one_token_late():
     (found,) = token_values(Letters(shifted=True), ["ab"], site=SITE, index=0)
     assert found == [Token(0, 0, "[start]", 0.0), Token(0, 1, "a", 10.0)]
+
+
+@pytest.mark.parametrize(
+    ("pooling", "value"), [("first", 9.0), ("last", 1.0), ("max", 9.0), ("mean", 4.0)]
+)
+def test_a_pooled_value_is_of_all_tokens(pooling, value):
+    assert pooled_value(row(2.0, 1.0, special=9.0), pooling) == value
+
+
+def test_where_a_value_stands():
+    assert standing(3.0, np.array([1.0, 2.0, 3.0, 4.0])) == (
+        "higher than 50 % of 4 texts"
+    )

@@ -2,16 +2,14 @@
 
 import numpy as np
 import pytest
-from frames import CLASSES, layout, neurons
+from frames import layout, neurons
 
 from stc_core.figures_neurons import (
-    MOST,
-    activation_rows,
-    class_rows,
+    bin_map,
     grid,
     neuron_map,
-    weight_bars,
 )
+from stc_core.neurons import binned, chosen_neurons
 
 
 def test_each_neuron_has_a_square_that_carries_it():
@@ -58,12 +56,26 @@ def test_the_picked_neuron_is_marked():
     assert (mark.x[0], mark.y[0]) == (squares.x[6], squares.y[6])
 
 
-def test_of_very_many_neurons_the_most_important_are_drawn():
-    many = neurons({"mlp.1": MOST, "mlp.2": 40})
-    squares = neuron_map(many, picked=2).data[0]
-    assert len(squares.x) == MOST
-    drawn = {int(row[0]) for row in squares.customdata}
-    assert drawn == set(many.nlargest(MOST, "importance")["neuron"])
+def test_two_classes_colour_by_their_difference():
+    figure = neuron_map(neurons(), label="a", against="b")
+    table = neurons()
+    marker = figure.data[0].marker
+    np.testing.assert_allclose(marker.color, table["weight:a"] - table["weight:b"])
+    assert marker.colorbar.title.text == "weight for a − for b"
+    said = figure.data[0].hovertext[0]
+    assert "weight +0.500 for a" in said and "weight -0.500 for b" in said
+
+
+def test_a_bin_carries_its_strongest_neuron_and_its_site():
+    bins = binned(chosen_neurons(neurons({"mlp.1": 3000, "resid.2": 7})), "a")
+    strongest = int(bins["neuron"].iloc[0])
+    squares, mark = bin_map(bins, label="a", picked=strongest).data
+    assert squares.customdata[0] == [strongest, 1, "mlp"]
+    assert len(squares.x) == len(bins) and len(mark.x) == 1
+    assert "<b>mlp.1</b>, neurons 1 to" in squares.hovertext[0]
+    ticks = layout(bin_map(bins)).yaxis.ticktext
+    assert list(ticks) == ["mlp.1 (3,000)", "resid.2 (7)"]
+    np.testing.assert_allclose(bin_map(bins).data[0].marker.color, bins["importance"])
 
 
 def test_hover_escapes_class_names():
@@ -75,49 +87,3 @@ def test_hover_escapes_class_names():
 
 def test_an_empty_selection_is_an_empty_map():
     assert len(neuron_map(neurons().iloc[:0]).data[0].x) == 0
-
-
-def test_weight_bars_are_signed_and_named():
-    shown = class_rows({"a": -0.2, "b": 0.4, "<i>c</i>": 0.1})
-    assert shown == ["b", "<i>c</i>", "a"]
-    figure = weight_bars({"a": -0.2, "b": 0.4, "<i>c</i>": 0.1}, shown)
-    bars = figure.data[0]
-    assert dict(zip(bars.y, bars.x, strict=True)) == {2: 0.4, 1: 0.1, 0: -0.2}
-    assert bars.marker.color[0] == bars.marker.color[1] != bars.marker.color[2]
-    assert list(layout(figure).yaxis.ticktext) == ["b", "&lt;i&gt;c&lt;/i&gt;", "a"]
-
-
-def test_of_many_classes_the_strongest_and_the_chosen_are_shown():
-    weights = {f"c{k}": (-1) ** k * k / 100 for k in range(77)}
-    shown = class_rows(weights, "c3", most=5)
-    assert shown == ["c76", "c74", "c3", "c73", "c75"]
-    assert class_rows(weights, most=4) == ["c76", "c74", "c73", "c75"]
-
-
-@pytest.mark.parametrize("classes", [CLASSES[:2], CLASSES])
-def test_activation_rows_count_every_text_of_a_class(classes):
-    rng = np.random.default_rng(0)
-    values, labels = rng.normal(size=300), rng.choice(CLASSES, size=300)
-    figure = activation_rows(values, labels, classes)
-    assert len(figure.data) == len(classes)
-    for name, row in zip(classes, figure.data, strict=True):
-        counts, _ = np.histogram(
-            values[labels == name], bins=48, range=(values.min(), values.max())
-        )
-        np.testing.assert_allclose(row.y, 0.86 * counts / counts.max())
-        assert f"of {(labels == name).sum()} texts" in row.hovertext[0]
-        assert "<i>" not in row.hovertext[0]
-
-
-def test_bars_and_rows_stand_side_by_side():
-    weights = {"a": 1.0, "b": -1.0}
-    bars = weight_bars(weights, ["a", "b"])
-    rows = activation_rows(np.zeros(4), np.array(["a", "a", "b", "b"]), ["a", "b"])
-    assert layout(bars).height == layout(rows).height
-    assert layout(bars).yaxis.range == layout(rows).yaxis.range
-    assert layout(bars).yaxis.ticktext == layout(rows).yaxis.ticktext
-
-
-def test_a_class_with_no_text_and_equal_values_are_drawn():
-    figure = activation_rows(np.ones(3), np.array(["a"] * 3), ["a", "b"])
-    assert sum(figure.data[1].y) == 0

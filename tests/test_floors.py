@@ -17,23 +17,23 @@ FLOORS = {
     "columns "
     "wording context clicks neurons report markup story explanation exemplars "
     "examples figures figures_data figures_layers figures_trade figures_neurons "
-    "figures_frontier figures_examples records figures_adapt figures_attention scatter "
+    "readings figures_frontier figures_examples records figures_adapt figures_attention scatter "
     "texts segments fluency "
     "branches figures_hierarchy trie "
-    "slices compare agreement cards figures_compare",
+    "slices compare agreement cards figures_compare figures_activity relatives edits "
+    "flips",
     2: "quadratic solver select attribution table checks data store sites hooks hub "
     "truncation uploads head checkpoint packing problem content "
-    "fista adapters changes rows sums dual task tree guides attention",
+    "fista adapters changes rows sums dual task tree guides attention ablation nearest",
     3: "backbone forward plan extract probe sparsify classifier saved spin tables "
     "labeller gradients variability readout tuning training stream sample candidates "
     "ladder cascade language focus reader stages spelling scribe lexicon "
     "script decoding author "
-    "ridge search frontier salience sweep "
+    "ridge search frontier salience sweep control by_class "
     "facets",
     4: "recipes results dial shrink adapt baselines forecast run jobs predictions "
-    "replies generation queue trash ledger orders rungs course lesson alike curriculum rivals narration "
-    "hierarchy attentive writer",
-    5: "terminal options commands commands_train commands_run commands_data cli "
+    "replies generation queue trash ledger orders rungs course lesson alike curriculum rivals narration hierarchy attentive writer",
+    5: "terminal options commands commands_train commands_run commands_ledger commands_data cli "
     "__main__",
 }
 FLOOR = {name: floor for floor, names in FLOORS.items() for name in names.split()}

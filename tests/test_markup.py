@@ -6,14 +6,18 @@ from html.parser import HTMLParser
 
 import pytest
 
+from stc_core.edits import Piece, word_changes
 from stc_core.explanation import Token
 from stc_core.figures import ACTIVE, AGAINST, FOR, Colour
 from stc_core.markup import (
     STRONGEST,
+    ClassRow,
     Shade,
     TextRow,
     background,
+    class_list,
     coloured,
+    edited,
     legend,
     text_list,
 )
@@ -139,3 +143,31 @@ def test_a_list_of_texts_escapes_labels_and_links():
     assert ("href", 'Examples?a="b"&c=<d>') in seen.attributes
     assert seen.text == f"1.23{NASTY}okexplain"
     assert unescape(html).count("<script>") == 2  # the label and its title
+
+
+@pytest.mark.parametrize(("gamma", "share"), [(0.5, 0.5), (1.0, 0.25), (2.0, 0.0625)])
+def test_gamma_changes_what_is_between_the_ends(gamma, share):
+    shade = Shade("diverging", 0.0, 4.0, gamma)
+    assert background(1.0, shade) == Colour(*FOR).css(STRONGEST * share)
+    assert background(4.0, shade) == Colour(*FOR).css(STRONGEST)
+    html = coloured("a", tokens_of("a"), palette="diverging", scale=4.0, gamma=gamma)
+    assert Colour(*FOR).css(STRONGEST * share) in html
+
+
+def test_texts_alike_are_folded_and_escaped():
+    row = TextRow(1.0, "a", "<div>ok</div>", "#", alike=(NASTY, "two"))
+    seen = Seen(text_list([row]))
+    assert set(seen.tags) == {"div", "a", "details", "summary"}
+    assert f"+2 alike{NASTY}two" in seen.text
+
+
+def test_a_class_has_its_name_and_its_probability():
+    seen = Seen(class_list([ClassRow(NASTY, 0.256, "<div>ok</div>")]))
+    assert seen.text == f"26 %{NASTY}ok" and set(seen.tags) == {"div"}
+
+
+def test_an_edit_is_struck_out_and_underlined_and_escaped():
+    seen = Seen(edited(word_changes("my <b>", "my <i>")))
+    assert seen.text == "my <bi>"
+    assert seen.tags == ["div", "del", "ins"]
+    assert Seen(edited([Piece("same", NASTY)])).text == NASTY

@@ -1,15 +1,21 @@
 """The frame of the selected neurons: names, filters, order."""
 
+import numpy as np
 import pytest
 from frames import CLASSES, neurons
 
 from stc_core.neurons import (
+    MOST_BINS,
+    binned,
     chosen_neurons,
     classes_of,
     names_of,
     neighbour,
     neuron_name,
     one_of,
+    page_of,
+    strength,
+    strongest_weight,
     weights_of,
 )
 
@@ -61,3 +67,54 @@ def test_order_by_weight_needs_a_class():
 )
 def test_neighbours_follow_the_order_shown(neuron, step, there):
     assert neighbour([2, 4, 7], neuron, step) == there
+
+
+def test_two_classes_are_compared_by_their_difference():
+    table = neurons()
+    found = strength(table, "a", "b")
+    np.testing.assert_allclose(found, table["weight:a"] - table["weight:b"])
+    order = chosen_neurons(table, label="a", against="b", order="weight", kind="mlp")
+    assert order["neuron"].tolist() == [5, 6, 7, 8, 9]
+    np.testing.assert_allclose(strength(table), table["importance"])
+
+
+def test_the_strongest_weight_may_be_against():
+    assert strongest_weight(one_of(neurons(), 9)) == ("a", -3.5)
+
+
+@pytest.mark.parametrize(("label", "against"), [(None, None), ("a", None), ("a", "b")])
+def test_bins_hold_every_neuron_of_a_site_once(label, against):
+    many = neurons({"mlp.1": 3000, "resid.2": 7, "mlp.2": 999})
+    shown = chosen_neurons(many, label=label, against=against)
+    bins = binned(shown, label, against)
+    assert len(bins) <= MOST_BINS
+    for site, part in bins.groupby("site"):
+        ranks = [
+            rank
+            for first, last in zip(part["first"], part["last"], strict=True)
+            for rank in range(first, last + 1)
+        ]
+        assert ranks == list(range(1, int((many["site"] == site).sum()) + 1))
+    assert bins["n"].sum() == len(many)
+
+
+def test_a_bin_is_its_strongest_neuron():
+    many = neurons({"mlp.1": 3000})
+    shown = chosen_neurons(many, label="a")
+    bins = binned(shown, "a")
+    first = shown.iloc[: int(bins["n"].iloc[0])]
+    top = first.loc[first["weight:a"].abs().idxmax()]
+    assert bins["neuron"].iloc[0] == top["neuron"]
+    assert bins["value"].iloc[0] == top["weight:a"]
+    assert bins["importance"].iloc[0] == pytest.approx(first["importance"].mean())
+
+
+def test_a_page_is_the_one_that_holds_the_neuron():
+    shown = list(range(5000, 0, -1))
+    assert [page_of(shown, one) for one in (5000, 3001, 3000, 1, 9999)] == [
+        0,
+        0,
+        1,
+        2,
+        0,
+    ]

@@ -2,11 +2,13 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
-from visit import at_home, fine, html, said, visit
+from visit import at_home, fine, html, said, visit, written_run
 
 from stc_core.neurons import classes_of, names_of
 from stc_core.run import Run
+from stc_core.wording import percent
 
 PAGE = "pages/4_Neurons.py"
 
@@ -27,6 +29,7 @@ def test_the_most_important_neuron_is_shown_first(run):
     top = int(neurons.loc[neurons["importance"].idxmax(), "neuron"])
     assert title(app) == names_of(neurons)[top]
     assert len(app.get("plotly_chart")) == 3
+    assert app.segmented_control(key="side").value == "Texts"
     assert f"{len(neurons):,} of the {len(neurons):,} neurons" in said(app)
 
 
@@ -74,6 +77,123 @@ def test_a_layer_filters_the_map(run):
 
 def test_filters_that_leave_nothing_say_so(run, monkeypatch):
     nothing = run.neurons.iloc[:0]
-    monkeypatch.setattr("stc_core.neurons.chosen_neurons", lambda *_, **__: nothing)
+    monkeypatch.setattr("ui.neuron_views.chosen_neurons", lambda *_, **__: nothing)
     app = fine(visit(PAGE, run="r"))
     assert "No neuron that was kept passes these filters" in said(app)
+
+
+def side(name: str, **state):
+    return fine(visit(PAGE, run="r", state={"side": name, **state}))
+
+
+def test_two_classes_are_compared_on_the_map(run):
+    one, other, *_ = classes_of(run.neurons)
+    app = fine(visit(PAGE, **{"run": "r", "class": one, "against": other}))
+    assert app.selectbox(key="pick_against").value == other
+    assert "Orange: more for the second." in said(app)
+
+
+def test_activations_are_drawn_as_a_histogram_too():
+    app = fine(visit(PAGE, run="r", state={"activity": "histogram"}))
+    assert len(app.get("plotly_chart")) == 3
+
+
+def test_one_s_own_text_stands_among_the_others(run):
+    app = side("Your own text", neuron_text="where is my <b>parcel</b>")
+    assert f"% of {len(run.corpus):,} texts** of this run" not in said(app)
+    assert f"% of {len(run.corpus):,} texts of this run" in said(app)
+    assert "Most active on" in said(app)
+    assert "<b>" not in html(app)
+
+
+def test_no_text_yet_is_said():
+    assert "Nothing is typed yet." in said(side("Your own text"))
+
+
+def test_correlated_neurons_are_those_of_the_activations(run):
+    app = fine(visit(PAGE, run="r", neuron="3", state={"side": "Correlated"}))
+    table = app.dataframe[0].value
+    r = np.corrcoef(np.asarray(run.activations, float).T)[3]
+    r[3] = 0
+    assert table["neuron"].iloc[0] == names_of(run.neurons)[int(np.abs(r).argmax())]
+    assert table["r"].iloc[0] == pytest.approx(r[np.abs(r).argmax()], abs=1e-4)
+    assert f"n = {len(run.corpus):,} texts" in said(app)
+
+
+def test_there_is_no_other_run_yet():
+    assert "There is no other run yet" in said(side("Other runs"))
+
+
+def test_the_same_neuron_is_found_in_another_run(run):
+    (run.folder.parent / "s").symlink_to(run.folder.resolve(), target_is_directory=True)
+    app = fine(visit(PAGE, run="r", neuron="3", state={"side": "Other runs"}))
+    table = app.dataframe[0].value
+    assert table["kept"].tolist() == ["yes"]
+    assert table["rank"].iloc[0].endswith(f" of {len(run.neurons):,}")
+
+
+def test_a_run_of_another_backbone_is_not_compared(run):
+    other = written_run(run.folder.parent / "other", "Other")
+    assert other.done
+    assert "None of the 1 other runs" in said(side("Other runs"))
+
+
+def test_ablation_is_that_of_the_head(run):
+    app = fine(
+        visit(PAGE, run="r", neuron="3", example="0", state={"side": "Ablate it"})
+    )
+    test, _ = app.metric
+    head = run.classifier().head_
+    rows = np.flatnonzero(run.corpus["split"] == "test")
+    X = np.array(run.activations[rows])
+    X[:, 3] = head.mean[3]
+    right = (
+        np.array(head.classes)[head.logits(X).argmax(1)] == run.corpus["label"][rows]
+    )
+    assert test.label == "Accuracy on test, without it"
+    assert test.value == percent(float(right.mean()))
+    assert f"n = {len(rows):,}." in said(app)
+    assert "Mean ablation of the readout, not of the model" in said(app)
+    assert "**Text 0**" in said(app)
+    shares = app.dataframe[-1].value
+    assert shares["change"].sum() == pytest.approx(0, abs=1e-3)
+
+
+def test_a_hierarchy_has_no_ablation(run, monkeypatch):
+    monkeypatch.setattr("ui.readouts.has_readout", lambda run: False)
+    monkeypatch.setattr("ui.neuron_panels.has_readout", lambda run: False)
+    assert "decides level by level" in said(side("Ablate it"))
+
+
+@pytest.mark.parametrize("text", ["parcel", "where is my parcel?"])
+def test_neurons_that_fire_are_found_by_text(run, text):
+    app = fine(visit(PAGE, run="r", state={"finder": True, "find_text": text}))
+    table = app.dataframe[0].value
+    assert table["deviations above"].is_monotonic_decreasing
+    assert set(table["neuron"]) <= set(names_of(run.neurons).values())
+    word = "usual on a token" in said(app)
+    assert word == (text == "parcel")
+
+
+def test_thousands_of_neurons_are_binned_then_shown_by_site(run, monkeypatch):
+    monkeypatch.setattr("ui.neuron_views.MOST", 20)
+    monkeypatch.setattr("stc_core.neurons.MOST", 20)
+    app = fine(visit(PAGE, run="r"))
+    assert "Click a square to go down to its site." in said(app)
+    sizes = run.neurons.groupby(["layer", "kind"]).size()
+    layer, kind = sizes.idxmax()
+    app = fine(visit(PAGE, run="r", layer=str(layer), kind=kind))
+    assert "Click a square to see that neuron." in said(app)
+    pages = app.segmented_control(key="neuron_page")
+    first = title(app)
+    pages.set_value(1).run()
+    assert title(fine(app)) != first
+
+
+@pytest.mark.parametrize("recipe", ["attention", "hierarchy"])
+def test_a_run_without_neurons_says_why(run, monkeypatch, recipe):
+    monkeypatch.setattr("ui.readouts.has_neurons", lambda run: False)
+    train = run.config.train.model_copy(update={"recipe": recipe})
+    config = run.config.model_copy(update={"train": train})
+    monkeypatch.setattr("stc_core.run.Run.config", config)
+    assert "This run keeps no neurons" in said(fine(visit(PAGE, run="r")))

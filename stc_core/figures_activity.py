@@ -1,0 +1,230 @@
+"""Figures of one neuron: its weight for each class, how active it is on each."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import plotly.graph_objects as go
+from jaxtyping import Float
+
+from stc_core.figures import ACTIVE, GREY, MARK, Colour, plain, settle, signed
+
+MOST_CLASSES = 12
+FEW = 25
+"""A class with fewer texts is drawn text by text: a curve would make shapes up."""
+_GRID = 256
+
+
+def class_rows(
+    weights: Mapping[str, float], label: str | None = None, *, most: int = MOST_CLASSES
+) -> list[str]:
+    """The classes to show, by falling weight; of many the strongest, and `label`."""
+    strong = sorted(weights, key=lambda name: (name != label, -abs(weights[name])))
+    return sorted(strong[:most], key=lambda name: -weights[name])
+
+
+def weight_bars(weights: Mapping[str, float], shown: Sequence[str]) -> go.Figure:
+    """Signed bars, one for each class in `shown`, the first on top."""
+    values = [weights[name] for name in shown]
+    figure = go.Figure(
+        go.Bar(
+            x=values,
+            y=_places(shown),
+            orientation="h",
+            width=0.62,
+            marker={"color": [signed(value).css(0.9) for value in values]},
+            text=[f"{value:+.2g}" for value in values],
+            textposition="outside",
+            cliponaxis=False,
+            hovertext=[f"{plain(name, 80)}: {weights[name]:+.4f}" for name in shown],
+            hoverinfo="text",
+        )
+    )
+    figure.add_vline(x=0, line={"color": GREY, "width": 1})
+    reach = 1.3 * (max(map(abs, values), default=0.0) or 1.0)
+    x = {"title": "logit change per standard deviation", "range": [-reach, reach]}
+    return _by_class(figure, shown, x)
+
+
+def density_rows(
+    values: Float[np.ndarray, " n"],
+    labels: np.ndarray,
+    shown: Sequence[str],
+    *,
+    marks: Mapping[str, float] | None = None,
+) -> go.Figure:
+    """How dense the activations of each class in `shown` are, under each other.
+
+    A Gaussian kernel (Silverman's rule), as high as its own peak and drawn between the
+    class's least and greatest value alone; the tick is the median. A class of fewer
+    than FEW texts, or of one value, is a tick for each text. `marks` are named values
+    to draw a line at. The cost to the browser does not grow with the texts.
+    """
+    figure = go.Figure()
+    grid = np.linspace(values.min(initial=np.inf), values.max(initial=-np.inf), _GRID)
+    for name, place in zip(shown, _places(shown), strict=True):
+        mine = values[labels == name]
+        curve = _density(mine, grid) if len(mine) >= FEW else None
+        if curve is None:
+            _ticks(figure, name, mine, place)
+            continue
+        inside = (grid >= mine.min()) & (grid <= mine.max())
+        x, y = grid[inside], place - 0.4 + 0.86 * curve[inside]
+        figure.add_scatter(
+            x=[x[0], *x, x[-1]],
+            y=[place - 0.4, *y, place - 0.4],
+            mode="lines",
+            fill="toself",
+            fillcolor=Colour(*ACTIVE).css(0.35),
+            line={"color": Colour(*ACTIVE).css(0.95), "width": 1.4},
+            hovertext=f"{plain(name)}: {len(mine):,} texts, median {_median(mine)}",
+            hoverinfo="text",
+            hoveron="points+fills",
+        )
+        _stroke(figure, [float(np.median(mine))], place, GREY, 2)
+    _add_marks(figure, marks, len(shown))
+    axis = {"title": "pooled activation", "showgrid": True}
+    return _by_class(figure, shown, axis, top=34 if marks else 16)
+
+
+def _density(
+    values: Float[np.ndarray, " n"], grid: Float[np.ndarray, " grid"]
+) -> Float[np.ndarray, " grid"] | None:
+    """The kernel density on an even grid, its peak at 1; None of a single value."""
+    low, high = np.quantile(values, (0.25, 0.75))
+    spreads = [one for one in (float(np.std(values)), (high - low) / 1.34) if one > 0]
+    if not spreads or grid[-1] <= grid[0]:
+        return None
+    step = grid[1] - grid[0]
+    width = max(0.9 * min(spreads) * len(values) ** -0.2, step)
+    edges = np.append(grid - step / 2, grid[-1] + step / 2)
+    counts, _ = np.histogram(values, bins=edges)
+    reach = np.arange(-len(grid) + 1, len(grid)) * step
+    kernel = np.exp(-0.5 * (reach / width) ** 2)
+    curve = np.convolve(counts, kernel, mode="full")[len(grid) - 1 : 2 * len(grid) - 1]
+    return curve / curve.max()
+
+
+def _median(values: Float[np.ndarray, " n"]) -> str:
+    return f"{float(np.median(values)):.3g}"
+
+
+def _ticks(
+    figure: go.Figure, name: str, values: Float[np.ndarray, " n"], place: int
+) -> None:
+    """A line for each text, or one with its number where all have one value."""
+    n = len(values)
+    some = np.unique(values)[:_GRID] if n else values
+    figure.add_scatter(
+        x=some,
+        y=[place] * len(some),
+        mode="markers",
+        marker={
+            "symbol": "line-ns-open",
+            "size": 16,
+            "color": Colour(*ACTIVE).css(0.95),
+            "line": {"width": 1.6},
+        },
+        hovertext=[f"{plain(name)}: {value:.3g}, of {n:,} texts" for value in some],
+        hoverinfo="text",
+    )
+
+
+def _stroke(
+    figure: go.Figure, at: Sequence[float], place: int, colour: str, width: int
+) -> None:
+    """Short upright lines over the row at `place`."""
+    for x in at:
+        figure.add_shape(
+            type="line",
+            x0=x,
+            x1=x,
+            y0=place - 0.4,
+            y1=place - 0.12,
+            line={"color": colour, "width": width},
+        )
+
+
+def _add_marks(
+    figure: go.Figure, marks: Mapping[str, float] | None, n_rows: int
+) -> None:
+    for name, value in (marks or {}).items():
+        figure.add_shape(
+            type="line",
+            x0=value,
+            x1=value,
+            y0=-0.6,
+            y1=n_rows - 0.3,
+            line={"color": MARK, "width": 1.6, "dash": "dot"},
+        )
+        figure.add_annotation(
+            x=value,
+            y=1,
+            yref="paper",
+            yanchor="bottom",
+            text=plain(name, 24),
+            showarrow=False,
+            font={"size": 12, "color": MARK},
+        )
+
+
+def activation_rows(
+    values: Float[np.ndarray, " n"],
+    labels: np.ndarray,
+    shown: Sequence[str],
+    *,
+    bins: int = 48,
+    marks: Mapping[str, float] | None = None,
+) -> go.Figure:
+    """A histogram of the activations for each class in `shown`, under each other.
+
+    Each is as high as its own peak, so that small classes can be compared to large
+    ones by their shape; the numbers are shown on hover.
+    Binned here: a million texts cost the browser no more than a hundred.
+    """
+    edges = np.histogram_bin_edges(values, bins=bins)
+    counts = [np.histogram(values[labels == name], bins=edges)[0] for name in shown]
+    figure = go.Figure()
+    for name, count, place in zip(shown, counts, _places(shown), strict=True):
+        figure.add_bar(
+            x=(edges[:-1] + edges[1:]) / 2,
+            y=0.86 * count / max(count.max(), 1),
+            base=place - 0.4,
+            width=edges[1] - edges[0],
+            marker={"color": Colour(*ACTIVE).css(0.85), "line": {"width": 0}},
+            hovertext=_bin_hovers(name, edges, count),
+            hoverinfo="text",
+        )
+    figure.update_layout(barmode="overlay")
+    _add_marks(figure, marks, len(shown))
+    axis = {"title": "pooled activation", "showgrid": True}
+    return _by_class(figure, shown, axis, top=34 if marks else 16)
+
+
+def _bin_hovers(name: str, edges: np.ndarray, counts: np.ndarray) -> list[str]:
+    total = int(counts.sum())
+    return [
+        f"{plain(name)}<br>{low:.3g} to {high:.3g}: {n:,} of {total:,} texts"
+        for low, high, n in zip(edges[:-1], edges[1:], counts, strict=True)
+    ]
+
+
+def _places(shown: Sequence[str]) -> list[int]:
+    return list(range(len(shown)))[::-1]
+
+
+def _by_class(
+    figure: go.Figure, shown: Sequence[str], x: dict, *, top: int = 16
+) -> go.Figure:
+    """The layout of the figures whose rows are the same classes."""
+    return settle(
+        figure,
+        top=top,
+        height=80 + 34 * max(len(shown), 3),
+        xaxis=x,
+        yaxis={
+            "tickvals": _places(shown),
+            "ticktext": [plain(name, 22) for name in shown],
+            "range": [-0.6, len(shown) - 0.3],
+            "showgrid": False,
+        },
+    )

@@ -1,0 +1,73 @@
+"""Neurons that go with one: correlated ones of its run, itself in other runs."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Float, Int
+
+from stc_core.neurons import IMPORTANCE, strongest_weight
+
+MOST_ROWS = 4000
+"""Texts that correlations are computed on: of r = 0 the standard error is then .016."""
+
+
+def sample_rows(n: int, most: int = MOST_ROWS, seed: int = 0) -> Int[np.ndarray, " k"]:
+    """All rows, or `most` of them at random, in order; the same ones each time."""
+    if n <= most:
+        return np.arange(n)
+    return np.sort(np.random.default_rng(seed).choice(n, most, replace=False))
+
+
+def correlations(
+    activations: Float[np.ndarray, "k n"], neuron: int
+) -> Float[np.ndarray, " n"]:
+    """Pearson's r of one column with every column; 0 where either is flat."""
+    X = activations - activations.mean(axis=0, dtype=np.float64).astype(np.float32)
+    norm = np.sqrt(np.einsum("ij,ij->j", X, X))
+    scale = np.where(norm > 0, norm, np.inf)
+    r = (X[:, neuron] @ X) / (scale * scale[neuron])
+    return np.clip(r, -1.0, 1.0)
+
+
+def correlated(
+    neurons: pd.DataFrame, r: Float[np.ndarray, " n"], neuron: int, *, most: int = 12
+) -> pd.DataFrame:
+    """The rows of `neurons` whose r with `neuron` is furthest from 0, that one left
+    out, with the column r; r is in the order of the neurons' numbers."""
+    found = neurons.assign(r=r[neurons["neuron"].to_numpy()])
+    found = found.loc[found["neuron"] != neuron]
+    order = np.argsort(-found["r"].abs().to_numpy(), kind="stable")[:most]
+    return found.iloc[order].reset_index(drop=True)
+
+
+def same_in(neurons: pd.DataFrame, neuron: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Where another run reads the same site, index and pooling: its neuron, rank by
+    importance, `of` how many, and the class it weighs most for with that weight.
+
+    None where it was not kept. The backbones must be the same, which is the caller's
+    to know (`agreement.comparable`).
+    """
+    same = np.ones(len(neurons), bool)
+    for name in ("site", "index", "pooling"):
+        same &= (neurons[name] == neuron[name]).to_numpy()
+    if not same.any():
+        return None
+    row = neurons.loc[same].to_dict("records")[0]
+    name, weight = strongest_weight({str(k): v for k, v in row.items()})
+    rank = 1 + int((neurons[IMPORTANCE] > row[IMPORTANCE]).sum())
+    return {
+        "neuron": int(row["neuron"]),
+        "rank": rank,
+        "of": len(neurons),
+        "class": name,
+        "weight": weight,
+    }
+
+
+def other_poolings(neurons: pd.DataFrame, neuron: Mapping[str, Any]) -> Sequence[str]:
+    """The poolings other than its own by which a run reads this neuron."""
+    same = (neurons["site"] == neuron["site"]) & (neurons["index"] == neuron["index"])
+    names = neurons.loc[same, "pooling"].tolist()
+    return [name for name in names if name != neuron["pooling"]]

@@ -1,0 +1,337 @@
+"""The map of the kept neurons, the way to one of them, and its weights close by."""
+
+from typing import Any, get_args
+
+import numpy as np
+import pandas as pd
+import streamlit as st
+
+from stc_core.axes import KINDS, POOLINGS
+from stc_core.clicks import click_neuron
+from stc_core.explanation import Token, words
+from stc_core.figures_activity import (
+    FEW,
+    MOST_CLASSES,
+    activation_rows,
+    class_rows,
+    density_rows,
+    weight_bars,
+)
+from stc_core.figures_layers import KIND_NAMES
+from stc_core.figures_neurons import bin_map, neuron_map
+from stc_core.neurons import (
+    MOST,
+    Order,
+    binned,
+    chosen_neurons,
+    classes_of,
+    names_of,
+    neighbour,
+    page_of,
+    strongest_weight,
+    weights_of,
+)
+from stc_core.run import Run
+from ui.panels import places_table
+from ui.place import clicked, context, pick, remember
+from ui.readers import classifier, read
+from ui.readouts import firing, values_of
+
+IMPORTANCE_OF_ALL = "importance, all classes"
+ORDERS: tuple[Order, ...] = get_args(Order)
+SIGNS = "Blue: for the class. Orange: against it."
+WEIGHT_HELP = (
+    "How much the logit of the class changes when the neuron is one standard deviation "
+    f"more active. {SIGNS}"
+)
+DENSITY_HELP = (
+    "Each row is as high as its own peak. A tick is the median; a class of fewer than "
+    f"{FEW} texts is drawn text by text."
+)
+WHOLE = "the whole text"
+FOUND = 20
+
+
+class Shown:
+    """The neurons that pass the filters, in their order, and what colours them."""
+
+    def __init__(
+        self, frame: pd.DataFrame, label: str | None, against: str | None
+    ) -> None:
+        self.frame, self.label, self.against = frame, label, against
+
+    @property
+    def numbers(self) -> list[int]:
+        return self.frame["neuron"].tolist()
+
+
+def filters(neurons: pd.DataFrame) -> Shown:
+    """The neurons to show in their order, and the class that colours them."""
+    row = st.container(horizontal=True, vertical_alignment="bottom", gap="medium")
+    names = classes_of(neurons)
+    with row:
+        label = pick(
+            "label",
+            "Colour by",
+            [None, *names],
+            format_func=lambda name: name or IMPORTANCE_OF_ALL,
+            placeholder=IMPORTANCE_OF_ALL,
+            width=230,
+        )
+        against = None
+        if label is not None and len(names) > 1:
+            against = pick(
+                "against",
+                "Less the weight for",
+                [None, *(name for name in names if name != label)],
+                format_func=lambda name: name or "–",
+                placeholder="–",
+                width=190,
+                help="Compare two classes: blue speaks for the first, orange for this.",
+            )
+        layers = sorted({int(one) for one in neurons["layer"]})
+        only = pick(
+            "layer",
+            "Layer",
+            [None, *layers],
+            format_func=lambda one: "all" if one is None else str(one),
+            placeholder="all",
+            width=110,
+        )
+    chosen = chosen_neurons(
+        neurons,
+        kind=pick(
+            "kind",
+            "Read from",
+            [kind for kind in KINDS if kind in set(neurons["kind"])],
+            widget=row.pills,
+            optional=True,
+            format_func=lambda kind: KIND_NAMES[kind],
+        ),
+        pooling=pick(
+            "pooling",
+            "Pooled by",
+            [name for name in POOLINGS if name in set(neurons["pooling"])],
+            widget=row.pills,
+            optional=True,
+        ),
+        layer=only,
+        label=label,
+        against=against,
+        order=row.segmented_control(
+            "Sort a layer by",
+            ORDERS,
+            default=ORDERS[0],
+            required=True,
+            disabled=label is None,
+            key="neuron_order",
+        ),
+    )
+    return Shown(chosen, label, against)
+
+
+def map_of(run: Run, shown: Shown) -> None:
+    """A square for each neuron; of very many, first for some of a site, then pages."""
+    frame, total = shown.frame, len(read(run, "neurons"))
+    one_site = len(set(frame["site"])) == 1
+    bins = len(frame) > MOST and not one_site
+    said = f"{len(frame):,} of the {total:,} neurons that were kept"
+    colours = {"label": shown.label, "against": shown.against}
+    if bins:
+        drawn = binned(frame, shown.label, shown.against)
+        most = int(np.max(drawn["n"].to_numpy()))
+        said += f", a square for {most:,} of a site, the first layer at the bottom"
+        figure = bin_map(drawn, picked=picked(run, shown), **colours)
+    else:
+        drawn = page(run, shown) if len(frame) > MOST else frame
+        said += "" if one_site else ", the first layer at the bottom"
+        figure = neuron_map(drawn, picked=picked(run, shown), **colours)
+    st.plotly_chart(
+        figure,
+        key="neuron_chart",
+        on_select=clicked("neuron_chart", click_neuron),
+        selection_mode="points",
+        config={"displayModeBar": False},
+        alt="The selected neurons by site, coloured by weight or importance",
+    )
+    leads = "go down to its site" if bins else "see that neuron"
+    st.caption(f"{said}. {meaning(shown)} Click a square to {leads}.")
+
+
+def meaning(shown: Shown) -> str:
+    """What the colours of the map say."""
+    if shown.label is None:
+        return "The stronger the colour, the more important."
+    if shown.against is None:
+        return SIGNS
+    return "Blue: more for the first class. Orange: more for the second."
+
+
+def page(run: Run, shown: Shown) -> pd.DataFrame:
+    """Of a site with very many neurons those beside the one that is looked at."""
+    n = len(shown.frame)
+    starts = list(range(0, n, MOST))
+    here = page_of(shown.numbers, picked(run, shown))
+    st.session_state["neuron_page"] = here
+
+    def turn() -> None:
+        first = starts[st.session_state["neuron_page"]]
+        remember(neuron=shown.numbers[first])
+
+    st.segmented_control(
+        "Neurons of this site by rank",
+        range(len(starts)),
+        required=True,
+        key="neuron_page",
+        on_change=turn,
+        format_func=lambda at: f"{starts[at] + 1:,}–{min(starts[at] + MOST, n):,}",
+    )
+    return shown.frame.iloc[starts[here] : starts[here] + MOST].reset_index(drop=True)
+
+
+def picked(run: Run, shown: Shown) -> int:
+    """The neuron of the context, or else the most important one shown."""
+    held = context().neuron
+    if held is not None and held in read(run, "neurons")["neuron"].to_numpy():
+        return held
+    frame = shown.frame
+    return int(frame.loc[frame["importance"].idxmax(), "neuron"])
+
+
+def chooser(run: Run, shown: Shown) -> int:
+    """Previous, next, or one by name."""
+    now, order = picked(run, shown), shown.numbers
+    names = names_of(read(run, "neurons"))
+    row = st.container(horizontal=True, vertical_alignment="bottom")
+    back, choice, forth = (
+        row.container(width=130),
+        row.container(),
+        row.container(width=130),
+    )
+    for column, icon, step, key in (
+        (back, ":material/chevron_left:", -1, "Previous"),
+        (forth, ":material/chevron_right:", 1, "Next"),
+    ):
+        there = neighbour(order, now, step)
+        column.button(
+            key,
+            icon=icon,
+            width="stretch",
+            disabled=there is None,
+            on_click=lambda there=there: remember(neuron=there),
+        )
+    with choice:
+        options = order if now in order else [now, *order]
+        return pick(
+            "neuron",
+            "Neuron",
+            options,
+            default=now,
+            format_func=lambda one: names[one],
+        )
+
+
+def close_up(run: Run, neuron: dict[str, Any], label: str | None) -> None:
+    """The weights and the activations by class of one neuron."""
+    weights = weights_of(neuron)
+    values = values_of(run, neuron["neuron"])
+    classes = class_rows(weights, label)
+    bars, activity = st.columns(2, gap="large")
+    with bars:
+        st.markdown("**Weight for each class**", help=WEIGHT_HELP)
+        figure = weight_bars(weights, classes)
+        st.plotly_chart(figure, key="weights", alt="Signed weight per class")
+        if len(weights) > len(classes):
+            st.caption(f"The {MOST_CLASSES} strongest of {len(weights)} classes.")
+    with activity:
+        title, choice = st.columns([3, 2], vertical_alignment="center")
+        title.markdown("**How active it is, by class**", help=DENSITY_HELP)
+        draw = choice.segmented_control(
+            "Draw as",
+            ["density", "histogram"],
+            default="density",
+            required=True,
+            key="activity",
+            label_visibility="collapsed",
+        )
+        rows = density_rows if draw == "density" else activation_rows
+        labels = read(run, "corpus")["label"].to_numpy()
+        held, marks = context().example, {}
+        if held is not None and held < len(values):
+            marks = {f"text {held}": float(values[held])}
+        figure = rows(values, labels, classes, marks=marks)
+        st.plotly_chart(figure, key="density", alt="Activation by class")
+
+
+def finder(run: Run) -> None:
+    """Which neurons fire on a text that is typed, or on one of its words."""
+    box = st.expander(
+        "Find neurons that fire on a text",
+        icon=":material/search:",
+        on_change="rerun",
+        key="finder",
+    )
+    if not box.open:
+        return
+    with box:
+        text = st.text_input(
+            "Text",
+            key="find_text",
+            placeholder="Type a text, or a single word, then press Enter.",
+        ).strip()
+        if not text:
+            st.caption(
+                "The neurons that stand out most on it come first. Of a text you can "
+                "then pick one word."
+            )
+            return
+        found_on(run, text)
+
+
+def found_on(run: Run, text: str) -> None:
+    """The neurons that stand out on `text`, or on the word picked of it."""
+    parts = own_words(run, text)
+    options: list[tuple[int, int] | None] = [None, *((p.start, p.end) for p in parts)]
+    word = options[-1]
+    if len(parts) != 1:
+        word = st.pills(
+            "Fire on",
+            options,
+            default=None,
+            format_func=lambda at: WHOLE if at is None else text[at[0] : at[1]].strip(),
+            key=f"find_word_{text}",
+        )
+    neurons = read(run, "neurons").set_index("neuron")
+    found = firing(run, text, word).head(FOUND)
+    rows = neurons.loc[found["neuron"]].reset_index()
+    best = [strongest_weight(row) for row in rows.to_dict("records")]
+    names = names_of(rows)
+    table = pd.DataFrame(
+        {
+            "neuron": [names[one] for one in found["neuron"]],
+            "deviations above": found["sds"],
+            "activation": found["value"],
+            "strongest for": [name for name, _ in best],
+            "weight": [weight for _, weight in best],
+        }
+    )
+    places = [{"neuron": int(one)} for one in found["neuron"]]
+    places_table(table, places, key=f"found_{text}_{word}")
+    if word is None:
+        st.caption(
+            "Pooled over the text, in standard deviations above the mean of the "
+            "training texts. Pick a row to see its neuron."
+        )
+        return
+    st.caption(
+        "The most active token of the word, in standard deviations above what is usual "
+        "on a token (of 64 training texts). A token has already seen the words around "
+        "it. Pick a row to see its neuron."
+    )
+
+
+def own_words(run: Run, text: str) -> list[Token]:
+    """The words of `text` as the model reads them."""
+    spans = classifier(run).backbone_.spans(text)
+    tokens = [Token(start, end, text[start:end], 0.0) for start, end, _ in spans]
+    return [word for word in words(text, tokens) if not word.special]
