@@ -11,7 +11,8 @@ import typer
 
 from stc_core.commands import program
 from stc_core.commands_data import cache, check, variability
-from stc_core.commands_run import explain, label, predict, report, runs
+from stc_core.commands_ledger import cancel, delete, rename, runs
+from stc_core.commands_run import explain, label, predict, report
 from stc_core.commands_train import resume, shrink, train, work
 from stc_core.errors import StcError
 
@@ -33,6 +34,9 @@ for _command in (
     report,
     variability,
     runs,
+    rename,
+    cancel,
+    delete,
     cache,
 ):
     app.command()(_command)

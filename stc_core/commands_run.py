@@ -102,15 +102,3 @@ def report(run: RunFolder, *, as_json: AsJson = False) -> None:
         print_json(opened.metrics)
     else:
         terminal.show_result(opened)
-
-
-def runs(*, as_json: AsJson = False) -> None:
-    """List the runs, newest first."""
-    from stc_core import terminal
-    from stc_core.run import list_runs
-
-    summaries = [run.summary() for run in list_runs()]
-    if as_json:
-        print_json(summaries)
-    else:
-        terminal.show_runs(summaries)

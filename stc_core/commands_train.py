@@ -127,10 +127,11 @@ def _begin(config: Any, place: Place) -> None:
 
 def _work(folder: Path, config: Any) -> None:
     """Do the run in this process, and show how it goes and what came of it."""
-    from stc_core import terminal
+    from stc_core import queue, terminal
     from stc_core.writer import RunWriter
 
     with (
+        queue.handing_on(),
         terminal.PhaseBar() as bar,
         RunWriter(folder, config, on_status=bar.show) as writer,
     ):

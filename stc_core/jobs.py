@@ -66,13 +66,10 @@ def work(folder: str | Path) -> Run:
         raise StcError(
             f"run {run.name!r}", expected="a queued run", got=f"a {state} one"
         )
-    try:
-        with RunWriter(folder, run.config) as writer:
-            from stc_core import recipes  # seconds of imports, so say "running" first
+    with queue.handing_on(), RunWriter(folder, run.config) as writer:
+        from stc_core import recipes  # seconds of imports, so say "running" first
 
-            return recipes.train(writer.config, writer)
-    finally:
-        queue.advance()
+        return recipes.train(writer.config, writer)
 
 
 def is_alive(folder: str | Path) -> bool:

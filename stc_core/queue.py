@@ -5,7 +5,8 @@ and every page and command that looks, calls `advance`, which starts the next on
 """
 
 import os
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 
@@ -127,6 +128,15 @@ def advance(runs: Path | None = None) -> list[Path]:
                 (folder / TICKET).unlink()
                 started.append(folder)
     return started
+
+
+@contextmanager
+def handing_on() -> Iterator[None]:
+    """However the work inside ends, the runs that wait are looked after then."""
+    try:
+        yield
+    finally:
+        advance()
 
 
 def leave(folder: Path) -> bool:

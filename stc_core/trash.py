@@ -65,20 +65,27 @@ def restore(key: str) -> Path:
             f"There is no run {key!r} in the trash",
             remedy="It has been removed for good, or is back already.",
         )
-    wanted = Path(str(read_json(folder / FILE).get("folder", key))).name
     with lock(runs_folder()):
-        back = runs_folder() / _vacant(runs_folder(), wanted)
+        back = runs_folder() / _vacant(runs_folder(), _was(folder))
         folder.rename(back)
     (back / FILE).unlink()
     return back
+
+
+def _was(folder: Path) -> str:
+    """The name that `folder` had among the runs."""
+    try:
+        said = read_json(folder / FILE).get("folder")
+    except StcError:  # damaged: it may return under the name it has in the trash
+        said = None
+    return Path(str(said or folder.name)).name
 
 
 def list_trash() -> list[Deleted]:
     """What is in the trash, the latest first."""
     found = []
     for path in trash_folder().glob(f"*/{FILE}"):
-        at = path.stat().st_mtime
-        folder = path.parent
+        folder, at = path.parent, path.stat().st_mtime
         found.append(Deleted(folder.name, Run(folder).name, at, folder_bytes(folder)))
     return sorted(found, key=lambda one: one.at, reverse=True)
 

@@ -1,0 +1,81 @@
+"""The commands that list, rename, cancel and delete runs."""
+
+import json
+from pathlib import Path
+
+import pytest
+from command import Stc
+from visit import written_run
+
+from stc_core import jobs, queue, trash
+from stc_core.about import tag
+from stc_core.config import DataConfig, RunConfig, TrainConfig, runs_folder
+from stc_core.run import Run
+from stc_core.writer import RunWriter
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch) -> Path:
+    monkeypatch.setenv("STC_HOME", str(tmp_path))
+    monkeypatch.setattr(queue, "spawn", lambda *_, **__: None)
+    return tmp_path
+
+
+@pytest.fixture
+def run() -> Run:
+    return written_run(runs_folder() / "one", "one")
+
+
+def test_runs_tells_tags_and_the_place_in_the_queue(stc: Stc, run: Run):
+    tag(run.folder, ["paper"])
+    written_run(runs_folder() / "busy", "busy", state="running")
+    jobs.start(RunConfig(name="waits", data=DataConfig(path="x")))
+    told = {one["name"]: one for one in json.loads(stc("runs", "--json").out)}
+    assert told["one"]["tags"] == ["paper"] and told["one"]["position"] is None
+    assert (told["waits"]["state"], told["waits"]["position"]) == ("queued", 1)
+    assert "queued, 1" in stc("runs").out
+
+
+def test_runs_starts_what_waits(stc: Stc):
+    busy = written_run(runs_folder() / "busy", "busy", state="running")
+    waits = jobs.start(RunConfig(data=DataConfig(path="x")))
+    RunWriter(busy.folder, busy.config).finish()
+    stc("runs")
+    assert queue.position(waits) is None
+
+
+def test_rename(stc: Stc, run: Run):
+    said = stc("rename", "one", "the best")
+    assert said.code == 0 and "'the best'" in said.err and run.name == "the best"
+    assert stc("rename", "one", "").code == 0 and run.name == "one"
+    assert stc("rename", "two", "x").code == 2
+
+
+def test_cancel(stc: Stc, run: Run):
+    written_run(runs_folder() / "busy", "busy", state="running")
+    waits = jobs.start(RunConfig(data=DataConfig(path="x")))
+    assert "Cancelled" in stc("cancel", waits.name).err
+    assert Run(waits).status["state"] == "cancelled"
+    assert "ended already" in stc("cancel", "one").err
+
+
+def test_delete_says_where_it_is_and_who_reads_it(stc: Stc, run: Run):
+    train = TrainConfig(backbone=str(run.folder / "backbone"))
+    config = RunConfig(name="reads", data=DataConfig(path="x"), train=train)
+    RunWriter(runs_folder() / "reads", config).finish()
+    said = stc("delete", run.folder)
+    assert said.code == 0 and "trash/one" in said.err and "'reads' reads" in said.err
+    assert trash.restore("one") == run.folder and run.done
+
+
+@pytest.mark.parametrize("name", ["none", "", "../runs", "busy"])
+def test_what_cannot_be_deleted_stays(stc: Stc, run: Run, name: str):
+    written_run(runs_folder() / "busy", "busy", state="running")
+    said = stc("delete", name)
+    assert said.code == 2 and "Traceback" not in said.err
+    assert run.done and trash.list_trash() == []
+
+
+def test_a_damaged_run_can_be_deleted(stc: Stc, run: Run):
+    (run.folder / "config.json").write_text("{")
+    assert stc("delete", "one").code == 0 and not run.folder.exists()
