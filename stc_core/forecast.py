@@ -2,7 +2,7 @@
 
 Seconds of forwards and of matrix products are measured on the machine itself, once
 for some texts on a backbone; the rest is arithmetic, so that another setting costs
-nothing. Checked against runs on the sample and on trec, benches/RESULTS.md.
+nothing. benches/bench_forecast.py sets it beside runs, which is how to check it.
 """
 
 import time
@@ -17,12 +17,15 @@ from stc_core.baselines import MOST_ROWS, TFIDF_CS
 from stc_core.candidates import MOST_JOINT, most_candidates
 from stc_core.plan import (
     TIMED_SHARE,
+    TIMED_TEXTS,
     ExtractionPlan,
     Speed,
     measure_speed,
     plan_extraction,
 )
 from stc_core.probe import cores
+from stc_core.rows import BLOCK_BYTES
+from stc_core.sample import CURVE_COLUMNS, FIRST, LARGE, MOST_TEST, MOST_VALIDATION
 from stc_core.select import RIDGES
 from stc_core.tokens import Tokens
 
@@ -39,6 +42,10 @@ GRAM_BYTES = 60_000_000
 """Of one probe's quadratic model, usually; GRAM_CELLS bounds it."""
 LEADERS = 5
 """Sites of which the baselines fit a ridge model to each penalty."""
+KEPT = 3
+"""Of so many candidates one is kept, usually."""
+HEAD_SECONDS_PER_TEXT = 1.2e-4
+"""The values of its neurons written and read, its prediction written."""
 TRIAL_ROWS = 1536
 
 
@@ -66,11 +73,17 @@ class Shape(NamedTuple):
 
 
 class Forecast(NamedTuple):
-    """Seconds by phase, and the most memory that any phase takes."""
+    """Seconds by phase, the most memory that any phase takes, and what it leaves.
+
+    `extraction` is of the rows on which neurons are chosen, all else of all texts.
+    """
 
     extraction: ExtractionPlan
     seconds: dict[str, float]
     memory_bytes: int
+    disk_bytes: int
+    n_tokens: int
+    n_cut: int
 
 
 def survey(backbone: Backbone, texts: Sequence[str]) -> Survey:
@@ -115,39 +128,101 @@ def forecast(
     """What training on `wanted` takes; a pure function, so cheap for any setting.
 
     Forwards up to the deepest wanted layer are taken to cost their share of the
-    operations of the whole backbone.
+    operations of the whole backbone. Of a large corpus the sample is taken to be the
+    first that is tried: where doubling it helps, as no one knows before, it takes more.
     """
     layers = {wish.site.layer for wish in wanted}
-    deepest = max(layers)
-    shape = shape._replace(depths=len(layers))
-    part = backbone.flops_per_token(deepest) / max(1, backbone.flops_per_token())
-    speed = surveyed.speed
-    taken = tuple(max(part, 0.02) * s for s in speed.seconds_per_token)
-    extraction = plan_extraction(
-        backbone,
-        surveyed.tokens,
-        wanted,
-        store_dtype=store_dtype,
-        speed=Speed(speed.lengths, taken, 0),
+    whole = shape._replace(depths=len(layers))
+    shape, tokens = sampled(whole), surveyed.tokens
+    large = shape.n < whole.n
+    first = shape.n if large else len(tokens.ids)
+    speed = _at_depth(surveyed.speed, backbone, max(layers))
+    extraction, rest = (
+        plan_extraction(
+            backbone,
+            Tokens(ids, tokens.n_cut),
+            wanted,
+            store_dtype=store_dtype,
+            speed=speed,
+        )
+        if ids
+        else None
+        for ids in (tokens.ids[:first], tokens.ids[first:])
     )
+    assert extraction is not None
     weights = backbone.parameters() * backbone.dtype.itemsize
     on_host = weights if backbone.device.type == "cpu" else 0
     # What extraction took stays with the process, and a later phase comes on top.
-    later = probe_bytes(shape, cores()), select_bytes(shape), baseline_bytes(shape)
+    later = [probe_bytes(shape, cores()), select_bytes(shape), baseline_bytes(shape)]
+    if large:
+        later.append(sampling_bytes(shape))
     memory = PROGRAM_BYTES + on_host + extraction.memory_bytes + max(later)
-    seconds = {
-        "start": START_SECONDS,
-        "extract": extraction.seconds,
+    seconds = {"start": START_SECONDS, "extract": extraction.seconds}
+    seconds |= _later_seconds(shape, surveyed.flops_per_s, extraction)
+    seconds["head"] += HEAD_SECONDS_PER_TEXT * whole.n
+    if rest is not None:
+        seconds["extract"] += sampling_flops(shape) / surveyed.flops_per_s
+        refit = whole.n_learned * kept(shape) ** 2 / surveyed.flops_per_s
+        seconds["head"] += rest.seconds + refit
+    return Forecast(
+        extraction,
+        seconds,
+        memory + 2 * whole.characters,
+        extraction.disk_bytes + 4 * whole.n * kept(shape),
+        sum(map(len, tokens.ids)),
+        tokens.n_cut,
+    )
+
+
+def _at_depth(speed: Speed, backbone: Backbone, layer: int) -> Speed:
+    """Of forwards up to a layer, from that through all of them."""
+    part = backbone.flops_per_token(layer) / max(1, backbone.flops_per_token())
+    taken = tuple(max(part, 0.02) * s for s in speed.seconds_per_token)
+    return Speed(speed.lengths, taken, 0)
+
+
+def _later_seconds(
+    shape: Shape, flops_per_s: float, extraction: ExtractionPlan
+) -> dict[str, float]:
+    """Of the phases after extraction, on the rows that it was of."""
+    per_text = extraction.seconds / max(1, extraction.n_texts)
+    timed = TIMED_TEXTS[1] * shape.depths * per_text
+    return {
         "probe": probe_seconds(shape),
-        "select": select_flops(shape) / surveyed.flops_per_s
-        + TIMED_SHARE * extraction.seconds,
-        "baselines": baseline_flops(shape) / surveyed.flops_per_s
-        + TFIDF_SECONDS_PER_CHARACTER
-        * shape.characters
-        * shape.n_class
-        * (len(TFIDF_CS) + 1),
+        "select": select_flops(shape) / flops_per_s
+        + min(TIMED_SHARE * extraction.seconds, timed),
+        "head": 0.0,
+        "baselines": baseline_flops(shape) / flops_per_s + tfidf_seconds(shape),
     }
-    return Forecast(extraction, seconds, memory)
+
+
+def sampled(shape: Shape) -> Shape:
+    """Of the rows on which neurons are chosen: all, or the first sample of many."""
+    if shape.n <= LARGE:
+        return shape
+    n_train = min(shape.n_train, FIRST)
+    n_learned = n_train + min(shape.n_learned - shape.n_train, MOST_VALIDATION)
+    n = n_learned + min(shape.n - shape.n_learned, MOST_TEST)
+    characters = shape.characters * n // shape.n
+    return shape._replace(
+        n=n, n_train=n_train, n_learned=n_learned, characters=characters
+    )
+
+
+def kept(shape: Shape) -> int:
+    """Neurons, roughly."""
+    return max(1, _candidates(shape) // KEPT)
+
+
+def sampling_bytes(shape: Shape) -> int:
+    """Columns that tell whether more rows help, with copies; blocks of all rows."""
+    return max(3 * 4 * CURVE_COLUMNS * shape.n_learned, 3 * BLOCK_BYTES)
+
+
+def sampling_flops(shape: Shape) -> float:
+    """Whether more rows help: the Gram of half and of all of them, and the solves."""
+    gram = 1.5 * shape.n_train * CURVE_COLUMNS**2
+    return gram + 2 * len(RIDGES) * _solve_flops(CURVE_COLUMNS)
 
 
 def probe_bytes(shape: Shape, threads: int) -> int:
@@ -176,6 +251,11 @@ def baseline_bytes(shape: Shape) -> int:
 def probe_seconds(shape: Shape) -> float:
     cells = shape.n * sum(shape.widths) * min(shape.n_class, 32)
     return PROBE_SECONDS_PER_CELL * cells * 2 / min(cores(), 2)
+
+
+def tfidf_seconds(shape: Shape) -> float:
+    per_fit = TFIDF_SECONDS_PER_CHARACTER * shape.characters * shape.n_class
+    return per_fit * (len(TFIDF_CS) + 1)
 
 
 def select_flops(shape: Shape) -> float:

@@ -56,7 +56,9 @@ def bootstrap_interval(
     _same_length("bootstrap_interval", y, predicted)
     right = accuracy(y, predicted)
     if metric in (accuracy, macro_f1) and right in (0.0, 1.0):
-        return _wilson_at_an_end(right, len(y), level)
+        hits, rows = np.array([right * len(y)]), np.array([len(y)])
+        ends = wilson_interval(hits, rows, level)
+        return float(ends[0][0]), float(ends[1][0])
     rng = np.random.default_rng(seed)
     if metric is accuracy:
         scores = rng.binomial(len(y), right, n) / len(y)
@@ -128,11 +130,19 @@ def fit_temperature(
     return float(np.exp(found.x))
 
 
-def _wilson_at_an_end(right: float, n: int, level: float) -> tuple[float, float]:
-    """Wilson's score interval of a share that is 0 or 1 of n rows."""
+def wilson_interval(
+    hits: Shaped[np.ndarray, "*n"], n: Shaped[np.ndarray, "*n"], level: float = 0.95
+) -> tuple[Float[np.ndarray, "*n"], Float[np.ndarray, "*n"]]:
+    """Wilson's score interval of each share hits / n; from 0 to 1 where n is 0.
+
+    It stays within 0 and 1 and has a width for a share of 0 or 1, too: for few rows.
+    Source: Wilson 1927.
+    """
     square = float(ndtri(0.5 + level / 2)) ** 2
-    doubt = square / (n + square)
-    return (1 - doubt, 1.0) if right else (0.0, doubt)
+    share = hits / np.maximum(n, 1)
+    middle = (hits + square / 2) / (n + square)
+    reach = np.sqrt(n * share * (1 - share) * square + square**2 / 4) / (n + square)
+    return np.clip(middle - reach, 0.0, 1.0), np.clip(middle + reach, 0.0, 1.0)
 
 
 def _resampled_macro_f1(y, predicted, rng: np.random.Generator, n: int) -> np.ndarray:

@@ -269,12 +269,12 @@ def plan(
     )
     return {
         "n_texts": shape.n,
-        "n_tokens": expected.extraction.n_tokens,
-        "n_cut": expected.extraction.n_cut,
+        "n_tokens": expected.n_tokens,
+        "n_cut": expected.n_cut,
         "seconds": sum(expected.seconds.values()),
         **{f"seconds_{phase}": s for phase, s in expected.seconds.items()},
         "memory_bytes": expected.memory_bytes,
-        "disk_bytes": expected.extraction.disk_bytes,
+        "disk_bytes": expected.disk_bytes,
         "sites": len(wanted),
         "layers": backbone.n_layers,
         "backbone": repr(backbone),

@@ -17,13 +17,18 @@ from stc_core.forecast import (
     Survey,
     baseline_bytes,
     forecast,
+    kept,
     probe_bytes,
+    sampled,
     sampled_tokens,
+    sampling_bytes,
     survey,
 )
 from stc_core.plan import Speed, count_tokens
 from stc_core.probe import fit_probes
+from stc_core.sample import last_gain
 from stc_core.task import Task
+from stc_core.tokens import Tokens
 
 RNG = np.random.default_rng(0)
 TEXTS = ["good " * int(n) for n in RNG.integers(1, 60, 3000)]
@@ -76,7 +81,7 @@ def foretold(shape: Shape = WORK, *, layers: int = 2) -> Forecast:
 
 def test_every_phase_takes_time():
     found = foretold()
-    phases = ["start", "extract", "probe", "select", "baselines"]
+    phases = ["start", "extract", "probe", "select", "head", "baselines"]
     assert list(found.seconds) == phases and min(found.seconds.values()) > 0
     assert found.extraction.n_texts == len(TEXTS)
 
@@ -88,6 +93,53 @@ def test_less_work_takes_less():
     for phase in ("probe", "select", "baselines"):
         assert few.seconds[phase] < 0.9 * whole.seconds[phase]
     assert few.memory_bytes < whole.memory_bytes
+
+
+LARGE = Shape(100_000, 70_000, 80_000, 3, 5_000_000, (16,) * 3)
+
+
+def grown(n: int, *, shape: Shape = LARGE) -> Forecast:
+    """Of the same texts over and over, `n` of them; the backbone is tiny."""
+    backbone = tiny_backbone()
+    wanted = [PooledSite(Site(layer, "resid"), "mean") for layer in range(3)]
+    ids = backbone.tokenize(TEXTS[:500]).ids
+    tokens = Tokens([ids[row % 500] for row in range(n)], n // 10)
+    times = n / shape.n
+    shape = shape._replace(
+        n=n,
+        n_train=int(shape.n_train * times),
+        n_learned=int(shape.n_learned * times),
+        characters=int(shape.characters * times),
+    )
+    surveyed = Survey(tokens, Speed((1, 60), (1e-4, 1e-4), 0), 1e9)
+    return forecast(backbone, wanted, surveyed, shape=shape, store_dtype="float16")
+
+
+def test_many_texts_are_read_once_and_chosen_from_a_sample():
+    half, whole = grown(50_000), grown(100_000)
+    assert sampled(WORK) is WORK
+    assert sampled(LARGE)[:3] == (30_000, 20_000, 25_000)
+    assert whole.extraction.n_texts == half.extraction.n_texts == 30_000
+    assert whole.n_tokens == 2 * half.n_tokens and whole.n_cut == 10_000
+    for phase in ("extract", "probe", "select", "baselines"):
+        assert whole.seconds[phase] == pytest.approx(half.seconds[phase], rel=0.05)
+    forwards = 1e-4 * whole.n_tokens
+    told = whole.seconds["head"] + whole.extraction.seconds
+    assert told == pytest.approx(forwards, rel=0.3)
+    assert whole.seconds["head"] > 3 * half.seconds["head"]
+    assert whole.memory_bytes < 1.05 * half.memory_bytes
+    more = whole.disk_bytes - half.disk_bytes
+    assert more == 50_000 * 4 * kept(sampled(LARGE))
+
+
+def test_the_memory_of_sampling_is_that_of_its_columns():
+    n = 3000
+    task, _ = task_of(n)
+    X = RNG.standard_normal((n, 1024), np.float32)
+    shape = Shape(n, len(task.train), len(task.learned), 3, 0, (1024,))
+    sites = {PooledSite(Site(layer, "resid"), "mean"): 1024 for layer in range(2)}
+    peak = peak_of(lambda: last_gain(lambda site, rows: X[rows], sites, task))
+    assert sampling_bytes(shape) > 0.7 * peak
 
 
 def peak_of(work: Callable[[], object]) -> int:
