@@ -95,10 +95,7 @@ class Slice(NamedTuple):
         return ", ".join(part.sentence for part in self.parts) or "all texts"
 
     def moved(self, **changes: str | None) -> "Slice":
-        """This slice with each named part set anew, or gone where it is None.
-
-        `column` parts have no keyword of their own: use `parts`.
-        """
+        """This slice with each named part set anew, or gone where it is None."""
         kept = [part for part in self.parts if part.name not in changes]
         new = [(name, value) for name, value in changes.items() if value is not None]
         return Slice.of([*kept, *new])

@@ -21,7 +21,8 @@ FLOORS = {
     "texts segments fluency "
     "branches figures_hierarchy trie "
     "slices compare agreement cards figures_compare figures_activity relatives edits "
-    "flips",
+    "flips "
+    "confusion calibration strata",
     2: "quadratic solver select attribution table checks data store sites hooks hub "
     "truncation uploads head checkpoint packing problem content "
     "fista adapters changes rows sums dual task tree guides attention ablation nearest",

@@ -17,6 +17,7 @@ from stc_core.metrics import (
     log_loss,
     macro_f1,
     metric_of,
+    wilson_interval,
 )
 
 
@@ -114,6 +115,20 @@ def test_an_interval_of_perfect_predictions_is_not_a_point(metric) -> None:
     assert bootstrap_interval(y, y, metric, seed=0, level=0.5)[0] > low
     none = bootstrap_interval(y, np.full(24, "d"), metric, seed=0)
     assert none == pytest.approx((0.0, 1 - wilson.low))
+
+
+@pytest.mark.parametrize("n", [1, 7, 300])
+def test_wilson_is_scipys_for_every_count(n: int) -> None:
+    hits = np.arange(n + 1)
+    low, high = wilson_interval(hits, np.full(n + 1, n))
+    wanted = [binomtest(k, n).proportion_ci(0.95, method="wilson") for k in hits]
+    assert np.allclose(low, [one.low for one in wanted], atol=1e-12)
+    assert np.allclose(high, [one.high for one in wanted], atol=1e-12)
+
+
+def test_of_no_rows_nothing_is_known() -> None:
+    low, high = wilson_interval(np.array([0]), np.array([0]))
+    assert (low[0], high[0]) == (0.0, 1.0)
 
 
 def test_choices_are_made_by_macro_f1_where_classes_weigh_alike() -> None:
