@@ -1,6 +1,6 @@
 """Layers: where the labels can be read, with how many neurons, at which depth."""
 
-from typing import Any
+from typing import Any, Literal, NamedTuple, get_args
 
 import pandas as pd
 import streamlit as st
@@ -13,29 +13,39 @@ from stc_core.figures import records
 from stc_core.figures_adapt import nu_curve
 from stc_core.figures_attention import layer_shares
 from stc_core.figures_frontier import COST_NAMES, COSTS, Place, frontier
-from stc_core.figures_layers import (
-    KIND_NAMES,
-    METRICS,
-    best_probes,
-    layer_curves,
-    mute_places,
-    reference_lines,
-)
+from stc_core.figures_layers import KIND_NAMES, layer_curves, reference_lines
 from stc_core.figures_trade import depth_curve, neuron_curve
+from stc_core.readings import (
+    OF_A_CLASS,
+    SCORES,
+    Metric,
+    Score,
+    best_probes,
+    mute_places,
+    readings,
+)
 from stc_core.run import Run
 from stc_core.story import layer_story
 from stc_core.wording import percent
 
-SHOWN = ["site", "pooling", "C", "accuracy", "accuracy_low", "accuracy_high"]
-SHOWN += ["macro_f1", "n", "nonzeros", "gap"]
+COLUMNS = ["site", "pooling", "C", "accuracy", "accuracy_low", "accuracy_high"]
+COLUMNS += ["macro_f1", "n", "nonzeros", "gap"]
 NOTE = (
     "Points: the best sparse probe of each site and pooling on **{n:,} validation "
-    "texts**{bars}. Lines: results on the **{n_test:,} test texts**, which chose "
-    "nothing; a point picked as the best of many is a little flattered. Click a point "
-    "to see what was kept there."
+    "texts**{bars}."
 )
-
-
+TEST_NOTE = (
+    "Lines: results on the **{n:,} test texts**, which chose nothing; a "
+    "point picked as the best of many is a little flattered. "
+)
+CLICK = "Click a point to see what was kept there."
+ALL = "all classes"
+CONTROL = (
+    "The control is the same probe, chosen in the same way, on shuffled labels: what "
+    "can be got out of nothing. Selectivity is what the score has over it."
+)
+Shown = Literal["scores", "with control", "selectivity"]
+SHOWN: tuple[Shown, ...] = get_args(Shown)
 DIALS = (
     "A point is a classifier that reads no layer above its own, selected anew from "
     "there; fuller: more neurons. Chosen on **{n:,} validation texts**; the {n_test:,} "
@@ -53,46 +63,97 @@ ATTENTION = (
 )
 
 
-def controls(probes: pd.DataFrame) -> dict[str, Any]:
+class Wish(NamedTuple):
+    """What the curves are to show."""
+
+    score: Score
+    shown: Shown
+    label: str | None
+    kinds: list[str]
+    poolings: list[str]
+    lines: bool
+
+    @property
+    def metric(self) -> Metric:
+        """What the rest of the page shows, which has no AUC."""
+        return "accuracy" if self.score == "auc" else self.score
+
+
+def controls(run: Run, probes: pd.DataFrame) -> Wish:
     """Which curves to draw; no choice means all."""
     row = st.container(horizontal=True, vertical_alignment="bottom", gap="medium")
+    by_class = run.has("classes.parquet")
     names = [name for name in POOLINGS if name in set(probes["pooling"])]
     names += sorted(set(probes["pooling"]) - set(POOLINGS))
     here = [kind for kind in KINDS if kind in set(probes["kind"])]
-    return {
-        "metric": row.segmented_control(
-            "Score",
-            list(METRICS),
-            default="accuracy",
-            required=True,
-            format_func=lambda name: METRICS[name][0].upper() + METRICS[name][1:],
-            key="metric",
-        ),
-        "kinds": row.pills(
-            "Read from",
-            here,
-            selection_mode="multi",
-            format_func=lambda name: KIND_NAMES[name],
-            key="layer_kinds",
+    classes = ui.read(run, "metrics")["classes"] if by_class else []
+    score: Any = row.segmented_control(
+        "Score",
+        [name for name in SCORES if by_class or name != "auc"],
+        default="accuracy",
+        required=True,
+        format_func=lambda name: SCORES[name][0].upper() + SCORES[name][1:],
+        key="metric",
+    )
+    with row:
+        label = ui.pick(
+            "label",
+            "Of",
+            [None, *classes],
+            format_func=lambda name: name or ALL,
+            placeholder=ALL,
+            width=190,
         )
-        or here,
-        "poolings": row.pills(
-            "Pooled by", names, selection_mode="multi", key="layer_poolings"
-        )
-        or names,
-        "lines": row.toggle("Baselines", value=True, key="baselines"),
-    }
+    of_all = label is None and score != "auc" and run.has("control.parquet")
+    shown: Any = row.segmented_control(
+        "Show",
+        SHOWN,
+        default=SHOWN[0],
+        required=True,
+        disabled=not of_all,
+        key="shown",
+        help=CONTROL,
+    )
+    kinds = row.pills(
+        "Read from",
+        here,
+        selection_mode="multi",
+        format_func=lambda name: KIND_NAMES[name],
+        key="layer_kinds",
+    )
+    poolings = row.pills(
+        "Pooled by", names, selection_mode="multi", key="layer_poolings"
+    )
+    lines = row.toggle("Baselines", value=True, key="baselines")
+    shown = shown if of_all else SHOWN[0]
+    lines = lines and label is None and shown != "selectivity"
+    return Wish(score, shown, label, kinds or here, poolings or names, lines)
 
 
-def curves(probes: pd.DataFrame, metrics: dict[str, Any], wish: dict[str, Any]) -> None:
-    kept = probes["kind"].isin(wish["kinds"]) & probes["pooling"].isin(wish["poolings"])
-    lines = reference_lines(metrics, wish["metric"]) if wish["lines"] else []
+def curves(run: Run, probes: pd.DataFrame, wish: Wish) -> None:
+    metrics = ui.read(run, "metrics")
+    points = readings(
+        probes.loc[
+            probes["kind"].isin(wish.kinds) & probes["pooling"].isin(wish.poolings)
+        ],
+        wish.score,
+        by_class=ui.read(run, "by_class") if run.has("classes.parquet") else None,
+        label=wish.label,
+        control=ui.read(run, "control") if run.has("control.parquet") else None,
+        selectivity=wish.shown == "selectivity",
+    )
+    if points.empty:
+        st.info("Validation has no text of this class: there is nothing to score.")
+        return
+    named = SCORES[wish.score] if wish.label is None else OF_A_CLASS[wish.score]
+    lines = reference_lines(metrics, wish.score) if wish.lines else []
     figure = layer_curves(
-        probes.loc[kept],
+        points,
         lines,
-        metric=wish["metric"],
+        named=f"{named}, less the control" if wish.shown == "selectivity" else named,
         layer_names=metrics["backbone"]["layer_names"],
         picked=ui.context().layer,
+        control=wish.shown == "with control",
     )
     st.plotly_chart(
         figure,
@@ -101,11 +162,12 @@ def curves(probes: pd.DataFrame, metrics: dict[str, Any], wish: dict[str, Any]) 
         selection_mode="points",
         alt="Validation score of the probes by layer, with baselines as lines",
     )
-    bars = ", with 95 % intervals" if wish["metric"] == "accuracy" else ""
-    n, n_test = metrics["validation"]["n"], metrics["test"]["n"]
+    bars = ", with 95 % intervals" if wish.score == "accuracy" else ""
     mute = ", ".join(mute_places(probes))
     left_out = f" Not drawn, as nothing can be read there: {mute}." if mute else ""
-    st.caption(NOTE.format(n=n, n_test=n_test, bars=bars) + left_out)
+    said = NOTE.format(n=int(points["n"].iloc[0]), bars=bars)
+    told = TEST_NOTE.format(n=metrics["test"]["n"]) if lines else ""
+    st.caption(f"{said} {told}{CLICK}{left_out}")
 
 
 def spread(run: Run) -> None:
@@ -318,7 +380,7 @@ def bounds(row: dict[str, Any], name: str) -> str:
 
 def numbers(run: Run, probes: pd.DataFrame) -> None:
     with st.expander("The numbers", icon=":material/table:"):
-        st.dataframe(probes[SHOWN], hide_index=True, height=320)
+        st.dataframe(probes[COLUMNS], hide_index=True, height=320)
         st.download_button(
             "Download CSV",
             probes.to_csv(index=False),
@@ -341,12 +403,13 @@ with ui.guard():
     parent_note(metrics)
     attended(metrics)
     story = st.container(border=True)
-    wish = controls(probes)
-    said = layer_story(probes, ui.read(run, "curves"), metrics, metric=wish["metric"])
+    wish = controls(run, probes)
+    said = layer_story(probes, ui.read(run, "curves"), metrics, metric=wish.metric)
     story.markdown("\n".join(f"- {sentence}" for sentence in said))
-    curves(probes, metrics, wish)
+    curves(run, probes, wish)
     picked(run, probes)
     spread(run)
-    trade(run, wish["metric"])
-    cheaper(run, wish["metric"])
+    trade(run, wish.metric)
+    cheaper(run, wish.metric)
     numbers(run, probes)
+    ui.report_button(run)

@@ -6,7 +6,7 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from stc_core.figures import ACTIVE, FAINT, GREY, MARK, PALETTE, Colour, records, settle
-from stc_core.figures_layers import METRICS, Metric
+from stc_core.readings import METRICS, Metric
 from stc_core.wording import interval, percent
 
 Cost = Literal["ms_per_text", "flops_per_token", "parameters"]

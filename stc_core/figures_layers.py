@@ -4,7 +4,7 @@ Colour says the pooling, line and marker the kind of site. Frames in, figures ou
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -13,13 +13,13 @@ import plotly.graph_objects as go
 from stc_core.axes import KINDS, POOLINGS
 from stc_core.figures import FAINT, GREY, MARK, PALETTE, plain, records, settle, thin
 from stc_core.figures_data import OURS, baseline_name
+from stc_core.readings import Score
 from stc_core.wording import interval, percent
 
-Metric = Literal["accuracy", "macro_f1"]
-METRICS: dict[Metric, str] = {"accuracy": "accuracy", "macro_f1": "macro-F1"}
 KIND_NAMES = {"resid": "hidden states", "mlp": "FFN neurons"}
 _DASHES = {"resid": "solid", "mlp": "dash"}
 _SYMBOLS = {"resid": "circle", "mlp": "square"}
+CONTROL = "control: shuffled labels"
 _LABEL_SHARE = 0.055  # height of a line's label, as a share of the axis
 
 
@@ -35,77 +35,58 @@ class Line(NamedTuple):
     ours: bool = False
 
 
-def best_probes(probes: pd.DataFrame) -> pd.DataFrame:
-    """One row per site and pooling: the probe with the C that validation chose.
+def reference_lines(metrics: Mapping[str, Any], score: Score) -> list[Line]:
+    """The classifier and its baselines as lines, the classifier first.
 
-    Places of `mute_places` are left out, unless there is no other.
+    None for a score that the run does not tell of them.
     """
-    best = probes.loc[probes["best"].astype(bool)]
-    telling = best.loc[~_is_mute(best, probes)]
-    best = best if telling.empty else telling
-    return best.sort_values(["kind", "pooling", "layer"], kind="stable").reset_index(
-        drop=True
-    )
-
-
-def mute_places(probes: pd.DataFrame) -> list[str]:
-    """'resid.0 by first' for each place where every weight of every C is zero.
-
-    The embedding of the first special token is one: it is the same for every text.
-    """
-    best = probes.loc[probes["best"].astype(bool)]
-    mute = best.loc[_is_mute(best, probes)]
-    return [f"{row['site']} by {row['pooling']}" for row in records(mute)]
-
-
-def _is_mute(best: pd.DataFrame, probes: pd.DataFrame) -> pd.Series:
-    reads = probes.loc[probes["nonzeros"] > 0]
-    telling = set(zip(reads["site"], reads["pooling"], strict=True))
-    places = zip(best["site"], best["pooling"], strict=True)
-    return pd.Series([p not in telling for p in places], best.index, dtype=bool)
-
-
-def reference_lines(metrics: Mapping[str, Any], metric: Metric) -> list[Line]:
-    """The classifier and its baselines as lines, the classifier first."""
     test = metrics["test"]
-    lines = [_line(OURS, test, metric, test["n"], ours=True)]
+    if score not in test:
+        return []
+    lines = [_line(OURS, test, score, test["n"], ours=True)]
     for key, found in metrics["baselines"].items():
-        lines.append(_line(baseline_name(key, metrics), found, metric, test["n"]))
+        lines.append(_line(baseline_name(key, metrics), found, score, test["n"]))
     return lines
 
 
 def _line(
-    name: str, found: Mapping[str, Any], metric: Metric, n: int, *, ours: bool = False
+    name: str, found: Mapping[str, Any], score: Score, n: int, *, ours: bool = False
 ) -> Line:
-    low, high = found.get(f"{metric}_interval") or (None, None)
-    return Line(name, found[metric], "test", n, low, high, ours)
+    low, high = found.get(f"{score}_interval") or (None, None)
+    return Line(name, found[score], "test", n, low, high, ours)
 
 
 def layer_curves(
-    probes: pd.DataFrame,
+    points: pd.DataFrame,
     lines: Sequence[Line] = (),
     *,
-    metric: Metric = "accuracy",
+    named: str = "accuracy",
     layer_names: Sequence[str] = (),
     picked: int | None = None,
+    control: bool = False,
 ) -> go.Figure:
-    """Validation score by layer, one curve per kind and pooling, with `lines` across.
+    """`readings` by layer, one curve per kind and pooling, with `lines` across.
 
-    Each point carries layer, kind and pooling for clicks. Curves stand a little apart along the
-    axis, so that their intervals can be told from each other.
+    Each point carries layer, kind and pooling for clicks. Curves stand a little apart
+    along the axis, so that their intervals can be told from each other. The `control`
+    is one dotted line, the mean over all of them.
     """
-    best = best_probes(probes)
     figure = go.Figure()
-    keys = _curves(best)
+    keys = _curves(points)
     for place, (kind, pooling) in enumerate(keys):
-        part = best.loc[(best["kind"] == kind) & (best["pooling"] == pooling)]
+        part = points.loc[(points["kind"] == kind) & (points["pooling"] == pooling)]
         shift = 0.0 if len(keys) < 2 else 0.22 * (place / (len(keys) - 1) - 0.5)
-        figure.add_trace(_curve(part, metric, layer_names, shift))
-    bounds = _bounds(best, lines, metric)
+        figure.add_trace(_curve(part, named, layer_names, shift))
+    bounds = _bounds(points, lines)
+    if control:
+        line = _control(points)
+        figure.add_trace(line)
+        lowest = float(np.min(np.asarray(line.y, float)))
+        bounds[0] = max(0.0, min(bounds[0], lowest - 0.03))
     _draw_lines(figure, lines, bounds)
     if picked is not None:
         figure.add_vline(x=picked, line={"color": FAINT, "width": 14}, layer="below")
-    layers = sorted(best["layer"].unique())
+    layers = sorted(points["layer"].unique())
     return settle(
         figure,
         height=470,
@@ -118,11 +99,7 @@ def layer_curves(
             "showgrid": False,
             "range": [layers[0] - 0.35, layers[-1] + 0.35],
         },
-        yaxis={
-            "title": f"validation {METRICS[metric]}",
-            "tickformat": ".0%",
-            "range": bounds,
-        },
+        yaxis={"title": f"validation {named}", "tickformat": ".0%", "range": bounds},
     )
 
 
@@ -146,66 +123,82 @@ def _curves(best: pd.DataFrame) -> list[tuple[str, str]]:
 
 
 def _curve(
-    part: pd.DataFrame, metric: Metric, layer_names: Sequence[str], shift: float
+    part: pd.DataFrame, named: str, layer_names: Sequence[str], shift: float
 ) -> go.Scatter:
     first = part.iloc[0]
     kind, pooling = str(first["kind"]), str(first["pooling"])
     colour = pooling_colour(pooling)
     return go.Scatter(
         x=part["layer"] + shift,
-        y=part[metric],
+        y=part["value"],
         mode="lines+markers",
         name=f"{KIND_NAMES[kind]} · {pooling}",
         line={"color": colour, "dash": _DASHES[kind], "width": 2.2},
         marker={"color": colour, "symbol": _SYMBOLS[kind], "size": 9},
-        error_y=_error_bars(part, metric, colour),
+        error_y=_error_bars(part, colour),
         customdata=part[["layer", "kind", "pooling"]].to_numpy().tolist(),
-        hovertext=[_probe_hover(row, metric, layer_names) for row in records(part)],
+        hovertext=[_hover(row, named, layer_names) for row in records(part)],
         hoverinfo="text",
     )
 
 
-def _error_bars(
-    part: pd.DataFrame, metric: Metric, colour: str
-) -> dict[str, Any] | None:
-    if metric != "accuracy":
+def _control(points: pd.DataFrame) -> go.Scatter:
+    """The mean over sites and poolings: they differ by chance alone."""
+    layers = sorted({int(layer) for layer in points["layer"]})
+    means = [
+        float(np.mean(points.loc[points["layer"] == layer, "control"]))
+        for layer in layers
+    ]
+    return go.Scatter(
+        x=layers,
+        y=means,
+        mode="lines",
+        name=CONTROL,
+        line={"color": GREY, "dash": "dot", "width": 1.6},
+        hovertext=[f"<b>shuffled labels</b><br>{percent(mean)}" for mean in means],
+        hoverinfo="text",
+    )
+
+
+def _error_bars(part: pd.DataFrame, colour: str) -> dict[str, Any] | None:
+    if np.isnan(part["low"].to_numpy(float)).all():
         return None
     return {
         "type": "data",
         "symmetric": False,
-        "array": part["accuracy_high"] - part["accuracy"],
-        "arrayminus": part["accuracy"] - part["accuracy_low"],
+        "array": part["high"] - part["value"],
+        "arrayminus": part["value"] - part["low"],
         "color": thin(colour),
         "thickness": 1.2,
         "width": 0,
     }
 
 
-def _probe_hover(row: dict[str, Any], metric: Metric, names: Sequence[str]) -> str:
+def _hover(row: dict[str, Any], named: str, names: Sequence[str]) -> str:
     layer = row["layer"]
     where = f" ({plain(names[layer])})" if layer < len(names) else ""
     said = [
         f"<b>{row['site']} · {plain(row['pooling'])}</b>{where}",
-        f"{METRICS[metric]} {percent(row[metric])}",
+        f"{named} {percent(row['value'])}",
     ]
-    if metric == "accuracy":
-        bounds = row["accuracy_low"], row["accuracy_high"]
-        said.append(f"95 %: {interval(bounds)}")
+    if not np.isnan(row["low"]):
+        said.append(f"95 %: {interval((row['low'], row['high']))}")
+    if not np.isnan(row["control"]):
+        said.append(f"shuffled labels: {percent(row['control'])}")
     said.append(f"n = {row['n']:,} validation texts")
     said.append(f"C = {row['C']:.3g}, {row['nonzeros']:,} weights not zero")
     return "<br>".join(said)
 
 
-def _bounds(best: pd.DataFrame, lines: Sequence[Line], metric: Metric) -> list[float]:
+def _bounds(points: pd.DataFrame, lines: Sequence[Line]) -> list[float]:
     """The axis: all curves with their intervals, and the lines that are not far off."""
-    accuracy = metric == "accuracy"
-    low = float(np.min(best["accuracy_low" if accuracy else metric]))
-    high = float(np.max(best["accuracy_high" if accuracy else metric]))
+    low = float(np.nanmin(points[["value", "low"]].to_numpy(float)))
+    high = float(np.nanmax(points[["value", "high"]].to_numpy(float)))
     reach = max(high - low, 0.05)
     near = [line.value for line in lines if line.value > low - 0.25 * reach]
     low, high = min([low, *near]), max([high, *near])
     pad = 0.05 * (high - low)
-    return [max(0.0, low - pad), min(1.005, high + pad)]
+    return [low - pad if low < 0 else max(0.0, low - pad), min(1.005, high + pad)]
 
 
 def _draw_lines(

@@ -7,7 +7,7 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from stc_core.figures import MARK, PALETTE, records, settle, thin
-from stc_core.figures_layers import METRICS, Metric
+from stc_core.readings import METRICS, Metric
 from stc_core.wording import interval, percent
 
 

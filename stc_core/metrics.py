@@ -130,6 +130,12 @@ def fit_temperature(
     return float(np.exp(found.x))
 
 
+def accuracy_interval(right: float, n: int) -> tuple[float, float]:
+    """The bootstrap interval of an accuracy; it depends on its value and n alone."""
+    hits = np.arange(n) < round(float(right) * n)
+    return bootstrap_interval(np.ones(n, int), hits.astype(int), seed=0)
+
+
 def wilson_interval(
     hits: Shaped[np.ndarray, "*n"], n: Shaped[np.ndarray, "*n"], level: float = 0.95
 ) -> tuple[Float[np.ndarray, "*n"], Float[np.ndarray, "*n"]]:

@@ -13,9 +13,12 @@ import numpy as np
 from jaxtyping import Int
 
 from stc_core import adapt, attentive, hierarchy, tables
+from stc_core.axes import PooledSite
 from stc_core.backbone import Backbone
 from stc_core.baselines import Guess, baselines_of, scored
-from stc_core.config import RunConfig
+from stc_core.by_class import class_table
+from stc_core.config import RunConfig, TrainConfig
+from stc_core.control import control_probes
 from stc_core.data import Corpus, read_corpus
 from stc_core.errors import StcError
 from stc_core.extract import extract
@@ -105,6 +108,7 @@ def _sparse(config: RunConfig, writer: RunWriter) -> None:
         progress=writer.progress,
     )
     writer.write_frame("probes.parquet", tables.probe_table(probes, sample.task))
+    writer.write_frame("classes.parquet", class_table(read, sample.task, probes))
     write_saliences(writer.folder / SALIENCE, probes)
 
     if nu := from_features(read, sample.task, backbone, wanted):
@@ -125,6 +129,35 @@ def _sparse(config: RunConfig, writer: RunWriter) -> None:
         sample.task.codes[sample.test],
         seed=settings.seed,
     )
+    _add_control(writer, sample, wanted, settings)
+
+
+def _add_control(
+    writer: RunWriter,
+    sample: Sample,
+    wanted: Sequence[PooledSite],
+    settings: TrainConfig,
+) -> None:
+    """The probes of shuffled labels; like a baseline, they cannot harm their run."""
+    metrics = Run(writer.folder).metrics
+    if INTERRUPTED in metrics["missing"].values():
+        return
+    writer.phase("report", total=len(wanted), message="control")
+    try:
+        probes = control_probes(
+            sample.store.read,
+            sample.task,
+            wanted,
+            seed=settings.seed,
+            progress=writer.progress,
+        )
+    except KeyboardInterrupt:
+        metrics["missing"]["control"] = INTERRUPTED
+        writer.note("Interrupted: without the control.")
+    else:
+        frame = tables.probe_table(probes, sample.task)
+        writer.write_frame("control.parquet", frame)
+    _write_metrics(writer, metrics)
 
 
 def _unless_interrupted(config: RunConfig, writer: RunWriter) -> None:

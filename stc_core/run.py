@@ -149,6 +149,16 @@ class Run:
         return pd.read_parquet(self._written("probes.parquet"))
 
     @property
+    def by_class(self) -> pd.DataFrame:
+        """A row per (site, pooling, class): what the best probe knows of it."""
+        return pd.read_parquet(self._written("classes.parquet"))
+
+    @property
+    def control(self) -> pd.DataFrame:
+        """Like `probes`, of labels that were shuffled."""
+        return pd.read_parquet(self._written("control.parquet"))
+
+    @property
     def variability(self) -> dict[str, Any]:
         """nu of the layers and the best of them; StcError where it has none."""
         return read_json(self._written("variability.json"))
@@ -166,6 +176,11 @@ class Run:
     def levels(self) -> pd.DataFrame:
         """Probes of each level of labels by layer, of the recipe hierarchy."""
         return pd.read_parquet(self._written("levels.parquet"))
+
+    @property
+    def replies(self) -> pd.DataFrame:
+        """What was written for test rows, beside what is true."""
+        return pd.read_parquet(self._written("replies.parquet"))
 
     @property
     def curves(self) -> pd.DataFrame:

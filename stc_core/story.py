@@ -6,7 +6,8 @@ from typing import Any
 import pandas as pd
 
 from stc_core.figures import records
-from stc_core.figures_layers import KIND_NAMES, METRICS, Metric, best_probes
+from stc_core.figures_layers import KIND_NAMES
+from stc_core.readings import METRICS, Metric, best_probes
 from stc_core.wording import interval, percent
 
 

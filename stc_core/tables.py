@@ -11,7 +11,7 @@ from stc_core.axes import Site
 from stc_core.backbone import Backbone
 from stc_core.data import Corpus
 from stc_core.head import SparseHead
-from stc_core.metrics import accuracy, bootstrap_interval, macro_f1
+from stc_core.metrics import accuracy, accuracy_interval, macro_f1
 from stc_core.probe import ProbeResult
 from stc_core.sparsify import Fitted
 from stc_core.task import Task
@@ -19,12 +19,11 @@ from stc_core.task import Task
 
 def probe_table(probes: Sequence[ProbeResult], task: Task) -> pd.DataFrame:
     """A row per (site, pooling, C): validation scores, nonzeros, certified gap."""
-    y = task.codes[task.validation]
-    rows = []
+    n, rows = len(task.validation), []
     for probe in probes:
         site, pooling = probe.pooled_site
         for i, C in enumerate(probe.path.Cs):
-            low, high = _accuracy_interval(probe.val_accuracy[i], len(y))
+            low, high = accuracy_interval(probe.val_accuracy[i], n)
             rows.append(
                 {
                     **_site_columns(site),
@@ -34,7 +33,7 @@ def probe_table(probes: Sequence[ProbeResult], task: Task) -> pd.DataFrame:
                     "macro_f1": float(probe.val_macro_f1[i]),
                     "accuracy_low": low,
                     "accuracy_high": high,
-                    "n": len(y),
+                    "n": n,
                     "nonzeros": int(probe.path.nonzeros[i]),
                     "gap": float(probe.path.gap[i]),
                     "kkt": float(probe.path.kkt[i]),
@@ -68,7 +67,7 @@ def curve_table(fitted: Fitted, backbone: Backbone, corpus: Corpus) -> pd.DataFr
     }
     rows = []
     for point in fitted.points:
-        low, high = _accuracy_interval(point.accuracy, n)
+        low, high = accuracy_interval(point.accuracy, n)
         x = point.neurons if point.curve == "neurons" else point.layer
         rows.append(
             {
@@ -103,9 +102,9 @@ def frontier_table(
     """
     rows = []
     for option in fitted.options:
-        low, high = _accuracy_interval(option.accuracy, n)
+        low, high = accuracy_interval(option.accuracy, n)
         right = accuracy(y_test, option.guess)
-        test_low, test_high = _accuracy_interval(right, len(y_test))
+        test_low, test_high = accuracy_interval(right, len(y_test))
         rows.append(
             {
                 **{k: v for k, v in option._asdict().items() if k != "guess"},
@@ -179,12 +178,6 @@ def _level(column: str, true: np.ndarray, guess: np.ndarray) -> dict[str, Any]:
         "accuracy": accuracy(true, guess),
         "macro_f1": macro_f1(true, guess),
     }
-
-
-def _accuracy_interval(right: float, n: int) -> tuple[float, float]:
-    """The bootstrap interval of an accuracy; it depends on its value and n alone."""
-    hits = np.arange(n) < round(float(right) * n)
-    return bootstrap_interval(np.ones(n, int), hits.astype(int), seed=0)
 
 
 def _site_columns(site: Site) -> dict[str, Any]:

@@ -9,38 +9,16 @@ from frames import METRICS, layout, probes
 from stc_core.axes import POOLINGS
 from stc_core.figures_layers import (
     Line,
-    best_probes,
     layer_curves,
-    mute_places,
     pooling_colour,
     reference_lines,
     spread,
 )
-
-
-def test_one_probe_is_best_per_site_and_pooling():
-    best = best_probes(probes())
-    assert len(best) == 14
-    assert set(best["C"]) == {0.1}
-    assert not best.duplicated(["site", "pooling"]).any()
-
-
-def test_a_place_that_says_nothing_is_named_and_not_drawn():
-    found = probes()
-    mute = (found["site"] == "resid.0") & (found["pooling"] == "mean")
-    found.loc[mute, "nonzeros"] = 0
-    assert mute_places(found) == ["resid.0 by mean"] and not mute_places(probes())
-    assert len(best_probes(found)) == 13
-    curves = {trace.name: trace for trace in layer_curves(found).data}
-    assert [row[0] for row in curves["hidden states · mean"].customdata] == [1, 2, 3]
-
-
-def test_where_nothing_says_anything_all_is_drawn():
-    assert len(best_probes(probes().assign(nonzeros=0))) == 14
+from stc_core.readings import readings
 
 
 def test_each_curve_holds_the_scores_of_its_kind_and_pooling():
-    figure = layer_curves(probes())
+    figure = layer_curves(readings(probes()))
     curves = {trace.name: trace for trace in figure.data}
     assert list(curves) == [
         "hidden states · max",
@@ -57,7 +35,7 @@ def test_each_curve_holds_the_scores_of_its_kind_and_pooling():
 
 
 def test_colour_is_the_pooling_and_dash_the_kind():
-    traces = layer_curves(probes()).data
+    traces = layer_curves(readings(probes())).data
     assert traces[0].line.color == traces[2].line.color == pooling_colour("max")
     assert traces[0].line.dash != traces[2].line.dash
     assert traces[0].marker.symbol != traces[2].marker.symbol
@@ -66,7 +44,7 @@ def test_colour_is_the_pooling_and_dash_the_kind():
 
 def test_a_pooling_that_is_none_of_the_known_has_a_curve_too():
     found = probes().assign(pooling="all")
-    assert [trace.name for trace in layer_curves(found).data] == [
+    assert [trace.name for trace in layer_curves(readings(found)).data] == [
         "hidden states · all",
         "FFN neurons · all",
     ]
@@ -74,7 +52,7 @@ def test_a_pooling_that_is_none_of_the_known_has_a_curve_too():
 
 def test_hover_says_interval_and_n_and_names_the_layer():
     names = ("embeddings", "block 1", "block <2>", "block 3")
-    figure = layer_curves(probes(), layer_names=names)
+    figure = layer_curves(readings(probes()), layer_names=names)
     said = figure.data[2].hovertext[1]
     for part in ("mlp.2 · max", "(block &lt;2&gt;)", "90.0 %", "n = 120", "C = 0.1"):
         assert part in said
@@ -82,14 +60,14 @@ def test_hover_says_interval_and_n_and_names_the_layer():
 
 
 def test_macro_f1_has_no_interval():
-    figure = layer_curves(probes(), metric="macro_f1")
+    figure = layer_curves(readings(probes(), "macro_f1"), named="macro-F1")
     np.testing.assert_allclose(figure.data[2].y, [0.59, 0.85, 0.65])
     assert figure.data[2].error_y.array is None
     assert "95 %" not in figure.data[2].hovertext[0]
 
 
 def test_lines_name_their_split_and_n():
-    figure = layer_curves(probes(), reference_lines(METRICS, "accuracy"))
+    figure = layer_curves(readings(probes()), reference_lines(METRICS, "accuracy"))
     said = {note.text: note.hovertext for note in layout(figure).annotations}
     assert list(said) == [
         "This classifier 85.0 %",
@@ -101,7 +79,7 @@ def test_lines_name_their_split_and_n():
 
 
 def test_a_line_far_below_is_named_at_the_foot_and_not_drawn():
-    figure = layer_curves(probes(), reference_lines(METRICS, "accuracy"))
+    figure = layer_curves(readings(probes()), reference_lines(METRICS, "accuracy"))
     assert layout(figure).yaxis.range[0] > 0.4
     assert [shape.y0 for shape in layout(figure).shapes] == [0.85, 0.78]
 
@@ -117,8 +95,32 @@ def test_lines_of_macro_f1_are_macro_f1():
     )
 
 
+def test_scores_that_a_run_does_not_tell_have_no_lines():
+    assert reference_lines(METRICS, "auc") == []
+
+
+def test_the_control_is_a_dotted_line_within_the_axis():
+    control = probes().assign(accuracy=0.2)
+    points = readings(probes(), control=control)
+    assert len(layer_curves(points).data) == 4
+    figure = layer_curves(points, control=True)
+    line = figure.data[4]
+    assert line.name.startswith("control") and line.line.dash == "dot"
+    np.testing.assert_allclose(line.y, 0.2)
+    assert layout(figure).yaxis.range[0] < 0.2
+    assert "shuffled labels: 20.0 %" in figure.data[0].hovertext[0]
+
+
+def test_a_selectivity_below_nothing_is_within_the_axis():
+    control = probes().assign(accuracy=0.8)
+    points = readings(probes(), control=control, selectivity=True)
+    figure = layer_curves(points, named="accuracy, less the control")
+    assert layout(figure).yaxis.range[0] < points["low"].min() < 0
+    assert "less the control" in layout(figure).yaxis.title.text
+
+
 def test_the_picked_layer_is_marked():
-    figure = layer_curves(probes(), picked=2)
+    figure = layer_curves(readings(probes()), picked=2)
     assert [shape.x0 for shape in layout(figure).shapes] == [2]
 
 

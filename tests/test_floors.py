@@ -20,7 +20,7 @@ FLOORS = {
     "readings figures_frontier figures_examples records figures_adapt figures_attention scatter "
     "texts segments fluency "
     "branches figures_hierarchy trie "
-    "slices compare agreement cards figures_compare figures_activity relatives edits "
+    "slices compare agreement cards figures_compare html_page figures_activity relatives edits "
     "flips "
     "confusion calibration strata",
     2: "quadratic solver select attribution table checks data store sites hooks hub "
@@ -32,7 +32,7 @@ FLOORS = {
     "script decoding author "
     "ridge search frontier salience sweep control by_class "
     "facets",
-    4: "recipes results dial shrink adapt baselines forecast run jobs predictions "
+    4: "html_report recipes results dial shrink adapt baselines forecast run jobs predictions "
     "replies generation queue trash ledger orders rungs course lesson alike curriculum rivals narration hierarchy attentive writer",
     5: "terminal options commands commands_train commands_run commands_ledger commands_data cli "
     "__main__",

@@ -11,7 +11,7 @@ from toy import Toy, make
 from stc_core import tables
 from stc_core.columns import Columns
 from stc_core.data import Corpus
-from stc_core.metrics import bootstrap_interval
+from stc_core.metrics import accuracy_interval, bootstrap_interval
 from stc_core.report import Report
 from stc_core.sparsify import Fitted, fit_stc
 
@@ -56,7 +56,7 @@ def test_probes_have_a_row_for_each_strength(toy):
 def test_intervals_are_those_of_the_hits():
     """However the right ones lie among the rows."""
     hits = np.array([1, 0, 1, 1, 0, 1, 1, 1, 0, 1] * 5)
-    low, high = tables._accuracy_interval(0.7, 50)
+    low, high = accuracy_interval(0.7, 50)
     other = bootstrap_interval(np.ones(50, int), hits, seed=0)
     assert (low, high) == pytest.approx(other, abs=0.03)
 

@@ -1,0 +1,74 @@
+"""What the best probe of each place knows of each class."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Float, Int
+from scipy.stats import rankdata
+
+from stc_core.metrics import accuracy_interval
+from stc_core.probe import ProbeResult
+from stc_core.task import Read, Task
+
+
+def class_table(read: Read, task: Task, probes: Sequence[ProbeResult]) -> pd.DataFrame:
+    """A row per place and class, of the best probe's validation scores.
+
+    accuracy: the share of the class's texts that are given it (its recall), with a
+    95 % interval; macro_f1: the F1 of the class; auc: how well its logit puts texts of
+    the class before all others (`aucs`). `n` are the validation texts of the class;
+    without any the accuracy is NaN. The columns are named as those of `probe_table`.
+    """
+    y, frames = task.codes[task.validation], []
+    for probe in probes:
+        site, pooling = probe.pooled_site
+        X = read(probe.pooled_site)[task.validation]
+        scores = _scores(y, probe.path.logits(X, probe.best))
+        scores.insert(0, "label", list(task.classes))
+        place = {"site": str(site), "kind": site.kind, "layer": site.layer}
+        frames.append(scores.assign(**place, pooling=pooling))
+    return pd.concat(frames, ignore_index=True)
+
+
+def aucs(
+    y: Int[np.ndarray, " n"], logits: Float[np.ndarray, "n n_class"]
+) -> Float[np.ndarray, " n_class"]:
+    """The area under the ROC curve of each class against the rest, by its logit.
+
+    NaN for a class that no row, or every row, has. Equals scikit-learn's roc_auc_score
+    (Mann & Whitney 1947: by ranks, ties half).
+    """
+    n_class = logits.shape[1]
+    ranks, ones = rankdata(logits, axis=0), np.bincount(y, minlength=n_class)
+    summed = np.array([ranks[y == code, code].sum() for code in range(n_class)])
+    pairs = ones * (len(y) - ones)
+    areas = np.full(n_class, np.nan)
+    wins = summed - ones * (ones + 1) / 2
+    np.divide(wins, pairs, out=areas, where=pairs > 0)
+    return areas
+
+
+def _scores(
+    y: Int[np.ndarray, " n"], logits: Float[np.ndarray, "n n_class"]
+) -> pd.DataFrame:
+    n_class, guess = logits.shape[1], logits.argmax(axis=1)
+    n = np.bincount(y, minlength=n_class)
+    hits = np.bincount(y[y == guess], minlength=n_class)
+    said = np.bincount(guess, minlength=n_class)
+    recall = np.divide(hits, n, out=np.full(n_class, np.nan), where=n > 0)
+    bounds = [
+        accuracy_interval(share, int(some)) if some else (0.0, 1.0)
+        for share, some in zip(recall, n, strict=True)
+    ]
+    low, high = np.array(bounds).T
+    return pd.DataFrame(
+        {
+            "n": n,
+            "accuracy": recall,
+            "accuracy_low": low,
+            "accuracy_high": high,
+            "macro_f1": 2 * hits / np.maximum(n + said, 1),
+            "auc": aucs(y, logits),
+        }
+    )
