@@ -1,12 +1,20 @@
-"""Runs every bench, or those named, and rewrites RESULTS.md beside it."""
+"""Runs every bench, or those named, and rewrites RESULTS.md beside it.
+
+    python -m benches extract probe
+    python -m benches adapt --rows 4000      # the rest is for the bench itself
+
+One that takes hours is run when it is named.
+"""
 
 import json
 import os
 import platform
 import subprocess
 import sys
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +23,7 @@ from benches.measure import Row, table
 HERE = Path(__file__).parent
 KEPT = HERE / "results.json"
 CPUINFO = Path("/proc/cpuinfo")
+LONG = ("bench_adapt",)
 
 
 def machine() -> str:
@@ -39,11 +48,11 @@ def commit() -> str:
     return done.stdout.strip() or "unknown"
 
 
-def measured(path: Path) -> list[Row]:
+def measured(path: Path, options: Sequence[str] = ()) -> list[Row]:
     """The rows of one bench; none if it has no data."""
     print(f"{path.name} ...", flush=True)
     done = subprocess.run(
-        [sys.executable, str(path), "--json"],
+        [sys.executable, str(path), "--json", *options],
         cwd=HERE.parent,
         env={**os.environ, "PYTHONPATH": str(HERE.parent)},
         stdout=subprocess.PIPE,
@@ -80,9 +89,13 @@ def publish() -> None:
 
 def main() -> None:
     """Runs the benches that are named, or all."""
-    asked = sys.argv[1:]
+    given = sys.argv[1:]
+    names = list(takewhile(lambda word: not word.startswith("-"), given))
+    options = given[len(names) :]
+    asked = {f"bench_{name.removeprefix('bench_')}" for name in names}
     for path in sorted(HERE.glob("bench_*.py")):
-        if (not asked or path.stem in asked) and (rows := measured(path)):
+        wanted = path.stem in asked if asked else path.stem not in LONG
+        if wanted and (rows := measured(path, options)):
             keep(path.stem, rows)
             publish()
 

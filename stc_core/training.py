@@ -221,6 +221,7 @@ class _Watch(hf.TrainerCallback):
     ) -> None:
         self.settings, self.folder, self.tell, self.step = settings, folder, tell, step
         self.history = History()
+        self.process = psutil.Process()
         self.before = 0.0  # seconds of the trainings that were cut off
         self.began = time.monotonic()
 
@@ -266,7 +267,7 @@ class _Watch(hf.TrainerCallback):
             self.step(state.global_step, state.max_steps)
 
     def on_step_end(self, args: Any, state: Any, control: Any, **more: Any) -> None:
-        peak = max(self.history.peak_bytes, held_bytes())
+        peak = max(self.history.peak_bytes, held_bytes(self.process))
         self.history = self.history._replace(peak_bytes=peak)
         self._say(state)
         limit = self.settings.seconds
@@ -277,11 +278,11 @@ class _Watch(hf.TrainerCallback):
         self.tell(self.history, state.global_step, state.max_steps)
 
 
-def held_bytes() -> int:
-    """Memory in use: the most that was on the GPU, or the process's own now."""
+def held_bytes(process: psutil.Process) -> int:
+    """Memory in use: the most that was on the GPU, or that of the process now."""
     if torch.cuda.is_available() and torch.cuda.is_initialized():
         return torch.cuda.max_memory_allocated()
-    return psutil.Process().memory_info().rss
+    return process.memory_info().rss
 
 
 @contextmanager

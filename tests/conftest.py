@@ -1,5 +1,6 @@
 """What every test shares: a home of its own, few threads, one run that is real."""
 
+import gc
 import os
 import signal
 import sys
@@ -26,6 +27,14 @@ def session_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("STC_HOME", str(home))
         yield home
+
+
+@pytest.fixture(scope="module", autouse=True)
+def young_garbage() -> Iterator[None]:
+    """Every training collects garbage: not among all that is imported."""
+    gc.freeze()
+    yield
+    gc.unfreeze()
 
 
 @pytest.fixture(scope="session")
@@ -66,7 +75,13 @@ def tuned_folder(tmp_path_factory: pytest.TempPathFactory, messages: Path) -> Pa
     config = RunConfig(
         name="tuned to the topic",
         data=DataConfig(path=str(messages), text="text", labels=("topic",)),
-        train=TrainConfig(recipe="variability", device="cpu", tune=tune),
+        train=TrainConfig(
+            recipe="variability",
+            device="cpu",
+            kinds=("resid",),
+            poolings=("mean",),
+            tune=tune,
+        ),
     )
     writer = RunWriter(tmp_path_factory.mktemp("tuned") / "tuned", config)
     with writer:

@@ -6,6 +6,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from test_changes import saved_base
+from test_hierarchy import table
 
 from stc_core import adapt, recipes
 from stc_core.axes import Feature, PooledSite
@@ -16,7 +18,6 @@ from stc_core.files import read_json
 from stc_core.head import softmax
 from stc_core.lesson import BACKBONE, CHECKPOINTS, TUNING
 from stc_core.run import Run
-from stc_core.table import read_table
 from stc_core.task import Task
 from stc_core.training import History
 from stc_core.writer import RunWriter
@@ -122,15 +123,14 @@ class Killed(BaseException):
     pass
 
 
-def test_a_killed_run_goes_on_after_its_last_epoch(messages: Path, tmp_path: Path):
-    table = read_table(messages).groupby("topic").head(8)
-    table.to_csv(tmp_path / "few.csv", index=False)
+def test_a_killed_run_goes_on_after_its_last_epoch(tmp_path: Path):
     config = RunConfig(
         data=DataConfig(
-            path=str(tmp_path / "few.csv"), text="text", labels=("topic",), split=""
+            path=str(table(tmp_path, 2)), text="text", labels=("level 1",), split=""
         ),
         train=TrainConfig(
             recipe="variability",
+            backbone=str(saved_base(tmp_path / "base", "bert")),
             device="cpu",
             kinds=("resid",),
             poolings=("mean",),
