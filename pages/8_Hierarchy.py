@@ -1,5 +1,6 @@
 """Hierarchy: the tree of labels, the layer of each level, and a text's way down."""
 
+from itertools import groupby
 from typing import Any
 
 import pandas as pd
@@ -9,7 +10,9 @@ import ui
 from stc_core import jobs
 from stc_core.branches import SEPARATOR, confusion, node_table, with_labels
 from stc_core.config import RunConfig
+from stc_core.decoding import Decoding
 from stc_core.figures_hierarchy import confusion_map, rung_curves, tree_figure
+from stc_core.fluency import measures
 from stc_core.run import Run
 from stc_core.wording import percent
 
@@ -33,7 +36,7 @@ def scores(metrics: dict[str, Any]) -> None:
     about, test = metrics["hierarchy"], metrics["test"]
     whole = max(metrics["cost"]["flops_per_token_total"], 1)
     row = st.container(horizontal=True, gap="medium")
-    told = zip(test["levels"], about["layers"], about["flops_per_token"], strict=True)
+    told = zip(test["levels"], about["layers"], about["flops_per_token"], strict=False)
     for level, layer, flops in told:
         row.metric(
             f"{ui.escape(level['column'])} · layer {layer}",
@@ -123,8 +126,10 @@ def layers(run: Run, metrics: dict[str, Any]) -> None:
     st.caption(CURVES.format(n=int(rungs["n"].iloc[0])))
 
 
-def one_text(run: Run) -> None:
-    """A text's way down, level after level, with the compute spent."""
+def one_text(run: Run, metrics: dict[str, Any]) -> None:
+    """A text's way down, level after level, with the compute spent, and a reply."""
+    levels = len(metrics["hierarchy"]["sizes"]) > 1
+    writes = "parts" in metrics["hierarchy"]
     st.subheader("A text of your own", anchor=False)
     with st.form("one", border=False):
         text = st.text_area("Your text", height=80, key="own_text")
@@ -132,13 +137,19 @@ def one_text(run: Run) -> None:
         row.form_submit_button(
             "Classify", type="primary", icon=":material/account_tree:"
         )
-        coarse = row.toggle("Answer coarse only", key="coarse_only")
+        only = "Answer coarse only" if levels else "Answer the label only"
+        coarse = row.toggle(only, key="coarse_only")
+        decoding = chosen_decoding() if writes else Decoding()
     if not text.strip():
         return
+    coming = iter(())
     with st.spinner("Classifying …"):
         cascade = ui.classifier(run)
-        asked = cascade.up_to(1) if coarse else cascade
-        steps = cascade.steps(text, asked.answer([text]))
+        if writes and not coarse:
+            way, coming = cascade.tell(text, decoding)
+        else:
+            way = (cascade.up_to(1) if coarse else cascade).answer([text])
+        steps = cascade.steps(text, way)
     row = st.container(horizontal=True, gap="medium")
     for step in steps:
         row.metric(
@@ -152,6 +163,48 @@ def one_text(run: Run) -> None:
         )
     if coarse:
         st.caption("The blocks above were not run.")
+    for part, some in groupby(coming, key=lambda piece: piece.part):
+        layer = cascade.layers_[cascade.tree_.depth + cascade.parts_.index(part)]
+        st.caption(f"{part.capitalize()} · written at layer {layer}")
+        st.write_stream(ui.escape_piece(piece.text) for piece in some)
+
+
+def chosen_decoding() -> Decoding:
+    """How the words of a reply are chosen."""
+    row = st.container(horizontal=True)
+    temperature = row.number_input(
+        "Temperature", 0.0, 2.0, 0.0, 0.1, key="temperature", width=130,
+        help="0 takes the likeliest word each time; more draws others, too.",
+    )  # fmt: skip
+    top_p = row.number_input(
+        "Top-p", 0.05, 1.0, 1.0, 0.05, key="top_p", width=130,
+        help="Words are drawn among the likeliest that make up this probability.",
+    )  # fmt: skip
+    seed = row.number_input("Seed", 0, value=0, key="seed", width=130)
+    return Decoding(temperature, top_p, int(seed))
+
+
+def generation(run: Run, scores: dict[str, Any]) -> None:
+    """How good the replies to test texts are, and what they are."""
+    st.subheader("The reply", anchor=False)
+    value = st.column_config.NumberColumn(format="%.2f")
+    st.dataframe(
+        pd.DataFrame(measures(scores)), hide_index=True, column_config={"value": value}
+    )
+    said = f"On {scores['n']:,} test texts, each word the likeliest one."
+    if scores["cut"]:
+        said += (
+            f" {scores['cut']:,} of {scores['of']:,} rows had a longer reply or thought "
+            f"than {scores['length']} tokens, of which only the start was learned."
+        )
+    st.caption(said)
+    with st.expander("Written and true replies"):
+        frame = ui.read(run, "replies").merge(
+            ui.read(run, "corpus")["text"], left_on="row", right_index=True
+        )
+        st.dataframe(
+            frame[["text", *frame.columns.drop(["row", "text"])]], hide_index=True
+        )
 
 
 def offer(run: Run) -> None:
@@ -194,6 +247,8 @@ with ui.guard():
         offer(run)
         st.stop()
     scores(metrics)
-    one_text(run)
+    one_text(run, metrics)
+    if "generation" in metrics["test"]:
+        generation(run, metrics["test"]["generation"])
     tree(with_labels(ui.read(run, "predictions"), ui.read(run, "corpus")))
     layers(run, metrics)

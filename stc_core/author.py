@@ -94,6 +94,15 @@ class Author(Lexicon):
         }
         return Written(Descent(nodes, shares), parts, tokens)
 
+    def written_columns(self, written: Written | None) -> dict[str, np.ndarray]:
+        """What was written, part by part, as columns of a table."""
+        return {
+            f"written_{part}": np.array(
+                written.parts[part] if written else [], dtype=object
+            )
+            for part in self.parts_
+        }
+
     def tell(
         self, text: str, decoding: Decoding = GREEDY
     ) -> tuple[Descent, Iterator[Piece]]:

@@ -12,7 +12,7 @@ import typer
 from stc_core.commands import program
 from stc_core.commands_data import cache, check, variability
 from stc_core.commands_ledger import cancel, delete, rename, runs
-from stc_core.commands_run import explain, label, predict, report
+from stc_core.commands_run import explain, generate, label, predict, report
 from stc_core.commands_train import resume, shrink, train, work
 from stc_core.errors import StcError
 
@@ -31,6 +31,7 @@ for _command in (
     resume,
     predict,
     explain,
+    generate,
     report,
     variability,
     runs,

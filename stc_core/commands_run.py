@@ -1,5 +1,6 @@
 """The commands that use a finished run: label with it, explain it, list it."""
 
+from itertools import groupby
 from typing import Annotated, Any
 
 import typer
@@ -28,7 +29,8 @@ def predict(
 
     Rows without text stay unlabelled. A column name that is taken gets a suffix _2. A
     run of the recipe hierarchy adds predicted_LEVEL and probability_LEVEL for each
-    level; with fewer levels only the blocks that they need are run.
+    level; with fewer levels only the blocks that they need are run. One that learned to
+    reply adds written_reply, unless levels are left out.
     """
     from stc_core import predictions, terminal
 
@@ -54,6 +56,48 @@ def _shallow(classifier: Any, levels: int | None) -> Any:
             remedy="Leave it out.",
         )
     return classifier.up_to(levels)
+
+
+def generate(
+    run: RunFolder,
+    *,
+    text: Annotated[str, typer.Option(help="The text to answer.")],
+    temperature: Annotated[
+        float, typer.Option(help="0 takes the likeliest word; more draws others.")
+    ] = 0.0,
+    top_p: Annotated[
+        float, typer.Option(help="Draw among the words that make up this much.")
+    ] = 1.0,
+    seed: Annotated[int, typer.Option(help="Draws the same words again.")] = 0,
+    length: Annotated[
+        int | None, typer.Option(help="Tokens at most; as many as learned if none.")
+    ] = None,
+) -> None:
+    """Write a reply to a text, word by word; its labels go to standard error.
+
+    For a run that learned replies: train --recipe hierarchy --reply COLUMN.
+    """
+    from stc_core.decoding import Decoding
+
+    author = open_run(run).classifier()
+    if not hasattr(author, "tell"):
+        raise StcError(
+            f"generate with {run!r}",
+            expected="a run that learned to reply",
+            remedy="Train one: --recipe hierarchy --reply COLUMN, on a decoder.",
+        )
+    decoding = Decoding(temperature, top_p, seed, length)
+    way, coming = author.tell(text, decoding)
+    for step in author.steps(text, way):
+        said = f"{step['column']}: {step['label']} ({step['probability']:.0%}, layer"
+        typer.echo(f"{said} {step['layer']})", err=True)
+    for part, some in groupby(coming, key=lambda piece: piece.part):
+        last = part == author.parts_[-1]
+        if not last:
+            typer.echo(f"{part}: ", nl=False, err=True)
+        for piece in some:
+            typer.echo(piece.text, nl=False, err=not last)
+        typer.echo(err=not last)
 
 
 def label(folder: str) -> None:

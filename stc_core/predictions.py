@@ -43,6 +43,18 @@ class LevelPredictor(Predictor, Protocol):
     def level_columns(self, way: Any) -> dict[str, np.ndarray]: ...
 
 
+@runtime_checkable
+class WritingPredictor(LevelPredictor, Protocol):
+    """What writes something after the labels: `Author`, or anything of its shape."""
+
+    @property
+    def writes(self) -> bool: ...
+
+    def write(self, texts: Sequence[str]) -> Any: ...
+
+    def written_columns(self, written: Any) -> dict[str, np.ndarray]: ...
+
+
 def added_columns(
     columns: Sequence[str], classes: Sequence[str], levels: Sequence[str] = ()
 ) -> list[str]:
@@ -64,7 +76,8 @@ def added_columns(
 def annotated(classifier: Predictor, frame: pd.DataFrame, *, text: str) -> pd.DataFrame:
     """`frame` with the predicted label and a probability per class on the right.
 
-    A hierarchical classifier adds the label and probability of each level before them.
+    A hierarchical classifier adds the label and probability of each level before them,
+    and then what it writes, if it does.
     Rows keep their order; a row without text gets neither label nor probability.
     """
     texts = as_text(pd.Series(frame[text])).fillna("")
@@ -75,8 +88,7 @@ def annotated(classifier: Predictor, frame: pd.DataFrame, *, text: str) -> pd.Da
     levels: dict[str, np.ndarray] = {}
     given = texts.iloc[full].tolist()
     if isinstance(classifier, LevelPredictor):
-        way = classifier.answer(given) if given else None
-        levels = classifier.level_columns(way)
+        way, levels = _down(classifier, given)
         if way is not None:
             probabilities[full] = way.shares[-1]
             labels[full] = np.array(classes, dtype=object)[way.nodes[:, -1]]
@@ -91,6 +103,19 @@ def annotated(classifier: Predictor, frame: pd.DataFrame, *, text: str) -> pd.Da
     for place, (name, values) in enumerate(zip(coarse, levels.values(), strict=True)):
         added.insert(place, name, pd.Series(values, index=full).reindex(added.index))
     return pd.concat([frame, added.set_index(frame.index)], axis=1)
+
+
+def _down(
+    classifier: LevelPredictor, given: list[str]
+) -> tuple[Any, dict[str, np.ndarray]]:
+    """The way down of each text, and the columns of its levels and what is written."""
+    if isinstance(classifier, WritingPredictor) and classifier.writes:
+        written = classifier.write(given) if given else None
+        way = written.way if written else None
+        more = classifier.written_columns(written)
+        return way, {**classifier.level_columns(way), **more}
+    way = classifier.answer(given) if given else None
+    return way, classifier.level_columns(way)
 
 
 def text_column(columns: Sequence[str], *, given: str | None, trained: str) -> str:

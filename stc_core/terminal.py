@@ -148,6 +148,13 @@ def show_result(run: Run) -> None:
             f"macro-F1 {percent(level['macro_f1'])}",
             markup=False,
         )
+    if said := metrics["test"].get("generation"):
+        console.print(
+            f"reply: perplexity {said['perplexity']:.1f}, BLEU-2 {said['bleu_2']:.1f}, "
+            f"distinct-1 {said['distinct_1']:.2f}, distinct-2 {said['distinct_2']:.2f} "
+            f"(n = {said['n']:,})",
+            markup=False,
+        )
     for key, why in metrics.get("missing", {}).items():
         said = f"{BASELINES.get(key) or key} is missing: {why}"
         console.print(said, markup=False)
@@ -192,9 +199,10 @@ def show_next(run: Run, *, program: str) -> None:
     folder = shlex.quote(str(run.folder))
     console = errors()
     console.print(f"\nThe run is in {run.folder}. Next:", markup=False)
+    writes = "generation" in run.metrics["test"]
     for command in (
         f"report {folder}",
-        f'explain {folder} --text "..."',
+        f'{"generate" if writes else "explain"} {folder} --text "..."',
         f"predict {folder} DATA.csv --out labelled.csv",
     ):
         console.print(f"  {program} {command}", markup=False)

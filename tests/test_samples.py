@@ -119,3 +119,12 @@ def test_readme_states_the_true_counts(rows):
     for column in ("topic", "sentiment", "channel"):
         for name, n in counts(rows, column).items():
             assert re.search(rf"\b{name}\W+(\| )?{n}\b", readme), (name, n)
+
+
+def test_every_reply_is_one_of_its_own():
+    with (SAMPLES / "replies.csv").open(newline="", encoding="utf-8") as file:
+        found = list(csv.DictReader(file, strict=True))
+    assert all(cell == cell.strip() and cell for row in found for cell in row.values())
+    assert set(counts(found, "topic").values()) == {15} and len(found) == 60
+    for column in ("text", "reply"):
+        assert len(counts(found, column)) == 60

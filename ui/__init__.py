@@ -35,7 +35,7 @@ from ui.readers import (
     token_values,
 )
 from ui.runs import badge, headline, state
-from ui.said import escape, guard, show_error
+from ui.said import escape, escape_piece, guard, show_error
 from ui.shell import any_run, empty, frame, pick_run
 from ui.slicing import held_slice, slice_chips
 from ui.tables import (
@@ -80,6 +80,7 @@ __all__ = [
     "duration",
     "empty",
     "escape",
+    "escape_piece",
     "examples",
     "explain",
     "facets",

@@ -16,6 +16,11 @@ def escape(text: str) -> str:
     return _MARKDOWN.sub(r"\\\1", " ".join(text.split()))
 
 
+def escape_piece(text: str) -> str:
+    """The same of a piece of a text, whose spaces stay."""
+    return _MARKDOWN.sub(r"\\\1", text.replace("\n", " "))
+
+
 @contextmanager
 def guard() -> Iterator[None]:
     """Turn a StcError into a message and stop the page; all else fails loudly."""
