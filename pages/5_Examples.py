@@ -1,7 +1,5 @@
 """Examples: texts and their predictions, and why one of them got its label."""
 
-from typing import Any
-
 import numpy as np
 import pandas as pd
 import streamlit as st
@@ -9,39 +7,14 @@ import streamlit as st
 import ui
 from stc_core.clicks import click_example
 from stc_core.examples import UNCERTAIN, Show, select_examples
-from stc_core.explanation import (
-    check_sum,
-    layer_parts,
-    neuron_parts,
-    special_line,
-    strongest,
-    sum_line,
-    token_parts,
-    words,
-)
-from stc_core.figures_attention import attended_tokens
-from stc_core.figures_examples import probability_bars, waterfall
-from stc_core.markup import coloured, legend
 from stc_core.run import Run
 from stc_core.wording import percent
+from ui.example_views import through, why
+from ui.whatif import beside, panels, pin_button
 
 TABLE, OWN = "Texts of this run", "My own sentence"
-BARS = 14
-THROUGH = (
-    "What each word moves the logit by when the words go from blank to these, through "
-    "all layers below: not a split of the readout, and slower."
-)
-ATTENDED = (
-    "The share of each word in the part that attention reads; special tokens and the "
-    "maximum and mean of all words are read, too. A share says what the head looks at. "
-    "It is **no proof** that the label is there."
-)
 SHOW: dict[Show, str] = {"all": "All", "wrong": "Wrong", "uncertain": "Uncertain"}
 SPLITS = ("test", "validation", "train")
-HONEST = (
-    "An exact split of the **readout**: the parts add up to the logit. It says what "
-    "the classifier reads, not what would happen if a word were not there."
-)
 
 
 def filters(
@@ -102,8 +75,11 @@ def browse(run: Run) -> tuple[str, str] | None:
         return None
     row = table.iloc[held]
     colour, said = ("green", "right") if row["correct"] else ("red", "wrong")
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.markdown(f"#### Text {held}", width="content")
+        pin_button(held)
     st.markdown(
-        f"#### Text {held}\nLabel **{ui.escape(row['label'])}**, predicted "
+        f"Label **{ui.escape(row['label'])}**, predicted "
         f"**{ui.escape(row['predicted'])}** :{colour}-badge[{said}] "
         f":gray-badge[{row['split']}]"
     )
@@ -151,90 +127,6 @@ def own() -> tuple[str, None] | None:
     return (text.strip(), None) if text.strip() else None
 
 
-def why(found: dict[str, Any], text: str, truth: str | None) -> None:
-    """The words, then the probabilities and the sum of the logit of one class."""
-    predicted = found["label"]
-    default = f"the predicted one: {predicted}"
-    picked = ui.pick(
-        "label",
-        "Explain the class",
-        [None, *found["probabilities"]],
-        format_func=lambda name: name or default,
-        placeholder=default,
-        width=360,
-    )
-    label = picked or predicted
-    tokens = token_parts(found, label)
-    parts = words(text, tokens)
-    scale = max((abs(part.value) for part in parts), default=0.0)
-    st.html(coloured(text, parts, palette="diverging", unit=f"to {label}"))
-    st.html(legend("diverging", scale=scale, low="against", high=f"for {label}"))
-    st.caption(special_line(tokens))
-    attended(found, text, label)
-    left, right = st.columns([2, 3], gap="large")
-    with left:
-        st.markdown("**Probabilities**")
-        figure = probability_bars(found["probabilities"], label=truth)
-        st.plotly_chart(figure, key="probabilities", alt="Class probabilities")
-        st.caption(f":material/info: {HONEST}")
-    with right:
-        sums(found, label)
-
-
-def through(run: Run, text: str, label: str) -> None:
-    """The words once more, by what they do in the whole model."""
-    if not st.toggle("Integrated gradients", key="gradients", help=THROUGH):
-        return
-    found = ui.gradients(run, text, label)
-    parts = words(text, token_parts(found, label))
-    scale = max((abs(part.value) for part in parts), default=0.0)
-    st.html(coloured(text, parts, palette="diverging", unit=f"to {label}"))
-    st.html(legend("diverging", scale=scale, low="against", high=f"for {label}"))
-    st.caption(
-        f"From blank words (logit {found['start']:+.2f}) to these "
-        f"({found['logit']:+.2f}); {abs(found['error']):.2f} is left over, from the "
-        "steps of the sum."
-    )
-
-
-def attended(found: dict[str, Any], text: str, label: str) -> None:
-    """Of a run that reads by attention: how much of each word."""
-    if "attention" not in found:
-        return
-    parts = words(text, attended_tokens(found, label))
-    scale = max((part.value for part in parts), default=0.0)
-    st.markdown("**What attention reads**")
-    st.html(coloured(text, parts, palette="sequential", unit="of what is read"))
-    st.html(legend("sequential", scale=scale, high="of what is read"))
-    st.caption(ATTENDED)
-
-
-def sums(found: dict[str, Any], label: str) -> None:
-    """From the bias to the logit, by layer or by neuron."""
-    title, choice = st.columns([3, 2], vertical_alignment="center")
-    title.markdown("**From the bias to the logit**")
-    by = choice.segmented_control(
-        "By",
-        ["layer", "neuron"],
-        default="layer",
-        required=True,
-        key="by",
-        label_visibility="collapsed",
-    )
-    total = check_sum(found, label)
-    by_neuron = strongest(neuron_parts(found, label), BARS)
-    parts = layer_parts(found, label) if by == "layer" else by_neuron
-    figure = waterfall(parts, total)
-    st.plotly_chart(figure, key="waterfall", alt="Contributions to the logit")
-    st.caption(sum_line(total))
-    if "attention" in found:
-        return
-    with st.container(horizontal=True, vertical_alignment="center"):
-        st.markdown("Look at", width="content")
-        for _, row in neuron_parts(found, label).head(3).iterrows():
-            ui.link(ui.NEURONS, str(row["name"]), neuron=row["neuron"])
-
-
 ui.frame(
     "Examples",
     ":material/chat_bubble:",
@@ -252,8 +144,9 @@ with ui.guard():
     )
     chosen = browse(run) if way == TABLE else own()
     if chosen is not None:
-        found = ui.explain(run, chosen[0])
-        why(found, chosen[0], chosen[1])
-        label = ui.context().label
-        held = label if label in found["probabilities"] else found["label"]
-        through(run, chosen[0], str(held))
+        text, truth = chosen
+        found = ui.explain(run, text)
+        why(found, text, truth)
+        through(run, found, text)
+        beside(run, found, text)
+        panels(run, found, text)

@@ -12,10 +12,12 @@ from stc_core.wording import percent
 MOST_CLASSES = 10
 
 
-def top_classes(probabilities: Mapping[str, float], label: str | None) -> list[str]:
+def top_classes(
+    probabilities: Mapping[str, float], label: str | None, *, most: int = MOST_CLASSES
+) -> list[str]:
     """The most probable classes, highest first; `label` is always among them."""
     order = sorted(probabilities, key=lambda name: -probabilities[name])
-    shown = order[:MOST_CLASSES]
+    shown = order[:most]
     if label is not None and label in probabilities and label not in shown:
         shown[-1] = label
     return shown

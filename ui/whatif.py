@@ -1,0 +1,314 @@
+"""What if: a text edited, flipped by few words, beside its like or a pinned one."""
+
+from collections.abc import Callable
+from typing import Any
+from urllib.parse import urlencode
+
+import pandas as pd
+import streamlit as st
+
+from stc_core.edits import Piece, neuron_changes, probability_changes, word_changes
+from stc_core.explanation import token_parts, words
+from stc_core.flips import MOST_FORWARDS, Change
+from stc_core.markup import (
+    ClassRow,
+    TextRow,
+    class_list,
+    coloured,
+    edited,
+    legend,
+    text_list,
+)
+from stc_core.nearest import nearest
+from stc_core.run import Run
+from stc_core.wording import percent
+from ui.example_views import explained_class
+from ui.panels import places_table
+from ui.place import context, remember
+from ui.readers import examples, explain, read
+from ui.readouts import distances_of, flips, has_readout
+from ui.said import escape
+
+_EDITS = "_edits"
+MOST_EDITS = 8
+NEAREST = 8
+SPACE = (
+    "Distance in the space of the kept neurons: each in standard deviations, times the "
+    "norm of its weights (less their mean over the classes), as the head reads them. "
+    "Of {:,} training texts; this text itself is left out."
+)
+
+
+def panels(run: Run, found: dict[str, Any], text: str) -> None:
+    """The question that is chosen; the others cost nothing."""
+    sides: dict[str, Callable[[Run, dict[str, Any], str], None]] = {
+        "Change the words": edits,
+        "Fewest changes that flip it": flipped,
+        "Nearest training texts": like_it,
+    }
+    st.subheader("What if", anchor=False)
+    name = st.segmented_control(
+        "What if",
+        list(sides),
+        default="Change the words",
+        required=True,
+        key="what_if",
+        label_visibility="collapsed",
+    )
+    sides[name](run, found, text)
+
+
+def kept_edits(run: Run, text: str) -> list[str]:
+    """The edits of `text` in this session, the latest first; change it in place."""
+    held = st.session_state.setdefault(_EDITS, {})
+    return held.setdefault((run.folder.name, text), [])
+
+
+def keep_edit(run: Run, text: str, edit: str) -> None:
+    """Put an edit before the others, once; of very many the oldest goes."""
+    held = kept_edits(run, text)
+    if edit in held:
+        held.remove(edit)
+    held.insert(0, edit)
+    del held[MOST_EDITS:]
+
+
+def edits(run: Run, found: dict[str, Any], text: str) -> None:
+    """A box to edit the text in, and under it each edit with its differences."""
+    with st.form("edit", border=False):
+        changed = st.text_area("Change it and compare", text, key=f"edit_{text}")
+        sent = st.form_submit_button(
+            "Compare", type="primary", icon=":material/difference:"
+        )
+    changed = changed.strip()
+    if sent and changed and changed != text.strip():
+        keep_edit(run, text, changed)
+    elif sent:
+        st.info("Change some words first." if changed else "A text needs a word.")
+    held = kept_edits(run, text)
+    for place, edit in enumerate(held):
+        child(run, found, text, edit, place)
+    if not held:
+        st.caption("Each edit stays here, beside the text, until it is removed.")
+
+
+def child(run: Run, found: dict[str, Any], text: str, edit: str, place: int) -> None:
+    """One edit: its words, its label, and what moved."""
+    after, label = explain(run, edit), explained_class(found)
+    with st.container(border=True):
+        shown, gone = st.columns([12, 1], vertical_alignment="top")
+        shown.html(edited(word_changes(text, edit)))
+        gone.button(
+            "Remove",
+            icon=":material/delete:",
+            type="tertiary",
+            key=f"remove_{place}_{edit}",
+            on_click=lambda: kept_edits(run, text).remove(edit),
+        )
+        chance = percent(after["probabilities"][after["label"]])
+        now = f"**{escape(after['label'])}** ({chance})"
+        if after["label"] == found["label"]:
+            st.markdown(f"Still {now} :gray-badge[same label]")
+        else:
+            was = escape(found["label"])
+            st.markdown(f"Now {now}, was **{was}** :orange-badge[another label]")
+        left, right = st.columns(2, gap="medium")
+        with left:
+            st.markdown("**Probability**")
+            st.dataframe(
+                probability_changes(found, after),
+                hide_index=True,
+                column_config=_SHARES,
+                alt="Class probabilities before and after the edit",
+            )
+        with right:
+            moved(found, after, label, key=f"moved_{place}_{edit}")
+
+
+_SHARES = {
+    name: st.column_config.NumberColumn(format=form)
+    for name, form in (("before", "%.3f"), ("after", "%.3f"), ("change", "%+.3f"))
+}
+
+
+def moved(
+    before: dict[str, Any], after: dict[str, Any], label: str, *, key: str
+) -> None:
+    """The parts that moved the logit of `label` most; a neuron's row leads to it."""
+    change = after["logits"][label] - before["logits"][label]
+    st.markdown(f"**Logit of {escape(label)}** {change:+.2f}, most by")
+    found = neuron_changes(before, after, label)
+    places = [
+        {} if pd.isna(neuron) else {"neuron": int(neuron)} for neuron in found["neuron"]
+    ]
+    places_table(
+        found.loc[:, ["name", "change"]],
+        places,
+        key=key,
+        change=st.column_config.NumberColumn(format="%+.3f"),
+    )
+
+
+def flipped(run: Run, found: dict[str, Any], text: str) -> None:
+    """The fewest words to leave out or to make blank that give another label."""
+    if "levels" in found:
+        st.info(
+            "This run decides level by level. The search knows classifiers with one "
+            "decision only; change words by hand instead."
+        )
+        return
+    asked = (run.folder.name, text)
+    if st.button("Search", type="primary", icon=":material/swap_horiz:"):
+        st.session_state["_flip"] = asked
+    if st.session_state.get("_flip") != asked:
+        st.caption(
+            "Leaves out words, or makes them blank, those that speak most for the "
+            f"label first, and reads each such text: up to {MOST_FORWARDS} of them."
+        )
+        return
+    search = flips(run, text)
+    if not search.flips:
+        tried = " and ".join(_said(one) for one in search.tried[:3])
+        st.info(
+            f"No flip within {len(search.tried)} changed words and {search.forwards} "
+            f"texts read. After {tried or 'nothing'} **{escape(search.label)}** still "
+            f"leads by {percent(search.lead)}. Searching greedily may miss one."
+        )
+        return
+    rows = [
+        ClassRow(one.label, one.probability, edited(word_changes(text, one.text)))
+        for one in search.flips
+    ]
+    st.html(class_list(rows))
+    n = len(search.flips[0].changes)
+    st.caption(
+        f"{n} changed {'word is' if n == 1 else 'words are'} enough: found with "
+        f"{search.forwards} texts read, each flip by the classifier itself. Greedy, so "
+        "that with several words a smaller change may have been missed."
+    )
+    best = search.flips[0].text
+    st.button(
+        "Keep the first as an edit",
+        icon=":material/difference:",
+        on_click=lambda: _as_edit(run, text, best),
+    )
+
+
+def _as_edit(run: Run, text: str, edit: str) -> None:
+    keep_edit(run, text, edit)
+    st.session_state["what_if"] = "Change the words"
+
+
+def _said(change: Change) -> str:
+    return f"“{escape(change.word)}” {change.how}"
+
+
+def like_it(run: Run, found: dict[str, Any], text: str) -> None:
+    """The training texts that the head can tell from it least."""
+    if not has_readout(run):
+        st.info(
+            "This run has no one head on single neurons, so that there is no space of "
+            "kept neurons to measure distances in."
+        )
+        return
+    corpus = read(run, "corpus")
+    texts, labels = corpus["text"].to_numpy(), corpus["label"].to_numpy()
+    rows, apart = distances_of(run, text)
+    same = [int(row) for row in rows if texts[row] == text]
+    close = nearest(rows, apart, most=NEAREST, without=same)
+    if close.empty:
+        st.info("There is no other training text.")
+        return
+    st.html(
+        text_list(
+            [
+                TextRow(
+                    value=distance,
+                    label=labels[row],
+                    html=edited([Piece("same", texts[row])]),
+                    href="Examples?"
+                    + urlencode(context().moved(example=row, split=None).params()),
+                )
+                for row, distance in zip(close["row"], close["distance"], strict=True)
+            ]
+        )
+    )
+    alike = sum(labels[row] == found["label"] for row in close["row"])
+    st.caption(
+        f"{alike} of the {len(close)} nearest are labelled **{escape(found['label'])}**"
+        f", as predicted. {SPACE.format(len(rows))}"
+    )
+
+
+def pin_button(example: int) -> None:
+    """Pin the text that is looked at, or let go of the pinned one."""
+    pinned = context().pinned
+    if pinned is not None:
+        st.button(
+            f"Unpin text {pinned}",
+            icon=":material/keep_off:",
+            type="tertiary",
+            on_click=lambda: remember(pinned=None),
+        )
+    if pinned != example:
+        st.button(
+            "Pin to compare",
+            icon=":material/keep:",
+            type="tertiary",
+            on_click=lambda: remember(pinned=example),
+        )
+    else:
+        st.caption("Pinned: now pick another text to see both side by side.")
+
+
+def beside(run: Run, found: dict[str, Any], text: str) -> None:
+    """The pinned text and this one side by side, for the same class."""
+    pinned, table = context().pinned, examples(run)
+    if pinned is None or pinned >= len(table) or table["text"].iloc[pinned] == text:
+        return
+    first, label = str(table["text"].iloc[pinned]), explained_class(found)
+    before = explain(run, first)
+    both = {f"Pinned: text {pinned}": (first, before), "This text": (text, found)}
+    parts = {
+        name: words(one, token_parts(why, label)) for name, (one, why) in both.items()
+    }
+    scale = max(
+        (abs(one.value) for some in parts.values() for one in some), default=0.0
+    )
+    with st.container(border=True):
+        columns = st.columns(2, gap="large")
+        for column, (name, (one, why)) in zip(columns, both.items(), strict=True):
+            with column:
+                said, chance = escape(why["label"]), why["probabilities"]
+                st.markdown(
+                    f"**{name}** · predicted **{said}** "
+                    f"({percent(chance[why['label']])}), {escape(label)} "
+                    f"{percent(chance[label])}"
+                )
+                st.html(
+                    coloured(
+                        one,
+                        parts[name],
+                        palette="diverging",
+                        scale=scale,
+                        gamma=st.session_state.get("gamma", 1.0),
+                        unit=f"to {label}",
+                    )
+                )
+        st.html(legend("diverging", scale=scale, low="against", high=f"for {label}"))
+        shares, parts_moved = st.columns(2, gap="large")
+        with shares:
+            st.markdown("**Probability**")
+            frame = probability_changes(before, found)
+            st.dataframe(
+                frame.rename(columns={"before": "pinned", "after": "this"}),
+                hide_index=True,
+                column_config={
+                    "pinned": _SHARES["before"],
+                    "this": _SHARES["after"],
+                    "change": _SHARES["change"],
+                },
+                alt="Class probabilities of the two texts",
+            )
+        with parts_moved:
+            moved(before, found, label, key=f"beside_{pinned}_{text}")
