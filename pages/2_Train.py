@@ -135,10 +135,11 @@ def watch(run: Run) -> None:
     with now:
         total = status["total"]
         with st.container(border=True):
-            st.progress(status["done"] / total if total else 0.0, text=doing(status))
-            passed = ui.duration(max(time.time() - status["started"], 0))
-            doing_what = ui.escape(status["message"])
-            st.caption(" · ".join(filter(None, [f"Running for {passed}", doing_what])))
+            st.progress(status["done"] / total if total else 0.0, text=ui.doing(run))
+            if status["state"] == "running":
+                passed = ui.duration(max(time.time() - status["started"], 0))
+                said = [f"Running for {passed}", ui.escape(status["message"])]
+                st.caption(" · ".join(filter(None, said)))
             if st.button("Cancel", icon=":material/stop_circle:", key="cancel"):
                 jobs.cancel(run.folder)
                 st.rerun()
@@ -161,20 +162,6 @@ def phases(status: Status) -> None:
                 st.markdown(f":gray[:material/circle: {PHASE_NAMES[phase]}]")
 
 
-def doing(status: Status) -> str:
-    """'Read the activations: 320 of 620, 85 a second, 4 s left'."""
-    said = [PHASE_NAMES[status["phase"]]]
-    if status["state"] == "queued":
-        return "Waiting for the worker"
-    if status["total"]:
-        said.append(f"{status['done']:,} of {status['total']:,}")
-    if (status["rate"] or 0) >= 0.1:
-        said.append(f"{status['rate']:,.1f} a second")
-    if status["eta_s"] is not None:
-        said.append(f"{ui.duration(status['eta_s'])} left")
-    return " · ".join(said)
-
-
 def log(run: Run) -> None:
     with st.expander("Log", icon=":material/notes:"):
         st.code(run.log_tail() or "(empty)", language=None)
@@ -193,6 +180,13 @@ def failed(run: Run) -> None:
             if status["error"]["traceback"]:
                 with st.expander("Traceback", icon=":material/bug_report:"):
                     st.code(status["error"]["traceback"], language=None)
+        if st.button(
+            "Resume",
+            icon=":material/resume:",
+            help="Go on with what is there: what was read already is not read again.",
+        ):
+            jobs.resume(run.folder)
+            st.rerun()
         log(run)
 
 

@@ -16,7 +16,6 @@ from stc_core.figures_adapt import (
     tunings_table,
 )
 from stc_core.run import Run, list_runs
-from stc_core.status import PHASE_NAMES
 
 NU = (
     "ν compares the spread inside the classes with the distance between them, on the "
@@ -166,15 +165,11 @@ def watch(run: Run) -> None:
         st.rerun()
     total = status["total"]
     with st.container(border=True):
-        said = [PHASE_NAMES[status["phase"]]]
-        if total:
-            said.append(f"{status['done']:,} of {total:,}")
-        if status["eta_s"] is not None:
-            said.append(f"{ui.duration(status['eta_s'])} left")
         share = min(status["done"] / total, 1.0) if total else 0.0
-        st.progress(share, text=" · ".join(said))
-        passed = ui.duration(max(time.time() - status["started"], 0))
-        st.caption(f"Running for {passed} · {ui.escape(status['message'])}")
+        st.progress(share, text=ui.doing(run))
+        if status["state"] == "running":
+            passed = ui.duration(max(time.time() - status["started"], 0))
+            st.caption(f"Running for {passed} · {ui.escape(status['message'])}")
         if st.button("Cancel", icon=":material/stop_circle:"):
             jobs.cancel(run.folder)
             st.rerun()
@@ -185,7 +180,13 @@ def watch(run: Run) -> None:
 
 def live(run: Run) -> None:
     metric = "accuracy" if run.config.train.class_weight is None else "macro_f1"
-    figure = training_curves(ui.read(run, "tuning"), metric)
+    tuning = ui.read(run, "tuning")
+    if "words" in tuning:
+        figure = training_curves(tuning["words"], "accuracy")
+        alt = "Loss and share of words guessed right by epoch"
+        st.plotly_chart(figure, key="words", alt=alt)
+        st.caption("On the texts alone, as a language model: words guessed right.")
+    figure = training_curves(tuning, metric)
     st.plotly_chart(figure, key="training", alt="Loss and score by epoch")
     st.caption("Epoch 0 is the same head on the model as it came.")
 

@@ -30,6 +30,7 @@ PAGES = (
     "Predict",
     "Adapt",
     "Hierarchy",
+    "Runs",
 )
 WIDTHS = (1280, 1920)
 SCHEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")

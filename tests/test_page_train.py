@@ -214,9 +214,14 @@ def test_a_failed_run_says_why_with_the_user_text_escaped():
     assert "RuntimeError" in "".join(code.value for code in app.code)
 
 
-def test_a_cancelled_run_says_so():
+def test_a_cancelled_run_says_so_and_can_go_on(monkeypatch):
     written_run(runs_folder() / "one", "one", state="cancelled")
-    assert "cancelled" in fine(visit(PAGE, run="one")).warning[0].value
+    app = fine(visit(PAGE, run="one"))
+    assert "cancelled" in app.warning[0].value
+    asked = []
+    monkeypatch.setattr(jobs, "resume", asked.append)
+    press(app, "Resume")
+    assert asked == [runs_folder() / "one"]
 
 
 def test_the_result_stands_beside_its_baselines():

@@ -6,9 +6,9 @@ import streamlit as st
 
 from stc_core import jobs, queue
 from stc_core.run import Run, list_runs
-from stc_core.status import BUSY, doing
+from stc_core.status import BUSY
 from stc_core.wording import duration
-from ui.runs import state
+from ui.runs import doing, state
 from ui.said import escape
 
 POLL_S = 1.5
@@ -43,7 +43,7 @@ def _one(run: Run, position: int | None) -> None:
     status = run.status
     told, stop = st.columns([5, 1], vertical_alignment="center")
     with told:
-        said = f"**{escape(run.name)}** · {doing(status, position=position)}"
+        said = f"**{escape(run.name)}** · {doing(run)}"
         if position is not None:
             st.markdown(said)
         else:

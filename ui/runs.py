@@ -2,6 +2,7 @@
 
 import streamlit as st
 
+from stc_core import queue, status
 from stc_core.run import Run
 from stc_core.wording import percent
 from ui.readers import read
@@ -10,6 +11,11 @@ from ui.readers import read
 def state(run: Run) -> str:
     """queued, running, done, failed or cancelled."""
     return run.status["state"]
+
+
+def doing(run: Run) -> str:
+    """What is being done for a run at work, or its place in the queue."""
+    return status.doing(run.status, position=queue.position(run.folder))
 
 
 _BADGES = {
