@@ -273,3 +273,6 @@ with ui.guard():
         sides(mine, second)
         neurons(run, other)
     texts(both, mine, second)
+    with st.container(horizontal=True):
+        ui.report_button(run)
+        ui.report_button(other)

@@ -137,12 +137,28 @@ def explain(
             terminal.show_gradients(explanation["gradients"], text)
 
 
-def report(run: RunFolder, *, as_json: AsJson = False) -> None:
-    """Show what a run found: accuracy, baselines, layers and neurons."""
+def report(
+    run: RunFolder,
+    *,
+    html: Annotated[
+        str | None, typer.Option(help="Write all of it to this file, to be read alone.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show what a run found: accuracy, baselines, layers and neurons.
+
+    With --html its figures, tables, settings and limits as one file of about 5 MB that
+    needs no network.
+    """
     from stc_core import terminal
 
     opened = open_run(run)
-    if as_json:
+    if html is not None:
+        from stc_core.html_report import write_report
+        from stc_core.wording import size
+
+        typer.echo(f"{html}: {size(write_report(opened, html))}", err=True)
+    elif as_json:
         print_json(opened.metrics)
     else:
         terminal.show_result(opened)

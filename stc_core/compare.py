@@ -9,8 +9,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 import pandas as pd
 from jaxtyping import Bool, Float, Int
-from scipy.special import ndtri
-from scipy.stats import binomtest
+from scipy.special import bdtr, ndtri
 
 from stc_core.errors import StcError
 from stc_core.wording import percent
@@ -99,7 +98,7 @@ def paired(
     only_b = int(np.sum(right_b & ~right_a))
     both = int(np.sum(right_a & right_b))
     divided = only_a + only_b
-    p_value = binomtest(only_b, divided).pvalue if divided else 1.0
+    p_value = min(1.0, 2 * bdtr(min(only_a, only_b), divided, 0.5))
     low, high = _difference_interval(only_a, only_b, n, seed)
     counts = both, only_a, only_b, n - both - divided
     return Paired(*counts, float(p_value), (only_b - only_a) / n, low, high)

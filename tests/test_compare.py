@@ -5,6 +5,7 @@ from math import comb
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.stats import binomtest
 from sklearn.metrics import f1_score
 
 from stc_core.compare import (
@@ -37,6 +38,13 @@ def test_mcnemar_by_hand():
     assert found.p_value == pytest.approx(2 * sum(comb(10, k) for k in range(3)) / 1024)
     assert found.difference == pytest.approx(6 / 64)
     assert found.low < found.difference < found.high
+
+
+@pytest.mark.parametrize("one", [0, 1, 7, 30])
+@pytest.mark.parametrize("two", [0, 3, 30, 400])
+def test_mcnemar_is_a_binomial_test(one, two):
+    known = binomtest(one, one + two).pvalue if one + two else 1.0
+    assert paired(*cases(9, one, two, 1)).p_value == pytest.approx(known)
 
 
 def test_swapped_runs_swap_the_sign():

@@ -34,8 +34,9 @@ from ui.readers import (
     stamp,
     token_values,
 )
-from ui.runs import badge, doing, headline, state
-from ui.said import escape, guard, show_error
+from ui.reported import report_button
+from ui.runs import badge, headline, state
+from ui.said import escape, escape_piece, guard, show_error
 from ui.shell import any_run, empty, frame, pick_run
 from ui.slicing import held_slice, slice_chips
 from ui.tables import (
@@ -77,10 +78,10 @@ __all__ = [
     "corpus_of",
     "delete_button",
     "devices",
-    "doing",
     "duration",
     "empty",
     "escape",
+    "escape_piece",
     "examples",
     "explain",
     "facets",
@@ -103,6 +104,7 @@ __all__ = [
     "predictions_in",
     "read",
     "remember",
+    "report_button",
     "report_of",
     "show_error",
     "size",

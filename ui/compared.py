@@ -8,7 +8,6 @@ import streamlit as st
 from stc_core.cards import Card, card
 from stc_core.compare import on_test, shared
 from stc_core.run import Run, list_runs
-from stc_core.salience import SALIENCE, site_widths
 from ui.readers import read, stamp
 
 
@@ -40,10 +39,12 @@ def _both(
 
 def widths(run: Run) -> dict[str, int]:
     """How many neurons each site has that `run` could choose from; empty if unknown."""
-    path = run.folder / SALIENCE
+    path = run.folder / "salience.safetensors"
     return _widths(str(path), stamp(path)) if path.is_file() else {}
 
 
 @st.cache_data(max_entries=16, show_spinner=False)
 def _widths(path: str, written: int) -> dict[str, int]:
+    from stc_core.salience import site_widths  # half a second of imports
+
     return site_widths(Path(path))
