@@ -35,7 +35,7 @@ from ui.readers import (
     token_values,
 )
 from ui.reported import report_button
-from ui.runs import badge, headline, state
+from ui.runs import badge, doing, headline, state
 from ui.said import escape, escape_piece, guard, show_error
 from ui.shell import any_run, empty, frame, pick_run
 from ui.slicing import held_slice, slice_chips
@@ -78,6 +78,7 @@ __all__ = [
     "corpus_of",
     "delete_button",
     "devices",
+    "doing",
     "duration",
     "empty",
     "escape",
