@@ -80,10 +80,10 @@ def refit(activations: Rows, task: Task, fitted: Fitted) -> Fitted:
         return fitted._replace(validation_logits=logits)
     head, ridge = fitted.head, float(fitted.chosen["ridge"])
     train, learned = _sums(activations, task, head)
-    first = _head(train, head, ridge=ridge, trust=fitted.trust)
+    first = head_from(train, head, ridge=ridge, trust=fitted.trust)
     logits = logits_at(activations, first, task.validation)
     temperature = fit_temperature(logits, task.codes[task.validation])
-    last = _head(learned, head, ridge=ridge, trust=fitted.trust).cooled(temperature)
+    last = head_from(learned, head, ridge=ridge, trust=fitted.trust).cooled(temperature)
     chosen = {**fitted.chosen, "temperature": temperature}
     return fitted._replace(
         head=last, chosen=chosen, validation_logits=logits / temperature
@@ -116,9 +116,13 @@ def _spread(
     return out
 
 
-def _head(
+def head_from(
     sums: Sums, head: SparseHead, *, ridge: float, trust: Float[np.ndarray, " n"]
 ) -> SparseHead:
+    """`head` with the weights of a ridge model of the rows in `sums`.
+
+    It equals `ridge.fit_ridge_head` on those rows, but for rounding.
+    """
     mean, sd, moments, prior = sums.standardised(trust)
     W = solve_ridge(moments, ridge).T * SHARPNESS * trust
     return head._replace(mean=mean, sd=sd, weight=W, bias=SHARPNESS * prior)

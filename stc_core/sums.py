@@ -59,10 +59,16 @@ class Sums:
 
     def __add__(self, other: "Sums") -> "Sums":
         """The sums over the rows of both."""
+        return self._with(other, np.add)
+
+    def __sub__(self, other: "Sums") -> "Sums":
+        """The sums over the rows that are not in `other`, all of which are in this."""
+        return self._with(other, np.subtract)
+
+    def _with(self, other: "Sums", combine: np.ufunc) -> "Sums":
         out = Sums(self.mean, self.sd, len(self.y))
-        out.weight = self.weight + other.weight
-        for name in ("y", "z", "zz", "zy"):
-            setattr(out, name, getattr(self, name) + getattr(other, name))
+        for name in ("weight", "y", "z", "zz", "zy"):
+            setattr(out, name, combine(getattr(self, name), getattr(other, name)))
         return out
 
     def standardised(self, trust: Float[np.ndarray, " d"]) -> Standardised:

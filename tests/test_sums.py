@@ -70,3 +70,17 @@ def test_two_of_them_add_up(data):
     np.testing.assert_allclose(both.gram.ZZ, wanted.gram.ZZ, atol=1e-4)
     np.testing.assert_allclose(both.gram.ZY, wanted.gram.ZY, atol=1e-4)
     np.testing.assert_allclose(both.mean, wanted.mean, rtol=1e-6)
+
+
+def test_what_was_added_can_be_taken_away(data):
+    X, y, w = data
+    whole = summed(X, y, w, pieces=1, rough=slice(None))
+    mean, sd = standard(X)
+    own, rest = Sums(mean, sd, K), Sums(mean, sd, K)
+    own.add(X[:20], y[:20], w[:20])
+    rest.add(X[20:], y[20:], w[20:])
+    found = (whole - own).standardised(np.ones(D, np.float32))
+    wanted = rest.standardised(np.ones(D, np.float32))
+    np.testing.assert_allclose(found.gram.ZZ, wanted.gram.ZZ, atol=1e-4)
+    np.testing.assert_allclose(found.gram.ZY, wanted.gram.ZY, atol=1e-4)
+    np.testing.assert_allclose(found.prior, wanted.prior, rtol=1e-6)

@@ -1,0 +1,170 @@
+"""Rows whose label is likely wrong: confident learning (Northcutt et al. 2021).
+
+Each row is judged by heads that were fitted without it, on the neurons of the run.
+Those were chosen with all labels but those of test, so a wrong label is found a little
+less often than it would be with neurons chosen anew. The estimates are cleanlab's, which
+loads when it is asked.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Bool, Float, Int
+
+from stc_core.columns import series
+from stc_core.errors import StcError
+from stc_core.head import SparseHead, row_weights, softmax, standard
+from stc_core.metrics import fit_temperature
+from stc_core.rows import block_rows
+from stc_core.run import Run
+from stc_core.stream import head_from
+from stc_core.sums import Sums
+
+FOLDS = 5
+FIT_PRODUCTS = 1e12
+"""Products that the fits may take: rows * neurons^2; some 20 s on one core."""
+FEWEST = 2000
+"""Rows that are fitted on whatever it takes."""
+COLUMNS = ("example", "text", "label", "suggested", "score", "p_label", "p_suggested")
+
+
+def likely_mislabelled(run: Run, *, seed: int = 0) -> pd.DataFrame:
+    """COLUMNS and split, a row per text that is likely mislabelled, worst first.
+
+    Texts of every split are judged; no score of the run depends on it. StcError where
+    the run keeps no neurons.
+    """
+    if not run.has("activations.npy"):
+        raise StcError(
+            "likely mislabelled rows",
+            expected="the neurons of a run, to fit heads that have not seen a row",
+            got=f"a run of the recipe {run.config.train.recipe}, which keeps none",
+            remedy="Train with the recipe stc on the same table.",
+        )
+    metrics, corpus = run.metrics, run.corpus
+    classes = tuple(metrics["classes"])
+    codes = pd.Index(classes).get_indexer_for(series(corpus, "label")).astype(np.int64)
+    folds = folds_of(corpus["text"].tolist(), codes, seed=seed)
+    logits, judged = out_of_fold(
+        run.activations,
+        codes,
+        folds,
+        n_class=len(classes),
+        ridge=float(metrics["chosen"].get("ridge", 1.0)),
+        class_weight=run.config.train.class_weight,
+        seed=seed,
+    )
+    rows = np.flatnonzero(judged)
+    shares = softmax(logits[rows] / fit_temperature(logits[rows], codes[rows]))
+    found = suspects(codes[rows], shares.astype(np.float64))
+    at = rows[found["row"].to_numpy()]
+    return pd.DataFrame(
+        {
+            "example": at,
+            "text": corpus["text"].to_numpy()[at],
+            "label": np.array(classes, object)[codes[at]],
+            "suggested": np.array(classes, object)[found["suggested"]],
+            **{name: found[name].to_numpy() for name in COLUMNS[4:]},
+            "split": corpus["split"].to_numpy()[at],
+        }
+    )
+
+
+def folds_of(
+    texts: Sequence[str], codes: Int[np.ndarray, " n"], *, seed: int
+) -> Int[np.ndarray, " n"]:
+    """The fold of each row, 0 to FOLDS - 1; equal texts are in the same one.
+
+    The texts of a class are dealt out in turn, so its folds differ by one text at most.
+    """
+    keys = pd.factorize(np.array([text.strip() for text in texts], object))[0]
+    places = np.unique(keys, return_index=True)[1]
+    order = np.random.default_rng(seed).permutation(len(places))
+    own = codes[places[order]]
+    turn = pd.Series(own).groupby(own).cumcount().to_numpy()
+    fold = np.empty(len(places), np.int64)
+    fold[order] = (turn + own) % FOLDS  # small classes do not all begin with fold 0
+    return fold[keys]
+
+
+def out_of_fold(
+    X: Float[np.ndarray, "n d"],
+    codes: Int[np.ndarray, " n"],
+    folds: Int[np.ndarray, " n"],
+    *,
+    n_class: int,
+    ridge: float,
+    class_weight: str | None = None,
+    seed: int = 0,
+) -> tuple[Float[np.ndarray, "n n_class"], Bool[np.ndarray, " n"]]:
+    """Logits of each row by a ridge head fitted on the other folds, and which rows that
+    head can judge: those of a class that it was shown.
+
+    Equals a fit anew for each fold. Of many rows some, drawn by `seed`, are fitted on,
+    within FIT_PRODUCTS; all get logits. X may be mapped; it is read in blocks.
+    """
+    n, d = X.shape
+    drawn = np.random.default_rng(seed).permutation(n)
+    fitted = np.zeros(n, bool)
+    fitted[drawn[: max(FEWEST, int(FIT_PRODUCTS / d**2))]] = True
+    mean, sd = standard(np.asarray(X[np.sort(drawn[:FEWEST])], np.float32))
+    weights = row_weights(codes, n_class, class_weight)
+    empty = np.zeros((n_class, d), np.float32)
+    plain = SparseHead((), mean, sd, empty, empty[:, 0], ())
+
+    def sums_over(rows: Bool[np.ndarray, " n"]) -> Sums:
+        sums = Sums(mean, sd, n_class)
+        for part in _blocks(np.flatnonzero(rows), d):
+            sums.add(np.asarray(X[part], np.float32), codes[part], weights[part])
+        return sums
+
+    total = sums_over(fitted)
+    logits, judged = np.zeros((n, n_class), np.float32), np.zeros(n, bool)
+    for fold in range(int(folds.max()) + 1):
+        own = folds == fold
+        rest = total - sums_over(own & fitted)
+        head = head_from(rest, plain, ridge=ridge, trust=np.ones(d, np.float32))
+        for part in _blocks(np.flatnonzero(own), d):
+            logits[part] = head.logits(np.asarray(X[part], np.float32))
+        shown = np.bincount(codes[fitted & ~own], minlength=n_class) > 0
+        judged[own] = shown[codes[own]]
+    return logits, judged
+
+
+def suspects(
+    codes: Int[np.ndarray, " n"], shares: Float[np.ndarray, "n n_class"]
+) -> pd.DataFrame:
+    """row, suggested (a class code), score, p_label, p_suggested: the rows that are
+    confidently of another class, by rising score.
+
+    A row is if its share for that class is at least the mean share that rows of that
+    label have (Northcutt et al. 2021, the confident joint). The score is the normalised
+    margin (p_label - p_suggested + 1) / 2: 0 is as wrong as can be.
+    """
+    from cleanlab.filter import find_label_issues
+
+    rows = find_label_issues(
+        codes,
+        shares,
+        filter_by="confident_learning",
+        return_indices_ranked_by="normalized_margin",
+        n_jobs=1,
+    )
+    rows = np.asarray(rows, np.int64)
+    top = shares[rows].argmax(axis=1)
+    given, other = shares[rows, codes[rows]], shares[rows, top]
+    return pd.DataFrame(
+        {
+            "row": rows,
+            "suggested": top,
+            "score": (given - other + 1) / 2,
+            "p_label": given,
+            "p_suggested": other,
+        }
+    )
+
+
+def _blocks(rows: Int[np.ndarray, " some"], width: int) -> list[np.ndarray]:
+    size = block_rows(width)
+    return [rows[start : start + size] for start in range(0, len(rows), size)]
