@@ -1,16 +1,20 @@
-"""Runs every bench, or those named, and rewrites RESULTS.md beside it.
+"""Runs the benches, or those named, and rewrites RESULTS.md beside it.
 
     python -m benches extract probe
     python -m benches adapt --rows 4000      # the rest is for the bench itself
 
-One that takes hours is run when it is named.
+Each has a limit, and all together are below 15 minutes: one that is not done by its
+own is ended, and its last result stays. One that is named has none; what takes hours,
+or a GPU, is run only then.
 """
 
 import json
 import os
 import platform
+import signal
 import subprocess
 import sys
+import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -23,7 +27,15 @@ from benches.measure import Row, table
 HERE = Path(__file__).parent
 KEPT = HERE / "results.json"
 CPUINFO = Path("/proc/cpuinfo")
-LONG = ("bench_adapt",)
+LIMITS_S = {
+    "bench_extract": 210,
+    "bench_forecast": 180,
+    "bench_hierarchy": 150,
+    "bench_predict": 80,
+    "bench_probe": 180,
+    "bench_scale": 90,
+}
+assert sum(LIMITS_S.values()) < 15 * 60
 
 
 def machine() -> str:
@@ -48,18 +60,33 @@ def commit() -> str:
     return done.stdout.strip() or "unknown"
 
 
-def measured(path: Path, options: Sequence[str] = ()) -> list[Row]:
-    """The rows of one bench; none if it has no data."""
-    print(f"{path.name} ...", flush=True)
-    done = subprocess.run(
+def measured(
+    path: Path, options: Sequence[str] = (), *, limit_s: float | None
+) -> list[Row]:
+    """The rows of one bench; none if it has no data, or takes longer than the limit."""
+    told = "no limit" if limit_s is None else f"{limit_s} s at most"
+    print(f"{path.name}, {told} ...", flush=True)
+    start = time.perf_counter()
+    with subprocess.Popen(
         [sys.executable, str(path), "--json", *options],
         cwd=HERE.parent,
         env={**os.environ, "PYTHONPATH": str(HERE.parent)},
         stdout=subprocess.PIPE,
         text=True,
-        check=True,
-    )
-    return [json.loads(line) for line in done.stdout.splitlines()]
+        start_new_session=True,
+    ) as bench:
+        try:
+            out, _ = bench.communicate(timeout=limit_s)
+        except BaseException as error:
+            os.killpg(bench.pid, signal.SIGKILL)  # and the processes it has begun
+            if not isinstance(error, subprocess.TimeoutExpired):
+                raise
+            print(f"  ended after {limit_s} s; its last result stays", flush=True)
+            return []
+    if bench.returncode:
+        raise subprocess.CalledProcessError(bench.returncode, path.name)
+    print(f"  {time.perf_counter() - start:.0f} s", flush=True)
+    return [json.loads(line) for line in out.splitlines()]
 
 
 def read() -> dict[str, dict[str, Any]]:
@@ -88,14 +115,18 @@ def publish() -> None:
 
 
 def main() -> None:
-    """Runs the benches that are named, or all."""
+    """Runs the benches that are named, or all that have a limit."""
     given = sys.argv[1:]
     names = list(takewhile(lambda word: not word.startswith("-"), given))
     options = given[len(names) :]
     asked = {f"bench_{name.removeprefix('bench_')}" for name in names}
+    if not asked:
+        print(f"{len(LIMITS_S)} benches, {sum(LIMITS_S.values())} s at most")
     for path in sorted(HERE.glob("bench_*.py")):
-        wanted = path.stem in asked if asked else path.stem not in LONG
-        if wanted and (rows := measured(path, options)):
+        if path.stem not in (asked or LIMITS_S):
+            continue
+        limit_s = None if asked else LIMITS_S[path.stem]
+        if rows := measured(path, options, limit_s=limit_s):
             keep(path.stem, rows)
             publish()
 

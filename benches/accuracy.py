@@ -1,6 +1,7 @@
 """Test accuracy of the preset beside all baselines, several seeds a data set.
 
     python -m benches.accuracy sst2 trec banking77      # runs, and rewrites the table
+    python -m benches.accuracy sst2 trec --dtype bfloat16     # and sets float32 beside
 
 Every run is kept in accuracy.json, so that a set can be run alone; the table in
 README.md and in ACCURACY.md is made from what is there.
@@ -26,10 +27,11 @@ KEPT = HERE / "accuracy.json"
 README = HERE.parent / "README.md"
 MARKS = "<!-- bench:accuracy -->", "<!-- /bench:accuracy -->"
 SEEDS = (0, 1, 2)
+FLOAT32 = "float32"
 BASELINES = ("majority", "tfidf", "last_layer", "best_site", "all_sites")
 
 
-def train(name: str, preset: str, seed: int) -> dict[str, Any]:
+def train(name: str, preset: str, seed: int, *, dtype: str) -> dict[str, Any]:
     """The figures of one run; the training file's own dev split is not used."""
     folder = DATA / name
     config = RunConfig(
@@ -40,7 +42,7 @@ def train(name: str, preset: str, seed: int) -> dict[str, Any]:
             labels=("label",),
         ),
         train=TrainConfig.model_validate(
-            {"preset": preset, "seed": seed, "dtype": "float32"}
+            {"preset": preset, "seed": seed, "dtype": dtype}
         ),
     )
     with tempfile.TemporaryDirectory() as out:
@@ -51,6 +53,7 @@ def train(name: str, preset: str, seed: int) -> dict[str, Any]:
         "set": name,
         "preset": preset,
         "seed": seed,
+        "dtype": dtype,
         "commit": _commit(),
         "date": f"{datetime.now(UTC):%Y-%m-%d}",
         "n_test": metrics["test"]["n"],
@@ -74,11 +77,12 @@ def _commit() -> str:
 
 
 def read() -> list[dict[str, Any]]:
-    return json.loads(KEPT.read_text("utf-8")) if KEPT.exists() else []
+    found = json.loads(KEPT.read_text("utf-8")) if KEPT.exists() else []
+    return [{"dtype": FLOAT32, **row} for row in found]
 
 
 def keep(row: dict[str, Any]) -> None:
-    key = ("set", "preset", "seed")
+    key = ("set", "preset", "dtype", "seed")
     rows = [old for old in read() if any(old[k] != row[k] for k in key)]
     rows = sorted([*rows, row], key=lambda one: [str(one[k]) for k in key])
     KEPT.write_text(json.dumps(rows, indent=1) + "\n", "utf-8")
@@ -106,10 +110,29 @@ def table(rows: list[dict[str, Any]]) -> str:
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
+def differences(rows: list[dict[str, Any]]) -> str:
+    """What another data type changes of the same run in float32, in points."""
+    key = ("set", "preset", "seed")
+    of = {tuple(r[k] for k in key): r for r in rows if r["dtype"] == FLOAT32}
+    lines = [["data set", "preset", "data type", "change", "of each seed"], ["---"] * 5]
+    others = [row for row in rows if row["dtype"] != FLOAT32]
+    groups: dict[tuple[str, ...], list[float]] = {}
+    for row in others:
+        if (beside := of.get(tuple(row[k] for k in key))) is not None:
+            group = groups.setdefault((row["set"], row["preset"], row["dtype"]), [])
+            group.append(100 * (row["ours"] - beside["ours"]))
+    for group, points in groups.items():
+        each = ", ".join(f"{point:+.2f}" for point in points)
+        lines.append([*group, f"{statistics.mean(points):+.2f}", each])
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines) if groups else ""
+
+
 def publish(text: str) -> None:
     """Write the table to ACCURACY.md and between the marks in README.md."""
     about = "Test accuracy in percent, made by `python -m benches.accuracy`."
-    (HERE / "ACCURACY.md").write_text(f"# Accuracy\n\n{about}\n\n{text}\n", "utf-8")
+    parts = ["# Accuracy", about, text, differences(read())]
+    told = "\n\n".join(filter(None, parts))
+    (HERE / "ACCURACY.md").write_text(f"{told}\n", "utf-8")
     readme = README.read_text("utf-8")
     if all(mark in readme for mark in MARKS):
         head, rest = readme.split(MARKS[0], 1)
@@ -122,13 +145,14 @@ def main() -> None:
     parser.add_argument("sets", nargs="*", help="folders with train.csv and test.csv")
     parser.add_argument("--preset", default="stc")
     parser.add_argument("--seeds", type=int, nargs="+", default=SEEDS)
+    parser.add_argument("--dtype", default=FLOAT32, choices=(FLOAT32, "bfloat16"))
     asked = parser.parse_args()
     for name in asked.sets:
         for seed in asked.seeds:
-            row = train(name, asked.preset, seed)
+            row = train(name, asked.preset, seed, dtype=asked.dtype)
             keep(row)
             print(name, seed, {k: row[k] for k in ("ours", *BASELINES, "neurons")})
-    publish(table(read()))
+    publish(table([row for row in read() if row["dtype"] == FLOAT32]))
 
 
 if __name__ == "__main__":

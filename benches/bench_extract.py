@@ -1,5 +1,9 @@
-"""Extraction to disk of all sites against forwards that keep less, or nothing."""
+"""Extraction to disk of all sites against forwards that keep less, or nothing.
 
+STC_BENCH_DTYPE=bfloat16 measures that against float32 alone, on a CPU that has it.
+"""
+
+import os
 import tempfile
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -18,7 +22,7 @@ from stc_core.config import DEFAULT_BACKBONE
 from stc_core.extract import extract, measure_speed, plan_extraction
 
 CASES = (("sst2", 1000), ("trec", 1500), ("imdb", 100))
-ROUNDS = 3
+ROUNDS = 2
 BUDGET = 2048
 ARRIVAL, SPIN = 32, 600
 
@@ -77,7 +81,28 @@ def encoder(name: str) -> Callable[[list[str]], object] | None:
     return partial(model.encode, batch_size=ARRIVAL, show_progress_bar=False)
 
 
+def halves(dtype: str) -> Iterator[Row]:
+    """The whole extraction in another data type, beside float32."""
+    half, full = (Backbone.load(device="cpu", dtype=d) for d in (dtype, "float32"))
+    wanted = [
+        PooledSite(site, pooling)
+        for site in full.sites
+        for pooling in full.default_poolings
+    ]
+    for name, n in CASES:
+        corpus = list(dict.fromkeys(texts(name, "train", n)))
+        works = {
+            "ours": partial(ours, half, corpus, wanted),
+            "float32": partial(ours, full, corpus, wanted),
+        }
+        seconds = interleaved(works, ROUNDS)
+        yield from against("extract", f"{name}, {dtype}", seconds)
+
+
 def bench() -> Iterator[Row]:
+    if dtype := os.environ.get("STC_BENCH_DTYPE"):
+        yield from halves(dtype)
+        return
     backbone, encode = Backbone.load(device="cpu"), encoder(DEFAULT_BACKBONE)
     wanted = [
         PooledSite(site, pooling)

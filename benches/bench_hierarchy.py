@@ -23,7 +23,7 @@ from stc_core.spelling import Names, Speller
 from stc_core.tree import Tree, tree_of
 
 BLOCKS, K1, WIDTH, WORDS, END = 12, 7, 384, 4096, 3
-N_TOKENS, N_COARSE, N_FINE, NAME_TOKENS, ROUNDS = 60, 6, 8, 3, 3
+N_TOKENS, N_COARSE, N_FINE, NAME_TOKENS, ROUNDS = 60, 6, 8, 3, 2
 BATCHES = (1, 32)
 Work = Callable[[], object]
 

@@ -1,0 +1,87 @@
+"""What a training is told to take, before it starts, against what it then takes.
+
+`ours_s` is the seconds foretold, the rival the run itself: a ratio within .77 and 1.3
+is within 30 %. Memory and disk likewise, and the seconds of each phase. Each run has a
+process of its own, so that its peak is its own.
+"""
+
+import os
+import tempfile
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+from measure import DATA, Row, peak_mb, show
+
+ROOT = Path(__file__).parents[1]
+SAMPLE, LABEL = ROOT / "samples" / "customer_messages.csv", "topic"
+SETS = tuple(os.environ.get("STC_BENCH_SETS", "trec").split(","))
+
+
+def trained(path: str, label: str) -> dict[str, Any]:
+    """The plan and the run of one table; runs in a fresh process."""
+    from stc_core import recipes
+    from stc_core.config import DataConfig, RunConfig, TrainConfig
+    from stc_core.data import read_corpus
+    from stc_core.writer import RunWriter
+
+    config = RunConfig(
+        data=DataConfig(path=path, text="text", labels=(label,)),
+        train=TrainConfig(device="cpu"),
+    )
+    with tempfile.TemporaryDirectory() as name:
+        os.environ["STC_HOME"] = name
+        settings = config.train
+        corpus = read_corpus(
+            config.data,
+            validation_share=settings.validation_share,
+            test_share=settings.test_share,
+            seed=settings.seed,
+        )
+        plan = recipes.plan(config, corpus)
+        took: dict[str, float] = {}
+
+        def work() -> None:
+            with RunWriter(Path(name) / "run", config) as writer:
+                took.update(recipes.train(config, writer).metrics["seconds"])
+
+        peak = peak_mb(work)
+        files = [file for file in Path(name).rglob("*") if file.is_file()]
+        disk = sum(file.stat().st_blocks * 512 for file in files)
+    return {"plan": plan, "took": took, "peak_mb": peak, "disk_mb": disk / 1e6}
+
+
+def bench() -> Iterator[Row]:
+    folder = Path(os.environ.get("STC_BENCH_DATA", DATA))
+    tables = {"the sample": (SAMPLE, LABEL)}
+    tables |= {name: (folder / name / "train.csv", "label") for name in SETS}
+    for name, (path, label) in tables.items():
+        if not path.exists():
+            continue
+        with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as alone:
+            found = alone.submit(trained, str(path), label).result()
+        plan, took = found["plan"], found["took"]
+        said = plan["seconds"] - plan["seconds_start"]  # the process runs already
+        phases = {
+            f"{phase}_s": f"{plan[f'seconds_{phase}']:.1f} : {took.get(phase, 0):.1f}"
+            for phase in ("extract", "probe", "select", "head", "baselines")
+        }
+        yield {
+            "bench": "forecast",
+            "case": f"{name}, {plan['n_texts']:,} texts",
+            "ours_s": round(said, 2),
+            "rival": "the run",
+            "rival_s": round(took["total"], 2),
+            "ratio": round(took["total"] / said, 3),
+            "planned_mb": plan["memory_bytes"] // 1_000_000,
+            "peak_mb": found["peak_mb"],
+            "planned_disk_mb": plan["disk_bytes"] // 1_000_000,
+            "disk_mb": round(found["disk_mb"]),
+            **phases,
+        }
+
+
+if __name__ == "__main__":
+    show(bench, __doc__ or "")
