@@ -76,7 +76,7 @@ def browse(run: Run) -> tuple[str, str] | None:
     row = table.iloc[held]
     colour, said = ("green", "right") if row["correct"] else ("red", "wrong")
     with st.container(horizontal=True, vertical_alignment="center"):
-        st.markdown(f"#### Text {held}", width="content")
+        st.subheader(f"Text {held}", anchor=False, width="content")
         pin_button(held)
     st.markdown(
         f"Label **{ui.escape(row['label'])}**, predicted "

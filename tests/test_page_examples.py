@@ -16,10 +16,19 @@ def run(tmp_path: Path, run_folder: Path, monkeypatch) -> Run:
     return Run.open(at_home(tmp_path, monkeypatch, r=run_folder) / "r")
 
 
+def title(app) -> str:
+    return app.subheader[0].value
+
+
+def click(app, label: str):
+    """The app after a click on the button of this label."""
+    return fine(next(one for one in app.button if one.label == label).click().run())
+
+
 def test_the_first_test_text_is_explained(run):
     app = fine(visit(PAGE, run="r"))
     first = run.predictions.query("split == 'test'").iloc[0]
-    assert f"#### Text {first['row']}" in said(app)
+    assert title(app) == f"Text {first['row']}"
     assert "sums to logit" in said(app)
     assert "exact split of the **readout**" in said(app)
     assert len(app.get("plotly_chart")) == 2
@@ -49,7 +58,7 @@ def test_filters_that_leave_nothing_say_so():
 def test_a_link_opens_its_text_in_its_split(run):
     row = run.predictions.query("split == 'train'").iloc[2]
     app = fine(visit(PAGE, run="r", example=str(row["row"])))
-    assert f"#### Text {row['row']}" in said(app)
+    assert title(app) == f"Text {row['row']}"
     assert app.selectbox(key="pick_split").value == "train"
 
 
@@ -100,3 +109,99 @@ def test_one_s_own_sentence_is_explained_and_escaped(by):
 def test_no_sentence_yet_is_no_error():
     app = fine(visit(PAGE, run="r", state={"way": "My own sentence"}))
     assert not app.get("plotly_chart")
+
+
+def test_each_of_the_likeliest_classes_has_its_words(run):
+    app = fine(visit(PAGE, run="r", state={"each_class": True, "gamma": 0.5}))
+    classes = run.metrics["classes"]
+    assert f"{len(classes) - 5} less likely classes are left out." in said(app)
+    assert sum(f'title="{name}"' in html(app) for name in classes) == 5
+
+
+def test_an_edit_is_shown_beside_its_text_until_it_is_removed(run):
+    app = fine(visit(PAGE, run="r"))
+    box = next(one for one in app.text_area if one.label == "Change it and compare")
+    box.set_value(f"{box.value} <b>refund</b>")
+    app = click(app, "Compare")
+    assert "<ins" in html(app) and "<b>" not in html(app)
+    before, after = (app.dataframe[at].value for at in (1, 2))
+    assert list(before.columns) == ["class", "before", "after", "change"]
+    assert list(after.columns) == ["name", "change"] and len(after) == 5
+    box = next(one for one in app.text_area if one.label == "Change it and compare")
+    box.set_value("something else entirely")
+    app = click(app, "Compare")
+    assert sum(one.label == "Remove" for one in app.button) == 2
+    app = click(click(app, "Remove"), "Remove")
+    assert "Each edit stays here" in said(app)
+
+
+def test_the_edit_s_numbers_are_those_of_the_classifier(run):
+    app = fine(visit(PAGE, run="r"))
+    box = next(one for one in app.text_area if one.label == "Change it and compare")
+    box.set_value("my parcel never arrived")
+    table = click(app, "Compare").dataframe[1].value
+    model = run.classifier()
+    shares = dict(
+        zip(
+            model.head_.classes,
+            model.predict_proba(["my parcel never arrived"])[0],
+            strict=True,
+        )
+    )
+    for _, row in table.iterrows():
+        assert row["after"] == pytest.approx(shares[row["class"]], abs=1e-4)
+
+
+def test_nothing_changed_is_said():
+    assert "Change some words first." in said(
+        click(fine(visit(PAGE, run="r")), "Compare")
+    )
+
+
+FLIP = "Fewest changes that flip it"
+
+
+def test_flips_are_searched_on_demand_and_kept_as_an_edit(run):
+    table = run.predictions.query("split == 'test'")
+    row = int(table.sort_values("probability")["row"].iloc[0])
+    app = fine(visit(PAGE, run="r", example=str(row), state={"what_if": FLIP}))
+    assert "Leaves out words" in said(app)
+    app = click(app, "Search")
+    assert "texts read, each flip by the classifier itself" in said(app)
+    assert "<del" in html(app)
+    app = click(app, "Keep the first as an edit")
+    assert "another label" in said(app)
+
+
+def test_no_flip_is_said(run, monkeypatch):
+    monkeypatch.setattr("ui.readouts.MOST_FORWARDS", 1)
+    app = fine(visit(PAGE, run="r", state={"what_if": FLIP}))
+    assert "No flip within 0 changed words and 1 texts read." in said(
+        click(app, "Search")
+    )
+
+
+def test_the_nearest_training_texts_are_listed(run):
+    app = fine(visit(PAGE, run="r", state={"what_if": "Nearest training texts"}))
+    n = int((run.corpus["split"] == "train").sum())
+    assert f"Of {n:,} training texts" in said(app)
+    assert html(app).count("explain</a>") == 8
+
+
+def test_a_pinned_text_stands_beside(run):
+    one, other = run.predictions.query("split == 'test'")["row"].iloc[[1, 2]]
+    app = fine(visit(PAGE, run="r", example=str(one)))
+    app = click(app, "Pin to compare")
+    assert app.query_params["pinned"] in (str(one), [str(one)])
+    assert "now pick another text" in said(app)
+    app = fine(visit(PAGE, run="r", example=str(other), pinned=str(one)))
+    assert f"**Pinned: text {one}**" in said(app)
+    assert list(app.dataframe[1].value.columns)[:3] == ["class", "pinned", "this"]
+    app = click(app, f"Unpin text {one}")
+    assert "Pinned:" not in said(app)
+
+
+def test_what_cannot_be_is_said(monkeypatch):
+    monkeypatch.setattr("ui.whatif.has_readout", lambda run: False)
+    app = visit(PAGE, run="r", state={"what_if": "Nearest training texts"})
+    assert "no one head on single neurons" in said(fine(app))

@@ -93,8 +93,8 @@ def test_two_classes_are_compared_on_the_map(run):
     assert "Orange: more for the second." in said(app)
 
 
-def test_activations_are_drawn_as_a_histogram_too():
-    app = fine(visit(PAGE, run="r", state={"activity": "histogram"}))
+def test_activations_are_counted_too():
+    app = fine(visit(PAGE, run="r", state={"activity": "counts"}))
     assert len(app.get("plotly_chart")) == 3
 
 

@@ -231,15 +231,19 @@ def tally(split: str, cost: Any) -> None:
         st.metric(f"Accuracy on {split}", "–")
         st.caption("The run has no such texts.")
         return
+    points = 100 * (cost.after - cost.before)
     st.metric(
         f"Accuracy on {split}, without it",
         percent(cost.after),
-        f"{100 * (cost.after - cost.before):+.1f} points",
+        f"{points:+.1f} points" if cost.lost != cost.gained else "no change",
+        delta_color="normal" if cost.lost != cost.gained else "off",
+        delta_arrow="auto" if cost.lost != cost.gained else "off",
     )
     seen = " The head was fitted on them, too." if split == "validation" else ""
+    change = "prediction changes" if cost.changed == 1 else "predictions change"
     st.caption(
-        f"{percent(cost.before)} with it, n = {cost.n:,}. {cost.changed:,} predictions "
-        f"change: {cost.lost:,} become wrong, {cost.gained:,} become right.{seen}"
+        f"{percent(cost.before)} with it, n = {cost.n:,}. {cost.changed:,} {change}: "
+        f"{cost.lost:,} from right to wrong, {cost.gained:,} from wrong to right.{seen}"
     )
 
 

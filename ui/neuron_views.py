@@ -236,24 +236,14 @@ def close_up(run: Run, neuron: dict[str, Any], label: str | None) -> None:
     weights = weights_of(neuron)
     values = values_of(run, neuron["neuron"])
     classes = class_rows(weights, label)
+    draw = headings()
     bars, activity = st.columns(2, gap="large")
     with bars:
-        st.markdown("**Weight for each class**", help=WEIGHT_HELP)
         figure = weight_bars(weights, classes)
         st.plotly_chart(figure, key="weights", alt="Signed weight per class")
         if len(weights) > len(classes):
             st.caption(f"The {MOST_CLASSES} strongest of {len(weights)} classes.")
     with activity:
-        title, choice = st.columns([3, 2], vertical_alignment="center")
-        title.markdown("**How active it is, by class**", help=DENSITY_HELP)
-        draw = choice.segmented_control(
-            "Draw as",
-            ["density", "histogram"],
-            default="density",
-            required=True,
-            key="activity",
-            label_visibility="collapsed",
-        )
         rows = density_rows if draw == "density" else activation_rows
         labels = read(run, "corpus")["label"].to_numpy()
         held, marks = context().example, {}
@@ -261,6 +251,22 @@ def close_up(run: Run, neuron: dict[str, Any], label: str | None) -> None:
             marks = {f"text {held}": float(values[held])}
         figure = rows(values, labels, classes, marks=marks)
         st.plotly_chart(figure, key="density", alt="Activation by class")
+
+
+def headings() -> str:
+    """Those of the two charts, and how the second is drawn."""
+    first, second = st.columns(2, gap="large", vertical_alignment="center")
+    first.markdown("**Weight for each class**", help=WEIGHT_HELP)
+    with second.container(horizontal=True, vertical_alignment="center"):
+        st.markdown("**How active, by class**", help=DENSITY_HELP, width="stretch")
+        return st.segmented_control(
+            "Draw as",
+            ["density", "counts"],
+            default="density",
+            required=True,
+            key="activity",
+            label_visibility="collapsed",
+        )
 
 
 def finder(run: Run) -> None:

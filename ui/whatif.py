@@ -96,22 +96,25 @@ def child(run: Run, found: dict[str, Any], text: str, edit: str, place: int) -> 
     """One edit: its words, its label, and what moved."""
     after, label = explain(run, edit), explained_class(found)
     with st.container(border=True):
-        shown, gone = st.columns([12, 1], vertical_alignment="top")
-        shown.html(edited(word_changes(text, edit)))
-        gone.button(
-            "Remove",
-            icon=":material/delete:",
-            type="tertiary",
-            key=f"remove_{place}_{edit}",
-            on_click=lambda: kept_edits(run, text).remove(edit),
-        )
+        st.html(edited(word_changes(text, edit)))
         chance = percent(after["probabilities"][after["label"]])
         now = f"**{escape(after['label'])}** ({chance})"
-        if after["label"] == found["label"]:
-            st.markdown(f"Still {now} :gray-badge[same label]")
-        else:
-            was = escape(found["label"])
-            st.markdown(f"Now {now}, was **{was}** :orange-badge[another label]")
+        was = escape(found["label"])
+        same = after["label"] == found["label"]
+        with st.container(horizontal=True, vertical_alignment="center"):
+            st.markdown(
+                f"Still {now} :gray-badge[same label]"
+                if same
+                else f"Now {now}, was **{was}** :orange-badge[another label]",
+                width="stretch",
+            )
+            st.button(
+                "Remove",
+                icon=":material/delete:",
+                type="tertiary",
+                key=f"remove_{place}_{edit}",
+                on_click=lambda: kept_edits(run, text).remove(edit),
+            )
         left, right = st.columns(2, gap="medium")
         with left:
             st.markdown("**Probability**")
