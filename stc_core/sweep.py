@@ -68,6 +68,7 @@ def sweep(
             path = stopped(path, X_val, y_val, patience=patience)
             if path.kkt.max() <= tol:
                 yield Solved(site, path, X_val)
+        batch.clear()  # or it would keep its room while the next one comes
 
 
 def _batches(sites: Iterable[_Read], device: str) -> Iterator[list[_Read]]:
