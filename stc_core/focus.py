@@ -37,7 +37,8 @@ class Focus(Readout):
     Begins with equal shares of layers and tokens and with `head`, a linear model of
     the vectors that these give. Blocks of the backbone learn if `graft` has some, and
     of those the topmost that are open. With a `tongue` the loss is that of the classes
-    and of the words, from one forward if the backbone reads to the right.
+    and of the words, from one forward: of a backbone that reads both ways some words
+    are then hidden from the classifier, too, while it learns.
     """
 
     def __init__(
@@ -96,10 +97,7 @@ class Focus(Readout):
         """Logits of a padded batch, and the loss if its labels are given."""
         said = labels is not None and self.training and self._weight > 0
         with nullcontext() if self._blocks else torch.no_grad():
-            if said and self._backbone.causal:
-                hidden, last = read_whole(self._backbone, inputs, self._sites)
-            else:
-                hidden, last = self._backbone.graded(inputs, self._sites), None
+            hidden, words = self._read(inputs, said=said)
         mask = inputs["attention_mask"].bool()
         found = self.attention([hidden[site] for site in self._sites], mask)
         mean, sd = cast(Tensor, self.mean), cast(Tensor, self.sd)
@@ -108,16 +106,23 @@ class Focus(Readout):
         if labels is None:
             return {"logits": logits}
         loss = self.loss(logits, labels)
-        if said:
-            loss = loss + self._weight * self._said(inputs, last)
+        if words is not None:
+            loss = loss + self._weight * words
         return {"loss": loss, "logits": logits}
 
-    def _said(self, inputs: dict[str, Tensor], last: Tensor | None) -> Tensor:
-        """The loss of the words; `last` is what the model gave for these inputs."""
+    def _read(
+        self, inputs: dict[str, Tensor], *, said: bool
+    ) -> tuple[dict[Site, Tensor], Tensor | None]:
+        """The states of the sites, and the loss of the words if they are `said`."""
+        backbone, sites = self._backbone, self._sites
+        if not said:
+            return backbone.graded(inputs, sites), None
         assert self.words is not None
-        if last is None:
-            return hidden_words(self._backbone, self.words, inputs).loss
-        return next_words(self.words, last, inputs).loss
+        if backbone.causal:
+            hidden, last = read_whole(backbone, inputs, sites)
+            return hidden, next_words(self.words, last, inputs).loss
+        found, hidden = hidden_words(backbone, self.words, inputs, sites=sites)
+        return hidden, found.loss
 
     def trained(self) -> Attention:
         """The attention as it is now, which learns no more."""

@@ -180,12 +180,14 @@ def hidden_words(
     backbone: Backbone,
     head: WordHead,
     inputs: Mapping[str, Tensor],
+    *,
+    sites: Sequence[Site] = (),
     generator: torch.Generator | None = None,
-) -> Guesses:
-    """Some tokens of each batch from all others, by a forward of its own."""
+) -> tuple[Guesses, dict[Site, Tensor]]:
+    """Some tokens of a batch from all others, and the states where they are hidden."""
     shown, chosen = hide(backbone, inputs, generator)
-    states = read_whole(backbone, {**inputs, "input_ids": shown}, ())[1]
-    return _guessed(head, states[chosen], inputs["input_ids"][chosen])
+    hidden, last = read_whole(backbone, {**inputs, "input_ids": shown}, sites)
+    return _guessed(head, last[chosen], inputs["input_ids"][chosen]), hidden
 
 
 def hide(
@@ -264,7 +266,7 @@ class Speaker(Readout):
         if backbone.causal:
             return next_words(self.words, read_whole(backbone, inputs, ())[1], inputs)
         fixed = None if self.training else torch.Generator().manual_seed(0)
-        return hidden_words(backbone, self.words, inputs, fixed)
+        return hidden_words(backbone, self.words, inputs, generator=fixed)[0]
 
     def scores(self, found: Any) -> dict[str, float]:
         n, right = found.predictions.sum(0)

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from command import Stc
 from test_attentive import Killed, check_explanation, configured
 from test_language import MASK, graft_of, inputs_of, masking
 from tiny import TEXTS, tiny_tokenizer
@@ -19,7 +20,7 @@ from stc_core.errors import StcError
 from stc_core.files import read_json
 from stc_core.focus import Focus, Tongue, vector_features
 from stc_core.head import SparseHead
-from stc_core.language import WordHead, read_whole
+from stc_core.language import WordHead
 from stc_core.lesson import BACKBONE, CHECKPOINTS, TUNING
 from stc_core.run import Run
 from stc_core.training import History, Rows, train
@@ -159,10 +160,9 @@ def sorted_codes(n: int) -> torch.Tensor:
 def spoken_loss(focus: Focus, inputs: dict[str, torch.Tensor]) -> float:
     torch.manual_seed(3)
     with torch.no_grad():
-        last = None
-        if focus._backbone.causal:
-            last = read_whole(focus._backbone, inputs, ())[1]
-        return float(focus._said(inputs, last))
+        words = focus._read(inputs, said=True)[1]
+    assert words is not None
+    return float(words)
 
 
 def test_the_loss_is_the_sum_of_both():
@@ -278,3 +278,13 @@ def test_who_cannot_is_refused_before_any_work(tmp_path: Path):
     with pytest.raises(StcError, match="encoder with a decoder"):
         done(scheduled(tmp_path, "two-stage", "t5"), tmp_path)
     assert not (tmp_path / "run" / "corpus.parquet").exists()
+
+
+def test_the_schedule_is_an_option(tmp_path: Path, stc: Stc):
+    config = scheduled(tmp_path, "frozen", "t5")
+    asked = ("--backbone", config.train.backbone, "--label", "level 0")
+    wish = ("--recipe", "attention", "--schedule", "two-stage", "--lm-epochs", 1)
+    code, _, error = stc("train", config.data.path, *asked, *wish, "--device", "cpu")
+    assert code == 2
+    assert "--schedule frozen" in error
+    assert stc("train", config.data.path, *asked, "--lm-weight", -1).code == 2

@@ -9,6 +9,7 @@ from visit import at_home, fine, said, visit, written_run
 from stc_core import jobs
 from stc_core.config import RunConfig
 from stc_core.run import Run
+from stc_core.training import History
 from stc_core.writer import RunWriter
 
 PAGE = "pages/7_Adapt.py"
@@ -91,6 +92,15 @@ def test_a_training_is_seen_as_it_goes(home, tuned_folder, epochs):
     assert charts(app) == 1
     assert "blocks 4 to 4" in said(app)
     assert any(one.label == "Cancel" for one in app.button)
+
+
+def test_the_words_are_seen_before_the_labels(home, tuned_folder):
+    writer = busy(home, tuned_folder, epochs=0)
+    words = json.loads((tuned_folder / "tuning.json").read_text())
+    writer.write_json("tuning.json", {**History().record(), "words": words})
+    app = fine(visit(PAGE, run="b"))
+    assert charts(app) == 2
+    assert "words guessed right" in said(app)
 
 
 def test_a_training_that_was_cut_off_can_go_on(home, tuned_folder, monkeypatch):

@@ -171,6 +171,22 @@ def test_a_training_that_was_killed_ends_as_if_it_was_not(tmp_path):
     )
 
 
+def test_a_kill_does_not_make_it_more_patient(tmp_path):
+    update = {"epochs": 30, "patience": 2, "learning_rate": 1e-9}
+    settings = SETTINGS.model_copy(update=update)
+
+    def kill(history: History, done: int, total: int) -> None:
+        if len(history.epochs) == 3 and done > 12:
+            raise Killed
+
+    backbone, cut_off = made(settings)
+    with pytest.raises(Killed):
+        run(cut_off, backbone, settings, tmp_path / "c", tell=kill)
+    backbone, resumed = made(settings)
+    history = run(resumed, backbone, settings, tmp_path / "c")
+    assert len(history.epochs) == 1 + 3
+
+
 def test_it_stops_when_the_time_is_up(tmp_path):
     settings = SETTINGS.model_copy(update={"epochs": 500, "seconds": 0.2})
     backbone, readout = made(settings)
