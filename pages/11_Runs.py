@@ -90,7 +90,7 @@ COLUMNS = {
     "Test texts": st.column_config.NumberColumn(format="localized"),
     "Neurons": st.column_config.NumberColumn(format="localized"),
     "Layers": st.column_config.NumberColumn(format="%d"),
-    "Tags": st.column_config.ListColumn(),
+    "Tags": st.column_config.ListColumn(width=120),
     "Seconds": st.column_config.NumberColumn(format="%.1f"),
     "Started": st.column_config.DatetimeColumn(format="YYYY-MM-DD HH:mm"),
     "Disk": st.column_config.NumberColumn(format="bytes"),
@@ -240,11 +240,12 @@ def tags(run: Run) -> None:
 ui.frame("Runs", ":material/list_alt:", caption="All runs of everyone who works here.")
 with ui.guard():
     trash.empty(older_days=trash.KEPT_DAYS)
-    ui.undo()
     runs = list_runs()
     ui.at_work(runs)
     if runs:
         ledger(runs)
+    ui.undo()  # where the button was that deleted it
+    if runs:
         picked = [run for run in runs if run.folder.name == ui.context().run]
         one_run(picked[0] if picked else ui.any_run())
     ui.trash_can()

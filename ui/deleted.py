@@ -14,7 +14,7 @@ _GONE = "_gone"
 
 
 def delete_button(run: Run) -> None:
-    """Delete at once: the way back is above; only what others read is asked about."""
+    """Delete at once: the way back is above; what others read is asked about."""
     needed = trash.needed_by(run)
     if not needed:
         if st.button("Delete", icon=":material/delete:"):
