@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from stc_core.context import Context
+from stc_core.slices import Slice
 
 
 def click_neuron(context: Context, event: Mapping[str, Any]) -> Context:
@@ -76,6 +77,21 @@ def click_place(
     if not picked or picked[0] >= len(places):
         return context
     return context.moved(**places[picked[0]])
+
+
+def click_cell(context: Context, event: Mapping[str, Any]) -> Context:
+    """`context` at the texts of the cell of a confusion matrix that was clicked.
+
+    What else the slice says of a text stays: its length, its words, other columns.
+    """
+    found = _customdata(event)
+    if not found:
+        return context
+    label, predicted = (None if name is None else str(name) for name in found)
+    held = Slice.parse(context.slice).moved(
+        label=label, predicted=predicted, wrong=None, uncertain=None
+    )
+    return context.moved(slice=held.text)
 
 
 def _customdata(event: Mapping[str, Any]) -> Sequence[Any]:

@@ -2,7 +2,7 @@
 
 Each row is judged by heads that were fitted without it, on the neurons of the run.
 Those were chosen with all labels but those of test, so a wrong label is found a little
-less often than it would be with neurons chosen anew. The estimates are cleanlab's, which
+less often than with neurons chosen anew. The estimates are those of cleanlab, which
 loads when it is asked.
 """
 

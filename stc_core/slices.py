@@ -94,6 +94,16 @@ class Slice(NamedTuple):
         """What people read: 'label is refund, predicted is delivery, wrong'."""
         return ", ".join(part.sentence for part in self.parts) or "all texts"
 
+    def value(self, name: str) -> str | None:
+        """The value of the first part called `name`; None without one."""
+        return next((part.value for part in self.parts if part.name == name), None)
+
+    @property
+    def of_texts(self) -> "Slice":
+        """The parts that say what a text is, not how it was predicted."""
+        apart = ("label", "predicted", "wrong", "uncertain")
+        return Slice(tuple(part for part in self.parts if part.name not in apart))
+
     def moved(self, **changes: str | None) -> "Slice":
         """This slice with each named part set anew, or gone where it is None."""
         kept = [part for part in self.parts if part.name not in changes]

@@ -3,6 +3,7 @@
 import pytest
 
 from stc_core.clicks import (
+    click_cell,
     click_example,
     click_layer,
     click_neuron,
@@ -22,7 +23,9 @@ def chart(*customdata) -> dict:
 @pytest.mark.parametrize(
     "event", [{}, {"selection": {}}, {"selection": {"points": []}}]
 )
-@pytest.mark.parametrize("click", [click_neuron, click_layer, click_option, click_run])
+@pytest.mark.parametrize(
+    "click", [click_neuron, click_layer, click_option, click_run, click_cell]
+)
 def test_an_empty_event_moves_nothing(click, event):
     assert click(HERE, event) == HERE
 
@@ -45,6 +48,14 @@ def test_a_point_moves_to_its_layer():
     there = HERE._replace(layer=4, kind="mlp", pooling="mean")
     assert click_layer(HERE, chart(4, "mlp", "mean")) == there
     assert click_layer(there, chart(2)) == there._replace(layer=2)
+
+
+def test_a_cell_moves_to_the_texts_that_are_taken_so():
+    here = HERE._replace(slice="length=0-9;wrong=1;label=a")
+    cell = click_cell(here, chart("b;", "c"))
+    assert cell == HERE._replace(slice="length=0-9;label=b%3B;predicted=c")
+    assert click_cell(cell, chart(None, "a")).slice == "length=0-9;predicted=a"
+    assert click_cell(HERE, chart("a", None)).slice == "label=a"
 
 
 def test_a_table_row_moves_to_its_example():

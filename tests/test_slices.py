@@ -77,3 +77,10 @@ def test_a_part_is_set_once_and_removed():
     assert str(again.moved(label=None)) == "wrong=1;predicted=c"
     assert str(again.without(Part("wrong", "1"))) == "label=b;predicted=c"
     assert str(Slice.parse("wrong=1;wrong=1")) == "wrong=1"
+    assert again.value("label") == "b"
+    assert again.value("query") is None
+
+
+def test_what_texts_are_is_told_from_how_they_were_predicted():
+    found = Slice.parse("label=a;wrong=1;length=0-9;query=x;column:c=;predicted=b")
+    assert str(found.of_texts) == "length=0-9;query=x;column:c="

@@ -9,6 +9,7 @@ from ui.pages import (
     ADAPT,
     COMPARE,
     DATA,
+    ERRORS,
     EXAMPLES,
     HIERARCHY,
     HOME,
@@ -29,8 +30,10 @@ from ui.readers import (
     facets,
     gradients,
     in_slice,
+    mislabelled,
     predictions_in,
     read,
+    slice_table,
     stamp,
     token_values,
 )
@@ -38,7 +41,7 @@ from ui.reported import report_button
 from ui.runs import badge, doing, headline, state
 from ui.said import escape, escape_piece, guard, show_error
 from ui.shell import any_run, empty, frame, pick_run
-from ui.slicing import held_slice, slice_chips
+from ui.slicing import held_slice, pick_part, slice_chips, type_words
 from ui.tables import (
     HEAD_ROWS,
     choice,
@@ -53,6 +56,7 @@ __all__ = [
     "ADAPT",
     "COMPARE",
     "DATA",
+    "ERRORS",
     "EXAMPLES",
     "HEAD_ROWS",
     "HIERARCHY",
@@ -97,8 +101,10 @@ __all__ = [
     "interval",
     "is_here",
     "link",
+    "mislabelled",
     "percent",
     "pick",
+    "pick_part",
     "pick_run",
     "pick_upload",
     "plan",
@@ -110,10 +116,12 @@ __all__ = [
     "show_error",
     "size",
     "slice_chips",
+    "slice_table",
     "stamp",
     "state",
     "token_values",
     "trash_can",
+    "type_words",
     "undo",
     "uploader",
     "weight_bytes",

@@ -16,6 +16,7 @@ from stc_core.facets import Facets, read_facets
 from stc_core.predictions import LABEL_COLUMN
 from stc_core.run import Run
 from stc_core.slices import COLUMN, Slice
+from stc_core.strata import slice_scores
 
 
 def stamp(path: Path) -> int:
@@ -76,9 +77,15 @@ def examples(run: Run) -> pd.DataFrame:
 
 def facets(run: Run) -> Facets:
     """The other columns of the table that `run` learned from, if it is still there."""
+    return _facets(*_of_tables(run), run)
+
+
+def _of_tables(run: Run) -> tuple[str, tuple[int, ...]]:
+    """The run and when it, and the tables that it learned from, were written."""
     data = run.config.data
     tables = [Path(path) for path in (data.path, data.test_path) if path]
-    return _facets(str(run.folder), tuple(stamp(path) for path in tables), run)
+    paths = [run.folder / "predictions.parquet", *tables]
+    return str(run.folder), tuple(stamp(path) for path in paths)
 
 
 @st.cache_data(max_entries=4, show_spinner="Reading the other columns …")
@@ -93,6 +100,32 @@ def in_slice(run: Run, held: Slice) -> np.ndarray:
     if any(part.name.startswith(COLUMN) for part in held.parts):
         table = pd.concat([table, facets(run).frame], axis=1)
     return held.mask(table)
+
+
+def slice_table(run: Run, split: str) -> pd.DataFrame:
+    """The scores of the slices of one split."""
+    return _slice_table(*_of_tables(run), split, run)
+
+
+@st.cache_data(max_entries=12, show_spinner=False)
+def _slice_table(
+    folder: str, written: tuple[int, ...], split: str, _run: Run
+) -> pd.DataFrame:
+    table = examples(_run)
+    of = np.flatnonzero(table["split"] == split)
+    return slice_scores(table.take(of), facets(_run).frame.take(of))
+
+
+def mislabelled(run: Run) -> pd.DataFrame:
+    """The texts of `run` that are likely mislabelled."""
+    return _mislabelled(str(run.folder), stamp(run.folder / "metrics.json"), run)
+
+
+@st.cache_data(max_entries=8, show_spinner="Judging each label without it …")
+def _mislabelled(folder: str, written: int, _run: Run) -> pd.DataFrame:
+    from stc_core.mislabelled import likely_mislabelled  # seconds of imports
+
+    return likely_mislabelled(_run)
 
 
 def explain(run: Run, text: str) -> dict[str, Any]:

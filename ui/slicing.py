@@ -1,5 +1,7 @@
 """The slice that the context holds, as chips that can be taken away."""
 
+from collections.abc import Callable, Sequence
+
 import streamlit as st
 
 from stc_core.slices import Part, Slice
@@ -28,6 +30,31 @@ def slice_chips() -> None:
                 on_click=_drop,
                 args=(part,),
             )
+
+
+def pick_part(
+    name: str, label: str, options: Sequence[str], *, widget: Callable, **settings
+) -> None:
+    """A choice that is one part of the slice, and writes it there; or none."""
+    key = f"slice_{name}"
+    value = held_slice().value(name)
+    st.session_state[key] = value if value in options else None
+
+    def write() -> None:
+        remember(slice=held_slice().moved(**{name: st.session_state[key]}).text)
+
+    widget(label, options, key=key, index=None, on_change=write, **settings)
+
+
+def type_words(label: str, *, widget: Callable, **settings) -> None:
+    """A field for words that the texts of the slice have."""
+    st.session_state["slice_query"] = held_slice().value("query") or ""
+
+    def write() -> None:
+        given = st.session_state["slice_query"].strip() or None
+        remember(slice=held_slice().moved(query=given).text)
+
+    widget(label, key="slice_query", on_change=write, **settings)
 
 
 def _drop(part: Part) -> None:

@@ -1,0 +1,410 @@
+"""Errors: what is taken for what, in which slices, and how far to trust the answers."""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import streamlit as st
+
+import ui
+from stc_core.calibration import (
+    answered,
+    calibration_bins,
+    coverage_curve,
+    temperature_of,
+    untempered,
+)
+from stc_core.clicks import click_cell, click_example, click_place
+from stc_core.confusion import class_scores, confused_pairs, confusion, most_confused
+from stc_core.errors import StcError
+from stc_core.figures_errors import (
+    MOST,
+    calibration_curve,
+    confusion_matrix,
+    coverage_figure,
+)
+from stc_core.metrics import expected_calibration_error, macro_f1
+from stc_core.run import Run
+
+SPLITS = ("test", "validation", "train")
+SEEN = {
+    "validation": "The size of the classifier and its temperature were chosen on these "
+    "texts, so scores are a little flattered.",
+    "train": "The classifier was fitted on these texts: scores are flattered, and "
+    "errors are few.",
+}
+SHOWN = 1000
+SLICES = (
+    "Click a row to look at its texts. Slices that are worse for sure come first: by "
+    "the upper end of the interval (Wilson, 95 %). Of 20 slices that are no different "
+    "one leaves the overall accuracy out of its interval by luck."
+)
+MATRIX = (
+    "Click a square for its texts, and one under *all* for a whole row or column. "
+    "Stronger: a larger share of its row."
+)
+JUDGED = (
+    "Each text is judged by heads that were fitted without it ({folds} parts in turn), "
+    "on this run's neurons; confident learning (cleanlab) then finds those that are "
+    "confidently of another class. The neurons were chosen with these labels, so a few "
+    "wrong ones may be missed. A suggestion is no proof: read the text."
+)
+ECE = (
+    "Expected calibration error: the mean distance between how sure an answer is and "
+    "how often such answers are right, over 15 bins."
+)
+PERCENT = {"format": "percent", "width": 90}
+
+
+def choose(table: pd.DataFrame, classes: list[str]) -> str:
+    """The split, and the parts of the slice that have a field of their own."""
+    here = [name for name in SPLITS if name in set(table["split"])]
+    row = st.container(horizontal=True, vertical_alignment="bottom", gap="medium")
+    split = ui.pick("split", "Split", here, widget=row.segmented_control, required=True)
+    for name, label in (("label", "Label"), ("predicted", "Predicted")):
+        ui.pick_part(
+            name,
+            label,
+            classes,
+            widget=row.selectbox,
+            placeholder="any class",
+            width=190,
+        )
+    ui.type_words(
+        "Words", widget=row.text_input, placeholder="in the text", width="stretch"
+    )
+    ui.slice_chips()
+    if split in SEEN:
+        st.caption(f":material/info: {SEEN[split]}")
+    return str(split)
+
+
+def headline(run: Run, part: pd.DataFrame, shares: np.ndarray, split: str) -> None:
+    """The scores of the texts in the slice, with their interval and number."""
+    metrics, held = ui.read(run, "metrics"), ui.held_slice()
+    correct, codes = part["correct"].to_numpy(bool), codes_of(part, metrics["classes"])
+    kept = answered(part["probability"].to_numpy(float), correct, 0.0)
+    bounds = (kept.low, kept.high)
+    if split == "test" and not held.parts:
+        bounds = metrics["test"]["accuracy_interval"]
+    labels, guesses = part["label"].to_numpy(str), part["predicted"].to_numpy(str)
+    columns = st.columns(4)
+    columns[0].metric(
+        "Accuracy", ui.percent(kept.accuracy), help="Of the texts that are shown."
+    )
+    columns[0].caption(f"95 %: {ui.interval(bounds)}")
+    columns[1].metric("Texts", f"{kept.n:,}")
+    columns[1].caption(f"{int((~correct).sum()):,} wrong")
+    columns[2].metric("Macro-F1", ui.percent(macro_f1(labels, guesses)))
+    columns[2].caption("over the classes that occur")
+    columns[3].metric(
+        "ECE", ui.percent(expected_calibration_error(codes, shares)), help=ECE
+    )
+    columns[3].caption("how far confidence is off")
+
+
+def codes_of(part: pd.DataFrame, classes: list[str]) -> np.ndarray:
+    return pd.Index(classes).get_indexer_for(part["label"].to_numpy()).astype(np.int64)
+
+
+def matrix(part: pd.DataFrame, classes: list[str]) -> None:
+    """What is taken for what: the matrix, the scores of classes, the worst pairs."""
+    labels, guesses = part["label"].to_numpy(), part["predicted"].to_numpy()
+    found = confusion(labels, guesses, classes)
+    shown = most_confused(found, MOST)
+    left, right = st.columns([1, 1], gap="large")
+    with left:
+        st.markdown("**What is taken for what**")
+        held = ui.held_slice()
+        picked = (held.value("label"), held.value("predicted"))
+        figure = confusion_matrix(found.of(shown), picked=picked)
+        ui.chart(figure, "confusion", alt="Confusion matrix", turn=click_cell)
+        cut = f" The {MOST} of {len(classes)} classes with most errors."
+        st.caption(MATRIX + (cut if len(shown) < len(classes) else ""))
+    with right:
+        way = st.segmented_control(
+            "Table",
+            ["Classes", "Confused pairs"],
+            default="Classes",
+            required=True,
+            key="of_classes",
+            label_visibility="collapsed",
+        )
+        if way == "Classes":
+            by_class(class_scores(found))
+        else:
+            by_pair(confused_pairs(found))
+
+
+def by_class(scores: pd.DataFrame) -> None:
+    for name in ("precision", "recall", "f1"):
+        scores[f"{name}_95"] = between(scores, f"{name}_low", f"{name}_high")
+    columns: dict[str, Any] = {
+        "class": st.column_config.TextColumn("Class", width=140),
+        "n": st.column_config.NumberColumn("Texts", width=55),
+    }
+    for name, said in (("f1", "F1"), ("precision", "Precision"), ("recall", "Recall")):
+        columns[name] = st.column_config.NumberColumn(said, **PERCENT)
+        columns[f"{name}_95"] = st.column_config.TextColumn("95 %", width=85)
+    scores = scores.sort_values("f1", kind="stable", ignore_index=True)
+    places = [{"slice": of(label=name)} for name in scores["class"]]
+    st.dataframe(
+        scores,
+        key="class_table",
+        on_select=ui.clicked("class_table", lambda c, e: click_place(c, e, places)),
+        selection_mode="single-row",
+        hide_index=True,
+        height=430,
+        column_order=list(columns),
+        column_config=columns,
+        alt="Scores of each class with 95 % intervals",
+    )
+    st.caption("Worst F1 first. Intervals are Wilson's. Click a row for its texts.")
+
+
+def by_pair(pairs: pd.DataFrame) -> None:
+    if pairs.empty:
+        st.info("No text is taken for another class.", icon=":material/check:")
+        return
+    rows = zip(pairs["label"], pairs["predicted"], strict=True)
+    places = [{"slice": of(label=a, predicted=b)} for a, b in rows]
+    st.dataframe(
+        pairs,
+        key="pair_table",
+        on_select=ui.clicked("pair_table", lambda c, e: click_place(c, e, places)),
+        selection_mode="single-row",
+        hide_index=True,
+        height=430,
+        column_config={
+            "label": st.column_config.TextColumn("Label"),
+            "predicted": st.column_config.TextColumn("Taken for"),
+            "n": st.column_config.NumberColumn("Texts", width=60),
+            "share": st.column_config.NumberColumn("Of the label", **PERCENT),
+        },
+        alt="Pairs of classes by how often one is taken for the other",
+    )
+    st.caption("Most frequent first. Click a row for its texts.")
+
+
+def of(**parts: str) -> str | None:
+    """The slice of the context with other classes, and no other say on predictions."""
+    return ui.held_slice().of_texts.moved(**parts).text
+
+
+def between(scores: pd.DataFrame, low: str, high: str) -> list[str]:
+    """An interval for each row, in words; a dash where there is none."""
+    pairs = zip(scores[low], scores[high], strict=True)
+    return ["–" if a != a else f"{100 * a:.0f}–{100 * b:.0f} %" for a, b in pairs]
+
+
+def listing(part: pd.DataFrame) -> None:
+    """The texts of the slice, wrong ones first, the surest of them on top."""
+    held = ui.held_slice()
+    st.markdown(f"#### Texts: {ui.escape(held.sentence)}")
+    order = ["correct", "probability"]
+    part = part.sort_values(order, ascending=[True, False], kind="stable").head(SHOWN)
+    rows = part["example"].tolist()
+    st.dataframe(
+        part,
+        key="error_table",
+        on_select=ui.clicked("error_table", lambda c, e: click_example(c, e, rows)),
+        selection_mode="single-row",
+        hide_index=True,
+        height=260,
+        column_order=["example", "text", "label", "predicted", "probability"],
+        column_config={
+            "example": st.column_config.NumberColumn("#", width=50),
+            "text": st.column_config.TextColumn("Text", width="large"),
+            "label": st.column_config.TextColumn("Label", width=130),
+            "predicted": st.column_config.TextColumn("Predicted", width=130),
+            "probability": st.column_config.NumberColumn("Confidence", **PERCENT),
+        },
+        alt="Texts of the slice, wrong ones first",
+    )
+    with st.container(horizontal=True, vertical_alignment="center"):
+        why(rows)
+        ui.link(ui.EXAMPLES, "All of these in Examples", icon=":material/list:")
+    st.caption("Wrong ones first, the surest on top. Pick a row, then open it.")
+
+
+def why(rows: list[int]) -> None:
+    """The way to the explanation of the text that was picked, if it is one of these."""
+    held = ui.context().example
+    if held in rows:
+        icon = ":material/psychology:"
+        ui.link(ui.EXAMPLES, f"Why text {held}?", icon=icon, example=held)
+
+
+def slices(run: Run, split: str) -> None:
+    st.markdown("#### Slices")
+    scores = ui.slice_table(run, split)
+    scores["interval"] = between(scores, "low", "high")
+    places = [{"slice": text} for text in scores["slice"]]
+    st.dataframe(
+        scores,
+        key="slice_table",
+        on_select=ui.clicked("slice_table", lambda c, e: click_place(c, e, places)),
+        selection_mode="single-row",
+        hide_index=True,
+        height=300,
+        column_order=["by", "value", "n", "accuracy", "interval", "from_rest"],
+        column_config={
+            "by": st.column_config.TextColumn("By", width=110),
+            "value": st.column_config.TextColumn("Value"),
+            "n": st.column_config.NumberColumn("Texts", width=70),
+            "accuracy": st.column_config.ProgressColumn(
+                "Accuracy", format="percent", max_value=1.0
+            ),
+            "interval": st.column_config.TextColumn("95 %", width=100),
+            "from_rest": st.column_config.NumberColumn(
+                "Against the rest", format="percent", help="Minus that of all others."
+            ),
+        },
+        alt="Accuracy of each slice with its 95 % interval",
+    )
+    st.caption(f"{SLICES} Lengths are in words.")
+    note = ui.facets(run).note
+    if note:
+        st.caption(f":material/info: {ui.escape(note)}")
+
+
+def trust(run: Run, part: pd.DataFrame, shares: np.ndarray) -> None:
+    """How sure it is against how right it is, and what abstaining brings."""
+    metrics = ui.read(run, "metrics")
+    codes = codes_of(part, metrics["classes"])
+    temperature = temperature_of(metrics)
+    left, right = st.columns(2, gap="large")
+    with left:
+        st.markdown("**Is it as right as it is sure?**")
+        after = expected_calibration_error(codes, shares)
+        if temperature is None:
+            before, said = None, f"ECE {ui.percent(after)}. This recipe keeps no "
+            said += "temperature to compare with."
+        else:
+            raw = untempered(shares, temperature)
+            before = calibration_bins(codes, raw)
+            error = expected_calibration_error(codes, raw)
+            said = (
+                f"ECE {ui.percent(after)}, before the temperature {ui.percent(error)}. "
+                f"Logits are divided by {temperature:.2f}, the best value on "
+                "validation; undone here from the probabilities."
+            )
+        figure = calibration_curve(calibration_bins(codes, shares), before)
+        ui.chart(figure, "calibration", alt="Accuracy by confidence")
+        st.caption(f"{said} Bars: 95 %, by bin.")
+    with right:
+        abstain(part)
+
+
+def abstain(part: pd.DataFrame) -> None:
+    st.markdown("**What if it may abstain?**")
+    sure, correct = part["probability"].to_numpy(float), part["correct"].to_numpy(bool)
+    threshold = st.slider(
+        "Answer only with a confidence of at least", 0.0, 1.0, 0.5, 0.01, key="sure"
+    )
+    kept = answered(sure, correct, threshold)
+    figure = coverage_figure(coverage_curve(sure, correct), kept)
+    figure.update_layout(height=280)
+    ui.chart(figure, "coverage", alt="Accuracy by share of texts answered")
+    if not kept.n:
+        st.caption("Nothing is that sure: every text would be left to people.")
+        return
+    st.caption(
+        f"**{ui.percent(kept.coverage)}** answered ({kept.n:,} of {kept.of:,}), "
+        f"**{ui.percent(kept.accuracy)}** of these right "
+        f"({ui.interval((kept.low, kept.high))}); {kept.of - kept.n:,} left to people."
+    )
+
+
+def labels(run: Run) -> None:
+    """Rows whose label is likely wrong, when they are asked for."""
+    st.markdown("#### Likely mislabelled")
+    key = f"_mislabelled_{run.folder.name}"
+    if not run.has("activations.npy"):
+        recipe = run.config.train.recipe
+        st.info(
+            f"Runs of the recipe {recipe} keep no neurons to judge labels by. Train "
+            "with the recipe stc on the same table to see them.",
+            icon=":material/info:",
+        )
+        return
+    if not st.session_state.get(key):
+        st.caption("Which rows of the table may carry a wrong label, in any split.")
+        if not st.button("Look for wrong labels", icon=":material/fact_check:"):
+            return
+        st.session_state[key] = True
+    try:
+        found = ui.mislabelled(run)
+    except StcError as error:
+        ui.show_error(error)
+        return
+    if found.empty:
+        st.success("No label looks wrong.", icon=":material/check:")
+        return
+    suspects(run, found)
+
+
+def suspects(run: Run, found: pd.DataFrame) -> None:
+    pairs = zip(found["example"], found["split"], strict=True)
+    places = [{"example": int(row), "split": str(name)} for row, name in pairs]
+    st.dataframe(
+        found,
+        key="suspect_table",
+        on_select=ui.clicked("suspect_table", lambda c, e: click_place(c, e, places)),
+        selection_mode="single-row",
+        hide_index=True,
+        height=300,
+        column_order=["example", "text", "label", "suggested", "score", "split"],
+        column_config={
+            "example": st.column_config.NumberColumn("#", width=50),
+            "text": st.column_config.TextColumn("Text", width="large"),
+            "label": st.column_config.TextColumn("Label", width=130),
+            "suggested": st.column_config.TextColumn("Suggested", width=130),
+            "score": st.column_config.NumberColumn(
+                "Score", format="%.3f", width=65, help="0: as wrong as can be."
+            ),
+            "split": st.column_config.TextColumn("Split", width=80),
+        },
+        alt="Rows that are likely mislabelled",
+    )
+    with st.container(horizontal=True, vertical_alignment="center"):
+        why(found["example"].tolist())
+        st.download_button(
+            "Download as CSV",
+            found.to_csv(index=False),
+            file_name=f"{run.folder.name}-labels.csv",
+            mime="text/csv",
+            icon=":material/download:",
+        )
+    st.caption(f"{len(found):,} texts, the likeliest first. {JUDGED.format(folds=5)}")
+
+
+ui.frame(
+    "Errors",
+    ui.PAGES[ui.ERRORS][1],
+    caption="What is taken for what, in which slices, and how far to trust an answer.",
+)
+with ui.guard():
+    run = ui.pick_run()
+    table, classes = ui.examples(run), ui.read(run, "metrics")["classes"]
+    split = choose(table, classes)
+    held = ui.held_slice()
+    of_split = (table["split"] == split).to_numpy()
+    shares = ui.read(run, "predictions").filter(like="p:").to_numpy(float)
+    base = of_split & ui.in_slice(run, held.of_texts)
+    full = base & ui.in_slice(run, held)
+    if full.any():
+        headline(run, table.loc[full], shares[full], split)
+    else:
+        st.info(
+            f"No text of {split} is in this slice. Take a condition away above.",
+            icon=":material/filter_alt_off:",
+        )
+    if base.any():
+        matrix(table.loc[base], classes)
+    if full.any():
+        listing(table.loc[full])
+    slices(run, split)
+    if base.any():
+        trust(run, table.loc[base], shares[base])
+    labels(run)

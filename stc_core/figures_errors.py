@@ -1,0 +1,289 @@
+"""Figures of errors and trust: the confusion matrix, calibration and coverage.
+
+Green is right and red is wrong in the matrix, stronger for a larger share of the row.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
+
+from stc_core.calibration import Kept
+from stc_core.confusion import Confusion
+from stc_core.figures import (
+    ACTIVE,
+    FAINT,
+    GREY,
+    MARK,
+    PALETTE,
+    Colour,
+    plain,
+    records,
+    settle,
+    thin,
+)
+from stc_core.wording import interval, percent
+
+MOST = 20
+"""Classes that a matrix shows at once."""
+ALL = "all"
+_SIZES = ((5, 44), (8, 36), (12, 28), (MOST, 19))
+
+
+def confusion_matrix(
+    found: Confusion, *, picked: tuple[str | None, str | None] = (None, None)
+) -> go.Figure:
+    """A square for each cell of `found`, and one for each row and column as a whole.
+
+    Each carries (label, predicted) for clicks, None where all are meant; empty cells
+    carry nothing. `picked` is outlined. A heatmap's cells could not be clicked.
+    """
+    k, counts = len(found.classes), found.counts
+    size = next((size for most, size in _SIZES if k <= most), 15)
+    figure = go.Figure()
+    _empty_cells(figure, counts, size)
+    _squares(figure, found, size)
+    _totals(figure, found, size)
+    _outline(figure, found, picked, size)
+    names = [plain(name, 16) for name in found.classes]
+    ticks = [*range(k), k + 0.3]
+    return settle(
+        figure,
+        height=150 + round((k + 1.3) * (size + 7)),
+        top=120,
+        bottom=16,
+        xaxis={
+            "title": {"text": "predicted", "standoff": 8},
+            "side": "top",
+            "tickvals": ticks,
+            "ticktext": [*names, ALL],
+            "tickangle": -50 if k > 3 else 0,
+            "showgrid": False,
+            "fixedrange": True,
+            "range": [-0.6, k + 0.9],
+        },
+        yaxis={
+            "title": {"text": "label", "standoff": 8},
+            "tickvals": ticks,
+            "ticktext": [*names, ALL],
+            "showgrid": False,
+            "fixedrange": True,
+            "range": [k + 0.9, -0.6],
+        },
+    )
+
+
+def _empty_cells(figure: go.Figure, counts: np.ndarray, size: int) -> None:
+    row, column = np.nonzero(counts == 0)
+    line = {"width": 1, "color": "rgba(128, 138, 150, 0.18)"}
+    figure.add_scatter(
+        x=column,
+        y=row,
+        mode="markers",
+        marker={
+            "symbol": "square",
+            "size": size,
+            "color": "rgba(0,0,0,0)",
+            "line": line,
+        },
+        hoverinfo="skip",
+    )
+
+
+def _squares(figure: go.Figure, found: Confusion, size: int) -> None:
+    row, column = np.nonzero(found.counts)
+    n = found.counts[row, column]
+    of = found.counts.sum(axis=1)[row]
+    right = Colour(*ACTIVE)
+    colours = [
+        right.css(0.12 + 0.68 * share)
+        if at == taken
+        else thin(MARK, 0.16 + 0.64 * min(1.0, 2 * share))
+        for at, taken, share in zip(row, column, n / of, strict=True)
+    ]
+    names = found.classes
+    hover = [
+        f"{plain(names[i])} taken for {plain(names[j])}"
+        if i != j
+        else f"{plain(names[i])}, rightly"
+        for i, j in zip(row, column, strict=True)
+    ]
+    shares = (
+        f"<br>{count:,} of {total:,} ({percent(count / total)})"
+        for count, total in zip(n, of, strict=True)
+    )
+    figure.add_scatter(
+        x=column,
+        y=row,
+        customdata=[[names[i], names[j]] for i, j in zip(row, column, strict=True)],
+        hovertext=[a + b for a, b in zip(hover, shares, strict=True)],
+        **_numbered(n, colours, size),
+    )
+
+
+def _totals(figure: go.Figure, found: Confusion, size: int) -> None:
+    """The squares of whole rows, at the right, and of whole columns, at the bottom."""
+    k, names = len(found.classes), found.classes
+    n, guessed = found.counts.sum(axis=1), found.counts.sum(axis=0)
+    hover = [
+        f"label {plain(name)}: {count:,}" for name, count in zip(names, n, strict=True)
+    ] + [
+        f"predicted {plain(name)}: {count:,}"
+        for name, count in zip(names, guessed, strict=True)
+    ]
+    figure.add_scatter(
+        x=[k + 0.3] * k + list(range(k)),
+        y=[*range(k)] + [k + 0.3] * k,
+        customdata=[[name, None] for name in names] + [[None, name] for name in names],
+        hovertext=hover,
+        **_numbered(np.concatenate([n, guessed]), ["rgba(0,0,0,0)"] * 2 * k, size),
+    )
+
+
+def _numbered(n: np.ndarray, colours: Sequence[str], size: int) -> dict[str, Any]:
+    """A trace of squares with their numbers in them."""
+    line = {"width": 1, "color": "rgba(128, 138, 150, 0.45)"}
+    return {
+        "mode": "markers+text",
+        "marker": {"symbol": "square", "size": size, "color": colours, "line": line},
+        "text": [
+            f"{count:,}" if count < 1000 else f"{count / 1000:.0f}k" for count in n
+        ],
+        "textfont": {"size": 12 if size > 25 else 9},
+        "hoverinfo": "text",
+    }
+
+
+def _outline(
+    figure: go.Figure,
+    found: Confusion,
+    picked: tuple[str | None, str | None],
+    size: int,
+) -> None:
+    k, names = len(found.classes), found.classes
+    known = [name is None or name in names for name in picked]
+    if picked == (None, None) or not all(known):
+        return
+    row, column = (k + 0.3 if name is None else names.index(name) for name in picked)
+    line = {"width": 3}
+    figure.add_scatter(
+        x=[column],
+        y=[row],
+        mode="markers",
+        marker={"symbol": "square-open", "size": size + 4, "color": GREY, "line": line},
+        hoverinfo="skip",
+    )
+
+
+def calibration_curve(
+    after: pd.DataFrame, before: pd.DataFrame | None = None
+) -> go.Figure:
+    """Accuracy by confidence of `calibration_bins`, and the line where they agree.
+
+    `before` is of the probabilities before the temperature.
+    """
+    figure = go.Figure(
+        go.Scatter(
+            x=[0, 1],
+            y=[0, 1],
+            mode="lines",
+            name="as sure as right",
+            line={"color": FAINT, "width": 2},
+            hoverinfo="skip",
+        )
+    )
+    if before is not None:
+        figure.add_trace(_reliability(before, "before the temperature", GREY, "dot"))
+    trace = _reliability(after, "as it answers", PALETTE[0], "solid")
+    low, high = after["accuracy_low"].to_numpy(), after["accuracy_high"].to_numpy()
+    middle = after["accuracy"].to_numpy()
+    trace.update(
+        error_y={
+            "type": "data",
+            "symmetric": False,
+            "array": high - middle,
+            "arrayminus": middle - low,
+            "color": thin(PALETTE[0]),
+            "thickness": 1.5,
+            "width": 0,
+        }
+    )
+    figure.add_trace(trace)
+    return settle(
+        figure,
+        height=340,
+        top=44,
+        legend=True,
+        xaxis={"title": "confidence", "tickformat": ".0%", "range": [0, 1.02]},
+        yaxis={"title": "accuracy", "tickformat": ".0%", "range": [0, 1.04]},
+    )
+
+
+def _reliability(bins: pd.DataFrame, name: str, colour: str, dash: str) -> go.Scatter:
+    return go.Scatter(
+        x=bins["confidence"],
+        y=bins["accuracy"],
+        mode="lines+markers",
+        name=name,
+        line={"color": colour, "dash": dash, "width": 2.2},
+        marker={"color": colour, "size": 7},
+        hovertext=[_bin_hover(row, name) for row in records(bins)],
+        hoverinfo="text",
+    )
+
+
+def _bin_hover(row: dict[str, Any], name: str) -> str:
+    bounds = interval((row["accuracy_low"], row["accuracy_high"]))
+    return (
+        f"{name}<br>confidence {percent(row['confidence'])}<br>"
+        f"accuracy {percent(row['accuracy'])} ({bounds}), {row['n']:,} texts"
+    )
+
+
+def coverage_figure(curve: pd.DataFrame, kept: Kept) -> go.Figure:
+    """Accuracy of what is answered by the share that is; `kept` is marked."""
+    share = curve["coverage"].to_numpy()
+    band = np.concatenate([curve["high"].to_numpy(), curve["low"].to_numpy()[::-1]])
+    figure = go.Figure(
+        go.Scatter(
+            x=np.concatenate([share, share[::-1]]),
+            y=band,
+            fill="toself",
+            fillcolor=thin(PALETTE[0], 0.16),
+            line={"width": 0},
+            hoverinfo="skip",
+        )
+    )
+    hover = [
+        f"confidence of {row['threshold']:.2f} or more<br>{percent(row['coverage'])} "
+        f"answered ({row['n']:,})<br>{percent(row['accuracy'])} right "
+        f"({interval((row['low'], row['high']))})"
+        for row in records(curve)
+    ]
+    figure.add_scatter(
+        x=share,
+        y=curve["accuracy"],
+        mode="lines",
+        line={"color": PALETTE[0], "width": 2.2},
+        hovertext=hover,
+        hoverinfo="text",
+    )
+    if kept.n:
+        figure.add_scatter(
+            x=[kept.coverage],
+            y=[kept.accuracy],
+            mode="markers",
+            marker={"color": MARK, "size": 12},
+            hovertext=[f"{percent(kept.accuracy)} of {percent(kept.coverage)}"],
+            hoverinfo="text",
+        )
+    floor = max(0.0, float(curve["low"].to_numpy()[len(curve) // 8 :].min()) - 0.03)
+    return settle(
+        figure,
+        height=340,
+        top=44,
+        xaxis={"title": "answered", "tickformat": ".0%", "range": [0, 1.02]},
+        yaxis={"title": "right of these", "tickformat": ".0%", "range": [floor, 1.01]},
+    )

@@ -1,0 +1,108 @@
+"""Errors: the matrix, slices, trust, and labels that look wrong."""
+
+from pathlib import Path
+
+import pytest
+from visit import fine, said, visit
+
+from stc_core.run import Run
+
+PAGE = "pages/9_Errors.py"
+
+
+@pytest.fixture(autouse=True)
+def run(tmp_path: Path, run_folder: Path, monkeypatch) -> Run:
+    """The one run `r` of a home of its own."""
+    (tmp_path / "runs").mkdir()
+    folder = tmp_path / "runs" / "r"
+    folder.symlink_to(run_folder, target_is_directory=True)
+    monkeypatch.setenv("STC_HOME", str(tmp_path))
+    return Run.open(folder)
+
+
+def table(app, column: str):
+    return next(one.value for one in app.dataframe if column in one.value)
+
+
+def test_the_headline_is_that_of_the_run(run):
+    app = fine(visit(PAGE, run="r"))
+    test = run.metrics["test"]
+    assert f"Accuracy: {100 * test['accuracy']:.1f} %" in said(app)
+    assert f"Texts: {test['n']}" in said(app)
+    assert f"ECE: {100 * test['ece']:.1f} %" in said(app)
+    low, high = test["accuracy_interval"]
+    assert f"{100 * low:.1f} to {100 * high:.1f} %" in said(app)
+    assert len(app.get("plotly_chart")) == 3
+
+
+def test_a_cell_shows_its_texts_and_leaves_the_matrix_whole(run):
+    wrong = run.predictions.query("split == 'test' and not correct").iloc[0]
+    cell = f"label={wrong['label']};predicted={wrong['predicted']}"
+    app = fine(visit(PAGE, run="r", slice=cell))
+    shown = table(app, "margin")
+    assert set(shown["label"]) == {wrong["label"]}
+    assert set(shown["predicted"]) == {wrong["predicted"]}
+    assert len(table(app, "precision")) == len(run.metrics["classes"])
+    assert app.selectbox(key="slice_label").value == wrong["label"]
+    assert "Accuracy: 0.0 %" in said(app)
+
+
+def test_a_class_and_words_can_be_picked(run):
+    app = fine(visit(PAGE, run="r"))
+    name = run.metrics["classes"][0]
+    app.selectbox(key="slice_label").set_value(name).run()
+    app.text_input(key="slice_query").set_value("the").run()
+    shown = table(fine(app), "margin")
+    assert set(shown["label"]) == {name}
+    assert shown["text"].str.casefold().str.contains("the").all()
+
+
+def test_slices_are_by_class_length_and_the_other_columns():
+    scores = table(fine(visit(PAGE, run="r")), "from_rest")
+    assert {"class", "length", "channel", "sentiment", "subtopic"} >= set(scores["by"])
+    assert {"class", "length", "channel"} <= set(scores["by"])
+
+
+def test_a_slice_with_no_text_says_so_and_can_be_left():
+    app = fine(visit(PAGE, run="r", slice="column:channel=pigeon"))
+    assert "No text of test is in this slice." in said(app)
+    app.button(key="chip_column:channel=pigeon").click().run()
+    assert "No text of test" not in said(fine(app))
+
+
+def test_scores_on_train_are_said_to_be_flattered():
+    app = fine(visit(PAGE, run="r", split="train"))
+    assert "flattered" in said(app)
+
+
+def test_what_abstaining_brings(run):
+    app = fine(visit(PAGE, run="r", state={"sure": 0.8}))
+    test = run.predictions.query("split == 'test'")
+    kept = test.query("probability >= 0.8")
+    assert f"({len(kept)} of {len(test)})" in said(app)
+    assert f"**{100 * kept['correct'].mean():.1f} %** of these right" in said(app)
+    app.slider(key="sure").set_value(1.0).run()
+    assert "Nothing is that sure" in said(fine(app))
+
+
+def test_labels_are_judged_when_they_are_asked_for():
+    app = fine(visit(PAGE, run="r"))
+    assert not any("suggested" in one.value for one in app.dataframe)
+    next(b for b in app.button if b.label == "Look for wrong labels").click().run()
+    words = said(fine(app))
+    assert "cleanlab" in words or "No label looks wrong" in words
+
+
+def test_a_run_without_neurons_says_why(run, tmp_path):
+    bare = tmp_path / "runs" / "bare"
+    bare.mkdir()
+    for one in run.folder.iterdir():
+        if one.name not in ("activations.npy", "neurons.parquet"):
+            (bare / one.name).symlink_to(one.resolve())
+    app = fine(visit(PAGE, run="bare"))
+    assert "keep no neurons to judge labels by" in said(app)
+
+
+def test_no_run_is_no_error(tmp_path, monkeypatch):
+    monkeypatch.setenv("STC_HOME", str(tmp_path / "empty"))
+    assert "Train a classifier first" in said(fine(visit(PAGE)))
