@@ -135,7 +135,9 @@ def one_text(run: Run, metrics: dict[str, Any]) -> None:
         text = st.text_area("Your text", height=80, key="own_text")
         row = st.container(horizontal=True, vertical_alignment="center")
         row.form_submit_button(
-            "Classify", type="primary", icon=":material/account_tree:"
+            "Answer" if writes else "Classify",
+            type="primary",
+            icon=":material/account_tree:",
         )
         only = "Answer coarse only" if levels else "Answer the label only"
         coarse = row.toggle(only, key="coarse_only")
@@ -194,8 +196,8 @@ def generation(run: Run, scores: dict[str, Any]) -> None:
     said = f"On {scores['n']:,} test texts, each word the likeliest one."
     if scores["cut"]:
         said += (
-            f" {scores['cut']:,} of {scores['of']:,} rows had a longer reply or thought "
-            f"than {scores['length']} tokens, of which only the start was learned."
+            f" {scores['cut']:,} of {scores['of']:,} rows had a reply or thought "
+            f"of more than {scores['length']} tokens, the rest of which was cut."
         )
     st.caption(said)
     with st.expander("Written and true replies"):

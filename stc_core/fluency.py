@@ -30,7 +30,7 @@ def measures(scores: dict[str, Any]) -> list[dict[str, Any]]:
         ("bleu_2_thought", "BLEU-2 of the thought", "The same of what is written "
          "before the reply."),
         ("bleu_2_borrowed", "BLEU-2, borrowed", "The same of training replies to "
-         "other texts of the decoded label: what no writing would give."),
+         "other texts of the decoded label."),
         ("distinct_1", "Distinct-1", "Share of different words among all that were "
          "written."),
         ("distinct_1_true", "Distinct-1, true", "The same of the true replies."),

@@ -199,12 +199,12 @@ def show_next(run: Run, *, program: str) -> None:
     folder = shlex.quote(str(run.folder))
     console = errors()
     console.print(f"\nThe run is in {run.folder}. Next:", markup=False)
-    writes = "generation" in run.metrics["test"]
-    for command in (
-        f"report {folder}",
-        f'{"generate" if writes else "explain"} {folder} --text "..."',
-        f"predict {folder} DATA.csv --out labelled.csv",
-    ):
+    commands = [f"report {folder}", f"predict {folder} DATA.csv --out labelled.csv"]
+    if "generation" in run.metrics["test"]:
+        commands.insert(1, f'generate {folder} --text "..."')
+    elif run.metrics.get("hierarchy", {}).get("heads") != "words":  # no sum to explain
+        commands.insert(1, f'explain {folder} --text "..."')
+    for command in commands:
         console.print(f"  {program} {command}", markup=False)
     console.print("  streamlit run app.py", markup=False)
 

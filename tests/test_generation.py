@@ -7,7 +7,6 @@ import numpy as np
 import pandas as pd
 import pytest
 from command import Stc
-from test_hierarchy import trained
 from test_lexicon import saved_lm
 from tiny import WORDS
 from visit import fine, said, visit
@@ -157,9 +156,8 @@ def test_as_it_is_typed(run: Run, stc: Stc, tmp_path: Path):
     assert wrong.code == 2 and "temperature" in wrong.err
 
 
-def test_a_run_without_replies_writes_none(tmp_path: Path, stc: Stc):
-    mute = trained(tmp_path, 2)
-    ended = stc("generate", mute.folder, "--text", "good")
+def test_a_run_without_replies_writes_none(run_folder: Path, stc: Stc):
+    ended = stc("generate", run_folder, "--text", "good")
     assert ended.code == 2 and "--reply COLUMN" in ended.err
 
 
