@@ -9,7 +9,7 @@ import ui
 from stc_core.agreement import agreement, comparable, total
 from stc_core.cards import Card, card_table, same_table, side_by_side, titles_of
 from stc_core.clicks import click_example, click_run
-from stc_core.compare import Which, class_differences, divided, paired, verdict
+from stc_core.compare import Which, divided, paired, verdict
 from stc_core.config import runs_folder
 from stc_core.figures import records
 from stc_core.figures_compare import (
@@ -33,7 +33,7 @@ MATCHED = (
 )
 CLASSES = (
     "Full colour: the 95 % interval leaves 0 out. Of 20 classes that do not differ "
-    "one does so by luck.{cut}"
+    "one does so by luck. No bar: both say the same of its texts.{cut}"
 )
 NEURONS = (
     "A neuron is a site and an index, however it is pooled. Chance: both runs draw as "
@@ -121,19 +121,20 @@ def outcome(both: pd.DataFrame, mine: Card, other: Card) -> None:
     with st.container(border=True):
         st.markdown(MATCHED.format(n=found.n, a=mine.n, b=other.n))
         st.markdown(verdict(found))
-        row = st.container(horizontal=True, gap="medium")
-        for name, count in (
-            ("Both right", found.both),
-            ("This run alone", found.only_a),
-            ("The other alone", found.only_b),
-            ("Both wrong", found.neither),
+        counts = {
+            "Both right": found.both,
+            "This alone": found.only_a,
+            "Other alone": found.only_b,
+            "Both wrong": found.neither,
+        }
+        for column, (name, count) in zip(
+            st.columns(4, gap="small"), counts.items(), strict=True
         ):
-            row.metric(name, f"{count:,}")
+            column.metric(name, f"{count:,}")
 
 
-def classes(both: pd.DataFrame) -> None:
+def classes(found: pd.DataFrame) -> None:
     st.subheader("Class by class", anchor=False)
-    found = class_differences(both)
     alt = "Difference of F1 between the two runs by class, with intervals"
     ui.chart(class_difference_bars(found), "class_differences", alt=alt)
     cut = ""
@@ -268,11 +269,11 @@ with ui.guard():
     left, right = st.columns(2, gap="large")
     with left:
         outcome(both, mine, second)
-        classes(both)
+        classes(ui.class_gaps(run, other))
     with right:
         sides(mine, second)
         neurons(run, other)
     texts(both, mine, second)
     with st.container(horizontal=True):
-        ui.report_button(run)
-        ui.report_button(other)
+        ui.report_button(run, "Report of this run")
+        ui.report_button(other, "Report of the other")

@@ -9,6 +9,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 import pandas as pd
 from jaxtyping import Bool, Float, Int
+from scipy.sparse import csr_array
 from scipy.special import bdtr, ndtri
 
 from stc_core.errors import StcError
@@ -173,10 +174,16 @@ def _f1(
     n_class: int,
 ) -> Float[np.ndarray, "draws n_class"]:
     """F1 of each class in each draw: 2 hits / (labelled + predicted)."""
-    on_true = (true[:, None] == np.arange(n_class)).astype(float)
-    on_guess = (guess[:, None] == np.arange(n_class)).astype(float)
-    support = weights @ (on_true + on_guess)
-    return 2 * (weights @ (on_true * on_guess)) / np.maximum(support, 1)
+    on_true, on_guess = (_members(codes, n_class) for codes in (true, guess))
+    hits = on_true.multiply(on_guess).tocsr() @ weights.T
+    support = (on_true + on_guess) @ weights.T  # (n_class, draws)
+    return (2 * hits / np.maximum(support, 1)).T
+
+
+def _members(codes: Int[np.ndarray, " cases"], n_class: int) -> csr_array:
+    """1 where a case is of a class, by class."""
+    ones, cases = np.ones(len(codes), int), np.arange(len(codes))
+    return csr_array((ones, (codes, cases)), shape=(n_class, len(codes)))
 
 
 def _bounds(values: np.ndarray) -> Any:

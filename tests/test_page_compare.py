@@ -13,13 +13,19 @@ from stc_core.run import Run
 PAGE = "pages/10_Compare.py"
 
 
-def copied(run_folder: Path, to: Path, *, wrong: int = 0, **backbone: str) -> None:
-    """A run as `run_folder` is, but for its backbone and some wrong test rows."""
+def copied(
+    run_folder: Path, to: Path, *, wrong: int = 0, neurons: int = 0, **backbone: str
+) -> None:
+    """A run as `run_folder` is, but for its backbone and some wrong test rows.
+
+    It says that it has `neurons`, unless 0.
+    """
     shutil.copytree(run_folder, to)
     config = json.loads((to / "config.json").read_text("utf-8")) | {"name": to.name}
     (to / "config.json").write_text(json.dumps(config), encoding="utf-8")
     metrics = json.loads((to / "metrics.json").read_text("utf-8"))
     metrics["backbone"] |= backbone
+    metrics["neurons"]["selected"] = neurons or metrics["neurons"]["selected"]
     (to / "metrics.json").write_text(json.dumps(metrics), encoding="utf-8")
     table = pd.read_parquet(to / "predictions.parquet")
     here = table.index[(table["split"] == "test") & table["correct"]][:wrong]
@@ -65,7 +71,7 @@ def test_two_runs_are_counted_text_by_text(run_folder: Path):
     right = round(n * run.metrics["test"]["accuracy"])
     facts = {one.label: one.value for one in app.metric}
     assert f"**{n:,} test texts are in both**" in said(app)
-    assert facts["This run alone"] == "4" and facts["The other alone"] == "0"
+    assert facts["This alone"] == "4" and facts["Other alone"] == "0"
     assert facts["Both right"] == f"{right - 4}"
     assert "McNemar's exact p = 0.12" in said(app)
     assert "Jaccard 1.00" in said(app)

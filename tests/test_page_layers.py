@@ -56,7 +56,8 @@ def test_curves_can_be_left_out(state):
 def test_the_numbers_can_be_taken_away():
     app = fine(visit(PAGE, run="r"))
     assert list(app.dataframe[0].value.columns[:3]) == ["site", "pooling", "C"]
-    assert len(app.get("download_button")) == 1
+    labels = [one.label for one in app.get("download_button")]
+    assert labels == ["Download CSV", "Report as HTML"]
 
 
 def facts(app) -> dict[str, str]:

@@ -3,7 +3,7 @@
 from stc_core.wording import duration, interval, percent, size
 from ui.at_work import at_work
 from ui.charts import chart
-from ui.compared import both, cards, widths
+from ui.compared import both, cards, class_gaps, widths
 from ui.deleted import delete_button, trash_can, undo
 from ui.pages import (
     ADAPT,
@@ -76,6 +76,7 @@ __all__ = [
     "chart",
     "check_backbone",
     "choice",
+    "class_gaps",
     "classifier",
     "clicked",
     "context",

@@ -6,7 +6,7 @@ import pandas as pd
 import streamlit as st
 
 from stc_core.cards import Card, card
-from stc_core.compare import on_test, shared
+from stc_core.compare import class_differences, on_test, shared
 from stc_core.run import Run, list_runs
 from ui.readers import read, stamp
 
@@ -25,16 +25,32 @@ def _card(folder: str, written: int) -> Card:
 
 def both(run: Run, other: Run) -> pd.DataFrame:
     """The test texts that `run` (a) and `other` (b) have scored; StcError if none."""
-    written = (stamp(one.folder / "predictions.parquet") for one in (run, other))
-    return _both(str(run.folder), str(other.folder), tuple(written), (run, other))
+    return _both(*_key(run, other), (run, other))
+
+
+def class_gaps(run: Run, other: Run) -> pd.DataFrame:
+    """What the two differ by in each class, on the texts of `both`."""
+    return _class_gaps(*_key(run, other), (run, other))
+
+
+def _key(run: Run, other: Run) -> tuple[str, str, int, int]:
+    written = [stamp(one.folder / "predictions.parquet") for one in (run, other)]
+    return str(run.folder), str(other.folder), written[0], written[1]
 
 
 @st.cache_data(max_entries=8, show_spinner=False)
 def _both(
-    folder: str, against: str, written: tuple[int, ...], _runs: tuple[Run, Run]
+    folder: str, against: str, mine: int, theirs: int, _runs: tuple[Run, Run]
 ) -> pd.DataFrame:
     found = [on_test(read(run, "predictions"), read(run, "corpus")) for run in _runs]
     return shared(found[0], found[1])
+
+
+@st.cache_data(max_entries=32, show_spinner=False)
+def _class_gaps(
+    folder: str, against: str, mine: int, theirs: int, _runs: tuple[Run, Run]
+) -> pd.DataFrame:
+    return class_differences(both(*_runs))
 
 
 def widths(run: Run) -> dict[str, int]:

@@ -11,10 +11,10 @@ ABOUT = (
 )
 
 
-def report_button(run: Run) -> None:
+def report_button(run: Run, label: str = "Report as HTML") -> None:
     """A button that downloads the report of `run`."""
     st.download_button(
-        "Report as HTML",
+        label,
         lambda: html_report(run),
         file_name=f"{run.folder.name}_report.html",
         mime="text/html",

@@ -1,0 +1,88 @@
+"""Comparing two runs in a real browser: points, pictures, tables and the report."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from browser import WAIT_MS, browser, listen, server, settled
+from PIL import Image
+from playwright.sync_api import Page
+from test_page_compare import copied
+
+POINT = """
+(run) => {
+  const plot = document.querySelector('.js-plotly-plot');
+  const box = plot.getBoundingClientRect();
+  const {xaxis, yaxis} = plot._fullLayout;
+  for (const trace of plot._fullData) {
+    const place = (trace.customdata || []).findIndex((custom) => custom[0] === run);
+    if (place >= 0) return {
+      x: box.x + xaxis._offset + xaxis.l2p(xaxis.d2l(trace.x[place])),
+      y: box.y + yaxis._offset + yaxis.l2p(trace.y[place]),
+    };
+  }
+}
+"""
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory: pytest.TempPathFactory, run_folder: Path) -> Iterator[Page]:
+    """The page of the run `r`, which has a twin `w` with 40 neurons and 4 mistakes."""
+    home = tmp_path_factory.mktemp("home")
+    (home / "runs").mkdir()
+    copied(run_folder, home / "runs" / "r")
+    copied(run_folder, home / "runs" / "w", wrong=4, neurons=40)
+    with server(home) as address, browser() as chromium:
+        opened = chromium.new_page(viewport={"width": 1280, "height": 900})
+        opened.set_default_timeout(WAIT_MS)
+        # It would ask for a place on disk, which nobody is there to choose.
+        opened.add_init_script("window.showSaveFilePicker = undefined")
+        heard = listen(opened)
+        opened.goto(f"{address}/Compare?run=r")
+        yield settled(opened)
+        assert heard == []
+
+
+def test_a_click_on_a_point_compares_with_its_run(page: Page):
+    page.locator(".js-plotly-plot .scatterlayer .point").first.wait_for()
+    place = page.evaluate(POINT, "w")
+    page.mouse.move(place["x"], place["y"])
+    page.mouse.click(place["x"], place["y"])
+    page.wait_for_url("**other=w*")
+    settled(page).get_by_text("Texts where they differ").wait_for()
+    assert "McNemar" in page.get_by_test_id("stMain").inner_text()
+    assert page.locator(".js-plotly-plot").count() == 3
+
+
+def test_every_chart_is_saved_as_a_picture_that_is_not_see_through(page: Page):
+    charts = page.locator(".js-plotly-plot")
+    for place in range(charts.count()):
+        charts.nth(place).hover()
+        buttons = charts.nth(place).locator(".modebar-btn")
+        assert buttons.count() == 1
+        with page.expect_download() as coming:
+            buttons.click()
+        with Image.open(coming.value.path()) as picture:
+            assert picture.convert("RGBA").getpixel((2, 2)) == (255, 255, 255, 255)
+            width = charts.nth(place).evaluate("one => one.clientWidth")
+            assert picture.width == pytest.approx(2 * width, abs=4)
+
+
+def test_every_table_is_saved_as_csv(page: Page):
+    buttons = page.get_by_role("button", name="Download as CSV")
+    assert page.get_by_test_id("stDataFrame").count() == 4
+    table = page.get_by_test_id("stDataFrame").last
+    table.scroll_into_view_if_needed()
+    table.hover()
+    with page.expect_download() as coming:
+        buttons.last.click()
+    assert len(pd.read_csv(coming.value.path())) == 4
+
+
+def test_the_report_is_downloaded(page: Page):
+    with page.expect_download() as coming:
+        page.get_by_role("button", name="Report of the other").click()
+    assert coming.value.suggested_filename == "w_report.html"
+    text = coming.value.path().read_text("utf-8")
+    assert text.startswith("<!doctype html>") and "<h1>w</h1>" in text
