@@ -6,16 +6,17 @@ import ui
 from stc_core.neurons import neuron_name, one_of
 from ui.neuron_panels import panels
 from ui.neuron_views import chooser, close_up, filters, finder, map_of
+from ui.readers import spells
 from ui.readouts import has_neurons
 
 NONE = (
-    "This run keeps no neurons: {}. See *Layers* for how much of each, *Examples* for "
-    "the words of a text."
+    "This run keeps no neurons: attention reads every hidden state of all its layers. "
+    "See *Layers* for how much of each, *Examples* for the words of a text."
 )
-WHY = {
-    "attention": "attention reads every hidden state of all its layers",
-    "hierarchy": "its labels are spelled by the words of a decoder",
-}
+SPELLED = (
+    "This run spells its labels with a decoder's words. These are the neurons of the "
+    "sparse classifier that it was compared with, on the model before it was tuned."
+)
 
 ui.frame(
     "Neurons",
@@ -24,10 +25,11 @@ ui.frame(
 )
 with ui.guard():
     run = ui.pick_run()
-    recipe = run.config.train.recipe
-    if run.done and recipe in WHY and not has_neurons(run):
-        st.info(NONE.format(WHY[recipe]), icon=":material/visibility:")
+    if run.done and run.config.train.recipe == "attention" and not has_neurons(run):
+        st.info(NONE, icon=":material/visibility:")
         st.stop()
+    if spells(run):
+        st.info(SPELLED, icon=":material/spellcheck:")
     neurons = ui.read(run, "neurons")
     shown = filters(neurons)
     if shown.frame.empty:

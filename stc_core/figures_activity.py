@@ -59,7 +59,7 @@ def density_rows(
     than FEW texts, or of one value, is a tick for each text. `marks` are named values
     to draw a line at. The cost to the browser does not grow with the texts.
     """
-    figure = go.Figure()
+    figure, medians = go.Figure(), {}
     grid = np.linspace(values.min(initial=np.inf), values.max(initial=-np.inf), _GRID)
     for name, place in zip(shown, _places(shown), strict=True):
         mine = values[labels == name]
@@ -80,7 +80,19 @@ def density_rows(
             hoverinfo="text",
             hoveron="points+fills",
         )
-        _stroke(figure, [float(np.median(mine))], place, GREY, 2)
+        medians[place] = float(np.median(mine))
+    figure.add_scatter(
+        x=list(medians.values()),
+        y=[place - 0.26 for place in medians],
+        mode="markers",
+        marker={
+            "symbol": "line-ns-open",
+            "size": 10,
+            "color": GREY,
+            "line": {"width": 2},
+        },
+        hoverinfo="skip",
+    )
     _add_marks(figure, marks, len(shown))
     axis = {"title": "pooled activation", "showgrid": True}
     return _by_class(figure, shown, axis, top=34 if marks else 16)
@@ -127,21 +139,6 @@ def _ticks(
         hovertext=[f"{plain(name)}: {value:.3g}, of {n:,} texts" for value in some],
         hoverinfo="text",
     )
-
-
-def _stroke(
-    figure: go.Figure, at: Sequence[float], place: int, colour: str, width: int
-) -> None:
-    """Short upright lines over the row at `place`."""
-    for x in at:
-        figure.add_shape(
-            type="line",
-            x0=x,
-            x1=x,
-            y0=place - 0.4,
-            y1=place - 0.12,
-            line={"color": colour, "width": width},
-        )
 
 
 def _add_marks(

@@ -14,6 +14,11 @@ def layout(figure: go.Figure) -> Any:
     return figure.layout
 
 
+def traces(figure: go.Figure) -> Any:
+    """The traces of `figure`, whose attributes no type checker sees."""
+    return figure.data
+
+
 def probes(n_layers: int = 3) -> pd.DataFrame:
     """Two C for each of resid and mlp, mean and max; mlp.2.max is best at .90."""
     rows = []

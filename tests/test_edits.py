@@ -65,7 +65,7 @@ def test_the_classes_said_and_the_most_moved_are_shown():
 def test_the_changes_sum_to_that_of_the_logit(label):
     found = neuron_changes(explanation(), after(), label, most=99)
     moved = after()["logits"][label] - explanation()["logits"][label]
-    assert found["change"].sum() == pytest.approx(moved)
+    assert sum(found["change"].tolist()) == pytest.approx(moved)
 
 
 def test_the_most_moved_neuron_comes_first_and_knows_its_number():
@@ -77,4 +77,4 @@ def test_a_layer_that_attention_reads_has_no_number():
     found = explanation()
     for row in found["neurons"]:
         row["index"] = None
-    assert neuron_changes(found, found, "a")["neuron"].isna().all()
+    assert set(neuron_changes(found, found, "a")["neuron"].tolist()) == {None}

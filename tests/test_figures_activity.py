@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from frames import CLASSES, layout
+from frames import CLASSES, layout, traces
 
 from stc_core.figures_activity import (
     FEW,
@@ -17,7 +17,7 @@ def test_weight_bars_are_signed_and_named():
     shown = class_rows({"a": -0.2, "b": 0.4, "<i>c</i>": 0.1})
     assert shown == ["b", "<i>c</i>", "a"]
     figure = weight_bars({"a": -0.2, "b": 0.4, "<i>c</i>": 0.1}, shown)
-    bars = figure.data[0]
+    bars = traces(figure)[0]
     assert dict(zip(bars.y, bars.x, strict=True)) == {2: 0.4, 1: 0.1, 0: -0.2}
     assert bars.marker.color[0] == bars.marker.color[1] != bars.marker.color[2]
     assert list(layout(figure).yaxis.ticktext) == ["b", "&lt;i&gt;c&lt;/i&gt;", "a"]
@@ -35,8 +35,8 @@ def test_activation_rows_count_every_text_of_a_class(classes):
     rng = np.random.default_rng(0)
     values, labels = rng.normal(size=300), rng.choice(CLASSES, size=300)
     figure = activation_rows(values, labels, classes)
-    assert len(figure.data) == len(classes)
-    for name, row in zip(classes, figure.data, strict=True):
+    assert len(traces(figure)) == len(classes)
+    for name, row in zip(classes, traces(figure), strict=True):
         counts, _ = np.histogram(
             values[labels == name], bins=48, range=(values.min(), values.max())
         )
@@ -56,7 +56,7 @@ def test_bars_and_rows_stand_side_by_side():
 
 def test_a_class_with_no_text_and_equal_values_are_drawn():
     figure = activation_rows(np.ones(3), np.array(["a"] * 3), ["a", "b"])
-    assert sum(figure.data[1].y) == 0
+    assert sum(traces(figure)[1].y) == 0
 
 
 RNG = np.random.default_rng(1)
@@ -67,20 +67,22 @@ VALUES = np.concatenate(
 
 
 def test_a_density_has_its_peak_where_the_values_are():
-    curve = density_rows(VALUES, LABELS, CLASSES).data[0]
+    curve = traces(density_rows(VALUES, LABELS, CLASSES))[0]
     x, y = np.array(curve.x[1:-1]), np.array(curve.y[1:-1]) - 2 + 0.4
     assert abs(x[y.argmax()] - 3) < 0.6
     assert y.max() == pytest.approx(0.86)
     mine = VALUES[LABELS == "a"]
     assert x.min() >= mine.min() and x.max() <= mine.max()
     assert "a: 400 texts, median" in curve.hovertext
+    medians = traces(density_rows(VALUES, LABELS, CLASSES))[-1]
+    assert list(medians.x) == [np.median(mine)]
 
 
 def test_a_density_is_that_of_scipy():
     from scipy.stats import gaussian_kde
 
     mine = VALUES[LABELS == "a"]
-    curve = density_rows(VALUES, LABELS, CLASSES).data[0]
+    curve = traces(density_rows(VALUES, LABELS, CLASSES))[0]
     x, y = np.array(curve.x[1:-1]), (np.array(curve.y[1:-1]) - 2 + 0.4) / 0.86
     low, high = np.quantile(mine, (0.25, 0.75))
     width = 0.9 * min(mine.std(), (high - low) / 1.34) * len(mine) ** -0.2
@@ -89,7 +91,7 @@ def test_a_density_is_that_of_scipy():
 
 
 def test_few_texts_and_one_value_are_drawn_text_by_text():
-    _, few, same = density_rows(VALUES, LABELS, CLASSES).data
+    _, few, same, _ = traces(density_rows(VALUES, LABELS, CLASSES))
     assert few.mode == same.mode == "markers"
     np.testing.assert_allclose(few.x, np.sort(VALUES[LABELS == "b"]))
     assert list(same.x) == [2.0]
@@ -97,7 +99,7 @@ def test_few_texts_and_one_value_are_drawn_text_by_text():
 
 
 def test_a_class_with_no_text_is_an_empty_row():
-    found = density_rows(VALUES, LABELS, ["a", "none"]).data[1]
+    found = traces(density_rows(VALUES, LABELS, ["a", "none"]))[1]
     assert len(found.x) == 0
 
 

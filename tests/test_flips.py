@@ -108,7 +108,7 @@ def test_special_tokens_are_left_alone():
     ],
 )
 def test_spaces_stay_single(text, places, how, then):
-    changes = [Change(*place, "", how) for place in places]
+    changes = [Change(start, end, "", how) for start, end in places]
     assert changed_text(text, changes, "_") == then
 
 

@@ -88,7 +88,7 @@ def side(name: str, **state):
 
 def test_two_classes_are_compared_on_the_map(run):
     one, other, *_ = classes_of(run.neurons)
-    app = fine(visit(PAGE, **{"run": "r", "class": one, "against": other}))
+    app = fine(visit(PAGE, state=None, **{"run": "r", "class": one, "against": other}))
     assert app.selectbox(key="pick_against").value == other
     assert "Orange: more for the second." in said(app)
 
@@ -156,7 +156,7 @@ def test_ablation_is_that_of_the_head(run):
     assert "Mean ablation of the readout, not of the model" in said(app)
     assert "**Text 0**" in said(app)
     shares = app.dataframe[-1].value
-    assert shares["change"].sum() == pytest.approx(0, abs=1e-3)
+    assert sum(shares["change"].tolist()) == pytest.approx(0, abs=1e-3)
 
 
 def test_a_hierarchy_has_no_ablation(run, monkeypatch):
@@ -190,10 +190,26 @@ def test_thousands_of_neurons_are_binned_then_shown_by_site(run, monkeypatch):
     assert title(fine(app)) != first
 
 
-@pytest.mark.parametrize("recipe", ["attention", "hierarchy"])
-def test_a_run_without_neurons_says_why(run, monkeypatch, recipe):
+def test_a_run_without_neurons_says_why(run, monkeypatch):
     monkeypatch.setattr("ui.readouts.has_neurons", lambda run: False)
-    train = run.config.train.model_copy(update={"recipe": recipe})
+    train = run.config.train.model_copy(update={"recipe": "attention"})
     config = run.config.model_copy(update={"train": train})
     monkeypatch.setattr("stc_core.run.Run.config", config)
     assert "This run keeps no neurons" in said(fine(visit(PAGE, run="r")))
+
+
+@pytest.mark.parametrize("side", ["Texts", "Ablate it"])
+def test_a_run_that_spells_shows_the_sparse_classifier_s(run, side):
+    """Its model folder holds a tree and words beside the head of the sparse one."""
+    folder = run.folder.parent / "spells"
+    (folder / "model").mkdir(parents=True)
+    for one in run.folder.resolve().iterdir():
+        if one.is_file():
+            (folder / one.name).symlink_to(one)
+    for one in (run.folder / "model").resolve().iterdir():
+        (folder / "model" / one.name).symlink_to(one)
+    for name in ("tree.json", "words.safetensors"):
+        (folder / "model" / name).write_text("{}")
+    app = fine(visit(PAGE, run="spells", state={"side": side}))
+    assert "This run spells its labels" in said(app)
+    assert "level by level" not in said(app)

@@ -27,6 +27,7 @@ from ui.readouts import (
     has_readout,
     head_of,
     scored,
+    texts_of,
     values_of,
 )
 from ui.said import escape
@@ -66,8 +67,7 @@ def panels(run: Run, neuron: dict[str, Any]) -> None:
 
 def texts(run: Run, neuron: dict[str, Any]) -> None:
     """Highest, quantile, lowest and random texts with the activation on each word."""
-    corpus = read(run, "corpus")
-    every = corpus["text"].tolist()
+    every, labels, _ = texts_of(run)
     found = pick_texts(values_of(run, neuron["neuron"]), every)
     group = st.segmented_control(
         "Texts",
@@ -85,7 +85,7 @@ def texts(run: Run, neuron: dict[str, Any]) -> None:
     rows = [
         TextRow(
             value=value,
-            label=corpus["label"].iloc[row],
+            label=labels[row],
             html=coloured(text, parts, palette="sequential", scale=scale, floor=floor),
             href="Examples?" + urlencode(context().moved(example=row).params()),
             alike=tuple(every[row] for row in alike),
@@ -113,7 +113,7 @@ def own_text(run: Run, neuron: dict[str, Any]) -> None:
     value = pooled_value(tokens, neuron["pooling"])
     # The colours are those of its highest texts, so that a weak text looks weak.
     top = np.argsort(-values, kind="stable")[:8]
-    best = read(run, "corpus")["text"].to_numpy()[top].tolist()
+    best = [texts_of(run).texts[row] for row in top]
     known = token_values(run, neuron["site"], neuron["index"], best)
     floor, scale = shading([*known, tokens])
     st.html(coloured(text, tokens, palette="sequential", scale=scale, floor=floor))
@@ -252,13 +252,13 @@ def changes(run: Run, found: pd.DataFrame) -> None:
     if found.empty:
         st.info("No prediction changes: others say the same, or it is rarely active.")
         return
-    corpus = read(run, "corpus")
+    every, labels, _ = texts_of(run)
     at = found["example"].to_numpy()
     table = pd.DataFrame(
         {
             "#": at,
-            "text": corpus["text"].to_numpy()[at],
-            "label": corpus["label"].to_numpy()[at],
+            "text": [every[row] for row in at],
+            "label": labels[at],
             "with it": found["before"],
             "without it": found["after"],
             "split": found["split"],
@@ -289,7 +289,7 @@ def one_text(run: Run, neuron: dict[str, Any], values: np.ndarray) -> None:
     )
     shares["change"] = shares["without it"] - shares["with it"]
     order = shares["change"].abs().to_numpy().argsort(kind="stable")[::-1]
-    text = str(read(run, "corpus")["text"].iloc[held])
+    text = texts_of(run).texts[held]
     st.markdown(f"**Text {held}**: {escape(text[:160])}")
     st.dataframe(
         shares.iloc[order[:MOST_CLASSES]],

@@ -34,8 +34,8 @@ from stc_core.neurons import (
 from stc_core.run import Run
 from ui.panels import places_table
 from ui.place import clicked, context, pick, remember
-from ui.readers import classifier, read
-from ui.readouts import firing, values_of
+from ui.readers import neuron_reader, read
+from ui.readouts import firing, texts_of, values_of
 
 IMPORTANCE_OF_ALL = "importance, all classes"
 ORDERS: tuple[Order, ...] = get_args(Order)
@@ -245,7 +245,7 @@ def close_up(run: Run, neuron: dict[str, Any], label: str | None) -> None:
             st.caption(f"The {MOST_CLASSES} strongest of {len(weights)} classes.")
     with activity:
         rows = density_rows if draw == "density" else activation_rows
-        labels = read(run, "corpus")["label"].to_numpy()
+        labels = texts_of(run).labels
         held, marks = context().example, {}
         if held is not None and held < len(values):
             marks = {f"text {held}": float(values[held])}
@@ -338,6 +338,6 @@ def found_on(run: Run, text: str) -> None:
 
 def own_words(run: Run, text: str) -> list[Token]:
     """The words of `text` as the model reads them."""
-    spans = classifier(run).backbone_.spans(text)
+    spans = neuron_reader(run).backbone_.spans(text)
     tokens = [Token(start, end, text[start:end], 0.0) for start, end, _ in spans]
     return [word for word in words(text, tokens) if not word.special]

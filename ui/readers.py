@@ -65,6 +65,28 @@ def _classifier(folder: str, written: int) -> Any:
     return Run.open(Path(folder)).classifier()
 
 
+def neuron_reader(run: Run) -> Any:
+    """The classifier whose head reads the kept neurons of `run`.
+
+    Of a run that spells its labels it is the sparse one that it was compared with.
+    """
+    if not spells(run):
+        return classifier(run)
+    return _sparse(str(run.folder), stamp(run.folder / "metrics.json"))
+
+
+def spells(run: Run) -> bool:
+    """True if its labels are written by a decoder's words, not read from neurons."""
+    return (run.folder / "model" / "words.safetensors").is_file()
+
+
+@st.cache_resource(max_entries=1, show_spinner="Loading the classifier …")
+def _sparse(folder: str, written: int) -> Any:
+    from stc_core.labeller import open_labeller
+
+    return open_labeller(Path(folder) / "model")
+
+
 @st.cache_data(max_entries=4, show_spinner=False)
 def _examples(folder: str, written: int, _run: Run) -> pd.DataFrame:
     return examples_of(read(_run, "predictions"), read(_run, "corpus"))
@@ -165,7 +187,7 @@ def token_values(
 def _token_values(
     folder: str, written: int, site: str, index: int, texts: tuple[str, ...], _run: Run
 ) -> list[list[Token]]:
-    backbone = classifier(_run).backbone_
+    backbone = neuron_reader(_run).backbone_
     return token_values_of(backbone, texts, site=Site.parse(site), index=index)
 
 

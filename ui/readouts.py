@@ -13,20 +13,24 @@ from stc_core.agreement import comparable
 from stc_core.flips import MOST_FORWARDS, Search, find_flips, leading_words
 from stc_core.relatives import correlations, other_poolings, same_in, sample_rows
 from stc_core.run import Run, list_runs
-from ui.readers import classifier, explain, read, stamp
+from ui.readers import classifier, explain, neuron_reader, read, spells, stamp
 
 MOST_RUNS = 30
 """Other runs that are looked through, the newest first."""
 
 
 def has_neurons(run: Run) -> bool:
-    """True if its head reads single neurons: not of attention or of spelled labels."""
+    """True if single neurons were kept: a run that reads by attention keeps none."""
     return run.has("neurons.parquet") and run.has("activations.npy")
 
 
 def has_readout(run: Run) -> bool:
-    """True if one linear head says the label: no hierarchy, which decides by levels."""
-    return has_neurons(run) and (run.folder / "model" / "head.safetensors").is_file()
+    """True if one linear head reads the neurons to say the label.
+
+    A hierarchy decides by several heads.
+    """
+    by_levels = (run.folder / "model" / "tree.json").is_file() and not spells(run)
+    return has_neurons(run) and not by_levels
 
 
 def _key(run: Run) -> tuple[str, int]:
@@ -55,6 +59,26 @@ def values_of(run: Run, neuron: int) -> np.ndarray:
     return _values(*_key(run), neuron, run)
 
 
+class Texts(NamedTuple):
+    """The texts of a run, their labels and their splits, row by row."""
+
+    texts: list[str]
+    labels: Any  # array of str
+    splits: Any
+
+
+@st.cache_resource(max_entries=4, show_spinner=False)
+def _texts(folder: str, written: int, _run: Run) -> Texts:
+    corpus = read(_run, "corpus")
+    labels, splits = (corpus[name].to_numpy(object) for name in ("label", "split"))
+    return Texts(corpus["text"].tolist(), labels, splits)
+
+
+def texts_of(run: Run) -> Texts:
+    """The texts of `run`; shared, so leave them as they are."""
+    return _texts(*_key(run), run)
+
+
 class Scored(NamedTuple):
     """The logits of some rows by the final head, and the codes of their labels."""
 
@@ -65,14 +89,14 @@ class Scored(NamedTuple):
 
 @st.cache_resource(max_entries=8, show_spinner="Reading the activations …")
 def _scored(folder: str, written: int, split: str, _run: Run) -> Scored:
-    head, corpus = head_of(_run), read(_run, "corpus")
-    rows = np.flatnonzero((corpus["split"] == split).to_numpy())
+    head, texts = head_of(_run), texts_of(_run)
+    rows = np.flatnonzero(texts.splits == split)
     blocks = [
         head.logits(np.asarray(_run.activations[rows[start : start + 2048]]))
         for start in range(0, len(rows), 2048)
     ]
     logits = np.concatenate(blocks) if blocks else np.empty((0, len(head.classes)))
-    labels = corpus["label"].to_numpy()[rows]
+    labels = texts.labels[rows]
     return Scored(rows, pd.Categorical(labels, list(head.classes)).codes, logits)
 
 
@@ -122,18 +146,17 @@ def elsewhere(run: Run, neuron: dict[str, Any]) -> tuple[list[dict[str, Any]], i
 def _usual(folder: str, written: int, _run: Run) -> Any:
     from stc_core.firing import SAMPLE, usual
 
-    corpus, model = read(_run, "corpus"), classifier(_run)
-    train = np.flatnonzero((corpus["split"] == "train").to_numpy())
-    rows = train[sample_rows(len(train), SAMPLE)]
-    texts = corpus["text"].iloc[rows].tolist()
-    return usual(model.backbone_, model.head_, texts)
+    known, model = texts_of(_run), neuron_reader(_run)
+    train = np.flatnonzero(known.splits == "train")
+    some = [known.texts[row] for row in train[sample_rows(len(train), SAMPLE)]]
+    return usual(model.backbone_, model.head_, some)
 
 
 @st.cache_data(max_entries=32, show_spinner="Reading the text …")
 def _firing(folder: str, written: int, text: str, word: Any, _run: Run) -> pd.DataFrame:
     from stc_core.firing import fired, on_text, on_word
 
-    model = classifier(_run)
+    model = neuron_reader(_run)
     if word is None:
         return on_text(model.head_, model.features([text])[0].astype(float))
     (one,) = fired(model.backbone_, model.head_, [text])
@@ -169,8 +192,7 @@ def _apart(folder: str, written: int, text: str, _run: Run) -> Any:
     from stc_core.nearest import distances
 
     x = np.array([row["activation"] for row in explain(_run, text)["neurons"]])
-    splits = read(_run, "corpus")["split"].to_numpy()
-    train = np.flatnonzero(splits == "train")
+    train = np.flatnonzero(texts_of(_run).splits == "train")
     return train, distances(head_of(_run), _run.activations, train, x)
 
 

@@ -25,8 +25,8 @@ from stc_core.wording import percent
 from ui.example_views import explained_class
 from ui.panels import places_table
 from ui.place import context, remember
-from ui.readers import examples, explain, read
-from ui.readouts import distances_of, flips, has_readout
+from ui.readers import examples, explain
+from ui.readouts import distances_of, flips, has_readout, texts_of
 from ui.said import escape
 
 _EDITS = "_edits"
@@ -214,8 +214,7 @@ def like_it(run: Run, found: dict[str, Any], text: str) -> None:
             "kept neurons to measure distances in."
         )
         return
-    corpus = read(run, "corpus")
-    texts, labels = corpus["text"].to_numpy(), corpus["label"].to_numpy()
+    texts, labels, _ = texts_of(run)
     rows, apart = distances_of(run, text)
     same = [int(row) for row in rows if texts[row] == text]
     close = nearest(rows, apart, most=NEAREST, without=same)
