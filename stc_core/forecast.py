@@ -15,6 +15,7 @@ from stc_core.axes import PooledSite
 from stc_core.backbone import Backbone
 from stc_core.baselines import MOST_ROWS, TFIDF_CS
 from stc_core.candidates import MOST_JOINT, most_candidates
+from stc_core.control import MOST_ROWS as MOST_CONTROL
 from stc_core.plan import (
     TIMED_SHARE,
     TIMED_TEXTS,
@@ -40,6 +41,8 @@ TFIDF_SECONDS_PER_CHARACTER = 7e-7
 """One fit on words, for each character and class."""
 GRAM_BYTES = 60_000_000
 """Of one probe's quadratic model, usually; GRAM_CELLS bounds it."""
+CONTROL_SHARE = 0.35
+"""Of the time of the probes, on as many rows: .27 on the sample, .39 on trec."""
 LEADERS = 5
 """Sites of which the baselines fit a ridge model to each penalty."""
 KEPT = 3
@@ -192,7 +195,9 @@ def _later_seconds(
         "select": select_flops(shape) / flops_per_s
         + min(TIMED_SHARE * extraction.seconds, timed),
         "head": 0.0,
-        "baselines": baseline_flops(shape) / flops_per_s + tfidf_seconds(shape),
+        "baselines": baseline_flops(shape) / flops_per_s
+        + tfidf_seconds(shape)
+        + control_seconds(shape),
     }
 
 
@@ -251,6 +256,12 @@ def baseline_bytes(shape: Shape) -> int:
 def probe_seconds(shape: Shape) -> float:
     cells = shape.n * sum(shape.widths) * min(shape.n_class, 32)
     return PROBE_SECONDS_PER_CELL * cells * 2 / min(cores(), 2)
+
+
+def control_seconds(shape: Shape) -> float:
+    """Of the probes of shuffled labels, which have fewer rows and stop early."""
+    rows = min(1.0, MOST_CONTROL / max(1, shape.n_train))
+    return CONTROL_SHARE * rows * probe_seconds(shape)
 
 
 def tfidf_seconds(shape: Shape) -> float:
