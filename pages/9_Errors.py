@@ -18,6 +18,7 @@ from stc_core.clicks import click_cell, click_example, click_place
 from stc_core.confusion import class_scores, confused_pairs, confusion, most_confused
 from stc_core.errors import StcError
 from stc_core.figures_errors import (
+    BESIDE,
     MOST,
     calibration_curve,
     confusion_matrix,
@@ -43,6 +44,7 @@ MATRIX = (
     "Click a square for its texts, and one under *all* for a whole row or column. "
     "Stronger: a larger share of its row."
 )
+CUT = " The {most} of {of} classes with most errors; *all* counts the others, too."
 JUDGED = (
     "Each text is judged by heads that were fitted without it ({folds} parts in turn), "
     "on this run's neurons; confident learning (cleanlab) then finds those that are "
@@ -53,7 +55,7 @@ ECE = (
     "Expected calibration error: the mean distance between how sure an answer is and "
     "how often such answers are right, over 15 bins."
 )
-PERCENT = {"format": "percent", "width": 90}
+PERCENT = {"format": "percent", "width": 75}
 
 
 def choose(table: pd.DataFrame, classes: list[str]) -> str:
@@ -112,14 +114,15 @@ def matrix(part: pd.DataFrame, classes: list[str]) -> None:
     labels, guesses = part["label"].to_numpy(), part["predicted"].to_numpy()
     found = confusion(labels, guesses, classes)
     shown = most_confused(found, MOST)
-    left, right = st.columns([1, 1], gap="large")
+    beside = len(shown) <= BESIDE
+    left, right = st.columns([3, 2], gap="large") if beside else [st.container()] * 2
     with left:
         st.markdown("**What is taken for what**")
         held = ui.held_slice()
         picked = (held.value("label"), held.value("predicted"))
-        figure = confusion_matrix(found.of(shown), picked=picked)
+        figure = confusion_matrix(found, shown, picked=picked)
         ui.chart(figure, "confusion", alt="Confusion matrix", turn=click_cell)
-        cut = f" The {MOST} of {len(classes)} classes with most errors."
+        cut = CUT.format(most=MOST, of=len(classes))
         st.caption(MATRIX + (cut if len(shown) < len(classes) else ""))
     with right:
         way = st.segmented_control(
@@ -140,8 +143,8 @@ def by_class(scores: pd.DataFrame) -> None:
     for name in ("precision", "recall", "f1"):
         scores[f"{name}_95"] = between(scores, f"{name}_low", f"{name}_high")
     columns: dict[str, Any] = {
-        "class": st.column_config.TextColumn("Class", width=140),
-        "n": st.column_config.NumberColumn("Texts", width=55),
+        "class": st.column_config.TextColumn("Class", width=115),
+        "n": st.column_config.NumberColumn("Texts", width=50),
     }
     for name, said in (("f1", "F1"), ("precision", "Precision"), ("recall", "Recall")):
         columns[name] = st.column_config.NumberColumn(said, **PERCENT)
@@ -200,8 +203,9 @@ def between(scores: pd.DataFrame, low: str, high: str) -> list[str]:
 def listing(part: pd.DataFrame) -> None:
     """The texts of the slice, wrong ones first, the surest of them on top."""
     held = ui.held_slice()
-    st.markdown(f"#### Texts: {ui.escape(held.sentence)}")
-    order = ["correct", "probability"]
+    title = f"Texts: {held.sentence}" if held.parts else "Texts"
+    st.markdown(f"#### {ui.escape(title)}")
+    n, order = len(part), ["correct", "probability"]
     part = part.sort_values(order, ascending=[True, False], kind="stable").head(SHOWN)
     rows = part["example"].tolist()
     st.dataframe(
@@ -210,13 +214,13 @@ def listing(part: pd.DataFrame) -> None:
         on_select=ui.clicked("error_table", lambda c, e: click_example(c, e, rows)),
         selection_mode="single-row",
         hide_index=True,
-        height=260,
+        height=min(260, 40 + 35 * len(part)),
         column_order=["example", "text", "label", "predicted", "probability"],
         column_config={
             "example": st.column_config.NumberColumn("#", width=50),
-            "text": st.column_config.TextColumn("Text", width="large"),
-            "label": st.column_config.TextColumn("Label", width=130),
-            "predicted": st.column_config.TextColumn("Predicted", width=130),
+            "text": st.column_config.TextColumn("Text", width=330),
+            "label": st.column_config.TextColumn("Label", width=110),
+            "predicted": st.column_config.TextColumn("Predicted", width=110),
             "probability": st.column_config.NumberColumn("Confidence", **PERCENT),
         },
         alt="Texts of the slice, wrong ones first",
@@ -224,7 +228,8 @@ def listing(part: pd.DataFrame) -> None:
     with st.container(horizontal=True, vertical_alignment="center"):
         why(rows)
         ui.link(ui.EXAMPLES, "All of these in Examples", icon=":material/list:")
-    st.caption("Wrong ones first, the surest on top. Pick a row, then open it.")
+    cut = f" The first {SHOWN:,} of {n:,}." if n > SHOWN else ""
+    st.caption(f"Wrong ones first, the surest on top. Pick a row, then open it.{cut}")
 
 
 def why(rows: list[int]) -> None:
@@ -330,9 +335,13 @@ def labels(run: Run) -> None:
         return
     if not st.session_state.get(key):
         st.caption("Which rows of the table may carry a wrong label, in any split.")
-        if not st.button("Look for wrong labels", icon=":material/fact_check:"):
-            return
-        st.session_state[key] = True
+        st.button(
+            "Look for wrong labels",
+            icon=":material/fact_check:",
+            on_click=st.session_state.update,
+            args=({key: True},),
+        )
+        return
     try:
         found = ui.mislabelled(run)
     except StcError as error:
@@ -357,9 +366,9 @@ def suspects(run: Run, found: pd.DataFrame) -> None:
         column_order=["example", "text", "label", "suggested", "score", "split"],
         column_config={
             "example": st.column_config.NumberColumn("#", width=50),
-            "text": st.column_config.TextColumn("Text", width="large"),
-            "label": st.column_config.TextColumn("Label", width=130),
-            "suggested": st.column_config.TextColumn("Suggested", width=130),
+            "text": st.column_config.TextColumn("Text", width=330),
+            "label": st.column_config.TextColumn("Label", width=110),
+            "suggested": st.column_config.TextColumn("Suggested", width=110),
             "score": st.column_config.NumberColumn(
                 "Score", format="%.3f", width=65, help="0: as wrong as can be."
             ),

@@ -29,23 +29,33 @@ from stc_core.wording import interval, percent
 MOST = 20
 """Classes that a matrix shows at once."""
 ALL = "all"
-_SIZES = ((5, 44), (8, 36), (12, 28), (MOST, 19))
+BESIDE = 12
+"""Classes whose matrix is narrow enough to stand beside a table."""
+_SIZES = ((5, 44), (8, 34), (BESIDE, 22), (MOST, 24))
+_STRONG = 0.45  # opacity from which white numbers read better
 
 
 def confusion_matrix(
-    found: Confusion, *, picked: tuple[str | None, str | None] = (None, None)
+    whole: Confusion,
+    shown: Sequence[str],
+    *,
+    picked: tuple[str | None, str | None] = (None, None),
 ) -> go.Figure:
-    """A square for each cell of `found`, and one for each row and column as a whole.
+    """A square for each cell of the classes `shown`, and one for each row and column.
 
-    Each carries (label, predicted) for clicks, None where all are meant; empty cells
+    Those of rows and columns count all classes, and colours are shares of all. Each
+    square carries (label, predicted) for clicks, None where all are meant; empty cells
     carry nothing. `picked` is outlined. A heatmap's cells could not be clicked.
     """
+    found = whole.of(shown)
     k, counts = len(found.classes), found.counts
-    size = next((size for most, size in _SIZES if k <= most), 15)
+    size = next((size for most, size in _SIZES if k <= most), 12)
     figure = go.Figure()
     _empty_cells(figure, counts, size)
-    _squares(figure, found, size)
-    _totals(figure, found, size)
+    at = [whole.classes.index(name) for name in shown]
+    n, guessed = whole.counts.sum(axis=1)[at], whole.counts.sum(axis=0)[at]
+    _squares(figure, found, n, size)
+    _totals(figure, found.classes, n, guessed, size)
     _outline(figure, found, picked, size)
     names = [plain(name, 16) for name in found.classes]
     ticks = [*range(k), k + 0.3]
@@ -92,17 +102,23 @@ def _empty_cells(figure: go.Figure, counts: np.ndarray, size: int) -> None:
     )
 
 
-def _squares(figure: go.Figure, found: Confusion, size: int) -> None:
+def _squares(
+    figure: go.Figure, found: Confusion, of_label: np.ndarray, size: int
+) -> None:
     row, column = np.nonzero(found.counts)
     n = found.counts[row, column]
-    of = found.counts.sum(axis=1)[row]
+    of = of_label[row]
+    # An error is rare beside what is right: its colour is full at half of a row.
+    opacity = 0.15 + 0.7 * np.minimum(1.0, n / of * np.where(row == column, 1, 2))
     right = Colour(*ACTIVE)
-    colours = [
-        right.css(0.12 + 0.68 * share)
-        if at == taken
-        else thin(MARK, 0.16 + 0.64 * min(1.0, 2 * share))
-        for at, taken, share in zip(row, column, n / of, strict=True)
-    ]
+    colours = np.array(
+        [
+            right.css(full) if at == taken else thin(MARK, full)
+            for at, taken, full in zip(row, column, opacity, strict=True)
+        ],
+        dtype=object,
+    )
+    cells = np.stack([row, column], axis=1)
     names = found.classes
     hover = [
         f"{plain(names[i])} taken for {plain(names[j])}"
@@ -114,19 +130,27 @@ def _squares(figure: go.Figure, found: Confusion, size: int) -> None:
         f"<br>{count:,} of {total:,} ({percent(count / total)})"
         for count, total in zip(n, of, strict=True)
     )
-    figure.add_scatter(
-        x=column,
-        y=row,
-        customdata=[[names[i], names[j]] for i, j in zip(row, column, strict=True)],
-        hovertext=[a + b for a, b in zip(hover, shares, strict=True)],
-        **_numbered(n, colours, size),
-    )
+    said = np.array([a + b for a, b in zip(hover, shares, strict=True)], dtype=object)
+    strong = opacity > _STRONG
+    for which, text in ((strong, "white"), (~strong, None)):
+        figure.add_scatter(
+            x=column[which],
+            y=row[which],
+            customdata=[[names[i], names[j]] for i, j in cells[which]],
+            hovertext=said[which],
+            **_numbered(n[which], colours[which], size, text),
+        )
 
 
-def _totals(figure: go.Figure, found: Confusion, size: int) -> None:
+def _totals(
+    figure: go.Figure,
+    names: Sequence[str],
+    n: np.ndarray,
+    guessed: np.ndarray,
+    size: int,
+) -> None:
     """The squares of whole rows, at the right, and of whole columns, at the bottom."""
-    k, names = len(found.classes), found.classes
-    n, guessed = found.counts.sum(axis=1), found.counts.sum(axis=0)
+    k = len(names)
     hover = [
         f"label {plain(name)}: {count:,}" for name, count in zip(names, n, strict=True)
     ] + [
@@ -142,8 +166,10 @@ def _totals(figure: go.Figure, found: Confusion, size: int) -> None:
     )
 
 
-def _numbered(n: np.ndarray, colours: Sequence[str], size: int) -> dict[str, Any]:
-    """A trace of squares with their numbers in them."""
+def _numbered(
+    n: np.ndarray, colours: Any, size: int, text: str | None = None
+) -> dict[str, Any]:
+    """A trace of squares with their numbers in them, in the colour `text`."""
     line = {"width": 1, "color": "rgba(128, 138, 150, 0.45)"}
     return {
         "mode": "markers+text",
@@ -151,7 +177,7 @@ def _numbered(n: np.ndarray, colours: Sequence[str], size: int) -> dict[str, Any
         "text": [
             f"{count:,}" if count < 1000 else f"{count / 1000:.0f}k" for count in n
         ],
-        "textfont": {"size": 12 if size > 25 else 9},
+        "textfont": {"size": 12 if size > 21 else 9, "color": text},
         "hoverinfo": "text",
     }
 

@@ -30,6 +30,7 @@ PAGES = (
     "Predict",
     "Adapt",
     "Hierarchy",
+    "Errors",
     "Runs",
 )
 WIDTHS = (1280, 1920)

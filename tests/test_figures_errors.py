@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+from frames import layout, traces
 
 from stc_core.calibration import answered, calibration_bins, coverage_curve
 from stc_core.confusion import Confusion
@@ -19,8 +20,8 @@ def cells(figure) -> dict[tuple, tuple]:
     """(x, y, number) by what a click on the square says."""
     return {
         tuple(data): (x, y, text)
-        for trace in figure.data
-        if trace.customdata is not None
+        for trace in traces(figure)
+        if trace.customdata is not None and len(trace.customdata)
         for data, x, y, text in zip(
             trace.customdata, trace.x, trace.y, trace.text, strict=True
         )
@@ -28,7 +29,7 @@ def cells(figure) -> dict[tuple, tuple]:
 
 
 def test_each_full_cell_and_each_total_says_what_it_is():
-    found = cells(confusion_matrix(FOUND))
+    found = cells(confusion_matrix(FOUND, FOUND.classes))
     assert found[("a", "a")] == (0, 0, "5")
     assert found[("a", "<b>")] == (1, 0, "2")
     assert found[("<b>", "<b>")] == (1, 1, "1")
@@ -38,10 +39,20 @@ def test_each_full_cell_and_each_total_says_what_it_is():
     assert len(found) == 7
 
 
+def test_totals_count_the_classes_that_are_not_shown_too():
+    found = cells(confusion_matrix(FOUND, ["a"]))
+    assert {data: text for data, (_, _, text) in found.items()} == {
+        ("a", "a"): "5",
+        ("a", None): "7",
+        (None, "a"): "5",
+    }
+
+
 def test_names_are_shown_letter_for_letter():
-    figure = confusion_matrix(FOUND)
-    assert "&lt;b&gt;" in figure.to_dict()["layout"]["xaxis"]["ticktext"]
-    assert not any("<b>" in text for t in figure.data for text in t.hovertext or ())
+    figure = confusion_matrix(FOUND, FOUND.classes)
+    assert "&lt;b&gt;" in layout(figure).xaxis.ticktext
+    said = [trace.hovertext for trace in traces(figure) if trace.hovertext is not None]
+    assert not any("<b>" in text for texts in said for text in texts)
 
 
 @pytest.mark.parametrize(
@@ -55,7 +66,7 @@ def test_names_are_shown_letter_for_letter():
     ],
 )
 def test_the_picked_cell_is_outlined(picked, place):
-    last = confusion_matrix(FOUND, picked=picked).data[-1]
+    last = traces(confusion_matrix(FOUND, FOUND.classes, picked=picked))[-1]
     outlined = last.marker.symbol == "square-open"
     assert outlined == (place is not None)
     if place:
@@ -65,18 +76,19 @@ def test_the_picked_cell_is_outlined(picked, place):
 @pytest.mark.parametrize("k", [1, 7, 15, 40])
 def test_any_number_of_classes_is_drawn(k):
     counts = np.random.default_rng(0).integers(0, 3000, (k, k))
-    figure = confusion_matrix(Confusion(tuple(map(str, range(k))), counts))
-    assert figure.to_dict()["layout"]["height"] > 150
+    names = tuple(map(str, range(k)))
+    figure = confusion_matrix(Confusion(names, counts), names)
+    assert layout(figure).height > 150
 
 
 def test_both_calibrations_and_the_diagonal():
     rng = np.random.default_rng(0)
     p = rng.dirichlet(np.ones(3), 60)
     bins = calibration_bins(rng.integers(0, 3, 60), p)
-    assert len(calibration_curve(bins).data) == 2
+    assert len(traces(calibration_curve(bins))) == 2
     figure = calibration_curve(bins, bins)
-    assert list(figure.data[2].x) == bins["confidence"].tolist()
-    assert "texts" in figure.data[2].hovertext[0]
+    assert list(traces(figure)[2].x) == bins["confidence"].tolist()
+    assert "texts" in traces(figure)[2].hovertext[0]
 
 
 def test_the_threshold_is_marked_on_the_curve():
@@ -85,9 +97,12 @@ def test_the_threshold_is_marked_on_the_curve():
     curve = coverage_curve(confidence, correct)
     kept = answered(confidence, correct, 0.5)
     figure = coverage_figure(curve, kept)
-    assert (figure.data[2].x[0], figure.data[2].y[0]) == (kept.coverage, kept.accuracy)
+    assert (traces(figure)[2].x[0], traces(figure)[2].y[0]) == (
+        kept.coverage,
+        kept.accuracy,
+    )
     none = answered(confidence, correct, 1.1)
-    assert len(coverage_figure(curve, none).data) == 2
+    assert len(traces(coverage_figure(curve, none))) == 2
     one = coverage_curve(np.array([0.5]), np.array([True]))
     assert isinstance(one, pd.DataFrame)
-    assert len(coverage_figure(one, none).data) == 2
+    assert len(traces(coverage_figure(one, none))) == 2

@@ -20,7 +20,7 @@ def slice_chips() -> None:
     if not held.parts:
         return
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-        st.caption("Only texts that are:", width="content")
+        st.caption("Narrowed to", width="content")
         for part in held.parts:
             st.button(
                 escape(part.sentence),
