@@ -107,7 +107,7 @@ def facts(one: Card) -> dict[str, str]:
         "Accuracy": percent(one.accuracy),
         "Accuracy, 95 %": interval((one.low, one.high)),
         "Macro-F1": percent(one.macro_f1),
-        "Calibration error (ECE)": f"{one.ece:.3f}",
+        "Calibration error (ECE)": percent(one.ece),
         "Test texts": f"{one.n:,}",
         "Compute a token": f"{one.flops_per_token / 1e6:,.1f} MFLOP",
         "Parameters kept": f"{one.parameters / 1e6:,.1f} M",

@@ -159,9 +159,6 @@ _STYLE = """
 --link:#0072b2}
 @media (prefers-color-scheme:dark){:root{--back:#11161d;--ink:#e6eaf0;--soft:#9aa7b6;
 --line:#303a47;--tint:#1b222c;--link:#56b4e9}}
-@media print{:root{--back:#fff;--ink:#000;--soft:#444;--line:#bbb;--tint:#f4f6f9}
-nav,button{display:none}main{padding:0;max-width:none}
-section{break-inside:auto}figure,tr,dl{break-inside:avoid}h2{break-after:avoid}}
 *{box-sizing:border-box}
 body{margin:0;background:var(--back);color:var(--ink);
 font:16px/1.55 system-ui,-apple-system,"Segoe UI",sans-serif}
@@ -193,6 +190,9 @@ border:1px solid var(--line);border-radius:.4rem;padding:.1rem .55rem;margin-top
 button:hover,button:focus-visible{color:var(--ink);border-color:var(--ink)}
 @media (min-width:60rem){.two{display:grid;grid-template-columns:1fr 1fr;gap:0 2rem}
 .two>*{min-width:0}}
+@media print{:root{--back:#fff;--ink:#000;--soft:#444;--line:#bbb;--tint:#f4f6f9}
+nav,button{display:none}main{padding:0;max-width:none}
+section{break-inside:auto}figure,tr,dl{break-inside:avoid}h2{break-after:avoid}}
 """
 _SCRIPT = (
     """

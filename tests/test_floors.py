@@ -33,7 +33,7 @@ FLOORS = {
     "script decoding author "
     "ridge search frontier salience sweep control by_class "
     "facets",
-    4: "html_report recipes results dial shrink adapt baselines forecast run jobs predictions "
+    4: "html_report html_parts recipes results dial shrink adapt baselines forecast run jobs predictions "
     "replies generation queue trash ledger orders rungs course lesson alike curriculum rivals narration hierarchy attentive writer "
     "mislabelled",
     5: "terminal options commands commands_train commands_run commands_ledger commands_data cli "

@@ -17,8 +17,8 @@ from stc_core.html_report import html_report, write_report
 from stc_core.run import Run
 from stc_core.wording import interval, percent
 
-SECTIONS = 8
-CHARTS = 8
+SECTIONS = 9
+CHARTS = 10
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,266 @@
+"""The parts of a report that show what a run found: figures, tables and their words.
+
+Each takes the run and its metrics, and gives HTML, empty where there is nothing.
+"""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from stc_core.calibration import (
+    answered,
+    calibration_bins,
+    coverage_curve,
+    temperature_of,
+    untempered,
+)
+from stc_core.confusion import (
+    Confusion,
+    class_scores,
+    confused_pairs,
+    confusion,
+    most_confused,
+)
+from stc_core.exemplars import TOP, pick_texts
+from stc_core.figures import records
+from stc_core.figures_data import class_bars, result_dots, result_table
+from stc_core.figures_errors import (
+    BESIDE,
+    MOST,
+    calibration_curve,
+    confusion_matrix,
+    coverage_figure,
+)
+from stc_core.figures_frontier import frontier
+from stc_core.figures_layers import layer_curves, reference_lines
+from stc_core.figures_neurons import neuron_map
+from stc_core.figures_trade import depth_curve, neuron_curve
+from stc_core.html_page import bullets, chart, paragraph, table
+from stc_core.neurons import chosen_neurons, neuron_name, weights_of
+from stc_core.readings import best_probes, readings
+from stc_core.report import class_balance
+from stc_core.run import Run
+from stc_core.story import layer_story
+from stc_core.wording import interval, percent
+
+TOP_NEURONS, TOP_TEXTS = 12, 3
+MOST_SQUARES = 2000
+MOST_MISTAKES = 12
+LONGEST_TEXT = 300
+SURE = 0.5
+
+
+def baselines(run: Run, metrics: dict[str, Any]) -> str:
+    found = result_table(metrics)
+    rows = [
+        (
+            row["name"],
+            percent(row["accuracy"]),
+            interval((row["low"], row["high"])),
+            percent(row["macro_f1"]),
+            row["detail"],
+        )
+        for row in records(found)
+    ]
+    note = f"All on the same {metrics['test']['n']:,} test texts. The band is ours."
+    alt = "Test accuracy of this classifier and its baselines, with 95 % intervals"
+    return chart(result_dots(found), "baselines", alt=alt, note=note) + table(
+        "baselines", ["classifier", "accuracy", "95 %", "macro-F1", "how"], rows
+    )
+
+
+def layers(run: Run, metrics: dict[str, Any]) -> str:
+    probes, curves = run.probes, run.curves
+    figure = layer_curves(
+        readings(probes),
+        reference_lines(metrics, "accuracy"),
+        layer_names=metrics["backbone"]["layer_names"],
+    )
+    note = (
+        "Points: the best sparse probe of each site and pooling on "
+        f"**{metrics['validation']['n']:,} validation texts**, with 95 % intervals. "
+        f"Lines: results on the **{metrics['test']['n']:,} test texts**."
+    )
+    alt = "Validation accuracy of the probes by layer, with baselines as lines"
+    best = best_probes(probes).sort_values("accuracy", ascending=False).head(10)
+    rows = [
+        (
+            row["site"],
+            row["pooling"],
+            percent(row["accuracy"]),
+            interval((row["accuracy_low"], row["accuracy_high"])),
+            f"{row['nonzeros']:,}",
+        )
+        for row in records(best)
+    ]
+    columns = ["site", "pooling", "accuracy", "95 %", "weights not zero"]
+    return (
+        bullets(layer_story(probes, curves, metrics))
+        + chart(figure, "layers", alt=alt, note=note)
+        + table("best_probes", columns, rows)
+    )
+
+
+def enough(run: Run, metrics: dict[str, Any]) -> str:
+    curves, body = run.curves, ""
+    drawn = set(curves["curve"])
+    if "neurons" in drawn:
+        alt = "Validation accuracy by number of neurons kept"
+        body += chart(neuron_curve(curves), "by_neurons", alt=alt)
+    if "depth" in drawn:
+        alt = "Validation accuracy and compute saved by depth"
+        body += chart(depth_curve(curves), "by_depth", alt=alt)
+    body = f'<div class="two">{body}</div>' if body else ""
+    if run.has("frontier.parquet") and run.config.train.recipe == "stc":
+        note = (
+            "A point is a classifier that reads no layer above its own; fuller: more "
+            "neurons. No cheaper point does better than one on the line."
+        )
+        alt = "Validation accuracy of cheaper classifiers against measured time"
+        body += chart(frontier(run.frontier), "frontier", alt=alt, note=note)
+    return body
+
+
+def neurons(run: Run, metrics: dict[str, Any]) -> str:
+    if not (run.has("neurons.parquet") and run.has("activations.npy")):
+        return ""
+    neurons, texts = run.neurons, run.corpus["text"].tolist()
+    alt = "A square for each neuron that was kept, by site, coloured by importance"
+    shown = chosen_neurons(neurons.nlargest(MOST_SQUARES, "importance"))
+    note = f"The {len(shown):,} most important of {len(neurons):,}, layer 0 below."
+    top = neurons.nlargest(TOP_NEURONS, "importance")
+    values = np.asarray(run.activations[:, top["neuron"].to_numpy()], dtype=float)
+    rows = [
+        (
+            neuron_name(row),
+            f"{row['importance']:.3g}",
+            _weights(row),
+            _highest(values[:, place], texts),
+        )
+        for place, row in enumerate(records(top))
+    ]
+    columns = ["neuron", "importance", "strongest weights", "texts it is highest on"]
+    return chart(neuron_map(shown), "neurons", alt=alt, note=note) + table(
+        "neurons", columns, rows
+    )
+
+
+def _weights(neuron: dict[str, Any]) -> str:
+    """The three classes that it moves most, with its weight for each."""
+    found = weights_of(neuron)
+    most = sorted(found, key=lambda name: -abs(found[name]))[:3]
+    return ", ".join(f"{name} {found[name]:+.2f}" for name in most)
+
+
+def _highest(values: np.ndarray, texts: list[str]) -> str:
+    picked = pick_texts(values, texts, n_top=TOP_TEXTS)
+    rows = records(picked.loc[picked["group"] == TOP])
+    return "\n".join(
+        f"[{row['value']:.2f}] {_short(texts[row['row']])}" for row in rows
+    )
+
+
+def _short(text: str) -> str:
+    line = " ".join(text.split())
+    return line if len(line) <= LONGEST_TEXT else line[: LONGEST_TEXT - 1] + "…"
+
+
+def mistakes(run: Run, metrics: dict[str, Any]) -> str:
+    test = _tested(run)
+    classes = metrics["classes"]
+    found = confusion(test["label"].to_numpy(), test["predicted"].to_numpy(), classes)
+    shown = most_confused(found, MOST)
+    cut = f" The {MOST} of {len(classes):,} classes with most errors."
+    matrix = chart(
+        confusion_matrix(found, shown),
+        "confusion",
+        alt="Test texts by label and by predicted class",
+        note="Green is right, red is wrong, stronger for a larger share of the row."
+        + (cut if len(shown) < len(classes) else ""),
+    )
+    both = matrix + _class_table(found)
+    body = f'<div class="two">{both}</div>' if len(shown) <= BESIDE else both
+    pairs = confused_pairs(found).head(MOST_MISTAKES)
+    if pairs.empty:
+        return body + paragraph("No test text is wrong.")
+    rows = [
+        (row["label"], row["predicted"], f"{row['n']:,}", percent(row["share"]))
+        for row in records(pairs)
+    ]
+    columns = ["label", "predicted", "test texts", "of the label"]
+    return body + table("mistakes", columns, rows)
+
+
+def _class_table(found: Confusion) -> str:
+    scores = class_scores(found)
+    rows = [
+        (row["class"], f"{row['n']:,}", percent(row["f1"]), interval(bounds))
+        if row["f1"] == row["f1"]
+        else (row["class"], f"{row['n']:,}", "–", "–")
+        for row in records(scores)
+        for bounds in [(row["f1_low"], row["f1_high"])]
+    ]
+    return table("classes", ["class", "texts", "F1", "95 %"], rows)
+
+
+def trust(run: Run, metrics: dict[str, Any]) -> str:
+    test = _tested(run)
+    classes = metrics["classes"]
+    shares = test[[f"p:{name}" for name in classes]].to_numpy(float)
+    codes = pd.Index(classes).get_indexer_for(test["label"].to_numpy())
+    temperature = temperature_of(metrics)
+    before = None
+    if temperature is not None:
+        before = calibration_bins(codes, untempered(shares, temperature))
+    curve = chart(
+        calibration_curve(calibration_bins(codes, shares), before),
+        "calibration",
+        alt="Accuracy by confidence, with 95 % intervals",
+        note=f"On the line it is as right as it is sure. Error on average (ECE): "
+        f"**{percent(metrics['test']['ece'])}**.",
+    )
+    sure, right = test["probability"].to_numpy(float), test["correct"].to_numpy(bool)
+    kept = answered(sure, right, SURE)
+    said = f"At a confidence of {SURE:.0%} it answers {percent(kept.coverage)} of them"
+    bounds = interval((kept.low, kept.high))
+    ending = f", {percent(kept.accuracy)} right (95 %: {bounds})." if kept.n else "."
+    coverage = chart(
+        coverage_figure(coverage_curve(sure, right), kept),
+        "coverage",
+        alt="Accuracy by the share of texts that are answered",
+        note=f"If it may abstain where it is less sure. {said}{ending}",
+    )
+    return f'<div class="two">{curve}{coverage}</div>'
+
+
+def _tested(run: Run) -> pd.DataFrame:
+    predictions = run.predictions
+    return predictions.loc[predictions["split"] == "test"]
+
+
+def data(run: Run, metrics: dict[str, Any]) -> str:
+    report, corpus = run.report, run.corpus
+    splits = corpus["split"].value_counts()
+    columns = report.columns
+    rows = [
+        ("file", report.source["name"]),
+        ("rows", f"{report.n_rows:,}, of which {report.n_used:,} are used"),
+        ("text", columns.text),
+        ("label", " › ".join(columns.labels)),
+        ("split", columns.split or "drawn by class, with the seed"),
+        *((f"{name} texts", f"{count:,}") for name, count in splits.items()),
+        ("texts that were cut", f"{metrics['tokens']['cut']:,}"),
+    ]
+    alt = "Rows of each class in each split"
+    found = [(one.severity, one.message) for one in report.findings]
+    findings = (
+        table("findings", ["weight", "what was found"], found)
+        if found
+        else paragraph("Nothing was found to be wrong with the data.")
+    )
+    return (
+        table("data", ["fact", "value"], rows)
+        + chart(class_bars(class_balance(corpus)), "classes", alt=alt)
+        + findings
+    )
