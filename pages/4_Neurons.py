@@ -4,8 +4,9 @@ import streamlit as st
 
 import ui
 from stc_core.neurons import neuron_name, one_of
+from ui.finder import finder
 from ui.neuron_panels import panels
-from ui.neuron_views import chooser, close_up, filters, finder, map_of
+from ui.neuron_views import chooser, close_up, filters, map_of
 from ui.readers import spells
 from ui.readouts import has_neurons
 

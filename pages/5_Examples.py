@@ -9,8 +9,9 @@ from stc_core.clicks import click_example
 from stc_core.examples import UNCERTAIN, Show, select_examples
 from stc_core.run import Run
 from stc_core.wording import percent
+from ui.differences import beside, pin_button
 from ui.example_views import through, why
-from ui.whatif import beside, panels, pin_button
+from ui.whatif import panels
 
 TABLE, OWN = "Texts of this run", "My own sentence"
 SHOW: dict[Show, str] = {"all": "All", "wrong": "Wrong", "uncertain": "Uncertain"}

@@ -160,8 +160,7 @@ def test_ablation_is_that_of_the_head(run):
 
 
 def test_a_hierarchy_has_no_ablation(run, monkeypatch):
-    monkeypatch.setattr("ui.readouts.has_readout", lambda run: False)
-    monkeypatch.setattr("ui.neuron_panels.has_readout", lambda run: False)
+    monkeypatch.setattr("ui.ablation_views.has_readout", lambda run: False)
     assert "decides level by level" in said(side("Ablate it"))
 
 

@@ -8,7 +8,6 @@ import streamlit as st
 
 from stc_core.axes import KINDS, POOLINGS
 from stc_core.clicks import click_neuron
-from stc_core.explanation import Token, words
 from stc_core.figures_activity import (
     FEW,
     MOST_CLASSES,
@@ -28,14 +27,12 @@ from stc_core.neurons import (
     names_of,
     neighbour,
     page_of,
-    strongest_weight,
     weights_of,
 )
 from stc_core.run import Run
-from ui.panels import places_table
 from ui.place import clicked, context, pick, remember
-from ui.readers import neuron_reader, read
-from ui.readouts import firing, texts_of, values_of
+from ui.readers import read
+from ui.readouts import texts_of, values_of
 
 IMPORTANCE_OF_ALL = "importance, all classes"
 ORDERS: tuple[Order, ...] = get_args(Order)
@@ -48,8 +45,6 @@ DENSITY_HELP = (
     "Each row is as high as its own peak. A tick is the median; a class of fewer than "
     f"{FEW} texts is drawn text by text."
 )
-WHOLE = "the whole text"
-FOUND = 20
 
 
 class Shown:
@@ -267,77 +262,3 @@ def headings() -> str:
             key="activity",
             label_visibility="collapsed",
         )
-
-
-def finder(run: Run) -> None:
-    """Which neurons fire on a text that is typed, or on one of its words."""
-    box = st.expander(
-        "Find neurons that fire on a text",
-        icon=":material/search:",
-        on_change="rerun",
-        key="finder",
-    )
-    if not box.open:
-        return
-    with box:
-        text = st.text_input(
-            "Text",
-            key="find_text",
-            placeholder="Type a text, or a single word, then press Enter.",
-        ).strip()
-        if not text:
-            st.caption(
-                "The neurons that stand out most on it come first. Of a text you can "
-                "then pick one word."
-            )
-            return
-        found_on(run, text)
-
-
-def found_on(run: Run, text: str) -> None:
-    """The neurons that stand out on `text`, or on the word picked of it."""
-    parts = own_words(run, text)
-    options: list[tuple[int, int] | None] = [None, *((p.start, p.end) for p in parts)]
-    word = options[-1]
-    if len(parts) != 1:
-        word = st.pills(
-            "Fire on",
-            options,
-            default=None,
-            format_func=lambda at: WHOLE if at is None else text[at[0] : at[1]].strip(),
-            key=f"find_word_{text}",
-        )
-    neurons = read(run, "neurons").set_index("neuron")
-    found = firing(run, text, word).head(FOUND)
-    rows = neurons.loc[found["neuron"]].reset_index()
-    best = [strongest_weight(row) for row in rows.to_dict("records")]
-    names = names_of(rows)
-    table = pd.DataFrame(
-        {
-            "neuron": [names[one] for one in found["neuron"]],
-            "deviations above": found["sds"],
-            "activation": found["value"],
-            "strongest for": [name for name, _ in best],
-            "weight": [weight for _, weight in best],
-        }
-    )
-    places = [{"neuron": int(one)} for one in found["neuron"]]
-    places_table(table, places, key=f"found_{text}_{word}")
-    if word is None:
-        st.caption(
-            "Pooled over the text, in standard deviations above the mean of the "
-            "training texts. Pick a row to see its neuron."
-        )
-        return
-    st.caption(
-        "The most active token of the word, in standard deviations above what is usual "
-        "on a token (of 64 training texts). A token has already seen the words around "
-        "it. Pick a row to see its neuron."
-    )
-
-
-def own_words(run: Run, text: str) -> list[Token]:
-    """The words of `text` as the model reads them."""
-    spans = neuron_reader(run).backbone_.spans(text)
-    tokens = [Token(start, end, text[start:end], 0.0) for start, end, _ in spans]
-    return [word for word in words(text, tokens) if not word.special]

@@ -4,28 +4,24 @@ from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlencode
 
-import pandas as pd
 import streamlit as st
 
-from stc_core.edits import Piece, neuron_changes, probability_changes, word_changes
-from stc_core.explanation import token_parts, words
+from stc_core.edits import Piece, probability_changes, word_changes
 from stc_core.flips import MOST_FORWARDS, Change
 from stc_core.markup import (
     ClassRow,
     TextRow,
     class_list,
-    coloured,
     edited,
-    legend,
     text_list,
 )
 from stc_core.nearest import nearest
 from stc_core.run import Run
 from stc_core.wording import percent
+from ui.differences import SHARES, moved
 from ui.example_views import explained_class
-from ui.panels import places_table
-from ui.place import context, remember
-from ui.readers import examples, explain
+from ui.place import context
+from ui.readers import explain
 from ui.readouts import distances_of, flips, has_readout, texts_of
 from ui.said import escape
 
@@ -121,35 +117,11 @@ def child(run: Run, found: dict[str, Any], text: str, edit: str, place: int) -> 
             st.dataframe(
                 probability_changes(found, after),
                 hide_index=True,
-                column_config=_SHARES,
+                column_config=SHARES,
                 alt="Class probabilities before and after the edit",
             )
         with right:
-            moved(found, after, label, key=f"moved_{place}_{edit}")
-
-
-_SHARES = {
-    name: st.column_config.NumberColumn(format=form)
-    for name, form in (("before", "%.3f"), ("after", "%.3f"), ("change", "%+.3f"))
-}
-
-
-def moved(
-    before: dict[str, Any], after: dict[str, Any], label: str, *, key: str
-) -> None:
-    """The parts that moved the logit of `label` most; a neuron's row leads to it."""
-    change = after["logits"][label] - before["logits"][label]
-    st.markdown(f"**Logit of {escape(label)}** {change:+.2f}, most by")
-    found = neuron_changes(before, after, label)
-    places = [
-        {} if pd.isna(neuron) else {"neuron": int(neuron)} for neuron in found["neuron"]
-    ]
-    places_table(
-        found.loc[:, ["name", "change"]],
-        places,
-        key=key,
-        change=st.column_config.NumberColumn(format="%+.3f"),
-    )
+            moved(found, after, label)
 
 
 def flipped(run: Run, found: dict[str, Any], text: str) -> None:
@@ -240,77 +212,3 @@ def like_it(run: Run, found: dict[str, Any], text: str) -> None:
         f"{alike} of the {len(close)} nearest are labelled **{escape(found['label'])}**"
         f", as predicted. {SPACE.format(len(rows))}"
     )
-
-
-def pin_button(example: int) -> None:
-    """Pin the text that is looked at, or let go of the pinned one."""
-    pinned = context().pinned
-    if pinned is not None:
-        st.button(
-            f"Unpin text {pinned}",
-            icon=":material/keep_off:",
-            type="tertiary",
-            on_click=lambda: remember(pinned=None),
-        )
-    if pinned != example:
-        st.button(
-            "Pin to compare",
-            icon=":material/keep:",
-            type="tertiary",
-            on_click=lambda: remember(pinned=example),
-        )
-    else:
-        st.caption("Pinned: now pick another text to see both side by side.")
-
-
-def beside(run: Run, found: dict[str, Any], text: str) -> None:
-    """The pinned text and this one side by side, for the same class."""
-    pinned, table = context().pinned, examples(run)
-    if pinned is None or pinned >= len(table) or table["text"].iloc[pinned] == text:
-        return
-    first, label = str(table["text"].iloc[pinned]), explained_class(found)
-    before = explain(run, first)
-    both = {f"Pinned: text {pinned}": (first, before), "This text": (text, found)}
-    parts = {
-        name: words(one, token_parts(why, label)) for name, (one, why) in both.items()
-    }
-    scale = max(
-        (abs(one.value) for some in parts.values() for one in some), default=0.0
-    )
-    with st.container(border=True):
-        columns = st.columns(2, gap="large")
-        for column, (name, (one, why)) in zip(columns, both.items(), strict=True):
-            with column:
-                said, chance = escape(why["label"]), why["probabilities"]
-                st.markdown(
-                    f"**{name}** · predicted **{said}** "
-                    f"({percent(chance[why['label']])}), {escape(label)} "
-                    f"{percent(chance[label])}"
-                )
-                st.html(
-                    coloured(
-                        one,
-                        parts[name],
-                        palette="diverging",
-                        scale=scale,
-                        gamma=st.session_state.get("gamma", 1.0),
-                        unit=f"to {label}",
-                    )
-                )
-        st.html(legend("diverging", scale=scale, low="against", high=f"for {label}"))
-        shares, parts_moved = st.columns(2, gap="large")
-        with shares:
-            st.markdown("**Probability**")
-            frame = probability_changes(before, found)
-            st.dataframe(
-                frame.rename(columns={"before": "pinned", "after": "this"}),
-                hide_index=True,
-                column_config={
-                    "pinned": _SHARES["before"],
-                    "this": _SHARES["after"],
-                    "change": _SHARES["change"],
-                },
-                alt="Class probabilities of the two texts",
-            )
-        with parts_moved:
-            moved(before, found, label, key=f"beside_{pinned}_{text}")
