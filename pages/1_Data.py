@@ -138,11 +138,11 @@ def charts(corpus: Corpus) -> None:
     with balance:
         st.subheader("Class balance", anchor=False)
         figure = class_bars(class_balance(corpus.frame))
-        st.plotly_chart(figure, alt="Rows per class and split")
+        ui.chart(figure, "class_balance", alt="Rows per class and split")
     with lengths:
         st.subheader("Text length", anchor=False)
         figure = length_bars(length_histogram(corpus.frame))
-        st.plotly_chart(figure, alt="How many texts have how many words")
+        ui.chart(figure, "text_length", alt="How many texts have how many words")
 
 
 ui.frame(

@@ -205,7 +205,7 @@ def result(run: Run) -> None:
     st.subheader("Beside its baselines", anchor=False)
     table = result_table(metrics)
     alt = "Accuracy of the classifier and of its baselines, with intervals"
-    st.plotly_chart(result_dots(table), alt=alt)
+    ui.chart(result_dots(table), "baselines", alt=alt)
     bounds = zip(table["low"], table["high"], strict=True)
     shown = {
         "Classifier": table["name"],

@@ -135,7 +135,7 @@ def show(preview: pd.DataFrame, counts: pd.Series, text: str) -> None:
     st.subheader("Predicted labels", anchor=False)
     found = counts.rename_axis("label").rename("rows").reset_index()
     figure = class_bars(found.assign(split="predicted"))
-    st.plotly_chart(figure, alt="Rows per predicted label")
+    ui.chart(figure, "predicted", alt="Rows per predicted label")
 
 
 def download(data: bytes | Path, name: str) -> None:

@@ -50,14 +50,8 @@ def curve(run: Run) -> None:
         picked=ui.context().layer,
         tuned=metrics.get("tuning", {}).get("blocks", ()),
     )
-    st.plotly_chart(
-        figure,
-        key="nu_chart",
-        on_select=ui.clicked("nu_chart", click_layer),
-        selection_mode="points",
-        config={"displayModeBar": False},
-        alt="Variability of the hidden states by layer",
-    )
+    alt = "Variability of the hidden states by layer"
+    ui.chart(figure, "nu_chart", alt=alt, turn=click_layer)
     st.caption(NU)
 
 
@@ -184,10 +178,10 @@ def live(run: Run) -> None:
     if "words" in tuning:
         figure = training_curves(tuning["words"], "accuracy")
         alt = "Loss and share of words guessed right by epoch"
-        st.plotly_chart(figure, key="words", alt=alt)
+        ui.chart(figure, "words", alt=alt)
         st.caption("On the texts alone, as a language model: words guessed right.")
     figure = training_curves(tuning, metric)
-    st.plotly_chart(figure, key="training", alt="Loss and score by epoch")
+    ui.chart(figure, "training", alt="Loss and score by epoch")
     st.caption("Epoch 0 is the same head on the model as it came.")
 
 

@@ -90,11 +90,8 @@ def tree(frame: pd.DataFrame) -> None:
     left, right = st.columns(2, gap="large")
     with left:
         st.subheader("The labels", anchor=False)
-        st.plotly_chart(
-            tree_figure(nodes),
-            config={"displayModeBar": False},
-            alt="Tree of the labels with texts and accuracy of each",
-        )
+        alt = "Tree of the labels with texts and accuracy of each"
+        ui.chart(tree_figure(nodes), "tree", alt=alt)
         st.caption(TREE)
     with right:
         st.subheader("Mistakes inside a parent", anchor=False)
@@ -102,11 +99,8 @@ def tree(frame: pd.DataFrame) -> None:
         parent = st.selectbox("Parent", ["all texts", *parents], key="parent")
         path = () if parent == "all texts" else tuple(parent.split(SEPARATOR))
         counts = confusion(frame, path)
-        st.plotly_chart(
-            confusion_map(counts),
-            config={"displayModeBar": False},
-            alt=f"True against predicted labels under {parent}",
-        )
+        alt = f"True against predicted labels under {parent}"
+        ui.chart(confusion_map(counts), "children", alt=alt)
         st.caption(
             f"{int(counts.to_numpy().sum()):,} test texts; shade: share of the line. "
             "*elsewhere*: predicted under another parent."
@@ -118,11 +112,8 @@ def layers(run: Run, metrics: dict[str, Any]) -> None:
     st.subheader("The layer of each level", anchor=False)
     rungs = ui.read(run, "levels")
     figure = rung_curves(rungs, layer_names=metrics["backbone"]["layer_names"])
-    st.plotly_chart(
-        figure,
-        config={"displayModeBar": False},
-        alt="Validation accuracy of the probes of each level by layer",
-    )
+    alt = "Validation accuracy of the probes of each level by layer"
+    ui.chart(figure, "levels", alt=alt)
     st.caption(CURVES.format(n=int(rungs["n"].iloc[0])))
 
 

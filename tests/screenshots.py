@@ -30,6 +30,7 @@ PAGES = (
     "Predict",
     "Adapt",
     "Hierarchy",
+    "Compare",
     "Errors",
     "Runs",
 )
