@@ -46,14 +46,18 @@ MATRIX = (
 )
 CUT = " The {most} of {of} classes with most errors; *all* counts the others, too."
 JUDGED = (
-    "Each text is judged by heads that were fitted without it ({folds} parts in turn), "
-    "on this run's neurons; confident learning (cleanlab) then finds those that are "
+    "Each text is judged by heads that were fitted without it, on "
+    "this run's neurons; confident learning (cleanlab) then finds those that are "
     "confidently of another class. The neurons were chosen with these labels, so a few "
     "wrong ones may be missed. A suggestion is no proof: read the text."
 )
 ECE = (
     "Expected calibration error: the mean distance between how sure an answer is and "
     "how often such answers are right, over 15 bins."
+)
+TUNED = (
+    " The language model of this run was tuned on the labels, wrong ones too, so "
+    "that some of those in train look right by now."
 )
 PERCENT = {"format": "percent", "width": 75}
 
@@ -282,9 +286,11 @@ def trust(run: Run, part: pd.DataFrame, shares: np.ndarray) -> None:
     with left:
         st.markdown("**Is it as right as it is sure?**")
         after = expected_calibration_error(codes, shares)
+        before, said = None, f"ECE {ui.percent(after)}. "
         if temperature is None:
-            before, said = None, f"ECE {ui.percent(after)}. This recipe keeps no "
-            said += "temperature to compare with."
+            said += "This recipe keeps no temperature to compare with."
+        elif temperature == 1:
+            said += "The preset of this run has no temperature."
         else:
             raw = untempered(shares, temperature)
             before = calibration_bins(codes, raw)
@@ -385,7 +391,9 @@ def suspects(run: Run, found: pd.DataFrame) -> None:
             mime="text/csv",
             icon=":material/download:",
         )
-    st.caption(f"{len(found):,} texts, the likeliest first. {JUDGED.format(folds=5)}")
+    tuned = TUNED if run.config.train.recipe != "stc" else ""
+    said = f"{len(found):,} texts, the likeliest first. {JUDGED}"
+    st.caption(said + tuned)
 
 
 ui.frame(
