@@ -1,0 +1,111 @@
+"""Clicks on neurons and texts that only a real browser makes: rows, pins, links."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+from urllib.parse import parse_qs, urlencode, urlparse
+
+import numpy as np
+import pytest
+from browser import WAIT_MS, browser, listen, server, settled
+from playwright.sync_api import Browser, Page
+
+from stc_core.neurons import names_of
+from stc_core.relatives import correlated, correlations
+from stc_core.run import Run
+
+ROW, SIDE = 35, 20  # pixels: of a table's row, and to the middle of its check box
+
+
+class Studio(NamedTuple):
+    """A served app whose one run is `r`, and the browser that uses it."""
+
+    address: str
+    browser: Browser
+    run: Run
+
+    def url(self, page: str, **params: object) -> str:
+        return f"{self.address}/{page}?{urlencode({'run': 'r', **params})}"
+
+
+@pytest.fixture(scope="module")
+def studio(
+    tmp_path_factory: pytest.TempPathFactory, run_folder: Path
+) -> Iterator[Studio]:
+    home = tmp_path_factory.mktemp("looking")
+    (home / "runs").mkdir()
+    (home / "runs" / "r").symlink_to(run_folder, target_is_directory=True)
+    with server(home) as address, browser() as opened:
+        yield Studio(address, opened, Run.open(run_folder))
+
+
+@pytest.fixture
+def page(studio: Studio) -> Iterator[Page]:
+    """A fresh window, in which nothing may go wrong."""
+    window = studio.browser.new_context(viewport={"width": 1280, "height": 1800})
+    opened = window.new_page()
+    opened.set_default_timeout(WAIT_MS)
+    heard = listen(opened)
+    yield opened
+    assert not heard, heard
+    window.close()
+
+
+def pick_row(page: Page, table: int, row: int) -> None:
+    """Tick the check box of a row of the table."""
+    grid = settled(page).get_by_test_id("stDataFrame").nth(table)
+    grid.scroll_into_view_if_needed()
+    grid.click(position={"x": SIDE, "y": ROW * (1 + row) + ROW // 2})
+
+
+def query(page: Page, name: str) -> str | None:
+    return parse_qs(urlparse(page.url).query).get(name, [None])[0]
+
+
+def test_a_row_leads_to_a_correlated_neuron(studio: Studio, page: Page):
+    page.goto(studio.url("Neurons", neuron=3))
+    settled(page).get_by_text("Correlated", exact=True).click()
+    neurons, activations = studio.run.neurons, np.array(studio.run.activations)
+    there = int(correlated(neurons, correlations(activations, 3), 3)["neuron"].iloc[1])
+    pick_row(page, 0, 1)
+    page.wait_for_url(f"**neuron={there}*")
+    settled(page).get_by_role("heading", name=names_of(neurons)[there]).wait_for()
+
+
+def test_a_neuron_is_found_by_a_word(studio: Studio, page: Page):
+    page.goto(studio.url("Neurons", neuron=3))
+    settled(page).get_by_text("Find neurons that fire on a text").click()
+    box = page.get_by_label("Text", exact=True)
+    box.fill("parcel")
+    box.press("Enter")
+    settled(page).get_by_text("usual on a token").wait_for()
+    pick_row(page, 0, 0)
+    page.wait_for_url(re.compile(r"neuron=(?!3(&|$))"))
+    name = names_of(studio.run.neurons)[int(query(page, "neuron") or -1)]
+    settled(page).get_by_role("heading", name=name).wait_for()
+
+
+def test_an_edit_is_compared_and_removed(studio: Studio, page: Page):
+    page.goto(studio.url("Examples"))
+    box = settled(page).get_by_label("Change it and compare")
+    box.fill("<b>my card was charged twice</b>")
+    page.get_by_role("button", name="Compare", exact=True).click()
+    settled(page).locator("ins").first.wait_for()
+    assert not page.locator("ins b, del b").count()
+    page.get_by_role("button", name="Remove").click()
+    settled(page).get_by_text("Each edit stays here").wait_for()
+    assert not page.locator("ins").count()
+
+
+def test_a_pinned_text_comes_with_its_link(studio: Studio, page: Page):
+    page.goto(studio.url("Examples", example=7))
+    settled(page).get_by_role("button", name="Pin to compare").click()
+    page.wait_for_url("**pinned=7*")
+    settled(page).get_by_text("now pick another text").wait_for()
+    page.goto(page.url.replace("example=7", "example=12"))
+    settled(page).get_by_text("Pinned: text 7").wait_for()
+    page.get_by_role("button", name="Unpin text 7").click()
+    settled(page)
+    assert query(page, "pinned") is None
+    assert not page.get_by_text("Pinned: text 7").count()
