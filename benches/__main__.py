@@ -8,6 +8,7 @@ own is ended, and its last result stays. One that is named has none; what takes 
 or a GPU, is run only then.
 """
 
+import argparse
 import json
 import os
 import platform
@@ -18,7 +19,6 @@ import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
-from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -28,12 +28,12 @@ HERE = Path(__file__).parent
 KEPT = HERE / "results.json"
 CPUINFO = Path("/proc/cpuinfo")
 LIMITS_S = {
-    "bench_extract": 210,
-    "bench_forecast": 180,
-    "bench_hierarchy": 150,
-    "bench_predict": 80,
-    "bench_probe": 180,
-    "bench_scale": 90,
+    "extract": 210,
+    "forecast": 180,
+    "hierarchy": 150,
+    "predict": 80,
+    "probe": 180,
+    "scale": 90,
 }
 assert sum(LIMITS_S.values()) < 15 * 60
 
@@ -116,16 +116,22 @@ def publish() -> None:
 
 def main() -> None:
     """Runs the benches that are named, or all that have a limit."""
-    given = sys.argv[1:]
-    names = list(takewhile(lambda word: not word.startswith("-"), given))
-    options = given[len(names) :]
-    asked = {f"bench_{name.removeprefix('bench_')}" for name in names}
-    if not asked:
+    paths = {path.stem[len("bench_") :]: path for path in HERE.glob("bench_*.py")}
+    parser = argparse.ArgumentParser(
+        prog="python -m benches",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("names", nargs="*", help=", ".join(sorted(paths)))
+    given, options = parser.parse_known_args()
+    if unknown := set(given.names) - paths.keys():
+        parser.error(f"no bench is called {', '.join(sorted(unknown))}")
+    if not given.names:
         print(f"{len(LIMITS_S)} benches, {sum(LIMITS_S.values())} s at most")
-    for path in sorted(HERE.glob("bench_*.py")):
-        if path.stem not in (asked or LIMITS_S):
+    for name, path in sorted(paths.items()):
+        if name not in (given.names or LIMITS_S):
             continue
-        limit_s = None if asked else LIMITS_S[path.stem]
+        limit_s = None if given.names else LIMITS_S[name]
         if rows := measured(path, options, limit_s=limit_s):
             keep(path.stem, rows)
             publish()
