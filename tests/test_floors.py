@@ -31,7 +31,7 @@ FLOORS = {
     "labeller gradients variability readout tuning training stream sample candidates "
     "ladder cascade language focus reader stages spelling scribe lexicon "
     "script decoding author "
-    "ridge search frontier salience sweep control by_class "
+    "ridge search frontier salience sweep control by_class firing "
     "facets",
     4: "html_report html_parts recipes results dial shrink adapt baselines forecast run jobs predictions "
     "replies generation queue trash ledger orders rungs course lesson alike curriculum rivals narration hierarchy attentive writer "
