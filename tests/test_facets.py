@@ -77,7 +77,7 @@ def test_coarser_labels_are_known_without_the_table(tmp_path):
 def test_a_table_that_was_changed_is_not_believed(tmp_path, n):
     data = write(TABLE, tmp_path / "t.csv")
     corpus = read_corpus(data)
-    write(TABLE.assign(text=TABLE["text"][::-1].to_numpy()).head(n), tmp_path / "t.csv")
+    write(TABLE.assign(text=TABLE["text"].tolist()[::-1]).head(n), tmp_path / "t.csv")
     found = facets(data, corpus)
     assert found.names == []
     assert "t.csv was changed" in found.note

@@ -145,3 +145,11 @@ def test_a_run_without_neurons_says_why(run_folder: Path, tmp_path: Path):
     write_json(tmp_path / "status.json", {"state": "done"})
     with pytest.raises(StcError, match="which keeps none"):
         likely_mislabelled(Run.open(tmp_path))
+
+
+@pytest.mark.parametrize("n_class", [2, 5])
+def test_labels_that_all_fit_are_none_found(n_class):
+    codes = np.arange(40) % 2  # of the others there is no row
+    shares = np.full((40, n_class), 0.1 / (n_class - 1))
+    shares[np.arange(40), codes] = 0.9
+    assert suspects(codes, shares).empty
