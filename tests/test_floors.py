@@ -13,31 +13,28 @@ PACKAGE = Path(__file__).parents[1] / "stc_core"
 # so that there is never a circle. `__init__` is the door and reaches every floor.
 FLOORS = {
     0: "errors axes config files worker",
-    1: "pooling penalties losses metrics sniff split tokens batches status launch about "
-    "columns "
-    "wording context clicks neurons report markup story explanation exemplars "
-    "examples figures figures_data figures_layers figures_trade figures_neurons "
-    "readings figures_frontier figures_examples records figures_adapt figures_attention scatter "
-    "texts segments fluency "
-    "branches figures_hierarchy trie "
-    "slices compare agreement cards figures_compare html_page figures_activity relatives edits "
-    "flips "
-    "confusion calibration strata "
+    1: "pooling penalties losses metrics sniff split tokens batches status launch "
+    "about columns wording context clicks neurons report markup story explanation "
+    "exemplars examples figures figures_data figures_layers figures_trade "
+    "figures_neurons readings figures_frontier figures_examples records "
+    "figures_adapt figures_attention scatter texts segments fluency branches "
+    "figures_hierarchy trie slices compare agreement cards figures_compare "
+    "html_page figures_activity relatives edits flips confusion calibration strata "
     "figures_errors",
     2: "quadratic solver select attribution table checks data store sites hooks hub "
-    "truncation uploads head checkpoint packing problem content "
-    "fista adapters changes rows sums dual task tree guides attention ablation nearest",
+    "truncation uploads head checkpoint packing problem content fista adapters "
+    "changes rows sums dual task tree guides attention ablation nearest",
     3: "backbone forward plan extract probe sparsify classifier saved spin tables "
-    "labeller gradients variability readout tuning training stream sample candidates "
-    "ladder cascade language focus reader stages spelling scribe lexicon "
-    "script decoding author "
-    "ridge search frontier salience sweep control by_class firing "
-    "facets",
-    4: "html_report html_parts recipes results dial shrink adapt baselines forecast run jobs predictions "
-    "replies generation queue trash ledger orders rungs course lesson alike curriculum rivals narration hierarchy attentive writer "
+    "labeller gradients variability readout tuning training stream sample "
+    "candidates ladder cascade language focus reader stages spelling scribe lexicon "
+    "script decoding author ridge search frontier salience sweep control by_class "
+    "firing facets",
+    4: "html_report html_parts recipes results dial shrink adapt baselines forecast "
+    "run jobs predictions replies generation queue trash ledger orders rungs course "
+    "lesson alike curriculum rivals narration hierarchy attentive writer "
     "mislabelled",
-    5: "terminal options commands commands_train commands_run commands_ledger commands_data cli "
-    "__main__",
+    5: "terminal options commands commands_train commands_run commands_ledger "
+    "commands_data cli __main__",
 }
 FLOOR = {name: floor for floor, names in FLOORS.items() for name in names.split()}
 ABOVE = {"streamlit": 6, "fastapi": 5, "uvicorn": 5, "typer": 5, "ray": 4}
