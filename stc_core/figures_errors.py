@@ -243,7 +243,7 @@ def calibration_curve(
         top=44,
         legend=True,
         xaxis={"title": "confidence", "tickformat": ".0%", "range": [0, 1.02]},
-        yaxis={"title": "accuracy", "tickformat": ".0%", "range": [0, 1.04]},
+        yaxis={"title": "accuracy", "tickformat": ".0%", "range": [-0.04, 1.04]},
     )
 
 
