@@ -10,7 +10,6 @@ from stc_core import dial, jobs
 from stc_core.axes import KINDS, POOLINGS
 from stc_core.clicks import click_layer, click_option
 from stc_core.figures import records
-from stc_core.figures_adapt import nu_curve
 from stc_core.figures_attention import layer_shares
 from stc_core.figures_frontier import COST_NAMES, COSTS, Place, frontier
 from stc_core.figures_layers import KIND_NAMES, layer_curves, reference_lines
@@ -155,13 +154,8 @@ def curves(run: Run, probes: pd.DataFrame, wish: Wish) -> None:
         picked=ui.context().layer,
         control=wish.shown == "with control",
     )
-    st.plotly_chart(
-        figure,
-        key="layer_chart",
-        on_select=ui.clicked("layer_chart", click_layer),
-        selection_mode="points",
-        alt="Validation score of the probes by layer, with baselines as lines",
-    )
+    alt = "Validation score of the probes by layer, with baselines as lines"
+    ui.chart(figure, "layer_chart", alt=alt, turn=click_layer)
     bars = ", with 95 % intervals" if wish.score == "accuracy" else ""
     mute = ", ".join(mute_places(probes))
     left_out = f" Not drawn, as nothing can be read there: {mute}." if mute else ""
@@ -174,23 +168,8 @@ def spread(run: Run) -> None:
     """The variability of the hidden states, which needs no probe."""
     if not run.has("variability.json"):
         return
-    found, metrics = ui.read(run, "variability"), ui.read(run, "metrics")
     st.subheader("How far the classes stand apart", anchor=False)
-    figure = nu_curve(
-        found["nu"],
-        best=found["best_layer"],
-        layer_names=metrics["backbone"]["layer_names"],
-        picked=ui.context().layer,
-        tuned=metrics.get("tuning", {}).get("blocks", ()),
-    )
-    st.plotly_chart(
-        figure,
-        key="nu_chart",
-        on_select=ui.clicked("nu_chart", click_layer),
-        selection_mode="points",
-        config={"displayModeBar": False},
-        alt="Variability of the hidden states by layer",
-    )
+    ui.variability_chart(run)
     with st.container(horizontal=True, vertical_alignment="center"):
         st.caption(NU, width="stretch")
         ui.link(ui.ADAPT, "Tune up to a layer", icon=":material/tune:")
@@ -217,13 +196,8 @@ def attended(metrics: dict[str, Any]) -> None:
         told["layer_shares"],
         layer_names=metrics["backbone"]["layer_names"],
     )
-    st.plotly_chart(
-        figure,
-        key="attention_chart",
-        on_select=ui.clicked("attention_chart", click_layer),
-        selection_mode="points",
-        alt="Share of each layer that the classifier reads",
-    )
+    alt = "Share of each layer that the classifier reads"
+    ui.chart(figure, "attention_chart", alt=alt, turn=click_layer)
     st.caption(ATTENTION)
 
 
@@ -280,11 +254,11 @@ def trade(run: Run, metric: Any) -> None:
     with left:
         st.subheader("How many neurons are enough", anchor=False)
         figure = neuron_curve(points, metric)
-        st.plotly_chart(figure, alt="Validation score by number of neurons kept")
+        ui.chart(figure, "neuron_curve", alt="Validation score by number of neurons")
     with right:
         st.subheader("How deep one has to go", anchor=False)
         figure = depth_curve(points, metric)
-        st.plotly_chart(figure, alt="Validation score and compute saved by depth")
+        ui.chart(figure, "depth_curve", alt="Validation score, compute saved by depth")
 
 
 def cheaper(run: Run, metric: Any) -> None:
@@ -305,13 +279,9 @@ def cheaper(run: Run, metric: Any) -> None:
             format_func=lambda name: COST_NAMES[name],
             key="cost",
         )
-        st.plotly_chart(
-            frontier(options, cost, metric=metric, picked=place),
-            key="frontier_chart",
-            on_select=ui.clicked("frontier_chart", click_option),
-            selection_mode="points",
-            alt="Validation score of cheaper classifiers against their cost",
-        )
+        figure = frontier(options, cost, metric=metric, picked=place)
+        alt = "Validation score of cheaper classifiers against their cost"
+        ui.chart(figure, "frontier_chart", alt=alt, turn=click_option)
         n, n_test = options["n"].iloc[0], options["n_test"].iloc[0]
         st.caption(DIALS.format(n=n, n_test=n_test))
     here = options["layer"].eq(place.layer) & options["neurons"].eq(place.neurons)

@@ -7,11 +7,9 @@ import streamlit as st
 
 import ui
 from stc_core import jobs
-from stc_core.clicks import click_layer
 from stc_core.config import RunConfig, TuneConfig
 from stc_core.figures_adapt import (
     comparison_table,
-    nu_curve,
     training_curves,
     tunings_table,
 )
@@ -37,22 +35,6 @@ COMPUTE = (
     "tuning; activations that were kept from before took none. The test texts chose "
     "nothing."
 )
-
-
-def curve(run: Run) -> None:
-    """nu by layer, with the layer of the context and the blocks that were tuned."""
-    found = ui.read(run, "variability")
-    metrics = ui.read(run, "metrics") if run.has("metrics.json") else {}
-    figure = nu_curve(
-        found["nu"],
-        best=found["best_layer"],
-        layer_names=metrics.get("backbone", {}).get("layer_names", ()),
-        picked=ui.context().layer,
-        tuned=metrics.get("tuning", {}).get("blocks", ()),
-    )
-    alt = "Variability of the hidden states by layer"
-    ui.chart(figure, "nu_chart", alt=alt, turn=click_layer)
-    st.caption(NU)
 
 
 def settings(best: int) -> TuneConfig:
@@ -238,7 +220,8 @@ with ui.guard():
     st.subheader(ui.escape(run.name), anchor=False)
     state = ui.state(run)
     if state not in jobs.BUSY and run.has("variability.json"):
-        curve(run)
+        ui.variability_chart(run)
+        st.caption(NU)
     if state in jobs.BUSY:
         watch(run)
     elif state != "done":

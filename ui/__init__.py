@@ -2,7 +2,7 @@
 
 from stc_core.wording import duration, interval, percent, size
 from ui.at_work import at_work
-from ui.charts import chart
+from ui.charts import chart, variability_chart
 from ui.compared import both, cards, class_gaps, widths
 from ui.deleted import delete_button, trash_can, undo
 from ui.pages import (
@@ -125,6 +125,7 @@ __all__ = [
     "type_words",
     "undo",
     "uploader",
+    "variability_chart",
     "weight_bytes",
     "widths",
 ]

@@ -6,8 +6,12 @@ from typing import Any
 import plotly.graph_objects as go
 import streamlit as st
 
+from stc_core.clicks import click_layer
 from stc_core.context import Context
-from ui.place import clicked
+from stc_core.figures_adapt import nu_curve
+from stc_core.run import Run
+from ui.place import clicked, context
+from ui.readers import read
 
 PNG_SCALE = 2
 
@@ -29,6 +33,21 @@ def chart(
     if turn is not None:
         clicks = {"on_select": clicked(key, turn), "selection_mode": "points"}
     st.plotly_chart(figure, key=key, alt=alt, config=_config(key), **clicks)
+
+
+def variability_chart(run: Run) -> None:
+    """nu by layer, with the layer of the context and the blocks that were tuned."""
+    found = read(run, "variability")
+    metrics = read(run, "metrics") if run.has("metrics.json") else {}
+    figure = nu_curve(
+        found["nu"],
+        best=found["best_layer"],
+        layer_names=metrics.get("backbone", {}).get("layer_names", ()),
+        picked=context().layer,
+        tuned=metrics.get("tuning", {}).get("blocks", ()),
+    )
+    alt = "Variability of the hidden states by layer"
+    chart(figure, "nu_chart", alt=alt, turn=click_layer)
 
 
 def _config(name: str) -> dict[str, Any]:

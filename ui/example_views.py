@@ -18,6 +18,7 @@ from stc_core.figures_attention import attended_tokens
 from stc_core.figures_examples import probability_bars, top_classes, waterfall
 from stc_core.markup import ClassRow, class_list, coloured, legend
 from stc_core.run import Run
+from ui.charts import chart
 from ui.pages import NEURONS
 from ui.place import context, link, pick
 from ui.readers import gradients
@@ -69,7 +70,7 @@ def why(found: dict[str, Any], text: str, truth: str | None) -> None:
     with left:
         st.markdown("**Probabilities**")
         figure = probability_bars(found["probabilities"], label=truth)
-        st.plotly_chart(figure, key="probabilities", alt="Class probabilities")
+        chart(figure, "probabilities", alt="Class probabilities")
         st.caption(f":material/info: {HONEST}")
     with right:
         sums(found, label)
@@ -160,7 +161,7 @@ def sums(found: dict[str, Any], label: str) -> None:
     by_neuron = strongest(neuron_parts(found, label), BARS)
     parts = layer_parts(found, label) if by == "layer" else by_neuron
     figure = waterfall(parts, total)
-    st.plotly_chart(figure, key="waterfall", alt="Contributions to the logit")
+    chart(figure, "waterfall", alt="Contributions to the logit")
     st.caption(sum_line(total))
     if "attention" in found:
         return

@@ -30,7 +30,8 @@ from stc_core.neurons import (
     weights_of,
 )
 from stc_core.run import Run
-from ui.place import clicked, context, pick, remember
+from ui.charts import chart
+from ui.place import context, pick, remember
 from ui.readers import read
 from ui.readouts import texts_of, values_of
 
@@ -141,14 +142,8 @@ def map_of(run: Run, shown: Shown) -> None:
         drawn = page(run, shown) if len(frame) > MOST else frame
         said += "" if one_site else ", the first layer at the bottom"
         figure = neuron_map(drawn, picked=picked(run, shown), **colours)
-    st.plotly_chart(
-        figure,
-        key="neuron_chart",
-        on_select=clicked("neuron_chart", click_neuron),
-        selection_mode="points",
-        config={"displayModeBar": False},
-        alt="The selected neurons by site, coloured by weight or importance",
-    )
+    alt = "The selected neurons by site, coloured by weight or importance"
+    chart(figure, "neuron_chart", alt=alt, turn=click_neuron)
     leads = "go down to its site" if bins else "see that neuron"
     st.caption(f"{said}. {meaning(shown)} Click a square to {leads}.")
 
@@ -235,7 +230,7 @@ def close_up(run: Run, neuron: dict[str, Any], label: str | None) -> None:
     bars, activity = st.columns(2, gap="large")
     with bars:
         figure = weight_bars(weights, classes)
-        st.plotly_chart(figure, key="weights", alt="Signed weight per class")
+        chart(figure, "weights", alt="Signed weight per class")
         if len(weights) > len(classes):
             st.caption(f"The {MOST_CLASSES} strongest of {len(weights)} classes.")
     with activity:
@@ -245,7 +240,7 @@ def close_up(run: Run, neuron: dict[str, Any], label: str | None) -> None:
         if held is not None and held < len(values):
             marks = {f"text {held}": float(values[held])}
         figure = rows(values, labels, classes, marks=marks)
-        st.plotly_chart(figure, key="density", alt="Activation by class")
+        chart(figure, "density", alt="Activation by class")
 
 
 def headings() -> str:
