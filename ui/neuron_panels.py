@@ -15,7 +15,7 @@ from stc_core.neurons import names_of, strongest_weight
 from stc_core.relatives import correlated
 from stc_core.run import Run
 from ui.ablation_views import without
-from ui.panels import places_table
+from ui.panels import apart, places_table
 from ui.place import context
 from ui.readers import read, token_values
 from ui.readouts import (
@@ -34,6 +34,7 @@ POOLED = {
 }
 
 
+@apart
 def panels(run: Run, neuron: dict[str, Any]) -> None:
     """The side that is chosen; the others cost nothing."""
     sides: dict[str, Callable[[Run, dict[str, Any]], None]] = {

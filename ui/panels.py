@@ -1,13 +1,15 @@
-"""Tables whose rows lead somewhere."""
+"""Tables whose rows lead somewhere, and parts of a page that run by themselves."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import wraps
 from typing import Any
 
 import pandas as pd
 import streamlit as st
 
 from stc_core.clicks import click_place
-from ui.place import clicked
+from ui.place import clicked, context
+from ui.said import guard
 
 _NUMBERS = {
     "r": "%+.2f",
@@ -17,6 +19,26 @@ _NUMBERS = {
     "distance": "%.2f",
 }
 ROW = 35
+
+
+def apart(draw: Callable[..., None]) -> Callable[..., None]:
+    """`draw` as a part of the page that a click in it runs again alone.
+
+    A click that moves the context runs the whole page: the rest shows it, too.
+    """
+
+    @st.fragment
+    def part(at: Any, *given: Any) -> None:
+        if context() != at:
+            st.rerun()
+        with guard():
+            draw(*given)
+
+    @wraps(draw)
+    def call(*given: Any) -> None:
+        part(context(), *given)
+
+    return call
 
 
 def places_table(

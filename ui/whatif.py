@@ -20,6 +20,7 @@ from stc_core.run import Run
 from stc_core.wording import percent
 from ui.differences import SHARES, moved
 from ui.example_views import explained_class
+from ui.panels import apart
 from ui.place import context
 from ui.readers import explain
 from ui.readouts import distances_of, flips, has_readout, texts_of
@@ -35,6 +36,7 @@ SPACE = (
 )
 
 
+@apart
 def panels(run: Run, found: dict[str, Any], text: str) -> None:
     """The question that is chosen; the others cost nothing."""
     sides: dict[str, Callable[[Run, dict[str, Any], str], None]] = {
@@ -187,9 +189,9 @@ def like_it(run: Run, found: dict[str, Any], text: str) -> None:
         )
         return
     texts, labels, _ = texts_of(run)
-    rows, apart = distances_of(run, text)
+    rows, far = distances_of(run, text)
     same = [int(row) for row in rows if texts[row] == text]
-    close = nearest(rows, apart, most=NEAREST, without=same)
+    close = nearest(rows, far, most=NEAREST, without=same)
     if close.empty:
         st.info("There is no other training text.")
         return
