@@ -5,6 +5,7 @@ import pandas as pd
 import streamlit as st
 
 import ui
+from stc_core.about import read_about, star
 from stc_core.clicks import click_example
 from stc_core.examples import UNCERTAIN, Show, select_examples
 from stc_core.run import Run
@@ -62,6 +63,7 @@ def filters(
 def browse(run: Run) -> tuple[str, str] | None:
     """The text and the label of the row that was picked from the table."""
     table = ui.examples(run)
+    starred_only(run)
     ui.slice_chips()
     part = table.loc[ui.in_slice(run, ui.held_slice())]
     found = filters(table, part, ui.read(run, "metrics")["classes"])
@@ -79,12 +81,38 @@ def browse(run: Run) -> tuple[str, str] | None:
     with st.container(horizontal=True, vertical_alignment="center"):
         st.subheader(f"Text {held}", anchor=False, width="content")
         pin_button(held)
+        star_button(run, held)
     st.markdown(
         f"Label **{ui.escape(row['label'])}**, predicted "
         f"**{ui.escape(row['predicted'])}** :{colour}-badge[{said}] "
         f":gray-badge[{row['split']}]"
     )
     return str(row["text"]), str(row["label"])
+
+
+def star_button(run: Run, example: int) -> None:
+    """Mark the text to come back to it; the mark is kept with the run."""
+    on = example in read_about(run.folder).stars
+    st.button(
+        "Starred" if on else "Star",
+        key="star",
+        icon=":material/star:" if on else ":material/star_border:",
+        type="tertiary",
+        on_click=lambda: star(run.folder, example, on=not on),
+    )
+
+
+def starred_only(run: Run) -> None:
+    """The way to the texts that are marked, where there are any."""
+    stars, held = read_about(run.folder).stars, ui.held_slice()
+    if stars and not held.value("star"):
+        st.button(
+            f"Only the {len(stars)} starred",
+            key="starred",
+            icon=":material/star:",
+            type="tertiary",
+            on_click=lambda: ui.remember(slice=held.moved(star="1").text),
+        )
 
 
 def listing(found: pd.DataFrame) -> None:

@@ -1,4 +1,4 @@
-"""What people call a run and how they sort it, beside its settings in about.json."""
+"""What people say of a run: its name, tags and stars, in about.json."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -13,10 +13,11 @@ LONGEST_TAG = 40
 
 
 class About(NamedTuple):
-    """The name given later, empty: none; and tags, each once, in order."""
+    """The name given later, empty: none; tags, each once, in order; starred texts."""
 
     name: str = ""
     tags: tuple[str, ...] = ()
+    stars: tuple[int, ...] = ()
 
 
 def read_about(folder: Path) -> About:
@@ -28,8 +29,14 @@ def read_about(folder: Path) -> About:
         raw = read_json(path)
     except StcError:  # a name and tags are not worth a run that cannot be opened
         return About()
-    tags = raw.get("tags")
-    return About(_line(raw.get("name")), _tags(tags if isinstance(tags, list) else ()))
+    tags, stars = raw.get("tags"), raw.get("stars")
+    return About(
+        _line(raw.get("name")),
+        _tags(tags if isinstance(tags, list) else ()),
+        tuple(one for one in stars if isinstance(one, int))
+        if isinstance(stars, list)
+        else (),
+    )
 
 
 def rename(folder: Path, name: str) -> None:
@@ -40,6 +47,13 @@ def rename(folder: Path, name: str) -> None:
 def tag(folder: Path, tags: Iterable[str]) -> None:
     """Give the run in `folder` these tags and no others."""
     _write(folder, read_about(folder)._replace(tags=_tags(tags)))
+
+
+def star(folder: Path, example: int, *, on: bool) -> None:
+    """Mark a text of the run in `folder`, or take its mark away."""
+    about = read_about(folder)
+    stars = set(about.stars) - {example} | ({example} if on else set())
+    _write(folder, about._replace(stars=tuple(sorted(stars))))
 
 
 def _write(folder: Path, about: About) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from visit import written_run
 
-from stc_core.about import FILE, About, read_about, rename, tag
+from stc_core.about import FILE, About, read_about, rename, star, tag
 from stc_core.run import Run
 
 
@@ -40,3 +40,15 @@ def test_a_damaged_file_costs_no_run(run: Run, text: str):
     (run.folder / FILE).write_text(text)
     assert read_about(run.folder).tags == ()
     assert run.name in ("first", "3") and run.done
+
+
+def test_a_star_is_put_on_a_text_once_and_taken_off(run: Run):
+    tag(run.folder, ["kept"])
+    for example in (7, 3, 7):
+        star(run.folder, example, on=True)
+    assert read_about(run.folder) == About("", ("kept",), (3, 7))
+    star(run.folder, 7, on=False)
+    star(run.folder, 9, on=False)
+    assert read_about(run.folder).stars == (3,)
+    (run.folder / FILE).write_text('{"stars": ["x", 2]}')
+    assert read_about(run.folder).stars == (2,)

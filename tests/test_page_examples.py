@@ -1,10 +1,12 @@
 """Examples: the table, one text explained to the logit, and one's own sentence."""
 
+import shutil
 from pathlib import Path
 
 import pytest
 from visit import at_home, fine, html, said, visit
 
+from stc_core.about import read_about
 from stc_core.run import Run
 
 PAGE = "pages/5_Examples.py"
@@ -205,3 +207,19 @@ def test_what_cannot_be_is_said(monkeypatch):
     monkeypatch.setattr("ui.whatif.has_readout", lambda run: False)
     app = visit(PAGE, run="r", state={"what_if": "Nearest training texts"})
     assert "no one head on single neurons" in said(fine(app))
+
+
+def test_a_starred_text_is_kept_and_found_again(tmp_path, run_folder, monkeypatch):
+    (tmp_path / "home").mkdir()
+    own = tmp_path / "own"
+    shutil.copytree(run_folder, own)
+    run = Run.open(at_home(tmp_path / "home", monkeypatch, r=own) / "r")
+    app = fine(visit(PAGE, run="r", example="5"))
+    assert "starred" not in {one.key for one in app.button}
+    app = click(app, "Star")
+    assert read_about(run.folder).stars == (5,)
+    app = click(app, "Only the 1 starred")
+    assert app.query_params["slice"] == "star=1"
+    assert set(app.dataframe[0].value["example"]) == {5}
+    click(app, "Starred")
+    assert read_about(run.folder).stars == ()

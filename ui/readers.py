@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
+from stc_core.about import read_about
 from stc_core.axes import Site
 from stc_core.examples import examples as examples_of
 from stc_core.exemplars import token_values as token_values_of
@@ -121,6 +122,8 @@ def in_slice(run: Run, held: Slice) -> np.ndarray:
     table = examples(run)
     if any(part.name.startswith(COLUMN) for part in held.parts):
         table = pd.concat([table, facets(run).frame], axis=1)
+    if held.value("star"):
+        table = table.assign(star=table["example"].isin(read_about(run.folder).stars))
     return held.mask(table)
 
 
