@@ -21,14 +21,15 @@ def slice_scores(table: pd.DataFrame, facets: pd.DataFrame) -> pd.DataFrame:
     rows, NaN without any. First come those that are worse for sure: by the upper bound.
     """
     texts = series(table, "text")
-    keys = {"class": ("label", series(table, "label").to_numpy())}
-    keys["length"] = ("length", length_bins(text_lengths(texts)["words"].to_numpy()))
+    # A column of the user's may be called class or length, too: `by` is no key.
+    keys = [("class", "label", series(table, "label").to_numpy())]
+    words = text_lengths(texts)["words"].to_numpy()
+    keys.append(("length", "length", length_bins(words)))
     for name in map(str, facets.columns):
-        keys[name.removeprefix(COLUMN)] = (name, facets[name].to_numpy())
+        keys.append((name.removeprefix(COLUMN), name, facets[name].to_numpy()))
     correct = table["correct"].to_numpy(bool)
     parts = [
-        _scores(correct, values).assign(by=by, name=name)
-        for by, (name, values) in keys.items()
+        _scores(correct, values).assign(by=by, name=name) for by, name, values in keys
     ]
     found = pd.concat(parts, ignore_index=True)
     pairs = zip(found["name"], found["value"], strict=True)

@@ -38,6 +38,14 @@ def test_each_row_is_what_its_slice_takes():
         assert found["n"].to_numpy()[found["by"] == by].sum() == N
 
 
+def test_columns_of_the_user_may_be_called_as_ours():
+    names = ("column:class", "column:length")
+    facets = pd.DataFrame(dict.fromkeys(names, FACETS["column:chan=nel"]))
+    found = slice_scores(TABLE, facets)
+    prefixes = {text.split("=")[0] for text in found["slice"]}
+    assert prefixes == {"label", "length", *names}
+
+
 def test_one_slice_of_all_has_no_rest():
     table = TABLE.assign(text="one two", label="a")
     found = slice_scores(table, pd.DataFrame(index=FACETS.index))
