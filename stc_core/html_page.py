@@ -91,8 +91,7 @@ def table(name: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -
 def _cell(value: object) -> str:
     number = isinstance(value, int | float) or _NUMBER.fullmatch(str(value)) is not None
     kind = ' class="number"' if number else ""
-    text = html.escape(str(value)).replace("\n", "<br>")
-    return f"<td{kind}>{text}</td>"
+    return f"<td{kind}>{html.escape(str(value))}</td>"
 
 
 _NUMBER = re.compile(r"[+\-−]?[\d,.]+( %| to [\d.]+ %)?")
@@ -183,6 +182,7 @@ table{border-collapse:collapse;width:100%;font-size:.9rem}
 th{text-align:left;color:var(--soft);font-weight:600;white-space:nowrap}
 td,th{padding:.4rem .75rem .4rem 0;border-bottom:1px solid var(--line);
 vertical-align:top;overflow-wrap:anywhere}
+td{white-space:pre-line}
 td:first-child{min-width:8.5rem}
 td.number{white-space:nowrap;font-variant-numeric:tabular-nums}
 button{font:inherit;font-size:.82rem;color:var(--soft);background:none;cursor:pointer;
