@@ -5,6 +5,7 @@ A deleted run is its folder, moved from `runs/` to `trash/`, with deleted.json i
 
 import shutil
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -85,17 +86,22 @@ def list_trash() -> list[Deleted]:
     """What is in the trash, the latest first."""
     found = []
     for path in trash_folder().glob(f"*/{FILE}"):
-        folder, at = path.parent, path.stat().st_mtime
-        found.append(Deleted(folder.name, Run(folder).name, at, folder_bytes(folder)))
+        folder = path.parent
+        with suppress(FileNotFoundError):  # it was restored or removed meanwhile
+            at, n_bytes = path.stat().st_mtime, folder_bytes(folder)
+            found.append(Deleted(folder.name, Run(folder).name, at, n_bytes))
     return sorted(found, key=lambda one: one.at, reverse=True)
 
 
 def empty(*, older_days: float | int = 0) -> int:
     """The bytes freed: what was deleted more than `older_days` ago is gone for good."""
     until = time.time() - older_days * 86400
-    gone = [one for one in list_trash() if one.at <= until]
-    for one in gone:
-        shutil.rmtree(trash_folder() / one.key)
+    if not any(one.at <= until for one in list_trash()):
+        return 0
+    with lock(runs_folder()):
+        gone = [one for one in list_trash() if one.at <= until]
+        for one in gone:
+            shutil.rmtree(trash_folder() / one.key)
     return sum(one.n_bytes for one in gone)
 
 

@@ -2,6 +2,7 @@
 
 import os
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -64,6 +65,15 @@ def test_the_trash_is_emptied_by_age_or_at_once():
     assert trash.empty(older_days=trash.KEPT_DAYS) > 0
     assert [one.key for one in trash.list_trash()] == ["new"]
     assert trash.empty() > 0 and trash.list_trash() == [] and trash.empty() == 0
+
+
+def test_of_many_who_empty_it_at_once_none_stumbles():
+    for name in map(str, range(20)):
+        trash.delete(written_run(runs() / name, name))
+    n_bytes = sum(one.n_bytes for one in trash.list_trash())
+    with ThreadPoolExecutor(4) as pool:
+        freed = list(pool.map(lambda _: trash.empty(), range(4)))
+    assert trash.list_trash() == [] and sum(freed) == n_bytes
 
 
 def test_a_run_at_work_is_never_deleted():
