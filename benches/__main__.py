@@ -28,9 +28,10 @@ HERE = Path(__file__).parent
 KEPT = HERE / "results.json"
 CPUINFO = Path("/proc/cpuinfo")
 LIMITS_S = {
-    "extract": 210,
-    "forecast": 180,
-    "hierarchy": 150,
+    "app": 120,
+    "extract": 200,
+    "forecast": 120,
+    "hierarchy": 140,
     "predict": 80,
     "probe": 180,
     "scale": 90,

@@ -1,0 +1,142 @@
+"""The pages in a real browser, on a run of 20,000 texts and 5,000 neurons.
+
+Seconds until a page is at rest: the first time, when a run is read; again, when it is
+known ("warm"); and after a click. The run is a small real one, its rows and neurons
+repeated with some noise. The rival is the goal: 2 s for a page, .5 s for a click.
+"""
+
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from measure import Row, show
+
+from stc_core import recipes
+from stc_core.config import DataConfig, RunConfig, TrainConfig
+from stc_core.run import Run
+from stc_core.uploads import find
+from stc_core.writer import RunWriter
+
+sys.path.append(str(Path(__file__).parents[1]))  # for the browser of the tests
+
+N_FIT, N_TEXTS, N_NEURONS, ROUNDS = 400, 20_000, 5_000, 5
+PAINT_S, CLICK_S = 2.0, 0.5
+PAGES = ("Layers", "Neurons", "Examples", "Errors", "Predict", "Runs")
+REST_MS = 300
+"""How long nothing may go on for a page to be at rest; not counted as its time."""
+
+
+def small(folder: Path) -> Run:
+    """A run of some of the sample, in `folder`; no baselines."""
+    recipes.baselines_of = lambda *_, **__: {}
+    table = folder.parent / "texts.csv"
+    sample = pd.read_csv(find("sample").path, nrows=N_FIT)
+    sample[["text", "topic"]].to_csv(table, index=False)
+    config = RunConfig(
+        data=DataConfig(path=str(table), text="text", labels=("topic",)),
+        train=TrainConfig(device="cpu"),
+    )
+    with RunWriter(folder, config) as writer:
+        return recipes.train(config, writer)
+
+
+def enlarge(run: Run) -> None:
+    """Give the run N_TEXTS texts and N_NEURONS neurons, as if it had been so large."""
+    rng = np.random.default_rng(0)
+    corpus, predictions, neurons = run.corpus, run.predictions, run.neurons
+    rows = np.arange(N_TEXTS) % len(corpus)
+    which = np.arange(N_NEURONS) % len(neurons)
+    known = np.asarray(run.activations, np.float32)
+    large = corpus.iloc[rows].reset_index(drop=True)
+    large["text"] += [f" ({place})" for place in range(N_TEXTS)]
+    guessed = predictions.iloc[rows].reset_index(drop=True)
+    guessed["row"] = np.arange(N_TEXTS)
+    kept = neurons.iloc[which].reset_index(drop=True)
+    kept["neuron"] = np.arange(N_NEURONS)
+    kept["importance"] *= rng.uniform(0.5, 1, N_NEURONS)
+    large.to_parquet(run.folder / "corpus.parquet")
+    guessed.to_parquet(run.folder / "predictions.parquet")
+    kept.to_parquet(run.folder / "neurons.parquet")
+    path = run.folder / "activations.npy"
+    values = np.lib.format.open_memmap(
+        path, mode="w+", dtype=np.float32, shape=(N_TEXTS, N_NEURONS)
+    )
+    for start in range(0, N_TEXTS, 2000):
+        block = known[rows[start : start + 2000]][:, which]
+        values[start : start + 2000] = block + 0.01 * rng.normal(size=block.shape)
+    values.flush()
+
+
+def until_rest(page: Any, act: Callable[[], object]) -> float:
+    """Seconds from `act` until the page's script has ended and all is drawn."""
+    app = page.get_by_test_id("stApp")
+    start = time.perf_counter()
+    act()
+    rest = time.perf_counter()
+    while time.perf_counter() - rest < REST_MS / 1000:
+        still = app.get_attribute("data-test-script-state") == "notRunning"
+        if not still or page.get_by_test_id("stSkeleton").count():
+            rest = time.perf_counter()
+        page.wait_for_timeout(20)
+    assert not page.get_by_test_id("stException").count(), page.inner_text("body")
+    return rest - start
+
+
+def clicks(page: Any) -> dict[str, list[Callable[[], object]]]:
+    """What is clicked on each page, in turns, so that each click changes something."""
+
+    def on(text: str) -> Callable[[], object]:
+        return lambda: page.get_by_text(text, exact=True).first.click()
+
+    forth = page.get_by_role("button", name="Next")
+    return {
+        "Layers": [on("Macro-F1"), on("Accuracy")],
+        "Neurons": [lambda: forth.first.click()],
+        "Examples": [on("Wrong"), on("All")],
+        "Errors": [on("validation"), on("test")],
+    }
+
+
+def row(case: str, seconds: float, goal: float) -> Row:
+    ratio = goal / max(seconds, 1e-3)
+    named = {"bench": "app", "case": case, "ours_s": round(seconds, 3)}
+    return {**named, "rival": "goal", "rival_s": goal, "ratio": round(ratio, 3)}
+
+
+def bench() -> Iterator[Row]:
+    from tests.browser import browser, server
+
+    with tempfile.TemporaryDirectory() as folder:
+        home = Path(folder)
+        (home / "runs").mkdir()
+        enlarge(small(home / "runs" / "large"))
+        with browser() as opened, server(home) as address:
+            page = opened.new_page(viewport={"width": 1280, "height": 900})
+            page.set_default_timeout(60_000)
+            until_rest(page, lambda: page.goto(address))
+            for name in PAGES:
+                link = f"{address}/{name}?run=large"
+                go = partial(page.goto, link)
+                first = until_rest(page, go)
+                again = statistics.median(until_rest(page, go) for _ in range(ROUNDS))
+                yield row(f"{name}, the first time", first, PAINT_S)
+                yield row(f"{name}, warm", again, PAINT_S)
+                acts = clicks(page).get(name, [])
+                taken = [
+                    until_rest(page, acts[turn % len(acts)])
+                    for turn in range(ROUNDS + 1 if acts else 0)
+                ]
+                if taken:  # the first click pays for what is read but once
+                    later = statistics.median(taken[1:])
+                    yield row(f"{name}, a click", later, CLICK_S)
+
+
+if __name__ == "__main__":
+    show(bench, __doc__ or "")
