@@ -29,11 +29,11 @@ KEPT = HERE / "results.json"
 CPUINFO = Path("/proc/cpuinfo")
 LIMITS_S = {
     "app": 120,
-    "extract": 200,
+    "extract": 190,
     "forecast": 120,
-    "hierarchy": 140,
+    "hierarchy": 120,
     "predict": 80,
-    "probe": 180,
+    "probe": 170,
     "scale": 90,
 }
 assert sum(LIMITS_S.values()) < 15 * 60
