@@ -238,6 +238,7 @@ class SparsifyThenClassify(Labeller, ClassifierMixin, BaseEstimator):
         task: Task,
         wanted: Sequence[PooledSite],
         *,
+        patience: int = 2,
         device: str = "cpu",
         progress: Progress = silent,
     ) -> list[ProbeResult]:
@@ -251,6 +252,7 @@ class SparsifyThenClassify(Labeller, ClassifierMixin, BaseEstimator):
             penalty=self.penalty,
             class_weight=self.class_weight,
             Cs=np.array(SPIN_CS) if self.preset == "spin" else None,
+            patience=patience,
             device=device,
             progress=progress,
         )

@@ -13,12 +13,12 @@ import numpy as np
 from jaxtyping import Int
 
 from stc_core import adapt, attentive, hierarchy, tables
-from stc_core.axes import PooledSite
 from stc_core.backbone import Backbone
 from stc_core.baselines import Guess, baselines_of, scored
 from stc_core.by_class import class_table
-from stc_core.config import RunConfig, TrainConfig
-from stc_core.control import control_probes
+from stc_core.classifier import SparsifyThenClassify
+from stc_core.config import RunConfig
+from stc_core.control import PATIENCE, control_task
 from stc_core.data import Corpus, read_corpus
 from stc_core.errors import StcError
 from stc_core.extract import extract
@@ -129,33 +129,35 @@ def _sparse(config: RunConfig, writer: RunWriter) -> None:
         sample.task.codes[sample.test],
         seed=settings.seed,
     )
-    _add_control(writer, sample, wanted, settings)
+    _add_control(writer, classifier, ground, seed=settings.seed)
 
 
 def _add_control(
     writer: RunWriter,
-    sample: Sample,
-    wanted: Sequence[PooledSite],
-    settings: TrainConfig,
+    classifier: SparsifyThenClassify,
+    ground: Ground,
+    *,
+    seed: int,
 ) -> None:
     """The probes of shuffled labels; like a baseline, they cannot harm their run."""
-    metrics = Run(writer.folder).metrics
+    metrics, wanted = Run(writer.folder).metrics, ground.wanted
     if INTERRUPTED in metrics["missing"].values():
         return
     writer.phase("report", total=len(wanted), message="control")
     try:
-        probes = control_probes(
-            sample.store.read,
-            sample.task,
+        probes = classifier.fit_probes(
+            ground.sample.store.read,
+            control_task(ground.sample.task, seed=seed),
             wanted,
-            seed=settings.seed,
+            patience=PATIENCE,
+            device=ground.backbone.device.type,
             progress=writer.progress,
         )
     except KeyboardInterrupt:
         metrics["missing"]["control"] = INTERRUPTED
         writer.note("Interrupted: without the control.")
     else:
-        frame = tables.probe_table(probes, sample.task)
+        frame = tables.probe_table(probes, ground.sample.task)
         writer.write_frame("control.parquet", frame)
     _write_metrics(writer, metrics)
 

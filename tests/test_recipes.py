@@ -236,6 +236,7 @@ def test_the_paper_s_preset_leaves_the_same_run(messages, tmp_path):
     run = trained(config, tmp_path / "run")
     assert set(run.probes["pooling"]) == {"max", "mean"}
     assert set(run.probes["C"]) <= set(SPIN_CS)
+    assert set(run.control["C"]) <= set(SPIN_CS)
     assert run.metrics["chosen"]["C"] in SPIN_CS
     assert len(run.neurons[["kind", "pooling"]].value_counts()) == 1
     assert len(run.neurons) == run.metrics["neurons"]["selected"]
