@@ -155,7 +155,7 @@ def _pruned(
     text: str, changes: tuple[Change, ...], asked: _Asked, was: int, blank: str | None
 ) -> tuple[Change, ...]:
     """The same without each change that the flip can do without, one by one."""
-    for change in changes[:-1]:
+    for change in changes:
         fewer = tuple(one for one in changes if one != change)
         if len(fewer) and asked.left:
             share = asked([changed_text(text, fewer, blank)])[0]

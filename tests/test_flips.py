@@ -66,6 +66,20 @@ def test_flips_are_verified_and_none_can_be_spared():
             assert np.argmax(model.one(changed_text(text, fewer, None))) == 1
 
 
+def test_the_last_change_is_spared_once_others_went():
+    """Left out in turn: a, b, c and d; but b and c alone do it, without a."""
+    steps = {"a": 0.6, "ab": 0.55, "abc": 0.53, "abcd": 0.1, "bcd": 0.1, "bc": 0.1}
+
+    def predict(texts: list[str]) -> np.ndarray:
+        gone = ("".join(sorted(set("abcde") - set(text))) for text in texts)
+        good = np.array([steps.get(words, 0.9) for words in gone])
+        return np.stack([1 - good, good], axis=1)
+
+    words = [Token(2 * i, 2 * i + 1, "abcde"[i], 0.0) for i in range(5)]
+    found = find_flips("a b c d e", words, predict, classes=CLASSES)
+    assert ["".join(c.word for c in one.changes) for one in found.flips] == ["bc"]
+
+
 def test_words_may_be_made_blank():
     model = Counting({"fine": 2.0, "MASK": -9.0})
     found = search("so fine", model, blank="[MASK]")
