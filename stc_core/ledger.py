@@ -42,9 +42,8 @@ class Line(NamedTuple):
 
 
 def line(run: Run) -> Line:
-    """The line of `run`, whose settings may be damaged: then they are empty."""
-    state = run.status["state"]
-    metrics = run.metrics if state == "done" and run.has("metrics.json") else {}
+    """The line of `run`, whose files may be damaged: what they say is empty then."""
+    metrics = run.outcome
     test = metrics.get("test", {})
     try:
         recipe, backbone, data, labels = _asked(run.config)
@@ -53,7 +52,7 @@ def line(run: Run) -> Line:
     return Line(
         run=run.folder.name,
         name=run.name,
-        state=state,
+        state=run.status["state"],
         tags=read_about(run.folder).tags,
         recipe=recipe,
         backbone=backbone,

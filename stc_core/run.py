@@ -112,7 +112,7 @@ class Run:
     def summary(self) -> dict[str, Any]:
         """One line of a list of runs; results are None until it is done."""
         status = self.status
-        metrics = self.metrics if status["state"] == "done" else {}
+        metrics = self.outcome
         test, neurons = metrics.get("test", {}), metrics.get("neurons", {})
         return {
             "run": self.folder.name,
@@ -137,6 +137,17 @@ class Run:
     @property
     def metrics(self) -> dict[str, Any]:
         return read_json(self._written("metrics.json"))
+
+    @property
+    def outcome(self) -> dict[str, Any]:
+        """The metrics of a run that is done; empty if it is not, or they are damaged.
+
+        For a list of runs, which one damaged file must not take away.
+        """
+        try:
+            return self.metrics if self.done else {}
+        except StcError:
+            return {}
 
     @property
     def report(self) -> "Report":

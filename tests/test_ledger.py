@@ -51,6 +51,15 @@ def test_a_damaged_run_has_a_line(tmp_path: Path):
     assert found.data == found.started == ""
 
 
+@pytest.mark.parametrize("name", ["metrics.json", "status.json"])
+def test_a_run_with_a_damaged_file_has_a_line(tmp_path: Path, name: str):
+    run = written_run(tmp_path / "one", "One")
+    (run.folder / name).write_text("{")
+    found = line(run)
+    assert found.name == "One" and found.accuracy is None
+    assert run.summary()["accuracy"] is None
+
+
 @pytest.mark.parametrize(
     ("train", "shrink", "said"),
     [
