@@ -88,12 +88,13 @@ class _Entrance(nn.Module):
 
 def word_head(backbone: Backbone) -> WordHead:
     """The head of the backbone's files, or one tied to its words."""
-    return WordHead(backbone, language_model(base_folder(backbone.name), backbone))
+    folder = base_folder(backbone.name)
+    return WordHead(backbone, language_model(folder, causal=backbone.causal))
 
 
-def language_model(folder: Path, backbone: Backbone) -> nn.Module | None:
+def language_model(folder: Path, *, causal: bool) -> nn.Module | None:
     """The whole language model in float32; None where the files have no head."""
-    kind = AutoModelForCausalLM if backbone.causal else AutoModelForMaskedLM
+    kind = AutoModelForCausalLM if causal else AutoModelForMaskedLM
     try:
         with quiet():
             found: Any = kind.from_pretrained(

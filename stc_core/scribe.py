@@ -6,12 +6,10 @@ from typing import Any, cast
 
 import numpy as np
 import torch
-from safetensors import SafetensorError
 from torch import Tensor, nn
-from transformers import AutoModelForCausalLM
 
 from stc_core import hub
-from stc_core.checkpoint import quiet
+from stc_core.language import language_model
 from stc_core.readout import Readout, learn
 from stc_core.script import read, script
 from stc_core.spelling import Names, Speller
@@ -111,21 +109,8 @@ def word_head(name: str) -> nn.Module | None:
 
     None where the files have no such head.
     """
-    folder = hub.resolve(name)
-    try:
-        with quiet():
-            found: Any = AutoModelForCausalLM.from_pretrained(
-                folder,
-                dtype=torch.float32,
-                local_files_only=True,
-                trust_remote_code=False,
-                use_safetensors=True,
-                output_loading_info=True,
-            )
-    except (OSError, ValueError, KeyError, SafetensorError):
-        return None
-    model, report = found
-    if report["missing_keys"]:
+    model: Any = language_model(hub.resolve(name), causal=True)
+    if model is None:
         return None
     head = copy.deepcopy(cast(nn.Module, model.get_output_embeddings()))
     return head.requires_grad_(False)
