@@ -1,6 +1,5 @@
 """A finished run on one line: what it was trained on and with, its score, its cost."""
 
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -9,7 +8,7 @@ import pandas as pd
 
 from stc_core.config import RunConfig
 from stc_core.report import Report
-from stc_core.wording import duration, interval, percent
+from stc_core.wording import distinct, duration, interval, percent
 
 
 class Card(NamedTuple):
@@ -83,12 +82,7 @@ def same_table(cards: Iterable[Card], mine: Card) -> list[Card]:
 
 def titles_of(cards: Sequence[Card]) -> dict[str, str]:
     """By folder the score and name of each run; alike ones get their folder, too."""
-    said = {one.run: f"{percent(one.accuracy)} · {one.name}" for one in cards}
-    often = Counter(said.values())
-    return {
-        run: title if often[title] == 1 else f"{title} ({run})"
-        for run, title in said.items()
-    }
+    return distinct({one.run: f"{percent(one.accuracy)} · {one.name}" for one in cards})
 
 
 def card_table(cards: Sequence[Card]) -> pd.DataFrame:

@@ -1,6 +1,7 @@
 """Numbers as people read them."""
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 
 
 def percent(share: float | int) -> str:
@@ -33,3 +34,15 @@ def size(n_bytes: float | int) -> str:
             return f"{n_bytes:.0f} {unit}" if unit == "B" else f"{n_bytes:.1f} {unit}"
         n_bytes /= 1000
     return f"{n_bytes:.1f} TB"
+
+
+def distinct(titles: Mapping[str, str]) -> dict[str, str]:
+    """The title of each key, no two alike: those that were get their key, too.
+
+    A select box tells its options apart by nothing but what it shows.
+    """
+    often = Counter(titles.values())
+    return {
+        key: title if often[title] == 1 else f"{title} ({key})"
+        for key, title in titles.items()
+    }

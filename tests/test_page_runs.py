@@ -1,6 +1,7 @@
 """Runs: what is at work, the ledger, and all that can be done with a run."""
 
 import io
+import time
 from pathlib import Path
 
 import pytest
@@ -146,6 +147,17 @@ def test_the_trash_can_be_emptied_or_give_back():
     assert len(list_runs()) == 1 and len(trash.list_trash()) == 2
     press(app, "Empty it now")
     assert trash.list_trash() == [] and len(list_runs()) == 1
+
+
+def test_the_deleted_run_that_was_chosen_is_brought_back_also_later():
+    for name in ("a", "b"):
+        trash.delete(run_called(name))
+    app = fine(visit(PAGE))
+    box = app.selectbox(key="trashed")
+    box.select(trash.list_trash()[1].key).run()
+    time.sleep(0.2)
+    press(app, "Bring back")
+    assert [run.folder.name for run in list_runs()] == ["a"]
 
 
 def test_a_run_at_work_cannot_be_deleted():

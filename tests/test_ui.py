@@ -48,6 +48,25 @@ def test_the_run_picker_moves_the_url_and_forgets_the_places():
     assert "layer" not in app.query_params and "neuron" not in app.query_params
 
 
+def test_runs_of_the_same_name_and_score_can_be_told_apart():
+    for name in ("one", "two", "three"):
+        written_run(runs_folder() / name, "mine")
+    app = fine(visit(run="three"))
+    for name in ("one", "two"):
+        app.sidebar.selectbox[0].select(name).run()
+        assert app.query_params["run"] == name
+    assert len(set(app.sidebar.selectbox[0].options)) == 3
+
+
+def test_an_older_title_of_a_run_moves_nothing():
+    written_run(runs_folder() / "one", "one")
+    app = fine(visit(run="one"))
+    box = app.sidebar.selectbox[0]
+    box.options.append("running · one")
+    box.select("running · one").run()
+    assert fine(app).query_params["run"] == "one"
+
+
 def test_the_context_goes_along_to_another_page(monkeypatch):
     monkeypatch.setattr(ui, "plan", lambda config: PLAN)
     written_run(runs_folder() / "one", "one")

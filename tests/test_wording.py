@@ -2,7 +2,7 @@
 
 import pytest
 
-from stc_core.wording import duration, interval, percent, size
+from stc_core.wording import distinct, duration, interval, percent, size
 
 
 @pytest.mark.parametrize(
@@ -39,3 +39,12 @@ def test_size(n_bytes, words):
 def test_shares():
     assert percent(0.8744) == "87.4 %"
     assert interval((0.851, 0.8994)) == "85.1 to 89.9 %"
+
+
+def test_titles_that_are_alike_get_their_key():
+    titles = {"r1": "90 % · a", "r2": "80 % · a", "r3": "90 % · a"}
+    assert distinct(titles) == {
+        "r1": "90 % · a (r1)",
+        "r2": "80 % · a",
+        "r3": "90 % · a (r3)",
+    }

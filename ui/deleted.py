@@ -6,7 +6,7 @@ import streamlit as st
 
 from stc_core import trash
 from stc_core.run import Run
-from stc_core.wording import duration, size
+from stc_core.wording import distinct, size
 from ui.place import remember
 from ui.said import escape
 
@@ -62,10 +62,11 @@ def trash_can() -> None:
     with st.expander(f"Trash · {len(held)} · {freed}", icon=":material/delete:"):
         st.caption(f"What is here longer than {trash.KEPT_DAYS} days goes by itself.")
         with st.container(horizontal=True, vertical_alignment="bottom"):
+            titles = distinct({key: _described(one) for key, one in held.items()})
             key = st.selectbox(
                 "Deleted run",
-                list(held),
-                format_func=lambda key: _described(held[key]),
+                list(titles),
+                format_func=lambda key: titles[key],
                 key="trashed",
             )
             if st.button("Bring back", icon=":material/undo:"):
@@ -79,5 +80,6 @@ def trash_can() -> None:
 
 
 def _described(gone: trash.Deleted) -> str:
-    ago = duration(max(time.time() - gone.at, 0))
-    return f"{gone.name} · {size(gone.n_bytes)} · {ago} ago"
+    """The same at any time: a select box whose titles change forgets its choice."""
+    when = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(gone.at))
+    return f"{gone.name} · {size(gone.n_bytes)} · {when}"

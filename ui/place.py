@@ -70,7 +70,10 @@ def pick(
     st.session_state[key] = held if held in options else first
 
     def write() -> None:
-        remember(**{field: st.session_state[key]})
+        # A browser that still shows an older title sends that: no option at all.
+        value = st.session_state[key]
+        if value in options or (value is None and optional):
+            remember(**{field: value})
 
     widget(label, options, key=key, on_change=write, **settings)
     return st.session_state[key]

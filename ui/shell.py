@@ -9,6 +9,7 @@ from stc_core.context import Context
 from stc_core.errors import StcError
 from stc_core.queue import advance
 from stc_core.run import Run, list_runs
+from stc_core.wording import distinct
 from ui.pages import DATA, PAGES, TRAIN
 from ui.place import context, hold, link, pick
 from ui.runs import headline, state
@@ -34,7 +35,7 @@ def frame(title: str, icon: str, *, caption: str | None = None) -> None:
             link(page, label, icon=page_icon)
         if runs:
             st.space("xsmall")
-            titles = {name: _title(run) for name, run in runs.items()}
+            titles = distinct({name: _title(run) for name, run in runs.items()})
             pick("run", "Run", list(runs), format_func=lambda name: titles[name])
         st.caption(f"Runs are kept in `{runs_folder()}`")
     st.title(f"{icon} {title}")

@@ -12,6 +12,7 @@ from stc_core.report import Report, add_truncated
 from stc_core.table import read_table
 from stc_core.truncation import sampled_cut
 from stc_core.uploads import SUFFIXES, Upload, find, keep, read_choice
+from stc_core.wording import distinct
 from ui.place import context, remember
 from ui.readers import stamp
 from ui.said import guard
@@ -94,7 +95,7 @@ def uploader(label: str, *, key: str) -> Upload | None:
 
 def pick_upload(field: str, uploads: list[Upload]) -> None:
     """A choice among kept tables that is remembered in `field` of the context."""
-    names = {one.key: one.path.name for one in uploads}
+    names = distinct({one.key: one.path.name for one in uploads})
     key, held = f"earlier_{field}", getattr(context(), field)
     st.session_state[key] = held if held in names else None
 
