@@ -49,9 +49,10 @@ def resume(folder: str | Path) -> Path:
     Activations go on where they were, a tuning after its last whole epoch. Like a new
     run it may have to wait for a place.
     """
-    run = unfinished(folder)
-    (run.folder / "worker.json").unlink(missing_ok=True)
-    create_run(run.folder, run.config)
+    with queue.lock(runs_folder()):  # of several who ask at once, one finds it cut off
+        run = unfinished(folder)
+        (run.folder / "worker.json").unlink(missing_ok=True)
+        create_run(run.folder, run.config)
     queue.submit(run.folder)
     return run.folder
 

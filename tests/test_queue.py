@@ -180,6 +180,22 @@ def test_one_that_was_cancelled_in_the_queue_can_be_resumed(spawned: list[str]):
         jobs.resume(b)
 
 
+def test_of_many_who_resume_it_one_does(spawned: list[str]):
+    a, b = asked("a"), asked("b")
+    jobs.cancel(b)
+    RunWriter(a, Run(a).config).finish()
+
+    def resumed(_: int) -> bool:
+        try:
+            return jobs.resume(b) == b
+        except StcError:
+            return False
+
+    with ThreadPoolExecutor(8) as pool:
+        assert sum(pool.map(resumed, range(8))) == 1
+    assert spawned == ["a", "b"]
+
+
 def test_a_run_elsewhere_never_waits(spawned: list[str], tmp_path: Path):
     asked("a")
     config = RunConfig(data=DataConfig(path="x"))
