@@ -36,9 +36,14 @@ class Card(NamedTuple):
 
 
 def card(
-    run: str, config: RunConfig, metrics: Mapping[str, Any], report: Report
+    run: str,
+    config: RunConfig,
+    metrics: Mapping[str, Any],
+    report: Report,
+    *,
+    name: str,
 ) -> Card:
-    """The card of the run in the folder `run`.
+    """The card of the run in the folder `run`, which people call `name`.
 
     Two cards have the same `table` if their files have the same name and number of
     rows, and the texts and the (finest) labels come from the same columns.
@@ -48,7 +53,7 @@ def card(
     known = report.source["name"], report.n_rows, columns.text, columns.labels[-1]
     return Card(
         run=run,
-        name=config.name or run,
+        name=name,
         table=tuple(map(str, known)),
         backbone=Path(metrics["backbone"]["name"]).name,
         way=way_of(config),

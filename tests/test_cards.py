@@ -29,12 +29,12 @@ def made(run: str = "r", *, label: str = "topic", rows: int = 500, **train):
     report = Report(
         n_rows=rows, n_used=rows, columns=columns, classes={}, source={"name": "a.csv"}
     )
-    return card(run, config, METRICS, report)
+    return card(run, config, METRICS, report, name=f"run {run}")
 
 
 def test_a_card_holds_what_the_run_says():
     found = made(seed=3)
-    assert (found.run, found.name, found.backbone) == ("r", "r", "mini")
+    assert (found.run, found.name, found.backbone) == ("r", "run r", "mini")
     assert (found.accuracy, found.low, found.high, found.n) == (0.8, 0.7, 0.9, 100)
     assert (found.depth, found.neurons, found.seed) == (3, 64, 3)
     assert found.table == ("a.csv", "500", "text", "topic")
@@ -68,6 +68,6 @@ def test_a_table_of_cards_has_their_fields():
 
 def test_runs_that_are_called_alike_can_be_told_apart():
     cards = [made(), made("s")._replace(name="x"), made("t")._replace(name="x")]
-    assert titles_of(cards) == {"r": "80.0 % · r"} | {
+    assert titles_of(cards) == {"r": "80.0 % · run r"} | {
         run: f"80.0 % · x ({run})" for run in "st"
     }

@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 from visit import fine, said, visit
 
+from stc_core.about import rename
 from stc_core.run import Run
 
 PAGE = "pages/10_Compare.py"
@@ -55,6 +56,13 @@ def test_all_runs_of_the_data_are_there_and_one_is_asked_for():
     assert "3 finished runs on **messages\\.csv**" in said(app)
     assert "Click a point above, or choose a run" in said(app)
     assert len(app.get("plotly_chart")) == 1
+
+
+def test_a_run_is_called_by_the_name_given_later(studio: Path):
+    rename(studio / "runs" / "w", "Later")
+    app = fine(visit(PAGE, run="r"))
+    assert any("Later" in one for one in app.selectbox(key="pick_other").options)
+    rename(studio / "runs" / "w", "")
 
 
 def test_a_chosen_run_stays_in_the_address():

@@ -14,13 +14,16 @@ from ui.readers import read, stamp
 def cards() -> list[Card]:
     """A card of each finished run, newest first."""
     finished = (run for run in list_runs() if run.done and run.has("report.json"))
-    return [_card(str(r.folder), stamp(r.folder / "metrics.json")) for r in finished]
+    return [
+        _card(str(run.folder), run.name, stamp(run.folder / "metrics.json"))
+        for run in finished
+    ]
 
 
 @st.cache_data(max_entries=512, show_spinner=False)
-def _card(folder: str, written: int) -> Card:
+def _card(folder: str, name: str, written: int) -> Card:
     run = Run.open(Path(folder))
-    return card(run.folder.name, run.config, run.metrics, run.report)
+    return card(run.folder.name, run.config, run.metrics, run.report, name=name)
 
 
 def both(run: Run, other: Run) -> pd.DataFrame:
