@@ -3,6 +3,7 @@
 Each takes the run and its metrics, and gives HTML, empty where there is nothing.
 """
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -41,7 +42,7 @@ from stc_core.neurons import chosen_neurons, neuron_name, weights_of
 from stc_core.readings import best_probes, readings
 from stc_core.report import class_balance
 from stc_core.run import Run
-from stc_core.story import layer_story
+from stc_core.story import SPARSE, layer_story
 from stc_core.wording import interval, percent
 
 TOP_NEURONS, TOP_TEXTS = 12, 3
@@ -112,6 +113,8 @@ def enough(run: Run, metrics: dict[str, Any]) -> str:
         alt = "Validation accuracy and compute saved by depth"
         body += chart(depth_curve(curves), "by_depth", alt=alt)
     body = f'<div class="two">{body}</div>' if body else ""
+    if body and "recipe" in metrics:
+        body = paragraph(f"{SPARSE}, not the one it ended with.") + body
     if run.has("frontier.parquet") and run.config.train.recipe == "stc":
         note = (
             "A point is a classifier that reads no layer above its own; fuller: more "
@@ -242,13 +245,15 @@ def _tested(run: Run) -> pd.DataFrame:
 def data(run: Run, metrics: dict[str, Any]) -> str:
     report, corpus = run.report, run.corpus
     splits = corpus["split"].value_counts()
-    columns = report.columns
+    columns, test_path = report.columns, run.config.data.test_path
+    drawn = f"{'validation ' if test_path else ''}drawn by class, with the seed"
     rows = [
         ("file", report.source["name"]),
+        *([("test file", Path(test_path).name)] if test_path else []),
         ("rows", f"{report.n_rows:,}, of which {report.n_used:,} are used"),
         ("text", columns.text),
         ("label", " › ".join(columns.labels)),
-        ("split", columns.split or "drawn by class, with the seed"),
+        ("split", columns.split or drawn),
         *((f"{name} texts", f"{count:,}") for name, count in splits.items()),
         ("texts that were cut", f"{metrics['tokens']['cut']:,}"),
     ]

@@ -82,10 +82,10 @@ def _bounds(found: dict[str, Any], name: str) -> str:
 def _settings(run: Run, metrics: dict[str, Any]) -> str:
     config, backbone = run.config, metrics["backbone"]
     train = config.train.model_dump()
-    own = {"variability": "tune", "hierarchy": "hierarchy", "attention": "attention"}
-    for recipe, part in own.items():
+    recipe = config.train.recipe
+    for part in ("tune", "hierarchy", "attention"):
         settings = train.pop(part)
-        if config.train.recipe == recipe:
+        if recipe == part or (part == "tune" and recipe != "stc"):
             train |= {f"{part}: {name}": value for name, value in settings.items()}
     train["device"] = backbone["device"]
     train["dtype"] = backbone["dtype"]
@@ -108,10 +108,11 @@ def _value(value: Any) -> str:
 def _limits(run: Run, metrics: dict[str, Any]) -> str:
     counts = run.report.classes
     few = [name for name, n in counts.items() if 0 < n.get("test", 0) < FEW_TEXTS]
-    return bullets(_said_limits(metrics["test"]["n"], few))
+    apart = run.config.data.test_path is not None
+    return bullets(_said_limits(metrics["test"]["n"], few, apart=apart))
 
 
-def _said_limits(n_test: int, few: list[str]) -> Iterable[str]:
+def _said_limits(n_test: int, few: list[str], *, apart: bool) -> Iterable[str]:
     """What a reader may take the numbers for, though they do not say it."""
     yield (
         f"The intervals are bootstraps over {n_test:,} test texts of **one split**, "
@@ -130,10 +131,11 @@ def _said_limits(n_test: int, few: list[str]) -> Iterable[str]:
         "Many neurons say nearly the same, so another choice of them may do as well. "
         "The texts that a neuron is highest on are its extremes, not all that it does."
     )
-    yield (
-        "Test texts come from the same table as the training texts. On texts from "
-        "elsewhere it may do worse."
-    )
+    if not apart:
+        yield (
+            "Test texts come from the same table as the training texts. On texts from "
+            "elsewhere it may do worse."
+        )
     if few:
         named = ", ".join(islice(few, 8)) + (", …" if len(few) > 8 else "")
         yield (

@@ -10,6 +10,9 @@ from stc_core.figures_layers import KIND_NAMES
 from stc_core.readings import METRICS, Metric, best_probes
 from stc_core.wording import interval, percent
 
+SPARSE = "The sparse classifier that this run began with"
+"""What the curves are of where the metrics name a recipe, which goes on from there."""
+
 
 def layer_story(
     probes: pd.DataFrame,
@@ -94,7 +97,8 @@ def _shallow(
     if chosen.empty:
         return []
     row, total = chosen.iloc[0], metrics["layers"]["total"]
-    said = [_reads(int(row["layer"]), total, 1 - float(row["flops_share"]))]
+    who = SPARSE if "recipe" in metrics else "The classifier"
+    said = [_reads(who, int(row["layer"]), total, 1 - float(row["flops_share"]))]
     early = _smallest(part, metric, share=0.95)
     if early is not None and early["layer"] < row["layer"]:
         saved = percent(1 - float(early["flops_share"]))
@@ -105,11 +109,11 @@ def _shallow(
     return said
 
 
-def _reads(layer: int, total: int, saved: float) -> str:
+def _reads(who: str, layer: int, total: int, saved: float) -> str:
     if layer >= total:
-        return f"The classifier reads up to the last of {total} layers."
+        return f"{who} reads up to the last of {total} layers."
     return (
-        f"The classifier reads up to **layer {layer} of {total}**, so "
+        f"{who} reads up to **layer {layer} of {total}**, so "
         f"{percent(saved)} of the compute is never run."
     )
 

@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 
 from stc_core.cli import app
 from stc_core.errors import StcError
+from stc_core.files import write_json
 from stc_core.html_report import html_report, write_report
 from stc_core.run import Run
 from stc_core.wording import interval, percent
@@ -115,3 +116,35 @@ def test_what_a_run_does_not_have_is_left_out(evil: Run, tmp_path: Path):
     found = Found(html_report(Run.open(tmp_path / "run")))
     assert "The neurons" not in found.words
     assert found.tags.count("figure") == CHARTS - 2
+
+
+@pytest.mark.parametrize("recipe", ["variability", "hierarchy", "attention"])
+def test_of_another_recipe_it_says_what_is_of_the_sparse_half(
+    evil: Run, tmp_path: Path, recipe: str
+):
+    train = evil.config.train.model_copy(update={"recipe": recipe})
+    words = told(evil, tmp_path / "run", {"train": train}, {"recipe": recipe})
+    assert "that this run began with, not the one it ended with" in words
+    assert "The classifier reads" not in words
+    assert "tune: epochs" in words
+    assert ("attention: per_class" in words) == (recipe == "attention")
+
+
+@pytest.mark.parametrize("test_path", [None, "/data/others.csv"])
+def test_where_test_texts_come_from_is_said(
+    evil: Run, tmp_path: Path, test_path: str | None
+):
+    data = evil.config.data.model_copy(update={"test_path": test_path})
+    words = told(evil, tmp_path / "run", {"data": data}, {})
+    assert ("others.csv" in words) == (test_path is not None)
+    assert ("from the same table" in words) == (test_path is None)
+
+
+def told(
+    run: Run, to: Path, settings: dict[str, object], metrics: dict[str, object]
+) -> str:
+    """The words of the report of `run` with other settings and metrics."""
+    shutil.copytree(run.folder, to)
+    write_json(to / "config.json", run.config.model_copy(update=settings))
+    write_json(to / "metrics.json", run.metrics | metrics)
+    return Found(html_report(Run.open(to))).words

@@ -68,6 +68,12 @@ def test_the_last_layer_saves_nothing():
     assert "neurons** " not in said
 
 
+def test_a_recipe_that_goes_on_is_not_what_the_curves_are_of():
+    said = story(metrics=METRICS | {"recipe": "attention"})
+    assert "The classifier reads" not in said
+    assert "sparse classifier that this run began with reads up to **layer 2" in said
+
+
 def test_macro_f1_is_told_without_interval():
     said = story(metric="macro_f1")
     assert "macro-F1 85.0 %" in said
