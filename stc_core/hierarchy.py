@@ -105,9 +105,8 @@ def hierarchical(config: RunConfig, writer: RunWriter) -> None:
     metrics["baselines"] = {
         name: baselines[name] for name in order if name in baselines
     }
-    most = (
-        "separate" if "separate" in baselines else "flat"
-    )  # which has the other's, too
+    # The models of "separate" are that of "flat" and more.
+    most = "separate" if "separate" in baselines else "flat"
     metrics["seconds"]["total"] += baselines[most]["seconds"]
     writer.write_json("metrics.json", metrics)
     shutil.rmtree(writer.folder / CHECKPOINTS)
