@@ -143,7 +143,7 @@ def _add_control(
     metrics, wanted = Run(writer.folder).metrics, ground.wanted
     if INTERRUPTED in metrics["missing"].values():
         return
-    writer.phase("report", total=len(wanted), message="control")
+    writer.note("Probing shuffled labels, as a control.")
     try:
         probes = classifier.fit_probes(
             ground.sample.store.read,
