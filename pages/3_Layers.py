@@ -43,6 +43,7 @@ CONTROL = (
     "The control is the same probe, chosen in the same way, on shuffled labels: what "
     "can be got out of nothing. Selectivity is what the score has over it."
 )
+NO_CONTROL = "It is of all classes, and runs of older versions have none."
 Shown = Literal["scores", "with control", "selectivity"]
 SHOWN: tuple[Shown, ...] = get_args(Shown)
 DIALS = (
@@ -111,7 +112,7 @@ def controls(run: Run, probes: pd.DataFrame) -> Wish:
         required=True,
         disabled=not of_all,
         key="shown",
-        help=CONTROL,
+        help=CONTROL if of_all else f"{CONTROL} {NO_CONTROL}",
     )
     kinds = row.pills(
         "Read from",
@@ -221,12 +222,13 @@ def picked(run: Run, probes: pd.DataFrame) -> None:
     which, there = ("probe", clicked) if len(clicked) else ("best probe", there)
     top = there.loc[there["accuracy"].idxmax()]
     with st.container(border=True, horizontal=True, vertical_alignment="center"):
+        n, said = kept(run, which, top)
         st.markdown(
             f"**Layer {now.layer}** · {which} `{top['site']}` by {top['pooling']}: "
-            f"{percent(top['accuracy'])}{kept(run, which, top)}",
+            f"{percent(top['accuracy'])}{said}",
             width="stretch",
         )
-        if run.has("neurons.parquet"):
+        if n:
             ui.link(ui.NEURONS, "See its neurons", icon=":material/grain:")
         st.button(
             "Clear",
@@ -235,17 +237,19 @@ def picked(run: Run, probes: pd.DataFrame) -> None:
         )
 
 
-def kept(run: Run, which: str, top: pd.Series) -> str:
-    """How many of the neurons that were kept are at the place that was clicked."""
+def kept(run: Run, which: str, top: pd.Series) -> tuple[int, str]:
+    """How many of the kept neurons are at the place that was clicked, and in words."""
     if not run.has("neurons.parquet"):
-        return ""
+        return 0, ""
     neurons = ui.read(run, "neurons")
     here = neurons["layer"] == top["layer"]
     if which == "probe":
         here &= (neurons["kind"] == top["kind"]) & (
             neurons["pooling"] == top["pooling"]
         )
-    return f" · {here.sum():,} of the {len(neurons):,} neurons that were kept are here"
+    n = int(here.sum())
+    many = f"{n:,} of the {len(neurons):,} neurons that were kept are here"
+    return n, f" · {many if n else 'none of its neurons was kept'}"
 
 
 def trade(run: Run, metric: Any) -> None:

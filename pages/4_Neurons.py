@@ -34,7 +34,12 @@ with ui.guard():
     neurons = ui.read(run, "neurons")
     shown = filters(neurons)
     if shown.frame.empty:
-        st.info("No neuron that was kept passes these filters. Clear one of them.")
+        st.info("No neuron that was kept passes these filters.")
+        st.button(
+            "Clear the filters",
+            icon=":material/filter_alt_off:",
+            on_click=lambda: ui.remember(layer=None, kind=None, pooling=None),
+        )
         st.stop()
     map_of(run, shown)
     finder(run)

@@ -44,6 +44,19 @@ def test_a_picked_layer_leads_to_its_neurons_and_can_be_cleared():
     assert "layer" not in app.query_params
 
 
+def test_a_place_without_kept_neurons_leads_to_none(run_folder: Path):
+    run = Run.open(run_folder)
+    places = ["layer", "kind", "pooling"]
+    kept = set(run.neurons[places].itertuples(index=False, name=None))
+    every = run.probes[places].itertuples(index=False, name=None)
+    layer, kind, pooling = next(one for one in every if one not in kept)
+    at = {"layer": str(layer), "kind": kind, "pooling": pooling}
+    app = fine(visit(PAGE, run="r", **at))
+    assert "none of its neurons was kept" in said(app)
+    links = [one.proto.label for one in app.get("page_link")]
+    assert "See its neurons" not in links
+
+
 def test_a_layer_that_is_not_there_is_no_error():
     assert "**Layer 99**" not in said(fine(visit(PAGE, run="r", layer="99")))
 
