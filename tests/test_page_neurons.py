@@ -9,6 +9,7 @@ from visit import at_home, fine, html, said, visit, written_run
 from stc_core.neurons import classes_of, names_of
 from stc_core.run import Run
 from stc_core.wording import percent
+from ui.finder import told_apart
 
 PAGE = "pages/4_Neurons.py"
 
@@ -80,6 +81,24 @@ def test_filters_that_leave_nothing_say_so(run, monkeypatch):
     monkeypatch.setattr("ui.neuron_views.chosen_neurons", lambda *_, **__: nothing)
     app = fine(visit(PAGE, run="r"))
     assert "No neuron that was kept passes these filters" in said(app)
+
+
+def test_a_word_that_comes_again_can_be_told_apart():
+    named = told_apart("the cat the", [(0, 3), (3, 7), (7, 11)])
+    assert list(named.values()) == ["the", "cat", "the (2)"]
+
+
+def test_filters_that_leave_nothing_can_be_cleared(run):
+    kinds = run.neurons.groupby("pooling")["layer"].agg(set)
+    layers = set(run.neurons["layer"])
+    pooling, layer = next(
+        (name, min(layers - there)) for name, there in kinds.items() if layers - there
+    )
+    app = fine(visit(PAGE, run="r", layer=str(layer), pooling=pooling))
+    press = next(one for one in app.button if one.label == "Clear the filters")
+    press.click().run()
+    assert "layer" not in fine(app).query_params
+    assert f"{len(run.neurons):,} of the" in said(app)
 
 
 def side(name: str, **state):

@@ -1,5 +1,7 @@
 """Which neurons fire on a text that is typed, or on one of its words."""
 
+from collections import Counter
+
 import pandas as pd
 import streamlit as st
 
@@ -42,14 +44,15 @@ def finder(run: Run) -> None:
 def found_on(run: Run, text: str) -> None:
     """The neurons that stand out on `text`, or on the word picked of it."""
     parts = own_words(run, text)
-    options: list[tuple[int, int] | None] = [None, *((p.start, p.end) for p in parts)]
+    titles = told_apart(text, [(part.start, part.end) for part in parts])
+    options: list[tuple[int, int] | None] = [None, *titles]
     word = options[-1]
     if len(parts) != 1:
         word = st.pills(
             "Fire on",
             options,
             default=None,
-            format_func=lambda at: WHOLE if at is None else text[at[0] : at[1]].strip(),
+            format_func=lambda at: WHOLE if at is None else titles[at],
             key=f"find_word_{text}",
         )
     neurons = read(run, "neurons").set_index("neuron")
@@ -79,6 +82,17 @@ def found_on(run: Run, text: str) -> None:
         "on a token (of 64 training texts). A token has already seen the words around "
         "it. Pick a row to see its neuron."
     )
+
+
+def told_apart(text: str, spans: list[tuple[int, int]]) -> dict[tuple[int, int], str]:
+    """The word at each span; one that comes again says for which time."""
+    seen: Counter[str] = Counter()
+    found = {}
+    for start, end in spans:
+        word = text[start:end].strip()
+        seen[word] += 1
+        found[start, end] = word if seen[word] == 1 else f"{word} ({seen[word]})"
+    return found
 
 
 def own_words(run: Run, text: str) -> list[Token]:

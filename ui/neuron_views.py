@@ -121,6 +121,7 @@ def filters(neurons: pd.DataFrame) -> Shown:
             required=True,
             disabled=label is None,
             key="neuron_order",
+            help="By the weight for the class that is chosen under *Colour by*.",
         ),
     )
     return Shown(chosen, label, against)
