@@ -131,7 +131,7 @@ def watch(run: Run) -> None:
         st.rerun()
     steps, now = st.columns([1, 2], gap="large")
     with steps:
-        phases(status)
+        phases(run, status)
     with now:
         total = status["total"]
         with st.container(border=True):
@@ -147,13 +147,17 @@ def watch(run: Run) -> None:
         st.caption("You can close this tab: the work goes on in its own process.")
 
 
-def phases(status: Status) -> None:
-    """The phases in order: those behind, the present one, those ahead."""
+def phases(run: Run, status: Status) -> None:
+    """The phases in order: those behind, the present one, those ahead.
+
+    The last one is of recipes that tune the model.
+    """
+    tunes = run.config.train.recipe != "stc"
     present = PHASES.index(status["phase"])
     failed = status["state"] in ("failed", "cancelled")
     here = ":red[:material/close:]" if failed else ":blue[:material/play_arrow:]"
     with st.container(gap="xxsmall"):
-        for place, phase in enumerate(PHASES):
+        for place, phase in enumerate(PHASES if tunes else PHASES[:-1]):
             if place < present:
                 st.markdown(f":green[:material/check:] {PHASE_NAMES[phase]}")
             elif place == present:
@@ -171,7 +175,7 @@ def failed(run: Run) -> None:
     status = run.status
     steps, why = st.columns([1, 2], gap="large")
     with steps:
-        phases(status)
+        phases(run, status)
     with why:
         if status["state"] == "cancelled":
             st.warning("This run was cancelled.", icon=":material/cancel:")

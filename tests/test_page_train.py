@@ -197,6 +197,7 @@ def test_progress_says_phase_count_and_time(data):
     words = said(app)
     assert ":green[:material/check:] Read the table" in words
     assert "**Read the activations**" in words and "Running for" in words
+    assert "Test and write the report" in words and "Tune the layers" not in words
 
 
 def test_cancel_stops_the_run(monkeypatch):
