@@ -12,6 +12,7 @@ from stc_core.run import Run
 from stc_core.wording import percent
 from ui.differences import beside, pin_button
 from ui.example_views import through, why
+from ui.panels import PERCENT, in_percent
 from ui.whatif import panels
 
 TABLE, OWN = "Texts of this run", "My own sentence"
@@ -118,21 +119,21 @@ def starred_only(run: Run) -> None:
 def listing(found: pd.DataFrame) -> None:
     rows = found["example"].tolist()
     st.dataframe(
-        found.drop(columns="split"),
+        in_percent(found.drop(columns="split"), "probability"),
         key="example_table",
         on_select=ui.clicked(
             "example_table", lambda now, event: click_example(now, event, rows)
         ),
         selection_mode="single-row",
         hide_index=True,
-        height=318,
+        height=min(318, 38 + 35 * len(found)),
         column_config={
             "example": st.column_config.NumberColumn("#", width=50),
             "text": st.column_config.TextColumn("Text", width=300),
             "label": st.column_config.TextColumn("Label", width=110),
             "predicted": st.column_config.TextColumn("Predicted", width=110),
             "probability": st.column_config.ProgressColumn(
-                "Probability", format="percent", max_value=1.0, width=100
+                "Probability", format=PERCENT, max_value=100.0, width=110
             ),
             "margin": st.column_config.NumberColumn("Margin", format="%.2f", width=60),
             "correct": st.column_config.CheckboxColumn("Right", width=45),

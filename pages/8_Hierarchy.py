@@ -15,6 +15,7 @@ from stc_core.figures_hierarchy import confusion_map, rung_curves, tree_figure
 from stc_core.fluency import measures
 from stc_core.run import Run
 from stc_core.wording import percent
+from ui.panels import PERCENT, in_percent
 
 RIVALS = {
     "flat": "Finest labels alone, tuned the same way",
@@ -57,11 +58,12 @@ def scores(metrics: dict[str, Any]) -> None:
         help="Joint path accuracy: every level is right. A level is chosen among the "
         "children of the one above, so its labels always fit together.",
     )
-    st.dataframe(rival_table(metrics), hide_index=True, column_config=PERCENTS)
+    table = in_percent(rival_table(metrics), *PERCENTS)
+    st.dataframe(table, hide_index=True, column_config=PERCENTS)
 
 
 PERCENTS = {
-    name: st.column_config.NumberColumn(name, format="percent")
+    name: st.column_config.NumberColumn(name, format=PERCENT)
     for name in ("whole path", "finest label", "macro-F1", "consistency")
 }
 

@@ -26,6 +26,7 @@ from stc_core.figures_errors import (
 )
 from stc_core.metrics import expected_calibration_error, macro_f1
 from stc_core.run import Run
+from ui.panels import PERCENT, in_percent
 
 SPLITS = ("test", "validation", "train")
 SEEN = {
@@ -59,7 +60,7 @@ TUNED = (
     " The language model of this run was tuned on the labels, wrong ones too, so "
     "that some of those in train look right by now."
 )
-PERCENT = {"format": "percent", "width": 75}
+SHARE = {"format": PERCENT, "width": 75}
 
 
 def choose(table: pd.DataFrame, classes: list[str]) -> str:
@@ -151,12 +152,12 @@ def by_class(scores: pd.DataFrame) -> None:
         "n": st.column_config.NumberColumn("Texts", width=50),
     }
     for name, said in (("f1", "F1"), ("precision", "Precision"), ("recall", "Recall")):
-        columns[name] = st.column_config.NumberColumn(said, **PERCENT)
+        columns[name] = st.column_config.NumberColumn(said, **SHARE)
         columns[f"{name}_95"] = st.column_config.TextColumn("95 %", width=85)
     scores = scores.sort_values("f1", kind="stable", ignore_index=True)
     places = [{"slice": of(label=name)} for name in scores["class"]]
     st.dataframe(
-        scores,
+        in_percent(scores, "precision", "recall", "f1"),
         key="class_table",
         on_select=ui.clicked("class_table", lambda c, e: click_place(c, e, places)),
         selection_mode="single-row",
@@ -176,7 +177,7 @@ def by_pair(pairs: pd.DataFrame) -> None:
     rows = zip(pairs["label"], pairs["predicted"], strict=True)
     places = [{"slice": of(label=a, predicted=b)} for a, b in rows]
     st.dataframe(
-        pairs,
+        in_percent(pairs, "share"),
         key="pair_table",
         on_select=ui.clicked("pair_table", lambda c, e: click_place(c, e, places)),
         selection_mode="single-row",
@@ -186,7 +187,7 @@ def by_pair(pairs: pd.DataFrame) -> None:
             "label": st.column_config.TextColumn("Label"),
             "predicted": st.column_config.TextColumn("Taken for"),
             "n": st.column_config.NumberColumn("Texts", width=60),
-            "share": st.column_config.NumberColumn("Of the label", **PERCENT),
+            "share": st.column_config.NumberColumn("Of the label", **SHARE),
         },
         alt="Pairs of classes by how often one is taken for the other",
     )
@@ -213,7 +214,7 @@ def listing(part: pd.DataFrame) -> None:
     part = part.sort_values(order, ascending=[True, False], kind="stable").head(SHOWN)
     rows = part["example"].tolist()
     st.dataframe(
-        part,
+        in_percent(part, "probability"),
         key="error_table",
         on_select=ui.clicked("error_table", lambda c, e: click_example(c, e, rows)),
         selection_mode="single-row",
@@ -225,7 +226,7 @@ def listing(part: pd.DataFrame) -> None:
             "text": st.column_config.TextColumn("Text", width=330),
             "label": st.column_config.TextColumn("Label", width=110),
             "predicted": st.column_config.TextColumn("Predicted", width=110),
-            "probability": st.column_config.NumberColumn("Confidence", **PERCENT),
+            "probability": st.column_config.NumberColumn("Confidence", **SHARE),
         },
         alt="Texts of the slice, wrong ones first",
     )
@@ -250,7 +251,7 @@ def slices(run: Run, split: str) -> None:
     scores["interval"] = between(scores, "low", "high")
     places = [{"slice": text} for text in scores["slice"]]
     st.dataframe(
-        scores,
+        in_percent(scores, "accuracy", "from_rest"),
         key="slice_table",
         on_select=ui.clicked("slice_table", lambda c, e: click_place(c, e, places)),
         selection_mode="single-row",
@@ -262,11 +263,13 @@ def slices(run: Run, split: str) -> None:
             "value": st.column_config.TextColumn("Value"),
             "n": st.column_config.NumberColumn("Texts", width=70),
             "accuracy": st.column_config.ProgressColumn(
-                "Accuracy", format="percent", max_value=1.0
+                "Accuracy", format=PERCENT, max_value=100.0
             ),
             "interval": st.column_config.TextColumn("95 %", width=100),
             "from_rest": st.column_config.NumberColumn(
-                "Against the rest", format="percent", help="Minus that of all others."
+                "Against the rest",
+                format="%+.1f",
+                help="In points: minus the accuracy of all others.",
             ),
         },
         alt="Accuracy of each slice with its 95 % interval",
@@ -389,6 +392,7 @@ def suspects(run: Run, found: pd.DataFrame) -> None:
             found.to_csv(index=False),
             file_name=f"{run.folder.name}-labels.csv",
             mime="text/csv",
+            on_click="ignore",
             icon=":material/download:",
         )
     tuned = TUNED if run.config.train.recipe != "stc" else ""

@@ -32,7 +32,7 @@ def test_it_shows_scores_tree_and_layers(finished: Run):
     layer = finished.metrics["hierarchy"]["layers"][0]
     assert any(one.label == f"level 0 · layer {layer}" for one in app.metric)
     table = app.dataframe[0].value
-    assert table["whole path"].tolist() == pytest.approx(
+    assert (table["whole path"] / 100).tolist() == pytest.approx(
         [
             finished.metrics["test"]["joint_accuracy"],
             *(

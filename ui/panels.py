@@ -19,6 +19,15 @@ _NUMBERS = {
     "distance": "%.2f",
 }
 ROW = 35
+PERCENT = "%.1f %%"
+
+
+def in_percent(table: pd.DataFrame, *names: str) -> pd.DataFrame:
+    """`table` with the shares of these columns times 100, to be shown as PERCENT.
+
+    The format "percent" of a column drops zeros: 75% stands under 62.86%.
+    """
+    return table.assign(**{name: 100 * table[name] for name in names})
 
 
 def apart(draw: Callable[..., None]) -> Callable[..., None]:
@@ -64,5 +73,6 @@ def places_table(
         hide_index=True,
         height=ROW * (1 + min(len(table), most)) + 3,
         column_config=numbers | config,
+        placeholder="–",
         alt=alt,
     )
