@@ -41,7 +41,7 @@ NEURONS = (
     "both (Jaccard {jaccard:.2f}){times}. Neurons that say the same are many, so low "
     "agreement does not mean that one choice is wrong."
 )
-TOLD = ["text", "label", "predicted_a", "predicted_b"]
+TOLD = ["text", "label", "predicted_a", "a", "predicted_b", "b"]
 UNSELECTED = ("variability", "hierarchy", "attention")
 WHICH: dict[Which, str] = {
     "differ": "All that differ",
@@ -194,9 +194,9 @@ def texts(both: pd.DataFrame, mine: Card, other: Card) -> None:
         return
     rows = found["example_a"].tolist()
     st.dataframe(
-        found[TOLD].assign(
-            a=100 * found["probability_a"], b=100 * found["probability_b"]
-        ),
+        found.assign(a=100 * found["probability_a"], b=100 * found["probability_b"])[
+            TOLD
+        ],
         key="divided_table",
         on_select=ui.clicked(
             "divided_table", lambda now, event: click_example(now, event, rows)

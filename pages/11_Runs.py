@@ -85,7 +85,7 @@ def ledger(runs: list[Run]) -> None:
 
 
 COLUMNS = {
-    "Name": st.column_config.TextColumn(pinned=True),
+    "Name": st.column_config.TextColumn(pinned=True, width=190),
     "Accuracy": st.column_config.NumberColumn(format="%.1f %%"),
     "Test texts": st.column_config.NumberColumn(format="localized"),
     "Neurons": st.column_config.NumberColumn(format="localized"),

@@ -45,6 +45,7 @@ def nu_curve(
             "size": [15 if layer == best else 10 for layer in layers],
             "symbol": ["star" if layer == best else "circle" for layer in layers],
             "color": [MARK if layer == best else PALETTE[5] for layer in layers],
+            "opacity": 1,  # markers of several sizes are seen through otherwise
         },
         customdata=[[layer] for layer in layers],
         hovertext=[_hover(nu, layer, best, layer_names) for layer in layers],

@@ -75,7 +75,7 @@ def confusion_matrix(
             "range": [-0.6, k + 0.9],
         },
         yaxis={
-            "title": {"text": "label", "standoff": 8},
+            "title": {"text": "label", "standoff": 20},
             "tickvals": ticks,
             "ticktext": [*names, ALL],
             "showgrid": False,

@@ -111,7 +111,7 @@ def _marked(
         y=chosen[metric],
         mode="markers+text",
         text=["this run"] * len(chosen),
-        textposition="top center",
+        textposition="top left",
         textfont={"color": MARK},
         marker={"color": MARK, "symbol": "diamond", "size": 13},
         customdata=chosen[["layer", "neurons"]].to_numpy().tolist(),

@@ -100,7 +100,8 @@ def pick_upload(field: str, uploads: list[Upload]) -> None:
     st.session_state[key] = held if held in names else None
 
     def write() -> None:
-        remember(**{field: st.session_state[key]})
+        if st.session_state[key] is None or st.session_state[key] in names:
+            remember(**{field: st.session_state[key]})
 
     st.selectbox(
         "Earlier uploads",
