@@ -6,6 +6,7 @@ from typing import Any
 import pandas as pd
 
 from stc_core.figures import records
+from stc_core.figures_data import baseline_name
 from stc_core.figures_layers import KIND_NAMES
 from stc_core.readings import METRICS, Metric, best_probes
 from stc_core.wording import interval, percent
@@ -28,6 +29,7 @@ def layer_story(
     """
     best = best_probes(probes)
     sentences = [_place(best, metric), _over_last(best, metric)]
+    sentences.append(_beside(metrics, metric))
     sentences += _few_neurons(curves, metric)
     sentences += _shallow(curves, metrics, metric)
     return [sentence for sentence in sentences if sentence]
@@ -65,12 +67,28 @@ def _over_last(best: pd.DataFrame, metric: Metric) -> str:
         return "No place does better than the last layer's hidden states."
     points = 100 * (top[metric] - last[metric])
     said = (
-        f"That is **{points:.1f} points** over the last layer's hidden states "
-        f"(`{last['site']}`, {last['pooling']}: {percent(last[metric])})"
+        f"That is **{points:.1f} points** over the sparse probe of the last layer's "
+        f"hidden states (`{last['site']}`, {last['pooling']}: {percent(last[metric])})"
     )
     if metric == "accuracy" and top["accuracy_low"] <= last["accuracy_high"]:
         return said + ", but the two intervals overlap: it may be chance."
     return said + "."
+
+
+def _beside(metrics: Mapping[str, Any], metric: Metric) -> str:
+    """The classifier on the test texts beside the best baseline: better or worse."""
+    test, baselines = metrics["test"], metrics["baselines"]
+    if not baselines:
+        return ""
+    key = max(baselines, key=lambda name: baselines[name][metric])
+    points = 100 * (test[metric] - baselines[key][metric])
+    by = f"{abs(points):.1f} points {'above' if points > 0 else 'below'}"
+    return (
+        f"On the {test['n']:,} test texts the classifier of this run has "
+        f"{METRICS[metric]} {percent(test[metric])}, "
+        f"**{by if round(points, 1) else 'level with'}** the best baseline "
+        f"({baseline_name(key, metrics)}, {percent(baselines[key][metric])})."
+    )
 
 
 def _few_neurons(curves: pd.DataFrame, metric: Metric) -> list[str]:

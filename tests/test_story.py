@@ -22,7 +22,8 @@ def test_it_names_the_best_place_with_interval_and_n():
 
 
 def test_it_measures_the_distance_to_the_last_layer():
-    assert "**21.0 points** over the last layer's hidden states (`resid.3`" in story()
+    said = "**21.0 points** over the sparse probe of the last layer's hidden states"
+    assert f"{said} (`resid.3`" in story()
     assert "chance" not in story()
 
 
@@ -91,3 +92,14 @@ def test_one_probe_is_enough():
 
     one = pd.DataFrame([probe(0, "resid", "mean", 0.5, C=1.0, best=True)])
     assert "**layer 0**" in story(probes=one)
+
+
+def test_the_classifier_stands_beside_the_best_baseline_whoever_is_better():
+    assert "accuracy 85.0 %, **7.0 points above** the best baseline" in story()
+    assert "(TF-IDF words, 78.0 %)" in story()
+    better = METRICS["baselines"]["tfidf"] | {"accuracy": 0.9}
+    metrics = METRICS | {"baselines": METRICS["baselines"] | {"tfidf": better}}
+    assert "**5.0 points below** the best baseline" in story(metrics=metrics)
+    level = METRICS | {"baselines": {"tfidf": better | {"accuracy": 0.85}}}
+    assert "**level with** the best baseline" in story(metrics=level)
+    assert "best baseline" not in story(metrics=METRICS | {"baselines": {}})
