@@ -30,7 +30,12 @@ def spawn(
             env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)},
             start_new_session=True,
         )
-    write_json(folder / "worker.json", Worker.of(process.pid)._asdict())
+    try:
+        write_json(folder / "worker.json", Worker.of(process.pid)._asdict())
+    except BaseException:
+        process.terminate()  # nobody would know of it, and it would be started again
+        process.wait()
+        raise
 
     def wait() -> None:
         process.wait()

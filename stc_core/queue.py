@@ -132,11 +132,16 @@ def advance(runs: Path | None = None) -> list[Path]:
 
 @contextmanager
 def handing_on() -> Iterator[None]:
-    """However the work inside ends, the runs that wait are looked after then."""
+    """However the work inside ends, the runs that wait are looked after then.
+
+    A setting of how many may work that cannot be read is not the fault of that work:
+    they wait for a page, which says what is wrong with it.
+    """
     try:
         yield
     finally:
-        advance()
+        with suppress(StcError):
+            advance()
 
 
 def leave(folder: Path) -> bool:

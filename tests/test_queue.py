@@ -244,3 +244,24 @@ def test_cancelling_lets_the_next_begin(workers: None):
     assert jobs.cancel(first)
     wait_for(second, "done")
     assert Run(first).status["state"] == "cancelled"
+
+
+@pytest.mark.parametrize("fault", [None, ValueError("of its own")])
+def test_a_setting_that_cannot_be_read_does_not_hide_how_the_work_ended(
+    spawned, monkeypatch, fault
+):
+    folder = runs_folder() / "waits"
+    create_run(folder, RunConfig(data=DataConfig(path="t")))
+    (folder / TICKET).touch()
+    monkeypatch.setenv(queue.VARIABLE, "many")
+    try:
+        with queue.handing_on():
+            if fault:
+                raise fault
+    except ValueError as raised:
+        assert raised is fault
+    else:
+        assert fault is None
+    assert spawned == []
+    with pytest.raises(StcError):
+        queue.advance()
