@@ -65,8 +65,8 @@ def part(page: Page, path: Path, first: Locator, last: Locator) -> None:
     top, end = first.bounding_box(), last.bounding_box()
     block = settled(page).get_by_test_id("stMainBlockContainer").bounding_box()
     assert top and end and block
-    y = top["y"] - 8
-    height = end["y"] + end["height"] + 8 - y
+    y = top["y"] - 20
+    height = end["y"] + end["height"] + 24 - y
     x, width = block["x"] + 56, block["width"] - 112
     page.screenshot(path=path, clip={"x": x, "y": y, "width": width, "height": height})
 
