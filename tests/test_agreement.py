@@ -46,8 +46,8 @@ def test_random_choices_stay_at_chance():
     ratios = []
     for _ in range(40):
         a, b = (rng.choice(500, 100, replace=False) for _ in range(2))
-        pair = [neurons(*(("mlp.1", int(i)) for i in part)) for part in (a, b)]
-        ratios.append(agreement(*pair, {"mlp.1": 500})["times"].iloc[0])
+        one, two = (neurons(*(("mlp.1", int(i)) for i in part)) for part in (a, b))
+        ratios.append(agreement(one, two, {"mlp.1": 500})["times"].iloc[0])
     assert np.mean(ratios) == pytest.approx(1, abs=0.08)
 
 
@@ -59,11 +59,11 @@ def test_all_layers_together():
 
 def test_an_unknown_width_leaves_chance_open():
     found = agreement(A, B, {"resid.1": 10})
-    assert found["chance"].isna().any() and np.isnan(total(found)["times"])
+    assert found["chance"].isna().to_numpy().any() and np.isnan(total(found)["times"])
 
 
 def test_the_same_choice_agrees_wholly():
-    assert (agreement(A, A, WIDTHS)["jaccard"] == 1).all()
+    assert set(agreement(A, A, WIDTHS)["jaccard"]) == {1.0}
 
 
 @pytest.mark.parametrize(

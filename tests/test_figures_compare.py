@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+from frames import layout
 from test_cards import made
 
 from stc_core.agreement import agreement
@@ -73,7 +74,7 @@ def test_bars_point_to_the_better_run_and_are_faint_in_doubt():
 
 def test_of_many_classes_those_that_differ_most():
     figure = class_difference_bars(differences(99))
-    shown = figure.layout.yaxis.ticktext
+    shown = layout(figure).yaxis.ticktext
     assert len(shown) == MOST_CLASSES
     assert shown[0] == "c0" and shown[-1] == "c98" and "c49" not in shown
 

@@ -34,9 +34,9 @@ class Found(HTMLParser):
             self.open.append(tag)
         for name, value in attrs:
             if name in ("src", "href", "srcset", "action", "data"):
-                self.addresses.append(value)
+                self.addresses.append(value or "")
             if name == "aria-label":
-                self.labels.append(value)
+                self.labels.append(value or "")
 
     def handle_endtag(self, tag: str) -> None:
         assert self.open.pop() == tag, tag

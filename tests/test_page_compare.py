@@ -29,7 +29,8 @@ def copied(
     metrics["neurons"]["selected"] = neurons or metrics["neurons"]["selected"]
     (to / "metrics.json").write_text(json.dumps(metrics), encoding="utf-8")
     table = pd.read_parquet(to / "predictions.parquet")
-    here = table.index[(table["split"] == "test") & table["correct"]][:wrong]
+    of_test = table["split"].eq("test").to_numpy() & table["correct"].to_numpy()
+    here = table.index[of_test][:wrong]
     table.loc[here, "predicted"] = "<b>none</b>"
     table.loc[here, "correct"] = False
     table.to_parquet(to / "predictions.parquet", index=False)
