@@ -148,7 +148,8 @@ def wilson_interval(
     share = hits / np.maximum(n, 1)
     middle = (hits + square / 2) / (n + square)
     reach = np.sqrt(n * share * (1 - share) * square + square**2 / 4) / (n + square)
-    return np.clip(middle - reach, 0.0, 1.0), np.clip(middle + reach, 0.0, 1.0)
+    low, high = np.clip([middle - reach, middle + reach], 0.0, 1.0)
+    return np.where(hits == 0, 0.0, low), np.where(hits == n, 1.0, high)  # exactly
 
 
 def _resampled_macro_f1(y, predicted, rng: np.random.Generator, n: int) -> np.ndarray:

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
+import pandas as pd
+
 from stc_core import adapt
 from stc_core.axes import PooledSite, Progress, silent
 from stc_core.backbone import Backbone
@@ -30,6 +32,9 @@ from stc_core.sample import LARGE, Sample, draw
 from stc_core.sparsify import Fitted, taken
 from stc_core.store import FeatureStore
 from stc_core.writer import RunWriter
+
+PLACES = "probes.parquet", "classes.parquet", "control.parquet"
+"""Tables with rows of each place that is read; older runs have but the first."""
 
 
 def shrink(config: RunConfig, writer: RunWriter) -> None:
@@ -132,14 +137,16 @@ def _features(
 def _probes(
     parent: Run, writer: RunWriter, wanted: Sequence[PooledSite]
 ) -> list[Salience]:
-    """What is known of the wanted sites; written to the new run."""
+    """What is known of the wanted sites; written to the new run with their tables."""
     path = parent.folder / SALIENCE
     known = [one for one in read_saliences(path) if one.pooled_site in set(wanted)]
     write_saliences(writer.folder / SALIENCE, known)
-    frame = parent.probes
     names = [str(one.pooled_site) for one in known]
-    kept = (frame["site"] + "." + frame["pooling"]).isin(names)
-    writer.write_frame("probes.parquet", frame.loc[kept].reset_index(drop=True))
+    for name in PLACES:
+        if parent.has(name):
+            frame = pd.read_parquet(parent.folder / name)
+            kept = (frame["site"] + "." + frame["pooling"]).isin(names)
+            writer.write_frame(name, frame.loc[kept].reset_index(drop=True))
     if parent.has(adapt.NU):
         writer.write_json(adapt.NU, read_json(parent.folder / adapt.NU))
     return known
