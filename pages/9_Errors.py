@@ -16,7 +16,6 @@ from stc_core.calibration import (
 )
 from stc_core.clicks import click_cell, click_example, click_place
 from stc_core.confusion import class_scores, confused_pairs, confusion, most_confused
-from stc_core.errors import StcError
 from stc_core.figures_errors import (
     BESIDE,
     MOST,
@@ -26,6 +25,7 @@ from stc_core.figures_errors import (
 )
 from stc_core.metrics import expected_calibration_error, macro_f1
 from stc_core.run import Run
+from ui.doubts import mislabelled_rows, why
 from ui.panels import PERCENT, in_percent
 
 SPLITS = ("test", "validation", "train")
@@ -46,19 +46,9 @@ MATRIX = (
     "Stronger: a larger share of its row."
 )
 CUT = " The {most} of {of} classes with most errors; *all* counts the others, too."
-JUDGED = (
-    "Each text is judged by heads that were fitted without it, on "
-    "this run's neurons; confident learning (cleanlab) then finds those that are "
-    "confidently of another class. The neurons were chosen with these labels, so a few "
-    "wrong ones may be missed. A suggestion is no proof: read the text."
-)
 ECE = (
     "Expected calibration error: the mean distance between how sure an answer is and "
     "how often such answers are right, over 15 bins."
-)
-TUNED = (
-    " The language model of this run was tuned on the labels, wrong ones too, so "
-    "that some of those in train look right by now."
 )
 SHARE = {"format": PERCENT, "width": 75}
 
@@ -237,14 +227,6 @@ def listing(part: pd.DataFrame) -> None:
     st.caption(f"Wrong ones first, the surest on top. Pick a row, then open it.{cut}")
 
 
-def why(rows: list[int]) -> None:
-    """The way to the explanation of the text that was picked, if it is one of these."""
-    held = ui.context().example
-    if held in rows:
-        icon = ":material/psychology:"
-        ui.link(ui.EXAMPLES, f"Why text {held}?", icon=icon, example=held)
-
-
 def slices(run: Run, split: str) -> None:
     st.markdown("#### Slices")
     scores = ui.slice_table(run, split)
@@ -330,76 +312,6 @@ def abstain(part: pd.DataFrame) -> None:
     )
 
 
-def labels(run: Run) -> None:
-    """Rows whose label is likely wrong, when they are asked for."""
-    st.markdown("#### Likely mislabelled")
-    key = f"_mislabelled_{run.folder.name}"
-    if not run.has("activations.npy"):
-        recipe = run.config.train.recipe
-        st.info(
-            f"Runs of the recipe {recipe} keep no neurons to judge labels by. Train "
-            "with the recipe stc on the same table to see them.",
-            icon=":material/info:",
-        )
-        return
-    if not st.session_state.get(key):
-        st.caption("Which rows of the table may carry a wrong label, in any split.")
-        st.button(
-            "Look for wrong labels",
-            icon=":material/fact_check:",
-            on_click=st.session_state.update,
-            args=({key: True},),
-        )
-        return
-    try:
-        found = ui.mislabelled(run)
-    except StcError as error:
-        ui.show_error(error)
-        return
-    if found.empty:
-        st.success("No label looks wrong.", icon=":material/check:")
-        return
-    suspects(run, found)
-
-
-def suspects(run: Run, found: pd.DataFrame) -> None:
-    pairs = zip(found["example"], found["split"], strict=True)
-    places = [{"example": int(row), "split": str(name)} for row, name in pairs]
-    st.dataframe(
-        found,
-        key="suspect_table",
-        on_select=ui.clicked("suspect_table", lambda c, e: click_place(c, e, places)),
-        selection_mode="single-row",
-        hide_index=True,
-        height=300,
-        column_order=["example", "text", "label", "suggested", "score", "split"],
-        column_config={
-            "example": st.column_config.NumberColumn("#", width=50),
-            "text": st.column_config.TextColumn("Text", width=330),
-            "label": st.column_config.TextColumn("Label", width=110),
-            "suggested": st.column_config.TextColumn("Suggested", width=110),
-            "score": st.column_config.NumberColumn(
-                "Score", format="%.3f", width=65, help="0: as wrong as can be."
-            ),
-            "split": st.column_config.TextColumn("Split", width=80),
-        },
-        alt="Rows that are likely mislabelled",
-    )
-    with st.container(horizontal=True, vertical_alignment="center"):
-        why(found["example"].tolist())
-        st.download_button(
-            "Download as CSV",
-            found.to_csv(index=False),
-            file_name=f"{run.folder.name}-labels.csv",
-            mime="text/csv",
-            on_click="ignore",
-            icon=":material/download:",
-        )
-    tuned = TUNED if run.config.train.recipe != "stc" else ""
-    said = f"{len(found):,} texts, the likeliest first. {JUDGED}"
-    st.caption(said + tuned)
-
-
 ui.frame(
     "Errors",
     ui.PAGES[ui.ERRORS][1],
@@ -428,4 +340,4 @@ with ui.guard():
     slices(run, split)
     if base.any():
         trust(run, table.loc[base], shares[base])
-    labels(run)
+    mislabelled_rows(run)

@@ -70,11 +70,51 @@ def _sparse(config: RunConfig, writer: RunWriter) -> None:
     if (writer.folder / CHECKPOINTS).is_dir():
         writer.note("Going on where the tuning was cut off.")
         return
+    classifier = estimator(settings)
+    ground = _ground(config, writer, classifier)
+    sample, wanted = ground.sample, ground.wanted
+    read = sample.store.read
+    writer.phase("probe", total=len(wanted), message=f"{len(wanted)} pooled sites")
+    probes = classifier.fit_probes(
+        read,
+        sample.task,
+        wanted,
+        device=ground.backbone.device.type,
+        progress=writer.progress,
+    )
+    writer.write_frame("probes.parquet", tables.probe_table(probes, sample.task))
+    writer.write_frame("classes.parquet", class_table(read, sample.task, probes))
+    write_saliences(writer.folder / SALIENCE, probes)
+
+    if nu := from_features(read, sample.task, ground.backbone, wanted):
+        writer.write_json(adapt.NU, {**nu.record(), "tokens": "all", "rows": "train"})
+
+    writer.phase("select")
+    fitted = classifier.select(
+        read, sample.task, probes, reported=sample.test, progress=writer.progress
+    )
+    write_frontier(writer, ground, fitted)
+    metrics = conclude(writer, classifier, ground, fitted, seed=settings.seed)
+    writer.phase("report", message="baselines")
+    add_baselines(
+        writer,
+        metrics,
+        _baselines(sample, list(ground.part.texts), probes, seed=settings.seed),
+        sample.task.codes[sample.test],
+        seed=settings.seed,
+    )
+    _add_control(writer, classifier, ground, seed=settings.seed)
+
+
+def _ground(
+    config: RunConfig, writer: RunWriter, classifier: SparsifyThenClassify
+) -> Ground:
+    """The table read, the backbone loaded, and the features of the sample extracted."""
+    settings = config.train
     writer.phase("read", message=config.data.path)
     corpus = _read(config)
     writer.write_frame("corpus.parquet", corpus.frame)
     writer.write_text("report.json", corpus.report.to_json())
-    classifier = estimator(settings)
     writer.phase("load", message=settings.backbone)
     backbone = classifier.load_backbone(progress=writer.progress)
     wanted = classifier.wanted(backbone)
@@ -98,38 +138,7 @@ def _sparse(config: RunConfig, writer: RunWriter) -> None:
     )
     for note in sample.notes:
         writer.note(note)
-    read = sample.store.read
-    writer.phase("probe", total=len(wanted), message=f"{len(wanted)} pooled sites")
-    probes = classifier.fit_probes(
-        read,
-        sample.task,
-        wanted,
-        device=backbone.device.type,
-        progress=writer.progress,
-    )
-    writer.write_frame("probes.parquet", tables.probe_table(probes, sample.task))
-    writer.write_frame("classes.parquet", class_table(read, sample.task, probes))
-    write_saliences(writer.folder / SALIENCE, probes)
-
-    if nu := from_features(read, sample.task, backbone, wanted):
-        writer.write_json(adapt.NU, {**nu.record(), "tokens": "all", "rows": "train"})
-
-    writer.phase("select")
-    fitted = classifier.select(
-        read, sample.task, probes, reported=sample.test, progress=writer.progress
-    )
-    ground = Ground(backbone, corpus, task, sample, wanted, counts)
-    write_frontier(writer, ground, fitted)
-    metrics = conclude(writer, classifier, ground, fitted, seed=settings.seed)
-    writer.phase("report", message="baselines")
-    add_baselines(
-        writer,
-        metrics,
-        _baselines(sample, list(ground.part.texts), probes, seed=settings.seed),
-        sample.task.codes[sample.test],
-        seed=settings.seed,
-    )
-    _add_control(writer, classifier, ground, seed=settings.seed)
+    return Ground(backbone, corpus, task, sample, wanted, counts)
 
 
 def _add_control(

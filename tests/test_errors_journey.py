@@ -64,3 +64,4 @@ def test_a_cell_shows_its_texts_and_goes_along_to_examples(
     page.wait_for_url("**/Examples?*")
     settled(page).get_by_role("button", name=f"label is {label}").click()
     page.wait_for_function("!location.href.includes('slice=')")
+    assert not settled(page).get_by_role("button", name=f"label is {label}").count()

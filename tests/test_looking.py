@@ -71,6 +71,7 @@ def test_a_row_leads_to_a_correlated_neuron(studio: Studio, page: Page):
     pick_row(page, 0, 1)
     page.wait_for_url(f"**neuron={there}*")
     settled(page).get_by_role("heading", name=names_of(neurons)[there]).wait_for()
+    assert query(page, "neuron") == str(there) != "3"
 
 
 def test_a_neuron_is_found_by_a_word(studio: Studio, page: Page):
@@ -82,8 +83,10 @@ def test_a_neuron_is_found_by_a_word(studio: Studio, page: Page):
     settled(page).get_by_text("usual on a token").wait_for()
     pick_row(page, 0, 0)
     page.wait_for_url(re.compile(r"neuron=(?!3(&|$))"))
-    name = names_of(studio.run.neurons)[int(query(page, "neuron") or -1)]
+    found = int(query(page, "neuron") or -1)
+    name = names_of(studio.run.neurons)[found]
     settled(page).get_by_role("heading", name=name).wait_for()
+    assert found != 3
 
 
 def test_an_edit_is_compared_and_removed(studio: Studio, page: Page):

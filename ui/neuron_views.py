@@ -61,30 +61,35 @@ class Shown:
         return self.frame["neuron"].tolist()
 
 
+def classes(neurons: pd.DataFrame) -> tuple[str | None, str | None]:
+    """The class that colours the neurons, and the one that it is compared with."""
+    names, against = classes_of(neurons), None
+    label = pick(
+        "label",
+        "Colour by",
+        [None, *names],
+        format_func=lambda name: name or IMPORTANCE_OF_ALL,
+        placeholder=IMPORTANCE_OF_ALL,
+        width=230,
+    )
+    if label is not None and len(names) > 1:
+        against = pick(
+            "against",
+            "Less the weight for",
+            [None, *(name for name in names if name != label)],
+            format_func=lambda name: name or "–",
+            placeholder="–",
+            width=190,
+            help="Compare two classes: blue speaks for the first, orange for this.",
+        )
+    return label, against
+
+
 def filters(neurons: pd.DataFrame) -> Shown:
     """The neurons to show in their order, and the class that colours them."""
     row = st.container(horizontal=True, vertical_alignment="bottom", gap="medium")
-    names = classes_of(neurons)
     with row:
-        label = pick(
-            "label",
-            "Colour by",
-            [None, *names],
-            format_func=lambda name: name or IMPORTANCE_OF_ALL,
-            placeholder=IMPORTANCE_OF_ALL,
-            width=230,
-        )
-        against = None
-        if label is not None and len(names) > 1:
-            against = pick(
-                "against",
-                "Less the weight for",
-                [None, *(name for name in names if name != label)],
-                format_func=lambda name: name or "–",
-                placeholder="–",
-                width=190,
-                help="Compare two classes: blue speaks for the first, orange for this.",
-            )
+        label, against = classes(neurons)
         layers = sorted({int(one) for one in neurons["layer"]})
         only = pick(
             "layer",

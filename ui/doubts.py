@@ -1,0 +1,101 @@
+"""Rows whose label is in doubt, and the way from a text to why it got its label."""
+
+import pandas as pd
+import streamlit as st
+
+from stc_core.clicks import click_place
+from stc_core.errors import StcError
+from stc_core.run import Run
+from ui.pages import EXAMPLES
+from ui.place import clicked, context, link
+from ui.readers import mislabelled
+from ui.said import show_error
+
+JUDGED = (
+    "Each text is judged by heads that were fitted without it, on "
+    "this run's neurons; confident learning (cleanlab) then finds those that are "
+    "confidently of another class. The neurons were chosen with these labels, so a few "
+    "wrong ones may be missed. A suggestion is no proof: read the text."
+)
+TUNED = (
+    " The language model of this run was tuned on the labels, wrong ones too, so "
+    "that some of those in train look right by now."
+)
+
+
+def why(rows: list[int]) -> None:
+    """The way to the explanation of the text that was picked, if it is one of these."""
+    held = context().example
+    if held in rows:
+        icon = ":material/psychology:"
+        link(EXAMPLES, f"Why text {held}?", icon=icon, example=held)
+
+
+def mislabelled_rows(run: Run) -> None:
+    """Rows whose label is likely wrong, when they are asked for."""
+    st.markdown("#### Likely mislabelled")
+    key = f"_mislabelled_{run.folder.name}"
+    if not run.has("activations.npy"):
+        recipe = run.config.train.recipe
+        st.info(
+            f"Runs of the recipe {recipe} keep no neurons to judge labels by. Train "
+            "with the recipe stc on the same table to see them.",
+            icon=":material/info:",
+        )
+        return
+    if not st.session_state.get(key):
+        st.caption("Which rows of the table may carry a wrong label, in any split.")
+        st.button(
+            "Look for wrong labels",
+            icon=":material/fact_check:",
+            on_click=st.session_state.update,
+            args=({key: True},),
+        )
+        return
+    try:
+        found = mislabelled(run)
+    except StcError as error:
+        show_error(error)
+        return
+    if found.empty:
+        st.success("No label looks wrong.", icon=":material/check:")
+        return
+    suspects(run, found)
+
+
+def suspects(run: Run, found: pd.DataFrame) -> None:
+    pairs = zip(found["example"], found["split"], strict=True)
+    places = [{"example": int(row), "split": str(name)} for row, name in pairs]
+    st.dataframe(
+        found,
+        key="suspect_table",
+        on_select=clicked("suspect_table", lambda c, e: click_place(c, e, places)),
+        selection_mode="single-row",
+        hide_index=True,
+        height=300,
+        column_order=["example", "text", "label", "suggested", "score", "split"],
+        column_config={
+            "example": st.column_config.NumberColumn("#", width=50),
+            "text": st.column_config.TextColumn("Text", width=330),
+            "label": st.column_config.TextColumn("Label", width=110),
+            "suggested": st.column_config.TextColumn("Suggested", width=110),
+            "score": st.column_config.NumberColumn(
+                "Score", format="%.3f", width=65, help="0: as wrong as can be."
+            ),
+            "split": st.column_config.TextColumn("Split", width=80),
+        },
+        alt="Rows that are likely mislabelled",
+    )
+    with st.container(horizontal=True, vertical_alignment="center"):
+        why(found["example"].tolist())
+        st.download_button(
+            "Download as CSV",
+            found.to_csv(index=False),
+            file_name=f"{run.folder.name}-labels.csv",
+            mime="text/csv",
+            on_click="ignore",
+            icon=":material/download:",
+        )
+    tuned = TUNED if run.config.train.recipe != "stc" else ""
+    said = f"{len(found):,} texts, the likeliest first. {JUDGED}"
+    st.caption(said + tuned)
