@@ -1,0 +1,118 @@
+"""Levels of labels by one model, against flat, separate and inner-layer classifiers.
+
+    python -m benches levels --rows 2000 --seeds 0 1 2 --out RUNS
+
+`joint` is the accuracy of whole paths, `level_D` that of one level by itself, which only
+ours has of levels above the finest; `coarse_compute` is the share of the model that a
+coarse answer needs. Means over the seeds, with the range of `joint`. --backbone takes
+folders of decoders, whose heads spell the names. Runs that are done are in --out and
+are not done again.
+"""
+
+import argparse
+import json
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from measure import Row, table
+from seeds import data_of, means, trained
+
+from stc_core.config import DEFAULT_BACKBONE, DataConfig
+
+LEVELS = {
+    "trec": ("label_1", "label_2"),
+    "clinc150": ("label_1", "label_2"),
+    "edos": ("label_1", "label_2", "label_3"),
+    "sample": ("topic", "subtopic"),
+}
+SETS = ("trec", "clinc150", "edos")
+SAMPLE = Path(__file__).parents[1] / "samples" / "customer_messages.csv"
+LEAST = 4
+"""Training rows of each finest class, if there are as many."""
+RIVALS = ("flat", "separate", "inner_probe", "stc")
+
+
+def data(name: str, asked: argparse.Namespace) -> DataConfig:
+    if name == "sample":
+        return DataConfig(path=str(SAMPLE), text="text", labels=LEVELS[name])
+    rows = {"train": asked.rows, "test": asked.test_rows or asked.rows}
+    return data_of(name, LEVELS[name], rows, asked.out, least=LEAST)
+
+
+def figures(metrics: dict[str, Any]) -> Iterator[tuple[str, Row]]:
+    """Ours, then each rival of one run; `stc` has no levels but the finest."""
+    test, told = metrics["test"], metrics["hierarchy"]
+    ours: Row = {"joint": test["joint_accuracy"], "macro_f1": test["macro_f1"]}
+    for level, scores in enumerate(test["levels"], 1):
+        ours[f"level_{level}"] = scores["accuracy"]
+    flops = told["flops_per_token"]
+    yield (
+        "ours",
+        ours
+        | {
+            "consistency": test["consistency"],
+            "seconds": metrics["seconds"]["tune"],
+            "coarse_compute": flops[0] / flops[-1],
+        },
+    )
+    for name in RIVALS:
+        if (scores := metrics["baselines"].get(name)) is None:
+            continue
+        row = {
+            "joint": scores.get("joint_accuracy", scores["accuracy"]),
+            "macro_f1": scores["macro_f1"],
+            f"level_{len(test['levels'])}": scores["accuracy"],
+        }
+        kept = {k: scores[k] for k in ("consistency", "seconds") if k in scores}
+        yield name, row | kept
+
+
+def bench(asked: argparse.Namespace) -> Iterator[Row]:
+    for name in asked.sets:
+        for backbone in asked.backbones:
+            found: dict[str, list[Row]] = {}
+            model, n_test = Path(backbone).name, 0
+            for seed in asked.seeds:
+                settings = {
+                    "recipe": "hierarchy",
+                    "backbone": backbone,
+                    "seed": seed,
+                    "kinds": ("resid",),
+                    "poolings": ("mean",),
+                    "tune": {"epochs": asked.epochs},
+                }
+                about = f"{name}-{asked.rows}-{asked.epochs}-{seed}-{model}"
+                metrics = trained(asked.out / about, data(name, asked), settings)
+                n_test = metrics["test"]["n"]
+                for case, row in figures(metrics):
+                    found.setdefault(case, []).append(row)
+            for case, row in means(found, "joint"):
+                where = {"bench": "levels", "set": name, "backbone": model}
+                yield {**where, "case": case, **row, "n_test": n_test}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--json", action="store_true", help="one object a line")
+    parser.add_argument("--sets", nargs="+", default=SETS, choices=LEVELS)
+    parser.add_argument("--backbones", nargs="+", default=[DEFAULT_BACKBONE])
+    parser.add_argument("--rows", type=int, default=2000, help="of train")
+    parser.add_argument("--test-rows", type=int, help="of test; as many if not given")
+    parser.add_argument("--seeds", type=int, nargs="+", default=(0, 1, 2))
+    parser.add_argument("--epochs", type=int, default=5, help="of all that is tuned")
+    parser.add_argument("--out", type=Path, help="where runs are kept; nowhere if none")
+    asked = parser.parse_args()
+    with tempfile.TemporaryDirectory() as nowhere:
+        asked.out = asked.out or Path(nowhere)
+        asked.out.mkdir(parents=True, exist_ok=True)
+        if asked.json:
+            for row in bench(asked):
+                print(json.dumps(row), flush=True)
+        else:
+            print(table(list(bench(asked))))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,80 @@
+"""What the benches of trainings share: capped tables, runs kept, means over seeds."""
+
+import os
+import statistics
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from measure import DATA, Row
+
+from stc_core import recipes
+from stc_core.config import DataConfig, RunConfig, TrainConfig
+from stc_core.run import Run
+from stc_core.writer import RunWriter
+
+
+def capped(
+    name: str, part: str, columns: Sequence[str], rows: int, folder: Path, *, least: int
+) -> Path:
+    """The same random rows of a file of a data set for every seed and case.
+
+    `least` of each class, if there are as many, so that each can be learned.
+    """
+    path = folder / f"{name}-{part}-{rows}.csv"
+    data = Path(os.environ.get("STC_BENCH_DATA", DATA))
+    frame = pd.read_csv(data / name / f"{part}.csv", keep_default_na=False)
+    frame = frame.sample(frac=1, random_state=0)
+    first = frame.groupby(columns[-1]).cumcount() < least
+    some = pd.concat([frame[first], frame[~first]]).head(rows)
+    some[["text", *columns]].to_csv(path, index=False)
+    return path
+
+
+def data_of(
+    name: str,
+    columns: Sequence[str],
+    rows: Mapping[str, int],
+    folder: Path,
+    *,
+    least: int = 0,
+) -> DataConfig:
+    """The data set with at most so many `rows` of "train" and of "test"."""
+    path = capped(name, "train", columns, rows["train"], folder, least=least)
+    test = capped(name, "test", columns, rows["test"], folder, least=0)
+    return DataConfig(
+        path=str(path), test_path=str(test), text="text", labels=tuple(columns)
+    )
+
+
+def trained(folder: Path, data: DataConfig, settings: dict[str, Any]) -> dict[str, Any]:
+    """The metrics of the run in `folder`; one that was cut off goes on."""
+    if (folder / "status.json").is_file() and Run(folder).done:
+        return Run(folder).metrics
+    sys.stderr.write(f"{folder.name}\n")
+    config = RunConfig(data=data, train=TrainConfig.model_validate(settings))
+    with RunWriter(folder, config) as writer:
+        return recipes.train(writer.config, writer).metrics
+
+
+def means(found: Mapping[str, list[Row]], ranged: str) -> Iterator[tuple[str, Row]]:
+    """For each case the means over its seeds, and the range of the field `ranged`.
+
+    A field that some seed lacks is left out.
+    """
+    for case, rows in found.items():
+        fields = [name for name in rows[0] if all(name in row for row in rows)]
+        mean = {name: statistics.mean(row[name] for row in rows) for name in fields}
+        low, high = (f(row[ranged] for row in rows) for f in (min, max))
+        said = {k: round(v, 1 if k == "seconds" else 4) for k, v in mean.items()}
+        yield (
+            case,
+            {
+                **said,
+                "low": round(low, 4),
+                "high": round(high, 4),
+                "seeds": len(rows),
+            },
+        )
