@@ -2,22 +2,20 @@
 
     python -m benches levels --rows 2000 --seeds 0 1 2 --out RUNS
 
-`joint` is the accuracy of whole paths, `level_D` that of one level by itself, which only
-ours has of levels above the finest; `coarse_compute` is the share of the model that a
-coarse answer needs. Means over the seeds, with the range of `joint`. --backbone takes
-folders of decoders, whose heads spell the names. Runs that are done are in --out and
-are not done again.
+`joint` is the accuracy of whole paths, `level_D` that of one level by itself (of a
+rival: the finest alone); `coarse_compute` is the share of the model that a coarse
+answer needs. Means over the seeds, with the range of `joint`. --backbones takes folders
+of decoders, too, whose heads spell the names. Runs that are done are in --out and are
+not done again.
 """
 
 import argparse
-import json
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from measure import Row, table
-from seeds import data_of, means, trained
+from measure import Row
+from seeds import data_of, means, options, show_runs, trained
 
 from stc_core.config import DEFAULT_BACKBONE, DataConfig
 
@@ -37,8 +35,7 @@ RIVALS = ("flat", "separate", "inner_probe", "stc")
 def data(name: str, asked: argparse.Namespace) -> DataConfig:
     if name == "sample":
         return DataConfig(path=str(SAMPLE), text="text", labels=LEVELS[name])
-    rows = {"train": asked.rows, "test": asked.test_rows or asked.rows}
-    return data_of(name, LEVELS[name], rows, asked.out, least=LEAST)
+    return data_of(name, LEVELS[name], asked, least=LEAST)
 
 
 def figures(metrics: dict[str, Any]) -> Iterator[tuple[str, Row]]:
@@ -94,24 +91,11 @@ def bench(asked: argparse.Namespace) -> Iterator[Row]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--json", action="store_true", help="one object a line")
+    parser = options(__doc__ or "", rows=2000)
     parser.add_argument("--sets", nargs="+", default=SETS, choices=LEVELS)
     parser.add_argument("--backbones", nargs="+", default=[DEFAULT_BACKBONE])
-    parser.add_argument("--rows", type=int, default=2000, help="of train")
-    parser.add_argument("--test-rows", type=int, help="of test; as many if not given")
-    parser.add_argument("--seeds", type=int, nargs="+", default=(0, 1, 2))
     parser.add_argument("--epochs", type=int, default=5, help="of all that is tuned")
-    parser.add_argument("--out", type=Path, help="where runs are kept; nowhere if none")
-    asked = parser.parse_args()
-    with tempfile.TemporaryDirectory() as nowhere:
-        asked.out = asked.out or Path(nowhere)
-        asked.out.mkdir(parents=True, exist_ok=True)
-        if asked.json:
-            for row in bench(asked):
-                print(json.dumps(row), flush=True)
-        else:
-            print(table(list(bench(asked))))
+    show_runs(bench, parser)
 
 
 if __name__ == "__main__":

@@ -1,14 +1,17 @@
 """What the benches of trainings share: capped tables, runs kept, means over seeds."""
 
+import argparse
+import json
 import os
 import statistics
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from measure import DATA, Row
+from measure import DATA, Row, table
 
 from stc_core import recipes
 from stc_core.config import DataConfig, RunConfig, TrainConfig
@@ -28,22 +31,18 @@ def capped(
     frame = pd.read_csv(data / name / f"{part}.csv", keep_default_na=False)
     frame = frame.sample(frac=1, random_state=0)
     first = frame.groupby(columns[-1]).cumcount() < least
-    some = pd.concat([frame[first], frame[~first]]).head(rows)
-    some[["text", *columns]].to_csv(path, index=False)
+    some = pd.concat([frame.loc[first], frame.loc[~first]]).head(rows)
+    some.to_csv(path, columns=["text", *columns], index=False)
     return path
 
 
 def data_of(
-    name: str,
-    columns: Sequence[str],
-    rows: Mapping[str, int],
-    folder: Path,
-    *,
-    least: int = 0,
+    name: str, columns: Sequence[str], asked: argparse.Namespace, *, least: int = 0
 ) -> DataConfig:
-    """The data set with at most so many `rows` of "train" and of "test"."""
-    path = capped(name, "train", columns, rows["train"], folder, least=least)
-    test = capped(name, "test", columns, rows["test"], folder, least=0)
+    """The data set with as many rows of "train" and of "test" as is asked for."""
+    rows, n_test = asked.rows, asked.test_rows or asked.rows
+    path = capped(name, "train", columns, rows, asked.out, least=least)
+    test = capped(name, "test", columns, n_test, asked.out, least=0)
     return DataConfig(
         path=str(path), test_path=str(test), text="text", labels=tuple(columns)
     )
@@ -78,3 +77,30 @@ def means(found: Mapping[str, list[Row]], ranged: str) -> Iterator[tuple[str, Ro
                 "seeds": len(rows),
             },
         )
+
+
+def options(about: str, *, rows: int) -> argparse.ArgumentParser:
+    """What every bench of trainings can be asked."""
+    parser = argparse.ArgumentParser(description=about)
+    parser.add_argument("--json", action="store_true", help="one object a line")
+    parser.add_argument("--rows", type=int, default=rows, help="of train")
+    parser.add_argument("--test-rows", type=int, help="of test; as many if not given")
+    parser.add_argument("--seeds", type=int, nargs="+", default=(0, 1, 2))
+    parser.add_argument("--out", type=Path, help="where runs are kept; nowhere if none")
+    return parser
+
+
+def show_runs(
+    bench: Callable[[argparse.Namespace], Iterator[Row]],
+    parser: argparse.ArgumentParser,
+) -> None:
+    """Runs a bench as it is asked; prints each row as it comes with --json."""
+    asked = parser.parse_args()
+    with tempfile.TemporaryDirectory() as nowhere:
+        asked.out = asked.out or Path(nowhere)
+        asked.out.mkdir(parents=True, exist_ok=True)
+        if asked.json:
+            for row in bench(asked):
+                print(json.dumps(row), flush=True)
+        else:
+            print(table(list(bench(asked))))
