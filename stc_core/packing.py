@@ -16,7 +16,6 @@ import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
-from torch.nn.attention.varlen import varlen_attn
 from torch.nn.functional import scaled_dot_product_attention
 from transformers import AttentionInterface, AttentionMaskInterface
 
@@ -226,6 +225,9 @@ def _varlen(
     causal: bool,
 ) -> Float[Tensor, "1 token heads d_head"]:
     """Attention inside each text by one kernel, in half precision on CUDA."""
+    # Imported here: it brings the compiler, a quarter of a cold start on a CPU.
+    from torch.nn.attention.varlen import varlen_attn
+
     q, k, v = (x[0].transpose(0, 1) for x in (query, key, value))
     out = varlen_attn(
         q,
