@@ -19,13 +19,13 @@ from stc_core.readings import (
     SCORES,
     Metric,
     Score,
-    best_probes,
     mute_places,
     readings,
 )
 from stc_core.run import Run
 from stc_core.story import layer_story
 from stc_core.wording import percent
+from ui.layer_views import picked
 
 COLUMNS = ["site", "pooling", "C", "accuracy", "accuracy_low", "accuracy_high"]
 COLUMNS += ["macro_f1", "n", "nonzeros", "gap"]
@@ -37,7 +37,7 @@ TEST_NOTE = (
     "Lines: results on the **{n:,} test texts**, which chose nothing; a "
     "point picked as the best of many is a little flattered. "
 )
-CLICK = "Click a point to see what was kept there."
+CLICK = "Click a point, or choose its layer, to see what was kept there."
 ALL = "all classes"
 CONTROL = (
     "The control is the same probe, chosen in the same way, on shuffled labels: what "
@@ -210,46 +210,6 @@ def parent_note(metrics: dict[str, Any]) -> None:
             f"{percent(parent['accuracy'])} on test with {parent['neurons']:,} neurons "
             f"up to layer {parent['layers']}."
         )
-
-
-def picked(run: Run, probes: pd.DataFrame) -> None:
-    """What is known of the place that was clicked, and the way to its neurons."""
-    now, best = ui.context(), best_probes(probes)
-    there = best.loc[best["layer"] == now.layer]
-    if there.empty:
-        return
-    clicked = there.loc[(there["kind"] == now.kind) & (there["pooling"] == now.pooling)]
-    which, there = ("probe", clicked) if len(clicked) else ("best probe", there)
-    top = there.loc[there["accuracy"].idxmax()]
-    with st.container(border=True, horizontal=True, vertical_alignment="center"):
-        n, said = kept(run, which, top)
-        st.markdown(
-            f"**Layer {now.layer}** · {which} `{top['site']}` by {top['pooling']}: "
-            f"{percent(top['accuracy'])}{said}",
-            width="stretch",
-        )
-        if n:
-            ui.link(ui.NEURONS, "See its neurons", icon=":material/grain:")
-        st.button(
-            "Clear",
-            key="clear_layer",
-            on_click=lambda: ui.remember(layer=None, kind=None, pooling=None),
-        )
-
-
-def kept(run: Run, which: str, top: pd.Series) -> tuple[int, str]:
-    """How many of the kept neurons are at the place that was clicked, and in words."""
-    if not run.has("neurons.parquet"):
-        return 0, ""
-    neurons = ui.read(run, "neurons")
-    here = neurons["layer"] == top["layer"]
-    if which == "probe":
-        here &= (neurons["kind"] == top["kind"]) & (
-            neurons["pooling"] == top["pooling"]
-        )
-    n = int(here.sum())
-    many = f"{n:,} of the {len(neurons):,} neurons that were kept are here"
-    return n, f" · {many if n else 'none of its neurons was kept'}"
 
 
 def trade(run: Run, metric: Any) -> None:

@@ -18,7 +18,7 @@ from stc_core.run import Run, list_runs
 NU = (
     "ν compares the spread inside the classes with the distance between them, on the "
     "training texts. Lower is better; ★ marks the proposed layer l*. Click a layer to "
-    "tune there."
+    "tune there, or choose it below."
 )
 METHODS = {
     "full": "whole blocks",
@@ -37,9 +37,21 @@ COMPUTE = (
 )
 
 
-def settings(best: int) -> TuneConfig:
+def layer_choice(best: int, n_layers: int) -> int | None:
+    """The layer to tune up to, as a click on the curve does; None: the proposed one."""
+    proposed = f"{max(best, 1)} (proposed)"
+    return ui.pick(
+        "layer",
+        "Layer",
+        [None, *range(1, n_layers + 1)],
+        format_func=lambda one: proposed if one is None else str(one),
+        placeholder=proposed,
+        width=150,
+    )
+
+
+def settings(best: int, n_layers: int) -> TuneConfig:
     """What to tune, and for how long."""
-    picked = ui.context().layer
     with st.container(horizontal=True, vertical_alignment="bottom"):
         where = st.selectbox(
             "Tune",
@@ -48,9 +60,7 @@ def settings(best: int) -> TuneConfig:
             width=210,
             key="where",
         )
-        st.metric(
-            "Layer", picked or max(best, 1) if where == "variability" else "the last"
-        )
+        picked = layer_choice(best, n_layers) if where == "variability" else None
         blocks = st.number_input(
             "Blocks", 1, value=3, width=110, disabled=where == "all", key="blocks"
         )
@@ -69,7 +79,7 @@ def settings(best: int) -> TuneConfig:
     return TuneConfig.model_validate(
         {
             "where": where,
-            "layer": picked if where == "variability" and picked else None,
+            "layer": picked,
             "blocks": blocks,
             "method": method,
             "epochs": epochs,
@@ -120,7 +130,8 @@ def form(run: Run) -> None:
         st.subheader("Tune up to a layer", anchor=False)
     else:
         st.subheader("Tune again", anchor=False)
-    tune = settings(ui.read(run, "variability")["best_layer"])
+    found = ui.read(run, "variability")
+    tune = settings(found["best_layer"], len(found["nu"]) - 1)
     if st.button("Start tuning", type="primary", icon=":material/play_arrow:"):
         begin(run, f"tuned · {run.name}", recipe="variability", tune=tune)
 

@@ -95,6 +95,10 @@ def tree(frame: pd.DataFrame) -> None:
         alt = "Tree of the labels with texts and accuracy of each"
         ui.chart(tree_figure(nodes), "tree", alt=alt)
         st.caption(TREE)
+        with st.expander("The numbers", icon=":material/table:"):
+            shown = in_percent(nodes, "accuracy").drop(columns=["id", "parent"])
+            share = st.column_config.NumberColumn(format=PERCENT)
+            st.dataframe(shown, hide_index=True, column_config={"accuracy": share})
     with right:
         st.subheader("Mistakes inside a parent", anchor=False)
         parents = nodes.loc[nodes["level"] < nodes["level"].max(), "id"].tolist()

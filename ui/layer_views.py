@@ -1,0 +1,98 @@
+"""The place of a run that is looked at: layer, probe, and what was kept there."""
+
+import pandas as pd
+import streamlit as st
+
+from stc_core.readings import best_probes
+from stc_core.run import Run
+from stc_core.wording import percent
+from ui.pages import NEURONS
+from ui.place import context, link, pick, remember
+from ui.readers import read
+
+NOWHERE = "Choose a layer, or click a point above, to see what was kept there."
+
+
+def picked(run: Run, probes: pd.DataFrame) -> None:
+    """The layer and probe that are looked at, what is known of them, and their neurons.
+
+    The choices do what a click on the curves does, for those who use no mouse.
+    """
+    best = best_probes(probes)
+    layers = sorted({int(layer) for layer in best["layer"]})
+    with st.container(border=True, horizontal=True, vertical_alignment="bottom"):
+        pick(
+            "layer",
+            "Layer to look at",
+            [None, *layers],
+            format_func=lambda one: "none" if one is None else str(one),
+            placeholder="none",
+            width=130,
+        )
+        there = best.loc[best["layer"] == context().layer]
+        place = probe_choice(there)
+        if there.empty:
+            st.markdown(NOWHERE, width="stretch")
+            return
+        told(run, there, place)
+
+
+def probe_choice(there: pd.DataFrame) -> tuple[str, str] | None:
+    """The kind and pooling of the probe that the context names; None: the best one."""
+    known = list(zip(there["kind"], there["pooling"], strict=True))
+    now = context()
+    held = (now.kind, now.pooling)
+    st.session_state["probe_choice"] = held if held in known else None
+
+    def write() -> None:
+        kind, pooling = st.session_state["probe_choice"] or (None, None)
+        remember(kind=kind, pooling=pooling)
+
+    return st.selectbox(
+        "Probe",
+        [None, *known],
+        format_func=lambda one: " · ".join(one) if one else "the best",
+        placeholder="the best",
+        key="probe_choice",
+        on_change=write,
+        disabled=there.empty,
+        width=150,
+    )
+
+
+def told(run: Run, there: pd.DataFrame, place: tuple[str, str] | None) -> None:
+    """The score of the probe, how many of its neurons were kept, and where they are."""
+    which = "best probe"
+    if place is not None:
+        kind, pooling = place
+        there = there.loc[(there["kind"] == kind) & (there["pooling"] == pooling)]
+        which = "probe"
+    top = there.loc[there["accuracy"].idxmax()]
+    n, said = kept(run, which, top)
+    st.markdown(
+        f"**Layer {top['layer']}** · {which} `{top['site']}` by {top['pooling']}: "
+        f"{percent(top['accuracy'])}{said}",
+        width="stretch",
+    )
+    if n:
+        link(NEURONS, "See its neurons", icon=":material/grain:")
+    st.button(
+        "Clear",
+        key="clear_layer",
+        on_click=lambda: remember(layer=None, kind=None, pooling=None),
+    )
+
+
+def kept(run: Run, which: str, top: pd.Series) -> tuple[int, str]:
+    """How many of the kept neurons are at the place looked at, and in words."""
+    if not run.has("neurons.parquet"):
+        return 0, ""
+    neurons = read(run, "neurons")
+    here = neurons["layer"] == top["layer"]
+    if which == "probe":
+        here &= (neurons["kind"] == top["kind"]) & (
+            neurons["pooling"] == top["pooling"]
+        )
+    n = int(here.sum())
+    many = f"{n:,} of the {len(neurons):,} neurons that were kept are here"
+    return n, f" · {many if n else 'none of its neurons was kept'}"
