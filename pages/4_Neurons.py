@@ -32,7 +32,7 @@ with ui.guard():
     if spells(run):
         st.info(SPELLED, icon=":material/spellcheck:")
     neurons = ui.read(run, "neurons")
-    shown = filters(neurons)
+    shown = filters(run)
     if shown.frame.empty:
         st.info("No neuron that was kept passes these filters.")
         st.button(

@@ -9,10 +9,12 @@ from stc_core.about import read_about, star
 from stc_core.clicks import click_example
 from stc_core.examples import UNCERTAIN, Show, select_examples
 from stc_core.run import Run
+from stc_core.steps import steps
 from stc_core.wording import percent
 from ui.differences import beside, pin_button
 from ui.example_views import through, why
 from ui.panels import PERCENT, in_percent
+from ui.steps import step_button
 from ui.whatif import panels
 
 TABLE, OWN = "Texts of this run", "My own sentence"
@@ -68,19 +70,23 @@ def browse(run: Run) -> tuple[str, str] | None:
     ui.slice_chips()
     part = table.loc[ui.in_slice(run, ui.held_slice())]
     found = filters(table, part, ui.read(run, "metrics")["classes"])
-    if found.empty:
-        st.info("No text passes these filters.", icon=":material/filter_alt_off:")
+    order, held = found["example"].tolist(), ui.context().example
+    if held is None and order:
+        held = order[0]
+    if order:
+        listing(found, held)
     else:
-        listing(found)
-    held = ui.context().example
-    if held is None and not found.empty:
-        held = int(found["example"].iloc[0])
+        st.info("No text passes these filters.", icon=":material/filter_alt_off:")
     if held is None or held >= len(table):
         return None
     row = table.iloc[held]
     colour, said = ("green", "right") if row["correct"] else ("red", "wrong")
     with st.container(horizontal=True, vertical_alignment="center"):
         st.subheader(f"Text {held}", anchor=False, width="content")
+        found_steps = steps(order, held)
+        step_button("Previous", "example", found_steps)
+        st.caption(found_steps.said, width="content")
+        step_button("Next", "example", found_steps)
         pin_button(held)
         star_button(run, held)
     st.markdown(
@@ -116,8 +122,11 @@ def starred_only(run: Run) -> None:
         )
 
 
-def listing(found: pd.DataFrame) -> None:
+def listing(found: pd.DataFrame, held: int | None) -> None:
+    """The texts, of which the one that is looked at is ticked."""
     rows = found["example"].tolist()
+    ticked = [rows.index(held)] if held in rows else []
+    st.session_state["example_table"] = {"selection": {"rows": ticked}}
     st.dataframe(
         in_percent(found.drop(columns="split"), "probability"),
         key="example_table",

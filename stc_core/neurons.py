@@ -5,14 +5,16 @@ from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Float
+from jaxtyping import Float, Int
+
+from stc_core.seriation import seriated
 
 IMPORTANCE = "importance"
 WEIGHT = "weight:"
 MOST = 2000
 """Neurons that a map shows one by one; of more it shows bins, or a page."""
 MOST_BINS = 700
-Order = Literal["importance", "weight"]
+Order = Literal["importance", "weight", "alike"]
 
 
 def classes_of(neurons: pd.DataFrame) -> list[str]:
@@ -48,10 +50,13 @@ def chosen_neurons(
     label: str | None = None,
     against: str | None = None,
     order: Order = "importance",
+    ranks: Int[np.ndarray, " n"] | None = None,
 ) -> pd.DataFrame:
     """The neurons of this kind, pooling and layer (None: any), layer by layer.
 
-    Within a site by falling importance, or by falling `strength` for the class `label`.
+    Within a site by falling importance, by falling `strength` for the class `label`, or
+    so that those that are alike follow each other: by `ranks`, which are those of
+    `alike_ranks` unless they are given.
     """
     keep = pd.Series(True, index=neurons.index)
     for column, wanted in (("kind", kind), ("pooling", pooling), ("layer", layer)):
@@ -61,9 +66,21 @@ def chosen_neurons(
     by = found[IMPORTANCE].to_numpy(float)
     if order == "weight" and label is not None:
         by = strength(found, label, against)
+    if order == "alike":
+        by = -(alike_ranks(neurons) if ranks is None else ranks)[keep.to_numpy()]
     kinds = np.where(found["kind"] == "resid", 0, 1)
     places = np.lexsort((-by, kinds, found["layer"].to_numpy()))
     return found.iloc[places].reset_index(drop=True)
+
+
+def alike_ranks(neurons: pd.DataFrame) -> Int[np.ndarray, " n"]:
+    """The place of each neuron in its site, so that neurons whose weights over the
+    classes go the same way stand side by side."""
+    weights = neurons[[WEIGHT + name for name in classes_of(neurons)]].to_numpy(float)
+    ranks = np.zeros(len(neurons), int)
+    for rows in neurons.groupby("site").indices.values():
+        ranks[rows[seriated(weights[rows])]] = np.arange(len(rows))
+    return ranks
 
 
 def binned(
@@ -131,11 +148,3 @@ def strongest_weight(neuron: Mapping[str, Any]) -> tuple[str, float]:
     weights = weights_of(neuron)
     name = max(weights, key=lambda one: abs(weights[one]))
     return name, weights[name]
-
-
-def neighbour(shown: Sequence[int], neuron: int, step: int) -> int | None:
-    """The neuron `step` places from `neuron` in the order shown; None at the ends."""
-    if neuron not in shown:
-        return None
-    place = list(shown).index(neuron) + step
-    return int(shown[place]) if 0 <= place < len(shown) else None

@@ -6,11 +6,11 @@ from frames import CLASSES, neurons
 
 from stc_core.neurons import (
     MOST_BINS,
+    alike_ranks,
     binned,
     chosen_neurons,
     classes_of,
     names_of,
-    neighbour,
     neuron_name,
     one_of,
     page_of,
@@ -61,12 +61,24 @@ def test_order_by_weight_needs_a_class():
     assert by_weight.equals(chosen_neurons(neurons()))
 
 
-@pytest.mark.parametrize(
-    ("neuron", "step", "there"),
-    [(4, 1, 7), (4, -1, 2), (7, 1, None), (2, -1, None), (99, 1, None)],
-)
-def test_neighbours_follow_the_order_shown(neuron, step, there):
-    assert neighbour([2, 4, 7], neuron, step) == there
+def test_alike_neurons_stand_side_by_side_in_their_site():
+    table = neurons({"mlp.1": 40, "resid.2": 2})
+    sign = np.where(np.arange(42) % 2, 1.0, -1.0)
+    for name in CLASSES:
+        table[f"weight:{name}"] = sign * (1 + np.arange(42) / 42)
+    found = chosen_neurons(table, order="alike")
+    assert found["site"].tolist() == ["mlp.1"] * 40 + ["resid.2"] * 2
+    signs = np.sign(found["weight:a"].to_numpy()[:40])
+    assert np.count_nonzero(np.diff(signs)) == 1
+
+
+def test_ranks_that_are_known_are_not_found_again():
+    table = neurons()
+    ranks = np.arange(len(table))[::-1].copy()
+    found = chosen_neurons(table, kind="mlp", order="alike", ranks=ranks)
+    assert found["neuron"].tolist() == [9, 8, 7, 6, 5]
+    again = chosen_neurons(table, order="alike", ranks=alike_ranks(table))
+    assert again.equals(chosen_neurons(table, order="alike"))
 
 
 def test_two_classes_are_compared_by_their_difference():

@@ -1,6 +1,6 @@
 """The map of the kept neurons, the way to one of them, and its weights close by."""
 
-from typing import Any, get_args
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -25,18 +25,29 @@ from stc_core.neurons import (
     chosen_neurons,
     classes_of,
     names_of,
-    neighbour,
     page_of,
     weights_of,
 )
 from stc_core.run import Run
+from stc_core.seriation import MOST_CLUSTERED
+from stc_core.steps import steps
 from ui.charts import chart
 from ui.place import context, pick, remember
 from ui.readers import read
-from ui.readouts import texts_of, values_of
+from ui.readouts import alike_ranks_of, texts_of, values_of
+from ui.steps import step_button
 
 IMPORTANCE_OF_ALL = "importance, all classes"
-ORDERS: tuple[Order, ...] = get_args(Order)
+ORDERS: dict[Order, str] = {
+    "importance": "importance",
+    "weight": "weight",
+    "alike": "likeness",
+}
+ORDER_HELP = (
+    "Weight: for the class that is chosen under *Colour by*. Likeness: neurons whose "
+    "weights over all classes go the same way stand side by side (hierarchical "
+    f"clustering of the first {MOST_CLUSTERED:,} of a site; others join the nearest)."
+)
 SIGNS = "Blue: for the class. Orange: against it."
 WEIGHT_HELP = (
     "How much the logit of the class changes when the neuron is one standard deviation "
@@ -85,49 +96,60 @@ def classes(neurons: pd.DataFrame) -> tuple[str | None, str | None]:
     return label, against
 
 
-def filters(neurons: pd.DataFrame) -> Shown:
+def order_of(label: str | None, *, row: Any) -> Order:
+    """How the neurons of a site are ordered; by a weight only if a class is chosen."""
+    known = [one for one in ORDERS if one != "weight" or label is not None]
+    if st.session_state.get("neuron_order") not in known:
+        st.session_state["neuron_order"] = known[0]
+    return row.segmented_control(
+        "Sort a site by",
+        known,
+        required=True,
+        format_func=lambda one: ORDERS[one],
+        key="neuron_order",
+        help=ORDER_HELP,
+    )
+
+
+def filters(run: Run) -> Shown:
     """The neurons to show in their order, and the class that colours them."""
+    neurons = read(run, "neurons")
     row = st.container(horizontal=True, vertical_alignment="bottom", gap="medium")
     with row:
         label, against = classes(neurons)
-        layers = sorted({int(one) for one in neurons["layer"]})
-        only = pick(
+        layer = pick(
             "layer",
             "Layer",
-            [None, *layers],
+            [None, *sorted({int(one) for one in neurons["layer"]})],
             format_func=lambda one: "all" if one is None else str(one),
             placeholder="all",
             width=110,
         )
+    kind = pick(
+        "kind",
+        "Read from",
+        [kind for kind in KINDS if kind in set(neurons["kind"])],
+        widget=row.pills,
+        optional=True,
+        format_func=lambda kind: KIND_NAMES[kind],
+    )
+    pooling = pick(
+        "pooling",
+        "Pooled by",
+        [name for name in POOLINGS if name in set(neurons["pooling"])],
+        widget=row.pills,
+        optional=True,
+    )
+    order = order_of(label, row=row)
     chosen = chosen_neurons(
         neurons,
-        kind=pick(
-            "kind",
-            "Read from",
-            [kind for kind in KINDS if kind in set(neurons["kind"])],
-            widget=row.pills,
-            optional=True,
-            format_func=lambda kind: KIND_NAMES[kind],
-        ),
-        pooling=pick(
-            "pooling",
-            "Pooled by",
-            [name for name in POOLINGS if name in set(neurons["pooling"])],
-            widget=row.pills,
-            optional=True,
-        ),
-        layer=only,
+        kind=kind,
+        pooling=pooling,
+        layer=layer,
         label=label,
         against=against,
-        order=row.segmented_control(
-            "Sort a layer by",
-            ORDERS,
-            default=ORDERS[0],
-            required=True,
-            disabled=label is None,
-            key="neuron_order",
-            help="By the weight for the class that is chosen under *Colour by*.",
-        ),
+        order=order,
+        ranks=alike_ranks_of(run) if order == "alike" else None,
     )
     return Shown(chosen, label, against)
 
@@ -195,36 +217,24 @@ def picked(run: Run, shown: Shown) -> int:
 
 
 def chooser(run: Run, shown: Shown) -> int:
-    """Previous, next, or one by name."""
+    """Previous, next, or one by name, and where it stands in the order shown."""
     now, order = picked(run, shown), shown.numbers
     names = names_of(read(run, "neurons"))
-    row = st.container(horizontal=True, vertical_alignment="bottom")
-    back, choice, forth = (
-        row.container(width=130),
-        row.container(),
-        row.container(width=130),
-    )
-    for column, icon, step, key in (
-        (back, ":material/chevron_left:", -1, "Previous"),
-        (forth, ":material/chevron_right:", 1, "Next"),
-    ):
-        there = neighbour(order, now, step)
-        column.button(
-            key,
-            icon=icon,
-            width="stretch",
-            disabled=there is None,
-            on_click=lambda there=there: remember(neuron=there),
-        )
-    with choice:
-        options = order if now in order else [now, *order]
-        return pick(
+    found = steps(order, now)
+    options = order if now in order else [now, *order]
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        step_button("Previous", "neuron", found)
+        chosen = pick(
             "neuron",
             "Neuron",
             options,
             default=now,
             format_func=lambda one: names[one],
+            width="stretch",
         )
+        step_button("Next", "neuron", found)
+    st.caption(f"{found.said}, in the order of the map")
+    return chosen
 
 
 def close_up(run: Run, neuron: dict[str, Any], label: str | None) -> None:

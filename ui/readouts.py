@@ -11,6 +11,7 @@ import streamlit as st
 
 from stc_core.agreement import comparable
 from stc_core.flips import MOST_FORWARDS, Search, find_flips, leading_words
+from stc_core.neurons import alike_ranks
 from stc_core.relatives import correlations, other_poolings, same_in, sample_rows
 from stc_core.run import Run, list_runs
 from ui.readers import classifier, explain, neuron_reader, read, spells, stamp
@@ -57,6 +58,16 @@ def _values(folder: str, written: int, neuron: int, _run: Run) -> np.ndarray:
 def values_of(run: Run, neuron: int) -> np.ndarray:
     """The pooled values of a neuron on every text of `run`."""
     return _values(*_key(run), neuron, run)
+
+
+@st.cache_data(max_entries=8, show_spinner="Ordering the neurons …")
+def _alike_ranks(folder: str, written: int, _run: Run) -> np.ndarray:
+    return alike_ranks(read(_run, "neurons"))
+
+
+def alike_ranks_of(run: Run) -> np.ndarray:
+    """The place of each neuron of `run` in its site by likeness."""
+    return _alike_ranks(*_key(run), run)
 
 
 class Texts(NamedTuple):

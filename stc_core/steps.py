@@ -1,0 +1,25 @@
+"""One step back and one forth in the order that a page shows."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+
+class Steps(NamedTuple):
+    """What comes before and after (None at the ends), and where one is, in words."""
+
+    back: int | None
+    forth: int | None
+    said: str
+
+
+def steps(shown: Sequence[int], now: int) -> Steps:
+    """The steps from `now` in the order `shown`, and '12 of 171'.
+
+    From one that is not shown the step forth leads to the first that is.
+    """
+    order, n = list(shown), f"{len(shown):,}"
+    if now not in order:
+        return Steps(None, order[0] if order else None, f"not among {n} shown")
+    at = order.index(now)
+    back, forth = order[at - 1 : at] if at else [], order[at + 1 : at + 2]
+    return Steps(next(iter(back), None), next(iter(forth), None), f"{at + 1:,} of {n}")

@@ -1,0 +1,26 @@
+"""Back and forth in an order, and where one is in it."""
+
+import pytest
+
+from stc_core.steps import Steps, steps
+
+
+@pytest.mark.parametrize(
+    ("now", "there"),
+    [
+        (2, Steps(None, 4, "1 of 3")),
+        (4, Steps(2, 7, "2 of 3")),
+        (7, Steps(4, None, "3 of 3")),
+        (99, Steps(None, 2, "not among 3 shown")),
+    ],
+)
+def test_steps_follow_the_order_shown(now, there):
+    assert steps([2, 4, 7], now) == there
+
+
+def test_an_empty_order_leads_nowhere():
+    assert steps([], 3) == Steps(None, None, "not among 0 shown")
+
+
+def test_the_order_may_fall_and_is_counted_in_thousands():
+    assert steps(range(2000, 0, -1), 1) == Steps(2, None, "2,000 of 2,000")
