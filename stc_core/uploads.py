@@ -5,6 +5,7 @@
 
 import hashlib
 import re
+import shutil
 import tempfile
 from io import BufferedIOBase
 from pathlib import Path
@@ -61,6 +62,12 @@ def keep(name: str, stream: BufferedIOBase) -> Upload:
     else:
         part.unlink()
     return find(key)
+
+
+def discard(upload: Upload) -> None:
+    """Forget a kept table, as one that cannot be read; the sample is never lost."""
+    assert upload.key != SAMPLE, upload
+    shutil.rmtree(uploads_folder() / upload.key)
 
 
 def find(key: str) -> Upload:

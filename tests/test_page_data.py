@@ -139,6 +139,8 @@ def test_an_error_in_the_content_is_shown_and_bars_the_way():
 def test_bad_files_get_a_message(name, content):
     app = uploaded(name, content)
     assert app.error and "Continue to Train" not in labels_of(app)
+    readable = ["one_column.csv"] if name == "one_column.csv" else []
+    assert [one.path.name for one in list_uploads()] == readable
 
 
 def test_a_test_file_is_used_and_can_go():

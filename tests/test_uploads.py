@@ -9,6 +9,7 @@ from stc_core.config import DataConfig
 from stc_core.errors import StcError
 from stc_core.uploads import (
     SAMPLE,
+    discard,
     find,
     keep,
     key_of,
@@ -76,6 +77,22 @@ def test_a_broken_stream_leaves_nothing():
     with pytest.raises(OSError, match="lost"):
         keep("a.csv", Broken())
     assert list(uploads_folder().iterdir()) == []
+
+
+def test_a_discarded_table_is_gone_with_all_that_was_chosen_for_it():
+    other = keep("b.csv", io.BytesIO(b"x,z\n"))
+    upload = keep("a.csv", io.BytesIO(b"x,y\n"))
+    write_choice(upload.key, DataConfig(path=str(upload.path), text="x"))
+    discard(upload)
+    assert list_uploads() == [other] and not upload.path.parent.exists()
+    again = keep("c.csv", io.BytesIO(b"x,y\n"))
+    assert again.path.name == "c.csv" and read_choice(again.key).text is None
+
+
+def test_the_sample_cannot_be_discarded():
+    with pytest.raises(AssertionError):
+        discard(find(SAMPLE))
+    assert find(SAMPLE).path.exists()
 
 
 @pytest.mark.parametrize("key", ["../runs", "/etc/passwd", "", "0" * 20, "ABC"])

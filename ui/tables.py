@@ -8,10 +8,11 @@ import streamlit as st
 from stc_core.columns import guess_columns
 from stc_core.config import DataConfig
 from stc_core.data import Corpus, inspect_corpus
+from stc_core.errors import StcError
 from stc_core.report import Report, add_truncated
 from stc_core.table import read_table
 from stc_core.truncation import sampled_cut
-from stc_core.uploads import SUFFIXES, Upload, find, keep, read_choice
+from stc_core.uploads import SUFFIXES, Upload, discard, find, keep, read_choice
 from stc_core.wording import distinct
 from ui.place import context, remember
 from ui.readers import stamp
@@ -81,7 +82,8 @@ def _report(key: tuple, _corpus: Corpus) -> Report:
 def uploader(label: str, *, key: str) -> Upload | None:
     """A file uploader that copies the file to disk at once and lets go of it.
 
-    What it returns is there for one run of the page: remember it and rerun.
+    What it returns is there for one run of the page: remember it and rerun. A file
+    that cannot be read is not kept: the page says why, and stops.
     """
     turn = st.session_state.setdefault(f"_{key}_turn", 0)
     given = st.file_uploader(label, type=list(SUFFIXES), key=f"{key}_upload_{turn}")
@@ -89,6 +91,11 @@ def uploader(label: str, *, key: str) -> Upload | None:
         return None
     with guard():
         kept = keep(given.name, given)
+        try:
+            head(kept.path)
+        except StcError:
+            discard(kept)
+            raise
     st.session_state[f"_{key}_turn"] = turn + 1
     return kept
 
