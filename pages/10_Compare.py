@@ -9,7 +9,14 @@ import ui
 from stc_core.agreement import agreement, comparable, total
 from stc_core.cards import Card, card_table, same_table, side_by_side, titles_of
 from stc_core.clicks import click_example, click_run
-from stc_core.compare import Which, divided, paired, verdict
+from stc_core.compare import (
+    Which,
+    differing,
+    divided,
+    largest_first,
+    paired,
+    verdict,
+)
 from stc_core.config import runs_folder
 from stc_core.figures import records
 from stc_core.figures_compare import (
@@ -21,6 +28,7 @@ from stc_core.figures_compare import (
     runs_scatter,
 )
 from stc_core.run import Run
+from ui.panels import PERCENT, PIN, in_percent
 
 RUNS = (
     "{n} finished runs on **{table}**, label **{label}**. Accuracy on each run's own "
@@ -32,8 +40,9 @@ MATCHED = (
     "the other {b:,}). Neither run learned from them."
 )
 CLASSES = (
-    "Full colour: the 95 % interval leaves 0 out. Of 20 classes that do not differ "
-    "one does so by luck. No bar: both say the same of its texts.{cut}"
+    "Full colour: the 95 % interval leaves 0 out, as of **{sure} of {of:,} classes**; "
+    "were both alike, about {by_luck:.1f} would do so by luck. No bar: no difference."
+    "{cut}"
 )
 NEURONS = (
     "A neuron is a site and an index, however it is pooled. Chance: both runs draw as "
@@ -139,10 +148,30 @@ def classes(found: pd.DataFrame) -> None:
     ui.chart(class_difference_bars(found), "class_differences", alt=alt)
     cut = ""
     if len(found) > MOST_CLASSES:
-        cut = f" The {MOST_CLASSES} of {len(found):,} classes that differ most."
-    st.caption(CLASSES.format(cut=cut))
+        cut = f" Drawn: the {MOST_CLASSES} that differ most; *The numbers* has all."
+    sure, of = len(differing(found)), len(found)
+    st.caption(CLASSES.format(sure=sure, of=of, by_luck=of / 20, cut=cut))
     with st.expander("The numbers", icon=":material/table:"):
-        st.dataframe(found, hide_index=True, alt="F1 of each class in both runs")
+        class_numbers(found)
+
+
+def class_numbers(found: pd.DataFrame) -> None:
+    """Every class, the largest difference first, in percent and points."""
+    shares = ("f1_a", "f1_b", "difference", "low", "high")
+    titles = ("F1, this run", "F1, the other", "Other − this", "95 % from", "to")
+    forms = (PERCENT, PERCENT, "%+.1f", "%+.1f", "%+.1f")
+    columns: dict[str, Any] = {
+        name: st.column_config.NumberColumn(title, format=form)
+        for name, title, form in zip(shares, titles, forms, strict=True)
+    }
+    columns["label"] = st.column_config.TextColumn("Class")
+    columns["n"] = st.column_config.NumberColumn("Texts", width=60)
+    st.dataframe(
+        in_percent(largest_first(found), *shares),
+        hide_index=True,
+        column_config=columns,
+        alt="F1 of each class in both runs, the largest difference first",
+    )
 
 
 def neurons(run: Run, other: Run) -> None:
@@ -203,14 +232,22 @@ def texts(both: pd.DataFrame, mine: Card, other: Card) -> None:
         ),
         selection_mode="single-row",
         hide_index=True,
-        height=318,
+        height=min(318, 38 + 35 * len(found)),
         column_config={
             "text": st.column_config.TextColumn("Text", width=330),
-            "label": st.column_config.TextColumn("Label", width=115),
-            "predicted_a": st.column_config.TextColumn("This run says", width=115),
-            "predicted_b": st.column_config.TextColumn("The other says", width=115),
-            "a": st.column_config.NumberColumn("sure", format="%.0f %%", width=55),
-            "b": st.column_config.NumberColumn("sure ", format="%.0f %%", width=55),
+            "label": st.column_config.TextColumn("Label", width=115, **PIN),
+            "predicted_a": st.column_config.TextColumn(
+                "This run says", width=115, **PIN
+            ),
+            "predicted_b": st.column_config.TextColumn(
+                "The other says", width=115, **PIN
+            ),
+            "a": st.column_config.NumberColumn(
+                "sure", format="%.0f %%", width=55, **PIN
+            ),
+            "b": st.column_config.NumberColumn(
+                "sure ", format="%.0f %%", width=55, **PIN
+            ),
         },
         alt="Texts with other predictions in the two runs",
     )

@@ -13,7 +13,7 @@ from stc_core.steps import steps
 from stc_core.wording import percent
 from ui.differences import beside, pin_button
 from ui.example_views import through, why
-from ui.panels import PERCENT, in_percent
+from ui.panels import PERCENT, PIN, in_percent
 from ui.steps import step_button
 from ui.whatif import panels
 
@@ -137,15 +137,17 @@ def listing(found: pd.DataFrame, held: int | None) -> None:
         hide_index=True,
         height=min(318, 38 + 35 * len(found)),
         column_config={
-            "example": st.column_config.NumberColumn("#", width=50),
+            "example": st.column_config.NumberColumn("#", width=50, **PIN),
             "text": st.column_config.TextColumn("Text", width=300),
-            "label": st.column_config.TextColumn("Label", width=110),
-            "predicted": st.column_config.TextColumn("Predicted", width=110),
+            "label": st.column_config.TextColumn("Label", width=120, **PIN),
+            "predicted": st.column_config.TextColumn("Predicted", width=120, **PIN),
             "probability": st.column_config.ProgressColumn(
-                "Probability", format=PERCENT, max_value=100.0, width=110
+                "Probability", format=PERCENT, max_value=100.0, width=110, **PIN
             ),
-            "margin": st.column_config.NumberColumn("Margin", format="%.2f", width=60),
-            "correct": st.column_config.CheckboxColumn("Right", width=45),
+            "margin": st.column_config.NumberColumn(
+                "Margin", format="%.2f", width=60, **PIN
+            ),
+            "correct": st.column_config.CheckboxColumn("Right", width=45, **PIN),
         },
         alt="Texts with their labels and predictions",
     )

@@ -26,7 +26,7 @@ from stc_core.figures_errors import (
 from stc_core.metrics import expected_calibration_error, macro_f1
 from stc_core.run import Run
 from ui.doubts import mislabelled_rows, why
-from ui.panels import PERCENT, in_percent
+from ui.panels import PERCENT, PIN, in_percent
 
 SPLITS = ("test", "validation", "train")
 SEEN = {
@@ -70,7 +70,7 @@ def choose(table: pd.DataFrame, classes: list[str]) -> str:
     ui.type_words(
         "Words", widget=row.text_input, placeholder="in the text", width="stretch"
     )
-    ui.slice_chips()
+    ui.slice_chips(without="nothing: all texts of the split")
     if split in SEEN:
         st.caption(f":material/info: {SEEN[split]}")
     return str(split)
@@ -212,11 +212,11 @@ def listing(part: pd.DataFrame) -> None:
         height=min(260, 40 + 35 * len(part)),
         column_order=["example", "text", "label", "predicted", "probability"],
         column_config={
-            "example": st.column_config.NumberColumn("#", width=50),
+            "example": st.column_config.NumberColumn("#", width=50, **PIN),
             "text": st.column_config.TextColumn("Text", width=330),
-            "label": st.column_config.TextColumn("Label", width=110),
-            "predicted": st.column_config.TextColumn("Predicted", width=110),
-            "probability": st.column_config.NumberColumn("Confidence", **SHARE),
+            "label": st.column_config.TextColumn("Label", width=120, **PIN),
+            "predicted": st.column_config.TextColumn("Predicted", width=120, **PIN),
+            "probability": st.column_config.NumberColumn("Confidence", **SHARE, **PIN),
         },
         alt="Texts of the slice, wrong ones first",
     )

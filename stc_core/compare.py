@@ -167,6 +167,18 @@ def class_differences(both: pd.DataFrame, *, seed: int = 0) -> pd.DataFrame:
     ).reset_index(drop=True)
 
 
+def largest_first(differences: pd.DataFrame) -> pd.DataFrame:
+    """The rows of `class_differences` by the size of the difference, whichever way."""
+    size = differences["difference"].abs()
+    order = size.sort_values(ascending=False, kind="stable").index
+    return differences.loc[order].reset_index(drop=True)
+
+
+def differing(differences: pd.DataFrame) -> pd.DataFrame:
+    """The rows of `class_differences` whose interval leaves 0 out."""
+    return differences.loc[(differences["low"] > 0) | (differences["high"] < 0)]
+
+
 def _f1(
     weights: Int[np.ndarray, "draws cases"],
     true: Int[np.ndarray, " cases"],

@@ -25,6 +25,8 @@ _SYMBOLS = ("circle", "square", "triangle-up", "cross", "star", "hexagon")
 _COLOURS = (PALETTE[2], PALETTE[3], PALETTE[5], PALETTE[6], PALETTE[7])
 THIS, OTHER = MARK, PALETTE[0]
 MOST_CLASSES = 30
+# Ticks in a power of ten, as few as do: of the last two are in any range of 1.74 times.
+_WITHIN = ((1,), (1, 2, 5), (1, 1.5, 2, 2.5, 3, 4, 5, 6, 7, 8, 9))
 
 
 def runs_scatter(
@@ -113,14 +115,19 @@ def _log_ticks(values: np.ndarray) -> dict[str, Any]:
     """Room on both sides for the names, and ticks that are at least two."""
     low, high = float(np.min(values)), float(np.max(values))
     low, high = max(low, 1e-9), max(high, 1e-9)
-    steps = np.arange(np.floor(np.log10(low)), np.ceil(np.log10(high)) + 1)
-    many = len(steps) > 4
-    ticks = [m * 10.0**p for p in steps for m in ((1,) if many else (1, 2, 5))]
     room = 0.12 + 0.08 * np.log10(high / low)
+    first, last = np.log10(low) - room, np.log10(high) + room
+    powers = np.arange(np.floor(first), np.ceil(last) + 1)
+    ticks: list[float] = []
+    for within in _WITHIN:
+        every = [m * 10.0**p for p in powers for m in within]
+        ticks = [tick for tick in every if first <= np.log10(tick) <= last]
+        if len(ticks) >= 3:
+            break
     return {
         "tickvals": ticks,
         "ticktext": [_short(tick) for tick in ticks],
-        "range": [np.log10(low) - room, np.log10(high) + room],
+        "range": [first, last],
     }
 
 

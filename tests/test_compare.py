@@ -10,7 +10,9 @@ from sklearn.metrics import f1_score
 
 from stc_core.compare import (
     class_differences,
+    differing,
     divided,
+    largest_first,
     on_test,
     paired,
     shared,
@@ -144,6 +146,19 @@ def test_class_intervals_are_those_of_resampled_texts():
     assert tuple(found[["low", "high"]]) == pytest.approx(
         tuple(np.quantile(drawn, [0.025, 0.975])), abs=0.03
     )
+
+
+def test_the_largest_difference_comes_first_whichever_way_it_goes():
+    table = pd.DataFrame(
+        {
+            "label": list("stuv"),
+            "difference": [0.2, 0.0, -0.2, -0.5],
+            "low": [0.1, 0.0, -0.4, -0.6],
+            "high": [0.3, 0.0, 0.01, -0.4],
+        }
+    )
+    assert largest_first(table)["label"].tolist() == list("vsut")
+    assert differing(table)["label"].tolist() == ["s", "v"]
 
 
 def test_a_class_that_is_only_predicted_is_left_out():

@@ -13,6 +13,7 @@ from stc_core.figures_compare import (
     OTHER,
     PRICES,
     THIS,
+    _log_ticks,
     class_difference_bars,
     overlap_bars,
     runs_scatter,
@@ -87,3 +88,14 @@ def test_overlap_stands_beside_chance():
     assert "by chance 1.0" in bars.hovertext[0]
     unknown = overlap_bars(agreement(chosen, chosen, {})).data[0]
     assert "chance" not in unknown.hovertext[0]
+
+
+@pytest.mark.parametrize(
+    "values", [(512, 724), (700, 700), (1, 10), (30, 9e5), (2.1e7, 2.1e7), (3.1, 3.2)]
+)
+def test_an_axis_has_two_ticks_or_more_and_not_very_many(values):
+    found = _log_ticks(np.array(values, float))
+    first, last = found["range"]
+    assert all(first <= np.log10(tick) <= last for tick in found["tickvals"])
+    assert 2 <= len(found["tickvals"]) <= 8
+    assert len(set(found["ticktext"])) == len(found["ticktext"])

@@ -7,6 +7,7 @@ from stc_core.clicks import click_place
 from stc_core.errors import StcError
 from stc_core.run import Run
 from ui.pages import EXAMPLES
+from ui.panels import PIN
 from ui.place import clicked, context, link
 from ui.readers import mislabelled
 from ui.said import show_error
@@ -75,14 +76,14 @@ def suspects(run: Run, found: pd.DataFrame) -> None:
         height=300,
         column_order=["example", "text", "label", "suggested", "score", "split"],
         column_config={
-            "example": st.column_config.NumberColumn("#", width=50),
+            "example": st.column_config.NumberColumn("#", width=50, **PIN),
             "text": st.column_config.TextColumn("Text", width=330),
-            "label": st.column_config.TextColumn("Label", width=110),
-            "suggested": st.column_config.TextColumn("Suggested", width=110),
+            "label": st.column_config.TextColumn("Label", width=120, **PIN),
+            "suggested": st.column_config.TextColumn("Suggested", width=110, **PIN),
             "score": st.column_config.NumberColumn(
-                "Score", format="%.3f", width=65, help="0: as wrong as can be."
+                "Score", format="%.3f", width=65, help="0: as wrong as can be.", **PIN
             ),
-            "split": st.column_config.TextColumn("Split", width=80),
+            "split": st.column_config.TextColumn("Split", width=80, **PIN),
         },
         alt="Rows that are likely mislabelled",
     )

@@ -19,6 +19,9 @@ _NUMBERS = {
     "distance": "%.2f",
 }
 ROW = 35
+PIN: dict[str, Any] = {"pinned": True}
+"""A column that keeps its width and stands on the left: the others, which are the
+texts, take what room there is."""
 PERCENT = "%.1f %%"
 
 
