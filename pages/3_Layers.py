@@ -73,10 +73,10 @@ class Wish(NamedTuple):
     poolings: list[str]
     lines: bool
 
-    @property
-    def metric(self) -> Metric:
-        """What the rest of the page shows, which has no AUC."""
-        return "accuracy" if self.score == "auc" else self.score
+
+def metric_of(score: Score) -> Metric:
+    """What all but the curves show, which have an AUC, too."""
+    return "accuracy" if score == "auc" else score
 
 
 def controls(run: Run, probes: pd.DataFrame) -> Wish:
@@ -336,14 +336,16 @@ with ui.guard():
     tuned_note(metrics)
     parent_note(metrics)
     attended(metrics)
-    story = st.container(border=True)
+    # Written before the controls that it depends on, so that they do not jump.
+    metric = metric_of(st.session_state.get("metric", "accuracy"))
+    said = layer_story(probes, ui.read(run, "curves"), metrics, metric=metric)
+    with st.container(border=True):
+        st.markdown("\n".join(f"- {sentence}" for sentence in said))
     wish = controls(run, probes)
-    said = layer_story(probes, ui.read(run, "curves"), metrics, metric=wish.metric)
-    story.markdown("\n".join(f"- {sentence}" for sentence in said))
     curves(run, probes, wish)
     picked(run, probes)
     spread(run)
-    trade(run, wish.metric)
-    cheaper(run, wish.metric)
+    trade(run, metric)
+    cheaper(run, metric)
     numbers(run, probes)
     ui.report_button(run)

@@ -55,10 +55,20 @@ def test_a_sparse_run_shows_its_curve_and_can_be_tuned(started):
 
 def test_a_clicked_layer_is_where_it_tunes(started):
     app = fine(visit(PAGE, run="r", layer="2", state={"method": "lora", "minutes": 2}))
-    assert "Layer: 2" in said(app)
+    assert app.selectbox(key="pick_layer").value == 2
     fine(click(app, "Start tuning"))
     tune = started[0].train.tune
     assert (tune.layer, tune.method, tune.seconds) == (2, "lora", 120)
+
+
+def test_the_layer_can_be_chosen_without_a_click_on_the_curve(started):
+    app = fine(visit(PAGE, run="r"))
+    fine(app.selectbox(key="pick_layer").select(3).run())
+    fine(click(app, "Start tuning"))
+    assert started[0].train.tune.layer == 3
+    fine(app.selectbox(key="where").select("top").run())
+    fine(click(app, "Start tuning"))
+    assert started[1].train.tune.layer is None
 
 
 def test_a_tuned_run_shows_what_it_gained(started):

@@ -57,6 +57,27 @@ def test_filters_that_leave_nothing_say_so():
     assert not app.dataframe
 
 
+def test_next_and_previous_follow_the_table_and_say_where_one_is(run):
+    app = fine(visit(PAGE, run="r", state={"show": "uncertain"}))
+    order = app.dataframe[0].value["example"].tolist()
+    assert title(app) == f"Text {order[0]}"
+    assert f"1 of {len(order)}" in said(app)
+    assert app.button(key="step_example_Previous").disabled
+    assert title(click(app, "Next")) == f"Text {order[1]}"
+    assert app.query_params["example"] in (str(order[1]), [str(order[1])])
+    assert app.session_state["example_table"]["selection"]["rows"] == [1]
+    assert title(click(app, "Previous")) == f"Text {order[0]}"
+
+
+def test_from_a_text_that_the_filters_hide_next_leads_to_the_first(run):
+    train = run.predictions.query("split == 'train'").iloc[0]
+    here = {"example": str(train["row"]), "split": "test"}
+    app = fine(visit(PAGE, state=None, run="r", **here))
+    shown = app.dataframe[0].value["example"].tolist()
+    assert f"not among {len(shown)} shown" in said(app)
+    assert title(click(app, "Next")) == f"Text {shown[0]}"
+
+
 def test_a_link_opens_its_text_in_its_split(run):
     row = run.predictions.query("split == 'train'").iloc[2]
     app = fine(visit(PAGE, run="r", example=str(row["row"])))

@@ -31,6 +31,8 @@ def test_it_shows_scores_tree_and_layers(finished: Run):
     assert len(app.get("plotly_chart")) == 3
     layer = finished.metrics["hierarchy"]["layers"][0]
     assert any(one.label == f"level 0 · layer {layer}" for one in app.metric)
+    nodes = app.dataframe[1].value
+    assert nodes.loc[nodes["level"] == 1, "rows"].sum() == len(finished.corpus)
     table = app.dataframe[0].value
     assert (table["whole path"] / 100).tolist() == pytest.approx(
         [

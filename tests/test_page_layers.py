@@ -44,6 +44,19 @@ def test_a_picked_layer_leads_to_its_neurons_and_can_be_cleared():
     assert "layer" not in app.query_params
 
 
+def test_a_probe_can_be_chosen_without_a_click_on_the_curves(run_folder: Path):
+    probes = Run.open(run_folder).probes
+    row = probes.loc[probes["best"] & (probes["site"] == "mlp.3")].iloc[0]
+    app = fine(visit(PAGE, run="r"))
+    assert app.selectbox(key="probe_choice").disabled
+    fine(app.selectbox(key="pick_layer").select(3).run())
+    place = (row["kind"], row["pooling"])
+    fine(app.selectbox(key="probe_choice").select(" · ".join(place)).run())
+    assert f"probe `{row['site']}` by {row['pooling']}: " in said(app)
+    assert percent(row["accuracy"]) in said(app)
+    assert app.query_params["kind"] in (row["kind"], [row["kind"]])
+
+
 def test_a_place_without_kept_neurons_leads_to_none(run_folder: Path):
     run = Run.open(run_folder)
     places = ["layer", "kind", "pooling"]

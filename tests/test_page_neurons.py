@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from visit import at_home, fine, html, said, visit, written_run
 
-from stc_core.neurons import classes_of, names_of
+from stc_core.neurons import chosen_neurons, classes_of, names_of
 from stc_core.run import Run
 from stc_core.wording import percent
 from ui.finder import told_apart
@@ -62,6 +62,23 @@ def test_next_and_previous_follow_the_map(run):
     next(one for one in app.button if one.label == "Previous").click().run()
     assert title(fine(app)) == before
     assert app.query_params["neuron"] in ("1", ["1"])
+
+
+def test_neurons_are_ordered_by_likeness_and_by_a_weight_only_of_a_class(run):
+    app = fine(visit(PAGE, run="r", state={"neuron_order": "alike"}))
+    names = names_of(run.neurons)
+    order = chosen_neurons(run.neurons, order="alike")["neuron"].tolist()
+    shown = app.selectbox(key="pick_neuron").options
+    assert shown == [names[one] for one in order]
+    sizes = f"{len(order):,}, in the order of the map"
+    assert sizes in said(app)
+    assert list(app.segmented_control(key="neuron_order").options) == [
+        "importance",
+        "likeness",
+    ]
+    label = classes_of(run.neurons)[0]
+    app = fine(visit(PAGE, state=None, **{"run": "r", "class": label}))
+    assert "weight" in app.segmented_control(key="neuron_order").options
 
 
 def test_a_neuron_that_is_not_there_shows_the_first():

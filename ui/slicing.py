@@ -14,13 +14,19 @@ def held_slice() -> Slice:
     return Slice.parse(context().slice)
 
 
-def slice_chips() -> None:
-    """A chip for each part of the slice, which goes away when it is clicked."""
+def slice_chips(*, without: str | None = None) -> None:
+    """A chip for each part of the slice, which goes away when it is clicked.
+
+    Where there is none `without` is said in their place, so that nothing below moves
+    when one comes.
+    """
     held = held_slice()
-    if not held.parts:
+    if not held.parts and without is None:
         return
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         st.caption("Narrowed to", width="content")
+        if not held.parts:
+            st.button(str(without), key="no_chip", disabled=True)
         for part in held.parts:
             st.button(
                 escape(part.sentence),

@@ -1,0 +1,105 @@
+"""The way from Home to why a text got its label, in a real browser, without a mouse."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import parse_qs, urlparse
+
+import pytest
+from browser import WAIT_MS, browser, listen, server, settled
+from playwright.sync_api import Page
+
+MOST_TABS = 60
+FOCUSED = """
+() => {
+  const one = document.activeElement;
+  const style = getComputedStyle(one);
+  const said = one.getAttribute('aria-label') || one.innerText || '';
+  const ring = style.outlineStyle !== 'none' && style.outlineWidth !== '0px';
+  return {
+    said: said.trim(),
+    tag: one.tagName,
+    seen: one.matches(':focus-visible') && (ring || style.boxShadow !== 'none'),
+  };
+}
+"""
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory: pytest.TempPathFactory, run_folder: Path) -> Iterator[Page]:
+    """Home, with one finished run `r`; nothing may go wrong to the end."""
+    home = tmp_path_factory.mktemp("keyboard")
+    (home / "runs").mkdir()
+    (home / "runs" / "r").symlink_to(run_folder, target_is_directory=True)
+    with server(home) as address, browser() as chromium:
+        opened = chromium.new_page(viewport={"width": 1280, "height": 900})
+        opened.set_default_timeout(WAIT_MS)
+        heard = listen(opened)
+        opened.goto(address)
+        yield settled(opened)
+        assert not heard, heard
+
+
+def tab_to(page: Page, said: str, *, back: bool = False) -> None:
+    """Press Tab until what says so has the focus; it must be seen to have it."""
+    passed = []
+    for _ in range(MOST_TABS):
+        page.keyboard.press("Shift+Tab" if back else "Tab")
+        found = page.evaluate(FOCUSED)
+        passed.append(found["said"].split("\n")[-1])
+        if said in found["said"].split("\n"):
+            assert found["seen"], f"{said} has the focus, and nothing shows it"
+            return
+    raise AssertionError(f"Tab does not reach {said!r}, but {passed}")
+
+
+def example(page: Page) -> int | None:
+    found = parse_qs(urlparse(page.url).query).get("example")
+    return None if found is None else int(found[0])
+
+
+def test_the_sample_is_opened(page: Page):
+    tab_to(page, "Try the sample")
+    page.keyboard.press("Enter")
+    page.wait_for_url("**data=sample*")
+    settled(page).get_by_text("Rows in the file").wait_for()
+
+
+def test_a_link_of_the_sidebar_leads_to_the_texts(page: Page):
+    tab_to(page, "Examples", back=True)
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/Examples*")
+    settled(page).get_by_text("sums to logit").wait_for()
+
+
+def test_keys_step_through_the_texts_and_say_where_one_is(page: Page):
+    table = page.get_by_test_id("stMain")
+    assert "1 of " in table.inner_text()
+    page.keyboard.press("n")
+    page.get_by_text("2 of ", exact=False).first.wait_for()
+    first = example(settled(page))
+    page.keyboard.press("n")
+    page.wait_for_function("old => !location.search.includes(old)", arg=f"={first}")
+    settled(page).keyboard.press("p")
+    page.wait_for_url(f"**example={first}*")
+    settled(page).get_by_role("heading", name=f"Text {first}").wait_for()
+
+
+def test_one_types_the_letters_of_the_keys(page: Page):
+    before = example(page)
+    tab_to(page, "Search")
+    page.keyboard.type("npn")
+    page.wait_for_timeout(500)
+    assert example(settled(page)) == before
+    for _ in "npn":
+        page.keyboard.press("Backspace")
+    page.keyboard.press("Enter")
+    settled(page).get_by_role("heading", name=f"Text {before}").wait_for()
+
+
+def test_a_button_steps_as_its_key_does(page: Page):
+    before = example(page)
+    tab_to(page, "Next")
+    page.keyboard.press("Enter")
+    page.wait_for_function("old => !location.search.includes(old)", arg=f"={before}")
+    settled(page).get_by_text("sums to logit").wait_for()
+    assert example(page) != before

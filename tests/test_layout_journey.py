@@ -1,0 +1,81 @@
+"""Nothing jumps: layout shifts of the main pages, as a real browser measures them."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import urlencode
+
+import pytest
+from browser import WAIT_MS, browser, listen, server, settled
+from playwright.sync_api import Page
+from test_page_compare import copied
+
+FIRST, CLICK = 0.15, 0.05
+"""The sum of the shifts of the first paint, and of a click. Until its code has come
+Streamlit draws each widget without its label, which is most of the first."""
+WATCH = """
+window.shifts = [];
+new PerformanceObserver((list) => {
+  for (const one of list.getEntries()) {
+    const from = one.sources.map(({node, previousRect, currentRect}) => {
+      const element = node?.nodeType === 1 ? node : node?.parentElement;
+      // The sidebar comes in beside a page that is empty: that is Streamlit's own.
+      const part = element?.parentElement?.closest(
+        '[data-testid=stMainBlockContainer]');
+      const said = (node?.textContent || '').slice(0, 40);
+      return part && `${said}: ${previousRect.y} to ${currentRect.y}`;
+    }).filter(Boolean);
+    if (from.length) window.shifts.push({value: one.value, from});
+  }
+}).observe({type: 'layout-shift', buffered: true});
+"""
+
+
+@pytest.fixture(scope="module")
+def address(
+    tmp_path_factory: pytest.TempPathFactory, run_folder: Path
+) -> Iterator[str]:
+    home = tmp_path_factory.mktemp("layout")
+    (home / "runs").mkdir()
+    copied(run_folder, home / "runs" / "r")
+    copied(run_folder, home / "runs" / "w", wrong=4)
+    with server(home) as there:
+        yield there
+
+
+@pytest.fixture(scope="module")
+def page() -> Iterator[Page]:
+    with browser() as chromium:
+        opened = chromium.new_page(viewport={"width": 1280, "height": 900})
+        opened.set_default_timeout(WAIT_MS)
+        opened.add_init_script(WATCH)
+        heard = listen(opened)
+        yield opened
+        assert not heard, heard
+
+
+def shifted(page: Page) -> float:
+    """The sum of the shifts since the last look; what moved is printed."""
+    settled(page).wait_for_timeout(500)
+    found = page.evaluate("window.shifts.splice(0)")
+    for one in sorted(found, key=lambda one: -one["value"])[:5]:
+        print(f"{one['value']:.4f}", *one["from"], sep="\n    ")  # noqa: T201
+    return sum(one["value"] for one in found)
+
+
+@pytest.mark.parametrize(
+    ("name", "more", "button"),
+    [
+        ("Examples", {}, "Next"),
+        ("Neurons", {}, "Next"),
+        ("Errors", {"slice": "length=0-9"}, "0 to 9 words"),
+        ("Layers", {"layer": "3"}, "Clear"),
+        ("Compare", {"other": "w"}, "Both wrong, differently"),
+    ],
+)
+def test_neither_the_first_paint_nor_a_click_moves_what_is_read(
+    address: str, page: Page, name: str, more: dict[str, str], button: str
+):
+    page.goto(f"{address}/{name}?{urlencode({'run': 'r'} | more)}")
+    assert shifted(page) <= FIRST, f"first paint of {name}"
+    page.get_by_test_id("stMain").get_by_text(button, exact=True).first.click()
+    assert shifted(page) <= CLICK, f"a click on {button} of {name}"
