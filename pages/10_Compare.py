@@ -28,7 +28,7 @@ from stc_core.figures_compare import (
     runs_scatter,
 )
 from stc_core.run import Run
-from ui.panels import PERCENT, PIN, in_percent
+from ui.panels import FIELD, PERCENT, PIN, in_percent
 
 RUNS = (
     "{n} finished runs on **{table}**, label **{label}**. Accuracy on each run's own "
@@ -71,7 +71,7 @@ def scatter(cards: list[Card], mine: Card) -> None:
         format_func=lambda name: PRICE_NAMES[name].capitalize(),
         key="price",
     )
-    with row.container(width=420):
+    with row.container(width=420, height=FIELD, border=False):
         titles = titles_of([one for one in cards if one.run != mine.run])
         ui.pick(
             "other",

@@ -26,6 +26,7 @@ from stc_core.run import Run
 from stc_core.story import layer_story
 from stc_core.wording import percent
 from ui.layer_views import picked
+from ui.panels import FIELD
 
 COLUMNS = ["site", "pooling", "C", "accuracy", "accuracy_low", "accuracy_high"]
 COLUMNS += ["macro_f1", "n", "nonzeros", "gap"]
@@ -95,14 +96,13 @@ def controls(run: Run, probes: pd.DataFrame) -> Wish:
         format_func=lambda name: SCORES[name][0].upper() + SCORES[name][1:],
         key="metric",
     )
-    with row:
+    with row.container(width=190, height=FIELD, border=False):
         label = ui.pick(
             "label",
             "Of",
             [None, *classes],
             format_func=lambda name: name or ALL,
             placeholder=ALL,
-            width=190,
         )
     of_all = label is None and score != "auc" and run.has("control.parquet")
     shown: Any = row.segmented_control(

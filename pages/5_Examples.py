@@ -13,7 +13,7 @@ from stc_core.steps import steps
 from stc_core.wording import percent
 from ui.differences import beside, pin_button
 from ui.example_views import through, why
-from ui.panels import PERCENT, PIN, in_percent
+from ui.panels import FIELD, PERCENT, PIN, in_percent
 from ui.steps import step_button
 from ui.whatif import panels
 
@@ -57,8 +57,8 @@ def filters(
             width=170,
             key="of_class",
         ),
-        query=row.text_input(
-            "Search", placeholder="words in the text", width="stretch", key="query"
+        query=row.container(height=FIELD, border=False).text_input(
+            "Search", placeholder="words in the text", key="query"
         ),
     )
 

@@ -26,7 +26,7 @@ from stc_core.figures_errors import (
 from stc_core.metrics import expected_calibration_error, macro_f1
 from stc_core.run import Run
 from ui.doubts import mislabelled_rows, why
-from ui.panels import PERCENT, PIN, in_percent
+from ui.panels import FIELD, PERCENT, PIN, in_percent
 
 SPLITS = ("test", "validation", "train")
 SEEN = {
@@ -50,7 +50,7 @@ ECE = (
     "Expected calibration error: the mean distance between how sure an answer is and "
     "how often such answers are right, over 15 bins."
 )
-SHARE = {"format": PERCENT, "width": 75}
+SHARE = {"format": PERCENT, "width": 68}
 
 
 def choose(table: pd.DataFrame, classes: list[str]) -> str:
@@ -67,9 +67,8 @@ def choose(table: pd.DataFrame, classes: list[str]) -> str:
             placeholder="any class",
             width=190,
         )
-    ui.type_words(
-        "Words", widget=row.text_input, placeholder="in the text", width="stretch"
-    )
+    words = row.container(height=FIELD, border=False)
+    ui.type_words("Words", widget=words.text_input, placeholder="in the text")
     ui.slice_chips(without="nothing: all texts of the split")
     if split in SEEN:
         st.caption(f":material/info: {SEEN[split]}")
@@ -110,7 +109,7 @@ def matrix(part: pd.DataFrame, classes: list[str]) -> None:
     found = confusion(labels, guesses, classes)
     shown = most_confused(found, MOST)
     beside = len(shown) <= BESIDE
-    left, right = st.columns([3, 2], gap="large") if beside else [st.container()] * 2
+    left, right = st.columns([5, 4], gap="medium") if beside else [st.container()] * 2
     with left:
         st.markdown("**What is taken for what**")
         held = ui.held_slice()
@@ -138,12 +137,12 @@ def by_class(scores: pd.DataFrame) -> None:
     for name in ("precision", "recall", "f1"):
         scores[f"{name}_95"] = between(scores, f"{name}_low", f"{name}_high")
     columns: dict[str, Any] = {
-        "class": st.column_config.TextColumn("Class", width=115),
-        "n": st.column_config.NumberColumn("Texts", width=50),
+        "class": st.column_config.TextColumn("Class", width=112),
+        "n": st.column_config.NumberColumn("Texts", width=48),
     }
     for name, said in (("f1", "F1"), ("precision", "Precision"), ("recall", "Recall")):
         columns[name] = st.column_config.NumberColumn(said, **SHARE)
-        columns[f"{name}_95"] = st.column_config.TextColumn("95 %", width=85)
+        columns[f"{name}_95"] = st.column_config.TextColumn("95 %", width=80)
     scores = scores.sort_values("f1", kind="stable", ignore_index=True)
     places = [{"slice": of(label=name)} for name in scores["class"]]
     st.dataframe(
@@ -152,7 +151,8 @@ def by_class(scores: pd.DataFrame) -> None:
         on_select=ui.clicked("class_table", lambda c, e: click_place(c, e, places)),
         selection_mode="single-row",
         hide_index=True,
-        height=430,
+        height=min(430, 38 + 35 * len(scores)),
+        placeholder="–",
         column_order=list(columns),
         column_config=columns,
         alt="Scores of each class with 95 % intervals",
@@ -172,7 +172,7 @@ def by_pair(pairs: pd.DataFrame) -> None:
         on_select=ui.clicked("pair_table", lambda c, e: click_place(c, e, places)),
         selection_mode="single-row",
         hide_index=True,
-        height=430,
+        height=min(430, 38 + 35 * len(pairs)),
         column_config={
             "label": st.column_config.TextColumn("Label"),
             "predicted": st.column_config.TextColumn("Taken for"),

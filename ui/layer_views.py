@@ -1,5 +1,7 @@
 """The place of a run that is looked at: layer, probe, and what was kept there."""
 
+from typing import Any
+
 import pandas as pd
 import streamlit as st
 
@@ -16,25 +18,34 @@ NOWHERE = "Choose a layer, or click a point above, to see what was kept there."
 def picked(run: Run, probes: pd.DataFrame) -> None:
     """The layer and probe that are looked at, what is known of them, and their neurons.
 
-    The choices do what a click on the curves does, for those who use no mouse.
+    The choices do what a click on the curves does, for those who use no mouse. There
+    are always two lines, so that a choice moves nothing below.
     """
     best = best_probes(probes)
     layers = sorted({int(layer) for layer in best["layer"]})
-    with st.container(border=True, horizontal=True, vertical_alignment="bottom"):
-        pick(
-            "layer",
-            "Layer to look at",
-            [None, *layers],
-            format_func=lambda one: "none" if one is None else str(one),
-            placeholder="none",
-            width=130,
-        )
-        there = best.loc[best["layer"] == context().layer]
-        place = probe_choice(there)
+    with st.container(border=True):
+        row = st.container(horizontal=True, vertical_alignment="bottom")
+        with row:
+            pick(
+                "layer",
+                "Layer to look at",
+                [None, *layers],
+                format_func=lambda one: "none" if one is None else str(one),
+                placeholder="none",
+                width=130,
+            )
+            there = best.loc[best["layer"] == context().layer]
+            place = probe_choice(there)
+            st.button(
+                "Clear",
+                key="clear_layer",
+                disabled=there.empty,
+                on_click=lambda: remember(layer=None, kind=None, pooling=None),
+            )
         if there.empty:
-            st.markdown(NOWHERE, width="stretch")
-            return
-        told(run, there, place)
+            st.markdown(NOWHERE)
+        else:
+            told(run, there, place, row=row)
 
 
 def probe_choice(there: pd.DataFrame) -> tuple[str, str] | None:
@@ -60,7 +71,9 @@ def probe_choice(there: pd.DataFrame) -> tuple[str, str] | None:
     )
 
 
-def told(run: Run, there: pd.DataFrame, place: tuple[str, str] | None) -> None:
+def told(
+    run: Run, there: pd.DataFrame, place: tuple[str, str] | None, *, row: Any
+) -> None:
     """The score of the probe, how many of its neurons were kept, and where they are."""
     which = "best probe"
     if place is not None:
@@ -71,16 +84,11 @@ def told(run: Run, there: pd.DataFrame, place: tuple[str, str] | None) -> None:
     n, said = kept(run, which, top)
     st.markdown(
         f"**Layer {top['layer']}** · {which} `{top['site']}` by {top['pooling']}: "
-        f"{percent(top['accuracy'])}{said}",
-        width="stretch",
+        f"{percent(top['accuracy'])}{said}"
     )
     if n:
-        link(NEURONS, "See its neurons", icon=":material/grain:")
-    st.button(
-        "Clear",
-        key="clear_layer",
-        on_click=lambda: remember(layer=None, kind=None, pooling=None),
-    )
+        with row:
+            link(NEURONS, "See its neurons", icon=":material/grain:")
 
 
 def kept(run: Run, which: str, top: pd.Series) -> tuple[int, str]:

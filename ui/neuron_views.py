@@ -32,6 +32,7 @@ from stc_core.run import Run
 from stc_core.seriation import MOST_CLUSTERED
 from stc_core.steps import steps
 from ui.charts import chart
+from ui.panels import FIELD
 from ui.place import context, pick, remember
 from ui.readers import read
 from ui.readouts import alike_ranks_of, texts_of, values_of
@@ -117,13 +118,13 @@ def filters(run: Run) -> Shown:
     row = st.container(horizontal=True, vertical_alignment="bottom", gap="medium")
     with row:
         label, against = classes(neurons)
+    with row.container(width=110, height=FIELD, border=False):
         layer = pick(
             "layer",
             "Layer",
             [None, *sorted({int(one) for one in neurons["layer"]})],
             format_func=lambda one: "all" if one is None else str(one),
             placeholder="all",
-            width=110,
         )
     kind = pick(
         "kind",

@@ -19,6 +19,9 @@ _NUMBERS = {
     "distance": "%.2f",
 }
 ROW = 35
+FIELD = 70
+"""The height of a field with its label. Until its code is there Streamlit draws it
+without the label; a container of this height in its row keeps what is below there."""
 PIN: dict[str, Any] = {"pinned": True}
 """A column that keeps its width and stands on the left: the others, which are the
 texts, take what room there is."""
