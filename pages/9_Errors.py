@@ -216,7 +216,9 @@ def listing(part: pd.DataFrame) -> None:
             "text": st.column_config.TextColumn("Text", width=330),
             "label": st.column_config.TextColumn("Label", width=120, **PIN),
             "predicted": st.column_config.TextColumn("Predicted", width=120, **PIN),
-            "probability": st.column_config.NumberColumn("Confidence", **SHARE, **PIN),
+            "probability": st.column_config.NumberColumn(
+                "Confidence", format=PERCENT, width=88, **PIN
+            ),
         },
         alt="Texts of the slice, wrong ones first",
     )

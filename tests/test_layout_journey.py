@@ -9,7 +9,7 @@ from browser import WAIT_MS, browser, listen, server, settled
 from playwright.sync_api import Page
 from test_page_compare import copied
 
-FIRST, CLICK = 0.1, 0.05
+FIRST, CLICK = 0.15, 0.05
 """The sum of the shifts of the first paint and of a click, with Streamlit's code in the
 browser's cache: until it has come each widget is drawn without its label, once."""
 WATCH = """

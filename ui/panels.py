@@ -19,7 +19,7 @@ _NUMBERS = {
     "distance": "%.2f",
 }
 ROW = 35
-FIELD = 70
+FIELD = 68
 """The height of a field with its label. Until its code is there Streamlit draws it
 without the label; a container of this height in its row keeps what is below there."""
 PIN: dict[str, Any] = {"pinned": True}
