@@ -114,6 +114,8 @@ def controls(run: Run, probes: pd.DataFrame) -> Wish:
         key="shown",
         help=CONTROL if of_all else f"{CONTROL} {NO_CONTROL}",
     )
+    # A row of its own: one that breaks when its widgets come moves the chart below it.
+    row = st.container(horizontal=True, vertical_alignment="bottom", gap="medium")
     kinds = row.pills(
         "Read from",
         here,
@@ -124,7 +126,8 @@ def controls(run: Run, probes: pd.DataFrame) -> Wish:
     poolings = row.pills(
         "Pooled by", names, selection_mode="multi", key="layer_poolings"
     )
-    lines = row.toggle("Baselines", value=True, key="baselines")
+    last = row.container(height=FIELD, border=False, vertical_alignment="bottom")
+    lines = last.toggle("Baselines", value=True, key="baselines")
     shown = shown if of_all else SHOWN[0]
     lines = lines and label is None and shown != "selectivity"
     return Wish(score, shown, label, kinds or here, poolings or names, lines)

@@ -126,6 +126,8 @@ def filters(run: Run) -> Shown:
             format_func=lambda one: "all" if one is None else str(one),
             placeholder="all",
         )
+    # A row of its own: one that breaks when its widgets come moves the map below it.
+    row = st.container(horizontal=True, vertical_alignment="bottom", gap="medium")
     kind = pick(
         "kind",
         "Read from",
@@ -141,7 +143,7 @@ def filters(run: Run) -> Shown:
         widget=row.pills,
         optional=True,
     )
-    order = order_of(label, row=row)
+    order = order_of(label, row=row.container(height=FIELD, border=False))
     chosen = chosen_neurons(
         neurons,
         kind=kind,
