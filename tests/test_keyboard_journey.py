@@ -9,17 +9,28 @@ from browser import WAIT_MS, browser, listen, server, settled
 from playwright.sync_api import Page
 
 MOST_TABS = 60
-FOCUSED = """
+SAID = """
 () => {
   const one = document.activeElement;
-  const style = getComputedStyle(one);
-  const said = one.getAttribute('aria-label') || one.innerText || '';
-  const ring = style.outlineStyle !== 'none' && style.outlineWidth !== '0px';
-  return {
-    said: said.trim(),
-    tag: one.tagName,
-    seen: one.matches(':focus-visible') && (ring || style.boxShadow !== 'none'),
-  };
+  if (['MAIN', 'BODY'].includes(one.tagName)) return [];
+  return (one.getAttribute('aria-label') || one.innerText || '').trim().split('\\n');
+}
+"""
+SEEN = """
+async () => {
+  const one = document.activeElement;
+  const rest = () => new Promise((done) => setTimeout(done, 400));
+  const look = () => [one, one.parentElement, one.parentElement.parentElement]
+    .map(getComputedStyle)
+    .map((s) => [s.outline, s.boxShadow, s.borderColor, s.backgroundColor].join())
+    .join();
+  await rest();
+  const focused = look();
+  one.blur();
+  await rest();
+  const plain = look();
+  one.focus();
+  return focused !== plain;
 }
 """
 
@@ -41,13 +52,13 @@ def page(tmp_path_factory: pytest.TempPathFactory, run_folder: Path) -> Iterator
 
 def tab_to(page: Page, said: str, *, back: bool = False) -> None:
     """Press Tab until what says so has the focus; it must be seen to have it."""
-    passed = []
+    passed: list[str] = []
     for _ in range(MOST_TABS):
         page.keyboard.press("Shift+Tab" if back else "Tab")
-        found = page.evaluate(FOCUSED)
-        passed.append(found["said"].split("\n")[-1])
-        if said in found["said"].split("\n"):
-            assert found["seen"], f"{said} has the focus, and nothing shows it"
+        found = page.evaluate(SAID)
+        passed += found[-1:]
+        if said in found:
+            assert page.evaluate(SEEN), f"{said} has the focus, and nothing shows it"
             return
     raise AssertionError(f"Tab does not reach {said!r}, but {passed}")
 
