@@ -169,9 +169,9 @@ def class_differences(both: pd.DataFrame, *, seed: int = 0) -> pd.DataFrame:
 
 def largest_first(differences: pd.DataFrame) -> pd.DataFrame:
     """The rows of `class_differences` by the size of the difference, whichever way."""
-    size = differences["difference"].abs()
-    order = size.sort_values(ascending=False, kind="stable").index
-    return differences.loc[order].reset_index(drop=True)
+    size = np.abs(differences["difference"].to_numpy(float))
+    order = np.argsort(-size, kind="stable")
+    return differences.iloc[order].reset_index(drop=True)
 
 
 def differing(differences: pd.DataFrame) -> pd.DataFrame:

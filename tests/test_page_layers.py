@@ -6,6 +6,7 @@ import pytest
 from visit import at_home, fine, said, visit
 
 from stc_core.config import RunConfig
+from stc_core.readings import best_probes
 from stc_core.run import Run
 from stc_core.wording import percent
 
@@ -61,7 +62,7 @@ def test_a_place_without_kept_neurons_leads_to_none(run_folder: Path):
     run = Run.open(run_folder)
     places = ["layer", "kind", "pooling"]
     kept = set(run.neurons[places].itertuples(index=False, name=None))
-    every = run.probes[places].itertuples(index=False, name=None)
+    every = best_probes(run.probes)[places].itertuples(index=False, name=None)
     layer, kind, pooling = next(one for one in every if one not in kept)
     at = {"layer": str(layer), "kind": kind, "pooling": pooling}
     app = fine(visit(PAGE, run="r", **at))
