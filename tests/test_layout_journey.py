@@ -71,7 +71,7 @@ def shifted(page: Page) -> float:
     [
         ("Examples", {}, "Next"),
         ("Neurons", {}, "Next"),
-        ("Errors", {"slice": "length=0-9"}, "0 to 9 words"),
+        ("Errors", {"slice": "length=0-19"}, "0 to 19 words"),
         ("Layers", {"layer": "3"}, "Clear"),
         ("Compare", {"other": "w"}, "Both wrong, differently"),
     ],
