@@ -13,6 +13,7 @@ from stc_core.commands import program
 from stc_core.commands_data import cache, check, variability
 from stc_core.commands_ledger import cancel, delete, rename, runs
 from stc_core.commands_run import explain, generate, label, predict, report
+from stc_core.commands_serve import serve
 from stc_core.commands_train import resume, shrink, train, work
 from stc_core.errors import StcError
 
@@ -32,6 +33,7 @@ for _command in (
     predict,
     explain,
     generate,
+    serve,
     report,
     variability,
     runs,

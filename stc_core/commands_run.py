@@ -1,7 +1,7 @@
 """The commands that use a finished run: label with it, explain it, list it."""
 
 from itertools import groupby
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -38,24 +38,15 @@ def predict(
     trained = opened.report.columns.text
     classifier = opened.classifier()
     if coarse_only or levels is not None:
-        classifier = _shallow(classifier, 1 if coarse_only else levels)
+        from stc_core.answers import shallow
+
+        classifier = shallow(classifier, 1 if coarse_only else levels)
     with terminal.CountBar("rows labelled") as bar:
         n_rows = predictions.predict_file(
             classifier, data, out, trained=trained, text=text, progress=bar.show
         )
     where = "standard output" if out == "-" else out
     typer.echo(f"{n_rows:,} rows labelled: {where}", err=True)
-
-
-def _shallow(classifier: Any, levels: int | None) -> Any:
-    """The hierarchical classifier for the first levels only."""
-    if not hasattr(classifier, "up_to"):
-        raise StcError(
-            "option --levels",
-            expected="a run of the recipe hierarchy",
-            remedy="Leave it out.",
-        )
-    return classifier.up_to(levels)
 
 
 def generate(

@@ -1,0 +1,129 @@
+"""What a trained classifier answers about texts and about itself, ready for JSON."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from stc_core.author import Author
+from stc_core.cards import card, way_of
+from stc_core.cascade import Cascade
+from stc_core.errors import StcError
+from stc_core.gradients import integrated_gradients
+from stc_core.labeller import Labeller
+from stc_core.lexicon import Lexicon
+from stc_core.run import Run
+from stc_core.tree import Descent
+
+
+def answers(classifier: Labeller, texts: Sequence[str]) -> list[dict[str, Any]]:
+    """For each text its label, probability and probabilities, as of `stc predict`.
+
+    A hierarchical classifier adds `levels`: `Cascade.steps`, coarse to fine.
+    """
+    if isinstance(classifier, Cascade):
+        way = classifier.answer(texts)
+        shares, best = way.shares[-1], way.nodes[:, -1]
+    else:
+        way, shares = None, classifier.predict_proba(texts)
+        best = shares.argmax(axis=1)
+    names = [str(name) for name in classifier.classes_]
+    found = []
+    for row, text in enumerate(texts):
+        values = [float(share) for share in shares[row]]
+        said: dict[str, Any] = {
+            "label": names[best[row]],
+            "probability": values[best[row]],
+            "probabilities": dict(zip(names, values, strict=True)),
+        }
+        if isinstance(classifier, Cascade) and way is not None:
+            said["levels"] = classifier.steps(text, _one(way, row))
+        found.append(said)
+    return found
+
+
+def explanation_of(
+    classifier: Labeller,
+    text: str,
+    *,
+    label: str | None = None,
+    gradients: bool = False,
+) -> dict[str, Any]:
+    """What `stc explain --json` prints; with `label` its parts for that label alone."""
+    found = classifier.explain(text)
+    if label is not None:
+        names = list(found["logits"])
+        if label not in names:
+            raise StcError("label", expected=", ".join(names[:20]), got=repr(label))
+        for part in ("neurons", "tokens"):
+            found[part] = [
+                {**row, "contribution": {label: row["contribution"][label]}}
+                for row in found[part]
+            ]
+    if gradients:
+        found["gradients"] = integrated_gradients(classifier, text, label=label)
+    return found
+
+
+def abilities(classifier: Labeller) -> list[str]:
+    """Which of predict, explain and generate it can do."""
+    able = ["predict"]
+    if not isinstance(classifier, Lexicon):
+        able.append("explain")
+    if isinstance(classifier, Author):
+        able.append("generate")
+    return able
+
+
+def shallow(classifier: Labeller, levels: int | None) -> Labeller:
+    """The classifier for the first `levels` levels only; the same if none are given."""
+    if levels is None:
+        return classifier
+    if not isinstance(classifier, Cascade):
+        raise StcError(
+            "levels",
+            expected="a run of the recipe hierarchy",
+            got="one with a single level of labels",
+            remedy="Leave it out.",
+        )
+    return classifier.up_to(levels)
+
+
+def facts(run: Run, classifier: Labeller) -> dict[str, Any]:
+    """What a run is: recipe, language model, layers, score on test, classes, levels."""
+    known = card(run.folder.name, run.config, run.metrics, run.report, name=run.name)
+    return {
+        "title": known.name,
+        "recipe": run.config.train.recipe,
+        "way": way_of(run.config),
+        "backbone": Path(known.backbone).name,
+        "layers": {"read": known.depth, "of": known.depth_total},
+        "neurons": known.neurons,
+        "test": {
+            "accuracy": known.accuracy,
+            "accuracy_interval": [known.low, known.high],
+            "n": known.n,
+        },
+        "can": abilities(classifier),
+        "levels": _levels(classifier),
+        "classes": [str(name) for name in classifier.classes_],
+    }
+
+
+def _levels(classifier: Labeller) -> list[dict[str, Any]]:
+    """The levels of labels, coarse to fine; none if there is one only."""
+    if not isinstance(classifier, Cascade):
+        return []
+    return [
+        {
+            "column": column,
+            "layer": classifier.layers_[level],
+            "classes": [str(name) for name in classifier.tree_.names(level)],
+        }
+        for level, column in enumerate(classifier.columns_)
+    ]
+
+
+def _one(way: Descent, row: int) -> Descent:
+    """The way of one text."""
+    rows = slice(row, row + 1)
+    return Descent(way.nodes[rows], tuple(share[rows] for share in way.shares))

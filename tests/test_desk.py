@@ -1,0 +1,98 @@
+"""One thread for one model: nobody waits for a large request, and an error is theirs."""
+
+import asyncio
+import threading
+
+import pytest
+
+from stc_core.desk import BATCH, Batches, Desk
+
+
+class Slow:
+    """Answers `text!`; remembers its batches, and can be held up."""
+
+    def __init__(self) -> None:
+        self.batches: list[list[str]] = []
+        self.threads: set[int] = set()
+        self.go = threading.Event()
+        self.go.set()
+
+    def __call__(self, texts: list[str]) -> list[str]:
+        assert self.go.wait(10)
+        self.batches.append(texts)
+        self.threads.add(threading.get_ident())
+        if "bad" in texts:
+            raise ValueError("bad")
+        return [f"{text}!" for text in texts]
+
+
+def names(letter: str, n: int) -> list[str]:
+    return [f"{letter}{number}" for number in range(n)]
+
+
+def test_many_callers_are_read_together_by_one_thread():
+    work = Slow()
+
+    async def ask() -> list[list[str]]:
+        desk = Desk()
+        one = Batches(desk, work)
+        work.go.clear()
+        asked = [asyncio.create_task(one.answers([text])) for text in names("t", 40)]
+        await asyncio.sleep(0.01)
+        work.go.set()
+        found = await asyncio.gather(*asked)
+        work.threads.add(await desk.call(threading.get_ident))
+        return found
+
+    found = asyncio.run(ask())
+    assert found == [[f"{text}!"] for text in names("t", 40)]
+    assert sum(map(len, work.batches)) == 40 and len(work.batches) <= 3
+    assert max(map(len, work.batches)) <= BATCH
+    assert len(work.threads) == 1
+
+
+def test_a_few_texts_never_wait_for_all_of_a_large_request():
+    work = Slow()
+
+    async def ask() -> None:
+        one = Batches(Desk(), work)
+        work.go.clear()
+        large = asyncio.create_task(one.answers(names("l", 10 * BATCH + 1)))
+        await asyncio.sleep(0.01)
+        small = asyncio.create_task(one.answers(["s"]))
+        await asyncio.sleep(0.01)
+        work.go.set()
+        assert await small == ["s!"] and not large.done()
+        assert await large == [f"{text}!" for text in names("l", 10 * BATCH + 1)]
+
+    asyncio.run(ask())
+    assert "s" in work.batches[1]
+
+
+def test_an_error_is_theirs_and_the_next_is_answered():
+    work = Slow()
+
+    async def ask() -> None:
+        one = Batches(Desk(), work)
+        with pytest.raises(ValueError, match="bad"):
+            await one.answers(["bad"])
+        assert await one.answers(["good"]) == ["good!"]
+
+    asyncio.run(ask())
+
+
+def test_one_who_left_takes_nothing_from_the_others():
+    work = Slow()
+
+    async def ask() -> list[str]:
+        one = Batches(Desk(), work)
+        work.go.clear()
+        first = asyncio.create_task(one.answers(["a"]))
+        gone = asyncio.create_task(one.answers(["b"]))
+        stays = asyncio.create_task(one.answers(["c"]))
+        await asyncio.sleep(0.01)
+        gone.cancel()
+        work.go.set()
+        return [*await first, *await stays]
+
+    assert asyncio.run(ask()) == ["a!", "c!"]
