@@ -1,4 +1,4 @@
-"""One thread for one model: nobody waits for a large request, and an error is theirs."""
+"""One thread for one model: nobody waits for all of a large request."""
 
 import asyncio
 import threading

@@ -1,10 +1,13 @@
 """README is true: its code runs, its commands parse, its tables are complete."""
 
+import json
 import re
 import shlex
+import subprocess
 from pathlib import Path
 
 import pytest
+from served import serving
 from test_floors import FLOORS
 from typer.main import get_command
 
@@ -37,6 +40,16 @@ def test_a_command_is_one(command: str):
     assert found.make_context("stc", words).params
 
 
+def test_the_service_answers_as_told(run_folder: Path):
+    (ask,) = [block for block in blocks("sh") if block.startswith("curl ")]
+    assert "http://127.0.0.1:8000/" in ask  # the address without options
+    with serving(run_folder, "--device", "cpu") as (address, _):
+        ask = ask.replace("http://127.0.0.1:8000", address)
+        done = subprocess.run(["sh", "-c", ask], capture_output=True, check=True)
+    found = json.loads(done.stdout)["predictions"]
+    assert [one["label"] for one in found] == ["delivery", "payment"]
+
+
 def test_every_command_has_an_example():
     names = {command.split()[1] for command in COMMANDS}
     top = get_command(app).commands  # pyright: ignore[reportAttributeAccessIssue]
@@ -64,4 +77,4 @@ def test_the_pictures_are_there_and_small():
 
 
 def test_it_is_short():
-    assert README.count("\n") < 270
+    assert README.count("\n") < 285
