@@ -101,8 +101,9 @@ def resume(run: RunFolder) -> None:
     """
     from stc_core import jobs
 
-    opened = jobs.unfinished(open_run(run).folder)
+    opened = open_run(run)
     terminate_as_interrupt()
+    opened = jobs.claim(opened.folder)
     _work(opened.folder, opened.config)
 
 

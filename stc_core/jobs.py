@@ -31,15 +31,21 @@ def start(config: RunConfig, folder: str | Path | None = None) -> Path:
     return folder
 
 
-def unfinished(folder: str | Path) -> Run:
-    """The run in `folder`, which was cut off: nobody works on it and it is not done."""
-    run = Run.open(folder)
-    if (state := run.status["state"]) not in ("failed", "cancelled"):
-        raise StcError(
-            f"run {run.name!r}",
-            expected="one that failed or was cancelled",
-            got=f"a {state} one",
-        )
+def claim(folder: str | Path) -> Run:
+    """The run in `folder`, which was cut off, queued again: the caller goes on with it.
+
+    Of several who ask at once one gets it; the others are told that it is queued.
+    """
+    with queue.lock(runs_folder()):
+        run = Run.open(folder)
+        if (state := run.status["state"]) not in ("failed", "cancelled"):
+            raise StcError(
+                f"run {run.name!r}",
+                expected="one that failed or was cancelled",
+                got=f"a {state} one",
+            )
+        (run.folder / "worker.json").unlink(missing_ok=True)
+        create_run(run.folder, run.config)
     return run
 
 
@@ -49,10 +55,7 @@ def resume(folder: str | Path) -> Path:
     Activations go on where they were, a tuning after its last whole epoch. Like a new
     run it may have to wait for a place.
     """
-    with queue.lock(runs_folder()):  # of several who ask at once, one finds it cut off
-        run = unfinished(folder)
-        (run.folder / "worker.json").unlink(missing_ok=True)
-        create_run(run.folder, run.config)
+    run = claim(folder)
     queue.submit(run.folder)
     return run.folder
 

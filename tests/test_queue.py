@@ -6,8 +6,9 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from command import Stc
 
-from stc_core import jobs, queue
+from stc_core import commands_train, jobs, queue
 from stc_core.config import DataConfig, RunConfig, runs_folder
 from stc_core.errors import StcError
 from stc_core.files import write_json
@@ -194,6 +195,26 @@ def test_of_many_who_resume_it_one_does(spawned: list[str]):
     with ThreadPoolExecutor(8) as pool:
         assert sum(pool.map(resumed, range(8))) == 1
     assert spawned == ["a", "b"]
+
+
+def test_the_command_and_the_app_do_not_both_resume_it(
+    stc: Stc, spawned: list[str], monkeypatch
+):
+    """The command claims the run before it begins, and finds it claimed by the app."""
+    first, second = asked("first"), asked("second")
+    for folder in (first, second):
+        (folder / TICKET).unlink(missing_ok=True)
+        RunWriter(folder, Run(folder).config).fail(KeyboardInterrupt())
+    begun: list[Path] = []
+    monkeypatch.setattr(commands_train, "_work", lambda folder, _: begun.append(folder))
+    assert stc("resume", "first").code == 0 and begun == [first]
+    with pytest.raises(StcError, match="queued"):
+        jobs.resume(first)
+    told = stc("resume", "first")
+    assert told.code == 2 and "queued" in told.err
+    jobs.resume(second)
+    assert stc("resume", "second").code == 2
+    assert begun == [first]
 
 
 def test_a_run_elsewhere_never_waits(spawned: list[str], tmp_path: Path):
