@@ -1,13 +1,16 @@
 """What people say of a run: its name, tags and stars, in about.json."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import NamedTuple
 
+from filelock import FileLock
+
 from stc_core.errors import StcError
-from stc_core.files import read_json, write_json
+from stc_core.files import read_json, unwritable, write_json
 
 FILE = "about.json"
+LOCK = ".about.lock"
 LONGEST_NAME = 120
 LONGEST_TAG = 40
 
@@ -41,23 +44,36 @@ def read_about(folder: Path) -> About:
 
 def rename(folder: Path, name: str) -> None:
     """Call the run in `folder` `name`; empty: as its settings say."""
-    _write(folder, read_about(folder)._replace(name=_line(name)[:LONGEST_NAME]))
+    line = _line(name)[:LONGEST_NAME]
+    _change(folder, lambda about: about._replace(name=line))
 
 
 def tag(folder: Path, tags: Iterable[str]) -> None:
     """Give the run in `folder` these tags and no others."""
-    _write(folder, read_about(folder)._replace(tags=_tags(tags)))
+    lines = _tags(tags)
+    _change(folder, lambda about: about._replace(tags=lines))
 
 
 def star(folder: Path, example: int, *, on: bool) -> None:
     """Mark a text of the run in `folder`, or take its mark away."""
-    about = read_about(folder)
-    stars = set(about.stars) - {example} | ({example} if on else set())
-    _write(folder, about._replace(stars=tuple(sorted(stars))))
+
+    def marked(about: About) -> About:
+        stars = set(about.stars) - {example} | ({example} if on else set())
+        return about._replace(stars=tuple(sorted(stars)))
+
+    _change(folder, marked)
 
 
-def _write(folder: Path, about: About) -> None:
-    write_json(folder / FILE, about._asdict())
+def _change(folder: Path, change: Callable[[About], About]) -> None:
+    """Write what `change` makes of what is said; of many at once, one after another."""
+    path = folder / FILE
+    try:
+        if not folder.is_dir():  # or the lock would make it, for a run that is deleted
+            raise FileNotFoundError(2, "the run is gone")
+        with FileLock(folder / LOCK):
+            write_json(path, change(read_about(folder))._asdict())
+    except OSError as error:
+        raise unwritable(path, error) from error
 
 
 def _tags(tags: Iterable[object]) -> tuple[str, ...]:

@@ -1,11 +1,16 @@
 """Names and tags given later stand beside the settings, which stay as they were."""
 
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 from visit import written_run
 
-from stc_core.about import FILE, About, read_about, rename, star, tag
+from stc_core.about import FILE, LOCK, About, read_about, rename, star, tag
+from stc_core.errors import StcError
+from stc_core.files import write_json
 from stc_core.run import Run
 
 
@@ -52,3 +57,25 @@ def test_a_star_is_put_on_a_text_once_and_taken_off(run: Run):
     assert read_about(run.folder).stars == (3,)
     (run.folder / FILE).write_text('{"stars": ["x", 2]}')
     assert read_about(run.folder).stars == (2,)
+
+
+def test_stars_given_at_once_are_all_kept(run: Run):
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda i: star(run.folder, i, on=True), range(40)))
+    assert read_about(run.folder).stars == tuple(range(40))
+
+
+def test_a_star_waits_for_who_writes_and_keeps_what_was_written(run: Run):
+    with ThreadPoolExecutor(1) as pool, FileLock(run.folder / LOCK):
+        about = read_about(run.folder)
+        later = pool.submit(star, run.folder, 5, on=True)
+        time.sleep(0.2)
+        write_json(run.folder / FILE, about._replace(stars=(3,))._asdict())
+    later.result()
+    assert read_about(run.folder).stars == (3, 5)
+
+
+def test_a_run_that_is_gone_does_not_come_back_by_a_star(tmp_path: Path):
+    with pytest.raises(StcError, match="the run is gone"):
+        star(tmp_path / "gone", 1, on=True)
+    assert not (tmp_path / "gone").exists()
