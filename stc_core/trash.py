@@ -61,12 +61,12 @@ def delete(run: Run) -> Deleted:
 def restore(key: str) -> Path:
     """The folder of the run, back where it was; under another name if that is taken."""
     folder = trash_folder() / key
-    if Path(key).name != key or not (folder / FILE).is_file():
-        raise StcError(
-            f"There is no run {key!r} in the trash",
-            remedy="It has been removed for good, or is back already.",
-        )
     with lock(runs_folder()):
+        if Path(key).name != key or not (folder / FILE).is_file():
+            raise StcError(
+                f"There is no run {key!r} in the trash",
+                remedy="It has been removed for good, or is back already.",
+            )
         back = runs_folder() / _vacant(runs_folder(), _was(folder))
         folder.rename(back)
     (back / FILE).unlink()
@@ -94,15 +94,33 @@ def list_trash() -> list[Deleted]:
 
 
 def empty(*, older_days: float | int = 0) -> int:
-    """The bytes freed: what was deleted more than `older_days` ago is gone for good."""
+    """The bytes freed: what was deleted more than `older_days` ago is gone for good.
+
+    So is what an earlier call began to remove and was killed.
+    """
     until = time.time() - older_days * 86400
-    if not any(one.at <= until for one in list_trash()):
+    if not _leftovers() and not any(one.at <= until for one in list_trash()):
         return 0
     with lock(runs_folder()):
-        gone = [one for one in list_trash() if one.at <= until]
-        for one in gone:
-            shutil.rmtree(trash_folder() / one.key)
-    return sum(one.n_bytes for one in gone)
+        gone = {folder: folder_bytes(folder) for folder in _leftovers()}
+        old = [one for one in list_trash() if one.at <= until]
+        gone |= {trash_folder() / one.key: one.n_bytes for one in old}
+        for folder in gone:
+            try:
+                (folder / FILE).unlink(missing_ok=True)  # half gone, it never returns
+                shutil.rmtree(folder)
+            except OSError as error:
+                raise unwritable(folder, error) from error
+    return sum(gone.values())
+
+
+def _leftovers() -> list[Path]:
+    """The folders in the trash that are being removed: they have no FILE any more.
+
+    A run that is deleted brings its FILE along, so none is here for a moment only.
+    """
+    folders = (path for path in trash_folder().glob("*/") if not path.is_symlink())
+    return [folder for folder in folders if not (folder / FILE).exists()]
 
 
 def needed_by(run: Run) -> list[Run]:

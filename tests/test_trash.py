@@ -76,6 +76,39 @@ def test_of_many_who_empty_it_at_once_none_stumbles():
     assert trash.list_trash() == [] and sum(freed) == n_bytes
 
 
+@pytest.mark.parametrize("first", [trash.FILE, "config.json", None])
+def test_what_a_kill_left_of_a_run_goes_the_next_time(first: str | None, monkeypatch):
+    """Whatever file went first, it never returns half, nor stays unseen for ever."""
+    trash.delete(written_run(runs() / "one", "one"))
+    folder = trash.trash_folder() / "one"
+
+    def killed(path: Path, *_: object) -> None:
+        if first:
+            (path / first).unlink(missing_ok=True)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr(trash.shutil, "rmtree", killed)
+        trash.empty()
+    assert folder.exists() and trash.list_trash() == []
+    with pytest.raises(StcError, match="trash"):
+        trash.restore("one")
+    trash.delete(written_run(runs() / "new", "new"))
+    assert trash.empty(older_days=trash.KEPT_DAYS) > 0 and not folder.exists()
+    assert [one.key for one in trash.list_trash()] == ["new"]
+
+
+def test_what_cannot_be_removed_is_said(monkeypatch):
+    trash.delete(written_run(runs() / "one", "one"))
+
+    def refused(path: Path, *_: object) -> None:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(trash.shutil, "rmtree", refused)
+    with pytest.raises(StcError, match=r"one'.*Permission denied"):
+        trash.empty()
+
+
 def test_a_run_at_work_is_never_deleted():
     run = written_run(runs() / "one", "one", state="running")
     with pytest.raises(StcError, match="Cancel it first"):
