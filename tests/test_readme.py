@@ -47,7 +47,7 @@ def test_the_service_answers_as_told(run_folder: Path):
         ask = ask.replace("http://127.0.0.1:8000", address)
         done = subprocess.run(["sh", "-c", ask], capture_output=True, check=True)
     found = json.loads(done.stdout)["predictions"]
-    assert [one["label"] for one in found] == ["delivery", "payment"]
+    assert [one["label"] for one in found] == ["delivery", "billing_payment"]
 
 
 def test_every_command_has_an_example():
