@@ -29,7 +29,8 @@ def filters(
     row = st.container(horizontal=True, vertical_alignment="bottom", gap="medium")
     held = ui.context().example
     first = table["split"].iloc[held] if held is not None and held < len(table) else ""
-    here = [name for name in SPLITS if name in set(table["split"])]
+    known = set(table["split"].unique())
+    here = [name for name in SPLITS if name in known]
     return select_examples(
         part,
         split=ui.pick(
@@ -152,7 +153,7 @@ def listing(found: pd.DataFrame, held: int | None) -> None:
         alt="Texts with their labels and predictions",
     )
     right = percent(float(np.mean(found["correct"])))
-    splits = set(found["split"])
+    splits = set(found["split"].unique())
     seen = "" if splits == {"test"} else " (the classifier was fitted on these)"
     st.caption(f"{len(found):,} texts, {right} right{seen}. Pick a row to see why.")
 

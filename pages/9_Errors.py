@@ -55,7 +55,8 @@ SHARE = {"format": PERCENT, "width": 68}
 
 def choose(table: pd.DataFrame, classes: list[str]) -> str:
     """The split, and the parts of the slice that have a field of their own."""
-    here = [name for name in SPLITS if name in set(table["split"])]
+    known = set(table["split"].unique())
+    here = [name for name in SPLITS if name in known]
     row = st.container(horizontal=True, vertical_alignment="bottom", gap="medium")
     split = ui.pick("split", "Split", here, widget=row.segmented_control, required=True)
     for name, label in (("label", "Label"), ("predicted", "Predicted")):
@@ -302,7 +303,7 @@ def abstain(part: pd.DataFrame) -> None:
     )
     kept = answered(sure, correct, threshold)
     figure = coverage_figure(coverage_curve(sure, correct), kept)
-    figure.update_layout(height=280)
+    figure.layout.height = 280
     ui.chart(figure, "coverage", alt="Accuracy by share of texts answered")
     if not kept.n:
         st.caption("Nothing is that sure: every text would be left to people.")

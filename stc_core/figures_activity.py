@@ -70,8 +70,8 @@ def density_rows(
         inside = (grid >= mine.min()) & (grid <= mine.max())
         x, y = grid[inside], place - 0.4 + 0.86 * curve[inside]
         figure.add_scatter(
-            x=[x[0], *x, x[-1]],
-            y=[place - 0.4, *y, place - 0.4],
+            x=x[[0, *range(len(x)), -1]],
+            y=np.concatenate([[place - 0.4], y, [place - 0.4]]),
             mode="lines",
             fill="toself",
             fillcolor=Colour(*ACTIVE).css(0.35),

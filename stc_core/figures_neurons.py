@@ -36,6 +36,7 @@ class Scale(NamedTuple):
 LARGE, SMALL = Scale(40, 14, 21), Scale(60, 10, 15)
 MANY = 400
 _GAP = 0.45  # between sites, in lines
+_SAID = ["site", "index", "pooling", IMPORTANCE]  # of a square, whatever colours it
 
 
 def neuron_map(
@@ -52,7 +53,7 @@ def neuron_map(
     """
     values = strength(shown, label, against)
     hovers = [_map_hover(row, label, against) for row in records(shown)]
-    carried = shown[["neuron"]].to_numpy().tolist()
+    carried = shown[["neuron"]].to_numpy(object)
     sizes = {site: len(part) for site, part in shown.groupby("site")}
     title = _title(label, against)
     marked = (shown["neuron"] == picked).to_numpy()
@@ -74,13 +75,9 @@ def bin_map(
     `picked` is its strongest neuron.
     """
     values = bins[IMPORTANCE if label is None else "value"].to_numpy(float)
-    hovers = [_bin_hover(row, label, against) for row in records(bins)]
-    carried = [
-        [int(neuron), int(layer), str(kind)]
-        for neuron, layer, kind in zip(
-            bins["neuron"], bins["layer"], bins["kind"], strict=True
-        )
-    ]
+    said = [*_SAID, "first", "last", *(["value"] if label is not None else [])]
+    hovers = [_bin_hover(row, label, against) for row in records(bins.loc[:, said])]
+    carried = bins[["neuron", "layer", "kind"]].to_numpy(object)
     sizes = {
         site: int(np.sum(part["n"].to_numpy())) for site, part in bins.groupby("site")
     }
@@ -97,7 +94,7 @@ class Squares(NamedTuple):
 
     values: Float[np.ndarray, " n"]
     hovers: list[str]
-    carried: list[list[Any]]
+    carried: np.ndarray  # (n, what a click needs)
     marked: Bool[np.ndarray, " n"]
 
 
@@ -124,7 +121,7 @@ def _squares(
                 **_scale(squares.values, title, signed_scale),
             },
             customdata=squares.carried,
-            hovertext=squares.hovers,
+            hovertext=np.array(squares.hovers, dtype=object),
             hoverinfo="text",
         )
     )

@@ -65,14 +65,19 @@ def depth_curve(curves: pd.DataFrame, metric: Metric = "accuracy") -> go.Figure:
             row=2,
             col=1,
         )
-    figure.update_layout(bargap=0.35, bargroupgap=0.08)
-    settle(figure, height=340, top=36, legend=True)
-    figure.update_xaxes(tickvals=list(part["layer"]), showgrid=False)
-    figure.update_xaxes(title="depth: the highest block that runs", row=2, col=1)
-    figure.update_yaxes(tickformat=".0%")
-    figure.update_yaxes(title=METRICS[metric], row=1, col=1)
-    figure.update_yaxes(title="saved", range=[0, 1], row=2, col=1)
-    return figure
+    depths = {"tickvals": list(part["layer"]), "showgrid": False}
+    return settle(
+        figure,
+        height=340,
+        top=36,
+        legend=True,
+        bargap=0.35,
+        bargroupgap=0.08,
+        xaxis=depths,
+        xaxis2={**depths, "title": "depth: the highest block that runs"},
+        yaxis={"tickformat": ".0%", "title": METRICS[metric]},
+        yaxis2={"tickformat": ".0%", "title": "saved", "range": [0, 1]},
+    )
 
 
 def _scored(figure: go.Figure, part: pd.DataFrame, x: str, metric: Metric) -> None:

@@ -6,6 +6,7 @@ import pandas as pd
 import plotly.graph_objects as go
 import pytest
 from frames import layout
+from plotly.subplots import make_subplots
 
 from stc_core.figures import (
     ACTIVE,
@@ -15,6 +16,8 @@ from stc_core.figures import (
     PALETTE,
     Colour,
     diverging_scale,
+    lay,
+    lay_axes,
     plain,
     records,
     sequential_scale,
@@ -101,3 +104,24 @@ def test_figures_have_no_background_of_their_own():
     )
     assert layout(figure).height == 300
     assert layout(figure).xaxis.title.text == "x"
+
+
+def test_a_layout_is_that_of_plotly_s_own_update():
+    def figure() -> go.Figure:
+        made = make_subplots(rows=2, cols=1)
+        made.add_annotation(text="a", x=1, y=1)
+        made.layout["xaxis"]["title"] = "before"
+        return made
+
+    ours, theirs = figure(), figure()
+    lay(ours, height=300, legend={"x": 0}, xaxis2={"title": "b", "range": [0, 1]})
+    lay_axes(ours, "x", zeroline=False)
+    lay_axes(ours, "y", automargin=True)
+    theirs.update_layout(
+        height=300, legend={"x": 0}, xaxis2={"title": "b", "range": [0, 1]}
+    )
+    theirs.update_xaxes(zeroline=False)
+    theirs.update_yaxes(automargin=True)
+    assert ours.to_dict() == theirs.to_dict()
+    assert ours.layout["yaxis2"]["automargin"]
+    assert ours.layout["xaxis"]["title"]["text"] == "before"

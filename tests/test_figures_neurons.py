@@ -70,7 +70,7 @@ def test_a_bin_carries_its_strongest_neuron_and_its_site():
     bins = binned(chosen_neurons(neurons({"mlp.1": 3000, "resid.2": 7})), "a")
     strongest = int(bins["neuron"].iloc[0])
     squares, mark = bin_map(bins, label="a", picked=strongest).data
-    assert squares.customdata[0] == [strongest, 1, "mlp"]
+    assert list(squares.customdata[0]) == [strongest, 1, "mlp"]
     assert len(squares.x) == len(bins) and len(mark.x) == 1
     assert "<b>mlp.1</b>, neurons 1 to" in squares.hovertext[0]
     ticks = layout(bin_map(bins)).yaxis.ticktext

@@ -28,7 +28,7 @@ def chart(
     `turn` moves the context by a click on a point. The page's own colour is behind the
     figure, so that the picture reads wherever it is put.
     """
-    figure.update_layout(paper_bgcolor=None)
+    figure.layout.paper_bgcolor = None
     clicks: dict[str, Any] = {}
     if turn is not None:
         clicks = {"on_select": clicked(key, turn), "selection_mode": "points"}

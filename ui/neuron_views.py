@@ -122,16 +122,17 @@ def filters(run: Run) -> Shown:
         layer = pick(
             "layer",
             "Layer",
-            [None, *sorted({int(one) for one in neurons["layer"]})],
+            [None, *sorted(int(one) for one in neurons["layer"].unique())],
             format_func=lambda one: "all" if one is None else str(one),
             placeholder="all",
         )
     # A row of its own: one that breaks when its widgets come moves the map below it.
     row = st.container(horizontal=True, vertical_alignment="bottom", gap="medium")
+    known = {name: set(neurons[name].unique()) for name in ("kind", "pooling")}
     kind = pick(
         "kind",
         "Read from",
-        [kind for kind in KINDS if kind in set(neurons["kind"])],
+        [kind for kind in KINDS if kind in known["kind"]],
         widget=row.pills,
         optional=True,
         format_func=lambda kind: KIND_NAMES[kind],
@@ -139,7 +140,7 @@ def filters(run: Run) -> Shown:
     pooling = pick(
         "pooling",
         "Pooled by",
-        [name for name in POOLINGS if name in set(neurons["pooling"])],
+        [name for name in POOLINGS if name in known["pooling"]],
         widget=row.pills,
         optional=True,
     )
@@ -160,7 +161,7 @@ def filters(run: Run) -> Shown:
 def map_of(run: Run, shown: Shown) -> None:
     """A square for each neuron; of very many, first for some of a site, then pages."""
     frame, total = shown.frame, len(read(run, "neurons"))
-    one_site = len(set(frame["site"])) == 1
+    one_site = len(frame["site"].unique()) == 1
     bins = len(frame) > MOST and not one_site
     said = f"{len(frame):,} of the {total:,} neurons that were kept"
     colours = {"label": shown.label, "against": shown.against}
