@@ -138,10 +138,16 @@ def legend(
         "vertical-align:middle;margin:0 0.5rem;border:1px solid rgba(128,138,150,0.4);"
         f"background:linear-gradient(to right, {stops})"
     )
-    return (
-        '<div style="font-size:0.85rem;opacity:0.9">'
-        f'{escape(left)}<span style="{bar}"></span>{escape(right)}</div>'
-    )
+    return _small(f'{escape(left)}<span style="{bar}"></span>{escape(right)}')
+
+
+def note(text: str) -> str:
+    """`text` as HTML as high as a legend, to stand where one will be."""
+    return _small(escape(text))
+
+
+def _small(html: str) -> str:
+    return f'<div style="font-size:0.85rem;opacity:0.9">{html}</div>'
 
 
 class TextRow(NamedTuple):

@@ -1,15 +1,20 @@
 """Neurons: the map and the close-up of one neuron of a real run."""
 
+from concurrent.futures import Future
 from pathlib import Path
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
 from visit import at_home, fine, html, said, visit, written_run
 
+from stc_core.errors import StcError
 from stc_core.neurons import chosen_neurons, classes_of, names_of
 from stc_core.run import Run
 from stc_core.wording import percent
+from ui import readers
 from ui.finder import told_apart
+from ui.neuron_panels import LOADING
 
 PAGE = "pages/4_Neurons.py"
 
@@ -248,3 +253,28 @@ def test_a_run_that_spells_shows_the_sparse_classifier_s(run, side):
     app = fine(visit(PAGE, run="spells", state={"side": side}))
     assert "This run spells its labels" in said(app)
     assert "level by level" not in said(app)
+
+
+def test_until_the_model_is_there_its_texts_stand_unshaded(run, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr(readers, "PATIENCE_S", 0.0)
+        patch.setattr(readers, "_opening", lambda *_: Future())
+        app = fine(visit(PAGE, run="r"))
+        assert LOADING in html(app)
+        assert 'href="Examples?run=r&amp;example=' in html(app)
+        assert "background:rgba(" not in html(app)
+        assert len(app.get("plotly_chart")) == 3
+    fine(app.run())
+    assert LOADING not in html(app)
+    assert html(app).count("background:rgba(") > 8
+
+
+def test_a_model_that_could_not_be_read_is_tried_again(run, monkeypatch):
+    readers._opening.clear()
+    readers._classifier.clear()
+    with monkeypatch.context() as patch:
+        error = StcError("The model is damaged")
+        patch.setattr(readers, "_open", Mock(side_effect=error))
+        with pytest.raises(StcError, match="damaged"):
+            readers.classifier(run)
+    assert readers.classifier(run).classes_ is not None

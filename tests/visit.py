@@ -8,6 +8,10 @@ from streamlit.testing.v1 import AppTest
 from stc_core.config import DataConfig, RunConfig
 from stc_core.run import Run
 from stc_core.writer import RunWriter
+from ui import readers
+
+readers.PATIENCE_S = 60.0
+"""A page is visited once here, not again as by a browser: it waits for a model."""
 
 ROOT = Path(__file__).parents[1]
 WORDS = "parcel late refund card login password invoice price broken screen".split()

@@ -10,14 +10,14 @@ import streamlit as st
 
 from stc_core.exemplars import pick_texts, pooled_value, shading, standing
 from stc_core.explanation import words
-from stc_core.markup import TextRow, coloured, legend, text_list
+from stc_core.markup import TextRow, coloured, legend, note, text_list
 from stc_core.neurons import names_of, strongest_weight
 from stc_core.relatives import correlated
 from stc_core.run import Run
 from ui.ablation_views import without
 from ui.panels import apart, places_table
 from ui.place import context
-from ui.readers import read, token_values
+from ui.readers import read, reads_at_once, token_values
 from ui.readouts import (
     correlations_of,
     elsewhere,
@@ -32,6 +32,9 @@ POOLED = {
     "first": "The number on the left is that of the first token; only it counts.",
     "last": "The number on the left is that of the last token; only it counts.",
 }
+
+LOADING = "Loading the language model, then each word is shaded by its activation …"
+LOOK_S = 1.0
 
 
 @apart
@@ -69,9 +72,14 @@ def texts(run: Run, neuron: dict[str, Any]) -> None:
     )
     some = found.loc[found["group"] == group]
     shown = [every[row] for row in some["row"]]
-    tokens = token_values(run, neuron["site"], neuron["index"], shown)
-    floor, scale = shading(tokens)
-    st.html(legend("sequential", scale=scale, floor=floor, high="activation"))
+    if reads_at_once(run):
+        tokens = token_values(run, neuron["site"], neuron["index"], shown)
+        floor, scale = shading(tokens)
+        st.html(legend("sequential", scale=scale, floor=floor, high="activation"))
+    else:
+        tokens, floor, scale = [[] for _ in shown], 0.0, 0.0
+        st.html(note(LOADING))
+        st.fragment(once_it_reads, run_every=LOOK_S)(run)
     rows = [
         TextRow(
             value=value,
@@ -86,6 +94,12 @@ def texts(run: Run, neuron: dict[str, Any]) -> None:
     ]
     st.html(text_list(rows))
     st.caption(f"{POOLED[neuron['pooling']]} Texts of nearly the same words are one.")
+
+
+def once_it_reads(run: Run) -> None:
+    """Draw the page anew when the model is there, now with the words shaded."""
+    if reads_at_once(run, patience_s=0.0):
+        st.rerun()
 
 
 def own_text(run: Run, neuron: dict[str, Any]) -> None:

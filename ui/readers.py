@@ -1,6 +1,7 @@
 """What a finished run holds, read once until it is written again."""
 
 from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,10 @@ from stc_core.predictions import LABEL_COLUMN
 from stc_core.run import Run
 from stc_core.slices import COLUMN, Slice
 from stc_core.strata import slice_scores
+
+PATIENCE_S = 0.3
+"""How long a page waits for a model before it shows what needs none."""
+_LOADER = ThreadPoolExecutor(1, "loader")
 
 
 def stamp(path: Path) -> int:
@@ -63,7 +68,7 @@ def classifier(run: Run) -> Any:
 
 @st.cache_resource(max_entries=2, show_spinner="Loading the classifier …")
 def _classifier(folder: str, written: int) -> Any:
-    return Run.open(Path(folder)).classifier()
+    return _opened(folder, written, False)
 
 
 def neuron_reader(run: Run) -> Any:
@@ -83,9 +88,39 @@ def spells(run: Run) -> bool:
 
 @st.cache_resource(max_entries=1, show_spinner="Loading the classifier …")
 def _sparse(folder: str, written: int) -> Any:
+    return _opened(folder, written, True)
+
+
+def reads_at_once(run: Run, *, patience_s: float | None = None) -> bool:
+    """True if `neuron_reader` need not be waited for; else it is being loaded, apart.
+
+    It may take some seconds: the first one of a server imports torch.
+    """
+    written = stamp(run.folder / "metrics.json")
+    loading = _opening(str(run.folder), written, spells(run))
+    wait([loading], PATIENCE_S if patience_s is None else patience_s)
+    return loading.done()
+
+
+def _opened(folder: str, written: int, sparse: bool) -> Any:
+    loading = _opening(folder, written, sparse)
+    wait([loading])
+    if loading.exception() is not None:
+        _opening.clear(folder, written, sparse)  # the next one tries anew
+    return loading.result()
+
+
+@st.cache_resource(max_entries=3, show_spinner=False)
+def _opening(folder: str, written: int, sparse: bool) -> Future:
+    return _LOADER.submit(_open, Path(folder), sparse)
+
+
+def _open(folder: Path, sparse: bool) -> Any:
+    if not sparse:
+        return Run.open(folder).classifier()
     from stc_core.labeller import open_labeller
 
-    return open_labeller(Path(folder) / "model")
+    return open_labeller(folder / "model")
 
 
 @st.cache_data(max_entries=4, show_spinner=False)
