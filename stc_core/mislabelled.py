@@ -6,7 +6,7 @@ less often than with neurons chosen anew. The estimates are those of cleanlab, w
 loads when it is asked.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import pandas as pd
@@ -16,14 +16,16 @@ from stc_core.columns import series
 from stc_core.errors import StcError
 from stc_core.head import SparseHead, row_weights, softmax, standard
 from stc_core.metrics import fit_temperature
+from stc_core.ridge import SHARPNESS
 from stc_core.rows import block_rows
 from stc_core.run import Run
+from stc_core.select import MOST_TINY, solve_positive
 from stc_core.stream import head_from
 from stc_core.sums import Sums
 
 FOLDS = 5
 FIT_PRODUCTS = 1e12
-"""Products that the fits may take: rows * neurons^2; some 20 s on one core."""
+"""Products that the fits may take; some 40 s on one core."""
 FEWEST = 2000
 """Rows that are fitted on whatever it takes."""
 COLUMNS = ("example", "text", "label", "suggested", "score", "p_label", "p_suggested")
@@ -101,35 +103,109 @@ def out_of_fold(
     """Logits of each row by a ridge head fitted on the other folds, and which rows that
     head can judge: those of a class that it was shown.
 
-    Equals a fit anew for each fold. Of many rows some, drawn by `seed`, are fitted on,
-    within FIT_PRODUCTS; all get logits. X may be mapped; it is read in blocks.
+    Equals a fit anew for each fold; where that goes by the products of the rows, the
+    scale of a neuron is that of all rows. Of many rows some, drawn by `seed`, are
+    fitted on, within FIT_PRODUCTS; all get logits. X may be mapped; it is read in
+    blocks, but where it goes by the rows those fitted on are held.
     """
     n, d = X.shape
-    drawn = np.random.default_rng(seed).permutation(n)
-    fitted = np.zeros(n, bool)
-    fitted[drawn[: max(FEWEST, int(FIT_PRODUCTS / d**2))]] = True
-    mean, sd = standard(np.asarray(X[np.sort(drawn[:FEWEST])], np.float32))
+    drawn = np.random.default_rng(seed).permutation(n)[: most_rows(d)]
+    some = np.sort(drawn)
     weights = row_weights(codes, n_class, class_weight)
-    empty = np.zeros((n_class, d), np.float32)
-    plain = SparseHead((), mean, sd, empty, empty[:, 0], ())
-
-    def sums_over(rows: Bool[np.ndarray, " n"]) -> Sums:
-        sums = Sums(mean, sd, n_class)
-        for part in _blocks(np.flatnonzero(rows), d):
-            sums.add(np.asarray(X[part], np.float32), codes[part], weights[part])
-        return sums
-
-    total = sums_over(fitted)
+    by_rows = _products_by_rows(len(some), d) < _products_by_columns(len(some), d)
+    without = _by_rows if by_rows else _by_columns
+    head_of = without(X, codes, weights, some, n_class=n_class, ridge=ridge)
     logits, judged = np.zeros((n, n_class), np.float32), np.zeros(n, bool)
     for fold in range(int(folds.max()) + 1):
         own = folds == fold
-        rest = total - sums_over(own & fitted)
-        head = head_from(rest, plain, ridge=ridge, trust=np.ones(d, np.float32))
+        head = head_of(own)
         for part in _blocks(np.flatnonzero(own), d):
             logits[part] = head.logits(np.asarray(X[part], np.float32))
-        shown = np.bincount(codes[fitted & ~own], minlength=n_class) > 0
+        shown = np.bincount(codes[some[~own[some]]], minlength=n_class) > 0
         judged[own] = shown[codes[own]]
     return logits, judged
+
+
+def most_rows(d: int) -> int:
+    """How many rows of `d` neurons are fitted on: FEWEST, more within FIT_PRODUCTS."""
+    by_columns = int((FIT_PRODUCTS - _products_by_columns(0, d)) / (2 * d**2))
+    by_rows = int(min((FIT_PRODUCTS / d) ** 0.5, FIT_PRODUCTS ** (1 / 3)))
+    return max(FEWEST, by_columns, by_rows)
+
+
+def _products_by_columns(n: int, d: int) -> float:
+    """Each row counted twice, in all and in its fold, and a factor for each fold."""
+    return 2.0 * n * d**2 + FOLDS * d**3 / 6
+
+
+def _products_by_rows(n: int, d: int) -> float:
+    """One symmetric product, and a factor for each fold."""
+    return n**2 * d / 2 + FOLDS * (n * (1 - 1 / FOLDS)) ** 3 / 6
+
+
+def _by_columns(
+    X: Float[np.ndarray, "n d"],
+    codes: Int[np.ndarray, " n"],
+    weights: Float[np.ndarray, " n"],
+    some: Int[np.ndarray, " k"],
+    *,
+    n_class: int,
+    ridge: float,
+) -> Callable[[Bool[np.ndarray, " n"]], SparseHead]:
+    """What gives the head without a fold, from sums over the rows `some`."""
+    d = X.shape[1]
+    mean, sd = standard(np.asarray(X[some[:FEWEST]], np.float32))
+    empty = np.zeros((n_class, d), np.float32)
+    plain = SparseHead((), mean, sd, empty, empty[:, 0], ())
+
+    def sums_over(rows: Int[np.ndarray, " few"]) -> Sums:
+        sums = Sums(mean, sd, n_class)
+        for part in _blocks(rows, d):
+            sums.add(np.asarray(X[part], np.float32), codes[part], weights[part])
+        return sums
+
+    total = sums_over(some)
+
+    def head_without(own: Bool[np.ndarray, " n"]) -> SparseHead:
+        rest = total - sums_over(some[own[some]])
+        return head_from(rest, plain, ridge=ridge, trust=np.ones(d, np.float32))
+
+    return head_without
+
+
+def _by_rows(
+    X: Float[np.ndarray, "n d"],
+    codes: Int[np.ndarray, " n"],
+    weights: Float[np.ndarray, " n"],
+    some: Int[np.ndarray, " k"],
+    *,
+    n_class: int,
+    ridge: float,
+) -> Callable[[Bool[np.ndarray, " n"]], SparseHead]:
+    """The same from the inner products of the rows, which all folds share."""
+    Z, weight = np.array(X[some], np.float32), weights[some]
+    mean, sd = standard(Z, weight)
+    Z -= mean
+    Z /= sd
+    products = Z @ Z.T
+
+    def head_without(own: Bool[np.ndarray, " n"]) -> SparseHead:
+        rest = np.flatnonzero(~own[some])
+        share = weight[rest] / weight[rest].sum()
+        Y = np.eye(n_class, dtype=np.float32)[codes[some[rest]]]
+        prior = share @ Y
+        G = products[np.ix_(rest, rest)]
+        across = G @ share
+        G -= across
+        G -= (across - share @ across)[:, None]
+        size = max(ridge * float(share @ G.diagonal()), MOST_TINY)
+        dual = solve_positive(G, size / weight[rest], Y - prior)
+        spread = np.zeros((len(some), n_class), np.float32)
+        spread[rest] = dual - np.outer(share, dual.sum(axis=0))
+        center, W = mean + sd * (share @ Z[rest]), SHARPNESS * (spread.T @ Z)
+        return SparseHead((), center, sd, W, SHARPNESS * prior, ())
+
+    return head_without
 
 
 def suspects(

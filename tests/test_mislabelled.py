@@ -10,7 +10,7 @@ from stc_core import mislabelled
 from stc_core.axes import Feature, Site
 from stc_core.errors import StcError
 from stc_core.files import write_json
-from stc_core.head import softmax
+from stc_core.head import row_weights, softmax, standard
 from stc_core.mislabelled import (
     COLUMNS,
     FOLDS,
@@ -19,7 +19,7 @@ from stc_core.mislabelled import (
     out_of_fold,
     suspects,
 )
-from stc_core.ridge import fit_ridge_head
+from stc_core.ridge import SHARPNESS, fit_ridge_head
 from stc_core.run import Run
 from stc_core.task import Task
 
@@ -49,6 +49,44 @@ def test_folds_are_even_in_each_class_and_keep_equal_texts_together(blobs):
         assert counts.max() - counts.min() <= 2
     assert (folds_of(same, codes, seed=0) == folds).all()
     assert (folds_of(same, codes, seed=1) != folds).any()
+
+
+@pytest.mark.parametrize("class_weight", [None, "balanced"])
+def test_more_neurons_than_rows_go_by_the_rows(class_weight, monkeypatch):
+    """Each fold's head is the ridge of the other rows, in the scale of all of them."""
+    rng = np.random.default_rng(0)
+    codes = rng.integers(0, K, N)
+    X = (rng.normal(size=(N, 400)) + 2 * np.eye(K, 400)[codes]).astype(np.float32)
+    X[:, 7] = 3  # flat
+    folds = folds_of(texts(), codes, seed=0)
+    given = {"n_class": K, "ridge": 0.3, "class_weight": class_weight}
+    found, judged = out_of_fold(X, codes, folds, **given)
+    assert judged.all()
+    weights = row_weights(codes, K, class_weight)
+    mean, sd = standard(X, weights)
+    Z = ((X - mean) / sd).astype(np.float64)
+    for fold in range(folds.max() + 1):
+        rest = folds != fold
+        w = weights[rest, None]
+        Y, A = np.eye(K)[codes[rest]], Z[rest]
+        prior, center = (w * Y).sum(0) / w.sum(), (w * A).sum(0) / w.sum()
+        A = A - center
+        size = 0.3 * ((w * A**2).sum() / w.sum())
+        W = np.linalg.solve(A.T @ (w * A) + size * np.eye(400), A.T @ (w * (Y - prior)))
+        expected = SHARPNESS * ((Z[~rest] - center) @ W + prior)
+        assert found[~rest] == pytest.approx(expected, rel=1e-3, abs=1e-3)
+    monkeypatch.setattr(mislabelled, "_products_by_rows", lambda n, d: np.inf)
+    anew, _ = out_of_fold(X, codes, folds, **given)
+    assert (found.argmax(axis=1) == anew.argmax(axis=1)).mean() > 0.95
+
+
+@pytest.mark.parametrize("d", [1, 50, 2000, 8192, 20_000])
+def test_the_fits_are_bounded_however_many_neurons(d: int):
+    n = mislabelled.most_rows(d)
+    takes = min(
+        mislabelled._products_by_rows(n, d), mislabelled._products_by_columns(n, d)
+    )
+    assert n >= mislabelled.FEWEST and takes <= 1.01 * mislabelled.FIT_PRODUCTS
 
 
 @pytest.mark.parametrize("class_weight", [None, "balanced"])
