@@ -8,6 +8,7 @@ import streamlit as st
 
 import ui
 from stc_core import jobs
+from stc_core.columns import free_columns
 from stc_core.config import DataConfig, RunConfig, TrainConfig
 from stc_core.figures_data import BASELINES, result_dots, result_table
 from stc_core.hub import cached_names
@@ -34,16 +35,14 @@ def backbone() -> str:
 
 
 def new_run(data: DataConfig) -> None:
-    errors = ui.corpus_of(data).report.errors
-    if errors:
-        st.error(ui.escape(errors[0].message), icon=":material/error:")
-        ui.link(ui.DATA, "Mend the data", icon=ui.PAGES[ui.DATA][1])
+    if refused(data):
         return
     labels = " › ".join(data.labels)
     st.markdown(
         f":material/table_view: **{ui.escape(Path(data.path).name)}** · text "
         f"*{ui.escape(str(data.text))}* · label *{ui.escape(labels)}*"
     )
+    free = free_columns(map(str, ui.head(Path(data.path)).columns), data)
     left, right = st.columns(2, gap="large")
     with left:
         name = backbone()
@@ -51,12 +50,51 @@ def new_run(data: DataConfig) -> None:
         default = f"{data.labels[-1]} · {stem}"  # the sidebar cuts the end off
         given = st.text_input("Name of the run", placeholder=default, key="name")
     with right:
-        method = choices.method(len(data.labels))
-    own = choices.of_method(method)
+        method = choices.method(len(data.labels), more=bool(free))
+    if method == "hierarchy":
+        data = choices.written(data, free, name)
+        if len(data.parts) < 2:
+            one_level(data)
+            return
+        if refused(data):
+            return
+        left_out(data)
+    own = choices.of_method(method, data)
     with st.expander("Settings", icon=":material/tune:"):
         chosen = choices.settings(method)
     train = TrainConfig.model_validate({"backbone": name, **own, **chosen})
-    config = RunConfig(name=given.strip() or default, data=data, train=train)
+    begin(RunConfig(name=given.strip() or default, data=data, train=train))
+
+
+def refused(data: DataConfig) -> bool:
+    """True if the table cannot be learned from, which the page then says."""
+    errors = ui.corpus_of(data).report.errors
+    if errors:
+        st.error(ui.escape(errors[0].message), icon=":material/error:")
+        ui.link(ui.DATA, "Mend the data", icon=ui.PAGES[ui.DATA][1])
+    return bool(errors)
+
+
+def one_level(data: DataConfig) -> None:
+    """Why labels of one level are not enough for a hierarchy."""
+    st.info(
+        f"*{ui.escape(data.labels[0])}* is one level of labels. A hierarchy needs two "
+        "to four of them, chosen on *Data* from coarse to fine, or a reply that a "
+        "decoder writes after the label.",
+        icon=":material/account_tree:",
+    )
+    ui.link(ui.DATA, "Choose the columns", icon=ui.PAGES[ui.DATA][1])
+
+
+def left_out(data: DataConfig) -> None:
+    """Rows that have nothing to write after their labels."""
+    for finding in ui.corpus_of(data).report.findings:
+        if finding.kind in ("missing_reply", "missing_thought"):
+            st.caption(f":orange[:material/warning:] {ui.escape(finding.message)}")
+
+
+def begin(config: RunConfig) -> None:
+    """What the run will take, and its start."""
     with st.container(border=True):
         facts = st.container(height=88, border=False)
         if st.button(
@@ -202,7 +240,8 @@ def result(run: Run) -> None:
             st.metric(label, value)
             st.caption(note)
     with st.container(horizontal=True):
-        for page in (ui.LAYERS, ui.NEURONS, ui.EXAMPLES, ui.PREDICT):
+        levels = (ui.HIERARCHY,) if "hierarchy" in metrics else ()
+        for page in (*levels, ui.LAYERS, ui.NEURONS, ui.EXAMPLES, ui.PREDICT):
             label, icon = ui.PAGES[page]
             if st.button(label, icon=icon, key=f"look_{label}"):
                 ui.go(page)

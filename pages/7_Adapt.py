@@ -14,17 +14,13 @@ from stc_core.figures_adapt import (
     tunings_table,
 )
 from stc_core.run import Run, list_runs
+from ui import choices
 
 NU = (
     "ν compares the spread inside the classes with the distance between them, on the "
     "training texts. Lower is better; ★ marks the proposed layer l*. Click a layer to "
     "tune there, or choose it below."
 )
-METHODS = {
-    "full": "whole blocks",
-    "lora": "LoRA adapters",
-    "bottleneck": "bottleneck adapters",
-}
 WHERE = {
     "variability": "blocks up to the layer",
     "top": "top blocks",
@@ -61,29 +57,13 @@ def settings(best: int, n_layers: int) -> TuneConfig:
             key="where",
         )
         picked = layer_choice(best, n_layers) if where == "variability" else None
-        blocks = st.number_input(
-            "Blocks", 1, value=3, width=110, disabled=where == "all", key="blocks"
-        )
-        method = st.selectbox(
-            "By",
-            list(METHODS),
-            format_func=lambda name: METHODS[name],
-            width=210,
-            key="method",
-        )
-        epochs = st.number_input("Epochs", 1, value=5, width=110, key="epochs")
-        minutes = st.number_input(
-            "Minutes at most", 0.1, value=None, width=150, key="minutes"
-        )
+        found = choices.tuning(blocks=where != "all")
     more = details()
     return TuneConfig.model_validate(
         {
             "where": where,
             "layer": picked,
-            "blocks": blocks,
-            "method": method,
-            "epochs": epochs,
-            "seconds": minutes and 60 * minutes,
+            **found,
             **more,
         }
     )
@@ -139,7 +119,8 @@ def form(run: Run) -> None:
 def begin(run: Run, name: str, **changes: Any) -> None:
     """Start a run on the same table, and watch it."""
     train = run.config.train.model_copy(update=changes)
-    folder = jobs.start(RunConfig(name=name, data=run.config.data, train=train))
+    data = run.config.data.labelled()  # these recipes write nothing
+    folder = jobs.start(RunConfig(name=name, data=data, train=train))
     ui.remember(run=folder.name)
     st.rerun()
 
@@ -210,9 +191,9 @@ def result(run: Run) -> None:
 
 def beside(run: Run) -> None:
     """Other tunings of the same table."""
-    data, others = run.config.data, []
+    data, others = run.config.data.labelled(), []
     for other in list_runs():
-        if not other.done or other.config.data != data:
+        if not other.done or other.config.data.labelled() != data:
             continue
         if other.config.train.recipe == "variability":
             others.append((other.name, ui.read(other, "metrics")))

@@ -155,6 +155,12 @@ def _sample(frame: pd.DataFrame) -> pd.DataFrame:
     return pd.concat([frame.iloc[int(at) : int(at) + SLICE_ROWS] for at in starts])
 
 
+def free_columns(names: Iterable[str], data: DataConfig) -> list[str]:
+    """Those of `names` that are neither text, label, split nor id of `data`."""
+    taken = {data.text, *data.labels, data.split, data.id}
+    return [name for name in names if name not in taken]
+
+
 def check_column(frame: pd.DataFrame, name: str, *, role: str = "column") -> None:
     """Raises StcError, with the columns there are, unless `name` is one of them."""
     names = [str(column) for column in frame.columns]

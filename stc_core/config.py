@@ -12,6 +12,8 @@ DEFAULT_BACKBONE = "all-MiniLM-L6-v2"
 RUN_FORMAT = 1
 MAX_LENGTH = 256
 """Tokens of a text that are read unless another length is asked for."""
+LONGEST = 64
+"""Tokens of a reply or a thought unless another length is asked for."""
 SPIN_POOLINGS: tuple[Pooling, ...] = ("max", "mean")
 SPIN_CS = (0.1, 0.2, 1.0, 10.0, 100.0)
 SPIN_ETAS = (0.001, 0.01, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.8)
@@ -54,6 +56,15 @@ class DataConfig(_Frozen):
     id: str | None = None
     thought: str | None = None
     reply: str | None = None
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """The columns of the levels, then those that are written after them."""
+        return (*self.labels, *filter(None, (self.thought, self.reply)))
+
+    def labelled(self) -> "DataConfig":
+        """The same with nothing to write after the labels."""
+        return self.model_copy(update={"thought": None, "reply": None})
 
 
 class TuneConfig(_Frozen):

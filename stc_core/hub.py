@@ -31,6 +31,7 @@ _TOKENIZER_FILES = (
     "vocab.json",
     "merges.txt",
 )
+_WRITERS = ("ForCausalLM", "LMHeadModel")
 _SMALL_FILES = (".json", ".txt", ".model", ".tiktoken")
 # Fields of config.json that say where a model came from, not what it computes.
 _BOOKKEEPING = frozenset(
@@ -75,6 +76,17 @@ def cached_names() -> tuple[str, ...]:
     folders = sorted(models_folder().glob("*/config.json"))
     kept = (p.parent.name for p in folders if not p.parent.name.endswith(".partial"))
     return (DEFAULT_BACKBONE, *(name.replace("--", "/") for name in kept))
+
+
+def can_write(name: str) -> bool:
+    """True if the config.json of `name`, which is here, names a decoder with a head.
+
+    A first look that loads nothing; the recipe that writes looks at the weights, too.
+    A tuned backbone has no language-model head.
+    """
+    folder = resolve(name)
+    named = check_folder(folder, name).get("architectures") or []
+    return any(one.endswith(_WRITERS) for one in named)
 
 
 def check_folder(folder: Path, name: str) -> dict:

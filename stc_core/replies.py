@@ -7,11 +7,9 @@ import numpy as np
 
 from stc_core.backbone import Backbone
 from stc_core.columns import series
-from stc_core.config import HierarchyConfig
+from stc_core.config import LONGEST, HierarchyConfig
 from stc_core.data import Corpus
 from stc_core.spelling import positions
-
-LONGEST = 64
 
 
 class Replies(NamedTuple):

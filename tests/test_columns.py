@@ -6,7 +6,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from stc_core.columns import Columns, as_text, guess_columns, resolve_columns
+from stc_core.columns import (
+    Columns,
+    as_text,
+    free_columns,
+    guess_columns,
+    resolve_columns,
+)
 from stc_core.config import DataConfig
 from stc_core.errors import StcError
 
@@ -130,3 +136,10 @@ def test_as_text(values, expected):
     want = pd.Series(expected, index=text.index, name="x", dtype=text.dtype)
     pd.testing.assert_series_equal(text, want)
     assert text.dtype == pd.StringDtype(na_value=np.nan)
+
+
+def test_free_columns_have_no_role():
+    names = ["id", "text", "coarse", "fine", "reply", "split"]
+    data = DataConfig(path="", text="text", labels=("coarse", "fine"), id="id")
+    assert free_columns(names, data) == ["reply", "split"]
+    assert free_columns(names, data.model_copy(update={"split": "split"})) == ["reply"]

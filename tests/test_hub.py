@@ -268,3 +268,27 @@ def test_identity_is_of_the_bytes_not_of_the_place(folder, tmp_path):
         path.write_bytes(before)
     edit_config(copy, layer_norm_epsilon=1e-3)
     assert hub.identity(copy) != one
+
+
+@pytest.mark.parametrize(
+    ("architectures", "writes"),
+    [
+        (["GPT2LMHeadModel"], True),
+        (["LlamaForCausalLM"], True),
+        (["BertForMaskedLM"], False),
+        (["T5ForConditionalGeneration"], False),
+        ([], False),
+        (None, False),
+    ],
+)
+def test_what_writes_says_so_in_its_config(folder, tmp_path, architectures, writes):
+    copy = tmp_path / "copy"
+    shutil.copytree(folder, copy)
+    edit_config(copy, architectures=architectures)
+    assert hub.can_write(str(copy)) is writes
+
+
+def test_the_embedded_backbone_and_a_tuned_one_do_not_write(tmp_path):
+    assert not hub.can_write(DEFAULT_BACKBONE)
+    (tmp_path / hub.CHANGES).write_text("{}")
+    assert not hub.can_write(str(tmp_path))

@@ -1,13 +1,17 @@
 """What can be chosen for a new run: its method, and the settings of each."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import streamlit as st
 
 from stc_core.axes import KINDS, POOLINGS
-from stc_core.config import AttentionConfig, TuneConfig
-from ui.plans import devices
+from stc_core.config import LONGEST, AttentionConfig, DataConfig, TuneConfig
+from stc_core.hub import can_write
+from ui.place import context
+from ui.plans import devices, is_here
+from ui.said import escape
 
 METHODS = {
     "stc": "Finds the neurons that know the labels: sparse probes of every layer, "
@@ -33,22 +37,26 @@ TUNINGS = {
 KIND_NAMES = {"resid": "hidden states", "mlp": "FFN neurons"}
 
 
-def method(n_levels: int) -> str:
-    """The one that is chosen; `hierarchy` is there where labels have levels."""
-    names = [name for name in METHODS if n_levels > 1 or name != "hierarchy"]
+def method(n_levels: int, *, more: bool) -> str:
+    """The one that is chosen; `hierarchy` is there where labels have levels.
+
+    Or where the table has `more` columns, one of which may hold a reply.
+    """
+    levels = n_levels > 1 or more
+    names = [name for name in METHODS if levels or name != "hierarchy"]
     captions = [METHODS[name] for name in names]
     return st.radio("Method", names, captions=captions, key="recipe")
 
 
-def of_method(name: str) -> dict[str, Any]:
+def of_method(name: str, data: DataConfig) -> dict[str, Any]:
     """What the method itself asks for, as fields of TrainConfig."""
     if name in ("stc", "spin"):
         return {"preset": name}
-    asked = ASKED[name]() if name in ASKED else {}
+    asked = ASKED[name](data) if name in ASKED else {}
     return {"recipe": name, **asked}
 
 
-def _attention() -> dict[str, Any]:
+def _attention(data: DataConfig) -> dict[str, Any]:
     with st.container(horizontal=True, vertical_alignment="bottom"):
         schedule = st.selectbox(
             "Schedule",
@@ -57,10 +65,7 @@ def _attention() -> dict[str, Any]:
             width=290,
             key="schedule",
         )
-        epochs = st.number_input(
-            "Epochs", 1, value=AttentionConfig().epochs, width=110, key="epochs"
-        )
-        minutes = _minutes()
+        epochs, seconds = most(AttentionConfig().epochs)
         per_class = st.toggle("For each class", key="per_class")
     return {
         "attention": {
@@ -68,54 +73,124 @@ def _attention() -> dict[str, Any]:
             "epochs": epochs,
             "per_class": per_class,
         },
-        "tune": {"seconds": minutes and 60 * minutes},
+        "tune": {"seconds": seconds},
     }
 
 
-def _variability() -> dict[str, Any]:
-    return {"tune": _tuning()}
-
-
-def _hierarchy() -> dict[str, Any]:
-    st.caption("The layer of each level is proposed by probes of all layers.")
-    return {"tune": _tuning()}
-
-
-def _tuning() -> dict[str, Any]:
-    """More of it is on the page Adapt."""
-    usual = TuneConfig()
+def _variability(data: DataConfig) -> dict[str, Any]:
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        way = st.selectbox(
-            "Tune by",
-            list(TUNINGS),
-            format_func=lambda one: TUNINGS[one],
-            width=210,
-            key="tuning",
-        )
-        blocks = st.number_input(
-            "Blocks", 1, value=usual.blocks, width=110, key="blocks"
-        )
-        epochs = st.number_input(
-            "Epochs", 1, value=usual.epochs, width=110, key="epochs"
-        )
-        minutes = _minutes()
-    return {
-        "method": way,
-        "blocks": blocks,
-        "epochs": epochs,
-        "seconds": minutes and 60 * minutes,
-    }
+        return {"tune": tuning()}
 
 
-def _minutes() -> float | None:
-    return st.number_input("Minutes at most", 0.1, value=None, width=150, key="minutes")
+def _hierarchy(data: DataConfig) -> dict[str, Any]:
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        found = {"tune": tuning()}
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        weights = [
+            st.number_input(
+                f"Weight of {escape(column)}",
+                0.0,
+                value=1.0,
+                step=0.5,
+                width=190,
+                help="How much its words or classes count in the loss.",
+                key=f"weight_{column}",
+            )
+            for column in data.parts
+        ]
+        length = reply_length() if data.reply else None
+    alike = len(set(weights)) == 1
+    wish = {"weights": () if alike else tuple(weights), "reply_length": length}
+    st.caption("The layer of each level is proposed by probes of all layers.")
+    return {**found, "hierarchy": wish}
 
 
-ASKED: dict[str, Callable[[], dict[str, Any]]] = {
+def reply_length() -> int | None:
+    """Tokens of a reply or a thought at most; None for what suits the model."""
+    return st.number_input(
+        "Longest reply, in tokens",
+        1,
+        value=None,
+        width=230,
+        placeholder=f"{LONGEST}, or what fits",
+        help="What is longer is cut, for learning and when it writes. Not given: "
+        f"{LONGEST}, or a quarter of what the model reads.",
+        key="reply_length",
+    )
+
+
+def tuning(*, blocks: bool = True) -> dict[str, Any]:
+    """How and how long a tuning goes on, as fields of TuneConfig.
+
+    Widgets of the row that is open; without `blocks` their number counts for nothing.
+    """
+    usual = TuneConfig()
+    way = st.selectbox(
+        "Tune by",
+        list(TUNINGS),
+        format_func=lambda one: TUNINGS[one],
+        width=210,
+        key="method",
+    )
+    n = st.number_input(
+        "Blocks", 1, value=usual.blocks, width=110, disabled=not blocks, key="blocks"
+    )
+    epochs, seconds = most(usual.epochs)
+    return {"method": way, "blocks": n, "epochs": epochs, "seconds": seconds}
+
+
+def most(usual: int) -> tuple[int, float | None]:
+    """Epochs and seconds of a training at most."""
+    epochs = st.number_input("Epochs", 1, value=usual, width=110, key="epochs")
+    minutes = st.number_input(
+        "Minutes at most", 0.1, value=None, width=150, key="minutes"
+    )
+    return epochs, minutes and 60 * minutes
+
+
+ASKED: dict[str, Callable[[DataConfig], dict[str, Any]]] = {
     "attention": _attention,
     "variability": _variability,
     "hierarchy": _hierarchy,
 }
+
+
+def written(data: DataConfig, free: Sequence[str], backbone: str) -> DataConfig:
+    """`data` with the columns of what is to be written after the labels, if any.
+
+    They are asked for where the backbone writes or may do so; else the page says why
+    there is nothing to choose.
+    """
+    if not free:
+        return data
+    if is_here(backbone) and not can_write(backbone):
+        st.caption(
+            f":material/edit_off: {escape(Path(backbone).name)} has no language-model "
+            "head, so it cannot write. To learn replies, choose a decoder such as gpt2 "
+            "as the language model."
+        )
+        return data
+    key = context().data
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        reply = st.selectbox(
+            "Reply: written after the labels",
+            ["", *free],
+            format_func=lambda name: name or "none",
+            width=260,
+            key=f"reply_{key}",
+        )
+        thought = st.selectbox(
+            "Thought: written before the reply",
+            ["", *(name for name in free if name != reply)],
+            format_func=lambda name: name or "none",
+            width=260,
+            disabled=not reply,
+            key=f"thought_{key}",
+        )
+    if not is_here(backbone):
+        st.caption("Whether the model can write is known once it is on this machine.")
+    thought = thought if reply else ""
+    return data.model_copy(update={"reply": reply or None, "thought": thought or None})
 
 
 def settings(name: str) -> dict[str, Any]:
