@@ -1,6 +1,7 @@
 """Hierarchy: the tree of labels, the layer of each level, and a text's way down."""
 
-from itertools import groupby
+from collections.abc import Mapping
+from itertools import groupby, pairwise
 from typing import Any
 
 import pandas as pd
@@ -9,12 +10,14 @@ import streamlit as st
 import ui
 from stc_core import jobs
 from stc_core.branches import SEPARATOR, confusion, node_table, with_labels
-from stc_core.config import RunConfig
+from stc_core.clicks import clicked_level
+from stc_core.config import RunConfig, TrainConfig, TuneConfig
 from stc_core.decoding import Decoding
 from stc_core.figures_hierarchy import confusion_map, rung_curves, tree_figure
 from stc_core.fluency import measures
 from stc_core.run import Run
 from stc_core.wording import percent
+from ui import choices
 from ui.panels import PERCENT, in_percent
 
 RIVALS = {
@@ -24,11 +27,14 @@ RIVALS = {
 }
 CURVES = (
     "A probe of each level on every layer of the model before it was tuned, on **{n:,} "
-    "validation texts**, with 95 % intervals. The ring marks the layer that answers."
+    "validation texts**, with 95 % intervals. The ring marks the layer that answers. "
+    "Click a point to choose another one."
 )
+ALL = "all texts"
 TREE = (
-    "Size: texts of all splits. Colour: share of the test texts whose path down to "
-    "there is right. Click a label to zoom in, its left edge to come back."
+    "Number and size: texts of all splits. Percent and colour: share of the test texts "
+    "whose path down to there is right. Click a label to zoom in, its left edge to "
+    "come back."
 )
 
 
@@ -49,14 +55,15 @@ def scores(metrics: dict[str, Any]) -> None:
             border=True,
         )
     row.metric(
-        "Whole path",
+        "Joint path accuracy",
         percent(test["joint_accuracy"]),
         f"95 %: {ui.interval(test['joint_interval'])}",
         delta_color="off",
         delta_arrow="off",
         border=True,
-        help="Joint path accuracy: every level is right. A level is chosen among the "
-        "children of the one above, so its labels always fit together.",
+        help="Joint path accuracy: the share of test texts of which every level is "
+        "right. Consistency: the share whose labels fit together, as a level is chosen "
+        "among the children of the one above.",
     )
     table = in_percent(rival_table(metrics), *PERCENTS)
     st.dataframe(table, hide_index=True, column_config=PERCENTS)
@@ -64,7 +71,7 @@ def scores(metrics: dict[str, Any]) -> None:
 
 PERCENTS = {
     name: st.column_config.NumberColumn(name, format=PERCENT)
-    for name in ("whole path", "finest label", "macro-F1", "consistency")
+    for name in ("joint path", "finest label", "macro-F1", "consistency")
 }
 
 
@@ -76,7 +83,7 @@ def rival_table(metrics: dict[str, Any]) -> pd.DataFrame:
     return pd.DataFrame(
         {
             "classifier": name.strip("*"),
-            "whole path": found["joint_accuracy"],
+            "joint path": found["joint_accuracy"],
             "95 %": ui.interval(found["joint_interval"]),
             "finest label": found["accuracy"],
             "macro-F1": found["macro_f1"],
@@ -89,28 +96,25 @@ def rival_table(metrics: dict[str, Any]) -> pd.DataFrame:
 def tree(frame: pd.DataFrame) -> None:
     """The tree, and what is mistaken for what inside a parent."""
     nodes = node_table(frame)
-    left, right = st.columns(2, gap="large")
-    with left:
-        st.subheader("The labels", anchor=False)
-        alt = "Tree of the labels with texts and accuracy of each"
-        ui.chart(tree_figure(nodes), "tree", alt=alt)
-        st.caption(TREE)
-        with st.expander("The numbers", icon=":material/table:"):
-            shown = in_percent(nodes, "accuracy").drop(columns=["id", "parent"])
-            share = st.column_config.NumberColumn(format=PERCENT)
-            st.dataframe(shown, hide_index=True, column_config={"accuracy": share})
-    with right:
-        st.subheader("Mistakes inside a parent", anchor=False)
-        parents = nodes.loc[nodes["level"] < nodes["level"].max(), "id"].tolist()
-        parent = st.selectbox("Parent", ["all texts", *parents], key="parent")
-        path = () if parent == "all texts" else tuple(parent.split(SEPARATOR))
-        counts = confusion(frame, path)
-        alt = f"True against predicted labels under {parent}"
-        ui.chart(confusion_map(counts), "children", alt=alt)
-        st.caption(
-            f"{int(counts.to_numpy().sum()):,} test texts; shade: share of the line. "
-            "*elsewhere*: predicted under another parent."
-        )
+    st.subheader("The labels", anchor=False)
+    alt = "Tree of the labels with texts and accuracy of each"
+    ui.chart(tree_figure(nodes), "tree", alt=alt)
+    st.caption(TREE)
+    with st.expander("The numbers", icon=":material/table:"):
+        shown = in_percent(nodes, "accuracy").drop(columns=["id", "parent"])
+        share = st.column_config.NumberColumn(format=PERCENT)
+        st.dataframe(shown, hide_index=True, column_config={"accuracy": share})
+    st.subheader("Mistakes inside a parent", anchor=False)
+    parents = nodes.loc[nodes["level"] < nodes["level"].max(), "id"].tolist()
+    parent = st.selectbox("Parent", [ALL, *parents], width=420, key="parent")
+    path = () if parent == ALL else tuple(parent.split(SEPARATOR))
+    counts = confusion(frame, path)
+    alt = f"True against predicted labels under {parent}"
+    ui.chart(confusion_map(counts), "children", alt=alt)
+    st.caption(
+        f"{int(counts.to_numpy().sum()):,} test texts; shade: share of the line. "
+        "*elsewhere*: predicted under another parent."
+    )
 
 
 def layers(run: Run, metrics: dict[str, Any]) -> None:
@@ -119,8 +123,54 @@ def layers(run: Run, metrics: dict[str, Any]) -> None:
     rungs = ui.read(run, "levels")
     figure = rung_curves(rungs, layer_names=metrics["backbone"]["layer_names"])
     alt = "Validation accuracy of the probes of each level by layer"
-    ui.chart(figure, "levels", alt=alt)
+
+    def take(event: Mapping[str, Any]) -> None:
+        if found := clicked_level(event):
+            level, layer = found
+            st.session_state[layer_key(run, level)] = layer
+
+    ui.chart(figure, "levels", alt=alt, on_click=take)
     st.caption(CURVES.format(n=int(rungs["n"].iloc[0])))
+    other_layers(run, metrics["hierarchy"], sorted(rungs["layer"].unique().tolist()))
+
+
+def layer_key(run: Run, place: int) -> str:
+    return f"layer_{run.folder.name}_{place}"
+
+
+def other_layers(run: Run, about: dict[str, Any], stack: list[int]) -> None:
+    """The layers as chosen by hand, and a run that answers there."""
+    chosen: list[int] = []
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        names = (*about["columns"], *about.get("parts", ()))
+        for place, name in enumerate(names):
+            key = layer_key(run, place)
+            st.session_state.setdefault(key, about["layers"][place])
+            label = f"Layer of {ui.escape(name)}"
+            chosen.append(st.selectbox(label, stack, width=190, key=key))
+        rising = all(low < high for low, high in pairwise(chosen))
+        start = st.button(
+            "Train with these layers",
+            icon=":material/play_arrow:",
+            disabled=not rising or chosen == about["layers"],
+        )
+    if not rising:
+        st.caption(
+            ":orange[:material/warning:] A finer level needs a higher layer than the "
+            "coarser one before it."
+        )
+    if start:
+        train = run.config.train
+        wish = train.hierarchy.model_copy(update={"layers": tuple(chosen)})
+        name = f"layers {', '.join(map(str, chosen))} · {run.name}"
+        begin(run, name, train.model_copy(update={"hierarchy": wish}))
+
+
+def begin(run: Run, name: str, train: TrainConfig, **columns: Any) -> None:
+    """Start a run on the same table, and watch it."""
+    data = run.config.data.model_copy(update=columns)
+    folder = jobs.start(RunConfig(name=name, data=data, train=train))
+    ui.go(ui.TRAIN, run=folder.name)
 
 
 def one_text(run: Run, metrics: dict[str, Any]) -> None:
@@ -222,16 +272,18 @@ def offer(run: Run) -> None:
         f"This run learned the finest of **{named}** alone. Tune the model to decide "
         "the coarse labels at inner layers, and compare it with models that do not."
     )
-    row = st.container(horizontal=True, vertical_alignment="bottom")
-    epochs = row.number_input("Epochs", 1, value=5, width=110, key="epochs")
-    if row.button("Train the levels", type="primary", icon=":material/play_arrow:"):
-        tune = run.config.train.tune.model_copy(update={"epochs": epochs})
-        wish = {"recipe": "hierarchy", "tune": tune}
-        data = run.config.data.model_copy(update={"labels": tuple(labels)})
-        train = run.config.train.model_copy(update=wish)
-        name = f"levels · {run.name}"
-        folder = jobs.start(RunConfig(name=name, data=data, train=train))
-        ui.go(ui.TRAIN, run=folder.name)
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        epochs, seconds = choices.most(TuneConfig().epochs)
+        start = st.button(
+            "Train the levels", type="primary", icon=":material/play_arrow:"
+        )
+    if start:
+        wish = {"epochs": epochs, "seconds": seconds}
+        tune = run.config.train.tune.model_copy(update=wish)
+        train = run.config.train.model_copy(
+            update={"recipe": "hierarchy", "tune": tune}
+        )
+        begin(run, f"levels · {run.name}", train, labels=tuple(labels))
 
 
 ui.frame(

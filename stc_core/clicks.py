@@ -40,6 +40,12 @@ def click_layer(context: Context, event: Mapping[str, Any]) -> Context:
     return moved.moved(kind=str(found[1]), pooling=str(found[2]))
 
 
+def clicked_level(event: Mapping[str, Any]) -> tuple[int, int] | None:
+    """The level and the layer of the point of its curve that was clicked, if any."""
+    found = _customdata(event)
+    return (int(found[0]), int(found[1])) if len(found) == 2 else None
+
+
 def click_option(context: Context, event: Mapping[str, Any]) -> Context:
     """`context` at the depth and the number of neurons of the point clicked."""
     found = _customdata(event)

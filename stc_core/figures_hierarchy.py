@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
+from stc_core.branches import SEPARATOR
 from stc_core.figures import (
     GREY,
     MARK,
@@ -18,7 +19,7 @@ from stc_core.figures import (
 )
 from stc_core.wording import interval, percent
 
-UNKNOWN = "#868E99"
+UNKNOWN, ROOT = "#868E99", "#4A5563"
 MOST_WRITTEN = 24
 """Columns of a confusion map that still leave room for numbers."""
 
@@ -26,7 +27,8 @@ MOST_WRITTEN = 24
 def tree_figure(nodes: pd.DataFrame, *, root: str = "all texts") -> go.Figure:
     """The tree as an icicle: size by texts, colour by accuracy, a click zooms in.
 
-    Nodes without test texts are grey.
+    Each node says its texts and its accuracy; one without test texts is grey. The id
+    of the root is one that no label has: Plotly leaves a root without id empty.
     """
     sizes = zip(nodes["level"], nodes["rows"], strict=True)
     total = sum(int(rows) for level, rows in sizes if level == 1)
@@ -39,18 +41,19 @@ def tree_figure(nodes: pd.DataFrame, *, root: str = "all texts") -> go.Figure:
     hovers = [_node_hover(row) for row in records(nodes)]
     figure = go.Figure(
         go.Icicle(
-            ids=["", *nodes["id"]],
-            parents=[None, *nodes["parent"]],
+            ids=[SEPARATOR, *nodes["id"]],
+            parents=["", *(parent or SEPARATOR for parent in nodes["parent"])],
             labels=[plain(root), *(plain(label, 18) for label in nodes["label"])],
             values=[total, *nodes["rows"]],
+            text=[f"{total:,}", *(_node_text(row) for row in records(nodes))],
+            texttemplate="%{label} · %{text}",
             branchvalues="total",
             marker={
-                "colors": ["rgba(0, 0, 0, 0)", *colours],
+                "colors": [ROOT, *colours],
                 "line": {"color": "rgba(128, 138, 150, 0.6)", "width": 1},
             },
             hovertext=[f"{total:,} texts", *hovers],
             hoverinfo="text",
-            root={"color": "rgba(128, 138, 150, 0.3)"},
             leaf={"opacity": 1},
             tiling={"orientation": "h", "pad": 1},
             pathbar={"visible": False},
@@ -103,6 +106,13 @@ def _blend(share: float) -> str:
     return "rgb({}, {}, {})".format(*mixed)
 
 
+def _node_text(row: dict) -> str:
+    """The texts of a node and, where it was tested, its accuracy in percent."""
+    if row["tested"] == 0:
+        return f"{row['rows']:,}"
+    return f"{row['rows']:,} · {row['accuracy']:.0%}"
+
+
 def _node_hover(row: dict) -> str:
     said = f"<b>{plain(row['id'], 80)}</b><br>{row['rows']:,} texts"
     if row["tested"] == 0:
@@ -112,7 +122,10 @@ def _node_hover(row: dict) -> str:
 
 
 def rung_curves(rungs: pd.DataFrame, *, layer_names: Sequence[str] = ()) -> go.Figure:
-    """Validation accuracy of each level's probe by layer; the one in use is marked."""
+    """Validation accuracy of each level's probe by layer; the one in use is marked.
+
+    A point carries its level and its layer.
+    """
     figure = go.Figure()
     columns = list(dict.fromkeys(rungs["column"]))
     for place, column in enumerate(columns):
@@ -135,6 +148,7 @@ def rung_curves(rungs: pd.DataFrame, *, layer_names: Sequence[str] = ()) -> go.F
                     "thickness": 1.2,
                     "width": 0,
                 },
+                customdata=part[["level", "layer"]].to_numpy(),
                 hovertext=[_rung_hover(row, layer_names) for row in records(part)],
                 hoverinfo="text",
             )

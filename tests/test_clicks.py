@@ -10,6 +10,7 @@ from stc_core.clicks import (
     click_option,
     click_place,
     click_run,
+    clicked_level,
 )
 from stc_core.context import Context
 
@@ -34,6 +35,11 @@ def test_a_point_without_customdata_moves_nothing():
     event = {"selection": {"points": [{"x": 1, "y": 2}]}}
     assert click_neuron(HERE, event) == HERE
     assert click_layer(HERE, chart()) == HERE
+
+
+def test_a_point_of_a_level_says_its_layer():
+    assert clicked_level(chart(1, 4)) == (1, 4)
+    assert clicked_level(chart()) is None and clicked_level({}) is None
 
 
 def test_a_square_moves_to_its_neuron():

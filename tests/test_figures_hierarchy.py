@@ -33,15 +33,25 @@ def rungs() -> pd.DataFrame:
 def test_the_tree_has_every_node_under_its_parent():
     nodes = node_table(FRAME)
     tree: Any = tree_figure(nodes).data[0]
-    assert tree.ids[0] == "" and tree.parents[0] is None
     assert list(tree.ids[1:]) == nodes["id"].tolist()
-    assert set(tree.parents[1:]) <= set(tree.ids)
+    assert list(tree.parents[:3]) == ["", tree.ids[0], tree.ids[0]]
+    assert list(tree.parents[3:]) == nodes["parent"].tolist()[2:]
     assert tree.values[0] == 6 == sum(tree.values[1:3])
     colours = dict(zip(tree.ids, tree.marker.colors, strict=True))
     assert colours["a › x"] == "rgb(217, 84, 30)"
     assert colours["b › x"] == "rgb(11, 140, 117)"
     assert colours["b › z"] == "#868E99"
     assert "no test texts" in tree.hovertext[-1]
+    texts = dict(zip(tree.ids, tree.text, strict=True))
+    sizes = dict(zip(tree.ids, tree.values, strict=True))
+    assert texts[tree.ids[0]] == "6" and texts["b › z"] == str(sizes["b › z"])
+    assert texts["a › x"] == f"{sizes['a › x']} · 0%"
+
+
+def test_the_root_of_the_tree_has_a_name_that_can_be_read():
+    tree: Any = tree_figure(node_table(FRAME)).data[0]
+    assert tree.ids[0] and tree.labels[0] == "all texts"
+    assert tree.marker.colors[0].startswith("#")  # see-through, its text is white
 
 
 def test_the_layer_in_use_is_marked():
@@ -50,6 +60,7 @@ def test_the_layer_in_use_is_marked():
     marks = [trace for trace in traces if not trace.name]
     assert [list(mark.x) for mark in marks] == [[2], [3]]
     line = traces[0]
+    assert line.customdata.tolist() == [[0, 1], [0, 2], [0, 3]]
     assert line.name == "&lt;b&gt;level 0&lt;/b&gt;"
     assert "(block 1)" in line.hovertext[0] and "ν = 2.5" in line.hovertext[0]
     assert "ν" not in traces[2].hovertext[0]

@@ -3,11 +3,12 @@
 from pathlib import Path
 
 import pytest
+from streamlit.testing.v1 import AppTest
 from test_hierarchy import trained
 from visit import at_home, fine, said, visit, written_run
 
 from stc_core import jobs
-from stc_core.config import runs_folder
+from stc_core.config import RunConfig, runs_folder
 from stc_core.run import Run
 from stc_core.writer import RunWriter
 
@@ -33,8 +34,9 @@ def test_it_shows_scores_tree_and_layers(finished: Run):
     assert any(one.label == f"level 0 · layer {layer}" for one in app.metric)
     nodes = app.dataframe[1].value
     assert nodes.loc[nodes["level"] == 1, "rows"].sum() == len(finished.corpus)
+    assert any(one.label == "Joint path accuracy" for one in app.metric)
     table = app.dataframe[0].value
-    assert (table["whole path"] / 100).tolist() == pytest.approx(
+    assert (table["joint path"] / 100).tolist() == pytest.approx(
         [
             finished.metrics["test"]["joint_accuracy"],
             *(
@@ -64,11 +66,39 @@ def test_a_run_without_levels_says_so():
     assert "No levels here" in said(fine(app))
 
 
-def test_levels_of_a_plain_run_can_be_trained(monkeypatch, finished: Run):
-    started = []
+@pytest.fixture
+def started(monkeypatch, finished: Run) -> list[RunConfig]:
+    """What would have been started."""
+    found: list[RunConfig] = []
     monkeypatch.setattr(
-        jobs, "start", lambda config: started.append(config) or finished.folder
+        jobs, "start", lambda config: found.append(config) or finished.folder
     )
+    return found
+
+
+def press(app: AppTest, label: str) -> None:
+    next(one for one in app.button if one.label == label).click().run()
+
+
+def test_other_layers_are_chosen_and_trained(started, finished: Run):
+    key, layers = "layer_r_0", finished.metrics["hierarchy"]["layers"]
+    app = fine(visit(PAGE, run="r"))
+    boxes = [one for one in app.selectbox if one.label.startswith("Layer of")]
+    assert [one.value for one in boxes] == layers == [boxes[0].value, 3]
+    button = next(one for one in app.button if one.label == "Train with these layers")
+    assert button.disabled
+    wrong = fine(visit(PAGE, run="r", state={key: 3}))
+    assert "needs a higher layer" in said(wrong)
+    other = 3 - layers[0]
+    press(fine(visit(PAGE, run="r", state={key: other})), "Train with these layers")
+    (config,) = started
+    assert config.train.hierarchy.layers == (other, 3)
+    assert config.train.model_copy(
+        update={"hierarchy": finished.config.train.hierarchy}
+    ) == (finished.config.train)
+
+
+def test_levels_of_a_plain_run_can_be_trained(started, finished: Run):
     metrics = finished.metrics
     del metrics["hierarchy"]
     with RunWriter(runs_folder() / "q", finished.config) as writer:
@@ -76,7 +106,7 @@ def test_levels_of_a_plain_run_can_be_trained(monkeypatch, finished: Run):
         writer.write_text("report.json", finished.report.to_json())
         writer.finish()
     app = fine(visit(PAGE, run="q", state={"epochs": 2}))
-    next(one for one in app.button if one.label == "Train the levels").click().run()
+    press(app, "Train the levels")
     (config,) = started
     assert config.train.recipe == "hierarchy" and config.train.tune.epochs == 2
     assert config.data.labels == ("level 0", "level 1")

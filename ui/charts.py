@@ -1,6 +1,7 @@
 """Charts as all pages show them: a button for the picture, a description, clicks."""
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import plotly.graph_objects as go
@@ -22,17 +23,25 @@ def chart(
     *,
     alt: str,
     turn: Callable[[Context, Mapping[str, Any]], Context] | None = None,
+    on_click: Callable[[Mapping[str, Any]], None] | None = None,
 ) -> None:
     """Draw `figure`, whose one button saves it as KEY.png at twice its size.
 
-    `turn` moves the context by a click on a point. The page's own colour is behind the
-    figure, so that the picture reads wherever it is put.
+    `turn` moves the context by a click on a point, `on_click` is told of it. The page's
+    own colour is behind the figure, so that the picture reads wherever it is put.
     """
     figure.layout.paper_bgcolor = None
     clicks: dict[str, Any] = {}
     if turn is not None:
         clicks = {"on_select": clicked(key, turn), "selection_mode": "points"}
+    elif on_click is not None:
+        tell = partial(_tell, key, on_click)
+        clicks = {"on_select": tell, "selection_mode": "points"}
     st.plotly_chart(figure, key=key, alt=alt, config=_config(key), **clicks)
+
+
+def _tell(key: str, on_click: Callable[[Mapping[str, Any]], None]) -> None:
+    on_click(st.session_state[key])
 
 
 def variability_chart(run: Run) -> None:
