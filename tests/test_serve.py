@@ -265,7 +265,7 @@ def test_a_bug_is_500_and_not_hidden(runs: dict[str, Run], monkeypatch):
 
     monkeypatch.setattr(serve, "answers", broken)
     app = service([runs["stc"]], device="cpu")
-    ask = {"json": {"texts": ["good"]}}
+    ask: dict[str, Any] = {"json": {"texts": ["good"]}}
     with pytest.raises(KeyError):
         TestClient(app).post("/v1/models/stc/predict", **ask)
     quiet = TestClient(app, raise_server_exceptions=False)
