@@ -46,7 +46,7 @@ def test_many_callers_are_read_together_by_one_thread():
 
     found = asyncio.run(ask())
     assert found == [[f"{text}!"] for text in names("t", 40)]
-    assert sum(map(len, work.batches)) == 40 and len(work.batches) <= 3
+    assert sum(map(len, work.batches)) == 40 and len(work.batches) <= 2 + 40 // BATCH
     assert max(map(len, work.batches)) <= BATCH
     assert len(work.threads) == 1
 
