@@ -35,8 +35,21 @@ def backbone() -> str:
 
 
 def new_run(data: DataConfig) -> None:
-    if refused(data):
+    errors = ui.corpus_of(data).report.errors
+    if errors:
+        st.error(ui.escape(errors[0].message), icon=":material/error:")
+        ui.link(ui.DATA, "Mend the data", icon=ui.PAGES[ui.DATA][1])
         return
+    # The plan is polled for: its place must not move while fields come and go.
+    form, box = st.container(), st.container(border=True)
+    with form:
+        config = filled(data)
+    with box:
+        begin(config)
+
+
+def filled(data: DataConfig) -> RunConfig:
+    """The run as the fields ask for it."""
     labels = " › ".join(data.labels)
     st.markdown(
         f":material/table_view: **{ui.escape(Path(data.path).name)}** · text "
@@ -53,59 +66,45 @@ def new_run(data: DataConfig) -> None:
         method = choices.method(len(data.labels), more=bool(free))
     if method == "hierarchy":
         data = choices.written(data, free, name)
-        if len(data.parts) < 2:
-            one_level(data)
-            return
-        if refused(data):
-            return
-        left_out(data)
     own = choices.of_method(method, data)
     with st.expander("Settings", icon=":material/tune:"):
         chosen = choices.settings(method)
     train = TrainConfig.model_validate({"backbone": name, **own, **chosen})
-    begin(RunConfig(name=given.strip() or default, data=data, train=train))
+    return RunConfig(name=given.strip() or default, data=data, train=train)
 
 
-def refused(data: DataConfig) -> bool:
-    """True if the table cannot be learned from, which the page then says."""
+def wanting(config: RunConfig) -> str | None:
+    """What is in the way of the start, if anything."""
+    data = config.data
+    if config.train.recipe == "hierarchy" and len(data.parts) < 2:
+        return (
+            f"*{ui.escape(data.labels[0])}* is one level of labels. A hierarchy needs "
+            "two to four, chosen on *Data*, or a reply that a decoder writes after it."
+        )
     errors = ui.corpus_of(data).report.errors
-    if errors:
-        st.error(ui.escape(errors[0].message), icon=":material/error:")
-        ui.link(ui.DATA, "Mend the data", icon=ui.PAGES[ui.DATA][1])
-    return bool(errors)
-
-
-def one_level(data: DataConfig) -> None:
-    """Why labels of one level are not enough for a hierarchy."""
-    st.info(
-        f"*{ui.escape(data.labels[0])}* is one level of labels. A hierarchy needs two "
-        "to four of them, chosen on *Data* from coarse to fine, or a reply that a "
-        "decoder writes after the label.",
-        icon=":material/account_tree:",
-    )
-    ui.link(ui.DATA, "Choose the columns", icon=ui.PAGES[ui.DATA][1])
-
-
-def left_out(data: DataConfig) -> None:
-    """Rows that have nothing to write after their labels."""
-    for finding in ui.corpus_of(data).report.findings:
-        if finding.kind in ("missing_reply", "missing_thought"):
-            st.caption(f":orange[:material/warning:] {ui.escape(finding.message)}")
+    return ui.escape(errors[0].message) if errors else None
 
 
 def begin(config: RunConfig) -> None:
     """What the run will take, and its start."""
-    with st.container(border=True):
-        facts = st.container(height=88, border=False)
-        if st.button(
-            "Start training", type="primary", icon=":material/play_arrow:", key="start"
-        ):
-            folder = jobs.start(config)
-            st.session_state["_train_view"] = WATCH
-            ui.remember(run=folder.name)
-            st.rerun()
+    why = wanting(config)
+    facts = st.container(height=88, border=False)
+    if st.button(
+        "Start training",
+        type="primary",
+        icon=":material/play_arrow:",
+        disabled=why is not None,
+        key="start",
+    ):
+        folder = jobs.start(config)
+        st.session_state["_train_view"] = WATCH
+        ui.remember(run=folder.name)
+        st.rerun()
     with facts:  # last, so that nobody has to wait for it
-        expected(config)
+        if why:
+            st.info(why, icon=":material/info:")
+        else:
+            expected(config)
 
 
 def expected(config: RunConfig) -> None:

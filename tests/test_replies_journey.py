@@ -57,12 +57,15 @@ def test_the_columns_reach_the_run(trained: Run):
     assert trained.metrics["hierarchy"]["parts"] == ["reply"]
 
 
-def test_a_reply_is_written_after_its_label(trained: Run, page: Page):
+def test_a_reply_is_written_after_its_label(
+    trained: Run, page: Page, home: Path, monkeypatch
+):
     page.get_by_test_id("stMain").get_by_role("button", name="Hierarchy").click()
     page.get_by_label("Your text").fill(TEXT)
     settled(page).get_by_role("button", name="Answer", exact=True).click()
     page.get_by_text("Reply · written at layer").wait_for()
     settled(page)
+    monkeypatch.setenv("STC_HOME", str(home))  # where its backbone is
     reply = trained.classifier().write([TEXT]).parts["reply"][0]  # pyright: ignore
     words = page.get_by_test_id("stMain").inner_text()
     assert "decided at layer" in words and reply and reply in words

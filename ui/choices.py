@@ -12,6 +12,7 @@ from stc_core.hub import can_write
 from ui.place import context
 from ui.plans import devices, is_here
 from ui.said import escape
+from ui.tables import corpus_of
 
 METHODS = {
     "stc": "Finds the neurons that know the labels: sparse probes of every layer, "
@@ -190,7 +191,11 @@ def written(data: DataConfig, free: Sequence[str], backbone: str) -> DataConfig:
     if not is_here(backbone):
         st.caption("Whether the model can write is known once it is on this machine.")
     thought = thought if reply else ""
-    return data.model_copy(update={"reply": reply or None, "thought": thought or None})
+    found = data.model_copy(update={"reply": reply or None, "thought": thought or None})
+    for finding in corpus_of(found).report.findings:
+        if finding.kind in ("missing_reply", "missing_thought"):
+            st.caption(f":orange[:material/warning:] {escape(finding.message)}")
+    return found
 
 
 def settings(name: str) -> dict[str, Any]:
