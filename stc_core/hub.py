@@ -84,9 +84,9 @@ def can_write(name: str) -> bool:
     A first look that loads nothing; the recipe that writes looks at the weights, too.
     A tuned backbone has no language-model head.
     """
-    folder = resolve(name)
-    named = check_folder(folder, name).get("architectures") or []
-    return any(one.endswith(_WRITERS) for one in named)
+    path = resolve(name) / "config.json"
+    config = json.loads(path.read_text("utf-8")) if path.is_file() else {}
+    return any(one.endswith(_WRITERS) for one in config.get("architectures") or [])
 
 
 def check_folder(folder: Path, name: str) -> dict:
@@ -267,7 +267,9 @@ def _no_safetensors(where: str, files: list[str]) -> StcError:
 
 
 def _check_family(config: dict, where: str) -> None:
-    from transformers import CONFIG_MAPPING
+    # Not from the package itself, which another thread may be importing: it takes
+    # another module's place at the end, and an import that waited finds the old one.
+    from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 
     family = config.get("model_type")
     if family in CONFIG_MAPPING:
