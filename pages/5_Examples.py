@@ -75,7 +75,7 @@ def browse(run: Run) -> tuple[str, str] | None:
     if held is None and order:
         held = order[0]
     if order:
-        listing(found, held)
+        listing(found)
     else:
         st.info("No text passes these filters.", icon=":material/filter_alt_off:")
     if held is None or held >= len(table):
@@ -123,9 +123,13 @@ def starred_only(run: Run) -> None:
         )
 
 
-def listing(found: pd.DataFrame, held: int | None) -> None:
-    """The texts, of which the one that is looked at is ticked."""
-    rows = found["example"].tolist()
+def listing(found: pd.DataFrame) -> None:
+    """The texts, of which the one that was chosen is ticked.
+
+    Not the first one, which is shown where none was: the browser would answer with
+    its tick, that would move the context, and a click elsewhere would be lost by it.
+    """
+    rows, held = found["example"].tolist(), ui.context().example
     ticked = [rows.index(held)] if held in rows else []
     st.session_state["example_table"] = {"selection": {"rows": ticked}}
     st.dataframe(
