@@ -86,7 +86,8 @@ def bench(asked: argparse.Namespace) -> Iterator[Row]:
             for case, row in cases(name, seed, asked):
                 found.setdefault(case, []).append(row)
         for case, row in means(found, "accuracy"):
-            yield {"bench": "adapt", "set": name, "case": case, **row}
+            where = {"bench": "adapt", "set": name, "rows": asked.rows}
+            yield {**where, "case": case, **row}
 
 
 def main() -> None:

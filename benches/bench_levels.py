@@ -86,8 +86,9 @@ def bench(asked: argparse.Namespace) -> Iterator[Row]:
                 for case, row in figures(metrics):
                     found.setdefault(case, []).append(row)
             for case, row in means(found, "joint"):
-                where = {"bench": "levels", "set": name, "backbone": model}
-                yield {**where, "case": case, **row, "n_test": n_test}
+                where = {"bench": "levels", "set": name, "rows": asked.rows}
+                where |= {"backbone": model, "case": case}
+                yield {**where, **row, "n_test": n_test}
 
 
 def main() -> None:
