@@ -15,6 +15,8 @@ from stc_core.split import TEST, TRAIN, VALIDATION
 MAX_CLASSES = 1000
 MIN_ROWS = 2
 FEW_ROWS = 10
+MOST_OF_ALL = 0.7
+"""The share of the rows from which on one class is most of them."""
 NAMED_CLASSES = 8
 NULL_WORDS = frozenset("nan na n/a #n/a null none nil - ?".split())
 
@@ -176,6 +178,25 @@ def check_class_sizes(frame: pd.DataFrame) -> list[Finding]:
                 )
             )
     return found
+
+
+def check_balance(frame: pd.DataFrame) -> list[Finding]:
+    """A class that most rows have, so that to say it always scores well."""
+    pool = ~equals(frame, "split", TEST)
+    code, names = codes(frame, "label")
+    counts = np.bincount(code[pool], minlength=len(names))
+    if len(names) < 2 or counts.max() < MOST_OF_ALL * max(1, counts.sum()):
+        return []
+    share = counts.max() / counts.sum()
+    return [
+        finding(
+            "imbalance",
+            "warning",
+            f"{share:.0%} of the rows are {names[counts.argmax()]!r}: accuracy rewards "
+            "a classifier that says little else. Weigh rare classes up (a setting on "
+            "Train; --class-weight balanced), and read the macro-F1.",
+        )
+    ]
 
 
 def _say_classes(names: list[str]) -> str:

@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 from jaxtyping import Bool, Int, Shaped
 
 from stc_core.checks import (
+    check_balance,
     check_class_sizes,
     check_empty_splits,
     check_labels,
@@ -141,7 +142,7 @@ def inspect_corpus(
     frame, columns, findings = parts.frame, parts.columns, parts.findings
     findings += check_labels(frame, columns)
     if not any(f.severity == "error" for f in findings):
-        findings += check_class_sizes(frame)
+        findings += check_class_sizes(frame) + check_balance(frame)
         findings += check_levels(frame, columns)
         frame["split"] = complete_split(
             _splits(frame),

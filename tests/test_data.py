@@ -136,6 +136,13 @@ def test_class_sizes(tmp_path):
         read_corpus(DataConfig(path=path))
 
 
+def test_a_class_that_most_rows_have_is_named(tmp_path):
+    table = pd.concat([rows(70, 1), rows(30, 1, "few").assign(label="few")])
+    got = found(table, tmp_path)["imbalance"].message
+    assert "70% of the rows are 'c0'" in got and "--class-weight balanced" in got
+    assert "imbalance" not in found(table.iloc[1:], tmp_path)
+
+
 def table_of(labels: list) -> pd.DataFrame:
     return pd.DataFrame(
         {"text": [f"t {i}" for i in range(len(labels))], "label": labels}
