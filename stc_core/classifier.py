@@ -9,6 +9,7 @@ from typing import Any, get_args
 import numpy as np
 import pandas as pd
 from jaxtyping import Int, Shaped
+from pandas.api.types import is_scalar
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils.validation import check_is_fitted
 
@@ -106,7 +107,7 @@ class SparsifyThenClassify(Labeller, ClassifierMixin, BaseEstimator):
     ) -> "SparsifyThenClassify":
         """The fitted classifier itself; `progress` follows the extraction."""
         texts = check_texts(texts)
-        classes, task = self._task(texts, np.asarray(labels))
+        classes, task = self._task(texts, check_labels(labels))
         backbone = self.load_backbone()
         wanted, device = self.wanted(backbone), backbone.device.type
         keep = partial(extract, backbone, wanted=wanted, store_dtype=self.store_dtype)
@@ -142,15 +143,15 @@ class SparsifyThenClassify(Labeller, ClassifierMixin, BaseEstimator):
             raise StcError(
                 "fit", expected=f"{len(texts)} labels", got=f"{len(y)} labels"
             )
-        missing = np.flatnonzero(pd.isna(y))
-        if len(missing):
+        try:
+            classes, codes = np.unique(y, return_inverse=True)
+        except TypeError as error:
             raise StcError(
-                f"label {missing[0]}",
-                expected="a label for every text",
-                got=repr(y[missing[0]]),
-                remedy="Leave such rows out.",
-            )
-        classes, codes = np.unique(y, return_inverse=True)
+                "labels",
+                expected="labels that can be sorted",
+                got=str(error),
+                remedy="Make all of them strings, or all numbers.",
+            ) from error
         if len(classes) < 2:
             raise StcError("labels", expected="at least 2 classes", got="1")
         _, groups = np.unique(np.array(texts, dtype=object), return_inverse=True)
@@ -336,6 +337,28 @@ class SparsifyThenClassify(Labeller, ClassifierMixin, BaseEstimator):
         loaded = cls(**{**params, "backbone": backbone or found.name})
         loaded.backbone_, loaded.head_, loaded.classes_ = found, head, classes
         return loaded
+
+
+def check_labels(labels: Sequence[Any] | Shaped[np.ndarray, "..."]) -> np.ndarray:
+    """The labels as an array; StcError names the first that is missing, or is many."""
+    for row, label in enumerate(labels):
+        one = is_scalar(label)
+        if not one or pd.isna(label):  # an array of strings would say 'nan' of NaN
+            raise StcError(
+                f"label {row}",
+                expected="one label for every text",
+                got=repr(label)[:60],
+                remedy="Leave such rows out." if one else "Give them as a flat list.",
+            )
+    y = np.asarray(labels)
+    if y.ndim != 1:
+        raise StcError(
+            "labels",
+            expected="one label for every text",
+            got=f"an array of shape {y.shape}",
+            remedy="Give them as a flat list.",
+        )
+    return y
 
 
 def _check_some(name: str, given: Sequence[str], known: Sequence[str]) -> None:

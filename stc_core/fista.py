@@ -94,7 +94,8 @@ def fit_paths(
     batch = _Batch(X, one_hot, weight, posed[0].problem.penalty.shared)
     curve = _curvature(batch)
     start, top = _start(batch, target)
-    lams = 0.5 * top.clamp(min=1e-12)[:, None] * _ratios(top, lambda_ratio, n_C)
+    least = 1e-12 * posed[0].problem.row_factor
+    lams = 0.5 * top.clamp(min=least)[:, None] * _ratios(top, lambda_ratio, n_C)
     start = start.map(lambda part: part.repeat_interleave(n_C, dim=1))
     found = _minimise(batch, curve, lams, start, tol=tol, max_iter=max_iter)
     certificate = [part.cpu().numpy() for part in _certify(batch, found, lams)]
@@ -253,12 +254,17 @@ def _ahead(now: Tensor, before: Tensor, pace: Float[Tensor, "site C"]) -> Tensor
 
 
 def _converged(work: _Work, tol: float) -> Bool[Tensor, "site C"]:
-    """No coefficient, and no intercept by a tenth of that, violates optimality."""
+    """No coefficient, and no intercept by a tenth of that, violates optimality.
+
+    Rounding of an intercept counts nothing, or where no feature tells anything, and
+    the strengths are tiny, none would ever be done.
+    """
     R = _residual(work.batch, work.now.Z)
     far = _distance(
         work.now.W, _gradient(work.batch, R), work.lams, shared=work.batch.shared
     )
-    tilt = 10 * R.sum(dim=3).abs().amax(dim=2)
+    rounding = torch.finfo(R.dtype).eps * work.batch.weight.sum()
+    tilt = 10 * (R.sum(dim=3).abs().amax(dim=2) - rounding).clamp(min=0)
     return torch.maximum(far, tilt) <= tol * work.lams
 
 

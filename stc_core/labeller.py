@@ -3,6 +3,7 @@
 Apart from the estimator, so that labelling a text loads nothing that fitting needs.
 """
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,9 @@ from stc_core.backbone import Backbone
 from stc_core.errors import StcError
 from stc_core.extract import extract_features
 from stc_core.head import SparseHead, softmax
+
+HALF = re.compile("[\ud800-\udfff]")
+"""Half of a character: JSON can spell it, and no encoding of text can hold it."""
 
 
 class Labeller:
@@ -106,7 +110,7 @@ def open_labeller(
 
 
 def check_texts(texts: Sequence[Any]) -> list[str]:
-    """The texts as a list; StcError names the first that is not a text, or is blank."""
+    """The texts as a list; StcError names the first that is blank, or not a text."""
     if isinstance(texts, str):
         raise StcError("texts", expected="a list of texts", got="one string")
     out = list(texts)
@@ -117,6 +121,13 @@ def check_texts(texts: Sequence[Any]) -> list[str]:
                 expected="a string that is not blank",
                 got=repr(text)[:60],
                 remedy="Leave such rows out.",
+            )
+        if not text.isascii() and (half := HALF.search(text)):
+            raise StcError(
+                f"text {row}",
+                expected="whole characters",
+                got=f"half of one, {half[0]!r}, at {half.start()}",
+                remedy="Mend how the text was read.",
             )
     if not out:
         raise StcError("texts", expected="at least one text", got="none")

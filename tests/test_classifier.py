@@ -11,7 +11,7 @@ from sklearn.pipeline import Pipeline
 from tiny import WORDS, one_thread, tiny_backbone, tiny_model
 
 from stc_core.backbone import Backbone
-from stc_core.classifier import SparsifyThenClassify, check_texts
+from stc_core.classifier import SparsifyThenClassify, check_labels, check_texts
 from stc_core.errors import StcError
 from stc_core.extract import extract_features
 
@@ -209,6 +209,29 @@ def test_one_class_is_refused():
         make().fit(TEXTS, ["a"] * len(TEXTS))
 
 
+NAN = float("nan")
+
+
+@pytest.mark.parametrize(
+    ("labels", "match"),
+    [
+        ([NAN, *LABELS[1:]], "label 0: expected one label for every text; got nan"),
+        ([*LABELS[:-1], None], "label 79: .*got None"),
+        (LABELS.reshape(-1, 1), r"label 0: .*Give them as a flat list"),
+        ("ab", r"labels: .* shape \(\)"),
+    ],
+)
+def test_labels_that_are_none_or_many_are_refused(labels, match):
+    """NaN among strings is no class 'nan'."""
+    with pytest.raises(StcError, match=match):
+        check_labels(labels)
+
+
+def test_labels_of_two_kinds_are_refused():
+    with pytest.raises(StcError, match="labels that can be sorted"):
+        make().fit(TEXTS, np.array(["a", 1] * 40, object))
+
+
 def test_labels_of_another_length_are_refused():
     with pytest.raises(StcError, match="expected 80 labels; got 79 labels"):
         make().fit(TEXTS, LABELS[:-1])
@@ -222,6 +245,7 @@ def test_labels_of_another_length_are_refused():
         (["fine", 3.5], "text 1"),
         ([], "at least one text"),
         ("one text", "a list of texts; got one string"),
+        (["fine", "caf\u00e9", "gr\ud83d!"], r"text 2: .* half of one, .* at 2"),
     ],
 )
 def test_texts_that_are_none_are_refused(texts, match):

@@ -3,6 +3,7 @@
 The recipe is not the subject in most tests; there one of a few lines stands in.
 """
 
+import gzip
 import json
 import subprocess
 import sys
@@ -142,6 +143,25 @@ BAD = {
     "headers_twice": (b"text,text\na,b\nc,d\n", ()),
     "wrong_column": (b"text,label\na,b\nc,d\n", ("--text", "txt")),
     "long_line": (b"x" * 10_000_000, ()),
+    "nul": (b"text,label\na\0b,c\nd,e\n", ()),
+    "quote": (b'text,label\n"a,b\n' + b"c,d\n" * 30, ()),
+    "gz": (gzip.compress(b"text,label\na,b\nc,d\n" * 30)[:-12], ()),
+    "classes": (
+        b"text,label\n" + b"".join(b"t%d,c%d\n" % (n, n // 2) for n in range(2400)),
+        (),
+    ),
+}
+ODD = {
+    "numbers": b"text,label\n" + b"".join(b"t%d,%d\n" % (n, n % 3) for n in range(30)),
+    "missing": b"text,label\n"
+    + b"".join(b"t%d,%s\n" % (n, (b"a", b"b", b"")[n % 3]) for n in range(45)),
+    "utf16": (
+        "text,label\n" + "".join(f"t{n},{'ab'[n % 2]}\n" for n in range(30))
+    ).encode("utf-16"),
+    "long_cell": b"text,label\n"
+    + b"w " * 5_000_000
+    + b",a\n"
+    + b"".join(b"t%d,%s\n" % (n, (b"a", b"b")[n % 2]) for n in range(30)),
 }
 
 
@@ -160,6 +180,24 @@ def test_bad_input_is_said_and_nothing_is_left(
     assert len(said.err) < 2000
     assert not (tmp_path / "run").exists()
     assert not list((tmp_path / "home").glob("runs/*"))
+
+
+@pytest.mark.parametrize("kind", BAD)
+def test_bad_input_is_said_before_training_too(stc: Stc, tmp_path: Path, kind: str):
+    content, options = BAD[kind]
+    (tmp_path / "bad.csv").write_bytes(content)
+    said = stc("data", "check", tmp_path / "bad.csv", *options)
+    assert said.code == 2 and "Traceback" not in said.out + said.err
+    assert "error:" in said.out.lower() or said.err.count("Error: ") == 1
+
+
+@pytest.mark.usefixtures("recipe")
+@pytest.mark.parametrize("kind", ODD)
+def test_odd_input_is_taken_as_it_is(stc: Stc, tmp_path: Path, kind: str):
+    (tmp_path / "odd.csv").write_bytes(ODD[kind])
+    said = stc("train", tmp_path / "odd.csv", "--out", tmp_path / "run")
+    assert said.code == 0, said.err
+    assert stc("data", "check", tmp_path / "odd.csv").code == 0
 
 
 @pytest.mark.usefixtures("recipe")

@@ -1,5 +1,6 @@
 """The commands that use a run whose classifier knows one word."""
 
+import gzip
 import io
 import json
 from pathlib import Path
@@ -114,6 +115,27 @@ def test_predict_labels_a_table(stc: Stc, run: Path, tmp_path: Path):
     said = stc("predict", run, table, "--out", tmp_path / "x.csv", "--text", "txt")
     assert said.code == 2 and "Did you mean 'text'" in said.err
     assert not (tmp_path / "x.csv").exists()
+
+
+UNREADABLE = {
+    "binary": b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR" + bytes(range(256)) * 40,
+    "empty": b"",
+    "headers_twice": b"text,text\na,b\n",
+    "other_columns": b"a,b\nc,d\n",
+    "nul": b"text,label\na\0b,c\n",
+    "quote": b'text,label\n"a,b\n' + b"c,d\n" * 30,
+    "gz": gzip.compress(b"text,label\na,b\nc,d\n" * 30)[:-12],
+}
+
+
+@pytest.mark.parametrize("kind", UNREADABLE)
+def test_what_cannot_be_labelled_is_said(
+    stc: Stc, run: Path, tmp_path: Path, kind: str
+):
+    (tmp_path / "bad.csv").write_bytes(UNREADABLE[kind])
+    said = stc("predict", run, tmp_path / "bad.csv", "--out", tmp_path / "out.csv")
+    assert said.code == 2 and said.err.count("Error: ") == 1
+    assert "Traceback" not in said.err and not (tmp_path / "out.csv").exists()
 
 
 def test_no_runs_is_not_an_error(stc: Stc):

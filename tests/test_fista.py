@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from hard import HARD
 from test_solver import kkt, make
 
 from stc_core import fista
@@ -111,3 +112,27 @@ def test_room_is_counted_by_the_cell() -> None:
     )
     assert fista.site_bytes(problem) > 8 * X.size + 8 * 9 * 6 * len(y)
     assert fista.room("cpu") == fista.CPU_ROOM
+
+
+@pytest.mark.parametrize("name", ["l1", "group"])
+@pytest.mark.parametrize("hard", HARD)
+def test_hard_inputs_converge_on_host_and_device(hard: str, name: str) -> None:
+    X, y = HARD[hard]()
+    X, tol = X.astype(np.float32), 1e-2
+    (found,), expected = (
+        fit_paths([posed(X, y, name)], tol=tol),
+        fit_path(X, y, penalty=name, tol=tol),
+    )
+    for path in (found, expected):
+        assert (path.kkt <= tol).all() and (path.gap <= tol).all()
+        assert np.isfinite(path.coef).all() and np.isfinite(path.intercept).all()
+    np.testing.assert_allclose(found.Cs, expected.Cs, rtol=1e-5)
+    np.testing.assert_allclose(found.objective, expected.objective, rtol=tol)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("hard", ["constant", "contradictory"])
+def test_where_nothing_can_be_learned_no_step_is_taken(hard: str, dtype) -> None:
+    X, y = HARD[hard]()
+    (path,) = fit_paths([posed(X.astype(dtype), y)])
+    assert not path.coef.any() and path.n_iter.max() == 0

@@ -1,9 +1,11 @@
 """SparseProbe in scikit-learn's manner, and probes over sites in threads."""
 
 import threading
+import warnings
 
 import numpy as np
 import pytest
+from hard import HARD
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
@@ -132,3 +134,17 @@ def test_an_error_in_one_site_ends_the_rest() -> None:
     rows = np.arange(180)
     with pytest.raises(StcError, match="readable"):
         fit_probes(read, y, rows, rows, pooled_sites=SITES)
+
+
+@pytest.mark.parametrize("C", [0.1, 100.0])
+@pytest.mark.parametrize("hard", HARD)
+def test_on_hard_inputs_it_converges_or_says_how_far_it_is(hard: str, C: float) -> None:
+    X, y = HARD[hard]()
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        probe = SparseProbe(C=C, tol=1e-2, max_iter=30).fit(X, y)
+    assert {one.category for one in said} <= {ConvergenceWarning}
+    assert bool(said) == (probe.kkt_ > probe.tol)
+    assert C > 1 or not said
+    P = probe.predict_proba(X)
+    assert np.isfinite(P).all() and np.allclose(P.sum(axis=1), 1)

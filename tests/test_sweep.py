@@ -107,3 +107,22 @@ def test_probes_go_to_the_device_when_they_are_many(monkeypatch, cells: int) -> 
     for one, other in zip(found, expected, strict=True):
         assert one.pooled_site == other.pooled_site and one.best == other.best
         np.testing.assert_array_equal(one.val_accuracy, other.val_accuracy)
+
+
+def test_sites_that_are_hard_keep_none_from_being_solved() -> None:
+    toy = make(3)
+    width, n = next(iter(toy.blocks.values())).shape[1], len(toy.task.codes)
+    flat, twins, apart = (PooledSite.parse(f"mlp.{i}.mean") for i in range(7, 10))
+    column = toy.read(PooledSite.parse("mlp.2.max"))
+    toy.blocks[flat] = np.full((n, width), 2.5, np.float32)
+    toy.blocks[twins] = np.repeat(column[:, :1], width, axis=1)
+    toy.blocks[apart] = column + 100 * np.eye(3, width)[toy.task.codes]
+    found = swept(toy)
+    assert found.keys() == toy.blocks.keys()
+    for expected in toy.probes(tol=1e-3):
+        path = found[expected.pooled_site].path
+        some = slice(min(len(path.Cs), len(expected.path.Cs)))
+        np.testing.assert_allclose(
+            path.objective[some], expected.path.objective[some], rtol=2e-3
+        )
+    assert found[flat].path.n_iter.max() == 0
