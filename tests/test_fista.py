@@ -7,7 +7,7 @@ from test_solver import kkt, make
 
 from stc_core import fista
 from stc_core.fista import Posed, fit_paths, upload
-from stc_core.penalties import get_penalty
+from stc_core.penalties import Name, get_penalty
 from stc_core.problem import Path, pose
 from stc_core.solver import fit_path
 
@@ -116,7 +116,7 @@ def test_room_is_counted_by_the_cell() -> None:
 
 @pytest.mark.parametrize("name", ["l1", "group"])
 @pytest.mark.parametrize("hard", HARD)
-def test_hard_inputs_converge_on_host_and_device(hard: str, name: str) -> None:
+def test_hard_inputs_converge_on_host_and_device(hard: str, name: Name) -> None:
     X, y = HARD[hard]()
     X, tol = X.astype(np.float32), 1e-2
     (found,), expected = (
