@@ -25,6 +25,8 @@ from stc_core.readout import Readout
 LEARNING_RATES = {"full": 5e-5, "lora": 2e-4, "bottleneck": 3e-4}
 LOGS_PER_EPOCH = 20
 HISTORY = "history.json"
+NOTABLE = 0.01
+"""A loss that is lower by this share is an advance; a noisier one is none."""
 
 
 class Rows(NamedTuple):
@@ -72,6 +74,21 @@ class History(NamedTuple):
     def seconds(self) -> float:
         return self.epochs[-1].seconds if self.epochs else 0.0
 
+    def waited(self, by: str) -> int:
+        """The epochs since `by`, or the loss, was last better than ever before.
+
+        The loss counts, too: of rare classes, and of words, it falls for epochs before
+        the first more text is right.
+        """
+        tuned = [epoch for epoch in self.epochs if epoch.epoch > 0]
+        least, best, since = math.inf, -math.inf, 0
+        for epoch in tuned:
+            score = -epoch.loss if by == "loss" else getattr(epoch, by)
+            advance = epoch.loss < least * (1 - NOTABLE) or score > best
+            least, best = min(least, epoch.loss), max(best, score)
+            since = 0 if advance else since + 1
+        return since
+
 
 class Rate(NamedTuple):
     """What changes the weights, and how fast at which step."""
@@ -109,13 +126,12 @@ def train(
     makes another optimizer than the usual one, for so many steps; `step` is told of
     each before it is taken.
     """
-    watch = _Watch(settings, folder, tell, step)
+    watch = _Watch(settings, folder, tell, step, by=by if choose else None)
     config = readout.model.config
     batches = math.ceil(len(learned.codes) / settings.batch)
     steps = settings.epochs * math.ceil(batches / settings.accumulate)
     wish = _arguments(readout, settings, len(learned.codes), by, seed, folder)
     wish.load_best_model_at_end = choose
-    stop = [hf.EarlyStoppingCallback(settings.patience)] if choose else []
     with _quiet():
         trainer = hf.Trainer(
             model=readout,
@@ -124,7 +140,7 @@ def train(
             eval_dataset=_items(held, by_length=True),
             data_collator=lambda items: _collated(items, config),
             compute_metrics=readout.scores,
-            callbacks=[watch, *stop],
+            callbacks=[watch],
             optimizers=(None, None) if rate is None else rate(steps),
         )
         trainer.remove_callback(hf.PrinterCallback)
@@ -159,7 +175,6 @@ def _arguments(
         load_best_model_at_end=True,
         metric_for_best_model=by,
         greater_is_better=by != "loss",
-        restore_callback_states_from_checkpoint=True,
         logging_steps=max(1, steps // LOGS_PER_EPOCH),
         logging_nan_inf_filter=False,
         report_to="none",
@@ -214,12 +229,19 @@ def padded(tails: Sequence[Sequence[np.ndarray]]) -> Int[Tensor, "batch part pos
 
 
 class _Watch(hf.TrainerCallback):
-    """Keeps the history, tells it, and stops when the time is up."""
+    """Keeps the history, tells it, and stops when time or patience is at its end."""
 
     def __init__(
-        self, settings: TuneConfig, folder: Path, tell: Tell, step: Step | None
+        self,
+        settings: TuneConfig,
+        folder: Path,
+        tell: Tell,
+        step: Step | None,
+        *,
+        by: str | None,
     ) -> None:
         self.settings, self.folder, self.tell, self.step = settings, folder, tell, step
+        self.by = by
         self.history = History()
         self.process = psutil.Process()
         self.before = 0.0  # seconds of the trainings that were cut off
@@ -257,6 +279,8 @@ class _Watch(hf.TrainerCallback):
         )
         epochs = (*self.history.epochs, epoch)
         self.history = self.history._replace(epochs=epochs)
+        if self.by and self.history.waited(self.by) >= self.settings.patience:
+            control.should_training_stop = True
         self._say(state)
 
     def on_save(self, args: Any, state: Any, control: Any, **more: Any) -> None:

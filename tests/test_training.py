@@ -13,7 +13,7 @@ from stc_core.backbone import Backbone
 from stc_core.config import TuneConfig
 from stc_core.head import SparseHead, standard
 from stc_core.readout import Readout, dense_features
-from stc_core.training import History, Rows, _collated, _items, train
+from stc_core.training import Epoch, History, Rows, _collated, _items, train
 from stc_core.tuning import changed, checkpoint_blocks, grafted, plan_tuning
 
 CODES = np.array([int("good" in text or "film" in text) for text in TEXTS])
@@ -192,6 +192,19 @@ def test_it_stops_when_the_time_is_up(tmp_path):
     backbone, readout = made(settings)
     history = run(readout, backbone, settings, tmp_path / "c")
     assert history.epochs[-1].epoch < 100
+
+
+def test_an_advance_is_one_of_the_score_or_a_notable_one_of_the_loss():
+    def waited(*told: tuple[float, float], by: str = "accuracy") -> int:
+        epochs = [Epoch(at, *one, None, 0.0) for at, one in enumerate(told)]
+        return History(epochs=tuple(epochs)).waited(by)
+
+    assert waited((9, 0.8)) == waited((9, 0.8), (8, 0.7)) == 0  # 0: before any step
+    assert waited((9, 0.8), (8, 0.7), (7, 0.7), (6, 0.7)) == 0  # the loss falls
+    assert waited((9, 0.8), (8, 0.7), (7.99, 0.7), (7.98, 0.7)) == 2
+    assert waited((9, 0.8), (8, 0.7), (8.5, 0.6), (9, 0.71)) == 0
+    assert waited((9, 0.8), (8, 0.7), (9, 0.9), (9, 0.8), (9, 0.9)) == 2
+    assert waited((9, 0.8), (8, 0.7), (9, 0.9), by="loss") == 1
 
 
 def test_it_stops_when_nothing_gets_better(tmp_path):
