@@ -55,8 +55,9 @@ def recent(runs: list[Run]) -> None:
 
 
 ui.frame("STC Studio", ":material/biotech:")
-start()
-st.space("xsmall")
-steps()
-st.space("small")
-recent(list_runs())
+with ui.guard():
+    start()
+    st.space("xsmall")
+    steps()
+    st.space("small")
+    recent(list_runs())

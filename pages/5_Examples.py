@@ -131,7 +131,7 @@ def listing(found: pd.DataFrame) -> None:
     """
     rows, held = found["example"].tolist(), ui.context().example
     ticked = [rows.index(held)] if held in rows else []
-    st.session_state["example_table"] = {"selection": {"rows": ticked}}
+    ui.show("example_table", {"selection": {"rows": ticked}})
     st.dataframe(
         in_percent(found.drop(columns="split"), "probability"),
         key="example_table",

@@ -176,6 +176,22 @@ def test_the_texts_of_a_neuron_are_its_highest(trained: Run, page: Page):
     assert f"{values.max():.3g}" in texts
 
 
+def test_of_two_quick_clicks_none_undoes_the_other(trained: Run, page: Page):
+    """The second is sent by a page that still shows, and says, what was before."""
+    target = page.evaluate(FIND_POINT, ["scattergl", 3])
+    side = page.get_by_role("radio", name="Correlated").element_handle()
+    assert query(page, "neuron") != str(target["custom"])
+    page.mouse.move(target["x"], target["y"])
+    page.mouse.click(target["x"], target["y"])
+    page.wait_for_timeout(60)
+    side.evaluate("one => one.click()")
+    page.get_by_text("Pearson's r of the pooled values").wait_for()
+    settled(page)
+    assert query(page, "neuron") == str(target["custom"])
+    page.get_by_role("radio", name="Texts").click()
+    settled(page)
+
+
 def test_a_copied_link_opens_the_same_neuron_elsewhere(
     trained: Run, page: Page, studio: Studio
 ):

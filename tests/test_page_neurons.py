@@ -1,6 +1,5 @@
 """Neurons: the map and the close-up of one neuron of a real run."""
 
-from concurrent.futures import Future
 from pathlib import Path
 from unittest.mock import Mock
 
@@ -256,10 +255,11 @@ def test_a_run_that_spells_shows_the_sparse_classifier_s(run, side):
 
 
 def test_until_the_model_is_there_its_texts_stand_unshaded(run, monkeypatch):
+    looks = [False, False, False, StcError("The model is damaged")]
     with monkeypatch.context() as patch:
-        patch.setattr(readers, "PATIENCE_S", 0.0)
-        patch.setattr(readers, "_opening", lambda *_: Future())
+        patch.setattr("ui.neuron_panels.reads_soon", Mock(side_effect=looks))
         app = fine(visit(PAGE, run="r"))
+        assert app.error[0].value == "**The model is damaged**"
         assert LOADING in html(app)
         assert 'href="Examples?run=r&amp;example=' in html(app)
         assert "background:rgba(" not in html(app)

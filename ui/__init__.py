@@ -42,6 +42,7 @@ from ui.runs import badge, doing, headline, state
 from ui.said import escape, escape_piece, guard, show_error
 from ui.shell import any_run, empty, frame, pick_run
 from ui.slicing import held_slice, pick_part, slice_chips, type_words
+from ui.stale import show
 from ui.tables import (
     HEAD_ROWS,
     choice,
@@ -114,6 +115,7 @@ __all__ = [
     "remember",
     "report_button",
     "report_of",
+    "show",
     "show_error",
     "size",
     "slice_chips",

@@ -11,6 +11,7 @@ from stc_core.wording import percent
 from ui.pages import NEURONS
 from ui.place import context, link, pick, remember
 from ui.readers import read
+from ui.stale import news, show
 
 NOWHERE = "Choose a layer, or click a point above, to see what was kept there."
 
@@ -53,10 +54,10 @@ def probe_choice(there: pd.DataFrame) -> tuple[str, str] | None:
     known = list(zip(there["kind"], there["pooling"], strict=True))
     now = context()
     held = (now.kind, now.pooling)
-    st.session_state["probe_choice"] = held if held in known else None
+    show("probe_choice", held if held in known else None)
 
-    def write() -> None:
-        kind, pooling = st.session_state["probe_choice"] or (None, None)
+    def write(value: tuple[str, str] | None) -> None:
+        kind, pooling = value or (None, None)
         remember(kind=kind, pooling=pooling)
 
     return st.selectbox(
@@ -65,7 +66,7 @@ def probe_choice(there: pd.DataFrame) -> tuple[str, str] | None:
         format_func=lambda one: " · ".join(one) if one else "the best",
         placeholder="the best",
         key="probe_choice",
-        on_change=write,
+        on_change=news("probe_choice", write),
         disabled=there.empty,
         width=150,
     )

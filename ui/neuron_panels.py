@@ -1,6 +1,6 @@
 """One neuron from several sides: its texts, your own text, its like, its absence."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 from urllib.parse import urlencode
 
@@ -9,7 +9,7 @@ import pandas as pd
 import streamlit as st
 
 from stc_core.exemplars import pick_texts, pooled_value, shading, standing
-from stc_core.explanation import words
+from stc_core.explanation import Token, words
 from stc_core.markup import TextRow, coloured, legend, note, text_list
 from stc_core.neurons import names_of, strongest_weight
 from stc_core.relatives import correlated
@@ -17,7 +17,7 @@ from stc_core.run import Run
 from ui.ablation_views import without
 from ui.panels import apart, places_table
 from ui.place import context
-from ui.readers import read, reads_at_once, token_values
+from ui.readers import read, reads_soon, token_values
 from ui.readouts import (
     correlations_of,
     elsewhere,
@@ -34,7 +34,6 @@ POOLED = {
 }
 
 LOADING = "Loading the language model, then each word is shaded by its activation …"
-LOOK_S = 1.0
 
 
 @apart
@@ -60,7 +59,7 @@ def panels(run: Run, neuron: dict[str, Any]) -> None:
 
 def texts(run: Run, neuron: dict[str, Any]) -> None:
     """Highest, quantile, lowest and random texts with the activation on each word."""
-    every, labels, _ = texts_of(run)
+    every = texts_of(run).texts
     found = pick_texts(values_of(run, neuron["neuron"]), every)
     group = st.segmented_control(
         "Texts",
@@ -71,35 +70,46 @@ def texts(run: Run, neuron: dict[str, Any]) -> None:
         help="Look at random texts too: the highest alone make any neuron look tidy.",
     )
     some = found.loc[found["group"] == group]
-    shown = [every[row] for row in some["row"]]
-    if reads_at_once(run):
-        tokens = token_values(run, neuron["site"], neuron["index"], shown)
-        floor, scale = shading(tokens)
-        st.html(legend("sequential", scale=scale, floor=floor, high="activation"))
-    else:
-        tokens, floor, scale = [[] for _ in shown], 0.0, 0.0
-        st.html(note(LOADING))
-        st.fragment(once_it_reads, run_every=LOOK_S)(run)
-    rows = [
-        TextRow(
-            value=value,
-            label=labels[row],
-            html=coloured(text, parts, palette="sequential", scale=scale, floor=floor),
-            href="Examples?" + urlencode(context().moved(example=row).params()),
-            alike=tuple(every[row] for row in alike),
-        )
-        for row, value, alike, text, parts in zip(
-            some["row"], some["value"], some["alike"], shown, tokens, strict=True
-        )
-    ]
-    st.html(text_list(rows))
+    above, below = st.empty(), st.empty()
     st.caption(f"{POOLED[neuron['pooling']]} Texts of nearly the same words are one.")
+    if not reads_soon(run):
+        below.html(listing(run, some))
+        # Each look is a place where a click elsewhere ends the wait.
+        while not reads_soon(run):
+            above.html(note(LOADING))
+    shown = [every[row] for row in some["row"]]
+    tokens = token_values(run, neuron["site"], neuron["index"], shown)
+    floor, scale = shading(tokens)
+    below.html(listing(run, some, tokens, floor=floor, scale=scale))
+    above.html(legend("sequential", scale=scale, floor=floor, high="activation"))
 
 
-def once_it_reads(run: Run) -> None:
-    """Draw the page anew when the model is there, now with the words shaded."""
-    if reads_at_once(run, patience_s=0.0):
-        st.rerun()
+def listing(
+    run: Run,
+    some: pd.DataFrame,
+    tokens: Sequence[Sequence[Token]] | None = None,
+    *,
+    floor: float = 0.0,
+    scale: float = 0.0,
+) -> str:
+    """The texts that were picked, their words shaded once the tokens are known."""
+    every, labels, _ = texts_of(run)
+    shade = {"palette": "sequential", "scale": scale, "floor": floor}
+    parts = [()] * len(some) if tokens is None else tokens
+    return text_list(
+        [
+            TextRow(
+                value=value,
+                label=labels[row],
+                html=coloured(every[row], of_text, **shade),
+                href="Examples?" + urlencode(context().moved(example=row).params()),
+                alike=tuple(every[other] for other in alike),
+            )
+            for row, value, alike, of_text in zip(
+                some["row"], some["value"], some["alike"], parts, strict=True
+            )
+        ]
+    )
 
 
 def own_text(run: Run, neuron: dict[str, Any]) -> None:

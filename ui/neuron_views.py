@@ -36,6 +36,7 @@ from ui.panels import FIELD
 from ui.place import context, pick, remember
 from ui.readers import read
 from ui.readouts import alike_ranks_of, texts_of, values_of
+from ui.stale import news, show
 from ui.steps import step_button
 
 IMPORTANCE_OF_ALL = "importance, all classes"
@@ -194,18 +195,17 @@ def page(run: Run, shown: Shown) -> pd.DataFrame:
     n = len(shown.frame)
     starts = list(range(0, n, MOST))
     here = page_of(shown.numbers, picked(run, shown))
-    st.session_state["neuron_page"] = here
+    show("neuron_page", here)
 
-    def turn() -> None:
-        first = starts[st.session_state["neuron_page"]]
-        remember(neuron=shown.numbers[first])
+    def turn(at: int) -> None:
+        remember(neuron=shown.numbers[starts[at]])
 
     st.segmented_control(
         "Neurons of this site by rank",
         range(len(starts)),
         required=True,
         key="neuron_page",
-        on_change=turn,
+        on_change=news("neuron_page", turn),
         format_func=lambda at: f"{starts[at] + 1:,}–{min(starts[at] + MOST, n):,}",
     )
     return shown.frame.iloc[starts[here] : starts[here] + MOST].reset_index(drop=True)

@@ -6,8 +6,10 @@ from typing import Any
 import streamlit as st
 
 from stc_core.context import Context, query_key
+from ui.stale import is_stale, news, replaced, show
 
 _CONTEXT = "_context"
+_URL = "_url"
 
 
 def context() -> Context:
@@ -24,9 +26,17 @@ def remember(**changes: Any) -> None:
     hold(context().moved(**changes))
 
 
+def follow_url() -> None:
+    """Move the context to what the URL says, if it is a link and not an old echo."""
+    given = Context.parse(st.query_params.to_dict())
+    hold(context() if is_stale(_URL, given) else context().moved(**given))
+
+
 def hold(held: Context) -> None:
+    wanted, before = held.params(), context().params()
+    if wanted != before:
+        replaced(_URL, Context.parse(before))
     st.session_state[_CONTEXT] = held
-    wanted = held.params()
     for name in Context._fields:
         key = query_key(name)
         if key in wanted:
@@ -67,15 +77,14 @@ def pick(
     key = f"pick_{field}"
     held = getattr(context(), field)
     first = options[0] if default is None and not optional else default
-    st.session_state[key] = held if held in options else first
+    show(key, held if held in options else first)
 
-    def write() -> None:
+    def write(value: Any) -> None:
         # A browser that still shows an older title sends that: no option at all.
-        value = st.session_state[key]
         if value in options or (value is None and optional):
             remember(**{field: value})
 
-    widget(label, options, key=key, on_change=write, **settings)
+    widget(label, options, key=key, on_change=news(key, write), **settings)
     return st.session_state[key]
 
 
@@ -84,7 +93,4 @@ def clicked(
 ) -> Callable[[], None]:
     """An `on_select` for the chart or table `key`: `turn` moves the context."""
 
-    def move() -> None:
-        hold(turn(context(), st.session_state[key]))
-
-    return move
+    return news(key, lambda event: hold(turn(context(), event)))

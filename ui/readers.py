@@ -91,14 +91,14 @@ def _sparse(folder: str, written: int) -> Any:
     return _opened(folder, written, True)
 
 
-def reads_at_once(run: Run, *, patience_s: float | None = None) -> bool:
-    """True if `neuron_reader` need not be waited for; else it is being loaded, apart.
+def reads_soon(run: Run) -> bool:
+    """True if `neuron_reader` is there in a moment; else it is being loaded, apart.
 
     It may take some seconds: the first one of a server imports torch.
     """
     written = stamp(run.folder / "metrics.json")
     loading = _opening(str(run.folder), written, spells(run))
-    wait([loading], PATIENCE_S if patience_s is None else patience_s)
+    wait([loading], PATIENCE_S)
     return loading.done()
 
 

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 import streamlit as st
 
 from stc_core.errors import StcError
+from ui.stale import drawn
 
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]<>()#+\-.!|~$:])")
 
@@ -23,12 +24,17 @@ def escape_piece(text: str) -> str:
 
 @contextmanager
 def guard() -> Iterator[None]:
-    """Turn a StcError into a message and stop the page; all else fails loudly."""
+    """Turn a StcError into a message and stop the page; all else fails loudly.
+
+    All that a page draws is in one; when it ends the browser has it to show.
+    """
     try:
         yield
     except StcError as error:
         show_error(error)
         st.stop()
+    finally:
+        drawn()
 
 
 def show_error(error: StcError) -> None:

@@ -5,15 +5,15 @@ from pathlib import Path
 import streamlit as st
 
 from stc_core.config import runs_folder
-from stc_core.context import Context
 from stc_core.errors import StcError
 from stc_core.queue import advance
 from stc_core.run import Run, list_runs
 from stc_core.wording import distinct
 from ui.pages import DATA, PAGES, TRAIN
-from ui.place import context, hold, link, pick
+from ui.place import context, follow_url, hold, link, pick
 from ui.runs import headline, state
 from ui.said import escape, guard
+from ui.stale import begin
 from ui.trail import trail
 
 
@@ -25,9 +25,10 @@ def frame(title: str, icon: str, *, caption: str | None = None) -> None:
         layout="wide",
         initial_sidebar_state="expanded",
     )
+    begin()
     with guard():
         advance()
-    hold(context().moved(**Context.parse(st.query_params.to_dict())))
+    follow_url()
     with st.sidebar:
         st.markdown("### :material/biotech: STC Studio")
         runs = _known_runs()

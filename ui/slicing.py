@@ -7,6 +7,7 @@ import streamlit as st
 from stc_core.slices import Part, Slice
 from ui.place import context, remember
 from ui.said import escape
+from ui.stale import news, show
 
 
 def held_slice() -> Slice:
@@ -44,23 +45,23 @@ def pick_part(
     """A choice that is one part of the slice, and writes it there; or none."""
     key = f"slice_{name}"
     value = held_slice().value(name)
-    st.session_state[key] = value if value in options else None
+    show(key, value if value in options else None)
 
-    def write() -> None:
-        remember(slice=held_slice().moved(**{name: st.session_state[key]}).text)
+    def write(value: str | None) -> None:
+        remember(slice=held_slice().moved(**{name: value}).text)
 
-    widget(label, options, key=key, index=None, on_change=write, **settings)
+    write_it = news(key, write)
+    widget(label, options, key=key, index=None, on_change=write_it, **settings)
 
 
 def type_words(label: str, *, widget: Callable, **settings) -> None:
     """A field for words that the texts of the slice have."""
-    st.session_state["slice_query"] = held_slice().value("query") or ""
+    show("slice_query", held_slice().value("query") or "")
 
-    def write() -> None:
-        given = st.session_state["slice_query"].strip() or None
-        remember(slice=held_slice().moved(query=given).text)
+    def write(given: str) -> None:
+        remember(slice=held_slice().moved(query=given.strip() or None).text)
 
-    widget(label, key="slice_query", on_change=write, **settings)
+    widget(label, key="slice_query", on_change=news("slice_query", write), **settings)
 
 
 def _drop(part: Part) -> None:

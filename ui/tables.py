@@ -17,6 +17,7 @@ from stc_core.wording import distinct
 from ui.place import context, remember
 from ui.readers import stamp
 from ui.said import guard
+from ui.stale import news, show
 
 HEAD_ROWS = 2000
 
@@ -104,11 +105,11 @@ def pick_upload(field: str, uploads: list[Upload]) -> None:
     """A choice among kept tables that is remembered in `field` of the context."""
     names = distinct({one.key: one.path.name for one in uploads})
     key, held = f"earlier_{field}", getattr(context(), field)
-    st.session_state[key] = held if held in names else None
+    show(key, held if held in names else None)
 
-    def write() -> None:
-        if st.session_state[key] is None or st.session_state[key] in names:
-            remember(**{field: st.session_state[key]})
+    def write(value: str | None) -> None:
+        if value is None or value in names:
+            remember(**{field: value})
 
     st.selectbox(
         "Earlier uploads",
@@ -118,5 +119,5 @@ def pick_upload(field: str, uploads: list[Upload]) -> None:
         placeholder="Choose a table" if names else "None yet",
         disabled=not names,
         key=key,
-        on_change=write,
+        on_change=news(key, write),
     )
