@@ -71,6 +71,7 @@ def bench(asked: argparse.Namespace) -> Iterator[Row]:
         for backbone in asked.backbones:
             found: dict[str, list[Row]] = {}
             model, n_test = Path(backbone).name, 0
+            rate = {"learning_rate": asked.rate} if asked.rate else {}
             for seed in asked.seeds:
                 settings = {
                     "recipe": "hierarchy",
@@ -78,16 +79,18 @@ def bench(asked: argparse.Namespace) -> Iterator[Row]:
                     "seed": seed,
                     "kinds": ("resid",),
                     "poolings": ("mean",),
-                    "tune": {"epochs": asked.epochs},
+                    "tune": {"epochs": asked.epochs, **rate},
                 }
                 about = f"{name}-{asked.rows}-{asked.epochs}-{seed}-{model}"
+                about += "".join(f"-{value:g}" for value in rate.values())
                 metrics = trained(asked.out / about, data(name, asked), settings)
                 n_test = metrics["test"]["n"]
                 for case, row in figures(metrics):
                     found.setdefault(case, []).append(row)
             for case, row in means(found, "joint"):
                 where = {"bench": "levels", "set": name, "rows": asked.rows}
-                where |= {"backbone": model, "case": case}
+                where |= {"backbone": model, "epochs": asked.epochs, **rate}
+                where |= {"case": case}
                 yield {**where, **row, "n_test": n_test}
 
 
@@ -96,6 +99,7 @@ def main() -> None:
     parser.add_argument("--sets", nargs="+", default=SETS, choices=LEVELS)
     parser.add_argument("--backbones", nargs="+", default=[DEFAULT_BACKBONE])
     parser.add_argument("--epochs", type=int, default=5, help="of all that is tuned")
+    parser.add_argument("--rate", type=float, help="of learning; else the usual one")
     show_runs(bench, parser)
 
 

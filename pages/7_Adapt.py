@@ -79,7 +79,7 @@ def details() -> dict[str, Any]:
             value=None,
             step=1e-4,
             format="%.0e",
-            placeholder="suits the method",
+            placeholder="suits method and width",
             key="rate",
         )
         return {

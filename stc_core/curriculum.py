@@ -20,14 +20,14 @@ from stc_core.alike import first_head, vectors_alike
 from stc_core.attention import Attention
 from stc_core.axes import Site
 from stc_core.backbone import Backbone
-from stc_core.config import TrainConfig, TuneConfig
+from stc_core.config import TuneConfig
 from stc_core.errors import StcError
 from stc_core.files import read_json, replacing, write_json
 from stc_core.focus import RATES, Focus, Tongue
 from stc_core.head import SparseHead
 from stc_core.language import Speaker, WordHead, check_language, word_head
 from stc_core.lesson import CHECKPOINTS, Lesson, balanced, keep
-from stc_core.training import LEARNING_RATES, History, Rate
+from stc_core.training import History, Rate, rate_of
 from stc_core.tuning import Graft, TunePlan, changed, checkpoint_blocks, grafted
 
 WARMUP = 0.1
@@ -168,7 +168,7 @@ def spoken(lesson: Lesson, graft: Graft, head: WordHead) -> History:
     origin = "its own head" if head.own else "a head tied to its word vectors"
     lesson.writer.phase("tune", message=f"language model with {origin}")
     half = settings.tune.seconds and settings.tune.seconds / 2
-    rate = _block_rate(settings)
+    rate = rate_of(settings.tune, graft.backbone.d_model)
     history = lesson.train(
         speaker,
         graft.backbone,
@@ -195,7 +195,9 @@ def _classes(
     settings, n = lesson.settings, focus.n_tuned
     spent = words.seconds if words else 0.0
     seconds = settings.tune.seconds and max(settings.tune.seconds - spent, 1e-3)
-    groups = focus.groups(top=_block_rate(settings), ratio=RATIO if words else 1.0)
+    groups = focus.groups(
+        top=rate_of(settings.tune, backbone.d_model), ratio=RATIO if words else 1.0
+    )
 
     def thaw(done: int, steps: int) -> None:
         focus.open(thawed(done, steps, n))
@@ -235,10 +237,6 @@ def _word_groups(speaker: Speaker, rate: float) -> list[dict[str, Any]]:
         {"params": list(tuned.values()), "lr": rate},
         {"params": head, "lr": RATES["words"]},
     ]
-
-
-def _block_rate(settings: TrainConfig) -> float:
-    return settings.tune.learning_rate or LEARNING_RATES[settings.tune.method]
 
 
 def _bounded(tune: TuneConfig, epochs: int, seconds: float | None) -> TuneConfig:

@@ -149,7 +149,13 @@ class Tuning:
         int | None,
         typer.Option(help="Rank of LoRA (8) or width of a bottleneck (64)."),
     ] = None
-    learning_rate: float | None = None
+    learning_rate: Annotated[
+        float | None,
+        typer.Option(
+            help="Of tuning; if none, what suits the method and, for whole blocks, "
+            "the width of the backbone (5e-5 at 384; less for a wider one)."
+        ),
+    ] = None
     epochs: Annotated[
         int | None,
         typer.Option(help="Most epochs of tuning; 5 if none, of attention 8."),

@@ -51,6 +51,11 @@ class Readout(nn.Module):
             learn(part)
 
     @property
+    def width(self) -> int:
+        """Of the hidden states."""
+        return self._backbone.d_model
+
+    @property
     def site(self) -> Site:
         return self._features[0].site
 

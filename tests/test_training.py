@@ -13,7 +13,7 @@ from stc_core.backbone import Backbone
 from stc_core.config import TuneConfig
 from stc_core.head import SparseHead, standard
 from stc_core.readout import Readout, dense_features
-from stc_core.training import Epoch, History, Rows, _collated, _items, train
+from stc_core.training import Epoch, History, Rows, _collated, _items, rate_of, train
 from stc_core.tuning import changed, checkpoint_blocks, grafted, plan_tuning
 
 CODES = np.array([int("good" in text or "film" in text) for text in TEXTS])
@@ -192,6 +192,15 @@ def test_it_stops_when_the_time_is_up(tmp_path):
     backbone, readout = made(settings)
     history = run(readout, backbone, settings, tmp_path / "c")
     assert history.epochs[-1].epoch < 100
+
+
+def test_the_rate_of_whole_blocks_falls_as_they_grow_wider():
+    full, lora = TuneConfig(), TuneConfig(method="lora")
+    assert rate_of(full, 384) == 5e-5
+    assert rate_of(full, 768) == pytest.approx(2.5e-5)
+    assert rate_of(full, 64) == pytest.approx(3e-4)
+    assert rate_of(lora, 64) == rate_of(lora, 4096) == 2e-4
+    assert rate_of(TuneConfig(learning_rate=1e-3), 64) == 1e-3
 
 
 def test_an_advance_is_one_of_the_score_or_a_notable_one_of_the_loss():
