@@ -27,9 +27,9 @@ WHERE = {
     "all": "all blocks",
 }
 COMPUTE = (
-    "Compute is that of the whole model = 100 %. Time: activations and head, or the "
-    "tuning; activations that were kept from before took none. The test texts chose "
-    "nothing."
+    "Compute is that of a prediction; the whole model is 100 %. Time: activations and "
+    "head, or the tuning; activations that were kept from before took none. The test "
+    "texts chose nothing."
 )
 
 

@@ -29,6 +29,7 @@ FOR = (31, 133, 207)
 AGAINST = (224, 116, 16)
 ACTIVE = (11, 158, 117)
 MARK = "#D9541E"
+INKS = ("#FFFFFF", "#10161D")
 
 
 _AXIS = re.compile(r"[xy]axis\d*")
@@ -43,6 +44,21 @@ class Colour(NamedTuple):
 
     def css(self, opacity: float = 1.0) -> str:
         return f"rgba({self.red}, {self.green}, {self.blue}, {opacity:.3f})"
+
+    @property
+    def luminance(self) -> float:
+        """Relative luminance, 0 to 1 (WCAG 2.1)."""
+        parts = (part / 255 for part in self)
+        red, green, blue = (
+            part / 12.92 if part <= 0.03928 else ((part + 0.055) / 1.055) ** 2.4
+            for part in parts
+        )
+        return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+
+    @property
+    def ink(self) -> str:
+        """White or nearly black: what reads best on this colour."""
+        return INKS[self.luminance > 0.2]
 
 
 def signed(value: float) -> Colour:

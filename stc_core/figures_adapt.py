@@ -109,12 +109,15 @@ def training_curves(history: Mapping[str, Any], metric: str = "accuracy") -> go.
             mode="lines+markers",
             line={"color": colour, "width": 2.2},
             marker={"size": 9},
+            cliponaxis=False,
             showlegend=column == 1,
             row=1,
             col=column,
         )
     figure = settle(figure, height=300, top=48, legend=True)
-    figure.update_layout(legend={"y": -0.16, "yanchor": "top"})
+    # In the corner that a falling loss leaves free.
+    corner = {"x": 0.44, "xanchor": "right", "y": 1, "yanchor": "top"}
+    figure.update_layout(legend={**corner, "orientation": "v"})
     figure.update_xaxes(title="epoch", rangemode="tozero")
     figure.update_yaxes(rangemode="tozero", row=1, col=1)
     figure.update_yaxes(tickformat=".0%", row=1, col=2)
@@ -135,7 +138,7 @@ def comparison_table(rows: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
                 "–" if row["peak_bytes"] is None else size(row["peak_bytes"])
                 for row in rows
             ],
-            "Compute of a prediction": [percent(row["flops_share"]) for row in rows],
+            "Compute": [percent(row["flops_share"]) for row in rows],
         }
     )
 

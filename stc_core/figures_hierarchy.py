@@ -11,6 +11,7 @@ from stc_core.figures import (
     GREY,
     MARK,
     PALETTE,
+    Colour,
     plain,
     records,
     sequential_scale,
@@ -19,7 +20,7 @@ from stc_core.figures import (
 )
 from stc_core.wording import interval, percent
 
-UNKNOWN, ROOT = "#868E99", "#4A5563"
+UNKNOWN, ROOT = Colour(134, 142, 153), Colour(74, 85, 99)
 MOST_WRITTEN = 24
 """Columns of a confusion map that still leave room for numbers."""
 
@@ -47,9 +48,10 @@ def tree_figure(nodes: pd.DataFrame, *, root: str = "all texts") -> go.Figure:
             values=[total, *nodes["rows"]],
             text=[f"{total:,}", *(_node_text(row) for row in records(nodes))],
             texttemplate="%{label} · %{text}",
+            textfont={"color": [colour.ink for colour in (ROOT, *colours)]},
             branchvalues="total",
             marker={
-                "colors": [ROOT, *colours],
+                "colors": [colour.css() for colour in (ROOT, *colours)],
                 "line": {"color": "rgba(128, 138, 150, 0.6)", "width": 1},
             },
             hovertext=[f"{total:,} texts", *hovers],
@@ -63,7 +65,7 @@ def tree_figure(nodes: pd.DataFrame, *, root: str = "all texts") -> go.Figure:
     levels = nodes["level"].tolist()
     height = max(420, min(22 * levels.count(max(levels)), 900))
     settle(figure, height=height + 60, top=8, bottom=68)
-    figure.update_layout(uniformtext={"minsize": 10, "mode": "show"})
+    figure.update_layout(uniformtext={"minsize": 10, "mode": "hide"})
     figure.add_trace(_colour_bar())
     figure.update_xaxes(visible=False)
     figure.update_yaxes(visible=False)
@@ -72,7 +74,7 @@ def tree_figure(nodes: pd.DataFrame, *, root: str = "all texts") -> go.Figure:
 
 def _colour_bar() -> go.Scatter:
     """Nothing but the scale of accuracy."""
-    scale = [[step / 10, _blend(step / 10)] for step in range(11)]
+    scale = [[step / 10, _blend(step / 10).css()] for step in range(11)]
     return go.Scatter(
         x=[None],
         y=[None],
@@ -97,13 +99,13 @@ def _colour_bar() -> go.Scatter:
     )
 
 
-def _blend(share: float) -> str:
+def _blend(share: float) -> Colour:
     """From orange at 0 by grey to blue-green at 1; opaque, so that text can be read."""
     low, middle, high = (217, 84, 30), (176, 182, 190), (11, 140, 117)
     first, second = (low, middle) if share < 0.5 else (middle, high)
     part = 2 * share if share < 0.5 else 2 * share - 1
     mixed = (round(a + (b - a) * part) for a, b in zip(first, second, strict=True))
-    return "rgb({}, {}, {})".format(*mixed)
+    return Colour(*mixed)
 
 
 def _node_text(row: dict) -> str:

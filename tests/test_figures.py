@@ -29,17 +29,8 @@ from stc_core.figures import (
 PAGES = {"light": (255, 255, 255), "dark": (17, 22, 29)}
 
 
-def luminance(rgb: tuple[float, ...]) -> float:
-    """Relative luminance, WCAG 2.1."""
-    parts = [c / 255 for c in rgb]
-    linear = [
-        c / 12.92 if c <= 0.03928 else ((c + 0.055) / 1.055) ** 2.4 for c in parts
-    ]
-    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
-
-
 def contrast(one: tuple[float, ...], other: tuple[float, ...]) -> float:
-    low, high = sorted((luminance(one), luminance(other)))
+    low, high = sorted(Colour(*map(round, colour)).luminance for colour in (one, other))
     return (high + 0.05) / (low + 0.05)
 
 
@@ -51,6 +42,18 @@ def rgb(colour: str) -> tuple[int, ...]:
 @pytest.mark.parametrize("colour", [*map(rgb, (*PALETTE, MARK)), FOR, AGAINST, ACTIVE])
 def test_colours_stand_out_from_either_page(colour, page):
     assert contrast(colour, PAGES[page]) > 2.5
+
+
+def test_ink_reads_on_every_colour():
+    for step in range(0, 256, 5):
+        for colour in (Colour(step, step, step), Colour(step, 140, 117)):
+            assert contrast(colour, rgb(colour.ink)) > 4.2
+
+
+def test_luminance_is_that_of_the_standard():
+    assert Colour(255, 255, 255).luminance == pytest.approx(1)
+    assert Colour(0, 0, 0).luminance == 0
+    assert Colour(255, 0, 0).luminance == pytest.approx(0.2126)
 
 
 def test_the_palette_has_no_colour_twice():

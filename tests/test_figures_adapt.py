@@ -62,7 +62,7 @@ def test_the_table_is_readable():
     assert table["Trained parameters"].tolist()[0] == "1,234,567"
     assert table["Memory"].tolist() == ["2.5 GB", "–"]
     assert table["Time"].tolist()[0] == "1 min 15 s"
-    assert table["Compute of a prediction"].tolist()[0] == "66.7 %"
+    assert table["Compute"].tolist()[0] == "66.7 %"
 
 
 def test_runs_stand_beside_each_other():

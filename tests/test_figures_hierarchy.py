@@ -8,7 +8,14 @@ from frames import layout
 from test_branches import FRAME
 
 from stc_core.branches import confusion, node_table
-from stc_core.figures_hierarchy import confusion_map, rung_curves, tree_figure
+from stc_core.figures import Colour
+from stc_core.figures_hierarchy import (
+    ROOT,
+    UNKNOWN,
+    confusion_map,
+    rung_curves,
+    tree_figure,
+)
 
 
 def rungs() -> pd.DataFrame:
@@ -38,9 +45,9 @@ def test_the_tree_has_every_node_under_its_parent():
     assert list(tree.parents[3:]) == nodes["parent"].tolist()[2:]
     assert tree.values[0] == 6 == sum(tree.values[1:3])
     colours = dict(zip(tree.ids, tree.marker.colors, strict=True))
-    assert colours["a › x"] == "rgb(217, 84, 30)"
-    assert colours["b › x"] == "rgb(11, 140, 117)"
-    assert colours["b › z"] == "#868E99"
+    assert colours["a › x"] == Colour(217, 84, 30).css()
+    assert colours["b › x"] == Colour(11, 140, 117).css()
+    assert colours["b › z"] == UNKNOWN.css()
     assert "no test texts" in tree.hovertext[-1]
     texts = dict(zip(tree.ids, tree.text, strict=True))
     sizes = dict(zip(tree.ids, tree.values, strict=True))
@@ -51,7 +58,13 @@ def test_the_tree_has_every_node_under_its_parent():
 def test_the_root_of_the_tree_has_a_name_that_can_be_read():
     tree: Any = tree_figure(node_table(FRAME)).data[0]
     assert tree.ids[0] and tree.labels[0] == "all texts"
-    assert tree.marker.colors[0].startswith("#")  # see-through, its text is white
+    assert tree.textfont.color[0] == ROOT.ink
+
+
+def test_of_a_tree_with_many_leaves_only_names_that_fit_are_written():
+    """At their least size; names drawn over each other are read by nobody."""
+    layout: Any = tree_figure(node_table(FRAME)).layout
+    assert layout.uniformtext.mode == "hide" and layout.uniformtext.minsize >= 10
 
 
 def test_the_layer_in_use_is_marked():
