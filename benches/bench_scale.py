@@ -3,13 +3,14 @@
 The rival is linear growth: so many times the seconds of the size before. Each size
 has a process of its own, so that its peak is its own. One layer is read, and no
 baseline is fitted, as those stop growing with their sample. There is no time in `make
-bench` for what STC_BENCH_TEXTS=100000,1000000 adds.
+bench` for what STC_BENCH_TEXTS=100000,1000000 adds, nor for STC_BENCH_IMDB=1: all its
+train and test texts at 256 tokens, every site and pooling, within 4 GB.
 """
 
 import os
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
@@ -19,6 +20,7 @@ import numpy as np
 import pandas as pd
 from measure import DATA, Row, peak_mb, show, texts
 
+Files = Callable[[int, Path], dict[str, str]]
 SIZES = (1_000, 10_000)
 SET, WORDS = "sst2", 10
 SETTINGS: dict[str, Any] = {
@@ -46,7 +48,27 @@ def table(n: int) -> pd.DataFrame:
     return pd.DataFrame({"text": made, "label": real["label"].to_numpy()[rows]})
 
 
-def trained(n: int) -> Row:
+LONG, LIMIT_MB = "imdb", 4_000
+
+
+def short_texts(n: int, home: Path) -> dict[str, str]:
+    path = home / "texts.csv"
+    table(n).to_csv(path, index=False)
+    return {"path": str(path)}
+
+
+def long_texts(n: int, home: Path) -> dict[str, str]:
+    """The files of IMDb, copied without their compression."""
+    paths = {}
+    for part, field in (("train", "path"), ("test", "test_path")):
+        paths[field] = str(home / f"{part}.csv")
+        folder = Path(os.environ.get("STC_BENCH_DATA", DATA)) / LONG
+        frame = pd.read_csv(folder / f"{part}.csv.gz", keep_default_na=False)
+        frame.head(n).to_csv(paths[field], index=False)
+    return paths
+
+
+def trained(make: Files, n: int, settings: dict[str, Any]) -> Row:
     """What a training on `n` texts took; runs in a fresh process."""
     from stc_core import recipes
     from stc_core.config import DataConfig, RunConfig, TrainConfig
@@ -55,23 +77,42 @@ def trained(n: int) -> Row:
     recipes.baselines_of = lambda *_, **__: {}
     with tempfile.TemporaryDirectory() as name:
         os.environ["STC_HOME"] = name
-        path = Path(name) / "texts.csv"
-        table(n).to_csv(path, index=False)
+        paths = make(n, Path(name))
         config = RunConfig(
-            data=DataConfig(path=str(path), text="text", labels=("label",)),
-            train=TrainConfig(**SETTINGS),
+            data=DataConfig(**paths, text="text", labels=("label",)),
+            train=TrainConfig.model_validate(settings),
         )
         took: dict[str, float] = {}
 
         def work() -> None:
             with RunWriter(Path(name) / "run", config) as writer:
-                took.update(recipes.train(config, writer).metrics["seconds"])
+                metrics = recipes.train(config, writer).metrics
+            took.update(metrics["seconds"], accuracy=metrics["test"]["accuracy"])
 
         peak = peak_mb(work)
         files = [file for file in Path(name).rglob("*") if file.is_file()]
-        disk = sum(file.stat().st_blocks * 512 for file in files if file != path)
+        files = [file for file in files if str(file) not in paths.values()]
+        disk = sum(file.stat().st_blocks * 512 for file in files)
         cpu = time.process_time()
     return {"peak_mb": peak, "disk_mb": disk // 1_000_000, "cpu_s": cpu, **took}
+
+
+def alone(make: Files, n: int, settings: dict[str, Any]) -> Row:
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as process:
+        return process.submit(trained, make, n, settings).result()
+
+
+def in_full(row: Row, found: Row, n: int) -> Row:
+    """`row` with what is told of every training, rounded."""
+    row |= {"peak_mb": found["peak_mb"], "disk_mb": found["disk_mb"]}
+    row |= {name: found[name] for name in ("extract", "head", "cpu_s", "accuracy")}
+    row["texts_per_s"] = n / found["total"]
+    return {
+        key: round(value, 4 if key == "accuracy" else 2)
+        if isinstance(value, float)
+        else value
+        for key, value in row.items()
+    }
 
 
 def bench() -> Iterator[Row]:
@@ -79,22 +120,21 @@ def bench() -> Iterator[Row]:
     before: tuple[int, float] | None = None
     more = os.environ.get("STC_BENCH_TEXTS", "").split(",")
     for n in (*SIZES, *map(int, filter(None, more))):
-        with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as alone:
-            found = alone.submit(trained, n).result()
+        found = alone(short_texts, n, SETTINGS)
         seconds = found["total"]
         row: Row = {"bench": "scale", "case": f"{n:,} texts", "ours_s": seconds}
         if before is not None:
             fewer, linear = before[0], before[1] * n / before[0]
             row |= {"rival": f"{n // fewer} x {fewer:,} texts", "rival_s": linear}
             row["ratio"] = linear / seconds
-        row |= {"peak_mb": found["peak_mb"], "disk_mb": found["disk_mb"]}
-        row |= {name: found[name] for name in ("extract", "head", "cpu_s")}
-        row["texts_per_s"] = n / seconds
-        yield {
-            key: round(value, 2) if isinstance(value, float) else value
-            for key, value in row.items()
-        }
+        yield in_full(row, found, n)
         before = n, seconds
+    if n := int(os.environ.get("STC_BENCH_IMDB", "0")):
+        n = 25_000 if n == 1 else n
+        found = alone(long_texts, n, {"device": "cpu", "max_length": 256})
+        row = {"bench": "scale", "case": f"{LONG}, {n:,} + {n:,} texts"}
+        row |= {"ours_s": found["total"], "limit_mb": LIMIT_MB}
+        yield in_full(row, found, 2 * n)
 
 
 if __name__ == "__main__":
