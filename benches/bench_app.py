@@ -130,12 +130,16 @@ def bench() -> Iterator[Row]:
             for name in PAGES:
                 link = f"{address}/{name}?run=large"
                 go = partial(page.goto, link)
-                start = time.perf_counter()
-                first = until_rest(page, go)
-                if name == "Neurons":  # what it shows then needs no model
+                if name == "Neurons":  # its texts come last, before the model is there
+                    start = time.perf_counter()
+                    go()
+                    page.get_by_role("link", name="explain").first.wait_for()
+                    first = time.perf_counter() - start
                     page.get_by_text(LOADING).wait_for(state="detached")
                     shaded = time.perf_counter() - start
                     yield row(f"{name}, the first words shaded", shaded, PAINT_S)
+                else:
+                    first = until_rest(page, go)
                 again = statistics.median(until_rest(page, go) for _ in range(ROUNDS))
                 yield row(f"{name}, the first time", first, PAINT_S)
                 yield row(f"{name}, warm", again, PAINT_S)
