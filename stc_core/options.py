@@ -164,7 +164,8 @@ class Tuning:
         None
     )
     patience: Annotated[
-        int | None, typer.Option(help="Stop after so many epochs without a gain; 2.")
+        int | None,
+        typer.Option(help="Stop after so many epochs that better no score or loss; 2."),
     ] = None
     batch: Annotated[int | None, typer.Option(help="Texts a step; 32 if none.")] = None
     accumulate: Annotated[

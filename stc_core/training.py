@@ -13,8 +13,10 @@ import psutil
 import torch
 import transformers as hf
 from jaxtyping import Int
+from safetensors.torch import load_file
 from torch import Tensor
 from transformers.trainer_utils import get_last_checkpoint
+from transformers.utils import SAFE_WEIGHTS_NAME
 from transformers.utils import logging as hf_logging
 
 from stc_core.config import TuneConfig
@@ -28,7 +30,7 @@ WIDTH = 384
 LOGS_PER_EPOCH = 20
 HISTORY = "history.json"
 NOTABLE = 0.01
-"""A loss that is lower by this share is an advance; a noisier one is none."""
+"""A loss is an advance once it is lower than the last one that was by this share."""
 
 
 class Rows(NamedTuple):
@@ -86,9 +88,11 @@ class History(NamedTuple):
         least, best, since = math.inf, -math.inf, 0
         for epoch in tuned:
             score = -epoch.loss if by == "loss" else getattr(epoch, by)
-            advance = epoch.loss < least * (1 - NOTABLE) or score > best
-            least, best = min(least, epoch.loss), max(best, score)
-            since = 0 if advance else since + 1
+            since += 1
+            if epoch.loss < least * (1 - NOTABLE):
+                least, since = epoch.loss, 0
+            if score > best:
+                best, since = score, 0
         return since
 
 
@@ -161,8 +165,18 @@ def train(
         trainer.remove_callback(hf.PrinterCallback)
         last = get_last_checkpoint(str(folder)) if folder.is_dir() else None
         watch.begin(trainer, resumed=last is not None)
-        trainer.train(resume_from_checkpoint=last)
+        if last is not None and watch.is_over():
+            _take_back(readout, Path(last), best=choose)
+        else:
+            trainer.train(resume_from_checkpoint=last)
     return watch.history
+
+
+def _take_back(readout: Readout, last: Path, *, best: bool) -> None:
+    """The weights that a training which came to its end left."""
+    state = hf.TrainerState.load_from_json(str(last / "trainer_state.json"))
+    chosen = state.best_model_checkpoint if best else None
+    readout.load_state_dict(load_file(Path(chosen or last) / SAFE_WEIGHTS_NAME))
 
 
 def _arguments(
@@ -265,6 +279,21 @@ class _Watch(hf.TrainerCallback):
     def seconds(self) -> float:
         return self.before + time.monotonic() - self.began
 
+    def is_over(self) -> bool:
+        """True if what was resumed had come to its end: another epoch is too many."""
+        history, limit = self.history, self.settings.seconds
+        if not history.epochs:
+            return False
+        return (
+            history.epochs[-1].epoch >= self.settings.epochs
+            or (limit is not None and history.seconds >= limit)
+            or (self.by is not None and self._out_of_patience())
+        )
+
+    def _out_of_patience(self) -> bool:
+        assert self.by is not None
+        return self.history.waited(self.by) >= self.settings.patience
+
     def begin(self, trainer: hf.Trainer, *, resumed: bool) -> None:
         """Take the history up where it was, or start it with the frozen backbone."""
         path = self.folder / HISTORY
@@ -293,7 +322,7 @@ class _Watch(hf.TrainerCallback):
         )
         epochs = (*self.history.epochs, epoch)
         self.history = self.history._replace(epochs=epochs)
-        if self.by and self.history.waited(self.by) >= self.settings.patience:
+        if self.by is not None and self._out_of_patience():
             control.should_training_stop = True
         self._say(state)
 

@@ -73,6 +73,8 @@ def test_until_a_page_is_drawn_all_that_it_replaced_may_come(end, monkeypatch):
     assert not stale.is_stale("a", 2) and not stale.is_stale("b", 1)
     end()
     assert stale.is_stale("a", 1) == (end is stale.begin)
+    monkeypatch.setattr(stale, "UNDRAWN_S", 0.0)
+    assert not stale.is_stale("a", 1)
 
 
 def test_of_a_table_only_the_rows_count(monkeypatch):

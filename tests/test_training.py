@@ -187,6 +187,27 @@ def test_a_kill_does_not_make_it_more_patient(tmp_path):
     assert len(history.epochs) == 1 + 3
 
 
+@pytest.mark.parametrize(
+    "end",
+    [
+        {"epochs": 30, "patience": 2, "learning_rate": 1e-9},
+        {"epochs": 500, "seconds": 0.2},
+        {"epochs": 2},
+    ],
+)
+def test_one_that_had_come_to_its_end_is_not_trained_on(tmp_path, end):
+    """As when the kill comes while others that it is compared with are trained."""
+    settings = SETTINGS.model_copy(update=end)
+    backbone, whole = made(settings)
+    expected = run(whole, backbone, settings, tmp_path / "c")
+    backbone, resumed = made(settings)
+    history = run(resumed, backbone, settings, tmp_path / "c")
+    assert history == expected
+    assert all(
+        torch.equal(a, b) for a, b in zip(weights(whole), weights(resumed), strict=True)
+    )
+
+
 def test_it_stops_when_the_time_is_up(tmp_path):
     settings = SETTINGS.model_copy(update={"epochs": 500, "seconds": 0.2})
     backbone, readout = made(settings)
@@ -214,6 +235,8 @@ def test_an_advance_is_one_of_the_score_or_a_notable_one_of_the_loss():
     assert waited((9, 0.8), (8, 0.7), (8.5, 0.6), (9, 0.71)) == 0
     assert waited((9, 0.8), (8, 0.7), (9, 0.9), (9, 0.8), (9, 0.9)) == 2
     assert waited((9, 0.8), (8, 0.7), (9, 0.9), by="loss") == 1
+    slow = [(8 - 0.07 * at, 0.7) for at in range(6)]
+    assert waited((9, 0.8), *slow) == 1  # two such steps are an advance
 
 
 def test_it_stops_when_nothing_gets_better(tmp_path):

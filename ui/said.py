@@ -26,15 +26,16 @@ def escape_piece(text: str) -> str:
 def guard() -> Iterator[None]:
     """Turn a StcError into a message and stop the page; all else fails loudly.
 
-    All that a page draws is in one; when it ends the browser has it to show.
+    All that a page draws is in one; when it ends, and not by the next click, the
+    browser has it to show.
     """
     try:
         yield
     except StcError as error:
         show_error(error)
-        st.stop()
-    finally:
         drawn()
+        st.stop()
+    drawn()
 
 
 def show_error(error: StcError) -> None:

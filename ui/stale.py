@@ -16,6 +16,8 @@ import streamlit as st
 STALE_S = 0.5
 """How long after a page is drawn its browser may not show it yet. Nobody chooses the
 very thing that has just gone away so soon."""
+UNDRAWN_S = 3.0
+"""The same after the move, of a page that is still being drawn."""
 _REPLACED = "_replaced"
 
 
@@ -24,18 +26,22 @@ class _Old:
     """A value whose place another one took; when that was drawn, and if for good."""
 
     value: Any
+    moved: float
     drawn: float | None = None
     done: bool = False
 
     def may_come(self) -> bool:
-        return self.drawn is None or time.monotonic() - self.drawn < STALE_S
+        now = time.monotonic()
+        if self.drawn is None:
+            return now - self.moved < UNDRAWN_S
+        return now - self.drawn < STALE_S
 
 
 def replaced(key: str, value: Any) -> None:
     """Note that `key`, a widget or the URL, had `value`, which the browser may send."""
     every = st.session_state.setdefault(_REPLACED, {})
     kept = [old for old in every.get(key, ()) if old.may_come() and old.value != value]
-    every[key] = [*kept, _Old(value)]
+    every[key] = [*kept, _Old(value, time.monotonic())]
 
 
 def is_stale(key: str, value: Any) -> bool:
