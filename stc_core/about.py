@@ -11,6 +11,7 @@ from stc_core.files import read_json, unwritable, write_json
 
 FILE = "about.json"
 LOCK = ".about.lock"
+GONE = "the run is gone"
 LONGEST_NAME = 120
 LONGEST_TAG = 40
 
@@ -69,9 +70,15 @@ def _change(folder: Path, change: Callable[[About], About]) -> None:
     path = folder / FILE
     try:
         if not folder.is_dir():  # or the lock would make it, for a run that is deleted
-            raise FileNotFoundError(2, "the run is gone")
+            raise FileNotFoundError(2, GONE)
         with FileLock(folder / LOCK):
-            write_json(path, change(read_about(folder))._asdict())
+            there = {one.name for one in folder.iterdir()} > {LOCK}
+            if there:
+                write_json(path, change(read_about(folder))._asdict())
+        if not there:  # it was deleted in between, and the lock did make it
+            (folder / LOCK).unlink(missing_ok=True)
+            folder.rmdir()
+            raise FileNotFoundError(2, GONE)
     except OSError as error:
         raise unwritable(path, error) from error
 

@@ -11,8 +11,9 @@ from stc_core.commands import open_run, terminate_as_interrupt
 from stc_core.errors import StcError
 from stc_core.options import Device
 
-MOST_REQUESTS = 256
-"""Under way at once; one more is answered with 503."""
+MOST_CONNECTIONS = 1024
+"""Idle ones count; one more is answered with 503."""
+LOCAL = ("127.0.0.1", "localhost", "[::1]")
 GRACE_S = 30
 """How long requests under way may take when the service is stopped."""
 
@@ -50,17 +51,19 @@ def serve(
 
         from stc_core.serve import service
 
-        app = service(map(open_run, runs), device=device, token=token)
+        address, bound_port, *_ = place.getsockname()
+        here = ip_address(address).is_loopback
+        hosts = None if token or not here else (*LOCAL, host.lower())
+        app = service(map(open_run, runs), device=device, token=token, hosts=hosts)
         config = uvicorn.Config(
             app,
             log_level="warning",
             lifespan="off",
-            limit_concurrency=MOST_REQUESTS,
+            limit_concurrency=MOST_CONNECTIONS,
             timeout_graceful_shutdown=GRACE_S,
         )
         place.listen()  # from here on whoever asks waits, and is answered
-        address, bound_port, *_ = place.getsockname()
-        if not (token or ip_address(address).is_loopback):
+        if not (token or here):
             typer.echo(
                 "Warning: anyone who reaches this address can use the runs; "
                 "--token asks for a token.",

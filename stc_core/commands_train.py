@@ -99,12 +99,9 @@ def resume(run: RunFolder) -> None:
 
     Activations go on where they were, a tuning after its last whole epoch.
     """
-    from stc_core import jobs
-
     opened = open_run(run)
     terminate_as_interrupt()
-    opened = jobs.claim(opened.folder)
-    _work(opened.folder, opened.config)
+    _work(opened.folder, opened.config, again=True)
 
 
 def work(folder: str) -> None:
@@ -126,11 +123,13 @@ def _begin(config: Any, place: Place) -> None:
         _work(folder, config)
 
 
-def _work(folder: Path, config: Any) -> None:
+def _work(folder: Path, config: Any, *, again: bool = False) -> None:
     """Do the run in this process, and show how it goes and what came of it."""
-    from stc_core import queue, terminal
+    from stc_core import jobs, queue, terminal
     from stc_core.writer import RunWriter
 
+    if again:  # after the imports, whose seconds Ctrl-C may fall into
+        jobs.claim(folder)
     with (
         queue.handing_on(),
         terminal.PhaseBar() as bar,

@@ -14,6 +14,7 @@ from transformers import (
 
 from stc_core.errors import StcError
 
+COLDEST = 0.0001  # colder, logits over it have no float32
 HALF = "\ufffd"  # how a tokenizer writes a character that is not whole yet
 
 
@@ -33,7 +34,12 @@ class Decoding(NamedTuple):
         """The same; StcError names what cannot be."""
         length = 1 if self.length is None else self.length
         for name, good, expected, got in (
-            ("temperature", self.temperature >= 0, "0 or more", self.temperature),
+            (
+                "temperature",
+                self.temperature == 0 or self.temperature >= COLDEST,
+                f"0, or {COLDEST} or more",
+                self.temperature,
+            ),
             ("top_p", 0 < self.top_p <= 1, "above 0, up to 1", self.top_p),
             ("length", length >= 1, "at least one token", length),
         ):

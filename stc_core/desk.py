@@ -2,13 +2,21 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, NamedTuple
 
 BATCH = 8
 """Texts that are read at once. So many stand before one that comes next, and 32 at
 once are hardly faster on a CPU."""
+
+
+Gone = Callable[[], Awaitable[bool]]
+"""Whether a client has left."""
+
+
+class Left(Exception):
+    """Who asked has left."""
 
 
 class Desk:
@@ -47,10 +55,17 @@ class Batches:
         self._line: deque[Asked] = deque()
         self._task: asyncio.Task[None] | None = None
 
-    async def answers(self, texts: Sequence[str]) -> list[Any]:
-        """The answer to each text, in their order."""
+    async def answers(
+        self, texts: Sequence[str], gone: Gone | None = None
+    ) -> list[Any]:
+        """The answer to each text, in their order; Left once who asked is `gone`.
+
+        What nobody waits for any more is not begun.
+        """
         found: list[Any] = []
         for start in range(0, len(texts), BATCH):
+            if gone is not None and await gone():
+                raise Left
             found += await self._wait(texts[start : start + BATCH])
         return found
 

@@ -4,31 +4,34 @@ A model is talked to by one thread of its own (`desk`), and the event loop stays
 """
 
 import json
-import secrets
-from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Collection, Iterable, Iterator, Sequence
 from functools import partial
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, FastAPI, HTTPException, Request
+from fastapi import APIRouter, Depends, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, StreamingResponse
-from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from fastapi.security import HTTPBearer
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.exceptions import HTTPException as AnyHTTPException
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from stc_core.answers import abilities, answers, explanation_of, facts, shallow
 from stc_core.author import Author, Piece
 from stc_core.decoding import Decoding
-from stc_core.desk import Batches, Desk
+from stc_core.desk import Batches, Desk, Gone, Left
 from stc_core.errors import StcError
+from stc_core.gate import Gate, Refusal, facts_of, refused, told
 from stc_core.labeller import check_texts
 from stc_core.run import Run
 
 MOST_TEXTS = 1024
 MOST_CHARACTERS = 100_000
 MOST_TOKENS = 4096
-MOST_BYTES = 4 << 20
+
+BUG = {
+    "what": "a bug of STC Studio",
+    "remedy": "Please report it with the lines that the service wrote to its log.",
+}
 
 Text = Annotated[str, Field(max_length=MOST_CHARACTERS)]
 
@@ -65,14 +68,6 @@ class GenerateBody(_Body):
     length: Annotated[int | None, Field(ge=1, le=MOST_TOKENS)] = None
 
 
-class Refusal(StcError):
-    """A request that is refused with another status than 422."""
-
-    def __init__(self, status: int, where: str, **facts: str) -> None:
-        super().__init__(where, **facts)
-        self.status = status
-
-
 class Served:
     """A run that is served: what it is, its classifier, and its desk."""
 
@@ -84,14 +79,21 @@ class Served:
         self._batches: dict[int | None, Batches] = {}
 
     async def predict(
-        self, texts: Sequence[str], *, levels: int | None
+        self, texts: Sequence[str], *, levels: int | None, gone: Gone
     ) -> list[dict[str, Any]]:
-        """The answers to texts, through the first `levels` levels."""
+        """The answers to texts, through the first `levels` levels.
+
+        A Refusal, which nobody reads, once the client is `gone`.
+        """
         given = check_texts(texts)
         if levels not in self._batches:
             work = partial(answers, shallow(self.classifier, levels))
             self._batches[levels] = Batches(self.desk, work)
-        return await self._batches[levels].answers(given)
+        try:
+            return await self._batches[levels].answers(given, gone)
+        except Left as error:
+            wish = {"expected": "one that waits", "got": "one that has left"}
+            raise Refusal(499, "client", **wish) from error
 
     def check(self, ability: str) -> None:
         """Raise a Refusal unless it can do that."""
@@ -112,12 +114,21 @@ _NEEDS = {
 }
 
 
+bearer = HTTPBearer(auto_error=False)
+"""Says in /openapi.json what the gate asks for."""
+
+
 def service(
-    runs: Iterable[Run], *, device: str = "auto", token: str | None = None
+    runs: Iterable[Run],
+    *,
+    device: str = "auto",
+    token: str | None = None,
+    hosts: Collection[str] | None = None,
 ) -> FastAPI:
     """The application that answers for these runs, each called by its folder's name.
 
-    With a `token` everything below /v1 asks for it. Raises StcError for a run that
+    With a `token` everything below /v1 asks for it, with `hosts` a request must be to
+    one of these names. Raises StcError for a run that
     cannot be opened, and for two of one name. The page of documentation that FastAPI
     can make fetches scripts from elsewhere, so there is none: /openapi.json is there.
     """
@@ -133,8 +144,8 @@ def service(
             )
         models[model.name] = model
     app = FastAPI(title="STC Studio", docs_url=None, redoc_url=None)
-    app.state.models, app.state.token = models, token
-    app.add_middleware(Bounded)
+    app.state.models = models
+    app.add_middleware(Gate, token=token, hosts=hosts)
     app.add_exception_handler(StcError, _refused)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(AnyHTTPException, _http_error)
@@ -142,25 +153,6 @@ def service(
     app.add_api_route("/health", health)
     app.include_router(routes)
     return app
-
-
-def admit(
-    request: Request,
-    given: Annotated[
-        HTTPAuthorizationCredentials | None, Depends(HTTPBearer(auto_error=False))
-    ],
-) -> None:
-    """Refuse a request without the token, where the service has one."""
-    token = request.app.state.token
-    said = "" if given is None else given.credentials
-    if token and not secrets.compare_digest(said.encode(), token.encode()):
-        raise Refusal(
-            401,
-            "authorization",
-            expected="the token of this service",
-            got="another one" if said else "none",
-            remedy="Send the header 'Authorization: Bearer TOKEN'.",
-        )
 
 
 def named(request: Request, name: str) -> Served:
@@ -172,7 +164,7 @@ def named(request: Request, name: str) -> Served:
     return models[name]
 
 
-routes = APIRouter(prefix="/v1", dependencies=[Depends(admit)])
+routes = APIRouter(prefix="/v1", dependencies=[Depends(bearer)])
 Model = Annotated[Served, Depends(named)]
 
 
@@ -189,9 +181,10 @@ async def models(request: Request) -> JSONResponse:
 
 
 @routes.post("/models/{name}/predict")
-async def predict(model: Model, body: PredictBody) -> JSONResponse:
+async def predict(model: Model, body: PredictBody, request: Request) -> JSONResponse:
     """The label, its probability and all probabilities of each text, in their order."""
-    found = await model.predict(body.texts, levels=body.levels)
+    gone = request.is_disconnected
+    found = await model.predict(body.texts, levels=body.levels, gone=gone)
     return JSONResponse({"model": model.name, "predictions": found})
 
 
@@ -208,7 +201,8 @@ async def explain(model: Model, body: ExplainBody) -> JSONResponse:
 async def generate(model: Model, body: GenerateBody) -> StreamingResponse:
     """The labels of a text and then its reply, piece by piece, as server-sent events.
 
-    `labels` is the way down, each `piece` has its part and text, `end` is the last.
+    `labels` is the way down, each `piece` has its part and text, `end` is the last;
+    `error` comes in its place if the reply cannot be written.
     """
     model.check("generate")
     author = model.classifier
@@ -225,8 +219,15 @@ async def _told(
 ) -> AsyncIterator[str]:
     """Each piece takes its own turn at the desk, so others are answered meanwhile."""
     yield _event("labels", {"levels": steps})
-    while (piece := await desk.call(next, coming, None)) is not None:
-        yield _event("piece", piece._asdict())
+    try:
+        while (piece := await desk.call(next, coming, None)) is not None:
+            yield _event("piece", piece._asdict())
+    except StcError as error:
+        yield _event("error", facts_of(error))
+        return
+    except Exception:  # on to the log; the client has its status 200 already
+        yield _event("error", BUG)
+        raise
     yield _event("end", {})
 
 
@@ -234,41 +235,9 @@ def _event(name: str, value: dict[str, Any]) -> str:
     return f"event: {name}\ndata: {json.dumps(value, ensure_ascii=False)}\n\n"
 
 
-class Bounded:
-    """Refuses a body of more than MOST_BYTES while it comes, whatever it claims."""
-
-    def __init__(self, app: ASGIApp) -> None:
-        self.app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        read = 0
-
-        async def counted() -> Message:
-            nonlocal read
-            message = await receive()
-            read += len(message.get("body", b""))
-            if read > MOST_BYTES:  # FastAPI lets this kind of error alone through
-                said = f"body: expected at most {MOST_BYTES:,} bytes; got more"
-                raise HTTPException(413, said)
-            return message
-
-        await self.app(scope, counted, send)
-
-
-def _error(status: int, what: str, **more: Any) -> JSONResponse:
-    """An error as every route gives it: {"error": {what, expected, got, remedy}}."""
-    facts = {"what": what, "expected": None, "got": None, "remedy": None, **more}
-    return JSONResponse({"error": facts}, status)
-
-
 async def _refused(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, StcError), error
-    status = error.status if isinstance(error, Refusal) else 422
-    facts = {"expected": error.expected, "got": error.got, "remedy": error.remedy}
-    answer = _error(status, error.where, **facts)
-    if status == 401:
-        answer.headers["WWW-Authenticate"] = "Bearer"
-    return answer
+    return refused(error)
 
 
 async def _invalid(request: Request, error: Exception) -> JSONResponse:
@@ -278,7 +247,7 @@ async def _invalid(request: Request, error: Exception) -> JSONResponse:
     place = ".".join(str(part) for part in first["loc"][1:])
     what = place if first["type"] != "json_invalid" else "body"
     got = None if first["type"] in ("json_invalid", "missing") else first["input"]
-    return _error(422, what or "body", expected=first["msg"], got=_short(got))
+    return told(422, what or "body", expected=first["msg"], got=_short(got))
 
 
 def _short(value: Any) -> str | None:
@@ -292,12 +261,11 @@ def _short(value: Any) -> str | None:
 
 async def _http_error(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, AnyHTTPException), error
-    answer = _error(error.status_code, str(error.detail))
+    answer = told(error.status_code, str(error.detail))
     answer.headers.update(error.headers or {})
     return answer
 
 
 async def _bug(request: Request, error: Exception) -> JSONResponse:
     """What the client is told; the error goes on, to the log of the server."""
-    remedy = "Please report it with the lines that the service wrote to its log."
-    return _error(500, "a bug of STC Studio", remedy=remedy)
+    return told(500, **BUG)

@@ -8,6 +8,7 @@ import pytest
 from filelock import FileLock
 from visit import written_run
 
+from stc_core import about
 from stc_core.about import FILE, LOCK, About, read_about, rename, star, tag
 from stc_core.errors import StcError
 from stc_core.files import write_json
@@ -73,6 +74,24 @@ def test_a_star_waits_for_who_writes_and_keeps_what_was_written(run: Run):
         write_json(run.folder / FILE, about._replace(stars=(3,))._asdict())
     later.result()
     assert read_about(run.folder).stars == (3, 5)
+
+
+def test_nor_does_one_that_goes_while_the_lock_is_waited_for(tmp_path, monkeypatch):
+    """The lock makes the folder that it is in."""
+    folder = tmp_path / "run"
+    folder.mkdir()
+    (folder / "config.json").write_text("{}")
+
+    class Late(FileLock):
+        def __init__(self, path: Path) -> None:
+            (folder / "config.json").unlink()
+            folder.rmdir()
+            super().__init__(path)
+
+    monkeypatch.setattr(about, "FileLock", Late)
+    with pytest.raises(StcError, match="the run is gone"):
+        star(folder, 1, on=True)
+    assert not folder.exists()
 
 
 def test_a_run_that_is_gone_does_not_come_back_by_a_star(tmp_path: Path):

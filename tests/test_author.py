@@ -133,7 +133,14 @@ def test_draws_follow_the_probabilities():
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"temperature": -1.0}, {"top_p": 0.0}, {"top_p": 1.1}, {"length": 0}]
+    "wrong",
+    [
+        {"temperature": -1.0},
+        {"temperature": 1e-50},
+        {"top_p": 0.0},
+        {"top_p": 1.1},
+        {"length": 0},
+    ],
 )
 def test_wishes_that_cannot_be_are_refused(wrong: dict[str, float]):
     (name,) = wrong

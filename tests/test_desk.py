@@ -5,7 +5,7 @@ import threading
 
 import pytest
 
-from stc_core.desk import BATCH, Batches, Desk
+from stc_core.desk import BATCH, Batches, Desk, Left
 
 
 class Slow:
@@ -49,6 +49,22 @@ def test_many_callers_are_read_together_by_one_thread():
     assert sum(map(len, work.batches)) == 40 and len(work.batches) <= 2 + 40 // BATCH
     assert max(map(len, work.batches)) <= BATCH
     assert len(work.threads) == 1
+
+
+def test_what_nobody_waits_for_any_more_is_not_begun():
+    work = Slow()
+    left = iter([False, False, True])
+
+    async def gone() -> bool:
+        return next(left)
+
+    async def ask() -> None:
+        one = Batches(Desk(), work)
+        with pytest.raises(Left):
+            await one.answers(names("t", 9 * BATCH), gone)
+
+    asyncio.run(ask())
+    assert len(work.batches) == 2
 
 
 def test_a_few_texts_never_wait_for_all_of_a_large_request():

@@ -34,7 +34,7 @@ FLOORS = {
     "lesson alike curriculum rivals narration hierarchy attentive writer "
     "mislabelled answers",
     5: "terminal options commands commands_train commands_run commands_ledger "
-    "commands_data commands_serve serve cli __main__",
+    "commands_data commands_serve serve gate cli __main__",
 }
 FLOOR = {name: floor for floor, names in FLOORS.items() for name in names.split()}
 ABOVE = {"streamlit": 6, "fastapi": 5, "uvicorn": 5, "typer": 5, "ray": 4}

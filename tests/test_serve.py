@@ -14,7 +14,7 @@ from fastapi.testclient import TestClient
 from served import RECIPES, trained
 from tiny import TEXTS
 
-from stc_core import serve
+from stc_core import gate, serve
 from stc_core.author import Author
 from stc_core.decoding import Decoding
 from stc_core.errors import StcError
@@ -236,7 +236,7 @@ def test_what_is_no_json_is_refused(client: TestClient):
 
 
 def test_a_body_without_end_is_cut_off(client: TestClient, monkeypatch):
-    monkeypatch.setattr(serve, "MOST_BYTES", 1000)
+    monkeypatch.setattr(gate, "MOST_BYTES", 1000)
     place, kind = "/v1/models/stc/predict", {"content-type": "application/json"}
     whole = json.dumps({"texts": ["good " * 300]}).encode()
     for body in (whole, iter([whole[:400], whole[400:]])):
@@ -257,6 +257,49 @@ def test_a_token_is_asked_for(runs: dict[str, Run]):
             assert answer.headers["www-authenticate"] == "Bearer"
     right = {"Authorization": "Bearer Sesame-1"}
     assert client.get("/v1/models", headers=right).json()["models"]
+
+
+def test_the_token_comes_before_the_body(runs: dict[str, Run]):
+    client = TestClient(service([runs["stc"]], device="cpu", token="Sesame-1"))
+    place, kind = "/v1/models/stc/predict", {"content-type": "application/json"}
+    assert client.post(place, content=b"no json", headers=kind).status_code == 401
+    assert client.get("/openapi.json").status_code == 200
+
+
+def test_a_name_that_leads_here_from_elsewhere_is_refused(runs: dict[str, Run]):
+    app = service([runs["stc"]], device="cpu", hosts=("127.0.0.1", "[::1]"))
+    client = TestClient(app)
+    for host in ("127.0.0.1", "127.0.0.1:8000", "[::1]:8000", "[::1]"):
+        assert client.get("/v1/models", headers={"host": host}).status_code == 200
+    for host in ("evil.example", "127.0.0.1.evil.example:80", "", "[::1].evil:80"):
+        answer = client.get("/v1/models", headers={"host": host})
+        assert answer.status_code == 421 and "stc" not in answer.text
+        assert "127.0.0.1" in answer.json()["error"]["expected"]
+
+
+def test_one_request_too_many_is_told_to_come_again(client: TestClient, monkeypatch):
+    monkeypatch.setattr(gate, "MOST_REQUESTS", 0)
+    answer = client.get("/v1/models")
+    assert answer.status_code == 503 and "moment" in answer.json()["error"]["remedy"]
+    assert client.get("/health").status_code == 200
+    monkeypatch.setattr(gate, "MOST_REQUESTS", 1)
+    for _ in range(3):  # each is counted off again
+        assert client.get("/v1/models").status_code == 200
+        assert client.post("/v1/models/stc/predict", json={}).status_code == 422
+
+
+def test_a_reply_that_breaks_off_says_so(
+    client: TestClient, runs: dict[str, Run], monkeypatch
+):
+    def broken(*given: Any) -> Any:
+        raise KeyError("x")
+
+    monkeypatch.setattr("stc_core.decoding.Chooser.choose", broken)
+    quiet = TestClient(client.app, raise_server_exceptions=False)
+    answer = quiet.post("/v1/models/replies/generate", json={"text": ASK[0]})
+    assert answer.status_code == 200
+    assert "event: error" in answer.text and "bug of STC Studio" in answer.text
+    assert "event: end" not in answer.text and "KeyError" not in answer.text
 
 
 def test_a_bug_is_500_and_not_hidden(runs: dict[str, Run], monkeypatch):

@@ -12,7 +12,7 @@ from stc_core.wording import distinct
 from ui.pages import DATA, PAGES, TRAIN
 from ui.place import context, follow_url, hold, link, pick
 from ui.runs import headline, state
-from ui.said import escape, guard
+from ui.said import escape, guard, show_error
 from ui.stale import begin
 from ui.trail import trail
 
@@ -26,8 +26,11 @@ def frame(title: str, icon: str, *, caption: str | None = None) -> None:
         initial_sidebar_state="expanded",
     )
     begin()
-    with guard():
+    try:
         advance()
+    except StcError as error:
+        show_error(error)
+        st.stop()
     follow_url()
     with st.sidebar:
         st.markdown("### :material/biotech: STC Studio")
