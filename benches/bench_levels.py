@@ -27,6 +27,8 @@ LEVELS = {
 }
 SETS = ("trec", "clinc150", "edos")
 SAMPLE = Path(__file__).parents[1] / "samples" / "customer_messages.csv"
+N_SAMPLE = 853
+"""Rows of the sample, which is split as the app does."""
 LEAST = 4
 """Training rows of each finest class, if there are as many."""
 RIVALS = ("flat", "separate", "inner_probe", "stc")
@@ -88,7 +90,8 @@ def bench(asked: argparse.Namespace) -> Iterator[Row]:
                 for case, row in figures(metrics):
                     found.setdefault(case, []).append(row)
             for case, row in means(found, "joint"):
-                where = {"bench": "levels", "set": name, "rows": asked.rows}
+                rows = N_SAMPLE if name == "sample" else asked.rows
+                where = {"bench": "levels", "set": name, "rows": rows}
                 where |= {"backbone": model, "epochs": asked.epochs, **rate}
                 where |= {"case": case}
                 yield {**where, **row, "n_test": n_test}
