@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from command import Stc
 
-from stc_core import commands_train, jobs, queue
+from stc_core import jobs, queue
 from stc_core.config import DataConfig, RunConfig, runs_folder
 from stc_core.errors import StcError
 from stc_core.files import write_json
@@ -206,8 +206,14 @@ def test_the_command_and_the_app_do_not_both_resume_it(
         (folder / TICKET).unlink(missing_ok=True)
         RunWriter(folder, Run(folder).config).fail(KeyboardInterrupt())
     begun: list[Path] = []
-    monkeypatch.setattr(commands_train, "_work", lambda folder, _: begun.append(folder))
-    assert stc("resume", "first").code == 0 and begun == [first]
+
+    def begin(folder: Path, *given: object, **more: object) -> None:
+        begun.append(folder)
+        raise StcError("It has begun")
+
+    monkeypatch.setattr("stc_core.writer.RunWriter", begin)
+    told = stc("resume", "first")
+    assert begun == [first] and "It has begun" in told.err
     with pytest.raises(StcError, match="queued"):
         jobs.resume(first)
     told = stc("resume", "first")
