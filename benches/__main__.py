@@ -39,8 +39,17 @@ LIMITS_S = {
 assert sum(LIMITS_S.values()) < 15 * 60
 
 
+def yardstick() -> float:
+    """Seconds of a loop of ten million steps: the same machine may be twice as slow on
+    another day, and then so is all that is told in seconds."""
+    start, total = time.perf_counter(), 0
+    for step in range(10_000_000):
+        total += step
+    return time.perf_counter() - start
+
+
 def machine() -> str:
-    """Processor, cores and versions, in one line."""
+    """Processor, cores, versions and the yardstick, in one line."""
     named = [
         line.partition(":")[2].strip()
         for line in (CPUINFO.read_text().splitlines() if CPUINFO.exists() else ())
@@ -50,7 +59,8 @@ def machine() -> str:
     packages = ", ".join(
         f"{name} {version(name)}" for name in ("torch", "transformers")
     )
-    return f"{processor}, {os.cpu_count()} cores, {packages}"
+    loop = f"yardstick {yardstick():.2f} s"
+    return f"{processor}, {os.cpu_count()} cores, {packages}, {loop}"
 
 
 def commit() -> str:
