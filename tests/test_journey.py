@@ -87,7 +87,7 @@ def trained(studio: Studio, page: Page, messages: Path) -> Run:
     choose(page, "Id", "none")
     expect(page.get_by_test_id("stMain")).to_contain_text("240")
     page.get_by_role("button", name="Continue to Train").click()
-    page.get_by_text("Time, about").wait_for()
+    page.get_by_text("Time, about").wait_for(timeout=3 * WAIT_MS)  # times a model
     expect(settled(page).get_by_test_id("stMain")).to_contain_text("240")
     page.get_by_role("button", name="Start training").click()
     page.get_by_text("You can close this tab").wait_for()
