@@ -23,6 +23,7 @@ from measure import DATA, Row, peak_mb, show, texts
 Files = Callable[[int, Path], dict[str, str]]
 SIZES = (1_000, 10_000)
 SET, WORDS = "sst2", 10
+LONG, LIMIT_MB = "imdb", 4_000
 SETTINGS: dict[str, Any] = {
     "device": "cpu",
     "kinds": ("resid",),
@@ -46,9 +47,6 @@ def table(n: int) -> pd.DataFrame:
         text[i % len(text)] = words[other][-1]
         made.append(f"{' '.join(text)} {i}")
     return pd.DataFrame({"text": made, "label": real["label"].to_numpy()[rows]})
-
-
-LONG, LIMIT_MB = "imdb", 4_000
 
 
 def short_texts(n: int, home: Path) -> dict[str, str]:

@@ -4,9 +4,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import parse_qs, urlparse
 
+import pandas as pd
 import pytest
 from browser import WAIT_MS, browser, listen, server, settled
 from playwright.sync_api import Page
+
+from stc_core.uploads import SAMPLE, find
 
 MOST_TABS = 60
 SAID = """
@@ -73,6 +76,8 @@ def test_the_sample_is_opened(page: Page):
     page.keyboard.press("Enter")
     page.wait_for_url("**data=sample*")
     settled(page).get_by_text("Rows in the file").wait_for()
+    rows = len(pd.read_csv(find(SAMPLE).path))
+    assert f"{rows:,}" in page.get_by_test_id("stMain").inner_text()
 
 
 def test_a_link_of_the_sidebar_leads_to_the_texts(page: Page):
@@ -80,6 +85,7 @@ def test_a_link_of_the_sidebar_leads_to_the_texts(page: Page):
     page.keyboard.press("Enter")
     page.wait_for_url("**/Examples*")
     settled(page).get_by_text("sums to logit").wait_for()
+    assert urlparse(page.url).path == "/Examples" and "run=r" in page.url
 
 
 def test_keys_step_through_the_texts_and_say_where_one_is(page: Page):
