@@ -89,7 +89,8 @@ def solve_positive(
 ) -> Float[np.ndarray, "n k"]:
     """(A + diag(penalty))^-1 B for a symmetric A without negative eigenvalues.
 
-    By a Cholesky factor; where rounding makes that fail, again in double precision.
+    By a Cholesky factor, which reads the lower triangle of A alone; where rounding
+    makes that fail, again in double precision.
     """
     for dtype in (A.dtype, np.float64):
         copy = A.astype(dtype)
