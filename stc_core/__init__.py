@@ -3,8 +3,14 @@
 Importing this package is light: torch and transformers load on first use.
 """
 
+import os
 from importlib import import_module
 from typing import TYPE_CHECKING
+
+# NumPy and SciPy each bring an OpenBLAS, whose threads go on turning for 20 ms after a
+# product and so hold up the other's (a solve after a product took twice as long); with
+# this, for 20 us. It is read when they load, here and in every process begun from here.
+os.environ.setdefault("OPENBLAS_THREAD_TIMEOUT", "16")
 
 if TYPE_CHECKING:
     from stc_core.axes import Feature, PooledSite, Site

@@ -1,20 +1,21 @@
 """What a training will take, before it starts: seconds, memory, disk.
 
-Seconds of forwards and of matrix products are measured on the machine itself, once
-for some texts on a backbone; the rest is arithmetic, so that another setting costs
+Seconds of forwards and of arithmetic are measured on the machine itself, once for
+some texts on a backbone; the rest is counted, so that another setting costs
 nothing. benches/bench_forecast.py sets it beside runs, which is how to check it.
 """
 
-import time
 from collections.abc import Sequence
+from math import log
 from typing import NamedTuple
 
 import numpy as np
 
+from stc_core.arithmetic import Arithmetic, measure_arithmetic
 from stc_core.axes import PooledSite
 from stc_core.backbone import Backbone
 from stc_core.baselines import MOST_ROWS, TFIDF_CS
-from stc_core.candidates import MOST_JOINT, most_candidates
+from stc_core.candidates import MOST_JOINT, MOST_RANKED, most_candidates
 from stc_core.control import MOST_ROWS as MOST_CONTROL
 from stc_core.plan import (
     TIMED_SHARE,
@@ -35,12 +36,14 @@ MOST_SURVEYED = 2000
 START_SECONDS = 4.0
 PROGRAM_BYTES = 590_000_000
 """Resident memory of a worker that has imported all it needs, and of open files."""
-PROBE_SECONDS_PER_CELL = 1.2e-8
-"""Probing, for each row, feature and class (32 at most), on two cores."""
-TFIDF_SECONDS_PER_CHARACTER = 7e-7
-"""One fit on words, for each character and class."""
+PROBE_START, PROBE_ROW = 8e6, 2300.0
+"""Probing a column, in products: at all, and for each row and root of a class."""
+TFIDF_CELLS = 20.0
+"""One fit on words for each character and class, in cells."""
 GRAM_BYTES = 60_000_000
 """Of one probe's quadratic model, usually; GRAM_CELLS bounds it."""
+IN_PLACE = 0.7
+"""Of the time of a Gram matrix: inner products added up, of which one half is made."""
 CONTROL_SHARE = 0.35
 """Of the time of the probes, on as many rows: .27 on the sample, .39 on trec."""
 LEADERS = 5
@@ -49,7 +52,6 @@ KEPT = 3
 """Of so many candidates one is kept, usually."""
 HEAD_SECONDS_PER_TEXT = 1.2e-4
 """The values of its neurons written and read, its prediction written."""
-TRIAL_ROWS = 1536
 
 
 class Survey(NamedTuple):
@@ -60,7 +62,7 @@ class Survey(NamedTuple):
 
     tokens: Tokens
     speed: Speed  # of a forward through all layers
-    flops_per_s: float  # of matrix products in float32, with the threads of BLAS
+    pace: Arithmetic
 
 
 class Shape(NamedTuple):
@@ -98,7 +100,7 @@ def survey(backbone: Backbone, texts: Sequence[str]) -> Survey:
     ]
     tokens = sampled_tokens(backbone, texts)
     speed = measure_speed(backbone, tokens, sites)
-    return Survey(tokens, speed, _flops_per_s())
+    return Survey(tokens, speed, measure_arithmetic())
 
 
 def sampled_tokens(
@@ -161,11 +163,11 @@ def forecast(
         later.append(sampling_bytes(shape))
     memory = PROGRAM_BYTES + on_host + extraction.memory_bytes + max(later)
     seconds = {"start": START_SECONDS, "extract": extraction.seconds}
-    seconds |= _later_seconds(shape, surveyed.flops_per_s, extraction)
+    seconds |= _later_seconds(shape, surveyed.pace, extraction)
     seconds["head"] += HEAD_SECONDS_PER_TEXT * whole.n
     if rest is not None:
-        seconds["extract"] += sampling_flops(shape) / surveyed.flops_per_s
-        refit = whole.n_learned * kept(shape) ** 2 / surveyed.flops_per_s
+        seconds["extract"] += sampling_seconds(shape, surveyed.pace)
+        refit = surveyed.pace.gram(whole.n_learned, kept(shape))
         seconds["head"] += rest.seconds + refit
     return Forecast(
         extraction,
@@ -185,19 +187,18 @@ def _at_depth(speed: Speed, backbone: Backbone, layer: int) -> Speed:
 
 
 def _later_seconds(
-    shape: Shape, flops_per_s: float, extraction: ExtractionPlan
+    shape: Shape, pace: Arithmetic, extraction: ExtractionPlan
 ) -> dict[str, float]:
     """Of the phases after extraction, on the rows that it was of."""
     per_text = extraction.seconds / max(1, extraction.n_texts)
     timed = TIMED_TEXTS[1] * shape.depths * per_text
+    baselines = (tfidf_seconds, apart_seconds, joint_seconds, control_seconds)
     return {
-        "probe": probe_seconds(shape),
-        "select": select_flops(shape) / flops_per_s
+        "probe": probe_seconds(shape, pace),
+        "select": select_seconds(shape, pace)
         + min(TIMED_SHARE * extraction.seconds, timed),
         "head": 0.0,
-        "baselines": baseline_flops(shape) / flops_per_s
-        + tfidf_seconds(shape)
-        + control_seconds(shape),
+        "baselines": sum(seconds(shape, pace) for seconds in baselines),
     }
 
 
@@ -224,10 +225,10 @@ def sampling_bytes(shape: Shape) -> int:
     return max(3 * 4 * CURVE_COLUMNS * shape.n_learned, 3 * BLOCK_BYTES)
 
 
-def sampling_flops(shape: Shape) -> float:
+def sampling_seconds(shape: Shape, pace: Arithmetic) -> float:
     """Whether more rows help: the Gram of half and of all of them, and the solves."""
-    gram = 1.5 * shape.n_train * CURVE_COLUMNS**2
-    return gram + 2 * len(RIDGES) * _solve_flops(CURVE_COLUMNS)
+    solves = 2 * len(RIDGES) * pace.solves(CURVE_COLUMNS)
+    return pace.gram(3 * shape.n_train // 2, CURVE_COLUMNS) + solves
 
 
 def probe_bytes(shape: Shape, threads: int) -> int:
@@ -253,64 +254,90 @@ def baseline_bytes(shape: Shape) -> int:
     return 4 * (rows**2 + max(rows**2, (shape.n + 2 * rows) * max(shape.widths)))
 
 
-def probe_seconds(shape: Shape) -> float:
-    cells = shape.n * sum(shape.widths) * min(shape.n_class, 32)
-    return PROBE_SECONDS_PER_CELL * cells * 2 / min(cores(), 2)
+def probe_seconds(shape: Shape, pace: Arithmetic) -> float:
+    """Of the paths of all sites; more classes share most of the work."""
+    per_column = PROBE_START + PROBE_ROW * shape.n_train * shape.n_class**0.5
+    return pace.product * per_column * sum(shape.widths)
 
 
-def control_seconds(shape: Shape) -> float:
+def control_seconds(shape: Shape, pace: Arithmetic) -> float:
     """Of the probes of shuffled labels, which have fewer rows and stop early."""
-    rows = min(1.0, MOST_CONTROL / max(1, shape.n_train))
-    return CONTROL_SHARE * rows * probe_seconds(shape)
+    some = shape._replace(n_train=min(shape.n_train, MOST_CONTROL))
+    return CONTROL_SHARE * probe_seconds(some, pace)
 
 
-def tfidf_seconds(shape: Shape) -> float:
-    per_fit = TFIDF_SECONDS_PER_CHARACTER * shape.characters * shape.n_class
+def tfidf_seconds(shape: Shape, pace: Arithmetic) -> float:
+    per_fit = TFIDF_CELLS * pace.cell * shape.characters * shape.n_class
     return per_fit * (len(TFIDF_CS) + 1)
 
 
-def select_flops(shape: Shape) -> float:
-    """The Gram of the candidates, and a solve for each subset and ridge.
+def select_seconds(shape: Shape, pace: Arithmetic) -> float:
+    """A search among the candidates of each depth: all of them, then half as many.
 
-    One search goes over the number of neurons, by steps of the square root of two. Of
-    half as many candidates there is one at every other depth, up to the number of
-    neurons that was chosen (half of them, it is assumed), by steps of two.
+    The first goes over the number of neurons by steps of the square root of two, under
+    each ridge. The others go by steps of two up to the number that was chosen, half of
+    the candidates, it is assumed; so do the heads of the options, at every depth.
     """
-    p = _candidates(shape)
-    subsets = 1 / (1 - 2**-1.5)
-    search = shape.n * p**2 + len(RIDGES) * subsets * _solve_flops(p)
-    half = p // 2
-    subsets = 1 / (1 - 2**-3)
-    depth = shape.n * half**2 + (1 + len(RIDGES) * subsets) * _solve_flops(half)
-    return search + (shape.depths - 1) * depth
+    p, n = _candidates(shape), shape.n
+    chosen = p // 2
+
+    def search(candidates: int, most: int, step: float) -> float:
+        ready = pace.gram(shape.n_train, candidates) + pace.solves(candidates)
+        trials = sum(map(pace.solves, _sizes(most, step)))
+        return ready + len(RIDGES) * trials + 2 * pace.cell * n * candidates
+
+    heads = sum(
+        pace.gram(shape.n_learned, m) + pace.solves(m) + 2 * pace.cell * n * m
+        for m in _sizes(chosen, 2.0)
+    )
+    reads = pace.cell * n * sum(shape.widths) * (shape.depths + 1) / 2
+    first = search(p, p, 2**0.5) + len(RIDGES) * pace.solves(p)
+    others = (shape.depths - 1) * search(chosen, chosen, 2.0)
+    return _narrowing(shape, pace) + first + others + shape.depths * heads + reads
 
 
-def baseline_flops(shape: Shape) -> float:
-    """All sites: products for the choice and the refit, a factor per ridge; leaders."""
+def _narrowing(shape: Shape, pace: Arithmetic) -> float:
+    """Of ranking more candidates than are looked at together."""
+    most = min(most_candidates(shape.n_class, shape.n_train), sum(shape.widths))
+    if most <= MOST_JOINT:
+        return 0.0
+    return _dual_seconds(min(shape.n_train, MOST_RANKED), most, pace)
+
+
+def _sizes(most: int, step: float) -> list[int]:
+    """`most`, and downwards from it."""
+    return [int(most / step**power) for power in range(int(log(max(most, 2), step)))]
+
+
+def joint_seconds(shape: Shape, pace: Arithmetic) -> float:
+    """All sites: the choice of a ridge, and the refit."""
     learned = min(shape.n_learned, MOST_ROWS)
-    train = learned * shape.n_train / max(1, shape.n_learned)
-    factors = (len(RIDGES) * train**3 + learned**3) / 3
-    leaders = sorted(shape.widths, reverse=True)[:LEADERS]
-    apart = sum(shape.n * w**2 + len(RIDGES) * _solve_flops(w) for w in leaders)
-    return sum(shape.widths) * (train**2 + learned**2) + factors + apart
+    train = learned * shape.n_train // max(1, shape.n_learned)
+    columns = sum(shape.widths)
+    choice = _dual_seconds(train, columns, pace)
+    return choice + _dual_seconds(learned, columns, pace, ridges=1)
 
 
-def _solve_flops(n: int) -> float:
-    """Of a symmetric solve: twice its Cholesky factor's, for that is how long it is."""
-    return 2 * n**3 / 3
+def _dual_seconds(
+    rows: int, columns: int, pace: Arithmetic, *, ridges: int = len(RIDGES)
+) -> float:
+    """Ridge models by the inner products of the rows; features are read twice."""
+    read = 2 * pace.cell * rows * columns
+    products = IN_PLACE * pace.gram(columns, rows)
+    return products + ridges * pace.solves(rows) + read
+
+
+def apart_seconds(shape: Shape, pace: Arithmetic) -> float:
+    """Of ridge models of single sites, the last one's and the leaders'."""
+    widest = sorted(shape.widths, reverse=True)[:LEADERS]
+    return sum(
+        2 * pace.cell * shape.n * width
+        + pace.gram(shape.n_train, width)
+        + len(RIDGES) * pace.solves(width)
+        for width in widest
+    )
 
 
 def _candidates(shape: Shape) -> int:
     most = most_candidates(shape.n_class, shape.n_train)
     return min(most, MOST_JOINT, sum(shape.widths))
-
-
-def _flops_per_s() -> float:
-    """Operations a second of a matrix product, the best of three."""
-    A = np.ones((TRIAL_ROWS, TRIAL_ROWS), np.float32)
-    taken = np.inf
-    for _ in range(3):
-        start = time.perf_counter()
-        np.matmul(A, A.T)
-        taken = min(taken, time.perf_counter() - start)
-    return TRIAL_ROWS**3 / taken

@@ -8,6 +8,7 @@ import pytest
 from threadpoolctl import threadpool_limits
 from tiny import tiny_backbone
 
+from stc_core.arithmetic import Arithmetic
 from stc_core.axes import PooledSite, Site
 from stc_core.dual import Block, joint_ridge
 from stc_core.forecast import (
@@ -32,6 +33,7 @@ from stc_core.tokens import Tokens
 
 RNG = np.random.default_rng(0)
 TEXTS = ["good " * int(n) for n in RNG.integers(1, 60, 3000)]
+PACE = Arithmetic(product=1e-9, solve=(1e-9, 1e-9), cell=1e-8)
 WORK = Shape(
     n=1000, n_train=700, n_learned=800, n_class=5, characters=50_000, widths=(64,) * 9
 )
@@ -75,7 +77,7 @@ def foretold(shape: Shape = WORK, *, layers: int = 2) -> Forecast:
     backbone = tiny_backbone()
     wanted = [PooledSite(Site(layer, "resid"), "mean") for layer in range(layers + 1)]
     tokens = sampled_tokens(backbone, TEXTS)
-    surveyed = Survey(tokens, Speed((1, 30), (1e-4, 1e-4), 0), 1e9)
+    surveyed = Survey(tokens, Speed((1, 30), (1e-4, 1e-4), 0), PACE)
     return forecast(backbone, wanted, surveyed, shape=shape, store_dtype="float16")
 
 
@@ -111,7 +113,7 @@ def grown(n: int, *, shape: Shape = LARGE) -> Forecast:
         n_learned=int(shape.n_learned * times),
         characters=int(shape.characters * times),
     )
-    surveyed = Survey(tokens, Speed((1, 60), (1e-4, 1e-4), 0), 1e9)
+    surveyed = Survey(tokens, Speed((1, 60), (1e-4, 1e-4), 0), PACE)
     return forecast(backbone, wanted, surveyed, shape=shape, store_dtype="float16")
 
 
@@ -202,5 +204,6 @@ def test_the_memory_of_baselines_grows_with_the_rows_squared():
 
 def test_a_survey_measures_the_machine():
     found = survey(tiny_backbone(), TEXTS[:300])
-    assert min(found.speed.seconds_per_token) > 0 and found.flops_per_s > 1e8
+    assert min(found.speed.seconds_per_token) > 0
+    assert 1e-13 < found.pace.product < 1e-8 and 1e-11 < found.pace.cell < 1e-6
     assert len(found.tokens.ids) == 300
