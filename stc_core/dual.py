@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float, Int
-from scipy.linalg.blas import ssyrk
+from scipy.linalg import get_blas_funcs
 
 from stc_core.head import standard
 from stc_core.select import (
@@ -64,7 +64,8 @@ def _add_products(G: Float[np.ndarray, "n n"], Z: Float[np.ndarray, "n width"]) 
 
     Both of float32 and in C's order: then nothing is copied, nor computed twice.
     """
-    ssyrk(1.0, Z.T, beta=1.0, c=G.T, trans=1, overwrite_c=1)
+    (syrk,) = get_blas_funcs(("syrk",), (G, Z))
+    syrk(1.0, Z.T, beta=1.0, c=G.T, trans=1, overwrite_c=1)
 
 
 def _primal(
