@@ -222,10 +222,11 @@ def duplicating(run: Run) -> None:
 def tags(run: Run) -> None:
     known = {word for one in list_runs() for word in read_about(one.folder).tags}
     key = f"tags_{run.folder.name}"
-    st.session_state[key] = list(read_about(run.folder).tags)
+    shown = list(read_about(run.folder).tags)
+    st.session_state[key] = shown
 
     def write() -> None:
-        tag(run.folder, st.session_state[key])
+        tag(run.folder, st.session_state[key], instead=shown)
 
     st.multiselect(
         "Tags",

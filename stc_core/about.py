@@ -49,10 +49,18 @@ def rename(folder: Path, name: str) -> None:
     _change(folder, lambda about: about._replace(name=line))
 
 
-def tag(folder: Path, tags: Iterable[str]) -> None:
-    """Give the run in `folder` these tags and no others."""
-    lines = _tags(tags)
-    _change(folder, lambda about: about._replace(tags=lines))
+def tag(folder: Path, tags: Iterable[str], *, instead: Iterable[str] = ()) -> None:
+    """Give the run in `folder` these tags in the place of those of `instead`.
+
+    Tags that are in neither stay: somebody else gave them meanwhile.
+    """
+    wanted, shown = _tags(tags), set(_tags(instead))
+
+    def told(about: About) -> About:
+        others = [one for one in about.tags if one not in shown]
+        return about._replace(tags=_tags([*others, *wanted]))
+
+    _change(folder, told)
 
 
 def star(folder: Path, example: int, *, on: bool) -> None:

@@ -24,6 +24,7 @@ class Desk:
 
     def __init__(self) -> None:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="model")
+        self._turn = asyncio.Lock()
 
     def begin(self, work: Callable[..., Any], *given: Any) -> Future[Any]:
         """What `work(*given)` will return, when its turn has come."""
@@ -32,6 +33,16 @@ class Desk:
     async def call(self, work: Callable[..., Any], *given: Any) -> Any:
         """What `work(*given)` returns."""
         return await asyncio.wrap_future(self.begin(work, *given))
+
+    async def ask(self, gone: Gone, work: Callable[..., Any], *given: Any) -> Any:
+        """The same, after those who asked before; Left once who asked is `gone`.
+
+        What nobody waits for any more is not begun.
+        """
+        async with self._turn:
+            if await gone():
+                raise Left
+            return await self.call(work, *given)
 
 
 class Asked(NamedTuple):

@@ -81,19 +81,12 @@ class Served:
     async def predict(
         self, texts: Sequence[str], *, levels: int | None, gone: Gone
     ) -> list[dict[str, Any]]:
-        """The answers to texts, through the first `levels` levels.
-
-        A Refusal, which nobody reads, once the client is `gone`.
-        """
+        """The answers to texts, through the first `levels` levels."""
         given = check_texts(texts)
         if levels not in self._batches:
             work = partial(answers, shallow(self.classifier, levels))
             self._batches[levels] = Batches(self.desk, work)
-        try:
-            return await self._batches[levels].answers(given, gone)
-        except Left as error:
-            wish = {"expected": "one that waits", "got": "one that has left"}
-            raise Refusal(499, "client", **wish) from error
+        return await self._batches[levels].answers(given, gone)
 
     def check(self, ability: str) -> None:
         """Raise a Refusal unless it can do that."""
@@ -148,6 +141,7 @@ def service(
     app.add_middleware(Gate, token=token, hosts=hosts)
     app.add_exception_handler(StcError, _refused)
     app.add_exception_handler(RequestValidationError, _invalid)
+    app.add_exception_handler(Left, _left)
     app.add_exception_handler(AnyHTTPException, _http_error)
     app.add_exception_handler(Exception, _bug)
     app.add_api_route("/health", health)
@@ -189,16 +183,18 @@ async def predict(model: Model, body: PredictBody, request: Request) -> JSONResp
 
 
 @routes.post("/models/{name}/explain")
-async def explain(model: Model, body: ExplainBody) -> JSONResponse:
+async def explain(model: Model, body: ExplainBody, request: Request) -> JSONResponse:
     """Why a text gets its label: what `stc explain --json` prints."""
     model.check("explain")
     wish = {"label": body.label, "gradients": body.gradients}
     work = partial(explanation_of, model.classifier, body.text, **wish)
-    return JSONResponse(await model.desk.call(work))
+    return JSONResponse(await model.desk.ask(request.is_disconnected, work))
 
 
 @routes.post("/models/{name}/generate")
-async def generate(model: Model, body: GenerateBody) -> StreamingResponse:
+async def generate(
+    model: Model, body: GenerateBody, request: Request
+) -> StreamingResponse:
     """The labels of a text and then its reply, piece by piece, as server-sent events.
 
     `labels` is the way down, each `piece` has its part and text, `end` is the last;
@@ -208,7 +204,8 @@ async def generate(model: Model, body: GenerateBody) -> StreamingResponse:
     author = model.classifier
     assert isinstance(author, Author), author
     wish = Decoding(body.temperature, body.top_p, body.seed, body.length)
-    way, coming = await model.desk.call(author.tell, body.text, wish)
+    gone = request.is_disconnected
+    way, coming = await model.desk.ask(gone, author.tell, body.text, wish)
     steps = await model.desk.call(author.steps, body.text, way)
     told = _told(model.desk, steps, coming)
     return StreamingResponse(told, media_type="text/event-stream")
@@ -238,6 +235,12 @@ def _event(name: str, value: dict[str, Any]) -> str:
 async def _refused(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, StcError), error
     return refused(error)
+
+
+async def _left(request: Request, error: Exception) -> JSONResponse:
+    """What nobody reads: the client has left."""
+    wish = {"expected": "one that waits", "got": "one that has left"}
+    return told(499, "client", **wish)
 
 
 async def _invalid(request: Request, error: Exception) -> JSONResponse:

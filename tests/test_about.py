@@ -37,8 +37,16 @@ def test_tags_are_each_once_and_leave_the_name(run: Run):
     rename(run.folder, "new")
     tag(run.folder, ["paper", " to  keep", "", "paper", "x" * 99])
     assert read_about(run.folder) == About("new", ("paper", "to keep", "x" * 40))
-    tag(run.folder, [])
+    tag(run.folder, [], instead=read_about(run.folder).tags)
     assert read_about(run.folder) == About("new")
+
+
+def test_two_who_tag_at_once_keep_each_others_tags(run: Run):
+    tag(run.folder, ["old", "both"])
+    shown = read_about(run.folder).tags  # in two browsers
+    tag(run.folder, [*shown, "mine"], instead=shown)
+    tag(run.folder, ["both", "yours"], instead=shown)
+    assert set(read_about(run.folder).tags) == {"both", "mine", "yours"}
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"name": 3, "tags": "ab"}'])

@@ -2,6 +2,8 @@
 
 import asyncio
 import threading
+from collections.abc import Coroutine
+from typing import Any
 
 import pytest
 
@@ -65,6 +67,34 @@ def test_what_nobody_waits_for_any_more_is_not_begun():
 
     asyncio.run(ask())
     assert len(work.batches) == 2
+
+
+def test_what_one_asks_who_leaves_in_line_is_not_begun():
+    go, done = threading.Event(), []
+    left = {"b"}
+
+    def work(name: str) -> str:
+        assert go.wait(10)
+        done.append(name)
+        return name
+
+    async def ask() -> list[str | BaseException]:
+        desk = Desk()
+
+        def asked(name: str) -> Coroutine[Any, Any, str]:
+            async def gone() -> bool:
+                return name in left
+
+            return desk.ask(gone, work, name)
+
+        calls = [asyncio.create_task(asked(name)) for name in "abc"]
+        await asyncio.sleep(0.01)
+        go.set()
+        return await asyncio.gather(*calls, return_exceptions=True)
+
+    a, b, c = asyncio.run(ask())
+    assert (a, c) == ("a", "c") and isinstance(b, Left)
+    assert done == ["a", "c"]
 
 
 def test_a_few_texts_never_wait_for_all_of_a_large_request():
