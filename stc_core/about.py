@@ -52,13 +52,16 @@ def rename(folder: Path, name: str) -> None:
 def tag(folder: Path, tags: Iterable[str], *, instead: Iterable[str] = ()) -> None:
     """Give the run in `folder` these tags in the place of those of `instead`.
 
-    Tags that are in neither stay: somebody else gave them meanwhile.
+    What is in both, or in neither, stays as it is: somebody else may have given or
+    taken it meanwhile.
     """
-    wanted, shown = _tags(tags), set(_tags(instead))
+    wanted, shown = _tags(tags), _tags(instead)
+    taken = set(shown) - set(wanted)
+    new = [one for one in wanted if one not in shown]
 
     def told(about: About) -> About:
-        others = [one for one in about.tags if one not in shown]
-        return about._replace(tags=_tags([*others, *wanted]))
+        kept = [one for one in about.tags if one not in taken]
+        return about._replace(tags=_tags([*kept, *new]))
 
     _change(folder, told)
 

@@ -98,6 +98,7 @@ def _tfidf(texts: Sequence[str], task: Task, test: np.ndarray) -> Guess:
         )
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ConvergenceWarning)
+            warnings.filterwarnings("ignore", "(?i).*line search")
             return model.fit(X, task.codes[rows])
 
     score, y = metric_of(task.class_weight), task.codes[task.validation]

@@ -64,6 +64,7 @@ def _add_products(G: Float[np.ndarray, "n n"], Z: Float[np.ndarray, "n width"]) 
 
     Both of float32 and in C's order: then nothing is copied, nor computed twice.
     """
+    assert G.dtype == Z.dtype, (G.dtype, Z.dtype)  # or a copy of G would be filled
     (syrk,) = get_blas_funcs(("syrk",), (G, Z))
     syrk(1.0, Z.T, beta=1.0, c=G.T, trans=1, overwrite_c=1)
 

@@ -255,9 +255,13 @@ def baseline_bytes(shape: Shape) -> int:
 
 
 def probe_seconds(shape: Shape, pace: Arithmetic) -> float:
-    """Of the paths of all sites; more classes share most of the work."""
+    """Of the paths of all sites; more classes share most of the work.
+
+    A site is one job, so that with few of them some cores have none.
+    """
     per_column = PROBE_START + PROBE_ROW * shape.n_train * shape.n_class**0.5
-    return pace.product * per_column * sum(shape.widths)
+    idle = max(1.0, cores() / len(shape.widths))
+    return pace.product * per_column * sum(shape.widths) * idle
 
 
 def control_seconds(shape: Shape, pace: Arithmetic) -> float:
@@ -301,7 +305,8 @@ def _narrowing(shape: Shape, pace: Arithmetic) -> float:
     most = min(most_candidates(shape.n_class, shape.n_train), sum(shape.widths))
     if most <= MOST_JOINT:
         return 0.0
-    return _dual_seconds(min(shape.n_train, MOST_RANKED), most, pace)
+    rows = -(-shape.n_train // -(-shape.n_train // MOST_RANKED))
+    return _joint(shape, pace, rows, most)
 
 
 def _sizes(most: int, step: float) -> list[int]:
@@ -314,21 +319,33 @@ def joint_seconds(shape: Shape, pace: Arithmetic) -> float:
     learned = min(shape.n_learned, MOST_ROWS)
     train = learned * shape.n_train // max(1, shape.n_learned)
     columns = sum(shape.widths)
-    choice = _dual_seconds(train, columns, pace)
-    return choice + _dual_seconds(learned, columns, pace, ridges=1)
+    choice = _joint(shape, pace, train, columns)
+    return choice + _joint(shape, pace, learned, columns, ridges=1)
 
 
-def _dual_seconds(
-    rows: int, columns: int, pace: Arithmetic, *, ridges: int = len(RIDGES)
+def _joint(
+    shape: Shape,
+    pace: Arithmetic,
+    rows: int,
+    columns: int,
+    *,
+    ridges: int = len(RIDGES),
 ) -> float:
-    """Ridge models by the inner products of the rows; features are read twice."""
-    read = 2 * pace.cell * rows * columns
+    """Of `dual.joint_ridge`, by features or by rows, whichever are fewer.
+
+    By rows, features are read twice, and weights come from a product for every class.
+    """
+    if columns < rows:
+        read = pace.cell * shape.n * columns
+        return pace.gram(rows, columns) + ridges * pace.solves(columns) + read
     products = IN_PLACE * pace.gram(columns, rows)
-    return products + ridges * pace.solves(rows) + read
+    weights = 2 * pace.product * rows * columns * shape.n_class * ridges
+    read = 2 * pace.cell * shape.n * columns
+    return products + ridges * pace.solves(rows) + weights + read
 
 
 def apart_seconds(shape: Shape, pace: Arithmetic) -> float:
-    """Of ridge models of single sites, the last one's and the leaders'."""
+    """Of ridge models of the leaders; those of the last layer's sites are small."""
     widest = sorted(shape.widths, reverse=True)[:LEADERS]
     return sum(
         2 * pace.cell * shape.n * width

@@ -96,7 +96,7 @@ def solve_positive(
         copy = A.astype(dtype)
         np.einsum("ii->i", copy)[...] += penalty
         try:
-            # Symmetric, so the transpose is itself, in LAPACK's own order: no copy.
+            # The upper triangle of the transpose, in LAPACK's own order: no copy.
             factor = scipy.linalg.cho_factor(
                 copy.T, overwrite_a=True, check_finite=False
             )

@@ -23,3 +23,11 @@ def steps(shown: Sequence[int], now: int) -> Steps:
     at = order.index(now)
     back, forth = order[at - 1 : at] if at else [], order[at + 1 : at + 2]
     return Steps(next(iter(back), None), next(iter(forth), None), f"{at + 1:,} of {n}")
+
+
+def beside(shown: Sequence[int], now: int, most: int) -> list[int]:
+    """`most` of the order `shown` around `now`; the same ones for a few steps."""
+    half = most // 2
+    start = list(shown).index(now) // half * half - half // 2
+    start = max(0, min(start, len(shown) - most))
+    return list(shown[start : start + most])

@@ -41,12 +41,13 @@ def test_tags_are_each_once_and_leave_the_name(run: Run):
     assert read_about(run.folder) == About("new")
 
 
-def test_two_who_tag_at_once_keep_each_others_tags(run: Run):
+@pytest.mark.parametrize("order", [1, -1])
+def test_two_who_tag_at_once_keep_each_others_tags(run: Run, order: int):
     tag(run.folder, ["old", "both"])
     shown = read_about(run.folder).tags  # in two browsers
-    tag(run.folder, [*shown, "mine"], instead=shown)
-    tag(run.folder, ["both", "yours"], instead=shown)
-    assert set(read_about(run.folder).tags) == {"both", "mine", "yours"}
+    for tags in [(*shown, "mine"), ("both", "yours")][::order]:
+        tag(run.folder, tags, instead=shown)
+    assert read_about(run.folder).tags == ("both", *("mine", "yours")[::order])
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"name": 3, "tags": "ab"}'])

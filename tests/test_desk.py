@@ -71,7 +71,7 @@ def test_what_nobody_waits_for_any_more_is_not_begun():
 
 def test_what_one_asks_who_leaves_in_line_is_not_begun():
     go, done = threading.Event(), []
-    left = {"b"}
+    left: set[str] = set()
 
     def work(name: str) -> str:
         assert go.wait(10)
@@ -89,6 +89,7 @@ def test_what_one_asks_who_leaves_in_line_is_not_begun():
 
         calls = [asyncio.create_task(asked(name)) for name in "abc"]
         await asyncio.sleep(0.01)
+        left.add("b")  # while it stands behind a
         go.set()
         return await asyncio.gather(*calls, return_exceptions=True)
 

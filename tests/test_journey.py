@@ -17,7 +17,9 @@ import pytest
 from browser import WAIT_MS, browser, listen, server, settled
 from playwright.sync_api import Browser, Page, expect
 
+from stc_core.neurons import names_of
 from stc_core.run import Run
+from ui.neuron_views import MOST_LISTED
 
 SENTENCE = "the courier threw my parcel over the fence and now it is lost"
 NEW_TEXTS = (
@@ -190,6 +192,22 @@ def test_of_two_quick_clicks_none_undoes_the_other(trained: Run, page: Page):
     assert query(page, "neuron") == str(target["custom"])
     page.get_by_role("radio", name="Texts").click()
     settled(page)
+
+
+def test_a_neuron_that_is_not_listed_is_found_by_its_name(trained: Run, page: Page):
+    names = names_of(trained.neurons)
+    assert len(names) > MOST_LISTED
+    now = int(query(page, "neuron"))
+    order = trained.neurons["neuron"].tolist()
+    far = order[(order.index(now) + len(order) // 2) % len(order)]
+    box = page.get_by_role("combobox", name="Neuron")
+    box.click()
+    box.fill(names[far])
+    page.get_by_role("option", name=f"Add: {names[far]}").wait_for()
+    box.press("Enter")
+    page.wait_for_url(f"**neuron={far}*")
+    settled(page)
+    page.get_by_role("heading", name=names[far]).wait_for()
 
 
 def test_a_copied_link_opens_the_same_neuron_elsewhere(

@@ -11,9 +11,10 @@ from stc_core.errors import StcError
 from stc_core.neurons import chosen_neurons, classes_of, names_of
 from stc_core.run import Run
 from stc_core.wording import percent
-from ui import readers
+from ui import neuron_views, readers
 from ui.finder import told_apart
 from ui.neuron_panels import LOADING
+from ui.neuron_views import by_name
 
 PAGE = "pages/4_Neurons.py"
 
@@ -68,7 +69,31 @@ def test_next_and_previous_follow_the_map(run):
     assert app.query_params["neuron"] in ("1", ["1"])
 
 
-def test_neurons_are_ordered_by_likeness_and_by_a_weight_only_of_a_class(run):
+def test_of_many_neurons_those_beside_are_listed(run, monkeypatch):
+    monkeypatch.setattr(neuron_views, "MOST_LISTED", 4)
+    app = fine(visit(PAGE, run="r"))
+    for _ in range(3):
+        choice = app.selectbox(key="pick_neuron")
+        assert len(choice.options) == 4 and title(app) in choice.options
+        choice.set_value(choice.options[0])
+        fine(app.run())
+        assert title(app) == choice.options[0]
+
+
+def test_a_neuron_is_found_by_its_name_however_it_is_typed(run, monkeypatch):
+    names, toast = names_of(run.neurons), Mock()
+    monkeypatch.setattr(neuron_views.st, "toast", toast)
+    for number in (0, 7):
+        assert by_name(names, f"  {names[number].upper()} ") == number
+    toast.assert_not_called()
+    assert by_name(names, "resid.99 #1") is None
+    assert "resid.99 #1" in toast.call_args.args[0]
+
+
+def test_neurons_are_ordered_by_likeness_and_by_a_weight_only_of_a_class(
+    run, monkeypatch
+):
+    monkeypatch.setattr(neuron_views, "MOST_LISTED", 10_000)
     app = fine(visit(PAGE, run="r", state={"neuron_order": "alike"}))
     names = names_of(run.neurons)
     order = chosen_neurons(run.neurons, order="alike")["neuron"].tolist()

@@ -127,6 +127,9 @@ def test_rename_and_tags():
     fine(app.run())
     assert read_about(run.folder).tags == ("keep",)
     assert app.dataframe[0].value["Tags"].tolist() == [["keep"]]
+    field(app, "Tags").set_value([])
+    fine(app.run())
+    assert read_about(run.folder).tags == ()
 
 
 def test_delete_and_undo():

@@ -2,7 +2,7 @@
 
 import pytest
 
-from stc_core.steps import Steps, steps
+from stc_core.steps import Steps, beside, steps
 
 
 @pytest.mark.parametrize(
@@ -24,3 +24,18 @@ def test_an_empty_order_leads_nowhere():
 
 def test_the_order_may_fall_and_is_counted_in_thousands():
     assert steps(range(2000, 0, -1), 1) == Steps(2, None, "2,000 of 2,000")
+
+
+@pytest.mark.parametrize("most", [4, 10, 50])
+def test_beside_one_are_so_many_and_it_is_among_them(most: int):
+    order = [7 * place % 101 for place in range(101)]
+    windows = {now: beside(order, now, most) for now in order}
+    for now, window in windows.items():
+        at = order.index(window[0])
+        assert now in window and window == order[at : at + most]
+        assert len(window) == most
+    assert len({window[0] for window in windows.values()}) <= 101 // (most // 2) + 1
+
+
+def test_beside_few_are_all():
+    assert beside([3, 1, 2], 1, 10) == [3, 1, 2]

@@ -1,5 +1,6 @@
 """The map of the kept neurons, the way to one of them, and its weights close by."""
 
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -30,7 +31,7 @@ from stc_core.neurons import (
 )
 from stc_core.run import Run
 from stc_core.seriation import MOST_CLUSTERED
-from stc_core.steps import steps
+from stc_core.steps import beside, steps
 from ui.charts import chart
 from ui.panels import FIELD
 from ui.place import context, pick, remember
@@ -49,6 +50,12 @@ ORDER_HELP = (
     "Weight: for the class that is chosen under *Colour by*. Likeness: neurons whose "
     "weights over all classes go the same way stand side by side (hierarchical "
     f"clustering of the first {MOST_CLUSTERED:,} of a site; others join the nearest)."
+)
+MOST_LISTED = 200
+"""So many neurons the list offers at once: 5,000 take a browser half a second."""
+LISTED_HELP = (
+    f"The {MOST_LISTED} beside this one in the order of the map. Of any other, type "
+    "the name as it is written here, or click its square."
 )
 SIGNS = "Blue: for the class. Orange: against it."
 WEIGHT_HELP = (
@@ -226,6 +233,10 @@ def chooser(run: Run, shown: Shown) -> int:
     names = names_of(read(run, "neurons"))
     found = steps(order, now)
     options = order if now in order else [now, *order]
+    more: dict[str, Any] = {}
+    if len(options) > MOST_LISTED:
+        options = beside(options, now, MOST_LISTED)
+        more = {"typed": partial(by_name, names), "help": LISTED_HELP}
     with st.container(horizontal=True, vertical_alignment="bottom"):
         step_button("Previous", "neuron", found)
         chosen = pick(
@@ -233,12 +244,23 @@ def chooser(run: Run, shown: Shown) -> int:
             "Neuron",
             options,
             default=now,
-            format_func=lambda one: names[one],
+            format_func=lambda one: names.get(one, one),
             width="stretch",
+            **more,
         )
         step_button("Next", "neuron", found)
     st.caption(f"{found.said}, in the order of the map")
     return chosen
+
+
+def by_name(names: dict[int, str], text: str) -> int | None:
+    """The neuron that is called so; says so if there is none."""
+    wanted = " ".join(text.split()).casefold()
+    for number, name in names.items():
+        if name.casefold() == wanted:
+            return number
+    st.toast(f"No neuron of this run is called “{text}”.", icon=":material/search_off:")
+    return None
 
 
 def close_up(run: Run, neuron: dict[str, Any], label: str | None) -> None:

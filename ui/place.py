@@ -66,13 +66,15 @@ def pick(
     widget: Callable[..., Any] = st.selectbox,
     default: Any = None,
     optional: bool = False,
+    typed: Callable[[str], Any] | None = None,
     **settings: Any,
 ) -> Any:
     """The option that the context holds in `field`, as a widget that writes it back.
 
     What the context holds wins on every run, so a click elsewhere moves the widget
     too; a value that is not among `options` shows `default` or the first one, or
-    nothing where the choice is `optional`.
+    nothing where the choice is `optional`. With `typed` a text may be typed as well:
+    it gives what that stands for, None for nothing.
     """
     key = f"pick_{field}"
     held = getattr(context(), field)
@@ -83,7 +85,14 @@ def pick(
         # A browser that still shows an older title sends that: no option at all.
         if value in options or (value is None and optional):
             remember(**{field: value})
+        elif typed is not None and isinstance(value, str):
+            found = typed(value)
+            if found is not None:
+                remember(**{field: found})
 
+    if typed is not None:
+        # Else a listed option that is somewhat like it would be taken.
+        settings |= {"accept_new_options": True, "filter_mode": "contains"}
     widget(label, options, key=key, on_change=news(key, write), **settings)
     return st.session_state[key]
 
