@@ -90,15 +90,35 @@ def gather(
     )
     if not features:
         raise nothing_selected()
-    X = np.concatenate(
-        [read(p)[:, columns] for p, columns in kept.items() if len(columns)], axis=1
-    )
-    mean, sd = standard(X[task.train], task.weights(task.train))
     layers = np.array([feature.site.layer for feature in features])
     trust = np.array([trusted[PooledSite(f.site, f.pooling)] for f in features])
     trust = trust.astype(np.float32)
-    Z = ((X - mean) / sd * trust).astype(np.float32)
+    X, Z = _read(read, task, kept)
+    Z *= trust
     return Pool(features, X, Z, trust, layers, eta or ETA)
+
+
+def _read(
+    read: Read, task: Task, kept: dict[PooledSite, np.ndarray]
+) -> tuple[Float[np.ndarray, "n d"], Float[np.ndarray, "n d"]]:
+    """The columns that are kept, raw and standardised on train.
+
+    They are the largest things there are: filled site by site, without a copy.
+    """
+    d = sum(map(len, kept.values()))
+    weights, start = task.weights(task.train), 0
+    X, Z = (np.empty((len(task.codes), d), np.float32) for _ in range(2))
+    for site, columns in kept.items():
+        if not len(columns):
+            continue
+        part = read(site)[:, columns]
+        mean, sd = standard(part[task.train], weights)
+        own = slice(start, start := start + len(columns))
+        X[:, own] = part
+        part -= mean
+        part /= sd
+        Z[:, own] = part
+    return X, Z
 
 
 def most_candidates(n_class: int, n_train: int) -> int:

@@ -39,10 +39,12 @@ def _moments(
     *,
     n_class: int,
 ) -> Moments:
+    """Of rows that nobody needs afterwards: they are spoilt."""
     prior = np.bincount(codes, weights, n_class) / weights.sum()
+    center = weights @ Z / weights.sum()
     return Moments(
-        gram(Z, codes, n_class=n_class, sample_weight=weights),
-        np.average(Z, axis=0, weights=weights).astype(np.float32),
+        gram(Z, codes, n_class=n_class, sample_weight=weights, overwrite=True),
+        center.astype(np.float32),
         prior.astype(np.float32),
     )
 

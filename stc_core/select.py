@@ -62,11 +62,17 @@ def gram(
     *,
     n_class: int,
     sample_weight: Float[np.ndarray, " n"],
+    overwrite: bool = False,
 ) -> Gram:
-    """The weighted moments, both centred, so that no intercept is needed."""
+    """The weighted moments, both centred, so that no intercept is needed.
+
+    With `overwrite` Z is spoilt, and no copy of it is made.
+    """
     total = float(sample_weight.sum())
     root = np.sqrt(sample_weight)[:, None]
-    A = (Z - (sample_weight @ Z / total).astype(np.float32)) * root
+    A = Z if overwrite else Z.copy()
+    A -= (sample_weight @ Z / total).astype(np.float32)
+    A *= root
     prior = np.bincount(codes, sample_weight, n_class) / total
     Y = (np.eye(n_class, dtype=np.float32)[codes] - prior.astype(np.float32)) * root
     return Gram(A.T @ A, A.T @ Y, total)
