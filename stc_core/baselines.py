@@ -115,7 +115,7 @@ def _tfidf(texts: Sequence[str], task: Task, test: np.ndarray) -> Guess:
 
 
 def _vectorizer() -> TfidfVectorizer:
-    half: Any = np.float32  # of the width of the default; its stub knows no other
+    half: Any = np.float32  # half as wide as the default, the one its stub knows
     return TfidfVectorizer(
         ngram_range=(1, 2),
         sublinear_tf=True,
