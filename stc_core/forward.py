@@ -15,6 +15,7 @@ from stc_core.axes import PooledSite
 from stc_core.backbone import Backbone
 from stc_core.batches import batch_stop, shards
 from stc_core.errors import StcError
+from stc_core.heap import release
 
 TOKEN_BUDGET = {"cpu": 2048, "cuda": 65536}
 BLOCK_BYTES = {"cpu": 1 << 28, "cuda": 1 << 30}
@@ -77,7 +78,8 @@ def run(
 ) -> Generator[Batch[T], None, None]:
     """`make` of every batch from place `start` on, the next shard being tokenised.
 
-    `read` is what runs a batch: `backbone.pooled` if none is given.
+    `read` is what runs a batch: `backbone.pooled` if none is given. What the
+    batches of a shard leave in the heap is given back, unless they are all.
     """
     read = read or partial(backbone.pooled, wanted=wanted)
     todo = [shard for shard in shards(len(texts)) if shard.stop > start]
@@ -88,6 +90,8 @@ def run(
         first = max(0, start - shard.start)
         for at, value in _in_batches(ids, read, make, pace=pace, start=first):
             yield Batch(shard.start + at.start, shard.start + order[at], value)
+        if len(todo) > 1:
+            release()
 
 
 def _ahead(

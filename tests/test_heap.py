@@ -1,0 +1,43 @@
+"""Freed memory goes back to the system."""
+
+import ctypes
+import platform
+from collections.abc import Callable
+
+import numpy as np
+import psutil
+import pytest
+
+from stc_core import heap
+
+PIECE = 100_000  # bytes: below what glibc takes from the system by itself
+N = 2_000
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="is of glibc")
+def test_holes_are_given_back():
+    process = psutil.Process()
+    pieces = [np.ones(PIECE, np.uint8) for _ in range(N)]
+    keeps = pieces[::50]
+    del pieces
+    before = process.memory_info().rss
+    heap.release()
+    assert before - process.memory_info().rss > PIECE * N / 2
+    assert len(keeps) == N / 50
+
+
+class Musl:
+    """A C library without `malloc_trim`."""
+
+
+def no_library(name: None) -> Musl:
+    raise TypeError
+
+
+@pytest.mark.parametrize("library", [lambda name: Musl(), no_library])
+def test_another_library_is_left_alone(library: Callable, monkeypatch):
+    heap._malloc_trim.cache_clear()
+    monkeypatch.setattr(ctypes, "CDLL", library)
+    heap.release()
+    assert heap._malloc_trim() is None
+    heap._malloc_trim.cache_clear()
