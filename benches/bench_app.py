@@ -94,18 +94,25 @@ def until_rest(page: Any, act: Callable[[], object]) -> float:
     return rest - start
 
 
-def clicks(page: Any) -> dict[str, list[Callable[[], object]]]:
+def clicks(page: Any) -> dict[str, dict[str, list[Callable[[], object]]]]:
     """What is clicked on each page, in turns, so that each click changes something."""
 
     def on(text: str) -> Callable[[], object]:
         return lambda: page.get_by_text(text, exact=True).first.click()
 
+    def tab(name: str) -> Callable[[], object]:
+        return lambda: page.get_by_role("tab", name=name).click()
+
     forth = page.get_by_role("button", name="Next")
+    tabs = [tab(name) for name in ("Slices", "Confidence", "Confusions")]
     return {
-        "Layers": [on("Macro-F1"), on("Accuracy")],
-        "Neurons": [lambda: forth.first.click()],
-        "Examples": [on("Wrong"), on("All")],
-        "Errors": [on("validation"), on("test")],
+        "Layers": {
+            "a click": [on("Macro-F1"), on("Accuracy")],
+            "another tab": [tab("Fewer neurons"), tab("Layer by layer")],
+        },
+        "Neurons": {"a click": [lambda: forth.first.click()]},
+        "Examples": {"a click": [on("Wrong"), on("All")]},
+        "Errors": {"a click": [on("validation"), on("test")], "another tab": tabs},
     }
 
 
@@ -143,14 +150,13 @@ def bench() -> Iterator[Row]:
                 again = statistics.median(until_rest(page, go) for _ in range(ROUNDS))
                 yield row(f"{name}, the first time", first, PAINT_S)
                 yield row(f"{name}, warm", again, PAINT_S)
-                acts = clicks(page).get(name, [])
-                taken = [
-                    until_rest(page, acts[turn % len(acts)])
-                    for turn in range(ROUNDS + 1 if acts else 0)
-                ]
-                if taken:  # the first click pays for what is read but once
+                for kind, acts in clicks(page).get(name, {}).items():
+                    taken = [
+                        until_rest(page, acts[turn % len(acts)])
+                        for turn in range(ROUNDS * len(acts) + 1)
+                    ]  # the first click pays for what is read but once
                     later = statistics.median(taken[1:])
-                    yield row(f"{name}, a click", later, CLICK_S)
+                    yield row(f"{name}, {kind}", later, CLICK_S)
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """Layers: where the labels can be read, with how many neurons, at which depth."""
 
+from collections.abc import Sequence
 from typing import Any, Literal, NamedTuple, get_args
 
 import pandas as pd
@@ -62,6 +63,12 @@ ATTENTION = (
     "head of this run **reads**. That is no proof that the labels are there. All else "
     "on this page is of the probes and the sparse classifier that came before it."
 )
+TABS = {"layers": "Layer by layer", "cheaper": "Fewer neurons, fewer layers"}
+# Widgets of each tab that no context holds. (Streamlit would show a docstring.)
+HELD = {
+    "layers": ("shown", "layer_kinds", "layer_poolings", "baselines"),
+    "cheaper": ("cost",),
+}
 
 
 class Wish(NamedTuple):
@@ -80,6 +87,24 @@ def metric_of(score: Score) -> Metric:
     return "accuracy" if score == "auc" else score
 
 
+def held_score() -> Score:
+    """The score that was chosen last, in whichever tab."""
+    return st.session_state.get("metric", "accuracy")
+
+
+def choose_score(names: Sequence[Score], row: Any = st) -> Score:
+    """One of these scores; what was chosen in the other tab if it is one of them."""
+    held = held_score()
+    ui.show("metric", held if held in names else "accuracy")
+    return row.segmented_control(
+        "Score",
+        names,
+        required=True,
+        format_func=lambda name: SCORES[name][0].upper() + SCORES[name][1:],
+        key="metric",
+    )
+
+
 def controls(run: Run, probes: pd.DataFrame) -> Wish:
     """Which curves to draw; no choice means all."""
     row = st.container(horizontal=True, vertical_alignment="bottom", gap="medium")
@@ -88,14 +113,7 @@ def controls(run: Run, probes: pd.DataFrame) -> Wish:
     names += sorted(set(probes["pooling"]) - set(POOLINGS))
     here = [kind for kind in KINDS if kind in set(probes["kind"])]
     classes = ui.read(run, "metrics")["classes"] if by_class else []
-    score: Any = row.segmented_control(
-        "Score",
-        [name for name in SCORES if by_class or name != "auc"],
-        default="accuracy",
-        required=True,
-        format_func=lambda name: SCORES[name][0].upper() + SCORES[name][1:],
-        key="metric",
-    )
+    score = choose_score([name for name in SCORES if by_class or name != "auc"], row)
     with row.container(width=190, height=FIELD, border=False):
         label = ui.pick(
             "label",
@@ -338,17 +356,22 @@ with ui.guard():
     probes, metrics = ui.read(run, "probes"), ui.read(run, "metrics")
     tuned_note(metrics)
     parent_note(metrics)
-    attended(metrics)
     # Written before the controls that it depends on, so that they do not jump.
-    metric = metric_of(st.session_state.get("metric", "accuracy"))
+    metric = metric_of(held_score())
     said = layer_story(probes, ui.read(run, "curves"), metrics, metric=metric)
     with st.container(border=True):
         st.markdown("\n".join(f"- {sentence}" for sentence in said))
-    wish = controls(run, probes)
-    curves(run, probes, wish)
-    picked(run, probes)
-    spread(run)
-    trade(run, metric)
-    cheaper(run, metric)
-    numbers(run, probes)
+    tab, place = ui.tabs(TABS)
+    ui.keep(*(key for name, keys in HELD.items() if name != tab for key in keys))
+    with place:
+        if tab == "layers":
+            attended(metrics)
+            curves(run, probes, controls(run, probes))
+            picked(run, probes)
+            spread(run)
+            numbers(run, probes)
+        else:
+            choose_score(("accuracy", "macro_f1"))
+            trade(run, metric)
+            cheaper(run, metric)
     ui.report_button(run)

@@ -50,6 +50,14 @@ ECE = (
     "Expected calibration error: the mean distance between how sure an answer is and "
     "how often such answers are right, over 15 bins."
 )
+TABS = {
+    "confusions": "Confusions",
+    "slices": "Slices",
+    "confidence": "Confidence",
+    "labels": "Wrong labels",
+}
+# The widget of a tab that no context holds. (Streamlit would show a docstring.)
+HELD = {"confusions": "of_classes", "confidence": "sure"}
 SHARE = {"format": PERCENT, "width": 68}
 
 
@@ -231,7 +239,6 @@ def listing(part: pd.DataFrame) -> None:
 
 
 def slices(run: Run, split: str) -> None:
-    st.markdown("#### Slices")
     scores = ui.slice_table(run, split)
     scores["interval"] = between(scores, "low", "high")
     places = [{"slice": text} for text in scores["slice"]]
@@ -241,7 +248,7 @@ def slices(run: Run, split: str) -> None:
         on_select=ui.clicked("slice_table", lambda c, e: click_place(c, e, places)),
         selection_mode="single-row",
         hide_index=True,
-        height=300,
+        height=370,
         column_order=["by", "value", "n", "accuracy", "interval", "from_rest"],
         column_config={
             "by": st.column_config.TextColumn("By", width=110),
@@ -336,11 +343,16 @@ with ui.guard():
             f"No text of {split} is in this slice. Take a condition away above.",
             icon=":material/filter_alt_off:",
         )
-    if base.any():
-        matrix(table.loc[base], classes)
-    if full.any():
-        listing(table.loc[full])
-    slices(run, split)
-    if base.any():
-        trust(run, table.loc[base], shares[base])
-    mislabelled_rows(run)
+    tab, place = ui.tabs(TABS)
+    ui.keep(*(key for name, key in HELD.items() if name != tab))
+    with place:
+        if tab == "confusions" and base.any():
+            matrix(table.loc[base], classes)
+        if tab == "slices":
+            slices(run, split)
+        if tab in ("confusions", "slices") and full.any():
+            listing(table.loc[full])
+        if tab == "confidence" and base.any():
+            trust(run, table.loc[base], shares[base])
+        if tab == "labels":
+            mislabelled_rows(run)

@@ -34,12 +34,18 @@ class Context(NamedTuple):
     other: str | None = None  # the run to compare with
     against: str | None = None  # the class to compare `label` with
     pinned: int | None = None  # the example to compare with
+    view: str | None = None  # the tab that is open, where the page has some
 
     def moved(self, **changes: Any) -> "Context":
         """This context after `changes`; another run forgets the places in the old."""
         another = "run" in changes and changes["run"] != self.run
-        kept = Context(data=self.data, table=self.table) if another else self
+        kept = self.of_no_run if another else self
         return kept._replace(**changes)
+
+    @property
+    def of_no_run(self) -> "Context":
+        """What holds whichever run is looked at."""
+        return Context(data=self.data, table=self.table, view=self.view)
 
     def up_to(self, place: "Place") -> "Context":
         """This context without the places that are deeper than `place`."""

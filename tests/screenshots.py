@@ -119,6 +119,12 @@ def used_pages(page: Page, address: str, run: str) -> Iterator[str]:
     page.get_by_role("button", name="Predict", exact=True).click()
     page.get_by_text("Predicted labels").wait_for()
     yield "Predict-lines"
+    tabs = {"Layers": ["cheaper"], "Errors": ["slices", "confidence", "labels"]}
+    for name, views in tabs.items():
+        for view in views:
+            page.goto(f"{address}/{name}?{urlencode({'run': run, 'view': view})}")
+            settled(page)
+            yield f"{name}-{view}"
 
 
 def main() -> None:

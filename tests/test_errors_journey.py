@@ -12,6 +12,7 @@ from stc_core.run import Run
 SQUARE = """
 ([label, predicted]) => {
   const plot = document.querySelector('.js-plotly-plot');
+  plot.scrollIntoView({block: 'center'});
   const box = plot.getBoundingClientRect();
   const {xaxis, yaxis} = plot._fullLayout;
   for (const trace of plot._fullData) {
@@ -65,3 +66,20 @@ def test_a_cell_shows_its_texts_and_goes_along_to_examples(
     settled(page).get_by_role("button", name=f"label is {label}").click()
     page.wait_for_function("!location.href.includes('slice=')")
     assert not settled(page).get_by_role("button", name=f"label is {label}").count()
+
+
+def test_a_tab_is_kept_by_the_links_and_by_a_choice(page: Page):
+    page.get_by_role("link", name="Errors").click()
+    page.wait_for_url("**/Errors?*")
+    settled(page).get_by_role("tab", name="Slices").click()
+    page.wait_for_url("**view=slices*")
+    settled(page).get_by_text("validation", exact=True).click()
+    page.wait_for_url("**split=validation*")
+    tab = settled(page).get_by_role("tab", name="Slices")
+    assert tab.get_attribute("aria-selected") == "true"
+    page.get_by_role("link", name="Examples", exact=True).click()
+    page.wait_for_url("**/Examples?*view=slices*")
+    settled(page).get_by_role("link", name="Errors").click()
+    page.wait_for_url("**/Errors?*view=slices*")
+    tab = settled(page).get_by_role("tab", name="Slices")
+    assert tab.get_attribute("aria-selected") == "true"

@@ -149,9 +149,27 @@ def test_the_layer_curves_are_drawn(trained: Run, page: Page):
     # Three poolings of two kinds of site.
     assert plot.locator(".legend .traces").count() == 6
     assert "This classifier" in plot.inner_text()
-    # Curves, depth, neurons; the variability of the layers; accuracy against cost.
-    assert page.locator(".js-plotly-plot").count() == 5
+    # The curves, and the variability of the layers.
+    assert page.locator(".js-plotly-plot").count() == 2
     assert "The labels are read best at" in page.get_by_test_id("stMain").inner_text()
+
+
+def test_a_tab_is_in_the_link_and_back_again(trained: Run, page: Page):
+    page.get_by_text("F1", exact=False).first.click()
+    settled(page).get_by_role("tab", name="Fewer neurons, fewer layers").click()
+    page.wait_for_url("**view=cheaper*")
+    page.get_by_role("heading", name="What a cheaper classifier gives").wait_for()
+    # Depth, neurons, accuracy against cost.
+    assert settled(page).locator(".js-plotly-plot").count() == 3
+    chosen = page.get_by_role("radio", name="Macro-F1")
+    assert chosen.get_attribute("aria-checked") == "true"
+    page.reload()
+    page.get_by_role("heading", name="What a cheaper classifier gives").wait_for()
+    tab = settled(page).get_by_role("tab", name="Fewer neurons, fewer layers")
+    assert tab.get_attribute("aria-selected") == "true"
+    page.get_by_role("tab", name="Layer by layer").click()
+    page.wait_for_url("**view=layers*")
+    assert settled(page).locator(".js-plotly-plot").count() == 2
 
 
 def test_a_click_on_a_square_opens_its_neuron(trained: Run, page: Page):

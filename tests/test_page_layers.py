@@ -25,10 +25,28 @@ def charts(app) -> int:
 
 def test_it_tells_what_the_curves_show():
     app = fine(visit(PAGE, run="r"))
-    assert charts(app) == 5
+    assert charts(app) == 2
     assert "The labels are read best at **layer " in said(app)
     assert "validation texts**, with 95 % intervals" in said(app)
     assert "test texts**, which chose nothing" in said(app)
+
+
+def test_the_other_tab_draws_what_is_in_it_alone():
+    app = fine(visit(PAGE, run="r", view="cheaper"))
+    assert charts(app) == 3
+    assert "validation texts**, with 95 % intervals" not in said(app)
+    assert not app.dataframe
+
+
+def test_a_score_is_kept_from_tab_to_tab_where_it_can_be():
+    app = fine(visit(PAGE, run="r", state={"metric": "macro_f1", "baselines": False}))
+    app.query_params["view"] = "cheaper"
+    assert app.run().session_state["metric"] == "macro_f1"
+    app.query_params["view"] = "layers"
+    assert app.run().session_state["metric"] == "macro_f1"
+    assert not fine(app).toggle(key="baselines").value
+    auc = fine(visit(PAGE, run="r", view="cheaper", state={"metric": "auc"}))
+    assert auc.session_state["metric"] == "accuracy"
 
 
 def test_macro_f1_has_its_own_words():
@@ -77,7 +95,7 @@ def test_a_layer_that_is_not_there_is_no_error():
 
 @pytest.mark.parametrize("state", [{"layer_kinds": ["mlp"]}, {"baselines": False}])
 def test_curves_can_be_left_out(state):
-    assert charts(fine(visit(PAGE, run="r", state=state))) == 5
+    assert charts(fine(visit(PAGE, run="r", state=state))) == 2
 
 
 def test_the_numbers_can_be_taken_away():
@@ -93,7 +111,7 @@ def facts(app) -> dict[str, str]:
 
 def test_the_dials_begin_at_the_classifier_of_the_run(run_folder: Path):
     metrics = Run.open(run_folder).metrics
-    app = fine(visit(PAGE, run="r"))
+    app = fine(visit(PAGE, run="r", view="cheaper"))
     assert facts(app)["Test"] == percent(metrics["test"]["accuracy"])
     assert "This is the classifier of this run." in said(app)
     assert not [one for one in app.button if one.label == "Make this classifier"]
@@ -102,7 +120,7 @@ def test_the_dials_begin_at_the_classifier_of_the_run(run_folder: Path):
 def test_a_turned_dial_shows_another_and_stays_in_the_address(run_folder: Path):
     frontier = Run.open(run_folder).frontier
     row = frontier.loc[frontier["layer"] == 2].iloc[0]
-    app = fine(visit(PAGE, run="r", depth="2"))
+    app = fine(visit(PAGE, run="r", view="cheaper", depth="2"))
     app.select_slider(key="pick_size").set_value(int(row["neurons"])).run()
     assert facts(fine(app))["Test"] == percent(row["test_accuracy"])
     assert facts(app)["Time a text"] == f"{row['ms_per_text']:.1f} ms"
@@ -111,7 +129,8 @@ def test_a_turned_dial_shows_another_and_stays_in_the_address(run_folder: Path):
 
 @pytest.mark.parametrize("asked", [{"depth": "99"}, {"size": "3"}, {"size": "10000"}])
 def test_a_place_that_is_not_there_shows_one_that_is(asked: dict[str, str]):
-    assert "Test macro-F1" in facts(fine(visit(PAGE, state=None, run="r", **asked)))
+    app = fine(visit(PAGE, state=None, run="r", view="cheaper", **asked))
+    assert "Test macro-F1" in facts(app)
 
 
 def test_the_button_starts_the_run_that_is_shown(run_folder: Path, monkeypatch):
@@ -125,7 +144,7 @@ def test_the_button_starts_the_run_that_is_shown(run_folder: Path, monkeypatch):
     frontier = Run.open(run_folder).frontier
     row = frontier.iloc[3]
     place = {"depth": str(row["layer"]), "size": str(row["neurons"])}
-    app = fine(visit(PAGE, state=None, run="r", **place))
+    app = fine(visit(PAGE, state=None, run="r", view="cheaper", **place))
     next(one for one in app.button if one.label == "Make this classifier").click().run()
     (config,) = began
     assert config.shrink is not None

@@ -20,7 +20,7 @@ from ui.pages import (
     RUNS,
     TRAIN,
 )
-from ui.place import clicked, context, go, link, pick, remember
+from ui.place import clicked, context, go, keep, link, pick, remember, tabs
 from ui.plans import check_backbone, devices, is_here, plan, weight_bytes
 from ui.readers import (
     SHOWN_ROWS,
@@ -102,6 +102,7 @@ __all__ = [
     "in_slice",
     "interval",
     "is_here",
+    "keep",
     "link",
     "mislabelled",
     "percent",
@@ -122,6 +123,7 @@ __all__ = [
     "slice_table",
     "stamp",
     "state",
+    "tabs",
     "token_values",
     "trash_can",
     "type_words",

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from stc_core.context import Context, query_key
 from ui.stale import is_stale, news, replaced, show
@@ -95,6 +96,32 @@ def pick(
         settings |= {"accept_new_options": True, "filter_mode": "contains"}
     widget(label, options, key=key, on_change=news(key, write), **settings)
     return st.session_state[key]
+
+
+def tabs(names: Mapping[str, str]) -> tuple[str, DeltaGenerator]:
+    """The name of the tab that is open, and the place for what is in it.
+
+    `names` gives each tab its title. What is in another tab is not to be drawn: that
+    costs the browser more than all the rest of an answer to a click.
+    """
+    held = context().view
+    now = held if held is not None and held in names else next(iter(names))
+    key = f"view_{'_'.join(names)}"
+    show(key, names[now])
+    slugs = {title: name for name, title in names.items()}
+
+    def write(title: Any) -> None:
+        remember(view=slugs[title])
+
+    places = st.tabs(list(slugs), key=key, on_change=news(key, write))
+    return now, dict(zip(names, places, strict=True))[now]
+
+
+def keep(*keys: str) -> None:
+    """Widgets that are not drawn now have the same values when they are again."""
+    for key in keys:
+        if key in st.session_state:
+            st.session_state[key] = st.session_state[key]
 
 
 def clicked(
