@@ -16,7 +16,7 @@ from stc_core.dual import Block, joint_ridge
 from stc_core.head import standard
 from stc_core.metrics import accuracy, bootstrap_interval, macro_f1, metric_of
 from stc_core.probe import ProbeResult
-from stc_core.ridge import fit_ridge_head, moments_of
+from stc_core.ridge import fit_ridge_head, moments
 from stc_core.select import RIDGES, solve_ridge
 from stc_core.task import Read, Task
 
@@ -156,7 +156,7 @@ def _site(
         X = read(probe.pooled_site)
         mean, sd = standard(X[task.train], task.weights(task.train))
         Z = ((X - mean) / sd).astype(np.float32)
-        train = moments_of(Z, task, task.train)
+        train = moments(Z[task.train], task, task.train)
         for ridge in sorted(RIDGES, reverse=True):
             W = solve_ridge(train.gram, ridge)
             logits = Z[task.validation] @ W + train.prior

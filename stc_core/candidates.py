@@ -47,18 +47,32 @@ class Salient(Protocol):
 
 
 class Pool(NamedTuple):
-    """Candidate features, in computing order, read and standardised on train.
+    """Candidate features, in computing order; mean and sd are those on train.
 
-    `Z` is standardised and then scaled by `trust`, so that a ridge penalty falls more
-    lightly on the neurons of sites whose probes do well.
+    X, all rows of them as they are, is the largest thing that a selection holds.
     """
 
     features: tuple[Feature, ...]
-    X: Float[np.ndarray, "n d"]  # raw, all rows
-    Z: Float[np.ndarray, "n d"]
+    X: Float[np.ndarray, "n d"]
+    mean: Float[np.ndarray, " d"]
+    sd: Float[np.ndarray, " d"]
     trust: Float[np.ndarray, " d"]
     layers: Int[np.ndarray, " d"]
     eta: float
+
+    def standardised(
+        self, rows: Int[np.ndarray, " some"]
+    ) -> Float[np.ndarray, "some d"]:
+        """These rows, standardised and then scaled by trust.
+
+        So that a ridge penalty falls more lightly on the neurons of sites whose probes
+        do well.
+        """
+        Z = self.X[rows]
+        Z -= self.mean
+        Z /= self.sd
+        Z *= self.trust
+        return Z
 
 
 def gather(
@@ -69,7 +83,7 @@ def gather(
     eta: float | None = None,
     narrow: bool = True,
 ) -> Pool:
-    """The candidates of all layers, read and standardised.
+    """The candidates of all layers, read.
 
     For each layer, over its sites and poolings together, the features that hold a
     share eta of the squared weights of the layer's best probes. More than MOST_JOINT
@@ -93,32 +107,24 @@ def gather(
     layers = np.array([feature.site.layer for feature in features])
     trust = np.array([trusted[PooledSite(f.site, f.pooling)] for f in features])
     trust = trust.astype(np.float32)
-    X, Z = _read(read, task, kept)
-    Z *= trust
-    return Pool(features, X, Z, trust, layers, eta or ETA)
+    return Pool(features, *_read(read, task, kept), trust, layers, eta or ETA)
 
 
 def _read(
     read: Read, task: Task, kept: dict[PooledSite, np.ndarray]
-) -> tuple[Float[np.ndarray, "n d"], Float[np.ndarray, "n d"]]:
-    """The columns that are kept, raw and standardised on train.
-
-    They are the largest things there are: filled site by site, without a copy.
-    """
+) -> tuple[Float[np.ndarray, "n d"], Float[np.ndarray, " d"], Float[np.ndarray, " d"]]:
+    """The columns that are kept, filled site by site; their mean and sd on train."""
     d = sum(map(len, kept.values()))
     weights, start = task.weights(task.train), 0
-    X, Z = (np.empty((len(task.codes), d), np.float32) for _ in range(2))
+    X = np.empty((len(task.codes), d), np.float32)
+    mean, sd = (np.empty(d, np.float32) for _ in range(2))
     for site, columns in kept.items():
         if not len(columns):
             continue
-        part = read(site)[:, columns]
-        mean, sd = standard(part[task.train], weights)
         own = slice(start, start := start + len(columns))
-        X[:, own] = part
-        part -= mean
-        part /= sd
-        Z[:, own] = part
-    return X, Z
+        X[:, own] = part = read(site)[:, columns]
+        mean[own], sd[own] = standard(part[task.train], weights)
+    return X, mean, sd
 
 
 def most_candidates(n_class: int, n_train: int) -> int:

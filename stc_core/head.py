@@ -7,6 +7,9 @@ from jaxtyping import Float, Int
 
 from stc_core.axes import Feature
 
+COLUMNS = 256
+"""How many are standardised at a time."""
+
 
 class SparseHead(NamedTuple):
     """logit_k = bias_k + sum_j weight_kj (x_j - mean_j) / sd_j over n neurons.
@@ -62,7 +65,19 @@ def softmax(
 def standard(
     X: Float[np.ndarray, "n d"], weight: Float[np.ndarray, " n"] | None = None
 ) -> tuple[Float[np.ndarray, " d"], Float[np.ndarray, " d"]]:
-    """Mean and standard deviation of each column; a flat column has sd 1."""
+    """Mean and standard deviation of each column; a flat column has sd 1.
+
+    Some columns at a time: of all at once there would be three copies of X.
+    """
+    starts = range(0, max(1, X.shape[1]), COLUMNS)
+    parts = [_standard(X[:, start : start + COLUMNS], weight) for start in starts]
+    mean, sd = (np.concatenate(part) for part in zip(*parts, strict=True))
+    return mean, sd
+
+
+def _standard(
+    X: Float[np.ndarray, "n d"], weight: Float[np.ndarray, " n"] | None
+) -> tuple[Float[np.ndarray, " d"], Float[np.ndarray, " d"]]:
     mean = np.average(X, axis=0, weights=weight)
     sd = np.sqrt(np.average((X - mean) ** 2, axis=0, weights=weight))
     return mean.astype(np.float32), flat_as_one(mean, sd).astype(np.float32)

@@ -24,22 +24,14 @@ class Moments(NamedTuple):
     prior: Float[np.ndarray, " n_class"]
 
 
-def moments_of(
-    Z: Float[np.ndarray, "n d"], task: Task, rows: Int[np.ndarray, " some"]
+def moments(
+    Z: Float[np.ndarray, "some d"], task: Task, rows: Int[np.ndarray, " some"]
 ) -> Moments:
-    """What a ridge model needs to know of `rows`."""
-    codes, weights = task.codes[rows], task.weights(rows)
-    return _moments(Z[rows], codes, weights, n_class=len(task.classes))
+    """What a ridge model needs to know of `rows`, which Z holds and which are spoilt.
 
-
-def _moments(
-    Z: Float[np.ndarray, "n d"],
-    codes: Int[np.ndarray, " n"],
-    weights: Float[np.ndarray, " n"],
-    *,
-    n_class: int,
-) -> Moments:
-    """Of rows that nobody needs afterwards: they are spoilt."""
+    They are centred and weighted in place: a copy would be as large again.
+    """
+    codes, weights, n_class = task.codes[rows], task.weights(rows), len(task.classes)
     prior = np.bincount(codes, weights, n_class) / weights.sum()
     center = weights @ Z / weights.sum()
     return Moments(
@@ -92,13 +84,12 @@ def fit_ridge_head(
     The penalty on feature j is divided by trust_j^2; without trust all are equal.
     """
     Z = X[rows].astype(np.float32, copy=False)  # a copy: what follows is in place
-    codes, weights = task.codes[rows], task.weights(rows)
-    mean, sd = standard(Z, weights)
+    mean, sd = standard(Z, task.weights(rows))
     scale = np.ones(X.shape[1], np.float32) if trust is None else trust
     Z -= mean
     Z /= sd
     Z *= scale
-    moments = _moments(Z, codes, weights, n_class=len(task.classes))
-    W = solve_ridge(moments.gram, ridge).T * SHARPNESS
-    bias = SHARPNESS * moments.prior - W @ moments.center
+    known = moments(Z, task, rows)
+    W = solve_ridge(known.gram, ridge).T * SHARPNESS
+    bias = SHARPNESS * known.prior - W @ known.center
     return SparseHead(tuple(features), mean, sd, W * scale, bias, task.classes)

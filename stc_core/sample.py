@@ -15,7 +15,7 @@ from stc_core.axes import PooledSite, Progress, silent
 from stc_core.backbone import Backbone
 from stc_core.head import standard
 from stc_core.metrics import metric_of
-from stc_core.ridge import moments_of
+from stc_core.ridge import moments
 from stc_core.rows import Rows, write_rows
 from stc_core.select import RIDGES, solve_ridge
 from stc_core.sparsify import Fitted
@@ -225,12 +225,12 @@ def _score(
     Z: Float[np.ndarray, "n d"], task: Task, rows: Int[np.ndarray, " some"]
 ) -> float:
     """The best validation score of ridge models fitted on `rows`."""
-    moments, metric = moments_of(Z, task, rows), metric_of(task.class_weight)
+    known, metric = moments(Z[rows], task, rows), metric_of(task.class_weight)
     y, Z = task.codes[task.validation], Z[task.validation]
     scores = []
     for ridge in RIDGES:
-        W = solve_ridge(moments.gram, ridge)
-        guess = ((Z - moments.center) @ W + moments.prior).argmax(axis=1)
+        W = solve_ridge(known.gram, ridge)
+        guess = ((Z - known.center) @ W + known.prior).argmax(axis=1)
         scores.append(metric(y, guess))
     return max(scores)
 

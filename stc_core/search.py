@@ -8,7 +8,7 @@ from jaxtyping import Float, Int
 
 from stc_core.candidates import Pool
 from stc_core.metrics import accuracy, macro_f1
-from stc_core.ridge import moments_of
+from stc_core.ridge import moments
 from stc_core.select import (
     RIDGES,
     importance,
@@ -42,8 +42,8 @@ class Search:
 
     def __init__(self, task: Task, pool: Pool, *, ridge: float | None = None) -> None:
         self.pool = pool
-        self.train = moments_of(pool.Z, task, task.train)
-        self.Z_val = pool.Z[task.validation]
+        self.train = moments(pool.standardised(task.train), task, task.train)
+        self.Z_val = pool.standardised(task.validation)
         self.y_val = task.codes[task.validation]
         self.weighted = task.class_weight is not None
         self.error = 0.0  # of the best validation score, known where a ridge is chosen

@@ -96,7 +96,7 @@ def test_candidates_are_read_in_computing_order_and_standardised_on_train(toy):
     for j, (site, pooling, index) in enumerate(pool.features):
         raw = toy.blocks[PooledSite(site, pooling)][:, index]
         np.testing.assert_array_equal(pool.X[:, j], raw)
-    train = pool.Z[toy.task.train]
+    train = pool.standardised(toy.task.train)
     np.testing.assert_allclose(train.mean(axis=0), 0, atol=1e-5)
     np.testing.assert_allclose(train.std(axis=0), pool.trust, atol=1e-5)
 
