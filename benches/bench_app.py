@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 import numpy as np
 import pandas as pd
@@ -28,7 +29,18 @@ sys.path.append(str(Path(__file__).parents[1]))  # for the browser of the tests
 
 N_FIT, N_TEXTS, N_NEURONS, ROUNDS = 400, 20_000, 5_000, 5
 PAINT_S, CLICK_S = 2.0, 0.5
-PAGES = ("Layers", "Neurons", "Examples", "Errors", "Predict", "Runs")
+PAGES = {
+    "Layers": {},
+    "Layers, fewer neurons": {"layers": "cheaper"},
+    "Neurons": {},
+    "Examples": {},
+    "Errors": {},
+    "Errors, slices": {"errors": "slices"},
+    "Errors, confidence": {"errors": "confidence"},
+    "Predict": {},
+    "Runs": {},
+}
+"""Each by its name, and by what is asked for beside the run."""
 REST_MS = 300
 """How long nothing may go on for a page to be at rest; not counted as its time."""
 WAIT_S = 60.0
@@ -104,15 +116,21 @@ def clicks(page: Any) -> dict[str, dict[str, list[Callable[[], object]]]]:
         return lambda: page.get_by_role("tab", name=name).click()
 
     forth = page.get_by_role("button", name="Next")
-    tabs = [tab(name) for name in ("Slices", "Confidence", "Confusions")]
+    scores, splits = [on("Macro-F1"), on("Accuracy")], [on("validation"), on("test")]
     return {
         "Layers": {
-            "a click": [on("Macro-F1"), on("Accuracy")],
+            "a click": scores,
             "another tab": [tab("Fewer neurons"), tab("Layer by layer")],
         },
+        "Layers, fewer neurons": {"a click": scores},
         "Neurons": {"a click": [lambda: forth.first.click()]},
         "Examples": {"a click": [on("Wrong"), on("All")]},
-        "Errors": {"a click": [on("validation"), on("test")], "another tab": tabs},
+        "Errors": {
+            "a click": splits,
+            "another tab": [tab("Slices"), tab("Confidence"), tab("Confusions")],
+        },
+        "Errors, slices": {"a click": splits},
+        "Errors, confidence": {"a click": splits},
     }
 
 
@@ -134,8 +152,9 @@ def bench() -> Iterator[Row]:
             page = opened.new_page(viewport={"width": 1280, "height": 900})
             page.set_default_timeout(WAIT_S * 1000)
             until_rest(page, lambda: page.goto(address))
-            for name in PAGES:
-                link = f"{address}/{name}?run=large"
+            for name, ask in PAGES.items():
+                place = urlencode({"run": "large", **ask})
+                link = f"{address}/{name.partition(',')[0]}?{place}"
                 go = partial(page.goto, link)
                 if name == "Neurons":  # its texts come last, before the model is there
                     start = time.perf_counter()

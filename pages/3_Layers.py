@@ -60,15 +60,14 @@ NU = (
 )
 ATTENTION = (
     "The share of each layer's hidden states, each brought to one scale, in what the "
-    "head of this run **reads**. That is no proof that the labels are there. All else "
-    "on this page is of the probes and the sparse classifier that came before it."
+    "head of this run **reads**. That is no proof that the labels are there."
 )
-TABS = {"layers": "Layer by layer", "cheaper": "Fewer neurons, fewer layers"}
-# Widgets of each tab that no context holds. (Streamlit would show a docstring.)
-HELD = {
-    "layers": ("shown", "layer_kinds", "layer_poolings", "baselines"),
-    "cheaper": ("cost",),
-}
+ATTENTIVE = (
+    "The classifier of this run reads by attention. All else on this page is of the "
+    "probes and the sparse classifier that came before it."
+)
+TABS = {ui.CURVES: "Layer by layer", "cheaper": "Fewer neurons, fewer layers"}
+CHEAPER_BY: tuple[Score, ...] = ("accuracy", "macro_f1")
 
 
 class Wish(NamedTuple):
@@ -87,21 +86,16 @@ def metric_of(score: Score) -> Metric:
     return "accuracy" if score == "auc" else score
 
 
-def held_score() -> Score:
-    """The score that was chosen last, in whichever tab."""
-    return st.session_state.get("metric", "accuracy")
-
-
 def choose_score(names: Sequence[Score], row: Any = st) -> Score:
-    """One of these scores; what was chosen in the other tab if it is one of them."""
-    held = held_score()
-    ui.show("metric", held if held in names else "accuracy")
+    """One of these scores: the one that was chosen in the other tab, if it is one."""
     return row.segmented_control(
         "Score",
         names,
+        default="accuracy",
         required=True,
         format_func=lambda name: SCORES[name][0].upper() + SCORES[name][1:],
         key="metric",
+        persist_state="page",
     )
 
 
@@ -130,6 +124,7 @@ def controls(run: Run, probes: pd.DataFrame) -> Wish:
         required=True,
         disabled=not of_all,
         key="shown",
+        persist_state="page",
         help=CONTROL if of_all else f"{CONTROL} {NO_CONTROL}",
     )
     # A row of its own: one that breaks when its widgets come moves the chart below it.
@@ -140,12 +135,17 @@ def controls(run: Run, probes: pd.DataFrame) -> Wish:
         selection_mode="multi",
         format_func=lambda name: KIND_NAMES[name],
         key="layer_kinds",
+        persist_state="page",
     )
     poolings = row.pills(
-        "Pooled by", names, selection_mode="multi", key="layer_poolings"
+        "Pooled by",
+        names,
+        selection_mode="multi",
+        key="layer_poolings",
+        persist_state="page",
     )
     last = row.container(height=FIELD, border=False, vertical_alignment="bottom")
-    lines = last.toggle("Baselines", value=True, key="baselines")
+    lines = last.toggle("Baselines", value=True, key="baselines", persist_state="page")
     shown = shown if of_all else SHOWN[0]
     lines = lines and label is None and shown != "selectivity"
     return Wish(score, shown, label, kinds or here, poolings or names, lines)
@@ -197,14 +197,16 @@ def spread(run: Run) -> None:
         ui.link(ui.ADAPT, "Tune up to a layer", icon=":material/tune:")
 
 
-def tuned_note(metrics: dict[str, Any]) -> None:
-    """Of a tuned run: what of this page is of the model before it was tuned."""
+def other_note(metrics: dict[str, Any]) -> None:
+    """Of a run with another classifier: what of this page is not of that."""
     if "tuning" in metrics:
         st.info(
             f"The classifier of this run reads layer {metrics['tuning']['layer']} of a "
             "tuned model. Probes, curves and ν are of the model before it was tuned.",
             icon=":material/tune:",
         )
+    if "attention" in metrics:
+        st.info(ATTENTIVE, icon=":material/visibility:")
 
 
 def attended(metrics: dict[str, Any]) -> None:
@@ -263,6 +265,7 @@ def cheaper(run: Run, metric: Any) -> None:
             required=True,
             format_func=lambda name: COST_NAMES[name],
             key="cost",
+            persist_state="page",
         )
         figure = frontier(options, cost, metric=metric, picked=place)
         alt = "Validation score of cheaper classifiers against their cost"
@@ -354,24 +357,23 @@ ui.frame(
 with ui.guard():
     run = ui.pick_run()
     probes, metrics = ui.read(run, "probes"), ui.read(run, "metrics")
-    tuned_note(metrics)
+    other_note(metrics)
     parent_note(metrics)
     # Written before the controls that it depends on, so that they do not jump.
-    metric = metric_of(held_score())
+    metric = metric_of(st.session_state.get("metric", "accuracy"))
     said = layer_story(probes, ui.read(run, "curves"), metrics, metric=metric)
     with st.container(border=True):
         st.markdown("\n".join(f"- {sentence}" for sentence in said))
-    tab, place = ui.tabs(TABS)
-    ui.keep(*(key for name, keys in HELD.items() if name != tab for key in keys))
+    tab, place = ui.tabs("layers", TABS)
     with place:
-        if tab == "layers":
+        if tab == ui.CURVES:
             attended(metrics)
             curves(run, probes, controls(run, probes))
             picked(run, probes)
             spread(run)
             numbers(run, probes)
         else:
-            choose_score(("accuracy", "macro_f1"))
+            choose_score(CHEAPER_BY)
             trade(run, metric)
             cheaper(run, metric)
     ui.report_button(run)

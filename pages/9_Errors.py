@@ -56,8 +56,6 @@ TABS = {
     "confidence": "Confidence",
     "labels": "Wrong labels",
 }
-# The widget of a tab that no context holds. (Streamlit would show a docstring.)
-HELD = {"confusions": "of_classes", "confidence": "sure"}
 SHARE = {"format": PERCENT, "width": 68}
 
 
@@ -134,6 +132,7 @@ def matrix(part: pd.DataFrame, classes: list[str]) -> None:
             default="Classes",
             required=True,
             key="of_classes",
+            persist_state="page",
             label_visibility="collapsed",
         )
         if way == "Classes":
@@ -306,7 +305,13 @@ def abstain(part: pd.DataFrame) -> None:
     st.markdown("**What if it may abstain?**")
     sure, correct = part["probability"].to_numpy(float), part["correct"].to_numpy(bool)
     threshold = st.slider(
-        "Answer only with a confidence of at least", 0.0, 1.0, 0.5, 0.01, key="sure"
+        "Answer only with a confidence of at least",
+        0.0,
+        1.0,
+        0.5,
+        0.01,
+        key="sure",
+        persist_state="page",
     )
     kept = answered(sure, correct, threshold)
     figure = coverage_figure(coverage_curve(sure, correct), kept)
@@ -343,8 +348,7 @@ with ui.guard():
             f"No text of {split} is in this slice. Take a condition away above.",
             icon=":material/filter_alt_off:",
         )
-    tab, place = ui.tabs(TABS)
-    ui.keep(*(key for name, key in HELD.items() if name != tab))
+    tab, place = ui.tabs("errors", TABS)
     with place:
         if tab == "confusions" and base.any():
             matrix(table.loc[base], classes)

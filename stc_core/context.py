@@ -34,7 +34,8 @@ class Context(NamedTuple):
     other: str | None = None  # the run to compare with
     against: str | None = None  # the class to compare `label` with
     pinned: int | None = None  # the example to compare with
-    view: str | None = None  # the tab that is open, where the page has some
+    layers: str | None = None  # the tab of the page Layers that is open
+    errors: str | None = None  # that of the page Errors
 
     def moved(self, **changes: Any) -> "Context":
         """This context after `changes`; another run forgets the places in the old."""
@@ -45,7 +46,8 @@ class Context(NamedTuple):
     @property
     def of_no_run(self) -> "Context":
         """What holds whichever run is looked at."""
-        return Context(data=self.data, table=self.table, view=self.view)
+        kept = ("data", "table", "layers", "errors")
+        return Context(**{name: getattr(self, name) for name in kept})
 
     def up_to(self, place: "Place") -> "Context":
         """This context without the places that are deeper than `place`."""

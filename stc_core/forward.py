@@ -79,7 +79,7 @@ def run(
     """`make` of every batch from place `start` on, the next shard being tokenised.
 
     `read` is what runs a batch: `backbone.pooled` if none is given. What the
-    batches of a shard leave in the heap is given back, unless they are all.
+    batches of a large shard leave in the heap is given back.
     """
     read = read or partial(backbone.pooled, wanted=wanted)
     todo = [shard for shard in shards(len(texts)) if shard.stop > start]
@@ -90,7 +90,7 @@ def run(
         first = max(0, start - shard.start)
         for at, value in _in_batches(ids, read, make, pace=pace, start=first):
             yield Batch(shard.start + at.start, shard.start + order[at], value)
-        if len(todo) > 1:
+        if len(ids) > CHUNK:
             release()
 
 

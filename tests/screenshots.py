@@ -120,11 +120,12 @@ def used_pages(page: Page, address: str, run: str) -> Iterator[str]:
     page.get_by_text("Predicted labels").wait_for()
     yield "Predict-lines"
     tabs = {"Layers": ["cheaper"], "Errors": ["slices", "confidence", "labels"]}
-    for name, views in tabs.items():
-        for view in views:
-            page.goto(f"{address}/{name}?{urlencode({'run': run, 'view': view})}")
+    for name, open_ones in tabs.items():
+        for tab in open_ones:
+            ask = {"run": run, name.lower(): tab}
+            page.goto(f"{address}/{name}?{urlencode(ask)}")
             settled(page)
-            yield f"{name}-{view}"
+            yield f"{name}-{tab}"
 
 
 def main() -> None:

@@ -8,7 +8,8 @@ from stc_core.context import Context, query_key
 def test_params_and_parse_are_inverse():
     full = Context("r", 3, 0, 42, "spam & eggs", "ab12", "cd34", 2, 256, "mlp", "mean")
     full = full._replace(split="test", slice="label=a%3Bb;wrong=1", other="s")
-    full = full._replace(against="rice", pinned=41, view="slices")
+    full = full._replace(against="rice", pinned=41)
+    full = full._replace(layers="cheaper", errors="slices")
     assert None not in full
     assert Context(**Context.parse(full.params())) == full
     assert full.params()["class"] == "spam & eggs"
@@ -31,11 +32,11 @@ def test_moving_within_a_run_keeps_the_rest():
     assert here.moved(run="r", layer=None) == Context(run="r", neuron=7)
 
 
-def test_another_run_forgets_the_places_but_not_the_tables_and_the_tab():
+def test_another_run_forgets_the_places_but_not_the_tables_and_the_tabs():
     here = Context(
-        "r", layer=3, neuron=7, example=1, label="a", data="d", table="t", view="v"
+        "r", layer=3, neuron=7, example=1, label="a", data="d", table="t", errors="e"
     )
-    assert here.moved(run="s") == Context("s", data="d", table="t", view="v")
+    assert here.moved(run="s") == Context("s", data="d", table="t", errors="e")
     assert here.moved(run="s", layer=1).layer == 1
 
 

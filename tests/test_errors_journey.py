@@ -72,14 +72,14 @@ def test_a_tab_is_kept_by_the_links_and_by_a_choice(page: Page):
     page.get_by_role("link", name="Errors").click()
     page.wait_for_url("**/Errors?*")
     settled(page).get_by_role("tab", name="Slices").click()
-    page.wait_for_url("**view=slices*")
+    page.wait_for_url("**errors=slices*")
     settled(page).get_by_text("validation", exact=True).click()
     page.wait_for_url("**split=validation*")
     tab = settled(page).get_by_role("tab", name="Slices")
     assert tab.get_attribute("aria-selected") == "true"
     page.get_by_role("link", name="Examples", exact=True).click()
-    page.wait_for_url("**/Examples?*view=slices*")
+    page.wait_for_url("**/Examples?*errors=slices*")
     settled(page).get_by_role("link", name="Errors").click()
-    page.wait_for_url("**/Errors?*view=slices*")
+    page.wait_for_url("**/Errors?*errors=slices*")
     tab = settled(page).get_by_role("tab", name="Slices")
     assert tab.get_attribute("aria-selected") == "true"

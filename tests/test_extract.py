@@ -364,14 +364,15 @@ def test_a_single_text_needs_no_thread(monkeypatch):
     assert extract_features(tiny_backbone("bert"), ["good"], [feature]).shape == (1, 1)
 
 
-def test_memory_is_given_back_after_each_shard_unless_it_is_the_only_one(monkeypatch):
+def test_memory_is_given_back_after_each_large_shard(monkeypatch):
     released: list[int] = []
     monkeypatch.setattr("stc_core.forward.release", lambda: released.append(1))
+    monkeypatch.setattr("stc_core.forward.CHUNK", 7)
     feature = Feature(Site(1, "resid"), "mean", 0)
-    extract_features(tiny_backbone("bert"), TEXTS[:8], [feature])
+    extract_features(tiny_backbone("bert"), TEXTS[:7], [feature])
     assert not released
     extract_features(tiny_backbone("bert"), TEXTS[:25], [feature])
-    assert len(released) == 3  # 8, 16 and 1
+    assert len(released) == 2  # of shards of 8, 16 and 1
 
 
 def test_what_is_stored_is_found_and_nothing_is_computed(tmp_path, monkeypatch):

@@ -2,7 +2,7 @@
 
 import ctypes
 import platform
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import psutil
@@ -34,10 +34,15 @@ def no_library(name: None) -> Musl:
     raise TypeError
 
 
-@pytest.mark.parametrize("library", [lambda name: Musl(), no_library])
-def test_another_library_is_left_alone(library: Callable, monkeypatch):
+@pytest.fixture
+def anew() -> Iterator[None]:
     heap._malloc_trim.cache_clear()
+    yield
+    heap._malloc_trim.cache_clear()
+
+
+@pytest.mark.parametrize("library", [lambda name: Musl(), no_library])
+def test_another_library_is_left_alone(library: Callable, anew: None, monkeypatch):
     monkeypatch.setattr(ctypes, "CDLL", library)
     heap.release()
     assert heap._malloc_trim() is None
-    heap._malloc_trim.cache_clear()

@@ -155,9 +155,11 @@ def test_the_layer_curves_are_drawn(trained: Run, page: Page):
 
 
 def test_a_tab_is_in_the_link_and_back_again(trained: Run, page: Page):
-    page.get_by_text("F1", exact=False).first.click()
+    page.get_by_text("Macro-F1", exact=True).click()
+    settled(page).get_by_text("Baselines", exact=True).click()
+    assert not settled(page).get_by_label("Baselines").is_checked()
     settled(page).get_by_role("tab", name="Fewer neurons, fewer layers").click()
-    page.wait_for_url("**view=cheaper*")
+    page.wait_for_url("**layers=cheaper*")
     page.get_by_role("heading", name="What a cheaper classifier gives").wait_for()
     # Depth, neurons, accuracy against cost.
     assert settled(page).locator(".js-plotly-plot").count() == 3
@@ -168,7 +170,7 @@ def test_a_tab_is_in_the_link_and_back_again(trained: Run, page: Page):
     tab = settled(page).get_by_role("tab", name="Fewer neurons, fewer layers")
     assert tab.get_attribute("aria-selected") == "true"
     page.get_by_role("tab", name="Layer by layer").click()
-    page.wait_for_url("**view=layers*")
+    page.wait_for_url("**layers=curves*")
     assert settled(page).locator(".js-plotly-plot").count() == 2
 
 

@@ -72,9 +72,9 @@ def shifted(page: Page) -> float:
         ("Examples", {}, "Next"),
         ("Neurons", {}, "Next"),
         ("Errors", {"slice": "length=0-19"}, "0 to 19 words"),
-        ("Errors", {"view": "slices"}, "validation"),
+        ("Errors", {"errors": "slices"}, "validation"),
         ("Layers", {"layer": "3"}, "Clear"),
-        ("Layers", {"view": "cheaper"}, "Macro-F1"),
+        ("Layers", {"layers": "cheaper"}, "Macro-F1"),
         ("Compare", {"other": "w"}, "Both wrong, differently"),
     ],
 )

@@ -58,13 +58,13 @@ def test_a_class_and_words_can_be_picked(run):
 
 
 def test_slices_are_by_class_length_and_the_other_columns():
-    scores = table(fine(visit(PAGE, run="r", view="slices")), "from_rest")
+    scores = table(fine(visit(PAGE, run="r", errors="slices")), "from_rest")
     assert {"class", "length", "channel", "sentiment", "subtopic"} >= set(scores["by"])
     assert {"class", "length", "channel"} <= set(scores["by"])
 
 
 def test_a_tab_draws_what_is_in_it_alone():
-    app = fine(visit(PAGE, run="r", view="confidence"))
+    app = fine(visit(PAGE, run="r", errors="confidence"))
     assert len(app.get("plotly_chart")) == 2
     assert not app.dataframe
 
@@ -82,7 +82,7 @@ def test_scores_on_train_are_said_to_be_flattered():
 
 
 def test_what_abstaining_brings(run):
-    app = fine(visit(PAGE, run="r", view="confidence", state={"sure": 0.8}))
+    app = fine(visit(PAGE, run="r", errors="confidence", state={"sure": 0.8}))
     test = run.predictions.query("split == 'test'")
     kept = test.query("probability >= 0.8")
     assert f"({len(kept)} of {len(test)})" in said(app)
@@ -92,7 +92,7 @@ def test_what_abstaining_brings(run):
 
 
 def test_labels_are_judged_when_they_are_asked_for():
-    app = fine(visit(PAGE, run="r", view="labels"))
+    app = fine(visit(PAGE, run="r", errors="labels"))
     assert not any("suggested" in one.value for one in app.dataframe)
     next(b for b in app.button if b.label == "Look for wrong labels").click().run()
     words = said(fine(app))
@@ -105,7 +105,7 @@ def test_a_run_without_neurons_says_why(run, tmp_path):
     for one in run.folder.iterdir():
         if one.name not in ("activations.npy", "neurons.parquet"):
             (bare / one.name).symlink_to(one.resolve())
-    app = fine(visit(PAGE, run="bare", view="labels"))
+    app = fine(visit(PAGE, run="bare", errors="labels"))
     assert "keep no neurons to judge labels by" in said(app)
 
 

@@ -3,12 +3,14 @@
 from pathlib import Path
 
 import pytest
+from streamlit.testing.v1.element_tree import Block
 from visit import at_home, fine, said, visit
 
 from stc_core.config import RunConfig
 from stc_core.readings import best_probes
 from stc_core.run import Run
 from stc_core.wording import percent
+from ui import stale
 
 PAGE = "pages/3_Layers.py"
 
@@ -32,21 +34,75 @@ def test_it_tells_what_the_curves_show():
 
 
 def test_the_other_tab_draws_what_is_in_it_alone():
-    app = fine(visit(PAGE, run="r", view="cheaper"))
+    app = fine(visit(PAGE, run="r", layers="cheaper"))
     assert charts(app) == 3
     assert "validation texts**, with 95 % intervals" not in said(app)
     assert not app.dataframe
 
 
-def test_a_score_is_kept_from_tab_to_tab_where_it_can_be():
-    app = fine(visit(PAGE, run="r", state={"metric": "macro_f1", "baselines": False}))
-    app.query_params["view"] = "cheaper"
-    assert app.run().session_state["metric"] == "macro_f1"
-    app.query_params["view"] = "layers"
-    assert app.run().session_state["metric"] == "macro_f1"
-    assert not fine(app).toggle(key="baselines").value
-    auc = fine(visit(PAGE, run="r", view="cheaper", state={"metric": "auc"}))
-    assert auc.session_state["metric"] == "accuracy"
+def tabs_id(app) -> str:
+    blocks = (o for o in app._tree if isinstance(o, Block))
+    (found,) = (o._block_id for o in blocks if "tabs_" in o._block_id)
+    return found
+
+
+def click_tab(app, title: str):
+    """What a click on a tab sends; AppTest has no such click."""
+    states = app._tree.get_widget_states()
+    states.widgets.add(id=tabs_id(app), string_value=title)
+    return fine(app._run(states))
+
+
+def to_tab(app, name: str):
+    app.query_params["layers"] = name
+    return fine(app.run())
+
+
+def test_a_click_on_a_tab_opens_it():
+    app = click_tab(fine(visit(PAGE, run="r")), "Fewer neurons, fewer layers")
+    assert charts(app) == 3
+    app = click_tab(app, "Layer by layer")
+    assert charts(app) == 2 and "".join(app.query_params["layers"]) == "curves"
+
+
+def test_what_was_chosen_is_kept_from_tab_to_tab():
+    app = fine(visit(PAGE, run="r"))
+    fine(app.toggle(key="baselines").set_value(False).run())
+    fine(app.segmented_control(key="metric").set_value("macro_f1").run())
+    assert "macro-F1" in said(to_tab(app, "cheaper"))
+    assert app.segmented_control(key="metric").value == "macro_f1"
+    to_tab(app, "curves")
+    assert app.segmented_control(key="metric").value == "macro_f1"
+    toggle = app.toggle(key="baselines")
+    assert not toggle.value
+    assert toggle.proto.set_value  # the browser has forgotten it: it is told again
+
+
+def test_a_score_that_a_tab_does_not_have_is_another_one_there():
+    app = fine(visit(PAGE, run="r"))
+    fine(app.segmented_control(key="metric").set_value("auc").run())
+    assert app.segmented_control(key="metric").value == "auc"
+    to_tab(app, "cheaper")
+    assert app.segmented_control(key="metric").value == "accuracy"
+
+
+def test_a_link_to_a_layer_opens_the_tab_that_tells_of_it():
+    app = fine(visit(PAGE, run="r", layer="3", layers="cheaper"))
+    (link,) = (o for o in app.get("page_link") if o.proto.label == "layer 3")
+    assert "layers=curves" in link.proto.query_string
+    (link,) = (o for o in app.get("page_link") if o.proto.label == "Neurons")
+    assert "layers=cheaper" in link.proto.query_string
+
+
+def test_a_tab_that_a_link_just_left_is_no_choice_but_new_tabs(monkeypatch):
+    """The browser has it open, and nothing in it, unless it gets tabs that are new."""
+    monkeypatch.setattr(stale, "STALE_S", 60.0)
+    app = to_tab(fine(visit(PAGE, run="r", layers="cheaper")), "curves")
+    before = tabs_id(app)
+    app = click_tab(app, "Fewer neurons, fewer layers")
+    assert charts(app) == 2 and tabs_id(app) != before
+    app = click_tab(app, "Fewer neurons, fewer layers")
+    assert charts(app) == 3 and "".join(app.query_params["layers"]) == "cheaper"
 
 
 def test_macro_f1_has_its_own_words():
@@ -93,9 +149,16 @@ def test_a_layer_that_is_not_there_is_no_error():
     assert "**Layer 99**" not in said(fine(visit(PAGE, run="r", layer="99")))
 
 
-@pytest.mark.parametrize("state", [{"layer_kinds": ["mlp"]}, {"baselines": False}])
-def test_curves_can_be_left_out(state):
-    assert charts(fine(visit(PAGE, run="r", state=state))) == 2
+@pytest.mark.parametrize(
+    ("state", "gone"),
+    [({"layer_kinds": ["mlp"]}, "hidden states"), ({"baselines": False}, "TF-IDF")],
+)
+def test_curves_can_be_left_out(state, gone):
+    def drawn(app) -> str:
+        return app.get("plotly_chart")[0].proto.spec
+
+    assert gone in drawn(fine(visit(PAGE, run="r")))
+    assert gone not in drawn(fine(visit(PAGE, run="r", state=state)))
 
 
 def test_the_numbers_can_be_taken_away():
@@ -111,7 +174,7 @@ def facts(app) -> dict[str, str]:
 
 def test_the_dials_begin_at_the_classifier_of_the_run(run_folder: Path):
     metrics = Run.open(run_folder).metrics
-    app = fine(visit(PAGE, run="r", view="cheaper"))
+    app = fine(visit(PAGE, run="r", layers="cheaper"))
     assert facts(app)["Test"] == percent(metrics["test"]["accuracy"])
     assert "This is the classifier of this run." in said(app)
     assert not [one for one in app.button if one.label == "Make this classifier"]
@@ -120,7 +183,7 @@ def test_the_dials_begin_at_the_classifier_of_the_run(run_folder: Path):
 def test_a_turned_dial_shows_another_and_stays_in_the_address(run_folder: Path):
     frontier = Run.open(run_folder).frontier
     row = frontier.loc[frontier["layer"] == 2].iloc[0]
-    app = fine(visit(PAGE, run="r", view="cheaper", depth="2"))
+    app = fine(visit(PAGE, run="r", layers="cheaper", depth="2"))
     app.select_slider(key="pick_size").set_value(int(row["neurons"])).run()
     assert facts(fine(app))["Test"] == percent(row["test_accuracy"])
     assert facts(app)["Time a text"] == f"{row['ms_per_text']:.1f} ms"
@@ -129,7 +192,7 @@ def test_a_turned_dial_shows_another_and_stays_in_the_address(run_folder: Path):
 
 @pytest.mark.parametrize("asked", [{"depth": "99"}, {"size": "3"}, {"size": "10000"}])
 def test_a_place_that_is_not_there_shows_one_that_is(asked: dict[str, str]):
-    app = fine(visit(PAGE, state=None, run="r", view="cheaper", **asked))
+    app = fine(visit(PAGE, state=None, run="r", layers="cheaper", **asked))
     assert "Test macro-F1" in facts(app)
 
 
@@ -144,7 +207,7 @@ def test_the_button_starts_the_run_that_is_shown(run_folder: Path, monkeypatch):
     frontier = Run.open(run_folder).frontier
     row = frontier.iloc[3]
     place = {"depth": str(row["layer"]), "size": str(row["neurons"])}
-    app = fine(visit(PAGE, state=None, run="r", view="cheaper", **place))
+    app = fine(visit(PAGE, state=None, run="r", layers="cheaper", **place))
     next(one for one in app.button if one.label == "Make this classifier").click().run()
     (config,) = began
     assert config.shrink is not None

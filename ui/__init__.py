@@ -8,6 +8,7 @@ from ui.deleted import delete_button, trash_can, undo
 from ui.pages import (
     ADAPT,
     COMPARE,
+    CURVES,
     DATA,
     ERRORS,
     EXAMPLES,
@@ -20,7 +21,7 @@ from ui.pages import (
     RUNS,
     TRAIN,
 )
-from ui.place import clicked, context, go, keep, link, pick, remember, tabs
+from ui.place import clicked, context, go, link, pick, remember, tabs
 from ui.plans import check_backbone, devices, is_here, plan, weight_bytes
 from ui.readers import (
     SHOWN_ROWS,
@@ -56,6 +57,7 @@ from ui.tables import (
 __all__ = [
     "ADAPT",
     "COMPARE",
+    "CURVES",
     "DATA",
     "ERRORS",
     "EXAMPLES",
@@ -102,7 +104,6 @@ __all__ = [
     "in_slice",
     "interval",
     "is_here",
-    "keep",
     "link",
     "mislabelled",
     "percent",

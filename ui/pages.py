@@ -26,3 +26,5 @@ PAGES = {
     COMPARE: ("Compare", ":material/compare_arrows:"),
     RUNS: ("Runs", ":material/list_alt:"),
 }
+CURVES = "curves"
+"""The tab of LAYERS that tells of a layer."""

@@ -11,6 +11,7 @@ from ui.stale import is_stale, news, replaced, show
 
 _CONTEXT = "_context"
 _URL = "_url"
+_TURN = "_tabs_turn"
 
 
 def context() -> Context:
@@ -98,30 +99,29 @@ def pick(
     return st.session_state[key]
 
 
-def tabs(names: Mapping[str, str]) -> tuple[str, DeltaGenerator]:
-    """The name of the tab that is open, and the place for what is in it.
+def tabs(field: str, names: Mapping[str, str]) -> tuple[str, DeltaGenerator]:
+    """The name of the tab that is open, which the context holds, and the place in it.
 
     `names` gives each tab its title. What is in another tab is not to be drawn: that
     costs the browser more than all the rest of an answer to a click.
     """
-    held = context().view
-    now = held if held is not None and held in names else next(iter(names))
-    key = f"view_{'_'.join(names)}"
+    held = getattr(context(), field)
+    now = held if held in names else next(iter(names))
+    turn = st.session_state.setdefault(_TURN, 0)
+    key = f"tabs_{field}_{turn}"
     show(key, names[now])
-    slugs = {title: name for name, title in names.items()}
+    called = {title: name for name, title in names.items()}
 
-    def write(title: Any) -> None:
-        remember(view=slugs[title])
+    def change() -> None:
+        title = st.session_state[key]
+        if is_stale(key, title):
+            # The browser has it open, with nothing in it: it gets new tabs.
+            st.session_state[_TURN] = turn + 1
+        elif title in called:
+            remember(**{field: called[title]})
 
-    places = st.tabs(list(slugs), key=key, on_change=news(key, write))
+    places = st.tabs(list(called), key=key, on_change=change)
     return now, dict(zip(names, places, strict=True))[now]
-
-
-def keep(*keys: str) -> None:
-    """Widgets that are not drawn now have the same values when they are again."""
-    for key in keys:
-        if key in st.session_state:
-            st.session_state[key] = st.session_state[key]
 
 
 def clicked(

@@ -7,7 +7,7 @@ import streamlit as st
 from stc_core.context import PLACES, Context, Place
 from stc_core.neurons import names_of
 from stc_core.run import Run
-from ui.pages import EXAMPLES, LAYERS, NEURONS
+from ui.pages import CURVES, EXAMPLES, LAYERS, NEURONS
 from ui.place import context
 from ui.readers import read
 from ui.said import escape
@@ -32,12 +32,18 @@ def trail(run: Run) -> None:
             st.page_link(
                 _PAGES[place],
                 label=_name(run, held, place),
-                query_params=held.up_to(place).params(),
+                query_params=_up(held, place).params(),
             )
         st.space("stretch")
         with st.popover("Copy link", icon=":material/link:", type="tertiary"):
             st.caption("This view, for anyone who can open this app:")
             st.code(f"{st.context.url}?{urlencode(held.params())}", language=None)
+
+
+def _up(held: Context, place: Place) -> Context:
+    """`held` without what is deeper; a layer is told of in one tab of its page."""
+    above = held.up_to(place)
+    return above._replace(layers=CURVES) if place == "layer" else above
 
 
 def _name(run: Run, held: Context, place: Place) -> str:
