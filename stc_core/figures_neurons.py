@@ -106,10 +106,11 @@ def _squares(
     *,
     signed_scale: bool,
 ) -> go.Figure:
+    """Points of SVG: there are 2,000 at most, and WebGL takes longer to begin with."""
     scale = LARGE if len(shown) <= MANY else SMALL
     placed = grid(shown, scale.per_line)
     figure = go.Figure(
-        go.Scattergl(
+        go.Scatter(
             x=placed["column"],
             y=placed["line"],
             mode="markers",
@@ -203,7 +204,7 @@ def _scale(values: Float[np.ndarray, " n"], title: str, signed_scale: bool) -> d
 
 
 def _mark(figure: go.Figure, place: pd.DataFrame, square: int) -> None:
-    figure.add_scattergl(
+    figure.add_scatter(
         x=place["column"],
         y=place["line"],
         mode="markers",
