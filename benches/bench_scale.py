@@ -1,16 +1,14 @@
-"""A whole training on 1,000 and 10,000 short texts, or more: time, memory, disk.
+"""A whole training on 1,000 and 10,000 short texts: time, memory, disk.
 
 The rival is linear growth: so many times the seconds of the size before. Each size
 has a process of its own, so that its peak is its own. One layer is read, and no
-baseline is fitted, as those stop growing with their sample. There is no time in `make
-bench` for what STC_BENCH_TEXTS=100000,1000000 adds, nor for STC_BENCH_IMDB=1: all its
-train and test texts at 256 tokens, every site and pooling, within 4 GB.
+baseline is fitted, as those stop growing with their sample. bench_large.py goes on.
 """
 
 import os
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
@@ -23,7 +21,6 @@ from measure import DATA, Row, peak_mb, show, texts
 Files = Callable[[int, Path], dict[str, str]]
 SIZES = (1_000, 10_000)
 SET, WORDS = "sst2", 10
-LONG, LIMIT_MB = "imdb", 4_000
 SETTINGS: dict[str, Any] = {
     "device": "cpu",
     "kinds": ("resid",),
@@ -55,24 +52,14 @@ def short_texts(n: int, home: Path) -> dict[str, str]:
     return {"path": str(path)}
 
 
-def long_texts(n: int, home: Path) -> dict[str, str]:
-    """The files of IMDb, copied without their compression."""
-    paths = {}
-    for part, field in (("train", "path"), ("test", "test_path")):
-        paths[field] = str(home / f"{part}.csv")
-        folder = Path(os.environ.get("STC_BENCH_DATA", DATA)) / LONG
-        frame = pd.read_csv(folder / f"{part}.csv.gz", keep_default_na=False)
-        frame.head(n).to_csv(paths[field], index=False)
-    return paths
-
-
-def trained(make: Files, n: int, settings: dict[str, Any]) -> Row:
+def trained(make: Files, n: int, settings: dict[str, Any], baselines: bool) -> Row:
     """What a training on `n` texts took; runs in a fresh process."""
     from stc_core import recipes
     from stc_core.config import DataConfig, RunConfig, TrainConfig
     from stc_core.writer import RunWriter
 
-    recipes.baselines_of = lambda *_, **__: {}
+    if not baselines:
+        recipes.baselines_of = lambda *_, **__: {}
     with tempfile.TemporaryDirectory() as name:
         os.environ["STC_HOME"] = name
         paths = make(n, Path(name))
@@ -95,9 +82,12 @@ def trained(make: Files, n: int, settings: dict[str, Any]) -> Row:
     return {"peak_mb": peak, "disk_mb": disk // 1_000_000, "cpu_s": cpu, **took}
 
 
-def alone(make: Files, n: int, settings: dict[str, Any]) -> Row:
+def alone(
+    make: Files, n: int, settings: dict[str, Any], *, baselines: bool = False
+) -> Row:
+    """The same, in a process of its own."""
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as process:
-        return process.submit(trained, make, n, settings).result()
+        return process.submit(trained, make, n, settings, baselines).result()
 
 
 def in_full(row: Row, found: Row, n: int) -> Row:
@@ -113,26 +103,24 @@ def in_full(row: Row, found: Row, n: int) -> Row:
     }
 
 
-def bench() -> Iterator[Row]:
+def growing(bench: str, sizes: Iterable[int]) -> Iterator[Row]:
+    """A row for each size, and what linear growth from the one before would be."""
     texts(SET, "train", 1)  # ends here without data
     before: tuple[int, float] | None = None
-    more = os.environ.get("STC_BENCH_TEXTS", "").split(",")
-    for n in (*SIZES, *map(int, filter(None, more))):
+    for n in sizes:
         found = alone(short_texts, n, SETTINGS)
         seconds = found["total"]
-        row: Row = {"bench": "scale", "case": f"{n:,} texts", "ours_s": seconds}
+        row: Row = {"bench": bench, "case": f"{n:,} texts", "ours_s": seconds}
         if before is not None:
             fewer, linear = before[0], before[1] * n / before[0]
             row |= {"rival": f"{n // fewer} x {fewer:,} texts", "rival_s": linear}
             row["ratio"] = linear / seconds
         yield in_full(row, found, n)
         before = n, seconds
-    if n := int(os.environ.get("STC_BENCH_IMDB", "0")):
-        n = 25_000 if n == 1 else n
-        found = alone(long_texts, n, {"device": "cpu", "max_length": 256})
-        row = {"bench": "scale", "case": f"{LONG}, {n:,} + {n:,} texts"}
-        row |= {"ours_s": found["total"], "limit_mb": LIMIT_MB}
-        yield in_full(row, found, 2 * n)
+
+
+def bench() -> Iterator[Row]:
+    return growing("scale", SIZES)
 
 
 if __name__ == "__main__":

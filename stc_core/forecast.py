@@ -243,9 +243,9 @@ def probe_bytes(shape: Shape, threads: int) -> int:
 
 
 def select_bytes(shape: Shape) -> int:
-    """Candidates, raw and standardised, with a copy in the making, and their Gram."""
+    """Candidates of all rows, those to learn from standardised, and their Gram."""
     p = _candidates(shape)
-    return 4 * (4 * shape.n * p + 3 * p * p)
+    return 4 * ((shape.n + shape.n_learned) * p + 3 * p * p)
 
 
 def baseline_bytes(shape: Shape) -> int:

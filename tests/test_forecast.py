@@ -23,11 +23,14 @@ from stc_core.forecast import (
     sampled,
     sampled_tokens,
     sampling_bytes,
+    select_bytes,
     survey,
 )
 from stc_core.plan import Speed, count_tokens
 from stc_core.probe import fit_probes
+from stc_core.salience import Salience
 from stc_core.sample import last_gain
+from stc_core.sparsify import fit_stc
 from stc_core.task import Task
 from stc_core.tokens import Tokens
 
@@ -183,6 +186,19 @@ def test_the_memory_of_probing_is_that_of_the_widest_site():
         )
     )
     assert probe_bytes(shape, 1) - GRAM_BYTES == pytest.approx(peak, rel=0.3)
+
+
+def test_the_memory_of_selection_is_that_of_the_candidates():
+    task, test = task_of(4000)
+    X = RNG.standard_normal((4000, 1500), np.float32)
+    X[:, :99] += task.codes[:, None]
+    site = PooledSite(Site(1, "mlp"), "mean")
+    probe = Salience(site, np.ones(1500), 0.9)
+    shape = Shape(4000, len(task.train), len(task.learned), 3, 0, (1500,))
+    peak = peak_of(
+        lambda: fit_stc(lambda site: X.copy(), task, [probe], eta=1.0, reported=test)
+    )
+    assert select_bytes(shape) == pytest.approx(peak, rel=0.3)
 
 
 def test_the_memory_of_baselines_grows_with_the_rows_squared():
