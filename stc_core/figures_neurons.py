@@ -106,11 +106,10 @@ def _squares(
     *,
     signed_scale: bool,
 ) -> go.Figure:
-    """Points of SVG: there are 2,000 at most, and WebGL takes longer to begin with."""
     scale = LARGE if len(shown) <= MANY else SMALL
     placed = grid(shown, scale.per_line)
     figure = go.Figure(
-        go.Scatter(
+        go.Scattergl(
             x=placed["column"],
             y=placed["line"],
             mode="markers",
@@ -204,7 +203,7 @@ def _scale(values: Float[np.ndarray, " n"], title: str, signed_scale: bool) -> d
 
 
 def _mark(figure: go.Figure, place: pd.DataFrame, square: int) -> None:
-    figure.add_scatter(
+    figure.add_scattergl(
         x=place["column"],
         y=place["line"],
         mode="markers",

@@ -52,8 +52,8 @@ def page(title: str, intro: str, sections: Sequence[Section]) -> str:
 def chart(figure: go.Figure, name: str, *, alt: str, note: str = "") -> str:
     """`figure`, drawn when the file opens; its one button saves it as NAME.png.
 
-    Colours of text follow the reader's light or dark. `alt` describes it for those who
-    do not see it.
+    Colours of text follow the reader's light or dark. WebGL points become SVG ones,
+    which can be printed. `alt` describes it for those who do not see it.
     """
     drawn = go.Figure(figure)
     drawn.update_layout(template=_TEMPLATE, autosize=True)
@@ -61,6 +61,8 @@ def chart(figure: go.Figure, name: str, *, alt: str, note: str = "") -> str:
     plain = drawn.to_json()
     assert plain is not None
     content = json.loads(plain)
+    for trace in content["data"]:
+        trace["type"] = "scatter" if trace["type"] == "scattergl" else trace["type"]
     data = json.dumps(content, separators=(",", ":"), ensure_ascii=False)
     height = int(content["layout"].get("height", 400))
     words = f"<figcaption>{said(note)}</figcaption>" if note else ""

@@ -14,7 +14,7 @@ from stc_core.neurons import binned, chosen_neurons
 
 def test_each_neuron_has_a_square_that_carries_it():
     squares, mark = neuron_map(neurons()).data
-    assert squares.type == "scatter"  # a heatmap's cells cannot be clicked
+    assert squares.type == "scattergl"  # a heatmap's cells cannot be clicked
     assert [row[0] for row in squares.customdata] == list(range(10))
     assert squares.marker.symbol == "square"
     assert len(set(zip(squares.x, squares.y, strict=True))) == 10

@@ -62,11 +62,12 @@ def test_a_section_without_a_body_is_left_out():
 
 
 def test_a_chart_is_its_figure_with_words_that_cannot_end_it():
-    figure = go.Figure(go.Scatter(x=np.arange(3), y=[1, 2, 3], hovertext=[EVIL] * 3))
+    figure = go.Figure(go.Scattergl(x=np.arange(3), y=[1, 2, 3], hovertext=[EVIL] * 3))
     found = Found(chart(figure, "name", alt=EVIL, note=EVIL))
     assert found.tags.count("script") == 1 and found.labels == [EVIL]
     (trace,) = json.loads("".join(found.scripts))["data"]
     assert trace["type"] == "scatter" and trace["hovertext"] == [EVIL] * 3
+    assert figure.data[0].type == "scattergl"
 
 
 def test_a_table_has_its_cells_as_text_and_numbers_apart():
