@@ -154,22 +154,32 @@ def test_the_layer_curves_are_drawn(trained: Run, page: Page):
     assert "The labels are read best at" in page.get_by_test_id("stMain").inner_text()
 
 
-def test_a_tab_is_in_the_link_and_back_again(trained: Run, page: Page):
+def test_a_tab_is_in_the_link_and_keeps_what_was_chosen(trained: Run, page: Page):
+    fewer = page.get_by_role("tab", name="Fewer neurons, fewer layers")
+    back = page.get_by_role("tab", name="Layer by layer")
+    baselines = page.get_by_role("switch", name="Baselines")
     page.get_by_text("Macro-F1", exact=True).click()
     settled(page).get_by_text("Baselines", exact=True).click()
-    assert not settled(page).get_by_label("Baselines").is_checked()
-    settled(page).get_by_role("tab", name="Fewer neurons, fewer layers").click()
+    expect(baselines).not_to_be_checked()
+    settled(page)
+    fewer.click()
     page.wait_for_url("**layers=cheaper*")
     page.get_by_role("heading", name="What a cheaper classifier gives").wait_for()
     # Depth, neurons, accuracy against cost.
     assert settled(page).locator(".js-plotly-plot").count() == 3
-    chosen = page.get_by_role("radio", name="Macro-F1")
-    assert chosen.get_attribute("aria-checked") == "true"
-    page.reload()
+    expect(page.get_by_role("radio", name="Macro-F1")).to_be_checked()
+    back.click()
+    page.wait_for_url("**layers=curves*")
+    settled(page)
+    expect(baselines).not_to_be_checked()
+    assert "TF-IDF words" not in page.locator(".js-plotly-plot").first.inner_text()
+    fewer.click()
+    page.wait_for_url("**layers=cheaper*")
+    settled(page).reload()
     page.get_by_role("heading", name="What a cheaper classifier gives").wait_for()
-    tab = settled(page).get_by_role("tab", name="Fewer neurons, fewer layers")
-    assert tab.get_attribute("aria-selected") == "true"
-    page.get_by_role("tab", name="Layer by layer").click()
+    expect(fewer).to_have_attribute("aria-selected", "true")
+    settled(page)
+    back.click()
     page.wait_for_url("**layers=curves*")
     assert settled(page).locator(".js-plotly-plot").count() == 2
 
