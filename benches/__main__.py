@@ -3,9 +3,9 @@
     python -m benches extract probe
     python -m benches adapt --rows 4000      # the rest is for the bench itself
 
-Each has a limit, and all together are below 15 minutes: one that is not done by its
-own is ended, and its last result stays. One that is named has none; what takes hours,
-or a GPU, is run only then.
+Each has a limit, and all together are below 15 minutes: of one that is not done by its
+own, the cases that were are kept, and the others stay as they were last. One that is
+named has none; what takes hours, or a GPU, is run only then.
 """
 
 import argparse
@@ -20,7 +20,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from benches.measure import Row, table
 
@@ -28,13 +28,13 @@ HERE = Path(__file__).parent
 KEPT = HERE / "results.json"
 CPUINFO = Path("/proc/cpuinfo")
 LIMITS_S = {
-    "app": 120,
-    "extract": 270,
+    "app": 160,
+    "extract": 190,
     "forecast": 120,
-    "hierarchy": 55,
-    "predict": 65,
-    "probe": 230,
-    "scale": 35,
+    "hierarchy": 75,
+    "predict": 100,
+    "probe": 205,
+    "scale": 45,
 }
 assert sum(LIMITS_S.values()) < 15 * 60
 
@@ -71,10 +71,17 @@ def commit() -> str:
     return done.stdout.strip() or "unknown"
 
 
+class Measured(NamedTuple):
+    """The rows of a bench; not `whole`: it was ended before the last one."""
+
+    rows: list[Row]
+    whole: bool
+
+
 def measured(
     path: Path, options: Sequence[str] = (), *, limit_s: float | None
-) -> list[Row]:
-    """The rows of one bench; none if it has no data, or takes longer than the limit."""
+) -> Measured:
+    """What one bench gives until its limit; no rows if it has no data."""
     told = "no limit" if limit_s is None else f"{limit_s} s at most"
     print(f"{path.name}, {told} ...", flush=True)
     start = time.perf_counter()
@@ -92,22 +99,41 @@ def measured(
             os.killpg(bench.pid, signal.SIGKILL)  # and the processes it has begun
             if not isinstance(error, subprocess.TimeoutExpired):
                 raise
-            print(f"  ended after {limit_s} s; its last result stays", flush=True)
-            return []
+            out, _ = bench.communicate()
+            whole = [line for line in out.splitlines(True) if line.endswith("\n")]
+            print(f"  ended after {limit_s} s, {len(whole)} rows", flush=True)
+            return Measured([json.loads(line) for line in whole], whole=False)
     if bench.returncode:
         raise subprocess.CalledProcessError(bench.returncode, path.name)
     print(f"  {time.perf_counter() - start:.0f} s", flush=True)
-    return [json.loads(line) for line in out.splitlines()]
+    return Measured([json.loads(line) for line in out.splitlines()], whole=True)
+
+
+def case_of(row: Row) -> tuple[str, ...]:
+    """What a row is of: all of it that is said in words."""
+    return tuple(
+        value
+        for key, value in row.items()
+        if isinstance(value, str) and key != "measured"
+    )
 
 
 def read() -> dict[str, dict[str, Any]]:
     return json.loads(KEPT.read_text("utf-8")) if KEPT.exists() else {}
 
 
-def keep(name: str, rows: list[Row]) -> None:
-    """The last result of each bench, so that one without its device keeps its own."""
+def keep(name: str, new: Measured) -> None:
+    """The last result of each bench, so that one without its device keeps its own.
+
+    A row that an ended bench did not come to says of which commit it is.
+    """
+    known, rows = read(), new.rows
+    if not new.whole and name in known:
+        last, here = known[name], {case_of(row) for row in rows}
+        since = {"measured": f"{last['date']}, {last['commit']}"}
+        rows = rows + [since | row for row in last["rows"] if case_of(row) not in here]
     about = {"date": f"{datetime.now(UTC):%Y-%m-%d}", "commit": commit()}
-    found = read() | {name: {**about, "machine": machine(), "rows": rows}}
+    found = known | {name: {**about, "machine": machine(), "rows": rows}}
     text = json.dumps(dict(sorted(found.items())), indent=1)
     KEPT.write_text(text + "\n", encoding="utf-8")
 
@@ -143,8 +169,9 @@ def main() -> None:
         if name not in (given.names or LIMITS_S):
             continue
         limit_s = None if given.names else LIMITS_S[name]
-        if rows := measured(path, options, limit_s=limit_s):
-            keep(path.stem, rows)
+        found = measured(path, options, limit_s=limit_s)
+        if found.rows:
+            keep(path.stem, found)
             publish()
 
 

@@ -21,7 +21,7 @@ from stc_core.batches import token_batches
 from stc_core.config import DEFAULT_BACKBONE
 from stc_core.extract import extract, measure_speed, plan_extraction
 
-CASES = (("sst2", 1000), ("trec", 1500), ("imdb", 100))
+CASES = (("sst2", 650), ("trec", 900), ("imdb", 60))
 ROUNDS = 2
 BUDGET = 2048
 ARRIVAL, SPIN = 32, 600
