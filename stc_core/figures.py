@@ -6,10 +6,13 @@ have no backgrounds of their own.
 """
 
 import re
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
 import pandas as pd
 import plotly.graph_objects as go
+
+from stc_core.margins import below, left_of
 
 # Okabe and Ito's palette, safe for colour-blind eyes, moved towards the middle
 # tones so that each has some contrast with white and with black.
@@ -97,25 +100,61 @@ def thin(colour: str, opacity: float = 0.5) -> str:
 
 
 def records(frame: pd.DataFrame) -> list[dict[str, Any]]:
-    """The rows of `frame`, each by column name."""
-    return [{str(k): v for k, v in row.items()} for row in frame.to_dict("records")]
+    """The rows of `frame`, each by column name.
+
+    As `frame.to_dict("records")` gives in five times the time.
+    """
+    names = [str(name) for name in frame.columns]
+    columns = [frame.iloc[:, place].tolist() for place in range(len(names))]
+    return [dict(zip(names, row, strict=True)) for row in zip(*columns, strict=True)]
+
+
+def figure_of(
+    traces: Sequence[Mapping[str, Any]],
+    *,
+    shapes: Sequence[Mapping[str, Any]] = (),
+    annotations: Sequence[Mapping[str, Any]] = (),
+) -> go.Figure:
+    """A figure of all of these at once; a trace says its `type`.
+
+    Each that is added later has Plotly go over those before it again, and a trace that
+    is an object is made a second time: a click waits for that.
+    """
+    layout = {"shapes": list(shapes), "annotations": list(annotations)}
+    return go.Figure(list(traces), {name: v for name, v in layout.items() if v})
+
+
+def across(axis: Literal["x", "y"], value: float, **style: Any) -> dict[str, Any]:
+    """The shape of a line through the whole figure, where `axis` has this value."""
+    other = "y" if axis == "x" else "x"
+    return {
+        "type": "line",
+        f"{axis}0": value,
+        f"{axis}1": value,
+        f"{other}0": 0,
+        f"{other}1": 1,
+        f"{other}ref": f"{other} domain",
+        **style,
+    }
 
 
 def settle(
     figure: go.Figure,
     *,
     height: int,
-    right: int = 16,
+    right: int = 22,
     top: int = 16,
-    bottom: int = 44,
+    bottom: int | None = None,
     legend: bool = False,
     **axes: Any,
 ) -> go.Figure:
-    """`figure` with the layout that all share; `axes` are xaxis, yaxis and so on."""
+    """`figure` with the layout that all share; `axes` are xaxis, yaxis and so on.
+
+    Left, and below without a `bottom`, it leaves what its axes need.
+    """
     lay(
         figure,
         height=height,
-        margin={"l": 8, "r": right, "t": top, "b": bottom},
         paper_bgcolor="rgba(0, 0, 0, 0)",
         plot_bgcolor="rgba(0, 0, 0, 0)",
         showlegend=legend,
@@ -126,6 +165,8 @@ def settle(
     )
     lay_axes(figure, "x", automargin=True, zeroline=False)
     lay_axes(figure, "y", automargin=True, zeroline=False)
+    sides = {"l": left_of(figure), "b": below(figure) if bottom is None else bottom}
+    lay(figure, margin={"r": right, "t": top, **sides})
     return figure
 
 

@@ -1,12 +1,24 @@
 """Figures of one neuron: its weight for each class, how active it is on each."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import plotly.graph_objects as go
 from jaxtyping import Float
 
-from stc_core.figures import ACTIVE, GREY, MARK, Colour, plain, settle, signed
+from stc_core.figures import (
+    ACTIVE,
+    GREY,
+    MARK,
+    Colour,
+    across,
+    figure_of,
+    lay,
+    plain,
+    settle,
+    signed,
+)
 
 MOST_CLASSES = 12
 FEW = 25
@@ -25,21 +37,21 @@ def class_rows(
 def weight_bars(weights: Mapping[str, float], shown: Sequence[str]) -> go.Figure:
     """Signed bars, one for each class in `shown`, the first on top."""
     values = [weights[name] for name in shown]
-    figure = go.Figure(
-        go.Bar(
-            x=values,
-            y=_places(shown),
-            orientation="h",
-            width=0.62,
-            marker={"color": [signed(value).css(0.9) for value in values]},
-            text=[f"{value:+.2g}" for value in values],
-            textposition="outside",
-            cliponaxis=False,
-            hovertext=[f"{plain(name, 80)}: {weights[name]:+.4f}" for name in shown],
-            hoverinfo="text",
-        )
-    )
-    figure.add_vline(x=0, line={"color": GREY, "width": 1})
+    bars = {
+        "type": "bar",
+        "x": values,
+        "y": _places(shown),
+        "orientation": "h",
+        "width": 0.62,
+        "marker": {"color": [signed(value).css(0.9) for value in values]},
+        "text": [f"{value:+.2g}" for value in values],
+        "textposition": "outside",
+        "cliponaxis": False,
+        "hovertext": [f"{plain(name, 80)}: {weights[name]:+.4f}" for name in shown],
+        "hoverinfo": "text",
+    }
+    zero = across("x", 0.0, line={"color": GREY, "width": 1})
+    figure = figure_of([bars], shapes=[zero])
     reach = 1.3 * (max(map(abs, values), default=0.0) or 1.0)
     x = {"title": "logit change per standard deviation", "range": [-reach, reach]}
     return _by_class(figure, shown, x)
@@ -59,41 +71,45 @@ def density_rows(
     than FEW texts, or of one value, is a tick for each text. `marks` are named values
     to draw a line at. The cost to the browser does not grow with the texts.
     """
-    figure, medians = go.Figure(), {}
+    rows, medians = [], {}
     grid = np.linspace(values.min(initial=np.inf), values.max(initial=-np.inf), _GRID)
     for name, place in zip(shown, _places(shown), strict=True):
         mine = values[labels == name]
         curve = _density(mine, grid) if len(mine) >= FEW else None
         if curve is None:
-            _ticks(figure, name, mine, place)
+            rows.append(_ticks(name, mine, place))
             continue
         inside = (grid >= mine.min()) & (grid <= mine.max())
         x, y = grid[inside], place - 0.4 + 0.86 * curve[inside]
-        figure.add_scatter(
-            x=x[[0, *range(len(x)), -1]],
-            y=np.concatenate([[place - 0.4], y, [place - 0.4]]),
-            mode="lines",
-            fill="toself",
-            fillcolor=Colour(*ACTIVE).css(0.35),
-            line={"color": Colour(*ACTIVE).css(0.95), "width": 1.4},
-            hovertext=f"{plain(name)}: {len(mine):,} texts, median {_median(mine)}",
-            hoverinfo="text",
-            hoveron="points+fills",
-        )
         medians[place] = float(np.median(mine))
-    figure.add_scatter(
-        x=list(medians.values()),
-        y=[place - 0.26 for place in medians],
-        mode="markers",
-        marker={
+        row = {
+            "type": "scatter",
+            "x": x[[0, *range(len(x)), -1]],
+            "y": np.concatenate([[place - 0.4], y, [place - 0.4]]),
+            "mode": "lines",
+            "fill": "toself",
+            "fillcolor": Colour(*ACTIVE).css(0.35),
+            "line": {"color": Colour(*ACTIVE).css(0.95), "width": 1.4},
+            "hovertext": f"{plain(name)}: {len(mine):,} texts, "
+            f"median {medians[place]:.3g}",
+            "hoverinfo": "text",
+            "hoveron": "points+fills",
+        }
+        rows.append(row)
+    middle = {
+        "type": "scatter",
+        "x": list(medians.values()),
+        "y": [place - 0.26 for place in medians],
+        "mode": "markers",
+        "marker": {
             "symbol": "line-ns-open",
             "size": 10,
             "color": GREY,
             "line": {"width": 2},
         },
-        hoverinfo="skip",
-    )
-    _add_marks(figure, marks, len(shown))
+        "hoverinfo": "skip",
+    }
+    figure = figure_of([*rows, middle], **_marks(marks, len(shown)))
     axis = {"title": "pooled activation", "showgrid": True}
     return _by_class(figure, shown, axis, top=34 if marks else 16)
 
@@ -116,52 +132,55 @@ def _density(
     return curve / curve.max()
 
 
-def _median(values: Float[np.ndarray, " n"]) -> str:
-    return f"{float(np.median(values)):.3g}"
-
-
-def _ticks(
-    figure: go.Figure, name: str, values: Float[np.ndarray, " n"], place: int
-) -> None:
+def _ticks(name: str, values: Float[np.ndarray, " n"], place: int) -> dict[str, Any]:
     """A line for each text, or one with its number where all have one value."""
     n = len(values)
     some = np.unique(values)[:_GRID] if n else values
-    figure.add_scatter(
-        x=some,
-        y=[place] * len(some),
-        mode="markers",
-        marker={
+    return {
+        "type": "scatter",
+        "x": some,
+        "y": [place] * len(some),
+        "mode": "markers",
+        "marker": {
             "symbol": "line-ns-open",
             "size": 16,
             "color": Colour(*ACTIVE).css(0.95),
             "line": {"width": 1.6},
         },
-        hovertext=[f"{plain(name)}: {value:.3g}, of {n:,} texts" for value in some],
-        hoverinfo="text",
-    )
+        "hovertext": [f"{plain(name)}: {value:.3g}, of {n:,} texts" for value in some],
+        "hoverinfo": "text",
+    }
 
 
-def _add_marks(
-    figure: go.Figure, marks: Mapping[str, float] | None, n_rows: int
-) -> None:
-    for name, value in (marks or {}).items():
-        figure.add_shape(
-            type="line",
-            x0=value,
-            x1=value,
-            y0=-0.6,
-            y1=n_rows - 0.3,
-            line={"color": MARK, "width": 1.6, "dash": "dot"},
-        )
-        figure.add_annotation(
-            x=value,
-            y=1,
-            yref="paper",
-            yanchor="bottom",
-            text=plain(name, 24),
-            showarrow=False,
-            font={"size": 12, "color": MARK},
-        )
+def _marks(
+    marks: Mapping[str, float] | None, n_rows: int
+) -> dict[str, list[dict[str, Any]]]:
+    """The shapes and annotations of these named values."""
+    named = (marks or {}).items()
+    shapes = [
+        {
+            "type": "line",
+            "x0": value,
+            "x1": value,
+            "y0": -0.6,
+            "y1": n_rows - 0.3,
+            "line": {"color": MARK, "width": 1.6, "dash": "dot"},
+        }
+        for _, value in named
+    ]
+    annotations = [
+        {
+            "x": value,
+            "y": 1,
+            "yref": "paper",
+            "yanchor": "bottom",
+            "text": plain(name, 24),
+            "showarrow": False,
+            "font": {"size": 12, "color": MARK},
+        }
+        for name, value in named
+    ]
+    return {"shapes": shapes, "annotations": annotations}
 
 
 def activation_rows(
@@ -180,19 +199,21 @@ def activation_rows(
     """
     edges = np.histogram_bin_edges(values, bins=bins)
     counts = [np.histogram(values[labels == name], bins=edges)[0] for name in shown]
-    figure = go.Figure()
-    for name, count, place in zip(shown, counts, _places(shown), strict=True):
-        figure.add_bar(
-            x=(edges[:-1] + edges[1:]) / 2,
-            y=0.86 * count / max(count.max(), 1),
-            base=place - 0.4,
-            width=edges[1] - edges[0],
-            marker={"color": Colour(*ACTIVE).css(0.85), "line": {"width": 0}},
-            hovertext=_bin_hovers(name, edges, count),
-            hoverinfo="text",
-        )
-    figure.update_layout(barmode="overlay")
-    _add_marks(figure, marks, len(shown))
+    rows = [
+        {
+            "type": "bar",
+            "x": (edges[:-1] + edges[1:]) / 2,
+            "y": 0.86 * count / max(count.max(), 1),
+            "base": place - 0.4,
+            "width": edges[1] - edges[0],
+            "marker": {"color": Colour(*ACTIVE).css(0.85), "line": {"width": 0}},
+            "hovertext": _bin_hovers(name, edges, count),
+            "hoverinfo": "text",
+        }
+        for name, count, place in zip(shown, counts, _places(shown), strict=True)
+    ]
+    figure = figure_of(rows, **_marks(marks, len(shown)))
+    lay(figure, barmode="overlay")
     axis = {"title": "pooled activation", "showgrid": True}
     return _by_class(figure, shown, axis, top=34 if marks else 16)
 

@@ -11,7 +11,18 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from stc_core.axes import KINDS, POOLINGS
-from stc_core.figures import FAINT, GREY, MARK, PALETTE, plain, records, settle, thin
+from stc_core.figures import (
+    FAINT,
+    GREY,
+    MARK,
+    PALETTE,
+    across,
+    figure_of,
+    plain,
+    records,
+    settle,
+    thin,
+)
 from stc_core.figures_data import OURS, baseline_name
 from stc_core.readings import Score
 from stc_core.wording import interval, percent
@@ -71,27 +82,28 @@ def layer_curves(
     along the axis, so that their intervals can be told from each other. The `control`
     is one dotted line, the mean over all of them.
     """
-    figure = go.Figure()
+    curves = []
     keys = _curves(points)
     for place, (kind, pooling) in enumerate(keys):
         part = points.loc[(points["kind"] == kind) & (points["pooling"] == pooling)]
         shift = 0.0 if len(keys) < 2 else 0.22 * (place / (len(keys) - 1) - 0.5)
-        figure.add_trace(_curve(part, named, layer_names, shift))
+        curves.append(_curve(part, named, layer_names, shift))
     bounds = _bounds(points, lines)
     if control:
         line = _control(points)
-        figure.add_trace(line)
-        lowest = float(np.min(np.asarray(line.y, float)))
-        bounds[0] = max(0.0, min(bounds[0], lowest - 0.03))
-    _draw_lines(figure, lines, bounds)
+        curves.append(line)
+        known = [mean for mean in line["y"] if not np.isnan(mean)]
+        bounds[0] = max(0.0, min(bounds[0], min(known, default=1.0) - 0.03))
+    shapes, names = _lines(lines, bounds)
     if picked is not None:
-        figure.add_vline(x=picked, line={"color": FAINT, "width": 14}, layer="below")
+        wide = {"color": FAINT, "width": 14}
+        shapes.append(across("x", float(picked), line=wide, layer="below"))
     layers = sorted(points["layer"].unique())
     return settle(
-        figure,
+        figure_of(curves, shapes=shapes, annotations=names),
         height=470,
         right=205 if lines else 16,
-        top=60,
+        top=68,
         legend=True,
         xaxis={
             "title": "layer (0: embeddings)",
@@ -124,50 +136,52 @@ def _curves(best: pd.DataFrame) -> list[tuple[str, str]]:
 
 def _curve(
     part: pd.DataFrame, named: str, layer_names: Sequence[str], shift: float
-) -> go.Scatter:
-    first = part.iloc[0]
-    kind, pooling = str(first["kind"]), str(first["pooling"])
+) -> dict[str, Any]:
+    rows = records(part)
+    kind, pooling = rows[0]["kind"], rows[0]["pooling"]
     colour = pooling_colour(pooling)
-    return go.Scatter(
-        x=part["layer"] + shift,
-        y=part["value"],
-        mode="lines+markers",
-        name=f"{KIND_NAMES[kind]} · {pooling}",
-        line={"color": colour, "dash": _DASHES[kind], "width": 2.2},
-        marker={"color": colour, "symbol": _SYMBOLS[kind], "size": 9},
-        error_y=_error_bars(part, colour),
-        customdata=part[["layer", "kind", "pooling"]].to_numpy().tolist(),
-        hovertext=[_hover(row, named, layer_names) for row in records(part)],
-        hoverinfo="text",
-    )
+    return {
+        "type": "scatter",
+        "x": [row["layer"] + shift for row in rows],
+        "y": [row["value"] for row in rows],
+        "mode": "lines+markers",
+        "name": f"{KIND_NAMES[kind]} · {pooling}",
+        "line": {"color": colour, "dash": _DASHES[kind], "width": 2.2},
+        "marker": {"color": colour, "symbol": _SYMBOLS[kind], "size": 9},
+        "error_y": _error_bars(rows, colour),
+        "customdata": [[row["layer"], kind, pooling] for row in rows],
+        "hovertext": [_hover(row, named, layer_names) for row in rows],
+        "hoverinfo": "text",
+    }
 
 
-def _control(points: pd.DataFrame) -> go.Scatter:
+def _control(points: pd.DataFrame) -> dict[str, Any]:
     """The mean over sites and poolings: they differ by chance alone."""
     layers = sorted({int(layer) for layer in points["layer"]})
     means = [
         float(np.mean(points.loc[points["layer"] == layer, "control"]))
         for layer in layers
     ]
-    return go.Scatter(
-        x=layers,
-        y=means,
-        mode="lines",
-        name=CONTROL,
-        line={"color": GREY, "dash": "dot", "width": 1.6},
-        hovertext=[f"<b>shuffled labels</b><br>{percent(mean)}" for mean in means],
-        hoverinfo="text",
-    )
+    return {
+        "type": "scatter",
+        "x": layers,
+        "y": means,
+        "mode": "lines",
+        "name": CONTROL,
+        "line": {"color": GREY, "dash": "dot", "width": 1.6},
+        "hovertext": [f"<b>shuffled labels</b><br>{percent(mean)}" for mean in means],
+        "hoverinfo": "text",
+    }
 
 
-def _error_bars(part: pd.DataFrame, colour: str) -> dict[str, Any] | None:
-    if np.isnan(part["low"].to_numpy(float)).all():
+def _error_bars(rows: list[dict[str, Any]], colour: str) -> dict[str, Any] | None:
+    if all(np.isnan(row["low"]) for row in rows):
         return None
     return {
         "type": "data",
         "symmetric": False,
-        "array": part["high"] - part["value"],
-        "arrayminus": part["value"] - part["low"],
+        "array": [row["high"] - row["value"] for row in rows],
+        "arrayminus": [row["value"] - row["low"] for row in rows],
         "color": thin(colour),
         "thickness": 1.2,
         "width": 0,
@@ -201,41 +215,41 @@ def _bounds(points: pd.DataFrame, lines: Sequence[Line]) -> list[float]:
     return [low - pad if low < 0 else max(0.0, low - pad), min(1.005, high + pad)]
 
 
-def _draw_lines(
-    figure: go.Figure, lines: Sequence[Line], bounds: Sequence[float]
-) -> None:
-    """Horizontal lines with labels on the right that do not cover each other.
+def _lines(
+    lines: Sequence[Line], bounds: Sequence[float]
+) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Horizontal lines, and labels on the right that do not cover each other.
 
     A line below the axis is named at its foot.
     """
     gap = _LABEL_SHARE * (bounds[1] - bounds[0])
     order = sorted(lines, key=lambda line: -line.value)
     wanted = [max(line.value, bounds[0]) for line in order]
+    shapes, labels = [], []
     for line, place in zip(order, spread(wanted, gap, bounds), strict=True):
         below = line.value < bounds[0]
         colour = MARK if line.ours else GREY
         if not below:
-            figure.add_hline(
-                y=line.value,
-                line={
-                    "color": colour,
-                    "dash": "solid" if line.ours else "dot",
-                    "width": 2 if line.ours else 1.2,
-                },
-                layer="below",
-            )
-        figure.add_annotation(
-            x=1,
-            y=place,
-            xref="paper",
-            xanchor="left",
-            xshift=6,
-            showarrow=False,
-            align="left",
-            font={"color": colour, "size": 12},
-            text=f"{plain(line.name)} {percent(line.value)}{' ↓' if below else ''}",
-            hovertext=_line_hover(line),
-        )
+            style = {
+                "color": colour,
+                "dash": "solid" if line.ours else "dot",
+                "width": 2 if line.ours else 1.2,
+            }
+            shapes.append(across("y", line.value, line=style, layer="below"))
+        label = {
+            "x": 1,
+            "y": place,
+            "xref": "paper",
+            "xanchor": "left",
+            "xshift": 6,
+            "showarrow": False,
+            "align": "left",
+            "font": {"color": colour, "size": 12},
+            "text": f"{plain(line.name)} {percent(line.value)}{' ↓' if below else ''}",
+            "hovertext": _line_hover(line),
+        }
+        labels.append(label)
+    return shapes, labels
 
 
 def _line_hover(line: Line) -> str:

@@ -11,6 +11,7 @@ from jaxtyping import Bool, Float
 from stc_core.figures import (
     MARK,
     diverging_scale,
+    figure_of,
     plain,
     records,
     sequential_scale,
@@ -35,6 +36,9 @@ class Scale(NamedTuple):
 
 LARGE, SMALL = Scale(40, 14, 21), Scale(60, 10, 15)
 MANY = 400
+DRAWN = 800
+"""So many squares are sooner drawn one by one than given to WebGL, which starts anew
+with each figure."""
 _GAP = 0.45  # between sites, in lines
 _SAID = ["site", "index", "pooling", IMPORTANCE]  # of a square, whatever colours it
 
@@ -66,13 +70,12 @@ def bin_map(
     *,
     label: str | None = None,
     against: str | None = None,
-    picked: int | None = None,
+    row: int | None = None,
 ) -> go.Figure:
     """A square for each of `neurons.binned`, which carries its strongest neuron, its
     layer and its kind of site: a click goes down to that site.
 
-    Coloured by the mean importance, or by the strongest weight. A bin is marked if
-    `picked` is its strongest neuron.
+    Coloured by the mean importance, or by the strongest weight; `row` is marked.
     """
     values = bins[IMPORTANCE if label is None else "value"].to_numpy(float)
     said = [*_SAID, "first", "last", *(["value"] if label is not None else [])]
@@ -84,8 +87,7 @@ def bin_map(
     title = (
         "mean importance" if label is None else f"strongest {_title(label, against)}"
     )
-    marked = (bins["neuron"] == picked).to_numpy()
-    squares = Squares(values, hovers, carried, marked)
+    squares = Squares(values, hovers, carried, np.arange(len(bins)) == row)
     return _squares(bins, squares, sizes, title, signed_scale=label is not None)
 
 
@@ -108,32 +110,32 @@ def _squares(
 ) -> go.Figure:
     scale = LARGE if len(shown) <= MANY else SMALL
     placed = grid(shown, scale.per_line)
-    figure = go.Figure(
-        go.Scattergl(
-            x=placed["column"],
-            y=placed["line"],
-            mode="markers",
-            marker={
-                "symbol": "square",
-                "size": scale.square,
-                "color": squares.values,
-                "line": {"width": 1, "color": "rgba(128, 138, 150, 0.45)"},
-                **_scale(squares.values, title, signed_scale),
-            },
-            customdata=squares.carried,
-            hovertext=np.array(squares.hovers, dtype=object),
-            hoverinfo="text",
-        )
-    )
-    _mark(figure, placed.loc[squares.marked], scale.square)
+    kind = "scatter" if len(shown) <= DRAWN else "scattergl"
+    every = {
+        "type": kind,
+        "x": placed["column"],
+        "y": placed["line"],
+        "mode": "markers",
+        "marker": {
+            "symbol": "square",
+            "size": scale.square,
+            "color": squares.values,
+            "line": {"width": 1, "color": "rgba(128, 138, 150, 0.45)"},
+            **_scale(squares.values, title, signed_scale),
+        },
+        "customdata": squares.carried,
+        "hovertext": np.array(squares.hovers, dtype=object),
+        "hoverinfo": "text",
+    }
+    marks = {"type": kind, **_marks(placed.loc[squares.marked], scale.square)}
     sites = list(dict.fromkeys(placed["site"]))
     lines = [placed.loc[placed["site"] == site, "line"] for site in sites]
     n_lines = 1 + float(np.max(placed["line"].to_numpy(), initial=0.0))
     return settle(
-        figure,
-        height=68 + round(scale.line * n_lines),
+        figure_of([every, marks]),
+        height=100 + round(scale.line * n_lines),
         right=8,
-        top=56,
+        top=88,
         bottom=12,
         xaxis={
             "visible": False,
@@ -202,19 +204,19 @@ def _scale(values: Float[np.ndarray, " n"], title: str, signed_scale: bool) -> d
     }
 
 
-def _mark(figure: go.Figure, place: pd.DataFrame, square: int) -> None:
-    figure.add_scattergl(
-        x=place["column"],
-        y=place["line"],
-        mode="markers",
-        marker={
+def _marks(place: pd.DataFrame, square: int) -> dict[str, Any]:
+    return {
+        "x": place["column"],
+        "y": place["line"],
+        "mode": "markers",
+        "marker": {
             "symbol": "square-open",
             "size": square + 5,
             "color": MARK,
             "line": {"width": 3},
         },
-        hoverinfo="skip",
-    )
+        "hoverinfo": "skip",
+    }
 
 
 def _map_hover(row: dict, label: str | None, against: str | None) -> str:

@@ -69,7 +69,7 @@ def depth_curve(curves: pd.DataFrame, metric: Metric = "accuracy") -> go.Figure:
     return settle(
         figure,
         height=340,
-        top=36,
+        top=48,
         legend=True,
         bargap=0.35,
         bargroupgap=0.08,

@@ -97,23 +97,31 @@ def binned(
     n_sites = shown["site"].nunique()
     size = max(1, -(-len(shown) // max(MOST_BINS - n_sites, 1)))
     value = strength(shown, label, against)
-    frame = shown.assign(
-        value=value, size=np.abs(value), bin=rank // size, rank=rank + 1
-    )
-    groups = frame.groupby(["site", "bin"], sort=False).agg(
-        n=("rank", "size"),
-        first=("rank", "min"),
-        last=("rank", "max"),
-        mean=(IMPORTANCE, "mean"),
-        strongest=("size", "idxmax"),
-    )
-    rows = frame.loc[groups["strongest"].to_numpy()].reset_index(drop=True)
+    # A site's neurons follow each other, so a bin is all from one start to the next.
+    starts = np.flatnonzero(rank % size == 0)
+    counts = np.diff(starts, append=len(shown))
+    of_bin = np.repeat(np.arange(len(starts)), counts)
+    strongest = np.lexsort((np.arange(len(shown)), -np.abs(value), of_bin))[starts]
+    importance = shown[IMPORTANCE].to_numpy(float)
+    rows = shown.iloc[strongest].reset_index(drop=True)
     return rows.assign(
-        n=groups["n"].to_numpy(),
-        first=groups["first"].to_numpy(),
-        last=groups["last"].to_numpy(),
-        importance=groups["mean"].to_numpy(),
+        value=value[strongest],
+        n=counts,
+        first=rank[starts] + 1,
+        last=rank[starts] + counts,
+        importance=np.add.reduceat(importance, starts) / counts,
     )
+
+
+def bin_of(shown: pd.DataFrame, bins: pd.DataFrame, neuron: int) -> int | None:
+    """The row of `bins`, which are those of `shown`, that holds `neuron`, if one does.
+
+    The same bin while one goes from neuron to neuron in it, so that their map stays as
+    it is.
+    """
+    places = np.flatnonzero(shown["neuron"].to_numpy() == neuron)
+    ends = np.cumsum(bins["n"].to_numpy())
+    return int(np.searchsorted(ends, places[0], "right")) if len(places) else None
 
 
 def page_of(shown: Sequence[int], neuron: int) -> int:
@@ -124,7 +132,7 @@ def page_of(shown: Sequence[int], neuron: int) -> int:
 def names_of(neurons: pd.DataFrame) -> dict[int, str]:
     """The name of each neuron by its number."""
     columns = ("neuron", "site", "index", "pooling")
-    rows = zip(*(neurons[name] for name in columns), strict=True)
+    rows = zip(*(neurons[name].tolist() for name in columns), strict=True)
     return {n: f"{site} #{index} · {pooling}" for n, site, index, pooling in rows}
 
 

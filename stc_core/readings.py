@@ -1,7 +1,6 @@
 """What is read at each place of the model: the probes' scores as one frame to draw."""
 
-from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -42,9 +41,8 @@ def mute_places(probes: pd.DataFrame) -> list[str]:
 
 def _is_mute(best: pd.DataFrame, probes: pd.DataFrame) -> pd.Series:
     reads = probes.loc[probes["nonzeros"] > 0]
-    telling = set(zip(reads["site"], reads["pooling"], strict=True))
-    places = zip(best["site"], best["pooling"], strict=True)
-    return pd.Series([p not in telling for p in places], best.index, dtype=bool)
+    telling = set(_places(reads))
+    return pd.Series([p not in telling for p in _places(best)], best.index, dtype=bool)
 
 
 def readings(
@@ -74,9 +72,8 @@ def readings(
     points["control"] = np.nan
     if control is not None and label is None and score != "auc":
         best = control.loc[control["best"].astype(bool)]
-        found = {_place(row): row[score] for row in records(best)}
-        places = [_place(row) for row in records(points)]
-        points["control"] = [found.get(place, np.nan) for place in places]
+        found = dict(zip(_places(best), best[score].tolist(), strict=True))
+        points["control"] = [found.get(place, np.nan) for place in _places(points)]
     if selectivity:
         for name in ("value", "low", "high"):
             points[name] -= points["control"]
@@ -96,5 +93,5 @@ def _of_classes(
     return kept.merge(found, on=PLACE)
 
 
-def _place(row: Mapping[str, Any]) -> tuple[str, str]:
-    return row["site"], row["pooling"]
+def _places(frame: pd.DataFrame) -> list[tuple[str, str]]:
+    return list(zip(*(frame[name].tolist() for name in PLACE), strict=True))

@@ -5,6 +5,7 @@ import pytest
 from frames import layout, neurons
 
 from stc_core.figures_neurons import (
+    DRAWN,
     bin_map,
     grid,
     neuron_map,
@@ -14,7 +15,9 @@ from stc_core.neurons import binned, chosen_neurons
 
 def test_each_neuron_has_a_square_that_carries_it():
     squares, mark = neuron_map(neurons()).data
-    assert squares.type == "scattergl"  # a heatmap's cells cannot be clicked
+    assert squares.type == "scatter"  # a heatmap's cells cannot be clicked
+    many = neuron_map(neurons({"mlp.1": DRAWN + 1})).data
+    assert {trace.type for trace in many} == {"scattergl"}
     assert [row[0] for row in squares.customdata] == list(range(10))
     assert squares.marker.symbol == "square"
     assert len(set(zip(squares.x, squares.y, strict=True))) == 10
@@ -69,7 +72,7 @@ def test_two_classes_colour_by_their_difference():
 def test_a_bin_carries_its_strongest_neuron_and_its_site():
     bins = binned(chosen_neurons(neurons({"mlp.1": 3000, "resid.2": 7})), "a")
     strongest = int(bins["neuron"].iloc[0])
-    squares, mark = bin_map(bins, label="a", picked=strongest).data
+    squares, mark = bin_map(bins, label="a", row=0).data
     assert list(squares.customdata[0]) == [strongest, 1, "mlp"]
     assert len(squares.x) == len(bins) and len(mark.x) == 1
     assert "<b>mlp.1</b>, neurons 1 to" in squares.hovertext[0]

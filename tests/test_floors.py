@@ -20,7 +20,7 @@ FLOORS = {
     "figures_adapt figures_attention scatter texts segments fluency branches "
     "figures_hierarchy trie slices compare agreement cards figures_compare "
     "html_page figures_activity relatives edits flips confusion calibration strata "
-    "figures_errors seriation steps",
+    "figures_errors seriation steps margins",
     2: "quadratic solver select attribution table checks data store sites hooks hub "
     "truncation uploads head checkpoint packing problem content fista adapters "
     "changes rows sums dual task tree guides attention ablation nearest",

@@ -30,6 +30,15 @@ new PerformanceObserver((list) => {
 """
 
 
+SHORT = """
+[...document.querySelectorAll('.js-plotly-plot')].flatMap((plot) =>
+  ['l', 'r', 't', 'b'].flatMap((side) => {
+    const needed = plot._fullLayout._size[side], given = plot.layout.margin[side];
+    return needed > given + 1 ? [`${side}: ${needed} of ${given} pixels`] : [];
+  }))
+"""
+
+
 @pytest.fixture(scope="module")
 def address(
     tmp_path_factory: pytest.TempPathFactory, run_folder: Path
@@ -85,3 +94,11 @@ def test_neither_the_first_paint_nor_a_click_moves_what_is_read(
     assert shifted(page) <= FIRST, f"first paint of {name}"
     page.get_by_test_id("stMain").get_by_text(button, exact=True).first.click()
     assert shifted(page) <= CLICK, f"a click on {button} of {name}"
+
+
+@pytest.mark.parametrize("name", ["Layers", "Neurons", "Examples", "Errors"])
+def test_a_chart_has_its_room_from_the_start(address: str, page: Page, name: str):
+    page.goto(f"{address}/{name}?run=r")
+    settled(page).wait_for_timeout(500)
+    assert page.locator(".js-plotly-plot").count()
+    assert page.evaluate(SHORT) == []  # else Plotly draws it twice

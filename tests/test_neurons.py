@@ -7,6 +7,7 @@ from frames import CLASSES, neurons
 from stc_core.neurons import (
     MOST_BINS,
     alike_ranks,
+    bin_of,
     binned,
     chosen_neurons,
     classes_of,
@@ -120,6 +121,16 @@ def test_a_bin_is_its_strongest_neuron():
     assert bins["neuron"].iloc[0] == top["neuron"]
     assert bins["value"].iloc[0] == top["weight:a"]
     assert bins["importance"].iloc[0] == pytest.approx(first["importance"].mean())
+
+
+def test_each_neuron_is_in_the_bin_that_counts_it():
+    shown = chosen_neurons(neurons({"mlp.1": 3000, "resid.2": 7}), label="a")
+    bins = binned(shown, "a")
+    rows = [bin_of(shown, bins, one) for one in shown["neuron"]]
+    assert rows == np.repeat(np.arange(len(bins)), bins["n"]).tolist()
+    strongest = [bin_of(shown, bins, one) for one in bins["neuron"]]
+    assert strongest == list(range(len(bins)))
+    assert bin_of(shown, bins, 9999) is None
 
 
 def test_a_page_is_the_one_that_holds_the_neuron():

@@ -22,6 +22,7 @@ from stc_core.figures_neurons import bin_map, neuron_map
 from stc_core.neurons import (
     MOST,
     Order,
+    bin_of,
     binned,
     chosen_neurons,
     classes_of,
@@ -177,7 +178,8 @@ def map_of(run: Run, shown: Shown) -> None:
         drawn = binned(frame, shown.label, shown.against)
         most = int(np.max(drawn["n"].to_numpy()))
         said += f", a square for {most:,} of a site, the first layer at the bottom"
-        figure = bin_map(drawn, picked=picked(run, shown), **colours)
+        here = bin_of(frame, drawn, picked(run, shown))
+        figure = bin_map(drawn, row=here, **colours)
     else:
         drawn = page(run, shown) if len(frame) > MOST else frame
         said += "" if one_site else ", the first layer at the bottom"

@@ -2,10 +2,11 @@
 
 from urllib.parse import urlencode
 
+import pandas as pd
 import streamlit as st
 
 from stc_core.context import PLACES, Context, Place
-from stc_core.neurons import names_of
+from stc_core.neurons import neuron_name, one_of
 from stc_core.run import Run
 from ui.pages import CURVES, EXAMPLES, LAYERS, NEURONS
 from ui.place import context
@@ -53,5 +54,7 @@ def _name(run: Run, held: Context, place: Place) -> str:
         return f"layer {held.layer}"
     if place == "example":
         return f"text {held.example}"
-    names = names_of(read(run, "neurons")) if run.has("neurons.parquet") else {}
-    return escape(names.get(held.neuron or 0, f"neuron {held.neuron}"))
+    neurons = read(run, "neurons") if run.has("neurons.parquet") else pd.DataFrame()
+    known = not neurons.empty and held.neuron in neurons["neuron"].to_numpy()
+    name = neuron_name(one_of(neurons, int(held.neuron or 0))) if known else None
+    return escape(name or f"neuron {held.neuron}")
