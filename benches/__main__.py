@@ -109,13 +109,9 @@ def measured(
     return Measured([json.loads(line) for line in out.splitlines()], whole=True)
 
 
-def case_of(row: Row) -> tuple[str, ...]:
-    """What a row is of: all of it that is said in words."""
-    return tuple(
-        value
-        for key, value in row.items()
-        if isinstance(value, str) and key != "measured"
-    )
+def case_of(row: Row) -> tuple[str | None, ...]:
+    """What a row is of, whatever was measured."""
+    return tuple(row.get(name) for name in ("set", "case", "rival"))
 
 
 def read() -> dict[str, dict[str, Any]]:

@@ -7,6 +7,7 @@ import typer
 
 from stc_core.commands import open_run, print_json, terminate_as_interrupt
 from stc_core.errors import StcError
+from stc_core.heap import uncollected
 from stc_core.options import AsJson, RunFolder, Table
 
 
@@ -32,11 +33,12 @@ def predict(
     level; with fewer levels only the blocks that they need are run. One that learned to
     reply adds written_reply, unless levels are left out.
     """
-    from stc_core import predictions, terminal
+    with uncollected():
+        from stc_core import predictions, terminal
 
-    opened = open_run(run)
-    trained = opened.report.columns.text
-    classifier = opened.classifier()
+        opened = open_run(run)
+        trained = opened.report.columns.text
+        classifier = opened.classifier()
     if coarse_only or levels is not None:
         from stc_core.answers import shallow
 
@@ -70,7 +72,8 @@ def generate(
     """
     from stc_core.decoding import Decoding
 
-    author = open_run(run).classifier()
+    with uncollected():
+        author = open_run(run).classifier()
     if not hasattr(author, "tell"):
         raise StcError(
             f"generate with {run!r}",
@@ -114,7 +117,8 @@ def explain(
     """Say why a text gets its label: neurons and words, with their contributions."""
     from stc_core import terminal
 
-    classifier = open_run(run).classifier()
+    with uncollected():
+        classifier = open_run(run).classifier()
     explanation = classifier.explain(text)
     if gradients:
         from stc_core.gradients import integrated_gradients

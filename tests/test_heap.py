@@ -1,6 +1,7 @@
-"""Freed memory goes back to the system."""
+"""Freed memory goes back to the system, and imports are not gone over for it."""
 
 import ctypes
+import gc
 import platform
 from collections.abc import Callable, Iterator
 
@@ -46,3 +47,16 @@ def test_another_library_is_left_alone(library: Callable, anew: None, monkeypatc
     monkeypatch.setattr(ctypes, "CDLL", library)
     heap.release()
     assert heap._malloc_trim() is None
+
+
+def test_nothing_is_collected_in_the_block_nor_what_it_leaves_later():
+    gc.unfreeze()
+    kept = []
+    with pytest.raises(ZeroDivisionError), heap.uncollected():
+        assert not gc.isenabled()
+        kept.append([])
+        raise ZeroDivisionError
+    assert gc.isenabled() and gc.get_freeze_count() > 1000
+    assert not any(one is kept[0] for one in gc.get_objects())
+    gc.unfreeze()
+    assert any(one is kept[0] for one in gc.get_objects())

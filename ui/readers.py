@@ -53,12 +53,25 @@ def read(run: Run, part: str) -> Any:
 
     Read again only when its file was written again.
     """
-    return _read(str(run.folder), part, stamp(run.folder / _FILES[part]))
+    path = run.folder / _FILES[part]
+    key = str(run.folder), part, stamp(path)
+    return own(_frame(*key)) if path.suffix == ".parquet" else _read(*key)
 
 
 @st.cache_data(max_entries=48, show_spinner=False)
 def _read(folder: str, part: str, written: int) -> Any:
     return getattr(Run.open(Path(folder)), part)
+
+
+@st.cache_resource(max_entries=48, show_spinner=False)
+def _frame(folder: str, part: str, written: int) -> pd.DataFrame:
+    return getattr(Run.open(Path(folder)), part)
+
+
+def own(shared: pd.DataFrame) -> pd.DataFrame:
+    """A frame that may be changed and leaves `shared` as it is, at the cost of neither
+    a copy nor of reading it out of a pickle: pandas copies what is written to."""
+    return shared.copy(deep=False)
 
 
 def classifier(run: Run) -> Any:
@@ -123,14 +136,15 @@ def _open(folder: Path, sparse: bool) -> Any:
     return open_labeller(folder / "model")
 
 
-@st.cache_data(max_entries=4, show_spinner=False)
+@st.cache_resource(max_entries=4, show_spinner=False)
 def _examples(folder: str, written: int, _run: Run) -> pd.DataFrame:
     return examples_of(read(_run, "predictions"), read(_run, "corpus"))
 
 
 def examples(run: Run) -> pd.DataFrame:
     """The texts of `run` with their predictions, ready to filter."""
-    return _examples(str(run.folder), stamp(run.folder / "predictions.parquet"), run)
+    written = stamp(run.folder / "predictions.parquet")
+    return own(_examples(str(run.folder), written, run))
 
 
 def facets(run: Run) -> Facets:

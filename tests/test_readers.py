@@ -1,0 +1,29 @@
+"""What the pages read of a run is theirs to change."""
+
+from pathlib import Path
+
+import pytest
+
+from stc_core.run import Run
+from ui import readers
+
+
+@pytest.mark.parametrize("part", ["probes", "corpus", "predictions"])
+def test_a_change_of_what_was_read_stays_with_who_made_it(run_folder: Path, part: str):
+    run = Run.open(run_folder)
+    mine = readers.read(run, part)
+    name = mine.columns[0]
+    before = mine[name].iloc[0]
+    mine["more"] = 1
+    mine.loc[0, name] = mine[name].iloc[-1]
+    again = readers.read(run, part)
+    assert "more" not in again and again[name].iloc[0] == before
+    assert again.equals(getattr(run, part))
+
+
+def test_the_examples_are_not_copied_to_be_read(run_folder: Path):
+    run = Run.open(run_folder)
+    one, other = readers.examples(run), readers.examples(run)
+    one["text"] = "changed"
+    assert "changed" not in other["text"].to_list()
+    assert readers.examples(run)["text"].equals(other["text"])
