@@ -36,6 +36,8 @@ LIMITS_S = {
     "probe": 205,
     "scale": 45,
 }
+CASE = ("set", "case", "rival", "backbone", "rows", "epochs")
+"""The columns that say what a row is of."""
 assert sum(LIMITS_S.values()) < 15 * 60
 
 
@@ -109,9 +111,9 @@ def measured(
     return Measured([json.loads(line) for line in out.splitlines()], whole=True)
 
 
-def case_of(row: Row) -> tuple[str | None, ...]:
+def case_of(row: Row) -> tuple[object, ...]:
     """What a row is of, whatever was measured."""
-    return tuple(row.get(name) for name in ("set", "case", "rival"))
+    return tuple(row.get(name) for name in CASE)
 
 
 def read() -> dict[str, dict[str, Any]]:
@@ -121,12 +123,14 @@ def read() -> dict[str, dict[str, Any]]:
 def keep(name: str, new: Measured) -> None:
     """The last result of each bench, so that one without its device keeps its own.
 
-    A row that an ended bench did not come to says of which commit it is.
+    A row that an ended bench did not come to says of which commit it is, and how fast
+    the machine was.
     """
     known, rows = read(), new.rows
     if not new.whole and name in known:
         last, here = known[name], {case_of(row) for row in rows}
-        since = {"measured": f"{last['date']}, {last['commit']}"}
+        pace = last["machine"].rpartition(", ")[2]
+        since = {"measured": f"{last['date']}, {last['commit']}, {pace}"}
         rows = rows + [since | row for row in last["rows"] if case_of(row) not in here]
     about = {"date": f"{datetime.now(UTC):%Y-%m-%d}", "commit": commit()}
     found = known | {name: {**about, "machine": machine(), "rows": rows}}

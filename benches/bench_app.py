@@ -86,7 +86,8 @@ WATCH = """
     watch.changed = now();
     watch.ran ||= changes.some((one) => one.type === "attributes");
   }).observe(document, {
-    subtree: true, childList: true, attributeFilter: ["data-test-script-state"],
+    subtree: true, childList: true, characterData: true,
+    attributeFilter: ["data-test-script-state"],
   });
   watch.forget = () => Object.assign(watch, {clicked: null, ran: false});
   watch.rest = (restMs, waitMs) => new Promise((done, fail) => {
@@ -112,7 +113,9 @@ outside over and over would take a tenth of the time that is measured."""
 
 
 def until_rest(page: Page, act: Callable[[], object]) -> float:
-    """Seconds from `act`, or from the click in it, until all is drawn.
+    """Seconds from `act`, or from the click in it, until nothing is changed any more.
+
+    What is painted in a canvas is no change.
 
     A page whose script has not begun is not at rest, however quiet a busy machine is.
     """

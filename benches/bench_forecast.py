@@ -64,7 +64,9 @@ def tables(folder: Path) -> Iterator[tuple[str, Path, str]]:
             yield name, data / name / "train.csv", "label"
     elif (whole := data / PART / "train.csv").exists():
         part = folder / f"{PART}.csv"
-        pd.read_csv(whole, keep_default_na=False, nrows=N_PART).to_csv(part)
+        pd.read_csv(whole, keep_default_na=False, nrows=N_PART).to_csv(
+            part, index=False
+        )
         yield f"a part of {PART}", part, "label"
 
 

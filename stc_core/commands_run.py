@@ -70,9 +70,9 @@ def generate(
 
     For a run that learned replies: train --recipe hierarchy --reply COLUMN.
     """
-    from stc_core.decoding import Decoding
-
     with uncollected():
+        from stc_core.decoding import Decoding
+
         author = open_run(run).classifier()
     if not hasattr(author, "tell"):
         raise StcError(

@@ -102,7 +102,8 @@ def thin(colour: str, opacity: float = 0.5) -> str:
 def records(frame: pd.DataFrame) -> list[dict[str, Any]]:
     """The rows of `frame`, each by column name.
 
-    As `frame.to_dict("records")` gives in five times the time.
+    As `frame.to_dict("records")` gives for columns of NumPy's types and of strings, in
+    five times the time.
     """
     names = [str(name) for name in frame.columns]
     columns = [frame.iloc[:, place].tolist() for place in range(len(names))]

@@ -114,13 +114,20 @@ def training_curves(history: Mapping[str, Any], metric: str = "accuracy") -> go.
             row=1,
             col=column,
         )
-    figure = settle(figure, height=300, top=48, legend=True)
+    epoch = {"title": "epoch", "rangemode": "tozero"}
+    settle(
+        figure,
+        height=300,
+        top=48,
+        legend=True,
+        xaxis=epoch,
+        xaxis2=epoch,
+        yaxis={"rangemode": "tozero"},
+        yaxis2={"tickformat": ".0%"},
+    )
     # In the corner that a falling loss leaves free.
     corner = {"x": 0.44, "xanchor": "right", "y": 1, "yanchor": "top"}
     figure.update_layout(legend={**corner, "orientation": "v"})
-    figure.update_xaxes(title="epoch", rangemode="tozero")
-    figure.update_yaxes(rangemode="tozero", row=1, col=1)
-    figure.update_yaxes(tickformat=".0%", row=1, col=2)
     return figure
 
 

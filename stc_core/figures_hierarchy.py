@@ -64,12 +64,16 @@ def tree_figure(nodes: pd.DataFrame, *, root: str = "all texts") -> go.Figure:
     )
     levels = nodes["level"].tolist()
     height = max(420, min(22 * levels.count(max(levels)), 900))
-    settle(figure, height=height + 60, top=8, bottom=68)
-    figure.update_layout(uniformtext={"minsize": 10, "mode": "hide"})
     figure.add_trace(_colour_bar())
-    figure.update_xaxes(visible=False)
-    figure.update_yaxes(visible=False)
-    return figure
+    return settle(
+        figure,
+        height=height + 60,
+        top=8,
+        bottom=68,
+        uniformtext={"minsize": 10, "mode": "hide"},
+        xaxis={"visible": False},
+        yaxis={"visible": False},
+    )
 
 
 def _colour_bar() -> go.Scatter:

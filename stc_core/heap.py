@@ -10,18 +10,20 @@ from typing import Any
 
 @contextmanager
 def uncollected() -> Iterator[None]:
-    """No garbage is collected here, nor later among what is left of this.
+    """No garbage is collected here, nor later among all that is there at its end.
 
     For the imports and the model of a process that then does one thing: they make
     millions of objects and drop few, and Python went over all of them three times,
     a tenth of the time until a cold process has labelled its first text.
     """
+    was = gc.isenabled()
     gc.disable()
     try:
         yield
     finally:
         gc.freeze()
-        gc.enable()
+        if was:
+            gc.enable()
 
 
 def release() -> None:

@@ -57,6 +57,13 @@ def test_nothing_is_collected_in_the_block_nor_what_it_leaves_later():
         kept.append([])
         raise ZeroDivisionError
     assert gc.isenabled() and gc.get_freeze_count() > 1000
+    with heap.uncollected(), heap.uncollected():
+        pass
+    assert gc.isenabled()
+    with heap.uncollected():
+        with heap.uncollected():
+            pass
+        assert not gc.isenabled()
     assert not any(one is kept[0] for one in gc.get_objects())
     gc.unfreeze()
     assert any(one is kept[0] for one in gc.get_objects())

@@ -1,11 +1,14 @@
 """The room that a figure leaves for its axes."""
 
+import pandas as pd
 import plotly.graph_objects as go
 import pytest
 from frames import layout
 from plotly.subplots import make_subplots
 
 from stc_core.figures import plain, settle
+from stc_core.figures_adapt import training_curves
+from stc_core.figures_hierarchy import tree_figure
 from stc_core.margins import below, left_of, text_width
 
 # What Chromium measures in the app's font at 12 pixels.
@@ -64,6 +67,27 @@ def test_an_axis_that_is_not_shown_takes_nothing():
     assert left_of(hidden) == below(hidden) == 8
     assert below(bars(xaxis={"side": "top", "title": "predicted"})) == 8
     assert below(bars(xaxis={"title": "layer"})) > below(bars()) > 8
+
+
+def test_axes_are_told_of_before_the_room_is_measured():
+    nodes = pd.DataFrame(
+        {
+            "id": ["a"],
+            "parent": [""],
+            "label": ["a"],
+            "level": [1],
+            "rows": [3],
+            "tested": [2],
+            "accuracy": [0.5],
+        }
+    )
+    history = {
+        "steps": [(0.5, 1.0)],
+        "epochs": [{"epoch": 1, "loss": 1.0, "accuracy": 0.5}],
+    }
+    for figure in (tree_figure(nodes, root="all"), training_curves(history)):
+        assert layout(figure).margin.l == left_of(figure)
+    assert layout(figure).margin.b == below(figure)
 
 
 def test_settled_figures_have_these_margins():

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from stc_core.run import Run
@@ -21,9 +22,12 @@ def test_a_change_of_what_was_read_stays_with_who_made_it(run_folder: Path, part
     assert again.equals(getattr(run, part))
 
 
-def test_the_examples_are_not_copied_to_be_read(run_folder: Path):
+def test_what_is_read_is_not_copied(run_folder: Path):
     run = Run.open(run_folder)
     one, other = readers.examples(run), readers.examples(run)
+    for frame, again in ((one, other), [readers.read(run, "probes") for _ in "ab"]):
+        name = "probability" if "probability" in frame else "accuracy"
+        assert np.shares_memory(frame[name].to_numpy(), again[name].to_numpy())
     one["text"] = "changed"
     assert "changed" not in other["text"].to_list()
     assert readers.examples(run)["text"].equals(other["text"])

@@ -69,8 +69,11 @@ def _frame(folder: str, part: str, written: int) -> pd.DataFrame:
 
 
 def own(shared: pd.DataFrame) -> pd.DataFrame:
-    """A frame that may be changed and leaves `shared` as it is, at the cost of neither
-    a copy nor of reading it out of a pickle: pandas copies what is written to."""
+    """A frame that may be changed, but not inside a cell, and leaves `shared` as it is.
+
+    It costs neither a copy nor reading it out of a pickle: pandas copies what is
+    written to.
+    """
     return shared.copy(deep=False)
 
 
