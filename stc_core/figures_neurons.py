@@ -133,7 +133,7 @@ def _squares(
     n_lines = 1 + float(np.max(placed["line"].to_numpy(), initial=0.0))
     return settle(
         figure_of([every, marks]),
-        height=100 + round(scale.line * n_lines),
+        height=68 + round(scale.line * n_lines),
         right=8,
         top=88,
         bottom=12,

@@ -187,7 +187,7 @@ def test_a_tab_is_in_the_link_and_keeps_what_was_chosen(trained: Run, page: Page
 def test_a_click_on_a_square_opens_its_neuron(trained: Run, page: Page):
     walk(page, "Neurons")
     page.locator(".js-plotly-plot .gl-canvas").first.wait_for(state="attached")
-    target = page.evaluate(FIND_POINT, ["scatter", 7])
+    target = page.evaluate(FIND_POINT, ["scattergl", 7])
     page.mouse.move(target["x"], target["y"])
     page.mouse.click(target["x"], target["y"])
     page.wait_for_url(f"**neuron={target['custom']}*")
@@ -210,7 +210,7 @@ def test_the_texts_of_a_neuron_are_its_highest(trained: Run, page: Page):
 
 def test_of_two_quick_clicks_none_undoes_the_other(trained: Run, page: Page):
     """The second is sent by a page that still shows, and says, what was before."""
-    target = page.evaluate(FIND_POINT, ["scatter", 3])
+    target = page.evaluate(FIND_POINT, ["scattergl", 3])
     side = page.get_by_role("radio", name="Correlated").element_handle()
     assert query(page, "neuron") != str(target["custom"])
     page.mouse.move(target["x"], target["y"])
