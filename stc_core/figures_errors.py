@@ -19,6 +19,7 @@ from stc_core.figures import (
     MARK,
     PALETTE,
     Colour,
+    figure_of,
     plain,
     records,
     settle,
@@ -50,17 +51,18 @@ def confusion_matrix(
     found = whole.of(shown)
     k, counts = len(found.classes), found.counts
     size = next((size for most, size in _SIZES if k <= most), 12)
-    figure = go.Figure()
-    _empty_cells(figure, counts, size)
     at = [whole.classes.index(name) for name in shown]
     n, guessed = whole.counts.sum(axis=1)[at], whole.counts.sum(axis=0)[at]
-    _squares(figure, found, n, size)
-    _totals(figure, found.classes, n, guessed, size)
-    _outline(figure, found, picked, size)
+    traces = [
+        _empty_cells(counts, size),
+        *_squares(found, n, size),
+        _totals(found.classes, n, guessed, size),
+        *_outline(found, picked, size),
+    ]
     names = [plain(name, 16) for name in found.classes]
     ticks = [*range(k), k + 0.3]
     return settle(
-        figure,
+        figure_of(traces),
         height=150 + round((k + 1.3) * (size + 7)),
         top=120,
         bottom=16,
@@ -85,26 +87,26 @@ def confusion_matrix(
     )
 
 
-def _empty_cells(figure: go.Figure, counts: np.ndarray, size: int) -> None:
+def _empty_cells(counts: np.ndarray, size: int) -> dict[str, Any]:
     row, column = np.nonzero(counts == 0)
     line = {"width": 1, "color": "rgba(128, 138, 150, 0.18)"}
-    figure.add_scatter(
-        x=column,
-        y=row,
-        mode="markers",
-        marker={
+    return {
+        "type": "scatter",
+        "x": column,
+        "y": row,
+        "mode": "markers",
+        "marker": {
             "symbol": "square",
             "size": size,
             "color": "rgba(0,0,0,0)",
             "line": line,
         },
-        hoverinfo="skip",
-    )
+        "hoverinfo": "skip",
+    }
 
 
-def _squares(
-    figure: go.Figure, found: Confusion, of_label: np.ndarray, size: int
-) -> None:
+def _squares(found: Confusion, of_label: np.ndarray, size: int) -> list[dict[str, Any]]:
+    """The squares of cells that are not empty: the strong ones, then the others."""
     row, column = np.nonzero(found.counts)
     n = found.counts[row, column]
     of = of_label[row]
@@ -132,23 +134,21 @@ def _squares(
     )
     said = np.array([a + b for a, b in zip(hover, shares, strict=True)], dtype=object)
     strong = opacity > _STRONG
-    for which, text in ((strong, "white"), (~strong, None)):
-        figure.add_scatter(
-            x=column[which],
-            y=row[which],
-            customdata=[[names[i], names[j]] for i, j in cells[which]],
-            hovertext=said[which],
+    return [
+        {
+            "x": column[which],
+            "y": row[which],
+            "customdata": [[names[i], names[j]] for i, j in cells[which]],
+            "hovertext": said[which],
             **_numbered(n[which], colours[which], size, text),
-        )
+        }
+        for which, text in ((strong, "white"), (~strong, None))
+    ]
 
 
 def _totals(
-    figure: go.Figure,
-    names: Sequence[str],
-    n: np.ndarray,
-    guessed: np.ndarray,
-    size: int,
-) -> None:
+    names: Sequence[str], n: np.ndarray, guessed: np.ndarray, size: int
+) -> dict[str, Any]:
     """The squares of whole rows, at the right, and of whole columns, at the bottom."""
     k = len(names)
     hover = [
@@ -157,13 +157,14 @@ def _totals(
         f"predicted {plain(name)}: {count:,}"
         for name, count in zip(names, guessed, strict=True)
     ]
-    figure.add_scatter(
-        x=[k + 0.3] * k + list(range(k)),
-        y=[*range(k)] + [k + 0.3] * k,
-        customdata=[[name, None] for name in names] + [[None, name] for name in names],
-        hovertext=hover,
+    return {
+        "x": [k + 0.3] * k + list(range(k)),
+        "y": [*range(k)] + [k + 0.3] * k,
+        "customdata": [[name, None] for name in names]
+        + [[None, name] for name in names],
+        "hovertext": hover,
         **_numbered(np.concatenate([n, guessed]), ["rgba(0,0,0,0)"] * 2 * k, size),
-    )
+    }
 
 
 def _numbered(
@@ -172,6 +173,7 @@ def _numbered(
     """A trace of squares with their numbers in them, in the colour `text`."""
     line = {"width": 1, "color": "rgba(128, 138, 150, 0.45)"}
     return {
+        "type": "scatter",
         "mode": "markers+text",
         "marker": {"symbol": "square", "size": size, "color": colours, "line": line},
         "text": [
@@ -183,24 +185,24 @@ def _numbered(
 
 
 def _outline(
-    figure: go.Figure,
-    found: Confusion,
-    picked: tuple[str | None, str | None],
-    size: int,
-) -> None:
+    found: Confusion, picked: tuple[str | None, str | None], size: int
+) -> list[dict[str, Any]]:
+    """The mark of the square that is picked, if it is one that is shown."""
     k, names = len(found.classes), found.classes
     known = [name is None or name in names for name in picked]
     if picked == (None, None) or not all(known):
-        return
+        return []
     row, column = (k + 0.3 if name is None else names.index(name) for name in picked)
-    line = {"width": 3}
-    figure.add_scatter(
-        x=[column],
-        y=[row],
-        mode="markers",
-        marker={"symbol": "square-open", "size": size + 4, "color": GREY, "line": line},
-        hoverinfo="skip",
-    )
+    mark = {"symbol": "square-open", "size": size + 4, "color": GREY}
+    outline = {
+        "type": "scatter",
+        "x": [column],
+        "y": [row],
+        "mode": "markers",
+        "marker": {**mark, "line": {"width": 3}},
+        "hoverinfo": "skip",
+    }
+    return [outline]
 
 
 def calibration_curve(

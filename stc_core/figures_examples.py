@@ -6,7 +6,17 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from stc_core.explanation import Sum
-from stc_core.figures import AGAINST, FAINT, FOR, GREY, PALETTE, Colour, plain, settle
+from stc_core.figures import (
+    AGAINST,
+    FAINT,
+    FOR,
+    GREY,
+    PALETTE,
+    Colour,
+    figure_of,
+    plain,
+    settle,
+)
 from stc_core.wording import percent
 
 MOST_CLASSES = 10
@@ -40,21 +50,20 @@ def probability_bars(
         values.append(max(0.0, 1.0 - sum(values)))
         hovers.append(f"{rest} other classes together: {percent(values[-1])}")
     places = list(range(len(names)))[::-1]
-    figure = go.Figure(
-        go.Bar(
-            x=values,
-            y=places,
-            orientation="h",
-            marker={"color": [PALETTE[0]] + [PALETTE[7]] * (len(names) - 1)},
-            text=[percent(value) for value in values],
-            textposition="outside",
-            cliponaxis=False,
-            hovertext=hovers,
-            hoverinfo="text",
-        )
-    )
+    bars = {
+        "type": "bar",
+        "x": values,
+        "y": places,
+        "orientation": "h",
+        "marker": {"color": [PALETTE[0]] + [PALETTE[7]] * (len(names) - 1)},
+        "text": [percent(value) for value in values],
+        "textposition": "outside",
+        "cliponaxis": False,
+        "hovertext": hovers,
+        "hoverinfo": "text",
+    }
     return settle(
-        figure,
+        figure_of([bars]),
         height=max(170, 70 + 30 * len(names)),
         xaxis={"title": "probability", "tickformat": ".0%", "range": [0, 1.16]},
         yaxis={"tickvals": places, "ticktext": names, "showgrid": False},
@@ -72,30 +81,29 @@ def waterfall(parts: pd.DataFrame, total: Sum) -> go.Figure:
     values[-1] = sum(values)
     places = list(range(len(names)))[::-1]
     ends = len(names) - 1
-    figure = go.Figure(
-        go.Waterfall(
-            orientation="h",
-            measure=["absolute", *["relative"] * (len(names) - 2), "total"],
-            x=values,
-            y=places,
-            base=0,
-            text=[f"{value:+.3f}" for value in values],
-            textposition="outside",
-            cliponaxis=False,
-            hovertext=[
-                f"{plain(name, 80)}: {value:+.4f}"
-                for name, value in zip(names, values, strict=True)
-            ],
-            hoverinfo="text",
-            increasing={"marker": {"color": Colour(*FOR).css(0.9)}},
-            decreasing={"marker": {"color": Colour(*AGAINST).css(0.9)}},
-            totals={"marker": {"color": GREY}},
-            connector={"line": {"color": FAINT, "width": 1}},
-        )
-    )
+    bars = {
+        "type": "waterfall",
+        "orientation": "h",
+        "measure": ["absolute", *["relative"] * (len(names) - 2), "total"],
+        "x": values,
+        "y": places,
+        "base": 0,
+        "text": [f"{value:+.3f}" for value in values],
+        "textposition": "outside",
+        "cliponaxis": False,
+        "hovertext": [
+            f"{plain(name, 80)}: {value:+.4f}"
+            for name, value in zip(names, values, strict=True)
+        ],
+        "hoverinfo": "text",
+        "increasing": {"marker": {"color": Colour(*FOR).css(0.9)}},
+        "decreasing": {"marker": {"color": Colour(*AGAINST).css(0.9)}},
+        "totals": {"marker": {"color": GREY}},
+        "connector": {"line": {"color": FAINT, "width": 1}},
+    }
     low, high = _reach(values[:-1])
     return settle(
-        figure,
+        figure_of([bars]),
         height=84 + 27 * (ends + 1),
         xaxis={"title": "logit", "range": [low, high]},
         yaxis={

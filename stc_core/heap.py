@@ -2,10 +2,14 @@
 
 import ctypes
 import gc
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
 from typing import Any
+
+_modules = 0
+"""How many there were when `spare` last left something out."""
 
 
 @contextmanager
@@ -24,6 +28,19 @@ def uncollected() -> Iterator[None]:
         gc.freeze()
         if was:
             gc.enable()
+
+
+def spare() -> None:
+    """Leave all that is there out of later collections, if modules have come with it.
+
+    For a process that collects often, as Streamlit does after each script and before
+    its last message is sent: to go over what torch and pandas hold took .4 s a click.
+    What is garbage then stays for good, so call it when that has just been collected.
+    """
+    global _modules
+    if len(sys.modules) != _modules:
+        _modules = len(sys.modules)
+        gc.freeze()
 
 
 def release() -> None:

@@ -3,7 +3,10 @@
 import ctypes
 import gc
 import platform
+import sys
+import weakref
 from collections.abc import Callable, Iterator
+from types import ModuleType
 
 import numpy as np
 import psutil
@@ -67,3 +70,27 @@ def test_nothing_is_collected_in_the_block_nor_what_it_leaves_later():
     assert not any(one is kept[0] for one in gc.get_objects())
     gc.unfreeze()
     assert any(one is kept[0] for one in gc.get_objects())
+
+
+class Ring:
+    """What only a collection frees."""
+
+    def __init__(self) -> None:
+        self.itself = self
+
+
+def test_what_is_there_is_spared_when_modules_came_with_it(monkeypatch):
+    monkeypatch.setattr(heap, "_modules", 0)
+    gc.unfreeze()
+    heap.spare()
+    assert gc.get_freeze_count() > 1000
+    gc.unfreeze()
+    heap.spare()
+    assert gc.get_freeze_count() == 0
+    monkeypatch.setitem(sys.modules, "one_more", ModuleType("one_more"))
+    heap.spare()
+    assert gc.get_freeze_count() > 1000
+    later = weakref.ref(Ring())
+    gc.collect()
+    assert later() is None
+    gc.unfreeze()

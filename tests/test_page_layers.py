@@ -1,11 +1,13 @@
 """Layers: the curves of a real run, their story, and what a click leads to."""
 
+import gc
 from pathlib import Path
 
 import pytest
 from streamlit.testing.v1.element_tree import Block
 from visit import at_home, fine, said, visit
 
+from stc_core import heap
 from stc_core.config import RunConfig
 from stc_core.readings import best_probes
 from stc_core.run import Run
@@ -215,3 +217,11 @@ def test_the_button_starts_the_run_that_is_shown(run_folder: Path, monkeypatch):
         row["layer"],
         row["neurons"],
     )
+
+
+def test_a_page_spares_what_it_imported_from_later_collections(monkeypatch):
+    monkeypatch.setattr(heap, "_modules", 0)
+    gc.unfreeze()
+    fine(visit(PAGE, run="r"))
+    assert gc.get_freeze_count() > 1000
+    gc.unfreeze()

@@ -6,6 +6,7 @@ import streamlit as st
 
 from stc_core.config import runs_folder
 from stc_core.errors import StcError
+from stc_core.heap import spare
 from stc_core.queue import advance
 from stc_core.run import Run, list_runs
 from stc_core.wording import distinct
@@ -25,6 +26,7 @@ def frame(title: str, icon: str, *, caption: str | None = None) -> None:
         layout="wide",
         initial_sidebar_state="expanded",
     )
+    spare()
     begin()
     try:
         advance()
