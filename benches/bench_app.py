@@ -95,7 +95,7 @@ WATCH = """
     const look = () => {
       const app = document.querySelector("[data-testid=stApp]");
       const still = app?.dataset.testScriptState === "notRunning"
-        && !document.querySelector("[data-testid=stSkeleton]");
+        && !document.querySelector("[data-testid=stSkeleton], [aria-busy=true]");
       if (watch.ran && still && now() - watch.changed >= restMs) {
         done({clicked: watch.clicked, changed: watch.changed});
       } else if (now() - since > waitMs) {

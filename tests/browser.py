@@ -116,8 +116,8 @@ def settled(page: Page) -> Page:
     while quiet < 3:
         assert time.monotonic() < end, f"{page.url} never comes to rest"
         still = app.get_attribute("data-test-script-state") == "notRunning"
-        skeletons = page.get_by_test_id("stSkeleton").count()
-        quiet = quiet + 1 if still and not skeletons else 0
+        undrawn = page.locator("[data-testid=stSkeleton], .stc-plot[aria-busy=true]")
+        quiet = quiet + 1 if still and not undrawn.count() else 0
         page.wait_for_timeout(100)
     assert not page.get_by_test_id("stException").count(), page.inner_text("body")
     return page

@@ -73,7 +73,7 @@ def part(page: Page, path: Path, first: Locator, last: Locator) -> None:
 
 def for_readme(page: Page, address: str, run: str) -> None:
     """The three pictures of README, into docs/."""
-    chart = page.get_by_test_id("stPlotlyChart")
+    chart = page.locator(".stc-plot")
     page.goto(f"{address}/Layers?run={run}")
     score = settled(page).get_by_text("Score", exact=True)
     part(page, DOCS / "layers.png", score, chart.first)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from visit import fine, said, visit
+from visit import charts, fine, said, visit
 
 from stc_core.about import rename
 from stc_core.run import Run
@@ -56,7 +56,7 @@ def test_all_runs_of_the_data_are_there_and_one_is_asked_for():
     app = fine(visit(PAGE, run="r"))
     assert "3 finished runs on **messages\\.csv**" in said(app)
     assert "Click a point above, or choose a run" in said(app)
-    assert len(app.get("plotly_chart")) == 1
+    assert len(charts(app)) == 1
 
 
 def test_a_run_is_called_by_the_name_given_later(studio: Path):
@@ -84,7 +84,7 @@ def test_two_runs_are_counted_text_by_text(run_folder: Path):
     assert facts["Both right"] == f"{right - 4}"
     assert "McNemar's exact p = 0.12" in said(app)
     assert "Jaccard 1.00" in said(app)
-    assert len(app.get("plotly_chart")) == 3
+    assert len(charts(app)) == 3
 
 
 def test_the_texts_where_they_differ_lead_to_both_runs(run_folder: Path):

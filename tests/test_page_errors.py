@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from visit import fine, said, visit
+from visit import charts, fine, said, visit
 
 from stc_core.run import Run
 
@@ -32,7 +32,7 @@ def test_the_headline_is_that_of_the_run(run):
     assert f"ECE: {100 * test['ece']:.1f} %" in said(app)
     low, high = test["accuracy_interval"]
     assert f"{100 * low:.1f} to {100 * high:.1f} %" in said(app)
-    assert len(app.get("plotly_chart")) == 1
+    assert len(charts(app)) == 1
 
 
 def test_a_cell_shows_its_texts_and_leaves_the_matrix_whole(run):
@@ -65,7 +65,7 @@ def test_slices_are_by_class_length_and_the_other_columns():
 
 def test_a_tab_draws_what_is_in_it_alone():
     app = fine(visit(PAGE, run="r", errors="confidence"))
-    assert len(app.get("plotly_chart")) == 2
+    assert len(charts(app)) == 2
     assert not app.dataframe
 
 

@@ -4,7 +4,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from visit import at_home, fine, html, said, visit
+from visit import at_home, charts, fine, html, said, visit
 
 from stc_core.about import read_about
 from stc_core.run import Run
@@ -33,7 +33,7 @@ def test_the_first_test_text_is_explained(run):
     assert title(app) == f"Text {first['row']}"
     assert "sums to logit" in said(app)
     assert "exact split of the **readout**" in said(app)
-    assert len(app.get("plotly_chart")) == 2
+    assert len(charts(app)) == 2
     assert "background:rgba(" in html(app)
 
 
@@ -131,7 +131,7 @@ def test_one_s_own_sentence_is_explained_and_escaped(by):
 
 def test_no_sentence_yet_is_no_error():
     app = fine(visit(PAGE, run="r", state={"way": "My own sentence"}))
-    assert not app.get("plotly_chart")
+    assert not charts(app)
 
 
 def test_each_of_the_likeliest_classes_has_its_words(run):

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from streamlit.testing.v1 import AppTest
 from test_hierarchy import trained
-from visit import at_home, fine, said, visit, written_run
+from visit import at_home, charts, fine, said, visit, written_run
 
 from stc_core import jobs
 from stc_core.config import RunConfig, runs_folder
@@ -29,7 +29,7 @@ def home(tmp_path: Path, finished: Run, monkeypatch) -> None:
 
 def test_it_shows_scores_tree_and_layers(finished: Run):
     app = fine(visit(PAGE, run="r"))
-    assert len(app.get("plotly_chart")) == 3
+    assert len(charts(app)) == 3
     layer = finished.metrics["hierarchy"]["layers"][0]
     assert any(one.label == f"level 0 · layer {layer}" for one in app.metric)
     nodes = app.dataframe[1].value

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from streamlit.testing.v1.element_tree import Block
-from visit import at_home, fine, said, visit
+from visit import at_home, charts, fine, said, visit
 
 from stc_core import heap
 from stc_core.config import RunConfig
@@ -23,13 +23,9 @@ def home(tmp_path: Path, run_folder: Path, monkeypatch) -> None:
     at_home(tmp_path, monkeypatch, r=run_folder)
 
 
-def charts(app) -> int:
-    return len(app.get("plotly_chart"))
-
-
 def test_it_tells_what_the_curves_show():
     app = fine(visit(PAGE, run="r"))
-    assert charts(app) == 2
+    assert len(charts(app)) == 2
     assert "The labels are read best at **layer " in said(app)
     assert "validation texts**, with 95 % intervals" in said(app)
     assert "test texts**, which chose nothing" in said(app)
@@ -37,7 +33,7 @@ def test_it_tells_what_the_curves_show():
 
 def test_the_other_tab_draws_what_is_in_it_alone():
     app = fine(visit(PAGE, run="r", layers="cheaper"))
-    assert charts(app) == 3
+    assert len(charts(app)) == 3
     assert "validation texts**, with 95 % intervals" not in said(app)
     assert not app.dataframe
 
@@ -62,9 +58,9 @@ def to_tab(app, name: str):
 
 def test_a_click_on_a_tab_opens_it():
     app = click_tab(fine(visit(PAGE, run="r")), "Fewer neurons, fewer layers")
-    assert charts(app) == 3
+    assert len(charts(app)) == 3
     app = click_tab(app, "Layer by layer")
-    assert charts(app) == 2 and "".join(app.query_params["layers"]) == "curves"
+    assert len(charts(app)) == 2 and "".join(app.query_params["layers"]) == "curves"
 
 
 def test_what_was_chosen_is_kept_from_tab_to_tab():
@@ -102,9 +98,9 @@ def test_a_tab_that_a_link_just_left_is_no_choice_but_new_tabs(monkeypatch):
     app = to_tab(fine(visit(PAGE, run="r", layers="cheaper")), "curves")
     before = tabs_id(app)
     app = click_tab(app, "Fewer neurons, fewer layers")
-    assert charts(app) == 2 and tabs_id(app) != before
+    assert len(charts(app)) == 2 and tabs_id(app) != before
     app = click_tab(app, "Fewer neurons, fewer layers")
-    assert charts(app) == 3 and "".join(app.query_params["layers"]) == "cheaper"
+    assert len(charts(app)) == 3 and "".join(app.query_params["layers"]) == "cheaper"
 
 
 def test_macro_f1_has_its_own_words():
@@ -157,7 +153,7 @@ def test_a_layer_that_is_not_there_is_no_error():
 )
 def test_curves_can_be_left_out(state, gone):
     def drawn(app) -> str:
-        return app.get("plotly_chart")[0].proto.spec
+        return str(charts(app)[0])
 
     assert gone in drawn(fine(visit(PAGE, run="r")))
     assert gone not in drawn(fine(visit(PAGE, run="r", state=state)))

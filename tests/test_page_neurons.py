@@ -5,7 +5,7 @@ from unittest.mock import Mock
 
 import numpy as np
 import pytest
-from visit import at_home, fine, html, said, visit, written_run
+from visit import at_home, charts, fine, html, said, visit, written_run
 
 from stc_core.errors import StcError
 from stc_core.neurons import chosen_neurons, classes_of, names_of
@@ -34,7 +34,7 @@ def test_the_most_important_neuron_is_shown_first(run):
     neurons = run.neurons
     top = int(neurons.loc[neurons["importance"].idxmax(), "neuron"])
     assert title(app) == names_of(neurons)[top]
-    assert len(app.get("plotly_chart")) == 3
+    assert len(charts(app)) == 3
     assert app.segmented_control(key="side").value == "Texts"
     assert f"{len(neurons):,} of the {len(neurons):,} neurons" in said(app)
 
@@ -160,7 +160,7 @@ def test_two_classes_are_compared_on_the_map(run):
 
 def test_activations_are_counted_too():
     app = fine(visit(PAGE, run="r", state={"activity": "counts"}))
-    assert len(app.get("plotly_chart")) == 3
+    assert len(charts(app)) == 3
 
 
 def test_one_s_own_text_stands_among_the_others(run):
@@ -288,7 +288,7 @@ def test_until_the_model_is_there_its_texts_stand_unshaded(run, monkeypatch):
         assert LOADING in html(app)
         assert 'href="Examples?run=r&amp;example=' in html(app)
         assert "background:rgba(" not in html(app)
-        assert len(app.get("plotly_chart")) == 3
+        assert len(charts(app)) == 3
     fine(app.run())
     assert LOADING not in html(app)
     assert html(app).count("background:rgba(") > 8

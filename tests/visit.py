@@ -1,5 +1,6 @@
 """Visit a page of the app as a person does, without a browser."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +49,12 @@ def said(app: AppTest) -> str:
 def html(app: AppTest) -> str:
     """All that the page writes as HTML of its own."""
     return "".join(one.proto.body for one in app.get("html"))
+
+
+def charts(app: AppTest) -> list[dict[str, Any]]:
+    """The figures on the page, as Plotly draws them."""
+    drawn = [json.loads(one.proto.json) for one in app.get("bidi_component")]
+    return [json.loads(one["figure"]) for one in drawn if "figure" in one]
 
 
 def at_home(home: Path, monkeypatch, **folders: Path) -> Path:

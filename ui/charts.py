@@ -5,16 +5,14 @@ from functools import partial
 from typing import Any
 
 import plotly.graph_objects as go
-import streamlit as st
 
 from stc_core.clicks import click_layer
 from stc_core.context import Context
 from stc_core.figures_adapt import nu_curve
 from stc_core.run import Run
-from ui.place import clicked, context
+from ui.place import context, hold
+from ui.plot import plot
 from ui.readers import read
-
-PNG_SCALE = 2
 
 
 def chart(
@@ -25,23 +23,21 @@ def chart(
     turn: Callable[[Context, Mapping[str, Any]], Context] | None = None,
     on_click: Callable[[Mapping[str, Any]], None] | None = None,
 ) -> None:
-    """Draw `figure`, whose one button saves it as KEY.png at twice its size.
+    """Draw `figure`, which a button saves as KEY.png at twice its size.
 
     `turn` moves the context by a click on a point, `on_click` is told of it. The page's
     own colour is behind the figure, so that the picture reads wherever it is put.
     """
     figure.layout.paper_bgcolor = None
-    clicks: dict[str, Any] = {}
     if turn is not None:
-        clicks = {"on_select": clicked(key, turn), "selection_mode": "points"}
-    elif on_click is not None:
-        tell = partial(_tell, key, on_click)
-        clicks = {"on_select": tell, "selection_mode": "points"}
-    st.plotly_chart(figure, key=key, alt=alt, config=_config(key), **clicks)
+        on_click = partial(_move, turn)
+    plot(figure, key, alt=alt, on_click=on_click)
 
 
-def _tell(key: str, on_click: Callable[[Mapping[str, Any]], None]) -> None:
-    on_click(st.session_state[key])
+def _move(
+    turn: Callable[[Context, Mapping[str, Any]], Context], event: Mapping[str, Any]
+) -> None:
+    hold(turn(context(), event))
 
 
 def variability_chart(run: Run) -> None:
@@ -57,11 +53,3 @@ def variability_chart(run: Run) -> None:
     )
     alt = "Variability of the hidden states by layer"
     chart(figure, "nu_chart", alt=alt, turn=click_layer)
-
-
-def _config(name: str) -> dict[str, Any]:
-    return {
-        "displaylogo": False,
-        "modeBarButtons": [["toImage"]],
-        "toImageButtonOptions": {"format": "png", "scale": PNG_SCALE, "filename": name},
-    }

@@ -1,0 +1,173 @@
+"""A chart stays on the page: what changes is its figure, its colours and its width."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import plotly
+import pytest
+import streamlit as st
+from browser import WAIT_MS, browser, listen, server, settled
+from playwright.sync_api import Page, expect
+from streamlit.testing.v1 import AppTest
+
+from ui import plot
+
+INK = """() => getComputedStyle(
+  document.querySelector('.stc-plot .ytick text')).fill"""
+MARK = "document.querySelectorAll('.stc-plot').forEach((one) => { one.marked = true; })"
+KEPT = "[...document.querySelectorAll('.stc-plot')].map((one) => one.marked === true)"
+WIDTHS = """() => [...document.querySelectorAll('.stc-plot')].map(
+  (one) => [one.clientWidth, one._fullLayout.width])"""
+FIRST = """() => {
+  const plot = document.querySelector('.stc-plot'), box = plot.getBoundingClientRect();
+  const {xaxis, yaxis} = plot._fullLayout, trace = plot._fullData[0];
+  return {
+    x: box.x + xaxis._offset + xaxis.l2p(trace.x[0]),
+    y: box.y + yaxis._offset + yaxis.l2p(trace.y[0]),
+  };
+}"""
+
+
+@pytest.fixture(scope="module")
+def address(
+    tmp_path_factory: pytest.TempPathFactory, run_folder: Path
+) -> Iterator[str]:
+    home = tmp_path_factory.mktemp("home")
+    (home / "runs").mkdir()
+    (home / "runs" / "r").symlink_to(run_folder, target_is_directory=True)
+    with server(home) as there:
+        yield there
+
+
+@pytest.fixture(scope="module")
+def page(address: str) -> Iterator[Page]:
+    with browser() as chromium:
+        opened = chromium.new_page(
+            viewport={"width": 1280, "height": 1600}, color_scheme="light"
+        )
+        opened.set_default_timeout(WAIT_MS)
+        heard = listen(opened)
+        opened.goto(f"{address}/Layers?run=r")
+        yield settled(opened)
+        assert heard == []
+
+
+def test_a_click_changes_the_figure_and_keeps_the_plot(page: Page):
+    chart = page.locator(".stc-plot").first
+    name = "Validation score of the probes by layer, with baselines as lines"
+    expect(chart).to_have_attribute("aria-label", name)
+    page.evaluate(MARK)
+    assert "validation accuracy" in chart.inner_text()
+    page.get_by_text("Macro-F1", exact=True).click()
+    expect(chart.locator(".ytitle")).to_have_text("validation macro-F1")
+    assert settled(page).evaluate(KEPT) == [True, True]
+    # Plotly's own state is that of the new figure.
+    assert chart.evaluate("one => one.layout.yaxis.title.text") == "validation macro-F1"
+
+
+def test_the_same_point_can_be_clicked_again(page: Page):
+    for _ in range(2):
+        place = page.evaluate(FIRST)
+        page.mouse.move(place["x"], place["y"])
+        page.mouse.click(place["x"], place["y"])
+        page.wait_for_url("**layer=*")
+        settled(page).get_by_role("button", name="Clear").click()
+        page.wait_for_function("!location.search.includes('layer=')")
+        settled(page)
+
+
+def test_it_is_as_wide_as_its_place(page: Page):
+    for width in (1000, 1500, 1280):
+        page.set_viewport_size({"width": width, "height": 1600})
+        settled(page).wait_for_timeout(300)
+        for place, drawn in page.evaluate(WIDTHS):
+            assert place == drawn > 300
+
+
+def test_its_ink_is_the_page_s(page: Page):
+    light = page.evaluate(INK)
+    page.emulate_media(color_scheme="dark")
+    page.wait_for_function(f"({INK})() !== '{light}'")
+    dark = settled(page).evaluate(INK)
+    assert brightness(dark) > 150 > 120 > brightness(light)
+    page.emulate_media(color_scheme="light")
+    page.wait_for_function(f"({INK})() === '{light}'")
+
+
+def brightness(colour: str) -> float:
+    return sum(map(int, colour.removeprefix("rgb(").rstrip(")").split(","))) / 3
+
+
+def test_it_fills_the_screen_and_comes_back(page: Page):
+    chart = page.locator(".stc-plot").first
+    before = page.evaluate(WIDTHS)
+    for full in ("!==", "==="):
+        chart.hover()
+        chart.locator(".modebar-btn[data-title=Fullscreen]").click()
+        page.wait_for_function(f"document.fullscreenElement {full} null")
+        settled(page).wait_for_timeout(500)
+        wide, drawn = page.evaluate(WIDTHS)[0]
+        assert wide == drawn == (1280 if full == "!==" else before[0][0])
+    assert page.evaluate(WIDTHS) == before
+
+
+def test_without_plotly_it_says_so(address: str, page: Page):
+    assert page.context.browser
+    other = page.context.browser.new_page()
+    other.route("**/app/static/plotly*", lambda route: route.abort())
+    other.goto(f"{address}/Layers?run=r")
+    told = settled(other).locator(".stc-plot").first
+    assert "This chart cannot be drawn" in told.inner_text()
+    assert "Reload the page" in told.inner_text()
+    other.close()
+
+
+@pytest.fixture
+def anew(tmp_path: Path, monkeypatch) -> Iterator[Path]:
+    """A folder for what is served that has nothing in it yet."""
+    monkeypatch.setattr(plot, "STATIC", tmp_path / "static")
+    plot.library.cache_clear()
+    yield tmp_path / "static"
+    plot.library.cache_clear()
+
+
+def test_plotly_is_served_whole_and_by_its_version(anew: Path, monkeypatch):
+    name = plot.library()
+    assert name is not None and name == f"plotly-{plotly.__version__}.min.js"
+    assert [one.name for one in anew.iterdir()] == [name]
+    script = (anew / name).read_text("utf-8")
+    assert len(script) > 1e6
+    plot.library.cache_clear()
+    monkeypatch.setattr(plot.shutil, "copyfile", None)  # it is there
+    assert plot.library() == name
+
+
+ONE = """
+import plotly.graph_objects as go
+from stc_core.figures import settle
+from ui.plot import plot
+
+figure = settle(go.Figure(go.Scatter(x=[1], y=[2])), height=200)
+plot(figure, "c", alt="A point", on_click=print)
+"""
+
+
+@pytest.mark.parametrize("why", ["no folder", "not served"])
+def test_where_plotly_cannot_be_served_streamlit_draws(
+    anew: Path, why: str, monkeypatch
+):
+    if why == "no folder":
+        anew.write_text("a file is in the way")
+    else:
+        monkeypatch.setattr(st, "get_option", lambda name: False)
+    app = AppTest.from_string(ONE).run()
+    assert not app.exception
+    assert len(app.get("plotly_chart")) == 1 and not app.get("bidi_component")
+    assert app.get("plotly_chart")[0].proto.alt == "A point"
+
+
+def test_the_page_s_colours_are_left_to_the_page(anew: Path):
+    app = AppTest.from_string(ONE).run()
+    assert not app.exception
+    (drawn,) = app.get("bidi_component")
+    assert "template" not in drawn.proto.json and '"height": 200' in drawn.proto.json
