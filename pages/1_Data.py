@@ -161,7 +161,13 @@ with ui.guard():
     shown = head.head(ui.SHOWN_ROWS)
     shown.index = pd.RangeIndex(1, len(shown) + 1, name="row")
     st.dataframe(shown, height=230)
-    data = test_file(table, columns_form(table, head))
+    chosen = columns_form(table, head)
+    if (
+        not chosen.labels and ui.choice(table.key).labels
+    ):  # there were some to take away
+        st.info("Choose the column that holds the labels.", icon=":material/label:")
+        st.stop()
+    data = test_file(table, chosen)
     write_choice(table.key, data)
     corpus = ui.corpus_of(data)
     verdict(corpus)

@@ -101,13 +101,28 @@ def program() -> str:
 
 
 def open_run(run: str) -> Any:
-    """The run in a folder, or of that name among the known runs."""
+    """The run in a folder, or of that name among the known runs.
+
+    A name that was given later counts, too; StcError where several runs have it.
+    """
     from stc_core.config import runs_folder
-    from stc_core.run import Run
+    from stc_core.errors import StcError
+    from stc_core.run import Run, list_runs
 
     known = runs_folder() / run
-    is_folder = (Path(run) / "config.json").is_file()
-    return Run.open(known if known.is_dir() and not is_folder else run)
+    if (Path(run) / "config.json").is_file() or known.is_dir():
+        is_folder = (Path(run) / "config.json").is_file()
+        return Run.open(run if is_folder else known)
+    named = [one for one in list_runs() if one.name == run]
+    if len(named) > 1:
+        folders = ", ".join(one.folder.name for one in named)
+        raise StcError(
+            f"run {run!r}",
+            expected="a name that one run has",
+            got=f"{len(named)} of them: {folders}",
+            remedy="Give the folder of the one that is meant.",
+        )
+    return named[0] if named else Run.open(run)
 
 
 def print_json(value: Any) -> None:

@@ -125,6 +125,11 @@ def figure_of(
     return go.Figure(list(traces), {name: v for name, v in layout.items() if v})
 
 
+def share_ticks(low: float, high: float) -> str:
+    """How an axis of shares from `low` to `high` writes them: no two ticks the same."""
+    return ".0%" if high - low >= 0.08 else ".1%"
+
+
 def across(axis: Literal["x", "y"], value: float, **style: Any) -> dict[str, Any]:
     """The shape of a line through the whole figure, where `axis` has this value."""
     other = "y" if axis == "x" else "x"

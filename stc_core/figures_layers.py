@@ -21,6 +21,7 @@ from stc_core.figures import (
     plain,
     records,
     settle,
+    share_ticks,
     thin,
 )
 from stc_core.figures_data import OURS, baseline_name
@@ -111,7 +112,11 @@ def layer_curves(
             "showgrid": False,
             "range": [layers[0] - 0.35, layers[-1] + 0.35],
         },
-        yaxis={"title": f"validation {named}", "tickformat": ".0%", "range": bounds},
+        yaxis={
+            "title": f"validation {named}",
+            "tickformat": share_ticks(bounds[0], bounds[1]),
+            "range": bounds,
+        },
     )
 
 

@@ -2,11 +2,12 @@
 
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from stc_core.figures import MARK, PALETTE, records, settle, thin
+from stc_core.figures import MARK, PALETTE, records, settle, share_ticks, thin
 from stc_core.readings import METRICS, Metric
 from stc_core.wording import interval, percent
 
@@ -27,7 +28,7 @@ def neuron_curve(curves: pd.DataFrame, metric: Metric = "accuracy") -> go.Figure
             "ticktext": [f"{tick:,}" for tick in _ticks(part["neurons"])],
             "showgrid": False,
         },
-        yaxis={"title": f"validation {METRICS[metric]}", "tickformat": ".0%"},
+        yaxis={"title": f"validation {METRICS[metric]}", **_shares(part, metric)},
     )
 
 
@@ -75,7 +76,7 @@ def depth_curve(curves: pd.DataFrame, metric: Metric = "accuracy") -> go.Figure:
         bargroupgap=0.08,
         xaxis=depths,
         xaxis2={**depths, "title": "depth: the highest block that runs"},
-        yaxis={"tickformat": ".0%", "title": METRICS[metric]},
+        yaxis={"title": METRICS[metric], **_shares(part, metric)},
         yaxis2={"tickformat": ".0%", "title": "saved", "range": [0, 1]},
     )
 
@@ -117,6 +118,16 @@ def _scored(figure: go.Figure, part: pd.DataFrame, x: str, metric: Metric) -> No
         hoverinfo="text",
         showlegend=False,
     )
+
+
+def _shares(part: pd.DataFrame, metric: Metric) -> dict[str, Any]:
+    """The axis of the scores: it shows them and their intervals, however flat."""
+    names = [metric, *(["accuracy_low", "accuracy_high"] * (metric == "accuracy"))]
+    values = part[names].to_numpy(float)
+    low, high = float(np.nanmin(values)), float(np.nanmax(values))
+    pad = max(0.14 * (high - low), 0.02)  # for the word above the chosen point
+    low, high = max(0.0, low - pad), min(1.03, high + pad)
+    return {"range": [low, high], "tickformat": share_ticks(low, high)}
 
 
 def _curve_hover(row: dict[str, Any], metric: Metric) -> str:

@@ -18,7 +18,7 @@ _TITLE_BY_STANDOFF = 10
 """What a title takes beside its standoff, where that is given."""
 _BELOW, _BELOW_TITLE = 38, 68
 _NUMBER = "0.05"
-_SHARE = "100%"
+_SHARES = {".0%": "100%", ".1%": "100.0%"}
 _NARROW, _MIDDLE, _WIDE = "ijlI|!.,:;' ()[]{}`", 'frtsz-/\\"*', "mwMW%@…"
 
 
@@ -59,7 +59,8 @@ def _axes(figure: go.Figure, which: str) -> list[Any]:
 def _beside(axis: Any) -> int:
     labels = axis.ticktext
     if labels is None:
-        labels = [_SHARE if "%" in (axis.tickformat or "") else _NUMBER]
+        form = (axis.tickformat or "").lstrip("+")
+        labels = [_SHARES.get(form, _NUMBER)]
     widest = max((text_width(_shown(label)) for label in labels), default=0.0)
     return round(_GAP + widest + _title(axis))
 

@@ -28,11 +28,24 @@ FIT_PRODUCTS = 1e12
 """Products that the fits may take; some 40 s on one core."""
 FEWEST = 2000
 """Rows that are fitted on whatever it takes."""
-COLUMNS = ("example", "text", "label", "suggested", "score", "p_label", "p_suggested")
+COLUMNS = (
+    "example",
+    "text",
+    "label",
+    "suggested",
+    "score",
+    "p_label",
+    "p_suggested",
+    "file",
+    "row",
+)
 
 
 def likely_mislabelled(run: Run, *, seed: int = 0) -> pd.DataFrame:
     """COLUMNS and split, a row per text that is likely mislabelled, worst first.
+
+    `file` and `row` say where its label stands: in which table, and in which of its
+    rows, the header not counted; `example` is its number in the run.
 
     Texts of every split are judged; no score of the run depends on it. StcError where
     the run keeps no neurons.
@@ -67,7 +80,8 @@ def likely_mislabelled(run: Run, *, seed: int = 0) -> pd.DataFrame:
             "text": corpus["text"].to_numpy()[at],
             "label": np.array(classes, object)[codes[at]],
             "suggested": np.array(classes, object)[found["suggested"]],
-            **{name: found[name].to_numpy() for name in COLUMNS[4:]},
+            **{name: found[name].to_numpy() for name in COLUMNS[4:7]},
+            **{name: corpus[name].to_numpy()[at] for name in COLUMNS[7:]},
             "split": corpus["split"].to_numpy()[at],
         }
     )

@@ -52,7 +52,19 @@ def _place(best: pd.DataFrame, metric: Metric) -> str:
     kind = KIND_NAMES[top["kind"]]
     return (
         f"The labels are read best at **layer {top['layer']}**, from its {kind} "
-        f"(`{top['site']}`) pooled by {top['pooling']}: {said}."
+        f"(`{top['site']}`) pooled by {top['pooling']}: {said}.{_level(best, metric)}"
+    )
+
+
+def _level(best: pd.DataFrame, metric: Metric) -> str:
+    """Which other places score exactly as much as the best one."""
+    level = best.loc[best[metric] == best[metric].max()].sort_values("layer")
+    if len(level) == 1:
+        return ""
+    first = records(level)[0]
+    return (
+        f" **{len(level)} of the {len(best)} places** score exactly that, the "
+        f"shallowest at layer {first['layer']} (`{first['site']}`, {first['pooling']})."
     )
 
 
@@ -120,9 +132,10 @@ def _shallow(
     early = _smallest(part, metric, share=0.95)
     if early is not None and early["layer"] < row["layer"]:
         saved = percent(1 - float(early["flops_share"]))
+        keeps = percent(early[metric] / float(row[metric]))
         said.append(
-            f"Stopping at layer {early['layer']} would keep 95 % of its score and save "
-            f"{saved} of the compute."
+            f"Stopping at layer {early['layer']} would keep {keeps} of its score on "
+            f"validation and save {saved} of the compute."
         )
     return said
 

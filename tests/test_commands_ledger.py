@@ -8,8 +8,10 @@ from command import Stc
 from visit import written_run
 
 from stc_core import jobs, queue, trash
-from stc_core.about import tag
+from stc_core.about import rename, tag
+from stc_core.commands import open_run
 from stc_core.config import DataConfig, RunConfig, TrainConfig, runs_folder
+from stc_core.errors import StcError
 from stc_core.run import Run
 from stc_core.writer import RunWriter
 
@@ -49,6 +51,19 @@ def test_rename(stc: Stc, run: Run):
     assert said.code == 0 and "'the best'" in said.err and run.name == "the best"
     assert stc("rename", "one", "").code == 0 and run.name == "one"
     assert stc("rename", "two", "x").code == 2
+
+
+def test_a_name_given_later_opens_its_run_unless_several_have_it(stc: Stc, run: Run):
+    other = written_run(runs_folder() / "two", "two")
+    rename(run.folder, "the best")
+    assert open_run("the best").folder == open_run("one").folder == run.folder
+    assert open_run(str(run.folder)).folder == run.folder
+    rename(other.folder, "the best")
+    with pytest.raises(StcError) as told:
+        open_run("the best")
+    assert "one, two" in str(told.value) or "two, one" in str(told.value)
+    with pytest.raises(StcError, match="no folder"):
+        open_run("three")
 
 
 def test_cancel(stc: Stc, run: Run):

@@ -148,3 +148,11 @@ def test_too_many_labels_keep_their_distance_and_the_top():
     places = spread([1.0] * 30, 0.05, (0.4, 1.0))
     np.testing.assert_allclose(-np.diff(places), 0.05)
     assert places[0] == pytest.approx(1.0)
+
+
+def test_no_two_ticks_of_a_narrow_axis_are_the_same():
+    points = readings(probes(), "accuracy")
+    wide = layout(layer_curves(points)).yaxis
+    assert wide.tickformat == ".0%"
+    near = points.assign(value=0.97 + points["value"] / 100, low=np.nan, high=np.nan)
+    assert layout(layer_curves(near)).yaxis.tickformat == ".1%"

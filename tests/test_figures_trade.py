@@ -46,3 +46,15 @@ def test_hover_says_score_interval_and_cost():
     said = neuron_curve(curves()).data[1].hovertext[0]
     assert "4 neurons, up to layer 3" in said
     assert "45.0 to 55.0 %" in said
+
+
+@pytest.mark.parametrize("draw", [neuron_curve, depth_curve])
+@pytest.mark.parametrize("metric", ["accuracy", "macro_f1"])
+def test_a_flat_curve_is_not_pressed_flat_by_its_axis(draw, metric):
+    table = curves()
+    table[["accuracy", "macro_f1", "accuracy_low", "accuracy_high"]] = 0.966
+    axis = layout(draw(table, metric)).yaxis
+    low, high = axis.range
+    assert 0.9 < low < 0.966 < high <= 1.03 and axis.tickformat == ".1%"
+    wide = layout(draw(curves(), metric)).yaxis
+    assert wide.tickformat == ".0%" and wide.range[0] < wide.range[1] <= 1.03

@@ -174,6 +174,8 @@ def test_the_rows_of_a_run(run_folder: Path, tmp_path: Path):
     assert tuple(found.columns) == (*COLUMNS, "split")
     assert len(set(planted) & set(found["example"])) >= 6
     assert found["text"].tolist() == corpus["text"][found["example"]].tolist()
+    for name in ("file", "row"):
+        assert found[name].tolist() == corpus[name][found["example"]].tolist()
     assert (found["label"] != found["suggested"]).to_numpy().all()
     assert (found["p_label"] < found["p_suggested"]).to_numpy().all()
 

@@ -134,6 +134,7 @@ def test_an_error_in_the_content_is_shown_and_bars_the_way():
         ("empty.csv", b""),
         ("header.csv", b"text,label\n"),
         ("one_column.csv", b"text\nhello\nthere\n"),
+        ("book.xlsx", b"PK\x03\x04 and what a workbook holds"),
     ],
 )
 def test_bad_files_get_a_message(name, content):
@@ -141,6 +142,22 @@ def test_bad_files_get_a_message(name, content):
     assert app.error and "Continue to Train" not in labels_of(app)
     readable = ["one_column.csv"] if name == "one_column.csv" else []
     assert [one.path.name for one in list_uploads()] == readable
+
+
+def test_a_workbook_is_to_be_saved_as_csv():
+    told = uploaded("book.xlsx", b"PK\x03\x04 and more").error[0].value
+    assert "book" in told and "Save it as CSV" in told
+
+
+def test_without_a_label_it_asks_for_one_and_keeps_the_last_choice():
+    app = uploaded("mine.csv", small_csv())
+    key, before = app.query_params["data"], labels_of(app)
+    fine(app.multiselect[0].set_value([]).run())
+    assert "Choose the column that holds the labels." in said(app)
+    assert "Continue to Train" in before and "Continue to Train" not in labels_of(app)
+    assert read_choice(key).labels == ("label",)
+    fine(app.multiselect[0].set_value(["label"]).run())
+    assert "Continue to Train" in labels_of(app)
 
 
 def test_a_test_file_is_used_and_can_go():

@@ -27,6 +27,14 @@ def test_it_measures_the_distance_to_the_last_layer():
     assert "chance" not in story()
 
 
+def test_places_that_score_as_much_are_not_hidden():
+    assert "score exactly that" not in story()
+    found = probes()
+    found.loc[(found["layer"] == 0) & found["best"], "accuracy"] = 0.9
+    said = "**3 of the 14 places** score exactly that, the shallowest at layer 0"
+    assert f"{said} (`resid.0`, " in story(probes=found)
+
+
 def test_overlapping_intervals_may_be_chance():
     found = probes()
     found.loc[found["site"] == "resid.3", "accuracy_high"] = 0.87
@@ -45,7 +53,9 @@ def test_it_says_how_few_neurons_and_layers_are_enough():
     said = story()
     assert "**8 neurons** already reach 95 % of the score of the 32" in said
     assert "**layer 2 of 3**, so 33.3 % of the compute" in said
-    assert "layer 1 would keep 95 % of its score and save 66.7 %" in said
+    assert (
+        "layer 1 would keep 96.2 % of its score on validation and save 66.7 %" in said
+    )
 
 
 def test_all_neurons_can_be_needed():

@@ -74,9 +74,11 @@ def suspects(run: Run, found: pd.DataFrame) -> None:
         selection_mode="single-row",
         hide_index=True,
         height=300,
-        column_order=["example", "text", "label", "suggested", "score", "split"],
+        column_order=["row", "text", "label", "suggested", "score", "split"],
         column_config={
-            "example": st.column_config.NumberColumn("#", width=50, **PIN),
+            "row": st.column_config.NumberColumn(
+                "Row", width=60, help="Of the table, as on the page Data.", **PIN
+            ),
             "text": st.column_config.TextColumn("Text", width=330),
             "label": st.column_config.TextColumn("Label", width=120, **PIN),
             "suggested": st.column_config.TextColumn("Suggested", width=110, **PIN),

@@ -65,7 +65,7 @@ def found_on(run: Run, text: str) -> None:
             "neuron": [names[one] for one in found["neuron"]],
             "deviations above": found["sds"],
             "activation": found["value"],
-            "strongest for": [name for name, _ in best],
+            "strongest on": [name for name, _ in best],
             "weight": [weight for _, weight in best],
         }
     )

@@ -85,7 +85,7 @@ def told(
     n, said = kept(run, which, top)
     st.markdown(
         f"**Layer {top['layer']}** · {which} `{top['site']}` by {top['pooling']}: "
-        f"{percent(top['accuracy'])}{said}"
+        f"accuracy {percent(top['accuracy'])} on validation{said}"
     )
     if n:
         with row:

@@ -157,7 +157,7 @@ def like_it(run: Run, neuron: dict[str, Any]) -> None:
         {
             "neuron": [names[one] for one in found["neuron"]],
             "r": found["r"],
-            "strongest for": [name for name, _ in best],
+            "strongest on": [name for name, _ in best],
             "weight": [weight for _, weight in best],
         }
     )
@@ -194,7 +194,7 @@ def other_runs(run: Run, neuron: dict[str, Any]) -> None:
                 f"{row['rank']:,} of {row['of']:,}" if "rank" in row else "–"
                 for row in rows
             ],
-            "strongest for": [row.get("class", "–") for row in rows],
+            "strongest on": [row.get("class", "–") for row in rows],
             "weight": [row.get("weight") for row in rows],
         }
     )

@@ -12,7 +12,7 @@ from stc_core.errors import StcError
 from stc_core.report import Report, add_truncated
 from stc_core.table import read_table
 from stc_core.truncation import sampled_cut
-from stc_core.uploads import SUFFIXES, Upload, discard, find, keep, read_choice
+from stc_core.uploads import Upload, discard, find, keep, read_choice
 from stc_core.wording import distinct
 from ui.place import context, remember
 from ui.readers import stamp
@@ -87,7 +87,8 @@ def uploader(label: str, *, key: str) -> Upload | None:
     that cannot be read is not kept: the page says why, and stops.
     """
     turn = st.session_state.setdefault(f"_{key}_turn", 0)
-    given = st.file_uploader(label, type=list(SUFFIXES), key=f"{key}_upload_{turn}")
+    # Any file may be given: what is wrong with it is said here, and how to mend it.
+    given = st.file_uploader(label, key=f"{key}_upload_{turn}")
     if given is None:
         return None
     with guard():
