@@ -233,7 +233,8 @@ def failed(run: Run) -> None:
 
 def result(run: Run) -> None:
     metrics = ui.read(run, "metrics")
-    for column, fact in zip(st.columns(6), headline(metrics), strict=True):
+    columns = [*st.columns(3), *st.columns(3)]  # six in a row would be cut off
+    for column, fact in zip(columns, headline(metrics), strict=True):
         label, value, note = fact
         with column.container(border=True, height="stretch", gap=None):
             st.metric(label, value)

@@ -78,7 +78,10 @@ def browse(run: Run) -> tuple[str, str] | None:
         listing(found)
     else:
         st.info("No text passes these filters.", icon=":material/filter_alt_off:")
-    if held is None or held >= len(table):
+    if held is None:
+        return None
+    if held >= len(table):
+        st.info(f"This run has no text {held}: its texts are 0 to {len(table) - 1:,}.")
         return None
     row = table.iloc[held]
     colour, said = ("green", "right") if row["correct"] else ("red", "wrong")
@@ -159,7 +162,8 @@ def listing(found: pd.DataFrame) -> None:
     right = percent(float(np.mean(found["correct"])))
     splits = set(found["split"].unique())
     seen = "" if splits == {"test"} else " (the classifier was fitted on these)"
-    st.caption(f"{len(found):,} texts, {right} right{seen}. Pick a row to see why.")
+    texts = "1 text" if len(found) == 1 else f"{len(found):,} texts"
+    st.caption(f"{texts}, {right} right{seen}. Pick a row to see why.")
 
 
 def own() -> tuple[str, None] | None:

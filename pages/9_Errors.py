@@ -50,6 +50,13 @@ ECE = (
     "Expected calibration error: the mean distance between how sure an answer is and "
     "how often such answers are right, over 15 bins."
 )
+WHOLE = (
+    ":material/info: Slices are of all texts of the split, whatever is chosen above."
+)
+ANY_ANSWER = (
+    ":material/info: Of all labels and answers of these texts: to choose by either "
+    "would say beforehand how right they are."
+)
 TABS = {
     "confusions": "Confusions",
     "slices": "Slices",
@@ -294,6 +301,8 @@ def trust(run: Run, part: pd.DataFrame, shares: np.ndarray) -> None:
                 f"Logits are divided by {temperature:.2f}, the best value on "
                 "validation; undone here from the probabilities."
             )
+            if after > error:
+                said += " On these texts it made the answers less honest, not more."
         figure = calibration_curve(calibration_bins(codes, shares), before)
         ui.chart(figure, "calibration", alt="Accuracy by confidence")
         st.caption(f"{said} Bars: 95 %, by bin.")
@@ -354,9 +363,13 @@ with ui.guard():
             matrix(table.loc[base], classes)
         if tab == "slices":
             slices(run, split)
+            if held.parts:
+                st.caption(WHOLE)
         if tab in ("confusions", "slices") and full.any():
             listing(table.loc[full])
         if tab == "confidence" and base.any():
             trust(run, table.loc[base], shares[base])
+            if held != held.of_texts:
+                st.caption(ANY_ANSWER)
         if tab == "labels":
             mislabelled_rows(run)

@@ -13,6 +13,8 @@ from stc_core.figures import ACTIVE, AGAINST, FOR, Colour
 
 Palette = Literal["diverging", "sequential"]
 STRONGEST = 0.62  # opacity; text on it still has a contrast above 4.5 on both pages
+UNREAD = 400
+"""So many characters of what was cut off are shown: it may be a book."""
 _BOX = (
     "line-height:2.1;overflow-wrap:anywhere;white-space:pre-wrap;"
     "font-size:1rem;margin:0.15rem 0 0.35rem"
@@ -74,16 +76,21 @@ def coloured(
         cursor = token.end
     parts.append(_tail(text[cursor:], bool(parts)))
     specials = [_special(token, shade, unit) for token in tokens if token.special]
-    if specials:
-        parts.append(" " + " ".join(specials))
-    return f'<div dir="auto" style="{_BOX}">{"".join(parts)}</div>'
+    # Apart from the text, which may run from right to left.
+    after = f" <bdi>{' '.join(specials)}</bdi>" if specials else ""
+    return f'<div dir="auto" style="{_BOX}"><bdi>{"".join(parts)}</bdi>{after}</div>'
 
 
 def _tail(rest: str, any_token: bool) -> str:
-    """What follows the last token; grey if it is text that was not read."""
+    """What follows the last token; grey, and said, if it is text that was not read."""
     if not any_token or not rest.strip():
         return escape(rest)
-    return f'<span style="opacity:0.5" title="not read">{escape(rest)}</span>'
+    shown = rest if len(rest) <= UNREAD else f"{rest[:UNREAD]} …"
+    said = f"({len(rest):,} characters were not read)"
+    return (
+        f'<span style="opacity:0.5" title="not read">{escape(shown)}</span> '
+        f'<em style="opacity:0.7">{said}</em>'
+    )
 
 
 def _chip(shown: str, token: Token, shade: Shade, unit: str) -> str:

@@ -11,6 +11,7 @@ from stc_core.explanation import Token
 from stc_core.figures import ACTIVE, AGAINST, FOR, Colour
 from stc_core.markup import (
     STRONGEST,
+    UNREAD,
     ClassRow,
     Shade,
     TextRow,
@@ -51,7 +52,7 @@ def tokens_of(text: str, value: float = 1.0) -> list[Token]:
 def test_every_text_is_escaped(palette):
     tokens = [*tokens_of(NASTY), Token(0, 0, "<s>", 0.5)]
     seen = Seen(coloured(NASTY, tokens, palette=palette, unit="<u>"))
-    assert set(seen.tags) == {"div", "span"}
+    assert set(seen.tags) == {"div", "bdi", "span"}
     assert {name for name, _ in seen.attributes} == {"dir", "style", "title"}
     assert seen.text.startswith(NASTY)
     assert "<s>" in seen.text
@@ -93,6 +94,22 @@ def test_text_that_was_not_read_is_grey():
     assert "not read" not in coloured(
         "read. ", [Token(0, 5, "", 1.0)], palette="diverging"
     )
+
+
+def test_of_a_book_that_was_not_read_the_beginning_is_shown_and_its_length_said():
+    rest = " <b>" + "q" * 5000
+    html = coloured(f"read{rest}", [Token(0, 4, "read", 1.0)], palette="diverging")
+    assert "(5,004 characters were not read)" in html and len(html) < 1500
+    assert html.count("q") == UNREAD - 4 and "<b>" not in html
+
+
+def test_special_tokens_stand_apart_from_a_text_that_runs_from_the_right():
+    text = "\u05e9\u05dc\u05d5\u05dd <b>"
+    html = coloured(
+        text, [*tokens_of(text), Token(0, 0, "[SEP]", 1.0)], palette="diverging"
+    )
+    before, after = html.split("</bdi> <bdi>")
+    assert "[SEP]" not in before and "[SEP]" in after
 
 
 def test_a_text_with_no_token_is_just_shown():

@@ -91,6 +91,17 @@ def test_what_abstaining_brings(run):
     assert "Nothing is that sure" in said(fine(app))
 
 
+def test_what_a_choice_leaves_out_of_account_is_said(run):
+    row = run.predictions.query("split == 'test'").iloc[0]
+    chosen = f"predicted={row['predicted']}"
+    for tab, note in (
+        ("slices", "Slices are of all texts"),
+        ("confidence", "Of all labels and"),
+    ):
+        assert note not in said(fine(visit(PAGE, run="r", errors=tab)))
+        assert note in said(fine(visit(PAGE, run="r", errors=tab, slice=chosen)))
+
+
 def test_labels_are_judged_when_they_are_asked_for():
     app = fine(visit(PAGE, run="r", errors="labels"))
     assert not any("suggested" in one.value for one in app.dataframe)

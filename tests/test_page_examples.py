@@ -108,7 +108,8 @@ def test_a_slice_with_no_text_says_so():
 
 
 def test_an_example_that_is_not_there_is_no_error():
-    assert "Text 999999" not in said(fine(visit(PAGE, run="r", example="999999")))
+    words = said(fine(visit(PAGE, run="r", example="999999")))
+    assert "Text 999999" not in words and "This run has no text 999999" in words
 
 
 def test_any_class_can_be_explained(run):
