@@ -64,10 +64,10 @@ def table(run: Run) -> None:
         orders.start(Order(str(run.folder), str(chosen.path), text, str(out.resolve())))
         st.rerun()
     fresh = ui.stamp(out) > ui.stamp(run.folder / "metrics.json")
-    if state == "done" and fresh:
+    if status is not None and state == "done" and fresh:
         preview, counts = ui.predictions_in(out)
         download(out, f"{chosen.path.name.split('.')[0]}_predicted.csv")
-        show(preview, counts, text)
+        show(preview, counts, text, n_rows=status["total"])
         return
     if status is not None and state != "done":
         unfinished(status)
@@ -120,8 +120,17 @@ def unfinished(status: Status) -> None:
             st.code(error["traceback"], language=None)
 
 
-def show(preview: pd.DataFrame, counts: pd.Series, text: str) -> None:
-    """The first rows, label and text in front, and how often each label was given."""
+def show(
+    preview: pd.DataFrame, counts: pd.Series, text: str, *, n_rows: int | None = None
+) -> None:
+    """The first rows, label and text in front, and how often each label was given.
+
+    Of `n_rows` those that got none are told of.
+    """
+    n_blank = 0 if n_rows is None else n_rows - int(counts.sum())
+    if n_blank:
+        rows = "1 row has" if n_blank == 1 else f"{n_blank:,} rows have"
+        st.caption(f":material/info: {rows} no text, and so no label.")
     label = [str(name) for name in preview if str(name).startswith(LABEL_COLUMN)][-1]
     shares = [str(name) for name in preview if str(name).startswith("p:")]
     percent = st.column_config.NumberColumn(format="percent")

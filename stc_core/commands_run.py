@@ -44,11 +44,11 @@ def predict(
 
         classifier = shallow(classifier, 1 if coarse_only else levels)
     with terminal.CountBar("rows labelled") as bar:
-        n_rows = predictions.predict_file(
+        labelled = predictions.predict_file(
             classifier, data, out, trained=trained, text=text, progress=bar.show
         )
     where = "standard output" if out == "-" else out
-    typer.echo(f"{n_rows:,} rows labelled: {where}", err=True)
+    typer.echo(f"{labelled.said}: {where}", err=True)
 
 
 def generate(

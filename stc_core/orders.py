@@ -131,4 +131,4 @@ def _label(order: Order, status: Status, tell: Callable[[], None]) -> int:
         trained=order.text,
         text=order.text,
         progress=progress,
-    )
+    ).rows

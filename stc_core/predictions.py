@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 import pandas as pd
@@ -81,7 +81,7 @@ def annotated(classifier: Predictor, frame: pd.DataFrame, *, text: str) -> pd.Da
     Rows keep their order; a row without text gets neither label nor probability.
     """
     texts = as_text(pd.Series(frame[text])).fillna("")
-    full = np.flatnonzero(texts.str.strip() != "")
+    full = np.flatnonzero(~_blank(texts))
     classes = [str(name) for name in classifier.classes_]
     labels = np.full(len(frame), None, dtype=object)
     probabilities = np.full((len(frame), len(classes)), np.nan)
@@ -105,6 +105,10 @@ def annotated(classifier: Predictor, frame: pd.DataFrame, *, text: str) -> pd.Da
     return pd.concat([frame, added.set_index(frame.index)], axis=1)
 
 
+def _blank(texts: pd.Series) -> np.ndarray:
+    return texts.str.strip().eq("").to_numpy(bool)
+
+
 def _down(
     classifier: LevelPredictor, given: list[str]
 ) -> tuple[Any, dict[str, np.ndarray]]:
@@ -125,6 +129,20 @@ def text_column(columns: Sequence[str], *, given: str | None, trained: str) -> s
     return trained if given is None else given
 
 
+class Labelled(NamedTuple):
+    """How many rows there were, and how many have no text and so no label."""
+
+    rows: int
+    blank: int
+
+    @property
+    def said(self) -> str:
+        said = f"{self.rows:,} rows labelled"
+        if not self.blank:
+            return said
+        return f"{self.rows - self.blank:,} of {said}, the others have no text"
+
+
 def predict_file(
     classifier: Predictor,
     source: str | Path,
@@ -133,13 +151,13 @@ def predict_file(
     trained: str,
     text: str | None = None,
     progress: Progress = silent,
-) -> int:
-    """The number of rows read from `source` and written, labelled, to `out`.
+) -> Labelled:
+    """How many rows were read from `source` and written, labelled, to `out`.
 
     `out` appears whole or not at all, in the format of its suffix; "-" is CSV on
     the standard output. Memory does not grow with the table.
     """
-    n_rows = 0
+    n_rows, n_blank = 0, 0
     with table_writer(out, source=source) as write:
         for chunk in iter_table(source, chunk_rows=CHUNK_ROWS):
             columns = [str(name) for name in chunk.columns]
@@ -147,8 +165,9 @@ def predict_file(
             check_column(chunk, column, role="text")
             write(annotated(classifier, chunk, text=column))
             n_rows += len(chunk)
+            n_blank += int(_blank(as_text(pd.Series(chunk[column])).fillna("")).sum())
             progress(n_rows, 0)
-    return n_rows
+    return Labelled(n_rows, n_blank)
 
 
 Write = Callable[[pd.DataFrame], None]

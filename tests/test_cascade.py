@@ -152,7 +152,7 @@ def test_a_table_gets_a_column_for_each_level(cascade: Cascade, tmp_path: Path):
     frame.to_csv(tmp_path / "in.csv", index=False)
     out = tmp_path / "out.csv"
     shallow = cascade.up_to(1)
-    assert predict_file(shallow, tmp_path / "in.csv", out, trained="t") == 4
+    assert predict_file(shallow, tmp_path / "in.csv", out, trained="t").rows == 4
     assert list(pd.read_csv(out))[-3:] == ["predicted_label", "p:a", "p:b"]
 
 

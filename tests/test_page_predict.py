@@ -108,6 +108,7 @@ def test_another_column_is_another_prediction(run):
 def test_rows_without_text_stay_and_get_no_label(run):
     key = keep("new.csv", io.BytesIO(b"text,n\nhello,1\n,2\n")).key
     app = press(fine(visit(PAGE, run="one", table=key)), "Predict")
+    assert "1 row has no text, and so no label." in said(app)
     labels = app.dataframe[0].value["predicted_label"].tolist()
     assert labels == ["short", ""]
 

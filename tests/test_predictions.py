@@ -82,8 +82,9 @@ def test_every_format_reads_back_the_same(tmp_path, monkeypatch, suffix, chunk_r
     monkeypatch.setattr(predictions, "CHUNK_ROWS", chunk_rows)
     classifier = ByLength()
     out = tmp_path / "sub" / f"out{suffix}"
-    n_rows = predict_file(classifier, source(tmp_path), out, trained="text")
-    assert n_rows == 6 and classifier.seen == 4
+    labelled = predict_file(classifier, source(tmp_path), out, trained="text")
+    assert labelled == (6, 2) and classifier.seen == 4
+    assert labelled.said == "4 of 6 rows labelled, the others have no text"
     back = read_table(out)
     assert back["n"].tolist() == [f"{i:03d}" for i in range(6)]
     assert back["text"].fillna("").tolist() == TEXTS
@@ -123,7 +124,9 @@ def test_parquet_keeps_types_even_when_a_chunk_is_empty_of_them(tmp_path, monkey
 def test_the_text_column_is_the_given_or_the_trained_or_the_only_one(tmp_path: Path):
     (tmp_path / "one.csv").write_text("message\nhello\n")
     out = tmp_path / "o.csv"
-    assert predict_file(ByLength(), tmp_path / "one.csv", out, trained="text") == 1
+    assert predict_file(ByLength(), tmp_path / "one.csv", out, trained="text").said == (
+        "1 rows labelled"
+    )
     with pytest.raises(StcError, match=r"text column 'mesage'.*Did you mean 'message'"):
         predict_file(
             ByLength(), tmp_path / "one.csv", out, trained="text", text="mesage"
