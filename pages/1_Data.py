@@ -162,9 +162,8 @@ with ui.guard():
     shown.index = pd.RangeIndex(1, len(shown) + 1, name="row")
     st.dataframe(shown, height=230)
     chosen = columns_form(table, head)
-    if (
-        not chosen.labels and ui.choice(table.key).labels
-    ):  # there were some to take away
+    # Where none could be guessed, the check below says what is missing.
+    if not chosen.labels and ui.choice(table.key).labels:
         st.info("Choose the column that holds the labels.", icon=":material/label:")
         st.stop()
     data = test_file(table, chosen)

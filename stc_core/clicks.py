@@ -1,7 +1,7 @@
 """Clicks on charts and tables as pure functions: (context, event) -> context.
 
-An event is what Streamlit's `on_select` gives; an empty one, as after a change of
-the chart, moves nothing.
+An event is what Streamlit's `on_select` gives, and `ui.plot`, too; an empty one, as
+after a change of the table, moves nothing.
 """
 
 from collections.abc import Mapping, Sequence

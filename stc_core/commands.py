@@ -110,8 +110,8 @@ def open_run(run: str) -> Any:
     from stc_core.run import Run, list_runs
 
     known = runs_folder() / run
-    if (Path(run) / "config.json").is_file() or known.is_dir():
-        is_folder = (Path(run) / "config.json").is_file()
+    is_folder = (Path(run) / "config.json").is_file()
+    if is_folder or known.is_dir():
         return Run.open(run if is_folder else known)
     named = [one for one in list_runs() if one.name == run]
     if len(named) > 1:

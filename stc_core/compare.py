@@ -111,7 +111,7 @@ def verdict(found: Paired) -> str:
     certain = found.p_value < 1 - _LEVEL
     said = "which chance seldom gives" if certain else "so it may well be chance"
     if not certain and not found.low <= 0 <= found.high:
-        said += ": with so few texts that tell the two apart the interval is too narrow"
+        said += ": the test is stricter than the interval, which is the bootstrap's"
     points = 100 * found.difference, 100 * found.low, 100 * found.high
     return (
         f"This run is right on **{percent(right[0] / found.n)}** of them, the other on "

@@ -127,7 +127,8 @@ def figure_of(
 
 def share_ticks(low: float, high: float) -> str:
     """How an axis of shares from `low` to `high` writes them: no two ticks the same."""
-    return ".0%" if high - low >= 0.08 else ".1%"
+    reach = high - low
+    return ".0%" if reach >= 0.08 else ".1%" if reach >= 0.008 else ".2%"
 
 
 def across(axis: Literal["x", "y"], value: float, **style: Any) -> dict[str, Any]:

@@ -8,8 +8,8 @@ from contextlib import contextmanager
 from functools import cache
 from typing import Any
 
-_modules = 0
-"""How many there were when `spare` last left something out."""
+_seen = _spared = 0
+"""Modules at the last call of `spare`, and when it last left something out."""
 
 
 @contextmanager
@@ -31,16 +31,21 @@ def uncollected() -> Iterator[None]:
 
 
 def spare() -> None:
-    """Leave all that is there out of later collections, if modules have come with it.
+    """Leave all that is there out of later collections, once its modules are all there.
 
     For a process that collects often, as Streamlit does after each script and before
     its last message is sent: to go over what torch and pandas hold took .4 s a click.
-    What is garbage then stays for good, so call it when that has just been collected.
+    What of it becomes garbage later, and is in a cycle, stays until more modules come:
+    then all is collected once.
     """
-    global _modules
-    if len(sys.modules) != _modules:
-        _modules = len(sys.modules)
+    global _seen, _spared
+    now = len(sys.modules)
+    if now == _seen != _spared:
+        gc.unfreeze()
+        gc.collect()
         gc.freeze()
+        _spared = now
+    _seen = now
 
 
 def release() -> None:

@@ -18,7 +18,7 @@ _TITLE_BY_STANDOFF = 10
 """What a title takes beside its standoff, where that is given."""
 _BELOW, _BELOW_TITLE = 38, 68
 _NUMBER = "0.05"
-_SHARES = {".0%": "100%", ".1%": "100.0%"}
+_SHARES = {".0%": "100%", ".1%": "100.0%", ".2%": "100.00%"}
 _NARROW, _MIDDLE, _WIDE = "ijlI|!.,:;' ()[]{}`", 'frtsz-/\\"*', "mwMW%@…"
 
 

@@ -78,7 +78,7 @@ def coloured(
     specials = [_special(token, shade, unit) for token in tokens if token.special]
     # Apart from the text, which may run from right to left.
     after = f" <bdi>{' '.join(specials)}</bdi>" if specials else ""
-    return f'<div dir="auto" style="{_BOX}"><bdi>{"".join(parts)}</bdi>{after}</div>'
+    return f'<div dir="auto" style="{_BOX}">{"".join(parts)}{after}</div>'
 
 
 def _tail(rest: str, any_token: bool) -> str:
@@ -89,7 +89,7 @@ def _tail(rest: str, any_token: bool) -> str:
     said = f"({len(rest):,} characters were not read)"
     return (
         f'<span style="opacity:0.5" title="not read">{escape(shown)}</span> '
-        f'<em style="opacity:0.7">{said}</em>'
+        f'<bdi style="opacity:0.7">{said}</bdi>'
     )
 
 

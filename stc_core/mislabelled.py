@@ -44,8 +44,8 @@ COLUMNS = (
 def likely_mislabelled(run: Run, *, seed: int = 0) -> pd.DataFrame:
     """COLUMNS and split, a row per text that is likely mislabelled, worst first.
 
-    `file` and `row` say where its label stands: in which table, and in which of its
-    rows, the header not counted; `example` is its number in the run.
+    `file` and `row` say where its label stands: in the table or in its test file, and
+    in which row there, the header not counted; `example` is its number in the run.
 
     Texts of every split are judged; no score of the run depends on it. StcError where
     the run keeps no neurons.

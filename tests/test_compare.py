@@ -181,7 +181,7 @@ def test_where_two_runs_differ():
     [
         ((50, 2, 8, 40), ("52.0 %", "58.0 %", "+6.0 points", "0.11", "may well be")),
         ((50, 20, 1, 29), ("70.0 %", "51.0 %", "-19.0 points", "chance seldom")),
-        ((70, 5, 0, 3), ("0.062", "may well be chance: with so few", "too narrow")),
+        ((70, 5, 0, 3), ("0.062", "may well be chance: the test is stricter")),
     ],
 )
 def test_the_verdict_says_the_numbers(counts, words):

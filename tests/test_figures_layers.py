@@ -154,5 +154,7 @@ def test_no_two_ticks_of_a_narrow_axis_are_the_same():
     points = readings(probes(), "accuracy")
     wide = layout(layer_curves(points)).yaxis
     assert wide.tickformat == ".0%"
-    near = points.assign(value=0.97 + points["value"] / 100, low=np.nan, high=np.nan)
-    assert layout(layer_curves(near)).yaxis.tickformat == ".1%"
+    for part, form in ((10, ".1%"), (100, ".2%")):
+        value = 0.8 + points["value"] / part
+        near = points.assign(value=value, low=np.nan, high=np.nan)
+        assert layout(layer_curves(near)).yaxis.tickformat == form

@@ -79,18 +79,27 @@ class Ring:
         self.itself = self
 
 
-def test_what_is_there_is_spared_when_modules_came_with_it(monkeypatch):
-    monkeypatch.setattr(heap, "_modules", 0)
+def test_what_is_there_is_spared_once_its_modules_are_all_there(monkeypatch):
+    monkeypatch.setattr(heap, "_seen", 0)
+    monkeypatch.setattr(heap, "_spared", 0)
     gc.unfreeze()
     heap.spare()
-    assert gc.get_freeze_count() > 1000
-    gc.unfreeze()
-    heap.spare()
-    assert gc.get_freeze_count() == 0
-    monkeypatch.setitem(sys.modules, "one_more", ModuleType("one_more"))
+    assert gc.get_freeze_count() == 0  # there may be more to come
     heap.spare()
     assert gc.get_freeze_count() > 1000
     later = weakref.ref(Ring())
     gc.collect()
     assert later() is None
+    ring = Ring()
+    seen = weakref.ref(ring)
+    gc.freeze()
+    del ring
+    heap.spare()
+    gc.collect()
+    assert seen() is not None
+    monkeypatch.setitem(sys.modules, "one_more", ModuleType("one_more"))
+    heap.spare()
+    assert seen() is not None
+    heap.spare()
+    assert seen() is None and gc.get_freeze_count() > 1000
     gc.unfreeze()

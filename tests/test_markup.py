@@ -5,6 +5,7 @@ from html import unescape
 from html.parser import HTMLParser
 
 import pytest
+from browser import browser
 
 from stc_core.edits import Piece, word_changes
 from stc_core.explanation import Token
@@ -108,8 +109,13 @@ def test_special_tokens_stand_apart_from_a_text_that_runs_from_the_right():
     html = coloured(
         text, [*tokens_of(text), Token(0, 0, "[SEP]", 1.0)], palette="diverging"
     )
-    before, after = html.split("</bdi> <bdi>")
-    assert "[SEP]" not in before and "[SEP]" in after
+    direction = "one => getComputedStyle(one).direction"
+    with browser() as chromium:
+        page = chromium.new_page()
+        page.set_content(html)
+        assert page.locator("div").first.evaluate(direction) == "rtl"
+        assert page.locator("bdi").evaluate(direction) == "ltr"
+        assert page.locator("bdi").inner_text() == "[SEP] +1.000"
 
 
 def test_a_text_with_no_token_is_just_shown():

@@ -67,6 +67,7 @@ def mislabelled_rows(run: Run) -> None:
 def suspects(run: Run, found: pd.DataFrame) -> None:
     pairs = zip(found["example"], found["split"], strict=True)
     places = [{"example": int(row), "split": str(name)} for row, name in pairs]
+    where = ["file", "row"] if len(set(found["file"])) > 1 else ["row"]
     st.dataframe(
         found,
         key="suspect_table",
@@ -74,8 +75,18 @@ def suspects(run: Run, found: pd.DataFrame) -> None:
         selection_mode="single-row",
         hide_index=True,
         height=300,
-        column_order=["row", "text", "label", "suggested", "score", "split"],
+        column_order=[
+            "example",
+            *where,
+            "text",
+            "label",
+            "suggested",
+            "score",
+            "split",
+        ],
         column_config={
+            "example": st.column_config.NumberColumn("#", width=50, **PIN),
+            "file": st.column_config.TextColumn("File", width=60, **PIN),
             "row": st.column_config.NumberColumn(
                 "Row", width=60, help="Of the table, as on the page Data.", **PIN
             ),

@@ -127,6 +127,6 @@ def tabs(field: str, names: Mapping[str, str]) -> tuple[str, DeltaGenerator]:
 def clicked(
     key: str, turn: Callable[[Context, Mapping[str, Any]], Context]
 ) -> Callable[[], None]:
-    """An `on_select` for the chart or table `key`: `turn` moves the context."""
+    """An `on_select` for the table `key`: `turn` moves the context."""
 
     return news(key, lambda event: hold(turn(context(), event)))

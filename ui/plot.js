@@ -19,25 +19,27 @@ let library;
 /** Plotly itself, which the app serves; asked for once, again only if it failed. */
 function plotly(name) {
   library ??= new Promise((done, fail) => {
-    const app = document.querySelector("script[type=module][src]").src;
+    const app = document.querySelector("script[src*='/static/js/index']").src;
     const script = document.createElement("script");
     script.src = new URL(`../../app/static/${name}`, app).href;
     script.onload = () => done(window.Plotly);
-    script.onerror = () => {
-      library = undefined;
-      fail(new Error(`${script.src} is not there`));
-    };
+    script.onerror = () => fail(new Error(`${script.src} is not there`));
     document.head.append(script);
+  }).catch((error) => {
+    library = undefined;
+    throw error;
   });
   return library;
 }
 
 /** A colour of the page as red, green, blue. */
 function rgb(colour) {
-  const pen = document.createElement("canvas").getContext("2d");
-  pen.fillStyle = colour;
-  pen.fillRect(0, 0, 1, 1);
-  return [...pen.getImageData(0, 0, 1, 1).data].slice(0, 3);
+  const probe = document.createElement("i");
+  probe.style.color = colour;
+  document.body.append(probe);
+  const said = getComputedStyle(probe).color;
+  probe.remove();
+  return said.match(/[\d.]+/g).slice(0, 3).map(Number);
 }
 
 /** The colours and the font of the page around `place`. */
@@ -91,14 +93,7 @@ function selection({ points }) {
 
 async function draw(place) {
   const { figure, library: name, png, clicks } = place.told;
-  let Plotly;
-  try {
-    Plotly = await plotly(name);
-  } catch (error) {
-    place.textContent = `This chart cannot be drawn: ${error.message}. Reload the page.`;
-    busy(place, false);
-    return;
-  }
+  const Plotly = await plotly(name);
   const full = document.fullscreenElement === place;
   const [width, height] = full ? [innerWidth, innerHeight] : [place.clientWidth, undefined];
   if (place.told.figure !== figure) return; // another one came, and is being drawn
@@ -112,19 +107,39 @@ async function draw(place) {
   const { data, layout } = JSON.parse(figure);
   Object.assign(layout, { template: template(page), width });
   if (height) layout.height = height;
+  layout.uirevision ??= figure; // what was zoomed or hidden stays, but for another figure
   layout.clickmode = clicks ? "event" : "none";
   layout.dragmode ??= clicks ? "pan" : "zoom";
+  if (!place.listens) place.textContent = ""; // what was said of an earlier failure
   await Plotly.react(place, data, layout, {
     displaylogo: false,
-    modeBarButtons: [["toImage", FULL]],
+    modeBarButtons: [document.fullscreenEnabled ? ["toImage", FULL] : ["toImage"]],
     toImageButtonOptions: { format: "png", ...png },
   });
+  if (!place.isConnected) {
+    Plotly.purge(place);
+    return;
+  }
   if (!place.listens) {
     place.listens = true;
     place.on("plotly_click", (event) => place.told.click(selection(event)));
   }
+  if (place.wanted !== wanted) return; // the next one is being drawn
   place.drawn = wanted;
-  busy(place, place.wanted !== wanted);
+  busy(place, false);
+}
+
+/** Draws what `place` was told of last, or says there why it cannot. */
+async function shown(place) {
+  try {
+    await draw(place);
+  } catch (error) {
+    window.Plotly?.purge(place);
+    place.listens = place.wanted = undefined;
+    place.textContent = `This chart cannot be drawn: ${error.message}. Reload the page.`;
+    busy(place, false);
+    console.warn(error);
+  }
 }
 
 export default function ({ data, parentElement, setTriggerValue }) {
@@ -135,10 +150,10 @@ export default function ({ data, parentElement, setTriggerValue }) {
   place.style.height = `${data.height}px`;
   busy(place, true);
   if (!place.watch) {
-    place.watch = new ResizeObserver(() => draw(place));
+    place.watch = new ResizeObserver(() => shown(place));
     place.watch.observe(place);
   }
-  draw(place);
+  shown(place);
   return () => {
     // It is also called of an old figure when the next one is there already.
     if (place.isConnected) return;

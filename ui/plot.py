@@ -3,10 +3,9 @@
 Streamlit's own chart is made anew, and drawn twice, whenever its figure changes.
 """
 
-import os
 import shutil
+import tempfile
 from collections.abc import Callable, Mapping
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +19,8 @@ HERE = Path(__file__).parent
 STATIC = HERE.parent / "static"
 """What the server gives out as it is; .streamlit/config.toml tells it to."""
 PNG_SCALE = 2
+HEIGHT = 450
+"""Of a figure that says none, in pixels."""
 Click = Callable[[Mapping[str, Any]], None]
 
 _mount = component(
@@ -45,7 +46,7 @@ def plot(
         return
     drawn = figure.to_dict()
     drawn["layout"].pop("template", None)  # the page's: its colours may change
-    height = drawn["layout"]["height"]
+    height = drawn["layout"].get("height", HEIGHT)
     data = {
         "figure": plotly.io.to_json(drawn, validate=False),
         "library": name,
@@ -63,20 +64,19 @@ def plot(
     _mount(key=key, data=data, height=height, on_click_change=told)
 
 
-@cache
 def library() -> str | None:
     """The name of Plotly's script among what is served; None if it cannot be there."""
     if not st.get_option("server.enableStaticServing"):
         return None
-    source = Path(plotly.__file__).parent / "package_data" / "plotly.min.js"
     served = STATIC / f"plotly-{plotly.__version__}.min.js"
     if not served.exists():
-        part = served.with_suffix(f".{os.getpid()}")
+        source = Path(plotly.__file__).parent / "package_data" / "plotly.min.js"
         try:
             STATIC.mkdir(exist_ok=True)
-            shutil.copyfile(source, part)
-            part.replace(served)
-        except OSError:  # a folder that only others may write to
+            with tempfile.TemporaryDirectory(dir=STATIC, prefix=".") as folder:
+                part = shutil.copyfile(source, Path(folder) / served.name)
+                part.replace(served)  # whole, whoever else copies it now
+        except OSError:  # a folder that only others may write to, or a full disk
             return None
     return served.name
 
