@@ -110,7 +110,8 @@ async function draw(place) {
   layout.uirevision ??= figure; // what was zoomed or hidden stays, but for another figure
   layout.clickmode = clicks ? "event" : "none";
   layout.dragmode ??= clicks ? "pan" : "zoom";
-  if (!place.listens) place.textContent = ""; // what was said of an earlier failure
+  if (place.failed) place.textContent = ""; // not a plot that is still being made
+  place.failed = false;
   await Plotly.react(place, data, layout, {
     displaylogo: false,
     modeBarButtons: [document.fullscreenEnabled ? ["toImage", FULL] : ["toImage"]],
@@ -136,6 +137,7 @@ async function shown(place) {
   } catch (error) {
     window.Plotly?.purge(place);
     place.listens = place.wanted = undefined;
+    place.failed = true;
     place.textContent = `This chart cannot be drawn: ${error.message}. Reload the page.`;
     busy(place, false);
     console.warn(error);
