@@ -68,14 +68,18 @@ def test_a_click_changes_the_figure_and_keeps_the_plot(page: Page):
 
 
 def test_the_same_point_can_be_clicked_again(page: Page):
+    led = []
     for _ in range(2):
         place = page.evaluate(FIRST)
         page.mouse.move(place["x"], place["y"])
         page.mouse.click(place["x"], place["y"])
         page.wait_for_url("**layer=*")
+        led.append(page.url)
         settled(page).get_by_role("button", name="Clear").click()
         page.wait_for_function("!location.search.includes('layer=')")
         settled(page)
+        assert "layer=" not in page.url
+    assert led[0] == led[1] and "layer=" in led[0]
 
 
 def test_it_is_as_wide_as_its_place(page: Page):
