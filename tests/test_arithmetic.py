@@ -1,5 +1,6 @@
 """What is timed, against what takes that time."""
 
+import json
 import os
 import subprocess
 import sys
@@ -41,17 +42,26 @@ def test_a_machine_half_as_fast_takes_twice_as_long():
         assert seconds(SHAPE, slow) == pytest.approx(2 * seconds(SHAPE, PACE))
 
 
-def test_threads_of_one_library_do_not_hold_up_the_other():
-    """The setting is there before NumPy loads, and the user's own one stays."""
-    code = "import stc_core, os; print(os.environ['OPENBLAS_THREAD_TIMEOUT'])"
-    name = "OPENBLAS_THREAD_TIMEOUT"
-    plain = {key: value for key, value in os.environ.items() if key != name}
-    for given, told in (({}, "16"), ({name: "20"}, "20")):
-        done = subprocess.run(
-            [sys.executable, "-c", code],
-            env=plain | given,
-            capture_output=True,
-            text=True,
-            check=True,
-        )
-        assert done.stdout.strip() == told
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ({}, {"OPENBLAS_THREAD_TIMEOUT": "16", "GOMP_SPINCOUNT": "10000"}),
+        ({"OPENBLAS_THREAD_TIMEOUT": "20"}, {"OPENBLAS_THREAD_TIMEOUT": "20"}),
+        ({"GOMP_SPINCOUNT": "7"}, {"GOMP_SPINCOUNT": "7"}),
+        ({"OMP_WAIT_POLICY": "active"}, {"GOMP_SPINCOUNT": None}),
+    ],
+)
+def test_threads_do_not_hold_up_those_of_others(given, told):
+    """The settings are there before NumPy loads, and the user's own ones stay."""
+    code = "import stc_core, os, json; print(json.dumps(dict(os.environ)))"
+    ours = ("OPENBLAS_THREAD_TIMEOUT", "GOMP_SPINCOUNT", "OMP_WAIT_POLICY")
+    plain = {key: value for key, value in os.environ.items() if key not in ours}
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env=plain | given,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    found = json.loads(done.stdout)
+    assert {name: found.get(name) for name in told} == told
