@@ -209,27 +209,48 @@ def show_next(run: Run, *, program: str) -> None:
     console.print("  streamlit run app.py", markup=False)
 
 
+_YIELDS = ("name", "macro-F1", "time", "neurons")
+"""Columns of `show_runs` that a narrow terminal does without, the first ones first."""
+
+
 def show_runs(summaries: list[dict[str, Any]]) -> None:
-    """One line a run."""
+    """One line a run; columns give way, so that no folder, to be typed, is broken."""
     if not summaries:
         errors().print("There are no runs yet; `train` makes one.", markup=False)
         return
+    console = output()
+    boundless = console.options.update_width(10_000)
+    for some in range(len(_YIELDS) + 1):
+        table = _runs_table(summaries, without=_YIELDS[:some])
+        if console.measure(table, options=boundless).maximum <= console.width:
+            break
+    else:
+        some = 0  # even that is too wide: all is folded
+        table = _runs_table(summaries, without=())
+    console.print(table)
+    if some:
+        left = ", ".join(_YIELDS[:some])
+        errors().print(f"Left out for want of room: {left}. --json has all.")
+
+
+def _runs_table(summaries: list[dict[str, Any]], *, without: Sequence[str]) -> Table:
+    columns: dict[str, Callable[[dict[str, Any]], Text | str]] = {
+        "run": lambda row: Text(row["run"]),
+        "name": lambda row: Text(row["name"]),
+        "state": lambda row: row["state"],
+        "accuracy": lambda row: _known(row["accuracy"], percent),
+        "macro-F1": lambda row: _known(row["macro_f1"], percent),
+        "neurons": lambda row: _known(row["neurons"], "{:,}".format),
+        "time": lambda row: _known(row["seconds"], duration),
+    }
+    shown = {head: cell for head, cell in columns.items() if head not in without}
     table = Table(box=box.SIMPLE_HEAD)
-    for head in ("run", "name", "state"):
-        table.add_column(head, overflow="fold")
-    for head in ("accuracy", "macro-F1", "neurons", "time"):
-        table.add_column(head, justify="right")
+    for head in shown:
+        words = head in ("run", "name", "state")
+        table.add_column(head, justify="left" if words else "right", overflow="fold")
     for row in summaries:
-        table.add_row(
-            Text(row["run"]),
-            Text(row["name"]),
-            row["state"],
-            _known(row["accuracy"], percent),
-            _known(row["macro_f1"], percent),
-            _known(row["neurons"], "{:,}".format),
-            _known(row["seconds"], duration),
-        )
-    output().print(table)
+        table.add_row(*(cell(row) for cell in shown.values()))
+    return table
 
 
 def show_variability(nu: Sequence[float], layer_names: Sequence[str]) -> None:

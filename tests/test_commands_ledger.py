@@ -38,6 +38,30 @@ def test_runs_tells_tags_and_the_place_in_the_queue(stc: Stc, run: Run):
     assert "queued, 1" in stc("runs").out
 
 
+@pytest.mark.parametrize(
+    ("width", "heads"),
+    [
+        ("150", "run name state accuracy macro-F1 neurons time"),
+        ("80", "run state accuracy"),
+        ("40", "run name state accuracy macro-F1 neurons time"),
+    ],
+)
+def test_columns_give_way_before_a_folder_is_broken(
+    stc: Stc, monkeypatch, width, heads
+):
+    monkeypatch.setenv("COLUMNS", width)
+    folder = "20261126-120000-support-requests-of-the-last-year"
+    written_run(runs_folder() / folder, "support requests of the last year")
+    said = stc("runs")
+    lines = said.out.splitlines()
+    assert max(map(len, lines)) <= int(width)
+    whole = any(folder in line for line in lines)
+    assert whole == (int(width) >= 80)
+    if whole:
+        assert next(line for line in lines if "state" in line).split() == heads.split()
+    assert ("Left out" in said.err) == (width == "80")
+
+
 def test_runs_starts_what_waits(stc: Stc):
     busy = written_run(runs_folder() / "busy", "busy", state="running")
     waits = jobs.start(RunConfig(data=DataConfig(path="x")))
