@@ -1,5 +1,7 @@
 """Examples: texts and their predictions, and why one of them got its label."""
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 import streamlit as st
@@ -10,7 +12,7 @@ from stc_core.clicks import click_example
 from stc_core.examples import UNCERTAIN, Show, select_examples
 from stc_core.run import Run
 from stc_core.steps import steps
-from stc_core.wording import percent
+from stc_core.wording import count, percent
 from ui.differences import beside, pin_button
 from ui.example_views import through, why
 from ui.panels import FIELD, PERCENT, PIN, in_percent
@@ -20,6 +22,15 @@ from ui.whatif import panels
 TABLE, OWN = "Texts of this run", "My own sentence"
 SHOW: dict[Show, str] = {"all": "All", "wrong": "Wrong", "uncertain": "Uncertain"}
 SPLITS = ("test", "validation", "train")
+EVERY = "all"
+FITTED = " (the classifier was fitted on these)"
+SEEN = {
+    "test": "",
+    EVERY: " (the classifier was fitted on most of these)",
+}
+PICK = "Pick a row to see why."
+NUMBER = "The number of the text in this run."
+ROW = "Of the table, as on the page Data."
 
 
 def filters(
@@ -31,16 +42,17 @@ def filters(
     first = table["split"].iloc[held] if held is not None and held < len(table) else ""
     known = set(table["split"].unique())
     here = [name for name in SPLITS if name in known]
+    split = ui.pick(
+        "split",
+        "Split",
+        [*here, EVERY],
+        widget=row.selectbox,
+        default=first if first in here else None,
+        width=130,
+    )
     return select_examples(
         part,
-        split=ui.pick(
-            "split",
-            "Split",
-            here,
-            widget=row.selectbox,
-            default=first if first in here else None,
-            width=130,
-        ),
+        split=None if split == EVERY else split,
         show=row.segmented_control(
             "Show",
             list(SHOW),
@@ -77,7 +89,7 @@ def browse(run: Run) -> tuple[str, str] | None:
     if order:
         listing(found)
     else:
-        st.info("No text passes these filters.", icon=":material/filter_alt_off:")
+        nothing()
     if held is None:
         return None
     if held >= len(table):
@@ -96,9 +108,30 @@ def browse(run: Run) -> tuple[str, str] | None:
     st.markdown(
         f"Label **{ui.escape(row['label'])}**, predicted "
         f"**{ui.escape(row['predicted'])}** :{colour}-badge[{said}] "
-        f":gray-badge[{row['split']}]"
+        f":gray-badge[{row['split']}] :gray-badge[{place_of(row)}]"
     )
     return str(row["text"]), str(row["label"])
+
+
+def nothing() -> None:
+    """What to do where no text is left: drop what was chosen here and elsewhere."""
+
+    def clear() -> None:
+        ui.remember(slice=None, split=EVERY)
+        st.session_state.update(show="all", of_class=None, query="")
+
+    st.info("No text passes these filters.", icon=":material/filter_alt_off:")
+    st.button(
+        "Clear the filters",
+        icon=":material/filter_alt_off:",
+        help="Those above and the slice, in all splits.",
+        on_click=clear,
+    )
+
+
+def place_of(row: Any) -> str:
+    """Where a text is in what was given: 'row 3 of the test file'."""
+    return f"row {row['row']}" + (" of the test file" if row["file"] == "test" else "")
 
 
 def star_button(run: Run, example: int) -> None:
@@ -134,9 +167,11 @@ def listing(found: pd.DataFrame) -> None:
     """
     rows, held = found["example"].tolist(), ui.context().example
     ticked = [rows.index(held)] if held in rows else []
+    one_split, one_file = (len(set(found[name])) == 1 for name in ("split", "file"))
+    unseen = ["split"] * one_split + ["file"] * one_file
     ui.show("example_table", {"selection": {"rows": ticked}})
     st.dataframe(
-        in_percent(found.drop(columns="split"), "probability"),
+        in_percent(found.drop(columns=unseen), "probability"),
         key="example_table",
         on_select=ui.clicked(
             "example_table", lambda now, event: click_example(now, event, rows)
@@ -145,7 +180,7 @@ def listing(found: pd.DataFrame) -> None:
         hide_index=True,
         height=min(318, 38 + 35 * len(found)),
         column_config={
-            "example": st.column_config.NumberColumn("#", width=50, **PIN),
+            "example": st.column_config.NumberColumn("#", help=NUMBER, width=50, **PIN),
             "text": st.column_config.TextColumn("Text", width=300),
             "label": st.column_config.TextColumn("Label", width=120, **PIN),
             "predicted": st.column_config.TextColumn("Predicted", width=120, **PIN),
@@ -156,14 +191,16 @@ def listing(found: pd.DataFrame) -> None:
                 "Margin", format="%.2f", width=60, **PIN
             ),
             "correct": st.column_config.CheckboxColumn("Right", width=45, **PIN),
+            "split": st.column_config.TextColumn("Split", width=75, **PIN),
+            "file": st.column_config.TextColumn("File", width=50, **PIN),
+            "row": st.column_config.NumberColumn("Row", help=ROW, width=50, **PIN),
         },
         alt="Texts with their labels and predictions",
     )
     right = percent(float(np.mean(found["correct"])))
-    splits = set(found["split"].unique())
-    seen = "" if splits == {"test"} else " (the classifier was fitted on these)"
-    texts = "1 text" if len(found) == 1 else f"{len(found):,} texts"
-    st.caption(f"{texts}, {right} right{seen}. Pick a row to see why.")
+    splits = found["split"].unique()
+    said = SEEN.get(splits[0] if one_split else EVERY, FITTED)
+    st.caption(f"{count(len(found), 'text')}, {right} right{said}. {PICK}")
 
 
 def own() -> tuple[str, None] | None:

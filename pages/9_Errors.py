@@ -218,6 +218,7 @@ def listing(part: pd.DataFrame) -> None:
     n, order = len(part), ["correct", "probability"]
     part = part.sort_values(order, ascending=[True, False], kind="stable").head(SHOWN)
     rows = part["example"].tolist()
+    places = ["file", "row"] if len(set(part["file"])) > 1 else ["row"]
     st.dataframe(
         in_percent(part, "probability"),
         key="error_table",
@@ -225,9 +226,20 @@ def listing(part: pd.DataFrame) -> None:
         selection_mode="single-row",
         hide_index=True,
         height=min(260, 40 + 35 * len(part)),
-        column_order=["example", "text", "label", "predicted", "probability"],
+        column_order=[
+            "example",
+            *places,
+            "text",
+            "label",
+            "predicted",
+            "probability",
+        ],
         column_config={
             "example": st.column_config.NumberColumn("#", width=50, **PIN),
+            "file": st.column_config.TextColumn("File", width=50, **PIN),
+            "row": st.column_config.NumberColumn(
+                "Row", width=55, help="Of the table, as on the page Data.", **PIN
+            ),
             "text": st.column_config.TextColumn("Text", width=330),
             "label": st.column_config.TextColumn("Label", width=120, **PIN),
             "predicted": st.column_config.TextColumn("Predicted", width=120, **PIN),

@@ -9,21 +9,24 @@ UNCERTAIN = 0.2
 """A prediction is uncertain if it leads the second class by less than this."""
 Show = Literal["all", "wrong", "uncertain"]
 COLUMNS = ("example", "text", "label", "predicted", "probability", "margin", "correct")
+PLACE = ("file", "row")
+"""Where a text is in what was given: data or test, and its row there, from 1."""
 
 
 def examples(predictions: pd.DataFrame, corpus: pd.DataFrame) -> pd.DataFrame:
-    """A row per text of the corpus: COLUMNS and split; `example` is its position.
+    """A row per text of the corpus: COLUMNS, split, PLACE; `example` is its position.
 
     The margin is the lead of the most probable class over the second.
     """
     shares = predictions.filter(like="p:").to_numpy(float)
     top = np.partition(shares, -2, axis=1)[:, -2:] if shares.shape[1] > 1 else shares
+    at = predictions["row"].to_numpy()
     table = predictions.assign(
-        example=predictions["row"].to_numpy(),
-        text=corpus["text"].to_numpy()[predictions["row"].to_numpy()],
+        example=at,
+        **{name: corpus[name].to_numpy()[at] for name in ("text", *PLACE)},
         margin=top[:, -1] - top[:, 0] if top.shape[1] > 1 else 1.0,
     )
-    return table.loc[:, [*COLUMNS, "split"]].reset_index(drop=True)
+    return table.loc[:, [*COLUMNS, "split", *PLACE]].reset_index(drop=True)
 
 
 def select_examples(

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from stc_core.examples import COLUMNS, examples, select_examples
+from stc_core.examples import COLUMNS, PLACE, examples, select_examples
 
 SHARES = np.array(
     [[0.8, 0.15, 0.05], [0.4, 0.35, 0.25], [0.3, 0.6, 0.1], [0.45, 0.1, 0.45]]
@@ -28,7 +28,8 @@ def table() -> pd.DataFrame:
         }
     )
     texts = ["A (first) text", "second", "THIRD text", "straße.*"]
-    return examples(predictions, pd.DataFrame({"text": texts}))
+    place = {"file": ["data", "data", "test", "test"], "row": [1, 7, 1, 2]}
+    return examples(predictions, pd.DataFrame({"text": texts, **place}))
 
 
 def rows(found: pd.DataFrame) -> list[int]:
@@ -36,7 +37,9 @@ def rows(found: pd.DataFrame) -> list[int]:
 
 
 def test_the_margin_is_the_lead_over_the_second_class(table):
-    assert list(table.columns) == [*COLUMNS, "split"]
+    assert list(table.columns) == [*COLUMNS, "split", *PLACE]
+    assert table["file"].tolist() == ["data", "data", "test", "test"]
+    assert table["row"].tolist() == [1, 7, 1, 2]
     np.testing.assert_allclose(table["margin"], [0.65, 0.05, 0.3, 0.0], atol=1e-12)
 
 
@@ -82,5 +85,7 @@ def test_one_class_leads_by_all():
             "p:a": [1.0],
         }
     )
-    found = examples(predictions, pd.DataFrame({"text": ["x"]}))
+    found = examples(
+        predictions, pd.DataFrame({"text": ["x"], "file": "data", "row": [1]})
+    )
     assert found["margin"].tolist() == [1.0]

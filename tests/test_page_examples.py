@@ -3,6 +3,7 @@
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 from visit import at_home, charts, fine, html, said, visit
 
@@ -51,10 +52,13 @@ def test_wrong_ones_only(run):
     assert "0.0 % right" in said(app)
 
 
-def test_filters_that_leave_nothing_say_so():
+def test_filters_that_leave_nothing_say_so_and_are_cleared(run):
     app = fine(visit(PAGE, run="r", state={"query": "no such words ~~~"}))
     assert "No text passes these filters." in said(app)
     assert not app.dataframe
+    clear = next(one for one in app.button if one.label == "Clear the filters")
+    clear.click().run()
+    assert len(fine(app).dataframe[0].value) == len(run.corpus)
 
 
 def test_next_and_previous_follow_the_table_and_say_where_one_is(run):
@@ -88,6 +92,22 @@ def test_a_link_opens_its_text_in_its_split(run):
 def test_the_split_of_the_link_wins():
     app = fine(visit(PAGE, run="r", split="validation", example="0"))
     assert app.selectbox(key="pick_split").value == "validation"
+
+
+def test_all_splits_can_be_searched_at_once(run):
+    corpus = run.corpus
+    word = corpus["text"].iloc[0].split()[0]
+    app = fine(visit(PAGE, run="r", split="all", state={"query": word}))
+    found = app.dataframe[0].value.set_index("example")
+    lower = corpus["text"].str.casefold()
+    rows = np.flatnonzero(lower.str.contains(word.casefold(), regex=False))
+    assert sorted(found.index) == rows.tolist() and len(set(found["split"])) > 1
+    assert found["row"].loc[rows].tolist() == corpus["row"].iloc[rows].tolist()
+
+
+def test_a_text_says_its_row_in_the_table(run):
+    app = fine(visit(PAGE, run="r", example="5"))
+    assert f":gray-badge[row {run.corpus['row'].iloc[5]}]" in said(app)
 
 
 def test_a_slice_narrows_the_table_until_its_chip_is_taken_away(run):
