@@ -8,7 +8,14 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Bool
 
-from stc_core.columns import Columns, codes, equals, is_fractional, series
+from stc_core.columns import (
+    Columns,
+    are_numbers,
+    codes,
+    equals,
+    is_fractional,
+    series,
+)
 from stc_core.report import File, Finding, Severity, finding
 from stc_core.split import TEST, TRAIN, VALIDATION
 
@@ -139,6 +146,17 @@ def _odd_names(frame: pd.DataFrame, name: str, column: str) -> list[Finding]:
             )
         )
     return found
+
+
+def check_numbers(frame: pd.DataFrame, columns: Columns) -> list[Finding]:
+    """A column of numbers where the text should be."""
+    if not are_numbers(series(frame, "text")):
+        return []
+    said = (
+        f"Text column {columns.text!r} holds numbers, which a language model knows "
+        "little of: choose another column if there is one with words."
+    )
+    return [finding("text_numbers", "warning", said, count=len(frame))]
 
 
 def check_class_sizes(frame: pd.DataFrame) -> list[Finding]:

@@ -254,6 +254,12 @@ def is_fractional(values: Iterable[str]) -> bool:
     return len(numbers) >= 0.95 * len(values) and any(x % 1 for x in numbers)
 
 
+def are_numbers(values: Iterable[str]) -> bool:
+    """Whether nearly all values are numbers."""
+    found = [_as_number(value) is not None for value in values]
+    return bool(found) and sum(found) >= 0.95 * len(found)
+
+
 def _as_number(text: str) -> float | None:
     try:
         number = float(text.replace(",", "."))

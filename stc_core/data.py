@@ -17,6 +17,7 @@ from stc_core.checks import (
     check_labels,
     check_leaks,
     check_levels,
+    check_numbers,
     check_repeats,
     check_source,
     check_unseen,
@@ -140,7 +141,7 @@ def inspect_corpus(
     """
     parts = _gather(data)
     frame, columns, findings = parts.frame, parts.columns, parts.findings
-    findings += check_labels(frame, columns)
+    findings += check_labels(frame, columns) + check_numbers(frame, columns)
     if not any(f.severity == "error" for f in findings):
         findings += check_class_sizes(frame) + check_balance(frame)
         findings += check_levels(frame, columns)

@@ -168,6 +168,20 @@ def test_labels_that_are_none(tmp_path, labels, kind):
         read_corpus(data)
 
 
+def test_numbers_for_a_text_are_told(tmp_path):
+    table = pd.DataFrame(
+        {"amount": [f"{k}.5" for k in range(40)], "label": ["a", "b"] * 20}
+    )
+    data = DataConfig(path=save(table, tmp_path), text="amount", labels=("label",))
+    found = {f.kind: f for f in inspect_corpus(data).report.findings}
+    assert found["text_numbers"].severity == "warning"
+    assert "'amount' holds numbers" in found["text_numbers"].message
+    words = table.assign(amount=[f"{k} parcels" for k in range(40)])
+    data = DataConfig(path=save(words, tmp_path), text="amount", labels=("label",))
+    kinds = [f.kind for f in inspect_corpus(data).report.findings]
+    assert "text_numbers" not in kinds
+
+
 @pytest.mark.parametrize("labels", [[1, 2, 3, 4] * 15, ["0.5", "1.0", "1.5"] * 20])
 def test_ratings_are_classes(tmp_path, labels):
     assert found(table_of(labels), tmp_path) == {}
