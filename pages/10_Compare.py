@@ -28,6 +28,7 @@ from stc_core.figures_compare import (
     runs_scatter,
 )
 from stc_core.run import Run
+from stc_core.wording import count
 from ui.panels import FIELD, PERCENT, PIN, in_percent
 
 RUNS = (
@@ -116,9 +117,9 @@ def sides(mine: Card, other: Card) -> None:
         hide_index=True,
         height="content",
         column_config={
-            "fact": "",
-            "a": f"This run: {mine.name}",
-            "b": f"The other: {other.name}",
+            "fact": st.column_config.TextColumn("", width=110),
+            "a": st.column_config.TextColumn(f"This run: {mine.name}", width=150),
+            "b": st.column_config.TextColumn(f"The other: {other.name}", width=150),
         },
         alt="Facts of the two runs",
     )
@@ -251,7 +252,7 @@ def texts(both: pd.DataFrame, mine: Card, other: Card) -> None:
         },
         alt="Texts with other predictions in the two runs",
     )
-    st.caption(f"{len(found):,} texts, the surest first. Pick a row to see why.")
+    st.caption(f"{count(len(found), 'text')}, the surest first. Pick a row to see why.")
     picked = both.loc[both["example_a"] == ui.context().example]
     if len(picked):
         one(records(picked)[0], mine, other)

@@ -13,6 +13,7 @@ from stc_core.ledger import Line, Order, line, matching, ordered, table
 from stc_core.run import Run, list_runs
 from stc_core.status import BUSY
 from stc_core.uploads import key_of, write_choice
+from stc_core.wording import count
 
 ORDERS = {
     "newest": "Newest first",
@@ -80,8 +81,11 @@ def ledger(runs: list[Run]) -> None:
         alt="All runs with their results",
     )
     n_bytes = sum(one.n_bytes for one in lines)
-    some = f"{len(lines)} of {len(runs)}" if len(lines) < len(runs) else f"{len(runs)}"
-    st.caption(f"{some} runs, {ui.size(n_bytes)} on disk. Click a row to pick a run.")
+    some = f"{len(lines)} of " if len(lines) < len(runs) else ""
+    st.caption(
+        f"{some}{count(len(runs), 'run')}, {ui.size(n_bytes)} on disk. "
+        "Click a row to pick a run."
+    )
 
 
 COLUMNS = {
@@ -190,6 +194,9 @@ def renaming(run: Run) -> None:
     with st.form("rename", border=False):
         name = st.text_input("Name", run.name, key=f"name_{run.folder.name}")
         if st.form_submit_button("Rename", type="primary"):
+            if not name.strip():
+                st.error("A name needs a letter or more; this run keeps its own.")
+                return
             rename(run.folder, name)
             st.rerun()
 

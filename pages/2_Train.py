@@ -14,6 +14,7 @@ from stc_core.figures_data import BASELINES, result_dots, result_table
 from stc_core.hub import cached_names
 from stc_core.run import Run
 from stc_core.status import PHASE_NAMES, PHASES, Status
+from stc_core.wording import count
 from ui import choices
 
 NEW, WATCH = "New run", "Progress and result"
@@ -273,7 +274,7 @@ def headline(metrics: dict[str, Any]) -> list[tuple[str, str, str]]:
         (
             "Test accuracy",
             ui.percent(test["accuracy"]),
-            f"{ui.interval(test['accuracy_interval'])}, {test['n']:,} texts",
+            f"{ui.interval(test['accuracy_interval'])}, {count(test['n'], 'text')}",
         ),
         (
             "Macro-F1",

@@ -12,7 +12,7 @@ from stc_core.axes import KINDS, POOLINGS
 from stc_core.clicks import click_layer, click_option
 from stc_core.figures import records
 from stc_core.figures_attention import layer_shares
-from stc_core.figures_frontier import COST_NAMES, COSTS, Place, frontier
+from stc_core.figures_frontier import COST_NAMES, COSTS, Place, frontier, undominated
 from stc_core.figures_layers import KIND_NAMES, layer_curves, reference_lines
 from stc_core.figures_trade import depth_curve, neuron_curve
 from stc_core.readings import (
@@ -25,7 +25,7 @@ from stc_core.readings import (
 )
 from stc_core.run import Run
 from stc_core.story import layer_story
-from stc_core.wording import percent
+from stc_core.wording import count, percent
 from ui.layer_views import picked
 from ui.panels import FIELD
 
@@ -51,9 +51,9 @@ SHOWN: tuple[Shown, ...] = get_args(Shown)
 DIALS = (
     "A point is a classifier that reads no layer above its own, selected anew from "
     "there; fuller: more neurons. Chosen on **{n:,} validation texts**; the {n_test:,} "
-    "test texts choose nothing. No cheaper point does better than one on the line. "
-    "Click a point, or turn the dials."
+    "test texts choose nothing.{line} Click a point, or turn the dials."
 )
+LINE = " No cheaper point does better than one on the line."
 NU = (
     "ν = spread inside the classes over distance between them, by layer, on the "
     "training texts: lower is better, ★ is the least. No probe is fitted for it."
@@ -271,7 +271,8 @@ def cheaper(run: Run, metric: Any) -> None:
         alt = "Validation score of cheaper classifiers against their cost"
         ui.chart(figure, "frontier_chart", alt=alt, turn=click_option)
         n, n_test = options["n"].iloc[0], options["n_test"].iloc[0]
-        st.caption(DIALS.format(n=n, n_test=n_test))
+        line = LINE if len(undominated(options, cost, metric)) > 1 else ""
+        st.caption(DIALS.format(n=n, n_test=n_test, line=line))
     here = options["layer"].eq(place.layer) & options["neurons"].eq(place.neurons)
     with right:
         option(run, records(options.loc[here])[0], float(options["ms_per_text"].max()))
@@ -300,7 +301,11 @@ def option(run: Run, row: dict[str, Any], slowest: float) -> None:
     facts = [
         ("Validation", ui.percent(row["accuracy"]), bounds(row, "accuracy")),
         ("Test", ui.percent(row["test_accuracy"]), bounds(row, "test_accuracy")),
-        ("Test macro-F1", ui.percent(row["test_macro_f1"]), f"{row['n_test']:,} texts"),
+        (
+            "Test macro-F1",
+            ui.percent(row["test_macro_f1"]),
+            count(row["n_test"], "text"),
+        ),
         (
             "Time a text",
             f"{row['ms_per_text']:.1f} ms",

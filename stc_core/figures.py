@@ -6,7 +6,7 @@ have no backgrounds of their own.
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
 import pandas as pd
@@ -129,6 +129,12 @@ def share_ticks(low: float, high: float) -> str:
     """How an axis of shares from `low` to `high` writes them: no two ticks the same."""
     reach = high - low
     return ".0%" if reach >= 0.08 else ".1%" if reach >= 0.008 else ".2%"
+
+
+def ticks_among(shares: Iterable[float]) -> str:
+    """How an axis that holds these shares writes them, as by `share_ticks`."""
+    known = [float(share) for share in shares]
+    return share_ticks(min(known, default=0.0), max(known, default=1.0))
 
 
 def across(axis: Literal["x", "y"], value: float, **style: Any) -> dict[str, Any]:

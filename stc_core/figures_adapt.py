@@ -7,7 +7,7 @@ import pandas as pd
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from stc_core.figures import FAINT, MARK, PALETTE, plain, settle, thin
+from stc_core.figures import FAINT, MARK, PALETTE, plain, settle, thin, ticks_among
 from stc_core.wording import duration, interval, percent, size
 
 NAMES = {
@@ -101,6 +101,7 @@ def training_curves(history: Mapping[str, Any], metric: str = "accuracy") -> go.
         col=1,
     )
     at = [epoch["epoch"] for epoch in epochs]
+    scores = [epoch[metric] for epoch in epochs]
     for column, name, colour in ((1, "loss", PALETTE[0]), (2, metric, PALETTE[2])):
         figure.add_scatter(
             x=at,
@@ -123,7 +124,7 @@ def training_curves(history: Mapping[str, Any], metric: str = "accuracy") -> go.
         xaxis=epoch,
         xaxis2=epoch,
         yaxis={"rangemode": "tozero"},
-        yaxis2={"tickformat": ".0%"},
+        yaxis2={"tickformat": ticks_among(scores)},
     )
     # In the corner that a falling loss leaves free.
     corner = {"x": 0.44, "xanchor": "right", "y": 1, "yanchor": "top"}

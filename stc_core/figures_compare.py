@@ -6,7 +6,17 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
-from stc_core.figures import FAINT, GREY, MARK, PALETTE, plain, records, settle, thin
+from stc_core.figures import (
+    FAINT,
+    GREY,
+    MARK,
+    PALETTE,
+    plain,
+    records,
+    settle,
+    thin,
+    ticks_among,
+)
 from stc_core.wording import duration, interval, percent
 
 Price = Literal["neurons", "flops_per_token", "seconds"]
@@ -64,7 +74,10 @@ def runs_scatter(
             "gridcolor": FAINT,
             **_log_ticks(cards[price].to_numpy(dtype=float)),
         },
-        yaxis={"title": "test accuracy", "tickformat": ".0%"},
+        yaxis={
+            "title": "test accuracy",
+            "tickformat": ticks_among([*cards["low"], *cards["high"]]),
+        },
     )
     return figure
 

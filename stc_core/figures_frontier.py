@@ -2,10 +2,21 @@
 
 from typing import Any, Literal, NamedTuple, get_args
 
+import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
-from stc_core.figures import ACTIVE, FAINT, GREY, MARK, PALETTE, Colour, records, settle
+from stc_core.figures import (
+    ACTIVE,
+    FAINT,
+    GREY,
+    MARK,
+    PALETTE,
+    Colour,
+    records,
+    settle,
+    ticks_among,
+)
 from stc_core.readings import METRICS, Metric
 from stc_core.wording import interval, percent
 
@@ -21,7 +32,8 @@ AXES: dict[Cost, str] = {
     "flops_per_token": "FLOPs a token",
     "parameters": "parameters of the language model that are kept",
 }
-MOST_NAMED = 13
+NARROWEST = 1 / 26
+"""Names of depths that are nearer than this share of the axis would overprint."""
 
 
 class Place(NamedTuple):
@@ -76,7 +88,10 @@ def frontier(
         height=440,
         top=24,
         xaxis={"title": AXES[cost], "gridcolor": FAINT},
-        yaxis={"title": f"validation {METRICS[metric]}", "tickformat": ".0%"},
+        yaxis={
+            "title": f"validation {METRICS[metric]}",
+            "tickformat": ticks_among(options[metric]),
+        },
     )
 
 
@@ -88,10 +103,17 @@ def undominated(options: pd.DataFrame, cost: str, metric: str) -> pd.DataFrame:
 
 
 def _depth_names(figure: go.Figure, options: pd.DataFrame, cost: Cost) -> None:
-    """The layer above the points of each depth, every other one if many."""
+    """The layer above the points of each depth, but where names would overprint."""
     costs = options.groupby("deepest")[cost].first()
-    step = -(-len(costs) // MOST_NAMED)
-    for place, (layer, x) in enumerate(costs.iloc[::step].items()):
+    costs = costs.iloc[np.argsort(costs.to_numpy())]
+    room = NARROWEST * (costs.iloc[-1] - costs.iloc[0])
+    named: dict[Any, float] = {}
+    for layer, x in costs.items():
+        # The first one is longer, as it says what the numbers are.
+        wanted = room * (2 if len(named) == 1 else 1)
+        if not named or x - next(reversed(named.values())) > wanted:
+            named[layer] = x
+    for place, (layer, x) in enumerate(named.items()):
         figure.add_annotation(
             x=x,
             y=1,

@@ -17,6 +17,7 @@ from stc_core.figures import (
     sequential_scale,
     settle,
     thin,
+    ticks_among,
 )
 from stc_core.wording import interval, percent
 
@@ -182,7 +183,10 @@ def rung_curves(rungs: pd.DataFrame, *, layer_names: Sequence[str] = ()) -> go.F
         top=50,
         legend=True,
         xaxis={"title": "layer", "tickvals": layers, "showgrid": False},
-        yaxis={"title": "validation accuracy", "tickformat": ".0%"},
+        yaxis={
+            "title": "validation accuracy",
+            "tickformat": ticks_among(rungs["accuracy"]),
+        },
     )
 
 

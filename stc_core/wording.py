@@ -8,6 +8,11 @@ def percent(share: float | int) -> str:
     return f"{100 * share:.1f} %"
 
 
+def count(n: int, what: str) -> str:
+    """'1 text', '2,000 texts': `what` is the word for one."""
+    return f"{n:,} {what}" if n == 1 else f"{n:,} {what}s"
+
+
 def interval(bounds: Sequence[float | int]) -> str:
     """A 95 % interval of a share: '85.1 to 89.9 %'."""
     return f"{100 * bounds[0]:.1f} to {100 * bounds[1]:.1f} %"

@@ -57,7 +57,25 @@ def test_more_neurons_are_darker_and_hover_tells_all():
 def test_of_many_depths_some_are_named():
     one = options().iloc[[0]]
     many = pd.concat(
-        [one.assign(deepest=k, layer=k) for k in range(30)], ignore_index=True
+        [one.assign(deepest=k, layer=k, ms_per_text=k + 1) for k in range(60)],
+        ignore_index=True,
     )
-    names = [one.text for one in layout(frontier(many)).annotations]
-    assert names[:3] == ["layer 0", "3", "6"] and len(names) == 10
+    found = layout(frontier(many)).annotations
+    names = [one.text for one in found]
+    assert names[:3] == ["layer 0", "5", "8"]
+    apart = np.diff([one.x for one in found])
+    assert apart.min() > 59 / 26 and apart.max() < 6
+
+
+def test_depths_of_one_cost_have_one_name():
+    alike = pd.concat(
+        [options().iloc[[0]].assign(deepest=k, layer=k) for k in range(3)]
+    )
+    assert [one.text for one in layout(frontier(alike)).annotations] == ["layer 0"]
+
+
+@pytest.mark.parametrize(("gap", "form"), [(0.3, ".0%"), (0.02, ".1%"), (0.0, ".2%")])
+def test_no_two_ticks_of_a_narrow_axis_are_the_same(gap, form):
+    some = options()
+    some["accuracy"] = np.linspace(0.9 - gap, 0.9, len(some))
+    assert layout(frontier(some)).yaxis.tickformat == form

@@ -2,7 +2,7 @@
 
 import pytest
 
-from stc_core.wording import distinct, duration, interval, percent, size
+from stc_core.wording import count, distinct, duration, interval, percent, size
 
 
 @pytest.mark.parametrize(
@@ -34,6 +34,11 @@ def test_duration(seconds, words):
 )
 def test_size(n_bytes, words):
     assert size(n_bytes) == words
+
+
+def test_one_is_not_many():
+    assert count(1, "text") == "1 text" and count(2000, "run") == "2,000 runs"
+    assert count(0, "row") == "0 rows"
 
 
 def test_shares():

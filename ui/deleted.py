@@ -6,7 +6,7 @@ import streamlit as st
 
 from stc_core import trash
 from stc_core.run import Run
-from stc_core.wording import distinct, size
+from stc_core.wording import count, distinct, size
 from ui.place import remember
 from ui.said import escape
 
@@ -72,7 +72,7 @@ def trash_can() -> None:
             if st.button("Bring back", icon=":material/undo:"):
                 _bring_back(key)
             with st.popover("Empty the trash", icon=":material/delete_forever:"):
-                st.markdown(f"{len(held)} runs, {freed}, go for good.")
+                st.markdown(f"{count(len(held), 'run')}, {freed}, go for good.")
                 if st.button("Empty it now", key="empty"):
                     trash.empty()
                     st.session_state.pop(_GONE, None)

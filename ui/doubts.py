@@ -6,6 +6,7 @@ import streamlit as st
 from stc_core.clicks import click_place
 from stc_core.errors import StcError
 from stc_core.run import Run
+from stc_core.wording import count
 from ui.pages import EXAMPLES
 from ui.panels import PIN
 from ui.place import clicked, context, link
@@ -111,5 +112,5 @@ def suspects(run: Run, found: pd.DataFrame) -> None:
             icon=":material/download:",
         )
     tuned = TUNED if run.config.train.recipe != "stc" else ""
-    said = f"{len(found):,} texts, the likeliest first. {JUDGED}"
+    said = f"{count(len(found), 'text')}, the likeliest first. {JUDGED}"
     st.caption(said + tuned)
