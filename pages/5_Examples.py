@@ -9,7 +9,7 @@ import streamlit as st
 import ui
 from stc_core.about import read_about, star
 from stc_core.clicks import click_example
-from stc_core.examples import UNCERTAIN, Show, select_examples
+from stc_core.examples import COLUMNS, PLACE, UNCERTAIN, Show, select_examples
 from stc_core.run import Run
 from stc_core.steps import steps
 from stc_core.wording import count, percent
@@ -29,7 +29,6 @@ SEEN = {
     EVERY: " (the classifier was fitted on most of these)",
 }
 PICK = "Pick a row to see why."
-NUMBER = "The number of the text in this run."
 ROW = "Of the table, as on the page Data."
 
 
@@ -169,9 +168,10 @@ def listing(found: pd.DataFrame) -> None:
     ticked = [rows.index(held)] if held in rows else []
     one_split, one_file = (len(set(found[name])) == 1 for name in ("split", "file"))
     unseen = ["split"] * one_split + ["file"] * one_file
+    shown = found.loc[:, [*PLACE, *COLUMNS, "split"]].drop(columns=unseen)
     ui.show("example_table", {"selection": {"rows": ticked}})
     st.dataframe(
-        in_percent(found.drop(columns=unseen), "probability"),
+        in_percent(shown, "probability"),
         key="example_table",
         on_select=ui.clicked(
             "example_table", lambda now, event: click_example(now, event, rows)
@@ -180,7 +180,7 @@ def listing(found: pd.DataFrame) -> None:
         hide_index=True,
         height=min(318, 38 + 35 * len(found)),
         column_config={
-            "example": st.column_config.NumberColumn("#", help=NUMBER, width=50, **PIN),
+            "example": None,
             "text": st.column_config.TextColumn("Text", width=300),
             "label": st.column_config.TextColumn("Label", width=120, **PIN),
             "predicted": st.column_config.TextColumn("Predicted", width=120, **PIN),
@@ -193,7 +193,7 @@ def listing(found: pd.DataFrame) -> None:
             "correct": st.column_config.CheckboxColumn("Right", width=45, **PIN),
             "split": st.column_config.TextColumn("Split", width=75, **PIN),
             "file": st.column_config.TextColumn("File", width=50, **PIN),
-            "row": st.column_config.NumberColumn("Row", help=ROW, width=50, **PIN),
+            "row": st.column_config.NumberColumn("Row", help=ROW, width=55, **PIN),
         },
         alt="Texts with their labels and predictions",
     )

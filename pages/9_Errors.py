@@ -227,7 +227,6 @@ def listing(part: pd.DataFrame) -> None:
         hide_index=True,
         height=min(260, 40 + 35 * len(part)),
         column_order=[
-            "example",
             *places,
             "text",
             "label",
@@ -235,7 +234,6 @@ def listing(part: pd.DataFrame) -> None:
             "probability",
         ],
         column_config={
-            "example": st.column_config.NumberColumn("#", width=50, **PIN),
             "file": st.column_config.TextColumn("File", width=50, **PIN),
             "row": st.column_config.NumberColumn(
                 "Row", width=55, help="Of the table, as on the page Data.", **PIN

@@ -77,7 +77,6 @@ def suspects(run: Run, found: pd.DataFrame) -> None:
         hide_index=True,
         height=300,
         column_order=[
-            "example",
             *where,
             "text",
             "label",
@@ -86,7 +85,6 @@ def suspects(run: Run, found: pd.DataFrame) -> None:
             "split",
         ],
         column_config={
-            "example": st.column_config.NumberColumn("#", width=50, **PIN),
             "file": st.column_config.TextColumn("File", width=60, **PIN),
             "row": st.column_config.NumberColumn(
                 "Row", width=60, help="Of the table, as on the page Data.", **PIN
