@@ -128,9 +128,9 @@ def _squares(
         "hoverinfo": "text",
     }
     marks = {"type": kind, **_marks(placed.loc[squares.marked], scale.square)}
-    sites = list(dict.fromkeys(placed["site"]))
-    lines = [placed.loc[placed["site"] == site, "line"] for site in sites]
-    n_lines = 1 + float(np.max(placed["line"].to_numpy(), initial=0.0))
+    lines, sites = placed["line"].to_numpy(), placed["site"].to_numpy(str)
+    starts = np.sort(np.unique(sites, return_index=True)[1])
+    n_lines = 1 + float(np.max(lines, initial=0.0))
     return settle(
         figure_of([every, marks]),
         height=68 + round(scale.line * n_lines),
@@ -143,8 +143,8 @@ def _squares(
             "fixedrange": True,
         },
         yaxis={
-            "tickvals": [float(np.min(line)) for line in lines],
-            "ticktext": [f"{site} ({int(sizes[site]):,})" for site in sites],
+            "tickvals": lines[starts].tolist(),
+            "ticktext": [f"{site} ({int(sizes[site]):,})" for site in sites[starts]],
             "showgrid": False,
             "range": [-0.8, n_lines - 0.2],
             "fixedrange": True,

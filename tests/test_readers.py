@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from stc_core.run import Run
-from ui import readers
+from ui import readers, readouts
 
 
 @pytest.mark.parametrize("part", ["probes", "corpus", "predictions"])
@@ -31,3 +31,13 @@ def test_what_is_read_is_not_copied(run_folder: Path):
     one["text"] = "changed"
     assert "changed" not in other["text"].to_list()
     assert readers.examples(run)["text"].equals(other["text"])
+
+
+def test_activations_are_mapped_once_until_let_go(run_folder: Path):
+    run = Run.open(run_folder)
+    held = readouts.activations_of(run)
+    assert isinstance(held, np.memmap) and readouts.activations_of(run) is held
+    np.testing.assert_array_equal(held, run.activations)
+    np.testing.assert_array_equal(readouts.values_of(run, 0), held[:, 0])
+    readouts.let_go()
+    assert readouts.activations_of(run) is not held

@@ -13,7 +13,14 @@ from stc_core.run import Run
 from stc_core.wording import percent
 from ui.panels import places_table
 from ui.place import context
-from ui.readouts import has_readout, head_of, scored, texts_of, values_of
+from ui.readouts import (
+    activations_of,
+    has_readout,
+    head_of,
+    scored,
+    texts_of,
+    values_of,
+)
 from ui.said import escape
 
 ABLATED = (
@@ -101,7 +108,7 @@ def one_text(run: Run, neuron: dict[str, Any], values: np.ndarray) -> None:
     if held is None or held >= len(values):
         st.caption("Pick a text here or on *Examples* to see its probabilities change.")
         return
-    before = head.logits(np.asarray(run.activations[[held]], float))
+    before = head.logits(np.asarray(activations_of(run)[[held]], float))
     after = ablated(head, before, values[[held]], neuron["neuron"])
     shares = pd.DataFrame(
         {

@@ -8,6 +8,7 @@ from stc_core import trash
 from stc_core.run import Run
 from stc_core.wording import count, distinct, size
 from ui.place import remember
+from ui.readouts import let_go
 from ui.said import escape
 
 _GONE = "_gone"
@@ -28,6 +29,7 @@ def delete_button(run: Run) -> None:
 
 
 def _delete(run: Run) -> None:
+    let_go()
     gone = trash.delete(run)
     st.session_state[_GONE] = gone
     remember(run=None)
