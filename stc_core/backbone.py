@@ -69,6 +69,8 @@ class Backbone:
         self.family = getattr(self.config, "model_type", type(model).__name__.lower())
         self.max_length = _max_length(model, tokenizer, max_length, name)
         self._guides = guides_of(model)
+        takes_cache = "use_cache" in inspect.signature(model.forward).parameters
+        self._uncached = {"use_cache": False} if takes_cache else {}
         self.packs = can_pack(model) and (self.device.type != "cuda" or has_triton())
         self._lock = threading.Lock()
         self._anatomy, self.causal = self._look()
@@ -190,7 +192,6 @@ class Backbone:
         """
         out: dict[Site, Tensor] = {}
         shape = inputs["input_ids"].shape
-        more = {"use_cache": False} if _takes_cache(self.model) else {}
 
         def take(site: Site, hidden: Tensor) -> None:
             out[site] = hidden.reshape(*shape, -1)
@@ -198,7 +199,12 @@ class Backbone:
         points = {site: self._anatomy.points[site] for site in sites}
         with self._lock:
             tell(self._guides, Places(inputs["attention_mask"].bool()))
-            read_sites(lambda: self.model(**inputs, **more), points, take, graded=True)
+            read_sites(
+                lambda: self.model(**inputs, **self._uncached),
+                points,
+                take,
+                graded=True,
+            )
         return out
 
     def block(self, layer: int) -> nn.Module | None:
@@ -293,13 +299,12 @@ class Backbone:
         return make_batch(ids, self.config, device=self.device, packed=packed)
 
     def _run(self, batch: Batch) -> object:
-        more = {"use_cache": False} if _takes_cache(self.model) else {}
         lengths = batch.starts.diff() if batch.packed else None
         tell(self._guides, Places(batch.mask, lengths))
         if not batch.packed:
-            return self.model(**batch.inputs, **more)
+            return self.model(**batch.inputs, **self._uncached)
         with packed_attention(self.config, batch):
-            return self.model(**batch.inputs, **more)
+            return self.model(**batch.inputs, **self._uncached)
 
     def _read(self, batch: Batch, wanted: dict, take: Take) -> None:
         unknown = [str(site) for site in wanted if site not in self.widths]
@@ -333,10 +338,6 @@ def _pool(
     from stc_core.segments import pool_packed  # Triton is there on CUDA alone
 
     return pool_packed(hidden[0], batch.starts, poolings)
-
-
-def _takes_cache(model: nn.Module) -> bool:
-    return "use_cache" in inspect.signature(model.forward).parameters
 
 
 def _max_length(

@@ -9,8 +9,9 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from datetime import UTC, datetime
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -175,11 +176,12 @@ def extract_features(
     The forward stops after the highest layer among `features`; nothing but the
     result grows with the number of texts. `progress` counts texts.
     """
-    wanted = _checked(backbone, [PooledSite(f.site, f.pooling) for f in features])
+    columns = _columns(tuple(features)) if features else Columns({}, np.empty(0))
+    wanted = _checked(backbone, list(columns.of))
     out = np.empty((len(texts), len(features)), np.float32)
     if not texts:
         return out
-    pick = _picker(backbone, features)
+    pick = _picker(backbone, columns)
     pending: deque[Batch[Landed]] = deque()
 
     def land() -> None:
@@ -198,23 +200,39 @@ def extract_features(
     return out
 
 
-def _picker(
-    backbone: Backbone, features: Sequence[Feature]
-) -> Callable[[Blocks], "Landed"]:
-    """Takes the columns of `features` out of pooled sites, in their order."""
-    columns: dict[PooledSite, list[int]] = {}
-    places: dict[PooledSite, list[int]] = {}
-    for place, (site, pooling, index) in enumerate(features):
-        if not 0 <= index < backbone.widths[site]:
+class Columns(NamedTuple):
+    """Where single neurons are among pooled sites: columns of each, and their order."""
+
+    of: dict[PooledSite, np.ndarray]
+    back: np.ndarray
+
+
+@lru_cache(16)
+def _columns(features: tuple[Feature, ...]) -> Columns:
+    """Once for a classifier: a single short text would notice."""
+    sites = [PooledSite(site, pooling) for site, pooling, _ in features]
+    index = np.array([feature.index for feature in features])
+    places = {
+        wish: np.array([at for at, site in enumerate(sites) if site == wish])
+        for wish in sorted(set(sites))
+    }
+    back = np.argsort(np.concatenate(list(places.values())))
+    return Columns({wish: index[at] for wish, at in places.items()}, back)
+
+
+def _picker(backbone: Backbone, columns: Columns) -> Callable[[Blocks], "Landed"]:
+    """Takes single columns out of pooled sites."""
+    for wish, wanted in columns.of.items():
+        width = backbone.widths[wish.site]
+        outside = wanted[(wanted < 0) | (wanted >= width)]
+        if len(outside):
             raise StcError(
-                f"feature {features[place]}",
-                expected=f"an index from 0 to {backbone.widths[site] - 1}",
+                f"feature {Feature(wish.site, wish.pooling, int(outside[0]))}",
+                expected=f"an index from 0 to {width - 1}",
             )
-        columns.setdefault(PooledSite(site, pooling), []).append(index)
-        places.setdefault(PooledSite(site, pooling), []).append(place)
-    flat = [place for group in places.values() for place in group]
-    back = torch.from_numpy(np.argsort(flat)).to(backbone.device)
-    index = {k: torch.tensor(v, device=backbone.device) for k, v in columns.items()}
+    device = backbone.device
+    back = torch.from_numpy(columns.back).to(device)
+    index = {k: torch.from_numpy(v).to(device) for k, v in columns.of.items()}
 
     def pick(blocks: Blocks) -> Landed:
         parts = [blocks[wish][:, index[wish]] for wish in index]
