@@ -2,7 +2,7 @@
 
 `subopt` is the worst relative excess of the objective over the best that anyone found.
 celer fits no intercept: its last column is constant, and so large that the penalty on
-its weight is nothing.
+its weight is nothing. It is left out where C goes to 100: 187 s there, at 75e3437.
 """
 
 import os
@@ -37,7 +37,7 @@ TOL = 0.1
 # data set, site, rivals, grid: the C of the SPIN release, or these steps of our path
 PATH = tuple(range(9))
 CASES = (
-    ("sst2", NARROW, (SPIN, LIBLINEAR, SKGLM, CELER), SPIN_CS),
+    ("sst2", NARROW, (SPIN, LIBLINEAR, SKGLM), SPIN_CS),
     ("sst2", NARROW, (SPIN, TIGHT, LIBLINEAR, SKGLM, CELER), PATH),
     ("sst2", WIDE, (SPIN, LIBLINEAR, SKGLM, CELER), (0, 4, 8)),
     ("trec", NARROW, (SPIN,), (0, 4, 8)),
