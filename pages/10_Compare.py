@@ -63,7 +63,7 @@ WHICH: dict[Which, str] = {
 
 def scatter(cards: list[Card], mine: Card) -> None:
     """All runs of the same data, and the choice of the one to compare with."""
-    row = st.container(horizontal=True, vertical_alignment="bottom", gap="medium")
+    row = st.container(horizontal=True, vertical_alignment="top", gap="medium")
     price: Any = row.segmented_control(
         "Accuracy against",
         PRICES,

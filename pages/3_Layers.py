@@ -101,7 +101,7 @@ def choose_score(names: Sequence[Score], row: Any = st) -> Score:
 
 def controls(run: Run, probes: pd.DataFrame) -> Wish:
     """Which curves to draw; no choice means all."""
-    row = st.container(horizontal=True, vertical_alignment="bottom", gap="medium")
+    row = st.container(horizontal=True, vertical_alignment="top", gap="medium")
     by_class = run.has("classes.parquet")
     names = [name for name in POOLINGS if name in set(probes["pooling"])]
     names += sorted(set(probes["pooling"]) - set(POOLINGS))
@@ -128,7 +128,7 @@ def controls(run: Run, probes: pd.DataFrame) -> Wish:
         help=CONTROL if of_all else f"{CONTROL} {NO_CONTROL}",
     )
     # A row of its own: one that breaks when its widgets come moves the chart below it.
-    row = st.container(horizontal=True, vertical_alignment="bottom", gap="medium")
+    row = st.container(horizontal=True, vertical_alignment="top", gap="medium")
     kinds = row.pills(
         "Read from",
         here,

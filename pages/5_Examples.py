@@ -1,7 +1,5 @@
 """Examples: texts and their predictions, and why one of them got its label."""
 
-from typing import Any
-
 import numpy as np
 import pandas as pd
 import streamlit as st
@@ -9,7 +7,7 @@ import streamlit as st
 import ui
 from stc_core.about import read_about, star
 from stc_core.clicks import click_example
-from stc_core.examples import COLUMNS, PLACE, UNCERTAIN, Show, select_examples
+from stc_core.examples import COLUMNS, PLACE, UNCERTAIN, Show, place, select_examples
 from stc_core.run import Run
 from stc_core.steps import steps
 from stc_core.wording import count, percent
@@ -36,7 +34,7 @@ def filters(
     table: pd.DataFrame, part: pd.DataFrame, classes: list[str]
 ) -> pd.DataFrame:
     """Those of `part`, which is some of `table`, that pass what is chosen here."""
-    row = st.container(horizontal=True, vertical_alignment="bottom", gap="medium")
+    row = st.container(horizontal=True, vertical_alignment="top", gap="medium")
     held = ui.context().example
     first = table["split"].iloc[held] if held is not None and held < len(table) else ""
     known = set(table["split"].unique())
@@ -97,17 +95,18 @@ def browse(run: Run) -> tuple[str, str] | None:
     row = table.iloc[held]
     colour, said = ("green", "right") if row["correct"] else ("red", "wrong")
     with st.container(horizontal=True, vertical_alignment="center"):
-        st.subheader(f"Text {held}", anchor=False, width="content")
+        name = place(int(row["row"]), row["file"]).capitalize()
+        st.subheader(name, anchor=False, width="content")
         found_steps = steps(order, held)
         step_button("Previous", "example", found_steps)
         st.caption(found_steps.said, width="content")
         step_button("Next", "example", found_steps)
-        pin_button(held)
+        pin_button(run, held)
         star_button(run, held)
     st.markdown(
         f"Label **{ui.escape(row['label'])}**, predicted "
         f"**{ui.escape(row['predicted'])}** :{colour}-badge[{said}] "
-        f":gray-badge[{row['split']}] :gray-badge[{place_of(row)}]"
+        f":gray-badge[{row['split']}]"
     )
     return str(row["text"]), str(row["label"])
 
@@ -126,11 +125,6 @@ def nothing() -> None:
         help="Those above and the slice, in all splits.",
         on_click=clear,
     )
-
-
-def place_of(row: Any) -> str:
-    """Where a text is in what was given: 'row 3 of the test file'."""
-    return f"row {row['row']}" + (" of the test file" if row["file"] == "test" else "")
 
 
 def star_button(run: Run, example: int) -> None:

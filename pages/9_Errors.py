@@ -70,7 +70,7 @@ def choose(table: pd.DataFrame, classes: list[str]) -> str:
     """The split, and the parts of the slice that have a field of their own."""
     known = set(table["split"].unique())
     here = [name for name in SPLITS if name in known]
-    row = st.container(horizontal=True, vertical_alignment="bottom", gap="medium")
+    row = st.container(horizontal=True, vertical_alignment="top", gap="medium")
     split = ui.pick("split", "Split", here, widget=row.segmented_control, required=True)
     for name, label in (("label", "Label"), ("predicted", "Predicted")):
         ui.pick_part(
@@ -248,7 +248,7 @@ def listing(part: pd.DataFrame) -> None:
         alt="Texts of the slice, wrong ones first",
     )
     with st.container(horizontal=True, vertical_alignment="center"):
-        why(rows)
+        why(run, rows)
         ui.link(ui.EXAMPLES, "All of these in Examples", icon=":material/list:")
     cut = f" The first {SHOWN:,} of {n:,}." if n > SHOWN else ""
     st.caption(f"Wrong ones first, the surest on top. Pick a row, then open it.{cut}")

@@ -13,6 +13,11 @@ PLACE = ("file", "row")
 """Where a text is in what was given: data or test, and its row there, from 1."""
 
 
+def place(row: int, file: str) -> str:
+    """Where a text is in what was given, in words: 'row 3 of the test file'."""
+    return f"row {row}" + (" of the test file" if file == "test" else "")
+
+
 def examples(predictions: pd.DataFrame, corpus: pd.DataFrame) -> pd.DataFrame:
     """A row per text of the corpus: COLUMNS, split, PLACE; `example` is its position.
 

@@ -263,7 +263,7 @@ def test_an_example_adds_up_to_its_logit(trained: Run, page: Page):
     number = int(query(page, "example"))
     row = trained.predictions.iloc[number]
     words = page.get_by_test_id("stMain").inner_text()
-    assert f"Text {number}" in words and row["predicted"] in words
+    assert f"Row {trained.corpus['row'][number]}" in words and row["predicted"] in words
     assert page.locator(".js-plotly-plot").count() == 2
 
 

@@ -66,9 +66,8 @@ def tab_to(page: Page, said: str, *, back: bool = False) -> None:
     raise AssertionError(f"Tab does not reach {said!r}, but {passed}")
 
 
-def example(page: Page) -> int | None:
-    found = parse_qs(urlparse(page.url).query).get("example")
-    return None if found is None else int(found[0])
+def example(page: Page) -> int:
+    return int(parse_qs(urlparse(page.url).query)["example"][0])
 
 
 def test_the_sample_is_opened(page: Page):
@@ -98,7 +97,7 @@ def test_keys_step_through_the_texts_and_say_where_one_is(page: Page):
     page.wait_for_function("old => !location.search.includes(old)", arg=f"={first}")
     settled(page).keyboard.press("p")
     page.wait_for_url(f"**example={first}*")
-    settled(page).get_by_role("heading", name=f"Text {first}").wait_for()
+    settled(page).get_by_role("heading", name=f"Row {first + 1}").wait_for()
 
 
 def test_one_types_the_letters_of_the_keys(page: Page):
@@ -110,7 +109,7 @@ def test_one_types_the_letters_of_the_keys(page: Page):
     for _ in "npn":
         page.keyboard.press("Backspace")
     page.keyboard.press("Enter")
-    settled(page).get_by_role("heading", name=f"Text {before}").wait_for()
+    settled(page).get_by_role("heading", name=f"Row {before + 1}").wait_for()
 
 
 def test_a_button_steps_as_its_key_does(page: Page):

@@ -107,8 +107,30 @@ def test_a_pinned_text_comes_with_its_link(studio: Studio, page: Page):
     page.wait_for_url("**pinned=7*")
     settled(page).get_by_text("now pick another text").wait_for()
     page.goto(page.url.replace("example=7", "example=12"))
-    settled(page).get_by_text("Pinned: text 7").wait_for()
-    page.get_by_role("button", name="Unpin text 7").click()
+    settled(page).get_by_text("Pinned: row 8").wait_for()
+    page.get_by_role("button", name="Unpin row 8").click()
     settled(page)
     assert query(page, "pinned") is None
-    assert not page.get_by_text("Pinned: text 7").count()
+    assert not page.get_by_text("Pinned: row 8").count()
+
+
+def test_one_click_copies_the_address_of_the_view(studio: Studio, page: Page):
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    page.goto(studio.url("Examples", example=7))
+    settled(page).get_by_role("button", name="Copy link").click()
+    page.get_by_role("button", name="Copied").wait_for()
+    there = page.evaluate("navigator.clipboard.readText()")
+    assert there == page.url and query(page, "example") == "7"
+    page.get_by_role("button", name="Copy link").wait_for()
+
+
+def test_where_nothing_may_be_copied_the_address_is_there_to_copy(
+    studio: Studio, page: Page
+):
+    page.add_init_script("delete Navigator.prototype.clipboard")
+    page.goto(studio.url("Neurons", neuron=1))
+    settled(page).get_by_role("button", name="Copy link").click()
+    field = page.get_by_label("Link to this view")
+    field.wait_for()
+    assert field.input_value() == page.url
+    assert page.evaluate("getSelection().toString()") == page.url

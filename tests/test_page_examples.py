@@ -23,6 +23,11 @@ def title(app) -> str:
     return app.subheader[0].value
 
 
+def name(run, example: int) -> str:
+    """What a text is called: its row in the table."""
+    return f"Row {run.corpus['row'][example]}"
+
+
 def click(app, label: str):
     """The app after a click on the button of this label."""
     return fine(next(one for one in app.button if one.label == label).click().run())
@@ -31,7 +36,7 @@ def click(app, label: str):
 def test_the_first_test_text_is_explained(run):
     app = fine(visit(PAGE, run="r"))
     first = run.predictions.query("split == 'test'").iloc[0]
-    assert title(app) == f"Text {first['row']}"
+    assert title(app) == name(run, first["row"])
     assert "sums to logit" in said(app)
     assert "exact split of the **readout**" in said(app)
     assert len(charts(app)) == 2
@@ -64,13 +69,13 @@ def test_filters_that_leave_nothing_say_so_and_are_cleared(run):
 def test_next_and_previous_follow_the_table_and_say_where_one_is(run):
     app = fine(visit(PAGE, run="r", state={"show": "uncertain"}))
     order = app.dataframe[0].value["example"].tolist()
-    assert title(app) == f"Text {order[0]}"
+    assert title(app) == name(run, order[0])
     assert f"1 of {len(order)}" in said(app)
     assert app.button(key="step_example_Previous").disabled
-    assert title(click(app, "Next")) == f"Text {order[1]}"
+    assert title(click(app, "Next")) == name(run, order[1])
     assert app.query_params["example"] in (str(order[1]), [str(order[1])])
     assert app.session_state["example_table"]["selection"]["rows"] == [1]
-    assert title(click(app, "Previous")) == f"Text {order[0]}"
+    assert title(click(app, "Previous")) == name(run, order[0])
 
 
 def test_from_a_text_that_the_filters_hide_next_leads_to_the_first(run):
@@ -79,13 +84,13 @@ def test_from_a_text_that_the_filters_hide_next_leads_to_the_first(run):
     app = fine(visit(PAGE, state=None, run="r", **here))
     shown = app.dataframe[0].value["example"].tolist()
     assert f"not among {len(shown)} shown" in said(app)
-    assert title(click(app, "Next")) == f"Text {shown[0]}"
+    assert title(click(app, "Next")) == name(run, shown[0])
 
 
 def test_a_link_opens_its_text_in_its_split(run):
     row = run.predictions.query("split == 'train'").iloc[2]
     app = fine(visit(PAGE, run="r", example=str(row["row"])))
-    assert title(app) == f"Text {row['row']}"
+    assert title(app) == name(run, row["row"])
     assert app.selectbox(key="pick_split").value == "train"
 
 
@@ -129,7 +134,7 @@ def test_a_slice_with_no_text_says_so():
 
 def test_an_example_that_is_not_there_is_no_error():
     words = said(fine(visit(PAGE, run="r", example="999999")))
-    assert "Text 999999" not in words and "This run has no text 999999" in words
+    assert "Row 1000000" not in words and "This run has no text 999999" in words
 
 
 def test_any_class_can_be_explained(run):
@@ -239,9 +244,9 @@ def test_a_pinned_text_stands_beside(run):
     assert app.query_params["pinned"] in (str(one), [str(one)])
     assert "now pick another text" in said(app)
     app = fine(visit(PAGE, run="r", example=str(other), pinned=str(one)))
-    assert f"**Pinned: text {one}**" in said(app)
+    assert f"**Pinned: {name(run, one).lower()}**" in said(app)
     assert list(app.dataframe[1].value.columns)[:3] == ["class", "pinned", "this"]
-    app = click(app, f"Unpin text {one}")
+    app = click(app, f"Unpin {name(run, one).lower()}")
     assert "Pinned:" not in said(app)
 
 

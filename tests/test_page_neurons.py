@@ -219,7 +219,7 @@ def test_ablation_is_that_of_the_head(run):
     assert test.value == percent(float(right.mean()))
     assert f"n = {len(rows):,}." in said(app)
     assert "Mean ablation of the readout, not of the model" in said(app)
-    assert "**Text 0**" in said(app)
+    assert "**Row 1**" in said(app)
     shares = app.dataframe[-1].value
     assert sum(shares["change"].tolist()) == pytest.approx(0, abs=1e-3)
 

@@ -53,7 +53,8 @@ def html(app: AppTest) -> str:
 
 def charts(app: AppTest) -> list[dict[str, Any]]:
     """The figures on the page, as Plotly draws them."""
-    drawn = [json.loads(one.proto.json) for one in app.get("bidi_component")]
+    given = [one.proto.json for one in app.get("bidi_component")]
+    drawn = [json.loads(one) for one in given if one]
     return [json.loads(one["figure"]) for one in drawn if "figure" in one]
 
 

@@ -18,10 +18,10 @@ from ui.readouts import (
     has_readout,
     head_of,
     scored,
-    texts_of,
     values_of,
 )
 from ui.said import escape
+from ui.texts import texts_of
 
 ABLATED = (
     "**Mean ablation of the readout, not of the model**: where the head reads this "
@@ -82,13 +82,13 @@ def changes(run: Run, found: pd.DataFrame) -> None:
     if found.empty:
         st.info("No prediction changes: others say the same, or it is rarely active.")
         return
-    every, labels, _ = texts_of(run)
+    texts = texts_of(run)
     at = found["example"].to_numpy()
     table = pd.DataFrame(
         {
-            "#": at,
-            "text": [every[row] for row in at],
-            "label": labels[at],
+            **texts.places(at),
+            "text": [texts.texts[row] for row in at],
+            "label": texts.labels[at],
             "with it": found["before"],
             "without it": found["after"],
             "split": found["split"],
@@ -119,8 +119,9 @@ def one_text(run: Run, neuron: dict[str, Any], values: np.ndarray) -> None:
     )
     shares["change"] = shares["without it"] - shares["with it"]
     order = shares["change"].abs().to_numpy().argsort(kind="stable")[::-1]
-    text = texts_of(run).texts[held]
-    st.markdown(f"**Text {held}**: {escape(text[:160])}")
+    texts = texts_of(run)
+    said = texts.place(held).capitalize()
+    st.markdown(f"**{said}**: {escape(texts.texts[held][:160])}")
     st.dataframe(
         shares.iloc[order[:MOST_CLASSES]],
         hide_index=True,

@@ -15,6 +15,7 @@ from ui.pages import NEURONS
 from ui.place import context, link, remember
 from ui.readers import examples, explain
 from ui.said import escape
+from ui.texts import texts_of
 
 SHARES = {
     name: st.column_config.NumberColumn(format=form)
@@ -41,12 +42,12 @@ def moved(before: dict[str, Any], after: dict[str, Any], label: str) -> None:
                 link(NEURONS, str(row["name"]), neuron=int(row["neuron"]))
 
 
-def pin_button(example: int) -> None:
+def pin_button(run: Run, example: int) -> None:
     """Pin the text that is looked at, or let go of the pinned one."""
     pinned = context().pinned
     if pinned is not None:
         st.button(
-            f"Unpin text {pinned}",
+            f"Unpin {texts_of(run).place(pinned)}",
             icon=":material/keep_off:",
             type="tertiary",
             on_click=lambda: remember(pinned=None),
@@ -69,7 +70,10 @@ def beside(run: Run, found: dict[str, Any], text: str) -> None:
         return
     first, label = str(table["text"].iloc[pinned]), explained_class(found)
     before = explain(run, first)
-    both = {f"Pinned: text {pinned}": (first, before), "This text": (text, found)}
+    both = {
+        f"Pinned: {texts_of(run).place(pinned)}": (first, before),
+        "This text": (text, found),
+    }
     parts = {
         name: words(one, token_parts(why, label)) for name, (one, why) in both.items()
     }

@@ -12,6 +12,7 @@ from ui.panels import PIN
 from ui.place import clicked, context, link
 from ui.readers import mislabelled
 from ui.said import show_error
+from ui.texts import texts_of
 
 JUDGED = (
     "Each text is judged by heads that were fitted without it, on "
@@ -25,12 +26,12 @@ TUNED = (
 )
 
 
-def why(rows: list[int]) -> None:
+def why(run: Run, rows: list[int]) -> None:
     """The way to the explanation of the text that was picked, if it is one of these."""
     held = context().example
     if held in rows:
         icon = ":material/psychology:"
-        link(EXAMPLES, f"Why text {held}?", icon=icon, example=held)
+        link(EXAMPLES, f"Why {texts_of(run).place(held)}?", icon=icon, example=held)
 
 
 def mislabelled_rows(run: Run) -> None:
@@ -100,7 +101,7 @@ def suspects(run: Run, found: pd.DataFrame) -> None:
         alt="Rows that are likely mislabelled",
     )
     with st.container(horizontal=True, vertical_alignment="center"):
-        why(found["example"].tolist())
+        why(run, found["example"].tolist())
         st.download_button(
             "Download as CSV",
             found.to_csv(index=False),

@@ -21,10 +21,10 @@ from ui.readers import read, reads_soon, token_values
 from ui.readouts import (
     correlations_of,
     elsewhere,
-    texts_of,
     values_of,
 )
 from ui.said import escape
+from ui.texts import texts_of
 
 POOLED = {
     "mean": "The number on the left is the average over all tokens.",
@@ -93,17 +93,17 @@ def listing(
     scale: float = 0.0,
 ) -> str:
     """The texts that were picked, their words shaded once the tokens are known."""
-    every, labels, _ = texts_of(run)
+    known = texts_of(run)
     shade = {"palette": "sequential", "scale": scale, "floor": floor}
     parts = [()] * len(some) if tokens is None else tokens
     return text_list(
         [
             TextRow(
                 value=value,
-                label=labels[row],
-                html=coloured(every[row], of_text, **shade),
+                label=known.labels[row],
+                html=coloured(known.texts[row], of_text, **shade),
                 href="Examples?" + urlencode(context().moved(example=row).params()),
-                alike=tuple(every[other] for other in alike),
+                alike=tuple(known.texts[other] for other in alike),
             )
             for row, value, alike, of_text in zip(
                 some["row"], some["value"], some["alike"], parts, strict=True

@@ -37,9 +37,10 @@ from ui.charts import chart
 from ui.panels import FIELD
 from ui.place import context, pick, remember
 from ui.readers import read
-from ui.readouts import alike_ranks_of, texts_of, values_of
+from ui.readouts import alike_ranks_of, values_of
 from ui.stale import news, show
 from ui.steps import step_button
+from ui.texts import texts_of
 
 IMPORTANCE_OF_ALL = "importance, all classes"
 ORDERS: dict[Order, str] = {
@@ -124,7 +125,7 @@ def order_of(label: str | None, *, row: Any) -> Order:
 def filters(run: Run) -> Shown:
     """The neurons to show in their order, and the class that colours them."""
     neurons = read(run, "neurons")
-    row = st.container(horizontal=True, vertical_alignment="bottom", gap="medium")
+    row = st.container(horizontal=True, vertical_alignment="top", gap="medium")
     with row:
         label, against = classes(neurons)
     with row.container(width=110, height=FIELD, border=False):
@@ -136,7 +137,7 @@ def filters(run: Run) -> Shown:
             placeholder="all",
         )
     # A row of its own: one that breaks when its widgets come moves the map below it.
-    row = st.container(horizontal=True, vertical_alignment="bottom", gap="medium")
+    row = st.container(horizontal=True, vertical_alignment="top", gap="medium")
     known = {name: set(neurons[name].unique()) for name in ("kind", "pooling")}
     kind = pick(
         "kind",
@@ -279,11 +280,11 @@ def close_up(run: Run, neuron: dict[str, Any], label: str | None) -> None:
             st.caption(f"The {MOST_CLASSES} strongest of {len(weights)} classes.")
     with activity:
         rows = density_rows if draw == "density" else activation_rows
-        labels = texts_of(run).labels
+        texts = texts_of(run)
         held, marks = context().example, {}
         if held is not None and held < len(values):
-            marks = {f"text {held}": float(values[held])}
-        figure = rows(values, labels, classes, marks=marks)
+            marks = {texts.place(held): float(values[held])}
+        figure = rows(values, texts.labels, classes, marks=marks)
         chart(figure, "density", alt="Activation by class")
 
 

@@ -15,6 +15,7 @@ from stc_core.neurons import alike_ranks
 from stc_core.relatives import correlations, other_poolings, same_in, sample_rows
 from stc_core.run import Run, list_runs
 from ui.readers import classifier, explain, neuron_reader, read, spells, stamp
+from ui.texts import texts_of
 
 MOST_RUNS = 30
 """Other runs that are looked through, the newest first."""
@@ -87,26 +88,6 @@ def _alike_ranks(folder: str, written: int, _run: Run) -> np.ndarray:
 def alike_ranks_of(run: Run) -> np.ndarray:
     """The place of each neuron of `run` in its site by likeness."""
     return _alike_ranks(*_key(run), run)
-
-
-class Texts(NamedTuple):
-    """The texts of a run, their labels and their splits, row by row."""
-
-    texts: list[str]
-    labels: Any  # array of str
-    splits: Any
-
-
-@st.cache_resource(max_entries=4, show_spinner=False)
-def _texts(folder: str, written: int, _run: Run) -> Texts:
-    corpus = read(_run, "corpus")
-    labels, splits = (corpus[name].to_numpy(object) for name in ("label", "split"))
-    return Texts(corpus["text"].tolist(), labels, splits)
-
-
-def texts_of(run: Run) -> Texts:
-    """The texts of `run`; shared, so leave them as they are."""
-    return _texts(*_key(run), run)
 
 
 class Scored(NamedTuple):

@@ -1,9 +1,10 @@
-"""Where one is in a run, as links back up, and the address of this very view."""
+"""Where one is in a run, as links back up, and a button that copies its address."""
 
-from urllib.parse import urlencode
+from pathlib import Path
 
 import pandas as pd
 import streamlit as st
+from streamlit.components.v2 import component
 
 from stc_core.context import PLACES, Context, Place
 from stc_core.neurons import neuron_name, one_of
@@ -12,6 +13,16 @@ from ui.pages import CURVES, EXAMPLES, LAYERS, NEURONS
 from ui.place import context
 from ui.readers import read
 from ui.said import escape
+from ui.texts import texts_of
+
+HERE = Path(__file__).parent
+_copy = component(
+    "stc_copy",
+    html=(HERE / "copy.html").read_text("utf-8"),
+    css=(HERE / "copy.css").read_text("utf-8"),
+    js=(HERE / "copy.js").read_text("utf-8"),
+    isolate_styles=False,
+)
 
 _PAGES: dict[Place, str] = {
     "run": LAYERS,
@@ -36,9 +47,7 @@ def trail(run: Run) -> None:
                 query_params=_up(held, place).params(),
             )
         st.space("stretch")
-        with st.popover("Copy link", icon=":material/link:", type="tertiary"):
-            st.caption("This view, for anyone who can open this app:")
-            st.code(f"{st.context.url}?{urlencode(held.params())}", language=None)
+        _copy(key="copy_link", width="content")
 
 
 def _up(held: Context, place: Place) -> Context:
@@ -53,7 +62,7 @@ def _name(run: Run, held: Context, place: Place) -> str:
     if place == "layer":
         return f"layer {held.layer}"
     if place == "example":
-        return f"text {held.example}"
+        return texts_of(run).place(int(held.example or 0))
     neurons = read(run, "neurons") if run.has("neurons.parquet") else pd.DataFrame()
     known = not neurons.empty and held.neuron in neurons["neuron"].to_numpy()
     name = neuron_name(one_of(neurons, int(held.neuron or 0))) if known else None

@@ -23,8 +23,9 @@ from ui.example_views import explained_class
 from ui.panels import apart
 from ui.place import context
 from ui.readers import explain
-from ui.readouts import distances_of, flips, has_readout, texts_of
+from ui.readouts import distances_of, flips, has_readout
 from ui.said import escape
+from ui.texts import texts_of
 
 _EDITS = "_edits"
 MOST_EDITS = 8
@@ -188,7 +189,7 @@ def like_it(run: Run, found: dict[str, Any], text: str) -> None:
             "kept neurons to measure distances in."
         )
         return
-    texts, labels, _ = texts_of(run)
+    texts, labels = texts_of(run)[:2]
     rows, far = distances_of(run, text)
     same = [int(row) for row in rows if texts[row] == text]
     close = nearest(rows, far, most=NEAREST, without=same)
