@@ -30,6 +30,7 @@ from stc_core.figures_compare import (
 from stc_core.run import Run
 from stc_core.wording import count
 from ui.panels import FIELD, PERCENT, PIN, in_percent
+from ui.texts import texts_of
 
 RUNS = (
     "{n} finished runs on **{table}**, label **{label}**. Accuracy on each run's own "
@@ -223,10 +224,10 @@ def texts(both: pd.DataFrame, mine: Card, other: Card) -> None:
         st.info("There is no such text.", icon=":material/filter_alt_off:")
         return
     rows = found["example_a"].tolist()
+    places = texts_of(run).places(found["example_a"].to_numpy(int))
+    shares = {end: 100 * found[f"probability_{end}"] for end in ("a", "b")}
     st.dataframe(
-        found.assign(a=100 * found["probability_a"], b=100 * found["probability_b"])[
-            TOLD
-        ],
+        found.assign(**places, **shares)[[*places, *TOLD]],
         key="divided_table",
         on_select=ui.clicked(
             "divided_table", lambda now, event: click_example(now, event, rows)
@@ -235,6 +236,10 @@ def texts(both: pd.DataFrame, mine: Card, other: Card) -> None:
         hide_index=True,
         height=min(318, 38 + 35 * len(found)),
         column_config={
+            "file": st.column_config.TextColumn("File", width=50, **PIN),
+            "row": st.column_config.NumberColumn(
+                "Row", width=55, help="In the table of this run.", **PIN
+            ),
             "text": st.column_config.TextColumn("Text", width=330),
             "label": st.column_config.TextColumn("Label", width=115, **PIN),
             "predicted_a": st.column_config.TextColumn(

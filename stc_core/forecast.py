@@ -34,10 +34,11 @@ from stc_core.tokens import Tokens
 MOST_SURVEYED = 2000
 """Texts that are tokenised for a survey."""
 START_SECONDS = 4.0
-PROGRAM_BYTES = 590_000_000
-"""Resident memory of a worker that has imported all it needs, and of open files."""
-PROBE_START, PROBE_ROW = 8e6, 2300.0
-"""Probing a column, in products: at all, and for each row and root of a class."""
+PROGRAM_BYTES = 680_000_000
+"""Resident memory of a worker that has imported all it needs (.53 GB), of open files
+and of what the heap keeps back."""
+PROBE_START, PROBE_ROW, PROBE_CLASS = 1.1e7, 2100.0, 0.65
+"""Probing a column, in products: at all, and for each row and power of the classes."""
 TFIDF_CELLS = 20.0
 """One fit on words for each character and class, in cells."""
 GRAM_BYTES = 60_000_000
@@ -259,7 +260,7 @@ def probe_seconds(shape: Shape, pace: Arithmetic) -> float:
 
     A site is one job, so that with few of them some cores have none.
     """
-    per_column = PROBE_START + PROBE_ROW * shape.n_train * shape.n_class**0.5
+    per_column = PROBE_START + PROBE_ROW * shape.n_train * shape.n_class**PROBE_CLASS
     idle = max(1.0, cores() / len(shape.widths))
     return pace.product * per_column * sum(shape.widths) * idle
 
