@@ -83,9 +83,9 @@ def scatter(cards: list[Card], mine: Card) -> None:
             format_func=lambda name: titles[name],
             placeholder="Choose a run, or click its point",
         )
-    figure = runs_scatter(
-        card_table(cards), price, run=mine.run, other=ui.context().other
-    )
+    held = ui.context().other
+    other = held if held != mine.run else None
+    figure = runs_scatter(card_table(cards), price, run=mine.run, other=other)
     alt = f"Test accuracy of the runs against their {PRICE_NAMES[price]}"
     ui.chart(figure, "runs_chart", alt=alt, turn=click_run)
     table, *_, label = mine.table
