@@ -140,11 +140,14 @@ def loading(run: Run) -> Iterator[Row]:
 
 ALONE = """
 import sys
+import torch
 from transformers import AutoModel, AutoTokenizer
 model = AutoModel.from_pretrained(sys.argv[1])
-model(**AutoTokenizer.from_pretrained(sys.argv[1])(sys.argv[2], return_tensors="pt"))
+with torch.inference_mode():
+    tokenizer = AutoTokenizer.from_pretrained(sys.argv[1])
+    model(**tokenizer(sys.argv[2], return_tensors="pt"))
 """
-"""The least that a process can do that reads a text by the same library."""
+"""What most would write to read a text by the same library, without a head."""
 
 
 def cold(run: Run, folder: Path) -> list[Row]:

@@ -30,7 +30,7 @@ from stc_core.figures_compare import (
 from stc_core.run import Run
 from stc_core.wording import count
 from ui.panels import FIELD, PERCENT, PIN, in_percent
-from ui.texts import texts_of
+from ui.texts import place_columns, texts_of
 
 RUNS = (
     "{n} finished runs on **{table}**, label **{label}**. Accuracy on each run's own "
@@ -236,10 +236,7 @@ def texts(both: pd.DataFrame, mine: Card, other: Card) -> None:
         hide_index=True,
         height=min(318, 38 + 35 * len(found)),
         column_config={
-            "file": st.column_config.TextColumn("File", width=50, **PIN),
-            "row": st.column_config.NumberColumn(
-                "Row", width=55, help="In the table of this run.", **PIN
-            ),
+            **place_columns(run),
             "text": st.column_config.TextColumn("Text", width=330),
             "label": st.column_config.TextColumn("Label", width=115, **PIN),
             "predicted_a": st.column_config.TextColumn(

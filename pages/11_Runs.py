@@ -195,7 +195,7 @@ def renaming(run: Run) -> None:
         name = st.text_input("Name", run.name, key=f"name_{run.folder.name}")
         if st.form_submit_button("Rename", type="primary"):
             if not name.strip():
-                st.error("A name needs a letter or more; this run keeps its own.")
+                st.error("A name cannot be empty; this run keeps its own.")
                 return
             rename(run.folder, name)
             st.rerun()

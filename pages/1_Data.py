@@ -4,6 +4,7 @@ import pandas as pd
 import streamlit as st
 
 import ui
+from stc_core.columns import Columns, label_columns
 from stc_core.config import DataConfig
 from stc_core.data import Corpus
 from stc_core.figures_data import class_bars, length_bars
@@ -55,6 +56,11 @@ def columns_form(table: Upload, head: pd.DataFrame) -> DataConfig:
     id_column = id_in.selectbox(
         "Id", index=_place(names, held.id), key=f"id_{table.key}", **none
     )
+    chosen = Columns(str(text), tuple(labels), split or None, id_column or None)
+    others = label_columns(head, chosen)
+    if labels and others:
+        said = ", ".join(f"**{ui.escape(name)}**" for name in others)
+        st.caption(f"Check the label: {said} could be one, too.")
     return held.model_copy(
         update={"text": text, "labels": tuple(labels), "split": split, "id": id_column}
     )

@@ -7,7 +7,7 @@ import streamlit as st
 import ui
 from stc_core.about import read_about, star
 from stc_core.clicks import click_example
-from stc_core.examples import COLUMNS, PLACE, UNCERTAIN, Show, place, select_examples
+from stc_core.examples import COLUMNS, UNCERTAIN, Show, place, select_examples
 from stc_core.run import Run
 from stc_core.steps import steps
 from stc_core.wording import count, percent
@@ -15,19 +15,18 @@ from ui.differences import beside, pin_button
 from ui.example_views import through, why
 from ui.panels import FIELD, PERCENT, PIN, in_percent
 from ui.steps import step_button
+from ui.texts import place_columns
 from ui.whatif import panels
 
 TABLE, OWN = "Texts of this run", "My own sentence"
 SHOW: dict[Show, str] = {"all": "All", "wrong": "Wrong", "uncertain": "Uncertain"}
 SPLITS = ("test", "validation", "train")
 EVERY = "all"
-FITTED = " (the classifier was fitted on these)"
-SEEN = {
-    "test": "",
-    EVERY: " (the classifier was fitted on most of these)",
-}
+STORED = (
+    "Of the activations as they were kept, rounded; below, the text is read anew, so "
+    "that the last digits may differ."
+)
 PICK = "Pick a row to see why."
-ROW = "Of the table, as on the page Data."
 
 
 def filters(
@@ -84,13 +83,13 @@ def browse(run: Run) -> tuple[str, str] | None:
     if held is None and order:
         held = order[0]
     if order:
-        listing(found)
+        listing(run, found)
     else:
         nothing()
     if held is None:
         return None
     if held >= len(table):
-        st.info(f"This run has no text {held}: its texts are 0 to {len(table) - 1:,}.")
+        st.info(f"This run has no text {held}: it has {len(table):,}, numbered from 0.")
         return None
     row = table.iloc[held]
     colour, said = ("green", "right") if row["correct"] else ("red", "wrong")
@@ -152,7 +151,7 @@ def starred_only(run: Run) -> None:
         )
 
 
-def listing(found: pd.DataFrame) -> None:
+def listing(run: Run, found: pd.DataFrame) -> None:
     """The texts, of which the one that was chosen is ticked.
 
     Not the first one, which is shown where none was: the browser would answer with
@@ -160,9 +159,8 @@ def listing(found: pd.DataFrame) -> None:
     """
     rows, held = found["example"].tolist(), ui.context().example
     ticked = [rows.index(held)] if held in rows else []
-    one_split, one_file = (len(set(found[name])) == 1 for name in ("split", "file"))
-    unseen = ["split"] * one_split + ["file"] * one_file
-    shown = found.loc[:, [*PLACE, *COLUMNS, "split"]].drop(columns=unseen)
+    where, one_split = place_columns(run), len(set(found["split"])) == 1
+    shown = found.loc[:, [*where, *COLUMNS] + ["split"] * (not one_split)]
     ui.show("example_table", {"selection": {"rows": ticked}})
     st.dataframe(
         in_percent(shown, "probability"),
@@ -179,21 +177,26 @@ def listing(found: pd.DataFrame) -> None:
             "label": st.column_config.TextColumn("Label", width=120, **PIN),
             "predicted": st.column_config.TextColumn("Predicted", width=120, **PIN),
             "probability": st.column_config.ProgressColumn(
-                "Probability", format=PERCENT, max_value=100.0, width=110, **PIN
+                "Probability",
+                format=PERCENT,
+                max_value=100.0,
+                width=110,
+                help=STORED,
+                **PIN,
             ),
             "margin": st.column_config.NumberColumn(
                 "Margin", format="%.2f", width=60, **PIN
             ),
             "correct": st.column_config.CheckboxColumn("Right", width=45, **PIN),
             "split": st.column_config.TextColumn("Split", width=75, **PIN),
-            "file": st.column_config.TextColumn("File", width=50, **PIN),
-            "row": st.column_config.NumberColumn("Row", help=ROW, width=55, **PIN),
+            **where,
         },
         alt="Texts with their labels and predictions",
     )
     right = percent(float(np.mean(found["correct"])))
-    splits = found["split"].unique()
-    said = SEEN.get(splits[0] if one_split else EVERY, FITTED)
+    seen = int(np.sum(found["split"].to_numpy() != "test"))
+    these = "these" if seen == len(found) else f"{seen:,} of these"
+    said = f" (the classifier was fitted on {these})" if seen else ""
     st.caption(f"{count(len(found), 'text')}, {right} right{said}. {PICK}")
 
 

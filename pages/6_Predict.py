@@ -14,6 +14,7 @@ from stc_core.predictions import LABEL_COLUMN, annotated
 from stc_core.run import Run
 from stc_core.status import BUSY, Status
 from stc_core.uploads import Upload, find, list_uploads, predicted
+from ui.panels import PERCENT, in_percent
 
 TABLE, LINES = "A table", "Pasted lines"
 MAX_LINES = 1000
@@ -71,7 +72,9 @@ def table(run: Run) -> None:
         return
     if status is not None and state != "done":
         unfinished(status)
-    st.dataframe(head[:100], height=230)
+    first = head[:100]
+    first.index = pd.RangeIndex(1, len(first) + 1, name="row")
+    st.dataframe(first, height=230)
 
 
 def choose() -> Upload | None:
@@ -133,10 +136,10 @@ def show(
         st.caption(f":material/info: {rows} no text, and so no label.")
     label = [str(name) for name in preview if str(name).startswith(LABEL_COLUMN)][-1]
     shares = [str(name) for name in preview if str(name).startswith("p:")]
-    percent = st.column_config.NumberColumn(format="percent")
+    percent = st.column_config.NumberColumn(format=PERCENT)
     preview.index = pd.RangeIndex(1, len(preview) + 1, name="row")
     st.dataframe(
-        preview,
+        in_percent(preview, *shares),
         column_order=list(dict.fromkeys([label, text, *shares, *preview.columns])),
         column_config={text: st.column_config.TextColumn(width="large")}
         | dict.fromkeys(shares, percent),

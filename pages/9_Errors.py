@@ -27,6 +27,7 @@ from stc_core.metrics import expected_calibration_error, macro_f1
 from stc_core.run import Run
 from ui.doubts import mislabelled_rows, why
 from ui.panels import FIELD, PERCENT, PIN, in_percent
+from ui.texts import place_columns
 
 SPLITS = ("test", "validation", "train")
 SEEN = {
@@ -210,7 +211,7 @@ def between(scores: pd.DataFrame, low: str, high: str) -> list[str]:
     return ["–" if a != a else f"{100 * a:.0f}–{100 * b:.0f} %" for a, b in pairs]
 
 
-def listing(part: pd.DataFrame) -> None:
+def listing(run: Run, part: pd.DataFrame, split: str) -> None:
     """The texts of the slice, wrong ones first, the surest of them on top."""
     held = ui.held_slice()
     title = f"Texts: {held.sentence}" if held.parts else "Texts"
@@ -218,7 +219,7 @@ def listing(part: pd.DataFrame) -> None:
     n, order = len(part), ["correct", "probability"]
     part = part.sort_values(order, ascending=[True, False], kind="stable").head(SHOWN)
     rows = part["example"].tolist()
-    places = ["file", "row"] if len(set(part["file"])) > 1 else ["row"]
+    places = place_columns(run)
     st.dataframe(
         in_percent(part, "probability"),
         key="error_table",
@@ -234,10 +235,7 @@ def listing(part: pd.DataFrame) -> None:
             "probability",
         ],
         column_config={
-            "file": st.column_config.TextColumn("File", width=50, **PIN),
-            "row": st.column_config.NumberColumn(
-                "Row", width=55, help="Of the table, as on the page Data.", **PIN
-            ),
+            **places,
             "text": st.column_config.TextColumn("Text", width=330),
             "label": st.column_config.TextColumn("Label", width=120, **PIN),
             "predicted": st.column_config.TextColumn("Predicted", width=120, **PIN),
@@ -249,7 +247,9 @@ def listing(part: pd.DataFrame) -> None:
     )
     with st.container(horizontal=True, vertical_alignment="center"):
         why(run, rows)
-        ui.link(ui.EXAMPLES, "All of these in Examples", icon=":material/list:")
+        ui.link(
+            ui.EXAMPLES, "All of these in Examples", icon=":material/list:", split=split
+        )
     cut = f" The first {SHOWN:,} of {n:,}." if n > SHOWN else ""
     st.caption(f"Wrong ones first, the surest on top. Pick a row, then open it.{cut}")
 
@@ -376,7 +376,7 @@ with ui.guard():
             if held.parts:
                 st.caption(WHOLE)
         if tab in ("confusions", "slices") and full.any():
-            listing(table.loc[full])
+            listing(run, table.loc[full], split)
         if tab == "confidence" and base.any():
             trust(run, table.loc[base], shares[base])
             if held != held.of_texts:

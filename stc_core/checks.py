@@ -294,11 +294,12 @@ def check_repeats(frame: pd.DataFrame, *, file: File) -> list[Finding]:
             )
         )
     if clash.any():
+        n = int((kinds > 1).sum())
         found.append(
             finding(
                 "conflict",
                 "warning",
-                f"The same text has different labels ({(kinds > 1).sum():,} texts): "
+                f"The same text has different labels ({n:,} text{'s' * (n != 1)}): "
                 "{rows}. Decide on one label for each text.",
                 rows=rows[clash],
                 file=file,

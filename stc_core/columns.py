@@ -139,7 +139,7 @@ def _guess(frame: pd.DataFrame, data: DataConfig) -> Columns:
             got=f"columns {', '.join(map(repr, frame.columns))}",
             remedy="Choose the text column by name.",
         )
-    free = [p for p in free if p.name != text]
+    free = _after(free, text)
     labels = data.labels or _guess_labels(free)
     return Columns(text, labels, split, identity, data.thought, data.reply)
 
@@ -153,6 +153,14 @@ def _sample(frame: pd.DataFrame) -> pd.DataFrame:
         return frame
     starts = np.linspace(0, len(frame) - SLICE_ROWS, SAMPLE_ROWS // SLICE_ROWS)
     return pd.concat([frame.iloc[int(at) : int(at) + SLICE_ROWS] for at in starts])
+
+
+def label_columns(frame: pd.DataFrame, columns: Columns) -> list[str]:
+    """Those of the other columns that could be a label as well."""
+    taken = {columns.text, *columns.labels, columns.split, columns.id}
+    sample = _sample(frame)
+    free = [str(name) for name in frame.columns if name not in taken]
+    return [name for name in free if _profile(name, series(sample, name)).classes]
 
 
 def free_columns(names: Iterable[str], data: DataConfig) -> list[str]:
@@ -293,14 +301,20 @@ def _guess_labels(columns: list[_Profile]) -> tuple[str, ...]:
             return tuple(p.name for p in levels)
     exact = [by_name[name] for name in LABEL_NAMES if name in by_name]
     partly = [p for p in columns if set(p.plain.split("_")) & set(LABEL_NAMES)]
-    few = sorted(columns, key=lambda p: p.distinct)
     chosen = (
         _first(p for p in exact if p.classes)
         or _first(p for p in partly if p.classes)
         or _first(exact)
-        or _first(p for p in few if p.classes)
+        or _first(p for p in columns if p.classes)
     )
     return (chosen.name,) if chosen else ()
+
+
+def _after(columns: list[_Profile], text: str) -> list[_Profile]:
+    """The other columns, those behind the text first: there the label mostly is."""
+    names = [p.name for p in columns]
+    at = names.index(text) if text in names else -1
+    return columns[at + 1 :] + columns[: max(at, 0)]
 
 
 def _first(columns: Iterable[_Profile]) -> _Profile | None:

@@ -29,7 +29,7 @@ class Context(NamedTuple):
     size: int | None = None  # its number of neurons
     kind: str | None = None  # of site: resid or mlp
     pooling: str | None = None
-    split: str | None = None  # train, validation or test
+    split: str | None = None  # train, validation, test; all on Examples
     slice: str | None = None  # some of the texts, as `slices.Slice` writes it
     other: str | None = None  # the run to compare with
     against: str | None = None  # the class to compare `label` with

@@ -7,6 +7,7 @@ have no backgrounds of their own.
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from math import isfinite
 from typing import Any, Literal, NamedTuple
 
 import pandas as pd
@@ -133,7 +134,7 @@ def share_ticks(low: float, high: float) -> str:
 
 def ticks_among(shares: Iterable[float]) -> str:
     """How an axis that holds these shares writes them, as by `share_ticks`."""
-    known = [float(share) for share in shares]
+    known = [float(share) for share in shares if isfinite(share)]
     return share_ticks(min(known, default=0.0), max(known, default=1.0))
 
 

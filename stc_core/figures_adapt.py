@@ -126,9 +126,9 @@ def training_curves(history: Mapping[str, Any], metric: str = "accuracy") -> go.
         yaxis={"rangemode": "tozero"},
         yaxis2={"tickformat": ticks_among(scores)},
     )
-    # In the corner that a falling loss leaves free.
-    corner = {"x": 0.44, "xanchor": "right", "y": 1, "yanchor": "top"}
-    figure.update_layout(legend={**corner, "orientation": "v"})
+    # Under the first of the plots: in any corner of it a loss may pass.
+    below = {"x": 0.0, "xanchor": "left", "y": -0.28, "yanchor": "top"}
+    figure.update_layout(legend={**below, "orientation": "h"})
     return figure
 
 

@@ -307,7 +307,9 @@ def coverage_figure(curve: pd.DataFrame, kept: Kept) -> go.Figure:
             hovertext=[f"{percent(kept.accuracy)} of {percent(kept.coverage)}"],
             hoverinfo="text",
         )
-    floor = max(0.0, float(curve["low"].to_numpy()[len(curve) // 8 :].min()) - 0.03)
+    # The band of the first few texts may go to the ground; the line stays in sight.
+    band_floor = float(curve["low"].to_numpy()[len(curve) // 8 :].min())
+    floor = max(0.0, min(band_floor, float(curve["accuracy"].to_numpy().min())) - 0.03)
     return settle(
         figure,
         height=340,

@@ -105,7 +105,7 @@ def undominated(options: pd.DataFrame, cost: str, metric: str) -> pd.DataFrame:
 def _depth_names(figure: go.Figure, options: pd.DataFrame, cost: Cost) -> None:
     """The layer above the points of each depth, but where names would overprint."""
     costs = options.groupby("deepest")[cost].first()
-    costs = costs.iloc[np.argsort(costs.to_numpy())]
+    costs = costs.iloc[np.argsort(costs.to_numpy(), kind="stable")]
     room = NARROWEST * (costs.iloc[-1] - costs.iloc[0])
     named: dict[Any, float] = {}
     for layer, x in costs.items():

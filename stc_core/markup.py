@@ -173,10 +173,15 @@ class TextRow(NamedTuple):
 MOST_ALIKE = 20
 
 
+def _digits(value: float) -> str:
+    """Three digits, also where the last is a zero: numbers in a list are compared."""
+    return f"{value:#.3g}".rstrip(".")
+
+
 def text_list(rows: Sequence[TextRow], *, link: str = "explain") -> str:
     """The texts under each other, each with its value, label and a link, as HTML."""
     cells = [
-        f'<div style="{_VALUE}">{row.value:.3g}</div>'
+        f'<div style="{_VALUE}">{_digits(row.value)}</div>'
         f'<div style="{_LABEL}" title="{escape(row.label)}">{escape(row.label)}</div>'
         f"<div>{row.html}{_folded(row.alike)}</div>"
         f'<a style="{_LINK}" href="{escape(row.href)}" target="_self"'

@@ -102,7 +102,8 @@ def doing(status: Status, *, position: int | None = None) -> str:
         return f"Waiting, number {position} in the queue" if position else "Starting"
     said = [PHASE_NAMES[status["phase"]]]
     if status["total"]:
-        said.append(f"{status['done']:,} of {status['total']:,}")
+        unit = " tokens" if status["phase"] == "extract" else ""
+        said.append(f"{status['done']:,} of {status['total']:,}{unit}")
     if (status["rate"] or 0) >= 0.1:
         said.append(f"{status['rate']:,.1f} a second")
     if status["eta_s"] is not None:

@@ -53,7 +53,10 @@ def test_a_machine_half_as_fast_takes_twice_as_long():
 )
 def test_threads_do_not_hold_up_those_of_others(given, told):
     """The settings are there before NumPy loads, and the user's own ones stay."""
-    code = "import stc_core, os, json; print(json.dumps(dict(os.environ)))"
+    code = (
+        "import stc_core, os, sys, json; assert 'numpy' not in sys.modules;"
+        "print(json.dumps(dict(os.environ)))"
+    )
     ours = ("OPENBLAS_THREAD_TIMEOUT", "GOMP_SPINCOUNT", "OMP_WAIT_POLICY")
     plain = {key: value for key, value in os.environ.items() if key not in ours}
     done = subprocess.run(

@@ -11,6 +11,7 @@ from stc_core.columns import (
     as_text,
     free_columns,
     guess_columns,
+    label_columns,
     resolve_columns,
 )
 from stc_core.config import DataConfig
@@ -143,3 +144,18 @@ def test_free_columns_have_no_role():
     data = DataConfig(path="", text="text", labels=("coarse", "fine"), id="id")
     assert free_columns(names, data) == ["reply", "split"]
     assert free_columns(names, data.model_copy(update={"split": "split"})) == ["reply"]
+
+
+def test_the_label_is_looked_for_behind_the_text_first():
+    rows = range(60)
+    frame = pd.DataFrame(
+        {
+            "flag": [row % 2 for row in rows],
+            "question": [f"what is the use of number {row}" for row in rows],
+            "sort": [f"kind {row % 6}" for row in rows],
+            "priority": [f"p{row % 3}" for row in rows],
+        }
+    )
+    found = guess_columns(frame)
+    assert (found.text, found.labels) == ("question", ("sort",))
+    assert label_columns(frame, found) == ["flag", "priority"]

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from stc_core.examples import COLUMNS, PLACE, examples, select_examples
+from stc_core.examples import COLUMNS, PLACE, examples, place, select_examples
 
 SHARES = np.array(
     [[0.8, 0.15, 0.05], [0.4, 0.35, 0.25], [0.3, 0.6, 0.1], [0.45, 0.1, 0.45]]
@@ -89,3 +89,8 @@ def test_one_class_leads_by_all():
         predictions, pd.DataFrame({"text": ["x"], "file": "data", "row": [1]})
     )
     assert found["margin"].tolist() == [1.0]
+
+
+def test_a_place_is_told_in_words():
+    assert place(3, "data") == "row 3"
+    assert place(3, "test") == "row 3 of the test file"

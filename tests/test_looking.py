@@ -134,3 +134,6 @@ def test_where_nothing_may_be_copied_the_address_is_there_to_copy(
     field.wait_for()
     assert field.input_value() == page.url
     assert page.evaluate("getSelection().toString()") == page.url
+    page.get_by_role("button", name="Next").click()
+    settled(page)
+    assert query(page, "neuron") != "1" and not field.is_visible()

@@ -123,3 +123,12 @@ def test_a_run_without_neurons_says_why(run, tmp_path):
 def test_no_run_is_no_error(tmp_path, monkeypatch):
     monkeypatch.setenv("STC_HOME", str(tmp_path / "empty"))
     assert "Train a classifier first" in said(fine(visit(PAGE)))
+
+
+def test_all_of_these_are_those_of_the_split_that_is_shown(run):
+    app = fine(visit(PAGE, run="r", split="all"))
+    assert app.segmented_control(key="pick_split").value == "test"
+    proto = next(
+        one.proto for one in app.get("page_link") if "All of these" in one.proto.label
+    )
+    assert "split=test" in proto.query_string

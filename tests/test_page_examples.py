@@ -112,7 +112,26 @@ def test_all_splits_can_be_searched_at_once(run):
 
 def test_a_text_says_its_row_in_the_table(run):
     app = fine(visit(PAGE, run="r", example="5"))
-    assert f":gray-badge[row {run.corpus['row'].iloc[5]}]" in said(app)
+    assert title(app) == name(run, 5)
+    shown = app.dataframe[0].value
+    assert list(shown["row"]) == list(run.corpus["row"].iloc[shown["example"]])
+    assert "file" not in shown
+
+
+def test_with_a_test_file_a_text_says_its_file_even_where_all_are_of_one(
+    run, monkeypatch
+):
+    monkeypatch.setattr("ui.texts.Texts.several", True)
+    shown = fine(visit(PAGE, run="r", split="test")).dataframe[0].value
+    assert set(shown["file"]) == {"data"}
+
+
+def test_how_many_of_the_texts_were_learned_from_is_said(run):
+    seen = int((run.corpus["split"] != "test").sum())
+    told = f"(the classifier was fitted on {seen:,} of these)"
+    assert told in said(fine(visit(PAGE, run="r", split="all")))
+    assert "was fitted on these)" in said(fine(visit(PAGE, run="r", split="train")))
+    assert "was fitted on" not in said(fine(visit(PAGE, run="r", split="test")))
 
 
 def test_a_slice_narrows_the_table_until_its_chip_is_taken_away(run):

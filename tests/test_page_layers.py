@@ -221,3 +221,12 @@ def test_a_page_spares_what_it_imported_from_later_collections(monkeypatch):
     fine(fine(visit(PAGE, run="r")).run())
     assert gc.get_freeze_count() > 1000
     gc.unfreeze()
+
+
+def test_from_a_run_that_is_gone_one_click_leads_to_the_newest():
+    app = fine(visit(PAGE, run="gone"))
+    assert "There is no run 'gone' here" in said(app)
+    (way,) = (one for one in app.button if one.label.startswith("Open the newest"))
+    app = fine(way.click().run())
+    assert "There is no run" not in said(app)
+    assert app.query_params["run"] in ("r", ["r"])

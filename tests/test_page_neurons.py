@@ -303,3 +303,8 @@ def test_a_model_that_could_not_be_read_is_tried_again(run, monkeypatch):
         with pytest.raises(StcError, match="damaged"):
             readers.classifier(run)
     assert readers.classifier(run).classes_ is not None
+
+
+def test_a_neuron_that_was_not_kept_is_said_to_be_missing():
+    app = fine(visit(PAGE, run="r", neuron="99999"))
+    assert "This run kept no neuron 99999" in said(app)

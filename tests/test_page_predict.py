@@ -182,6 +182,7 @@ def test_a_binary_file_gets_a_message(run):
     app = fine(visit(PAGE, run="one"))
     app.file_uploader[0].upload("new.csv", bytes(range(256)) * 40).run()
     assert fine(app).error
+    assert any(one.label == "Earlier uploads" for one in app.selectbox)
 
 
 def test_a_trained_classifier_labels_a_file(run_folder, home, monkeypatch):
@@ -192,6 +193,6 @@ def test_a_trained_classifier_labels_a_file(run_folder, home, monkeypatch):
     app = press(fine(visit(PAGE, run="r", table=key)), "Predict")
     shown = app.dataframe[0].value
     shares = shown[[name for name in shown if name.startswith("p:")]]
-    assert np.allclose(shares.sum(axis=1), 1, atol=1e-4)
+    assert np.allclose(shares.sum(axis=1), 100, atol=0.01)
     best = shares.columns[shares.to_numpy().argmax(axis=1)].str.removeprefix("p:")
     assert list(shown["predicted_label"]) == list(best)

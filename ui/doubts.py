@@ -12,7 +12,7 @@ from ui.panels import PIN
 from ui.place import clicked, context, link
 from ui.readers import mislabelled
 from ui.said import show_error
-from ui.texts import texts_of
+from ui.texts import place_columns, texts_of
 
 JUDGED = (
     "Each text is judged by heads that were fitted without it, on "
@@ -69,7 +69,7 @@ def mislabelled_rows(run: Run) -> None:
 def suspects(run: Run, found: pd.DataFrame) -> None:
     pairs = zip(found["example"], found["split"], strict=True)
     places = [{"example": int(row), "split": str(name)} for row, name in pairs]
-    where = ["file", "row"] if len(set(found["file"])) > 1 else ["row"]
+    where = place_columns(run)
     st.dataframe(
         found,
         key="suspect_table",
@@ -86,10 +86,7 @@ def suspects(run: Run, found: pd.DataFrame) -> None:
             "split",
         ],
         column_config={
-            "file": st.column_config.TextColumn("File", width=60, **PIN),
-            "row": st.column_config.NumberColumn(
-                "Row", width=60, help="Of the table, as on the page Data.", **PIN
-            ),
+            **where,
             "text": st.column_config.TextColumn("Text", width=330),
             "label": st.column_config.TextColumn("Label", width=120, **PIN),
             "suggested": st.column_config.TextColumn("Suggested", width=110, **PIN),

@@ -48,13 +48,16 @@ def found_on(run: Run, text: str) -> None:
     options: list[tuple[int, int] | None] = [None, *titles]
     word = options[-1]
     if len(parts) != 1:
-        word = st.pills(
+        names = [WHOLE, *titles.values()]
+        place = st.pills(
             "Fire on",
-            options,
-            default=None,
-            format_func=lambda at: WHOLE if at is None else titles[at],
+            range(len(options)),
+            default=0,
+            required=True,
+            format_func=lambda at: names[at],
             key=f"find_word_{text}",
         )
+        word = options[place]
     neurons = read(run, "neurons").set_index("neuron")
     found = firing(run, text, word).head(FOUND)
     rows = neurons.loc[found["neuron"]].reset_index()

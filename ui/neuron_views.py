@@ -234,6 +234,9 @@ def chooser(run: Run, shown: Shown) -> int:
     """Previous, next, or one by name, and where it stands in the order shown."""
     now, order = picked(run, shown), shown.numbers
     names = names_of(read(run, "neurons"))
+    held = context().neuron
+    if held is not None and held not in names:
+        st.info(f"This run kept no neuron {held}. Here is the first of the map.")
     found = steps(order, now)
     options = order if now in order else [now, *order]
     more: dict[str, Any] = {}

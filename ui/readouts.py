@@ -14,8 +14,8 @@ from stc_core.flips import MOST_FORWARDS, Search, find_flips, leading_words
 from stc_core.neurons import alike_ranks
 from stc_core.relatives import correlations, other_poolings, same_in, sample_rows
 from stc_core.run import Run, list_runs
-from ui.readers import classifier, explain, neuron_reader, read, spells, stamp
-from ui.texts import texts_of
+from ui.readers import classifier, explain, neuron_reader, read, spells
+from ui.texts import key_of, texts_of
 
 MOST_RUNS = 30
 """Other runs that are looked through, the newest first."""
@@ -35,10 +35,6 @@ def has_readout(run: Run) -> bool:
     return has_neurons(run) and not by_levels
 
 
-def _key(run: Run) -> tuple[str, int]:
-    return str(run.folder), stamp(run.folder / "metrics.json")
-
-
 @st.cache_resource(max_entries=4, show_spinner=False)
 def _head(folder: str, written: int, _run: Run) -> Any:
     from stc_core.saved import load
@@ -48,7 +44,7 @@ def _head(folder: str, written: int, _run: Run) -> Any:
 
 def head_of(run: Run) -> Any:
     """The head of `run`, without its backbone; shared, so leave it as it is."""
-    return _head(*_key(run), run)
+    return _head(*key_of(run), run)
 
 
 @st.cache_resource(max_entries=4, show_spinner=False)
@@ -62,7 +58,7 @@ def activations_of(run: Run) -> np.ndarray:
     A column is in as many pages as there are texts: mapped anew, 20,000 of them took
     .04 s, where those that are there already take .001 s.
     """
-    return _activations(*_key(run), run)
+    return _activations(*key_of(run), run)
 
 
 def let_go() -> None:
@@ -77,7 +73,7 @@ def _values(folder: str, written: int, neuron: int, _run: Run) -> np.ndarray:
 
 def values_of(run: Run, neuron: int) -> np.ndarray:
     """The pooled values of a neuron on every text of `run`."""
-    return _values(*_key(run), neuron, run)
+    return _values(*key_of(run), neuron, run)
 
 
 @st.cache_data(max_entries=8, show_spinner="Ordering the neurons …")
@@ -87,7 +83,7 @@ def _alike_ranks(folder: str, written: int, _run: Run) -> np.ndarray:
 
 def alike_ranks_of(run: Run) -> np.ndarray:
     """The place of each neuron of `run` in its site by likeness."""
-    return _alike_ranks(*_key(run), run)
+    return _alike_ranks(*key_of(run), run)
 
 
 class Scored(NamedTuple):
@@ -113,7 +109,7 @@ def _scored(folder: str, written: int, split: str, _run: Run) -> Scored:
 
 def scored(run: Run, split: str) -> Scored:
     """What the head says of the rows of `split`; shared, so leave it as it is."""
-    return _scored(*_key(run), split, run)
+    return _scored(*key_of(run), split, run)
 
 
 @st.cache_resource(max_entries=1, show_spinner="Reading the activations …")
@@ -130,7 +126,7 @@ def _correlations(folder: str, written: int, neuron: int, _run: Run) -> Any:
 
 def correlations_of(run: Run, neuron: int) -> tuple[np.ndarray, int]:
     """r of a neuron with each other one, and on how many texts."""
-    return _correlations(*_key(run), neuron, run)
+    return _correlations(*key_of(run), neuron, run)
 
 
 def elsewhere(run: Run, neuron: dict[str, Any]) -> tuple[list[dict[str, Any]], int]:
@@ -177,7 +173,7 @@ def _firing(folder: str, written: int, text: str, word: Any, _run: Run) -> pd.Da
 
 def firing(run: Run, text: str, word: tuple[int, int] | None) -> pd.DataFrame:
     """neuron, value and sds of every neuron of `run` on a text or on a word of it."""
-    return _firing(*_key(run), text, word, run)
+    return _firing(*key_of(run), text, word, run)
 
 
 @st.cache_data(max_entries=32, show_spinner="Changing words …")
@@ -195,7 +191,7 @@ def _flips(folder: str, written: int, text: str, _run: Run) -> Search:
 
 def flips(run: Run, text: str) -> Search:
     """The fewest word changes that give `text` another label, by real forwards."""
-    return _flips(*_key(run), text, run)
+    return _flips(*key_of(run), text, run)
 
 
 @st.cache_data(max_entries=32, show_spinner="Measuring distances …")
@@ -209,4 +205,4 @@ def _apart(folder: str, written: int, text: str, _run: Run) -> Any:
 
 def distances_of(run: Run, text: str) -> tuple[np.ndarray, np.ndarray]:
     """The training rows of `run`, and how far each is from `text` for its head."""
-    return _apart(*_key(run), text, run)
+    return _apart(*key_of(run), text, run)

@@ -11,9 +11,9 @@ from stc_core.queue import advance
 from stc_core.run import Run, list_runs
 from stc_core.wording import distinct
 from ui.pages import DATA, PAGES, TRAIN
-from ui.place import context, follow_url, hold, link, pick
+from ui.place import context, follow_url, hold, link, pick, remember
 from ui.runs import headline, state
-from ui.said import escape, guard, show_error
+from ui.said import escape, show_error
 from ui.stale import begin
 from ui.trail import trail
 
@@ -84,9 +84,20 @@ def any_run() -> Run:
             page=DATA,
             label="Choose data",
         )
-    with guard():
+    try:
         return Run.open(_folder_of(str(name)))
-    raise AssertionError("guard stops the page")
+    except StcError as error:
+        show_error(error)
+        others = [run for run in list_runs() if state(run) == "done"]
+        if others:
+            newest = others[0]
+            st.button(
+                f"Open the newest: {escape(newest.name)}",
+                icon=":material/history:",
+                on_click=lambda: remember(run=newest.folder.name),
+            )
+        st.stop()
+    raise AssertionError("st.stop ends the page")
 
 
 def pick_run() -> Run:
@@ -100,7 +111,7 @@ def pick_run() -> Run:
     if said in ("queued", "running"):
         empty(
             "Still training",
-            f"`{escape(run.folder.name)}` is {said}. This page opens when it is done.",
+            f"**{escape(run.name)}** is {said}. This page opens when it is done.",
             page=TRAIN,
             label="Watch the progress",
         )

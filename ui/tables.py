@@ -16,7 +16,7 @@ from stc_core.uploads import Upload, discard, find, keep, read_choice
 from stc_core.wording import distinct
 from ui.place import context, remember
 from ui.readers import stamp
-from ui.said import guard
+from ui.said import show_error
 from ui.stale import news, show
 
 HEAD_ROWS = 2000
@@ -84,20 +84,22 @@ def uploader(label: str, *, key: str) -> Upload | None:
     """A file uploader that copies the file to disk at once and lets go of it.
 
     What it returns is there for one run of the page: remember it and rerun. A file
-    that cannot be read is not kept: the page says why, and stops.
+    that cannot be read is not kept: the page says why, and shows all else.
     """
     turn = st.session_state.setdefault(f"_{key}_turn", 0)
     # Any file may be given: what is wrong with it is said here, and how to mend it.
     given = st.file_uploader(label, key=f"{key}_upload_{turn}")
     if given is None:
         return None
-    with guard():
+    kept = None
+    try:
         kept = keep(given.name, given)
-        try:
-            head(kept.path)
-        except StcError:
+        head(kept.path)
+    except StcError as error:
+        if kept is not None:
             discard(kept)
-            raise
+        show_error(error)
+        return None
     st.session_state[f"_{key}_turn"] = turn + 1
     return kept
 

@@ -7,7 +7,11 @@ import streamlit as st
 
 from stc_core.examples import place
 from stc_core.run import Run
+from ui.panels import PIN
 from ui.readers import read, stamp
+
+ROW = "Of the table, as on the page Data."
+FILE = "data: that which the run learned from; test: the test file."
 
 
 class Texts(NamedTuple):
@@ -26,12 +30,13 @@ class Texts(NamedTuple):
         return place(int(self.rows[example]), self.files[example])
 
     def places(self, at: np.ndarray) -> dict[str, list]:
-        """Columns for a table of these texts: row, and before it file if several."""
+        """Columns for a table of these texts: those of `place_columns`."""
         row = {"row": [int(one) for one in self.rows[at]]}
         return {"file": list(self.files[at]), **row} if self.several else row
 
     @property
     def several(self) -> bool:
+        """Whether the run learned from one file and was tested on another."""
         return len(set(self.files)) > 1
 
 
@@ -45,4 +50,19 @@ def _texts(folder: str, written: int, _run: Run) -> Texts:
 
 def texts_of(run: Run) -> Texts:
     """The texts of `run`; shared, so leave them as they are."""
-    return _texts(str(run.folder), stamp(run.folder / "metrics.json"), run)
+    return _texts(*key_of(run), run)
+
+
+def key_of(run: Run) -> tuple[str, int]:
+    """What is kept of `run` is kept under this, until it is written anew."""
+    return str(run.folder), stamp(run.folder / "metrics.json")
+
+
+def place_columns(run: Run) -> dict[str, Any]:
+    """The columns that say where a text is in what was given, and how they look.
+
+    With a file for the test row 1 may be of either, even where all are of one.
+    """
+    row = st.column_config.NumberColumn("Row", width=55, help=ROW, **PIN)
+    file = st.column_config.TextColumn("File", width=50, help=FILE, **PIN)
+    return {"file": file, "row": row} if texts_of(run).several else {"row": row}

@@ -33,7 +33,7 @@ _PAGES: dict[Place, str] = {
 
 
 def trail(run: Run) -> None:
-    """run › layer › neuron › text, each a link to it, then a link to copy."""
+    """run › layer › neuron › text, each a link to it, then the button that copies."""
     held = context()
     with st.container(horizontal=True, vertical_alignment="center", gap="xsmall"):
         for place in PLACES:
@@ -47,7 +47,7 @@ def trail(run: Run) -> None:
                 query_params=_up(held, place).params(),
             )
         st.space("stretch")
-        _copy(key="copy_link", width="content")
+        _copy(key="copy_link", data=held.params(), width="content")
 
 
 def _up(held: Context, place: Place) -> Context:
@@ -61,7 +61,7 @@ def _name(run: Run, held: Context, place: Place) -> str:
         return escape(run.name)
     if place == "layer":
         return f"layer {held.layer}"
-    if place == "example":
+    if place == "example" and run.has("corpus.parquet"):
         return texts_of(run).place(int(held.example or 0))
     neurons = read(run, "neurons") if run.has("neurons.parquet") else pd.DataFrame()
     known = not neurons.empty and held.neuron in neurons["neuron"].to_numpy()
