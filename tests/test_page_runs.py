@@ -125,7 +125,7 @@ def test_rename_and_tags():
     assert run.name == "new <name>" and "new \\<name\\>" in said(app)
     field(app, "Name").set_value("  ")
     press(app, "Rename")
-    assert run.name == "new <name>" and "needs a letter" in said(app)
+    assert run.name == "new <name>" and "cannot be empty" in said(app)
     field(app, "Tags").set_value(["keep"])
     fine(app.run())
     assert read_about(run.folder).tags == ("keep",)
