@@ -88,7 +88,11 @@ def any_run() -> Run:
         return Run.open(_folder_of(str(name)))
     except StcError as error:
         show_error(error)
-        others = [run for run in list_runs() if state(run) == "done"]
+        others = [
+            run
+            for run in list_runs()
+            if state(run) == "done" and run.folder.name != name
+        ]
         if others:
             newest = others[0]
             st.button(

@@ -61,8 +61,10 @@ def _name(run: Run, held: Context, place: Place) -> str:
         return escape(run.name)
     if place == "layer":
         return f"layer {held.layer}"
-    if place == "example" and run.has("corpus.parquet"):
-        return texts_of(run).place(int(held.example or 0))
+    if place == "example":
+        there = run.has("corpus.parquet")
+        example = int(held.example or 0)
+        return texts_of(run).place(example) if there else f"text {example}"
     neurons = read(run, "neurons") if run.has("neurons.parquet") else pd.DataFrame()
     known = not neurons.empty and held.neuron in neurons["neuron"].to_numpy()
     name = neuron_name(one_of(neurons, int(held.neuron or 0))) if known else None
