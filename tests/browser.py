@@ -9,10 +9,10 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from urllib.error import URLError
 from urllib.request import urlopen
 
-from playwright.sync_api import Browser, ConsoleMessage, Page, sync_playwright
+from playwright.sync_api import Browser, ConsoleMessage, Locator, Page, sync_playwright
+from playwright.sync_api import TimeoutError as PlaywrightTimeout
 
 ROOT = Path(__file__).parents[1]
 FLAGS = (
@@ -75,7 +75,7 @@ def _wait_until_up(address: str, process: subprocess.Popen, log: Path) -> None:
         try:
             with urlopen(f"{address}/_stcore/health", timeout=2):
                 return
-        except (URLError, ConnectionError, TimeoutError):
+        except OSError:
             time.sleep(0.1)
     raise AssertionError(f"The app is not up at {address}: {log.read_text('utf-8')}")
 
@@ -121,3 +121,23 @@ def settled(page: Page) -> Page:
         page.wait_for_timeout(100)
     assert not page.get_by_test_id("stException").count(), page.inner_text("body")
     return page
+
+
+def press(button: str, table: Locator) -> None:
+    """Press the button named `button` in the toolbar over `table`.
+
+    Streamlit slides the toolbar out while the mouse is over the table. Where the page
+    moves away from under the mouse, it slides back: as a person would, point again.
+    """
+    named = table.locator("xpath=..").get_by_role("button", name=button)
+    for patience in (5_000, 5_000, WAIT_MS):
+        table.scroll_into_view_if_needed()
+        table.hover()
+        table.page.wait_for_timeout(300)
+        try:
+            named.click(timeout=patience)
+        except PlaywrightTimeout:
+            if patience == WAIT_MS:
+                raise
+        else:
+            return

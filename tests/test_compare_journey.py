@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from browser import WAIT_MS, browser, listen, server, settled
+from browser import WAIT_MS, browser, listen, press, server, settled
 from PIL import Image
 from playwright.sync_api import Page
 from test_page_compare import copied
@@ -70,13 +70,10 @@ def test_every_chart_is_saved_as_a_picture_that_is_not_see_through(page: Page):
 
 
 def test_every_table_is_saved_as_csv(page: Page):
-    buttons = page.get_by_role("button", name="Download as CSV")
-    assert page.get_by_test_id("stDataFrame").count() == 4
-    table = page.get_by_test_id("stDataFrame").last
-    table.scroll_into_view_if_needed()
-    table.hover()
+    tables = page.get_by_test_id("stDataFrame")
+    assert tables.count() == 4
     with page.expect_download() as coming:
-        buttons.last.click()
+        press("Download as CSV", tables.last)
     assert len(pd.read_csv(coming.value.path())) == 4
 
 
