@@ -12,7 +12,6 @@ from stc_core.clicks import click_place
 from stc_core.ledger import Line, Order, line, matching, ordered, table
 from stc_core.run import Run, list_runs
 from stc_core.status import BUSY
-from stc_core.uploads import key_of, write_choice
 from stc_core.wording import count
 
 ORDERS = {
@@ -219,11 +218,7 @@ def duplicating(run: Run) -> None:
             folder = jobs.start(config.model_copy(update=update))
             ui.remember(run=folder.name)
             st.rerun()
-    key = key_of(config.data.path)
-    if key is not None and st.button("Choose other settings in Train"):
-        write_choice(key, config.data)
-        st.session_state["_train_view"] = "New run"
-        ui.go(ui.TRAIN, data=key)
+    ui.reuse(run, "Choose other settings in Train", icon=":material/tune:")
 
 
 def tags(run: Run) -> None:

@@ -12,12 +12,13 @@ from stc_core.columns import free_columns
 from stc_core.config import DataConfig, RunConfig, TrainConfig
 from stc_core.figures_data import BASELINES, result_dots, result_table
 from stc_core.hub import cached_names
-from stc_core.run import Run
+from stc_core.run import Run, list_runs
 from stc_core.status import PHASE_NAMES, PHASES, Status
 from stc_core.wording import count
 from ui import choices
 
 NEW, WATCH = "New run", "Progress and result"
+TABLE = ":material/table_view:"
 LARGE_BYTES = 1_000_000_000  # larger models are loaded for the plan only if asked
 
 
@@ -53,7 +54,7 @@ def filled(data: DataConfig) -> RunConfig:
     """The run as the fields ask for it."""
     labels = " › ".join(data.labels)
     st.markdown(
-        f":material/table_view: **{ui.escape(Path(data.path).name)}** · text "
+        f"{TABLE} **{ui.escape(Path(data.path).name)}** · text "
         f"*{ui.escape(str(data.text))}* · label *{ui.escape(labels)}*"
     )
     free = free_columns(map(str, ui.head(Path(data.path)).columns), data)
@@ -319,16 +320,29 @@ def view() -> str:
     return st.session_state["train_view"]
 
 
+def no_data() -> None:
+    """No table is chosen: that of the run which is looked at is at hand."""
+
+    def again() -> None:
+        for run in list_runs():
+            if run.folder.name == ui.context().run:
+                label = f"Use the table of {ui.escape(run.name)}"
+                ui.reuse(run, label, icon=TABLE)
+
+    ui.empty(
+        "No data yet",
+        "Choose the table to learn from first.",
+        page=ui.DATA,
+        label="Choose data",
+        more=again,
+    )
+
+
 ui.frame("Train", ":material/model_training:")
 with ui.guard():
     if view() == WATCH:
         one_run()
     elif ui.context().data is None:
-        ui.empty(
-            "No data yet",
-            "Choose the table to learn from first.",
-            page=ui.DATA,
-            label="Choose data",
-        )
+        no_data()
     else:
         new_run(ui.choice(str(ui.context().data)))

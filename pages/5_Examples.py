@@ -14,8 +14,10 @@ from stc_core.wording import count, percent
 from ui.differences import beside, pin_button
 from ui.example_views import through, why
 from ui.panels import FIELD, PERCENT, PIN, in_percent
+from ui.stale import news, show
 from ui.steps import step_button
 from ui.texts import place_columns
+from ui.typed import say_if_long, submit_text, type_text
 from ui.whatif import panels
 
 TABLE, OWN = "Texts of this run", "My own sentence"
@@ -161,7 +163,7 @@ def listing(run: Run, found: pd.DataFrame) -> None:
     ticked = [rows.index(held)] if held in rows else []
     where, one_split = place_columns(run), len(set(found["split"])) == 1
     shown = found.loc[:, [*where, *COLUMNS] + ["split"] * (not one_split)]
-    ui.show("example_table", {"selection": {"rows": ticked}})
+    show("example_table", {"selection": {"rows": ticked}})
     st.dataframe(
         in_percent(shown, "probability"),
         key="example_table",
@@ -202,13 +204,24 @@ def listing(run: Run, found: pd.DataFrame) -> None:
 
 def own() -> tuple[str, None] | None:
     with st.form("own", border=False):
-        text = st.text_area(
-            "Your text",
-            key="own_text",
-            placeholder="Type a sentence, then see how each word counts.",
-        )
-        st.form_submit_button("Explain", type="primary", icon=":material/psychology:")
-    return (text.strip(), None) if text.strip() else None
+        text = type_text()
+        submit_text("Explain", icon=":material/psychology:")
+    say_if_long(text)
+    return (text, None) if text else None
+
+
+def which() -> str:
+    """A text of the run, or one that is typed: where the context holds one."""
+    show("way", TABLE if ui.context().text is None else OWN)
+    st.segmented_control(
+        "What to explain",
+        (TABLE, OWN),
+        required=True,
+        key="way",
+        label_visibility="collapsed",
+        on_change=news("way", lambda way: ui.remember(text="" if way == OWN else None)),
+    )
+    return st.session_state["way"]
 
 
 ui.frame(
@@ -218,15 +231,7 @@ ui.frame(
 )
 with ui.guard():
     run = ui.pick_run()
-    way = st.segmented_control(
-        "What to explain",
-        (TABLE, OWN),
-        default=TABLE,
-        required=True,
-        key="way",
-        label_visibility="collapsed",
-    )
-    chosen = browse(run) if way == TABLE else own()
+    chosen = browse(run) if which() == TABLE else own()
     if chosen is not None:
         text, truth = chosen
         found = ui.explain(run, text)

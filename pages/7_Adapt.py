@@ -15,6 +15,7 @@ from stc_core.figures_adapt import (
 )
 from stc_core.run import Run, list_runs
 from ui import choices
+from ui.trail import trail
 
 NU = (
     "ν compares the spread inside the classes with the distance between them, on the "
@@ -209,7 +210,7 @@ ui.frame(
 )
 with ui.guard():
     run = ui.any_run()
-    st.subheader(ui.escape(run.name), anchor=False)
+    trail(run)
     state = ui.state(run)
     if state not in jobs.BUSY and run.has("variability.json"):
         ui.variability_chart(run)

@@ -19,6 +19,7 @@ from stc_core.run import Run
 from stc_core.wording import percent
 from ui import choices
 from ui.panels import PERCENT, in_percent
+from ui.typed import say_if_long, submit_text, type_text
 
 RIVALS = {
     "flat": "Finest labels alone, tuned the same way",
@@ -31,6 +32,7 @@ CURVES = (
     "Click a point to choose another one."
 )
 ALL = "all texts"
+BRANCHES = ":material/account_tree:"
 TREE = (
     "Number and size: texts of all splits. Percent and colour: share of the test texts "
     "whose path down to there is right. Click a label to zoom in, its left edge to "
@@ -179,17 +181,15 @@ def one_text(run: Run, metrics: dict[str, Any]) -> None:
     writes = "parts" in metrics["hierarchy"]
     st.subheader("A text of your own", anchor=False)
     with st.form("one", border=False):
-        text = st.text_area("Your text", height=80, key="own_text")
+        text = type_text(height=80)
         row = st.container(horizontal=True, vertical_alignment="center")
-        row.form_submit_button(
-            "Answer" if writes else "Classify",
-            type="primary",
-            icon=":material/account_tree:",
-        )
+        with row:
+            submit_text("Answer" if writes else "Classify", icon=BRANCHES)
         only = "Answer coarse only" if levels else "Answer the label only"
         coarse = row.toggle(only, key="coarse_only")
         decoding = chosen_decoding() if writes else Decoding()
-    if not text.strip():
+    say_if_long(text)
+    if not text:
         return
     coming = iter(())
     with st.spinner("Classifying …"):
@@ -265,7 +265,13 @@ def offer(run: Run) -> None:
             "This run has one level of labels. Choose two to four columns of labels, "
             "from coarse to fine, and train on them first.",
             page=ui.DATA,
-            label="Choose the columns",
+            label="Choose data",
+            more=lambda: ui.reuse(
+                run,
+                "Choose columns of its table",
+                icon=":material/table_view:",
+                page=ui.DATA,
+            ),
         )
     named = " › ".join(ui.escape(label) for label in labels)
     st.markdown(
@@ -288,7 +294,7 @@ def offer(run: Run) -> None:
 
 ui.frame(
     "Hierarchy",
-    ":material/account_tree:",
+    BRANCHES,
     caption="Coarse labels are decided at an inner layer, finer ones above it.",
 )
 with ui.guard():

@@ -8,6 +8,8 @@ PLACES: tuple[Place, ...] = get_args(Place)
 """From a run down to one text of it."""
 _QUERY = {"label": "class"}  # `class` is a keyword of Python, not of the URL
 _NUMBERS = ("layer", "neuron", "example", "depth", "size", "pinned")
+MOST_TYPED = 2000
+"""A typed text of more characters is not put into the URL, which servers cut."""
 
 
 def query_key(field: str) -> str:
@@ -36,17 +38,23 @@ class Context(NamedTuple):
     pinned: int | None = None  # the example to compare with
     layers: str | None = None  # the tab of the page Layers that is open
     errors: str | None = None  # that of the page Errors
+    text: str | None = None  # typed, and looked at instead of an example; may be empty
 
     def moved(self, **changes: Any) -> "Context":
-        """This context after `changes`; another run forgets the places in the old."""
+        """This context after `changes`; another run forgets the places in the old.
+
+        An example that is chosen takes the place of a typed text.
+        """
         another = "run" in changes and changes["run"] != self.run
         kept = self.of_no_run if another else self
+        if changes.get("example") is not None:
+            kept = kept._replace(text=None)
         return kept._replace(**changes)
 
     @property
     def of_no_run(self) -> "Context":
         """What holds whichever run is looked at."""
-        kept = ("data", "table", "layers", "errors")
+        kept = ("data", "table", "layers", "errors", "text")
         return Context(**{name: getattr(self, name) for name in kept})
 
     def up_to(self, place: "Place") -> "Context":
@@ -55,13 +63,19 @@ class Context(NamedTuple):
         gone: tuple[str, ...] = tuple(deeper)
         if "layer" in deeper:
             gone += ("kind", "pooling")
+        if "example" in deeper:
+            gone += ("text",)
         return self._replace(**dict.fromkeys(gone))
 
     def params(self) -> dict[str, str]:
-        """The query parameters that say the same, the inverse of `parse`."""
+        """The query parameters that say the same, the inverse of `parse`.
+
+        A typed text that is empty, or longer than MOST_TYPED, is left out.
+        """
+        typed = self.text if self.text and len(self.text) <= MOST_TYPED else None
         return {
             query_key(name): str(value)
-            for name, value in self._asdict().items()
+            for name, value in self._replace(text=typed)._asdict().items()
             if value is not None
         }
 

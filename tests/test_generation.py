@@ -169,7 +169,7 @@ def test_the_page_streams_the_reply(
     (tmp_path / "runs" / "r").symlink_to(run.folder, target_is_directory=True)
     monkeypatch.setenv("STC_HOME", str(tmp_path))
     text = "good film very slow"
-    app = fine(visit(PAGE, run="r", state={"own_text": text, "coarse_only": coarse}))
+    app = fine(visit(PAGE, run="r", text=text, state={"coarse_only": coarse}))
     tables = [one.value for one in app.dataframe]
     measured = [table["measure"].tolist() for table in tables if "measure" in table]
     assert "BLEU-2" in measured[0]

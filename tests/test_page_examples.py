@@ -166,17 +166,29 @@ def test_any_class_can_be_explained(run):
 @pytest.mark.parametrize("by", ["layer", "neuron"])
 def test_one_s_own_sentence_is_explained_and_escaped(by):
     text = "my <script>alert(1)</script> parcel is late"
-    app = visit(
-        PAGE, run="r", state={"way": "My own sentence", "own_text": text, "by": by}
-    )
-    assert "sums to logit" in said(fine(app))
+    app = fine(visit(PAGE, run="r", text=text, state={"by": by}))
+    assert "sums to logit" in said(app)
     assert "<script>" not in html(app)
     assert "parcel" in html(app)
+    assert app.text_area(key="own_text").value == text
 
 
-def test_no_sentence_yet_is_no_error():
-    app = fine(visit(PAGE, run="r", state={"way": "My own sentence"}))
-    assert not charts(app)
+def test_a_sentence_is_typed_and_the_context_holds_it_until_a_text_is_chosen():
+    app = fine(visit(PAGE, run="r", example="3"))
+    app = fine(app.segmented_control(key="way").set_value("My own sentence").run())
+    assert not charts(app) and app.query_params["example"] == "3"
+    app.text_area(key="own_text").set_value(" My parcel is late ")
+    app = fine(click(app, "Explain"))
+    assert app.query_params["text"] == "My parcel is late"
+    assert "“My parcel is late”" in [link.proto.label for link in app.get("page_link")]
+    app = fine(app.segmented_control(key="way").set_value("Texts of this run").run())
+    assert "text" not in app.query_params and "Row 4" in said(app)
+
+
+def test_a_text_that_is_too_long_for_a_link_says_so():
+    app = fine(visit(PAGE, run="r", text="late " * 500))
+    assert "2,499 characters, a link at most 2,000" in said(app)
+    assert "text" not in app.query_params
 
 
 def test_each_of_the_likeliest_classes_has_its_words(run):

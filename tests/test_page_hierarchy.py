@@ -54,8 +54,8 @@ def test_a_parent_is_looked_into():
 
 @pytest.mark.parametrize("coarse", [True, False])
 def test_a_text_goes_down_the_tree(coarse: bool):
-    text = {"own_text": "good price very slow", "coarse_only": coarse}
-    app = fine(visit(PAGE, run="r", state=text))
+    text, state = "good price very slow", {"coarse_only": coarse}
+    app = fine(visit(PAGE, run="r", text=text, state=state))
     decided = [one.label for one in app.metric if "decided at layer" in one.label]
     assert len(decided) == (1 if coarse else 2)
     assert ("The blocks above were not run." in said(app)) is coarse

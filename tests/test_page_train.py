@@ -13,7 +13,8 @@ from stc_core import jobs
 from stc_core.config import DataConfig, RunConfig, runs_folder
 from stc_core.errors import StcError
 from stc_core.files import write_json
-from stc_core.uploads import keep, write_choice
+from stc_core.uploads import find, keep, write_choice
+from stc_core.writer import RunWriter
 
 PAGE = "pages/2_Train.py"
 
@@ -64,6 +65,25 @@ def field(app: AppTest, label: str):
 
 def test_without_data_the_page_leads_to_data():
     assert "No data yet" in said(fine(visit(PAGE)))
+
+
+def test_without_data_the_table_of_the_run_is_at_hand(data):
+    chosen = DataConfig(path=str(find(data).path), text="text", labels=("label",))
+    for name, at in (("r", chosen), ("s", DataConfig(path="/elsewhere.csv"))):
+        RunWriter(runs_folder() / name, RunConfig(name=name, data=at)).finish()
+    new = {"_train_view": "New run"}
+    app = fine(visit(PAGE, run="s", state=new))
+    assert "No data yet" in said(app) and not app.button
+    app = press(fine(visit(PAGE, run="r", state=new)), "Use the table of r")
+    assert app.query_params["data"] == data and can_start(app)
+    assert "text *text* · label *label*" in said(app)
+
+
+def test_a_damaged_run_has_no_table_to_offer():
+    (runs_folder() / "bad").mkdir(parents=True)
+    (runs_folder() / "bad" / "config.json").write_text("{")
+    app = fine(visit(PAGE, run="bad", state={"_train_view": "New run"}))
+    assert "No data yet" in said(app) and not app.button
 
 
 def test_the_plan_is_there_before_the_start(data, started):

@@ -39,6 +39,7 @@ from ui.readers import (
     token_values,
 )
 from ui.reported import report_button
+from ui.reuse import reuse
 from ui.runs import badge, doing, headline, state
 from ui.said import escape, escape_piece, guard, show_error
 from ui.shell import any_run, empty, frame, pick_run
@@ -117,6 +118,7 @@ __all__ = [
     "remember",
     "report_button",
     "report_of",
+    "reuse",
     "show",
     "show_error",
     "size",

@@ -114,6 +114,7 @@ def listing(
 
 def own_text(run: Run, neuron: dict[str, Any]) -> None:
     """How active it is on each word of a text that is typed, and where that stands."""
+    st.session_state.setdefault("neuron_text", context().text or "")
     text = st.text_area(
         "Your text",
         key="neuron_text",

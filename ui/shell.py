@@ -1,5 +1,6 @@
 """The frame of every page: sidebar, run picker, title, and the empty states."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import streamlit as st
@@ -63,12 +64,21 @@ def _title(run: Run) -> str:
     return f"{headline(run)[0] if said == 'done' else said} · {run.name}"
 
 
-def empty(title: str, text: str, *, page: str, label: str) -> None:
-    """An empty state with the one thing to do next; the page stops here."""
+def empty(
+    title: str,
+    text: str,
+    *,
+    page: str,
+    label: str,
+    more: Callable[[], None] | None = None,
+) -> None:
+    """An empty state with the thing to do next, or `more`; the page stops here."""
     with st.container(border=True, horizontal_alignment="center", gap="small"):
         st.space("small")
         st.subheader(title, anchor=False, text_alignment="center")
         st.markdown(text, text_alignment="center")
+        if more:
+            more()
         link(page, label, icon=PAGES[page][1])
         st.space("small")
     st.stop()

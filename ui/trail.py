@@ -16,6 +16,8 @@ from ui.said import escape
 from ui.texts import texts_of
 
 HERE = Path(__file__).parent
+SHOWN = 32
+"""Characters of a typed text that are shown at most."""
 _copy = component(
     "stc_copy",
     html=(HERE / "copy.html").read_text("utf-8"),
@@ -37,7 +39,8 @@ def trail(run: Run) -> None:
     held = context()
     with st.container(horizontal=True, vertical_alignment="center", gap="xsmall"):
         for place in PLACES:
-            if getattr(held, place) is None:
+            own = place == "example" and held.text
+            if getattr(held, place) is None and not own:
                 continue
             if place != "run":
                 st.caption("›", width="content")
@@ -61,6 +64,9 @@ def _name(run: Run, held: Context, place: Place) -> str:
         return escape(run.name)
     if place == "layer":
         return f"layer {held.layer}"
+    if place == "example" and held.text:
+        cut = "…" if len(held.text) > SHOWN else ""
+        return f"“{escape(held.text[:SHOWN])}{cut}”"
     if place == "example":
         there = run.has("corpus.parquet")
         example = int(held.example or 0)
