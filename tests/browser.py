@@ -6,7 +6,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from urllib.request import urlopen
@@ -123,21 +123,33 @@ def settled(page: Page) -> Page:
     return page
 
 
-def press(button: str, table: Locator) -> None:
-    """Press the button named `button` in the toolbar over `table`.
+def insist(act: Callable[[int], None]) -> None:
+    """Do `act`, which gets the milliseconds that it may take; if need be, again.
 
-    Streamlit slides the toolbar out while the mouse is over the table. Where the page
-    moves away from under the mouse, it slides back: as a person would, point again.
+    Where much else is at work a page moves away from under the mouse, or a click is
+    lost: a person then does it once more.
     """
-    named = table.locator("xpath=..").get_by_role("button", name=button)
-    for patience in (5_000, 5_000, WAIT_MS):
-        table.scroll_into_view_if_needed()
-        table.hover()
-        table.page.wait_for_timeout(300)
+    for patience in (10_000, 10_000, WAIT_MS):
         try:
-            named.click(timeout=patience)
+            act(patience)
         except PlaywrightTimeout:
             if patience == WAIT_MS:
                 raise
         else:
             return
+
+
+def press(button: str, table: Locator) -> None:
+    """Press the button named `button` in the toolbar over `table`.
+
+    Streamlit slides the toolbar out while the mouse is over the table.
+    """
+    named = table.locator("xpath=..").get_by_role("button", name=button)
+
+    def act(patience: int) -> None:
+        table.scroll_into_view_if_needed()
+        table.hover()
+        table.page.wait_for_timeout(300)
+        named.click(timeout=patience)
+
+    insist(act)

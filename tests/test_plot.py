@@ -6,7 +6,7 @@ from pathlib import Path
 import plotly
 import pytest
 import streamlit as st
-from browser import WAIT_MS, browser, listen, server, settled
+from browser import WAIT_MS, browser, insist, listen, server, settled
 from playwright.sync_api import Page, expect
 from streamlit.testing.v1 import AppTest
 
@@ -68,12 +68,15 @@ def test_a_click_changes_the_figure_and_keeps_the_plot(page: Page):
 
 
 def test_the_same_point_can_be_clicked_again(page: Page):
-    led = []
-    for _ in range(2):
+    def click(patience: int) -> None:
         place = page.evaluate(FIRST)
         page.mouse.move(place["x"], place["y"])
         page.mouse.click(place["x"], place["y"])
-        page.wait_for_url("**layer=*")
+        page.wait_for_url("**layer=*", timeout=patience)
+
+    led = []
+    for _ in range(2):
+        insist(click)
         led.append(page.url)
         settled(page).get_by_role("button", name="Clear").click()
         page.wait_for_function("!location.search.includes('layer=')")
