@@ -15,6 +15,7 @@ from stc_core.figures_attention import layer_shares
 from stc_core.figures_frontier import COST_NAMES, COSTS, Place, frontier, undominated
 from stc_core.figures_layers import KIND_NAMES, layer_curves, reference_lines
 from stc_core.figures_trade import depth_curve, neuron_curve
+from stc_core.frontier import Option
 from stc_core.readings import (
     OF_A_CLASS,
     SCORES,
@@ -23,6 +24,7 @@ from stc_core.readings import (
     mute_places,
     readings,
 )
+from stc_core.reasons import nearly, points, reasons
 from stc_core.run import Run
 from stc_core.story import layer_story
 from stc_core.wording import count, percent
@@ -254,9 +256,19 @@ def cheaper(run: Run, metric: Any) -> None:
         return
     options = ui.read(run, "frontier")
     st.subheader("What a cheaper classifier gives", anchor=False)
+    near = why_this(run, int(options["n"].iloc[0]))
     left, right = st.columns([3, 2], gap="large")
     with right:
         place = dials(options)
+        for one in near:
+            where = {"depth": one.layer, "size": one.neurons}
+            st.button(
+                f"Cheapest within {points(dial.TOLERANCE)} of the best",
+                key="near",
+                icon=":material/savings:",
+                disabled=(one.layer, one.neurons) == place,
+                on_click=lambda where=where: ui.remember(**where),
+            )
     with left:
         cost: Any = st.segmented_control(
             "Against",
@@ -276,6 +288,14 @@ def cheaper(run: Run, metric: Any) -> None:
     here = options["layer"].eq(place.layer) & options["neurons"].eq(place.neurons)
     with right:
         option(run, records(options.loc[here])[0], float(options["ms_per_text"].max()))
+
+
+def why_this(run: Run, n: int) -> list[Option]:
+    """Says why the run has the classifier it has; the cheaper one that comes near."""
+    options = dial.options_of(run)
+    chosen = options[int(run.frontier["chosen"].to_numpy().argmax())]
+    st.caption(" ".join(reasons(options, chosen, run.config, n=n)))
+    return nearly(options, chosen, run.config)
 
 
 def dials(options: pd.DataFrame) -> Place:

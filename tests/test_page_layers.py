@@ -7,9 +7,10 @@ import pytest
 from streamlit.testing.v1.element_tree import Block
 from visit import at_home, charts, fine, said, visit
 
-from stc_core import heap
+from stc_core import dial, heap
 from stc_core.config import RunConfig
 from stc_core.readings import best_probes
+from stc_core.reasons import nearly
 from stc_core.run import Run
 from stc_core.wording import percent
 from ui import stale
@@ -143,8 +144,27 @@ def test_a_place_without_kept_neurons_leads_to_none(run_folder: Path):
     assert "Neurons" in links and "See its neurons" not in links
 
 
-def test_a_layer_that_is_not_there_is_no_error():
-    assert "**Layer 99**" not in said(fine(visit(PAGE, run="r", layer="99")))
+def test_a_layer_that_is_not_there_is_no_error_and_is_told_of():
+    words = said(fine(visit(PAGE, run="r", layer="99")))
+    assert "**Layer 99**" not in words
+    assert "This run has no probe of layer 99, but of 0 to 6." in words
+
+
+def test_it_says_why_this_classifier_and_leads_to_the_cheapest_near_it(run_folder):
+    run = Run.open(run_folder)
+    found = nearly(dial.options_of(run), chosen_of(run), run.config)
+    app = fine(visit(PAGE, run="r", layers="cheaper"))
+    assert "Training looked at all layers" in said(app)
+    shown = [one for one in app.button if one.key == "near"]
+    assert len(shown) == len(found) == 1
+    fine(shown[0].click().run())
+    assert "".join(app.query_params["depth"]) == str(found[0].layer)
+    assert "".join(app.query_params["size"]) == str(found[0].neurons)
+    assert next(one for one in app.button if one.key == "near").disabled
+
+
+def chosen_of(run: Run):
+    return dial.options_of(run)[int(run.frontier["chosen"].to_numpy().argmax())]
 
 
 @pytest.mark.parametrize(

@@ -12,11 +12,27 @@ from ui.runs import doing, state
 from ui.said import escape
 
 POLL_S = 1.5
+FOLLOW_S = 3.0
 
 
 def _signature(runs: list[Run]) -> list[tuple[str, str]]:
     """What must change for the whole page to be drawn anew."""
     return [(run.folder.name, state(run)) for run in runs]
+
+
+def follow(runs: list[Run]) -> None:
+    """Draw the page anew when a run begins or ends, as the sidebar tells of all.
+
+    Without it a page that is only read would call a run at work that has long ended.
+    """
+    if any(state(run) in BUSY for run in runs):
+        st.fragment(_look, run_every=FOLLOW_S)(_signature(runs))
+
+
+def _look(seen: list[tuple[str, str]]) -> None:
+    queue.advance()
+    if _signature(list_runs()) != seen:
+        st.rerun()
 
 
 def at_work(runs: list[Run]) -> None:

@@ -43,7 +43,11 @@ def picked(run: Run, probes: pd.DataFrame) -> None:
                 disabled=there.empty,
                 on_click=lambda: remember(layer=None, kind=None, pooling=None),
             )
-        if there.empty:
+        held = context().layer
+        if held is not None and there.empty:
+            known = f"{layers[0]} to {layers[-1]}"
+            st.markdown(f"This run has no probe of layer {held}, but of {known}.")
+        elif there.empty:
             st.markdown(NOWHERE)
         else:
             told(run, there, place, row=row)

@@ -11,6 +11,7 @@ from stc_core.heap import spare
 from stc_core.queue import advance
 from stc_core.run import Run, list_runs
 from stc_core.wording import distinct
+from ui.at_work import follow
 from ui.pages import DATA, PAGES, TRAIN
 from ui.place import context, follow_url, hold, link, pick, remember
 from ui.runs import headline, state
@@ -44,6 +45,7 @@ def frame(title: str, icon: str, *, caption: str | None = None) -> None:
             st.space("xsmall")
             titles = distinct({name: _title(run) for name, run in runs.items()})
             pick("run", "Run", list(runs), format_func=lambda name: titles[name])
+        follow(list(runs.values()))
         st.caption(f"Runs are kept in `{runs_folder()}`")
     st.title(f"{icon} {title}")
     if caption:

@@ -1,0 +1,74 @@
+"""Why a run has its classifier, told by its settings and its frontier."""
+
+import numpy as np
+import pytest
+
+from stc_core.config import DataConfig, RunConfig, ShrinkConfig, TrainConfig
+from stc_core.frontier import Option
+from stc_core.reasons import nearly, points, reasons
+
+DATA = DataConfig(path="a.csv")
+NONE = np.zeros(0, int)
+OPTIONS = [
+    Option(1, 1, 8, 0.1, 0.60, 0.50, NONE),
+    Option(2, 2, 64, 0.1, 0.795, 0.70, NONE),
+    Option(3, 3, 64, 0.1, 0.80, 0.65, NONE),
+    Option(3, 3, 128, 0.1, 0.78, 0.66, NONE),
+]
+
+
+def told(chosen: Option = OPTIONS[3], shrink: ShrinkConfig | None = None, **train):
+    config = RunConfig(data=DATA, train=TrainConfig(**train), shrink=shrink)
+    return " ".join(reasons(OPTIONS, chosen, config, n=100))
+
+
+def test_by_itself_it_keeps_the_fewest_neurons_and_tells_of_noise():
+    said = told()
+    assert "looked at all layers and kept the **fewest neurons" in said
+    assert "**Layer 3 with 64 neurons** scores 2 points more there." in said
+    assert "one standard error is about 4.1 points on 100 texts" in said
+
+
+def test_the_best_needs_no_excuse():
+    assert "more there" not in told(OPTIONS[2])
+
+
+def test_limits_are_told():
+    assert "all layers up to 3 for at most 9 neurons and" in told(
+        max_layer=3, max_neurons=9
+    )
+    said = told(budget=128)
+    assert "The best **128 neurons** beside each other, as asked for" in said
+    assert "scores 2 points more there." in said and "noisy" not in said
+
+
+def test_what_was_asked_for_by_tolerance_or_by_point():
+    assert "within **1 point** of the best" in told(OPTIONS[1], tolerance=0.01)
+    point = ShrinkConfig(parent="/p", layer=3, neurons=128)
+    assert told(shrink=point).startswith("This point of another run's frontier")
+    # The run that it was made from had a tolerance; this point is another one.
+    assert "This point" in told(shrink=point, tolerance=0.01)
+
+
+@pytest.mark.parametrize(
+    ("weights", "chosen", "found"),
+    [(None, 3, [1]), (None, 1, []), ("balanced", 3, [1]), (None, 0, [])],
+)
+def test_the_cheaper_one_that_comes_near(weights, chosen, found):
+    config = RunConfig(data=DATA, train=TrainConfig(class_weight=weights))
+    wanted = [OPTIONS[place] for place in found]
+    assert nearly(OPTIONS, OPTIONS[chosen], config) == wanted
+
+
+def test_with_class_weights_the_score_is_macro_f1():
+    assert "**Layer 2 with 64 neurons** scores 4 points more" in told(
+        class_weight="balanced"
+    )
+
+
+def test_points_are_read_as_words():
+    assert [points(0.01), points(0.015), points(0.1)] == [
+        "1 point",
+        "1.5 points",
+        "10 points",
+    ]
