@@ -19,9 +19,10 @@ from ui.trail import trail
 
 NU = (
     "ν compares the spread inside the classes with the distance between them, on the "
-    "training texts. Lower is better; ★ marks the proposed layer l*. Click a layer to "
+    "training texts. Lower is better; ★ marks the best layer l*. Click a layer to "
     "tune there, or choose it below."
 )
+EMBEDDINGS = " At 0 there is no block to tune, so that 1 is proposed."
 WHERE = {
     "variability": "blocks up to the layer",
     "top": "top blocks",
@@ -214,7 +215,8 @@ with ui.guard():
     state = ui.state(run)
     if state not in jobs.BUSY and run.has("variability.json"):
         ui.variability_chart(run)
-        st.caption(NU)
+        best = ui.read(run, "variability")["best_layer"]
+        st.caption(NU + (EMBEDDINGS if best == 0 else ""))
     if state in jobs.BUSY:
         watch(run)
     elif state != "done":

@@ -65,6 +65,7 @@ TABS = {
     "labels": "Wrong labels",
 }
 SHARE = {"format": PERCENT, "width": 68}
+WHOLE_SHARE = {"format": "%.0f %%", "width": 50}
 
 
 def choose(table: pd.DataFrame, classes: list[str]) -> str:
@@ -152,13 +153,23 @@ def matrix(part: pd.DataFrame, classes: list[str]) -> None:
 def by_class(scores: pd.DataFrame) -> None:
     for name in ("precision", "recall", "f1"):
         scores[f"{name}_95"] = between(scores, f"{name}_low", f"{name}_high")
+    # At 1280 pixels the first five have room; intervals and numbers are to be scrolled.
     columns: dict[str, Any] = {
-        "class": st.column_config.TextColumn("Class", width=112),
+        "class": st.column_config.TextColumn("Class", width=102),
+        "f1": st.column_config.NumberColumn("F1", **WHOLE_SHARE),
+        "f1_95": st.column_config.TextColumn("95 %", width=70),
+        "precision": st.column_config.NumberColumn(
+            "Prec.", help="Precision: of what is called so, how much is.", **WHOLE_SHARE
+        ),
+        "recall": st.column_config.NumberColumn(
+            "Recall",
+            help="Of the texts of the class, how many are found.",
+            **WHOLE_SHARE,
+        ),
         "n": st.column_config.NumberColumn("Texts", width=48),
+        "precision_95": st.column_config.TextColumn("Prec. 95 %", width=84),
+        "recall_95": st.column_config.TextColumn("Recall 95 %", width=88),
     }
-    for name, said in (("f1", "F1"), ("precision", "Precision"), ("recall", "Recall")):
-        columns[name] = st.column_config.NumberColumn(said, **SHARE)
-        columns[f"{name}_95"] = st.column_config.TextColumn("95 %", width=80)
     scores = scores.sort_values("f1", kind="stable", ignore_index=True)
     places = [{"slice": of(label=name)} for name in scores["class"]]
     st.dataframe(

@@ -41,7 +41,7 @@ def click(app, label: str):
 def test_a_sparse_run_shows_its_curve_and_can_be_tuned(started):
     app = fine(visit(PAGE, run="r"))
     assert len(charts(app)) == 1
-    assert "marks the proposed layer" in said(app)
+    assert "marks the best layer" in said(app)
     fine(click(app, "Start tuning"))
     (config,) = started
     assert config.train.recipe == "variability"
