@@ -176,12 +176,12 @@ def extract_features(
     The forward stops after the highest layer among `features`; nothing but the
     result grows with the number of texts. `progress` counts texts.
     """
-    columns = _columns(tuple(features)) if features else Columns({}, np.empty(0))
-    wanted = _checked(backbone, list(columns.of))
+    places = _places(tuple(features)) if features else Places({}, np.empty(0))
+    wanted = _checked(backbone, list(places.of))
     out = np.empty((len(texts), len(features)), np.float32)
     if not texts:
         return out
-    pick = _picker(backbone, columns)
+    pick = _picker(backbone, places)
     pending: deque[Batch[Landed]] = deque()
 
     def land() -> None:
@@ -200,7 +200,7 @@ def extract_features(
     return out
 
 
-class Columns(NamedTuple):
+class Places(NamedTuple):
     """Where single neurons are among pooled sites: columns of each, and their order."""
 
     of: dict[PooledSite, np.ndarray]
@@ -208,7 +208,7 @@ class Columns(NamedTuple):
 
 
 @lru_cache(16)
-def _columns(features: tuple[Feature, ...]) -> Columns:
+def _places(features: tuple[Feature, ...]) -> Places:
     """Once for a classifier: a single short text would notice."""
     sites = [PooledSite(site, pooling) for site, pooling, _ in features]
     index = np.array([feature.index for feature in features])
@@ -217,12 +217,12 @@ def _columns(features: tuple[Feature, ...]) -> Columns:
         for wish in sorted(set(sites))
     }
     back = np.argsort(np.concatenate(list(places.values())))
-    return Columns({wish: index[at] for wish, at in places.items()}, back)
+    return Places({wish: index[at] for wish, at in places.items()}, back)
 
 
-def _picker(backbone: Backbone, columns: Columns) -> Callable[[Blocks], "Landed"]:
+def _picker(backbone: Backbone, places: Places) -> Callable[[Blocks], "Landed"]:
     """Takes single columns out of pooled sites."""
-    for wish, wanted in columns.of.items():
+    for wish, wanted in places.of.items():
         width = backbone.widths[wish.site]
         outside = wanted[(wanted < 0) | (wanted >= width)]
         if len(outside):
@@ -231,8 +231,8 @@ def _picker(backbone: Backbone, columns: Columns) -> Callable[[Blocks], "Landed"
                 expected=f"an index from 0 to {width - 1}",
             )
     device = backbone.device
-    back = torch.from_numpy(columns.back).to(device)
-    index = {k: torch.from_numpy(v).to(device) for k, v in columns.of.items()}
+    back = torch.from_numpy(places.back).to(device)
+    index = {k: torch.from_numpy(v).to(device) for k, v in places.of.items()}
 
     def pick(blocks: Blocks) -> Landed:
         parts = [blocks[wish][:, index[wish]] for wish in index]

@@ -29,9 +29,9 @@ FLOORS = {
     "candidates ladder cascade language focus reader stages spelling scribe lexicon "
     "script decoding author ridge search frontier salience sweep control by_class "
     "firing facets",
-    4: "html_report html_parts recipes results dial shrink adapt baselines forecast "
-    "run jobs predictions replies generation queue trash ledger orders rungs course "
-    "lesson alike curriculum rivals narration hierarchy attentive writer "
+    4: "html_report html_parts recipes results dial reasons shrink adapt baselines "
+    "forecast run jobs predictions replies generation queue trash ledger orders rungs "
+    "course lesson alike curriculum rivals narration hierarchy attentive writer "
     "mislabelled answers",
     5: "terminal options commands commands_train commands_run commands_ledger "
     "commands_data commands_serve serve gate cli __main__",
