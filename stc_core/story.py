@@ -11,6 +11,7 @@ from stc_core.figures_layers import KIND_NAMES
 from stc_core.readings import METRICS, Metric, best_probes
 from stc_core.wording import interval, percent
 
+CHANCE = ", but the two 95 % intervals overlap: it may be chance."
 SPARSE = "The sparse classifier that this run began with"
 """What the curves are of where the metrics name a recipe, which goes on from there."""
 
@@ -83,7 +84,7 @@ def _over_last(best: pd.DataFrame, metric: Metric) -> str:
         f"hidden states (`{last['site']}`, {last['pooling']}: {percent(last[metric])})"
     )
     if metric == "accuracy" and top["accuracy_low"] <= last["accuracy_high"]:
-        return said + ", but the two intervals overlap: it may be chance."
+        return said + CHANCE
     return said + "."
 
 
@@ -95,12 +96,17 @@ def _beside(metrics: Mapping[str, Any], metric: Metric) -> str:
     key = max(baselines, key=lambda name: baselines[name][metric])
     points = 100 * (test[metric] - baselines[key][metric])
     by = f"{abs(points):.1f} points {'above' if points > 0 else 'below'}"
-    return (
+    said = (
         f"On the {test['n']:,} test texts the classifier of this run has "
         f"{METRICS[metric]} {percent(test[metric])}, "
         f"**{by if round(points, 1) else 'level with'}** the best baseline "
-        f"({baseline_name(key, metrics)}, {percent(baselines[key][metric])})."
+        f"({baseline_name(key, metrics)}, {percent(baselines[key][metric])})"
     )
+    bounds = [one["accuracy_interval"] for one in (test, baselines[key])]
+    apart = bounds[0][0] > bounds[1][1] or bounds[1][0] > bounds[0][1]
+    if metric == "accuracy" and round(points, 1) and not apart:
+        return said + CHANCE
+    return said + "."
 
 
 def _few_neurons(curves: pd.DataFrame, metric: Metric) -> list[str]:

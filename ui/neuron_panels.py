@@ -141,7 +141,10 @@ def own_text(run: Run, neuron: dict[str, Any]) -> None:
     parts = [token for token in words(text, tokens) if not token.special]
     if parts:
         top = max(tokens, key=lambda token: token.value)
-        st.caption(f"Most active on “{escape(top.text.strip())}” ({top.value:.3g}).")
+        said = f"Most active on “{escape(top.text.strip())}” ({top.value:.3g})."
+        if top.value <= floor:
+            said += f" No word is shaded: that begins above {floor:.3g}."
+        st.caption(said)
 
 
 def like_it(run: Run, neuron: dict[str, Any]) -> None:
