@@ -48,6 +48,15 @@ def test_the_run_picker_moves_the_url_and_forgets_the_places():
     assert "layer" not in app.query_params and "neuron" not in app.query_params
 
 
+def test_a_link_to_another_run_brings_all_it_names_even_what_was_held_before():
+    for name in ("one", "two"):
+        written_run(runs_folder() / name, name)
+    app = fine(visit(run="one", layer="3", example="5"))
+    app.query_params["run"] = "two"
+    fine(app.run())
+    assert app.query_params["layer"] == "3" and app.query_params["example"] == "5"
+
+
 def test_runs_of_the_same_name_and_score_can_be_told_apart():
     for name in ("one", "two", "three"):
         written_run(runs_folder() / name, "mine")
