@@ -256,7 +256,7 @@ def cheaper(run: Run, metric: Any) -> None:
         return
     options = ui.read(run, "frontier")
     st.subheader("What a cheaper classifier gives", anchor=False)
-    near = why_this(run, int(options["n"].iloc[0]))
+    near = why_this(run, options)
     left, right = st.columns([3, 2], gap="large")
     with right:
         place = dials(options)
@@ -290,10 +290,10 @@ def cheaper(run: Run, metric: Any) -> None:
         option(run, records(options.loc[here])[0], float(options["ms_per_text"].max()))
 
 
-def why_this(run: Run, n: int) -> list[Option]:
+def why_this(run: Run, frontier: pd.DataFrame) -> list[Option]:
     """Says why the run has the classifier it has; the cheaper one that comes near."""
-    options = dial.options_of(run)
-    chosen = options[int(run.frontier["chosen"].to_numpy().argmax())]
+    options, n = dial.options_in(frontier), int(frontier["n"].iloc[0])
+    chosen = options[int(frontier["chosen"].to_numpy().argmax())]
     st.caption(" ".join(reasons(options, chosen, run.config, n=n)))
     return nearly(options, chosen, run.config)
 

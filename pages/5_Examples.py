@@ -204,8 +204,8 @@ def listing(run: Run, found: pd.DataFrame) -> None:
 
 def own() -> tuple[str, None] | None:
     with st.form("own", border=False):
-        text = type_text()
-        submit_text("Explain", icon=":material/psychology:")
+        text = type_text("Type a sentence, then see how each word counts.")
+        submit_text("Explain", icon=":material/psychology:", without="")
     say_if_long(text)
     return (text, None) if text else None
 

@@ -181,10 +181,11 @@ def one_text(run: Run, metrics: dict[str, Any]) -> None:
     writes = "parts" in metrics["hierarchy"]
     st.subheader("A text of your own", anchor=False)
     with st.form("one", border=False):
-        text = type_text(height=80)
+        text = type_text("Type a text, then see its way down.", height=80)
         row = st.container(horizontal=True, vertical_alignment="center")
         with row:
-            submit_text("Answer" if writes else "Classify", icon=BRANCHES)
+            label = "Answer" if writes else "Classify"
+            submit_text(label, icon=BRANCHES, without=None)
         only = "Answer coarse only" if levels else "Answer the label only"
         coarse = row.toggle(only, key="coarse_only")
         decoding = chosen_decoding() if writes else Decoding()

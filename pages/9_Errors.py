@@ -259,7 +259,11 @@ def listing(run: Run, part: pd.DataFrame, split: str) -> None:
     with st.container(horizontal=True, vertical_alignment="center"):
         why(run, rows)
         ui.link(
-            ui.EXAMPLES, "All of these in Examples", icon=":material/list:", split=split
+            ui.EXAMPLES,
+            "All of these in Examples",
+            icon=":material/list:",
+            split=split,
+            text=None,
         )
     cut = f" The first {SHOWN:,} of {n:,}." if n > SHOWN else ""
     st.caption(f"Wrong ones first, the surest on top. Pick a row, then open it.{cut}")

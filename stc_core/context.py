@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from typing import Any, Literal, NamedTuple, get_args
+from urllib.parse import quote_plus
 
 Place = Literal["run", "layer", "neuron", "example"]
 PLACES: tuple[Place, ...] = get_args(Place)
@@ -9,7 +10,16 @@ PLACES: tuple[Place, ...] = get_args(Place)
 _QUERY = {"label": "class"}  # `class` is a keyword of Python, not of the URL
 _NUMBERS = ("layer", "neuron", "example", "depth", "size", "pinned")
 MOST_TYPED = 2000
-"""A typed text of more characters is not put into the URL, which servers cut."""
+"""Of a typed text that is longer, as a URL writes it, the URL says only that there is
+one: servers refuse very long ones. A Latin letter is one character there, a Chinese
+one nine."""
+_GOES = ("layer", "kind", "pooling", "neuron", "example", "text")
+"""What a link up from a place leaves out."""
+
+
+def fits(typed: str) -> bool:
+    """True if a URL holds the whole of a typed text."""
+    return len(quote_plus(typed)) <= MOST_TYPED
 
 
 def query_key(field: str) -> str:
@@ -57,6 +67,19 @@ class Context(NamedTuple):
         kept = ("data", "table", "layers", "errors", "text")
         return Context(**{name: getattr(self, name) for name in kept})
 
+    def follow(self, link: Mapping[str, str]) -> "Context":
+        """This context at what the URL of a link says, and without what it leaves out.
+
+        What the link says as this context does is no move: the example that a typed
+        text stands for ends no text, and an empty `text` no long one.
+        """
+        given, said = self.parse(link), self.parse(self.params())
+        if given.get("run", self.run) != self.run:
+            return self.moved(**{"text": None, **given})
+        gone = {name: None for name in _GOES if name in said and name not in given}
+        news = {name: value for name, value in given.items() if value != said.get(name)}
+        return self.moved(**{**gone, **news})
+
     def up_to(self, place: "Place") -> "Context":
         """This context without the places that are deeper than `place`."""
         deeper = PLACES[PLACES.index(place) + 1 :]
@@ -70,9 +93,9 @@ class Context(NamedTuple):
     def params(self) -> dict[str, str]:
         """The query parameters that say the same, the inverse of `parse`.
 
-        A typed text that is empty, or longer than MOST_TYPED, is left out.
+        Of a typed text that does not fit it says no more than that there is one.
         """
-        typed = self.text if self.text and len(self.text) <= MOST_TYPED else None
+        typed = "" if self.text and not fits(self.text) else self.text
         return {
             query_key(name): str(value)
             for name, value in self._replace(text=typed)._asdict().items()
@@ -86,7 +109,7 @@ class Context(NamedTuple):
         found: dict[str, Any] = {}
         for name in cls._fields:
             given = params.get(query_key(name))
-            if not given:
+            if given is None or not (given or name == "text"):
                 continue
             if name not in _NUMBERS:
                 found[name] = given

@@ -6,10 +6,12 @@ No more than settings: shrink.py does the work, in a process of its own.
 from collections.abc import Sequence
 
 import numpy as np
+import pandas as pd
 
-from stc_core.config import RunConfig, ShrinkConfig
+from stc_core.config import RunConfig, ShrinkConfig, TrainConfig
 from stc_core.errors import StcError
 from stc_core.frontier import Option, cheapest
+from stc_core.readings import Metric
 from stc_core.run import Run
 from stc_core.salience import SALIENCE
 
@@ -44,8 +46,8 @@ def smaller(
         given = {"tolerance": TOLERANCE}
     train = parent.config.train.model_copy(update=given)
     if option is None and set(given) == {"tolerance"}:
-        by = "accuracy" if train.class_weight is None else "macro_f1"
-        found = cheapest(options_of(parent), tolerance=given["tolerance"], by=by)
+        options, by = options_of(parent), chosen_by(train)
+        found = cheapest(options, tolerance=given["tolerance"], by=by)
         assert found is not None
         option = found.layer, found.neurons
     if option is not None:
@@ -65,6 +67,11 @@ def smaller(
             ),
         }
     )
+
+
+def chosen_by(train: TrainConfig) -> Metric:
+    """The validation score by which a run chooses: macro-F1 with class weights."""
+    return "accuracy" if train.class_weight is None else "macro_f1"
 
 
 def _known(value: int | None) -> list[int]:
@@ -102,7 +109,12 @@ def check(parent: Run) -> None:
 
 def options_of(run: Run) -> list[Option]:
     """What may be had instead of the classifier of `run`, from its frontier."""
-    frame = run.frontier[list(Option._fields[:-1])]
+    return options_in(run.frontier)
+
+
+def options_in(frontier: pd.DataFrame) -> list[Option]:
+    """The same, row by row, of frontier.parquet."""
+    frame = frontier[list(Option._fields[:-1])]
     rows = frame.itertuples(index=False, name=None)
     return [Option._make((*row, NO_GUESS)) for row in rows]
 

@@ -2,26 +2,21 @@
 
 from collections.abc import Sequence
 
-from stc_core.config import RunConfig
-from stc_core.dial import TOLERANCE
+from stc_core.config import RunConfig, TrainConfig
+from stc_core.dial import TOLERANCE, chosen_by
 from stc_core.frontier import Option, cheapest
-from stc_core.readings import Metric
+from stc_core.readings import METRICS
 from stc_core.wording import count
 
 FEWEST = (
-    "Training looked at all layers{up_to} and kept the **fewest neurons that do as "
+    "Training looked at all layers{limits} and kept the **fewest neurons that do as "
     "well as any number** on validation; the deepest of them says how deep to read. "
     "Cost was not weighed."
 )
 NOISE = (
-    " Single scores are noisy, one standard error is about {error} on {n:,} texts: "
-    "training goes by means over neighbouring numbers of neurons and penalties."
+    " Single scores are noisy{error}: training goes by means over neighbouring "
+    "numbers of neurons and penalties."
 )
-
-
-def chosen_by(config: RunConfig) -> Metric:
-    """The validation score by which the run chose: macro-F1 with class weights."""
-    return "accuracy" if config.train.class_weight is None else "macro_f1"
 
 
 def reasons(
@@ -32,58 +27,68 @@ def reasons(
     `chosen` is one of `options`, `n` the number of validation texts; scores are
     shares of 1.
     """
-    return [_rule(options, chosen, config), *_better(options, chosen, config, n)]
+    by_training, rule = _rule(options, chosen, config)
+    return [rule, *_better(options, chosen, config.train, n if by_training else None)]
 
 
 def nearly(
     options: Sequence[Option], chosen: Option, config: RunConfig
 ) -> list[Option]:
     """The shallowest option within TOLERANCE of the best, if it is cheaper."""
-    found = cheapest(options, tolerance=TOLERANCE, by=chosen_by(config))
+    by = chosen_by(config.train)
+    found = cheapest(options, tolerance=TOLERANCE, by=by)
     assert found is not None, options
     cheaper = (found.deepest, found.neurons) < (chosen.deepest, chosen.neurons)
     return [found] if cheaper else []
 
 
-def _rule(options: Sequence[Option], chosen: Option, config: RunConfig) -> str:
-    train, by = config.train, chosen_by(config)
+def _rule(
+    options: Sequence[Option], chosen: Option, config: RunConfig
+) -> tuple[bool, str]:
+    """Whether training chose the number of neurons by itself, and how it was chosen."""
+    train, by = config.train, chosen_by(config.train)
     if train.tolerance is not None and chosen is cheapest(
         options, tolerance=train.tolerance, by=by
     ):
-        return (
+        return False, (
             f"The shallowest within **{points(train.tolerance)}** of the best on "
             "validation was asked for."
         )
     if config.shrink is not None and config.shrink.layer is not None:
-        return "This point of another run's frontier was asked for."
+        return False, "This point of another run's frontier was asked for."
     if train.budget is not None:
-        return (
-            f"The best **{count(train.budget, 'neuron')}** beside each other, as asked "
-            "for; the deepest of them says how deep to read."
+        asked = ", as asked for" if chosen.neurons == train.budget else ""
+        return False, (
+            f"The best **{count(chosen.neurons, 'neuron')}** beside each other"
+            f"{asked}; the deepest of them says how deep to read."
         )
-    limits = []
-    if train.max_layer is not None:
-        limits.append(f"up to {train.max_layer}")
+    return True, FEWEST.format(limits=_limits(train))
+
+
+def _limits(train: TrainConfig) -> str:
+    """' up to 3 for at most 256 neurons'."""
+    said = "" if train.max_layer is None else f" up to {train.max_layer}"
     if train.max_neurons is not None:
-        limits.append(f"for at most {count(train.max_neurons, 'neuron')}")
-    up_to = f" {' '.join(limits)}" if limits else ""
-    return FEWEST.format(up_to=up_to)
+        said += f" for at most {count(train.max_neurons, 'neuron')}"
+    return said
 
 
 def _better(
-    options: Sequence[Option], chosen: Option, config: RunConfig, n: int
+    options: Sequence[Option], chosen: Option, train: TrainConfig, n: int | None
 ) -> list[str]:
-    by = chosen_by(config)
+    """The option with the best score; why it was not taken, where `n` is given."""
+    by = chosen_by(train)
     best = max(options, key=lambda option: getattr(option, by))
     score, more = getattr(chosen, by), getattr(best, by) - getattr(chosen, by)
-    if more <= 0:
+    if round(100 * more, 1) == 0:
         return []
-    named = f"Layer {best.deepest} with {count(best.neurons, 'neuron')}"
-    told = f"**{named}** scores {points(more)} more there."
-    if config.train.tolerance is not None or config.train.budget is not None:
+    named = f"**{count(best.neurons, 'neuron')} of layers up to {best.layer}**"
+    told = f"{named} have {points(more)} more {METRICS[by]} on validation."
+    if n is None:
         return [told]
-    error = (score * (1 - score) / n) ** 0.5
-    return [told + NOISE.format(error=points(error), n=n)]
+    error = f", one standard error is about {points((score * (1 - score) / n) ** 0.5)}"
+    of_texts = f"{error} on {n:,} texts" if by == "accuracy" else ""
+    return [told + NOISE.format(error=of_texts)]
 
 
 def points(share: float) -> str:

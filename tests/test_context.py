@@ -2,7 +2,7 @@
 
 import pytest
 
-from stc_core.context import MOST_TYPED, Context, query_key
+from stc_core.context import MOST_TYPED, Context, fits, query_key
 
 
 def test_params_and_parse_are_inverse():
@@ -49,10 +49,35 @@ def test_a_typed_text_stays_with_every_run_until_an_example_is_chosen():
     assert here.moved(example=4, text="Now?").text == "Now?"
 
 
-def test_no_text_and_a_very_long_one_are_not_in_the_url():
-    assert Context(text="").params() == {}
+def test_of_no_text_and_of_a_very_long_one_the_url_says_that_there_is_one():
+    assert Context(text="").params() == {"text": ""}
     assert Context(text="x" * MOST_TYPED).params() == {"text": "x" * MOST_TYPED}
-    assert Context("r", text="x" * (MOST_TYPED + 1)).params() == {"run": "r"}
+    assert Context("r", text="x" * (MOST_TYPED + 1)).params() == {
+        "run": "r",
+        "text": "",
+    }
+    assert fits("ж" * 333) and not fits("ж" * 334)  # six letters each in a URL
+
+
+@pytest.mark.parametrize("text", ["", "Where is it?", "x" * (MOST_TYPED + 1)])
+def test_its_own_url_is_no_move_but_a_link_without_the_text_ends_it(text):
+    here = Context("r", layer=2, example=5, text=text)
+    assert here.follow(here.params()) == here
+    assert here.follow({"run": "r", "layer": "2", "example": "5"}) == here._replace(
+        text=None
+    )
+    assert here.follow({**here.params(), "neuron": "3"}) == here._replace(neuron=3)
+    assert here.follow({"run": "r", "example": "6", "layer": "2"}).example == 6
+
+
+def test_a_link_up_goes_up_and_one_to_another_run_brings_what_it_names():
+    here = Context("r", 3, 7, 42, label="a", data="d", kind="mlp", pooling="mean")
+    above = here.up_to("layer")
+    assert here.follow(above.params()) == above
+    assert here.follow(here.up_to("run").params()) == here.up_to("run")
+    there = Context("s", example=42, data="d")
+    assert here._replace(text="a").follow(there.params()) == there
+    assert here.follow({}) == here.up_to("run")
 
 
 def test_going_up_forgets_what_is_deeper():

@@ -177,6 +177,7 @@ def test_a_sentence_is_typed_and_the_context_holds_it_until_a_text_is_chosen():
     app = fine(visit(PAGE, run="r", example="3"))
     app = fine(app.segmented_control(key="way").set_value("My own sentence").run())
     assert not charts(app) and app.query_params["example"] == "3"
+    assert app.query_params["text"] == ""
     app.text_area(key="own_text").set_value(" My parcel is late ")
     app = fine(click(app, "Explain"))
     assert app.query_params["text"] == "My parcel is late"
@@ -187,8 +188,9 @@ def test_a_sentence_is_typed_and_the_context_holds_it_until_a_text_is_chosen():
 
 def test_a_text_that_is_too_long_for_a_link_says_so():
     app = fine(visit(PAGE, run="r", text="late " * 500))
-    assert "2,499 characters, a link at most 2,000" in said(app)
-    assert "text" not in app.query_params
+    assert "This text is too long for a link" in said(app)
+    assert app.query_params["text"] == ""
+    assert "sums to logit" in said(app)
 
 
 def test_each_of_the_likeliest_classes_has_its_words(run):

@@ -148,6 +148,9 @@ def test_a_layer_that_is_not_there_is_no_error_and_is_told_of():
     words = said(fine(visit(PAGE, run="r", layer="99")))
     assert "**Layer 99**" not in words
     assert "This run has no probe of layer 99, but of 0 to 6." in words
+    app = fine(visit(PAGE, run="r", layer="99"))
+    next(one for one in app.button if one.label == "Clear").click().run()
+    assert "layer" not in fine(app).query_params
 
 
 def test_it_says_why_this_classifier_and_leads_to_the_cheapest_near_it(run_folder):

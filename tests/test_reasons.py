@@ -25,12 +25,17 @@ def told(chosen: Option = OPTIONS[3], shrink: ShrinkConfig | None = None, **trai
 def test_by_itself_it_keeps_the_fewest_neurons_and_tells_of_noise():
     said = told()
     assert "looked at all layers and kept the **fewest neurons" in said
-    assert "**Layer 3 with 64 neurons** scores 2 points more there." in said
+    better = (
+        "**64 neurons of layers up to 3** have 2 points more accuracy on validation."
+    )
+    assert better in said
     assert "one standard error is about 4.1 points on 100 texts" in said
 
 
 def test_the_best_needs_no_excuse():
-    assert "more there" not in told(OPTIONS[2])
+    assert "more accuracy" not in told(OPTIONS[2])
+    nearly_best = OPTIONS[2]._replace(neurons=99, accuracy=0.7997)
+    assert "more accuracy" not in told(nearly_best)
 
 
 def test_limits_are_told():
@@ -39,13 +44,17 @@ def test_limits_are_told():
     )
     said = told(budget=128)
     assert "The best **128 neurons** beside each other, as asked for" in said
-    assert "scores 2 points more there." in said and "noisy" not in said
+    assert "2 points more accuracy" in said and "noisy" not in said
+    # Fewer than were asked for, as there are no more, or another limit is lower.
+    assert "The best **128 neurons** beside each other; the" in told(budget=512)
 
 
 def test_what_was_asked_for_by_tolerance_or_by_point():
     assert "within **1 point** of the best" in told(OPTIONS[1], tolerance=0.01)
     point = ShrinkConfig(parent="/p", layer=3, neurons=128)
     assert told(shrink=point).startswith("This point of another run's frontier")
+    assert "2 points more accuracy" in told(shrink=point)
+    assert "noisy" not in told(shrink=point) + told(OPTIONS[1], tolerance=0.01)
     # The run that it was made from had a tolerance; this point is another one.
     assert "This point" in told(shrink=point, tolerance=0.01)
 
@@ -61,9 +70,9 @@ def test_the_cheaper_one_that_comes_near(weights, chosen, found):
 
 
 def test_with_class_weights_the_score_is_macro_f1():
-    assert "**Layer 2 with 64 neurons** scores 4 points more" in told(
-        class_weight="balanced"
-    )
+    said = told(class_weight="balanced")
+    assert "**64 neurons of layers up to 2** have 4 points more macro-F1" in said
+    assert "noisy: training" in said and "standard error" not in said
 
 
 def test_points_are_read_as_words():

@@ -5,6 +5,7 @@ import time
 import streamlit as st
 
 from stc_core import jobs, queue
+from stc_core.errors import StcError
 from stc_core.run import Run, list_runs
 from stc_core.status import BUSY
 from stc_core.wording import duration
@@ -21,18 +22,29 @@ def _signature(runs: list[Run]) -> list[tuple[str, str]]:
 
 
 def follow(runs: list[Run]) -> None:
-    """Draw the page anew when a run begins or ends, as the sidebar tells of all.
+    """While a run is at work, draw the page anew when the state of any has changed.
 
-    Without it a page that is only read would call a run at work that has long ended.
+    Call it before the page tells of them. Without it a page that is only read would
+    call a run at work that has long ended.
     """
-    if any(state(run) in BUSY for run in runs):
-        st.fragment(_look, run_every=FOLLOW_S)(_signature(runs))
+    seen = _signature(runs)
+    if any(said in BUSY for _, said in seen):
+        st.fragment(_look, run_every=FOLLOW_S)(seen)
 
 
-def _look(seen: list[tuple[str, str]]) -> None:
-    queue.advance()
-    if _signature(list_runs()) != seen:
+def _look(seen: list[tuple[str, str]]) -> list[Run]:
+    """The runs, if their states are those that were seen; else the page begins anew.
+
+    It also does where the queue is damaged: its frame says so.
+    """
+    try:
+        queue.advance()
+    except StcError:
         st.rerun()
+    runs = list_runs()
+    if _signature(runs) != seen:
+        st.rerun()
+    return runs
 
 
 def at_work(runs: list[Run]) -> None:
@@ -43,10 +55,7 @@ def at_work(runs: list[Run]) -> None:
 
 
 def _watch(seen: list[tuple[str, str]]) -> None:
-    queue.advance()
-    runs = list_runs()
-    if _signature(runs) != seen:
-        st.rerun()
+    runs = _look(seen)
     busy = [run for run in runs if state(run) in BUSY]
     places = {run.folder: queue.position(run.folder) for run in busy}
     for run in sorted(busy, key=lambda run: places[run.folder] or 0):

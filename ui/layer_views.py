@@ -40,7 +40,7 @@ def picked(run: Run, probes: pd.DataFrame) -> None:
             st.button(
                 "Clear",
                 key="clear_layer",
-                disabled=there.empty,
+                disabled=context().layer is None,
                 on_click=lambda: remember(layer=None, kind=None, pooling=None),
             )
         held = context().layer

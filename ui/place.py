@@ -30,13 +30,8 @@ def remember(**changes: Any) -> None:
 
 def follow_url() -> None:
     """Move the context to what the URL says, if it is a link and not an old echo."""
-    given, held = Context.parse(st.query_params.to_dict()), context()
-    if is_stale(_URL, given):
-        given = {}
-    elif given.get("run", held.run) == held.run:
-        # What it says as before is no move: an example would end a typed text.
-        given = {k: value for k, value in given.items() if value != getattr(held, k)}
-    hold(held.moved(**given))
+    link, held = st.query_params.to_dict(), context()
+    hold(held if is_stale(_URL, Context.parse(link)) else held.follow(link))
 
 
 def hold(held: Context) -> None:

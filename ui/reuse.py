@@ -22,5 +22,6 @@ def reuse(run: Run, label: str, *, icon: str, page: str = TRAIN) -> None:
     key = key_of(data.path)
     if key is not None and st.button(label, icon=icon, key=f"reuse_{page}"):
         write_choice(key, data)
-        st.session_state["_train_view"] = "New run"
+        if page == TRAIN:
+            st.session_state["_train_view"] = "New run"
         go(page, data=key)

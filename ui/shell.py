@@ -39,13 +39,13 @@ def frame(title: str, icon: str, *, caption: str | None = None) -> None:
     with st.sidebar:
         st.markdown("### :material/biotech: STC Studio")
         runs = _known_runs()
+        follow(list(runs.values()))
         for page, (label, page_icon) in PAGES.items():
             link(page, label, icon=page_icon)
         if runs:
             st.space("xsmall")
             titles = distinct({name: _title(run) for name, run in runs.items()})
             pick("run", "Run", list(runs), format_func=lambda name: titles[name])
-        follow(list(runs.values()))
         st.caption(f"Runs are kept in `{runs_folder()}`")
     st.title(f"{icon} {title}")
     if caption:
@@ -74,7 +74,7 @@ def empty(
     label: str,
     more: Callable[[], None] | None = None,
 ) -> None:
-    """An empty state with the thing to do next, or `more`; the page stops here."""
+    """An empty state with the thing to do next, after `more`; the page stops here."""
     with st.container(border=True, horizontal_alignment="center", gap="small"):
         st.space("small")
         st.subheader(title, anchor=False, text_alignment="center")

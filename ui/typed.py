@@ -2,38 +2,42 @@
 
 import streamlit as st
 
-from stc_core.context import MOST_TYPED
+from stc_core.context import MOST_TYPED, fits
 from ui.place import context, remember
 from ui.stale import show
 
 _KEY = "own_text"
+_SHOWN = "_own_text"
 
 
-def type_text(*, height: int | None = None) -> str:
-    """A field for the text, filled with the one of the context; part of a form."""
-    show(_KEY, context().text or "")
+def type_text(placeholder: str, *, height: int | None = None) -> str:
+    """A field for the text, filled with the one of the context; part of a form.
+
+    What is typed and not sent yet stays, whatever else the page does.
+    """
+    held = context().text or ""
+    if _KEY not in st.session_state or st.session_state.get(_SHOWN) != held:
+        show(_KEY, held)
+        st.session_state[_SHOWN] = held
     return st.text_area(
-        "Your text",
-        key=_KEY,
-        height=height,
-        placeholder="Type a sentence, then see how each word counts.",
+        "Your text", key=_KEY, height=height, placeholder=placeholder
     ).strip()
 
 
-def submit_text(label: str, *, icon: str) -> None:
-    """The button of that form: the context then holds the text."""
+def submit_text(label: str, *, icon: str, without: str | None) -> None:
+    """The button of that form: the context then holds the text, else `without`."""
     st.form_submit_button(
         label,
         type="primary",
         icon=icon,
-        on_click=lambda: remember(text=st.session_state[_KEY].strip()),
+        on_click=lambda: remember(text=st.session_state[_KEY].strip() or without),
     )
 
 
 def say_if_long(text: str) -> None:
     """A text that is too long for a link, which a copied one therefore lacks."""
-    if len(text) > MOST_TYPED:
+    if not fits(text):
         st.caption(
-            f":material/link_off: A link to this view leaves the text out: it has "
-            f"{len(text):,} characters, a link at most {MOST_TYPED:,}."
+            ":material/link_off: This text is too long for a link: one to this view "
+            f"leaves it out. About {MOST_TYPED:,} Latin letters fit."
         )
