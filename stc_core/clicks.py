@@ -67,10 +67,11 @@ def click_example(
 ) -> Context:
     """`context` at the example in the table row that was clicked.
 
-    `rows` are the examples in the order of the table.
+    `rows` are the examples in the order of the table. A table that shows which one is
+    held already tells of it by itself: that is no choice, and ends no typed text.
     """
     picked = event.get("selection", {}).get("rows", [])
-    if not picked or picked[0] >= len(rows):
+    if not picked or picked[0] >= len(rows) or rows[picked[0]] == context.example:
         return context
     return context.moved(example=int(rows[picked[0]]))
 

@@ -74,6 +74,13 @@ def test_no_row_or_one_that_was_filtered_away_moves_nothing(rows):
     assert click_example(HERE, {"selection": {"rows": rows}}, [40, 41]) == HERE
 
 
+def test_the_tick_that_a_table_shows_by_itself_ends_no_typed_text():
+    typing = HERE._replace(text="")
+    event = {"selection": {"rows": [1]}}
+    assert click_example(typing, event, [6, 7]) == typing
+    assert click_example(typing, event, [7, 8]) == HERE._replace(example=8)
+
+
 def test_a_point_of_the_frontier_moves_both_dials():
     assert click_option(HERE, chart(3, 256)) == HERE._replace(depth=3, size=256)
 

@@ -279,6 +279,21 @@ def test_a_typed_sentence_is_explained(trained: Run, page: Page):
     assert "courier" in page.get_by_test_id("stHtml").first.inner_text()
 
 
+def test_a_draft_stays_and_the_way_up_leaves_text_and_places(trained: Run, page: Page):
+    assert query(page, "text") == SENTENCE and "neuron=" in page.url
+    page.get_by_label("Your text").fill("a draft")
+    page.get_by_text("Each of the likeliest classes").click()
+    page.get_by_text("less likely classes are left out").wait_for()
+    assert settled(page).get_by_label("Your text").input_value() == "a draft"
+    main = page.get_by_test_id("stMain")
+    main.get_by_role("link", name=trained.name, exact=True).click()
+    page.wait_for_function("!location.search.includes('text=')")
+    settled(page).get_by_role("heading", name="Layers").wait_for()
+    held = parse_qs(urlparse(page.url).query)
+    assert held["run"] == [trained.folder.name]
+    assert not {"layer", "neuron", "example"} & held.keys()
+
+
 def test_a_file_is_labelled_and_downloaded(trained: Run, page: Page, tmp_path: Path):
     table = tmp_path / "new.csv"
     pd.DataFrame({"number": range(4), "text": NEW_TEXTS}).to_csv(table, index=False)
