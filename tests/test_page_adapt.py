@@ -1,6 +1,7 @@
 """Adapt: the curve, a start, a training as it goes, and its result."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -47,6 +48,17 @@ def test_a_sparse_run_shows_its_curve_and_can_be_tuned(started):
     assert config.train.recipe == "variability"
     assert config.train.tune.layer is None
     assert config.data.labels == ("topic",)
+
+
+def test_where_the_embeddings_are_best_it_says_why_1_is_proposed(home, run_folder):
+    words = said(fine(visit(PAGE, run="r")))
+    at = Run.open(run_folder).folder / "variability.json"
+    found = json.loads(at.read_text())
+    assert ("At 0 there is no block" in words) == (found["best_layer"] == 0)
+    lowest = home / "e"
+    shutil.copytree(run_folder, lowest)
+    (lowest / "variability.json").write_text(json.dumps(found | {"best_layer": 0}))
+    assert "At 0 there is no block to tune" in said(fine(visit(PAGE, run="e")))
 
 
 def test_a_clicked_layer_is_where_it_tunes(started):
