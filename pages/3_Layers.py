@@ -260,6 +260,10 @@ def cheaper(run: Run, metric: Any) -> None:
     left, right = st.columns([3, 2], gap="large")
     with right:
         place = dials(options)
+        if not near:
+            st.caption(
+                f"No cheaper point is within {points(dial.TOLERANCE)} of the best."
+            )
         for one in near:
             where = {"depth": one.layer, "size": one.neurons}
             st.button(

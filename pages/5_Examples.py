@@ -17,7 +17,7 @@ from ui.panels import FIELD, PERCENT, PIN, in_percent
 from ui.stale import news, show
 from ui.steps import step_button
 from ui.texts import place_columns
-from ui.typed import say_if_long, submit_text, type_text
+from ui.typed import last_typed, say_if_long, submit_text, type_text
 from ui.whatif import panels
 
 TABLE, OWN = "Texts of this run", "My own sentence"
@@ -212,6 +212,10 @@ def own() -> tuple[str, None] | None:
 
 def which() -> str:
     """A text of the run, or one that is typed: where the context holds one."""
+
+    def turn(way: str) -> None:
+        ui.remember(text=last_typed() if way == OWN else None)
+
     show("way", TABLE if ui.context().text is None else OWN)
     st.segmented_control(
         "What to explain",
@@ -219,7 +223,7 @@ def which() -> str:
         required=True,
         key="way",
         label_visibility="collapsed",
-        on_change=news("way", lambda way: ui.remember(text="" if way == OWN else None)),
+        on_change=news("way", turn),
     )
     return st.session_state["way"]
 

@@ -10,13 +10,11 @@ from stc_core.wording import count
 
 FEWEST = (
     "Training looked at all layers{limits} and kept the **fewest neurons that do as "
-    "well as any number** on validation; the deepest of them says how deep to read. "
-    "Cost was not weighed."
+    "well as any number** on validation, by scores that are smoothed over neighbouring "
+    "numbers and penalties; the deepest of them says how deep to read. Cost was not "
+    "weighed."
 )
-NOISE = (
-    " Single scores are noisy{error}: training goes by means over neighbouring "
-    "numbers of neurons and penalties."
-)
+NOISE = " That is a single score, which is noisy{error}; it was not gone by."
 
 
 def reasons(

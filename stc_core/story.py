@@ -120,8 +120,8 @@ def _few_neurons(curves: pd.DataFrame, metric: Metric) -> list[str]:
     if few >= kept:
         return [f"All **{kept:,} neurons** that were kept are needed for this score."]
     return [
-        f"**{few:,} neurons** already reach 95 % of the score of the {kept:,} "
-        f"that were kept."
+        f"From **{few:,} neurons** on, each number that was tried reaches 95 % of the "
+        f"score of the {kept:,} that were kept."
     ]
 
 

@@ -292,6 +292,12 @@ def test_a_draft_stays_and_the_way_up_leaves_text_and_places(trained: Run, page:
     held = parse_qs(urlparse(page.url).query)
     assert held["run"] == [trained.folder.name]
     assert not {"layer", "neuron", "example"} & held.keys()
+    # Likewise up from a layer on the very page that is open.
+    page.goto(f"{page.url}&layer=3&kind=mlp")
+    settled(page).get_by_text("Layer 3", exact=True).wait_for()
+    main.get_by_role("link", name=trained.name, exact=True).click()
+    page.wait_for_function("!/layer=|kind=/.test(location.search)")
+    assert "Layer 3" not in settled(page).get_by_test_id("stMain").inner_text()
 
 
 def test_a_file_is_labelled_and_downloaded(trained: Run, page: Page, tmp_path: Path):

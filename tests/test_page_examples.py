@@ -184,6 +184,8 @@ def test_a_sentence_is_typed_and_the_context_holds_it_until_a_text_is_chosen():
     assert "“My parcel is late”" in [link.proto.label for link in app.get("page_link")]
     app = fine(app.segmented_control(key="way").set_value("Texts of this run").run())
     assert "text" not in app.query_params and "Row 4" in said(app)
+    app = fine(app.segmented_control(key="way").set_value("My own sentence").run())
+    assert app.text_area(key="own_text").value == "My parcel is late"
 
 
 def test_a_text_that_is_too_long_for_a_link_says_so():

@@ -54,7 +54,9 @@ def test_the_last_layer_can_be_the_best():
 
 def test_it_says_how_few_neurons_and_layers_are_enough():
     said = story()
-    assert "**8 neurons** already reach 95 % of the score of the 32" in said
+    assert (
+        "From **8 neurons** on, each number that was tried reaches 95 % of the" in said
+    )
     assert "**layer 2 of 3**, so 33.3 % of the compute" in said
     assert (
         "layer 1 would keep 96.2 % of its score on validation and save 66.7 %" in said
@@ -71,7 +73,7 @@ def test_a_lucky_point_is_not_enough():
     bumpy = curves()
     bumpy.loc[bumpy["neurons"] == 4, "accuracy"] = 0.9
     bumpy.loc[bumpy["neurons"] == 8, "accuracy"] = 0.6
-    assert "**16 neurons** already" in story(curves=bumpy)
+    assert "From **16 neurons** on" in story(curves=bumpy)
 
 
 def test_the_last_layer_saves_nothing():

@@ -32,6 +32,9 @@ def follow_url() -> None:
     """Move the context to what the URL says, if it is a link and not an old echo."""
     link, held = st.query_params.to_dict(), context()
     hold(held if is_stale(_URL, Context.parse(link)) else held.follow(link))
+    if context() != held:
+        # Of a link to the page that is open the browser keeps the old address.
+        st.query_params.from_dict(st.query_params.to_dict())
 
 
 def hold(held: Context) -> None:

@@ -24,6 +24,11 @@ def type_text(placeholder: str, *, height: int | None = None) -> str:
     ).strip()
 
 
+def last_typed() -> str:
+    """The text that was explained last in this session; empty if none was."""
+    return st.session_state.get(_SHOWN, "")
+
+
 def submit_text(label: str, *, icon: str, without: str | None) -> None:
     """The button of that form: the context then holds the text, else `without`."""
     st.form_submit_button(
