@@ -15,7 +15,6 @@ from stc_core.figures_attention import layer_shares
 from stc_core.figures_frontier import COST_NAMES, COSTS, Place, frontier, undominated
 from stc_core.figures_layers import KIND_NAMES, layer_curves, reference_lines
 from stc_core.figures_trade import depth_curve, neuron_curve
-from stc_core.frontier import Option
 from stc_core.readings import (
     OF_A_CLASS,
     SCORES,
@@ -24,11 +23,10 @@ from stc_core.readings import (
     mute_places,
     readings,
 )
-from stc_core.reasons import nearly, points, reasons
 from stc_core.run import Run
 from stc_core.story import layer_story
 from stc_core.wording import count, percent
-from ui.layer_views import picked
+from ui.layer_views import picked, way_to, why_this
 from ui.panels import FIELD
 
 COLUMNS = ["site", "pooling", "C", "accuracy", "accuracy_low", "accuracy_high"]
@@ -260,19 +258,7 @@ def cheaper(run: Run, metric: Any) -> None:
     left, right = st.columns([3, 2], gap="large")
     with right:
         place = dials(options)
-        if not near:
-            st.caption(
-                f"No cheaper point is within {points(dial.TOLERANCE)} of the best."
-            )
-        for one in near:
-            where = {"depth": one.layer, "size": one.neurons}
-            st.button(
-                f"Cheapest within {points(dial.TOLERANCE)} of the best",
-                key="near",
-                icon=":material/savings:",
-                disabled=(one.layer, one.neurons) == place,
-                on_click=lambda where=where: ui.remember(**where),
-            )
+        way_to(near, place)
     with left:
         cost: Any = st.segmented_control(
             "Against",
@@ -292,14 +278,6 @@ def cheaper(run: Run, metric: Any) -> None:
     here = options["layer"].eq(place.layer) & options["neurons"].eq(place.neurons)
     with right:
         option(run, records(options.loc[here])[0], float(options["ms_per_text"].max()))
-
-
-def why_this(run: Run, frontier: pd.DataFrame) -> list[Option]:
-    """Says why the run has the classifier it has; the cheaper one that comes near."""
-    options, n = dial.options_in(frontier), int(frontier["n"].iloc[0])
-    chosen = options[int(frontier["chosen"].to_numpy().argmax())]
-    st.caption(" ".join(reasons(options, chosen, run.config, n=n)))
-    return nearly(options, chosen, run.config)
 
 
 def dials(options: pd.DataFrame) -> Place:

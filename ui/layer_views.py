@@ -1,11 +1,15 @@
-"""The place of a run that is looked at: layer, probe, and what was kept there."""
+"""The place of a run that is looked at, what was kept there, and why so much."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import pandas as pd
 import streamlit as st
 
+from stc_core import dial
+from stc_core.frontier import Option
 from stc_core.readings import best_probes
+from stc_core.reasons import nearly, points, reasons
 from stc_core.run import Run
 from stc_core.wording import percent
 from ui.pages import NEURONS
@@ -109,3 +113,30 @@ def kept(run: Run, which: str, top: pd.Series) -> tuple[int, str]:
     n = int(here.sum())
     many = f"{n:,} of the {len(neurons):,} neurons that were kept are here"
     return n, f" · {many if n else 'none of its neurons was kept'}"
+
+
+def why_this(run: Run, frontier: pd.DataFrame) -> list[Option]:
+    """Says why the run has the classifier it has; the cheaper one that comes near."""
+    options, n = dial.options_in(frontier), int(frontier["n"].iloc[0])
+    chosen = options[int(frontier["chosen"].to_numpy().argmax())]
+    st.caption(" ".join(reasons(options, chosen, run.config, n=n)))
+    return nearly(options, chosen, run.config)
+
+
+def way_to(near: Sequence[Option], now: tuple[int, int]) -> None:
+    """A button that turns the dials to the cheaper one, or a word that there is none.
+
+    `now` is the layer and the number of neurons that they show.
+    """
+    within = f"within {points(dial.TOLERANCE)} of the best"
+    if not near:
+        st.caption(f"No cheaper point is {within}.")
+    for one in near:
+        where = {"depth": one.layer, "size": one.neurons}
+        st.button(
+            f"Cheapest {within}",
+            key="near",
+            icon=":material/savings:",
+            disabled=(one.layer, one.neurons) == now,
+            on_click=lambda where=where: remember(**where),
+        )
