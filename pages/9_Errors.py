@@ -31,6 +31,8 @@ from ui.texts import place_columns
 
 SPLITS = ("test", "validation", "train")
 SEEN = {
+    "test": "The classifier was neither fitted nor chosen on these texts: scores are "
+    "what new texts of the same kind can expect.",
     "validation": "The size of the classifier and its temperature were chosen on these "
     "texts, so scores are a little flattered.",
     "train": "The classifier was fitted on these texts: scores are flattered, and "
@@ -86,8 +88,8 @@ def choose(table: pd.DataFrame, classes: list[str]) -> str:
     words = row.container(height=FIELD, border=False)
     ui.type_words("Words", widget=words.text_input, placeholder="in the text")
     ui.slice_chips(without="nothing: all texts of the split")
-    if split in SEEN:
-        st.caption(f":material/info: {SEEN[split]}")
+    # A line for each of them: what is below stays where it is.
+    st.caption(f":material/info: {SEEN[split]}")
     return str(split)
 
 
