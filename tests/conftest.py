@@ -20,6 +20,17 @@ for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(_name, "1")
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What a browser does is tried once more if it fails; the summary names it.
+
+    A click may be lost on a loaded machine. What is broken fails twice.
+    """
+    for item in items:
+        module = getattr(item, "module", None)
+        if "browser" in getattr(module, "__dict__", {}):
+            item.add_marker(pytest.mark.flaky(reruns=1))
+
+
 @pytest.fixture(scope="session", autouse=True)
 def session_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """The STC_HOME of tests that name none: nothing is written to the checkout."""
