@@ -13,6 +13,7 @@ from stc_core.figures_adapt import (
     training_curves,
     tunings_table,
 )
+from stc_core.readings import chosen_by
 from stc_core.run import Run, list_runs
 from ui import choices
 from ui.trail import trail
@@ -149,7 +150,7 @@ def watch(run: Run) -> None:
 
 
 def live(run: Run) -> None:
-    metric = "accuracy" if run.config.train.class_weight is None else "macro_f1"
+    metric = chosen_by(run.config.train.class_weight)
     tuning = ui.read(run, "tuning")
     if "words" in tuning:
         figure = training_curves(tuning["words"], "accuracy")

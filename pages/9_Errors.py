@@ -25,7 +25,7 @@ from stc_core.figures_errors import (
 )
 from stc_core.metrics import expected_calibration_error, macro_f1
 from stc_core.run import Run
-from ui.doubts import mislabelled_rows, why
+from ui.doubts import mislabelled_rows, picked
 from ui.panels import FIELD, PERCENT, PIN, in_percent
 from ui.texts import place_columns
 
@@ -240,13 +240,7 @@ def listing(run: Run, part: pd.DataFrame, split: str) -> None:
         selection_mode="single-row",
         hide_index=True,
         height=min(260, 40 + 35 * len(part)),
-        column_order=[
-            *places,
-            "text",
-            "label",
-            "predicted",
-            "probability",
-        ],
+        column_order=[*places, "text", "label", "predicted", "probability"],
         column_config={
             **places,
             "text": st.column_config.TextColumn("Text", width=330),
@@ -258,8 +252,7 @@ def listing(run: Run, part: pd.DataFrame, split: str) -> None:
         },
         alt="Texts of the slice, wrong ones first",
     )
-    with st.container(horizontal=True, vertical_alignment="center"):
-        why(run, rows)
+    with picked(run, rows):
         ui.link(
             ui.EXAMPLES,
             "All of these in Examples",

@@ -8,10 +8,10 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from stc_core.config import RunConfig, ShrinkConfig, TrainConfig
+from stc_core.config import RunConfig, ShrinkConfig
 from stc_core.errors import StcError
 from stc_core.frontier import Option, cheapest
-from stc_core.readings import Metric
+from stc_core.readings import chosen_by
 from stc_core.run import Run
 from stc_core.salience import SALIENCE
 
@@ -46,7 +46,7 @@ def smaller(
         given = {"tolerance": TOLERANCE}
     train = parent.config.train.model_copy(update=given)
     if option is None and set(given) == {"tolerance"}:
-        options, by = options_of(parent), chosen_by(train)
+        options, by = options_of(parent), chosen_by(train.class_weight)
         found = cheapest(options, tolerance=given["tolerance"], by=by)
         assert found is not None
         option = found.layer, found.neurons
@@ -67,11 +67,6 @@ def smaller(
             ),
         }
     )
-
-
-def chosen_by(train: TrainConfig) -> Metric:
-    """The validation score by which a run chooses: macro-F1 with class weights."""
-    return "accuracy" if train.class_weight is None else "macro_f1"
 
 
 def _known(value: int | None) -> list[int]:

@@ -16,6 +16,11 @@ OF_A_CLASS: dict[Score, str] = {"accuracy": "recall", "macro_f1": "F1", "auc": "
 PLACE = ["site", "pooling"]
 
 
+def chosen_by(class_weight: object) -> Metric:
+    """The validation score by which is chosen: macro-F1 where classes are weighted."""
+    return "accuracy" if class_weight is None else "macro_f1"
+
+
 def best_probes(probes: pd.DataFrame) -> pd.DataFrame:
     """One row per site and pooling: the probe with the C that validation chose.
 

@@ -25,6 +25,7 @@ from stc_core.frontier import (
     search_at,
 )
 from stc_core.head import SparseHead
+from stc_core.readings import chosen_by
 from stc_core.ridge import fit_head
 from stc_core.search import Point, Search, choose
 from stc_core.select import keep_top
@@ -102,7 +103,7 @@ def fit_stc(
     fitted = fitted._replace(points=curves, options=options)
     if tolerance is None:
         return fitted
-    by = "accuracy" if task.class_weight is None else "macro_f1"
+    by = chosen_by(task.class_weight)
     option = cheapest(options, tolerance=tolerance, by=by)
     assert option is not None
     if option is fitted.option:

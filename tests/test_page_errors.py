@@ -1,9 +1,10 @@
 """Errors: the matrix, slices, trust, and labels that look wrong."""
 
+from html import escape
 from pathlib import Path
 
 import pytest
-from visit import charts, fine, said, visit
+from visit import charts, fine, html, said, visit
 
 from stc_core.run import Run
 
@@ -76,9 +77,20 @@ def test_a_slice_with_no_text_says_so_and_can_be_left():
     assert "No text of test" not in said(fine(app))
 
 
-def test_scores_on_train_are_said_to_be_flattered():
-    app = fine(visit(PAGE, run="r", split="train"))
-    assert "flattered" in said(app)
+@pytest.mark.parametrize(
+    ("split", "note"),
+    [("train", "flattered"), ("validation", "flattered"), ("test", "neither fitted")],
+)
+def test_what_the_scores_of_a_split_are_worth_is_said(split: str, note: str):
+    assert note in said(fine(visit(PAGE, run="r", split=split)))
+
+
+def test_the_text_that_was_picked_is_there_in_full(run):
+    wrong = run.predictions.query("split == 'test' and not correct")
+    row = int(wrong.index[0])
+    text = run.corpus["text"].iloc[row]
+    assert escape(text) not in html(fine(visit(PAGE, run="r")))
+    assert escape(text) in html(fine(visit(PAGE, run="r", example=str(row))))
 
 
 def test_what_abstaining_brings(run):

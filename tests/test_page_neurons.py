@@ -164,11 +164,21 @@ def test_activations_are_counted_too():
 
 
 def test_one_s_own_text_stands_among_the_others(run):
-    app = side("Your own text", neuron_text="where is my <b>parcel</b>")
+    app = fine(visit(PAGE, run="r", text="where is my <b>parcel</b>"))
     assert f"% of {len(run.corpus):,} texts** of this run" not in said(app)
     assert f"% of {len(run.corpus):,} texts of this run" in said(app)
     assert "Most active on" in said(app)
     assert "<b>" not in html(app)
+
+
+def test_one_s_own_text_is_part_of_the_link():
+    app = side("Your own text")
+    app.text_area(key="neuron_text").set_value("  where is it  ").run()
+    assert app.query_params["text"] in ("where is it", ["where is it"])
+    assert "Most active on" in said(fine(app))
+    app.text_area(key="neuron_text").set_value(" ").run()
+    assert "text" not in fine(app).query_params
+    assert "Nothing is typed yet." in said(app)
 
 
 def test_no_text_yet_is_said():

@@ -2,9 +2,11 @@
 
 import pandas as pd
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from stc_core.clicks import click_place
 from stc_core.errors import StcError
+from stc_core.markup import coloured
 from stc_core.run import Run
 from stc_core.wording import count
 from ui.pages import EXAMPLES
@@ -26,12 +28,21 @@ TUNED = (
 )
 
 
-def why(run: Run, rows: list[int]) -> None:
-    """The way to the explanation of the text that was picked, if it is one of these."""
+def picked(run: Run, rows: list[int]) -> DeltaGenerator:
+    """The text that was picked, if it is one of these, and the way to why it got its
+    label, in a row that has room for more.
+
+    A table shows no more than the beginning of a text.
+    """
     held = context().example
     if held in rows:
+        st.html(coloured(texts_of(run).texts[held], (), palette="diverging"))
+    row = st.container(horizontal=True, vertical_alignment="center")
+    if held in rows:
         icon = ":material/psychology:"
-        link(EXAMPLES, f"Why {texts_of(run).place(held)}?", icon=icon, example=held)
+        with row:
+            link(EXAMPLES, f"Why {texts_of(run).place(held)}?", icon=icon, example=held)
+    return row
 
 
 def mislabelled_rows(run: Run) -> None:
@@ -77,14 +88,7 @@ def suspects(run: Run, found: pd.DataFrame) -> None:
         selection_mode="single-row",
         hide_index=True,
         height=300,
-        column_order=[
-            *where,
-            "text",
-            "label",
-            "suggested",
-            "score",
-            "split",
-        ],
+        column_order=[*where, "text", "label", "suggested", "score", "split"],
         column_config={
             **where,
             "text": st.column_config.TextColumn("Text", width=330),
@@ -97,8 +101,7 @@ def suspects(run: Run, found: pd.DataFrame) -> None:
         },
         alt="Rows that are likely mislabelled",
     )
-    with st.container(horizontal=True, vertical_alignment="center"):
-        why(run, found["example"].tolist())
+    with picked(run, found["example"].tolist()):
         st.download_button(
             "Download as CSV",
             found.to_csv(index=False),

@@ -16,7 +16,7 @@ from stc_core.relatives import correlated
 from stc_core.run import Run
 from ui.ablation_views import without
 from ui.panels import apart, places_table
-from ui.place import context
+from ui.place import context, remember
 from ui.readers import read, reads_soon, token_values
 from ui.readouts import (
     correlations_of,
@@ -24,7 +24,9 @@ from ui.readouts import (
     values_of,
 )
 from ui.said import escape
+from ui.stale import news, show
 from ui.texts import texts_of
+from ui.typed import say_if_long
 
 POOLED = {
     "mean": "The number on the left is the average over all tokens.",
@@ -33,6 +35,7 @@ POOLED = {
     "last": "The number on the left is that of the last token; only it counts.",
 }
 
+OWN = "Your own text"
 LOADING = "Loading the language model, then each word is shaded by its activation …"
 
 
@@ -41,20 +44,21 @@ def panels(run: Run, neuron: dict[str, Any]) -> None:
     """The side that is chosen; the others cost nothing."""
     sides: dict[str, Callable[[Run, dict[str, Any]], None]] = {
         "Texts": texts,
-        "Your own text": own_text,
+        OWN: own_text,
         "Correlated": like_it,
         "Other runs": other_runs,
         "Ablate it": without,
     }
-    name = st.segmented_control(
+    # A link with a text in it is to what this neuron makes of that text.
+    st.session_state.setdefault("side", OWN if context().text else next(iter(sides)))
+    st.segmented_control(
         "Look at",
         list(sides),
-        default="Texts",
         required=True,
         key="side",
         label_visibility="collapsed",
     )
-    sides[name](run, neuron)
+    sides[st.session_state["side"]](run, neuron)
 
 
 def texts(run: Run, neuron: dict[str, Any]) -> None:
@@ -114,12 +118,16 @@ def listing(
 
 def own_text(run: Run, neuron: dict[str, Any]) -> None:
     """How active it is on each word of a text that is typed, and where that stands."""
-    st.session_state.setdefault("neuron_text", context().text or "")
+    show("neuron_text", context().text or "")
     text = st.text_area(
         "Your text",
         key="neuron_text",
         placeholder="Type a text to see how active this neuron is on each word.",
+        on_change=news(
+            "neuron_text", lambda typed: remember(text=typed.strip() or None)
+        ),
     ).strip()
+    say_if_long(text)
     if not text:
         st.caption("Nothing is typed yet.")
         return
