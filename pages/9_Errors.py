@@ -157,9 +157,9 @@ def by_class(scores: pd.DataFrame) -> None:
         scores[f"{name}_95"] = between(scores, f"{name}_low", f"{name}_high")
     # At 1280 pixels the first five have room; intervals and numbers are to be scrolled.
     columns: dict[str, Any] = {
-        "class": st.column_config.TextColumn("Class", width=102),
+        "class": st.column_config.TextColumn("Class", width=114),
         "f1": st.column_config.NumberColumn("F1", **WHOLE_SHARE),
-        "f1_95": st.column_config.TextColumn("95 %", width=70),
+        "f1_95": st.column_config.TextColumn("95 %", width=58),
         "precision": st.column_config.NumberColumn(
             "Prec.", help="Precision: of what is called so, how much is.", **WHOLE_SHARE
         ),
@@ -219,9 +219,9 @@ def of(**parts: str) -> str | None:
 
 
 def between(scores: pd.DataFrame, low: str, high: str) -> list[str]:
-    """An interval for each row, in words; a dash where there is none."""
+    """An interval for each row, in percent; a dash where there is none."""
     pairs = zip(scores[low], scores[high], strict=True)
-    return ["–" if a != a else f"{100 * a:.0f}–{100 * b:.0f} %" for a, b in pairs]
+    return ["–" if a != a else f"{100 * a:.0f}–{100 * b:.0f}" for a, b in pairs]
 
 
 def listing(run: Run, part: pd.DataFrame, split: str) -> None:
