@@ -1,10 +1,11 @@
 """The map of the kept neurons, the way to one of them, and its weights close by."""
 
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
+import plotly.graph_objects as go
 import streamlit as st
 
 from stc_core.axes import KINDS, POOLINGS
@@ -40,7 +41,7 @@ from ui.readers import read
 from ui.readouts import alike_ranks_of, values_of
 from ui.stale import news, show
 from ui.steps import step_button
-from ui.texts import texts_of
+from ui.texts import key_of, texts_of
 
 IMPORTANCE_OF_ALL = "importance, all classes"
 ORDERS: dict[Order, str] = {
@@ -70,13 +71,30 @@ DENSITY_HELP = (
 )
 
 
-class Shown:
-    """The neurons that pass the filters, in their order, and what colours them."""
+class Filters(NamedTuple):
+    """What is asked for: of a run the same neurons in the same order each time."""
 
-    def __init__(
-        self, frame: pd.DataFrame, label: str | None, against: str | None
-    ) -> None:
-        self.frame, self.label, self.against = frame, label, against
+    kind: str | None
+    pooling: str | None
+    layer: int | None
+    label: str | None
+    against: str | None
+    order: Order
+
+
+class Shown(NamedTuple):
+    """The neurons that pass the filters, in their order."""
+
+    frame: pd.DataFrame
+    by: Filters
+
+    @property
+    def label(self) -> str | None:
+        return self.by.label
+
+    @property
+    def colours(self) -> dict[str, str | None]:
+        return {"label": self.by.label, "against": self.by.against}
 
     @property
     def numbers(self) -> list[int]:
@@ -155,17 +173,9 @@ def filters(run: Run) -> Shown:
         optional=True,
     )
     order = order_of(label, row=row.container(height=FIELD, border=False))
-    chosen = chosen_neurons(
-        neurons,
-        kind=kind,
-        pooling=pooling,
-        layer=layer,
-        label=label,
-        against=against,
-        order=order,
-        ranks=alike_ranks_of(run) if order == "alike" else None,
-    )
-    return Shown(chosen, label, against)
+    by = Filters(kind, pooling, layer, label, against, order)
+    ranks = alike_ranks_of(run) if order == "alike" else None
+    return Shown(chosen_neurons(neurons, **by._asdict(), ranks=ranks), by)
 
 
 def map_of(run: Run, shown: Shown) -> None:
@@ -174,28 +184,48 @@ def map_of(run: Run, shown: Shown) -> None:
     one_site = len(frame["site"].unique()) == 1
     bins = len(frame) > MOST and not one_site
     said = f"{len(frame):,} of the {total:,} neurons that were kept"
-    colours = {"label": shown.label, "against": shown.against}
     if bins:
-        drawn = binned(frame, shown.label, shown.against)
+        drawn = _binned(*key_of(run), shown.by, shown)
         most = int(np.max(drawn["n"].to_numpy()))
         said += f", a square for {most:,} of a site, the first layer at the bottom"
         here = bin_of(frame, drawn, picked(run, shown))
-        figure = bin_map(drawn, row=here, **colours)
+        figure = _bin_map(*key_of(run), shown.by, here, drawn, shown)
     else:
         drawn = page(run, shown) if len(frame) > MOST else frame
         said += "" if one_site else ", the first layer at the bottom"
-        figure = neuron_map(drawn, picked=picked(run, shown), **colours)
+        figure = neuron_map(drawn, picked=picked(run, shown), **shown.colours)
     alt = "The selected neurons by site, coloured by weight or importance"
     chart(figure, "neuron_chart", alt=alt, turn=click_neuron)
     leads = "go down to its site" if bins else "see that neuron"
     st.caption(f"{said}. {meaning(shown)} Click a square to {leads}.")
 
 
+# While one goes from neuron to neuron the bins stay, and mostly the one that is marked:
+# to make their map anew is a tenth of what the server does for a click.
+
+
+@st.cache_resource(max_entries=8, show_spinner=False)
+def _binned(folder: str, written: int, by: Filters, _shown: Shown) -> pd.DataFrame:
+    return binned(_shown.frame, **_shown.colours)
+
+
+@st.cache_resource(max_entries=32, show_spinner=False)
+def _bin_map(
+    folder: str,
+    written: int,
+    by: Filters,
+    row: int | None,
+    _bins: pd.DataFrame,
+    _shown: Shown,
+) -> go.Figure:
+    return bin_map(_bins, row=row, **_shown.colours)
+
+
 def meaning(shown: Shown) -> str:
     """What the colours of the map say."""
     if shown.label is None:
         return "The stronger the colour, the more important."
-    if shown.against is None:
+    if shown.by.against is None:
         return SIGNS
     return "Blue: more for the first class. Orange: more for the second."
 
