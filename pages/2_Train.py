@@ -16,10 +16,10 @@ from stc_core.run import Run, list_runs
 from stc_core.status import PHASE_NAMES, PHASES, Status
 from stc_core.wording import count
 from ui import choices
+from ui.estimates import expected
 
 NEW, WATCH = "New run", "Progress and result"
 TABLE = ":material/table_view:"
-LARGE_BYTES = 1_000_000_000  # larger models are loaded for the plan only if asked
 
 
 def backbone() -> str:
@@ -107,59 +107,6 @@ def begin(config: RunConfig) -> None:
             st.info(why, icon=":material/info:")
         else:
             expected(config)
-
-
-def expected(config: RunConfig) -> None:
-    """What it will take, before it starts."""
-    name = config.train.backbone
-    if not ui.is_here(name):
-        st.caption("The time is known once the language model is on this machine.")
-        return
-    weights = ui.weight_bytes(name)
-    if weights > LARGE_BYTES and not st.toggle(
-        f"Estimate time and memory (loads the model, {ui.size(weights)})", key="large"
-    ):
-        return
-    plan = ui.plan(config)
-    if plan is None:
-        await_plan(config)
-        return
-    cut = plan["n_cut"]
-    tuned = config.train.recipe != "stc"
-    facts = {
-        "Texts": (
-            f"{plan['n_texts']:,}",
-            f"{cut:,} longer than the model reads" if cut else "",
-        ),
-        "Before tuning, about" if tuned else "Time, about": (
-            ui.duration(plan["seconds"]),
-            tuning_time(config.train) if tuned else "",
-        ),
-        "Memory": (ui.size(plan["memory_bytes"]), ""),
-        "Disk": (ui.size(plan["disk_bytes"]), ""),
-    }
-    for column, (label, fact) in zip(st.columns(4), facts.items(), strict=True):
-        with column.container(gap=None):
-            st.metric(label, fact[0])
-            if cut or tuned:
-                st.caption(fact[1])
-
-
-def tuning_time(train: TrainConfig) -> str:
-    """What is known of the time of the tuning that follows."""
-    if train.tune.seconds is None:
-        return "then the tuning: not known before its first steps"
-    return f"then the tuning: {ui.duration(train.tune.seconds)} at most"
-
-
-@st.fragment(run_every=1.0)
-def await_plan(config: RunConfig) -> None:
-    """Looks for the plan until it is there; meanwhile the page can be used."""
-    with ui.guard():
-        found = ui.plan(config)
-    if found is not None:
-        st.rerun()
-    st.caption(":material/hourglass: Timing the language model on these texts …")
 
 
 @st.fragment(run_every=1.0)

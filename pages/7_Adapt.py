@@ -16,6 +16,7 @@ from stc_core.figures_adapt import (
 from stc_core.readings import chosen_by
 from stc_core.run import Run, list_runs
 from ui import choices
+from ui.estimates import expected
 from ui.trail import trail
 
 NU = (
@@ -107,23 +108,35 @@ def details() -> dict[str, Any]:
         }
 
 
-def form(run: Run) -> None:
-    """Start a tuning of the table and the model of this run."""
+def form(run: Run) -> RunConfig:
+    """Start a tuning of the table and the model of this run.
+
+    Returns the run that would be started, with the layer that is proposed.
+    """
     if run.config.train.recipe != "variability":
         st.subheader("Tune up to a layer", anchor=False)
     else:
         st.subheader("Tune again", anchor=False)
     found = ui.read(run, "variability")
-    tune = settings(found["best_layer"], len(found["nu"]) - 1)
+    best = max(found["best_layer"], 1)
+    tune = settings(best, len(found["nu"]) - 1)
     if st.button("Start tuning", type="primary", icon=":material/play_arrow:"):
-        begin(run, f"tuned · {run.name}", recipe="variability", tune=tune)
+        begin(asked(run, f"tuned · {run.name}", recipe="variability", tune=tune))
+    if tune.where == "variability" and tune.layer is None:
+        tune = tune.model_copy(update={"layer": best})
+    return asked(run, "", recipe="variability", tune=tune)
 
 
-def begin(run: Run, name: str, **changes: Any) -> None:
-    """Start a run on the same table, and watch it."""
+def asked(run: Run, name: str, **changes: Any) -> RunConfig:
+    """A run on the same table."""
     train = run.config.train.model_copy(update=changes)
     data = run.config.data.labelled()  # these recipes write nothing
-    folder = jobs.start(RunConfig(name=name, data=data, train=train))
+    return RunConfig(name=name, data=data, train=train)
+
+
+def begin(config: RunConfig) -> None:
+    """Start a run, and watch it."""
+    folder = jobs.start(config)
     ui.remember(run=folder.name)
     st.rerun()
 
@@ -188,7 +201,8 @@ def result(run: Run) -> None:
         help="Probe and select neurons in the tuned model, as the papers do.",
     ):
         name = str((run.folder / "backbone").resolve())
-        begin(run, f"stc on {run.name}", recipe="stc", backbone=name, max_layer=None)
+        changes = {"recipe": "stc", "backbone": name, "max_layer": None}
+        begin(asked(run, f"stc on {run.name}", **changes))
     live(run)
 
 
@@ -230,5 +244,8 @@ with ui.guard():
     else:
         if run.has("tuning.json"):
             result(run)
-        form(run)
+        config = form(run)
+        facts = st.container(height=88, border=False)
         beside(run)
+        with facts:  # last, so that nobody has to wait for it
+            expected(config)

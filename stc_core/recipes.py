@@ -43,6 +43,7 @@ from stc_core.salience import SALIENCE, write_saliences
 from stc_core.sample import Sample, draw
 from stc_core.shrink import shrink
 from stc_core.stream import activation_blocks, logits_at
+from stc_core.tuning_time import tuning_seconds
 from stc_core.variability import from_features
 from stc_core.writer import RunWriter
 
@@ -300,7 +301,8 @@ def plan(
     """What `train` will take: seconds, memory_bytes, disk_bytes, n_texts, n_cut.
 
     Loads the backbone and times it on a few of the texts, unless both are given; then
-    it takes no time worth naming.
+    it takes no time worth naming. Of the recipes that tune only variability's is known,
+    by `tuning_seconds`; memory and disk are of what is before the tuning.
     """
     classifier = estimator(config.train)
     backbone = backbone or classifier.load_backbone()
@@ -311,12 +313,17 @@ def plan(
     expected = forecast(
         backbone, wanted, surveyed, shape=shape, store_dtype=store_dtype
     )
+    seconds = expected.seconds
+    if config.train.recipe == "variability":
+        tune, learned = config.train.tune, (shape.n_train, shape.n_learned)
+        taken = tuning_seconds(backbone, surveyed, tune, n=shape.n, learned=learned)
+        seconds |= {} if taken is None else {"tune": taken}
     return {
         "n_texts": shape.n,
         "n_tokens": expected.n_tokens,
         "n_cut": expected.n_cut,
-        "seconds": sum(expected.seconds.values()),
-        **{f"seconds_{phase}": s for phase, s in expected.seconds.items()},
+        "seconds": sum(seconds.values()),
+        **{f"seconds_{phase}": s for phase, s in seconds.items()},
         "memory_bytes": expected.memory_bytes,
         "disk_bytes": expected.disk_bytes,
         "sites": len(wanted),

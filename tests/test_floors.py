@@ -32,7 +32,7 @@ FLOORS = {
     4: "html_report html_parts recipes results dial reasons shrink adapt baselines "
     "forecast run jobs predictions replies generation queue trash ledger orders rungs "
     "course lesson alike curriculum rivals narration hierarchy attentive writer "
-    "mislabelled answers",
+    "mislabelled answers tuning_time",
     5: "terminal options commands commands_train commands_run commands_ledger "
     "commands_data commands_serve serve gate cli __main__",
 }

@@ -5,20 +5,22 @@ import shutil
 from pathlib import Path
 
 import pytest
-from visit import at_home, charts, fine, said, visit, written_run
+from visit import PLAN, at_home, charts, fine, said, visit, written_run
 
 from stc_core import jobs
 from stc_core.config import RunConfig
 from stc_core.run import Run
 from stc_core.training import History
 from stc_core.writer import RunWriter
+from ui import plans
 
 PAGE = "pages/7_Adapt.py"
 
 
 @pytest.fixture(autouse=True)
 def home(tmp_path: Path, run_folder: Path, tuned_folder: Path, monkeypatch) -> Path:
-    """A home with the sparse run `r` and the tuned run `t`."""
+    """A home with the sparse run `r` and the tuned run `t`; no model is timed."""
+    monkeypatch.setattr(plans, "plan", lambda config: PLAN)
     return at_home(tmp_path, monkeypatch, r=run_folder, t=tuned_folder)
 
 
@@ -59,6 +61,24 @@ def test_where_the_embeddings_are_best_it_says_why_1_is_proposed(home, run_folde
     shutil.copytree(run_folder, lowest)
     (lowest / "variability.json").write_text(json.dumps(found | {"best_layer": 0}))
     assert "At 0 there is no block to tune" in said(fine(visit(PAGE, run="e")))
+
+
+def test_what_it_takes_is_said_of_the_layer_that_is_proposed(
+    home, monkeypatch, started
+):
+    asked: list[RunConfig] = []
+
+    def plan(config: RunConfig):
+        asked.append(config)
+        return {**PLAN, "seconds_tune": 30.0}
+
+    monkeypatch.setattr(plans, "plan", plan)
+    words = said(fine(visit(PAGE, run="r", state={"method": "lora"})))
+    assert "at most 30 s of it the tuning" in words
+    tune = asked[-1].train.tune
+    found = json.loads((home / "r" / "variability.json").read_text())
+    assert (tune.layer, tune.method) == (max(found["best_layer"], 1), "lora")
+    assert asked[-1].train.recipe == "variability" and not started
 
 
 def test_a_clicked_layer_is_where_it_tunes(started):

@@ -8,13 +8,13 @@ from streamlit.testing.v1 import AppTest
 from test_lexicon import saved_lm
 from visit import METRICS, PLAN, fine, said, small_csv, visit, written_run
 
-import ui
 from stc_core import jobs
 from stc_core.config import DataConfig, RunConfig, runs_folder
 from stc_core.errors import StcError
 from stc_core.files import write_json
 from stc_core.uploads import find, keep, write_choice
 from stc_core.writer import RunWriter
+from ui import plans
 
 PAGE = "pages/2_Train.py"
 
@@ -22,7 +22,7 @@ PAGE = "pages/2_Train.py"
 @pytest.fixture(autouse=True)
 def home(tmp_path, monkeypatch):
     monkeypatch.setenv("STC_HOME", str(tmp_path))
-    monkeypatch.setattr(ui, "plan", lambda config: PLAN)
+    monkeypatch.setattr(plans, "plan", lambda config: PLAN)
     return tmp_path
 
 
@@ -274,11 +274,17 @@ def test_the_time_of_a_tuning_is_not_made_up(data, started):
     assert "then the tuning: 2 min" in said(fine(app.run()))
 
 
+def test_the_time_of_a_tuning_is_said_where_it_is_known(data, started, monkeypatch):
+    monkeypatch.setattr(plans, "plan", lambda config: {**PLAN, "seconds_tune": 30.0})
+    words = said(fine(visit(PAGE, data=data, state={"recipe": "variability"})))
+    assert "Time, about: 42 s" in words and "at most 30 s of it the tuning" in words
+
+
 def test_the_page_is_there_before_the_plan(data, started, monkeypatch):
-    monkeypatch.setattr(ui, "plan", lambda config: None)
+    monkeypatch.setattr(plans, "plan", lambda config: None)
     app = fine(visit(PAGE, data=data))
     assert "Timing the language model" in said(app) and "Texts:" not in said(app)
-    monkeypatch.setattr(ui, "plan", lambda config: PLAN)
+    monkeypatch.setattr(plans, "plan", lambda config: PLAN)
     assert "Texts: 1,234" in said(fine(app.run()))
 
 
@@ -286,7 +292,7 @@ def test_a_plan_that_fails_says_why(data, started, monkeypatch):
     def plan(config: RunConfig):
         raise StcError("max_layer", expected="0 to 6", got="9")
 
-    monkeypatch.setattr(ui, "plan", plan)
+    monkeypatch.setattr(plans, "plan", plan)
     app = fine(visit(PAGE, data=data))
     assert "0 to 6" in app.error[0].value
     assert "Start training" in [button.label for button in app.button]

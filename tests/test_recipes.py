@@ -301,6 +301,16 @@ def test_the_plan_says_what_it_will_take(messages):
     assert plan["disk_bytes"] >= 240 * 3 * 384 * 2
 
 
+def test_the_plan_of_a_tuning_says_what_that_takes_too(messages):
+    sparse, tuned = small(messages), small(messages, recipe="variability")
+    corpus = read_corpus(sparse.data)
+    assert "seconds_tune" not in recipes.plan(sparse, corpus)
+    plan = recipes.plan(tuned, corpus)
+    phases = [seconds for name, seconds in plan.items() if name.startswith("seconds_")]
+    assert plan["seconds"] == pytest.approx(sum(phases))
+    assert 0 < plan["seconds_tune"] < plan["seconds"]
+
+
 def test_every_setting_reaches_the_classifier():
     settings = TrainConfig(budget=7, eta=0.5, seed=3, class_weight="balanced")
     made = recipes.estimator(settings).get_params()

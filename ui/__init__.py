@@ -22,7 +22,7 @@ from ui.pages import (
     TRAIN,
 )
 from ui.place import clicked, context, go, link, pick, remember, tabs
-from ui.plans import check_backbone, devices, is_here, plan, weight_bytes
+from ui.plans import check_backbone, devices, is_here
 from ui.readers import (
     SHOWN_ROWS,
     classifier,
@@ -112,7 +112,6 @@ __all__ = [
     "pick_part",
     "pick_run",
     "pick_upload",
-    "plan",
     "predictions_in",
     "read",
     "remember",
@@ -133,6 +132,5 @@ __all__ = [
     "undo",
     "uploader",
     "variability_chart",
-    "weight_bytes",
     "widths",
 ]
