@@ -1,5 +1,7 @@
 """What a plan foretells is what extraction then does."""
 
+import time
+from itertools import count
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +10,13 @@ from tiny import TEXTS, tiny_backbone
 
 from stc_core.axes import PooledSite
 from stc_core.extract import extract
-from stc_core.plan import Speed, depth_seconds, measure_speed, plan_extraction
+from stc_core.plan import (
+    ROUNDS,
+    Speed,
+    depth_seconds,
+    measure_speed,
+    plan_extraction,
+)
 
 pytestmark = pytest.mark.usefixtures("small_shards")
 BUDGET = 40
@@ -43,6 +51,21 @@ def test_a_plan_measures_the_speed_on_the_texts_themselves():
     assert plan_extraction(backbone, tokens, SOME).seconds > 0
     one = backbone.tokenize(["good"])
     assert plan_extraction(backbone, one, SOME).batches == 1
+
+
+def test_a_machine_that_is_busy_now_and_then_is_timed_in_between(monkeypatch):
+    backbone, calls = tiny_backbone(), count(1)
+    pooled = type(backbone).pooled
+
+    def hindered(self, *given):
+        if next(calls) % (1 + ROUNDS) != 3:  # all forwards of a shape but one
+            time.sleep(0.1)
+        return pooled(self, *given)
+
+    monkeypatch.setattr(type(backbone), "pooled", hindered)
+    speed = measure_speed(backbone, backbone.tokenize(TEXTS[:1]), SOME)
+    (length,), (per_token,) = speed.lengths, speed.seconds_per_token
+    assert length * per_token < 0.1
 
 
 def test_each_depth_is_timed():
