@@ -68,6 +68,13 @@ def test_a_machine_that_is_busy_now_and_then_is_timed_in_between(monkeypatch):
     assert length * per_token < 0.1
 
 
+def test_a_slow_model_is_timed_less_often(monkeypatch, forwards):
+    monkeypatch.setattr("stc_core.plan.ENOUGH_SECONDS", 0.0)
+    backbone = tiny_backbone()
+    measure_speed(backbone, backbone.tokenize(TEXTS[:1]), SOME)
+    assert len(forwards) == 3 * 2  # of three lengths, the first not counted
+
+
 def test_each_depth_is_timed():
     backbone = tiny_backbone("bert")
     taken = depth_seconds(backbone, ["a b c"] * 9, SOME, [1, 2])
