@@ -8,8 +8,8 @@ import pytest
 from streamlit.testing.v1 import AppTest
 from visit import PLAN, fine, said, small_csv, visit
 
-import ui
 from stc_core.uploads import list_uploads, read_choice, uploads_folder
+from ui import plans
 
 PAGE = "pages/1_Data.py"
 
@@ -177,7 +177,7 @@ def test_a_key_in_the_url_is_no_path():
 
 
 def test_continue_leads_to_train(monkeypatch):
-    monkeypatch.setattr(ui, "plan", lambda config: PLAN)
+    monkeypatch.setattr(plans, "plan", lambda config: PLAN)
     app = uploaded("mine.csv", small_csv())
     assert uploads_folder().exists()
     next(b for b in app.button if b.label == "Continue to Train").click().run()
