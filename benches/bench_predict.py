@@ -18,7 +18,16 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from measure import DATA, Row, against, interleaved, peak_mb, show, texts
+from measure import (
+    DATA,
+    Row,
+    against,
+    as_released,
+    interleaved,
+    peak_mb,
+    show,
+    texts,
+)
 from sklearn.linear_model import LogisticRegression
 
 from stc_core import hub, recipes
@@ -51,7 +60,9 @@ def trained(folder: Path, depth: int) -> Run:
         return recipes.train(config, writer)
 
 
-def whole(backbone: Backbone, head: LogisticRegression, some: list[str]) -> object:
+def whole(
+    model: Any, backbone: Backbone, head: LogisticRegression, some: list[str]
+) -> object:
     """Transformers as most write it: padded batches of 32, the last layer, its mean."""
     import torch
 
@@ -65,7 +76,7 @@ def whole(backbone: Backbone, head: LogisticRegression, some: list[str]) -> obje
                 max_length=backbone.max_length,
                 return_tensors="pt",
             )
-            hidden = backbone.model(**inputs).last_hidden_state
+            hidden = model(**inputs).last_hidden_state
             mask = inputs["attention_mask"][:, :, None]
             found.append(((hidden * mask).sum(1) / mask.sum(1)).numpy())
     return head.predict(np.concatenate(found))
@@ -78,7 +89,7 @@ def rivals() -> dict[str, Predict]:
     X = rng.standard_normal((50, backbone.d_model)).astype(np.float32)
     head = LogisticRegression().fit(X, np.arange(50) % 2)
     found: dict[str, Predict] = {
-        "whole backbone, last layer": partial(whole, backbone, head)
+        "whole backbone, last layer": partial(whole, as_released(), backbone, head)
     }
     if find_spec("sentence_transformers"):
         encoder = sentence_transformer()

@@ -31,6 +31,16 @@ def texts(name: str, split: str, n: int) -> list[str]:
     return pd.read_csv(found[0], nrows=n, keep_default_na=False)["text"].tolist()
 
 
+def as_released() -> Any:
+    """The default backbone as transformers loads it, changed by nothing of ours."""
+    from transformers import AutoModel
+
+    from stc_core import hub
+    from stc_core.config import DEFAULT_BACKBONE
+
+    return AutoModel.from_pretrained(hub.resolve(DEFAULT_BACKBONE)).eval()
+
+
 def interleaved(
     works: Mapping[str, Callable[[], object]], rounds: int, *, warm: bool = True
 ) -> dict[str, list[float]]:

@@ -23,6 +23,7 @@ from stc_core.config import DEFAULT_BACKBONE, MAX_LENGTH
 from stc_core.errors import StcError
 from stc_core.guides import Places, guides_of, tell
 from stc_core.hooks import Take, read_sites
+from stc_core.linears import lay_out
 from stc_core.packing import (
     Batch,
     can_pack,
@@ -89,6 +90,7 @@ class Backbone:
             "max",
             "mean",
         )
+        lay_out(model)
 
     @classmethod
     def load(

@@ -17,6 +17,7 @@ from stc_core.backbone import Backbone
 from stc_core.baselines import MOST_ROWS, TFIDF_CS
 from stc_core.candidates import MOST_JOINT, MOST_RANKED, most_candidates
 from stc_core.control import MOST_ROWS as MOST_CONTROL
+from stc_core.linears import copied_bytes
 from stc_core.plan import (
     TIMED_SHARE,
     TIMED_TEXTS,
@@ -157,6 +158,7 @@ def forecast(
     )
     assert extraction is not None
     weights = backbone.parameters() * backbone.dtype.itemsize
+    weights += copied_bytes(backbone.model)
     on_host = weights if backbone.device.type == "cpu" else 0
     # What extraction took stays with the process, and a later phase comes on top.
     later = [probe_bytes(shape, cores()), select_bytes(shape), baseline_bytes(shape)]
