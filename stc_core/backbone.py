@@ -2,8 +2,9 @@
 
 import inspect
 import threading
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -34,9 +35,11 @@ from stc_core.packing import (
     sent,
 )
 from stc_core.pooling import pool, pool_groups, view
-from stc_core.sites import TRIAL, Anatomy, find_sites
 from stc_core.tokens import Span, Tokens
+from stc_core.trial import look
 
+K = TypeVar("K")
+APART = "This model sees padding: only texts of equal length are read together."
 SLOW = "Triton finds no C compiler, so batches on the GPU are padded, which is slower."
 
 
@@ -73,8 +76,10 @@ class Backbone:
         takes_cache = "use_cache" in inspect.signature(model.forward).parameters
         self._uncached = {"use_cache": False} if takes_cache else {}
         self.packs = can_pack(model) and (self.device.type != "cuda" or has_triton())
-        self._lock = threading.Lock()
-        self._anatomy, self.causal = self._look()
+        self._lock = threading.RLock()
+        self._anatomy, self.causal, self.sees_padding = look(
+            model, self._run, name=name, device=self.device
+        )
         self.sites = tuple(self._anatomy.points)
         self.widths = self._anatomy.widths
         self.layer_names = self._anatomy.layer_names
@@ -83,6 +88,8 @@ class Backbone:
         self.notes = self._anatomy.notes
         if can_pack(model) and not self.packs:
             self.notes += (SLOW,)
+        if self.sees_padding:
+            self.notes += (APART,)
         # The one token that a family is trained to sum a text up in, and the rest.
         reads_left = self.causal or getattr(self.config, "is_encoder_decoder", False)
         self.default_poolings: tuple[Pooling, ...] = (
@@ -133,6 +140,15 @@ class Backbone:
             model, tokenizer, name=name, identity=identity, max_length=max_length
         )
 
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Within it no other thread runs the model: for all that hooks or changes it.
+
+        Forwards of this class hold it themselves, and a thread may hold it twice.
+        """
+        with self._lock:
+            yield
+
     def tokenize(self, texts: Sequence[str]) -> Tokens:
         """Ids (int32) of each text, cut at `max_length`, and how many were cut."""
         return tokens.tokenize(self.tokenizer, texts, max_length=self.max_length)
@@ -150,6 +166,11 @@ class Backbone:
         it is made, so nothing of shape (batch, pos, width) is kept. A text's values
         do not depend on the other texts of its batch.
         """
+        return self._apart(ids, lambda part: self._pooled(part, wanted))
+
+    def _pooled(
+        self, ids: Sequence[np.ndarray], wanted: Sequence[PooledSite]
+    ) -> dict[PooledSite, Tensor]:
         poolings: dict[Site, list[Pooling]] = {}
         for site, pooling in dict.fromkeys(wanted):
             poolings.setdefault(site, []).append(pooling)
@@ -173,6 +194,11 @@ class Backbone:
 
         Tokens that the tokenizer adds around a text are left out.
         """
+        return self._apart(ids, lambda part: self._content_means(part, sites))
+
+    def _content_means(
+        self, ids: Sequence[np.ndarray], sites: Sequence[Site]
+    ) -> dict[Site, Tensor]:
         batch = self._batch(ids)
         back = sent(torch.from_numpy(np.argsort(batch.order)), self.device)
         own = content.own_tokens(ids, content.added_ids(self.tokenizer))
@@ -199,7 +225,7 @@ class Backbone:
             out[site] = hidden.reshape(*shape, -1)
 
         points = {site: self._anatomy.points[site] for site in sites}
-        with self._lock:
+        with self.alone():
             tell(self._guides, Places(inputs["attention_mask"].bool()))
             read_sites(
                 lambda: self.model(**inputs, **self._uncached),
@@ -224,8 +250,18 @@ class Backbone:
         self, ids: Sequence[np.ndarray], sites: Sequence[Site]
     ) -> list[dict[Site, Float[Tensor, "pos width"]]]:
         """For each text its activations at every kept token, float32 on the CPU."""
-        batch = self._batch(ids)
         out: list[dict[Site, Tensor]] = [{} for _ in ids]
+        for part in self._parts(ids):
+            self._tokens([ids[text] for text in part], sites, [out[t] for t in part])
+        return out
+
+    def _tokens(
+        self,
+        ids: Sequence[np.ndarray],
+        sites: Sequence[Site],
+        out: list[dict[Site, Tensor]],
+    ) -> None:
+        batch = self._batch(ids)
 
         def take(site: Site, hidden: Tensor) -> None:
             for group in batch.groups:
@@ -235,7 +271,6 @@ class Backbone:
                     out[batch.order[position]][site] = copy
 
         self._read(batch, dict.fromkeys(sites), take)
-        return out
 
     def parameters(self, layer: int | None = None) -> int:
         """Parameters of the backbone cut off after `layer` (None: the last).
@@ -266,34 +301,23 @@ class Backbone:
             f"{self.device}, {str(self.dtype).removeprefix('torch.')})"
         )
 
-    def _look(self) -> tuple[Anatomy, bool]:
-        """The model's anatomy, and whether a token is blind to those after it."""
-        # Two texts that differ in their last token only.
-        n_texts, n_tokens = TRIAL
-        trial = [np.arange(n_tokens, dtype=np.int32) for _ in range(n_texts)]
-        trial[1][-1] += 1
-        batch = make_batch(trial, self.config, device=self.device, packed=False)
-        with torch.inference_mode():
-            anatomy = find_sites(self.model, lambda: self._run(batch))
-        top = max(site for site in anatomy.points if site.kind == "resid")
-        first: list[Tensor] = []
+    def _parts(self, ids: Sequence[np.ndarray]) -> list[np.ndarray]:
+        """The places of texts that may be read together; each text is in one part."""
+        lengths = np.array([len(row) for row in ids])
+        if not self.sees_padding:
+            return [np.arange(len(ids))]
+        return [np.flatnonzero(lengths == n) for n in np.unique(lengths)]
 
-        def take(site: Site, hidden: Tensor) -> None:
-            self._check_shape(hidden, batch)
-            first.extend(hidden[:, 0].clone())
-
-        read_sites(lambda: self._run(batch), {top: anatomy.points[top]}, take)
-        return anatomy, torch.equal(first[0], first[1])
-
-    def _check_shape(self, hidden: Tensor, batch: Batch) -> None:
-        if hidden.ndim == 3 and hidden.shape[:2] == batch.mask.shape:
-            return
-        raise StcError(
-            f"backbone {self.name!r}",
-            expected=f"blocks that give (text, token, width) = {TRIAL} + (width,)",
-            got=str(tuple(hidden.shape)),
-            remedy="Choose another model: this one does not keep a state per token.",
-        )
+    def _apart(
+        self, ids: Sequence[np.ndarray], read: Callable[[list], dict[K, Tensor]]
+    ) -> dict[K, Tensor]:
+        """What `read` gives for the texts of each part, in the order of `ids`."""
+        parts = self._parts(ids)
+        found = [read([ids[text] for text in part]) for part in parts]
+        if len(parts) == 1:
+            return found[0]
+        back = torch.from_numpy(np.argsort(np.concatenate(parts))).to(self.device)
+        return {key: torch.cat([f[key] for f in found])[back] for key in found[0]}
 
     def _batch(self, ids: Sequence[np.ndarray]) -> Batch:
         limit = longest_packed(self.config)
@@ -323,7 +347,7 @@ class Backbone:
             take(site, hidden.reshape(*shape, -1) if hidden.ndim == 2 else hidden)
 
         points = {site: self._anatomy.points[site] for site in wanted}
-        with self._lock:
+        with self.alone():
             read_sites(lambda: self._run(batch), points, take_3d)
 
 

@@ -103,16 +103,26 @@ def read_model(folder: Path, name: str, dtype: torch.dtype) -> tuple[nn.Module, 
 
 
 def identity_of(model: nn.Module, tokenizer: PreTrainedTokenizerBase) -> str:
-    """sha256 over the weights, configuration and vocabulary of a model in memory."""
+    """sha256 over the weights, configuration and tokenizer of a model in memory."""
     digest = hashlib.sha256()
     config: Any = getattr(model, "config", None)
     digest.update(hub.configuration(getattr(config, "to_diff_dict", dict)()))
-    digest.update(json.dumps(tokenizer.get_vocab(), sort_keys=True).encode())
+    digest.update(json.dumps(_reading(tokenizer), sort_keys=True).encode())
     for key, value in sorted(model.state_dict().items()):
         digest.update(f"{key}{value.dtype}{tuple(value.shape)}".encode())
         flat = value.detach().cpu().contiguous().flatten()
         digest.update(flat.view(torch.uint8).numpy().data)
     return digest.hexdigest()
+
+
+def _reading(tokenizer: Any) -> list[Any]:
+    """All by which a tokenizer makes ids of a text, save where it is told to cut."""
+    backend = getattr(tokenizer, "backend_tokenizer", None)
+    if backend is None:
+        return [tokenizer.get_vocab(), tokenizer.truncation_side]
+    rules = json.loads(backend.to_str())
+    kept = {k: v for k, v in rules.items() if k not in ("truncation", "padding")}
+    return [kept, tokenizer.truncation_side]
 
 
 @contextmanager

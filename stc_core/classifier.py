@@ -109,7 +109,7 @@ class SparsifyThenClassify(Labeller, ClassifierMixin, BaseEstimator):
         texts = check_texts(texts)
         classes, task = self._task(texts, check_labels(labels))
         backbone = self.load_backbone()
-        wanted, device = self.wanted(backbone), backbone.device.type
+        wanted, device = self.wanted(backbone), str(backbone.device)
         keep = partial(extract, backbone, wanted=wanted, store_dtype=self.store_dtype)
         all_texts = Texts(texts)
         sample = draw(
@@ -168,7 +168,7 @@ class SparsifyThenClassify(Labeller, ClassifierMixin, BaseEstimator):
                 "fit",
                 expected="enough rows to set some aside for validation",
                 got=f"{len(texts)} rows of {len(classes)} classes",
-                remedy="Give at least 3 texts of some class.",
+                remedy="Give at least 3 different texts of some class.",
             )
         names = tuple(str(name) for name in classes)
         return classes, Task(codes, names, train, held, self.class_weight)

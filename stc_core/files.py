@@ -3,8 +3,10 @@
 import json
 import math
 import os
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from datetime import date, time
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +22,8 @@ LOG_TAIL_BYTES = 65536
 def replacing(path: Path) -> Iterator[Path]:
     """A path to write to that becomes `path` at once, or leaves it as it was."""
     # The suffix stays last: writers choose their format by it.
-    temporary = path.with_name(f".{os.getpid()}.{path.name}")
+    writer = f"{os.getpid()}-{threading.get_ident()}"
+    temporary = path.with_name(f".{writer}.{path.name}")
     try:
         yield temporary
         temporary.replace(path)
@@ -40,22 +43,27 @@ def unwritable(path: Path, error: OSError) -> StcError:
 
 def write_json(path: Path, value: Any) -> None:
     with replacing(path) as temporary:
-        text = json.dumps(_plain(value), indent=1, allow_nan=False, ensure_ascii=False)
+        text = json.dumps(plain(value), indent=1, allow_nan=False, ensure_ascii=False)
         temporary.write_text(text + "\n", encoding="utf-8")
 
 
-def _plain(value: Any) -> Any:
-    """`value` in JSON's own types; a number that is not finite becomes None."""
+def plain(value: Any) -> Any:
+    """`value` in JSON's own types; a number that is not finite becomes None.
+
+    Dates become ISO text.
+    """
     if isinstance(value, BaseModel):
-        return _plain(value.model_dump(mode="json"))
+        return plain(value.model_dump(mode="json"))
     if isinstance(value, dict):
-        return {str(key): _plain(item) for key, item in value.items()}
+        return {str(key): plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
+        return [plain(item) for item in value]
     if isinstance(value, np.ndarray | np.generic):
-        return _plain(value.tolist())
+        return plain(value.tolist())
     if isinstance(value, float) and not math.isfinite(value):
         return None
+    if isinstance(value, date | time):
+        return value.isoformat()
     return str(value) if isinstance(value, Path) else value
 
 

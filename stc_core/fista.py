@@ -69,8 +69,9 @@ class Posed(NamedTuple):
 
 def upload(problem: Problem, device: str | torch.device) -> Posed:
     """The problem on a device; its own features are left behind."""
-    X = torch.from_numpy(problem.XT).to(device)
-    return Posed(problem._replace(XT=problem.XT[:, :0]), X)
+    XT = problem.XT
+    none = np.empty((len(XT), 0), XT.dtype)  # a slice would keep all of them
+    return Posed(problem._replace(XT=none), torch.from_numpy(XT).to(device))
 
 
 def fit_paths(

@@ -1,7 +1,8 @@
 """The one loop over texts: tokenise ahead, sort, batch, forward, hand on."""
 
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections import deque
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache, partial
 from typing import Any, Generic, NamedTuple, TypeVar
@@ -24,6 +25,7 @@ PENDING = 3
 """Batches that may wait for the host or the disk while the next is computed."""
 CHUNK = 512
 T = TypeVar("T")
+U = TypeVar("U")
 Blocks = dict[PooledSite, Tensor]
 Read = Callable[[list[np.ndarray]], Any]
 
@@ -83,8 +85,10 @@ def run(
     """
     read = read or partial(backbone.pooled, wanted=wanted)
     todo = [shard for shard in shards(len(texts)) if shard.stop > start]
-    tokenise = partial(token_ids, backbone)
-    for shard, ids in zip(todo, _ahead(tokenise, texts, todo), strict=True):
+    tokenise = lambda shard: token_ids(backbone, texts[shard])  # noqa: E731
+    # A thread costs a single short text more than it could save.
+    coming = ahead(tokenise, todo) if len(todo) > 1 else map(tokenise, todo)
+    for shard, ids in zip(todo, coming, strict=True):
         order = np.argsort([len(row) for row in ids], kind="stable")
         ids = [ids[text] for text in order]
         first = max(0, start - shard.start)
@@ -94,22 +98,18 @@ def run(
             release()
 
 
-def _ahead(
-    work: Callable[[Sequence[str]], T], texts: Sequence[str], todo: Sequence[slice]
+def ahead(
+    work: Callable[[U], T], items: Iterable[U], *, workers: int = 1
 ) -> Generator[T, None, None]:
-    """`work` of each piece of the texts, that of the next one being done meanwhile.
-
-    A thread costs a single short text more than it could save.
-    """
-    if len(todo) == 1:
-        yield work(texts[todo[0]])
-        return
-    with ThreadPoolExecutor(1, "tokenize") as ahead:
-        coming = ahead.submit(work, texts[todo[0]])
-        for following in todo[1:]:
-            ready, coming = coming.result(), ahead.submit(work, texts[following])
-            yield ready
-        yield coming.result()
+    """`work` of each item in order, that of the next `workers` done meanwhile."""
+    coming: deque[Future[T]] = deque()
+    with ThreadPoolExecutor(workers, "ahead") as pool:
+        for item in items:
+            coming.append(pool.submit(work, item))
+            if len(coming) > workers:
+                yield coming.popleft().result()
+        while coming:
+            yield coming.popleft().result()
 
 
 def _in_batches(

@@ -37,7 +37,7 @@ class Option(NamedTuple):
 
     def point(self, curve: str) -> Point:
         """The same on a curve of scores."""
-        place = self.layer, self.ridge, self.accuracy, self.macro_f1
+        place = self.deepest, self.ridge, self.accuracy, self.macro_f1
         return Point(curve, self.neurons, *place)
 
 
@@ -150,10 +150,14 @@ def curves_of(options: Sequence[Option], chosen: Option) -> tuple[Point, ...]:
     not as many.
     """
     at_depth = [o.point("neurons") for o in options if o.layer == chosen.layer]
-    return (*at_depth, *depth_curve(options, chosen.neurons))
+    return (*at_depth, *depth_curve(options, chosen))
 
 
-def depth_curve(options: Sequence[Option], neurons: int) -> list[Point]:
-    """The largest option of each depth with no more than `neurons`."""
-    found = {o.layer: o for o in options if o.neurons <= neurons}  # the last one wins
-    return [option.point("depth") for option in found.values()]
+def depth_curve(options: Sequence[Option], chosen: Option) -> list[Point]:
+    """The largest option of each depth with no more neurons than `chosen`, and that.
+
+    A depth is the layer that is read last: with a higher limit it may be the same.
+    """
+    small = [option for option in options if option.neurons <= chosen.neurons]
+    found = {option.deepest: option for option in (*small, chosen)}  # the last one wins
+    return [found[depth].point("depth") for depth in sorted(found)]

@@ -54,14 +54,15 @@ def integrated_gradients(
     names = [str(name) for name in labeller.classes_]
     target = int(logits.argmax()) if label is None else _place(names, label)
     layer = backbone.model.get_input_embeddings()  # pyright: ignore[reportCallIssue]
-    found: Any = LayerIntegratedGradients(read, layer).attribute(
-        tokens,
-        baselines=blank,
-        target=target,
-        additional_forward_args=(mask,),
-        n_steps=n_steps,
-        internal_batch_size=BATCH,
-    )
+    with backbone.alone():  # captum hooks the embeddings of whoever runs them
+        found: Any = LayerIntegratedGradients(read, layer).attribute(
+            tokens,
+            baselines=blank,
+            target=target,
+            additional_forward_args=(mask,),
+            n_steps=n_steps,
+            internal_batch_size=BATCH,
+        )
     values = found.sum(-1)[0].detach().float().cpu().numpy()
     gained = float(logits[target] - start[target])
     return {

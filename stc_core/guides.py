@@ -41,7 +41,9 @@ class Places(NamedTuple):
     def _owners(self) -> Int[Tensor, " tokens"]:
         assert self.lengths is not None
         texts = torch.arange(len(self.lengths), device=self.lengths.device)
-        return texts.repeat_interleave(self.lengths)
+        # Told how many they are, it does not wait for a GPU to say so.
+        n_tokens = self.mask.shape[1]
+        return texts.repeat_interleave(self.lengths, output_size=n_tokens)
 
 
 class Spec(NamedTuple):

@@ -31,13 +31,19 @@ _TOKENIZER_FILES = (
     "vocab.json",
     "merges.txt",
 )
+_TOKENIZER_SETTINGS = (
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "added_tokens.json",
+)
 _WRITERS = ("ForCausalLM", "LMHeadModel")
 _SMALL_FILES = (".json", ".txt", ".model", ".tiktoken")
-# Fields of config.json that say where a model came from, not what it computes.
+# Fields that say where a model or a tokenizer came from, not what it computes.
 _BOOKKEEPING = frozenset(
     "_name_or_path _commit_hash transformers_version torch_dtype dtype architectures "
     "auto_map use_cache id2label label2id task_specific_params "
-    "_attn_implementation_autoset".split()
+    "_attn_implementation_autoset name_or_path special_tokens_map_file tokenizer_file "
+    "chat_template processor_class".split()
 )
 
 
@@ -128,13 +134,15 @@ def weight_files(folder: Path) -> list[Path]:
 
 
 def identity(folder: Path) -> str:
-    """sha256 over all that changes numbers: weights, configuration, vocabulary.
+    """sha256 over all that changes numbers: weights, configuration, tokenizer.
 
     Two folders with the same bytes have the same identity, wherever they lie.
     """
     digest = hashlib.sha256()
-    config = json.loads((folder / "config.json").read_text("utf-8"))
-    digest.update(configuration(config))
+    for name in ("config.json", *_TOKENIZER_SETTINGS):
+        if (folder / name).is_file():
+            held = json.loads((folder / name).read_text("utf-8"))
+            digest.update(configuration(held))
     names = _TOKENIZER_FILES[:1]
     if not (folder / names[0]).is_file():
         names = _TOKENIZER_FILES[1:]
@@ -146,7 +154,7 @@ def identity(folder: Path) -> str:
 
 
 def configuration(config: dict) -> bytes:
-    """The fields of a model's config that change numbers, as stable bytes."""
+    """The fields of a config that change numbers, as stable bytes."""
     kept = {k: v for k, v in config.items() if k not in _BOOKKEEPING}
     return json.dumps(kept, sort_keys=True, default=str).encode()
 

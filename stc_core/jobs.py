@@ -184,16 +184,17 @@ def _moved_aside(folder: Path, *, overwrite: bool) -> Path | None:
             got="a run that is being worked on",
             remedy="Wait for it, or choose another --out.",
         )
+    before = folder.with_name(f"{folder.name}.before")
     if not run.done:
         shutil.rmtree(folder)
-        return None
+        # It was itself to replace a finished one, which waits beside it since.
+        return before if overwrite and before.is_dir() and Run(before).done else None
     if not overwrite:
         raise StcError(
             f"run {str(folder)!r}",
             got="a finished run",
             remedy="Choose another --out, or pass --overwrite to replace it.",
         )
-    before = folder.with_name(f"{folder.name}.before")
     if before.exists():
         raise StcError(
             f"folder {str(before)!r}",

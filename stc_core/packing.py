@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import cache
 from importlib.util import find_spec
+from subprocess import CalledProcessError
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -119,7 +120,7 @@ def has_triton() -> bool:
     tokens = torch.ones(2, 8, device="cuda")
     try:
         mean_and_max(tokens, torch.tensor([0, 2], dtype=torch.int32, device="cuda"))
-    except RuntimeError:  # no compiler, as Triton says it
+    except (RuntimeError, CalledProcessError):  # no compiler, or one that fails
         return False
     return True
 

@@ -2,6 +2,7 @@
 
 import gzip
 import io
+import json
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -16,7 +17,7 @@ import pyarrow.parquet as pq
 from stc_core.axes import Progress, silent
 from stc_core.data import as_text, check_column
 from stc_core.errors import StcError
-from stc_core.files import replacing
+from stc_core.files import plain, replacing
 from stc_core.table import iter_table
 
 LABEL_COLUMN = "predicted_label"
@@ -220,7 +221,10 @@ def _text_writer(handle: Any, suffix: str) -> Write:
     def write(frame: pd.DataFrame) -> None:
         nonlocal first
         if suffix.startswith(".jsonl"):
-            frame.to_json(handle, orient="records", lines=True, force_ascii=False)
+            there = frame.astype(object).where(frame.notna(), None)
+            for row in there.to_dict("records"):
+                line = json.dumps(plain(row), ensure_ascii=False, default=str)
+                handle.write(f"{line}\n")
         else:
             separator = "\t" if suffix.startswith(".tsv") else ","
             frame.to_csv(handle, sep=separator, index=False, header=first)

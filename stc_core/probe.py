@@ -2,7 +2,7 @@
 
 import os
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -198,7 +198,9 @@ def fit_probes(
         workers = max(1, min(threads or cores(), len(left)))
         backend = "threading" if workers <= MOST_THREADS else "loky"
         parallel = Parallel(workers, backend=backend, return_as="generator_unordered")
-        for result in parallel(delayed(job)(site) for site in left):
+        # A process of its own has a BLAS of its own.
+        work = job if backend == "threading" else _one_thread(job)
+        for result in parallel(delayed(work)(site) for site in left):
             assert isinstance(result, ProbeResult)
             yield result
 
@@ -207,6 +209,16 @@ def fit_probes(
             results[result.pooled_site] = result
             progress(len(results), len(pooled_sites))
     return [results[pooled_site] for pooled_site in pooled_sites]
+
+
+def _one_thread(
+    job: Callable[[PooledSite], ProbeResult],
+) -> Callable[[PooledSite], ProbeResult]:
+    def limited(pooled_site: PooledSite) -> ProbeResult:
+        with threadpool_limits(1, "blas"):
+            return job(pooled_site)
+
+    return limited
 
 
 def _many(read: Read, task: Task, pooled_sites: Sequence[PooledSite]) -> bool:

@@ -80,7 +80,7 @@ def _sparse(config: RunConfig, writer: RunWriter) -> None:
         read,
         sample.task,
         wanted,
-        device=ground.backbone.device.type,
+        device=str(ground.backbone.device),
         progress=writer.progress,
     )
     writer.write_frame("probes.parquet", tables.probe_table(probes, sample.task))
@@ -160,7 +160,7 @@ def _add_control(
             control_task(ground.sample.task, seed=seed),
             wanted,
             patience=PATIENCE,
-            device=ground.backbone.device.type,
+            device=str(ground.backbone.device),
             progress=writer.progress,
         )
     except KeyboardInterrupt:

@@ -6,6 +6,7 @@ imported where there is CUDA: Triton comes with PyTorch's CUDA builds.
 
 from collections.abc import Sequence
 
+import torch
 import triton  # pyright: ignore[reportMissingImports]
 import triton.language as tl  # pyright: ignore[reportMissingImports]
 from jaxtyping import Float, Int
@@ -42,9 +43,10 @@ def mean_and_max(
     n, width = len(starts) - 1, hidden.shape[1]
     mean, largest = hidden.new_empty(2, n, width, dtype=float32)
     grid = (triton.cdiv(width, BLOCK_COLUMNS), n)
-    _reduce[grid](  # pyright: ignore[reportIndexIssue]
-        hidden, starts, mean, largest, width, BLOCK_ROWS, BLOCK_COLUMNS, num_warps=1
-    )
+    with torch.cuda.device(hidden.device):  # Triton starts on the current one
+        _reduce[grid](  # pyright: ignore[reportIndexIssue]
+            hidden, starts, mean, largest, width, BLOCK_ROWS, BLOCK_COLUMNS, num_warps=1
+        )
     return mean, largest
 
 

@@ -99,7 +99,7 @@ def fit_stc(
         shallower += options_at(at, task, found, layer=layer, reported=reported)
         progress(place, n_steps)
     options = (*shallower, *options)
-    curves = (*points, *depth_curve(options, counts[best]))
+    curves = (*points, *depth_curve(options, options[-1]))
     fitted = fitted._replace(points=curves, options=options)
     if tolerance is None:
         return fitted

@@ -107,7 +107,7 @@ class Reading:
         given = torch.cat(self.waiting[s], dim=1) if s else None
         self.waiting[s].clear()
         positions = (self.mask.long().cumsum(1) - 1).clamp(min=0)
-        with _entered(stage.model, given):
+        with self.stages.backbone.alone(), _entered(stage.model, given):
             hidden = stage.model(
                 input_ids=self.ids[:, start:],
                 attention_mask=self.mask.long(),

@@ -201,18 +201,24 @@ def find_store(
     """A finished store of these texts that holds all of `sites`, maybe more."""
     wanted = set(sites)
     for path in sorted(folder.glob(f"{key}-*")):
-        if _is_whole(path) and share_done(path) == 1.0:
-            store = FeatureStore(path)
-            if wanted <= set(store.widths):
-                return store
+        with suppress(StcError, FileNotFoundError):  # it is being pruned
+            if _is_whole(path) and share_done(path) == 1.0:
+                store = FeatureStore(path)
+                if wanted <= set(store.widths):
+                    return store
     return None
 
 
 def _is_whole(path: Path) -> bool:
-    """Whether every file of the store is there: nobody deleted a part of it."""
-    if not (path / "meta.json").exists():
+    """Whether every file of the store is there, and what describes it can be read.
+
+    Somebody may have deleted a part of it, or the power failed while it was written.
+    """
+    try:
+        names = [f"{name}.npy" for name in read_json(path / "meta.json")["widths"]]
+        share_done(path)
+    except (StcError, KeyError):
         return False
-    names = [f"{name}.npy" for name in read_json(path / "meta.json")["widths"]]
     names += ["order.npy", "texts.npy", "journal.json"]
     return all((path / name).exists() for name in names)
 
@@ -317,25 +323,30 @@ def list_stores(folder: Path) -> list[StoreInfo]:
 
 
 def _info(path: Path) -> StoreInfo | None:
-    """None if another process has just deleted it."""
+    """None if another process has just deleted it; of a damaged one nothing is done."""
     try:
-        about = read_json(path / "meta.json")
         # Blocks, not lengths: files are sparse until their rows are written.
         size = sum(file.stat().st_blocks * 512 for file in path.iterdir())
         used = (path / "journal.json").stat().st_mtime
-        share = share_done(path)
-    except (FileNotFoundError, StcError):
+    except FileNotFoundError:
         return None
-    return StoreInfo(path, size, used, share, about["backbone"], about["n"])
+    if not _is_whole(path):
+        return StoreInfo(path, size, used, 0.0, "damaged", 0)
+    about = read_json(path / "meta.json")
+    return StoreInfo(path, size, used, share_done(path), about["backbone"], about["n"])
 
 
 def delete_store(path: Path) -> bool:
-    """Whether the store is gone: not if it is being written just now."""
+    """Whether the store is gone: not if it is being written just now.
+
+    Another process may have been faster.
+    """
     try:
         with lock(path.parent, path.name.partition("-")[0]).acquire(timeout=0):
             grave = path.with_name(f".{path.name}.{os.getpid()}")
-            path.rename(grave)
-            shutil.rmtree(grave)
+            with suppress(FileNotFoundError):
+                path.rename(grave)
+                shutil.rmtree(grave, ignore_errors=True)
     except Timeout:
         return False
     return True
@@ -351,15 +362,15 @@ def prune_stores(
     """Bytes set free so that `needed` more stay within `budget`, oldest first.
 
     The budget is $STC_FEATURES_GB (50). Stores used within the hour are kept, and
-    so is `keep`.
+    so is `keep`, of which all is in `needed`.
     """
     if budget is None:
-        budget = int(float(os.environ.get("STC_FEATURES_GB", "50")) * 1e9)
+        budget = _budget()
     for grave in folder.glob(".*/"):  # of a process that was killed while it deleted
         if time.time() - grave.stat().st_mtime > IN_USE_S:
             shutil.rmtree(grave, ignore_errors=True)
     stores = list_stores(folder)
-    excess = sum(store.bytes for store in stores) + needed - budget
+    excess = sum(s.bytes for s in stores if s.path != keep) + needed - budget
     freed = 0
     for store in stores:
         recent = time.time() - store.used < IN_USE_S
@@ -367,6 +378,17 @@ def prune_stores(
         if freed < excess and not spared and delete_store(store.path):
             freed += store.bytes
     return freed
+
+
+def _budget() -> int:
+    """Bytes; raises StcError if $STC_FEATURES_GB is no number."""
+    asked = os.environ.get("STC_FEATURES_GB", "50")
+    try:
+        return int(float(asked) * 1e9)
+    except (ValueError, OverflowError) as error:
+        raise StcError(
+            "$STC_FEATURES_GB", expected="a number of gigabytes", got=repr(asked)
+        ) from error
 
 
 def touch(path: Path) -> None:

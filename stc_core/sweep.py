@@ -4,15 +4,16 @@ Sites are read and standardised by threads of the host, then solved by fista.py.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing
 from typing import NamedTuple
 
 import numpy as np
 import torch
 from jaxtyping import Float
-from joblib import Parallel, delayed
 
 from stc_core.axes import PooledSite
 from stc_core.fista import Posed, fit_paths, room, site_bytes, upload
+from stc_core.forward import ahead
 from stc_core.penalties import Name, get_penalty
 from stc_core.problem import Problem, Solved, pose
 from stc_core.solver import stopped
@@ -43,7 +44,6 @@ def sweep(
 
     Only those that met `tol`; a site for which the device has no room is left out.
     """
-    y_val = task.codes[task.validation]
 
     def posed(site: PooledSite) -> _Read:
         X = read(site)
@@ -57,13 +57,15 @@ def sweep(
         )
         return _Read(site, problem, np.asarray(X[task.validation], np.float32))
 
-    workers = max(1, min(HOST_THREADS, len(pooled_sites)))
-    parallel = Parallel(
-        workers, backend="threading", return_as="generator", pre_dispatch="n_jobs"
-    )
-    ahead = parallel(delayed(posed)(site) for site in pooled_sites)
-    read_ahead = (one for one in ahead if isinstance(one, _Read))
-    for batch in _batches(read_ahead, device):
+    with closing(ahead(posed, pooled_sites, workers=HOST_THREADS)) as sites:
+        yield from _solved(sites, task, device=device, tol=tol, patience=patience)
+
+
+def _solved(
+    sites: Iterable[_Read], task: Task, *, device: str, tol: float, patience: int
+) -> Iterator[Solved]:
+    y_val = task.codes[task.validation]
+    for batch in _batches(sites, device):
         for site, path, X_val in _solve(batch, tol):
             path = stopped(path, X_val, y_val, patience=patience)
             if path.kkt.max() <= tol:

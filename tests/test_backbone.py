@@ -3,11 +3,14 @@
 The oracle runs each text alone, in full, without padding, on other hooks.
 """
 
+from concurrent.futures import ThreadPoolExecutor
 from functools import cache
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
+import transformers as hf
 from test_pooling import BY_HAND
 from test_sites import OddModel
 from tiny import (
@@ -24,6 +27,7 @@ from tiny import (
     tiny_model,
     tiny_tokenizer,
 )
+from tokenizers import normalizers
 from torch import nn
 
 from stc_core.axes import POOLINGS, PooledSite, Site
@@ -293,6 +297,14 @@ def test_identity_follows_weights_and_configuration():
     assert one.revision == one.identity[:12]
     other = Backbone.from_model(tiny_model("roberta"), tiny_tokenizer())
     assert other.identity != one.identity
+    tokenizer = tiny_tokenizer()
+    tokenizer(["good"], truncation=True, max_length=5, padding=True)
+    assert Backbone.from_model(model, tokenizer).identity == one.identity
+    tokenizer.truncation_side = "left"
+    assert Backbone.from_model(model, tokenizer).identity != one.identity
+    tokenizer = tiny_tokenizer()
+    tokenizer.backend_tokenizer.normalizer = normalizers.Lowercase()
+    assert Backbone.from_model(model, tokenizer).identity != one.identity
 
 
 def test_the_embedded_backbone_loads_quietly(capfd):
@@ -332,3 +344,52 @@ def test_half_precision_gives_float32_features(dtype):
         assert block.dtype == torch.float32
         error = (block - full[key]).norm() / full[key].norm()
         assert error < 0.03
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_no_family_of_the_table_sees_padding(family):
+    assert not tiny_backbone(family).sees_padding
+
+
+@pytest.mark.parametrize("config", [hf.FNetConfig, hf.ConvBertConfig])
+def test_a_model_that_sees_padding_reads_texts_of_one_length_together(config):
+    sizes: dict[str, Any] = {
+        "vocab_size": N_WORDS,
+        "hidden_size": 16,
+        "num_hidden_layers": 2,
+        "intermediate_size": 32,
+        "pad_token_id": 0,
+    }
+    if config is hf.ConvBertConfig:
+        sizes |= {"num_attention_heads": 4, "embedding_size": 16}
+    torch.manual_seed(0)
+    model = hf.AutoModel.from_config(config(**sizes))
+    backbone = Backbone.from_model(model, tiny_tokenizer())
+    assert backbone.sees_padding
+    assert "only texts of equal length" in " ".join(backbone.notes)
+    ids = backbone.tokenize(["good film", "a", "a good film with a plot", "a film"]).ids
+    together = backbone.pooled(ids, all_pooled(backbone))
+    means = backbone.content_means(ids, backbone.sites)
+    tokens = backbone.token_activations(ids, backbone.sites)
+    for row, text in enumerate(ids):
+        alone = backbone.pooled([text], all_pooled(backbone))
+        for wanted, block in alone.items():
+            assert_equal(together[wanted][row], block[0])
+        for site, block in backbone.content_means([text], backbone.sites).items():
+            assert_equal(means[site][row], block[0])
+        for site in backbone.sites:
+            expected = backbone.token_activations([text], [site])[0][site]
+            assert_equal(tokens[row][site], expected)
+
+
+def test_a_thread_that_is_alone_with_the_model_may_read_it(monkeypatch):
+    backbone = tiny_backbone("bert")
+    ids, wanted = backbone.tokenize(["good film"]).ids, all_pooled(backbone)
+    with ThreadPoolExecutor(1) as other:
+        with backbone.alone():
+            waiting = other.submit(backbone.pooled, ids, wanted)
+            found = backbone.pooled(ids, wanted)
+            with pytest.raises(TimeoutError):
+                waiting.result(timeout=0.2)
+        for key, block in waiting.result(timeout=20).items():
+            assert_equal(block, found[key])

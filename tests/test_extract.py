@@ -19,6 +19,7 @@ from stc_core.extract import (
     extract_features,
     stored,
 )
+from stc_core.forward import ahead
 from stc_core.store import FeatureStore, list_stores, share_done
 
 pytestmark = pytest.mark.usefixtures("small_shards")
@@ -385,3 +386,18 @@ def test_what_is_stored_is_found_and_nothing_is_computed(tmp_path, monkeypatch):
         assert found is not None and found.path == path
     assert stored(backbone, texts, SOME, store_dtype="float32") is None
     assert stored(backbone, texts[:1], SOME) is None
+
+
+def test_no_more_is_worked_ahead_than_there_are_threads():
+    begun: list[int] = []
+
+    def work(item: int) -> int:
+        begun.append(item)
+        return -item
+
+    coming = ahead(work, range(40), workers=2)
+    assert next(coming) == 0
+    time.sleep(0.2)  # they would have begun by now
+    assert sorted(begun) == [0, 1, 2]
+    assert list(coming) == [-item for item in range(1, 40)]
+    assert sorted(begun) == list(range(40))

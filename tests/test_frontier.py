@@ -137,3 +137,17 @@ def test_reported_rows_choose_nothing(toy, fitted):
     assert without.points == fitted.points
     assert [o[:-1] for o in without.options] == [o[:-1] for o in fitted.options]
     assert all(len(o.guess) == 0 for o in without.options)
+
+
+def test_a_depth_is_the_layer_that_is_read_last():
+    """Of what is allowed to layer 3 and reads to 2, depth 2 is the cost."""
+    options = [
+        option(1, 8, 0.6),
+        option(2, 8, 0.7),
+        option(3, 8, 0.7)._replace(deepest=2, accuracy=0.75),
+        option(3, 16, 0.8),
+    ]
+    points = [p for p in curves_of(options, options[2]) if p.curve == "depth"]
+    assert [(p.layer, p.accuracy) for p in points] == [(1, 0.6), (2, 0.75)]
+    points = [p for p in curves_of(options, options[1]) if p.curve == "depth"]
+    assert [(p.layer, p.accuracy) for p in points] == [(1, 0.6), (2, 0.7)]

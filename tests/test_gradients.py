@@ -1,5 +1,7 @@
 """Integrated gradients: complete, exact where the model is linear, for each family."""
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -97,3 +99,33 @@ def test_of_a_tuned_run(tuned_folder):
     assert len(found["tokens"]) == len(
         model.backbone_.spans("the courier lost my parcel")
     )
+
+
+def test_another_thread_may_label_meanwhile():
+    """captum hooks the embeddings, which are those of all who use the backbone."""
+    model = labeller("bert", "mlp.2.mean", "resid.3.mean")
+    labels = model.decision_function([TEXT])
+    found = integrated_gradients(model, TEXT, n_steps=16)
+    over = threading.Event()
+
+    def label() -> int:
+        n = 0
+        while not over.is_set() or n == 0:
+            np.testing.assert_allclose(
+                model.decision_function([TEXT]), labels, atol=1e-4
+            )
+            n += 1
+        return n
+
+    with ThreadPoolExecutor(1) as other:
+        labelling = other.submit(label)
+        try:
+            for _ in range(15):
+                again = integrated_gradients(model, TEXT, n_steps=16)
+                for a, b in zip(again["tokens"], found["tokens"], strict=True):
+                    assert a["contribution"] == pytest.approx(
+                        b["contribution"], abs=1e-4
+                    )
+        finally:
+            over.set()
+        assert labelling.result() > 0

@@ -266,6 +266,14 @@ def test_identity_is_of_the_bytes_not_of_the_place(folder, tmp_path):
         path.write_bytes(before[:-1] + bytes([before[-1] ^ 1]))
         assert hub.identity(copy) != one
         path.write_bytes(before)
+    settings = copy / "tokenizer_config.json"
+    held = json.loads(settings.read_text("utf-8"))
+    settings.write_text(json.dumps({**held, "name_or_path": "elsewhere"}))
+    assert hub.identity(copy) == one
+    for change in ({"truncation_side": "left"}, {"do_lower_case": False}):
+        settings.write_text(json.dumps({**held, **change}))
+        assert hub.identity(copy) != one
+    settings.write_text(json.dumps(held))
     edit_config(copy, layer_norm_epsilon=1e-3)
     assert hub.identity(copy) != one
 

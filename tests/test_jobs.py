@@ -273,6 +273,19 @@ def test_the_earlier_run_is_kept_beside_one_that_failed(tmp_path: Path):
     assert Run.open(folder).name == "third"
 
 
+def test_an_overwrite_that_failed_can_be_tried_again(tmp_path: Path):
+    folder, before = tmp_path / "r", tmp_path / "r.before"
+    RunWriter(folder, config("old")).finish()
+    with pytest.raises(StcError), jobs.place(folder, overwrite=True):
+        RunWriter(folder, config("new")).fail(StcError("no"))
+        raise StcError("no")
+    with jobs.place(folder, overwrite=True):
+        assert Run.open(before).name == "old"
+        RunWriter(folder, config("third")).finish()
+    assert Run.open(folder).name == "third"
+    assert not before.exists()
+
+
 def test_a_live_run_never_makes_way(tmp_path: Path):
     RunWriter(tmp_path / "r", config())
     with (

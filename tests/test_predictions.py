@@ -180,3 +180,22 @@ def test_progress_counts_rows(tmp_path, monkeypatch):
         progress=lambda done, total: seen.append((done, total)),
     )
     assert seen == [(4, 0), (6, 0)]
+
+
+def test_jsonl_keeps_numbers_and_dates_of_the_table(tmp_path: Path):
+    small, long = 1.2345678901234e-12, 0.12345678901234567
+    frame = pd.DataFrame(
+        {
+            "text": ["abc", "d"],
+            "number": [small, long],
+            "when": pd.to_datetime(["2024-01-01 03:04", None]),
+            "count": pd.array([7, None], dtype="Int64"),
+        }
+    )
+    frame.to_parquet(tmp_path / "in.parquet")
+    out = tmp_path / "o.jsonl"
+    predict_file(ByLength(), tmp_path / "in.parquet", out, trained="text")
+    one, two = map(json.loads, out.read_text("utf-8").splitlines())
+    assert (one["number"], two["number"]) == (small, long)
+    assert (one["when"], two["when"]) == ("2024-01-01T03:04:00", None)
+    assert (one["count"], two["count"]) == (7, None)

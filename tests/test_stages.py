@@ -1,5 +1,7 @@
 """Stages of a decoder: the same states as one plain forward, each block once."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 import torch
@@ -108,3 +110,27 @@ def test_upper_blocks_wait_and_catch_up_in_one_forward():
 def test_an_encoder_is_refused():
     with pytest.raises(StcError, match="class heads"):
         Stages(tiny_backbone("bert"), (1, 3))
+
+
+def test_two_threads_that_share_a_decoder_get_their_own_texts():
+    backbone = tiny_backbone("llama")
+    stages, mask = Stages(backbone, (1, 3)), torch.ones(1, 20, dtype=torch.bool)
+    rng = torch.Generator().manual_seed(0)
+    texts = [torch.randint(4, 20, (1, 20), generator=rng) for _ in range(2)]
+    expected = [stages.begin(ids, mask).states(1) for ids in texts]
+    assert not torch.allclose(expected[0], expected[1])
+
+    def read(which: int) -> None:
+        for _ in range(100):
+            found = stages.begin(texts[which], mask).states(1)
+            torch.testing.assert_close(found, expected[which])
+
+    def pool() -> None:
+        for _ in range(100):
+            ids = [texts[0][0].numpy().astype(np.int32)]
+            backbone.token_activations(ids, [Site(2, "resid")])
+
+    with ThreadPoolExecutor(3) as threads:
+        work = [threads.submit(read, which) for which in (0, 1)]
+        for done in (*work, threads.submit(pool)):
+            done.result()

@@ -180,7 +180,8 @@ def test_stores_are_listed_and_the_longest_unused_pruned(tmp_path: Path):
     assert (listed[0].backbone, listed[0].n) == ("tiny", 6)
     total = sum(s.bytes for s in listed)
     assert prune_stores(tmp_path, budget=total) == 0
-    freed = prune_stores(tmp_path, budget=total, needed=1, keep=tmp_path / "key1-a")
+    begun = {"keep": tmp_path / "key1-a", "needed": listed[0].bytes + 1}
+    freed = prune_stores(tmp_path, budget=total, **begun)
     assert freed == listed[1].bytes
     prune_stores(tmp_path, budget=0)
     assert [s.path.name for s in list_stores(tmp_path)] == ["key4-a"]  # used just now
@@ -212,3 +213,46 @@ def test_a_store_that_is_being_written_is_not_deleted(tmp_path: Path):
     assert delete_store(store.path)
     assert not store.path.exists()
     assert list_stores(tmp_path) == []
+
+
+@pytest.mark.parametrize("name", ["journal.json", "meta.json"])
+def test_a_store_whose_description_is_damaged_is_begun_anew(tmp_path: Path, name: str):
+    store = finished(tmp_path / "key-a")
+    (store.path / name).write_text("")
+    assert find_store(tmp_path, "key", [MEAN]) is None
+    (listed,) = list_stores(tmp_path)
+    assert (listed.share_done, listed.backbone) == (0, "damaged")
+    assert listed.bytes > 0
+    assert begin(store.path).rows_done == 0
+    assert list_stores(tmp_path)[0].backbone == "tiny"
+
+
+def test_a_store_that_another_process_has_just_deleted_is_gone(tmp_path: Path):
+    path = finished(tmp_path / "key-a").path
+    shutil.rmtree(path)
+    assert delete_store(path)
+
+
+def test_a_store_that_goes_while_it_is_opened_is_not_found(tmp_path, monkeypatch):
+    store = finished(tmp_path / "key-a")
+    monkeypatch.setattr("stc_core.store._is_whole", lambda path: True)
+    (store.path / "texts.npy").unlink()
+    assert find_store(tmp_path, "key", [MEAN]) is None
+
+
+def test_a_store_that_is_gone_on_with_is_not_counted_twice(tmp_path: Path):
+    for name in ("key1-a", "key2-a"):
+        journal = finished(tmp_path / name).path / "journal.json"
+        os.utime(journal, (1e9, 1e9))
+    one, two = list_stores(tmp_path)
+    budget = one.bytes + two.bytes
+    keep = {"keep": two.path, "budget": budget}
+    assert prune_stores(tmp_path, needed=two.bytes, **keep) == 0
+    assert prune_stores(tmp_path, needed=two.bytes + 1, **keep) == one.bytes
+
+
+@pytest.mark.parametrize("asked", ["50 GB", "inf", ""])
+def test_a_budget_that_is_no_number_is_refused(tmp_path: Path, monkeypatch, asked):
+    monkeypatch.setenv("STC_FEATURES_GB", asked)
+    with pytest.raises(StcError, match=r"STC_FEATURES_GB.*number of gigabytes"):
+        prune_stores(tmp_path)

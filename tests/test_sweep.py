@@ -1,5 +1,8 @@
 """Sites swept over a device are probed as the host probes them."""
 
+import gc
+import weakref
+
 import numpy as np
 import pytest
 import torch
@@ -8,10 +11,13 @@ from toy import make
 
 from stc_core import probe, sweep
 from stc_core.axes import PooledSite
-from stc_core.fista import fit_paths, site_bytes
+from stc_core.fista import fit_paths, site_bytes, upload
+from stc_core.penalties import get_penalty
 from stc_core.probe import fit_probes
+from stc_core.problem import pose
 from stc_core.task import Task
 
+GIVEN = {"n_class": 3, "class_weight": None, "sample_weight": None}
 GOAL = {"penalty": "l1", "tol": 1e-3, "patience": 2}
 
 
@@ -126,3 +132,18 @@ def test_sites_that_are_hard_keep_none_from_being_solved() -> None:
             path.objective[some], expected.path.objective[some], rtol=2e-3
         )
     assert found[flat].path.n_iter.max() == 0
+
+
+def test_features_are_let_go_once_they_are_on_the_device() -> None:
+    toy = make(3)
+    site = next(iter(toy.blocks))
+    y = toy.task.codes
+    problem = pose(toy.read(site), y, get_penalty("l1"), **GIVEN)
+    there = weakref.ref(problem.XT)
+    shape = problem.XT.shape
+    posed = upload(problem, "meta")  # which holds nothing
+    del problem
+    gc.collect()
+    assert there() is None
+    assert posed.X.shape == shape
+    assert posed.problem.XT.shape == (shape[0], 0)
