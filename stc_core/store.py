@@ -1,7 +1,8 @@
 """Pooled activations on disk: a plain .npy for each pooled site, and a journal.
 
 Rows lie in the order in which they were computed, so that every write is one stretch
-and one number, how many rows are done, says all that a killed extraction needs.
+and one number, how many rows are done, says all that a killed extraction needs. In half
+precision they lie in a frame: what is stored is (value - offset) / scale.
 """
 
 import hashlib
@@ -22,13 +23,26 @@ from stc_core.axes import PooledSite
 from stc_core.errors import StcError
 from stc_core.files import read_json, replacing, unwritable, write_json
 
-FORMAT = 1
+FORMAT = 2
 CHECKPOINT_S = 20.0
 """At most this much work is lost when an extraction is killed."""
 IN_USE_S = 3600.0
 """A store that was read this recently is never deleted to make room."""
 COPY_ROWS = 1024
+FRAMES = "frames.npz"
 STORE_DTYPES = ("float16", "float32")
+
+
+class Frame(NamedTuple):
+    """Where the values of a pooled site lie, and how far apart.
+
+    Half precision keeps 11 bits of a value: of a neuron that varies by a thousandth of
+    its mean one or two, of what it varies by all. And what is far smaller than the
+    spread of the site, as what rounding leaves of 1 - 1 in a GELU, becomes 0.
+    """
+
+    offset: Float[np.ndarray, " width"]
+    scale: float
 
 
 class FeatureStore:
@@ -41,6 +55,7 @@ class FeatureStore:
         self.widths = {PooledSite.parse(k): w for k, w in about["widths"].items()}
         self.pooled_sites = tuple(self.widths)
         self.notes: tuple[str, ...] = tuple(read_json(path / "journal.json")["notes"])
+        self._frames = _read_frames(path)
         order = np.load(path / "order.npy")
         place = np.empty_like(order)
         place[order] = np.arange(len(order))
@@ -68,7 +83,11 @@ class FeatureStore:
                 remedy="Start again: they will be extracted anew.",
             ) from error
         wanted = self._rows if rows is None else self._rows[np.asarray(rows, int)]
-        return np.take(stored, wanted, axis=0).astype(np.float32, copy=False)
+        out = np.take(stored, wanted, axis=0).astype(np.float32, copy=False)
+        if frame := self._frames.get(pooled_site):
+            out *= np.float32(frame.scale)
+            out += frame.offset
+        return out
 
 
 class StoreWriter:
@@ -83,6 +102,7 @@ class StoreWriter:
         self.store_dtype: str = about["dtype"]
         self.rows_done: int = journal["rows_done"]
         self.notes: list[str] = journal["notes"]
+        self.frames = _read_frames(path)
         self._headers = {site: _header(_file(path, site)) for site in self.widths}
         self._order = _header(path / "order.npy")
         self._saved = time.monotonic()
@@ -93,6 +113,15 @@ class StoreWriter:
     def done(self) -> Int[np.ndarray, " done"]:
         """The texts whose rows are done, in the order of computing."""
         return np.load(self.path / "order.npy", mmap_mode="r")[: self.rows_done].copy()
+
+    def frame(self, frames: Mapping[PooledSite, Frame]) -> None:
+        """Says in which frames all rows lie; before the first is written."""
+        assert self.rows_done == 0, self.rows_done
+        parts = {f"offset {site}": frame.offset for site, frame in frames.items()}
+        parts |= {f"scale {site}": frame.scale for site, frame in frames.items()}
+        with replacing(self.path / FRAMES) as temporary:
+            np.savez(temporary, **parts)  # pyright: ignore[reportArgumentType]
+        self.frames = dict(frames)
 
     def write(
         self,
@@ -164,6 +193,19 @@ def _header(path: Path) -> _Header:
     return _Header(stored.dtype, stored.offset, stored[:1].nbytes)
 
 
+def _read_frames(path: Path) -> dict[PooledSite, Frame]:
+    if not (path / FRAMES).exists():
+        return {}
+    with np.load(path / FRAMES) as parts:
+        names = [name.removeprefix("offset ") for name in parts if name[0] == "o"]
+        return {
+            PooledSite.parse(name): Frame(
+                parts[f"offset {name}"], float(parts[f"scale {name}"])
+            )
+            for name in names
+        }
+
+
 def _file(path: Path, pooled_site: PooledSite) -> Path:
     return path / f"{pooled_site}.npy"
 
@@ -215,11 +257,13 @@ def _is_whole(path: Path) -> bool:
     Somebody may have deleted a part of it, or the power failed while it was written.
     """
     try:
-        names = [f"{name}.npy" for name in read_json(path / "meta.json")["widths"]]
-        share_done(path)
+        about = read_json(path / "meta.json")
+        names = [f"{name}.npy" for name in about["widths"]]
+        begun = share_done(path) > 0
     except (StcError, KeyError):
         return False
     names += ["order.npy", "texts.npy", "journal.json"]
+    names += [FRAMES] if begun and about["dtype"] == "float16" else []
     return all((path / name).exists() for name in names)
 
 

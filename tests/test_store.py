@@ -11,6 +11,7 @@ from stc_core.axes import PooledSite
 from stc_core.errors import StcError
 from stc_core.store import (
     FeatureStore,
+    Frame,
     StoreWriter,
     delete_store,
     find_store,
@@ -35,14 +36,34 @@ def values(site: PooledSite, texts: np.ndarray) -> np.ndarray:
     return (texts[:, None] + columns).astype(np.float32)
 
 
+FRAMES = {
+    MEAN: Frame(np.array([0, 0.5, -1, 8], np.float32), 2.0),
+    MAX: Frame(np.zeros(6, np.float32), 1.0),
+}
+
+
 def begin(path: Path, dtype: str = "float16") -> StoreWriter:
     path.parent.mkdir(parents=True, exist_ok=True)
-    return open_writer(path, WIDTHS, UNIQUE, dtype=dtype, about={"backbone": "tiny"})
+    about = {"backbone": "tiny"}
+    writer = open_writer(path, WIDTHS, UNIQUE, dtype=dtype, about=about)
+    if dtype == "float16" and not writer.frames:
+        writer.frame(FRAMES)
+    return writer
+
+
+def framed(writer: StoreWriter, site: PooledSite, block: np.ndarray) -> np.ndarray:
+    if not writer.frames:
+        return block
+    frame = writer.frames[site]
+    return (block - frame.offset) / np.float32(frame.scale)
 
 
 def write(writer: StoreWriter, start: int, stop: int) -> None:
     texts = ORDER[start:stop]
-    blocks = {s: values(s, texts).astype(writer.store_dtype) for s in WIDTHS}
+    blocks = {
+        site: framed(writer, site, values(site, texts)).astype(writer.store_dtype)
+        for site in WIDTHS
+    }
     writer.write(start, texts, blocks)
 
 
@@ -100,7 +121,8 @@ def test_rows_are_journalled_while_they_are_written(tmp_path: Path, monkeypatch)
 def test_a_wide_block_widens_its_file_alone(tmp_path: Path):
     writer = begin(tmp_path / "key-a")
     write(writer, 0, 2)
-    texts, wide = ORDER[2:], values(MEAN, ORDER[2:]) * 1e6
+    texts = ORDER[2:]
+    wide = framed(writer, MEAN, values(MEAN, texts) * 1e6)
     writer.write(2, texts, {MEAN: wide, MAX: values(MAX, texts).astype(np.float16)})
     writer.checkpoint()
     assert (writer.dtype(MEAN), writer.dtype(MAX)) == (np.float32, np.float16)
@@ -118,6 +140,19 @@ def test_a_store_with_more_sites_is_found(tmp_path: Path):
         assert find_store(tmp_path, "key", wanted) is not None
     assert find_store(tmp_path, "key", [PooledSite.parse("resid.2.mean")]) is None
     assert find_store(tmp_path, "other", [MEAN]) is None
+
+
+def test_frames_are_kept_and_a_store_without_them_is_begun_anew(tmp_path: Path):
+    path = tmp_path / "key-a"
+    write(begin(path), 0, 2)
+    writer = begin(path)
+    for site, frame in FRAMES.items():
+        np.testing.assert_array_equal(writer.frames[site].offset, frame.offset)
+        assert writer.frames[site].scale == frame.scale
+    store = finished(path)
+    (path / "frames.npz").unlink()
+    assert find_store(tmp_path, "key", [MEAN]) is None
+    assert begin(store.path).rows_done == 0
 
 
 def test_a_store_that_lost_a_file_is_begun_anew(tmp_path: Path):
