@@ -88,14 +88,16 @@ def ledger(runs: list[Run]) -> None:
 
 
 COLUMNS = {
-    "Name": st.column_config.TextColumn(pinned=True, width=190),
-    "Accuracy": st.column_config.NumberColumn(format="%.1f %%"),
+    "Name": st.column_config.TextColumn(pinned=True, width=230),
+    "State": st.column_config.TextColumn(width=75),
+    "Accuracy": st.column_config.NumberColumn(format="%.1f %%", width=75),
     "Test texts": st.column_config.NumberColumn(format="localized"),
-    "Neurons": st.column_config.NumberColumn(format="localized"),
-    "Layers": st.column_config.NumberColumn(format="%d"),
-    "Tags": st.column_config.ListColumn(width=120),
+    "Neurons": st.column_config.NumberColumn(format="localized", width=68),
+    "Layers": st.column_config.NumberColumn(format="%d", width=58),
+    "Recipe": st.column_config.TextColumn(width=80),
+    "Tags": st.column_config.ListColumn(width=110),
     "Seconds": st.column_config.NumberColumn(format="%.1f"),
-    "Started": st.column_config.DatetimeColumn(format="YYYY-MM-DD HH:mm"),
+    "Started": st.column_config.DatetimeColumn(format="YYYY-MM-DD HH:mm", width=122),
     "Disk": st.column_config.NumberColumn(format="bytes"),
 }
 

@@ -1,6 +1,8 @@
 """Train: settings and their plan, a worker's progress, the result and its baselines."""
 
 import time
+from itertools import chain
+from itertools import count as count_from
 from pathlib import Path
 from typing import Any
 
@@ -62,7 +64,7 @@ def filled(data: DataConfig) -> RunConfig:
     with left:
         name = backbone()
         stem = Path(data.path).name.partition(".")[0]
-        default = f"{data.labels[-1]} · {stem}"  # the sidebar cuts the end off
+        default = unused(f"{data.labels[-1]} · {stem}")  # the sidebar cuts the end off
         given = st.text_input("Name of the run", placeholder=default, key="name")
     with right:
         method = choices.method(len(data.labels), more=bool(free))
@@ -73,6 +75,13 @@ def filled(data: DataConfig) -> RunConfig:
         chosen = choices.settings(method)
     train = TrainConfig.model_validate({"backbone": name, **own, **chosen})
     return RunConfig(name=given.strip() or default, data=data, train=train)
+
+
+def unused(name: str) -> str:
+    """The name, with a number where a run has it."""
+    taken = {run.name for run in list_runs()}
+    names = chain([name], (f"{name} {n}" for n in count_from(2)))
+    return next(one for one in names if one not in taken)
 
 
 def wanting(config: RunConfig) -> str | None:
@@ -252,7 +261,8 @@ def view() -> str:
     """New run or the one in the context: what the way here asks for."""
     wanted = st.session_state.pop("_train_view", None)
     if wanted is None and "train_view" not in st.session_state:
-        unfinished = ui.context().run is not None and not ui.any_run().done
+        asked = ui.context().run is not None and not ui.is_guessed()
+        unfinished = asked and not ui.any_run().done
         wanted = WATCH if unfinished or ui.context().data is None else NEW
         wanted = NEW if ui.context().run is None else wanted
     if wanted:

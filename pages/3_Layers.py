@@ -81,21 +81,21 @@ class Wish(NamedTuple):
     lines: bool
 
 
-def metric_of(score: Score) -> Metric:
+def held_metric() -> Metric:
     """What all but the curves show, which have an AUC, too."""
-    return "accuracy" if score == "auc" else score
+    return "macro_f1" if ui.context().score == "macro_f1" else "accuracy"
 
 
 def choose_score(names: Sequence[Score], row: Any = st) -> Score:
     """One of these scores: the one that was chosen in the other tab, if it is one."""
-    return row.segmented_control(
+    return ui.pick(
+        "score",
         "Score",
         names,
-        default="accuracy",
+        widget=row.segmented_control,
         required=True,
         format_func=lambda name: SCORES[name][0].upper() + SCORES[name][1:],
         key="metric",
-        persist_state="page",
     )
 
 
@@ -117,14 +117,14 @@ def controls(run: Run, probes: pd.DataFrame) -> Wish:
             placeholder=ALL,
         )
     of_all = label is None and score != "auc" and run.has("control.parquet")
-    shown: Any = row.segmented_control(
+    shown: Any = ui.pick(
+        "shown",
         "Show",
         SHOWN,
-        default=SHOWN[0],
+        widget=row.segmented_control,
         required=True,
         disabled=not of_all,
         key="shown",
-        persist_state="page",
         help=CONTROL if of_all else f"{CONTROL} {NO_CONTROL}",
     )
     # A row of its own: one that breaks when its widgets come moves the chart below it.
@@ -260,14 +260,14 @@ def cheaper(run: Run, metric: Any) -> None:
         place = dials(options)
         way_to(near, place)
     with left:
-        cost: Any = st.segmented_control(
+        cost: Any = ui.pick(
+            "cost",
             "Against",
             COSTS,
-            default=COSTS[0],
+            widget=st.segmented_control,
             required=True,
             format_func=lambda name: COST_NAMES[name],
             key="cost",
-            persist_state="page",
         )
         figure = frontier(options, cost, metric=metric, picked=place)
         alt = "Validation score of cheaper classifiers against their cost"
@@ -343,13 +343,20 @@ def bounds(row: dict[str, Any], name: str) -> str:
     return ui.interval((row[f"{name}_low"], row[f"{name}_high"]))
 
 
-def numbers(run: Run, probes: pd.DataFrame) -> None:
+def readable(probes: pd.DataFrame) -> pd.DataFrame:
+    """The best first; where nothing can be read any penalty does: none is told."""
+    shown = probes.loc[:, COLUMNS].sort_values("accuracy", ascending=False)
+    return shown.assign(C=[f"{c:.3g}" if c < 1e6 else "–" for c in shown["C"]])
+
+
+def numbers(shown: pd.DataFrame, name: str, table: pd.DataFrame) -> None:
+    """A table as it is read, and all of it as a file."""
     with st.expander("The numbers", icon=":material/table:"):
-        st.dataframe(probes[COLUMNS], hide_index=True, height=320)
+        st.dataframe(shown, hide_index=True, height=320)
         st.download_button(
             "Download CSV",
-            probes.to_csv(index=False),
-            file_name=f"{run.folder.name}_probes.csv",
+            table.to_csv(index=False),
+            file_name=f"{name}.csv",
             mime="text/csv",
             on_click="ignore",
             icon=":material/download:",
@@ -367,7 +374,7 @@ with ui.guard():
     other_note(metrics)
     parent_note(metrics)
     # Written before the controls that it depends on, so that they do not jump.
-    metric = metric_of(st.session_state.get("metric", "accuracy"))
+    metric = held_metric()
     said = layer_story(probes, ui.read(run, "curves"), metrics, metric=metric)
     with st.container(border=True):
         st.markdown("\n".join(f"- {sentence}" for sentence in said))
@@ -376,11 +383,14 @@ with ui.guard():
         if tab == ui.CURVES:
             attended(metrics)
             curves(run, probes, controls(run, probes))
-            picked(run, probes)
+            picked(run, probes, metric)
             spread(run)
-            numbers(run, probes)
+            numbers(readable(probes), f"{run.folder.name}_probes", probes)
         else:
             choose_score(CHEAPER_BY)
             trade(run, metric)
             cheaper(run, metric)
+            if run.has("frontier.parquet"):
+                options = ui.read(run, "frontier")
+                numbers(options, f"{run.folder.name}_cheaper", options)
     ui.report_button(run)

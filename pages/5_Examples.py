@@ -14,6 +14,7 @@ from stc_core.wording import count, percent
 from ui.differences import beside, pin_button
 from ui.example_views import through, why
 from ui.panels import FIELD, PERCENT, PIN, in_percent
+from ui.place import type_in
 from ui.stale import news, show
 from ui.steps import step_button
 from ui.texts import place_columns
@@ -51,10 +52,11 @@ def filters(
     return select_examples(
         part,
         split=None if split == EVERY else split,
-        show=row.segmented_control(
+        show=ui.pick(
+            "texts",
             "Show",
             list(SHOW),
-            default="all",
+            widget=row.segmented_control,
             required=True,
             format_func=lambda name: SHOW[name],
             key="show",
@@ -68,8 +70,12 @@ def filters(
             width=170,
             key="of_class",
         ),
-        query=row.container(height=FIELD, border=False).text_input(
-            "Search", placeholder="words in the text", key="query"
+        query=type_in(
+            "search",
+            "Search",
+            row=row.container(height=FIELD, border=False),
+            placeholder="words in the text",
+            key="query",
         ),
     )
 
@@ -116,8 +122,8 @@ def nothing() -> None:
     """What to do where no text is left: drop what was chosen here and elsewhere."""
 
     def clear() -> None:
-        ui.remember(slice=None, split=EVERY)
-        st.session_state.update(show="all", of_class=None, query="")
+        ui.remember(slice=None, split=EVERY, texts=None, search=None)
+        st.session_state["of_class"] = None
 
     st.info("No text passes these filters.", icon=":material/filter_alt_off:")
     st.button(
@@ -163,6 +169,8 @@ def listing(run: Run, found: pd.DataFrame) -> None:
     ticked = [rows.index(held)] if held in rows else []
     where, one_split = place_columns(run), len(set(found["split"])) == 1
     shown = found.loc[:, [*where, *COLUMNS] + ["split"] * (not one_split)]
+    # A box to tick would look as if it could be.
+    shown = shown.assign(correct=["✓" if right else "✗" for right in shown["correct"]])
     show("example_table", {"selection": {"rows": ticked}})
     st.dataframe(
         in_percent(shown, "probability"),
@@ -189,7 +197,7 @@ def listing(run: Run, found: pd.DataFrame) -> None:
             "margin": st.column_config.NumberColumn(
                 "Margin", format="%.2f", width=60, **PIN
             ),
-            "correct": st.column_config.CheckboxColumn("Right", width=45, **PIN),
+            "correct": st.column_config.TextColumn("Right", width=45, **PIN),
             "split": st.column_config.TextColumn("Split", width=75, **PIN),
             **where,
         },

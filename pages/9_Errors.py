@@ -155,9 +155,10 @@ def matrix(part: pd.DataFrame, classes: list[str]) -> None:
 def by_class(scores: pd.DataFrame) -> None:
     for name in ("precision", "recall", "f1"):
         scores[f"{name}_95"] = between(scores, f"{name}_low", f"{name}_high")
-    # At 1280 pixels the first five have room; intervals and numbers are to be scrolled.
+    # At 1280 pixels the first five have room; other intervals are to be scrolled.
     columns: dict[str, Any] = {
         "class": st.column_config.TextColumn("Class", width=114),
+        "n": st.column_config.NumberColumn("Texts", width=44),
         "f1": st.column_config.NumberColumn("F1", **WHOLE_SHARE),
         "f1_95": st.column_config.TextColumn("95 %", width=58),
         "precision": st.column_config.NumberColumn(
@@ -168,7 +169,6 @@ def by_class(scores: pd.DataFrame) -> None:
             help="Of the texts of the class, how many are found.",
             **WHOLE_SHARE,
         ),
-        "n": st.column_config.NumberColumn("Texts", width=48),
         "precision_95": st.column_config.TextColumn("Prec. 95 %", width=84),
         "recall_95": st.column_config.TextColumn("Recall 95 %", width=88),
     }

@@ -15,6 +15,13 @@ one: servers refuse very long ones. A Latin letter is one character there, a Chi
 one nine."""
 _GOES = ("layer", "kind", "pooling", "neuron", "example", "text")
 """What a link up from a place leaves out."""
+_SEEN = (
+    "label depth size split slice other against pinned score shown cost order side "
+    "find texts search".split()
+)
+"""How a run is looked at: a link to one says all of it, so that the way back undoes
+the last step."""
+_TYPED = ("find", "search")
 
 
 def fits(typed: str) -> bool:
@@ -49,6 +56,14 @@ class Context(NamedTuple):
     layers: str | None = None  # the tab of the page Layers that is open
     errors: str | None = None  # that of the page Errors
     text: str | None = None  # typed, and looked at instead of an example; may be empty
+    score: str | None = None  # accuracy, macro_f1 or auc
+    shown: str | None = None  # of the curves: with their control, or less it
+    cost: str | None = None  # what cheaper classifiers are held against
+    order: str | None = None  # of the neurons of a site
+    side: str | None = None  # from which a neuron is looked at
+    find: str | None = None  # a text on which neurons are to fire
+    texts: str | None = None  # which examples: all, wrong, uncertain
+    search: str | None = None  # words that examples are to have
 
     def moved(self, **changes: Any) -> "Context":
         """This context after `changes`; another run forgets the places in the old.
@@ -64,7 +79,7 @@ class Context(NamedTuple):
     @property
     def of_no_run(self) -> "Context":
         """What holds whichever run is looked at."""
-        kept = ("data", "table", "layers", "errors", "text")
+        kept = "data table layers errors text score shown cost order side".split()
         return Context(**{name: getattr(self, name) for name in kept})
 
     def follow(self, link: Mapping[str, str]) -> "Context":
@@ -76,7 +91,8 @@ class Context(NamedTuple):
         given, said = self.parse(link), self.parse(self.params())
         if given.get("run", self.run) != self.run:
             return self.moved(**{"text": None, **given})
-        gone = {name: None for name in _GOES if name in said and name not in given}
+        left_out = (*_GOES, *_SEEN) if "run" in given else _GOES
+        gone = {name: None for name in left_out if name in said and name not in given}
         news = {name: value for name, value in given.items() if value != said.get(name)}
         return self.moved(**{**gone, **news})
 
@@ -96,9 +112,11 @@ class Context(NamedTuple):
         Of a typed text that does not fit it says no more than that there is one.
         """
         typed = "" if self.text and not fits(self.text) else self.text
+        long = [name for name in _TYPED if not fits(getattr(self, name) or "")]
+        told = self._replace(text=typed, **dict.fromkeys(long))
         return {
             query_key(name): str(value)
-            for name, value in self._replace(text=typed)._asdict().items()
+            for name, value in told._asdict().items()
             if value is not None
         }
 

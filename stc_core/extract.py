@@ -36,6 +36,7 @@ from stc_core.forward import (
     token_ids,
 )
 from stc_core.plan import ExtractionPlan, Speed, measure_speed, plan_extraction
+from stc_core.shelf import prune_stores
 from stc_core.store import (
     STORE_DTYPES,
     FeatureStore,
@@ -44,7 +45,6 @@ from stc_core.store import (
     find_store,
     lock,
     open_writer,
-    prune_stores,
     share_done,
     store_bytes,
     store_path,

@@ -117,17 +117,17 @@ def table(lines: Sequence[Line]) -> pd.DataFrame:
         {
             "Name": [one.name for one in lines],
             "State": [str(one.state) for one in lines],
-            "Tags": [list(one.tags) for one in lines],
             "Accuracy": _numbers([one.accuracy for one in lines]) * 100,
-            "Test texts": _numbers([one.n for one in lines]),
             "Neurons": _numbers([one.neurons for one in lines]),
             "Layers": _numbers([one.layers for one in lines]),
             "Recipe": [one.recipe for one in lines],
+            "Started": _times([one.started for one in lines]),
+            "Tags": [list(one.tags) for one in lines],
             "Model": [one.backbone for one in lines],
             "Data": [one.data for one in lines],
             "Labels": [one.labels for one in lines],
+            "Test texts": _numbers([one.n for one in lines]),
             "Seconds": _numbers([one.seconds for one in lines]),
-            "Started": _times([one.started for one in lines]),
             "Disk": _numbers([one.n_bytes for one in lines]),
         }
     )

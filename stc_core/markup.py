@@ -19,7 +19,7 @@ _BOX = (
     "line-height:2.1;overflow-wrap:anywhere;white-space:pre-wrap;"
     "font-size:1rem;margin:0.15rem 0 0.35rem"
 )
-_CHIP = "border-radius:4px;padding:2px 1px"
+_CHIP = "border-radius:4px;padding:2px 0"
 _SPECIAL = (
     "border-radius:4px;padding:1px 5px;font-size:0.78rem;opacity:0.95;"
     "white-space:nowrap;font-family:monospace;border:1px dashed rgba(128,138,150,0.7)"

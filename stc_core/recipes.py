@@ -10,6 +10,7 @@ from functools import partial
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from jaxtyping import Int
 
 from stc_core import adapt, attentive, hierarchy, tables
@@ -102,6 +103,7 @@ def _sparse(config: RunConfig, writer: RunWriter) -> None:
         metrics,
         _baselines(sample, list(ground.part.texts), probes, seed=settings.seed),
         sample.task.codes[sample.test],
+        ours=_on_test(writer, sample),
         seed=settings.seed,
     )
     _add_control(writer, classifier, ground, seed=settings.seed)
@@ -241,6 +243,7 @@ def add_baselines(
     baselines: Mapping[str, Callable[[], Guess]],
     y: Int[np.ndarray, " n_test"],
     *,
+    ours: Int[np.ndarray, " n_test"] | None = None,
     seed: int,
 ) -> None:
     """Writes metrics.json with no baseline, then again with each one that ends.
@@ -254,7 +257,7 @@ def add_baselines(
     _write_metrics(writer, metrics)
     for done, (name, fit) in enumerate(baselines.items(), start=1):
         try:
-            metrics["baselines"][name] = scored(y, fit(), seed=seed)
+            metrics["baselines"][name] = scored(y, fit(), ours=ours, seed=seed)
         except KeyboardInterrupt:
             metrics["missing"] |= dict.fromkeys(left, INTERRUPTED)
             writer.note(f"Interrupted: without the baselines {', '.join(left)}.")
@@ -267,6 +270,18 @@ def add_baselines(
         _write_metrics(writer, metrics)
         writer.progress(done, len(baselines))
     _write_metrics(writer, metrics)
+
+
+def _on_test(writer: RunWriter, sample: Sample) -> np.ndarray | None:
+    """The classes that the run gives to the texts on which baselines are scored.
+
+    None of a large corpus: they are scored on a part of it.
+    """
+    if not sample.is_whole:
+        return None
+    table = pd.read_parquet(writer.folder / "predictions.parquet")
+    predicted = table["predicted"].iloc[sample.test]
+    return pd.Index(sample.task.classes).get_indexer(pd.Index(predicted))
 
 
 def _write_metrics(writer: RunWriter, metrics: dict[str, Any]) -> None:

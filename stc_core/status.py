@@ -94,7 +94,7 @@ def read_status(path: Path) -> Status:
 
 
 def doing(status: Status, *, position: int | None = None) -> str:
-    """'Read the activations · 320 of 620 · 85.0 a second · 4 s left'.
+    """'Read the activations · 320 of 620 · 85.0 a second · 4 s left of this phase'.
 
     `position` is the place of a run that waits in the queue.
     """
@@ -107,7 +107,7 @@ def doing(status: Status, *, position: int | None = None) -> str:
     if (status["rate"] or 0) >= 0.1:
         said.append(f"{status['rate']:,.1f} a second")
     if status["eta_s"] is not None:
-        said.append(f"{duration(status['eta_s'])} left")
+        said.append(f"{duration(status['eta_s'])} left of this phase")
     return " · ".join(said)
 
 

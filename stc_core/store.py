@@ -16,7 +16,7 @@ from tempfile import mkdtemp
 from typing import Any, NamedTuple
 
 import numpy as np
-from filelock import FileLock, Timeout
+from filelock import FileLock
 from jaxtyping import Float, Int
 
 from stc_core.axes import PooledSite
@@ -26,8 +26,6 @@ from stc_core.files import read_json, replacing, unwritable, write_json
 FORMAT = 2
 CHECKPOINT_S = 20.0
 """At most this much work is lost when an extraction is killed."""
-IN_USE_S = 3600.0
-"""A store that was read this recently is never deleted to make room."""
 COPY_ROWS = 1024
 FRAMES = "frames.npz"
 STORE_DTYPES = ("float16", "float32")
@@ -244,14 +242,14 @@ def find_store(
     wanted = set(sites)
     for path in sorted(folder.glob(f"{key}-*")):
         with suppress(StcError, FileNotFoundError):  # it is being pruned
-            if _is_whole(path) and share_done(path) == 1.0:
+            if is_whole(path) and share_done(path) == 1.0:
                 store = FeatureStore(path)
                 if wanted <= set(store.widths):
                     return store
     return None
 
 
-def _is_whole(path: Path) -> bool:
+def is_whole(path: Path) -> bool:
     """Whether every file of the store is there, and what describes it can be read.
 
     Somebody may have deleted a part of it, or the power failed while it was written.
@@ -288,7 +286,7 @@ def open_writer(
     `unique[i]` numbers the distinct text that text i is. A store appears at once,
     with all its files in place, or not at all. Raises StcError if the disk is full.
     """
-    if not _is_whole(path):
+    if not is_whole(path):
         shutil.rmtree(path, ignore_errors=True)
         n_unique = int(unique.max()) + 1
         check_space(path.parent, store_bytes(n_unique, len(unique), widths, dtype))
@@ -346,93 +344,6 @@ def check_space(folder: Path, needed: int) -> None:
             remedy="Delete old features, read fewer sites or poolings, or set "
             "STC_HOME to a larger disk.",
         )
-
-
-class StoreInfo(NamedTuple):
-    """One store on disk; `used` is when it was last read or written (time.time)."""
-
-    path: Path
-    bytes: int
-    used: float
-    share_done: float
-    backbone: str
-    n: int
-
-
-def list_stores(folder: Path) -> list[StoreInfo]:
-    """All stores, finished or not, the longest unused first."""
-    paths = folder.glob("[!.]*/journal.json")
-    found = (_info(journal.parent) for journal in paths)
-    return sorted((store for store in found if store), key=lambda store: store.used)
-
-
-def _info(path: Path) -> StoreInfo | None:
-    """None if another process has just deleted it; of a damaged one nothing is done."""
-    try:
-        # Blocks, not lengths: files are sparse until their rows are written.
-        size = sum(file.stat().st_blocks * 512 for file in path.iterdir())
-        used = (path / "journal.json").stat().st_mtime
-    except FileNotFoundError:
-        return None
-    if not _is_whole(path):
-        return StoreInfo(path, size, used, 0.0, "damaged", 0)
-    about = read_json(path / "meta.json")
-    return StoreInfo(path, size, used, share_done(path), about["backbone"], about["n"])
-
-
-def delete_store(path: Path) -> bool:
-    """Whether the store is gone: not if it is being written just now.
-
-    Another process may have been faster.
-    """
-    try:
-        with lock(path.parent, path.name.partition("-")[0]).acquire(timeout=0):
-            grave = path.with_name(f".{path.name}.{os.getpid()}")
-            with suppress(FileNotFoundError):
-                path.rename(grave)
-                shutil.rmtree(grave, ignore_errors=True)
-    except Timeout:
-        return False
-    return True
-
-
-def prune_stores(
-    folder: Path,
-    *,
-    needed: int = 0,
-    keep: Path | None = None,
-    budget: int | None = None,
-) -> int:
-    """Bytes set free so that `needed` more stay within `budget`, oldest first.
-
-    The budget is $STC_FEATURES_GB (50). Stores used within the hour are kept, and
-    so is `keep`, of which all is in `needed`.
-    """
-    if budget is None:
-        budget = _budget()
-    for grave in folder.glob(".*/"):  # of a process that was killed while it deleted
-        if time.time() - grave.stat().st_mtime > IN_USE_S:
-            shutil.rmtree(grave, ignore_errors=True)
-    stores = list_stores(folder)
-    excess = sum(s.bytes for s in stores if s.path != keep) + needed - budget
-    freed = 0
-    for store in stores:
-        recent = time.time() - store.used < IN_USE_S
-        spared = recent or store.path == keep
-        if freed < excess and not spared and delete_store(store.path):
-            freed += store.bytes
-    return freed
-
-
-def _budget() -> int:
-    """Bytes; raises StcError if $STC_FEATURES_GB is no number."""
-    asked = os.environ.get("STC_FEATURES_GB", "50")
-    try:
-        return int(float(asked) * 1e9)
-    except (ValueError, OverflowError) as error:
-        raise StcError(
-            "$STC_FEATURES_GB", expected="a number of gigabytes", got=repr(asked)
-        ) from error
 
 
 def touch(path: Path) -> None:

@@ -11,7 +11,8 @@ from stc_core.figures_layers import KIND_NAMES
 from stc_core.readings import METRICS, Metric, best_probes
 from stc_core.wording import interval, percent
 
-CHANCE = ", but the two 95 % intervals overlap: it may be chance."
+OVERLAP = ", though the two 95 % intervals overlap."
+CHANCE = ", which may be chance (95 % of the difference on the same texts: {})."
 SPARSE = "The sparse classifier that this run began with"
 """What the curves are of where the metrics name a recipe, which goes on from there."""
 
@@ -84,7 +85,7 @@ def _over_last(best: pd.DataFrame, metric: Metric) -> str:
         f"hidden states (`{last['site']}`, {last['pooling']}: {percent(last[metric])})"
     )
     if metric == "accuracy" and top["accuracy_low"] <= last["accuracy_high"]:
-        return said + CHANCE
+        return said + OVERLAP
     return said + "."
 
 
@@ -102,11 +103,15 @@ def _beside(metrics: Mapping[str, Any], metric: Metric) -> str:
         f"**{by if round(points, 1) else 'level with'}** the best baseline "
         f"({baseline_name(key, metrics)}, {percent(baselines[key][metric])})"
     )
+    if metric != "accuracy" or not round(points, 1):
+        return said + "."
+    if (paired := baselines[key].get("lead_interval")) is not None:
+        low, high = (100 * end for end in paired)
+        may_be = low <= 0 <= high
+        return said + (CHANCE.format(f"{low:+.1f} to {high:+.1f}") if may_be else ".")
     bounds = [one["accuracy_interval"] for one in (test, baselines[key])]
     apart = bounds[0][0] > bounds[1][1] or bounds[1][0] > bounds[0][1]
-    if metric == "accuracy" and round(points, 1) and not apart:
-        return said + CHANCE
-    return said + "."
+    return said + ("." if apart else OVERLAP)  # of a run of an older version
 
 
 def _few_neurons(curves: pd.DataFrame, metric: Metric) -> list[str]:

@@ -15,8 +15,8 @@ from rich.text import Text
 from stc_core.explanation import part_name
 from stc_core.report import Report
 from stc_core.run import Run
+from stc_core.shelf import StoreInfo
 from stc_core.status import PHASE_NAMES, Status
-from stc_core.store import StoreInfo
 from stc_core.wording import duration, interval, percent, size
 
 PLAIN_EVERY_S = 10.0

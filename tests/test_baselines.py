@@ -268,3 +268,14 @@ def test_a_baseline_that_is_interrupted_leaves_the_run_done(tmp_path):
     assert run.done and list(run.metrics["baselines"]) == ["a"]
     assert list(run.metrics["missing"]) == ["b", "c"]
     assert "without the baselines b, c" in run.log_tail()
+
+
+def test_the_lead_is_that_on_the_same_texts():
+    y = np.array([0, 1] * 50)
+    guess = Guess(np.where(np.arange(100) < 60, y, 1 - y), "")
+    ours = np.where(np.arange(100) < 80, y, 1 - y)
+    found = scored(y, guess, ours=ours)
+    low, high = found["lead_interval"]
+    assert low < 0.2 < high
+    assert 0.1 < low and high < 0.3  # narrower than of two samples: .05 to .35
+    assert "lead_interval" not in scored(y, guess)

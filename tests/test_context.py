@@ -10,6 +10,9 @@ def test_params_and_parse_are_inverse():
     full = full._replace(split="test", slice="label=a%3Bb;wrong=1", other="s")
     full = full._replace(against="rice", pinned=41)
     full = full._replace(layers="cheaper", errors="slices", text="Rice & <b>beans</b>?")
+    full = full._replace(score="auc", shown="selectivity", cost="flops_share")
+    full = full._replace(order="alike", side="Correlated", find="a b", texts="wrong")
+    full = full._replace(search="parcel")
     assert None not in full
     assert Context(**Context.parse(full.params())) == full
     assert full.params()["class"] == "spam & eggs"
@@ -87,3 +90,23 @@ def test_going_up_forgets_what_is_deeper():
     layer = here.up_to("layer")
     assert layer == Context("r", 3, label="a", kind="mlp", pooling="mean")
     assert here.up_to("run") == Context("r", label="a")
+
+
+def test_the_way_back_undoes_how_a_run_is_looked_at():
+    before = Context("r", layer=2, slice="label=a")
+    for change in (
+        {"slice": "label=a;predicted=b"},
+        {"depth": 4, "size": 256},
+        {"score": "auc", "shown": "selectivity"},
+        {"side": "Correlated", "order": "alike", "find": "parcel"},
+        {"texts": "wrong", "search": "b", "split": "train", "pinned": 3},
+    ):
+        assert before.moved(**change).follow(before.params()) == before
+    # An address of a page alone is no view of a run.
+    assert before.follow({}).slice == "label=a"
+
+
+def test_words_that_are_too_long_for_a_url_are_not_in_it():
+    here = Context("r", find="word " * MOST_TYPED, search="b" * (MOST_TYPED + 1))
+    assert here.params() == {"run": "r"}
+    assert here.follow(here.params()) == here

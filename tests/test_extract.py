@@ -20,7 +20,8 @@ from stc_core.extract import (
     stored,
 )
 from stc_core.forward import ahead
-from stc_core.store import FeatureStore, list_stores, share_done
+from stc_core.shelf import list_stores
+from stc_core.store import FeatureStore, share_done
 
 pytestmark = pytest.mark.usefixtures("small_shards")
 BUDGET = 40

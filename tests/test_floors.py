@@ -24,7 +24,7 @@ FLOORS = {
     2: "quadratic solver select attribution table checks data store sites hooks hub "
     "truncation uploads head checkpoint packing problem content fista adapters "
     "changes rows sums dual task tree guides attention ablation nearest linears "
-    "trial",
+    "trial shelf",
     3: "backbone forward plan arithmetic extract probe sparsify classifier saved spin "
     "tables labeller gradients variability readout tuning training stream sample "
     "candidates ladder cascade language focus reader stages spelling scribe lexicon "

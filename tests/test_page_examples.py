@@ -50,15 +50,15 @@ def test_the_table_shows_the_test_texts(run):
 
 
 def test_wrong_ones_only(run):
-    app = fine(visit(PAGE, run="r", state={"show": "wrong"}))
+    app = fine(visit(PAGE, run="r", texts="wrong"))
     shown = app.dataframe[0].value
-    assert not any(shown["correct"])
+    assert set(shown["correct"]) == {"✗"}
     assert list(shown["margin"]) == sorted(shown["margin"])
     assert "0.0 % right" in said(app)
 
 
 def test_filters_that_leave_nothing_say_so_and_are_cleared(run):
-    app = fine(visit(PAGE, run="r", state={"query": "no such words ~~~"}))
+    app = fine(visit(PAGE, run="r", search="no such words ~~~"))
     assert "No text passes these filters." in said(app)
     assert not app.dataframe
     clear = next(one for one in app.button if one.label == "Clear the filters")
@@ -67,7 +67,7 @@ def test_filters_that_leave_nothing_say_so_and_are_cleared(run):
 
 
 def test_next_and_previous_follow_the_table_and_say_where_one_is(run):
-    app = fine(visit(PAGE, run="r", state={"show": "uncertain"}))
+    app = fine(visit(PAGE, run="r", texts="uncertain"))
     order = app.dataframe[0].value["example"].tolist()
     assert title(app) == name(run, order[0])
     assert f"1 of {len(order)}" in said(app)
@@ -102,7 +102,7 @@ def test_the_split_of_the_link_wins():
 def test_all_splits_can_be_searched_at_once(run):
     corpus = run.corpus
     word = corpus["text"].iloc[0].split()[0]
-    app = fine(visit(PAGE, run="r", split="all", state={"query": word}))
+    app = fine(visit(PAGE, run="r", split="all", search=word))
     found = app.dataframe[0].value.set_index("example")
     lower = corpus["text"].str.casefold()
     rows = np.flatnonzero(lower.str.contains(word.casefold(), regex=False))

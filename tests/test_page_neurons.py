@@ -94,7 +94,7 @@ def test_neurons_are_ordered_by_likeness_and_by_a_weight_only_of_a_class(
     run, monkeypatch
 ):
     monkeypatch.setattr(neuron_views, "MOST_LISTED", 10_000)
-    app = fine(visit(PAGE, run="r", state={"neuron_order": "alike"}))
+    app = fine(visit(PAGE, run="r", order="alike"))
     names = names_of(run.neurons)
     order = chosen_neurons(run.neurons, order="alike")["neuron"].tolist()
     shown = app.selectbox(key="pick_neuron").options
@@ -147,8 +147,8 @@ def test_filters_that_leave_nothing_can_be_cleared(run):
     assert f"{len(run.neurons):,} of the" in said(app)
 
 
-def side(name: str, **state):
-    return fine(visit(PAGE, run="r", state={"side": name, **state}))
+def side(name: str):
+    return fine(visit(PAGE, run="r", side=name))
 
 
 def test_two_classes_are_compared_on_the_map(run):
@@ -186,7 +186,7 @@ def test_no_text_yet_is_said():
 
 
 def test_correlated_neurons_are_those_of_the_activations(run):
-    app = fine(visit(PAGE, run="r", neuron="3", state={"side": "Correlated"}))
+    app = fine(visit(PAGE, run="r", neuron="3", side="Correlated"))
     table = app.dataframe[0].value
     r = np.corrcoef(np.asarray(run.activations, float).T)[3]
     r[3] = 0
@@ -201,7 +201,7 @@ def test_there_is_no_other_run_yet():
 
 def test_the_same_neuron_is_found_in_another_run(run):
     (run.folder.parent / "s").symlink_to(run.folder.resolve(), target_is_directory=True)
-    app = fine(visit(PAGE, run="r", neuron="3", state={"side": "Other runs"}))
+    app = fine(visit(PAGE, run="r", neuron="3", side="Other runs"))
     table = app.dataframe[0].value
     assert table["kept"].tolist() == ["yes"]
     assert table["rank"].iloc[0].endswith(f" of {len(run.neurons):,}")
@@ -214,9 +214,7 @@ def test_a_run_of_another_backbone_is_not_compared(run):
 
 
 def test_ablation_is_that_of_the_head(run):
-    app = fine(
-        visit(PAGE, run="r", neuron="3", example="0", state={"side": "Ablate it"})
-    )
+    app = fine(visit(PAGE, run="r", neuron="3", example="0", side="Ablate it"))
     test, _ = app.metric
     head = run.classifier().head_
     rows = np.flatnonzero(run.corpus["split"] == "test")
@@ -241,7 +239,7 @@ def test_a_hierarchy_has_no_ablation(run, monkeypatch):
 
 @pytest.mark.parametrize("text", ["parcel", "where is my parcel?"])
 def test_neurons_that_fire_are_found_by_text(run, text):
-    app = fine(visit(PAGE, run="r", state={"finder": True, "find_text": text}))
+    app = fine(visit(PAGE, run="r", find=text))
     table = app.dataframe[0].value
     assert table["deviations above"].is_monotonic_decreasing
     assert set(table["neuron"]) <= set(names_of(run.neurons).values())
@@ -284,7 +282,7 @@ def test_a_run_that_spells_shows_the_sparse_classifier_s(run, side):
         (folder / "model" / one.name).symlink_to(one)
     for name in ("tree.json", "words.safetensors"):
         (folder / "model" / name).write_text("{}")
-    app = fine(visit(PAGE, run="spells", state={"side": side}))
+    app = fine(visit(PAGE, run="spells", side=side))
     assert "This run spells its labels" in said(app)
     assert "level by level" not in said(app)
 

@@ -277,7 +277,7 @@ def test_the_time_of_a_tuning_is_not_made_up(data, started):
 def test_the_time_of_a_tuning_is_said_where_it_is_known(data, started, monkeypatch):
     monkeypatch.setattr(plans, "plan", lambda config: {**PLAN, "seconds_tune": 30.0})
     words = said(fine(visit(PAGE, data=data, state={"recipe": "variability"})))
-    assert "Time, about: 42 s" in words and "at most 30 s of it the tuning" in words
+    assert "Time, about: 42 s" in words and "of which tuning at most 30 s" in words
 
 
 def test_the_page_is_there_before_the_plan(data, started, monkeypatch):

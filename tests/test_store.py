@@ -9,16 +9,14 @@ import pytest
 from stc_core import store as store_module
 from stc_core.axes import PooledSite
 from stc_core.errors import StcError
+from stc_core.shelf import delete_store, list_stores, prune_stores
 from stc_core.store import (
     FeatureStore,
     Frame,
     StoreWriter,
-    delete_store,
     find_store,
-    list_stores,
     lock,
     open_writer,
-    prune_stores,
     share_done,
     store_bytes,
     store_path,
@@ -270,7 +268,7 @@ def test_a_store_that_another_process_has_just_deleted_is_gone(tmp_path: Path):
 
 def test_a_store_that_goes_while_it_is_opened_is_not_found(tmp_path, monkeypatch):
     store = finished(tmp_path / "key-a")
-    monkeypatch.setattr("stc_core.store._is_whole", lambda path: True)
+    monkeypatch.setattr("stc_core.store.is_whole", lambda path: True)
     (store.path / "texts.npy").unlink()
     assert find_store(tmp_path, "key", [MEAN]) is None
 

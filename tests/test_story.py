@@ -38,10 +38,26 @@ def test_places_that_score_as_much_are_not_hidden():
     assert f"{said} (`resid.0`, " in story(probes=found)
 
 
-def test_overlapping_intervals_may_be_chance():
+def test_overlapping_intervals_are_said_and_no_more_made_of_it():
     found = probes()
     found.loc[found["site"] == "resid.3", "accuracy_high"] = 0.87
-    assert "may be chance" in story(probes=found, metrics=SURE)
+    told = story(probes=found, metrics=SURE)
+    assert "though the two 95 % intervals overlap" in told and "chance" not in told
+
+
+@pytest.mark.parametrize(
+    ("interval", "said"),
+    [
+        ((-0.01, 0.15), "(95 % of the difference on the same texts: -1.0 to +15.0)."),
+        ((0.02, 0.12), "(TF-IDF words, 78.0 %)."),
+    ],
+)
+def test_what_may_be_chance_is_told_by_the_same_texts(interval, said):
+    """However far the two intervals overlap."""
+    tfidf = METRICS["baselines"]["tfidf"] | {"lead_interval": interval}
+    told = story(metrics=METRICS | {"baselines": {"tfidf": tfidf}})
+    assert said in told
+    assert ("may be chance" in told) == (interval[0] < 0)
 
 
 def test_the_last_layer_can_be_the_best():
@@ -111,7 +127,7 @@ def test_one_probe_is_enough():
 
 def test_the_classifier_stands_beside_the_best_baseline_whoever_is_better():
     assert "accuracy 85.0 %, **7.0 points above** the best baseline" in story()
-    assert "(TF-IDF words, 78.0 %), but the two 95 % intervals overlap" in story()
+    assert "(TF-IDF words, 78.0 %), though the two 95 % intervals overlap" in story()
     assert "(TF-IDF words, 78.0 %)." in story(metrics=SURE)
     better = METRICS["baselines"]["tfidf"] | {"accuracy": 0.9}
     metrics = METRICS | {"baselines": METRICS["baselines"] | {"tfidf": better}}

@@ -42,7 +42,7 @@ from ui.reported import report_button
 from ui.reuse import reuse
 from ui.runs import badge, doing, headline, state
 from ui.said import escape, escape_piece, guard, show_error
-from ui.shell import any_run, empty, frame, pick_run
+from ui.shell import any_run, empty, frame, is_guessed, pick_run
 from ui.slicing import held_slice, pick_part, slice_chips, type_words
 from ui.stale import show
 from ui.tables import (
@@ -104,6 +104,7 @@ __all__ = [
     "held_slice",
     "in_slice",
     "interval",
+    "is_guessed",
     "is_here",
     "link",
     "mislabelled",

@@ -167,8 +167,8 @@ def written(data: DataConfig, free: Sequence[str], backbone: str) -> DataConfig:
     if is_here(backbone) and not can_write(backbone):
         st.caption(
             f":material/edit_off: {escape(Path(backbone).name)} has no language-model "
-            "head, so it cannot write. To learn replies, choose a decoder such as gpt2 "
-            "as the language model."
+            "head: it learns labels alone. To learn replies as well, choose a decoder "
+            "such as gpt2."
         )
         return data
     key = context().data

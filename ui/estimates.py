@@ -50,7 +50,7 @@ def _time(plan: dict[str, Any], train: TrainConfig) -> dict[str, tuple[str, str]
     if train.recipe == "stc":
         return {"Time, about": (duration(plan["seconds"]), "")}
     if "seconds_tune" in plan:
-        said = f"at most {duration(plan['seconds_tune'])} of it the tuning"
+        said = f"of which tuning at most {duration(plan['seconds_tune'])}"
         return {"Time, about": (duration(plan["seconds"]), said)}
     limit = train.tune.seconds
     said = "not known before its first steps"

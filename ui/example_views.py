@@ -113,7 +113,8 @@ def each_class(found: dict[str, Any], text: str, label: str, gamma: float) -> No
     st.html(legend("diverging", scale=scale, low="against", high="for the class"))
     left = len(found["probabilities"]) - len(names)
     if left:
-        st.caption(f"{left:,} less likely classes are left out.")
+        said = "class is" if left == 1 else "classes are"
+        st.caption(f"{left:,} less likely {said} left out.")
 
 
 def through(run: Run, found: dict[str, Any], text: str) -> None:

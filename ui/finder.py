@@ -9,6 +9,7 @@ from stc_core.explanation import Token, words
 from stc_core.neurons import names_of, strongest_weight
 from stc_core.run import Run
 from ui.panels import places_table
+from ui.place import context, type_in
 from ui.readers import neuron_reader, read
 from ui.readouts import firing
 
@@ -21,17 +22,19 @@ def finder(run: Run) -> None:
     box = st.expander(
         "Find neurons that fire on a text",
         icon=":material/search:",
+        expanded=bool(context().find),
         on_change="rerun",
         key="finder",
     )
     if not box.open:
         return
     with box:
-        text = st.text_input(
+        text = type_in(
+            "find",
             "Text",
             key="find_text",
             placeholder="Type a text, or a single word, then press Enter.",
-        ).strip()
+        )
         if not text:
             st.caption(
                 "The neurons that stand out most on it come first. Of a text you can "

@@ -8,7 +8,7 @@ import streamlit as st
 
 from stc_core import dial
 from stc_core.frontier import Option
-from stc_core.readings import best_probes
+from stc_core.readings import METRICS, Metric, best_probes
 from stc_core.reasons import nearly, points, reasons
 from stc_core.run import Run
 from stc_core.wording import percent
@@ -20,7 +20,7 @@ from ui.stale import news, show
 NOWHERE = "Choose a layer, or click a point above, to see what was kept there."
 
 
-def picked(run: Run, probes: pd.DataFrame) -> None:
+def picked(run: Run, probes: pd.DataFrame, metric: Metric = "accuracy") -> None:
     """The layer and probe that are looked at, what is known of them, and their neurons.
 
     The choices do what a click on the curves does, for those who use no mouse. There
@@ -54,7 +54,7 @@ def picked(run: Run, probes: pd.DataFrame) -> None:
         elif there.empty:
             st.markdown(NOWHERE)
         else:
-            told(run, there, place, row=row)
+            told(run, there, place, metric, row=row)
 
 
 def probe_choice(there: pd.DataFrame) -> tuple[str, str] | None:
@@ -81,7 +81,12 @@ def probe_choice(there: pd.DataFrame) -> tuple[str, str] | None:
 
 
 def told(
-    run: Run, there: pd.DataFrame, place: tuple[str, str] | None, *, row: Any
+    run: Run,
+    there: pd.DataFrame,
+    place: tuple[str, str] | None,
+    metric: Metric,
+    *,
+    row: Any,
 ) -> None:
     """The score of the probe, how many of its neurons were kept, and where they are."""
     which = "best probe"
@@ -89,11 +94,11 @@ def told(
         kind, pooling = place
         there = there.loc[(there["kind"] == kind) & (there["pooling"] == pooling)]
         which = "probe"
-    top = there.loc[there["accuracy"].idxmax()]
+    top = there.loc[there[metric].idxmax()]
     n, said = kept(run, which, top)
     st.markdown(
         f"**Layer {top['layer']}** · {which} `{top['site']}` by {top['pooling']}: "
-        f"accuracy {percent(top['accuracy'])} on validation{said}"
+        f"{METRICS[metric]} {percent(top[metric])} on validation{said}"
     )
     if n:
         with row:

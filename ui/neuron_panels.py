@@ -16,7 +16,7 @@ from stc_core.relatives import correlated
 from stc_core.run import Run
 from ui.ablation_views import without
 from ui.panels import apart, places_table
-from ui.place import context, remember
+from ui.place import context, pick, remember
 from ui.readers import read, reads_soon, token_values
 from ui.readouts import (
     correlations_of,
@@ -50,15 +50,17 @@ def panels(run: Run, neuron: dict[str, Any]) -> None:
         "Ablate it": without,
     }
     # A link with a text in it is to what this neuron makes of that text.
-    st.session_state.setdefault("side", OWN if context().text else next(iter(sides)))
-    st.segmented_control(
+    side = pick(
+        "side",
         "Look at",
         list(sides),
+        widget=st.segmented_control,
+        default=OWN if context().text else None,
         required=True,
         key="side",
         label_visibility="collapsed",
     )
-    sides[st.session_state["side"]](run, neuron)
+    sides[side](run, neuron)
 
 
 def texts(run: Run, neuron: dict[str, Any]) -> None:

@@ -128,11 +128,11 @@ def classes(neurons: pd.DataFrame) -> tuple[str | None, str | None]:
 def order_of(label: str | None, *, row: Any) -> Order:
     """How the neurons of a site are ordered; by a weight only if a class is chosen."""
     known = [one for one in ORDERS if one != "weight" or label is not None]
-    if st.session_state.get("neuron_order") not in known:
-        st.session_state["neuron_order"] = known[0]
-    return row.segmented_control(
+    return pick(
+        "order",
         "Sort a site by",
         known,
+        widget=row.segmented_control,
         required=True,
         format_func=lambda one: ORDERS[one],
         key="neuron_order",

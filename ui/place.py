@@ -42,13 +42,11 @@ def hold(held: Context) -> None:
     if wanted != before:
         replaced(_URL, Context.parse(before))
     st.session_state[_CONTEXT] = held
-    for name in Context._fields:
-        key = query_key(name)
-        if key in wanted:
-            if st.query_params.get(key) != wanted[key]:
-                st.query_params[key] = wanted[key]
-        elif key in st.query_params:
-            del st.query_params[key]
+    now = st.query_params.to_dict()
+    ours = set(map(query_key, Context._fields))
+    then = {key: value for key, value in now.items() if key not in ours} | wanted
+    if then != now:  # at once: each message is a step of the browser's way back
+        st.query_params.from_dict(then)
 
 
 def link(page: str, label: str, *, icon: str | None = None, **changes: Any) -> None:
@@ -72,6 +70,7 @@ def pick(
     default: Any = None,
     optional: bool = False,
     typed: Callable[[str], Any] | None = None,
+    key: str | None = None,
     **settings: Any,
 ) -> Any:
     """The option that the context holds in `field`, as a widget that writes it back.
@@ -81,7 +80,7 @@ def pick(
     nothing where the choice is `optional`. With `typed` a text may be typed as well:
     it gives what that stands for, None for nothing.
     """
-    key = f"pick_{field}"
+    key = key or f"pick_{field}"
     held = getattr(context(), field)
     first = options[0] if default is None and not optional else default
     show(key, held if held in options else first)
@@ -100,6 +99,17 @@ def pick(
         settings |= {"accept_new_options": True, "filter_mode": "contains"}
     widget(label, options, key=key, on_change=news(key, write), **settings)
     return st.session_state[key]
+
+
+def type_in(field: str, label: str, *, key: str, row: Any = st, **settings: Any) -> str:
+    """The words that the context holds in `field`, as an input that writes them."""
+    show(key, getattr(context(), field) or "")
+
+    def write(value: str) -> None:
+        remember(**{field: value.strip() or None})
+
+    row.text_input(label, key=key, on_change=news(key, write), **settings)
+    return (getattr(context(), field) or "").strip()
 
 
 def tabs(field: str, names: Mapping[str, str]) -> tuple[str, DeltaGenerator]:

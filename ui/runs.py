@@ -36,7 +36,8 @@ def badge(run: Run) -> None:
 
 def headline(run: Run) -> tuple[str, str, str]:
     """Test accuracy, neurons kept and layers read; dashes while there is no result."""
-    if not run.has("metrics.json"):
+    # Of a run at work some figures may be on disk already.
+    if state(run) != "done" or not run.has("metrics.json"):
         return ("–", "–", "–")
     metrics = read(run, "metrics")
     neurons, layers = metrics["neurons"], metrics["layers"]

@@ -19,6 +19,8 @@ from ui.said import escape, show_error
 from ui.stale import begin
 from ui.trail import trail
 
+_GUESS = "_guessed_run"
+
 
 def frame(title: str, icon: str, *, caption: str | None = None) -> None:
     """Open a page: its settings, the context from the URL, sidebar and title."""
@@ -57,8 +59,15 @@ def _known_runs() -> dict[str, Run]:
     runs = {run.folder.name: run for run in list_runs()}
     if context().run is None and runs:
         done = (name for name, run in runs.items() if state(run) == "done")
-        hold(context().moved(run=next(done, next(iter(runs)))))
+        guess = next(done, next(iter(runs)))
+        st.session_state[_GUESS] = guess
+        hold(context().moved(run=guess))
     return runs
+
+
+def is_guessed() -> bool:
+    """True if no link and no click named the run of the context."""
+    return st.session_state.get(_GUESS) == context().run
 
 
 def _title(run: Run) -> str:
