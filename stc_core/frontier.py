@@ -159,5 +159,6 @@ def depth_curve(options: Sequence[Option], chosen: Option) -> list[Point]:
     A depth is the layer that is read last: with a higher limit it may be the same.
     """
     small = [option for option in options if option.neurons <= chosen.neurons]
+    small.sort(key=lambda option: (option.neurons, option.layer))
     found = {option.deepest: option for option in (*small, chosen)}  # the last one wins
     return [found[depth].point("depth") for depth in sorted(found)]

@@ -146,6 +146,7 @@ def test_a_depth_is_the_layer_that_is_read_last():
         option(2, 8, 0.7),
         option(3, 8, 0.7)._replace(deepest=2, accuracy=0.75),
         option(3, 16, 0.8),
+        option(3, 2, 0.3)._replace(deepest=1),
     ]
     points = [p for p in curves_of(options, options[2]) if p.curve == "depth"]
     assert [(p.layer, p.accuracy) for p in points] == [(1, 0.6), (2, 0.75)]
