@@ -38,6 +38,9 @@ SEEN = {
     "train": "The classifier was fitted on these texts: scores are flattered, and "
     "errors are few.",
 }
+BY_ANSWER = (
+    "Narrowed by what was answered: scores of such texts say nothing of new ones."
+)
 SHOWN = 1000
 SLICES = (
     "Click a row to look at its texts. Slices that are worse for sure come first: by "
@@ -89,7 +92,8 @@ def choose(table: pd.DataFrame, classes: list[str]) -> str:
     ui.type_words("Words", widget=words.text_input, placeholder="in the text")
     ui.slice_chips(without="nothing: all texts of the split")
     # A line for each of them: what is below stays where it is.
-    st.caption(f":material/info: {SEEN[split]}")
+    by_answer = {"predicted", "wrong"} & {part for part, _ in ui.held_slice().parts}
+    st.caption(f":material/info: {BY_ANSWER if by_answer else SEEN[split]}")
     return str(split)
 
 

@@ -65,7 +65,7 @@ def probability_bars(
     return settle(
         figure_of([bars]),
         height=max(170, 70 + 30 * len(names)),
-        xaxis={"title": "probability", "tickformat": ".0%", "range": [0, 1.16]},
+        xaxis={"title": "probability", "tickformat": ".0%", "range": [0, 1.24]},
         yaxis={"tickvals": places, "ticktext": names, "showgrid": False},
     )
 

@@ -151,6 +151,11 @@ class ProbeResult(NamedTuple):
         """Of the best probe, on the validation rows."""
         return float(self.val_accuracy[self.best])
 
+    @property
+    def macro_f1(self) -> float:
+        """Of the best probe, on the validation rows."""
+        return float(self.val_macro_f1[self.best])
+
 
 def fit_probes(
     read: Read,

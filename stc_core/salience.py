@@ -18,7 +18,7 @@ from stc_core.errors import StcError
 from stc_core.files import replacing
 
 SALIENCE = "salience.safetensors"
-ACCURACY = "accuracy"
+MACRO_F1 = "macro_f1"
 
 
 class Salience(NamedTuple):
@@ -26,34 +26,34 @@ class Salience(NamedTuple):
 
     pooled_site: PooledSite
     importance: Float[np.ndarray, " width"]
-    accuracy: float
+    macro_f1: float
 
 
 def write_saliences(path: Path, probes: Sequence[Salient]) -> None:
     """All probes, in their order of computing, as one file."""
     ordered = sorted(probes, key=lambda probe: probe.pooled_site)
     tensors = {str(probe.pooled_site): probe.importance for probe in ordered}
-    right = np.array([probe.accuracy for probe in ordered])
+    scores = np.array([probe.macro_f1 for probe in ordered])
     with replacing(path) as temporary:
-        save_file({**tensors, ACCURACY: right}, temporary)
+        save_file({**tensors, MACRO_F1: scores}, temporary)
 
 
 def read_saliences(path: Path) -> list[Salience]:
     """The probes as they were written; StcError if they cannot be read."""
     try:
         tensors = load_file(path)
-    except (OSError, SafetensorError) as error:
+        scores = tensors.pop(MACRO_F1)
+    except (OSError, SafetensorError, KeyError) as error:
         raise StcError(
             f"{str(path)!r}",
             expected="what the probes of the run found",
             got=f"a file that cannot be read ({error})",
             remedy="Train the run again.",
         ) from error
-    right = tensors.pop(ACCURACY)
     ordered = sorted((PooledSite.parse(name), name) for name in tensors)
     return [
-        Salience(pooled_site, tensors[name], float(accuracy))
-        for (pooled_site, name), accuracy in zip(ordered, right, strict=True)
+        Salience(pooled_site, tensors[name], float(score))
+        for (pooled_site, name), score in zip(ordered, scores, strict=True)
     ]
 
 
@@ -63,5 +63,5 @@ def site_widths(path: Path) -> dict[str, int]:
         return {
             str(PooledSite.parse(name).site): file.get_slice(name).get_shape()[0]
             for name in file.keys()
-            if name != ACCURACY
+            if name != MACRO_F1
         }

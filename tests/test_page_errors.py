@@ -144,3 +144,12 @@ def test_all_of_these_are_those_of_the_split_that_is_shown(run):
         one.proto for one in app.get("page_link") if "All of these" in one.proto.label
     )
     assert "split=test" in proto.query_string
+
+
+def test_scores_of_texts_chosen_by_their_answer_are_no_promise(run):
+    label = str(run.predictions["predicted"].iloc[0])
+    app = fine(visit(PAGE, run="r", slice=f"predicted={label}"))
+    assert "say nothing of new ones" in said(app)
+    assert "can expect" not in said(app)
+    app = fine(visit(PAGE, run="r", slice=f"label={label}"))
+    assert "can expect" in said(app)

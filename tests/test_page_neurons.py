@@ -255,7 +255,7 @@ def test_thousands_of_neurons_are_binned_then_shown_by_site(run, monkeypatch):
     sizes = run.neurons.groupby(["layer", "kind"]).size()
     layer, kind = sizes.idxmax()
     app = fine(visit(PAGE, run="r", layer=str(layer), kind=kind))
-    assert "Click a square to see that neuron." in said(app)
+    assert "Click a square to see that neuron below." in said(app)
     pages = app.segmented_control(key="neuron_page")
     first = title(app)
     pages.set_value(1).run()

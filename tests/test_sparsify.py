@@ -111,10 +111,24 @@ def test_the_site_with_the_best_probe_is_trusted_in_full_and_no_other_more(toy):
 
 def test_sites_no_better_than_chance_are_trusted_alike(toy):
     probes = [
-        probe._replace(val_accuracy=0 * probe.val_accuracy) for probe in toy.probes()
+        probe._replace(val_macro_f1=0 * probe.val_macro_f1) for probe in toy.probes()
     ]
     pool = gather(toy.read, toy.task, probes, eta=0.9)
     np.testing.assert_array_equal(pool.trust, 1)
+
+
+def test_where_one_class_is_frequent_no_site_is_trusted_alone(toy):
+    """Accuracies of .90, .91, .89 with a share of .9 say little; macro-F1 does."""
+    scores = iter([(0.90, 0.60), (0.91, 0.65), (0.89, 0.55)] * len(toy.blocks))
+    probes = []
+    for probe in toy.probes():
+        right, f1 = (np.full_like(probe.val_accuracy, one) for one in next(scores))
+        probes.append(probe._replace(val_accuracy=right, val_macro_f1=f1))
+    pool = gather(toy.read, toy.task, probes, eta=0.9)
+    chance = 1 / len(toy.task.classes)
+    least = ((0.55 - chance) / (0.65 - chance)) ** 2
+    assert pool.trust.min() == pytest.approx(least)
+    assert pool.trust.max() == 1
 
 
 def test_without_a_share_as_many_as_fit_are_candidates(toy, monkeypatch):

@@ -196,7 +196,7 @@ def map_of(run: Run, shown: Shown) -> None:
         figure = neuron_map(drawn, picked=picked(run, shown), **shown.colours)
     alt = "The selected neurons by site, coloured by weight or importance"
     chart(figure, "neuron_chart", alt=alt, turn=click_neuron)
-    leads = "go down to its site" if bins else "see that neuron"
+    leads = "go down to its site" if bins else "see that neuron below"
     st.caption(f"{said}. {meaning(shown)} Click a square to {leads}.")
 
 
