@@ -31,7 +31,7 @@ from stc_core.config import DEFAULT_BACKBONE
 from stc_core.extract import extract, measure_speed, plan_extraction
 
 CASES = (("sst2", 650), ("trec", 900), ("imdb", 60))
-ROUNDS = 2
+ROUNDS = 3
 BUDGET = 2048
 ARRIVAL, SPIN = 32, 600
 
