@@ -66,14 +66,17 @@ def work(folder: str | Path) -> Run:
     However it ends, the next run that waits is started.
     """
     run = Run.open(folder)
-    if (state := run.status["state"]) != "queued":
-        raise StcError(
-            f"run {run.name!r}", expected="a queued run", got=f"a {state} one"
-        )
-    with queue.handing_on(), RunWriter(folder, run.config) as writer:
-        from stc_core import recipes  # seconds of imports, so say "running" first
+    with queue.handing_on():
+        with queue.turn(run.folder):
+            if (state := run.status["state"]) != "queued":
+                raise StcError(
+                    f"run {run.name!r}", expected="a queued run", got=f"a {state} one"
+                )
+            writer = RunWriter(folder, run.config)  # which says "running"
+        with writer:
+            from stc_core import recipes  # seconds of imports
 
-        return recipes.train(writer.config, writer)
+            return recipes.train(writer.config, writer)
 
 
 def is_alive(folder: str | Path) -> bool:

@@ -6,7 +6,12 @@ and every page and command that looks, calls `advance`, which starts the next on
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import (
+    AbstractContextManager,
+    contextmanager,
+    nullcontext,
+    suppress,
+)
 from functools import partial
 from pathlib import Path
 
@@ -66,6 +71,15 @@ def lock(runs: Path) -> FileLock:
     except OSError as error:
         raise unwritable(runs, error) from error
     return FileLock(runs.with_name(f"{runs.name}.lock"))
+
+
+def turn(folder: Path) -> AbstractContextManager[object]:
+    """Within it nobody else begins the run in `folder`, where others see it at all.
+
+    A caller of `advance` that dies may leave a ticket behind of a run that has begun.
+    """
+    seen = folder.resolve().parent == runs_folder()
+    return lock(runs_folder()) if seen else nullcontext()
 
 
 def submit(folder: Path) -> None:

@@ -60,13 +60,14 @@ class About(NamedTuple):
         return found
 
     def check(self, backbone: Backbone, folder: str | Path) -> None:
-        """Raise StcError unless `backbone` has the weights of the fit."""
+        """Raise StcError unless `backbone` has weights and tokenizer of the fit."""
         if backbone.identity != self.identity:
             raise StcError(
                 f"classifier {str(folder)!r}",
-                expected=f"the backbone {self.name} with weights {self.identity[:12]}",
-                got=f"{backbone.name} with weights {backbone.identity[:12]}",
-                remedy="Give the backbone it was trained on, or train again.",
+                expected=f"the backbone {self.name} of identity {self.identity[:12]}",
+                got=f"{backbone.name} of identity {backbone.identity[:12]}",
+                remedy="Give the backbone it was trained on, or train again. Before "
+                "November 2026 the settings of a tokenizer were not part of it.",
             )
         if backbone.max_length != self.max_length:
             raise StcError(

@@ -105,7 +105,7 @@ def _check_backbone(parent: Run, metrics: dict[str, Any], backbone: Backbone) ->
         raise StcError(
             f"run {parent.name!r}",
             expected=f"the backbone {backbone.name} with weights {was[:12]}",
-            got=f"one with weights {backbone.identity[:12]}",
+            got=f"one of identity {backbone.identity[:12]}",
             remedy="Train again with the present one.",
         )
 

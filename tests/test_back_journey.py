@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from browser import WAIT_MS, browser, listen, server, settled
+from browser import browser, listen, server, settled
 from playwright.sync_api import Page, expect
 
 

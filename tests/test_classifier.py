@@ -200,7 +200,7 @@ def test_labels_that_are_numbers_survive_the_disk(tmp_path):
 
 def test_another_backbone_is_refused(fitted, tmp_path):
     folder = fitted.save(tmp_path)
-    with pytest.raises(StcError, match="expected the backbone tiny bert with weights"):
+    with pytest.raises(StcError, match="expected the backbone tiny bert of identity"):
         SparsifyThenClassify.load(folder, backbone=tiny_backbone("gpt2"))
 
 

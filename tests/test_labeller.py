@@ -58,7 +58,7 @@ def test_its_features_are_those_of_the_backbone(folder):
 
 
 def test_another_backbone_is_refused(folder):
-    with pytest.raises(StcError, match="expected the backbone tiny bert with weights"):
+    with pytest.raises(StcError, match="expected the backbone tiny bert of identity"):
         open_labeller(folder, backbone=tiny_backbone("gpt2"))
 
 

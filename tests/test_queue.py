@@ -292,3 +292,19 @@ def test_a_setting_that_cannot_be_read_does_not_hide_how_the_work_ended(
     assert spawned == []
     with pytest.raises(StcError):
         queue.advance()
+
+
+def test_a_run_begins_only_when_nobody_else_may_begin_it(monkeypatch):
+    """Else one whose ticket was left behind by a starter that died is begun twice."""
+    folder = runs_folder() / "a"
+    create_run(folder, RunConfig(data=DataConfig(path="t")))
+    monkeypatch.setattr("stc_core.recipes.train", lambda _, writer: writer.finish())
+    with ThreadPoolExecutor(1) as other:
+        with queue.lock(runs_folder()):
+            begun = other.submit(jobs.work, folder)
+            time.sleep(0.3)
+            assert Run(folder).status["state"] == "queued"
+        begun.result(timeout=30)
+    assert Run(folder).done
+    with pytest.raises(StcError, match="expected a queued run; got a done one"):
+        jobs.work(folder)
