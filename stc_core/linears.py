@@ -22,8 +22,8 @@ ROWS = 128
 class _LaidOut:
     """A layer whose weight is kept a second time, as oneDNN reads it.
 
-    Only for forwards without gradients, from the first on. A weight that was changed
-    in place or replaced since is laid out again.
+    Only for forwards without gradients of weights that do not learn. One that was
+    changed in place or replaced since is laid out again.
     """
 
     _kept: tuple[tuple[int, int], Tensor] | None = None
@@ -41,10 +41,16 @@ class _LaidOut:
         laid_out = self._kept[1]
         return torch.ops.mkldnn._linear_pointwise(x, laid_out, bias, "none", [], "")
 
+    def _can(self, x: Tensor, weight: Tensor) -> bool:
+        if weight.requires_grad:
+            self._kept = None  # optimizers and checkpoints change it in many ways
+            return False
+        return not torch.is_grad_enabled() and _readable(x)
+
 
 class _Linear(_LaidOut, nn.Linear):
     def forward(self, input: Tensor) -> Tensor:
-        if _can(input):
+        if self._can(input, self.weight):
             return self._product(input, self.weight, self.bias)
         return super().forward(input)
 
@@ -53,7 +59,7 @@ class _Conv1D(_LaidOut, Conv1D):
     """The linear layer of GPT-2, whose weight is (in, out)."""
 
     def forward(self, x: Tensor) -> Tensor:
-        if _can(x):
+        if self._can(x, self.weight):
             return self._product(x, self.weight.T, self.bias)
         return super().forward(x)
 
@@ -84,10 +90,6 @@ def copied_bytes(model: nn.Module) -> int:
     weights = [cast(Tensor, layer.weight) for layer in layers]
     n_bytes = sum(weight.nbytes for weight in weights if _readable(weight))
     return n_bytes if n_bytes <= MOST_BYTES else 0
-
-
-def _can(x: Tensor) -> bool:
-    return not torch.is_grad_enabled() and _readable(x)
 
 
 def _readable(tensor: Tensor) -> bool:

@@ -4,7 +4,6 @@ import gc
 import os
 import signal
 import sys
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -151,13 +150,14 @@ def small_shards(monkeypatch) -> None:
 def forwards(monkeypatch) -> list[int]:
     """How many texts each forward had, in the order of the forwards."""
     from stc_core.backbone import Backbone
+    from stc_core.config import DEFAULT_BACKBONE
 
     sizes: list[int] = []
     pooled = Backbone.pooled
 
     def counting(self, ids, wanted):
         # A page of an earlier test may still be reading, on a thread of its own.
-        if threading.current_thread() is threading.main_thread():
+        if self.name != DEFAULT_BACKBONE:
             sizes.append(len(ids))
         return pooled(self, ids, wanted)
 

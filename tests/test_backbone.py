@@ -3,6 +3,7 @@
 The oracle runs each text alone, in full, without padding, on other hooks.
 """
 
+import copy
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from typing import Any
@@ -297,12 +298,12 @@ def test_identity_follows_weights_and_configuration():
     assert one.revision == one.identity[:12]
     other = Backbone.from_model(tiny_model("roberta"), tiny_tokenizer())
     assert other.identity != one.identity
-    tokenizer = tiny_tokenizer()
+    tokenizer = copy.deepcopy(tiny_tokenizer())
     tokenizer(["good"], truncation=True, max_length=5, padding=True)
     assert Backbone.from_model(model, tokenizer).identity == one.identity
     tokenizer.truncation_side = "left"
     assert Backbone.from_model(model, tokenizer).identity != one.identity
-    tokenizer = tiny_tokenizer()
+    tokenizer = copy.deepcopy(tiny_tokenizer())
     tokenizer.backend_tokenizer.normalizer = normalizers.Lowercase()
     assert Backbone.from_model(model, tokenizer).identity != one.identity
 

@@ -26,7 +26,7 @@ def layer(kind: str, width: int, wide: int, *, bias: bool = True) -> Any:
         nn.Linear(width, wide, bias=bias) if kind == "linear" else Conv1D(wide, width)
     )
     lay_out(made)
-    return made
+    return made.requires_grad_(False)
 
 
 def of_torch(made: nn.Module, x: Tensor) -> Tensor:
@@ -86,8 +86,10 @@ def test_a_weight_that_changed_is_laid_out_again(kind, change):
     elif change == "replaced":
         made.weight.data = made.weight.data + 1
     else:
+        made.requires_grad_(True)
         made(x).sum().backward()
         torch.optim.SGD(made.parameters(), lr=0.1).step()
+        made.requires_grad_(False)
     with torch.inference_mode():
         after = made(x)
     torch.testing.assert_close(after, of_torch(made, x))
@@ -140,7 +142,7 @@ def test_a_backbone_reads_with_laid_out_weights(family, monkeypatch):
     found = backbone.token_activations(ids, backbone.sites)
     run = [m for m in backbone.model.modules() if getattr(m, "_kept", None)]
     assert len(run) >= 2 * backbone.n_layers
-    monkeypatch.setattr(linears, "_can", lambda x: False)
+    monkeypatch.setattr(linears._LaidOut, "_can", lambda *_: False)
     plain = backbone.token_activations(ids, backbone.sites)
     for a, b in zip(found, plain, strict=True):
         for site in backbone.sites:
@@ -155,3 +157,18 @@ def test_a_layer_above_the_highest_site_is_not_kept_twice():
     top = backbone.block(backbone.n_layers)
     assert top is not None
     assert not any(getattr(module, "_kept", None) for module in top.modules())
+
+
+def test_a_weight_that_learns_is_read_as_it_is():
+    """A checkpoint may be copied into it past its version."""
+    made, x = layer("linear", 8, 4), torch.randn(3, 8)
+    with torch.inference_mode():
+        made(x)
+    made.requires_grad_(True)
+    made.weight.data.add_(1)
+    with torch.no_grad():
+        torch.testing.assert_close(made(x), of_torch(made, x))
+    made.requires_grad_(False)
+    made.weight.data.add_(1)
+    with torch.inference_mode():
+        torch.testing.assert_close(made(x), of_torch(made, x))

@@ -74,7 +74,7 @@ def test_what_it_takes_is_said_of_the_layer_that_is_proposed(
 
     monkeypatch.setattr(plans, "plan", plan)
     words = said(fine(visit(PAGE, run="r", state={"method": "lora"})))
-    assert "at most 30 s of it the tuning" in words
+    assert "of which tuning at most 30 s" in words
     tune = asked[-1].train.tune
     found = json.loads((home / "r" / "variability.json").read_text())
     assert (tune.layer, tune.method) == (max(found["best_layer"], 1), "lora")
