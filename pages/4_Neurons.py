@@ -41,8 +41,8 @@ with ui.guard():
             on_click=lambda: ui.remember(layer=None, kind=None, pooling=None),
         )
         st.stop()
-    finder(run)
     map_of(run, shown)
+    finder(run)
     neuron = one_of(neurons, chooser(run, shown))
     st.subheader(neuron_name(neuron), anchor=False)
     close_up(run, neuron, shown.label)

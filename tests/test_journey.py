@@ -33,6 +33,7 @@ FIND_POINT = """
   const plot = [...document.querySelectorAll('.js-plotly-plot')].find(
     (one) => one._fullData.some((trace) => trace.type === part));
   const trace = plot._fullData.find((one) => one.type === part);
+  plot.scrollIntoView({block: 'nearest'});
   const box = plot.getBoundingClientRect();
   const {_fullLayout: {xaxis, yaxis}} = plot;
   const custom = trace.customdata[place];
@@ -91,7 +92,12 @@ def trained(studio: Studio, page: Page, messages: Path) -> Run:
     page.get_by_role("button", name="Continue to Train").click()
     page.get_by_text("Time, about").wait_for(timeout=3 * WAIT_MS)  # times a model
     expect(settled(page).get_by_test_id("stMain")).to_contain_text("240")
-    page.get_by_role("button", name="Start training").click()
+    page.get_by_text("Settings", exact=True).click()
+    name = "At most this many neurons"
+    many = settled(page).get_by_role("spinbutton", name=name)
+    many.fill("1024")  # so many that their map is drawn by WebGL
+    many.press("Enter")
+    settled(page).get_by_role("button", name="Start training").click()
     page.get_by_text("You can close this tab").wait_for()
     page.get_by_text("Beside its baselines").wait_for(timeout=2 * WAIT_MS)
     settled(page)
