@@ -100,7 +100,8 @@ class StoreWriter:
         self.store_dtype: str = about["dtype"]
         self.rows_done: int = journal["rows_done"]
         self.notes: list[str] = journal["notes"]
-        self.frames = _read_frames(path)
+        # Before rows are safe, frames need not be: they are made anew.
+        self.frames = _read_frames(path) if self.rows_done else {}
         self._headers = {site: _header(_file(path, site)) for site in self.widths}
         self._order = _header(path / "order.npy")
         self._saved = time.monotonic()
@@ -148,7 +149,8 @@ class StoreWriter:
         """Brings every row to the disk, then says so in the journal."""
         names = [_file(self.path, site) for site in self.widths]
         try:
-            for path in [self.path / "order.npy", *names]:
+            frames = [self.path / FRAMES] if self.frames else []
+            for path in [self.path / "order.npy", *frames, *names]:
                 with path.open("rb+") as file:
                     os.fsync(file.fileno())
         except OSError as error:

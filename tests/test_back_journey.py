@@ -2,18 +2,24 @@
 
 from pathlib import Path
 
+import pytest
 from browser import browser, listen, server, settled
 from playwright.sync_api import Page, expect
+
+
+@pytest.fixture
+def home(tmp_path: Path, run_folder: Path) -> Path:
+    (tmp_path / "runs").mkdir()
+    (tmp_path / "runs" / "r").symlink_to(run_folder, target_is_directory=True)
+    return tmp_path
 
 
 def steps_back(page: Page) -> int:
     return page.evaluate("history.length")
 
 
-def test_a_step_back_undoes_a_click(tmp_path: Path, run_folder: Path):
-    (tmp_path / "runs").mkdir()
-    (tmp_path / "runs" / "r").symlink_to(run_folder, target_is_directory=True)
-    with server(tmp_path) as address, browser() as chromium:
+def test_a_step_back_undoes_a_click(home: Path):
+    with server(home) as address, browser() as chromium:
         page = chromium.new_page(viewport={"width": 1280, "height": 1400})
         page.set_default_timeout(20_000)
         heard = listen(page)
@@ -55,10 +61,8 @@ def test_a_step_back_undoes_a_click(tmp_path: Path, run_folder: Path):
         assert heard == []
 
 
-def test_a_copied_link_says_how_a_run_is_looked_at(tmp_path: Path, run_folder: Path):
-    (tmp_path / "runs").mkdir()
-    (tmp_path / "runs" / "r").symlink_to(run_folder, target_is_directory=True)
-    with server(tmp_path) as address, browser() as chromium:
+def test_a_copied_link_says_how_a_run_is_looked_at(home: Path):
+    with server(home) as address, browser() as chromium:
         page = chromium.new_page(viewport={"width": 1280, "height": 1400})
         page.set_default_timeout(20_000)
         page.goto(f"{address}/Examples?run=r&split=all")

@@ -19,7 +19,6 @@ from stc_core.extract import (
     extract_features,
     stored,
 )
-from stc_core.forward import ahead
 from stc_core.shelf import list_stores
 from stc_core.store import FeatureStore, share_done
 
@@ -69,39 +68,6 @@ def test_features_are_those_of_every_text_alone_in_its_place(family, tmp_path: P
     for site in wanted:
         expected = alone(backbone, site)
         np.testing.assert_allclose(stored.read(site), expected, rtol=1e-4, atol=2e-5)
-
-
-def test_float16_is_rounded_and_nothing_else(tmp_path: Path):
-    half = extract(tiny_backbone(), TEXTS, SOME, folder=tmp_path)
-    full = extract(tiny_backbone(), TEXTS, SOME, store_dtype="float32", folder=tmp_path)
-    for site in SOME:
-        exact, read = full.read(site), half.read(site)
-        with np.load(half.path / "frames.npz") as frames:
-            offset, scale = (frames[f"{part} {site}"] for part in ("offset", "scale"))
-        assert scale >= 64 * np.median(exact.std(axis=0))
-        most = 2.0**-11 * np.abs(exact - offset) + 2.0**-25 * scale + 1e-6
-        assert (np.abs(read - exact) <= most).all()
-        assert not np.array_equal(read, exact)
-
-
-def test_what_a_neuron_varies_by_outlives_half_precision(tmp_path: Path, monkeypatch):
-    """Far from 0, where float16 has no steps left; rounding noise becomes flat."""
-    pooled = Backbone.pooled
-
-    def shifted(self: Backbone, ids: list, wanted: list) -> dict:
-        blocks = pooled(self, ids, wanted)
-        one, two, *rest = blocks[SOME[0]].unbind(1)
-        columns = [900 + one / 100, 1e-7 * two - 2e-7, *rest]
-        return {**blocks, SOME[0]: torch.stack(columns, 1)}
-
-    monkeypatch.setattr(Backbone, "pooled", shifted)
-    half = extract(tiny_backbone(), TEXTS, SOME, folder=tmp_path)
-    full = extract(tiny_backbone(), TEXTS, SOME, store_dtype="float32", folder=tmp_path)
-    read, exact = half.read(SOME[0]), full.read(SOME[0])
-    off = (read - exact)[:, 0]
-    assert off.std() < 0.01 * exact[:, 0].std()
-    assert np.ptp(exact[:, 1]) > 0
-    assert np.ptp(read[:, 1]) == 0
 
 
 def test_equal_texts_are_computed_once(tmp_path: Path, forwards):
@@ -412,18 +378,3 @@ def test_what_is_stored_is_found_and_nothing_is_computed(tmp_path, monkeypatch):
         assert found is not None and found.path == path
     assert stored(backbone, texts, SOME, store_dtype="float32") is None
     assert stored(backbone, texts[:1], SOME) is None
-
-
-def test_no_more_is_worked_ahead_than_there_are_threads():
-    begun: list[int] = []
-
-    def work(item: int) -> int:
-        begun.append(item)
-        return -item
-
-    coming = ahead(work, range(40), workers=2)
-    assert next(coming) == 0
-    time.sleep(0.2)  # they would have begun by now
-    assert sorted(begun) == [0, 1, 2]
-    assert list(coming) == [-item for item in range(1, 40)]
-    assert sorted(begun) == list(range(40))
