@@ -2,11 +2,13 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
 BIN := $(VENV)/bin
-# Two cores halve the time; each worker holds a model of its own in memory.
-PYTEST = $(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile
+# Two cores halve the time; each worker holds a model of its own in memory. The order
+# is another one each time: the seed is printed, --randomly-seed=N repeats it.
+PYTEST = $(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 \
+  --dist loadfile --no-loadscope-reorder
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: app test check bench format clean
+.PHONY: app test check bench browser format clean
 
 app: $(VENV)/.app
 	$(BIN)/streamlit run app.py
@@ -39,12 +41,14 @@ $(VENV)/.app: requirements.txt pyproject.toml | $(BIN)/python
 	$(PIP) --no-deps -e .
 	@touch $@
 
-# The browser tests use the Chromium of the system, or else one of Playwright's own.
-$(VENV)/.dev: requirements-dev.txt $(VENV)/.app
+$(VENV)/.dev: requirements-dev.txt tests/chromium.py $(VENV)/.app
 	$(PIP) -r requirements-dev.txt
-	command -v chromium || command -v google-chrome || \
-	  $(BIN)/python -m playwright install chromium
+	$(BIN)/python tests/chromium.py
 	@touch $@
+
+# Look for a browser again, and try to get one.
+browser: $(VENV)/.dev
+	$(BIN)/python tests/chromium.py
 
 clean:
 	rm -rf $(VENV) .pytest_cache .ruff_cache

@@ -1,7 +1,6 @@
 """The app on a port of its own, and a real Chromium to use it with."""
 
 import os
-import shutil
 import socket
 import subprocess
 import sys
@@ -9,18 +8,31 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import NamedTuple
+from urllib.parse import urlencode
 from urllib.request import urlopen
 
+import chromium
+import pytest
 from playwright.sync_api import Browser, ConsoleMessage, Locator, Page, sync_playwright
 from playwright.sync_api import TimeoutError as PlaywrightTimeout
 
 ROOT = Path(__file__).parents[1]
-FLAGS = (
-    "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-sync "
-    "--disable-background-networking --disable-component-update"
-).split()
+REQUIRED = "STC_BROWSER_REQUIRED"
 WAIT_MS = 120_000
 """The longest wait for one thing; a shared machine is slow."""
+QUIET_MS = 250
+"""A page that has done nothing for so long has come to rest."""
+QUIET = """
+(least) => {
+  const app = document.querySelector('[data-testid=stApp]');
+  const undrawn = '[data-testid=stSkeleton], .stc-plot[aria-busy=true]';
+  const busy = app?.getAttribute('data-test-script-state') !== 'notRunning'
+    || document.querySelector(undrawn);
+  window.quietSince = busy ? undefined : window.quietSince ?? performance.now();
+  return !busy && performance.now() - window.quietSince >= least;
+}
+"""
 HARMLESS = (
     # Opened at a page's own address, Streamlit asks for its server there first (404),
     # then at the root.
@@ -32,18 +44,15 @@ HARMLESS = (
 """Parts of console errors that say nothing about this app."""
 
 
-def chromium(playwrights: str) -> str:
-    """The path of a Chromium: the system's, or else `playwrights`, if it is there.
+class ServedApp(NamedTuple):
+    """The app at `address`, with `home` as its STC_HOME."""
 
-    A machine without one is not ready for the tests.
-    """
-    named = shutil.which("chromium") or shutil.which("google-chrome")
-    path = named or playwrights
-    assert Path(path).exists(), (
-        "The browser tests need Chromium: `apt-get install chromium`, or "
-        "`python -m playwright install chromium`."
-    )
-    return path
+    address: str
+    home: Path
+
+    def url(self, page: str, run: str = "r", **more: object) -> str:
+        """The address of a page that looks at a run."""
+        return f"{self.address}/{page}?{urlencode({'run': run, **more})}"
 
 
 @contextmanager
@@ -82,14 +91,18 @@ def _wait_until_up(address: str, process: subprocess.Popen, log: Path) -> None:
 
 @contextmanager
 def browser() -> Iterator[Browser]:
-    """A headless Chromium that asks nobody for anything."""
+    """A headless Chromium that asks nobody for anything; without one a skip.
+
+    With STC_BROWSER_REQUIRED in the environment a machine without one is an error.
+    """
     with sync_playwright() as play:
-        path = chromium(play.chromium.executable_path)
-        opened = play.chromium.launch(executable_path=path, args=FLAGS)
-        try:
+        opened = chromium.launch(play)
+        if opened is None and os.environ.get(REQUIRED):
+            pytest.fail(f"{chromium.NONE} {chromium.REMEDY}")
+        if opened is None:
+            pytest.skip(chromium.NONE)
+        with opened:
             yield opened
-        finally:
-            opened.close()
 
 
 def listen(page: Page) -> list[str]:
@@ -109,16 +122,8 @@ def listen(page: Page) -> list[str]:
 
 def settled(page: Page) -> Page:
     """`page` once its script has run to the end and its charts are drawn."""
-    app = page.get_by_test_id("stApp")
-    app.wait_for(timeout=WAIT_MS)
-    quiet = 0
-    end = time.monotonic() + WAIT_MS / 1000
-    while quiet < 3:
-        assert time.monotonic() < end, f"{page.url} never comes to rest"
-        still = app.get_attribute("data-test-script-state") == "notRunning"
-        undrawn = page.locator("[data-testid=stSkeleton], .stc-plot[aria-busy=true]")
-        quiet = quiet + 1 if still and not undrawn.count() else 0
-        page.wait_for_timeout(100)
+    page.evaluate("window.quietSince = undefined")
+    page.wait_for_function(QUIET, arg=QUIET_MS, polling=40, timeout=WAIT_MS)
     assert not page.get_by_test_id("stException").count(), page.inner_text("body")
     return page
 

@@ -6,11 +6,16 @@ import signal
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from command import Said, Stc
+from once import once, trained_once
 
 from stc_core.config import DataConfig, RunConfig, TrainConfig
+
+if TYPE_CHECKING:
+    from browser import ServedApp
 
 SAMPLE = Path(__file__).parents[1] / "samples" / "customer_messages.csv"
 
@@ -20,15 +25,21 @@ for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(_name, "1")
 
 
+@pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What a browser does is tried once more if it fails; the summary names it.
+    """Files that use a browser come first: they take longest, and end with the rest."""
+    items.sort(key=lambda item: not hasattr(getattr(item, "module", None), "browser"))
 
-    A click may be lost on a loaded machine. What is broken fails twice.
-    """
-    for item in items:
-        module = getattr(item, "module", None)
-        if "browser" in getattr(module, "__dict__", {}):
-            item.add_marker(pytest.mark.flaky(reruns=1))
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say loudly how many tests found no browser, and what mends it."""
+    from chromium import NONE, REMEDY
+
+    skipped = terminalreporter.stats.get("skipped", [])
+    count = sum(NONE in str(report.longrepr) for report in skipped)
+    if count:
+        terminalreporter.section("no browser", sep="=", yellow=True, bold=True)
+        terminalreporter.write_line(f"{NONE} ({count} of them.) {REMEDY}", yellow=True)
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -53,34 +64,29 @@ def messages(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """240 of the sample's messages, 24 of each topic, with all columns."""
     from stc_core.table import read_table
 
-    path = tmp_path_factory.mktemp("table") / "messages.csv"
-    read_table(SAMPLE).groupby("topic").head(24).to_csv(path, index=False)
-    return path
+    def write(folder: Path) -> None:
+        folder.mkdir()
+        few = read_table(SAMPLE).groupby("topic").head(24)
+        few.to_csv(folder / "messages.csv", index=False)
+
+    return once(tmp_path_factory, "table", write) / "messages.csv"
 
 
 @pytest.fixture(scope="session")
 def run_folder(tmp_path_factory: pytest.TempPathFactory, messages: Path) -> Path:
     """A finished run of `recipes.train` with the embedded backbone. Read-only."""
-    from stc_core import recipes
-    from stc_core.writer import RunWriter
-
     config = RunConfig(
         name="messages by topic",
         data=DataConfig(path=str(messages), text="text", labels=("topic",), id="id"),
         train=TrainConfig(device="cpu"),
     )
-    writer = RunWriter(tmp_path_factory.mktemp("run") / "topic", config)
-    with writer:
-        recipes.train(config, writer)
-    return writer.folder
+    return trained_once(tmp_path_factory, "topic", lambda to: _train(config, to))
 
 
 @pytest.fixture(scope="session")
 def tuned_folder(tmp_path_factory: pytest.TempPathFactory, messages: Path) -> Path:
     """A finished run of the recipe `variability`: LoRA in block 4. Read-only."""
-    from stc_core import recipes
     from stc_core.config import TuneConfig
-    from stc_core.writer import RunWriter
 
     tune = TuneConfig(method="lora", blocks=1, layer=4, epochs=2)
     config = RunConfig(
@@ -94,10 +100,33 @@ def tuned_folder(tmp_path_factory: pytest.TempPathFactory, messages: Path) -> Pa
             tune=tune,
         ),
     )
-    writer = RunWriter(tmp_path_factory.mktemp("tuned") / "tuned", config)
-    with writer:
+    return trained_once(tmp_path_factory, "tuned", lambda to: _train(config, to))
+
+
+def _train(config: RunConfig, folder: Path) -> None:
+    from stc_core import recipes
+    from stc_core.writer import RunWriter
+
+    with RunWriter(folder, config) as writer:
         recipes.train(config, writer)
-    return writer.folder
+
+
+@pytest.fixture(scope="session")
+def served_app(
+    tmp_path_factory: pytest.TempPathFactory, run_folder: Path
+) -> Iterator["ServedApp"]:
+    """The app with the run `r` and its twin `w`, for tests that change neither.
+
+    The twin says that it has 40 neurons, and has 4 mistakes more.
+    """
+    from browser import ServedApp, server
+    from copies import copied
+
+    home = tmp_path_factory.mktemp("app")
+    copied(run_folder, home / "runs" / "r")
+    copied(run_folder, home / "runs" / "w", wrong=4, neurons=40)
+    with server(home) as address:
+        yield ServedApp(address, home)
 
 
 @pytest.fixture

@@ -1,14 +1,12 @@
 """Comparing two runs in a real browser: points, pictures, tables and the report."""
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pandas as pd
 import pytest
-from browser import WAIT_MS, browser, listen, press, server, settled
+from browser import WAIT_MS, ServedApp, browser, listen, press, settled
 from PIL import Image
 from playwright.sync_api import Page
-from test_page_compare import copied
 
 POINT = """
 (run) => {
@@ -27,24 +25,20 @@ POINT = """
 
 
 @pytest.fixture(scope="module")
-def page(tmp_path_factory: pytest.TempPathFactory, run_folder: Path) -> Iterator[Page]:
+def page(served_app: ServedApp) -> Iterator[Page]:
     """The page of the run `r`, which has a twin `w` with 40 neurons and 4 mistakes."""
-    home = tmp_path_factory.mktemp("home")
-    (home / "runs").mkdir()
-    copied(run_folder, home / "runs" / "r")
-    copied(run_folder, home / "runs" / "w", wrong=4, neurons=40)
-    with server(home) as address, browser() as chromium:
+    with browser() as chromium:
         opened = chromium.new_page(viewport={"width": 1280, "height": 900})
         opened.set_default_timeout(WAIT_MS)
         # It would ask for a place on disk, which nobody is there to choose.
         opened.add_init_script("window.showSaveFilePicker = undefined")
         heard = listen(opened)
-        opened.goto(f"{address}/Compare?run=r")
+        opened.goto(served_app.url("Compare"))
         yield settled(opened)
         assert heard == []
 
 
-def test_a_click_on_a_point_compares_with_its_run(page: Page):
+def a_click_on_a_point_compares_with_its_run(page: Page):
     page.locator(".js-plotly-plot .scatterlayer .point").first.wait_for()
     place = page.evaluate(POINT, "w")
     page.mouse.move(place["x"], place["y"])
@@ -55,7 +49,7 @@ def test_a_click_on_a_point_compares_with_its_run(page: Page):
     assert page.locator(".js-plotly-plot").count() == 3
 
 
-def test_every_chart_is_saved_as_a_picture_that_is_not_see_through(page: Page):
+def every_chart_is_saved_as_a_picture_that_is_not_see_through(page: Page):
     charts = page.locator(".js-plotly-plot")
     for place in range(charts.count()):
         charts.nth(place).hover()
@@ -69,7 +63,7 @@ def test_every_chart_is_saved_as_a_picture_that_is_not_see_through(page: Page):
             assert picture.width == pytest.approx(2 * width, abs=4)
 
 
-def test_every_table_is_saved_as_csv(page: Page):
+def every_table_is_saved_as_csv(page: Page):
     tables = page.get_by_test_id("stDataFrame")
     assert tables.count() == 4
     with page.expect_download() as coming:
@@ -77,9 +71,16 @@ def test_every_table_is_saved_as_csv(page: Page):
     assert len(pd.read_csv(coming.value.path())) == 4
 
 
-def test_the_report_is_downloaded(page: Page):
+def the_report_is_downloaded(page: Page):
     with page.expect_download() as coming:
         page.get_by_role("button", name="Report of the other").click()
     assert coming.value.suggested_filename == "w_report.html"
     text = coming.value.path().read_text("utf-8")
     assert text.startswith("<!doctype html>") and "<h1>w</h1>" in text
+
+
+def test_two_runs_are_compared(page: Page):
+    a_click_on_a_point_compares_with_its_run(page)
+    every_chart_is_saved_as_a_picture_that_is_not_see_through(page)
+    every_table_is_saved_as_csv(page)
+    the_report_is_downloaded(page)

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from browser import WAIT_MS, browser, listen, server, settled
+from browser import WAIT_MS, ServedApp, browser, listen, settled
 from playwright.sync_api import Page
 
 from stc_core.run import Run
@@ -28,15 +28,12 @@ SQUARE = """
 
 
 @pytest.fixture(scope="module")
-def page(tmp_path_factory: pytest.TempPathFactory, run_folder: Path) -> Iterator[Page]:
-    home = tmp_path_factory.mktemp("home")
-    (home / "runs").mkdir()
-    (home / "runs" / "r").symlink_to(run_folder, target_is_directory=True)
-    with server(home) as address, browser() as chromium:
+def page(served_app: ServedApp) -> Iterator[Page]:
+    with browser() as chromium:
         opened = chromium.new_page(viewport={"width": 1280, "height": 900})
         opened.set_default_timeout(WAIT_MS)
         heard = listen(opened)
-        opened.goto(f"{address}/Errors?run=r")
+        opened.goto(served_app.url("Errors"))
         yield settled(opened)
         assert heard == []
 
@@ -48,9 +45,7 @@ def click(page: Page, *cell: str | None) -> None:
     page.mouse.click(place["x"], place["y"])
 
 
-def test_a_cell_shows_its_texts_and_goes_along_to_examples(
-    page: Page, run_folder: Path
-):
+def a_cell_shows_its_texts_and_goes_along_to_examples(page: Page, run_folder: Path):
     predictions = Run.open(run_folder).predictions
     wrong = predictions.query("split == 'test' and not correct").iloc[0]
     label, predicted = str(wrong["label"]), str(wrong["predicted"])
@@ -68,7 +63,7 @@ def test_a_cell_shows_its_texts_and_goes_along_to_examples(
     assert not settled(page).get_by_role("button", name=f"label is {label}").count()
 
 
-def test_a_tab_is_kept_by_the_links_and_by_a_choice(page: Page):
+def a_tab_is_kept_by_the_links_and_by_a_choice(page: Page):
     page.get_by_role("link", name="Errors").click()
     page.wait_for_url("**/Errors?*")
     settled(page).get_by_role("tab", name="Slices").click()
@@ -83,3 +78,8 @@ def test_a_tab_is_kept_by_the_links_and_by_a_choice(page: Page):
     page.wait_for_url("**/Errors?*errors=slices*")
     tab = settled(page).get_by_role("tab", name="Slices")
     assert tab.get_attribute("aria-selected") == "true"
+
+
+def test_errors_lead_to_their_texts(page: Page, run_folder: Path):
+    a_cell_shows_its_texts_and_goes_along_to_examples(page, run_folder)
+    a_tab_is_kept_by_the_links_and_by_a_choice(page)

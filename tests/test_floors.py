@@ -92,11 +92,10 @@ def run_python(code: str) -> str:
 
 def test_importing_the_package_is_light():
     code = (
-        "import time, sys; t = time.perf_counter(); import stc_core;"
-        "print(time.perf_counter() - t);"
-        "assert not {'torch', 'transformers', 'pandas', 'numpy'} & set(sys.modules)"
+        "import sys, stc_core;"
+        "print({'torch', 'transformers', 'pandas', 'numpy'} & set(sys.modules))"
     )
-    assert min(float(run_python(code)) for _ in range(3)) < 0.3
+    assert run_python(code).strip() == "set()"
 
 
 def test_help_is_light():

@@ -1,8 +1,11 @@
 """A page that is only read, in a real browser, while a run of it comes to its end."""
 
+import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
-from browser import WAIT_MS, browser, listen, server, settled
+import pytest
+from browser import WAIT_MS, ServedApp, browser, listen, settled
 from playwright.sync_api import expect
 from visit import METRICS, written_run
 
@@ -10,14 +13,20 @@ from stc_core.run import Run
 from stc_core.writer import RunWriter
 
 
-def test_the_end_of_a_run_is_seen_on_any_page(tmp_path: Path):
-    folder = tmp_path / "runs" / "r"
+@pytest.fixture
+def folder(served_app: ServedApp) -> Iterator[Path]:
+    """Where a run is, for as long as the test takes."""
+    yield served_app.home / "runs" / "slow"
+    shutil.rmtree(served_app.home / "runs" / "slow")
+
+
+def test_the_end_of_a_run_is_seen_on_any_page(served_app: ServedApp, folder: Path):
     run = written_run(folder, "slow one", state="running")
-    with server(tmp_path) as address, browser() as chromium:
+    with browser() as chromium:
         page = chromium.new_page(viewport={"width": 1280, "height": 900})
         page.set_default_timeout(WAIT_MS)
         heard = listen(page)
-        page.goto(f"{address}/Predict?run=r")
+        page.goto(served_app.url("Predict", run="slow"))
         side = settled(page).get_by_test_id("stSidebar")
         shown = side.get_by_role("combobox")
         expect(shown).to_have_value("running · slow one", timeout=10_000)

@@ -52,21 +52,18 @@ class Studio(NamedTuple):
     address: str
     home: Path
     browser: Browser
-    seconds: float  # until the first page was drawn
 
 
 @pytest.fixture(scope="module")
 def studio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Studio]:
     home = tmp_path_factory.mktemp("studio")
     with browser() as opened:
-        began = time.monotonic()
         with server(home) as address:
             page = opened.new_page()
             page.goto(address)
             page.get_by_text("Drop a table of labelled texts").wait_for(timeout=WAIT_MS)
-            seconds = time.monotonic() - began
             page.close()
-            yield Studio(address, home, opened, seconds)
+            yield Studio(address, home, opened)
 
 
 @pytest.fixture(scope="module")
@@ -134,11 +131,7 @@ def query(page: Page, name: str) -> str:
     return parse_qs(urlparse(page.url).query)[name][0]
 
 
-def test_the_first_page_is_there_in_seconds(studio: Studio):
-    assert studio.seconds < 30, studio.seconds  # bench_app measures it
-
-
-def test_the_result_stands_beside_the_baselines(trained: Run, page: Page):
+def the_result_stands_beside_the_baselines(trained: Run, page: Page):
     words = page.get_by_test_id("stMain").inner_text()
     assert f"{trained.metrics['test']['accuracy']:.1%}"[:-1] in words
     for name in ("Neurons kept", "Layers read", "Compute saved"):
@@ -148,7 +141,7 @@ def test_the_result_stands_beside_the_baselines(trained: Run, page: Page):
     assert trained.config.data.id == "" and len(trained.corpus) == 240
 
 
-def test_the_layer_curves_are_drawn(trained: Run, page: Page):
+def the_layer_curves_are_drawn(trained: Run, page: Page):
     walk(page, "Layers")
     plot = page.locator(".js-plotly-plot").first
     plot.locator(".scatterlayer .trace").first.wait_for()
@@ -160,7 +153,7 @@ def test_the_layer_curves_are_drawn(trained: Run, page: Page):
     assert "The labels are read best at" in page.get_by_test_id("stMain").inner_text()
 
 
-def test_a_tab_is_in_the_link_and_keeps_what_was_chosen(trained: Run, page: Page):
+def a_tab_is_in_the_link_and_keeps_what_was_chosen(trained: Run, page: Page):
     fewer = page.get_by_role("tab", name="Fewer neurons, fewer layers")
     back = page.get_by_role("tab", name="Layer by layer")
     baselines = page.get_by_role("switch", name="Baselines")
@@ -190,7 +183,7 @@ def test_a_tab_is_in_the_link_and_keeps_what_was_chosen(trained: Run, page: Page
     assert settled(page).locator(".js-plotly-plot").count() == 2
 
 
-def test_a_click_on_a_square_opens_its_neuron(trained: Run, page: Page):
+def a_click_on_a_square_opens_its_neuron(trained: Run, page: Page):
     walk(page, "Neurons")
     page.locator(".js-plotly-plot .gl-canvas").first.wait_for(state="attached")
     target = page.evaluate(FIND_POINT, ["scattergl", 7])
@@ -205,7 +198,7 @@ def test_a_click_on_a_square_opens_its_neuron(trained: Run, page: Page):
     assert page.get_by_role("heading", name=name).count() == 1
 
 
-def test_the_texts_of_a_neuron_are_its_highest(trained: Run, page: Page):
+def the_texts_of_a_neuron_are_its_highest(trained: Run, page: Page):
     number = int(query(page, "neuron"))
     values = np.asarray(trained.activations[:, number])
     texts = page.get_by_test_id("stHtml").last.inner_text()
@@ -214,7 +207,7 @@ def test_the_texts_of_a_neuron_are_its_highest(trained: Run, page: Page):
     assert f"{values.max():.3g}" in texts
 
 
-def test_of_two_quick_clicks_none_undoes_the_other(trained: Run, page: Page):
+def of_two_quick_clicks_none_undoes_the_other(trained: Run, page: Page):
     """The second is sent by a page that still shows, and says, what was before."""
     target = page.evaluate(FIND_POINT, ["scattergl", 3])
     side = page.get_by_role("radio", name="Correlated").element_handle()
@@ -230,7 +223,7 @@ def test_of_two_quick_clicks_none_undoes_the_other(trained: Run, page: Page):
     settled(page)
 
 
-def test_a_neuron_that_is_not_listed_is_found_by_its_name(trained: Run, page: Page):
+def a_neuron_that_is_not_listed_is_found_by_its_name(trained: Run, page: Page):
     names = names_of(trained.neurons)
     assert len(names) > MOST_LISTED
     now = int(query(page, "neuron"))
@@ -246,7 +239,7 @@ def test_a_neuron_that_is_not_listed_is_found_by_its_name(trained: Run, page: Pa
     page.get_by_role("heading", name=names[far]).wait_for()
 
 
-def test_a_copied_link_opens_the_same_neuron_elsewhere(
+def a_copied_link_opens_the_same_neuron_elsewhere(
     trained: Run, page: Page, studio: Studio
 ):
     number = int(query(page, "neuron"))
@@ -262,7 +255,7 @@ def test_a_copied_link_opens_the_same_neuron_elsewhere(
     elsewhere.close()
 
 
-def test_an_example_adds_up_to_its_logit(trained: Run, page: Page):
+def an_example_adds_up_to_its_logit(trained: Run, page: Page):
     page.get_by_role("link", name="explain").first.click()
     page.get_by_text("sums to logit").wait_for()
     settled(page)
@@ -273,7 +266,7 @@ def test_an_example_adds_up_to_its_logit(trained: Run, page: Page):
     assert page.locator(".js-plotly-plot").count() == 2
 
 
-def test_a_typed_sentence_is_explained(trained: Run, page: Page):
+def a_typed_sentence_is_explained(trained: Run, page: Page):
     page.get_by_text("My own sentence").click()
     page.get_by_label("Your text").fill(SENTENCE)
     page.get_by_role("button", name="Explain").click()
@@ -285,7 +278,7 @@ def test_a_typed_sentence_is_explained(trained: Run, page: Page):
     assert "courier" in page.get_by_test_id("stHtml").first.inner_text()
 
 
-def test_a_draft_stays_and_the_way_up_leaves_text_and_places(trained: Run, page: Page):
+def a_draft_stays_and_the_way_up_leaves_text_and_places(trained: Run, page: Page):
     assert query(page, "text") == SENTENCE and "neuron=" in page.url
     page.get_by_label("Your text").fill("a draft")
     page.get_by_text("Each of the likeliest classes").click()
@@ -306,7 +299,7 @@ def test_a_draft_stays_and_the_way_up_leaves_text_and_places(trained: Run, page:
     assert "Layer 3" not in settled(page).get_by_test_id("stMain").inner_text()
 
 
-def test_a_file_is_labelled_and_downloaded(trained: Run, page: Page, tmp_path: Path):
+def a_file_is_labelled_and_downloaded(trained: Run, page: Page, tmp_path: Path):
     table = tmp_path / "new.csv"
     pd.DataFrame({"number": range(4), "text": NEW_TEXTS}).to_csv(table, index=False)
     walk(page, "Predict")
@@ -329,8 +322,7 @@ def test_a_file_is_labelled_and_downloaded(trained: Run, page: Page, tmp_path: P
     assert got["predicted_label"].tolist() == known
 
 
-@pytest.mark.parametrize("name", ["Home", "Data", "Train", "Layers", "Predict"])
-def test_every_page_is_reached_by_its_link(trained: Run, page: Page, name: str):
+def every_page_is_reached_by_its_link(trained: Run, page: Page, name: str):
     title = "STC Studio" if name == "Home" else name
     links = page.get_by_test_id("stSidebar").get_by_role("link", name=name)
     links.first.click()
@@ -338,7 +330,7 @@ def test_every_page_is_reached_by_its_link(trained: Run, page: Page, name: str):
     assert not settled(page).get_by_test_id("stException").count()
 
 
-def test_closing_the_page_does_not_stop_the_training(
+def closing_the_page_does_not_stop_the_training(
     trained: Run, page: Page, studio: Studio
 ):
     window = studio.browser.new_context()
@@ -358,3 +350,23 @@ def test_closing_the_page_does_not_stop_the_training(
         assert run.status["state"] in ("queued", "running", "done"), run.status
         time.sleep(0.5)
     assert run.done and run.metrics["test"]["n"] == trained.metrics["test"]["n"]
+
+
+def test_a_person_goes_from_a_table_to_predictions(
+    studio: Studio, trained: Run, page: Page, tmp_path: Path
+):
+    the_result_stands_beside_the_baselines(trained, page)
+    the_layer_curves_are_drawn(trained, page)
+    a_tab_is_in_the_link_and_keeps_what_was_chosen(trained, page)
+    a_click_on_a_square_opens_its_neuron(trained, page)
+    the_texts_of_a_neuron_are_its_highest(trained, page)
+    of_two_quick_clicks_none_undoes_the_other(trained, page)
+    a_neuron_that_is_not_listed_is_found_by_its_name(trained, page)
+    a_copied_link_opens_the_same_neuron_elsewhere(trained, page, studio)
+    an_example_adds_up_to_its_logit(trained, page)
+    a_typed_sentence_is_explained(trained, page)
+    a_draft_stays_and_the_way_up_leaves_text_and_places(trained, page)
+    a_file_is_labelled_and_downloaded(trained, page, tmp_path)
+    for name in ["Home", "Data", "Train", "Layers", "Predict"]:
+        every_page_is_reached_by_its_link(trained, page, name)
+    closing_the_page_does_not_stop_the_training(trained, page, studio)

@@ -1,12 +1,11 @@
 """The way from Home to why a text got its label, in a real browser, without a mouse."""
 
 from collections.abc import Iterator
-from pathlib import Path
 from urllib.parse import parse_qs, urlparse
 
 import pandas as pd
 import pytest
-from browser import WAIT_MS, browser, listen, server, settled
+from browser import WAIT_MS, ServedApp, browser, listen, settled
 from playwright.sync_api import Page
 
 from stc_core.uploads import SAMPLE, find
@@ -39,16 +38,13 @@ async () => {
 
 
 @pytest.fixture(scope="module")
-def page(tmp_path_factory: pytest.TempPathFactory, run_folder: Path) -> Iterator[Page]:
-    """Home, with one finished run `r`; nothing may go wrong to the end."""
-    home = tmp_path_factory.mktemp("keyboard")
-    (home / "runs").mkdir()
-    (home / "runs" / "r").symlink_to(run_folder, target_is_directory=True)
-    with server(home) as address, browser() as chromium:
+def page(served_app: ServedApp) -> Iterator[Page]:
+    """Home, with the finished run `r`; nothing may go wrong to the end."""
+    with browser() as chromium:
         opened = chromium.new_page(viewport={"width": 1280, "height": 900})
         opened.set_default_timeout(WAIT_MS)
         heard = listen(opened)
-        opened.goto(address)
+        opened.goto(served_app.url(""))
         yield settled(opened)
         assert not heard, heard
 
@@ -70,7 +66,7 @@ def example(page: Page) -> int:
     return int(parse_qs(urlparse(page.url).query)["example"][0])
 
 
-def test_the_sample_is_opened(page: Page):
+def the_sample_is_opened(page: Page):
     tab_to(page, "Try the sample")
     page.keyboard.press("Enter")
     page.wait_for_url("**data=sample*")
@@ -79,7 +75,7 @@ def test_the_sample_is_opened(page: Page):
     assert f"{rows:,}" in page.get_by_test_id("stMain").inner_text()
 
 
-def test_a_link_of_the_sidebar_leads_to_the_texts(page: Page):
+def a_link_of_the_sidebar_leads_to_the_texts(page: Page):
     tab_to(page, "Examples", back=True)
     page.keyboard.press("Enter")
     page.wait_for_url("**/Examples*")
@@ -87,7 +83,7 @@ def test_a_link_of_the_sidebar_leads_to_the_texts(page: Page):
     assert urlparse(page.url).path == "/Examples" and "run=r" in page.url
 
 
-def test_keys_step_through_the_texts_and_say_where_one_is(page: Page):
+def keys_step_through_the_texts_and_say_where_one_is(page: Page):
     table = page.get_by_test_id("stMain")
     assert "1 of " in table.inner_text()
     page.keyboard.press("n")
@@ -100,7 +96,7 @@ def test_keys_step_through_the_texts_and_say_where_one_is(page: Page):
     settled(page).get_by_role("heading", name=f"Row {first + 1}").wait_for()
 
 
-def test_one_types_the_letters_of_the_keys(page: Page):
+def one_types_the_letters_of_the_keys(page: Page):
     before = example(page)
     tab_to(page, "Search")
     page.keyboard.type("npn")
@@ -112,10 +108,18 @@ def test_one_types_the_letters_of_the_keys(page: Page):
     settled(page).get_by_role("heading", name=f"Row {before + 1}").wait_for()
 
 
-def test_a_button_steps_as_its_key_does(page: Page):
+def a_button_steps_as_its_key_does(page: Page):
     before = example(page)
     tab_to(page, "Next")
     page.keyboard.press("Enter")
     page.wait_for_function("old => !location.search.includes(old)", arg=f"={before}")
     settled(page).get_by_text("sums to logit").wait_for()
     assert example(page) != before
+
+
+def test_the_way_needs_no_mouse(page: Page):
+    the_sample_is_opened(page)
+    a_link_of_the_sidebar_leads_to_the_texts(page)
+    keys_step_through_the_texts_and_say_where_one_is(page)
+    one_types_the_letters_of_the_keys(page)
+    a_button_steps_as_its_key_does(page)

@@ -1,13 +1,10 @@
 """Nothing jumps: layout shifts of the main pages, as a real browser measures them."""
 
 from collections.abc import Iterator
-from pathlib import Path
-from urllib.parse import urlencode
 
 import pytest
-from browser import WAIT_MS, browser, listen, server, settled
+from browser import WAIT_MS, ServedApp, browser, listen, settled
 from playwright.sync_api import Page
-from test_page_compare import copied
 
 FIRST, CLICK = 0.15, 0.05
 """The sum of the shifts of the first paint and of a click, with Streamlit's code in the
@@ -40,19 +37,7 @@ SHORT = """
 
 
 @pytest.fixture(scope="module")
-def address(
-    tmp_path_factory: pytest.TempPathFactory, run_folder: Path
-) -> Iterator[str]:
-    home = tmp_path_factory.mktemp("layout")
-    (home / "runs").mkdir()
-    copied(run_folder, home / "runs" / "r")
-    copied(run_folder, home / "runs" / "w", wrong=4)
-    with server(home) as there:
-        yield there
-
-
-@pytest.fixture(scope="module")
-def page(address: str) -> Iterator[Page]:
+def page(served_app: ServedApp) -> Iterator[Page]:
     """A window that has the code of the widgets: it has been to two of the pages."""
     with browser() as chromium:
         opened = chromium.new_page(viewport={"width": 1280, "height": 900})
@@ -60,7 +45,7 @@ def page(address: str) -> Iterator[Page]:
         opened.add_init_script(WATCH)
         heard = listen(opened)
         for name in ("Errors", "Neurons"):
-            opened.goto(f"{address}/{name}?run=r")
+            opened.goto(served_app.url(name))
             settled(opened)
         yield opened
         assert not heard, heard
@@ -88,17 +73,19 @@ def shifted(page: Page) -> float:
     ],
 )
 def test_neither_the_first_paint_nor_a_click_moves_what_is_read(
-    address: str, page: Page, name: str, more: dict[str, str], button: str
+    served_app: ServedApp, page: Page, name: str, more: dict[str, str], button: str
 ):
-    page.goto(f"{address}/{name}?{urlencode({'run': 'r'} | more)}")
+    page.goto(served_app.url(name, **more))
     assert shifted(page) <= FIRST, f"first paint of {name}"
     page.get_by_test_id("stMain").get_by_text(button, exact=True).first.click()
     assert shifted(page) <= CLICK, f"a click on {button} of {name}"
 
 
 @pytest.mark.parametrize("name", ["Layers", "Neurons", "Examples", "Errors"])
-def test_a_chart_has_its_room_from_the_start(address: str, page: Page, name: str):
-    page.goto(f"{address}/{name}?run=r")
+def test_a_chart_has_its_room_from_the_start(
+    served_app: ServedApp, page: Page, name: str
+):
+    page.goto(served_app.url(name))
     settled(page).wait_for_timeout(500)
     assert page.locator(".js-plotly-plot").count()
     assert page.evaluate(SHORT) == []  # else Plotly draws it twice

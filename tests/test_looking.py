@@ -3,12 +3,11 @@
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
-from urllib.parse import parse_qs, urlencode, urlparse
+from urllib.parse import parse_qs, urlparse
 
 import numpy as np
 import pytest
-from browser import WAIT_MS, browser, listen, server, settled
+from browser import WAIT_MS, ServedApp, browser, listen, settled
 from playwright.sync_api import Browser, Page
 
 from stc_core.neurons import names_of
@@ -18,32 +17,21 @@ from stc_core.run import Run
 ROW, SIDE = 35, 20  # pixels: of a table's row, and to the middle of its check box
 
 
-class Studio(NamedTuple):
-    """A served app whose one run is `r`, and the browser that uses it."""
-
-    address: str
-    browser: Browser
-    run: Run
-
-    def url(self, page: str, **params: object) -> str:
-        return f"{self.address}/{page}?{urlencode({'run': 'r', **params})}"
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Browser]:
+    with browser() as opened:
+        yield opened
 
 
 @pytest.fixture(scope="module")
-def studio(
-    tmp_path_factory: pytest.TempPathFactory, run_folder: Path
-) -> Iterator[Studio]:
-    home = tmp_path_factory.mktemp("looking")
-    (home / "runs").mkdir()
-    (home / "runs" / "r").symlink_to(run_folder, target_is_directory=True)
-    with server(home) as address, browser() as opened:
-        yield Studio(address, opened, Run.open(run_folder))
+def run(run_folder: Path) -> Run:
+    return Run.open(run_folder)
 
 
 @pytest.fixture
-def page(studio: Studio) -> Iterator[Page]:
+def page(chromium: Browser) -> Iterator[Page]:
     """A fresh window, in which nothing may go wrong."""
-    window = studio.browser.new_context(viewport={"width": 1280, "height": 1800})
+    window = chromium.new_context(viewport={"width": 1280, "height": 1800})
     opened = window.new_page()
     opened.set_default_timeout(WAIT_MS)
     heard = listen(opened)
@@ -63,10 +51,12 @@ def query(page: Page, name: str) -> str | None:
     return parse_qs(urlparse(page.url).query).get(name, [None])[0]
 
 
-def test_a_row_leads_to_a_correlated_neuron(studio: Studio, page: Page):
-    page.goto(studio.url("Neurons", neuron=3))
+def test_a_row_leads_to_a_correlated_neuron(
+    served_app: ServedApp, run: Run, page: Page
+):
+    page.goto(served_app.url("Neurons", neuron=3))
     settled(page).get_by_text("Correlated", exact=True).click()
-    neurons, activations = studio.run.neurons, np.array(studio.run.activations)
+    neurons, activations = run.neurons, np.array(run.activations)
     there = int(correlated(neurons, correlations(activations, 3), 3)["neuron"].iloc[1])
     pick_row(page, 0, 1)
     page.wait_for_url(f"**neuron={there}*")
@@ -74,8 +64,8 @@ def test_a_row_leads_to_a_correlated_neuron(studio: Studio, page: Page):
     assert query(page, "neuron") == str(there) != "3"
 
 
-def test_a_neuron_is_found_by_a_word(studio: Studio, page: Page):
-    page.goto(studio.url("Neurons", neuron=3))
+def test_a_neuron_is_found_by_a_word(served_app: ServedApp, run: Run, page: Page):
+    page.goto(served_app.url("Neurons", neuron=3))
     settled(page).get_by_text("Find neurons that fire on a text").click()
     box = page.get_by_label("Text", exact=True)
     box.fill("parcel")
@@ -84,13 +74,13 @@ def test_a_neuron_is_found_by_a_word(studio: Studio, page: Page):
     pick_row(page, 0, 0)
     page.wait_for_url(re.compile(r"neuron=(?!3(&|$))"))
     found = int(query(page, "neuron") or -1)
-    name = names_of(studio.run.neurons)[found]
+    name = names_of(run.neurons)[found]
     settled(page).get_by_role("heading", name=name).wait_for()
     assert found != 3
 
 
-def test_an_edit_is_compared_and_removed(studio: Studio, page: Page):
-    page.goto(studio.url("Examples"))
+def test_an_edit_is_compared_and_removed(served_app: ServedApp, page: Page):
+    page.goto(served_app.url("Examples"))
     box = settled(page).get_by_label("Change it and compare")
     box.fill("<b>my card was charged twice</b>")
     page.get_by_role("button", name="Compare", exact=True).click()
@@ -101,8 +91,8 @@ def test_an_edit_is_compared_and_removed(studio: Studio, page: Page):
     assert not page.locator("ins").count()
 
 
-def test_a_pinned_text_comes_with_its_link(studio: Studio, page: Page):
-    page.goto(studio.url("Examples", example=7))
+def test_a_pinned_text_comes_with_its_link(served_app: ServedApp, page: Page):
+    page.goto(served_app.url("Examples", example=7))
     settled(page).get_by_role("button", name="Pin to compare").click()
     page.wait_for_url("**pinned=7*")
     settled(page).get_by_text("now pick another text").wait_for()
@@ -114,9 +104,9 @@ def test_a_pinned_text_comes_with_its_link(studio: Studio, page: Page):
     assert not page.get_by_text("Pinned: row 8").count()
 
 
-def test_one_click_copies_the_address_of_the_view(studio: Studio, page: Page):
+def test_one_click_copies_the_address_of_the_view(served_app: ServedApp, page: Page):
     page.context.grant_permissions(["clipboard-read", "clipboard-write"])
-    page.goto(studio.url("Examples", example=7))
+    page.goto(served_app.url("Examples", example=7))
     settled(page).get_by_role("button", name="Copy link").click()
     page.get_by_role("button", name="Copied").wait_for()
     there = page.evaluate("navigator.clipboard.readText()")
@@ -125,10 +115,10 @@ def test_one_click_copies_the_address_of_the_view(studio: Studio, page: Page):
 
 
 def test_where_nothing_may_be_copied_the_address_is_there_to_copy(
-    studio: Studio, page: Page
+    served_app: ServedApp, page: Page
 ):
     page.add_init_script("delete Navigator.prototype.clipboard")
-    page.goto(studio.url("Neurons", neuron=1))
+    page.goto(served_app.url("Neurons", neuron=1))
     settled(page).get_by_role("button", name="Copy link").click()
     field = page.get_by_label("Link to this view")
     field.wait_for()

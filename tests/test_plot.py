@@ -6,7 +6,7 @@ from pathlib import Path
 import plotly
 import pytest
 import streamlit as st
-from browser import WAIT_MS, browser, insist, listen, server, settled
+from browser import WAIT_MS, ServedApp, browser, insist, listen, settled
 from playwright.sync_api import Page, expect
 from streamlit.testing.v1 import AppTest
 
@@ -31,30 +31,19 @@ FIRST = """() => {
 
 
 @pytest.fixture(scope="module")
-def address(
-    tmp_path_factory: pytest.TempPathFactory, run_folder: Path
-) -> Iterator[str]:
-    home = tmp_path_factory.mktemp("home")
-    (home / "runs").mkdir()
-    (home / "runs" / "r").symlink_to(run_folder, target_is_directory=True)
-    with server(home) as there:
-        yield there
-
-
-@pytest.fixture(scope="module")
-def page(address: str) -> Iterator[Page]:
+def page(served_app: ServedApp) -> Iterator[Page]:
     with browser() as chromium:
         opened = chromium.new_page(
             viewport={"width": 1280, "height": 1600}, color_scheme="light"
         )
         opened.set_default_timeout(WAIT_MS)
         heard = listen(opened)
-        opened.goto(f"{address}/Layers?run=r")
+        opened.goto(served_app.url("Layers"))
         yield settled(opened)
         assert heard == []
 
 
-def test_a_click_changes_the_figure_and_keeps_the_plot(page: Page):
+def a_click_changes_the_figure_and_keeps_the_plot(page: Page):
     chart = page.locator(".stc-plot").first
     name = "Validation score of the probes by layer, with baselines as lines"
     expect(chart).to_have_attribute("aria-label", name)
@@ -67,7 +56,7 @@ def test_a_click_changes_the_figure_and_keeps_the_plot(page: Page):
     assert chart.evaluate("one => one.layout.yaxis.title.text") == "validation macro-F1"
 
 
-def test_the_same_point_can_be_clicked_again(page: Page):
+def the_same_point_can_be_clicked_again(page: Page):
     def twice(patience: int) -> None:
         led = []
         for _ in range(2):
@@ -85,7 +74,7 @@ def test_the_same_point_can_be_clicked_again(page: Page):
     insist(twice)
 
 
-def test_it_is_as_wide_as_its_place(page: Page):
+def it_is_as_wide_as_its_place(page: Page):
     for width in (1000, 1500, 1280):
         page.set_viewport_size({"width": width, "height": 1600})
         settled(page).wait_for_timeout(300)
@@ -93,7 +82,7 @@ def test_it_is_as_wide_as_its_place(page: Page):
             assert place == drawn > 300
 
 
-def test_what_was_moved_stays_moved_until_another_figure(page: Page):
+def what_was_moved_stays_moved_until_another_figure(page: Page):
     chart = page.locator(".stc-plot").first
     reach = "one => one._fullLayout.yaxis.range.map((end) => Math.round(end * 1e4))"
     before, box = chart.evaluate(reach), chart.bounding_box()
@@ -116,7 +105,7 @@ def test_what_was_moved_stays_moved_until_another_figure(page: Page):
     assert settled(page).locator(".stc-plot").first.evaluate(reach) == before
 
 
-def test_its_ink_is_the_page_s(page: Page):
+def its_ink_is_the_page_s(page: Page):
     light = page.evaluate(INK)
     page.emulate_media(color_scheme="dark")
     page.wait_for_function(f"({INK})() !== '{light}'")
@@ -130,7 +119,7 @@ def brightness(colour: str) -> float:
     return sum(map(int, colour.removeprefix("rgb(").rstrip(")").split(","))) / 3
 
 
-def test_it_fills_the_screen_and_comes_back(page: Page):
+def it_fills_the_screen_and_comes_back(page: Page):
     chart = page.locator(".stc-plot").first
     before = page.evaluate(WIDTHS)
     for full in ("!==", "==="):
@@ -143,11 +132,20 @@ def test_it_fills_the_screen_and_comes_back(page: Page):
     assert page.evaluate(WIDTHS) == before
 
 
-def test_without_plotly_it_says_so(address: str, page: Page):
+def test_a_chart_lives_as_long_as_its_page(page: Page):
+    a_click_changes_the_figure_and_keeps_the_plot(page)
+    the_same_point_can_be_clicked_again(page)
+    it_is_as_wide_as_its_place(page)
+    what_was_moved_stays_moved_until_another_figure(page)
+    its_ink_is_the_page_s(page)
+    it_fills_the_screen_and_comes_back(page)
+
+
+def test_without_plotly_it_says_so(served_app: ServedApp, page: Page):
     assert page.context.browser
     other = page.context.browser.new_page()
     other.route("**/app/static/plotly*", lambda route: route.abort())
-    other.goto(f"{address}/Layers?run=r")
+    other.goto(served_app.url("Layers"))
     told = settled(other).locator(".stc-plot").first
     assert "This chart cannot be drawn" in told.inner_text()
     assert "Reload the page" in told.inner_text()

@@ -51,13 +51,13 @@ def trained(home: Path, page: Page) -> Run:
     return Run.open(home / "runs" / query(page, "run"))
 
 
-def test_the_columns_reach_the_run(trained: Run):
+def the_columns_reach_the_run(trained: Run):
     assert trained.config.data.reply == "answer"
     assert trained.config.data.thought is None
     assert trained.metrics["hierarchy"]["parts"] == ["reply"]
 
 
-def test_a_reply_is_written_after_its_label(
+def a_reply_is_written_after_its_label(
     trained: Run, page: Page, home: Path, monkeypatch
 ):
     page.get_by_test_id("stMain").get_by_role("button", name="Hierarchy").click()
@@ -71,14 +71,21 @@ def test_a_reply_is_written_after_its_label(
     assert "decided at layer" in words and reply and reply in words
 
 
-def test_the_scores_say_of_how_many_texts(trained: Run, page: Page):
+def the_scores_say_of_how_many_texts(trained: Run, page: Page):
     n = trained.metrics["test"]["generation"]["n"]
     words = page.get_by_test_id("stMain").inner_text()
     assert f"On {n} test texts" in words
 
 
-def test_the_label_alone_leaves_the_reply_out(trained: Run, page: Page):
+def the_label_alone_leaves_the_reply_out(trained: Run, page: Page):
     page.get_by_text("Answer the label only").click()
     page.get_by_role("button", name="Answer", exact=True).click()
     page.get_by_text("The blocks above were not run.").wait_for()
     assert not settled(page).get_by_text("Reply · written at layer").count()
+
+
+def test_a_decoder_learns_to_reply(trained: Run, page: Page, home: Path, monkeypatch):
+    the_columns_reach_the_run(trained)
+    a_reply_is_written_after_its_label(trained, page, home, monkeypatch)
+    the_scores_say_of_how_many_texts(trained, page)
+    the_label_alone_leaves_the_reply_out(trained, page)
