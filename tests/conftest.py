@@ -8,21 +8,27 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import checked
 import pytest
 from command import Said, Stc
 from once import once, trained_once
-
-from stc_core.config import DataConfig, RunConfig, TrainConfig
+from threadpoolctl import threadpool_limits
 
 if TYPE_CHECKING:
     from browser import ServedApp
 
+    from stc_core.config import RunConfig
+
+checked.install()
+
 SAMPLE = Path(__file__).parents[1] / "samples" / "customer_messages.csv"
 
-# Nothing above imports numpy or torch. Tests are tiny, and several processes of them
-# may share the cores: threads that wait for each other cost more than they give.
+# Tests are tiny, and several processes of them may share the cores: threads that wait
+# for each other cost more than they give. Torch comes later and reads the variables;
+# numpy is here already, brought by pytest's plugins.
 for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(_name, "1")
+threadpool_limits(int(os.environ["OPENBLAS_NUM_THREADS"]), "blas")
 
 
 @pytest.hookimpl(trylast=True)
@@ -75,6 +81,8 @@ def messages(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def run_folder(tmp_path_factory: pytest.TempPathFactory, messages: Path) -> Path:
     """A finished run of `recipes.train` with the embedded backbone. Read-only."""
+    from stc_core.config import DataConfig, RunConfig, TrainConfig
+
     config = RunConfig(
         name="messages by topic",
         data=DataConfig(path=str(messages), text="text", labels=("topic",), id="id"),
@@ -86,7 +94,7 @@ def run_folder(tmp_path_factory: pytest.TempPathFactory, messages: Path) -> Path
 @pytest.fixture(scope="session")
 def tuned_folder(tmp_path_factory: pytest.TempPathFactory, messages: Path) -> Path:
     """A finished run of the recipe `variability`: LoRA in block 4. Read-only."""
-    from stc_core.config import TuneConfig
+    from stc_core.config import DataConfig, RunConfig, TrainConfig, TuneConfig
 
     tune = TuneConfig(method="lora", blocks=1, layer=4, epochs=2)
     config = RunConfig(
@@ -103,7 +111,7 @@ def tuned_folder(tmp_path_factory: pytest.TempPathFactory, messages: Path) -> Pa
     return trained_once(tmp_path_factory, "tuned", lambda to: _train(config, to))
 
 
-def _train(config: RunConfig, folder: Path) -> None:
+def _train(config: "RunConfig", folder: Path) -> None:
     from stc_core import recipes
     from stc_core.writer import RunWriter
 
