@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -11,7 +12,7 @@ from sklearn.metrics import f1_score, log_loss
 from stc_core import recipes
 from stc_core.axes import Feature, Site
 from stc_core.config import SPIN_CS, DataConfig, RunConfig, TrainConfig
-from stc_core.data import read_corpus
+from stc_core.data import Corpus, read_corpus
 from stc_core.errors import StcError
 from stc_core.run import Run
 from stc_core.writer import RunWriter
@@ -287,10 +288,18 @@ def test_what_a_user_can_mend_is_left_in_the_run(messages, tmp_path):
     assert status["state"] == "failed" and "max_layer" in str(status["error"])
 
 
-def test_the_plan_says_what_it_will_take(messages):
-    config = small(messages)
-    corpus = read_corpus(config.data)
-    plan = recipes.plan(config, corpus)
+@pytest.fixture(scope="module")
+def corpus(messages) -> Corpus:
+    return read_corpus(small(messages).data)
+
+
+@pytest.fixture(scope="module")
+def plan(messages, corpus) -> dict[str, Any]:
+    """The plan of a sparse run."""
+    return recipes.plan(small(messages), corpus)
+
+
+def test_the_plan_says_what_it_will_take(plan, corpus):
     assert plan.keys() >= {
         *("n_texts", "n_tokens", "n_cut", "seconds", "seconds_extract"),
         *("memory_bytes", "disk_bytes", "sites", "layers", "backbone"),
@@ -301,14 +310,12 @@ def test_the_plan_says_what_it_will_take(messages):
     assert plan["disk_bytes"] >= 240 * 3 * 384 * 2
 
 
-def test_the_plan_of_a_tuning_says_what_that_takes_too(messages):
-    sparse, tuned = small(messages), small(messages, recipe="variability")
-    corpus = read_corpus(sparse.data)
-    assert "seconds_tune" not in recipes.plan(sparse, corpus)
-    plan = recipes.plan(tuned, corpus)
-    phases = [seconds for name, seconds in plan.items() if name.startswith("seconds_")]
-    assert plan["seconds"] == pytest.approx(sum(phases))
-    assert 0 < plan["seconds_tune"] < plan["seconds"]
+def test_the_plan_of_a_tuning_says_what_that_takes_too(messages, corpus, plan):
+    assert "seconds_tune" not in plan
+    tuned = recipes.plan(small(messages, recipe="variability"), corpus)
+    phases = [seconds for name, seconds in tuned.items() if name.startswith("seconds_")]
+    assert tuned["seconds"] == pytest.approx(sum(phases))
+    assert 0 < tuned["seconds_tune"] < tuned["seconds"]
 
 
 def test_every_setting_reaches_the_classifier():
