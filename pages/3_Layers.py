@@ -345,8 +345,11 @@ def bounds(row: dict[str, Any], name: str) -> str:
 
 def readable(probes: pd.DataFrame) -> pd.DataFrame:
     """The best first; where nothing can be read any penalty does: none is told."""
-    shown = probes.loc[:, COLUMNS].sort_values("accuracy", ascending=False)
-    return shown.assign(C=[f"{c:.3g}" if c < 1e6 else "–" for c in shown["C"]])
+    shown = probes.loc[:, COLUMNS].sort_values(
+        "accuracy", ascending=False, kind="stable"
+    )
+    pairs = zip(shown["C"], shown["nonzeros"], strict=True)
+    return shown.assign(C=[f"{c:.3g}" if kept else "–" for c, kept in pairs])
 
 
 def numbers(shown: pd.DataFrame, name: str, table: pd.DataFrame) -> None:

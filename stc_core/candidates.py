@@ -14,7 +14,15 @@ from stc_core.dual import Block, joint_ridge
 from stc_core.errors import StcError
 from stc_core.head import standard
 from stc_core.metrics import metric_of
-from stc_core.select import RIDGES, keep_mass, keep_top, last_best, smooth
+from stc_core.select import (
+    RIDGES,
+    SAME_SCORE,
+    descending,
+    keep_mass,
+    keep_top,
+    last_best,
+    smooth,
+)
 from stc_core.task import Read, Task
 
 MOST_CANDIDATES = 4096, 16_384
@@ -169,10 +177,12 @@ def _narrowed(
 def nothing_selected() -> StcError:
     """The error for a task of which no site knows anything."""
     return StcError(
-        "selection",
-        expected="probes that give some neurons a weight",
+        "labels",
+        expected="classes that the neurons of some layer tell apart",
         got="none: no site tells the labels better than their frequencies",
-        remedy="Check the label column, or give more rows or more sites.",
+        remedy="Perhaps the same texts carry several labels, or the labels have "
+        "nothing to do with the text: see what `stc data check` finds in the table. "
+        "Else give more rows, other kinds of sites, or another model.",
     )
 
 
@@ -188,7 +198,7 @@ def _trust(probes: Sequence[Salient], task: Task) -> dict[PooledSite, float]:
     chance = 1 / len(task.classes)
     gain = {p.pooled_site: p.macro_f1 - chance for p in probes}
     most = max(gain.values())
-    if most <= 0:
+    if most <= SAME_SCORE:
         return dict.fromkeys(gain, 1.0)
     return {
         site: float(max(above / most, LEAST_TRUST) ** TRUST_POWER)
@@ -217,8 +227,10 @@ def _candidates(
     every = np.concatenate(list(worth.values()))
     if len(every) <= most:
         return kept
-    least = np.partition(every, -most)[-most]
-    return {site: columns[worth[site] >= least] for site, columns in kept.items()}
+    chosen = np.zeros(len(every), bool)
+    chosen[descending(every)[:most]] = True
+    parts = np.split(chosen, np.cumsum([len(part) for part in worth.values()])[:-1])
+    return {site: kept[site][part] for site, part in zip(worth, parts, strict=True)}
 
 
 def _keep_in_layer(

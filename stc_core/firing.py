@@ -9,7 +9,7 @@ from jaxtyping import Float
 
 from stc_core.backbone import Backbone
 from stc_core.explanation import Token
-from stc_core.head import SparseHead
+from stc_core.head import SparseHead, is_flat
 
 SAMPLE = 64
 """Texts whose tokens say how active a neuron usually is on a token."""
@@ -73,7 +73,7 @@ def usual(backbone: Backbone, head: SparseHead, texts: Sequence[str]) -> Usual:
         parts.append(one.values[[not token.special for token in one.tokens]])
     values = np.concatenate(parts).astype(np.float64)
     mean, sd = np.nanmean(values, axis=0), np.nanstd(values, axis=0)
-    return Usual(len(values), mean, np.where(sd > 0, sd, np.inf))
+    return Usual(len(values), mean, np.where(is_flat(mean, sd), np.inf, sd))
 
 
 def on_text(head: SparseHead, x: Float[np.ndarray, " n_neurons"]) -> pd.DataFrame:

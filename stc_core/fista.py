@@ -15,7 +15,7 @@ from torch import Tensor
 
 from stc_core import losses
 from stc_core.losses import Target
-from stc_core.problem import Path, Problem
+from stc_core.problem import Path, Problem, null_path, rounding
 
 EVERY = 20  # steps between looks at the violations, which wait for the device
 POWER_STEPS = 20
@@ -60,6 +60,18 @@ class _Found(NamedTuple):
     n_iter: Int[Tensor, "site C"]
 
 
+class _Probes(NamedTuple):
+    """What was found for one site, on the host."""
+
+    W: Float[np.ndarray, "C rows d_feat"]
+    b: Float[np.ndarray, "C rows"]
+    n_iter: Int[np.ndarray, " C"]
+    lams: Float[np.ndarray, " C"]
+    objective: Float[np.ndarray, " C"]
+    gap: Float[np.ndarray, " C"]
+    kkt: Float[np.ndarray, " C"]
+
+
 class Posed(NamedTuple):
     """A problem whose features, standardised, are on a device and nowhere else."""
 
@@ -85,26 +97,50 @@ def fit_paths(
     """A path for each problem; all are of the same rows, classes, penalty and width.
 
     What `fit_path` gives without validation data, up to the tolerance of both: the
-    same strengths, each probe to a violation of tol / C. A probe that is not there
-    after `max_iter` steps says so in `kkt`.
+    same strengths, each probe to a violation of tol / C; `null_path` where no feature
+    tells the classes apart. A probe that is not there after `max_iter` steps says so
+    in `kkt`.
     """
     target, X = posed[0].problem.target, torch.stack([one.X for one in posed])
     one_hot, weight = (
         torch.from_numpy(part).to(X) for part in (target.one_hot(), target.weight)
     )
     batch = _Batch(X, one_hot, weight, posed[0].problem.penalty.shared)
-    curve = _curvature(batch)
     start, top = _start(batch, target)
-    least = 1e-12 * posed[0].problem.row_factor
-    lams = 0.5 * top.clamp(min=least)[:, None] * _ratios(top, lambda_ratio, n_C)
-    start = start.map(lambda part: part.repeat_interleave(n_C, dim=1))
-    found = _minimise(batch, curve, lams, start, tol=tol, max_iter=max_iter)
-    certificate = [part.cpu().numpy() for part in _certify(batch, found, lams)]
-    strengths = lams.cpu().numpy()
+    learned = (top > rounding(posed[0].problem)).cpu().numpy()
+    some = torch.from_numpy(np.flatnonzero(learned)).to(X.device)
+    if len(some) < len(X):
+        batch = batch._replace(X=X[some])
+    del X
+    start = start.map(lambda part: part[some])
+    lams = 0.5 * top[some, None] * _ratios(top, lambda_ratio, n_C)
+    solved = iter(_solved(batch, start, lams, tol=tol, max_iter=max_iter))
     return [
-        _path(one.problem, found, site, strengths[site], [c[site] for c in certificate])
-        for site, one in enumerate(posed)
+        _path(one.problem, next(solved))
+        if is_learned
+        else null_path(one.problem, n_C=n_C, lambda_ratio=lambda_ratio)
+        for one, is_learned in zip(posed, learned, strict=True)
     ]
+
+
+def _solved(
+    batch: _Batch,
+    start: _State,
+    lams: Float[Tensor, "site C"],
+    *,
+    tol: float,
+    max_iter: int,
+) -> list[_Probes]:
+    """The probes of each site at its strengths."""
+    if not len(lams):
+        return []
+    n_C = lams.shape[1]
+    start = start.map(lambda part: part.repeat_interleave(n_C, dim=1))
+    curve = _curvature(batch)
+    found = _minimise(batch, curve, lams, start, tol=tol, max_iter=max_iter)
+    parts = (*found, lams, *_certify(batch, found, lams))
+    by_site = zip(*(part.cpu().numpy() for part in parts), strict=True)
+    return [_Probes(*site) for site in by_site]
 
 
 def site_bytes(problem: Problem, *, n_C: int = 9) -> int:
@@ -257,15 +293,15 @@ def _ahead(now: Tensor, before: Tensor, pace: Float[Tensor, "site C"]) -> Tensor
 def _converged(work: _Work, tol: float) -> Bool[Tensor, "site C"]:
     """No coefficient, and no intercept by a tenth of that, violates optimality.
 
-    Rounding of an intercept counts nothing, or where no feature tells anything, and
-    the strengths are tiny, none would ever be done.
+    Rounding of an intercept counts nothing, or where the strengths are tiny none would
+    ever be done.
     """
     R = _residual(work.batch, work.now.Z)
     far = _distance(
         work.now.W, _gradient(work.batch, R), work.lams, shared=work.batch.shared
     )
-    rounding = torch.finfo(R.dtype).eps * work.batch.weight.sum()
-    tilt = 10 * (R.sum(dim=3).abs().amax(dim=2) - rounding).clamp(min=0)
+    slack = torch.finfo(R.dtype).eps * work.batch.weight.sum()
+    tilt = 10 * (R.sum(dim=3).abs().amax(dim=2) - slack).clamp(min=0)
     return torch.maximum(far, tilt) <= tol * work.lams
 
 
@@ -346,28 +382,21 @@ def _dual(batch: _Batch, Z: Tensor, scale: Tensor) -> Float[Tensor, "site C"]:
     return (entropy * batch.weight).sum(dim=2, dtype=torch.float64)
 
 
-def _path(
-    problem: Problem,
-    found: _Found,
-    site: int,
-    lams: Float[np.ndarray, " C"],
-    certificate: list[np.ndarray],
-) -> Path:
+def _path(problem: Problem, found: _Probes) -> Path:
     """The site's probes as K rows, with their objective, gap and violation."""
-    W, b = found.W[site].cpu().numpy(), found.b[site].cpu().numpy().astype(float)
-    rows = [problem.all_rows(*one) for one in zip(W, b, strict=True)]
+    b = found.b.astype(float)
+    rows = [problem.all_rows(*one) for one in zip(found.W, b, strict=True)]
     coef = np.stack([W for W, _ in rows])
-    objective, gap, kkt = certificate
     return Path(
-        Cs=problem.row_factor / lams.astype(float),
+        Cs=problem.row_factor / found.lams.astype(float),
         coef=coef,
         intercept=np.stack([b for _, b in rows]),
-        objective=objective * problem.row_factor,
-        gap=gap,
-        kkt=kkt,
-        n_iter=found.n_iter[site].cpu().numpy(),
+        objective=found.objective * problem.row_factor,
+        gap=found.gap,
+        kkt=found.kkt,
+        n_iter=found.n_iter,
         nonzeros=coef.any(axis=1).sum(axis=1),
         mean=problem.mean,
         sd=problem.sd,
-        score=np.full(len(lams), np.nan),
+        score=np.full(len(found.lams), np.nan),
     )

@@ -3,12 +3,14 @@
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 
 from stc_core.axes import Feature
 
 COLUMNS = 256
 """How many are standardised at a time."""
+FLAT = 32
+"""Units in the last place by which a constant may vary."""
 
 
 class SparseHead(NamedTuple):
@@ -78,17 +80,35 @@ def standard(
 def _standard(
     X: Float[np.ndarray, "n d"], weight: Float[np.ndarray, " n"] | None
 ) -> tuple[Float[np.ndarray, " d"], Float[np.ndarray, " d"]]:
-    mean = np.average(X, axis=0, weights=weight)
-    sd = np.sqrt(np.average((X - mean) ** 2, axis=0, weights=weight))
+    weight = np.ones(len(X), np.float32) if weight is None else weight
+    share = (weight / weight.sum(dtype=np.float64)).astype(X.dtype)
+    mean = share @ X
+    left = X - mean
+    rest = share @ left  # of a sum of many equal values rounding leaves a bias
+    left -= rest
+    mean += rest
+    sd = np.sqrt(share @ np.square(left))
     return mean.astype(np.float32), flat_as_one(mean, sd).astype(np.float32)
+
+
+def is_flat(
+    mean: Float[np.ndarray, " d"],
+    sd: Float[np.ndarray, " d"],
+    dtype: type | np.dtype = np.float32,
+) -> Bool[np.ndarray, " d"]:
+    """Whether a column varies no more than rounding makes a constant vary.
+
+    A value that is computed in one way and another differs by some units of its last
+    place: 32 of them are taken for none. The least mean keeps zeros flat.
+    """
+    return sd <= FLAT * np.finfo(dtype).eps * np.maximum(np.abs(mean), 1e-30)
 
 
 def flat_as_one(
     mean: Float[np.ndarray, " d"], sd: Float[np.ndarray, " d"]
 ) -> Float[np.ndarray, " d"]:
     """The standard deviations, 1 where a column is flat, rounding apart."""
-    flat = sd <= 1e-6 * np.maximum(np.abs(mean), 1e-6)
-    return np.where(flat, np.ones_like(sd), sd)
+    return np.where(is_flat(mean, sd), np.ones_like(sd), sd)
 
 
 def row_weights(

@@ -39,9 +39,23 @@ class Slope(NamedTuple):
 
 def null_intercept(target: Target) -> Float[np.ndarray, " rows"]:
     """The best intercepts when all coefficients are zero: log class shares."""
-    mass = np.bincount(target.codes, target.weight, target.n_class)
-    logs = np.log(mass / mass.sum())
+    logs = np.log(_shares(target))
+    # Balanced weights make all shares equal, but for the rounding of the weights.
+    if np.ptp(logs) < 16 * np.finfo(target.weight.dtype).eps:
+        logs = np.zeros_like(logs)
     return logs[1:] - logs[0] if target.rows == 1 else logs - logs.mean()
+
+
+def null_loss(target: Target) -> float:
+    """The loss of those intercepts alone: the entropy of the class shares."""
+    shares = _shares(target)
+    total = target.weight.sum(dtype=np.float64)
+    return -float(total * (shares * np.log(shares)).sum())
+
+
+def _shares(target: Target) -> Float[np.ndarray, " n_class"]:
+    mass = np.bincount(target.codes, target.weight, target.n_class)
+    return mass / mass.sum()
 
 
 def slope(Z: Float[np.ndarray, "rows n"], target: Target) -> Slope:

@@ -8,12 +8,15 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float, Int
 
+from stc_core import losses
 from stc_core.axes import PooledSite
 from stc_core.errors import StcError
+from stc_core.head import is_flat
 from stc_core.losses import Target
 from stc_core.penalties import Penalty
 
 STRIP = 16  # examples transposed, and features standardised, at a time: stays in cache
+DEVIATIONS = 8.0  # of what rounding usually makes of a sum: never seen to be exceeded
 
 
 class Path(NamedTuple):
@@ -122,6 +125,66 @@ def pose(
     return Problem(XT, mean, sd, target, penalty, present, n_class)
 
 
+def rounding(problem: Problem) -> float:
+    """The most that rounding makes of a gradient that is zero, as a dual norm.
+
+    A strength that is no larger says nothing: no feature tells the classes apart.
+
+    Without coefficients the gradient of feature j in the logits of class k is the sum
+    of n products r_i x_i, r_i = w_i (p_k - y_ik). Each factor, product and partial sum
+    is rounded by at most u = eps / 2 of its size, up or down. In whatever order, in
+    however many parts a processor adds, such errors come to about sqrt(n) u sum |r_i
+    x_i|, and a sum that exceeds some DEVIATIONS of it is all but impossible (Higham &
+    Mary 2019, theorem 2.4). By Cauchy and Schwarz, and as features are standardised,
+    sum |r_i x_i| <= W sqrt(p_k (1 - p_k)), where W is the sum of the weights.
+
+    What chance makes of labels that have nothing to do with a feature is larger: with
+    weights of 1 about sqrt(n p_k (1 - p_k)), so by 1 / (DEVIATIONS n u). That is more
+    than twice for up to a million examples in float32.
+    """
+    target = problem.target
+    mass = np.bincount(target.codes, target.weight, target.n_class)
+    p = mass[-target.rows :] / mass.sum()  # of two classes the one row is the second
+    unit = 0.5 * float(np.finfo(problem.XT.dtype).eps)
+    size = problem.penalty.dual_norm(np.sqrt(p * (1 - p))[:, None])
+    return DEVIATIONS * len(target.codes) ** 0.5 * unit * float(mass.sum()) * size
+
+
+def null_path(
+    problem: Problem,
+    Cs: Float[np.ndarray, " n_C"] | None = None,
+    *,
+    n_C: int = 9,
+    lambda_ratio: float = 0.035,
+) -> Path:
+    """The path of a problem in which no feature tells the classes apart.
+
+    Every probe has the class shares as intercepts and no coefficients, which is its
+    optimum at any C. Without `Cs` the strengths 1 / C fall to what rounding may look
+    like. The same, bit for bit, whichever solver asks, on whichever processor.
+    """
+    if Cs is None:
+        lams = rounding(problem) * np.geomspace(1 / lambda_ratio, 1, n_C)
+        Cs = problem.row_factor / lams
+    b = losses.null_intercept(problem.target)
+    none = np.zeros((len(b), len(problem.mean)), problem.XT.dtype)
+    coef, intercept = problem.all_rows(none, b)
+    n_C = len(Cs)
+    return Path(
+        Cs=Cs,
+        coef=np.repeat(coef[None], n_C, axis=0),
+        intercept=np.repeat(intercept[None], n_C, axis=0),
+        objective=Cs * losses.null_loss(problem.target),
+        gap=np.zeros(n_C),
+        kkt=np.zeros(n_C),
+        n_iter=np.zeros(n_C, int),
+        nonzeros=np.zeros(n_C, int),
+        mean=problem.mean,
+        sd=problem.sd,
+        score=np.full(n_C, np.nan),
+    )
+
+
 def standardise(
     X: Float[np.ndarray, "n d_feat"],
     weight: Float[np.ndarray, " n"] | None = None,
@@ -167,7 +230,7 @@ def _standardise_rows(
         rows -= left[:, None]
         mean += left
     sd = np.sqrt(np.square(rows) @ share).astype(np.float64)
-    flat = sd <= 32 * np.finfo(rows.dtype).eps * np.maximum(np.abs(mean), 1e-30)
+    flat = is_flat(mean, sd, rows.dtype)
     sd[flat] = 1
     rows *= (1 / sd).astype(rows.dtype)[:, None]
     rows[flat] = 0

@@ -6,11 +6,12 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float, Int
 
-from stc_core.candidates import Pool
+from stc_core.candidates import Pool, nothing_selected
 from stc_core.metrics import accuracy, macro_f1
 from stc_core.ridge import moments
 from stc_core.select import (
     RIDGES,
+    SAME_SCORE,
     importance,
     last_best,
     smooth,
@@ -59,6 +60,8 @@ class Search:
     def counts(self, budget: int | None) -> list[int]:
         """How many neurons to try: powers of 2 and of 2^.5 up to all, or the budget."""
         most = min(budget or len(self.rank), np.count_nonzero(self.rank))
+        if not most:
+            raise nothing_selected()
         steps = sorted({round(2 ** (i / 2)) for i in range(64)})
         few = [n for n in steps if n < most and (n >= 128 or n & (n - 1) == 0)]
         return [*few, int(most)]
@@ -109,5 +112,6 @@ def choose(
     """
     even = smooth(smooth(scores).T).T
     best = even.max(axis=1)
-    count = int(np.flatnonzero(best >= best.max() - SLACK * error)[0])
+    least = best.max() - SLACK * error - SAME_SCORE
+    count = int(np.flatnonzero(best >= least)[0])
     return count, last_best(even[count])

@@ -14,7 +14,7 @@ from stc_core import losses
 from stc_core.errors import StcError
 from stc_core.losses import Target
 from stc_core.penalties import Name, get_penalty, lambda_max
-from stc_core.problem import Path, Problem, pose
+from stc_core.problem import Path, Problem, null_path, pose, rounding
 from stc_core.quadratic import (
     Metric,
     WorkingSet,
@@ -87,8 +87,9 @@ def fit_path(
     probe stops when no coordinate violates optimality by more than tol / C; what was
     reached is in `kkt` and `gap`. With validation data the path ends after `patience`
     probes with neither a better accuracy nor a better log-loss, so that fewer than
-    n_C come back.
+    n_C come back. Where no feature tells the classes apart it is `null_path`.
     """
+    Cs = None if Cs is None else _ascending(Cs)
     problem = pose(
         X,
         y,
@@ -98,7 +99,13 @@ def fit_path(
         sample_weight=sample_weight,
     )
     solution = _start(problem)
-    top = lambda_max(problem.penalty, solution.G) / problem.row_factor
+    top = lambda_max(problem.penalty, solution.G)
+    if top <= rounding(problem):
+        path = null_path(problem, Cs, n_C=n_C, lambda_ratio=lambda_ratio)
+        if X_val is None or y_val is None:
+            return path
+        return stopped(path, X_val, y_val, patience=patience)
+    top /= problem.row_factor
     fitted: list[tuple[float, _Solution]] = []
     scores: list[tuple[float, float]] = []
     for lam, wanted in _strengths(top, Cs, n_C, lambda_ratio):
@@ -151,18 +158,23 @@ def _validate(logits: np.ndarray, y: np.ndarray) -> tuple[float, float]:
     return float(right.mean()), float(true.mean())
 
 
+def _ascending(Cs: Float[np.ndarray, " n_C"]) -> Float[np.ndarray, " n_C"]:
+    Cs = np.sort(np.asarray(Cs, float))
+    if len(bad := Cs[~(Cs > 0)]):
+        raise StcError("C", expected="a positive number", got=str(bad[0]))
+    return Cs
+
+
 def _strengths(
     top: float, Cs: np.ndarray | None, n_C: int, lambda_ratio: float
 ) -> list[tuple[float, bool]]:
     """(lambda, wanted) from strong to weak; unwanted ones only warm up the next."""
     if Cs is None:
-        lams = 0.5 * max(top, 1e-12) * np.geomspace(1, lambda_ratio, n_C)
+        lams = 0.5 * top * np.geomspace(1, lambda_ratio, n_C)
         return [(float(lam), True) for lam in lams]
     steps: list[tuple[float, bool]] = []
     last = top
-    for C in np.sort(np.asarray(Cs, float)):
-        if not C > 0:
-            raise StcError("C", expected="a positive number", got=str(C))
+    for C in Cs:
         n_between = int(np.log(max(last * C, 1)) / np.log(3))
         between = np.geomspace(last, 1 / C, n_between + 2)[1:-1] if n_between else []
         steps += [(float(lam), False) for lam in between] + [(1 / float(C), True)]

@@ -50,6 +50,20 @@ def contradictory() -> Input:
     return plain()[0][:120].repeat(2, axis=0), np.tile([0, 1], 120)
 
 
+def contradictory_thirds() -> Input:
+    """Each row in three classes, of which one has it twice: shares that no binary
+    fraction hits."""
+    return plain()[0][:60].repeat(4, axis=0) * 7 + 3, np.tile([0, 1, 2, 2], 60)
+
+
+def balanced_design() -> Input:
+    """Every combination of signs once in each class: orthogonal to the label."""
+    signs = np.indices((2,) * 6).reshape(6, -1).T * 2 - 1.0
+    return np.tile(signs * np.geomspace(0.1, 30, 6) + 5, (3, 1)), np.repeat(
+        [0, 1, 2], 64
+    )
+
+
 def separable() -> Input:
     y = np.arange(60) % 3
     return np.eye(3)[y] * 10 + np.random.default_rng(0).standard_normal((60, 3)), y
@@ -60,6 +74,13 @@ def many_classes() -> Input:
     return rng.standard_normal((150, 20))[y] + rng.standard_normal((450, 20)) / 2, y
 
 
+SILENT = (
+    "constant",
+    "contradictory",
+    "contradictory_thirds",
+    "balanced_design",
+)
+"""Those in which no feature tells the classes apart."""
 HARD: dict[str, Callable[[], Input]] = {
     one.__name__: one
     for one in (
@@ -70,6 +91,8 @@ HARD: dict[str, Callable[[], Input]] = {
         duplicated_columns,
         duplicated_rows,
         contradictory,
+        contradictory_thirds,
+        balanced_design,
         separable,
         many_classes,
     )

@@ -204,6 +204,15 @@ def test_another_backbone_is_refused(fitted, tmp_path):
         SparsifyThenClassify.load(folder, backbone=tiny_backbone("gpt2"))
 
 
+@pytest.mark.parametrize("preset", ["stc", "spin"])
+def test_where_no_site_tells_the_labels_it_says_so(preset):
+    texts, labels = np.repeat(TEXTS[:30], 2).tolist(), ["yes", "no"] * 30
+    with pytest.raises(
+        StcError, match=r"labels: .*no site tells.*the same texts carry"
+    ):
+        make(preset=preset).fit(texts, labels)
+
+
 def test_one_class_is_refused():
     with pytest.raises(StcError, match="at least 2 classes"):
         make().fit(TEXTS, ["a"] * len(TEXTS))

@@ -2,13 +2,14 @@
 
 import numpy as np
 import pytest
-from hard import HARD
+from hard import HARD, SILENT
+from scipy.special import softmax
 from test_solver import kkt, make
 
 from stc_core import fista
 from stc_core.fista import Posed, fit_paths, upload
 from stc_core.penalties import Name, get_penalty
-from stc_core.problem import Path, pose
+from stc_core.problem import Path, pose, rounding
 from stc_core.solver import fit_path
 
 TIGHT = 1e-4
@@ -131,8 +132,61 @@ def test_hard_inputs_converge_on_host_and_device(hard: str, name: Name) -> None:
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-@pytest.mark.parametrize("hard", ["constant", "contradictory"])
-def test_where_nothing_can_be_learned_no_step_is_taken(hard: str, dtype) -> None:
+@pytest.mark.parametrize("class_weight", [None, "balanced"])
+@pytest.mark.parametrize("name", ["l1", "group"])
+@pytest.mark.parametrize("hard", SILENT)
+def test_where_nothing_can_be_learned_both_give_one_path(
+    hard: str, name: Name, class_weight, dtype
+) -> None:
     X, y = HARD[hard]()
-    (path,) = fit_paths([posed(X.astype(dtype), y)])
-    assert not path.coef.any() and path.n_iter.max() == 0
+    X, given = X.astype(dtype), {"class_weight": class_weight}
+    told, other = posed(X, y, name, **given), posed(make_like(X, y), y, name, **given)
+    (path,), pair = fit_paths([told]), fit_paths([other, told])
+    expected = fit_path(X, y, penalty=name, class_weight=class_weight)
+    for found in (path, pair[1]):  # whatever its companion learns
+        for mine, theirs in zip(found, expected, strict=True):
+            np.testing.assert_array_equal(mine, theirs)
+    assert pair[0].coef.any()
+    assert not path.coef.any() and not path.n_iter.any() and not path.kkt.any()
+    share = np.bincount(y) / len(y)
+    share = share if class_weight is None else np.full(len(share), 1 / len(share))
+    np.testing.assert_allclose(softmax(path.intercept, axis=1), [share] * 9, rtol=1e-6)
+    # Each Cs is weak enough that no coefficient pays: as the loss says in float64.
+    entropy = -len(y) * (share * np.log(share)).sum()
+    np.testing.assert_allclose(path.objective, path.Cs * entropy, rtol=1e-5)
+
+
+def make_like(X: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """Features of the same shape and dtype, of which the first tells the classes."""
+    out = np.random.default_rng(0).standard_normal(X.shape).astype(X.dtype)
+    out[:, 0] += 2 * y
+    return out
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("n", [40, 4000])
+@pytest.mark.parametrize("K", [2, 5])
+def test_what_chance_makes_of_random_labels_is_no_rounding(K, n, dtype) -> None:
+    rng = np.random.default_rng(0)
+    X, y = rng.standard_normal((n, 3)).astype(dtype), np.arange(n) % K
+    problem = posed(X, y).problem
+    strength = 2 * problem.row_factor / fit_path(X, y, n_C=1).Cs[0]
+    assert strength > 20 * rounding(problem)
+
+
+@pytest.mark.parametrize("order", range(4))
+@pytest.mark.parametrize("hard", SILENT)
+def test_the_order_of_a_sum_makes_no_more_of_a_zero_than_rounding(hard, order) -> None:
+    X, y = HARD[hard]()
+    rows = np.random.default_rng(order).permutation(len(y))
+    X, y = X[rows].astype(np.float32), y[rows]
+    problem = pose(
+        X, y, get_penalty("group"), n_class=None, class_weight=None, sample_weight=None
+    )
+    target = problem.target
+    P = np.bincount(y) / len(y)
+    R = (P[-target.rows :, None] - target.one_hot()).astype(np.float32)
+    by_one = np.zeros(R.shape[:1] + X.shape[1:], np.float32)  # the worst that one adds
+    for i in range(len(y)):
+        by_one += R[:, i, None] * problem.XT[:, i]
+    assert problem.penalty.dual_norm(by_one) <= rounding(problem) / 2

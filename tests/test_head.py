@@ -8,6 +8,7 @@ from sklearn.utils.class_weight import compute_sample_weight
 
 from stc_core.axes import Feature, Site
 from stc_core.head import SparseHead, row_weights, softmax, standard
+from stc_core.problem import standardise
 
 FEATURES = (
     Feature(Site(1, "mlp"), "max", 7),
@@ -67,12 +68,27 @@ def test_standard_equals_scikit_learn():
         np.testing.assert_allclose(sd, np.asarray(scaler.scale_, float), rtol=1e-5)
 
 
-@pytest.mark.parametrize("value", [0.0, 3.7, -1e4])
-def test_a_flat_column_has_sd_one(value):
-    X = np.full((9, 1), value, np.float32)
-    mean, sd = standard(X)
-    assert sd[0] == 1
-    np.testing.assert_allclose((X - mean) / sd, 0, atol=1e-3)
+@pytest.mark.parametrize("n", [9, 20_000])
+@pytest.mark.parametrize("value", [0.0, 3.7, 0.1, -1e4, 1e-9])
+@pytest.mark.parametrize("weighted", [False, True])
+def test_a_flat_column_has_sd_one(value, n, weighted):
+    X = np.random.default_rng(0).standard_normal((n, 3)).astype(np.float32)
+    X[:, 1] = value
+    X[::2, 1] = np.nextafter(X[::2, 1], np.float32(9e9))  # in its last place
+    weight = np.random.default_rng(1).uniform(0.2, 5, n).astype(np.float32)
+    mean, sd = standard(X, weight if weighted else None)
+    assert sd[1] == 1 and (sd[[0, 2]] != 1).all()
+    np.testing.assert_allclose(mean[1], value, rtol=1e-6, atol=1e-30)
+
+
+@pytest.mark.parametrize("value", [3.7, -1e4])
+def test_probes_and_heads_call_the_same_columns_flat(value):
+    X = np.full((400, 12), value, np.float32)
+    spread = value * np.geomspace(1e-8, 1e-3, 12)
+    X += np.where(np.arange(400) % 2, 1, -1)[:, None] * spread
+    of_probe, of_head = standardise(X)[2] == 1, standard(X)[1] == 1
+    np.testing.assert_array_equal(of_probe, of_head)
+    assert of_head[0] and not of_head[-1]
 
 
 def test_balanced_rows_equal_scikit_learn():
