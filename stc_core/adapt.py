@@ -28,7 +28,7 @@ from stc_core.metrics import fit_temperature, metric_of
 from stc_core.readout import Readout, dense_features, rescaled
 from stc_core.ridge import fit_ridge_head
 from stc_core.rows import Rows
-from stc_core.select import RIDGES
+from stc_core.select import RIDGES, SAME_SCORE
 from stc_core.sparsify import Fitted
 from stc_core.stream import logits_at
 from stc_core.task import Task
@@ -157,7 +157,7 @@ def best_ridge(
             X, task, features, rows=task.train, ridge=ridge, trust=trust
         )
         right = score(y, head.logits(X[task.validation]).argmax(axis=1))
-        if best is None or right > best[0]:
+        if best is None or right > best[0] + SAME_SCORE:
             best = right, head
     assert best is not None
     head = best[1].cooled(fit_temperature(best[1].logits(X[task.validation]), y))

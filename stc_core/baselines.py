@@ -18,7 +18,7 @@ from stc_core.head import standard
 from stc_core.metrics import accuracy, bootstrap_interval, macro_f1, metric_of
 from stc_core.probe import ProbeResult
 from stc_core.ridge import fit_ridge_head, moments
-from stc_core.select import RIDGES, solve_ridge
+from stc_core.select import RIDGES, SAME_SCORE, last_best, solve_ridge
 from stc_core.task import Read, Task
 
 TFIDF_CS = (1.0, 3.0, 10.0, 30.0, 100.0)
@@ -175,7 +175,7 @@ def _site(
             W = solve_ridge(train.gram, ridge)
             logits = Z[task.validation] @ W + train.prior
             right = score(y, logits.argmax(axis=1))
-            if best is None or right > best[0]:
+            if best is None or right > best[0] + SAME_SCORE:
                 best = right, ridge, probe.pooled_site
     assert best is not None, "no probes"
     _, ridge, pooled_site = best
@@ -204,11 +204,8 @@ def _all_sites(
     ]
     held = task.validation
     tried = joint_ridge(blocks, task, train, others=held, ridges=RIDGES).scores
-    scores = {
-        ridge: score(y, logits.argmax(axis=1))
-        for ridge, logits in zip(RIDGES, tried, strict=True)
-    }
-    best = max(RIDGES, key=lambda ridge: (scores[ridge], ridge))
+    scores = [score(y, logits.argmax(axis=1)) for logits in tried]
+    best = RIDGES[last_best(np.array(scores))]
     last = joint_ridge(blocks, task, learned, others=test, ridges=(best,))
     logits = last.scores[0]
     cut = len(learned) < len(task.learned)

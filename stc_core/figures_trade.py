@@ -14,7 +14,9 @@ from stc_core.wording import interval, percent
 
 def neuron_curve(curves: pd.DataFrame, metric: Metric = "accuracy") -> go.Figure:
     """Validation score against the number of neurons kept, the chosen point marked."""
-    part = curves.loc[curves["curve"] == "neurons"].sort_values("neurons")
+    part = curves.loc[curves["curve"] == "neurons"].sort_values(
+        "neurons", kind="stable"
+    )
     figure = go.Figure()
     _scored(figure, part, "neurons", metric)
     return settle(
@@ -44,7 +46,7 @@ def depth_curve(curves: pd.DataFrame, metric: Metric = "accuracy") -> go.Figure:
 
     Depth k: only the blocks up to k run. Each point carries its layer for clicks.
     """
-    part = curves.loc[curves["curve"] == "depth"].sort_values("layer")
+    part = curves.loc[curves["curve"] == "depth"].sort_values("layer", kind="stable")
     figure = make_subplots(
         rows=2,
         cols=1,

@@ -24,7 +24,7 @@ from stc_core.errors import StcError
 from stc_core.metrics import accuracy, macro_f1
 from stc_core.penalties import Name
 from stc_core.problem import Solved
-from stc_core.select import importance
+from stc_core.select import first_best, importance
 from stc_core.solver import Path, fit_path
 from stc_core.task import Read, Task
 
@@ -265,5 +265,5 @@ def _score(solved: Solved, task: Task) -> ProbeResult:
     guesses = [path.logits(X_val, i).argmax(axis=1) for i in range(len(path.Cs))]
     right = np.array([accuracy(y_val, guess) for guess in guesses])
     f1 = np.array([macro_f1(y_val, guess) for guess in guesses])
-    best = int(np.argmax(right if task.class_weight is None else f1))
+    best = first_best(right if task.class_weight is None else f1)
     return ProbeResult(site, path, right, f1, best)

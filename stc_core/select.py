@@ -13,6 +13,12 @@ from jaxtyping import Float, Int
 RIDGES = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0)
 
 MOST_TINY = float(np.finfo(np.float32).tiny)
+ALIKE = 1e-4
+"""Importances that differ by no more than this share are equal: solving for weights in
+float32 lets rounding (6e-8), which another processor may do in another way, grow by the
+condition number, some hundreds to a thousand. A list of thousands has few such ties."""
+SAME_SCORE = 1e-9
+"""Scores on validation that differ by no more are equal: sums of the same shares."""
 
 
 def importance(coef: Float[np.ndarray, "n_class d"]) -> Float[np.ndarray, " d"]:
@@ -30,7 +36,7 @@ def keep_mass(score: Float[np.ndarray, " d"], eta: float) -> Int[np.ndarray, " k
     Descending importance, earlier first on a tie; features of no importance are
     never kept. Source: Sparsify-then-Classify, section 3 (eta there, too).
     """
-    order = np.argsort(-score, kind="stable")
+    order = descending(score)
     mass = np.cumsum(score[order])
     if not len(mass) or mass[-1] <= 0:
         return order[:0]
@@ -40,8 +46,21 @@ def keep_mass(score: Float[np.ndarray, " d"], eta: float) -> Int[np.ndarray, " k
 
 def keep_top(score: Float[np.ndarray, " d"], budget: int) -> Int[np.ndarray, " kept"]:
     """Positions of at most `budget` features, by descending positive importance."""
-    order = np.argsort(-score, kind="stable")[:budget]
+    order = descending(score)[:budget]
     return order[score[order] > 0]
+
+
+def descending(score: Float[np.ndarray, " d"]) -> Int[np.ndarray, " d"]:
+    """Positions by falling importance; of those that are equal, the earlier first.
+
+    Equal are those that follow each other with a step of ALIKE at most. So the order
+    of neurons that say the same does not hang on how a processor rounds.
+    """
+    order = np.argsort(-score, kind="stable")
+    falling = score[order]
+    lower = falling[1:] < falling[:-1] * (1 - ALIKE)
+    rank = np.concatenate([[0], np.cumsum(lower)])[: len(order)]
+    return order[np.lexsort((order, rank))]
 
 
 class Gram(NamedTuple):
@@ -118,6 +137,11 @@ def smooth(grid: Float[np.ndarray, "a b"]) -> Float[np.ndarray, "a b"]:
     return (wide[:, :-2] + wide[:, 1:-1] + wide[:, 2:]) / 3
 
 
+def first_best(scores: Float[np.ndarray, " b"]) -> int:
+    """The position of the highest score, the first of equals, rounding apart."""
+    return int(np.flatnonzero(scores >= scores.max() - SAME_SCORE)[0])
+
+
 def last_best(scores: Float[np.ndarray, " b"]) -> int:
-    """The position of the highest score, the last of equals."""
-    return len(scores) - 1 - int(scores[::-1].argmax())
+    """The position of the highest score, the last of equals, rounding apart."""
+    return int(np.flatnonzero(scores >= scores.max() - SAME_SCORE)[-1])

@@ -19,7 +19,7 @@ from stc_core.head import SparseHead
 from stc_core.metrics import accuracy, macro_f1, metric_of
 from stc_core.probe import ProbeResult
 from stc_core.search import Point
-from stc_core.select import importance, keep_mass
+from stc_core.select import first_best, importance, keep_mass
 from stc_core.solver import Path, fit_path
 from stc_core.sparsify import Fitted
 from stc_core.task import Read, Task
@@ -54,7 +54,7 @@ class _Trial:
         guesses = [self.path.logits(X[task.validation], i) for i in range(len(SPIN_CS))]
         score = metric_of(task.class_weight)
         scores = [score(y, guess.argmax(1)) for guess in guesses]
-        self.best = int(np.argmax(scores))
+        self.best = first_best(np.array(scores))
         self.score = scores[self.best]  # what is chosen by: F1 with class weights
         self.logits = guesses[self.best]
         self.accuracy = accuracy(y, self.logits.argmax(1))
@@ -105,14 +105,14 @@ def fit_spin(
         for eta in etas:
             trials.append(_Trial(read, task, chain, eta))
             progress(len(trials), total)
-    best = max(trials, key=lambda trial: trial.score)
+    best = _first_best(trials)
     same = [trial for trial in trials if trial.probes is best.probes]
     prefixes = [
         _Trial(read, task, best.probes[:k], best.eta)
         for k in range(1, len(best.probes) + 1)
     ]
     progress(total, total)
-    winner = max(prefixes, key=lambda trial: trial.score)
+    winner = _first_best(prefixes)
     if not len(winner.columns):
         raise nothing_selected()
     points = [trial.point("neurons") for trial in same]
@@ -127,6 +127,10 @@ def fit_spin(
         "temperature": 1.0,
     }
     return Fitted(winner.head(task), tuple(points), chosen, winner.logits)
+
+
+def _first_best(trials: Sequence[_Trial]) -> _Trial:
+    return trials[first_best(np.array([trial.score for trial in trials]))]
 
 
 def _chains(probes: Sequence[ProbeResult]) -> list[list[ProbeResult]]:

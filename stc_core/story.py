@@ -60,7 +60,9 @@ def _place(best: pd.DataFrame, metric: Metric) -> str:
 
 def _level(best: pd.DataFrame, metric: Metric) -> str:
     """Which other places score exactly as much as the best one."""
-    level = best.loc[best[metric] == best[metric].max()].sort_values("layer")
+    level = best.loc[best[metric] == best[metric].max()].sort_values(
+        "layer", kind="stable"
+    )
     if len(level) == 1:
         return ""
     first = records(level)[0]
@@ -115,7 +117,9 @@ def _beside(metrics: Mapping[str, Any], metric: Metric) -> str:
 
 
 def _few_neurons(curves: pd.DataFrame, metric: Metric) -> list[str]:
-    part = curves.loc[curves["curve"] == "neurons"].sort_values("neurons")
+    part = curves.loc[curves["curve"] == "neurons"].sort_values(
+        "neurons", kind="stable"
+    )
     enough = _smallest(part, metric, share=0.95)
     chosen = part.loc[part["chosen"].astype(bool)]
     if enough is None or chosen.empty:
@@ -133,7 +137,7 @@ def _few_neurons(curves: pd.DataFrame, metric: Metric) -> list[str]:
 def _shallow(
     curves: pd.DataFrame, metrics: Mapping[str, Any], metric: Metric
 ) -> list[str]:
-    part = curves.loc[curves["curve"] == "depth"].sort_values("layer")
+    part = curves.loc[curves["curve"] == "depth"].sort_values("layer", kind="stable")
     chosen = part.loc[part["chosen"].astype(bool)]
     if chosen.empty:
         return []
