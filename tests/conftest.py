@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import checked
 import pytest
 from command import Said, Stc
+from hermetic import unchanged, unchanged_by_file, watched_folder
 from once import once, trained_once
 from threadpoolctl import threadpool_limits
 
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from stc_core.config import RunConfig
 
 checked.install()
+
+assert unchanged and unchanged_by_file  # fixtures that every test uses
 
 SAMPLE = Path(__file__).parents[1] / "samples" / "customer_messages.csv"
 
@@ -88,7 +91,8 @@ def run_folder(tmp_path_factory: pytest.TempPathFactory, messages: Path) -> Path
         data=DataConfig(path=str(messages), text="text", labels=("topic",), id="id"),
         train=TrainConfig(device="cpu"),
     )
-    return trained_once(tmp_path_factory, "topic", lambda to: _train(config, to))
+    folder = trained_once(tmp_path_factory, "topic", lambda to: _train(config, to))
+    return watched_folder("run_folder", folder)
 
 
 @pytest.fixture(scope="session")
@@ -108,7 +112,8 @@ def tuned_folder(tmp_path_factory: pytest.TempPathFactory, messages: Path) -> Pa
             tune=tune,
         ),
     )
-    return trained_once(tmp_path_factory, "tuned", lambda to: _train(config, to))
+    folder = trained_once(tmp_path_factory, "tuned", lambda to: _train(config, to))
+    return watched_folder("tuned_folder", folder)
 
 
 def _train(config: "RunConfig", folder: Path) -> None:

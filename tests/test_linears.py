@@ -7,12 +7,11 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from tiny import tiny_backbone, tiny_model
+from tiny import fresh_backbone, tiny_backbone
 from torch import Tensor, nn
 from transformers.pytorch_utils import Conv1D
 
 from stc_core import linears
-from stc_core.backbone import Backbone
 from stc_core.linears import copied_bytes, lay_out
 
 pytestmark = pytest.mark.skipif(
@@ -150,8 +149,7 @@ def test_a_backbone_reads_with_laid_out_weights(family, monkeypatch):
 
 
 def test_a_layer_above_the_highest_site_is_not_kept_twice():
-    tokenizer = tiny_backbone("bert").tokenizer
-    backbone = Backbone.from_model(tiny_model.__wrapped__("bert"), tokenizer)
+    backbone = fresh_backbone()
     lowest = [site for site in backbone.sites if site.layer <= 1]
     backbone.token_activations([np.array([5, 6, 7])], lowest)
     top = backbone.block(backbone.n_layers)

@@ -8,6 +8,7 @@ from tiny import (
     CONFIGS,
     TEXTS,
     UNKNOWN,
+    fresh_backbone,
     one_thread,  # noqa: F401
     tiny_backbone,
     tiny_model,
@@ -34,7 +35,7 @@ def test_the_table_holds_families_that_are_proven():
 
 @pytest.mark.parametrize("family", sorted(PACKED))
 def test_packed_equals_padded(family, monkeypatch):
-    backbone = tiny_backbone(family)
+    backbone = fresh_backbone(family)
     assert backbone.packs
     limit = longest_packed(backbone.config) or 99
     ids = [row for row in backbone.tokenize(TEXTS).ids if len(row) <= limit]

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from tiny import tiny_backbone
+from tiny import fresh_backbone, tiny_backbone
 
 from stc_core import tuning_time
 from stc_core.arithmetic import Arithmetic
@@ -62,7 +62,7 @@ def test_without_a_layer_the_head_is_on_the_last():
 
 
 def test_of_a_gpu_it_says_nothing():
-    backbone = tiny_backbone()
+    backbone = fresh_backbone()
     backbone.device = torch.device("cuda")
     surveyed = Survey(Tokens([], 0), Speed((1,), (1.0,), 0), PACE)
     found = tuning_seconds(backbone, surveyed, TuneConfig(), n=9, learned=(7, 8))

@@ -1,15 +1,19 @@
 """Tiny random models of every family, with a tiny tokenizer: all in memory.
 
-`tiny_backbone("bert")` is shared by every test of a session: treat it as read-only.
+`tiny_backbone("bert")` is shared by every test of a session: it refuses to be changed,
+and a test that changes its model or tokenizer fails (hermetic.py). `fresh_backbone` is
+for tests that do.
 """
 
 from collections.abc import Callable
 from functools import cache
 from typing import Any, Literal
+from zlib import crc32
 
 import pytest
 import torch
 import transformers as hf
+from hermetic import used, watch
 from tokenizers import Tokenizer
 from tokenizers.models import WordLevel
 from tokenizers.pre_tokenizers import Whitespace
@@ -193,9 +197,34 @@ def one_thread():
     torch.set_num_threads(before)
 
 
-@cache
 def tiny_model(family: str = "bert") -> Any:
     """A random model whose sites differ clearly between tokens and positions."""
+    used(f"model {family}")
+    return _shared_model(family)
+
+
+@cache
+def _shared_model(family: str) -> Any:
+    model = fresh_model(family)
+    watch(f"model {family}", lambda: _look(model))
+    return model
+
+
+def _look(model: nn.Module) -> tuple[object, ...]:
+    """Its numbers, and whether it learns, runs hooks or trains."""
+    modules = list(model.modules())
+    hooks = [len(m._forward_hooks) + len(m._forward_pre_hooks) for m in modules]
+    tensors = [*model.parameters(), *model.buffers()]
+    return (
+        tuple(crc32(t.detach().numpy().tobytes()) for t in tensors),
+        any(t.requires_grad for t in tensors),
+        any(m.training for m in modules),
+        sum(hooks),
+    )
+
+
+def fresh_model(family: str = "bert") -> Any:
+    """The same model, which nobody else has."""
     config = {**CONFIGS, **UNKNOWN, **EXPERTS}[family]()
     with torch.random.fork_rng():
         torch.manual_seed(len(family))
@@ -214,7 +243,6 @@ def shake(model: nn.Module) -> None:
             parameter.add_(0.1 * torch.randn_like(parameter))
 
 
-@cache
 def tiny_tokenizer(
     padding: Padding = "right", *, specials: bool = True
 ) -> hf.PreTrainedTokenizerFast:
@@ -222,6 +250,29 @@ def tiny_tokenizer(
 
     `padding` is the side it pads on; "none": it has no pad token at all.
     """
+    used(f"tokenizer {padding} {specials}")
+    return _shared_tokenizer(padding, specials)
+
+
+@cache
+def _shared_tokenizer(padding: Padding, specials: bool) -> hf.PreTrainedTokenizerFast:
+    made = _tokenizer(padding, specials)
+    watch(
+        f"tokenizer {padding} {specials}",
+        lambda: (
+            made.padding_side,
+            made.truncation_side,
+            made.model_max_length,
+            made.special_tokens_map,
+            len(made),
+            str(made.backend_tokenizer.normalizer),
+            str(made.backend_tokenizer.post_processor),
+        ),
+    )
+    return made
+
+
+def _tokenizer(padding: Padding, specials: bool) -> hf.PreTrainedTokenizerFast:
     backend = Tokenizer(WordLevel(VOCAB, unk_token="<unk>"))
     backend.pre_tokenizer = Whitespace()
     if specials:
@@ -240,9 +291,32 @@ def tiny_tokenizer(
     )
 
 
-@cache
+class _Shared(Backbone):
+    """A backbone whose attributes stay what they are once it is made."""
+
+    def __setattr__(self, name: str, value: object) -> None:
+        if hasattr(self, "_made"):
+            raise AttributeError(f"{self.name} is shared: use tiny.fresh_backbone")
+        super().__setattr__(name, value)
+
+
 def tiny_backbone(family: str = "bert", padding: Padding = "right") -> Backbone:
     """The tiny backbone of a family; special tokens for encoders alone."""
-    specials = family in ENCODERS
-    tokenizer = tiny_tokenizer(padding, specials=specials)
-    return Backbone.from_model(tiny_model(family), tokenizer, name=f"tiny {family}")
+    used(f"model {family}")
+    used(f"tokenizer {padding} {family in ENCODERS}")
+    return _shared_backbone(family, padding)
+
+
+@cache
+def _shared_backbone(family: str, padding: Padding) -> Backbone:
+    tokenizer = _shared_tokenizer(padding, family in ENCODERS)
+    model = _shared_model(family)
+    shared = _Shared.from_model(model, tokenizer, name=f"tiny {family}")
+    shared._made = True  # pyright: ignore[reportAttributeAccessIssue]
+    return shared
+
+
+def fresh_backbone(family: str = "bert", padding: Padding = "right") -> Backbone:
+    """The same backbone, which nobody else has; its tokenizer is shared."""
+    tokenizer = tiny_tokenizer(padding, specials=family in ENCODERS)
+    return Backbone.from_model(fresh_model(family), tokenizer, name=f"tiny {family}")
