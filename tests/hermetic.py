@@ -45,7 +45,7 @@ def watched_folder(fixture: str, folder: Path) -> Path:
     return folder
 
 
-def _process() -> dict[str, object]:
+def process() -> dict[str, object]:
     """The state of this process that outlives a test, by what people call it."""
     found: dict[str, object] = {
         "the working directory": Path.cwd(),
@@ -70,7 +70,7 @@ def _process() -> dict[str, object]:
     return found
 
 
-def _changed(before: dict[str, object], after: dict[str, object]) -> list[str]:
+def changed(before: dict[str, object], after: dict[str, object]) -> list[str]:
     said = []
     for name, old in before.items():
         new = after[name]
@@ -94,11 +94,11 @@ def unchanged(request: pytest.FixtureRequest) -> Iterator[None]:
         numpy.random.seed(0)
     if (torch := modules.get("torch")) is not None:
         torch.manual_seed(0)
-    before = _process()
+    before = process()
     _USED.clear()
     yield
-    after = _process()
-    said = _changed(before, {**before, **after}) + _damaged(
+    after = process()
+    said = changed(before, {**before, **after}) + damaged(
         _USED | set(request.fixturenames)
     )
     assert not said, f"{request.node.nodeid} leaves changed: {'; '.join(said)}"
@@ -108,11 +108,11 @@ def unchanged(request: pytest.FixtureRequest) -> Iterator[None]:
 def unchanged_by_file(request: pytest.FixtureRequest) -> Iterator[None]:
     """Fails a file whose tests leave changed what they have not asked for."""
     yield
-    said = _damaged(set(_WATCHED))
+    said = damaged(set(_WATCHED))
     assert not said, f"{request.node.nodeid} leaves changed: {'; '.join(said)}"
 
 
-def _damaged(names: set[str]) -> list[str]:
+def damaged(names: set[str]) -> list[str]:
     """Which of these shared things do not look as they did. Each is told once."""
     found = []
     for name in sorted(names & set(_WATCHED)):

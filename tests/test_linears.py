@@ -143,9 +143,12 @@ def test_a_backbone_reads_with_laid_out_weights(family, monkeypatch):
     assert len(run) >= 2 * backbone.n_layers
     monkeypatch.setattr(linears._LaidOut, "_can", lambda *_: False)
     plain = backbone.token_activations(ids, backbone.sites)
+    # Each layer rounds its sums by some 6e-8 of their largest parts, in an order of the
+    # processor's own, and passes that on to about twenty others.
     for a, b in zip(found, plain, strict=True):
         for site in backbone.sites:
-            torch.testing.assert_close(a[site], b[site], rtol=1e-5, atol=1e-6)
+            most = 1e-5 * float(b[site].abs().max())
+            torch.testing.assert_close(a[site], b[site], rtol=0, atol=most)
 
 
 def test_a_layer_above_the_highest_site_is_not_kept_twice():

@@ -206,14 +206,21 @@ def tiny_model(family: str = "bert") -> Any:
 @cache
 def _shared_model(family: str) -> Any:
     model = fresh_model(family)
-    watch(f"model {family}", lambda: _look(model))
+    watch(f"model {family}", lambda: look_at(model))
     return model
 
 
-def _look(model: nn.Module) -> tuple[object, ...]:
-    """Its numbers, and whether it learns, runs hooks or trains."""
+def look_at(model: nn.Module) -> tuple[object, ...]:
+    """Its numbers, and whether it learns, runs hooks or trains.
+
+    Hooks of transformers do not count: they come with the first states it is asked for.
+    """
     modules = list(model.modules())
-    hooks = [len(m._forward_hooks) + len(m._forward_pre_hooks) for m in modules]
+    hooks = [
+        not getattr(hook, "__module__", "").startswith("transformers.")
+        for m in modules
+        for hook in (*m._forward_hooks.values(), *m._forward_pre_hooks.values())
+    ]
     tensors = [*model.parameters(), *model.buffers()]
     return (
         tuple(crc32(t.detach().numpy().tobytes()) for t in tensors),
