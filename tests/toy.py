@@ -62,6 +62,8 @@ def make(
         site: ((noise[i] + 1) * scale[i]).astype(np.float32)
         for i, site in enumerate(SITES)
     }
+    for shared in (codes, *blocks.values()):
+        shared.setflags(write=False)  # many tests read one toy
     train, validation, test = np.split(
         rng.permutation(n), [N_TRAIN, N_TRAIN + N_VALIDATION]
     )
