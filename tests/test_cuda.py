@@ -5,6 +5,7 @@ from copy import deepcopy
 import numpy as np
 import pytest
 import torch
+from hard import HARD, SILENT
 from test_packing import PACKED
 from test_solver import make
 from tiny import CONFIGS, TEXTS, tiny_backbone, tiny_model, tiny_tokenizer
@@ -125,6 +126,18 @@ def test_probes_are_those_of_the_host(K: int, name: Name):
         assert (path.kkt <= 1e-2).all() and (path.gap < 1e-2).all()
         np.testing.assert_allclose(path.objective, expected.objective, rtol=1e-4)
     assert site_bytes(problem) < room("cuda")
+
+
+@pytest.mark.parametrize("name", ["l1", "group"])
+@pytest.mark.parametrize("hard", SILENT)
+def test_where_nothing_can_be_learned_the_path_is_that_of_the_host(hard, name: Name):
+    X, y = HARD[hard]()
+    X = X.astype(np.float32)
+    given = {"n_class": None, "class_weight": None, "sample_weight": None}
+    (found,) = fit_paths([upload(pose(X, y, get_penalty(name), **given), "cuda")])
+    expected = fit_path(X, y, penalty=name)
+    for mine, theirs in zip(found, expected, strict=True):
+        np.testing.assert_array_equal(mine, theirs)
 
 
 def test_sites_are_swept_on_a_gpu():

@@ -156,6 +156,23 @@ def test_where_nothing_can_be_learned_both_give_one_path(
     np.testing.assert_allclose(path.objective, path.Cs * entropy, rtol=1e-5)
 
 
+def test_a_path_of_nothing_has_a_row_for_a_class_without_examples() -> None:
+    X, y = HARD["contradictory_thirds"]()
+    y = np.array([0, 3, 4])[y]
+    (path,), expected = fit_paths([posed(X, y, n_class=6)]), fit_path(X, y, n_class=6)
+    for mine, theirs in zip(path, expected, strict=True):
+        np.testing.assert_array_equal(mine, theirs)
+    assert path.coef.shape == (9, 6, X.shape[1])
+    assert path.logits(X, 0).argmax(axis=1).tolist() == [4] * len(y)
+
+
+def test_given_strengths_are_kept_where_nothing_can_be_learned() -> None:
+    X, y = HARD["contradictory"]()
+    path = fit_path(X, y, Cs=np.array([1e9, 0.1]), X_val=X, y_val=y, patience=9)
+    assert path.Cs.tolist() == [0.1, 1e9] and not path.coef.any()
+    assert path.score.tolist() == [0.5, 0.5]
+
+
 def make_like(X: np.ndarray, y: np.ndarray) -> np.ndarray:
     """Features of the same shape and dtype, of which the first tells the classes."""
     out = np.random.default_rng(0).standard_normal(X.shape).astype(X.dtype)
