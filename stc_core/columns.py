@@ -4,13 +4,14 @@ import math
 import re
 from collections.abc import Iterable
 from difflib import get_close_matches
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 from jaxtyping import Bool, Int
 
+from stc_core.cells import cell_text
 from stc_core.config import DataConfig
 from stc_core.errors import StcError
 
@@ -202,35 +203,15 @@ def equals(frame: pd.DataFrame, name: str, value: str) -> Bool[np.ndarray, " n"]
 
 
 def as_text(column: pd.Series) -> pd.Series:
-    """The column as strings, NaN where missing; strings are kept as they are.
-
-    Whole floats lose their '.0' (a column of integers with gaps is float), truth is
-    'true' or 'false', times are ISO 8601, days without the midnight.
-    """
+    """The column as strings, NaN where missing; other cells as `cell_text` has them."""
     text = pd.StringDtype(na_value=np.nan)
     if column.dtype == text:
         return column
     if pd.api.types.is_integer_dtype(column.dtype):
         cells = pd.array(pa.array(column).cast(pa.large_string()), dtype=text)
         return pd.Series(cells, index=column.index, name=column.name)
-    cells = [_cell(value) for value in column]
+    cells = [cell_text(value) for value in column]
     return pd.Series(cells, index=column.index, dtype=text, name=column.name)
-
-
-def _cell(value: Any) -> str | None:
-    if value is None or value is pd.NA or value is pd.NaT or isinstance(value, str):
-        return value if isinstance(value, str) else None
-    if isinstance(value, (bool, np.bool_)):
-        return "true" if value else "false"
-    if isinstance(value, (float, np.floating)):
-        if math.isnan(value):
-            return None
-        return str(int(value)) if float(value).is_integer() else str(value)
-    if isinstance(value, bytes):
-        return value.decode("utf-8", "replace")
-    if hasattr(value, "isoformat"):
-        return value.isoformat().removesuffix("T00:00:00")
-    return str(value)
 
 
 def _named(data: DataConfig) -> list[tuple[str, str]]:

@@ -2,7 +2,6 @@
 
 import gzip
 import io
-import json
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -15,9 +14,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from stc_core.axes import Progress, silent
+from stc_core.cells import flat, json_text
 from stc_core.data import as_text, check_column
 from stc_core.errors import StcError
-from stc_core.files import plain, replacing
+from stc_core.files import replacing
+from stc_core.pipes import is_stream
 from stc_core.table import iter_table
 
 LABEL_COLUMN = "predicted_label"
@@ -151,6 +152,7 @@ def predict_file(
     *,
     trained: str,
     text: str | None = None,
+    encoding: str | None = None,
     progress: Progress = silent,
 ) -> Labelled:
     """How many rows were read from `source` and written, labelled, to `out`.
@@ -160,7 +162,7 @@ def predict_file(
     """
     n_rows, n_blank = 0, 0
     with table_writer(out, source=source) as write:
-        for chunk in iter_table(source, chunk_rows=CHUNK_ROWS):
+        for chunk in iter_table(source, chunk_rows=CHUNK_ROWS, encoding=encoding):
             columns = [str(name) for name in chunk.columns]
             column = text_column(columns, given=text, trained=trained)
             check_column(chunk, column, role="text")
@@ -182,7 +184,7 @@ def table_writer(out: str | Path, *, source: str | Path) -> Iterator[Write]:
         return
     out = Path(out)
     suffix = _suffix(out)
-    if out.exists() and out.samefile(source):
+    if out.exists() and not is_stream(source) and out.samefile(source):
         raise StcError(
             f"out {str(out)!r}",
             expected="another file than the table that is read",
@@ -223,11 +225,10 @@ def _text_writer(handle: Any, suffix: str) -> Write:
         if suffix.startswith(".jsonl"):
             there = frame.astype(object).where(frame.notna(), None)
             for row in there.to_dict("records"):
-                line = json.dumps(plain(row), ensure_ascii=False, default=str)
-                handle.write(f"{line}\n")
+                handle.write(f"{json_text(row)}\n")
         else:
             separator = "\t" if suffix.startswith(".tsv") else ","
-            frame.to_csv(handle, sep=separator, index=False, header=first)
+            flat(frame).to_csv(handle, sep=separator, index=False, header=first)
         first = False
 
     return write

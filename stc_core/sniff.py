@@ -7,24 +7,27 @@ import codecs
 import csv
 import gzip
 import io
-import re
 import zlib
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-from charset_normalizer import from_bytes
-
+from stc_core.charsets import (
+    Candidate,
+    likeliest,
+    odd_share,
+    text_codec,
+    wide_encoding,
+)
+from stc_core.dialect import sniff_dialect
 from stc_core.errors import StcError
 
 Format = Literal["csv", "tsv", "json", "jsonl", "parquet"]
 SAMPLE_BYTES = 1 << 19
-TAIL_BYTES = 1 << 16
-SNIFF_ROWS = 200
-DELIMITERS = ",\t;|"
+WINDOW_BYTES = 1 << 14
+WINDOWS = 8
+WINDOWS_LINES = 500
+JUDGED_BYTES = 1 << 15
 READABLE = "CSV, TSV, JSONL, JSON or Parquet, plain or .gz"
-
-# The default limit of 128 KiB a cell would refuse long documents.
-csv.field_size_limit(2**31 - 1)
 
 _BOMS = (
     (codecs.BOM_UTF8, "utf-8-sig"),
@@ -39,6 +42,7 @@ _FOREIGN = (
     (b"%PDF", "a PDF"),
     (b"{\\rtf", "a rich-text document"),
     (b"SQLite format 3", "an SQLite data base"),
+    (b"PARE", "an encrypted Parquet file"),
     (b"ARROW1", "an Arrow/Feather file"),
     (b"BZh", "a bzip2 archive"),
     (b"\xfd7zXZ", "an xz archive"),
@@ -46,8 +50,20 @@ _FOREIGN = (
     (b"\x89PNG", "a PNG image"),
     (b"\xff\xd8\xff", "a JPEG image"),
 )
-_WIDE = [f"utf_{n}{end}" for n in (7, 16, 32) for end in ("", "_le", "_be")]
 _CONTROL = bytes(set(range(32)) - set(b"\t\n\r\f\x1a\x1b")) + b"\x7f"
+
+
+class Encoding(NamedTuple):
+    """The codec of a text, and that of single bytes that do not belong to it.
+
+    `candidates` are the likeliest readings where the codec is a guess, which is `sure`
+    or not; there are none where nothing had to be guessed.
+    """
+
+    codec: str
+    stray: str = "cp1252"
+    candidates: tuple[Candidate, ...] = ()
+    sure: bool = True
 
 
 class Sniffed(NamedTuple):
@@ -58,39 +74,68 @@ class Sniffed(NamedTuple):
     encoding: str | None = None
     delimiter: str | None = None
     quoting: Literal[0, 3] = csv.QUOTE_MINIMAL
+    escaped: bool = False
+    stray: str = "cp1252"
+    candidates: tuple[Candidate, ...] = ()
+    sure: bool = True
 
 
-def sniff(path: Path) -> Sniffed:
+def sniff(
+    path: Path, *, name: str | None = None, encoding: str | None = None
+) -> Sniffed:
     """How to open the table at `path`, judged by content first, then by name.
 
-    Raises StcError for what is missing, empty, a folder or not a table.
+    An `encoding` that is given is believed. Raises StcError for what is missing,
+    empty, a folder or not a table; `name` is what it calls the file.
     """
-    head, tail, packed = read_sample(path)
+    name = name or path.name
+    given = text_codec(encoding) if encoding else None
+    head, rest, packed = read_sample(path, name)
     if not head.strip():
-        raise StcError(
-            f"{path.name}", expected="a table with a header row", got="an empty file"
-        )
+        raise StcError(name, expected="a table with a header row", got="an empty file")
     if head[:4] == b"PAR1":
         return Sniffed("parquet", packed)
     for magic, what in _FOREIGN:
         if head.startswith(magic):
             raise StcError(
-                path.name, expected=READABLE, got=what, remedy="Save it as CSV (UTF-8)."
+                name, expected=READABLE, got=what, remedy="Save it as CSV (UTF-8)."
             )
-    encoding = sniff_encoding(head, tail, name=path.name)
-    text = head.decode(encoding, "replace")
-    suffixes = [s.lower() for s in path.suffixes]
-    format = sniff_format(text, suffixes)
+    if given is not None:
+        found = Encoding(_with_mark(given, head))
+    else:
+        found = sniff_encoding(head, rest, name=name)
+    told = {
+        "packed": packed,
+        "encoding": found.codec,
+        "stray": found.stray,
+        "candidates": found.candidates,
+        "sure": found.sure,
+    }
+    text = head.decode(found.codec, "replace")
+    suffixes = [suffix.lower() for suffix in path.suffixes]
+    format = sniff_format(text, suffixes, name=name)
     if format in ("json", "jsonl"):
-        return Sniffed(format, packed, encoding)
+        return Sniffed(format, **told)
     whole_lines = text if len(head) < SAMPLE_BYTES else _drop_last_line(text)
-    delimiter, quoting = sniff_dialect(whole_lines, prefer_tab=".tsv" in suffixes)
-    format = "tsv" if delimiter == "\t" else "csv"
-    return Sniffed(format, packed, encoding, delimiter, quoting)
+    dialect = sniff_dialect(whole_lines, prefer_tab=".tsv" in suffixes)
+    format = "tsv" if dialect.delimiter == "\t" else "csv"
+    return Sniffed(format, **told, **dialect._asdict())
 
 
-def read_sample(path: Path) -> tuple[bytes, bytes, bool]:
-    """The first bytes, the last bytes when there are more, and whether gzip-packed."""
+def _with_mark(codec: str, head: bytes) -> str:
+    """The same codec, which leaves out the byte-order mark if there is one."""
+    for bom, marked in _BOMS:
+        plain = codec.replace("-", "_").removesuffix("_le").removesuffix("_be")
+        if head.startswith(bom) and plain.replace("_", "-") in (marked, marked[:5]):
+            return marked
+    return codec
+
+
+def read_sample(path: Path, name: str) -> tuple[bytes, bytes, bool]:
+    """The first bytes, whole lines from the rest, and whether gzip-packed.
+
+    The rest is looked at in a few places, the end among them.
+    """
     if not path.exists():
         near = _similar_file(path)
         raise StcError(
@@ -101,26 +146,33 @@ def read_sample(path: Path) -> tuple[bytes, bytes, bool]:
         raise StcError(
             f"{path}", expected=f"a file: {READABLE}", got="a folder of files"
         )
-    with open_bytes(path) as (handle, packed):
+    with open_bytes(path, name) as (handle, packed):
         head = handle.read(SAMPLE_BYTES)
-        if packed or path.stat().st_size <= SAMPLE_BYTES:
+        size = path.stat().st_size
+        if packed or size <= SAMPLE_BYTES:
             return head, b"", packed
-        handle.seek(-TAIL_BYTES, io.SEEK_END)
-        return head, handle.read(), packed
+        last = max(SAMPLE_BYTES, size - WINDOW_BYTES)
+        step = max(1, (last - SAMPLE_BYTES) // (WINDOWS - 1))
+        rest = []
+        for at in sorted({*range(SAMPLE_BYTES, last, step), last}):
+            handle.seek(at)
+            rest += handle.read(WINDOW_BYTES).splitlines()[1:-1]
+        return head, b"\n".join(rest), packed
 
 
 class open_bytes:
     """A context with (binary handle, packed): gunzips by content, not by name."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, name: str) -> None:
         self.path = path
+        self.name = name
 
     def __enter__(self) -> tuple[io.BufferedIOBase, bool]:
         try:
             self.file = self.path.open("rb")
         except OSError as error:
             raise StcError(
-                f"{self.path}: cannot be opened ({error.strerror})",
+                f"{self.name}: cannot be opened ({error.strerror})",
                 remedy="Check that you may read it.",
             ) from error
         packed = self.file.peek(2)[:2] == b"\x1f\x8b"
@@ -130,124 +182,95 @@ class open_bytes:
         self.file.close()
         if isinstance(error, (gzip.BadGzipFile, EOFError, zlib.error)):
             raise StcError(
-                f"{self.path.name}: the gzip archive is damaged or cut short",
+                f"{self.name}: the gzip archive is damaged or cut short",
                 got=str(error),
                 remedy="Download or pack it again.",
             ) from error
 
 
-def sniff_encoding(head: bytes, tail: bytes = b"", *, name: str = "file") -> str:
-    """The codec that reads the bytes.
+def sniff_encoding(head: bytes, rest: bytes = b"", *, name: str = "file") -> Encoding:
+    """The encoding of a text from its first bytes and other lines of it.
 
     UTF-8 wins as soon as some of the lines that are not ASCII are valid in it: stray
     bytes are mended later, row by row. Raises StcError for binary content.
     """
     for bom, codec in _BOMS:
         if head.startswith(bom):
-            return codec
+            return Encoding(codec)
     if b"\0" in head:
-        return _wide_encoding(head, name)
+        if codec := wide_encoding(head):
+            return Encoding(codec)
+        raise _binary(name)
     if len(head.translate(None, _CONTROL)) < 0.98 * len(head):
         raise _binary(name)
-    lines = [line for line in (head + b"\n" + tail).splitlines() if not line.isascii()]
-    if len(lines) > 1 and not (tail or len(head) < SAMPLE_BYTES):
-        lines = lines[:-1]  # may be cut in the middle of a character
+    if head.isascii() and rest.isascii():
+        if b"\x1b" not in head:
+            return Encoding("utf-8")
+        found = likeliest(head)  # Japanese or Korean of seven bits
+        return Encoding(found.encoding if "iso2022" in found.encoding else "utf-8")
+    cut = len(head) >= SAMPLE_BYTES or not head.endswith((b"\n", b"\r"))
+    lines, plain = _lines_of(head, drop_last=cut and bool(rest or head.count(b"\n")))
+    more, more_plain = _lines_of(rest)
+    lines, plain = lines + more, plain + more_plain
     foreign = [line for line in lines if not _is_utf8(line)]
-    if not foreign or (len(foreign) == 1 and _is_utf8(_uncut(foreign[0]))):
-        return "utf-8"
-    sample = b"\n".join(foreign)[:TAIL_BYTES]
-    legacy = _legacy_encoding(sample)
-    sound = len(lines) - len(foreign)
-    mixed = sound > 0 if legacy == "cp1252" else sound >= len(foreign)
-    return "utf-8" if mixed else legacy
+    if not foreign:
+        return Encoding("utf-8")
+    found = likeliest(_some(foreign), _some(plain))
+    first = found.candidates[0]
+    sound = [line for line in lines if _is_utf8(line)]
+    if _are_mixed(_some(sound), first.encoding) and (
+        len(sound) >= len(foreign) or not found.is_dense
+    ):
+        return Encoding("utf-8", stray=first.encoding if found.sure else "cp1252")
+    return Encoding(first.encoding, "cp1252", found.candidates, found.sure)
 
 
-def sniff_format(text: str, suffixes: list[str]) -> Literal["csv", "json", "jsonl"]:
+def sniff_format(
+    text: str, suffixes: list[str], *, name: str = "file"
+) -> Literal["csv", "json", "jsonl"]:
     """JSON by its first bracket, whatever the name says; else a delimited table."""
-    start = text.lstrip()
+    start = text.lstrip("\ufeff \t\r\n")
     named_json = any(s in (".json", ".jsonl", ".ndjson") for s in suffixes)
+    inside = start[1:].lstrip()[:1]
     if start.startswith("["):
-        inside = start[1:].lstrip()[:1]
         return "json" if named_json or inside in ("{", "]") else "csv"
-    if start.startswith('{"') or (named_json and start.startswith("{")):
+    if start.startswith("{") and (named_json or inside in ('"', "}")):
         return "jsonl"
     if named_json:
         raise StcError(
-            "JSON file",
+            name,
             expected="a list of records or one record a line",
             got=f"text that begins with {start[:20]!r}",
         )
     return "csv"
 
 
-def sniff_dialect(text: str, *, prefer_tab: bool) -> tuple[str, Literal[0, 3]]:
-    """(delimiter, csv quoting) under which rows have as many fields as the header.
-
-    Quotes are plain characters when only that reading gives even rows.
-    """
-    if text.startswith("sep=") and text[4:5] in DELIMITERS:
-        return text[4], csv.QUOTE_MINIMAL
-    best, chosen = (0.0, 0), "\t" if prefer_tab else ","
-    for delimiter in DELIMITERS:
-        counts = _field_counts(text, delimiter, csv.QUOTE_MINIMAL)
-        raw = _field_counts(text, delimiter, csv.QUOTE_NONE)
-        width = counts[0] if counts else 0
-        even = max(_evenness(counts), _evenness(raw))
-        score = (even + (prefer_tab and delimiter == "\t"), width)
-        if width > 1 and score > best:
-            best, chosen = score, delimiter
-    quoted = _field_counts(text, chosen, csv.QUOTE_MINIMAL)
-    raw = _field_counts(text, chosen, csv.QUOTE_NONE)
-    plain = raw and raw[0] > 1 and _evenness(raw) == 1 and len(quoted) < len(raw)
-    edge = re.escape(chosen)
-    opened = rf'(?m)(?:^|{edge})"(?!")'
-    closed = rf'(?m)(?:^|{edge})"(?:[^"\r\n]|"")*"(?=$|{edge})'
-    if plain and len(re.findall(opened, text)) > 1 and not re.search(closed, text):
-        return chosen, csv.QUOTE_NONE
-    return chosen, csv.QUOTE_MINIMAL
+def _lines_of(
+    part: bytes, *, drop_last: bool = False
+) -> tuple[list[bytes], list[bytes]]:
+    """The lines with bytes beyond ASCII, and a few of the others."""
+    if part.isascii():
+        return [], part[:WINDOW_BYTES].splitlines()
+    lines = part.splitlines()
+    lines = lines[:-1] if drop_last and len(lines) > 1 else lines
+    beyond = [line for line in lines if not line.isascii()]
+    plain = [line for line in lines[:WINDOWS_LINES] if line.isascii()]
+    return beyond, plain
 
 
-def _field_counts(text: str, delimiter: str, quoting: Literal[0, 3]) -> list[int]:
-    rows = csv.reader(
-        io.StringIO(text, newline=""), delimiter=delimiter, quoting=quoting
+def _are_mixed(sound: bytes, codec: str) -> bool:
+    """Whether lines that are valid UTF-8 make sense in it, not by chance only."""
+    if not sound:
+        return False
+    return odd_share(sound.decode("utf-8", "replace")) <= odd_share(
+        sound.decode(codec, "replace")
     )
-    counts = []
-    for row in rows:
-        if row:
-            counts.append(len(row))
-        if len(counts) == SNIFF_ROWS:
-            break
-    return counts
 
 
-def _evenness(counts: list[int]) -> float:
-    return sum(count == counts[0] for count in counts) / len(counts) if counts else 0.0
-
-
-def _wide_encoding(head: bytes, name: str) -> str:
-    """utf-16 without a mark, told by which byte of the pairs is zero."""
-    even, odd = head[::2].count(0), head[1::2].count(0)
-    half = max(1, len(head) // 2)
-    if odd > 0.3 * half and even < 0.05 * half:
-        return "utf-16-le"
-    if even > 0.3 * half and odd < 0.05 * half:
-        return "utf-16-be"
-    raise _binary(name)
-
-
-def _legacy_encoding(sample: bytes) -> str:
-    """cp1252 for Latin script, unless its letters make no words; else the detector's.
-
-    Latin script has few bytes beyond ASCII; there the detector alone is unsure.
-    """
-    beyond = sum(byte > 127 for byte in sample)
-    letters = len(re.findall(rb"[A-Za-z]", sample))
-    if beyond < 0.45 * (beyond + letters):
-        text = sample.decode("cp1252", "replace")
-        if len(re.findall(r"[a-z][¹³¿¼½¾¶º¸ª¢±][a-z]", text)) <= 0.05 * beyond:
-            return "cp1252"
-    found = from_bytes(sample, cp_exclusion=_WIDE).best()
-    return found.encoding if found else "cp1252"
+def _some(lines: list[bytes]) -> bytes:
+    """As many lines from all over as are enough to judge."""
+    step = max(1, sum(map(len, lines)) // JUDGED_BYTES)
+    return b"\n".join(lines[::step])[:JUDGED_BYTES]
 
 
 def _is_utf8(line: bytes) -> bool:
@@ -256,18 +279,6 @@ def _is_utf8(line: bytes) -> bool:
     except UnicodeDecodeError:
         return False
     return True
-
-
-def _uncut(line: bytes) -> bytes:
-    """The line without a character cut in two at its start or end."""
-    decoder = codecs.getincrementaldecoder("utf-8")("strict")
-    start = 0
-    while start < min(3, len(line)) and line[start] & 0xC0 == 0x80:
-        start += 1
-    try:
-        return decoder.decode(line[start:]).encode()
-    except UnicodeDecodeError:
-        return line
 
 
 def _drop_last_line(text: str) -> str:

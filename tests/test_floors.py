@@ -13,16 +13,18 @@ PACKAGE = Path(__file__).parents[1] / "stc_core"
 # so that there is never a circle. `__init__` is the door and reaches every floor.
 FLOORS = {
     0: "errors axes config files worker desk heap",
-    1: "pooling penalties losses metrics sniff split tokens batches status launch "
-    "about columns wording context clicks neurons report markup story explanation "
+    1: "cells charsets dialect pipes pooling penalties losses metrics sniff split "
+    "tokens batches status launch about columns wording context clicks neurons report "
+    "markup story explanation "
     "exemplars examples figures figures_data figures_layers figures_trade "
     "figures_neurons readings figures_frontier figures_examples records "
     "figures_adapt figures_attention scatter texts segments fluency branches "
     "figures_hierarchy trie slices compare agreement cards figures_compare "
     "html_page figures_activity relatives edits flips confusion calibration strata "
     "figures_errors seriation steps margins",
-    2: "quadratic solver select attribution table checks data store sites hooks hub "
-    "truncation uploads head checkpoint packing problem content fista adapters "
+    2: "delimited mending parquet quadratic solver select attribution table checks "
+    "data store sites hooks hub truncation uploads head checkpoint packing problem "
+    "content fista adapters "
     "changes rows sums dual task tree guides attention ablation nearest linears "
     "trial shelf",
     3: "backbone forward plan arithmetic extract probe sparsify classifier saved spin "

@@ -1,0 +1,137 @@
+"""One cell of a table as text, whatever its type."""
+
+import base64
+import datetime as dt
+import json
+import math
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+
+from stc_core.files import plain
+
+BASE64 = "base64:"
+
+
+class Number(str):
+    """A number of a JSON file, spelled as it was there."""
+
+    __slots__ = ()
+
+    @property
+    def value(self) -> int | float | str:
+        """The number itself; the spelling where Python has no such number."""
+        try:
+            return int(self)
+        except ValueError:
+            number = float(self)
+        return number if math.isfinite(number) else str(self)
+
+
+def cell_text(value: Any) -> str | None:
+    """The cell as a string, None where it is missing.
+
+    Whole floats lose their '.0' (a column of integers with gaps is float), truth is
+    'true' or 'false', times are ISO 8601, days without the midnight; lists and structs
+    are JSON.
+    """
+    if value is None or value is pd.NA or value is pd.NaT or isinstance(value, str):
+        return value if isinstance(value, str) else None
+    if isinstance(value, (bool, np.bool_)):
+        return "true" if value else "false"
+    if isinstance(value, (float, np.floating)):
+        if math.isnan(value):
+            return None
+        return str(int(value)) if float(value).is_integer() else str(value)
+    if isinstance(value, bytes):
+        return _read_bytes(value)
+    if isinstance(value, (list, tuple, dict, np.ndarray)):
+        return json_text(value)
+    if hasattr(value, "isoformat"):
+        return value.isoformat().removesuffix("T00:00:00")
+    return str(value)
+
+
+def json_text(value: Any) -> str:
+    """The value as JSON: nested numbers stay numbers, bytes are as in `bytes_text`."""
+    return json.dumps(_values(plain(value)), ensure_ascii=False, default=json_default)
+
+
+def json_default(value: Any) -> str:
+    """What JSON has no type for: bytes, decimals, lengths of time."""
+    if isinstance(value, (bytes, bytearray, memoryview)):
+        return bytes_text(bytes(value))
+    if isinstance(value, dt.timedelta):
+        return pd.Timedelta(value).isoformat()
+    return str(value)
+
+
+def bytes_text(raw: bytes) -> str:
+    """The text that the bytes spell in UTF-8; other bytes as 'base64:...'."""
+    try:
+        text = raw.decode("utf-8")
+    except UnicodeDecodeError:
+        text = "\0"
+    if "\0" in text:
+        return BASE64 + base64.b64encode(raw).decode("ascii")
+    return text
+
+
+def flat(frame: pd.DataFrame) -> pd.DataFrame:
+    """The frame for a format that has only text: lists and structs as JSON.
+
+    Bytes are text, or 'base64:...' where they spell none.
+    """
+    written = {
+        str(name): _written(column)
+        for name, column in frame.items()
+        if _is_nested(column.dtype) or _is_bytes(column.dtype)
+    }
+    return frame.assign(**written) if written else frame
+
+
+def _written(column: pd.Series) -> pd.Series:
+    write = json_default if _is_bytes(column.dtype) else json_text
+    texts = [None if value is None else write(value) for value in _objects(column)]
+    kind = pd.StringDtype(na_value=np.nan)
+    return pd.Series(texts, index=column.index, dtype=kind, name=column.name)
+
+
+def _objects(column: pd.Series) -> list[Any]:
+    """Python's own values; None where a cell is missing."""
+    return pa.array(column, from_pandas=True).to_pylist()
+
+
+def _is_nested(kind: Any) -> bool:
+    return isinstance(kind, pd.ArrowDtype) and pa.types.is_nested(kind.pyarrow_dtype)
+
+
+def _is_bytes(kind: Any) -> bool:
+    if not isinstance(kind, pd.ArrowDtype):
+        return False
+    arrow = kind.pyarrow_dtype
+    return (
+        pa.types.is_binary(arrow)
+        or pa.types.is_large_binary(arrow)
+        or pa.types.is_fixed_size_binary(arrow)
+        or pa.types.is_binary_view(arrow)
+    )
+
+
+def _values(value: Any) -> Any:
+    """The same with numbers in place of their spellings."""
+    if isinstance(value, Number):
+        return value.value
+    if isinstance(value, dict):
+        return {key: _values(item) for key, item in value.items()}
+    return [_values(item) for item in value] if isinstance(value, list) else value
+
+
+def _read_bytes(raw: bytes) -> str:
+    """The bytes as UTF-8, or else as Windows-1252, which reads nearly all bytes."""
+    try:
+        return raw.decode("utf-8")
+    except UnicodeDecodeError:
+        return raw.decode("cp1252", "replace")

@@ -1,0 +1,246 @@
+"""In which code page a text that is no Unicode is written: the likeliest readings.
+
+The detector (chardet) compares pairs of letters with those of 49 languages. It is
+unsure of short texts and of English, which has few letters beyond ASCII; so its scores
+are weighed by how common a code page is and by where the signs of the reading stand.
+"""
+
+import codecs
+import re
+import unicodedata
+from difflib import get_close_matches
+from itertools import islice
+from typing import NamedTuple
+
+from chardet import detect, detect_all
+from chardet.enums import EncodingEra
+
+from stc_core.errors import StcError
+
+SHOWN = 3
+WIDE = ("utf-16-le", "utf-16-be", "utf-32-le", "utf-32-be")
+SURE = 1.3
+"""How many times the score of the next reading that of the first must be."""
+WEIGHT_OF_ODD = 4.0
+CONTEXT_BYTES = 2048
+"""So many bytes of plain lines are judged, too: they tell the language."""
+SNIPPET = 60
+SIGNS = 300
+_BEYOND = re.compile("[^\\x00-\\x7f]")
+
+_RARE = 0.8
+_PRIORS = {
+    **dict.fromkeys(
+        "cp1250 cp1251 cp1253 cp1254 cp1255 cp1256 cp1257 cp874 cp932 gb18030 "
+        "big5hkscs cp949 euc_jis_2004 koi8-r koi8-u iso8859-2 iso8859-5".split(),
+        1.0,
+    ),
+    **dict.fromkeys(
+        "iso8859-4 iso8859-6 iso8859-7 iso8859-8 iso8859-9 iso8859-13 iso8859-15 "
+        "cp1258 mac-roman mac-latin2 mac-turkish mac-cyrillic cp437 cp850 cp852 cp857 "
+        "cp866 cp1125 cp775".split(),
+        0.93,
+    ),
+    "cp1252": 1.1,
+}
+"""How common a code page is beside others that read a text alike; others are rare."""
+_SUPERSETS = {
+    "iso8859-1": "cp1252",
+    "iso8859-9": "cp1254",
+    "iso8859-8": "cp1255",
+    "iso8859-7": "cp1253",
+    "iso8859-11": "cp874",
+    "tis-620": "cp874",
+    "euc_kr": "cp949",
+    "shift_jis_2004": "cp932",
+    "gb2312": "gb18030",
+    "cp858": "cp850",
+}
+"""Code pages that have the same signs and more, so that later rows are read, too."""
+_LONE = frozenset("àáâèéêìíîòóôöùúûåæøÀÁÈÉÊÌÍÒÓÔÖÙÚÅÆØı")
+_OPENING = frozenset("“‘„‚«‹¿¡")
+_CLOSING = frozenset("”’»›…")
+_SIGNS = frozenset("©®™°№±×÷¬−≈≤≥→♥★☆✓")
+_BETWEEN_LETTERS = frozenset("’‘·´ʼ­‐‑")
+
+
+class Candidate(NamedTuple):
+    """A reading of a text: its codec, its language and the first line that shows it."""
+
+    encoding: str
+    language: str
+    line: str
+    score: float
+
+
+class Reading(NamedTuple):
+    """The likeliest readings of a text, best first, and whether the first is clear."""
+
+    candidates: tuple[Candidate, ...]
+    sure: bool
+
+    @property
+    def encoding(self) -> str:
+        return self.candidates[0].encoding
+
+    @property
+    def is_dense(self) -> bool:
+        """Whether bytes beyond ASCII make up words, which may be valid UTF-8 by chance.
+
+        They do not in Latin script.
+        """
+        return not all(map(_is_latin, filter(str.isalpha, self.candidates[0].line)))
+
+
+def likeliest(foreign: bytes, plain: bytes = b"") -> Reading:
+    """How lines with bytes beyond ASCII may be read; `plain` are other lines.
+
+    At least one candidate: Windows-1252 if nothing fits. Candidates differ in what
+    they read.
+    """
+    scores = _detected(foreign + b"\n" + plain[:CONTEXT_BYTES])
+    ranked: dict[str, Candidate] = {}
+    for whole, encoding, language in scores:
+        if (
+            len(ranked) >= SHOWN
+            and whole < sorted(one.score for one in ranked.values())[-SHOWN]
+        ):
+            break
+        text = _decoded(foreign, encoding)
+        if text is None or "\x1b" in text:
+            continue
+        codec = _superset(encoding, foreign, text)
+        score = whole * 2.0 ** (-WEIGHT_OF_ODD * odd_share(text))
+        if text not in ranked or ranked[text].score < score:
+            ranked[text] = Candidate(codec, language, _first_line(text), score)
+    found = sorted(ranked.values(), key=lambda one: -one.score)[:SHOWN]
+    if not found:
+        text = foreign.decode("cp1252", "replace")
+        return Reading((Candidate("cp1252", "", _first_line(text), 0.0),), False)
+    sure = len(found) == 1 or found[0].score >= SURE * found[1].score
+    return Reading(tuple(found), sure)
+
+
+def _detected(sample: bytes) -> list[tuple[float, str, str]]:
+    """The detector's score, times how common the codec is; the codec; the language.
+
+    The best ones first.
+    """
+    eras = EncodingEra.ALL & ~EncodingEra.MAINFRAME
+    found = detect_all(
+        sample, encoding_era=eras, ignore_threshold=True, compat_names=False
+    )
+    scores = [
+        (one["confidence"] * _prior(codec), codec, one["language"] or "")
+        for one in found
+        if (codec := one["encoding"]) and not codec.startswith(("utf", "ascii"))
+    ]
+    return sorted(scores, key=lambda one: -one[0])
+
+
+def _prior(encoding: str) -> float:
+    return _PRIORS.get(_SUPERSETS.get(encoding, encoding), _RARE)
+
+
+def _decoded(raw: bytes, encoding: str) -> str | None:
+    try:
+        return raw.decode(encoding)
+    except (UnicodeDecodeError, LookupError):
+        return None
+
+
+def _superset(encoding: str, raw: bytes, text: str) -> str:
+    wider = _SUPERSETS.get(encoding)
+    return wider if wider and _decoded(raw, wider) == text else encoding
+
+
+def odd_share(text: str) -> float:
+    """The share of the signs beyond ASCII that stand where they never do.
+
+    A capital or a symbol inside a word, a letter of another script beside Latin ones,
+    a quote that opens behind a word, a control character.
+    """
+    padded = f" {text} "
+    found = [match.start() for match in islice(_BEYOND.finditer(padded), SIGNS)]
+    odd = sum(_is_odd(padded[at], padded[at - 1], padded[at + 1]) for at in found)
+    return odd / max(len(found), 1)
+
+
+def _is_odd(sign: str, before: str, after: str) -> bool:
+    kind = unicodedata.category(sign)
+    if kind.startswith("L"):
+        return _is_odd_letter(sign, before, after)
+    if kind.startswith("M"):
+        return not before.isalpha()
+    inside = before.isalpha() and after.isalpha()
+    if sign in _OPENING:
+        return before.isalnum() and not inside
+    if sign in _CLOSING:
+        return before.isspace() or (inside and sign not in _BETWEEN_LETTERS)
+    if kind in ("Cc", "Co", "Cn", "Sk") or (
+        kind in ("So", "Sm") and sign not in _SIGNS
+    ):
+        return True
+    if kind == "No":
+        return after.isalpha() or (before.isalpha() and sign not in "²³")
+    return sign == "¤" or (inside and sign not in _BETWEEN_LETTERS and kind != "Pd")
+
+
+def _is_odd_letter(sign: str, before: str, after: str) -> bool:
+    if sign in "ªºµ":
+        return before.isalpha() and after.isalpha()  # of Spanish 1ª, of 5 µm
+    latin = _is_latin(sign)
+    if any(one.isalpha() and _is_latin(one) != latin for one in (before, after)):
+        return True
+    if sign not in _LONE and not (before.isalpha() or after.isalpha()):
+        return True
+    if latin and before.isdigit() and not after.isalpha():
+        return True
+    return sign.isupper() and before.islower()
+
+
+def _is_latin(letter: str) -> bool:
+    return letter.isascii() or "LATIN" in unicodedata.name(letter, "")
+
+
+def _first_line(text: str) -> str:
+    """The part of the first line around its first sign beyond ASCII."""
+    line = next((one for one in text.splitlines() if not one.isascii()), text)
+    at = next((n for n, sign in enumerate(line) if not sign.isascii()), 0)
+    start = max(0, at - SNIPPET // 2)
+    shown = line[start : start + SNIPPET]
+    return ("…" if start else "") + shown + ("…" if start + SNIPPET < len(line) else "")
+
+
+def wide_encoding(head: bytes) -> str | None:
+    """UTF-16 or UTF-32 without a mark; None where the bytes are no text."""
+    even, odd = head[::2].count(0), head[1::2].count(0)
+    half = max(1, len(head) // 2)
+    if odd > 0.3 * half and even < 0.05 * half:
+        return "utf-16-le"
+    if even > 0.3 * half and odd < 0.05 * half:
+        return "utf-16-be"
+    found = detect(head, compat_names=False)["encoding"]
+    return found if found in WIDE else None
+
+
+def text_codec(name: str) -> str:
+    """The text codec of that name, as Python spells it; StcError if there is none."""
+    try:
+        found = codecs.lookup(name.strip())
+    except (LookupError, ValueError):
+        found = None
+    if found is not None and found._is_text_encoding:
+        return found.name
+    import encodings.aliases
+
+    known = sorted({*encodings.aliases.aliases, *encodings.aliases.aliases.values()})
+    plain = name.strip().lower().replace("-", "_").replace(" ", "_")
+    plain = plain.replace("windows_", "cp")
+    near = get_close_matches(plain, known, n=3, cutoff=0.5)
+    said = " or ".join(one.replace("_", "-") for one in near)
+    raise StcError(
+        f"encoding {name!r}",
+        expected="the name of a text encoding, such as utf-8, cp1250 or latin-1",
+        remedy=f"Did you mean {said}?" if near else None,
+    )

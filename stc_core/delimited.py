@@ -1,0 +1,188 @@
+"""Rows of delimited text, each at the width of the header, as Arrow tables."""
+
+import csv
+from collections.abc import Iterable, Iterator
+
+import pyarrow as pa
+
+from stc_core.dialect import unescape
+from stc_core.errors import StcError
+from stc_core.mending import Tally, mend, text_table
+from stc_core.sniff import Sniffed
+
+CHUNK_CHARS = 1 << 23
+
+
+class _Lines:
+    """The lines of a file, remembering those of the record that is being read."""
+
+    def __init__(self, handle: Iterable[str], *, escaped: bool) -> None:
+        self.handle = iter(handle)
+        self.escaped = escaped
+        self.record: list[str] = []
+        self.number = 0
+        self.chars = 0
+
+    def __iter__(self) -> "_Lines":
+        return self
+
+    def __next__(self) -> str:
+        line = next(self.handle)
+        if self.escaped and "\\" in line:
+            line = unescape(line)
+        self.record.append(line)
+        self.number += 1
+        self.chars += len(line)
+        return line
+
+
+def csv_batches(
+    handle: Iterable[str],
+    name: str,
+    sniffed: Sniffed,
+    tally: Tally,
+    *,
+    chunk_rows: int,
+    whole: bool,
+) -> Iterator[pa.Table]:
+    """Tables of at most `chunk_rows` rows.
+
+    A row that repeats the header, as where two files were joined, is noted; where the
+    table is read `whole` its cells are missing.
+    """
+    assert sniffed.delimiter is not None, sniffed
+    lines = _Lines(handle, escaped=sniffed.escaped)
+    reader = csv.reader(lines, delimiter=sniffed.delimiter, quoting=sniffed.quoting)
+    heads = [_head(cell) for cell in _first_row(reader)]
+    names = header_names(heads, name)
+    width, rows, blanks = len(names), [], 0
+    last: list[str] = []
+    lines.record.clear()
+    for cells in reader:
+        if not cells:
+            blanks += width == 1  # of one column an empty line is an empty cell
+            last[:] = lines.record
+            lines.record.clear()
+            continue
+        if blanks:  # those at the end of the file are none
+            rows += [[""] for _ in range(blanks)]
+            blanks = 0
+        row = tally.rows + len(rows) + 1
+        if len(lines.record) > 1:
+            _check_quotes(lines, name, sniffed, row)
+        if not sniffed.escaped:
+            _note_backslash(lines.record, sniffed, tally, row)
+        last[:] = lines.record
+        lines.record.clear()
+        if len(cells) != width:
+            cells = _fit(cells, width, tally, row)
+        elif width > 1 and _is_header(cells, heads, name, row):
+            tally.note("header", row)
+            cells = [None] * width if whole else cells
+        rows.append(cells)
+        if len(rows) >= chunk_rows or lines.chars > CHUNK_CHARS:
+            yield text_table(rows, names, tally)
+            rows, lines.chars = [], 0
+    lines.record = last
+    _check_quotes(lines, name, sniffed, tally.rows + len(rows))
+    yield text_table(rows, names, tally)
+
+
+def _first_row(reader: Iterator[list[str]]) -> list[str]:
+    """The first row that is not blank, nor the 'sep=;' that Excel may put on top."""
+    rows = (row for row in reader if any(cell.strip() for cell in row))
+    first = next(rows, [])
+    return next(rows, []) if first and first[0].startswith("sep=") else first
+
+
+def _head(cell: str) -> str:
+    return cell.strip().lstrip("\ufeff").strip()
+
+
+def header_names(cells: list[str], name: str) -> list[str]:
+    """The column names, trimmed; a nameless column is called 'column n'."""
+    names = [_head(cell) for cell in cells]
+    names = [name or f"column {n}" for n, name in enumerate(names, 1)]
+    seen: dict[str, list[int]] = {}
+    for n, one in enumerate(names, 1):
+        seen.setdefault(one, []).append(n)
+    twice = {one: at for one, at in seen.items() if len(at) > 1}
+    if twice:
+        said = "; ".join(
+            f"{one!r} heads columns {' and '.join(map(str, at))}"
+            for one, at in twice.items()
+        )
+        raise StcError(
+            f"{name}, header row",
+            expected="a different name for each column",
+            got=said,
+            remedy="Rename or delete the repeated columns in the file.",
+        )
+    return [mend(one) for one in names]
+
+
+def _is_header(cells: list[str], heads: list[str], name: str, row: int) -> bool:
+    """Whether a row is the header once more; StcError if its columns are in another
+    order, for then the rows below do not fit."""
+    if _head(cells[0]) not in heads:
+        return False
+    again = [_head(cell) for cell in cells]
+    if again == heads:
+        return True
+    if sorted(again) == sorted(heads):
+        raise StcError(
+            f"{name}, row {row}",
+            expected=f"the columns {', '.join(map(repr, heads))} in this order",
+            got=f"a second header with {', '.join(map(repr, again))}",
+            remedy="Give the files that were joined here one order of columns.",
+        )
+    return False
+
+
+def _fit(
+    cells: list[str], width: int, tally: Tally, row: int
+) -> list[str] | list[None]:
+    """The row at the header's width: short rows are filled, long ones emptied."""
+    if len(cells) > width and not any(cell.strip() for cell in cells[width:]):
+        return cells[:width]
+    if len(cells) > width:
+        tally.note("long", row)
+        return [None] * width
+    tally.note("short", row)
+    return cells + [""] * (width - len(cells))
+
+
+def _strict_error(record: list[str], sniffed: Sniffed) -> csv.Error | None:
+    """What a strict reader has against the quotes of one record."""
+    assert sniffed.delimiter is not None, sniffed
+    strict = csv.reader(iter(record), delimiter=sniffed.delimiter, strict=True)
+    try:
+        for _ in strict:
+            pass
+    except csv.Error as error:
+        return error
+    return None
+
+
+def _note_backslash(
+    record: list[str], sniffed: Sniffed, tally: Tally, row: int
+) -> None:
+    r"""Note a record in which \" stands for a quote, where the file else has ""."""
+    if sniffed.quoting == csv.QUOTE_NONE:
+        return
+    if any('\\"' in line for line in record) and _strict_error(record, sniffed):
+        tally.note("backslash", row)
+
+
+def _check_quotes(lines: _Lines, name: str, sniffed: Sniffed, row: int) -> None:
+    """Refuse a record whose quotes do not close: it has swallowed other rows."""
+    if sniffed.quoting == csv.QUOTE_NONE or '"' not in "".join(lines.record[:1]):
+        return
+    if error := _strict_error(lines.record, sniffed):
+        first = lines.number - len(lines.record) + 1
+        raise StcError(
+            f"{name}, row {row} (line {first})",
+            expected='every quote " that opens a cell to be closed',
+            got=f"a cell that runs on to line {lines.number} ({error})",
+            remedy='Close the quote, or write a quote inside a cell as "".',
+        ) from error

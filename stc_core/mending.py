@@ -1,0 +1,84 @@
+"""What reading a table mends, and the count of the rows that needed it."""
+
+import re
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import pyarrow as pa
+
+from stc_core.cells import json_text
+
+NAMED_ROWS = 100
+Kind = Literal["short", "long", "repaired", "header", "backslash"]
+
+_STRAY_BYTES = re.compile("[\udc80-\udcff]+")
+_STRAY_HALVES = re.compile("[\ud800-\udfff]")
+
+
+@dataclass
+class Tally:
+    """What reading met: rows so far, and what had to be mended.
+
+    `short` rows had too few fields, `long` ones too many, `repaired` ones bytes that
+    do not belong to the encoding, `header` ones are the header again, `backslash` ones
+    hold a quote that is written in another way than all others; each is counted and
+    the first rows are named. `stray` is the codec of bytes that do not belong.
+    """
+
+    rows: int = 0
+    stray: str = "cp1252"
+    counts: Counter[str] = field(default_factory=Counter)
+    named: dict[str, list[int]] = field(default_factory=dict)
+
+    def note(self, what: Kind, row: int) -> None:
+        self.counts[what] += 1
+        if self.counts[what] <= NAMED_ROWS:
+            self.named.setdefault(what, []).append(row)
+
+
+def text_table(rows: list[Any], names: list[str], tally: Tally) -> pa.Table:
+    """String columns of one chunk; cells that do not encode are mended and noted."""
+    columns = list(zip(*rows, strict=True)) if rows else [()] * len(names)
+    arrays = []
+    pool = pa.system_memory_pool()  # half the slack of Arrow's own for many chunks
+    for cells in columns:
+        try:
+            arrays.append(pa.array(cells, pa.large_string(), memory_pool=pool))
+        except (UnicodeEncodeError, pa.ArrowTypeError, pa.ArrowInvalid):
+            texts = [_json_cell(cell) for cell in cells]
+            mended = [text and mend(text, tally.stray) for text in texts]
+            arrays.append(pa.array(mended, pa.large_string(), memory_pool=pool))
+            for n, text in enumerate(texts, tally.rows + 1):
+                if text and _STRAY_HALVES.search(text):
+                    tally.note("repaired", n)
+    tally.rows += len(rows)
+    return pa.table(arrays, names=names)
+
+
+def mend(text: str, codec: str = "cp1252") -> str:
+    """The text with bytes that did not decode read by another codec."""
+    if text.isascii():
+        return text
+    text = _STRAY_BYTES.sub(lambda found: _reread(found.group(), codec), text)
+    return _STRAY_HALVES.sub("\ufffd", text)
+
+
+def _reread(marks: str, codec: str) -> str:
+    """Bytes that the codec has no sign for are read as Latin-1."""
+    raw = marks.encode("ascii", "surrogateescape")
+    try:
+        return raw.decode(codec)
+    except UnicodeDecodeError:
+        return "".join(_reread_byte(byte, codec) for byte in raw)
+
+
+def _reread_byte(byte: int, codec: str) -> str:
+    try:
+        return bytes([byte]).decode(codec)
+    except UnicodeDecodeError:
+        return bytes([byte]).decode("latin-1")
+
+
+def _json_cell(value: Any) -> str | None:
+    return value if value is None or isinstance(value, str) else json_text(value)

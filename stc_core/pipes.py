@@ -1,0 +1,76 @@
+"""A table that can be read only once, such as a pipe: copied to disk, to be read again.
+
+"-" is the standard input.
+"""
+
+import shutil
+import stat
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+from stc_core.errors import StcError
+
+STDIN = "-"
+
+
+def is_stream(path: str | Path) -> bool:
+    """Whether the bytes at `path` come once only: a pipe, a FIFO, a terminal."""
+    if str(path) == STDIN:
+        return True
+    try:
+        mode = Path(path).stat().st_mode
+    except OSError:
+        return False
+    return not (stat.S_ISREG(mode) or stat.S_ISDIR(mode))
+
+
+def source_name(path: str | Path) -> str:
+    """What messages call the table: a file by its name, a pipe as it was typed."""
+    if str(path) == STDIN:
+        return "standard input"
+    return str(path) if is_stream(path) else Path(path).name
+
+
+@contextmanager
+def regular_file(path: str | Path) -> Iterator[Path]:
+    """A file with the bytes of `path` that can be read any number of times.
+
+    A file on disk is itself. Of a pipe it is a copy in the folder for temporary files,
+    which is removed at the end.
+    """
+    if not is_stream(path):
+        yield Path(path)
+        return
+    with tempfile.TemporaryDirectory(prefix="stc-") as folder:
+        copy = Path(folder) / "table"
+        with _open_stream(path) as stream, copy.open("wb") as out:
+            try:
+                shutil.copyfileobj(stream, out, 1 << 20)
+                out.flush()
+            except OSError as error:
+                raise StcError(
+                    f"{source_name(path)}: cannot be copied to {folder}",
+                    got=error.strerror or str(error),
+                    remedy="Free some disk space, or name a larger disk in TMPDIR.",
+                ) from error
+        yield copy
+
+
+@contextmanager
+def _open_stream(path: str | Path) -> Iterator[BinaryIO]:
+    if str(path) == STDIN:
+        yield sys.stdin.buffer
+        return
+    try:
+        stream = Path(path).open("rb")
+    except OSError as error:
+        raise StcError(
+            f"{path}: cannot be opened ({error.strerror})",
+            remedy="Check that you may read it.",
+        ) from error
+    with stream:
+        yield stream

@@ -1,0 +1,82 @@
+"""JSON: every record is read, or the file is refused with the place and the reason."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from stc_core import records
+from stc_core.errors import StcError
+from stc_core.table import read_table
+
+ROWS = [{"text": f"t{n}", "label": "ab"[n % 2]} for n in range(4)]
+LIST = json.dumps(ROWS)
+LINES = "\n".join(map(json.dumps, ROWS))
+ONE = json.dumps(ROWS[0])
+
+
+def read(folder: Path, content: str, name: str = "t.json"):
+    (folder / name).write_bytes(content.encode())
+    return read_table(folder / name)
+
+
+@pytest.mark.parametrize("window", [7, 1 << 20])
+@pytest.mark.parametrize(
+    "content",
+    [
+        LIST,
+        json.dumps(ROWS, indent=2),
+        f" \r\n{LIST} \n\t",
+        "\ufeff" + LIST,
+        LIST.replace("]", ",]"),
+        LINES,
+        LINES.replace("\n", "\r\n\r\n"),
+        LINES.replace("\n", "\r"),
+        "\ufeff" + LINES.replace("\n", "\n\ufeff"),
+    ],
+)
+def test_every_record_is_read(tmp_path, monkeypatch, content, window):
+    monkeypatch.setattr(records, "WINDOW_CHARS", window)
+    assert read(tmp_path, content).to_dict("records") == ROWS
+
+
+@pytest.mark.parametrize("window", [5, 1 << 20])
+@pytest.mark.parametrize(
+    ("content", "match"),
+    [
+        (f"{LIST}\n{LIST}", r"behind the list of 4 records.*end of the file.*\[{"),
+        (f"{LIST} {ONE}", "behind the list of 4 records"),
+        (f"{LIST}]", "behind the list of 4 records"),
+        (f"[]{LIST}", "behind the list of 0 records"),
+        (f"{LINES}\n{LIST}", "line 5.*list"),
+        (f"{ONE}{ONE}", "line 1, character.*Extra data"),
+        (LINES[:-9], "line 4, character"),
+        (LIST[:-1], "record 5"),
+        (LIST.replace("}, {", "} {", 1), "record 2.*no comma"),
+        (LIST.replace("}, {", "},, {", 1), "record 2"),
+        ('[{"text": "a", "text": "b"}]', "record 1.*each field once.*'text' twice"),
+        (f'{ONE}\n{{"text": "a", "text": "b"}}', "line 2.*'text' twice"),
+        (json.dumps({"version": "1", "data": ROWS}), "'data' holds 4 records"),
+        (json.dumps({"text": ["a", "b"], "label": ["x", "y"]}), "column by column"),
+        (json.dumps(ROWS[0], indent=2), "line 1.*one JSON record on each line"),
+    ],
+)
+def test_what_would_be_lost_is_an_error(tmp_path, monkeypatch, content, match, window):
+    monkeypatch.setattr(records, "WINDOW_CHARS", window)
+    with pytest.raises(StcError, match=rf"(?s){match}"):
+        read(tmp_path, content)
+
+
+def test_one_record_may_hold_a_list(tmp_path):
+    record = {"text": "a long text about it", "spans": [{"start": 1}, {"start": 2}]}
+    for content in (json.dumps(record), json.dumps([record])):
+        frame = read(tmp_path, content)
+        assert json.loads(frame["spans"][0]) == record["spans"]
+
+
+def test_numbers_are_kept_as_they_are_written(tmp_path):
+    big = "123456789012345678901234567890"
+    line = f'{{"n": {big}, "x": 1.50, "in": {{"n": [{big}, 1.5, -0.0, true, null]}}}}'
+    frame = read(tmp_path, f"{line}\n{line}", "t.jsonl")
+    assert frame["n"][0] == big and frame["x"][0] == "1.50"
+    assert frame["in"][0] == f'{{"n": [{big}, 1.5, 0, true, null]}}'
