@@ -129,6 +129,11 @@ def one_finding(finding: Finding, corpus: Corpus) -> None:
         st.markdown(
             f":{colour}[{icon} **{finding.severity}**]  {ui.escape(finding.message)}"
         )
+        readings = corpus.report.source["candidates"]
+        if finding.kind == "encoding" and readings:
+            with st.expander("How the letters read", type="compact"):
+                shown = pd.DataFrame(readings)[["encoding", "line"]]
+                st.dataframe(shown, hide_index=True)
         if finding.rows:
             first = ", ".join(str(row) for row in finding.rows[:12])
             more = f" and {finding.count - 12:,} more" if finding.count > 12 else ""
@@ -162,8 +167,11 @@ with ui.guard():
         st.info("Upload a table or use the sample to begin.", icon=":material/table:")
         st.stop()
     table = find(str(ui.context().data))
-    head = ui.head(table.path)
-    st.subheader(f"{ui.escape(table.path.name)}", anchor=False)
+    title, field = st.columns([5, 2], vertical_alignment="bottom")
+    title.subheader(f"{ui.escape(table.path.name)}", anchor=False)
+    with field:
+        encoding = ui.encoding_field(table)
+    head = ui.head(table.path, encoding)
     shown = head.head(ui.SHOWN_ROWS)
     shown.index = pd.RangeIndex(1, len(shown) + 1, name="row")
     st.dataframe(shown, height=230)

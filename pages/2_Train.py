@@ -59,7 +59,7 @@ def filled(data: DataConfig) -> RunConfig:
         f"{TABLE} **{ui.escape(Path(data.path).name)}** · text "
         f"*{ui.escape(str(data.text))}* · label *{ui.escape(labels)}*"
     )
-    free = free_columns(map(str, ui.head(Path(data.path)).columns), data)
+    free = free_columns(map(str, ui.head(Path(data.path), data.encoding).columns), data)
     left, right = st.columns(2, gap="large")
     with left:
         name = backbone()

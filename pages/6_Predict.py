@@ -13,7 +13,7 @@ from stc_core.orders import Order
 from stc_core.predictions import LABEL_COLUMN, annotated
 from stc_core.run import Run
 from stc_core.status import BUSY, Status
-from stc_core.uploads import Upload, find, list_uploads, predicted
+from stc_core.uploads import Upload, find, list_uploads, predicted, read_choice
 from ui.panels import PERCENT, in_percent
 
 TABLE, LINES = "A table", "Pasted lines"
@@ -48,21 +48,23 @@ def table(run: Run) -> None:
     if chosen is None:
         st.info("Upload the texts to label, or paste them as lines.", icon=ICON)
         return
-    head = ui.head(chosen.path)
+    encoding = read_choice(chosen.key).encoding
+    head = ui.head(chosen.path, encoding)
     names = [str(name) for name in head.columns]
     trained = str(run.config.data.text)
     first = trained if trained in names else guess_columns(head).text
     text = st.selectbox(
         "Text column", names, index=names.index(first), key=f"text_{chosen.key}"
     )
-    out = predicted(chosen, run.folder.name, text)
+    out = predicted(chosen, run.folder.name, text, encoding)
     status = orders.status_of(out)
     state = status["state"] if status else None
     if state in BUSY:
         watch(out)
         return
     if st.button("Predict", type="primary", icon=":material/play_arrow:", key="go"):
-        orders.start(Order(str(run.folder), str(chosen.path), text, str(out.resolve())))
+        place = str(out.resolve())
+        orders.start(Order(str(run.folder), str(chosen.path), text, place, encoding))
         st.rerun()
     fresh = ui.stamp(out) > ui.stamp(run.folder / "metrics.json")
     if status is not None and state == "done" and fresh:

@@ -65,7 +65,7 @@ _BETWEEN_LETTERS = frozenset("’‘·´ʼ­‐‑")
 
 
 class Candidate(NamedTuple):
-    """A reading of a text: its codec, its language and the first line that shows it."""
+    """A reading of a text: its codec, its language and a line that shows it."""
 
     encoding: str
     language: str
@@ -112,13 +112,17 @@ def likeliest(foreign: bytes, plain: bytes = b"") -> Reading:
         codec = _superset(encoding, foreign, text)
         score = whole * 2.0 ** (-WEIGHT_OF_ODD * odd_share(text))
         if text not in ranked or ranked[text].score < score:
-            ranked[text] = Candidate(codec, language, _first_line(text), score)
-    found = sorted(ranked.values(), key=lambda one: -one.score)[:SHOWN]
+            ranked[text] = Candidate(codec, language, "", score)
+    found = sorted(ranked.items(), key=lambda one: -one[1].score)[:SHOWN]
     if not found:
         text = foreign.decode("cp1252", "replace")
-        return Reading((Candidate("cp1252", "", _first_line(text), 0.0),), False)
-    sure = len(found) == 1 or found[0].score >= SURE * found[1].score
-    return Reading(tuple(found), sure)
+        return Reading((Candidate("cp1252", "", _told_apart([text])[0], 0.0),), False)
+    lines = _told_apart([text for text, _ in found])
+    shown = [
+        one._replace(line=line) for (_, one), line in zip(found, lines, strict=True)
+    ]
+    sure = len(shown) == 1 or shown[0].score >= SURE * shown[1].score
+    return Reading(tuple(shown), sure)
 
 
 def _detected(sample: bytes) -> list[tuple[float, str, str]]:
@@ -183,6 +187,8 @@ def _is_odd(sign: str, before: str, after: str) -> bool:
         return True
     if kind == "No":
         return after.isalpha() or (before.isalpha() and sign not in "²³")
+    if sign in "¶§†‡‰":
+        return before.isalpha() or after.isalpha()
     return sign == "¤" or (inside and sign not in _BETWEEN_LETTERS and kind != "Pd")
 
 
@@ -203,12 +209,26 @@ def _is_latin(letter: str) -> bool:
     return letter.isascii() or "LATIN" in unicodedata.name(letter, "")
 
 
-def _first_line(text: str) -> str:
-    """The part of the first line around its first sign beyond ASCII."""
-    line = next((one for one in text.splitlines() if not one.isascii()), text)
-    at = next((n for n, sign in enumerate(line) if not sign.isascii()), 0)
+def _told_apart(texts: list[str]) -> list[str]:
+    """Of each reading the same line: the first that all read differently, if any."""
+    lines = [text.splitlines() or [""] for text in texts]
+    counts = {len(some) for some in lines}
+    if len(counts) > 1:
+        return [_around(some[0], 0) for some in lines]
+    rows = list(zip(*lines, strict=True))
+    best = max(rows, key=lambda row: len(set(row)))
+    columns = enumerate(zip(*best, strict=False))
+    apart = next((n for n, signs in columns if len(set(signs)) > 1), None)
+    beyond = next((n for n, sign in enumerate(best[0]) if not sign.isascii()), 0)
+    at = beyond if apart is None else apart
+    return [_around(line, at) for line in best]
+
+
+def _around(line: str, at: int) -> str:
+    """The part of a line around a place, without what cannot be shown."""
     start = max(0, at - SNIPPET // 2)
     shown = line[start : start + SNIPPET]
+    shown = "".join(sign if sign.isprintable() else "\ufffd" for sign in shown)
     return ("…" if start else "") + shown + ("…" if start + SNIPPET < len(line) else "")
 
 

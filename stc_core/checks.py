@@ -32,12 +32,16 @@ def check_source(source: dict, *, file: File) -> list[Finding]:
     """Rows that reading had to mend."""
     said = {
         "repaired": "{rows} held bytes that are not "
-        + f"{source['encoding']}; they were read as Windows-1252. Save the file "
-        "as UTF-8 if letters look wrong.",
+        + f"{source['encoding']}; they were read as {codec_name(source['stray'])}. "
+        "Save the file as UTF-8 if letters look wrong.",
         "short": "{rows} had fewer fields than the header; the missing ones count as "
         "empty.",
         "long": "{rows} had more fields than the header and were left out. Put cells "
         'that contain the delimiter in quotes "...".',
+        "header": "{rows} repeat the header, as where two files were joined. They are "
+        "no data: delete them.",
+        "backslash": '{rows} hold \\" inside a cell, where other rows write a quote as '
+        '"": look at these cells, and write "" there.',
     }
     found = [
         finding(
@@ -51,11 +55,29 @@ def check_source(source: dict, *, file: File) -> list[Finding]:
         for kind, message in said.items()
         if source["counts"].get(kind)
     ]
-    if not (source["encoding"] or "utf").startswith("utf"):
-        guess = f"The file is no Unicode; it was read as {source['encoding']}, a guess."
-        mend = "Save it as UTF-8 if letters look wrong."
-        found.append(finding("encoding", "info", f"{guess} {mend}", file=file))
+    if source["candidates"]:
+        found.append(_encoding(source, file=file))
     return found
+
+
+def codec_name(codec: str) -> str:
+    """The name of a codec for people."""
+    return f"Windows-{codec[2:]}" if codec.startswith("cp125") else codec
+
+
+def _encoding(source: dict, *, file: File) -> Finding:
+    """Which encoding was taken for a text that is no Unicode, and which it may be."""
+    first, *others = source["candidates"]
+    mend = "Choose it on Data or with --encoding, or save the file as UTF-8."
+    if source["sure"] or not others:
+        said = f"The file is no Unicode; it was read as {source['encoding']}, a guess."
+        return finding("encoding", "info", f"{said} Is it another? {mend}", file=file)
+    readings = "; ".join(f"{one['encoding']}: “{one['line']}”" for one in others)
+    said = (
+        f"The file is no Unicode, and its encoding is not clear. It was read as "
+        f"{first['encoding']}: “{first['line']}”. It may be {readings}. {mend}"
+    )
+    return finding("encoding", "warning", said, file=file)
 
 
 def check_labels(frame: pd.DataFrame, columns: Columns) -> list[Finding]:

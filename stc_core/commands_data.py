@@ -11,6 +11,7 @@ from stc_core.options import (
     Columns,
     Device,
     Dtype,
+    EncodingName,
     Labels,
     MaxLength,
     Table,
@@ -55,6 +56,7 @@ def variability(
     *,
     text: Text = None,
     label: Labels = None,
+    encoding: EncodingName = None,
     backbone: BackboneName = None,
     device: Device = "auto",
     dtype: Dtype = "auto",
@@ -65,7 +67,7 @@ def variability(
     from stc_core import terminal
     from stc_core.data import labelled_texts
 
-    where = {"path": data, "text": text, "labels": label}
+    where = {"path": data, "text": text, "labels": label, "encoding": encoding}
     settings = {"device": device, "dtype": dtype, "max_length": max_length}
     config = config_of(where, {**settings, "backbone": backbone})
     texts, codes = labelled_texts(config.data)

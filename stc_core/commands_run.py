@@ -8,7 +8,7 @@ import typer
 from stc_core.commands import open_run, print_json, terminate_as_interrupt
 from stc_core.errors import StcError
 from stc_core.heap import uncollected
-from stc_core.options import AsJson, RunFolder, Table
+from stc_core.options import AsJson, EncodingName, RunFolder, Table
 
 
 def predict(
@@ -19,6 +19,7 @@ def predict(
     text: Annotated[
         str | None, typer.Option(help="Column of the texts; that of the training.")
     ] = None,
+    encoding: EncodingName = None,
     levels: Annotated[
         int | None, typer.Option(help="Levels of label to answer; all if none.")
     ] = None,
@@ -45,7 +46,14 @@ def predict(
         classifier = shallow(classifier, 1 if coarse_only else levels)
     with terminal.CountBar("rows labelled") as bar:
         labelled = predictions.predict_file(
-            classifier, data, out, trained=trained, text=text, progress=bar.show
+            classifier,
+            data,
+            out,
+            trained=trained,
+            text=text,
+            encoding=encoding,
+            progress=bar.show,
+            tell=bar.say,
         )
     where = "standard output" if out == "-" else out
     typer.echo(f"{labelled.said}: {where}", err=True)

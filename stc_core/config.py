@@ -44,12 +44,14 @@ class DataConfig(_Frozen):
     """Which file and which columns.
 
     None means: guess from content and names; "" for split or id means: there is none.
+    `encoding` is that of both files.
     `reply` is what a decoder learns to write after the labels, `thought` what it writes
     before that; they are never guessed.
     """
 
     path: str
     test_path: str | None = None
+    encoding: str | None = None
     text: str | None = None
     labels: tuple[str, ...] = ()
     split: str | None = None

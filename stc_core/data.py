@@ -1,7 +1,6 @@
 """A labelled corpus from a table: columns chosen, rows checked, splits completed."""
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -38,6 +37,7 @@ from stc_core.columns import (
 )
 from stc_core.config import DataConfig
 from stc_core.errors import StcError
+from stc_core.pipes import source_name
 from stc_core.report import File, Finding, Report, class_balance, finding
 from stc_core.split import SPLIT_ORDER, TEST, TRAIN, complete_split
 from stc_core.table import iter_table, read_table
@@ -124,7 +124,7 @@ def read_corpus(
     errors = corpus.report.errors
     if errors:
         said = " ".join(error.message for error in errors)
-        raise StcError(f"{Path(data.path).name}: {said}")
+        raise StcError(f"{source_name(data.path)}: {said}")
     return corpus
 
 
@@ -179,7 +179,7 @@ def labelled_texts(data: DataConfig) -> tuple[list[str], Int[np.ndarray, " n"]]:
         if found.severity == "error"
     ]
     if errors:
-        raise StcError(f"{Path(data.path).name}: {' '.join(errors)}")
+        raise StcError(f"{source_name(data.path)}: {' '.join(errors)}")
     labels = parts.frame["label"].to_numpy(dtype=str)
     return parts.frame["text"].tolist(), np.unique(labels, return_inverse=True)[1]
 
@@ -194,7 +194,7 @@ class _Parts(NamedTuple):
 
 def _gather(data: DataConfig) -> _Parts:
     """The usable rows of the file and of the test file, not yet split."""
-    table = read_table(data.path)
+    table = read_table(data.path, encoding=data.encoding)
     columns = resolve_columns(table, data)
     facts = table.attrs["source"]
     frame = _pick(table, columns, file="data")
@@ -203,13 +203,13 @@ def _gather(data: DataConfig) -> _Parts:
     frame = _usable(frame, columns, findings, csv=facts["format"] in DELIMITED)
     n_rows = facts["rows"]
     if data.test_path:
-        test, n_test = _read_test(data.test_path, columns, findings)
+        test, n_test = _read_test(data, columns, findings)
         _refuse_two_tests(frame, columns)
         frame = pd.concat([frame, test], ignore_index=True)
         n_rows += n_test
     frame["key"] = pd.factorize(frame["key"].to_numpy())[0]
-    kept = ("format", "encoding", "delimiter", "rows")
-    source = {"name": Path(data.path).name, **{name: facts[name] for name in kept}}
+    kept = ("format", "encoding", "delimiter", "rows", "candidates", "sure")
+    source = {"name": source_name(data.path), **{name: facts[name] for name in kept}}
     return _Parts(frame, columns, findings, n_rows, source)
 
 
@@ -266,11 +266,12 @@ def _counts(frame: pd.DataFrame) -> dict[str, dict[str, int]]:
 
 
 def _read_test(
-    path: str, columns: Columns, findings: list[Finding]
+    data: DataConfig, columns: Columns, findings: list[Finding]
 ) -> tuple[pd.DataFrame, int]:
     """The usable rows of the test file and how many rows it has."""
-    table = read_table(path)
-    name = Path(path).name
+    assert data.test_path is not None, data
+    table = read_table(data.test_path, encoding=data.encoding)
+    name = source_name(data.test_path)
     for role, column in [
         ("text", columns.text),
         *(("label", label) for label in columns.labels),

@@ -63,19 +63,24 @@ def read_facets(data: DataConfig, corpus: pd.DataFrame, columns: Columns) -> Fac
 
 def _others(data: DataConfig, corpus: pd.DataFrame, columns: Columns) -> pd.DataFrame:
     """All columns that the run did not use, as texts, by row of the corpus."""
-    parts = [_part(data.path, corpus.loc[corpus["file"] == "data"], columns)]
+    encoding = data.encoding
+    rows = corpus.loc[corpus["file"] == "data"]
+    parts = [_part(data.path, rows, columns, encoding)]
     if data.test_path:
-        part = _part(data.test_path, corpus.loc[corpus["file"] == "test"], columns)
+        rows = corpus.loc[corpus["file"] == "test"]
+        part = _part(data.test_path, rows, columns, encoding)
         parts.append(part.reindex(columns=parts[0].columns))
     return pd.concat(parts).reindex(corpus.index).fillna("")
 
 
-def _part(path: str, rows: pd.DataFrame, columns: Columns) -> pd.DataFrame:
+def _part(
+    path: str, rows: pd.DataFrame, columns: Columns, encoding: str | None
+) -> pd.DataFrame:
     """The same, of the rows that come from one file."""
     name = Path(path).name
     if not Path(path).is_file():
         raise StcError(f"{name} was moved or removed")
-    table = read_table(path)
+    table = read_table(path, encoding=encoding)
     used = [columns.text, *columns.labels, columns.split, columns.id]
     used += columns.written.values()
     place = rows["row"].to_numpy() - 1

@@ -53,7 +53,7 @@ def check(config: RunConfig, writer: RunWriter) -> None:
     And a backbone that cannot write a reply, where one is wanted.
     """
     writer.phase("read", message=config.data.path)
-    head = read_table(config.data.path, nrows=HEAD_ROWS)
+    head = read_table(config.data.path, nrows=HEAD_ROWS, encoding=config.data.encoding)
     check_levels(resolve_columns(head, config.data))
     if config.data.reply and first_words(config.train) is None:
         raise StcError(

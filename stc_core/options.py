@@ -9,7 +9,11 @@ from typing import Annotated, Any, Literal
 import typer
 
 Table = Annotated[
-    str, typer.Argument(help="CSV, TSV, JSONL or Parquet; .gz too.", metavar="DATA")
+    str,
+    typer.Argument(
+        help="CSV, TSV, JSONL or Parquet; .gz too; - is standard input.",
+        metavar="DATA",
+    ),
 ]
 RunFolder = Annotated[
     str, typer.Argument(help="The folder of a run, or its name.", metavar="RUN")
@@ -22,6 +26,10 @@ Labels = Annotated[
         "--label",
         help="Column of the labels; again for a finer level; guessed if none.",
     ),
+]
+EncodingName = Annotated[
+    str | None,
+    typer.Option(help="Of the table: utf-8, cp1250, ...; found out if none."),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Name = Annotated[str, typer.Option(help="What to call the new run.")]
@@ -50,6 +58,7 @@ Tolerance = Annotated[
 class Columns:
     """DataConfig without its files."""
 
+    encoding: EncodingName = None
     text: Text = None
     labels: Labels = None
     split: Annotated[

@@ -34,6 +34,7 @@ class Order(NamedTuple):
     source: str
     text: str
     out: str
+    encoding: str | None = None
 
     @property
     def folder(self) -> Path:
@@ -108,7 +109,8 @@ def _label(order: Order, status: Status, tell: Callable[[], None]) -> int:
     """The number of rows labelled; `status` is kept up to date and told."""
     status["message"] = "Counting the rows"
     tell()
-    total = sum(len(chunk) for chunk in iter_table(order.source))
+    rows = iter_table(order.source, encoding=order.encoding)
+    total = sum(len(chunk) for chunk in rows)
     status.update(total=total, message="Loading the classifier")
     tell()
     classifier = Run.open(order.run).classifier()
@@ -130,5 +132,6 @@ def _label(order: Order, status: Status, tell: Callable[[], None]) -> int:
         order.out,
         trained=order.text,
         text=order.text,
+        encoding=order.encoding,
         progress=progress,
     ).rows

@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 
 from stc_core.axes import Progress, silent
 from stc_core.cells import flat, json_text
+from stc_core.checks import check_source
 from stc_core.data import as_text, check_column
 from stc_core.errors import StcError
 from stc_core.files import replacing
@@ -154,22 +155,28 @@ def predict_file(
     text: str | None = None,
     encoding: str | None = None,
     progress: Progress = silent,
+    tell: Callable[[str], object] = str,
 ) -> Labelled:
     """How many rows were read from `source` and written, labelled, to `out`.
 
     `out` appears whole or not at all, in the format of its suffix; "-" is CSV on
-    the standard output. Memory does not grow with the table.
+    the standard output. Memory does not grow with the table. What a user should know of
+    how the table was read goes to `tell`.
     """
     n_rows, n_blank = 0, 0
+    facts: dict[str, Any] = {}
     with table_writer(out, source=source) as write:
         for chunk in iter_table(source, chunk_rows=CHUNK_ROWS, encoding=encoding):
             columns = [str(name) for name in chunk.columns]
             column = text_column(columns, given=text, trained=trained)
             check_column(chunk, column, role="text")
             write(annotated(classifier, chunk, text=column))
+            facts = chunk.attrs["source"]
             n_rows += len(chunk)
             n_blank += int(_blank(as_text(pd.Series(chunk[column])).fillna("")).sum())
             progress(n_rows, 0)
+        for found in check_source(facts, file="data") if n_rows else []:
+            tell(f"{found.severity}: {found.message}")
     return Labelled(n_rows, n_blank)
 
 

@@ -118,6 +118,9 @@ def _ground(
     corpus = _read(config)
     writer.write_frame("corpus.parquet", corpus.frame)
     writer.write_text("report.json", corpus.report.to_json())
+    for found in corpus.report.findings:
+        if found.kind == "encoding":
+            writer.note(found.message)
     writer.phase("load", message=settings.backbone)
     backbone = classifier.load_backbone(progress=writer.progress)
     wanted = classifier.wanted(backbone)

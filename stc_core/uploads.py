@@ -130,9 +130,10 @@ def write_choice(key: str, data: DataConfig) -> None:
     write_json(folder / _CHOICE, data)
 
 
-def predicted(upload: Upload, run: str, text: str) -> Path:
+def predicted(upload: Upload, run: str, text: str, encoding: str | None = None) -> Path:
     """Where the predictions of a run for the texts in column `text` are kept."""
-    column = hashlib.sha256(text.encode()).hexdigest()[:8]
+    read = f"{text}\0{encoding}" if encoding else text
+    column = hashlib.sha256(read.encode()).hexdigest()[:8]
     return uploads_folder() / upload.key / "predicted" / f"{run}-{column}.csv"
 
 

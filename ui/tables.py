@@ -23,18 +23,19 @@ HEAD_ROWS = 2000
 
 
 @st.cache_data(max_entries=8, show_spinner="Reading the table …")
-def _head(path: str, written: int) -> pd.DataFrame:
-    return read_table(path, nrows=HEAD_ROWS)
+def _head(path: str, written: int, encoding: str | None) -> pd.DataFrame:
+    return read_table(path, nrows=HEAD_ROWS, encoding=encoding)
 
 
-def head(path: Path) -> pd.DataFrame:
+def head(path: Path, encoding: str | None = None) -> pd.DataFrame:
     """The first rows of a table, enough to show it and to guess its columns."""
-    return _head(str(path), stamp(path))
+    return _head(str(path), stamp(path), encoding)
 
 
 def choice(key: str) -> DataConfig:
     """Text, labels, split and id of the table `key`: chosen before, else guessed."""
-    held, table = read_choice(key), head(find(key).path)
+    held = read_choice(key)
+    table = head(find(key).path, held.encoding)
     guess, names = guess_columns(table), set(table.columns)
     chosen = tuple(name for name in held.labels if name in names)
     update = {

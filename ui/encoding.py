@@ -1,0 +1,62 @@
+"""How the bytes of a table stand for letters: found out, or chosen."""
+
+from pathlib import Path
+
+import streamlit as st
+
+from stc_core.charsets import text_codec
+from stc_core.errors import StcError
+from stc_core.sniff import Sniffed, sniff
+from stc_core.uploads import Upload, read_choice, write_choice
+from ui.readers import stamp
+from ui.said import show_error
+from ui.tables import head
+
+USUAL = (
+    "utf-8 cp1252 cp1250 cp1251 cp1253 cp1254 cp1255 cp1256 cp1257 cp1258 iso8859-2 "
+    "iso8859-5 iso8859-15 cp850 cp852 cp437 mac-roman koi8-r gb18030 big5 cp932 euc_jp "
+    "cp949 cp874 utf-16"
+).split()
+
+
+@st.cache_data(max_entries=8, show_spinner=False)
+def _sniffed(path: str, written: int) -> Sniffed:
+    return sniff(Path(path))
+
+
+def encoding_field(table: Upload) -> str | None:
+    """The encoding chosen for a table of text; None for what is found out.
+
+    A choice with which the table cannot be read is said here, and not kept.
+    """
+    found = _sniffed(str(table.path), stamp(table.path))
+    if found.encoding is None:
+        return None
+    held = read_choice(table.key).encoding
+    auto = f"{found.encoding} (found out)"
+    likely = [one.encoding for one in found.candidates]
+    names = list(dict.fromkeys([*likely, *USUAL, *([held] if held else [])]))
+    chosen = st.selectbox(
+        "Encoding",
+        [auto, *names],
+        index=names.index(held) + 1 if held else 0,
+        accept_new_options=True,
+        key=f"encoding_{table.key}",
+        help="How the bytes of the file stand for letters. If letters look wrong, "
+        "choose another one or type its name.",
+    )
+    given = None if chosen in (auto, None) else str(chosen)
+    return held if given == held else _kept(table, given, held)
+
+
+def _kept(table: Upload, given: str | None, held: str | None) -> str | None:
+    """The encoding that is given from now on; the held one if it cannot be."""
+    try:
+        encoding = text_codec(given) if given else None
+        head(table.path, encoding)
+    except StcError as error:
+        show_error(error)
+        return held
+    data = read_choice(table.key)
+    write_choice(table.key, data.model_copy(update={"encoding": encoding}))
+    return encoding
