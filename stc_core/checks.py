@@ -16,6 +16,7 @@ from stc_core.columns import (
     is_fractional,
     series,
 )
+from stc_core.label_names import check_names
 from stc_core.report import File, Finding, Severity, finding
 from stc_core.split import TEST, TRAIN, VALIDATION
 
@@ -25,7 +26,6 @@ FEW_ROWS = 10
 MOST_OF_ALL = 0.7
 """The share of the rows from which on one class is most of them."""
 NAMED_CLASSES = 8
-NULL_WORDS = frozenset("nan na n/a #n/a null none nil - ?".split())
 
 
 def check_source(source: dict, *, file: File) -> list[Finding]:
@@ -94,7 +94,7 @@ def check_labels(frame: pd.DataFrame, columns: Columns) -> list[Finding]:
         problem = _label_problem(
             set(distinct), column, n=len(frame), finest=name == names[-1]
         )
-        found += [problem] if problem else _odd_names(frame, name, column)
+        found += [problem] if problem else check_names(frame, name, column)
     if columns.labels[-1] in codes(frame, "label")[1]:
         found.append(
             finding(
@@ -131,43 +131,6 @@ def _label_problem(
     if kind is None:
         return None
     return finding(kind, "error", f"Label column {column!r} {said}. {mend}", count=n)
-
-
-def _odd_names(frame: pd.DataFrame, name: str, column: str) -> list[Finding]:
-    """Classes that may be one (spelt in two ways), or none (words for nothing)."""
-    code, names = codes(frame, name)
-    rows = frame["row"].to_numpy()
-    counts = np.bincount(code)
-    spellings: dict[str, list[int]] = {}
-    for c in sorted(range(len(names)), key=lambda c: -counts[c]):
-        spellings.setdefault(names[c].casefold(), []).append(c)
-    same = [group for group in spellings.values() if len(group) > 1]
-    found = []
-    if same:
-        said = "; ".join(" and ".join(repr(names[c]) for c in g) for g in same[:3])
-        found.append(
-            finding(
-                "label_variants",
-                "warning",
-                f"Label column {column!r} has classes that differ in case only ({said})"
-                ": {rows} with the rarer spelling. They stay apart; make them one if "
-                "they mean the same.",
-                rows=rows[np.isin(code, [c for group in same for c in group[1:]])],
-            )
-        )
-    null = [c for word in sorted(NULL_WORDS) for c in spellings.get(word, [])]
-    if null:
-        found.append(
-            finding(
-                "label_null_word",
-                "warning",
-                f"Label column {column!r} has the class "
-                f"{' and '.join(repr(names[c]) for c in null)} on "
-                "{rows}. It is kept as a class; empty the cells if it means missing.",
-                rows=rows[np.isin(code, null)],
-            )
-        )
-    return found
 
 
 def check_numbers(frame: pd.DataFrame, columns: Columns) -> list[Finding]:

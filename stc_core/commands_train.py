@@ -29,6 +29,7 @@ from stc_core.options import (
     Training,
     Tuning,
 )
+from stc_core.pipes import is_stream, source_name
 
 
 @spread
@@ -116,7 +117,14 @@ def _begin(config: Any, place: Place) -> None:
     """Do a new run in its place, or in a folder of its own."""
     from stc_core import jobs
 
+    given = config.data
     config = jobs.absolute(config)
+    for before, after in (
+        (given.path, config.data.path),
+        (given.test_path, config.data.test_path),
+    ):
+        if before and is_stream(before):
+            typer.echo(f"{source_name(before)} is kept as {after}", err=True)
     terminate_as_interrupt()
     folder = jobs.new_folder(config) if place.out is None else Path(place.out)
     with jobs.place(folder, overwrite=place.overwrite) as folder:

@@ -16,6 +16,7 @@ from stc_core.errors import StcError
 from stc_core.files import unwritable
 from stc_core.run import Run
 from stc_core.status import BUSY, mark_cancelled, read_status
+from stc_core.uploads import keep_stream
 from stc_core.writer import RunWriter, create_run
 
 
@@ -110,11 +111,14 @@ def cancel(folder: str | Path) -> bool:
 
 
 def absolute(config: RunConfig) -> RunConfig:
-    """`config` with paths that mean the same from any working directory."""
+    """`config` with paths that mean the same from any working directory, and later.
+
+    The table of a pipe is kept with the uploads.
+    """
     data = config.data
     paths = {
-        "path": str(Path(data.path).absolute()),
-        "test_path": data.test_path and str(Path(data.test_path).absolute()),
+        "path": keep_stream(data.path),
+        "test_path": data.test_path and keep_stream(data.test_path),
     }
     train = config.train
     if Path(train.backbone).is_dir():

@@ -16,6 +16,8 @@ from pydantic import ValidationError
 from stc_core.config import DataConfig, home
 from stc_core.errors import StcError
 from stc_core.files import write_json
+from stc_core.pipes import STDIN, is_stream, regular_file, source_name
+from stc_core.sniff import sniff
 
 SAMPLE = "sample"
 SAMPLE_PATH = Path(__file__).parents[1] / "samples" / "customer_messages.csv"
@@ -62,6 +64,25 @@ def keep(name: str, stream: BufferedIOBase) -> Upload:
     else:
         part.unlink()
     return find(key)
+
+
+def keep_stream(path: str) -> str:
+    """The path at which a run can read the table at `path` again later.
+
+    That of a file is absolute. What a pipe gives is kept as an upload, in the format
+    that it has.
+    """
+    if not is_stream(path):
+        real = Path(path).resolve()
+        special = Path(path).absolute().parts[1:2] in (("dev",), ("proc",))
+        return str(real if special and real.exists() else Path(path).absolute())
+    stem = "stdin" if path == STDIN else Path(path).stem
+    stem = f"pipe-{stem}" if stem.isdigit() else stem
+    with regular_file(path) as copy:
+        found = sniff(copy, name=source_name(path))
+        suffix = f"{found.format}.gz" if found.packed else found.format
+        with copy.open("rb") as stream:
+            return str(keep(f"{stem}.{suffix}", stream).path)
 
 
 def discard(upload: Upload) -> None:
