@@ -131,8 +131,9 @@ def one_finding(finding: Finding, corpus: Corpus) -> None:
         )
         readings = corpus.report.source["candidates"]
         if finding.kind == "encoding" and readings:
-            with st.expander("How the letters read", type="compact"):
-                shown = pd.DataFrame(readings)[["encoding", "line"]]
+            with st.expander("The likeliest encodings", type="compact"):
+                titles = {"encoding": "Encoding", "line": "How a line reads in it"}
+                shown = pd.DataFrame(readings)[list(titles)].rename(columns=titles)
                 st.dataframe(shown, hide_index=True)
         if finding.rows:
             first = ", ".join(str(row) for row in finding.rows[:12])
@@ -167,10 +168,7 @@ with ui.guard():
         st.info("Upload a table or use the sample to begin.", icon=":material/table:")
         st.stop()
     table = find(str(ui.context().data))
-    title, field = st.columns([5, 2], vertical_alignment="bottom")
-    title.subheader(f"{ui.escape(table.path.name)}", anchor=False)
-    with field:
-        encoding = ui.encoding_field(table)
+    encoding = ui.title_with_encoding(table)
     head = ui.head(table.path, encoding)
     shown = head.head(ui.SHOWN_ROWS)
     shown.index = pd.RangeIndex(1, len(shown) + 1, name="row")

@@ -25,6 +25,7 @@ WEIGHT_OF_ODD = 4.0
 CONTEXT_BYTES = 2048
 """So many bytes of plain lines are judged, too: they tell the language."""
 SNIPPET = 60
+NEARLY = 0.7
 SIGNS = 300
 _BEYOND = re.compile("[^\\x00-\\x7f]")
 
@@ -37,11 +38,12 @@ _PRIORS = {
     ),
     **dict.fromkeys(
         "iso8859-4 iso8859-6 iso8859-7 iso8859-8 iso8859-9 iso8859-13 iso8859-15 "
-        "cp1258 mac-roman mac-latin2 mac-turkish mac-cyrillic cp437 cp850 cp852 cp857 "
+        "cp1258 mac-roman mac-latin2 mac-turkish cp437 cp850 cp852 cp857 "
         "cp866 cp1125 cp775".split(),
         0.93,
     ),
     "cp1252": 1.1,
+    "mac-cyrillic": 0.7,
 }
 """How common a code page is beside others that read a text alike; others are rare."""
 _SUPERSETS = {
@@ -111,8 +113,9 @@ def likeliest(foreign: bytes, plain: bytes = b"") -> Reading:
             continue
         codec = _superset(encoding, foreign, text)
         score = whole * 2.0 ** (-WEIGHT_OF_ODD * odd_share(text))
-        if text not in ranked or ranked[text].score < score:
-            ranked[text] = Candidate(codec, language, "", score)
+        ranked[text] = _commoner(
+            ranked.get(text), Candidate(codec, language, "", score)
+        )
     found = sorted(ranked.items(), key=lambda one: -one[1].score)[:SHOWN]
     if not found:
         text = foreign.decode("cp1252", "replace")
@@ -140,6 +143,20 @@ def _detected(sample: bytes) -> list[tuple[float, str, str]]:
         if (codec := one["encoding"]) and not codec.startswith(("utf", "ascii"))
     ]
     return sorted(scores, key=lambda one: -one[0])
+
+
+def _commoner(held: Candidate | None, other: Candidate) -> Candidate:
+    """Of two codecs that read a text alike the commoner, if it is nearly as good."""
+    if held is None:
+        return other
+    best = max(held.score, other.score)
+    rarer, commoner = sorted((held, other), key=_commonness)
+    chosen = commoner if commoner.score > NEARLY * best else rarer
+    return chosen._replace(score=best)
+
+
+def _commonness(one: Candidate) -> tuple[float, bool]:
+    return _prior(one.encoding), one.encoding.startswith("cp")
 
 
 def _prior(encoding: str) -> float:
@@ -257,7 +274,7 @@ def text_codec(name: str) -> str:
     known = sorted({*encodings.aliases.aliases, *encodings.aliases.aliases.values()})
     plain = name.strip().lower().replace("-", "_").replace(" ", "_")
     plain = plain.replace("windows_", "cp")
-    near = get_close_matches(plain, known, n=3, cutoff=0.5)
+    near = get_close_matches(plain, known, n=3, cutoff=0.6)
     said = " or ".join(one.replace("_", "-") for one in near)
     raise StcError(
         f"encoding {name!r}",

@@ -68,13 +68,18 @@ def codec_name(codec: str) -> str:
 def _encoding(source: dict, *, file: File) -> Finding:
     """Which encoding was taken for a text that is no Unicode, and which it may be."""
     first, *others = source["candidates"]
-    mend = "Choose it on Data or with --encoding, or save the file as UTF-8."
+    mend = (
+        "If letters look wrong, choose the encoding on Data or with --encoding, or "
+        "save the file as UTF-8."
+    )
     if source["sure"] or not others:
-        said = f"The file is no Unicode; it was read as {source['encoding']}, a guess."
-        return finding("encoding", "info", f"{said} Is it another? {mend}", file=file)
+        said = (
+            f"The file is not in Unicode. It was read as {first['encoding']}, a guess."
+        )
+        return finding("encoding", "info", f"{said} {mend}", file=file)
     readings = "; ".join(f"{one['encoding']}: “{one['line']}”" for one in others)
     said = (
-        f"The file is no Unicode, and its encoding is not clear. It was read as "
+        "The file is not in Unicode, and its encoding is not clear. It was read as "
         f"{first['encoding']}: “{first['line']}”. It may be {readings}. {mend}"
     )
     return finding("encoding", "warning", said, file=file)

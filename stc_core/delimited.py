@@ -20,6 +20,7 @@ class _Lines:
         self.handle = iter(handle)
         self.escaped = escaped
         self.record: list[str] = []
+        self.backslash = False
         self.number = 0
         self.chars = 0
 
@@ -28,8 +29,9 @@ class _Lines:
 
     def __next__(self) -> str:
         line = next(self.handle)
-        if self.escaped and "\\" in line:
-            line = unescape(line)
+        if '\\"' in line or (self.escaped and "\\" in line):
+            self.backslash = True
+            line = unescape(line) if self.escaped else line
         self.record.append(line)
         self.number += 1
         self.chars += len(line)
@@ -56,6 +58,7 @@ def csv_batches(
     heads = [_head(cell) for cell in _first_row(reader)]
     names = header_names(heads, name)
     width, rows, blanks = len(names), [], 0
+    starts = frozenset(heads)
     last: list[str] = []
     lines.record.clear()
     for cells in reader:
@@ -70,13 +73,18 @@ def csv_batches(
         row = tally.rows + len(rows) + 1
         if len(lines.record) > 1:
             _check_quotes(lines, name, sniffed, row)
-        if not sniffed.escaped:
+        if lines.backslash:
+            lines.backslash = False
             _note_backslash(lines.record, sniffed, tally, row)
         last[:] = lines.record
         lines.record.clear()
         if len(cells) != width:
             cells = _fit(cells, width, tally, row)
-        elif width > 1 and _is_header(cells, heads, name, row):
+        elif (
+            width > 1
+            and cells[0].strip("\ufeff ") in starts
+            and _is_header(cells, heads, name, row)
+        ):
             tally.note("header", row)
             cells = [None] * width if whole else cells
         rows.append(cells)
@@ -124,8 +132,6 @@ def header_names(cells: list[str], name: str) -> list[str]:
 def _is_header(cells: list[str], heads: list[str], name: str, row: int) -> bool:
     """Whether a row is the header once more; StcError if its columns are in another
     order, for then the rows below do not fit."""
-    if _head(cells[0]) not in heads:
-        return False
     again = [_head(cell) for cell in cells]
     if again == heads:
         return True
@@ -168,9 +174,9 @@ def _note_backslash(
     record: list[str], sniffed: Sniffed, tally: Tally, row: int
 ) -> None:
     r"""Note a record in which \" stands for a quote, where the file else has ""."""
-    if sniffed.quoting == csv.QUOTE_NONE:
+    if sniffed.quoting == csv.QUOTE_NONE or sniffed.escaped:
         return
-    if any('\\"' in line for line in record) and _strict_error(record, sniffed):
+    if _strict_error(record, sniffed):
         tally.note("backslash", row)
 
 
@@ -178,7 +184,8 @@ def _check_quotes(lines: _Lines, name: str, sniffed: Sniffed, row: int) -> None:
     """Refuse a record whose quotes do not close: it has swallowed other rows."""
     if sniffed.quoting == csv.QUOTE_NONE or '"' not in "".join(lines.record[:1]):
         return
-    if error := _strict_error(lines.record, sniffed):
+    error = _strict_error(lines.record, sniffed)
+    if error and (len(lines.record) > 1 or "end of data" in str(error)):
         first = lines.number - len(lines.record) + 1
         raise StcError(
             f"{name}, row {row} (line {first})",

@@ -40,7 +40,7 @@ class Tally:
 def text_table(rows: list[Any], names: list[str], tally: Tally) -> pa.Table:
     """String columns of one chunk; cells that do not encode are mended and noted."""
     columns = list(zip(*rows, strict=True)) if rows else [()] * len(names)
-    arrays = []
+    arrays, repaired = [], set()
     pool = pa.system_memory_pool()  # half the slack of Arrow's own for many chunks
     for cells in columns:
         try:
@@ -51,7 +51,9 @@ def text_table(rows: list[Any], names: list[str], tally: Tally) -> pa.Table:
             arrays.append(pa.array(mended, pa.large_string(), memory_pool=pool))
             for n, text in enumerate(texts, tally.rows + 1):
                 if text and _STRAY_HALVES.search(text):
-                    tally.note("repaired", n)
+                    repaired.add(n)
+    for n in sorted(repaired):
+        tally.note("repaired", n)
     tally.rows += len(rows)
     return pa.table(arrays, names=names)
 

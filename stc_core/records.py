@@ -14,39 +14,43 @@ SHAPE = "one JSON record on each line, or one list of records"
 
 
 def read_records(
-    handle: TextIOWrapper, name: str, *, listed: bool
+    handle: TextIOWrapper, name: str, *, listed: bool, checked: bool = True
 ) -> Iterator[dict[str, Any]]:
     """Every record of one list, or of one record a line, read as a stream.
 
     Cells are Python values, but numbers stay as they are written. Raises StcError
     with the line or the record that is no JSON object, that names a field twice, and
-    for anything behind the list.
+    for anything behind the list. Fields that come twice are looked for if `checked`.
     """
     decoder = json.JSONDecoder(
-        parse_int=Number,
+        parse_int=str if checked else Number,
         parse_float=_number,
         parse_constant=_constant,
-        object_pairs_hook=_fields,
+        object_pairs_hook=_fields if checked else None,
     )
     values = _listed if listed else _lines
-    first, count = None, 0
-    for where, value in _nested(values(handle, decoder, name), name):
+    found = _records(_nested(values(handle, decoder, name), name), name)
+    first = next(found, None)
+    if first is None:
+        return
+    second = next(found, None)
+    if second is None:
+        _refuse_wrapped(first, name)
+    yield first
+    if second is not None:
+        yield second
+    yield from found
+
+
+def _records(values: Iterator[tuple[str, Any]], name: str) -> Iterator[dict[str, Any]]:
+    for where, value in values:
         if not isinstance(value, dict):
             raise StcError(
                 f"{name}, {where}",
                 expected='a record such as {"text": "...", "label": "..."}',
                 got=f"{type(value).__name__} {str(value)[:40]!r}",
             )
-        count += 1
-        if count == 1:
-            first = value
-            continue
-        if count == 2 and first is not None:
-            yield first
         yield value
-    if count == 1 and first is not None:
-        _refuse_wrapped(first, name)
-        yield first
 
 
 def _refuse_wrapped(record: dict[str, Any], name: str) -> None:

@@ -27,6 +27,8 @@ WINDOW_BYTES = 1 << 14
 WINDOWS = 8
 WINDOWS_LINES = 500
 JUDGED_BYTES = 1 << 15
+STRAYS = 8
+"""So many bytes that are not UTF-8 show which code page they are of."""
 READABLE = "CSV, TSV, JSONL, JSON or Parquet, plain or .gz"
 
 _BOMS = (
@@ -50,6 +52,7 @@ _FOREIGN = (
     (b"\x89PNG", "a PNG image"),
     (b"\xff\xd8\xff", "a JPEG image"),
 )
+_HIGH = bytes(range(128, 256))
 _CONTROL = bytes(set(range(32)) - set(b"\t\n\r\f\x1a\x1b")) + b"\x7f"
 
 
@@ -156,7 +159,8 @@ def read_sample(path: Path, name: str) -> tuple[bytes, bytes, bool]:
         rest = []
         for at in sorted({*range(SAMPLE_BYTES, last, step), last}):
             handle.seek(at)
-            rest += handle.read(WINDOW_BYTES).splitlines()[1:-1]
+            part = handle.read(WINDOW_BYTES)
+            rest += [] if part.isascii() else part.splitlines()[1:-1]
         return head, b"\n".join(rest), packed
 
 
@@ -208,6 +212,13 @@ def sniff_encoding(head: bytes, rest: bytes = b"", *, name: str = "file") -> Enc
             return Encoding("utf-8")
         found = likeliest(head)  # Japanese or Korean of seven bits
         return Encoding(found.encoding if "iso2022" in found.encoding else "utf-8")
+    if _is_utf8(head, cut=True) and _is_utf8(rest):
+        return Encoding("utf-8")
+    return _guess(head, rest)
+
+
+def _guess(head: bytes, rest: bytes) -> Encoding:
+    """The encoding of a text that is not all UTF-8."""
     cut = len(head) >= SAMPLE_BYTES or not head.endswith((b"\n", b"\r"))
     lines, plain = _lines_of(head, drop_last=cut and bool(rest or head.count(b"\n")))
     more, more_plain = _lines_of(rest)
@@ -221,7 +232,8 @@ def sniff_encoding(head: bytes, rest: bytes = b"", *, name: str = "file") -> Enc
     if _are_mixed(_some(sound), first.encoding) and (
         len(sound) >= len(foreign) or not found.is_dense
     ):
-        return Encoding("utf-8", stray=first.encoding if found.sure else "cp1252")
+        clear = found.sure and sum(map(_beyond_ascii, foreign)) >= STRAYS
+        return Encoding("utf-8", stray=first.encoding if clear else "cp1252")
     return Encoding(first.encoding, "cp1252", found.candidates, found.sure)
 
 
@@ -273,9 +285,14 @@ def _some(lines: list[bytes]) -> bytes:
     return b"\n".join(lines[::step])[:JUDGED_BYTES]
 
 
-def _is_utf8(line: bytes) -> bool:
+def _beyond_ascii(line: bytes) -> int:
+    return len(line) - len(line.translate(None, _HIGH))
+
+
+def _is_utf8(text: bytes, *, cut: bool = False) -> bool:
+    """Whether the bytes are UTF-8, whose last character may be `cut`."""
     try:
-        line.decode("utf-8")
+        codecs.getincrementaldecoder("utf-8")().decode(text, final=not cut)
     except UnicodeDecodeError:
         return False
     return True

@@ -128,7 +128,7 @@ def _batches(
     if sniffed.format in ("json", "jsonl"):
         names, listed = _json_names(source), sniffed.format == "json"
         with open_text(source) as handle:
-            records = read_records(handle, name, listed=listed)
+            records = read_records(handle, name, listed=listed, checked=False)
             while part := list(islice(records, chunk_rows)):
                 rows = [tuple(map(record.get, names)) for record in part]
                 yield text_table(rows, names, tally)

@@ -183,3 +183,36 @@ def test_continue_leads_to_train(monkeypatch):
     next(b for b in app.button if b.label == "Continue to Train").click().run()
     assert "Train" in app.title[0].value
     assert app.query_params["data"] == list_uploads()[0].key
+
+
+def polish(codec: str) -> bytes:
+    rows = ["Kupiłem łóżko, jest świetne", "Żałuję, bardzo zły produkt"] * 20
+    lines = [
+        f'"{text} {n}",{"źle" if n % 2 else "dobrze"}' for n, text in enumerate(rows)
+    ]
+    return "\n".join(["treść,ocena", *lines]).encode(codec)
+
+
+def test_the_encoding_is_guessed_and_can_be_chosen():
+    app = uploaded("opinie.csv", polish("cp1250"))
+    assert column(app, "Encoding").value == "cp1250 (automatic)"
+    assert column(app, "Text").value == "treść"
+    assert "It was read as cp1250, a guess" in said(app)
+    column(app, "Encoding").set_value("cp1252").run()
+    fine(app)
+    assert column(app, "Text").value == "treœæ"
+    key = app.query_params["data"]
+    assert read_choice(key).encoding == "cp1252"
+    column(app, "Encoding").set_value("cp1250 (automatic)").run()
+    assert read_choice(key).encoding is None and column(app, "Text").value == "treść"
+
+
+def test_an_encoding_that_is_none_is_said_and_not_kept():
+    app = uploaded("opinie.csv", polish("cp1250"))
+    for name in ("klingon", "base64"):
+        box = column(app, "Encoding")
+        box.options.append(name)  # as if it were typed
+        box.set_value(name).run()
+        assert name in app.error[0].value
+        assert read_choice(app.query_params["data"]).encoding is None
+        assert "Continue to Train" in labels_of(app)

@@ -5,7 +5,7 @@ from ui.at_work import at_work
 from ui.charts import chart, variability_chart
 from ui.compared import both, cards, class_gaps, widths
 from ui.deleted import delete_button, trash_can, undo
-from ui.encoding import encoding_field
+from ui.encoding import title_with_encoding
 from ui.pages import (
     ADAPT,
     COMPARE,
@@ -91,7 +91,6 @@ __all__ = [
     "doing",
     "duration",
     "empty",
-    "encoding_field",
     "escape",
     "escape_piece",
     "examples",
@@ -129,6 +128,7 @@ __all__ = [
     "stamp",
     "state",
     "tabs",
+    "title_with_encoding",
     "token_values",
     "trash_can",
     "type_words",

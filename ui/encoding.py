@@ -9,7 +9,7 @@ from stc_core.errors import StcError
 from stc_core.sniff import Sniffed, sniff
 from stc_core.uploads import Upload, read_choice, write_choice
 from ui.readers import stamp
-from ui.said import show_error
+from ui.said import escape, show_error
 from ui.tables import head
 
 USUAL = (
@@ -24,19 +24,21 @@ def _sniffed(path: str, written: int) -> Sniffed:
     return sniff(Path(path))
 
 
-def encoding_field(table: Upload) -> str | None:
-    """The encoding chosen for a table of text; None for what is found out.
+def title_with_encoding(table: Upload) -> str | None:
+    """The name of a table, and the encoding chosen for it; None for what is found out.
 
     A choice with which the table cannot be read is said here, and not kept.
     """
+    title, field = st.columns([5, 2], vertical_alignment="bottom")
+    title.subheader(escape(table.path.name), anchor=False)
     found = _sniffed(str(table.path), stamp(table.path))
     if found.encoding is None:
         return None
     held = read_choice(table.key).encoding
-    auto = f"{found.encoding} (found out)"
-    likely = [one.encoding for one in found.candidates]
+    auto = f"{found.encoding} (automatic)"
+    likely = [one.encoding for one in found.candidates[1:]]
     names = list(dict.fromkeys([*likely, *USUAL, *([held] if held else [])]))
-    chosen = st.selectbox(
+    chosen = field.selectbox(
         "Encoding",
         [auto, *names],
         index=names.index(held) + 1 if held else 0,
