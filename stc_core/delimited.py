@@ -1,7 +1,8 @@
 """Rows of delimited text, each at the width of the header, as Arrow tables."""
 
 import csv
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import repeat
 
 import pyarrow as pa
 
@@ -56,44 +57,50 @@ def csv_batches(
     lines = _Lines(handle, escaped=sniffed.escaped)
     reader = csv.reader(lines, delimiter=sniffed.delimiter, quoting=sniffed.quoting)
     heads = [_head(cell) for cell in _first_row(reader)]
-    names = header_names(heads, name)
-    width, rows, blanks = len(names), [], 0
-    starts = frozenset(heads)
-    last: list[str] = []
+    names, rows = header_names(heads, name), []
     lines.record.clear()
+    for cells in _fitted(reader, lines, heads, name, sniffed, tally, whole=whole):
+        rows.append(cells)
+        if len(rows) == chunk_rows or lines.chars > CHUNK_CHARS:
+            yield text_table(rows, names, tally)
+            rows, lines.chars = [], 0
+    yield text_table(rows, names, tally)
+
+
+def _fitted(
+    reader: Iterator[list[str]],
+    lines: _Lines,
+    heads: list[str],
+    name: str,
+    sniffed: Sniffed,
+    tally: Tally,
+    *,
+    whole: bool,
+) -> Iterator[Sequence[str | None]]:
+    """The rows behind the header, each as wide as it; what is mended is noted."""
+    width, starts = len(heads), frozenset(heads)
+    row, blanks = 0, 0
+    last: list[str] = []
     for cells in reader:
         if not cells:
             blanks += width == 1  # of one column an empty line is an empty cell
-            last[:] = lines.record
-            lines.record.clear()
-            continue
-        if blanks:  # those at the end of the file are none
-            rows += [[""] for _ in range(blanks)]
+        else:
+            row += blanks + 1
+            yield from repeat([""], blanks)  # those at the end of the file are none
             blanks = 0
-        row = tally.rows + len(rows) + 1
-        if len(lines.record) > 1:
-            _check_quotes(lines, name, sniffed, row)
-        if lines.backslash:
-            lines.backslash = False
-            _note_backslash(lines.record, sniffed, tally, row)
+            if len(lines.record) > 1 or lines.backslash:
+                _check_record(lines, name, sniffed, tally, row)
+            if len(cells) != width:
+                cells = _fit(cells, width, tally, row)
+            elif width > 1 and cells[0].strip("\ufeff ") in starts:
+                if _is_header(cells, heads, name, row):
+                    tally.note("header", row)
+                    cells = [None] * width if whole else cells
+            yield cells
         last[:] = lines.record
         lines.record.clear()
-        if len(cells) != width:
-            cells = _fit(cells, width, tally, row)
-        elif (
-            width > 1
-            and cells[0].strip("\ufeff ") in starts
-            and _is_header(cells, heads, name, row)
-        ):
-            tally.note("header", row)
-            cells = [None] * width if whole else cells
-        rows.append(cells)
-        if len(rows) >= chunk_rows or lines.chars > CHUNK_CHARS:
-            yield text_table(rows, names, tally)
-            rows, lines.chars = [], 0
     lines.record = last
-    _check_quotes(lines, name, sniffed, tally.rows + len(rows))
-    yield text_table(rows, names, tally)
+    _check_quotes(lines, name, sniffed, row)
 
 
 def _first_row(reader: Iterator[list[str]]) -> list[str]:
@@ -170,14 +177,16 @@ def _strict_error(record: list[str], sniffed: Sniffed) -> csv.Error | None:
     return None
 
 
-def _note_backslash(
-    record: list[str], sniffed: Sniffed, tally: Tally, row: int
+def _check_record(
+    lines: _Lines, name: str, sniffed: Sniffed, tally: Tally, row: int
 ) -> None:
-    r"""Note a record in which \" stands for a quote, where the file else has ""."""
-    if sniffed.quoting == csv.QUOTE_NONE or sniffed.escaped:
-        return
-    if _strict_error(record, sniffed):
+    r"""Refuse a record that has swallowed others; note one with a lone \"."""
+    if len(lines.record) > 1:
+        _check_quotes(lines, name, sniffed, row)
+    plain = sniffed.quoting == csv.QUOTE_NONE or sniffed.escaped
+    if lines.backslash and not plain and _strict_error(lines.record, sniffed):
         tally.note("backslash", row)
+    lines.backslash = False
 
 
 def _check_quotes(lines: _Lines, name: str, sniffed: Sniffed, row: int) -> None:
