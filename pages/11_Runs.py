@@ -215,9 +215,9 @@ def duplicating(run: Run) -> None:
         if st.form_submit_button(
             "Start", type="primary", help="With every other setting as it was."
         ):
-            train = config.train.model_copy(update={"seed": seed})
-            update = {"name": name.strip(), "created": "", "train": train}
-            folder = jobs.start(config.model_copy(update=update))
+            train = config.train.changed(seed=seed)
+            again = config.changed(name=name.strip(), created="", train=train)
+            folder = jobs.start(again)
             ui.remember(run=folder.name)
             st.rerun()
     ui.reuse(run, "Choose other settings in Train", icon=":material/tune:")

@@ -61,9 +61,8 @@ def columns_form(table: Upload, head: pd.DataFrame) -> DataConfig:
     if labels and others:
         said = ", ".join(f"**{ui.escape(name)}**" for name in others)
         st.caption(f"Check the label: {said} could be one, too.")
-    return held.model_copy(
-        update={"text": text, "labels": tuple(labels), "split": split, "id": id_column}
-    )
+    columns = {"text": text, "labels": tuple(labels), "split": split, "id": id_column}
+    return held.changed(**columns)
 
 
 def _place(names: list[str], name: str | None) -> int:
@@ -77,14 +76,14 @@ def test_file(table: Upload, data: DataConfig) -> DataConfig:
     with st.expander(title, icon=":material/rule:"):
         if name:
             if st.button("Remove the test file", icon=":material/close:"):
-                write_choice(table.key, data.model_copy(update={"test_path": None}))
+                write_choice(table.key, data.changed(test_path=None))
                 st.rerun()
             return data
         st.caption("Same columns as the table above. The accuracy is measured on it.")
         kept = ui.uploader("Upload the test table", key="test")
         if kept:
             test_path = str(kept.path)
-            write_choice(table.key, data.model_copy(update={"test_path": test_path}))
+            write_choice(table.key, data.changed(test_path=test_path))
             st.rerun()
     return data
 

@@ -123,13 +123,13 @@ def form(run: Run) -> RunConfig:
     if st.button("Start tuning", type="primary", icon=":material/play_arrow:"):
         begin(asked(run, f"tuned · {run.name}", recipe="variability", tune=tune))
     if tune.where == "variability" and tune.layer is None:
-        tune = tune.model_copy(update={"layer": best})
+        tune = tune.changed(layer=best)
     return asked(run, "", recipe="variability", tune=tune)
 
 
 def asked(run: Run, name: str, **changes: Any) -> RunConfig:
     """A run on the same table."""
-    train = run.config.train.model_copy(update=changes)
+    train = run.config.train.changed(**changes)
     data = run.config.data.labelled()  # these recipes write nothing
     return RunConfig(name=name, data=data, train=train)
 

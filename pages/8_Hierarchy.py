@@ -163,14 +163,14 @@ def other_layers(run: Run, about: dict[str, Any], stack: list[int]) -> None:
         )
     if start:
         train = run.config.train
-        wish = train.hierarchy.model_copy(update={"layers": tuple(chosen)})
+        wish = train.hierarchy.changed(layers=tuple(chosen))
         name = f"layers {', '.join(map(str, chosen))} · {run.name}"
-        begin(run, name, train.model_copy(update={"hierarchy": wish}))
+        begin(run, name, train.changed(hierarchy=wish))
 
 
 def begin(run: Run, name: str, train: TrainConfig, **columns: Any) -> None:
     """Start a run on the same table, and watch it."""
-    data = run.config.data.model_copy(update=columns)
+    data = run.config.data.changed(**columns)
     folder = jobs.start(RunConfig(name=name, data=data, train=train))
     ui.go(ui.TRAIN, run=folder.name)
 
@@ -285,11 +285,8 @@ def offer(run: Run) -> None:
             "Train the levels", type="primary", icon=":material/play_arrow:"
         )
     if start:
-        wish = {"epochs": epochs, "seconds": seconds}
-        tune = run.config.train.tune.model_copy(update=wish)
-        train = run.config.train.model_copy(
-            update={"recipe": "hierarchy", "tune": tune}
-        )
+        tune = run.config.train.tune.changed(epochs=epochs, seconds=seconds)
+        train = run.config.train.changed(recipe="hierarchy", tune=tune)
         begin(run, f"levels · {run.name}", train, labels=tuple(labels))
 
 

@@ -4,7 +4,8 @@ import inspect
 import json
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import fields, is_dataclass
 from functools import wraps
 from inspect import Parameter
@@ -19,6 +20,12 @@ from stc_core.options import Attention, Hierarchy, Training, Tuning, option
 
 PARTS = {"tune": Tuning, "hierarchy": Hierarchy, "attention": Attention}
 """The parts of TrainConfig, whose options are flat here."""
+TYPED = {
+    "path": "argument DATA",
+    "test_path": "option --test",
+    "labels": "option --label",
+}
+"""Settings that are not typed under their own name."""
 
 
 def spread(command: Callable[..., None]) -> Callable[..., None]:
@@ -62,23 +69,27 @@ def config_of(data: dict[str, Any], settings: dict[str, Any], *, name: str = "")
 
     StcError names the option of a setting that is not valid.
     """
-    from pydantic import ValidationError
-
     from stc_core.config import DataConfig, RunConfig, TrainConfig
 
     settings = _given(settings)
     for part in PARTS.keys() & settings.keys():
         settings[part] = _given(settings[part])
-    try:
+    with options_named():
         return RunConfig(
             name=name, data=DataConfig(**_given(data)), train=TrainConfig(**settings)
         )
-    except ValidationError as error:
-        first = error.errors()[0]
+
+
+@contextmanager
+def options_named() -> Iterator[None]:
+    """Say a setting that cannot be by its option, as the user typed it."""
+    from stc_core.frozen import SettingError
+
+    try:
+        yield
+    except SettingError as error:
         raise StcError(
-            f"option --{_option_at(first['loc'])}",
-            expected=first["msg"],
-            got=repr(first["input"]),
+            _option_at(error.place), expected=error.expected, got=error.got
         ) from error
 
 
@@ -86,13 +97,14 @@ def _given(values: dict[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in values.items() if value is not None}
 
 
-def _option_at(place: tuple[int | str, ...]) -> str:
-    """The option of the setting at `place` in TrainConfig."""
-    in_part = place[0] in PARTS
-    name = str(place[1] if in_part else place[0])
-    group = PARTS[str(place[0])] if in_part else Training
+def _option_at(place: tuple[str, ...]) -> str:
+    """What is typed for the setting at `place` of DataConfig or TrainConfig."""
+    name = place[-1]
+    if name in TYPED:
+        return TYPED[name]
+    group = PARTS[place[0]] if place[0] in PARTS else Training
     names = {field.name: option(field) for field in fields(group)}
-    return names.get(name, name.replace("_", "-"))
+    return f"option --{names.get(name, name.replace('_', '-'))}"
 
 
 def program() -> str:

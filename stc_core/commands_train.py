@@ -8,6 +8,7 @@ import typer
 from stc_core.commands import (
     config_of,
     open_run,
+    options_named,
     program,
     spread,
     terminate_as_interrupt,
@@ -84,14 +85,15 @@ def shrink(
     parent = open_run(run)
     from stc_core import dial
 
-    config = dial.smaller(
-        parent,
-        max_layer=max_layer,
-        max_neurons=max_neurons,
-        tolerance=tolerance,
-        extract=extract,
-        name=name,
-    )
+    with options_named():
+        config = dial.smaller(
+            parent,
+            max_layer=max_layer,
+            max_neurons=max_neurons,
+            tolerance=tolerance,
+            extract=extract,
+            name=name,
+        )
     _begin(config, place)
 
 

@@ -2,11 +2,12 @@
 
 import os
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, Field, field_validator
 
 from stc_core.axes import KINDS, Kind, Pooling
+from stc_core.frozen import Frozen, Words
 
 DEFAULT_BACKBONE = "all-MiniLM-L6-v2"
 RUN_FORMAT = 1
@@ -17,6 +18,9 @@ LONGEST = 64
 SPIN_POOLINGS: tuple[Pooling, ...] = ("max", "mean")
 SPIN_CS = (0.1, 0.2, 1.0, 10.0, 100.0)
 SPIN_ETAS = (0.001, 0.01, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.8)
+MOST_SEED = 2**32 - 1
+"""Of all generators that a seed is given to, NumPy's old one takes the least."""
+T = TypeVar("T")
 
 
 def home() -> Path:
@@ -36,11 +40,16 @@ def models_folder() -> Path:
     return home() / "cached_models"
 
 
-class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+def _once(values: tuple[T, ...]) -> tuple[T, ...]:
+    """Each value where it comes first: to ask for it again changes nothing."""
+    return tuple(dict.fromkeys(values))
 
 
-class DataConfig(_Frozen):
+Some = Annotated[tuple[T, ...], Field(min_length=1), AfterValidator(_once)]
+"""One or more values, each once."""
+
+
+class DataConfig(Frozen):
     """Which file and which columns.
 
     None means: guess from content and names; "" for split or id means: there is none.
@@ -49,15 +58,15 @@ class DataConfig(_Frozen):
     before that; they are never guessed.
     """
 
-    path: str
-    test_path: str | None = None
-    encoding: str | None = None
-    text: str | None = None
-    labels: tuple[str, ...] = ()
-    split: str | None = None
-    id: str | None = None
-    thought: str | None = None
-    reply: str | None = None
+    path: Words
+    test_path: Words | None = None
+    encoding: Words | None = None
+    text: Words | None = None
+    labels: tuple[Words, ...] = ()
+    split: Words | None = None
+    id: Words | None = None
+    thought: Words | None = None
+    reply: Words | None = None
 
     @property
     def parts(self) -> tuple[str, ...]:
@@ -66,10 +75,10 @@ class DataConfig(_Frozen):
 
     def labelled(self) -> "DataConfig":
         """The same with nothing to write after the labels."""
-        return self.model_copy(update={"thought": None, "reply": None})
+        return self.changed(thought=None, reply=None)
 
 
-class TuneConfig(_Frozen):
+class TuneConfig(Frozen):
     """How the recipe `variability` tunes a part of the backbone.
 
     `where`: the blocks that end at the layer with the least nu (or at `layer`), where
@@ -91,7 +100,7 @@ class TuneConfig(_Frozen):
     checkpointing: bool = False
 
 
-class HierarchyConfig(_Frozen):
+class HierarchyConfig(Frozen):
     """How the recipe `hierarchy` reads each level of labels, coarse to fine.
 
     Empty means: layers by the probes of each level, and levels that weigh the same.
@@ -101,15 +110,22 @@ class HierarchyConfig(_Frozen):
     and a weight after those of the levels, and `reply_length` tokens at most.
     """
 
-    layers: tuple[int, ...] = ()
-    weights: tuple[float, ...] = ()
+    layers: tuple[Annotated[int, Field(ge=0)], ...] = ()
+    weights: tuple[Annotated[float, Field(ge=0)], ...] = ()
     heads: Literal["auto", "class", "words"] = "auto"
     tied: bool = False
     norm: bool = True
     reply_length: int | None = Field(default=None, ge=1)
 
+    @field_validator("weights")
+    @classmethod
+    def _weigh(cls, weights: tuple[float, ...]) -> tuple[float, ...]:
+        if weights and not any(weights):
+            raise ValueError("numbers of which one is above 0")
+        return weights
 
-class AttentionConfig(_Frozen):
+
+class AttentionConfig(Frozen):
     """How the recipe `attention` reads layers and tokens, and what else learns.
 
     `per_class`: each class has an attention over tokens of its own. `schedule`: the
@@ -125,17 +141,20 @@ class AttentionConfig(_Frozen):
     lm_weight: float = Field(default=0.2, ge=0)
 
 
-class TrainConfig(_Frozen):
-    """Everything that changes the numbers of a run, and nothing else."""
+class TrainConfig(Frozen):
+    """Everything that changes the numbers of a run, and nothing else.
+
+    `budget` is how many neurons are kept, `max_neurons` how many at most.
+    """
 
     recipe: Literal["stc", "variability", "hierarchy", "attention"] = "stc"
     preset: Literal["stc", "spin"] = "stc"
-    backbone: str = DEFAULT_BACKBONE
-    device: str = "auto"
+    backbone: Words = DEFAULT_BACKBONE
+    device: Words = "auto"
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
     max_length: int | None = Field(default=None, ge=8)
-    kinds: tuple[Kind, ...] = KINDS
-    poolings: tuple[Pooling, ...] | None = None
+    kinds: Some[Kind] = KINDS
+    poolings: Some[Pooling] | None = None
     penalty: Literal["l1", "group"] = "l1"
     class_weight: Literal["balanced"] | None = None
     eta: float | None = Field(default=None, gt=0, le=1)
@@ -149,10 +168,10 @@ class TrainConfig(_Frozen):
     attention: AttentionConfig = AttentionConfig()
     validation_share: float = Field(default=0.15, gt=0, lt=0.5)
     test_share: float = Field(default=0.2, gt=0, lt=0.5)
-    seed: int = Field(default=0, ge=0)
+    seed: int = Field(default=0, ge=0, le=MOST_SEED)
 
 
-class ShrinkConfig(_Frozen):
+class ShrinkConfig(Frozen):
     """A finished run that another is made from, with the features it was trained on.
 
     `layer` and `neurons` name an option of its frontier; without them neurons are
@@ -160,18 +179,18 @@ class ShrinkConfig(_Frozen):
     their features are gone.
     """
 
-    parent: str
-    layer: int | None = None
-    neurons: int | None = None
+    parent: Words
+    layer: int | None = Field(default=None, ge=0)
+    neurons: int | None = Field(default=None, ge=1)
     extract: bool = False
 
 
-class RunConfig(_Frozen):
+class RunConfig(Frozen):
     """What config.json holds: the data, the settings and when it was asked for."""
 
     format: int = RUN_FORMAT
-    name: str = ""
-    created: str = ""
+    name: Words = ""
+    created: Words = ""
     data: DataConfig
     train: TrainConfig = TrainConfig()
     shrink: ShrinkConfig | None = None

@@ -240,7 +240,7 @@ def _word_groups(speaker: Speaker, rate: float) -> list[dict[str, Any]]:
 
 
 def _bounded(tune: TuneConfig, epochs: int, seconds: float | None) -> TuneConfig:
-    return tune.model_copy(update={"epochs": epochs, "seconds": seconds})
+    return tune.changed(epochs=epochs, seconds=seconds)
 
 
 def _focus(

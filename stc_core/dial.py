@@ -44,7 +44,7 @@ def smaller(
     given = {key: value for key, value in given.items() if value is not None}
     if not given and option is None:
         given = {"tolerance": TOLERANCE}
-    train = parent.config.train.model_copy(update=given)
+    train = parent.config.train.changed(**given)
     if option is None and set(given) == {"tolerance"}:
         options, by = options_of(parent), chosen_by(train.class_weight)
         found = cheapest(options, tolerance=given["tolerance"], by=by)
@@ -54,18 +54,16 @@ def smaller(
         find(options_of(parent), option)
     layer, neurons = option or (None, None)
     said = _limits(*(option or (max_layer, max_neurons)))
-    return parent.config.model_copy(
-        update={
-            "name": name or f"{parent.name} · {said}",
-            "created": "",
-            "train": train,
-            "shrink": ShrinkConfig(
-                parent=str(parent.folder.absolute()),
-                layer=layer,
-                neurons=neurons,
-                extract=extract,
-            ),
-        }
+    return parent.config.changed(
+        name=name or f"{parent.name} · {said}",
+        created="",
+        train=train,
+        shrink=ShrinkConfig(
+            parent=str(parent.folder.absolute()),
+            layer=layer,
+            neurons=neurons,
+            extract=extract,
+        ),
     )
 
 

@@ -115,17 +115,14 @@ def absolute(config: RunConfig) -> RunConfig:
 
     The table of a pipe is kept with the uploads.
     """
-    data = config.data
-    paths = {
-        "path": keep_stream(data.path),
-        "test_path": data.test_path and keep_stream(data.test_path),
-    }
-    train = config.train
+    data, train = config.data, config.train
+    data = data.changed(
+        path=keep_stream(data.path),
+        test_path=data.test_path and keep_stream(data.test_path),
+    )
     if Path(train.backbone).is_dir():
-        folder = str(Path(train.backbone).absolute())
-        train = train.model_copy(update={"backbone": folder})
-    update = {"data": data.model_copy(update=paths), "train": train}
-    return config.model_copy(update=update)
+        train = train.changed(backbone=str(Path(train.backbone).absolute()))
+    return config.changed(data=data, train=train)
 
 
 def new_folder(config: RunConfig) -> Path:

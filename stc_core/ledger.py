@@ -139,5 +139,11 @@ def _numbers(values: Sequence[float | int | None]) -> pd.Series:
 
 def _times(said: Sequence[str]) -> pd.Series:
     """By the clock of where each was asked for."""
-    times = [datetime.fromisoformat(one) if one else None for one in said]
-    return pd.Series([one and one.replace(tzinfo=None) for one in times], dtype="M8[s]")
+    return pd.Series([_time(one) for one in said], dtype="M8[s]")
+
+
+def _time(said: str) -> datetime | None:
+    try:
+        return datetime.fromisoformat(said).replace(tzinfo=None)
+    except ValueError:  # there is none, or the settings were changed by hand
+        return None

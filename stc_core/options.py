@@ -41,15 +41,12 @@ Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")]
 Dtype = Literal["auto", "float32", "bfloat16", "float16"]
 MaxLength = Annotated[int | None, typer.Option(help="Tokens of a text that are read.")]
 MaxLayer = Annotated[int | None, typer.Option(help="Use no layer above this one.")]
-MaxNeurons = Annotated[
-    int | None, typer.Option(help="Keep so many neurons at most.", min=1)
-]
+MaxNeurons = Annotated[int | None, typer.Option(help="Keep so many neurons at most.")]
 Tolerance = Annotated[
     float | None,
     typer.Option(
-        help="Take the shallowest classifier so near the best validation score: .01.",
-        min=0,
-        max=1,
+        help="Take the shallowest classifier so near the best validation score: .01 "
+        "is one point of a hundred."
     ),
 ]
 

@@ -6,9 +6,9 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 from jaxtyping import Integer
-from pydantic import BaseModel, ConfigDict
 
 from stc_core.columns import Columns, codes, equals, series
+from stc_core.frozen import Frozen
 from stc_core.split import SPLIT_ORDER
 
 NAMED_ROWS = 100
@@ -16,11 +16,7 @@ Severity = Literal["error", "warning", "info"]
 File = Literal["data", "test"]
 
 
-class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Finding(_Frozen):
+class Finding(Frozen):
     """One thing to know: `count` rows of `file`, the first 100 of them in `rows`.
 
     Rows are numbered from 1, as records under the header.
@@ -34,7 +30,7 @@ class Finding(_Frozen):
     file: File = "data"
 
 
-class Report(_Frozen):
+class Report(Frozen):
     """The facts and findings of one corpus; `classes` counts rows per split."""
 
     n_rows: int
@@ -96,7 +92,7 @@ def add_truncated(
     """
     rest = tuple(f for f in report.findings if f.kind != "truncated")
     if not n_cut:
-        return report.model_copy(update={"findings": rest})
+        return report.changed(findings=rest)
     share = n_cut / n
     if sampled_of > n:
         who = f"About {share:.1%} of the texts ({n_cut:,} of a sample of {n:,})"
@@ -109,7 +105,7 @@ def add_truncated(
         "Raise the length limit if the backbone allows, or shorten the texts.",
         count=round(share * max(n, sampled_of)),
     )
-    return report.model_copy(update={"findings": (*rest, cut)})
+    return report.changed(findings=(*rest, cut))
 
 
 def class_balance(frame: pd.DataFrame) -> pd.DataFrame:

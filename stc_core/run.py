@@ -7,16 +7,16 @@ whole, if older, state.
 import os
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 import pandas as pd
-from pydantic import ValidationError
 
 from stc_core.about import read_about
 from stc_core.config import RUN_FORMAT, RunConfig, runs_folder
 from stc_core.errors import StcError
 from stc_core.files import read_json, read_text, tail
+from stc_core.frozen import Frozen, SettingError
 from stc_core.status import (
     BUSY,
     Status,
@@ -31,6 +31,11 @@ from stc_core.worker import Worker
 if TYPE_CHECKING:
     from stc_core.labeller import Labeller
     from stc_core.report import Report
+
+
+LISTED = ("test", "neurons", "layers", "seconds")
+"""The parts of metrics.json that a list of runs reads."""
+R = TypeVar("R", bound=Frozen)
 
 
 class Run:
@@ -59,15 +64,7 @@ class Run:
     @cached_property
     def config(self) -> RunConfig:
         path = self.folder / "config.json"
-        try:
-            config = RunConfig.model_validate_json(read_text(path))
-        except ValidationError as error:
-            raise StcError(
-                str(path),
-                expected=f"the settings of a run, format {RUN_FORMAT}",
-                got=error.errors()[0]["msg"],
-                remedy="Train again into another folder, or remove this one.",
-            ) from error
+        config = _record(path, RunConfig)
         if config.format != RUN_FORMAT:
             raise StcError(
                 str(path),
@@ -145,15 +142,17 @@ class Run:
         For a list of runs, which one damaged file must not take away.
         """
         try:
-            return self.metrics if self.done else {}
+            metrics = self.metrics if self.done else {}
         except StcError:
             return {}
+        sound = all(isinstance(metrics.get(name, {}), dict) for name in LISTED)
+        return metrics if sound else {}
 
     @property
     def report(self) -> "Report":
         from stc_core.report import Report
 
-        return Report.from_json(read_text(self._written("report.json")))
+        return _record(self._written("report.json"), Report)
 
     @property
     def probes(self) -> pd.DataFrame:
@@ -247,6 +246,19 @@ class Run:
                 remedy="Wait until it is done." if busy else "Train it again.",
             )
         return path
+
+
+def _record(path: Path, kind: type[R]) -> R:
+    """The record in a file of a run; StcError says what in it cannot be."""
+    try:
+        return kind.model_validate_json(read_text(path))
+    except SettingError as error:
+        raise StcError(
+            f"{path}, {error.where}",
+            expected=error.expected,
+            got=error.got,
+            remedy="Train again into another folder, or remove this one.",
+        ) from error
 
 
 def list_runs(folder: str | Path | None = None) -> list[Run]:

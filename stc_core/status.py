@@ -3,7 +3,7 @@
 import time
 import traceback
 from pathlib import Path
-from typing import Literal, TypedDict, get_args
+from typing import Any, Literal, TypedDict, get_args
 
 from stc_core.errors import StcError
 from stc_core.files import read_json, tail, write_json
@@ -84,13 +84,27 @@ def failed(status: Status, said: str, *, mend: bool, trace: str = "") -> Status:
 def read_status(path: Path) -> Status:
     """The status in `path`; StcError if it is damaged."""
     raw = read_json(path)
-    if raw.keys() != Status.__annotations__.keys() or raw["state"] not in STATES:
+    if raw.keys() != Status.__annotations__.keys() or not _is_sound(raw):
         raise StcError(
             str(path),
             expected="the status of a run",
             remedy="The file is damaged; train the run again.",
         )
     return Status(**raw)
+
+
+def _is_sound(raw: dict[str, Any]) -> bool:
+    """Whether what a list of runs reads of a status is of its kind."""
+    numbers = ("done", "total", "started", "heartbeat")
+    pid, error, keys = raw["pid"], raw["error"], RunError.__annotations__.keys()
+    return (
+        raw["state"] in STATES
+        and raw["phase"] in PHASES
+        and isinstance(raw["message"], str)
+        and all(isinstance(raw[name], int | float) for name in numbers)
+        and (pid is None or isinstance(pid, int))
+        and (error is None or (isinstance(error, dict) and error.keys() >= keys))
+    )
 
 
 def doing(status: Status, *, position: int | None = None) -> str:
@@ -138,7 +152,16 @@ def worker_of(folder: Path, status: Status) -> Worker | None:
     if status["pid"] is not None:
         return Worker(status["pid"], status["born"] or 0.0, status["host"] or "")
     path = folder / "worker.json"
-    return Worker(**read_json(path)) if path.is_file() else None
+    if not path.is_file():
+        return None
+    raw = read_json(path)
+    if raw.keys() != set(Worker._fields):
+        raise StcError(
+            str(path),
+            expected="the process that works on a run",
+            remedy="The file is damaged; train the run again.",
+        )
+    return Worker(**raw)
 
 
 def ended(status: Status, error: BaseException) -> Status:

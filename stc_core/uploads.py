@@ -11,11 +11,10 @@ from io import BufferedIOBase
 from pathlib import Path
 from typing import NamedTuple
 
-from pydantic import ValidationError
-
 from stc_core.config import DataConfig, home
 from stc_core.errors import StcError
 from stc_core.files import write_json
+from stc_core.frozen import SettingError
 from stc_core.pipes import STDIN, is_stream, regular_file, source_name
 from stc_core.sniff import sniff
 
@@ -137,11 +136,11 @@ def read_choice(key: str) -> DataConfig:
         return fresh
     try:
         chosen = DataConfig.model_validate_json(choice.read_text("utf-8"))
-    except ValidationError:  # written by another version: guess again
+    except SettingError:  # written by another version: guess again
         return fresh
     there = chosen.test_path is not None and Path(chosen.test_path).exists()
     test_path = chosen.test_path if there else None
-    return chosen.model_copy(update={"path": fresh.path, "test_path": test_path})
+    return chosen.changed(path=fresh.path, test_path=test_path)
 
 
 def write_choice(key: str, data: DataConfig) -> None:

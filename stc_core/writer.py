@@ -167,7 +167,7 @@ def create_run(folder: Path, config: RunConfig) -> RunConfig:
     """The settings as written to a new, queued run in `folder`, with their date."""
     if not config.created:
         now = datetime.now().astimezone().isoformat(timespec="milliseconds")
-        config = config.model_copy(update={"created": now})
+        config = config.changed(created=now)
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:

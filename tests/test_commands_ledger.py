@@ -12,8 +12,9 @@ from stc_core.about import rename, tag
 from stc_core.commands import open_run
 from stc_core.config import DataConfig, RunConfig, TrainConfig, runs_folder
 from stc_core.errors import StcError
-from stc_core.run import Run
-from stc_core.writer import RunWriter
+from stc_core.ledger import line, ordered, table
+from stc_core.run import Run, list_runs
+from stc_core.writer import RunWriter, create_run
 
 
 @pytest.fixture(autouse=True)
@@ -68,6 +69,36 @@ def test_runs_starts_what_waits(stc: Stc):
     RunWriter(busy.folder, busy.config).finish()
     stc("runs")
     assert queue.position(waits) is None
+
+
+DAMAGE = {
+    "config": ("config.json", {"train": {"tolerance": 1.0}}, "failed"),
+    "created": ("config.json", {"created": "yesterday"}, "done"),
+    "metrics": ("metrics.json", {"test": [], "seconds": 3}, "done"),
+    "time": ("status.json", {"state": "running", "heartbeat": None}, "failed"),
+    "phase": ("status.json", {"state": "queued", "phase": "dream"}, "failed"),
+    "process": ("status.json", {"state": "running", "pid": "me"}, "failed"),
+    "error": ("status.json", {"state": "failed", "error": "no"}, "failed"),
+    "worker": ("worker.json", {"pid": 3}, "failed"),
+}
+
+
+@pytest.mark.parametrize("kind", DAMAGE)
+def test_a_run_that_is_damaged_is_listed_beside_the_others(stc: Stc, run: Run, kind):
+    """In the list of the command, and in the ledger of the page."""
+    name, changes, state = DAMAGE[kind]
+    bad = written_run(runs_folder() / "bad", "bad")
+    path = bad.folder / name
+    held = json.loads(path.read_text("utf-8")) if path.is_file() else {}
+    if kind == "worker":
+        create_run(bad.folder, bad.config)  # queued, and taken by nobody knows whom
+    path.write_text(json.dumps(held | changes), "utf-8")
+    said = stc("runs")
+    assert said.code == 0 and "Traceback" not in said.err, said.err
+    told = {one["run"]: one for one in json.loads(stc("runs", "--json").out)}
+    assert told["bad"]["state"] == state and told["one"]["state"] == "done"
+    shown = table(ordered([line(one) for one in list_runs()], "newest"))
+    assert sorted(shown["Name"]) == ["bad", "one"]
 
 
 def test_rename(stc: Stc, run: Run):

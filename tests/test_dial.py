@@ -12,6 +12,8 @@ from stc_core.frontier import cheapest
 from stc_core.run import Run
 from stc_core.writer import RunWriter
 
+NAN = float("nan")
+
 
 @pytest.fixture(scope="module")
 def parent(run_folder: Path) -> Run:
@@ -56,6 +58,15 @@ def test_an_option_changes_no_setting(parent):
     config = dial.smaller(parent, option=place, name="mine")
     assert config.train == parent.config.train and config.name == "mine"
     assert RunConfig.model_validate_json(config.model_dump_json()) == config
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("tolerance", 1.0), ("tolerance", NAN), ("max_neurons", 0), ("max_layer", -2)],
+)
+def test_a_limit_that_cannot_be_is_refused(parent, name, value):
+    with pytest.raises(StcError, match=f"{name}: expected a"):
+        dial.smaller(parent, **{name: value})
 
 
 def test_a_place_off_the_frontier_is_an_error(parent):

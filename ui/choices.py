@@ -191,7 +191,7 @@ def written(data: DataConfig, free: Sequence[str], backbone: str) -> DataConfig:
     if not is_here(backbone):
         st.caption("Whether the model can write is known once it is on this machine.")
     thought = thought if reply else ""
-    found = data.model_copy(update={"reply": reply or None, "thought": thought or None})
+    found = data.changed(reply=reply or None, thought=thought or None)
     for finding in corpus_of(found).report.findings:
         if finding.kind in ("missing_reply", "missing_thought"):
             st.caption(f":orange[:material/warning:] {escape(finding.message)}")

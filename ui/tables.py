@@ -44,7 +44,7 @@ def choice(key: str) -> DataConfig:
         "split": guess.split if held.split is None else held.split,
         "id": guess.id if held.id is None else held.id,
     }
-    return held.model_copy(update=update)
+    return held.changed(**update)
 
 
 def corpus_of(data: DataConfig) -> Corpus:

@@ -1,0 +1,198 @@
+"""Frozen records whose values are always checked, and the words for a bad value."""
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from types import NoneType, UnionType
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar, Union
+from typing import get_args as args_of
+from typing import get_origin as origin_of
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError
+from pydantic.fields import FieldInfo
+
+from stc_core.errors import StcError
+
+F = TypeVar("F", bound="Frozen")
+SHOWN_CHARS = 60
+"""Of a bad value that a message shows."""
+BOUNDS: dict[str, Callable[[Any], str]] = {
+    "ge": "{:,} or more".format,
+    "gt": "above {:,}".format,
+    "le": "{:,} or less".format,
+    "lt": "below {:,}".format,
+}
+TYPES: dict[Any, str] = {
+    int: "a whole number",
+    float: "a number",
+    bool: "true or false",
+    str: "a text",
+}
+
+
+def whole(text: str) -> str:
+    """The same text; ValueError if it holds half of a character, as no file can."""
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise ValueError("whole characters, that UTF-8 can hold") from error
+    return text
+
+
+Words = Annotated[str, AfterValidator(whole)]
+"""A text that can be written to a file."""
+
+
+class SettingError(StcError):
+    """A setting that cannot be; `place` leads to it, such as ("tune", "epochs")."""
+
+    def __init__(self, place: tuple[str, ...], *, expected: str, got: str) -> None:
+        self.place = place
+        super().__init__(".".join(place) or "settings", expected=expected, got=got)
+
+    def __reduce__(self):
+        return (_again, (self.place, self.expected, self.got))
+
+
+def _again(place: tuple[str, ...], expected: str, got: str) -> SettingError:
+    return SettingError(place, expected=expected, got=got)
+
+
+class Frozen(BaseModel):
+    """A frozen record; whichever way one is made, its values are checked.
+
+    Values that cannot be raise a SettingError, which says the first of them in one
+    sentence.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    if not TYPE_CHECKING:  # a type checker knows the fields by itself
+
+        def __init__(self, **values: Any) -> None:
+            with _in_words(type(self)):
+                super().__init__(**values)
+
+        # Records inside this one are then checked with it, as in pydantic's own.
+        __init__.__pydantic_base_init__ = True
+
+    @classmethod
+    def model_validate(cls: type[F], obj: Any, **options: Any) -> F:
+        """The record of a mapping of values."""
+        with _in_words(cls):
+            return super().model_validate(obj, **options)  # pyright: ignore
+
+    @classmethod
+    def model_validate_json(cls: type[F], json_data: Any, **options: Any) -> F:
+        """The record of a JSON object."""
+        with _in_words(cls):
+            return super().model_validate_json(json_data, **options)  # pyright: ignore
+
+    def changed(self: F, **changes: Any) -> F:
+        """The same record with some other values, which are checked.
+
+        A copy that pydantic makes with an update would take any value.
+        """
+        return type(self).model_validate({**dict(self), **changes})
+
+
+@contextmanager
+def _in_words(model: type[BaseModel]) -> Iterator[None]:
+    try:
+        yield
+    except ValidationError as error:
+        raise in_words(model, error) from error
+
+
+def in_words(model: type[BaseModel], error: ValidationError) -> SettingError:
+    """The first thing that `error` says of a record `model`, in words."""
+    first = error.errors()[0]
+    place, field = _field_at(model, first["loc"])
+    got = repr(first["input"])
+    got = got if len(got) <= SHOWN_CHARS else f"{got[:SHOWN_CHARS]}…"
+    if first["type"] == "extra_forbidden":
+        name = str(first["loc"][len(place)])
+        known = ", ".join(_model_in(field.annotation, model).model_fields)
+        return SettingError((*place, name), expected=f"one of {known}", got=name)
+    if first["type"] == "missing":
+        return SettingError(place, expected="a value", got="none")
+    if first["type"] == "json_invalid":
+        return SettingError(place, expected="JSON", got=first["msg"])
+    if first["type"] == "value_error":
+        return SettingError(
+            place, expected=str(first.get("ctx", {}).get("error")), got=got
+        )
+    return SettingError(place, expected=words_for(field) or first["msg"], got=got)
+
+
+def _field_at(
+    model: type[BaseModel], path: tuple[int | str, ...]
+) -> tuple[tuple[str, ...], FieldInfo]:
+    """The names that lead along `path` to a field, and that field."""
+    place: tuple[str, ...] = ()
+    inside, field = model, FieldInfo(annotation=model)
+    for part in path:
+        fields: Mapping[Any, FieldInfo] = getattr(inside, "model_fields", {})
+        if part not in fields:
+            break
+        place, field = (*place, str(part)), fields[part]
+        inside = _model_in(field.annotation, None)
+    return place, field
+
+
+def _model_in(annotation: Any, default: Any) -> Any:
+    """The record among the types of a field; `default` if there is none."""
+    for one in (annotation, *args_of(annotation)):
+        if isinstance(one, type) and issubclass(one, BaseModel):
+            return one
+    return default
+
+
+def words_for(field: FieldInfo) -> str | None:
+    """What a field may be: 'a whole number, 1 or more'; None where words fail."""
+    said = _words(field.annotation, field.metadata)
+    if field.default is None and origin_of(_bare(field.annotation)[0]) is Literal:
+        return said and f"{said}, or none"
+    return said
+
+
+def _bare(annotation: Any) -> tuple[Any, tuple[Any, ...]]:
+    """A type without None, and what is noted on it."""
+    notes: tuple[Any, ...] = ()
+    while True:
+        if origin_of(annotation) is Annotated:
+            annotation, *more = args_of(annotation)
+            notes += tuple(more)
+        elif origin_of(annotation) in (Union, UnionType):
+            left = [one for one in args_of(annotation) if one is not NoneType]
+            if len(left) != 1:
+                return annotation, notes
+            annotation = left[0]
+        else:
+            return annotation, notes
+
+
+def _words(annotation: Any, notes: Any) -> str | None:
+    kind, more = _bare(annotation)
+    if model := _model_in(kind, None):
+        return f"an object with some of {', '.join(model.model_fields)}"
+    if origin_of(kind) is Literal:
+        return " or ".join(map(str, args_of(kind)))
+    if origin_of(kind) is tuple:
+        item, of_item = _bare(args_of(kind)[0])
+        if origin_of(item) is Literal:
+            return f"some of {', '.join(map(str, args_of(item)))}"
+        plural = {int: "whole numbers", float: "numbers", str: "texts"}.get(item)
+        return plural and plural + _bounds(of_item)
+    return TYPES[kind] + _bounds((*notes, *more)) if kind in TYPES else None
+
+
+def _bounds(notes: Any) -> str:
+    """', above 0 and 1 or less' of the limits among what is noted on a type."""
+    flat = [part for note in notes for part in getattr(note, "metadata", [note])]
+    found = [
+        say(getattr(note, name))
+        for name, say in BOUNDS.items()
+        for note in flat
+        if getattr(note, name, None) is not None
+    ]
+    return f", {' and '.join(found)}" if found else ""
