@@ -139,7 +139,7 @@ def every_logit(
     reader: Reader, corpus: Corpus, writer: RunWriter
 ) -> Float[np.ndarray, "n n_class"]:
     """Logits of all rows of the corpus."""
-    return reader.decision_function(corpus.texts, progress=writer.progress)
+    return reader.logits(corpus.texts, progress=writer.progress)
 
 
 def prediction_frames(

@@ -153,9 +153,11 @@ class Author(Lexicon):
         logits = self.speller_.logits(stage, reading.states(stage))
         return chooser.choose(reading.ids, logits)
 
+    def _parts_written(self) -> dict[str, Any]:
+        return {"parts": self.parts_, "length": self.length_}
+
     def _record(self) -> dict[str, Any]:
-        parts = {"parts": self.parts_, "length": self.length_}
-        return {**super()._record(), **parts}
+        return {**super()._record(), **self._parts_written()}
 
 
 def _gathered(

@@ -35,6 +35,7 @@ from stc_core.packing import (
     sent,
 )
 from stc_core.pooling import pool, pool_groups, view
+from stc_core.reopen import reduced
 from stc_core.tokens import Span, Tokens
 from stc_core.trial import look
 
@@ -51,6 +52,8 @@ class Backbone:
     layer l is; in an encoder-decoder the decoder's embeddings and blocks follow the
     encoder's, and the decoder reads the same text shifted right by one token.
     """
+
+    _loaded = False  # by a name, which finds it again
 
     def __init__(
         self,
@@ -117,13 +120,15 @@ class Backbone:
         place = choose_device(device)
         folder = hub.resolve(name, progress=progress)
         model, tokenizer = changes.read(folder, name, choose_dtype(dtype, place))
-        return cls(
+        found = cls(
             model.to(place),
             tokenizer,
             name=DEFAULT_BACKBONE if name in hub.EMBEDDED else name,
             identity=changes.identity(folder),
             max_length=max_length,
         )
+        found._loaded = True
+        return found
 
     @classmethod
     def from_model(
@@ -290,6 +295,10 @@ class Backbone:
     def reads_shifted(self, site: Site) -> bool:
         """True for a decoder site of an encoder-decoder: token t is read at t + 1."""
         return self.layer_names[site.layer].startswith("decoder ")
+
+    def __reduce__(self) -> tuple:
+        """By its name if it was loaded by one, so that pickles stay small."""
+        return reduced(self, loaded=self._loaded)
 
     def __deepcopy__(self, memo: dict) -> "Backbone":
         """Itself: it never changes, and estimators that hold it are cloned often."""

@@ -98,6 +98,19 @@ class Cascade(Labeller):
         """The finest label on each text's way down."""
         return self.classes_[self.answer(texts).nodes[:, -1]]
 
+    def _scores(self, texts: Sequence[str]) -> Float[np.ndarray, "n n_class"]:
+        """The log-probability of each path, none as high as that of the way down.
+
+        The best child of the best parent may be less probable than another class.
+        """
+        way = self.answer(texts)
+        best = (np.arange(len(way.nodes)), way.nodes[:, -1])
+        scores = np.log(np.maximum(way.shares[-1], np.finfo(float).tiny))
+        label = scores[best]
+        scores = np.minimum(scores, np.nextafter(label, -np.inf)[:, None])
+        scores[best] = label
+        return scores
+
     def level_columns(self, way: Descent | None) -> dict[str, np.ndarray]:
         """For each level, the label and its probability, as columns of a table."""
         found: dict[str, np.ndarray] = {}

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, get_args
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -14,17 +14,15 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils.validation import check_is_fitted
 
 from stc_core import saved
-from stc_core.axes import (
-    KINDS,
-    POOLINGS,
-    Kind,
-    PooledSite,
-    Pooling,
-    Progress,
-    silent,
-)
+from stc_core.axes import KINDS, Kind, PooledSite, Pooling, Progress, silent
 from stc_core.backbone import Backbone
-from stc_core.config import DEFAULT_BACKBONE, SPIN_CS, SPIN_ETAS, SPIN_POOLINGS
+from stc_core.config import (
+    DEFAULT_BACKBONE,
+    SPIN_CS,
+    SPIN_ETAS,
+    SPIN_POOLINGS,
+    TrainConfig,
+)
 from stc_core.errors import StcError
 from stc_core.extract import extract
 from stc_core.head import SparseHead
@@ -38,12 +36,6 @@ from stc_core.split import TRAIN, VALIDATION, carve
 from stc_core.task import Read, Task
 from stc_core.texts import Texts
 
-CHOICES: dict[str, tuple[str | None, ...]] = {
-    "preset": ("stc", "spin"),
-    "penalty": get_args(Name),
-    "class_weight": (None, "balanced"),
-}
-
 
 class SparsifyThenClassify(Labeller, ClassifierMixin, BaseEstimator):
     """A classifier of texts on a few salient neurons of a pretrained backbone.
@@ -53,7 +45,8 @@ class SparsifyThenClassify(Labeller, ClassifierMixin, BaseEstimator):
     more than sample.LARGE texts a sample alone), probes each, keeps neurons by the
     preset and fits a head on all; a stratified `validation_share` chooses. Fitted:
     `classes_`, `head_`, `backbone_`, `probes_`, `fitted_`. Prediction runs the
-    backbone up to `head_.layer` only.
+    backbone up to `head_.layer` only. Rows have no weights of their own: `class_weight`
+    weighs classes. Pickled, it holds the name of its backbone and not its weights.
     Source: METHODS of Sparsify-then-Classify, arXiv 2311.15983.
     """
 
@@ -106,6 +99,7 @@ class SparsifyThenClassify(Labeller, ClassifierMixin, BaseEstimator):
         progress: Progress = silent,
     ) -> "SparsifyThenClassify":
         """The fitted classifier itself; `progress` follows the extraction."""
+        self._settings()
         texts = check_texts(texts)
         classes, task = self._task(texts, check_labels(labels))
         backbone = self.load_backbone()
@@ -187,42 +181,40 @@ class SparsifyThenClassify(Labeller, ClassifierMixin, BaseEstimator):
 
     def wanted(self, backbone: Backbone) -> list[PooledSite]:
         """The pooled sites that the parameters ask for, in computing order."""
-        self._check_choices()
-        deepest = backbone.n_layers if self.max_layer is None else self.max_layer
-        if not 0 <= deepest <= backbone.n_layers:
+        asked = self._settings()
+        deepest = backbone.n_layers if asked.max_layer is None else asked.max_layer
+        if deepest > backbone.n_layers:
             raise StcError(
                 "max_layer",
                 expected=f"0 to {backbone.n_layers} for {backbone.name}",
                 got=str(self.max_layer),
             )
-        sites = [s for s in backbone.sites if s.kind in self.kinds]
+        sites = [s for s in backbone.sites if s.kind in asked.kinds]
         usual = SPIN_POOLINGS if self.preset == "spin" else backbone.default_poolings
         wanted = [
             PooledSite(site, pooling)
             for site in sites
             if site.layer <= deepest
-            for pooling in (self.poolings or usual)
+            for pooling in (asked.poolings or usual)
         ]
         if not wanted:
+            kinds = ", ".join(asked.kinds)
             raise StcError(
                 f"backbone {backbone.name!r}",
-                expected=f"sites of kind {', '.join(self.kinds)} up to layer {deepest}",
+                expected=f"sites of kind {kinds} up to layer {deepest}",
                 got="none",
                 remedy=" ".join(backbone.notes) or "Choose the kind resid.",
             )
         return wanted
 
-    def _check_choices(self) -> None:
-        _check_some("kinds", self.kinds, KINDS)
-        if self.poolings is not None:
-            _check_some("poolings", self.poolings, POOLINGS)
-        for name, known in CHOICES.items():
-            if getattr(self, name) not in known:
-                raise StcError(
-                    name,
-                    expected=" or ".join(map(str, known)),
-                    got=repr(getattr(self, name)),
-                )
+    def _settings(self) -> TrainConfig:
+        """The parameters, checked as those of a run are: StcError names a wrong one."""
+        given = {
+            name: value.tolist() if hasattr(value, "tolist") else value
+            for name, value in self.get_params(deep=False).items()
+            if name != "backbone"
+        }
+        settings = TrainConfig(**given)
         for name in ("budget", "max_neurons", "tolerance"):
             given = getattr(self, name)
             if self.preset == "spin" and given is not None:
@@ -232,6 +224,7 @@ class SparsifyThenClassify(Labeller, ClassifierMixin, BaseEstimator):
                     got=str(given),
                     remedy="Leave it out, or give a smaller eta or a max_layer.",
                 )
+        return settings
 
     def fit_probes(
         self,
@@ -339,8 +332,10 @@ class SparsifyThenClassify(Labeller, ClassifierMixin, BaseEstimator):
         return loaded
 
 
-def check_labels(labels: Sequence[Any] | Shaped[np.ndarray, "..."]) -> np.ndarray:
+def check_labels(labels: Any) -> np.ndarray:
     """The labels as an array; StcError names the first that is missing, or is many."""
+    if hasattr(labels, "to_pylist"):  # a pyarrow array, whose items are no scalars
+        labels = labels.to_pylist()
     for row, label in enumerate(labels):
         one = is_scalar(label)
         if not one or pd.isna(label):  # an array of strings would say 'nan' of NaN
@@ -350,7 +345,7 @@ def check_labels(labels: Sequence[Any] | Shaped[np.ndarray, "..."]) -> np.ndarra
                 got=repr(label)[:60],
                 remedy="Leave such rows out." if one else "Give them as a flat list.",
             )
-    y = np.asarray(labels)
+    y = _array(labels)
     if y.ndim != 1:
         raise StcError(
             "labels",
@@ -361,6 +356,13 @@ def check_labels(labels: Sequence[Any] | Shaped[np.ndarray, "..."]) -> np.ndarra
     return y
 
 
-def _check_some(name: str, given: Sequence[str], known: Sequence[str]) -> None:
-    if not given or not set(given) <= set(known):
-        raise StcError(name, expected=f"some of {', '.join(known)}", got=str(given))
+def _array(labels: Any) -> np.ndarray:
+    """The labels in the type that they have: texts and numbers are not made alike."""
+    y = np.asarray(labels)
+    if y.ndim != 1 or not (isinstance(labels, list | tuple) or y.dtype == object):
+        return y
+    values = y.tolist() if y.dtype == object else list(labels)
+    if len({isinstance(value, str) for value in values}) > 1:
+        return np.array(values, dtype=object)
+    narrow = np.array(values)
+    return narrow if narrow.ndim == 1 else y

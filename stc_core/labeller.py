@@ -4,7 +4,7 @@ Apart from the estimator, so that labelling a text loads nothing that fitting ne
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from pathlib import Path
 from typing import Any
 
@@ -42,10 +42,25 @@ class Labeller:
             backbone, check_texts(texts), head.features, progress=progress
         )
 
-    def decision_function(self, texts: Sequence[str]) -> Float[np.ndarray, "n n_class"]:
-        """Logits, one column per class."""
-        X = self.features(texts)
+    def logits(
+        self, texts: Sequence[str], *, progress: Progress = silent
+    ) -> Float[np.ndarray, "n n_class"]:
+        """What the head gives each class, of two classes, too, a column for each."""
+        X = self.features(texts, progress=progress)
         return self.head_.logits(X)
+
+    def decision_function(self, texts: Sequence[str]) -> Float[np.ndarray, "..."]:
+        """A score for each class, (n, n_class), of which the label's is the largest.
+
+        For two classes as in scikit-learn one number, (n): by how much the second one
+        is ahead, its log-odds. It is above 0 where the label is `classes_[1]`.
+        """
+        scores = self._scores(texts)
+        return scores[:, 1] - scores[:, 0] if scores.shape[1] == 2 else scores
+
+    def _scores(self, texts: Sequence[str]) -> Float[np.ndarray, "n n_class"]:
+        """A column for each class; the largest is the label's, the first of equals."""
+        return self.logits(texts)
 
     def predict_proba(self, texts: Sequence[str]) -> Float[np.ndarray, "n n_class"]:
         """Calibrated probabilities, columns in the order of `classes_`."""
@@ -54,8 +69,47 @@ class Labeller:
 
     def predict(self, texts: Sequence[str]) -> Shaped[np.ndarray, " n"]:
         """The most probable label of each text, of the kind that was fitted."""
-        best = self.decision_function(texts).argmax(axis=1)
+        best = self._scores(texts).argmax(axis=1)
         return self.classes_[best]
+
+    def score(
+        self,
+        texts: Sequence[str],
+        labels: Sequence[Any] | Shaped[np.ndarray, " n"],
+        sample_weight: Sequence[float] | Float[np.ndarray, " n"] | None = None,
+    ) -> float:
+        """The share of texts whose label is found, each text of the weight given."""
+        from sklearn.metrics import accuracy_score
+
+        found = self.predict(texts)
+        return float(accuracy_score(labels, found, sample_weight=sample_weight))
+
+    def fit(
+        self, texts: Sequence[str], labels: Sequence[Any] | Shaped[np.ndarray, " n"]
+    ) -> Any:
+        """StcError: it is fitted. scikit-learn knows an estimator by this method."""
+        raise StcError(
+            f"fit of a {type(self).__name__}",
+            expected="a classifier that can be fitted, such as SparsifyThenClassify",
+            got="one that was opened from disk, fitted",
+            remedy="Wrap it in sklearn.frozen.FrozenEstimator to use it as it is.",
+        )
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return hasattr(self, "backbone_")
+
+    def __sklearn_tags__(self) -> Any:
+        """What scikit-learn asks of any estimator: this one classifies strings."""
+        from sklearn.utils import ClassifierTags, InputTags, Tags, TargetTags
+
+        return Tags(
+            estimator_type="classifier",
+            target_tags=TargetTags(required=True),
+            classifier_tags=ClassifierTags(),
+            input_tags=InputTags(
+                one_d_array=True, two_d_array=False, sparse=False, string=True
+            ),
+        )
 
     def explain(self, text: str) -> dict[str, Any]:
         """Why `text` gets its label, ready for JSON.
@@ -109,11 +163,12 @@ def open_labeller(
     return found
 
 
-def check_texts(texts: Sequence[Any]) -> list[str]:
-    """The texts as a list; StcError names the first that is blank, or not a text."""
-    if isinstance(texts, str):
-        raise StcError("texts", expected="a list of texts", got="one string")
-    out = list(texts)
+def check_texts(texts: Any) -> list[str]:
+    """The texts as a list; StcError names the first that is blank, or not a text.
+
+    `texts` is a list or an array, a column of a table or a table of one column.
+    """
+    out = _listed(texts)
     for row, text in enumerate(out):
         if not isinstance(text, str) or not text.strip():
             raise StcError(
@@ -132,6 +187,29 @@ def check_texts(texts: Sequence[Any]) -> list[str]:
     if not out:
         raise StcError("texts", expected="at least one text", got="none")
     return out
+
+
+def _listed(texts: Any) -> list[Any]:
+    """The items of a list, an array, a column, or a table of one column."""
+    shape = getattr(texts, "shape", ())
+    if len(shape) == 2 and shape[1] == 1:
+        return np.asarray(texts, dtype=object)[:, 0].tolist()
+    if len(shape) > 1:
+        raise StcError(
+            "texts",
+            expected="one text for each row",
+            got=f"an array or a table of shape {tuple(shape)}",
+            remedy="Give the column of the texts alone.",
+        )
+    if isinstance(texts, str):
+        raise StcError("texts", expected="a list of texts", got="one string")
+    if isinstance(texts, bytes | Mapping | Set) or not isinstance(texts, Iterable):
+        raise StcError(
+            "texts", expected="a list of texts", got=f"a {type(texts).__name__}"
+        )
+    # The items of a pyarrow array are no Python strings by themselves.
+    listed: Any = getattr(texts, "to_pylist", None)
+    return list(texts) if listed is None else listed()
 
 
 def _named(names: Sequence[str], values: np.ndarray) -> dict[str, float]:

@@ -1,5 +1,6 @@
 """A hierarchical classifier that spells its labels, ready to label and on disk."""
 
+import copy
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -54,6 +55,33 @@ class Lexicon(Cascade):
             tuple(np.concatenate(parts) for parts in shares),
         )
 
+    def features(self, texts: Sequence[str], *, progress: Progress = silent) -> Any:
+        """Words are read from all neurons of a layer: StcError."""
+        raise StcError(
+            "features",
+            expected="a classifier on neurons",
+            got="a decoder that spells its labels",
+            remedy="predict_proba and decision_function are there.",
+        )
+
+    def __reduce__(self) -> tuple:
+        """Its parts, heads on the CPU: where it is opened may be no GPU."""
+        speller = self.speller_
+        heads = [head.cpu() for head in copy.deepcopy(speller.heads)]  # tied stay tied
+        given = self.backbone_, self.tree_, self.layers_, heads, self.columns_
+        more = {"norm": speller.norm, **self._parts_written()}
+        return _lexicon, (type(self), given, more, self.levels_)
+
+    def __copy__(self) -> "Lexicon":
+        """Another one on the same heads, not new ones as of a pickle."""
+        found = type(self).__new__(type(self))
+        vars(found).update(vars(self))
+        return found
+
+    def _parts_written(self) -> dict[str, Any]:
+        """What else it is made of."""
+        return {}
+
     def explain(self, text: str) -> dict[str, Any]:
         """Labels that are spelled have no exact sum over neurons: StcError."""
         raise StcError(
@@ -87,6 +115,15 @@ class Lexicon(Cascade):
             "layers": self.layers_,
             **self.tree_.record(),
         }
+
+
+def _lexicon(
+    kind: Callable[..., Lexicon], given: tuple, more: dict[str, Any], levels: int
+) -> Lexicon:
+    """The lexicon that was pickled, which answers the first `levels`."""
+    found = kind(*given, **more)
+    found.levels_ = levels
+    return found
 
 
 def open_lexicon(

@@ -76,10 +76,11 @@ class Reader(Labeller):
         vectors = self.attention_(states, mask).vectors - line.center.sum(0)
         return (vectors * line.weight).sum(-1) + line.bias
 
-    def decision_function(
+    def logits(
         self, texts: Sequence[str], *, progress: Progress = silent
     ) -> Float[np.ndarray, "n n_class"]:
-        """Logits, one column per class; no text's depend on the others."""
+        """A column for each class; no text's depend on the others."""
+        texts = check_texts(texts)
         out = np.empty((len(texts), len(self.classes_)), np.float32)
         done = 0
         for rows, logits in batches(self.backbone_, texts, self.sites, self._logits):
@@ -90,7 +91,7 @@ class Reader(Labeller):
 
     def predict_proba(self, texts: Sequence[str]) -> Float[np.ndarray, "n n_class"]:
         """Calibrated probabilities, columns in the order of `classes_`."""
-        return softmax(self.decision_function(check_texts(texts)))
+        return softmax(self.logits(texts))
 
     def features(self, texts: Sequence[str], *, progress: Progress = silent) -> Any:
         raise StcError(
@@ -159,6 +160,18 @@ class Reader(Labeller):
             for which, pooling in enumerate(PARTS)
         ]
 
+    def __reduce__(self) -> tuple:
+        """Its parts, weights on the CPU: where it is opened may be no GPU."""
+        weights = {n: t.cpu() for n, t in self.attention_.state_dict().items()}
+        line = Line(*(part.cpu() for part in self.line_))
+        return _reader, (
+            self.backbone_,
+            weights,
+            line,
+            self.layers_,
+            self.classes_.tolist(),
+        )
+
     def save(self, folder: Path, *, params: dict[str, Any]) -> Path:
         """Write the classifier; what `classifier.json` says comes last."""
         folder.mkdir(parents=True, exist_ok=True)
@@ -172,6 +185,18 @@ class Reader(Labeller):
         about = saved.About.of(self.backbone_)
         saved.write_about(folder, self.classes_, about=about, params=params)
         return folder
+
+
+def _reader(
+    backbone: Backbone,
+    weights: dict[str, Tensor],
+    line: Line,
+    layers: Sequence[int],
+    classes: Sequence[str],
+) -> Reader:
+    """The reader that was pickled."""
+    attention = Attention.of(weights)
+    return Reader(backbone, attention, line, layers=layers, classes=classes)
 
 
 def open_reader(

@@ -92,7 +92,7 @@ def test_predictions_are_those_of_the_saved_classifier(run: Run):
 def check_explanation(run: Run, text: str) -> None:
     reader = run.classifier()
     found = reader.explain(text)
-    logits = reader.decision_function([text])[0]
+    logits = reader.logits([text])[0]
     for place, label in enumerate(reader.classes_):
         assert found["logits"][label] == pytest.approx(logits[place], abs=1e-4)
         for parts in (found["neurons"], found["tokens"]):

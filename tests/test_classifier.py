@@ -61,7 +61,7 @@ def test_it_learns_and_explains_to_the_logit(family):
 def check_explanation(model: SparsifyThenClassify, text: str) -> None:
     """Neurons, and tokens too, sum with the bias to the logits of the prediction."""
     told = model.explain(text)
-    logits = model.decision_function([text])[0]
+    logits = model.logits([text])[0]
     P = model.predict_proba([text])[0]
     assert told["label"] == model.predict([text])[0]
     for k, name in enumerate(model.classes_):
@@ -283,7 +283,7 @@ def test_every_door_checks_its_texts(fitted):
         ({"kinds": ("mlp",), "max_layer": 0}, "expected sites of kind mlp up to layer"),
         ({"poolings": ("median",)}, "poolings: expected some of first.*median"),
         ({"penalty": "l7"}, "penalty: expected l1 or group; got 'l7'"),
-        ({"class_weight": "heavy"}, "class_weight: expected None or balanced"),
+        ({"class_weight": "heavy"}, "class_weight: expected balanced, or none"),
     ],
 )
 def test_wrong_settings_are_named(arguments, match):

@@ -24,7 +24,7 @@ FLOORS = {
     "figures_errors seriation steps margins",
     2: "delimited label_names mending parquet quadratic solver select attribution "
     "table checks data store sites hooks hub truncation uploads head checkpoint "
-    "packing problem content fista adapters changes rows sums dual task tree "
+    "packing problem content fista adapters reopen changes rows sums dual task tree "
     "guides attention ablation nearest linears trial shelf",
     3: "backbone forward plan arithmetic extract probe sparsify classifier saved spin "
     "tables labeller gradients variability readout tuning training stream sample "

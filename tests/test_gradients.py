@@ -48,7 +48,7 @@ def labeller(family: str, *names: str, seed: int = 0) -> Labeller:
 def test_tokens_sum_to_what_the_words_add(family: str):
     model = labeller(family, "mlp.2.mean", "resid.2.max", "resid.1.last")
     found = integrated_gradients(model, TEXT, n_steps=256)
-    logits = model.decision_function([TEXT])[0]
+    logits = model.logits([TEXT])[0]
     assert found["label"] == "abc"[int(logits.argmax())]
     assert found["logit"] == pytest.approx(float(logits.max()), abs=1e-3)
     total = sum(token["contribution"][found["label"]] for token in found["tokens"])
@@ -104,16 +104,14 @@ def test_of_a_tuned_run(tuned_folder):
 def test_another_thread_may_label_meanwhile():
     """captum hooks the embeddings, which are those of all who use the backbone."""
     model = labeller("bert", "mlp.2.mean", "resid.3.mean")
-    labels = model.decision_function([TEXT])
+    labels = model.logits([TEXT])
     found = integrated_gradients(model, TEXT, n_steps=16)
     over = threading.Event()
 
     def label() -> int:
         n = 0
         while not over.is_set() or n == 0:
-            np.testing.assert_allclose(
-                model.decision_function([TEXT]), labels, atol=1e-4
-            )
+            np.testing.assert_allclose(model.logits([TEXT]), labels, atol=1e-4)
             n += 1
         return n
 

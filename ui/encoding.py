@@ -60,5 +60,5 @@ def _kept(table: Upload, given: str | None, held: str | None) -> str | None:
         show_error(error)
         return held
     data = read_choice(table.key)
-    write_choice(table.key, data.model_copy(update={"encoding": encoding}))
+    write_choice(table.key, data.changed(encoding=encoding))
     return encoding
