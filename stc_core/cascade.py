@@ -22,7 +22,7 @@ from stc_core.errors import StcError
 from stc_core.extract import extract_features
 from stc_core.files import read_json, replacing, write_json
 from stc_core.head import SparseHead
-from stc_core.labeller import Labeller, check_texts
+from stc_core.labeller import Labeller, Strings, check_texts
 from stc_core.readout import dense_features
 from stc_core.tree import Descent, Tree, descend
 
@@ -70,7 +70,7 @@ class Cascade(Labeller):
         found.levels_ = levels
         return found
 
-    def answer(self, texts: Sequence[str], *, progress: Progress = silent) -> Descent:
+    def answer(self, texts: Strings, *, progress: Progress = silent) -> Descent:
         """The way down of each text, through the levels that are answered.
 
         One forward, up to the layer of the finest of them; what it says of a level does
@@ -90,15 +90,15 @@ class Cascade(Labeller):
         ]
         return descend(self.tree_, logits)
 
-    def predict_proba(self, texts: Sequence[str]) -> Float[np.ndarray, "n n_class"]:
+    def predict_proba(self, texts: Strings) -> Float[np.ndarray, "n n_class"]:
         """The probability of each path, a column for each of `classes_`."""
         return self.answer(texts).shares[-1]
 
-    def predict(self, texts: Sequence[str]) -> np.ndarray:
+    def predict(self, texts: Strings) -> np.ndarray:
         """The finest label on each text's way down."""
         return self.classes_[self.answer(texts).nodes[:, -1]]
 
-    def _scores(self, texts: Sequence[str]) -> Float[np.ndarray, "n n_class"]:
+    def _scores(self, texts: Strings) -> Float[np.ndarray, "n n_class"]:
         """The log-probability of each path, none as high as that of the way down.
 
         The best child of the best parent may be less probable than another class.

@@ -26,7 +26,7 @@ from stc_core.config import (
 from stc_core.errors import StcError
 from stc_core.extract import extract
 from stc_core.head import SparseHead
-from stc_core.labeller import Labeller, check_texts
+from stc_core.labeller import Labeller, Strings, check_texts
 from stc_core.penalties import Name
 from stc_core.probe import ProbeResult, fit_probes
 from stc_core.sample import draw, on_all_rows
@@ -93,25 +93,27 @@ class SparsifyThenClassify(Labeller, ClassifierMixin, BaseEstimator):
 
     def fit(
         self,
-        texts: Sequence[str],
-        labels: Sequence[Any] | Shaped[np.ndarray, " n"],
+        texts: Strings,
+        labels: Any,
         *,
         progress: Progress = silent,
     ) -> "SparsifyThenClassify":
         """The fitted classifier itself; `progress` follows the extraction."""
-        self._settings()
+        settings = self._settings()
         texts = check_texts(texts)
         classes, task = self._task(texts, check_labels(labels))
         backbone = self.load_backbone()
         wanted, device = self.wanted(backbone), str(backbone.device)
-        keep = partial(extract, backbone, wanted=wanted, store_dtype=self.store_dtype)
+        keep = partial(
+            extract, backbone, wanted=wanted, store_dtype=settings.store_dtype
+        )
         all_texts = Texts(texts)
         sample = draw(
             all_texts,
             task,
             NO_ROWS,
             extract=partial(keep, progress=progress),
-            seed=self.seed,
+            seed=settings.seed,
         )
         read = sample.store.read
         probes = self.fit_probes(read, sample.task, wanted, device=device)
@@ -133,6 +135,7 @@ class SparsifyThenClassify(Labeller, ClassifierMixin, BaseEstimator):
         self, texts: Sequence[str], y: Shaped[np.ndarray, " n"]
     ) -> tuple[Shaped[np.ndarray, " n_class"], Task]:
         """The classes, and the rows with some of them set aside for validation."""
+        settings = self._settings()
         if len(y) != len(texts):
             raise StcError(
                 "fit", expected=f"{len(texts)} labels", got=f"{len(y)} labels"
@@ -152,9 +155,9 @@ class SparsifyThenClassify(Labeller, ClassifierMixin, BaseEstimator):
         split = carve(
             groups,
             codes,
-            validation_share=self.validation_share,
+            validation_share=settings.validation_share,
             test_share=0.0,
-            seed=self.seed,
+            seed=settings.seed,
         )
         train, held = (np.flatnonzero(split == part) for part in (TRAIN, VALIDATION))
         if not len(held):
@@ -165,7 +168,7 @@ class SparsifyThenClassify(Labeller, ClassifierMixin, BaseEstimator):
                 remedy="Give at least 3 different texts of some class.",
             )
         names = tuple(str(name) for name in classes)
-        return classes, Task(codes, names, train, held, self.class_weight)
+        return classes, Task(codes, names, train, held, settings.class_weight)
 
     def load_backbone(self, progress: Progress = silent) -> Backbone:
         """The backbone that the parameters name."""
@@ -265,17 +268,18 @@ class SparsifyThenClassify(Labeller, ClassifierMixin, BaseEstimator):
         Of the preset `stc`, whose probes may be those that a run keeps, every option
         says the classes of the rows `reported`.
         """
-        if self.preset == "spin":
-            etas = SPIN_ETAS if self.eta is None else (self.eta,)
+        asked = self._settings()
+        if asked.preset == "spin":
+            etas = SPIN_ETAS if asked.eta is None else (asked.eta,)
             return fit_spin(read, task, probes, etas=etas, progress=progress)
         return fit_stc(
             read,
             task,
             probes,
-            eta=self.eta,
-            budget=self.budget,
-            max_neurons=self.max_neurons,
-            tolerance=self.tolerance,
+            eta=asked.eta,
+            budget=asked.budget,
+            max_neurons=asked.max_neurons,
+            tolerance=asked.tolerance,
             reported=reported,
             progress=progress,
         )

@@ -22,6 +22,9 @@ from stc_core.head import SparseHead, softmax
 HALF = re.compile("[\ud800-\udfff]")
 """Half of a character: JSON can spell it, and no encoding of text can hold it."""
 
+Strings = Any
+"""Texts: a list, an array, a column of a table, or a table of one column."""
+
 
 class Labeller:
     """Labels texts and says why; `backbone_` runs up to `head_.layer` only."""
@@ -34,7 +37,7 @@ class Labeller:
         return self.backbone_, self.head_
 
     def features(
-        self, texts: Sequence[str], *, progress: Progress = silent
+        self, texts: Strings, *, progress: Progress = silent
     ) -> Float[np.ndarray, "n n_neurons"]:
         """Raw pooled activations of the selected neurons."""
         backbone, head = self._parts()
@@ -43,13 +46,13 @@ class Labeller:
         )
 
     def logits(
-        self, texts: Sequence[str], *, progress: Progress = silent
+        self, texts: Strings, *, progress: Progress = silent
     ) -> Float[np.ndarray, "n n_class"]:
         """What the head gives each class, of two classes, too, a column for each."""
         X = self.features(texts, progress=progress)
         return self.head_.logits(X)
 
-    def decision_function(self, texts: Sequence[str]) -> Float[np.ndarray, "..."]:
+    def decision_function(self, texts: Strings) -> Float[np.ndarray, "..."]:
         """A score for each class, (n, n_class), of which the label's is the largest.
 
         For two classes as in scikit-learn one number, (n): by how much the second one
@@ -58,24 +61,24 @@ class Labeller:
         scores = self._scores(texts)
         return scores[:, 1] - scores[:, 0] if scores.shape[1] == 2 else scores
 
-    def _scores(self, texts: Sequence[str]) -> Float[np.ndarray, "n n_class"]:
+    def _scores(self, texts: Strings) -> Float[np.ndarray, "n n_class"]:
         """A column for each class; the largest is the label's, the first of equals."""
         return self.logits(texts)
 
-    def predict_proba(self, texts: Sequence[str]) -> Float[np.ndarray, "n n_class"]:
+    def predict_proba(self, texts: Strings) -> Float[np.ndarray, "n n_class"]:
         """Calibrated probabilities, columns in the order of `classes_`."""
         X = self.features(texts)
         return self.head_.probabilities(X)
 
-    def predict(self, texts: Sequence[str]) -> Shaped[np.ndarray, " n"]:
+    def predict(self, texts: Strings) -> Shaped[np.ndarray, " n"]:
         """The most probable label of each text, of the kind that was fitted."""
         best = self._scores(texts).argmax(axis=1)
         return self.classes_[best]
 
     def score(
         self,
-        texts: Sequence[str],
-        labels: Sequence[Any] | Shaped[np.ndarray, " n"],
+        texts: Strings,
+        labels: Any,
         sample_weight: Sequence[float] | Float[np.ndarray, " n"] | None = None,
     ) -> float:
         """The share of texts whose label is found, each text of the weight given."""
@@ -84,9 +87,7 @@ class Labeller:
         found = self.predict(texts)
         return float(accuracy_score(labels, found, sample_weight=sample_weight))
 
-    def fit(
-        self, texts: Sequence[str], labels: Sequence[Any] | Shaped[np.ndarray, " n"]
-    ) -> Any:
+    def fit(self, texts: Strings, labels: Any) -> Any:
         """StcError: it is fitted. scikit-learn knows an estimator by this method."""
         raise StcError(
             f"fit of a {type(self).__name__}",
@@ -163,11 +164,8 @@ def open_labeller(
     return found
 
 
-def check_texts(texts: Any) -> list[str]:
-    """The texts as a list; StcError names the first that is blank, or not a text.
-
-    `texts` is a list or an array, a column of a table or a table of one column.
-    """
+def check_texts(texts: Strings) -> list[str]:
+    """The texts as a list; StcError names the first that is blank, or not a text."""
     out = _listed(texts)
     for row, text in enumerate(out):
         if not isinstance(text, str) or not text.strip():
@@ -189,7 +187,7 @@ def check_texts(texts: Any) -> list[str]:
     return out
 
 
-def _listed(texts: Any) -> list[Any]:
+def _listed(texts: Strings) -> list[Any]:
     """The items of a list, an array, a column, or a table of one column."""
     shape = getattr(texts, "shape", ())
     if len(shape) == 2 and shape[1] == 1:

@@ -16,7 +16,7 @@ from stc_core.backbone import Backbone
 from stc_core.cascade import TREE, Cascade
 from stc_core.errors import StcError
 from stc_core.files import read_json, replacing, write_json
-from stc_core.labeller import check_texts
+from stc_core.labeller import Strings, check_texts
 from stc_core.spelling import Speller, names_of
 from stc_core.tree import Descent, Tree
 
@@ -42,7 +42,7 @@ class Lexicon(Cascade):
         words = [head.to(backbone.device).eval() for head in heads]
         self.speller_ = Speller(backbone, tree, names, layers, words, norm=norm)
 
-    def answer(self, texts: Sequence[str], *, progress: Progress = silent) -> Descent:
+    def answer(self, texts: Strings, *, progress: Progress = silent) -> Descent:
         """The way down of each text, through the levels that are answered."""
         given, found = check_texts(texts), []
         for start in range(0, len(given), CHUNK):
@@ -55,7 +55,7 @@ class Lexicon(Cascade):
             tuple(np.concatenate(parts) for parts in shares),
         )
 
-    def features(self, texts: Sequence[str], *, progress: Progress = silent) -> Any:
+    def features(self, texts: Strings, *, progress: Progress = silent) -> Any:
         """Words are read from all neurons of a layer: StcError."""
         raise StcError(
             "features",

@@ -19,7 +19,7 @@ from stc_core.errors import StcError
 from stc_core.files import read_json, replacing, write_json
 from stc_core.forward import Pace, on_device, run
 from stc_core.head import softmax
-from stc_core.labeller import Labeller, check_texts
+from stc_core.labeller import Labeller, Strings, check_texts
 from stc_core.packing import make_batch
 
 ATTENTION, TENSORS = "attention.json", "attention.safetensors"
@@ -77,7 +77,7 @@ class Reader(Labeller):
         return (vectors * line.weight).sum(-1) + line.bias
 
     def logits(
-        self, texts: Sequence[str], *, progress: Progress = silent
+        self, texts: Strings, *, progress: Progress = silent
     ) -> Float[np.ndarray, "n n_class"]:
         """A column for each class; no text's depend on the others."""
         texts = check_texts(texts)
@@ -89,11 +89,11 @@ class Reader(Labeller):
             progress(done, len(texts))
         return out
 
-    def predict_proba(self, texts: Sequence[str]) -> Float[np.ndarray, "n n_class"]:
+    def predict_proba(self, texts: Strings) -> Float[np.ndarray, "n n_class"]:
         """Calibrated probabilities, columns in the order of `classes_`."""
         return softmax(self.logits(texts))
 
-    def features(self, texts: Sequence[str], *, progress: Progress = silent) -> Any:
+    def features(self, texts: Strings, *, progress: Progress = silent) -> Any:
         raise StcError(
             "features",
             expected="a classifier on neurons",

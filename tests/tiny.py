@@ -7,6 +7,7 @@ for tests that do.
 
 from collections.abc import Callable
 from functools import cache
+from pathlib import Path
 from typing import Any, Literal
 from zlib import crc32
 
@@ -296,6 +297,13 @@ def _tokenizer(padding: Padding, specials: bool) -> hf.PreTrainedTokenizerFast:
         unk_token="<unk>",
         **more,
     )
+
+
+def saved_tiny(folder: Path, family: str = "bert") -> Path:
+    """The folder, with a tiny model and its tokenizer in it."""
+    tiny_model(family).save_pretrained(folder)
+    tiny_tokenizer().save_pretrained(folder)
+    return folder
 
 
 class _Shared(Backbone):
