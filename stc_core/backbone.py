@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from transformers import PreTrainedTokenizerBase
 
 from stc_core import changes, content, hub, tokens
+from stc_core.apart import equal, in_order, lengths_of, read_padded
 from stc_core.axes import PooledSite, Pooling, Progress, Site, silent
 from stc_core.checkpoint import (
     choose_device,
@@ -35,13 +36,13 @@ from stc_core.packing import (
     sent,
 )
 from stc_core.pooling import pool, pool_groups, view
+from stc_core.reading_notes import reading_notes
 from stc_core.reopen import reduced
+from stc_core.rotary import frequencies_of
 from stc_core.tokens import Span, Tokens
 from stc_core.trial import look
 
 K = TypeVar("K")
-APART = "This model sees padding: only texts of equal length are read together."
-SLOW = "Triton finds no C compiler, so batches on the GPU are padded, which is slower."
 
 
 class Backbone:
@@ -80,6 +81,7 @@ class Backbone:
         self._uncached = {"use_cache": False} if takes_cache else {}
         self.packs = can_pack(model) and (self.device.type != "cuda" or has_triton())
         self._lock = threading.RLock()
+        self._frequencies = frequencies_of(model)
         self._anatomy, self.causal, self.sees_padding = look(
             model, self._run, name=name, device=self.device
         )
@@ -88,11 +90,13 @@ class Backbone:
         self.layer_names = self._anatomy.layer_names
         self.n_layers = len(self.layer_names) - 1
         self.d_model = self.widths[Site(0, "resid")]
-        self.notes = self._anatomy.notes
-        if can_pack(model) and not self.packs:
-            self.notes += (SLOW,)
-        if self.sees_padding:
-            self.notes += (APART,)
+        self.notes = self._anatomy.notes + reading_notes(
+            model,
+            self._frequencies,
+            sees_padding=self.sees_padding,
+            slow=can_pack(model) and not self.packs,
+            max_length=self.max_length,
+        )
         # The one token that a family is trained to sum a text up in, and the rest.
         reads_left = self.causal or getattr(self.config, "is_encoder_decoder", False)
         self.default_poolings: tuple[Pooling, ...] = (
@@ -223,6 +227,26 @@ class Backbone:
 
         `inputs` are those of `make_batch`, on the device of the model.
         """
+        return self.by_parts(inputs, lambda part: self._graded(part, sites))
+
+    def by_parts(
+        self,
+        inputs: Mapping[str, Tensor],
+        read: Callable[[dict[str, Tensor]], dict[K, Tensor]],
+    ) -> dict[K, Tensor]:
+        """`read` of a padded batch, or of each part of it that may be read together.
+
+        `read` gives tensors (batch, pos, width); where parts are read apart they are 0
+        beyond the end of a text.
+        """
+        if not self._reads_apart:
+            return read(dict(inputs))
+        lengths = inputs["attention_mask"].sum(1).cpu().numpy()
+        return read_padded(inputs, lengths, self._parts(lengths), read)
+
+    def _graded(
+        self, inputs: Mapping[str, Tensor], sites: Sequence[Site]
+    ) -> dict[Site, Tensor]:
         out: dict[Site, Tensor] = {}
         shape = inputs["input_ids"].shape
 
@@ -232,6 +256,7 @@ class Backbone:
         points = {site: self._anatomy.points[site] for site in sites}
         with self.alone():
             tell(self._guides, Places(inputs["attention_mask"].bool()))
+            self._frequencies.reset()
             read_sites(
                 lambda: self.model(**inputs, **self._uncached),
                 points,
@@ -256,7 +281,7 @@ class Backbone:
     ) -> list[dict[Site, Float[Tensor, "pos width"]]]:
         """For each text its activations at every kept token, float32 on the CPU."""
         out: list[dict[Site, Tensor]] = [{} for _ in ids]
-        for part in self._parts(ids):
+        for part in self._parts(lengths_of(ids)):
             self._tokens([ids[text] for text in part], sites, [out[t] for t in part])
         return out
 
@@ -310,23 +335,36 @@ class Backbone:
             f"{self.device}, {str(self.dtype).removeprefix('torch.')})"
         )
 
-    def _parts(self, ids: Sequence[np.ndarray]) -> list[np.ndarray]:
+    @property
+    def constant_up_to(self) -> int | None:
+        """The longest text whose positions have the frequencies of a short one's.
+
+        None where those of all texts have the same, or none.
+        """
+        return self._frequencies.constant_up_to
+
+    @property
+    def _reads_apart(self) -> bool:
+        """True if there are texts that must not be in one batch."""
+        return self.sees_padding or self.constant_up_to is not None
+
+    def _parts(self, lengths: np.ndarray) -> list[np.ndarray]:
         """The places of texts that may be read together; each text is in one part."""
-        lengths = np.array([len(row) for row in ids])
-        if not self.sees_padding:
-            return [np.arange(len(ids))]
-        return [np.flatnonzero(lengths == n) for n in np.unique(lengths)]
+        if not self._reads_apart:
+            return [np.arange(len(lengths))]
+        return equal(
+            lengths if self.sees_padding else self._frequencies.groups(lengths)
+        )
 
     def _apart(
         self, ids: Sequence[np.ndarray], read: Callable[[list], dict[K, Tensor]]
     ) -> dict[K, Tensor]:
         """What `read` gives for the texts of each part, in the order of `ids`."""
-        parts = self._parts(ids)
+        parts = self._parts(lengths_of(ids))
+        if len(parts) < 2:
+            return read(list(ids))
         found = [read([ids[text] for text in part]) for part in parts]
-        if len(parts) == 1:
-            return found[0]
-        back = torch.from_numpy(np.argsort(np.concatenate(parts))).to(self.device)
-        return {key: torch.cat([f[key] for f in found])[back] for key in found[0]}
+        return in_order(found, parts)
 
     def _batch(self, ids: Sequence[np.ndarray]) -> Batch:
         limit = longest_packed(self.config)
@@ -336,6 +374,7 @@ class Backbone:
     def _run(self, batch: Batch) -> object:
         lengths = batch.starts.diff() if batch.packed else None
         tell(self._guides, Places(batch.mask, lengths))
+        self._frequencies.reset()
         if not batch.packed:
             return self.model(**batch.inputs, **self._uncached)
         with packed_attention(self.config, batch):

@@ -146,18 +146,22 @@ def read_whole(
     backbone: Backbone, inputs: Mapping[str, Tensor], sites: Sequence[Site]
 ) -> tuple[dict[Site, Tensor], Float[Tensor, "batch pos d"]]:
     """The states of `sites`, and what the model gives at its end, from one forward."""
-    ends: list[Tensor] = []
-
-    def end(model: nn.Module, args: tuple, output: Any) -> None:
-        ends.append(output[0])
-
     wanted = list(dict.fromkeys([*sites, top_site(backbone)]))
-    handle = backbone.model.register_forward_hook(end)
-    try:
-        hidden = backbone.graded(inputs, wanted)
-    finally:
-        handle.remove()
-    return hidden, ends[0]
+
+    def read(part: dict[str, Tensor]) -> dict[Site | None, Tensor]:
+        ends: list[Tensor] = []
+        handle = backbone.model.register_forward_hook(
+            lambda model, args, output: ends.append(output[0])
+        )
+        try:
+            hidden = backbone.graded(part, wanted)
+        finally:
+            handle.remove()
+        return {**hidden, None: ends[0]}
+
+    found = backbone.by_parts(inputs, read)
+    last = found.pop(None)
+    return {site: x for site, x in found.items() if site is not None}, last
 
 
 @torch.no_grad()

@@ -147,6 +147,7 @@ class Speller:
         backbone = self.stages.backbone
         window = longest_packed(backbone.config)
         longest = max(map(len, ids), default=0) + self.names.longest + more
+        _check_length(backbone, longest)
         gaps = backbone.family != "gpt_neo" and (window is None or longest < window)
         size = BATCH if gaps else 1
         order = np.argsort([len(row) for row in ids], kind="stable")
@@ -226,3 +227,16 @@ class Speller:
         parents = np.array(self.tree.parents[level])
         counts = np.bincount(parents)
         return np.repeat((1 / counts[parents])[None], n, axis=0)
+
+
+def _check_length(backbone: Backbone, longest: int) -> None:
+    """StcError if a text would grow beyond what its first tokens were read for."""
+    limit = backbone.constant_up_to
+    if limit is not None and longest > limit:
+        raise StcError(
+            f"decoding with {backbone.name}",
+            expected=f"{limit} tokens at most, text and labels together",
+            got=f"{longest}",
+            remedy=f"Lower max_length by {longest - limit}, or choose class heads: "
+            "--heads class.",
+        )

@@ -11,7 +11,8 @@ from stc_core.axes import Site
 from stc_core.errors import StcError
 from stc_core.hooks import read_sites
 from stc_core.packing import Batch, can_pack, make_batch
-from stc_core.sites import TRIAL, Anatomy, Point, find_sites
+from stc_core.sites import Anatomy, Point, find_sites
+from stc_core.trace import TRIAL
 
 SEEN = {4: 1e-4, 2: 0.05}
 """By the bytes of a number: what part of the largest state no rounding comes to."""

@@ -21,11 +21,12 @@ FLOORS = {
     "figures_adapt figures_attention scatter texts segments fluency branches "
     "figures_hierarchy trie slices compare agreement cards figures_compare "
     "html_page figures_activity relatives edits flips confusion calibration strata "
-    "figures_errors seriation steps margins",
+    "figures_errors seriation steps margins trace rotary apart",
     2: "delimited label_names mending parquet quadratic solver select attribution "
     "table checks data store sites hooks hub truncation uploads head checkpoint "
     "packing problem content fista adapters reopen changes rows sums dual task tree "
-    "guides attention ablation nearest linears trial shelf",
+    "guides attention ablation nearest linears trial shelf stacks "
+    "down_projections reading_notes",
     3: "backbone forward plan arithmetic extract probe sparsify classifier saved spin "
     "tables labeller gradients variability readout tuning training stream sample "
     "candidates ladder cascade language focus reader stages spelling scribe lexicon "

@@ -19,7 +19,8 @@ from torch import nn
 
 from stc_core.axes import Site
 from stc_core.errors import StcError
-from stc_core.sites import KNOWN, TRIAL, find_sites
+from stc_core.sites import KNOWN, find_sites
+from stc_core.trace import TRIAL
 
 ENCODER_DECODERS = {"t5", "flan-t5", "bart", "pegasus"}
 IDS = torch.arange(6).view(TRIAL)

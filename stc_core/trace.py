@@ -1,0 +1,147 @@
+"""What a model's modules do in one trial forward: who is called, with what, when."""
+
+import inspect
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import NamedTuple
+
+from torch import Tensor, nn
+from transformers import PreTrainedModel
+
+Shape = tuple[int, ...]
+
+TRIAL = (2, 3)
+"""Texts and tokens of the trial forward: no other axis may have these sizes."""
+
+
+class Call(NamedTuple):
+    """One call of a module in the trial forward; `start`, `stop` order all calls.
+
+    `before` and `after` are copies of the hidden states that go in and come out, where
+    they have a row for each token.
+    """
+
+    name: str
+    module: nn.Module
+    times: int  # earlier calls of the same module
+    start: int
+    stop: int
+    input: Shape | None
+    output: Shape | None
+    before: Tensor | None
+    after: Tensor | None
+
+    def contains(self, other: "Call") -> bool:
+        """True if `other` ran inside this call."""
+        return self.start < other.start and other.stop < self.stop
+
+
+def trace(model: nn.Module, forward: Callable[[], object]) -> tuple[list[Call], object]:
+    """Every call of a submodule in one forward, in the order in which they begin, and
+    what the forward gives: with the model's own hidden states where it has them."""
+    open_calls: list[tuple[int, Shape | None, Tensor | None]] = []
+    calls: list[Call] = []
+    names = {module: name for name, module in model.named_modules() if name}
+    seen: Counter[nn.Module] = Counter()
+    clock = iter(range(1 << 60))
+
+    def enter(module: nn.Module, args: tuple, kwargs: dict) -> None:
+        given = carried(args, kwargs)
+        open_calls.append((next(clock), _shape(given), _copy(given)))
+
+    def leave(module: nn.Module, args: tuple, output: object) -> None:
+        start, shape, before = open_calls.pop()
+        made = first_tensor(output)
+        name, times, stop = names[module], seen[module], next(clock)
+        out, after = _shape(made), _copy(made)
+        calls.append(Call(name, module, times, start, stop, shape, out, before, after))
+        seen[module] += 1
+
+    handles = []
+    try:
+        for module in names:
+            handles.append(module.register_forward_pre_hook(enter, with_kwargs=True))
+            handles.append(module.register_forward_hook(leave))
+        with _hidden_states_shown(model):
+            output = forward()
+    finally:
+        for handle in handles:
+            handle.remove()
+    return sorted(calls, key=lambda call: call.start), output
+
+
+def carried(args: Sequence, kwargs: dict) -> Tensor | None:
+    """The hidden states that a module is called with: its first tensor."""
+    if args and isinstance(args[0], Tensor):
+        return args[0]
+    hidden = kwargs.get("hidden_states")
+    if isinstance(hidden, Tensor):
+        return hidden
+    return next((v for v in kwargs.values() if isinstance(v, Tensor)), None)
+
+
+def replaced(
+    args: tuple, kwargs: dict, old: Tensor | None, new: Tensor
+) -> tuple[tuple, dict]:
+    """The arguments of a call with `new` in the place of `old`."""
+    if args and args[0] is old:
+        return (new, *args[1:]), kwargs
+    return args, {name: new if v is old else v for name, v in kwargs.items()}
+
+
+def first_tensor(output: object) -> Tensor | None:
+    """The hidden states that a module gives: the tensor, or the first of a tuple."""
+    if isinstance(output, Tensor):
+        return output
+    if isinstance(output, (tuple, list)) and output:
+        return first_tensor(output[0])
+    return None
+
+
+def is_linear(module: nn.Module) -> bool:
+    """True for a matrix product: nn.Linear, Conv1D, one with LoRA beside it."""
+    weight = getattr(module, "weight", None)
+    return (
+        isinstance(weight, Tensor)
+        and weight.ndim == 2
+        and not isinstance(module, nn.Embedding)
+    )
+
+
+@contextmanager
+def _hidden_states_shown(model: nn.Module) -> Iterator[None]:
+    """Within it a model that can show its hidden states does."""
+    if not takes_hidden_states(model):
+        yield
+        return
+
+    def ask(module: nn.Module, args: tuple, kwargs: dict) -> tuple[tuple, dict]:
+        return args, {**kwargs, "output_hidden_states": True}
+
+    handle = model.register_forward_pre_hook(ask, with_kwargs=True)
+    try:
+        yield
+    finally:
+        handle.remove()
+
+
+def takes_hidden_states(model: nn.Module) -> bool:
+    """True for a model of transformers, which shows its hidden states when asked."""
+    if not isinstance(model, PreTrainedModel):
+        return False
+    parameters = inspect.signature(model.forward).parameters
+    open_ended = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
+    return open_ended or "output_hidden_states" in parameters
+
+
+def _shape(tensor: Tensor | None) -> Shape | None:
+    return None if tensor is None else tuple(tensor.shape)
+
+
+def _copy(tensor: Tensor | None) -> Tensor | None:
+    """A copy if the tensor has a row for each text and token, flat or not."""
+    if tensor is None or not tensor.is_floating_point() or tensor.ndim < 2:
+        return None
+    flat = tensor.shape[0] == TRIAL[0] * TRIAL[1] and tensor.ndim == 2
+    return tensor.clone() if flat or tuple(tensor.shape[:2]) == TRIAL else None
