@@ -1,10 +1,14 @@
 """Texts to token ids, and tokens back to their places in the text."""
 
-from collections.abc import Sequence
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import numpy as np
 from transformers import PreTrainedTokenizerBase
+
+from stc_core.alignment import align
 
 
 class Tokens(NamedTuple):
@@ -61,12 +65,15 @@ def spans(
         return [Span(0, 0, str(token))]
     names = [str(token) for token in tokenizer.convert_ids_to_tokens(ids)]
     special = [bool(flag) for flag in batch["special_tokens_mask"][0]]
-    if batch.encodings is not None:
-        places = batch.encodings[0].offsets
-    else:
-        places = _align(tokenizer, text, ids, special)
+    if batch.encodings is None:
+        cut = len(ids) == max_length and _length(tokenizer, text) > max_length
+        # Some do not count the end that a text brings along: then they say nothing.
+        known = special if len(special) == len(ids) else None
+        places = align(tokenizer, text, ids, known, cut=cut)
+        return [Span(*place, name) for place, name in zip(places, names, strict=True)]
     found: list[Span] = []
-    for (start, end), name, is_special in zip(places, names, special, strict=True):
+    offsets = batch.encodings[0].offsets
+    for (start, end), name, is_special in zip(offsets, names, special, strict=True):
         if is_special:
             start = end = found[-1].end if found else 0
         found.append(Span(start, end, name))
@@ -76,38 +83,35 @@ def spans(
 def _encode(
     tokenizer: PreTrainedTokenizerBase, texts: list[str], max_length: int, **more: Any
 ) -> Any:
-    return tokenizer(
-        texts,
-        truncation=True,
-        max_length=max_length,
-        return_attention_mask=False,
-        return_token_type_ids=False,
-        verbose=False,
-        **more,
-    )
+    with _quiet(tokenizer, texts):
+        return tokenizer(
+            texts,
+            truncation=True,
+            max_length=max_length,
+            return_attention_mask=False,
+            return_token_type_ids=False,
+            verbose=False,
+            **more,
+        )
+
+
+@contextmanager
+def _quiet(tokenizer: PreTrainedTokenizerBase, texts: list[str]) -> Iterator[None]:
+    """Without the warning that a text already has its end."""
+    end = str(tokenizer.eos_token)
+    if tokenizer.is_fast or not any(end in text for text in texts):
+        yield
+        return
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
 
 
 def _length(tokenizer: PreTrainedTokenizerBase, text: str) -> int:
-    return len(tokenizer(text, verbose=False)["input_ids"])
+    with _quiet(tokenizer, [text]):
+        return len(tokenizer(text, verbose=False)["input_ids"])
 
 
 def _stand_in(tokenizer: PreTrainedTokenizerBase) -> int:
     ids = (tokenizer.eos_token_id, tokenizer.bos_token_id, tokenizer.pad_token_id)
     return next((i for i in ids if isinstance(i, int)), 0)
-
-
-def _align(
-    tokenizer: PreTrainedTokenizerBase, text: str, ids: list[int], special: list[bool]
-) -> list[tuple[int, int]]:
-    """Places of a slow tokenizer's tokens: each found where the last one ended."""
-    folded = text.casefold() if len(text.casefold()) == len(text) else text
-    cursor, places = 0, []
-    for token, is_special in zip(ids, special, strict=True):
-        piece = "" if is_special else str(tokenizer.decode([token])).strip().lstrip("#")
-        start = folded.find(piece.casefold(), cursor) if piece else -1
-        if start < 0:
-            places.append((cursor, cursor))
-            continue
-        cursor = start + len(piece)
-        places.append((start, cursor))
-    return places
