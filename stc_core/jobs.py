@@ -14,6 +14,7 @@ from stc_core import queue
 from stc_core.config import RunConfig, runs_folder
 from stc_core.errors import StcError
 from stc_core.files import unwritable
+from stc_core.hub import local_folder
 from stc_core.run import Run
 from stc_core.status import BUSY, mark_cancelled, read_status
 from stc_core.uploads import keep_stream
@@ -120,8 +121,8 @@ def absolute(config: RunConfig) -> RunConfig:
         path=keep_stream(data.path),
         test_path=data.test_path and keep_stream(data.test_path),
     )
-    if Path(train.backbone).is_dir():
-        train = train.changed(backbone=str(Path(train.backbone).absolute()))
+    if (found := local_folder(train.backbone)) is not None:
+        train = train.changed(backbone=str(found.absolute()))
     return config.changed(data=data, train=train)
 
 

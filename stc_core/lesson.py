@@ -12,7 +12,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from stc_core import changes
+from stc_core import changes, hub
 from stc_core.axes import Progress, silent
 from stc_core.backbone import Backbone
 from stc_core.config import TrainConfig, TuneConfig
@@ -27,7 +27,8 @@ BACKBONE, CHECKPOINTS, TUNING = "backbone", "checkpoints", "tuning.json"
 
 def absolute(name: str) -> str:
     """A folder's name that means the same from anywhere: it is kept with the run."""
-    return str(Path(name).absolute()) if Path(name).is_dir() else name
+    folder = hub.local_folder(name)
+    return name if folder is None else str(folder.absolute())
 
 
 def loaded(

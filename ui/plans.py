@@ -2,7 +2,6 @@
 
 import os
 from concurrent.futures import Future, ThreadPoolExecutor
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import streamlit as st
@@ -12,7 +11,7 @@ from huggingface_hub.utils import validate_repo_id
 from stc_core.config import RunConfig
 from stc_core.data import Corpus
 from stc_core.errors import StcError
-from stc_core.hub import cached_names, resolve, weight_files
+from stc_core.hub import cached_names, local_folder, resolve, weight_files
 from ui.tables import corpus_of
 
 if TYPE_CHECKING:
@@ -74,7 +73,7 @@ def _survey(
 
 def is_here(backbone: str) -> bool:
     """True if `backbone` can be loaded with no network."""
-    return backbone in cached_names() or Path(backbone).expanduser().is_dir()
+    return backbone in cached_names() or local_folder(backbone) is not None
 
 
 def weight_bytes(backbone: str) -> int:
