@@ -26,6 +26,7 @@ from stc_core.errors import StcError
 from stc_core.guides import Places, guides_of, tell
 from stc_core.hooks import Take, read_sites
 from stc_core.linears import lay_out
+from stc_core.loading_errors import trying
 from stc_core.packing import (
     Batch,
     can_pack,
@@ -41,6 +42,7 @@ from stc_core.reopen import reduced
 from stc_core.rotary import frequencies_of
 from stc_core.tokens import Span, Tokens
 from stc_core.trial import look
+from stc_core.vocabulary import suited
 
 K = TypeVar("K")
 
@@ -67,7 +69,8 @@ class Backbone:
     ) -> None:
         """Takes the model over: eval mode, no gradients. Use `load` or `from_model`."""
         self.model = model.eval().requires_grad_(False)
-        self.tokenizer = tokenizer
+        where = f"backbone {name!r}"
+        self.tokenizer, told = suited(model, tokenizer, where)
         self.name = name
         self.identity = identity
         self.revision = identity[:12]
@@ -75,27 +78,32 @@ class Backbone:
         self.device, self.dtype = parameter.device, parameter.dtype
         self.config: Any = getattr(model, "config", None)
         self.family = getattr(self.config, "model_type", type(model).__name__.lower())
-        self.max_length = _max_length(model, tokenizer, max_length, name)
+        self.max_length = _max_length(model, self.tokenizer, max_length, name)
         self._guides = guides_of(model)
         takes_cache = "use_cache" in inspect.signature(model.forward).parameters
         self._uncached = {"use_cache": False} if takes_cache else {}
         self.packs = can_pack(model) and (self.device.type != "cuda" or has_triton())
         self._lock = threading.RLock()
         self._frequencies = frequencies_of(model)
-        self._anatomy, self.causal, self.sees_padding = look(
-            model, self._run, name=name, device=self.device
-        )
+        with trying(where, model):
+            self._anatomy, self.causal, self.sees_padding = look(
+                model, self._run, name=name, device=self.device
+            )
         self.sites = tuple(self._anatomy.points)
         self.widths = self._anatomy.widths
         self.layer_names = self._anatomy.layer_names
         self.n_layers = len(self.layer_names) - 1
         self.d_model = self.widths[Site(0, "resid")]
-        self.notes = self._anatomy.notes + reading_notes(
-            model,
-            self._frequencies,
-            sees_padding=self.sees_padding,
-            slow=can_pack(model) and not self.packs,
-            max_length=self.max_length,
+        self.notes = (
+            self._anatomy.notes
+            + told
+            + reading_notes(
+                model,
+                self._frequencies,
+                sees_padding=self.sees_padding,
+                slow=can_pack(model) and not self.packs,
+                max_length=self.max_length,
+            )
         )
         # The one token that a family is trained to sum a text up in, and the rest.
         reads_left = self.causal or getattr(self.config, "is_encoder_decoder", False)

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any, NamedTuple, cast
 
 import torch
-from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
@@ -19,8 +18,10 @@ from stc_core import hub
 from stc_core.adapters import add_bottlenecks, add_lora, merge_lora
 from stc_core.checkpoint import read_model
 from stc_core.errors import StcError
-from stc_core.files import read_json, replacing, write_json
+from stc_core.files import replacing, write_json
 from stc_core.guides import Spec, add_guides
+from stc_core.loader_files import read_object, where_of
+from stc_core.loading_errors import weights_fault
 
 FORMAT = 1
 DEPTHS = ("num_decoder_layers", "decoder_layers", "num_hidden_layers")
@@ -96,21 +97,30 @@ def save(folder: Path, changes: Changes, tensors: Mapping[str, Tensor]) -> Path:
 
 def load(folder: Path) -> Changes:
     """What changes.json says; StcError if it is of another format."""
-    found = read_json(folder / hub.CHANGES)
+    path = folder / hub.CHANGES
+    found = read_object(path)
     if found.pop("format", None) != FORMAT:
         raise StcError(
             f"tuned backbone {str(folder)!r}",
             expected=f"format {FORMAT}",
             remedy="Tune it again with this version of STC Studio.",
         )
-    cut = None if found["cut"] is None else Cut(**found["cut"])
-    guides = tuple(
-        Spec(spec["block"], spec["d_model"], tuple(spec["groups"]))
-        for spec in found.pop("guides", ())
-    )
-    return Changes(
-        **{**found, "cut": cut, "tuned": tuple(found["tuned"]), "guides": guides}
-    )
+    try:
+        cut = None if found["cut"] is None else Cut(**found["cut"])
+        guides = tuple(
+            Spec(spec["block"], spec["d_model"], tuple(spec["groups"]))
+            for spec in found.pop("guides", ())
+        )
+        return Changes(
+            **{**found, "cut": cut, "tuned": tuple(found["tuned"]), "guides": guides}
+        )
+    except (KeyError, TypeError) as error:  # what is written above has all of it
+        raise StcError(
+            where_of(path),
+            expected="all that was changed in a backbone",
+            got=f"a part of it, or something else ({error})",
+            remedy="Tune it again.",
+        ) from error
 
 
 def read(folder: Path, name: str, dtype: torch.dtype) -> tuple[nn.Module, Any]:
@@ -144,11 +154,14 @@ def read(folder: Path, name: str, dtype: torch.dtype) -> tuple[nn.Module, Any]:
 def _put_back(model: nn.Module, folder: Path) -> None:
     """The tuned weights, in the dtype of the model."""
     path = folder / hub.CHANGED_WEIGHTS
-    try:
-        tensors = load_file(path)
-    except SafetensorError as error:
-        raise StcError(str(path), got=f"a damaged file ({error})") from error
-    strange = model.load_state_dict(tensors, strict=False).unexpected_keys
+    if (fault := weights_fault(path)) is not None:
+        raise fault
+    tensors, own = load_file(path), model.state_dict()
+    strange = [
+        key
+        for key, value in tensors.items()
+        if key not in own or own[key].shape != value.shape
+    ]
     if strange:
         raise StcError(
             f"tuned backbone {str(folder)!r}",
@@ -156,6 +169,7 @@ def _put_back(model: nn.Module, folder: Path) -> None:
             got=f"others, e.g. {strange[0]}",
             remedy="Tune it again.",
         )
+    model.load_state_dict(tensors, strict=False)
 
 
 def identity(folder: Path) -> str:

@@ -10,13 +10,19 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
 from torch import nn
 from transformers import AutoModel, AutoTokenizer, PreTrainedTokenizerBase
+from transformers.models.auto.configuration_auto import (
+    CONFIG_MAPPING_NAMES,  # pyright: ignore[reportPrivateImportUsage]
+)
+from transformers.models.auto.modeling_auto import MODEL_MAPPING_NAMES
 from transformers.utils import logging as hf_logging
 
 from stc_core import hub
 from stc_core.errors import StcError
+from stc_core.loader_files import CONFIG, read_object
+from stc_core.loading_errors import reading_model, reading_tokenizer
+from stc_core.vocabulary import check_files
 
 DTYPES = {
     "float32": torch.float32,
@@ -70,28 +76,63 @@ def choose_dtype(asked: str, device: torch.device) -> torch.dtype:
 def read_model(folder: Path, name: str, dtype: torch.dtype) -> tuple[nn.Module, Any]:
     """Model without a language-model head, and tokenizer, from a checked folder.
 
-    Quiet. Raises StcError if the files are broken or weights of a block are missing.
+    Quiet. Raises StcError if files are broken, if weights of a block are missing, or if
+    the model reads no text.
     """
-    where = f"backbone {name!r}"
-    try:
-        with quiet():
-            model, report = AutoModel.from_pretrained(
-                folder,
-                dtype=dtype,
-                local_files_only=True,
-                trust_remote_code=False,
-                use_safetensors=True,
-                output_loading_info=True,
-            )
-            tokenizer = AutoTokenizer.from_pretrained(
-                folder, local_files_only=True, trust_remote_code=False
-            )
-    except (OSError, ValueError, KeyError, ImportError, SafetensorError) as error:
-        reason = str(error).strip().partition("\n")[0]
+    where, folder = f"backbone {name!r}", folder.absolute()
+    check_family(folder, where)
+    with quiet(), reading_model(where, folder):
+        model, report = AutoModel.from_pretrained(
+            folder,
+            dtype=dtype,
+            local_files_only=True,
+            trust_remote_code=False,
+            use_safetensors=True,
+            output_loading_info=True,
+            ignore_mismatched_sizes=True,  # they are told by name below
+        )
+    check_report(model, report, where)
+    check_reads_text(model, where)
+    with quiet(), reading_tokenizer(where, folder):
+        tokenizer = AutoTokenizer.from_pretrained(
+            folder, local_files_only=True, trust_remote_code=False
+        )
+    check_files(folder, tokenizer, where)
+    return model, tokenizer
+
+
+def check_family(folder: Path, where: str) -> None:
+    """Raise StcError for a family that has no model of one piece."""
+    family = read_object(folder / CONFIG).get("model_type")
+    if family in CONFIG_MAPPING_NAMES and family not in MODEL_MAPPING_NAMES:
         raise StcError(
-            f"{where} cannot be loaded", got=f"{type(error).__name__}: {reason}"
-        ) from error
-    missing = sorted(key for key in report["missing_keys"] if "pooler" not in key)
+            where,
+            expected="a model that transformers loads as a whole",
+            got=f"one of the family {family!r}",
+            remedy="Choose a language model.",
+        )
+
+
+def check_report(model: nn.Module, report: dict[str, Any], where: str) -> None:
+    """Raise StcError for weights that are missing, of another size, or not numbers."""
+    other = sorted(found for found in report["mismatched_keys"] if _counts(found[0]))
+    if other:
+        key, got, expected = other[0]
+        raise StcError(
+            where,
+            expected=f"{key} of shape {tuple(expected)}, as config.json says",
+            got=f"{tuple(got)} in the weights",
+            remedy="The two files belong to different models: copy or download both "
+            "again.",
+        )
+    missing = sorted(key for key in report["missing_keys"] if _counts(key))
+    if missing and all(key.startswith("decoder.") for key in missing):
+        raise StcError(
+            where,
+            expected="an encoder and its decoder",
+            got="weights of the encoder alone",
+            remedy="Take the whole model, or an encoder of a family without decoder.",
+        )
     if missing:
         raise StcError(
             where,
@@ -99,7 +140,32 @@ def read_model(folder: Path, name: str, dtype: torch.dtype) -> tuple[nn.Module, 
             got=f"none for {len(missing)} of them, e.g. {missing[0]}",
             remedy="The files belong to another model, or the download is incomplete.",
         )
-    return model, tokenizer
+    for key, value in model.named_parameters():
+        exact = value.is_floating_point() and value.itemsize > 1
+        if exact and not value.sum(dtype=torch.float32).isfinite():
+            raise StcError(
+                where,
+                expected="weights that are numbers",
+                got=f"nan or inf in {key}",
+                remedy="Copy or download the weights again.",
+            )
+
+
+def _counts(key: str) -> bool:
+    """Whether a weight is read: a pooler is not."""
+    return "pooler" not in key
+
+
+def check_reads_text(model: nn.Module, where: str) -> None:
+    """Raise StcError for a model of images, sound or anything but tokens."""
+    main = getattr(model, "main_input_name", "input_ids")
+    if main != "input_ids":
+        raise StcError(
+            where,
+            expected="a model that reads text",
+            got=f"{type(model).__name__}, which reads {main}",
+            remedy="Choose a language model.",
+        )
 
 
 def identity_of(model: nn.Module, tokenizer: PreTrainedTokenizerBase) -> str:

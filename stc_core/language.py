@@ -10,7 +10,6 @@ from typing import Any, NamedTuple, cast
 
 import torch
 from jaxtyping import Bool, Float, Int
-from safetensors import SafetensorError
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, layer_norm
 from transformers import AutoModelForCausalLM, AutoModelForMaskedLM
@@ -21,6 +20,7 @@ from stc_core.axes import Site
 from stc_core.backbone import Backbone
 from stc_core.checkpoint import quiet
 from stc_core.errors import StcError
+from stc_core.loading_errors import reading_model
 from stc_core.readout import Readout, learn
 
 MASKED, AS_MASK, AS_OTHER = 0.15, 0.8, 0.1
@@ -93,22 +93,25 @@ def word_head(backbone: Backbone) -> WordHead:
 
 
 def language_model(folder: Path, *, causal: bool) -> nn.Module | None:
-    """The whole language model in float32; None where the files have no head."""
+    """The whole language model in float32; None where files or family have no head."""
     kind = AutoModelForCausalLM if causal else AutoModelForMaskedLM
-    try:
-        with quiet():
+    with quiet(), reading_model(f"language model in {str(folder)!r}", folder):
+        try:
             found: Any = kind.from_pretrained(
-                folder,
+                folder.absolute(),
                 dtype=torch.float32,
                 local_files_only=True,
                 trust_remote_code=False,
                 use_safetensors=True,
                 output_loading_info=True,
+                ignore_mismatched_sizes=True,
             )
-    except (OSError, ValueError, KeyError, SafetensorError):
-        return None
+        except ValueError as error:
+            if "Unrecognized configuration class" not in str(error):
+                raise
+            return None
     model, report = found
-    return None if report["missing_keys"] else model
+    return None if report["missing_keys"] or report["mismatched_keys"] else model
 
 
 def base_folder(name: str) -> Path:

@@ -27,6 +27,7 @@ FLOORS = {
     "table checks data store sites hooks hub truncation uploads head checkpoint "
     "packing problem content fista adapters reopen changes rows sums dual task tree "
     "guides attention ablation nearest linears trial shelf stacks "
+    "loader_files loading_errors vocabulary "
     "down_projections reading_notes",
     3: "backbone forward plan arithmetic extract probe sparsify classifier saved spin "
     "tables labeller gradients variability readout tuning training stream sample "
