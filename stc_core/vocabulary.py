@@ -19,6 +19,8 @@ PROBE = (
     "私はガラスを 나는 유리를 أنا قادر אני יכול मैं काँच ฉันกินกระจก"
 )
 """Ordinary text in many scripts: of each tokenizer's own some is known."""
+SPACES = " ▁Ġ"
+"""Letters by which tokenizers write a space."""
 TRIED = 64
 """Entries of a vocabulary that are tried as texts."""
 
@@ -96,6 +98,7 @@ def _rows(stack: Any) -> int | None:
 def _knows(tokenizer: Any, words: dict[str, int]) -> bool:
     """True if an ordinary text, or one of its own words, is read as known words."""
     unknown = {*tokenizer.all_special_ids, tokenizer.unk_token_id}
+    unknown |= {i for word, i in words.items() if not word.strip(SPACES)}
     own = [word for word, i in words.items() if i not in unknown]
     return bool(own) and any(set(ids) - unknown for ids in _readings(tokenizer, own))
 

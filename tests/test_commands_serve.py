@@ -1,6 +1,7 @@
 """`stc serve` as it is typed: a real process that answers, and stops when told."""
 
 import json
+import shutil
 import signal
 import socket
 import urllib.error
@@ -9,11 +10,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from broken import FAULTS
 from command import Stc
 from served import serving, trained
 
 from stc_core.commands_serve import listener
+from stc_core.errors import StcError
 from stc_core.run import Run
+from stc_core.serve import service
 
 
 @pytest.fixture(scope="module")
@@ -43,6 +47,28 @@ def test_it_answers_and_stops_when_told(run: Run, number: int, monkeypatch):
         process.send_signal(number)
         assert process.wait(60) == 0
         assert process.stderr is not None and process.stderr.read() == ""
+
+
+@pytest.mark.parametrize("fault", ["adapters beside", "tokenizer is newer"])
+def test_a_backbone_with_a_fault_is_said_before_it_serves(
+    fault: str, run: Run, stc: Stc, tmp_path: Path, table: Path
+):
+    """And of a run that was fitted before the fault came."""
+    base = Path(run.config.train.backbone)
+    kept = shutil.copytree(base, tmp_path / "kept")
+    try:
+        FAULTS[fault][0](base)
+        with pytest.raises(StcError, match=FAULTS[fault][1]):
+            service([run], device="cpu")
+        serve = ("serve", run.folder, "--port", 0, "--device", "cpu")
+        predict = ("predict", run.folder, table, "--out", tmp_path / "out.csv")
+        for command in (serve, predict):
+            said = stc(*command)
+            assert said.code == 2 and said.err.startswith("Error: "), said.err
+            assert "Traceback" not in said.err and "bug" not in said.err
+    finally:
+        shutil.rmtree(base)
+        kept.rename(base)
 
 
 def test_an_address_that_is_taken_is_said_first(stc: Stc, tmp_path: Path):

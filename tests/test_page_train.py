@@ -1,9 +1,13 @@
 """Train: settings, the plan before the start, progress, failure and the result."""
 
 import io
+from collections.abc import Callable
+from concurrent.futures import Future
 from pathlib import Path
+from typing import Any
 
 import pytest
+from broken import broken
 from streamlit.testing.v1 import AppTest
 from test_lexicon import saved_lm
 from visit import METRICS, PLAN, fine, said, small_csv, visit, written_run
@@ -17,6 +21,7 @@ from stc_core.writer import RunWriter
 from ui import plans
 
 PAGE = "pages/2_Train.py"
+REAL_PLAN = plans.plan
 
 
 @pytest.fixture(autouse=True)
@@ -377,6 +382,36 @@ def test_a_backbone_that_is_none_is_refused_before_the_start(data, started, name
     app = fine(visit(PAGE, data=data, state={"backbone": name}))
     assert name in app.error[0].value.replace("\\", "")
     assert "Start training" not in [button.label for button in app.button]
+
+
+class Now:
+    """Work that is done at once, in the place of the thread beside the page."""
+
+    def submit(self, work: Callable[[], Any]) -> Future:
+        done: Future = Future()
+        try:
+            done.set_result(work())
+        except StcError as error:
+            done.set_exception(error)
+        return done
+
+
+@pytest.mark.parametrize(
+    ("fault", "file"),
+    [
+        ("config.json is a list", "config.json"),
+        ("adapters beside", "adapter_config.json"),
+        ("tokenizer is newer", "tokenizer.json"),
+        ("no tokenizer", "knows no word"),
+    ],
+)
+def test_a_folder_with_a_fault_is_said_before_the_start(
+    fault, file, data, started, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(plans, "plan", REAL_PLAN)
+    monkeypatch.setattr(plans, "_beside", Now)
+    app = fine(visit(PAGE, data=data, state={"backbone": str(broken(fault, tmp_path))}))
+    assert file in plain(app.error[0].value)
 
 
 def test_a_backbone_of_the_hub_is_announced_and_not_asked_for(data, started):
