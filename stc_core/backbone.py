@@ -26,7 +26,7 @@ from stc_core.errors import StcError
 from stc_core.guides import Places, guides_of, tell
 from stc_core.hooks import Take, read_sites
 from stc_core.linears import lay_out
-from stc_core.loading_errors import trying
+from stc_core.loading_errors import too_large, trying
 from stc_core.packing import (
     Batch,
     can_pack,
@@ -132,8 +132,12 @@ class Backbone:
         place = choose_device(device)
         folder = hub.resolve(name, progress=progress)
         model, tokenizer = changes.read(folder, name, choose_dtype(dtype, place))
+        try:
+            model.to(place)
+        except torch.OutOfMemoryError as error:
+            raise too_large(f"backbone {name!r}") from error
         found = cls(
-            model.to(place),
+            model,
             tokenizer,
             name=DEFAULT_BACKBONE if name in hub.EMBEDDED else name,
             identity=changes.identity(folder),

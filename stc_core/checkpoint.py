@@ -157,7 +157,14 @@ def _counts(key: str) -> bool:
 
 
 def check_reads_text(model: nn.Module, where: str) -> None:
-    """Raise StcError for a model of images, sound or anything but tokens."""
+    """Raise StcError for a model of images or sound, and for one without a block."""
+    if getattr(getattr(model, "config", None), "num_hidden_layers", None) == 0:
+        raise StcError(
+            where,
+            expected="at least one block",
+            got="num_hidden_layers = 0 in config.json",
+            remedy="Copy or download config.json again.",
+        )
     main = getattr(model, "main_input_name", "input_ids")
     if main != "input_ids":
         raise StcError(

@@ -154,9 +154,10 @@ def identity(folder: Path) -> str:
     known = [TOKENIZER] if TOKENIZER in held else [n for n in COMMON if n in held]
     for path in [*(folder / name for name in known), *weight_files(folder)]:
         digest.update(_hash_of(path))
-    more = [name for name in held if name not in known]
-    more = (more if reads_vocabulary(folder) else []) + matching(folder, ALWAYS)
-    for name in more:  # with its name; a folder without such files is hashed as ever
+    rest = [name for name in held if name not in known]
+    more = (rest if reads_vocabulary(folder) else []) + matching(folder, ALWAYS)
+    # With their names: a folder without such files has the identity it always had.
+    for name in dict.fromkeys(more):
         digest.update(f"\0{name}\0".encode() + _hash_of(folder / name))
     for value in filter(None, _chosen(folder)):
         digest.update(json.dumps(value, sort_keys=True, default=str).encode())

@@ -25,12 +25,13 @@ COMMON = (
     "merges.txt",
 )
 """The vocabulary of most tokenizers that have no tokenizer.json."""
+TEKKEN = "*tekken*.json"
 RARE = (
     "*.model",
     "*.model.*",
     "*.spm",
     "*.tiktoken",
-    "*tekken*.json",
+    TEKKEN,
     "bpe.codes",
     "byte_maps.json",
     "dict.txt",
@@ -50,6 +51,7 @@ ALWAYS = (
     *TEMPLATES,
     "config.*.json",  # for one version of transformers, as config.json may say
     ONE_VERSION,
+    TEKKEN,  # beside tokenizer.json it is read where mistral-common is installed
     "entity_vocab.json",
     "head.safetensors",  # of the one family that keeps weights beside its weights
     "readout.safetensors",
@@ -177,8 +179,8 @@ def reads_vocabulary(folder: Path) -> bool:
     names += [one.get("tokenizer_class") for one in told]
     for name in filter(None, names):
         found = tokenizer_class_from_name(name)
-        if found is None or found.__name__ == "PythonBackend":  # another is taken
-            continue
+        if found is None or found.__name__ in ("PythonBackend", "MistralCommonBackend"):
+            continue  # another is taken, which reads tokenizer.json
         if not issubclass(found, TokenizersBackend):
             return True
     return False

@@ -125,6 +125,7 @@ FAULTS: dict[str, tuple[Fault, str]] = {
     "a size is null": (having(CONFIG, vocab_size=None), "config.json.*vocab_size"),
     "a size is negative": (having(CONFIG, intermediate_size=-1), "config.*negative"),
     "heads do not divide": (having(CONFIG, num_attention_heads=3), "config.*heads"),
+    "no blocks": (having(CONFIG, num_hidden_layers=0), "at least one block"),
     "no heads": (having(CONFIG, num_attention_heads=0), "config.json"),
     "an unknown function": (having(CONFIG, hidden_act="x9"), "config.json.*x9"),
     "an unknown dtype": (having(CONFIG, dtype="float9"), "config.json.*float9"),

@@ -209,6 +209,18 @@ def test_the_class_that_config_json_chooses_is_hashed(tmp_path: Path):
     assert hub.identity(tmp_path) != one
 
 
+@pytest.mark.parametrize("family", ["bert", "llama", "mistral", "deberta-v2"])
+def test_words_beside_tokenizer_json_that_are_not_read_do_not_count(
+    family: str, tmp_path: Path
+):
+    put("config.json", json.dumps({"model_type": family}))(tmp_path)
+    put("tokenizer.json", "{}")(tmp_path)
+    before = hub.identity(tmp_path)
+    for name in ("vocab.txt", "tokenizer.model", "spm.model", "merges.txt"):
+        put(name, "x")(tmp_path)
+    assert hub.identity(tmp_path) == before
+
+
 def test_adapters_that_come_later_are_refused(tmp_path: Path):
     folder = save_bert(tmp_path / "model")
     Backbone.load(str(folder), device="cpu")
