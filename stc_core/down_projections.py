@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from stc_core.config_fields import field, text_config
 from stc_core.trace import TRIAL, Call, carried, is_linear, replaced
 
 AT = TRIAL[1] + 1
@@ -168,10 +169,10 @@ def _one(found: Sequence[Call], widths: set[int]) -> Call | None:
 
 
 def _said_widths(model: nn.Module) -> set[int]:
-    config: Any = getattr(model, "config", None)
-    text = config.get_text_config() if hasattr(config, "get_text_config") else config
+    config = text_config(getattr(model, "config", None))
     found: set[int] = set()
     for name in WIDTHS:
-        value = getattr(text, name, None)
-        found |= {n for n in (value if isinstance(value, list) else [value]) if n}
+        value = field(config, name)
+        values = value if isinstance(value, (list, tuple)) else [value]
+        found |= {n for n in values if isinstance(n, int)}
     return found

@@ -13,7 +13,15 @@ from torch import nn
 
 from stc_core.axes import Site
 from stc_core.down_projections import find_downs, named_down
-from stc_core.stacks import UNSEEN, Stack, choose, named_stacks, shown_states
+from stc_core.errors import StcError
+from stc_core.stacks import (
+    UNSEEN,
+    Stack,
+    check_repeatable,
+    choose,
+    named_stacks,
+    shown_states,
+)
 from stc_core.trace import Call, takes_hidden_states, trace
 
 Moment = Literal["input", "output"]
@@ -96,14 +104,24 @@ def find_sites(
     With or without the table of known names the answer is the same. Raises StcError
     for a model without a stack of blocks whose states are its own hidden states.
     """
+    check_repeatable(model)
     calls, output = trace(model, forward)
     config = getattr(model, "config", None)
     both = getattr(config, "is_encoder_decoder", False)
     names = KNOWN.get(getattr(config, "model_type", None) or "") if known else None
     by_name = named_stacks(calls, [f"{p}.*" for p in names.blocks]) if names else None
-    shown = shown_states(output, both=both) if takes_hidden_states(model) else None
+    asked = takes_hidden_states(model)
+    shown = shown_states(output, both=both) if asked else None
+    if asked and shown is None:
+        raise StcError(
+            f"backbone {type(model).__name__}",
+            expected="a model that shows its hidden states",
+            got="none, though they were asked for",
+            remedy="Choose another model: the layers of this one cannot be read for "
+            "sure.",
+        )
     stacks = choose(model, calls, shown, known=by_name)
-    notes = (UNSEEN,) if shown is None and takes_hidden_states(model) else ()
+    notes = () if asked else (UNSEEN,)
     if has_experts(model):
         downs: list[list[Call | None]] = [[None] * len(stack) for stack in stacks]
         return _anatomy(model, calls, stacks, downs, (*notes, EXPERTS))

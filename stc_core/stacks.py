@@ -1,11 +1,11 @@
 """Which modules are the blocks of a model, held against its own hidden states."""
 
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from stc_core.config_fields import field, text_config
 from stc_core.errors import StcError
 from stc_core.trace import TRIAL, Call
 
@@ -18,8 +18,8 @@ DEPTHS = {
 }
 """Fields of a config that count the blocks of a stack."""
 UNSEEN = (
-    "This model shows no hidden states of its own, so its sites are found by the form "
-    "of its modules alone."
+    "This model does not show its hidden states, so its sites are found by the form of "
+    "its modules alone."
 )
 
 
@@ -31,6 +31,18 @@ def shown_states(output: object, *, both: bool) -> list[States] | None:
         list(s) for s in found if isinstance(s, (tuple, list)) and s
     ]
     return stacks if len(stacks) == len(found) else None
+
+
+def check_repeatable(model: nn.Module) -> None:
+    """StcError for a model that reads the same long text in another way each time."""
+    layers = getattr(getattr(model, "config", None), "attn_layers", None) or ()
+    if "lsh" in layers:
+        raise StcError(
+            f"backbone {type(model).__name__}",
+            expected="the same states each time a text is read",
+            got="attention by random hashing (LSH)",
+            remedy="Choose another model.",
+        )
 
 
 def named_stacks(calls: Sequence[Call], paths: Sequence[str]) -> list[Stack]:
@@ -129,13 +141,12 @@ def _onward(block: Call, calls: Sequence[Call]) -> Iterator[Tensor | None]:
 
 def _check_depth(model: nn.Module, part: str, depth: int) -> None:
     """StcError if the config counts other blocks than were found."""
-    config: Any = getattr(model, "config", None)
-    if config is None:
-        return
-    text = config.get_text_config() if hasattr(config, "get_text_config") else config
-    named = [getattr(text, name, None) for name in DEPTHS[part]]
+    config = text_config(getattr(model, "config", None))
+    named = [field(config, name) for name in DEPTHS[part]]
     said = next((n for n in named if isinstance(n, int)), None)
-    if said is not None and said != depth:
+    if said is not None:
+        said *= field(config, "inner_group_num") or 1  # ALBERT: blocks of each layer
+    if said not in (None, depth):
         raise StcError(
             f"{part} blocks of {type(model).__name__}".strip(),
             expected=f"{said}, which its config says",

@@ -45,7 +45,9 @@ PARTS = (
 class Letters(hf.PreTrainedTokenizer):
     """A token for each letter, as CANINE has them, whose own takes seconds to make."""
 
-    vocab_size = 1 << 20
+    @property
+    def vocab_size(self) -> int:
+        return 1 << 20
 
     def get_vocab(self) -> dict[str, int]:
         return {}

@@ -22,7 +22,7 @@ FLOORS = {
     "figures_hierarchy trie slices compare agreement cards figures_compare "
     "html_page figures_activity relatives edits flips confusion calibration strata "
     "figures_errors seriation steps margins trace rotary apart "
-    "alignment",
+    "alignment config_fields",
     2: "delimited label_names mending parquet quadratic solver select attribution "
     "table checks data store sites hooks hub truncation uploads head checkpoint "
     "packing problem content fista adapters reopen changes rows sums dual task tree "

@@ -1,10 +1,12 @@
 """Sites by name, by structure, and in models made up here."""
 
+import copy
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
+import transformers as hf
 from tiny import (
     CONFIGS,
     EXPERTS,
@@ -14,10 +16,15 @@ from tiny import (
     shake,
     tiny_backbone,
     tiny_model,
+    tiny_tokenizer,
 )
 from torch import nn
 
+from benches.families import build
+from benches.family_oracle import faults
+from stc_core.adapters import add_bottlenecks
 from stc_core.axes import Site
+from stc_core.backbone import Backbone
 from stc_core.errors import StcError
 from stc_core.sites import KNOWN, find_sites
 from stc_core.trace import TRIAL
@@ -155,6 +162,93 @@ def test_a_made_up_model_is_found_by_what_it_does():
     # The shared block counts once as parameters, twice as work.
     assert anatomy.parameters == (words, words + block, *(2 * [words + 2 * block]))
     assert anatomy.flops == (0, products, 2 * products, 3 * products)
+
+
+READ = {
+    "jamba": ("layers.{}.feed_forward.down_proj", (1, 2, 3, 4)),
+    "rwkv": ("blocks.{}.feed_forward.value", (1, 2, 3, 4)),
+    "xlstm": ("blocks.{}.ffn.proj_down", (1, 2, 3, 4)),
+    "recurrent_gemma": ("layers.{}.mlp_block.down_proj", (1, 2, 3, 4)),
+    "megatron-bert": ("encoder.layer.{}.output.dense", (1, 2, 3, 4)),
+    "mobilebert": ("", ()),
+    "mamba": ("", ()),
+    "zamba2": ("", ()),
+    "jamba, experts": ("", ()),
+}
+"""Families of unusual blocks: their down-projections, and of which blocks."""
+
+
+@pytest.mark.parametrize("family", READ)
+def test_blocks_of_other_kinds_are_all_read(family):
+    """Blocks of several classes, recurrence, gates and bottlenecks beside the FFN."""
+    model, _ = build(family)
+    backbone = Backbone.from_model(model, tiny_tokenizer(), name=family)
+    assert backbone.n_layers == 4
+    path, blocks = READ[family]
+    for layer in range(1, 5):
+        expected = model.get_submodule(path.format(layer - 1)) if path else None
+        assert backbone.down_projection(layer) is (
+            expected if layer in blocks else None
+        )
+    assert not faults(backbone)
+    assert bool(backbone.notes) == (not blocks)
+
+
+REFUSED = {
+    "flaubert": "none: what goes through its modules is not what it shows",
+    "xlm": "none: what goes through its modules is not what it shows",
+    "led": "in the encoder; got none",
+    "reformer": "attention by random hashing",
+    "flava": "none, though they were asked for",
+    "mllama": "expected 4, which its config says; got 3",
+}
+
+
+@pytest.mark.parametrize("family", REFUSED)
+def test_what_is_not_what_the_model_shows_is_refused(family):
+    model, _ = build(family)
+    with pytest.raises(StcError, match=REFUSED[family]):
+        Backbone.from_model(model, tiny_tokenizer())
+
+
+def test_half_of_the_layers_are_not_taken_for_all():
+    model = copy.deepcopy(tiny_model("llama"))
+    model.config.num_hidden_layers = 4
+    with pytest.raises(StcError, match="expected 4, which its config says; got 3"):
+        Backbone.from_model(model, tiny_tokenizer())
+
+
+def test_each_layer_of_a_shared_group_is_a_block():
+    config = tiny_model("albert").config.to_dict() | {"inner_group_num": 2}
+    model = hf.AutoModel.from_config(hf.AlbertConfig.from_dict(config)).eval()
+    shake(model)
+    backbone = Backbone.from_model(model, tiny_tokenizer(), name="albert")
+    assert backbone.n_layers == 2 * N_BLOCKS
+    group = model.encoder.albert_layer_groups[0].albert_layers
+    assert [backbone.block(layer) for layer in range(1, 7)] == [*group] * N_BLOCKS
+
+
+def test_a_bottleneck_behind_an_ffn_is_not_its_down_projection():
+    model = copy.deepcopy(tiny_model("olmo2"))
+    names = [f"layers.{number}.mlp.down_proj" for number in range(N_BLOCKS)]
+    add_bottlenecks(model, names, 4)
+    backbone = Backbone.from_model(model, tiny_tokenizer())
+    for layer, name in enumerate(names, start=1):
+        assert backbone.down_projection(layer) is model.get_submodule(name)
+
+
+def test_code_of_its_own_that_is_not_run_is_said():
+    model = copy.deepcopy(tiny_model("bert"))
+    model.config.auto_map = {"AutoModel": "modeling_odd.OddModel"}
+    (note,) = Backbone.from_model(model, tiny_tokenizer()).notes
+    assert "auto_map" in note
+    assert f"BertModel of transformers {hf.__version__}" in note
+
+
+def test_block_sparse_attention_gives_way_to_full_attention_and_it_is_said():
+    backbone = Backbone.from_model(build("big_bird").model, tiny_tokenizer())
+    assert "full attention" in backbone.notes[0]
+    assert backbone.model.attention_type == "original_full"
 
 
 def test_a_model_without_blocks_is_refused():
