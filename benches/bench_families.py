@@ -31,7 +31,7 @@ OUTCOMES = (
     "exact in part",
     "residual only",
     "refused",
-    "needs more than text",
+    "fails on text alone",
     "not built",
     "wrong",
 )
@@ -67,8 +67,8 @@ def judged(family: str) -> Verdict | None:
         backbone = Backbone.from_model(model, tokenizer(), name=family)
     except StcError as error:
         return Verdict(family, "refused", str(error))
-    except Exception as error:  # noqa: BLE001 - as where an image is asked for
-        return Verdict(family, "needs more than text", _line(error))
+    except Exception as error:  # noqa: BLE001 - it may ask for an image
+        return Verdict(family, "fails on text alone", _line(error))
     if wrong := faults(backbone):
         return Verdict(family, "wrong", "; ".join(wrong))
     n_blocks = sum("block" in name for name in backbone.layer_names)

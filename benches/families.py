@@ -214,7 +214,8 @@ def build(name: str) -> Built:
     more = MORE.get(family, {}) | VARIANTS.get(name, {})
     fields = small(config_class, more)
     if family == "funnel":  # its depth is that of its `block_sizes`
-        del fields["num_hidden_layers"]
+        for name in ("num_hidden_layers", "num_layers"):
+            fields.pop(name, None)
     config = config_class(**fields)
     if several:
         config.architectures = [model_class.__name__]

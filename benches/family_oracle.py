@@ -64,7 +64,8 @@ def onward(model: Any, state: torch.Tensor, last: torch.Tensor) -> bool:
     free = [
         module
         for name, module in model.named_modules()
-        if TAIL.search(name) and not re.search(r"\.\d+(\.|$)|vision|visual|image", name)
+        if TAIL.search(name)
+        and not re.search(r"\.\d+(\.|$)|vision|visual|image|modal|projector", name)
     ]
     made = [state[None]]
     for _ in range(3):
