@@ -92,6 +92,7 @@ def _settings(run: Run, metrics: dict[str, Any]) -> str:
     train["max_length"] = backbone["max_length"]
     rows = [(name, _value(value)) for name, value in train.items()]
     rows += [(f"chosen: {k}", _value(v)) for k, v in metrics.get("chosen", {}).items()]
+    rows += [("how the model is read", note) for note in backbone["notes"]]
     rows.append(("weights of the model (hash)", backbone["identity"]))
     rows.append(("training took", duration(metrics["seconds"]["total"])))
     return table("settings", ["setting", "value"], rows)

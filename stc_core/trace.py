@@ -15,6 +15,10 @@ TRIAL = (2, 3)
 """Texts and tokens of the trial forward: no other axis may have these sizes."""
 
 
+COLLECTS = "_output_capturing_hooks_installed"
+"""How transformers marks a model that has its hooks for hidden states."""
+
+
 class Call(NamedTuple):
     """One call of a module in the trial forward; `start`, `stop` order all calls.
 
@@ -111,7 +115,11 @@ def is_linear(module: nn.Module) -> bool:
 
 @contextmanager
 def _hidden_states_shown(model: nn.Module) -> Iterator[None]:
-    """Within it a model that can show its hidden states does."""
+    """Within it a model that can show its hidden states does.
+
+    The hooks by which transformers collects them are gone afterwards: a model with
+    them cannot be pickled.
+    """
     if not takes_hidden_states(model):
         yield
         return
@@ -119,11 +127,18 @@ def _hidden_states_shown(model: nn.Module) -> Iterator[None]:
     def ask(module: nn.Module, args: tuple, kwargs: dict) -> tuple[tuple, dict]:
         return args, {**kwargs, "output_hidden_states": True}
 
+    before = {module: set(module._forward_hooks) for module in model.modules()}
+    marked = {module for module in before if COLLECTS in vars(module)}
     handle = model.register_forward_pre_hook(ask, with_kwargs=True)
     try:
         yield
     finally:
         handle.remove()
+        for module, hooks in before.items():
+            for hook in set(module._forward_hooks) - hooks:
+                del module._forward_hooks[hook]
+            if module not in marked:
+                vars(module).pop(COLLECTS, None)
 
 
 def takes_hidden_states(model: nn.Module) -> bool:

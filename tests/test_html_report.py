@@ -18,6 +18,7 @@ from stc_core.html_report import html_report, write_report
 from stc_core.run import Run
 from stc_core.wording import interval, percent
 
+NOTE = "Texts of more than 8 tokens are read apart from shorter ones."
 SECTIONS = 9
 CHARTS = 10
 
@@ -30,6 +31,9 @@ def evil(run_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
     corpus = pd.read_parquet(folder / "corpus.parquet")
     corpus["text"] = [f"{EVIL} {number}" for number in range(len(corpus))]
     corpus.to_parquet(folder / "corpus.parquet", index=False)
+    metrics = Run.open(folder).metrics
+    metrics["backbone"]["notes"] = [NOTE]
+    write_json(folder / "metrics.json", metrics)
     return Run.open(folder)
 
 
@@ -65,6 +69,10 @@ def test_it_is_one_file_that_fetches_nothing(report: str):
 def test_texts_of_users_stay_texts(report: str):
     assert EVIL in Found(report).words
     assert "<script>alert" not in report
+
+
+def test_it_says_how_the_model_is_read(report: str):
+    assert NOTE in Found(report).words
 
 
 def test_the_numbers_are_those_of_the_run(report: str, evil: Run):

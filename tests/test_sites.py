@@ -237,6 +237,19 @@ def test_a_bottleneck_behind_an_ffn_is_not_its_down_projection():
         assert backbone.down_projection(layer) is model.get_submodule(name)
 
 
+@pytest.mark.parametrize("family", ["llama", "olmo2", "t5"])
+def test_nothing_is_left_on_the_model(family):
+    model = hf.AutoModel.from_config(tiny_model(family).config).eval()
+    Backbone.from_model(model, tiny_tokenizer())
+    assert not any(m._forward_hooks or m._forward_pre_hooks for m in model.modules())
+    given = {"input_ids": IDS, "output_hidden_states": True}
+    if model.config.is_encoder_decoder:
+        given["decoder_input_ids"] = IDS
+    out = model(**given)  # and it still shows its hidden states
+    shown = getattr(out, "hidden_states", None) or out.encoder_hidden_states
+    assert len(shown) > 2
+
+
 def test_code_of_its_own_that_is_not_run_is_said():
     model = copy.deepcopy(tiny_model("bert"))
     model.config.auto_map = {"AutoModel": "modeling_odd.OddModel"}
