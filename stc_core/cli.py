@@ -6,6 +6,8 @@ Exit codes: 0 done; 2 something the user can mend, said without a traceback;
 
 import gc
 import sys
+from collections.abc import Sequence
+from contextlib import suppress
 
 import typer
 
@@ -16,6 +18,7 @@ from stc_core.commands_run import explain, generate, label, predict, report
 from stc_core.commands_serve import serve
 from stc_core.commands_train import resume, shrink, train, work
 from stc_core.errors import StcError
+from stc_core.streams import flush_all, let_all_be_printed
 
 app = typer.Typer(
     help="Find the neurons that know your labels; get a small classifier from them.",
@@ -54,11 +57,30 @@ BUG = "This is a bug of STC Studio, please report it with the lines above."
 def main() -> None:
     """Run the command line and exit with its code."""
     gc.set_threshold(GC_EVERY)
+    let_all_be_printed()
     try:
+        check_arguments(sys.argv[1:])
         app(prog_name=program())
     except StcError as error:
-        typer.echo(f"Error: {error}", err=True)
+        with suppress(BrokenPipeError):
+            typer.echo(f"Error: {error}", err=True)
         sys.exit(2)
     except Exception as error:
         error.add_note(BUG)
         raise
+    finally:
+        flush_all()
+
+
+def check_arguments(given: Sequence[str]) -> None:
+    """Raise StcError for what was typed in another encoding than the system's."""
+    for one in given:
+        try:
+            one.encode()
+        except UnicodeEncodeError as error:
+            raise StcError(
+                f"argument {one!r}",
+                expected=f"characters of {sys.getfilesystemencoding()}",
+                got="other bytes",
+                remedy="Set PYTHONUTF8=1 if they are UTF-8; else rename the file.",
+            ) from error

@@ -1,7 +1,6 @@
 """What the commands share: their options in groups, the run they name, their end."""
 
 import inspect
-import json
 import signal
 import sys
 from collections.abc import Callable, Iterator
@@ -138,7 +137,10 @@ def open_run(run: str) -> Any:
 
 
 def print_json(value: Any) -> None:
-    typer.echo(json.dumps(value, indent=1, ensure_ascii=False))
+    from stc_core.streams import as_json, ends_with_its_reader
+
+    with ends_with_its_reader():
+        typer.echo(as_json(value, getattr(sys.stdout, "encoding", None)))
 
 
 def terminate_as_interrupt() -> None:

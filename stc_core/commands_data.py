@@ -44,7 +44,7 @@ def check(
     if cut := sampled_cut(texts, config.train.backbone):
         found = add_truncated(found, *cut, sampled_of=len(texts))
     if as_json:
-        typer.echo(found.to_json())
+        print_json(found.model_dump(mode="json"))
     else:
         terminal.show_data_report(found)
     if found.errors:

@@ -9,6 +9,7 @@ from stc_core.commands import open_run, print_json, terminate_as_interrupt
 from stc_core.errors import StcError
 from stc_core.heap import uncollected
 from stc_core.options import AsJson, EncodingName, RunFolder, Table
+from stc_core.streams import ends_with_its_reader
 
 
 def predict(
@@ -44,7 +45,7 @@ def predict(
         from stc_core.answers import shallow
 
         classifier = shallow(classifier, 1 if coarse_only else levels)
-    with terminal.CountBar("rows labelled") as bar:
+    with terminal.CountBar("rows labelled") as bar, ends_with_its_reader():
         labelled = predictions.predict_file(
             classifier,
             data,
@@ -55,8 +56,8 @@ def predict(
             progress=bar.show,
             tell=bar.say,
         )
-    where = "standard output" if out == "-" else out
-    typer.echo(f"{labelled.said}: {where}", err=True)
+        where = "standard output" if out == "-" else out
+        typer.echo(f"{labelled.said}: {where}", err=True)
 
 
 def generate(
@@ -93,13 +94,14 @@ def generate(
     for step in author.steps(text, way):
         said = f"{step['column']}: {step['label']} ({step['probability']:.0%}, layer"
         typer.echo(f"{said} {step['layer']})", err=True)
-    for part, some in groupby(coming, key=lambda piece: piece.part):
-        last = part == author.parts_[-1]
-        if not last:
-            typer.echo(f"{part}: ", nl=False, err=True)
-        for piece in some:
-            typer.echo(piece.text, nl=False, err=not last)
-        typer.echo(err=not last)
+    with ends_with_its_reader():
+        for part, some in groupby(coming, key=lambda piece: piece.part):
+            last = part == author.parts_[-1]
+            if not last:
+                typer.echo(f"{part}: ", nl=False, err=True)
+            for piece in some:
+                typer.echo(piece.text, nl=False, err=not last)
+            typer.echo(err=not last)
 
 
 def label(folder: str) -> None:

@@ -2,7 +2,6 @@
 
 import gzip
 import io
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,6 +19,7 @@ from stc_core.data import as_text, check_column
 from stc_core.errors import StcError
 from stc_core.files import replacing
 from stc_core.pipes import is_stream
+from stc_core.streams import table_output
 from stc_core.table import iter_table
 
 LABEL_COLUMN = "predicted_label"
@@ -187,7 +187,8 @@ Write = Callable[[pd.DataFrame], None]
 def table_writer(out: str | Path, *, source: str | Path) -> Iterator[Write]:
     """A function that appends a frame to `out`; the file is there at the end."""
     if str(out) == "-":
-        yield _text_writer(sys.stdout, ".csv")
+        with table_output() as handle:
+            yield _text_writer(handle, ".csv")
         return
     out = Path(out)
     suffix = _suffix(out)

@@ -17,6 +17,7 @@ from stc_core.report import Report
 from stc_core.run import Run
 from stc_core.shelf import StoreInfo
 from stc_core.status import PHASE_NAMES, Status
+from stc_core.streams import silence, unprintable
 from stc_core.wording import duration, interval, percent, size
 
 PLAIN_EVERY_S = 10.0
@@ -38,12 +39,33 @@ BASELINES = {
 }
 
 
+class _Console(Console):
+    """A console that falls silent when nobody reads it: the work goes on."""
+
+    def on_broken_pipe(self) -> None:
+        self.quiet = True
+        silence(self.file)
+
+    def print(self, *objects: Any, **how: Any) -> None:
+        try:
+            super().print(*objects, **how)
+        except OSError as error:
+            self.on_broken_pipe()
+            if not self.stderr:
+                raise unprintable(error) from error
+
+
 def errors() -> Console:
-    return Console(stderr=True, highlight=False, soft_wrap=True)
+    return _Console(stderr=True, highlight=False, soft_wrap=True)
 
 
 def output() -> Console:
-    return Console(highlight=False)
+    return _Console(highlight=False)
+
+
+def _spinner() -> SpinnerColumn:
+    """One of signs that the terminal has."""
+    return SpinnerColumn("line" if errors().options.ascii_only else "dots")
 
 
 class _Bar:
@@ -79,7 +101,7 @@ class PhaseBar(_Bar):
 
     def __init__(self) -> None:
         super().__init__(
-            SpinnerColumn(),
+            _spinner(),
             TextColumn("{task.description}", markup=False),
             BarColumn(bar_width=30),
             TextColumn("{task.fields[eta]}", markup=False),
@@ -109,7 +131,7 @@ class CountBar(_Bar):
     """How many there are, when nobody knows how many there will be."""
 
     def __init__(self, unit: str) -> None:
-        super().__init__(SpinnerColumn(), TextColumn("{task.description}"))
+        super().__init__(_spinner(), TextColumn("{task.description}"))
         self.unit = unit
 
     def show(self, done: int, total: int) -> None:

@@ -12,7 +12,7 @@ PACKAGE = Path(__file__).parents[1] / "stc_core"
 # A file imports from lower floors; on its own floor only from what is not above it,
 # so that there is never a circle. `__init__` is the door and reaches every floor.
 FLOORS = {
-    0: "errors frozen axes config files worker desk heap",
+    0: "errors frozen streams axes config files worker desk heap",
     1: "cells charsets dialect pipes pooling penalties losses metrics sniff split "
     "tokens batches status launch about columns wording context clicks neurons report "
     "markup story explanation "
