@@ -9,7 +9,6 @@ import logging
 import os
 import random
 import sys
-import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -54,7 +53,6 @@ def process() -> dict[str, object]:
         },
         "sys.path": list(sys.path),
         "sys.argv": list(sys.argv),
-        "the filters of warnings": list(warnings.filters),
         "the level of the root logger": logging.root.level,
     }
     if (numpy := sys.modules.get("numpy")) is not None:
