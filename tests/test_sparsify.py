@@ -7,11 +7,13 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils.class_weight import compute_sample_weight
 from toy import NAMES, Toy, make
 
+from stc_core import candidates
 from stc_core.axes import Feature, PooledSite
 from stc_core.candidates import gather, most_candidates
 from stc_core.errors import StcError
 from stc_core.metrics import accuracy
 from stc_core.ridge import fit_head, fit_ridge_head
+from stc_core.salience import Salience
 from stc_core.search import choose
 from stc_core.select import RIDGES, importance, keep_mass
 from stc_core.sparsify import Fitted, fit_stc
@@ -109,12 +111,30 @@ def test_the_site_with_the_best_probe_is_trusted_in_full_and_no_other_more(toy):
     assert (pool.trust[~telling] < 1).all() and (pool.trust > 0).all()
 
 
-def test_sites_no_better_than_chance_are_trusted_alike(toy):
+@pytest.mark.parametrize("score", [0.0, 1 / 3, np.nextafter(1 / 3, 1)])
+def test_sites_no_better_than_chance_are_trusted_alike(toy, score):
+    """Nor by a last bit: one such site would be trusted alone."""
     probes = [
-        probe._replace(val_macro_f1=0 * probe.val_macro_f1) for probe in toy.probes()
+        Salience(probe.pooled_site, probe.importance, score * (place == 0))
+        for place, probe in enumerate(toy.probes())
     ]
     pool = gather(toy.read, toy.task, probes, eta=0.9)
     np.testing.assert_array_equal(pool.trust, 1)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_of_equal_candidates_the_first_are_taken_and_no_more_than_asked(
+    toy, monkeypatch, seed
+):
+    monkeypatch.setattr(candidates, "most_candidates", lambda *_: 7)
+    noise = np.random.default_rng(seed)
+    probes = [
+        Salience(site, 2 + 1e-6 * noise.standard_normal(X.shape[1]), 0.0)
+        for site, X in toy.blocks.items()
+    ]
+    pool = gather(toy.read, toy.task, probes)
+    site, pooling = min(toy.blocks)
+    assert pool.features == tuple(Feature(site, pooling, i) for i in range(7))
 
 
 def test_where_one_class_is_frequent_no_site_is_trusted_alone(toy):
