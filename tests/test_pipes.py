@@ -32,9 +32,9 @@ def spool(tmp_path, monkeypatch) -> Path:
 def content(kind: str) -> bytes:
     frame = pd.DataFrame({"text": [f"row {n}, é" for n in range(ROWS)], "label": "a"})
     if kind == "jsonl":
-        return frame.to_json(orient="records", lines=True).encode()
+        return str(frame.to_json(orient="records", lines=True)).encode()
     if kind == "json":
-        return frame.to_json(orient="records").encode()
+        return str(frame.to_json(orient="records")).encode()
     if kind == "parquet":
         frame.to_parquet(out := io.BytesIO(), index=False)
         return out.getvalue()

@@ -71,12 +71,13 @@ def test_one_record_may_hold_a_list(tmp_path):
     record = {"text": "a long text about it", "spans": [{"start": 1}, {"start": 2}]}
     for content in (json.dumps(record), json.dumps([record])):
         frame = read(tmp_path, content)
-        assert json.loads(frame["spans"][0]) == record["spans"]
+        assert json.loads(frame["spans"].tolist()[0]) == record["spans"]
 
 
 def test_numbers_are_kept_as_they_are_written(tmp_path):
     big = "123456789012345678901234567890"
     line = f'{{"n": {big}, "x": 1.50, "in": {{"n": [{big}, 1.5, -0.0, true, null]}}}}'
     frame = read(tmp_path, f"{line}\n{line}", "t.jsonl")
-    assert frame["n"][0] == big and frame["x"][0] == "1.50"
-    assert frame["in"][0] == f'{{"n": [{big}, 1.5, 0, true, null]}}'
+    cells = frame.to_dict("records")[0]
+    assert cells["n"] == big and cells["x"] == "1.50"
+    assert cells["in"] == f'{{"n": [{big}, 1.5, 0, true, null]}}'
