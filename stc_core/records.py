@@ -55,34 +55,35 @@ def _records(values: Iterator[tuple[str, Any]], name: str) -> Iterator[dict[str,
 
 def _refuse_wrapped(record: dict[str, Any], name: str) -> None:
     """Refuse the one record of a file if it is the table, wrapped up."""
-    holders = {
-        key: len(value)
-        for key, value in record.items()
-        if isinstance(value, (list, dict)) and len(value) > 1
-    }
-    rows = [key for key in holders if _holds_records(record[key])]
-    if rows and len(str(record[rows[0]])) > 0.5 * len(str(record)):
+    inside = {k: v for k, v in record.items() if isinstance(v, (list, dict)) and v}
+    rows = next((key for key, value in inside.items() if _holds_records(value)), None)
+    if rows is not None and len(str(record[rows])) > 0.5 * len(str(record)):
         raise StcError(
             name,
             expected=SHAPE,
-            got=f"one record whose field {rows[0]!r} holds {holders[rows[0]]:,} "
-            "records",
-            remedy=f"Save the list in {rows[0]!r} as the whole file.",
+            got=f"one record whose field {rows!r} holds {len(record[rows]):,} records",
+            remedy=f"Save the list in {rows!r} as the whole file.",
         )
-    if len(record) > 1 and holders.keys() == record.keys():
-        sizes = set(holders.values())
-        if len(sizes) == 1:
-            raise StcError(
-                name,
-                expected=SHAPE,
-                got=f"one record with {sizes.pop():,} values in each field, as of a "
-                "table written column by column",
-                remedy="With pandas: frame.to_json(path, orient='records').",
-            )
+    if record and inside.keys() == record.keys():
+        fields = ", ".join(map(repr, list(record)[:5]))
+        raise StcError(
+            name,
+            expected=SHAPE,
+            got=f"one record with nothing but lists or objects in {fields}, as of a "
+            "table written column by column",
+            remedy="With pandas: frame.to_json(path, orient='records').",
+        )
+
+
+def count_of(n: int, what: str) -> str:
+    """'1 record', '2 records'."""
+    return f"{n:,} {what}{'s' * (n != 1)}"
 
 
 def _holds_records(value: Any) -> bool:
-    return isinstance(value, list) and all(isinstance(item, dict) for item in value)
+    if not isinstance(value, list) or len(value) < 2:
+        return False
+    return all(isinstance(item, dict) for item in value)
 
 
 class RepeatedField(ValueError):
@@ -201,7 +202,7 @@ def _listed(
     window.at += 1
     if window.peek():
         raise StcError(
-            f"{name}, behind the list of {count:,} records",
+            f"{name}, behind the list of {count_of(count, 'record')}",
             expected="the end of the file",
             got=window.near(),
             remedy="Put all records into one list.",

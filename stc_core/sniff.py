@@ -204,7 +204,7 @@ def sniff_encoding(head: bytes, rest: bytes = b"", *, name: str = "file") -> Enc
     if b"\0" in head:
         if codec := wide_encoding(head):
             return Encoding(codec)
-        raise _binary(name)
+        raise _with_zeros(head, name)
     if len(head.translate(None, _CONTROL)) < 0.98 * len(head):
         raise _binary(name)
     if head.isascii() and rest.isascii():
@@ -301,6 +301,19 @@ def _is_utf8(text: bytes, *, cut: bool = False) -> bool:
 def _drop_last_line(text: str) -> str:
     end = text.rfind("\n")
     return text[: end + 1] if end > 0 else text
+
+
+def _with_zeros(head: bytes, name: str) -> StcError:
+    n = head.count(0)
+    if n > 0.01 * len(head) or not _is_utf8(head.replace(b"\0", b""), cut=True):
+        return _binary(name)
+    line = head[: head.index(0)].count(b"\n") + 1
+    return StcError(
+        f"{name}, line {line}",
+        expected="text",
+        got=f"{n} zero byte{'s' * (n != 1)} (NUL), which no text has",
+        remedy=f"Delete them, as by: tr -d '\\000' < {name} > clean.csv",
+    )
 
 
 def _binary(name: str) -> StcError:

@@ -52,6 +52,11 @@ def test_garbage_behind_a_packed_table_is_told(tmp_path):
         read_table(path)
 
 
+def test_a_zero_byte_is_told_by_its_line(tmp_path):
+    with pytest.raises(StcError, match=r"line 3: .*1 zero byte .*tr -d"):
+        read_table(save(tmp_path, "text,label\n" + "a,b\nx\0y,b\n" + "c,d\n" * 99))
+
+
 @pytest.mark.parametrize("mark", ["", "\ufeff"])
 def test_a_header_in_the_middle_is_told_and_no_data(tmp_path, mark):
     path = save(tmp_path, f"{mark}{TABLE}" * 8)

@@ -58,6 +58,8 @@ def test_every_record_is_read(tmp_path, monkeypatch, content, window):
         (f'{ONE}\n{{"text": "a", "text": "b"}}', "line 2.*'text' twice"),
         (json.dumps({"version": "1", "data": ROWS}), "'data' holds 4 records"),
         (json.dumps({"text": ["a", "b"], "label": ["x", "y"]}), "column by column"),
+        (json.dumps({"data": {"text": ["a"], "label": ["x"]}}), "or objects in 'data'"),
+        (json.dumps({"data": ROWS[:1]}), "or objects in 'data'"),
         (json.dumps(ROWS[0], indent=2), "line 1.*one JSON record on each line"),
     ],
 )
