@@ -13,7 +13,7 @@ from stc_core.orders import Order
 from stc_core.predictions import LABEL_COLUMN, annotated
 from stc_core.run import Run
 from stc_core.status import BUSY, Status
-from stc_core.uploads import Upload, find, list_uploads, predicted, read_choice
+from stc_core.uploads import Upload, find, list_uploads, predicted
 from ui.panels import PERCENT, in_percent
 
 TABLE, LINES = "A table", "Pasted lines"
@@ -48,12 +48,13 @@ def table(run: Run) -> None:
     if chosen is None:
         st.info("Upload the texts to label, or paste them as lines.", icon=ICON)
         return
-    encoding = read_choice(chosen.key).encoding
+    row = st.container(horizontal=True, vertical_alignment="bottom")
+    encoding = ui.encoding_box(chosen, row, guessed_only=True)
     head = ui.head(chosen.path, encoding)
     names = [str(name) for name in head.columns]
     trained = str(run.config.data.text)
     first = trained if trained in names else guess_columns(head).text
-    text = st.selectbox(
+    text = row.selectbox(
         "Text column", names, index=names.index(first), key=f"text_{chosen.key}"
     )
     out = predicted(chosen, run.folder.name, text, encoding)

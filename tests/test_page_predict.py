@@ -196,3 +196,18 @@ def test_a_trained_classifier_labels_a_file(run_folder, home, monkeypatch):
     assert np.allclose(shares.sum(axis=1), 100, atol=0.01)
     best = shares.columns[shares.to_numpy().argmax(axis=1)].str.removeprefix("p:")
     assert list(shown["predicted_label"]) == list(best)
+
+
+def test_a_guessed_encoding_can_be_chosen(run):
+    rows = "".join(f"Kupiłem łóżko {n}, jest świetne\n" for n in range(40))
+    app = fine(visit(PAGE, run="one"))
+    app.file_uploader[0].upload("nowe.tsv", f"text\n{rows}".encode("cp1250")).run()
+    fine(app)
+    (upload,) = list_uploads()
+    box = next(one for one in app.selectbox if one.label == "Encoding")
+    assert box.value == "cp1250 (automatic)"
+    box.set_value("iso8859-2").run()
+    press(fine(app), "Predict")
+    found = pd.read_csv(predicted(upload, "one", "text", "iso8859-2"))
+    assert found["text"][0] == "Kupiłem łóżko 0, jest \x9cwietne"
+    assert not predicted(upload, "one", "text").exists()

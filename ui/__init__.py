@@ -5,7 +5,7 @@ from ui.at_work import at_work
 from ui.charts import chart, variability_chart
 from ui.compared import both, cards, class_gaps, widths
 from ui.deleted import delete_button, trash_can, undo
-from ui.encoding import title_with_encoding
+from ui.encoding import encoding_box, title_with_encoding
 from ui.pages import (
     ADAPT,
     COMPARE,
@@ -91,6 +91,7 @@ __all__ = [
     "doing",
     "duration",
     "empty",
+    "encoding_box",
     "escape",
     "escape_piece",
     "examples",

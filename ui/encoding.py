@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from stc_core.charsets import text_codec
 from stc_core.errors import StcError
@@ -31,10 +32,22 @@ def title_with_encoding(table: Upload) -> str | None:
     """
     title, field = st.columns([5, 2], vertical_alignment="bottom")
     title.subheader(escape(table.path.name), anchor=False)
+    return encoding_box(table, field)
+
+
+def encoding_box(
+    table: Upload, field: DeltaGenerator, *, guessed_only: bool = False
+) -> str | None:
+    """The same encoding; a box to choose it is drawn in `field` for a table of text.
+
+    With `guessed_only` there is one only where the encoding is a guess.
+    """
     found = _sniffed(str(table.path), stamp(table.path))
     if found.encoding is None:
         return None
     held = read_choice(table.key).encoding
+    if guessed_only and not found.candidates and held is None:
+        return None
     auto = f"{found.encoding} (automatic)"
     likely = [one.encoding for one in found.candidates[1:]]
     names = list(dict.fromkeys([*likely, *USUAL, *([held] if held else [])]))
