@@ -209,5 +209,5 @@ def test_a_guessed_encoding_can_be_chosen(run):
     box.set_value("iso8859-2").run()
     press(fine(app), "Predict")
     found = pd.read_csv(predicted(upload, "one", "text", "iso8859-2"))
-    assert found["text"][0] == "Kupiłem łóżko 0, jest \x9cwietne"
+    assert found["text"].iloc[0] == "Kupiłem łóżko 0, jest \x9cwietne"
     assert not predicted(upload, "one", "text").exists()
