@@ -91,7 +91,7 @@ def details() -> dict[str, Any]:
             "accumulate": left.number_input(
                 "Batches a step", 1, value=1, key="accumulate"
             ),
-            "learning_rate": rate or None,
+            "learning_rate": rate,
             "patience": middle.number_input(
                 "Epochs without a gain", 1, value=2, key="patience"
             ),

@@ -41,6 +41,7 @@ class Decoding(NamedTuple):
                 self.temperature,
             ),
             ("top_p", 0 < self.top_p <= 1, "above 0, up to 1", self.top_p),
+            ("seed", 0 <= self.seed < 2**63, "0 up to 2**63 - 1", self.seed),
             ("length", length >= 1, "at least one token", length),
         ):
             if not good:

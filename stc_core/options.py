@@ -117,7 +117,8 @@ class Training:
         typer.Option(help="Share of the squared weights kept per layer, 0 to 1."),
     ] = None
     budget: Annotated[
-        int | None, typer.Option(help="Keep exactly so many neurons.")
+        int | None,
+        typer.Option(help="Keep exactly so many neurons, or all if there are fewer."),
     ] = None
     max_layer: MaxLayer = None
     max_neurons: MaxNeurons = None
@@ -218,7 +219,11 @@ class Hierarchy:
         ),
     ] = True
     reply_length: Annotated[
-        int | None, typer.Option(help="Tokens of a reply or a thought; 64 at most.")
+        int | None,
+        typer.Option(
+            help="Most tokens of a reply or a thought; if none, 64, or a quarter of "
+            "what the model reads."
+        ),
     ] = None
 
 

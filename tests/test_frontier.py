@@ -132,6 +132,18 @@ def test_most_neurons_are_not_passed_and_a_budget_is_one_size(toy):
     assert len(both.head.features) == 3
 
 
+def test_of_a_limit_that_is_loose_fewer_are_kept(toy, fitted):
+    """At most so many is a limit, and exactly so many is not."""
+    probes, kept = toy.probes(), len(fitted.head.features)
+    loose = fit_stc(toy.read, toy.task, probes, max_neurons=kept + 20)
+    assert len(loose.head.features) < kept + 20
+    exact = fit_stc(toy.read, toy.task, probes, budget=kept + 2)
+    assert len(exact.head.features) == kept + 2
+    for most in (1, 2, 3, kept):
+        found = fit_stc(toy.read, toy.task, probes, max_neurons=most)
+        assert 1 <= len(found.head.features) <= most
+
+
 def test_reported_rows_choose_nothing(toy, fitted):
     without = fit_stc(toy.read, toy.task, toy.probes())
     assert without.points == fitted.points

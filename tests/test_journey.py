@@ -94,6 +94,7 @@ def trained(studio: Studio, page: Page, messages: Path) -> Run:
     many = settled(page).get_by_role("spinbutton", name=name)
     many.fill("1024")  # so many that their map is drawn by WebGL
     many.press("Enter")
+    settled(page).get_by_text("Exactly as many").click()
     settled(page).get_by_role("button", name="Start training").click()
     page.get_by_text("You can close this tab").wait_for()
     page.get_by_text("Beside its baselines").wait_for(timeout=2 * WAIT_MS)

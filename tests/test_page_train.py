@@ -125,12 +125,21 @@ def test_every_setting_reaches_the_run(data, started):
         "device": "cpu",
         "penalty": "group",
         "class_weight": "balanced",
-        "budget": 50,
+        "max_neurons": 50,
         "eta": 0.5,
         "max_length": 32,
         "max_layer": 4,
         "seed": 7,
     }
+
+
+def test_as_many_neurons_as_are_asked_for_or_at_most(data, started):
+    app = fine(visit(PAGE, data=data))
+    assert field(app, "Exactly").disabled
+    field(app, "At most").set_value(50)
+    field(fine(app.run()), "Exactly").set_value(True)
+    press(fine(app.run()), "Start training")
+    assert started[0].train.model_dump(exclude_defaults=True) == {"budget": 50}
 
 
 def test_the_published_method_takes_no_budget(data, started):

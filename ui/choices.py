@@ -100,7 +100,7 @@ def _hierarchy(data: DataConfig) -> dict[str, Any]:
             for column in data.parts
         ]
         length = reply_length() if data.reply else None
-    alike = len(set(weights)) == 1
+    alike = len(set(weights)) == 1 and any(weights)
     wish = {"weights": () if alike else tuple(weights), "reply_length": length}
     st.caption("The layer of each level is proposed by probes of all layers.")
     return {**found, "hierarchy": wish}
@@ -142,7 +142,7 @@ def tuning(*, blocks: bool = True) -> dict[str, Any]:
 
 def most(usual: int) -> tuple[int, float | None]:
     """Epochs and seconds of a training at most."""
-    epochs = st.number_input("Epochs", 1, value=usual, width=110, key="epochs")
+    epochs = st.number_input("Epochs at most", 1, value=usual, width=150, key="epochs")
     minutes = st.number_input(
         "Minutes at most", 0.1, value=None, width=150, key="minutes"
     )
@@ -252,14 +252,21 @@ def _selection(name: str) -> dict[str, Any]:
         help="l1: per class. group: a neuron is kept or dropped for all classes.",
     )
     balanced = st.toggle("Weigh rare classes up", key="balanced")
-    budget = st.number_input(
+    most_neurons = st.number_input(
         "At most this many neurons",
         1,
         value=None,
-        key="budget",
+        key="max_neurons",
         placeholder="as many as help",
         disabled=spin,
-        help="The published method keeps neurons by their share of weights alone.",
+        help="Fewer are kept where they do as well on validation. The published method "
+        "keeps neurons by their share of weights alone.",
+    )
+    exactly = st.toggle(
+        "Exactly as many",
+        key="exactly",
+        disabled=spin or most_neurons is None,
+        help="Keep this number, even where fewer do as well.",
     )
     eta = st.number_input(
         "Share of squared weights kept",
@@ -274,7 +281,7 @@ def _selection(name: str) -> dict[str, Any]:
     return {
         "penalty": penalty,
         "class_weight": "balanced" if balanced else None,
-        "budget": None if spin else budget,
+        "budget" if exactly else "max_neurons": None if spin else most_neurons,
         "eta": eta,
     }
 
