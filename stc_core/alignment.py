@@ -15,6 +15,8 @@ BYTE = re.compile(r"<0x([0-9A-Fa-f]{2})>")
 """How SentencePiece spells a byte of a character that it does not know."""
 MARKS = ("##", "▁", "Ġ", "</w>", "@@", "~")
 """What tokenizers add to a piece to say that a word goes on, or begins, or ends."""
+MOST = 100
+"""Bytes that a token has on average at most: a text that is cut is looked at so far."""
 PROBE = "É é"
 Place = tuple[int, int]
 Coding = Callable[[str], bytes]
@@ -65,7 +67,8 @@ def align(
         _piece(tokenizer, int(token), None if added is None else added[place], coding)
         for place, token in enumerate(ids)
     ]
-    path = _path(units.data, pieces, cut=cut)
+    data = units.data[: MOST * len(ids)] if cut else units.data
+    path = _path(data, pieces, cut=cut)
     found: list[Place] = []
     end = 0
     for own in path:

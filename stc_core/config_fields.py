@@ -6,7 +6,12 @@ from typing import Any
 def text_config(config: Any) -> Any:
     """The part about text, in a model that also reads images or sound."""
     find = getattr(config, "get_text_config", None)
-    return config if find is None else find()
+    if find is None:
+        return config
+    try:
+        return find()
+    except ValueError:  # it has several, as one that reads text and writes sound
+        return config
 
 
 def field(config: Any, name: str) -> Any:

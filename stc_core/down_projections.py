@@ -18,6 +18,8 @@ from stc_core.trace import TRIAL, Call, carried, is_linear, replaced
 
 AT = TRIAL[1] + 1
 """The token that is disturbed, counted through all texts: the middle of the second."""
+ROUNDING = 1e-6
+"""What part of the largest value is no change."""
 WIDTHS = (
     "intermediate_size encoder_ffn_dim decoder_ffn_dim ffn_dim d_ff n_inner d_inner "
     "hidden_dim ffn_hidden_size inner_dim dim_ff intermediate_size_mlp"
@@ -158,7 +160,8 @@ def _where(before: Tensor | None, after: Tensor) -> list[int]:
     """The tokens at which two states differ, counted through all texts."""
     if before is None or before.shape != after.shape:
         return []
-    differs = (before != after).flatten(0, -2).any(-1)
+    least = ROUNDING * float(before.abs().max())
+    differs = ((before - after).abs() > least).flatten(0, -2).any(-1)
     return differs.nonzero().flatten().tolist()
 
 
