@@ -138,9 +138,10 @@ def _disturbed(
 
     with ExitStack() as stack:
         for module in {key[0] for key in (*held, *watched)}:
-            stack.callback(
-                module.register_forward_pre_hook(enter, with_kwargs=True).remove
+            first = module.register_forward_pre_hook(
+                enter, with_kwargs=True, prepend=True
             )
+            stack.callback(first.remove)
             stack.callback(module.register_forward_hook(leave).remove)
         forward()
     return changed
@@ -161,7 +162,7 @@ def _where(before: Tensor | None, after: Tensor) -> list[int]:
     if before is None or before.shape != after.shape:
         return []
     least = ROUNDING * float(before.abs().max())
-    differs = ((before - after).abs() > least).flatten(0, -2).any(-1)
+    differs = ((before - after.detach()).abs() > least).flatten(0, -2).any(-1)
     return differs.nonzero().flatten().tolist()
 
 

@@ -65,7 +65,10 @@ def trace(model: nn.Module, forward: Callable[[], object]) -> tuple[list[Call], 
     handles = []
     try:
         for module in names:
-            handles.append(module.register_forward_pre_hook(enter, with_kwargs=True))
+            # Before the model's own hooks, as where sites are read.
+            handles.append(
+                module.register_forward_pre_hook(enter, with_kwargs=True, prepend=True)
+            )
             handles.append(module.register_forward_hook(leave))
         with _hidden_states_shown(model):
             output = forward()
@@ -159,4 +162,4 @@ def _copy(tensor: Tensor | None) -> Tensor | None:
     if tensor is None or not tensor.is_floating_point() or tensor.ndim < 2:
         return None
     flat = tensor.shape[0] == TRIAL[0] * TRIAL[1] and tensor.ndim == 2
-    return tensor.clone() if flat or tuple(tensor.shape[:2]) == TRIAL else None
+    return tensor.detach().clone() if flat or tuple(tensor.shape[:2]) == TRIAL else None
