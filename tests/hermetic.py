@@ -19,7 +19,9 @@ _WATCHED: dict[str, tuple[Callable[[], object], object]] = {}
 """By name: how a shared thing looks now, and how it looked when it was made."""
 _USED: set[str] = set()
 """What the test that runs has asked for."""
-_OWN_NAMES = ("PYTEST_CURRENT_TEST",)
+_AT_FIRST = set(os.environ) - {"PYTEST_CURRENT_TEST"}
+_OURS = ("STC_", "HF_", "OMP_", "OPENBLAS_", "MKL_", "COLUMNS")
+"""Other names come with the import of a library, in whichever test that is."""
 
 
 def watch(name: str, look: Callable[[], object]) -> None:
@@ -49,7 +51,9 @@ def process() -> dict[str, object]:
     found: dict[str, object] = {
         "the working directory": Path.cwd(),
         "the environment": {
-            name: value for name, value in os.environ.items() if name not in _OWN_NAMES
+            name: value
+            for name, value in os.environ.items()
+            if name in _AT_FIRST or name.startswith(_OURS)
         },
         "sys.path": list(sys.path),
         "sys.argv": list(sys.argv),

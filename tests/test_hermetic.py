@@ -64,9 +64,9 @@ def test_a_changed_folder_is_named(change, tmp_path: Path, monkeypatch):
 
 def test_what_a_test_left_in_the_process_is_named(monkeypatch, tmp_path):
     before = hermetic.process()
-    monkeypatch.setenv("A_NAME", "a value")
+    monkeypatch.setenv("STC_NAME", "a value")
     monkeypatch.chdir(tmp_path)
     said = hermetic.changed(before, hermetic.process())
     assert len(said) == 2
     assert "the working directory" in said[0]
-    assert said[1] == "the environment (A_NAME)"
+    assert said[1] == "the environment (STC_NAME)"
