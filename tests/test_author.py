@@ -136,6 +136,8 @@ def test_draws_follow_the_probabilities():
     "wrong",
     [
         {"temperature": -1.0},
+        {"seed": -1},
+        {"seed": 2**63},
         {"temperature": 1e-50},
         {"top_p": 0.0},
         {"top_p": 1.1},
