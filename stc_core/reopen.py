@@ -6,6 +6,7 @@ from weakref import WeakValueDictionary
 
 from stc_core.checkpoint import choose_device
 from stc_core.errors import StcError
+from stc_core.trace import remove_collecting_hooks
 
 
 class Opened(NamedTuple):
@@ -29,6 +30,8 @@ def reduced(backbone: Any, *, loaded: bool) -> tuple[Callable[..., Any], tuple]:
     whole, model and tokenizer, as it could not be found again.
     """
     if not loaded:
+        with backbone.alone():
+            remove_collecting_hooks(backbone.model)
         return whole, (
             type(backbone),
             backbone.model,

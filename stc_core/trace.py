@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from torch import Tensor, nn
 from transformers import PreTrainedModel
+from transformers.utils import output_capturing
 
 Shape = tuple[int, ...]
 
@@ -17,6 +18,7 @@ TRIAL = (2, 3)
 
 COLLECTS = "_output_capturing_hooks_installed"
 """How transformers marks a model that has its hooks for hidden states."""
+COLLECTING = output_capturing.__name__
 
 
 class Call(NamedTuple):
@@ -118,11 +120,7 @@ def is_linear(module: nn.Module) -> bool:
 
 @contextmanager
 def _hidden_states_shown(model: nn.Module) -> Iterator[None]:
-    """Within it a model that can show its hidden states does.
-
-    The hooks by which transformers collects them are gone afterwards: a model with
-    them cannot be pickled.
-    """
+    """Within it a model that can show its hidden states does."""
     if not takes_hidden_states(model):
         yield
         return
@@ -130,18 +128,25 @@ def _hidden_states_shown(model: nn.Module) -> Iterator[None]:
     def ask(module: nn.Module, args: tuple, kwargs: dict) -> tuple[tuple, dict]:
         return args, {**kwargs, "output_hidden_states": True}
 
-    before = {module: set(module._forward_hooks) for module in model.modules()}
-    marked = {module for module in before if COLLECTS in vars(module)}
     handle = model.register_forward_pre_hook(ask, with_kwargs=True)
     try:
         yield
     finally:
         handle.remove()
-        for module, hooks in before.items():
-            for hook in set(module._forward_hooks) - hooks:
-                del module._forward_hooks[hook]
-            if module not in marked:
-                vars(module).pop(COLLECTS, None)
+        remove_collecting_hooks(model)
+
+
+def remove_collecting_hooks(model: nn.Module) -> None:
+    """Remove the hooks by which transformers collects hidden states, if it has any.
+
+    A model that has them cannot be pickled. They come back when a forward asks for
+    hidden states.
+    """
+    for module in model.modules():
+        hooks = module._forward_hooks.items()
+        for key in [key for key, hook in hooks if hook.__module__ == COLLECTING]:
+            del module._forward_hooks[key]
+        vars(module).pop(COLLECTS, None)
 
 
 def takes_hidden_states(model: nn.Module) -> bool:

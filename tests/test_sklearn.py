@@ -26,7 +26,14 @@ from sklearn.multiclass import OneVsRestClassifier
 from sklearn.pipeline import Pipeline
 from sklearn.utils.estimator_checks import estimator_checks_generator
 from sklearn.utils.validation import check_is_fitted
-from tiny import TEXTS, WORDS, one_thread, saved_tiny, tiny_backbone
+from tiny import (
+    TEXTS,
+    WORDS,
+    fresh_backbone,
+    one_thread,
+    saved_tiny,
+    tiny_backbone,
+)
 from torch import nn
 
 from stc_core.attention import PARTS, Attention
@@ -182,6 +189,18 @@ def test_a_label_that_is_not_the_likeliest_path_has_the_highest_score():
     np.testing.assert_array_equal(
         coarse.classes_[(scores > 0) * 1], coarse.predict(TEXTS)
     )
+
+
+def test_a_model_that_has_shown_its_hidden_states_is_pickled_whole():
+    """transformers leaves hooks on it that pickle does not take."""
+    backbone = fresh_backbone()
+    ids = torch.tensor([[2, 5, 3]])
+    shown = backbone.model(ids, output_hidden_states=True).hidden_states
+    again = pickle.loads(pickle.dumps(backbone))
+    for model in (backbone.model, again.model):
+        found = model(ids, output_hidden_states=True).hidden_states
+        for one, other in zip(shown, found, strict=True):
+            assert torch.equal(one, other)
 
 
 @pytest.mark.parametrize(
