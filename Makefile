@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 # Two cores halve the time; each worker holds a model of its own in memory. The order
 # is another one each time: the seed is printed, --randomly-seed=N repeats it.
-PYTEST = $(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 \
+PYTEST = PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 \
   --dist loadfile --no-loadscope-reorder
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
