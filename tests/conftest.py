@@ -164,6 +164,20 @@ def stc(monkeypatch, capsys) -> Stc:
     return run
 
 
+@pytest.fixture(scope="module")
+def quick_survey() -> Iterator[None]:
+    """Plans time small batches once: what they foretell is rough, and comes soon."""
+    from stc_core import arithmetic, plan
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(plan, "TRIAL_FLOPS", {"cpu": 1e9})
+        patch.setattr(plan, "ROUNDS", 1)
+        patch.setattr(arithmetic, "ROUNDS", 1)
+        patch.setattr(arithmetic, "COLUMNS", 384)
+        patch.setattr(arithmetic, "SOLVES", (96, 384))
+        yield
+
+
 @pytest.fixture
 def own_home(tmp_path: Path, monkeypatch) -> Path:
     """The STC_HOME of this one test, not there yet."""

@@ -294,7 +294,7 @@ def corpus(messages) -> Corpus:
 
 
 @pytest.fixture(scope="module")
-def plan(messages, corpus) -> dict[str, Any]:
+def plan(messages, corpus, quick_survey) -> dict[str, Any]:
     """The plan of a sparse run."""
     return recipes.plan(small(messages), corpus)
 
@@ -310,7 +310,9 @@ def test_the_plan_says_what_it_will_take(plan, corpus):
     assert plan["disk_bytes"] >= 240 * 3 * 384 * 2
 
 
-def test_the_plan_of_a_tuning_says_what_that_takes_too(messages, corpus, plan):
+def test_the_plan_of_a_tuning_says_what_that_takes_too(
+    messages, corpus, plan, quick_survey
+):
     assert "seconds_tune" not in plan
     tuned = recipes.plan(small(messages, recipe="variability"), corpus)
     phases = [seconds for name, seconds in tuned.items() if name.startswith("seconds_")]

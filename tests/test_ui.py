@@ -119,7 +119,9 @@ def awaited(config: RunConfig) -> dict:
     return plan
 
 
-def test_a_plan_blocks_nobody_and_settings_cost_no_second_load(messages, monkeypatch):
+def test_a_plan_blocks_nobody_and_settings_cost_no_second_load(
+    messages, monkeypatch, quick_survey
+):
     loads, load = [], Backbone.load
 
     def slow(*arguments, **named):
