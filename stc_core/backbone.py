@@ -18,10 +18,10 @@ from stc_core.axes import PooledSite, Pooling, Progress, Site, silent
 from stc_core.checkpoint import (
     choose_device,
     choose_dtype,
+    chosen_length,
     identity_of,
-    length_limit,
 )
-from stc_core.config import DEFAULT_BACKBONE, MAX_LENGTH
+from stc_core.config import DEFAULT_BACKBONE
 from stc_core.errors import StcError
 from stc_core.guides import Places, guides_of, tell
 from stc_core.hooks import Take, read_sites
@@ -34,9 +34,10 @@ from stc_core.packing import (
     longest_packed,
     make_batch,
     packed_attention,
+    pool_batch,
     sent,
 )
-from stc_core.pooling import pool, pool_groups, view
+from stc_core.pooling import view
 from stc_core.reading_notes import reading_notes
 from stc_core.reopen import reduced
 from stc_core.rotary import frequencies_of
@@ -78,7 +79,7 @@ class Backbone:
         self.device, self.dtype = parameter.device, parameter.dtype
         self.config: Any = getattr(model, "config", None)
         self.family = getattr(self.config, "model_type", type(model).__name__.lower())
-        self.max_length = _max_length(model, self.tokenizer, max_length, name)
+        self.max_length = chosen_length(model, self.tokenizer, max_length, name)
         self._guides = guides_of(model)
         takes_cache = "use_cache" in inspect.signature(model.forward).parameters
         self._uncached = {"use_cache": False} if takes_cache else {}
@@ -201,7 +202,7 @@ class Backbone:
         out: dict[PooledSite, Tensor] = {}
 
         def take(site: Site, hidden: Tensor) -> None:
-            for pooling, block in _pool(hidden, batch, poolings[site]).items():
+            for pooling, block in pool_batch(hidden, batch, poolings[site]).items():
                 rows = block if sorted_already else block[back]
                 out[PooledSite(site, pooling)] = rows
 
@@ -409,37 +410,3 @@ class Backbone:
         points = {site: self._anatomy.points[site] for site in wanted}
         with self.alone():
             read_sites(lambda: self._run(batch), points, take_3d)
-
-
-def _pool(
-    hidden: Tensor, batch: Batch, poolings: Sequence[Pooling]
-) -> dict[Pooling, Tensor]:
-    """Each pooling of the texts of `batch`, in its sorted order, float32."""
-    # Many short kernels are cheap on a CPU, a copy is not; on a GPU it is the reverse.
-    if not hidden.is_cuda:
-        groups, packed = batch.groups, batch.packed
-        return {p: pool_groups(hidden, groups, p, packed=packed) for p in poolings}
-    if not batch.packed:
-        return {p: pool(hidden, batch.mask, p) for p in poolings}
-    from stc_core.segments import pool_packed  # Triton is there on CUDA alone
-
-    return pool_packed(hidden[0], batch.starts, poolings)
-
-
-def _max_length(
-    model: nn.Module,
-    tokenizer: PreTrainedTokenizerBase,
-    asked: int | None,
-    name: str,
-) -> int:
-    limit = length_limit(model, tokenizer)
-    if asked is None:
-        return min(limit or MAX_LENGTH, MAX_LENGTH)
-    least = tokenizer.num_special_tokens_to_add() + 1
-    if asked < least or (limit is not None and asked > limit):
-        raise StcError(
-            f"max_length of backbone {name!r}",
-            expected=f"{least} to {limit or 'any number of'} tokens",
-            got=str(asked),
-        )
-    return asked

@@ -19,6 +19,7 @@ from transformers.models.auto.modeling_auto import MODEL_MAPPING_NAMES
 from transformers.utils import logging as hf_logging
 
 from stc_core import hub
+from stc_core.config import MAX_LENGTH
 from stc_core.errors import StcError
 from stc_core.loader_files import CONFIG, read_object
 from stc_core.loading_errors import reading_model, reading_tokenizer
@@ -44,6 +45,29 @@ def length_limit(model: nn.Module, tokenizer: PreTrainedTokenizerBase) -> int | 
             limits.append(module.num_embeddings - offset - 1)
     limits.append(tokenizer.model_max_length)
     return min((int(n) for n in limits if n and 0 < n < 1 << 30), default=None)
+
+
+def chosen_length(
+    model: nn.Module,
+    tokenizer: PreTrainedTokenizerBase,
+    asked: int | None,
+    name: str,
+) -> int:
+    """The tokens of a text that are read: those asked for, else MAX_LENGTH at most.
+
+    Raises StcError if the model cannot read so many, or if no word would be left.
+    """
+    limit = length_limit(model, tokenizer)
+    if asked is None:
+        return min(limit or MAX_LENGTH, MAX_LENGTH)
+    least = tokenizer.num_special_tokens_to_add() + 1
+    if asked < least or (limit is not None and asked > limit):
+        raise StcError(
+            f"max_length of backbone {name!r}",
+            expected=f"{least} to {limit or 'any number of'} tokens",
+            got=str(asked),
+        )
+    return asked
 
 
 def choose_device(asked: str) -> torch.device:

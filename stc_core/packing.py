@@ -20,8 +20,9 @@ from torch import Tensor, nn
 from torch.nn.functional import scaled_dot_product_attention
 from transformers import AttentionInterface, AttentionMaskInterface
 
+from stc_core.axes import Pooling
 from stc_core.errors import StcError
-from stc_core.pooling import Group, equal_lengths
+from stc_core.pooling import Group, equal_lengths, pool, pool_groups
 
 ATTENTION = "stc_packed"
 PACKED = frozenset(
@@ -149,6 +150,21 @@ def sent(tensor: Tensor, device: torch.device) -> Tensor:
     if device.type != "cuda":
         return tensor.to(device)
     return tensor.pin_memory().to(device, non_blocking=True)
+
+
+def pool_batch(
+    hidden: Tensor, batch: Batch, poolings: Sequence[Pooling]
+) -> dict[Pooling, Tensor]:
+    """Each pooling of the texts of `batch`, in its sorted order, float32."""
+    # Many short kernels are cheap on a CPU, a copy is not; on a GPU it is the reverse.
+    if not hidden.is_cuda:
+        groups, packed = batch.groups, batch.packed
+        return {p: pool_groups(hidden, groups, p, packed=packed) for p in poolings}
+    if not batch.packed:
+        return {p: pool(hidden, batch.mask, p) for p in poolings}
+    from stc_core.segments import pool_packed  # Triton is there on CUDA alone
+
+    return pool_packed(hidden[0], batch.starts, poolings)
 
 
 def attend(
