@@ -17,6 +17,9 @@ MARKS = ("##", "▁", "Ġ", "</w>", "@@", "~")
 """What tokenizers add to a piece to say that a word goes on, or begins, or ends."""
 MOST = 100
 """Bytes that a token has on average at most: a text that is cut is looked at so far."""
+MOST_FREE = 32
+"""From more places than so many a token for unknown words is not followed: a run of
+them could stand in too many ways."""
 PROBE = "É é"
 Place = tuple[int, int]
 Coding = Callable[[str], bytes]
@@ -125,7 +128,7 @@ def _steps(data: bytes, reached: set[int], piece: Piece) -> list[Step]:
             steps.append(Step(before, options[0][1], options[0]))
         if piece.added:
             steps.append(Step(before, before, None))
-        if piece.free:
+        if piece.free and len(reached) <= MOST_FREE:
             stop = start
             while stop < len(data) and not data[stop : stop + 1].isspace():
                 stop += 1

@@ -21,6 +21,10 @@ SHOWN = 3
 WIDE = ("utf-16-le", "utf-16-be", "utf-32-le", "utf-32-be")
 SURE = 1.3
 """How many times the score of the next reading that of the first must be."""
+NOT_OF_TABLES = (
+    "idna punycode undefined unicode_escape raw_unicode_escape unicode-escape "
+    "raw-unicode-escape utf-7"
+).split()
 WEIGHT_OF_ODD = 4.0
 CONTEXT_BYTES = 2048
 """So many bytes of plain lines are judged, too: they tell the language."""
@@ -100,6 +104,8 @@ def likeliest(foreign: bytes, plain: bytes = b"") -> Reading:
     At least one candidate: Windows-1252 if nothing fits. Candidates differ in what
     they read.
     """
+    if (signs := _only_signs(foreign)) is not None:
+        return signs
     scores = _detected(foreign + b"\n" + plain[:CONTEXT_BYTES])
     ranked: dict[str, Candidate] = {}
     for whole, encoding, language in scores:
@@ -126,6 +132,19 @@ def likeliest(foreign: bytes, plain: bytes = b"") -> Reading:
     ]
     sure = len(shown) == 1 or shown[0].score >= SURE * shown[1].score
     return Reading(tuple(shown), sure)
+
+
+def _only_signs(foreign: bytes) -> Reading | None:
+    """Windows-1252 if it makes signs of all bytes beyond ASCII, none in a wrong place.
+
+    No-break spaces, curly quotes or a currency tell no language, so that the detector
+    would take them for letters of any other code page.
+    """
+    text = _decoded(foreign, "cp1252")
+    beyond = _BEYOND.findall(text or "")
+    if not text or not beyond or any(map(str.isalpha, beyond)) or odd_share(text):
+        return None
+    return Reading((Candidate("cp1252", "", _told_apart([text])[0], 1.0),), True)
 
 
 def _detected(sample: bytes) -> list[tuple[float, str, str]]:
@@ -194,10 +213,15 @@ def _is_odd(sign: str, before: str, after: str) -> bool:
     if kind.startswith("M"):
         return not before.isalpha()
     inside = before.isalpha() and after.isalpha()
+    if kind == "Zs":  # a no-break space
+        return False
+    if sign == "´":  # typed for an apostrophe
+        return not before.isalpha()
     if sign in _OPENING:
         return before.isalnum() and not inside
     if sign in _CLOSING:
-        return before.isspace() or (inside and sign not in _BETWEEN_LETTERS)
+        apart = before.isspace() and before != "\xa0" and sign != "…"
+        return apart or (inside and sign not in _BETWEEN_LETTERS)
     if kind in ("Cc", "Co", "Cn", "Sk") or (
         kind in ("So", "Sm") and sign not in _SIGNS
     ):
@@ -267,7 +291,7 @@ def text_codec(name: str) -> str:
         found = codecs.lookup(name.strip())
     except (LookupError, ValueError):
         found = None
-    if found is not None and found._is_text_encoding:
+    if found and found._is_text_encoding and found.name not in NOT_OF_TABLES:
         return found.name
     import encodings.aliases
 

@@ -216,7 +216,7 @@ class SparsifyThenClassify(Labeller, ClassifierMixin, BaseEstimator):
             name: value.tolist() if hasattr(value, "tolist") else value
             for name, value in self.get_params(deep=False).items()
             if name != "backbone"
-        }
+        } | {"device": str(self.device)}
         settings = TrainConfig(**given)
         for name in ("budget", "max_neurons", "tolerance"):
             given = getattr(self, name)

@@ -1,5 +1,6 @@
 """The commands that use a finished run: label with it, explain it, list it."""
 
+from contextlib import nullcontext
 from itertools import groupby
 from typing import Annotated
 
@@ -45,7 +46,8 @@ def predict(
         from stc_core.answers import shallow
 
         classifier = shallow(classifier, 1 if coarse_only else levels)
-    with terminal.CountBar("rows labelled") as bar, ends_with_its_reader():
+    printing = ends_with_its_reader() if out == "-" else nullcontext()
+    with terminal.CountBar("rows labelled") as bar, printing:
         labelled = predictions.predict_file(
             classifier,
             data,

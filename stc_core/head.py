@@ -11,6 +11,7 @@ COLUMNS = 256
 """How many are standardised at a time."""
 FLAT = 32
 """Units in the last place by which a constant may vary."""
+LEAST_SD = 1e-12
 
 
 class SparseHead(NamedTuple):
@@ -99,9 +100,10 @@ def is_flat(
     """Whether a column varies no more than rounding makes a constant vary.
 
     A value that is computed in one way and another differs by some units of its last
-    place: 32 of them are taken for none. The least mean keeps zeros flat.
+    place: 32 of them are taken for none. What varies by less than LEAST_SD is as good
+    as constant: another text would be an astronomical number of such deviations away.
     """
-    return sd <= FLAT * np.finfo(dtype).eps * np.maximum(np.abs(mean), 1e-30)
+    return sd <= np.maximum(FLAT * np.finfo(dtype).eps * np.abs(mean), LEAST_SD)
 
 
 def flat_as_one(

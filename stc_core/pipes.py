@@ -63,6 +63,8 @@ def regular_file(path: str | Path) -> Iterator[Path]:
 @contextmanager
 def _open_stream(path: str | Path) -> Iterator[BinaryIO]:
     if str(path) == STDIN:
+        if sys.stdin is None:
+            raise StcError("standard input", expected="a table", got="it is closed")
         yield sys.stdin.buffer
         return
     try:

@@ -34,7 +34,7 @@ def read_records(
     if first is None:
         return
     second = next(found, None)
-    if second is None:
+    if second is None and not listed:
         _refuse_wrapped(first, name)
     yield first
     if second is not None:

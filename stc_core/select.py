@@ -17,6 +17,7 @@ ALIKE = 1e-4
 """Importances that differ by no more than this share are equal: solving for weights in
 float32 lets rounding (6e-8), which another processor may do in another way, grow by the
 condition number, some hundreds to a thousand. A list of thousands has few such ties."""
+MOST_ALIKE = 5
 SAME_SCORE = 1e-9
 """Scores on validation that differ by no more are equal: sums of the same shares."""
 
@@ -53,14 +54,19 @@ def keep_top(score: Float[np.ndarray, " d"], budget: int) -> Int[np.ndarray, " k
 def descending(score: Float[np.ndarray, " d"]) -> Int[np.ndarray, " d"]:
     """Positions by falling importance; of those that are equal, the earlier first.
 
-    Equal are those that follow each other with a step of ALIKE at most. So the order
-    of neurons that say the same does not hang on how a processor rounds.
+    Equal are those that follow each other with a step of ALIKE at most, while all are
+    within MOST_ALIKE steps of the first. So the order of neurons that say the same
+    does not hang on how a processor rounds.
     """
     order = np.argsort(-score, kind="stable")
-    falling = score[order]
-    lower = falling[1:] < falling[:-1] * (1 - ALIKE)
-    rank = np.concatenate([[0], np.cumsum(lower)])[: len(order)]
-    return order[np.lexsort((order, rank))]
+    falling = score[order].astype(np.float64)
+    lower = np.concatenate([[True], falling[1:] < falling[:-1] * (1 - ALIKE)])
+    lower = lower[: len(order)]
+    group = np.cumsum(lower) - 1
+    first = falling[lower][group]
+    below = 1 - np.divide(falling, first, out=np.ones_like(first), where=first > 0)
+    part = np.floor(below / (MOST_ALIKE * ALIKE))
+    return order[np.lexsort((order, part, group))]
 
 
 class Gram(NamedTuple):

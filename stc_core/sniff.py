@@ -131,6 +131,9 @@ def _with_mark(codec: str, head: bytes) -> str:
         plain = codec.replace("-", "_").removesuffix("_le").removesuffix("_be")
         if head.startswith(bom) and plain.replace("_", "-") in (marked, marked[:5]):
             return marked
+    if codec in ("utf-16", "utf-32"):  # without a mark Python would not read it
+        found = wide_encoding(head) or ""
+        return found if found.startswith(codec) else f"{codec}-le"
     return codec
 
 

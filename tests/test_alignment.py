@@ -11,6 +11,7 @@ import transformers as hf
 from tiny import N_BLOCKS, one_thread, shake  # noqa: F401
 from transformers.models.bert.tokenization_bert_legacy import BertTokenizerLegacy
 
+from stc_core.alignment import Piece, _path
 from stc_core.axes import Feature, Site
 from stc_core.backbone import Backbone
 from stc_core.head import SparseHead
@@ -173,3 +174,11 @@ def test_a_text_that_brings_its_end_along_is_explained():
         assert sums + bias == pytest.approx(found["logits"]["yes"], rel=1e-4)
         shown = {text[t["start"] : t["end"]] for t in found["tokens"]}
         assert shown - {""} <= {*text, "</s>"}
+
+
+def test_a_long_run_of_unknown_words_takes_no_time_or_memory():
+    """In a text without spaces they could stand in too many ways."""
+    data = "語".encode() * 500
+    pieces = [Piece((), free=True, added=False)] * 500
+    path = _path(data, pieces, cut=False)
+    assert len(path) == 500

@@ -167,3 +167,20 @@ def test_an_unknown_codec_has_near_names(name, near):
 def test_what_is_no_text_codec(name):
     with pytest.raises(StcError, match="expected the name of a text encoding"):
         text_codec(name)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Dear\xa0Sir, my parcel is late",
+        "I don´t know where it is",
+        "it cost 30\xa0€ – “far too much” …",
+        "he said: it’s late",
+    ],
+)
+@pytest.mark.parametrize("rows", [1, 5, 60])
+def test_signs_of_windows_tell_no_language(text: str, rows: int):
+    raw = "\n".join([text] * rows).encode("cp1252")
+    reading = likeliest(raw, b"where is my parcel\n" * 50)
+    assert raw.decode(reading.encoding) == "\n".join([text] * rows)
+    assert reading.sure

@@ -136,3 +136,13 @@ def test_solving_leaves_the_moments_as_they_were():
 def test_more_columns_than_rows_are_solved():
     found = moments(n=10, d=40)[-1]
     assert np.isfinite(solve_ridge(found, 0.01)).all()
+
+
+def test_a_dense_list_is_no_single_tie():
+    """Steps below ALIKE do not add up: the largest stay before the smallest."""
+    score = np.geomspace(1, 2, 40_000)  # rising, each step 1.7e-5
+    order = descending(score)
+    assert (score[order[:10_000]] > np.quantile(score, 0.74)).all()
+    score = np.array([1.0, 1 + 1e-5, 0.0, 0.0, 2.0])
+    assert descending(score).tolist() == [4, 0, 1, 2, 3]
+    assert descending(np.zeros(0)).tolist() == []
