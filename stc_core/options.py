@@ -118,7 +118,9 @@ class Training:
     ] = None
     budget: Annotated[
         int | None,
-        typer.Option(help="Keep exactly so many neurons, or all if there are fewer."),
+        typer.Option(
+            help="Keep exactly so many neurons; all that have a weight, if fewer have."
+        ),
     ] = None
     max_layer: MaxLayer = None
     max_neurons: MaxNeurons = None

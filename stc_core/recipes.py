@@ -95,6 +95,9 @@ def _sparse(config: RunConfig, writer: RunWriter) -> None:
     fitted = classifier.select(
         read, sample.task, probes, reported=sample.test, progress=writer.progress
     )
+    if (kept := len(fitted.head.features)) < (settings.budget or 0):
+        asked = f"{settings.budget:,} neurons were asked for"
+        writer.note(f"{asked}; {kept:,} have a weight in the probes, and all are kept.")
     write_frontier(writer, ground, fitted)
     metrics = conclude(writer, classifier, ground, fitted, seed=settings.seed)
     writer.phase("report", message="baselines")

@@ -299,6 +299,13 @@ def plan(messages, corpus, quick_survey) -> dict[str, Any]:
     return recipes.plan(small(messages), corpus)
 
 
+def test_more_neurons_than_there_are_are_told_of(messages, tmp_path):
+    run = trained(small(messages, max_layer=0, budget=10_000), tmp_path / "run")
+    kept = run.metrics["neurons"]["selected"]
+    assert kept <= 384
+    assert f"10,000 neurons were asked for; {kept} have a weight" in run.log_tail()
+
+
 def test_the_plan_says_what_it_will_take(plan, corpus):
     assert plan.keys() >= {
         *("n_texts", "n_tokens", "n_cut", "seconds", "seconds_extract"),

@@ -266,7 +266,8 @@ def _selection(name: str) -> dict[str, Any]:
         "Exactly as many",
         key="exactly",
         disabled=spin or most_neurons is None,
-        help="Keep this number, even where fewer do as well.",
+        help="Keep this number, even where fewer do as well. If fewer neurons have "
+        "a weight in the probes, all of those are kept.",
     )
     eta = st.number_input(
         "Share of squared weights kept",
