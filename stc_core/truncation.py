@@ -13,7 +13,6 @@ from tokenizers import Tokenizer
 
 from stc_core.config import DEFAULT_BACKBONE, MAX_LENGTH
 from stc_core.hub import resolve
-from stc_core.loading_errors import reading_tokenizer
 
 MOST_SAMPLED = 2000
 CHARACTERS_PER_TOKEN = 16
@@ -45,8 +44,13 @@ def sampled_cut(
         rows = np.sort(np.random.default_rng(0).choice(rows, most, replace=False))
     limit = _limit(folder)
     begun = [texts[int(row)][: CHARACTERS_PER_TOKEN * limit] for row in rows]
-    with reading_tokenizer(f"backbone {name!r}", folder):
+    try:
         tokenizer = Tokenizer.from_file(str(path))
+    except Exception as error:
+        # Imported here: it brings transformers, which a look at a table does without.
+        from stc_core.loading_errors import tokenizer_fault
+
+        raise tokenizer_fault(f"backbone {name!r}", folder, error) from error
     tokenizer.no_truncation()
     tokenizer.no_padding()
     n_cut = sum(len(one.ids) > limit for one in tokenizer.encode_batch_fast(begun))

@@ -119,3 +119,9 @@ def test_a_file_is_itself(tmp_path):
     with regular_file(tmp_path / "t.csv") as file:
         assert file == tmp_path / "t.csv"
     assert not is_stream(tmp_path) and not is_stream(tmp_path / "none")
+
+
+def test_a_closed_standard_input_is_said(monkeypatch):
+    monkeypatch.setattr("sys.stdin", None)
+    with pytest.raises(StcError, match="it is closed"), regular_file("-"):
+        pass

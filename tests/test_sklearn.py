@@ -476,3 +476,8 @@ def test_saved_and_opened_it_scores_alike(two, tmp_path):
     np.testing.assert_array_equal(
         opened.decision_function(TEXTS), two.decision_function(TEXTS)
     )
+
+
+def test_a_device_of_torch_is_taken():
+    model = SparsifyThenClassify().set_params(device=torch.device("cpu"))
+    assert model._settings().device == "cpu"

@@ -281,3 +281,18 @@ def test_paths_that_are_no_file(tmp_path):
 def test_nameless_columns_get_names(tmp_path):
     frame = read_table(save(tmp_path, "t.csv", ", text ,label\n0,a,b\n"))
     assert list(frame.columns) == ["column 1", "text", "label"]
+
+
+@pytest.mark.parametrize("codec", ["utf-16-le", "utf-16-be", "utf-32-le"])
+def test_a_wide_encoding_that_is_asked_for_needs_no_mark(tmp_path, codec: str):
+    path = tmp_path / "wide.csv"
+    path.write_bytes("text,label\nżółw,a\nkot,b\n".encode(codec))
+    assert read_table(path, encoding=codec[:6])["text"].tolist() == ["żółw", "kot"]
+
+
+@pytest.mark.parametrize("codec", ["idna", "punycode", "undefined", "rot13"])
+def test_a_codec_of_no_table_is_refused(tmp_path, codec: str):
+    path = tmp_path / "t.csv"
+    path.write_bytes(b"text,label\ncat,a\n")
+    with pytest.raises(StcError, match="the name of a text encoding"):
+        read_table(path, encoding=codec)

@@ -5,9 +5,11 @@ import sys
 import time
 
 import pytest
+from tiny import saved_tiny
 
 from stc_core import hub
 from stc_core.backbone import Backbone
+from stc_core.errors import StcError
 from stc_core.truncation import sampled_cut
 
 TEXTS = ["parcel " * n for n in (1, 100, 253, 254, 255, 400, 9000)]
@@ -64,3 +66,10 @@ def test_neither_torch_nor_a_model_is_loaded():
         [sys.executable, "-c", code], capture_output=True, text=True, check=True
     )
     assert done.stdout.strip() == "[]"
+
+
+def test_a_broken_tokenizer_is_told_by_its_file(tmp_path):
+    folder = saved_tiny(tmp_path)
+    (folder / "tokenizer.json").write_text("{}")
+    with pytest.raises(StcError, match=r"tokenizer\.json"):
+        sampled_cut(["good film"], str(folder))
