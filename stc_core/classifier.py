@@ -212,19 +212,19 @@ class SparsifyThenClassify(Labeller, ClassifierMixin, BaseEstimator):
 
     def _settings(self) -> TrainConfig:
         """The parameters, checked as those of a run are: StcError names a wrong one."""
-        given = {
+        given: dict[str, Any] = {
             name: value.tolist() if hasattr(value, "tolist") else value
             for name, value in self.get_params(deep=False).items()
             if name != "backbone"
-        } | {"device": str(self.device)}
-        settings = TrainConfig(**given)
+        }
+        settings = TrainConfig(**{**given, "device": str(self.device)})
         for name in ("budget", "max_neurons", "tolerance"):
-            given = getattr(self, name)
-            if self.preset == "spin" and given is not None:
+            value = getattr(self, name)
+            if self.preset == "spin" and value is not None:
                 raise StcError(
                     name,
                     expected="none with the preset spin, which keeps neurons by eta",
-                    got=str(given),
+                    got=str(value),
                     remedy="Leave it out, or give a smaller eta or a max_layer.",
                 )
         return settings
