@@ -30,10 +30,12 @@ NAMED_CLASSES = 8
 
 def check_source(source: dict, *, file: File) -> list[Finding]:
     """Rows that reading had to mend."""
+    encoding, stray = source["encoding"], source["stray"]
+    read_as = codec_name(stray) if stray != encoding else "the nearest signs"
     said = {
         "repaired": "{rows} held bytes that are not "
-        + f"{source['encoding']}; they were read as {codec_name(source['stray'])}. "
-        "Save the file as UTF-8 if letters look wrong.",
+        + f"{encoding}; they were read as {read_as}. If letters look wrong, choose "
+        "another encoding, or save the file as UTF-8.",
         "short": "{rows} had fewer fields than the header; the missing ones count as "
         "empty.",
         "long": "{rows} had more fields than the header and were left out. Put cells "

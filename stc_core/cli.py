@@ -82,5 +82,6 @@ def check_arguments(given: Sequence[str]) -> None:
                 f"argument {one!r}",
                 expected=f"characters of {sys.getfilesystemencoding()}",
                 got="other bytes",
-                remedy="Set PYTHONUTF8=1 if they are UTF-8; else rename the file.",
+                remedy="Set PYTHONUTF8=1 if they are UTF-8; else type the text in a "
+                "terminal of UTF-8, or rename the file.",
             ) from error

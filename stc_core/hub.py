@@ -124,7 +124,12 @@ def check_folder(folder: Path, name: str) -> dict:
     _check_adapter(names, where)
     path = folder / CONFIG
     if not path.exists():
-        raise StcError(where, expected=f"{CONFIG} in {folder}", remedy=_remedy())
+        raise StcError(
+            where,
+            expected=f"{CONFIG} in {folder}, as in the folder of a model",
+            got="none",
+            remedy=_remedy(),
+        )
     check_files(folder)
     config = read_object(path)
     if not weight_files(folder):

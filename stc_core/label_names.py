@@ -146,7 +146,8 @@ def _is_list(name: str) -> bool:
         value = json.loads(name.replace("'", '"').translate({40: "[", 41: "]"}))
     except ValueError:
         return name[1:-1].count(",") > 0
-    return isinstance(value, (list, dict))
+    # A list of one is one label.
+    return isinstance(value, dict) or (isinstance(value, list) and len(value) > 1)
 
 
 def _alike(name: str, rules: Iterable[_Rule]) -> str:

@@ -60,7 +60,8 @@ def test_other_names_are_none(names):
     [
         (['["pos","spam"]', "pos"], ['["pos","spam"]']),
         (["['pos', 'spam']", "neg"], ["['pos', 'spam']"]),
-        (["['pos']", "['neg']"], ["['pos']", "['neg']"]),
+        (["['pos']", "['neg']"], []),
+        (["['pos']", "['pos', 'neg']"], ["['pos', 'neg']"]),
         (["(pos, spam)", "{pos, spam}"], ["(pos, spam)", "{pos, spam}"]),
         (["pos;spam", "pos", "spam"], ["pos;spam"]),
         (["pos | spam", "pos", "spam"], ["pos | spam"]),
