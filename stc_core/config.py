@@ -2,7 +2,7 @@
 
 import os
 from pathlib import Path
-from typing import Annotated, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import AfterValidator, Field, field_validator
 
@@ -20,6 +20,8 @@ SPIN_CS = (0.1, 0.2, 1.0, 10.0, 100.0)
 SPIN_ETAS = (0.001, 0.01, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.8)
 MOST_SEED = 2**32 - 1
 """Of all generators that a seed is given to, NumPy's old one takes the least."""
+KEPT = "kept"
+"""In the context of a validation: the record is of a run that was made before."""
 T = TypeVar("T")
 
 
@@ -43,6 +45,13 @@ def models_folder() -> Path:
 def _once(values: tuple[T, ...]) -> tuple[T, ...]:
     """Each value where it comes first: to ask for it again changes nothing."""
     return tuple(dict.fromkeys(values))
+
+
+def _seed(value: int, info: Any) -> int:
+    """A seed that every generator takes; a run that is there keeps the one it had."""
+    if value > MOST_SEED and not (info.context or {}).get(KEPT):
+        raise ValueError(f"a whole number, 0 or more and {MOST_SEED:,} or less")
+    return value
 
 
 Some = Annotated[tuple[T, ...], Field(min_length=1), AfterValidator(_once)]
@@ -168,7 +177,7 @@ class TrainConfig(Frozen):
     attention: AttentionConfig = AttentionConfig()
     validation_share: float = Field(default=0.15, gt=0, lt=0.5)
     test_share: float = Field(default=0.2, gt=0, lt=0.5)
-    seed: int = Field(default=0, ge=0, le=MOST_SEED)
+    seed: Annotated[int, Field(ge=0), AfterValidator(_seed)] = 0
 
 
 class ShrinkConfig(Frozen):

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from stc_core.about import read_about
-from stc_core.config import RUN_FORMAT, RunConfig, runs_folder
+from stc_core.config import KEPT, RUN_FORMAT, RunConfig, runs_folder
 from stc_core.errors import StcError
 from stc_core.files import read_json, read_text, tail
 from stc_core.frozen import Frozen, SettingError
@@ -251,7 +251,7 @@ class Run:
 def _record(path: Path, kind: type[R]) -> R:
     """The record in a file of a run; StcError says what in it cannot be."""
     try:
-        return kind.model_validate_json(read_text(path))
+        return kind.model_validate_json(read_text(path), context={KEPT: True})
     except SettingError as error:
         raise StcError(
             f"{path}, {error.where}",

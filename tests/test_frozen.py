@@ -109,7 +109,7 @@ def test_the_command_names_the_option_and_leaves_nothing(
         ({"class_weight": "x"}, "class_weight: expected balanced, or none; got 'x'."),
         ({"recipe": "x"}, "recipe: expected stc or variability or hierarchy or"),
         ({"eta": "much"}, "eta: expected a number, above 0 and 1 or less; got 'much'."),
-        ({"seed": 0.5}, "seed: expected a whole number, 0 or more and 4,294,967,295"),
+        ({"seed": 0.5}, "seed: expected a whole number, 0 or more"),
         (
             {"tune": {"checkpointing": "?"}},
             "tune.checkpointing: expected true or false",

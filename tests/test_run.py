@@ -305,3 +305,14 @@ def test_a_folder_that_cannot_be_made_is_said(tmp_path: Path):
     (tmp_path / "file").write_text("")
     with pytest.raises(StcError, match="cannot write"):
         RunWriter(tmp_path / "file" / "r", CONFIG)
+
+
+def test_a_seed_that_is_refused_today_is_read_in_an_older_run(tmp_path):
+    folder = RunWriter(tmp_path / "r", CONFIG).folder
+    text = (folder / "config.json").read_text("utf-8")
+    held = json.loads(text)
+    held["train"]["seed"] = 5_000_000_000
+    (folder / "config.json").write_text(json.dumps(held), encoding="utf-8")
+    assert Run(folder).config.train.seed == 5_000_000_000
+    with pytest.raises(StcError, match=r"seed: .* 4,294,967,295 or less"):
+        CONFIG.train.changed(seed=5_000_000_000)
