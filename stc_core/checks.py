@@ -31,7 +31,7 @@ NAMED_CLASSES = 8
 def check_source(source: dict, *, file: File) -> list[Finding]:
     """Rows that reading had to mend."""
     encoding, stray = source["encoding"], source["stray"]
-    read_as = codec_name(stray) if stray != encoding else "the nearest signs"
+    read_as = codec_name(stray) if stray != encoding else "Latin-1"
     said = {
         "repaired": "{rows} held bytes that are not "
         + f"{encoding}; they were read as {read_as}. If letters look wrong, choose "

@@ -181,4 +181,4 @@ def test_a_long_run_of_unknown_words_takes_no_time_or_memory():
     data = "語".encode() * 500
     pieces = [Piece((), free=True, added=False)] * 500
     path = _path(data, pieces, cut=False)
-    assert len(path) == 500
+    assert path == [None] * 500
