@@ -26,7 +26,7 @@ PART, N_PART = "trec", 1500
 
 def trained(path: str, label: str, recipe: str) -> dict[str, Any]:
     """The plan and the run of one table; runs in a fresh process."""
-    from stc_core import recipes
+    from stc_core import planning, recipes
     from stc_core.config import DataConfig, RunConfig, TrainConfig
     from stc_core.data import read_corpus
     from stc_core.writer import RunWriter
@@ -46,7 +46,7 @@ def trained(path: str, label: str, recipe: str) -> dict[str, Any]:
             test_share=settings.test_share,
             seed=settings.seed,
         )
-        plan = recipes.plan(config, corpus)
+        plan = planning.plan(config, corpus)
         took: dict[str, float] = {}
 
         def work() -> None:

@@ -9,16 +9,8 @@ import ui
 from stc_core.agreement import agreement, comparable, total
 from stc_core.cards import Card, card_table, same_table, side_by_side, titles_of
 from stc_core.clicks import click_example, click_run
-from stc_core.compare import (
-    Which,
-    differing,
-    divided,
-    largest_first,
-    paired,
-    verdict,
-)
-from stc_core.config import runs_folder
-from stc_core.figures import records
+from stc_core.compare import Which, differing, divided, largest_first, verdict
+from stc_core.display import count
 from stc_core.figures_compare import (
     MOST_CLASSES,
     PRICE_NAMES,
@@ -27,8 +19,10 @@ from stc_core.figures_compare import (
     overlap_bars,
     runs_scatter,
 )
+from stc_core.frames import records
+from stc_core.paired import paired
+from stc_core.paths import runs_folder
 from stc_core.run import Run
-from stc_core.wording import count
 from ui.panels import FIELD, PERCENT, PIN, in_percent
 from ui.texts import place_columns, texts_of
 

@@ -8,8 +8,9 @@ from stc_core.columns import Columns, label_columns
 from stc_core.config import DataConfig
 from stc_core.data import Corpus
 from stc_core.figures_data import class_bars, length_bars
-from stc_core.report import Finding, Report, class_balance, length_histogram
+from stc_core.report import Finding, Report
 from stc_core.split import SPLIT_ORDER
+from stc_core.statistics import class_balance, length_histogram
 from stc_core.uploads import SAMPLE, Upload, find, list_uploads, write_choice
 
 SEVERITIES = {

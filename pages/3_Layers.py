@@ -10,22 +10,16 @@ import ui
 from stc_core import dial, jobs
 from stc_core.axes import KINDS, POOLINGS
 from stc_core.clicks import click_layer, click_option
-from stc_core.figures import records
+from stc_core.display import KIND_NAMES, count, percent
 from stc_core.figures_attention import layer_shares
 from stc_core.figures_frontier import COST_NAMES, COSTS, Place, frontier, undominated
-from stc_core.figures_layers import KIND_NAMES, layer_curves, reference_lines
+from stc_core.figures_layers import layer_curves, reference_lines
 from stc_core.figures_trade import depth_curve, neuron_curve
-from stc_core.readings import (
-    OF_A_CLASS,
-    SCORES,
-    Metric,
-    Score,
-    mute_places,
-    readings,
-)
+from stc_core.frames import records
+from stc_core.metrics import Metric
+from stc_core.readings import OF_A_CLASS, SCORES, Score, mute_places, readings
 from stc_core.run import Run
 from stc_core.story import layer_story
-from stc_core.wording import count, percent
 from ui.layer_views import picked, way_to, why_this
 from ui.panels import FIELD
 

@@ -7,10 +7,10 @@ import streamlit as st
 import ui
 from stc_core.about import read_about, star
 from stc_core.clicks import click_example
+from stc_core.display import count, percent
 from stc_core.examples import COLUMNS, UNCERTAIN, Show, place, select_examples
 from stc_core.run import Run
 from stc_core.steps import steps
-from stc_core.wording import count, percent
 from ui.differences import beside, pin_button
 from ui.example_views import through, why
 from ui.panels import FIELD, PERCENT, PIN, in_percent

@@ -13,10 +13,10 @@ from stc_core.branches import SEPARATOR, confusion, node_table, with_labels
 from stc_core.clicks import clicked_level
 from stc_core.config import RunConfig, TrainConfig, TuneConfig
 from stc_core.decoding import Decoding
+from stc_core.display import percent
 from stc_core.figures_hierarchy import confusion_map, rung_curves, tree_figure
 from stc_core.fluency import measures
 from stc_core.run import Run
-from stc_core.wording import percent
 from ui import choices
 from ui.panels import PERCENT, in_percent
 from ui.typed import say_if_long, submit_text, type_text

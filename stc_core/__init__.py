@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from stc_core.config import DataConfig, RunConfig, TrainConfig
     from stc_core.data import Corpus, read_corpus
     from stc_core.errors import StcError
-    from stc_core.probe import SparseProbe
     from stc_core.run import Run
+    from stc_core.sparse_probe import SparseProbe
 
 _HOME = {
     "Backbone": "backbone",

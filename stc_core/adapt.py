@@ -6,6 +6,7 @@ form of every other: a linear head on neurons of a backbone.
 """
 
 import resource
+import shutil
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,37 +14,33 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Int
 
 from stc_core import changes
-from stc_core.axes import Feature, PooledSite
+from stc_core.axes import PooledSite
 from stc_core.backbone import Backbone
-from stc_core.config import TrainConfig
+from stc_core.baselines import Guess, scored
+from stc_core.config import RunConfig, TrainConfig
 from stc_core.data import Corpus
 from stc_core.extract import extract
+from stc_core.features import dense_features
 from stc_core.files import read_json
-from stc_core.head import SparseHead, standard
-from stc_core.lesson import Lesson, balanced, keep, loaded
-from stc_core.metrics import fit_temperature, metric_of
-from stc_core.readout import Readout, dense_features, rescaled
-from stc_core.ridge import fit_ridge_head
-from stc_core.rows import Rows
-from stc_core.select import RIDGES, SAME_SCORE
+from stc_core.head import SparseHead, rescaled
+from stc_core.layout import NU, SPARSE
+from stc_core.lesson import CHECKPOINTS, TUNING, Lesson, balanced, keep, loaded
+from stc_core.metrics import fit_temperature
+from stc_core.readout import Readout
+from stc_core.results import estimator, evaluate, task_of, write_fitted
+from stc_core.ridge import best_ridge
+from stc_core.rows import Rows, write_rows
+from stc_core.run import Run
 from stc_core.sparsify import Fitted
-from stc_core.stream import logits_at
-from stc_core.task import Task
+from stc_core.stream import activation_blocks, logits_at
+from stc_core.task import Task, some_rows
 from stc_core.training import History
 from stc_core.tuning import TunePlan, changed, checkpoint_blocks, grafted, plan_tuning
 from stc_core.variability import measure
 from stc_core.writer import RunWriter
-
-NU = "variability.json"
-SPARSE = ("salience.safetensors", "frontier.parquet")
-"""What smaller classifiers are made of: there are none of a tuned one."""
-MOST_ROWS = 20_000
-"""Training rows that the first head and the standard deviations are fitted on."""
-LEAST_SPREAD = 0.1
-"""Columns with less than this share of the median deviation are trusted less."""
 
 
 class Tuned(NamedTuple):
@@ -142,33 +139,6 @@ def first_head(
     head = best_ridge(X, part, features)
     guess = head.logits(store.read(site, corpus.rows("test"))).argmax(axis=1)
     return head, guess
-
-
-def best_ridge(
-    X: Float[np.ndarray, "n d"], task: Task, features: Sequence[Feature]
-) -> SparseHead:
-    y, score = task.codes[task.validation], metric_of(task.class_weight)
-    sd = standard(X[task.train])[1]
-    least = LEAST_SPREAD * np.median(sd)
-    trust = np.minimum(1, sd / least).astype(np.float32)
-    best: tuple[float, SparseHead] | None = None
-    for ridge in sorted(RIDGES, reverse=True):
-        head = fit_ridge_head(
-            X, task, features, rows=task.train, ridge=ridge, trust=trust
-        )
-        right = score(y, head.logits(X[task.validation]).argmax(axis=1))
-        if best is None or right > best[0] + SAME_SCORE:
-            best = right, head
-    assert best is not None
-    head = best[1].cooled(fit_temperature(best[1].logits(X[task.validation]), y))
-    # Tuned, a column that hardly varied may: in units of its old sd it would be huge.
-    wide = np.maximum(head.sd, least).astype(np.float32)
-    return head._replace(sd=wide, weight=head.weight * (wide / head.sd))
-
-
-def some_rows(rows: Int[np.ndarray, " n"]) -> Int[np.ndarray, " some"]:
-    """MOST_ROWS of them at most, spread evenly."""
-    return rows[np.linspace(0, len(rows) - 1, min(len(rows), MOST_ROWS)).astype(int)]
 
 
 def settled(tuned: Tuned, activations: Rows, task: Task) -> Fitted:
@@ -276,3 +246,40 @@ def comparison(
             }
         )
     return table
+
+
+def train_tuned(config: RunConfig, writer: RunWriter) -> None:
+    """The recipe `variability`: a tuned classifier in the place of the sparse one."""
+    settings, run = config.train, Run(writer.folder)
+    before, report = run.metrics, run.report
+    corpus = Corpus(run.corpus, report.columns, report)
+    task, n = task_of(corpus, settings), len(corpus.frame)
+    peak = None if run.has(TUNING) else peak_bytes()
+    tuned = tune(corpus, task, settings, writer)
+    writer.phase("report", message="the tuned classifier")
+    blocks = activation_blocks(
+        tuned.backbone,
+        corpus.texts,
+        tuned.head.features,
+        read=lambda site, rows: np.empty((0, 0), np.float32),
+        known=np.full(n, -1),
+        progress=writer.progress,
+    )
+    path, width = writer.folder / "activations.npy", len(tuned.head.features)
+    activations = write_rows(path, blocks, n=n, width=width)
+    fitted = settled(tuned, activations, task)
+    classifier = estimator(settings)
+    classifier.adopt(tuned.backbone, np.array(task.classes), [], fitted)
+    write_fitted(writer, classifier, corpus, activations)
+    logits = logits_at(activations, fitted.head, corpus.rows("test"))
+    after = evaluate(corpus, task, fitted, logits, settings.seed)
+    after = told(before, after, tuned, fitted)
+    y = task.codes[corpus.rows("test")]
+    frozen = scored(y, Guess(tuned.frozen, ""), seed=settings.seed)
+    new = {"stc": before["test"], "frozen": frozen}
+    after["baselines"] = {**new, **before["baselines"]}
+    after["comparison"] = comparison(before, after, tuned, peak)
+    writer.write_json("metrics.json", after)
+    for name in SPARSE:
+        (writer.folder / name).unlink(missing_ok=True)
+    shutil.rmtree(writer.folder / CHECKPOINTS)

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from jaxtyping import Float
 
-from stc_core import adapt
+from stc_core import ridge
 from stc_core.attention import Attention
 from stc_core.axes import Progress, Site
 from stc_core.backbone import Backbone
@@ -19,7 +19,7 @@ from stc_core.focus import vector_features
 from stc_core.head import SparseHead
 from stc_core.pooling import pool
 from stc_core.reader import batches
-from stc_core.task import Task
+from stc_core.task import Task, some_rows
 
 ALIKE = ("mean", "max", "last")
 """What attention is compared with: poolings of all layers in equal shares."""
@@ -80,7 +80,7 @@ def plain_heads(
     features = vector_features(backbone, sites)
     part = _some(task)
     return {
-        name: adapt.best_ridge(X, part, features[: X.shape[1]])
+        name: ridge.best_ridge(X, part, features[: X.shape[1]])
         for name, X in alike.items()
     }
 
@@ -97,7 +97,7 @@ def first_head(
     """
     features = vector_features(backbone, sites)
     X = np.concatenate([alike["mean"], alike["max"]], axis=1)
-    head = adapt.best_ridge(X, _some(task), features[: X.shape[1]])
+    head = ridge.best_ridge(X, _some(task), features[: X.shape[1]])
     d = X.shape[1] // 2
 
     def spread(values: np.ndarray, share: float = 1.0) -> np.ndarray:
@@ -113,4 +113,4 @@ def first_head(
 
 
 def _some(task: Task) -> Task:
-    return task._replace(train=adapt.some_rows(task.train))
+    return task._replace(train=some_rows(task.train))

@@ -74,20 +74,6 @@ def abilities(classifier: Labeller) -> list[str]:
     return able
 
 
-def shallow(classifier: Labeller, levels: int | None) -> Labeller:
-    """The classifier for the first `levels` levels only; the same if none are given."""
-    if levels is None:
-        return classifier
-    if not isinstance(classifier, Cascade):
-        raise StcError(
-            "levels",
-            expected="a run of the recipe hierarchy",
-            got="one with a single level of labels",
-            remedy="Leave it out.",
-        )
-    return classifier.up_to(levels)
-
-
 def facts(run: Run, classifier: Labeller) -> dict[str, Any]:
     """What a run is: recipe, language model, layers, score on test, classes, levels."""
     known = card(run.folder.name, run.config, run.metrics, run.report, name=run.name)

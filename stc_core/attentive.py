@@ -14,7 +14,7 @@ import pandas as pd
 import torch
 from jaxtyping import Float
 
-from stc_core import adapt
+from stc_core import layout
 from stc_core.alike import ALIKE, plain_heads, read_sites_of, vectors_alike
 from stc_core.attention import PARTS, Attention
 from stc_core.axes import Site
@@ -35,7 +35,7 @@ from stc_core.sparsify import Fitted
 from stc_core.tables import prediction_table
 from stc_core.writer import RunWriter
 
-SPARSE = ("neurons.parquet", "activations.npy", *adapt.SPARSE)
+SPARSE = ("neurons.parquet", "activations.npy", *layout.SPARSE)
 """Files of the frozen half that such a run has no like of."""
 SOME = 2000
 """Training rows whose mean an explanation is held against."""

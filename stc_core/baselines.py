@@ -12,13 +12,20 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 
 from stc_core.axes import PooledSite
-from stc_core.compare import paired
 from stc_core.dual import Block, joint_ridge
 from stc_core.head import standard
-from stc_core.metrics import accuracy, bootstrap_interval, macro_f1, metric_of
+from stc_core.least_squares import RIDGES, solve_ridge
+from stc_core.metrics import (
+    SAME_SCORE,
+    accuracy,
+    bootstrap_interval,
+    last_best,
+    macro_f1,
+    metric_of,
+)
+from stc_core.paired import paired
 from stc_core.probe import ProbeResult
 from stc_core.ridge import fit_ridge_head, moments
-from stc_core.select import RIDGES, SAME_SCORE, last_best, solve_ridge
 from stc_core.task import Read, Task
 
 TFIDF_CS = (1.0, 3.0, 10.0, 30.0, 100.0)

@@ -13,16 +13,9 @@ from stc_core.axes import Feature, PooledSite
 from stc_core.dual import Block, joint_ridge
 from stc_core.errors import StcError
 from stc_core.head import standard
-from stc_core.metrics import metric_of
-from stc_core.select import (
-    RIDGES,
-    SAME_SCORE,
-    descending,
-    keep_mass,
-    keep_top,
-    last_best,
-    smooth,
-)
+from stc_core.least_squares import RIDGES
+from stc_core.metrics import SAME_SCORE, last_best, metric_of
+from stc_core.select import descending, keep_mass, keep_top, smooth
 from stc_core.task import Read, Task
 
 MOST_CANDIDATES = 4096, 16_384

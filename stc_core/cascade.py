@@ -20,10 +20,10 @@ from stc_core.axes import Progress, silent
 from stc_core.backbone import Backbone
 from stc_core.errors import StcError
 from stc_core.extract import extract_features
+from stc_core.features import dense_features
 from stc_core.files import read_json, replacing, write_json
 from stc_core.head import SparseHead
 from stc_core.labeller import Labeller, Strings, check_texts
-from stc_core.readout import dense_features
 from stc_core.tree import Descent, Tree, descend
 
 TREE, HEADS = "tree.json", "levels.safetensors"
@@ -247,3 +247,17 @@ def sibling_temperature(
         loss, bounds=(-bound, bound), method="bounded", options=options
     )
     return float(np.exp(found.x))
+
+
+def shallow(classifier: Labeller, levels: int | None) -> Labeller:
+    """The classifier for the first `levels` levels only; the same if none are given."""
+    if levels is None:
+        return classifier
+    if not isinstance(classifier, Cascade):
+        raise StcError(
+            "levels",
+            expected="a run of the recipe hierarchy",
+            got="one with a single level of labels",
+            remedy="Leave it out.",
+        )
+    return classifier.up_to(levels)

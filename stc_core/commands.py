@@ -116,8 +116,8 @@ def open_run(run: str) -> Any:
 
     A name that was given later counts, too; StcError where several runs have it.
     """
-    from stc_core.config import runs_folder
     from stc_core.errors import StcError
+    from stc_core.paths import runs_folder
     from stc_core.run import Run, list_runs
 
     known = runs_folder() / run

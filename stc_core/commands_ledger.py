@@ -52,9 +52,9 @@ def cancel(run: RunFolder) -> None:
 def delete(run: RunFolder) -> None:
     """Move a run to the trash; for 30 days the page Runs can bring it back."""
     from stc_core import trash
-    from stc_core.config import runs_folder
+    from stc_core.display import size
+    from stc_core.paths import runs_folder
     from stc_core.run import Run
-    from stc_core.wording import size
 
     known = Run(runs_folder() / run)
     # A run whose settings are damaged cannot be opened, but it can go.

@@ -43,7 +43,7 @@ def predict(
         trained = opened.report.columns.text
         classifier = opened.classifier()
     if coarse_only or levels is not None:
-        from stc_core.answers import shallow
+        from stc_core.cascade import shallow
 
         classifier = shallow(classifier, 1 if coarse_only else levels)
     printing = ends_with_its_reader() if out == "-" else nullcontext()
@@ -161,8 +161,8 @@ def report(
 
     opened = open_run(run)
     if html is not None:
+        from stc_core.display import size
         from stc_core.html_report import write_report
-        from stc_core.wording import size
 
         typer.echo(f"{html}: {size(write_report(opened, html))}", err=True)
     elif as_json:

@@ -112,7 +112,7 @@ def work(folder: str) -> None:
     from stc_core import jobs
 
     terminate_as_interrupt()
-    jobs.work(folder)
+    jobs.work(folder, _train)
 
 
 def _begin(config: Any, place: Place) -> None:
@@ -145,10 +145,8 @@ def _work(folder: Path, config: Any, *, again: bool = False) -> None:
         terminal.PhaseBar() as bar,
         RunWriter(folder, config, on_status=bar.show) as writer,
     ):
-        from stc_core import recipes  # seconds of imports, so show the bar first
-
         try:
-            run = recipes.train(writer.config, writer)
+            run = _train(writer.config, writer)
         except StcError as error:
             writer.fail(error)
             if not writer.discard_if_unbegun():
@@ -156,3 +154,10 @@ def _work(folder: Path, config: Any, *, again: bool = False) -> None:
             raise
     terminal.show_result(run)
     terminal.show_next(run, program=program())
+
+
+def _train(config: Any, writer: Any) -> Any:
+    """`recipes.train`, imported when a run begins: its bar is shown meanwhile."""
+    from stc_core import recipes
+
+    return recipes.train(config, writer)

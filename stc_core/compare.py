@@ -4,42 +4,19 @@ Texts are matched by what they say and their label, so runs may have other split
 every difference it is the other run (b) minus this one (a).
 """
 
-from typing import Any, Literal, NamedTuple
+from typing import Literal
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float, Int
 from scipy.sparse import csr_array
-from scipy.special import bdtr, ndtri
 
+from stc_core.display import percent
 from stc_core.errors import StcError
-from stc_core.wording import percent
+from stc_core.paired import _LEVEL, RESAMPLES, Paired, _bounds
 
 Which = Literal["differ", "a", "b", "neither"]
 MATCH = ["text", "label", "copy"]
-RESAMPLES = 1000
-_LEVEL = 0.95
-
-
-class Paired(NamedTuple):
-    """How often both, one or none of two classifiers are right on the same texts.
-
-    `difference` is the accuracy of b minus that of a, with its 95 % interval, and
-    `p_value` that of McNemar's exact test.
-    """
-
-    both: int
-    only_a: int
-    only_b: int
-    neither: int
-    p_value: float
-    difference: float
-    low: float
-    high: float
-
-    @property
-    def n(self) -> int:
-        return self.both + self.only_a + self.only_b + self.neither
 
 
 def on_test(predictions: pd.DataFrame, corpus: pd.DataFrame) -> pd.DataFrame:
@@ -80,31 +57,6 @@ def _numbered(frame: pd.DataFrame) -> pd.DataFrame:
     return frame.assign(copy=frame.groupby(["text", "label"]).cumcount())
 
 
-def paired(
-    right_a: Bool[np.ndarray, " n"],
-    right_b: Bool[np.ndarray, " n"],
-    *,
-    seed: int = 0,
-) -> Paired:
-    """The counts of the four cases, McNemar's exact test, and the paired bootstrap.
-
-    The test is two-sided and binomial: of the texts that one alone gets right, half
-    would be b's if both were as good. A resample of the texts is a multinomial draw of
-    the cases. Where no text divides the two, every resample is 0: the interval is then
-    Wilson's bound for a case that never was seen. Source: McNemar 1947.
-    """
-    n = len(right_a)
-    assert n == len(right_b) > 0, (n, len(right_b))
-    only_a = int(np.sum(right_a & ~right_b))
-    only_b = int(np.sum(right_b & ~right_a))
-    both = int(np.sum(right_a & right_b))
-    divided = only_a + only_b
-    p_value = min(1.0, 2 * bdtr(min(only_a, only_b), divided, 0.5))
-    low, high = _difference_interval(only_a, only_b, n, seed)
-    counts = both, only_a, only_b, n - both - divided
-    return Paired(*counts, float(p_value), (only_b - only_a) / n, low, high)
-
-
 def verdict(found: Paired) -> str:
     """What `paired` found, as Markdown."""
     right = found.both + found.only_a, found.both + found.only_b
@@ -120,18 +72,6 @@ def verdict(found: Paired) -> str:
         f"here alone and {found.only_b:,} there alone, McNemar's exact p = "
         f"{found.p_value:.2g}, {said}."
     )
-
-
-def _difference_interval(
-    only_a: int, only_b: int, n: int, seed: int
-) -> tuple[float, float]:
-    if only_a + only_b == 0:
-        square = float(ndtri(0.5 + _LEVEL / 2)) ** 2
-        return -square / (n + square), square / (n + square)
-    shares = np.array([only_a, only_b, n - only_a - only_b]) / n
-    drawn = np.random.default_rng(seed).multinomial(n, shares, size=RESAMPLES)
-    low, high = _bounds((drawn[:, 1] - drawn[:, 0]) / n)
-    return float(low), float(high)
 
 
 def class_differences(both: pd.DataFrame, *, seed: int = 0) -> pd.DataFrame:
@@ -198,11 +138,6 @@ def _members(codes: Int[np.ndarray, " cases"], n_class: int) -> csr_array:
     """1 where a case is of a class, by class."""
     ones, cases = np.ones(len(codes), int), np.arange(len(codes))
     return csr_array((ones, (codes, cases)), shape=(n_class, len(codes)))
-
-
-def _bounds(values: np.ndarray) -> Any:
-    tail = (1 - _LEVEL) / 2
-    return np.quantile(values, [tail, 1 - tail], axis=0)
 
 
 def divided(both: pd.DataFrame, which: Which = "differ") -> pd.DataFrame:

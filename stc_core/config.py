@@ -1,7 +1,5 @@
 """Frozen settings of a run: the CLI's options, the app's form and config.json."""
 
-import os
-from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import AfterValidator, Field, field_validator
@@ -23,23 +21,6 @@ MOST_SEED = 2**32 - 1
 KEPT = "kept"
 """In the context of a validation: the record is of a run that was made before."""
 T = TypeVar("T")
-
-
-def home() -> Path:
-    """Where runs, features and backbones are kept: $STC_HOME or the checkout."""
-    return Path(os.environ.get("STC_HOME") or Path(__file__).parents[1]).resolve()
-
-
-def runs_folder() -> Path:
-    return home() / "runs"
-
-
-def features_folder() -> Path:
-    return home() / "cached_features"
-
-
-def models_folder() -> Path:
-    return home() / "cached_models"
 
 
 def _once(values: tuple[T, ...]) -> tuple[T, ...]:

@@ -27,19 +27,17 @@ from stc_core.checks import (
 from stc_core.columns import (
     SPLITS,
     Columns,
-    as_text,
     check_column,
-    codes,
-    equals,
     guess_columns,
     resolve_columns,
-    series,
 )
 from stc_core.config import DataConfig
 from stc_core.errors import StcError
+from stc_core.frames import as_text, codes, equals, series
 from stc_core.pipes import source_name
-from stc_core.report import File, Finding, Report, class_balance, finding
+from stc_core.report import File, Finding, Report, finding
 from stc_core.split import SPLIT_ORDER, TEST, TRAIN, complete_split
+from stc_core.statistics import class_balance
 from stc_core.table import iter_table, read_table
 from stc_core.texts import Texts
 

@@ -12,7 +12,7 @@ from jaxtyping import Float, Int
 from scipy.linalg import get_blas_funcs
 
 from stc_core.head import standard
-from stc_core.select import (
+from stc_core.least_squares import (
     MOST_TINY,
     gram,
     importance,

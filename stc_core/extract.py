@@ -22,19 +22,9 @@ from torch import Tensor
 
 from stc_core.axes import Feature, PooledSite, Progress, silent
 from stc_core.backbone import Backbone
-from stc_core.config import features_folder
 from stc_core.errors import StcError
-from stc_core.forward import (
-    PENDING,
-    Batch,
-    Blocks,
-    Landed,
-    Pace,
-    Packed,
-    pack,
-    run,
-    token_ids,
-)
+from stc_core.forward import PENDING, Batch, Pace, run, token_ids
+from stc_core.paths import features_folder
 from stc_core.plan import ExtractionPlan, Speed, measure_speed, plan_extraction
 from stc_core.shelf import prune_stores
 from stc_core.store import (
@@ -51,6 +41,7 @@ from stc_core.store import (
     text_key,
 )
 from stc_core.texts import distinct
+from stc_core.transfer import Blocks, Landed, Packed, pack
 
 __all__ = [
     "ExtractionPlan",

@@ -10,9 +10,10 @@ from typing import NamedTuple
 
 import pandas as pd
 
-from stc_core.columns import Columns, as_text, series
+from stc_core.columns import Columns
 from stc_core.config import DataConfig
 from stc_core.errors import StcError
+from stc_core.frames import as_text, series
 from stc_core.slices import COLUMN
 from stc_core.table import read_table
 

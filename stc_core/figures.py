@@ -10,7 +10,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from math import isfinite
 from typing import Any, Literal, NamedTuple
 
-import pandas as pd
 import plotly.graph_objects as go
 
 from stc_core.margins import below, left_of
@@ -98,17 +97,6 @@ def plain(text: object, limit: int = 34) -> str:
 def thin(colour: str, opacity: float = 0.5) -> str:
     """A `#rrggbb` colour with some opacity."""
     return Colour(*(int(colour[at : at + 2], 16) for at in (1, 3, 5))).css(opacity)
-
-
-def records(frame: pd.DataFrame) -> list[dict[str, Any]]:
-    """The rows of `frame`, each by column name.
-
-    As `frame.to_dict("records")` gives for columns of NumPy's types and of strings, in
-    five times the time.
-    """
-    names = [str(name) for name in frame.columns]
-    columns = [frame.iloc[:, place].tolist() for place in range(len(names))]
-    return [dict(zip(names, row, strict=True)) for row in zip(*columns, strict=True)]
 
 
 def figure_of(

@@ -7,8 +7,8 @@ import pandas as pd
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
+from stc_core.display import duration, interval, percent, size
 from stc_core.figures import FAINT, MARK, PALETTE, plain, settle, thin, ticks_among
-from stc_core.wording import duration, interval, percent, size
 
 NAMES = {
     "tuned": "This run, tuned",

@@ -5,9 +5,9 @@ from typing import Any
 
 import plotly.graph_objects as go
 
+from stc_core.display import percent
 from stc_core.explanation import Token
 from stc_core.figures import FAINT, PALETTE, plain, settle
-from stc_core.wording import percent
 
 
 def layer_shares(

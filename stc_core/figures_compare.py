@@ -6,18 +6,18 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
+from stc_core.display import duration, interval, percent
 from stc_core.figures import (
     FAINT,
     GREY,
     MARK,
     PALETTE,
     plain,
-    records,
     settle,
     thin,
     ticks_among,
 )
-from stc_core.wording import duration, interval, percent
+from stc_core.frames import records
 
 Price = Literal["neurons", "flops_per_token", "seconds"]
 PRICES: tuple[Price, ...] = get_args(Price)

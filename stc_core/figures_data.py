@@ -11,23 +11,9 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
+from stc_core.display import OURS, baseline_name
+
 MAX_BARS = 36
-BASELINES = {
-    "majority": "Most frequent class",
-    "tfidf": "TF-IDF words",
-    "last_layer": "Last layer, dense",
-    "best_site": "Best single site",
-    "all_sites": "All sites, dense",
-    "stc": "Sparse neurons, not tuned",
-    "frozen": "Same layer, not tuned",
-    "mean": "All layers alike, mean",
-    "max": "All layers alike, maximum",
-    "last": "All layers alike, last token",
-    "flat": "Finest labels alone, tuned",
-    "separate": "A tuned model for each level",
-    "inner_probe": "Probes of the same layers, not tuned",
-}
-OURS = "This classifier"
 _LEGEND = {
     "orientation": "h",
     "y": 1,
@@ -132,15 +118,6 @@ def result_table(metrics: Mapping[str, Any]) -> pd.DataFrame:
     return table.sort_values("accuracy", ascending=False, kind="stable").reset_index(
         drop=True
     )
-
-
-def baseline_name(key: str, metrics: Mapping[str, Any]) -> str:
-    """What a baseline is called; the last layer read is named where it is not the
-    model's last."""
-    layer = metrics["baselines"][key].get("layer")
-    if key == "last_layer" and layer not in (None, metrics["layers"]["total"]):
-        return f"Layer {layer}, dense"
-    return BASELINES.get(key) or key
 
 
 def _result(name: str, found: Mapping[str, Any], *, ours: bool) -> dict[str, Any]:

@@ -12,6 +12,7 @@ import plotly.graph_objects as go
 
 from stc_core.calibration import Kept
 from stc_core.confusion import Confusion
+from stc_core.display import interval, percent
 from stc_core.figures import (
     ACTIVE,
     FAINT,
@@ -21,11 +22,10 @@ from stc_core.figures import (
     Colour,
     figure_of,
     plain,
-    records,
     settle,
     thin,
 )
-from stc_core.wording import interval, percent
+from stc_core.frames import records
 
 MOST = 20
 """Classes that a matrix shows at once."""

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 import pandas as pd
 import plotly.graph_objects as go
 
+from stc_core.display import percent
 from stc_core.explanation import Sum
 from stc_core.figures import (
     AGAINST,
@@ -17,7 +18,6 @@ from stc_core.figures import (
     plain,
     settle,
 )
-from stc_core.wording import percent
 
 MOST_CLASSES = 10
 

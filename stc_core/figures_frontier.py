@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
+from stc_core.display import interval, percent
 from stc_core.figures import (
     ACTIVE,
     FAINT,
@@ -13,12 +14,11 @@ from stc_core.figures import (
     MARK,
     PALETTE,
     Colour,
-    records,
     settle,
     ticks_among,
 )
-from stc_core.readings import METRICS, Metric
-from stc_core.wording import interval, percent
+from stc_core.frames import records
+from stc_core.metrics import METRICS, Metric
 
 Cost = Literal["ms_per_text", "flops_per_token", "parameters"]
 COSTS: tuple[Cost, ...] = get_args(Cost)

@@ -7,19 +7,19 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from stc_core.branches import SEPARATOR
+from stc_core.display import interval, percent
 from stc_core.figures import (
     GREY,
     MARK,
     PALETTE,
     Colour,
     plain,
-    records,
     sequential_scale,
     settle,
     thin,
     ticks_among,
 )
-from stc_core.wording import interval, percent
+from stc_core.frames import records
 
 UNKNOWN, ROOT = Colour(134, 142, 153), Colour(74, 85, 99)
 MOST_WRITTEN = 24

@@ -11,6 +11,7 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from stc_core.axes import KINDS, POOLINGS
+from stc_core.display import KIND_NAMES, OURS, baseline_name, interval, percent
 from stc_core.figures import (
     FAINT,
     GREY,
@@ -19,16 +20,13 @@ from stc_core.figures import (
     across,
     figure_of,
     plain,
-    records,
     settle,
     share_ticks,
     thin,
 )
-from stc_core.figures_data import OURS, baseline_name
+from stc_core.frames import records
 from stc_core.readings import Score
-from stc_core.wording import interval, percent
 
-KIND_NAMES = {"resid": "hidden states", "mlp": "FFN neurons"}
 _DASHES = {"resid": "solid", "mlp": "dash"}
 _SYMBOLS = {"resid": "circle", "mlp": "square"}
 CONTROL = "control: shuffled labels"

@@ -13,10 +13,10 @@ from stc_core.figures import (
     diverging_scale,
     figure_of,
     plain,
-    records,
     sequential_scale,
     settle,
 )
+from stc_core.frames import records
 from stc_core.neurons import (
     IMPORTANCE,
     WEIGHT,

@@ -7,9 +7,10 @@ import pandas as pd
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from stc_core.figures import MARK, PALETTE, records, settle, share_ticks, thin
-from stc_core.readings import METRICS, Metric
-from stc_core.wording import interval, percent
+from stc_core.display import interval, percent
+from stc_core.figures import MARK, PALETTE, settle, share_ticks, thin
+from stc_core.frames import records
+from stc_core.metrics import METRICS, Metric
 
 
 def neuron_curve(curves: pd.DataFrame, metric: Metric = "accuracy") -> go.Figure:

@@ -3,7 +3,7 @@
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float
 
 from stc_core.axes import Feature
 
@@ -113,12 +113,9 @@ def flat_as_one(
     return np.where(is_flat(mean, sd), np.ones_like(sd), sd)
 
 
-def row_weights(
-    codes: Int[np.ndarray, " n"], n_class: int, class_weight: str | None
-) -> Float[np.ndarray, " n"]:
-    """Ones, or for "balanced" n / (n_class * count of the row's class)."""
-    if class_weight is None:
-        return np.ones(len(codes), np.float32)
-    counts = np.bincount(codes, minlength=n_class)
-    present = np.count_nonzero(counts)
-    return (len(codes) / (present * counts[codes])).astype(np.float32)
+def rescaled(head: SparseHead, X: Float[np.ndarray, "n d"]) -> SparseHead:
+    """The same logits from a head whose mean and sd are those of the columns of X."""
+    mean, sd = standard(X)
+    weight = head.weight * (sd / head.sd)
+    bias = head.bias + head.weight @ ((mean - head.mean) / head.sd)
+    return head._replace(mean=mean, sd=sd, weight=weight, bias=bias)

@@ -9,33 +9,26 @@ import pandas as pd
 from jaxtyping import Int
 from torch import nn
 
-from stc_core import adapt
+from stc_core import layout
 from stc_core.author import Author
 from stc_core.cascade import Cascade
 from stc_core.checks import level_names
 from stc_core.classifier import SparsifyThenClassify
 from stc_core.config import RunConfig, TrainConfig
-from stc_core.course import (
-    Climbed,
-    Course,
-    Plan,
-    Read,
-    climbed,
-    plan_levels,
-    read_levels,
-    settled,
-)
+from stc_core.course import Read, climbed, read_levels, settled
 from stc_core.data import Corpus, read_table, resolve_columns
 from stc_core.errors import StcError
 from stc_core.extract import extract
 from stc_core.generation import generated
+from stc_core.hierarchy_training import Climbed, Course, Plan, plan_levels
 from stc_core.lesson import CHECKPOINTS, loaded
+from stc_core.levels import Levels, check_levels, levels_of
 from stc_core.metrics import accuracy, expected_calibration_error, log_loss, macro_f1
 from stc_core.narration import narrated
 from stc_core.replies import Replies, replies_of
 from stc_core.rivals import path_scores, rivals
 from stc_core.run import Run
-from stc_core.rungs import Levels, Rung, check_levels, climb, levels_of, rung_table
+from stc_core.rungs import Rung, climb, rung_table
 from stc_core.scribe import word_head
 from stc_core.spelling import names_of
 from stc_core.tables import neuron_table
@@ -82,7 +75,7 @@ def hierarchical(config: RunConfig, writer: RunWriter) -> None:
     table = rung_table(rungs, levels, base, store, layers=plan.layers)
     writer.write_frame(RUNGS, table)
     del base
-    for name in adapt.SPARSE:
+    for name in layout.SPARSE:
         (writer.folder / name).unlink(missing_ok=True)
     places = ", ".join(
         f"{column} at layer {layer}"

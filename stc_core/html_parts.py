@@ -23,8 +23,8 @@ from stc_core.confusion import (
     confusion,
     most_confused,
 )
+from stc_core.display import interval, percent
 from stc_core.exemplars import TOP, pick_texts
-from stc_core.figures import records
 from stc_core.figures_data import class_bars, result_dots, result_table
 from stc_core.figures_errors import (
     BESIDE,
@@ -37,13 +37,13 @@ from stc_core.figures_frontier import frontier
 from stc_core.figures_layers import layer_curves, reference_lines
 from stc_core.figures_neurons import neuron_map
 from stc_core.figures_trade import depth_curve, neuron_curve
+from stc_core.frames import records
 from stc_core.html_page import bullets, chart, paragraph, table
 from stc_core.neurons import chosen_neurons, neuron_name, weights_of
 from stc_core.readings import best_probes, readings
-from stc_core.report import class_balance
 from stc_core.run import Run
+from stc_core.statistics import class_balance
 from stc_core.story import SPARSE, layer_story
-from stc_core.wording import interval, percent
 
 TOP_NEURONS, TOP_TEXTS = 12, 3
 MOST_SQUARES = 2000

@@ -14,7 +14,7 @@ from typing import Any
 from filelock import FileLock
 
 from stc_core.axes import Progress, silent
-from stc_core.config import DEFAULT_BACKBONE, models_folder
+from stc_core.config import DEFAULT_BACKBONE
 from stc_core.errors import StcError
 from stc_core.loader_files import (
     ADAPTER,
@@ -33,6 +33,7 @@ from stc_core.loader_files import (
     vocabulary,
     weights,
 )
+from stc_core.paths import models_folder
 
 EMBEDDED = (DEFAULT_BACKBONE, "sentence-transformers/all-MiniLM-L6-v2")
 CHANGES, CHANGED_WEIGHTS = "changes.json", "changes.safetensors"

@@ -5,20 +5,24 @@ Whoever starts a run may go away; the run directory tells everyone how far it is
 
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 
 from stc_core import queue
-from stc_core.config import RunConfig, runs_folder
+from stc_core.config import RunConfig
 from stc_core.errors import StcError
 from stc_core.files import unwritable
 from stc_core.hub import local_folder
+from stc_core.paths import runs_folder
 from stc_core.run import Run
 from stc_core.status import BUSY, mark_cancelled, read_status
 from stc_core.uploads import keep_stream
 from stc_core.writer import RunWriter, create_run
+
+Train = Callable[[RunConfig, RunWriter], Run]
+"""What makes of settings and the writer of a run folder a finished run."""
 
 
 def start(config: RunConfig, folder: str | Path | None = None) -> Path:
@@ -62,8 +66,8 @@ def resume(folder: str | Path) -> Path:
     return run.folder
 
 
-def work(folder: str | Path) -> Run:
-    """The queued run in `folder`, done; an error is in its status and raised.
+def work(folder: str | Path, train: Train) -> Run:
+    """Do the queued run in `folder` by `train`; an error is in its status and raised.
 
     However it ends, the next run that waits is started.
     """
@@ -76,9 +80,7 @@ def work(folder: str | Path) -> Run:
                 )
             writer = RunWriter(folder, run.config)  # which says "running"
         with writer:
-            from stc_core import recipes  # seconds of imports
-
-            return recipes.train(writer.config, writer)
+            return train(writer.config, writer)
 
 
 def is_alive(folder: str | Path) -> bool:

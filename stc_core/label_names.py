@@ -10,7 +10,7 @@ from itertools import combinations
 import numpy as np
 import pandas as pd
 
-from stc_core.columns import codes
+from stc_core.frames import codes
 from stc_core.report import Finding, finding
 
 NULL_WORDS = frozenset("nan na n/a #n/a null none nil - ?".split())

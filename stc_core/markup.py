@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from html import escape
 from typing import Literal, NamedTuple
 
-from stc_core.edits import Piece
 from stc_core.explanation import Token
 from stc_core.figures import ACTIVE, AGAINST, FOR, Colour
 
@@ -24,17 +23,6 @@ _SPECIAL = (
     "border-radius:4px;padding:1px 5px;font-size:0.78rem;opacity:0.95;"
     "white-space:nowrap;font-family:monospace;border:1px dashed rgba(128,138,150,0.7)"
 )
-_GRID = (
-    "display:grid;grid-template-columns:3.2rem 7.5rem minmax(0, 1fr) 3.6rem;"
-    "column-gap:0.9rem;align-items:baseline"
-)
-_VALUE = "text-align:right;font-variant-numeric:tabular-nums;font-weight:600"
-_LABEL = (
-    "overflow:hidden;text-overflow:ellipsis;white-space:nowrap;font-size:0.85rem;"
-    "opacity:0.8"
-)
-_FOLDED = "font-size:0.85rem;opacity:0.85;margin:-0.2rem 0 0.5rem"
-_LINK = "font-size:0.85rem;color:inherit;opacity:0.8"
 
 
 class Shade(NamedTuple):
@@ -155,82 +143,3 @@ def note(text: str) -> str:
 
 def _small(html: str) -> str:
     return f'<div style="font-size:0.85rem;opacity:0.9">{html}</div>'
-
-
-class TextRow(NamedTuple):
-    """A text of a list: its value and label, its coloured HTML and where it leads.
-
-    `alike` are the texts that it stands for beside itself.
-    """
-
-    value: float
-    label: str
-    html: str
-    href: str
-    alike: tuple[str, ...] = ()
-
-
-MOST_ALIKE = 20
-
-
-def _digits(value: float) -> str:
-    """Three digits, also where the last is a zero: numbers in a list are compared."""
-    return f"{value:#.3g}".rstrip(".")
-
-
-def text_list(rows: Sequence[TextRow], *, link: str = "explain") -> str:
-    """The texts under each other, each with its value, label and a link, as HTML."""
-    cells = [
-        f'<div style="{_VALUE}">{_digits(row.value)}</div>'
-        f'<div style="{_LABEL}" title="{escape(row.label)}">{escape(row.label)}</div>'
-        f"<div>{row.html}{_folded(row.alike)}</div>"
-        f'<a style="{_LINK}" href="{escape(row.href)}" target="_self"'
-        f' title="Why this text got its label">{escape(link)}</a>'
-        for row in rows
-    ]
-    return f'<div style="{_GRID}">{"".join(cells)}</div>'
-
-
-def _folded(alike: Sequence[str]) -> str:
-    """'+3 alike', which opens to the texts."""
-    if not alike:
-        return ""
-    shown = "".join(f"<div>{escape(text)}</div>" for text in alike[:MOST_ALIKE])
-    return (
-        f'<details style="{_FOLDED}"><summary>+{len(alike):,} alike</summary>'
-        f"{shown}</details>"
-    )
-
-
-class ClassRow(NamedTuple):
-    """A class of `class_list`: its name, its probability, and the words coloured."""
-
-    name: str
-    probability: float
-    html: str
-
-
-def class_list(rows: Sequence[ClassRow]) -> str:
-    """The same text once for each class, under each other, as HTML."""
-    cells = [
-        f'<div style="{_VALUE}">{100 * row.probability:.0f} %</div>'
-        f'<div style="{_LABEL}" title="{escape(row.name)}">{escape(row.name)}</div>'
-        f"<div>{row.html}</div>"
-        for row in rows
-    ]
-    grid = _GRID.replace(" 3.6rem", "")
-    return f'<div style="{grid}">{"".join(cells)}</div>'
-
-
-def edited(pieces: Sequence[Piece]) -> str:
-    """Two texts as one: what is gone struck out, what is new underlined, as HTML."""
-    tags = {"gone": ("del", AGAINST), "new": ("ins", FOR)}
-    parts = []
-    for kind, text in pieces:
-        if kind == "same":
-            parts.append(escape(text))
-            continue
-        tag, colour = tags[kind]
-        style = f"background:{Colour(*colour).css(0.28)};{_CHIP}"
-        parts.append(f'<{tag} style="{style}">{escape(text)}</{tag}>')
-    return f'<div dir="auto" style="{_BOX}">{"".join(parts)}</div>'

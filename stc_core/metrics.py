@@ -1,7 +1,7 @@
 """Scores of predictions and of probabilities; labels are arrays of any one kind."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from jaxtyping import Float, Int, Shaped
@@ -10,7 +10,12 @@ from scipy.special import ndtri
 
 from stc_core.errors import StcError
 
-Metric = Callable[[Any, Any], float]
+ScoreFunction = Callable[[Any, Any], float]
+"""(labels, predictions) -> a score that is better the higher it is."""
+Metric = Literal["accuracy", "macro_f1"]
+METRICS: dict[Metric, str] = {"accuracy": "accuracy", "macro_f1": "macro-F1"}
+SAME_SCORE = 1e-9
+"""Scores on validation that differ by no more are equal: sums of the same shares."""
 
 
 def accuracy(y: Shaped[np.ndarray, " n"], predicted: Shaped[np.ndarray, " m"]) -> float:
@@ -30,7 +35,7 @@ def macro_f1(y: Shaped[np.ndarray, " n"], predicted: Shaped[np.ndarray, " m"]) -
     return float(_macro_f1(cells.reshape(1, n_class, n_class))[0])
 
 
-def metric_of(class_weight: str | None) -> Metric:
+def metric_of(class_weight: str | None) -> ScoreFunction:
     """What choices are made by: accuracy, or macro-F1 where classes weigh alike."""
     return accuracy if class_weight is None else macro_f1
 
@@ -38,7 +43,7 @@ def metric_of(class_weight: str | None) -> Metric:
 def bootstrap_interval(
     y: Shaped[np.ndarray, " n"],
     predicted: Shaped[np.ndarray, " n"],
-    metric: Metric = accuracy,
+    metric: ScoreFunction = accuracy,
     *,
     seed: int,
     n: int = 1000,
@@ -185,3 +190,18 @@ def _same_length(where: str, y: np.ndarray, other: np.ndarray) -> None:
             expected="as many predictions as labels, at least one",
             got=f"{len(y)} labels and {len(other)} predictions",
         )
+
+
+def chosen_by(class_weight: object) -> Metric:
+    """The validation score by which is chosen: macro-F1 where classes are weighted."""
+    return "accuracy" if class_weight is None else "macro_f1"
+
+
+def first_best(scores: Float[np.ndarray, " b"]) -> int:
+    """The position of the highest score, the first of equals, rounding apart."""
+    return int(np.flatnonzero(scores >= scores.max() - SAME_SCORE)[0])
+
+
+def last_best(scores: Float[np.ndarray, " b"]) -> int:
+    """The position of the highest score, the last of equals, rounding apart."""
+    return int(np.flatnonzero(scores >= scores.max() - SAME_SCORE)[-1])

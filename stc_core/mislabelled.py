@@ -12,16 +12,17 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Bool, Float, Int
 
-from stc_core.columns import series
 from stc_core.errors import StcError
-from stc_core.head import SparseHead, row_weights, softmax, standard
+from stc_core.frames import series
+from stc_core.head import SparseHead, softmax, standard
+from stc_core.least_squares import MOST_TINY, solve_positive
 from stc_core.metrics import fit_temperature
 from stc_core.ridge import SHARPNESS
 from stc_core.rows import block_rows
 from stc_core.run import Run
-from stc_core.select import MOST_TINY, solve_positive
 from stc_core.stream import head_from
 from stc_core.sums import Sums
+from stc_core.task import row_weights
 
 FOLDS = 5
 FIT_PRODUCTS = 1e12

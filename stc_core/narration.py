@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from torch import nn
 
 from stc_core.author import Author
-from stc_core.course import Climbed, Course, Plan
+from stc_core.hierarchy_training import Climbed, Course, Plan
 from stc_core.lesson import keep, loaded
 from stc_core.lexicon import Lexicon
 from stc_core.replies import Replies, part_length

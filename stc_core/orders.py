@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 from stc_core.files import read_json, write_json
-from stc_core.launch import spawn
 from stc_core.predictions import predict_file
 from stc_core.run import Run
 from stc_core.status import (
@@ -24,7 +23,7 @@ from stc_core.status import (
     worker_of,
 )
 from stc_core.table import iter_table
-from stc_core.worker import Worker
+from stc_core.worker import Worker, spawn
 
 
 class Order(NamedTuple):

@@ -17,10 +17,9 @@ from pathlib import Path
 
 from filelock import FileLock
 
-from stc_core.config import home, runs_folder
 from stc_core.errors import StcError
 from stc_core.files import read_json, unwritable, write_json
-from stc_core.launch import spawn
+from stc_core.paths import home, runs_folder
 from stc_core.run import Run
 from stc_core.status import (
     BUSY,
@@ -29,6 +28,7 @@ from stc_core.status import (
     observed,
     worker_of,
 )
+from stc_core.worker import spawn
 
 PLACES = 1
 """Runs at a time: two on one machine take as long as one after the other."""

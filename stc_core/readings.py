@@ -5,20 +5,14 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
-from stc_core.figures import records
+from stc_core.frames import records
+from stc_core.metrics import METRICS
 
-Metric = Literal["accuracy", "macro_f1"]
-METRICS: dict[Metric, str] = {"accuracy": "accuracy", "macro_f1": "macro-F1"}
 Score = Literal["accuracy", "macro_f1", "auc"]
 SCORES: dict[Score, str] = {**METRICS, "auc": "AUC"}
 OF_A_CLASS: dict[Score, str] = {"accuracy": "recall", "macro_f1": "F1", "auc": "AUC"}
 """What the scores are called where they are of one class."""
 PLACE = ["site", "pooling"]
-
-
-def chosen_by(class_weight: object) -> Metric:
-    """The validation score by which is chosen: macro-F1 where classes are weighted."""
-    return "accuracy" if class_weight is None else "macro_f1"
 
 
 def best_probes(probes: pd.DataFrame) -> pd.DataFrame:

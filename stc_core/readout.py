@@ -8,9 +8,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from stc_core.axes import Feature, Site
+from stc_core.axes import Site
 from stc_core.backbone import Backbone
-from stc_core.head import SparseHead, standard
+from stc_core.head import SparseHead
 from stc_core.metrics import accuracy, macro_f1
 from stc_core.pooling import pool
 
@@ -132,17 +132,3 @@ def learn(module: nn.Module) -> None:
     for parameter in lora or module.parameters():
         parameter.data = parameter.data.float()
         parameter.requires_grad_(True)
-
-
-def dense_features(backbone: Backbone, layer: int) -> tuple[Feature, ...]:
-    """Every dimension of a layer's hidden state, by the mean."""
-    site = Site(layer, "resid")
-    return tuple(Feature(site, "mean", i) for i in range(backbone.widths[site]))
-
-
-def rescaled(head: SparseHead, X: Float[np.ndarray, "n d"]) -> SparseHead:
-    """The same logits from a head whose mean and sd are those of the columns of X."""
-    mean, sd = standard(X)
-    weight = head.weight * (sd / head.sd)
-    bias = head.bias + head.weight @ ((mean - head.mean) / head.sd)
-    return head._replace(mean=mean, sd=sd, weight=weight, bias=bias)

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 
 from stc_core.config import RunConfig, TrainConfig
 from stc_core.dial import TOLERANCE
+from stc_core.display import count
 from stc_core.frontier import Option, cheapest
-from stc_core.readings import METRICS, chosen_by
-from stc_core.wording import count
+from stc_core.metrics import METRICS, chosen_by
 
 FEWEST = (
     "Training looked at all layers{limits} and kept the **fewest neurons that do as "

@@ -8,12 +8,14 @@ from jaxtyping import Float, Int
 
 from stc_core.axes import Feature
 from stc_core.head import SparseHead, standard
-from stc_core.metrics import fit_temperature
-from stc_core.select import Gram, gram, solve_ridge
+from stc_core.least_squares import RIDGES, Gram, gram, solve_ridge
+from stc_core.metrics import SAME_SCORE, fit_temperature, metric_of
 from stc_core.task import Task
 
 SHARPNESS = 10.0
 """Least-squares scores lie near 0 and 1: this brings a temperature near 1."""
+LEAST_SPREAD = 0.1
+"""Columns with less than this share of the median deviation are trusted less."""
 
 
 class Moments(NamedTuple):
@@ -93,3 +95,25 @@ def fit_ridge_head(
     W = solve_ridge(known.gram, ridge).T * SHARPNESS
     bias = SHARPNESS * known.prior - W @ known.center
     return SparseHead(tuple(features), mean, sd, W * scale, bias, task.classes)
+
+
+def best_ridge(
+    X: Float[np.ndarray, "n d"], task: Task, features: Sequence[Feature]
+) -> SparseHead:
+    y, score = task.codes[task.validation], metric_of(task.class_weight)
+    sd = standard(X[task.train])[1]
+    least = LEAST_SPREAD * np.median(sd)
+    trust = np.minimum(1, sd / least).astype(np.float32)
+    best: tuple[float, SparseHead] | None = None
+    for ridge in sorted(RIDGES, reverse=True):
+        head = fit_ridge_head(
+            X, task, features, rows=task.train, ridge=ridge, trust=trust
+        )
+        right = score(y, head.logits(X[task.validation]).argmax(axis=1))
+        if best is None or right > best[0] + SAME_SCORE:
+            best = right, head
+    assert best is not None
+    head = best[1].cooled(fit_temperature(best[1].logits(X[task.validation]), y))
+    # Tuned, a column that hardly varied may: in units of its old sd it would be huge.
+    wide = np.maximum(head.sd, least).astype(np.float32)
+    return head._replace(sd=wide, weight=head.weight * (wide / head.sd))

@@ -13,10 +13,11 @@ import numpy as np
 import pandas as pd
 
 from stc_core.about import read_about
-from stc_core.config import KEPT, RUN_FORMAT, RunConfig, runs_folder
+from stc_core.config import KEPT, RUN_FORMAT, RunConfig
 from stc_core.errors import StcError
 from stc_core.files import read_json, read_text, tail
 from stc_core.frozen import Frozen, SettingError
+from stc_core.paths import runs_folder
 from stc_core.status import (
     BUSY,
     Status,
@@ -215,22 +216,9 @@ class Run:
 
     def classifier(self, **arguments: Any) -> "Labeller":
         """The fitted classifier, ready to predict and explain."""
-        folder = self._written("model")
-        if (folder / "tree.json").is_file():
-            if (folder / "words.safetensors").is_file():
-                from stc_core.author import open_words
+        from stc_core.loading import open_classifier
 
-                return open_words(folder, **arguments)
-            from stc_core.cascade import open_cascade
-
-            return open_cascade(folder, **arguments)
-        if (folder / "attention.json").is_file():
-            from stc_core.reader import open_reader
-
-            return open_reader(folder, **arguments)
-        from stc_core.labeller import open_labeller
-
-        return open_labeller(folder, **arguments)
+        return open_classifier(self._written("model"), **arguments)
 
     def log_tail(self, n_lines: int = 30) -> str:
         """The last lines of log.txt, empty when there is none."""

@@ -8,39 +8,19 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Int
 
-from stc_core.adapt import best_ridge, some_rows
 from stc_core.axes import PooledSite, Site
 from stc_core.backbone import Backbone
-from stc_core.checks import level_names
-from stc_core.columns import Columns
-from stc_core.data import Corpus
 from stc_core.errors import StcError
+from stc_core.features import dense_features
 from stc_core.head import SparseHead
+from stc_core.levels import Levels
 from stc_core.metrics import accuracy, bootstrap_interval, macro_f1
-from stc_core.readout import dense_features
+from stc_core.ridge import best_ridge
 from stc_core.store import FeatureStore
-from stc_core.task import Task
-from stc_core.tree import Tree, tree_of
+from stc_core.task import Task, some_rows
 from stc_core.variability import from_features, states_of
 
-MOST_LEVELS = 4
 SLACK = 0.25
-
-
-class Levels(NamedTuple):
-    """The labels of a corpus as a tree, and each level as a task of its own.
-
-    `codes[:, d]` are nodes of level d, -1 where a test row's path was never learned.
-    """
-
-    tree: Tree
-    columns: tuple[str, ...]
-    codes: Int[np.ndarray, "n depth"]
-    tasks: tuple[Task, ...]
-
-    @property
-    def depth(self) -> int:
-        return self.tree.depth
 
 
 class Rung(NamedTuple):
@@ -57,36 +37,6 @@ class Rung(NamedTuple):
     accuracy: float
     macro_f1: float
     test: Int[np.ndarray, " n_test"]
-
-
-def check_levels(columns: Columns) -> None:
-    """Raise StcError unless there are two to four columns of labels.
-
-    One is enough where a reply follows.
-    """
-    n = len(columns.labels)
-    if 2 <= n <= MOST_LEVELS or (n == 1 and columns.reply):
-        return
-    raise StcError(
-        "recipe hierarchy",
-        expected=f"2 to {MOST_LEVELS} columns of labels, from coarse to fine",
-        got=", ".join(map(repr, columns.labels)) or "none",
-        remedy="Give --label for each level: --label label_1 --label label_2.",
-    )
-
-
-def levels_of(corpus: Corpus, class_weight: str | None) -> Levels:
-    """The tree of the paths that are learned, and a task for each level."""
-    check_levels(corpus.columns)
-    labels = corpus.frame[level_names(corpus.columns)].to_numpy(dtype=str)
-    train, validation = corpus.rows("train"), corpus.rows("validation")
-    tree = tree_of(labels[np.concatenate([train, validation])])
-    codes = tree.codes(labels)
-    tasks = tuple(
-        Task(codes[:, level], tree.names(level), train, validation, class_weight)
-        for level in range(tree.depth)
-    )
-    return Levels(tree, corpus.columns.labels, codes, tasks)
 
 
 def stack_of(backbone: Backbone) -> list[int]:

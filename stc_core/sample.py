@@ -14,10 +14,10 @@ from jaxtyping import Float, Int
 from stc_core.axes import PooledSite, Progress, silent
 from stc_core.backbone import Backbone
 from stc_core.head import standard
+from stc_core.least_squares import RIDGES, solve_ridge
 from stc_core.metrics import metric_of
 from stc_core.ridge import moments
 from stc_core.rows import Rows, write_rows
-from stc_core.select import RIDGES, solve_ridge
 from stc_core.sparsify import Fitted
 from stc_core.store import FeatureStore
 from stc_core.stream import ReadRows, activation_blocks, refit

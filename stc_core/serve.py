@@ -15,8 +15,9 @@ from fastapi.security import HTTPBearer
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.exceptions import HTTPException as AnyHTTPException
 
-from stc_core.answers import abilities, answers, explanation_of, facts, shallow
+from stc_core.answers import abilities, answers, explanation_of, facts
 from stc_core.author import Author, Piece
+from stc_core.cascade import shallow
 from stc_core.decoding import Decoding
 from stc_core.desk import Batches, Desk, Gone, Left
 from stc_core.errors import StcError

@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 
-from stc_core import adapt
+from stc_core import layout
 from stc_core.axes import PooledSite, Progress, silent
 from stc_core.backbone import Backbone
 from stc_core.config import RunConfig
@@ -147,8 +147,8 @@ def _probes(
             frame = pd.read_parquet(parent.folder / name)
             kept = (frame["site"] + "." + frame["pooling"]).isin(names)
             writer.write_frame(name, frame.loc[kept].reset_index(drop=True))
-    if parent.has(adapt.NU):
-        writer.write_json(adapt.NU, read_json(parent.folder / adapt.NU))
+    if parent.has(layout.NU):
+        writer.write_json(layout.NU, read_json(parent.folder / layout.NU))
     return known
 
 

@@ -18,9 +18,22 @@ from stc_core.errors import StcError
 from stc_core.packing import longest_packed
 from stc_core.stages import Reading, Stages
 from stc_core.tree import Descent, Tree
-from stc_core.trie import Trie, trie_of
 
 BATCH = 32
+
+
+class Trie(NamedTuple):
+    """What may follow, by token; a leaf follows nothing and says which node it is."""
+
+    after: dict[int, "Trie"]
+    node: int = -1
+
+    def leaves(self) -> Iterator[int]:
+        """The nodes that can still be reached."""
+        if not self.after:
+            yield self.node
+        for trie in self.after.values():
+            yield from trie.leaves()
 
 
 class Names(NamedTuple):
@@ -240,3 +253,24 @@ def _check_length(backbone: Backbone, longest: int) -> None:
             remedy=f"Lower max_length by {longest - limit}, or choose class heads: "
             "--heads class.",
         )
+
+
+def trie_of(names: Sequence[Sequence[int]], nodes: Sequence[int], *, end: int) -> Trie:
+    """The trie of some names, each closed by `end`, so that none begins another.
+
+    Raises StcError if a name has no token, or two have the same.
+    """
+    root = Trie({})
+    for name, node in zip(names, nodes, strict=True):
+        at = root
+        for token in name:
+            at = at.after.setdefault(int(token), Trie({}))
+        if not len(name) or end in at.after or end in name:
+            raise StcError(
+                "names of labels",
+                expected="names that the tokenizer tells apart, among siblings",
+                got=f"label {node} with the tokens {list(name)}",
+                remedy="Rename it, or choose another backbone.",
+            )
+        at.after[end] = Trie({}, node)
+    return root

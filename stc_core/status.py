@@ -5,9 +5,9 @@ import traceback
 from pathlib import Path
 from typing import Any, Literal, TypedDict, get_args
 
+from stc_core.display import duration
 from stc_core.errors import StcError
 from stc_core.files import read_json, tail, write_json
-from stc_core.wording import duration
 from stc_core.worker import Worker
 
 State = Literal["queued", "running", "done", "failed", "cancelled"]

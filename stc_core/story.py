@@ -5,11 +5,10 @@ from typing import Any
 
 import pandas as pd
 
-from stc_core.figures import records
-from stc_core.figures_data import baseline_name
-from stc_core.figures_layers import KIND_NAMES
-from stc_core.readings import METRICS, Metric, best_probes
-from stc_core.wording import interval, percent
+from stc_core.display import KIND_NAMES, baseline_name, interval, percent
+from stc_core.frames import records
+from stc_core.metrics import METRICS, Metric
+from stc_core.readings import best_probes
 
 OVERLAP = ", though the two 95 % intervals overlap."
 CHANCE = ", which may be chance (95 % of the difference on the same texts: {})."

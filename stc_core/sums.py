@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from stc_core.head import flat_as_one
-from stc_core.select import Gram
+from stc_core.least_squares import Gram
 
 
 class Standardised(NamedTuple):

@@ -7,9 +7,10 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from stc_core.axes import PooledSite
-from stc_core.head import row_weights
 
 Read = Callable[[PooledSite], Float[np.ndarray, "n width"]]
+MOST_ROWS = 20_000
+"""Training rows that the first head and the standard deviations are fitted on."""
 
 
 class Task(NamedTuple):
@@ -28,3 +29,19 @@ class Task(NamedTuple):
 
     def weights(self, rows: Int[np.ndarray, " some"]) -> Float[np.ndarray, " some"]:
         return row_weights(self.codes[rows], len(self.classes), self.class_weight)
+
+
+def row_weights(
+    codes: Int[np.ndarray, " n"], n_class: int, class_weight: str | None
+) -> Float[np.ndarray, " n"]:
+    """Ones, or for "balanced" n / (n_class * count of the row's class)."""
+    if class_weight is None:
+        return np.ones(len(codes), np.float32)
+    counts = np.bincount(codes, minlength=n_class)
+    present = np.count_nonzero(counts)
+    return (len(codes) / (present * counts[codes])).astype(np.float32)
+
+
+def some_rows(rows: Int[np.ndarray, " n"]) -> Int[np.ndarray, " some"]:
+    """MOST_ROWS of them at most, spread evenly."""
+    return rows[np.linspace(0, len(rows) - 1, min(len(rows), MOST_ROWS)).astype(int)]

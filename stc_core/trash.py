@@ -9,9 +9,9 @@ from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
-from stc_core.config import home, runs_folder
 from stc_core.errors import StcError
 from stc_core.files import folder_bytes, read_json, unwritable, write_json
+from stc_core.paths import home, runs_folder
 from stc_core.queue import lock
 from stc_core.run import Run, list_runs
 from stc_core.status import BUSY

@@ -11,10 +11,11 @@ from io import BufferedIOBase
 from pathlib import Path
 from typing import NamedTuple
 
-from stc_core.config import DataConfig, home
+from stc_core.config import DataConfig
 from stc_core.errors import StcError
 from stc_core.files import write_json
 from stc_core.frozen import SettingError
+from stc_core.paths import home
 from stc_core.pipes import STDIN, is_stream, regular_file, source_name
 from stc_core.sniff import sniff
 

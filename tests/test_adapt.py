@@ -9,7 +9,7 @@ import pytest
 from test_changes import saved_base
 from test_hierarchy import table
 
-from stc_core import adapt, recipes
+from stc_core import adapt, layout, recipes, ridge
 from stc_core.axes import Feature, PooledSite
 from stc_core.backbone import Backbone
 from stc_core.classifier import SparsifyThenClassify
@@ -17,6 +17,7 @@ from stc_core.config import DataConfig, RunConfig, TrainConfig, TuneConfig
 from stc_core.files import read_json
 from stc_core.head import softmax
 from stc_core.lesson import BACKBONE, CHECKPOINTS, TUNING
+from stc_core.results import task_of
 from stc_core.run import Run
 from stc_core.task import Task
 from stc_core.training import History
@@ -31,7 +32,7 @@ def run(tuned_folder: Path) -> Run:
 def test_it_leaves_the_files_of_every_run(run: Run, run_folder: Path):
     there = {one.name for one in run.folder.iterdir()}
     usual = {one.name for one in run_folder.iterdir()}
-    assert there == usual - set(adapt.SPARSE) | {BACKBONE, TUNING}
+    assert there == usual - set(layout.SPARSE) | {BACKBONE, TUNING}
     assert run.done
 
 
@@ -174,7 +175,7 @@ def test_the_first_head_is_a_calibrated_probe(run: Run, weight):
 
     corpus = Corpus(run.corpus, run.report.columns, run.report)
     settings = TrainConfig(class_weight=weight)
-    task = recipes.task_of(corpus, settings)
+    task = task_of(corpus, settings)
     backbone = Backbone.load(device="cpu")
     head, guess = adapt.first_head(backbone, corpus, task, 4, "float16")
     assert len(head.features) == 384
@@ -189,7 +190,7 @@ def test_a_column_that_hardly_varies_cannot_explode_when_it_is_tuned():
     X[:, 2] = 0.3 + 1e-7 * X[:, 2]
     task = Task(codes, ("a", "b"), np.arange(40), np.arange(40, 60))
     site = PooledSite.parse("resid.1.mean")
-    head = adapt.best_ridge(X, task, [Feature(*site, i) for i in range(5)])
+    head = ridge.best_ridge(X, task, [Feature(*site, i) for i in range(5)])
     assert head.sd.min() > 0.05
     moved = X.copy()
     moved[:, 2] += 1

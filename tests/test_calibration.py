@@ -11,7 +11,7 @@ from stc_core.calibration import (
     temperature_of,
     untempered,
 )
-from stc_core.figures import records
+from stc_core.frames import records
 from stc_core.metrics import expected_calibration_error
 
 RNG = np.random.default_rng(0)

@@ -8,7 +8,6 @@ import pytest
 
 from stc_core.columns import (
     Columns,
-    as_text,
     free_columns,
     guess_columns,
     label_columns,
@@ -16,6 +15,7 @@ from stc_core.columns import (
 )
 from stc_core.config import DataConfig
 from stc_core.errors import StcError
+from stc_core.frames import as_text
 
 N = 60
 WORDS = [f"a sentence of some length, number {n}" for n in range(N)]

@@ -14,11 +14,11 @@ from stc_core.compare import (
     divided,
     largest_first,
     on_test,
-    paired,
     shared,
     verdict,
 )
 from stc_core.errors import StcError
+from stc_core.paired import paired
 
 
 def frame(rows: list[tuple[str, str, str]]) -> pd.DataFrame:

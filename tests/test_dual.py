@@ -5,7 +5,7 @@ import pytest
 
 from stc_core.dual import Block, joint_ridge
 from stc_core.head import standard
-from stc_core.select import gram, importance, solve_ridge
+from stc_core.least_squares import gram, importance, solve_ridge
 from stc_core.task import Task
 
 RIDGES = (0.01, 1.0)

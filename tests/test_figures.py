@@ -19,12 +19,12 @@ from stc_core.figures import (
     lay,
     lay_axes,
     plain,
-    records,
     sequential_scale,
     settle,
     signed,
     thin,
 )
+from stc_core.frames import records
 
 PAGES = {"light": (255, 255, 255), "dark": (17, 22, 29)}
 

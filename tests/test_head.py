@@ -7,8 +7,9 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils.class_weight import compute_sample_weight
 
 from stc_core.axes import Feature, Site
-from stc_core.head import SparseHead, row_weights, softmax, standard
+from stc_core.head import SparseHead, softmax, standard
 from stc_core.problem import standardise
+from stc_core.task import row_weights
 
 FEATURES = (
     Feature(Site(1, "mlp"), "max", 7),

@@ -10,7 +10,7 @@ from command import Stc
 from test_changes import saved_base
 from tiny import WORDS, tiny_backbone
 
-from stc_core import adapt, hierarchy, recipes
+from stc_core import hierarchy, layout, recipes
 from stc_core.config import (
     DataConfig,
     HierarchyConfig,
@@ -96,7 +96,7 @@ def test_every_metric_is_there(run: Run):
     flops = metrics["hierarchy"]["flops_per_token"]
     assert flops[0] < flops[1] == metrics["cost"]["flops_per_token"]
     assert not (run.folder / "checkpoints").exists()
-    assert not any(run.has(name) for name in adapt.SPARSE)
+    assert not any(run.has(name) for name in layout.SPARSE)
 
 
 def test_predictions_are_those_of_the_saved_classifier(run: Run):

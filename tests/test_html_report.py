@@ -12,11 +12,11 @@ from test_html_page import EVIL, Found
 from typer.testing import CliRunner
 
 from stc_core.cli import app
+from stc_core.display import interval, percent
 from stc_core.errors import StcError
 from stc_core.files import write_json
 from stc_core.html_report import html_report, write_report
 from stc_core.run import Run
-from stc_core.wording import interval, percent
 
 NOTE = "Texts of more than 8 tokens are read apart from shorter ones."
 SECTIONS = 9

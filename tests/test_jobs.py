@@ -156,7 +156,7 @@ def test_cancel_before_the_worker_is_known_keeps_it_from_starting(home: Path):
     assert jobs.is_alive(folder)
     assert jobs.cancel(folder)
     with pytest.raises(StcError, match=r"queued run.*cancelled"):
-        jobs.work(folder)
+        jobs.work(folder, lambda _, writer: writer.finish())
 
 
 def test_cancel_never_touches_another_process(home: Path):

@@ -10,19 +10,8 @@ from browser import browser
 from stc_core.edits import Piece, word_changes
 from stc_core.explanation import Token
 from stc_core.figures import ACTIVE, AGAINST, FOR, Colour
-from stc_core.markup import (
-    STRONGEST,
-    UNREAD,
-    ClassRow,
-    Shade,
-    TextRow,
-    background,
-    class_list,
-    coloured,
-    edited,
-    legend,
-    text_list,
-)
+from stc_core.markup import STRONGEST, UNREAD, Shade, background, coloured, legend
+from stc_core.text_lists import ClassRow, TextRow, class_list, edited, text_list
 
 NASTY = '<script>alert("x")</script> & <b onclick="y">fine</b>'
 

@@ -10,7 +10,7 @@ from stc_core import mislabelled
 from stc_core.axes import Feature, Site
 from stc_core.errors import StcError
 from stc_core.files import write_json
-from stc_core.head import row_weights, softmax, standard
+from stc_core.head import softmax, standard
 from stc_core.mislabelled import (
     COLUMNS,
     FOLDS,
@@ -21,7 +21,7 @@ from stc_core.mislabelled import (
 )
 from stc_core.ridge import SHARPNESS, fit_ridge_head
 from stc_core.run import Run
-from stc_core.task import Task
+from stc_core.task import Task, row_weights
 
 N, D, K = 150, 6, 3
 

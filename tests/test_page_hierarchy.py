@@ -8,7 +8,8 @@ from test_hierarchy import trained
 from visit import at_home, charts, fine, said, visit, written_run
 
 from stc_core import jobs
-from stc_core.config import RunConfig, runs_folder
+from stc_core.config import RunConfig
+from stc_core.paths import runs_folder
 from stc_core.run import Run
 from stc_core.writer import RunWriter
 

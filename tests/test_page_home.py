@@ -3,7 +3,7 @@
 import pytest
 from visit import fine, said, visit, written_run
 
-from stc_core.config import runs_folder
+from stc_core.paths import runs_folder
 
 
 @pytest.fixture(autouse=True)

@@ -9,10 +9,10 @@ from visit import at_home, charts, fine, said, visit
 
 from stc_core import dial, heap
 from stc_core.config import RunConfig
+from stc_core.display import percent
 from stc_core.readings import best_probes
 from stc_core.reasons import nearly
 from stc_core.run import Run
-from stc_core.wording import percent
 from ui import stale
 
 PAGE = "pages/3_Layers.py"

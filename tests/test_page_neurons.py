@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from visit import at_home, charts, fine, html, said, visit, written_run
 
+from stc_core.display import percent
 from stc_core.errors import StcError
 from stc_core.neurons import chosen_neurons, classes_of, names_of
 from stc_core.run import Run
-from stc_core.wording import percent
 from ui import neuron_views, readers
 from ui.finder import told_apart
 from ui.neuron_panels import LOADING

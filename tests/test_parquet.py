@@ -12,8 +12,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from stc_core.cells import bytes_text
-from stc_core.columns import as_text, series
 from stc_core.errors import StcError
+from stc_core.frames import as_text, series
 from stc_core.predictions import predict_file
 from stc_core.table import iter_table, read_table
 

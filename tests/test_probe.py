@@ -14,7 +14,8 @@ from threadpoolctl import threadpool_info
 
 from stc_core.axes import PooledSite
 from stc_core.errors import StcError
-from stc_core.probe import SparseProbe, fit_probes
+from stc_core.probe import fit_probes
+from stc_core.sparse_probe import SparseProbe
 
 
 @parametrize_with_checks([SparseProbe(), SparseProbe("group")])

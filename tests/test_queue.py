@@ -9,9 +9,10 @@ import pytest
 from command import Stc
 
 from stc_core import jobs, queue
-from stc_core.config import DataConfig, RunConfig, runs_folder
+from stc_core.config import DataConfig, RunConfig
 from stc_core.errors import StcError
 from stc_core.files import write_json
+from stc_core.paths import runs_folder
 from stc_core.run import Run
 from stc_core.status import TICKET, doing
 from stc_core.worker import Worker
@@ -294,17 +295,20 @@ def test_a_setting_that_cannot_be_read_does_not_hide_how_the_work_ended(
         queue.advance()
 
 
-def test_a_run_begins_only_when_nobody_else_may_begin_it(monkeypatch):
+def _finish(_: RunConfig, writer: RunWriter) -> Run:
+    return writer.finish()
+
+
+def test_a_run_begins_only_when_nobody_else_may_begin_it():
     """Else one whose ticket was left behind by a starter that died is begun twice."""
     folder = runs_folder() / "a"
     create_run(folder, RunConfig(data=DataConfig(path="t")))
-    monkeypatch.setattr("stc_core.recipes.train", lambda _, writer: writer.finish())
     with ThreadPoolExecutor(1) as other:
         with queue.lock(runs_folder()):
-            begun = other.submit(jobs.work, folder)
+            begun = other.submit(jobs.work, folder, _finish)
             time.sleep(0.3)
             assert Run(folder).status["state"] == "queued"
         begun.result(timeout=30)
     assert Run(folder).done
     with pytest.raises(StcError, match="expected a queued run; got a done one"):
-        jobs.work(folder)
+        jobs.work(folder, _finish)

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 from served import serving
-from test_floors import FLOORS
 from typer.main import get_command
 
 from stc_core.cli import app
@@ -62,12 +61,6 @@ def test_every_file_of_a_run_is_told_of(run_folder: Path):
     told = set(re.findall(r"`([^`]+)`", " ".join(first)))
     there = {one.name + "/" * one.is_dir() for one in run_folder.iterdir()}
     assert told == there
-
-
-def test_the_floors_are_those_of_the_house():
-    rows = re.findall(r"^\| (\d) \| (.+) \|$", README, re.M)
-    told = {int(floor): set(re.findall(r"\w+", files)) for floor, files in rows}
-    assert told == {floor: set(names.split()) for floor, names in FLOORS.items()}
 
 
 def test_the_pictures_are_there_and_small():

@@ -9,11 +9,12 @@ import pandas as pd
 import pytest
 from sklearn.metrics import f1_score, log_loss
 
-from stc_core import recipes
+from stc_core import planning, recipes
 from stc_core.axes import Feature, Site
 from stc_core.config import SPIN_CS, DataConfig, RunConfig, TrainConfig
 from stc_core.data import Corpus, read_corpus
 from stc_core.errors import StcError
+from stc_core.results import estimator
 from stc_core.run import Run
 from stc_core.writer import RunWriter
 
@@ -257,7 +258,7 @@ def test_a_budget_is_refused_where_it_would_be_ignored(messages, tmp_path):
     with pytest.raises(StcError, match="budget: expected none with the preset spin"):
         trained(config, tmp_path / "run")
     with pytest.raises(StcError, match="budget"):
-        recipes.plan(config, read_corpus(config.data))
+        planning.plan(config, read_corpus(config.data))
 
 
 def test_a_missing_label_column_is_said_before_the_work(messages, tmp_path):
@@ -296,7 +297,7 @@ def corpus(messages) -> Corpus:
 @pytest.fixture(scope="module")
 def plan(messages, corpus, quick_survey) -> dict[str, Any]:
     """The plan of a sparse run."""
-    return recipes.plan(small(messages), corpus)
+    return planning.plan(small(messages), corpus)
 
 
 def test_more_neurons_than_there_are_are_told_of(messages, tmp_path):
@@ -321,7 +322,7 @@ def test_the_plan_of_a_tuning_says_what_that_takes_too(
     messages, corpus, plan, quick_survey
 ):
     assert "seconds_tune" not in plan
-    tuned = recipes.plan(small(messages, recipe="variability"), corpus)
+    tuned = planning.plan(small(messages, recipe="variability"), corpus)
     phases = [seconds for name, seconds in tuned.items() if name.startswith("seconds_")]
     assert tuned["seconds"] == pytest.approx(sum(phases))
     assert 0 < tuned["seconds_tune"] < tuned["seconds"]
@@ -329,7 +330,7 @@ def test_the_plan_of_a_tuning_says_what_that_takes_too(
 
 def test_every_setting_reaches_the_classifier():
     settings = TrainConfig(budget=7, eta=0.5, seed=3, class_weight="balanced")
-    made = recipes.estimator(settings).get_params()
+    made = estimator(settings).get_params()
     shared = made.keys() & settings.model_dump().keys()
     assert {name: made[name] for name in shared} == settings.model_dump(include=shared)
     assert made.keys() - shared == set()

@@ -6,16 +6,9 @@ import numpy as np
 import pytest
 from sklearn.linear_model import Ridge
 
-from stc_core.select import (
-    descending,
-    first_best,
-    gram,
-    importance,
-    keep_mass,
-    keep_top,
-    last_best,
-    solve_ridge,
-)
+from stc_core.least_squares import gram, importance, solve_ridge
+from stc_core.metrics import first_best, last_best
+from stc_core.select import descending, keep_mass, keep_top
 
 
 def test_importance_by_hand():

@@ -10,8 +10,9 @@ import pytest
 from command import Stc
 
 from stc_core import dial, recipes
-from stc_core.config import DataConfig, RunConfig, TrainConfig, features_folder
+from stc_core.config import DataConfig, RunConfig, TrainConfig
 from stc_core.errors import StcError
+from stc_core.paths import features_folder
 from stc_core.run import Run
 from stc_core.writer import RunWriter
 

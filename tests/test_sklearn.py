@@ -42,11 +42,11 @@ from stc_core.axes import Feature, Site
 from stc_core.cascade import Cascade
 from stc_core.classifier import SparsifyThenClassify
 from stc_core.errors import StcError
+from stc_core.features import dense_features
 from stc_core.head import SparseHead
 from stc_core.labeller import Labeller, check_texts, open_labeller
 from stc_core.lexicon import Lexicon
 from stc_core.reader import Line, Reader
-from stc_core.readout import dense_features
 from stc_core.tree import tree_of
 
 assert one_thread

@@ -11,11 +11,12 @@ from stc_core import candidates
 from stc_core.axes import Feature, PooledSite
 from stc_core.candidates import gather, most_candidates
 from stc_core.errors import StcError
+from stc_core.least_squares import RIDGES, importance
 from stc_core.metrics import accuracy
 from stc_core.ridge import fit_head, fit_ridge_head
 from stc_core.salience import Salience
 from stc_core.search import choose
-from stc_core.select import RIDGES, importance, keep_mass
+from stc_core.select import keep_mass
 from stc_core.sparsify import Fitted, fit_stc
 
 

@@ -10,9 +10,8 @@ from torch import nn
 
 from stc_core.axes import Site
 from stc_core.errors import StcError
-from stc_core.spelling import Speller, names_of, text_length
+from stc_core.spelling import Speller, names_of, text_length, trie_of
 from stc_core.tree import tree_of
-from stc_core.trie import trie_of
 
 PATHS = np.array(
     [

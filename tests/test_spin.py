@@ -6,8 +6,9 @@ from toy import Toy, make, only
 
 from stc_core.axes import PooledSite
 from stc_core.config import SPIN_CS
+from stc_core.least_squares import importance
 from stc_core.metrics import accuracy
-from stc_core.select import importance, keep_mass
+from stc_core.select import keep_mass
 from stc_core.sparsify import Fitted
 from stc_core.spin import _Trial, fit_spin
 

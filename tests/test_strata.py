@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from stc_core.figures import records
+from stc_core.frames import records
 from stc_core.slices import Slice
 from stc_core.strata import length_bins, slice_scores
 

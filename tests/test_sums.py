@@ -5,7 +5,7 @@ import pytest
 from sklearn.preprocessing import StandardScaler
 
 from stc_core.head import standard
-from stc_core.select import gram
+from stc_core.least_squares import gram
 from stc_core.sums import Sums
 
 N, D, K = 60, 5, 3

@@ -2,7 +2,7 @@
 
 import pytest
 
-from stc_core.wording import count, distinct, duration, interval, percent, size
+from stc_core.display import count, distinct, duration, interval, percent, size
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,6 @@
 """What the pages share. With app.py and pages/ the only code that knows Streamlit."""
 
-from stc_core.wording import duration, interval, percent, size
+from stc_core.display import duration, interval, percent, size
 from ui.at_work import at_work
 from ui.charts import chart, variability_chart
 from ui.compared import both, cards, class_gaps, widths

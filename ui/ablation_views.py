@@ -7,10 +7,10 @@ import pandas as pd
 import streamlit as st
 
 from stc_core.ablation import ablated, changed, toll
+from stc_core.display import percent
 from stc_core.figures_activity import MOST_CLASSES
 from stc_core.head import softmax
 from stc_core.run import Run
-from stc_core.wording import percent
 from ui.panels import places_table
 from ui.place import context
 from ui.readouts import (

@@ -5,8 +5,8 @@ import time
 import streamlit as st
 
 from stc_core import trash
+from stc_core.display import count, distinct, size
 from stc_core.run import Run
-from stc_core.wording import count, distinct, size
 from ui.place import remember
 from ui.readouts import let_go
 from ui.said import escape

@@ -5,11 +5,11 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
+from stc_core.display import percent
 from stc_core.edits import neuron_changes, probability_changes
 from stc_core.explanation import token_parts, words
 from stc_core.markup import coloured, legend
 from stc_core.run import Run
-from stc_core.wording import percent
 from ui.example_views import explained_class
 from ui.pages import NEURONS
 from ui.place import context, link, remember

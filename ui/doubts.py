@@ -5,10 +5,10 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from stc_core.clicks import click_place
+from stc_core.display import count
 from stc_core.errors import StcError
 from stc_core.markup import coloured
 from stc_core.run import Run
-from stc_core.wording import count
 from ui.pages import EXAMPLES
 from ui.panels import PIN
 from ui.place import clicked, context, link

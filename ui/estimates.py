@@ -5,7 +5,7 @@ from typing import Any
 import streamlit as st
 
 from stc_core.config import RunConfig, TrainConfig
-from stc_core.wording import duration, size
+from stc_core.display import duration, size
 from ui import plans
 from ui.said import guard
 

@@ -16,8 +16,9 @@ from stc_core.explanation import (
 )
 from stc_core.figures_attention import attended_tokens
 from stc_core.figures_examples import probability_bars, top_classes, waterfall
-from stc_core.markup import ClassRow, class_list, coloured, legend
+from stc_core.markup import coloured, legend
 from stc_core.run import Run
+from stc_core.text_lists import ClassRow, class_list
 from ui.charts import chart
 from ui.pages import NEURONS
 from ui.place import context, link, pick

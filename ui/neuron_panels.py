@@ -10,10 +10,11 @@ import streamlit as st
 
 from stc_core.exemplars import pick_texts, pooled_value, shading, standing
 from stc_core.explanation import Token, words
-from stc_core.markup import TextRow, coloured, legend, note, text_list
+from stc_core.markup import coloured, legend, note
 from stc_core.neurons import names_of, strongest_weight
 from stc_core.relatives import correlated
 from stc_core.run import Run
+from stc_core.text_lists import TextRow, text_list
 from ui.ablation_views import without
 from ui.panels import apart, places_table
 from ui.place import context, pick, remember

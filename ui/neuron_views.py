@@ -10,6 +10,7 @@ import streamlit as st
 
 from stc_core.axes import KINDS, POOLINGS
 from stc_core.clicks import click_neuron
+from stc_core.display import KIND_NAMES
 from stc_core.figures_activity import (
     FEW,
     MOST_CLASSES,
@@ -18,7 +19,6 @@ from stc_core.figures_activity import (
     density_rows,
     weight_bars,
 )
-from stc_core.figures_layers import KIND_NAMES
 from stc_core.figures_neurons import bin_map, neuron_map
 from stc_core.neurons import (
     MOST,

@@ -35,9 +35,9 @@ def plan(config: RunConfig) -> dict[str, Any] | None:
         _backbone.clear()
         _survey.clear()
     surveyed = surveying.result()
-    from stc_core import recipes
+    from stc_core import planning
 
-    return recipes.plan(config, corpus, backbone=loading.result(), surveyed=surveyed)
+    return planning.plan(config, corpus, backbone=loading.result(), surveyed=surveyed)
 
 
 @st.cache_resource(show_spinner=False)

@@ -3,8 +3,8 @@
 import streamlit as st
 
 from stc_core import queue, status
+from stc_core.display import percent
 from stc_core.run import Run
-from stc_core.wording import percent
 from ui.readers import read
 
 

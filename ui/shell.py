@@ -5,12 +5,12 @@ from pathlib import Path
 
 import streamlit as st
 
-from stc_core.config import runs_folder
+from stc_core.display import distinct
 from stc_core.errors import StcError
 from stc_core.heap import spare
+from stc_core.paths import runs_folder
 from stc_core.queue import advance
 from stc_core.run import Run, list_runs
-from stc_core.wording import distinct
 from ui.at_work import follow
 from ui.pages import DATA, PAGES, TRAIN
 from ui.place import context, follow_url, hold, link, pick, remember

@@ -8,12 +8,12 @@ import streamlit as st
 from stc_core.columns import guess_columns
 from stc_core.config import DataConfig
 from stc_core.data import Corpus, inspect_corpus
+from stc_core.display import distinct
 from stc_core.errors import StcError
 from stc_core.report import Report, add_truncated
 from stc_core.table import read_table
 from stc_core.truncation import sampled_cut
 from stc_core.uploads import Upload, discard, find, keep, read_choice
-from stc_core.wording import distinct
 from ui.place import context, remember
 from ui.readers import stamp
 from ui.said import show_error

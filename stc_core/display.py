@@ -2,6 +2,25 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from typing import Any
+
+BASELINES = {
+    "majority": "Most frequent class",
+    "tfidf": "TF-IDF words",
+    "last_layer": "Last layer, dense",
+    "best_site": "Best single site",
+    "all_sites": "All sites, dense",
+    "stc": "Sparse neurons, not tuned",
+    "frozen": "Same layer, not tuned",
+    "mean": "All layers alike, mean",
+    "max": "All layers alike, maximum",
+    "last": "All layers alike, last token",
+    "flat": "Finest labels alone, tuned",
+    "separate": "A tuned model for each level",
+    "inner_probe": "Probes of the same layers, not tuned",
+}
+OURS = "This classifier"
+KIND_NAMES = {"resid": "hidden states", "mlp": "FFN neurons"}
 
 
 def percent(share: float | int) -> str:
@@ -51,3 +70,12 @@ def distinct(titles: Mapping[str, str]) -> dict[str, str]:
         key: title if often[title] == 1 else f"{title} ({key})"
         for key, title in titles.items()
     }
+
+
+def baseline_name(key: str, metrics: Mapping[str, Any]) -> str:
+    """What a baseline is called; the last layer read is named where it is not the
+    model's last."""
+    layer = metrics["baselines"][key].get("layer")
+    if key == "last_layer" and layer not in (None, metrics["layers"]["total"]):
+        return f"Layer {layer}, dense"
+    return BASELINES.get(key) or key

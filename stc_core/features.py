@@ -1,0 +1,10 @@
+"""Which features a classifier reads."""
+
+from stc_core.axes import Feature, Site
+from stc_core.backbone import Backbone
+
+
+def dense_features(backbone: Backbone, layer: int) -> tuple[Feature, ...]:
+    """Every dimension of a layer's hidden state, by the mean."""
+    site = Site(layer, "resid")
+    return tuple(Feature(site, "mean", i) for i in range(backbone.widths[site]))

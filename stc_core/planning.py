@@ -1,0 +1,64 @@
+"""What a training will take, before it begins."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from stc_core.backbone import Backbone
+from stc_core.config import RunConfig
+from stc_core.data import Corpus
+from stc_core.forecast import Shape, Survey, forecast, survey
+from stc_core.results import estimator
+from stc_core.tuning_time import tuning_seconds
+
+
+def plan(
+    config: RunConfig,
+    corpus: Corpus,
+    *,
+    backbone: Backbone | None = None,
+    surveyed: Survey | None = None,
+) -> dict[str, Any]:
+    """What `train` will take: seconds, memory_bytes, disk_bytes, n_texts, n_cut.
+
+    Loads the backbone and times it on a few of the texts, unless both are given; then
+    it takes no time worth naming. Of the recipes that tune only variability's is known,
+    by `tuning_seconds`; memory and disk are of what is before the tuning.
+    """
+    classifier = estimator(config.train)
+    backbone = backbone or classifier.load_backbone()
+    wanted = classifier.wanted(backbone)
+    surveyed = surveyed or survey(backbone, corpus.texts)
+    store_dtype = config.train.store_dtype
+    shape = _shape(corpus, [backbone.widths[wish.site] for wish in wanted])
+    expected = forecast(
+        backbone, wanted, surveyed, shape=shape, store_dtype=store_dtype
+    )
+    seconds = expected.seconds
+    if config.train.recipe == "variability":
+        tune, learned = config.train.tune, (shape.n_train, shape.n_learned)
+        taken = tuning_seconds(backbone, surveyed, tune, n=shape.n, learned=learned)
+        seconds |= {} if taken is None else {"tune": taken}
+    return {
+        "n_texts": shape.n,
+        "n_tokens": expected.n_tokens,
+        "n_cut": expected.n_cut,
+        "seconds": sum(seconds.values()),
+        **{f"seconds_{phase}": s for phase, s in seconds.items()},
+        "memory_bytes": expected.memory_bytes,
+        "disk_bytes": expected.disk_bytes,
+        "sites": len(wanted),
+        "layers": backbone.n_layers,
+        "backbone": repr(backbone),
+    }
+
+
+def _shape(corpus: Corpus, widths: Sequence[int]) -> Shape:
+    n_train = len(corpus.rows("train"))
+    return Shape(
+        n=len(corpus.frame),
+        n_train=n_train,
+        n_learned=n_train + len(corpus.rows("validation")),
+        n_class=len(corpus.classes),
+        characters=int(corpus.frame["text"].str.len().sum()),
+        widths=tuple(widths),
+    )
