@@ -19,12 +19,12 @@ import torch
 from measure import Row, against, interleaved, show, texts
 from transformers import LlamaConfig, LlamaModel
 
-from stc_core.axes import Feature, PooledSite
 from stc_core.backbone import Backbone
 from stc_core.batches import token_batches
 from stc_core.extract import extract, extract_features
 from stc_core.forward import PENDING, Pace
 from stc_core.transfer import pack
+from stc_core.types import Feature, PooledSite
 
 ROUNDS = 3
 BUDGETS = (16_384, 65_536, 262_144)

@@ -24,11 +24,11 @@ from measure import (
 from torch import nn
 
 from stc_core import hub
-from stc_core.axes import PooledSite
 from stc_core.backbone import Backbone
 from stc_core.batches import token_batches
 from stc_core.config import DEFAULT_BACKBONE
 from stc_core.extract import extract, measure_speed, plan_extraction
+from stc_core.types import PooledSite
 
 CASES = (("sst2", 650), ("trec", 900), ("imdb", 60))
 ROUNDS = 3

@@ -16,11 +16,11 @@ from tokenizers import Tokenizer
 from tokenizers.models import WordLevel
 from torch import nn
 
-from stc_core.axes import Feature, Site
 from stc_core.backbone import Backbone
 from stc_core.extract import extract_features
 from stc_core.spelling import Names, Speller
 from stc_core.tree import Tree, tree_of
+from stc_core.types import Feature, Site
 
 BLOCKS, K1, WIDTH, WORDS, END = 12, 7, 384, 4096, 3
 N_TOKENS, N_COARSE, N_FINE, NAME_TOKENS, ROUNDS = 60, 6, 8, 3, 2

@@ -21,11 +21,11 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 from threadpoolctl import threadpool_limits
 
-from stc_core.axes import PooledSite
 from stc_core.backbone import Backbone
 from stc_core.extract import extract
 from stc_core.problem import standardise
 from stc_core.solver import fit_path
+from stc_core.types import PooledSite
 
 SPIN_CS = np.array([0.1, 0.2, 1.0, 10.0, 100.0])
 NARROW, WIDE = PooledSite.parse("resid.5.mean"), PooledSite.parse("mlp.4.mean")

@@ -12,8 +12,8 @@ import numpy as np
 import torch
 
 from benches.families import D_FFN, D_MODEL
-from stc_core.axes import Site
 from stc_core.backbone import Backbone
+from stc_core.types import Site
 
 TOLERANCE = 1e-4
 LENGTHS = (3, 40, 7)

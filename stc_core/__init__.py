@@ -18,7 +18,6 @@ if "OMP_WAIT_POLICY" not in os.environ:
     os.environ.setdefault("GOMP_SPINCOUNT", "10000")
 
 if TYPE_CHECKING:
-    from stc_core.axes import Feature, PooledSite, Site
     from stc_core.backbone import Backbone
     from stc_core.classifier import SparsifyThenClassify
     from stc_core.config import DataConfig, RunConfig, TrainConfig
@@ -26,16 +25,17 @@ if TYPE_CHECKING:
     from stc_core.errors import StcError
     from stc_core.run import Run
     from stc_core.sparse_probe import SparseProbe
+    from stc_core.types import Feature, PooledSite, Site
 
 _HOME = {
     "Backbone": "backbone",
     "Corpus": "data",
     "DataConfig": "config",
-    "Feature": "axes",
-    "PooledSite": "axes",
+    "Feature": "types",
+    "PooledSite": "types",
     "Run": "run",
     "RunConfig": "config",
-    "Site": "axes",
+    "Site": "types",
     "SparseProbe": "probe",
     "SparsifyThenClassify": "classifier",
     "StcError": "errors",

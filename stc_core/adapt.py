@@ -17,7 +17,6 @@ import torch
 from jaxtyping import Int
 
 from stc_core import changes
-from stc_core.axes import PooledSite
 from stc_core.backbone import Backbone
 from stc_core.baselines import Guess, scored
 from stc_core.config import RunConfig, TrainConfig
@@ -39,6 +38,7 @@ from stc_core.stream import activation_blocks, logits_at
 from stc_core.task import Task, some_rows
 from stc_core.training import History
 from stc_core.tuning import TunePlan, changed, checkpoint_blocks, grafted, plan_tuning
+from stc_core.types import PooledSite
 from stc_core.variability import measure
 from stc_core.writer import RunWriter
 

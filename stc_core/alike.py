@@ -11,7 +11,6 @@ from jaxtyping import Float
 
 from stc_core import ridge
 from stc_core.attention import Attention
-from stc_core.axes import Progress, Site
 from stc_core.backbone import Backbone
 from stc_core.data import Corpus
 from stc_core.errors import StcError
@@ -20,6 +19,7 @@ from stc_core.head import SparseHead
 from stc_core.pooling import pool
 from stc_core.reader import batches
 from stc_core.task import Task, some_rows
+from stc_core.types import Progress, Site
 
 ALIKE = ("mean", "max", "last")
 """What attention is compared with: poolings of all layers in equal shares."""

@@ -17,7 +17,6 @@ from jaxtyping import Float
 from stc_core import layout
 from stc_core.alike import ALIKE, plain_heads, read_sites_of, vectors_alike
 from stc_core.attention import PARTS, Attention
-from stc_core.axes import Site
 from stc_core.backbone import Backbone
 from stc_core.baselines import Guess, scored
 from stc_core.classifier import SparsifyThenClassify
@@ -33,6 +32,7 @@ from stc_core.results import evaluate, task_of
 from stc_core.run import Run
 from stc_core.sparsify import Fitted
 from stc_core.tables import prediction_table
+from stc_core.types import Site
 from stc_core.writer import RunWriter
 
 SPARSE = ("neurons.parquet", "activations.npy", *layout.SPARSE)

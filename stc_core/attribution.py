@@ -9,8 +9,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from jaxtyping import Float
 
-from stc_core.axes import Feature, Pooling, Site
 from stc_core.head import SparseHead
+from stc_core.types import Feature, Pooling, Site
 
 
 def contributions(

@@ -14,7 +14,6 @@ import torch
 from jaxtyping import Bool, Int
 from torch import Tensor
 
-from stc_core.axes import Progress, silent
 from stc_core.cascade import TREE
 from stc_core.decoding import Chooser, Decoding, pieces, plain
 from stc_core.files import read_json
@@ -22,6 +21,7 @@ from stc_core.labeller import check_texts
 from stc_core.lexicon import Lexicon, open_lexicon
 from stc_core.stages import Reading
 from stc_core.tree import Descent
+from stc_core.types import Progress, silent
 
 GREEDY = Decoding()
 

@@ -14,7 +14,6 @@ from transformers import PreTrainedTokenizerBase
 
 from stc_core import changes, content, hub, tokens
 from stc_core.apart import equal, in_order, lengths_of, read_padded
-from stc_core.axes import PooledSite, Pooling, Progress, Site, silent
 from stc_core.checkpoint import (
     choose_device,
     choose_dtype,
@@ -43,6 +42,7 @@ from stc_core.reopen import reduced
 from stc_core.rotary import frequencies_of
 from stc_core.tokens import Span, Tokens
 from stc_core.trial import look
+from stc_core.types import PooledSite, Pooling, Progress, Site, silent
 from stc_core.vocabulary import suited
 
 K = TypeVar("K")

@@ -9,7 +9,6 @@ from typing import NamedTuple, Protocol, runtime_checkable
 import numpy as np
 from jaxtyping import Float, Int
 
-from stc_core.axes import Feature, PooledSite
 from stc_core.dual import Block, joint_ridge
 from stc_core.errors import StcError
 from stc_core.head import standard
@@ -17,6 +16,7 @@ from stc_core.least_squares import RIDGES
 from stc_core.metrics import SAME_SCORE, last_best, metric_of
 from stc_core.select import descending, keep_mass, keep_top, smooth
 from stc_core.task import Read, Task
+from stc_core.types import Feature, PooledSite
 
 MOST_CANDIDATES = 4096, 16_384
 """At most so many for few classes, and for many: see `most_candidates`."""

@@ -16,7 +16,6 @@ from safetensors.numpy import load_file, save_file
 from scipy.optimize import minimize_scalar
 
 from stc_core import saved
-from stc_core.axes import Progress, silent
 from stc_core.backbone import Backbone
 from stc_core.errors import StcError
 from stc_core.extract import extract_features
@@ -25,6 +24,7 @@ from stc_core.files import read_json, replacing, write_json
 from stc_core.head import SparseHead
 from stc_core.labeller import Labeller, Strings, check_texts
 from stc_core.tree import Descent, Tree, descend
+from stc_core.types import Progress, silent
 
 TREE, HEADS = "tree.json", "levels.safetensors"
 PARTS = ("mean", "sd", "weight", "bias")

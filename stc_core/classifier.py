@@ -14,7 +14,6 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils.validation import check_is_fitted
 
 from stc_core import saved
-from stc_core.axes import KINDS, Kind, PooledSite, Pooling, Progress, silent
 from stc_core.backbone import Backbone
 from stc_core.config import (
     DEFAULT_BACKBONE,
@@ -35,6 +34,7 @@ from stc_core.spin import fit_spin
 from stc_core.split import TRAIN, VALIDATION, carve
 from stc_core.task import Read, Task
 from stc_core.texts import Texts
+from stc_core.types import KINDS, Kind, PooledSite, Pooling, Progress, silent
 
 
 class SparsifyThenClassify(Labeller, ClassifierMixin, BaseEstimator):

@@ -8,7 +8,7 @@ import typer
 
 from stc_core.commands import open_run, print_json, terminate_as_interrupt
 from stc_core.errors import StcError
-from stc_core.heap import uncollected
+from stc_core.memory import uncollected
 from stc_core.options import AsJson, EncodingName, RunFolder, Table
 from stc_core.streams import ends_with_its_reader
 

@@ -4,8 +4,8 @@ from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import AfterValidator, Field, field_validator
 
-from stc_core.axes import KINDS, Kind, Pooling
 from stc_core.frozen import Frozen, Words
+from stc_core.types import KINDS, Kind, Pooling
 
 DEFAULT_BACKBONE = "all-MiniLM-L6-v2"
 RUN_FORMAT = 1

@@ -11,7 +11,6 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float, Int
 
-from stc_core.axes import Feature
 from stc_core.cascade import Cascade, sibling_temperature
 from stc_core.extract import extract_features
 from stc_core.head import SparseHead, rescaled
@@ -22,6 +21,7 @@ from stc_core.levels import Levels
 from stc_core.rows import Rows, block_rows, write_rows
 from stc_core.rungs import Rung
 from stc_core.task import some_rows
+from stc_core.types import Feature
 
 
 def class_weights(levels: Levels) -> list[Float[np.ndarray, " _"] | None]:

@@ -18,7 +18,6 @@ from torch.optim.lr_scheduler import LambdaLR
 
 from stc_core.alike import first_head, vectors_alike
 from stc_core.attention import Attention
-from stc_core.axes import Site
 from stc_core.backbone import Backbone
 from stc_core.config import TuneConfig
 from stc_core.errors import StcError
@@ -29,6 +28,7 @@ from stc_core.language import Speaker, WordHead, check_language, word_head
 from stc_core.lesson import CHECKPOINTS, Lesson, balanced, keep
 from stc_core.training import History, Rate, rate_of
 from stc_core.tuning import Graft, TunePlan, changed, checkpoint_blocks, grafted
+from stc_core.types import Site
 
 WARMUP = 0.1
 RATIO = 2.6

@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float
 
-from stc_core.axes import Pooling, Site
 from stc_core.explanation import Token
+from stc_core.types import Pooling, Site
 
 BANDS = {
     "Top quarter": (0.75, 0.99),

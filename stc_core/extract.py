@@ -20,7 +20,6 @@ from filelock import AcquireReturnProxy, FileLock, Timeout
 from jaxtyping import Float
 from torch import Tensor
 
-from stc_core.axes import Feature, PooledSite, Progress, silent
 from stc_core.backbone import Backbone
 from stc_core.errors import StcError
 from stc_core.forward import PENDING, Batch, Pace, run, token_ids
@@ -42,6 +41,7 @@ from stc_core.store import (
 )
 from stc_core.texts import distinct
 from stc_core.transfer import Blocks, Landed, Packed, pack
+from stc_core.types import Feature, PooledSite, Progress, silent
 
 __all__ = [
     "ExtractionPlan",

@@ -1,7 +1,7 @@
 """Which features a classifier reads."""
 
-from stc_core.axes import Feature, Site
 from stc_core.backbone import Backbone
+from stc_core.types import Feature, Site
 
 
 def dense_features(backbone: Backbone, layer: int) -> tuple[Feature, ...]:

@@ -10,7 +10,6 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
-from stc_core.axes import KINDS, POOLINGS
 from stc_core.display import KIND_NAMES, OURS, baseline_name, interval, percent
 from stc_core.figures import (
     FAINT,
@@ -26,6 +25,7 @@ from stc_core.figures import (
 )
 from stc_core.frames import records
 from stc_core.readings import Score
+from stc_core.types import KINDS, POOLINGS
 
 _DASHES = {"resid": "solid", "mlp": "dash"}
 _SYMBOLS = {"resid": "circle", "mlp": "square"}

@@ -11,12 +11,12 @@ from torch import Tensor, nn
 from torch.nn.functional import dropout
 
 from stc_core.attention import Attention
-from stc_core.axes import Feature, Site
 from stc_core.backbone import Backbone
 from stc_core.head import SparseHead
 from stc_core.language import WordHead, hidden_words, next_words, read_whole
 from stc_core.readout import Readout, learn
 from stc_core.tuning import Graft
+from stc_core.types import Feature, Site
 
 RATES = {"layers": 5e-2, "attention": 1e-2, "head": 1e-3, "words": 1e-3}
 """Learning rates of what is new: the layers' scores have far to go in few steps."""

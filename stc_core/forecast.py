@@ -12,7 +12,6 @@ from typing import NamedTuple
 import numpy as np
 
 from stc_core.arithmetic import Arithmetic, measure_arithmetic
-from stc_core.axes import PooledSite
 from stc_core.backbone import Backbone
 from stc_core.baselines import MOST_ROWS, TFIDF_CS
 from stc_core.candidates import MOST_JOINT, MOST_RANKED, most_candidates
@@ -31,6 +30,7 @@ from stc_core.probe import cores
 from stc_core.rows import BLOCK_BYTES
 from stc_core.sample import CURVE_COLUMNS, FIRST, LARGE, MOST_TEST, MOST_VALIDATION
 from stc_core.tokens import Tokens
+from stc_core.types import PooledSite
 
 MOST_SURVEYED = 2000
 """Texts that are tokenised for a survey."""

@@ -11,11 +11,11 @@ import numpy as np
 import torch
 from jaxtyping import Int
 
-from stc_core.axes import PooledSite
 from stc_core.backbone import Backbone
 from stc_core.batches import batch_stop, shards
 from stc_core.errors import StcError
-from stc_core.heap import release
+from stc_core.memory import release
+from stc_core.types import PooledSite
 
 TOKEN_BUDGET = {"cpu": 2048, "cuda": 65536}
 BLOCK_BYTES = {"cpu": 1 << 28, "cuda": 1 << 30}

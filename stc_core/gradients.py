@@ -12,7 +12,6 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from stc_core.axes import Site
 from stc_core.backbone import Backbone
 from stc_core.content import added_ids
 from stc_core.errors import StcError
@@ -21,6 +20,7 @@ from stc_core.labeller import Labeller, check_texts
 from stc_core.packing import make_batch
 from stc_core.pooling import pool
 from stc_core.reader import Reader
+from stc_core.types import Site
 
 STEPS = 64
 BATCH = 16

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Bool, Float
 
-from stc_core.axes import Feature
+from stc_core.types import Feature
 
 COLUMNS = 256
 """How many are standardised at a time."""

@@ -7,9 +7,9 @@ from contextlib import nullcontext
 import torch
 from torch import Tensor, nn
 
-from stc_core.axes import Site
 from stc_core.sites import Moment, Point
 from stc_core.trace import carried, first_tensor
+from stc_core.types import Site
 
 Take = Callable[[Site, Tensor], None]
 """Gets a site's activations as they are made; it must not keep a view of them."""

@@ -13,7 +13,6 @@ from typing import Any
 
 from filelock import FileLock
 
-from stc_core.axes import Progress, silent
 from stc_core.config import DEFAULT_BACKBONE
 from stc_core.errors import StcError
 from stc_core.loader_files import (
@@ -34,6 +33,7 @@ from stc_core.loader_files import (
     weights,
 )
 from stc_core.paths import models_folder
+from stc_core.types import Progress, silent
 
 EMBEDDED = (DEFAULT_BACKBONE, "sentence-transformers/all-MiniLM-L6-v2")
 CHANGES, CHANGED_WEIGHTS = "changes.json", "changes.safetensors"

@@ -13,11 +13,11 @@ from jaxtyping import Float, Shaped
 
 from stc_core import saved
 from stc_core.attribution import contributions, pooled_values, token_shares
-from stc_core.axes import Progress, Site, silent
 from stc_core.backbone import Backbone
 from stc_core.errors import StcError
 from stc_core.extract import extract_features
 from stc_core.head import SparseHead, softmax
+from stc_core.types import Progress, Site, silent
 
 HALF = re.compile("[\ud800-\udfff]")
 """Half of a character: JSON can spell it, and no encoding of text can hold it."""

@@ -16,12 +16,12 @@ from transformers import AutoModelForCausalLM, AutoModelForMaskedLM
 from transformers.modeling_outputs import BaseModelOutputWithPastAndCrossAttentions
 
 from stc_core import changes, hub
-from stc_core.axes import Site
 from stc_core.backbone import Backbone
 from stc_core.checkpoint import quiet
 from stc_core.errors import StcError
 from stc_core.loading_errors import reading_model
 from stc_core.readout import Readout, learn
+from stc_core.types import Site
 
 MASKED, AS_MASK, AS_OTHER = 0.15, 0.8, 0.1
 """Share of tokens to guess; of those, shown as the mask, and as any other token."""

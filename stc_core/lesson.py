@@ -13,13 +13,13 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from stc_core import changes, hub
-from stc_core.axes import Progress, silent
 from stc_core.backbone import Backbone
 from stc_core.config import TrainConfig, TuneConfig
 from stc_core.data import Corpus
 from stc_core.readout import Readout
 from stc_core.task import Task
 from stc_core.training import History, Rows, train
+from stc_core.types import Progress, silent
 from stc_core.writer import RunWriter
 
 BACKBONE, CHECKPOINTS, TUNING = "backbone", "checkpoints", "tuning.json"

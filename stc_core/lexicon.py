@@ -11,7 +11,6 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from stc_core import saved
-from stc_core.axes import Progress, silent
 from stc_core.backbone import Backbone
 from stc_core.cascade import TREE, Cascade
 from stc_core.errors import StcError
@@ -19,6 +18,7 @@ from stc_core.files import read_json, replacing, write_json
 from stc_core.labeller import Strings, check_texts
 from stc_core.spelling import Speller, names_of
 from stc_core.tree import Descent, Tree
+from stc_core.types import Progress, silent
 
 WORDS = "words.safetensors"
 CHUNK = 512

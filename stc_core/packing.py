@@ -20,9 +20,9 @@ from torch import Tensor, nn
 from torch.nn.functional import scaled_dot_product_attention
 from transformers import AttentionInterface, AttentionMaskInterface
 
-from stc_core.axes import Pooling
 from stc_core.errors import StcError
 from stc_core.pooling import Group, equal_lengths, pool, pool_groups
+from stc_core.types import Pooling
 
 ATTENTION = "stc_packed"
 PACKED = frozenset(

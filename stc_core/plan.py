@@ -9,13 +9,13 @@ import numpy as np
 import psutil
 from jaxtyping import Int
 
-from stc_core.axes import PooledSite
 from stc_core.backbone import Backbone
 from stc_core.batches import LARGEST_SHARD, token_batches
 from stc_core.forward import CHUNK, PENDING, Pace, on_device
 from stc_core.store import store_bytes
 from stc_core.tokens import Tokens
 from stc_core.transfer import pack
+from stc_core.types import PooledSite
 
 TRIAL_FLOPS = {"cpu": 2e10, "cuda": 2e13}
 """Most work of a trial batch, so that a large model is not measured for minutes."""

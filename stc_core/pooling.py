@@ -12,7 +12,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from stc_core.axes import Pooling
+from stc_core.types import Pooling
 
 
 class Group(NamedTuple):

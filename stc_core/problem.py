@@ -9,11 +9,11 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from stc_core import losses
-from stc_core.axes import PooledSite
 from stc_core.errors import StcError
 from stc_core.head import is_flat
 from stc_core.losses import Target
 from stc_core.penalties import Penalty
+from stc_core.types import PooledSite
 
 STRIP = 16  # examples transposed, and features standardised, at a time: stays in cache
 DEVIATIONS = 8.0  # of what rounding usually makes of a sum: never seen to be exceeded

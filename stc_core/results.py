@@ -10,7 +10,6 @@ import numpy as np
 import pandas as pd
 
 from stc_core import tables
-from stc_core.axes import PooledSite
 from stc_core.backbone import Backbone
 from stc_core.baselines import Guess, scored
 from stc_core.classifier import SparsifyThenClassify
@@ -29,6 +28,7 @@ from stc_core.sample import Sample, on_all_rows
 from stc_core.sparsify import Fitted
 from stc_core.stream import logits_at
 from stc_core.task import Task
+from stc_core.types import PooledSite
 from stc_core.writer import RunWriter
 
 

@@ -6,11 +6,11 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float, Int
 
-from stc_core.axes import Feature
 from stc_core.head import SparseHead, standard
 from stc_core.least_squares import RIDGES, Gram, gram, solve_ridge
 from stc_core.metrics import SAME_SCORE, fit_temperature, metric_of
 from stc_core.task import Task
+from stc_core.types import Feature
 
 SHARPNESS = 10.0
 """Least-squares scores lie near 0 and 1: this brings a temperature near 1."""

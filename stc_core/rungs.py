@@ -8,7 +8,6 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Int
 
-from stc_core.axes import PooledSite, Site
 from stc_core.backbone import Backbone
 from stc_core.errors import StcError
 from stc_core.features import dense_features
@@ -18,6 +17,7 @@ from stc_core.metrics import accuracy, bootstrap_interval, macro_f1
 from stc_core.ridge import best_ridge
 from stc_core.store import FeatureStore
 from stc_core.task import Task, some_rows
+from stc_core.types import PooledSite, Site
 from stc_core.variability import from_features, states_of
 
 SLACK = 0.25

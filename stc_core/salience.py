@@ -12,10 +12,10 @@ from jaxtyping import Float
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import load_file, save_file
 
-from stc_core.axes import PooledSite
 from stc_core.candidates import Salient
 from stc_core.errors import StcError
 from stc_core.files import replacing
+from stc_core.types import PooledSite
 
 SALIENCE = "salience.safetensors"
 MACRO_F1 = "macro_f1"

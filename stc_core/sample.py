@@ -11,7 +11,6 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float, Int
 
-from stc_core.axes import PooledSite, Progress, silent
 from stc_core.backbone import Backbone
 from stc_core.head import standard
 from stc_core.least_squares import RIDGES, solve_ridge
@@ -23,6 +22,7 @@ from stc_core.store import FeatureStore
 from stc_core.stream import ReadRows, activation_blocks, refit
 from stc_core.task import Task
 from stc_core.texts import Texts
+from stc_core.types import PooledSite, Progress, silent
 
 LARGE = 40_000
 """Rows of all splits from which on a corpus is sampled."""

@@ -12,7 +12,7 @@ import triton.language as tl  # pyright: ignore[reportMissingImports]
 from jaxtyping import Float, Int
 from torch import Tensor, float32
 
-from stc_core.axes import Pooling
+from stc_core.types import Pooling
 
 BLOCK_ROWS, BLOCK_COLUMNS = 4, 128
 

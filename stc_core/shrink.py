@@ -10,7 +10,6 @@ from typing import Any
 import pandas as pd
 
 from stc_core import layout
-from stc_core.axes import PooledSite, Progress, silent
 from stc_core.backbone import Backbone
 from stc_core.config import RunConfig
 from stc_core.data import Corpus
@@ -31,6 +30,7 @@ from stc_core.salience import SALIENCE, Salience, read_saliences, write_salience
 from stc_core.sample import LARGE, Sample, draw
 from stc_core.sparsify import Fitted, taken
 from stc_core.store import FeatureStore
+from stc_core.types import PooledSite, Progress, silent
 from stc_core.writer import RunWriter
 
 PLACES = "probes.parquet", "classes.parquet", "control.parquet"

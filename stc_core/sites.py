@@ -11,7 +11,6 @@ from typing import Literal, NamedTuple
 
 from torch import nn
 
-from stc_core.axes import Site
 from stc_core.down_projections import find_downs, named_down
 from stc_core.errors import StcError
 from stc_core.stacks import (
@@ -23,6 +22,7 @@ from stc_core.stacks import (
     shown_states,
 )
 from stc_core.trace import Call, takes_hidden_states, trace
+from stc_core.types import Site
 
 Moment = Literal["input", "output"]
 EXPERTS = (

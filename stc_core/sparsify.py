@@ -10,7 +10,6 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float, Int
 
-from stc_core.axes import Progress, silent
 from stc_core.candidates import Salient, gather
 from stc_core.frontier import (
     Option,
@@ -30,6 +29,7 @@ from stc_core.ridge import fit_head
 from stc_core.search import Point, Search, choose
 from stc_core.select import keep_top
 from stc_core.task import Read, Task
+from stc_core.types import Progress, silent
 
 NO_ROWS = np.arange(0)
 

@@ -12,7 +12,6 @@ from itertools import groupby
 import numpy as np
 from jaxtyping import Float, Int
 
-from stc_core.axes import Feature, Progress, silent
 from stc_core.candidates import nothing_selected
 from stc_core.config import SPIN_CS, SPIN_ETAS
 from stc_core.head import SparseHead
@@ -24,6 +23,7 @@ from stc_core.select import keep_mass
 from stc_core.solver import Path, fit_path
 from stc_core.sparsify import Fitted
 from stc_core.task import Read, Task
+from stc_core.types import Feature, Progress, silent
 
 HEAD_TOL = 0.1
 

@@ -19,9 +19,9 @@ import numpy as np
 from filelock import FileLock
 from jaxtyping import Float, Int
 
-from stc_core.axes import PooledSite
 from stc_core.errors import StcError
 from stc_core.files import read_json, replacing, unwritable, write_json
+from stc_core.types import PooledSite
 
 FORMAT = 2
 CHECKPOINT_S = 20.0

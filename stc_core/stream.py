@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterator, Sequence
 import numpy as np
 from jaxtyping import Float, Int
 
-from stc_core.axes import Feature, PooledSite, Progress, silent
 from stc_core.backbone import Backbone
 from stc_core.extract import extract_features
 from stc_core.head import SparseHead
@@ -21,6 +20,7 @@ from stc_core.sparsify import Fitted
 from stc_core.sums import Sums
 from stc_core.task import Task
 from stc_core.texts import Texts
+from stc_core.types import Feature, PooledSite, Progress, silent
 
 ReadRows = Callable[[PooledSite, Int[np.ndarray, " k"]], Float[np.ndarray, "k width"]]
 """Features of a pooled site on the texts at some places of a store."""

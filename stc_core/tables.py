@@ -7,7 +7,6 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float, Int, Shaped
 
-from stc_core.axes import Site
 from stc_core.backbone import Backbone
 from stc_core.data import Corpus
 from stc_core.head import SparseHead
@@ -15,6 +14,7 @@ from stc_core.metrics import accuracy, accuracy_interval, macro_f1
 from stc_core.probe import ProbeResult
 from stc_core.sparsify import Fitted
 from stc_core.task import Task
+from stc_core.types import Site
 
 
 def probe_table(probes: Sequence[ProbeResult], task: Task) -> pd.DataFrame:

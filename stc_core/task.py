@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float, Int
 
-from stc_core.axes import PooledSite
+from stc_core.types import PooledSite
 
 Read = Callable[[PooledSite], Float[np.ndarray, "n width"]]
 MOST_ROWS = 20_000

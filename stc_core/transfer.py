@@ -6,7 +6,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from stc_core.axes import PooledSite
+from stc_core.types import PooledSite
 
 Blocks = dict[PooledSite, Tensor]
 

@@ -7,12 +7,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from stc_core.axes import Site
 from stc_core.errors import StcError
 from stc_core.hooks import read_sites
 from stc_core.packing import Batch, can_pack, make_batch
 from stc_core.sites import Anatomy, Point, find_sites
 from stc_core.trace import TRIAL
+from stc_core.types import Site
 
 SEEN = {4: 1e-4, 2: 0.05}
 """By the bytes of a number: what part of the largest state no rounding comes to."""

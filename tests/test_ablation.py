@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from stc_core.ablation import ablated, changed, toll
-from stc_core.axes import Feature, Site
 from stc_core.head import SparseHead
+from stc_core.types import Feature, Site
 
 SITE = Site(1, "mlp")
 

@@ -10,7 +10,6 @@ from test_changes import saved_base
 from test_hierarchy import table
 
 from stc_core import adapt, layout, recipes, ridge
-from stc_core.axes import Feature, PooledSite
 from stc_core.backbone import Backbone
 from stc_core.classifier import SparsifyThenClassify
 from stc_core.config import DataConfig, RunConfig, TrainConfig, TuneConfig
@@ -21,6 +20,7 @@ from stc_core.results import task_of
 from stc_core.run import Run
 from stc_core.task import Task
 from stc_core.training import History
+from stc_core.types import Feature, PooledSite
 from stc_core.writer import RunWriter
 
 

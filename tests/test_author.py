@@ -13,7 +13,6 @@ from tiny import TEXTS, VOCAB, tiny_backbone, tiny_tokenizer
 from torch import nn
 
 from stc_core.author import Author, open_words
-from stc_core.axes import Site
 from stc_core.backbone import Backbone
 from stc_core.columns import Columns
 from stc_core.config import HierarchyConfig, TuneConfig
@@ -29,6 +28,7 @@ from stc_core.spelling import names_of
 from stc_core.training import padded
 from stc_core.tree import tree_of
 from stc_core.tuning import TunePlan, changed, grafted
+from stc_core.types import Site
 
 LABELS = np.array([("good",), ("bad",)])
 FAMILIES = ("gpt2", "llama", "opt", "mistral", "gpt_neo", "bloom")

@@ -31,10 +31,10 @@ from tiny import (
 from tokenizers import normalizers
 from torch import nn
 
-from stc_core.axes import POOLINGS, PooledSite, Site
 from stc_core.backbone import Backbone
 from stc_core.config import DEFAULT_BACKBONE
 from stc_core.errors import StcError
+from stc_core.types import POOLINGS, PooledSite, Site
 
 FAMILIES = [*CONFIGS, *UNKNOWN, *EXPERTS]
 PROVEN = TEXTS[:12]  # of every length once; the oracle is slow

@@ -10,12 +10,12 @@ from sklearn.utils.class_weight import compute_sample_weight
 from toy import SITES, Toy, make, only
 
 from stc_core import baselines, sparse
-from stc_core.axes import PooledSite
 from stc_core.baselines import Guess, baselines_of, scored
 from stc_core.config import DataConfig, RunConfig
 from stc_core.least_squares import RIDGES
 from stc_core.metrics import accuracy, macro_f1, metric_of
 from stc_core.run import Run
+from stc_core.types import PooledSite
 from stc_core.writer import RunWriter
 
 WORDS = ("parcel late", "refund card", "login password")

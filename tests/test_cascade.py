@@ -10,7 +10,6 @@ from test_changes import saved_base
 from tiny import TEXTS
 
 from stc_core import changes
-from stc_core.axes import Site
 from stc_core.backbone import Backbone
 from stc_core.cascade import Cascade, open_cascade, sibling_temperature
 from stc_core.config import TuneConfig
@@ -22,6 +21,7 @@ from stc_core.metrics import fit_temperature
 from stc_core.predictions import annotated, predict_file
 from stc_core.tree import Tree, tree_of
 from stc_core.tuning import TunePlan, changed, grafted
+from stc_core.types import Site
 
 PATHS = np.array([("a", "x"), ("a", "y"), ("b", "x"), ("b", "z"), ("b", "w")])
 LAYERS = (1, 3)

@@ -19,12 +19,12 @@ from tiny import (
 )
 
 from stc_core import changes, hub
-from stc_core.axes import PooledSite, Site
 from stc_core.backbone import Backbone
 from stc_core.config import TuneConfig
 from stc_core.errors import StcError
 from stc_core.readout import learn
 from stc_core.tuning import changed, grafted, plan_tuning
+from stc_core.types import PooledSite, Site
 
 METHODS = ("full", "lora", "bottleneck")
 SOME = ("bert", "albert", "deberta-v2", "gpt2", "bloom", "qwen3", "t5", "bart")

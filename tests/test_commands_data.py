@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from command import Stc
 
-from stc_core.axes import PooledSite
 from stc_core.store import open_writer
+from stc_core.types import PooledSite
 
 pytestmark = pytest.mark.usefixtures("own_home")
 

@@ -11,7 +11,6 @@ from test_solver import make
 from tiny import CONFIGS, TEXTS, tiny_backbone, tiny_model, tiny_tokenizer
 from toy import make as toy_of
 
-from stc_core.axes import POOLINGS, Feature, PooledSite
 from stc_core.backbone import Backbone
 from stc_core.extract import extract, extract_features
 from stc_core.fista import fit_paths, room, site_bytes, upload
@@ -19,6 +18,7 @@ from stc_core.penalties import Name, get_penalty
 from stc_core.problem import pose
 from stc_core.solver import fit_path
 from stc_core.sweep import sweep
+from stc_core.types import POOLINGS, Feature, PooledSite
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA")
 ERROR = {torch.float32: 1e-4, torch.bfloat16: 0.1}

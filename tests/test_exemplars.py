@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 import torch
 
-from stc_core.axes import Site
 from stc_core.exemplars import (
     BANDS,
     LOWEST,
@@ -18,6 +17,7 @@ from stc_core.exemplars import (
 )
 from stc_core.explanation import Token
 from stc_core.tokens import Span, Tokens
+from stc_core.types import Site
 
 SITE = Site(1, "mlp")
 RNG = np.random.default_rng(0)

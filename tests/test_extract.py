@@ -11,7 +11,6 @@ import torch
 from tiny import TEXTS, tiny_backbone
 
 from stc_core import store
-from stc_core.axes import POOLINGS, Feature, PooledSite, Site
 from stc_core.backbone import Backbone
 from stc_core.errors import StcError
 from stc_core.extract import (
@@ -21,6 +20,7 @@ from stc_core.extract import (
 )
 from stc_core.shelf import list_stores
 from stc_core.store import FeatureStore, share_done
+from stc_core.types import POOLINGS, Feature, PooledSite, Site
 
 pytestmark = pytest.mark.usefixtures("small_shards")
 BUDGET = 40
@@ -139,7 +139,7 @@ import sys, time
 from pathlib import Path
 from tiny import TEXTS, tiny_backbone
 from stc_core import batches, store
-from stc_core.axes import PooledSite
+from stc_core.types import PooledSite
 from stc_core.extract import extract
 
 batches.FIRST_SHARD, batches.LARGEST_SHARD, store.CHECKPOINT_S = 8, 32, -1

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 from frames import METRICS, layout, probes
 
-from stc_core.axes import POOLINGS
 from stc_core.figures_layers import (
     Line,
     layer_curves,
@@ -15,6 +14,7 @@ from stc_core.figures_layers import (
     spread,
 )
 from stc_core.readings import readings
+from stc_core.types import POOLINGS
 
 
 def test_each_curve_holds_the_scores_of_its_kind_and_pooling():

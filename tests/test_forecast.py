@@ -9,7 +9,6 @@ from threadpoolctl import threadpool_limits
 from tiny import tiny_backbone
 
 from stc_core.arithmetic import Arithmetic
-from stc_core.axes import PooledSite, Site
 from stc_core.dual import Block, joint_ridge
 from stc_core.forecast import (
     GRAM_BYTES,
@@ -33,6 +32,7 @@ from stc_core.sample import last_gain
 from stc_core.sparsify import fit_stc
 from stc_core.task import Task
 from stc_core.tokens import Tokens
+from stc_core.types import PooledSite, Site
 
 RNG = np.random.default_rng(0)
 TEXTS = ["good " * int(n) for n in RNG.integers(1, 60, 3000)]

@@ -13,7 +13,6 @@ from visit import fine, said, visit
 
 from stc_core import recipes
 from stc_core.author import Author
-from stc_core.axes import Site
 from stc_core.config import (
     DataConfig,
     HierarchyConfig,
@@ -25,6 +24,7 @@ from stc_core.errors import StcError
 from stc_core.fluency import bleu_2
 from stc_core.run import Run
 from stc_core.script import script
+from stc_core.types import Site
 from stc_core.writer import RunWriter
 
 PAGE = "pages/8_Hierarchy.py"

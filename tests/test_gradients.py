@@ -9,11 +9,11 @@ import pytest
 import torch
 from tiny import TEXTS, tiny_backbone
 
-from stc_core.axes import Feature, PooledSite, Site
 from stc_core.errors import StcError
 from stc_core.gradients import integrated_gradients
 from stc_core.head import SparseHead, standard
 from stc_core.labeller import Labeller, open_labeller
+from stc_core.types import Feature, PooledSite, Site
 
 FAMILIES = ("bert", "distilbert", "roberta", "albert", "gpt2", "llama", "qwen3")
 TEXT = "good film with a great plot"

@@ -10,11 +10,11 @@ from test_changes import saved_base
 from tiny import TEXTS
 
 from stc_core import changes
-from stc_core.axes import PooledSite
 from stc_core.backbone import Backbone
 from stc_core.config import TuneConfig
 from stc_core.guides import Spec, guides_of
 from stc_core.tuning import TunePlan, changed, grafted
+from stc_core.types import PooledSite
 
 FAMILIES = ("bert", "roberta", "distilbert", "modernbert", "llama", "gpt2", "falcon")
 GROUPS = (0, 1, 1, 2)

@@ -6,9 +6,9 @@ import numpy as np
 import torch
 from tiny import TEXTS, tiny_backbone
 
-from stc_core.axes import PooledSite
 from stc_core.backbone import Backbone
 from stc_core.extract import extract
+from stc_core.types import PooledSite
 
 SOME = tuple(PooledSite.parse(name) for name in ("resid.1.mean", "mlp.2.max"))
 

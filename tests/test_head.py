@@ -6,10 +6,10 @@ from scipy.special import softmax as reference_softmax
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.class_weight import compute_sample_weight
 
-from stc_core.axes import Feature, Site
 from stc_core.head import SparseHead, softmax, standard
 from stc_core.problem import standardise
 from stc_core.task import row_weights
+from stc_core.types import Feature, Site
 
 FEATURES = (
     Feature(Site(1, "mlp"), "max", 7),

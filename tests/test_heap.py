@@ -12,7 +12,7 @@ import numpy as np
 import psutil
 import pytest
 
-from stc_core import heap
+from stc_core import memory
 
 PIECE = 100_000  # bytes: below what glibc takes from the system by itself
 N = 2_000
@@ -25,7 +25,7 @@ def test_holes_are_given_back():
     keeps = pieces[::50]
     del pieces
     before = process.memory_info().rss
-    heap.release()
+    memory.release()
     assert before - process.memory_info().rss > PIECE * N / 2
     assert len(keeps) == N / 50
 
@@ -40,31 +40,31 @@ def no_library(name: None) -> Musl:
 
 @pytest.fixture
 def anew() -> Iterator[None]:
-    heap._malloc_trim.cache_clear()
+    memory._malloc_trim.cache_clear()
     yield
-    heap._malloc_trim.cache_clear()
+    memory._malloc_trim.cache_clear()
 
 
 @pytest.mark.parametrize("library", [lambda name: Musl(), no_library])
 def test_another_library_is_left_alone(library: Callable, anew: None, monkeypatch):
     monkeypatch.setattr(ctypes, "CDLL", library)
-    heap.release()
-    assert heap._malloc_trim() is None
+    memory.release()
+    assert memory._malloc_trim() is None
 
 
 def test_nothing_is_collected_in_the_block_nor_what_it_leaves_later():
     gc.unfreeze()
     kept = []
-    with pytest.raises(ZeroDivisionError), heap.uncollected():
+    with pytest.raises(ZeroDivisionError), memory.uncollected():
         assert not gc.isenabled()
         kept.append([])
         raise ZeroDivisionError
     assert gc.isenabled() and gc.get_freeze_count() > 1000
-    with heap.uncollected(), heap.uncollected():
+    with memory.uncollected(), memory.uncollected():
         pass
     assert gc.isenabled()
-    with heap.uncollected():
-        with heap.uncollected():
+    with memory.uncollected():
+        with memory.uncollected():
             pass
         assert not gc.isenabled()
     assert not any(one is kept[0] for one in gc.get_objects())
@@ -80,12 +80,12 @@ class Ring:
 
 
 def test_what_is_there_is_spared_once_its_modules_are_all_there(monkeypatch):
-    monkeypatch.setattr(heap, "_seen", 0)
-    monkeypatch.setattr(heap, "_spared", 0)
+    monkeypatch.setattr(memory, "_seen", 0)
+    monkeypatch.setattr(memory, "_spared", 0)
     gc.unfreeze()
-    heap.spare()
+    memory.spare()
     assert gc.get_freeze_count() == 0  # there may be more to come
-    heap.spare()
+    memory.spare()
     assert gc.get_freeze_count() > 1000
     later = weakref.ref(Ring())
     gc.collect()
@@ -94,12 +94,12 @@ def test_what_is_there_is_spared_once_its_modules_are_all_there(monkeypatch):
     seen = weakref.ref(ring)
     gc.freeze()
     del ring
-    heap.spare()
+    memory.spare()
     gc.collect()
     assert seen() is not None
     monkeypatch.setitem(sys.modules, "one_more", ModuleType("one_more"))
-    heap.spare()
+    memory.spare()
     assert seen() is not None
-    heap.spare()
+    memory.spare()
     assert seen() is None and gc.get_freeze_count() > 1000
     gc.unfreeze()

@@ -6,9 +6,9 @@ import pytest
 import torch
 from torch import nn
 
-from stc_core.axes import Site
 from stc_core.hooks import read_sites
 from stc_core.sites import Point
+from stc_core.types import Site
 
 
 class Twice(nn.Module):

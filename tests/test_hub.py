@@ -13,10 +13,10 @@ import torch
 from tiny import TEXTS, tiny_model, tiny_tokenizer
 
 from stc_core import hub
-from stc_core.axes import PooledSite
 from stc_core.backbone import Backbone
 from stc_core.config import DEFAULT_BACKBONE
 from stc_core.errors import StcError
+from stc_core.types import PooledSite
 
 SHA = "0123456789abcdef0123456789abcdef01234567"
 

@@ -7,11 +7,11 @@ import pytest
 from tiny import tiny_backbone
 
 from stc_core import saved
-from stc_core.axes import Feature, PooledSite, Site
 from stc_core.classifier import SparsifyThenClassify
 from stc_core.errors import StcError
 from stc_core.head import SparseHead
 from stc_core.labeller import open_labeller
+from stc_core.types import Feature, PooledSite, Site
 
 TEXTS = ["good day", "a bad film of the year", "not good"]
 FEATURES = (

@@ -19,11 +19,11 @@ from transformers import AutoTokenizer
 from vocabularies import FAMILIES, TEXT, published
 
 from stc_core import hub, loader_files
-from stc_core.axes import PooledSite
 from stc_core.backbone import Backbone
 from stc_core.checkpoint import quiet
 from stc_core.config import DEFAULT_BACKBONE
 from stc_core.errors import StcError
+from stc_core.types import PooledSite
 
 _WATCHED: list[set[str]] = []
 

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from stc_core import nearest
-from stc_core.axes import Feature, Site
 from stc_core.head import SparseHead
+from stc_core.types import Feature, Site
 
 RNG = np.random.default_rng(0)
 N, K = 5, 3

@@ -7,7 +7,7 @@ import pytest
 from streamlit.testing.v1.element_tree import Block
 from visit import at_home, charts, fine, said, visit
 
-from stc_core import dial, heap
+from stc_core import dial, memory
 from stc_core.config import RunConfig
 from stc_core.display import percent
 from stc_core.readings import best_probes
@@ -244,7 +244,7 @@ def test_the_button_starts_the_run_that_is_shown(run_folder: Path, monkeypatch):
 
 
 def test_a_page_spares_what_it_imported_from_later_collections(monkeypatch):
-    monkeypatch.setattr(heap, "_spared", 0)
+    monkeypatch.setattr(memory, "_spared", 0)
     gc.unfreeze()
     fine(fine(visit(PAGE, run="r")).run())
     assert gc.get_freeze_count() > 1000

@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 from tiny import TEXTS, tiny_backbone
 
-from stc_core.axes import PooledSite
 from stc_core.extract import extract
 from stc_core.plan import (
     ROUNDS,
@@ -17,6 +16,7 @@ from stc_core.plan import (
     measure_speed,
     plan_extraction,
 )
+from stc_core.types import PooledSite
 
 pytestmark = pytest.mark.usefixtures("small_shards")
 BUDGET = 40

@@ -10,12 +10,12 @@ import pytest
 from sklearn.metrics import f1_score, log_loss
 
 from stc_core import planning, recipes
-from stc_core.axes import Feature, Site
 from stc_core.config import SPIN_CS, DataConfig, RunConfig, TrainConfig
 from stc_core.data import Corpus, read_corpus
 from stc_core.errors import StcError
 from stc_core.results import estimator
 from stc_core.run import Run
+from stc_core.types import Feature, Site
 from stc_core.writer import RunWriter
 
 BASELINES = ("majority", "tfidf", "last_layer", "best_site", "all_sites")

@@ -7,11 +7,11 @@ import pytest
 from tiny import tiny_backbone
 
 from stc_core import sample as module
-from stc_core.axes import PooledSite, Site
 from stc_core.extract import extract
 from stc_core.sample import draw, last_gain, stratified
 from stc_core.task import Task
 from stc_core.texts import Texts
+from stc_core.types import PooledSite, Site
 
 SITES = [PooledSite(Site(layer, "resid"), "mean") for layer in range(3)]
 TEXTS = [f"{'good' if i % 3 else 'bad'} film {i} of {i % 7}" for i in range(90)]

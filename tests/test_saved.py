@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from stc_core import saved
-from stc_core.axes import KINDS, POOLINGS, Feature, Site
 from stc_core.errors import StcError
 from stc_core.head import SparseHead
+from stc_core.types import KINDS, POOLINGS, Feature, Site
 
 ABOUT = saved.About("tiny", "a" * 64, "float32", 48)
 PARAMS = {"preset": "stc", "kinds": ("resid", "mlp"), "eta": None, "seed": 3}

@@ -38,7 +38,6 @@ from torch import nn
 
 from stc_core.attention import PARTS, Attention
 from stc_core.author import Author
-from stc_core.axes import Feature, Site
 from stc_core.cascade import Cascade
 from stc_core.classifier import SparsifyThenClassify
 from stc_core.errors import StcError
@@ -48,6 +47,7 @@ from stc_core.labeller import Labeller, check_texts, open_labeller
 from stc_core.lexicon import Lexicon
 from stc_core.reader import Line, Reader
 from stc_core.tree import tree_of
+from stc_core.types import Feature, Site
 
 assert one_thread
 TOLD = {"access": "login", "money": "refund", "other": "price"}

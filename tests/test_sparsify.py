@@ -8,7 +8,6 @@ from sklearn.utils.class_weight import compute_sample_weight
 from toy import NAMES, Toy, make
 
 from stc_core import candidates
-from stc_core.axes import Feature, PooledSite
 from stc_core.candidates import gather, most_candidates
 from stc_core.errors import StcError
 from stc_core.least_squares import RIDGES, importance
@@ -18,6 +17,7 @@ from stc_core.salience import Salience
 from stc_core.search import choose
 from stc_core.select import keep_mass
 from stc_core.sparsify import Fitted, fit_stc
+from stc_core.types import Feature, PooledSite
 
 
 def fit(toy: Toy, **arguments) -> Fitted:

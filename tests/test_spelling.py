@@ -8,10 +8,10 @@ import torch
 from tiny import TEXTS, tiny_backbone
 from torch import nn
 
-from stc_core.axes import Site
 from stc_core.errors import StcError
 from stc_core.spelling import Speller, names_of, text_length, trie_of
 from stc_core.tree import tree_of
+from stc_core.types import Site
 
 PATHS = np.array(
     [

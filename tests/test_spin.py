@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 from toy import Toy, make, only
 
-from stc_core.axes import PooledSite
 from stc_core.config import SPIN_CS
 from stc_core.least_squares import importance
 from stc_core.metrics import accuracy
 from stc_core.select import keep_mass
 from stc_core.sparsify import Fitted
 from stc_core.spin import _Trial, fit_spin
+from stc_core.types import PooledSite
 
 ETAS = (0.1, 0.5, 0.8)
 CS = np.array(SPIN_CS)

@@ -7,9 +7,9 @@ import pytest
 import torch
 from tiny import TEXTS, tiny_backbone
 
-from stc_core.axes import Site
 from stc_core.errors import StcError
 from stc_core.stages import Stages
+from stc_core.types import Site
 
 FAMILIES = (
     "gpt2",

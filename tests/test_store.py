@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 
 from stc_core import store as store_module
-from stc_core.axes import PooledSite
 from stc_core.errors import StcError
 from stc_core.shelf import delete_store, list_stores, prune_stores
 from stc_core.store import (
@@ -22,6 +21,7 @@ from stc_core.store import (
     store_path,
     text_key,
 )
+from stc_core.types import PooledSite
 
 MEAN, MAX = PooledSite.parse("resid.1.mean"), PooledSite.parse("mlp.2.max")
 WIDTHS = {MEAN: 4, MAX: 6}

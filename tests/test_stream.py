@@ -5,7 +5,6 @@ import pytest
 from tiny import tiny_backbone
 
 from stc_core import rows as rows_module
-from stc_core.axes import Feature, PooledSite, Site
 from stc_core.extract import extract, extract_features
 from stc_core.ridge import fit_head
 from stc_core.rows import write_rows
@@ -13,6 +12,7 @@ from stc_core.sparsify import Fitted
 from stc_core.stream import activation_blocks, gather, refit
 from stc_core.task import Task
 from stc_core.texts import Texts
+from stc_core.types import Feature, PooledSite, Site
 
 FEATURES = (
     Feature(Site(2, "resid"), "mean", 3),

@@ -8,7 +8,6 @@ import pytest
 import torch
 from tiny import TEXTS, tiny_model, tiny_tokenizer
 
-from stc_core.axes import PooledSite
 from stc_core.backbone import Backbone
 from stc_core.config import TuneConfig
 from stc_core.features import dense_features
@@ -16,6 +15,7 @@ from stc_core.head import SparseHead, standard
 from stc_core.readout import Readout
 from stc_core.training import Epoch, History, Rows, _collated, _items, rate_of, train
 from stc_core.tuning import changed, checkpoint_blocks, grafted, plan_tuning
+from stc_core.types import PooledSite
 
 CODES = np.array([int("good" in text or "film" in text) for text in TEXTS])
 FAMILIES = ("bert", "distilbert", "roberta", "albert", "gpt2", "llama", "t5", "bart")

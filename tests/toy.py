@@ -4,9 +4,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from stc_core.axes import Feature, PooledSite
 from stc_core.probe import ProbeResult, fit_probes
 from stc_core.task import Task
+from stc_core.types import Feature, PooledSite
 
 WIDTH = 10
 NAMES = ("resid.0.mean", "mlp.1.max", "resid.1.mean", "mlp.2.max", "resid.2.mean")

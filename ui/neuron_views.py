@@ -8,7 +8,6 @@ import pandas as pd
 import plotly.graph_objects as go
 import streamlit as st
 
-from stc_core.axes import KINDS, POOLINGS
 from stc_core.clicks import click_neuron
 from stc_core.display import KIND_NAMES
 from stc_core.figures_activity import (
@@ -34,6 +33,7 @@ from stc_core.neurons import (
 from stc_core.run import Run
 from stc_core.seriation import MOST_CLUSTERED
 from stc_core.steps import beside, steps
+from stc_core.types import KINDS, POOLINGS
 from ui.charts import chart
 from ui.panels import FIELD
 from ui.place import context, pick, remember

@@ -10,7 +10,6 @@ import pandas as pd
 import streamlit as st
 
 from stc_core.about import read_about
-from stc_core.axes import Site
 from stc_core.examples import examples as examples_of
 from stc_core.exemplars import token_values as token_values_of
 from stc_core.explanation import Token
@@ -19,6 +18,7 @@ from stc_core.predictions import LABEL_COLUMN
 from stc_core.run import Run
 from stc_core.slices import COLUMN, Slice
 from stc_core.strata import slice_scores
+from stc_core.types import Site
 
 PATIENCE_S = 0.3
 """How long a page waits for a model before it shows what needs none."""

@@ -7,7 +7,7 @@ import streamlit as st
 
 from stc_core.display import distinct
 from stc_core.errors import StcError
-from stc_core.heap import spare
+from stc_core.memory import spare
 from stc_core.paths import runs_folder
 from stc_core.queue import advance
 from stc_core.run import Run, list_runs
