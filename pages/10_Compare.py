@@ -20,7 +20,7 @@ from stc_core.figures_compare import (
     runs_scatter,
 )
 from stc_core.frames import records
-from stc_core.paired import paired
+from stc_core.metrics.paired import paired
 from stc_core.paths import runs_folder
 from stc_core.run import Run
 from ui.panels import FIELD, PERCENT, PIN, in_percent

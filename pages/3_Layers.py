@@ -15,7 +15,7 @@ from stc_core.figures_frontier import COST_NAMES, COSTS, Place, frontier, undomi
 from stc_core.figures_layers import layer_curves, reference_lines
 from stc_core.figures_trade import depth_curve, neuron_curve
 from stc_core.frames import records
-from stc_core.metrics import Metric
+from stc_core.metrics.scores import Metric
 from stc_core.readings import OF_A_CLASS, SCORES, Score, mute_places, readings
 from stc_core.run import Run
 from stc_core.story import layer_story

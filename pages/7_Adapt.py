@@ -13,7 +13,7 @@ from stc_core.figures_adapt import (
     training_curves,
     tunings_table,
 )
-from stc_core.metrics import chosen_by
+from stc_core.metrics.scores import chosen_by
 from stc_core.run import Run, list_runs
 from ui import choices
 from ui.estimates import expected

@@ -15,7 +15,7 @@ from stc_core.config import RunConfig, TrainConfig, TuneConfig
 from stc_core.decoding import Decoding
 from stc_core.display import percent
 from stc_core.figures_hierarchy import confusion_map, rung_curves, tree_figure
-from stc_core.fluency import measures
+from stc_core.metrics.text import measures
 from stc_core.run import Run
 from ui import choices
 from ui.panels import PERCENT, in_percent

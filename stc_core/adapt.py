@@ -27,7 +27,7 @@ from stc_core.files import read_json
 from stc_core.head import SparseHead, rescaled
 from stc_core.layout import NU, SPARSE
 from stc_core.lesson import CHECKPOINTS, TUNING, Lesson, balanced, keep, loaded
-from stc_core.metrics import fit_temperature
+from stc_core.metrics.scores import fit_temperature
 from stc_core.readout import Readout
 from stc_core.results import estimator, evaluate, task_of, write_fitted
 from stc_core.ridge import best_ridge

@@ -26,7 +26,7 @@ from stc_core.data import Corpus
 from stc_core.head import softmax
 from stc_core.language import check_language
 from stc_core.lesson import CHECKPOINTS, Lesson, loaded
-from stc_core.metrics import fit_temperature
+from stc_core.metrics.scores import fit_temperature
 from stc_core.reader import Line, Reader, batches
 from stc_core.results import evaluate, task_of
 from stc_core.run import Run

@@ -14,7 +14,8 @@ from sklearn.linear_model import LogisticRegression
 from stc_core.dual import Block, joint_ridge
 from stc_core.head import standard
 from stc_core.least_squares import RIDGES, solve_ridge
-from stc_core.metrics import (
+from stc_core.metrics.paired import paired
+from stc_core.metrics.scores import (
     SAME_SCORE,
     accuracy,
     bootstrap_interval,
@@ -22,7 +23,6 @@ from stc_core.metrics import (
     macro_f1,
     metric_of,
 )
-from stc_core.paired import paired
 from stc_core.probe import ProbeResult
 from stc_core.ridge import fit_ridge_head, moments
 from stc_core.task import Read, Task

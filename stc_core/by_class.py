@@ -7,7 +7,7 @@ import pandas as pd
 from jaxtyping import Float, Int
 from scipy.stats import rankdata
 
-from stc_core.metrics import accuracy_interval
+from stc_core.metrics.scores import accuracy_interval
 from stc_core.probe import ProbeResult
 from stc_core.task import Read, Task
 

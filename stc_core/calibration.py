@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Bool, Float, Int
 
-from stc_core.metrics import wilson_interval
+from stc_core.metrics.scores import wilson_interval
 
 BINS = 15
 """As many as `metrics.expected_calibration_error` has."""

@@ -13,7 +13,7 @@ from scipy.sparse import csr_array
 
 from stc_core.display import percent
 from stc_core.errors import StcError
-from stc_core.paired import _LEVEL, RESAMPLES, Paired, _bounds
+from stc_core.metrics.paired import _LEVEL, RESAMPLES, Paired, _bounds
 
 Which = Literal["differ", "a", "b", "neither"]
 MATCH = ["text", "label", "copy"]

@@ -18,7 +18,7 @@ from stc_core.figures import (
     ticks_among,
 )
 from stc_core.frames import records
-from stc_core.metrics import METRICS, Metric
+from stc_core.metrics.scores import METRICS, Metric
 
 Cost = Literal["ms_per_text", "flops_per_token", "parameters"]
 COSTS: tuple[Cost, ...] = get_args(Cost)

@@ -10,7 +10,7 @@ from plotly.subplots import make_subplots
 from stc_core.display import interval, percent
 from stc_core.figures import MARK, PALETTE, settle, share_ticks, thin
 from stc_core.frames import records
-from stc_core.metrics import METRICS, Metric
+from stc_core.metrics.scores import METRICS, Metric
 
 
 def neuron_curve(curves: pd.DataFrame, metric: Metric = "accuracy") -> go.Figure:

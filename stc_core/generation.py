@@ -8,9 +8,9 @@ import pandas as pd
 from jaxtyping import Int
 
 from stc_core.author import Author, Written
-from stc_core.fluency import bleu_2, distinct
 from stc_core.frames import series
 from stc_core.hierarchy_training import Course
+from stc_core.metrics.text import bleu_2, distinct
 from stc_core.replies import Replies
 from stc_core.script import script, surprise
 

@@ -23,7 +23,12 @@ from stc_core.generation import generated
 from stc_core.hierarchy_training import Climbed, Course, Plan, plan_levels
 from stc_core.lesson import CHECKPOINTS, loaded
 from stc_core.levels import Levels, check_levels, levels_of
-from stc_core.metrics import accuracy, expected_calibration_error, log_loss, macro_f1
+from stc_core.metrics.scores import (
+    accuracy,
+    expected_calibration_error,
+    log_loss,
+    macro_f1,
+)
 from stc_core.narration import narrated
 from stc_core.replies import Replies, replies_of
 from stc_core.rivals import path_scores, rivals

@@ -16,7 +16,7 @@ from stc_core.errors import StcError
 from stc_core.frames import series
 from stc_core.head import SparseHead, softmax, standard
 from stc_core.least_squares import MOST_TINY, solve_positive
-from stc_core.metrics import fit_temperature
+from stc_core.metrics.scores import fit_temperature
 from stc_core.ridge import SHARPNESS
 from stc_core.rows import block_rows
 from stc_core.run import Run

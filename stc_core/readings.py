@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from stc_core.frames import records
-from stc_core.metrics import METRICS
+from stc_core.metrics.scores import METRICS
 
 Score = Literal["accuracy", "macro_f1", "auc"]
 SCORES: dict[Score, str] = {**METRICS, "auc": "AUC"}

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from stc_core.backbone import Backbone
 from stc_core.head import SparseHead
-from stc_core.metrics import accuracy, macro_f1
+from stc_core.metrics.scores import accuracy, macro_f1
 from stc_core.pooling import pool
 from stc_core.types import Site
 

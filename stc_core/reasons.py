@@ -6,7 +6,7 @@ from stc_core.config import RunConfig, TrainConfig
 from stc_core.dial import TOLERANCE
 from stc_core.display import count
 from stc_core.frontier import Option, cheapest
-from stc_core.metrics import METRICS, chosen_by
+from stc_core.metrics.scores import METRICS, chosen_by
 
 FEWEST = (
     "Training looked at all layers{limits} and kept the **fewest neurons that do as "

@@ -16,7 +16,7 @@ from stc_core.classifier import SparsifyThenClassify
 from stc_core.config import TrainConfig
 from stc_core.data import Corpus
 from stc_core.head import softmax
-from stc_core.metrics import (
+from stc_core.metrics.scores import (
     accuracy,
     expected_calibration_error,
     log_loss,

@@ -13,7 +13,7 @@ from stc_core.errors import StcError
 from stc_core.features import dense_features
 from stc_core.head import SparseHead
 from stc_core.levels import Levels
-from stc_core.metrics import accuracy, bootstrap_interval, macro_f1
+from stc_core.metrics.scores import accuracy, bootstrap_interval, macro_f1
 from stc_core.ridge import best_ridge
 from stc_core.store import FeatureStore
 from stc_core.task import Task, some_rows

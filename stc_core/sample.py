@@ -14,7 +14,7 @@ from jaxtyping import Float, Int
 from stc_core.backbone import Backbone
 from stc_core.head import standard
 from stc_core.least_squares import RIDGES, solve_ridge
-from stc_core.metrics import metric_of
+from stc_core.metrics.scores import metric_of
 from stc_core.ridge import moments
 from stc_core.rows import Rows, write_rows
 from stc_core.sparsify import Fitted

@@ -24,7 +24,7 @@ from stc_core.frontier import (
     search_at,
 )
 from stc_core.head import SparseHead
-from stc_core.metrics import chosen_by
+from stc_core.metrics.scores import chosen_by
 from stc_core.ridge import fit_head
 from stc_core.search import Point, Search, choose
 from stc_core.select import keep_top

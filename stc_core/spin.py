@@ -16,7 +16,7 @@ from stc_core.candidates import nothing_selected
 from stc_core.config import SPIN_CS, SPIN_ETAS
 from stc_core.head import SparseHead
 from stc_core.least_squares import importance
-from stc_core.metrics import accuracy, first_best, macro_f1, metric_of
+from stc_core.metrics.scores import accuracy, first_best, macro_f1, metric_of
 from stc_core.probe import ProbeResult
 from stc_core.search import Point
 from stc_core.select import keep_mass

@@ -7,7 +7,7 @@ import pandas as pd
 
 from stc_core.display import KIND_NAMES, baseline_name, interval, percent
 from stc_core.frames import records
-from stc_core.metrics import METRICS, Metric
+from stc_core.metrics.scores import METRICS, Metric
 from stc_core.readings import best_probes
 
 OVERLAP = ", though the two 95 % intervals overlap."

@@ -5,7 +5,7 @@ import pandas as pd
 from jaxtyping import Bool, Int, Shaped
 
 from stc_core.frames import series
-from stc_core.metrics import wilson_interval
+from stc_core.metrics.scores import wilson_interval
 from stc_core.slices import COLUMN, Slice
 from stc_core.statistics import text_lengths
 

@@ -13,7 +13,7 @@ from stc_core.backbone import Backbone
 from stc_core.extract import extract_features
 from stc_core.head import SparseHead
 from stc_core.least_squares import solve_ridge
-from stc_core.metrics import fit_temperature
+from stc_core.metrics.scores import fit_temperature
 from stc_core.ridge import SHARPNESS
 from stc_core.rows import Rows, block_rows
 from stc_core.sparsify import Fitted

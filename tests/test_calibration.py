@@ -12,7 +12,7 @@ from stc_core.calibration import (
     untempered,
 )
 from stc_core.frames import records
-from stc_core.metrics import expected_calibration_error
+from stc_core.metrics.scores import expected_calibration_error
 
 RNG = np.random.default_rng(0)
 LOGITS = 3 * RNG.normal(size=(400, 5))

@@ -17,7 +17,7 @@ from stc_core.errors import StcError
 from stc_core.features import dense_features
 from stc_core.guides import Spec, guides_of
 from stc_core.head import SparseHead
-from stc_core.metrics import fit_temperature
+from stc_core.metrics.scores import fit_temperature
 from stc_core.predictions import annotated, predict_file
 from stc_core.tree import Tree, tree_of
 from stc_core.tuning import TunePlan, changed, grafted

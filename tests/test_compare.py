@@ -18,7 +18,7 @@ from stc_core.compare import (
     verdict,
 )
 from stc_core.errors import StcError
-from stc_core.paired import paired
+from stc_core.metrics.paired import paired
 
 
 def frame(rows: list[tuple[str, str, str]]) -> pd.DataFrame:

@@ -5,7 +5,7 @@ import math
 import pytest
 from sacrebleu.metrics.bleu import BLEU
 
-from stc_core.fluency import bleu_2, distinct
+from stc_core.metrics.text import bleu_2, distinct
 
 
 def test_bleu_2_is_the_geometric_mean_of_words_and_pairs():

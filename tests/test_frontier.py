@@ -5,7 +5,7 @@ import pytest
 from toy import Toy, make
 
 from stc_core.frontier import Option, cheapest, curves_of, depths_of, grid
-from stc_core.metrics import accuracy
+from stc_core.metrics.scores import accuracy
 from stc_core.sparsify import Fitted, fit_stc, taken
 from stc_core.stream import gather
 

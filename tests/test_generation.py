@@ -21,7 +21,7 @@ from stc_core.config import (
     TuneConfig,
 )
 from stc_core.errors import StcError
-from stc_core.fluency import bleu_2
+from stc_core.metrics.text import bleu_2
 from stc_core.run import Run
 from stc_core.script import script
 from stc_core.types import Site

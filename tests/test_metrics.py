@@ -9,7 +9,7 @@ from sklearn.metrics import accuracy_score, f1_score
 from sklearn.metrics import log_loss as sklearn_log_loss
 
 from stc_core.errors import StcError
-from stc_core.metrics import (
+from stc_core.metrics.scores import (
     accuracy,
     bootstrap_interval,
     expected_calibration_error,

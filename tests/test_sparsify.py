@@ -11,7 +11,7 @@ from stc_core import candidates
 from stc_core.candidates import gather, most_candidates
 from stc_core.errors import StcError
 from stc_core.least_squares import RIDGES, importance
-from stc_core.metrics import accuracy
+from stc_core.metrics.scores import accuracy
 from stc_core.ridge import fit_head, fit_ridge_head
 from stc_core.salience import Salience
 from stc_core.search import choose

@@ -1,0 +1,1 @@
+"""Scores of predictions, paired tests between classifiers, measures of written text."""
