@@ -28,7 +28,7 @@ def trained(path: str, label: str, recipe: str) -> dict[str, Any]:
     """The plan and the run of one table; runs in a fresh process."""
     from stc_core import planning, recipes
     from stc_core.config import DataConfig, RunConfig, TrainConfig
-    from stc_core.data import read_corpus
+    from stc_core.data.corpus import read_corpus
     from stc_core.writer import RunWriter
 
     config = RunConfig(

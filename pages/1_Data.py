@@ -4,14 +4,14 @@ import pandas as pd
 import streamlit as st
 
 import ui
-from stc_core.columns import Columns, label_columns
 from stc_core.config import DataConfig
-from stc_core.data import Corpus
+from stc_core.data.columns import Columns, label_columns
+from stc_core.data.corpus import Corpus
+from stc_core.data.findings import Finding, Report
+from stc_core.data.split import SPLIT_ORDER
+from stc_core.data.statistics import class_balance, length_histogram
+from stc_core.data.uploads import SAMPLE, Upload, find, list_uploads, write_choice
 from stc_core.figures_data import class_bars, length_bars
-from stc_core.report import Finding, Report
-from stc_core.split import SPLIT_ORDER
-from stc_core.statistics import class_balance, length_histogram
-from stc_core.uploads import SAMPLE, Upload, find, list_uploads, write_choice
 
 SEVERITIES = {
     "error": ("red", ":material/error:"),

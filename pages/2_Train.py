@@ -10,8 +10,8 @@ import streamlit as st
 
 import ui
 from stc_core import jobs
-from stc_core.columns import free_columns
 from stc_core.config import DataConfig, RunConfig, TrainConfig
+from stc_core.data.columns import free_columns
 from stc_core.display import BASELINES, count
 from stc_core.figures_data import result_dots, result_table
 from stc_core.hub import cached_names

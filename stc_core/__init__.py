@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from stc_core.backbone import Backbone
     from stc_core.classifier import SparsifyThenClassify
     from stc_core.config import DataConfig, RunConfig, TrainConfig
-    from stc_core.data import Corpus, read_corpus
+    from stc_core.data.corpus import Corpus, read_corpus
     from stc_core.errors import StcError
     from stc_core.run import Run
     from stc_core.sparse_probe import SparseProbe
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 _HOME = {
     "Backbone": "backbone",
-    "Corpus": "data",
+    "Corpus": "data.corpus",
     "DataConfig": "config",
     "Feature": "types",
     "PooledSite": "types",
@@ -40,7 +40,7 @@ _HOME = {
     "SparsifyThenClassify": "classifier",
     "StcError": "errors",
     "TrainConfig": "config",
-    "read_corpus": "data",
+    "read_corpus": "data.corpus",
 }
 __all__ = [
     "Backbone",

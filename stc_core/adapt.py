@@ -20,7 +20,8 @@ from stc_core import changes
 from stc_core.backbone import Backbone
 from stc_core.baselines import Guess, scored
 from stc_core.config import RunConfig, TrainConfig
-from stc_core.data import Corpus
+from stc_core.data.corpus import Corpus
+from stc_core.data.task import Task, some_rows
 from stc_core.extract import extract
 from stc_core.features import dense_features
 from stc_core.files import read_json
@@ -35,7 +36,6 @@ from stc_core.rows import Rows, write_rows
 from stc_core.run import Run
 from stc_core.sparsify import Fitted
 from stc_core.stream import activation_blocks, logits_at
-from stc_core.task import Task, some_rows
 from stc_core.training import History
 from stc_core.tuning import TunePlan, changed, checkpoint_blocks, grafted, plan_tuning
 from stc_core.types import PooledSite

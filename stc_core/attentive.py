@@ -22,7 +22,7 @@ from stc_core.baselines import Guess, scored
 from stc_core.classifier import SparsifyThenClassify
 from stc_core.config import RunConfig, TrainConfig
 from stc_core.curriculum import Taught, plan_blocks, taught
-from stc_core.data import Corpus
+from stc_core.data.corpus import Corpus
 from stc_core.head import softmax
 from stc_core.language import check_language
 from stc_core.lesson import CHECKPOINTS, Lesson, loaded

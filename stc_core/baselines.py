@@ -11,6 +11,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 
+from stc_core.data.task import Read, Task
 from stc_core.dual import Block, joint_ridge
 from stc_core.head import standard
 from stc_core.least_squares import RIDGES, solve_ridge
@@ -25,7 +26,6 @@ from stc_core.metrics.scores import (
 )
 from stc_core.probe import ProbeResult
 from stc_core.ridge import fit_ridge_head, moments
-from stc_core.task import Read, Task
 from stc_core.types import PooledSite
 
 TFIDF_CS = (1.0, 3.0, 10.0, 30.0, 100.0)

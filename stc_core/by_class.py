@@ -7,9 +7,9 @@ import pandas as pd
 from jaxtyping import Float, Int
 from scipy.stats import rankdata
 
+from stc_core.data.task import Read, Task
 from stc_core.metrics.scores import accuracy_interval
 from stc_core.probe import ProbeResult
-from stc_core.task import Read, Task
 
 
 def class_table(read: Read, task: Task, probes: Sequence[ProbeResult]) -> pd.DataFrame:

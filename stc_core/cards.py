@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from stc_core.config import RunConfig
+from stc_core.data.findings import Report
 from stc_core.display import distinct, duration, interval, percent
-from stc_core.report import Report
 
 
 class Card(NamedTuple):

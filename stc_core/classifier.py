@@ -22,6 +22,9 @@ from stc_core.config import (
     SPIN_POOLINGS,
     TrainConfig,
 )
+from stc_core.data.split import TRAIN, VALIDATION, carve
+from stc_core.data.task import Read, Task
+from stc_core.data.texts import Texts
 from stc_core.errors import StcError
 from stc_core.extract import extract
 from stc_core.head import SparseHead
@@ -31,9 +34,6 @@ from stc_core.probe import ProbeResult, fit_probes
 from stc_core.sample import draw, on_all_rows
 from stc_core.sparsify import NO_ROWS, Fitted, fit_stc
 from stc_core.spin import fit_spin
-from stc_core.split import TRAIN, VALIDATION, carve
-from stc_core.task import Read, Task
-from stc_core.texts import Texts
 from stc_core.types import KINDS, Kind, PooledSite, Pooling, Progress, silent
 
 

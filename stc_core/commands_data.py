@@ -33,8 +33,8 @@ def check(
 ) -> None:
     """Report what is in a table and what stands in the way of training on it."""
     from stc_core import terminal
-    from stc_core.data import inspect_corpus
-    from stc_core.report import add_truncated
+    from stc_core.data.corpus import inspect_corpus
+    from stc_core.data.findings import add_truncated
     from stc_core.truncation import sampled_cut
 
     where = {"path": data, "test_path": test, **vars(columns)}
@@ -65,7 +65,7 @@ def variability(
 ) -> None:
     """Say in which layer the classes stand apart best: nu of each, over all rows."""
     from stc_core import terminal
-    from stc_core.data import labelled_texts
+    from stc_core.data.corpus import labelled_texts
 
     where = {"path": data, "text": text, "labels": label, "encoding": encoding}
     settings = {"device": device, "dtype": dtype, "max_length": max_length}

@@ -13,6 +13,7 @@ from stc_core.commands import (
     spread,
     terminate_as_interrupt,
 )
+from stc_core.data.reading.pipes import is_stream, source_name
 from stc_core.errors import StcError
 from stc_core.options import (
     Attention,
@@ -30,7 +31,6 @@ from stc_core.options import (
     Training,
     Tuning,
 )
-from stc_core.pipes import is_stream, source_name
 
 
 @spread

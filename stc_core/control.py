@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from stc_core.task import Task
+from stc_core.data.task import Task
 
 MOST_ROWS = 2000
 """Training rows that a control learns from: what it says does not wait for more."""

@@ -11,6 +11,7 @@ import numpy as np
 from jaxtyping import Float, Int
 from scipy.linalg import get_blas_funcs
 
+from stc_core.data.task import Task
 from stc_core.head import standard
 from stc_core.least_squares import (
     MOST_TINY,
@@ -19,7 +20,6 @@ from stc_core.least_squares import (
     solve_positive,
     solve_ridge,
 )
-from stc_core.task import Task
 
 
 class Block(NamedTuple):

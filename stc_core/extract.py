@@ -21,6 +21,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from stc_core.backbone import Backbone
+from stc_core.data.texts import distinct
 from stc_core.errors import StcError
 from stc_core.forward import PENDING, Batch, Pace, run, token_ids
 from stc_core.paths import features_folder
@@ -39,7 +40,6 @@ from stc_core.store import (
     store_path,
     text_key,
 )
-from stc_core.texts import distinct
 from stc_core.transfer import Blocks, Landed, Packed, pack
 from stc_core.types import Feature, PooledSite, Progress, silent
 

@@ -12,11 +12,11 @@ from torch import nn
 from stc_core import layout
 from stc_core.author import Author
 from stc_core.cascade import Cascade
-from stc_core.checks import level_names
 from stc_core.classifier import SparsifyThenClassify
 from stc_core.config import RunConfig, TrainConfig
 from stc_core.course import Read, climbed, read_levels, settled
-from stc_core.data import Corpus, read_table, resolve_columns
+from stc_core.data.checks import level_names
+from stc_core.data.corpus import Corpus, read_table, resolve_columns
 from stc_core.errors import StcError
 from stc_core.extract import extract
 from stc_core.generation import generated

@@ -9,7 +9,7 @@ from jaxtyping import Int
 from stc_core import changes, guides
 from stc_core.backbone import Backbone
 from stc_core.config import TrainConfig
-from stc_core.data import Corpus
+from stc_core.data.corpus import Corpus
 from stc_core.errors import StcError
 from stc_core.head import SparseHead
 from stc_core.lesson import Lesson, loaded

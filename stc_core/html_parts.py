@@ -23,6 +23,7 @@ from stc_core.confusion import (
     confusion,
     most_confused,
 )
+from stc_core.data.statistics import class_balance
 from stc_core.display import interval, percent
 from stc_core.exemplars import TOP, pick_texts
 from stc_core.figures_data import class_bars, result_dots, result_table
@@ -42,7 +43,6 @@ from stc_core.html_page import bullets, chart, paragraph, table
 from stc_core.neurons import chosen_neurons, neuron_name, weights_of
 from stc_core.readings import best_probes, readings
 from stc_core.run import Run
-from stc_core.statistics import class_balance
 from stc_core.story import SPARSE, layer_story
 
 TOP_NEURONS, TOP_TEXTS = 12, 3

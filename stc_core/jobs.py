@@ -12,13 +12,13 @@ from pathlib import Path
 
 from stc_core import queue
 from stc_core.config import RunConfig
+from stc_core.data.uploads import keep_stream
 from stc_core.errors import StcError
 from stc_core.files import unwritable
 from stc_core.hub import local_folder
 from stc_core.paths import runs_folder
 from stc_core.run import Run
 from stc_core.status import BUSY, mark_cancelled, read_status
-from stc_core.uploads import keep_stream
 from stc_core.writer import RunWriter, create_run
 
 Train = Callable[[RunConfig, RunWriter], Run]

@@ -15,9 +15,9 @@ from torch import Tensor
 from stc_core import changes, hub
 from stc_core.backbone import Backbone
 from stc_core.config import TrainConfig, TuneConfig
-from stc_core.data import Corpus
+from stc_core.data.corpus import Corpus
+from stc_core.data.task import Task
 from stc_core.readout import Readout
-from stc_core.task import Task
 from stc_core.training import History, Rows, train
 from stc_core.types import Progress, silent
 from stc_core.writer import RunWriter

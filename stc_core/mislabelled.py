@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Bool, Float, Int
 
+from stc_core.data.task import row_weights
 from stc_core.errors import StcError
 from stc_core.frames import series
 from stc_core.head import SparseHead, softmax, standard
@@ -22,7 +23,6 @@ from stc_core.rows import block_rows
 from stc_core.run import Run
 from stc_core.stream import head_from
 from stc_core.sums import Sums
-from stc_core.task import row_weights
 
 FOLDS = 5
 FIT_PRODUCTS = 1e12

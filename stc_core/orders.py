@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
+from stc_core.data.table import iter_table
 from stc_core.files import read_json, write_json
 from stc_core.predictions import predict_file
 from stc_core.run import Run
@@ -22,7 +23,6 @@ from stc_core.status import (
     observed,
     worker_of,
 )
-from stc_core.table import iter_table
 from stc_core.worker import Worker, spawn
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from stc_core.backbone import Backbone
 from stc_core.config import RunConfig
-from stc_core.data import Corpus
+from stc_core.data.corpus import Corpus
 from stc_core.forecast import Shape, Survey, forecast, survey
 from stc_core.results import estimator
 from stc_core.tuning_time import tuning_seconds

@@ -13,13 +13,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from stc_core.cells import flat, json_text
-from stc_core.checks import check_source
-from stc_core.data import as_text, check_column
+from stc_core.data.checks import check_source
+from stc_core.data.corpus import as_text, check_column
+from stc_core.data.reading.pipes import is_stream
+from stc_core.data.table import iter_table
 from stc_core.errors import StcError
 from stc_core.files import replacing
-from stc_core.pipes import is_stream
 from stc_core.streams import table_output
-from stc_core.table import iter_table
 from stc_core.types import Progress, silent
 
 LABEL_COLUMN = "predicted_label"

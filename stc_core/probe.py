@@ -9,12 +9,12 @@ from jaxtyping import Float, Int, Shaped
 from joblib import Parallel, delayed
 from threadpoolctl import threadpool_limits
 
+from stc_core.data.task import Read, Task
 from stc_core.least_squares import importance
 from stc_core.metrics.scores import accuracy, first_best, macro_f1
 from stc_core.penalties import Name
 from stc_core.problem import Solved
 from stc_core.solver import Path, fit_path
-from stc_core.task import Read, Task
 from stc_core.types import PooledSite, Progress, silent
 
 MOST_THREADS = 4

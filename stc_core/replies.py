@@ -7,7 +7,7 @@ import numpy as np
 
 from stc_core.backbone import Backbone
 from stc_core.config import LONGEST, HierarchyConfig
-from stc_core.data import Corpus
+from stc_core.data.corpus import Corpus
 from stc_core.frames import series
 from stc_core.spelling import positions
 

@@ -14,7 +14,8 @@ from stc_core.backbone import Backbone
 from stc_core.baselines import Guess, scored
 from stc_core.classifier import SparsifyThenClassify
 from stc_core.config import TrainConfig
-from stc_core.data import Corpus
+from stc_core.data.corpus import Corpus
+from stc_core.data.task import Task
 from stc_core.head import softmax
 from stc_core.metrics.scores import (
     accuracy,
@@ -27,7 +28,6 @@ from stc_core.rows import Rows
 from stc_core.sample import Sample, on_all_rows
 from stc_core.sparsify import Fitted
 from stc_core.stream import logits_at
-from stc_core.task import Task
 from stc_core.types import PooledSite
 from stc_core.writer import RunWriter
 

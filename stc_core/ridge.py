@@ -6,10 +6,10 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float, Int
 
+from stc_core.data.task import Task
 from stc_core.head import SparseHead, standard
 from stc_core.least_squares import RIDGES, Gram, gram, solve_ridge
 from stc_core.metrics.scores import SAME_SCORE, fit_temperature, metric_of
-from stc_core.task import Task
 from stc_core.types import Feature
 
 SHARPNESS = 10.0

@@ -30,8 +30,8 @@ from stc_core.status import (
 from stc_core.worker import Worker
 
 if TYPE_CHECKING:
+    from stc_core.data.findings import Report
     from stc_core.labeller import Labeller
-    from stc_core.report import Report
 
 
 LISTED = ("test", "neurons", "layers", "seconds")
@@ -151,7 +151,7 @@ class Run:
 
     @property
     def report(self) -> "Report":
-        from stc_core.report import Report
+        from stc_core.data.findings import Report
 
         return _record(self._written("report.json"), Report)
 

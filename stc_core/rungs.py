@@ -9,6 +9,7 @@ import pandas as pd
 from jaxtyping import Int
 
 from stc_core.backbone import Backbone
+from stc_core.data.task import Task, some_rows
 from stc_core.errors import StcError
 from stc_core.features import dense_features
 from stc_core.head import SparseHead
@@ -16,7 +17,6 @@ from stc_core.levels import Levels
 from stc_core.metrics.scores import accuracy, bootstrap_interval, macro_f1
 from stc_core.ridge import best_ridge
 from stc_core.store import FeatureStore
-from stc_core.task import Task, some_rows
 from stc_core.types import PooledSite, Site
 from stc_core.variability import from_features, states_of
 

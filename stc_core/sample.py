@@ -12,6 +12,8 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from stc_core.backbone import Backbone
+from stc_core.data.task import Task
+from stc_core.data.texts import Texts
 from stc_core.head import standard
 from stc_core.least_squares import RIDGES, solve_ridge
 from stc_core.metrics.scores import metric_of
@@ -20,8 +22,6 @@ from stc_core.rows import Rows, write_rows
 from stc_core.sparsify import Fitted
 from stc_core.store import FeatureStore
 from stc_core.stream import ReadRows, activation_blocks, refit
-from stc_core.task import Task
-from stc_core.texts import Texts
 from stc_core.types import PooledSite, Progress, silent
 
 LARGE = 40_000

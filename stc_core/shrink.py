@@ -12,7 +12,7 @@ import pandas as pd
 from stc_core import layout
 from stc_core.backbone import Backbone
 from stc_core.config import RunConfig
-from stc_core.data import Corpus
+from stc_core.data.corpus import Corpus
 from stc_core.dial import check, find, options_of
 from stc_core.errors import StcError
 from stc_core.extract import extract, stored

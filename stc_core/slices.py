@@ -12,9 +12,9 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Bool
 
+from stc_core.data.statistics import text_lengths
 from stc_core.examples import UNCERTAIN
 from stc_core.frames import series
-from stc_core.statistics import text_lengths
 
 COLUMN = "column:"
 """What the name of a part, and of a column of the frame, begins with that holds

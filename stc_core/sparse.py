@@ -14,12 +14,12 @@ from stc_core.by_class import class_table
 from stc_core.classifier import SparsifyThenClassify
 from stc_core.config import RunConfig
 from stc_core.control import PATIENCE, control_task
-from stc_core.data import Corpus, read_corpus
+from stc_core.data.corpus import Corpus, read_corpus
+from stc_core.data.findings import add_truncated
 from stc_core.extract import extract
 from stc_core.lesson import CHECKPOINTS
 from stc_core.plan import count_tokens
 from stc_core.probe import ProbeResult
-from stc_core.report import add_truncated
 from stc_core.results import (
     Ground,
     conclude,

@@ -11,6 +11,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from stc_core.candidates import Salient, gather
+from stc_core.data.task import Read, Task
 from stc_core.frontier import (
     Option,
     cheapest,
@@ -28,7 +29,6 @@ from stc_core.metrics.scores import chosen_by
 from stc_core.ridge import fit_head
 from stc_core.search import Point, Search, choose
 from stc_core.select import keep_top
-from stc_core.task import Read, Task
 from stc_core.types import Progress, silent
 
 NO_ROWS = np.arange(0)

@@ -14,6 +14,7 @@ from jaxtyping import Float, Int
 
 from stc_core.candidates import nothing_selected
 from stc_core.config import SPIN_CS, SPIN_ETAS
+from stc_core.data.task import Read, Task
 from stc_core.head import SparseHead
 from stc_core.least_squares import importance
 from stc_core.metrics.scores import accuracy, first_best, macro_f1, metric_of
@@ -22,7 +23,6 @@ from stc_core.search import Point
 from stc_core.select import keep_mass
 from stc_core.solver import Path, fit_path
 from stc_core.sparsify import Fitted
-from stc_core.task import Read, Task
 from stc_core.types import Feature, Progress, silent
 
 HEAD_TOL = 0.1

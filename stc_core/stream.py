@@ -10,6 +10,8 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from stc_core.backbone import Backbone
+from stc_core.data.task import Task
+from stc_core.data.texts import Texts
 from stc_core.extract import extract_features
 from stc_core.head import SparseHead
 from stc_core.least_squares import solve_ridge
@@ -18,8 +20,6 @@ from stc_core.ridge import SHARPNESS
 from stc_core.rows import Rows, block_rows
 from stc_core.sparsify import Fitted
 from stc_core.sums import Sums
-from stc_core.task import Task
-from stc_core.texts import Texts
 from stc_core.types import Feature, PooledSite, Progress, silent
 
 ReadRows = Callable[[PooledSite, Int[np.ndarray, " k"]], Float[np.ndarray, "k width"]]

@@ -8,12 +8,12 @@ import pandas as pd
 from jaxtyping import Float, Int, Shaped
 
 from stc_core.backbone import Backbone
-from stc_core.data import Corpus
+from stc_core.data.corpus import Corpus
+from stc_core.data.task import Task
 from stc_core.head import SparseHead
 from stc_core.metrics.scores import accuracy, accuracy_interval, macro_f1
 from stc_core.probe import ProbeResult
 from stc_core.sparsify import Fitted
-from stc_core.task import Task
 from stc_core.types import Site
 
 

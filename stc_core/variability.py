@@ -14,9 +14,9 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from stc_core.backbone import Backbone
+from stc_core.data.task import Read, Task
 from stc_core.errors import StcError
 from stc_core.forward import Pace, run
-from stc_core.task import Read, Task
 from stc_core.types import PooledSite, Progress, silent
 
 RANK_TOLERANCE = 1e-10

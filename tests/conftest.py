@@ -71,7 +71,7 @@ def young_garbage() -> Iterator[None]:
 @pytest.fixture(scope="session")
 def messages(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """240 of the sample's messages, 24 of each topic, with all columns."""
-    from stc_core.table import read_table
+    from stc_core.data.table import read_table
 
     def write(folder: Path) -> None:
         folder.mkdir()

@@ -16,9 +16,9 @@ from urllib.parse import urlencode
 from browser import browser, listen, server, settled
 from playwright.sync_api import Locator, Page, ViewportSize
 
+from stc_core.data.uploads import SAMPLE
 from stc_core.paths import home
 from stc_core.run import Run, list_runs
-from stc_core.uploads import SAMPLE
 
 PAGES = (
     "",

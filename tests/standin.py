@@ -6,7 +6,7 @@ import time
 from typing import Any
 
 from stc_core.config import RunConfig
-from stc_core.data import read_corpus
+from stc_core.data.corpus import read_corpus
 from stc_core.errors import StcError
 from stc_core.run import Run
 from stc_core.writer import RunWriter

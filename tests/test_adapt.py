@@ -13,12 +13,12 @@ from stc_core import adapt, layout, recipes, ridge
 from stc_core.backbone import Backbone
 from stc_core.classifier import SparsifyThenClassify
 from stc_core.config import DataConfig, RunConfig, TrainConfig, TuneConfig
+from stc_core.data.task import Task
 from stc_core.files import read_json
 from stc_core.head import softmax
 from stc_core.lesson import BACKBONE, CHECKPOINTS, TUNING
 from stc_core.results import task_of
 from stc_core.run import Run
-from stc_core.task import Task
 from stc_core.training import History
 from stc_core.types import Feature, PooledSite
 from stc_core.writer import RunWriter
@@ -171,7 +171,7 @@ def _run(config: RunConfig, folder: Path, *, kill_in: float | None = None) -> Ru
 
 @pytest.mark.parametrize("weight", [None, "balanced"])
 def test_the_first_head_is_a_calibrated_probe(run: Run, weight):
-    from stc_core.data import Corpus
+    from stc_core.data.corpus import Corpus
 
     corpus = Corpus(run.corpus, run.report.columns, run.report)
     settings = TrainConfig(class_weight=weight)

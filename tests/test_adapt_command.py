@@ -9,7 +9,7 @@ from command import Stc
 
 from stc_core.backbone import Backbone
 from stc_core.config import DataConfig
-from stc_core.data import labelled_texts
+from stc_core.data.corpus import labelled_texts
 from stc_core.variability import measure
 
 

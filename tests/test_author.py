@@ -14,14 +14,14 @@ from torch import nn
 
 from stc_core.author import Author, open_words
 from stc_core.backbone import Backbone
-from stc_core.columns import Columns
 from stc_core.config import HierarchyConfig, TuneConfig
-from stc_core.data import Corpus
+from stc_core.data.columns import Columns
+from stc_core.data.corpus import Corpus
+from stc_core.data.findings import Report
 from stc_core.decoding import Chooser, Decoding, pieces, plain
 from stc_core.errors import StcError
 from stc_core.lexicon import Lexicon
 from stc_core.replies import replies_of
-from stc_core.report import Report
 from stc_core.scribe import Scribe, word_head
 from stc_core.script import script, surprise
 from stc_core.spelling import names_of

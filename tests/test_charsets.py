@@ -4,12 +4,12 @@ from pathlib import Path
 
 import pytest
 
-from stc_core.charsets import likeliest, odd_share, text_codec
 from stc_core.config import DataConfig
-from stc_core.data import inspect_corpus
+from stc_core.data.corpus import inspect_corpus
+from stc_core.data.reading.charsets import likeliest, odd_share, text_codec
+from stc_core.data.reading.sniff import sniff_encoding
+from stc_core.data.table import read_table
 from stc_core.errors import StcError
-from stc_core.sniff import sniff_encoding
-from stc_core.table import read_table
 
 LINES = Path(__file__).with_name("sentences.tsv").read_text("utf-8").splitlines()
 SENTENCES = dict(line.split("\t") for line in LINES)

@@ -6,7 +6,7 @@ from beartype.roar import BeartypeCallHintViolation
 from jaxtyping import TypeCheckError
 
 from stc_core.batches import batch_stop, shards, token_batches
-from stc_core.split import carve
+from stc_core.data.split import carve
 
 
 def test_a_wrong_type_is_refused():

@@ -6,14 +6,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from stc_core.columns import (
+from stc_core.config import DataConfig
+from stc_core.data.columns import (
     Columns,
     free_columns,
     guess_columns,
     label_columns,
     resolve_columns,
 )
-from stc_core.config import DataConfig
 from stc_core.errors import StcError
 from stc_core.frames import as_text
 

@@ -13,8 +13,8 @@ from command import Stc
 from standin import metrics, train
 
 from stc_core.config import DataConfig, RunConfig
+from stc_core.data.table import read_table
 from stc_core.run import Run
-from stc_core.table import read_table
 from stc_core.writer import RunWriter
 
 pytestmark = pytest.mark.usefixtures("own_home")

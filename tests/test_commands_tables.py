@@ -12,9 +12,9 @@ from command import Stc
 from standin import train
 
 import stc_core
+from stc_core.data.table import read_table
+from stc_core.data.uploads import key_of
 from stc_core.run import Run
-from stc_core.table import read_table
-from stc_core.uploads import key_of
 
 pytestmark = pytest.mark.usefixtures("own_home")
 

@@ -8,9 +8,9 @@ import pandas as pd
 import pytest
 
 from stc_core.config import DataConfig
-from stc_core.data import inspect_corpus, read_corpus
+from stc_core.data.corpus import inspect_corpus, read_corpus
+from stc_core.data.findings import Finding
 from stc_core.errors import StcError
-from stc_core.report import Finding
 
 
 def rows(n: int = 60, k: int = 3, stem: str = "text") -> pd.DataFrame:

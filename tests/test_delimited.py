@@ -9,11 +9,11 @@ import pandas as pd
 import pytest
 
 from stc_core.config import DataConfig
-from stc_core.data import inspect_corpus
-from stc_core.dialect import sniff_dialect
+from stc_core.data.corpus import inspect_corpus
+from stc_core.data.reading.dialect import sniff_dialect
+from stc_core.data.table import iter_table, read_table
 from stc_core.errors import StcError
 from stc_core.predictions import predict_file
-from stc_core.table import iter_table, read_table
 
 ROWS = [(f"text {n}", "ab"[n % 2]) for n in range(6)]
 TABLE = "text,label\n" + "".join(f"{text},{label}\n" for text, label in ROWS)

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
+from stc_core.data.task import Task
 from stc_core.dual import Block, joint_ridge
 from stc_core.head import standard
 from stc_core.least_squares import gram, importance, solve_ridge
-from stc_core.task import Task
 
 RIDGES = (0.01, 1.0)
 

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from stc_core.config import DataConfig
-from stc_core.data import Corpus, read_corpus
+from stc_core.data.corpus import Corpus, read_corpus
 from stc_core.facets import MOST_VALUES, Facets, read_facets
 
 TABLE = pd.DataFrame(

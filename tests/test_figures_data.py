@@ -7,6 +7,7 @@ import plotly.graph_objects as go
 import pytest
 from visit import METRICS
 
+from stc_core.data.statistics import class_balance, length_histogram
 from stc_core.display import OURS
 from stc_core.figures_data import (
     MAX_BARS,
@@ -15,7 +16,6 @@ from stc_core.figures_data import (
     result_dots,
     result_table,
 )
-from stc_core.statistics import class_balance, length_histogram
 
 
 def layout_of(figure) -> Any:

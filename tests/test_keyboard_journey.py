@@ -8,7 +8,7 @@ import pytest
 from browser import WAIT_MS, ServedApp, browser, listen, settled
 from playwright.sync_api import Page
 
-from stc_core.uploads import SAMPLE, find
+from stc_core.data.uploads import SAMPLE, find
 
 MOST_TABS = 60
 SAID = """

@@ -5,8 +5,8 @@ import unicodedata
 import pytest
 
 from stc_core.config import DataConfig
-from stc_core.data import inspect_corpus
-from stc_core.label_names import difference, several_labels, spelling_variants
+from stc_core.data.corpus import inspect_corpus
+from stc_core.data.label_names import difference, several_labels, spelling_variants
 
 DECOMPOSED = unicodedata.normalize("NFD", "dépôt")
 

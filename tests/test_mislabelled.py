@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 from stc_core import mislabelled
+from stc_core.data.task import Task, row_weights
 from stc_core.errors import StcError
 from stc_core.files import write_json
 from stc_core.head import softmax, standard
@@ -20,7 +21,6 @@ from stc_core.mislabelled import (
 )
 from stc_core.ridge import SHARPNESS, fit_ridge_head
 from stc_core.run import Run
-from stc_core.task import Task, row_weights
 from stc_core.types import Feature, Site
 
 N, D, K = 150, 6, 3

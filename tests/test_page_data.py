@@ -8,7 +8,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 from visit import PLAN, fine, said, small_csv, visit
 
-from stc_core.uploads import list_uploads, read_choice, uploads_folder
+from stc_core.data.uploads import list_uploads, read_choice, uploads_folder
 from ui import plans
 
 PAGE = "pages/1_Data.py"

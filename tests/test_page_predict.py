@@ -13,13 +13,13 @@ from visit import fine, said, small_csv, visit, written_run
 
 import ui
 from stc_core import orders
+from stc_core.data.uploads import keep, list_uploads, predicted
 from stc_core.errors import StcError
 from stc_core.files import write_json
 from stc_core.orders import Order
 from stc_core.paths import runs_folder
 from stc_core.run import Run
 from stc_core.status import Status, new_status
-from stc_core.uploads import keep, list_uploads, predicted
 
 PAGE = "pages/6_Predict.py"
 REAL = Run.classifier

@@ -14,10 +14,10 @@ from visit import METRICS, PLAN, fine, said, small_csv, visit, written_run
 
 from stc_core import jobs
 from stc_core.config import DataConfig, RunConfig
+from stc_core.data.uploads import find, keep, write_choice
 from stc_core.errors import StcError
 from stc_core.files import write_json
 from stc_core.paths import runs_folder
-from stc_core.uploads import find, keep, write_choice
 from stc_core.writer import RunWriter
 from ui import plans
 

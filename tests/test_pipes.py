@@ -13,9 +13,9 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from stc_core.data.reading.pipes import is_stream, regular_file
+from stc_core.data.table import iter_table, read_table
 from stc_core.errors import StcError
-from stc_core.pipes import is_stream, regular_file
-from stc_core.table import iter_table, read_table
 
 ROWS = 3000
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="no pipes by name")
@@ -108,7 +108,7 @@ def test_a_full_disk_is_told(spool, monkeypatch):
     def full(*arguments: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("stc_core.pipes.shutil.copyfileobj", full)
+    monkeypatch.setattr("stc_core.data.reading.pipes.shutil.copyfileobj", full)
     with pytest.raises(StcError, match=r"No space left.*TMPDIR"):
         read_table(piped(b"text\na\n"))
     assert not list(spool.iterdir())

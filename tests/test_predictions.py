@@ -10,9 +10,9 @@ import pandas as pd
 import pytest
 
 from stc_core import predictions
+from stc_core.data.table import read_table
 from stc_core.errors import StcError
 from stc_core.predictions import added_columns, annotated, predict_file
-from stc_core.table import read_table
 
 
 class ByLength:

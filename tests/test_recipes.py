@@ -11,7 +11,7 @@ from sklearn.metrics import f1_score, log_loss
 
 from stc_core import planning, recipes
 from stc_core.config import SPIN_CS, DataConfig, RunConfig, TrainConfig
-from stc_core.data import Corpus, read_corpus
+from stc_core.data.corpus import Corpus, read_corpus
 from stc_core.errors import StcError
 from stc_core.results import estimator
 from stc_core.run import Run

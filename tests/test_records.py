@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from stc_core import records
+from stc_core.data.reading import json_records
+from stc_core.data.table import read_table
 from stc_core.errors import StcError
-from stc_core.table import read_table
 
 ROWS = [{"text": f"t{n}", "label": "ab"[n % 2]} for n in range(4)]
 LIST = json.dumps(ROWS)
@@ -36,7 +36,7 @@ def read(folder: Path, content: str, name: str = "t.json"):
     ],
 )
 def test_every_record_is_read(tmp_path, monkeypatch, content, window):
-    monkeypatch.setattr(records, "WINDOW_CHARS", window)
+    monkeypatch.setattr(json_records, "WINDOW_CHARS", window)
     assert read(tmp_path, content).to_dict("records") == ROWS
 
 
@@ -64,7 +64,7 @@ def test_every_record_is_read(tmp_path, monkeypatch, content, window):
     ],
 )
 def test_what_would_be_lost_is_an_error(tmp_path, monkeypatch, content, match, window):
-    monkeypatch.setattr(records, "WINDOW_CHARS", window)
+    monkeypatch.setattr(json_records, "WINDOW_CHARS", window)
     with pytest.raises(StcError, match=rf"(?s){match}"):
         read(tmp_path, content)
 

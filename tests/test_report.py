@@ -3,10 +3,10 @@
 import pandas as pd
 import pytest
 
-from stc_core.columns import Columns
+from stc_core.data.columns import Columns
+from stc_core.data.findings import Report, add_truncated, finding
+from stc_core.data.statistics import class_balance, length_histogram, text_lengths
 from stc_core.frames import series
-from stc_core.report import Report, add_truncated, finding
-from stc_core.statistics import class_balance, length_histogram, text_lengths
 
 
 def report() -> Report:

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from stc_core.split import carve, complete_split
+from stc_core.data.split import carve, complete_split
 
 SHARES = {"validation_share": 0.15, "test_share": 0.2}
 

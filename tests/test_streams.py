@@ -20,9 +20,9 @@ from standin import train
 import stc_core
 from stc_core import cli, streams
 from stc_core.config import DataConfig, RunConfig
+from stc_core.data.table import read_table
 from stc_core.errors import StcError
 from stc_core.run import Run
-from stc_core.table import read_table
 from stc_core.writer import RunWriter
 
 ROOT = Path(__file__).parents[1]

@@ -10,11 +10,11 @@ from test_probe import SITES, blocks
 from toy import make
 
 from stc_core import probe, sweep
+from stc_core.data.task import Task
 from stc_core.fista import fit_paths, site_bytes, upload
 from stc_core.penalties import get_penalty
 from stc_core.probe import fit_probes
 from stc_core.problem import pose
-from stc_core.task import Task
 from stc_core.types import PooledSite
 
 GIVEN = {"n_class": 3, "class_weight": None, "sample_weight": None}

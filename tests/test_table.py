@@ -9,10 +9,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from stc_core.dialect import sniff_dialect
+from stc_core.data.reading.dialect import sniff_dialect
+from stc_core.data.reading.sniff import sniff, sniff_encoding
+from stc_core.data.table import iter_table, read_table
 from stc_core.errors import StcError
-from stc_core.sniff import sniff, sniff_encoding
-from stc_core.table import iter_table, read_table
 
 TEXTS = ["plain", 'she said "no", twice', "two\nlines", "Ünïcödé – 语言 🙂", " pad "]
 LABELS = ["001", "NA", "null", "None", "1.0"]
@@ -124,7 +124,7 @@ def test_json_lines(tmp_path, name, packed):
 
 @pytest.mark.parametrize("indent", [None, 2])
 def test_json_list_longer_than_the_window(tmp_path, monkeypatch, indent):
-    monkeypatch.setattr("stc_core.records.WINDOW_CHARS", 50)
+    monkeypatch.setattr("stc_core.data.reading.json_records.WINDOW_CHARS", 50)
     records = [{"text": "word " * n, "label": str(n % 3)} for n in range(1, 30)]
     path = save(tmp_path, "t.json", json.dumps(records, indent=indent))
     assert read_table(path)["text"].tolist() == [r["text"] for r in records]

@@ -9,10 +9,10 @@ from tiny import tiny_backbone
 from toy import Toy, make
 
 from stc_core import tables
-from stc_core.columns import Columns
-from stc_core.data import Corpus
+from stc_core.data.columns import Columns
+from stc_core.data.corpus import Corpus
+from stc_core.data.findings import Report
 from stc_core.metrics.scores import accuracy_interval, bootstrap_interval
-from stc_core.report import Report
 from stc_core.sparsify import Fitted, fit_stc
 
 

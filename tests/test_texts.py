@@ -4,8 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from stc_core import texts as module
-from stc_core.texts import Texts, distinct
+from stc_core.data import texts as module
+from stc_core.data.texts import Texts, distinct
 
 WORDS = ["b", "a", "b", "é", "", "a", "c"]
 

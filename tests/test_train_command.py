@@ -17,8 +17,8 @@ from command import Stc
 
 from stc_core import jobs
 from stc_core.config import DataConfig, RunConfig, TrainConfig
+from stc_core.data.table import read_table
 from stc_core.run import Run
-from stc_core.table import read_table
 
 ROOT = Path(__file__).parents[1]
 SAMPLE = ROOT / "samples" / "customer_messages.csv"

@@ -6,8 +6,7 @@ from pathlib import Path
 import pytest
 
 from stc_core.config import DataConfig
-from stc_core.errors import StcError
-from stc_core.uploads import (
+from stc_core.data.uploads import (
     SAMPLE,
     discard,
     find,
@@ -19,6 +18,7 @@ from stc_core.uploads import (
     uploads_folder,
     write_choice,
 )
+from stc_core.errors import StcError
 
 
 @pytest.fixture(autouse=True)

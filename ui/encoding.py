@@ -5,10 +5,10 @@ from pathlib import Path
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
-from stc_core.charsets import text_codec
+from stc_core.data.reading.charsets import text_codec
+from stc_core.data.reading.sniff import Sniffed, sniff
+from stc_core.data.uploads import Upload, read_choice, write_choice
 from stc_core.errors import StcError
-from stc_core.sniff import Sniffed, sniff
-from stc_core.uploads import Upload, read_choice, write_choice
 from ui.readers import stamp
 from ui.said import escape, show_error
 from ui.tables import head

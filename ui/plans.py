@@ -9,7 +9,7 @@ from huggingface_hub.errors import HFValidationError
 from huggingface_hub.utils import validate_repo_id
 
 from stc_core.config import RunConfig
-from stc_core.data import Corpus
+from stc_core.data.corpus import Corpus
 from stc_core.errors import StcError
 from stc_core.hub import cached_names, local_folder, resolve, weight_files
 from ui.tables import corpus_of

@@ -5,15 +5,15 @@ from pathlib import Path
 import pandas as pd
 import streamlit as st
 
-from stc_core.columns import guess_columns
 from stc_core.config import DataConfig
-from stc_core.data import Corpus, inspect_corpus
+from stc_core.data.columns import guess_columns
+from stc_core.data.corpus import Corpus, inspect_corpus
+from stc_core.data.findings import Report, add_truncated
+from stc_core.data.table import read_table
+from stc_core.data.uploads import Upload, discard, find, keep, read_choice
 from stc_core.display import distinct
 from stc_core.errors import StcError
-from stc_core.report import Report, add_truncated
-from stc_core.table import read_table
 from stc_core.truncation import sampled_cut
-from stc_core.uploads import Upload, discard, find, keep, read_choice
 from ui.place import context, remember
 from ui.readers import stamp
 from ui.said import show_error

@@ -1,6 +1,6 @@
 """What a file is, from its first bytes: packing, format, encoding, delimiter.
 
-Nothing here reads more than a sample; stc_core.table reads the rows.
+Nothing here reads more than a sample; stc_core.data.table reads the rows.
 """
 
 import codecs
@@ -11,14 +11,14 @@ import zlib
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-from stc_core.charsets import (
+from stc_core.data.reading.charsets import (
     Candidate,
     likeliest,
     odd_share,
     text_codec,
     wide_encoding,
 )
-from stc_core.dialect import sniff_dialect
+from stc_core.data.reading.dialect import sniff_dialect
 from stc_core.errors import StcError
 
 Format = Literal["csv", "tsv", "json", "jsonl", "parquet"]

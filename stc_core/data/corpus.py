@@ -9,7 +9,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from jaxtyping import Bool, Int, Shaped
 
-from stc_core.checks import (
+from stc_core.config import DataConfig
+from stc_core.data.checks import (
     check_balance,
     check_class_sizes,
     check_empty_splits,
@@ -24,22 +25,21 @@ from stc_core.checks import (
     level_names,
     unseen_labels,
 )
-from stc_core.columns import (
+from stc_core.data.columns import (
     SPLITS,
     Columns,
     check_column,
     guess_columns,
     resolve_columns,
 )
-from stc_core.config import DataConfig
+from stc_core.data.findings import File, Finding, Report, finding
+from stc_core.data.reading.pipes import source_name
+from stc_core.data.split import SPLIT_ORDER, TEST, TRAIN, complete_split
+from stc_core.data.statistics import class_balance
+from stc_core.data.table import iter_table, read_table
+from stc_core.data.texts import Texts
 from stc_core.errors import StcError
 from stc_core.frames import as_text, codes, equals, series
-from stc_core.pipes import source_name
-from stc_core.report import File, Finding, Report, finding
-from stc_core.split import SPLIT_ORDER, TEST, TRAIN, complete_split
-from stc_core.statistics import class_balance
-from stc_core.table import iter_table, read_table
-from stc_core.texts import Texts
 
 __all__ = [
     "Columns",

@@ -8,11 +8,11 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Bool
 
-from stc_core.columns import Columns, are_numbers, is_fractional
+from stc_core.data.columns import Columns, are_numbers, is_fractional
+from stc_core.data.findings import File, Finding, Severity, finding
+from stc_core.data.label_names import check_names
+from stc_core.data.split import TEST, TRAIN, VALIDATION
 from stc_core.frames import codes, equals, series
-from stc_core.label_names import check_names
-from stc_core.report import File, Finding, Severity, finding
-from stc_core.split import TEST, TRAIN, VALIDATION
 
 MAX_CLASSES = 1000
 MIN_ROWS = 2

@@ -5,8 +5,8 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
+from stc_core.data.split import SPLIT_ORDER
 from stc_core.frames import codes, equals, series
-from stc_core.split import SPLIT_ORDER
 
 
 def class_balance(frame: pd.DataFrame) -> pd.DataFrame:

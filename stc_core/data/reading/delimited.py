@@ -6,10 +6,10 @@ from itertools import repeat
 
 import pyarrow as pa
 
-from stc_core.dialect import unescape
+from stc_core.data.reading.dialect import unescape
+from stc_core.data.reading.repairs import Tally, mend, text_table
+from stc_core.data.reading.sniff import Sniffed
 from stc_core.errors import StcError
-from stc_core.mending import Tally, mend, text_table
-from stc_core.sniff import Sniffed
 
 CHUNK_CHARS = 1 << 23
 

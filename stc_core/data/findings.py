@@ -6,7 +6,7 @@ from typing import Any, Literal
 import numpy as np
 from jaxtyping import Integer
 
-from stc_core.columns import Columns
+from stc_core.data.columns import Columns
 from stc_core.frozen import Frozen
 
 NAMED_ROWS = 100

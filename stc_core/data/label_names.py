@@ -10,8 +10,8 @@ from itertools import combinations
 import numpy as np
 import pandas as pd
 
+from stc_core.data.findings import Finding, finding
 from stc_core.frames import codes
-from stc_core.report import Finding, finding
 
 NULL_WORDS = frozenset("nan na n/a #n/a null none nil - ?".split())
 SHOWN = 3

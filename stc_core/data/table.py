@@ -14,13 +14,13 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from stc_core.delimited import csv_batches
+from stc_core.data.reading.delimited import csv_batches
+from stc_core.data.reading.json_records import read_records
+from stc_core.data.reading.parquet import parquet_batches
+from stc_core.data.reading.pipes import regular_file, source_name
+from stc_core.data.reading.repairs import Tally, text_table
+from stc_core.data.reading.sniff import Sniffed, open_bytes, sniff
 from stc_core.errors import StcError
-from stc_core.mending import Tally, text_table
-from stc_core.parquet import parquet_batches
-from stc_core.pipes import regular_file, source_name
-from stc_core.records import read_records
-from stc_core.sniff import Sniffed, open_bytes, sniff
 
 CHUNK_ROWS = 8192
 MAX_LONG_SHARE = 0.1

@@ -8,10 +8,10 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from stc_core.delimited import header_names
+from stc_core.data.reading.delimited import header_names
+from stc_core.data.reading.repairs import Tally
+from stc_core.data.reading.sniff import open_bytes
 from stc_core.errors import StcError
-from stc_core.mending import Tally
-from stc_core.sniff import open_bytes
 
 _INDEX = re.compile(r"__index_level_\d+__")
 

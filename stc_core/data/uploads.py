@@ -12,15 +12,15 @@ from pathlib import Path
 from typing import NamedTuple
 
 from stc_core.config import DataConfig
+from stc_core.data.reading.pipes import STDIN, is_stream, regular_file, source_name
+from stc_core.data.reading.sniff import sniff
 from stc_core.errors import StcError
 from stc_core.files import write_json
 from stc_core.frozen import SettingError
 from stc_core.paths import home
-from stc_core.pipes import STDIN, is_stream, regular_file, source_name
-from stc_core.sniff import sniff
 
 SAMPLE = "sample"
-SAMPLE_PATH = Path(__file__).parents[1] / "samples" / "customer_messages.csv"
+SAMPLE_PATH = Path(__file__).parents[2] / "samples" / "customer_messages.csv"
 SUFFIXES = ("csv", "tsv", "txt", "jsonl", "ndjson", "json", "parquet", "gz")
 _CHOICE = "choice.json"
 _KEY = re.compile(r"[0-9a-f]{20}")

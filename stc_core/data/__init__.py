@@ -1,0 +1,1 @@
+"""A table of a user as a checked corpus: its columns, findings, splits and labels."""

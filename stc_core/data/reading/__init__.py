@@ -1,0 +1,1 @@
+"""Files of every kind, format and encoding, read as rows of a table."""
