@@ -23,9 +23,9 @@ from measure import (
 )
 from torch import nn
 
-from stc_core import hub
-from stc_core.backbone import Backbone
-from stc_core.batches import token_batches
+from stc_core.backbone.backbone import Backbone
+from stc_core.backbone.batches import token_batches
+from stc_core.backbone.loading import hub
 from stc_core.config import DEFAULT_BACKBONE
 from stc_core.extract import extract, measure_speed, plan_extraction
 from stc_core.types import PooledSite

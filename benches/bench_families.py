@@ -21,7 +21,7 @@ from transformers.utils import logging
 from benches.families import NO_TEXT, build, families
 from benches.family_oracle import faults
 from benches.measure import Row, show, table
-from stc_core.backbone import Backbone
+from stc_core.backbone.backbone import Backbone
 from stc_core.errors import StcError
 
 PAGE = Path(__file__).parents[1] / "docs" / "models.md"

@@ -16,7 +16,7 @@ from tokenizers import Tokenizer
 from tokenizers.models import WordLevel
 from torch import nn
 
-from stc_core.backbone import Backbone
+from stc_core.backbone.backbone import Backbone
 from stc_core.extract import extract_features
 from stc_core.spelling import Names, Speller
 from stc_core.tree import Tree, tree_of

@@ -30,8 +30,9 @@ from measure import (
 )
 from sklearn.linear_model import LogisticRegression
 
-from stc_core import hub, recipes
-from stc_core.backbone import Backbone
+from stc_core import recipes
+from stc_core.backbone.backbone import Backbone
+from stc_core.backbone.loading import hub
 from stc_core.config import DEFAULT_BACKBONE, DataConfig, RunConfig, TrainConfig
 from stc_core.labeller import open_labeller
 from stc_core.run import Run

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from benches.families import D_FFN, D_MODEL
-from stc_core.backbone import Backbone
+from stc_core.backbone.backbone import Backbone
 from stc_core.types import Site
 
 TOLERANCE = 1e-4

@@ -35,7 +35,7 @@ def as_released() -> Any:
     """The default backbone as transformers loads it, changed by nothing of ours."""
     from transformers import AutoModel
 
-    from stc_core import hub
+    from stc_core.backbone.loading import hub
     from stc_core.config import DEFAULT_BACKBONE
 
     return AutoModel.from_pretrained(hub.resolve(DEFAULT_BACKBONE)).eval()

@@ -10,11 +10,11 @@ import streamlit as st
 
 import ui
 from stc_core import jobs
+from stc_core.backbone.loading.hub import cached_names
 from stc_core.config import DataConfig, RunConfig, TrainConfig
 from stc_core.data.columns import free_columns
 from stc_core.display import BASELINES, count
 from stc_core.figures_data import result_dots, result_table
-from stc_core.hub import cached_names
 from stc_core.run import Run, list_runs
 from stc_core.status import PHASE_NAMES, PHASES, Status
 from ui import choices

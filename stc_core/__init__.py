@@ -18,7 +18,7 @@ if "OMP_WAIT_POLICY" not in os.environ:
     os.environ.setdefault("GOMP_SPINCOUNT", "10000")
 
 if TYPE_CHECKING:
-    from stc_core.backbone import Backbone
+    from stc_core.backbone.backbone import Backbone
     from stc_core.classifier import SparsifyThenClassify
     from stc_core.config import DataConfig, RunConfig, TrainConfig
     from stc_core.data.corpus import Corpus, read_corpus
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from stc_core.types import Feature, PooledSite, Site
 
 _HOME = {
-    "Backbone": "backbone",
+    "Backbone": "backbone.backbone",
     "Corpus": "data.corpus",
     "DataConfig": "config",
     "Feature": "types",

@@ -16,8 +16,8 @@ import numpy as np
 import torch
 from jaxtyping import Int
 
-from stc_core import changes
-from stc_core.backbone import Backbone
+from stc_core.backbone import changes
+from stc_core.backbone.backbone import Backbone
 from stc_core.baselines import Guess, scored
 from stc_core.config import RunConfig, TrainConfig
 from stc_core.data.corpus import Corpus

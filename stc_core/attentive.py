@@ -17,7 +17,7 @@ from jaxtyping import Float
 from stc_core import layout
 from stc_core.alike import ALIKE, plain_heads, read_sites_of, vectors_alike
 from stc_core.attention import PARTS, Attention
-from stc_core.backbone import Backbone
+from stc_core.backbone.backbone import Backbone
 from stc_core.baselines import Guess, scored
 from stc_core.classifier import SparsifyThenClassify
 from stc_core.config import RunConfig, TrainConfig

@@ -16,7 +16,7 @@ from safetensors.numpy import load_file, save_file
 from scipy.optimize import minimize_scalar
 
 from stc_core import saved
-from stc_core.backbone import Backbone
+from stc_core.backbone.backbone import Backbone
 from stc_core.errors import StcError
 from stc_core.extract import extract_features
 from stc_core.features import dense_features

@@ -14,7 +14,7 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils.validation import check_is_fitted
 
 from stc_core import saved
-from stc_core.backbone import Backbone
+from stc_core.backbone.backbone import Backbone
 from stc_core.config import (
     DEFAULT_BACKBONE,
     SPIN_CS,

@@ -33,9 +33,9 @@ def check(
 ) -> None:
     """Report what is in a table and what stands in the way of training on it."""
     from stc_core import terminal
+    from stc_core.backbone.truncation import sampled_cut
     from stc_core.data.corpus import inspect_corpus
     from stc_core.data.findings import add_truncated
-    from stc_core.truncation import sampled_cut
 
     where = {"path": data, "test_path": test, **vars(columns)}
     config = config_of(where, {"backbone": backbone})
@@ -72,7 +72,7 @@ def variability(
     config = config_of(where, {**settings, "backbone": backbone})
     texts, codes = labelled_texts(config.data)
     with terminal.CountBar("texts read") as bar:
-        from stc_core.backbone import Backbone
+        from stc_core.backbone.backbone import Backbone
         from stc_core.variability import measure
 
         train = config.train

@@ -20,7 +20,7 @@ from filelock import AcquireReturnProxy, FileLock, Timeout
 from jaxtyping import Float
 from torch import Tensor
 
-from stc_core.backbone import Backbone
+from stc_core.backbone.backbone import Backbone
 from stc_core.data.texts import distinct
 from stc_core.errors import StcError
 from stc_core.forward import PENDING, Batch, Pace, run, token_ids

@@ -1,6 +1,6 @@
 """Which features a classifier reads."""
 
-from stc_core.backbone import Backbone
+from stc_core.backbone.backbone import Backbone
 from stc_core.types import Feature, Site
 
 

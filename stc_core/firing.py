@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float
 
-from stc_core.backbone import Backbone
+from stc_core.backbone.backbone import Backbone
 from stc_core.explanation import Token
 from stc_core.head import SparseHead, is_flat
 

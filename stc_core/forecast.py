@@ -12,12 +12,13 @@ from typing import NamedTuple
 import numpy as np
 
 from stc_core.arithmetic import Arithmetic, measure_arithmetic
-from stc_core.backbone import Backbone
+from stc_core.backbone.backbone import Backbone
+from stc_core.backbone.onednn import copied_bytes
+from stc_core.backbone.tokenization.tokens import Tokens
 from stc_core.baselines import MOST_ROWS, TFIDF_CS
 from stc_core.candidates import MOST_JOINT, MOST_RANKED, most_candidates
 from stc_core.control import MOST_ROWS as MOST_CONTROL
 from stc_core.least_squares import RIDGES
-from stc_core.linears import copied_bytes
 from stc_core.plan import (
     TIMED_SHARE,
     TIMED_TEXTS,
@@ -29,7 +30,6 @@ from stc_core.plan import (
 from stc_core.probe import cores
 from stc_core.rows import BLOCK_BYTES
 from stc_core.sample import CURVE_COLUMNS, FIRST, LARGE, MOST_TEST, MOST_VALIDATION
-from stc_core.tokens import Tokens
 from stc_core.types import PooledSite
 
 MOST_SURVEYED = 2000

@@ -11,8 +11,8 @@ import numpy as np
 import torch
 from jaxtyping import Int
 
-from stc_core.backbone import Backbone
-from stc_core.batches import batch_stop, shards
+from stc_core.backbone.backbone import Backbone
+from stc_core.backbone.batches import batch_stop, shards
 from stc_core.errors import StcError
 from stc_core.memory import release
 from stc_core.types import PooledSite

@@ -12,13 +12,13 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from stc_core.backbone import Backbone
-from stc_core.content import added_ids
+from stc_core.backbone.backbone import Backbone
+from stc_core.backbone.packing import make_batch
+from stc_core.backbone.pooling import pool
+from stc_core.backbone.tokenization.own_tokens import added_ids
 from stc_core.errors import StcError
 from stc_core.head import SparseHead
 from stc_core.labeller import Labeller, check_texts
-from stc_core.packing import make_batch
-from stc_core.pooling import pool
 from stc_core.reader import Reader
 from stc_core.types import Site
 

@@ -6,8 +6,8 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Int
 
-from stc_core import changes, guides
-from stc_core.backbone import Backbone
+from stc_core.backbone import changes, class_guides
+from stc_core.backbone.backbone import Backbone
 from stc_core.config import TrainConfig
 from stc_core.data.corpus import Corpus
 from stc_core.errors import StcError
@@ -119,7 +119,7 @@ class Course(NamedTuple):
         return lesson.train(readout, backbone, name=name, under=under, by=by)
 
 
-def _specs(base: Backbone, plan: Plan, tree: Tree) -> tuple[guides.Spec, ...]:
+def _specs(base: Backbone, plan: Plan, tree: Tree) -> tuple[class_guides.Spec, ...]:
     """A guide above each layer but the last: below the block that follows it."""
     names = {module: name for name, module in base.model.named_modules()}
     blocks = [base.block(layer + 1) for layer in plan.layers[:-1]]
@@ -132,7 +132,9 @@ def _specs(base: Backbone, plan: Plan, tree: Tree) -> tuple[guides.Spec, ...]:
             remedy="Choose another backbone.",
         )
     return tuple(
-        guides.Spec(names[block], base.d_model, tuple(tree.ancestors(level).tolist()))
+        class_guides.Spec(
+            names[block], base.d_model, tuple(tree.ancestors(level).tolist())
+        )
         for level, block in enumerate(blocks)
         if block is not None
     )

@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from stc_core.guides import GUIDE, Guide, guides_of
+from stc_core.backbone.class_guides import GUIDE, Guide, guides_of
 from stc_core.head import SparseHead
 from stc_core.readout import Readout
 from stc_core.tree import Tree

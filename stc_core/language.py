@@ -15,11 +15,12 @@ from torch.nn.functional import cross_entropy, layer_norm
 from transformers import AutoModelForCausalLM, AutoModelForMaskedLM
 from transformers.modeling_outputs import BaseModelOutputWithPastAndCrossAttentions
 
-from stc_core import changes, hub
-from stc_core.backbone import Backbone
-from stc_core.checkpoint import quiet
+from stc_core.backbone import changes
+from stc_core.backbone.backbone import Backbone
+from stc_core.backbone.loading import hub
+from stc_core.backbone.loading.checkpoint import quiet
+from stc_core.backbone.loading.loading_errors import reading_model
 from stc_core.errors import StcError
-from stc_core.loading_errors import reading_model
 from stc_core.readout import Readout, learn
 from stc_core.types import Site
 

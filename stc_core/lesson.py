@@ -12,8 +12,9 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from stc_core import changes, hub
-from stc_core.backbone import Backbone
+from stc_core.backbone import changes
+from stc_core.backbone.backbone import Backbone
+from stc_core.backbone.loading import hub
 from stc_core.config import TrainConfig, TuneConfig
 from stc_core.data.corpus import Corpus
 from stc_core.data.task import Task

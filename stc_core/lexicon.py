@@ -11,7 +11,7 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from stc_core import saved
-from stc_core.backbone import Backbone
+from stc_core.backbone.backbone import Backbone
 from stc_core.cascade import TREE, Cascade
 from stc_core.errors import StcError
 from stc_core.files import read_json, replacing, write_json

@@ -9,11 +9,11 @@ import numpy as np
 import psutil
 from jaxtyping import Int
 
-from stc_core.backbone import Backbone
-from stc_core.batches import LARGEST_SHARD, token_batches
+from stc_core.backbone.backbone import Backbone
+from stc_core.backbone.batches import LARGEST_SHARD, token_batches
+from stc_core.backbone.tokenization.tokens import Tokens
 from stc_core.forward import CHUNK, PENDING, Pace, on_device
 from stc_core.store import store_bytes
-from stc_core.tokens import Tokens
 from stc_core.transfer import pack
 from stc_core.types import PooledSite
 

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from stc_core.backbone import Backbone
+from stc_core.backbone.backbone import Backbone
 from stc_core.config import RunConfig
 from stc_core.data.corpus import Corpus
 from stc_core.forecast import Shape, Survey, forecast, survey

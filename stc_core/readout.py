@@ -8,10 +8,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from stc_core.backbone import Backbone
+from stc_core.backbone.backbone import Backbone
+from stc_core.backbone.pooling import pool
 from stc_core.head import SparseHead
 from stc_core.metrics.scores import accuracy, macro_f1
-from stc_core.pooling import pool
 from stc_core.types import Site
 
 

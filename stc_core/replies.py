@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from stc_core.backbone import Backbone
+from stc_core.backbone.backbone import Backbone
 from stc_core.config import LONGEST, HierarchyConfig
 from stc_core.data.corpus import Corpus
 from stc_core.frames import series

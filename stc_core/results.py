@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from stc_core import tables
-from stc_core.backbone import Backbone
+from stc_core.backbone.backbone import Backbone
 from stc_core.baselines import Guess, scored
 from stc_core.classifier import SparsifyThenClassify
 from stc_core.config import TrainConfig

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Int
 
-from stc_core.backbone import Backbone
+from stc_core.backbone.backbone import Backbone
 from stc_core.data.task import Task, some_rows
 from stc_core.errors import StcError
 from stc_core.features import dense_features

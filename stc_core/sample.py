@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float, Int
 
-from stc_core.backbone import Backbone
+from stc_core.backbone.backbone import Backbone
 from stc_core.data.task import Task
 from stc_core.data.texts import Texts
 from stc_core.head import standard

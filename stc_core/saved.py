@@ -8,7 +8,7 @@ from jaxtyping import Shaped
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
-from stc_core.backbone import Backbone
+from stc_core.backbone.backbone import Backbone
 from stc_core.errors import StcError
 from stc_core.files import read_json, replacing, write_json
 from stc_core.head import SparseHead

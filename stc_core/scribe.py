@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from stc_core import hub
+from stc_core.backbone.loading import hub
 from stc_core.language import language_model
 from stc_core.readout import Readout, learn
 from stc_core.script import read, script

@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 
 from stc_core import layout
-from stc_core.backbone import Backbone
+from stc_core.backbone.backbone import Backbone
 from stc_core.config import RunConfig
 from stc_core.data.corpus import Corpus
 from stc_core.dial import check, find, options_of

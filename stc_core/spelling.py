@@ -13,9 +13,9 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from stc_core.backbone import Backbone
+from stc_core.backbone.backbone import Backbone
+from stc_core.backbone.packing import longest_packed
 from stc_core.errors import StcError
-from stc_core.packing import longest_packed
 from stc_core.stages import Reading, Stages
 from stc_core.tree import Descent, Tree
 

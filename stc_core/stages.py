@@ -14,7 +14,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 from transformers import DynamicCache
 
-from stc_core.backbone import Backbone
+from stc_core.backbone.backbone import Backbone
 from stc_core.errors import StcError
 
 NORMS = ("norm", "ln_f", "final_layer_norm", "final_layernorm")

@@ -6,9 +6,9 @@ from typing import Any, NamedTuple
 import torch
 from torch import nn
 
-from stc_core.adapters import BOTTLENECK, linears
-from stc_core.backbone import Backbone
-from stc_core.changes import Changes, add_parts, apply_cut, cut_after
+from stc_core.backbone.adapters import BOTTLENECK, linears
+from stc_core.backbone.backbone import Backbone
+from stc_core.backbone.changes import Changes, add_parts, apply_cut, cut_after
 from stc_core.config import TuneConfig
 from stc_core.errors import StcError
 

@@ -8,7 +8,7 @@ from math import ceil
 
 import numpy as np
 
-from stc_core.backbone import Backbone
+from stc_core.backbone.backbone import Backbone
 from stc_core.config import TuneConfig
 from stc_core.forecast import Survey
 from stc_core.tuning import plan_tuning

@@ -196,7 +196,7 @@ def table(tmp_path: Path) -> Path:
 @pytest.fixture
 def small_shards(monkeypatch) -> None:
     """A shard of a store has 8 to 32 texts."""
-    from stc_core import batches
+    from stc_core.backbone import batches
 
     monkeypatch.setattr(batches, "FIRST_SHARD", 8)
     monkeypatch.setattr(batches, "LARGEST_SHARD", 32)
@@ -205,7 +205,7 @@ def small_shards(monkeypatch) -> None:
 @pytest.fixture
 def forwards(monkeypatch) -> list[int]:
     """How many texts each forward had, in the order of the forwards."""
-    from stc_core.backbone import Backbone
+    from stc_core.backbone.backbone import Backbone
     from stc_core.config import DEFAULT_BACKBONE
 
     sizes: list[int] = []

@@ -10,7 +10,7 @@ from test_changes import saved_base
 from test_hierarchy import table
 
 from stc_core import adapt, layout, recipes, ridge
-from stc_core.backbone import Backbone
+from stc_core.backbone.backbone import Backbone
 from stc_core.classifier import SparsifyThenClassify
 from stc_core.config import DataConfig, RunConfig, TrainConfig, TuneConfig
 from stc_core.data.task import Task

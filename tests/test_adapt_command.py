@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from command import Stc
 
-from stc_core.backbone import Backbone
+from stc_core.backbone.backbone import Backbone
 from stc_core.config import DataConfig
 from stc_core.data.corpus import labelled_texts
 from stc_core.variability import measure

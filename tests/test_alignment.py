@@ -11,11 +11,11 @@ import transformers as hf
 from tiny import N_BLOCKS, one_thread, shake  # noqa: F401
 from transformers.models.bert.tokenization_bert_legacy import BertTokenizerLegacy
 
-from stc_core.alignment import Piece, _path
-from stc_core.backbone import Backbone
+from stc_core.backbone.backbone import Backbone
+from stc_core.backbone.tokenization.alignment import Piece, _path
+from stc_core.backbone.tokenization.tokens import spans, tokenize
 from stc_core.head import SparseHead
 from stc_core.labeller import Labeller
-from stc_core.tokens import spans, tokenize
 from stc_core.types import Feature, Site
 
 HARD = (

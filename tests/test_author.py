@@ -13,7 +13,7 @@ from tiny import TEXTS, VOCAB, tiny_backbone, tiny_tokenizer
 from torch import nn
 
 from stc_core.author import Author, open_words
-from stc_core.backbone import Backbone
+from stc_core.backbone.backbone import Backbone
 from stc_core.config import HierarchyConfig, TuneConfig
 from stc_core.data.columns import Columns
 from stc_core.data.corpus import Corpus

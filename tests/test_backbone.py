@@ -31,7 +31,7 @@ from tiny import (
 from tokenizers import normalizers
 from torch import nn
 
-from stc_core.backbone import Backbone
+from stc_core.backbone.backbone import Backbone
 from stc_core.config import DEFAULT_BACKBONE
 from stc_core.errors import StcError
 from stc_core.types import POOLINGS, PooledSite, Site

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from stc_core.batches import (
+from stc_core.backbone.batches import (
     FIRST_SHARD,
     LARGEST_SHARD,
     batch_stop,

@@ -18,8 +18,9 @@ from tiny import (
     tiny_tokenizer,
 )
 
-from stc_core import changes, hub
-from stc_core.backbone import Backbone
+from stc_core.backbone import changes
+from stc_core.backbone.backbone import Backbone
+from stc_core.backbone.loading import hub
 from stc_core.config import TuneConfig
 from stc_core.errors import StcError
 from stc_core.readout import learn

@@ -5,7 +5,7 @@ import pytest
 from beartype.roar import BeartypeCallHintViolation
 from jaxtyping import TypeCheckError
 
-from stc_core.batches import batch_stop, shards, token_batches
+from stc_core.backbone.batches import batch_stop, shards, token_batches
 from stc_core.data.split import carve
 
 

@@ -11,7 +11,7 @@ from test_solver import make
 from tiny import CONFIGS, TEXTS, tiny_backbone, tiny_model, tiny_tokenizer
 from toy import make as toy_of
 
-from stc_core.backbone import Backbone
+from stc_core.backbone.backbone import Backbone
 from stc_core.extract import extract, extract_features
 from stc_core.fista import fit_paths, room, site_bytes, upload
 from stc_core.penalties import Name, get_penalty
@@ -53,7 +53,7 @@ def test_a_gpu_gives_the_numbers_of_the_cpu(family: str, dtype: torch.dtype):
 
 @pytest.mark.parametrize("width", [24, 384, 1000])
 def test_one_read_gives_mean_and_maximum(width: int):
-    from stc_core.segments import pool_packed
+    from stc_core.backbone.pooling_triton import pool_packed
 
     generator = torch.Generator("cuda").manual_seed(0)
     lengths = torch.randint(1, 40, (50,), device="cuda", generator=generator)

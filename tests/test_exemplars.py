@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from stc_core.backbone.tokenization.tokens import Span, Tokens
 from stc_core.exemplars import (
     BANDS,
     LOWEST,
@@ -16,7 +17,6 @@ from stc_core.exemplars import (
     token_values,
 )
 from stc_core.explanation import Token
-from stc_core.tokens import Span, Tokens
 from stc_core.types import Site
 
 SITE = Site(1, "mlp")

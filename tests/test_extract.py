@@ -11,7 +11,7 @@ import torch
 from tiny import TEXTS, tiny_backbone
 
 from stc_core import store
-from stc_core.backbone import Backbone
+from stc_core.backbone.backbone import Backbone
 from stc_core.errors import StcError
 from stc_core.extract import (
     extract,

@@ -9,6 +9,7 @@ from threadpoolctl import threadpool_limits
 from tiny import tiny_backbone
 
 from stc_core.arithmetic import Arithmetic
+from stc_core.backbone.tokenization.tokens import Tokens
 from stc_core.data.task import Task
 from stc_core.dual import Block, joint_ridge
 from stc_core.forecast import (
@@ -31,7 +32,6 @@ from stc_core.probe import fit_probes
 from stc_core.salience import Salience
 from stc_core.sample import last_gain
 from stc_core.sparsify import fit_stc
-from stc_core.tokens import Tokens
 from stc_core.types import PooledSite, Site
 
 RNG = np.random.default_rng(0)

@@ -9,10 +9,10 @@ import torch
 from test_changes import saved_base
 from tiny import TEXTS
 
-from stc_core import changes
-from stc_core.backbone import Backbone
+from stc_core.backbone import changes
+from stc_core.backbone.backbone import Backbone
+from stc_core.backbone.class_guides import Spec, guides_of
 from stc_core.config import TuneConfig
-from stc_core.guides import Spec, guides_of
 from stc_core.tuning import TunePlan, changed, grafted
 from stc_core.types import PooledSite
 

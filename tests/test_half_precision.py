@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from tiny import TEXTS, tiny_backbone
 
-from stc_core.backbone import Backbone
+from stc_core.backbone.backbone import Backbone
 from stc_core.extract import extract
 from stc_core.types import PooledSite
 

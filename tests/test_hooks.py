@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import nn
 
-from stc_core.hooks import read_sites
-from stc_core.sites import Point
+from stc_core.backbone.hooks import read_sites
+from stc_core.backbone.structure.sites import Point
 from stc_core.types import Site
 
 

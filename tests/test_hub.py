@@ -12,8 +12,8 @@ import pytest
 import torch
 from tiny import TEXTS, tiny_model, tiny_tokenizer
 
-from stc_core import hub
-from stc_core.backbone import Backbone
+from stc_core.backbone.backbone import Backbone
+from stc_core.backbone.loading import hub
 from stc_core.config import DEFAULT_BACKBONE
 from stc_core.errors import StcError
 from stc_core.types import PooledSite

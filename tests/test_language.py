@@ -12,7 +12,8 @@ import transformers as hf
 from tiny import CONFIGS, TEXTS, VOCAB, tiny_backbone, tiny_model, tiny_tokenizer
 from torch import nn
 
-from stc_core.backbone import Backbone
+from stc_core.backbone.backbone import Backbone
+from stc_core.backbone.packing import make_batch
 from stc_core.config import TuneConfig
 from stc_core.errors import StcError
 from stc_core.language import (
@@ -26,7 +27,6 @@ from stc_core.language import (
     top_site,
     word_head,
 )
-from stc_core.packing import make_batch
 from stc_core.tuning import Graft, changed, grafted, plan_tuning
 
 MASK = VOCAB["<other pad>"]

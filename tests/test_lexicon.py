@@ -11,7 +11,7 @@ from test_hierarchy import table
 from tiny import CONFIGS, TEXTS, VOCAB, shake, tiny_tokenizer
 
 from stc_core import recipes
-from stc_core.backbone import Backbone
+from stc_core.backbone.backbone import Backbone
 from stc_core.config import (
     DataConfig,
     HierarchyConfig,

@@ -11,8 +11,8 @@ from tiny import fresh_backbone, tiny_backbone
 from torch import Tensor, nn
 from transformers.pytorch_utils import Conv1D
 
-from stc_core import linears
-from stc_core.linears import copied_bytes, lay_out
+from stc_core.backbone import onednn
+from stc_core.backbone.onednn import copied_bytes, lay_out
 
 pytestmark = pytest.mark.skipif(
     copied_bytes(nn.Linear(2, 2)) == 0, reason="for CPUs of x86 alone"
@@ -120,7 +120,7 @@ def test_other_layers_stay_as_they_are():
 def test_a_model_that_is_too_large_is_left_alone(monkeypatch):
     model = nn.Sequential(nn.Linear(4, 4), nn.Linear(4, 4))
     assert copied_bytes(model) == 128
-    monkeypatch.setattr(linears, "MOST_BYTES", 127)
+    monkeypatch.setattr(onednn, "MOST_BYTES", 127)
     assert copied_bytes(model) == 0
     lay_out(model)
     assert type(model[0]) is nn.Linear
@@ -141,7 +141,7 @@ def test_a_backbone_reads_with_laid_out_weights(family, monkeypatch):
     found = backbone.token_activations(ids, backbone.sites)
     run = [m for m in backbone.model.modules() if getattr(m, "_kept", None)]
     assert len(run) >= 2 * backbone.n_layers
-    monkeypatch.setattr(linears._LaidOut, "_can", lambda *_: False)
+    monkeypatch.setattr(onednn._LaidOut, "_can", lambda *_: False)
     plain = backbone.token_activations(ids, backbone.sites)
     # Each layer rounds its sums by some 6e-8 of their largest parts, in an order of the
     # processor's own, and passes that on to about twenty others.

@@ -18,9 +18,9 @@ from tiny import tiny_tokenizer
 from transformers import AutoTokenizer
 from vocabularies import FAMILIES, TEXT, published
 
-from stc_core import hub, loader_files
-from stc_core.backbone import Backbone
-from stc_core.checkpoint import quiet
+from stc_core.backbone.backbone import Backbone
+from stc_core.backbone.loading import hub, loader_files
+from stc_core.backbone.loading.checkpoint import quiet
 from stc_core.config import DEFAULT_BACKBONE
 from stc_core.errors import StcError
 from stc_core.types import PooledSite

@@ -13,8 +13,9 @@ from safetensors.torch import load_file, save_file
 from test_changes import tuned_folder
 from tiny import N_WORDS, TEXTS, tiny_model, tiny_tokenizer
 
-from stc_core import hub, loading_errors, trial
-from stc_core.backbone import Backbone
+from stc_core.backbone.backbone import Backbone
+from stc_core.backbone.loading import hub, loading_errors
+from stc_core.backbone.structure import introspect
 from stc_core.errors import StcError
 
 _SIZE: dict[str, Any] = {
@@ -199,7 +200,7 @@ def test_a_bug_of_ours_stays_one(kind: type[Exception], monkeypatch):
     finally:
         handle.remove()
     monkeypatch.undo()
-    monkeypatch.setattr(trial, "find_sites", faulty)
+    monkeypatch.setattr(introspect, "find_sites", faulty)
     with pytest.raises(kind, match="ours"):
         Backbone.from_model(model, tokenizer)
 

@@ -14,8 +14,7 @@ from tiny import (
     tiny_model,
 )
 
-from stc_core.errors import StcError
-from stc_core.packing import (
+from stc_core.backbone.packing import (
     PACKED,
     attend,
     can_pack,
@@ -23,6 +22,7 @@ from stc_core.packing import (
     make_batch,
     packed_attention,
 )
+from stc_core.errors import StcError
 
 CPU = torch.device("cpu")
 IDS = [np.array(row) for row in ([7, 8, 9], [5], [4, 6, 8], [9, 9])]

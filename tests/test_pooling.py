@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from stc_core.pooling import equal_lengths, pool, pool_groups
+from stc_core.backbone.pooling import equal_lengths, pool, pool_groups
 from stc_core.types import POOLINGS
 
 LENGTHS = (1, 2, 2, 3, 5, 5, 5)

@@ -22,11 +22,11 @@ from torch import nn
 
 from benches.families import build
 from benches.family_oracle import faults
-from stc_core.adapters import add_bottlenecks
-from stc_core.backbone import Backbone
+from stc_core.backbone.adapters import add_bottlenecks
+from stc_core.backbone.backbone import Backbone
+from stc_core.backbone.structure.sites import KNOWN, find_sites
+from stc_core.backbone.structure.trace import TRIAL
 from stc_core.errors import StcError
-from stc_core.sites import KNOWN, find_sites
-from stc_core.trace import TRIAL
 from stc_core.types import Site
 
 ENCODER_DECODERS = {"t5", "flan-t5", "bart", "pegasus"}

@@ -259,7 +259,7 @@ def test_a_backbone_with_a_name_is_not_in_the_pickle(named, tmp_path):
 
 def test_a_pickle_opens_its_backbone_elsewhere_and_checks_it(named, monkeypatch):
     data, said = pickle.dumps(named), named.predict_proba(TEXTS)
-    monkeypatch.setattr("stc_core.reopen._HERE", {})  # as in another process
+    monkeypatch.setattr("stc_core.backbone.pickling._HERE", {})  # as in another process
     other = pickle.loads(data)
     assert other.backbone_ is not named.backbone_
     assert other.backbone_.identity == named.backbone_.identity
@@ -267,7 +267,7 @@ def test_a_pickle_opens_its_backbone_elsewhere_and_checks_it(named, monkeypatch)
     tokenizer = Path(named.backbone_.name) / "tokenizer_config.json"
     before = tokenizer.read_text("utf-8")
     tokenizer.write_text(json.dumps(json.loads(before) | {"padding_side": "left"}))
-    monkeypatch.setattr("stc_core.reopen._HERE", {})
+    monkeypatch.setattr("stc_core.backbone.pickling._HERE", {})
     try:
         with pytest.raises(StcError, match=r"one of identity .*as at the fit"):
             pickle.loads(data)

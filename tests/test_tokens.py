@@ -5,7 +5,7 @@ import pytest
 from tiny import VOCAB, tiny_tokenizer
 from transformers import PreTrainedTokenizer
 
-from stc_core.tokens import spans, tokenize
+from stc_core.backbone.tokenization.tokens import spans, tokenize
 
 
 class SlowTokenizer(PreTrainedTokenizer):

@@ -8,7 +8,7 @@ import pytest
 import torch
 from tiny import TEXTS, tiny_model, tiny_tokenizer
 
-from stc_core.backbone import Backbone
+from stc_core.backbone.backbone import Backbone
 from stc_core.config import TuneConfig
 from stc_core.features import dense_features
 from stc_core.head import SparseHead, standard

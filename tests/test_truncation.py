@@ -7,10 +7,10 @@ import time
 import pytest
 from tiny import saved_tiny
 
-from stc_core import hub
-from stc_core.backbone import Backbone
+from stc_core.backbone.backbone import Backbone
+from stc_core.backbone.loading import hub
+from stc_core.backbone.truncation import sampled_cut
 from stc_core.errors import StcError
-from stc_core.truncation import sampled_cut
 
 TEXTS = ["parcel " * n for n in (1, 100, 253, 254, 255, 400, 9000)]
 
@@ -43,7 +43,7 @@ def test_long_texts_take_no_longer_than_their_beginning():
 
 
 def test_a_folder_without_a_fast_tokenizer_says_nothing(monkeypatch, tmp_path):
-    monkeypatch.setattr("stc_core.truncation.resolve", lambda name: tmp_path)
+    monkeypatch.setattr("stc_core.backbone.truncation.resolve", lambda name: tmp_path)
     assert sampled_cut(TEXTS) is None
 
 
@@ -51,14 +51,14 @@ def test_the_limit_of_a_short_model_counts(monkeypatch, tmp_path):
     folder = hub.resolve("all-MiniLM-L6-v2")
     (tmp_path / "tokenizer.json").symlink_to(folder / "tokenizer.json")
     (tmp_path / "config.json").write_text('{"max_position_embeddings": 64}')
-    monkeypatch.setattr("stc_core.truncation.resolve", lambda name: tmp_path)
+    monkeypatch.setattr("stc_core.backbone.truncation.resolve", lambda name: tmp_path)
     cut = sampled_cut(TEXTS)
     assert cut is not None and (cut.n_cut, cut.max_length) == (6, 64)
 
 
 def test_neither_torch_nor_a_model_is_loaded():
     code = (
-        "import sys; from stc_core.truncation import sampled_cut; "
+        "import sys; from stc_core.backbone.truncation import sampled_cut; "
         "sampled_cut(['a text']); "
         "print(sorted({'torch', 'transformers'} & set(sys.modules)))"
     )

@@ -6,7 +6,7 @@ import pytest
 from visit import PLAN, fine, said, visit, written_run
 
 import ui
-from stc_core.backbone import Backbone
+from stc_core.backbone.backbone import Backbone
 from stc_core.config import DataConfig, RunConfig, TrainConfig
 from stc_core.errors import StcError
 from stc_core.paths import runs_folder

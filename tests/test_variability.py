@@ -6,7 +6,7 @@ import torch
 from test_scatter import dense
 from tiny import ENCODERS, TEXTS, tiny_backbone
 
-from stc_core.backbone import Backbone
+from stc_core.backbone.backbone import Backbone
 from stc_core.data.task import Task
 from stc_core.types import PooledSite, Site
 from stc_core.variability import from_features, measure, states_of

@@ -12,10 +12,10 @@ from tiny import N_WORDS, TEXTS, VOCAB, tiny_model, tiny_tokenizer
 from tokenizers import Tokenizer, models
 from vocabularies import FAMILIES, published
 
-from stc_core.backbone import Backbone
-from stc_core.checkpoint import quiet
+from stc_core.backbone.backbone import Backbone
+from stc_core.backbone.loading.checkpoint import quiet
+from stc_core.backbone.tokenization.vocabulary import check_files, n_vectors, suited
 from stc_core.errors import StcError
-from stc_core.vocabulary import check_files, n_vectors, suited
 
 
 def enlarged(*, words: int = 0, special: int = 0) -> Any:

@@ -21,7 +21,7 @@ from tokenizers.pre_tokenizers import Whitespace
 from tokenizers.processors import TemplateProcessing
 from torch import nn
 
-from stc_core.backbone import Backbone
+from stc_core.backbone.backbone import Backbone
 
 WORDS = (
     "good bad great awful film plot actor scene funny boring long short never very "

@@ -6,8 +6,8 @@ from typing import Any
 
 import streamlit as st
 
+from stc_core.backbone.loading.hub import can_write
 from stc_core.config import LONGEST, AttentionConfig, DataConfig, TuneConfig
-from stc_core.hub import can_write
 from stc_core.types import KINDS, POOLINGS
 from ui.place import context
 from ui.plans import devices, is_here

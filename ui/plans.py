@@ -8,14 +8,19 @@ import streamlit as st
 from huggingface_hub.errors import HFValidationError
 from huggingface_hub.utils import validate_repo_id
 
+from stc_core.backbone.loading.hub import (
+    cached_names,
+    local_folder,
+    resolve,
+    weight_files,
+)
 from stc_core.config import RunConfig
 from stc_core.data.corpus import Corpus
 from stc_core.errors import StcError
-from stc_core.hub import cached_names, local_folder, resolve, weight_files
 from ui.tables import corpus_of
 
 if TYPE_CHECKING:
-    from stc_core.backbone import Backbone
+    from stc_core.backbone.backbone import Backbone
     from stc_core.forecast import Survey
 
 
@@ -51,7 +56,7 @@ def _backbone(
     name: str, device: str, dtype: str, max_length: int | None
 ) -> "Future[Backbone]":
     def load() -> "Backbone":
-        from stc_core.backbone import Backbone  # seconds of imports
+        from stc_core.backbone.backbone import Backbone  # seconds of imports
 
         return Backbone.load(name, device=device, dtype=dtype, max_length=max_length)
 

@@ -5,6 +5,7 @@ from pathlib import Path
 import pandas as pd
 import streamlit as st
 
+from stc_core.backbone.truncation import sampled_cut
 from stc_core.config import DataConfig
 from stc_core.data.columns import guess_columns
 from stc_core.data.corpus import Corpus, inspect_corpus
@@ -13,7 +14,6 @@ from stc_core.data.table import read_table
 from stc_core.data.uploads import Upload, discard, find, keep, read_choice
 from stc_core.display import distinct
 from stc_core.errors import StcError
-from stc_core.truncation import sampled_cut
 from ui.place import context, remember
 from ui.readers import stamp
 from ui.said import show_error

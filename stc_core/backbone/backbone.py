@@ -12,21 +12,21 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from transformers import PreTrainedTokenizerBase
 
-from stc_core import changes, content, hub, tokens
-from stc_core.apart import equal, in_order, lengths_of, read_padded
-from stc_core.checkpoint import (
+from stc_core.backbone import changes
+from stc_core.backbone.batch_parts import equal, in_order, lengths_of, read_padded
+from stc_core.backbone.class_guides import Places, guides_of, tell
+from stc_core.backbone.hooks import Take, read_sites
+from stc_core.backbone.loading import hub
+from stc_core.backbone.loading.checkpoint import (
     choose_device,
     choose_dtype,
     chosen_length,
     identity_of,
 )
-from stc_core.config import DEFAULT_BACKBONE
-from stc_core.errors import StcError
-from stc_core.guides import Places, guides_of, tell
-from stc_core.hooks import Take, read_sites
-from stc_core.linears import lay_out
-from stc_core.loading_errors import too_large, trying
-from stc_core.packing import (
+from stc_core.backbone.loading.loading_errors import too_large, trying
+from stc_core.backbone.notes import reading_notes
+from stc_core.backbone.onednn import lay_out
+from stc_core.backbone.packing import (
     Batch,
     can_pack,
     has_triton,
@@ -36,14 +36,16 @@ from stc_core.packing import (
     pool_batch,
     sent,
 )
-from stc_core.pooling import view
-from stc_core.reading_notes import reading_notes
-from stc_core.reopen import reduced
-from stc_core.rotary import frequencies_of
-from stc_core.tokens import Span, Tokens
-from stc_core.trial import look
+from stc_core.backbone.pickling import reduced
+from stc_core.backbone.pooling import view
+from stc_core.backbone.rotary import frequencies_of
+from stc_core.backbone.structure.introspect import look
+from stc_core.backbone.tokenization import own_tokens, tokens
+from stc_core.backbone.tokenization.tokens import Span, Tokens
+from stc_core.backbone.tokenization.vocabulary import suited
+from stc_core.config import DEFAULT_BACKBONE
+from stc_core.errors import StcError
 from stc_core.types import PooledSite, Pooling, Progress, Site, silent
-from stc_core.vocabulary import suited
 
 K = TypeVar("K")
 
@@ -223,12 +225,12 @@ class Backbone:
     ) -> dict[Site, Tensor]:
         batch = self._batch(ids)
         back = sent(torch.from_numpy(np.argsort(batch.order)), self.device)
-        own = content.own_tokens(ids, content.added_ids(self.tokenizer))
+        own = own_tokens.own_tokens(ids, own_tokens.added_ids(self.tokenizer))
         out: dict[Site, Tensor] = {}
 
         def take(site: Site, hidden: Tensor) -> None:
-            marks = content.delayed(own) if self.reads_shifted(site) else own
-            out[site] = content.marked_mean(hidden, batch, marks)[back]
+            marks = own_tokens.delayed(own) if self.reads_shifted(site) else own
+            out[site] = own_tokens.marked_mean(hidden, batch, marks)[back]
 
         self._read(batch, dict.fromkeys(sites), take)
         return {site: out[site] for site in sites}

@@ -13,8 +13,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from stc_core.config_fields import field, text_config
-from stc_core.trace import TRIAL, Call, carried, is_linear, replaced
+from stc_core.backbone.structure.config_fields import field, text_config
+from stc_core.backbone.structure.trace import TRIAL, Call, carried, is_linear, replaced
 
 AT = TRIAL[1] + 1
 """The token that is disturbed, counted through all texts: the middle of the second."""

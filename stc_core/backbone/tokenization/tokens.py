@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from transformers import PreTrainedTokenizerBase
 
-from stc_core.alignment import align
+from stc_core.backbone.tokenization.alignment import align
 
 
 class Tokens(NamedTuple):

@@ -11,9 +11,7 @@ from typing import Literal, NamedTuple
 
 from torch import nn
 
-from stc_core.down_projections import find_downs, named_down
-from stc_core.errors import StcError
-from stc_core.stacks import (
+from stc_core.backbone.structure.blocks import (
     UNSEEN,
     Stack,
     check_repeatable,
@@ -21,7 +19,9 @@ from stc_core.stacks import (
     named_stacks,
     shown_states,
 )
-from stc_core.trace import Call, takes_hidden_states, trace
+from stc_core.backbone.structure.down_projections import find_downs, named_down
+from stc_core.backbone.structure.trace import Call, takes_hidden_states, trace
+from stc_core.errors import StcError
 from stc_core.types import Site
 
 Moment = Literal["input", "output"]

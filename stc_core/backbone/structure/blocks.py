@@ -5,9 +5,9 @@ from collections.abc import Iterator, Sequence
 import torch
 from torch import Tensor, nn
 
-from stc_core.config_fields import field, text_config
+from stc_core.backbone.structure.config_fields import field, text_config
+from stc_core.backbone.structure.trace import TRIAL, Call
 from stc_core.errors import StcError
-from stc_core.trace import TRIAL, Call
 
 Stack = list[Call]
 States = Sequence[Tensor]

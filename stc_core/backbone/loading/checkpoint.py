@@ -18,12 +18,12 @@ from transformers.models.auto.configuration_auto import (
 from transformers.models.auto.modeling_auto import MODEL_MAPPING_NAMES
 from transformers.utils import logging as hf_logging
 
-from stc_core import hub
+from stc_core.backbone.loading import hub
+from stc_core.backbone.loading.loader_files import CONFIG, read_object
+from stc_core.backbone.loading.loading_errors import reading_model, reading_tokenizer
+from stc_core.backbone.tokenization.vocabulary import check_files
 from stc_core.config import MAX_LENGTH
 from stc_core.errors import StcError
-from stc_core.loader_files import CONFIG, read_object
-from stc_core.loading_errors import reading_model, reading_tokenizer
-from stc_core.vocabulary import check_files
 
 DTYPES = {
     "float32": torch.float32,

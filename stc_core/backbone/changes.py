@@ -14,14 +14,14 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from stc_core import hub
-from stc_core.adapters import add_bottlenecks, add_lora, merge_lora
-from stc_core.checkpoint import read_model
+from stc_core.backbone.adapters import add_bottlenecks, add_lora, merge_lora
+from stc_core.backbone.class_guides import Spec, add_guides
+from stc_core.backbone.loading import hub
+from stc_core.backbone.loading.checkpoint import read_model
+from stc_core.backbone.loading.loader_files import read_object, where_of
+from stc_core.backbone.loading.loading_errors import weights_fault
 from stc_core.errors import StcError
 from stc_core.files import replacing, write_json
-from stc_core.guides import Spec, add_guides
-from stc_core.loader_files import read_object, where_of
-from stc_core.loading_errors import weights_fault
 
 FORMAT = 1
 DEPTHS = ("num_decoder_layers", "decoder_layers", "num_hidden_layers")

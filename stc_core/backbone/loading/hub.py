@@ -13,9 +13,7 @@ from typing import Any
 
 from filelock import FileLock
 
-from stc_core.config import DEFAULT_BACKBONE
-from stc_core.errors import StcError
-from stc_core.loader_files import (
+from stc_core.backbone.loading.loader_files import (
     ADAPTER,
     ALWAYS,
     COMMON,
@@ -32,6 +30,8 @@ from stc_core.loader_files import (
     vocabulary,
     weights,
 )
+from stc_core.config import DEFAULT_BACKBONE
+from stc_core.errors import StcError
 from stc_core.paths import models_folder
 from stc_core.types import Progress, silent
 

@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
-from stc_core.pooling import pool
+from stc_core.backbone.pooling import pool
 
 GUIDE = "guide"
 

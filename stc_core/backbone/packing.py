@@ -20,8 +20,8 @@ from torch import Tensor, nn
 from torch.nn.functional import scaled_dot_product_attention
 from transformers import AttentionInterface, AttentionMaskInterface
 
+from stc_core.backbone.pooling import Group, equal_lengths, pool, pool_groups
 from stc_core.errors import StcError
-from stc_core.pooling import Group, equal_lengths, pool, pool_groups
 from stc_core.types import Pooling
 
 ATTENTION = "stc_packed"
@@ -116,7 +116,9 @@ def has_triton() -> bool:
     """True if kernels can be built here: a packed row on CUDA is pooled by one."""
     if find_spec("triton") is None:
         return False
-    from stc_core.segments import mean_and_max  # cannot be imported without Triton
+    from stc_core.backbone.pooling_triton import (
+        mean_and_max,  # cannot be imported without Triton
+    )
 
     tokens = torch.ones(2, 8, device="cuda")
     try:
@@ -162,7 +164,9 @@ def pool_batch(
         return {p: pool_groups(hidden, groups, p, packed=packed) for p in poolings}
     if not batch.packed:
         return {p: pool(hidden, batch.mask, p) for p in poolings}
-    from stc_core.segments import pool_packed  # Triton is there on CUDA alone
+    from stc_core.backbone.pooling_triton import (
+        pool_packed,  # Triton is there on CUDA alone
+    )
 
     return pool_packed(hidden[0], batch.starts, poolings)
 

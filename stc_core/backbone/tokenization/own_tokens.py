@@ -8,8 +8,8 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
-from stc_core.packing import Batch
-from stc_core.pooling import Group, pool, view
+from stc_core.backbone.packing import Batch
+from stc_core.backbone.pooling import Group, pool, view
 
 Marks = Sequence[Bool[np.ndarray, " _"]]
 """For each text which of its tokens count."""

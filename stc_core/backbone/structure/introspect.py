@@ -7,11 +7,11 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from stc_core.backbone.hooks import read_sites
+from stc_core.backbone.packing import Batch, can_pack, make_batch
+from stc_core.backbone.structure.sites import Anatomy, Point, find_sites
+from stc_core.backbone.structure.trace import TRIAL
 from stc_core.errors import StcError
-from stc_core.hooks import read_sites
-from stc_core.packing import Batch, can_pack, make_batch
-from stc_core.sites import Anatomy, Point, find_sites
-from stc_core.trace import TRIAL
 from stc_core.types import Site
 
 SEEN = {4: 1e-4, 2: 0.05}

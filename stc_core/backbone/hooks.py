@@ -7,8 +7,8 @@ from contextlib import nullcontext
 import torch
 from torch import Tensor, nn
 
-from stc_core.sites import Moment, Point
-from stc_core.trace import carried, first_tensor
+from stc_core.backbone.structure.sites import Moment, Point
+from stc_core.backbone.structure.trace import carried, first_tensor
 from stc_core.types import Site
 
 Take = Callable[[Site, Tensor], None]

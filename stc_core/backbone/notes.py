@@ -5,7 +5,7 @@ from typing import Any
 import transformers
 from torch import nn
 
-from stc_core.rotary import Frequencies
+from stc_core.backbone.rotary import Frequencies
 
 APART = "This model sees padding: only texts of equal length are read together."
 LONG = (

@@ -9,9 +9,9 @@ from typing import Any, NamedTuple, cast
 from tokenizers import Tokenizer
 from torch import nn
 
-from stc_core import loader_files as files
+from stc_core.backbone.loading import loader_files as files
+from stc_core.backbone.loading.loading_errors import no_vocabulary, tokenizing
 from stc_core.errors import StcError
-from stc_core.loading_errors import no_vocabulary, tokenizing
 
 PROBE = (
     "The quick brown fox jumps over the lazy dog, and 12345 more. "

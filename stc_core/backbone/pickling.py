@@ -4,9 +4,9 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 from weakref import WeakValueDictionary
 
-from stc_core.checkpoint import choose_device
+from stc_core.backbone.loading.checkpoint import choose_device
+from stc_core.backbone.structure.trace import remove_collecting_hooks
 from stc_core.errors import StcError
-from stc_core.trace import remove_collecting_hooks
 
 
 class Opened(NamedTuple):

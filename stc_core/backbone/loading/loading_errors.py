@@ -14,11 +14,11 @@ import torch
 from safetensors import SafetensorError, safe_open
 from tokenizers import Tokenizer
 
-from stc_core import hub
-from stc_core import loader_files as files
+from stc_core.backbone.loading import hub
+from stc_core.backbone.loading import loader_files as files
 from stc_core.errors import StcError
 
-_OURS = str(Path(__file__).parent)
+_OURS = str(Path(__file__).parents[2])
 _LIBRARIES = re.compile(
     r"[/\\](transformers|torch|tokenizers|safetensors|huggingface_hub|sentencepiece)"
     r"[/\\]"

@@ -11,8 +11,8 @@ from typing import NamedTuple
 import numpy as np
 from tokenizers import Tokenizer
 
+from stc_core.backbone.loading.hub import resolve
 from stc_core.config import DEFAULT_BACKBONE, MAX_LENGTH
-from stc_core.hub import resolve
 
 MOST_SAMPLED = 2000
 CHARACTERS_PER_TOKEN = 16
@@ -48,7 +48,7 @@ def sampled_cut(
         tokenizer = Tokenizer.from_file(str(path))
     except Exception as error:
         # Imported here: it brings transformers, which a look at a table does without.
-        from stc_core.loading_errors import tokenizer_fault
+        from stc_core.backbone.loading.loading_errors import tokenizer_fault
 
         raise tokenizer_fault(f"backbone {name!r}", folder, error) from error
     tokenizer.no_truncation()

@@ -1,0 +1,1 @@
+"""One Hugging Face model: its sites, tokens, hooks, pooling, packing."""

@@ -1,0 +1,1 @@
+"""Where in an unknown model its blocks and down-projections are."""
