@@ -19,11 +19,11 @@ import torch
 from measure import Row, against, interleaved, show, texts
 from transformers import LlamaConfig, LlamaModel
 
+from stc_core.activations.extract import extract, extract_features
+from stc_core.activations.forward import PENDING, Pace
+from stc_core.activations.transfer import pack
 from stc_core.backbone.backbone import Backbone
 from stc_core.backbone.batches import token_batches
-from stc_core.extract import extract, extract_features
-from stc_core.forward import PENDING, Pace
-from stc_core.transfer import pack
 from stc_core.types import Feature, PooledSite
 
 ROUNDS = 3

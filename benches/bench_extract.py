@@ -23,11 +23,11 @@ from measure import (
 )
 from torch import nn
 
+from stc_core.activations.extract import extract, measure_speed, plan_extraction
 from stc_core.backbone.backbone import Backbone
 from stc_core.backbone.batches import token_batches
 from stc_core.backbone.loading import hub
 from stc_core.config import DEFAULT_BACKBONE
-from stc_core.extract import extract, measure_speed, plan_extraction
 from stc_core.types import PooledSite
 
 CASES = (("sst2", 650), ("trec", 900), ("imdb", 60))

@@ -16,8 +16,8 @@ from tokenizers import Tokenizer
 from tokenizers.models import WordLevel
 from torch import nn
 
+from stc_core.activations.extract import extract_features
 from stc_core.backbone.backbone import Backbone
-from stc_core.extract import extract_features
 from stc_core.spelling import Names, Speller
 from stc_core.tree import Tree, tree_of
 from stc_core.types import Feature, Site

@@ -21,8 +21,8 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 from threadpoolctl import threadpool_limits
 
+from stc_core.activations.extract import extract
 from stc_core.backbone.backbone import Backbone
-from stc_core.extract import extract
 from stc_core.problem import standardise
 from stc_core.solver import fit_path
 from stc_core.types import PooledSite

@@ -16,14 +16,15 @@ import numpy as np
 import torch
 from jaxtyping import Int
 
+from stc_core.activations.extract import extract
+from stc_core.activations.features import dense_features
+from stc_core.activations.row_file import Rows, write_rows
 from stc_core.backbone import changes
 from stc_core.backbone.backbone import Backbone
 from stc_core.baselines import Guess, scored
 from stc_core.config import RunConfig, TrainConfig
 from stc_core.data.corpus import Corpus
 from stc_core.data.task import Task, some_rows
-from stc_core.extract import extract
-from stc_core.features import dense_features
 from stc_core.files import read_json
 from stc_core.head import SparseHead, rescaled
 from stc_core.layout import NU, SPARSE
@@ -32,7 +33,6 @@ from stc_core.metrics.scores import fit_temperature
 from stc_core.readout import Readout
 from stc_core.results import estimator, evaluate, task_of, write_fitted
 from stc_core.ridge import best_ridge
-from stc_core.rows import Rows, write_rows
 from stc_core.run import Run
 from stc_core.sparsify import Fitted
 from stc_core.stream import activation_blocks, logits_at

@@ -16,10 +16,10 @@ from safetensors.numpy import load_file, save_file
 from scipy.optimize import minimize_scalar
 
 from stc_core import saved
+from stc_core.activations.extract import extract_features
+from stc_core.activations.features import dense_features
 from stc_core.backbone.backbone import Backbone
 from stc_core.errors import StcError
-from stc_core.extract import extract_features
-from stc_core.features import dense_features
 from stc_core.files import read_json, replacing, write_json
 from stc_core.head import SparseHead
 from stc_core.labeller import Labeller, Strings, check_texts

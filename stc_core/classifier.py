@@ -14,6 +14,7 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils.validation import check_is_fitted
 
 from stc_core import saved
+from stc_core.activations.extract import extract
 from stc_core.backbone.backbone import Backbone
 from stc_core.config import (
     DEFAULT_BACKBONE,
@@ -26,7 +27,6 @@ from stc_core.data.split import TRAIN, VALIDATION, carve
 from stc_core.data.task import Read, Task
 from stc_core.data.texts import Texts
 from stc_core.errors import StcError
-from stc_core.extract import extract
 from stc_core.head import SparseHead
 from stc_core.labeller import Labeller, Strings, check_texts
 from stc_core.penalties import Name

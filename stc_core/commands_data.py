@@ -92,9 +92,9 @@ def cache(
 ) -> None:
     """List the features that are kept so that no text is read twice."""
     from stc_core import terminal
+    from stc_core.activations.cache import delete_store, list_stores
     from stc_core.display import size
     from stc_core.paths import features_folder
-    from stc_core.shelf import delete_store, list_stores
 
     stores = list_stores(features_folder())
     if not clean:

@@ -11,15 +11,15 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float, Int
 
+from stc_core.activations.extract import extract_features
+from stc_core.activations.row_file import Rows, block_rows, write_rows
 from stc_core.cascade import Cascade, sibling_temperature
 from stc_core.data.task import some_rows
-from stc_core.extract import extract_features
 from stc_core.head import SparseHead, rescaled
 from stc_core.hierarchy_training import Climbed, Course, Plan
 from stc_core.ladder import Ladder
 from stc_core.lesson import balanced, keep
 from stc_core.levels import Levels
-from stc_core.rows import Rows, block_rows, write_rows
 from stc_core.rungs import Rung
 from stc_core.types import Feature
 

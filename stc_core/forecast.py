@@ -11,6 +11,15 @@ from typing import NamedTuple
 
 import numpy as np
 
+from stc_core.activations.cost import (
+    TIMED_SHARE,
+    TIMED_TEXTS,
+    ExtractionPlan,
+    Speed,
+    measure_speed,
+    plan_extraction,
+)
+from stc_core.activations.row_file import BLOCK_BYTES
 from stc_core.arithmetic import Arithmetic, measure_arithmetic
 from stc_core.backbone.backbone import Backbone
 from stc_core.backbone.onednn import copied_bytes
@@ -19,16 +28,7 @@ from stc_core.baselines import MOST_ROWS, TFIDF_CS
 from stc_core.candidates import MOST_JOINT, MOST_RANKED, most_candidates
 from stc_core.control import MOST_ROWS as MOST_CONTROL
 from stc_core.least_squares import RIDGES
-from stc_core.plan import (
-    TIMED_SHARE,
-    TIMED_TEXTS,
-    ExtractionPlan,
-    Speed,
-    measure_speed,
-    plan_extraction,
-)
 from stc_core.probe import cores
-from stc_core.rows import BLOCK_BYTES
 from stc_core.sample import CURVE_COLUMNS, FIRST, LARGE, MOST_TEST, MOST_VALIDATION
 from stc_core.types import PooledSite
 

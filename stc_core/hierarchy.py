@@ -10,6 +10,7 @@ from jaxtyping import Int
 from torch import nn
 
 from stc_core import layout
+from stc_core.activations.extract import extract
 from stc_core.author import Author
 from stc_core.cascade import Cascade
 from stc_core.classifier import SparsifyThenClassify
@@ -18,7 +19,6 @@ from stc_core.course import Read, climbed, read_levels, settled
 from stc_core.data.checks import level_names
 from stc_core.data.corpus import Corpus, read_table, resolve_columns
 from stc_core.errors import StcError
-from stc_core.extract import extract
 from stc_core.generation import generated
 from stc_core.hierarchy_training import Climbed, Course, Plan, plan_levels
 from stc_core.lesson import CHECKPOINTS, loaded

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Bool, Float, Int
 
+from stc_core.activations.row_file import block_rows
 from stc_core.data.task import row_weights
 from stc_core.errors import StcError
 from stc_core.frames import series
@@ -19,7 +20,6 @@ from stc_core.head import SparseHead, softmax, standard
 from stc_core.least_squares import MOST_TINY, solve_positive
 from stc_core.metrics.scores import fit_temperature
 from stc_core.ridge import SHARPNESS
-from stc_core.rows import block_rows
 from stc_core.run import Run
 from stc_core.stream import head_from
 from stc_core.sums import Sums

@@ -12,12 +12,12 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from stc_core import saved
+from stc_core.activations.forward import Pace, on_device, run
 from stc_core.attention import PARTS, Attention
 from stc_core.backbone.backbone import Backbone
 from stc_core.backbone.packing import make_batch
 from stc_core.errors import StcError
 from stc_core.files import read_json, replacing, write_json
-from stc_core.forward import Pace, on_device, run
 from stc_core.head import softmax
 from stc_core.labeller import Labeller, Strings, check_texts
 from stc_core.types import PooledSite, Progress, Site, silent

@@ -10,6 +10,8 @@ import numpy as np
 import pandas as pd
 
 from stc_core import tables
+from stc_core.activations.cost import TokenCounts, depth_seconds
+from stc_core.activations.row_file import Rows
 from stc_core.backbone.backbone import Backbone
 from stc_core.baselines import Guess, scored
 from stc_core.classifier import SparsifyThenClassify
@@ -23,8 +25,6 @@ from stc_core.metrics.scores import (
     log_loss,
     macro_f1,
 )
-from stc_core.plan import TokenCounts, depth_seconds
-from stc_core.rows import Rows
 from stc_core.sample import Sample, on_all_rows
 from stc_core.sparsify import Fitted
 from stc_core.stream import logits_at

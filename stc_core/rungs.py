@@ -8,15 +8,15 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Int
 
+from stc_core.activations.features import dense_features
+from stc_core.activations.store import FeatureStore
 from stc_core.backbone.backbone import Backbone
 from stc_core.data.task import Task, some_rows
 from stc_core.errors import StcError
-from stc_core.features import dense_features
 from stc_core.head import SparseHead
 from stc_core.levels import Levels
 from stc_core.metrics.scores import accuracy, bootstrap_interval, macro_f1
 from stc_core.ridge import best_ridge
-from stc_core.store import FeatureStore
 from stc_core.types import PooledSite, Site
 from stc_core.variability import from_features, states_of
 

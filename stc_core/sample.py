@@ -11,6 +11,8 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float, Int
 
+from stc_core.activations.row_file import Rows, write_rows
+from stc_core.activations.store import FeatureStore
 from stc_core.backbone.backbone import Backbone
 from stc_core.data.task import Task
 from stc_core.data.texts import Texts
@@ -18,9 +20,7 @@ from stc_core.head import standard
 from stc_core.least_squares import RIDGES, solve_ridge
 from stc_core.metrics.scores import metric_of
 from stc_core.ridge import moments
-from stc_core.rows import Rows, write_rows
 from stc_core.sparsify import Fitted
-from stc_core.store import FeatureStore
 from stc_core.stream import ReadRows, activation_blocks, refit
 from stc_core.types import PooledSite, Progress, silent
 

@@ -10,12 +10,13 @@ from typing import Any
 import pandas as pd
 
 from stc_core import layout
+from stc_core.activations.extract import extract, stored
+from stc_core.activations.store import FeatureStore
 from stc_core.backbone.backbone import Backbone
 from stc_core.config import RunConfig
 from stc_core.data.corpus import Corpus
 from stc_core.dial import check, find, options_of
 from stc_core.errors import StcError
-from stc_core.extract import extract, stored
 from stc_core.files import read_json
 from stc_core.results import (
     Ground,
@@ -29,7 +30,6 @@ from stc_core.run import Run
 from stc_core.salience import SALIENCE, Salience, read_saliences, write_saliences
 from stc_core.sample import LARGE, Sample, draw
 from stc_core.sparsify import Fitted, taken
-from stc_core.store import FeatureStore
 from stc_core.types import PooledSite, Progress, silent
 from stc_core.writer import RunWriter
 

@@ -9,6 +9,8 @@ import pandas as pd
 from jaxtyping import Int
 
 from stc_core import layout, tables
+from stc_core.activations.cost import count_tokens
+from stc_core.activations.extract import extract
 from stc_core.baselines import Guess, baselines_of, scored
 from stc_core.by_class import class_table
 from stc_core.classifier import SparsifyThenClassify
@@ -16,9 +18,7 @@ from stc_core.config import RunConfig
 from stc_core.control import PATIENCE, control_task
 from stc_core.data.corpus import Corpus, read_corpus
 from stc_core.data.findings import add_truncated
-from stc_core.extract import extract
 from stc_core.lesson import CHECKPOINTS
-from stc_core.plan import count_tokens
 from stc_core.probe import ProbeResult
 from stc_core.results import (
     Ground,

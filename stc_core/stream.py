@@ -9,15 +9,15 @@ from collections.abc import Callable, Iterator, Sequence
 import numpy as np
 from jaxtyping import Float, Int
 
+from stc_core.activations.extract import extract_features
+from stc_core.activations.row_file import Rows, block_rows
 from stc_core.backbone.backbone import Backbone
 from stc_core.data.task import Task
 from stc_core.data.texts import Texts
-from stc_core.extract import extract_features
 from stc_core.head import SparseHead
 from stc_core.least_squares import solve_ridge
 from stc_core.metrics.scores import fit_temperature
 from stc_core.ridge import SHARPNESS
-from stc_core.rows import Rows, block_rows
 from stc_core.sparsify import Fitted
 from stc_core.sums import Sums
 from stc_core.types import Feature, PooledSite, Progress, silent

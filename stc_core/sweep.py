@@ -11,9 +11,9 @@ import numpy as np
 import torch
 from jaxtyping import Float
 
+from stc_core.activations.forward import ahead
 from stc_core.data.task import Read, Task
 from stc_core.fista import Posed, fit_paths, room, site_bytes, upload
-from stc_core.forward import ahead
 from stc_core.penalties import Name, get_penalty
 from stc_core.problem import Problem, Solved, pose
 from stc_core.solver import stopped

@@ -13,10 +13,10 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from stc_core.activations.forward import Pace, run
 from stc_core.backbone.backbone import Backbone
 from stc_core.data.task import Read, Task
 from stc_core.errors import StcError
-from stc_core.forward import Pace, run
 from stc_core.types import PooledSite, Progress, silent
 
 RANK_TOLERANCE = 1e-10

@@ -167,11 +167,12 @@ def stc(monkeypatch, capsys) -> Stc:
 @pytest.fixture(scope="module")
 def quick_survey() -> Iterator[None]:
     """Plans time small batches once: what they foretell is rough, and comes soon."""
-    from stc_core import arithmetic, plan
+    from stc_core import arithmetic
+    from stc_core.activations import cost
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(plan, "TRIAL_FLOPS", {"cpu": 1e9})
-        patch.setattr(plan, "ROUNDS", 1)
+        patch.setattr(cost, "TRIAL_FLOPS", {"cpu": 1e9})
+        patch.setattr(cost, "ROUNDS", 1)
         patch.setattr(arithmetic, "ROUNDS", 1)
         patch.setattr(arithmetic, "COLUMNS", 384)
         patch.setattr(arithmetic, "SOLVES", (96, 384))

@@ -9,13 +9,13 @@ import torch
 from test_changes import saved_base
 from tiny import TEXTS
 
+from stc_core.activations.features import dense_features
 from stc_core.backbone import changes
 from stc_core.backbone.backbone import Backbone
 from stc_core.backbone.class_guides import Spec, guides_of
 from stc_core.cascade import Cascade, open_cascade, sibling_temperature
 from stc_core.config import TuneConfig
 from stc_core.errors import StcError
-from stc_core.features import dense_features
 from stc_core.head import SparseHead
 from stc_core.metrics.scores import fit_temperature
 from stc_core.predictions import annotated, predict_file

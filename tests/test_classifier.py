@@ -10,10 +10,10 @@ from sklearn.model_selection import cross_val_score
 from sklearn.pipeline import Pipeline
 from tiny import WORDS, one_thread, tiny_backbone, tiny_model
 
+from stc_core.activations.extract import extract_features
 from stc_core.backbone.backbone import Backbone
 from stc_core.classifier import SparsifyThenClassify, check_labels, check_texts
 from stc_core.errors import StcError
-from stc_core.extract import extract_features
 
 assert one_thread
 FAMILIES = ["bert", "gpt2", "t5", "bart"]

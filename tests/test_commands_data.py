@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from command import Stc
 
-from stc_core.store import open_writer
+from stc_core.activations.store import open_writer
 from stc_core.types import PooledSite
 
 pytestmark = pytest.mark.usefixtures("own_home")

@@ -11,8 +11,8 @@ from test_solver import make
 from tiny import CONFIGS, TEXTS, tiny_backbone, tiny_model, tiny_tokenizer
 from toy import make as toy_of
 
+from stc_core.activations.extract import extract, extract_features
 from stc_core.backbone.backbone import Backbone
-from stc_core.extract import extract, extract_features
 from stc_core.fista import fit_paths, room, site_bytes, upload
 from stc_core.penalties import Name, get_penalty
 from stc_core.problem import pose

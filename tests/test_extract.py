@@ -10,16 +10,16 @@ import pytest
 import torch
 from tiny import TEXTS, tiny_backbone
 
-from stc_core import store
-from stc_core.backbone.backbone import Backbone
-from stc_core.errors import StcError
-from stc_core.extract import (
+from stc_core.activations import store
+from stc_core.activations.cache import list_stores
+from stc_core.activations.extract import (
     extract,
     extract_features,
     stored,
 )
-from stc_core.shelf import list_stores
-from stc_core.store import FeatureStore, share_done
+from stc_core.activations.store import FeatureStore, share_done
+from stc_core.backbone.backbone import Backbone
+from stc_core.errors import StcError
 from stc_core.types import POOLINGS, Feature, PooledSite, Site
 
 pytestmark = pytest.mark.usefixtures("small_shards")
@@ -140,7 +140,7 @@ from pathlib import Path
 from tiny import TEXTS, tiny_backbone
 from stc_core import batches, store
 from stc_core.types import PooledSite
-from stc_core.extract import extract
+from stc_core.activations.extract import extract
 
 batches.FIRST_SHARD, batches.LARGEST_SHARD, store.CHECKPOINT_S = 8, 32, -1
 wanted = [PooledSite.parse(name) for name in ("resid.1.mean", "mlp.2.max")]
@@ -352,15 +352,17 @@ def test_journal_and_share_agree(tmp_path: Path, monkeypatch):
 
 
 def test_a_single_text_needs_no_thread(monkeypatch):
-    monkeypatch.setattr("stc_core.forward.ThreadPoolExecutor", None)
+    monkeypatch.setattr("stc_core.activations.forward.ThreadPoolExecutor", None)
     feature = Feature(Site(1, "resid"), "mean", 0)
     assert extract_features(tiny_backbone("bert"), ["good"], [feature]).shape == (1, 1)
 
 
 def test_memory_is_given_back_after_each_large_shard(monkeypatch):
     released: list[int] = []
-    monkeypatch.setattr("stc_core.forward.release", lambda: released.append(1))
-    monkeypatch.setattr("stc_core.forward.CHUNK", 7)
+    monkeypatch.setattr(
+        "stc_core.activations.forward.release", lambda: released.append(1)
+    )
+    monkeypatch.setattr("stc_core.activations.forward.CHUNK", 7)
     feature = Feature(Site(1, "resid"), "mean", 0)
     extract_features(tiny_backbone("bert"), TEXTS[:7], [feature])
     assert not released

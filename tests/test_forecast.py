@@ -8,6 +8,7 @@ import pytest
 from threadpoolctl import threadpool_limits
 from tiny import tiny_backbone
 
+from stc_core.activations.cost import Speed, count_tokens
 from stc_core.arithmetic import Arithmetic
 from stc_core.backbone.tokenization.tokens import Tokens
 from stc_core.data.task import Task
@@ -27,7 +28,6 @@ from stc_core.forecast import (
     select_bytes,
     survey,
 )
-from stc_core.plan import Speed, count_tokens
 from stc_core.probe import fit_probes
 from stc_core.salience import Salience
 from stc_core.sample import last_gain

@@ -2,7 +2,7 @@
 
 import time
 
-from stc_core.forward import ahead
+from stc_core.activations.forward import ahead
 
 
 def test_no_more_is_worked_ahead_than_there_are_threads():

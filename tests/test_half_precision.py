@@ -6,8 +6,8 @@ import numpy as np
 import torch
 from tiny import TEXTS, tiny_backbone
 
+from stc_core.activations.extract import extract
 from stc_core.backbone.backbone import Backbone
-from stc_core.extract import extract
 from stc_core.types import PooledSite
 
 SOME = tuple(PooledSite.parse(name) for name in ("resid.1.mean", "mlp.2.max"))

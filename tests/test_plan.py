@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 from tiny import TEXTS, tiny_backbone
 
-from stc_core.extract import extract
-from stc_core.plan import (
+from stc_core.activations.cost import (
     ROUNDS,
     Speed,
     depth_seconds,
     measure_speed,
     plan_extraction,
 )
+from stc_core.activations.extract import extract
 from stc_core.types import PooledSite
 
 pytestmark = pytest.mark.usefixtures("small_shards")
@@ -69,7 +69,7 @@ def test_a_machine_that_is_busy_now_and_then_is_timed_in_between(monkeypatch):
 
 
 def test_a_slow_model_is_timed_less_often(monkeypatch, forwards):
-    monkeypatch.setattr("stc_core.plan.ENOUGH_SECONDS", 0.0)
+    monkeypatch.setattr("stc_core.activations.cost.ENOUGH_SECONDS", 0.0)
     backbone = tiny_backbone()
     measure_speed(backbone, backbone.tokenize(TEXTS[:1]), SOME)
     assert len(forwards) == 3 * 2  # of three lengths, the first not counted

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from stc_core import rows as module
+from stc_core.activations import row_file as module
+from stc_core.activations.row_file import Rows, block_rows, write_rows
 from stc_core.errors import StcError
-from stc_core.rows import Rows, block_rows, write_rows
 
 X = np.random.default_rng(0).standard_normal((11, 3)).astype(np.float32)
 

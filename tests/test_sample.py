@@ -7,9 +7,9 @@ import pytest
 from tiny import tiny_backbone
 
 from stc_core import sample as module
+from stc_core.activations.extract import extract
 from stc_core.data.task import Task
 from stc_core.data.texts import Texts
-from stc_core.extract import extract
 from stc_core.sample import draw, last_gain, stratified
 from stc_core.types import PooledSite, Site
 

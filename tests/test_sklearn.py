@@ -36,12 +36,12 @@ from tiny import (
 )
 from torch import nn
 
+from stc_core.activations.features import dense_features
 from stc_core.attention import PARTS, Attention
 from stc_core.author import Author
 from stc_core.cascade import Cascade
 from stc_core.classifier import SparsifyThenClassify
 from stc_core.errors import StcError
-from stc_core.features import dense_features
 from stc_core.head import SparseHead
 from stc_core.labeller import Labeller, check_texts, open_labeller
 from stc_core.lexicon import Lexicon

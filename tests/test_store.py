@@ -6,10 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from stc_core import store as store_module
-from stc_core.errors import StcError
-from stc_core.shelf import delete_store, list_stores, prune_stores
-from stc_core.store import (
+from stc_core.activations import store as store_module
+from stc_core.activations.cache import delete_store, list_stores, prune_stores
+from stc_core.activations.store import (
     FeatureStore,
     Frame,
     StoreWriter,
@@ -21,6 +20,7 @@ from stc_core.store import (
     store_path,
     text_key,
 )
+from stc_core.errors import StcError
 from stc_core.types import PooledSite
 
 MEAN, MAX = PooledSite.parse("resid.1.mean"), PooledSite.parse("mlp.2.max")
@@ -268,7 +268,7 @@ def test_a_store_that_another_process_has_just_deleted_is_gone(tmp_path: Path):
 
 def test_a_store_that_goes_while_it_is_opened_is_not_found(tmp_path, monkeypatch):
     store = finished(tmp_path / "key-a")
-    monkeypatch.setattr("stc_core.store.is_whole", lambda path: True)
+    monkeypatch.setattr("stc_core.activations.store.is_whole", lambda path: True)
     (store.path / "texts.npy").unlink()
     assert find_store(tmp_path, "key", [MEAN]) is None
 

@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 from tiny import tiny_backbone
 
-from stc_core import rows as rows_module
+from stc_core.activations import row_file as rows_module
+from stc_core.activations.extract import extract, extract_features
+from stc_core.activations.row_file import write_rows
 from stc_core.data.task import Task
 from stc_core.data.texts import Texts
-from stc_core.extract import extract, extract_features
 from stc_core.ridge import fit_head
-from stc_core.rows import write_rows
 from stc_core.sparsify import Fitted
 from stc_core.stream import activation_blocks, gather, refit
 from stc_core.types import Feature, PooledSite, Site

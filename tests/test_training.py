@@ -8,9 +8,9 @@ import pytest
 import torch
 from tiny import TEXTS, tiny_model, tiny_tokenizer
 
+from stc_core.activations.features import dense_features
 from stc_core.backbone.backbone import Backbone
 from stc_core.config import TuneConfig
-from stc_core.features import dense_features
 from stc_core.head import SparseHead, standard
 from stc_core.readout import Readout
 from stc_core.training import Epoch, History, Rows, _collated, _items, rate_of, train

@@ -9,12 +9,12 @@ import numpy as np
 import psutil
 from jaxtyping import Int
 
+from stc_core.activations.forward import CHUNK, PENDING, Pace, on_device
+from stc_core.activations.store import store_bytes
+from stc_core.activations.transfer import pack
 from stc_core.backbone.backbone import Backbone
 from stc_core.backbone.batches import LARGEST_SHARD, token_batches
 from stc_core.backbone.tokenization.tokens import Tokens
-from stc_core.forward import CHUNK, PENDING, Pace, on_device
-from stc_core.store import store_bytes
-from stc_core.transfer import pack
 from stc_core.types import PooledSite
 
 TRIAL_FLOPS = {"cpu": 2e10, "cuda": 2e13}

@@ -9,9 +9,9 @@ from typing import NamedTuple
 
 from filelock import Timeout
 
+from stc_core.activations.store import is_whole, lock, share_done
 from stc_core.errors import StcError
 from stc_core.files import read_json
-from stc_core.store import is_whole, lock, share_done
 
 IN_USE_S = 3600.0
 """A store that was read this recently is never deleted to make room."""

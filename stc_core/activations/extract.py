@@ -20,14 +20,15 @@ from filelock import AcquireReturnProxy, FileLock, Timeout
 from jaxtyping import Float
 from torch import Tensor
 
-from stc_core.backbone.backbone import Backbone
-from stc_core.data.texts import distinct
-from stc_core.errors import StcError
-from stc_core.forward import PENDING, Batch, Pace, run, token_ids
-from stc_core.paths import features_folder
-from stc_core.plan import ExtractionPlan, Speed, measure_speed, plan_extraction
-from stc_core.shelf import prune_stores
-from stc_core.store import (
+from stc_core.activations.cache import prune_stores
+from stc_core.activations.cost import (
+    ExtractionPlan,
+    Speed,
+    measure_speed,
+    plan_extraction,
+)
+from stc_core.activations.forward import PENDING, Batch, Pace, run, token_ids
+from stc_core.activations.store import (
     STORE_DTYPES,
     FeatureStore,
     Frame,
@@ -40,7 +41,11 @@ from stc_core.store import (
     store_path,
     text_key,
 )
-from stc_core.transfer import Blocks, Landed, Packed, pack
+from stc_core.activations.transfer import Blocks, Landed, Packed, pack
+from stc_core.backbone.backbone import Backbone
+from stc_core.data.texts import distinct
+from stc_core.errors import StcError
+from stc_core.paths import features_folder
 from stc_core.types import Feature, PooledSite, Progress, silent
 
 __all__ = [

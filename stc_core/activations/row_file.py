@@ -10,8 +10,8 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float
 
+from stc_core.activations.store import check_space
 from stc_core.files import replacing
-from stc_core.store import check_space
 
 BLOCK_BYTES = 1 << 27
 MOST_ROWS = 8192
