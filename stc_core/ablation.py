@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float, Int
 
-from stc_core.head import SparseHead
+from stc_core.heads.head import SparseHead
 
 
 class Toll(NamedTuple):

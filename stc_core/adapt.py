@@ -26,13 +26,13 @@ from stc_core.config import RunConfig, TrainConfig
 from stc_core.data.corpus import Corpus
 from stc_core.data.task import Task, some_rows
 from stc_core.files import read_json
-from stc_core.head import SparseHead, rescaled
+from stc_core.heads.head import SparseHead, rescaled
+from stc_core.heads.ridge import best_ridge
 from stc_core.layout import NU, SPARSE
 from stc_core.lesson import CHECKPOINTS, TUNING, Lesson, balanced, keep, loaded
 from stc_core.metrics.scores import fit_temperature
 from stc_core.readout import Readout
 from stc_core.results import estimator, evaluate, task_of, write_fitted
-from stc_core.ridge import best_ridge
 from stc_core.run import Run
 from stc_core.sparsify import Fitted
 from stc_core.stream import activation_blocks, logits_at

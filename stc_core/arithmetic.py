@@ -11,8 +11,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from stc_core.head import standard
-from stc_core.least_squares import Gram, gram, solve_ridge
+from stc_core.heads.head import standard
+from stc_core.heads.least_squares import Gram, gram, solve_ridge
 
 ROWS, COLUMNS, CLASSES = 1024, 3072, 6
 SOLVES = 768, 3072

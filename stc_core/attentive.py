@@ -23,7 +23,7 @@ from stc_core.classifier import SparsifyThenClassify
 from stc_core.config import RunConfig, TrainConfig
 from stc_core.curriculum import Taught, plan_blocks, taught
 from stc_core.data.corpus import Corpus
-from stc_core.head import softmax
+from stc_core.heads.head import softmax
 from stc_core.language import check_language
 from stc_core.lesson import CHECKPOINTS, Lesson, loaded
 from stc_core.metrics.scores import fit_temperature

@@ -12,9 +12,10 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 
 from stc_core.data.task import Read, Task
-from stc_core.dual import Block, joint_ridge
-from stc_core.head import standard
-from stc_core.least_squares import RIDGES, solve_ridge
+from stc_core.heads.head import standard
+from stc_core.heads.kernel_ridge import Block, joint_ridge
+from stc_core.heads.least_squares import RIDGES, solve_ridge
+from stc_core.heads.ridge import fit_ridge_head, moments
 from stc_core.metrics.paired import paired
 from stc_core.metrics.scores import (
     SAME_SCORE,
@@ -25,7 +26,6 @@ from stc_core.metrics.scores import (
     metric_of,
 )
 from stc_core.probe import ProbeResult
-from stc_core.ridge import fit_ridge_head, moments
 from stc_core.types import PooledSite
 
 TFIDF_CS = (1.0, 3.0, 10.0, 30.0, 100.0)

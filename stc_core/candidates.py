@@ -10,10 +10,10 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from stc_core.data.task import Read, Task
-from stc_core.dual import Block, joint_ridge
 from stc_core.errors import StcError
-from stc_core.head import standard
-from stc_core.least_squares import RIDGES
+from stc_core.heads.head import standard
+from stc_core.heads.kernel_ridge import Block, joint_ridge
+from stc_core.heads.least_squares import RIDGES
 from stc_core.metrics.scores import SAME_SCORE, last_best, metric_of
 from stc_core.select import descending, keep_mass, keep_top, smooth
 from stc_core.types import Feature, PooledSite

@@ -21,7 +21,7 @@ from stc_core.activations.features import dense_features
 from stc_core.backbone.backbone import Backbone
 from stc_core.errors import StcError
 from stc_core.files import read_json, replacing, write_json
-from stc_core.head import SparseHead
+from stc_core.heads.head import SparseHead
 from stc_core.labeller import Labeller, Strings, check_texts
 from stc_core.tree import Descent, Tree, descend
 from stc_core.types import Progress, silent

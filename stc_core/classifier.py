@@ -27,7 +27,7 @@ from stc_core.data.split import TRAIN, VALIDATION, carve
 from stc_core.data.task import Read, Task
 from stc_core.data.texts import Texts
 from stc_core.errors import StcError
-from stc_core.head import SparseHead
+from stc_core.heads.head import SparseHead
 from stc_core.labeller import Labeller, Strings, check_texts
 from stc_core.penalties import Name
 from stc_core.probe import ProbeResult, fit_probes

@@ -15,7 +15,7 @@ from stc_core.activations.extract import extract_features
 from stc_core.activations.row_file import Rows, block_rows, write_rows
 from stc_core.cascade import Cascade, sibling_temperature
 from stc_core.data.task import some_rows
-from stc_core.head import SparseHead, rescaled
+from stc_core.heads.head import SparseHead, rescaled
 from stc_core.hierarchy_training import Climbed, Course, Plan
 from stc_core.ladder import Ladder
 from stc_core.lesson import balanced, keep

@@ -23,7 +23,7 @@ from stc_core.config import TuneConfig
 from stc_core.errors import StcError
 from stc_core.files import read_json, replacing, write_json
 from stc_core.focus import RATES, Focus, Tongue
-from stc_core.head import SparseHead
+from stc_core.heads.head import SparseHead
 from stc_core.language import Speaker, WordHead, check_language, word_head
 from stc_core.lesson import CHECKPOINTS, Lesson, balanced, keep
 from stc_core.training import History, Rate, rate_of

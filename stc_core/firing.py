@@ -9,7 +9,7 @@ from jaxtyping import Float
 
 from stc_core.backbone.backbone import Backbone
 from stc_core.explanation import Token
-from stc_core.head import SparseHead, is_flat
+from stc_core.heads.head import SparseHead, is_flat
 
 SAMPLE = 64
 """Texts whose tokens say how active a neuron usually is on a token."""

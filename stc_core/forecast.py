@@ -27,7 +27,7 @@ from stc_core.backbone.tokenization.tokens import Tokens
 from stc_core.baselines import MOST_ROWS, TFIDF_CS
 from stc_core.candidates import MOST_JOINT, MOST_RANKED, most_candidates
 from stc_core.control import MOST_ROWS as MOST_CONTROL
-from stc_core.least_squares import RIDGES
+from stc_core.heads.least_squares import RIDGES
 from stc_core.probe import cores
 from stc_core.sample import CURVE_COLUMNS, FIRST, LARGE, MOST_TEST, MOST_VALIDATION
 from stc_core.types import PooledSite

@@ -12,7 +12,7 @@ from jaxtyping import Int
 
 from stc_core.candidates import Salient, gather
 from stc_core.data.task import Read, Task
-from stc_core.ridge import fit_ridge_head
+from stc_core.heads.ridge import fit_ridge_head
 from stc_core.search import Point, Search
 from stc_core.select import keep_top
 

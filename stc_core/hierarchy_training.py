@@ -11,7 +11,7 @@ from stc_core.backbone.backbone import Backbone
 from stc_core.config import TrainConfig
 from stc_core.data.corpus import Corpus
 from stc_core.errors import StcError
-from stc_core.head import SparseHead
+from stc_core.heads.head import SparseHead
 from stc_core.lesson import Lesson, loaded
 from stc_core.levels import Levels
 from stc_core.readout import Readout

@@ -13,10 +13,10 @@ from jaxtyping import Float, Shaped
 
 from stc_core import saved
 from stc_core.activations.extract import extract_features
-from stc_core.attribution import contributions, pooled_values, token_shares
 from stc_core.backbone.backbone import Backbone
 from stc_core.errors import StcError
-from stc_core.head import SparseHead, softmax
+from stc_core.heads.attribution import contributions, pooled_values, token_shares
+from stc_core.heads.head import SparseHead, softmax
 from stc_core.types import Progress, Site, silent
 
 HALF = re.compile("[\ud800-\udfff]")

@@ -16,13 +16,13 @@ from stc_core.activations.row_file import block_rows
 from stc_core.data.task import row_weights
 from stc_core.errors import StcError
 from stc_core.frames import series
-from stc_core.head import SparseHead, softmax, standard
-from stc_core.least_squares import MOST_TINY, solve_positive
+from stc_core.heads.head import SparseHead, softmax, standard
+from stc_core.heads.least_squares import MOST_TINY, solve_positive
+from stc_core.heads.moments import Sums
+from stc_core.heads.ridge import SHARPNESS
 from stc_core.metrics.scores import fit_temperature
-from stc_core.ridge import SHARPNESS
 from stc_core.run import Run
 from stc_core.stream import head_from
-from stc_core.sums import Sums
 
 FOLDS = 5
 FIT_PRODUCTS = 1e12

@@ -10,7 +10,7 @@ from joblib import Parallel, delayed
 from threadpoolctl import threadpool_limits
 
 from stc_core.data.task import Read, Task
-from stc_core.least_squares import importance
+from stc_core.heads.least_squares import importance
 from stc_core.metrics.scores import accuracy, first_best, macro_f1
 from stc_core.penalties import Name
 from stc_core.problem import Solved

@@ -10,7 +10,7 @@ from jaxtyping import Float, Int
 
 from stc_core import losses
 from stc_core.errors import StcError
-from stc_core.head import is_flat
+from stc_core.heads.head import is_flat
 from stc_core.losses import Target
 from stc_core.penalties import Penalty
 from stc_core.types import PooledSite

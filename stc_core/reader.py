@@ -18,7 +18,7 @@ from stc_core.backbone.backbone import Backbone
 from stc_core.backbone.packing import make_batch
 from stc_core.errors import StcError
 from stc_core.files import read_json, replacing, write_json
-from stc_core.head import softmax
+from stc_core.heads.head import softmax
 from stc_core.labeller import Labeller, Strings, check_texts
 from stc_core.types import PooledSite, Progress, Site, silent
 

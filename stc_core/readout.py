@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from stc_core.backbone.backbone import Backbone
 from stc_core.backbone.pooling import pool
-from stc_core.head import SparseHead
+from stc_core.heads.head import SparseHead
 from stc_core.metrics.scores import accuracy, macro_f1
 from stc_core.types import Site
 

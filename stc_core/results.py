@@ -18,7 +18,7 @@ from stc_core.classifier import SparsifyThenClassify
 from stc_core.config import TrainConfig
 from stc_core.data.corpus import Corpus
 from stc_core.data.task import Task
-from stc_core.head import softmax
+from stc_core.heads.head import softmax
 from stc_core.metrics.scores import (
     accuracy,
     expected_calibration_error,

@@ -13,10 +13,10 @@ from stc_core.activations.store import FeatureStore
 from stc_core.backbone.backbone import Backbone
 from stc_core.data.task import Task, some_rows
 from stc_core.errors import StcError
-from stc_core.head import SparseHead
+from stc_core.heads.head import SparseHead
+from stc_core.heads.ridge import best_ridge
 from stc_core.levels import Levels
 from stc_core.metrics.scores import accuracy, bootstrap_interval, macro_f1
-from stc_core.ridge import best_ridge
 from stc_core.types import PooledSite, Site
 from stc_core.variability import from_features, states_of
 

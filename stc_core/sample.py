@@ -16,10 +16,10 @@ from stc_core.activations.store import FeatureStore
 from stc_core.backbone.backbone import Backbone
 from stc_core.data.task import Task
 from stc_core.data.texts import Texts
-from stc_core.head import standard
-from stc_core.least_squares import RIDGES, solve_ridge
+from stc_core.heads.head import standard
+from stc_core.heads.least_squares import RIDGES, solve_ridge
+from stc_core.heads.ridge import moments
 from stc_core.metrics.scores import metric_of
-from stc_core.ridge import moments
 from stc_core.sparsify import Fitted
 from stc_core.stream import ReadRows, activation_blocks, refit
 from stc_core.types import PooledSite, Progress, silent

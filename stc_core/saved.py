@@ -11,7 +11,7 @@ from safetensors.numpy import load_file, save_file
 from stc_core.backbone.backbone import Backbone
 from stc_core.errors import StcError
 from stc_core.files import read_json, replacing, write_json
-from stc_core.head import SparseHead
+from stc_core.heads.head import SparseHead
 from stc_core.types import KINDS, POOLINGS, Feature, Progress, Site, silent
 
 FORMAT = 1

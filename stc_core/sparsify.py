@@ -24,9 +24,9 @@ from stc_core.frontier import (
     points_at,
     search_at,
 )
-from stc_core.head import SparseHead
+from stc_core.heads.head import SparseHead
+from stc_core.heads.ridge import fit_head
 from stc_core.metrics.scores import chosen_by
-from stc_core.ridge import fit_head
 from stc_core.search import Point, Search, choose
 from stc_core.select import keep_top
 from stc_core.types import Progress, silent

@@ -15,8 +15,8 @@ from jaxtyping import Float, Int
 from stc_core.candidates import nothing_selected
 from stc_core.config import SPIN_CS, SPIN_ETAS
 from stc_core.data.task import Read, Task
-from stc_core.head import SparseHead
-from stc_core.least_squares import importance
+from stc_core.heads.head import SparseHead
+from stc_core.heads.least_squares import importance
 from stc_core.metrics.scores import accuracy, first_best, macro_f1, metric_of
 from stc_core.probe import ProbeResult
 from stc_core.search import Point

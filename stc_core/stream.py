@@ -14,12 +14,12 @@ from stc_core.activations.row_file import Rows, block_rows
 from stc_core.backbone.backbone import Backbone
 from stc_core.data.task import Task
 from stc_core.data.texts import Texts
-from stc_core.head import SparseHead
-from stc_core.least_squares import solve_ridge
+from stc_core.heads.head import SparseHead
+from stc_core.heads.least_squares import solve_ridge
+from stc_core.heads.moments import Sums
+from stc_core.heads.ridge import SHARPNESS
 from stc_core.metrics.scores import fit_temperature
-from stc_core.ridge import SHARPNESS
 from stc_core.sparsify import Fitted
-from stc_core.sums import Sums
 from stc_core.types import Feature, PooledSite, Progress, silent
 
 ReadRows = Callable[[PooledSite, Int[np.ndarray, " k"]], Float[np.ndarray, "k width"]]

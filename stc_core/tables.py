@@ -10,7 +10,7 @@ from jaxtyping import Float, Int, Shaped
 from stc_core.backbone.backbone import Backbone
 from stc_core.data.corpus import Corpus
 from stc_core.data.task import Task
-from stc_core.head import SparseHead
+from stc_core.heads.head import SparseHead
 from stc_core.metrics.scores import accuracy, accuracy_interval, macro_f1
 from stc_core.probe import ProbeResult
 from stc_core.sparsify import Fitted

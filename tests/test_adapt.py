@@ -9,13 +9,14 @@ import pytest
 from test_changes import saved_base
 from test_hierarchy import table
 
-from stc_core import adapt, layout, recipes, ridge
+from stc_core import adapt, layout, recipes
 from stc_core.backbone.backbone import Backbone
 from stc_core.classifier import SparsifyThenClassify
 from stc_core.config import DataConfig, RunConfig, TrainConfig, TuneConfig
 from stc_core.data.task import Task
 from stc_core.files import read_json
-from stc_core.head import softmax
+from stc_core.heads import ridge
+from stc_core.heads.head import softmax
 from stc_core.lesson import BACKBONE, CHECKPOINTS, TUNING
 from stc_core.results import task_of
 from stc_core.run import Run

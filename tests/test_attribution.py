@@ -4,9 +4,14 @@ import numpy as np
 import pytest
 import torch
 
-from stc_core.attribution import by_layer, contributions, pooled_values, token_shares
 from stc_core.backbone.pooling import pool
-from stc_core.head import SparseHead
+from stc_core.heads.attribution import (
+    by_layer,
+    contributions,
+    pooled_values,
+    token_shares,
+)
+from stc_core.heads.head import SparseHead
 from stc_core.types import POOLINGS, Feature, Pooling, Site
 
 MLP, RESID = Site(1, "mlp"), Site(2, "resid")

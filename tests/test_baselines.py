@@ -12,7 +12,7 @@ from toy import SITES, Toy, make, only
 from stc_core import baselines, sparse
 from stc_core.baselines import Guess, baselines_of, scored
 from stc_core.config import DataConfig, RunConfig
-from stc_core.least_squares import RIDGES
+from stc_core.heads.least_squares import RIDGES
 from stc_core.metrics.scores import accuracy, macro_f1, metric_of
 from stc_core.run import Run
 from stc_core.types import PooledSite

@@ -19,7 +19,7 @@ from stc_core.curriculum import RATIO, THAW, paced, plan_blocks, thawed
 from stc_core.errors import StcError
 from stc_core.files import read_json
 from stc_core.focus import Focus, Tongue, vector_features
-from stc_core.head import SparseHead
+from stc_core.heads.head import SparseHead
 from stc_core.language import WordHead
 from stc_core.lesson import BACKBONE, CHECKPOINTS, TUNING
 from stc_core.run import Run

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from stc_core.data.task import Task
-from stc_core.dual import Block, joint_ridge
-from stc_core.head import standard
-from stc_core.least_squares import gram, importance, solve_ridge
+from stc_core.heads.head import standard
+from stc_core.heads.kernel_ridge import Block, joint_ridge
+from stc_core.heads.least_squares import gram, importance, solve_ridge
 
 RIDGES = (0.01, 1.0)
 

@@ -12,7 +12,6 @@ from stc_core.activations.cost import Speed, count_tokens
 from stc_core.arithmetic import Arithmetic
 from stc_core.backbone.tokenization.tokens import Tokens
 from stc_core.data.task import Task
-from stc_core.dual import Block, joint_ridge
 from stc_core.forecast import (
     GRAM_BYTES,
     Forecast,
@@ -28,6 +27,7 @@ from stc_core.forecast import (
     select_bytes,
     survey,
 )
+from stc_core.heads.kernel_ridge import Block, joint_ridge
 from stc_core.probe import fit_probes
 from stc_core.salience import Salience
 from stc_core.sample import last_gain

@@ -9,7 +9,7 @@ from tiny import tiny_backbone
 from stc_core import saved
 from stc_core.classifier import SparsifyThenClassify
 from stc_core.errors import StcError
-from stc_core.head import SparseHead
+from stc_core.heads.head import SparseHead
 from stc_core.labeller import open_labeller
 from stc_core.types import Feature, PooledSite, Site
 

@@ -10,7 +10,8 @@ from stc_core import mislabelled
 from stc_core.data.task import Task, row_weights
 from stc_core.errors import StcError
 from stc_core.files import write_json
-from stc_core.head import softmax, standard
+from stc_core.heads.head import softmax, standard
+from stc_core.heads.ridge import SHARPNESS, fit_ridge_head
 from stc_core.mislabelled import (
     COLUMNS,
     FOLDS,
@@ -19,7 +20,6 @@ from stc_core.mislabelled import (
     out_of_fold,
     suspects,
 )
-from stc_core.ridge import SHARPNESS, fit_ridge_head
 from stc_core.run import Run
 from stc_core.types import Feature, Site
 

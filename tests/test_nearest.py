@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from stc_core import nearest
-from stc_core.head import SparseHead
+from stc_core.heads.head import SparseHead
 from stc_core.types import Feature, Site
 
 RNG = np.random.default_rng(0)

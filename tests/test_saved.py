@@ -8,7 +8,7 @@ import pytest
 
 from stc_core import saved
 from stc_core.errors import StcError
-from stc_core.head import SparseHead
+from stc_core.heads.head import SparseHead
 from stc_core.types import KINDS, POOLINGS, Feature, Site
 
 ABOUT = saved.About("tiny", "a" * 64, "float32", 48)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from sklearn.linear_model import Ridge
 
-from stc_core.least_squares import gram, importance, solve_ridge
+from stc_core.heads.least_squares import gram, importance, solve_ridge
 from stc_core.metrics.scores import first_best, last_best
 from stc_core.select import descending, keep_mass, keep_top
 

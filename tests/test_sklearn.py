@@ -42,7 +42,7 @@ from stc_core.author import Author
 from stc_core.cascade import Cascade
 from stc_core.classifier import SparsifyThenClassify
 from stc_core.errors import StcError
-from stc_core.head import SparseHead
+from stc_core.heads.head import SparseHead
 from stc_core.labeller import Labeller, check_texts, open_labeller
 from stc_core.lexicon import Lexicon
 from stc_core.reader import Line, Reader

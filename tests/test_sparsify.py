@@ -10,9 +10,9 @@ from toy import NAMES, Toy, make
 from stc_core import candidates
 from stc_core.candidates import gather, most_candidates
 from stc_core.errors import StcError
-from stc_core.least_squares import RIDGES, importance
+from stc_core.heads.least_squares import RIDGES, importance
+from stc_core.heads.ridge import fit_head, fit_ridge_head
 from stc_core.metrics.scores import accuracy
-from stc_core.ridge import fit_head, fit_ridge_head
 from stc_core.salience import Salience
 from stc_core.search import choose
 from stc_core.select import keep_mass

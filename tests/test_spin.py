@@ -5,7 +5,7 @@ import pytest
 from toy import Toy, make, only
 
 from stc_core.config import SPIN_CS
-from stc_core.least_squares import importance
+from stc_core.heads.least_squares import importance
 from stc_core.metrics.scores import accuracy
 from stc_core.select import keep_mass
 from stc_core.sparsify import Fitted

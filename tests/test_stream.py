@@ -9,7 +9,7 @@ from stc_core.activations.extract import extract, extract_features
 from stc_core.activations.row_file import write_rows
 from stc_core.data.task import Task
 from stc_core.data.texts import Texts
-from stc_core.ridge import fit_head
+from stc_core.heads.ridge import fit_head
 from stc_core.sparsify import Fitted
 from stc_core.stream import activation_blocks, gather, refit
 from stc_core.types import Feature, PooledSite, Site

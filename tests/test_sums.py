@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from sklearn.preprocessing import StandardScaler
 
-from stc_core.head import standard
-from stc_core.least_squares import gram
-from stc_core.sums import Sums
+from stc_core.heads.head import standard
+from stc_core.heads.least_squares import gram
+from stc_core.heads.moments import Sums
 
 N, D, K = 60, 5, 3
 

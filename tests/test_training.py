@@ -11,7 +11,7 @@ from tiny import TEXTS, tiny_model, tiny_tokenizer
 from stc_core.activations.features import dense_features
 from stc_core.backbone.backbone import Backbone
 from stc_core.config import TuneConfig
-from stc_core.head import SparseHead, standard
+from stc_core.heads.head import SparseHead, standard
 from stc_core.readout import Readout
 from stc_core.training import Epoch, History, Rows, _collated, _items, rate_of, train
 from stc_core.tuning import changed, checkpoint_blocks, grafted, plan_tuning

@@ -12,8 +12,8 @@ from jaxtyping import Float, Int
 from scipy.linalg import get_blas_funcs
 
 from stc_core.data.task import Task
-from stc_core.head import standard
-from stc_core.least_squares import (
+from stc_core.heads.head import standard
+from stc_core.heads.least_squares import (
     MOST_TINY,
     gram,
     importance,

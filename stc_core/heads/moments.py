@@ -8,8 +8,8 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float, Int
 
-from stc_core.head import flat_as_one
-from stc_core.least_squares import Gram
+from stc_core.heads.head import flat_as_one
+from stc_core.heads.least_squares import Gram
 
 
 class Standardised(NamedTuple):

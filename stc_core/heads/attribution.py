@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from jaxtyping import Float
 
-from stc_core.head import SparseHead
+from stc_core.heads.head import SparseHead
 from stc_core.types import Feature, Pooling, Site
 
 

@@ -7,8 +7,8 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from stc_core.data.task import Task
-from stc_core.head import SparseHead, standard
-from stc_core.least_squares import RIDGES, Gram, gram, solve_ridge
+from stc_core.heads.head import SparseHead, standard
+from stc_core.heads.least_squares import RIDGES, Gram, gram, solve_ridge
 from stc_core.metrics.scores import SAME_SCORE, fit_temperature, metric_of
 from stc_core.types import Feature
 

@@ -1,0 +1,1 @@
+"""Linear readouts of pooled activations, fitted by least squares, split exactly."""
