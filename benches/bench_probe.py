@@ -23,8 +23,8 @@ from threadpoolctl import threadpool_limits
 
 from stc_core.activations.extract import extract
 from stc_core.backbone.backbone import Backbone
-from stc_core.problem import standardise
-from stc_core.solver import fit_path
+from stc_core.probes.problem import standardise
+from stc_core.probes.solver import fit_path
 from stc_core.types import PooledSite
 
 SPIN_CS = np.array([0.1, 0.2, 1.0, 10.0, 100.0])

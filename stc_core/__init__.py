@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from stc_core.config import DataConfig, RunConfig, TrainConfig
     from stc_core.data.corpus import Corpus, read_corpus
     from stc_core.errors import StcError
+    from stc_core.probes.sparse_probe import SparseProbe
     from stc_core.run import Run
-    from stc_core.sparse_probe import SparseProbe
     from stc_core.types import Feature, PooledSite, Site
 
 _HOME = {
@@ -36,7 +36,7 @@ _HOME = {
     "Run": "run",
     "RunConfig": "config",
     "Site": "types",
-    "SparseProbe": "probe",
+    "SparseProbe": "probes.fit",
     "SparsifyThenClassify": "classifier",
     "StcError": "errors",
     "TrainConfig": "config",

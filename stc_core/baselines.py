@@ -25,7 +25,7 @@ from stc_core.metrics.scores import (
     macro_f1,
     metric_of,
 )
-from stc_core.probe import ProbeResult
+from stc_core.probes.fit import ProbeResult
 from stc_core.types import PooledSite
 
 TFIDF_CS = (1.0, 3.0, 10.0, 30.0, 100.0)

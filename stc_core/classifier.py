@@ -29,8 +29,8 @@ from stc_core.data.texts import Texts
 from stc_core.errors import StcError
 from stc_core.heads.head import SparseHead
 from stc_core.labeller import Labeller, Strings, check_texts
-from stc_core.penalties import Name
-from stc_core.probe import ProbeResult, fit_probes
+from stc_core.probes.fit import ProbeResult, fit_probes
+from stc_core.probes.penalties import Name
 from stc_core.sample import draw, on_all_rows
 from stc_core.sparsify import NO_ROWS, Fitted, fit_stc
 from stc_core.spin import fit_spin

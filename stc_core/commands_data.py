@@ -73,7 +73,7 @@ def variability(
     texts, codes = labelled_texts(config.data)
     with terminal.CountBar("texts read") as bar:
         from stc_core.backbone.backbone import Backbone
-        from stc_core.variability import measure
+        from stc_core.probes.variability import measure
 
         train = config.train
         read = Backbone.load(

@@ -30,6 +30,7 @@ from stc_core.metrics.scores import (
     macro_f1,
 )
 from stc_core.narration import narrated
+from stc_core.probes.variability import states_of
 from stc_core.replies import Replies, replies_of
 from stc_core.rivals import path_scores, rivals
 from stc_core.run import Run
@@ -38,7 +39,6 @@ from stc_core.scribe import word_head
 from stc_core.spelling import names_of
 from stc_core.tables import neuron_table
 from stc_core.tree import Descent, descend
-from stc_core.variability import states_of
 from stc_core.writer import RunWriter
 
 RUNGS, WRITTEN = "levels.parquet", "replies.parquet"

@@ -12,14 +12,15 @@ from stc_core import layout, tables
 from stc_core.activations.cost import count_tokens
 from stc_core.activations.extract import extract
 from stc_core.baselines import Guess, baselines_of, scored
-from stc_core.by_class import class_table
 from stc_core.classifier import SparsifyThenClassify
 from stc_core.config import RunConfig
-from stc_core.control import PATIENCE, control_task
 from stc_core.data.corpus import Corpus, read_corpus
 from stc_core.data.findings import add_truncated
 from stc_core.lesson import CHECKPOINTS
-from stc_core.probe import ProbeResult
+from stc_core.probes.class_scores import class_table
+from stc_core.probes.control import PATIENCE, control_task
+from stc_core.probes.fit import ProbeResult
+from stc_core.probes.variability import from_features
 from stc_core.results import (
     Ground,
     conclude,
@@ -31,7 +32,6 @@ from stc_core.results import (
 from stc_core.run import Run
 from stc_core.salience import SALIENCE, write_saliences
 from stc_core.sample import Sample, draw
-from stc_core.variability import from_features
 from stc_core.writer import RunWriter
 
 INTERRUPTED = "the work was interrupted"

@@ -18,10 +18,10 @@ from stc_core.data.task import Read, Task
 from stc_core.heads.head import SparseHead
 from stc_core.heads.least_squares import importance
 from stc_core.metrics.scores import accuracy, first_best, macro_f1, metric_of
-from stc_core.probe import ProbeResult
+from stc_core.probes.fit import ProbeResult
+from stc_core.probes.solver import Path, fit_path
 from stc_core.search import Point
 from stc_core.select import keep_mass
-from stc_core.solver import Path, fit_path
 from stc_core.sparsify import Fitted
 from stc_core.types import Feature, Progress, silent
 

@@ -10,7 +10,7 @@ from command import Stc
 from stc_core.backbone.backbone import Backbone
 from stc_core.config import DataConfig
 from stc_core.data.corpus import labelled_texts
-from stc_core.variability import measure
+from stc_core.probes.variability import measure
 
 
 def test_variability_prints_exactly_nu_and_the_best_layer(stc: Stc, messages: Path):

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from sklearn.metrics import f1_score, recall_score, roc_auc_score
 
-from stc_core.by_class import aucs, class_table
 from stc_core.data.task import Task
-from stc_core.probe import fit_probes
+from stc_core.probes.class_scores import aucs, class_table
+from stc_core.probes.fit import fit_probes
 from stc_core.types import PooledSite, Site
 
 PLACE = PooledSite(Site(1, "mlp"), "mean")

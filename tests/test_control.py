@@ -2,10 +2,10 @@
 
 import numpy as np
 
-from stc_core import control
-from stc_core.control import PATIENCE, control_task
 from stc_core.data.task import Task
-from stc_core.probe import fit_probes
+from stc_core.probes import control
+from stc_core.probes.control import PATIENCE, control_task
+from stc_core.probes.fit import fit_probes
 from stc_core.types import PooledSite, Site
 
 PLACES = [PooledSite(Site(1, "mlp"), "mean"), PooledSite(Site(1, "resid"), "mean")]

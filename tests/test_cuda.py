@@ -13,11 +13,11 @@ from toy import make as toy_of
 
 from stc_core.activations.extract import extract, extract_features
 from stc_core.backbone.backbone import Backbone
-from stc_core.fista import fit_paths, room, site_bytes, upload
-from stc_core.penalties import Name, get_penalty
-from stc_core.problem import pose
-from stc_core.solver import fit_path
-from stc_core.sweep import sweep
+from stc_core.probes.fista import fit_paths, room, site_bytes, upload
+from stc_core.probes.gpu import sweep
+from stc_core.probes.penalties import Name, get_penalty
+from stc_core.probes.problem import pose
+from stc_core.probes.solver import fit_path
 from stc_core.types import POOLINGS, Feature, PooledSite
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA")

@@ -6,11 +6,11 @@ from hard import HARD, SILENT
 from scipy.special import softmax
 from test_solver import kkt, make
 
-from stc_core import fista
-from stc_core.fista import Posed, fit_paths, upload
-from stc_core.penalties import Name, get_penalty
-from stc_core.problem import Path, pose, rounding
-from stc_core.solver import fit_path
+from stc_core.probes import fista
+from stc_core.probes.fista import Posed, fit_paths, upload
+from stc_core.probes.penalties import Name, get_penalty
+from stc_core.probes.problem import Path, pose, rounding
+from stc_core.probes.solver import fit_path
 
 TIGHT = 1e-4
 

@@ -28,7 +28,7 @@ from stc_core.forecast import (
     survey,
 )
 from stc_core.heads.kernel_ridge import Block, joint_ridge
-from stc_core.probe import fit_probes
+from stc_core.probes.fit import fit_probes
 from stc_core.salience import Salience
 from stc_core.sample import last_gain
 from stc_core.sparsify import fit_stc

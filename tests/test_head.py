@@ -8,7 +8,7 @@ from sklearn.utils.class_weight import compute_sample_weight
 
 from stc_core.data.task import row_weights
 from stc_core.heads.head import SparseHead, softmax, standard
-from stc_core.problem import standardise
+from stc_core.probes.problem import standardise
 from stc_core.types import Feature, Site
 
 FEATURES = (

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import log_loss
 
-from stc_core import losses
+from stc_core.probes import losses
 
 
 def make(K: int) -> tuple[losses.Target, np.ndarray]:

@@ -5,7 +5,7 @@ import pytest
 from scipy.optimize import minimize
 
 from stc_core.errors import StcError
-from stc_core.penalties import L1, GroupL2, Penalty, get_penalty, lambda_max
+from stc_core.probes.penalties import L1, GroupL2, Penalty, get_penalty, lambda_max
 
 PENALTIES = [L1(), GroupL2()]
 ids = ["l1", "group"]

@@ -13,8 +13,8 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 from threadpoolctl import threadpool_info
 
 from stc_core.errors import StcError
-from stc_core.probe import fit_probes
-from stc_core.sparse_probe import SparseProbe
+from stc_core.probes.fit import fit_probes
+from stc_core.probes.sparse_probe import SparseProbe
 from stc_core.types import PooledSite
 
 

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from stc_core.errors import StcError
-from stc_core.penalties import L1, GroupL2
-from stc_core.problem import pose, standardise
+from stc_core.probes.penalties import L1, GroupL2
+from stc_core.probes.problem import pose, standardise
 
 
 @pytest.fixture

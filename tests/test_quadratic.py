@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from stc_core.penalties import L1, GroupL2, Penalty
-from stc_core.quadratic import (
+from stc_core.probes.penalties import L1, GroupL2, Penalty
+from stc_core.probes.quadratic import (
     WorkingSet,
     metric_apart,
     metric_coupled,

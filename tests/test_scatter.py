@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from stc_core.errors import StcError
-from stc_core.variability import Scatter, best_layer, variability
+from stc_core.probes.variability import Scatter, best_layer, variability
 
 
 def dense(X: np.ndarray, codes: np.ndarray) -> float:

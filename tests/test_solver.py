@@ -6,9 +6,9 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 
 from stc_core.errors import StcError
-from stc_core.penalties import L1, GroupL2, get_penalty
-from stc_core.problem import Path
-from stc_core.solver import fit_path
+from stc_core.probes.penalties import L1, GroupL2, get_penalty
+from stc_core.probes.problem import Path
+from stc_core.probes.solver import fit_path
 
 
 def make(K: int, n: int = 240, d: int = 15, seed: int = 0):

@@ -9,20 +9,20 @@ import torch
 from test_probe import SITES, blocks
 from toy import make
 
-from stc_core import probe, sweep
 from stc_core.data.task import Task
-from stc_core.fista import fit_paths, site_bytes, upload
-from stc_core.penalties import get_penalty
-from stc_core.probe import fit_probes
-from stc_core.problem import pose
+from stc_core.probes import fit, gpu
+from stc_core.probes.fista import fit_paths, site_bytes, upload
+from stc_core.probes.fit import fit_probes
+from stc_core.probes.penalties import get_penalty
+from stc_core.probes.problem import pose
 from stc_core.types import PooledSite
 
 GIVEN = {"n_class": 3, "class_weight": None, "sample_weight": None}
 GOAL = {"penalty": "l1", "tol": 1e-3, "patience": 2}
 
 
-def swept(toy, **more) -> dict[PooledSite, sweep.Solved]:
-    found = sweep.sweep(
+def swept(toy, **more) -> dict[PooledSite, gpu.Solved]:
+    found = gpu.sweep(
         toy.read, toy.task, list(toy.blocks), device="cpu", **{**GOAL, **more}
     )
     return {one.pooled_site: one for one in found}
@@ -56,11 +56,11 @@ def test_a_small_device_takes_batches_and_leaves_out_what_is_too_large(
 
     need: list[int] = []
     monkeypatch.setattr(
-        sweep, "site_bytes", lambda p: need.append(site_bytes(p)) or need[-1]
+        gpu, "site_bytes", lambda p: need.append(site_bytes(p)) or need[-1]
     )
     swept(toy)
-    monkeypatch.setattr(sweep, "room", lambda device: int(2.5 * min(need)))
-    monkeypatch.setattr(sweep, "fit_paths", watched)
+    monkeypatch.setattr(gpu, "room", lambda device: int(2.5 * min(need)))
+    monkeypatch.setattr(gpu, "fit_paths", watched)
     found = swept(toy)
     assert sizes == [2, 2, 1] and wide not in found
 
@@ -68,14 +68,14 @@ def test_a_small_device_takes_batches_and_leaves_out_what_is_too_large(
 def test_what_a_device_cannot_do_is_left_out(monkeypatch) -> None:
     toy = make(3)
     monkeypatch.setattr(
-        sweep, "fit_paths", lambda posed, tol: fit_paths(posed, tol=tol, max_iter=1)
+        gpu, "fit_paths", lambda posed, tol: fit_paths(posed, tol=tol, max_iter=1)
     )
     assert not swept(toy)
 
     def full(*_, **__):
         raise torch.OutOfMemoryError
 
-    monkeypatch.setattr(sweep, "fit_paths", full)
+    monkeypatch.setattr(gpu, "fit_paths", full)
     assert not swept(toy)
 
 
@@ -90,9 +90,9 @@ def test_probes_go_to_the_device_when_they_are_many(monkeypatch, cells: int) -> 
         some = list(sites)[1:]  # one is left for the host
         return real(read, task, some, device="cpu", **goal)
 
-    real = sweep.sweep
-    monkeypatch.setattr(sweep, "sweep", here)
-    monkeypatch.setattr(probe, "GPU_CELLS", cells)
+    real = gpu.sweep
+    monkeypatch.setattr(gpu, "sweep", here)
+    monkeypatch.setattr(fit, "GPU_CELLS", cells)
     seen: list[tuple[int, int]] = []
     found, expected = (
         fit_probes(

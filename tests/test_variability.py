@@ -8,8 +8,8 @@ from tiny import ENCODERS, TEXTS, tiny_backbone
 
 from stc_core.backbone.backbone import Backbone
 from stc_core.data.task import Task
+from stc_core.probes.variability import from_features, measure, states_of
 from stc_core.types import PooledSite, Site
-from stc_core.variability import from_features, measure, states_of
 
 FAMILIES = ("bert", "roberta", "albert", "gpt2", "llama", "t5", "bart")
 CODES = np.arange(len(TEXTS)) % 3

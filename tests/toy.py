@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 
 from stc_core.data.task import Task
-from stc_core.probe import ProbeResult, fit_probes
+from stc_core.probes.fit import ProbeResult, fit_probes
 from stc_core.types import Feature, PooledSite
 
 WIDTH = 10

@@ -12,9 +12,9 @@ from threadpoolctl import threadpool_limits
 from stc_core.data.task import Read, Task
 from stc_core.heads.least_squares import importance
 from stc_core.metrics.scores import accuracy, first_best, macro_f1
-from stc_core.penalties import Name
-from stc_core.problem import Solved
-from stc_core.solver import Path, fit_path
+from stc_core.probes.penalties import Name
+from stc_core.probes.problem import Solved
+from stc_core.probes.solver import Path, fit_path
 from stc_core.types import PooledSite, Progress, silent
 
 MOST_THREADS = 4
@@ -92,7 +92,7 @@ def fit_probes(
 
     def found() -> Iterator[ProbeResult]:
         if Cs is None and device.startswith("cuda") and _many(read, task, pooled_sites):
-            from stc_core.sweep import sweep
+            from stc_core.probes.gpu import sweep
 
             for solved in sweep(read, task, pooled_sites, device=device, **goal):
                 yield _score(solved, task)

@@ -13,9 +13,9 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from stc_core import losses
-from stc_core.losses import Target
-from stc_core.problem import Path, Problem, null_path, rounding
+from stc_core.probes import losses
+from stc_core.probes.losses import Target
+from stc_core.probes.problem import Path, Problem, null_path, rounding
 
 EVERY = 20  # steps between looks at the violations, which wait for the device
 POWER_STEPS = 20

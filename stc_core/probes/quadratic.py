@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from stc_core.penalties import Penalty
+from stc_core.probes.penalties import Penalty
 
 SPRINT = 50  # gradient steps between two exact solves on the support, at least
 FEWEST = 1000  # examples that a Gram matrix is never thinned below

@@ -16,7 +16,7 @@ from sklearn.utils.validation import (
 )
 
 from stc_core.errors import StcError
-from stc_core.solver import Path, fit_path
+from stc_core.probes.solver import Path, fit_path
 
 
 class SparseProbe(ClassifierMixin, BaseEstimator):

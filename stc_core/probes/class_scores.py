@@ -9,7 +9,7 @@ from scipy.stats import rankdata
 
 from stc_core.data.task import Read, Task
 from stc_core.metrics.scores import accuracy_interval
-from stc_core.probe import ProbeResult
+from stc_core.probes.fit import ProbeResult
 
 
 def class_table(read: Read, task: Task, probes: Sequence[ProbeResult]) -> pd.DataFrame:

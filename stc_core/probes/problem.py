@@ -8,11 +8,11 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float, Int
 
-from stc_core import losses
 from stc_core.errors import StcError
 from stc_core.heads.head import is_flat
-from stc_core.losses import Target
-from stc_core.penalties import Penalty
+from stc_core.probes import losses
+from stc_core.probes.losses import Target
+from stc_core.probes.penalties import Penalty
 from stc_core.types import PooledSite
 
 STRIP = 16  # examples transposed, and features standardised, at a time: stays in cache

@@ -10,12 +10,12 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float, Int
 
-from stc_core import losses
 from stc_core.errors import StcError
-from stc_core.losses import Target
-from stc_core.penalties import Name, get_penalty, lambda_max
-from stc_core.problem import Path, Problem, null_path, pose, rounding
-from stc_core.quadratic import (
+from stc_core.probes import losses
+from stc_core.probes.losses import Target
+from stc_core.probes.penalties import Name, get_penalty, lambda_max
+from stc_core.probes.problem import Path, Problem, null_path, pose, rounding
+from stc_core.probes.quadratic import (
     Metric,
     WorkingSet,
     metric_apart,

@@ -1,0 +1,1 @@
+"""Sparse logistic regressions on one pooled site each, with certified optima."""
