@@ -21,7 +21,6 @@ from stc_core.activations.features import dense_features
 from stc_core.activations.row_file import Rows, write_rows
 from stc_core.backbone import changes
 from stc_core.backbone.backbone import Backbone
-from stc_core.baselines import Guess, scored
 from stc_core.config import RunConfig, TrainConfig
 from stc_core.data.corpus import Corpus
 from stc_core.data.task import Task, some_rows
@@ -35,8 +34,9 @@ from stc_core.probes.variability import measure
 from stc_core.readout import Readout
 from stc_core.results import estimator, evaluate, task_of, write_fitted
 from stc_core.run import Run
-from stc_core.sparsify import Fitted
-from stc_core.stream import activation_blocks, logits_at
+from stc_core.selection.baselines import Guess, scored
+from stc_core.selection.stc import Fitted
+from stc_core.selection.streaming import activation_blocks, logits_at
 from stc_core.training import History
 from stc_core.tuning import TunePlan, changed, checkpoint_blocks, grafted, plan_tuning
 from stc_core.types import PooledSite

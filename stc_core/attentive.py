@@ -18,7 +18,6 @@ from stc_core import layout
 from stc_core.alike import ALIKE, plain_heads, read_sites_of, vectors_alike
 from stc_core.attention import PARTS, Attention
 from stc_core.backbone.backbone import Backbone
-from stc_core.baselines import Guess, scored
 from stc_core.classifier import SparsifyThenClassify
 from stc_core.config import RunConfig, TrainConfig
 from stc_core.curriculum import Taught, plan_blocks, taught
@@ -30,7 +29,8 @@ from stc_core.metrics.scores import fit_temperature
 from stc_core.reader import Line, Reader, batches
 from stc_core.results import evaluate, task_of
 from stc_core.run import Run
-from stc_core.sparsify import Fitted
+from stc_core.selection.baselines import Guess, scored
+from stc_core.selection.stc import Fitted
 from stc_core.tables import prediction_table
 from stc_core.types import Site
 from stc_core.writer import RunWriter

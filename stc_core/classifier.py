@@ -31,9 +31,9 @@ from stc_core.heads.head import SparseHead
 from stc_core.labeller import Labeller, Strings, check_texts
 from stc_core.probes.fit import ProbeResult, fit_probes
 from stc_core.probes.penalties import Name
-from stc_core.sample import draw, on_all_rows
-from stc_core.sparsify import NO_ROWS, Fitted, fit_stc
-from stc_core.spin import fit_spin
+from stc_core.selection.sample import draw, on_all_rows
+from stc_core.selection.spin import fit_spin
+from stc_core.selection.stc import NO_ROWS, Fitted, fit_stc
 from stc_core.types import KINDS, Kind, PooledSite, Pooling, Progress, silent
 
 

@@ -10,10 +10,10 @@ import pandas as pd
 
 from stc_core.config import RunConfig, ShrinkConfig
 from stc_core.errors import StcError
-from stc_core.frontier import Option, cheapest
 from stc_core.metrics.scores import chosen_by
 from stc_core.run import Run
-from stc_core.salience import SALIENCE
+from stc_core.selection.frontier import Option, cheapest
+from stc_core.selection.salience import SALIENCE
 
 TOLERANCE = 0.01
 """Of the validation score, where nothing else is asked for."""

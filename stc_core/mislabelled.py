@@ -22,7 +22,7 @@ from stc_core.heads.moments import Sums
 from stc_core.heads.ridge import SHARPNESS
 from stc_core.metrics.scores import fit_temperature
 from stc_core.run import Run
-from stc_core.stream import head_from
+from stc_core.selection.streaming import head_from
 
 FOLDS = 5
 FIT_PRODUCTS = 1e12

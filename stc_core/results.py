@@ -13,7 +13,6 @@ from stc_core import tables
 from stc_core.activations.cost import TokenCounts, depth_seconds
 from stc_core.activations.row_file import Rows
 from stc_core.backbone.backbone import Backbone
-from stc_core.baselines import Guess, scored
 from stc_core.classifier import SparsifyThenClassify
 from stc_core.config import TrainConfig
 from stc_core.data.corpus import Corpus
@@ -25,9 +24,10 @@ from stc_core.metrics.scores import (
     log_loss,
     macro_f1,
 )
-from stc_core.sample import Sample, on_all_rows
-from stc_core.sparsify import Fitted
-from stc_core.stream import logits_at
+from stc_core.selection.baselines import Guess, scored
+from stc_core.selection.sample import Sample, on_all_rows
+from stc_core.selection.stc import Fitted
+from stc_core.selection.streaming import logits_at
 from stc_core.types import PooledSite
 from stc_core.writer import RunWriter
 

@@ -27,9 +27,14 @@ from stc_core.results import (
     write_frontier,
 )
 from stc_core.run import Run
-from stc_core.salience import SALIENCE, Salience, read_saliences, write_saliences
-from stc_core.sample import LARGE, Sample, draw
-from stc_core.sparsify import Fitted, taken
+from stc_core.selection.salience import (
+    SALIENCE,
+    Salience,
+    read_saliences,
+    write_saliences,
+)
+from stc_core.selection.sample import LARGE, Sample, draw
+from stc_core.selection.stc import Fitted, taken
 from stc_core.types import PooledSite, Progress, silent
 from stc_core.writer import RunWriter
 

@@ -11,7 +11,6 @@ from jaxtyping import Int
 from stc_core import layout, tables
 from stc_core.activations.cost import count_tokens
 from stc_core.activations.extract import extract
-from stc_core.baselines import Guess, baselines_of, scored
 from stc_core.classifier import SparsifyThenClassify
 from stc_core.config import RunConfig
 from stc_core.data.corpus import Corpus, read_corpus
@@ -30,8 +29,9 @@ from stc_core.results import (
     write_frontier,
 )
 from stc_core.run import Run
-from stc_core.salience import SALIENCE, write_saliences
-from stc_core.sample import Sample, draw
+from stc_core.selection.baselines import Guess, baselines_of, scored
+from stc_core.selection.salience import SALIENCE, write_saliences
+from stc_core.selection.sample import Sample, draw
 from stc_core.writer import RunWriter
 
 INTERRUPTED = "the work was interrupted"

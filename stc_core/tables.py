@@ -13,7 +13,7 @@ from stc_core.data.task import Task
 from stc_core.heads.head import SparseHead
 from stc_core.metrics.scores import accuracy, accuracy_interval, macro_f1
 from stc_core.probes.fit import ProbeResult
-from stc_core.sparsify import Fitted
+from stc_core.selection.stc import Fitted
 from stc_core.types import Site
 
 

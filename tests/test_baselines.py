@@ -9,12 +9,13 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils.class_weight import compute_sample_weight
 from toy import SITES, Toy, make, only
 
-from stc_core import baselines, sparse
-from stc_core.baselines import Guess, baselines_of, scored
+from stc_core import sparse
 from stc_core.config import DataConfig, RunConfig
 from stc_core.heads.least_squares import RIDGES
 from stc_core.metrics.scores import accuracy, macro_f1, metric_of
 from stc_core.run import Run
+from stc_core.selection import baselines
+from stc_core.selection.baselines import Guess, baselines_of, scored
 from stc_core.types import PooledSite
 from stc_core.writer import RunWriter
 
@@ -125,7 +126,7 @@ def test_all_sites_is_ridge_on_all_columns_joined(class_weight, strength):
 
 
 def test_with_many_rows_all_sites_learns_from_some_of_them(toy, monkeypatch):
-    monkeypatch.setattr("stc_core.baselines.MOST_ROWS", 100)
+    monkeypatch.setattr("stc_core.selection.baselines.MOST_ROWS", 100)
     guess = run(toy, seed=3)["all_sites"]
     assert "fitted on 100 rows" in guess.detail
     assert right(toy, guess) > right(toy, run(toy)["majority"])

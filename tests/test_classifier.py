@@ -314,8 +314,8 @@ def test_many_texts_are_sampled_as_a_recipe_does(monkeypatch, tmp_path):
     texts, labels = corpus(400)
     whole = make(seed=1).fit(texts, labels)
     for name, value in {"LARGE": 100, "FIRST": 60, "MOST_VALIDATION": 30}.items():
-        monkeypatch.setattr("stc_core.sample." + name, value)
-    monkeypatch.setattr("stc_core.sample.last_gain", lambda *_: (0.0, 0.1))
+        monkeypatch.setattr("stc_core.selection.sample." + name, value)
+    monkeypatch.setattr("stc_core.selection.sample.last_gain", lambda *_: (0.0, 0.1))
     seen: list[tuple[int, int]] = []
     found = make(seed=1).fit(texts, labels, progress=lambda *at: seen.append(at))
     assert seen[-1] == (400, 400)

@@ -29,9 +29,9 @@ from stc_core.forecast import (
 )
 from stc_core.heads.kernel_ridge import Block, joint_ridge
 from stc_core.probes.fit import fit_probes
-from stc_core.salience import Salience
-from stc_core.sample import last_gain
-from stc_core.sparsify import fit_stc
+from stc_core.selection.salience import Salience
+from stc_core.selection.sample import last_gain
+from stc_core.selection.stc import fit_stc
 from stc_core.types import PooledSite, Site
 
 RNG = np.random.default_rng(0)

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 from toy import Toy, make
 
-from stc_core.frontier import Option, cheapest, curves_of, depths_of, grid
 from stc_core.metrics.scores import accuracy
-from stc_core.sparsify import Fitted, fit_stc, taken
-from stc_core.stream import gather
+from stc_core.selection.frontier import Option, cheapest, curves_of, depths_of, grid
+from stc_core.selection.stc import Fitted, fit_stc, taken
+from stc_core.selection.streaming import gather
 
 NONE = np.zeros(0, int)
 

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from stc_core.config import DataConfig, RunConfig, ShrinkConfig, TrainConfig
-from stc_core.frontier import Option
 from stc_core.reasons import nearly, points, reasons
+from stc_core.selection.frontier import Option
 
 DATA = DataConfig(path="a.csv")
 NONE = np.zeros(0, int)

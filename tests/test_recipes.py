@@ -340,8 +340,8 @@ def test_every_setting_reaches_the_classifier():
 def large(monkeypatch):
     """A corpus of 240 rows counts as large: neurons are chosen on 60 training rows."""
     for name, value in {"LARGE": 100, "FIRST": 60, "MOST_TEST": 20}.items():
-        monkeypatch.setattr(f"stc_core.sample.{name}", value)
-    monkeypatch.setattr("stc_core.sample.last_gain", lambda *_: (0.0, 0.1))
+        monkeypatch.setattr(f"stc_core.selection.sample.{name}", value)
+    monkeypatch.setattr("stc_core.selection.sample.last_gain", lambda *_: (0.0, 0.1))
     monkeypatch.setattr("stc_core.activations.row_file.MOST_ROWS", 32)
 
 
@@ -368,10 +368,10 @@ def test_sampled_whole_or_not_at_all_the_run_is_the_same(
     messages, tmp_path, large, monkeypatch
 ):
     """The sample is all rows: the head from sums is the one fitted in memory."""
-    monkeypatch.setattr("stc_core.sample.FIRST", 1000)
-    monkeypatch.setattr("stc_core.sample.MOST_TEST", 1000)
+    monkeypatch.setattr("stc_core.selection.sample.FIRST", 1000)
+    monkeypatch.setattr("stc_core.selection.sample.MOST_TEST", 1000)
     sampled = trained(small(messages, store_dtype="float32"), tmp_path / "one")
-    monkeypatch.setattr("stc_core.sample.LARGE", 1000)
+    monkeypatch.setattr("stc_core.selection.sample.LARGE", 1000)
     whole = trained(small(messages, store_dtype="float32"), tmp_path / "two")
     order = ["site", "pooling", "index"]
     neurons = [run.neurons.set_index(order).sort_index() for run in (sampled, whole)]

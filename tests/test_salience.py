@@ -5,8 +5,8 @@ import pytest
 from toy import make
 
 from stc_core.errors import StcError
-from stc_core.salience import read_saliences, site_widths, write_saliences
-from stc_core.sparsify import fit_stc
+from stc_core.selection.salience import read_saliences, site_widths, write_saliences
+from stc_core.selection.stc import fit_stc
 
 
 def test_what_is_read_selects_the_same_to_the_last_bit(tmp_path):

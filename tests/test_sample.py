@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 from tiny import tiny_backbone
 
-from stc_core import sample as module
 from stc_core.activations.extract import extract
 from stc_core.data.task import Task
 from stc_core.data.texts import Texts
-from stc_core.sample import draw, last_gain, stratified
+from stc_core.selection import sample as module
+from stc_core.selection.sample import draw, last_gain, stratified
 from stc_core.types import PooledSite, Site
 
 SITES = [PooledSite(Site(layer, "resid"), "mean") for layer in range(3)]

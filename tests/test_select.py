@@ -8,7 +8,7 @@ from sklearn.linear_model import Ridge
 
 from stc_core.heads.least_squares import gram, importance, solve_ridge
 from stc_core.metrics.scores import first_best, last_best
-from stc_core.select import descending, keep_mass, keep_top
+from stc_core.selection.importance import descending, keep_mass, keep_top
 
 
 def test_importance_by_hand():

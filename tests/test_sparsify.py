@@ -7,16 +7,16 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils.class_weight import compute_sample_weight
 from toy import NAMES, Toy, make
 
-from stc_core import candidates
-from stc_core.candidates import gather, most_candidates
 from stc_core.errors import StcError
 from stc_core.heads.least_squares import RIDGES, importance
 from stc_core.heads.ridge import fit_head, fit_ridge_head
 from stc_core.metrics.scores import accuracy
-from stc_core.salience import Salience
-from stc_core.search import choose
-from stc_core.select import keep_mass
-from stc_core.sparsify import Fitted, fit_stc
+from stc_core.selection import candidates
+from stc_core.selection.candidates import gather, most_candidates
+from stc_core.selection.importance import keep_mass
+from stc_core.selection.salience import Salience
+from stc_core.selection.search import choose
+from stc_core.selection.stc import Fitted, fit_stc
 from stc_core.types import Feature, PooledSite
 
 
@@ -153,10 +153,10 @@ def test_where_one_class_is_frequent_no_site_is_trusted_alone(toy):
 
 
 def test_without_a_share_as_many_as_fit_are_candidates(toy, monkeypatch):
-    monkeypatch.setattr("stc_core.candidates.MOST_CANDIDATES", (10**6, 10**6))
+    monkeypatch.setattr("stc_core.selection.candidates.MOST_CANDIDATES", (10**6, 10**6))
     many = gather(toy.read, toy.task, toy.probes())
     limit = len(many.features) // 2
-    monkeypatch.setattr("stc_core.candidates.MOST_CANDIDATES", (limit, limit))
+    monkeypatch.setattr("stc_core.selection.candidates.MOST_CANDIDATES", (limit, limit))
     few = gather(toy.read, toy.task, toy.probes())
     assert len(few.features) == limit
     assert set(few.features) < set(many.features)
@@ -166,7 +166,7 @@ def test_without_a_share_as_many_as_fit_are_candidates(toy, monkeypatch):
 
 def test_many_candidates_are_narrowed_to_those_that_count_together(toy, monkeypatch):
     every = gather(toy.read, toy.task, toy.probes())
-    monkeypatch.setattr("stc_core.candidates.MOST_JOINT", 12)
+    monkeypatch.setattr("stc_core.selection.candidates.MOST_JOINT", 12)
     few = gather(toy.read, toy.task, toy.probes())
     assert len(few.features) == 12 < len(every.features)
     assert set(few.features) < set(every.features)

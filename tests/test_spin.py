@@ -7,9 +7,9 @@ from toy import Toy, make, only
 from stc_core.config import SPIN_CS
 from stc_core.heads.least_squares import importance
 from stc_core.metrics.scores import accuracy
-from stc_core.select import keep_mass
-from stc_core.sparsify import Fitted
-from stc_core.spin import _Trial, fit_spin
+from stc_core.selection.importance import keep_mass
+from stc_core.selection.spin import _Trial, fit_spin
+from stc_core.selection.stc import Fitted
 from stc_core.types import PooledSite
 
 ETAS = (0.1, 0.5, 0.8)

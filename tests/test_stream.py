@@ -10,8 +10,8 @@ from stc_core.activations.row_file import write_rows
 from stc_core.data.task import Task
 from stc_core.data.texts import Texts
 from stc_core.heads.ridge import fit_head
-from stc_core.sparsify import Fitted
-from stc_core.stream import activation_blocks, gather, refit
+from stc_core.selection.stc import Fitted
+from stc_core.selection.streaming import activation_blocks, gather, refit
 from stc_core.types import Feature, PooledSite, Site
 
 FEATURES = (
@@ -63,7 +63,7 @@ def test_stored_or_computed_the_values_are_the_same(stored):
 
 def test_what_is_stored_is_not_computed(stored, monkeypatch):
     store, _ = stored
-    monkeypatch.setattr("stc_core.stream.extract_features", None)
+    monkeypatch.setattr("stc_core.selection.streaming.extract_features", None)
     rows = np.array([2, 0])
     blocks = activation_blocks(
         tiny_backbone("bert"), Texts(TEXTS[:2]), FEATURES, read=store.read, known=rows

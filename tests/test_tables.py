@@ -13,7 +13,7 @@ from stc_core.data.columns import Columns
 from stc_core.data.corpus import Corpus
 from stc_core.data.findings import Report
 from stc_core.metrics.scores import accuracy_interval, bootstrap_interval
-from stc_core.sparsify import Fitted, fit_stc
+from stc_core.selection.stc import Fitted, fit_stc
 
 
 @pytest.fixture(scope="module")

@@ -64,6 +64,6 @@ def widths(run: Run) -> dict[str, int]:
 
 @st.cache_data(max_entries=16, show_spinner=False)
 def _widths(path: str, written: int) -> dict[str, int]:
-    from stc_core.salience import site_widths  # half a second of imports
+    from stc_core.selection.salience import site_widths  # half a second of imports
 
     return site_widths(Path(path))

@@ -8,11 +8,11 @@ import streamlit as st
 
 from stc_core import dial
 from stc_core.display import percent
-from stc_core.frontier import Option
 from stc_core.metrics.scores import METRICS, Metric
 from stc_core.readings import best_probes
 from stc_core.reasons import nearly, points, reasons
 from stc_core.run import Run
+from stc_core.selection.frontier import Option
 from ui.pages import NEURONS
 from ui.place import context, link, pick, remember
 from ui.readers import read

@@ -10,9 +10,12 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float, Int
 
-from stc_core.candidates import Salient, gather
 from stc_core.data.task import Read, Task
-from stc_core.frontier import (
+from stc_core.heads.head import SparseHead
+from stc_core.heads.ridge import fit_head
+from stc_core.metrics.scores import chosen_by
+from stc_core.selection.candidates import Salient, gather
+from stc_core.selection.frontier import (
     Option,
     cheapest,
     columns_of,
@@ -24,11 +27,8 @@ from stc_core.frontier import (
     points_at,
     search_at,
 )
-from stc_core.heads.head import SparseHead
-from stc_core.heads.ridge import fit_head
-from stc_core.metrics.scores import chosen_by
-from stc_core.search import Point, Search, choose
-from stc_core.select import keep_top
+from stc_core.selection.importance import keep_top
+from stc_core.selection.search import Point, Search, choose
 from stc_core.types import Progress, silent
 
 NO_ROWS = np.arange(0)

@@ -12,7 +12,6 @@ from itertools import groupby
 import numpy as np
 from jaxtyping import Float, Int
 
-from stc_core.candidates import nothing_selected
 from stc_core.config import SPIN_CS, SPIN_ETAS
 from stc_core.data.task import Read, Task
 from stc_core.heads.head import SparseHead
@@ -20,9 +19,10 @@ from stc_core.heads.least_squares import importance
 from stc_core.metrics.scores import accuracy, first_best, macro_f1, metric_of
 from stc_core.probes.fit import ProbeResult
 from stc_core.probes.solver import Path, fit_path
-from stc_core.search import Point
-from stc_core.select import keep_mass
-from stc_core.sparsify import Fitted
+from stc_core.selection.candidates import nothing_selected
+from stc_core.selection.importance import keep_mass
+from stc_core.selection.search import Point
+from stc_core.selection.stc import Fitted
 from stc_core.types import Feature, Progress, silent
 
 HEAD_TOL = 0.1

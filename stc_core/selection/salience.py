@@ -12,9 +12,9 @@ from jaxtyping import Float
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import load_file, save_file
 
-from stc_core.candidates import Salient
 from stc_core.errors import StcError
 from stc_core.files import replacing
+from stc_core.selection.candidates import Salient
 from stc_core.types import PooledSite
 
 SALIENCE = "salience.safetensors"

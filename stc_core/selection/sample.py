@@ -20,8 +20,8 @@ from stc_core.heads.head import standard
 from stc_core.heads.least_squares import RIDGES, solve_ridge
 from stc_core.heads.ridge import moments
 from stc_core.metrics.scores import metric_of
-from stc_core.sparsify import Fitted
-from stc_core.stream import ReadRows, activation_blocks, refit
+from stc_core.selection.stc import Fitted
+from stc_core.selection.streaming import ReadRows, activation_blocks, refit
 from stc_core.types import PooledSite, Progress, silent
 
 LARGE = 40_000

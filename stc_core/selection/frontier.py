@@ -10,11 +10,11 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Int
 
-from stc_core.candidates import Salient, gather
 from stc_core.data.task import Read, Task
 from stc_core.heads.ridge import fit_ridge_head
-from stc_core.search import Point, Search
-from stc_core.select import keep_top
+from stc_core.selection.candidates import Salient, gather
+from stc_core.selection.importance import keep_top
+from stc_core.selection.search import Point, Search
 
 LEAST_NEURONS = 8
 

@@ -15,7 +15,7 @@ from stc_core.heads.head import standard
 from stc_core.heads.kernel_ridge import Block, joint_ridge
 from stc_core.heads.least_squares import RIDGES
 from stc_core.metrics.scores import SAME_SCORE, last_best, metric_of
-from stc_core.select import descending, keep_mass, keep_top, smooth
+from stc_core.selection.importance import descending, keep_mass, keep_top, smooth
 from stc_core.types import Feature, PooledSite
 
 MOST_CANDIDATES = 4096, 16_384

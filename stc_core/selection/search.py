@@ -6,12 +6,12 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float, Int
 
-from stc_core.candidates import Pool, nothing_selected
 from stc_core.data.task import Task
 from stc_core.heads.least_squares import RIDGES, importance, solve_ridge
 from stc_core.heads.ridge import moments
 from stc_core.metrics.scores import SAME_SCORE, accuracy, last_best, macro_f1
-from stc_core.select import smooth
+from stc_core.selection.candidates import Pool, nothing_selected
+from stc_core.selection.importance import smooth
 
 SLACK = 0.25
 

@@ -19,7 +19,7 @@ from stc_core.heads.least_squares import solve_ridge
 from stc_core.heads.moments import Sums
 from stc_core.heads.ridge import SHARPNESS
 from stc_core.metrics.scores import fit_temperature
-from stc_core.sparsify import Fitted
+from stc_core.selection.stc import Fitted
 from stc_core.types import Feature, PooledSite, Progress, silent
 
 ReadRows = Callable[[PooledSite, Int[np.ndarray, " k"]], Float[np.ndarray, "k width"]]
