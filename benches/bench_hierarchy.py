@@ -18,8 +18,8 @@ from torch import nn
 
 from stc_core.activations.extract import extract_features
 from stc_core.backbone.backbone import Backbone
-from stc_core.spelling import Names, Speller
-from stc_core.tree import Tree, tree_of
+from stc_core.classifiers.label_tree import Tree, tree_of
+from stc_core.classifiers.spelling import Names, Speller
 from stc_core.types import Feature, Site
 
 BLOCKS, K1, WIDTH, WORDS, END = 12, 7, 384, 4096, 3

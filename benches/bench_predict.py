@@ -33,8 +33,8 @@ from sklearn.linear_model import LogisticRegression
 from stc_core import recipes
 from stc_core.backbone.backbone import Backbone
 from stc_core.backbone.loading import hub
+from stc_core.classifiers.base import open_labeller
 from stc_core.config import DEFAULT_BACKBONE, DataConfig, RunConfig, TrainConfig
-from stc_core.labeller import open_labeller
 from stc_core.run import Run
 from stc_core.writer import RunWriter
 

@@ -7,11 +7,11 @@ import streamlit as st
 
 import ui
 from stc_core import orders
+from stc_core.classifiers.predict_table import LABEL_COLUMN, annotated
 from stc_core.data.columns import guess_columns
 from stc_core.data.uploads import Upload, find, list_uploads, predicted
 from stc_core.figures_data import class_bars
 from stc_core.orders import Order
-from stc_core.predictions import LABEL_COLUMN, annotated
 from stc_core.run import Run
 from stc_core.status import BUSY, Status
 from ui.panels import PERCENT, in_percent

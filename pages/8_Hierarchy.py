@@ -10,9 +10,9 @@ import streamlit as st
 import ui
 from stc_core import jobs
 from stc_core.branches import SEPARATOR, confusion, node_table, with_labels
+from stc_core.classifiers.sampling import Decoding
 from stc_core.clicks import clicked_level
 from stc_core.config import RunConfig, TrainConfig, TuneConfig
-from stc_core.decoding import Decoding
 from stc_core.display import percent
 from stc_core.figures_hierarchy import confusion_map, rung_curves, tree_figure
 from stc_core.metrics.text import measures

@@ -19,7 +19,7 @@ if "OMP_WAIT_POLICY" not in os.environ:
 
 if TYPE_CHECKING:
     from stc_core.backbone.backbone import Backbone
-    from stc_core.classifier import SparsifyThenClassify
+    from stc_core.classifiers.estimator import SparsifyThenClassify
     from stc_core.config import DataConfig, RunConfig, TrainConfig
     from stc_core.data.corpus import Corpus, read_corpus
     from stc_core.errors import StcError
@@ -37,7 +37,7 @@ _HOME = {
     "RunConfig": "config",
     "Site": "types",
     "SparseProbe": "probes.fit",
-    "SparsifyThenClassify": "classifier",
+    "SparsifyThenClassify": "classifiers.estimator",
     "StcError": "errors",
     "TrainConfig": "config",
     "read_corpus": "data.corpus",

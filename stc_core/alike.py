@@ -9,16 +9,16 @@ import numpy as np
 import torch
 from jaxtyping import Float
 
-from stc_core.attention import Attention
 from stc_core.backbone.backbone import Backbone
 from stc_core.backbone.pooling import pool
+from stc_core.classifiers.attention import batches
+from stc_core.classifiers.attention_pooling import Attention
 from stc_core.data.corpus import Corpus
 from stc_core.data.task import Task, some_rows
 from stc_core.errors import StcError
 from stc_core.focus import vector_features
 from stc_core.heads import ridge
 from stc_core.heads.head import SparseHead
-from stc_core.reader import batches
 from stc_core.types import Progress, Site
 
 ALIKE = ("mean", "max", "last")

@@ -4,15 +4,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from stc_core.author import Author
 from stc_core.cards import card, way_of
-from stc_core.cascade import Cascade
+from stc_core.classifiers.base import Labeller
+from stc_core.classifiers.hierarchical import Cascade
+from stc_core.classifiers.label_tree import Descent
+from stc_core.classifiers.replying import Author
+from stc_core.classifiers.spelled import Lexicon
 from stc_core.errors import StcError
 from stc_core.gradients import integrated_gradients
-from stc_core.labeller import Labeller
-from stc_core.lexicon import Lexicon
 from stc_core.run import Run
-from stc_core.tree import Descent
 
 
 def answers(classifier: Labeller, texts: Sequence[str]) -> list[dict[str, Any]]:

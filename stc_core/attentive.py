@@ -16,9 +16,10 @@ from jaxtyping import Float
 
 from stc_core import layout
 from stc_core.alike import ALIKE, plain_heads, read_sites_of, vectors_alike
-from stc_core.attention import PARTS, Attention
 from stc_core.backbone.backbone import Backbone
-from stc_core.classifier import SparsifyThenClassify
+from stc_core.classifiers.attention import Line, Reader, batches
+from stc_core.classifiers.attention_pooling import PARTS, Attention
+from stc_core.classifiers.estimator import SparsifyThenClassify
 from stc_core.config import RunConfig, TrainConfig
 from stc_core.curriculum import Taught, plan_blocks, taught
 from stc_core.data.corpus import Corpus
@@ -26,7 +27,6 @@ from stc_core.heads.head import softmax
 from stc_core.language import check_language
 from stc_core.lesson import CHECKPOINTS, Lesson, loaded
 from stc_core.metrics.scores import fit_temperature
-from stc_core.reader import Line, Reader, batches
 from stc_core.results import evaluate, task_of
 from stc_core.run import Run
 from stc_core.selection.baselines import Guess, scored

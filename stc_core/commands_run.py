@@ -37,18 +37,19 @@ def predict(
     reply adds written_reply, unless levels are left out.
     """
     with uncollected():
-        from stc_core import predictions, terminal
+        from stc_core import terminal
+        from stc_core.classifiers import predict_table
 
         opened = open_run(run)
         trained = opened.report.columns.text
         classifier = opened.classifier()
     if coarse_only or levels is not None:
-        from stc_core.cascade import shallow
+        from stc_core.classifiers.hierarchical import shallow
 
         classifier = shallow(classifier, 1 if coarse_only else levels)
     printing = ends_with_its_reader() if out == "-" else nullcontext()
     with terminal.CountBar("rows labelled") as bar, printing:
-        labelled = predictions.predict_file(
+        labelled = predict_table.predict_file(
             classifier,
             data,
             out,
@@ -82,7 +83,7 @@ def generate(
     For a run that learned replies: train --recipe hierarchy --reply COLUMN.
     """
     with uncollected():
-        from stc_core.decoding import Decoding
+        from stc_core.classifiers.sampling import Decoding
 
         author = open_run(run).classifier()
     if not hasattr(author, "tell"):

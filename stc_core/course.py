@@ -13,7 +13,7 @@ from jaxtyping import Float, Int
 
 from stc_core.activations.extract import extract_features
 from stc_core.activations.row_file import Rows, block_rows, write_rows
-from stc_core.cascade import Cascade, sibling_temperature
+from stc_core.classifiers.hierarchical import Cascade, sibling_temperature
 from stc_core.data.task import some_rows
 from stc_core.heads.head import SparseHead, rescaled
 from stc_core.hierarchy_training import Climbed, Course, Plan

@@ -17,8 +17,8 @@ from torch.optim import AdamW
 from torch.optim.lr_scheduler import LambdaLR
 
 from stc_core.alike import first_head, vectors_alike
-from stc_core.attention import Attention
 from stc_core.backbone.backbone import Backbone
+from stc_core.classifiers.attention_pooling import Attention
 from stc_core.config import TuneConfig
 from stc_core.errors import StcError
 from stc_core.files import read_json, replacing, write_json

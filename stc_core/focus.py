@@ -10,8 +10,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.functional import dropout
 
-from stc_core.attention import Attention
 from stc_core.backbone.backbone import Backbone
+from stc_core.classifiers.attention_pooling import Attention
 from stc_core.heads.head import SparseHead
 from stc_core.language import WordHead, hidden_words, next_words, read_whole
 from stc_core.readout import Readout, learn

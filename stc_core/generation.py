@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Int
 
-from stc_core.author import Author, Written
+from stc_core.classifiers.replying import Author, Written
 from stc_core.frames import series
 from stc_core.hierarchy_training import Course
 from stc_core.metrics.text import bleu_2, distinct

@@ -16,10 +16,10 @@ from stc_core.backbone.backbone import Backbone
 from stc_core.backbone.packing import make_batch
 from stc_core.backbone.pooling import pool
 from stc_core.backbone.tokenization.own_tokens import added_ids
+from stc_core.classifiers.attention import Reader
+from stc_core.classifiers.base import Labeller, check_texts
 from stc_core.errors import StcError
 from stc_core.heads.head import SparseHead
-from stc_core.labeller import Labeller, check_texts
-from stc_core.reader import Reader
 from stc_core.types import Site
 
 STEPS = 64

@@ -11,9 +11,11 @@ from torch import nn
 
 from stc_core import layout
 from stc_core.activations.extract import extract
-from stc_core.author import Author
-from stc_core.cascade import Cascade
-from stc_core.classifier import SparsifyThenClassify
+from stc_core.classifiers.estimator import SparsifyThenClassify
+from stc_core.classifiers.hierarchical import Cascade
+from stc_core.classifiers.label_tree import Descent, descend
+from stc_core.classifiers.replying import Author
+from stc_core.classifiers.spelling import names_of
 from stc_core.config import RunConfig, TrainConfig
 from stc_core.course import Read, climbed, read_levels, settled
 from stc_core.data.checks import level_names
@@ -36,9 +38,7 @@ from stc_core.rivals import path_scores, rivals
 from stc_core.run import Run
 from stc_core.rungs import Rung, climb, rung_table
 from stc_core.scribe import word_head
-from stc_core.spelling import names_of
 from stc_core.tables import neuron_table
-from stc_core.tree import Descent, descend
 from stc_core.writer import RunWriter
 
 RUNGS, WRITTEN = "levels.parquet", "replies.parquet"

@@ -8,6 +8,7 @@ from jaxtyping import Int
 
 from stc_core.backbone import changes, class_guides
 from stc_core.backbone.backbone import Backbone
+from stc_core.classifiers.label_tree import Tree
 from stc_core.config import TrainConfig
 from stc_core.data.corpus import Corpus
 from stc_core.errors import StcError
@@ -17,7 +18,6 @@ from stc_core.levels import Levels
 from stc_core.readout import Readout
 from stc_core.rungs import Rung, checked_layers, propose, stack_of
 from stc_core.training import History
-from stc_core.tree import Tree
 from stc_core.tuning import Graft, TunePlan, changed, checkpoint_blocks, grafted
 from stc_core.writer import RunWriter
 

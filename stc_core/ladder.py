@@ -9,9 +9,9 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from stc_core.backbone.class_guides import GUIDE, Guide, guides_of
+from stc_core.classifiers.label_tree import Tree
 from stc_core.heads.head import SparseHead
 from stc_core.readout import Readout
-from stc_core.tree import Tree
 from stc_core.tuning import Graft
 
 NEVER = -1e9

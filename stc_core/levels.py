@@ -5,12 +5,12 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Int
 
+from stc_core.classifiers.label_tree import Tree, tree_of
 from stc_core.data.checks import level_names
 from stc_core.data.columns import Columns
 from stc_core.data.corpus import Corpus
 from stc_core.data.task import Task
 from stc_core.errors import StcError
-from stc_core.tree import Tree, tree_of
 
 MOST_LEVELS = 4
 

@@ -5,14 +5,14 @@ from collections.abc import Sequence
 
 from torch import nn
 
-from stc_core.author import Author
+from stc_core.classifiers.label_tree import Tree
+from stc_core.classifiers.replying import Author
+from stc_core.classifiers.spelled import Lexicon
+from stc_core.classifiers.spelling import names_of, text_length
 from stc_core.hierarchy_training import Climbed, Course, Plan
 from stc_core.lesson import keep, loaded
-from stc_core.lexicon import Lexicon
 from stc_core.replies import Replies, part_length
 from stc_core.scribe import Scribe
-from stc_core.spelling import names_of, text_length
-from stc_core.tree import Tree
 from stc_core.tuning import Graft
 
 

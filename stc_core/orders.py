@@ -9,9 +9,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
+from stc_core.classifiers.predict_table import predict_file
 from stc_core.data.table import iter_table
 from stc_core.files import read_json, write_json
-from stc_core.predictions import predict_file
 from stc_core.run import Run
 from stc_core.status import (
     BUSY,

@@ -6,10 +6,10 @@ from typing import NamedTuple
 import numpy as np
 
 from stc_core.backbone.backbone import Backbone
+from stc_core.classifiers.spelling import positions
 from stc_core.config import LONGEST, HierarchyConfig
 from stc_core.data.corpus import Corpus
 from stc_core.frames import series
-from stc_core.spelling import positions
 
 
 class Replies(NamedTuple):

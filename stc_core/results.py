@@ -13,7 +13,7 @@ from stc_core import tables
 from stc_core.activations.cost import TokenCounts, depth_seconds
 from stc_core.activations.row_file import Rows
 from stc_core.backbone.backbone import Backbone
-from stc_core.classifier import SparsifyThenClassify
+from stc_core.classifiers.estimator import SparsifyThenClassify
 from stc_core.config import TrainConfig
 from stc_core.data.corpus import Corpus
 from stc_core.data.task import Task

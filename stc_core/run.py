@@ -30,8 +30,8 @@ from stc_core.status import (
 from stc_core.worker import Worker
 
 if TYPE_CHECKING:
+    from stc_core.classifiers.base import Labeller
     from stc_core.data.findings import Report
-    from stc_core.labeller import Labeller
 
 
 LISTED = ("test", "neurons", "layers", "seconds")
@@ -216,7 +216,7 @@ class Run:
 
     def classifier(self, **arguments: Any) -> "Labeller":
         """The fitted classifier, ready to predict and explain."""
-        from stc_core.loading import open_classifier
+        from stc_core.classifiers.loading import open_classifier
 
         return open_classifier(self._written("model"), **arguments)
 

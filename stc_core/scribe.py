@@ -9,11 +9,11 @@ import torch
 from torch import Tensor, nn
 
 from stc_core.backbone.loading import hub
+from stc_core.classifiers.label_tree import Tree
+from stc_core.classifiers.spelling import Names, Speller
 from stc_core.language import language_model
 from stc_core.readout import Readout, learn
 from stc_core.script import read, script
-from stc_core.spelling import Names, Speller
-from stc_core.tree import Tree
 from stc_core.tuning import Graft
 
 

@@ -13,8 +13,8 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from stc_core.backbone.packing import make_batch
-from stc_core.spelling import Names, Speller
-from stc_core.tree import Tree
+from stc_core.classifiers.label_tree import Tree
+from stc_core.classifiers.spelling import Names, Speller
 from stc_core.types import Site
 
 BATCH = 16

@@ -11,7 +11,7 @@ from jaxtyping import Int
 from stc_core import layout, tables
 from stc_core.activations.cost import count_tokens
 from stc_core.activations.extract import extract
-from stc_core.classifier import SparsifyThenClassify
+from stc_core.classifiers.estimator import SparsifyThenClassify
 from stc_core.config import RunConfig
 from stc_core.data.corpus import Corpus, read_corpus
 from stc_core.data.findings import add_truncated

@@ -11,7 +11,7 @@ from test_hierarchy import table
 
 from stc_core import adapt, layout, recipes
 from stc_core.backbone.backbone import Backbone
-from stc_core.classifier import SparsifyThenClassify
+from stc_core.classifiers.estimator import SparsifyThenClassify
 from stc_core.config import DataConfig, RunConfig, TrainConfig, TuneConfig
 from stc_core.data.task import Task
 from stc_core.files import read_json

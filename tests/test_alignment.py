@@ -14,8 +14,8 @@ from transformers.models.bert.tokenization_bert_legacy import BertTokenizerLegac
 from stc_core.backbone.backbone import Backbone
 from stc_core.backbone.tokenization.alignment import Piece, _path
 from stc_core.backbone.tokenization.tokens import spans, tokenize
+from stc_core.classifiers.base import Labeller
 from stc_core.heads.head import SparseHead
-from stc_core.labeller import Labeller
 from stc_core.types import Feature, Site
 
 HARD = (

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from stc_core.attention import Attention
+from stc_core.classifiers.attention_pooling import Attention
 
 N_LAYERS, D, LENGTHS = 3, 8, (5, 2, 4)
 MASK = torch.arange(max(LENGTHS)) < torch.tensor(LENGTHS)[:, None]

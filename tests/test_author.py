@@ -12,21 +12,21 @@ from test_lexicon import PATHS, saved_lm
 from tiny import TEXTS, VOCAB, tiny_backbone, tiny_tokenizer
 from torch import nn
 
-from stc_core.author import Author, open_words
 from stc_core.backbone.backbone import Backbone
+from stc_core.classifiers.label_tree import tree_of
+from stc_core.classifiers.replying import Author, open_words
+from stc_core.classifiers.sampling import Chooser, Decoding, pieces, plain
+from stc_core.classifiers.spelled import Lexicon
+from stc_core.classifiers.spelling import names_of
 from stc_core.config import HierarchyConfig, TuneConfig
 from stc_core.data.columns import Columns
 from stc_core.data.corpus import Corpus
 from stc_core.data.findings import Report
-from stc_core.decoding import Chooser, Decoding, pieces, plain
 from stc_core.errors import StcError
-from stc_core.lexicon import Lexicon
 from stc_core.replies import replies_of
 from stc_core.scribe import Scribe, word_head
 from stc_core.script import script, surprise
-from stc_core.spelling import names_of
 from stc_core.training import padded
-from stc_core.tree import tree_of
 from stc_core.tuning import TunePlan, changed, grafted
 from stc_core.types import Site
 

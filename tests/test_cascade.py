@@ -13,13 +13,13 @@ from stc_core.activations.features import dense_features
 from stc_core.backbone import changes
 from stc_core.backbone.backbone import Backbone
 from stc_core.backbone.class_guides import Spec, guides_of
-from stc_core.cascade import Cascade, open_cascade, sibling_temperature
+from stc_core.classifiers.hierarchical import Cascade, open_cascade, sibling_temperature
+from stc_core.classifiers.label_tree import Tree, tree_of
+from stc_core.classifiers.predict_table import annotated, predict_file
 from stc_core.config import TuneConfig
 from stc_core.errors import StcError
 from stc_core.heads.head import SparseHead
 from stc_core.metrics.scores import fit_temperature
-from stc_core.predictions import annotated, predict_file
-from stc_core.tree import Tree, tree_of
 from stc_core.tuning import TunePlan, changed, grafted
 from stc_core.types import Site
 

@@ -12,7 +12,11 @@ from tiny import WORDS, one_thread, tiny_backbone, tiny_model
 
 from stc_core.activations.extract import extract_features
 from stc_core.backbone.backbone import Backbone
-from stc_core.classifier import SparsifyThenClassify, check_labels, check_texts
+from stc_core.classifiers.estimator import (
+    SparsifyThenClassify,
+    check_labels,
+    check_texts,
+)
 from stc_core.errors import StcError
 
 assert one_thread

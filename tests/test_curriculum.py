@@ -13,7 +13,7 @@ from tiny import TEXTS, tiny_tokenizer
 
 from stc_core import recipes
 from stc_core.alike import read_sites_of
-from stc_core.attention import Attention
+from stc_core.classifiers.attention_pooling import Attention
 from stc_core.config import AttentionConfig, RunConfig, TuneConfig
 from stc_core.curriculum import RATIO, THAW, paced, plan_blocks, thawed
 from stc_core.errors import StcError

@@ -8,12 +8,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from stc_core.classifiers.predict_table import predict_file
 from stc_core.config import DataConfig
 from stc_core.data.corpus import inspect_corpus
 from stc_core.data.reading.dialect import sniff_dialect
 from stc_core.data.table import iter_table, read_table
 from stc_core.errors import StcError
-from stc_core.predictions import predict_file
 
 ROWS = [(f"text {n}", "ab"[n % 2]) for n in range(6)]
 TABLE = "text,label\n" + "".join(f"{text},{label}\n" for text, label in ROWS)

@@ -12,7 +12,7 @@ from tiny import WORDS
 from visit import fine, said, visit
 
 from stc_core import recipes
-from stc_core.author import Author
+from stc_core.classifiers.replying import Author
 from stc_core.config import (
     DataConfig,
     HierarchyConfig,

@@ -9,10 +9,10 @@ import pytest
 import torch
 from tiny import TEXTS, tiny_backbone
 
+from stc_core.classifiers.base import Labeller, open_labeller
 from stc_core.errors import StcError
 from stc_core.gradients import integrated_gradients
 from stc_core.heads.head import SparseHead, standard
-from stc_core.labeller import Labeller, open_labeller
 from stc_core.types import Feature, PooledSite, Site
 
 FAMILIES = ("bert", "distilbert", "roberta", "albert", "gpt2", "llama", "qwen3")

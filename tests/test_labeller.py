@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 from tiny import tiny_backbone
 
-from stc_core import saved
-from stc_core.classifier import SparsifyThenClassify
+from stc_core.classifiers import persistence
+from stc_core.classifiers.base import open_labeller
+from stc_core.classifiers.estimator import SparsifyThenClassify
 from stc_core.errors import StcError
 from stc_core.heads.head import SparseHead
-from stc_core.labeller import open_labeller
 from stc_core.types import Feature, PooledSite, Site
 
 TEXTS = ["good day", "a bad film of the year", "not good"]
@@ -27,11 +27,11 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     weight = rng.standard_normal((2, 3)).astype(np.float32)
     one = np.ones(3, np.float32)
     head = SparseHead(FEATURES, one, one, weight, one[:2], ("no", "yes"))
-    return saved.save(
+    return persistence.save(
         tmp_path_factory.mktemp("model"),
         head,
         np.array(["no", "yes"]),
-        about=saved.About.of(tiny_backbone("bert")),
+        about=persistence.About.of(tiny_backbone("bert")),
         params={"preset": "stc"},
     )
 

@@ -12,6 +12,9 @@ from tiny import CONFIGS, TEXTS, VOCAB, shake, tiny_tokenizer
 
 from stc_core import recipes
 from stc_core.backbone.backbone import Backbone
+from stc_core.classifiers.label_tree import tree_of
+from stc_core.classifiers.spelled import Lexicon, open_lexicon
+from stc_core.classifiers.spelling import names_of
 from stc_core.config import (
     DataConfig,
     HierarchyConfig,
@@ -20,11 +23,8 @@ from stc_core.config import (
     TuneConfig,
 )
 from stc_core.errors import StcError
-from stc_core.lexicon import Lexicon, open_lexicon
 from stc_core.run import Run
 from stc_core.scribe import Scribe, word_head
-from stc_core.spelling import names_of
-from stc_core.tree import tree_of
 from stc_core.tuning import TunePlan, changed, grafted
 from stc_core.writer import RunWriter
 

@@ -80,7 +80,7 @@ def test_progress_counts_rows(order, monkeypatch):
 
     folder = orders.place(order)
     monkeypatch.setattr(Run, "classifier", lambda run: Even())
-    monkeypatch.setattr("stc_core.predictions.CHUNK_ROWS", 10)
+    monkeypatch.setattr("stc_core.classifiers.predict_table.CHUNK_ROWS", 10)
     monkeypatch.setattr(orders, "WRITE_EVERY_S", 0)
     monkeypatch.setattr(orders, "write_json", watched)
     assert orders.work(folder) == 30

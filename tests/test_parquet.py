@@ -12,10 +12,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from stc_core.cells import bytes_text
+from stc_core.classifiers.predict_table import predict_file
 from stc_core.data.table import iter_table, read_table
 from stc_core.errors import StcError
 from stc_core.frames import as_text, series
-from stc_core.predictions import predict_file
 
 WHEN = dt.datetime(2024, 1, 2, 3, 4, 5)
 STRUCT = {"n": 1, "who": {"name": "é", "raw": b"\xff"}, "at": WHEN}

@@ -13,8 +13,8 @@ from tiny import N_BLOCKS, N_WORDS, one_thread, shake, tiny_tokenizer  # noqa: F
 from stc_core.backbone.backbone import Backbone
 from stc_core.backbone.packing import make_batch
 from stc_core.backbone.rotary import frequencies_of
+from stc_core.classifiers.spelling import _check_length
 from stc_core.errors import StcError
-from stc_core.spelling import _check_length
 from stc_core.types import PooledSite, Site
 
 LIMIT = 8

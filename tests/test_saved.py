@@ -6,12 +6,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from stc_core import saved
+from stc_core.classifiers import persistence
 from stc_core.errors import StcError
 from stc_core.heads.head import SparseHead
 from stc_core.types import KINDS, POOLINGS, Feature, Site
 
-ABOUT = saved.About("tiny", "a" * 64, "float32", 48)
+ABOUT = persistence.About("tiny", "a" * 64, "float32", 48)
 PARAMS = {"preset": "stc", "kinds": ("resid", "mlp"), "eta": None, "seed": 3}
 FEATURES = tuple(
     Feature(Site(layer, kind), pooling, 7 * layer)
@@ -35,11 +35,15 @@ def head() -> SparseHead:
 
 
 def written(folder: Path, classes: tuple = ("a", "b", "ü <c>")) -> Path:
-    return saved.save(folder, head(), np.array(classes), about=ABOUT, params=PARAMS)
+    return persistence.save(
+        folder, head(), np.array(classes), about=ABOUT, params=PARAMS
+    )
 
 
 def test_all_comes_back_to_the_bit(tmp_path):
-    found, classes, about, params = saved.load(written(tmp_path / "deep" / "model"))
+    found, classes, about, params = persistence.load(
+        written(tmp_path / "deep" / "model")
+    )
     before = head()
     assert found.features == before.features and found.classes == before.classes
     X = np.random.default_rng(1).standard_normal((9, len(FEATURES))).astype(np.float32)
@@ -50,7 +54,7 @@ def test_all_comes_back_to_the_bit(tmp_path):
 
 @pytest.mark.parametrize("classes", [(1, 2, 30), (True, False), (0.5, 1.5)])
 def test_labels_keep_their_kind(tmp_path, classes):
-    _, found, _, _ = saved.load(written(tmp_path, classes))
+    _, found, _, _ = persistence.load(written(tmp_path, classes))
     assert found.tolist() == list(classes)
     assert found.dtype == np.array(classes).dtype
 
@@ -59,8 +63,8 @@ def test_saving_again_replaces(tmp_path):
     written(tmp_path)
     few = head()._replace(features=FEATURES[:1], weight=np.ones((3, 1), np.float32))
     few = few._replace(mean=np.zeros(1, np.float32), sd=np.ones(1, np.float32))
-    saved.save(tmp_path, few, np.array(few.classes), about=ABOUT, params={})
-    assert saved.load(tmp_path)[0].features == FEATURES[:1]
+    persistence.save(tmp_path, few, np.array(few.classes), about=ABOUT, params={})
+    assert persistence.load(tmp_path)[0].features == FEATURES[:1]
     assert sorted(path.name for path in tmp_path.iterdir()) == [
         "classifier.json",
         "head.safetensors",
@@ -71,33 +75,33 @@ def test_saving_again_replaces(tmp_path):
 def test_a_missing_file_is_named(tmp_path, name):
     (written(tmp_path) / name).unlink()
     with pytest.raises(StcError, match=f"a folder with {name}"):
-        saved.load(tmp_path)
+        persistence.load(tmp_path)
 
 
 def test_no_folder_at_all(tmp_path):
     with pytest.raises(StcError, match="a folder with"):
-        saved.load(tmp_path / "none")
+        persistence.load(tmp_path / "none")
 
 
 def test_another_format_is_refused(tmp_path):
     path = written(tmp_path) / "classifier.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), "format": 99}))
     with pytest.raises(StcError, match=r"expected format 1; got 99.*Train it again"):
-        saved.load(tmp_path)
+        persistence.load(tmp_path)
 
 
 def test_a_cut_file_of_weights_is_refused(tmp_path):
     path = written(tmp_path) / "head.safetensors"
     path.write_bytes(path.read_bytes()[:-20])
     with pytest.raises(StcError, match=r"damaged head\.safetensors"):
-        saved.load(tmp_path)
+        persistence.load(tmp_path)
 
 
 def test_a_cut_json_is_refused(tmp_path):
     path = written(tmp_path) / "classifier.json"
     path.write_text(path.read_text()[:40])
     with pytest.raises(StcError, match=r"classifier\.json.*damaged"):
-        saved.load(tmp_path)
+        persistence.load(tmp_path)
 
 
 def test_nothing_is_pickled(tmp_path):

@@ -15,8 +15,8 @@ from served import RECIPES, trained
 from tiny import TEXTS
 
 from stc_core import gate, serve
-from stc_core.author import Author
-from stc_core.decoding import Decoding
+from stc_core.classifiers.replying import Author
+from stc_core.classifiers.sampling import Decoding
 from stc_core.errors import StcError
 from stc_core.run import Run
 from stc_core.serve import service
@@ -294,7 +294,7 @@ def test_a_reply_that_breaks_off_says_so(
     def broken(*given: Any) -> Any:
         raise KeyError("x")
 
-    monkeypatch.setattr("stc_core.decoding.Chooser.choose", broken)
+    monkeypatch.setattr("stc_core.classifiers.sampling.Chooser.choose", broken)
     quiet = TestClient(client.app, raise_server_exceptions=False)
     answer = quiet.post("/v1/models/replies/generate", json={"text": ASK[0]})
     assert answer.status_code == 200

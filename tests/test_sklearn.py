@@ -37,16 +37,16 @@ from tiny import (
 from torch import nn
 
 from stc_core.activations.features import dense_features
-from stc_core.attention import PARTS, Attention
-from stc_core.author import Author
-from stc_core.cascade import Cascade
-from stc_core.classifier import SparsifyThenClassify
+from stc_core.classifiers.attention import Line, Reader
+from stc_core.classifiers.attention_pooling import PARTS, Attention
+from stc_core.classifiers.base import Labeller, check_texts, open_labeller
+from stc_core.classifiers.estimator import SparsifyThenClassify
+from stc_core.classifiers.hierarchical import Cascade
+from stc_core.classifiers.label_tree import tree_of
+from stc_core.classifiers.replying import Author
+from stc_core.classifiers.spelled import Lexicon
 from stc_core.errors import StcError
 from stc_core.heads.head import SparseHead
-from stc_core.labeller import Labeller, check_texts, open_labeller
-from stc_core.lexicon import Lexicon
-from stc_core.reader import Line, Reader
-from stc_core.tree import tree_of
 from stc_core.types import Feature, Site
 
 assert one_thread

@@ -8,9 +8,9 @@ import torch
 from tiny import TEXTS, tiny_backbone
 from torch import nn
 
+from stc_core.classifiers.label_tree import tree_of
+from stc_core.classifiers.spelling import Speller, names_of, text_length, trie_of
 from stc_core.errors import StcError
-from stc_core.spelling import Speller, names_of, text_length, trie_of
-from stc_core.tree import tree_of
 from stc_core.types import Site
 
 PATHS = np.array(

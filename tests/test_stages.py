@@ -7,8 +7,8 @@ import pytest
 import torch
 from tiny import TEXTS, tiny_backbone
 
+from stc_core.classifiers.staged_decoder import Stages
 from stc_core.errors import StcError
-from stc_core.stages import Stages
 from stc_core.types import Site
 
 FAMILIES = (

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from stc_core.tree import Tree, conditional, descend, tree_of
+from stc_core.classifiers.label_tree import Tree, conditional, descend, tree_of
 
 PATHS = np.array(
     [

@@ -10,11 +10,11 @@ import pandas as pd
 import streamlit as st
 
 from stc_core.about import read_about
+from stc_core.classifiers.predict_table import LABEL_COLUMN
 from stc_core.examples import examples as examples_of
 from stc_core.exemplars import token_values as token_values_of
 from stc_core.explanation import Token
 from stc_core.facets import Facets, read_facets
-from stc_core.predictions import LABEL_COLUMN
 from stc_core.run import Run
 from stc_core.slices import COLUMN, Slice
 from stc_core.strata import slice_scores
@@ -134,7 +134,7 @@ def _opening(folder: str, written: int, sparse: bool) -> Future:
 def _open(folder: Path, sparse: bool) -> Any:
     if not sparse:
         return Run.open(folder).classifier()
-    from stc_core.labeller import open_labeller
+    from stc_core.classifiers.base import open_labeller
 
     return open_labeller(folder / "model")
 

@@ -37,7 +37,7 @@ def has_readout(run: Run) -> bool:
 
 @st.cache_resource(max_entries=4, show_spinner=False)
 def _head(folder: str, written: int, _run: Run) -> Any:
-    from stc_core.saved import load
+    from stc_core.classifiers.persistence import load
 
     return load(_run.folder / "model")[0]
 

@@ -14,13 +14,13 @@ import torch
 from jaxtyping import Bool, Int
 from torch import Tensor
 
-from stc_core.cascade import TREE
-from stc_core.decoding import Chooser, Decoding, pieces, plain
+from stc_core.classifiers.base import check_texts
+from stc_core.classifiers.hierarchical import TREE
+from stc_core.classifiers.label_tree import Descent
+from stc_core.classifiers.sampling import Chooser, Decoding, pieces, plain
+from stc_core.classifiers.spelled import Lexicon, open_lexicon
+from stc_core.classifiers.staged_decoder import Reading
 from stc_core.files import read_json
-from stc_core.labeller import check_texts
-from stc_core.lexicon import Lexicon, open_lexicon
-from stc_core.stages import Reading
-from stc_core.tree import Descent
 from stc_core.types import Progress, silent
 
 GREEDY = Decoding()

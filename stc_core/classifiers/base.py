@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Shaped
 
-from stc_core import saved
 from stc_core.activations.extract import extract_features
 from stc_core.backbone.backbone import Backbone
+from stc_core.classifiers import persistence
 from stc_core.errors import StcError
 from stc_core.heads.attribution import contributions, pooled_values, token_shares
 from stc_core.heads.head import SparseHead, softmax
@@ -155,7 +155,7 @@ def open_labeller(
     Raises StcError when the format is another, or the backbone's weights are not
     those of the fit.
     """
-    head, classes, about, _ = saved.load(Path(folder))
+    head, classes, about, _ = persistence.load(Path(folder))
     found = Labeller()
     found.head_, found.classes_ = head, classes
     found.backbone_ = about.open(

@@ -11,15 +11,15 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from stc_core import saved
 from stc_core.activations.forward import Pace, on_device, run
-from stc_core.attention import PARTS, Attention
 from stc_core.backbone.backbone import Backbone
 from stc_core.backbone.packing import make_batch
+from stc_core.classifiers import persistence
+from stc_core.classifiers.attention_pooling import PARTS, Attention
+from stc_core.classifiers.base import Labeller, Strings, check_texts
 from stc_core.errors import StcError
 from stc_core.files import read_json, replacing, write_json
 from stc_core.heads.head import softmax
-from stc_core.labeller import Labeller, Strings, check_texts
 from stc_core.types import PooledSite, Progress, Site, silent
 
 ATTENTION, TENSORS = "attention.json", "attention.safetensors"
@@ -182,8 +182,8 @@ class Reader(Labeller):
         with replacing(folder / TENSORS) as path:
             save_file({n: t.cpu().contiguous() for n, t in tensors.items()}, path)
         write_json(folder / ATTENTION, {"layers": list(self.layers_)})
-        about = saved.About.of(self.backbone_)
-        saved.write_about(folder, self.classes_, about=about, params=params)
+        about = persistence.About.of(self.backbone_)
+        persistence.write_about(folder, self.classes_, about=about, params=params)
         return folder
 
 
@@ -208,7 +208,7 @@ def open_reader(
 ) -> Reader:
     """What `Reader.save` wrote to `folder`, on the backbone that it reads."""
     folder = Path(folder)
-    classes, about, _ = saved.read_about(folder)
+    classes, about, _ = persistence.read_about(folder)
     found = about.open(folder, backbone=backbone, device=device, progress=progress)
     layers = read_json(folder / ATTENTION)["layers"]
     try:

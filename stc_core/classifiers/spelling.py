@@ -15,9 +15,9 @@ from torch import Tensor, nn
 
 from stc_core.backbone.backbone import Backbone
 from stc_core.backbone.packing import longest_packed
+from stc_core.classifiers.label_tree import Descent, Tree
+from stc_core.classifiers.staged_decoder import Reading, Stages
 from stc_core.errors import StcError
-from stc_core.stages import Reading, Stages
-from stc_core.tree import Descent, Tree
 
 BATCH = 32
 

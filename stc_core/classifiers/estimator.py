@@ -13,9 +13,10 @@ from pandas.api.types import is_scalar
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils.validation import check_is_fitted
 
-from stc_core import saved
 from stc_core.activations.extract import extract
 from stc_core.backbone.backbone import Backbone
+from stc_core.classifiers import persistence
+from stc_core.classifiers.base import Labeller, Strings, check_texts
 from stc_core.config import (
     DEFAULT_BACKBONE,
     SPIN_CS,
@@ -28,7 +29,6 @@ from stc_core.data.task import Read, Task
 from stc_core.data.texts import Texts
 from stc_core.errors import StcError
 from stc_core.heads.head import SparseHead
-from stc_core.labeller import Labeller, Strings, check_texts
 from stc_core.probes.fit import ProbeResult, fit_probes
 from stc_core.probes.penalties import Name
 from stc_core.selection.sample import draw, on_all_rows
@@ -307,11 +307,11 @@ class SparsifyThenClassify(Labeller, ClassifierMixin, BaseEstimator):
         """Write head.safetensors and classifier.json to `folder`; no pickle."""
         check_is_fitted(self, "head_")
         params = {k: v for k, v in self.get_params().items() if k != "backbone"}
-        return saved.save(
+        return persistence.save(
             Path(folder),
             self.head_,
             self.classes_,
-            about=saved.About.of(self.backbone_),
+            about=persistence.About.of(self.backbone_),
             params=params,
         )
 
@@ -329,7 +329,7 @@ class SparsifyThenClassify(Labeller, ClassifierMixin, BaseEstimator):
         Raises StcError when the format is another, or the backbone's weights are not
         those of the fit.
         """
-        head, classes, about, params = saved.load(Path(folder))
+        head, classes, about, params = persistence.load(Path(folder))
         found = about.open(folder, backbone=backbone, device=device, progress=progress)
         loaded = cls(**{**params, "backbone": backbone or found.name})
         loaded.backbone_, loaded.head_, loaded.classes_ = found, head, classes

@@ -15,15 +15,15 @@ from jaxtyping import Float, Int
 from safetensors.numpy import load_file, save_file
 from scipy.optimize import minimize_scalar
 
-from stc_core import saved
 from stc_core.activations.extract import extract_features
 from stc_core.activations.features import dense_features
 from stc_core.backbone.backbone import Backbone
+from stc_core.classifiers import persistence
+from stc_core.classifiers.base import Labeller, Strings, check_texts
+from stc_core.classifiers.label_tree import Descent, Tree, descend
 from stc_core.errors import StcError
 from stc_core.files import read_json, replacing, write_json
 from stc_core.heads.head import SparseHead
-from stc_core.labeller import Labeller, Strings, check_texts
-from stc_core.tree import Descent, Tree, descend
 from stc_core.types import Progress, silent
 
 TREE, HEADS = "tree.json", "levels.safetensors"
@@ -181,11 +181,11 @@ class Cascade(Labeller):
             **self.tree_.record(),
         }
         write_json(folder / TREE, about)
-        return saved.save(
+        return persistence.save(
             folder,
             self.head_,
             np.array(self.head_.classes),
-            about=saved.About.of(self.backbone_),
+            about=persistence.About.of(self.backbone_),
             params=params,
         )
 
@@ -199,7 +199,7 @@ def open_cascade(
 ) -> Cascade:
     """What `Cascade.save` wrote to `folder`, on the backbone that was tuned."""
     folder = Path(folder)
-    about = saved.load(folder)[2]
+    about = persistence.load(folder)[2]
     found = about.open(folder, backbone=backbone, device=device, progress=progress)
     record, tensors = read_json(folder / TREE), load_file(folder / HEADS)
     tree = Tree.of(record)

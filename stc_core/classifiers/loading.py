@@ -3,10 +3,10 @@
 from pathlib import Path
 from typing import Any
 
-from stc_core.author import open_words
-from stc_core.cascade import open_cascade
-from stc_core.labeller import Labeller, open_labeller
-from stc_core.reader import open_reader
+from stc_core.classifiers.attention import open_reader
+from stc_core.classifiers.base import Labeller, open_labeller
+from stc_core.classifiers.hierarchical import open_cascade
+from stc_core.classifiers.replying import open_words
 
 
 def open_classifier(folder: Path, **arguments: Any) -> Labeller:

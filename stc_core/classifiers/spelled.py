@@ -10,14 +10,14 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from stc_core import saved
 from stc_core.backbone.backbone import Backbone
-from stc_core.cascade import TREE, Cascade
+from stc_core.classifiers import persistence
+from stc_core.classifiers.base import Strings, check_texts
+from stc_core.classifiers.hierarchical import TREE, Cascade
+from stc_core.classifiers.label_tree import Descent, Tree
+from stc_core.classifiers.spelling import Speller, names_of
 from stc_core.errors import StcError
 from stc_core.files import read_json, replacing, write_json
-from stc_core.labeller import Strings, check_texts
-from stc_core.spelling import Speller, names_of
-from stc_core.tree import Descent, Tree
 from stc_core.types import Progress, silent
 
 WORDS = "words.safetensors"
@@ -101,7 +101,7 @@ class Lexicon(Cascade):
         }
         with replacing(folder / WORDS) as path:
             save_file(tensors, path)
-        about = saved.About.of(self.backbone_).beside(folder)
+        about = persistence.About.of(self.backbone_).beside(folder)
         record = {**self._record(), "backbone": about._asdict()}
         write_json(folder / TREE, record)
         return folder
@@ -141,7 +141,7 @@ def open_lexicon(
     """
     folder = Path(folder)
     record, tensors = read_json(folder / TREE), load_file(folder / WORDS)
-    about = saved.About(**record["backbone"])
+    about = persistence.About(**record["backbone"])
     found = about.open(folder, backbone=backbone, device=device, progress=progress)
     heads = []
     for level in range(len(record["layers"])):

@@ -1,0 +1,1 @@
+"""What predicts, explains, is saved and is opened again."""
