@@ -6,7 +6,6 @@ import pandas as pd
 import streamlit as st
 
 import ui
-from stc_core.agreement import agreement, comparable, total
 from stc_core.cards import Card, card_table, same_table, side_by_side, titles_of
 from stc_core.clicks import click_example, click_run
 from stc_core.compare import Which, differing, divided, largest_first, verdict
@@ -20,6 +19,7 @@ from stc_core.figures_compare import (
     runs_scatter,
 )
 from stc_core.frames import records
+from stc_core.interpret.neuron_overlap import agreement, comparable, total
 from stc_core.metrics.paired import paired
 from stc_core.paths import runs_folder
 from stc_core.run import Run

@@ -3,7 +3,7 @@
 import streamlit as st
 
 import ui
-from stc_core.neurons import neuron_name, one_of
+from stc_core.interpret.neuron_table import neuron_name, one_of
 from ui.finder import finder
 from ui.neuron_panels import panels
 from ui.neuron_views import chooser, close_up, filters, map_of

@@ -11,7 +11,7 @@ from stc_core.classifiers.label_tree import Descent
 from stc_core.classifiers.replying import Author
 from stc_core.classifiers.spelled import Lexicon
 from stc_core.errors import StcError
-from stc_core.gradients import integrated_gradients
+from stc_core.interpret.integrated_gradients import integrated_gradients
 from stc_core.run import Run
 
 

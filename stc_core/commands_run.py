@@ -134,7 +134,7 @@ def explain(
         classifier = open_run(run).classifier()
     explanation = classifier.explain(text)
     if gradients:
-        from stc_core.gradients import integrated_gradients
+        from stc_core.interpret.integrated_gradients import integrated_gradients
 
         explanation["gradients"] = integrated_gradients(classifier, text)
     if as_json:

@@ -6,8 +6,8 @@ from typing import Any
 import plotly.graph_objects as go
 
 from stc_core.display import percent
-from stc_core.explanation import Token
 from stc_core.figures import FAINT, PALETTE, plain, settle
+from stc_core.interpret.explanation import Token
 
 
 def layer_shares(

@@ -6,7 +6,6 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from stc_core.display import percent
-from stc_core.explanation import Sum
 from stc_core.figures import (
     AGAINST,
     FAINT,
@@ -18,6 +17,7 @@ from stc_core.figures import (
     plain,
     settle,
 )
+from stc_core.interpret.explanation import Sum
 
 MOST_CLASSES = 10
 

@@ -17,7 +17,7 @@ from stc_core.figures import (
     settle,
 )
 from stc_core.frames import records
-from stc_core.neurons import (
+from stc_core.interpret.neuron_table import (
     IMPORTANCE,
     WEIGHT,
     neuron_name,

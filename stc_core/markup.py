@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from html import escape
 from typing import Literal, NamedTuple
 
-from stc_core.explanation import Token
 from stc_core.figures import ACTIVE, AGAINST, FOR, Colour
+from stc_core.interpret.explanation import Token
 
 Palette = Literal["diverging", "sequential"]
 STRONGEST = 0.62  # opacity; text on it still has a contrast above 4.5 on both pages

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from html import escape
 from typing import NamedTuple
 
-from stc_core.edits import Piece
 from stc_core.figures import AGAINST, FOR, Colour
+from stc_core.interpret.text_diff import Piece
 from stc_core.markup import _BOX, _CHIP
 
 MOST_ALIKE = 20

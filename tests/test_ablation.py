@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from stc_core.ablation import ablated, changed, toll
 from stc_core.heads.head import SparseHead
+from stc_core.interpret.ablation import ablated, changed, toll
 from stc_core.types import Feature, Site
 
 SITE = Site(1, "mlp")

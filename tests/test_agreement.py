@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 from scipy.stats import hypergeom
 
-from stc_core.agreement import agreement, comparable, total
+from stc_core.interpret.neuron_overlap import agreement, comparable, total
 
 
 def neurons(*places: tuple[str, int]) -> pd.DataFrame:

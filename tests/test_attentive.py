@@ -22,7 +22,7 @@ from stc_core.config import (
     TuneConfig,
 )
 from stc_core.errors import StcError
-from stc_core.gradients import integrated_gradients
+from stc_core.interpret.integrated_gradients import integrated_gradients
 from stc_core.run import Run
 from stc_core.writer import RunWriter
 

@@ -3,8 +3,12 @@
 import pytest
 from frames import CLASSES, explanation
 
-from stc_core import edits
-from stc_core.edits import neuron_changes, probability_changes, word_changes
+from stc_core.interpret import text_diff
+from stc_core.interpret.text_diff import (
+    neuron_changes,
+    probability_changes,
+    word_changes,
+)
 
 
 def sides(pieces) -> tuple[str, str]:
@@ -40,7 +44,7 @@ def test_whole_words_change():
 
 
 def test_very_long_texts_are_not_compared_word_by_word(monkeypatch):
-    monkeypatch.setattr(edits, "MOST_PIECES", 3)
+    monkeypatch.setattr(text_diff, "MOST_PIECES", 3)
     assert [piece.kind for piece in word_changes("a b", "a c")] == ["gone", "new"]
 
 

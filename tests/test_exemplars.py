@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from stc_core.backbone.tokenization.tokens import Span, Tokens
-from stc_core.exemplars import (
+from stc_core.interpret.exemplars import (
     BANDS,
     LOWEST,
     RANDOM,
@@ -16,7 +16,7 @@ from stc_core.exemplars import (
     standing,
     token_values,
 )
-from stc_core.explanation import Token
+from stc_core.interpret.explanation import Token
 from stc_core.types import Site
 
 SITE = Site(1, "mlp")

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from frames import CLASSES, explanation
 
-from stc_core.explanation import (
+from stc_core.interpret.explanation import (
     Sum,
     Token,
     check_sum,

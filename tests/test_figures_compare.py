@@ -6,7 +6,6 @@ import pytest
 from frames import layout
 from test_cards import made
 
-from stc_core.agreement import agreement
 from stc_core.cards import card_table
 from stc_core.figures_compare import (
     MOST_CLASSES,
@@ -18,6 +17,7 @@ from stc_core.figures_compare import (
     overlap_bars,
     runs_scatter,
 )
+from stc_core.interpret.neuron_overlap import agreement
 
 CARDS = card_table(
     [made()._replace(name="<b>x</b>"), made("s", preset="spin"), made("t", seed=1)]

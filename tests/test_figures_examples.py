@@ -3,13 +3,13 @@
 import pytest
 from frames import CLASSES, explanation, layout
 
-from stc_core.explanation import check_sum, layer_parts, neuron_parts
 from stc_core.figures_examples import (
     MOST_CLASSES,
     probability_bars,
     top_classes,
     waterfall,
 )
+from stc_core.interpret.explanation import check_sum, layer_parts, neuron_parts
 
 FOUND = explanation()
 MANY = {f"c{k}": (77 - k) / 3003 for k in range(77)}

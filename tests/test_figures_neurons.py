@@ -10,7 +10,7 @@ from stc_core.figures_neurons import (
     grid,
     neuron_map,
 )
-from stc_core.neurons import binned, chosen_neurons
+from stc_core.interpret.neuron_table import binned, chosen_neurons
 
 
 def test_each_neuron_has_a_square_that_carries_it():

@@ -5,9 +5,16 @@ import pytest
 from tiny import tiny_backbone
 
 from stc_core.activations.extract import extract_features
-from stc_core.explanation import Token
-from stc_core.firing import Fired, Usual, fired, on_text, on_word, usual
 from stc_core.heads.head import SparseHead
+from stc_core.interpret.explanation import Token
+from stc_core.interpret.neuron_search import (
+    Fired,
+    Usual,
+    fired,
+    on_text,
+    on_word,
+    usual,
+)
 from stc_core.types import Feature, Site
 
 TEXTS = ["good day", "a bad film never good", "very slow support"]

@@ -7,8 +7,13 @@ import numpy as np
 import pytest
 from frames import explanation
 
-from stc_core.explanation import Token
-from stc_core.flips import Change, changed_text, find_flips, leading_words
+from stc_core.interpret.counterfactuals import (
+    Change,
+    changed_text,
+    find_flips,
+    leading_words,
+)
+from stc_core.interpret.explanation import Token
 
 CLASSES = ("bad", "good")
 

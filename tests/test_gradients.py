@@ -11,8 +11,8 @@ from tiny import TEXTS, tiny_backbone
 
 from stc_core.classifiers.base import Labeller, open_labeller
 from stc_core.errors import StcError
-from stc_core.gradients import integrated_gradients
 from stc_core.heads.head import SparseHead, standard
+from stc_core.interpret.integrated_gradients import integrated_gradients
 from stc_core.types import Feature, PooledSite, Site
 
 FAMILIES = ("bert", "distilbert", "roberta", "albert", "gpt2", "llama", "qwen3")

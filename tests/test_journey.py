@@ -17,7 +17,7 @@ import pytest
 from browser import WAIT_MS, browser, listen, server, settled
 from playwright.sync_api import Browser, Page, expect
 
-from stc_core.neurons import names_of
+from stc_core.interpret.neuron_table import names_of
 from stc_core.run import Run
 from ui.neuron_views import MOST_LISTED
 

@@ -10,8 +10,8 @@ import pytest
 from browser import WAIT_MS, ServedApp, browser, listen, settled
 from playwright.sync_api import Browser, Page
 
-from stc_core.neurons import names_of
-from stc_core.relatives import correlated, correlations
+from stc_core.interpret.neuron_table import names_of
+from stc_core.interpret.related_neurons import correlated, correlations
 from stc_core.run import Run
 
 ROW, SIDE = 35, 20  # pixels: of a table's row, and to the middle of its check box

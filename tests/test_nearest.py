@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from stc_core import nearest
 from stc_core.heads.head import SparseHead
+from stc_core.interpret import nearest_texts
 from stc_core.types import Feature, Site
 
 RNG = np.random.default_rng(0)
@@ -39,22 +39,24 @@ def by_hand(x: np.ndarray) -> list[float]:
 
 @pytest.mark.parametrize("block", [3, 1024])
 def test_distances_are_those_of_brute_force(block, monkeypatch):
-    monkeypatch.setattr(nearest, "BLOCK", block)
+    monkeypatch.setattr(nearest_texts, "BLOCK", block)
     x = RNG.standard_normal(N)
     np.testing.assert_allclose(
-        nearest.distances(HEAD, X, ROWS, x), by_hand(x), rtol=1e-5
+        nearest_texts.distances(HEAD, X, ROWS, x), by_hand(x), rtol=1e-5
     )
 
 
 def test_a_shift_of_all_weights_moves_no_distance():
     moved = HEAD._replace(weight=HEAD.weight + RNG.standard_normal(N))
-    np.testing.assert_allclose(nearest.stretch(moved), nearest.stretch(HEAD))
+    np.testing.assert_allclose(
+        nearest_texts.stretch(moved), nearest_texts.stretch(HEAD)
+    )
 
 
 def test_the_nearest_come_first_without_the_text_itself():
-    apart = nearest.distances(HEAD, X, ROWS, X[4])
+    apart = nearest_texts.distances(HEAD, X, ROWS, X[4])
     assert apart[2] == 0
-    found = nearest.nearest(ROWS, apart, most=3, without=[4])
+    found = nearest_texts.nearest(ROWS, apart, most=3, without=[4])
     assert 4 not in found["row"].tolist()
     order = ROWS[np.argsort(by_hand(X[4]))]
     assert found["row"].tolist() == order[1:4].tolist()
@@ -62,5 +64,5 @@ def test_the_nearest_come_first_without_the_text_itself():
 
 
 def test_fewer_rows_than_asked_for_are_enough():
-    found = nearest.nearest(ROWS[:2], np.array([2.0, 1.0]), most=5)
+    found = nearest_texts.nearest(ROWS[:2], np.array([2.0, 1.0]), most=5)
     assert found["row"].tolist() == [2, 0]

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from frames import CLASSES, neurons
 
-from stc_core.neurons import (
+from stc_core.interpret.neuron_table import (
     MOST_BINS,
     alike_ranks,
     bin_of,

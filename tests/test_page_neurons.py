@@ -9,7 +9,7 @@ from visit import at_home, charts, fine, html, said, visit, written_run
 
 from stc_core.display import percent
 from stc_core.errors import StcError
-from stc_core.neurons import chosen_neurons, classes_of, names_of
+from stc_core.interpret.neuron_table import chosen_neurons, classes_of, names_of
 from stc_core.run import Run
 from ui import neuron_views, readers
 from ui.finder import told_apart
@@ -249,7 +249,7 @@ def test_neurons_that_fire_are_found_by_text(run, text):
 
 def test_thousands_of_neurons_are_binned_then_shown_by_site(run, monkeypatch):
     monkeypatch.setattr("ui.neuron_views.MOST", 20)
-    monkeypatch.setattr("stc_core.neurons.MOST", 20)
+    monkeypatch.setattr("stc_core.interpret.neuron_table.MOST", 20)
     app = fine(visit(PAGE, run="r"))
     assert "Click a square to go down to its site." in said(app)
     sizes = run.neurons.groupby(["layer", "kind"]).size()

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from frames import neurons
 
-from stc_core.relatives import (
+from stc_core.interpret.related_neurons import (
     correlated,
     correlations,
     other_poolings,

@@ -5,8 +5,8 @@ import pytest
 from scipy.cluster.hierarchy import leaves_list, linkage, optimal_leaf_ordering
 from scipy.spatial.distance import pdist
 
-from stc_core import seriation
-from stc_core.seriation import seriated
+from stc_core.interpret import neuron_order
+from stc_core.interpret.neuron_order import seriated
 
 
 def groups(n: int, *, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
@@ -56,7 +56,7 @@ def test_a_row_for_and_a_row_against_are_not_alike():
 
 
 def test_rows_beyond_those_that_are_clustered_join_the_nearest(monkeypatch):
-    monkeypatch.setattr(seriation, "MOST_CLUSTERED", 50)
+    monkeypatch.setattr(neuron_order, "MOST_CLUSTERED", 50)
     X, member = groups(200)
     order = seriated(X)
     assert sorted(order) == list(range(200))

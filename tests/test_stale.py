@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from visit import at_home, fine, visit
 
-from stc_core.neurons import names_of
+from stc_core.interpret.neuron_table import names_of
 from stc_core.run import Run
 from ui import stale
 

@@ -6,10 +6,10 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from stc_core.ablation import ablated, changed, toll
 from stc_core.display import percent
 from stc_core.figures_activity import MOST_CLASSES
 from stc_core.heads.head import softmax
+from stc_core.interpret.ablation import ablated, changed, toll
 from stc_core.run import Run
 from ui.panels import places_table
 from ui.place import context

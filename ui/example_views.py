@@ -4,7 +4,9 @@ from typing import Any
 
 import streamlit as st
 
-from stc_core.explanation import (
+from stc_core.figures_attention import attended_tokens
+from stc_core.figures_examples import probability_bars, top_classes, waterfall
+from stc_core.interpret.explanation import (
     check_sum,
     layer_parts,
     neuron_parts,
@@ -14,8 +16,6 @@ from stc_core.explanation import (
     token_parts,
     words,
 )
-from stc_core.figures_attention import attended_tokens
-from stc_core.figures_examples import probability_bars, top_classes, waterfall
 from stc_core.markup import coloured, legend
 from stc_core.run import Run
 from stc_core.text_lists import ClassRow, class_list

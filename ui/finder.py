@@ -5,8 +5,8 @@ from collections import Counter
 import pandas as pd
 import streamlit as st
 
-from stc_core.explanation import Token, words
-from stc_core.neurons import names_of, strongest_weight
+from stc_core.interpret.explanation import Token, words
+from stc_core.interpret.neuron_table import names_of, strongest_weight
 from stc_core.run import Run
 from ui.panels import places_table
 from ui.place import context, type_in

@@ -8,11 +8,11 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from stc_core.exemplars import pick_texts, pooled_value, shading, standing
-from stc_core.explanation import Token, words
+from stc_core.interpret.exemplars import pick_texts, pooled_value, shading, standing
+from stc_core.interpret.explanation import Token, words
+from stc_core.interpret.neuron_table import names_of, strongest_weight
+from stc_core.interpret.related_neurons import correlated
 from stc_core.markup import coloured, legend, note
-from stc_core.neurons import names_of, strongest_weight
-from stc_core.relatives import correlated
 from stc_core.run import Run
 from stc_core.text_lists import TextRow, text_list
 from ui.ablation_views import without

@@ -19,7 +19,8 @@ from stc_core.figures_activity import (
     weight_bars,
 )
 from stc_core.figures_neurons import bin_map, neuron_map
-from stc_core.neurons import (
+from stc_core.interpret.neuron_order import MOST_CLUSTERED
+from stc_core.interpret.neuron_table import (
     MOST,
     Order,
     bin_of,
@@ -31,7 +32,6 @@ from stc_core.neurons import (
     weights_of,
 )
 from stc_core.run import Run
-from stc_core.seriation import MOST_CLUSTERED
 from stc_core.steps import beside, steps
 from stc_core.types import KINDS, POOLINGS
 from ui.charts import chart

@@ -12,9 +12,9 @@ import streamlit as st
 from stc_core.about import read_about
 from stc_core.classifiers.predict_table import LABEL_COLUMN
 from stc_core.examples import examples as examples_of
-from stc_core.exemplars import token_values as token_values_of
-from stc_core.explanation import Token
 from stc_core.facets import Facets, read_facets
+from stc_core.interpret.exemplars import token_values as token_values_of
+from stc_core.interpret.explanation import Token
 from stc_core.run import Run
 from stc_core.slices import COLUMN, Slice
 from stc_core.strata import slice_scores
@@ -225,7 +225,7 @@ def gradients(run: Run, text: str, label: str) -> dict[str, Any]:
 def _gradients(
     folder: str, written: int, text: str, label: str, _run: Run
 ) -> dict[str, Any]:
-    from stc_core.gradients import integrated_gradients
+    from stc_core.interpret.integrated_gradients import integrated_gradients
 
     return integrated_gradients(classifier(_run), text, label=label)
 

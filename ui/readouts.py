@@ -9,10 +9,20 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from stc_core.agreement import comparable
-from stc_core.flips import MOST_FORWARDS, Search, find_flips, leading_words
-from stc_core.neurons import alike_ranks
-from stc_core.relatives import correlations, other_poolings, same_in, sample_rows
+from stc_core.interpret.counterfactuals import (
+    MOST_FORWARDS,
+    Search,
+    find_flips,
+    leading_words,
+)
+from stc_core.interpret.neuron_overlap import comparable
+from stc_core.interpret.neuron_table import alike_ranks
+from stc_core.interpret.related_neurons import (
+    correlations,
+    other_poolings,
+    same_in,
+    sample_rows,
+)
 from stc_core.run import Run, list_runs
 from ui.readers import classifier, explain, neuron_reader, read, spells
 from ui.texts import key_of, texts_of
@@ -151,7 +161,7 @@ def elsewhere(run: Run, neuron: dict[str, Any]) -> tuple[list[dict[str, Any]], i
 
 @st.cache_data(max_entries=4, show_spinner="Seeing what is usual …")
 def _usual(folder: str, written: int, _run: Run) -> Any:
-    from stc_core.firing import SAMPLE, usual
+    from stc_core.interpret.neuron_search import SAMPLE, usual
 
     known, model = texts_of(_run), neuron_reader(_run)
     train = np.flatnonzero(known.splits == "train")
@@ -161,7 +171,7 @@ def _usual(folder: str, written: int, _run: Run) -> Any:
 
 @st.cache_data(max_entries=32, show_spinner="Reading the text …")
 def _firing(folder: str, written: int, text: str, word: Any, _run: Run) -> pd.DataFrame:
-    from stc_core.firing import fired, on_text, on_word
+    from stc_core.interpret.neuron_search import fired, on_text, on_word
 
     model = neuron_reader(_run)
     if word is None:
@@ -196,7 +206,7 @@ def flips(run: Run, text: str) -> Search:
 
 @st.cache_data(max_entries=32, show_spinner="Measuring distances …")
 def _apart(folder: str, written: int, text: str, _run: Run) -> Any:
-    from stc_core.nearest import distances
+    from stc_core.interpret.nearest_texts import distances
 
     x = np.array([row["activation"] for row in explain(_run, text)["neurons"]])
     train = np.flatnonzero(texts_of(_run).splits == "train")

@@ -7,7 +7,7 @@ import streamlit as st
 from streamlit.components.v2 import component
 
 from stc_core.context import PLACES, Context, Place
-from stc_core.neurons import neuron_name, one_of
+from stc_core.interpret.neuron_table import neuron_name, one_of
 from stc_core.run import Run
 from ui.pages import CURVES, EXAMPLES, LAYERS, NEURONS
 from ui.place import context

@@ -7,9 +7,9 @@ from urllib.parse import urlencode
 import streamlit as st
 
 from stc_core.display import percent
-from stc_core.edits import Piece, probability_changes, word_changes
-from stc_core.flips import MOST_FORWARDS, Change
-from stc_core.nearest import nearest
+from stc_core.interpret.counterfactuals import MOST_FORWARDS, Change
+from stc_core.interpret.nearest_texts import nearest
+from stc_core.interpret.text_diff import Piece, probability_changes, word_changes
 from stc_core.run import Run
 from stc_core.text_lists import ClassRow, TextRow, class_list, edited, text_list
 from ui.differences import SHARES, moved

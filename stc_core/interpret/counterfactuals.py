@@ -11,7 +11,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 from jaxtyping import Float
 
-from stc_core.explanation import Token, token_parts, words
+from stc_core.interpret.explanation import Token, token_parts, words
 
 MOST_FORWARDS = 240
 MOST_WORDS = 24

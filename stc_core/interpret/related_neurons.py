@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float, Int
 
-from stc_core.neurons import IMPORTANCE, strongest_weight
+from stc_core.interpret.neuron_table import IMPORTANCE, strongest_weight
 
 MOST_ROWS = 4000
 """Texts that correlations are computed on: of r = 0 the standard error is then .016."""

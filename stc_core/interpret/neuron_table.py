@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float, Int
 
-from stc_core.seriation import seriated
+from stc_core.interpret.neuron_order import seriated
 
 IMPORTANCE = "importance"
 WEIGHT = "weight:"

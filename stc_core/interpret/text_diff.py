@@ -8,7 +8,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 import pandas as pd
 
-from stc_core.explanation import part_name
+from stc_core.interpret.explanation import part_name
 
 Kind = Literal["same", "gone", "new"]
 _PIECES = re.compile(r"\s+|\w+|[^\w\s]")

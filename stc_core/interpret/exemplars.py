@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float
 
-from stc_core.explanation import Token
+from stc_core.interpret.explanation import Token
 from stc_core.types import Pooling, Site
 
 BANDS = {

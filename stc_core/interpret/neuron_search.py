@@ -8,8 +8,8 @@ import pandas as pd
 from jaxtyping import Float
 
 from stc_core.backbone.backbone import Backbone
-from stc_core.explanation import Token
 from stc_core.heads.head import SparseHead, is_flat
+from stc_core.interpret.explanation import Token
 
 SAMPLE = 64
 """Texts whose tokens say how active a neuron usually is on a token."""

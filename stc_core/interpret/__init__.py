@@ -1,0 +1,1 @@
+"""Why one text gets its label, and what one neuron responds to."""
