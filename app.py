@@ -3,7 +3,7 @@
 import streamlit as st
 
 import ui
-from stc_core.run import Run, list_runs
+from stc_core.runs.run import Run, list_runs
 
 SHOWN = 6
 COLUMNS = (4, 2, 2, 2, 2)

@@ -19,7 +19,7 @@ from typing import Any
 
 from stc_core import recipes
 from stc_core.config import DataConfig, RunConfig, TrainConfig
-from stc_core.writer import RunWriter
+from stc_core.runs.writer import RunWriter
 
 HERE = Path(__file__).parent
 DATA = Path(os.environ.get("STC_BENCH_DATA", HERE.parents[1] / "shared" / "data"))

@@ -21,8 +21,8 @@ from playwright.sync_api import Page
 from stc_core import recipes
 from stc_core.config import DataConfig, RunConfig, TrainConfig
 from stc_core.data.uploads import find
-from stc_core.run import Run
-from stc_core.writer import RunWriter
+from stc_core.runs.run import Run
+from stc_core.runs.writer import RunWriter
 
 sys.path.append(str(Path(__file__).parents[1]))  # for the browser of the tests
 

@@ -29,7 +29,7 @@ def trained(path: str, label: str, recipe: str) -> dict[str, Any]:
     from stc_core import planning, recipes
     from stc_core.config import DataConfig, RunConfig, TrainConfig
     from stc_core.data.corpus import read_corpus
-    from stc_core.writer import RunWriter
+    from stc_core.runs.writer import RunWriter
 
     config = RunConfig(
         data=DataConfig(path=path, text="text", labels=(label,)),

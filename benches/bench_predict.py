@@ -35,8 +35,8 @@ from stc_core.backbone.backbone import Backbone
 from stc_core.backbone.loading import hub
 from stc_core.classifiers.base import open_labeller
 from stc_core.config import DEFAULT_BACKBONE, DataConfig, RunConfig, TrainConfig
-from stc_core.run import Run
-from stc_core.writer import RunWriter
+from stc_core.runs.run import Run
+from stc_core.runs.writer import RunWriter
 
 SET, N_FIT, N_BATCH, N_SINGLE, ROUNDS = "sst2", 300, 200, 40, 3
 DEPTHS = (3, 6)

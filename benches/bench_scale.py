@@ -56,7 +56,7 @@ def trained(make: Files, n: int, settings: dict[str, Any], baselines: bool) -> R
     """What a training on `n` texts took; runs in a fresh process."""
     from stc_core import recipes
     from stc_core.config import DataConfig, RunConfig, TrainConfig
-    from stc_core.writer import RunWriter
+    from stc_core.runs.writer import RunWriter
 
     if not baselines:
         recipes.baselines_of = lambda *_, **__: {}

@@ -15,8 +15,8 @@ from measure import DATA, Row, table
 
 from stc_core import recipes
 from stc_core.config import DataConfig, RunConfig, TrainConfig
-from stc_core.run import Run
-from stc_core.writer import RunWriter
+from stc_core.runs.run import Run
+from stc_core.runs.writer import RunWriter
 
 
 def capped(

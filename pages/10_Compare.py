@@ -22,7 +22,7 @@ from stc_core.frames import records
 from stc_core.interpret.neuron_overlap import agreement, comparable, total
 from stc_core.metrics.paired import paired
 from stc_core.paths import runs_folder
-from stc_core.run import Run
+from stc_core.runs.run import Run
 from ui.panels import FIELD, PERCENT, PIN, in_percent
 from ui.texts import place_columns, texts_of
 

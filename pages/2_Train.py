@@ -9,14 +9,14 @@ from typing import Any
 import streamlit as st
 
 import ui
-from stc_core import jobs
 from stc_core.backbone.loading.hub import cached_names
 from stc_core.config import DataConfig, RunConfig, TrainConfig
 from stc_core.data.columns import free_columns
 from stc_core.display import BASELINES, count
 from stc_core.figures_data import result_dots, result_table
-from stc_core.run import Run, list_runs
-from stc_core.status import PHASE_NAMES, PHASES, Status
+from stc_core.runs import jobs
+from stc_core.runs.run import Run, list_runs
+from stc_core.runs.status import PHASE_NAMES, PHASES, Status
 from ui import choices
 from ui.estimates import expected
 

@@ -7,7 +7,7 @@ import pandas as pd
 import streamlit as st
 
 import ui
-from stc_core import dial, jobs
+from stc_core import dial
 from stc_core.clicks import click_layer, click_option
 from stc_core.display import KIND_NAMES, count, percent
 from stc_core.figures_attention import layer_shares
@@ -17,7 +17,8 @@ from stc_core.figures_trade import depth_curve, neuron_curve
 from stc_core.frames import records
 from stc_core.metrics.scores import Metric
 from stc_core.readings import OF_A_CLASS, SCORES, Score, mute_places, readings
-from stc_core.run import Run
+from stc_core.runs import jobs
+from stc_core.runs.run import Run
 from stc_core.story import layer_story
 from stc_core.types import KINDS, POOLINGS
 from ui.layer_views import picked, way_to, why_this

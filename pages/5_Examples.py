@@ -5,11 +5,11 @@ import pandas as pd
 import streamlit as st
 
 import ui
-from stc_core.about import read_about, star
 from stc_core.clicks import click_example
 from stc_core.display import count, percent
 from stc_core.examples import COLUMNS, UNCERTAIN, Show, place, select_examples
-from stc_core.run import Run
+from stc_core.runs.annotations import read_about, star
+from stc_core.runs.run import Run
 from stc_core.steps import steps
 from ui.differences import beside, pin_button
 from ui.example_views import through, why

@@ -6,14 +6,14 @@ import pandas as pd
 import streamlit as st
 
 import ui
-from stc_core import orders
 from stc_core.classifiers.predict_table import LABEL_COLUMN, annotated
 from stc_core.data.columns import guess_columns
 from stc_core.data.uploads import Upload, find, list_uploads, predicted
 from stc_core.figures_data import class_bars
-from stc_core.orders import Order
-from stc_core.run import Run
-from stc_core.status import BUSY, Status
+from stc_core.runs import label_jobs
+from stc_core.runs.label_jobs import Order
+from stc_core.runs.run import Run
+from stc_core.runs.status import BUSY, Status
 from ui.panels import PERCENT, in_percent
 
 TABLE, LINES = "A table", "Pasted lines"
@@ -58,14 +58,16 @@ def table(run: Run) -> None:
         "Text column", names, index=names.index(first), key=f"text_{chosen.key}"
     )
     out = predicted(chosen, run.folder.name, text, encoding)
-    status = orders.status_of(out)
+    status = label_jobs.status_of(out)
     state = status["state"] if status else None
     if state in BUSY:
         watch(out)
         return
     if st.button("Predict", type="primary", icon=":material/play_arrow:", key="go"):
         place = str(out.resolve())
-        orders.start(Order(str(run.folder), str(chosen.path), text, place, encoding))
+        label_jobs.start(
+            Order(str(run.folder), str(chosen.path), text, place, encoding)
+        )
         st.rerun()
     fresh = ui.stamp(out) > ui.stamp(run.folder / "metrics.json")
     if status is not None and state == "done" and fresh:
@@ -97,7 +99,7 @@ def choose() -> Upload | None:
 @st.fragment(run_every=1.0)
 def watch(out: Path) -> None:
     """How far the labelling is; polls while it goes on, then hands over to the page."""
-    status = orders.status_of(out)
+    status = label_jobs.status_of(out)
     if status is None or status["state"] not in BUSY:
         st.rerun()
         return
@@ -109,7 +111,7 @@ def watch(out: Path) -> None:
     with st.container(border=True):
         st.progress(min(done / total, 1.0) if total else 0.0, text=said)
         if st.button("Cancel", icon=":material/stop_circle:", key="stop"):
-            orders.cancel(out)
+            label_jobs.cancel(out)
             st.rerun()
     st.caption("You can close this tab: the work goes on in its own process.")
 

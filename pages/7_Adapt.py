@@ -6,7 +6,6 @@ from typing import Any
 import streamlit as st
 
 import ui
-from stc_core import jobs
 from stc_core.config import RunConfig, TuneConfig
 from stc_core.figures_adapt import (
     comparison_table,
@@ -14,7 +13,8 @@ from stc_core.figures_adapt import (
     tunings_table,
 )
 from stc_core.metrics.scores import chosen_by
-from stc_core.run import Run, list_runs
+from stc_core.runs import jobs
+from stc_core.runs.run import Run, list_runs
 from ui import choices
 from ui.estimates import expected
 from ui.trail import trail

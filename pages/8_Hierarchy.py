@@ -8,7 +8,6 @@ import pandas as pd
 import streamlit as st
 
 import ui
-from stc_core import jobs
 from stc_core.branches import SEPARATOR, confusion, node_table, with_labels
 from stc_core.classifiers.sampling import Decoding
 from stc_core.clicks import clicked_level
@@ -16,7 +15,8 @@ from stc_core.config import RunConfig, TrainConfig, TuneConfig
 from stc_core.display import percent
 from stc_core.figures_hierarchy import confusion_map, rung_curves, tree_figure
 from stc_core.metrics.text import measures
-from stc_core.run import Run
+from stc_core.runs import jobs
+from stc_core.runs.run import Run
 from ui import choices
 from ui.panels import PERCENT, in_percent
 from ui.typed import say_if_long, submit_text, type_text

@@ -24,7 +24,7 @@ from stc_core.figures_errors import (
     coverage_figure,
 )
 from stc_core.metrics.scores import expected_calibration_error, macro_f1
-from stc_core.run import Run
+from stc_core.runs.run import Run
 from ui.doubts import mislabelled_rows, picked
 from ui.panels import FIELD, PERCENT, PIN, in_percent
 from ui.texts import place_columns

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from stc_core.data.corpus import Corpus, read_corpus
     from stc_core.errors import StcError
     from stc_core.probes.sparse_probe import SparseProbe
-    from stc_core.run import Run
+    from stc_core.runs.run import Run
     from stc_core.types import Feature, PooledSite, Site
 
 _HOME = {
@@ -33,7 +33,7 @@ _HOME = {
     "DataConfig": "config",
     "Feature": "types",
     "PooledSite": "types",
-    "Run": "run",
+    "Run": "runs.run",
     "RunConfig": "config",
     "Site": "types",
     "SparseProbe": "probes.fit",

@@ -12,7 +12,7 @@ from stc_core.classifiers.replying import Author
 from stc_core.classifiers.spelled import Lexicon
 from stc_core.errors import StcError
 from stc_core.interpret.integrated_gradients import integrated_gradients
-from stc_core.run import Run
+from stc_core.runs.run import Run
 
 
 def answers(classifier: Labeller, texts: Sequence[str]) -> list[dict[str, Any]]:

@@ -14,7 +14,6 @@ import pandas as pd
 import torch
 from jaxtyping import Float
 
-from stc_core import layout
 from stc_core.alike import ALIKE, plain_heads, read_sites_of, vectors_alike
 from stc_core.backbone.backbone import Backbone
 from stc_core.classifiers.attention import Line, Reader, batches
@@ -28,12 +27,13 @@ from stc_core.language import check_language
 from stc_core.lesson import CHECKPOINTS, Lesson, loaded
 from stc_core.metrics.scores import fit_temperature
 from stc_core.results import evaluate, task_of
-from stc_core.run import Run
+from stc_core.runs import layout
+from stc_core.runs.run import Run
+from stc_core.runs.writer import RunWriter
 from stc_core.selection.baselines import Guess, scored
 from stc_core.selection.stc import Fitted
 from stc_core.tables import prediction_table
 from stc_core.types import Site
-from stc_core.writer import RunWriter
 
 SPARSE = ("neurons.parquet", "activations.npy", *layout.SPARSE)
 """Files of the frozen half that such a run has no like of."""

@@ -118,7 +118,7 @@ def open_run(run: str) -> Any:
     """
     from stc_core.errors import StcError
     from stc_core.paths import runs_folder
-    from stc_core.run import Run, list_runs
+    from stc_core.runs.run import Run, list_runs
 
     known = runs_folder() / run
     is_folder = (Path(run) / "config.json").is_file()

@@ -10,9 +10,10 @@ from stc_core.options import AsJson, RunFolder
 
 def runs(*, as_json: AsJson = False) -> None:
     """List the runs, newest first; start those that wait if a place is free."""
-    from stc_core import queue, terminal
-    from stc_core.about import read_about
-    from stc_core.run import list_runs
+    from stc_core import terminal
+    from stc_core.runs import queue
+    from stc_core.runs.annotations import read_about
+    from stc_core.runs.run import list_runs
 
     queue.advance()
     lines = []
@@ -33,16 +34,16 @@ def rename(
     name: Annotated[str, typer.Argument(help="'' is the name of its settings.")],
 ) -> None:
     """Call a run something else; its folder keeps its name."""
-    from stc_core import about
+    from stc_core.runs import annotations
 
     opened = open_run(run)
-    about.rename(opened.folder, name)
+    annotations.rename(opened.folder, name)
     typer.echo(f"{opened.folder.name} is called {opened.name!r} now", err=True)
 
 
 def cancel(run: RunFolder) -> None:
     """Stop a run that is at work, or take one that waits out of the queue."""
-    from stc_core import jobs
+    from stc_core.runs import jobs
 
     opened = open_run(run)
     stopped = jobs.cancel(opened.folder)
@@ -51,10 +52,10 @@ def cancel(run: RunFolder) -> None:
 
 def delete(run: RunFolder) -> None:
     """Move a run to the trash; for 30 days the page Runs can bring it back."""
-    from stc_core import trash
     from stc_core.display import size
     from stc_core.paths import runs_folder
-    from stc_core.run import Run
+    from stc_core.runs import trash
+    from stc_core.runs.run import Run
 
     known = Run(runs_folder() / run)
     # A run whose settings are damaged cannot be opened, but it can go.

@@ -109,10 +109,10 @@ def generate(
 
 def label(folder: str) -> None:
     """Do the order in FOLDER, a file to label; the app starts this."""
-    from stc_core import orders
+    from stc_core.runs import label_jobs
 
     terminate_as_interrupt()
-    orders.work(folder)
+    label_jobs.work(folder)
 
 
 def explain(

@@ -109,7 +109,7 @@ def resume(run: RunFolder) -> None:
 
 def work(folder: str) -> None:
     """Do the queued run in FOLDER; the app starts this."""
-    from stc_core import jobs
+    from stc_core.runs import jobs
 
     terminate_as_interrupt()
     jobs.work(folder, _train)
@@ -117,7 +117,7 @@ def work(folder: str) -> None:
 
 def _begin(config: Any, place: Place) -> None:
     """Do a new run in its place, or in a folder of its own."""
-    from stc_core import jobs
+    from stc_core.runs import jobs
 
     given = config.data
     config = jobs.absolute(config)
@@ -135,8 +135,9 @@ def _begin(config: Any, place: Place) -> None:
 
 def _work(folder: Path, config: Any, *, again: bool = False) -> None:
     """Do the run in this process, and show how it goes and what came of it."""
-    from stc_core import jobs, queue, terminal
-    from stc_core.writer import RunWriter
+    from stc_core import terminal
+    from stc_core.runs import jobs, queue
+    from stc_core.runs.writer import RunWriter
 
     if again:  # after the imports, whose seconds Ctrl-C may fall into
         jobs.claim(folder)

@@ -11,7 +11,7 @@ import pandas as pd
 from stc_core.config import RunConfig, ShrinkConfig
 from stc_core.errors import StcError
 from stc_core.metrics.scores import chosen_by
-from stc_core.run import Run
+from stc_core.runs.run import Run
 from stc_core.selection.frontier import Option, cheapest
 from stc_core.selection.salience import SALIENCE
 

@@ -9,7 +9,6 @@ import pandas as pd
 from jaxtyping import Int
 from torch import nn
 
-from stc_core import layout
 from stc_core.activations.extract import extract
 from stc_core.classifiers.estimator import SparsifyThenClassify
 from stc_core.classifiers.hierarchical import Cascade
@@ -35,11 +34,12 @@ from stc_core.narration import narrated
 from stc_core.probes.variability import states_of
 from stc_core.replies import Replies, replies_of
 from stc_core.rivals import path_scores, rivals
-from stc_core.run import Run
 from stc_core.rungs import Rung, climb, rung_table
+from stc_core.runs import layout
+from stc_core.runs.run import Run
+from stc_core.runs.writer import RunWriter
 from stc_core.scribe import word_head
 from stc_core.tables import neuron_table
-from stc_core.writer import RunWriter
 
 RUNGS, WRITTEN = "levels.parquet", "replies.parquet"
 HEAD_ROWS = 2000

@@ -17,9 +17,9 @@ from stc_core.lesson import Lesson, loaded
 from stc_core.levels import Levels
 from stc_core.readout import Readout
 from stc_core.rungs import Rung, checked_layers, propose, stack_of
+from stc_core.runs.writer import RunWriter
 from stc_core.training import History
 from stc_core.tuning import Graft, TunePlan, changed, checkpoint_blocks, grafted
-from stc_core.writer import RunWriter
 
 
 class Plan(NamedTuple):

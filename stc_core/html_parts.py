@@ -42,7 +42,7 @@ from stc_core.html_page import bullets, chart, paragraph, table
 from stc_core.interpret.exemplars import TOP, pick_texts
 from stc_core.interpret.neuron_table import chosen_neurons, neuron_name, weights_of
 from stc_core.readings import best_probes, readings
-from stc_core.run import Run
+from stc_core.runs.run import Run
 from stc_core.story import SPARSE, layer_story
 
 TOP_NEURONS, TOP_TEXTS = 12, 3

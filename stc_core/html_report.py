@@ -9,7 +9,7 @@ from stc_core import html_parts
 from stc_core.display import duration, interval, percent
 from stc_core.files import replacing
 from stc_core.html_page import Section, bullets, facts, page, paragraph, table
-from stc_core.run import Run
+from stc_core.runs.run import Run
 
 FEW_TEXTS = 10
 

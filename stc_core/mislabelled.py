@@ -21,7 +21,7 @@ from stc_core.heads.least_squares import MOST_TINY, solve_positive
 from stc_core.heads.moments import Sums
 from stc_core.heads.ridge import SHARPNESS
 from stc_core.metrics.scores import fit_temperature
-from stc_core.run import Run
+from stc_core.runs.run import Run
 from stc_core.selection.streaming import head_from
 
 FOLDS = 5

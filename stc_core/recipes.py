@@ -10,10 +10,10 @@ from stc_core import attentive, hierarchy
 from stc_core.adapt import train_tuned
 from stc_core.config import RunConfig
 from stc_core.errors import StcError
-from stc_core.run import Run
+from stc_core.runs.run import Run
+from stc_core.runs.writer import RunWriter
 from stc_core.shrink import shrink
 from stc_core.sparse import stop_if_interrupted, train_sparse
-from stc_core.writer import RunWriter
 
 
 def train(config: RunConfig, writer: RunWriter) -> Run:

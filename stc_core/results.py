@@ -24,12 +24,12 @@ from stc_core.metrics.scores import (
     log_loss,
     macro_f1,
 )
+from stc_core.runs.writer import RunWriter
 from stc_core.selection.baselines import Guess, scored
 from stc_core.selection.sample import Sample, on_all_rows
 from stc_core.selection.stc import Fitted
 from stc_core.selection.streaming import logits_at
 from stc_core.types import PooledSite
-from stc_core.writer import RunWriter
 
 
 class Ground(NamedTuple):

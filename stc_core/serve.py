@@ -23,7 +23,7 @@ from stc_core.classifiers.sampling import Decoding
 from stc_core.desk import Batches, Desk, Gone, Left
 from stc_core.errors import StcError
 from stc_core.gate import Gate, Refusal, facts_of, refused, told
-from stc_core.run import Run
+from stc_core.runs.run import Run
 
 MOST_TEXTS = 1024
 MOST_CHARACTERS = 100_000

@@ -9,7 +9,6 @@ from typing import Any
 
 import pandas as pd
 
-from stc_core import layout
 from stc_core.activations.extract import extract, stored
 from stc_core.activations.store import FeatureStore
 from stc_core.backbone.backbone import Backbone
@@ -26,7 +25,9 @@ from stc_core.results import (
     task_of,
     write_frontier,
 )
-from stc_core.run import Run
+from stc_core.runs import layout
+from stc_core.runs.run import Run
+from stc_core.runs.writer import RunWriter
 from stc_core.selection.salience import (
     SALIENCE,
     Salience,
@@ -36,7 +37,6 @@ from stc_core.selection.salience import (
 from stc_core.selection.sample import LARGE, Sample, draw
 from stc_core.selection.stc import Fitted, taken
 from stc_core.types import PooledSite, Progress, silent
-from stc_core.writer import RunWriter
 
 PLACES = "probes.parquet", "classes.parquet", "control.parquet"
 """Tables with rows of each place that is read; older runs have but the first."""

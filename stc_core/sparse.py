@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Int
 
-from stc_core import layout, tables
+from stc_core import tables
 from stc_core.activations.cost import count_tokens
 from stc_core.activations.extract import extract
 from stc_core.classifiers.estimator import SparsifyThenClassify
@@ -28,11 +28,12 @@ from stc_core.results import (
     task_of,
     write_frontier,
 )
-from stc_core.run import Run
+from stc_core.runs import layout
+from stc_core.runs.run import Run
+from stc_core.runs.writer import RunWriter
 from stc_core.selection.baselines import Guess, baselines_of, scored
 from stc_core.selection.salience import SALIENCE, write_saliences
 from stc_core.selection.sample import Sample, draw
-from stc_core.writer import RunWriter
 
 INTERRUPTED = "the work was interrupted"
 

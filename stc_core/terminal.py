@@ -16,8 +16,8 @@ from stc_core.activations.cache import StoreInfo
 from stc_core.data.findings import Report
 from stc_core.display import duration, interval, percent, size
 from stc_core.interpret.explanation import part_name
-from stc_core.run import Run
-from stc_core.status import PHASE_NAMES, Status
+from stc_core.runs.run import Run
+from stc_core.runs.status import PHASE_NAMES, Status
 from stc_core.streams import silence, unprintable
 
 PLAIN_EVERY_S = 10.0

@@ -118,7 +118,7 @@ def tuned_folder(tmp_path_factory: pytest.TempPathFactory, messages: Path) -> Pa
 
 def _train(config: "RunConfig", folder: Path) -> None:
     from stc_core import recipes
-    from stc_core.writer import RunWriter
+    from stc_core.runs.writer import RunWriter
 
     with RunWriter(folder, config) as writer:
         recipes.train(config, writer)

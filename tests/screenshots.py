@@ -18,7 +18,7 @@ from playwright.sync_api import Locator, Page, ViewportSize
 
 from stc_core.data.uploads import SAMPLE
 from stc_core.paths import home
-from stc_core.run import Run, list_runs
+from stc_core.runs.run import Run, list_runs
 
 PAGES = (
     "",

@@ -24,8 +24,8 @@ from stc_core.config import (
     TrainConfig,
     TuneConfig,
 )
-from stc_core.run import Run
-from stc_core.writer import RunWriter
+from stc_core.runs.run import Run
+from stc_core.runs.writer import RunWriter
 
 ROOT = Path(__file__).parents[1]
 TUNE = TuneConfig(epochs=1, blocks=1, learning_rate=3e-3)

@@ -8,8 +8,8 @@ from typing import Any
 from stc_core.config import RunConfig
 from stc_core.data.corpus import read_corpus
 from stc_core.errors import StcError
-from stc_core.run import Run
-from stc_core.writer import RunWriter
+from stc_core.runs.run import Run
+from stc_core.runs.writer import RunWriter
 
 
 def metrics() -> dict[str, Any]:

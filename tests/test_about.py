@@ -8,11 +8,11 @@ import pytest
 from filelock import FileLock
 from visit import written_run
 
-from stc_core import about
-from stc_core.about import FILE, LOCK, About, read_about, rename, star, tag
 from stc_core.errors import StcError
 from stc_core.files import write_json
-from stc_core.run import Run
+from stc_core.runs import annotations
+from stc_core.runs.annotations import FILE, LOCK, About, read_about, rename, star, tag
+from stc_core.runs.run import Run
 
 
 @pytest.fixture
@@ -77,10 +77,10 @@ def test_stars_given_at_once_are_all_kept(run: Run):
 
 def test_a_star_waits_for_who_writes_and_keeps_what_was_written(run: Run):
     with ThreadPoolExecutor(1) as pool, FileLock(run.folder / LOCK):
-        about = read_about(run.folder)
+        annotations = read_about(run.folder)
         later = pool.submit(star, run.folder, 5, on=True)
         time.sleep(0.2)
-        write_json(run.folder / FILE, about._replace(stars=(3,))._asdict())
+        write_json(run.folder / FILE, annotations._replace(stars=(3,))._asdict())
     later.result()
     assert read_about(run.folder).stars == (3, 5)
 
@@ -97,7 +97,7 @@ def test_nor_does_one_that_goes_while_the_lock_is_waited_for(tmp_path, monkeypat
             folder.rmdir()
             super().__init__(path)
 
-    monkeypatch.setattr(about, "FileLock", Late)
+    monkeypatch.setattr(annotations, "FileLock", Late)
     with pytest.raises(StcError, match="the run is gone"):
         star(folder, 1, on=True)
     assert not folder.exists()

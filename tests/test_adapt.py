@@ -9,7 +9,7 @@ import pytest
 from test_changes import saved_base
 from test_hierarchy import table
 
-from stc_core import adapt, layout, recipes
+from stc_core import adapt, recipes
 from stc_core.backbone.backbone import Backbone
 from stc_core.classifiers.estimator import SparsifyThenClassify
 from stc_core.config import DataConfig, RunConfig, TrainConfig, TuneConfig
@@ -19,10 +19,11 @@ from stc_core.heads import ridge
 from stc_core.heads.head import softmax
 from stc_core.lesson import BACKBONE, CHECKPOINTS, TUNING
 from stc_core.results import task_of
-from stc_core.run import Run
+from stc_core.runs import layout
+from stc_core.runs.run import Run
+from stc_core.runs.writer import RunWriter
 from stc_core.training import History
 from stc_core.types import Feature, PooledSite
-from stc_core.writer import RunWriter
 
 
 @pytest.fixture(scope="module")

@@ -23,8 +23,8 @@ from stc_core.config import (
 )
 from stc_core.errors import StcError
 from stc_core.interpret.integrated_gradients import integrated_gradients
-from stc_core.run import Run
-from stc_core.writer import RunWriter
+from stc_core.runs.run import Run
+from stc_core.runs.writer import RunWriter
 
 
 class Killed(BaseException):

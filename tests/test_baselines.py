@@ -13,11 +13,11 @@ from stc_core import sparse
 from stc_core.config import DataConfig, RunConfig
 from stc_core.heads.least_squares import RIDGES
 from stc_core.metrics.scores import accuracy, macro_f1, metric_of
-from stc_core.run import Run
+from stc_core.runs.run import Run
+from stc_core.runs.writer import RunWriter
 from stc_core.selection import baselines
 from stc_core.selection.baselines import Guess, baselines_of, scored
 from stc_core.types import PooledSite
-from stc_core.writer import RunWriter
 
 WORDS = ("parcel late", "refund card", "login password")
 FILLER = "the a my was not is again today please why".split()

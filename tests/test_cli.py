@@ -17,8 +17,8 @@ from standin import train
 import stc_core
 from stc_core import cli, terminal
 from stc_core.config import DataConfig, RunConfig
-from stc_core.run import Run
-from stc_core.writer import RunWriter
+from stc_core.runs.run import Run
+from stc_core.runs.writer import RunWriter
 
 ROOT = Path(__file__).parents[1]
 pytestmark = pytest.mark.usefixtures("own_home")

@@ -7,15 +7,15 @@ import pytest
 from command import Stc
 from visit import written_run
 
-from stc_core import jobs, queue, trash
-from stc_core.about import rename, tag
 from stc_core.commands import open_run
 from stc_core.config import DataConfig, RunConfig, TrainConfig
 from stc_core.errors import StcError
-from stc_core.ledger import line, ordered, table
 from stc_core.paths import runs_folder
-from stc_core.run import Run, list_runs
-from stc_core.writer import RunWriter, create_run
+from stc_core.runs import jobs, queue, trash
+from stc_core.runs.annotations import rename, tag
+from stc_core.runs.listing import line, ordered, table
+from stc_core.runs.run import Run, list_runs
+from stc_core.runs.writer import RunWriter, create_run
 
 
 @pytest.fixture(autouse=True)

@@ -14,8 +14,8 @@ from standin import metrics, train
 
 from stc_core.config import DataConfig, RunConfig
 from stc_core.data.table import read_table
-from stc_core.run import Run
-from stc_core.writer import RunWriter
+from stc_core.runs.run import Run
+from stc_core.runs.writer import RunWriter
 
 pytestmark = pytest.mark.usefixtures("own_home")
 

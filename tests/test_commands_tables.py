@@ -14,7 +14,7 @@ from standin import train
 import stc_core
 from stc_core.data.table import read_table
 from stc_core.data.uploads import key_of
-from stc_core.run import Run
+from stc_core.runs.run import Run
 
 pytestmark = pytest.mark.usefixtures("own_home")
 

@@ -8,9 +8,9 @@ from visit import written_run
 from stc_core import dial
 from stc_core.config import DataConfig, RunConfig, TrainConfig
 from stc_core.errors import StcError
-from stc_core.run import Run
+from stc_core.runs.run import Run
+from stc_core.runs.writer import RunWriter
 from stc_core.selection.frontier import cheapest
-from stc_core.writer import RunWriter
 
 NAN = float("nan")
 

@@ -7,7 +7,7 @@ import pytest
 from browser import WAIT_MS, ServedApp, browser, listen, settled
 from playwright.sync_api import Page
 
-from stc_core.run import Run
+from stc_core.runs.run import Run
 
 SQUARE = """
 ([label, predicted]) => {

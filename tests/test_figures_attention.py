@@ -8,7 +8,7 @@ from test_attentive import trained
 from visit import at_home, fine, html, said, visit
 
 from stc_core.figures_attention import attended_tokens, layer_shares
-from stc_core.run import Run
+from stc_core.runs.run import Run
 
 
 @pytest.fixture(scope="module")

@@ -9,8 +9,8 @@ from browser import WAIT_MS, ServedApp, browser, listen, settled
 from playwright.sync_api import expect
 from visit import METRICS, written_run
 
-from stc_core.run import Run
-from stc_core.writer import RunWriter
+from stc_core.runs.run import Run
+from stc_core.runs.writer import RunWriter
 
 
 @pytest.fixture

@@ -22,10 +22,10 @@ from stc_core.config import (
 )
 from stc_core.errors import StcError
 from stc_core.metrics.text import bleu_2
-from stc_core.run import Run
+from stc_core.runs.run import Run
+from stc_core.runs.writer import RunWriter
 from stc_core.script import script
 from stc_core.types import Site
-from stc_core.writer import RunWriter
 
 PAGE = "pages/8_Hierarchy.py"
 

@@ -10,7 +10,7 @@ from command import Stc
 from test_changes import saved_base
 from tiny import WORDS, tiny_backbone
 
-from stc_core import hierarchy, layout, recipes
+from stc_core import hierarchy, recipes
 from stc_core.config import (
     DataConfig,
     HierarchyConfig,
@@ -19,9 +19,10 @@ from stc_core.config import (
     TuneConfig,
 )
 from stc_core.errors import StcError
-from stc_core.run import Run
 from stc_core.rungs import Rung, checked_layers, propose, stack_of
-from stc_core.writer import RunWriter
+from stc_core.runs import layout
+from stc_core.runs.run import Run
+from stc_core.runs.writer import RunWriter
 
 KINDS = {"good": "warm", "bad": "cold", "great": "warm", "awful": "cold"}
 

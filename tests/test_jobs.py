@@ -13,13 +13,13 @@ from pathlib import Path
 import psutil
 import pytest
 
-from stc_core import jobs
 from stc_core.config import DataConfig, RunConfig
 from stc_core.errors import StcError
-from stc_core.run import Run
-from stc_core.status import BUSY
-from stc_core.worker import Worker
-from stc_core.writer import RunWriter, create_run
+from stc_core.runs import jobs
+from stc_core.runs.run import Run
+from stc_core.runs.status import BUSY
+from stc_core.runs.worker import Worker
+from stc_core.runs.writer import RunWriter, create_run
 
 RECIPES = """
 import os, subprocess, sys, time, types

@@ -18,7 +18,7 @@ from browser import WAIT_MS, browser, listen, server, settled
 from playwright.sync_api import Browser, Page, expect
 
 from stc_core.interpret.neuron_table import names_of
-from stc_core.run import Run
+from stc_core.runs.run import Run
 from ui.neuron_views import MOST_LISTED
 
 SENTENCE = "the courier threw my parcel over the fence and now it is lost"

@@ -5,12 +5,12 @@ from pathlib import Path
 import pytest
 from visit import written_run
 
-from stc_core.about import tag
 from stc_core.config import DataConfig, RunConfig, ShrinkConfig, TrainConfig
 from stc_core.files import folder_bytes
-from stc_core.ledger import Line, line, matching, ordered, table
-from stc_core.run import Run
-from stc_core.writer import RunWriter
+from stc_core.runs.annotations import tag
+from stc_core.runs.listing import Line, line, matching, ordered, table
+from stc_core.runs.run import Run
+from stc_core.runs.writer import RunWriter
 
 
 def names(lines: list[Line]) -> list[str]:

@@ -23,10 +23,10 @@ from stc_core.config import (
     TuneConfig,
 )
 from stc_core.errors import StcError
-from stc_core.run import Run
+from stc_core.runs.run import Run
+from stc_core.runs.writer import RunWriter
 from stc_core.scribe import Scribe, word_head
 from stc_core.tuning import TunePlan, changed, grafted
-from stc_core.writer import RunWriter
 
 PATHS = np.array([("good", "good film"), ("good", "plot"), ("bad", "awful")])
 

@@ -12,7 +12,7 @@ from playwright.sync_api import Browser, Page
 
 from stc_core.interpret.neuron_table import names_of
 from stc_core.interpret.related_neurons import correlated, correlations
-from stc_core.run import Run
+from stc_core.runs.run import Run
 
 ROW, SIDE = 35, 20  # pixels: of a table's row, and to the middle of its check box
 

@@ -20,7 +20,7 @@ from stc_core.mislabelled import (
     out_of_fold,
     suspects,
 )
-from stc_core.run import Run
+from stc_core.runs.run import Run
 from stc_core.types import Feature, Site
 
 N, D, K = 150, 6, 3

@@ -10,13 +10,13 @@ import pandas as pd
 import pytest
 from visit import small_csv
 
-from stc_core import orders
 from stc_core.errors import StcError
 from stc_core.files import write_json
-from stc_core.orders import Order
-from stc_core.run import Run
-from stc_core.status import BUSY, Status
-from stc_core.worker import Worker
+from stc_core.runs import label_jobs
+from stc_core.runs.label_jobs import Order
+from stc_core.runs.run import Run
+from stc_core.runs.status import BUSY, Status
+from stc_core.runs.worker import Worker
 
 
 class Even:
@@ -37,19 +37,19 @@ def order(run_folder: Path, tmp_path: Path) -> Order:
 
 
 def status_of(order: Order) -> Status:
-    status = orders.status_of(Path(order.out))
+    status = label_jobs.status_of(Path(order.out))
     assert status is not None
     return status
 
 
 def test_without_an_order_there_is_no_status(tmp_path):
-    assert orders.status_of(tmp_path / "out.csv") is None
-    orders.cancel(tmp_path / "out.csv")
+    assert label_jobs.status_of(tmp_path / "out.csv") is None
+    label_jobs.cancel(tmp_path / "out.csv")
 
 
 def test_a_process_of_its_own_labels_the_file(order):
     """As the classifier of the run does; whoever asked has not waited."""
-    orders.start(order)
+    label_jobs.start(order)
     assert not Path(order.out).exists()
     assert status_of(order)["state"] in BUSY
     end = time.monotonic() + 120
@@ -65,9 +65,9 @@ def test_a_process_of_its_own_labels_the_file(order):
 
 def test_what_is_done_goes_on_when_it_is_asked_for_twice(order, monkeypatch):
     spawned = []
-    monkeypatch.setattr(orders, "spawn", lambda *asked: spawned.append(asked))
-    orders.start(order)
-    orders.start(order)
+    monkeypatch.setattr(label_jobs, "spawn", lambda *asked: spawned.append(asked))
+    label_jobs.start(order)
+    label_jobs.start(order)
     assert spawned == [("label", order.folder)]
 
 
@@ -78,12 +78,12 @@ def test_progress_counts_rows(order, monkeypatch):
         told.append((value["done"], value["total"]))
         write_json(path, value)
 
-    folder = orders.place(order)
+    folder = label_jobs.place(order)
     monkeypatch.setattr(Run, "classifier", lambda run: Even())
     monkeypatch.setattr("stc_core.classifiers.predict_table.CHUNK_ROWS", 10)
-    monkeypatch.setattr(orders, "WRITE_EVERY_S", 0)
-    monkeypatch.setattr(orders, "write_json", watched)
-    assert orders.work(folder) == 30
+    monkeypatch.setattr(label_jobs, "WRITE_EVERY_S", 0)
+    monkeypatch.setattr(label_jobs, "write_json", watched)
+    assert label_jobs.work(folder) == 30
     rows = list(dict.fromkeys(told))
     assert rows == [(0, 0), (0, 30), (10, 30), (20, 30), (30, 30)]
 
@@ -101,9 +101,9 @@ def test_how_it_ended_is_in_its_status(order, monkeypatch, error, state, said):
         raise error
 
     monkeypatch.setattr(Run, "classifier", refused)
-    folder = orders.place(order)
+    folder = label_jobs.place(order)
     with pytest.raises(type(error)):
-        orders.work(folder)
+        label_jobs.work(folder)
     status = status_of(order)
     assert (status["state"], status["message"]) == (state, said)
     told = status["error"]
@@ -112,7 +112,7 @@ def test_how_it_ended_is_in_its_status(order, monkeypatch, error, state, said):
 
 
 def test_a_worker_that_died_is_a_failure(order):
-    folder = orders.place(order)
+    folder = label_jobs.place(order)
     (folder / "log.txt").write_text("Killed", "utf-8")
     write_json(folder / "worker.json", Worker(os.getpid(), 1.0, _host())._asdict())
     status = status_of(order)
@@ -125,8 +125,8 @@ def _host() -> str:
 
 
 def test_cancelling_stops_the_process(order):
-    orders.start(order)
-    orders.cancel(Path(order.out))
+    label_jobs.start(order)
+    label_jobs.cancel(Path(order.out))
     status = status_of(order)
     assert status["state"] == "cancelled"
     worker = Worker.of(status["pid"] or 0) if status["pid"] else None
@@ -135,15 +135,15 @@ def test_cancelling_stops_the_process(order):
 
 def test_a_new_order_forgets_the_labels_of_the_last(order):
     Path(order.out).write_text("old", "utf-8")
-    folder = orders.place(order)
+    folder = label_jobs.place(order)
     assert not Path(order.out).exists() and folder == Path(order.out).with_suffix("")
     assert status_of(order)["state"] == "queued"
 
 
 def test_a_column_that_is_not_there_is_said(order, monkeypatch):
     monkeypatch.setattr(Run, "classifier", lambda run: Even())
-    folder = orders.place(order._replace(text="tekst"))
+    folder = label_jobs.place(order._replace(text="tekst"))
     with pytest.raises(StcError, match="tekst"):
-        orders.work(folder)
+        label_jobs.work(folder)
     error = status_of(order)["error"]
     assert error and error["mend"] and "tekst" in error["message"]

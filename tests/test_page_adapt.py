@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 from visit import PLAN, at_home, charts, fine, said, visit, written_run
 
-from stc_core import jobs
 from stc_core.config import RunConfig
-from stc_core.run import Run
+from stc_core.runs import jobs
+from stc_core.runs.run import Run
+from stc_core.runs.writer import RunWriter
 from stc_core.training import History
-from stc_core.writer import RunWriter
 from ui import plans
 
 PAGE = "pages/7_Adapt.py"

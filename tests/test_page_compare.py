@@ -6,8 +6,8 @@ import pytest
 from copies import copied
 from visit import charts, fine, said, visit
 
-from stc_core.about import rename
-from stc_core.run import Run
+from stc_core.runs.annotations import rename
+from stc_core.runs.run import Run
 
 PAGE = "pages/10_Compare.py"
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from visit import charts, fine, html, said, visit
 
-from stc_core.run import Run
+from stc_core.runs.run import Run
 
 PAGE = "pages/9_Errors.py"
 

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from visit import at_home, charts, fine, html, said, visit
 
-from stc_core.about import read_about
-from stc_core.run import Run
+from stc_core.runs.annotations import read_about
+from stc_core.runs.run import Run
 
 PAGE = "pages/5_Examples.py"
 

@@ -7,11 +7,11 @@ from streamlit.testing.v1 import AppTest
 from test_hierarchy import trained
 from visit import at_home, charts, fine, said, visit, written_run
 
-from stc_core import jobs
 from stc_core.config import RunConfig
 from stc_core.paths import runs_folder
-from stc_core.run import Run
-from stc_core.writer import RunWriter
+from stc_core.runs import jobs
+from stc_core.runs.run import Run
+from stc_core.runs.writer import RunWriter
 
 PAGE = "pages/8_Hierarchy.py"
 

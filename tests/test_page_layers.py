@@ -12,7 +12,7 @@ from stc_core.config import RunConfig
 from stc_core.display import percent
 from stc_core.readings import best_probes
 from stc_core.reasons import nearly
-from stc_core.run import Run
+from stc_core.runs.run import Run
 from ui import stale
 
 PAGE = "pages/3_Layers.py"
@@ -229,7 +229,7 @@ def test_the_button_starts_the_run_that_is_shown(run_folder: Path, monkeypatch):
         began.append(config)
         return Path("r")
 
-    monkeypatch.setattr("stc_core.jobs.start", start)
+    monkeypatch.setattr("stc_core.runs.jobs.start", start)
     frontier = Run.open(run_folder).frontier
     row = frontier.iloc[3]
     place = {"depth": str(row["layer"]), "size": str(row["neurons"])}

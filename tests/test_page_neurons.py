@@ -10,7 +10,7 @@ from visit import at_home, charts, fine, html, said, visit, written_run
 from stc_core.display import percent
 from stc_core.errors import StcError
 from stc_core.interpret.neuron_table import chosen_neurons, classes_of, names_of
-from stc_core.run import Run
+from stc_core.runs.run import Run
 from ui import neuron_views, readers
 from ui.finder import told_apart
 from ui.neuron_panels import LOADING
@@ -266,7 +266,7 @@ def test_a_run_without_neurons_says_why(run, monkeypatch):
     monkeypatch.setattr("ui.readouts.has_neurons", lambda run: False)
     train = run.config.train.model_copy(update={"recipe": "attention"})
     config = run.config.model_copy(update={"train": train})
-    monkeypatch.setattr("stc_core.run.Run.config", config)
+    monkeypatch.setattr("stc_core.runs.run.Run.config", config)
     assert "This run keeps no neurons" in said(fine(visit(PAGE, run="r")))
 
 

@@ -12,14 +12,14 @@ from streamlit.testing.v1 import AppTest
 from visit import fine, said, small_csv, visit, written_run
 
 import ui
-from stc_core import orders
 from stc_core.data.uploads import keep, list_uploads, predicted
 from stc_core.errors import StcError
 from stc_core.files import write_json
-from stc_core.orders import Order
 from stc_core.paths import runs_folder
-from stc_core.run import Run
-from stc_core.status import Status, new_status
+from stc_core.runs import label_jobs
+from stc_core.runs.label_jobs import Order
+from stc_core.runs.run import Run
+from stc_core.runs.status import Status, new_status
 
 PAGE = "pages/6_Predict.py"
 REAL = Run.classifier
@@ -40,7 +40,7 @@ def home(tmp_path, monkeypatch):
     monkeypatch.setenv("STC_HOME", str(tmp_path))
     monkeypatch.setattr(ui, "classifier", lambda run: ByLength())
     monkeypatch.setattr(Run, "classifier", lambda run: ByLength())
-    monkeypatch.setattr(orders, "spawn", in_place)
+    monkeypatch.setattr(label_jobs, "spawn", in_place)
     return tmp_path
 
 
@@ -48,7 +48,7 @@ def in_place(command: str, folder: Path) -> None:
     """What the worker process does, done at once; its error is in its status."""
     assert command == "label"
     with suppress(StcError):
-        orders.work(folder)
+        label_jobs.work(folder)
 
 
 @pytest.fixture
@@ -119,7 +119,7 @@ def ordered(run) -> tuple[str, Path]:
     upload = keep("new.csv", io.BytesIO(small_csv(50)))
     out = predicted(upload, "one", "text")
     order = Order(str(run.folder), str(upload.path), "text", str(out))
-    return upload.key, orders.place(order)
+    return upload.key, label_jobs.place(order)
 
 
 def tell(folder: Path, **changes) -> None:

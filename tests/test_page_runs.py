@@ -8,15 +8,15 @@ import pytest
 from streamlit.testing.v1 import AppTest
 from visit import fine, said, small_csv, visit, written_run
 
-from stc_core import jobs, queue, trash
-from stc_core.about import read_about, tag
 from stc_core.config import DataConfig, RunConfig, TrainConfig
 from stc_core.data.uploads import keep
 from stc_core.files import write_json
 from stc_core.paths import runs_folder
-from stc_core.run import Run, list_runs
-from stc_core.worker import Worker
-from stc_core.writer import RunWriter
+from stc_core.runs import jobs, queue, trash
+from stc_core.runs.annotations import read_about, tag
+from stc_core.runs.run import Run, list_runs
+from stc_core.runs.worker import Worker
+from stc_core.runs.writer import RunWriter
 
 PAGE = "pages/11_Runs.py"
 

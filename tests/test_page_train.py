@@ -12,13 +12,13 @@ from streamlit.testing.v1 import AppTest
 from test_lexicon import saved_lm
 from visit import METRICS, PLAN, fine, said, small_csv, visit, written_run
 
-from stc_core import jobs
 from stc_core.config import DataConfig, RunConfig
 from stc_core.data.uploads import find, keep, write_choice
 from stc_core.errors import StcError
 from stc_core.files import write_json
 from stc_core.paths import runs_folder
-from stc_core.writer import RunWriter
+from stc_core.runs import jobs
+from stc_core.runs.writer import RunWriter
 from ui import plans
 
 PAGE = "pages/2_Train.py"

@@ -8,15 +8,15 @@ from pathlib import Path
 import pytest
 from command import Stc
 
-from stc_core import jobs, queue
 from stc_core.config import DataConfig, RunConfig
 from stc_core.errors import StcError
 from stc_core.files import write_json
 from stc_core.paths import runs_folder
-from stc_core.run import Run
-from stc_core.status import TICKET, doing
-from stc_core.worker import Worker
-from stc_core.writer import RunWriter, create_run
+from stc_core.runs import jobs, queue
+from stc_core.runs.run import Run
+from stc_core.runs.status import TICKET, doing
+from stc_core.runs.worker import Worker
+from stc_core.runs.writer import RunWriter, create_run
 
 RECIPES = """
 import sys, time, types
@@ -212,7 +212,7 @@ def test_the_command_and_the_app_do_not_both_resume_it(
         begun.append(folder)
         raise StcError("It has begun")
 
-    monkeypatch.setattr("stc_core.writer.RunWriter", begin)
+    monkeypatch.setattr("stc_core.runs.writer.RunWriter", begin)
     told = stc("resume", "first")
     assert begun == [first] and "It has begun" in told.err
     with pytest.raises(StcError, match="queued"):

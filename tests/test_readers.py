@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from stc_core.run import Run
+from stc_core.runs.run import Run
 from ui import readers, readouts
 
 

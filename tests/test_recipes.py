@@ -14,9 +14,9 @@ from stc_core.config import SPIN_CS, DataConfig, RunConfig, TrainConfig
 from stc_core.data.corpus import Corpus, read_corpus
 from stc_core.errors import StcError
 from stc_core.results import estimator
-from stc_core.run import Run
+from stc_core.runs.run import Run
+from stc_core.runs.writer import RunWriter
 from stc_core.types import Feature, Site
-from stc_core.writer import RunWriter
 
 BASELINES = ("majority", "tfidf", "last_layer", "best_site", "all_sites")
 

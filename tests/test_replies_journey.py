@@ -10,7 +10,7 @@ from test_generation import table
 from test_journey import choose, query, upload
 from test_lexicon import saved_lm
 
-from stc_core.run import Run
+from stc_core.runs.run import Run
 
 TEXT = "good film very slow"
 

@@ -13,10 +13,10 @@ import pytest
 
 from stc_core.config import DataConfig, RunConfig, TrainConfig
 from stc_core.errors import StcError
-from stc_core.run import Run, list_runs
-from stc_core.status import PHASES, Status, mark_cancelled
-from stc_core.worker import Worker
-from stc_core.writer import RunWriter, create_run
+from stc_core.runs.run import Run, list_runs
+from stc_core.runs.status import PHASES, Status, mark_cancelled
+from stc_core.runs.worker import Worker
+from stc_core.runs.writer import RunWriter, create_run
 
 CONFIG = RunConfig(
     name="tiny",

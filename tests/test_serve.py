@@ -18,7 +18,7 @@ from stc_core import gate, serve
 from stc_core.classifiers.replying import Author
 from stc_core.classifiers.sampling import Decoding
 from stc_core.errors import StcError
-from stc_core.run import Run
+from stc_core.runs.run import Run
 from stc_core.serve import service
 
 ASK = [*TEXTS[:6], "good price very slow", "awful broken film"]

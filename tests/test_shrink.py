@@ -13,8 +13,8 @@ from stc_core import dial, recipes
 from stc_core.config import DataConfig, RunConfig, TrainConfig
 from stc_core.errors import StcError
 from stc_core.paths import features_folder
-from stc_core.run import Run
-from stc_core.writer import RunWriter
+from stc_core.runs.run import Run
+from stc_core.runs.writer import RunWriter
 
 TABLES = ("neurons", "predictions", "curves", "probes")
 LIMITS = {"max_layer": 1, "max_neurons": 16, "tolerance": 0.05}

@@ -6,7 +6,7 @@ import pytest
 from visit import at_home, fine, visit
 
 from stc_core.interpret.neuron_table import names_of
-from stc_core.run import Run
+from stc_core.runs.run import Run
 from ui import stale
 
 PAGE = "pages/4_Neurons.py"

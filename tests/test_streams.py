@@ -22,8 +22,8 @@ from stc_core import cli, streams
 from stc_core.config import DataConfig, RunConfig
 from stc_core.data.table import read_table
 from stc_core.errors import StcError
-from stc_core.run import Run
-from stc_core.writer import RunWriter
+from stc_core.runs.run import Run
+from stc_core.runs.writer import RunWriter
 
 ROOT = Path(__file__).parents[1]
 HAM, SPAM = "ham 🍖", "spam › é"

@@ -3,7 +3,7 @@
 from typing import Any
 
 from stc_core import terminal
-from stc_core.status import Status, new_status
+from stc_core.runs.status import Status, new_status
 
 
 def status(**changes: Any) -> Status:

@@ -15,10 +15,10 @@ import pandas as pd
 import pytest
 from command import Stc
 
-from stc_core import jobs
 from stc_core.config import DataConfig, RunConfig, TrainConfig
 from stc_core.data.table import read_table
-from stc_core.run import Run
+from stc_core.runs import jobs
+from stc_core.runs.run import Run
 
 ROOT = Path(__file__).parents[1]
 SAMPLE = ROOT / "samples" / "customer_messages.csv"

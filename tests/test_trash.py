@@ -8,14 +8,14 @@ from pathlib import Path
 import pytest
 from visit import written_run
 
-from stc_core import queue, trash
-from stc_core.about import rename
 from stc_core.config import DataConfig, RunConfig, ShrinkConfig, TrainConfig
 from stc_core.errors import StcError
 from stc_core.paths import runs_folder as runs
-from stc_core.run import Run, list_runs
-from stc_core.status import TICKET
-from stc_core.writer import RunWriter, create_run
+from stc_core.runs import queue, trash
+from stc_core.runs.annotations import rename
+from stc_core.runs.run import Run, list_runs
+from stc_core.runs.status import TICKET
+from stc_core.runs.writer import RunWriter, create_run
 
 
 @pytest.fixture(autouse=True)

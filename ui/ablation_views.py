@@ -10,7 +10,7 @@ from stc_core.display import percent
 from stc_core.figures_activity import MOST_CLASSES
 from stc_core.heads.head import softmax
 from stc_core.interpret.ablation import ablated, changed, toll
-from stc_core.run import Run
+from stc_core.runs.run import Run
 from ui.panels import places_table
 from ui.place import context
 from ui.readouts import (

@@ -4,11 +4,11 @@ import time
 
 import streamlit as st
 
-from stc_core import jobs, queue
 from stc_core.display import duration
 from stc_core.errors import StcError
-from stc_core.run import Run, list_runs
-from stc_core.status import BUSY
+from stc_core.runs import jobs, queue
+from stc_core.runs.run import Run, list_runs
+from stc_core.runs.status import BUSY
 from ui.runs import doing, state
 from ui.said import escape
 

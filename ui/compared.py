@@ -7,7 +7,7 @@ import streamlit as st
 
 from stc_core.cards import Card, card
 from stc_core.compare import class_differences, on_test, shared
-from stc_core.run import Run, list_runs
+from stc_core.runs.run import Run, list_runs
 from ui.readers import read, stamp
 
 

@@ -4,9 +4,9 @@ import time
 
 import streamlit as st
 
-from stc_core import trash
 from stc_core.display import count, distinct, size
-from stc_core.run import Run
+from stc_core.runs import trash
+from stc_core.runs.run import Run
 from ui.place import remember
 from ui.readouts import let_go
 from ui.said import escape

@@ -17,7 +17,7 @@ from stc_core.interpret.explanation import (
     words,
 )
 from stc_core.markup import coloured, legend
-from stc_core.run import Run
+from stc_core.runs.run import Run
 from stc_core.text_lists import ClassRow, class_list
 from ui.charts import chart
 from ui.pages import NEURONS

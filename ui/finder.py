@@ -7,7 +7,7 @@ import streamlit as st
 
 from stc_core.interpret.explanation import Token, words
 from stc_core.interpret.neuron_table import names_of, strongest_weight
-from stc_core.run import Run
+from stc_core.runs.run import Run
 from ui.panels import places_table
 from ui.place import context, type_in
 from ui.readers import neuron_reader, read

@@ -11,7 +11,7 @@ from stc_core.display import percent
 from stc_core.metrics.scores import METRICS, Metric
 from stc_core.readings import best_probes
 from stc_core.reasons import nearly, points, reasons
-from stc_core.run import Run
+from stc_core.runs.run import Run
 from stc_core.selection.frontier import Option
 from ui.pages import NEURONS
 from ui.place import context, link, pick, remember

@@ -13,7 +13,7 @@ from stc_core.interpret.explanation import Token, words
 from stc_core.interpret.neuron_table import names_of, strongest_weight
 from stc_core.interpret.related_neurons import correlated
 from stc_core.markup import coloured, legend, note
-from stc_core.run import Run
+from stc_core.runs.run import Run
 from stc_core.text_lists import TextRow, text_list
 from ui.ablation_views import without
 from ui.panels import apart, places_table

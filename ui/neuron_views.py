@@ -31,7 +31,7 @@ from stc_core.interpret.neuron_table import (
     page_of,
     weights_of,
 )
-from stc_core.run import Run
+from stc_core.runs.run import Run
 from stc_core.steps import beside, steps
 from stc_core.types import KINDS, POOLINGS
 from ui.charts import chart

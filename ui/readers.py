@@ -9,13 +9,13 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from stc_core.about import read_about
 from stc_core.classifiers.predict_table import LABEL_COLUMN
 from stc_core.examples import examples as examples_of
 from stc_core.facets import Facets, read_facets
 from stc_core.interpret.exemplars import token_values as token_values_of
 from stc_core.interpret.explanation import Token
-from stc_core.run import Run
+from stc_core.runs.annotations import read_about
+from stc_core.runs.run import Run
 from stc_core.slices import COLUMN, Slice
 from stc_core.strata import slice_scores
 from stc_core.types import Site

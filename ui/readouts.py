@@ -23,7 +23,7 @@ from stc_core.interpret.related_neurons import (
     same_in,
     sample_rows,
 )
-from stc_core.run import Run, list_runs
+from stc_core.runs.run import Run, list_runs
 from ui.readers import classifier, explain, neuron_reader, read, spells
 from ui.texts import key_of, texts_of
 

@@ -3,7 +3,7 @@
 import streamlit as st
 
 from stc_core.html_report import html_report
-from stc_core.run import Run
+from stc_core.runs.run import Run
 
 ABOUT = (
     "One HTML file of about 5 MB with figures to point at, tables, settings, limits. "

@@ -4,7 +4,7 @@ import streamlit as st
 
 from stc_core.data.uploads import key_of, write_choice
 from stc_core.errors import StcError
-from stc_core.run import Run
+from stc_core.runs.run import Run
 from ui.pages import TRAIN
 from ui.place import go
 

@@ -2,9 +2,9 @@
 
 import streamlit as st
 
-from stc_core import queue, status
 from stc_core.display import percent
-from stc_core.run import Run
+from stc_core.runs import queue, status
+from stc_core.runs.run import Run
 from ui.readers import read
 
 

@@ -9,8 +9,8 @@ from stc_core.display import distinct
 from stc_core.errors import StcError
 from stc_core.memory import spare
 from stc_core.paths import runs_folder
-from stc_core.queue import advance
-from stc_core.run import Run, list_runs
+from stc_core.runs.queue import advance
+from stc_core.runs.run import Run, list_runs
 from ui.at_work import follow
 from ui.pages import DATA, PAGES, TRAIN
 from ui.place import context, follow_url, hold, link, pick, remember

@@ -6,7 +6,7 @@ import numpy as np
 import streamlit as st
 
 from stc_core.examples import place
-from stc_core.run import Run
+from stc_core.runs.run import Run
 from ui.panels import PIN
 from ui.readers import read, stamp
 

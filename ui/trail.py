@@ -8,7 +8,7 @@ from streamlit.components.v2 import component
 
 from stc_core.context import PLACES, Context, Place
 from stc_core.interpret.neuron_table import neuron_name, one_of
-from stc_core.run import Run
+from stc_core.runs.run import Run
 from ui.pages import CURVES, EXAMPLES, LAYERS, NEURONS
 from ui.place import context
 from ui.readers import read

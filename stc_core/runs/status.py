@@ -8,7 +8,7 @@ from typing import Any, Literal, TypedDict, get_args
 from stc_core.display import duration
 from stc_core.errors import StcError
 from stc_core.files import read_json, tail, write_json
-from stc_core.worker import Worker
+from stc_core.runs.worker import Worker
 
 State = Literal["queued", "running", "done", "failed", "cancelled"]
 Phase = Literal["read", "load", "extract", "probe", "select", "head", "report", "tune"]

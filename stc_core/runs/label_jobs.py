@@ -12,8 +12,8 @@ from typing import NamedTuple
 from stc_core.classifiers.predict_table import predict_file
 from stc_core.data.table import iter_table
 from stc_core.files import read_json, write_json
-from stc_core.run import Run
-from stc_core.status import (
+from stc_core.runs.run import Run
+from stc_core.runs.status import (
     BUSY,
     WRITE_EVERY_S,
     Status,
@@ -23,7 +23,7 @@ from stc_core.status import (
     observed,
     worker_of,
 )
-from stc_core.worker import Worker, spawn
+from stc_core.runs.worker import Worker, spawn
 
 
 class Order(NamedTuple):

@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 import pandas as pd
 
-from stc_core.about import read_about
 from stc_core.config import KEPT, RUN_FORMAT, RunConfig
 from stc_core.errors import StcError
 from stc_core.files import read_json, read_text, tail
 from stc_core.frozen import Frozen, SettingError
 from stc_core.paths import runs_folder
-from stc_core.status import (
+from stc_core.runs.annotations import read_about
+from stc_core.runs.status import (
     BUSY,
     Status,
     failed,
@@ -27,7 +27,7 @@ from stc_core.status import (
     read_status,
     worker_of,
 )
-from stc_core.worker import Worker
+from stc_core.runs.worker import Worker
 
 if TYPE_CHECKING:
     from stc_core.classifiers.base import Labeller

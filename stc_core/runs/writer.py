@@ -13,9 +13,9 @@ import pandas as pd
 
 from stc_core.config import RunConfig
 from stc_core.files import replacing, unwritable, write_json
-from stc_core.run import Run
-from stc_core.status import PHASES, WRITE_EVERY_S, Phase, Status, ended, new_status
-from stc_core.worker import Worker
+from stc_core.runs.run import Run
+from stc_core.runs.status import PHASES, WRITE_EVERY_S, Phase, Status, ended, new_status
+from stc_core.runs.worker import Worker
 
 CHEAP_PHASES: tuple[Phase, ...] = ("read", "load")
 OBSERVE_EVERY_S = 0.2

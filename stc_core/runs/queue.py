@@ -20,15 +20,15 @@ from filelock import FileLock
 from stc_core.errors import StcError
 from stc_core.files import read_json, unwritable, write_json
 from stc_core.paths import home, runs_folder
-from stc_core.run import Run
-from stc_core.status import (
+from stc_core.runs.run import Run
+from stc_core.runs.status import (
     BUSY,
     TICKET,
     mark_cancelled,
     observed,
     worker_of,
 )
-from stc_core.worker import spawn
+from stc_core.runs.worker import spawn
 
 PLACES = 1
 """Runs at a time: two on one machine take as long as one after the other."""

@@ -10,16 +10,16 @@ from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 
-from stc_core import queue
 from stc_core.backbone.loading.hub import local_folder
 from stc_core.config import RunConfig
 from stc_core.data.uploads import keep_stream
 from stc_core.errors import StcError
 from stc_core.files import unwritable
 from stc_core.paths import runs_folder
-from stc_core.run import Run
-from stc_core.status import BUSY, mark_cancelled, read_status
-from stc_core.writer import RunWriter, create_run
+from stc_core.runs import queue
+from stc_core.runs.run import Run
+from stc_core.runs.status import BUSY, mark_cancelled, read_status
+from stc_core.runs.writer import RunWriter, create_run
 
 Train = Callable[[RunConfig, RunWriter], Run]
 """What makes of settings and the writer of a run folder a finished run."""

@@ -12,9 +12,9 @@ from typing import NamedTuple
 from stc_core.errors import StcError
 from stc_core.files import folder_bytes, read_json, unwritable, write_json
 from stc_core.paths import home, runs_folder
-from stc_core.queue import lock
-from stc_core.run import Run, list_runs
-from stc_core.status import BUSY
+from stc_core.runs.queue import lock
+from stc_core.runs.run import Run, list_runs
+from stc_core.runs.status import BUSY
 
 KEPT_DAYS = 30
 FILE = "deleted.json"

@@ -97,7 +97,7 @@ def spawn(
     Who it is stands in worker.json. `after` is called when it has ended, however that
     was, if we are still there.
     """
-    package_home = str(Path(__file__).parents[1])
+    package_home = str(Path(__file__).parents[2])
     paths = [package_home, *filter(None, [os.environ.get("PYTHONPATH")])]
     with (folder / "log.txt").open("ab") as log:
         process = subprocess.Popen(

@@ -7,12 +7,12 @@ from typing import Literal, NamedTuple
 
 import pandas as pd
 
-from stc_core.about import read_about
 from stc_core.config import RunConfig
 from stc_core.errors import StcError
 from stc_core.files import folder_bytes
-from stc_core.run import Run
-from stc_core.status import State
+from stc_core.runs.annotations import read_about
+from stc_core.runs.run import Run
+from stc_core.runs.status import State
 
 Order = Literal["newest", "name", "accuracy", "time", "disk"]
 

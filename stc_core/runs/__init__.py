@@ -1,0 +1,1 @@
+"""The run folder: its files, writer, queue, processes and trash."""
