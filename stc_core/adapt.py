@@ -27,10 +27,8 @@ from stc_core.data.task import Task, some_rows
 from stc_core.files import read_json
 from stc_core.heads.head import SparseHead, rescaled
 from stc_core.heads.ridge import best_ridge
-from stc_core.lesson import CHECKPOINTS, TUNING, Lesson, balanced, keep, loaded
 from stc_core.metrics.scores import fit_temperature
 from stc_core.probes.variability import measure
-from stc_core.readout import Readout
 from stc_core.results import estimator, evaluate, task_of, write_fitted
 from stc_core.runs.layout import NU, SPARSE
 from stc_core.runs.run import Run
@@ -38,8 +36,16 @@ from stc_core.runs.writer import RunWriter
 from stc_core.selection.baselines import Guess, scored
 from stc_core.selection.stc import Fitted
 from stc_core.selection.streaming import activation_blocks, logits_at
-from stc_core.training import History
-from stc_core.tuning import TunePlan, changed, checkpoint_blocks, grafted, plan_tuning
+from stc_core.tuning.blocks import (
+    TunePlan,
+    changed,
+    checkpoint_blocks,
+    grafted,
+    plan_tuning,
+)
+from stc_core.tuning.readout import Readout
+from stc_core.tuning.session import CHECKPOINTS, TUNING, Lesson, balanced, keep, loaded
+from stc_core.tuning.trainer import History
 from stc_core.types import PooledSite
 
 

@@ -23,8 +23,6 @@ from stc_core.config import RunConfig, TrainConfig
 from stc_core.curriculum import Taught, plan_blocks, taught
 from stc_core.data.corpus import Corpus
 from stc_core.heads.head import softmax
-from stc_core.language import check_language
-from stc_core.lesson import CHECKPOINTS, Lesson, loaded
 from stc_core.metrics.scores import fit_temperature
 from stc_core.results import evaluate, task_of
 from stc_core.runs import layout
@@ -33,6 +31,8 @@ from stc_core.runs.writer import RunWriter
 from stc_core.selection.baselines import Guess, scored
 from stc_core.selection.stc import Fitted
 from stc_core.tables import prediction_table
+from stc_core.tuning.language_model import check_language
+from stc_core.tuning.session import CHECKPOINTS, Lesson, loaded
 from stc_core.types import Site
 
 SPARSE = ("neurons.parquet", "activations.npy", *layout.SPARSE)

@@ -18,9 +18,9 @@ from stc_core.data.task import some_rows
 from stc_core.heads.head import SparseHead, rescaled
 from stc_core.hierarchy_training import Climbed, Course, Plan
 from stc_core.ladder import Ladder
-from stc_core.lesson import balanced, keep
 from stc_core.levels import Levels
 from stc_core.rungs import Rung
+from stc_core.tuning.session import balanced, keep
 from stc_core.types import Feature
 
 

@@ -24,10 +24,10 @@ from stc_core.errors import StcError
 from stc_core.files import read_json, replacing, write_json
 from stc_core.focus import RATES, Focus, Tongue
 from stc_core.heads.head import SparseHead
-from stc_core.language import Speaker, WordHead, check_language, word_head
-from stc_core.lesson import CHECKPOINTS, Lesson, balanced, keep
-from stc_core.training import History, Rate, rate_of
-from stc_core.tuning import Graft, TunePlan, changed, checkpoint_blocks, grafted
+from stc_core.tuning.blocks import Graft, TunePlan, changed, checkpoint_blocks, grafted
+from stc_core.tuning.language_model import Speaker, WordHead, check_language, word_head
+from stc_core.tuning.session import CHECKPOINTS, Lesson, balanced, keep
+from stc_core.tuning.trainer import History, Rate, rate_of
 from stc_core.types import Site
 
 WARMUP = 0.1

@@ -13,9 +13,14 @@ from torch.nn.functional import dropout
 from stc_core.backbone.backbone import Backbone
 from stc_core.classifiers.attention_pooling import Attention
 from stc_core.heads.head import SparseHead
-from stc_core.language import WordHead, hidden_words, next_words, read_whole
-from stc_core.readout import Readout, learn
-from stc_core.tuning import Graft
+from stc_core.tuning.blocks import Graft
+from stc_core.tuning.language_model import (
+    WordHead,
+    hidden_words,
+    next_words,
+    read_whole,
+)
+from stc_core.tuning.readout import Readout, learn
 from stc_core.types import Feature, Site
 
 RATES = {"layers": 5e-2, "attention": 1e-2, "head": 1e-3, "words": 1e-3}

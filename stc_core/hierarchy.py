@@ -22,7 +22,6 @@ from stc_core.data.corpus import Corpus, read_table, resolve_columns
 from stc_core.errors import StcError
 from stc_core.generation import generated
 from stc_core.hierarchy_training import Climbed, Course, Plan, plan_levels
-from stc_core.lesson import CHECKPOINTS, loaded
 from stc_core.levels import Levels, check_levels, levels_of
 from stc_core.metrics.scores import (
     accuracy,
@@ -40,6 +39,7 @@ from stc_core.runs.run import Run
 from stc_core.runs.writer import RunWriter
 from stc_core.scribe import word_head
 from stc_core.tables import neuron_table
+from stc_core.tuning.session import CHECKPOINTS, loaded
 
 RUNGS, WRITTEN = "levels.parquet", "replies.parquet"
 HEAD_ROWS = 2000

@@ -11,8 +11,8 @@ from torch import Tensor, nn
 from stc_core.backbone.class_guides import GUIDE, Guide, guides_of
 from stc_core.classifiers.label_tree import Tree
 from stc_core.heads.head import SparseHead
-from stc_core.readout import Readout
-from stc_core.tuning import Graft
+from stc_core.tuning.blocks import Graft
+from stc_core.tuning.readout import Readout
 
 NEVER = -1e9
 """The logit of a node that is not under the parent."""

@@ -10,10 +10,10 @@ from stc_core.classifiers.replying import Author
 from stc_core.classifiers.spelled import Lexicon
 from stc_core.classifiers.spelling import names_of, text_length
 from stc_core.hierarchy_training import Climbed, Course, Plan
-from stc_core.lesson import keep, loaded
 from stc_core.replies import Replies, part_length
 from stc_core.scribe import Scribe
-from stc_core.tuning import Graft
+from stc_core.tuning.blocks import Graft
+from stc_core.tuning.session import keep, loaded
 
 
 def room_of(course: Course) -> int:

@@ -11,10 +11,10 @@ from torch import Tensor, nn
 from stc_core.backbone.loading import hub
 from stc_core.classifiers.label_tree import Tree
 from stc_core.classifiers.spelling import Names, Speller
-from stc_core.language import language_model
-from stc_core.readout import Readout, learn
 from stc_core.script import read, script
-from stc_core.tuning import Graft
+from stc_core.tuning.blocks import Graft
+from stc_core.tuning.language_model import language_model
+from stc_core.tuning.readout import Readout, learn
 
 
 class Scribe(Readout):

@@ -15,7 +15,6 @@ from stc_core.classifiers.estimator import SparsifyThenClassify
 from stc_core.config import RunConfig
 from stc_core.data.corpus import Corpus, read_corpus
 from stc_core.data.findings import add_truncated
-from stc_core.lesson import CHECKPOINTS
 from stc_core.probes.class_scores import class_table
 from stc_core.probes.control import PATIENCE, control_task
 from stc_core.probes.fit import ProbeResult
@@ -34,6 +33,7 @@ from stc_core.runs.writer import RunWriter
 from stc_core.selection.baselines import Guess, baselines_of, scored
 from stc_core.selection.salience import SALIENCE, write_saliences
 from stc_core.selection.sample import Sample, draw
+from stc_core.tuning.session import CHECKPOINTS
 
 INTERRUPTED = "the work was interrupted"
 

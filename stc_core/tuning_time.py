@@ -11,7 +11,7 @@ import numpy as np
 from stc_core.backbone.backbone import Backbone
 from stc_core.config import TuneConfig
 from stc_core.forecast import Survey
-from stc_core.tuning import plan_tuning
+from stc_core.tuning.blocks import plan_tuning
 
 FORWARD = 1.35
 """Through the blocks below the head, texts padded: in forwards of an extraction."""

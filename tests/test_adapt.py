@@ -17,12 +17,12 @@ from stc_core.data.task import Task
 from stc_core.files import read_json
 from stc_core.heads import ridge
 from stc_core.heads.head import softmax
-from stc_core.lesson import BACKBONE, CHECKPOINTS, TUNING
 from stc_core.results import task_of
 from stc_core.runs import layout
 from stc_core.runs.run import Run
 from stc_core.runs.writer import RunWriter
-from stc_core.training import History
+from stc_core.tuning.session import BACKBONE, CHECKPOINTS, TUNING
+from stc_core.tuning.trainer import History
 from stc_core.types import Feature, PooledSite
 
 

@@ -26,8 +26,8 @@ from stc_core.errors import StcError
 from stc_core.replies import replies_of
 from stc_core.scribe import Scribe, word_head
 from stc_core.script import script, surprise
-from stc_core.training import padded
-from stc_core.tuning import TunePlan, changed, grafted
+from stc_core.tuning.blocks import TunePlan, changed, grafted
+from stc_core.tuning.trainer import padded
 from stc_core.types import Site
 
 LABELS = np.array([("good",), ("bad",)])

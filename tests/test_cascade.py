@@ -20,7 +20,7 @@ from stc_core.config import TuneConfig
 from stc_core.errors import StcError
 from stc_core.heads.head import SparseHead
 from stc_core.metrics.scores import fit_temperature
-from stc_core.tuning import TunePlan, changed, grafted
+from stc_core.tuning.blocks import TunePlan, changed, grafted
 from stc_core.types import Site
 
 PATHS = np.array([("a", "x"), ("a", "y"), ("b", "x"), ("b", "z"), ("b", "w")])

@@ -23,8 +23,8 @@ from stc_core.backbone.backbone import Backbone
 from stc_core.backbone.loading import hub
 from stc_core.config import TuneConfig
 from stc_core.errors import StcError
-from stc_core.readout import learn
-from stc_core.tuning import changed, grafted, plan_tuning
+from stc_core.tuning.blocks import changed, grafted, plan_tuning
+from stc_core.tuning.readout import learn
 from stc_core.types import PooledSite, Site
 
 METHODS = ("full", "lora", "bottleneck")

@@ -20,11 +20,11 @@ from stc_core.errors import StcError
 from stc_core.files import read_json
 from stc_core.focus import Focus, Tongue, vector_features
 from stc_core.heads.head import SparseHead
-from stc_core.language import WordHead
-from stc_core.lesson import BACKBONE, CHECKPOINTS, TUNING
 from stc_core.runs.run import Run
 from stc_core.runs.writer import RunWriter
-from stc_core.training import History, Rows, train
+from stc_core.tuning.language_model import WordHead
+from stc_core.tuning.session import BACKBONE, CHECKPOINTS, TUNING
+from stc_core.tuning.trainer import History, Rows, train
 
 CODES = np.array([int("good" in text or "film" in text) for text in TEXTS])
 

@@ -60,7 +60,8 @@ def test_help_is_light():
 
 def test_labelling_loads_nothing_that_only_fitting_needs():
     code = (
-        "import sys, stc_core.classifiers.base, stc_core.predictions, stc_core.terminal\n"
+        "import sys, stc_core.classifiers.base, stc_core.terminal\n"
+        "import stc_core.classifiers.predict_table\n"
         "print({'sklearn', 'plotly', 'streamlit', 'matplotlib', 'stc_core.probes.fit',"
         " 'stc_core.figures'} & set(sys.modules))"
     )

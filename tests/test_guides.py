@@ -13,7 +13,7 @@ from stc_core.backbone import changes
 from stc_core.backbone.backbone import Backbone
 from stc_core.backbone.class_guides import Spec, guides_of
 from stc_core.config import TuneConfig
-from stc_core.tuning import TunePlan, changed, grafted
+from stc_core.tuning.blocks import TunePlan, changed, grafted
 from stc_core.types import PooledSite
 
 FAMILIES = ("bert", "roberta", "distilbert", "modernbert", "llama", "gpt2", "falcon")

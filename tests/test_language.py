@@ -16,7 +16,8 @@ from stc_core.backbone.backbone import Backbone
 from stc_core.backbone.packing import make_batch
 from stc_core.config import TuneConfig
 from stc_core.errors import StcError
-from stc_core.language import (
+from stc_core.tuning.blocks import Graft, changed, grafted, plan_tuning
+from stc_core.tuning.language_model import (
     MASKED,
     Speaker,
     WordHead,
@@ -27,7 +28,6 @@ from stc_core.language import (
     top_site,
     word_head,
 )
-from stc_core.tuning import Graft, changed, grafted, plan_tuning
 
 MASK = VOCAB["<other pad>"]
 

@@ -26,7 +26,7 @@ from stc_core.errors import StcError
 from stc_core.runs.run import Run
 from stc_core.runs.writer import RunWriter
 from stc_core.scribe import Scribe, word_head
-from stc_core.tuning import TunePlan, changed, grafted
+from stc_core.tuning.blocks import TunePlan, changed, grafted
 
 PATHS = np.array([("good", "good film"), ("good", "plot"), ("bad", "awful")])
 

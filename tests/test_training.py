@@ -12,9 +12,17 @@ from stc_core.activations.features import dense_features
 from stc_core.backbone.backbone import Backbone
 from stc_core.config import TuneConfig
 from stc_core.heads.head import SparseHead, standard
-from stc_core.readout import Readout
-from stc_core.training import Epoch, History, Rows, _collated, _items, rate_of, train
-from stc_core.tuning import changed, checkpoint_blocks, grafted, plan_tuning
+from stc_core.tuning.blocks import changed, checkpoint_blocks, grafted, plan_tuning
+from stc_core.tuning.readout import Readout
+from stc_core.tuning.trainer import (
+    Epoch,
+    History,
+    Rows,
+    _collated,
+    _items,
+    rate_of,
+    train,
+)
 from stc_core.types import PooledSite
 
 CODES = np.array([int("good" in text or "film" in text) for text in TEXTS])

@@ -1,1 +1,1 @@
-"""Pooled activations of many texts: computed in batches, kept on disk, what they cost."""
+"""Pooled activations of many texts: computed in batches, kept on disk, counted."""

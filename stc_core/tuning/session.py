@@ -18,9 +18,9 @@ from stc_core.backbone.loading import hub
 from stc_core.config import TrainConfig, TuneConfig
 from stc_core.data.corpus import Corpus
 from stc_core.data.task import Task
-from stc_core.readout import Readout
 from stc_core.runs.writer import RunWriter
-from stc_core.training import History, Rows, train
+from stc_core.tuning.readout import Readout
+from stc_core.tuning.trainer import History, Rows, train
 from stc_core.types import Progress, silent
 
 BACKBONE, CHECKPOINTS, TUNING = "backbone", "checkpoints", "tuning.json"

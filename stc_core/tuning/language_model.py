@@ -21,7 +21,7 @@ from stc_core.backbone.loading import hub
 from stc_core.backbone.loading.checkpoint import quiet
 from stc_core.backbone.loading.loading_errors import reading_model
 from stc_core.errors import StcError
-from stc_core.readout import Readout, learn
+from stc_core.tuning.readout import Readout, learn
 from stc_core.types import Site
 
 MASKED, AS_MASK, AS_OTHER = 0.15, 0.8, 0.1

@@ -1,0 +1,1 @@
+"""Training blocks of a backbone, as several recipes do it."""
