@@ -6,9 +6,21 @@ import pandas as pd
 import streamlit as st
 
 import ui
-from stc_core.cards import Card, card_table, same_table, side_by_side, titles_of
+from stc_core.analysis.comparison import (
+    Which,
+    differing,
+    divided,
+    largest_first,
+    verdict,
+)
+from stc_core.analysis.run_cards import (
+    Card,
+    card_table,
+    same_table,
+    side_by_side,
+    titles_of,
+)
 from stc_core.clicks import click_example, click_run
-from stc_core.compare import Which, differing, divided, largest_first, verdict
 from stc_core.display import count
 from stc_core.figures_compare import (
     MOST_CLASSES,

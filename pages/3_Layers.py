@@ -7,7 +7,15 @@ import pandas as pd
 import streamlit as st
 
 import ui
-from stc_core import dial
+from stc_core.analysis import shrink_options
+from stc_core.analysis.layer_scores import (
+    OF_A_CLASS,
+    SCORES,
+    Score,
+    mute_places,
+    readings,
+)
+from stc_core.analysis.summary import layer_story
 from stc_core.clicks import click_layer, click_option
 from stc_core.display import KIND_NAMES, count, percent
 from stc_core.figures_attention import layer_shares
@@ -16,10 +24,8 @@ from stc_core.figures_layers import layer_curves, reference_lines
 from stc_core.figures_trade import depth_curve, neuron_curve
 from stc_core.frames import records
 from stc_core.metrics.scores import Metric
-from stc_core.readings import OF_A_CLASS, SCORES, Score, mute_places, readings
 from stc_core.runs import jobs
 from stc_core.runs.run import Run
-from stc_core.story import layer_story
 from stc_core.types import KINDS, POOLINGS
 from ui.layer_views import picked, way_to, why_this
 from ui.panels import FIELD
@@ -330,7 +336,7 @@ def option(run: Run, row: dict[str, Any], slowest: float) -> None:
             key="make",
         ):
             place = int(row["layer"]), int(row["neurons"])
-            folder = jobs.start(dial.smaller(run, option=place))
+            folder = jobs.start(shrink_options.smaller(run, option=place))
             ui.go(ui.TRAIN, run=folder.name)
 
 

@@ -5,9 +5,9 @@ import pandas as pd
 import streamlit as st
 
 import ui
+from stc_core.analysis.examples import COLUMNS, UNCERTAIN, Show, place, select_examples
 from stc_core.clicks import click_example
 from stc_core.display import count, percent
-from stc_core.examples import COLUMNS, UNCERTAIN, Show, place, select_examples
 from stc_core.runs.annotations import read_about, star
 from stc_core.runs.run import Run
 from stc_core.steps import steps

@@ -8,7 +8,12 @@ import pandas as pd
 import streamlit as st
 
 import ui
-from stc_core.branches import SEPARATOR, confusion, node_table, with_labels
+from stc_core.analysis.label_tree_tables import (
+    SEPARATOR,
+    confusion,
+    node_table,
+    with_labels,
+)
 from stc_core.classifiers.sampling import Decoding
 from stc_core.clicks import clicked_level
 from stc_core.config import RunConfig, TrainConfig, TuneConfig

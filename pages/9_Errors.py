@@ -7,15 +7,20 @@ import pandas as pd
 import streamlit as st
 
 import ui
-from stc_core.calibration import (
+from stc_core.analysis.calibration import (
     answered,
     calibration_bins,
     coverage_curve,
     temperature_of,
     untempered,
 )
+from stc_core.analysis.confusion import (
+    class_scores,
+    confused_pairs,
+    confusion,
+    most_confused,
+)
 from stc_core.clicks import click_cell, click_example, click_place
-from stc_core.confusion import class_scores, confused_pairs, confusion, most_confused
 from stc_core.figures_errors import (
     BESIDE,
     MOST,

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from stc_core.cards import card, way_of
+from stc_core.analysis.run_cards import card, way_of
 from stc_core.classifiers.base import Labeller
 from stc_core.classifiers.hierarchical import Cascade
 from stc_core.classifiers.label_tree import Descent

@@ -7,8 +7,8 @@ after a change of the table, moves nothing.
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from stc_core.analysis.slices import Slice
 from stc_core.context import Context
-from stc_core.slices import Slice
 
 
 def click_neuron(context: Context, event: Mapping[str, Any]) -> Context:

@@ -83,10 +83,10 @@ def shrink(
     With no option: the shallowest within one point of the best validation score.
     """
     parent = open_run(run)
-    from stc_core import dial
+    from stc_core.analysis import shrink_options
 
     with options_named():
-        config = dial.smaller(
+        config = shrink_options.smaller(
             parent,
             max_layer=max_layer,
             max_neurons=max_neurons,

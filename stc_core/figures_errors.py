@@ -10,8 +10,8 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
-from stc_core.calibration import Kept
-from stc_core.confusion import Confusion
+from stc_core.analysis.calibration import Kept
+from stc_core.analysis.confusion import Confusion
 from stc_core.display import interval, percent
 from stc_core.figures import (
     ACTIVE,

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
-from stc_core.branches import SEPARATOR
+from stc_core.analysis.label_tree_tables import SEPARATOR
 from stc_core.display import interval, percent
 from stc_core.figures import (
     GREY,

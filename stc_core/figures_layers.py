@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
+from stc_core.analysis.layer_scores import Score
 from stc_core.display import KIND_NAMES, OURS, baseline_name, interval, percent
 from stc_core.figures import (
     FAINT,
@@ -24,7 +25,6 @@ from stc_core.figures import (
     thin,
 )
 from stc_core.frames import records
-from stc_core.readings import Score
 from stc_core.types import KINDS, POOLINGS
 
 _DASHES = {"resid": "solid", "mlp": "dash"}

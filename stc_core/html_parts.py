@@ -9,20 +9,22 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from stc_core.calibration import (
+from stc_core.analysis.calibration import (
     answered,
     calibration_bins,
     coverage_curve,
     temperature_of,
     untempered,
 )
-from stc_core.confusion import (
+from stc_core.analysis.confusion import (
     Confusion,
     class_scores,
     confused_pairs,
     confusion,
     most_confused,
 )
+from stc_core.analysis.layer_scores import best_probes, readings
+from stc_core.analysis.summary import SPARSE, layer_story
 from stc_core.data.statistics import class_balance
 from stc_core.display import interval, percent
 from stc_core.figures_data import class_bars, result_dots, result_table
@@ -41,9 +43,7 @@ from stc_core.frames import records
 from stc_core.html_page import bullets, chart, paragraph, table
 from stc_core.interpret.exemplars import TOP, pick_texts
 from stc_core.interpret.neuron_table import chosen_neurons, neuron_name, weights_of
-from stc_core.readings import best_probes, readings
 from stc_core.runs.run import Run
-from stc_core.story import SPARSE, layer_story
 
 TOP_NEURONS, TOP_TEXTS = 12, 3
 MOST_SQUARES = 2000

@@ -11,10 +11,10 @@ import pandas as pd
 
 from stc_core.activations.extract import extract, stored
 from stc_core.activations.store import FeatureStore
+from stc_core.analysis.shrink_options import check, find, options_of
 from stc_core.backbone.backbone import Backbone
 from stc_core.config import RunConfig
 from stc_core.data.corpus import Corpus
-from stc_core.dial import check, find, options_of
 from stc_core.errors import StcError
 from stc_core.files import read_json
 from stc_core.results import (

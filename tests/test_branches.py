@@ -3,7 +3,12 @@
 import pandas as pd
 import pytest
 
-from stc_core.branches import confusion, depth_of, node_table, with_labels
+from stc_core.analysis.label_tree_tables import (
+    confusion,
+    depth_of,
+    node_table,
+    with_labels,
+)
 
 ROWS = [
     ("train", "a", "x", "a", "x"),

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.special import softmax
 
-from stc_core.calibration import (
+from stc_core.analysis.calibration import (
     answered,
     calibration_bins,
     coverage_curve,

@@ -2,7 +2,14 @@
 
 import pytest
 
-from stc_core.cards import card, card_table, facts, same_table, side_by_side, titles_of
+from stc_core.analysis.run_cards import (
+    card,
+    card_table,
+    facts,
+    same_table,
+    side_by_side,
+    titles_of,
+)
 from stc_core.config import DataConfig, RunConfig, TrainConfig
 from stc_core.data.columns import Columns
 from stc_core.data.findings import Report

@@ -8,7 +8,7 @@ import pytest
 from scipy.stats import binomtest
 from sklearn.metrics import f1_score
 
-from stc_core.compare import (
+from stc_core.analysis.comparison import (
     class_differences,
     differing,
     divided,

@@ -5,7 +5,7 @@ import pytest
 from scipy.stats import binomtest
 from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 
-from stc_core.confusion import (
+from stc_core.analysis.confusion import (
     Confusion,
     class_scores,
     confused_pairs,

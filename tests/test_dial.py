@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from visit import written_run
 
-from stc_core import dial
+from stc_core.analysis import shrink_options
 from stc_core.config import DataConfig, RunConfig, TrainConfig
 from stc_core.errors import StcError
 from stc_core.runs.run import Run
@@ -22,14 +22,17 @@ def parent(run_folder: Path) -> Run:
 
 def test_the_options_are_those_of_the_frontier(parent):
     frame = parent.frontier
-    options = dial.options_of(parent)
+    options = shrink_options.options_of(parent)
     assert [o.layer for o in options] == frame["layer"].tolist()
     assert [o.accuracy for o in options] == frame["accuracy"].tolist()
-    assert dial.find(options, (options[3].layer, options[3].neurons)) is options[3]
+    assert (
+        shrink_options.find(options, (options[3].layer, options[3].neurons))
+        is options[3]
+    )
 
 
 def test_limits_are_settings_of_the_new_run(parent):
-    config = dial.smaller(parent, max_layer=3, max_neurons=64, tolerance=0.02)
+    config = shrink_options.smaller(parent, max_layer=3, max_neurons=64, tolerance=0.02)
     train = config.train
     assert (train.max_layer, train.max_neurons, train.tolerance) == (3, 64, 0.02)
     assert config.data == parent.config.data and config.created == ""
@@ -42,8 +45,8 @@ def test_limits_are_settings_of_the_new_run(parent):
     ("given", "tolerance"), [({}, 0.01), ({"tolerance": 0.1}, 0.1)]
 )
 def test_a_tolerance_alone_is_an_option_of_the_frontier(parent, given, tolerance):
-    config = dial.smaller(parent, **given)
-    wanted = cheapest(dial.options_of(parent), tolerance=tolerance)
+    config = shrink_options.smaller(parent, **given)
+    wanted = cheapest(shrink_options.options_of(parent), tolerance=tolerance)
     assert wanted is not None and config.shrink is not None
     assert (config.shrink.layer, config.shrink.neurons) == (
         wanted.layer,
@@ -55,7 +58,7 @@ def test_a_tolerance_alone_is_an_option_of_the_frontier(parent, given, tolerance
 def test_an_option_changes_no_setting(parent):
     row = parent.frontier.iloc[2]
     place = int(row["layer"]), int(row["neurons"])
-    config = dial.smaller(parent, option=place, name="mine")
+    config = shrink_options.smaller(parent, option=place, name="mine")
     assert config.train == parent.config.train and config.name == "mine"
     assert RunConfig.model_validate_json(config.model_dump_json()) == config
 
@@ -66,12 +69,12 @@ def test_an_option_changes_no_setting(parent):
 )
 def test_a_limit_that_cannot_be_is_refused(parent, name, value):
     with pytest.raises(StcError, match=f"{name}: expected a"):
-        dial.smaller(parent, **{name: value})
+        shrink_options.smaller(parent, **{name: value})
 
 
 def test_a_place_off_the_frontier_is_an_error(parent):
     with pytest.raises(StcError, match="layer 1 with 7 neurons"):
-        dial.smaller(parent, option=(1, 7))
+        shrink_options.smaller(parent, option=(1, 7))
 
 
 def finished(folder: Path, **train) -> Run:
@@ -89,9 +92,9 @@ def finished(folder: Path, **train) -> Run:
 )
 def test_a_run_of_another_kind_is_refused(tmp_path, settings, said):
     with pytest.raises(StcError, match=said):
-        dial.smaller(finished(tmp_path / "run", **settings), max_layer=1)
+        shrink_options.smaller(finished(tmp_path / "run", **settings), max_layer=1)
 
 
 def test_a_run_that_is_not_done_is_refused(tmp_path):
     with pytest.raises(StcError, match="got a failed one"):
-        dial.smaller(written_run(tmp_path / "run", "r", state="failed"))
+        shrink_options.smaller(written_run(tmp_path / "run", "r", state="failed"))

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from stc_core.examples import COLUMNS, PLACE, examples, place, select_examples
+from stc_core.analysis.examples import COLUMNS, PLACE, examples, place, select_examples
 
 SHARES = np.array(
     [[0.8, 0.15, 0.05], [0.4, 0.35, 0.25], [0.3, 0.6, 0.1], [0.45, 0.1, 0.45]]

@@ -6,9 +6,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from stc_core.analysis.extra_columns import MOST_VALUES, Facets, read_facets
 from stc_core.config import DataConfig
 from stc_core.data.corpus import Corpus, read_corpus
-from stc_core.facets import MOST_VALUES, Facets, read_facets
 
 TABLE = pd.DataFrame(
     {

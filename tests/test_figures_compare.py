@@ -6,7 +6,7 @@ import pytest
 from frames import layout
 from test_cards import made
 
-from stc_core.cards import card_table
+from stc_core.analysis.run_cards import card_table
 from stc_core.figures_compare import (
     MOST_CLASSES,
     OTHER,

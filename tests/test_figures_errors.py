@@ -5,8 +5,8 @@ import pandas as pd
 import pytest
 from frames import layout, traces
 
-from stc_core.calibration import answered, calibration_bins, coverage_curve
-from stc_core.confusion import Confusion
+from stc_core.analysis.calibration import answered, calibration_bins, coverage_curve
+from stc_core.analysis.confusion import Confusion
 from stc_core.figures_errors import (
     calibration_curve,
     confusion_matrix,

@@ -7,7 +7,7 @@ import pandas as pd
 from frames import layout
 from test_branches import FRAME
 
-from stc_core.branches import confusion, node_table
+from stc_core.analysis.label_tree_tables import confusion, node_table
 from stc_core.figures import Colour
 from stc_core.figures_hierarchy import (
     ROOT,

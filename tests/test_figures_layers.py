@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from frames import METRICS, layout, probes
 
+from stc_core.analysis.layer_scores import readings
 from stc_core.figures_layers import (
     Line,
     layer_curves,
@@ -13,7 +14,6 @@ from stc_core.figures_layers import (
     reference_lines,
     spread,
 )
-from stc_core.readings import readings
 from stc_core.types import POOLINGS
 
 

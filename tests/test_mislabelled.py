@@ -6,13 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from stc_core import mislabelled
-from stc_core.data.task import Task, row_weights
-from stc_core.errors import StcError
-from stc_core.files import write_json
-from stc_core.heads.head import softmax, standard
-from stc_core.heads.ridge import SHARPNESS, fit_ridge_head
-from stc_core.mislabelled import (
+from stc_core.analysis import label_errors
+from stc_core.analysis.label_errors import (
     COLUMNS,
     FOLDS,
     folds_of,
@@ -20,6 +15,11 @@ from stc_core.mislabelled import (
     out_of_fold,
     suspects,
 )
+from stc_core.data.task import Task, row_weights
+from stc_core.errors import StcError
+from stc_core.files import write_json
+from stc_core.heads.head import softmax, standard
+from stc_core.heads.ridge import SHARPNESS, fit_ridge_head
 from stc_core.runs.run import Run
 from stc_core.types import Feature, Site
 
@@ -75,25 +75,25 @@ def test_more_neurons_than_rows_go_by_the_rows(class_weight, monkeypatch):
         W = np.linalg.solve(A.T @ (w * A) + size * np.eye(400), A.T @ (w * (Y - prior)))
         expected = SHARPNESS * ((Z[~rest] - center) @ W + prior)
         assert found[~rest] == pytest.approx(expected, rel=1e-3, abs=1e-3)
-    monkeypatch.setattr(mislabelled, "_products_by_rows", lambda n, d: np.inf)
+    monkeypatch.setattr(label_errors, "_products_by_rows", lambda n, d: np.inf)
     anew, _ = out_of_fold(X, codes, folds, **given)
     assert (found.argmax(axis=1) == anew.argmax(axis=1)).mean() > 0.95
 
 
 @pytest.mark.parametrize("d", [1, 50, 2000, 8192, 20_000])
 def test_the_fits_are_bounded_however_many_neurons(d: int):
-    n = mislabelled.most_rows(d)
+    n = label_errors.most_rows(d)
     takes = min(
-        mislabelled._products_by_rows(n, d), mislabelled._products_by_columns(n, d)
+        label_errors._products_by_rows(n, d), label_errors._products_by_columns(n, d)
     )
-    assert n >= mislabelled.FEWEST and takes <= 1.01 * mislabelled.FIT_PRODUCTS
+    assert n >= label_errors.FEWEST and takes <= 1.01 * label_errors.FIT_PRODUCTS
 
 
 @pytest.mark.parametrize("class_weight", [None, "balanced"])
 def test_it_equals_a_fit_anew_without_the_fold(blobs, class_weight, monkeypatch):
     X, codes = blobs
     folds = folds_of(texts(), codes, seed=0)
-    monkeypatch.setattr(mislabelled, "block_rows", lambda width: 16)
+    monkeypatch.setattr(label_errors, "block_rows", lambda width: 16)
     found, judged = out_of_fold(
         X, codes, folds, n_class=K, ridge=0.3, class_weight=class_weight
     )
@@ -129,8 +129,8 @@ def test_a_class_that_is_in_one_fold_alone_is_not_judged(blobs):
 
 
 def test_of_many_rows_some_are_fitted_on_and_all_are_judged(blobs, monkeypatch):
-    monkeypatch.setattr(mislabelled, "FIT_PRODUCTS", 1)
-    monkeypatch.setattr(mislabelled, "FEWEST", 60)
+    monkeypatch.setattr(label_errors, "FIT_PRODUCTS", 1)
+    monkeypatch.setattr(label_errors, "FEWEST", 60)
     X, codes = blobs
     folds = folds_of(texts(), codes, seed=0)
     logits, judged = out_of_fold(X, codes, folds, n_class=K, ridge=1.0)

@@ -7,11 +7,12 @@ import pytest
 from streamlit.testing.v1.element_tree import Block
 from visit import at_home, charts, fine, said, visit
 
-from stc_core import dial, memory
+from stc_core import memory
+from stc_core.analysis import shrink_options
+from stc_core.analysis.frontier_reasons import nearly
+from stc_core.analysis.layer_scores import best_probes
 from stc_core.config import RunConfig
 from stc_core.display import percent
-from stc_core.readings import best_probes
-from stc_core.reasons import nearly
 from stc_core.runs.run import Run
 from ui import stale
 
@@ -160,7 +161,7 @@ def test_it_says_why_this_classifier_and_leads_to_the_cheapest_near_it(
     for module in ("dial", "reasons"):  # so wide that there is one in any case
         monkeypatch.setattr(f"stc_core.{module}.TOLERANCE", 0.2)
     run = Run.open(run_folder)
-    found = nearly(dial.options_of(run), chosen_of(run), run.config)
+    found = nearly(shrink_options.options_of(run), chosen_of(run), run.config)
     app = fine(visit(PAGE, run="r", layers="cheaper"))
     assert "Training looked at all layers" in said(app)
     shown = [one for one in app.button if one.key == "near"]
@@ -172,7 +173,9 @@ def test_it_says_why_this_classifier_and_leads_to_the_cheapest_near_it(
 
 
 def chosen_of(run: Run):
-    return dial.options_of(run)[int(run.frontier["chosen"].to_numpy().argmax())]
+    return shrink_options.options_of(run)[
+        int(run.frontier["chosen"].to_numpy().argmax())
+    ]
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 from frames import probes
 
-from stc_core.readings import best_probes, mute_places, readings
+from stc_core.analysis.layer_scores import best_probes, mute_places, readings
 
 
 def by_class() -> pd.DataFrame:

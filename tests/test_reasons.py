@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
+from stc_core.analysis.frontier_reasons import nearly, points, reasons
 from stc_core.config import DataConfig, RunConfig, ShrinkConfig, TrainConfig
-from stc_core.reasons import nearly, points, reasons
 from stc_core.selection.frontier import Option
 
 DATA = DataConfig(path="a.csv")

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from stc_core.slices import Part, Slice
+from stc_core.analysis.slices import Part, Slice
 
 FRAME = pd.DataFrame(
     {

@@ -3,7 +3,7 @@
 import pytest
 from frames import METRICS, curves, probe, probes
 
-from stc_core.story import layer_story
+from stc_core.analysis.summary import layer_story
 
 SURE = METRICS | {"test": METRICS["test"] | {"accuracy_interval": [0.841, 0.86]}}
 """The test accuracy is above the best baseline for sure."""

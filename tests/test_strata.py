@@ -6,9 +6,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from stc_core.analysis.slice_scores import length_bins, slice_scores
+from stc_core.analysis.slices import Slice
 from stc_core.frames import records
-from stc_core.slices import Slice
-from stc_core.strata import length_bins, slice_scores
 
 RNG = np.random.default_rng(0)
 N = 120

@@ -5,8 +5,8 @@ from pathlib import Path
 import pandas as pd
 import streamlit as st
 
-from stc_core.cards import Card, card
-from stc_core.compare import class_differences, on_test, shared
+from stc_core.analysis.comparison import class_differences, on_test, shared
+from stc_core.analysis.run_cards import Card, card
 from stc_core.runs.run import Run, list_runs
 from ui.readers import read, stamp
 

@@ -6,11 +6,11 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from stc_core import dial
+from stc_core.analysis import shrink_options
+from stc_core.analysis.frontier_reasons import nearly, points, reasons
+from stc_core.analysis.layer_scores import best_probes
 from stc_core.display import percent
 from stc_core.metrics.scores import METRICS, Metric
-from stc_core.readings import best_probes
-from stc_core.reasons import nearly, points, reasons
 from stc_core.runs.run import Run
 from stc_core.selection.frontier import Option
 from ui.pages import NEURONS
@@ -123,7 +123,7 @@ def kept(run: Run, which: str, top: pd.Series) -> tuple[int, str]:
 
 def why_this(run: Run, frontier: pd.DataFrame) -> list[Option]:
     """Says why the run has the classifier it has; the cheaper one that comes near."""
-    options, n = dial.options_in(frontier), int(frontier["n"].iloc[0])
+    options, n = shrink_options.options_in(frontier), int(frontier["n"].iloc[0])
     chosen = options[int(frontier["chosen"].to_numpy().argmax())]
     st.caption(" ".join(reasons(options, chosen, run.config, n=n)))
     return nearly(options, chosen, run.config)
@@ -134,7 +134,7 @@ def way_to(near: Sequence[Option], now: tuple[int, int]) -> None:
 
     `now` is the layer and the number of neurons that they show.
     """
-    within = f"within {points(dial.TOLERANCE)} of the best"
+    within = f"within {points(shrink_options.TOLERANCE)} of the best"
     if not near:
         st.caption(f"No cheaper point is {within}.")
     for one in near:

@@ -9,15 +9,15 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
+from stc_core.analysis.examples import examples as examples_of
+from stc_core.analysis.extra_columns import Facets, read_facets
+from stc_core.analysis.slice_scores import slice_scores
+from stc_core.analysis.slices import COLUMN, Slice
 from stc_core.classifiers.predict_table import LABEL_COLUMN
-from stc_core.examples import examples as examples_of
-from stc_core.facets import Facets, read_facets
 from stc_core.interpret.exemplars import token_values as token_values_of
 from stc_core.interpret.explanation import Token
 from stc_core.runs.annotations import read_about
 from stc_core.runs.run import Run
-from stc_core.slices import COLUMN, Slice
-from stc_core.strata import slice_scores
 from stc_core.types import Site
 
 PATIENCE_S = 0.3
@@ -200,7 +200,7 @@ def mislabelled(run: Run) -> pd.DataFrame:
 
 @st.cache_data(max_entries=8, show_spinner="Judging each label without it …")
 def _mislabelled(folder: str, written: int, _run: Run) -> pd.DataFrame:
-    from stc_core.mislabelled import likely_mislabelled  # seconds of imports
+    from stc_core.analysis.label_errors import likely_mislabelled  # seconds of imports
 
     return likely_mislabelled(_run)
 

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 
 import streamlit as st
 
-from stc_core.slices import Part, Slice
+from stc_core.analysis.slices import Part, Slice
 from ui.place import context, remember
 from ui.said import escape
 from ui.stale import news, show

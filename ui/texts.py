@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import streamlit as st
 
-from stc_core.examples import place
+from stc_core.analysis.examples import place
 from stc_core.runs.run import Run
 from ui.panels import PIN
 from ui.readers import read, stamp

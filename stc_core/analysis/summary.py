@@ -5,10 +5,10 @@ from typing import Any
 
 import pandas as pd
 
+from stc_core.analysis.layer_scores import best_probes
 from stc_core.display import KIND_NAMES, baseline_name, interval, percent
 from stc_core.frames import records
 from stc_core.metrics.scores import METRICS, Metric
-from stc_core.readings import best_probes
 
 OVERLAP = ", though the two 95 % intervals overlap."
 CHANCE = ", which may be chance (95 % of the difference on the same texts: {})."

@@ -4,10 +4,10 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Bool, Int, Shaped
 
+from stc_core.analysis.slices import COLUMN, Slice
 from stc_core.data.statistics import text_lengths
 from stc_core.frames import series
 from stc_core.metrics.scores import wilson_interval
-from stc_core.slices import COLUMN, Slice
 
 LENGTHS = 5
 """Bins of length, with about as many texts in each."""

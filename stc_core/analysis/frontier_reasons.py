@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 
+from stc_core.analysis.shrink_options import TOLERANCE
 from stc_core.config import RunConfig, TrainConfig
-from stc_core.dial import TOLERANCE
 from stc_core.display import count
 from stc_core.metrics.scores import METRICS, chosen_by
 from stc_core.selection.frontier import Option, cheapest

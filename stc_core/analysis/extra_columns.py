@@ -10,12 +10,12 @@ from typing import NamedTuple
 
 import pandas as pd
 
+from stc_core.analysis.slices import COLUMN
 from stc_core.config import DataConfig
 from stc_core.data.columns import Columns
 from stc_core.data.table import read_table
 from stc_core.errors import StcError
 from stc_core.frames import as_text, series
-from stc_core.slices import COLUMN
 
 MOST_VALUES = 30
 

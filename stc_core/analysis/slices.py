@@ -12,8 +12,8 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Bool
 
+from stc_core.analysis.examples import UNCERTAIN
 from stc_core.data.statistics import text_lengths
-from stc_core.examples import UNCERTAIN
 from stc_core.frames import series
 
 COLUMN = "column:"
