@@ -22,7 +22,7 @@ from stc_core.analysis.run_cards import (
 )
 from stc_core.clicks import click_example, click_run
 from stc_core.display import count
-from stc_core.figures_compare import (
+from stc_core.figures.compare import (
     MOST_CLASSES,
     PRICE_NAMES,
     PRICES,

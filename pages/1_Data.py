@@ -11,7 +11,7 @@ from stc_core.data.findings import Finding, Report
 from stc_core.data.split import SPLIT_ORDER
 from stc_core.data.statistics import class_balance, length_histogram
 from stc_core.data.uploads import SAMPLE, Upload, find, list_uploads, write_choice
-from stc_core.figures_data import class_bars, length_bars
+from stc_core.figures.data import class_bars, length_bars
 
 SEVERITIES = {
     "error": ("red", ":material/error:"),

@@ -13,7 +13,7 @@ from stc_core.backbone.loading.hub import cached_names
 from stc_core.config import DataConfig, RunConfig, TrainConfig
 from stc_core.data.columns import free_columns
 from stc_core.display import BASELINES, count
-from stc_core.figures_data import result_dots, result_table
+from stc_core.figures.data import result_dots, result_table
 from stc_core.runs import jobs
 from stc_core.runs.run import Run, list_runs
 from stc_core.runs.status import PHASE_NAMES, PHASES, Status

@@ -18,10 +18,10 @@ from stc_core.analysis.layer_scores import (
 from stc_core.analysis.summary import layer_story
 from stc_core.clicks import click_layer, click_option
 from stc_core.display import KIND_NAMES, count, percent
-from stc_core.figures_attention import layer_shares
-from stc_core.figures_frontier import COST_NAMES, COSTS, Place, frontier, undominated
-from stc_core.figures_layers import layer_curves, reference_lines
-from stc_core.figures_trade import depth_curve, neuron_curve
+from stc_core.figures.attention import layer_shares
+from stc_core.figures.frontier import COST_NAMES, COSTS, Place, frontier, undominated
+from stc_core.figures.layers import layer_curves, reference_lines
+from stc_core.figures.trade import depth_curve, neuron_curve
 from stc_core.frames import records
 from stc_core.metrics.scores import Metric
 from stc_core.runs import jobs

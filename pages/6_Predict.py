@@ -9,7 +9,7 @@ import ui
 from stc_core.classifiers.predict_table import LABEL_COLUMN, annotated
 from stc_core.data.columns import guess_columns
 from stc_core.data.uploads import Upload, find, list_uploads, predicted
-from stc_core.figures_data import class_bars
+from stc_core.figures.data import class_bars
 from stc_core.runs import label_jobs
 from stc_core.runs.label_jobs import Order
 from stc_core.runs.run import Run

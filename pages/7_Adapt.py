@@ -7,7 +7,7 @@ import streamlit as st
 
 import ui
 from stc_core.config import RunConfig, TuneConfig
-from stc_core.figures_adapt import (
+from stc_core.figures.tuning import (
     comparison_table,
     training_curves,
     tunings_table,

@@ -18,7 +18,7 @@ from stc_core.classifiers.sampling import Decoding
 from stc_core.clicks import clicked_level
 from stc_core.config import RunConfig, TrainConfig, TuneConfig
 from stc_core.display import percent
-from stc_core.figures_hierarchy import confusion_map, rung_curves, tree_figure
+from stc_core.figures.hierarchy import confusion_map, rung_curves, tree_figure
 from stc_core.metrics.text import measures
 from stc_core.runs import jobs
 from stc_core.runs.run import Run

@@ -21,7 +21,7 @@ from stc_core.analysis.confusion import (
     most_confused,
 )
 from stc_core.clicks import click_cell, click_example, click_place
-from stc_core.figures_errors import (
+from stc_core.figures.errors import (
     BESIDE,
     MOST,
     calibration_curve,

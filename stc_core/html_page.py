@@ -14,7 +14,7 @@ from typing import NamedTuple
 import plotly.graph_objects as go
 from plotly.offline import get_plotlyjs
 
-from stc_core.figures import FAINT, PALETTE
+from stc_core.figures.style import FAINT, PALETTE
 
 PNG_SCALE = 2
 

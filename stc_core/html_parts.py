@@ -27,18 +27,18 @@ from stc_core.analysis.layer_scores import best_probes, readings
 from stc_core.analysis.summary import SPARSE, layer_story
 from stc_core.data.statistics import class_balance
 from stc_core.display import interval, percent
-from stc_core.figures_data import class_bars, result_dots, result_table
-from stc_core.figures_errors import (
+from stc_core.figures.data import class_bars, result_dots, result_table
+from stc_core.figures.errors import (
     BESIDE,
     MOST,
     calibration_curve,
     confusion_matrix,
     coverage_figure,
 )
-from stc_core.figures_frontier import frontier
-from stc_core.figures_layers import layer_curves, reference_lines
-from stc_core.figures_neurons import neuron_map
-from stc_core.figures_trade import depth_curve, neuron_curve
+from stc_core.figures.frontier import frontier
+from stc_core.figures.layers import layer_curves, reference_lines
+from stc_core.figures.neurons import neuron_map
+from stc_core.figures.trade import depth_curve, neuron_curve
 from stc_core.frames import records
 from stc_core.html_page import bullets, chart, paragraph, table
 from stc_core.interpret.exemplars import TOP, pick_texts

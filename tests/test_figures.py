@@ -8,7 +8,7 @@ import pytest
 from frames import layout
 from plotly.subplots import make_subplots
 
-from stc_core.figures import (
+from stc_core.figures.style import (
     ACTIVE,
     AGAINST,
     FOR,

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from frames import CLASSES, layout, traces
 
-from stc_core.figures_activity import (
+from stc_core.figures.activity import (
     FEW,
     activation_rows,
     class_rows,

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from stc_core.figures_adapt import (
+from stc_core.figures.tuning import (
     comparison_table,
     nu_curve,
     training_curves,

@@ -7,7 +7,7 @@ import pytest
 from test_attentive import trained
 from visit import at_home, fine, html, said, visit
 
-from stc_core.figures_attention import attended_tokens, layer_shares
+from stc_core.figures.attention import attended_tokens, layer_shares
 from stc_core.runs.run import Run
 
 

@@ -7,7 +7,7 @@ from frames import layout
 from test_cards import made
 
 from stc_core.analysis.run_cards import card_table
-from stc_core.figures_compare import (
+from stc_core.figures.compare import (
     MOST_CLASSES,
     OTHER,
     PRICES,

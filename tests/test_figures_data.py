@@ -9,7 +9,7 @@ from visit import METRICS
 
 from stc_core.data.statistics import class_balance, length_histogram
 from stc_core.display import OURS
-from stc_core.figures_data import (
+from stc_core.figures.data import (
     MAX_BARS,
     class_bars,
     length_bars,

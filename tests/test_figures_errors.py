@@ -7,7 +7,7 @@ from frames import layout, traces
 
 from stc_core.analysis.calibration import answered, calibration_bins, coverage_curve
 from stc_core.analysis.confusion import Confusion
-from stc_core.figures_errors import (
+from stc_core.figures.errors import (
     calibration_curve,
     confusion_matrix,
     coverage_figure,

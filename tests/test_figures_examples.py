@@ -3,7 +3,7 @@
 import pytest
 from frames import CLASSES, explanation, layout
 
-from stc_core.figures_examples import (
+from stc_core.figures.explanation import (
     MOST_CLASSES,
     probability_bars,
     top_classes,

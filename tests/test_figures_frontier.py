@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 from frames import layout, options
 
-from stc_core.figures_frontier import COSTS, Place, frontier, undominated
+from stc_core.figures.frontier import COSTS, Place, frontier, undominated
 
 
 @pytest.mark.parametrize("cost", COSTS)

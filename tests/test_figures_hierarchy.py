@@ -8,14 +8,14 @@ from frames import layout
 from test_branches import FRAME
 
 from stc_core.analysis.label_tree_tables import confusion, node_table
-from stc_core.figures import Colour
-from stc_core.figures_hierarchy import (
+from stc_core.figures.hierarchy import (
     ROOT,
     UNKNOWN,
     confusion_map,
     rung_curves,
     tree_figure,
 )
+from stc_core.figures.style import Colour
 
 
 def rungs() -> pd.DataFrame:

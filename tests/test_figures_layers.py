@@ -7,7 +7,7 @@ import pytest
 from frames import METRICS, layout, probes
 
 from stc_core.analysis.layer_scores import readings
-from stc_core.figures_layers import (
+from stc_core.figures.layers import (
     Line,
     layer_curves,
     pooling_colour,

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from frames import layout, neurons
 
-from stc_core.figures_neurons import (
+from stc_core.figures.neurons import (
     DRAWN,
     bin_map,
     grid,

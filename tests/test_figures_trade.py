@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from frames import curves, layout
 
-from stc_core.figures_trade import depth_curve, neuron_curve
+from stc_core.figures.trade import depth_curve, neuron_curve
 
 
 def test_the_neuron_curve_holds_the_points_and_their_band():

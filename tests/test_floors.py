@@ -63,6 +63,6 @@ def test_labelling_loads_nothing_that_only_fitting_needs():
         "import sys, stc_core.classifiers.base, stc_core.terminal\n"
         "import stc_core.classifiers.predict_table\n"
         "print({'sklearn', 'plotly', 'streamlit', 'matplotlib', 'stc_core.probes.fit',"
-        " 'stc_core.figures'} & set(sys.modules))"
+        " 'stc_core.figures.style'} & set(sys.modules))"
     )
     assert run_python(code).strip() == "set()"

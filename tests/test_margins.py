@@ -6,10 +6,10 @@ import pytest
 from frames import layout
 from plotly.subplots import make_subplots
 
-from stc_core.figures import plain, settle
-from stc_core.figures_adapt import training_curves
-from stc_core.figures_hierarchy import tree_figure
-from stc_core.margins import below, left_of, text_width
+from stc_core.figures.hierarchy import tree_figure
+from stc_core.figures.margins import below, left_of, text_width
+from stc_core.figures.style import plain, settle
+from stc_core.figures.tuning import training_curves
 
 # What Chromium measures in the app's font at 12 pixels.
 MEASURED = {

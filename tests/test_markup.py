@@ -7,11 +7,18 @@ from html.parser import HTMLParser
 import pytest
 from browser import browser
 
-from stc_core.figures import ACTIVE, AGAINST, FOR, Colour
+from stc_core.figures.style import ACTIVE, AGAINST, FOR, Colour
+from stc_core.figures.text_lists import ClassRow, TextRow, class_list, edited, text_list
+from stc_core.figures.token_heatmap import (
+    STRONGEST,
+    UNREAD,
+    Shade,
+    background,
+    coloured,
+    legend,
+)
 from stc_core.interpret.explanation import Token
 from stc_core.interpret.text_diff import Piece, word_changes
-from stc_core.markup import STRONGEST, UNREAD, Shade, background, coloured, legend
-from stc_core.text_lists import ClassRow, TextRow, class_list, edited, text_list
 
 NASTY = '<script>alert("x")</script> & <b onclick="y">fine</b>'
 

@@ -175,7 +175,7 @@ def test_plotly_is_served_whole_and_by_its_version(anew: Path, monkeypatch):
 
 ONE = """
 import plotly.graph_objects as go
-from stc_core.figures import settle
+from stc_core.figures.style import settle
 from ui.plot import plot
 
 figure = settle(go.Figure(go.Scatter(x=[1], y=[2])), height=200)

@@ -7,7 +7,7 @@ import pandas as pd
 import streamlit as st
 
 from stc_core.display import percent
-from stc_core.figures_activity import MOST_CLASSES
+from stc_core.figures.activity import MOST_CLASSES
 from stc_core.heads.head import softmax
 from stc_core.interpret.ablation import ablated, changed, toll
 from stc_core.runs.run import Run

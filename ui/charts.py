@@ -8,7 +8,7 @@ import plotly.graph_objects as go
 
 from stc_core.clicks import click_layer
 from stc_core.context import Context
-from stc_core.figures_adapt import nu_curve
+from stc_core.figures.tuning import nu_curve
 from stc_core.runs.run import Run
 from ui.place import context, hold
 from ui.plot import plot

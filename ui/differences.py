@@ -6,9 +6,9 @@ import pandas as pd
 import streamlit as st
 
 from stc_core.display import percent
+from stc_core.figures.token_heatmap import coloured, legend
 from stc_core.interpret.explanation import token_parts, words
 from stc_core.interpret.text_diff import neuron_changes, probability_changes
-from stc_core.markup import coloured, legend
 from stc_core.runs.run import Run
 from ui.example_views import explained_class
 from ui.pages import NEURONS

@@ -7,7 +7,7 @@ from streamlit.delta_generator import DeltaGenerator
 from stc_core.clicks import click_place
 from stc_core.display import count
 from stc_core.errors import StcError
-from stc_core.markup import coloured
+from stc_core.figures.token_heatmap import coloured
 from stc_core.runs.run import Run
 from ui.pages import EXAMPLES
 from ui.panels import PIN

@@ -4,8 +4,10 @@ from typing import Any
 
 import streamlit as st
 
-from stc_core.figures_attention import attended_tokens
-from stc_core.figures_examples import probability_bars, top_classes, waterfall
+from stc_core.figures.attention import attended_tokens
+from stc_core.figures.explanation import probability_bars, top_classes, waterfall
+from stc_core.figures.text_lists import ClassRow, class_list
+from stc_core.figures.token_heatmap import coloured, legend
 from stc_core.interpret.explanation import (
     check_sum,
     layer_parts,
@@ -16,9 +18,7 @@ from stc_core.interpret.explanation import (
     token_parts,
     words,
 )
-from stc_core.markup import coloured, legend
 from stc_core.runs.run import Run
-from stc_core.text_lists import ClassRow, class_list
 from ui.charts import chart
 from ui.pages import NEURONS
 from ui.place import context, link, pick

@@ -8,13 +8,13 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
+from stc_core.figures.text_lists import TextRow, text_list
+from stc_core.figures.token_heatmap import coloured, legend, note
 from stc_core.interpret.exemplars import pick_texts, pooled_value, shading, standing
 from stc_core.interpret.explanation import Token, words
 from stc_core.interpret.neuron_table import names_of, strongest_weight
 from stc_core.interpret.related_neurons import correlated
-from stc_core.markup import coloured, legend, note
 from stc_core.runs.run import Run
-from stc_core.text_lists import TextRow, text_list
 from ui.ablation_views import without
 from ui.panels import apart, places_table
 from ui.place import context, pick, remember

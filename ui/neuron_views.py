@@ -10,7 +10,7 @@ import streamlit as st
 
 from stc_core.clicks import click_neuron
 from stc_core.display import KIND_NAMES
-from stc_core.figures_activity import (
+from stc_core.figures.activity import (
     FEW,
     MOST_CLASSES,
     activation_rows,
@@ -18,7 +18,7 @@ from stc_core.figures_activity import (
     density_rows,
     weight_bars,
 )
-from stc_core.figures_neurons import bin_map, neuron_map
+from stc_core.figures.neurons import bin_map, neuron_map
 from stc_core.interpret.neuron_order import MOST_CLUSTERED
 from stc_core.interpret.neuron_table import (
     MOST,

@@ -7,11 +7,11 @@ from urllib.parse import urlencode
 import streamlit as st
 
 from stc_core.display import percent
+from stc_core.figures.text_lists import ClassRow, TextRow, class_list, edited, text_list
 from stc_core.interpret.counterfactuals import MOST_FORWARDS, Change
 from stc_core.interpret.nearest_texts import nearest
 from stc_core.interpret.text_diff import Piece, probability_changes, word_changes
 from stc_core.runs.run import Run
-from stc_core.text_lists import ClassRow, TextRow, class_list, edited, text_list
 from ui.differences import SHARES, moved
 from ui.example_views import explained_class
 from ui.panels import apart

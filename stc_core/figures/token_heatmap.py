@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from html import escape
 from typing import Literal, NamedTuple
 
-from stc_core.figures import ACTIVE, AGAINST, FOR, Colour
+from stc_core.figures.style import ACTIVE, AGAINST, FOR, Colour
 from stc_core.interpret.explanation import Token
 
 Palette = Literal["diverging", "sequential"]

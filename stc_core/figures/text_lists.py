@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from html import escape
 from typing import NamedTuple
 
-from stc_core.figures import AGAINST, FOR, Colour
+from stc_core.figures.style import AGAINST, FOR, Colour
+from stc_core.figures.token_heatmap import _BOX, _CHIP
 from stc_core.interpret.text_diff import Piece
-from stc_core.markup import _BOX, _CHIP
 
 MOST_ALIKE = 20
 _GRID = (

@@ -6,7 +6,7 @@ from typing import Any
 import plotly.graph_objects as go
 
 from stc_core.display import percent
-from stc_core.figures import FAINT, PALETTE, plain, settle
+from stc_core.figures.style import FAINT, PALETTE, plain, settle
 from stc_core.interpret.explanation import Token
 
 

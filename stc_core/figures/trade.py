@@ -8,7 +8,7 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from stc_core.display import interval, percent
-from stc_core.figures import MARK, PALETTE, settle, share_ticks, thin
+from stc_core.figures.style import MARK, PALETTE, settle, share_ticks, thin
 from stc_core.frames import records
 from stc_core.metrics.scores import METRICS, Metric
 

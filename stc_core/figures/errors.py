@@ -13,7 +13,7 @@ import plotly.graph_objects as go
 from stc_core.analysis.calibration import Kept
 from stc_core.analysis.confusion import Confusion
 from stc_core.display import interval, percent
-from stc_core.figures import (
+from stc_core.figures.style import (
     ACTIVE,
     FAINT,
     GREY,

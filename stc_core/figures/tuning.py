@@ -8,7 +8,15 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from stc_core.display import duration, interval, percent, size
-from stc_core.figures import FAINT, MARK, PALETTE, plain, settle, thin, ticks_among
+from stc_core.figures.style import (
+    FAINT,
+    MARK,
+    PALETTE,
+    plain,
+    settle,
+    thin,
+    ticks_among,
+)
 
 NAMES = {
     "tuned": "This run, tuned",

@@ -8,7 +8,7 @@ import plotly.graph_objects as go
 
 from stc_core.analysis.label_tree_tables import SEPARATOR
 from stc_core.display import interval, percent
-from stc_core.figures import (
+from stc_core.figures.style import (
     GREY,
     MARK,
     PALETTE,

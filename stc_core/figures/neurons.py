@@ -8,7 +8,7 @@ import pandas as pd
 import plotly.graph_objects as go
 from jaxtyping import Bool, Float
 
-from stc_core.figures import (
+from stc_core.figures.style import (
     MARK,
     diverging_scale,
     figure_of,

@@ -7,7 +7,7 @@ import numpy as np
 import plotly.graph_objects as go
 from jaxtyping import Float
 
-from stc_core.figures import (
+from stc_core.figures.style import (
     ACTIVE,
     GREY,
     MARK,

@@ -12,7 +12,7 @@ from typing import Any, Literal, NamedTuple
 
 import plotly.graph_objects as go
 
-from stc_core.margins import below, left_of
+from stc_core.figures.margins import below, left_of
 
 # Okabe and Ito's palette, safe for colour-blind eyes, moved towards the middle
 # tones so that each has some contrast with white and with black.

@@ -6,7 +6,7 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from stc_core.display import percent
-from stc_core.figures import (
+from stc_core.figures.style import (
     AGAINST,
     FAINT,
     FOR,

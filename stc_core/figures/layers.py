@@ -12,7 +12,7 @@ import plotly.graph_objects as go
 
 from stc_core.analysis.layer_scores import Score
 from stc_core.display import KIND_NAMES, OURS, baseline_name, interval, percent
-from stc_core.figures import (
+from stc_core.figures.style import (
     FAINT,
     GREY,
     MARK,

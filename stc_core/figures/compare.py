@@ -7,7 +7,7 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from stc_core.display import duration, interval, percent
-from stc_core.figures import (
+from stc_core.figures.style import (
     FAINT,
     GREY,
     MARK,

@@ -1,0 +1,1 @@
+"""Data frames as Plotly figures and as HTML."""
