@@ -49,7 +49,7 @@ def serve(
     with listener(host, port) as place:
         import uvicorn
 
-        from stc_core.serve import service
+        from stc_core.serve.app import service
 
         address, bound_port, *_ = place.getsockname()
         here = ip_address(address).is_loopback

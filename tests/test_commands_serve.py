@@ -17,7 +17,7 @@ from served import serving, trained
 from stc_core.commands_serve import listener
 from stc_core.errors import StcError
 from stc_core.runs.run import Run
-from stc_core.serve import service
+from stc_core.serve.app import service
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from stc_core.desk import BATCH, Batches, Desk, Left
+from stc_core.serve.batching import BATCH, Batches, Desk, Left
 
 
 class Slow:

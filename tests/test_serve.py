@@ -14,12 +14,13 @@ from fastapi.testclient import TestClient
 from served import RECIPES, trained
 from tiny import TEXTS
 
-from stc_core import gate, serve
 from stc_core.classifiers.replying import Author
 from stc_core.classifiers.sampling import Decoding
 from stc_core.errors import StcError
 from stc_core.runs.run import Run
-from stc_core.serve import service
+from stc_core.serve import app as serve
+from stc_core.serve import middleware
+from stc_core.serve.app import service
 
 ASK = [*TEXTS[:6], "good price very slow", "awful broken film"]
 
@@ -236,7 +237,7 @@ def test_what_is_no_json_is_refused(client: TestClient):
 
 
 def test_a_body_without_end_is_cut_off(client: TestClient, monkeypatch):
-    monkeypatch.setattr(gate, "MOST_BYTES", 1000)
+    monkeypatch.setattr(middleware, "MOST_BYTES", 1000)
     place, kind = "/v1/models/stc/predict", {"content-type": "application/json"}
     whole = json.dumps({"texts": ["good " * 300]}).encode()
     for body in (whole, iter([whole[:400], whole[400:]])):
@@ -278,11 +279,11 @@ def test_a_name_that_leads_here_from_elsewhere_is_refused(runs: dict[str, Run]):
 
 
 def test_one_request_too_many_is_told_to_come_again(client: TestClient, monkeypatch):
-    monkeypatch.setattr(gate, "MOST_REQUESTS", 0)
+    monkeypatch.setattr(middleware, "MOST_REQUESTS", 0)
     answer = client.get("/v1/models")
     assert answer.status_code == 503 and "moment" in answer.json()["error"]["remedy"]
     assert client.get("/health").status_code == 200
-    monkeypatch.setattr(gate, "MOST_REQUESTS", 1)
+    monkeypatch.setattr(middleware, "MOST_REQUESTS", 1)
     for _ in range(3):  # each is counted off again
         assert client.get("/v1/models").status_code == 200
         assert client.post("/v1/models/stc/predict", json={}).status_code == 422

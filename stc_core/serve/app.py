@@ -15,15 +15,15 @@ from fastapi.security import HTTPBearer
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.exceptions import HTTPException as AnyHTTPException
 
-from stc_core.answers import abilities, answers, explanation_of, facts
 from stc_core.classifiers.base import check_texts
 from stc_core.classifiers.hierarchical import shallow
 from stc_core.classifiers.replying import Author, Piece
 from stc_core.classifiers.sampling import Decoding
-from stc_core.desk import Batches, Desk, Gone, Left
 from stc_core.errors import StcError
-from stc_core.gate import Gate, Refusal, facts_of, refused, told
 from stc_core.runs.run import Run
+from stc_core.serve.answers import abilities, answers, explanation_of, facts
+from stc_core.serve.batching import Batches, Desk, Gone, Left
+from stc_core.serve.middleware import Gate, Refusal, facts_of, refused, told
 
 MOST_TEXTS = 1024
 MOST_CHARACTERS = 100_000
