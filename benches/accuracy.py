@@ -17,8 +17,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from stc_core import recipes
 from stc_core.config import DataConfig, RunConfig, TrainConfig
+from stc_core.recipes import registry
 from stc_core.runs.writer import RunWriter
 
 HERE = Path(__file__).parent
@@ -48,7 +48,7 @@ def train(name: str, preset: str, seed: int, *, dtype: str) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as out:
         writer = RunWriter(Path(out) / "run", config)
         with writer:
-            metrics = recipes.train(writer.config, writer).metrics
+            metrics = registry.train(writer.config, writer).metrics
     return {
         "set": name,
         "preset": preset,

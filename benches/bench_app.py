@@ -18,9 +18,9 @@ import pandas as pd
 from measure import Row, show
 from playwright.sync_api import Page
 
-from stc_core import recipes
 from stc_core.config import DataConfig, RunConfig, TrainConfig
 from stc_core.data.uploads import find
+from stc_core.recipes import registry
 from stc_core.runs.run import Run
 from stc_core.runs.writer import RunWriter
 
@@ -36,7 +36,7 @@ WAIT_S = 60.0
 
 def small(folder: Path) -> Run:
     """A run of some of the sample, in `folder`; no baselines."""
-    recipes.baselines_of = lambda *_, **__: {}
+    registry.baselines_of = lambda *_, **__: {}
     table = folder.parent / "texts.csv"
     sample = pd.read_csv(find("sample").path, nrows=N_FIT)
     sample[["text", "topic"]].to_csv(table, index=False)
@@ -45,7 +45,7 @@ def small(folder: Path) -> Run:
         train=TrainConfig(device="cpu"),
     )
     with RunWriter(folder, config) as writer:
-        return recipes.train(config, writer)
+        return registry.train(config, writer)
 
 
 def enlarge(run: Run) -> None:

@@ -26,9 +26,10 @@ PART, N_PART = "trec", 1500
 
 def trained(path: str, label: str, recipe: str) -> dict[str, Any]:
     """The plan and the run of one table; runs in a fresh process."""
-    from stc_core import planning, recipes
     from stc_core.config import DataConfig, RunConfig, TrainConfig
     from stc_core.data.corpus import read_corpus
+    from stc_core.recipes import registry
+    from stc_core.recipes.planning import plan as planning
     from stc_core.runs.writer import RunWriter
 
     config = RunConfig(
@@ -52,7 +53,7 @@ def trained(path: str, label: str, recipe: str) -> dict[str, Any]:
         def work() -> None:
             start = time.monotonic()
             with RunWriter(Path(name) / "run", config) as writer:
-                took.update(recipes.train(config, writer).metrics["seconds"])
+                took.update(registry.train(config, writer).metrics["seconds"])
             took["wall"] = time.monotonic() - start
 
         peak = peak_mb(work)

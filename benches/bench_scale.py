@@ -54,12 +54,12 @@ def short_texts(n: int, home: Path) -> dict[str, str]:
 
 def trained(make: Files, n: int, settings: dict[str, Any], baselines: bool) -> Row:
     """What a training on `n` texts took; runs in a fresh process."""
-    from stc_core import recipes
     from stc_core.config import DataConfig, RunConfig, TrainConfig
+    from stc_core.recipes import registry
     from stc_core.runs.writer import RunWriter
 
     if not baselines:
-        recipes.baselines_of = lambda *_, **__: {}
+        registry.baselines_of = lambda *_, **__: {}
     with tempfile.TemporaryDirectory() as name:
         os.environ["STC_HOME"] = name
         paths = make(n, Path(name))
@@ -71,7 +71,7 @@ def trained(make: Files, n: int, settings: dict[str, Any], baselines: bool) -> R
 
         def work() -> None:
             with RunWriter(Path(name) / "run", config) as writer:
-                metrics = recipes.train(config, writer).metrics
+                metrics = registry.train(config, writer).metrics
             took.update(metrics["seconds"], accuracy=metrics["test"]["accuracy"])
 
         peak = peak_mb(work)

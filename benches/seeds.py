@@ -13,8 +13,8 @@ from typing import Any
 import pandas as pd
 from measure import DATA, Row, table
 
-from stc_core import recipes
 from stc_core.config import DataConfig, RunConfig, TrainConfig
+from stc_core.recipes import registry
 from stc_core.runs.run import Run
 from stc_core.runs.writer import RunWriter
 
@@ -55,7 +55,7 @@ def trained(folder: Path, data: DataConfig, settings: dict[str, Any]) -> dict[st
     sys.stderr.write(f"{folder.name}\n")
     config = RunConfig(data=data, train=TrainConfig.model_validate(settings))
     with RunWriter(folder, config) as writer:
-        return recipes.train(writer.config, writer).metrics
+        return registry.train(writer.config, writer).metrics
 
 
 def means(found: Mapping[str, list[Row]], ranged: str) -> Iterator[tuple[str, Row]]:

@@ -159,6 +159,6 @@ def _work(folder: Path, config: Any, *, again: bool = False) -> None:
 
 def _train(config: Any, writer: Any) -> Any:
     """`recipes.train`, imported when a run begins: its bar is shown meanwhile."""
-    from stc_core import recipes
+    from stc_core.recipes import registry
 
-    return recipes.train(config, writer)
+    return registry.train(config, writer)

@@ -117,11 +117,11 @@ def tuned_folder(tmp_path_factory: pytest.TempPathFactory, messages: Path) -> Pa
 
 
 def _train(config: "RunConfig", folder: Path) -> None:
-    from stc_core import recipes
+    from stc_core.recipes import registry
     from stc_core.runs.writer import RunWriter
 
     with RunWriter(folder, config) as writer:
-        recipes.train(config, writer)
+        registry.train(config, writer)
 
 
 @pytest.fixture(scope="session")
@@ -167,15 +167,15 @@ def stc(monkeypatch, capsys) -> Stc:
 @pytest.fixture(scope="module")
 def quick_survey() -> Iterator[None]:
     """Plans time small batches once: what they foretell is rough, and comes soon."""
-    from stc_core import arithmetic
     from stc_core.activations import cost
+    from stc_core.recipes.planning import machine_speed
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(cost, "TRIAL_FLOPS", {"cpu": 1e9})
         patch.setattr(cost, "ROUNDS", 1)
-        patch.setattr(arithmetic, "ROUNDS", 1)
-        patch.setattr(arithmetic, "COLUMNS", 384)
-        patch.setattr(arithmetic, "SOLVES", (96, 384))
+        patch.setattr(machine_speed, "ROUNDS", 1)
+        patch.setattr(machine_speed, "COLUMNS", 384)
+        patch.setattr(machine_speed, "SOLVES", (96, 384))
         yield
 
 

@@ -15,7 +15,6 @@ from test_generation import config as replying
 from test_hierarchy import table
 from test_lexicon import saved_lm
 
-from stc_core import recipes
 from stc_core.config import (
     AttentionConfig,
     DataConfig,
@@ -24,6 +23,7 @@ from stc_core.config import (
     TrainConfig,
     TuneConfig,
 )
+from stc_core.recipes import registry
 from stc_core.runs.run import Run
 from stc_core.runs.writer import RunWriter
 
@@ -51,7 +51,7 @@ def trained(folder: Path, name: str) -> Run:
     """The finished run `folder / name`."""
     wish = replying(folder) if name == "replies" else _settings(folder, name)
     with RunWriter(folder / name, wish) as writer:
-        return recipes.train(writer.config, writer)
+        return registry.train(writer.config, writer)
 
 
 def _settings(folder: Path, name: str) -> RunConfig:

@@ -9,7 +9,6 @@ import pytest
 from test_changes import saved_base
 from test_hierarchy import table
 
-from stc_core import adapt, recipes
 from stc_core.backbone.backbone import Backbone
 from stc_core.classifiers.estimator import SparsifyThenClassify
 from stc_core.config import DataConfig, RunConfig, TrainConfig, TuneConfig
@@ -17,7 +16,8 @@ from stc_core.data.task import Task
 from stc_core.files import read_json
 from stc_core.heads import ridge
 from stc_core.heads.head import softmax
-from stc_core.results import task_of
+from stc_core.recipes import registry, variability
+from stc_core.recipes.results import task_of
 from stc_core.runs import layout
 from stc_core.runs.run import Run
 from stc_core.runs.writer import RunWriter
@@ -168,7 +168,7 @@ def _run(config: RunConfig, folder: Path, *, kill_in: float | None = None) -> Ru
 
     writer.progress = progress  # pyright: ignore[reportAttributeAccessIssue]
     with writer:
-        return recipes.train(config, writer)
+        return registry.train(config, writer)
 
 
 @pytest.mark.parametrize("weight", [None, "balanced"])
@@ -179,7 +179,7 @@ def test_the_first_head_is_a_calibrated_probe(run: Run, weight):
     settings = TrainConfig(class_weight=weight)
     task = task_of(corpus, settings)
     backbone = Backbone.load(device="cpu")
-    head, guess = adapt.first_head(backbone, corpus, task, 4, "float16")
+    head, guess = variability.first_head(backbone, corpus, task, 4, "float16")
     assert len(head.features) == 384
     right = (guess == task.codes[corpus.rows("test")]).mean()
     assert right > 0.5

@@ -7,8 +7,17 @@ import sys
 
 import pytest
 
-from stc_core.arithmetic import Arithmetic, _powers, measure_arithmetic
-from stc_core.forecast import Shape, joint_seconds, probe_seconds, select_seconds
+from stc_core.recipes.planning.forecast import (
+    Shape,
+    joint_seconds,
+    probe_seconds,
+    select_seconds,
+)
+from stc_core.recipes.planning.machine_speed import (
+    Arithmetic,
+    _powers,
+    measure_arithmetic,
+)
 
 PACE = Arithmetic(product=1e-11, solve=(4e-9, 2e-12), cell=6e-9)
 SHAPE = Shape(5000, 3000, 4000, 6, 250_000, (384,) * 6 + (1536,) * 6, depths=6)

@@ -11,9 +11,6 @@ from test_changes import saved_base, tuned_folder
 from test_hierarchy import table
 from tiny import tiny_backbone
 
-from stc_core import recipes
-from stc_core.alike import ALIKE, read_sites_of
-from stc_core.attentive import SPARSE
 from stc_core.config import (
     AttentionConfig,
     DataConfig,
@@ -23,6 +20,9 @@ from stc_core.config import (
 )
 from stc_core.errors import StcError
 from stc_core.interpret.integrated_gradients import integrated_gradients
+from stc_core.recipes import registry
+from stc_core.recipes.attention.recipe import SPARSE
+from stc_core.recipes.attention.uniform import ALIKE, read_sites_of
 from stc_core.runs.run import Run
 from stc_core.runs.writer import RunWriter
 
@@ -33,7 +33,7 @@ class Killed(BaseException):
 
 def trained(folder: Path, family: str = "bert", depth: int = 1, **settings) -> Run:
     with RunWriter(folder / "run", configured(folder, family, depth, **settings)) as w:
-        return recipes.train(w.config, w)
+        return registry.train(w.config, w)
 
 
 def configured(
@@ -151,9 +151,9 @@ def test_a_killed_run_goes_on_after_its_last_epoch(run: Run, tmp_path: Path):
 
     writer.progress = progress  # pyright: ignore[reportAttributeAccessIssue]
     with pytest.raises(Killed), writer:
-        recipes.train(config, writer)
+        registry.train(config, writer)
     with RunWriter(tmp_path / "run", config) as again:
-        resumed = recipes.train(config, again)
+        resumed = registry.train(config, again)
     assert "Going on where the tuning was cut off" in resumed.log_tail()
     assert resumed.predictions.equals(run.predictions)
     assert not checkpoints.exists()

@@ -23,9 +23,9 @@ from stc_core.data.columns import Columns
 from stc_core.data.corpus import Corpus
 from stc_core.data.findings import Report
 from stc_core.errors import StcError
-from stc_core.replies import replies_of
-from stc_core.scribe import Scribe, word_head
-from stc_core.script import script, surprise
+from stc_core.recipes.hierarchy.replies import replies_of
+from stc_core.recipes.hierarchy.teacher_forcing import script, surprise
+from stc_core.recipes.hierarchy.word_module import Scribe, word_head
 from stc_core.tuning.blocks import TunePlan, changed, grafted
 from stc_core.tuning.trainer import padded
 from stc_core.types import Site

@@ -9,10 +9,10 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils.class_weight import compute_sample_weight
 from toy import SITES, Toy, make, only
 
-from stc_core import sparse
 from stc_core.config import DataConfig, RunConfig
 from stc_core.heads.least_squares import RIDGES
 from stc_core.metrics.scores import accuracy, macro_f1, metric_of
+from stc_core.recipes import sparse
 from stc_core.runs.run import Run
 from stc_core.runs.writer import RunWriter
 from stc_core.selection import baselines

@@ -21,9 +21,9 @@ pytestmark = pytest.mark.usefixtures("own_home")
 
 @pytest.fixture(autouse=True)
 def recipe(monkeypatch) -> None:
-    recipes = types.ModuleType("stc_core.recipes")
+    recipes = types.ModuleType("stc_core.recipes.registry")
     vars(recipes)["train"] = train
-    monkeypatch.setitem(sys.modules, "stc_core.recipes", recipes)
+    monkeypatch.setitem(sys.modules, "stc_core.recipes.registry", recipes)
     monkeypatch.setattr(stc_core, "recipes", recipes, raising=False)
 
 

@@ -11,15 +11,15 @@ from test_attentive import Killed, check_explanation, configured
 from test_language import MASK, graft_of, inputs_of, masking
 from tiny import TEXTS, tiny_tokenizer
 
-from stc_core import recipes
-from stc_core.alike import read_sites_of
 from stc_core.classifiers.attention_pooling import Attention
 from stc_core.config import AttentionConfig, RunConfig, TuneConfig
-from stc_core.curriculum import RATIO, THAW, paced, plan_blocks, thawed
 from stc_core.errors import StcError
 from stc_core.files import read_json
-from stc_core.focus import Focus, Tongue, vector_features
 from stc_core.heads.head import SparseHead
+from stc_core.recipes import registry
+from stc_core.recipes.attention.module import Focus, Tongue, vector_features
+from stc_core.recipes.attention.schedule import RATIO, THAW, paced, plan_blocks, thawed
+from stc_core.recipes.attention.uniform import read_sites_of
 from stc_core.runs.run import Run
 from stc_core.runs.writer import RunWriter
 from stc_core.tuning.language_model import WordHead
@@ -220,7 +220,7 @@ def done(config: RunConfig, folder: Path, *, kill_at: str | None = None) -> Run:
 
     writer.progress = progress  # pyright: ignore[reportAttributeAccessIssue]
     with writer:
-        return recipes.train(config, writer)
+        return registry.train(config, writer)
 
 
 @pytest.fixture(scope="module")

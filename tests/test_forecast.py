@@ -9,10 +9,11 @@ from threadpoolctl import threadpool_limits
 from tiny import tiny_backbone
 
 from stc_core.activations.cost import Speed, count_tokens
-from stc_core.arithmetic import Arithmetic
 from stc_core.backbone.tokenization.tokens import Tokens
 from stc_core.data.task import Task
-from stc_core.forecast import (
+from stc_core.heads.kernel_ridge import Block, joint_ridge
+from stc_core.probes.fit import fit_probes
+from stc_core.recipes.planning.forecast import (
     GRAM_BYTES,
     Forecast,
     Shape,
@@ -27,8 +28,7 @@ from stc_core.forecast import (
     select_bytes,
     survey,
 )
-from stc_core.heads.kernel_ridge import Block, joint_ridge
-from stc_core.probes.fit import fit_probes
+from stc_core.recipes.planning.machine_speed import Arithmetic
 from stc_core.selection.salience import Salience
 from stc_core.selection.sample import last_gain
 from stc_core.selection.stc import fit_stc

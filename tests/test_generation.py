@@ -11,7 +11,6 @@ from test_lexicon import saved_lm
 from tiny import WORDS
 from visit import fine, said, visit
 
-from stc_core import recipes
 from stc_core.classifiers.replying import Author
 from stc_core.config import (
     DataConfig,
@@ -22,9 +21,10 @@ from stc_core.config import (
 )
 from stc_core.errors import StcError
 from stc_core.metrics.text import bleu_2
+from stc_core.recipes import registry
+from stc_core.recipes.hierarchy.teacher_forcing import script
 from stc_core.runs.run import Run
 from stc_core.runs.writer import RunWriter
-from stc_core.script import script
 from stc_core.types import Site
 
 PAGE = "pages/8_Hierarchy.py"
@@ -65,7 +65,7 @@ def config(folder: Path, **wish: Any) -> RunConfig:
 
 def made(folder: Path, wish: RunConfig) -> Run:
     with RunWriter(folder / "run", wish) as writer:
-        return recipes.train(writer.config, writer)
+        return registry.train(writer.config, writer)
 
 
 @pytest.fixture(scope="module")

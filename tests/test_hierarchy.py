@@ -10,7 +10,6 @@ from command import Stc
 from test_changes import saved_base
 from tiny import WORDS, tiny_backbone
 
-from stc_core import hierarchy, recipes
 from stc_core.config import (
     DataConfig,
     HierarchyConfig,
@@ -19,7 +18,14 @@ from stc_core.config import (
     TuneConfig,
 )
 from stc_core.errors import StcError
-from stc_core.rungs import Rung, checked_layers, propose, stack_of
+from stc_core.recipes import registry
+from stc_core.recipes.hierarchy import recipe
+from stc_core.recipes.hierarchy.layer_probes import (
+    Rung,
+    checked_layers,
+    propose,
+    stack_of,
+)
 from stc_core.runs import layout
 from stc_core.runs.run import Run
 from stc_core.runs.writer import RunWriter
@@ -71,7 +77,7 @@ def trained(folder: Path, depth: int, family: str = "bert", **settings) -> Run:
         train=TrainConfig(**train),
     )
     with RunWriter(folder / "run", config) as writer:
-        return recipes.train(config, writer)
+        return registry.train(config, writer)
 
 
 @pytest.fixture(scope="module")
@@ -202,14 +208,14 @@ def test_a_run_that_was_cut_off_among_the_baselines_goes_on(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(hierarchy, "rivals", cut)
+        patch.setattr(recipe, "rivals", cut)
         with pytest.raises(KeyboardInterrupt):
             trained(tmp_path, 2)
     folder = tmp_path / "run"
     before = Run(folder).metrics
     assert "flat" not in before["baselines"]
     with RunWriter(folder, Run(folder).config) as writer:
-        run = recipes.train(writer.config, writer)
+        run = registry.train(writer.config, writer)
     after = run.metrics
     assert after["baselines"]["stc"] == before["baselines"]["stc"]
     assert after["test"] == before["test"]

@@ -40,11 +40,11 @@ def train(config, writer):
         time.sleep(60)
     return writer.finish()
 
-recipes = types.ModuleType("stc_core.recipes")
+recipes = types.ModuleType("stc_core.recipes.registry")
 recipes.train = train
-sys.modules["stc_core.recipes"] = recipes
+sys.modules["stc_core.recipes.registry"] = recipes
 import stc_core
-stc_core.recipes = recipes
+stc_core.recipes.registry = recipes
 """
 
 

@@ -10,7 +10,6 @@ import transformers as hf
 from test_hierarchy import table
 from tiny import CONFIGS, TEXTS, VOCAB, shake, tiny_tokenizer
 
-from stc_core import recipes
 from stc_core.backbone.backbone import Backbone
 from stc_core.classifiers.label_tree import tree_of
 from stc_core.classifiers.spelled import Lexicon, open_lexicon
@@ -23,9 +22,10 @@ from stc_core.config import (
     TuneConfig,
 )
 from stc_core.errors import StcError
+from stc_core.recipes import registry
+from stc_core.recipes.hierarchy.word_module import Scribe, word_head
 from stc_core.runs.run import Run
 from stc_core.runs.writer import RunWriter
-from stc_core.scribe import Scribe, word_head
 from stc_core.tuning.blocks import TunePlan, changed, grafted
 
 PATHS = np.array([("good", "good film"), ("good", "plot"), ("bad", "awful")])
@@ -141,7 +141,7 @@ def test_a_whole_run(tmp_path: Path, tied: bool):
         labels=("level 0", "level 1"),
     )
     with RunWriter(tmp_path / "run", RunConfig(data=data, train=train)) as writer:
-        run = recipes.train(writer.config, writer)
+        run = registry.train(writer.config, writer)
     metrics = run.metrics
     assert metrics["hierarchy"]["heads"] == "words"
     assert metrics["test"]["consistency"] == 1

@@ -9,11 +9,12 @@ import pandas as pd
 import pytest
 from sklearn.metrics import f1_score, log_loss
 
-from stc_core import planning, recipes
 from stc_core.config import SPIN_CS, DataConfig, RunConfig, TrainConfig
 from stc_core.data.corpus import Corpus, read_corpus
 from stc_core.errors import StcError
-from stc_core.results import estimator
+from stc_core.recipes import registry
+from stc_core.recipes.planning import plan as planning
+from stc_core.recipes.results import estimator
 from stc_core.runs.run import Run
 from stc_core.runs.writer import RunWriter
 from stc_core.types import Feature, Site
@@ -37,7 +38,7 @@ def small(messages: Path, labels=("sentiment",), **train) -> RunConfig:
 
 def trained(config: RunConfig, folder: Path) -> Run:
     with RunWriter(folder, config) as writer:
-        return recipes.train(config, writer)
+        return registry.train(config, writer)
 
 
 def test_every_file_is_there(run):

@@ -9,11 +9,11 @@ import pandas as pd
 import pytest
 from command import Stc
 
-from stc_core import recipes
 from stc_core.analysis import shrink_options
 from stc_core.config import DataConfig, RunConfig, TrainConfig
 from stc_core.errors import StcError
 from stc_core.paths import features_folder
+from stc_core.recipes import registry
 from stc_core.runs.run import Run
 from stc_core.runs.writer import RunWriter
 
@@ -23,7 +23,7 @@ LIMITS = {"max_layer": 1, "max_neurons": 16, "tolerance": 0.05}
 
 def done(config: RunConfig, folder: Path) -> Run:
     with RunWriter(folder, config) as writer:
-        return recipes.train(config, writer)
+        return registry.train(config, writer)
 
 
 def small(messages: Path, **train) -> RunConfig:
@@ -51,7 +51,7 @@ def made(run_folder: Path, shown, tmp_path_factory: pytest.TempPathFactory) -> R
     place = int(shown["layer"]), int(shown["neurons"])
     config = shrink_options.smaller(Run.open(run_folder), option=place)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("stc_core.shrink.extract", None)  # never called
+        patch.setattr("stc_core.recipes.shrink.extract", None)  # never called
         return done(config, tmp_path_factory.mktemp("made") / "run")
 
 

@@ -90,9 +90,9 @@ def table(tmp_path: Path) -> Path:
 @pytest.fixture
 def run(table: Path, own_home: Path, monkeypatch) -> Run:
     """A finished run in a home of its own, all of whose names are beyond ASCII."""
-    recipes = types.ModuleType("stc_core.recipes")
+    recipes = types.ModuleType("stc_core.recipes.registry")
     vars(recipes)["train"] = train
-    monkeypatch.setitem(sys.modules, "stc_core.recipes", recipes)
+    monkeypatch.setitem(sys.modules, "stc_core.recipes.registry", recipes)
     monkeypatch.setattr(stc_core, "recipes", recipes, raising=False)
     monkeypatch.setattr(Run, "classifier", lambda self: ByWord())
     config = RunConfig(name="můj běh 🎉", data=DataConfig(path=str(table)))

@@ -8,11 +8,11 @@ import pytest
 from tiny import tiny_backbone
 from toy import Toy, make
 
-from stc_core import tables
 from stc_core.data.columns import Columns
 from stc_core.data.corpus import Corpus
 from stc_core.data.findings import Report
 from stc_core.metrics.scores import accuracy_interval, bootstrap_interval
+from stc_core.recipes import tables
 from stc_core.selection.stc import Fitted, fit_stc
 
 

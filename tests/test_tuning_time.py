@@ -4,14 +4,14 @@ import pytest
 import torch
 from tiny import fresh_backbone, tiny_backbone
 
-from stc_core import tuning_time
 from stc_core.activations.cost import Speed
-from stc_core.arithmetic import Arithmetic
 from stc_core.backbone.tokenization.tokens import Tokens
 from stc_core.config import TuneConfig
 from stc_core.errors import StcError
-from stc_core.forecast import Survey
-from stc_core.tuning_time import tuning_seconds
+from stc_core.recipes.planning import tuning_time
+from stc_core.recipes.planning.forecast import Survey
+from stc_core.recipes.planning.machine_speed import Arithmetic
+from stc_core.recipes.planning.tuning_time import tuning_seconds
 
 PACE = Arithmetic(product=1e-9, solve=(1e-9, 1e-9), cell=1e-8)
 

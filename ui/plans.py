@@ -21,7 +21,7 @@ from ui.tables import corpus_of
 
 if TYPE_CHECKING:
     from stc_core.backbone.backbone import Backbone
-    from stc_core.forecast import Survey
+    from stc_core.recipes.planning.forecast import Survey
 
 
 def plan(config: RunConfig) -> dict[str, Any] | None:
@@ -40,7 +40,7 @@ def plan(config: RunConfig) -> dict[str, Any] | None:
         _backbone.clear()
         _survey.clear()
     surveyed = surveying.result()
-    from stc_core import planning
+    from stc_core.recipes.planning import plan as planning
 
     return planning.plan(config, corpus, backbone=loading.result(), surveyed=surveyed)
 
@@ -69,7 +69,7 @@ def _survey(
 ) -> "Future[Survey]":
     def measure() -> "Survey":
         backbone = _loading.result()  # it was asked for before, so it has ended
-        from stc_core.forecast import survey
+        from stc_core.recipes.planning.forecast import survey
 
         return survey(backbone, _corpus.texts)
 

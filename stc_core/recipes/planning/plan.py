@@ -6,9 +6,9 @@ from typing import Any
 from stc_core.backbone.backbone import Backbone
 from stc_core.config import RunConfig
 from stc_core.data.corpus import Corpus
-from stc_core.forecast import Shape, Survey, forecast, survey
-from stc_core.results import estimator
-from stc_core.tuning_time import tuning_seconds
+from stc_core.recipes.planning.forecast import Shape, Survey, forecast, survey
+from stc_core.recipes.planning.tuning_time import tuning_seconds
+from stc_core.recipes.results import estimator
 
 
 def plan(

@@ -20,13 +20,13 @@ from stc_core.activations.cost import (
     plan_extraction,
 )
 from stc_core.activations.row_file import BLOCK_BYTES
-from stc_core.arithmetic import Arithmetic, measure_arithmetic
 from stc_core.backbone.backbone import Backbone
 from stc_core.backbone.onednn import copied_bytes
 from stc_core.backbone.tokenization.tokens import Tokens
 from stc_core.heads.least_squares import RIDGES
 from stc_core.probes.control import MOST_ROWS as MOST_CONTROL
 from stc_core.probes.fit import cores
+from stc_core.recipes.planning.machine_speed import Arithmetic, measure_arithmetic
 from stc_core.selection.baselines import MOST_ROWS, TFIDF_CS
 from stc_core.selection.candidates import MOST_JOINT, MOST_RANKED, most_candidates
 from stc_core.selection.sample import (

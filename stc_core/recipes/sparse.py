@@ -8,7 +8,6 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Int
 
-from stc_core import tables
 from stc_core.activations.cost import count_tokens
 from stc_core.activations.extract import extract
 from stc_core.classifiers.estimator import SparsifyThenClassify
@@ -19,7 +18,8 @@ from stc_core.probes.class_scores import class_table
 from stc_core.probes.control import PATIENCE, control_task
 from stc_core.probes.fit import ProbeResult
 from stc_core.probes.variability import from_features
-from stc_core.results import (
+from stc_core.recipes import tables
+from stc_core.recipes.results import (
     Ground,
     conclude,
     estimator,

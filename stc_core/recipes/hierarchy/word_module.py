@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from stc_core.backbone.loading import hub
 from stc_core.classifiers.label_tree import Tree
 from stc_core.classifiers.spelling import Names, Speller
-from stc_core.script import read, script
+from stc_core.recipes.hierarchy.teacher_forcing import read, script
 from stc_core.tuning.blocks import Graft
 from stc_core.tuning.language_model import language_model
 from stc_core.tuning.readout import Readout, learn

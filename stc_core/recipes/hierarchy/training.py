@@ -13,8 +13,13 @@ from stc_core.config import TrainConfig
 from stc_core.data.corpus import Corpus
 from stc_core.errors import StcError
 from stc_core.heads.head import SparseHead
-from stc_core.levels import Levels
-from stc_core.rungs import Rung, checked_layers, propose, stack_of
+from stc_core.recipes.hierarchy.layer_probes import (
+    Rung,
+    checked_layers,
+    propose,
+    stack_of,
+)
+from stc_core.recipes.hierarchy.levels import Levels
 from stc_core.runs.writer import RunWriter
 from stc_core.tuning.blocks import Graft, TunePlan, changed, checkpoint_blocks, grafted
 from stc_core.tuning.readout import Readout

@@ -14,23 +14,28 @@ import pandas as pd
 import torch
 from jaxtyping import Float
 
-from stc_core.alike import ALIKE, plain_heads, read_sites_of, vectors_alike
 from stc_core.backbone.backbone import Backbone
 from stc_core.classifiers.attention import Line, Reader, batches
 from stc_core.classifiers.attention_pooling import PARTS, Attention
 from stc_core.classifiers.estimator import SparsifyThenClassify
 from stc_core.config import RunConfig, TrainConfig
-from stc_core.curriculum import Taught, plan_blocks, taught
 from stc_core.data.corpus import Corpus
 from stc_core.heads.head import softmax
 from stc_core.metrics.scores import fit_temperature
-from stc_core.results import evaluate, task_of
+from stc_core.recipes.attention.schedule import Taught, plan_blocks, taught
+from stc_core.recipes.attention.uniform import (
+    ALIKE,
+    plain_heads,
+    read_sites_of,
+    vectors_alike,
+)
+from stc_core.recipes.results import evaluate, task_of
+from stc_core.recipes.tables import prediction_table
 from stc_core.runs import layout
 from stc_core.runs.run import Run
 from stc_core.runs.writer import RunWriter
 from stc_core.selection.baselines import Guess, scored
 from stc_core.selection.stc import Fitted
-from stc_core.tables import prediction_table
 from stc_core.tuning.language_model import check_language
 from stc_core.tuning.session import CHECKPOINTS, Lesson, loaded
 from stc_core.types import Site

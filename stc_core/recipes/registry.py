@@ -6,14 +6,15 @@ the same directory. The test rows choose nothing: results.py scores them, at the
 
 from collections.abc import Callable
 
-from stc_core import attentive, hierarchy
-from stc_core.adapt import train_tuned
 from stc_core.config import RunConfig
 from stc_core.errors import StcError
+from stc_core.recipes.attention import recipe
+from stc_core.recipes.hierarchy import recipe as hierarchy
+from stc_core.recipes.shrink import shrink
+from stc_core.recipes.sparse import stop_if_interrupted, train_sparse
+from stc_core.recipes.variability import train_tuned
 from stc_core.runs.run import Run
 from stc_core.runs.writer import RunWriter
-from stc_core.shrink import shrink
-from stc_core.sparse import stop_if_interrupted, train_sparse
 
 
 def train(config: RunConfig, writer: RunWriter) -> Run:
@@ -42,10 +43,10 @@ RECIPES: dict[str, tuple[Step, ...]] = {
         hierarchy.hierarchical,
     ),
     "attention": (
-        attentive.check,
+        recipe.check,
         train_sparse,
         stop_if_interrupted,
-        attentive.attentive,
+        recipe.attentive,
     ),
 }
 """What each recipe does, in order."""

@@ -16,11 +16,11 @@ from torch import nn
 
 from stc_core.backbone.packing import make_batch
 from stc_core.classifiers.label_tree import Tree
-from stc_core.hierarchy_training import Course, Plan
-from stc_core.levels import Levels
 from stc_core.metrics.scores import bootstrap_interval
-from stc_core.narration import room_of, scribe_of
-from stc_core.rungs import Rung
+from stc_core.recipes.hierarchy.layer_probes import Rung
+from stc_core.recipes.hierarchy.levels import Levels
+from stc_core.recipes.hierarchy.training import Course, Plan
+from stc_core.recipes.hierarchy.word_heads import room_of, scribe_of
 from stc_core.selection.baselines import Guess, scored
 from stc_core.tuning.readout import Readout
 from stc_core.tuning.session import balanced

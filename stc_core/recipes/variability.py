@@ -29,7 +29,7 @@ from stc_core.heads.head import SparseHead, rescaled
 from stc_core.heads.ridge import best_ridge
 from stc_core.metrics.scores import fit_temperature
 from stc_core.probes.variability import measure
-from stc_core.results import estimator, evaluate, task_of, write_fitted
+from stc_core.recipes.results import estimator, evaluate, task_of, write_fitted
 from stc_core.runs.layout import NU, SPARSE
 from stc_core.runs.run import Run
 from stc_core.runs.writer import RunWriter

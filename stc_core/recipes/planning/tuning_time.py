@@ -10,7 +10,7 @@ import numpy as np
 
 from stc_core.backbone.backbone import Backbone
 from stc_core.config import TuneConfig
-from stc_core.forecast import Survey
+from stc_core.recipes.planning.forecast import Survey
 from stc_core.tuning.blocks import plan_tuning
 
 FORWARD = 1.35

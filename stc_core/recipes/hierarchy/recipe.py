@@ -16,29 +16,29 @@ from stc_core.classifiers.label_tree import Descent, descend
 from stc_core.classifiers.replying import Author
 from stc_core.classifiers.spelling import names_of
 from stc_core.config import RunConfig, TrainConfig
-from stc_core.course import Read, climbed, read_levels, settled
 from stc_core.data.checks import level_names
 from stc_core.data.corpus import Corpus, read_table, resolve_columns
 from stc_core.errors import StcError
-from stc_core.generation import generated
-from stc_core.hierarchy_training import Climbed, Course, Plan, plan_levels
-from stc_core.levels import Levels, check_levels, levels_of
 from stc_core.metrics.scores import (
     accuracy,
     expected_calibration_error,
     log_loss,
     macro_f1,
 )
-from stc_core.narration import narrated
 from stc_core.probes.variability import states_of
-from stc_core.replies import Replies, replies_of
-from stc_core.rivals import path_scores, rivals
-from stc_core.rungs import Rung, climb, rung_table
+from stc_core.recipes.hierarchy.baselines import path_scores, rivals
+from stc_core.recipes.hierarchy.class_heads import Read, climbed, read_levels, settled
+from stc_core.recipes.hierarchy.layer_probes import Rung, climb, rung_table
+from stc_core.recipes.hierarchy.levels import Levels, check_levels, levels_of
+from stc_core.recipes.hierarchy.replies import Replies, replies_of
+from stc_core.recipes.hierarchy.reply_scores import generated
+from stc_core.recipes.hierarchy.training import Climbed, Course, Plan, plan_levels
+from stc_core.recipes.hierarchy.word_heads import narrated
+from stc_core.recipes.hierarchy.word_module import word_head
+from stc_core.recipes.tables import neuron_table
 from stc_core.runs import layout
 from stc_core.runs.run import Run
 from stc_core.runs.writer import RunWriter
-from stc_core.scribe import word_head
-from stc_core.tables import neuron_table
 from stc_core.tuning.session import CHECKPOINTS, loaded
 
 RUNGS, WRITTEN = "levels.parquet", "replies.parquet"

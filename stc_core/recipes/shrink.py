@@ -17,7 +17,7 @@ from stc_core.config import RunConfig
 from stc_core.data.corpus import Corpus
 from stc_core.errors import StcError
 from stc_core.files import read_json
-from stc_core.results import (
+from stc_core.recipes.results import (
     Ground,
     conclude,
     estimator,

@@ -16,10 +16,10 @@ from stc_core.activations.row_file import Rows, block_rows, write_rows
 from stc_core.classifiers.hierarchical import Cascade, sibling_temperature
 from stc_core.data.task import some_rows
 from stc_core.heads.head import SparseHead, rescaled
-from stc_core.hierarchy_training import Climbed, Course, Plan
-from stc_core.ladder import Ladder
-from stc_core.levels import Levels
-from stc_core.rungs import Rung
+from stc_core.recipes.hierarchy.class_module import Ladder
+from stc_core.recipes.hierarchy.layer_probes import Rung
+from stc_core.recipes.hierarchy.levels import Levels
+from stc_core.recipes.hierarchy.training import Climbed, Course, Plan
 from stc_core.tuning.session import balanced, keep
 from stc_core.types import Feature
 

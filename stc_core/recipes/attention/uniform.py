@@ -16,9 +16,9 @@ from stc_core.classifiers.attention_pooling import Attention
 from stc_core.data.corpus import Corpus
 from stc_core.data.task import Task, some_rows
 from stc_core.errors import StcError
-from stc_core.focus import vector_features
 from stc_core.heads import ridge
 from stc_core.heads.head import SparseHead
+from stc_core.recipes.attention.module import vector_features
 from stc_core.types import Progress, Site
 
 ALIKE = ("mean", "max", "last")

@@ -9,10 +9,10 @@ from jaxtyping import Int
 
 from stc_core.classifiers.replying import Author, Written
 from stc_core.frames import series
-from stc_core.hierarchy_training import Course
 from stc_core.metrics.text import bleu_2, distinct
-from stc_core.replies import Replies
-from stc_core.script import script, surprise
+from stc_core.recipes.hierarchy.replies import Replies
+from stc_core.recipes.hierarchy.teacher_forcing import script, surprise
+from stc_core.recipes.hierarchy.training import Course
 
 MOST = 500
 """Test rows that are written for at most; a draw of them if there are more."""

@@ -9,7 +9,6 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from stc_core import tables
 from stc_core.activations.cost import TokenCounts, depth_seconds
 from stc_core.activations.row_file import Rows
 from stc_core.backbone.backbone import Backbone
@@ -24,6 +23,7 @@ from stc_core.metrics.scores import (
     log_loss,
     macro_f1,
 )
+from stc_core.recipes import tables
 from stc_core.runs.writer import RunWriter
 from stc_core.selection.baselines import Guess, scored
 from stc_core.selection.sample import Sample, on_all_rows

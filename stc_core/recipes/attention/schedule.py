@@ -16,14 +16,14 @@ from safetensors.torch import load_file, save_file
 from torch.optim import AdamW
 from torch.optim.lr_scheduler import LambdaLR
 
-from stc_core.alike import first_head, vectors_alike
 from stc_core.backbone.backbone import Backbone
 from stc_core.classifiers.attention_pooling import Attention
 from stc_core.config import TuneConfig
 from stc_core.errors import StcError
 from stc_core.files import read_json, replacing, write_json
-from stc_core.focus import RATES, Focus, Tongue
 from stc_core.heads.head import SparseHead
+from stc_core.recipes.attention.module import RATES, Focus, Tongue
+from stc_core.recipes.attention.uniform import first_head, vectors_alike
 from stc_core.tuning.blocks import Graft, TunePlan, changed, checkpoint_blocks, grafted
 from stc_core.tuning.language_model import Speaker, WordHead, check_language, word_head
 from stc_core.tuning.session import CHECKPOINTS, Lesson, balanced, keep

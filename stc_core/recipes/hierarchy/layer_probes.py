@@ -15,9 +15,9 @@ from stc_core.data.task import Task, some_rows
 from stc_core.errors import StcError
 from stc_core.heads.head import SparseHead
 from stc_core.heads.ridge import best_ridge
-from stc_core.levels import Levels
 from stc_core.metrics.scores import accuracy, bootstrap_interval, macro_f1
 from stc_core.probes.variability import from_features, states_of
+from stc_core.recipes.hierarchy.levels import Levels
 from stc_core.types import PooledSite, Site
 
 SLACK = 0.25

@@ -9,9 +9,9 @@ from stc_core.classifiers.label_tree import Tree
 from stc_core.classifiers.replying import Author
 from stc_core.classifiers.spelled import Lexicon
 from stc_core.classifiers.spelling import names_of, text_length
-from stc_core.hierarchy_training import Climbed, Course, Plan
-from stc_core.replies import Replies, part_length
-from stc_core.scribe import Scribe
+from stc_core.recipes.hierarchy.replies import Replies, part_length
+from stc_core.recipes.hierarchy.training import Climbed, Course, Plan
+from stc_core.recipes.hierarchy.word_module import Scribe
 from stc_core.tuning.blocks import Graft
 from stc_core.tuning.session import keep, loaded
 

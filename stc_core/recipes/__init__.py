@@ -1,0 +1,1 @@
+"""How a run is made: from settings to a finished run folder."""

@@ -1,0 +1,1 @@
+"""The recipe `attention`: learned weights over the tokens of every layer."""
