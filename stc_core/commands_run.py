@@ -163,7 +163,7 @@ def report(
     opened = open_run(run)
     if html is not None:
         from stc_core.display import size
-        from stc_core.html_report import write_report
+        from stc_core.report.report import write_report
 
         typer.echo(f"{html}: {size(write_report(opened, html))}", err=True)
     elif as_json:

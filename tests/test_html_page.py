@@ -6,7 +6,7 @@ from html.parser import HTMLParser
 import numpy as np
 import plotly.graph_objects as go
 
-from stc_core.html_page import Section, bullets, chart, facts, page, said, table
+from stc_core.report.html import Section, bullets, chart, facts, page, said, table
 
 EVIL = '</script><script>alert("x")</script>&'
 

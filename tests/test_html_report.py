@@ -15,7 +15,7 @@ from stc_core.cli import app
 from stc_core.display import interval, percent
 from stc_core.errors import StcError
 from stc_core.files import write_json
-from stc_core.html_report import html_report, write_report
+from stc_core.report.report import html_report, write_report
 from stc_core.runs.run import Run
 
 NOTE = "Texts of more than 8 tokens are read apart from shorter ones."

@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from stc_core.html_report import html_report
+from stc_core.report.report import html_report
 from stc_core.runs.run import Run
 
 ABOUT = (

@@ -5,10 +5,10 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from stc_core import html_parts
 from stc_core.display import duration, interval, percent
 from stc_core.files import replacing
-from stc_core.html_page import Section, bullets, facts, page, paragraph, table
+from stc_core.report import sections as html_parts
+from stc_core.report.html import Section, bullets, facts, page, paragraph, table
 from stc_core.runs.run import Run
 
 FEW_TEXTS = 10

@@ -40,9 +40,9 @@ from stc_core.figures.layers import layer_curves, reference_lines
 from stc_core.figures.neurons import neuron_map
 from stc_core.figures.trade import depth_curve, neuron_curve
 from stc_core.frames import records
-from stc_core.html_page import bullets, chart, paragraph, table
 from stc_core.interpret.exemplars import TOP, pick_texts
 from stc_core.interpret.neuron_table import chosen_neurons, neuron_name, weights_of
+from stc_core.report.html import bullets, chart, paragraph, table
 from stc_core.runs.run import Run
 
 TOP_NEURONS, TOP_TEXTS = 12, 3
