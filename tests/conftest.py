@@ -145,7 +145,7 @@ def served_app(
 @pytest.fixture
 def stc(monkeypatch, capsys) -> Stc:
     """Runs a command in this process, on a screen that is wide."""
-    from stc_core import cli
+    from stc_core.cli import app
 
     monkeypatch.setenv("COLUMNS", "200")
 
@@ -154,7 +154,7 @@ def stc(monkeypatch, capsys) -> Stc:
         handler = signal.getsignal(signal.SIGTERM)
         try:
             with pytest.raises(SystemExit) as end:
-                cli.main()
+                app.main()
         finally:
             signal.signal(signal.SIGTERM, handler)
         code = end.value.code

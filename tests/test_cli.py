@@ -15,7 +15,7 @@ from command import Stc
 from standin import train
 
 import stc_core
-from stc_core import cli, terminal
+from stc_core.cli import app, console
 from stc_core.config import DataConfig, RunConfig
 from stc_core.runs.run import Run
 from stc_core.runs.writer import RunWriter
@@ -64,7 +64,7 @@ def test_train_says_what_it_found_and_what_comes_next(stc: Stc, table: Path):
     for words in ("87.5 %", "80.0 to 92.0 %", "86.0 %", "57 of 27,648", "5 of 6"):
         assert words in said.out
     for key in ("majority", "tfidf", "last_layer", "best_site", "all_sites"):
-        assert terminal.BASELINES[key] in said.out
+        assert console.BASELINES[key] in said.out
     assert "topic: accuracy 90.0 %" in said.out and "extract 3.0 s" in said.out
     assert f"stc explain '{out}' --text" in said.err
     assert "Read the activations" in said.err and "one note" in said.err
@@ -249,7 +249,7 @@ def test_a_bug_escapes_with_a_note_and_is_in_the_log(stc: Stc, table: Path):
     out = table.parent / "run"
     with pytest.raises(KeyError) as error:
         stc("train", table, "--out", out, "--name", "bug")
-    assert cli.BUG in error.value.__notes__
+    assert app.BUG in error.value.__notes__
     run = Run.open(out)
     assert run.status["state"] == "failed" and "KeyError" in run.log_tail()
 
@@ -274,7 +274,7 @@ def test_a_bug_is_exit_code_1_with_its_traceback(tmp_path: Path):
         [sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT
     )
     assert done.returncode == 1
-    assert "Traceback" in done.stderr and done.stderr.rstrip().endswith(cli.BUG)
+    assert "Traceback" in done.stderr and done.stderr.rstrip().endswith(app.BUG)
 
 
 def test_the_module_is_the_command(tmp_path: Path):

@@ -7,7 +7,7 @@ import pytest
 from command import Stc
 from visit import written_run
 
-from stc_core.commands import open_run
+from stc_core.cli.common import open_run
 from stc_core.config import DataConfig, RunConfig, TrainConfig
 from stc_core.errors import StcError
 from stc_core.paths import runs_folder

@@ -14,7 +14,7 @@ from broken import FAULTS
 from command import Stc
 from served import serving, trained
 
-from stc_core.commands_serve import listener
+from stc_core.cli.serve import listener
 from stc_core.errors import StcError
 from stc_core.runs.run import Run
 from stc_core.serve.app import service

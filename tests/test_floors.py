@@ -50,7 +50,7 @@ def test_importing_the_package_is_light():
 def test_help_is_light():
     code = (
         "import sys; sys.argv = ['stc', 'train', '--help']\n"
-        "from stc_core.cli import main\n"
+        "from stc_core.cli.app import main\n"
         "try: main()\n"
         "except SystemExit as end: assert not end.code\n"
         "assert not {'torch', 'transformers', 'pandas', 'sklearn'} & set(sys.modules)"
@@ -60,7 +60,7 @@ def test_help_is_light():
 
 def test_labelling_loads_nothing_that_only_fitting_needs():
     code = (
-        "import sys, stc_core.classifiers.base, stc_core.terminal\n"
+        "import sys, stc_core.classifiers.base, stc_core.cli.console\n"
         "import stc_core.classifiers.predict_table\n"
         "print({'sklearn', 'plotly', 'streamlit', 'matplotlib', 'stc_core.probes.fit',"
         " 'stc_core.figures.style'} & set(sys.modules))"

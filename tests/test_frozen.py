@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from command import Stc
 
-from stc_core.commands import PARTS, _option_at
+from stc_core.cli.common import PARTS, _option_at
 from stc_core.config import DataConfig, RunConfig, TrainConfig
 from stc_core.errors import StcError
 from stc_core.frozen import Frozen, SettingError

@@ -11,7 +11,7 @@ from playwright.sync_api import Page
 from test_html_page import EVIL, Found
 from typer.testing import CliRunner
 
-from stc_core.cli import app
+from stc_core.cli.app import app
 from stc_core.display import interval, percent
 from stc_core.errors import StcError
 from stc_core.files import write_json

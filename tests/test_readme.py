@@ -10,7 +10,7 @@ import pytest
 from served import serving
 from typer.main import get_command
 
-from stc_core.cli import app
+from stc_core.cli.app import app
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text("utf-8")

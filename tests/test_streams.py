@@ -18,7 +18,8 @@ import pytest
 from standin import train
 
 import stc_core
-from stc_core import cli, streams
+from stc_core import streams
+from stc_core.cli import app
 from stc_core.config import DataConfig, RunConfig
 from stc_core.data.table import read_table
 from stc_core.errors import StcError
@@ -69,7 +70,7 @@ def typed(monkeypatch, encoding: str) -> Typed:
         handler = signal.getsignal(signal.SIGTERM)
         try:
             with pytest.raises(SystemExit) as end:
-                cli.main()
+                app.main()
         finally:
             signal.signal(signal.SIGTERM, handler)
         # Where a stream says ASCII, typer takes it for UTF-8 that was set up badly.
@@ -206,7 +207,7 @@ def test_whoever_stops_reading_ends_no_command_badly(
     broken(monkeypatch, "stdout", errno.EPIPE)
     handler = signal.getsignal(signal.SIGTERM)
     with pytest.raises(SystemExit) as end:
-        cli.main()
+        app.main()
     signal.signal(signal.SIGTERM, handler)
     assert not end.value.code
     assert "Error" not in capsys.readouterr().err
@@ -223,7 +224,7 @@ def test_a_training_goes_on_when_nobody_reads_its_progress(
         broken(monkeypatch, name, errno.EPIPE)
     handler = signal.getsignal(signal.SIGTERM)
     with pytest.raises(SystemExit) as end:
-        cli.main()
+        app.main()
     signal.signal(signal.SIGTERM, handler)
     assert not end.value.code and Run(out).done
 
@@ -235,7 +236,7 @@ def test_a_full_disk_is_said(monkeypatch, capsys, run: Run, table: Path, command
     monkeypatch.setattr(sys, "argv", ["stc", *given])
     broken(monkeypatch, "stdout", errno.ENOSPC)
     with pytest.raises(SystemExit) as end:
-        cli.main()
+        app.main()
     assert end.value.code == 2
     assert "standard output: got No space left on device" in capsys.readouterr().err
 
@@ -246,7 +247,7 @@ def test_a_closed_output_is_said_or_nothing(monkeypatch, run: Run, table: Path):
         pass
     monkeypatch.setattr(sys, "argv", ["stc", "report", str(run.folder)])
     with pytest.raises(SystemExit) as end:
-        cli.main()
+        app.main()
     assert not end.value.code
 
 

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from stc_core import terminal
+from stc_core.cli import console
 from stc_core.runs.status import Status, new_status
 
 
@@ -11,7 +11,7 @@ def status(**changes: Any) -> Status:
 
 
 def test_without_a_terminal_a_phase_is_a_line(capsys, monkeypatch):
-    with terminal.PhaseBar() as bar:
+    with console.PhaseBar() as bar:
         for done in range(50):
             bar.show(status(phase="extract", done=done, total=50))
         bar.show(status(phase="probe", message="warm start"))
@@ -30,11 +30,11 @@ def test_without_a_terminal_a_phase_is_a_line(capsys, monkeypatch):
 def test_on_a_terminal_a_bar_moves(capsys, monkeypatch):
     monkeypatch.setenv("FORCE_COLOR", "1")
     monkeypatch.setenv("TERM", "xterm")
-    with terminal.PhaseBar() as bar:
+    with console.PhaseBar() as bar:
         assert bar.live
         bar.show(status(phase="extract", done=3, total=4, eta_s=2.0))
         bar.progress.refresh()
-    with terminal.CountBar("rows") as count:
+    with console.CountBar("rows") as count:
         count.show(1234, 0)
         count.progress.refresh()
     err = capsys.readouterr().err

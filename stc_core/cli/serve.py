@@ -7,9 +7,9 @@ from typing import Annotated
 
 import typer
 
-from stc_core.commands import open_run, terminate_as_interrupt
+from stc_core.cli.common import open_run, terminate_as_interrupt
+from stc_core.cli.options import Device
 from stc_core.errors import StcError
-from stc_core.options import Device
 
 MOST_CONNECTIONS = 1024
 """Idle ones count; one more is answered with 503."""

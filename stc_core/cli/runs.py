@@ -4,13 +4,13 @@ from typing import Annotated
 
 import typer
 
-from stc_core.commands import open_run, print_json
-from stc_core.options import AsJson, RunFolder
+from stc_core.cli.common import open_run, print_json
+from stc_core.cli.options import AsJson, RunFolder
 
 
 def runs(*, as_json: AsJson = False) -> None:
     """List the runs, newest first; start those that wait if a place is free."""
-    from stc_core import terminal
+    from stc_core.cli import console
     from stc_core.runs import queue
     from stc_core.runs.annotations import read_about
     from stc_core.runs.run import list_runs
@@ -26,7 +26,7 @@ def runs(*, as_json: AsJson = False) -> None:
     for one in lines:
         if one["position"]:
             one["state"] = f"{one['state']}, {one['position']}"
-    terminal.show_runs(lines)
+    console.show_runs(lines)
 
 
 def rename(

@@ -14,8 +14,8 @@ from typing import Any
 
 import typer
 
+from stc_core.cli.options import Attention, Hierarchy, Training, Tuning, option
 from stc_core.errors import StcError
-from stc_core.options import Attention, Hierarchy, Training, Tuning, option
 
 PARTS = {"tune": Tuning, "hierarchy": Hierarchy, "attention": Attention}
 """The parts of TrainConfig, whose options are flat here."""

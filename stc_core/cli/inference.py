@@ -6,10 +6,10 @@ from typing import Annotated
 
 import typer
 
-from stc_core.commands import open_run, print_json, terminate_as_interrupt
+from stc_core.cli.common import open_run, print_json, terminate_as_interrupt
+from stc_core.cli.options import AsJson, EncodingName, RunFolder, Table
 from stc_core.errors import StcError
 from stc_core.memory import uncollected
-from stc_core.options import AsJson, EncodingName, RunFolder, Table
 from stc_core.streams import ends_with_its_reader
 
 
@@ -37,7 +37,6 @@ def predict(
     reply adds written_reply, unless levels are left out.
     """
     with uncollected():
-        from stc_core import terminal
         from stc_core.classifiers import predict_table
 
         opened = open_run(run)
@@ -48,7 +47,7 @@ def predict(
 
         classifier = shallow(classifier, 1 if coarse_only else levels)
     printing = ends_with_its_reader() if out == "-" else nullcontext()
-    with terminal.CountBar("rows labelled") as bar, printing:
+    with console.CountBar("rows labelled") as bar, printing:
         labelled = predict_table.predict_file(
             classifier,
             data,
@@ -128,7 +127,7 @@ def explain(
     as_json: AsJson = False,
 ) -> None:
     """Say why a text gets its label: neurons and words, with their contributions."""
-    from stc_core import terminal
+    from stc_core.cli import console
 
     with uncollected():
         classifier = open_run(run).classifier()
@@ -140,9 +139,9 @@ def explain(
     if as_json:
         print_json(explanation)
     else:
-        terminal.show_explanation(explanation, text)
+        console.show_explanation(explanation, text)
         if gradients:
-            terminal.show_gradients(explanation["gradients"], text)
+            console.show_gradients(explanation["gradients"], text)
 
 
 def report(
@@ -158,7 +157,6 @@ def report(
     With --html its figures, tables, settings and limits as one file of about 5 MB that
     needs no network.
     """
-    from stc_core import terminal
 
     opened = open_run(run)
     if html is not None:
@@ -169,4 +167,4 @@ def report(
     elif as_json:
         print_json(opened.metrics)
     else:
-        terminal.show_result(opened)
+        console.show_result(opened)

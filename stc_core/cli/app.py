@@ -11,12 +11,12 @@ from contextlib import suppress
 
 import typer
 
-from stc_core.commands import program
-from stc_core.commands_data import cache, check, variability
-from stc_core.commands_ledger import cancel, delete, rename, runs
-from stc_core.commands_run import explain, generate, label, predict, report
-from stc_core.commands_serve import serve
-from stc_core.commands_train import resume, shrink, train, work
+from stc_core.cli.common import program
+from stc_core.cli.data import cache, check, variability
+from stc_core.cli.inference import explain, generate, label, predict, report
+from stc_core.cli.runs import cancel, delete, rename, runs
+from stc_core.cli.serve import serve
+from stc_core.cli.train import resume, shrink, train, work
 from stc_core.errors import StcError
 from stc_core.streams import flush_all, let_all_be_printed
 

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
-from stc_core.commands import (
+from stc_core.cli.common import (
     config_of,
     open_run,
     options_named,
@@ -13,9 +13,7 @@ from stc_core.commands import (
     spread,
     terminate_as_interrupt,
 )
-from stc_core.data.reading.pipes import is_stream, source_name
-from stc_core.errors import StcError
-from stc_core.options import (
+from stc_core.cli.options import (
     Attention,
     Columns,
     Hierarchy,
@@ -31,6 +29,8 @@ from stc_core.options import (
     Training,
     Tuning,
 )
+from stc_core.data.reading.pipes import is_stream, source_name
+from stc_core.errors import StcError
 
 
 @spread
@@ -135,7 +135,7 @@ def _begin(config: Any, place: Place) -> None:
 
 def _work(folder: Path, config: Any, *, again: bool = False) -> None:
     """Do the run in this process, and show how it goes and what came of it."""
-    from stc_core import terminal
+    from stc_core.cli import console
     from stc_core.runs import jobs, queue
     from stc_core.runs.writer import RunWriter
 
@@ -143,7 +143,7 @@ def _work(folder: Path, config: Any, *, again: bool = False) -> None:
         jobs.claim(folder)
     with (
         queue.handing_on(),
-        terminal.PhaseBar() as bar,
+        console.PhaseBar() as bar,
         RunWriter(folder, config, on_status=bar.show) as writer,
     ):
         try:
@@ -153,8 +153,8 @@ def _work(folder: Path, config: Any, *, again: bool = False) -> None:
             if not writer.discard_if_unbegun():
                 typer.echo(f"The log is in {folder / 'log.txt'}", err=True)
             raise
-    terminal.show_result(run)
-    terminal.show_next(run, program=program())
+    console.show_result(run)
+    console.show_next(run, program=program())
 
 
 def _train(config: Any, writer: Any) -> Any:

@@ -4,8 +4,8 @@ from typing import Annotated
 
 import typer
 
-from stc_core.commands import config_of, print_json, spread
-from stc_core.options import (
+from stc_core.cli.common import config_of, print_json, spread
+from stc_core.cli.options import (
     AsJson,
     BackboneName,
     Columns,
@@ -32,8 +32,8 @@ def check(
     as_json: AsJson = False,
 ) -> None:
     """Report what is in a table and what stands in the way of training on it."""
-    from stc_core import terminal
     from stc_core.backbone.truncation import sampled_cut
+    from stc_core.cli import console
     from stc_core.data.corpus import inspect_corpus
     from stc_core.data.findings import add_truncated
 
@@ -46,7 +46,7 @@ def check(
     if as_json:
         print_json(found.model_dump(mode="json"))
     else:
-        terminal.show_data_report(found)
+        console.show_data_report(found)
     if found.errors:
         raise typer.Exit(2)
 
@@ -64,14 +64,13 @@ def variability(
     as_json: AsJson = False,
 ) -> None:
     """Say in which layer the classes stand apart best: nu of each, over all rows."""
-    from stc_core import terminal
     from stc_core.data.corpus import labelled_texts
 
     where = {"path": data, "text": text, "labels": label, "encoding": encoding}
     settings = {"device": device, "dtype": dtype, "max_length": max_length}
     config = config_of(where, {**settings, "backbone": backbone})
     texts, codes = labelled_texts(config.data)
-    with terminal.CountBar("texts read") as bar:
+    with console.CountBar("texts read") as bar:
         from stc_core.backbone.backbone import Backbone
         from stc_core.probes.variability import measure
 
@@ -83,7 +82,7 @@ def variability(
     if as_json:
         print_json(found.record())
     else:
-        terminal.show_variability(found.nu, read.layer_names)
+        console.show_variability(found.nu, read.layer_names)
 
 
 def cache(
@@ -91,14 +90,13 @@ def cache(
     clean: Annotated[bool, typer.Option("--clean", help="Delete them.")] = False,
 ) -> None:
     """List the features that are kept so that no text is read twice."""
-    from stc_core import terminal
     from stc_core.activations.cache import delete_store, list_stores
     from stc_core.display import size
     from stc_core.paths import features_folder
 
     stores = list_stores(features_folder())
     if not clean:
-        terminal.show_stores(stores)
+        console.show_stores(stores)
         return
     gone = [store for store in stores if delete_store(store.path)]
     freed = size(float(sum(store.bytes for store in gone)))
