@@ -29,7 +29,7 @@ def trained(path: str, label: str, recipe: str) -> dict[str, Any]:
     from stc_core.config import DataConfig, RunConfig, TrainConfig
     from stc_core.data.corpus import read_corpus
     from stc_core.recipes import registry
-    from stc_core.recipes.planning import plan as planning
+    from stc_core.recipes.planning.plan import plan
     from stc_core.runs.writer import RunWriter
 
     config = RunConfig(
@@ -47,7 +47,7 @@ def trained(path: str, label: str, recipe: str) -> dict[str, Any]:
             test_share=settings.test_share,
             seed=settings.seed,
         )
-        plan = planning.plan(config, corpus)
+        plan = plan(config, corpus)
         took: dict[str, float] = {}
 
         def work() -> None:

@@ -14,7 +14,7 @@ import pytest
 from command import Stc
 from standin import train
 
-import stc_core
+import stc_core.recipes
 from stc_core.cli import app, console
 from stc_core.config import DataConfig, RunConfig
 from stc_core.runs.run import Run
@@ -29,7 +29,7 @@ def recipe(monkeypatch) -> None:
     recipes = types.ModuleType("stc_core.recipes.registry")
     vars(recipes)["train"] = train
     monkeypatch.setitem(sys.modules, "stc_core.recipes.registry", recipes)
-    monkeypatch.setattr(stc_core, "recipes", recipes, raising=False)
+    monkeypatch.setattr(stc_core.recipes, "registry", recipes, raising=False)
 
 
 def test_help_names_every_command(stc: Stc):
@@ -264,11 +264,11 @@ def test_an_interrupt_is_130_and_cancelled(stc: Stc, table: Path, name: str):
 
 def test_a_bug_is_exit_code_1_with_its_traceback(tmp_path: Path):
     code = (
-        "import sys; from stc_core import cli, run\n"
+        "import sys; from stc_core.cli import app; from stc_core.runs import run\n"
         "def broken(): raise KeyError('x')\n"
         "run.list_runs = broken\n"
         "sys.argv = ['stc', 'runs']\n"
-        "cli.main()"
+        "app.main()"
     )
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT

@@ -11,7 +11,7 @@ import pytest
 from command import Stc
 from standin import train
 
-import stc_core
+import stc_core.recipes
 from stc_core.data.table import read_table
 from stc_core.data.uploads import key_of
 from stc_core.runs.run import Run
@@ -24,7 +24,7 @@ def recipe(monkeypatch) -> None:
     recipes = types.ModuleType("stc_core.recipes.registry")
     vars(recipes)["train"] = train
     monkeypatch.setitem(sys.modules, "stc_core.recipes.registry", recipes)
-    monkeypatch.setattr(stc_core, "recipes", recipes, raising=False)
+    monkeypatch.setattr(stc_core.recipes, "registry", recipes, raising=False)
 
 
 def piped(table: Path) -> str:

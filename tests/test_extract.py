@@ -138,7 +138,8 @@ KILLED = """
 import sys, time
 from pathlib import Path
 from tiny import TEXTS, tiny_backbone
-from stc_core import batches, store
+from stc_core.activations import store
+from stc_core.backbone import batches
 from stc_core.types import PooledSite
 from stc_core.activations.extract import extract
 

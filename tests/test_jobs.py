@@ -43,8 +43,6 @@ def train(config, writer):
 recipes = types.ModuleType("stc_core.recipes.registry")
 recipes.train = train
 sys.modules["stc_core.recipes.registry"] = recipes
-import stc_core
-stc_core.recipes.registry = recipes
 """
 
 
@@ -85,7 +83,7 @@ def test_a_job_is_done_by_a_process_of_its_own(home: Path):
 
 def test_a_job_outlives_the_process_that_started_it(home: Path):
     code = (
-        "from stc_core import jobs; from stc_core.config import *;"
+        "from stc_core.runs import jobs; from stc_core.config import *;"
         "jobs.start(RunConfig(name='long', data=DataConfig(path='x')), 'runs/r')"
     )
     environment = {

@@ -33,8 +33,6 @@ def train(config, writer):
 recipes = types.ModuleType("stc_core.recipes.registry")
 recipes.train = train
 sys.modules["stc_core.recipes.registry"] = recipes
-import stc_core
-stc_core.recipes.registry = recipes
 """
 
 

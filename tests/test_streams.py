@@ -17,7 +17,7 @@ import pandas as pd
 import pytest
 from standin import train
 
-import stc_core
+import stc_core.recipes
 from stc_core import streams
 from stc_core.cli import app
 from stc_core.config import DataConfig, RunConfig
@@ -94,7 +94,7 @@ def run(table: Path, own_home: Path, monkeypatch) -> Run:
     recipes = types.ModuleType("stc_core.recipes.registry")
     vars(recipes)["train"] = train
     monkeypatch.setitem(sys.modules, "stc_core.recipes.registry", recipes)
-    monkeypatch.setattr(stc_core, "recipes", recipes, raising=False)
+    monkeypatch.setattr(stc_core.recipes, "registry", recipes, raising=False)
     monkeypatch.setattr(Run, "classifier", lambda self: ByWord())
     config = RunConfig(name="můj běh 🎉", data=DataConfig(path=str(table)))
     with RunWriter(own_home / "runs" / "bběh", config) as writer:

@@ -40,9 +40,9 @@ def plan(config: RunConfig) -> dict[str, Any] | None:
         _backbone.clear()
         _survey.clear()
     surveyed = surveying.result()
-    from stc_core.recipes.planning import plan as planning
+    from stc_core.recipes.planning.plan import plan
 
-    return planning.plan(config, corpus, backbone=loading.result(), surveyed=surveyed)
+    return plan(config, corpus, backbone=loading.result(), surveyed=surveyed)
 
 
 @st.cache_resource(show_spinner=False)

@@ -64,6 +64,7 @@ def variability(
     as_json: AsJson = False,
 ) -> None:
     """Say in which layer the classes stand apart best: nu of each, over all rows."""
+    from stc_core.cli import console
     from stc_core.data.corpus import labelled_texts
 
     where = {"path": data, "text": text, "labels": label, "encoding": encoding}
@@ -91,6 +92,7 @@ def cache(
 ) -> None:
     """List the features that are kept so that no text is read twice."""
     from stc_core.activations.cache import delete_store, list_stores
+    from stc_core.cli import console
     from stc_core.display import size
     from stc_core.paths import features_folder
 

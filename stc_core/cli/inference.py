@@ -38,6 +38,7 @@ def predict(
     """
     with uncollected():
         from stc_core.classifiers import predict_table
+        from stc_core.cli import console
 
         opened = open_run(run)
         trained = opened.report.columns.text
@@ -157,6 +158,7 @@ def report(
     With --html its figures, tables, settings and limits as one file of about 5 MB that
     needs no network.
     """
+    from stc_core.cli import console
 
     opened = open_run(run)
     if html is not None:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from stc_core.config import RunConfig
 from stc_core.errors import StcError
-from stc_core.recipes.attention import recipe
+from stc_core.recipes.attention import recipe as attention
 from stc_core.recipes.hierarchy import recipe as hierarchy
 from stc_core.recipes.shrink import shrink
 from stc_core.recipes.sparse import stop_if_interrupted, train_sparse
@@ -43,10 +43,10 @@ RECIPES: dict[str, tuple[Step, ...]] = {
         hierarchy.hierarchical,
     ),
     "attention": (
-        recipe.check,
+        attention.check,
         train_sparse,
         stop_if_interrupted,
-        recipe.attentive,
+        attention.attentive,
     ),
 }
 """What each recipe does, in order."""

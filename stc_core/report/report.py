@@ -7,7 +7,7 @@ from typing import Any
 
 from stc_core.display import duration, interval, percent
 from stc_core.files import replacing
-from stc_core.report import sections as html_parts
+from stc_core.report import sections
 from stc_core.report.html import Section, bullets, facts, page, paragraph, table
 from stc_core.runs.run import Run
 
@@ -22,18 +22,18 @@ def html_report(run: Run) -> str:
     """
     metrics = run.metrics
     parts: list[tuple[str, Callable[[Run, dict[str, Any]], str]]] = [
-        ("Against its baselines", html_parts.baselines),
-        ("Where the labels can be read", html_parts.layers),
-        ("How much of the model is enough", html_parts.enough),
-        ("The neurons", html_parts.neurons),
-        ("What it gets wrong", html_parts.mistakes),
-        ("How far to trust its probabilities", html_parts.trust),
-        ("The data", html_parts.data),
+        ("Against its baselines", sections.baselines),
+        ("Where the labels can be read", sections.layers),
+        ("How much of the model is enough", sections.enough),
+        ("The neurons", sections.neurons),
+        ("What it gets wrong", sections.mistakes),
+        ("How far to trust its probabilities", sections.trust),
+        ("The data", sections.data),
         ("The settings", _settings),
         ("What the numbers do not say", _limits),
     ]
-    sections = [Section(title, body(run, metrics)) for title, body in parts]
-    return page(run.name, _intro(run, metrics), sections)
+    filled = [Section(title, body(run, metrics)) for title, body in parts]
+    return page(run.name, _intro(run, metrics), filled)
 
 
 def write_report(run: Run, path: str | Path) -> int:
