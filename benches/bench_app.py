@@ -151,7 +151,7 @@ def row(case: str, seconds: float, goal: float) -> Row:
 
 def bench() -> Iterator[Row]:
     from tests.browser import browser, server
-    from ui.neuron_panels import LOADING
+    from ui.neurons.panels import LOADING
 
     with tempfile.TemporaryDirectory() as folder:
         home = Path(folder)

@@ -20,7 +20,6 @@ from stc_core.analysis.run_cards import (
     side_by_side,
     titles_of,
 )
-from stc_core.clicks import click_example, click_run
 from stc_core.display import count
 from stc_core.figures.compare import (
     MOST_CLASSES,
@@ -35,8 +34,9 @@ from stc_core.interpret.neuron_overlap import agreement, comparable, total
 from stc_core.metrics.paired import paired
 from stc_core.paths import runs_folder
 from stc_core.runs.run import Run
-from ui.panels import FIELD, PERCENT, PIN, in_percent
-from ui.texts import place_columns, texts_of
+from ui.cache.texts import texts_of
+from ui.shell.widgets import FIELD, PERCENT, PIN, in_percent, place_columns
+from ui.state.clicks import click_example, click_run
 
 RUNS = (
     "{n} finished runs on **{table}**, label **{label}**. Accuracy on each run's own "

@@ -6,13 +6,13 @@ from typing import get_args
 import streamlit as st
 
 import ui
-from stc_core.clicks import click_place
 from stc_core.display import count
 from stc_core.runs import jobs, queue, trash
 from stc_core.runs.annotations import read_about, rename, tag
 from stc_core.runs.listing import Line, Order, line, matching, ordered, table
 from stc_core.runs.run import Run, list_runs
 from stc_core.runs.status import BUSY
+from ui.state.clicks import click_place
 
 ORDERS = {
     "newest": "Newest first",

@@ -17,8 +17,8 @@ from stc_core.figures.data import result_dots, result_table
 from stc_core.runs import jobs
 from stc_core.runs.run import Run, list_runs
 from stc_core.runs.status import PHASE_NAMES, PHASES, Status
-from ui import choices
-from ui.estimates import expected
+from ui.train import settings
+from ui.train.estimate import expected
 
 NEW, WATCH = "New run", "Progress and result"
 TABLE = ":material/table_view:"
@@ -67,12 +67,12 @@ def filled(data: DataConfig) -> RunConfig:
         default = unused(f"{data.labels[-1]} · {stem}")  # the sidebar cuts the end off
         given = st.text_input("Name of the run", placeholder=default, key="name")
     with right:
-        method = choices.method(len(data.labels), more=bool(free))
+        method = settings.method(len(data.labels), more=bool(free))
     if method == "hierarchy":
-        data = choices.written(data, free, name)
-    own = choices.of_method(method, data)
+        data = settings.written(data, free, name)
+    own = settings.of_method(method, data)
     with st.expander("Settings", icon=":material/tune:"):
-        chosen = choices.settings(method)
+        chosen = settings.settings(method)
     train = TrainConfig.model_validate({"backbone": name, **own, **chosen})
     return RunConfig(name=given.strip() or default, data=data, train=train)
 

@@ -16,7 +16,6 @@ from stc_core.analysis.layer_scores import (
     readings,
 )
 from stc_core.analysis.summary import layer_story
-from stc_core.clicks import click_layer, click_option
 from stc_core.display import KIND_NAMES, count, percent
 from stc_core.figures.attention import layer_shares
 from stc_core.figures.frontier import COST_NAMES, COSTS, Place, frontier, undominated
@@ -27,8 +26,9 @@ from stc_core.metrics.scores import Metric
 from stc_core.runs import jobs
 from stc_core.runs.run import Run
 from stc_core.types import KINDS, POOLINGS
-from ui.layer_views import picked, way_to, why_this
-from ui.panels import FIELD
+from ui.layers.picked import picked, way_to, why_this
+from ui.shell.widgets import FIELD
+from ui.state.clicks import click_layer, click_option
 
 COLUMNS = ["site", "pooling", "C", "accuracy", "accuracy_low", "accuracy_high"]
 COLUMNS += ["macro_f1", "n", "nonzeros", "gap"]

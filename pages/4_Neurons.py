@@ -4,11 +4,11 @@ import streamlit as st
 
 import ui
 from stc_core.interpret.neuron_table import neuron_name, one_of
-from ui.finder import finder
-from ui.neuron_panels import panels
-from ui.neuron_views import chooser, close_up, filters, map_of
-from ui.readers import spells
-from ui.readouts import has_neurons
+from ui.cache.neuron_values import has_neurons
+from ui.cache.run_files import spells
+from ui.neurons.map import chooser, close_up, filters, map_of
+from ui.neurons.panels import panels
+from ui.neurons.search import finder
 
 NONE = (
     "This run keeps no neurons: attention reads every hidden state of all its layers. "

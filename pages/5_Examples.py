@@ -6,20 +6,19 @@ import streamlit as st
 
 import ui
 from stc_core.analysis.examples import COLUMNS, UNCERTAIN, Show, place, select_examples
-from stc_core.clicks import click_example
 from stc_core.display import count, percent
 from stc_core.runs.annotations import read_about, star
 from stc_core.runs.run import Run
-from stc_core.steps import steps
-from ui.differences import beside, pin_button
-from ui.example_views import through, why
-from ui.panels import FIELD, PERCENT, PIN, in_percent
-from ui.place import type_in
-from ui.stale import news, show
-from ui.steps import step_button
-from ui.texts import place_columns
-from ui.typed import last_typed, say_if_long, submit_text, type_text
-from ui.whatif import panels
+from ui.examples.explanation import through, why
+from ui.examples.pinned import beside, pin_button
+from ui.examples.what_if import panels
+from ui.shell.widgets import FIELD, PERCENT, PIN, in_percent, place_columns
+from ui.state.clicks import click_example
+from ui.state.navigation import type_in
+from ui.state.stale_events import news, show
+from ui.state.stepper import step_button
+from ui.state.steps import steps
+from ui.state.text_input import last_typed, say_if_long, submit_text, type_text
 
 TABLE, OWN = "Texts of this run", "My own sentence"
 SHOW: dict[Show, str] = {"all": "All", "wrong": "Wrong", "uncertain": "Uncertain"}

@@ -14,7 +14,7 @@ from stc_core.runs import label_jobs
 from stc_core.runs.label_jobs import Order
 from stc_core.runs.run import Run
 from stc_core.runs.status import BUSY, Status
-from ui.panels import PERCENT, in_percent
+from ui.shell.widgets import PERCENT, in_percent
 
 TABLE, LINES = "A table", "Pasted lines"
 MAX_LINES = 1000

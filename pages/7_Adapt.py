@@ -15,9 +15,9 @@ from stc_core.figures.tuning import (
 from stc_core.metrics.scores import chosen_by
 from stc_core.runs import jobs
 from stc_core.runs.run import Run, list_runs
-from ui import choices
-from ui.estimates import expected
-from ui.trail import trail
+from ui.shell.breadcrumbs import trail
+from ui.train import settings as choices
+from ui.train.estimate import expected
 
 NU = (
     "ν compares the spread inside the classes with the distance between them, on the "

@@ -15,16 +15,16 @@ from stc_core.analysis.label_tree_tables import (
     with_labels,
 )
 from stc_core.classifiers.sampling import Decoding
-from stc_core.clicks import clicked_level
 from stc_core.config import RunConfig, TrainConfig, TuneConfig
 from stc_core.display import percent
 from stc_core.figures.hierarchy import confusion_map, rung_curves, tree_figure
 from stc_core.metrics.text import measures
 from stc_core.runs import jobs
 from stc_core.runs.run import Run
-from ui import choices
-from ui.panels import PERCENT, in_percent
-from ui.typed import say_if_long, submit_text, type_text
+from ui.shell.widgets import PERCENT, in_percent
+from ui.state.clicks import clicked_level
+from ui.state.text_input import say_if_long, submit_text, type_text
+from ui.train import settings
 
 RIVALS = {
     "flat": "Finest labels alone, tuned the same way",
@@ -285,7 +285,7 @@ def offer(run: Run) -> None:
         "the coarse labels at inner layers, and compare it with models that do not."
     )
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        epochs, seconds = choices.most(TuneConfig().epochs)
+        epochs, seconds = settings.most(TuneConfig().epochs)
         start = st.button(
             "Train the levels", type="primary", icon=":material/play_arrow:"
         )

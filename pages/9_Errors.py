@@ -20,7 +20,6 @@ from stc_core.analysis.confusion import (
     confusion,
     most_confused,
 )
-from stc_core.clicks import click_cell, click_example, click_place
 from stc_core.figures.errors import (
     BESIDE,
     MOST,
@@ -30,9 +29,9 @@ from stc_core.figures.errors import (
 )
 from stc_core.metrics.scores import expected_calibration_error, macro_f1
 from stc_core.runs.run import Run
-from ui.doubts import mislabelled_rows, picked
-from ui.panels import FIELD, PERCENT, PIN, in_percent
-from ui.texts import place_columns
+from ui.errors.label_errors import mislabelled_rows, picked
+from ui.shell.widgets import FIELD, PERCENT, PIN, in_percent, place_columns
+from ui.state.clicks import click_cell, click_example, click_place
 
 SPLITS = ("test", "validation", "train")
 SEEN = {

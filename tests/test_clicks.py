@@ -2,7 +2,7 @@
 
 import pytest
 
-from stc_core.clicks import (
+from ui.state.clicks import (
     click_cell,
     click_example,
     click_layer,
@@ -12,7 +12,7 @@ from stc_core.clicks import (
     click_run,
     clicked_level,
 )
-from stc_core.context import Context
+from ui.state.context import Context
 
 HERE = Context(run="r", layer=2, neuron=5, example=7, label="a")
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from stc_core.context import MOST_TYPED, Context, fits, query_key
+from ui.state.context import MOST_TYPED, Context, fits, query_key
 
 
 def test_params_and_parse_are_inverse():

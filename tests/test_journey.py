@@ -19,7 +19,7 @@ from playwright.sync_api import Browser, Page, expect
 
 from stc_core.interpret.neuron_table import names_of
 from stc_core.runs.run import Run
-from ui.neuron_views import MOST_LISTED
+from ui.neurons.map import MOST_LISTED
 
 SENTENCE = "the courier threw my parcel over the fence and now it is lost"
 NEW_TEXTS = (

@@ -12,7 +12,7 @@ from stc_core.runs import jobs
 from stc_core.runs.run import Run
 from stc_core.runs.writer import RunWriter
 from stc_core.tuning.trainer import History
-from ui import plans
+from ui.cache import plans
 
 PAGE = "pages/7_Adapt.py"
 

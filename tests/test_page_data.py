@@ -9,7 +9,7 @@ from streamlit.testing.v1 import AppTest
 from visit import PLAN, fine, said, small_csv, visit
 
 from stc_core.data.uploads import list_uploads, read_choice, uploads_folder
-from ui import plans
+from ui.cache import plans
 
 PAGE = "pages/1_Data.py"
 

@@ -121,7 +121,7 @@ def test_a_text_says_its_row_in_the_table(run):
 def test_with_a_test_file_a_text_says_its_file_even_where_all_are_of_one(
     run, monkeypatch
 ):
-    monkeypatch.setattr("ui.texts.Texts.several", True)
+    monkeypatch.setattr("ui.cache.texts.Texts.several", True)
     shown = fine(visit(PAGE, run="r", split="test")).dataframe[0].value
     assert set(shown["file"]) == {"data"}
 
@@ -258,7 +258,7 @@ def test_flips_are_searched_on_demand_and_kept_as_an_edit(run):
 
 
 def test_no_flip_is_said(run, monkeypatch):
-    monkeypatch.setattr("ui.readouts.MOST_FORWARDS", 1)
+    monkeypatch.setattr("ui.cache.neuron_values.MOST_FORWARDS", 1)
     app = fine(visit(PAGE, run="r", state={"what_if": FLIP}))
     assert "No flip within 0 changed words and 1 texts read." in said(
         click(app, "Search")
@@ -286,7 +286,7 @@ def test_a_pinned_text_stands_beside(run):
 
 
 def test_what_cannot_be_is_said(monkeypatch):
-    monkeypatch.setattr("ui.whatif.has_readout", lambda run: False)
+    monkeypatch.setattr("ui.examples.what_if.has_readout", lambda run: False)
     app = visit(PAGE, run="r", state={"what_if": "Nearest training texts"})
     assert "no one head on single neurons" in said(fine(app))
 

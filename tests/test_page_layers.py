@@ -14,7 +14,7 @@ from stc_core.analysis.layer_scores import best_probes
 from stc_core.config import RunConfig
 from stc_core.display import percent
 from stc_core.runs.run import Run
-from ui import stale
+from ui.state import stale_events
 
 PAGE = "pages/3_Layers.py"
 
@@ -97,7 +97,7 @@ def test_a_link_to_a_layer_opens_the_tab_that_tells_of_it():
 
 def test_a_tab_that_a_link_just_left_is_no_choice_but_new_tabs(monkeypatch):
     """The browser has it open, and nothing in it, unless it gets tabs that are new."""
-    monkeypatch.setattr(stale, "STALE_S", 60.0)
+    monkeypatch.setattr(stale_events, "STALE_S", 60.0)
     app = to_tab(fine(visit(PAGE, run="r", layers="cheaper")), "curves")
     before = tabs_id(app)
     app = click_tab(app, "Fewer neurons, fewer layers")

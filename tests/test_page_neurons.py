@@ -11,10 +11,11 @@ from stc_core.display import percent
 from stc_core.errors import StcError
 from stc_core.interpret.neuron_table import chosen_neurons, classes_of, names_of
 from stc_core.runs.run import Run
-from ui import neuron_views, readers
-from ui.finder import told_apart
-from ui.neuron_panels import LOADING
-from ui.neuron_views import by_name
+from ui.cache import run_files
+from ui.neurons import map
+from ui.neurons.map import by_name
+from ui.neurons.panels import LOADING
+from ui.neurons.search import told_apart
 
 PAGE = "pages/4_Neurons.py"
 
@@ -70,7 +71,7 @@ def test_next_and_previous_follow_the_map(run):
 
 
 def test_of_many_neurons_those_beside_are_listed(run, monkeypatch):
-    monkeypatch.setattr(neuron_views, "MOST_LISTED", 4)
+    monkeypatch.setattr(map, "MOST_LISTED", 4)
     app = fine(visit(PAGE, run="r"))
     for _ in range(3):
         choice = app.selectbox(key="pick_neuron")
@@ -82,7 +83,7 @@ def test_of_many_neurons_those_beside_are_listed(run, monkeypatch):
 
 def test_a_neuron_is_found_by_its_name_however_it_is_typed(run, monkeypatch):
     names, toast = names_of(run.neurons), Mock()
-    monkeypatch.setattr(neuron_views.st, "toast", toast)
+    monkeypatch.setattr(map.st, "toast", toast)
     for number in (0, 7):
         assert by_name(names, f"  {names[number].upper()} ") == number
     toast.assert_not_called()
@@ -93,7 +94,7 @@ def test_a_neuron_is_found_by_its_name_however_it_is_typed(run, monkeypatch):
 def test_neurons_are_ordered_by_likeness_and_by_a_weight_only_of_a_class(
     run, monkeypatch
 ):
-    monkeypatch.setattr(neuron_views, "MOST_LISTED", 10_000)
+    monkeypatch.setattr(map, "MOST_LISTED", 10_000)
     app = fine(visit(PAGE, run="r", order="alike"))
     names = names_of(run.neurons)
     order = chosen_neurons(run.neurons, order="alike")["neuron"].tolist()
@@ -124,7 +125,7 @@ def test_a_layer_filters_the_map(run):
 
 def test_filters_that_leave_nothing_say_so(run, monkeypatch):
     nothing = run.neurons.iloc[:0]
-    monkeypatch.setattr("ui.neuron_views.chosen_neurons", lambda *_, **__: nothing)
+    monkeypatch.setattr("ui.neurons.map.chosen_neurons", lambda *_, **__: nothing)
     app = fine(visit(PAGE, run="r"))
     assert "No neuron that was kept passes these filters" in said(app)
 
@@ -233,7 +234,7 @@ def test_ablation_is_that_of_the_head(run):
 
 
 def test_a_hierarchy_has_no_ablation(run, monkeypatch):
-    monkeypatch.setattr("ui.ablation_views.has_readout", lambda run: False)
+    monkeypatch.setattr("ui.neurons.ablation.has_readout", lambda run: False)
     assert "decides level by level" in said(side("Ablate it"))
 
 
@@ -248,7 +249,7 @@ def test_neurons_that_fire_are_found_by_text(run, text):
 
 
 def test_thousands_of_neurons_are_binned_then_shown_by_site(run, monkeypatch):
-    monkeypatch.setattr("ui.neuron_views.MOST", 20)
+    monkeypatch.setattr("ui.neurons.map.MOST", 20)
     monkeypatch.setattr("stc_core.interpret.neuron_table.MOST", 20)
     app = fine(visit(PAGE, run="r"))
     assert "Click a square to go down to its site." in said(app)
@@ -263,7 +264,7 @@ def test_thousands_of_neurons_are_binned_then_shown_by_site(run, monkeypatch):
 
 
 def test_a_run_without_neurons_says_why(run, monkeypatch):
-    monkeypatch.setattr("ui.readouts.has_neurons", lambda run: False)
+    monkeypatch.setattr("ui.cache.neuron_values.has_neurons", lambda run: False)
     train = run.config.train.model_copy(update={"recipe": "attention"})
     config = run.config.model_copy(update={"train": train})
     monkeypatch.setattr("stc_core.runs.run.Run.config", config)
@@ -290,7 +291,7 @@ def test_a_run_that_spells_shows_the_sparse_classifier_s(run, side):
 def test_until_the_model_is_there_its_texts_stand_unshaded(run, monkeypatch):
     looks = [False, False, False, StcError("The model is damaged")]
     with monkeypatch.context() as patch:
-        patch.setattr("ui.neuron_panels.reads_soon", Mock(side_effect=looks))
+        patch.setattr("ui.neurons.panels.reads_soon", Mock(side_effect=looks))
         app = fine(visit(PAGE, run="r"))
         assert app.error[0].value == "**The model is damaged**"
         assert LOADING in html(app)
@@ -303,14 +304,14 @@ def test_until_the_model_is_there_its_texts_stand_unshaded(run, monkeypatch):
 
 
 def test_a_model_that_could_not_be_read_is_tried_again(run, monkeypatch):
-    readers._opening.clear()
-    readers._classifier.clear()
+    run_files._opening.clear()
+    run_files._classifier.clear()
     with monkeypatch.context() as patch:
         error = StcError("The model is damaged")
-        patch.setattr(readers, "_open", Mock(side_effect=error))
+        patch.setattr(run_files, "_open", Mock(side_effect=error))
         with pytest.raises(StcError, match="damaged"):
-            readers.classifier(run)
-    assert readers.classifier(run).classes_ is not None
+            run_files.classifier(run)
+    assert run_files.classifier(run).classes_ is not None
 
 
 def test_a_neuron_that_was_not_kept_is_said_to_be_missing():

@@ -19,7 +19,7 @@ from stc_core.files import write_json
 from stc_core.paths import runs_folder
 from stc_core.runs import jobs
 from stc_core.runs.writer import RunWriter
-from ui import plans
+from ui.cache import plans
 
 PAGE = "pages/2_Train.py"
 REAL_PLAN = plans.plan

@@ -10,7 +10,7 @@ from browser import WAIT_MS, ServedApp, browser, insist, listen, settled
 from playwright.sync_api import Page, expect
 from streamlit.testing.v1 import AppTest
 
-from ui import plot
+from ui.charts import plot
 
 INK = """() => getComputedStyle(
   document.querySelector('.stc-plot .ytick text')).fill"""
@@ -176,7 +176,7 @@ def test_plotly_is_served_whole_and_by_its_version(anew: Path, monkeypatch):
 ONE = """
 import plotly.graph_objects as go
 from stc_core.figures.style import settle
-from ui.plot import plot
+from ui.charts.plot import plot
 
 figure = settle(go.Figure(go.Scatter(x=[1], y=[2])), height=200)
 plot(figure, "c", alt="A point", on_click=print)

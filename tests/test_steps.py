@@ -2,7 +2,7 @@
 
 import pytest
 
-from stc_core.steps import Steps, beside, steps
+from ui.state.steps import Steps, beside, steps
 
 
 @pytest.mark.parametrize(

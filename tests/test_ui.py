@@ -10,7 +10,7 @@ from stc_core.backbone.backbone import Backbone
 from stc_core.config import DataConfig, RunConfig, TrainConfig
 from stc_core.errors import StcError
 from stc_core.paths import runs_folder
-from ui import plans
+from ui.cache import plans
 
 
 @pytest.fixture(autouse=True)

@@ -9,9 +9,9 @@ from streamlit.testing.v1 import AppTest
 from stc_core.config import DataConfig, RunConfig
 from stc_core.runs.run import Run
 from stc_core.runs.writer import RunWriter
-from ui import readers
+from ui.cache import run_files
 
-readers.PATIENCE_S = 60.0
+run_files.PATIENCE_S = 60.0
 """A page is visited once here, not again as by a browser: it waits for a model."""
 
 ROOT = Path(__file__).parents[1]

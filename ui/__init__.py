@@ -1,12 +1,31 @@
 """What the pages share. With app.py and pages/ the only code that knows Streamlit."""
 
 from stc_core.display import duration, interval, percent, size
-from ui.at_work import at_work
-from ui.charts import chart, variability_chart
-from ui.compared import both, cards, class_gaps, widths
-from ui.deleted import delete_button, trash_can, undo
-from ui.encoding import encoding_box, title_with_encoding
-from ui.pages import (
+from ui.cache.comparison import both, cards, class_gaps, widths
+from ui.cache.plans import check_backbone, devices, is_here
+from ui.cache.run_files import (
+    SHOWN_ROWS,
+    classifier,
+    examples,
+    explain,
+    facets,
+    gradients,
+    in_slice,
+    mislabelled,
+    predictions_in,
+    read,
+    slice_table,
+    stamp,
+    token_values,
+)
+from ui.cache.tables import HEAD_ROWS, choice, corpus_of, head, report_of
+from ui.charts.chart import chart, variability_chart
+from ui.runs.trash import delete_button, trash_can, undo
+from ui.shell.encoding_field import encoding_box, title_with_encoding
+from ui.shell.frame import any_run, empty, frame, is_guessed, pick_run
+from ui.shell.live_runs import at_work
+from ui.shell.messages import escape, escape_piece, guard, show_error
+from ui.shell.page_list import (
     ADAPT,
     COMPARE,
     CURVES,
@@ -22,39 +41,13 @@ from ui.pages import (
     RUNS,
     TRAIN,
 )
-from ui.place import clicked, context, go, link, pick, remember, tabs
-from ui.plans import check_backbone, devices, is_here
-from ui.readers import (
-    SHOWN_ROWS,
-    classifier,
-    examples,
-    explain,
-    facets,
-    gradients,
-    in_slice,
-    mislabelled,
-    predictions_in,
-    read,
-    slice_table,
-    stamp,
-    token_values,
-)
-from ui.reported import report_button
-from ui.reuse import reuse
-from ui.runs import badge, doing, headline, state
-from ui.said import escape, escape_piece, guard, show_error
-from ui.shell import any_run, empty, frame, is_guessed, pick_run
-from ui.slicing import held_slice, pick_part, slice_chips, type_words
-from ui.stale import show
-from ui.tables import (
-    HEAD_ROWS,
-    choice,
-    corpus_of,
-    head,
-    pick_upload,
-    report_of,
-    uploader,
-)
+from ui.shell.report_button import report_button
+from ui.shell.reuse_button import reuse
+from ui.shell.run_badge import badge, doing, headline, state
+from ui.shell.slice_picker import held_slice, pick_part, slice_chips, type_words
+from ui.shell.upload import pick_upload, uploader
+from ui.state.navigation import clicked, context, go, link, pick, remember, tabs
+from ui.state.stale_events import show
 
 __all__ = [
     "ADAPT",

@@ -1,0 +1,1 @@
+"""What pages read from run folders, kept while the files stay the same."""

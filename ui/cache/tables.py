@@ -1,0 +1,76 @@
+"""The tables that a user brings: uploaded, chosen, read, checked."""
+
+from pathlib import Path
+
+import pandas as pd
+import streamlit as st
+
+from stc_core.backbone.truncation import sampled_cut
+from stc_core.config import DataConfig
+from stc_core.data.columns import guess_columns
+from stc_core.data.corpus import Corpus, inspect_corpus
+from stc_core.data.findings import Report, add_truncated
+from stc_core.data.table import read_table
+from stc_core.data.uploads import find, read_choice
+from ui.cache.run_files import stamp
+
+HEAD_ROWS = 2000
+
+
+@st.cache_data(max_entries=8, show_spinner="Reading the table …")
+def _head(path: str, written: int, encoding: str | None) -> pd.DataFrame:
+    return read_table(path, nrows=HEAD_ROWS, encoding=encoding)
+
+
+def head(path: Path, encoding: str | None = None) -> pd.DataFrame:
+    """The first rows of a table, enough to show it and to guess its columns."""
+    return _head(str(path), stamp(path), encoding)
+
+
+def choice(key: str) -> DataConfig:
+    """Text, labels, split and id of the table `key`: chosen before, else guessed."""
+    held = read_choice(key)
+    table = head(find(key).path, held.encoding)
+    guess, names = guess_columns(table), set(table.columns)
+    chosen = tuple(name for name in held.labels if name in names)
+    update = {
+        "text": held.text if held.text in names else guess.text,
+        "labels": chosen or guess.labels,
+        "split": guess.split if held.split is None else held.split,
+        "id": guess.id if held.id is None else held.id,
+    }
+    return held.changed(**update)
+
+
+def corpus_of(data: DataConfig) -> Corpus:
+    """The corpus of `data`, read again when a file or a setting has changed.
+
+    Shared and never copied: a page must not change it.
+    """
+    paths = [Path(data.path)] + ([Path(data.test_path)] if data.test_path else [])
+    key = (data.model_dump_json(), *(stamp(path) for path in paths))
+    return _corpus(key, data)
+
+
+@st.cache_resource(max_entries=2, show_spinner="Checking every row …")
+def _corpus(key: tuple, _data: DataConfig) -> Corpus:
+    return inspect_corpus(_data)
+
+
+def report_of(data: DataConfig) -> Report:
+    """The report on `data`, with the share of texts that the default model cuts.
+
+    That share is of a sample, so that it takes no time worth naming.
+    """
+    paths = [Path(data.path)] + ([Path(data.test_path)] if data.test_path else [])
+    key = (data.model_dump_json(), *(stamp(path) for path in paths))
+    return _report(key, corpus_of(data))
+
+
+@st.cache_data(max_entries=4, show_spinner=False)
+def _report(key: tuple, _corpus: Corpus) -> Report:
+    texts = _corpus.texts
+    cut = sampled_cut(texts)
+    if cut is None:
+        return _corpus.report
+    return add_truncated(_corpus.report, *cut, sampled_of=len(texts))

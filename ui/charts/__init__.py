@@ -1,0 +1,1 @@
+"""A Plotly figure on a page, and what is clicked in it."""

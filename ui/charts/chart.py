@@ -1,0 +1,55 @@
+"""Charts as all pages show them: a button for the picture, a description, clicks."""
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any
+
+import plotly.graph_objects as go
+
+from stc_core.figures.tuning import nu_curve
+from stc_core.runs.run import Run
+from ui.cache.run_files import read
+from ui.charts.plot import plot
+from ui.state.clicks import click_layer
+from ui.state.context import Context
+from ui.state.navigation import context, hold
+
+
+def chart(
+    figure: go.Figure,
+    key: str,
+    *,
+    alt: str,
+    turn: Callable[[Context, Mapping[str, Any]], Context] | None = None,
+    on_click: Callable[[Mapping[str, Any]], None] | None = None,
+) -> None:
+    """Draw `figure`, which a button saves as KEY.png at twice its size.
+
+    `turn` moves the context by a click on a point, `on_click` is told of it. The page's
+    own colour is behind the figure, so that the picture reads wherever it is put.
+    """
+    figure.layout.paper_bgcolor = None
+    if turn is not None:
+        on_click = partial(_move, turn)
+    plot(figure, key, alt=alt, on_click=on_click)
+
+
+def _move(
+    turn: Callable[[Context, Mapping[str, Any]], Context], event: Mapping[str, Any]
+) -> None:
+    hold(turn(context(), event))
+
+
+def variability_chart(run: Run) -> None:
+    """nu by layer, with the layer of the context and the blocks that were tuned."""
+    found = read(run, "variability")
+    metrics = read(run, "metrics") if run.has("metrics.json") else {}
+    figure = nu_curve(
+        found["nu"],
+        best=found["best_layer"],
+        layer_names=metrics.get("backbone", {}).get("layer_names", ()),
+        picked=context().layer,
+        tuned=metrics.get("tuning", {}).get("blocks", ()),
+    )
+    alt = "Variability of the hidden states by layer"
+    chart(figure, "nu_chart", alt=alt, turn=click_layer)

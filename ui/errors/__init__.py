@@ -1,0 +1,1 @@
+"""The page Errors: confusions, slices, label errors, trust."""

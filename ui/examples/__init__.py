@@ -1,0 +1,1 @@
+"""The page Examples: texts, and why each got its label."""

@@ -1,0 +1,1 @@
+"""The page Hierarchy: levels, their layers, one text on its way down."""

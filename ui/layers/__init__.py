@@ -1,0 +1,1 @@
+"""The page Layers: what each layer knows, and smaller classifiers."""

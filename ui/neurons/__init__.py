@@ -1,0 +1,1 @@
+"""The page Neurons: the map, one neuron, search, ablation."""

@@ -1,0 +1,1 @@
+"""What surrounds every page: frame, links, messages, run list, uploads."""

@@ -1,0 +1,1 @@
+"""The page Train: settings, estimate, progress, result."""
