@@ -2,8 +2,12 @@
 
 import streamlit as st
 
-import ui
 from stc_core.runs.run import Run, list_runs
+from ui.shell.frame import frame
+from ui.shell.messages import escape, guard
+from ui.shell.page_list import DATA, LAYERS, PAGES, RUNS, TRAIN
+from ui.shell.run_badge import badge, headline
+from ui.state.navigation import go, link
 
 SHOWN = 6
 COLUMNS = (4, 2, 2, 2, 2)
@@ -18,9 +22,9 @@ def start() -> None:
     )
     with st.container(horizontal=True):
         if st.button("Try the sample", type="primary", icon=":material/play_arrow:"):
-            ui.go(ui.DATA, data="sample")
+            go(DATA, data="sample")
         if st.button("Use my data", icon=":material/upload_file:"):
-            ui.go(ui.DATA, data=None)
+            go(DATA, data=None)
 
 
 def steps() -> None:
@@ -44,18 +48,18 @@ def recent(runs: list[Run]) -> None:
         column.caption(name)
     for run in runs[:SHOWN]:
         name, state, *facts = st.columns(COLUMNS, vertical_alignment="center")
-        page = ui.LAYERS if run.done else ui.TRAIN
+        page = LAYERS if run.done else TRAIN
         with name:
-            ui.link(page, ui.escape(run.name), run=run.folder.name)
+            link(page, escape(run.name), run=run.folder.name)
         with state:
-            ui.badge(run)
-        for column, fact in zip(facts, ui.headline(run), strict=True):
+            badge(run)
+        for column, fact in zip(facts, headline(run), strict=True):
             column.markdown(fact)
-    ui.link(ui.RUNS, f"All {len(runs):,} runs", icon=ui.PAGES[ui.RUNS][1])
+    link(RUNS, f"All {len(runs):,} runs", icon=PAGES[RUNS][1])
 
 
-ui.frame("STC Studio", ":material/biotech:")
-with ui.guard():
+frame("STC Studio", ":material/biotech:")
+with guard():
     start()
     st.space("xsmall")
     steps()

@@ -11,7 +11,6 @@ import pytest
 from streamlit.testing.v1 import AppTest
 from visit import fine, said, small_csv, visit, written_run
 
-import ui
 from stc_core.data.uploads import keep, list_uploads, predicted
 from stc_core.errors import StcError
 from stc_core.files import write_json
@@ -20,6 +19,7 @@ from stc_core.runs import label_jobs
 from stc_core.runs.label_jobs import Order
 from stc_core.runs.run import Run
 from stc_core.runs.status import Status, new_status
+from ui import predict
 
 PAGE = "pages/6_Predict.py"
 REAL = Run.classifier
@@ -38,7 +38,7 @@ class ByLength:
 @pytest.fixture(autouse=True)
 def home(tmp_path, monkeypatch):
     monkeypatch.setenv("STC_HOME", str(tmp_path))
-    monkeypatch.setattr(ui, "classifier", lambda run: ByLength())
+    monkeypatch.setattr(predict, "classifier", lambda run: ByLength())
     monkeypatch.setattr(Run, "classifier", lambda run: ByLength())
     monkeypatch.setattr(label_jobs, "spawn", in_place)
     return tmp_path

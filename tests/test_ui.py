@@ -5,12 +5,12 @@ import time
 import pytest
 from visit import PLAN, fine, said, visit, written_run
 
-import ui
 from stc_core.backbone.backbone import Backbone
 from stc_core.config import DataConfig, RunConfig, TrainConfig
 from stc_core.errors import StcError
 from stc_core.paths import runs_folder
 from ui.cache import plans
+from ui.shell.messages import escape
 
 
 @pytest.fixture(autouse=True)
@@ -21,14 +21,14 @@ def home(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("text", ["*bold*", "<b>", "$x$", "[a](b)", "# h", ":red[x]"])
 def test_escape_leaves_no_mark_unescaped(text):
-    shown = ui.escape(text)
+    shown = escape(text)
     assert shown.replace("\\", "") == text
     marks = [i for i, letter in enumerate(shown) if letter in "*<>$[]()#:_`"]
     assert all(shown[i - 1] == "\\" for i in marks)
 
 
 def test_escape_keeps_one_line():
-    assert ui.escape("a\n\n1. b") == "a 1\\. b"
+    assert escape("a\n\n1. b") == "a 1\\. b"
 
 
 def test_the_url_names_a_run_from_the_first_visit():

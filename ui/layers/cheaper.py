@@ -1,0 +1,138 @@
+"""What a smaller classifier would cost and keep, and the making of one."""
+
+from typing import Any
+
+import pandas as pd
+import streamlit as st
+
+from stc_core import display
+from stc_core.analysis import shrink_options
+from stc_core.analysis.layer_scores import Score
+from stc_core.display import count, interval
+from stc_core.figures.frontier import COST_NAMES, COSTS, Place, frontier, undominated
+from stc_core.figures.trade import depth_curve, neuron_curve
+from stc_core.frames import records
+from stc_core.runs import jobs
+from stc_core.runs.run import Run
+from ui.cache.run_files import read
+from ui.charts.chart import chart
+from ui.layers.picked import way_to, why_this
+from ui.shell.page_list import TRAIN
+from ui.state.clicks import click_option
+from ui.state.navigation import context, go, pick
+
+DIALS = (
+    "A point is a classifier that reads no layer above its own, selected anew from "
+    "there; fuller: more neurons. Chosen on **{n:,} validation texts**; the {n_test:,} "
+    "test texts choose nothing.{line} Click a point, or turn the dials."
+)
+LINE = " No cheaper point does better than one on the line."
+CHEAPER_BY: tuple[Score, ...] = ("accuracy", "macro_f1")
+
+
+def trade(run: Run, metric: Any) -> None:
+    points = read(run, "curves")
+    left, right = st.columns(2, gap="large")
+    with left:
+        st.subheader("How many neurons are enough", anchor=False)
+        figure = neuron_curve(points, metric)
+        chart(figure, "neuron_curve", alt="Validation score by number of neurons")
+    with right:
+        st.subheader("How deep one has to go", anchor=False)
+        figure = depth_curve(points, metric)
+        chart(figure, "depth_curve", alt="Validation score, compute saved by depth")
+
+
+def cheaper(run: Run, metric: Any) -> None:
+    """Depth and number of neurons as dials over accuracy and cost."""
+    if not run.has("frontier.parquet") or run.config.train.recipe != "stc":
+        return
+    options = read(run, "frontier")
+    st.subheader("What a cheaper classifier gives", anchor=False)
+    near = why_this(run, options)
+    left, right = st.columns([3, 2], gap="large")
+    with right:
+        place = dials(options)
+        way_to(near, place)
+    with left:
+        cost: Any = pick(
+            "cost",
+            "Against",
+            COSTS,
+            widget=st.segmented_control,
+            required=True,
+            format_func=lambda name: COST_NAMES[name],
+            key="cost",
+        )
+        figure = frontier(options, cost, metric=metric, picked=place)
+        alt = "Validation score of cheaper classifiers against their cost"
+        chart(figure, "frontier_chart", alt=alt, turn=click_option)
+        n, n_test = options["n"].iloc[0], options["n_test"].iloc[0]
+        line = LINE if len(undominated(options, cost, metric)) > 1 else ""
+        st.caption(DIALS.format(n=n, n_test=n_test, line=line))
+    here = options["layer"].eq(place.layer) & options["neurons"].eq(place.neurons)
+    with right:
+        option(run, records(options.loc[here])[0], float(options["ms_per_text"].max()))
+
+
+def dials(options: pd.DataFrame) -> Place:
+    """The option that the context holds, else the one that is this run's."""
+    chosen = records(options.loc[options["chosen"].astype(bool)])[0]
+    layer = pick_one("depth", "Highest layer", options["layer"], chosen["layer"])
+    sizes = options.loc[options["layer"] == layer, "neurons"]
+    held = context().size or chosen["neurons"]
+    size = max((n for n in sizes if n <= held), default=min(sizes))
+    return Place(layer, pick_one("size", "Neurons", sizes, int(size)))
+
+
+def pick_one(field: str, label: str, values: Any, default: int) -> int:
+    known = sorted({int(value) for value in values})
+    if len(known) == 1:
+        st.caption(f"{label}: {known[0]:,}")
+        return known[0]
+    return pick(field, label, known, widget=st.select_slider, default=default)
+
+
+def option(run: Run, row: dict[str, Any], slowest: float) -> None:
+    """What one option gives and costs, and the way to have it."""
+    facts = [
+        ("Validation", display.percent(row["accuracy"]), bounds(row, "accuracy")),
+        ("Test", display.percent(row["test_accuracy"]), bounds(row, "test_accuracy")),
+        (
+            "Test macro-F1",
+            display.percent(row["test_macro_f1"]),
+            count(row["n_test"], "text"),
+        ),
+        (
+            "Time a text",
+            f"{row['ms_per_text']:.1f} ms",
+            f"{display.percent(row['ms_per_text'] / slowest)} of all layers'",
+        ),
+        ("Compute saved", display.percent(1 - row["flops_share"]), "FLOPs a token"),
+        (
+            "Parameters",
+            f"{row['parameters'] / 1e6:,.1f} M",
+            f"{display.percent(row['parameters_share'])} of the model",
+        ),
+    ]
+    with st.container(border=True):
+        for line in (facts[:2], facts[2:4], facts[4:]):
+            for column, fact in zip(st.columns(2), line, strict=True):
+                with column.container(gap=None):
+                    st.metric(fact[0], fact[1])
+                    st.caption(fact[2])
+        if row["chosen"]:
+            st.caption(":material/check: This is the classifier of this run.")
+        elif st.button(
+            "Make this classifier",
+            type="primary",
+            icon=":material/content_cut:",
+            key="make",
+        ):
+            place = int(row["layer"]), int(row["neurons"])
+            folder = jobs.start(shrink_options.smaller(run, option=place))
+            go(TRAIN, run=folder.name)
+
+
+def bounds(row: dict[str, Any], name: str) -> str:
+    return interval((row[f"{name}_low"], row[f"{name}_high"]))

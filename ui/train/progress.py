@@ -1,0 +1,145 @@
+"""How far a training is, why it failed, what came of it."""
+
+import time
+from typing import Any
+
+import streamlit as st
+
+from stc_core.display import BASELINES, count, duration, interval, percent
+from stc_core.figures.data import result_dots, result_table
+from stc_core.runs import jobs
+from stc_core.runs.run import Run
+from stc_core.runs.status import PHASE_NAMES, PHASES, Status
+from ui.cache.run_files import read
+from ui.charts.chart import chart
+from ui.shell.messages import escape
+from ui.shell.page_list import EXAMPLES, HIERARCHY, LAYERS, NEURONS, PAGES, PREDICT
+from ui.shell.run_badge import doing
+from ui.state.navigation import go
+
+
+@st.fragment(run_every=1.0)
+def watch(run: Run) -> None:
+    """The progress of a run; polls while it works, then hands over to the result."""
+    status = run.status
+    if status["state"] not in jobs.BUSY:
+        st.rerun()
+    steps, now = st.columns([1, 2], gap="large")
+    with steps:
+        phases(run, status)
+    with now:
+        total = status["total"]
+        with st.container(border=True):
+            st.progress(status["done"] / total if total else 0.0, text=doing(run))
+            if status["state"] == "running":
+                passed = duration(max(time.time() - status["started"], 0))
+                said = [f"Running for {passed}", escape(status["message"])]
+                st.caption(" · ".join(filter(None, said)))
+            if st.button("Cancel", icon=":material/stop_circle:", key="cancel"):
+                jobs.cancel(run.folder)
+                st.rerun()
+        log(run)
+        st.caption("You can close this tab: the work goes on in its own process.")
+
+
+def phases(run: Run, status: Status) -> None:
+    """The phases in order: those behind, the present one, those ahead.
+
+    The last one is of recipes that tune the model.
+    """
+    tunes = run.config.train.recipe != "stc"
+    present = PHASES.index(status["phase"])
+    failed = status["state"] in ("failed", "cancelled")
+    here = ":red[:material/close:]" if failed else ":blue[:material/play_arrow:]"
+    with st.container(gap="xxsmall"):
+        for place, phase in enumerate(PHASES if tunes else PHASES[:-1]):
+            if place < present:
+                st.markdown(f":green[:material/check:] {PHASE_NAMES[phase]}")
+            elif place == present:
+                st.markdown(f"{here} **{PHASE_NAMES[phase]}**")
+            else:
+                st.markdown(f":gray[:material/circle: {PHASE_NAMES[phase]}]")
+
+
+def log(run: Run) -> None:
+    with st.expander("Log", icon=":material/notes:"):
+        st.code(run.log_tail() or "(empty)", language=None)
+
+
+def failed(run: Run) -> None:
+    status = run.status
+    steps, why = st.columns([1, 2], gap="large")
+    with steps:
+        phases(run, status)
+    with why:
+        if status["state"] == "cancelled":
+            st.warning("This run was cancelled.", icon=":material/cancel:")
+        elif status["error"]:
+            st.error(escape(status["error"]["message"]), icon=":material/error:")
+            if status["error"]["traceback"]:
+                with st.expander("Traceback", icon=":material/bug_report:"):
+                    st.code(status["error"]["traceback"], language=None)
+        if st.button(
+            "Resume",
+            icon=":material/resume:",
+            help="Go on with what is there: what was read already is not read again.",
+        ):
+            jobs.resume(run.folder)
+            st.rerun()
+        log(run)
+
+
+def result(run: Run) -> None:
+    metrics = read(run, "metrics")
+    columns = [*st.columns(3), *st.columns(3)]  # six in a row would be cut off
+    for column, fact in zip(columns, headline(metrics), strict=True):
+        label, value, note = fact
+        with column.container(border=True, height="stretch", gap=None):
+            st.metric(label, value)
+            st.caption(note)
+    with st.container(horizontal=True):
+        levels = (HIERARCHY,) if "hierarchy" in metrics else ()
+        for page in (*levels, LAYERS, NEURONS, EXAMPLES, PREDICT):
+            label, icon = PAGES[page]
+            if st.button(label, icon=icon, key=f"look_{label}"):
+                go(page)
+    st.subheader("Beside its baselines", anchor=False)
+    table = result_table(metrics)
+    alt = "Accuracy of the classifier and of its baselines, with intervals"
+    chart(result_dots(table), "baselines", alt=alt)
+    bounds = zip(table["low"], table["high"], strict=True)
+    shown = {
+        "Classifier": table["name"],
+        "Accuracy": table["accuracy"].map(percent),
+        "95 % interval": [interval(pair) for pair in bounds],
+        "Macro-F1": table["macro_f1"].map(percent),
+        "What it is": table["detail"],
+    }
+    st.dataframe(shown, hide_index=True)
+    for name, why in metrics.get("missing", {}).items():
+        said = f"{BASELINES.get(name) or name} is missing: {why}"
+        st.caption(f":material/info: {escape(said)}")
+    log(run)
+
+
+def headline(metrics: dict[str, Any]) -> list[tuple[str, str, str]]:
+    """The result in six facts: name, value, and what it is held against."""
+    test, neurons, layers = metrics["test"], metrics["neurons"], metrics["layers"]
+    cost = metrics["cost"]
+    saved = 1 - cost["flops_per_token"] / cost["flops_per_token_total"]
+    return [
+        (
+            "Test accuracy",
+            percent(test["accuracy"]),
+            f"{interval(test['accuracy_interval'])}, {count(test['n'], 'text')}",
+        ),
+        (
+            "Macro-F1",
+            percent(test["macro_f1"]),
+            interval(test["macro_f1_interval"]),
+        ),
+        ("Neurons kept", f"{neurons['selected']:,}", f"of {neurons['total']:,}"),
+        ("Layers read", f"{layers['used']}", f"of {layers['total']}"),
+        ("Compute saved", percent(saved), "against the whole model"),
+        ("Time", duration(metrics["seconds"]["total"]), "from start to report"),
+    ]
