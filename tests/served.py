@@ -10,10 +10,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from test_changes import saved_base
-from test_generation import config as replying
-from test_hierarchy import table
-from test_lexicon import saved_lm
+from hierarchy_runs import table
+from reply_runs import config as replying
+from saved_models import saved_base, saved_lm
 
 from stc_core.config import (
     AttentionConfig,

@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from test_changes import saved_base
-from test_hierarchy import table
+from hierarchy_runs import table
+from saved_models import saved_base
 
 from stc_core.backbone.backbone import Backbone
 from stc_core.classifiers.estimator import SparsifyThenClassify

@@ -6,17 +6,13 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from attention_runs import Killed, check_explanation, configured, trained
 from command import Stc
-from test_changes import saved_base, tuned_folder
-from test_hierarchy import table
+from saved_models import tuned_folder
 from tiny import tiny_backbone
 
 from stc_core.config import (
     AttentionConfig,
-    DataConfig,
-    RunConfig,
-    TrainConfig,
-    TuneConfig,
 )
 from stc_core.errors import StcError
 from stc_core.interpret.integrated_gradients import integrated_gradients
@@ -25,35 +21,6 @@ from stc_core.recipes.attention.recipe import SPARSE
 from stc_core.recipes.attention.uniform import ALIKE, read_sites_of
 from stc_core.runs.run import Run
 from stc_core.runs.writer import RunWriter
-
-
-class Killed(BaseException):
-    """What a process that is killed does not catch."""
-
-
-def trained(folder: Path, family: str = "bert", depth: int = 1, **settings) -> Run:
-    with RunWriter(folder / "run", configured(folder, family, depth, **settings)) as w:
-        return registry.train(w.config, w)
-
-
-def configured(
-    folder: Path, family: str = "bert", depth: int = 1, **settings
-) -> RunConfig:
-    folder.mkdir(parents=True, exist_ok=True)
-    base = saved_base(folder / "base", family)
-    train = {
-        "recipe": "attention",
-        "backbone": str(base),
-        "device": "cpu",
-        "kinds": ("resid",),
-        "poolings": ("mean",),
-        "attention": AttentionConfig(epochs=3),
-        "tune": TuneConfig(learning_rate=2e-2),
-        **settings,
-    }
-    source, label = str(table(folder, depth)), f"level {depth - 1}"
-    data = DataConfig(path=source, text="text", labels=(label,))
-    return RunConfig(data=data, train=TrainConfig(**train))
 
 
 @pytest.fixture(scope="module")
@@ -87,23 +54,6 @@ def test_predictions_are_those_of_the_saved_classifier(run: Run):
     assert right == pytest.approx(run.metrics["test"]["accuracy"])
     few = [texts[3], texts[0]]
     assert np.allclose(reader.predict_proba(few), shares[[3, 0]], atol=1e-4)
-
-
-def check_explanation(run: Run, text: str) -> None:
-    reader = run.classifier()
-    found = reader.explain(text)
-    logits = reader.logits([text])[0]
-    for place, label in enumerate(reader.classes_):
-        assert found["logits"][label] == pytest.approx(logits[place], abs=1e-4)
-        for parts in (found["neurons"], found["tokens"]):
-            total = sum(part["contribution"][label] for part in parts)
-            assert found["bias"][label] + total == pytest.approx(
-                logits[place], abs=1e-3
-            )
-        read = found["attention"]["tokens"][label]
-        assert len(read) == len(found["tokens"])
-        assert sum(read) == pytest.approx(1, abs=1e-5)
-    assert sum(found["attention"]["layers"].values()) == pytest.approx(1, abs=1e-5)
 
 
 def test_layers_and_tokens_sum_to_the_logits(run: Run):

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from test_lexicon import PATHS, saved_lm
+from saved_models import PATHS, saved_lm
 from tiny import TEXTS, VOCAB, tiny_backbone, tiny_tokenizer
 from torch import nn
 

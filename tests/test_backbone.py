@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 import torch
 import transformers as hf
-from test_pooling import BY_HAND
-from test_sites import OddModel
+from odd_models import OddModel
+from pooled import BY_HAND, all_pooled, assert_equal
 from tiny import (
     CONFIGS,
     ENCODERS,
@@ -84,17 +84,6 @@ DOWN = {
     "gptj": ["h.{}.mlp.fc_out"],
 }
 DOWN["flan-t5"], DOWN["pegasus"] = DOWN["t5"], DOWN["bart"]
-
-
-def assert_equal(actual, expected) -> None:
-    """Within 1e-5 of the largest value: float32, whatever the order of its sums."""
-    actual, expected = np.asarray(actual), np.asarray(expected)
-    atol = 1e-5 * max(1.0, np.abs(expected).max())
-    np.testing.assert_allclose(actual, expected, rtol=0, atol=atol)
-
-
-def all_pooled(backbone: Backbone) -> list[PooledSite]:
-    return [PooledSite(site, p) for site in backbone.sites for p in POOLINGS]
 
 
 def decoder_ids(model, ids: torch.Tensor) -> torch.Tensor:

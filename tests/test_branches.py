@@ -2,6 +2,7 @@
 
 import pandas as pd
 import pytest
+from label_trees import FRAME, NAMES
 
 from stc_core.analysis.label_tree_tables import (
     confusion,
@@ -9,17 +10,6 @@ from stc_core.analysis.label_tree_tables import (
     node_table,
     with_labels,
 )
-
-ROWS = [
-    ("train", "a", "x", "a", "x"),
-    ("test", "a", "x", "a", "y"),
-    ("test", "a", "y", "a", "y"),
-    ("test", "a", "x", "b", "x"),
-    ("test", "b", "x", "b", "x"),
-    ("train", "b", "z", "b", "z"),
-]
-NAMES = ["split", "label_1", "label_2", "predicted_1", "predicted_2"]
-FRAME = pd.DataFrame(ROWS, columns=NAMES)
 
 
 def test_nodes_count_texts_and_right_paths():

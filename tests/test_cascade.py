@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from test_changes import saved_base
+from saved_models import saved_base
 from tiny import TEXTS
 
 from stc_core.activations.features import dense_features

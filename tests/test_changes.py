@@ -7,15 +7,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from saved_models import saved_base, tuned_folder
 from tiny import (
     CONFIGS,
-    ENCODERS,
     EXPERTS,
     TEXTS,
     UNKNOWN,
     tiny_backbone,
-    tiny_model,
-    tiny_tokenizer,
 )
 
 from stc_core.backbone import changes
@@ -29,13 +27,6 @@ from stc_core.types import PooledSite, Site
 
 METHODS = ("full", "lora", "bottleneck")
 SOME = ("bert", "albert", "deberta-v2", "gpt2", "bloom", "qwen3", "t5", "bart")
-
-
-def saved_base(folder: Path, family: str) -> Path:
-    tiny_model(family).save_pretrained(folder)
-    specials = family in ENCODERS
-    tiny_tokenizer("right", specials=specials).save_pretrained(folder)
-    return folder
 
 
 def states(backbone: Backbone, layer: int) -> torch.Tensor:
@@ -90,16 +81,6 @@ def test_a_tuned_backbone_is_the_same_after_a_way_over_the_disk(
     assert not any(p.requires_grad for p in again.model.parameters())
     assert again.identity not in (base.identity, tuned.identity)
     assert again.sites == tuned.sites
-
-
-def tuned_folder(tmp_path: Path) -> Path:
-    base = Backbone.load(str(saved_base(tmp_path / "base", "bert")), device="cpu")
-    settings = TuneConfig(layer=2, blocks=1)
-    what = changed(base, plan_tuning(base, [], settings), settings)
-    block = base.block(2)
-    assert block is not None
-    tensors = {f"{what.tuned[0]}.{n}": p + 1 for n, p in block.named_parameters()}
-    return changes.save(tmp_path / "tuned", what, tensors)
 
 
 def test_it_holds_only_what_changed(tmp_path: Path):

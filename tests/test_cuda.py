@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 import torch
 from hard import HARD, SILENT
-from test_packing import PACKED
-from test_solver import make
+from problems import make
 from tiny import CONFIGS, TEXTS, tiny_backbone, tiny_model, tiny_tokenizer
 from toy import make as toy_of
 
 from stc_core.activations.extract import extract, extract_features
 from stc_core.backbone.backbone import Backbone
+from stc_core.backbone.packing import PACKED
 from stc_core.probes.fista import fit_paths, room, site_bytes, upload
 from stc_core.probes.gpu import sweep
 from stc_core.probes.penalties import Name, get_penalty

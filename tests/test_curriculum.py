@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from attention_runs import Killed, check_explanation, configured
 from command import Stc
-from test_attentive import Killed, check_explanation, configured
-from test_language import MASK, graft_of, inputs_of, masking
+from masked_words import MASK, graft_of, inputs_of, masking
 from tiny import TEXTS, tiny_tokenizer
 
 from stc_core.classifiers.attention_pooling import Attention

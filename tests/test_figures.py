@@ -5,6 +5,7 @@ import itertools
 import pandas as pd
 import plotly.graph_objects as go
 import pytest
+from colours import contrast
 from frames import layout
 from plotly.subplots import make_subplots
 
@@ -27,11 +28,6 @@ from stc_core.figures.style import (
 from stc_core.frames import records
 
 PAGES = {"light": (255, 255, 255), "dark": (17, 22, 29)}
-
-
-def contrast(one: tuple[float, ...], other: tuple[float, ...]) -> float:
-    low, high = sorted(Colour(*map(round, colour)).luminance for colour in (one, other))
-    return (high + 0.05) / (low + 0.05)
 
 
 def rgb(colour: str) -> tuple[int, ...]:

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from test_attentive import trained
+from attention_runs import trained
 from visit import at_home, fine, html, said, visit
 
 from stc_core.figures.attention import attended_tokens, layer_shares

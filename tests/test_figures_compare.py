@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from frames import layout
-from test_cards import made
+from run_cards import made
 
 from stc_core.analysis.run_cards import card_table
 from stc_core.figures.compare import (

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from frames import layout
-from test_branches import FRAME
+from label_trees import FRAME
 
 from stc_core.analysis.label_tree_tables import confusion, node_table
 from stc_core.figures.hierarchy import (

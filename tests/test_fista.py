@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 from hard import HARD, SILENT
+from problems import kkt, make
 from scipy.special import softmax
-from test_solver import kkt, make
 
 from stc_core.probes import fista
 from stc_core.probes.fista import Posed, fit_paths, upload

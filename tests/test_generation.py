@@ -7,17 +7,13 @@ import numpy as np
 import pandas as pd
 import pytest
 from command import Stc
-from test_lexicon import saved_lm
-from tiny import WORDS
+from reply_runs import config
 from visit import fine, said, visit
 
 from stc_core.classifiers.replying import Author
 from stc_core.config import (
-    DataConfig,
     HierarchyConfig,
     RunConfig,
-    TrainConfig,
-    TuneConfig,
 )
 from stc_core.errors import StcError
 from stc_core.metrics.text import bleu_2
@@ -28,39 +24,6 @@ from stc_core.runs.writer import RunWriter
 from stc_core.types import Site
 
 PAGE = "pages/8_Hierarchy.py"
-
-
-def table(folder: Path) -> Path:
-    """A word of each text names its topic, and another what is replied."""
-    rng = np.random.default_rng(0)
-    rows = []
-    for n in range(80):
-        topic, word = ("good", "bad")[n % 2], ("film", "plot", "card")[n % 3]
-        text = " ".join(rng.permutation([topic, word, *rng.choice(WORDS[8:], 3)]))
-        long = " never" * 20 if n == 4 else ""
-        rows.append((text, topic, f"{word} was", f"the {word} is {topic}{long}"))
-    frame = pd.DataFrame(rows, columns=["text", "topic", "why", "answer"])
-    frame.loc[6, "answer"] = ""
-    frame.to_csv(folder / "replies.csv", index=False)
-    return folder / "replies.csv"
-
-
-def config(folder: Path, **wish: Any) -> RunConfig:
-    train = {
-        "recipe": "hierarchy",
-        "backbone": str(saved_lm(folder / "lm", "llama")),
-        "device": "cpu",
-        "kinds": ("resid",),
-        "poolings": ("mean",),
-        "tune": TuneConfig(epochs=3, where="all", learning_rate=1e-2),
-        "hierarchy": HierarchyConfig(layers=(1, 2, 3), reply_length=8),
-        **wish,
-    }
-    data = {"labels": ("topic",), "thought": "why", "reply": "answer"}
-    return RunConfig(
-        data=DataConfig(path=str(table(folder)), text="text", **data),
-        train=TrainConfig(**train),
-    )
 
 
 def made(folder: Path, wish: RunConfig) -> Run:

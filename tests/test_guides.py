@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from test_changes import saved_base
+from saved_models import saved_base
 from tiny import TEXTS
 
 from stc_core.backbone import changes

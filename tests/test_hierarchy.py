@@ -7,14 +7,11 @@ import numpy as np
 import pandas as pd
 import pytest
 from command import Stc
-from test_changes import saved_base
-from tiny import WORDS, tiny_backbone
+from hierarchy_runs import trained
+from tiny import tiny_backbone
 
 from stc_core.config import (
-    DataConfig,
     HierarchyConfig,
-    RunConfig,
-    TrainConfig,
     TuneConfig,
 )
 from stc_core.errors import StcError
@@ -29,55 +26,6 @@ from stc_core.recipes.hierarchy.layer_probes import (
 from stc_core.runs import layout
 from stc_core.runs.run import Run
 from stc_core.runs.writer import RunWriter
-
-KINDS = {"good": "warm", "bad": "cold", "great": "warm", "awful": "cold"}
-
-
-def table(folder: Path, depth: int, names: dict[str, str] | None = None) -> Path:
-    """Each word names its own path; the rest of the text is noise.
-
-    `names` are other ones for the kinds.
-    """
-    rng = np.random.default_rng(0)
-    rows = []
-    for n in range(160):
-        word = list(KINDS)[n % 4]
-        noise = rng.choice(WORDS[8:], rng.integers(2, 7))
-        kind = KINDS[word]
-        path = [
-            (names or {}).get(kind, kind),
-            word,
-            f"{word} {n % 8 // 4}",
-            f"{word} {n % 8 // 4} !",
-        ]
-        extra = WORDS[4 + n % 8 // 4]
-        text = " ".join(rng.permutation([word, extra, *noise]))
-        rows.append([text, *path[:depth]])
-    columns = ["text", *(f"level {n}" for n in range(depth))]
-    path = folder / f"{depth}.csv"
-    pd.DataFrame(rows, columns=columns).to_csv(path, index=False)
-    return path
-
-
-def trained(folder: Path, depth: int, family: str = "bert", **settings) -> Run:
-    folder.mkdir(parents=True, exist_ok=True)
-    base = saved_base(folder / "base", family)
-    train = {
-        "recipe": "hierarchy",
-        "backbone": str(base),
-        "device": "cpu",
-        "kinds": ("resid",),
-        "poolings": ("mean",),
-        "tune": TuneConfig(epochs=2, blocks=2, learning_rate=3e-3),
-        **settings,
-    }
-    labels = tuple(f"level {n}" for n in range(depth))
-    config = RunConfig(
-        data=DataConfig(path=str(table(folder, depth)), text="text", labels=labels),
-        train=TrainConfig(**train),
-    )
-    with RunWriter(folder / "run", config) as writer:
-        return registry.train(config, writer)
 
 
 @pytest.fixture(scope="module")

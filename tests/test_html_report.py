@@ -7,8 +7,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 from browser import browser, listen
+from html_pages import EVIL, Found
 from playwright.sync_api import Page
-from test_html_page import EVIL, Found
 from typer.testing import CliRunner
 
 from stc_core.cli.app import app

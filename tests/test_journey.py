@@ -14,6 +14,7 @@ from urllib.parse import parse_qs, urlparse
 import numpy as np
 import pandas as pd
 import pytest
+from app_steps import choose, query, upload
 from browser import WAIT_MS, browser, listen, server, settled
 from playwright.sync_api import Browser, Page, expect
 
@@ -102,34 +103,12 @@ def trained(studio: Studio, page: Page, messages: Path) -> Run:
     return Run.open(studio.home / "runs" / query(page, "run"))
 
 
-def upload(page: Page, path: Path) -> None:
-    page.locator("input[type=file]").first.set_input_files(str(path))
-    page.get_by_text(path.name).first.wait_for()
-    settled(page)
-
-
-def choose(page: Page, label: str, option: str) -> None:
-    """Pick an option of a select box as a person does."""
-    box = page.get_by_role("combobox", name=label, exact=True)
-    box.evaluate("one => one.scrollIntoView({block: 'center'})")
-    page.wait_for_timeout(300)  # scrolling closes the list
-    box.click()
-    if box.get_attribute("aria-expanded") != "true":
-        box.press("ArrowDown")
-    page.get_by_role("option", name=option, exact=True).click()
-    settled(page)
-
-
 def walk(page: Page, name: str) -> Page:
     """Go to a page by its link in the sidebar."""
     links = page.get_by_test_id("stSidebar").get_by_role("link", name=name)
     links.first.click()
     page.get_by_role("heading", name=name).first.wait_for()
     return settled(page)
-
-
-def query(page: Page, name: str) -> str:
-    return parse_qs(urlparse(page.url).query)[name][0]
 
 
 def the_result_stands_beside_the_baselines(trained: Run, page: Page):

@@ -1,6 +1,5 @@
 """The words of a backbone: what is hidden, whose head guesses, and that it learns."""
 
-import copy
 import math
 from pathlib import Path
 from typing import cast
@@ -9,14 +8,12 @@ import numpy as np
 import pytest
 import torch
 import transformers as hf
-from tiny import CONFIGS, TEXTS, VOCAB, tiny_backbone, tiny_model, tiny_tokenizer
+from masked_words import MASK, graft_of, inputs_of, masking
+from tiny import CONFIGS, tiny_backbone, tiny_model, tiny_tokenizer
 from torch import nn
 
 from stc_core.backbone.backbone import Backbone
-from stc_core.backbone.packing import make_batch
-from stc_core.config import TuneConfig
 from stc_core.errors import StcError
-from stc_core.tuning.blocks import Graft, changed, grafted, plan_tuning
 from stc_core.tuning.language_model import (
     MASKED,
     Speaker,
@@ -28,29 +25,6 @@ from stc_core.tuning.language_model import (
     top_site,
     word_head,
 )
-
-MASK = VOCAB["<other pad>"]
-
-
-def masking(family: str = "bert") -> Backbone:
-    """A backbone of its own, whose tokenizer has a mask where it is an encoder."""
-    model = copy.deepcopy(tiny_model(family))
-    encoder = family in ("bert", "roberta", "albert", "electra", "modernbert")
-    tokenizer = copy.deepcopy(tiny_tokenizer("right", specials=encoder))
-    if encoder:
-        tokenizer.mask_token = "<other pad>"
-    return Backbone.from_model(model, tokenizer)
-
-
-def inputs_of(backbone: Backbone, n: int = 32) -> dict[str, torch.Tensor]:
-    ids = backbone.tokenize(TEXTS[:n]).ids
-    return make_batch(ids, backbone.config, device=backbone.device, packed=False).inputs
-
-
-def graft_of(backbone: Backbone) -> Graft:
-    settings = TuneConfig(where="all")
-    plan = plan_tuning(backbone, [], settings)
-    return grafted(backbone, plan, changed(backbone, plan, settings), seed=0)
 
 
 def test_what_is_hidden_is_a_share_of_the_texts_own_tokens():

@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 import torch
 import transformers as hf
-from test_hierarchy import table
-from tiny import CONFIGS, TEXTS, VOCAB, shake, tiny_tokenizer
+from hierarchy_runs import table
+from saved_models import PATHS, saved_lm
+from tiny import CONFIGS, TEXTS, VOCAB, tiny_tokenizer
 
 from stc_core.backbone.backbone import Backbone
 from stc_core.classifiers.label_tree import tree_of
@@ -27,20 +28,6 @@ from stc_core.recipes.hierarchy.word_module import Scribe, word_head
 from stc_core.runs.run import Run
 from stc_core.runs.writer import RunWriter
 from stc_core.tuning.blocks import TunePlan, changed, grafted
-
-PATHS = np.array([("good", "good film"), ("good", "plot"), ("bad", "awful")])
-
-
-def saved_lm(folder: Path, family: str = "gpt2") -> Path:
-    """A tiny decoder with its language-model head on disk."""
-    config = CONFIGS[family]()
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        model = hf.AutoModelForCausalLM.from_config(config)
-        shake(model)
-    model.save_pretrained(folder)
-    tiny_tokenizer("right", specials=False).save_pretrained(folder)
-    return folder
 
 
 def scribe(folder: Path, family: str = "llama", **wish: Any) -> Scribe:

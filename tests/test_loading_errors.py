@@ -10,7 +10,7 @@ import transformers as hf
 from broken import FAULTS, broken, put, save_bert
 from command import Stc
 from safetensors.torch import load_file, save_file
-from test_changes import tuned_folder
+from saved_models import tuned_folder
 from tiny import N_WORDS, TEXTS, tiny_model, tiny_tokenizer
 
 from stc_core.backbone.backbone import Backbone

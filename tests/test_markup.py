@@ -140,7 +140,7 @@ def test_no_range_has_no_colour():
 @pytest.mark.parametrize("page", [(255, 255, 255), (17, 22, 29)])
 @pytest.mark.parametrize("colour", [FOR, AGAINST, ACTIVE])
 def test_words_on_the_strongest_colour_can_be_read(page, colour):
-    from test_figures import contrast
+    from colours import contrast
 
     ink = (27, 36, 48) if sum(page) > 382 else (230, 234, 240)
     mixed = tuple(

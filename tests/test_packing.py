@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from test_backbone import all_pooled, assert_equal
+from pooled import all_pooled, assert_equal
 from tiny import (
     CONFIGS,
     TEXTS,

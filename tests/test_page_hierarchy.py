@@ -3,8 +3,8 @@
 from pathlib import Path
 
 import pytest
+from hierarchy_runs import trained
 from streamlit.testing.v1 import AppTest
-from test_hierarchy import trained
 from visit import at_home, charts, fine, said, visit, written_run
 
 from stc_core.config import RunConfig

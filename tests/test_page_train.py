@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 from broken import broken
+from saved_models import saved_lm
 from streamlit.testing.v1 import AppTest
-from test_lexicon import saved_lm
 from visit import METRICS, PLAN, fine, said, small_csv, visit, written_run
 
 from stc_core.config import DataConfig, RunConfig

@@ -3,18 +3,13 @@
 import numpy as np
 import pytest
 import torch
+from pooled import BY_HAND
 
 from stc_core.backbone.pooling import equal_lengths, pool, pool_groups
 from stc_core.types import POOLINGS
 
 LENGTHS = (1, 2, 2, 3, 5, 5, 5)
 WIDTH = 4
-BY_HAND = {
-    "first": lambda text: text[0],
-    "last": lambda text: text[-1],
-    "max": lambda text: text.max(0),
-    "mean": lambda text: text.mean(0),
-}
 
 
 def texts() -> list[np.ndarray]:

@@ -6,6 +6,7 @@ import warnings
 import numpy as np
 import pytest
 from hard import HARD
+from problems import SITES, blocks
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
@@ -49,22 +50,6 @@ def test_stopping_early_is_said() -> None:
     with pytest.warns(ConvergenceWarning, match="Raise max_iter"):
         probe = SparseProbe(C=100, max_iter=1).fit(X, y)
     assert probe.kkt_ > probe.tol and probe.dual_gap_ > 0
-
-
-SITES = [PooledSite.parse(f"resid.{i}.{p}") for i in range(3) for p in ("max", "mean")]
-
-
-def blocks() -> tuple[dict[PooledSite, np.ndarray], np.ndarray]:
-    rng = np.random.default_rng(0)
-    y = np.repeat(["no", "yes", "so"], 60)
-    signal = np.repeat(np.eye(3), 60, axis=0)
-    return {
-        site: (
-            rng.standard_normal((180, 8))
-            + site.site.layer * np.pad(signal, [(0, 0), (0, 5)])
-        ).astype(np.float16)
-        for site in SITES
-    }, y
 
 
 def test_probes_come_in_order_and_do_not_depend_on_threads() -> None:

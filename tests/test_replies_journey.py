@@ -4,11 +4,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from app_steps import choose, query, upload
 from browser import WAIT_MS, browser, listen, server, settled
 from playwright.sync_api import Page, expect
-from test_generation import table
-from test_journey import choose, query, upload
-from test_lexicon import saved_lm
+from reply_runs import table
+from saved_models import saved_lm
 
 from stc_core.runs.run import Run
 

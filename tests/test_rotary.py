@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 import transformers as hf
-from test_backbone import assert_equal
+from pooled import assert_equal
 from tiny import N_BLOCKS, N_WORDS, one_thread, shake, tiny_tokenizer  # noqa: F401
 
 from stc_core.backbone.backbone import Backbone

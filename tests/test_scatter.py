@@ -3,21 +3,10 @@
 import numpy as np
 import pytest
 import torch
+from problems import dense
 
 from stc_core.errors import StcError
 from stc_core.probes.variability import Scatter, best_layer, variability
-
-
-def dense(X: np.ndarray, codes: np.ndarray) -> float:
-    """The definition, matrix by matrix, in float64."""
-    X = X.astype(np.float64)
-    classes = np.unique(codes)
-    means = np.stack([X[codes == y].mean(0) for y in classes])
-    centre = means.mean(0)
-    within = np.mean([np.cov(X[codes == y].T, bias=True) for y in classes], axis=0)
-    between = np.mean([np.outer(m - centre, m - centre) for m in means], axis=0)
-    inverse = np.linalg.pinv(between, rcond=1e-10, hermitian=True)
-    return float(np.trace(within @ inverse)) / len(classes)
 
 
 def rows(n: int = 200, d: int = 7, K: int = 3, *, seed: int = 0, shares=None):

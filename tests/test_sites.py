@@ -1,12 +1,12 @@
 """Sites by name, by structure, and in models made up here."""
 
 import copy
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
 import transformers as hf
+from odd_models import OddModel
 from tiny import (
     CONFIGS,
     EXPERTS,
@@ -95,48 +95,6 @@ def test_experts_have_residual_sites_only_and_say_so(family):
     backbone = tiny_backbone(family)
     assert {site.kind for site in backbone.sites} == {"resid"}
     assert "experts" in backbone.notes[0]
-
-
-class Mixer(nn.Module):
-    """Not attention by name: tokens are averaged."""
-
-    def __init__(self):
-        super().__init__()
-        self.project = nn.Linear(8, 8)
-
-    def forward(self, x):
-        return self.project(x.mean(1, keepdim=True).expand_as(x))
-
-
-class OddBlock(nn.Module):
-    """Its parts are listed in no order, and its state comes by keyword."""
-
-    def __init__(self):
-        super().__init__()
-        self.squeeze = nn.Linear(20, 8)
-        self.mixer = Mixer()
-        self.widen = nn.Linear(8, 20)
-
-    def forward(self, *, stream):
-        stream = stream + self.mixer(stream)
-        return stream + self.squeeze(self.widen(stream).tanh())
-
-
-class OddModel(nn.Module):
-    """Two blocks, of which the second runs twice; a head that must not run."""
-
-    def __init__(self):
-        super().__init__()
-        self.config = SimpleNamespace(model_type="odd")
-        self.words = nn.Embedding(16, 8)
-        self.one, self.two = OddBlock(), OddBlock()
-        self.head = nn.Linear(8, 100)
-
-    def forward(self, input_ids, attention_mask):
-        stream = self.words(input_ids)
-        for block in (self.one, self.two, self.two):
-            stream = block(stream=stream)
-        return self.head(stream)
 
 
 def test_a_made_up_model_is_found_by_what_it_does():

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from problems import kkt, make
 from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 
@@ -9,14 +10,6 @@ from stc_core.errors import StcError
 from stc_core.probes.penalties import L1, GroupL2, get_penalty
 from stc_core.probes.problem import Path
 from stc_core.probes.solver import fit_path
-
-
-def make(K: int, n: int = 240, d: int = 15, seed: int = 0):
-    """Correlated features of different scales, labels from a noisy linear rule."""
-    rng = np.random.default_rng(seed)
-    X = rng.standard_normal((n, d)) @ (np.eye(d) + 0.3 * rng.standard_normal((d, d)))
-    y = (1.2 * X[:, :K] + rng.gumbel(size=(n, K))).argmax(axis=1)
-    return X * rng.uniform(0.01, 10, d) + rng.uniform(-5, 5, d), y
 
 
 def log_losses(Z: np.ndarray, y: np.ndarray) -> np.ndarray:
@@ -29,18 +22,6 @@ def objective(path: Path, i: int, X, y, penalty, weight=None) -> float:
     Z = (X - path.mean) / path.sd @ path.coef[i].T + path.intercept[i]
     weight = np.ones(len(y)) if weight is None else weight
     return path.Cs[i] * weight @ log_losses(Z, y) + penalty.value(path.coef[i])
-
-
-def kkt(path: Path, i: int, X, y, penalty, weight=None) -> float:
-    """Largest violation relative to 1 / C, in float64, of the K rows."""
-    Xs = (X - path.mean) / path.sd
-    Z = Xs @ path.coef[i].T + path.intercept[i]
-    P = np.exp(Z - Z.max(axis=1, keepdims=True))
-    R = P / P.sum(axis=1, keepdims=True) - np.eye(Z.shape[1])[y]
-    R = R * (1 if weight is None else weight[:, None])
-    lam = 1 / path.Cs[i]
-    far = penalty.distance(path.coef[i].astype(float), R.T @ Xs, lam).max()
-    return max(far, np.abs(R.sum(axis=0)).max()) / lam
 
 
 @pytest.mark.parametrize("K", [2, 4])

@@ -6,7 +6,7 @@ import weakref
 import numpy as np
 import pytest
 import torch
-from test_probe import SITES, blocks
+from problems import SITES, blocks
 from toy import make
 
 from stc_core.data.task import Task

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from test_scatter import dense
+from problems import dense
 from tiny import ENCODERS, TEXTS, tiny_backbone
 
 from stc_core.backbone.backbone import Backbone
