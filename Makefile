@@ -41,14 +41,14 @@ $(VENV)/.app: requirements.txt pyproject.toml | $(BIN)/python
 	$(PIP) --no-deps -e .
 	@touch $@
 
-$(VENV)/.dev: requirements-dev.txt tests/chromium.py $(VENV)/.app
+$(VENV)/.dev: requirements-dev.txt tests/helpers/browser/chromium.py $(VENV)/.app
 	$(PIP) -r requirements-dev.txt
-	$(BIN)/python tests/chromium.py
+	$(BIN)/python tests/helpers/browser/chromium.py
 	@touch $@
 
 # Look for a browser again, and try to get one.
 browser: $(VENV)/.dev
-	$(BIN)/python tests/chromium.py
+	$(BIN)/python tests/helpers/browser/chromium.py
 
 clean:
 	rm -rf $(VENV) .pytest_cache .ruff_cache

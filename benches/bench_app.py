@@ -24,7 +24,7 @@ from stc_core.recipes import registry
 from stc_core.runs.run import Run
 from stc_core.runs.writer import RunWriter
 
-sys.path.append(str(Path(__file__).parents[1]))  # for the browser of the tests
+sys.path.append(str(Path(__file__).parents[1] / "tests"))  # its browser
 
 N_FIT, N_TEXTS, N_NEURONS, ROUNDS = 400, 20_000, 5_000, 4
 PAINT_S, CLICK_S = 2.0, 0.5
@@ -150,7 +150,7 @@ def row(case: str, seconds: float, goal: float) -> Row:
 
 
 def bench() -> Iterator[Row]:
-    from tests.browser import browser, server
+    from helpers.browser.browser import browser, server
     from ui.neurons.panels import LOADING
 
     with tempfile.TemporaryDirectory() as folder:

@@ -8,16 +8,16 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import checked
 import pytest
-from command import Said, Stc
-from hermetic import unchanged, unchanged_by_file, watched_folder
-from once import once, trained_once
 from threadpoolctl import threadpool_limits
 
-if TYPE_CHECKING:
-    from browser import ServedApp
+from helpers import checked
+from helpers.command import Said, Stc
+from helpers.hermetic import unchanged, unchanged_by_file, watched_folder
+from helpers.once import once, trained_once
 
+if TYPE_CHECKING:
+    from helpers.browser.browser import ServedApp
     from stc_core.config import RunConfig
 
 checked.install()
@@ -42,7 +42,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Say loudly how many tests found no browser, and what mends it."""
-    from chromium import NONE, REMEDY
+    from helpers.browser.chromium import NONE, REMEDY
 
     skipped = terminalreporter.stats.get("skipped", [])
     count = sum(NONE in str(report.longrepr) for report in skipped)
@@ -132,8 +132,8 @@ def served_app(
 
     The twin says that it has 40 neurons, and has 4 mistakes more.
     """
-    from browser import ServedApp, server
-    from copies import copied
+    from helpers.browser.browser import ServedApp, server
+    from helpers.runs.copies import copied
 
     home = tmp_path_factory.mktemp("app")
     copied(run_folder, home / "runs" / "r")

@@ -10,8 +10,8 @@ from typing import Any, get_args
 
 import numpy as np
 import pytest
-from command import Stc
 
+from helpers.command import Stc
 from stc_core.cli.common import PARTS, _option_at
 from stc_core.config import DataConfig, RunConfig, TrainConfig
 from stc_core.errors import StcError

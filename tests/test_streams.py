@@ -15,9 +15,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from standin import train
 
 import stc_core.recipes
+from helpers.runs.fake_recipe import train
 from stc_core import streams
 from stc_core.cli import app
 from stc_core.config import DataConfig, RunConfig

@@ -1,0 +1,100 @@
+"""Which cheaper classifier is wanted: settings of a new run, or why there is none."""
+
+from pathlib import Path
+
+import pytest
+
+from helpers.app import written_run
+from stc_core.analysis import shrink_options
+from stc_core.config import DataConfig, RunConfig, TrainConfig
+from stc_core.errors import StcError
+from stc_core.runs.run import Run
+from stc_core.runs.writer import RunWriter
+from stc_core.selection.frontier import cheapest
+
+NAN = float("nan")
+
+
+@pytest.fixture(scope="module")
+def parent(run_folder: Path) -> Run:
+    return Run.open(run_folder)
+
+
+def test_the_options_are_those_of_the_frontier(parent):
+    frame = parent.frontier
+    options = shrink_options.options_of(parent)
+    assert [o.layer for o in options] == frame["layer"].tolist()
+    assert [o.accuracy for o in options] == frame["accuracy"].tolist()
+    assert (
+        shrink_options.find(options, (options[3].layer, options[3].neurons))
+        is options[3]
+    )
+
+
+def test_limits_are_settings_of_the_new_run(parent):
+    config = shrink_options.smaller(parent, max_layer=3, max_neurons=64, tolerance=0.02)
+    train = config.train
+    assert (train.max_layer, train.max_neurons, train.tolerance) == (3, 64, 0.02)
+    assert config.data == parent.config.data and config.created == ""
+    assert config.name == "messages by topic · layer 3, 64 neurons"
+    assert config.shrink is not None and config.shrink.layer is None
+    assert Run.open(config.shrink.parent).metrics == parent.metrics
+
+
+@pytest.mark.parametrize(
+    ("given", "tolerance"), [({}, 0.01), ({"tolerance": 0.1}, 0.1)]
+)
+def test_a_tolerance_alone_is_an_option_of_the_frontier(parent, given, tolerance):
+    config = shrink_options.smaller(parent, **given)
+    wanted = cheapest(shrink_options.options_of(parent), tolerance=tolerance)
+    assert wanted is not None and config.shrink is not None
+    assert (config.shrink.layer, config.shrink.neurons) == (
+        wanted.layer,
+        wanted.neurons,
+    )
+    assert config.train.tolerance == tolerance
+
+
+def test_an_option_changes_no_setting(parent):
+    row = parent.frontier.iloc[2]
+    place = int(row["layer"]), int(row["neurons"])
+    config = shrink_options.smaller(parent, option=place, name="mine")
+    assert config.train == parent.config.train and config.name == "mine"
+    assert RunConfig.model_validate_json(config.model_dump_json()) == config
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("tolerance", 1.0), ("tolerance", NAN), ("max_neurons", 0), ("max_layer", -2)],
+)
+def test_a_limit_that_cannot_be_is_refused(parent, name, value):
+    with pytest.raises(StcError, match=f"{name}: expected a"):
+        shrink_options.smaller(parent, **{name: value})
+
+
+def test_a_place_off_the_frontier_is_an_error(parent):
+    with pytest.raises(StcError, match="layer 1 with 7 neurons"):
+        shrink_options.smaller(parent, option=(1, 7))
+
+
+def finished(folder: Path, **train) -> Run:
+    config = RunConfig(data=DataConfig(path="a.csv"), train=TrainConfig(**train))
+    return RunWriter(folder, config).finish()
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"preset": "spin"}, "preset spin"),
+        ({"recipe": "variability"}, "recipe variability"),
+        ({}, "an earlier version"),
+    ],
+)
+def test_a_run_of_another_kind_is_refused(tmp_path, settings, said):
+    with pytest.raises(StcError, match=said):
+        shrink_options.smaller(finished(tmp_path / "run", **settings), max_layer=1)
+
+
+def test_a_run_that_is_not_done_is_refused(tmp_path):
+    with pytest.raises(StcError, match="got a failed one"):
+        shrink_options.smaller(written_run(tmp_path / "run", "r", state="failed"))

@@ -1,0 +1,49 @@
+"""The commands that look at data without training."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from helpers.command import Stc
+from stc_core.activations.store import open_writer
+from stc_core.types import PooledSite
+
+pytestmark = pytest.mark.usefixtures("own_home")
+
+
+def test_data_check_says_how_many_texts_would_be_cut(stc: Stc, tmp_path: Path):
+    rows = [f"{'word ' * (400 if i < 9 else 4)}{i},{'ab'[i % 2]}" for i in range(60)]
+    (tmp_path / "t.csv").write_text("text,label\n" + "\n".join(rows), "utf-8")
+    found = json.loads(stc("data", "check", tmp_path / "t.csv", "--json").out)
+    (cut,) = (f for f in found["findings"] if f["kind"] == "truncated")
+    assert cut["count"] == 9 and "9 of 60 texts (15.0%)" in cut["message"]
+
+
+def test_data_check_reports_and_exits_2_on_errors(stc: Stc, table: Path):
+    said = stc("data", "check", table)
+    assert said.code == 0, said.err
+    assert "60 of 60 rows" in said.out and "'kind'" in said.out and "spam" in said.out
+    found = json.loads(stc("data", "check", table, "--json").out)
+    assert found["n_used"] == 60 and found["columns"][0] == "text"
+
+    with table.open("a") as file:
+        file.write("\nmessage 1,ham\n ,spam\nlonely,once\n")
+    said = stc("data", "check", table)
+    assert said.code == 2 and "error:" in said.out and "No text" in said.out
+    said = stc("data", "check", table, "--json")
+    assert said.code == 2 and json.loads(said.out)["n_rows"] == 63
+    assert stc("data", "check", table.parent / "none.csv").code == 2
+
+
+def test_cache_lists_and_cleans(stc: Stc, tmp_path: Path):
+    assert "0 stores" in stc("cache").out
+    folder = tmp_path / "home" / "cached_features"
+    folder.mkdir(parents=True)
+    widths, about = {PooledSite.parse("mlp.1.max"): 4}, {"backbone": "tiny"}
+    open_writer(folder / "a-b", widths, np.arange(5), dtype="float16", about=about)
+    said = stc("cache")
+    assert said.code == 0 and "tiny" in said.out and "1 stores" in said.out
+    assert "1 deleted" in stc("cache", "--clean").err
+    assert not (folder / "a-b").exists()

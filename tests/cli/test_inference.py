@@ -1,0 +1,144 @@
+"""The commands that use a run whose classifier knows one word."""
+
+import gzip
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from helpers.command import Stc
+from helpers.runs.fake_recipe import metrics, train
+from stc_core.config import DataConfig, RunConfig
+from stc_core.data.table import read_table
+from stc_core.runs.run import Run
+from stc_core.runs.writer import RunWriter
+
+pytestmark = pytest.mark.usefixtures("own_home")
+
+EXPLANATION = {
+    "label": "spam",
+    "probabilities": {"ham": 0.25, "spam": 0.75},
+    "logits": {"ham": 0.0, "spam": 1.1},
+    "bias": {"ham": 0.0, "spam": 0.1},
+    "neurons": [
+        {
+            "site": "mlp.5",
+            "layer": 5,
+            "index": n,
+            "pooling": "max",
+            "activation": 1.0,
+            "contribution": {"ham": 0.0, "spam": value},
+        }
+        for n, value in enumerate([0.2, 1.5, -0.7] + [0.0] * 10)
+    ],
+    "tokens": [
+        {"start": 0, "end": 0, "token": "[CLS]", "contribution": {"spam": 0.1}},
+        {"start": 0, "end": 3, "token": "win", "contribution": {"spam": 1.0}},
+        {"start": 4, "end": 8, "token": "mum", "contribution": {"spam": -0.4}},
+    ],
+}
+
+
+class ByWord:
+    classes_ = np.array(["ham", "spam"])
+
+    def predict_proba(self, texts: list[str]) -> np.ndarray:
+        spam = np.array(["win" in text for text in texts], dtype=float)
+        return np.stack([1 - spam, spam], axis=1)
+
+    def explain(self, text: str) -> dict[str, Any]:
+        return EXPLANATION
+
+
+@pytest.fixture
+def run(table: Path, monkeypatch) -> Path:
+    """A finished run whose classifier knows one word."""
+    folder = table.parent / "run"
+    config = RunConfig(data=DataConfig(path=str(table)))
+    with RunWriter(folder, config) as writer:
+        train(config, writer)
+    monkeypatch.setattr(Run, "classifier", lambda self: ByWord())
+    return folder
+
+
+def test_explain_shows_the_decision(stc: Stc, run: Path):
+    said = stc("explain", run, "--text", "win [red]")
+    assert said.code == 0, said.err
+    lines = said.out.splitlines()
+    assert lines[0] == "spam  75.0 %" and "ham 25.0 %" in lines[1]
+    assert "win [red]" in said.out  # what looks like markup is shown as it is
+    neurons = [line for line in lines if "mlp.5 #" in line]
+    assert "mlp.5 #1 · max" in neurons[0] and "+1.50" in neurons[0]
+    assert "mlp.5 #2 · max" in neurons[1] and "-0.70" in neurons[1]
+    assert "3 more" in said.out and "+1.10" in said.out
+
+
+def test_explain_as_json_is_only_json(stc: Stc, run: Path):
+    said = stc("explain", run, "--text", "win", "--json")
+    assert json.loads(said.out) == EXPLANATION
+
+
+def test_report_names_the_layer_and_what_is_missing(stc: Stc, run: Path):
+    """Layer 3 of 6 is not the last layer, and a baseline can have failed."""
+    told = metrics()
+    told["baselines"]["last_layer"] |= {"layer": 3}
+    del told["baselines"]["all_sites"]
+    told["missing"] = {"all_sites": "MemoryError: no room"}
+    before = (run / "metrics.json").read_text("utf-8")
+    (run / "metrics.json").write_text(json.dumps(told), "utf-8")
+    said = stc("report", run)
+    (run / "metrics.json").write_text(before, "utf-8")
+    assert said.code == 0 and "layer 3, the last that was read" in said.out
+    assert "all sites, no selection is missing: MemoryError: no room" in said.out
+
+
+def test_report_as_json_is_metrics_json(stc: Stc, run: Path):
+    assert json.loads(stc("report", run, "--json").out) == metrics()
+
+
+def test_predict_labels_a_table(stc: Stc, run: Path, tmp_path: Path):
+    table = tmp_path / "new.tsv"
+    table.write_text("id\ttext\n007\tyou win\n008\t\n009\thello\n")
+    said = stc("predict", run, table, "--out", tmp_path / "out.csv")
+    assert said.code == 0 and "3 rows labelled" in said.err and said.out == ""
+    back = read_table(tmp_path / "out.csv")
+    assert list(back.columns) == ["id", "text", "predicted_label", "p:ham", "p:spam"]
+    assert back["id"].tolist() == ["007", "008", "009"]
+    assert back["predicted_label"].tolist() == ["spam", "", "ham"]
+
+    said = stc("predict", run, table, "--out", "-")
+    assert pd.read_csv(io.StringIO(said.out), dtype=str).shape == (3, 5)
+    said = stc("predict", run, table, "--out", tmp_path / "x.csv", "--text", "txt")
+    assert said.code == 2 and "Did you mean 'text'" in said.err
+    assert not (tmp_path / "x.csv").exists()
+
+
+UNREADABLE = {
+    "binary": b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR" + bytes(range(256)) * 40,
+    "empty": b"",
+    "headers_twice": b"text,text\na,b\n",
+    "other_columns": b"a,b\nc,d\n",
+    "nul": b"text,label\na\0b,c\n",
+    "quote": b'text,label\n"a,b\n' + b"c,d\n" * 30,
+    "gz": gzip.compress(b"text,label\na,b\nc,d\n" * 30)[:-12],
+}
+
+
+@pytest.mark.parametrize("kind", UNREADABLE)
+def test_what_cannot_be_labelled_is_said(
+    stc: Stc, run: Path, tmp_path: Path, kind: str
+):
+    (tmp_path / "bad.csv").write_bytes(UNREADABLE[kind])
+    said = stc("predict", run, tmp_path / "bad.csv", "--out", tmp_path / "out.csv")
+    assert said.code == 2 and said.err.count("Error: ") == 1
+    assert "Traceback" not in said.err and not (tmp_path / "out.csv").exists()
+
+
+def test_no_runs_is_not_an_error(stc: Stc):
+    said = stc("runs")
+    assert said.code == 0 and "no runs yet" in said.err
+    assert json.loads(stc("runs", "--json").out) == []

@@ -1,0 +1,319 @@
+"""Neurons: the map and the close-up of one neuron of a real run."""
+
+from pathlib import Path
+from unittest.mock import Mock
+
+import numpy as np
+import pytest
+
+from helpers.app import at_home, charts, fine, html, said, visit, written_run
+from stc_core.display import percent
+from stc_core.errors import StcError
+from stc_core.interpret.neuron_table import chosen_neurons, classes_of, names_of
+from stc_core.runs.run import Run
+from ui.cache import run_files
+from ui.neurons import map
+from ui.neurons.map import by_name
+from ui.neurons.panels import LOADING
+from ui.neurons.search import told_apart
+
+PAGE = "pages/4_Neurons.py"
+
+
+@pytest.fixture(autouse=True)
+def run(tmp_path: Path, run_folder: Path, monkeypatch) -> Run:
+    """The one run `r` of a home of its own."""
+    return Run.open(at_home(tmp_path, monkeypatch, r=run_folder) / "r")
+
+
+def title(app) -> str:
+    return app.subheader[0].value
+
+
+def test_the_most_important_neuron_is_shown_first(run):
+    app = fine(visit(PAGE, run="r"))
+    neurons = run.neurons
+    top = int(neurons.loc[neurons["importance"].idxmax(), "neuron"])
+    assert title(app) == names_of(neurons)[top]
+    assert len(charts(app)) == 3
+    assert app.segmented_control(key="side").value == "Texts"
+    assert f"{len(neurons):,} of the {len(neurons):,} neurons" in said(app)
+
+
+def test_its_texts_are_coloured_and_lead_to_their_explanation():
+    app = fine(visit(PAGE, run="r"))
+    assert html(app).count("background:rgba(") > 8
+    assert 'href="Examples?run=r&amp;example=' in html(app)
+
+
+@pytest.mark.parametrize("group", ["Second quarter", "Lowest", "Random"])
+def test_other_texts_can_be_seen(group):
+    app = fine(visit(PAGE, run="r", state={"text_group": group}))
+    assert "explain</a>" in html(app)
+
+
+def test_a_link_opens_its_neuron_coloured_by_its_class(run):
+    name = classes_of(run.neurons)[1]
+    app = fine(visit(PAGE, state=None, **{"run": "r", "neuron": "3", "class": name}))
+    assert title(app) == names_of(run.neurons)[3]
+    assert app.selectbox(key="pick_label").value == name
+    assert "Orange: against it." in said(app)
+
+
+def test_next_and_previous_follow_the_map(run):
+    app = fine(visit(PAGE, run="r", neuron="1"))
+    before = title(app)
+    next(one for one in app.button if one.label == "Next").click().run()
+    assert title(fine(app)) != before
+    next(one for one in app.button if one.label == "Previous").click().run()
+    assert title(fine(app)) == before
+    assert app.query_params["neuron"] in ("1", ["1"])
+
+
+def test_of_many_neurons_those_beside_are_listed(run, monkeypatch):
+    monkeypatch.setattr(map, "MOST_LISTED", 4)
+    app = fine(visit(PAGE, run="r"))
+    for _ in range(3):
+        choice = app.selectbox(key="pick_neuron")
+        assert len(choice.options) == 4 and title(app) in choice.options
+        choice.set_value(choice.options[0])
+        fine(app.run())
+        assert title(app) == choice.options[0]
+
+
+def test_a_neuron_is_found_by_its_name_however_it_is_typed(run, monkeypatch):
+    names, toast = names_of(run.neurons), Mock()
+    monkeypatch.setattr(map.st, "toast", toast)
+    for number in (0, 7):
+        assert by_name(names, f"  {names[number].upper()} ") == number
+    toast.assert_not_called()
+    assert by_name(names, "resid.99 #1") is None
+    assert "resid.99 #1" in toast.call_args.args[0]
+
+
+def test_neurons_are_ordered_by_likeness_and_by_a_weight_only_of_a_class(
+    run, monkeypatch
+):
+    monkeypatch.setattr(map, "MOST_LISTED", 10_000)
+    app = fine(visit(PAGE, run="r", order="alike"))
+    names = names_of(run.neurons)
+    order = chosen_neurons(run.neurons, order="alike")["neuron"].tolist()
+    shown = app.selectbox(key="pick_neuron").options
+    assert shown == [names[one] for one in order]
+    sizes = f"{len(order):,}, in the order of the map"
+    assert sizes in said(app)
+    assert list(app.segmented_control(key="neuron_order").options) == [
+        "importance",
+        "likeness",
+    ]
+    label = classes_of(run.neurons)[0]
+    app = fine(visit(PAGE, state=None, **{"run": "r", "class": label}))
+    assert "weight" in app.segmented_control(key="neuron_order").options
+
+
+def test_a_neuron_that_is_not_there_shows_the_first():
+    app = fine(visit(PAGE, run="r", neuron="999999"))
+    assert title(app)
+
+
+def test_a_layer_filters_the_map(run):
+    layer = int(run.neurons["layer"].iloc[0])
+    here = int((run.neurons["layer"] == layer).sum())
+    app = fine(visit(PAGE, run="r", layer=str(layer)))
+    assert f"{here:,} of the {len(run.neurons):,} neurons" in said(app)
+
+
+def test_filters_that_leave_nothing_say_so(run, monkeypatch):
+    nothing = run.neurons.iloc[:0]
+    monkeypatch.setattr("ui.neurons.map.chosen_neurons", lambda *_, **__: nothing)
+    app = fine(visit(PAGE, run="r"))
+    assert "No neuron that was kept passes these filters" in said(app)
+
+
+def test_a_word_that_comes_again_can_be_told_apart():
+    named = told_apart("the cat the", [(0, 3), (3, 7), (7, 11)])
+    assert list(named.values()) == ["the", "cat", "the (2)"]
+
+
+def test_filters_that_leave_nothing_can_be_cleared(run):
+    kinds = run.neurons.groupby("pooling")["layer"].agg(set)
+    layers = set(run.neurons["layer"])
+    pooling, layer = next(
+        (name, min(layers - there)) for name, there in kinds.items() if layers - there
+    )
+    app = fine(visit(PAGE, run="r", layer=str(layer), pooling=pooling))
+    press = next(one for one in app.button if one.label == "Clear the filters")
+    press.click().run()
+    assert "layer" not in fine(app).query_params
+    assert f"{len(run.neurons):,} of the" in said(app)
+
+
+def side(name: str):
+    return fine(visit(PAGE, run="r", side=name))
+
+
+def test_two_classes_are_compared_on_the_map(run):
+    one, other, *_ = classes_of(run.neurons)
+    app = fine(visit(PAGE, state=None, **{"run": "r", "class": one, "against": other}))
+    assert app.selectbox(key="pick_against").value == other
+    assert "Orange: more for the second." in said(app)
+
+
+def test_activations_are_counted_too():
+    app = fine(visit(PAGE, run="r", state={"activity": "counts"}))
+    assert len(charts(app)) == 3
+
+
+def test_one_s_own_text_stands_among_the_others(run):
+    app = fine(visit(PAGE, run="r", text="where is my <b>parcel</b>"))
+    assert f"% of {len(run.corpus):,} texts** of this run" not in said(app)
+    assert f"% of {len(run.corpus):,} texts of this run" in said(app)
+    assert "Most active on" in said(app)
+    assert "<b>" not in html(app)
+
+
+def test_one_s_own_text_is_part_of_the_link():
+    app = side("Your own text")
+    app.text_area(key="neuron_text").set_value("  where is it  ").run()
+    assert app.query_params["text"] in ("where is it", ["where is it"])
+    assert "Most active on" in said(fine(app))
+    app.text_area(key="neuron_text").set_value(" ").run()
+    assert "text" not in fine(app).query_params
+    assert "Nothing is typed yet." in said(app)
+
+
+def test_no_text_yet_is_said():
+    assert "Nothing is typed yet." in said(side("Your own text"))
+
+
+def test_correlated_neurons_are_those_of_the_activations(run):
+    app = fine(visit(PAGE, run="r", neuron="3", side="Correlated"))
+    table = app.dataframe[0].value
+    r = np.corrcoef(np.asarray(run.activations, float).T)[3]
+    r[3] = 0
+    assert table["neuron"].iloc[0] == names_of(run.neurons)[int(np.abs(r).argmax())]
+    assert table["r"].iloc[0] == pytest.approx(r[np.abs(r).argmax()], abs=1e-4)
+    assert f"n = {len(run.corpus):,} texts" in said(app)
+
+
+def test_there_is_no_other_run_yet():
+    assert "There is no other run yet" in said(side("Other runs"))
+
+
+def test_the_same_neuron_is_found_in_another_run(run):
+    (run.folder.parent / "s").symlink_to(run.folder.resolve(), target_is_directory=True)
+    app = fine(visit(PAGE, run="r", neuron="3", side="Other runs"))
+    table = app.dataframe[0].value
+    assert table["kept"].tolist() == ["yes"]
+    assert table["rank"].iloc[0].endswith(f" of {len(run.neurons):,}")
+
+
+def test_a_run_of_another_backbone_is_not_compared(run):
+    other = written_run(run.folder.parent / "other", "Other")
+    assert other.done
+    assert "None of the 1 other runs" in said(side("Other runs"))
+
+
+def test_ablation_is_that_of_the_head(run):
+    app = fine(visit(PAGE, run="r", neuron="3", example="0", side="Ablate it"))
+    test, _ = app.metric
+    head = run.classifier().head_
+    rows = np.flatnonzero(run.corpus["split"] == "test")
+    X = np.array(run.activations[rows])
+    X[:, 3] = head.mean[3]
+    right = (
+        np.array(head.classes)[head.logits(X).argmax(1)] == run.corpus["label"][rows]
+    )
+    assert test.label == "Accuracy on test, without it"
+    assert test.value == percent(float(right.mean()))
+    assert f"n = {len(rows):,}." in said(app)
+    assert "Mean ablation of the readout, not of the model" in said(app)
+    assert "**Row 1**" in said(app)
+    shares = app.dataframe[-1].value
+    assert sum(shares["change"].tolist()) == pytest.approx(0, abs=1e-3)
+
+
+def test_a_hierarchy_has_no_ablation(run, monkeypatch):
+    monkeypatch.setattr("ui.neurons.ablation.has_readout", lambda run: False)
+    assert "decides level by level" in said(side("Ablate it"))
+
+
+@pytest.mark.parametrize("text", ["parcel", "where is my parcel?"])
+def test_neurons_that_fire_are_found_by_text(run, text):
+    app = fine(visit(PAGE, run="r", find=text))
+    table = app.dataframe[0].value
+    assert table["deviations above"].is_monotonic_decreasing
+    assert set(table["neuron"]) <= set(names_of(run.neurons).values())
+    word = "usual on a token" in said(app)
+    assert word == (text == "parcel")
+
+
+def test_thousands_of_neurons_are_binned_then_shown_by_site(run, monkeypatch):
+    monkeypatch.setattr("ui.neurons.map.MOST", 20)
+    monkeypatch.setattr("stc_core.interpret.neuron_table.MOST", 20)
+    app = fine(visit(PAGE, run="r"))
+    assert "Click a square to go down to its site." in said(app)
+    sizes = run.neurons.groupby(["layer", "kind"]).size()
+    layer, kind = sizes.idxmax()
+    app = fine(visit(PAGE, run="r", layer=str(layer), kind=kind))
+    assert "Click a square to see that neuron below." in said(app)
+    pages = app.segmented_control(key="neuron_page")
+    first = title(app)
+    pages.set_value(1).run()
+    assert title(fine(app)) != first
+
+
+def test_a_run_without_neurons_says_why(run, monkeypatch):
+    monkeypatch.setattr("ui.cache.neuron_values.has_neurons", lambda run: False)
+    train = run.config.train.model_copy(update={"recipe": "attention"})
+    config = run.config.model_copy(update={"train": train})
+    monkeypatch.setattr("stc_core.runs.run.Run.config", config)
+    assert "This run keeps no neurons" in said(fine(visit(PAGE, run="r")))
+
+
+@pytest.mark.parametrize("side", ["Texts", "Ablate it"])
+def test_a_run_that_spells_shows_the_sparse_classifier_s(run, side):
+    """Its model folder holds a tree and words beside the head of the sparse one."""
+    folder = run.folder.parent / "spells"
+    (folder / "model").mkdir(parents=True)
+    for one in run.folder.resolve().iterdir():
+        if one.is_file():
+            (folder / one.name).symlink_to(one)
+    for one in (run.folder / "model").resolve().iterdir():
+        (folder / "model" / one.name).symlink_to(one)
+    for name in ("tree.json", "words.safetensors"):
+        (folder / "model" / name).write_text("{}")
+    app = fine(visit(PAGE, run="spells", side=side))
+    assert "This run spells its labels" in said(app)
+    assert "level by level" not in said(app)
+
+
+def test_until_the_model_is_there_its_texts_stand_unshaded(run, monkeypatch):
+    looks = [False, False, False, StcError("The model is damaged")]
+    with monkeypatch.context() as patch:
+        patch.setattr("ui.neurons.panels.reads_soon", Mock(side_effect=looks))
+        app = fine(visit(PAGE, run="r"))
+        assert app.error[0].value == "**The model is damaged**"
+        assert LOADING in html(app)
+        assert 'href="Examples?run=r&amp;example=' in html(app)
+        assert "background:rgba(" not in html(app)
+        assert len(charts(app)) == 3
+    fine(app.run())
+    assert LOADING not in html(app)
+    assert html(app).count("background:rgba(") > 8
+
+
+def test_a_model_that_could_not_be_read_is_tried_again(run, monkeypatch):
+    run_files._opening.clear()
+    run_files._classifier.clear()
+    with monkeypatch.context() as patch:
+        error = StcError("The model is damaged")
+        patch.setattr(run_files, "_open", Mock(side_effect=error))
+        with pytest.raises(StcError, match="damaged"):
+            run_files.classifier(run)
+    assert run_files.classifier(run).classes_ is not None
+
+
+def test_a_neuron_that_was_not_kept_is_said_to_be_missing():
+    app = fine(visit(PAGE, run="r", neuron="99999"))
+    assert "This run kept no neuron 99999" in said(app)

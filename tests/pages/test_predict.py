@@ -1,0 +1,213 @@
+"""Predict: a table or pasted lines in, labels and probabilities out."""
+
+import io
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from helpers.app import fine, said, small_csv, visit, written_run
+from stc_core.data.uploads import keep, list_uploads, predicted
+from stc_core.errors import StcError
+from stc_core.files import write_json
+from stc_core.paths import runs_folder
+from stc_core.runs import label_jobs
+from stc_core.runs.label_jobs import Order
+from stc_core.runs.run import Run
+from stc_core.runs.status import Status, new_status
+from ui import predict
+
+PAGE = "pages/6_Predict.py"
+REAL = Run.classifier
+
+
+class ByLength:
+    """A classifier that can be checked by hand: long texts are 'long'."""
+
+    classes_ = np.array(["long", "short"])
+
+    def predict_proba(self, texts: Sequence[str]) -> np.ndarray:
+        long = np.array([0.9 if len(text) > 20 else 0.2 for text in texts])
+        return np.column_stack([long, 1 - long])
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path, monkeypatch):
+    monkeypatch.setenv("STC_HOME", str(tmp_path))
+    monkeypatch.setattr(predict, "classifier", lambda run: ByLength())
+    monkeypatch.setattr(Run, "classifier", lambda run: ByLength())
+    monkeypatch.setattr(label_jobs, "spawn", in_place)
+    return tmp_path
+
+
+def in_place(command: str, folder: Path) -> None:
+    """What the worker process does, done at once; its error is in its status."""
+    assert command == "label"
+    with suppress(StcError):
+        label_jobs.work(folder)
+
+
+@pytest.fixture
+def run():
+    return written_run(runs_folder() / "one", "one")
+
+
+def press(app: AppTest, label: str) -> AppTest:
+    next(button for button in app.button if button.label == label).click().run()
+    return fine(app)
+
+
+def test_without_a_run_the_page_leads_to_data():
+    assert "No run yet" in said(fine(visit(PAGE)))
+
+
+def test_a_file_is_uploaded_and_labelled(run):
+    app = fine(visit(PAGE, run="one"))
+    app.file_uploader[0].upload("new.csv", small_csv(50)).run()
+    fine(app)
+    (upload,) = list_uploads()
+    assert app.query_params["table"] == upload.key
+    press(app, "Predict")
+    found = pd.read_csv(predicted(upload, "one", "text"))
+    assert list(found.columns) == [
+        "text",
+        "label",
+        "predicted_label",
+        "p:long",
+        "p:short",
+    ]
+    assert len(found) == 50
+    expected = np.where(found["text"].str.len() > 20, "long", "short")
+    assert list(found["predicted_label"]) == list(expected)
+    shown = app.dataframe[0].value
+    assert list(shown["predicted_label"]) == list(expected)
+
+
+def test_a_refresh_shows_what_was_predicted(run):
+    key = keep("new.csv", io.BytesIO(small_csv(50))).key
+    press(fine(visit(PAGE, run="one", table=key)), "Predict")
+    again = fine(visit(PAGE, run="one", table=key))
+    assert "predicted_label" in again.dataframe[0].value
+    assert "Predicted labels" in said(again)
+
+
+def test_another_column_is_another_prediction(run):
+    key = keep("new.csv", io.BytesIO(small_csv(50))).key
+    app = press(fine(visit(PAGE, run="one", table=key)), "Predict")
+    column = next(one for one in app.selectbox if one.label == "Text column")
+    assert column.value == "text"
+    column.select("label").run()
+    assert "predicted_label" not in fine(app).dataframe[0].value
+    assert set(press(app, "Predict").dataframe[0].value["predicted_label"]) == {"short"}
+
+
+def test_rows_without_text_stay_and_get_no_label(run):
+    key = keep("new.csv", io.BytesIO(b"text,n\nhello,1\n,2\n")).key
+    app = press(fine(visit(PAGE, run="one", table=key)), "Predict")
+    assert "1 row has no text, and so no label." in said(app)
+    labels = app.dataframe[0].value["predicted_label"].tolist()
+    assert labels == ["short", ""]
+
+
+@pytest.fixture
+def ordered(run) -> tuple[str, Path]:
+    """The key of a table, and where its order is kept."""
+    upload = keep("new.csv", io.BytesIO(small_csv(50)))
+    out = predicted(upload, "one", "text")
+    order = Order(str(run.folder), str(upload.path), "text", str(out))
+    return upload.key, label_jobs.place(order)
+
+
+def tell(folder: Path, **changes) -> None:
+    status: dict = {**new_status("running"), **changes}
+    write_json(folder / "status.json", Status(**status))
+
+
+def test_the_page_follows_the_work_of_another_process(ordered):
+    key, folder = ordered
+    assert "Waiting for the worker" in progress(fine(visit(PAGE, run="one", table=key)))
+    tell(folder, done=20, total=50, rate=10.0, eta_s=3.0)
+    app = fine(visit(PAGE, run="one", table=key))
+    assert "20 of 50 rows · 10 a second · 3.0 s left" in progress(app)
+    assert "You can close this tab" in said(app)
+    assert "Predict" not in [button.label for button in app.button]
+
+
+def progress(app: AppTest) -> str:
+    bars = app.get("progress")
+    return bars[0].proto.text  # pyright: ignore[reportAttributeAccessIssue]
+
+
+def test_labelling_can_be_cancelled_and_begun_again(ordered):
+    key, folder = ordered
+    tell(folder, message="Labelling")
+    app = press(fine(visit(PAGE, run="one", table=key)), "Cancel")
+    assert "cancelled" in app.warning[0].value
+    assert "predicted_label" in press(app, "Predict").dataframe[0].value
+
+
+def test_labelling_that_failed_says_why(run, monkeypatch):
+    def refused(run: Run):
+        raise StcError("backbone *x*", expected="other weights")
+
+    monkeypatch.setattr(Run, "classifier", refused)
+    key = keep("new.csv", io.BytesIO(small_csv(50))).key
+    app = press(fine(visit(PAGE, run="one", table=key)), "Predict")
+    assert "backbone \\*x\\*" in app.error[0].value
+    assert "predicted_label" not in app.dataframe[0].value
+    assert "Predict" in [button.label for button in app.button]
+
+
+def test_pasted_lines_are_labelled(run):
+    app = fine(visit(PAGE, run="one"))
+    app.button_group[0].set_value("Pasted lines").run()
+    app.text_area[0].input("short one\n\n<b>a much longer line</b> of words\n")
+    press(app, "Predict")
+    shown = app.dataframe[0].value
+    assert list(shown["predicted_label"]) == ["short", "long"]
+    assert shown["text"].tolist()[1] == "<b>a much longer line</b> of words"
+
+
+def test_nothing_pasted_is_no_error(run):
+    app = fine(visit(PAGE, run="one"))
+    app.button_group[0].set_value("Pasted lines").run()
+    assert not press(app, "Predict").dataframe
+
+
+def test_a_binary_file_gets_a_message(run):
+    app = fine(visit(PAGE, run="one"))
+    app.file_uploader[0].upload("new.csv", bytes(range(256)) * 40).run()
+    assert fine(app).error
+    assert any(one.label == "Earlier uploads" for one in app.selectbox)
+
+
+def test_a_trained_classifier_labels_a_file(run_folder, home, monkeypatch):
+    monkeypatch.setattr(Run, "classifier", REAL)
+    runs_folder().mkdir()
+    (runs_folder() / "r").symlink_to(run_folder, target_is_directory=True)
+    key = keep("new.csv", io.BytesIO(b"text\nwhere is my parcel\nrefund me\n")).key
+    app = press(fine(visit(PAGE, run="r", table=key)), "Predict")
+    shown = app.dataframe[0].value
+    shares = shown[[name for name in shown if name.startswith("p:")]]
+    assert np.allclose(shares.sum(axis=1), 100, atol=0.01)
+    best = shares.columns[shares.to_numpy().argmax(axis=1)].str.removeprefix("p:")
+    assert list(shown["predicted_label"]) == list(best)
+
+
+def test_a_guessed_encoding_can_be_chosen(run):
+    rows = "".join(f"Kupiłem łóżko {n}, jest świetne\n" for n in range(40))
+    app = fine(visit(PAGE, run="one"))
+    app.file_uploader[0].upload("nowe.tsv", f"text\n{rows}".encode("cp1250")).run()
+    fine(app)
+    (upload,) = list_uploads()
+    box = next(one for one in app.selectbox if one.label == "Encoding")
+    assert box.value == "cp1250 (automatic)"
+    box.set_value("iso8859-2").run()
+    press(fine(app), "Predict")
+    found = pd.read_csv(predicted(upload, "one", "text", "iso8859-2"))
+    assert found["text"].iloc[0] == "Kupiłem łóżko 0, jest \x9cwietne"
+    assert not predicted(upload, "one", "text").exists()

@@ -1,0 +1,356 @@
+"""The preset `stc` on features whose telling columns are known."""
+
+import numpy as np
+import pytest
+from sklearn.linear_model import Ridge
+from sklearn.preprocessing import StandardScaler
+from sklearn.utils.class_weight import compute_sample_weight
+
+from helpers.toy_features import NAMES, Toy, make
+from stc_core.errors import StcError
+from stc_core.heads.least_squares import RIDGES, importance
+from stc_core.heads.ridge import fit_head, fit_ridge_head
+from stc_core.metrics.scores import accuracy
+from stc_core.selection import candidates
+from stc_core.selection.candidates import gather, most_candidates
+from stc_core.selection.importance import keep_mass
+from stc_core.selection.salience import Salience
+from stc_core.selection.search import choose
+from stc_core.selection.stc import Fitted, fit_stc
+from stc_core.types import Feature, PooledSite
+
+
+def fit(toy: Toy, **arguments) -> Fitted:
+    return fit_stc(toy.read, toy.task, toy.probes(), **arguments)
+
+
+def columns(toy: Toy, fitted: Fitted) -> np.ndarray:
+    """Raw values of the selected features on all rows."""
+    return np.stack(
+        [
+            toy.blocks[PooledSite(feature.site, feature.pooling)][:, feature.index]
+            for feature in fitted.head.features
+        ],
+        axis=1,
+    )
+
+
+def grid(*rows: float) -> np.ndarray:
+    """The same validation score for every ridge, one row per count of neurons."""
+    return np.repeat(np.array(rows)[:, None], len(RIDGES), axis=1)
+
+
+COUNTS = [1, 2, 4, 8, 16, 32]
+RISING = grid(0.3, 0.4, 0.5, 0.9, 0.9, 0.9)
+
+
+def test_the_fewest_that_do_as_well_are_chosen():
+    """The neighbours count too, so the first of the good ones is not yet it."""
+    assert COUNTS[choose(COUNTS, RISING, 0.0)[0]] == 16
+
+
+def test_what_is_within_the_noise_is_as_good():
+    chosen = [choose(COUNTS, RISING, error)[0] for error in (0.0, 1.0, 3.0)]
+    assert chosen[0] > chosen[1] > chosen[2] == 0
+
+
+def test_one_lucky_cell_is_not_believed():
+    scores = grid(0.5, 0.5, 0.5, 0.8, 0.8, 0.8)
+    scores[0, 3] = 0.9
+    assert COUNTS[choose(COUNTS, scores, 0.0)[0]] == 16
+
+
+def test_the_larger_ridge_wins_a_tie():
+    assert choose(COUNTS, grid(*[0.5] * 6), 0.0) == (0, len(RIDGES) - 1)
+
+
+def test_the_best_ridge_is_chosen():
+    scores = RISING.copy()
+    scores[:, 2] += 0.05
+    scores[:, 1:4] += 0.01
+    assert choose(COUNTS, scores, 0.0)[1] == 2
+
+
+@pytest.fixture(scope="module")
+def toy() -> Toy:
+    return make()
+
+
+@pytest.fixture(scope="module")
+def fitted(toy: Toy) -> Fitted:
+    return fit(toy)
+
+
+@pytest.mark.parametrize("eta", [0.2, 0.9])
+def test_a_given_share_is_taken_of_each_layer_on_its_own(toy, eta):
+    probes = toy.probes()
+    pool = gather(toy.read, toy.task, probes, eta=eta)
+    assert pool.eta == eta
+    for layer in range(3):
+        group = [p for p in probes if p.pooled_site.site.layer == layer]
+        scores = np.concatenate([importance(p.path.coef[p.best]) for p in group])
+        assert np.count_nonzero(pool.layers == layer) == len(keep_mass(scores, eta))
+
+
+def test_candidates_are_read_in_computing_order_and_standardised_on_train(toy):
+    pool = gather(toy.read, toy.task, toy.probes()[::-1], eta=0.9)
+    assert list(pool.features) == sorted(pool.features)
+    assert pool.layers.tolist() == [f.site.layer for f in pool.features]
+    for j, (site, pooling, index) in enumerate(pool.features):
+        raw = toy.blocks[PooledSite(site, pooling)][:, index]
+        np.testing.assert_array_equal(pool.X[:, j], raw)
+    train = pool.standardised(toy.task.train)
+    np.testing.assert_allclose(train.mean(axis=0), 0, atol=1e-5)
+    np.testing.assert_allclose(train.std(axis=0), pool.trust, atol=1e-5)
+
+
+def test_the_site_with_the_best_probe_is_trusted_in_full_and_no_other_more(toy):
+    pool = gather(toy.read, toy.task, toy.probes(), eta=0.9)
+    sites = [PooledSite(f.site, f.pooling) for f in pool.features]
+    telling = np.array([str(site) == NAMES[3] for site in sites])
+    np.testing.assert_array_equal(pool.trust[telling], 1)
+    assert (pool.trust[~telling] < 1).all() and (pool.trust > 0).all()
+
+
+@pytest.mark.parametrize("score", [0.0, 1 / 3, np.nextafter(1 / 3, 1)])
+def test_sites_no_better_than_chance_are_trusted_alike(toy, score):
+    """Nor by a last bit: one such site would be trusted alone."""
+    probes = [
+        Salience(probe.pooled_site, probe.importance, score * (place == 0))
+        for place, probe in enumerate(toy.probes())
+    ]
+    pool = gather(toy.read, toy.task, probes, eta=0.9)
+    np.testing.assert_array_equal(pool.trust, 1)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_of_equal_candidates_the_first_are_taken_and_no_more_than_asked(
+    toy, monkeypatch, seed
+):
+    monkeypatch.setattr(candidates, "most_candidates", lambda *_: 7)
+    noise = np.random.default_rng(seed)
+    probes = [
+        Salience(site, 2 + 1e-6 * noise.standard_normal(X.shape[1]), 0.0)
+        for site, X in toy.blocks.items()
+    ]
+    pool = gather(toy.read, toy.task, probes)
+    site, pooling = min(toy.blocks)
+    assert pool.features == tuple(Feature(site, pooling, i) for i in range(7))
+
+
+def test_where_one_class_is_frequent_no_site_is_trusted_alone(toy):
+    """Accuracies of .90, .91, .89 with a share of .9 say little; macro-F1 does."""
+    scores = iter([(0.90, 0.60), (0.91, 0.65), (0.89, 0.55)] * len(toy.blocks))
+    probes = []
+    for probe in toy.probes():
+        right, f1 = (np.full_like(probe.val_accuracy, one) for one in next(scores))
+        probes.append(probe._replace(val_accuracy=right, val_macro_f1=f1))
+    pool = gather(toy.read, toy.task, probes, eta=0.9)
+    chance = 1 / len(toy.task.classes)
+    least = ((0.55 - chance) / (0.65 - chance)) ** 2
+    assert pool.trust.min() == pytest.approx(least)
+    assert pool.trust.max() == 1
+
+
+def test_without_a_share_as_many_as_fit_are_candidates(toy, monkeypatch):
+    monkeypatch.setattr("stc_core.selection.candidates.MOST_CANDIDATES", (10**6, 10**6))
+    many = gather(toy.read, toy.task, toy.probes())
+    limit = len(many.features) // 2
+    monkeypatch.setattr("stc_core.selection.candidates.MOST_CANDIDATES", (limit, limit))
+    few = gather(toy.read, toy.task, toy.probes())
+    assert len(few.features) == limit
+    assert set(few.features) < set(many.features)
+    assert few.trust.mean() > many.trust.mean()
+    assert set(few.features) < set(many.features)
+
+
+def test_many_candidates_are_narrowed_to_those_that_count_together(toy, monkeypatch):
+    every = gather(toy.read, toy.task, toy.probes())
+    monkeypatch.setattr("stc_core.selection.candidates.MOST_JOINT", 12)
+    few = gather(toy.read, toy.task, toy.probes())
+    assert len(few.features) == 12 < len(every.features)
+    assert set(few.features) < set(every.features)
+    assert set(few.features) & set(toy.telling)
+
+
+def test_more_classes_have_more_candidates():
+    assert most_candidates(2, 10**6) == most_candidates(16, 10**6) == 4096
+    assert most_candidates(32, 10**6) == 8192
+    assert most_candidates(200, 10**6) == 16_384
+    assert most_candidates(200, 100) == 800
+
+
+def test_probes_with_no_weights_are_an_error(toy):
+    empty = [
+        probe._replace(path=probe.path._replace(coef=0 * probe.path.coef))
+        for probe in toy.probes()
+    ]
+    with pytest.raises(StcError, match="no site tells the labels"):
+        fit_stc(toy.read, toy.task, empty)
+
+
+@pytest.mark.parametrize("K", [2, 3, 4])
+def test_the_telling_neurons_are_found_and_weigh_most(K):
+    toy = make(K, strength=4.0)
+    found = fit(toy)
+    head = found.head
+    order = np.argsort(-head.importance)
+    strongest = {head.features[j] for j in order[: K - 1]}
+    assert strongest <= set(toy.telling)
+    X = columns(toy, found)[toy.test]
+    assert accuracy(toy.task.codes[toy.test], head.logits(X).argmax(axis=1)) > 0.85
+    assert head.classes == toy.task.classes and head.weight.shape[0] == K
+
+
+@pytest.mark.parametrize("budget", [1, 3, 7])
+def test_a_budget_is_used_up_and_never_passed(toy, budget):
+    found = fit(toy, budget=budget)
+    assert len(found.head.features) == budget
+    neurons = [p.neurons for p in found.points if p.curve == "neurons"]
+    assert max(neurons) == budget
+
+
+def test_a_budget_of_the_telling_neurons_finds_them():
+    toy = make(4, strength=4.0)
+    assert set(fit(toy, budget=4).head.features) == set(toy.telling)
+
+
+def test_a_budget_above_all_takes_all(toy):
+    found = fit(toy, budget=10**6)
+    assert len(found.head.features) == found.chosen["candidates"]
+
+
+def test_neurons_are_in_computing_order(fitted):
+    assert list(fitted.head.features) == sorted(set(fitted.head.features))
+
+
+def test_the_curves_are_in_order(toy, fitted):
+    neurons = [p.neurons for p in fitted.points if p.curve == "neurons"]
+    depths = [p.layer for p in fitted.points if p.curve == "depth"]
+    assert neurons == sorted(set(neurons))
+    assert depths == sorted(set(depths)) and set(depths) <= {0, 1, 2}
+    assert len(fitted.head.features) in neurons
+    assert all(0 <= p.accuracy <= 1 and p.ridge in RIDGES for p in fitted.points)
+    wide = {p.layer: p.neurons for p in fitted.points if p.curve == "depth"}
+    assert all(n <= len(fitted.head.features) for n in wide.values())
+
+
+def test_the_deepest_point_is_the_head_s_own_selection(fitted):
+    chosen = next(
+        p
+        for p in fitted.points
+        if p.curve == "neurons" and p.neurons == len(fitted.head.features)
+    )
+    deepest = [p for p in fitted.points if p.curve == "depth"][-1]
+    assert (deepest.neurons, deepest.accuracy, deepest.ridge) == (
+        chosen.neurons,
+        chosen.accuracy,
+        chosen.ridge,
+    )
+
+
+def test_validation_logits_are_the_chosen_point_s(toy, fitted):
+    y = toy.task.codes[toy.task.validation]
+    assert fitted.validation_logits.shape == (len(y), 3)
+    chosen = next(p for p in fitted.points if p.neurons == len(fitted.head.features))
+    right = accuracy(y, fitted.validation_logits.argmax(axis=1))
+    assert right == pytest.approx(chosen.accuracy, abs=1.5 / len(y))  # a near tie
+
+
+@pytest.mark.parametrize("class_weight", [None, "balanced"])
+def test_nothing_is_learned_from_other_rows(class_weight):
+    """Neither the labels nor the features of the test rows change a number."""
+    toy = make(class_weight=class_weight, shares=(0.5, 0.3, 0.2))
+    codes = toy.task.codes.copy()
+    codes[toy.test] = (codes[toy.test] + 1) % 3
+    blocks = {site: X.copy() for site, X in toy.blocks.items()}
+    for X in blocks.values():
+        X[toy.test] = 1e6
+    other = toy._replace(blocks=blocks, task=toy.task._replace(codes=codes))
+    one, two = fit(toy), fit(other)
+    assert one.head.features == two.head.features
+    assert one.points == two.points and one.chosen == two.chosen
+    np.testing.assert_array_equal(one.head.weight, two.head.weight)
+    np.testing.assert_array_equal(one.head.bias, two.head.bias)
+    np.testing.assert_array_equal(one.validation_logits, two.validation_logits)
+
+
+def test_balanced_weights_help_the_rare_class():
+    shares = (0.9, 0.1)
+    recalls = []
+    for class_weight in (None, "balanced"):
+        toy = make(2, strength=1.0, shares=shares, class_weight=class_weight)
+        found = fit(toy, budget=2)
+        rare = toy.test[toy.task.codes[toy.test] == 1]
+        guess = found.head.logits(columns(toy, found)[rare]).argmax(axis=1)
+        recalls.append(np.mean(guess == 1))
+    assert recalls[1] > recalls[0]
+
+
+def test_the_order_of_the_probes_changes_nothing(toy, fitted):
+    again = fit_stc(toy.read, toy.task, toy.probes()[::-1])
+    assert again.head.features == fitted.head.features
+    np.testing.assert_array_equal(again.head.weight, fitted.head.weight)
+
+
+def test_progress_ends_at_its_total(toy):
+    seen: list[tuple[int, int]] = []
+    fit(toy, progress=lambda done, total: seen.append((done, total)))
+    assert [done for done, _ in seen] == list(range(1, len(seen) + 1))
+    assert {total for _, total in seen} == {len(seen)}
+
+
+def head_data(toy: Toy) -> tuple[np.ndarray, list[Feature]]:
+    site = PooledSite.parse(NAMES[3])
+    X = toy.blocks[site]
+    return X, [Feature(site.site, site.pooling, i) for i in range(X.shape[1])]
+
+
+@pytest.mark.parametrize("class_weight", [None, "balanced"])
+@pytest.mark.parametrize("ridge", [0.1, 3.0])
+def test_the_head_guesses_as_scikit_learn_s_ridge(class_weight, ridge):
+    toy = make(class_weight=class_weight, shares=(0.6, 0.25, 0.15))
+    X, _ = head_data(toy)
+    train = toy.task.train
+    y = toy.task.codes[train]
+    weight = np.ones(len(y))
+    if class_weight:
+        weight = compute_sample_weight(class_weight, y)
+    scaler = StandardScaler().fit(X[train], sample_weight=weight)
+    Z = scaler.transform(X)
+    alpha = ridge * X.shape[1]  # a standardised row has as much mean squared norm
+    oracle = Ridge(alpha=alpha).fit(Z[train], np.eye(3)[y], sample_weight=weight)
+    head = fit_ridge_head(X, toy.task, (), rows=train, ridge=ridge)
+    scores = oracle.predict(Z)
+    sharpness = head.logits(X).std() / scores.std()
+    np.testing.assert_allclose(head.logits(X) / sharpness, scores, atol=1e-3)
+
+
+def test_trust_divides_the_penalty_by_its_square(toy):
+    """As if each standardised column were scaled by its trust."""
+    X, _ = head_data(toy)
+    train = toy.task.train
+    trust = np.linspace(0.1, 1, X.shape[1]).astype(np.float32)
+    head = fit_ridge_head(X, toy.task, (), rows=train, ridge=2.0, trust=trust)
+    Z = np.asarray(StandardScaler().fit(X[train]).transform(X)) * trust
+    oracle = Ridge(alpha=2.0 * (trust**2).sum())
+    scores = oracle.fit(Z[train], np.eye(3)[toy.task.codes[train]]).predict(Z)
+    sharpness = head.logits(X).std() / scores.std()
+    np.testing.assert_allclose(head.logits(X) / sharpness, scores, atol=1e-3)
+
+
+def test_the_head_is_tempered_on_validation_and_refitted_on_both(toy):
+    X, features = head_data(toy)
+    trust = np.linspace(0.1, 1, X.shape[1]).astype(np.float32)
+    head, logits = fit_head(X, toy.task, features, ridge=1.0, trust=trust)
+    task, validation = toy.task, toy.task.validation
+    same = {"ridge": 1.0, "trust": trust}
+    first = fit_ridge_head(X, task, features, rows=task.train, **same)
+    last = fit_ridge_head(X, task, features, rows=task.learned, **same)
+    np.testing.assert_allclose(
+        logits * head.temperature, first.logits(X[validation]), rtol=1e-5, atol=1e-5
+    )
+    np.testing.assert_allclose(
+        head.scaled.logits(X) * head.temperature, last.logits(X), rtol=1e-4, atol=1e-4
+    )
+    assert set(task.learned) == {*task.train, *validation}

@@ -1,0 +1,100 @@
+"""In blocks or at once: the same activations, and the same head."""
+
+import numpy as np
+import pytest
+
+from helpers.models.tiny import tiny_backbone
+from stc_core.activations import row_file as rows_module
+from stc_core.activations.extract import extract, extract_features
+from stc_core.activations.row_file import write_rows
+from stc_core.data.task import Task
+from stc_core.data.texts import Texts
+from stc_core.heads.ridge import fit_head
+from stc_core.selection.stc import Fitted
+from stc_core.selection.streaming import activation_blocks, gather, refit
+from stc_core.types import Feature, PooledSite, Site
+
+FEATURES = (
+    Feature(Site(2, "resid"), "mean", 3),
+    Feature(Site(1, "mlp"), "max", 5),
+    Feature(Site(2, "resid"), "mean", 0),
+)
+TEXTS = [f"a {'good' if i % 2 else 'bad'} film of {i} words" for i in range(23)]
+
+
+@pytest.fixture(autouse=True)
+def small_blocks(monkeypatch):
+    monkeypatch.setattr(rows_module, "MOST_ROWS", 5)
+
+
+@pytest.fixture(scope="module")
+def stored(tmp_path_factory: pytest.TempPathFactory):
+    """The store of texts 20, 3 and 4, and which text has which place in it."""
+    sites = sorted({PooledSite(f.site, f.pooling) for f in FEATURES})
+    rows = np.array([20, 3, 4])
+    store = extract(
+        tiny_backbone("bert"),
+        [TEXTS[row] for row in rows],
+        sites,
+        store_dtype="float32",
+        folder=tmp_path_factory.mktemp("store"),
+    )
+    known = np.full(len(TEXTS), -1)
+    known[rows] = np.arange(3)
+    return store, known
+
+
+def test_stored_or_computed_the_values_are_the_same(stored):
+    store, known = stored
+    told = []
+    blocks = activation_blocks(
+        tiny_backbone("bert"),
+        Texts(TEXTS),
+        FEATURES,
+        read=store.read,
+        known=known,
+        progress=lambda done, total: told.append((done, total)),
+    )
+    found = np.concatenate(list(blocks))
+    wanted = extract_features(tiny_backbone("bert"), TEXTS, FEATURES)
+    np.testing.assert_allclose(found, wanted, atol=1e-6)
+    assert told == [(5, 23), (10, 23), (15, 23), (20, 23), (23, 23)]
+
+
+def test_what_is_stored_is_not_computed(stored, monkeypatch):
+    store, _ = stored
+    monkeypatch.setattr("stc_core.selection.streaming.extract_features", None)
+    rows = np.array([2, 0])
+    blocks = activation_blocks(
+        tiny_backbone("bert"), Texts(TEXTS[:2]), FEATURES, read=store.read, known=rows
+    )
+    np.testing.assert_array_equal(
+        np.concatenate(list(blocks)), gather(store.read, FEATURES, rows)
+    )
+
+
+@pytest.mark.parametrize("class_weight", [None, "balanced"])
+def test_the_head_is_the_one_fitted_in_memory(tmp_path, class_weight):
+    rng = np.random.default_rng(0)
+    n, d = 97, len(FEATURES)
+    codes = np.sort(rng.integers(0, 3, n))
+    X = rng.standard_normal((n, d)) * [1, 4, 0.2] + [0, 30, 2]
+    X = (X + 0.8 * codes[:, None]).astype(np.float32)
+    order = rng.permutation(n)
+    task = Task(codes, ("a", "b", "c"), order[:60], order[60:80], class_weight)
+    trust = np.array([1, 0.5, 0.3], np.float32)
+    wanted, logits = fit_head(X, task, FEATURES, ridge=0.3, trust=trust)
+    # What was chosen on a sample: its head says how to standardise, roughly.
+    few = task._replace(train=task.train[:15], validation=task.validation[:8])
+    rough, some = fit_head(X, few, FEATURES, ridge=0.3, trust=trust)
+    before = Fitted(rough.scaled, (), {"ridge": 0.3, "eta": 0.9}, some, trust)
+    rows = write_rows(tmp_path / "x.npy", iter([X]), n=n, width=d)
+    found = refit(rows, task, before)
+    assert found.chosen["temperature"] == pytest.approx(wanted.temperature, rel=1e-3)
+    assert found.chosen["eta"] == 0.9 and found.head.features == FEATURES
+    np.testing.assert_allclose(found.validation_logits, logits, atol=2e-4)
+    np.testing.assert_allclose(
+        found.head.logits(X), wanted.scaled.logits(X), rtol=1e-3, atol=2e-4
+    )
+    np.testing.assert_allclose(found.head.weight, wanted.scaled.weight, atol=2e-4)
+    assert np.abs(rough.scaled.weight - wanted.scaled.weight).max() > 0.01

@@ -1,0 +1,90 @@
+"""What a browser still says of before the last move moves nothing back."""
+
+from pathlib import Path
+
+import pytest
+
+from helpers.app import at_home, fine, visit
+from stc_core.interpret.neuron_table import names_of
+from stc_core.runs.run import Run
+from ui.state import stale_events
+
+PAGE = "pages/4_Neurons.py"
+
+
+@pytest.fixture(autouse=True)
+def run(tmp_path: Path, run_folder: Path, monkeypatch) -> Run:
+    return Run.open(at_home(tmp_path, monkeypatch, r=run_folder) / "r")
+
+
+@pytest.fixture
+def app(monkeypatch):
+    """A page that another neuron was asked for by a button, and that shows it."""
+    monkeypatch.setattr(stale_events, "STALE_S", 60.0)
+    app = fine(visit(PAGE, run="r", neuron="3"))
+    return fine(app.button(key="step_neuron_Next").click().run())
+
+
+def neuron(app) -> int:
+    found = int(app.query_params["neuron"])
+    assert app.selectbox(key="pick_neuron").value == found
+    return found
+
+
+def test_the_old_value_of_a_widget_is_no_choice(app, run, monkeypatch):
+    now = neuron(app)
+    names = names_of(run.neurons)
+    chooser = app.selectbox(key="pick_neuron")
+    assert now != 3 and chooser.value == now
+    assert neuron(fine(chooser.set_value(3).run())) == now
+    other = next(one for one in names if one not in (3, now))
+    assert neuron(fine(app.selectbox(key="pick_neuron").set_value(other).run())) == (
+        other
+    )
+    monkeypatch.setattr(stale_events, "STALE_S", 0.0)
+    assert neuron(fine(app.selectbox(key="pick_neuron").set_value(3).run())) == 3
+
+
+def test_the_old_url_is_no_link(app, monkeypatch):
+    now = neuron(app)
+    app.query_params["neuron"] = "3"
+    assert neuron(fine(app.run())) == now
+    app.query_params["neuron"] = "5"
+    assert neuron(fine(app.run())) == 5
+    monkeypatch.setattr(stale_events, "STALE_S", 0.0)
+    app.query_params["neuron"] = "3"
+    assert neuron(fine(app.run())) == 3
+
+
+def test_a_moment_after_the_page_is_drawn_the_old_value_is_a_choice(app, monkeypatch):
+    """The moment begins when the page is drawn, not when the context moved."""
+    now = neuron(app)
+    monkeypatch.setattr(stale_events, "STALE_S", 0.0)
+    assert neuron(fine(app.selectbox(key="pick_neuron").set_value(3).run())) == 3 != now
+
+
+@pytest.mark.parametrize("end", [stale_events.drawn, stale_events.begin])
+def test_until_a_page_is_drawn_all_that_it_replaced_may_come(end, monkeypatch):
+    monkeypatch.setattr(stale_events.st, "session_state", {"a": 1})
+    monkeypatch.setattr(stale_events, "STALE_S", 0.0)
+    stale_events.show("a", 2)
+    stale_events.show("b", 1)
+    assert stale_events.is_stale("a", 1)
+    assert not stale_events.is_stale("a", 2) and not stale_events.is_stale("b", 1)
+    end()
+    assert stale_events.is_stale("a", 1) == (end is stale_events.begin)
+    monkeypatch.setattr(stale_events, "UNDRAWN_S", 0.0)
+    assert not stale_events.is_stale("a", 1)
+
+
+def test_of_a_table_only_the_rows_count(monkeypatch):
+    before = {"selection": {"rows": [4], "columns": [], "cells": []}}
+    state = {"t": before}
+    monkeypatch.setattr(stale_events.st, "session_state", state)
+    taken = []
+    stale_events.show("t", {"selection": {"rows": [4]}})
+    stale_events.news("t", taken.append)()
+    stale_events.show("t", {"selection": {"rows": [7]}})
+    state["t"] = before
+    stale_events.news("t", taken.append)()
+    assert taken == [{"selection": {"rows": [4]}}]
