@@ -7,6 +7,7 @@ import streamlit as st
 
 import ui
 from stc_core import orders
+from stc_core.checks import check_source
 from stc_core.columns import guess_columns
 from stc_core.figures_data import class_bars
 from stc_core.orders import Order
@@ -57,6 +58,7 @@ def table(run: Run) -> None:
     text = row.selectbox(
         "Text column", names, index=names.index(first), key=f"text_{chosen.key}"
     )
+    ui.likely_encodings(chosen)
     out = predicted(chosen, run.folder.name, text, encoding)
     status = orders.status_of(out)
     state = status["state"] if status else None
@@ -68,7 +70,9 @@ def table(run: Run) -> None:
         orders.start(Order(str(run.folder), str(chosen.path), text, place, encoding))
         st.rerun()
     fresh = ui.stamp(out) > ui.stamp(run.folder / "metrics.json")
-    if status is not None and state == "done" and fresh:
+    done = status is not None and state == "done" and fresh
+    how_read((orders.notes_of(out) if done else []) or notes_on(head))
+    if status is not None and done:
         preview, counts = ui.predictions_in(out)
         download(out, f"{chosen.path.name.split('.')[0]}_predicted.csv")
         show(preview, counts, text, n_rows=status["total"])
@@ -78,6 +82,22 @@ def table(run: Run) -> None:
     first = head[:100]
     first.index = pd.RangeIndex(1, len(first) + 1, name="row")
     st.dataframe(first, height=230)
+
+
+def notes_on(head: pd.DataFrame) -> list[str]:
+    """What is known of how a table is read before all of it was."""
+    found = check_source(head.attrs["source"], file="data")
+    return [f"{one.severity}: {one.message}" for one in found]
+
+
+def how_read(notes: list[str]) -> None:
+    """Warnings and hints on how the table was read, as the command line has them."""
+    for note in notes:
+        severity, _, said = note.partition(": ")
+        if severity == "warning":
+            st.warning(ui.escape(said), icon=":material/warning:")
+        else:
+            st.caption(f":material/info: {ui.escape(said)}")
 
 
 def choose() -> Upload | None:

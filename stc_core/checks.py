@@ -71,8 +71,8 @@ def _encoding(source: dict, *, file: File) -> Finding:
     """Which encoding was taken for a text that is no Unicode, and which it may be."""
     first, *others = source["candidates"]
     mend = (
-        "If letters look wrong, choose the encoding on Data or with --encoding, or "
-        "save the file as UTF-8."
+        "If letters look wrong, choose another one with --encoding, or in the box "
+        "Encoding of the app, or save the file as UTF-8."
     )
     if source["sure"] or not others:
         said = (

@@ -5,7 +5,7 @@ from ui.at_work import at_work
 from ui.charts import chart, variability_chart
 from ui.compared import both, cards, class_gaps, widths
 from ui.deleted import delete_button, trash_can, undo
-from ui.encoding import encoding_box, title_with_encoding
+from ui.encoding import encoding_box, likely_encodings, title_with_encoding
 from ui.pages import (
     ADAPT,
     COMPARE,
@@ -108,6 +108,7 @@ __all__ = [
     "interval",
     "is_guessed",
     "is_here",
+    "likely_encodings",
     "link",
     "mislabelled",
     "percent",
