@@ -12,19 +12,21 @@ import ui
 from stc_core import jobs
 from stc_core.columns import free_columns
 from stc_core.config import DataConfig, RunConfig, TrainConfig
+from stc_core.errors import StcError
 from stc_core.figures_data import BASELINES, result_dots, result_table
 from stc_core.hub import cached_names
 from stc_core.run import Run, list_runs
 from stc_core.status import PHASE_NAMES, PHASES, Status
 from stc_core.wording import count
 from ui import choices
-from ui.estimates import expected
+from ui.estimates import expected, refusal, show_refusal
 
 NEW, WATCH = "New run", "Progress and result"
 TABLE = ":material/table_view:"
 
 
-def backbone() -> str:
+def backbone() -> tuple[str, StcError | None]:
+    """The name that is chosen, and what is wrong with it, if anything."""
     name = st.selectbox(
         "Language model",
         cached_names(),
@@ -32,10 +34,13 @@ def backbone() -> str:
         help="One that is here, or type a Hugging Face id or the path of a folder.",
         key="backbone",
     )
-    ui.check_backbone(name)
+    try:
+        ui.check_backbone(name)
+    except StcError as error:
+        return name, error
     if not ui.is_here(name):
         st.caption(":material/download: Not on this machine: it is downloaded first.")
-    return name
+    return name, None
 
 
 def new_run(data: DataConfig) -> None:
@@ -46,14 +51,17 @@ def new_run(data: DataConfig) -> None:
         return
     # The plan is polled for: its place must not move while fields come and go.
     form, box = st.container(), st.container(border=True)
-    with form:
-        config = filled(data)
+    try:
+        with form:
+            asked = filled(data)
+    except StcError as error:
+        asked = choices.in_words(error)
     with box:
-        begin(config)
+        begin(asked)
 
 
 def filled(data: DataConfig) -> RunConfig:
-    """The run as the fields ask for it."""
+    """The run that the fields ask for; StcError, once all are drawn, if none is."""
     labels = " › ".join(data.labels)
     st.markdown(
         f"{TABLE} **{ui.escape(Path(data.path).name)}** · text "
@@ -62,17 +70,19 @@ def filled(data: DataConfig) -> RunConfig:
     free = free_columns(map(str, ui.head(Path(data.path), data.encoding).columns), data)
     left, right = st.columns(2, gap="large")
     with left:
-        name = backbone()
+        name, fault = backbone()
         stem = Path(data.path).name.partition(".")[0]
         default = unused(f"{data.labels[-1]} · {stem}")  # the sidebar cuts the end off
         given = st.text_input("Name of the run", placeholder=default, key="name")
     with right:
         method = choices.method(len(data.labels), more=bool(free))
-    if method == "hierarchy":
+    if method == "hierarchy" and fault is None:
         data = choices.written(data, free, name)
     own = choices.of_method(method, data)
     with st.expander("Settings", icon=":material/tune:"):
         chosen = choices.settings(method)
+    if fault is not None:
+        raise fault
     train = TrainConfig.model_validate({"backbone": name, **own, **chosen})
     return RunConfig(name=given.strip() or default, data=data, train=train)
 
@@ -96,26 +106,32 @@ def wanting(config: RunConfig) -> str | None:
     return ui.escape(errors[0].message) if errors else None
 
 
-def begin(config: RunConfig) -> None:
-    """What the run will take, and its start."""
-    why = wanting(config)
-    facts = st.container(height=88, border=False)
+def begin(asked: RunConfig | StcError) -> None:
+    """What the run will take, and its start; or why it cannot be started."""
+    refused = asked if isinstance(asked, StcError) else None
+    why = None if isinstance(asked, StcError) else wanting(asked)
+    if isinstance(asked, RunConfig) and why is None:
+        refused = refusal(asked)
+    # A reason is seen whole.
+    facts = st.container(height="content" if refused else 88, border=False)
     if st.button(
         "Start training",
         type="primary",
         icon=":material/play_arrow:",
-        disabled=why is not None,
+        disabled=bool(why or refused),
         key="start",
-    ):
-        folder = jobs.start(config)
+    ) and isinstance(asked, RunConfig):
+        folder = jobs.start(asked)
         st.session_state["_train_view"] = WATCH
         ui.remember(run=folder.name)
         st.rerun()
     with facts:  # last, so that nobody has to wait for it
-        if why:
+        if refused is not None:
+            show_refusal(refused)
+        elif why is not None:
             st.info(why, icon=":material/info:")
-        else:
-            expected(config)
+        elif isinstance(asked, RunConfig):
+            expected(asked)
 
 
 @st.fragment(run_every=1.0)

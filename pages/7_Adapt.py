@@ -16,7 +16,7 @@ from stc_core.figures_adapt import (
 from stc_core.readings import chosen_by
 from stc_core.run import Run, list_runs
 from ui import choices
-from ui.estimates import expected
+from ui.estimates import expected, refusal, show_refusal
 from ui.trail import trail
 
 NU = (
@@ -79,7 +79,7 @@ def details() -> dict[str, Any]:
         left, middle, right = st.columns(3)
         rate = middle.number_input(
             "Learning rate",
-            0.0,
+            1e-9,
             value=None,
             step=1e-4,
             format="%.0e",
@@ -120,11 +120,17 @@ def form(run: Run) -> RunConfig:
     found = ui.read(run, "variability")
     best = max(found["best_layer"], 1)
     tune = settings(best, len(found["nu"]) - 1)
-    if st.button("Start tuning", type="primary", icon=":material/play_arrow:"):
+    place = best if tune.where == "variability" and tune.layer is None else tune.layer
+    proposed = tune.changed(layer=place)
+    config = asked(run, "", recipe="variability", tune=proposed)
+    if st.button(
+        "Start tuning",
+        type="primary",
+        icon=":material/play_arrow:",
+        disabled=refusal(config) is not None,
+    ):
         begin(asked(run, f"tuned · {run.name}", recipe="variability", tune=tune))
-    if tune.where == "variability" and tune.layer is None:
-        tune = tune.changed(layer=best)
-    return asked(run, "", recipe="variability", tune=tune)
+    return config
 
 
 def asked(run: Run, name: str, **changes: Any) -> RunConfig:
@@ -245,6 +251,11 @@ with ui.guard():
         if run.has("tuning.json"):
             result(run)
         config = form(run)
+        refused = refusal(config)
+        if refused is not None:
+            show_refusal(refused)
+            beside(run)
+            st.stop()
         facts = st.container(height=88, border=False)
         beside(run)
         with facts:  # last, so that nobody has to wait for it

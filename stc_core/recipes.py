@@ -18,7 +18,7 @@ from stc_core.backbone import Backbone
 from stc_core.baselines import Guess, baselines_of, scored
 from stc_core.by_class import class_table
 from stc_core.classifier import SparsifyThenClassify
-from stc_core.config import RunConfig
+from stc_core.config import RunConfig, TrainConfig
 from stc_core.control import PATIENCE, control_task
 from stc_core.data import Corpus, read_corpus
 from stc_core.errors import StcError
@@ -44,6 +44,7 @@ from stc_core.salience import SALIENCE, write_saliences
 from stc_core.sample import Sample, draw
 from stc_core.shrink import shrink
 from stc_core.stream import activation_blocks, logits_at
+from stc_core.tuning import changed, plan_tuning
 from stc_core.tuning_time import tuning_seconds
 from stc_core.variability import from_features
 from stc_core.writer import RunWriter
@@ -328,6 +329,7 @@ def plan(
     classifier = estimator(config.train)
     backbone = backbone or classifier.load_backbone()
     wanted = classifier.wanted(backbone)
+    check_settings(config.train, backbone)
     surveyed = surveyed or survey(backbone, corpus.texts)
     store_dtype = config.train.store_dtype
     shape = _shape(corpus, [backbone.widths[wish.site] for wish in wanted])
@@ -351,6 +353,16 @@ def plan(
         "layers": backbone.n_layers,
         "backbone": repr(backbone),
     }
+
+
+def check_settings(settings: TrainConfig, backbone: Backbone) -> None:
+    """Raise StcError for settings of a recipe that this backbone cannot do."""
+    tune = settings.tune
+    if settings.recipe == "attention":
+        attentive.check_settings(settings, backbone)
+    elif settings.recipe != "stc":
+        nu = [float(-layer) for layer in range(backbone.n_layers + 1)]
+        changed(backbone, plan_tuning(backbone, nu, tune), tune)
 
 
 def _shape(corpus: Corpus, widths: Sequence[int]) -> Shape:

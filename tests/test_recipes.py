@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from sklearn.metrics import f1_score, log_loss
+from tiny import tiny_backbone
 
 from stc_core import recipes
 from stc_core.axes import Feature, Site
@@ -16,6 +17,8 @@ from stc_core.data import Corpus, read_corpus
 from stc_core.errors import StcError
 from stc_core.run import Run
 from stc_core.writer import RunWriter
+
+TWO_STAGE = {"schedule": "two-stage"}
 
 BASELINES = ("majority", "tfidf", "last_layer", "best_site", "all_sites")
 
@@ -258,6 +261,23 @@ def test_a_budget_is_refused_where_it_would_be_ignored(messages, tmp_path):
         trained(config, tmp_path / "run")
     with pytest.raises(StcError, match="budget"):
         recipes.plan(config, read_corpus(config.data))
+
+
+@pytest.mark.parametrize(
+    ("settings", "match"),
+    [
+        ({"recipe": "variability", "tune": {"method": "bottleneck"}}, "lora or full"),
+        ({"recipe": "hierarchy", "tune": {"method": "bottleneck"}}, "lora or full"),
+        ({"recipe": "variability", "tune": {"layer": 99}}, "layer to tune at"),
+        ({"recipe": "attention", "max_layer": 0, "attention": TWO_STAGE}, "max-layer"),
+    ],
+)
+def test_a_plan_refuses_what_the_recipe_cannot_do_on_the_model(
+    messages, corpus, settings, match
+):
+    config = small(messages, **settings)
+    with pytest.raises(StcError, match=match):
+        recipes.plan(config, corpus, backbone=tiny_backbone("mixtral"))
 
 
 def test_a_missing_label_column_is_said_before_the_work(messages, tmp_path):
