@@ -14,7 +14,7 @@ from stc_core.axes import PooledSite, Progress, silent
 from stc_core.backbone import Backbone
 from stc_core.config import RunConfig
 from stc_core.data import Corpus
-from stc_core.dial import check, find, options_of
+from stc_core.dial import check, find, kept, options_of
 from stc_core.errors import StcError
 from stc_core.extract import extract, stored
 from stc_core.files import read_json
@@ -77,9 +77,12 @@ def shrink(config: RunConfig, writer: RunWriter) -> None:
         here = (frame["layer"] == place[0]) & (frame["neurons"] == place[1])
         writer.write_frame("frontier.parquet", frame.assign(chosen=here))
     metrics = conclude(writer, classifier, ground, fitted, seed=settings.seed)
-    kept = {name: before[name] for name in ("baselines", "missing")}
+    same = {name: before[name] for name in ("baselines", "missing")}
     writer.phase("report")
-    metrics |= {**kept, "parent": _about(parent, before)}
+    metrics |= {**same, "parent": _about(parent, before)}
+    if asked.named_from:
+        said = kept(metrics["layers"]["used"], metrics["neurons"]["selected"])
+        writer.call(f"{asked.named_from} · {said}")
     writer.write_json("metrics.json", {**metrics, "seconds": seconds_of(writer)})
 
 
