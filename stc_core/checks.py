@@ -14,7 +14,9 @@ from stc_core.columns import (
     codes,
     equals,
     is_fractional,
+    nested_fields,
     series,
+    take_field,
 )
 from stc_core.label_names import check_names
 from stc_core.report import File, Finding, Severity, finding
@@ -141,7 +143,14 @@ def _label_problem(
 
 
 def check_numbers(frame: pd.DataFrame, columns: Columns) -> list[Finding]:
-    """A column of numbers where the text should be."""
+    """A column of numbers where the text should be, or of records."""
+    named = dict(zip(level_names(columns), columns.labels, strict=True))
+    for part, name in {"text": columns.text, **named}.items():
+        if fields := nested_fields(series(frame, part)):
+            said = f"Column {name!r} holds records with the fields {', '.join(fields)}"
+            said += ", which are read as JSON. To read one field, make it a column. "
+            said += take_field(name, fields[0])
+            return [finding("nested", "warning", said, count=len(frame))]
     if not are_numbers(series(frame, "text")):
         return []
     said = (
