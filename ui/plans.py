@@ -2,7 +2,6 @@
 
 import os
 from concurrent.futures import Future, ThreadPoolExecutor
-from types import NoneType
 from typing import TYPE_CHECKING, Any
 
 import streamlit as st
@@ -34,8 +33,9 @@ def plan(config: RunConfig) -> dict[str, Any] | None:
     surveying = _survey(place, config.data.model_dump_json(), loading, corpus)
     if not surveying.done():
         return None
-    if not isinstance(surveying.exception(), (StcError, NoneType)):
-        forget()  # a bug of ours, or no memory for it: try again next time
+    fault = surveying.exception()
+    if fault is not None and not isinstance(fault, StcError):
+        forget()  # no refusal, which would be the same next time
     surveyed = surveying.result()
     from stc_core import recipes
 
