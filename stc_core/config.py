@@ -28,9 +28,21 @@ def _once(values: tuple[T, ...]) -> tuple[T, ...]:
     return tuple(dict.fromkeys(values))
 
 
+def _most(value: int | None, info: Any) -> int | None:
+    """A most that is no contradiction to the number of neurons that is asked for."""
+    budget = info.data.get("budget")
+    if None not in (value, budget) and value < budget and not _is_kept(info):
+        raise ValueError(f"none, or {budget:,} or more, as the budget is {budget:,}")
+    return value
+
+
+def _is_kept(info: Any) -> bool:
+    return bool((info.context or {}).get(KEPT))
+
+
 def _seed(value: int, info: Any) -> int:
     """A seed that every generator takes; a run that is there keeps the one it had."""
-    if value > MOST_SEED and not (info.context or {}).get(KEPT):
+    if value > MOST_SEED and not _is_kept(info):
         raise ValueError(f"a whole number, 0 or more and {MOST_SEED:,} or less")
     return value
 
@@ -150,7 +162,7 @@ class TrainConfig(Frozen):
     eta: float | None = Field(default=None, gt=0, le=1)
     budget: int | None = Field(default=None, ge=1)
     max_layer: int | None = Field(default=None, ge=0)
-    max_neurons: int | None = Field(default=None, ge=1)
+    max_neurons: Annotated[int | None, Field(ge=1), AfterValidator(_most)] = None
     tolerance: float | None = Field(default=None, ge=0, lt=1)
     store_dtype: Literal["float16", "float32"] = "float16"
     tune: TuneConfig = TuneConfig()
@@ -166,10 +178,12 @@ class ShrinkConfig(Frozen):
 
     `layer` and `neurons` name an option of its frontier; without them neurons are
     selected again, by the settings of the new run. `extract`: read the texts again if
-    their features are gone.
+    their features are gone. `named_from` is the parent's name, from which the run gets
+    its own once it is known what was kept; empty where it has one.
     """
 
     parent: Words
+    named_from: Words = ""
     layer: int | None = Field(default=None, ge=0)
     neurons: int | None = Field(default=None, ge=1)
     extract: bool = False

@@ -24,7 +24,7 @@ from ui.shell.messages import escape
 from ui.shell.run_badge import doing
 from ui.state.navigation import pick, remember
 from ui.train import settings as choices
-from ui.train.estimate import expected
+from ui.train.estimate import expected, refusal, show_refusal
 
 NU = (
     "ν compares the spread inside the classes with the distance between them, on the "
@@ -86,7 +86,7 @@ def details() -> dict[str, Any]:
         left, middle, right = st.columns(3)
         rate = middle.number_input(
             "Learning rate",
-            0.0,
+            1e-9,
             value=None,
             step=1e-4,
             format="%.0e",
@@ -127,11 +127,17 @@ def form(run: Run) -> RunConfig:
     found = read(run, "variability")
     best = max(found["best_layer"], 1)
     tune = settings(best, len(found["nu"]) - 1)
-    if st.button("Start tuning", type="primary", icon=":material/play_arrow:"):
+    place = best if tune.where == "variability" and tune.layer is None else tune.layer
+    proposed = tune.changed(layer=place)
+    config = asked(run, "", recipe="variability", tune=proposed)
+    if st.button(
+        "Start tuning",
+        type="primary",
+        icon=":material/play_arrow:",
+        disabled=refusal(config) is not None,
+    ):
         begin(asked(run, f"tuned · {run.name}", recipe="variability", tune=tune))
-    if tune.where == "variability" and tune.layer is None:
-        tune = tune.changed(layer=best)
-    return asked(run, "", recipe="variability", tune=tune)
+    return config
 
 
 def asked(run: Run, name: str, **changes: Any) -> RunConfig:
@@ -248,6 +254,11 @@ def show_page() -> None:
         if run.has("tuning.json"):
             result(run)
         config = form(run)
+        refused = refusal(config)
+        if refused is not None:
+            show_refusal(refused)
+            beside(run)
+            st.stop()
         facts = st.container(height=88, border=False)
         beside(run)
         with facts:  # last, so that nobody has to wait for it

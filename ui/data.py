@@ -137,14 +137,6 @@ def one_finding(finding: Finding, corpus: Corpus) -> None:
         st.markdown(
             f":{colour}[{icon} **{finding.severity}**]  {escape(finding.message)}"
         )
-        readings = corpus.report.source["candidates"]
-        if finding.kind == "encoding" and readings:
-            with st.expander("The likeliest encodings", type="compact"):
-                shown = [
-                    {"Encoding": one["encoding"], "How a line reads": one["line"]}
-                    for one in readings
-                ]
-                st.dataframe(pd.DataFrame(shown), hide_index=True)
         if finding.rows:
             first = ", ".join(str(row) for row in finding.rows[:12])
             more = f" and {finding.count - 12:,} more" if finding.count > 12 else ""

@@ -6,6 +6,7 @@ import pandas as pd
 import streamlit as st
 
 from stc_core.classifiers.predict_table import LABEL_COLUMN, annotated
+from stc_core.data.checks import check_source
 from stc_core.data.columns import guess_columns
 from stc_core.data.uploads import Upload, find, list_uploads, predicted
 from stc_core.display import duration
@@ -17,7 +18,7 @@ from stc_core.runs.status import BUSY, Status
 from ui.cache import tables
 from ui.cache.run_files import classifier, predictions_in, stamp
 from ui.charts.chart import chart
-from ui.shell.encoding_field import encoding_box
+from ui.shell.encoding_field import encoding_box, likely_encodings
 from ui.shell.frame import pick_run
 from ui.shell.messages import escape
 from ui.shell.upload import pick_upload, uploader
@@ -65,6 +66,7 @@ def table(run: Run) -> None:
     text = row.selectbox(
         "Text column", names, index=names.index(first), key=f"text_{chosen.key}"
     )
+    likely_encodings(chosen)
     out = predicted(chosen, run.folder.name, text, encoding)
     status = label_jobs.status_of(out)
     state = status["state"] if status else None
@@ -78,7 +80,9 @@ def table(run: Run) -> None:
         )
         st.rerun()
     fresh = stamp(out) > stamp(run.folder / "metrics.json")
-    if status is not None and state == "done" and fresh:
+    done = status is not None and state == "done" and fresh
+    how_read((label_jobs.notes_of(out) if done else []) or notes_on(head))
+    if status is not None and done:
         preview, counts = predictions_in(out)
         download(out, f"{chosen.path.name.split('.')[0]}_predicted.csv")
         show(preview, counts, text, n_rows=status["total"])
@@ -88,6 +92,22 @@ def table(run: Run) -> None:
     first = head[:100]
     first.index = pd.RangeIndex(1, len(first) + 1, name="row")
     st.dataframe(first, height=230)
+
+
+def notes_on(head: pd.DataFrame) -> list[str]:
+    """What is known of how a table is read before all of it was."""
+    found = check_source(head.attrs["source"], file="data")
+    return [f"{one.severity}: {one.message}" for one in found]
+
+
+def how_read(notes: list[str]) -> None:
+    """Warnings and hints on how the table was read, as the command line has them."""
+    for note in notes:
+        severity, _, said = note.partition(": ")
+        if severity == "warning":
+            st.warning(escape(said), icon=":material/warning:")
+        else:
+            st.caption(f":material/info: {escape(said)}")
 
 
 def choose() -> Upload | None:

@@ -4,11 +4,13 @@ No more than settings: shrink.py does the work, in a process of its own.
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from stc_core.config import RunConfig, ShrinkConfig
+from stc_core.config import RunConfig, ShrinkConfig, TrainConfig
+from stc_core.display import count
 from stc_core.errors import StcError
 from stc_core.metrics.scores import chosen_by
 from stc_core.runs.run import Run
@@ -44,7 +46,7 @@ def smaller(
     given = {key: value for key, value in given.items() if value is not None}
     if not given and option is None:
         given = {"tolerance": TOLERANCE}
-    train = parent.config.train.changed(**given)
+    train = _limited(parent.config.train, given)
     if option is None and set(given) == {"tolerance"}:
         options, by = options_of(parent), chosen_by(train.class_weight)
         found = cheapest(options, tolerance=given["tolerance"], by=by)
@@ -53,13 +55,14 @@ def smaller(
     if option is not None:
         find(options_of(parent), option)
     layer, neurons = option or (None, None)
-    said = _limits(*(option or (max_layer, max_neurons)))
+    known = "smaller" if option is None else kept(*option)
     return parent.config.changed(
-        name=name or f"{parent.name} · {said}",
+        name=name or f"{parent.name} · {known}",
         created="",
         train=train,
         shrink=ShrinkConfig(
             parent=str(parent.folder.absolute()),
+            named_from="" if name or option else parent.name,
             layer=layer,
             neurons=neurons,
             extract=extract,
@@ -67,15 +70,21 @@ def smaller(
     )
 
 
+def _limited(train: TrainConfig, given: dict[str, Any]) -> TrainConfig:
+    """`train` with the limits that are given; its budget is no more than its most."""
+    most = given.get("max_neurons", train.max_neurons)
+    if train.budget is not None and most is not None:
+        given = {**given, "budget": min(train.budget, most)}
+    return train.changed(**given)
+
+
 def _known(value: int | None) -> list[int]:
     return [] if value is None else [value]
 
 
-def _limits(layer: int | None, neurons: int | None) -> str:
+def kept(layer: int, neurons: int) -> str:
     """'layer 3, 256 neurons'."""
-    deep = "" if layer is None else f"layer {layer}"
-    many = "" if neurons is None else f"{neurons:,} neurons"
-    return ", ".join(filter(None, [deep, many]))
+    return f"layer {layer}, {count(neurons, 'neuron')}"
 
 
 def check(parent: Run) -> None:

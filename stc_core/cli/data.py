@@ -1,6 +1,6 @@
 """The commands that look at data without training: a table, its layers, the cache."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -18,6 +18,10 @@ from stc_core.cli.options import (
     Test,
     Text,
 )
+from stc_core.errors import StcError
+
+LARGE_BYTES = 1_000_000_000
+"""A model with larger files is not loaded to look at a table."""
 
 
 @spread
@@ -27,28 +31,68 @@ def check(
     test: Test = None,
     columns: Columns,
     backbone: Annotated[
-        str | None, typer.Option(help="Whose tokens count; embedded if none.")
+        str | None,
+        typer.Option(help="Whose tokens count, checked, too; embedded if none."),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Report what is in a table and what stands in the way of training on it."""
-    from stc_core.backbone.truncation import sampled_cut
+    """Report what is in a table and what stands in the way of training on it.
+
+    A backbone that is named is loaded and tried on a few tokens, unless it is large.
+    """
     from stc_core.cli import console
     from stc_core.data.corpus import inspect_corpus
-    from stc_core.data.findings import add_truncated
 
     where = {"path": data, "test_path": test, **vars(columns)}
     config = config_of(where, {"backbone": backbone})
     corpus = inspect_corpus(config.data)
-    found, texts = corpus.report, corpus.texts
-    if cut := sampled_cut(texts, config.train.backbone):
-        found = add_truncated(found, *cut, sampled_of=len(texts))
+    found = _with_backbone(corpus, config.train.backbone, tried=backbone is not None)
     if as_json:
         print_json(found.model_dump(mode="json"))
     else:
         console.show_data_report(found)
     if found.errors:
         raise typer.Exit(2)
+
+
+def _with_backbone(corpus: Any, name: str, *, tried: bool) -> Any:
+    """The report on `corpus` and the backbone that is to read it.
+
+    What is wrong with the backbone is a finding beside those of the table.
+    """
+    from stc_core.backbone.truncation import sampled_cut
+    from stc_core.data.findings import add_truncated, finding
+
+    report, texts, more = corpus.report, corpus.texts, []
+    try:
+        if cut := sampled_cut(texts, name):
+            report = add_truncated(report, *cut, sampled_of=len(texts))
+        notes = _tried(name) if tried else []
+        more = [finding("backbone", "info", note) for note in notes]
+    except StcError as error:
+        more = [finding("backbone", "error", str(error))]
+    return report.changed(findings=(*report.findings, *more))
+
+
+def _tried(name: str) -> list[str]:
+    """What loading says of a backbone; of a large one what was not checked."""
+    from stc_core.backbone.loading import hub, loading_errors
+    from stc_core.display import size
+
+    paths = hub.weight_files(hub.resolve(name))
+    for fault in filter(None, map(loading_errors.weights_fault, paths)):
+        raise fault
+    weights = sum(path.stat().st_size for path in paths)
+    if weights > LARGE_BYTES:
+        said = f"Backbone {name!r} has {size(weights)} of weights and was not loaded"
+        return [
+            f"{said}: its configuration, tokenizer and files were checked, but not "
+            "whether they fit each other and the model reads text. A training checks "
+            "that before its work, and so does variability on a table of a few rows."
+        ]
+    from stc_core.backbone.backbone import Backbone
+
+    return list(Backbone.load(name, device="cpu").notes)
 
 
 def variability(

@@ -8,7 +8,13 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Bool
 
-from stc_core.data.columns import Columns, are_numbers, is_fractional
+from stc_core.data.columns import (
+    Columns,
+    are_numbers,
+    is_fractional,
+    nested_fields,
+    take_field,
+)
 from stc_core.data.findings import File, Finding, Severity, finding
 from stc_core.data.label_names import check_names
 from stc_core.data.split import TEST, TRAIN, VALIDATION
@@ -65,8 +71,8 @@ def _encoding(source: dict, *, file: File) -> Finding:
     """Which encoding was taken for a text that is no Unicode, and which it may be."""
     first, *others = source["candidates"]
     mend = (
-        "If letters look wrong, choose the encoding on Data or with --encoding, or "
-        "save the file as UTF-8."
+        "If letters look wrong, choose another one with --encoding, or in the box "
+        "Encoding of the app, or save the file as UTF-8."
     )
     if source["sure"] or not others:
         said = (
@@ -135,7 +141,14 @@ def _label_problem(
 
 
 def check_numbers(frame: pd.DataFrame, columns: Columns) -> list[Finding]:
-    """A column of numbers where the text should be."""
+    """A column of numbers where the text should be, or of records."""
+    named = dict(zip(level_names(columns), columns.labels, strict=True))
+    for part, name in {"text": columns.text, **named}.items():
+        if fields := nested_fields(series(frame, part)):
+            said = f"Column {name!r} holds records with the fields {', '.join(fields)}"
+            said += ", which are read as JSON. To read one field, make it a column. "
+            said += take_field(name, fields[0])
+            return [finding("nested", "warning", said, count=len(frame))]
     if not are_numbers(series(frame, "text")):
         return []
     said = (

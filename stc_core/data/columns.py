@@ -1,9 +1,11 @@
 """Which column is the text, the label, the split, the id: guessed or checked."""
 
+import json
 import math
 import re
 from collections.abc import Iterable
 from difflib import get_close_matches
+from itertools import islice
 from typing import NamedTuple
 
 import numpy as np
@@ -66,6 +68,7 @@ class _Profile(NamedTuple):
     chars: float
     splits: bool
     fractional: bool
+    nested: bool
 
     @property
     def unique(self) -> bool:
@@ -75,7 +78,7 @@ class _Profile(NamedTuple):
     def classes(self) -> bool:
         """Whether the values may be classes: a few, each on several rows."""
         few = self.distinct <= 0.5 * self.n or (self.n < 20 and not self.unique)
-        return self.distinct >= 2 and few and not self.fractional
+        return self.distinct >= 2 and few and not self.fractional and not self.nested
 
 
 def guess_columns(frame: pd.DataFrame) -> Columns:
@@ -173,6 +176,14 @@ def check_column(frame: pd.DataFrame, name: str, *, role: str = "column") -> Non
     names = [str(column) for column in frame.columns]
     if name in names:
         return
+    outer, _, field = name.partition(".")
+    if outer in names and field in _fields_in(frame, outer):
+        raise StcError(
+            f"{role} column {name!r}",
+            expected=f"one of the columns {', '.join(map(repr, names))}",
+            got=f"a field inside of {outer!r}, where it is no column",
+            remedy=take_field(outer, field),
+        )
     lower = {column.lower(): column for column in names}
     near = get_close_matches(name.lower(), list(lower), n=1, cutoff=0.5)
     raise StcError(
@@ -180,6 +191,10 @@ def check_column(frame: pd.DataFrame, name: str, *, role: str = "column") -> Non
         expected=f"one of the columns {', '.join(map(repr, names))}",
         remedy=f"Did you mean {lower[near[0]]!r}?" if near else None,
     )
+
+
+def _fields_in(frame: pd.DataFrame, name: str) -> list[str]:
+    return nested_fields(as_text(series(frame, name).head(SLICE_ROWS)).dropna())
 
 
 def _named(data: DataConfig) -> list[tuple[str, str]]:
@@ -201,7 +216,27 @@ def _profile(name: str, column: pd.Series) -> _Profile:
         chars=float(cells.str.len().mean()) if len(cells) else 0.0,
         splits=bool(values) and {value.lower() for value in values} <= SPLITS.keys(),
         fractional=len(values) > 20 and is_fractional(values),
+        nested=bool(nested_fields(cells)),
     )
+
+
+def nested_fields(cells: Iterable[str]) -> list[str]:
+    """The fields of a column whose cells are JSON objects; none of another one."""
+    fields: dict[str, None] = {}
+    for cell in islice(filter(None, cells), SLICE_ROWS):
+        try:
+            value = json.loads(cell) if cell.startswith("{") else None
+        except (json.JSONDecodeError, RecursionError):
+            value = None
+        if not isinstance(value, dict):
+            return []
+        fields |= dict.fromkeys(map(str, value))
+    return list(fields)
+
+
+def take_field(name: str, field: str) -> str:
+    """How a field of a nested column becomes a column of its own."""
+    return f"With pandas: frame[{field!r}] = frame[{name!r}].str.get({field!r})."
 
 
 def is_fractional(values: Iterable[str]) -> bool:
@@ -234,10 +269,11 @@ def _is_id(column: _Profile) -> bool:
 def _guess_text(columns: list[_Profile]) -> _Profile | None:
     for name in TEXT_NAMES:
         for column in columns:
-            sure = name in TEXT_NAMES[:6] or not column.classes
+            sure = name in TEXT_NAMES[:6] or not (column.classes or column.nested)
             if column.plain == name and column.n and sure:
                 return column
-    spread = [(p.chars * (p.distinct / max(p.n, 1)) ** 0.5, p) for p in columns]
+    flat = [p for p in columns if not p.nested] or columns
+    spread = [(p.chars * (p.distinct / max(p.n, 1)) ** 0.5, p) for p in flat]
     return max(spread, key=lambda pair: pair[0])[1] if spread else None
 
 

@@ -11,7 +11,7 @@ import pandas as pd
 
 from stc_core.activations.extract import extract, stored
 from stc_core.activations.store import FeatureStore
-from stc_core.analysis.shrink_options import check, find, options_of
+from stc_core.analysis.shrink_options import check, find, kept, options_of
 from stc_core.backbone.backbone import Backbone
 from stc_core.config import RunConfig
 from stc_core.data.corpus import Corpus
@@ -82,9 +82,12 @@ def shrink(config: RunConfig, writer: RunWriter) -> None:
         here = (frame["layer"] == place[0]) & (frame["neurons"] == place[1])
         writer.write_frame("frontier.parquet", frame.assign(chosen=here))
     metrics = conclude(writer, classifier, ground, fitted, seed=settings.seed)
-    kept = {name: before[name] for name in ("baselines", "missing")}
+    same = {name: before[name] for name in ("baselines", "missing")}
     writer.phase("report")
-    metrics |= {**kept, "parent": _about(parent, before)}
+    metrics |= {**same, "parent": _about(parent, before)}
+    if asked.named_from:
+        said = kept(metrics["layers"]["used"], metrics["neurons"]["selected"])
+        writer.call(f"{asked.named_from} · {said}")
     writer.write_json("metrics.json", {**metrics, "seconds": seconds_of(writer)})
 
 

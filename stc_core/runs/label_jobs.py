@@ -25,6 +25,8 @@ from stc_core.runs.status import (
 )
 from stc_core.runs.worker import Worker, spawn
 
+NOTES = "notes.json"
+
 
 class Order(NamedTuple):
     """Texts in a column of the table `source`, to be labelled by a run into `out`."""
@@ -56,7 +58,8 @@ def place(order: Order) -> Path:
     """The folder of a new order that waits for its worker; earlier labels are gone."""
     folder = order.folder
     folder.mkdir(parents=True, exist_ok=True)
-    for stale in (Path(order.out), folder / "worker.json", folder / "log.txt"):
+    beside = (folder / name for name in ("worker.json", "log.txt", NOTES))
+    for stale in (Path(order.out), *beside):
         stale.unlink(missing_ok=True)
     write_json(folder / "order.json", order._asdict())
     write_json(folder / "status.json", new_status("queued"))
@@ -70,6 +73,12 @@ def status_of(out: Path) -> Status | None:
     """
     there = (folder_of(out) / "status.json").is_file()
     return observed(folder_of(out)) if there else None
+
+
+def notes_of(out: Path) -> list[str]:
+    """What a user should know of how the table of a finished order was read."""
+    path = folder_of(out) / NOTES
+    return read_json(path)["notes"] if path.is_file() else []
 
 
 def cancel(out: Path) -> None:
@@ -125,7 +134,8 @@ def _label(order: Order, status: Status, tell: Callable[[], None]) -> int:
             told = now
             tell()
 
-    return predict_file(
+    notes: list[str] = []
+    labelled = predict_file(
         classifier,
         order.source,
         order.out,
@@ -133,4 +143,7 @@ def _label(order: Order, status: Status, tell: Callable[[], None]) -> int:
         text=order.text,
         encoding=order.encoding,
         progress=progress,
-    ).rows
+        tell=notes.append,
+    )
+    write_json(order.folder / NOTES, {"notes": notes})
+    return labelled.rows

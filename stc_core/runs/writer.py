@@ -86,6 +86,11 @@ class RunWriter:
         self._log(message)
         self._tell(now=True)
 
+    def call(self, name: str) -> None:
+        """Give the run its name, where it hangs on what came of it."""
+        self.config = self.config.changed(name=name)
+        self.write_json("config.json", self.config)
+
     def write_json(self, name: str, value: Any) -> None:
         """Write `value` (records, arrays and scalars too); NaN becomes null."""
         write_json(self.folder / name, value)

@@ -1,5 +1,7 @@
 """Which cheaper classifier is wanted: settings of a new run, or why there is none."""
 
+import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -36,8 +38,9 @@ def test_limits_are_settings_of_the_new_run(parent):
     train = config.train
     assert (train.max_layer, train.max_neurons, train.tolerance) == (3, 64, 0.02)
     assert config.data == parent.config.data and config.created == ""
-    assert config.name == "messages by topic · layer 3, 64 neurons"
+    assert config.name == "messages by topic · smaller"  # until it is known
     assert config.shrink is not None and config.shrink.layer is None
+    assert config.shrink.named_from == "messages by topic"
     assert Run.open(config.shrink.parent).metrics == parent.metrics
 
 
@@ -60,6 +63,9 @@ def test_an_option_changes_no_setting(parent):
     place = int(row["layer"]), int(row["neurons"])
     config = shrink_options.smaller(parent, option=place, name="mine")
     assert config.train == parent.config.train and config.name == "mine"
+    assert shrink_options.smaller(parent, option=place).name == (
+        f"messages by topic · layer {place[0]}, {place[1]:,} neurons"
+    )
     assert RunConfig.model_validate_json(config.model_dump_json()) == config
 
 
@@ -70,6 +76,23 @@ def test_an_option_changes_no_setting(parent):
 def test_a_limit_that_cannot_be_is_refused(parent, name, value):
     with pytest.raises(StcError, match=f"{name}: expected a"):
         shrink_options.smaller(parent, **{name: value})
+
+
+def test_a_limit_below_the_budget_of_the_parent_takes_its_place(parent, tmp_path):
+    folder = tmp_path / "p"
+    shutil.copytree(parent.folder, folder)
+    held = json.loads((folder / "config.json").read_text("utf-8"))
+    held["train"]["budget"] = 100
+    for most, limits, wanted in [
+        (None, {"max_neurons": 50}, (50, 50)),
+        (None, {"max_neurons": 500}, (100, 500)),
+        (None, {"max_layer": 2}, (100, None)),
+        (50, {"max_layer": 2}, (50, 50)),  # as older runs may have it
+    ]:
+        held["train"]["max_neurons"] = most
+        (folder / "config.json").write_text(json.dumps(held), "utf-8")
+        train = shrink_options.smaller(Run.open(folder), **limits).train
+        assert (train.budget, train.max_neurons) == wanted
 
 
 def test_a_place_off_the_frontier_is_an_error(parent):

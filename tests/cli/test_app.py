@@ -133,6 +133,14 @@ def test_a_wrong_setting_is_named_and_nothing_is_left(
     assert not (table.parent / "run").exists()
 
 
+def test_a_budget_beyond_the_most_neurons_is_a_contradiction(stc: Stc, table: Path):
+    asked = ("--budget", "100", "--max-neurons", "50")
+    said = stc("train", table, "--out", table.parent / "run", *asked)
+    assert said.code == 2
+    assert "option --max-neurons: expected none, or 100 or more" in said.err
+    assert "got 50" in said.err and not (table.parent / "run").exists()
+
+
 BAD = {
     "binary": (b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR" + bytes(range(256)) * 40, ()),
     "empty": (b"", ()),

@@ -7,7 +7,9 @@ import numpy as np
 import pytest
 
 from helpers.command import Stc
+from helpers.models.broken import broken, save_bert
 from stc_core.activations.store import open_writer
+from stc_core.cli import data as commands_data
 from stc_core.types import PooledSite
 
 pytestmark = pytest.mark.usefixtures("own_home")
@@ -35,6 +37,42 @@ def test_data_check_reports_and_exits_2_on_errors(stc: Stc, table: Path):
     said = stc("data", "check", table, "--json")
     assert said.code == 2 and json.loads(said.out)["n_rows"] == 63
     assert stc("data", "check", table.parent / "none.csv").code == 2
+
+
+@pytest.mark.parametrize(
+    ("fault", "words"),
+    [
+        ("weights are cut", "cut off"),
+        ("more blocks", "weights for every block"),
+        ("weights are no numbers", "nan or inf"),
+        ("tokenizer is newer", "this version of tokenizers reads"),
+    ],
+)
+def test_data_check_tries_the_model_that_is_named(
+    stc: Stc, table: Path, tmp_path: Path, fault: str, words: str
+):
+    folder = broken(fault, tmp_path)
+    said = stc("data", "check", table, "--backbone", folder)
+    assert said.code == 2 and words in " ".join(said.out.split())
+    assert "60 of 60 rows" in said.out  # the table is reported on, too
+    found = json.loads(stc("data", "check", table, "--backbone", folder, "--json").out)
+    (error,) = (one for one in found["findings"] if one["severity"] == "error")
+    assert error["kind"] == "backbone"
+
+
+def test_data_check_says_what_it_did_not_check_of_a_large_model(
+    stc: Stc, table: Path, tmp_path: Path, monkeypatch
+):
+    monkeypatch.setattr(commands_data, "LARGE_BYTES", 10_000)
+    folder = save_bert(tmp_path / "whole")
+    said = stc("data", "check", table, "--backbone", folder)
+    assert said.code == 0 and "was not loaded" in said.out
+    monkeypatch.setattr(commands_data, "LARGE_BYTES", 10**9)
+    said = stc("data", "check", table, "--backbone", folder)
+    assert said.code == 0 and "not loaded" not in said.out
+    monkeypatch.setattr(commands_data, "LARGE_BYTES", 10_000)
+    cut = stc("data", "check", table, "--backbone", broken("weights are cut", tmp_path))
+    assert cut.code == 2 and "cut off" in cut.out
 
 
 def test_cache_lists_and_cleans(stc: Stc, tmp_path: Path):

@@ -1,6 +1,7 @@
 """Guessing and checking columns, and cells as strings."""
 
 import datetime as dt
+import json
 
 import numpy as np
 import pandas as pd
@@ -12,6 +13,7 @@ from stc_core.data.columns import (
     free_columns,
     guess_columns,
     label_columns,
+    nested_fields,
     resolve_columns,
 )
 from stc_core.errors import StcError
@@ -159,3 +161,47 @@ def test_the_label_is_looked_for_behind_the_text_first():
     found = guess_columns(frame)
     assert (found.text, found.labels) == ("question", ("sort",))
     assert label_columns(frame, found) == ["flag", "priority"]
+
+
+RECORDS = [{"body": f"a text of its own, number {n}", "lang": "en"} for n in range(N)]
+
+
+@pytest.mark.parametrize("written", [list, lambda rows: list(map(json.dumps, rows))])
+def test_records_in_a_column_are_guessed_to_be_no_text_and_no_label(written):
+    two = written([{"id": n % 2, "note": "x" * 200} for n in range(N)])
+    table = pd.DataFrame({"meta": two, "words": WORDS, "kind": few(3)})
+    assert guess_columns(table)[:2] == ("words", ("kind",))
+    assert guess_columns(table.drop(columns="kind")).labels == ()
+    alone = pd.DataFrame({"message": written(RECORDS), "kind": few(3)})
+    assert guess_columns(alone).text == "message"  # there is no other
+
+
+@pytest.mark.parametrize("written", [list, lambda rows: list(map(json.dumps, rows))])
+def test_a_field_inside_of_records_is_no_column_and_it_is_said_how_to_take_it(written):
+    table = pd.DataFrame({"message": written(RECORDS), "kind": few(3)})
+    data = DataConfig(path="t", text="message.body", labels=("kind",))
+    with pytest.raises(StcError, match="a field inside of 'message'") as caught:
+        resolve_columns(table, data)
+    assert "frame['body'] = frame['message'].str.get('body')" in str(caught.value)
+    taken = pd.DataFrame({"message": RECORDS})["message"].str.get("body")
+    assert taken.tolist() == [row["body"] for row in RECORDS]  # as it says
+    with pytest.raises(
+        StcError, match="one of the columns 'message', 'kind'"
+    ) as caught:
+        resolve_columns(table, data.changed(text="message.none"))
+    assert "inside" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("cells", "fields"),
+    [
+        (['{"a": 1, "b": 2}', "", '{"c": 3}'], ["a", "b", "c"]),
+        (['{"a": 1}', "{curly} words"], []),
+        (["{name} is here"], []),
+        (['["a"]', '{"a": 1}'], []),
+        (["{" * 100_000], []),
+        ([], []),
+    ],
+)
+def test_a_column_is_nested_if_all_cells_are_objects(cells, fields):
+    assert nested_fields(cells) == fields

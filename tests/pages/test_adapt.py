@@ -8,6 +8,7 @@ import pytest
 
 from helpers.app import PLAN, at_home, charts, fine, said, visit, written_run
 from stc_core.config import RunConfig
+from stc_core.errors import StcError
 from stc_core.runs import jobs
 from stc_core.runs.run import Run
 from stc_core.runs.writer import RunWriter
@@ -174,3 +175,17 @@ def test_every_page_shows_a_tuned_run(page):
 def test_words_are_followed_through_a_tuned_model():
     app = visit("pages/5_Examples.py", run="t", state={"gradients": True})
     assert "From blank words (logit " in said(fine(app))
+
+
+def test_what_cannot_be_tuned_is_said_before_the_start(monkeypatch, started):
+    def plan(config: RunConfig):
+        raise StcError(
+            "bottleneck adapters in m", remedy="Choose another --learning-rate."
+        )
+
+    monkeypatch.setattr(plans, "plan", plan)
+    app = fine(visit(PAGE, run="r"))
+    assert "bottleneck adapters in m" in app.error[0].value
+    assert "“Learning rate”" in app.error[0].value
+    (start,) = (one for one in app.button if one.label == "Start tuning")
+    assert start.disabled

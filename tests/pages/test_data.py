@@ -8,6 +8,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from helpers.app import PLAN, fine, said, small_csv, visit
+from stc_core.data.reading.charsets import text_codec
 from stc_core.data.uploads import list_uploads, read_choice, uploads_folder
 from ui.cache import plans
 
@@ -207,12 +208,36 @@ def test_the_encoding_is_guessed_and_can_be_chosen():
     assert read_choice(key).encoding is None and column(app, "Text").value == "treść"
 
 
-def test_an_encoding_that_is_none_is_said_and_not_kept():
+def test_an_encoding_is_one_that_exists_and_is_found_by_what_people_call_it():
     app = uploaded("opinie.csv", polish("cp1250"))
-    for name in ("klingon", "base64"):
-        box = column(app, "Encoding")
-        box.options.append(name)  # as if it were typed
-        box.set_value(name).run()
-        assert name in app.error[0].value
-        assert read_choice(app.query_params["data"]).encoding is None
-        assert "Continue to Train" in labels_of(app)
+    box = column(app, "Encoding")
+    assert not box.proto.accept_new_options
+    names = [option.partition(" (")[0] for option in box.options]
+    assert len(set(names[1:])) == len(names[1:]) > 90
+    assert all(text_codec(name) == name for name in names[1:])
+    assert next(one for one in box.options if "mac" in one.lower()) == (
+        "mac-roman (Macintosh)"
+    )
+    assert "iso8859-1 (latin-1)" in box.options
+    assert "cp1250 (automatic)" in box.options
+
+
+def test_an_encoding_that_cannot_be_is_said_and_not_kept():
+    app = uploaded("opinie.csv", polish("cp1250"))
+    column(app, "Encoding").set_value("utf-32").run()
+    assert app.error and not app.exception
+    assert read_choice(app.query_params["data"]).encoding is None
+    assert "Continue to Train" in labels_of(app)
+    assert "The likeliest encodings" in [one.label for one in app.expander]
+    assert any(one.label == "Earlier uploads" for one in app.selectbox)
+
+
+def test_the_likeliest_encodings_stay_after_a_wrong_choice():
+    app = uploaded("opinie.csv", polish("cp1250"))
+    for name in (None, "cp437"):
+        if name:
+            column(app, "Encoding").set_value(name).run()
+            fine(app)
+            assert read_choice(app.query_params["data"]).encoding == name
+        (likely,) = [e for e in app.expander if e.label == "The likeliest encodings"]
+        assert "cp1250" in likely.dataframe[0].value["Encoding"].tolist()

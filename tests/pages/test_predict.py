@@ -20,6 +20,7 @@ from stc_core.runs.label_jobs import Order
 from stc_core.runs.run import Run
 from stc_core.runs.status import Status, new_status
 from ui import predict
+from ui.cache.tables import HEAD_ROWS
 
 PAGE = "pages/6_Predict.py"
 REAL = Run.classifier
@@ -211,3 +212,26 @@ def test_a_guessed_encoding_can_be_chosen(run):
     found = pd.read_csv(predicted(upload, "one", "text", "iso8859-2"))
     assert found["text"].iloc[0] == "Kupiłem łóżko 0, jest \x9cwietne"
     assert not predicted(upload, "one", "text").exists()
+
+
+def test_how_a_table_was_read_is_said_as_on_the_command_line(run):
+    content = "text,n\n" + "T\u00fcr,1\n" + "where is it,2\n" * 40
+    app = fine(visit(PAGE, run="one"))
+    app.file_uploader[0].upload("new.csv", content.encode("cp1252")).run()
+    assert "encoding is not clear" in fine(app).warning[0].value
+    assert "The likeliest encodings" in [one.label for one in app.expander]
+    press(app, "Predict")
+    assert "encoding is not clear" in fine(app).warning[0].value
+    box = next(one for one in app.selectbox if one.label == "Encoding")
+    box.set_value("cp1252").run()
+    assert not fine(app).warning
+    assert "The likeliest encodings" in [one.label for one in app.expander]
+
+
+def test_what_only_later_rows_show_is_said_once_all_are_read(run):
+    rows = "text,n\n" + "where is it,2\n" * (HEAD_ROWS + 9) + "short\n"
+    app = fine(visit(PAGE, run="one"))
+    app.file_uploader[0].upload("new.csv", rows.encode()).run()
+    assert not fine(app).warning
+    press(app, "Predict")
+    assert f"row {HEAD_ROWS + 10} had fewer fields" in said(fine(app)).replace("\\", "")

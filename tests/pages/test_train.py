@@ -1,6 +1,7 @@
 """Train: settings, the plan before the start, progress, failure and the result."""
 
 import io
+import shutil
 from collections.abc import Callable
 from concurrent.futures import Future
 from pathlib import Path
@@ -10,8 +11,9 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from helpers.app import METRICS, PLAN, fine, said, small_csv, visit, written_run
-from helpers.models.broken import broken
+from helpers.models.broken import broken, save_bert
 from helpers.models.saved import saved_lm
+from stc_core.backbone.backbone import Backbone
 from stc_core.config import DataConfig, RunConfig
 from stc_core.data.uploads import find, keep, write_choice
 from stc_core.errors import StcError
@@ -309,8 +311,9 @@ def test_a_plan_that_fails_says_why(data, started, monkeypatch):
 
     monkeypatch.setattr(plans, "plan", plan)
     app = fine(visit(PAGE, data=data))
-    assert "0 to 6" in app.error[0].value
-    assert "Start training" in [button.label for button in app.button]
+    assert "**Highest layer**" in plain(app.error[0].value)
+    assert "0 to 6" in app.error[0].value and not can_start(app)
+    assert "Check again" not in [button.label for button in app.button]
 
 
 def test_after_the_start_the_page_watches_the_new_run(data, started):
@@ -390,8 +393,9 @@ def test_the_result_leads_on(name):
 @pytest.mark.parametrize("name", ["/no/such/folder", "../x", "a b c", "a/b/c"])
 def test_a_backbone_that_is_none_is_refused_before_the_start(data, started, name):
     app = fine(visit(PAGE, data=data, state={"backbone": name}))
-    assert name in app.error[0].value.replace("\\", "")
-    assert "Start training" not in [button.label for button in app.button]
+    assert f"language model {name!r}" in plain(app.error[0].value)
+    assert not can_start(app)
+    assert "Highest layer" in [one.label for one in app.number_input]  # all is drawn
 
 
 class Now:
@@ -416,12 +420,62 @@ class Now:
     ],
 )
 def test_a_folder_with_a_fault_is_said_before_the_start(
-    fault, file, data, started, tmp_path, monkeypatch
+    fault, file, data, started, tmp_path, monkeypatch, quick_survey
 ):
     monkeypatch.setattr(plans, "plan", REAL_PLAN)
     monkeypatch.setattr(plans, "_beside", Now)
-    app = fine(visit(PAGE, data=data, state={"backbone": str(broken(fault, tmp_path))}))
-    assert file in plain(app.error[0].value)
+    folder = broken(fault, tmp_path / "cached_models")
+    app = fine(visit(PAGE, data=data, state={"backbone": "model"}))
+    assert file in plain(app.error[0].value) and len(app.error) == 1
+    assert not can_start(app)
+    shutil.rmtree(folder)
+    save_bert(folder)
+    press(app, "Check again")
+    assert not app.error and can_start(app)
+
+
+@pytest.mark.parametrize(
+    ("state", "label"),
+    [
+        ({"max_layer": 9}, "Highest layer"),
+        ({"length": 9000}, "“Longest text, in tokens”"),
+        ({"seed": 2**32}, "Seed"),
+        ({"recipe": "attention", "schedule": "two-stage", "max_layer": 0}, "language"),
+        ({"recipe": "variability", "max_layer": 9}, "Highest layer"),
+    ],
+)
+def test_a_setting_that_is_refused_is_said_by_its_label_beside_the_start(
+    state, label, data, started, tmp_path, monkeypatch, quick_survey
+):
+    monkeypatch.setattr(plans, "plan", REAL_PLAN)
+    monkeypatch.setattr(plans, "_beside", Now)
+    model = str(save_bert(tmp_path / "model"))
+    app = fine(visit(PAGE, data=data, state={"backbone": model, **state}))
+    (error,) = app.error
+    assert plain(error.value).startswith(f"**{label}")
+    assert "--" not in plain(error.value) and "max_" not in plain(error.value)
+    assert not can_start(app)
+    offered = "Check again" in [button.label for button in app.button]
+    assert offered == (label == "language")
+
+
+def test_a_refused_model_is_loaded_once_until_its_files_change(
+    data, started, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(plans, "plan", REAL_PLAN)
+    monkeypatch.setattr(plans, "_beside", Now)
+    plans.forget()
+    loads, load = [], Backbone.load
+    monkeypatch.setattr(
+        Backbone,
+        "load",
+        lambda *given, **named: (loads.append(1), load(*given, **named))[1],
+    )
+    folder = broken("no tokenizer", tmp_path / "cached_models")
+    app = fine(visit(PAGE, data=data, state={"backbone": "model"}))
+    assert not can_start(fine(app.run())) and len(loads) == 1
+    save_bert(folder)
+    assert can_start(fine(app.run())) and len(loads) == 2
 
 
 def test_a_backbone_of_the_hub_is_announced_and_not_asked_for(data, started):

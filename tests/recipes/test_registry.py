@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 from sklearn.metrics import f1_score, log_loss
 
+from helpers.models.tiny import tiny_backbone
 from stc_core.config import SPIN_CS, DataConfig, RunConfig, TrainConfig
 from stc_core.data.corpus import Corpus, read_corpus
 from stc_core.errors import StcError
@@ -18,6 +19,8 @@ from stc_core.recipes.results import estimator
 from stc_core.runs.run import Run
 from stc_core.runs.writer import RunWriter
 from stc_core.types import Feature, Site
+
+TWO_STAGE = {"schedule": "two-stage"}
 
 BASELINES = ("majority", "tfidf", "last_layer", "best_site", "all_sites")
 
@@ -260,6 +263,23 @@ def test_a_budget_is_refused_where_it_would_be_ignored(messages, tmp_path):
         trained(config, tmp_path / "run")
     with pytest.raises(StcError, match="budget"):
         planning.plan(config, read_corpus(config.data))
+
+
+@pytest.mark.parametrize(
+    ("settings", "match"),
+    [
+        ({"recipe": "variability", "tune": {"method": "bottleneck"}}, "lora or full"),
+        ({"recipe": "hierarchy", "tune": {"method": "bottleneck"}}, "lora or full"),
+        ({"recipe": "variability", "tune": {"layer": 99}}, "layer to tune at"),
+        ({"recipe": "attention", "max_layer": 0, "attention": TWO_STAGE}, "max-layer"),
+    ],
+)
+def test_a_plan_refuses_what_the_recipe_cannot_do_on_the_model(
+    messages, corpus, settings, match
+):
+    config = small(messages, **settings)
+    with pytest.raises(StcError, match=match):
+        planning.plan(config, corpus, backbone=tiny_backbone("mixtral"))
 
 
 def test_a_missing_label_column_is_said_before_the_work(messages, tmp_path):

@@ -114,7 +114,9 @@ def test_it_is_what_training_with_the_same_limits_gives(parent, messages, tmp_pa
         first, second = getattr(one, name), getattr(two, name)
         pd.testing.assert_frame_equal(first, second, check_exact=True)
     assert one.metrics["test"] == two.metrics["test"]
-    assert len(one.neurons) <= 16 and one.metrics["layers"]["used"] <= 1
+    kept, deepest = len(one.neurons), one.metrics["layers"]["used"]
+    assert kept <= 16 and deepest <= 1
+    assert one.name == f"{parent.name} · layer {deepest}, {kept} neurons"
     timed = ["ms_per_text"]
     pd.testing.assert_frame_equal(
         one.frontier.drop(columns=timed), two.frontier.drop(columns=timed)
@@ -122,7 +124,11 @@ def test_it_is_what_training_with_the_same_limits_gives(parent, messages, tmp_pa
 
 
 def test_limits_that_bind_nothing_give_the_parent_s_classifier(parent, tmp_path):
-    same = done(shrink_options.smaller(parent, max_layer=6), tmp_path / "same")
+    config = shrink_options.smaller(parent, max_layer=6, max_neurons=999_999_999)
+    same = done(config, tmp_path / "same")
+    kept, deepest = len(parent.neurons), parent.metrics["layers"]["used"]
+    assert same.name == f"{parent.name} · layer {deepest}, {kept} neurons"
+    assert Run.open(same.folder).config.name == same.name
     pd.testing.assert_frame_equal(same.neurons, parent.neurons, check_exact=True)
     np.testing.assert_array_equal(same.activations, parent.activations)
 

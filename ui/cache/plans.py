@@ -28,17 +28,19 @@ def plan(config: RunConfig) -> dict[str, Any] | None:
     """What the run will take, before it starts: seconds, memory and disk.
 
     None while the backbone is being loaded and timed, beside the page and once for
-    all settings that leave backbone and texts as they are. Raises what went wrong.
+    all settings that leave backbone and texts as they are. Raises what went wrong; a
+    model that was refused is tried again when its files change, or after `forget`.
     """
     train, corpus = config.train, corpus_of(config.data)
-    place = (train.backbone, train.device, train.dtype, train.max_length)
+    written = _written(train.backbone)
+    place = (train.backbone, train.device, train.dtype, train.max_length, written)
     loading = _backbone(*place)
     surveying = _survey(place, config.data.model_dump_json(), loading, corpus)
     if not surveying.done():
         return None
-    if surveying.exception():  # it may be mended: try again next time
-        _backbone.clear()
-        _survey.clear()
+    fault = surveying.exception()
+    if fault is not None and not isinstance(fault, StcError):
+        forget()  # no refusal, which would be the same next time
     surveyed = surveying.result()
     from stc_core.recipes.planning.plan import plan
 
@@ -53,7 +55,7 @@ def _beside() -> ThreadPoolExecutor:
 
 @st.cache_resource(max_entries=1, ttl=600, show_spinner=False)
 def _backbone(
-    name: str, device: str, dtype: str, max_length: int | None
+    name: str, device: str, dtype: str, max_length: int | None, written: int
 ) -> "Future[Backbone]":
     def load() -> "Backbone":
         from stc_core.backbone.backbone import Backbone  # seconds of imports
@@ -74,6 +76,18 @@ def _survey(
         return survey(backbone, _corpus.texts)
 
     return _beside().submit(measure)
+
+
+def forget() -> None:
+    """Load and time the model again when it is next asked for."""
+    _backbone.clear()
+    _survey.clear()
+
+
+def _written(backbone: str) -> int:
+    """When a file of the model was last written."""
+    files = [resolve(backbone), *resolve(backbone).iterdir()]
+    return max(path.stat().st_mtime_ns for path in files)
 
 
 def is_here(backbone: str) -> bool:

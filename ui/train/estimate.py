@@ -6,11 +6,44 @@ import streamlit as st
 
 from stc_core.config import RunConfig, TrainConfig
 from stc_core.display import duration, size
+from stc_core.errors import StcError
 from ui.cache import plans
-from ui.shell.messages import guard
+from ui.shell.messages import show_error
+from ui.train.settings import LABELS, in_words
 
 LARGE_BYTES = 1_000_000_000
 """Larger models are loaded for the plan only if that is asked for."""
+
+
+def refusal(config: RunConfig) -> StcError | None:
+    """Why the run cannot be started, in words of the form, as far as it is known.
+
+    A model that is not here, or is large, is not loaded for it.
+    """
+    name = config.train.backbone
+    try:
+        plans.check_backbone(name)
+        if plans.is_here(name) and (not _is_large(name) or _is_loaded_for_it()):
+            plans.plan(config)
+    except StcError as error:
+        return in_words(error)
+    return None
+
+
+def show_refusal(error: StcError) -> None:
+    """Why a run cannot be started; and a way to look again, if it is no setting."""
+    show_error(error)
+    if not any(label in error.where for label in LABELS.values()):
+        st.button("Check again", icon=":material/refresh:", on_click=plans.forget)
+
+
+def _is_large(name: str) -> bool:
+    return plans.weight_bytes(name) > LARGE_BYTES
+
+
+def _is_loaded_for_it() -> bool:
+    """Whether a large model is to be loaded for the plan."""
+    return bool(st.session_state.get("large"))
 
 
 def expected(config: RunConfig) -> None:
@@ -19,9 +52,9 @@ def expected(config: RunConfig) -> None:
     if not plans.is_here(name):
         st.caption("The time is known once the language model is on this machine.")
         return
-    weights = plans.weight_bytes(name)
-    if weights > LARGE_BYTES and not st.toggle(
-        f"Estimate time and memory (loads the model, {size(weights)})", key="large"
+    if _is_large(name) and not st.toggle(
+        f"Estimate time and memory (loads the model, {size(plans.weight_bytes(name))})",
+        key="large",
     ):
         return
     plan = plans.plan(config)
@@ -61,9 +94,14 @@ def _time(plan: dict[str, Any], train: TrainConfig) -> dict[str, tuple[str, str]
 
 @st.fragment(run_every=1.0)
 def _await(config: RunConfig) -> None:
-    """Looks for the plan until it is there; meanwhile the page can be used."""
-    with guard():
-        found = plans.plan(config)
-    if found is not None:
+    """Looks for the plan until it is there; meanwhile the page can be used.
+
+    If it is refused, the page says so beside its start.
+    """
+    try:
+        done = plans.plan(config) is not None
+    except StcError:
+        done = True
+    if done:
         st.rerun()
     st.caption(":material/hourglass: Timing the language model on these texts …")

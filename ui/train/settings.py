@@ -1,5 +1,6 @@
 """What can be chosen for a new run: its method, and the settings of each."""
 
+import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,7 @@ import streamlit as st
 
 from stc_core.backbone.loading.hub import can_write
 from stc_core.config import LONGEST, AttentionConfig, DataConfig, TuneConfig
+from stc_core.errors import StcError
 from stc_core.types import KINDS, POOLINGS
 from ui.cache.plans import devices, is_here
 from ui.cache.tables import corpus_of
@@ -36,6 +38,54 @@ TUNINGS = {
     "bottleneck": "bottleneck adapters",
 }
 KIND_NAMES = {"resid": "hidden states", "mlp": "FFN neurons"}
+LABELS = {
+    "backbone": "Language model",
+    "kinds": "Read from",
+    "poolings": "Pool over the words by",
+    "device": "Device",
+    "penalty": "Sparsity",
+    "class_weight": "Weigh rare classes up",
+    "budget": "At most this many neurons",
+    "max_neurons": "At most this many neurons",
+    "eta": "Share of squared weights kept",
+    "max_length": "Longest text, in tokens",
+    "max_layer": "Highest layer",
+    "seed": "Seed",
+    "tune.method": "Tune by",
+    "tune.blocks": "Blocks",
+    "tune.epochs": "Epochs at most",
+    "tune.seconds": "Minutes at most",
+    "tune.learning_rate": "Learning rate",
+    "attention.schedule": "Schedule",
+    "attention.epochs": "Epochs at most",
+    "hierarchy.weights": "Weight of each level",
+    "hierarchy.reply_length": "Longest reply, in tokens",
+}
+"""What the form calls a setting."""
+SETTING = re.compile(r"--([a-z]+(?:-[a-z]+)*)|\b([a-z]+_[a-z]+)\b")
+"""A setting in a sentence: an option, or a name that is no word."""
+
+
+def in_words(error: StcError) -> StcError:
+    """The same error with what the form calls a setting in the place of its name."""
+    short = {place.rpartition(".")[2]: label for place, label in LABELS.items()}
+
+    def say(match: re.Match) -> str:
+        name = (match[1] or match[2]).replace("-", "_")
+        return f"“{short[name]}”" if name in short else match[0]
+
+    def said(sentence: str | None) -> str | None:
+        return None if sentence is None else SETTING.sub(say, sentence)
+
+    where = LABELS.get(error.where) or re.sub(
+        r"\bbackbone '", "language model '", SETTING.sub(say, error.where)
+    )
+    return StcError(
+        where,
+        expected=said(error.expected),
+        got=error.got,
+        remedy=said(error.remedy),
+    )
 
 
 def method(n_levels: int, *, more: bool) -> str:

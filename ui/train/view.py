@@ -9,6 +9,7 @@ import streamlit as st
 from stc_core.backbone.loading.hub import cached_names
 from stc_core.config import DataConfig, RunConfig, TrainConfig
 from stc_core.data.columns import free_columns
+from stc_core.errors import StcError
 from stc_core.runs import jobs
 from stc_core.runs.run import list_runs
 from ui.cache.plans import check_backbone, is_here
@@ -22,14 +23,15 @@ from ui.shell.page_list import (
 from ui.shell.reuse_button import reuse
 from ui.state.navigation import context, link, remember
 from ui.train import settings
-from ui.train.estimate import expected
+from ui.train.estimate import expected, refusal, show_refusal
 from ui.train.progress import failed, result, watch
 
 NEW, WATCH = "New run", "Progress and result"
 TABLE = ":material/table_view:"
 
 
-def backbone() -> str:
+def backbone() -> tuple[str, StcError | None]:
+    """The name that is chosen, and what is wrong with it, if anything."""
     name = st.selectbox(
         "Language model",
         cached_names(),
@@ -37,10 +39,13 @@ def backbone() -> str:
         help="One that is here, or type a Hugging Face id or the path of a folder.",
         key="backbone",
     )
-    check_backbone(name)
+    try:
+        check_backbone(name)
+    except StcError as error:
+        return name, error
     if not is_here(name):
         st.caption(":material/download: Not on this machine: it is downloaded first.")
-    return name
+    return name, None
 
 
 def new_run(data: DataConfig) -> None:
@@ -51,14 +56,17 @@ def new_run(data: DataConfig) -> None:
         return
     # The plan is polled for: its place must not move while fields come and go.
     form, box = st.container(), st.container(border=True)
-    with form:
-        config = filled(data)
+    try:
+        with form:
+            asked = filled(data)
+    except StcError as error:
+        asked = settings.in_words(error)
     with box:
-        begin(config)
+        begin(asked)
 
 
 def filled(data: DataConfig) -> RunConfig:
-    """The run as the fields ask for it."""
+    """The run that the fields ask for; StcError, once all are drawn, if none is."""
     labels = " › ".join(data.labels)
     st.markdown(
         f"{TABLE} **{escape(Path(data.path).name)}** · text "
@@ -67,17 +75,19 @@ def filled(data: DataConfig) -> RunConfig:
     free = free_columns(map(str, head(Path(data.path), data.encoding).columns), data)
     left, right = st.columns(2, gap="large")
     with left:
-        name = backbone()
+        name, fault = backbone()
         stem = Path(data.path).name.partition(".")[0]
         default = unused(f"{data.labels[-1]} · {stem}")  # the sidebar cuts the end off
         given = st.text_input("Name of the run", placeholder=default, key="name")
     with right:
         method = settings.method(len(data.labels), more=bool(free))
-    if method == "hierarchy":
+    if method == "hierarchy" and fault is None:
         data = settings.written(data, free, name)
     own = settings.of_method(method, data)
     with st.expander("Settings", icon=":material/tune:"):
         chosen = settings.settings(method)
+    if fault is not None:
+        raise fault
     train = TrainConfig.model_validate({"backbone": name, **own, **chosen})
     return RunConfig(name=given.strip() or default, data=data, train=train)
 
@@ -101,26 +111,32 @@ def wanting(config: RunConfig) -> str | None:
     return escape(errors[0].message) if errors else None
 
 
-def begin(config: RunConfig) -> None:
-    """What the run will take, and its start."""
-    why = wanting(config)
-    facts = st.container(height=88, border=False)
+def begin(asked: RunConfig | StcError) -> None:
+    """What the run will take, and its start; or why it cannot be started."""
+    refused = asked if isinstance(asked, StcError) else None
+    why = None if isinstance(asked, StcError) else wanting(asked)
+    if isinstance(asked, RunConfig) and why is None:
+        refused = refusal(asked)
+    # A reason is seen whole.
+    facts = st.container(height="content" if refused else 88, border=False)
     if st.button(
         "Start training",
         type="primary",
         icon=":material/play_arrow:",
-        disabled=why is not None,
+        disabled=bool(why or refused),
         key="start",
-    ):
-        folder = jobs.start(config)
+    ) and isinstance(asked, RunConfig):
+        folder = jobs.start(asked)
         st.session_state["_train_view"] = WATCH
         remember(run=folder.name)
         st.rerun()
     with facts:  # last, so that nobody has to wait for it
-        if why:
+        if refused is not None:
+            show_refusal(refused)
+        elif why is not None:
             st.info(why, icon=":material/info:")
-        else:
-            expected(config)
+        elif isinstance(asked, RunConfig):
+            expected(asked)
 
 
 def one_run() -> None:

@@ -6,9 +6,12 @@ are weighed by how common a code page is and by where the signs of the reading s
 """
 
 import codecs
+import encodings
+import pkgutil
 import re
 import unicodedata
 from difflib import get_close_matches
+from functools import cache
 from itertools import islice
 from typing import NamedTuple
 
@@ -23,7 +26,7 @@ SURE = 1.3
 """How many times the score of the next reading that of the first must be."""
 NOT_OF_TABLES = (
     "idna punycode undefined unicode_escape raw_unicode_escape unicode-escape "
-    "raw-unicode-escape utf-7"
+    "raw-unicode-escape utf-7 charmap"
 ).split()
 WEIGHT_OF_ODD = 4.0
 CONTEXT_BYTES = 2048
@@ -285,14 +288,27 @@ def wide_encoding(head: bytes) -> str | None:
     return found if found in WIDE else None
 
 
+def _codec(name: str) -> str | None:
+    """The text codec of that name; None if there is none, or none of tables."""
+    try:
+        found = codecs.lookup(name)
+    except (LookupError, ValueError):
+        return None
+    of_tables = found._is_text_encoding and found.name not in NOT_OF_TABLES
+    return found.name if of_tables else None
+
+
+@cache
+def text_codecs() -> tuple[str, ...]:
+    """All text codecs that a table may be in, as Python spells them, in order."""
+    modules = pkgutil.iter_modules(encodings.__path__)
+    return tuple(sorted(set(filter(None, (_codec(one.name) for one in modules)))))
+
+
 def text_codec(name: str) -> str:
     """The text codec of that name, as Python spells it; StcError if there is none."""
-    try:
-        found = codecs.lookup(name.strip())
-    except (LookupError, ValueError):
-        found = None
-    if found and found._is_text_encoding and found.name not in NOT_OF_TABLES:
-        return found.name
+    if (found := _codec(name.strip())) is not None:
+        return found
     import encodings.aliases
 
     known = sorted({*encodings.aliases.aliases, *encodings.aliases.aliases.values()})

@@ -6,9 +6,12 @@ from io import TextIOWrapper
 from typing import Any
 
 from stc_core.cells import Number
+from stc_core.data.columns import LABEL_NAMES, SPLITS, TEXT_NAMES
 from stc_core.errors import StcError
 
 WINDOW_CHARS = 1 << 23
+WHOLE_CHARS = 1 << 26
+"""Of a file over several lines so much is read to see what it is."""
 SPACE = " \t\r\n"
 SHAPE = "one JSON record on each line, or one list of records"
 
@@ -54,25 +57,81 @@ def _records(values: Iterator[tuple[str, Any]], name: str) -> Iterator[dict[str,
 
 
 def _refuse_wrapped(record: dict[str, Any], name: str) -> None:
-    """Refuse the one record of a file if it is the table, wrapped up."""
-    inside = {k: v for k, v in record.items() if isinstance(v, (list, dict)) and v}
-    rows = next((key for key, value in inside.items() if _holds_records(value)), None)
-    if rows is not None and len(str(record[rows])) > 0.5 * len(str(record)):
-        raise StcError(
-            name,
-            expected=SHAPE,
-            got=f"one record whose field {rows!r} holds {len(record[rows]):,} records",
-            remedy=f"Save the list in {rows!r} as the whole file.",
-        )
-    if record and inside.keys() == record.keys():
+    """Refuse the one record of a file if it is a table, or several, wrapped up."""
+    tables = {key: value for key, value in record.items() if _holds_records(value)}
+    if tables and not _is_row(record, tables):
+        raise _wrapped(tables, name)
+    inside = [value for value in record.values() if isinstance(value, (list, dict))]
+    if record and all(inside) and len(inside) == len(record):
         fields = ", ".join(map(repr, list(record)[:5]))
         raise StcError(
             name,
             expected=SHAPE,
             got=f"one record with nothing but lists or objects in {fields}, as of a "
-            "table written column by column",
+            f"table {_way_of(inside)}",
             remedy="With pandas: frame.to_json(path, orient='records').",
         )
+
+
+def _is_row(record: dict[str, Any], tables: dict[str, list[dict]]) -> bool:
+    """Whether a record with lists of records inside is a row of a table itself.
+
+    It is if it names a text and the lists hold no labels that it lacks; under other
+    names if the lists hold no words, or less than it has beside them.
+    """
+    own = {key.lower() for key, value in record.items() if isinstance(value, str)}
+    rows = [row for some in tables.values() for row in some]
+    inner = {key.lower() for row in rows for key in row}
+    if own & {*TEXT_NAMES} and (own & {*LABEL_NAMES} or not inner & {*LABEL_NAMES}):
+        return True
+    if own and not all(any(map(_has_letters, row.values())) for row in rows):
+        return True
+    return len(str(list(tables.values()))) <= 0.5 * len(str(record))
+
+
+def _has_letters(value: Any) -> bool:
+    return isinstance(value, str) and any(map(str.isalpha, value))
+
+
+def _wrapped(tables: dict[str, list[dict]], name: str) -> StcError:
+    """The error for a file with tables under names: which, and how to take one."""
+    held = " and ".join(
+        f"{key!r} holds {count_of(len(rows), 'record')}" for key, rows in tables.items()
+    )
+    fields = "field" if len(tables) == 1 else "fields"
+    row = "If it is one row, put it in a list: [{...}]."
+    splits = [key for key in tables if key.lower() in SPLITS]
+    tests = [key for key in splits if SPLITS[key.lower()] == "test"]
+    if len(tables) == 1:
+        remedy = f"Save the list in {next(iter(tables))!r} as the whole file. {row}"
+    elif tests and len(splits) == len(tables):
+        remedy = (
+            f"Save each list as a file of its own, and give that of {tests[0]!r} with "
+            "--test, or as the test file on Data. Or put all records into one list, "
+            "each with a field 'split' that says train, validation or test."
+        )
+    else:
+        key = next(iter(tables))
+        remedy = (
+            "Save the list that you want as a file of its own. With Python: "
+            f"json.dump(json.load(open(FILE))[{key!r}], open('table.json', 'w'))."
+        )
+    return StcError(
+        name,
+        expected=SHAPE,
+        got=f"one record whose {fields} {held}",
+        remedy=remedy,
+    )
+
+
+def _way_of(values: list[list | dict]) -> str:
+    """How a table is written of which these are the parts."""
+    records = [one for one in values if isinstance(one, dict)]
+    fields = {tuple(one) for one in records}
+    numbered = all(key.isdecimal() for names in fields for key in names)
+    if 1 < len(values) == len(records) and len(fields) == 1 and not numbered:
+        return "that has a name for each row"
+    return "written column by column"
 
 
 def count_of(n: int, what: str) -> str:
@@ -81,7 +140,7 @@ def count_of(n: int, what: str) -> str:
 
 
 def _holds_records(value: Any) -> bool:
-    if not isinstance(value, list) or len(value) < 2:
+    if not isinstance(value, list) or not value:
         return False
     return all(isinstance(item, dict) for item in value)
 
@@ -126,6 +185,8 @@ def _lines(
         except RepeatedField as error:
             raise _twice(f"{name}, line {number}", error) from error
         except json.JSONDecodeError as error:
+            if number == 1:
+                _refuse_lines(line + handle.read(WHOLE_CHARS), decoder, name)
             near = line[max(0, error.pos - 20) : error.pos + 20]
             raise StcError(
                 f"{name}, line {number}, character {error.colno}",
@@ -133,6 +194,16 @@ def _lines(
                 got=f"{error.msg}: {near!r}",
                 remedy="Mend that line, or save the table as CSV.",
             ) from error
+
+
+def _refuse_lines(text: str, decoder: json.JSONDecoder, name: str) -> None:
+    """Refuse a table that is wrapped up in one record over several lines."""
+    try:
+        found = decoder.decode(text)
+    except ValueError:  # what is said of its first line is all that is known
+        return
+    if isinstance(found, dict):
+        _refuse_wrapped(found, name)
 
 
 class _Window:

@@ -53,10 +53,15 @@ def check(config: RunConfig, writer: RunWriter) -> None:
     if config.train.attention.schedule == "frozen" or going_on:
         return
     writer.phase("load", message=config.train.backbone)
-    base = loaded(config.train, progress=writer.progress)
-    check_language(base)
-    sites = read_sites_of(base, config.train.max_layer)
-    plan_blocks(base, sites, config.train.tune)
+    check_settings(config.train, loaded(config.train, progress=writer.progress))
+
+
+def check_settings(settings: TrainConfig, backbone: Backbone) -> None:
+    """Raise StcError for settings that cannot be learned with on this backbone."""
+    sites = read_sites_of(backbone, settings.max_layer)
+    if settings.attention.schedule != "frozen":
+        check_language(backbone)
+        plan_blocks(backbone, sites, settings.tune)
 
 
 def attentive(config: RunConfig, writer: RunWriter) -> None:

@@ -4,11 +4,13 @@ from collections.abc import Sequence
 from typing import Any
 
 from stc_core.backbone.backbone import Backbone
-from stc_core.config import RunConfig
+from stc_core.config import RunConfig, TrainConfig
 from stc_core.data.corpus import Corpus
+from stc_core.recipes.attention import recipe as attention
 from stc_core.recipes.planning.forecast import Shape, Survey, forecast, survey
 from stc_core.recipes.planning.tuning_time import tuning_seconds
 from stc_core.recipes.results import estimator
+from stc_core.tuning.blocks import changed, plan_tuning
 
 
 def plan(
@@ -27,6 +29,7 @@ def plan(
     classifier = estimator(config.train)
     backbone = backbone or classifier.load_backbone()
     wanted = classifier.wanted(backbone)
+    check_settings(config.train, backbone)
     surveyed = surveyed or survey(backbone, corpus.texts)
     store_dtype = config.train.store_dtype
     shape = _shape(corpus, [backbone.widths[wish.site] for wish in wanted])
@@ -50,6 +53,16 @@ def plan(
         "layers": backbone.n_layers,
         "backbone": repr(backbone),
     }
+
+
+def check_settings(settings: TrainConfig, backbone: Backbone) -> None:
+    """Raise StcError for settings of a recipe that this backbone cannot do."""
+    tune = settings.tune
+    if settings.recipe == "attention":
+        attention.check_settings(settings, backbone)
+    elif settings.recipe != "stc":
+        nu = [float(-layer) for layer in range(backbone.n_layers + 1)]
+        changed(backbone, plan_tuning(backbone, nu, tune), tune)
 
 
 def _shape(corpus: Corpus, widths: Sequence[int]) -> Shape:

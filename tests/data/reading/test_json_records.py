@@ -59,7 +59,13 @@ def test_every_record_is_read(tmp_path, monkeypatch, content, window):
         (json.dumps({"version": "1", "data": ROWS}), "'data' holds 4 records"),
         (json.dumps({"text": ["a", "b"], "label": ["x", "y"]}), "column by column"),
         (json.dumps({"data": {"text": ["a"], "label": ["x"]}}), "or objects in 'data'"),
-        (json.dumps({"data": ROWS[:1]}), "or objects in 'data'"),
+        (json.dumps({"data": ROWS[:1]}), "'data' holds 1 record.*put it in a list"),
+        (
+            json.dumps({"version": "1", "data": ROWS}, indent=1),
+            "'data' holds 4 records",
+        ),
+        (json.dumps({"a": ROWS[0], "b": ROWS[1]}), "a name for each row.*orient"),
+        (json.dumps({"text": {"0": "a"}, "label": {"0": "b"}}), "column by column"),
         (json.dumps(ROWS[0], indent=2), "line 1.*one JSON record on each line"),
     ],
 )
@@ -69,11 +75,48 @@ def test_what_would_be_lost_is_an_error(tmp_path, monkeypatch, content, match, w
         read(tmp_path, content)
 
 
-def test_one_record_may_hold_a_list(tmp_path):
-    record = {"text": "a long text about it", "spans": [{"start": 1}, {"start": 2}]}
+@pytest.mark.parametrize("indent", [None, 1])
+@pytest.mark.parametrize(
+    ("fields", "match"),
+    [
+        (
+            {"users": ROWS, "tickets": ROWS[:3]},
+            "'users' holds 4 records and 'tickets' holds 3 records.*"
+            r"json.load\(open\(FILE\)\)\['users'\]",
+        ),
+        (
+            {"train": ROWS, "test": ROWS[:1]},
+            "'train' holds 4 records and 'test' holds 1 record.*'test' with "
+            "--test, or as the test file on Data.*'split'",
+        ),
+        ({"train": ROWS, "dev": ROWS, "eval": ROWS}, "'eval' with --test"),
+        ({"train": ROWS, "validation": ROWS}, "'train'.*With Python"),
+        ({"version": "2", "train": ROWS, "test": ROWS}, "that of 'test' with --test"),
+    ],
+)
+def test_several_tables_in_one_file_are_named(tmp_path, fields, match, indent):
+    with pytest.raises(StcError, match=match):
+        read(tmp_path, json.dumps(fields, indent=indent))
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        {"text": "a long text about it", "spans": [{"start": 1}, {"start": 2}]},
+        {"text": "..", "label": "a", "meta": [{"x": 1}]},
+        {"text": "..", "label": "a", "meta": [{"x": "one"}, {"x": "two"}]},
+        {"text": "..", "label": "a", "history": ROWS},
+        {"Text": "..", "Topic": "a", "links": ROWS[:1]},
+        {"message": "hi", "thread": [{"text": "a"}, {"text": "b"}, {"text": "c"}]},
+        {"Nachricht": "kurz", "spans": [{"from": 11, "to": 12}, {"from": 13}]},
+    ],
+)
+def test_one_record_may_hold_a_list_of_records(tmp_path, record):
+    field = list(record)[-1]
     for content in (json.dumps(record), json.dumps([record])):
         frame = read(tmp_path, content)
-        assert json.loads(frame["spans"].tolist()[0]) == record["spans"]
+        assert len(frame) == 1
+        assert json.loads(frame[field].tolist()[0]) == record[field]
 
 
 def test_numbers_are_kept_as_they_are_written(tmp_path):

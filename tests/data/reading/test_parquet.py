@@ -13,6 +13,8 @@ import pytest
 
 from stc_core.cells import bytes_text
 from stc_core.classifiers.predict_table import predict_file
+from stc_core.config import DataConfig
+from stc_core.data.corpus import inspect_corpus
 from stc_core.data.table import iter_table, read_table
 from stc_core.errors import StcError
 from stc_core.frames import as_text, series
@@ -170,3 +172,21 @@ def test_a_damaged_page_is_told(tmp_path):
 def test_bytes_that_are_no_text_are_marked():
     assert bytes_text("é".encode()) == "é"
     assert bytes_text(b"a\0") == "base64:YQA="
+
+
+def test_a_struct_that_is_read_as_a_text_is_told_with_its_fields(tmp_path):
+    rows = [
+        {"message": {"body": f"text {n}", "lang": "en"}, "kind": "ab"[n % 2]}
+        for n in range(40)
+    ]
+    pq.write_table(pa.Table.from_pylist(rows), tmp_path / "t.parquet")
+    lines = "\n".join(map(json.dumps, rows))
+    (tmp_path / "t.jsonl").write_text(lines, encoding="utf-8")
+    said = []
+    for name in ("t.parquet", "t.jsonl"):
+        corpus = inspect_corpus(DataConfig(path=str(tmp_path / name)))
+        assert json.loads(corpus.texts[0]) == rows[0]["message"]
+        (found,) = (f for f in corpus.report.findings if f.kind == "nested")
+        said.append(found.message)
+    assert said[0] == said[1] and "with the fields body, lang" in said[0]
+    assert "frame['body'] = frame['message'].str.get('body')" in said[0]
