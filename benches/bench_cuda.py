@@ -20,7 +20,7 @@ from measure import Row, against, interleaved, show, texts
 from transformers import LlamaConfig, LlamaModel
 
 from stc_core.activations.extract import extract, extract_features
-from stc_core.activations.forward import PENDING, Pace
+from stc_core.activations.forward import PENDING, BatchBudget
 from stc_core.activations.transfer import pack
 from stc_core.backbone.backbone import Backbone
 from stc_core.backbone.batches import token_batches
@@ -131,7 +131,7 @@ def case(backbone: Backbone, name: str, corpus: list[str], peak: float) -> list[
             wanted[at] for at in rng.integers(len(wanted), size=NEURONS)
         )
     ]
-    own = in_batches(ids, Pace(backbone, wanted, None).tokens)
+    own = in_batches(ids, BatchBudget(backbone, wanted, None).tokens)
     forwards = {
         f"bare, {budget:,} tokens": partial(
             bare, backbone, [padded(batch) for batch in in_batches(ids, budget)]

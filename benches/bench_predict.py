@@ -32,7 +32,7 @@ from sklearn.linear_model import LogisticRegression
 
 from stc_core.backbone.backbone import Backbone
 from stc_core.backbone.loading import hub
-from stc_core.classifiers.base import open_labeller
+from stc_core.classifiers.base import open_base
 from stc_core.config import DEFAULT_BACKBONE, DataConfig, RunConfig, TrainConfig
 from stc_core.recipes import registry, sparse
 from stc_core.runs.run import Run
@@ -142,7 +142,7 @@ def singles(works: dict[str, Predict], some: list[str], case: str) -> Iterator[R
 
 def loading(run: Run) -> Iterator[Row]:
     works: dict[str, Callable[[], object]] = {
-        "ours": lambda: open_labeller(run.folder / "model", device="cpu"),
+        "ours": lambda: open_base(run.folder / "model", device="cpu"),
         "the backbone alone": lambda: Backbone.load(device="cpu"),
     }
     if find_spec("sentence_transformers"):
@@ -188,7 +188,7 @@ def bench() -> Iterator[Row]:
         runs = [trained(Path(name), depth) for depth in DEPTHS]
         against_us = rivals()
         for run in runs:
-            ours = open_labeller(run.folder / "model", device="cpu")
+            ours = open_base(run.folder / "model", device="cpu")
             used = f"layers {ours.head_.layer} of {ours.backbone_.n_layers}"
             works: dict[str, Predict] = {"ours": ours.predict, **against_us}
             batch = {who: partial(work, some) for who, work in works.items()}

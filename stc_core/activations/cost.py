@@ -9,7 +9,7 @@ import numpy as np
 import psutil
 from jaxtyping import Int
 
-from stc_core.activations.forward import CHUNK, PENDING, Pace, on_device
+from stc_core.activations.forward import CHUNK, PENDING, BatchBudget, on_device
 from stc_core.activations.store import store_bytes
 from stc_core.activations.transfer import pack
 from stc_core.backbone.backbone import Backbone
@@ -81,7 +81,7 @@ def plan_extraction(
     """
     speed = speed or measure_speed(backbone, tokens, wanted, token_budget=token_budget)
     lengths = _lengths(tokens)
-    pace = Pace(backbone, wanted, token_budget)
+    pace = BatchBudget(backbone, wanted, token_budget)
     batches = token_batches(lengths, pace.tokens, max_texts=pace.texts)
     longest = np.array([lengths[batch].max() for batch in batches])
     sizes = np.array([len(batch) for batch in batches])
@@ -113,7 +113,7 @@ def measure_speed(
     """Timed forwards of a short, a middling and a long batch of these very texts."""
     flops = backbone.flops_per_token(max(wish.site.layer for wish in wanted))
     affordable = int(on_device(backbone, TRIAL_FLOPS) / max(1, flops))
-    pace = Pace(backbone, wanted, token_budget)
+    pace = BatchBudget(backbone, wanted, token_budget)
     budget = max(64, min(pace.tokens, affordable))
     lengths = _lengths(tokens)
     batches = token_batches(lengths, budget, max_texts=pace.texts)
@@ -148,7 +148,7 @@ def depth_seconds(
     order = np.argsort([len(text) for text in texts], kind="stable")
     places = order[np.linspace(0, len(texts) - 1, n).astype(int)]
     tokens = backbone.tokenize([texts[int(place)] for place in places])
-    pace = Pace(backbone, wanted, None)
+    pace = BatchBudget(backbone, wanted, None)
     batches = [
         [tokens.ids[row] for row in batch]
         for batch in token_batches(_lengths(tokens), pace.tokens, max_texts=pace.texts)

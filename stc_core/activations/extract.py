@@ -27,7 +27,7 @@ from stc_core.activations.cost import (
     measure_speed,
     plan_extraction,
 )
-from stc_core.activations.forward import PENDING, Batch, Pace, run, token_ids
+from stc_core.activations.forward import PENDING, Batch, BatchBudget, run, token_ids
 from stc_core.activations.store import (
     STORE_DTYPES,
     FeatureStore,
@@ -41,7 +41,7 @@ from stc_core.activations.store import (
     store_path,
     text_key,
 )
-from stc_core.activations.transfer import Blocks, Landed, Packed, pack
+from stc_core.activations.transfer import Blocks, HostCopy, Packed, pack
 from stc_core.backbone.backbone import Backbone
 from stc_core.data.texts import distinct
 from stc_core.errors import StcError
@@ -107,7 +107,7 @@ def extract(
         needed = store_bytes(len(unique), len(texts), widths, store_dtype)
         prune_stores(folder, needed=needed, keep=path)
         writer = open_writer(path, widths, numbers, dtype=store_dtype, about=about)
-        pace = Pace(backbone, wanted, token_budget)
+        pace = BatchBudget(backbone, wanted, token_budget)
         _fill(backbone, unique, writer, tokens=tokens, pace=pace, progress=progress)
     return FeatureStore(path)
 
@@ -134,7 +134,7 @@ def _fill(
     writer: StoreWriter,
     *,
     tokens: Float[np.ndarray, " n"],
-    pace: Pace,
+    pace: BatchBudget,
     progress: Progress,
 ) -> None:
     """Computes and writes what is missing; what was written is kept on any error."""
@@ -182,14 +182,14 @@ def extract_features(
     if not texts:
         return out
     pick = _picker(backbone, places)
-    pending: deque[Batch[Landed]] = deque()
+    pending: deque[Batch[HostCopy]] = deque()
 
     def land() -> None:
         batch = pending.popleft()
         out[batch.rows] = batch.value.wait().numpy()
         progress(batch.start + len(batch.rows), len(texts))
 
-    pace = Pace(backbone, wanted, token_budget)
+    pace = BatchBudget(backbone, wanted, token_budget)
     with closing(run(backbone, texts, wanted, pick, pace=pace)) as batches:
         for batch in batches:
             pending.append(batch)
@@ -220,7 +220,7 @@ def _places(features: tuple[Feature, ...]) -> Places:
     return Places({wish: index[at] for wish, at in places.items()}, back)
 
 
-def _picker(backbone: Backbone, places: Places) -> Callable[[Blocks], "Landed"]:
+def _picker(backbone: Backbone, places: Places) -> Callable[[Blocks], "HostCopy"]:
     """Takes single columns out of pooled sites."""
     for wish, wanted in places.of.items():
         width = backbone.widths[wish.site]
@@ -234,9 +234,9 @@ def _picker(backbone: Backbone, places: Places) -> Callable[[Blocks], "Landed"]:
     back = torch.from_numpy(places.back).to(device)
     index = {k: torch.from_numpy(v).to(device) for k, v in places.of.items()}
 
-    def pick(blocks: Blocks) -> Landed:
+    def pick(blocks: Blocks) -> HostCopy:
         parts = [blocks[wish][:, index[wish]] for wish in index]
-        return Landed.start(torch.cat(parts, 1)[:, back])
+        return HostCopy.start(torch.cat(parts, 1)[:, back])
 
     return pick
 

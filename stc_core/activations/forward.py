@@ -42,7 +42,7 @@ class Batch(Generic[T]):
     value: T
 
 
-class Pace:
+class BatchBudget:
     """How large batches are; halved, and noted, when the device runs out of memory."""
 
     def __init__(
@@ -72,7 +72,7 @@ def run(
     wanted: Sequence[PooledSite],
     make: Callable[[Any], T],
     *,
-    pace: Pace,
+    pace: BatchBudget,
     start: int = 0,
     read: Read | None = None,
 ) -> Generator[Batch[T], None, None]:
@@ -115,7 +115,7 @@ def _in_batches(
     read: Read,
     make: Callable[[Any], T],
     *,
-    pace: Pace,
+    pace: BatchBudget,
     start: int,
 ) -> Iterator[tuple[slice, T]]:
     lengths = np.array([len(row) for row in ids])

@@ -11,14 +11,14 @@ from stc_core.types import PooledSite
 Blocks = dict[PooledSite, Tensor]
 
 
-class Landed(NamedTuple):
+class HostCopy(NamedTuple):
     """A tensor on its way to the host: on CUDA by a copy beside the computation."""
 
     host: Tensor
     ready: torch.cuda.Event | None
 
     @classmethod
-    def start(cls, block: Tensor) -> "Landed":
+    def start(cls, block: Tensor) -> "HostCopy":
         if block.device.type != "cuda":
             return cls(block.cpu(), None)
         host = torch.empty(block.shape, dtype=block.dtype, pin_memory=True)
@@ -45,12 +45,12 @@ class Packed(NamedTuple):
     """Pooled blocks, and the same values on the host, one after another."""
 
     blocks: Blocks
-    values: Landed
-    extremes: Landed
+    values: HostCopy
+    extremes: HostCopy
 
 
 def pack(blocks: Blocks, dtype: torch.dtype = torch.float16) -> Packed:
     """The blocks in `dtype`, where a value that does not fit is inf."""
     values = torch.cat([block.to(dtype).flatten() for block in blocks.values()])
     extremes = torch.stack(torch.aminmax(values))
-    return Packed(blocks, Landed.start(values), Landed.start(extremes))
+    return Packed(blocks, HostCopy.start(values), HostCopy.start(extremes))

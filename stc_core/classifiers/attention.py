@@ -11,12 +11,12 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from stc_core.activations.forward import Pace, on_device, run
+from stc_core.activations.forward import BatchBudget, on_device, run
 from stc_core.backbone.backbone import Backbone
 from stc_core.backbone.packing import make_batch
 from stc_core.classifiers import persistence
 from stc_core.classifiers.attention_pooling import PARTS, Attention
-from stc_core.classifiers.base import Labeller, Strings, check_texts
+from stc_core.classifiers.base import BaseClassifier, Strings, check_texts
 from stc_core.errors import StcError
 from stc_core.files import read_json, replacing, write_json
 from stc_core.heads.head import softmax
@@ -38,7 +38,7 @@ class Line(NamedTuple):
     center: Float[Tensor, "n_layers query d3"]
 
 
-class Reader(Labeller):
+class AttentionClassifier(BaseClassifier):
     """Labels texts by attention over the layers and tokens of a backbone.
 
     `attention_` makes a text a vector, `line_` makes that logits; `layers_` are read.
@@ -101,7 +101,7 @@ class Reader(Labeller):
         )
 
     def explain(self, text: str) -> dict[str, Any]:
-        """What `Labeller.explain` gives, and the attention: what the head reads.
+        """What `BaseClassifier.explain` gives, and the attention: what the head reads.
 
         In the place of neurons are the parts of the text's vector, layer by layer;
         they, and the tokens too, sum with the bias to the logits. `attention` has the
@@ -193,20 +193,22 @@ def _reader(
     line: Line,
     layers: Sequence[int],
     classes: Sequence[str],
-) -> Reader:
+) -> AttentionClassifier:
     """The reader that was pickled."""
     attention = Attention.of(weights)
-    return Reader(backbone, attention, line, layers=layers, classes=classes)
+    return AttentionClassifier(
+        backbone, attention, line, layers=layers, classes=classes
+    )
 
 
-def open_reader(
+def open_attention(
     folder: str | Path,
     *,
     backbone: Backbone | None = None,
     device: str = "auto",
     progress: Progress = silent,
-) -> Reader:
-    """What `Reader.save` wrote to `folder`, on the backbone that it reads."""
+) -> AttentionClassifier:
+    """The classifier that `save` wrote to `folder`, on the backbone that it reads."""
     folder = Path(folder)
     classes, about, _ = persistence.read_about(folder)
     found = about.open(folder, backbone=backbone, device=device, progress=progress)
@@ -223,7 +225,9 @@ def open_reader(
         {n.partition(".")[2]: t for n, t in tensors.items() if n.startswith("att")}
     )
     line = Line(*(tensors[f"line.{name}"] for name in Line._fields))
-    return Reader(found, attention, line, layers=layers, classes=classes.tolist())
+    return AttentionClassifier(
+        found, attention, line, layers=layers, classes=classes.tolist()
+    )
 
 
 def batches(
@@ -243,7 +247,7 @@ def batches(
             return make([hidden[site] for site in sites], batch.mask)
 
     wanted = [PooledSite(site, "mean") for site in sites]
-    pace = Pace(backbone, wanted, on_device(backbone, TOKENS))
+    pace = BatchBudget(backbone, wanted, on_device(backbone, TOKENS))
     for batch in run(backbone, texts, wanted, lambda x: x, pace=pace, read=read):
         yield batch.rows, batch.value
 

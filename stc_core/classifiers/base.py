@@ -26,7 +26,7 @@ Strings = Any
 """Texts: a list, an array, a column of a table, or a table of one column."""
 
 
-class Labeller:
+class BaseClassifier:
     """Labels texts and says why; `backbone_` runs up to `head_.layer` only."""
 
     backbone_: Backbone
@@ -143,20 +143,20 @@ class Labeller:
         }
 
 
-def open_labeller(
+def open_base(
     folder: str | Path,
     *,
     backbone: Backbone | None = None,
     device: str = "auto",
     progress: Progress = silent,
-) -> Labeller:
+) -> BaseClassifier:
     """What is saved in `folder`, ready to label, on the backbone it was fitted on.
 
     Raises StcError when the format is another, or the backbone's weights are not
     those of the fit.
     """
     head, classes, about, _ = persistence.load(Path(folder))
-    found = Labeller()
+    found = BaseClassifier()
     found.head_, found.classes_ = head, classes
     found.backbone_ = about.open(
         folder, backbone=backbone, device=device, progress=progress

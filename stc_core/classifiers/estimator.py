@@ -16,7 +16,7 @@ from sklearn.utils.validation import check_is_fitted
 from stc_core.activations.extract import extract
 from stc_core.backbone.backbone import Backbone
 from stc_core.classifiers import persistence
-from stc_core.classifiers.base import Labeller, Strings, check_texts
+from stc_core.classifiers.base import BaseClassifier, Strings, check_texts
 from stc_core.config import (
     DEFAULT_BACKBONE,
     SPIN_CS,
@@ -37,7 +37,7 @@ from stc_core.selection.stc import NO_ROWS, Fitted, fit_stc
 from stc_core.types import KINDS, Kind, PooledSite, Pooling, Progress, silent
 
 
-class SparsifyThenClassify(Labeller, ClassifierMixin, BaseEstimator):
+class SparsifyThenClassify(BaseClassifier, ClassifierMixin, BaseEstimator):
     """A classifier of texts on a few salient neurons of a pretrained backbone.
 
     `backbone` is a name for Backbone.load, or a Backbone. Fitting extracts every site

@@ -19,7 +19,7 @@ from stc_core.activations.extract import extract_features
 from stc_core.activations.features import dense_features
 from stc_core.backbone.backbone import Backbone
 from stc_core.classifiers import persistence
-from stc_core.classifiers.base import Labeller, Strings, check_texts
+from stc_core.classifiers.base import BaseClassifier, Strings, check_texts
 from stc_core.classifiers.label_tree import Descent, Tree, descend
 from stc_core.errors import StcError
 from stc_core.files import read_json, replacing, write_json
@@ -30,7 +30,7 @@ TREE, HEADS = "tree.json", "levels.safetensors"
 PARTS = ("mean", "sd", "weight", "bias")
 
 
-class Cascade(Labeller):
+class HierarchicalClassifier(BaseClassifier):
     """Labels texts from coarse to fine, each level among the children of the last.
 
     Each of `heads_` scores the finest nodes on its level's layer; a coarse node is the
@@ -61,7 +61,7 @@ class Cascade(Labeller):
         """The nodes of the finest level that is answered."""
         return np.array(self.tree_.names(self.levels_ - 1))
 
-    def up_to(self, levels: int) -> "Cascade":
+    def up_to(self, levels: int) -> "HierarchicalClassifier":
         """The same that answers the first `levels` levels only, by fewer blocks."""
         depth = self.tree_.depth
         if not 1 <= levels <= depth:
@@ -123,7 +123,7 @@ class Cascade(Labeller):
         return found
 
     def explain(self, text: str) -> dict[str, Any]:
-        """What `Labeller.explain` says of the finest level, and each level's answer.
+        """The explanation of the finest level, and the answer of each level.
 
         The label is the best of the children of the level above, so another class may
         have a higher logit; logits and their parts are those of the finest head.
@@ -190,14 +190,14 @@ class Cascade(Labeller):
         )
 
 
-def open_cascade(
+def open_hierarchical(
     folder: str | Path,
     *,
     backbone: Backbone | None = None,
     device: str = "auto",
     progress: Progress = silent,
-) -> Cascade:
-    """What `Cascade.save` wrote to `folder`, on the backbone that was tuned."""
+) -> HierarchicalClassifier:
+    """The classifier that `save` wrote to `folder`, on the backbone that was tuned."""
     folder = Path(folder)
     about = persistence.load(folder)[2]
     found = about.open(folder, backbone=backbone, device=device, progress=progress)
@@ -210,7 +210,9 @@ def open_cascade(
         features = dense_features(found, layer)
         heads.append(SparseHead(features, **parts, classes=classes))
     temperatures = record["temperatures"]
-    return Cascade(found, tree, heads, record["columns"], temperatures=temperatures)
+    return HierarchicalClassifier(
+        found, tree, heads, record["columns"], temperatures=temperatures
+    )
 
 
 def sibling_temperature(
@@ -249,11 +251,11 @@ def sibling_temperature(
     return float(np.exp(found.x))
 
 
-def shallow(classifier: Labeller, levels: int | None) -> Labeller:
+def shallow(classifier: BaseClassifier, levels: int | None) -> BaseClassifier:
     """The classifier for the first `levels` levels only; the same if none are given."""
     if levels is None:
         return classifier
-    if not isinstance(classifier, Cascade):
+    if not isinstance(classifier, HierarchicalClassifier):
         raise StcError(
             "levels",
             expected="a run of the recipe hierarchy",

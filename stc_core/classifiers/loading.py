@@ -3,22 +3,22 @@
 from pathlib import Path
 from typing import Any
 
-from stc_core.classifiers.attention import open_reader
-from stc_core.classifiers.base import Labeller, open_labeller
-from stc_core.classifiers.hierarchical import open_cascade
-from stc_core.classifiers.replying import open_words
+from stc_core.classifiers.attention import open_attention
+from stc_core.classifiers.base import BaseClassifier, open_base
+from stc_core.classifiers.hierarchical import open_hierarchical
+from stc_core.classifiers.replying import open_spelled
 
 
-def open_classifier(folder: Path, **arguments: Any) -> Labeller:
+def open_classifier(folder: Path, **arguments: Any) -> BaseClassifier:
     """The classifier in `folder`, with its backbone, ready to predict and explain.
 
-    `arguments` are those of `open_labeller`: `backbone`, `device`, `progress`. Raises
+    `arguments` are those of `open_base`: `backbone`, `device`, `progress`. Raises
     StcError as it does.
     """
     if (folder / "tree.json").is_file():
         if (folder / "words.safetensors").is_file():
-            return open_words(folder, **arguments)
-        return open_cascade(folder, **arguments)
+            return open_spelled(folder, **arguments)
+        return open_hierarchical(folder, **arguments)
     if (folder / "attention.json").is_file():
-        return open_reader(folder, **arguments)
-    return open_labeller(folder, **arguments)
+        return open_attention(folder, **arguments)
+    return open_base(folder, **arguments)

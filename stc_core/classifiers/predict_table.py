@@ -39,7 +39,7 @@ class Predictor(Protocol):
 
 @runtime_checkable
 class LevelPredictor(Predictor, Protocol):
-    """What labels texts level by level: `Cascade`, or anything of its shape."""
+    """What labels texts level by level: `HierarchicalClassifier`, or anything of its shape."""
 
     def answer(self, texts: Sequence[str]) -> Any: ...
 
@@ -48,7 +48,7 @@ class LevelPredictor(Predictor, Protocol):
 
 @runtime_checkable
 class WritingPredictor(LevelPredictor, Protocol):
-    """What writes something after the labels: `Author`, or anything of its shape."""
+    """What writes something after the labels: `ReplyingClassifier`, or anything of its shape."""
 
     @property
     def writes(self) -> bool: ...

@@ -18,7 +18,7 @@ from stc_core.classifiers.base import check_texts
 from stc_core.classifiers.hierarchical import TREE
 from stc_core.classifiers.label_tree import Descent
 from stc_core.classifiers.sampling import Chooser, Decoding, pieces, plain
-from stc_core.classifiers.spelled import Lexicon, open_lexicon
+from stc_core.classifiers.spelled import SpelledClassifier, open_lexicon
 from stc_core.classifiers.staged_decoder import Reading
 from stc_core.files import read_json
 from stc_core.types import Progress, silent
@@ -41,7 +41,7 @@ class Piece(NamedTuple):
     text: str
 
 
-class Author(Lexicon):
+class ReplyingClassifier(SpelledClassifier):
     """A lexicon that writes `parts_` after the labels, the last of them on top.
 
     Each has at most `length_` tokens. `layers_` are those of the levels, then those of
@@ -171,10 +171,10 @@ def _gathered(
     return [np.array(row, int) for row in found]
 
 
-def open_words(folder: str | Path, **arguments: Any) -> Lexicon:
+def open_spelled(folder: str | Path, **arguments: Any) -> SpelledClassifier:
     """The lexicon that was saved in `folder`; an author if it was one."""
     record = read_json(Path(folder) / TREE)
     if "parts" not in record:
         return open_lexicon(folder, **arguments)
     more = {"parts": record["parts"], "length": record["length"]}
-    return open_lexicon(folder, kind=Author, **more, **arguments)
+    return open_lexicon(folder, kind=ReplyingClassifier, **more, **arguments)

@@ -13,7 +13,7 @@ from torch import nn
 from stc_core.backbone.backbone import Backbone
 from stc_core.classifiers import persistence
 from stc_core.classifiers.base import Strings, check_texts
-from stc_core.classifiers.hierarchical import TREE, Cascade
+from stc_core.classifiers.hierarchical import TREE, HierarchicalClassifier
 from stc_core.classifiers.label_tree import Descent, Tree
 from stc_core.classifiers.spelling import Speller, names_of
 from stc_core.errors import StcError
@@ -24,7 +24,7 @@ WORDS = "words.safetensors"
 CHUNK = 512
 
 
-class Lexicon(Cascade):
+class SpelledClassifier(HierarchicalClassifier):
     """A cascade whose levels are spelled by a decoder's words."""
 
     def __init__(
@@ -72,7 +72,7 @@ class Lexicon(Cascade):
         more = {"norm": speller.norm, **self._parts_written()}
         return _lexicon, (type(self), given, more, self.levels_)
 
-    def __copy__(self) -> "Lexicon":
+    def __copy__(self) -> "SpelledClassifier":
         """Another one on the same heads, not new ones as of a pickle."""
         found = type(self).__new__(type(self))
         vars(found).update(vars(self))
@@ -118,8 +118,11 @@ class Lexicon(Cascade):
 
 
 def _lexicon(
-    kind: Callable[..., Lexicon], given: tuple, more: dict[str, Any], levels: int
-) -> Lexicon:
+    kind: Callable[..., SpelledClassifier],
+    given: tuple,
+    more: dict[str, Any],
+    levels: int,
+) -> SpelledClassifier:
     """The lexicon that was pickled, which answers the first `levels`."""
     found = kind(*given, **more)
     found.levels_ = levels
@@ -129,13 +132,13 @@ def _lexicon(
 def open_lexicon(
     folder: str | Path,
     *,
-    kind: Callable[..., Lexicon] = Lexicon,
+    kind: Callable[..., SpelledClassifier] = SpelledClassifier,
     backbone: Backbone | None = None,
     device: str = "auto",
     progress: Progress = silent,
     **more: Any,
-) -> Lexicon:
-    """What `Lexicon.save` wrote to `folder`, on the backbone that was tuned.
+) -> SpelledClassifier:
+    """What `SpelledClassifier.save` wrote to `folder`, on the backbone that was tuned.
 
     `more` is what another `kind` is made of, too.
     """

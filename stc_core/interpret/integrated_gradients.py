@@ -16,8 +16,8 @@ from stc_core.backbone.backbone import Backbone
 from stc_core.backbone.packing import make_batch
 from stc_core.backbone.pooling import pool
 from stc_core.backbone.tokenization.own_tokens import added_ids
-from stc_core.classifiers.attention import Reader
-from stc_core.classifiers.base import Labeller, check_texts
+from stc_core.classifiers.attention import AttentionClassifier
+from stc_core.classifiers.base import BaseClassifier, check_texts
 from stc_core.errors import StcError
 from stc_core.heads.head import SparseHead
 from stc_core.types import Site
@@ -28,7 +28,11 @@ BATCH = 16
 
 
 def integrated_gradients(
-    labeller: Labeller, text: str, *, label: str | None = None, n_steps: int = STEPS
+    labeller: BaseClassifier,
+    text: str,
+    *,
+    label: str | None = None,
+    n_steps: int = STEPS,
 ) -> dict[str, Any]:
     """What each token adds to the logit of `label`, from a text without its words.
 
@@ -45,7 +49,7 @@ def integrated_gradients(
     ids = backbone.tokenize([text]).ids
     batch = make_batch(ids, backbone.config, device=backbone.device, packed=False)
     tokens, mask = (batch.inputs[key] for key in ("input_ids", "attention_mask"))
-    attends = isinstance(labeller, Reader)
+    attends = isinstance(labeller, AttentionClassifier)
     read = labeller.graded if attends else _Reader(backbone, labeller.head_)
     with torch.no_grad():
         logits = read(tokens, mask)[0]

@@ -13,7 +13,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from stc_core.activations.forward import Pace, run
+from stc_core.activations.forward import BatchBudget, run
 from stc_core.backbone.backbone import Backbone
 from stc_core.data.task import Read, Task
 from stc_core.errors import StcError
@@ -146,7 +146,7 @@ def measure(
     scatters = [Scatter(counts, backbone.widths[wish.site]) for wish in wanted]
     y = torch.from_numpy(np.asarray(codes, np.int64))
     read = partial(backbone.content_means, sites=[wish.site for wish in wanted])
-    pace = Pace(backbone, wanted, None)
+    pace = BatchBudget(backbone, wanted, None)
     done = 0
     for batch in run(backbone, texts, wanted, dict, pace=pace, read=read):
         for scatter, states in zip(scatters, batch.value.values(), strict=True):

@@ -32,7 +32,7 @@ from stc_core.selection.streaming import logits_at
 from stc_core.types import PooledSite
 
 
-class Ground(NamedTuple):
+class FitInputs(NamedTuple):
     """What a head is fitted and scored on: all rows, and those that chose it."""
 
     backbone: Backbone
@@ -52,7 +52,7 @@ class Ground(NamedTuple):
 def conclude(
     writer: RunWriter,
     classifier: SparsifyThenClassify,
-    ground: Ground,
+    ground: FitInputs,
     fitted: Fitted,
     *,
     seed: int,
@@ -80,7 +80,7 @@ def conclude(
     return metrics | _facts(backbone, fitted, wanted) | {"tokens": counts}
 
 
-def write_frontier(writer: RunWriter, ground: Ground, fitted: Fitted) -> None:
+def write_frontier(writer: RunWriter, ground: FitInputs, fitted: Fitted) -> None:
     """What each depth costs, timed now, and how its classifiers do."""
     if not fitted.options:
         return

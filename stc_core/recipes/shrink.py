@@ -18,7 +18,7 @@ from stc_core.data.corpus import Corpus
 from stc_core.errors import StcError
 from stc_core.files import read_json
 from stc_core.recipes.results import (
-    Ground,
+    FitInputs,
     conclude,
     estimator,
     seconds_of,
@@ -67,7 +67,7 @@ def shrink(config: RunConfig, writer: RunWriter) -> None:
     task, test = task_of(corpus, settings), corpus.rows("test")
     sample = draw(corpus.texts, task, test, extract=keep, seed=settings.seed)
     saliences = _probes(parent, writer, wanted)
-    ground = Ground(backbone, corpus, task, sample, wanted, before["tokens"])
+    ground = FitInputs(backbone, corpus, task, sample, wanted, before["tokens"])
     writer.phase("select")
     if asked.layer is None or asked.neurons is None:
         read, test = sample.store.read, sample.test

@@ -20,7 +20,7 @@ from stc_core.probes.fit import ProbeResult
 from stc_core.probes.variability import from_features
 from stc_core.recipes import tables
 from stc_core.recipes.results import (
-    Ground,
+    FitInputs,
     conclude,
     estimator,
     seconds_of,
@@ -86,7 +86,7 @@ def train_sparse(config: RunConfig, writer: RunWriter) -> None:
 
 def _ground(
     config: RunConfig, writer: RunWriter, classifier: SparsifyThenClassify
-) -> Ground:
+) -> FitInputs:
     """The table read, the backbone loaded, and the features of the sample extracted."""
     settings = config.train
     writer.phase("read", message=config.data.path)
@@ -119,13 +119,13 @@ def _ground(
     )
     for note in sample.notes:
         writer.note(note)
-    return Ground(backbone, corpus, task, sample, wanted, counts)
+    return FitInputs(backbone, corpus, task, sample, wanted, counts)
 
 
 def _add_control(
     writer: RunWriter,
     classifier: SparsifyThenClassify,
-    ground: Ground,
+    ground: FitInputs,
     *,
     seed: int,
 ) -> None:

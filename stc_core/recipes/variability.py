@@ -44,7 +44,14 @@ from stc_core.tuning.blocks import (
     plan_tuning,
 )
 from stc_core.tuning.readout import Readout
-from stc_core.tuning.session import CHECKPOINTS, TUNING, Lesson, balanced, keep, loaded
+from stc_core.tuning.session import (
+    CHECKPOINTS,
+    TUNING,
+    TuningSession,
+    balanced,
+    keep,
+    loaded,
+)
 from stc_core.tuning.trainer import History
 from stc_core.types import PooledSite
 
@@ -91,7 +98,9 @@ def tune(corpus: Corpus, task: Task, settings: TrainConfig, writer: RunWriter) -
         graft.blocks,
         class_weight=balanced(task),
     )
-    history = Lesson(corpus, task, settings, writer).train(readout, graft.backbone)
+    history = TuningSession(corpus, task, settings, writer).train(
+        readout, graft.backbone
+    )
     kept = keep(
         writer.folder,
         what,
@@ -147,7 +156,7 @@ def first_head(
     return head, guess
 
 
-def settled(tuned: Tuned, activations: Rows, task: Task) -> Fitted:
+def finalise_tuned(tuned: Tuned, activations: Rows, task: Task) -> Fitted:
     """The head in its last form, from the tuned activations of every row.
 
     Its logits are those of training, divided by a temperature from validation; its
@@ -166,7 +175,7 @@ def settled(tuned: Tuned, activations: Rows, task: Task) -> Fitted:
     return Fitted(head.cooled(temperature), (), chosen, logits / temperature)
 
 
-def told(
+def tuned_metrics(
     before: dict[str, Any], after: dict[str, Any], tuned: Tuned, fitted: Fitted
 ) -> dict[str, Any]:
     """The metrics of the tuned run, from those of its frozen half and its own scores.
@@ -273,13 +282,13 @@ def train_tuned(config: RunConfig, writer: RunWriter) -> None:
     )
     path, width = writer.folder / "activations.npy", len(tuned.head.features)
     activations = write_rows(path, blocks, n=n, width=width)
-    fitted = settled(tuned, activations, task)
+    fitted = finalise_tuned(tuned, activations, task)
     classifier = estimator(settings)
     classifier.adopt(tuned.backbone, np.array(task.classes), [], fitted)
     write_fitted(writer, classifier, corpus, activations)
     logits = logits_at(activations, fitted.head, corpus.rows("test"))
     after = evaluate(corpus, task, fitted, logits, settings.seed)
-    after = told(before, after, tuned, fitted)
+    after = tuned_metrics(before, after, tuned, fitted)
     y = task.codes[corpus.rows("test")]
     frozen = scored(y, Guess(tuned.frozen, ""), seed=settings.seed)
     new = {"stc": before["test"], "frozen": frozen}

@@ -30,7 +30,7 @@ from stc_core.runs.status import (
 from stc_core.runs.worker import Worker
 
 if TYPE_CHECKING:
-    from stc_core.classifiers.base import Labeller
+    from stc_core.classifiers.base import BaseClassifier
     from stc_core.data.findings import Report
 
 
@@ -214,7 +214,7 @@ class Run:
         """Raw pooled values (corpus row, neuron), mapped and not read."""
         return np.load(self._written("activations.npy"), mmap_mode="r")
 
-    def classifier(self, **arguments: Any) -> "Labeller":
+    def classifier(self, **arguments: Any) -> "BaseClassifier":
         """The fitted classifier, ready to predict and explain."""
         from stc_core.classifiers.loading import open_classifier
 

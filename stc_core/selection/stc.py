@@ -90,7 +90,7 @@ def fit_stc(
     sizes = [counts[best]] if budget else grid(counts[best])
     offered = [point for point in points if point.neurons in sizes]
     options = options_at(search, task, offered, layer=depths[-1], reported=reported)
-    fitted, joint_ridge = settled(search, task, options[-1]), search.ridge
+    fitted, joint_ridge = finalise_selection(search, task, options[-1]), search.ridge
     del search  # as large as the next one
     shallower: list[Option] = []
     for place, layer in enumerate(depths[:-1], start=len(counts) + 1):
@@ -123,11 +123,11 @@ def taken(
 ) -> Fitted:
     """The classifier that is one of the options, whose candidates `ridge` ranked."""
     search = search_at(read, task, probes, layer=option.layer, eta=eta, ridge=ridge)
-    found = settled(search, task, option)
+    found = finalise_selection(search, task, option)
     return found._replace(points=curves_of(options, option), options=tuple(options))
 
 
-def settled(search: Search, task: Task, option: Option) -> Fitted:
+def finalise_selection(search: Search, task: Task, option: Option) -> Fitted:
     """The head of an option, whose candidates are those of `search`."""
     pool, columns = search.pool, columns_of(search, option.neurons)
     head, logits = fit_head(

@@ -5,22 +5,22 @@ from pathlib import Path
 from typing import Any
 
 from stc_core.analysis.run_cards import card, way_of
-from stc_core.classifiers.base import Labeller
-from stc_core.classifiers.hierarchical import Cascade
+from stc_core.classifiers.base import BaseClassifier
+from stc_core.classifiers.hierarchical import HierarchicalClassifier
 from stc_core.classifiers.label_tree import Descent
-from stc_core.classifiers.replying import Author
-from stc_core.classifiers.spelled import Lexicon
+from stc_core.classifiers.replying import ReplyingClassifier
+from stc_core.classifiers.spelled import SpelledClassifier
 from stc_core.errors import StcError
 from stc_core.interpret.integrated_gradients import integrated_gradients
 from stc_core.runs.run import Run
 
 
-def answers(classifier: Labeller, texts: Sequence[str]) -> list[dict[str, Any]]:
+def answers(classifier: BaseClassifier, texts: Sequence[str]) -> list[dict[str, Any]]:
     """For each text its label, probability and probabilities, as of `stc predict`.
 
-    A hierarchical classifier adds `levels`: `Cascade.steps`, coarse to fine.
+    A hierarchical classifier adds `levels`, its `steps` from coarse to fine.
     """
-    if isinstance(classifier, Cascade):
+    if isinstance(classifier, HierarchicalClassifier):
         way = classifier.answer(texts)
         shares, best = way.shares[-1], way.nodes[:, -1]
     else:
@@ -35,14 +35,14 @@ def answers(classifier: Labeller, texts: Sequence[str]) -> list[dict[str, Any]]:
             "probability": values[best[row]],
             "probabilities": dict(zip(names, values, strict=True)),
         }
-        if isinstance(classifier, Cascade) and way is not None:
+        if isinstance(classifier, HierarchicalClassifier) and way is not None:
             said["levels"] = classifier.steps(text, _one(way, row))
         found.append(said)
     return found
 
 
 def explanation_of(
-    classifier: Labeller,
+    classifier: BaseClassifier,
     text: str,
     *,
     label: str | None = None,
@@ -64,17 +64,17 @@ def explanation_of(
     return found
 
 
-def abilities(classifier: Labeller) -> list[str]:
+def abilities(classifier: BaseClassifier) -> list[str]:
     """Which of predict, explain and generate it can do."""
     able = ["predict"]
-    if not isinstance(classifier, Lexicon):
+    if not isinstance(classifier, SpelledClassifier):
         able.append("explain")
-    if isinstance(classifier, Author):
+    if isinstance(classifier, ReplyingClassifier):
         able.append("generate")
     return able
 
 
-def facts(run: Run, classifier: Labeller) -> dict[str, Any]:
+def facts(run: Run, classifier: BaseClassifier) -> dict[str, Any]:
     """What a run is: recipe, language model, layers, score on test, classes, levels."""
     known = card(run.folder.name, run.config, run.metrics, run.report, name=run.name)
     return {
@@ -95,9 +95,9 @@ def facts(run: Run, classifier: Labeller) -> dict[str, Any]:
     }
 
 
-def _levels(classifier: Labeller) -> list[dict[str, Any]]:
+def _levels(classifier: BaseClassifier) -> list[dict[str, Any]]:
     """The levels of labels, coarse to fine; none if there is one only."""
-    if not isinstance(classifier, Cascade):
+    if not isinstance(classifier, HierarchicalClassifier):
         return []
     return [
         {

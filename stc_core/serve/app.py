@@ -17,13 +17,19 @@ from starlette.exceptions import HTTPException as AnyHTTPException
 
 from stc_core.classifiers.base import check_texts
 from stc_core.classifiers.hierarchical import shallow
-from stc_core.classifiers.replying import Author, Piece
+from stc_core.classifiers.replying import Piece, ReplyingClassifier
 from stc_core.classifiers.sampling import Decoding
 from stc_core.errors import StcError
 from stc_core.runs.run import Run
 from stc_core.serve.answers import abilities, answers, explanation_of, facts
-from stc_core.serve.batching import Batches, Desk, Gone, Left
-from stc_core.serve.middleware import Gate, Refusal, facts_of, refused, told
+from stc_core.serve.batching import Batches, Gone, Left, ModelThread
+from stc_core.serve.middleware import (
+    Refusal,
+    RequestGuard,
+    error_response,
+    facts_of,
+    refused,
+)
 
 MOST_TEXTS = 1024
 MOST_CHARACTERS = 100_000
@@ -76,7 +82,7 @@ class Served:
         self.name = run.folder.resolve().name
         self.classifier = run.classifier(device=device)
         self.facts = {"name": self.name, **facts(run, self.classifier)}
-        self.desk = Desk()
+        self.desk = ModelThread()
         self._batches: dict[int | None, Batches] = {}
 
     async def predict(
@@ -139,7 +145,7 @@ def service(
         models[model.name] = model
     app = FastAPI(title="STC Studio", docs_url=None, redoc_url=None)
     app.state.models = models
-    app.add_middleware(Gate, token=token, hosts=hosts)
+    app.add_middleware(RequestGuard, token=token, hosts=hosts)
     app.add_exception_handler(StcError, _refused)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(Left, _left)
@@ -203,7 +209,7 @@ async def generate(
     """
     model.check("generate")
     author = model.classifier
-    assert isinstance(author, Author), author
+    assert isinstance(author, ReplyingClassifier), author
     wish = Decoding(body.temperature, body.top_p, body.seed, body.length)
     gone = request.is_disconnected
     way, coming = await model.desk.ask(gone, author.tell, body.text, wish)
@@ -213,7 +219,7 @@ async def generate(
 
 
 async def _told(
-    desk: Desk, steps: list[dict[str, Any]], coming: Iterator[Piece]
+    desk: ModelThread, steps: list[dict[str, Any]], coming: Iterator[Piece]
 ) -> AsyncIterator[str]:
     """Each piece takes its own turn at the desk, so others are answered meanwhile."""
     yield _event("labels", {"levels": steps})
@@ -241,7 +247,7 @@ async def _refused(request: Request, error: Exception) -> JSONResponse:
 async def _left(request: Request, error: Exception) -> JSONResponse:
     """What nobody reads: the client has left."""
     wish = {"expected": "one that waits", "got": "one that has left"}
-    return told(499, "client", **wish)
+    return error_response(499, "client", **wish)
 
 
 async def _invalid(request: Request, error: Exception) -> JSONResponse:
@@ -251,7 +257,7 @@ async def _invalid(request: Request, error: Exception) -> JSONResponse:
     place = ".".join(str(part) for part in first["loc"][1:])
     what = place if first["type"] != "json_invalid" else "body"
     got = None if first["type"] in ("json_invalid", "missing") else first["input"]
-    return told(422, what or "body", expected=first["msg"], got=_short(got))
+    return error_response(422, what or "body", expected=first["msg"], got=_short(got))
 
 
 def _short(value: Any) -> str | None:
@@ -265,11 +271,11 @@ def _short(value: Any) -> str | None:
 
 async def _http_error(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, AnyHTTPException), error
-    answer = told(error.status_code, str(error.detail))
+    answer = error_response(error.status_code, str(error.detail))
     answer.headers.update(error.headers or {})
     return answer
 
 
 async def _bug(request: Request, error: Exception) -> JSONResponse:
     """What the client is told; the error goes on, to the log of the server."""
-    return told(500, **BUG)
+    return error_response(500, **BUG)

@@ -19,7 +19,7 @@ class Left(Exception):
     """Who asked has left."""
 
 
-class Desk:
+class ModelThread:
     """The thread that alone talks to a model; others wait in line without blocking."""
 
     def __init__(self) -> None:
@@ -61,7 +61,9 @@ class Batches:
     that had a text in the batch.
     """
 
-    def __init__(self, desk: Desk, work: Callable[[list[str]], list[Any]]) -> None:
+    def __init__(
+        self, desk: ModelThread, work: Callable[[list[str]], list[Any]]
+    ) -> None:
         self._desk, self._work = desk, work
         self._line: deque[Asked] = deque()
         self._task: asyncio.Task[None] | None = None

@@ -27,7 +27,7 @@ class Refusal(StcError):
         self.status = status
 
 
-class Gate:
+class RequestGuard:
     """Lets requests through to `app` that may come, and cuts a body that is too large.
 
     With `hosts` a request must be to one of these names: a page of the internet whose
@@ -111,7 +111,7 @@ def _bounded(receive: Receive) -> Receive:
     return counted
 
 
-def told(status: int, what: str, **more: Any) -> JSONResponse:
+def error_response(status: int, what: str, **more: Any) -> JSONResponse:
     """An error as every route gives it: {"error": {what, expected, got, remedy}}."""
     facts = {"what": what, "expected": None, "got": None, "remedy": None, **more}
     return JSONResponse({"error": facts}, status)
@@ -126,7 +126,7 @@ def facts_of(error: StcError) -> dict[str, Any]:
 def refused(error: StcError) -> JSONResponse:
     """The answer to a request that was wrong in this way."""
     status = error.status if isinstance(error, Refusal) else 422
-    answer = told(status, **facts_of(error))
+    answer = error_response(status, **facts_of(error))
     if status == 401:
         answer.headers["WWW-Authenticate"] = "Bearer"
     return answer

@@ -82,7 +82,7 @@ def changed(backbone: Backbone, plan: TunePlan, settings: TuneConfig) -> Changes
     )
 
 
-class Graft(NamedTuple):
+class TunableBackbone(NamedTuple):
     """A backbone ready to be tuned: the modules that learn, the blocks they are in."""
 
     backbone: Backbone
@@ -92,7 +92,7 @@ class Graft(NamedTuple):
 
 def grafted(
     backbone: Backbone, plan: TunePlan, changes: Changes, *, seed: int
-) -> Graft:
+) -> TunableBackbone:
     """The backbone cut and with its untrained adapters.
 
     `backbone` is used up: its model is changed in place.
@@ -114,7 +114,9 @@ def grafted(
     if changes.method == BOTTLENECK:
         parts = [part.get_submodule(BOTTLENECK) for part in parts]
     blocks = [found.block(layer) for layer in plan.tuned]
-    return Graft(found, parts, [block for block in blocks if block is not None])
+    return TunableBackbone(
+        found, parts, [block for block in blocks if block is not None]
+    )
 
 
 def checkpoint_blocks(backbone: Backbone) -> None:

@@ -92,7 +92,7 @@ def balanced(task: Task) -> Float[np.ndarray, " n_class"] | None:
     return (counts.sum() / (present * np.maximum(counts, 1))).astype(np.float32)
 
 
-class Lesson(NamedTuple):
+class TuningSession(NamedTuple):
     """Who learns what: the texts and classes of a run, with its settings.
 
     `tails` is what is to be written after each text, if anything.

@@ -7,7 +7,7 @@ import pytest
 
 from helpers.models.tiny import tiny_backbone
 from stc_core.classifiers import persistence
-from stc_core.classifiers.base import open_labeller
+from stc_core.classifiers.base import open_base
 from stc_core.classifiers.estimator import SparsifyThenClassify
 from stc_core.errors import StcError
 from stc_core.heads.head import SparseHead
@@ -37,7 +37,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_it_says_what_the_estimator_says(folder):
-    labeller = open_labeller(folder, backbone=tiny_backbone("bert"))
+    labeller = open_base(folder, backbone=tiny_backbone("bert"))
     model = SparsifyThenClassify.load(folder, backbone=tiny_backbone("bert"))
     np.testing.assert_array_equal(labeller.features(TEXTS), model.features(TEXTS))
     np.testing.assert_array_equal(labeller.predict(TEXTS), model.predict(TEXTS))
@@ -49,7 +49,7 @@ def test_it_says_what_the_estimator_says(folder):
 
 def test_its_features_are_those_of_the_backbone(folder):
     backbone = tiny_backbone("bert")
-    found = open_labeller(folder, backbone=backbone).features(TEXTS)
+    found = open_base(folder, backbone=backbone).features(TEXTS)
     sites = [PooledSite(feature.site, feature.pooling) for feature in FEATURES]
     pooled = backbone.pooled(backbone.tokenize(TEXTS).ids, sites)
     for column, (site, feature) in enumerate(zip(sites, FEATURES, strict=True)):
@@ -59,9 +59,9 @@ def test_its_features_are_those_of_the_backbone(folder):
 
 def test_another_backbone_is_refused(folder):
     with pytest.raises(StcError, match="expected the backbone tiny bert of identity"):
-        open_labeller(folder, backbone=tiny_backbone("gpt2"))
+        open_base(folder, backbone=tiny_backbone("gpt2"))
 
 
 def test_an_empty_folder_is_refused(tmp_path):
     with pytest.raises(StcError, match=r"a folder with classifier\.json"):
-        open_labeller(tmp_path)
+        open_base(tmp_path)

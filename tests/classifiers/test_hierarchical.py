@@ -13,7 +13,11 @@ from stc_core.activations.features import dense_features
 from stc_core.backbone import changes
 from stc_core.backbone.backbone import Backbone
 from stc_core.backbone.class_guides import Spec, guides_of
-from stc_core.classifiers.hierarchical import Cascade, open_cascade, sibling_temperature
+from stc_core.classifiers.hierarchical import (
+    HierarchicalClassifier,
+    open_hierarchical,
+    sibling_temperature,
+)
 from stc_core.classifiers.label_tree import Tree, tree_of
 from stc_core.classifiers.predict_table import annotated, predict_file
 from stc_core.config import TuneConfig
@@ -28,7 +32,7 @@ LAYERS = (1, 3)
 
 
 @pytest.fixture(scope="module")
-def cascade(tmp_path_factory: pytest.TempPathFactory) -> Cascade:
+def cascade(tmp_path_factory: pytest.TempPathFactory) -> HierarchicalClassifier:
     """Random heads on layers 1 and 3 of a tiny BERT, with a guide that matters."""
     folder = tmp_path_factory.mktemp("cascade")
     base = Backbone.load(str(saved_base(folder / "base", "bert")), device="cpu")
@@ -48,7 +52,9 @@ def cascade(tmp_path_factory: pytest.TempPathFactory) -> Cascade:
     place = changes.save(folder / "backbone", what, tensors)
     backbone = Backbone.load(str(place), device="cpu")
     heads = [random_head(backbone, tree, layer) for layer in LAYERS]
-    return Cascade(backbone, tree, heads, ("kind", "sort"), temperatures=[1.5])
+    return HierarchicalClassifier(
+        backbone, tree, heads, ("kind", "sort"), temperatures=[1.5]
+    )
 
 
 def random_head(backbone: Backbone, tree: Tree, layer: int) -> SparseHead:
@@ -62,14 +68,16 @@ def random_head(backbone: Backbone, tree: Tree, layer: int) -> SparseHead:
     )
 
 
-def test_a_coarse_answer_is_the_beginning_of_the_full_one(cascade: Cascade):
+def test_a_coarse_answer_is_the_beginning_of_the_full_one(
+    cascade: HierarchicalClassifier,
+):
     full, coarse = cascade.answer(TEXTS), cascade.up_to(1).answer(TEXTS)
     assert (full.nodes[:, :1] == coarse.nodes).all()
     assert np.allclose(full.shares[0], coarse.shares[0], atol=1e-6)
     assert len(np.unique(full.nodes[:, 0])) == 2
 
 
-def test_a_coarse_answer_runs_the_lower_blocks_only(cascade: Cascade):
+def test_a_coarse_answer_runs_the_lower_blocks_only(cascade: HierarchicalClassifier):
     backbone, ran = cascade.backbone_, []
     handles = [
         block.register_forward_hook(lambda m, i, o, layer=layer: ran.append(layer))
@@ -85,7 +93,7 @@ def test_a_coarse_answer_runs_the_lower_blocks_only(cascade: Cascade):
     assert ran[1:] == [1, 2] or ran[1:] == [1, 2, 3]
 
 
-def test_levels_equal_a_full_forward_by_hand(cascade: Cascade):
+def test_levels_equal_a_full_forward_by_hand(cascade: HierarchicalClassifier):
     """One text at a time, padded, every block run: mean, head, sum over the leaves."""
     backbone, tree = cascade.backbone_, cascade.tree_
     way = cascade.answer(TEXTS[:6])
@@ -107,14 +115,14 @@ def test_levels_equal_a_full_forward_by_hand(cascade: Cascade):
         assert way.probabilities()[row, 1] == pytest.approx(chance, abs=1e-4)
 
 
-def test_a_label_under_two_parents_is_two_classes(cascade: Cascade):
+def test_a_label_under_two_parents_is_two_classes(cascade: HierarchicalClassifier):
     assert list(cascade.classes_) == ["a › x", "y", "w", "b › x", "z"]
     assert list(cascade.up_to(1).classes_) == ["a", "b"]
     with pytest.raises(StcError, match="1 to 2"):
         cascade.up_to(3)
 
 
-def test_the_explanation_sums_up_and_tells_the_levels(cascade: Cascade):
+def test_the_explanation_sums_up_and_tells_the_levels(cascade: HierarchicalClassifier):
     found = cascade.explain(TEXTS[5])
     label = found["label"]
     parts = sum(neuron["contribution"][label] for neuron in found["neurons"])
@@ -128,16 +136,18 @@ def test_the_explanation_sums_up_and_tells_the_levels(cascade: Cascade):
     assert label in (last["label"], f"{first['label']} › {last['label']}")
 
 
-def test_the_way_over_the_disk(cascade: Cascade, tmp_path: Path):
+def test_the_way_over_the_disk(cascade: HierarchicalClassifier, tmp_path: Path):
     folder = cascade.save(tmp_path / "model", params={})
-    again = open_cascade(folder, backbone=cascade.backbone_)
+    again = open_hierarchical(folder, backbone=cascade.backbone_)
     assert again.tree_ == cascade.tree_ and again.columns_ == cascade.columns_
     ours, theirs = again.answer(TEXTS), cascade.answer(TEXTS)
     assert (ours.nodes == theirs.nodes).all()
     assert np.allclose(ours.shares[1], theirs.shares[1], atol=1e-6)
 
 
-def test_a_table_gets_a_column_for_each_level(cascade: Cascade, tmp_path: Path):
+def test_a_table_gets_a_column_for_each_level(
+    cascade: HierarchicalClassifier, tmp_path: Path
+):
     frame = pd.DataFrame({"t": [*TEXTS[:3], " "], "predicted_kind": "mine"})
     frame.index = pd.Index([7, 7, 7, 7])
     found = annotated(cascade, frame, text="t")
@@ -156,7 +166,7 @@ def test_a_table_gets_a_column_for_each_level(cascade: Cascade, tmp_path: Path):
     assert list(pd.read_csv(out))[-3:] == ["predicted_label", "p:a", "p:b"]
 
 
-def test_a_table_without_any_text(cascade: Cascade):
+def test_a_table_without_any_text(cascade: HierarchicalClassifier):
     found = annotated(cascade, pd.DataFrame({"t": ["", " "]}), text="t")
     assert found["predicted_label"].isna().tolist() == [True, True]
 

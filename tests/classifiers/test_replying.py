@@ -14,9 +14,9 @@ from helpers.models.saved import PATHS, saved_lm
 from helpers.models.tiny import TEXTS, VOCAB, tiny_backbone, tiny_tokenizer
 from stc_core.backbone.backbone import Backbone
 from stc_core.classifiers.label_tree import tree_of
-from stc_core.classifiers.replying import Author, open_words
+from stc_core.classifiers.replying import ReplyingClassifier, open_spelled
 from stc_core.classifiers.sampling import Chooser, Decoding, pieces, plain
-from stc_core.classifiers.spelled import Lexicon
+from stc_core.classifiers.spelled import SpelledClassifier
 from stc_core.classifiers.spelling import names_of
 from stc_core.config import HierarchyConfig, TuneConfig
 from stc_core.data.columns import Columns
@@ -25,7 +25,7 @@ from stc_core.data.findings import Report
 from stc_core.errors import StcError
 from stc_core.recipes.hierarchy.replies import replies_of
 from stc_core.recipes.hierarchy.teacher_forcing import script, surprise
-from stc_core.recipes.hierarchy.word_module import Scribe, word_head
+from stc_core.recipes.hierarchy.word_module import WordHeadModule, word_head
 from stc_core.tuning.blocks import TunePlan, changed, grafted
 from stc_core.tuning.trainer import padded
 from stc_core.types import Site
@@ -34,7 +34,9 @@ LABELS = np.array([("good",), ("bad",)])
 FAMILIES = ("gpt2", "llama", "opt", "mistral", "gpt_neo", "bloom")
 
 
-def author(family: str, parts=("reply",), *, length: int = 6, **wish: Any) -> Author:
+def author(
+    family: str, parts=("reply",), *, length: int = 6, **wish: Any
+) -> ReplyingClassifier:
     backbone = tiny_backbone(family)
     layers = (1, 2, 3)[-1 - len(parts) :]
     torch.manual_seed(0)
@@ -45,12 +47,12 @@ def author(family: str, parts=("reply",), *, length: int = 6, **wish: Any) -> Au
     heads = [*heads, nn.Linear(width, 64)]
     tree, columns = tree_of(LABELS), ("topic",)
     more: dict[str, Any] = {"norm": False, **wish}
-    return Author(
+    return ReplyingClassifier(
         backbone, tree, layers, heads, columns, parts=parts, length=length, **more
     )
 
 
-def by_hand(one: Author, text: str) -> dict[str, list[int]]:
+def by_hand(one: ReplyingClassifier, text: str) -> dict[str, list[int]]:
     """Every part by whole forwards of one text alone, without a cache."""
     spell, backbone = one.speller_, one.backbone_
     ids = backbone.tokenize([text]).ids[0]
@@ -218,7 +220,7 @@ def test_replies_are_learned_by_heart(tmp_path: Path, n_parts: int):
     names, layers = names_of(tree, graft.backbone), (1, 2, 3)[-1 - n_parts :]
     heads = [copy.deepcopy(head) for _ in layers]
     parts = ("thought", "reply")[-n_parts:]
-    model = Scribe(
+    model = WordHeadModule(
         graft,
         tree,
         names,
@@ -251,7 +253,7 @@ def test_replies_are_learned_by_heart(tmp_path: Path, n_parts: int):
     assert loss.item() < 0.1
     model.eval()
     heads = [one.requires_grad_(False) for one in model.heads]
-    made = Author(
+    made = ReplyingClassifier(
         graft.backbone,
         tree,
         layers,
@@ -271,10 +273,14 @@ def test_the_way_over_the_disk(tmp_path: Path):
     heads = [torch.nn.Linear(16, 64) for _ in range(2)]
     tree = tree_of(LABELS)
     more: dict[str, Any] = {"norm": False, "parts": ("reply",), "length": 5}
-    made = Author(backbone, tree, (2, 3), heads, ("a",), **more)
-    again = open_words(made.save(tmp_path / "model", params={}))
-    assert isinstance(again, Author) and again.writes
+    made = ReplyingClassifier(backbone, tree, (2, 3), heads, ("a",), **more)
+    again = open_spelled(made.save(tmp_path / "model", params={}))
+    assert isinstance(again, ReplyingClassifier) and again.writes
     assert made.write(TEXTS[:9]).parts == again.write(TEXTS[:9]).parts
     heads = [torch.nn.Linear(16, 64) for _ in range(2)]
-    mute = Lexicon(backbone, tree_of(PATHS), (2, 3), heads, ("a", "b"), norm=False)
-    assert type(open_words(mute.save(tmp_path / "mute", params={}))) is Lexicon
+    mute = SpelledClassifier(
+        backbone, tree_of(PATHS), (2, 3), heads, ("a", "b"), norm=False
+    )
+    assert (
+        type(open_spelled(mute.save(tmp_path / "mute", params={}))) is SpelledClassifier
+    )

@@ -37,14 +37,14 @@ from helpers.models.tiny import (
     tiny_backbone,
 )
 from stc_core.activations.features import dense_features
-from stc_core.classifiers.attention import Line, Reader
+from stc_core.classifiers.attention import AttentionClassifier, Line
 from stc_core.classifiers.attention_pooling import PARTS, Attention
-from stc_core.classifiers.base import Labeller, check_texts, open_labeller
+from stc_core.classifiers.base import BaseClassifier, check_texts, open_base
 from stc_core.classifiers.estimator import SparsifyThenClassify
-from stc_core.classifiers.hierarchical import Cascade
+from stc_core.classifiers.hierarchical import HierarchicalClassifier
 from stc_core.classifiers.label_tree import tree_of
-from stc_core.classifiers.replying import Author
-from stc_core.classifiers.spelled import Lexicon
+from stc_core.classifiers.replying import ReplyingClassifier
+from stc_core.classifiers.spelled import SpelledClassifier
 from stc_core.errors import StcError
 from stc_core.heads.head import SparseHead
 from stc_core.types import Feature, Site
@@ -81,10 +81,10 @@ def three() -> SparsifyThenClassify:
     return make().fit(*THREE)
 
 
-def labeller(n_class: int) -> Labeller:
+def labeller(n_class: int) -> BaseClassifier:
     """A random head on three neurons."""
     rng = np.random.default_rng(n_class)
-    found, one = Labeller(), np.ones(3, np.float32)
+    found, one = BaseClassifier(), np.ones(3, np.float32)
     features = tuple(Feature(Site(n, "resid"), "mean", n) for n in range(3))
     weight = rng.standard_normal((n_class, 3)).astype(np.float32)
     names = tuple("abcde"[:n_class])
@@ -96,16 +96,20 @@ def labeller(n_class: int) -> Labeller:
     return found
 
 
-def reader(n_class: int) -> Reader:
+def reader(n_class: int) -> AttentionClassifier:
     backbone, d = tiny_backbone("bert"), 16
     torch.manual_seed(n_class)
     weight = torch.randn(n_class, len(PARTS) * d)
     line = Line(weight, torch.zeros(n_class), torch.zeros(2, 1, len(PARTS) * d))
     attention = Attention(2, d, 1)
     more: dict[str, Any] = {"layers": (1, 3), "classes": ["a", "b", "c"][:n_class]}
-    middle = Reader(backbone, attention, line, **more).logits(TEXTS).mean(axis=0)
+    middle = (
+        AttentionClassifier(backbone, attention, line, **more)
+        .logits(TEXTS)
+        .mean(axis=0)
+    )
     line = line._replace(bias=-torch.from_numpy(middle))
-    return Reader(backbone, attention, line, **more)
+    return AttentionClassifier(backbone, attention, line, **more)
 
 
 def paths(n_class: int) -> np.ndarray:
@@ -113,7 +117,7 @@ def paths(n_class: int) -> np.ndarray:
     return np.array(known[:n_class])
 
 
-def cascade(n_class: int) -> Cascade:
+def cascade(n_class: int) -> HierarchicalClassifier:
     backbone, tree, heads = tiny_backbone("bert"), tree_of(paths(n_class)), []
     for layer in (1, 3):
         rng = np.random.default_rng(layer)
@@ -123,37 +127,41 @@ def cascade(n_class: int) -> Cascade:
         bias = np.zeros(n_class, np.float32)
         head = SparseHead(features, zero, zero + 1, weight, bias, tree.names(1))
         heads.append(head)
-    return Cascade(backbone, tree, heads, ("kind", "sort"), temperatures=[1.5])
+    return HierarchicalClassifier(
+        backbone, tree, heads, ("kind", "sort"), temperatures=[1.5]
+    )
 
 
 SPELLED = [("good", "good film"), ("good", "plot"), ("bad", "awful"), ("bad", "rude")]
 
 
-def lexicon(n_class: int) -> Lexicon:
+def lexicon(n_class: int) -> SpelledClassifier:
     torch.manual_seed(0)
     heads = [nn.Linear(16, 64) for _ in range(2)]
     tree = tree_of(np.array(SPELLED[:n_class]))
     backbone = tiny_backbone("llama")
-    return Lexicon(backbone, tree, (1, 3), heads, ("kind", "sort"), norm=True)
+    return SpelledClassifier(backbone, tree, (1, 3), heads, ("kind", "sort"), norm=True)
 
 
-def author(n_class: int) -> Author:
+def author(n_class: int) -> ReplyingClassifier:
     torch.manual_seed(0)
     heads = [nn.Linear(16, 64) for _ in range(3)]
     tree = tree_of(np.array(SPELLED[:n_class]))
     more: dict[str, Any] = {"norm": True, "parts": ("reply",), "length": 4}
     backbone = tiny_backbone("llama")
-    return Author(backbone, tree, (1, 2, 3), heads, ("kind", "sort"), **more)
+    return ReplyingClassifier(
+        backbone, tree, (1, 2, 3), heads, ("kind", "sort"), **more
+    )
 
 
 def fitted(n_class: int) -> SparsifyThenClassify:
     return make().fit(*corpus(40, n_class))
 
 
-OPENED: dict[str, Callable[[int], Labeller]] = {
+OPENED: dict[str, Callable[[int], BaseClassifier]] = {
     one.__name__: one for one in (labeller, reader, cascade, lexicon, author)
 }
-ALL: dict[str, Callable[[int], Labeller]] = {**OPENED, "fitted": fitted}
+ALL: dict[str, Callable[[int], BaseClassifier]] = {**OPENED, "fitted": fitted}
 
 
 @pytest.mark.parametrize("n_class", [2, 3])
@@ -472,7 +480,7 @@ def test_scikit_learn_s_own_checks_that_need_no_numbers():
 
 
 def test_saved_and_opened_it_scores_alike(two, tmp_path):
-    opened = open_labeller(two.save(tmp_path), backbone=tiny_backbone("bert"))
+    opened = open_base(two.save(tmp_path), backbone=tiny_backbone("bert"))
     np.testing.assert_array_equal(
         opened.decision_function(TEXTS), two.decision_function(TEXTS)
     )

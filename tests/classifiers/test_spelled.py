@@ -13,7 +13,7 @@ from helpers.models.tiny import CONFIGS, TEXTS, VOCAB, tiny_tokenizer
 from helpers.runs.hierarchy import table
 from stc_core.backbone.backbone import Backbone
 from stc_core.classifiers.label_tree import tree_of
-from stc_core.classifiers.spelled import Lexicon, open_lexicon
+from stc_core.classifiers.spelled import SpelledClassifier, open_lexicon
 from stc_core.classifiers.spelling import names_of
 from stc_core.config import (
     DataConfig,
@@ -24,13 +24,13 @@ from stc_core.config import (
 )
 from stc_core.errors import StcError
 from stc_core.recipes import registry
-from stc_core.recipes.hierarchy.word_module import Scribe, word_head
+from stc_core.recipes.hierarchy.word_module import WordHeadModule, word_head
 from stc_core.runs.run import Run
 from stc_core.runs.writer import RunWriter
 from stc_core.tuning.blocks import TunePlan, changed, grafted
 
 
-def scribe(folder: Path, family: str = "llama", **wish: Any) -> Scribe:
+def scribe(folder: Path, family: str = "llama", **wish: Any) -> WordHeadModule:
     base = Backbone.load(str(saved_lm(folder, family)), device="cpu")
     plan = TunePlan(3, (3,))
     graft = grafted(base, plan, changed(base, plan, TuneConfig(blocks=1)), seed=0)
@@ -38,7 +38,9 @@ def scribe(folder: Path, family: str = "llama", **wish: Any) -> Scribe:
     assert head is not None
     names = names_of(tree, graft.backbone)
     settings = {"norm": True, "weights": (1.0, 3.0), **wish}
-    return Scribe(graft, tree, names, layers=(1, 3), heads=[head, head], **settings)
+    return WordHeadModule(
+        graft, tree, names, layers=(1, 3), heads=[head, head], **settings
+    )
 
 
 @pytest.mark.parametrize("norm", [True, False])
@@ -96,7 +98,9 @@ def test_a_model_without_a_head_has_none(tmp_path: Path):
 def test_the_way_over_the_disk(tmp_path: Path):
     backbone = Backbone.load(str(saved_lm(tmp_path / "lm")), device="cpu")
     heads = [torch.nn.Linear(16, 64), torch.nn.Linear(16, 64, bias=False)]
-    made = Lexicon(backbone, tree_of(PATHS), (2, 3), heads, ("a", "b"), norm=False)
+    made = SpelledClassifier(
+        backbone, tree_of(PATHS), (2, 3), heads, ("a", "b"), norm=False
+    )
     folder = made.save(tmp_path / "model", params={})
     again = open_lexicon(folder)
     ours, theirs = made.answer(TEXTS[:20]), again.answer(TEXTS[:20])

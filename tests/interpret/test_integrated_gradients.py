@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from helpers.models.tiny import TEXTS, tiny_backbone
-from stc_core.classifiers.base import Labeller, open_labeller
+from stc_core.classifiers.base import BaseClassifier, open_base
 from stc_core.errors import StcError
 from stc_core.heads.head import SparseHead, standard
 from stc_core.interpret.integrated_gradients import integrated_gradients
@@ -19,7 +19,7 @@ FAMILIES = ("bert", "distilbert", "roberta", "albert", "gpt2", "llama", "qwen3")
 TEXT = "good film with a great plot"
 
 
-def labeller(family: str, *names: str, seed: int = 0) -> Labeller:
+def labeller(family: str, *names: str, seed: int = 0) -> BaseClassifier:
     """Some neurons of a tiny backbone under a random head of three classes."""
     backbone, rng = tiny_backbone(family), np.random.default_rng(seed)
     features = tuple(
@@ -37,7 +37,7 @@ def labeller(family: str, *names: str, seed: int = 0) -> Labeller:
     )
     mean, sd = standard(X)
     weight = rng.standard_normal((3, len(features))).astype(np.float32)
-    found = Labeller()
+    found = BaseClassifier()
     found.backbone_, found.classes_ = backbone, np.array(["a", "b", "c"])
     bias = rng.standard_normal(3).astype(np.float32)
     found.head_ = SparseHead(features, mean, sd, weight, bias, ("a", "b", "c"))
@@ -92,7 +92,7 @@ def test_an_encoder_decoder_is_refused():
 
 
 def test_of_a_tuned_run(tuned_folder):
-    model = open_labeller(tuned_folder / "model", device="cpu")
+    model = open_base(tuned_folder / "model", device="cpu")
     found = integrated_gradients(model, "the courier lost my parcel")
     gained = found["logit"] - found["start"]
     assert abs(found["error"]) < 0.05 * max(1.0, abs(gained))

@@ -14,7 +14,7 @@ from fastapi.testclient import TestClient
 from helpers.command import Stc
 from helpers.models.tiny import TEXTS
 from helpers.runs.serving import RECIPES, trained
-from stc_core.classifiers.replying import Author
+from stc_core.classifiers.replying import ReplyingClassifier
 from stc_core.classifiers.sampling import Decoding
 from stc_core.errors import StcError
 from stc_core.runs.run import Run
@@ -152,7 +152,7 @@ def test_who_asks_at_once_is_answered_as_if_alone(client: TestClient):
 
 def test_a_reply_comes_in_pieces(client: TestClient, runs: dict[str, Run]):
     author: Any = runs["replies"].classifier(device="cpu")
-    assert isinstance(author, Author)
+    assert isinstance(author, ReplyingClassifier)
     for text in ASK[:3]:
         written = author.write([text])
         events = told(client, text=text)

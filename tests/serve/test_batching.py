@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from stc_core.serve.batching import BATCH, Batches, Desk, Left
+from stc_core.serve.batching import BATCH, Batches, Left, ModelThread
 
 
 class Slow:
@@ -36,7 +36,7 @@ def test_many_callers_are_read_together_by_one_thread():
     work = Slow()
 
     async def ask() -> list[list[str]]:
-        desk = Desk()
+        desk = ModelThread()
         one = Batches(desk, work)
         work.go.clear()
         asked = [asyncio.create_task(one.answers([text])) for text in names("t", 40)]
@@ -61,7 +61,7 @@ def test_what_nobody_waits_for_any_more_is_not_begun():
         return next(left)
 
     async def ask() -> None:
-        one = Batches(Desk(), work)
+        one = Batches(ModelThread(), work)
         with pytest.raises(Left):
             await one.answers(names("t", 9 * BATCH), gone)
 
@@ -79,7 +79,7 @@ def test_what_one_asks_who_leaves_in_line_is_not_begun():
         return name
 
     async def ask() -> list[str | BaseException]:
-        desk = Desk()
+        desk = ModelThread()
 
         def asked(name: str) -> Coroutine[Any, Any, str]:
             async def gone() -> bool:
@@ -102,7 +102,7 @@ def test_a_few_texts_never_wait_for_all_of_a_large_request():
     work = Slow()
 
     async def ask() -> None:
-        one = Batches(Desk(), work)
+        one = Batches(ModelThread(), work)
         work.go.clear()
         large = asyncio.create_task(one.answers(names("l", 10 * BATCH + 1)))
         await asyncio.sleep(0.01)
@@ -120,7 +120,7 @@ def test_an_error_is_theirs_and_the_next_is_answered():
     work = Slow()
 
     async def ask() -> None:
-        one = Batches(Desk(), work)
+        one = Batches(ModelThread(), work)
         with pytest.raises(ValueError, match="bad"):
             await one.answers(["bad"])
         assert await one.answers(["good"]) == ["good!"]
@@ -132,7 +132,7 @@ def test_one_who_left_takes_nothing_from_the_others():
     work = Slow()
 
     async def ask() -> list[str]:
-        one = Batches(Desk(), work)
+        one = Batches(ModelThread(), work)
         work.go.clear()
         first = asyncio.create_task(one.answers(["a"]))
         gone = asyncio.create_task(one.answers(["b"]))

@@ -134,9 +134,9 @@ def _opening(folder: str, written: int, sparse: bool) -> Future:
 def _open(folder: Path, sparse: bool) -> Any:
     if not sparse:
         return Run.open(folder).classifier()
-    from stc_core.classifiers.base import open_labeller
+    from stc_core.classifiers.base import open_base
 
-    return open_labeller(folder / "model")
+    return open_base(folder / "model")
 
 
 @st.cache_resource(max_entries=4, show_spinner=False)

@@ -55,7 +55,7 @@ def picked(run: Run, probes: pd.DataFrame, metric: Metric = "accuracy") -> None:
         elif there.empty:
             st.markdown(NOWHERE)
         else:
-            told(run, there, place, metric, row=row)
+            _sentences(run, there, place, metric, row=row)
 
 
 def probe_choice(there: pd.DataFrame) -> tuple[str, str] | None:
@@ -81,7 +81,7 @@ def probe_choice(there: pd.DataFrame) -> tuple[str, str] | None:
     )
 
 
-def told(
+def _sentences(
     run: Run,
     there: pd.DataFrame,
     place: tuple[str, str] | None,

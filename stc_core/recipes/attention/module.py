@@ -13,7 +13,7 @@ from torch.nn.functional import dropout
 from stc_core.backbone.backbone import Backbone
 from stc_core.classifiers.attention_pooling import Attention
 from stc_core.heads.head import SparseHead
-from stc_core.tuning.blocks import Graft
+from stc_core.tuning.blocks import TunableBackbone
 from stc_core.tuning.language_model import (
     WordHead,
     hidden_words,
@@ -29,14 +29,14 @@ DROPOUT = 0.3
 """Of the text's vector, while the head learns."""
 
 
-class Tongue(NamedTuple):
+class WordLoss(NamedTuple):
     """A head over words, and how much its loss weighs beside that of the classes."""
 
     head: WordHead
     weight: float
 
 
-class Focus(Readout):
+class AttentionModule(Readout):
     """logits = bias + weight (vector of the text under attention - mean) / sd.
 
     Begins with equal shares of layers and tokens and with `head`, a linear model of
@@ -52,10 +52,10 @@ class Focus(Readout):
         sites: Sequence[Site],
         attention: Attention,
         head: SparseHead,
-        graft: Graft | None = None,
+        graft: TunableBackbone | None = None,
         *,
         class_weight: Float[np.ndarray, " n_class"] | None = None,
-        tongue: Tongue | None = None,
+        tongue: WordLoss | None = None,
     ) -> None:
         parts = graft.parts if graft else []
         super().__init__(backbone, head, parts, (), class_weight=class_weight)
@@ -90,7 +90,7 @@ class Focus(Readout):
         """What learns when all is open, by name."""
         return {n: p for n, p in self.named_parameters() if n in self._names}
 
-    def train(self, mode: bool = True) -> "Focus":
+    def train(self, mode: bool = True) -> "AttentionModule":
         super().train(mode)
         if self.words is not None:
             self.words.train(mode)

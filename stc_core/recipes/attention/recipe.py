@@ -15,14 +15,14 @@ import torch
 from jaxtyping import Float
 
 from stc_core.backbone.backbone import Backbone
-from stc_core.classifiers.attention import Line, Reader, batches
+from stc_core.classifiers.attention import AttentionClassifier, Line, batches
 from stc_core.classifiers.attention_pooling import PARTS, Attention
 from stc_core.classifiers.estimator import SparsifyThenClassify
 from stc_core.config import RunConfig, TrainConfig
 from stc_core.data.corpus import Corpus
 from stc_core.heads.head import softmax
 from stc_core.metrics.scores import fit_temperature
-from stc_core.recipes.attention.schedule import Taught, plan_blocks, taught
+from stc_core.recipes.attention.schedule import Taught, plan_blocks, train_attention
 from stc_core.recipes.attention.uniform import (
     ALIKE,
     plain_heads,
@@ -37,7 +37,7 @@ from stc_core.runs.writer import RunWriter
 from stc_core.selection.baselines import Guess, scored
 from stc_core.selection.stc import Fitted
 from stc_core.tuning.language_model import check_language
-from stc_core.tuning.session import CHECKPOINTS, Lesson, loaded
+from stc_core.tuning.session import CHECKPOINTS, TuningSession, loaded
 from stc_core.types import Site
 
 SPARSE = ("neurons.parquet", "activations.npy", *layout.SPARSE)
@@ -75,10 +75,10 @@ def attentive(config: RunConfig, writer: RunWriter) -> None:
     writer.phase("tune", message=f"attention over {len(sites)} layers")
     alike = vectors_alike(backbone, sites, corpus, progress=writer.progress)
     plain = plain_heads(alike, task, backbone, sites)
-    lesson = Lesson(corpus, task, settings, writer)
-    found = taught(lesson, backbone, sites, alike)
+    lesson = TuningSession(corpus, task, settings, writer)
+    found = train_attention(lesson, backbone, sites, alike)
     writer.phase("report", message="what attention reads")
-    reader, logits = settled(found, sites, lesson)
+    reader, logits = finalise_attention(found, sites, lesson)
     wanted = set(SparsifyThenClassify().get_params()) - {"backbone"}
     params = settings.model_dump(mode="json", include=wanted)
     reader.save(writer.folder / "model", params=params)
@@ -102,9 +102,9 @@ def attentive(config: RunConfig, writer: RunWriter) -> None:
     shutil.rmtree(writer.folder / CHECKPOINTS, ignore_errors=True)
 
 
-def settled(
-    found: Taught, sites: Sequence[Site], lesson: Lesson
-) -> tuple[Reader, Float[np.ndarray, "n n_class"]]:
+def finalise_attention(
+    found: Taught, sites: Sequence[Site], lesson: TuningSession
+) -> tuple[AttentionClassifier, Float[np.ndarray, "n n_class"]]:
     """The classifier in its last form, and its logits of every row.
 
     Its logits are those of training, divided by a temperature from validation.
@@ -119,8 +119,10 @@ def settled(
     line = Line(weight, torch.from_numpy(head.bias) + moved, center)
     layers, classes = [site.layer for site in sites], task.classes
 
-    def reader(by: Line) -> Reader:
-        return Reader(backbone, attention, by, layers=layers, classes=classes)
+    def reader(by: Line) -> AttentionClassifier:
+        return AttentionClassifier(
+            backbone, attention, by, layers=layers, classes=classes
+        )
 
     logits = every_logit(reader(line), corpus, lesson.writer)
     temperature = fit_temperature(logits[task.validation], task.codes[task.validation])
@@ -146,14 +148,14 @@ def average_parts(
 
 
 def every_logit(
-    reader: Reader, corpus: Corpus, writer: RunWriter
+    reader: AttentionClassifier, corpus: Corpus, writer: RunWriter
 ) -> Float[np.ndarray, "n n_class"]:
     """Logits of all rows of the corpus."""
     return reader.logits(corpus.texts, progress=writer.progress)
 
 
 def prediction_frames(
-    reader: Reader, corpus: Corpus, logits: Float[np.ndarray, "n n_class"]
+    reader: AttentionClassifier, corpus: Corpus, logits: Float[np.ndarray, "n n_class"]
 ) -> Iterator[pd.DataFrame]:
     """What every run says of its rows."""
     names = tuple(str(name) for name in reader.classes_)
@@ -164,7 +166,10 @@ def prediction_frames(
 
 
 def facts(
-    reader: Reader, found: Taught, settings: TrainConfig, before: dict[str, Any]
+    reader: AttentionClassifier,
+    found: Taught,
+    settings: TrainConfig,
+    before: dict[str, Any],
 ) -> dict[str, Any]:
     """What the classifier is made of, what it reads and what it costs."""
     backbone, top = reader.backbone_, max(reader.layers_)

@@ -22,11 +22,17 @@ from stc_core.config import TuneConfig
 from stc_core.errors import StcError
 from stc_core.files import read_json, replacing, write_json
 from stc_core.heads.head import SparseHead
-from stc_core.recipes.attention.module import RATES, Focus, Tongue
+from stc_core.recipes.attention.module import RATES, AttentionModule, WordLoss
 from stc_core.recipes.attention.uniform import first_head, vectors_alike
-from stc_core.tuning.blocks import Graft, TunePlan, changed, checkpoint_blocks, grafted
+from stc_core.tuning.blocks import (
+    TunableBackbone,
+    TunePlan,
+    changed,
+    checkpoint_blocks,
+    grafted,
+)
 from stc_core.tuning.language_model import Speaker, WordHead, check_language, word_head
-from stc_core.tuning.session import CHECKPOINTS, Lesson, balanced, keep
+from stc_core.tuning.session import CHECKPOINTS, TuningSession, balanced, keep
 from stc_core.tuning.trainer import History, Rate, rate_of
 from stc_core.types import Site
 
@@ -63,8 +69,8 @@ class Taught(NamedTuple):
         return self.history.seconds + (self.words.seconds if self.words else 0.0)
 
 
-def taught(
-    lesson: Lesson, base: Backbone, sites: Sequence[Site], alike: Alike
+def train_attention(
+    lesson: TuningSession, base: Backbone, sites: Sequence[Site], alike: Alike
 ) -> Taught:
     """Attention by the schedule of the settings; `base` is used up if it is tuned."""
     if lesson.settings.attention.schedule == "frozen":
@@ -73,7 +79,7 @@ def taught(
 
 
 def _frozen(
-    lesson: Lesson, base: Backbone, sites: Sequence[Site], alike: Alike
+    lesson: TuningSession, base: Backbone, sites: Sequence[Site], alike: Alike
 ) -> Taught:
     """The rates fall to zero and the last epoch stays: on a small validation set the
     choice of an epoch is luck."""
@@ -92,7 +98,7 @@ def _frozen(
 
 
 def _tuned(
-    lesson: Lesson, base: Backbone, sites: Sequence[Site], alike: Alike
+    lesson: TuningSession, base: Backbone, sites: Sequence[Site], alike: Alike
 ) -> Taught:
     """The epoch that validates best stays."""
     wish, settings = lesson.settings.attention, lesson.settings
@@ -111,7 +117,7 @@ def _tuned(
         lesson.writer.phase("tune", message="what the tuned layers say")
         tell = lesson.writer.progress
         alike = vectors_alike(graft.backbone, sites, lesson.corpus, progress=tell)
-    tongue = None if staged or head is None else Tongue(head, wish.lm_weight)
+    tongue = None if staged or head is None else WordLoss(head, wish.lm_weight)
     focus = _focus(lesson, graft.backbone, sites, alike, graft=graft, tongue=tongue)
     lesson.writer.phase("tune", message=_said(plan, wish.schedule))
     history = _classes(lesson, focus, graft.backbone, words)
@@ -152,7 +158,7 @@ def plan_blocks(
     return TunePlan(top, tuple(sorted(below[:n])))
 
 
-def spoken(lesson: Lesson, graft: Graft, head: WordHead) -> History:
+def spoken(lesson: TuningSession, graft: TunableBackbone, head: WordHead) -> History:
     """The language-model stage; the blocks of `graft` are then as it left them.
 
     The epoch that guesses the validation texts best stays. It is done once: what it
@@ -188,7 +194,10 @@ def spoken(lesson: Lesson, graft: Graft, head: WordHead) -> History:
 
 
 def _classes(
-    lesson: Lesson, focus: Focus, backbone: Backbone, words: History | None
+    lesson: TuningSession,
+    focus: AttentionModule,
+    backbone: Backbone,
+    words: History | None,
 ) -> History:
     """The classifier with all that is tuned: block by block after a first stage, else
     all from the start."""
@@ -200,7 +209,7 @@ def _classes(
     )
 
     def thaw(done: int, steps: int) -> None:
-        focus.open(thawed(done, steps, n))
+        focus.open(open_blocks(done, steps, n))
 
     return lesson.train(
         focus,
@@ -213,7 +222,7 @@ def _classes(
     )
 
 
-def thawed(done: int, steps: int, n: int) -> int:
+def open_blocks(done: int, steps: int, n: int) -> int:
     """How many of `n` blocks learn at a step, from the top: none at first, then one
     after another, all after THAW of the steps."""
     return min(n, int(done / (THAW * steps) * (n + 1)))
@@ -244,21 +253,21 @@ def _bounded(tune: TuneConfig, epochs: int, seconds: float | None) -> TuneConfig
 
 
 def _focus(
-    lesson: Lesson,
+    lesson: TuningSession,
     backbone: Backbone,
     sites: Sequence[Site],
     alike: Alike,
     *,
-    graft: Graft | None = None,
-    tongue: Tongue | None = None,
-) -> Focus:
+    graft: TunableBackbone | None = None,
+    tongue: WordLoss | None = None,
+) -> AttentionModule:
     """Attention that begins with all alike, the same for the same seed."""
     task = lesson.task
     n_query = len(task.classes) if lesson.settings.attention.per_class else 1
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(lesson.settings.seed)
         attention = Attention(len(sites), backbone.widths[sites[-1]], n_query)
-    return Focus(
+    return AttentionModule(
         backbone,
         sites,
         attention,

@@ -17,9 +17,9 @@ from torch import nn
 from stc_core.backbone.packing import make_batch
 from stc_core.classifiers.label_tree import Tree
 from stc_core.metrics.scores import bootstrap_interval
-from stc_core.recipes.hierarchy.layer_probes import Rung
+from stc_core.recipes.hierarchy.layer_probes import LevelProbe
 from stc_core.recipes.hierarchy.levels import Levels
-from stc_core.recipes.hierarchy.training import Course, Plan
+from stc_core.recipes.hierarchy.training import HierarchyTraining, Plan
 from stc_core.recipes.hierarchy.word_heads import room_of, scribe_of
 from stc_core.selection.baselines import Guess, scored
 from stc_core.tuning.readout import Readout
@@ -30,9 +30,9 @@ Nodes = Int[np.ndarray, "n_test depth"]
 
 
 def rivals(
-    course: Course,
+    course: HierarchyTraining,
     plan: Plan,
-    rungs: Sequence[Sequence[Rung]],
+    rungs: Sequence[Sequence[LevelProbe]],
     head: nn.Module | None = None,
 ) -> dict[str, tuple[Nodes, str, float]]:
     """For each its nodes of the test rows, how it was made, and its seconds."""
@@ -59,9 +59,9 @@ def rivals(
 
 
 def _tuned(
-    course: Course,
+    course: HierarchyTraining,
     plan: Plan,
-    rungs: Sequence[Sequence[Rung]],
+    rungs: Sequence[Sequence[LevelProbe]],
     level: int,
     head: nn.Module | None,
 ) -> tuple[Int[np.ndarray, " n_test"], float]:
@@ -89,7 +89,7 @@ def _tuned(
     return logits.argmax(axis=1), history.seconds
 
 
-def task_name(course: Course, level: int) -> str:
+def task_name(course: HierarchyTraining, level: int) -> str:
     return course.levels.columns[level]
 
 

@@ -13,13 +13,20 @@ from jaxtyping import Float, Int
 
 from stc_core.activations.extract import extract_features
 from stc_core.activations.row_file import Rows, block_rows, write_rows
-from stc_core.classifiers.hierarchical import Cascade, sibling_temperature
+from stc_core.classifiers.hierarchical import (
+    HierarchicalClassifier,
+    sibling_temperature,
+)
 from stc_core.data.task import some_rows
 from stc_core.heads.head import SparseHead, rescaled
-from stc_core.recipes.hierarchy.class_module import Ladder
-from stc_core.recipes.hierarchy.layer_probes import Rung
+from stc_core.recipes.hierarchy.class_module import ClassHeadModule
+from stc_core.recipes.hierarchy.layer_probes import LevelProbe
 from stc_core.recipes.hierarchy.levels import Levels
-from stc_core.recipes.hierarchy.training import Climbed, Course, Plan
+from stc_core.recipes.hierarchy.training import (
+    HierarchyTraining,
+    Plan,
+    TrainedHierarchy,
+)
 from stc_core.tuning.session import balanced, keep
 from stc_core.types import Feature
 
@@ -29,12 +36,14 @@ def class_weights(levels: Levels) -> list[Float[np.ndarray, " _"] | None]:
     return [balanced(task) for task in levels.tasks]
 
 
-def climbed(course: Course, plan: Plan, rungs: Sequence[Sequence[Rung]]) -> Climbed:
+def train_class_heads(
+    course: HierarchyTraining, plan: Plan, rungs: Sequence[Sequence[LevelProbe]]
+) -> TrainedHierarchy:
     """The tuned backbone with its heads, kept in the run's folder `backbone`."""
     tree, settings = course.levels.tree, course.settings
     graft, what = course.prepared(plan, layer=plan.layers[-1], with_guides=True)
     backbone = graft.backbone
-    readout = Ladder(
+    readout = ClassHeadModule(
         graft,
         tree,
         [head_on(rungs, level, layer) for level, layer in enumerate(plan.layers)],
@@ -52,10 +61,12 @@ def climbed(course: Course, plan: Plan, rungs: Sequence[Sequence[Rung]]) -> Clim
     )
     heads, n_trainable = readout.level_heads(), readout.n_trainable()
     del graft, readout, backbone
-    return Climbed(kept.open(), heads, history, n_trainable)
+    return TrainedHierarchy(kept.open(), heads, history, n_trainable)
 
 
-def head_on(rungs: Sequence[Sequence[Rung]], level: int, layer: int) -> SparseHead:
+def head_on(
+    rungs: Sequence[Sequence[LevelProbe]], level: int, layer: int
+) -> SparseHead:
     """The probe on a frozen layer that a level begins with."""
     return next(rung.head for rung in rungs[level] if rung.layer == layer)
 
@@ -76,7 +87,7 @@ class Read(NamedTuple):
         return [*(logits[rows] for logits in self.coarse), top]
 
 
-def read_levels(climbed: Climbed, course: Course) -> Read:
+def read_levels(climbed: TrainedHierarchy, course: HierarchyTraining) -> Read:
     """One pass over all texts; the finest activations are written to the run."""
     heads, texts, writer = climbed.heads, course.corpus.texts, course.writer
     tree = course.levels.tree
@@ -100,9 +111,9 @@ def read_levels(climbed: Climbed, course: Course) -> Read:
     return Read(tuple(np.concatenate(parts) for parts in coarse), finest)
 
 
-def settled(
-    climbed: Climbed, read: Read, levels: Levels
-) -> tuple[Cascade, Read, list[float]]:
+def finalise_hierarchy(
+    climbed: TrainedHierarchy, read: Read, levels: Levels
+) -> tuple[HierarchicalClassifier, Read, list[float]]:
     """The classifier with a temperature for each level, from validation."""
     task, tree = levels.tasks[0], levels.tree
     values = np.load(read.finest.path, mmap_mode="r")
@@ -116,7 +127,7 @@ def settled(
     ]
     heads[-1] = heads[-1].cooled(temperatures[-1])
     coarse = tuple(x / t for x, t in zip(read.coarse, temperatures, strict=False))
-    cascade = Cascade(
+    cascade = HierarchicalClassifier(
         climbed.backbone, tree, heads, levels.columns, temperatures=temperatures[:-1]
     )
     return cascade, read._replace(coarse=coarse), temperatures

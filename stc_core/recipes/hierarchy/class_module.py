@@ -11,14 +11,14 @@ from torch import Tensor, nn
 from stc_core.backbone.class_guides import GUIDE, Guide, guides_of
 from stc_core.classifiers.label_tree import Tree
 from stc_core.heads.head import SparseHead
-from stc_core.tuning.blocks import Graft
+from stc_core.tuning.blocks import TunableBackbone
 from stc_core.tuning.readout import Readout
 
 NEVER = -1e9
 """The logit of a node that is not under the parent."""
 
 
-class Ladder(Readout):
+class ClassHeadModule(Readout):
     """The coarse heads are the guides inside the backbone, the finest is on top.
 
     Labels are nodes of the finest level. The loss is the weighted mean of the levels'
@@ -29,7 +29,7 @@ class Ladder(Readout):
 
     def __init__(
         self,
-        graft: Graft,
+        graft: TunableBackbone,
         tree: Tree,
         heads: Sequence[SparseHead],
         *,

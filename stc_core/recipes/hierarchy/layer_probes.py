@@ -23,7 +23,7 @@ from stc_core.types import PooledSite, Site
 SLACK = 0.25
 
 
-class Rung(NamedTuple):
+class LevelProbe(NamedTuple):
     """How well one level can be read from one frozen layer, on validation.
 
     `head` scores the finest nodes, of which a node of the level is the sum; `linear` is
@@ -52,12 +52,12 @@ def climb(
     store: FeatureStore,
     levels: Levels,
     test: Int[np.ndarray, " n_test"],
-) -> list[list[Rung]]:
+) -> list[list[LevelProbe]]:
     """For each level its probes on the layers of the topmost stack.
 
     Ridge heads on the mean state, fitted on training rows, the ridge by validation.
     """
-    found: list[list[Rung]] = [[] for _ in range(levels.depth)]
+    found: list[list[LevelProbe]] = [[] for _ in range(levels.depth)]
     for layer in stack_of(backbone):
         features = dense_features(backbone, layer)
         site = PooledSite(Site(layer, "resid"), "mean")
@@ -70,7 +70,9 @@ def climb(
             guess = levels.tree.grouped(level, leaves).argmax(axis=1)
             true, said = task.codes[rows[1]], linear.logits(Z).argmax(axis=1)
             scores = accuracy(true, guess), macro_f1(true, guess)
-            found[level].append(Rung(level, layer, probes[-1], linear, *scores, said))
+            found[level].append(
+                LevelProbe(level, layer, probes[-1], linear, *scores, said)
+            )
     return found
 
 
@@ -84,7 +86,7 @@ def _part(
 
 
 def propose(
-    rungs: Sequence[Sequence[Rung]], n: int, *, above: int = 0
+    rungs: Sequence[Sequence[LevelProbe]], n: int, *, above: int = 0
 ) -> tuple[int, ...]:
     """A layer for each level, ascending; the finest is read at the top.
 
@@ -129,7 +131,7 @@ def checked_layers(
 
 
 def rung_table(
-    rungs: Sequence[Sequence[Rung]],
+    rungs: Sequence[Sequence[LevelProbe]],
     levels: Levels,
     backbone: Backbone,
     store: FeatureStore,

@@ -11,9 +11,9 @@ from torch import nn
 
 from stc_core.activations.extract import extract
 from stc_core.classifiers.estimator import SparsifyThenClassify
-from stc_core.classifiers.hierarchical import Cascade
+from stc_core.classifiers.hierarchical import HierarchicalClassifier
 from stc_core.classifiers.label_tree import Descent, descend
-from stc_core.classifiers.replying import Author
+from stc_core.classifiers.replying import ReplyingClassifier
 from stc_core.classifiers.spelling import names_of
 from stc_core.config import RunConfig, TrainConfig
 from stc_core.data.checks import level_names
@@ -27,13 +27,23 @@ from stc_core.metrics.scores import (
 )
 from stc_core.probes.variability import states_of
 from stc_core.recipes.hierarchy.baselines import path_scores, rivals
-from stc_core.recipes.hierarchy.class_heads import Read, climbed, read_levels, settled
-from stc_core.recipes.hierarchy.layer_probes import Rung, climb, rung_table
+from stc_core.recipes.hierarchy.class_heads import (
+    Read,
+    finalise_hierarchy,
+    read_levels,
+    train_class_heads,
+)
+from stc_core.recipes.hierarchy.layer_probes import LevelProbe, climb, rung_table
 from stc_core.recipes.hierarchy.levels import Levels, check_levels, levels_of
 from stc_core.recipes.hierarchy.replies import Replies, replies_of
 from stc_core.recipes.hierarchy.reply_scores import generated
-from stc_core.recipes.hierarchy.training import Climbed, Course, Plan, plan_levels
-from stc_core.recipes.hierarchy.word_heads import narrated
+from stc_core.recipes.hierarchy.training import (
+    HierarchyTraining,
+    Plan,
+    TrainedHierarchy,
+    plan_levels,
+)
+from stc_core.recipes.hierarchy.word_heads import train_word_heads
 from stc_core.recipes.hierarchy.word_module import word_head
 from stc_core.recipes.tables import neuron_table
 from stc_core.runs import layout
@@ -68,7 +78,7 @@ def hierarchical(config: RunConfig, writer: RunWriter) -> None:
     before, report = frozen_half(run.metrics), run.report
     corpus = Corpus(run.corpus, report.columns, report)
     levels = levels_of(corpus, settings.class_weight)
-    course = Course(corpus, levels, settings, writer)
+    course = HierarchyTraining(corpus, levels, settings, writer)
     writer.phase("tune", message="which layer answers which level")
     base = loaded(settings)
     store = extract(
@@ -140,16 +150,18 @@ def first_words(settings: TrainConfig) -> nn.Module | None:
 
 
 def by_classes(
-    course: Course,
+    course: HierarchyTraining,
     plan: Plan,
-    rungs: Sequence[Sequence[Rung]],
+    rungs: Sequence[Sequence[LevelProbe]],
     before: dict[str, Any],
 ) -> dict[str, Any]:
     """Tunes class heads and writes what came of it; its metrics, without baselines."""
     levels = course.levels
-    found = climbed(course, plan, rungs)
+    found = train_class_heads(course, plan, rungs)
     course.writer.phase("report", message="the tuned classifier")
-    cascade, read, temperatures = settled(found, read_levels(found, course), levels)
+    cascade, read, temperatures = finalise_hierarchy(
+        found, read_levels(found, course), levels
+    )
     write_cascade(cascade, read, course)
 
     def way(rows: Int[np.ndarray, " some"]) -> Descent:
@@ -164,12 +176,12 @@ def by_classes(
 
 
 def by_words(
-    course: Course, plan: Plan, head: nn.Module, before: dict[str, Any]
+    course: HierarchyTraining, plan: Plan, head: nn.Module, before: dict[str, Any]
 ) -> dict[str, Any]:
     """The same for word heads; neurons stay those of the sparse classifier."""
     writer, settings = course.writer, course.settings
     replies = replies_to(course)
-    found, lexicon = narrated(course, plan, head, replies)
+    found, lexicon = train_word_heads(course, plan, head, replies)
     writer.phase("report", message="the tuned classifier")
     lexicon.save(writer.folder / "model", params={})
     texts = list(course.corpus.texts)
@@ -185,7 +197,7 @@ def by_words(
     wish = settings.hierarchy
     metrics["hierarchy"] |= {"heads": "words", "tied": wish.tied, "norm": wish.norm}
     if replies is not None:
-        assert isinstance(lexicon, Author), type(lexicon)
+        assert isinstance(lexicon, ReplyingClassifier), type(lexicon)
         writer.phase("report", message="what is written")
         scores, frame = generated(lexicon, replies, course)
         writer.write_frame(WRITTEN, frame)
@@ -194,7 +206,7 @@ def by_words(
     return metrics
 
 
-def replies_to(course: Course) -> Replies | None:
+def replies_to(course: HierarchyTraining) -> Replies | None:
     """What is to be written after the labels, if anything; the log says what is cut."""
     corpus, settings = course.corpus, course.settings
     if not corpus.columns.written:
@@ -210,7 +222,9 @@ def replies_to(course: Course) -> Replies | None:
     return replies
 
 
-def write_cascade(cascade: Cascade, read: Read, course: Course) -> None:
+def write_cascade(
+    cascade: HierarchicalClassifier, read: Read, course: HierarchyTraining
+) -> None:
     """The classifier, its finest neurons and what it says of every row."""
     writer, settings = course.writer, course.settings
     wanted = set(SparsifyThenClassify().get_params()) - {"backbone"}
@@ -231,7 +245,10 @@ def write_cascade(cascade: Cascade, read: Read, course: Course) -> None:
 
 
 def prediction_frame(
-    cascade: Cascade, way: Descent, course: Course, rows: Int[np.ndarray, " some"]
+    cascade: HierarchicalClassifier,
+    way: Descent,
+    course: HierarchyTraining,
+    rows: Int[np.ndarray, " some"],
 ) -> pd.DataFrame:
     """What every run says of its rows, and before it the coarser levels."""
     classes = cascade.classes_.astype(object)
@@ -255,7 +272,9 @@ def prediction_frame(
     return pd.concat([pd.DataFrame(frame), each], axis=1)
 
 
-def finest_labels(course: Course, rows: Int[np.ndarray, " some"]) -> np.ndarray:
+def finest_labels(
+    course: HierarchyTraining, rows: Int[np.ndarray, " some"]
+) -> np.ndarray:
     """The name of each row's finest node; its label where the path is not known."""
     levels = course.levels
     names = np.array(levels.tree.names(levels.depth - 1), dtype=object)
@@ -264,8 +283,8 @@ def finest_labels(course: Course, rows: Int[np.ndarray, " some"]) -> np.ndarray:
 
 
 def evaluated(
-    cascade: Cascade,
-    course: Course,
+    cascade: HierarchicalClassifier,
+    course: HierarchyTraining,
     way_of: Callable[[Int[np.ndarray, " some"]], Descent],
 ) -> dict[str, Any]:
     """Scores on the test rows, level by level and of whole paths, and on validation."""
@@ -298,7 +317,7 @@ def evaluated(
 
 
 def level_scores(
-    course: Course, way: Descent, rows: Int[np.ndarray, " some"]
+    course: HierarchyTraining, way: Descent, rows: Int[np.ndarray, " some"]
 ) -> list[dict[str, Any]]:
     """Accuracy and macro-F1 of the labels of each level, coarse to fine."""
     found, known = [], level_names(course.corpus.columns)
@@ -317,8 +336,8 @@ def level_scores(
 
 
 def facts(
-    cascade: Cascade,
-    found: Climbed,
+    cascade: HierarchicalClassifier,
+    found: TrainedHierarchy,
     plan: Plan,
     levels: Levels,
     before: dict[str, Any],

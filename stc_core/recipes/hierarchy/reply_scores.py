@@ -7,18 +7,18 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Int
 
-from stc_core.classifiers.replying import Author, Written
+from stc_core.classifiers.replying import ReplyingClassifier, Written
 from stc_core.frames import series
 from stc_core.metrics.text import bleu_2, distinct
 from stc_core.recipes.hierarchy.replies import Replies
 from stc_core.recipes.hierarchy.teacher_forcing import script, surprise
-from stc_core.recipes.hierarchy.training import Course
+from stc_core.recipes.hierarchy.training import HierarchyTraining
 
 MOST = 500
 """Test rows that are written for at most; a draw of them if there are more."""
 
 
-def rows_to_write(course: Course) -> Int[np.ndarray, " some"]:
+def rows_to_write(course: HierarchyTraining) -> Int[np.ndarray, " some"]:
     """Test rows whose labels are known to the model, ascending."""
     rows = course.corpus.rows("test")
     rows = rows[course.levels.codes[rows, -1] >= 0]
@@ -29,7 +29,7 @@ def rows_to_write(course: Course) -> Int[np.ndarray, " some"]:
 
 
 def generated(
-    author: Author, replies: Replies, course: Course
+    author: ReplyingClassifier, replies: Replies, course: HierarchyTraining
 ) -> tuple[dict[str, Any], pd.DataFrame]:
     """The measures of `test.generation`, and what was written, a line per row.
 
@@ -75,9 +75,9 @@ def text_scores(frame: pd.DataFrame, parts: tuple[str, ...]) -> dict[str, Any]:
 
 
 def perplexities(
-    author: Author,
+    author: ReplyingClassifier,
     replies: Replies,
-    course: Course,
+    course: HierarchyTraining,
     rows: Int[np.ndarray, " some"],
     written: Written,
 ) -> dict[str, float]:
@@ -106,7 +106,9 @@ def perplexities(
     return found
 
 
-def borrowed(course: Course, rows: Int[np.ndarray, " some"], written: Written) -> float:
+def borrowed(
+    course: HierarchyTraining, rows: Int[np.ndarray, " some"], written: Written
+) -> float:
     """BLEU-2 of replies of training rows, drawn among those of the decoded label."""
     rng = np.random.default_rng(course.settings.seed)
     replies = series(course.corpus.frame, "reply").to_numpy(dtype=object)

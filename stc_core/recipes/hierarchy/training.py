@@ -14,16 +14,22 @@ from stc_core.data.corpus import Corpus
 from stc_core.errors import StcError
 from stc_core.heads.head import SparseHead
 from stc_core.recipes.hierarchy.layer_probes import (
-    Rung,
+    LevelProbe,
     checked_layers,
     propose,
     stack_of,
 )
 from stc_core.recipes.hierarchy.levels import Levels
 from stc_core.runs.writer import RunWriter
-from stc_core.tuning.blocks import Graft, TunePlan, changed, checkpoint_blocks, grafted
+from stc_core.tuning.blocks import (
+    TunableBackbone,
+    TunePlan,
+    changed,
+    checkpoint_blocks,
+    grafted,
+)
 from stc_core.tuning.readout import Readout
-from stc_core.tuning.session import Lesson, loaded
+from stc_core.tuning.session import TuningSession, loaded
 from stc_core.tuning.trainer import History
 
 
@@ -35,7 +41,7 @@ class Plan(NamedTuple):
     weights: tuple[float, ...]
 
 
-class Climbed(NamedTuple):
+class TrainedHierarchy(NamedTuple):
     """What a training left: where it was kept, its heads and how it went."""
 
     backbone: Backbone
@@ -46,7 +52,7 @@ class Climbed(NamedTuple):
 
 def plan_levels(
     base: Backbone,
-    rungs: Sequence[Sequence[Rung]],
+    rungs: Sequence[Sequence[LevelProbe]],
     levels: Levels,
     s: TrainConfig,
     *,
@@ -76,7 +82,7 @@ def plan_levels(
     return Plan(layers, tuple(sorted(tuned & set(stack))), weights)
 
 
-class Course(NamedTuple):
+class HierarchyTraining(NamedTuple):
     """What every training of a run shares: rows, settings, and who is told."""
 
     corpus: Corpus
@@ -91,7 +97,7 @@ class Course(NamedTuple):
         layer: int,
         with_guides: bool = False,
         max_length: int | None = None,
-    ) -> tuple[Graft, changes.Changes]:
+    ) -> tuple[TunableBackbone, changes.Changes]:
         """A fresh backbone with a head on `layer`, ready to be tuned."""
         base, tune = loaded(self.settings, max_length), self.settings.tune
         where = TunePlan(layer, tuple(n for n in plan.tuned if n <= layer))
@@ -118,7 +124,7 @@ class Course(NamedTuple):
         loss, to which they belong.
         """
         task = self.levels.tasks[0]._replace(codes=codes)
-        lesson = Lesson(self.corpus, task, self.settings, self.writer, tails)
+        lesson = TuningSession(self.corpus, task, self.settings, self.writer, tails)
         under = "" if name == "hierarchy" else None
         by = None if tails is None else "loss"
         return lesson.train(readout, backbone, name=name, under=under, by=by)

@@ -6,17 +6,21 @@ from collections.abc import Sequence
 from torch import nn
 
 from stc_core.classifiers.label_tree import Tree
-from stc_core.classifiers.replying import Author
-from stc_core.classifiers.spelled import Lexicon
+from stc_core.classifiers.replying import ReplyingClassifier
+from stc_core.classifiers.spelled import SpelledClassifier
 from stc_core.classifiers.spelling import names_of, text_length
 from stc_core.recipes.hierarchy.replies import Replies, part_length
-from stc_core.recipes.hierarchy.training import Climbed, Course, Plan
-from stc_core.recipes.hierarchy.word_module import Scribe
-from stc_core.tuning.blocks import Graft
+from stc_core.recipes.hierarchy.training import (
+    HierarchyTraining,
+    Plan,
+    TrainedHierarchy,
+)
+from stc_core.recipes.hierarchy.word_module import WordHeadModule
+from stc_core.tuning.blocks import TunableBackbone
 from stc_core.tuning.session import keep, loaded
 
 
-def room_of(course: Course) -> int:
+def room_of(course: HierarchyTraining) -> int:
     """Tokens of a text that leave room for the longest path, for every rival too."""
     base, tree = loaded(course.settings), course.levels.tree
     n_parts = len(course.corpus.columns.written)
@@ -27,8 +31,12 @@ def room_of(course: Course) -> int:
 
 
 def scribe_of(
-    course: Course, graft: Graft, tree: Tree, layers: Sequence[int], head: nn.Module
-) -> Scribe:
+    course: HierarchyTraining,
+    graft: TunableBackbone,
+    tree: Tree,
+    layers: Sequence[int],
+    head: nn.Module,
+) -> WordHeadModule:
     """A decoder with a copy of the word head for each level, one copy if tied."""
     wish = course.settings.hierarchy
     heads = [copy.deepcopy(head) for _ in layers]
@@ -36,7 +44,7 @@ def scribe_of(
         heads = heads[:1] * len(layers)
     weights = wish.weights if len(wish.weights) == len(layers) else [1.0] * len(layers)
     names = names_of(tree, graft.backbone)
-    return Scribe(
+    return WordHeadModule(
         graft,
         tree,
         names,
@@ -47,9 +55,12 @@ def scribe_of(
     )
 
 
-def narrated(
-    course: Course, plan: Plan, head: nn.Module, replies: Replies | None = None
-) -> tuple[Climbed, Lexicon]:
+def train_word_heads(
+    course: HierarchyTraining,
+    plan: Plan,
+    head: nn.Module,
+    replies: Replies | None = None,
+) -> tuple[TrainedHierarchy, SpelledClassifier]:
     """The tuned decoder, kept in the run's folder `backbone`, and its classifier.
 
     With `replies` that is an author, who learned to write them after the labels.
@@ -79,8 +90,8 @@ def narrated(
     found = kept.open()
     norm, given = settings.hierarchy.norm, (levels.tree, plan.layers, heads)
     if replies is None:
-        lexicon = Lexicon(found, *given, levels.columns, norm=norm)
+        lexicon = SpelledClassifier(found, *given, levels.columns, norm=norm)
     else:
         more = {"parts": replies.parts, "length": replies.length}
-        lexicon = Author(found, *given, levels.columns, norm=norm, **more)
-    return Climbed(found, (), history, n_trainable), lexicon
+        lexicon = ReplyingClassifier(found, *given, levels.columns, norm=norm, **more)
+    return TrainedHierarchy(found, (), history, n_trainable), lexicon

@@ -12,12 +12,12 @@ from stc_core.backbone.loading import hub
 from stc_core.classifiers.label_tree import Tree
 from stc_core.classifiers.spelling import Names, Speller
 from stc_core.recipes.hierarchy.teacher_forcing import read, script
-from stc_core.tuning.blocks import Graft
+from stc_core.tuning.blocks import TunableBackbone
 from stc_core.tuning.language_model import language_model
 from stc_core.tuning.readout import Readout, learn
 
 
-class Scribe(Readout):
+class WordHeadModule(Readout):
     """One teacher-forced sequence: text, coarse name, finer name, each with its end.
 
     What is written after the labels (`tails`) has a head and a layer of its own, too.
@@ -30,7 +30,7 @@ class Scribe(Readout):
 
     def __init__(
         self,
-        graft: Graft,
+        graft: TunableBackbone,
         tree: Tree,
         names: Names,
         *,

@@ -14,7 +14,7 @@ from helpers.models.tiny import N_BLOCKS, one_thread, shake  # noqa: F401
 from stc_core.backbone.backbone import Backbone
 from stc_core.backbone.tokenization.alignment import Piece, _path
 from stc_core.backbone.tokenization.tokens import spans, tokenize
-from stc_core.classifiers.base import Labeller
+from stc_core.classifiers.base import BaseClassifier
 from stc_core.heads.head import SparseHead
 from stc_core.types import Feature, Site
 
@@ -161,7 +161,7 @@ def bytewise() -> Backbone:
 def test_a_text_that_brings_its_end_along_is_explained():
     feature, one = Feature(Site(1, "resid"), "mean", 3), np.ones(1, np.float32)
     weight = np.array([[-1.0], [1.0]], np.float32)
-    labeller = Labeller()
+    labeller = BaseClassifier()
     labeller.head_ = SparseHead(
         (feature,), one, one, weight, weight[:, 0], ("no", "yes")
     )

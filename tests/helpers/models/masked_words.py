@@ -8,7 +8,7 @@ from helpers.models.tiny import TEXTS, VOCAB, tiny_model, tiny_tokenizer
 from stc_core.backbone.backbone import Backbone
 from stc_core.backbone.packing import make_batch
 from stc_core.config import TuneConfig
-from stc_core.tuning.blocks import Graft, changed, grafted, plan_tuning
+from stc_core.tuning.blocks import TunableBackbone, changed, grafted, plan_tuning
 
 MASK = VOCAB["<other pad>"]
 
@@ -28,7 +28,7 @@ def inputs_of(backbone: Backbone, n: int = 32) -> dict[str, torch.Tensor]:
     return make_batch(ids, backbone.config, device=backbone.device, packed=False).inputs
 
 
-def graft_of(backbone: Backbone) -> Graft:
+def graft_of(backbone: Backbone) -> TunableBackbone:
     settings = TuneConfig(where="all")
     plan = plan_tuning(backbone, [], settings)
     return grafted(backbone, plan, changed(backbone, plan, settings), seed=0)

@@ -17,8 +17,14 @@ from stc_core.errors import StcError
 from stc_core.files import read_json
 from stc_core.heads.head import SparseHead
 from stc_core.recipes import registry
-from stc_core.recipes.attention.module import Focus, Tongue, vector_features
-from stc_core.recipes.attention.schedule import RATIO, THAW, paced, plan_blocks, thawed
+from stc_core.recipes.attention.module import AttentionModule, WordLoss, vector_features
+from stc_core.recipes.attention.schedule import (
+    RATIO,
+    THAW,
+    open_blocks,
+    paced,
+    plan_blocks,
+)
 from stc_core.recipes.attention.uniform import read_sites_of
 from stc_core.runs.run import Run
 from stc_core.runs.writer import RunWriter
@@ -31,7 +37,7 @@ CODES = np.array([int("good" in text or "film" in text) for text in TEXTS])
 
 def focus_of(
     family: str = "bert", *, weight: float | None = None, seed: int = 0
-) -> Focus:
+) -> AttentionModule:
     """Attention on all tuned blocks of a tiny model, and a head of zeros."""
     graft = graft_of(masking(family))
     backbone = graft.backbone
@@ -47,11 +53,13 @@ def focus_of(
     )
     torch.manual_seed(seed)
     attention = Attention(len(sites), backbone.widths[sites[-1]])
-    tongue = None if weight is None else Tongue(WordHead(backbone, None), weight)
-    return Focus(backbone, sites, attention, head, graft, tongue=tongue)
+    tongue = None if weight is None else WordLoss(WordHead(backbone, None), weight)
+    return AttentionModule(backbone, sites, attention, head, graft, tongue=tongue)
 
 
-def learned_by(focus: Focus, folder: Path, *, step=None, epochs: int = 3) -> History:
+def learned_by(
+    focus: AttentionModule, folder: Path, *, step=None, epochs: int = 3
+) -> History:
     backbone = focus._backbone
     ids = backbone.tokenize(TEXTS).ids
     groups = focus.groups(top=1e-2, ratio=RATIO)
@@ -69,17 +77,17 @@ def learned_by(focus: Focus, folder: Path, *, step=None, epochs: int = 3) -> His
     )
 
 
-def values(focus: Focus) -> dict[str, torch.Tensor]:
+def values(focus: AttentionModule) -> dict[str, torch.Tensor]:
     return {name: p.detach().clone() for name, p in focus.named_parameters()}
 
 
 def test_blocks_thaw_from_none_to_all_before_anything_can_stop():
-    found = [thawed(done, 100, 6) for done in range(100)]
+    found = [open_blocks(done, 100, 6) for done in range(100)]
     assert found[0] == 0
     assert found == sorted(found)
     assert set(found) == set(range(7))
     assert found.index(6) <= round(100 * THAW)
-    assert [thawed(done, 1, 3) for done in range(2)] == [0, 3]
+    assert [open_blocks(done, 1, 3) for done in range(2)] == [0, 3]
 
 
 def test_the_topmost_blocks_open_first_and_closed_ones_do_not_move(tmp_path: Path):
@@ -88,7 +96,7 @@ def test_the_topmost_blocks_open_first_and_closed_ones_do_not_move(tmp_path: Pat
     opened: list[int] = []
 
     def step(done: int, steps: int) -> None:
-        focus.open(thawed(done, steps, focus.n_tuned))
+        focus.open(open_blocks(done, steps, focus.n_tuned))
         now = {n for n, p in focus.named_parameters() if p.requires_grad}
         layers = {n for n in range(3) if any(f"layer.{n}." in name for name in now)}
         opened.append(len(layers))
@@ -157,7 +165,7 @@ def sorted_codes(n: int) -> torch.Tensor:
     return torch.from_numpy(CODES[:n][order])
 
 
-def spoken_loss(focus: Focus, inputs: dict[str, torch.Tensor]) -> float:
+def spoken_loss(focus: AttentionModule, inputs: dict[str, torch.Tensor]) -> float:
     torch.manual_seed(3)
     with torch.no_grad():
         words = focus._read(inputs, said=True)[1]

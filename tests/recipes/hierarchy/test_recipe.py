@@ -18,7 +18,7 @@ from stc_core.errors import StcError
 from stc_core.recipes import registry
 from stc_core.recipes.hierarchy import recipe
 from stc_core.recipes.hierarchy.layer_probes import (
-    Rung,
+    LevelProbe,
     checked_layers,
     propose,
     stack_of,
@@ -91,10 +91,10 @@ def test_more_levels_and_other_families(tmp_path: Path, depth: int, family: str)
     assert [step["layer"] for step in found["levels"]] == [1, 2, 3]
 
 
-def rungs(*scores: list[float]) -> list[list[Rung]]:
+def rungs(*scores: list[float]) -> list[list[LevelProbe]]:
     nothing = np.zeros(0, int)
     return [
-        [Rung(d, n, None, None, s, s, nothing) for n, s in enumerate(level, 1)]  # pyright: ignore
+        [LevelProbe(d, n, None, None, s, s, nothing) for n, s in enumerate(level, 1)]  # pyright: ignore
         for d, level in enumerate(scores)
     ]
 

@@ -10,7 +10,7 @@ import pytest
 from helpers.app import fine, said, visit
 from helpers.command import Stc
 from helpers.runs.replies import config
-from stc_core.classifiers.replying import Author
+from stc_core.classifiers.replying import ReplyingClassifier
 from stc_core.config import (
     HierarchyConfig,
     RunConfig,
@@ -78,7 +78,7 @@ def test_perplexity_is_that_of_whole_forwards(run: Run):
 
 def test_what_was_written_is_what_the_saved_run_writes(run: Run):
     author = run.classifier()
-    assert isinstance(author, Author)
+    assert isinstance(author, ReplyingClassifier)
     frame = run.replies
     written = author.write(run.corpus["text"].iloc[frame["row"]].tolist())
     assert frame["written_reply"].tolist() == written.parts["reply"]
