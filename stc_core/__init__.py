@@ -36,7 +36,7 @@ _HOME = {
     "Run": "runs.run",
     "RunConfig": "config",
     "Site": "types",
-    "SparseProbe": "probes.fit",
+    "SparseProbe": "probes.sparse_probe",
     "SparsifyThenClassify": "classifiers.estimator",
     "StcError": "errors",
     "TrainConfig": "config",

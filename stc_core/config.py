@@ -20,10 +20,10 @@ MOST_SEED = 2**32 - 1
 """Of all generators that a seed is given to, NumPy's old one takes the least."""
 KEPT = "kept"
 """In the context of a validation: the record is of a run that was made before."""
-T = TypeVar("T")
+_T = TypeVar("T")
 
 
-def _once(values: tuple[T, ...]) -> tuple[T, ...]:
+def _once(values: tuple[_T, ...]) -> tuple[_T, ...]:
     """Each value where it comes first: to ask for it again changes nothing."""
     return tuple(dict.fromkeys(values))
 
@@ -47,7 +47,7 @@ def _seed(value: int, info: Any) -> int:
     return value
 
 
-Some = Annotated[tuple[T, ...], Field(min_length=1), AfterValidator(_once)]
+Some = Annotated[tuple[_T, ...], Field(min_length=1), AfterValidator(_once)]
 """One or more values, each once."""
 
 

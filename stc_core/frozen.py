@@ -29,7 +29,7 @@ TYPES: dict[Any, str] = {
 }
 
 
-def whole(text: str) -> str:
+def _whole(text: str) -> str:
     """The same text; ValueError if it holds half of a character, as no file can."""
     try:
         text.encode()
@@ -38,7 +38,7 @@ def whole(text: str) -> str:
     return text
 
 
-Words = Annotated[str, AfterValidator(whole)]
+Words = Annotated[str, AfterValidator(_whole)]
 """A text that can be written to a file."""
 
 

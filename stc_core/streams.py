@@ -11,7 +11,7 @@ from typing import Any, TextIO
 
 from stc_core.errors import StcError
 
-ERRORS = "stc.readable"
+_ERRORS = "stc.readable"
 PLAIN = {"–": "-", "—": "-", "−": "-", "·": "-", "…": "...", "›": ">", "─": "-"} | {
     "‘": "'",
     "’": "'",
@@ -21,7 +21,7 @@ PLAIN = {"–": "-", "—": "-", "−": "-", "·": "-", "…": "...", "›": ">"
 """Signs of ours that read as well in ASCII."""
 
 
-def readable(error: UnicodeError) -> tuple[str, int]:
+def _readable(error: UnicodeError) -> tuple[str, int]:
     """What stands for characters that an encoding lacks: like ones, or escapes."""
     assert isinstance(error, UnicodeEncodeError)
     lacking = error.object[error.start : error.end]
@@ -32,7 +32,7 @@ def readable(error: UnicodeError) -> tuple[str, int]:
     return "".join(said), error.end
 
 
-codecs.register_error(ERRORS, readable)
+codecs.register_error(_ERRORS, _readable)
 
 
 def let_all_be_printed() -> None:
@@ -43,7 +43,7 @@ def let_all_be_printed() -> None:
     """
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors=ERRORS)
+            stream.reconfigure(errors=_ERRORS)
 
 
 def silence(stream: Any) -> None:

@@ -158,7 +158,7 @@ def test_every_command_ends_well(
     ],
 )
 def test_signs_that_ascii_lacks(text, said):
-    assert text.encode("ascii", streams.ERRORS).decode() == said
+    assert text.encode("ascii", streams._ERRORS).decode() == said
 
 
 @pytest.mark.parametrize("name", ["utf-8", "UTF8", "ascii", "cp1252", None, "none"])

@@ -26,7 +26,7 @@ from ui.state.navigation import pick, remember
 from ui.train import settings as choices
 from ui.train.estimate import expected, refusal, show_refusal
 
-NU = (
+_NU = (
     "ν compares the spread inside the classes with the distance between them, on the "
     "training texts. Lower is better; ★ marks the best layer l*. Click a layer to "
     "tune there, or choose it below."
@@ -57,7 +57,7 @@ def layer_choice(best: int, n_layers: int) -> int | None:
     )
 
 
-def settings(best: int, n_layers: int) -> TuneConfig:
+def _settings(best: int, n_layers: int) -> TuneConfig:
     """What to tune, and for how long."""
     with st.container(horizontal=True, vertical_alignment="bottom"):
         where = st.selectbox(
@@ -126,7 +126,7 @@ def form(run: Run) -> RunConfig:
         st.subheader("Tune again", anchor=False)
     found = read(run, "variability")
     best = max(found["best_layer"], 1)
-    tune = settings(best, len(found["nu"]) - 1)
+    tune = _settings(best, len(found["nu"]) - 1)
     place = best if tune.where == "variability" and tune.layer is None else tune.layer
     proposed = tune.changed(layer=place)
     config = asked(run, "", recipe="variability", tune=proposed)
@@ -136,7 +136,7 @@ def form(run: Run) -> RunConfig:
         icon=":material/play_arrow:",
         disabled=refusal(config) is not None,
     ):
-        begin(asked(run, f"tuned · {run.name}", recipe="variability", tune=tune))
+        _begin(asked(run, f"tuned · {run.name}", recipe="variability", tune=tune))
     return config
 
 
@@ -147,7 +147,7 @@ def asked(run: Run, name: str, **changes: Any) -> RunConfig:
     return RunConfig(name=name, data=data, train=train)
 
 
-def begin(config: RunConfig) -> None:
+def _begin(config: RunConfig) -> None:
     """Start a run, and watch it."""
     folder = jobs.start(config)
     remember(run=folder.name)
@@ -155,7 +155,7 @@ def begin(config: RunConfig) -> None:
 
 
 @st.fragment(run_every=1.0)
-def watch(run: Run) -> None:
+def _watch(run: Run) -> None:
     """The phase, and the loss and the score as they come; polls while it works."""
     status = run.status
     if status["state"] not in jobs.BUSY:
@@ -188,7 +188,7 @@ def live(run: Run) -> None:
     st.caption("Epoch 0 is the same head on the model as it came.")
 
 
-def unfinished(run: Run) -> None:
+def _unfinished(run: Run) -> None:
     """Why it ended, and the way to go on."""
     status = run.status
     if status["error"]:
@@ -202,7 +202,7 @@ def unfinished(run: Run) -> None:
         st.rerun()
 
 
-def result(run: Run) -> None:
+def _result(run: Run) -> None:
     """What tuning gained, and how it went."""
     metrics = read(run, "metrics")
     st.subheader("What it gains", anchor=False)
@@ -215,11 +215,11 @@ def result(run: Run) -> None:
     ):
         name = str((run.folder / "backbone").resolve())
         changes = {"recipe": "stc", "backbone": name, "max_layer": None}
-        begin(asked(run, f"stc on {run.name}", **changes))
+        _begin(asked(run, f"stc on {run.name}", **changes))
     live(run)
 
 
-def beside(run: Run) -> None:
+def _beside(run: Run) -> None:
     """Other tunings of the same table."""
     data, others = run.config.data.labelled(), []
     for other in list_runs():
@@ -240,11 +240,11 @@ def show_page() -> None:
     if state not in jobs.BUSY and run.has("variability.json"):
         variability_chart(run)
         best = read(run, "variability")["best_layer"]
-        st.caption(NU + (EMBEDDINGS if best == 0 else ""))
+        st.caption(_NU + (EMBEDDINGS if best == 0 else ""))
     if state in jobs.BUSY:
-        watch(run)
+        _watch(run)
     elif state != "done":
-        unfinished(run)
+        _unfinished(run)
     elif not run.has("variability.json"):
         st.info(
             "This run has no variability: it did not read the hidden states by their "
@@ -252,14 +252,14 @@ def show_page() -> None:
         )
     else:
         if run.has("tuning.json"):
-            result(run)
+            _result(run)
         config = form(run)
         refused = refusal(config)
         if refused is not None:
             show_refusal(refused)
-            beside(run)
+            _beside(run)
             st.stop()
         facts = st.container(height=88, border=False)
-        beside(run)
+        _beside(run)
         with facts:  # last, so that nobody has to wait for it
             expected(config)

@@ -46,7 +46,7 @@ from ui.shell.widgets import FIELD, PERCENT, PIN, in_percent, place_columns
 from ui.state.clicks import click_example, click_run
 from ui.state.navigation import clicked, context, link, pick
 
-RUNS = (
+_RUNS = (
     "{n} finished runs on **{table}**, label **{label}**. Accuracy on each run's own "
     "test texts, with 95 % intervals. The best of many is a little flattered by its "
     "own luck. Click a point to compare with it."
@@ -60,7 +60,7 @@ CLASSES = (
     "were both alike, about {by_luck:.1f} would do so by luck. No bar: no difference."
     "{cut}"
 )
-NEURONS = (
+_NEURONS = (
     "A neuron is a site and an index, however it is pooled. Chance: both runs draw as "
     "many at random from each site. Together **{both:,} of {union:,}** neurons are in "
     "both (Jaccard {jaccard:.2f}){times}. Neurons that say the same are many, so low "
@@ -104,7 +104,7 @@ def scatter(cards: list[Card], mine: Card) -> None:
     chart(figure, "runs_chart", alt=alt, turn=click_run)
     table, *_, label = mine.table
     said = {"table": escape(table), "label": escape(label)}
-    st.caption(RUNS.format(n=len(cards), **said))
+    st.caption(_RUNS.format(n=len(cards), **said))
 
 
 def other_of(cards: list[Card], mine: Card) -> Card:
@@ -158,7 +158,7 @@ def outcome(both: pd.DataFrame, mine: Card, other: Card) -> None:
             column.metric(name, f"{count:,}")
 
 
-def classes(found: pd.DataFrame) -> None:
+def _classes(found: pd.DataFrame) -> None:
     st.subheader("Class by class", anchor=False)
     alt = "Difference of F1 between the two runs by class, with intervals"
     chart(class_difference_bars(found), "class_differences", alt=alt)
@@ -190,7 +190,7 @@ def class_numbers(found: pd.DataFrame) -> None:
     )
 
 
-def neurons(run: Run, other: Run) -> None:
+def _neurons(run: Run, other: Run) -> None:
     """Whether the two chose the same neurons; only on one and the same model."""
     st.subheader("The same neurons?", anchor=False)
     found = [read(one, "metrics") for one in (run, other)]
@@ -211,7 +211,7 @@ def neurons(run: Run, other: Run) -> None:
     found = total(layers)
     many = f", {found['times']:.1f} times what chance gives"
     st.caption(
-        NEURONS.format(
+        _NEURONS.format(
             both=int(found["both"]),
             union=int(found["a"] + found["b"] - found["both"]),
             jaccard=found["jaccard"],
@@ -223,7 +223,7 @@ def neurons(run: Run, other: Run) -> None:
         st.dataframe(shown, hide_index=True, alt="Neurons of both runs by layer")
 
 
-def texts(run: Run, both: pd.DataFrame, mine: Card, other: Card) -> None:
+def _texts(run: Run, both: pd.DataFrame, mine: Card, other: Card) -> None:
     st.subheader("Texts where they differ", anchor=False)
     which: Any = st.segmented_control(
         "Show",
@@ -317,11 +317,11 @@ def show_page() -> None:
     left, right = st.columns(2, gap="large")
     with left:
         outcome(both, mine, second)
-        classes(class_gaps(run, other))
+        _classes(class_gaps(run, other))
     with right:
         sides(mine, second)
-        neurons(run, other)
-    texts(run, both, mine, second)
+        _neurons(run, other)
+    _texts(run, both, mine, second)
     with st.container(horizontal=True):
         report_button(run, "Report of this run")
         report_button(other, "Report of the other")

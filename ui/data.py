@@ -97,7 +97,7 @@ def test_file(table: Upload, data: DataConfig) -> DataConfig:
     return data
 
 
-def verdict(corpus: Corpus) -> None:
+def _verdict(corpus: Corpus) -> None:
     """The size of the data in four numbers, and the way on."""
     report, counts = corpus.report, corpus.frame["split"].value_counts()
     sizes = " / ".join(f"{counts.get(split, 0):,}" for split in SPLIT_ORDER)
@@ -179,6 +179,6 @@ def show_page() -> None:
     data = test_file(table, chosen)
     write_choice(table.key, data)
     corpus = corpus_of(data)
-    verdict(corpus)
+    _verdict(corpus)
     findings(corpus, report_of(data))
     charts(corpus)

@@ -47,13 +47,13 @@ def lines(run: Run) -> None:
         st.warning(f"Only the first {MAX_LINES:,} lines were read: upload a file.")
     frame = pd.DataFrame({"text": texts[:MAX_LINES]})
     found = annotated(classifier(run), frame, text="text")
-    download(found.to_csv(index=False).encode(), "predictions.csv")
-    show(found, found[LABEL_COLUMN].value_counts(), "text")
+    _download(found.to_csv(index=False).encode(), "predictions.csv")
+    _show(found, found[LABEL_COLUMN].value_counts(), "text")
 
 
-def table(run: Run) -> None:
+def _table(run: Run) -> None:
     """A whole file, by a process of its own; what was predicted stays on disk."""
-    chosen = choose()
+    chosen = _choose()
     if chosen is None:
         st.info("Upload the texts to label, or paste them as lines.", icon=ICON)
         return
@@ -71,7 +71,7 @@ def table(run: Run) -> None:
     status = label_jobs.status_of(out)
     state = status["state"] if status else None
     if state in BUSY:
-        watch(out)
+        _watch(out)
         return
     if st.button("Predict", type="primary", icon=":material/play_arrow:", key="go"):
         place = str(out.resolve())
@@ -84,11 +84,11 @@ def table(run: Run) -> None:
     how_read((label_jobs.notes_of(out) if done else []) or notes_on(head))
     if status is not None and done:
         preview, counts = predictions_in(out)
-        download(out, f"{chosen.path.name.split('.')[0]}_predicted.csv")
-        show(preview, counts, text, n_rows=status["total"])
+        _download(out, f"{chosen.path.name.split('.')[0]}_predicted.csv")
+        _show(preview, counts, text, n_rows=status["total"])
         return
     if status is not None and state != "done":
-        unfinished(status)
+        _unfinished(status)
     first = head[:100]
     first.index = pd.RangeIndex(1, len(first) + 1, name="row")
     st.dataframe(first, height=230)
@@ -110,7 +110,7 @@ def how_read(notes: list[str]) -> None:
             st.caption(f":material/info: {escape(said)}")
 
 
-def choose() -> Upload | None:
+def _choose() -> Upload | None:
     """The table to label: uploaded now or earlier."""
     upload, earlier = st.columns([3, 2], gap="large", vertical_alignment="bottom")
     with upload:
@@ -125,7 +125,7 @@ def choose() -> Upload | None:
 
 
 @st.fragment(run_every=1.0)
-def watch(out: Path) -> None:
+def _watch(out: Path) -> None:
     """How far the labelling is; polls while it goes on, then hands over to the page."""
     status = label_jobs.status_of(out)
     if status is None or status["state"] not in BUSY:
@@ -144,7 +144,7 @@ def watch(out: Path) -> None:
     st.caption("You can close this tab: the work goes on in its own process.")
 
 
-def unfinished(status: Status) -> None:
+def _unfinished(status: Status) -> None:
     """Why there are no labels."""
     error = status["error"]
     if error is None:
@@ -156,7 +156,7 @@ def unfinished(status: Status) -> None:
             st.code(error["traceback"], language=None)
 
 
-def show(
+def _show(
     preview: pd.DataFrame, counts: pd.Series, text: str, *, n_rows: int | None = None
 ) -> None:
     """The first rows, label and text in front, and how often each label was given.
@@ -183,7 +183,7 @@ def show(
     chart(figure, "predicted", alt="Rows per predicted label")
 
 
-def download(data: bytes | Path, name: str) -> None:
+def _download(data: bytes | Path, name: str) -> None:
     st.download_button(
         "Download CSV",
         data if isinstance(data, bytes) else data.read_bytes,
@@ -207,6 +207,6 @@ def show_page() -> None:
         label_visibility="collapsed",
     )
     if way == TABLE:
-        table(run)
+        _table(run)
     else:
         lines(run)

@@ -57,7 +57,7 @@ __all__ = [
     "plan_extraction",
     "stored",
 ]
-SAMPLE = 256
+_SAMPLE = 256
 SPREADS = 128
 """Usual standard deviations that make 1 in half precision."""
 
@@ -176,7 +176,7 @@ def extract_features(
     The forward stops after the highest layer among `features`; nothing but the
     result grows with the number of texts. `progress` counts texts.
     """
-    places = _places(tuple(features)) if features else Places({}, np.empty(0))
+    places = _places(tuple(features)) if features else _Places({}, np.empty(0))
     wanted = _checked(backbone, list(places.of))
     out = np.empty((len(texts), len(features)), np.float32)
     if not texts:
@@ -200,7 +200,7 @@ def extract_features(
     return out
 
 
-class Places(NamedTuple):
+class _Places(NamedTuple):
     """Where single neurons are among pooled sites: columns of each, and their order."""
 
     of: dict[PooledSite, np.ndarray]
@@ -208,7 +208,7 @@ class Places(NamedTuple):
 
 
 @lru_cache(16)
-def _places(features: tuple[Feature, ...]) -> Places:
+def _places(features: tuple[Feature, ...]) -> _Places:
     """Once for a classifier: a single short text would notice."""
     sites = [PooledSite(site, pooling) for site, pooling, _ in features]
     index = np.array([feature.index for feature in features])
@@ -217,10 +217,10 @@ def _places(features: tuple[Feature, ...]) -> Places:
         for wish in sorted(set(sites))
     }
     back = np.argsort(np.concatenate(list(places.values())))
-    return Places({wish: index[at] for wish, at in places.items()}, back)
+    return _Places({wish: index[at] for wish, at in places.items()}, back)
 
 
-def _picker(backbone: Backbone, places: Places) -> Callable[[Blocks], "HostCopy"]:
+def _picker(backbone: Backbone, places: _Places) -> Callable[[Blocks], "HostCopy"]:
     """Takes single columns out of pooled sites."""
     for wish, wanted in places.of.items():
         width = backbone.widths[wish.site]
@@ -330,7 +330,7 @@ def _numerics(backbone: Backbone) -> tuple[object, ...]:
 
 def _estimate(backbone: Backbone, texts: Sequence[str]) -> Float[np.ndarray, " n"]:
     """Tokens of each text, from its characters and a sample of the corpus."""
-    sample = texts[:: max(1, len(texts) // SAMPLE)]
+    sample = texts[:: max(1, len(texts) // _SAMPLE)]
     lengths = np.array([len(row) for row in token_ids(backbone, sample)])
     characters = np.array([len(text) + 1 for text in sample])
     # A cut text says little about the number of characters in a token.

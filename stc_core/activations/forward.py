@@ -18,28 +18,28 @@ from stc_core.memory import release
 from stc_core.types import PooledSite
 
 TOKEN_BUDGET = {"cpu": 2048, "cuda": 65536}
-BLOCK_BYTES = {"cpu": 1 << 28, "cuda": 1 << 30}
+_BLOCK_BYTES = {"cpu": 1 << 28, "cuda": 1 << 30}
 """Most float32 bytes of pooled values in a batch."""
 PENDING = 3
 """Batches that may wait for the host or the disk while the next is computed."""
 CHUNK = 512
-T = TypeVar("T")
+_T = TypeVar("T")
 U = TypeVar("U")
-Read = Callable[[list[np.ndarray]], Any]
+_Read = Callable[[list[np.ndarray]], Any]
 
 
-def on_device(backbone: Backbone, table: Mapping[str, T]) -> T:
+def on_device(backbone: Backbone, table: Mapping[str, _T]) -> _T:
     """The entry for the backbone's device; devices not in the table are as a CPU."""
     return table.get(backbone.device.type, table["cpu"])
 
 
 @dataclass(frozen=True)
-class Batch(Generic[T]):
+class Batch(Generic[_T]):
     """What was made of the texts `rows`; `start`: how many came before them."""
 
     start: int
     rows: Int[np.ndarray, " batch"]
-    value: T
+    value: _T
 
 
 class BatchBudget:
@@ -50,7 +50,7 @@ class BatchBudget:
     ) -> None:
         row_bytes = 4 * sum(backbone.widths[site] for site, _ in wanted)
         self.tokens = budget or on_device(backbone, TOKEN_BUDGET)
-        self.texts = max(1, on_device(backbone, BLOCK_BYTES) // row_bytes)
+        self.texts = max(1, on_device(backbone, _BLOCK_BYTES) // row_bytes)
         self.notes: list[str] = []
 
     def halve(self, n_texts: int, length: int) -> None:
@@ -70,12 +70,12 @@ def run(
     backbone: Backbone,
     texts: Sequence[str],
     wanted: Sequence[PooledSite],
-    make: Callable[[Any], T],
+    make: Callable[[Any], _T],
     *,
     pace: BatchBudget,
     start: int = 0,
-    read: Read | None = None,
-) -> Generator[Batch[T], None, None]:
+    read: _Read | None = None,
+) -> Generator[Batch[_T], None, None]:
     """`make` of every batch from place `start` on, the next shard being tokenised.
 
     `read` is what runs a batch: `backbone.pooled` if none is given. What the
@@ -97,10 +97,10 @@ def run(
 
 
 def ahead(
-    work: Callable[[U], T], items: Iterable[U], *, workers: int = 1
-) -> Generator[T, None, None]:
+    work: Callable[[U], _T], items: Iterable[U], *, workers: int = 1
+) -> Generator[_T, None, None]:
     """`work` of each item in order, that of the next `workers` done meanwhile."""
-    coming: deque[Future[T]] = deque()
+    coming: deque[Future[_T]] = deque()
     with ThreadPoolExecutor(workers, "ahead") as pool:
         for item in items:
             coming.append(pool.submit(work, item))
@@ -112,12 +112,12 @@ def ahead(
 
 def _in_batches(
     ids: list[np.ndarray],
-    read: Read,
-    make: Callable[[Any], T],
+    read: _Read,
+    make: Callable[[Any], _T],
     *,
     pace: BatchBudget,
     start: int,
-) -> Iterator[tuple[slice, T]]:
+) -> Iterator[tuple[slice, _T]]:
     lengths = np.array([len(row) for row in ids])
     while start < len(ids):
         stop = batch_stop(lengths, start, pace.tokens, max_texts=pace.texts)
@@ -129,7 +129,9 @@ def _in_batches(
         start = stop
 
 
-def _attempt(ids: list[np.ndarray], read: Read, make: Callable[[Any], T]) -> T | None:
+def _attempt(
+    ids: list[np.ndarray], read: _Read, make: Callable[[Any], _T]
+) -> _T | None:
     """None if the device ran out of memory; the failed forward is freed by then."""
     try:
         return make(read(ids))

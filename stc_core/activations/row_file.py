@@ -14,12 +14,12 @@ from stc_core.activations.store import check_space
 from stc_core.files import replacing
 
 BLOCK_BYTES = 1 << 27
-MOST_ROWS = 8192
+_MOST_ROWS = 8192
 
 
 def block_rows(width: int) -> int:
     """Rows of a block of that width: 128 MB, but 8,192 rows at most."""
-    return max(1, min(MOST_ROWS, BLOCK_BYTES // (4 * max(1, width))))
+    return max(1, min(_MOST_ROWS, BLOCK_BYTES // (4 * max(1, width))))
 
 
 class Rows(NamedTuple):

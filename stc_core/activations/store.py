@@ -23,7 +23,7 @@ from stc_core.errors import StcError
 from stc_core.files import read_json, replacing, unwritable, write_json
 from stc_core.types import PooledSite
 
-FORMAT = 2
+_FORMAT = 2
 CHECKPOINT_S = 20.0
 """At most this much work is lost when an extraction is killed."""
 COPY_ROWS = 1024
@@ -216,7 +216,7 @@ def _allocate(path: Path, shape: tuple[int, ...], dtype: np.dtype) -> np.memmap:
 
 def text_key(texts: Iterable[str], *settings: object) -> str:
     """A hash of the texts in order and of every setting that changes the numbers."""
-    digest = hashlib.sha256(repr((FORMAT, *settings)).encode())
+    digest = hashlib.sha256(repr((_FORMAT, *settings)).encode())
     for text in texts:
         data = text.encode("utf-8", "surrogatepass")
         digest.update(len(data).to_bytes(8, "little") + data)

@@ -9,7 +9,7 @@ UNCERTAIN = 0.2
 """A prediction is uncertain if it leads the second class by less than this."""
 Show = Literal["all", "wrong", "uncertain"]
 COLUMNS = ("example", "text", "label", "predicted", "probability", "margin", "correct")
-PLACE = ("file", "row")
+_PLACE = ("file", "row")
 """Where a text is in what was given: data or test, and its row there, from 1."""
 
 
@@ -28,10 +28,10 @@ def examples(predictions: pd.DataFrame, corpus: pd.DataFrame) -> pd.DataFrame:
     at = predictions["row"].to_numpy()
     table = predictions.assign(
         example=at,
-        **{name: corpus[name].to_numpy()[at] for name in ("text", *PLACE)},
+        **{name: corpus[name].to_numpy()[at] for name in ("text", *_PLACE)},
         margin=top[:, -1] - top[:, 0] if top.shape[1] > 1 else 1.0,
     )
-    return table.loc[:, [*COLUMNS, "split", *PLACE]].reset_index(drop=True)
+    return table.loc[:, [*COLUMNS, "split", *_PLACE]].reset_index(drop=True)
 
 
 def select_examples(

@@ -8,7 +8,7 @@ from stc_core.display import count
 from stc_core.metrics.scores import METRICS, chosen_by
 from stc_core.selection.frontier import Option, cheapest
 
-FEWEST = (
+_FEWEST = (
     "Training looked at all layers{limits} and kept the **fewest neurons that do as "
     "well as any number** on validation, by scores that are smoothed over neighbouring "
     "numbers and penalties; the deepest of them says how deep to read. Cost was not "
@@ -60,7 +60,7 @@ def _rule(
             f"The best **{count(chosen.neurons, 'neuron')}** beside each other"
             f"{asked}; the deepest of them says how deep to read."
         )
-    return True, FEWEST.format(limits=_limits(train))
+    return True, _FEWEST.format(limits=_limits(train))
 
 
 def _limits(train: TrainConfig) -> str:

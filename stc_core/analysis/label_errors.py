@@ -27,9 +27,9 @@ from stc_core.selection.streaming import head_from
 FOLDS = 5
 FIT_PRODUCTS = 1e12
 """Products that the fits may take; some 40 s on one core."""
-FEWEST = 2000
+_FEWEST = 2000
 """Rows that are fitted on whatever it takes."""
-COLUMNS = (
+_COLUMNS = (
     "example",
     "text",
     "label",
@@ -73,7 +73,7 @@ def likely_mislabelled(run: Run, *, seed: int = 0) -> pd.DataFrame:
     )
     rows = np.flatnonzero(judged)
     shares = softmax(logits[rows] / fit_temperature(logits[rows], codes[rows]))
-    found = suspects(codes[rows], shares.astype(np.float64))
+    found = _suspects(codes[rows], shares.astype(np.float64))
     at = rows[found["row"].to_numpy()]
     return pd.DataFrame(
         {
@@ -81,8 +81,8 @@ def likely_mislabelled(run: Run, *, seed: int = 0) -> pd.DataFrame:
             "text": corpus["text"].to_numpy()[at],
             "label": np.array(classes, object)[codes[at]],
             "suggested": np.array(classes, object)[found["suggested"]],
-            **{name: found[name].to_numpy() for name in COLUMNS[4:7]},
-            **{name: corpus[name].to_numpy()[at] for name in COLUMNS[7:]},
+            **{name: found[name].to_numpy() for name in _COLUMNS[4:7]},
+            **{name: corpus[name].to_numpy()[at] for name in _COLUMNS[7:]},
             "split": corpus["split"].to_numpy()[at],
         }
     )
@@ -145,7 +145,7 @@ def most_rows(d: int) -> int:
     """How many rows of `d` neurons are fitted on: FEWEST, more within FIT_PRODUCTS."""
     by_columns = int((FIT_PRODUCTS - _products_by_columns(0, d)) / (2 * d**2))
     by_rows = int(min((FIT_PRODUCTS / d) ** 0.5, FIT_PRODUCTS ** (1 / 3)))
-    return max(FEWEST, by_columns, by_rows)
+    return max(_FEWEST, by_columns, by_rows)
 
 
 def _products_by_columns(n: int, d: int) -> float:
@@ -169,7 +169,7 @@ def _by_columns(
 ) -> Callable[[Bool[np.ndarray, " n"]], SparseHead]:
     """What gives the head without a fold, from sums over the rows `some`."""
     d = X.shape[1]
-    mean, sd = standard(np.asarray(X[some[:FEWEST]], np.float32))
+    mean, sd = standard(np.asarray(X[some[:_FEWEST]], np.float32))
     empty = np.zeros((n_class, d), np.float32)
     plain = SparseHead((), mean, sd, empty, empty[:, 0], ())
 
@@ -223,7 +223,7 @@ def _by_rows(
     return head_without
 
 
-def suspects(
+def _suspects(
     codes: Int[np.ndarray, " n"], shares: Float[np.ndarray, "n n_class"]
 ) -> pd.DataFrame:
     """row, suggested (a class code), score, p_label, p_suggested: the rows that are

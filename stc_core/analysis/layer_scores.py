@@ -12,7 +12,7 @@ Score = Literal["accuracy", "macro_f1", "auc"]
 SCORES: dict[Score, str] = {**METRICS, "auc": "AUC"}
 OF_A_CLASS: dict[Score, str] = {"accuracy": "recall", "macro_f1": "F1", "auc": "AUC"}
 """What the scores are called where they are of one class."""
-PLACE = ["site", "pooling"]
+_PLACE = ["site", "pooling"]
 
 
 def best_probes(probes: pd.DataFrame) -> pd.DataFrame:
@@ -84,13 +84,13 @@ def _of_classes(
 ) -> pd.DataFrame:
     """`points` with the scores of a class, or with the mean AUC of all of them."""
     if label is None:
-        means = by_class.pivot_table(index=PLACE, values="auc").reset_index()
-        return points.merge(means, on=PLACE)
+        means = by_class.pivot_table(index=_PLACE, values="auc").reset_index()
+        return points.merge(means, on=_PLACE)
     names = ["n", "accuracy", "accuracy_low", "accuracy_high", "macro_f1", "auc"]
-    found = by_class.loc[by_class["label"] == label, [*PLACE, *names]]
+    found = by_class.loc[by_class["label"] == label, [*_PLACE, *names]]
     kept = points.drop(columns=[name for name in names if name in points])
-    return kept.merge(found, on=PLACE)
+    return kept.merge(found, on=_PLACE)
 
 
 def _places(frame: pd.DataFrame) -> list[tuple[str, str]]:
-    return list(zip(*(frame[name].tolist() for name in PLACE), strict=True))
+    return list(zip(*(frame[name].tolist() for name in _PLACE), strict=True))

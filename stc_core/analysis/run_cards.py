@@ -95,7 +95,7 @@ def card_table(cards: Sequence[Card]) -> pd.DataFrame:
     return pd.DataFrame(cards, columns=list(Card._fields))
 
 
-def facts(one: Card) -> dict[str, str]:
+def _facts(one: Card) -> dict[str, str]:
     """What there is to know of a run, each in words."""
     return {
         "Language model": one.backbone,
@@ -116,5 +116,5 @@ def facts(one: Card) -> dict[str, str]:
 
 def side_by_side(a: Card, b: Card) -> pd.DataFrame:
     """The facts of two runs: columns fact, a and b."""
-    left, right = facts(a), facts(b)
+    left, right = _facts(a), _facts(b)
     return pd.DataFrame({"fact": list(left), "a": left.values(), "b": right.values()})

@@ -47,7 +47,7 @@ from stc_core.config import DEFAULT_BACKBONE
 from stc_core.errors import StcError
 from stc_core.types import PooledSite, Pooling, Progress, Site, silent
 
-K = TypeVar("K")
+_K = TypeVar("K")
 
 
 class Backbone:
@@ -247,8 +247,8 @@ class Backbone:
     def by_parts(
         self,
         inputs: Mapping[str, Tensor],
-        read: Callable[[dict[str, Tensor]], dict[K, Tensor]],
-    ) -> dict[K, Tensor]:
+        read: Callable[[dict[str, Tensor]], dict[_K, Tensor]],
+    ) -> dict[_K, Tensor]:
         """`read` of a padded batch, or of each part of it that may be read together.
 
         `read` gives tensors (batch, pos, width); where parts are read apart they are 0
@@ -372,8 +372,8 @@ class Backbone:
         )
 
     def _apart(
-        self, ids: Sequence[np.ndarray], read: Callable[[list], dict[K, Tensor]]
-    ) -> dict[K, Tensor]:
+        self, ids: Sequence[np.ndarray], read: Callable[[list], dict[_K, Tensor]]
+    ) -> dict[_K, Tensor]:
         """What `read` gives for the texts of each part, in the order of `ids`."""
         parts = self._parts(lengths_of(ids))
         if len(parts) < 2:

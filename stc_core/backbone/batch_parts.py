@@ -9,7 +9,7 @@ from jaxtyping import Int
 from torch import Tensor
 from torch.nn import functional
 
-K = TypeVar("K")
+_K = TypeVar("K")
 Parts = Sequence[Int[np.ndarray, " _"]]
 
 
@@ -23,10 +23,10 @@ def equal(groups: Int[np.ndarray, " texts"]) -> list[np.ndarray]:
     return [np.flatnonzero(groups == group) for group in np.unique(groups)]
 
 
-def in_order(found: Sequence[Mapping[K, Tensor]], parts: Parts) -> dict[K, Tensor]:
+def in_order(found: Sequence[Mapping[_K, Tensor]], parts: Parts) -> dict[_K, Tensor]:
     """One tensor of the tensors of the parts, its rows as the texts were given."""
     order = torch.from_numpy(np.argsort(np.concatenate(parts)))
-    out: dict[K, Tensor] = {}
+    out: dict[_K, Tensor] = {}
     for key in found[0]:
         rows = torch.cat([part[key] for part in found])
         out[key] = rows[order.to(rows.device)]
@@ -37,8 +37,8 @@ def read_padded(
     inputs: Mapping[str, Tensor],
     lengths: Int[np.ndarray, " texts"],
     parts: Parts,
-    read: Callable[[dict[str, Tensor]], dict[K, Tensor]],
-) -> dict[K, Tensor]:
+    read: Callable[[dict[str, Tensor]], dict[_K, Tensor]],
+) -> dict[_K, Tensor]:
     """What `read` gives, (batch, pos, width), of each part of a padded batch.
 
     A part is as long as its longest text; beyond that the values are 0.

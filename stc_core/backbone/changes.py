@@ -23,12 +23,12 @@ from stc_core.backbone.loading.loading_errors import weights_fault
 from stc_core.errors import StcError
 from stc_core.files import replacing, write_json
 
-FORMAT = 1
-DEPTHS = ("num_decoder_layers", "decoder_layers", "num_hidden_layers")
+_FORMAT = 1
+_DEPTHS = ("num_decoder_layers", "decoder_layers", "num_hidden_layers")
 """Fields of a config that count the blocks of the topmost stack."""
 
 
-class Cut(NamedTuple):
+class _Cut(NamedTuple):
     """Where a model ends: the first `kept` blocks of the list `path`, `depth` in all.
 
     A model that runs one shared block again and again has no list to shorten: path "".
@@ -45,31 +45,31 @@ class Changes(NamedTuple):
 
     base: str
     base_identity: str
-    cut: Cut | None
+    cut: _Cut | None
     method: str  # "full", "lora" or "bottleneck"
     tuned: tuple[str, ...]
     width: int  # the rank of LoRA, the width of a bottleneck; 0 for "full"
     guides: tuple[Spec, ...] = ()
 
 
-def cut_after(model: nn.Module, block: nn.Module, *, above: int) -> Cut:
+def cut_after(model: nn.Module, block: nn.Module, *, above: int) -> _Cut:
     """The cut that ends `model` with `block`, of which `above` blocks go.
 
     Of an encoder-decoder the decoder is cut.
     """
     config = cast(Any, model.config)
-    wanted = DEPTHS if getattr(config, "is_encoder_decoder", False) else DEPTHS[-1:]
+    wanted = _DEPTHS if getattr(config, "is_encoder_decoder", False) else _DEPTHS[-1:]
     field = next(name for name in wanted if hasattr(config, name))
     depth = getattr(config, field) - above
     for path, module in model.named_modules():
         if isinstance(module, nn.ModuleList) and block in list(module):
             place = list(module).index(block)
             shared = len(module) != depth + above
-            return Cut("" if shared else path, place + 1, field, depth)
+            return _Cut("" if shared else path, place + 1, field, depth)
     raise AssertionError(f"{type(block).__name__} is in no list of blocks")
 
 
-def apply_cut(model: nn.Module, cut: Cut) -> None:
+def apply_cut(model: nn.Module, cut: _Cut) -> None:
     """Remove the blocks above: they take no memory and are never run."""
     if cut.path:
         del cast(nn.ModuleList, model.get_submodule(cut.path))[cut.kept :]
@@ -91,7 +91,7 @@ def save(folder: Path, changes: Changes, tensors: Mapping[str, Tensor]) -> Path:
     host = {name: t.detach().cpu().contiguous() for name, t in tensors.items()}
     with replacing(folder / hub.CHANGED_WEIGHTS) as path:
         save_file(host, path)
-    write_json(folder / hub.CHANGES, {"format": FORMAT, **_plain(changes)})
+    write_json(folder / hub.CHANGES, {"format": _FORMAT, **_plain(changes)})
     return folder
 
 
@@ -99,14 +99,14 @@ def load(folder: Path) -> Changes:
     """What changes.json says; StcError if it is of another format."""
     path = folder / hub.CHANGES
     found = read_object(path)
-    if found.pop("format", None) != FORMAT:
+    if found.pop("format", None) != _FORMAT:
         raise StcError(
             f"tuned backbone {str(folder)!r}",
-            expected=f"format {FORMAT}",
+            expected=f"format {_FORMAT}",
             remedy="Tune it again with this version of STC Studio.",
         )
     try:
-        cut = None if found["cut"] is None else Cut(**found["cut"])
+        cut = None if found["cut"] is None else _Cut(**found["cut"])
         guides = tuple(
             Spec(spec["block"], spec["d_model"], tuple(spec["groups"]))
             for spec in found.pop("guides", ())

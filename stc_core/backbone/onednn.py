@@ -13,7 +13,7 @@ from transformers.pytorch_utils import Conv1D
 
 X86 = ("x86_64", "AMD64")
 """Where it was measured."""
-MOST_BYTES = 1 << 31
+_MOST_BYTES = 1 << 31
 """Of the linear weights of a model, which are kept twice up to this and once beyond."""
 ROWS = 128
 """Tokens to lay out for: oneDNN chooses the same for 16 as for 2,048."""
@@ -81,7 +81,7 @@ def lay_out(model: nn.Module) -> None:
 def copied_bytes(model: nn.Module) -> int:
     """Of the weights that are there twice once all layers were run.
 
-    0 on anything but a CPU of x86, in another dtype than float32, above `MOST_BYTES`.
+    0 on anything but a CPU of x86, in another dtype than float32, above `_MOST_BYTES`.
     """
     if platform.machine() not in X86 or not torch.backends.mkldnn.is_available():
         return 0
@@ -89,7 +89,7 @@ def copied_bytes(model: nn.Module) -> int:
     layers = [module for module in model.modules() if type(module) in kinds]
     weights = [cast(Tensor, layer.weight) for layer in layers]
     n_bytes = sum(weight.nbytes for weight in weights if _readable(weight))
-    return n_bytes if n_bytes <= MOST_BYTES else 0
+    return n_bytes if n_bytes <= _MOST_BYTES else 0
 
 
 def _readable(tensor: Tensor) -> bool:

@@ -24,7 +24,7 @@ from stc_core.backbone.pooling import Group, equal_lengths, pool, pool_groups
 from stc_core.errors import StcError
 from stc_core.types import Pooling
 
-ATTENTION = "stc_packed"
+_ATTENTION = "stc_packed"
 PACKED = frozenset(
     "bert roberta xlm-roberta albert electra modernbert gpt2 gpt_neox opt llama "
     "mistral qwen2 qwen3 gemma2 phi3".split()
@@ -139,7 +139,7 @@ def packed_attention(config: Any, batch: Batch) -> Iterator[None]:
     """Within it, models with this config attend inside each text of `batch` only."""
     before = config._attn_implementation
     token = _BATCH.set(batch)
-    config._attn_implementation = ATTENTION
+    config._attn_implementation = _ATTENTION
     try:
         yield
     finally:
@@ -232,8 +232,8 @@ def _no_mask(*args: Any, **kwargs: Any) -> None:
     """Texts are kept apart by `_attention` itself."""
 
 
-AttentionInterface.register(ATTENTION, _attention)
-AttentionMaskInterface.register(ATTENTION, _no_mask)
+AttentionInterface.register(_ATTENTION, _attention)
+AttentionMaskInterface.register(_ATTENTION, _no_mask)
 
 
 def _varlen(

@@ -32,7 +32,7 @@ def reduced(backbone: Any, *, loaded: bool) -> tuple[Callable[..., Any], tuple]:
     if not loaded:
         with backbone.alone():
             remove_collecting_hooks(backbone.model)
-        return whole, (
+        return _whole, (
             type(backbone),
             backbone.model,
             backbone.tokenizer,
@@ -52,7 +52,7 @@ def reduced(backbone: Any, *, loaded: bool) -> tuple[Callable[..., Any], tuple]:
     return opened, (type(backbone), about)
 
 
-def whole(
+def _whole(
     kind: Callable[..., Any],
     model: Any,
     tokenizer: Any,

@@ -19,7 +19,7 @@ CHARACTERS_PER_TOKEN = 16
 """Only the beginning of a text is counted, long enough for any limit in practice."""
 
 
-class Cut(NamedTuple):
+class _Cut(NamedTuple):
     """Of `n` texts of a sample, `n_cut` have more than `max_length` tokens."""
 
     n_cut: int
@@ -29,7 +29,7 @@ class Cut(NamedTuple):
 
 def sampled_cut(
     texts: Sequence[str], name: str = DEFAULT_BACKBONE, *, most: int = MOST_SAMPLED
-) -> Cut | None:
+) -> _Cut | None:
     """What the backbone `name`, which is on this machine, would cut of the texts.
 
     Of all of them, or of `most` at random, the same each time. None without a fast
@@ -54,7 +54,7 @@ def sampled_cut(
     tokenizer.no_truncation()
     tokenizer.no_padding()
     n_cut = sum(len(one.ids) > limit for one in tokenizer.encode_batch_fast(begun))
-    return Cut(n_cut, len(rows), limit)
+    return _Cut(n_cut, len(rows), limit)
 
 
 def _limit(folder: Path) -> int:

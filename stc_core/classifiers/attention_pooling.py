@@ -13,7 +13,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 from torch.nn.functional import layer_norm
 
-WIDTH = 64
+_WIDTH = 64
 """Of the inner layer of the attention over tokens."""
 PARTS = ("attention", "max", "mean")
 """What the vector of a text is made of, in this order."""
@@ -52,7 +52,7 @@ class Attention(nn.Module):
     """
 
     def __init__(
-        self, n_layers: int, d_model: int, n_query: int = 1, *, width: int = WIDTH
+        self, n_layers: int, d_model: int, n_query: int = 1, *, width: int = _WIDTH
     ) -> None:
         super().__init__()
         self.scores = nn.Parameter(torch.zeros(n_layers))

@@ -19,7 +19,7 @@ from stc_core.heads.attribution import contributions, pooled_values, token_share
 from stc_core.heads.head import SparseHead, softmax
 from stc_core.types import Progress, Site, silent
 
-HALF = re.compile("[\ud800-\udfff]")
+_HALF = re.compile("[\ud800-\udfff]")
 """Half of a character: JSON can spell it, and no encoding of text can hold it."""
 
 Strings = Any
@@ -175,7 +175,7 @@ def check_texts(texts: Strings) -> list[str]:
                 got=repr(text)[:60],
                 remedy="Leave such rows out.",
             )
-        if not text.isascii() and (half := HALF.search(text)):
+        if not text.isascii() and (half := _HALF.search(text)):
             raise StcError(
                 f"text {row}",
                 expected="whole characters",

@@ -101,7 +101,7 @@ class SparsifyThenClassify(BaseClassifier, ClassifierMixin, BaseEstimator):
         """The fitted classifier itself; `progress` follows the extraction."""
         settings = self._settings()
         texts = check_texts(texts)
-        classes, task = self._task(texts, check_labels(labels))
+        classes, task = self._task(texts, _check_labels(labels))
         backbone = self.load_backbone()
         wanted, device = self.wanted(backbone), str(backbone.device)
         keep = partial(
@@ -336,7 +336,7 @@ class SparsifyThenClassify(BaseClassifier, ClassifierMixin, BaseEstimator):
         return loaded
 
 
-def check_labels(labels: Any) -> np.ndarray:
+def _check_labels(labels: Any) -> np.ndarray:
     """The labels as an array; StcError names the first that is missing, or is many."""
     if hasattr(labels, "to_pylist"):  # a pyarrow array, whose items are no scalars
         labels = labels.to_pylist()

@@ -27,7 +27,7 @@ from stc_core.heads.head import SparseHead
 from stc_core.types import Progress, silent
 
 TREE, HEADS = "tree.json", "levels.safetensors"
-PARTS = ("mean", "sd", "weight", "bias")
+_PARTS = ("mean", "sd", "weight", "bias")
 
 
 class HierarchicalClassifier(BaseClassifier):
@@ -169,7 +169,7 @@ class HierarchicalClassifier(BaseClassifier):
         tensors = {
             f"{level}.{name}": np.ascontiguousarray(getattr(head, name), np.float32)
             for level, head in enumerate(self.heads_)
-            for name in PARTS
+            for name in _PARTS
         }
         folder.mkdir(parents=True, exist_ok=True)
         with replacing(folder / HEADS) as path:
@@ -206,7 +206,7 @@ def open_hierarchical(
     classes = tree.names(tree.depth - 1)
     heads = []
     for level, layer in enumerate(record["layers"]):
-        parts = {name: tensors[f"{level}.{name}"] for name in PARTS}
+        parts = {name: tensors[f"{level}.{name}"] for name in _PARTS}
         features = dense_features(found, layer)
         heads.append(SparseHead(features, **parts, classes=classes))
     temperatures = record["temperatures"]

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Bool, Float, Int, Shaped
 
-SEPARATOR = " › "
+_SEPARATOR = " › "
 
 
 class Tree(NamedTuple):
@@ -78,7 +78,7 @@ class Tree(NamedTuple):
             return labels
         above = self.names(level - 1)
         return tuple(
-            f"{above[parent]}{SEPARATOR}{label}" if label in shared else label
+            f"{above[parent]}{_SEPARATOR}{label}" if label in shared else label
             for label, parent in zip(labels, self.parents[level], strict=True)
         )
 

@@ -14,7 +14,7 @@ from stc_core.files import read_json, replacing, write_json
 from stc_core.heads.head import SparseHead
 from stc_core.types import KINDS, POOLINGS, Feature, Progress, Site, silent
 
-FORMAT = 1
+_FORMAT = 1
 
 
 class About(NamedTuple):
@@ -117,7 +117,7 @@ def write_about(
     write_json(
         folder / "classifier.json",
         {
-            "format": FORMAT,
+            "format": _FORMAT,
             "classes": classes.tolist(),
             "backbone": about.beside(folder)._asdict(),
             "params": params,
@@ -159,10 +159,10 @@ def read_about(
     """Classes, backbone and parameters; StcError if they cannot be read."""
     _demand(folder, "classifier.json")
     about = read_json(folder / "classifier.json")
-    if about.get("format") != FORMAT:
+    if about.get("format") != _FORMAT:
         raise StcError(
             f"classifier {str(folder)!r}",
-            expected=f"format {FORMAT}",
+            expected=f"format {_FORMAT}",
             got=f"{about.get('format')}",
             remedy="Train it again with this version of STC Studio.",
         )

@@ -23,8 +23,8 @@ from stc_core.streams import table_output
 from stc_core.types import Progress, silent
 
 LABEL_COLUMN = "predicted_label"
-SUFFIXES = (".csv", ".tsv", ".jsonl", ".parquet", ".csv.gz", ".tsv.gz", ".jsonl.gz")
-CHUNK_ROWS = 2048
+_SUFFIXES = (".csv", ".tsv", ".jsonl", ".parquet", ".csv.gz", ".tsv.gz", ".jsonl.gz")
+_CHUNK_ROWS = 2048
 
 
 @runtime_checkable
@@ -39,7 +39,7 @@ class Predictor(Protocol):
 
 @runtime_checkable
 class LevelPredictor(Predictor, Protocol):
-    """What labels texts level by level: `HierarchicalClassifier`, or anything of its shape."""
+    """What labels texts level by level: `HierarchicalClassifier` or its like."""
 
     def answer(self, texts: Sequence[str]) -> Any: ...
 
@@ -48,7 +48,7 @@ class LevelPredictor(Predictor, Protocol):
 
 @runtime_checkable
 class WritingPredictor(LevelPredictor, Protocol):
-    """What writes something after the labels: `ReplyingClassifier`, or anything of its shape."""
+    """What writes something after the labels: `ReplyingClassifier` or its like."""
 
     @property
     def writes(self) -> bool: ...
@@ -166,7 +166,7 @@ def predict_file(
     n_rows, n_blank = 0, 0
     facts: dict[str, Any] = {}
     with table_writer(out, source=source) as write:
-        for chunk in iter_table(source, chunk_rows=CHUNK_ROWS, encoding=encoding):
+        for chunk in iter_table(source, chunk_rows=_CHUNK_ROWS, encoding=encoding):
             columns = [str(name) for name in chunk.columns]
             column = text_column(columns, given=text, trained=trained)
             check_column(chunk, column, role="text")
@@ -209,12 +209,12 @@ def table_writer(out: str | Path, *, source: str | Path) -> Iterator[Write]:
 
 
 def _suffix(out: Path) -> str:
-    for suffix in SUFFIXES:
+    for suffix in _SUFFIXES:
         if out.name.lower().endswith(suffix):
             return suffix
     raise StcError(
         f"out {str(out)!r}",
-        expected=f"a name that ends in {', '.join(SUFFIXES)}",
+        expected=f"a name that ends in {', '.join(_SUFFIXES)}",
         remedy="The suffix chooses the format; '-' writes CSV to the terminal.",
     )
 

@@ -15,7 +15,7 @@ from transformers import (
 from stc_core.errors import StcError
 
 COLDEST = 0.0001  # colder, logits over it have no float32
-HALF = "\ufffd"  # how a tokenizer writes a character that is not whole yet
+_HALF = "\ufffd"  # how a tokenizer writes a character that is not whole yet
 
 
 class Decoding(NamedTuple):
@@ -92,7 +92,7 @@ def pieces(tokenizer: Any, tokens: Iterator[int]) -> Iterator[str]:
     for token in tokens:
         ids.append(token)
         text = plain(tokenizer, ids)
-        if len(text) > len(said) and not text.endswith(HALF):
+        if len(text) > len(said) and not text.endswith(_HALF):
             yield text[len(said) :]
             said = text
     if rest := plain(tokenizer, ids)[len(said) :]:

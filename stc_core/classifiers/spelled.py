@@ -20,8 +20,8 @@ from stc_core.errors import StcError
 from stc_core.files import read_json, replacing, write_json
 from stc_core.types import Progress, silent
 
-WORDS = "words.safetensors"
-CHUNK = 512
+_WORDS = "words.safetensors"
+_CHUNK = 512
 
 
 class SpelledClassifier(HierarchicalClassifier):
@@ -45,10 +45,10 @@ class SpelledClassifier(HierarchicalClassifier):
     def answer(self, texts: Strings, *, progress: Progress = silent) -> Descent:
         """The way down of each text, through the levels that are answered."""
         given, found = check_texts(texts), []
-        for start in range(0, len(given), CHUNK):
-            ids = self.backbone_.tokenize(given[start : start + CHUNK]).ids
+        for start in range(0, len(given), _CHUNK):
+            ids = self.backbone_.tokenize(given[start : start + _CHUNK]).ids
             found.append(self.speller_.descend(ids, self.levels_))
-            progress(min(start + CHUNK, len(given)), len(given))
+            progress(min(start + _CHUNK, len(given)), len(given))
         shares = zip(*(way.shares for way in found), strict=True)
         return Descent(
             np.concatenate([way.nodes for way in found]),
@@ -99,7 +99,7 @@ class SpelledClassifier(HierarchicalClassifier):
             for level, head in enumerate(self.speller_.heads)
             for name, tensor in head.state_dict().items()
         }
-        with replacing(folder / WORDS) as path:
+        with replacing(folder / _WORDS) as path:
             save_file(tensors, path)
         about = persistence.About.of(self.backbone_).beside(folder)
         record = {**self._record(), "backbone": about._asdict()}
@@ -143,7 +143,7 @@ def open_lexicon(
     `more` is what another `kind` is made of, too.
     """
     folder = Path(folder)
-    record, tensors = read_json(folder / TREE), load_file(folder / WORDS)
+    record, tensors = read_json(folder / TREE), load_file(folder / _WORDS)
     about = persistence.About(**record["backbone"])
     found = about.open(folder, backbone=backbone, device=device, progress=progress)
     heads = []

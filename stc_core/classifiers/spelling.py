@@ -19,7 +19,7 @@ from stc_core.classifiers.label_tree import Descent, Tree
 from stc_core.classifiers.staged_decoder import Reading, Stages
 from stc_core.errors import StcError
 
-BATCH = 32
+_BATCH = 32
 
 
 class Trie(NamedTuple):
@@ -162,7 +162,7 @@ class Speller:
         longest = max(map(len, ids), default=0) + self.names.longest + more
         _check_length(backbone, longest)
         gaps = backbone.family != "gpt_neo" and (window is None or longest < window)
-        size = BATCH if gaps else 1
+        size = _BATCH if gaps else 1
         order = np.argsort([len(row) for row in ids], kind="stable")
         for start in range(0, len(ids), size):
             yield order[start : start + size]

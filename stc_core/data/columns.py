@@ -16,7 +16,7 @@ from stc_core.errors import StcError
 from stc_core.frames import as_text, series
 
 SAMPLE_ROWS = 2000
-SLICE_ROWS = 20
+_SLICE_ROWS = 20
 TEXT_NAMES = (
     "text sentence utterance message review question content query tweet body comment "
     "document post sms headline premise prompt input description title subject"
@@ -153,8 +153,8 @@ def _sample(frame: pd.DataFrame) -> pd.DataFrame:
     """
     if len(frame) <= SAMPLE_ROWS:
         return frame
-    starts = np.linspace(0, len(frame) - SLICE_ROWS, SAMPLE_ROWS // SLICE_ROWS)
-    return pd.concat([frame.iloc[int(at) : int(at) + SLICE_ROWS] for at in starts])
+    starts = np.linspace(0, len(frame) - _SLICE_ROWS, SAMPLE_ROWS // _SLICE_ROWS)
+    return pd.concat([frame.iloc[int(at) : int(at) + _SLICE_ROWS] for at in starts])
 
 
 def label_columns(frame: pd.DataFrame, columns: Columns) -> list[str]:
@@ -194,7 +194,7 @@ def check_column(frame: pd.DataFrame, name: str, *, role: str = "column") -> Non
 
 
 def _fields_in(frame: pd.DataFrame, name: str) -> list[str]:
-    return nested_fields(as_text(series(frame, name).head(SLICE_ROWS)).dropna())
+    return nested_fields(as_text(series(frame, name).head(_SLICE_ROWS)).dropna())
 
 
 def _named(data: DataConfig) -> list[tuple[str, str]]:
@@ -223,7 +223,7 @@ def _profile(name: str, column: pd.Series) -> _Profile:
 def nested_fields(cells: Iterable[str]) -> list[str]:
     """The fields of a column whose cells are JSON objects; none of another one."""
     fields: dict[str, None] = {}
-    for cell in islice(filter(None, cells), SLICE_ROWS):
+    for cell in islice(filter(None, cells), _SLICE_ROWS):
         try:
             value = json.loads(cell) if cell.startswith("{") else None
         except (json.JSONDecodeError, RecursionError):

@@ -53,7 +53,7 @@ __all__ = [
     "read_table",
     "resolve_columns",
 ]
-SLICE_ROWS = 1 << 13
+_SLICE_ROWS = 1 << 13
 BLANK = hash("")
 DELIMITED = ("csv", "tsv")
 
@@ -328,8 +328,8 @@ def text_keys(texts: pd.Series) -> Int[np.ndarray, " n"]:
     BLANK for a missing or blank text. Good within one process only.
     """
     keys = np.full(len(texts), BLANK, dtype=np.int64)
-    for start in range(0, len(texts), SLICE_ROWS):
-        part = texts.iloc[start : start + SLICE_ROWS].tolist()
+    for start in range(0, len(texts), _SLICE_ROWS):
+        part = texts.iloc[start : start + _SLICE_ROWS].tolist()
         keys[start : start + len(part)] = [
             hash(text.strip()) if isinstance(text, str) else BLANK for text in part
         ]

@@ -9,7 +9,7 @@ from jaxtyping import Integer
 from stc_core.data.columns import Columns
 from stc_core.frozen import Frozen
 
-NAMED_ROWS = 100
+_NAMED_ROWS = 100
 Severity = Literal["error", "warning", "info"]
 File = Literal["data", "test"]
 
@@ -60,7 +60,7 @@ def finding(
     file: File = "data",
 ) -> Finding:
     """A Finding; '{rows}' in the message becomes words such as '2 rows (3, 17)'."""
-    named = [int(row) for row in rows[:NAMED_ROWS]]
+    named = [int(row) for row in rows[:_NAMED_ROWS]]
     count = len(rows) if count is None else count
     return Finding(
         kind=kind,

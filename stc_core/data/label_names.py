@@ -14,10 +14,10 @@ from stc_core.data.findings import Finding, finding
 from stc_core.frames import codes
 
 NULL_WORDS = frozenset("nan na n/a #n/a null none nil - ?".split())
-SHOWN = 3
+_SHOWN = 3
 _Rule = tuple[str, Callable[[str], str]]
-DELIMITERS = (";", "|", ",", "/", "+", "&")
-MANY = 3
+_DELIMITERS = (";", "|", ",", "/", "+", "&")
+_MANY = 3
 """So many names made of parts that come again are lists, if no part is a class."""
 
 _SPACES = re.compile(r"\s+")
@@ -48,7 +48,7 @@ def check_names(frame: pd.DataFrame, name: str, column: str) -> list[Finding]:
         rarer = [names.index(one) for group in groups for one in group[1:]]
         pairs = [
             f"{g[0]!r} and {one!r} {difference(g[0], one)}"
-            for g in groups[:SHOWN]
+            for g in groups[:_SHOWN]
             for one in g[1:2]
         ]
         found.append(
@@ -75,13 +75,13 @@ def check_names(frame: pd.DataFrame, name: str, column: str) -> list[Finding]:
         )
     several = several_labels(names)
     if several:
-        some = ", ".join(map(repr, several[:SHOWN]))
+        some = ", ".join(map(repr, several[:_SHOWN]))
         found.append(
             finding(
                 "label_several",
                 "warning",
                 f"Label column {column!r} seems to have several labels in a cell "
-                f"({some}{', ...' if len(several) > SHOWN else ''}): {{rows}}. Each "
+                f"({some}{', ...' if len(several) > _SHOWN else ''}): {{rows}}. Each "
                 "combination is learned as one class of its own. If that is not meant, "
                 "leave one label in each cell.",
                 rows=rows[np.isin(code, [names.index(one) for one in several])],
@@ -118,7 +118,7 @@ def difference(one: str, other: str) -> str:
 def several_labels(names: Sequence[str]) -> list[str]:
     """Those names that are lists, or are made of other names by a delimiter."""
     found = {name for name in names if _is_list(name)}
-    for delimiter in DELIMITERS:
+    for delimiter in _DELIMITERS:
         parts = {
             name: [part.strip() for part in name.split(delimiter)] for name in names
         }
@@ -135,7 +135,7 @@ def several_labels(names: Sequence[str]) -> list[str]:
             for name, some in lists.items()
             if all(part in alone or times[part] > 1 for part in some)
         }
-        found |= again if len(again) >= MANY else set()
+        found |= again if len(again) >= _MANY else set()
     return [name for name in names if name in found]
 
 

@@ -22,7 +22,7 @@ from stc_core.data.reading.repairs import Tally, text_table
 from stc_core.data.reading.sniff import Sniffed, open_bytes, sniff
 from stc_core.errors import StcError
 
-CHUNK_ROWS = 8192
+_CHUNK_ROWS = 8192
 MAX_LONG_SHARE = 0.1
 
 
@@ -64,7 +64,7 @@ def read_table(
 
 
 def _read_rows(source: _Source, tally: Tally, nrows: int | None) -> list[pa.Table]:
-    chunk_rows = min(nrows or CHUNK_ROWS, CHUNK_ROWS)
+    chunk_rows = min(nrows or _CHUNK_ROWS, _CHUNK_ROWS)
     rows = _batches(source, tally, chunk_rows=chunk_rows, whole=True)
     tables, left = [], nrows
     for table in rows:
@@ -76,7 +76,7 @@ def _read_rows(source: _Source, tally: Tally, nrows: int | None) -> list[pa.Tabl
 
 
 def iter_table(
-    path: str | Path, *, chunk_rows: int = CHUNK_ROWS, encoding: str | None = None
+    path: str | Path, *, chunk_rows: int = _CHUNK_ROWS, encoding: str | None = None
 ) -> Iterator[pd.DataFrame]:
     """The same rows and types as `read_table`, a chunk at a time, for any length.
 

@@ -9,7 +9,7 @@ from jaxtyping import Float, Int
 from stc_core.types import PooledSite
 
 Read = Callable[[PooledSite], Float[np.ndarray, "n width"]]
-MOST_ROWS = 20_000
+_MOST_ROWS = 20_000
 """Training rows that the first head and the standard deviations are fitted on."""
 
 
@@ -44,4 +44,4 @@ def row_weights(
 
 def some_rows(rows: Int[np.ndarray, " n"]) -> Int[np.ndarray, " some"]:
     """MOST_ROWS of them at most, spread evenly."""
-    return rows[np.linspace(0, len(rows) - 1, min(len(rows), MOST_ROWS)).astype(int)]
+    return rows[np.linspace(0, len(rows) - 1, min(len(rows), _MOST_ROWS)).astype(int)]

@@ -21,7 +21,7 @@ from stc_core.paths import home
 
 SAMPLE = "sample"
 SAMPLE_PATH = Path(__file__).parents[2] / "samples" / "customer_messages.csv"
-SUFFIXES = ("csv", "tsv", "txt", "jsonl", "ndjson", "json", "parquet", "gz")
+_SUFFIXES = ("csv", "tsv", "txt", "jsonl", "ndjson", "json", "parquet", "gz")
 _CHOICE = "choice.json"
 _KEY = re.compile(r"[0-9a-f]{20}")
 _CHUNK = 1 << 20
@@ -170,10 +170,10 @@ def _safe(name: str) -> str:
     last = re.split(r"[\\/]", name)[-1]
     safe = re.sub(r"[^\w.\- ]", "_", last).strip(". ")[-120:]
     stem, _, suffix = safe.rpartition(".")
-    if not stem or suffix.lower() not in SUFFIXES or safe == _CHOICE:
+    if not stem or suffix.lower() not in _SUFFIXES or safe == _CHOICE:
         raise StcError(
             f"file {last!r}",
-            expected=f"a table whose name ends in {', '.join(SUFFIXES)}",
+            expected=f"a table whose name ends in {', '.join(_SUFFIXES)}",
             remedy="Save it as CSV and upload it again.",
         )
     return safe

@@ -29,7 +29,7 @@ from stc_core.frames import records
 
 MOST = 20
 """Classes that a matrix shows at once."""
-ALL = "all"
+_ALL = "all"
 BESIDE = 12
 """Classes whose matrix is narrow enough to stand beside a table."""
 _SIZES = ((5, 44), (8, 34), (BESIDE, 22), (MOST, 24))
@@ -70,7 +70,7 @@ def confusion_matrix(
             "title": {"text": "predicted", "standoff": 8},
             "side": "top",
             "tickvals": ticks,
-            "ticktext": [*names, ALL],
+            "ticktext": [*names, _ALL],
             "tickangle": -50 if k > 3 else 0,
             "showgrid": False,
             "fixedrange": True,
@@ -79,7 +79,7 @@ def confusion_matrix(
         yaxis={
             "title": {"text": "label", "standoff": 20},
             "tickvals": ticks,
-            "ticktext": [*names, ALL],
+            "ticktext": [*names, _ALL],
             "showgrid": False,
             "fixedrange": True,
             "range": [k + 0.9, -0.6],

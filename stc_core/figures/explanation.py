@@ -19,11 +19,11 @@ from stc_core.figures.style import (
 )
 from stc_core.interpret.explanation import Sum
 
-MOST_CLASSES = 10
+_MOST_CLASSES = 10
 
 
 def top_classes(
-    probabilities: Mapping[str, float], label: str | None, *, most: int = MOST_CLASSES
+    probabilities: Mapping[str, float], label: str | None, *, most: int = _MOST_CLASSES
 ) -> list[str]:
     """The most probable classes, highest first; `label` is always among them."""
     order = sorted(probabilities, key=lambda name: -probabilities[name])

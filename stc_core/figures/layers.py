@@ -29,11 +29,11 @@ from stc_core.types import KINDS, POOLINGS
 
 _DASHES = {"resid": "solid", "mlp": "dash"}
 _SYMBOLS = {"resid": "circle", "mlp": "square"}
-CONTROL = "control: shuffled labels"
+_CONTROL = "control: shuffled labels"
 _LABEL_SHARE = 0.055  # height of a line's label, as a share of the axis
 
 
-class Line(NamedTuple):
+class _Line(NamedTuple):
     """A score that does not depend on the layer, and on which split it was got."""
 
     name: str
@@ -45,7 +45,7 @@ class Line(NamedTuple):
     ours: bool = False
 
 
-def reference_lines(metrics: Mapping[str, Any], score: Score) -> list[Line]:
+def reference_lines(metrics: Mapping[str, Any], score: Score) -> list[_Line]:
     """The classifier and its baselines as lines, the classifier first.
 
     None for a score that the run does not tell of them.
@@ -61,14 +61,14 @@ def reference_lines(metrics: Mapping[str, Any], score: Score) -> list[Line]:
 
 def _line(
     name: str, found: Mapping[str, Any], score: Score, n: int, *, ours: bool = False
-) -> Line:
+) -> _Line:
     low, high = found.get(f"{score}_interval") or (None, None)
-    return Line(name, found[score], "test", n, low, high, ours)
+    return _Line(name, found[score], "test", n, low, high, ours)
 
 
 def layer_curves(
     points: pd.DataFrame,
-    lines: Sequence[Line] = (),
+    lines: Sequence[_Line] = (),
     *,
     named: str = "accuracy",
     layer_names: Sequence[str] = (),
@@ -170,7 +170,7 @@ def _control(points: pd.DataFrame) -> dict[str, Any]:
         "x": layers,
         "y": means,
         "mode": "lines",
-        "name": CONTROL,
+        "name": _CONTROL,
         "line": {"color": GREY, "dash": "dot", "width": 1.6},
         "hovertext": [f"<b>shuffled labels</b><br>{percent(mean)}" for mean in means],
         "hoverinfo": "text",
@@ -207,7 +207,7 @@ def _hover(row: dict[str, Any], named: str, names: Sequence[str]) -> str:
     return "<br>".join(said)
 
 
-def _bounds(points: pd.DataFrame, lines: Sequence[Line]) -> list[float]:
+def _bounds(points: pd.DataFrame, lines: Sequence[_Line]) -> list[float]:
     """The axis: all curves with their intervals, and the lines that are not far off."""
     low = float(np.nanmin(points[["value", "low"]].to_numpy(float)))
     high = float(np.nanmax(points[["value", "high"]].to_numpy(float)))
@@ -219,7 +219,7 @@ def _bounds(points: pd.DataFrame, lines: Sequence[Line]) -> list[float]:
 
 
 def _lines(
-    lines: Sequence[Line], bounds: Sequence[float]
+    lines: Sequence[_Line], bounds: Sequence[float]
 ) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     """Horizontal lines, and labels on the right that do not cover each other.
 
@@ -229,7 +229,7 @@ def _lines(
     order = sorted(lines, key=lambda line: -line.value)
     wanted = [max(line.value, bounds[0]) for line in order]
     shapes, labels = [], []
-    for line, place in zip(order, spread(wanted, gap, bounds), strict=True):
+    for line, place in zip(order, _spread(wanted, gap, bounds), strict=True):
         below = line.value < bounds[0]
         colour = MARK if line.ours else GREY
         if not below:
@@ -255,14 +255,16 @@ def _lines(
     return shapes, labels
 
 
-def _line_hover(line: Line) -> str:
+def _line_hover(line: _Line) -> str:
     said = f"{plain(line.name)}: {percent(line.value)}"
     if line.low is not None and line.high is not None:
         said += f"<br>95 %: {interval((line.low, line.high))}"
     return said + f"<br>n = {line.n:,} {line.split} texts"
 
 
-def spread(wanted: Sequence[float], gap: float, bounds: Sequence[float]) -> list[float]:
+def _spread(
+    wanted: Sequence[float], gap: float, bounds: Sequence[float]
+) -> list[float]:
     """`wanted`, falling, moved as little as needed to stand `gap` apart in `bounds`.
 
     The order is kept; where `bounds` are too short the lowest go below them.

@@ -35,7 +35,7 @@ class Scale(NamedTuple):
 
 
 LARGE, SMALL = Scale(40, 14, 21), Scale(60, 10, 15)
-MANY = 400
+_MANY = 400
 DRAWN = 800
 """So many squares are sooner drawn one by one than given to WebGL, which starts anew
 with each figure."""
@@ -108,8 +108,8 @@ def _squares(
     *,
     signed_scale: bool,
 ) -> go.Figure:
-    scale = LARGE if len(shown) <= MANY else SMALL
-    placed = grid(shown, scale.per_line)
+    scale = LARGE if len(shown) <= _MANY else SMALL
+    placed = _grid(shown, scale.per_line)
     kind = "scatter" if len(shown) <= DRAWN else "scattergl"
     every = {
         "type": kind,
@@ -152,7 +152,7 @@ def _squares(
     )
 
 
-def grid(neurons: pd.DataFrame, per_line: int) -> pd.DataFrame:
+def _grid(neurons: pd.DataFrame, per_line: int) -> pd.DataFrame:
     """site, column and line of each neuron's square; a site's lines are its own.
 
     Sites follow each other upwards in the order of `neurons`; a site with more than

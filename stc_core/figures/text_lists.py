@@ -8,7 +8,7 @@ from stc_core.figures.style import AGAINST, FOR, Colour
 from stc_core.figures.token_heatmap import _BOX, _CHIP
 from stc_core.interpret.text_diff import Piece
 
-MOST_ALIKE = 20
+_MOST_ALIKE = 20
 _GRID = (
     "display:grid;grid-template-columns:3.2rem 7.5rem minmax(0, 1fr) 3.6rem;"
     "column-gap:0.9rem;align-items:baseline"
@@ -57,7 +57,7 @@ def _folded(alike: Sequence[str]) -> str:
     """'+3 alike', which opens to the texts."""
     if not alike:
         return ""
-    shown = "".join(f"<div>{escape(text)}</div>" for text in alike[:MOST_ALIKE])
+    shown = "".join(f"<div>{escape(text)}</div>" for text in alike[:_MOST_ALIKE])
     return (
         f'<details style="{_FOLDED}"><summary>+{len(alike):,} alike</summary>'
         f"{shown}</details>"

@@ -7,7 +7,7 @@ from jaxtyping import Bool, Float
 
 from stc_core.types import Feature
 
-COLUMNS = 256
+_COLUMNS = 256
 """How many are standardised at a time."""
 FLAT = 32
 """Units in the last place by which a constant may vary."""
@@ -72,8 +72,8 @@ def standard(
 
     Some columns at a time: of all at once there would be three copies of X.
     """
-    starts = range(0, max(1, X.shape[1]), COLUMNS)
-    parts = [_standard(X[:, start : start + COLUMNS], weight) for start in starts]
+    starts = range(0, max(1, X.shape[1]), _COLUMNS)
+    parts = [_standard(X[:, start : start + _COLUMNS], weight) for start in starts]
     mean, sd = (np.concatenate(part) for part in zip(*parts, strict=True))
     return mean, sd
 

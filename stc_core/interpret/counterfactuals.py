@@ -14,7 +14,7 @@ from jaxtyping import Float
 from stc_core.interpret.explanation import Token, token_parts, words
 
 MOST_FORWARDS = 240
-MOST_WORDS = 24
+_MOST_WORDS = 24
 """Words that are tried: those that speak most for the label."""
 MOST_CHANGES = 6
 Predict = Callable[[list[str]], Float[np.ndarray, "n n_class"]]
@@ -142,7 +142,7 @@ def find_flips(
 def _options(words: Sequence[Token], blank: str | None) -> list[Change]:
     """Every single change that is tried, those of the first words first."""
     inside = [word for word in words if not word.special and word.text.strip()]
-    order = sorted(inside, key=lambda word: -word.value)[:MOST_WORDS]
+    order = sorted(inside, key=lambda word: -word.value)[:_MOST_WORDS]
     hows: tuple[How, ...] = ("left out",) if blank is None else ("left out", "blank")
     return [
         Change(word.start, word.end, word.text.strip(), how)

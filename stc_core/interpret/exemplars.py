@@ -18,7 +18,7 @@ BANDS = {
     "Last quarter": (0.0, 0.25),
 }
 TOP, LOWEST, RANDOM = "Highest", "Lowest", "Random"
-ALIKE = 0.75
+_ALIKE = 0.75
 """Texts with this share of their words in common are shown as one."""
 MOST_SEEN = 400
 _WORD, _NUMBER = re.compile(r"\w+"), re.compile(r"\d+")
@@ -54,15 +54,15 @@ def pick_texts(
     """
     rng = np.random.default_rng(seed)
     order = np.argsort(-values.astype(float), kind="stable")
-    groups = {TOP: apart(order, texts, n_top)}
+    groups = {TOP: _apart(order, texts, n_top)}
     rank = np.empty(len(values))
     rank[order[::-1]] = np.arange(len(values)) / max(len(values) - 1, 1)
     for band, (low, high) in BANDS.items():
         inside = np.flatnonzero((rank >= low) & (rank < high))
-        found = apart(rng.permutation(inside), texts, n_band)
+        found = _apart(rng.permutation(inside), texts, n_band)
         groups[band] = dict(sorted(found.items(), key=lambda one: -values[one[0]]))
-    groups[LOWEST] = apart(order[::-1], texts, n_top)
-    groups[RANDOM] = apart(rng.permutation(len(values)), texts, n_random)
+    groups[LOWEST] = _apart(order[::-1], texts, n_top)
+    groups[RANDOM] = _apart(rng.permutation(len(values)), texts, n_random)
     rows = [
         {"group": group, "row": row, "value": float(values[row]), "alike": tuple(same)}
         for group, found in groups.items()
@@ -71,7 +71,7 @@ def pick_texts(
     return pd.DataFrame(rows, columns=["group", "row", "value", "alike"])
 
 
-def apart(order: np.ndarray, texts: Sequence[str], most: int) -> dict[int, list[int]]:
+def _apart(order: np.ndarray, texts: Sequence[str], most: int) -> dict[int, list[int]]:
     """The first `most` rows that are not alike, each with those passed over for it.
 
     Of MOST_SEEN rows at most, so that a corpus of one text costs no more than others.
@@ -93,7 +93,7 @@ def apart(order: np.ndarray, texts: Sequence[str], most: int) -> dict[int, list[
 
 def alike(a: frozenset[str], b: frozenset[str]) -> bool:
     """True if two sets of words share ALIKE of all that are in either (Jaccard)."""
-    return len(a & b) >= ALIKE * len(a | b)
+    return len(a & b) >= _ALIKE * len(a | b)
 
 
 def _words(text: str) -> frozenset[str]:

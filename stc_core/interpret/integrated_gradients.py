@@ -23,7 +23,7 @@ from stc_core.heads.head import SparseHead
 from stc_core.types import Site
 
 STEPS = 64
-BATCH = 16
+_BATCH = 16
 """Points on the path that go through the model at once."""
 
 
@@ -65,7 +65,7 @@ def integrated_gradients(
             target=target,
             additional_forward_args=(mask,),
             n_steps=n_steps,
-            internal_batch_size=BATCH,
+            internal_batch_size=_BATCH,
         )
     values = found.sum(-1)[0].detach().float().cpu().numpy()
     gained = float(logits[target] - start[target])

@@ -9,11 +9,11 @@ from jaxtyping import Float, Int
 
 from stc_core.interpret.neuron_table import IMPORTANCE, strongest_weight
 
-MOST_ROWS = 4000
+_MOST_ROWS = 4000
 """Texts that correlations are computed on: of r = 0 the standard error is then .016."""
 
 
-def sample_rows(n: int, most: int = MOST_ROWS, seed: int = 0) -> Int[np.ndarray, " k"]:
+def sample_rows(n: int, most: int = _MOST_ROWS, seed: int = 0) -> Int[np.ndarray, " k"]:
     """All rows, or `most` of them at random, in order; the same ones each time."""
     if n <= most:
         return np.arange(n)

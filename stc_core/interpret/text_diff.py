@@ -10,7 +10,7 @@ import pandas as pd
 
 from stc_core.interpret.explanation import part_name
 
-Kind = Literal["same", "gone", "new"]
+_Kind = Literal["same", "gone", "new"]
 _PIECES = re.compile(r"\s+|\w+|[^\w\s]")
 MOST_PIECES = 4000
 """Of longer texts the comparison would take seconds."""
@@ -19,7 +19,7 @@ MOST_PIECES = 4000
 class Piece(NamedTuple):
     """Some of two texts: in both, in the first alone (gone), in the second (new)."""
 
-    kind: Kind
+    kind: _Kind
     text: str
 
 

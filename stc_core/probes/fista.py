@@ -17,11 +17,11 @@ from stc_core.probes import losses
 from stc_core.probes.losses import Target
 from stc_core.probes.problem import Path, Problem, null_path, rounding
 
-EVERY = 20  # steps between looks at the violations, which wait for the device
+_EVERY = 20  # steps between looks at the violations, which wait for the device
 POWER_STEPS = 20
 ROOM = 1.1  # power iteration comes from below
 COPIES = 10  # of all logits, and of all coefficients, that are held at a time
-SHARE = 0.7  # of the free memory of a GPU
+_SHARE = 0.7  # of the free memory of a GPU
 CPU_ROOM = 1 << 30
 
 
@@ -155,7 +155,7 @@ def room(device: str | torch.device) -> int:
     if torch.device(device).type != "cuda":
         return CPU_ROOM
     torch.cuda.empty_cache()
-    return int(SHARE * torch.cuda.mem_get_info(device)[0])
+    return int(_SHARE * torch.cuda.mem_get_info(device)[0])
 
 
 def _ratios(like: Tensor, lambda_ratio: float, n_C: int) -> Tensor:
@@ -243,7 +243,7 @@ def _minimise(
     found = _Found(start.W.clone(), start.b.clone(), torch.zeros_like(lams).long())
     done = torch.zeros_like(lams, dtype=torch.bool)
     for step in range(max_iter + 1):
-        if step % EVERY == 0 or step == max_iter:
+        if step % _EVERY == 0 or step == max_iter:
             at = work.s[:, None], work.c
             old = done[at]
             for kept, new in zip(found[:2], work.now[:2], strict=True):

@@ -12,7 +12,7 @@ from jaxtyping import Bool, Float, Int
 from stc_core.probes.penalties import Penalty
 
 SPRINT = 50  # gradient steps between two exact solves on the support, at least
-FEWEST = 1000  # examples that a Gram matrix is never thinned below
+_FEWEST = 1000  # examples that a Gram matrix is never thinned below
 
 
 class WorkingSet(NamedTuple):
@@ -75,7 +75,7 @@ def metric_apart(
     budget = np.inf if len(proba) == 1 else effort * max(int(size.max()), 100)
     for i in np.flatnonzero(size):
         n, p = size[i], proba[at.rows[i]]
-        picked, curvature = thin(np.maximum(p * (1 - p), 1e-6) * weight, budget)
+        picked, curvature = _thin(np.maximum(p * (1 - p), 1e-6) * weight, budget)
         part = _take(XT if block is None else block, at.columns[i, :n], picked, block)
         mass = max(float(curvature.sum()), 1e-30)
         lift[i, :n] = part @ curvature / mass
@@ -97,7 +97,7 @@ def metric_coupled(
     rows, m = at.columns.shape
     P = proba[at.rows]
     total = np.maximum((P * (1 - P)).sum(axis=0), 1e-6)
-    picked, mass = thin(total * weight, effort * rows * m)
+    picked, mass = _thin(total * weight, effort * rows * m)
     if picked is not None:
         P, weight = P[:, picked], mass / total[picked]
     parts = np.zeros((rows, m, len(weight)), XT.dtype)
@@ -122,7 +122,7 @@ def metric_coupled(
     return Metric(at, gram, lift, top)
 
 
-def thin(
+def _thin(
     curvature: Float[np.ndarray, " n"], n_examples: float
 ) -> tuple[Int[np.ndarray, " picked"] | None, Float[np.ndarray, " picked"]]:
     """Positions and weights of a systematic sample of examples; None: all of them.
@@ -131,7 +131,7 @@ def thin(
     probability curvature / threshold and then weighs the threshold. Unbiased up to the
     phase of the sample, and the same at every call.
     """
-    n_examples = max(n_examples, FEWEST)
+    n_examples = max(n_examples, _FEWEST)
     if len(curvature) <= n_examples:
         return None, curvature
     threshold = float(curvature.sum(dtype=np.float64)) / n_examples

@@ -92,7 +92,7 @@ class Scatter:
                 setattr(self, name, getattr(self, name).to(device))
 
 
-def variability(X: Float[Tensor, "n d"], codes: Int[Tensor, " n"]) -> float:
+def _variability(X: Float[Tensor, "n d"], codes: Int[Tensor, " n"]) -> float:
     """nu of rows that are all at hand; `codes` are 0 to K - 1, each in use.
 
     Does not change under rotation, shift or one scale of all features.

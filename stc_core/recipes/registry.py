@@ -32,8 +32,8 @@ def train(config: RunConfig, writer: RunWriter) -> Run:
     return writer.finish()
 
 
-Step = Callable[[RunConfig, RunWriter], None]
-RECIPES: dict[str, tuple[Step, ...]] = {
+_Step = Callable[[RunConfig, RunWriter], None]
+RECIPES: dict[str, tuple[_Step, ...]] = {
     "stc": (train_sparse,),
     "variability": (train_sparse, stop_if_interrupted, train_tuned),
     "hierarchy": (

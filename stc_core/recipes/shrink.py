@@ -38,7 +38,7 @@ from stc_core.selection.sample import LARGE, Sample, draw
 from stc_core.selection.stc import Fitted, taken
 from stc_core.types import PooledSite, Progress, silent
 
-PLACES = "probes.parquet", "classes.parquet", "control.parquet"
+_PLACES = "probes.parquet", "classes.parquet", "control.parquet"
 """Tables with rows of each place that is read; older runs have but the first."""
 
 
@@ -150,7 +150,7 @@ def _probes(
     known = [one for one in read_saliences(path) if one.pooled_site in set(wanted)]
     write_saliences(writer.folder / SALIENCE, known)
     names = [str(one.pooled_site) for one in known]
-    for name in PLACES:
+    for name in _PLACES:
         if parent.has(name):
             frame = pd.read_parquet(parent.folder / name)
             kept = (frame["site"] + "." + frame["pooling"]).isin(names)

@@ -85,7 +85,7 @@ def tune(corpus: Corpus, task: Task, settings: TrainConfig, writer: RunWriter) -
     plan = plan_tuning(base, nu, settings.tune)
     blocks = f"blocks {plan.tuned[0]} to {plan.tuned[-1]}"
     writer.phase("tune", message=f"{blocks}, head on layer {plan.layer}")
-    head, frozen = first_head(base, corpus, task, plan.layer, settings.store_dtype)
+    head, frozen = _first_head(base, corpus, task, plan.layer, settings.store_dtype)
     what = changed(base, plan, settings.tune)
     flops = base.flops_per_token(plan.layer)
     graft = grafted(base, plan, what, seed=settings.seed)
@@ -127,7 +127,7 @@ def layer_nu(
     return measure(backbone, texts, task.codes[task.train]).nu
 
 
-def first_head(
+def _first_head(
     backbone: Backbone,
     corpus: Corpus,
     task: Task,
@@ -218,7 +218,7 @@ def peak_bytes() -> int:
     return most if sys.platform == "darwin" else 1024 * most
 
 
-def comparison(
+def _comparison(
     before: dict[str, Any], after: dict[str, Any], tuned: Tuned, peak_bytes: int | None
 ) -> list[dict[str, Any]]:
     """Rows of the result table: tuned, frozen, stc, last layer.
@@ -293,7 +293,7 @@ def train_tuned(config: RunConfig, writer: RunWriter) -> None:
     frozen = scored(y, Guess(tuned.frozen, ""), seed=settings.seed)
     new = {"stc": before["test"], "frozen": frozen}
     after["baselines"] = {**new, **before["baselines"]}
-    after["comparison"] = comparison(before, after, tuned, peak)
+    after["comparison"] = _comparison(before, after, tuned, peak)
     writer.write_json("metrics.json", after)
     for name in SPARSE:
         (writer.folder / name).unlink(missing_ok=True)

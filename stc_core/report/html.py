@@ -16,7 +16,7 @@ from plotly.offline import get_plotlyjs
 
 from stc_core.figures.style import FAINT, PALETTE
 
-PNG_SCALE = 2
+_PNG_SCALE = 2
 
 
 class Section(NamedTuple):
@@ -65,7 +65,7 @@ def chart(figure: go.Figure, name: str, *, alt: str, note: str = "") -> str:
         trace["type"] = "scatter" if trace["type"] == "scattergl" else trace["type"]
     data = json.dumps(content, separators=(",", ":"), ensure_ascii=False)
     height = int(content["layout"].get("height", 400))
-    words = f"<figcaption>{said(note)}</figcaption>" if note else ""
+    words = f"<figcaption>{_said(note)}</figcaption>" if note else ""
     return (
         f'<figure><div class="chart" role="img" data-name="{html.escape(name)}" '
         f'aria-label="{html.escape(alt)}" style="height:{height}px"></div>'
@@ -109,16 +109,16 @@ def facts(pairs: Iterable[tuple[str, str, str]]) -> str:
 
 
 def bullets(lines: Iterable[str]) -> str:
-    """A list of what `said` makes of each line; empty if there is none."""
-    items = "".join(f"<li>{said(line)}</li>" for line in lines)
+    """A list of what `_said` makes of each line; empty if there is none."""
+    items = "".join(f"<li>{_said(line)}</li>" for line in lines)
     return f"<ul>{items}</ul>" if items else ""
 
 
 def paragraph(line: str) -> str:
-    return f"<p>{said(line)}</p>"
+    return f"<p>{_said(line)}</p>"
 
 
-def said(line: str) -> str:
+def _said(line: str) -> str:
     """Words as HTML, escaped; **strong** and `code` are the only marks."""
     safe = html.escape(line)
     safe = re.sub(r"\*\*(.+?)\*\*", r"<strong>\1</strong>", safe)
@@ -227,4 +227,4 @@ for (const table of document.querySelectorAll("table")) {
   table.parentElement.append(button);
 }
 """
-).replace("SCALE", str(PNG_SCALE))
+).replace("SCALE", str(_PNG_SCALE))

@@ -49,7 +49,7 @@ TOP_NEURONS, TOP_TEXTS = 12, 3
 MOST_SQUARES = 2000
 MOST_MISTAKES = 12
 LONGEST_TEXT = 300
-SURE = 0.5
+_SURE = 0.5
 
 
 def baselines(run: Run, metrics: dict[str, Any]) -> str:
@@ -224,8 +224,8 @@ def trust(run: Run, metrics: dict[str, Any]) -> str:
         f"**{percent(metrics['test']['ece'])}**.",
     )
     sure, right = test["probability"].to_numpy(float), test["correct"].to_numpy(bool)
-    kept = answered(sure, right, SURE)
-    said = f"At a confidence of {SURE:.0%} it answers {percent(kept.coverage)} of them"
+    kept = answered(sure, right, _SURE)
+    said = f"At a confidence of {_SURE:.0%} it answers {percent(kept.coverage)} of them"
     bounds = interval((kept.low, kept.high))
     ending = f", {percent(kept.accuracy)} right (95 %: {bounds})." if kept.n else "."
     coverage = chart(

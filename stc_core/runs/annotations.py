@@ -9,14 +9,14 @@ from filelock import FileLock
 from stc_core.errors import StcError
 from stc_core.files import read_json, unwritable, write_json
 
-FILE = "about.json"
+_FILE = "about.json"
 LOCK = ".about.lock"
 GONE = "the run is gone"
 LONGEST_NAME = 120
 LONGEST_TAG = 40
 
 
-class About(NamedTuple):
+class _About(NamedTuple):
     """The name given later, empty: none; tags, each once, in order; starred texts."""
 
     name: str = ""
@@ -24,17 +24,17 @@ class About(NamedTuple):
     stars: tuple[int, ...] = ()
 
 
-def read_about(folder: Path) -> About:
+def read_about(folder: Path) -> _About:
     """What is said of the run in `folder`; nothing where the file is damaged."""
-    path = folder / FILE
+    path = folder / _FILE
     if not path.is_file():
-        return About()
+        return _About()
     try:
         raw = read_json(path)
     except StcError:  # a name and tags are not worth a run that cannot be opened
-        return About()
+        return _About()
     tags, stars = raw.get("tags"), raw.get("stars")
-    return About(
+    return _About(
         _line(raw.get("name")),
         _tags(tags if isinstance(tags, list) else ()),
         tuple(one for one in stars if isinstance(one, int))
@@ -59,7 +59,7 @@ def tag(folder: Path, tags: Iterable[str], *, instead: Iterable[str] = ()) -> No
     taken = set(shown) - set(wanted)
     new = [one for one in wanted if one not in shown]
 
-    def told(about: About) -> About:
+    def told(about: _About) -> _About:
         kept = [one for one in about.tags if one not in taken]
         return about._replace(tags=_tags([*kept, *new]))
 
@@ -69,16 +69,16 @@ def tag(folder: Path, tags: Iterable[str], *, instead: Iterable[str] = ()) -> No
 def star(folder: Path, example: int, *, on: bool) -> None:
     """Mark a text of the run in `folder`, or take its mark away."""
 
-    def marked(about: About) -> About:
+    def marked(about: _About) -> _About:
         stars = set(about.stars) - {example} | ({example} if on else set())
         return about._replace(stars=tuple(sorted(stars)))
 
     _change(folder, marked)
 
 
-def _change(folder: Path, change: Callable[[About], About]) -> None:
+def _change(folder: Path, change: Callable[[_About], _About]) -> None:
     """Write what `change` makes of what is said; of many at once, one after another."""
-    path = folder / FILE
+    path = folder / _FILE
     try:
         if not folder.is_dir():  # or the lock would make it, for a run that is deleted
             raise FileNotFoundError(2, GONE)

@@ -51,10 +51,10 @@ def start(order: Order) -> None:
     """Begin the work in a detached process; an order that is being done goes on."""
     held = status_of(Path(order.out))
     if held is None or held["state"] not in BUSY:
-        spawn("label", place(order))
+        spawn("label", _place(order))
 
 
-def place(order: Order) -> Path:
+def _place(order: Order) -> Path:
     """The folder of a new order that waits for its worker; earlier labels are gone."""
     folder = order.folder
     folder.mkdir(parents=True, exist_ok=True)

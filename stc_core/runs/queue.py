@@ -30,7 +30,7 @@ from stc_core.runs.status import (
 )
 from stc_core.runs.worker import spawn
 
-PLACES = 1
+_PLACES = 1
 """Runs at a time: two on one machine take as long as one after the other."""
 VARIABLE = "STC_JOBS"
 _SETTING = "jobs"
@@ -44,7 +44,7 @@ def places() -> int:
     else:
         path = home() / "settings.json"
         where = str(path)
-        value = read_json(path).get(_SETTING, PLACES) if path.is_file() else PLACES
+        value = read_json(path).get(_SETTING, _PLACES) if path.is_file() else _PLACES
     if not isinstance(value, int) or value < 1:
         raise StcError(
             where, expected="a whole number of runs, 1 or more", got=repr(value)

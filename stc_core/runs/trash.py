@@ -17,7 +17,7 @@ from stc_core.runs.run import Run, list_runs
 from stc_core.runs.status import BUSY
 
 KEPT_DAYS = 30
-FILE = "deleted.json"
+_FILE = "deleted.json"
 
 
 class Deleted(NamedTuple):
@@ -51,7 +51,7 @@ def delete(run: Run) -> Deleted:
         key = _vacant(trash_folder(), folder.name)
         try:
             trash_folder().mkdir(exist_ok=True)
-            write_json(folder / FILE, {"folder": folder.name})
+            write_json(folder / _FILE, {"folder": folder.name})
             folder.rename(trash_folder() / key)
         except OSError as error:
             raise unwritable(trash_folder(), error) from error
@@ -62,21 +62,21 @@ def restore(key: str) -> Path:
     """The folder of the run, back where it was; under another name if that is taken."""
     folder = trash_folder() / key
     with lock(runs_folder()):
-        if Path(key).name != key or not (folder / FILE).is_file():
+        if Path(key).name != key or not (folder / _FILE).is_file():
             raise StcError(
                 f"There is no run {key!r} in the trash",
                 remedy="It has been removed for good, or is back already.",
             )
         back = runs_folder() / _vacant(runs_folder(), _was(folder))
         folder.rename(back)
-    (back / FILE).unlink()
+    (back / _FILE).unlink()
     return back
 
 
 def _was(folder: Path) -> str:
     """The name that `folder` had among the runs."""
     try:
-        said = read_json(folder / FILE).get("folder")
+        said = read_json(folder / _FILE).get("folder")
     except StcError:  # damaged: it may return under the name it has in the trash
         said = None
     return Path(str(said or folder.name)).name
@@ -85,7 +85,7 @@ def _was(folder: Path) -> str:
 def list_trash() -> list[Deleted]:
     """What is in the trash, the latest first."""
     found = []
-    for path in trash_folder().glob(f"*/{FILE}"):
+    for path in trash_folder().glob(f"*/{_FILE}"):
         folder = path.parent
         with suppress(FileNotFoundError):  # it was restored or removed meanwhile
             at, n_bytes = path.stat().st_mtime, folder_bytes(folder)
@@ -107,7 +107,7 @@ def empty(*, older_days: float | int = 0) -> int:
         gone |= {trash_folder() / one.key: one.n_bytes for one in old}
         for folder in gone:
             try:
-                (folder / FILE).unlink(missing_ok=True)  # half gone, it never returns
+                (folder / _FILE).unlink(missing_ok=True)  # half gone, it never returns
                 shutil.rmtree(folder)
             except OSError as error:
                 raise unwritable(folder, error) from error
@@ -120,7 +120,7 @@ def _leftovers() -> list[Path]:
     A run that is deleted brings its FILE along, so none is here for a moment only.
     """
     folders = (path for path in trash_folder().glob("*/") if not path.is_symlink())
-    return [folder for folder in folders if not (folder / FILE).exists()]
+    return [folder for folder in folders if not (folder / _FILE).exists()]
 
 
 def needed_by(run: Run) -> list[Run]:

@@ -31,7 +31,7 @@ from stc_core.types import PooledSite
 TFIDF_CS = (1.0, 3.0, 10.0, 30.0, 100.0)
 WORD = r"(?u)\b\w+\b|[^\w\s]"
 """A word of any length, or a sign: a text of emoji has words, too."""
-MOST_WORDS = 100_000
+_MOST_WORDS = 100_000
 MOST_ROWS = 12_000
 """Rows that `all_sites` is fitted on: its cost grows with their square."""
 
@@ -141,7 +141,7 @@ def _vectorizer() -> TfidfVectorizer:
         ngram_range=(1, 2),
         sublinear_tf=True,
         token_pattern=WORD,
-        max_features=MOST_WORDS,
+        max_features=_MOST_WORDS,
         dtype=half,
     )
 

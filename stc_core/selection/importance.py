@@ -7,11 +7,11 @@ penalty and prefix of layers costs one small linear solve and no pass over the d
 import numpy as np
 from jaxtyping import Float, Int
 
-ALIKE = 1e-4
+_ALIKE = 1e-4
 """Importances that differ by no more than this share are equal: solving for weights in
 float32 lets rounding (6e-8), which another processor may do in another way, grow by the
 condition number, some hundreds to a thousand. A list of thousands has few such ties."""
-MOST_ALIKE = 5
+_MOST_ALIKE = 5
 
 
 def keep_mass(score: Float[np.ndarray, " d"], eta: float) -> Int[np.ndarray, " kept"]:
@@ -43,12 +43,12 @@ def descending(score: Float[np.ndarray, " d"]) -> Int[np.ndarray, " d"]:
     """
     order = np.argsort(-score, kind="stable")
     falling = score[order].astype(np.float64)
-    lower = np.concatenate([[True], falling[1:] < falling[:-1] * (1 - ALIKE)])
+    lower = np.concatenate([[True], falling[1:] < falling[:-1] * (1 - _ALIKE)])
     lower = lower[: len(order)]
     group = np.cumsum(lower) - 1
     first = falling[lower][group]
     below = 1 - np.divide(falling, first, out=np.ones_like(first), where=first > 0)
-    part = np.floor(below / (MOST_ALIKE * ALIKE))
+    part = np.floor(below / (_MOST_ALIKE * _ALIKE))
     return order[np.lexsort((order, part, group))]
 
 

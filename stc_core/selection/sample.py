@@ -28,7 +28,7 @@ LARGE = 40_000
 """Rows of all splits from which on a corpus is sampled."""
 FIRST = 20_000
 MOST_VALIDATION, MOST_TEST = 5_000, 5_000
-MOST_BYTES = 1 << 28
+_MOST_BYTES = 1 << 28
 """Of the widest pooled site on the sampled training rows: probes hold some copies."""
 EACH = 10
 """Rows of every class that come first, however rare it is."""
@@ -44,7 +44,7 @@ class Sample(NamedTuple):
     """
 
     rows: Int[np.ndarray, " k"]
-    store: "FeatureStore | Stack"
+    store: "FeatureStore | _Stack"
     task: Task
     test: Int[np.ndarray, " k_test"]
     notes: tuple[str, ...] = ()
@@ -52,7 +52,7 @@ class Sample(NamedTuple):
     @property
     def is_whole(self) -> bool:
         """Whether the corpus is its own sample."""
-        return not isinstance(self.store, Stack)
+        return not isinstance(self.store, _Stack)
 
     def known(self, n: int) -> Int[np.ndarray, " n"]:
         """For each of the n rows of the corpus its place in the sample, or -1."""
@@ -61,7 +61,7 @@ class Sample(NamedTuple):
         return places
 
 
-class Stack:
+class _Stack:
     """Stores of one text after another, read as one."""
 
     def __init__(self, parts: Sequence[FeatureStore]) -> None:
@@ -109,7 +109,7 @@ def draw(
     ]
     n, parts = min(FIRST, len(order)), [np.concatenate([order[:FIRST], *others])]
     stores = [extract(texts.at(parts[0]))]
-    most = MOST_BYTES // (4 * max(stores[0].widths.values()))
+    most = _MOST_BYTES // (4 * max(stores[0].widths.values()))
     while True:
         sample = _sample(task, parts, stores, n_train=n, n_validation=len(others[0]))
         gain, error = last_gain(sample.store.read, sample.store.widths, sample.task)
@@ -145,7 +145,7 @@ def _sample(
         places[begun:held],
         task.class_weight,
     )
-    return Sample(rows, Stack(stores), small, places[held:seen])
+    return Sample(rows, _Stack(stores), small, places[held:seen])
 
 
 def on_all_rows(

@@ -13,7 +13,7 @@ from stc_core.metrics.scores import SAME_SCORE, accuracy, last_best, macro_f1
 from stc_core.selection.candidates import Pool, nothing_selected
 from stc_core.selection.importance import smooth
 
-SLACK = 0.25
+_SLACK = 0.25
 
 
 class Point(NamedTuple):
@@ -106,6 +106,6 @@ def choose(
     """
     even = smooth(smooth(scores).T).T
     best = even.max(axis=1)
-    least = best.max() - SLACK * error - SAME_SCORE
+    least = best.max() - _SLACK * error - SAME_SCORE
     count = int(np.flatnonzero(best >= least)[0])
     return count, last_best(even[count])

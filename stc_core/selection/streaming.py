@@ -26,7 +26,7 @@ ReadRows = Callable[[PooledSite, Int[np.ndarray, " k"]], Float[np.ndarray, "k wi
 """Features of a pooled site on the texts at some places of a store."""
 
 
-def gather(
+def _gather(
     read: ReadRows, features: Sequence[Feature], rows: Int[np.ndarray, " k"]
 ) -> Float[np.ndarray, "k n_features"]:
     """Raw pooled values of single neurons, from a store."""
@@ -61,7 +61,7 @@ def activation_blocks(
         out = np.empty((len(places), len(features)), np.float32)
         stored, left = np.flatnonzero(places >= 0), np.flatnonzero(places < 0)
         if len(stored):
-            out[stored] = gather(read, features, places[stored])
+            out[stored] = _gather(read, features, places[stored])
         if len(left):
             out[left] = extract_features(backbone, texts.at(start + left), features)
         yield out

@@ -35,12 +35,12 @@ MOST_TEXTS = 1024
 MOST_CHARACTERS = 100_000
 MOST_TOKENS = 4096
 
-BUG = {
+_BUG = {
     "what": "a bug of STC Studio",
     "remedy": "Please report it with the lines that the service wrote to its log.",
 }
 
-Text = Annotated[str, Field(max_length=MOST_CHARACTERS)]
+_Text = Annotated[str, Field(max_length=MOST_CHARACTERS)]
 
 
 class _Body(BaseModel):
@@ -50,7 +50,7 @@ class _Body(BaseModel):
 class PredictBody(_Body):
     """Texts to label; of a hierarchy the first `levels` levels only, all if none."""
 
-    texts: Annotated[list[Text], Field(min_length=1, max_length=MOST_TEXTS)]
+    texts: Annotated[list[_Text], Field(min_length=1, max_length=MOST_TEXTS)]
     levels: int | None = None
 
 
@@ -60,7 +60,7 @@ class ExplainBody(_Body):
     `gradients` follows each word through the whole model, which takes seconds.
     """
 
-    text: Text
+    text: _Text
     label: str | None = None
     gradients: bool = False
 
@@ -68,7 +68,7 @@ class ExplainBody(_Body):
 class GenerateBody(_Body):
     """A text to reply to; the rest as `stc generate` has it."""
 
-    text: Text
+    text: _Text
     temperature: float = Field(0.0, allow_inf_nan=False)
     top_p: float = 1.0
     seed: int = Field(0, ge=0, lt=1 << 63)
@@ -230,7 +230,7 @@ async def _told(
         yield _event("error", facts_of(error))
         return
     except Exception:  # on to the log; the client has its status 200 already
-        yield _event("error", BUG)
+        yield _event("error", _BUG)
         raise
     yield _event("end", {})
 
@@ -278,4 +278,4 @@ async def _http_error(request: Request, error: Exception) -> JSONResponse:
 
 async def _bug(request: Request, error: Exception) -> JSONResponse:
     """What the client is told; the error goes on, to the log of the server."""
-    return error_response(500, **BUG)
+    return error_response(500, **_BUG)

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, NamedTuple
 
-BATCH = 8
+_BATCH = 8
 """Texts that are read at once. So many stand before one that comes next, and 32 at
 once are hardly faster on a CPU."""
 
@@ -76,10 +76,10 @@ class Batches:
         What nobody waits for any more is not begun.
         """
         found: list[Any] = []
-        for start in range(0, len(texts), BATCH):
+        for start in range(0, len(texts), _BATCH):
             if gone is not None and await gone():
                 raise Left
-            found += await self._wait(texts[start : start + BATCH])
+            found += await self._wait(texts[start : start + _BATCH])
         return found
 
     async def _wait(self, texts: Sequence[str]) -> list[Any]:
@@ -101,7 +101,7 @@ class Batches:
         """The first in line, and those behind it while there is room."""
         some = [self._line.popleft()]
         n = len(some[0].texts)
-        while self._line and n + len(self._line[0].texts) <= BATCH:
+        while self._line and n + len(self._line[0].texts) <= _BATCH:
             some.append(self._line.popleft())
             n += len(some[-1].texts)
         return some

@@ -14,7 +14,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from stc_core.errors import StcError
 
-MOST_BYTES = 8 << 20
+_MOST_BYTES = 8 << 20
 MOST_REQUESTS = 256
 """Under way at once; one more is answered with 503."""
 
@@ -103,8 +103,8 @@ def _bounded(receive: Receive) -> Receive:
         nonlocal read
         message = await receive()
         read += len(message.get("body", b""))
-        if read > MOST_BYTES:  # FastAPI lets this kind of error alone through
-            said = f"body: expected at most {MOST_BYTES:,} bytes; got more"
+        if read > _MOST_BYTES:  # FastAPI lets this kind of error alone through
+            said = f"body: expected at most {_MOST_BYTES:,} bytes; got more"
             raise HTTPException(413, said)
         return message
 

@@ -12,7 +12,7 @@ from stc_core.backbone.changes import Changes, add_parts, apply_cut, cut_after
 from stc_core.config import TuneConfig
 from stc_core.errors import StcError
 
-WIDTHS = {"full": 0, "lora": 8, "bottleneck": 64}
+_WIDTHS = {"full": 0, "lora": 8, "bottleneck": 64}
 """Rank of LoRA, width of a bottleneck."""
 
 
@@ -71,7 +71,7 @@ def changed(backbone: Backbone, plan: TunePlan, settings: TuneConfig) -> Changes
         end = backbone.block(plan.layer)
         assert end is not None, plan
         cut = cut_after(backbone.model, end, above=len(above))
-    width = settings.width or WIDTHS[settings.method]
+    width = settings.width or _WIDTHS[settings.method]
     return Changes(
         backbone.name,
         backbone.identity,

@@ -26,7 +26,7 @@ from stc_core.types import Progress, silent
 BACKBONE, CHECKPOINTS, TUNING = "backbone", "checkpoints", "tuning.json"
 
 
-def absolute(name: str) -> str:
+def _absolute(name: str) -> str:
     """A folder's name that means the same from anywhere: it is kept with the run."""
     folder = hub.local_folder(name)
     return name if folder is None else str(folder.absolute())
@@ -40,7 +40,7 @@ def loaded(
 ) -> Backbone:
     """The backbone of the settings, untouched."""
     return Backbone.load(
-        absolute(settings.backbone),
+        _absolute(settings.backbone),
         device=settings.device,
         dtype=settings.dtype,
         max_length=max_length or settings.max_length,
@@ -48,7 +48,7 @@ def loaded(
     )
 
 
-class Kept(NamedTuple):
+class _Kept(NamedTuple):
     """A tuned backbone in a run's folder, and how it was read while it was tuned."""
 
     folder: Path
@@ -73,13 +73,13 @@ def keep(
     *,
     backbone: Backbone,
     dtype: str,
-) -> Kept:
+) -> _Kept:
     """The tuned `backbone`, written to the run in `folder`.
 
     Open it when nothing holds the one in memory any more.
     """
     place = changes.save(folder / BACKBONE, what, tensors)
-    return Kept(place, str(backbone.device), dtype, backbone.max_length)
+    return _Kept(place, str(backbone.device), dtype, backbone.max_length)
 
 
 def balanced(task: Task) -> Float[np.ndarray, " n_class"] | None:

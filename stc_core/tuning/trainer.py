@@ -25,7 +25,7 @@ from stc_core.files import read_json, write_json
 from stc_core.tuning.readout import Readout
 
 LEARNING_RATES = {"full": 5e-5, "lora": 2e-4, "bottleneck": 3e-4}
-WIDTH = 384
+_WIDTH = 384
 """Of the backbone whose weights the rate of "full" suits."""
 LOGS_PER_EPOCH = 20
 HISTORY = "history.json"
@@ -112,13 +112,13 @@ def rate_of(settings: TuneConfig, width: int) -> float:
     """
     if settings.learning_rate is not None:
         return settings.learning_rate
-    share = WIDTH / width if settings.method == "full" else 1.0
+    share = _WIDTH / width if settings.method == "full" else 1.0
     return LEARNING_RATES[settings.method] * share
 
 
 Tell = Callable[[History, int, int], None]
 """Called as tell(history, steps done, steps in all)."""
-Step = Callable[[int, int], None]
+_Step = Callable[[int, int], None]
 """Called as step(steps done, steps in all) before each step."""
 
 
@@ -133,7 +133,7 @@ def train(
     folder: Path,
     tell: Tell,
     rate: Callable[[int], Rate] | None = None,
-    step: Step | None = None,
+    step: _Step | None = None,
     choose: bool = True,
 ) -> History:
     """What happened; `readout` then has the weights of the best epoch on `held`.
@@ -264,7 +264,7 @@ class _Watch(hf.TrainerCallback):
         settings: TuneConfig,
         folder: Path,
         tell: Tell,
-        step: Step | None,
+        step: _Step | None,
         *,
         by: str | None,
     ) -> None:

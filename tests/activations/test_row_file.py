@@ -12,7 +12,7 @@ X = np.random.default_rng(0).standard_normal((11, 3)).astype(np.float32)
 
 @pytest.fixture(autouse=True)
 def small_blocks(monkeypatch):
-    monkeypatch.setattr(module, "MOST_ROWS", 4)
+    monkeypatch.setattr(module, "_MOST_ROWS", 4)
 
 
 def test_the_file_is_the_one_that_numpy_writes(tmp_path):

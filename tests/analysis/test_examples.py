@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from stc_core.analysis.examples import COLUMNS, PLACE, examples, place, select_examples
+from stc_core.analysis.examples import _PLACE, COLUMNS, examples, place, select_examples
 
 SHARES = np.array(
     [[0.8, 0.15, 0.05], [0.4, 0.35, 0.25], [0.3, 0.6, 0.1], [0.45, 0.1, 0.45]]
@@ -37,7 +37,7 @@ def rows(found: pd.DataFrame) -> list[int]:
 
 
 def test_the_margin_is_the_lead_over_the_second_class(table):
-    assert list(table.columns) == [*COLUMNS, "split", *PLACE]
+    assert list(table.columns) == [*COLUMNS, "split", *_PLACE]
     assert table["file"].tolist() == ["data", "data", "test", "test"]
     assert table["row"].tolist() == [1, 7, 1, 2]
     np.testing.assert_allclose(table["margin"], [0.65, 0.05, 0.3, 0.0], atol=1e-12)

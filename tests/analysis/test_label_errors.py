@@ -8,12 +8,12 @@ import pytest
 
 from stc_core.analysis import label_errors
 from stc_core.analysis.label_errors import (
-    COLUMNS,
+    _COLUMNS,
     FOLDS,
+    _suspects,
     folds_of,
     likely_mislabelled,
     out_of_fold,
-    suspects,
 )
 from stc_core.data.task import Task, row_weights
 from stc_core.errors import StcError
@@ -86,7 +86,7 @@ def test_the_fits_are_bounded_however_many_neurons(d: int):
     takes = min(
         label_errors._products_by_rows(n, d), label_errors._products_by_columns(n, d)
     )
-    assert n >= label_errors.FEWEST and takes <= 1.01 * label_errors.FIT_PRODUCTS
+    assert n >= label_errors._FEWEST and takes <= 1.01 * label_errors.FIT_PRODUCTS
 
 
 @pytest.mark.parametrize("class_weight", [None, "balanced"])
@@ -130,7 +130,7 @@ def test_a_class_that_is_in_one_fold_alone_is_not_judged(blobs):
 
 def test_of_many_rows_some_are_fitted_on_and_all_are_judged(blobs, monkeypatch):
     monkeypatch.setattr(label_errors, "FIT_PRODUCTS", 1)
-    monkeypatch.setattr(label_errors, "FEWEST", 60)
+    monkeypatch.setattr(label_errors, "_FEWEST", 60)
     X, codes = blobs
     folds = folds_of(texts(), codes, seed=0)
     logits, judged = out_of_fold(X, codes, folds, n_class=K, ridge=1.0)
@@ -146,7 +146,7 @@ def test_planted_errors_are_found_and_the_worst_come_first(blobs):
     folds = folds_of(texts(), wrong, seed=0)
     logits, _ = out_of_fold(X, wrong, folds, n_class=K, ridge=1.0)
     shares = softmax(logits).astype(np.float64)
-    found = suspects(wrong, shares)
+    found = _suspects(wrong, shares)
     rows, suggested = found["row"].to_numpy(), found["suggested"].to_numpy()
     assert len(set(planted) & set(rows)) >= 5
     assert len(rows) <= 7
@@ -171,7 +171,7 @@ def test_the_rows_of_a_run(run_folder: Path, tmp_path: Path):
     (folder / "corpus.parquet").unlink()
     corpus.assign(label=labels).to_parquet(folder / "corpus.parquet")
     found = likely_mislabelled(Run.open(folder))
-    assert tuple(found.columns) == (*COLUMNS, "split")
+    assert tuple(found.columns) == (*_COLUMNS, "split")
     assert len(set(planted) & set(found["example"])) >= 6
     assert found["text"].tolist() == corpus["text"][found["example"]].tolist()
     for name in ("file", "row"):
@@ -192,4 +192,4 @@ def test_labels_that_all_fit_are_none_found(n_class):
     codes = np.arange(40) % 2  # of the others there is no row
     shares = np.full((40, n_class), 0.1 / (n_class - 1))
     shares[np.arange(40), codes] = 0.9
-    assert suspects(codes, shares).empty
+    assert _suspects(codes, shares).empty

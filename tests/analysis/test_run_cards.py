@@ -4,8 +4,8 @@ import pytest
 
 from helpers.run_cards import made
 from stc_core.analysis.run_cards import (
+    _facts,
     card_table,
-    facts,
     same_table,
     side_by_side,
     titles_of,
@@ -38,7 +38,7 @@ def test_facts_stand_side_by_side():
     found = side_by_side(made(), made("s", seed=1)).set_index("fact")
     assert found.loc["Seed"].tolist() == ["0", "1"]
     assert found.loc["Accuracy, 95 %", "a"] == "70.0 to 90.0 %"
-    assert list(found.index) == list(facts(made()))
+    assert list(found.index) == list(_facts(made()))
 
 
 def test_a_table_of_cards_has_their_fields():

@@ -120,7 +120,7 @@ def test_other_layers_stay_as_they_are():
 def test_a_model_that_is_too_large_is_left_alone(monkeypatch):
     model = nn.Sequential(nn.Linear(4, 4), nn.Linear(4, 4))
     assert copied_bytes(model) == 128
-    monkeypatch.setattr(onednn, "MOST_BYTES", 127)
+    monkeypatch.setattr(onednn, "_MOST_BYTES", 127)
     assert copied_bytes(model) == 0
     lay_out(model)
     assert type(model[0]) is nn.Linear

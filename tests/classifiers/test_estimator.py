@@ -14,7 +14,7 @@ from stc_core.activations.extract import extract_features
 from stc_core.backbone.backbone import Backbone
 from stc_core.classifiers.estimator import (
     SparsifyThenClassify,
-    check_labels,
+    _check_labels,
     check_texts,
 )
 from stc_core.errors import StcError
@@ -237,7 +237,7 @@ NAN = float("nan")
 def test_labels_that_are_none_or_many_are_refused(labels, match):
     """NaN among strings is no class 'nan'."""
     with pytest.raises(StcError, match=match):
-        check_labels(labels)
+        _check_labels(labels)
 
 
 def test_labels_of_two_kinds_are_refused():

@@ -76,10 +76,10 @@ def test_a_taken_name_gets_the_first_free_suffix():
     assert added_columns(taken, ["a", "a_2"]) == ["predicted_label_3", "p:a", "p:a_2"]
 
 
-@pytest.mark.parametrize("suffix", predict_table.SUFFIXES)
+@pytest.mark.parametrize("suffix", predict_table._SUFFIXES)
 @pytest.mark.parametrize("chunk_rows", [1, 4, 100])
 def test_every_format_reads_back_the_same(tmp_path, monkeypatch, suffix, chunk_rows):
-    monkeypatch.setattr(predict_table, "CHUNK_ROWS", chunk_rows)
+    monkeypatch.setattr(predict_table, "_CHUNK_ROWS", chunk_rows)
     classifier = ByLength()
     out = tmp_path / "sub" / f"out{suffix}"
     labelled = predict_file(classifier, source(tmp_path), out, trained="text")
@@ -111,7 +111,7 @@ def test_jsonl_keeps_letters_and_says_null(tmp_path: Path):
 
 
 def test_parquet_keeps_types_even_when_a_chunk_is_empty_of_them(tmp_path, monkeypatch):
-    monkeypatch.setattr(predict_table, "CHUNK_ROWS", 2)
+    monkeypatch.setattr(predict_table, "_CHUNK_ROWS", 2)
     frame = pd.DataFrame({"text": ["", None, "abc", "d"], "x": [1, 2, 3, 4]})
     frame.to_parquet(tmp_path / "in.parquet")
     out = tmp_path / "out.parquet"
@@ -136,7 +136,7 @@ def test_the_text_column_is_the_given_or_the_trained_or_the_only_one(tmp_path: P
 
 
 def test_what_fails_leaves_the_earlier_file_and_nothing_else(tmp_path, monkeypatch):
-    monkeypatch.setattr(predict_table, "CHUNK_ROWS", 2)
+    monkeypatch.setattr(predict_table, "_CHUNK_ROWS", 2)
     out = tmp_path / "out" / "o.csv"
     out.parent.mkdir()
     out.write_text("earlier")
@@ -170,7 +170,7 @@ def test_gz_is_gz(tmp_path: Path):
 
 
 def test_progress_counts_rows(tmp_path, monkeypatch):
-    monkeypatch.setattr(predict_table, "CHUNK_ROWS", 4)
+    monkeypatch.setattr(predict_table, "_CHUNK_ROWS", 4)
     seen: list[tuple[int, int]] = []
     predict_file(
         ByLength(),

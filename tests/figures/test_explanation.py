@@ -4,7 +4,7 @@ import pytest
 
 from helpers.frames import CLASSES, explanation, layout
 from stc_core.figures.explanation import (
-    MOST_CLASSES,
+    _MOST_CLASSES,
     probability_bars,
     top_classes,
     waterfall,
@@ -24,7 +24,7 @@ def test_probabilities_are_bars_with_the_true_label_marked():
 
 def test_of_many_classes_the_rest_is_one_bar():
     bars = probability_bars(MANY, label="c0").data[0]
-    assert len(bars.x) == MOST_CLASSES + 1
+    assert len(bars.x) == _MOST_CLASSES + 1
     assert sum(bars.x) == pytest.approx(1)
     assert "67 other classes" in bars.hovertext[-1]
 

@@ -8,11 +8,11 @@ import pytest
 from helpers.frames import METRICS, layout, probes
 from stc_core.analysis.layer_scores import readings
 from stc_core.figures.layers import (
-    Line,
+    _Line,
+    _spread,
     layer_curves,
     pooling_colour,
     reference_lines,
-    spread,
 )
 from stc_core.types import POOLINGS
 
@@ -90,7 +90,7 @@ def test_lines_of_macro_f1_are_macro_f1():
         0.1,
         0.7,
     ]
-    assert reference_lines(METRICS, "macro_f1")[0] == Line(
+    assert reference_lines(METRICS, "macro_f1")[0] == _Line(
         "This classifier", 0.8, "test", 200, ours=True
     )
 
@@ -135,17 +135,17 @@ def test_the_picked_layer_is_marked():
     ],
 )
 def test_labels_stand_apart_in_their_order(wanted):
-    places = spread(wanted, 0.05, (0.4, 1.0))
+    places = _spread(wanted, 0.05, (0.4, 1.0))
     assert all(a - b >= 0.05 - 1e-9 for a, b in itertools.pairwise(places))
     assert all(0.4 - 1e-9 <= place <= 1.0 for place in places)
 
 
 def test_labels_with_room_stay_where_they_are():
-    assert spread([0.9, 0.7, 0.5], 0.05, (0.4, 1.0)) == [0.9, 0.7, 0.5]
+    assert _spread([0.9, 0.7, 0.5], 0.05, (0.4, 1.0)) == [0.9, 0.7, 0.5]
 
 
 def test_too_many_labels_keep_their_distance_and_the_top():
-    places = spread([1.0] * 30, 0.05, (0.4, 1.0))
+    places = _spread([1.0] * 30, 0.05, (0.4, 1.0))
     np.testing.assert_allclose(-np.diff(places), 0.05)
     assert places[0] == pytest.approx(1.0)
 

@@ -6,8 +6,8 @@ import pytest
 from helpers.frames import layout, neurons
 from stc_core.figures.neurons import (
     DRAWN,
+    _grid,
     bin_map,
-    grid,
     neuron_map,
 )
 from stc_core.interpret.neuron_table import binned, chosen_neurons
@@ -35,7 +35,7 @@ def test_sites_are_rows_from_the_bottom_up():
 
 
 def test_a_large_site_goes_on_in_the_line_above():
-    placed = grid(neurons({"resid.0": 2, "mlp.1": 7, "resid.2": 1}), 3)
+    placed = _grid(neurons({"resid.0": 2, "mlp.1": 7, "resid.2": 1}), 3)
     assert placed["line"].tolist() == pytest.approx(
         [0, 0, 1.45, 1.45, 1.45, 2.45, 2.45, 2.45, 3.45, 4.9]
     )

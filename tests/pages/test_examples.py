@@ -121,7 +121,7 @@ def test_a_text_says_its_row_in_the_table(run):
 def test_with_a_test_file_a_text_says_its_file_even_where_all_are_of_one(
     run, monkeypatch
 ):
-    monkeypatch.setattr("ui.cache.texts.Texts.several", True)
+    monkeypatch.setattr("ui.cache.texts._Texts.several", True)
     shown = fine(visit(PAGE, run="r", split="test")).dataframe[0].value
     assert set(shown["file"]) == {"data"}
 

@@ -264,7 +264,7 @@ def test_thousands_of_neurons_are_binned_then_shown_by_site(run, monkeypatch):
 
 
 def test_a_run_without_neurons_says_why(run, monkeypatch):
-    monkeypatch.setattr("ui.cache.neuron_values.has_neurons", lambda run: False)
+    monkeypatch.setattr("ui.neurons.view.has_neurons", lambda run: False)
     train = run.config.train.model_copy(update={"recipe": "attention"})
     config = run.config.model_copy(update={"train": train})
     monkeypatch.setattr("stc_core.runs.run.Run.config", config)

@@ -20,7 +20,7 @@ from stc_core.runs.label_jobs import Order
 from stc_core.runs.run import Run
 from stc_core.runs.status import Status, new_status
 from ui import predict
-from ui.cache.tables import HEAD_ROWS
+from ui.cache.tables import _HEAD_ROWS
 
 PAGE = "pages/6_Predict.py"
 REAL = Run.classifier
@@ -120,7 +120,7 @@ def ordered(run) -> tuple[str, Path]:
     upload = keep("new.csv", io.BytesIO(small_csv(50)))
     out = predicted(upload, "one", "text")
     order = Order(str(run.folder), str(upload.path), "text", str(out))
-    return upload.key, label_jobs.place(order)
+    return upload.key, label_jobs._place(order)
 
 
 def tell(folder: Path, **changes) -> None:
@@ -229,9 +229,11 @@ def test_how_a_table_was_read_is_said_as_on_the_command_line(run):
 
 
 def test_what_only_later_rows_show_is_said_once_all_are_read(run):
-    rows = "text,n\n" + "where is it,2\n" * (HEAD_ROWS + 9) + "short\n"
+    rows = "text,n\n" + "where is it,2\n" * (_HEAD_ROWS + 9) + "short\n"
     app = fine(visit(PAGE, run="one"))
     app.file_uploader[0].upload("new.csv", rows.encode()).run()
     assert not fine(app).warning
     press(app, "Predict")
-    assert f"row {HEAD_ROWS + 10} had fewer fields" in said(fine(app)).replace("\\", "")
+    assert f"row {_HEAD_ROWS + 10} had fewer fields" in said(fine(app)).replace(
+        "\\", ""
+    )

@@ -6,10 +6,10 @@ import pytest
 from stc_core.probes.penalties import L1, GroupL2, Penalty
 from stc_core.probes.quadratic import (
     WorkingSet,
+    _thin,
     metric_apart,
     metric_coupled,
     solve_quadratic,
-    thin,
 )
 
 K, D, N = 3, 5, 60
@@ -99,11 +99,11 @@ def test_a_thinned_sum_is_close_and_keeps_heavy_examples() -> None:
     rng = np.random.default_rng(0)
     curvature = rng.uniform(0, 0.1, 20_000)
     curvature[[5, 77]] = 30
-    picked, weight = thin(curvature, 2000.0)
+    picked, weight = _thin(curvature, 2000.0)
     assert picked is not None and {5, 77} <= set(picked)
     assert 1500 < len(picked) <= 2000
     assert weight.sum() == pytest.approx(curvature.sum(), rel=0.01)
     values = rng.standard_normal(20_000) ** 2
     assert weight @ values[picked] == pytest.approx(curvature @ values, rel=0.1)
-    everything, same = thin(curvature[:50], 10.0)
+    everything, same = _thin(curvature[:50], 10.0)
     assert everything is None and same is not None and len(same) == 50

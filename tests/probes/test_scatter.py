@@ -6,7 +6,7 @@ import torch
 
 from helpers.problems import dense
 from stc_core.errors import StcError
-from stc_core.probes.variability import Scatter, best_layer, variability
+from stc_core.probes.variability import Scatter, _variability, best_layer
 
 
 def rows(n: int = 200, d: int = 7, K: int = 3, *, seed: int = 0, shares=None):
@@ -29,7 +29,7 @@ def streamed(X: torch.Tensor, codes: torch.Tensor, size: int) -> float:
 )
 def test_it_is_the_dense_definition(n, d, K):
     X, codes = rows(n, d, K)
-    assert variability(X, codes) == pytest.approx(
+    assert _variability(X, codes) == pytest.approx(
         dense(X.numpy(), codes.numpy()), rel=1e-9, abs=1e-12
     )
 
@@ -49,22 +49,22 @@ def test_two_classes_have_a_closed_form():
     spreads = [torch.cov(X[codes == y].T, correction=0) for y in (0, 1)]
     within = torch.stack(spreads).mean(0)
     expected = 2 * float(apart @ within @ apart) / float(apart @ apart) ** 2
-    assert variability(X, codes) == pytest.approx(expected, rel=1e-10)
+    assert _variability(X, codes) == pytest.approx(expected, rel=1e-10)
 
 
 @pytest.mark.parametrize("K", [2, 5])
 def test_rotation_shift_and_scale_change_nothing(K):
     X, codes = rows(K=K)
     turn = torch.linalg.qr(torch.randn(7, 7, dtype=torch.float64))[0]
-    before = variability(X, codes)
+    before = _variability(X, codes)
     for changed in (X @ turn, X + 1e4, 1e-3 * X, 50 * (X @ turn) - 7):
-        assert variability(changed, codes) == pytest.approx(before, rel=1e-6)
+        assert _variability(changed, codes) == pytest.approx(before, rel=1e-6)
 
 
 def test_the_names_of_the_classes_do_not_matter():
     X, codes = rows(K=4)
     renamed = torch.tensor([2, 0, 3, 1])[codes]
-    assert variability(X, renamed) == pytest.approx(variability(X, codes), rel=1e-10)
+    assert _variability(X, renamed) == pytest.approx(_variability(X, codes), rel=1e-10)
 
 
 def test_copies_of_a_class_change_nothing():
@@ -73,7 +73,7 @@ def test_copies_of_a_class_change_nothing():
     rare = codes == 1
     many = torch.cat([X, *[X[rare]] * 5])
     names = torch.cat([codes, *[codes[rare]] * 5])
-    assert variability(many, names) == pytest.approx(variability(X, codes), rel=1e-10)
+    assert _variability(many, names) == pytest.approx(_variability(X, codes), rel=1e-10)
 
 
 def test_imbalance_and_few_rows_keep_the_order_of_layers():
@@ -85,7 +85,7 @@ def test_imbalance_and_few_rows_keep_the_order_of_layers():
         means = 3 * np.eye(3, 5)
         near, far = (noise + k * means[codes] for k in (1, 2))
         near_nu, far_nu = (
-            variability(torch.tensor(X), torch.tensor(codes)) for X in (near, far)
+            _variability(torch.tensor(X), torch.tensor(codes)) for X in (near, far)
         )
         assert far_nu < 0.5 * near_nu
         if n > 1000:
@@ -94,7 +94,7 @@ def test_imbalance_and_few_rows_keep_the_order_of_layers():
 
 def test_a_large_common_offset_costs_no_precision():
     X, codes = rows()
-    assert streamed(X + 1e6, codes, 32) == pytest.approx(variability(X, codes), 1e-6)
+    assert streamed(X + 1e6, codes, 32) == pytest.approx(_variability(X, codes), 1e-6)
 
 
 def test_float32_rows_are_added_up_in_float64():
@@ -107,12 +107,12 @@ def test_float32_rows_are_added_up_in_float64():
 
 def test_a_layer_where_all_means_are_the_same_tells_nothing():
     X = torch.tensor([[1.0, 0], [-1, 0], [0, 1], [0, -1]], dtype=torch.float64)
-    assert variability(X, torch.tensor([0, 0, 1, 1])) == float("inf")
+    assert _variability(X, torch.tensor([0, 0, 1, 1])) == float("inf")
 
 
 def test_rows_without_any_spread_have_none():
     X = torch.eye(3, dtype=torch.float64)
-    assert variability(X, torch.tensor([0, 1, 2])) == 0
+    assert _variability(X, torch.tensor([0, 1, 2])) == 0
 
 
 @pytest.mark.parametrize("counts", [[5], [3, 0, 2], []])

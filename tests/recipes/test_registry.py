@@ -363,7 +363,7 @@ def large(monkeypatch):
     for name, value in {"LARGE": 100, "FIRST": 60, "MOST_TEST": 20}.items():
         monkeypatch.setattr(f"stc_core.selection.sample.{name}", value)
     monkeypatch.setattr("stc_core.selection.sample.last_gain", lambda *_: (0.0, 0.1))
-    monkeypatch.setattr("stc_core.activations.row_file.MOST_ROWS", 32)
+    monkeypatch.setattr("stc_core.activations.row_file._MOST_ROWS", 32)
 
 
 def test_a_large_corpus_leaves_the_same_run(messages, tmp_path, large):

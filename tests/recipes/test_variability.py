@@ -179,7 +179,7 @@ def test_the_first_head_is_a_calibrated_probe(run: Run, weight):
     settings = TrainConfig(class_weight=weight)
     task = task_of(corpus, settings)
     backbone = Backbone.load(device="cpu")
-    head, guess = variability.first_head(backbone, corpus, task, 4, "float16")
+    head, guess = variability._first_head(backbone, corpus, task, 4, "float16")
     assert len(head.features) == 384
     right = (guess == task.codes[corpus.rows("test")]).mean()
     assert right > 0.5

@@ -95,7 +95,7 @@ def test_browser_tests_are_skipped_loudly(
 ):
     test = tmp_path / "test_it.py"
     test.write_text(
-        "from browser import browser\n"
+        "from helpers.browser.browser import browser\n"
         "def test_it():\n    with browser():\n        pass\n"
     )
     environment = {

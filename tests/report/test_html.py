@@ -6,11 +6,11 @@ import numpy as np
 import plotly.graph_objects as go
 
 from helpers.html_pages import EVIL, Found
-from stc_core.report.html import Section, bullets, chart, facts, page, said, table
+from stc_core.report.html import Section, _said, bullets, chart, facts, page, table
 
 
 def test_a_page_holds_its_sections_and_fetches_nothing():
-    found = Found(page(EVIL, facts([(EVIL, "1", "")]), [Section("One", said(EVIL))]))
+    found = Found(page(EVIL, facts([(EVIL, "1", "")]), [Section("One", _said(EVIL))]))
     assert found.tags.count("section") == 1 and found.words.count(EVIL) == 4
     assert found.addresses == ["data:,", "#s0"]
     assert found.tags.count("script") == 2  # plotly.js and ours
@@ -39,5 +39,5 @@ def test_a_table_has_its_cells_as_text_and_numbers_apart():
 
 
 def test_words_may_be_strong_or_code():
-    assert said("**a<b** `c`") == "<strong>a&lt;b</strong> <code>c</code>"
+    assert _said("**a<b** `c`") == "<strong>a&lt;b</strong> <code>c</code>"
     assert bullets([]) == "" and bullets(["x"]) == "<ul><li>x</li></ul>"

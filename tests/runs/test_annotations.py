@@ -11,7 +11,7 @@ from helpers.app import written_run
 from stc_core.errors import StcError
 from stc_core.files import write_json
 from stc_core.runs import annotations
-from stc_core.runs.annotations import FILE, LOCK, About, read_about, rename, star, tag
+from stc_core.runs.annotations import _FILE, LOCK, _About, read_about, rename, star, tag
 from stc_core.runs.run import Run
 
 
@@ -21,7 +21,7 @@ def run(tmp_path: Path) -> Run:
 
 
 def test_a_run_that_nobody_named_has_the_name_of_its_settings(run: Run):
-    assert read_about(run.folder) == About() and run.name == "first"
+    assert read_about(run.folder) == _About() and run.name == "first"
 
 
 def test_a_name_given_later_wins_and_settings_stay(run: Run):
@@ -36,9 +36,9 @@ def test_a_name_given_later_wins_and_settings_stay(run: Run):
 def test_tags_are_each_once_and_leave_the_name(run: Run):
     rename(run.folder, "new")
     tag(run.folder, ["paper", " to  keep", "", "paper", "x" * 99])
-    assert read_about(run.folder) == About("new", ("paper", "to keep", "x" * 40))
+    assert read_about(run.folder) == _About("new", ("paper", "to keep", "x" * 40))
     tag(run.folder, [], instead=read_about(run.folder).tags)
-    assert read_about(run.folder) == About("new")
+    assert read_about(run.folder) == _About("new")
 
 
 @pytest.mark.parametrize("order", [1, -1])
@@ -52,7 +52,7 @@ def test_two_who_tag_at_once_keep_each_others_tags(run: Run, order: int):
 
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"name": 3, "tags": "ab"}'])
 def test_a_damaged_file_costs_no_run(run: Run, text: str):
-    (run.folder / FILE).write_text(text)
+    (run.folder / _FILE).write_text(text)
     assert read_about(run.folder).tags == ()
     assert run.name in ("first", "3") and run.done
 
@@ -61,11 +61,11 @@ def test_a_star_is_put_on_a_text_once_and_taken_off(run: Run):
     tag(run.folder, ["kept"])
     for example in (7, 3, 7):
         star(run.folder, example, on=True)
-    assert read_about(run.folder) == About("", ("kept",), (3, 7))
+    assert read_about(run.folder) == _About("", ("kept",), (3, 7))
     star(run.folder, 7, on=False)
     star(run.folder, 9, on=False)
     assert read_about(run.folder).stars == (3,)
-    (run.folder / FILE).write_text('{"stars": ["x", 2]}')
+    (run.folder / _FILE).write_text('{"stars": ["x", 2]}')
     assert read_about(run.folder).stars == (2,)
 
 
@@ -80,7 +80,7 @@ def test_a_star_waits_for_who_writes_and_keeps_what_was_written(run: Run):
         annotations = read_about(run.folder)
         later = pool.submit(star, run.folder, 5, on=True)
         time.sleep(0.2)
-        write_json(run.folder / FILE, annotations._replace(stars=(3,))._asdict())
+        write_json(run.folder / _FILE, annotations._replace(stars=(3,))._asdict())
     later.result()
     assert read_about(run.folder).stars == (3, 5)
 

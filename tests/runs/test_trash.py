@@ -61,7 +61,7 @@ def test_the_trash_is_emptied_by_age_or_at_once():
     for name in ("old", "new"):
         trash.delete(written_run(runs() / name, name))
     past = time.time() - 31 * 86400
-    os.utime(trash.trash_folder() / "old" / trash.FILE, (past, past))
+    os.utime(trash.trash_folder() / "old" / trash._FILE, (past, past))
     assert trash.empty(older_days=trash.KEPT_DAYS) > 0
     assert [one.key for one in trash.list_trash()] == ["new"]
     assert trash.empty() > 0 and trash.list_trash() == [] and trash.empty() == 0
@@ -76,7 +76,7 @@ def test_of_many_who_empty_it_at_once_none_stumbles():
     assert trash.list_trash() == [] and sum(freed) == n_bytes
 
 
-@pytest.mark.parametrize("first", [trash.FILE, "config.json", None])
+@pytest.mark.parametrize("first", [trash._FILE, "config.json", None])
 def test_what_a_kill_left_of_a_run_goes_the_next_time(first: str | None, monkeypatch):
     """Whatever file went first, it never returns half, nor stays unseen for ever."""
     trash.delete(written_run(runs() / "one", "one"))

@@ -7,7 +7,7 @@ from helpers.toy_features import Toy, make
 from stc_core.metrics.scores import accuracy
 from stc_core.selection.frontier import Option, cheapest, curves_of, depths_of, grid
 from stc_core.selection.stc import Fitted, fit_stc, taken
-from stc_core.selection.streaming import gather
+from stc_core.selection.streaming import _gather
 
 NONE = np.zeros(0, int)
 
@@ -101,7 +101,7 @@ def test_an_option_is_what_taking_it_gives(toy, fitted):
         )
         assert len(found.head.features) == wanted.neurons
         assert found.head.layer == wanted.deepest <= wanted.layer
-        X = gather(rows_of(toy), found.head.features, toy.test)
+        X = _gather(rows_of(toy), found.head.features, toy.test)
         guess = found.head.logits(X).argmax(axis=1)
         np.testing.assert_array_equal(guess, wanted.guess)
         right = accuracy(y, found.validation_logits.argmax(axis=1))

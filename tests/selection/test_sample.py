@@ -80,7 +80,7 @@ def test_the_sample_s_features_are_those_of_its_texts(extracted, small, monkeypa
 def test_it_never_grows_beyond_its_bytes(extracted, small, monkeypatch):
     monkeypatch.setattr(module, "last_gain", lambda *_: (1.0, 0.1))
     width = tiny_backbone("bert").widths[SITES[0].site]
-    monkeypatch.setattr(module, "MOST_BYTES", 4 * width * 39)
+    monkeypatch.setattr(module, "_MOST_BYTES", 4 * width * 39)
     found = draw(Texts(TEXTS), TASK, TEST, extract=extracted, seed=0)
     assert len(found.task.train) == 20
 

@@ -11,7 +11,7 @@ from stc_core.data.task import Task
 from stc_core.data.texts import Texts
 from stc_core.heads.ridge import fit_head
 from stc_core.selection.stc import Fitted
-from stc_core.selection.streaming import activation_blocks, gather, refit
+from stc_core.selection.streaming import _gather, activation_blocks, refit
 from stc_core.types import Feature, PooledSite, Site
 
 FEATURES = (
@@ -24,7 +24,7 @@ TEXTS = [f"a {'good' if i % 2 else 'bad'} film of {i} words" for i in range(23)]
 
 @pytest.fixture(autouse=True)
 def small_blocks(monkeypatch):
-    monkeypatch.setattr(rows_module, "MOST_ROWS", 5)
+    monkeypatch.setattr(rows_module, "_MOST_ROWS", 5)
 
 
 @pytest.fixture(scope="module")
@@ -69,7 +69,7 @@ def test_what_is_stored_is_not_computed(stored, monkeypatch):
         tiny_backbone("bert"), Texts(TEXTS[:2]), FEATURES, read=store.read, known=rows
     )
     np.testing.assert_array_equal(
-        np.concatenate(list(blocks)), gather(store.read, FEATURES, rows)
+        np.concatenate(list(blocks)), _gather(store.read, FEATURES, rows)
     )
 
 

@@ -237,7 +237,7 @@ def test_what_is_no_json_is_refused(client: TestClient):
 
 
 def test_a_body_without_end_is_cut_off(client: TestClient, monkeypatch):
-    monkeypatch.setattr(middleware, "MOST_BYTES", 1000)
+    monkeypatch.setattr(middleware, "_MOST_BYTES", 1000)
     place, kind = "/v1/models/stc/predict", {"content-type": "application/json"}
     whole = json.dumps({"texts": ["good " * 300]}).encode()
     for body in (whole, iter([whole[:400], whole[400:]])):

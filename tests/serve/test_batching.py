@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from stc_core.serve.batching import BATCH, Batches, Left, ModelThread
+from stc_core.serve.batching import _BATCH, Batches, Left, ModelThread
 
 
 class Slow:
@@ -48,8 +48,8 @@ def test_many_callers_are_read_together_by_one_thread():
 
     found = asyncio.run(ask())
     assert found == [[f"{text}!"] for text in names("t", 40)]
-    assert sum(map(len, work.batches)) == 40 and len(work.batches) <= 2 + 40 // BATCH
-    assert max(map(len, work.batches)) <= BATCH
+    assert sum(map(len, work.batches)) == 40 and len(work.batches) <= 2 + 40 // _BATCH
+    assert max(map(len, work.batches)) <= _BATCH
     assert len(work.threads) == 1
 
 
@@ -63,7 +63,7 @@ def test_what_nobody_waits_for_any_more_is_not_begun():
     async def ask() -> None:
         one = Batches(ModelThread(), work)
         with pytest.raises(Left):
-            await one.answers(names("t", 9 * BATCH), gone)
+            await one.answers(names("t", 9 * _BATCH), gone)
 
     asyncio.run(ask())
     assert len(work.batches) == 2
@@ -104,13 +104,13 @@ def test_a_few_texts_never_wait_for_all_of_a_large_request():
     async def ask() -> None:
         one = Batches(ModelThread(), work)
         work.go.clear()
-        large = asyncio.create_task(one.answers(names("l", 10 * BATCH + 1)))
+        large = asyncio.create_task(one.answers(names("l", 10 * _BATCH + 1)))
         await asyncio.sleep(0.01)
         small = asyncio.create_task(one.answers(["s"]))
         await asyncio.sleep(0.01)
         work.go.set()
         assert await small == ["s!"] and not large.done()
-        assert await large == [f"{text}!" for text in names("l", 10 * BATCH + 1)]
+        assert await large == [f"{text}!" for text in names("l", 10 * _BATCH + 1)]
 
     asyncio.run(ask())
     assert "s" in work.batches[1]

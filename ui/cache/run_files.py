@@ -55,7 +55,7 @@ def read(run: Run, part: str) -> Any:
     """
     path = run.folder / _FILES[part]
     key = str(run.folder), part, stamp(path)
-    return own(_frame(*key)) if path.suffix == ".parquet" else _read(*key)
+    return _own(_frame(*key)) if path.suffix == ".parquet" else _read(*key)
 
 
 @st.cache_data(max_entries=48, show_spinner=False)
@@ -68,7 +68,7 @@ def _frame(folder: str, part: str, written: int) -> pd.DataFrame:
     return getattr(Run.open(Path(folder)), part)
 
 
-def own(shared: pd.DataFrame) -> pd.DataFrame:
+def _own(shared: pd.DataFrame) -> pd.DataFrame:
     """A frame that may be changed, but not inside a cell, and leaves `shared` as it is.
 
     It costs neither a copy nor reading it out of a pickle: pandas copies what is
@@ -147,7 +147,7 @@ def _examples(folder: str, written: int, _run: Run) -> pd.DataFrame:
 def examples(run: Run) -> pd.DataFrame:
     """The texts of `run` with their predictions, ready to filter."""
     written = stamp(run.folder / "predictions.parquet")
-    return own(_examples(str(run.folder), written, run))
+    return _own(_examples(str(run.folder), written, run))
 
 
 def facets(run: Run) -> Facets:

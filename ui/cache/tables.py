@@ -14,12 +14,12 @@ from stc_core.data.table import read_table
 from stc_core.data.uploads import find, read_choice
 from ui.cache.run_files import stamp
 
-HEAD_ROWS = 2000
+_HEAD_ROWS = 2000
 
 
 @st.cache_data(max_entries=8, show_spinner="Reading the table …")
 def _head(path: str, written: int, encoding: str | None) -> pd.DataFrame:
-    return read_table(path, nrows=HEAD_ROWS, encoding=encoding)
+    return read_table(path, nrows=_HEAD_ROWS, encoding=encoding)
 
 
 def head(path: Path, encoding: str | None = None) -> pd.DataFrame:

@@ -10,7 +10,7 @@ from stc_core.runs.run import Run
 from ui.cache.run_files import read, stamp
 
 
-class Texts(NamedTuple):
+class _Texts(NamedTuple):
     """The texts of a run, their labels, splits and places, by position."""
 
     texts: list[str]
@@ -37,14 +37,14 @@ class Texts(NamedTuple):
 
 
 @st.cache_resource(max_entries=4, show_spinner=False)
-def _texts(folder: str, written: int, _run: Run) -> Texts:
+def _texts(folder: str, written: int, _run: Run) -> _Texts:
     corpus = read(_run, "corpus")
     names = ("label", "split", "row", "file")
     labels, splits, rows, files = (corpus[name].to_numpy(object) for name in names)
-    return Texts(corpus["text"].tolist(), labels, splits, rows, files)
+    return _Texts(corpus["text"].tolist(), labels, splits, rows, files)
 
 
-def texts_of(run: Run) -> Texts:
+def texts_of(run: Run) -> _Texts:
     """The texts of `run`; shared, so leave them as they are."""
     return _texts(*key_of(run), run)
 

@@ -15,10 +15,10 @@ import plotly.io
 import streamlit as st
 from streamlit.components.v2 import component
 
-HERE = Path(__file__).parent
-STATIC = HERE.parents[1] / "static"
+_HERE = Path(__file__).parent
+STATIC = _HERE.parents[1] / "static"
 """What the server gives out as it is; .streamlit/config.toml tells it to."""
-PNG_SCALE = 2
+_PNG_SCALE = 2
 HEIGHT = 450
 """Of a figure that says none, in pixels."""
 Click = Callable[[Mapping[str, Any]], None]
@@ -27,7 +27,7 @@ _mount = component(
     "stc_plot",
     html='<div class="stc-plot" role="figure" aria-busy="true"></div>',
     css=".stc-plot { width: 100%; overflow: hidden; }",
-    js=(HERE / "plot.js").read_text("utf-8"),
+    js=(_HERE / "plot.js").read_text("utf-8"),
     isolate_styles=False,
 )
 
@@ -50,7 +50,7 @@ def plot(
     data = {
         "figure": plotly.io.to_json(drawn, validate=False),
         "library": name,
-        "png": {"filename": key, "scale": PNG_SCALE},
+        "png": {"filename": key, "scale": _PNG_SCALE},
         "height": height,
         "clicks": on_click is not None,
         "alt": alt,
@@ -87,7 +87,7 @@ def _as_streamlit_does(
     config = {
         "displaylogo": False,
         "modeBarButtons": [["toImage"]],
-        "toImageButtonOptions": {"format": "png", "scale": PNG_SCALE, "filename": key},
+        "toImageButtonOptions": {"format": "png", "scale": _PNG_SCALE, "filename": key},
     }
     clicks: dict[str, Any] = {}
     if on_click is not None:

@@ -34,8 +34,8 @@ from ui.shell.widgets import FIELD, PERCENT, PIN, in_percent, place_columns
 from ui.state.clicks import click_cell, click_example, click_place
 from ui.state.navigation import clicked, link, pick
 
-SPLITS = ("test", "validation", "train")
-SEEN = {
+_SPLITS = ("test", "validation", "train")
+_SEEN = {
     "test": "The classifier was neither fitted nor chosen on these texts: scores are "
     "what new texts of the same kind can expect.",
     "validation": "The size of the classifier and its temperature were chosen on these "
@@ -46,20 +46,20 @@ SEEN = {
 BY_ANSWER = (
     "Narrowed by what was answered: scores of such texts say nothing of new ones."
 )
-SHOWN = 1000
+_SHOWN = 1000
 MATRIX = (
     "Click a square for its texts, and one under *all* for a whole row or column. "
     "Stronger: a larger share of its row."
 )
 CUT = " The {most} of {of} classes with most errors; *all* counts the others, too."
-SHARE = {"format": PERCENT, "width": 68}
+_SHARE = {"format": PERCENT, "width": 68}
 WHOLE_SHARE = {"format": "%.0f %%", "width": 50}
 
 
 def choose(table: pd.DataFrame, classes: list[str]) -> str:
     """The split, and the parts of the slice that have a field of their own."""
     known = set(table["split"].unique())
-    here = [name for name in SPLITS if name in known]
+    here = [name for name in _SPLITS if name in known]
     row = st.container(horizontal=True, vertical_alignment="top", gap="medium")
     split = pick("split", "Split", here, widget=row.segmented_control, required=True)
     for name, label in (("label", "Label"), ("predicted", "Predicted")):
@@ -76,7 +76,7 @@ def choose(table: pd.DataFrame, classes: list[str]) -> str:
     slice_chips(without="nothing: all texts of the split")
     # A line for each of them: what is below stays where it is.
     by_answer = {"predicted", "wrong"} & {part for part, _ in held_slice().parts}
-    st.caption(f":material/info: {BY_ANSWER if by_answer else SEEN[split]}")
+    st.caption(f":material/info: {BY_ANSWER if by_answer else _SEEN[split]}")
     return str(split)
 
 
@@ -189,7 +189,7 @@ def by_pair(pairs: pd.DataFrame) -> None:
             "label": st.column_config.TextColumn("Label"),
             "predicted": st.column_config.TextColumn("Taken for"),
             "n": st.column_config.NumberColumn("Texts", width=60),
-            "share": st.column_config.NumberColumn("Of the label", **SHARE),
+            "share": st.column_config.NumberColumn("Of the label", **_SHARE),
         },
         alt="Pairs of classes by how often one is taken for the other",
     )
@@ -213,7 +213,7 @@ def listing(run: Run, part: pd.DataFrame, split: str) -> None:
     title = f"Texts: {held.sentence}" if held.parts else "Texts"
     st.markdown(f"#### {escape(title)}")
     n, order = len(part), ["correct", "probability"]
-    part = part.sort_values(order, ascending=[True, False], kind="stable").head(SHOWN)
+    part = part.sort_values(order, ascending=[True, False], kind="stable").head(_SHOWN)
     rows = part["example"].tolist()
     places = place_columns(run)
     st.dataframe(
@@ -243,5 +243,5 @@ def listing(run: Run, part: pd.DataFrame, split: str) -> None:
             split=split,
             text=None,
         )
-    cut = f" The first {SHOWN:,} of {n:,}." if n > SHOWN else ""
+    cut = f" The first {_SHOWN:,} of {n:,}." if n > _SHOWN else ""
     st.caption(f"Wrong ones first, the surest on top. Pick a row, then open it.{cut}")

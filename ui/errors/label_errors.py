@@ -74,10 +74,10 @@ def mislabelled_rows(run: Run) -> None:
     if found.empty:
         st.success("No label looks wrong.", icon=":material/check:")
         return
-    suspects(run, found)
+    _suspects(run, found)
 
 
-def suspects(run: Run, found: pd.DataFrame) -> None:
+def _suspects(run: Run, found: pd.DataFrame) -> None:
     pairs = zip(found["example"], found["split"], strict=True)
     places = [{"example": int(row), "split": str(name)} for row, name in pairs]
     where = place_columns(run)

@@ -22,8 +22,8 @@ from ui.state.text_input import last_typed, say_if_long, submit_text, type_text
 
 TABLE, OWN = "Texts of this run", "My own sentence"
 SHOW: dict[Show, str] = {"all": "All", "wrong": "Wrong", "uncertain": "Uncertain"}
-SPLITS = ("test", "validation", "train")
-EVERY = "all"
+_SPLITS = ("test", "validation", "train")
+_EVERY = "all"
 STORED = (
     "Of the activations as they were kept, rounded; below, the text is read anew, so "
     "that the last digits may differ."
@@ -31,7 +31,7 @@ STORED = (
 PICK = "Pick a row to see why."
 
 
-def filters(
+def _filters(
     table: pd.DataFrame, part: pd.DataFrame, classes: list[str]
 ) -> pd.DataFrame:
     """Those of `part`, which is some of `table`, that pass what is chosen here."""
@@ -39,18 +39,18 @@ def filters(
     held = context().example
     first = table["split"].iloc[held] if held is not None and held < len(table) else ""
     known = set(table["split"].unique())
-    here = [name for name in SPLITS if name in known]
+    here = [name for name in _SPLITS if name in known]
     split = pick(
         "split",
         "Split",
-        [*here, EVERY],
+        [*here, _EVERY],
         widget=row.selectbox,
         default=first if first in here else None,
         width=130,
     )
     return select_examples(
         part,
-        split=None if split == EVERY else split,
+        split=None if split == _EVERY else split,
         show=pick(
             "texts",
             "Show",
@@ -85,12 +85,12 @@ def browse(run: Run) -> tuple[str, str] | None:
     starred_only(run)
     slice_chips()
     part = table.loc[in_slice(run, held_slice())]
-    found = filters(table, part, read(run, "metrics")["classes"])
+    found = _filters(table, part, read(run, "metrics")["classes"])
     order, held = found["example"].tolist(), context().example
     if held is None and order:
         held = order[0]
     if order:
-        listing(run, found)
+        _listing(run, found)
     else:
         nothing()
     if held is None:
@@ -121,7 +121,7 @@ def nothing() -> None:
     """What to do where no text is left: drop what was chosen here and elsewhere."""
 
     def clear() -> None:
-        remember(slice=None, split=EVERY, texts=None, search=None)
+        remember(slice=None, split=_EVERY, texts=None, search=None)
         st.session_state["of_class"] = None
 
     st.info("No text passes these filters.", icon=":material/filter_alt_off:")
@@ -158,7 +158,7 @@ def starred_only(run: Run) -> None:
         )
 
 
-def listing(run: Run, found: pd.DataFrame) -> None:
+def _listing(run: Run, found: pd.DataFrame) -> None:
     """The texts, of which the one that was chosen is ticked.
 
     Not the first one, which is shown where none was: the browser would answer with

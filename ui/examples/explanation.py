@@ -25,7 +25,7 @@ from ui.shell.page_list import NEURONS
 from ui.state.navigation import context, link, pick
 
 BARS = 14
-MOST_CLASSES = 5
+_MOST_CLASSES = 5
 THROUGH = (
     "What each word moves the logit by when the words go from blank to these, through "
     "all layers below: not a split of the readout, and slower."
@@ -66,7 +66,7 @@ def why(found: dict[str, Any], text: str, truth: str | None) -> None:
         every = st.toggle("Each of the likeliest classes", key="each_class")
     label = explained_class(found)
     (each_class if every else one_class)(found, text, label, gamma)
-    attended(found, text, label)
+    _attended(found, text, label)
     left, right = st.columns([2, 3], gap="large")
     with left:
         st.markdown("**Probabilities**")
@@ -90,7 +90,7 @@ def one_class(found: dict[str, Any], text: str, label: str, gamma: float) -> Non
 
 def each_class(found: dict[str, Any], text: str, label: str, gamma: float) -> None:
     """The words once for each of the likeliest classes, all on one scale."""
-    names = top_classes(found["probabilities"], label, most=MOST_CLASSES)
+    names = top_classes(found["probabilities"], label, most=_MOST_CLASSES)
     parts = {name: words(text, token_parts(found, name)) for name in names}
     scale = max(
         (abs(one.value) for some in parts.values() for one in some), default=0.0
@@ -135,7 +135,7 @@ def through(run: Run, found: dict[str, Any], text: str) -> None:
     )
 
 
-def attended(found: dict[str, Any], text: str, label: str) -> None:
+def _attended(found: dict[str, Any], text: str, label: str) -> None:
     """Of a run that reads by attention: how much of each word."""
     if "attention" not in found:
         return

@@ -24,7 +24,7 @@ from ui.state.navigation import context
 _EDITS = "_edits"
 MOST_EDITS = 8
 NEAREST = 8
-SPACE = (
+_SPACE = (
     "Distance in the space of the kept neurons: each in standard deviations, times the "
     "norm of its weights (less their mean over the classes), as the head reads them. "
     "Of {:,} training texts; this text itself is left out."
@@ -37,7 +37,7 @@ def panels(run: Run, found: dict[str, Any], text: str) -> None:
     sides: dict[str, Callable[[Run, dict[str, Any], str], None]] = {
         "Change the words": edits,
         "Fewest changes that flip it": flipped,
-        "Nearest training texts": like_it,
+        "Nearest training texts": _like_it,
     }
     st.subheader("What if", anchor=False)
     name = st.segmented_control(
@@ -175,7 +175,7 @@ def _said(change: Change) -> str:
     return f"“{escape(change.word)}” {change.how}"
 
 
-def like_it(run: Run, found: dict[str, Any], text: str) -> None:
+def _like_it(run: Run, found: dict[str, Any], text: str) -> None:
     """The training texts that the head can tell from it least."""
     if not has_readout(run):
         st.info(
@@ -207,5 +207,5 @@ def like_it(run: Run, found: dict[str, Any], text: str) -> None:
     alike = sum(labels[row] == found["label"] for row in close["row"])
     st.caption(
         f"{alike} of the {len(close)} nearest are labelled **{escape(found['label'])}**"
-        f", as predicted. {SPACE.format(len(rows))}"
+        f", as predicted. {_SPACE.format(len(rows))}"
     )

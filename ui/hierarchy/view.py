@@ -35,12 +35,12 @@ RIVALS = {
     "separate": "A model of its own for each level, tuned the same way",
     "inner_probe": "Linear probes of the same layers, not tuned",
 }
-CURVES = (
+_CURVES = (
     "A probe of each level on every layer of the model before it was tuned, on **{n:,} "
     "validation texts**, with 95 % intervals. The ring marks the layer that answers. "
     "Click a point to choose another one."
 )
-ALL = "all texts"
+_ALL = "all texts"
 TREE = (
     "Number and size: texts of all splits. Percent and colour: share of the test texts "
     "whose path down to there is right. Click a label to zoom in, its left edge to "
@@ -116,8 +116,8 @@ def tree(frame: pd.DataFrame) -> None:
         st.dataframe(shown, hide_index=True, column_config={"accuracy": share})
     st.subheader("Mistakes inside a parent", anchor=False)
     parents = nodes.loc[nodes["level"] < nodes["level"].max(), "id"].tolist()
-    parent = st.selectbox("Parent", [ALL, *parents], width=420, key="parent")
-    path = () if parent == ALL else tuple(parent.split(SEPARATOR))
+    parent = st.selectbox("Parent", [_ALL, *parents], width=420, key="parent")
+    path = () if parent == _ALL else tuple(parent.split(SEPARATOR))
     counts = confusion(frame, path)
     alt = f"True against predicted labels under {parent}"
     chart(confusion_map(counts), "children", alt=alt)
@@ -127,7 +127,7 @@ def tree(frame: pd.DataFrame) -> None:
     )
 
 
-def layers(run: Run, metrics: dict[str, Any]) -> None:
+def _layers(run: Run, metrics: dict[str, Any]) -> None:
     """Where each level can be read, and where it is."""
     st.subheader("The layer of each level", anchor=False)
     rungs = read(run, "levels")
@@ -140,7 +140,7 @@ def layers(run: Run, metrics: dict[str, Any]) -> None:
             st.session_state[layer_key(run, level)] = layer
 
     chart(figure, "levels", alt=alt, on_click=take)
-    st.caption(CURVES.format(n=int(rungs["n"].iloc[0])))
+    st.caption(_CURVES.format(n=int(rungs["n"].iloc[0])))
     other_layers(run, metrics["hierarchy"], sorted(rungs["layer"].unique().tolist()))
 
 
@@ -173,10 +173,10 @@ def other_layers(run: Run, about: dict[str, Any], stack: list[int]) -> None:
         train = run.config.train
         wish = train.hierarchy.changed(layers=tuple(chosen))
         name = f"layers {', '.join(map(str, chosen))} · {run.name}"
-        begin(run, name, train.changed(hierarchy=wish))
+        _begin(run, name, train.changed(hierarchy=wish))
 
 
-def begin(run: Run, name: str, train: TrainConfig, **columns: Any) -> None:
+def _begin(run: Run, name: str, train: TrainConfig, **columns: Any) -> None:
     """Start a run on the same table, and watch it."""
     data = run.config.data.changed(**columns)
     folder = jobs.start(RunConfig(name=name, data=data, train=train))
@@ -213,7 +213,7 @@ def offer(run: Run) -> None:
     if start:
         tune = run.config.train.tune.changed(epochs=epochs, seconds=seconds)
         train = run.config.train.changed(recipe="hierarchy", tune=tune)
-        begin(run, f"levels · {run.name}", train, labels=tuple(labels))
+        _begin(run, f"levels · {run.name}", train, labels=tuple(labels))
 
 
 def show_page() -> None:
@@ -228,4 +228,4 @@ def show_page() -> None:
     if "generation" in metrics["test"]:
         generation(run, metrics["test"]["generation"])
     tree(with_labels(read(run, "predictions"), read(run, "corpus")))
-    layers(run, metrics)
+    _layers(run, metrics)

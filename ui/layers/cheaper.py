@@ -72,7 +72,7 @@ def cheaper(run: Run, metric: Any) -> None:
         st.caption(DIALS.format(n=n, n_test=n_test, line=line))
     here = options["layer"].eq(place.layer) & options["neurons"].eq(place.neurons)
     with right:
-        option(run, records(options.loc[here])[0], float(options["ms_per_text"].max()))
+        _option(run, records(options.loc[here])[0], float(options["ms_per_text"].max()))
 
 
 def dials(options: pd.DataFrame) -> Place:
@@ -93,7 +93,7 @@ def pick_one(field: str, label: str, values: Any, default: int) -> int:
     return pick(field, label, known, widget=st.select_slider, default=default)
 
 
-def option(run: Run, row: dict[str, Any], slowest: float) -> None:
+def _option(run: Run, row: dict[str, Any], slowest: float) -> None:
     """What one option gives and costs, and the way to have it."""
     facts = [
         ("Validation", display.percent(row["accuracy"]), bounds(row, "accuracy")),

@@ -27,8 +27,8 @@ from ui.shell.widgets import FIELD
 from ui.state.clicks import click_layer
 from ui.state.navigation import context, link, pick
 
-COLUMNS = ["site", "pooling", "C", "accuracy", "accuracy_low", "accuracy_high"]
-COLUMNS += ["macro_f1", "n", "nonzeros", "gap"]
+_COLUMNS = ["site", "pooling", "C", "accuracy", "accuracy_low", "accuracy_high"]
+_COLUMNS += ["macro_f1", "n", "nonzeros", "gap"]
 NOTE = (
     "Points: the best sparse probe of each site and pooling on **{n:,} validation "
     "texts**{bars}."
@@ -38,19 +38,19 @@ TEST_NOTE = (
     "point picked as the best of many is a little flattered. "
 )
 CLICK = "Click a point, or choose its layer, to see what was kept there."
-ALL = "all classes"
-CONTROL = (
+_ALL = "all classes"
+_CONTROL = (
     "The control is the same probe, chosen in the same way, on shuffled labels: what "
     "can be got out of nothing. Selectivity is what the score has over it."
 )
 NO_CONTROL = "It is of all classes, and runs of older versions have none."
-Shown = Literal["scores", "with control", "selectivity"]
-SHOWN: tuple[Shown, ...] = get_args(Shown)
-NU = (
+_Shown = Literal["scores", "with control", "selectivity"]
+_SHOWN: tuple[_Shown, ...] = get_args(_Shown)
+_NU = (
     "ν = spread inside the classes over distance between them, by layer, on the "
     "training texts: lower is better, ★ is the least. No probe is fitted for it."
 )
-ATTENTION = (
+_ATTENTION = (
     "The share of each layer's hidden states, each brought to one scale, in what the "
     "head of this run **reads**. That is no proof that the labels are there."
 )
@@ -64,7 +64,7 @@ class Wish(NamedTuple):
     """What the curves are to show."""
 
     score: Score
-    shown: Shown
+    shown: _Shown
     label: str | None
     kinds: list[str]
     poolings: list[str]
@@ -103,19 +103,19 @@ def controls(run: Run, probes: pd.DataFrame) -> Wish:
             "label",
             "Of",
             [None, *classes],
-            format_func=lambda name: name or ALL,
-            placeholder=ALL,
+            format_func=lambda name: name or _ALL,
+            placeholder=_ALL,
         )
     of_all = label is None and score != "auc" and run.has("control.parquet")
     shown: Any = pick(
         "shown",
         "Show",
-        SHOWN,
+        _SHOWN,
         widget=row.segmented_control,
         required=True,
         disabled=not of_all,
         key="shown",
-        help=CONTROL if of_all else f"{CONTROL} {NO_CONTROL}",
+        help=_CONTROL if of_all else f"{_CONTROL} {NO_CONTROL}",
     )
     # A row of its own: one that breaks when its widgets come moves the chart below it.
     row = st.container(horizontal=True, vertical_alignment="top", gap="medium")
@@ -136,7 +136,7 @@ def controls(run: Run, probes: pd.DataFrame) -> Wish:
     )
     last = row.container(height=FIELD, border=False, vertical_alignment="bottom")
     lines = last.toggle("Baselines", value=True, key="baselines", persist_state="page")
-    shown = shown if of_all else SHOWN[0]
+    shown = shown if of_all else _SHOWN[0]
     lines = lines and label is None and shown != "selectivity"
     return Wish(score, shown, label, kinds or here, poolings or names, lines)
 
@@ -183,7 +183,7 @@ def spread(run: Run) -> None:
     st.subheader("How far the classes stand apart", anchor=False)
     variability_chart(run)
     with st.container(horizontal=True, vertical_alignment="center"):
-        st.caption(NU, width="stretch")
+        st.caption(_NU, width="stretch")
         link(ADAPT, "Tune up to a layer", icon=":material/tune:")
 
 
@@ -212,7 +212,7 @@ def attended(metrics: dict[str, Any]) -> None:
     )
     alt = "Share of each layer that the classifier reads"
     chart(figure, "attention_chart", alt=alt, turn=click_layer)
-    st.caption(ATTENTION)
+    st.caption(_ATTENTION)
 
 
 def parent_note(metrics: dict[str, Any]) -> None:
@@ -227,7 +227,7 @@ def parent_note(metrics: dict[str, Any]) -> None:
 
 def readable(probes: pd.DataFrame) -> pd.DataFrame:
     """The best first; where nothing can be read any penalty does: none is told."""
-    shown = probes.loc[:, COLUMNS].sort_values(
+    shown = probes.loc[:, _COLUMNS].sort_values(
         "accuracy", ascending=False, kind="stable"
     )
     pairs = zip(shown["C"], shown["nonzeros"], strict=True)

@@ -96,7 +96,7 @@ def _sentences(
         there = there.loc[(there["kind"] == kind) & (there["pooling"] == pooling)]
         which = "probe"
     top = there.loc[there[metric].idxmax()]
-    n, said = kept(run, which, top)
+    n, said = _kept(run, which, top)
     st.markdown(
         f"**Layer {top['layer']}** · {which} `{top['site']}` by {top['pooling']}: "
         f"{METRICS[metric]} {percent(top[metric])} on validation{said}"
@@ -106,7 +106,7 @@ def _sentences(
             link(NEURONS, "See its neurons", icon=":material/grain:")
 
 
-def kept(run: Run, which: str, top: pd.Series) -> tuple[int, str]:
+def _kept(run: Run, which: str, top: pd.Series) -> tuple[int, str]:
     """How many of the kept neurons are at the place looked at, and in words."""
     if not run.has("neurons.parquet"):
         return 0, ""

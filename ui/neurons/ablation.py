@@ -52,7 +52,7 @@ def without(run: Run, neuron: dict[str, Any]) -> None:
         tables.append(found.assign(split=split, example=rows[found["place"]]))
     changes(run, pd.concat(tables, ignore_index=True))
     st.caption(ABLATED)
-    one_text(run, neuron, values)
+    _one_text(run, neuron, values)
 
 
 def tally(split: str, cost: Any) -> None:
@@ -102,7 +102,7 @@ def changes(run: Run, found: pd.DataFrame) -> None:
     )
 
 
-def one_text(run: Run, neuron: dict[str, Any], values: np.ndarray) -> None:
+def _one_text(run: Run, neuron: dict[str, Any], values: np.ndarray) -> None:
     """The probabilities of the example of the context, with the neuron and without."""
     held, head = context().example, head_of(run)
     if held is None or held >= len(values):

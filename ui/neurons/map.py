@@ -44,7 +44,7 @@ from ui.state.stepper import step_button
 from ui.state.steps import beside, steps
 
 IMPORTANCE_OF_ALL = "importance, all classes"
-ORDERS: dict[Order, str] = {
+_ORDERS: dict[Order, str] = {
     "importance": "importance",
     "weight": "weight",
     "alike": "likeness",
@@ -60,10 +60,10 @@ LISTED_HELP = (
     f"The {MOST_LISTED} beside this one in the order of the map. Of any other, type "
     "the name as it is written here, or click its square."
 )
-SIGNS = "Blue: for the class. Orange: against it."
+_SIGNS = "Blue: for the class. Orange: against it."
 WEIGHT_HELP = (
     "How much the logit of the class changes when the neuron is one standard deviation "
-    f"more active. {SIGNS}"
+    f"more active. {_SIGNS}"
 )
 DENSITY_HELP = (
     "Each row is as high as its own peak. A tick is the median; a class of fewer than "
@@ -82,7 +82,7 @@ class Filters(NamedTuple):
     order: Order
 
 
-class Shown(NamedTuple):
+class _Shown(NamedTuple):
     """The neurons that pass the filters, in their order."""
 
     frame: pd.DataFrame
@@ -101,7 +101,7 @@ class Shown(NamedTuple):
         return self.frame["neuron"].tolist()
 
 
-def classes(neurons: pd.DataFrame) -> tuple[str | None, str | None]:
+def _classes(neurons: pd.DataFrame) -> tuple[str | None, str | None]:
     """The class that colours the neurons, and the one that it is compared with."""
     names, against = classes_of(neurons), None
     label = pick(
@@ -127,25 +127,25 @@ def classes(neurons: pd.DataFrame) -> tuple[str | None, str | None]:
 
 def order_of(label: str | None, *, row: Any) -> Order:
     """How the neurons of a site are ordered; by a weight only if a class is chosen."""
-    known = [one for one in ORDERS if one != "weight" or label is not None]
+    known = [one for one in _ORDERS if one != "weight" or label is not None]
     return pick(
         "order",
         "Sort a site by",
         known,
         widget=row.segmented_control,
         required=True,
-        format_func=lambda one: ORDERS[one],
+        format_func=lambda one: _ORDERS[one],
         key="neuron_order",
         help=ORDER_HELP,
     )
 
 
-def filters(run: Run) -> Shown:
+def filters(run: Run) -> _Shown:
     """The neurons to show in their order, and the class that colours them."""
     neurons = read(run, "neurons")
     row = st.container(horizontal=True, vertical_alignment="top", gap="medium")
     with row:
-        label, against = classes(neurons)
+        label, against = _classes(neurons)
     with row.container(width=110, height=FIELD, border=False):
         layer = pick(
             "layer",
@@ -175,10 +175,10 @@ def filters(run: Run) -> Shown:
     order = order_of(label, row=row.container(height=FIELD, border=False))
     by = Filters(kind, pooling, layer, label, against, order)
     ranks = alike_ranks_of(run) if order == "alike" else None
-    return Shown(chosen_neurons(neurons, **by._asdict(), ranks=ranks), by)
+    return _Shown(chosen_neurons(neurons, **by._asdict(), ranks=ranks), by)
 
 
-def map_of(run: Run, shown: Shown) -> None:
+def map_of(run: Run, shown: _Shown) -> None:
     """A square for each neuron; of very many, first for some of a site, then pages."""
     frame, total = shown.frame, len(read(run, "neurons"))
     one_site = len(frame["site"].unique()) == 1
@@ -188,12 +188,12 @@ def map_of(run: Run, shown: Shown) -> None:
         drawn = _binned(*key_of(run), shown.by, shown)
         most = int(np.max(drawn["n"].to_numpy()))
         said += f", a square for {most:,} of a site, the first layer at the bottom"
-        here = bin_of(frame, drawn, picked(run, shown))
+        here = bin_of(frame, drawn, _picked(run, shown))
         figure = _bin_map(*key_of(run), shown.by, here, drawn, shown)
     else:
-        drawn = page(run, shown) if len(frame) > MOST else frame
+        drawn = _page(run, shown) if len(frame) > MOST else frame
         said += "" if one_site else ", the first layer at the bottom"
-        figure = neuron_map(drawn, picked=picked(run, shown), **shown.colours)
+        figure = neuron_map(drawn, picked=_picked(run, shown), **shown.colours)
     alt = "The selected neurons by site, coloured by weight or importance"
     chart(figure, "neuron_chart", alt=alt, turn=click_neuron)
     leads = "go down to its site" if bins else "see that neuron below"
@@ -205,7 +205,7 @@ def map_of(run: Run, shown: Shown) -> None:
 
 
 @st.cache_resource(max_entries=8, show_spinner=False)
-def _binned(folder: str, written: int, by: Filters, _shown: Shown) -> pd.DataFrame:
+def _binned(folder: str, written: int, by: Filters, _shown: _Shown) -> pd.DataFrame:
     return binned(_shown.frame, **_shown.colours)
 
 
@@ -216,25 +216,25 @@ def _bin_map(
     by: Filters,
     row: int | None,
     _bins: pd.DataFrame,
-    _shown: Shown,
+    _shown: _Shown,
 ) -> go.Figure:
     return bin_map(_bins, row=row, **_shown.colours)
 
 
-def meaning(shown: Shown) -> str:
+def meaning(shown: _Shown) -> str:
     """What the colours of the map say."""
     if shown.label is None:
         return "The stronger the colour, the more important."
     if shown.by.against is None:
-        return SIGNS
+        return _SIGNS
     return "Blue: more for the first class. Orange: more for the second."
 
 
-def page(run: Run, shown: Shown) -> pd.DataFrame:
+def _page(run: Run, shown: _Shown) -> pd.DataFrame:
     """Of a site with very many neurons those beside the one that is looked at."""
     n = len(shown.frame)
     starts = list(range(0, n, MOST))
-    here = page_of(shown.numbers, picked(run, shown))
+    here = page_of(shown.numbers, _picked(run, shown))
     show("neuron_page", here)
 
     def turn(at: int) -> None:
@@ -251,7 +251,7 @@ def page(run: Run, shown: Shown) -> pd.DataFrame:
     return shown.frame.iloc[starts[here] : starts[here] + MOST].reset_index(drop=True)
 
 
-def picked(run: Run, shown: Shown) -> int:
+def _picked(run: Run, shown: _Shown) -> int:
     """The neuron of the context, or else the most important one shown."""
     held = context().neuron
     if held is not None and held in read(run, "neurons")["neuron"].to_numpy():
@@ -260,9 +260,9 @@ def picked(run: Run, shown: Shown) -> int:
     return int(frame.loc[frame["importance"].idxmax(), "neuron"])
 
 
-def chooser(run: Run, shown: Shown) -> int:
+def chooser(run: Run, shown: _Shown) -> int:
     """Previous, next, or one by name, and where it stands in the order shown."""
-    now, order = picked(run, shown), shown.numbers
+    now, order = _picked(run, shown), shown.numbers
     names = names_of(read(run, "neurons"))
     held = context().neuron
     if held is not None and held not in names:

@@ -44,9 +44,9 @@ LOADING = "Loading the language model, then each word is shaded by its activatio
 def panels(run: Run, neuron: dict[str, Any]) -> None:
     """The side that is chosen; the others cost nothing."""
     sides: dict[str, Callable[[Run, dict[str, Any]], None]] = {
-        "Texts": texts,
+        "Texts": _texts,
         OWN: own_text,
-        "Correlated": like_it,
+        "Correlated": _like_it,
         "Other runs": other_runs,
         "Ablate it": without,
     }
@@ -64,7 +64,7 @@ def panels(run: Run, neuron: dict[str, Any]) -> None:
     sides[side](run, neuron)
 
 
-def texts(run: Run, neuron: dict[str, Any]) -> None:
+def _texts(run: Run, neuron: dict[str, Any]) -> None:
     """Highest, quantile, lowest and random texts with the activation on each word."""
     every = texts_of(run).texts
     found = pick_texts(values_of(run, neuron["neuron"]), every)
@@ -80,18 +80,18 @@ def texts(run: Run, neuron: dict[str, Any]) -> None:
     above, below = st.empty(), st.empty()
     st.caption(f"{POOLED[neuron['pooling']]} Texts of nearly the same words are one.")
     if not reads_soon(run):
-        below.html(listing(run, some))
+        below.html(_listing(run, some))
         # Each look is a place where a click elsewhere ends the wait.
         while not reads_soon(run):
             above.html(note(LOADING))
     shown = [every[row] for row in some["row"]]
     tokens = token_values(run, neuron["site"], neuron["index"], shown)
     floor, scale = shading(tokens)
-    below.html(listing(run, some, tokens, floor=floor, scale=scale))
+    below.html(_listing(run, some, tokens, floor=floor, scale=scale))
     above.html(legend("sequential", scale=scale, floor=floor, high="activation"))
 
 
-def listing(
+def _listing(
     run: Run,
     some: pd.DataFrame,
     tokens: Sequence[Sequence[Token]] | None = None,
@@ -158,7 +158,7 @@ def own_text(run: Run, neuron: dict[str, Any]) -> None:
         st.caption(said)
 
 
-def like_it(run: Run, neuron: dict[str, Any]) -> None:
+def _like_it(run: Run, neuron: dict[str, Any]) -> None:
     """The neurons whose pooled values go with its own, or against them."""
     neurons = read(run, "neurons")
     if len(neurons) < 2:
@@ -204,7 +204,7 @@ def other_runs(run: Run, neuron: dict[str, Any]) -> None:
     table = pd.DataFrame(
         {
             "run": [row["title"] for row in rows],
-            "kept": ["yes" if "neuron" in row else said(row) for row in rows],
+            "kept": ["yes" if "neuron" in row else _said(row) for row in rows],
             "rank": [
                 f"{row['rank']:,} of {row['of']:,}" if "rank" in row else "–"
                 for row in rows
@@ -224,6 +224,6 @@ def other_runs(run: Run, neuron: dict[str, Any]) -> None:
     )
 
 
-def said(row: dict[str, Any]) -> str:
+def _said(row: dict[str, Any]) -> str:
     """Of a run that did not keep it: by what it reads the neuron instead."""
     return f"by {', '.join(row['poolings'])}" if row["poolings"] else "no"

@@ -13,7 +13,7 @@ from ui.cache.run_files import neuron_reader, read
 from ui.shell.widgets import places_table
 from ui.state.navigation import context, type_in
 
-WHOLE = "the whole text"
+_WHOLE = "the whole text"
 FOUND = 20
 
 
@@ -51,7 +51,7 @@ def found_on(run: Run, text: str) -> None:
     options: list[tuple[int, int] | None] = [None, *titles]
     word = options[-1]
     if len(parts) != 1:
-        names = [WHOLE, *titles.values()]
+        names = [_WHOLE, *titles.values()]
         place = st.pills(
             "Fire on",
             range(len(options)),

@@ -23,7 +23,7 @@ from ui.shell.run_badge import badge
 from ui.state.clicks import click_place
 from ui.state.navigation import clicked, context, go, remember
 
-ORDERS = {
+_ORDERS = {
     "newest": "Newest first",
     "name": "Name",
     "accuracy": "Accuracy",
@@ -31,7 +31,7 @@ ORDERS = {
     "disk": "Disk used",
 }
 ROW_PX, MOST_ROWS = 35, 14
-PARTS = ("config.json", "status.json", "about.json", "metrics.json")
+_PARTS = ("config.json", "status.json", "about.json", "metrics.json")
 WAY = {"stc": LAYERS, "variability": ADAPT, "hierarchy": HIERARCHY}
 
 
@@ -45,7 +45,7 @@ def lines_of(runs: list[Run]) -> list[Line]:
     found = []
     for run in runs:
         state = run_badge.state(run)
-        written = tuple(stamp(run.folder / part) for part in PARTS)
+        written = tuple(stamp(run.folder / part) for part in _PARTS)
         ended = state not in BUSY
         found.append(_line(str(run.folder), state, written) if ended else line(run))
     return found
@@ -63,7 +63,7 @@ def ledger(runs: list[Run]) -> None:
         by = st.selectbox(
             "Sort by",
             get_args(Order),
-            format_func=lambda order: ORDERS[order],
+            format_func=lambda order: _ORDERS[order],
             width=180,
             key="order",
         )
@@ -84,7 +84,7 @@ def ledger(runs: list[Run]) -> None:
         selection_mode="single-row",
         selection_default={"selection": {"rows": here, "columns": []}},
         height=ROW_PX * (min(len(lines), MOST_ROWS) + 1) + 3,
-        column_config=COLUMNS,
+        column_config=_COLUMNS,
         placeholder="–",
         alt="All runs with their results",
     )
@@ -96,7 +96,7 @@ def ledger(runs: list[Run]) -> None:
     )
 
 
-COLUMNS = {
+_COLUMNS = {
     "Name": st.column_config.TextColumn(pinned=True, width=230),
     "State": st.column_config.TextColumn(width=75),
     "Accuracy": st.column_config.NumberColumn(format="%.1f %%", width=75),
@@ -131,7 +131,7 @@ def runs_at_once() -> None:
     )
 
 
-def one_run(run: Run) -> None:
+def _one_run(run: Run) -> None:
     """The run picked: what it is, its tags, and what can be done with it."""
     found = line(run)
     with st.container(border=True):
@@ -141,7 +141,7 @@ def one_run(run: Run) -> None:
         facts = (found.recipe, found.backbone, found.data, found.labels)
         said = [*facts, size(found.n_bytes), f"folder {run.folder.name}"]
         st.caption(" · ".join(escape(one) for one in said if one))
-        why(run)
+        _why(run)
         if not found.recipe:  # its settings are damaged: it can only go
             delete_button(run)
             return
@@ -155,7 +155,7 @@ def one_run(run: Run) -> None:
             log.code(run.log_tail() or "(no log yet)", language=None)
 
 
-def why(run: Run) -> None:
+def _why(run: Run) -> None:
     """Why a run ended before its end."""
     status = run.status
     if status["error"]:
@@ -261,7 +261,7 @@ def show_page() -> None:
     undo()  # where the button was that deleted it
     if runs:
         picked = [run for run in runs if run.folder.name == context().run]
-        one_run(picked[0] if picked else any_run())
+        _one_run(picked[0] if picked else any_run())
     trash_can()
     if not runs:
         empty(

@@ -15,14 +15,14 @@ from ui.shell.page_list import CURVES, EXAMPLES, LAYERS, NEURONS
 from ui.state.context import PLACES, Context, Place
 from ui.state.navigation import context
 
-HERE = Path(__file__).parent
-SHOWN = 32
+_HERE = Path(__file__).parent
+_SHOWN = 32
 """Characters of a typed text that are shown at most."""
 _copy = component(
     "stc_copy",
-    html=(HERE / "copy.html").read_text("utf-8"),
-    css=(HERE / "copy.css").read_text("utf-8"),
-    js=(HERE / "copy.js").read_text("utf-8"),
+    html=(_HERE / "copy.html").read_text("utf-8"),
+    css=(_HERE / "copy.css").read_text("utf-8"),
+    js=(_HERE / "copy.js").read_text("utf-8"),
     isolate_styles=False,
 )
 
@@ -65,8 +65,8 @@ def _name(run: Run, held: Context, place: Place) -> str:
     if place == "layer":
         return f"layer {held.layer}"
     if place == "example" and held.text:
-        cut = "…" if len(held.text) > SHOWN else ""
-        return f"“{escape(held.text[:SHOWN])}{cut}”"
+        cut = "…" if len(held.text) > _SHOWN else ""
+        return f"“{escape(held.text[:_SHOWN])}{cut}”"
     if place == "example":
         there = run.has("corpus.parquet")
         example = int(held.example or 0)

@@ -9,7 +9,7 @@ EXAMPLES = "pages/5_Examples.py"
 PREDICT = "pages/6_Predict.py"
 ADAPT = "pages/7_Adapt.py"
 HIERARCHY = "pages/8_Hierarchy.py"
-ERRORS = "pages/9_Errors.py"
+_ERRORS = "pages/9_Errors.py"
 COMPARE = "pages/10_Compare.py"
 RUNS = "pages/11_Runs.py"
 PAGES = {
@@ -22,7 +22,7 @@ PAGES = {
     PREDICT: ("Predict", ":material/batch_prediction:"),
     ADAPT: ("Adapt", ":material/tune:"),
     HIERARCHY: ("Hierarchy", ":material/account_tree:"),
-    ERRORS: ("Errors", ":material/rule:"),
+    _ERRORS: ("Errors", ":material/rule:"),
     COMPARE: ("Compare", ":material/compare_arrows:"),
     RUNS: ("Runs", ":material/list_alt:"),
 }

@@ -11,7 +11,7 @@ from ui.cache import plans
 from ui.shell.messages import show_error
 from ui.train.settings import LABELS, in_words
 
-LARGE_BYTES = 1_000_000_000
+_LARGE_BYTES = 1_000_000_000
 """Larger models are loaded for the plan only if that is asked for."""
 
 
@@ -38,7 +38,7 @@ def show_refusal(error: StcError) -> None:
 
 
 def _is_large(name: str) -> bool:
-    return plans.weight_bytes(name) > LARGE_BYTES
+    return plans.weight_bytes(name) > _LARGE_BYTES
 
 
 def _is_loaded_for_it() -> bool:

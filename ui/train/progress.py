@@ -92,7 +92,7 @@ def failed(run: Run) -> None:
 def result(run: Run) -> None:
     metrics = read(run, "metrics")
     columns = [*st.columns(3), *st.columns(3)]  # six in a row would be cut off
-    for column, fact in zip(columns, headline(metrics), strict=True):
+    for column, fact in zip(columns, _headline(metrics), strict=True):
         label, value, note = fact
         with column.container(border=True, height="stretch", gap=None):
             st.metric(label, value)
@@ -122,7 +122,7 @@ def result(run: Run) -> None:
     log(run)
 
 
-def headline(metrics: dict[str, Any]) -> list[tuple[str, str, str]]:
+def _headline(metrics: dict[str, Any]) -> list[tuple[str, str, str]]:
     """The result in six facts: name, value, and what it is held against."""
     test, neurons, layers = metrics["test"], metrics["neurons"], metrics["layers"]
     cost = metrics["cost"]

@@ -37,7 +37,7 @@ TUNINGS = {
     "lora": "LoRA adapters",
     "bottleneck": "bottleneck adapters",
 }
-KIND_NAMES = {"resid": "hidden states", "mlp": "FFN neurons"}
+_KIND_NAMES = {"resid": "hidden states", "mlp": "FFN neurons"}
 LABELS = {
     "backbone": "Language model",
     "kinds": "Read from",
@@ -270,7 +270,7 @@ def _reading() -> dict[str, Any]:
         KINDS,
         selection_mode="multi",
         default=KINDS,
-        format_func=lambda kind: KIND_NAMES[kind],
+        format_func=lambda kind: _KIND_NAMES[kind],
         key="kinds",
     )
     poolings = st.pills(

@@ -62,7 +62,7 @@ def new_run(data: DataConfig) -> None:
     except StcError as error:
         asked = settings.in_words(error)
     with box:
-        begin(asked)
+        _begin(asked)
 
 
 def filled(data: DataConfig) -> RunConfig:
@@ -111,7 +111,7 @@ def wanting(config: RunConfig) -> str | None:
     return escape(errors[0].message) if errors else None
 
 
-def begin(asked: RunConfig | StcError) -> None:
+def _begin(asked: RunConfig | StcError) -> None:
     """What the run will take, and its start; or why it cannot be started."""
     refused = asked if isinstance(asked, StcError) else None
     why = None if isinstance(asked, StcError) else wanting(asked)
@@ -139,7 +139,7 @@ def begin(asked: RunConfig | StcError) -> None:
             expected(asked)
 
 
-def one_run() -> None:
+def _one_run() -> None:
     run = any_run()
     st.subheader(escape(run.name), anchor=False)
     state = run.status["state"]
@@ -151,7 +151,7 @@ def one_run() -> None:
         failed(run)
 
 
-def view() -> str:
+def _view() -> str:
     """New run or the one in the context: what the way here asks for."""
     wanted = st.session_state.pop("_train_view", None)
     if wanted is None and "train_view" not in st.session_state:
@@ -191,8 +191,8 @@ def no_data() -> None:
 
 def show_page() -> None:
     """What stands below the title."""
-    if view() == WATCH:
-        one_run()
+    if _view() == WATCH:
+        _one_run()
     elif context().data is None:
         no_data()
     else:

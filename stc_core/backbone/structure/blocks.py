@@ -11,7 +11,7 @@ from stc_core.errors import StcError
 
 Stack = list[Call]
 States = Sequence[Tensor]
-DEPTHS = {
+_DEPTHS = {
     "encoder": ("encoder_layers", "num_encoder_layers", "num_layers"),
     "decoder": ("decoder_layers", "num_decoder_layers", "num_layers"),
     "": ("num_hidden_layers",),
@@ -142,7 +142,7 @@ def _onward(block: Call, calls: Sequence[Call]) -> Iterator[Tensor | None]:
 def _check_depth(model: nn.Module, part: str, depth: int) -> None:
     """StcError if the config counts other blocks than were found."""
     config = text_config(getattr(model, "config", None))
-    named = [field(config, name) for name in DEPTHS[part]]
+    named = [field(config, name) for name in _DEPTHS[part]]
     said = next((n for n in named if isinstance(n, int)), None)
     if said is not None:
         said *= field(config, "inner_group_num") or 1  # ALBERT: blocks of each layer

@@ -20,7 +20,7 @@ AT = TRIAL[1] + 1
 """The token that is disturbed, counted through all texts: the middle of the second."""
 ROUNDING = 1e-6
 """What part of the largest value is no change."""
-WIDTHS = (
+_WIDTHS = (
     "intermediate_size encoder_ffn_dim decoder_ffn_dim ffn_dim d_ff n_inner d_inner "
     "hidden_dim ffn_hidden_size inner_dim dim_ff intermediate_size_mlp"
 ).split()
@@ -175,7 +175,7 @@ def _one(found: Sequence[Call], widths: set[int]) -> Call | None:
 def _said_widths(model: nn.Module) -> set[int]:
     config = text_config(getattr(model, "config", None))
     found: set[int] = set()
-    for name in WIDTHS:
+    for name in _WIDTHS:
         value = field(config, name)
         values = value if isinstance(value, (list, tuple)) else [value]
         found |= {n for n in values if isinstance(n, int)}

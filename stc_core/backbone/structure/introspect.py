@@ -14,7 +14,7 @@ from stc_core.backbone.structure.trace import TRIAL
 from stc_core.errors import StcError
 from stc_core.types import Site
 
-SEEN = {4: 1e-4, 2: 0.05}
+_SEEN = {4: 1e-4, 2: 0.05}
 """By the bytes of a number: what part of the largest state no rounding comes to."""
 
 
@@ -58,7 +58,7 @@ def look(
     short = same[:-1]
     alone = _states(run, batch_of(short), points, name=name)[0]
     beside = _states(run, batch_of(short, other), points, name=name)[0, : len(short)]
-    most = SEEN[alone.itemsize] * float(alone.abs().max())
+    most = _SEEN[alone.itemsize] * float(alone.abs().max())
     return Look(anatomy, causal, float((alone - beside).abs().max()) > most)
 
 

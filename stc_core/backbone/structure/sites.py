@@ -35,15 +35,15 @@ NO_DOWN = (
 )
 
 
-class Names(NamedTuple):
+class _Names(NamedTuple):
     """Where a family keeps its blocks, and a block its down-projection."""
 
     blocks: tuple[str, ...]
     down: str
 
 
-_LLAMA = Names(("layers",), "mlp.down_proj")
-_BERT = Names(("encoder.layer",), "output.dense")
+_LLAMA = _Names(("layers",), "mlp.down_proj")
+_BERT = _Names(("encoder.layer",), "output.dense")
 _T5_DOWN = "layer.-1.DenseReluDense.wo"
 KNOWN = {
     "bert": _BERT,
@@ -52,23 +52,23 @@ KNOWN = {
     "electra": _BERT,
     "mpnet": _BERT,
     "deberta-v2": _BERT,
-    "distilbert": Names(("transformer.layer",), "ffn.lin2"),
-    "albert": Names(("encoder.albert_layer_groups.*.albert_layers",), "ffn_output"),
-    "modernbert": Names(("layers",), "mlp.Wo"),
-    "gpt2": Names(("h",), "mlp.c_proj"),
-    "gpt_neo": Names(("h",), "mlp.c_proj"),
-    "gpt_neox": Names(("layers",), "mlp.dense_4h_to_h"),
-    "opt": Names(("decoder.layers",), "fc2"),
-    "bloom": Names(("h",), "mlp.dense_4h_to_h"),
-    "falcon": Names(("h",), "mlp.dense_4h_to_h"),
+    "distilbert": _Names(("transformer.layer",), "ffn.lin2"),
+    "albert": _Names(("encoder.albert_layer_groups.*.albert_layers",), "ffn_output"),
+    "modernbert": _Names(("layers",), "mlp.Wo"),
+    "gpt2": _Names(("h",), "mlp.c_proj"),
+    "gpt_neo": _Names(("h",), "mlp.c_proj"),
+    "gpt_neox": _Names(("layers",), "mlp.dense_4h_to_h"),
+    "opt": _Names(("decoder.layers",), "fc2"),
+    "bloom": _Names(("h",), "mlp.dense_4h_to_h"),
+    "falcon": _Names(("h",), "mlp.dense_4h_to_h"),
     "llama": _LLAMA,
     "mistral": _LLAMA,
     "qwen2": _LLAMA,
     "qwen3": _LLAMA,
     "gemma2": _LLAMA,
     "phi3": _LLAMA,
-    "t5": Names(("encoder.block", "decoder.block"), _T5_DOWN),
-    "bart": Names(("encoder.layers", "decoder.layers"), "fc2"),
+    "t5": _Names(("encoder.block", "decoder.block"), _T5_DOWN),
+    "bart": _Names(("encoder.layers", "decoder.layers"), "fc2"),
 }
 
 

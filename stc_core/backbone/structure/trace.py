@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 from transformers.utils import output_capturing
 
-Shape = tuple[int, ...]
+_Shape = tuple[int, ...]
 
 TRIAL = (2, 3)
 """Texts and tokens of the trial forward: no other axis may have these sizes."""
@@ -33,8 +33,8 @@ class Call(NamedTuple):
     times: int  # earlier calls of the same module
     start: int
     stop: int
-    input: Shape | None
-    output: Shape | None
+    input: _Shape | None
+    output: _Shape | None
     before: Tensor | None
     after: Tensor | None
 
@@ -46,7 +46,7 @@ class Call(NamedTuple):
 def trace(model: nn.Module, forward: Callable[[], object]) -> tuple[list[Call], object]:
     """Every call of a submodule in one forward, in the order in which they begin, and
     what the forward gives: with the model's own hidden states where it has them."""
-    open_calls: list[tuple[int, Shape | None, Tensor | None]] = []
+    open_calls: list[tuple[int, _Shape | None, Tensor | None]] = []
     calls: list[Call] = []
     names = {module: name for name, module in model.named_modules() if name}
     seen: Counter[nn.Module] = Counter()
@@ -158,7 +158,7 @@ def takes_hidden_states(model: nn.Module) -> bool:
     return open_ended or "output_hidden_states" in parameters
 
 
-def _shape(tensor: Tensor | None) -> Shape | None:
+def _shape(tensor: Tensor | None) -> _Shape | None:
     return None if tensor is None else tuple(tensor.shape)
 
 

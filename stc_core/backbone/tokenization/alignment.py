@@ -15,13 +15,13 @@ BYTE = re.compile(r"<0x([0-9A-Fa-f]{2})>")
 """How SentencePiece spells a byte of a character that it does not know."""
 MARKS = ("##", "▁", "Ġ", "</w>", "@@", "~")
 """What tokenizers add to a piece to say that a word goes on, or begins, or ends."""
-MOST = 100
+_MOST = 100
 """Bytes that a token has on average at most: a text that is cut is looked at so far."""
 MOST_FREE = 32
 """From more places than so many a token for unknown words is not followed: a run of
 them could stand in too many ways."""
-PROBE = "É é"
-Place = tuple[int, int]
+_PROBE = "É é"
+_Place = tuple[int, int]
 Coding = Callable[[str], bytes]
 
 
@@ -29,10 +29,10 @@ class Units(NamedTuple):
     """A text as bytes, and of each byte the characters that it stands for."""
 
     data: bytes
-    places: list[Place]
+    places: list[_Place]
 
 
-class Piece(NamedTuple):
+class _Piece(NamedTuple):
     """What may stand in the text for a token; `free`: anything may, of one word.
 
     `added`: the token may also be one that the tokenizer has put there.
@@ -43,12 +43,12 @@ class Piece(NamedTuple):
     added: bool
 
 
-class Step(NamedTuple):
+class _Step(NamedTuple):
     """From one byte to another by a token whose own letters are the bytes `own`."""
 
     before: int
     after: int
-    own: Place | None
+    own: _Place | None
 
 
 def align(
@@ -58,7 +58,7 @@ def align(
     added: Sequence[bool] | None,
     *,
     cut: bool,
-) -> list[Place]:
+) -> list[_Place]:
     """The characters start:end of each token; start == end of one without a place.
 
     `added` says which tokens the tokenizer has put around the text, if it knows;
@@ -70,9 +70,9 @@ def align(
         _piece(tokenizer, int(token), None if added is None else added[place], coding)
         for place, token in enumerate(ids)
     ]
-    data = units.data[: MOST * len(ids)] if cut else units.data
+    data = units.data[: _MOST * len(ids)] if cut else units.data
     path = _path(data, pieces, cut=cut)
-    found: list[Place] = []
+    found: list[_Place] = []
     end = 0
     for own in path:
         if own is None or own[0] == own[1]:
@@ -84,12 +84,12 @@ def align(
     return found
 
 
-def _path(data: bytes, pieces: Sequence[Piece], *, cut: bool) -> list[Place | None]:
+def _path(data: bytes, pieces: Sequence[_Piece], *, cut: bool) -> list[_Place | None]:
     """For each piece the bytes that are its own on every way through all of them.
 
     None where it has none, or where it could as well be elsewhere.
     """
-    steps: list[list[Step] | None] = []
+    steps: list[list[_Step] | None] = []
     reached = [{0}]
     for piece in pieces:
         found = _steps(data, reached[-1], piece)
@@ -100,7 +100,7 @@ def _path(data: bytes, pieces: Sequence[Piece], *, cut: bool) -> list[Place | No
             steps.append(None)
             reached.append(set(range(min(reached[-1]), len(data) + 1)))
     ends = {at for at in reached[-1] if cut or not data[at:].strip()} or reached[-1]
-    path: list[Place | None] = []
+    path: list[_Place | None] = []
     for found, starts in zip(reversed(steps), reversed(reached[:-1]), strict=True):
         if found is None:
             path.append(None)
@@ -113,9 +113,9 @@ def _path(data: bytes, pieces: Sequence[Piece], *, cut: bool) -> list[Place | No
     return path[::-1]
 
 
-def _steps(data: bytes, reached: set[int], piece: Piece) -> list[Step]:
+def _steps(data: bytes, reached: set[int], piece: _Piece) -> list[_Step]:
     """Every way over a piece from one of the bytes that are reached."""
-    steps: list[Step] = []
+    steps: list[_Step] = []
     for before in sorted(reached):
         start = _after_space(data, before)
         options = [
@@ -125,14 +125,14 @@ def _steps(data: bytes, reached: set[int], piece: Piece) -> list[Step]:
             if data.startswith(option, at)
         ]
         if options:
-            steps.append(Step(before, options[0][1], options[0]))
+            steps.append(_Step(before, options[0][1], options[0]))
         if piece.added:
-            steps.append(Step(before, before, None))
+            steps.append(_Step(before, before, None))
         if piece.free and len(reached) <= MOST_FREE:
             stop = start
             while stop < len(data) and not data[stop : stop + 1].isspace():
                 stop += 1
-                steps.append(Step(before, stop, (start, stop)))
+                steps.append(_Step(before, stop, (start, stop)))
     return steps
 
 
@@ -144,22 +144,22 @@ def _after_space(data: bytes, at: int) -> int:
 
 def _piece(
     tokenizer: Any, token: int, added: bool | None, coding: Coding | None
-) -> Piece:
+) -> _Piece:
     if added:
-        return Piece((), free=False, added=True)
+        return _Piece((), free=False, added=True)
     name = str(tokenizer.convert_ids_to_tokens(token))
     if token in tokenizer.all_special_ids or token == tokenizer.unk_token_id:
         free = token == tokenizer.unk_token_id
         forms = _bytes_of([name], raw=coding is not None)
-        return Piece(forms, free=free, added=added is None and not free)
+        return _Piece(forms, free=free, added=added is None and not free)
     if coding is not None:
-        return Piece((coding(name),), free=False, added=False)
+        return _Piece((coding(name),), free=False, added=False)
     if match := BYTE.fullmatch(name):
-        return Piece((bytes.fromhex(match[1]),), free=False, added=False)
+        return _Piece((bytes.fromhex(match[1]),), free=False, added=False)
     spoken = str(tokenizer.convert_tokens_to_string([name]))
     options = _bytes_of([name, spoken, _bare(name), _bare(spoken)], raw=False)
     # One without a letter of its own, as for white space, may be anywhere.
-    return Piece(options, free=False, added=not options)
+    return _Piece(options, free=False, added=not options)
 
 
 def _bare(name: str) -> str:
@@ -179,7 +179,7 @@ def _bytes_of(forms: Sequence[str], *, raw: bool) -> tuple[bytes, ...]:
 def _units(text: str, *, raw: bool) -> Units:
     """The text's bytes: as they are, or of its letters in their plainest form."""
     data = bytearray()
-    places: list[Place] = []
+    places: list[_Place] = []
     for place, char in enumerate(text):
         coded = char.encode() if raw else _plain(char).encode()
         data += coded
@@ -207,7 +207,7 @@ def _coding(tokenizer: Any) -> Coding | None:
     decoder = getattr(tokenizer, "byte_decoder", None)
     if decoder is not None:
         return lambda name: bytes(decoder.get(char, ord("?")) for char in name)
-    names = [str(name) for name in tokenizer.tokenize(PROBE)]
-    if names == [chr(byte) for byte in PROBE.encode()]:
+    names = [str(name) for name in tokenizer.tokenize(_PROBE)]
+    if names == [chr(byte) for byte in _PROBE.encode()]:
         return lambda name: bytes(ord(char) for char in name if ord(char) < 256)
-    return str.encode if names == list(PROBE) else None
+    return str.encode if names == list(_PROBE) else None

@@ -13,7 +13,7 @@ from stc_core.backbone.loading import loader_files as files
 from stc_core.backbone.loading.loading_errors import no_vocabulary, tokenizing
 from stc_core.errors import StcError
 
-PROBE = (
+_PROBE = (
     "The quick brown fox jumps over the lazy dog, and 12345 more. "
     "ACDEFGHIKLMNPQRSTVWY acgt Zażółć gęślą jaźń Съешь ещё этих булок 我能吞下玻璃 "
     "私はガラスを 나는 유리를 أنا قادر אני יכול मैं काँच ฉันกินกระจก"
@@ -105,7 +105,7 @@ def _knows(tokenizer: Any, words: dict[str, int]) -> bool:
 
 def _readings(tokenizer: Any, own: list[str]) -> Iterator[list[int]]:
     """The ids of the probe, then of some of the tokenizer's own words."""
-    yield tokenizer(PROBE, add_special_tokens=False, verbose=False)["input_ids"]
+    yield tokenizer(_PROBE, add_special_tokens=False, verbose=False)["input_ids"]
     for word in own[:: max(1, len(own) // TRIED)]:
         text = tokenizer.convert_tokens_to_string([word])
         yield tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"]
@@ -125,7 +125,7 @@ def _without(tokenizer: Any, above: dict[str, int], rows: int) -> Any | None:
     rules = json.loads(backend.to_str())
     kept = [one for one in rules["added_tokens"] if one["content"] not in above]
     fewer = Tokenizer.from_str(json.dumps({**rules, "added_tokens": kept}))
-    found = fewer.encode_batch([PROBE, *above])
+    found = fewer.encode_batch([_PROBE, *above])
     if any(i >= rows for one in found for i in one.ids):
         return None
     changed = copy.deepcopy(tokenizer)

@@ -20,9 +20,9 @@ from chardet.enums import EncodingEra
 
 from stc_core.errors import StcError
 
-SHOWN = 3
+_SHOWN = 3
 WIDE = ("utf-16-le", "utf-16-be", "utf-32-le", "utf-32-be")
-SURE = 1.3
+_SURE = 1.3
 """How many times the score of the next reading that of the first must be."""
 NOT_OF_TABLES = (
     "idna punycode undefined unicode_escape raw_unicode_escape unicode-escape "
@@ -82,7 +82,7 @@ class Candidate(NamedTuple):
     score: float
 
 
-class Reading(NamedTuple):
+class _Reading(NamedTuple):
     """The likeliest readings of a text, best first, and whether the first is clear."""
 
     candidates: tuple[Candidate, ...]
@@ -101,7 +101,7 @@ class Reading(NamedTuple):
         return not all(map(_is_latin, filter(str.isalpha, self.candidates[0].line)))
 
 
-def likeliest(foreign: bytes, plain: bytes = b"") -> Reading:
+def likeliest(foreign: bytes, plain: bytes = b"") -> _Reading:
     """How lines with bytes beyond ASCII may be read; `plain` are other lines.
 
     At least one candidate: Windows-1252 if nothing fits. Candidates differ in what
@@ -113,8 +113,8 @@ def likeliest(foreign: bytes, plain: bytes = b"") -> Reading:
     ranked: dict[str, Candidate] = {}
     for whole, encoding, language in scores:
         if (
-            len(ranked) >= SHOWN
-            and whole < sorted(one.score for one in ranked.values())[-SHOWN]
+            len(ranked) >= _SHOWN
+            and whole < sorted(one.score for one in ranked.values())[-_SHOWN]
         ):
             break
         text = _decoded(foreign, encoding)
@@ -125,19 +125,19 @@ def likeliest(foreign: bytes, plain: bytes = b"") -> Reading:
         ranked[text] = _commoner(
             ranked.get(text), Candidate(codec, language, "", score)
         )
-    found = sorted(ranked.items(), key=lambda one: -one[1].score)[:SHOWN]
+    found = sorted(ranked.items(), key=lambda one: -one[1].score)[:_SHOWN]
     if not found:
         text = foreign.decode("cp1252", "replace")
-        return Reading((Candidate("cp1252", "", _told_apart([text])[0], 0.0),), False)
+        return _Reading((Candidate("cp1252", "", _told_apart([text])[0], 0.0),), False)
     lines = _told_apart([text for text, _ in found])
     shown = [
         one._replace(line=line) for (_, one), line in zip(found, lines, strict=True)
     ]
-    sure = len(shown) == 1 or shown[0].score >= SURE * shown[1].score
-    return Reading(tuple(shown), sure)
+    sure = len(shown) == 1 or shown[0].score >= _SURE * shown[1].score
+    return _Reading(tuple(shown), sure)
 
 
-def _only_signs(foreign: bytes) -> Reading | None:
+def _only_signs(foreign: bytes) -> _Reading | None:
     """Windows-1252 if it makes signs of all bytes beyond ASCII, none in a wrong place.
 
     No-break spaces, curly quotes or a currency tell no language, so that the detector
@@ -147,7 +147,7 @@ def _only_signs(foreign: bytes) -> Reading | None:
     beyond = _BEYOND.findall(text or "")
     if not text or not beyond or any(map(str.isalpha, beyond)) or odd_share(text):
         return None
-    return Reading((Candidate("cp1252", "", _told_apart([text])[0], 1.0),), True)
+    return _Reading((Candidate("cp1252", "", _told_apart([text])[0], 1.0),), True)
 
 
 def _detected(sample: bytes) -> list[tuple[float, str, str]]:

@@ -6,7 +6,7 @@ import re
 from typing import Literal, NamedTuple
 
 SNIFF_ROWS = 200
-DELIMITERS = ",\t;|"
+_DELIMITERS = ",\t;|"
 
 # The default limit of 128 KiB a cell would refuse long documents.
 csv.field_size_limit(2**31 - 1)
@@ -57,10 +57,10 @@ def _closes(text: str, delimiter: str) -> bool:
 
 
 def _delimiter(text: str, *, prefer_tab: bool) -> Dialect:
-    if text.startswith("sep=") and text[4:5] in DELIMITERS:
+    if text.startswith("sep=") and text[4:5] in _DELIMITERS:
         return Dialect(text[4])
     best, chosen = (0.0, 0), "\t" if prefer_tab else ","
-    for delimiter in DELIMITERS:
+    for delimiter in _DELIMITERS:
         counts = _field_counts(text, delimiter, csv.QUOTE_MINIMAL)
         raw = _field_counts(text, delimiter, csv.QUOTE_NONE)
         width = counts[0] if counts else 0

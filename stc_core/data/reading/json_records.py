@@ -12,7 +12,7 @@ from stc_core.errors import StcError
 WINDOW_CHARS = 1 << 23
 WHOLE_CHARS = 1 << 26
 """Of a file over several lines so much is read to see what it is."""
-SPACE = " \t\r\n"
+_SPACE = " \t\r\n"
 SHAPE = "one JSON record on each line, or one list of records"
 
 
@@ -224,7 +224,7 @@ class _Window:
     def peek(self) -> str:
         """The next character that is no space, not read yet; '' at the end."""
         while True:
-            while self.at < len(self.text) and self.text[self.at] in SPACE:
+            while self.at < len(self.text) and self.text[self.at] in _SPACE:
                 self.at += 1
             if self.at < len(self.text):
                 return self.text[self.at]

@@ -9,8 +9,8 @@ import pyarrow as pa
 
 from stc_core.cells import json_text
 
-NAMED_ROWS = 100
-Kind = Literal["short", "long", "repaired", "header", "backslash"]
+_NAMED_ROWS = 100
+_Kind = Literal["short", "long", "repaired", "header", "backslash"]
 
 _STRAY_BYTES = re.compile("[\udc80-\udcff]+")
 _STRAY_HALVES = re.compile("[\ud800-\udfff]")
@@ -31,9 +31,9 @@ class Tally:
     counts: Counter[str] = field(default_factory=Counter)
     named: dict[str, list[int]] = field(default_factory=dict)
 
-    def note(self, what: Kind, row: int) -> None:
+    def note(self, what: _Kind, row: int) -> None:
         self.counts[what] += 1
-        if self.counts[what] <= NAMED_ROWS:
+        if self.counts[what] <= _NAMED_ROWS:
             self.named.setdefault(what, []).append(row)
 
 

@@ -40,11 +40,11 @@ from stc_core.tuning.language_model import check_language
 from stc_core.tuning.session import CHECKPOINTS, TuningSession, loaded
 from stc_core.types import Site
 
-SPARSE = ("neurons.parquet", "activations.npy", *layout.SPARSE)
+_SPARSE = ("neurons.parquet", "activations.npy", *layout.SPARSE)
 """Files of the frozen half that such a run has no like of."""
 SOME = 2000
 """Training rows whose mean an explanation is held against."""
-CHUNK = 4096
+_CHUNK = 4096
 
 
 def check(config: RunConfig, writer: RunWriter) -> None:
@@ -88,16 +88,16 @@ def attentive(config: RunConfig, writer: RunWriter) -> None:
     held = Fitted(found.head, (), {}, logits[task.validation])
     test = corpus.rows("test")
     after = evaluate(corpus, task, held, logits[test], settings.seed)
-    after = {**before, **after, **facts(reader, found, settings, before)}
+    after = {**before, **after, **_facts(reader, found, settings, before)}
     guesses = {name: head.logits(alike[name][test]) for name, head in plain.items()}
     new = {"stc": before["test"]}
     for name, logits_alike in guesses.items():
         guess = Guess(logits_alike.argmax(axis=1), "of all layers alike")
         new[name] = scored(task.codes[test], guess, seed=settings.seed)
     after["baselines"] = {**new, **before["baselines"]}
-    after["comparison"] = comparison(before, after, found)
+    after["comparison"] = _comparison(before, after, found)
     writer.write_json("metrics.json", after)
-    for name in SPARSE:
+    for name in _SPARSE:
         (writer.folder / name).unlink(missing_ok=True)
     shutil.rmtree(writer.folder / CHECKPOINTS, ignore_errors=True)
 
@@ -159,13 +159,13 @@ def prediction_frames(
 ) -> Iterator[pd.DataFrame]:
     """What every run says of its rows."""
     names = tuple(str(name) for name in reader.classes_)
-    for start in range(0, len(logits), CHUNK):
-        rows = np.arange(start, min(start + CHUNK, len(logits)))
+    for start in range(0, len(logits), _CHUNK):
+        rows = np.arange(start, min(start + _CHUNK, len(logits)))
         some = corpus.take(rows)
         yield prediction_table(some, names, softmax(logits[rows])).assign(row=rows)
 
 
-def facts(
+def _facts(
     reader: AttentionClassifier,
     found: Taught,
     settings: TrainConfig,
@@ -224,7 +224,7 @@ class _Row(NamedTuple):
     flops: int
 
 
-def comparison(
+def _comparison(
     before: dict[str, Any], after: dict[str, Any], found: Taught
 ) -> list[dict[str, Any]]:
     """Rows of the result table: attention, poolings of all layers alike, stc, last.

@@ -41,7 +41,7 @@ RATIO = 2.6
 """Of the rate of a block to that of the one below it."""
 THAW = 0.3
 """Share of the steps after which all blocks learn: before anything can stop early."""
-WORDS = "words"
+_WORDS = "words"
 """Name of the language-model stage among the checkpoints and in tuning.json."""
 
 Alike = dict[str, Float[np.ndarray, "n d"]]
@@ -166,7 +166,7 @@ def spoken(lesson: TuningSession, graft: TunableBackbone, head: WordHead) -> His
     """
     settings = lesson.settings
     folder = lesson.writer.folder / CHECKPOINTS
-    left, told = folder / f"{WORDS}.safetensors", folder / f"{WORDS}.json"
+    left, told = folder / f"{_WORDS}.safetensors", folder / f"{_WORDS}.json"
     speaker = Speaker(graft.backbone, head, graft.parts, graft.blocks)
     if told.is_file():
         speaker.load_state_dict(load_file(left))
@@ -178,10 +178,10 @@ def spoken(lesson: TuningSession, graft: TunableBackbone, head: WordHead) -> His
     history = lesson.train(
         speaker,
         graft.backbone,
-        name=WORDS,
+        name=_WORDS,
         tune=_bounded(settings.tune, settings.attention.lm_epochs, half),
         by="loss",
-        under=WORDS,
+        under=_WORDS,
         told=History().record(),
         rate=lambda steps: paced(_word_groups(speaker, rate), steps),
     )
@@ -189,7 +189,7 @@ def spoken(lesson: TuningSession, graft: TunableBackbone, head: WordHead) -> His
         tensors = speaker.state_dict()
         save_file({n: t.cpu().contiguous() for n, t in tensors.items()}, path)
     write_json(told, history.record())
-    shutil.rmtree(folder / WORDS)
+    shutil.rmtree(folder / _WORDS)
     return history
 
 
@@ -216,7 +216,7 @@ def _classes(
         backbone,
         name="classes",
         tune=_bounded(settings.tune, settings.attention.epochs, seconds),
-        told={WORDS: words.record()} if words else None,
+        told={_WORDS: words.record()} if words else None,
         rate=lambda steps: paced(groups, steps),
         step=thaw if words else None,
     )

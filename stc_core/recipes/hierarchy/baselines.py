@@ -25,7 +25,7 @@ from stc_core.selection.baselines import Guess, scored
 from stc_core.tuning.readout import Readout
 from stc_core.tuning.session import balanced
 
-BATCH = 64
+_BATCH = 64
 Nodes = Int[np.ndarray, "n_test depth"]
 
 
@@ -103,8 +103,8 @@ def logits_of(
     order = np.argsort([len(row) for row in ids], kind="stable")
     parts = []
     with torch.inference_mode():
-        for start in range(0, len(ids), BATCH):
-            batch = [ids[row] for row in order[start : start + BATCH]]
+        for start in range(0, len(ids), _BATCH):
+            batch = [ids[row] for row in order[start : start + _BATCH]]
             inputs = make_batch(batch, config, device=device, packed=False).inputs
             parts.append(readout(**inputs)["logits"].float().cpu().numpy())
     out = np.empty((len(ids), parts[0].shape[1]), np.float32)

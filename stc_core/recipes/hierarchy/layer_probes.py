@@ -20,7 +20,7 @@ from stc_core.probes.variability import from_features, states_of
 from stc_core.recipes.hierarchy.levels import Levels
 from stc_core.types import PooledSite, Site
 
-SLACK = 0.25
+_SLACK = 0.25
 
 
 class LevelProbe(NamedTuple):
@@ -105,7 +105,7 @@ def propose(
     found: list[int] = []
     for level, probes in enumerate(rungs if above else rungs[:-1]):
         best = max(rung.accuracy for rung in probes)
-        enough = best - SLACK * (best * (1 - best) / n) ** 0.5
+        enough = best - _SLACK * (best * (1 - best) / n) ** 0.5
         lowest = next(rung.layer for rung in probes if rung.accuracy >= enough)
         least = found[-1] + 1 if found else layers[0]
         found.append(min(max(lowest, least), layers[level - depth]))

@@ -52,7 +52,7 @@ from stc_core.runs.writer import RunWriter
 from stc_core.tuning.session import CHECKPOINTS, loaded
 
 RUNGS, WRITTEN = "levels.parquet", "replies.parquet"
-HEAD_ROWS = 2000
+_HEAD_ROWS = 2000
 
 
 def check(config: RunConfig, writer: RunWriter) -> None:
@@ -61,7 +61,7 @@ def check(config: RunConfig, writer: RunWriter) -> None:
     And a backbone that cannot write a reply, where one is wanted.
     """
     writer.phase("read", message=config.data.path)
-    head = read_table(config.data.path, nrows=HEAD_ROWS, encoding=config.data.encoding)
+    head = read_table(config.data.path, nrows=_HEAD_ROWS, encoding=config.data.encoding)
     check_levels(resolve_columns(head, config.data))
     if config.data.reply and first_words(config.train) is None:
         raise StcError(
@@ -168,7 +168,7 @@ def by_classes(
         return descend(levels.tree, read.logits(cascade.heads_, rows))
 
     metrics = {**before, **evaluated(cascade, course, way)}
-    metrics |= facts(cascade, found, plan, levels, before)
+    metrics |= _facts(cascade, found, plan, levels, before)
     width = len(cascade.head_.features)
     metrics["neurons"] = {**before["neurons"], "selected": width, "unique": width}
     metrics["hierarchy"]["temperatures"] = temperatures
@@ -193,7 +193,7 @@ def by_words(
         return Descent(every.nodes[rows], tuple(share[rows] for share in every.shares))
 
     metrics = {**before, **evaluated(lexicon, course, way)}
-    metrics |= facts(lexicon, found, plan, course.levels, before)
+    metrics |= _facts(lexicon, found, plan, course.levels, before)
     wish = settings.hierarchy
     metrics["hierarchy"] |= {"heads": "words", "tied": wish.tied, "norm": wish.norm}
     if replies is not None:
@@ -306,7 +306,7 @@ def evaluated(
             "n": len(rows),
             "ece": expected_calibration_error(leaf, shares),
             "log_loss": log_loss(leaf, shares),
-            "levels": level_scores(course, way, rows),
+            "levels": _level_scores(course, way, rows),
         },
         "validation": {
             "accuracy": accuracy(y, guess),
@@ -316,7 +316,7 @@ def evaluated(
     }
 
 
-def level_scores(
+def _level_scores(
     course: HierarchyTraining, way: Descent, rows: Int[np.ndarray, " some"]
 ) -> list[dict[str, Any]]:
     """Accuracy and macro-F1 of the labels of each level, coarse to fine."""
@@ -335,7 +335,7 @@ def level_scores(
     return found
 
 
-def facts(
+def _facts(
     cascade: HierarchicalClassifier,
     found: TrainedHierarchy,
     plan: Plan,

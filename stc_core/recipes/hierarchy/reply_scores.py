@@ -14,7 +14,7 @@ from stc_core.recipes.hierarchy.replies import Replies
 from stc_core.recipes.hierarchy.teacher_forcing import script, surprise
 from stc_core.recipes.hierarchy.training import HierarchyTraining
 
-MOST = 500
+_MOST = 500
 """Test rows that are written for at most; a draw of them if there are more."""
 
 
@@ -22,9 +22,9 @@ def rows_to_write(course: HierarchyTraining) -> Int[np.ndarray, " some"]:
     """Test rows whose labels are known to the model, ascending."""
     rows = course.corpus.rows("test")
     rows = rows[course.levels.codes[rows, -1] >= 0]
-    if len(rows) > MOST:
+    if len(rows) > _MOST:
         rng = np.random.default_rng(course.settings.seed)
-        rows = np.sort(rng.choice(rows, MOST, replace=False))
+        rows = np.sort(rng.choice(rows, _MOST, replace=False))
     return rows
 
 

@@ -17,7 +17,7 @@ from stc_core.classifiers.label_tree import Tree
 from stc_core.classifiers.spelling import Names, Speller
 from stc_core.types import Site
 
-BATCH = 16
+_BATCH = 16
 
 
 class Script(NamedTuple):
@@ -95,8 +95,8 @@ def surprise(speller: Speller, scripts: Sequence[Script], part: int) -> Surprise
     """How much a part of each sequence surprises its head, given all before it."""
     nats, counts = np.zeros(len(scripts)), np.zeros(len(scripts), int)
     order = np.argsort([len(one.tokens) for one in scripts], kind="stable")
-    for start in range(0, len(scripts), BATCH):
-        some = order[start : start + BATCH]
+    for start in range(0, len(scripts), _BATCH):
+        some = order[start : start + _BATCH]
         (said,) = read(speller, [scripts[row] for row in some], [part])
         loss = nn.functional.cross_entropy(said.logits, said.tokens, reduction="none")
         rows = some[said.rows.cpu().numpy()]

@@ -56,7 +56,7 @@ CONTROL_SHARE = 0.35
 """Of the time of the probes, on as many rows: .27 on the sample, .39 on trec."""
 LEADERS = 5
 """Sites of which the baselines fit a ridge model to each penalty."""
-KEPT = 3
+_KEPT = 3
 """Of so many candidates one is kept, usually."""
 HEAD_SECONDS_PER_TEXT = 1.2e-4
 """The values of its neurons written and read, its prediction written."""
@@ -176,13 +176,13 @@ def forecast(
     seconds["head"] += HEAD_SECONDS_PER_TEXT * whole.n
     if rest is not None:
         seconds["extract"] += sampling_seconds(shape, surveyed.pace)
-        refit = surveyed.pace.gram(whole.n_learned, kept(shape))
+        refit = surveyed.pace.gram(whole.n_learned, _kept(shape))
         seconds["head"] += rest.seconds + refit
     return Forecast(
         extraction,
         seconds,
         memory + 2 * whole.characters,
-        extraction.disk_bytes + 4 * whole.n * kept(shape),
+        extraction.disk_bytes + 4 * whole.n * _kept(shape),
         sum(map(len, tokens.ids)),
         tokens.n_cut,
     )
@@ -224,9 +224,9 @@ def sampled(shape: Shape) -> Shape:
     )
 
 
-def kept(shape: Shape) -> int:
+def _kept(shape: Shape) -> int:
     """Neurons, roughly."""
-    return max(1, _candidates(shape) // KEPT)
+    return max(1, _candidates(shape) // _KEPT)
 
 
 def sampling_bytes(shape: Shape) -> int:

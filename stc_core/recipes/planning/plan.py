@@ -29,7 +29,7 @@ def plan(
     classifier = estimator(config.train)
     backbone = backbone or classifier.load_backbone()
     wanted = classifier.wanted(backbone)
-    check_settings(config.train, backbone)
+    _check_settings(config.train, backbone)
     surveyed = surveyed or survey(backbone, corpus.texts)
     store_dtype = config.train.store_dtype
     shape = _shape(corpus, [backbone.widths[wish.site] for wish in wanted])
@@ -55,7 +55,7 @@ def plan(
     }
 
 
-def check_settings(settings: TrainConfig, backbone: Backbone) -> None:
+def _check_settings(settings: TrainConfig, backbone: Backbone) -> None:
     """Raise StcError for settings of a recipe that this backbone cannot do."""
     tune = settings.tune
     if settings.recipe == "attention":

@@ -12,7 +12,7 @@ from transformers.models.bert.tokenization_bert_legacy import BertTokenizerLegac
 
 from helpers.models.tiny import N_BLOCKS, one_thread, shake  # noqa: F401
 from stc_core.backbone.backbone import Backbone
-from stc_core.backbone.tokenization.alignment import Piece, _path
+from stc_core.backbone.tokenization.alignment import _path, _Piece
 from stc_core.backbone.tokenization.tokens import spans, tokenize
 from stc_core.classifiers.base import BaseClassifier
 from stc_core.heads.head import SparseHead
@@ -179,6 +179,6 @@ def test_a_text_that_brings_its_end_along_is_explained():
 def test_a_long_run_of_unknown_words_takes_no_time_or_memory():
     """In a text without spaces they could stand in too many ways."""
     data = "語".encode() * 500
-    pieces = [Piece((), free=True, added=False)] * 500
+    pieces = [_Piece((), free=True, added=False)] * 500
     path = _path(data, pieces, cut=False)
     assert path == [None] * 500

@@ -17,7 +17,7 @@ from stc_core.config import (
 from stc_core.errors import StcError
 from stc_core.interpret.integrated_gradients import integrated_gradients
 from stc_core.recipes import registry
-from stc_core.recipes.attention.recipe import SPARSE
+from stc_core.recipes.attention.recipe import _SPARSE
 from stc_core.recipes.attention.uniform import ALIKE, read_sites_of
 from stc_core.runs.run import Run
 from stc_core.runs.writer import RunWriter
@@ -38,7 +38,7 @@ def test_every_metric_is_there(run: Run):
     assert sum(told["layer_shares"]) == pytest.approx(1)
     names = [row["name"] for row in metrics["comparison"]]
     assert names == ["attention", *ALIKE, "stc", "last_layer"]
-    assert not any(run.has(name) for name in SPARSE)
+    assert not any(run.has(name) for name in _SPARSE)
     assert not (run.folder / "checkpoints").exists()
     assert len(run.tuning["epochs"]) >= 3
 

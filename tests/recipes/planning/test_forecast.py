@@ -18,9 +18,9 @@ from stc_core.recipes.planning.forecast import (
     Forecast,
     Shape,
     Survey,
+    _kept,
     baseline_bytes,
     forecast,
-    kept,
     probe_bytes,
     sampled,
     sampled_tokens,
@@ -134,7 +134,7 @@ def test_many_texts_are_read_once_and_chosen_from_a_sample():
     assert whole.seconds["head"] > 3 * half.seconds["head"]
     assert whole.memory_bytes < 1.05 * half.memory_bytes
     more = whole.disk_bytes - half.disk_bytes
-    assert more == 50_000 * 4 * kept(sampled(LARGE))
+    assert more == 50_000 * 4 * _kept(sampled(LARGE))
 
 
 def test_the_memory_of_sampling_is_that_of_its_columns():
