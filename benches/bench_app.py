@@ -19,7 +19,7 @@ from measure import Row, show
 from playwright.sync_api import Page
 
 from stc_core.config import DataConfig, RunConfig, TrainConfig
-from stc_core.data.uploads import find
+from stc_core.data.uploads import find_upload
 from stc_core.recipes import registry, sparse
 from stc_core.runs.run import Run
 from stc_core.runs.writer import RunWriter
@@ -38,7 +38,7 @@ def small(folder: Path) -> Run:
     """A run of some of the sample, in `folder`; no baselines."""
     sparse.baselines_of = lambda *_, **__: {}
     table = folder.parent / "texts.csv"
-    sample = pd.read_csv(find("sample").path, nrows=N_FIT)
+    sample = pd.read_csv(find_upload("sample").path, nrows=N_FIT)
     sample[["text", "topic"]].to_csv(table, index=False)
     config = RunConfig(
         data=DataConfig(path=str(table), text="text", labels=("topic",)),

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from stc_core.files import plain
+from stc_core.files import json_value
 
 BASE64 = "base64:"
 
@@ -56,7 +56,9 @@ def cell_text(value: Any) -> str | None:
 
 def json_text(value: Any) -> str:
     """The value as JSON: nested numbers stay numbers, bytes are as in `bytes_text`."""
-    return json.dumps(_values(plain(value)), ensure_ascii=False, default=json_default)
+    return json.dumps(
+        _values(json_value(value)), ensure_ascii=False, default=json_default
+    )
 
 
 def json_default(value: Any) -> str:

@@ -60,7 +60,7 @@ def size(n_bytes: float | int) -> str:
     return f"{n_bytes:.1f} TB"
 
 
-def distinct(titles: Mapping[str, str]) -> dict[str, str]:
+def distinct_titles(titles: Mapping[str, str]) -> dict[str, str]:
     """The title of each key, no two alike: those that were get their key, too.
 
     A select box tells its options apart by nothing but what it shows.

@@ -43,23 +43,25 @@ def unwritable(path: Path, error: OSError) -> StcError:
 
 def write_json(path: Path, value: Any) -> None:
     with replacing(path) as temporary:
-        text = json.dumps(plain(value), indent=1, allow_nan=False, ensure_ascii=False)
+        text = json.dumps(
+            json_value(value), indent=1, allow_nan=False, ensure_ascii=False
+        )
         temporary.write_text(text + "\n", encoding="utf-8")
 
 
-def plain(value: Any) -> Any:
+def json_value(value: Any) -> Any:
     """`value` in JSON's own types; a number that is not finite becomes None.
 
     Dates become ISO text.
     """
     if isinstance(value, BaseModel):
-        return plain(value.model_dump(mode="json"))
+        return json_value(value.model_dump(mode="json"))
     if isinstance(value, dict):
-        return {str(key): plain(item) for key, item in value.items()}
+        return {str(key): json_value(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [plain(item) for item in value]
+        return [json_value(item) for item in value]
     if isinstance(value, np.ndarray | np.generic):
-        return plain(value.tolist())
+        return json_value(value.tolist())
     if isinstance(value, float) and not math.isfinite(value):
         return None
     if isinstance(value, date | time):

@@ -100,10 +100,10 @@ def _in_words(model: type[BaseModel]) -> Iterator[None]:
     try:
         yield
     except ValidationError as error:
-        raise in_words(model, error) from error
+        raise setting_in_words(model, error) from error
 
 
-def in_words(model: type[BaseModel], error: ValidationError) -> SettingError:
+def setting_in_words(model: type[BaseModel], error: ValidationError) -> SettingError:
     """The first thing that `error` says of a record `model`, in words."""
     first = error.errors()[0]
     place, field = _field_at(model, first["loc"])

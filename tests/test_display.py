@@ -2,7 +2,7 @@
 
 import pytest
 
-from stc_core.display import count, distinct, duration, interval, percent, size
+from stc_core.display import count, distinct_titles, duration, interval, percent, size
 
 
 @pytest.mark.parametrize(
@@ -48,7 +48,7 @@ def test_shares():
 
 def test_titles_that_are_alike_get_their_key():
     titles = {"r1": "90 % · a", "r2": "80 % · a", "r3": "90 % · a"}
-    assert distinct(titles) == {
+    assert distinct_titles(titles) == {
         "r1": "90 % · a (r1)",
         "r2": "80 % · a",
         "r3": "90 % · a (r3)",

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from helpers.command import Stc
-from stc_core.cli.common import PARTS, _option_at
+from stc_core.cli.common import SETTING_PARTS, _option_at
 from stc_core.config import DataConfig, RunConfig, TrainConfig
 from stc_core.errors import StcError
 from stc_core.frozen import Frozen, SettingError
@@ -43,7 +43,7 @@ def numbers(model: type[Frozen]) -> Iterator[tuple[str, Any, float]]:
 
 PLACES = [
     ((*part, name), value)
-    for part in ((), *((one,) for one in PARTS))
+    for part in ((), *((one,) for one in SETTING_PARTS))
     for name, _, value in numbers(
         type(getattr(TrainConfig(), part[0])) if part else TrainConfig
     )
@@ -59,7 +59,7 @@ def nested(place: tuple[str, ...], value: object) -> dict[str, Any]:
 
 def test_every_number_has_a_bound():
     told = {place for place, _ in PLACES}
-    for part in ((), *((one,) for one in PARTS)):
+    for part in ((), *((one,) for one in SETTING_PARTS)):
         model = type(getattr(TrainConfig(), part[0])) if part else TrainConfig
         for name, field in model.model_fields.items():
             if number(field.annotation):

@@ -38,7 +38,7 @@ from ui.cache.comparison import class_gaps, widths
 from ui.cache.run_files import read
 from ui.cache.texts import texts_of
 from ui.charts.chart import chart
-from ui.shell.frame import empty, pick_run
+from ui.shell.frame import empty_state, pick_run
 from ui.shell.messages import escape
 from ui.shell.page_list import EXAMPLES, TRAIN
 from ui.shell.report_button import report_button
@@ -302,7 +302,7 @@ def show_page() -> None:
     mine = next((one for one in every if one.run == run.folder.name), None)
     alike = same_table(every, mine) if mine else []
     if mine is None or len(alike) < 2:
-        empty(
+        empty_state(
             "Nothing to compare yet",
             "This is the only finished run on its data. Train another with other "
             "settings: a model, a depth, a preset, a seed.",

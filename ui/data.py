@@ -9,7 +9,13 @@ from stc_core.data.corpus import Corpus
 from stc_core.data.findings import Finding, Report
 from stc_core.data.split import SPLIT_ORDER
 from stc_core.data.statistics import class_balance, length_histogram
-from stc_core.data.uploads import SAMPLE, Upload, find, list_uploads, write_choice
+from stc_core.data.uploads import (
+    SAMPLE,
+    Upload,
+    find_upload,
+    list_uploads,
+    write_choice,
+)
 from stc_core.figures.data import class_bars, length_bars
 from ui.cache import tables
 from ui.cache.run_files import SHOWN_ROWS
@@ -165,7 +171,7 @@ def show_page() -> None:
     if context().data is None:
         st.info("Upload a table or use the sample to begin.", icon=":material/table:")
         st.stop()
-    table = find(str(context().data))
+    table = find_upload(str(context().data))
     encoding = title_with_encoding(table)
     head = tables.head(table.path, encoding)
     shown = head.head(SHOWN_ROWS)

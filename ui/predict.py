@@ -8,11 +8,11 @@ import streamlit as st
 from stc_core.classifiers.predict_table import LABEL_COLUMN, annotated
 from stc_core.data.checks import check_source
 from stc_core.data.columns import guess_columns
-from stc_core.data.uploads import Upload, find, list_uploads, predicted
+from stc_core.data.uploads import Upload, find_upload, list_uploads, predicted
 from stc_core.display import duration
 from stc_core.figures.data import class_bars
 from stc_core.runs import label_jobs
-from stc_core.runs.label_jobs import Order
+from stc_core.runs.label_jobs import LabelOrder
 from stc_core.runs.run import Run
 from stc_core.runs.status import BUSY, Status
 from ui.cache import tables
@@ -75,8 +75,8 @@ def _table(run: Run) -> None:
         return
     if st.button("Predict", type="primary", icon=":material/play_arrow:", key="go"):
         place = str(out.resolve())
-        label_jobs.start(
-            Order(str(run.folder), str(chosen.path), text, place, encoding)
+        label_jobs.start_labelling(
+            LabelOrder(str(run.folder), str(chosen.path), text, place, encoding)
         )
         st.rerun()
     fresh = stamp(out) > stamp(run.folder / "metrics.json")
@@ -121,7 +121,7 @@ def _choose() -> Upload | None:
     with earlier:
         pick_upload("table", list_uploads())
     held = context().table
-    return None if held is None else find(held)
+    return None if held is None else find_upload(held)
 
 
 @st.fragment(run_every=1.0)
@@ -139,7 +139,7 @@ def _watch(out: Path) -> None:
     with st.container(border=True):
         st.progress(min(done / total, 1.0) if total else 0.0, text=said)
         if st.button("Cancel", icon=":material/stop_circle:", key="stop"):
-            label_jobs.cancel(out)
+            label_jobs.cancel_labelling(out)
             st.rerun()
     st.caption("You can close this tab: the work goes on in its own process.")
 

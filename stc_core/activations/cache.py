@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from filelock import Timeout
 
-from stc_core.activations.store import is_whole, lock, share_done
+from stc_core.activations.store import is_whole, share_done, store_lock
 from stc_core.errors import StcError
 from stc_core.files import read_json
 
@@ -55,7 +55,7 @@ def delete_store(path: Path) -> bool:
     Another process may have been faster.
     """
     try:
-        with lock(path.parent, path.name.partition("-")[0]).acquire(timeout=0):
+        with store_lock(path.parent, path.name.partition("-")[0]).acquire(timeout=0):
             grave = path.with_name(f".{path.name}.{os.getpid()}")
             with suppress(FileNotFoundError):
                 path.rename(grave)

@@ -27,23 +27,23 @@ from stc_core.activations.cost import (
     measure_speed,
     plan_extraction,
 )
-from stc_core.activations.forward import PENDING, Batch, BatchBudget, run, token_ids
+from stc_core.activations.forward import PENDING, BatchBudget, ReadBatch, run, token_ids
 from stc_core.activations.store import (
     STORE_DTYPES,
     FeatureStore,
     Frame,
     StoreWriter,
     find_store,
-    lock,
     open_writer,
     share_done,
     store_bytes,
+    store_lock,
     store_path,
     text_key,
 )
 from stc_core.activations.transfer import Blocks, HostCopy, Packed, pack
 from stc_core.backbone.backbone import Backbone
-from stc_core.data.texts import distinct
+from stc_core.data.texts import distinct_texts
 from stc_core.errors import StcError
 from stc_core.paths import features_folder
 from stc_core.types import Feature, PooledSite, Progress, silent
@@ -94,11 +94,11 @@ def extract(
         progress(1, 1)
         return store
     path = store_path(folder, key, wanted)
-    unique, numbers = distinct(texts)
+    unique, numbers = distinct_texts(texts)
     tokens = _estimate(backbone, unique)
     total = int(tokens.sum())
     waiting = lambda: progress(int(total * share_done(path)), total)  # noqa: E731
-    with _acquire(lock(folder, key), waiting):
+    with _acquire(store_lock(folder, key), waiting):
         if store := find_store(folder, key, wanted):
             progress(total, total)
             return store
@@ -182,7 +182,7 @@ def extract_features(
     if not texts:
         return out
     pick = _picker(backbone, places)
-    pending: deque[Batch[HostCopy]] = deque()
+    pending: deque[ReadBatch[HostCopy]] = deque()
 
     def land() -> None:
         batch = pending.popleft()
@@ -274,7 +274,7 @@ def _frame(block: Float[Tensor, "batch width"]) -> Frame:
     return Frame(offset.cpu().numpy(), scale)
 
 
-def _save(writer: StoreWriter, batch: Batch[Packed]) -> None:
+def _save(writer: StoreWriter, batch: ReadBatch[Packed]) -> None:
     blocks = batch.value.blocks
     values = batch.value.values.wait()
     fits = bool(torch.isfinite(batch.value.extremes.wait()).all())

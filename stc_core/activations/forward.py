@@ -34,7 +34,7 @@ def on_device(backbone: Backbone, table: Mapping[str, _T]) -> _T:
 
 
 @dataclass(frozen=True)
-class Batch(Generic[_T]):
+class ReadBatch(Generic[_T]):
     """What was made of the texts `rows`; `start`: how many came before them."""
 
     start: int
@@ -75,7 +75,7 @@ def run(
     pace: BatchBudget,
     start: int = 0,
     read: _Read | None = None,
-) -> Generator[Batch[_T], None, None]:
+) -> Generator[ReadBatch[_T], None, None]:
     """`make` of every batch from place `start` on, the next shard being tokenised.
 
     `read` is what runs a batch: `backbone.pooled` if none is given. What the
@@ -91,7 +91,7 @@ def run(
         ids = [ids[text] for text in order]
         first = max(0, start - shard.start)
         for at, value in _in_batches(ids, read, make, pace=pace, start=first):
-            yield Batch(shard.start + at.start, shard.start + order[at], value)
+            yield ReadBatch(shard.start + at.start, shard.start + order[at], value)
         if len(ids) > CHUNK:
             release()
 

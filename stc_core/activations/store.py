@@ -228,7 +228,7 @@ def store_path(folder: Path, key: str, sites: Iterable[PooledSite]) -> Path:
     return folder / f"{key}-{hashlib.sha256(names.encode()).hexdigest()[:8]}"
 
 
-def lock(folder: Path, key: str) -> FileLock:
+def store_lock(folder: Path, key: str) -> FileLock:
     """Held by whoever writes stores of `key`; free again when its process dies."""
     try:
         folder.mkdir(parents=True, exist_ok=True)

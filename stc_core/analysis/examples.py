@@ -13,12 +13,12 @@ _PLACE = ("file", "row")
 """Where a text is in what was given: data or test, and its row there, from 1."""
 
 
-def place(row: int, file: str) -> str:
+def place_in_words(row: int, file: str) -> str:
     """Where a text is in what was given, in words: 'row 3 of the test file'."""
     return f"row {row}" + (" of the test file" if file == "test" else "")
 
 
-def examples(predictions: pd.DataFrame, corpus: pd.DataFrame) -> pd.DataFrame:
+def example_table(predictions: pd.DataFrame, corpus: pd.DataFrame) -> pd.DataFrame:
     """A row per text of the corpus: COLUMNS, split, PLACE; `example` is its position.
 
     The margin is the lead of the most probable class over the second.
@@ -42,7 +42,7 @@ def select_examples(
     label: str | None = None,
     query: str = "",
 ) -> pd.DataFrame:
-    """The rows of `examples` that pass every filter, the least certain first.
+    """The rows of `example_table` that pass every filter, the least certain first.
 
     `label` is the true or the predicted class; `query` is found in the text as it is
     written, whatever the case. Without `show` the order is that of the corpus.

@@ -64,7 +64,7 @@ def _same_path(frame: pd.DataFrame, level: int) -> pd.Series:
     return right
 
 
-def confusion(
+def child_confusion(
     frame: pd.DataFrame, path: Sequence[str], *, split: str = "test"
 ) -> pd.DataFrame:
     """True children of a parent by predicted child: counts of texts of `split`.

@@ -8,7 +8,7 @@ import pandas as pd
 
 from stc_core.config import RunConfig
 from stc_core.data.findings import Report
-from stc_core.display import distinct, duration, interval, percent
+from stc_core.display import distinct_titles, duration, interval, percent
 
 
 class Card(NamedTuple):
@@ -87,7 +87,9 @@ def same_table(cards: Iterable[Card], mine: Card) -> list[Card]:
 
 def titles_of(cards: Sequence[Card]) -> dict[str, str]:
     """By folder the score and name of each run; alike ones get their folder, too."""
-    return distinct({one.run: f"{percent(one.accuracy)} · {one.name}" for one in cards})
+    return distinct_titles(
+        {one.run: f"{percent(one.accuracy)} · {one.name}" for one in cards}
+    )
 
 
 def card_table(cards: Sequence[Card]) -> pd.DataFrame:

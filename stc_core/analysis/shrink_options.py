@@ -39,7 +39,7 @@ def smaller(
     of the frontier: its depth and its number of neurons. Raises StcError for a run that
     cannot be made smaller.
     """
-    check(parent)
+    check_limits(parent)
     given = {"max_neurons": max_neurons, "tolerance": tolerance}
     if max_layer is not None:
         given["max_layer"] = min([max_layer, *_known(parent.config.train.max_layer)])
@@ -53,7 +53,7 @@ def smaller(
         assert found is not None
         option = found.layer, found.neurons
     if option is not None:
-        find(options_of(parent), option)
+        find_option(options_of(parent), option)
     layer, neurons = option or (None, None)
     known = "smaller" if option is None else kept(*option)
     return parent.config.changed(
@@ -87,7 +87,7 @@ def kept(layer: int, neurons: int) -> str:
     return f"layer {layer}, {count(neurons, 'neuron')}"
 
 
-def check(parent: Run) -> None:
+def check_limits(parent: Run) -> None:
     """Raise StcError unless a cheaper run can be made from `parent`."""
     state, train = parent.status["state"], parent.config.train
     where = f"run {parent.name!r}"
@@ -121,7 +121,7 @@ def options_in(frontier: pd.DataFrame) -> list[Option]:
     return [Option._make((*row, NO_GUESS)) for row in rows]
 
 
-def find(options: Sequence[Option], place: tuple[int, int]) -> Option:
+def find_option(options: Sequence[Option], place: tuple[int, int]) -> Option:
     """The option of this depth and this number of neurons."""
     for option in options:
         if (option.layer, option.neurons) == place:

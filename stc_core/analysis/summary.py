@@ -12,7 +12,7 @@ from stc_core.metrics.scores import METRICS, Metric
 
 OVERLAP = ", though the two 95 % intervals overlap."
 CHANCE = ", which may be chance (95 % of the difference on the same texts: {})."
-SPARSE = "The sparse classifier that this run began with"
+PARENT_CURVES = "The sparse classifier that this run began with"
 """What the curves are of where the metrics name a recipe, which goes on from there."""
 
 
@@ -141,7 +141,7 @@ def _shallow(
     if chosen.empty:
         return []
     row, total = chosen.iloc[0], metrics["layers"]["total"]
-    who = SPARSE if "recipe" in metrics else "The classifier"
+    who = PARENT_CURVES if "recipe" in metrics else "The classifier"
     said = [_reads(who, int(row["layer"]), total, 1 - float(row["flops_share"]))]
     early = _smallest(part, metric, share=0.95)
     if early is not None and early["layer"] < row["layer"]:

@@ -134,7 +134,7 @@ class Backbone:
         """
         place = choose_device(device)
         folder = hub.resolve(name, progress=progress)
-        model, tokenizer = changes.read(folder, name, choose_dtype(dtype, place))
+        model, tokenizer = changes.read_tuned(folder, name, choose_dtype(dtype, place))
         try:
             model.to(place)
         except torch.OutOfMemoryError as error:
@@ -143,7 +143,7 @@ class Backbone:
             model,
             tokenizer,
             name=DEFAULT_BACKBONE if name in hub.EMBEDDED else name,
-            identity=changes.identity(folder),
+            identity=changes.tuned_identity(folder),
             max_length=max_length,
         )
         found._loaded = True

@@ -85,7 +85,7 @@ def add_parts(model: nn.Module, changes: Changes) -> None:
         add_bottlenecks(model, changes.tuned, changes.width)
 
 
-def save(folder: Path, changes: Changes, tensors: Mapping[str, Tensor]) -> Path:
+def save_changes(folder: Path, changes: Changes, tensors: Mapping[str, Tensor]) -> Path:
     """Write the changes; the JSON last, so that a half-written one never loads."""
     folder.mkdir(parents=True, exist_ok=True)
     host = {name: t.detach().cpu().contiguous() for name, t in tensors.items()}
@@ -95,7 +95,7 @@ def save(folder: Path, changes: Changes, tensors: Mapping[str, Tensor]) -> Path:
     return folder
 
 
-def load(folder: Path) -> Changes:
+def read_changes(folder: Path) -> Changes:
     """What changes.json says; StcError if it is of another format."""
     path = folder / hub.CHANGES
     found = read_object(path)
@@ -123,7 +123,7 @@ def load(folder: Path) -> Changes:
         ) from error
 
 
-def read(folder: Path, name: str, dtype: torch.dtype) -> tuple[nn.Module, Any]:
+def read_tuned(folder: Path, name: str, dtype: torch.dtype) -> tuple[nn.Module, Any]:
     """The model and tokenizer in `folder`, tuned or not.
 
     A tuned one is its base with the changes made again; StcError if the base is not
@@ -131,17 +131,17 @@ def read(folder: Path, name: str, dtype: torch.dtype) -> tuple[nn.Module, Any]:
     """
     if not (folder / hub.CHANGES).is_file():
         return read_model(folder, name, dtype)
-    changes = load(folder)
+    changes = read_changes(folder)
     base = hub.resolve(changes.base)
-    if identity(base) != changes.base_identity:
+    if tuned_identity(base) != changes.base_identity:
         raise StcError(
             f"backbone {name!r}",
             expected=f"its base {changes.base} with weights "
             f"{changes.base_identity[:12]}",
-            got=f"weights {identity(base)[:12]}",
+            got=f"weights {tuned_identity(base)[:12]}",
             remedy="Put the files of the base back, or tune again.",
         )
-    model, tokenizer = read(base, changes.base, dtype)
+    model, tokenizer = read_tuned(base, changes.base, dtype)
     if changes.cut is not None:
         apply_cut(model, changes.cut)
     add_parts(model, changes)
@@ -172,11 +172,11 @@ def _put_back(model: nn.Module, folder: Path) -> None:
     model.load_state_dict(tensors, strict=False)
 
 
-def identity(folder: Path) -> str:
+def tuned_identity(folder: Path) -> str:
     """sha256 over all that changes numbers: of the base, and of what was changed."""
     if not (folder / hub.CHANGES).is_file():
         return hub.identity(folder)
-    changes = _plain(load(folder)) | {"base": ""}
+    changes = _plain(read_changes(folder)) | {"base": ""}
     digest = hashlib.sha256(json.dumps(changes, sort_keys=True).encode())
     with (folder / hub.CHANGED_WEIGHTS).open("rb") as file:
         digest.update(hashlib.file_digest(file, "sha256").digest())

@@ -27,7 +27,7 @@ TOKENS = {"cpu": 2048, "cuda": 16384}
 """Of a batch: all layers of it are held at once."""
 
 
-class Line(NamedTuple):
+class TokenReadout(NamedTuple):
     """logit_k = bias_k + weight_k (vector under the query of class k - center).
 
     `center` is (layer, query, 3 d_model), what each layer adds to the average text.
@@ -48,14 +48,14 @@ class AttentionClassifier(BaseClassifier):
         self,
         backbone: Backbone,
         attention: Attention,
-        line: Line,
+        line: TokenReadout,
         *,
         layers: Sequence[int],
         classes: Sequence[str],
     ) -> None:
         self.backbone_, self.classes_ = backbone, np.array(classes)
         self.attention_ = attention.to(backbone.device).eval().requires_grad_(False)
-        self.line_ = Line(*(part.to(backbone.device) for part in line))
+        self.line_ = TokenReadout(*(part.to(backbone.device) for part in line))
         self.layers_ = tuple(layers)
 
     @property
@@ -114,7 +114,7 @@ class AttentionClassifier(BaseClassifier):
         states = [hidden[site][None] for site in self.sites]
         weights = self.attention_.state_dict()
         attention = Attention.of({name: t.cpu() for name, t in weights.items()})
-        line = Line(*(part.cpu() for part in self.line_))
+        line = TokenReadout(*(part.cpu() for part in self.line_))
         with torch.inference_mode():
             parts = _split(attention, line, states)
         layers = parts.layers.sum((0, 1))
@@ -163,7 +163,7 @@ class AttentionClassifier(BaseClassifier):
     def __reduce__(self) -> tuple:
         """Its parts, weights on the CPU: where it is opened may be no GPU."""
         weights = {n: t.cpu() for n, t in self.attention_.state_dict().items()}
-        line = Line(*(part.cpu() for part in self.line_))
+        line = TokenReadout(*(part.cpu() for part in self.line_))
         return _reader, (
             self.backbone_,
             weights,
@@ -190,7 +190,7 @@ class AttentionClassifier(BaseClassifier):
 def _reader(
     backbone: Backbone,
     weights: dict[str, Tensor],
-    line: Line,
+    line: TokenReadout,
     layers: Sequence[int],
     classes: Sequence[str],
 ) -> AttentionClassifier:
@@ -210,7 +210,7 @@ def open_attention(
 ) -> AttentionClassifier:
     """The classifier that `save` wrote to `folder`, on the backbone that it reads."""
     folder = Path(folder)
-    classes, about, _ = persistence.read_about(folder)
+    classes, about, _ = persistence.read_saved(folder)
     found = about.open(folder, backbone=backbone, device=device, progress=progress)
     layers = read_json(folder / ATTENTION)["layers"]
     try:
@@ -224,7 +224,7 @@ def open_attention(
     attention = Attention.of(
         {n.partition(".")[2]: t for n, t in tensors.items() if n.startswith("att")}
     )
-    line = Line(*(tensors[f"line.{name}"] for name in Line._fields))
+    line = TokenReadout(*(tensors[f"line.{name}"] for name in TokenReadout._fields))
     return AttentionClassifier(
         found, attention, line, layers=layers, classes=classes.tolist()
     )
@@ -261,7 +261,9 @@ class _Parts(NamedTuple):
     of_tokens: Float[Tensor, "n_class pos"]
 
 
-def _split(attention: Attention, line: Line, states: Sequence[Tensor]) -> _Parts:
+def _split(
+    attention: Attention, line: TokenReadout, states: Sequence[Tensor]
+) -> _Parts:
     mask = torch.ones(states[0].shape[:2], dtype=torch.bool)
     n_class = len(line.bias)
     by_layer = attention.by_layer(states, mask).vectors()[0] - line.center

@@ -155,7 +155,7 @@ def open_base(
     Raises StcError when the format is another, or the backbone's weights are not
     those of the fit.
     """
-    head, classes, about, _ = persistence.load(Path(folder))
+    head, classes, about, _ = persistence.load_classifier(Path(folder))
     found = BaseClassifier()
     found.head_, found.classes_ = head, classes
     found.backbone_ = about.open(

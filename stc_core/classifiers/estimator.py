@@ -307,7 +307,7 @@ class SparsifyThenClassify(BaseClassifier, ClassifierMixin, BaseEstimator):
         """Write head.safetensors and classifier.json to `folder`; no pickle."""
         check_is_fitted(self, "head_")
         params = {k: v for k, v in self.get_params().items() if k != "backbone"}
-        return persistence.save(
+        return persistence.save_classifier(
             Path(folder),
             self.head_,
             self.classes_,
@@ -329,7 +329,7 @@ class SparsifyThenClassify(BaseClassifier, ClassifierMixin, BaseEstimator):
         Raises StcError when the format is another, or the backbone's weights are not
         those of the fit.
         """
-        head, classes, about, params = persistence.load(Path(folder))
+        head, classes, about, params = persistence.load_classifier(Path(folder))
         found = about.open(folder, backbone=backbone, device=device, progress=progress)
         loaded = cls(**{**params, "backbone": backbone or found.name})
         loaded.backbone_, loaded.head_, loaded.classes_ = found, head, classes

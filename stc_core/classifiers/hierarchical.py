@@ -181,7 +181,7 @@ class HierarchicalClassifier(BaseClassifier):
             **self.tree_.record(),
         }
         write_json(folder / TREE, about)
-        return persistence.save(
+        return persistence.save_classifier(
             folder,
             self.head_,
             np.array(self.head_.classes),
@@ -199,7 +199,7 @@ def open_hierarchical(
 ) -> HierarchicalClassifier:
     """The classifier that `save` wrote to `folder`, on the backbone that was tuned."""
     folder = Path(folder)
-    about = persistence.load(folder)[2]
+    about = persistence.load_classifier(folder)[2]
     found = about.open(folder, backbone=backbone, device=device, progress=progress)
     record, tensors = read_json(folder / TREE), load_file(folder / HEADS)
     tree = Tree.of(record)

@@ -78,7 +78,7 @@ class About(NamedTuple):
             )
 
 
-def save(
+def save_classifier(
     folder: Path,
     head: SparseHead,
     classes: Shaped[np.ndarray, " n_class"],
@@ -125,12 +125,12 @@ def write_about(
     )
 
 
-def load(
+def load_classifier(
     folder: Path,
 ) -> tuple[SparseHead, Shaped[np.ndarray, " n_class"], About, dict[str, Any]]:
     """Head, classes, backbone and parameters; StcError if they cannot be read."""
     where = f"classifier {str(folder)!r}"
-    classes, about, params = read_about(folder)
+    classes, about, params = read_saved(folder)
     _demand(folder, "head.safetensors")
     try:
         tensors = load_file(folder / "head.safetensors")
@@ -153,7 +153,7 @@ def load(
     return head, classes, about, params
 
 
-def read_about(
+def read_saved(
     folder: Path,
 ) -> tuple[Shaped[np.ndarray, " n_class"], About, dict[str, Any]]:
     """Classes, backbone and parameters; StcError if they cannot be read."""

@@ -17,7 +17,7 @@ from torch import Tensor
 from stc_core.classifiers.base import check_texts
 from stc_core.classifiers.hierarchical import TREE
 from stc_core.classifiers.label_tree import Descent
-from stc_core.classifiers.sampling import Chooser, Decoding, pieces, plain
+from stc_core.classifiers.sampling import Chooser, Decoding, pieces, plain_text
 from stc_core.classifiers.spelled import SpelledClassifier, open_lexicon
 from stc_core.classifiers.staged_decoder import Reading
 from stc_core.files import read_json
@@ -34,7 +34,7 @@ class Written(NamedTuple):
     tokens: dict[str, list[np.ndarray]]
 
 
-class Piece(NamedTuple):
+class WrittenPiece(NamedTuple):
     """A bit of text of a part, as it comes."""
 
     part: str
@@ -89,7 +89,10 @@ class ReplyingClassifier(SpelledClassifier):
             done += len(rows)
             progress(done, len(given))
         parts = {
-            part: [plain(self.backbone_.tokenizer, one.tolist()).rstrip() for one in of]
+            part: [
+                plain_text(self.backbone_.tokenizer, one.tolist()).rstrip()
+                for one in of
+            ]
             for part, of in tokens.items()
         }
         return Written(Descent(nodes, shares), parts, tokens)
@@ -105,7 +108,7 @@ class ReplyingClassifier(SpelledClassifier):
 
     def tell(
         self, text: str, decoding: Decoding = GREEDY
-    ) -> tuple[Descent, Iterator[Piece]]:
+    ) -> tuple[Descent, Iterator[WrittenPiece]]:
         """The labels of a text at once, and what comes after them as it is written."""
         chooser = Chooser(decoding)
         reading = self.speller_.begin(self.backbone_.tokenize(check_texts([text])).ids)
@@ -114,12 +117,12 @@ class ReplyingClassifier(SpelledClassifier):
 
     def _pieces(
         self, reading: Reading, chooser: Chooser, length: int | None
-    ) -> Iterator[Piece]:
+    ) -> Iterator[WrittenPiece]:
         for place, part in enumerate(self.parts_):
             steps = self._go_on(reading, place, chooser, length)
             tokens = (int(tokens[0]) for tokens, _ in steps)
             for piece in pieces(self.backbone_.tokenizer, tokens):
-                yield Piece(part, piece)
+                yield WrittenPiece(part, piece)
 
     @property
     def room(self) -> int:

@@ -75,7 +75,7 @@ class Chooser:
         return drawn.to(logits.device)
 
 
-def plain(tokenizer: Any, ids: list[int]) -> str:
+def plain_text(tokenizer: Any, ids: list[int]) -> str:
     """Tokens as text, without special ones and without space at the front."""
     text = tokenizer.decode(
         ids, skip_special_tokens=True, clean_up_tokenization_spaces=False
@@ -91,9 +91,9 @@ def pieces(tokenizer: Any, tokens: Iterator[int]) -> Iterator[str]:
     ids, said = [], ""
     for token in tokens:
         ids.append(token)
-        text = plain(tokenizer, ids)
+        text = plain_text(tokenizer, ids)
         if len(text) > len(said) and not text.endswith(_HALF):
             yield text[len(said) :]
             said = text
-    if rest := plain(tokenizer, ids)[len(said) :]:
+    if rest := plain_text(tokenizer, ids)[len(said) :]:
         yield rest

@@ -15,7 +15,7 @@ from stc_core.classifiers import persistence
 from stc_core.classifiers.base import Strings, check_texts
 from stc_core.classifiers.hierarchical import TREE, HierarchicalClassifier
 from stc_core.classifiers.label_tree import Descent, Tree
-from stc_core.classifiers.spelling import Speller, names_of
+from stc_core.classifiers.spelling import Speller, spelled_names
 from stc_core.errors import StcError
 from stc_core.files import read_json, replacing, write_json
 from stc_core.types import Progress, silent
@@ -38,7 +38,7 @@ class SpelledClassifier(HierarchicalClassifier):
         norm: bool,
     ) -> None:
         super().__init__(backbone, tree, (), columns, layers=layers, temperatures=())
-        names = names_of(tree, backbone)
+        names = spelled_names(tree, backbone)
         words = [head.to(backbone.device).eval() for head in heads]
         self.speller_ = Speller(backbone, tree, names, layers, words, norm=norm)
 

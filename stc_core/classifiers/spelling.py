@@ -57,7 +57,7 @@ class Names(NamedTuple):
         return found
 
 
-def names_of(tree: Tree, backbone: Backbone) -> Names:
+def spelled_names(tree: Tree, backbone: Backbone) -> Names:
     """The names of all nodes as the backbone's tokenizer writes them."""
     tokenizer = backbone.tokenizer
     end = tokenizer.eos_token_id

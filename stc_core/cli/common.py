@@ -14,10 +14,10 @@ from typing import Any
 
 import typer
 
-from stc_core.cli.options import Attention, Hierarchy, Training, Tuning, option
+from stc_core.cli.options import AttentionOptions, Hierarchy, Training, Tuning, option
 from stc_core.errors import StcError
 
-PARTS = {"tune": Tuning, "hierarchy": Hierarchy, "attention": Attention}
+SETTING_PARTS = {"tune": Tuning, "hierarchy": Hierarchy, "attention": AttentionOptions}
 """The parts of TrainConfig, whose options are flat here."""
 TYPED = {
     "path": "argument DATA",
@@ -27,7 +27,7 @@ TYPED = {
 """Settings that are not typed under their own name."""
 
 
-def spread(command: Callable[..., None]) -> Callable[..., None]:
+def spread_options(command: Callable[..., None]) -> Callable[..., None]:
     """`command` with the options of a group in place of each parameter that is one.
 
     A group is a dataclass of `options`; the options are in the order of its fields.
@@ -71,7 +71,7 @@ def config_of(data: dict[str, Any], settings: dict[str, Any], *, name: str = "")
     from stc_core.config import DataConfig, RunConfig, TrainConfig
 
     settings = _given(settings)
-    for part in PARTS.keys() & settings.keys():
+    for part in SETTING_PARTS.keys() & settings.keys():
         settings[part] = _given(settings[part])
     with options_named():
         return RunConfig(
@@ -101,7 +101,7 @@ def _option_at(place: tuple[str, ...]) -> str:
     name = place[-1]
     if name in TYPED:
         return TYPED[name]
-    group = PARTS[place[0]] if place[0] in PARTS else Training
+    group = SETTING_PARTS[place[0]] if place[0] in SETTING_PARTS else Training
     names = {field.name: option(field) for field in fields(group)}
     return f"option --{names.get(name, name.replace('_', '-'))}"
 

@@ -14,7 +14,7 @@ from rich.text import Text
 
 from stc_core.activations.cache import StoreInfo
 from stc_core.data.findings import Report
-from stc_core.display import duration, interval, percent, size
+from stc_core.display import BASELINES, baseline_name, duration, interval, percent, size
 from stc_core.interpret.explanation import part_name
 from stc_core.runs.run import Run
 from stc_core.runs.status import PHASE_NAMES, Status
@@ -22,21 +22,6 @@ from stc_core.streams import silence, unprintable
 
 PLAIN_EVERY_S = 10.0
 TOP_NEURONS = 10
-BASELINES = {
-    "majority": "majority class",
-    "tfidf": "TF-IDF + logistic regression",
-    "last_layer": "last layer",
-    "best_site": "best single site",
-    "all_sites": "all sites, no selection",
-    "flat": "the finest labels alone, tuned",
-    "separate": "a tuned model for each level",
-    "inner_probe": "probes of the same layers, not tuned",
-    "stc": "sparsify-then-classify, not tuned",
-    "frozen": "the same layer, not tuned",
-    "mean": "all layers alike, mean of tokens",
-    "max": "all layers alike, maximum of tokens",
-    "last": "all layers alike, last token",
-}
 
 
 class _Console(Console):
@@ -160,7 +145,7 @@ def show_result(run: Run) -> None:
     table.add_row(*_scores("this classifier", metrics["test"]), style="bold")
     for key, scores in metrics["baselines"].items():
         detail = scores.get("detail")
-        name = _baseline(key, metrics)
+        name = baseline_name(key, metrics)
         table.add_row(*_scores(f"{name} ({detail})" if detail else name, scores))
     console.print(table)
     levels = metrics["test"]["levels"]
@@ -182,14 +167,6 @@ def show_result(run: Run) -> None:
         console.print(said, markup=False)
     for name, value in _facts(metrics):
         console.print(Text(f"{name:<8}", style="dim"), value)
-
-
-def _baseline(key: str, metrics: dict[str, Any]) -> str:
-    """Its name; the last layer read has its number where the model goes on."""
-    layer = metrics["baselines"][key].get("layer")
-    if key == "last_layer" and layer not in (None, metrics["layers"]["total"]):
-        return f"layer {layer}, the last that was read"
-    return BASELINES.get(key) or key
 
 
 def _facts(metrics: dict[str, Any]) -> list[tuple[str, str]]:

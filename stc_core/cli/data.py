@@ -4,11 +4,11 @@ from typing import Annotated, Any
 
 import typer
 
-from stc_core.cli.common import config_of, print_json, spread
+from stc_core.cli.common import config_of, print_json, spread_options
 from stc_core.cli.options import (
     AsJson,
     BackboneName,
-    Columns,
+    ColumnOptions,
     Device,
     Dtype,
     EncodingName,
@@ -24,12 +24,12 @@ LARGE_BYTES = 1_000_000_000
 """A model with larger files is not loaded to look at a table."""
 
 
-@spread
+@spread_options
 def check(
     data: Table,
     *,
     test: Test = None,
-    columns: Columns,
+    columns: ColumnOptions,
     backbone: Annotated[
         str | None,
         typer.Option(help="Whose tokens count, checked, too; embedded if none."),

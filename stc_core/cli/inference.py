@@ -112,7 +112,7 @@ def label(folder: str) -> None:
     from stc_core.runs import label_jobs
 
     terminate_as_interrupt()
-    label_jobs.work(folder)
+    label_jobs.do_labelling(folder)
 
 
 def explain(

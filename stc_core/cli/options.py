@@ -32,7 +32,7 @@ EncodingName = Annotated[
     typer.Option(help="Of the table: utf-8, cp1250, ...; found out if none."),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-Name = Annotated[str, typer.Option(help="What to call the new run.")]
+RunName = Annotated[str, typer.Option(help="What to call the new run.")]
 Recipe = Literal["stc", "variability", "hierarchy", "attention"]
 BackboneName = Annotated[
     str | None, typer.Option(help="Hub id or local folder; embedded if none.")
@@ -52,7 +52,7 @@ Tolerance = Annotated[
 
 
 @dataclass(frozen=True, kw_only=True)
-class Columns:
+class ColumnOptions:
     """DataConfig without its files."""
 
     encoding: EncodingName = None
@@ -76,7 +76,7 @@ class Columns:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Place:
+class RunPlace:
     """Where a new run goes."""
 
     out: Annotated[
@@ -230,7 +230,7 @@ class Hierarchy:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Attention:
+class AttentionOptions:
     """AttentionConfig; its epochs are those of Tuning."""
 
     per_class: Annotated[

@@ -10,19 +10,19 @@ from stc_core.cli.common import (
     open_run,
     options_named,
     program,
-    spread,
+    spread_options,
     terminate_as_interrupt,
 )
 from stc_core.cli.options import (
-    Attention,
-    Columns,
+    AttentionOptions,
+    ColumnOptions,
     Hierarchy,
     MaxLayer,
     MaxNeurons,
-    Name,
-    Place,
     Recipe,
     RunFolder,
+    RunName,
+    RunPlace,
     Table,
     Test,
     Tolerance,
@@ -33,19 +33,19 @@ from stc_core.data.reading.pipes import is_stream, source_name
 from stc_core.errors import StcError
 
 
-@spread
+@spread_options
 def train(
     data: Table,
     *,
     test: Test = None,
     recipe: Recipe = "stc",
-    columns: Columns,
-    place: Place,
-    name: Name = "",
+    columns: ColumnOptions,
+    place: RunPlace,
+    name: RunName = "",
     training: Training,
     tuning: Tuning,
     hierarchy: Hierarchy,
-    attention: Attention,
+    attention: AttentionOptions,
 ) -> None:
     """Train a classifier on a table, and leave a run to look at.
 
@@ -65,7 +65,7 @@ def train(
     _begin(config_of(where, settings, name=name), place)
 
 
-@spread
+@spread_options
 def shrink(
     run: RunFolder,
     *,
@@ -75,8 +75,8 @@ def shrink(
     extract: Annotated[
         bool, typer.Option("--extract", help="Read the texts again if need be.")
     ] = False,
-    place: Place,
-    name: Name = "",
+    place: RunPlace,
+    name: RunName = "",
 ) -> None:
     """Make a cheaper classifier from a finished run, a new run without extraction.
 
@@ -115,7 +115,7 @@ def work(folder: str) -> None:
     jobs.work(folder, _train)
 
 
-def _begin(config: Any, place: Place) -> None:
+def _begin(config: Any, place: RunPlace) -> None:
     """Do a new run in its place, or in a folder of its own."""
     from stc_core.runs import jobs
 
@@ -129,7 +129,7 @@ def _begin(config: Any, place: Place) -> None:
             typer.echo(f"{source_name(before)} is kept as {after}", err=True)
     terminate_as_interrupt()
     folder = jobs.new_folder(config) if place.out is None else Path(place.out)
-    with jobs.place(folder, overwrite=place.overwrite) as folder:
+    with jobs.prepared_folder(folder, overwrite=place.overwrite) as folder:
         _work(folder, config)
 
 

@@ -224,7 +224,7 @@ def _say_classes(names: list[str]) -> str:
     return f"{len(names):,} classes ({some}{more}) have"
 
 
-def check_levels(frame: pd.DataFrame, columns: Columns) -> list[Finding]:
+def level_findings(frame: pd.DataFrame, columns: Columns) -> list[Finding]:
     """Children with several parents, and levels given from fine to coarse."""
     names = level_names(columns)
     found = []

@@ -16,12 +16,12 @@ from stc_core.data.checks import (
     check_empty_splits,
     check_labels,
     check_leaks,
-    check_levels,
     check_numbers,
     check_repeats,
     check_source,
     check_unseen,
     commonest_parents,
+    level_findings,
     level_names,
     unseen_labels,
 )
@@ -142,7 +142,7 @@ def inspect_corpus(
     findings += check_labels(frame, columns) + check_numbers(frame, columns)
     if not any(f.severity == "error" for f in findings):
         findings += check_class_sizes(frame) + check_balance(frame)
-        findings += check_levels(frame, columns)
+        findings += level_findings(frame, columns)
         frame["split"] = complete_split(
             _splits(frame),
             frame["key"].to_numpy(),

@@ -55,7 +55,7 @@ class Texts(Sequence[str]):
         return Texts(self.source, rows if self.rows is None else self.rows[rows])
 
 
-def distinct(
+def distinct_texts(
     texts: Sequence[str],
 ) -> tuple[Sequence[str], Int[np.ndarray, " n"]]:
     """The distinct texts in order of appearance, and which of them each text is.

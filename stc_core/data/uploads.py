@@ -39,7 +39,7 @@ def uploads_folder() -> Path:
     return home() / "uploads"
 
 
-def keep(name: str, stream: BufferedIOBase) -> Upload:
+def keep_upload(name: str, stream: BufferedIOBase) -> Upload:
     """The table under its key; the same bytes are kept once, under their first name.
 
     The stream is copied in pieces and appears whole or not at all.
@@ -63,7 +63,7 @@ def keep(name: str, stream: BufferedIOBase) -> Upload:
         part.replace(folder / key / kept_name)
     else:
         part.unlink()
-    return find(key)
+    return find_upload(key)
 
 
 def keep_stream(path: str) -> str:
@@ -82,7 +82,7 @@ def keep_stream(path: str) -> str:
         found = sniff(copy, name=source_name(path))
         suffix = f"{found.format}.gz" if found.packed else found.format
         with copy.open("rb") as stream:
-            return str(keep(f"{stem}.{suffix}", stream).path)
+            return str(keep_upload(f"{stem}.{suffix}", stream).path)
 
 
 def discard(upload: Upload) -> None:
@@ -91,7 +91,7 @@ def discard(upload: Upload) -> None:
     shutil.rmtree(uploads_folder() / upload.key)
 
 
-def find(key: str) -> Upload:
+def find_upload(key: str) -> Upload:
     """The table kept under `key`; a key is a hash or `sample`, never a path."""
     if key == SAMPLE:
         path: Path | None = SAMPLE_PATH if SAMPLE_PATH.exists() else None
@@ -107,7 +107,7 @@ def find(key: str) -> Upload:
     return Upload(key, path, path.stat().st_size)
 
 
-def key_of(path: str) -> str | None:
+def upload_key(path: str) -> str | None:
     """The key of the kept table that lies at `path`; None if it lies elsewhere."""
     folder = Path(path).parent
     if Path(path) == SAMPLE_PATH:
@@ -125,13 +125,13 @@ def list_uploads() -> list[Upload]:
         for folder in uploads_folder().iterdir()
         if _KEY.fullmatch(folder.name) and _table_in(folder)
     ]
-    uploads = [find(key) for key in keys]
+    uploads = [find_upload(key) for key in keys]
     return sorted(uploads, key=lambda one: one.path.stat().st_mtime_ns, reverse=True)
 
 
 def read_choice(key: str) -> DataConfig:
     """The columns chosen last for the table under `key`, else all to be guessed."""
-    fresh = DataConfig(path=str(find(key).path))
+    fresh = DataConfig(path=str(find_upload(key).path))
     choice = uploads_folder() / key / _CHOICE
     if not choice.exists():
         return fresh

@@ -15,19 +15,22 @@ from stc_core.figures.style import (
     across,
     figure_of,
     lay,
-    plain,
+    one_line,
     settle,
     signed,
 )
 
-MOST_CLASSES = 12
+MOST_ACTIVITY_CLASSES = 12
 FEW = 25
 """A class with fewer texts is drawn text by text: a curve would make shapes up."""
 _GRID = 256
 
 
 def class_rows(
-    weights: Mapping[str, float], label: str | None = None, *, most: int = MOST_CLASSES
+    weights: Mapping[str, float],
+    label: str | None = None,
+    *,
+    most: int = MOST_ACTIVITY_CLASSES,
 ) -> list[str]:
     """The classes to show, by falling weight; of many the strongest, and `label`."""
     strong = sorted(weights, key=lambda name: (name != label, -abs(weights[name])))
@@ -47,7 +50,7 @@ def weight_bars(weights: Mapping[str, float], shown: Sequence[str]) -> go.Figure
         "text": [f"{value:+.2g}" for value in values],
         "textposition": "outside",
         "cliponaxis": False,
-        "hovertext": [f"{plain(name, 80)}: {weights[name]:+.4f}" for name in shown],
+        "hovertext": [f"{one_line(name, 80)}: {weights[name]:+.4f}" for name in shown],
         "hoverinfo": "text",
     }
     zero = across("x", 0.0, line={"color": GREY, "width": 1})
@@ -90,7 +93,7 @@ def density_rows(
             "fill": "toself",
             "fillcolor": Colour(*ACTIVE).css(0.35),
             "line": {"color": Colour(*ACTIVE).css(0.95), "width": 1.4},
-            "hovertext": f"{plain(name)}: {len(mine):,} texts, "
+            "hovertext": f"{one_line(name)}: {len(mine):,} texts, "
             f"median {medians[place]:.3g}",
             "hoverinfo": "text",
             "hoveron": "points+fills",
@@ -147,7 +150,9 @@ def _ticks(name: str, values: Float[np.ndarray, " n"], place: int) -> dict[str, 
             "color": Colour(*ACTIVE).css(0.95),
             "line": {"width": 1.6},
         },
-        "hovertext": [f"{plain(name)}: {value:.3g}, of {n:,} texts" for value in some],
+        "hovertext": [
+            f"{one_line(name)}: {value:.3g}, of {n:,} texts" for value in some
+        ],
         "hoverinfo": "text",
     }
 
@@ -174,7 +179,7 @@ def _marks(
             "y": 1,
             "yref": "paper",
             "yanchor": "bottom",
-            "text": plain(name, 24),
+            "text": one_line(name, 24),
             "showarrow": False,
             "font": {"size": 12, "color": MARK},
         }
@@ -221,7 +226,7 @@ def activation_rows(
 def _bin_hovers(name: str, edges: np.ndarray, counts: np.ndarray) -> list[str]:
     total = int(counts.sum())
     return [
-        f"{plain(name)}<br>{low:.3g} to {high:.3g}: {n:,} of {total:,} texts"
+        f"{one_line(name)}<br>{low:.3g} to {high:.3g}: {n:,} of {total:,} texts"
         for low, high, n in zip(edges[:-1], edges[1:], counts, strict=True)
     ]
 
@@ -241,7 +246,7 @@ def _by_class(
         xaxis=x,
         yaxis={
             "tickvals": _places(shown),
-            "ticktext": [plain(name, 22) for name in shown],
+            "ticktext": [one_line(name, 22) for name in shown],
             "range": [-0.6, len(shown) - 0.3],
             "showgrid": False,
         },

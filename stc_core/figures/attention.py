@@ -6,7 +6,7 @@ from typing import Any
 import plotly.graph_objects as go
 
 from stc_core.display import percent
-from stc_core.figures.style import FAINT, PALETTE, plain, settle
+from stc_core.figures.style import FAINT, PALETTE, one_line, settle
 from stc_core.interpret.explanation import Token
 
 
@@ -16,7 +16,7 @@ def layer_shares(
     """The share of each layer that is read; the line is where all would be alike."""
     alike = 1 / len(layers)
     names = [
-        f" ({plain(layer_names[layer])})" if layer < len(layer_names) else ""
+        f" ({one_line(layer_names[layer])})" if layer < len(layer_names) else ""
         for layer in layers
     ]
     figure = go.Figure(

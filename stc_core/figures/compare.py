@@ -12,7 +12,7 @@ from stc_core.figures.style import (
     GREY,
     MARK,
     PALETTE,
-    plain,
+    one_line,
     settle,
     thin,
     ticks_among,
@@ -88,7 +88,7 @@ def _points(part: pd.DataFrame, price: Price, colour: str, symbol: str) -> go.Sc
         x=part[price],
         y=part["accuracy"],
         mode="markers",
-        name=f"{plain(first['backbone'])} · {plain(first['way'])}",
+        name=f"{one_line(first['backbone'])} · {one_line(first['way'])}",
         marker={"color": colour, "symbol": symbol, "size": 12},
         error_y={
             "type": "data",
@@ -154,8 +154,9 @@ def _short(value: float) -> str:
 def _run_hover(row: dict[str, Any]) -> str:
     return "<br>".join(
         [
-            f"<b>{plain(row['name'])}</b>",
-            f"{plain(row['backbone'])} · {plain(row['way'])} · seed {row['seed']}",
+            f"<b>{one_line(row['name'])}</b>",
+            f"{one_line(row['backbone'])} · {one_line(row['way'])} · "
+            f"seed {row['seed']}",
             f"accuracy {percent(row['accuracy'])}",
             f"95 %: {interval((row['low'], row['high']))}, n = {row['n']:,}",
             f"{row['neurons']:,} neurons, up to layer {row['depth']}",
@@ -211,7 +212,7 @@ def class_difference_bars(differences: pd.DataFrame) -> go.Figure:
         },
         yaxis={
             "tickvals": places,
-            "ticktext": [plain(name) for name in shown["label"]],
+            "ticktext": [one_line(name) for name in shown["label"]],
             "range": [len(shown) - 0.4, -0.6],
             "showgrid": False,
         },
@@ -221,7 +222,7 @@ def class_difference_bars(differences: pd.DataFrame) -> go.Figure:
 def _class_hover(row: dict[str, Any]) -> str:
     return "<br>".join(
         [
-            f"<b>{plain(row['label'])}</b>, {row['n']:,} texts",
+            f"<b>{one_line(row['label'])}</b>, {row['n']:,} texts",
             f"F1 {percent(row['f1_a'])} here, {percent(row['f1_b'])} there",
             f"difference {100 * row['difference']:+.1f} points",
             f"95 %: {100 * row['low']:+.1f} to {100 * row['high']:+.1f}",

@@ -21,18 +21,18 @@ from stc_core.figures.style import (
     PALETTE,
     Colour,
     figure_of,
-    plain,
+    one_line,
     settle,
     thin,
 )
 from stc_core.frames import records
 
-MOST = 20
+MOST_CONFUSED = 20
 """Classes that a matrix shows at once."""
 _ALL = "all"
 BESIDE = 12
 """Classes whose matrix is narrow enough to stand beside a table."""
-_SIZES = ((5, 44), (8, 34), (BESIDE, 22), (MOST, 24))
+_SIZES = ((5, 44), (8, 34), (BESIDE, 22), (MOST_CONFUSED, 24))
 _STRONG = 0.45  # opacity from which white numbers read better
 
 
@@ -59,7 +59,7 @@ def confusion_matrix(
         _totals(found.classes, n, guessed, size),
         *_outline(found, picked, size),
     ]
-    names = [plain(name, 16) for name in found.classes]
+    names = [one_line(name, 16) for name in found.classes]
     ticks = [*range(k), k + 0.3]
     return settle(
         figure_of(traces),
@@ -123,9 +123,9 @@ def _squares(found: Confusion, of_label: np.ndarray, size: int) -> list[dict[str
     cells = np.stack([row, column], axis=1)
     names = found.classes
     hover = [
-        f"{plain(names[i])} taken for {plain(names[j])}"
+        f"{one_line(names[i])} taken for {one_line(names[j])}"
         if i != j
-        else f"{plain(names[i])}, rightly"
+        else f"{one_line(names[i])}, rightly"
         for i, j in zip(row, column, strict=True)
     ]
     shares = (
@@ -152,9 +152,10 @@ def _totals(
     """The squares of whole rows, at the right, and of whole columns, at the bottom."""
     k = len(names)
     hover = [
-        f"label {plain(name)}: {count:,}" for name, count in zip(names, n, strict=True)
+        f"label {one_line(name)}: {count:,}"
+        for name, count in zip(names, n, strict=True)
     ] + [
-        f"predicted {plain(name)}: {count:,}"
+        f"predicted {one_line(name)}: {count:,}"
         for name, count in zip(names, guessed, strict=True)
     ]
     return {

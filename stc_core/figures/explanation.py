@@ -14,7 +14,7 @@ from stc_core.figures.style import (
     PALETTE,
     Colour,
     figure_of,
-    plain,
+    one_line,
     settle,
 )
 from stc_core.interpret.explanation import Sum
@@ -42,9 +42,9 @@ def probability_bars(
     """
     shown = top_classes(probabilities, label)
     rest = len(probabilities) - len(shown)
-    names = [plain(name, 30) + (" ✓" if name == label else "") for name in shown]
+    names = [one_line(name, 30) + (" ✓" if name == label else "") for name in shown]
     values = [probabilities[name] for name in shown]
-    hovers = [f"{plain(name, 80)}: {percent(probabilities[name])}" for name in shown]
+    hovers = [f"{one_line(name, 80)}: {percent(probabilities[name])}" for name in shown]
     if rest:
         names.append(f"{rest} other classes")
         values.append(max(0.0, 1.0 - sum(values)))
@@ -92,7 +92,7 @@ def waterfall(parts: pd.DataFrame, total: Sum) -> go.Figure:
         "textposition": "outside",
         "cliponaxis": False,
         "hovertext": [
-            f"{plain(name, 80)}: {value:+.4f}"
+            f"{one_line(name, 80)}: {value:+.4f}"
             for name, value in zip(names, values, strict=True)
         ],
         "hoverinfo": "text",
@@ -108,7 +108,7 @@ def waterfall(parts: pd.DataFrame, total: Sum) -> go.Figure:
         xaxis={"title": "logit", "range": [low, high]},
         yaxis={
             "tickvals": places,
-            "ticktext": [plain(name, 40) for name in names],
+            "ticktext": [one_line(name, 40) for name in names],
             "showgrid": False,
             "range": [-0.6, ends + 0.6],
         },

@@ -36,7 +36,7 @@ NARROWEST = 1 / 26
 """Names of depths that are nearer than this share of the axis would overprint."""
 
 
-class Place(NamedTuple):
+class FrontierPlace(NamedTuple):
     """An option of the frontier, by its limit of depth and its number of neurons."""
 
     layer: int
@@ -48,7 +48,7 @@ def frontier(
     cost: Cost = "ms_per_text",
     *,
     metric: Metric = "accuracy",
-    picked: Place | None = None,
+    picked: FrontierPlace | None = None,
 ) -> go.Figure:
     """Validation score against cost, the chosen and the picked option marked.
 

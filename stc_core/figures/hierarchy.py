@@ -13,7 +13,7 @@ from stc_core.figures.style import (
     MARK,
     PALETTE,
     Colour,
-    plain,
+    one_line,
     sequential_scale,
     settle,
     thin,
@@ -45,7 +45,7 @@ def tree_figure(nodes: pd.DataFrame, *, root: str = "all texts") -> go.Figure:
         go.Icicle(
             ids=[SEPARATOR, *nodes["id"]],
             parents=["", *(parent or SEPARATOR for parent in nodes["parent"])],
-            labels=[plain(root), *(plain(label, 18) for label in nodes["label"])],
+            labels=[one_line(root), *(one_line(label, 18) for label in nodes["label"])],
             values=[total, *nodes["rows"]],
             text=[f"{total:,}", *(_node_text(row) for row in records(nodes))],
             texttemplate="%{label} · %{text}",
@@ -121,7 +121,7 @@ def _node_text(row: dict) -> str:
 
 
 def _node_hover(row: dict) -> str:
-    said = f"<b>{plain(row['id'], 80)}</b><br>{row['rows']:,} texts"
+    said = f"<b>{one_line(row['id'], 80)}</b><br>{row['rows']:,} texts"
     if row["tested"] == 0:
         return f"{said}<br>no test texts"
     right = f"{percent(row['accuracy'])} of {row['tested']:,} test texts"
@@ -143,7 +143,7 @@ def rung_curves(rungs: pd.DataFrame, *, layer_names: Sequence[str] = ()) -> go.F
                 x=part["layer"],
                 y=part["accuracy"],
                 mode="lines+markers",
-                name=plain(column),
+                name=one_line(column),
                 line={"color": colour, "width": 2.2},
                 marker={"color": colour, "size": 8},
                 error_y={
@@ -192,10 +192,10 @@ def rung_curves(rungs: pd.DataFrame, *, layer_names: Sequence[str] = ()) -> go.F
 
 def _rung_hover(row: dict, names: Sequence[str]) -> str:
     layer = row["layer"]
-    where = f" ({plain(names[layer])})" if layer < len(names) else ""
+    where = f" ({one_line(names[layer])})" if layer < len(names) else ""
     bounds = row["accuracy_low"], row["accuracy_high"]
     said = [
-        f"<b>{plain(row['column'])} · layer {layer}</b>{where}",
+        f"<b>{one_line(row['column'])} · layer {layer}</b>{where}",
         f"accuracy {percent(row['accuracy'])}",
         f"95 %: {interval(bounds)}",
         f"n = {row['n']:,} validation texts",
@@ -228,8 +228,8 @@ def confusion_map(counts: pd.DataFrame) -> go.Figure:
     """Counts of true by predicted child; shade is the share of the true child."""
     totals = counts.sum(axis=1).clip(lower=1)
     shares = counts.div(totals, axis=0)
-    names = [plain(name, 22) for name in counts.columns]
-    rows = [plain(name, 22) for name in counts.index]
+    names = [one_line(name, 22) for name in counts.columns]
+    rows = [one_line(name, 22) for name in counts.index]
     figure = go.Figure(
         go.Heatmap(
             z=shares.to_numpy(),

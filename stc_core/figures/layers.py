@@ -19,7 +19,7 @@ from stc_core.figures.style import (
     PALETTE,
     across,
     figure_of,
-    plain,
+    one_line,
     settle,
     share_ticks,
     thin,
@@ -193,9 +193,9 @@ def _error_bars(rows: list[dict[str, Any]], colour: str) -> dict[str, Any] | Non
 
 def _hover(row: dict[str, Any], named: str, names: Sequence[str]) -> str:
     layer = row["layer"]
-    where = f" ({plain(names[layer])})" if layer < len(names) else ""
+    where = f" ({one_line(names[layer])})" if layer < len(names) else ""
     said = [
-        f"<b>{row['site']} · {plain(row['pooling'])}</b>{where}",
+        f"<b>{row['site']} · {one_line(row['pooling'])}</b>{where}",
         f"{named} {percent(row['value'])}",
     ]
     if not np.isnan(row["low"]):
@@ -239,6 +239,7 @@ def _lines(
                 "width": 2 if line.ours else 1.2,
             }
             shapes.append(across("y", line.value, line=style, layer="below"))
+        arrow = " ↓" if below else ""
         label = {
             "x": 1,
             "y": place,
@@ -248,7 +249,7 @@ def _lines(
             "showarrow": False,
             "align": "left",
             "font": {"color": colour, "size": 12},
-            "text": f"{plain(line.name)} {percent(line.value)}{' ↓' if below else ''}",
+            "text": f"{one_line(line.name)} {percent(line.value)}{arrow}",
             "hovertext": _line_hover(line),
         }
         labels.append(label)
@@ -256,7 +257,7 @@ def _lines(
 
 
 def _line_hover(line: _Line) -> str:
-    said = f"{plain(line.name)}: {percent(line.value)}"
+    said = f"{one_line(line.name)}: {percent(line.value)}"
     if line.low is not None and line.high is not None:
         said += f"<br>95 %: {interval((line.low, line.high))}"
     return said + f"<br>n = {line.n:,} {line.split} texts"

@@ -12,7 +12,7 @@ from stc_core.figures.style import (
     MARK,
     diverging_scale,
     figure_of,
-    plain,
+    one_line,
     sequential_scale,
     settle,
 )
@@ -177,8 +177,8 @@ def _title(label: str | None, against: str | None) -> str:
     if label is None:
         return "importance"
     if against is None:
-        return f"weight for {plain(label, 18)}"
-    return f"weight for {plain(label, 14)} − for {plain(against, 14)}"
+        return f"weight for {one_line(label, 18)}"
+    return f"weight for {one_line(label, 14)} − for {one_line(against, 14)}"
 
 
 def _scale(values: Float[np.ndarray, " n"], title: str, signed_scale: bool) -> dict:
@@ -224,8 +224,8 @@ def _map_hover(row: dict, label: str | None, against: str | None) -> str:
     names = [name for name in (label, against) if name is not None]
     if not names:
         name, weight = strongest_weight(row)
-        said.append(f"strongest weight {weight:+.3f} for {plain(name)}")
-    said += [f"weight {row[WEIGHT + name]:+.3f} for {plain(name)}" for name in names]
+        said.append(f"strongest weight {weight:+.3f} for {one_line(name)}")
+    said += [f"weight {row[WEIGHT + name]:+.3f} for {one_line(name)}" for name in names]
     return "<br>".join(said)
 
 

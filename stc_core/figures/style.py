@@ -87,7 +87,7 @@ def sequential_scale() -> list[list[Any]]:
     return [[0.0, active.css(0.12)], [1.0, active.css()]]
 
 
-def plain(text: object, limit: int = 34) -> str:
+def one_line(text: object, limit: int = 34) -> str:
     """`text` on one line, at most `limit` long, shown letter for letter by Plotly."""
     line = " ".join(str(text).split())
     cut = line if len(line) <= limit else line[: limit - 1] + "…"

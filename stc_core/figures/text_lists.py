@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from stc_core.figures.style import AGAINST, FOR, Colour
 from stc_core.figures.token_heatmap import _BOX, _CHIP
-from stc_core.interpret.text_diff import Piece
+from stc_core.interpret.text_diff import DiffPiece
 
 _MOST_ALIKE = 20
 _GRID = (
@@ -84,7 +84,7 @@ def class_list(rows: Sequence[ClassRow]) -> str:
     return f'<div style="{grid}">{"".join(cells)}</div>'
 
 
-def edited(pieces: Sequence[Piece]) -> str:
+def edited(pieces: Sequence[DiffPiece]) -> str:
     """Two texts as one: what is gone struck out, what is new underlined, as HTML."""
     tags = {"gone": ("del", AGAINST), "new": ("ins", FOR)}
     parts = []

@@ -12,7 +12,7 @@ from stc_core.figures.style import (
     FAINT,
     MARK,
     PALETTE,
-    plain,
+    one_line,
     settle,
     thin,
     ticks_among,
@@ -87,7 +87,7 @@ def nu_curve(
 def _hover(
     nu: Sequence[float | None], layer: int, best: int, names: Sequence[str]
 ) -> str:
-    where = f" ({plain(names[layer])})" if layer < len(names) else ""
+    where = f" ({one_line(names[layer])})" if layer < len(names) else ""
     least = "<br>the least: l*" if layer == best else ""
     return f"<b>layer {layer}</b>{where}<br>ν = {nu[layer]:.4g}{least}"
 

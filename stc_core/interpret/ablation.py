@@ -59,7 +59,7 @@ def toll(
     )
 
 
-def changed(
+def flipped_answers(
     head: SparseHead,
     before: Float[np.ndarray, "n n_class"],
     after: Float[np.ndarray, "n n_class"],

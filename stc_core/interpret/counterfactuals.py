@@ -40,7 +40,7 @@ class Flip(NamedTuple):
     probability: float
 
 
-class Search(NamedTuple):
+class CounterfactualSearch(NamedTuple):
     """The flips found, fewest changes and surest first, after so many forwards.
 
     Without one: `lead` is what is left of the label's lead after the best changes that
@@ -98,7 +98,7 @@ def find_flips(
     blank: str | None = None,
     most_forwards: int = MOST_FORWARDS,
     most_flips: int = 5,
-) -> Search:
+) -> CounterfactualSearch:
     """Fewest changes of the `words` of `text` that give it another label.
 
     The values of `words` say which are tried first. `blank` is what a word may be
@@ -134,7 +134,7 @@ def find_flips(
         label = classes[int(share.argmax())]
         flips.append(Flip(changes, now, label, float(share.max())))
     flips.sort(key=lambda one: (len(one.changes), -one.probability))
-    return Search(
+    return CounterfactualSearch(
         classes[was], tuple(flips[:most_flips]), len(asked.known), held, max(lead, 0.0)
     )
 

@@ -117,7 +117,7 @@ def shading(rows: Sequence[Sequence[Token]]) -> tuple[float, float]:
     return floor, high
 
 
-def token_values(
+def activations_by_token(
     backbone: Reader, texts: Sequence[str], *, site: Site, index: int
 ) -> list[list[Token]]:
     """For each text its tokens with the activation of neuron `index` at `site`.

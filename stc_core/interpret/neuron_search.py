@@ -11,7 +11,7 @@ from stc_core.backbone.backbone import Backbone
 from stc_core.heads.head import SparseHead, is_flat
 from stc_core.interpret.explanation import Token
 
-SAMPLE = 64
+USUAL_TEXTS = 64
 """Texts whose tokens say how active a neuron usually is on a token."""
 
 

@@ -11,10 +11,10 @@ from stc_core.interpret.neuron_order import seriated
 
 IMPORTANCE = "importance"
 WEIGHT = "weight:"
-MOST = 2000
+MOST_SINGLE = 2000
 """Neurons that a map shows one by one; of more it shows bins, or a page."""
 MOST_BINS = 700
-Order = Literal["importance", "weight", "alike"]
+NeuronOrder = Literal["importance", "weight", "alike"]
 
 
 def classes_of(neurons: pd.DataFrame) -> list[str]:
@@ -49,7 +49,7 @@ def chosen_neurons(
     layer: int | None = None,
     label: str | None = None,
     against: str | None = None,
-    order: Order = "importance",
+    order: NeuronOrder = "importance",
     ranks: Int[np.ndarray, " n"] | None = None,
 ) -> pd.DataFrame:
     """The neurons of this kind, pooling and layer (None: any), layer by layer.
@@ -126,10 +126,10 @@ def bin_of(shown: pd.DataFrame, bins: pd.DataFrame, neuron: int) -> int | None:
 
 def page_of(shown: Sequence[int], neuron: int) -> int:
     """The page of MOST neurons that holds `neuron`; the first if none does."""
-    return list(shown).index(neuron) // MOST if neuron in shown else 0
+    return list(shown).index(neuron) // MOST_SINGLE if neuron in shown else 0
 
 
-def names_of(neurons: pd.DataFrame) -> dict[int, str]:
+def neuron_names(neurons: pd.DataFrame) -> dict[int, str]:
     """The name of each neuron by its number."""
     columns = ("neuron", "site", "index", "pooling")
     rows = zip(*(neurons[name].tolist() for name in columns), strict=True)

@@ -16,14 +16,14 @@ MOST_PIECES = 4000
 """Of longer texts the comparison would take seconds."""
 
 
-class Piece(NamedTuple):
+class DiffPiece(NamedTuple):
     """Some of two texts: in both, in the first alone (gone), in the second (new)."""
 
     kind: _Kind
     text: str
 
 
-def word_changes(before: str, after: str) -> list[Piece]:
+def word_changes(before: str, after: str) -> list[DiffPiece]:
     """The pieces of both texts in order, whole words at a time.
 
     Those that are not new make up `before`, those that are not gone `after`, letter
@@ -31,16 +31,16 @@ def word_changes(before: str, after: str) -> list[Piece]:
     """
     a, b = _PIECES.findall(before), _PIECES.findall(after)
     if len(a) + len(b) > MOST_PIECES:
-        return [Piece("gone", before), Piece("new", after)]
-    found: list[Piece] = []
+        return [DiffPiece("gone", before), DiffPiece("new", after)]
+    found: list[DiffPiece] = []
     for tag, i, j, k, m in SequenceMatcher(None, a, b, autojunk=False).get_opcodes():
         if tag == "equal":
-            found.append(Piece("same", "".join(a[i:j])))
+            found.append(DiffPiece("same", "".join(a[i:j])))
             continue
         if j > i:
-            found.append(Piece("gone", "".join(a[i:j])))
+            found.append(DiffPiece("gone", "".join(a[i:j])))
         if m > k:
-            found.append(Piece("new", "".join(b[k:m])))
+            found.append(DiffPiece("new", "".join(b[k:m])))
     return found
 
 

@@ -44,7 +44,7 @@ def measures(scores: dict[str, Any]) -> list[dict[str, Any]]:
     ]
 
 
-def distinct(texts: Sequence[str], n: int) -> float:
+def distinct_n(texts: Sequence[str], n: int) -> float:
     """The share of different ones among all runs of `n` words; 0 if there are none.
 
     Words are what spaces part, in lower case. Source: Li et al. 2016, distinct-n.

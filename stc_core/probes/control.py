@@ -4,7 +4,7 @@ import numpy as np
 
 from stc_core.data.task import Task
 
-MOST_ROWS = 2000
+MOST_CONTROL_ROWS = 2000
 """Training rows that a control learns from: what it says does not wait for more."""
 PATIENCE = 1
 """Its paths end at the first C that does no better: among them the best is luck."""
@@ -21,5 +21,5 @@ def control_task(task: Task, *, seed: int = 0) -> Task:
     rng = np.random.default_rng(seed)
     codes, learned = task.codes.copy(), task.learned
     codes[learned] = rng.permutation(codes[learned])
-    some = np.sort(rng.permutation(task.train)[:MOST_ROWS])
+    some = np.sort(rng.permutation(task.train)[:MOST_CONTROL_ROWS])
     return task._replace(codes=codes, train=some)

@@ -23,7 +23,7 @@ class WorkingSet(NamedTuple):
     real: Bool[np.ndarray, "rows m"]
 
 
-class Metric(NamedTuple):
+class QuadraticModel(NamedTuple):
     """Curvature on a working set, each row apart or all rows coupled.
 
     Apart: `gram` (rows, m, m) and `lift` (rows, m). Coupled: (rows * m, rows * m) and
@@ -60,7 +60,7 @@ def metric_apart(
     weight: Float[np.ndarray, " n"],
     *,
     effort: float,
-) -> Metric:
+) -> QuadraticModel:
     """sum_i D_ki (x_i - xbar_k)(x_i - xbar_k)' with D = w p (1 - p), row by row.
 
     Exact for one row. With more the coupling of the rows is left out, and large sums
@@ -82,7 +82,7 @@ def metric_apart(
         part = (part - lift[i, :n, None]) * np.sqrt(curvature)
         gram[i, :n, :n] = part @ part.T
         gram[i, np.arange(n), np.arange(n)] += _ridge(picked) * mass
-    return Metric(at, gram, lift, _largest_eigenvalue(gram))
+    return QuadraticModel(at, gram, lift, _largest_eigenvalue(gram))
 
 
 def metric_coupled(
@@ -92,7 +92,7 @@ def metric_coupled(
     weight: Float[np.ndarray, " n"],
     *,
     effort: float,
-) -> Metric:
+) -> QuadraticModel:
     """The Hessian over all the rows of the working set at once, thinned if large."""
     rows, m = at.columns.shape
     P = proba[at.rows]
@@ -119,7 +119,7 @@ def metric_coupled(
     real = at.real.ravel()
     gram[real, real] += _ridge(picked) * float(mass.sum()) / rows
     top = np.full((rows, 1), _largest_eigenvalue(gram[None])[0, 0], XT.dtype)
-    return Metric(at, gram, lift, top)
+    return QuadraticModel(at, gram, lift, top)
 
 
 def _thin(
@@ -141,7 +141,7 @@ def _thin(
 
 
 def solve_quadratic(
-    metric: Metric,
+    metric: QuadraticModel,
     W: Float[np.ndarray, "rows m"],
     G: Float[np.ndarray, "rows m"],
     lam: float,
@@ -182,7 +182,7 @@ def solve_quadratic(
 
 
 def _to_face_minimum(
-    metric: Metric, q: np.ndarray, U: np.ndarray, lam: float
+    metric: QuadraticModel, q: np.ndarray, U: np.ndarray, lam: float
 ) -> np.ndarray:
     """U moved to the minimum over its own support and signs, for the L1 penalty.
 

@@ -16,7 +16,7 @@ from stc_core.probes.losses import Target
 from stc_core.probes.penalties import Name, get_penalty, lambda_max
 from stc_core.probes.problem import Path, Problem, null_path, pose, rounding
 from stc_core.probes.quadratic import (
-    Metric,
+    QuadraticModel,
     WorkingSet,
     metric_apart,
     metric_coupled,
@@ -230,7 +230,7 @@ def _solve(
     there are no more.
     """
     lam = lam * problem.row_factor
-    metric: Metric | None = None
+    metric: QuadraticModel | None = None
     now, last, record = warm, np.inf, _Record()
     effort = SHARED_EFFORT if problem.penalty.shared else EFFORT
     for n_iter in range(max_iter + 1):
@@ -269,7 +269,7 @@ def _metric(
     far: np.ndarray,
     violation: float | None,
     effort: float,
-) -> Metric:
+) -> QuadraticModel:
     """A new metric; coupled if the rows that violate more than given are few."""
     parts = problem.XT, now.slope.proba, problem.target.weight
     XT, proba, weight = parts
@@ -310,7 +310,7 @@ def _working_set(
 
 
 def _newton_step(
-    problem: Problem, now: _Solution, metric: Metric, lam: float, tol: float
+    problem: Problem, now: _Solution, metric: QuadraticModel, lam: float, tol: float
 ) -> _State | None:
     """The next iterate, or None when no step along the direction descends."""
     state, penalty, (rows, columns, real) = now.state, problem.penalty, metric.at

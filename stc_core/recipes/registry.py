@@ -37,13 +37,13 @@ RECIPES: dict[str, tuple[_Step, ...]] = {
     "stc": (train_sparse,),
     "variability": (train_sparse, stop_if_interrupted, train_tuned),
     "hierarchy": (
-        hierarchy.check,
+        hierarchy.check_hierarchy,
         train_sparse,
         stop_if_interrupted,
         hierarchy.hierarchical,
     ),
     "attention": (
-        attention.check,
+        attention.check_attention,
         train_sparse,
         stop_if_interrupted,
         attention.attentive,

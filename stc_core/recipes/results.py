@@ -25,7 +25,7 @@ from stc_core.metrics.scores import (
 )
 from stc_core.recipes import tables
 from stc_core.runs.writer import RunWriter
-from stc_core.selection.baselines import Guess, scored
+from stc_core.selection.baselines import Guess, score_baseline
 from stc_core.selection.sample import Sample, on_all_rows
 from stc_core.selection.stc import Fitted
 from stc_core.selection.streaming import logits_at
@@ -151,7 +151,7 @@ def evaluate(
     levels = tables.level_scores(corpus, rows, np.array(task.classes)[guess])
     y_val = task.codes[task.validation]
     val_guess = fitted.validation_logits.argmax(axis=1)
-    ours = scored(y, Guess(guess, ""), seed=seed)
+    ours = score_baseline(y, Guess(guess, ""), seed=seed)
     del ours["detail"]
     return {
         "classes": list(task.classes),

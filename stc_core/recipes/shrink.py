@@ -11,7 +11,7 @@ import pandas as pd
 
 from stc_core.activations.extract import extract, stored
 from stc_core.activations.store import FeatureStore
-from stc_core.analysis.shrink_options import check, find, kept, options_of
+from stc_core.analysis.shrink_options import check_limits, find_option, kept, options_of
 from stc_core.backbone.backbone import Backbone
 from stc_core.config import RunConfig
 from stc_core.data.corpus import Corpus
@@ -47,7 +47,7 @@ def shrink(config: RunConfig, writer: RunWriter) -> None:
     asked, settings = config.shrink, config.train
     assert asked is not None
     parent = Run.open(asked.parent)
-    check(parent)
+    check_limits(parent)
     writer.phase("read", message=parent.name)
     corpus = _corpus(parent, writer, again=asked.extract)
     writer.phase("load", message=settings.backbone)
@@ -174,7 +174,7 @@ def _option(
         sample.task,
         saliences,
         options,
-        option=find(options, place),
+        option=find_option(options, place),
         eta=eta,
         ridge=float(parent.metrics["chosen"]["joint_ridge"]),
     )

@@ -30,7 +30,7 @@ from stc_core.recipes.results import (
 from stc_core.runs import layout
 from stc_core.runs.run import Run
 from stc_core.runs.writer import RunWriter
-from stc_core.selection.baselines import Guess, baselines_of, scored
+from stc_core.selection.baselines import Guess, baselines_of, score_baseline
 from stc_core.selection.salience import SALIENCE, write_saliences
 from stc_core.selection.sample import Sample, draw
 from stc_core.tuning.session import CHECKPOINTS
@@ -178,7 +178,7 @@ def add_baselines(
     _write_metrics(writer, metrics)
     for done, (name, fit) in enumerate(baselines.items(), start=1):
         try:
-            metrics["baselines"][name] = scored(y, fit(), ours=ours, seed=seed)
+            metrics["baselines"][name] = score_baseline(y, fit(), ours=ours, seed=seed)
         except KeyboardInterrupt:
             metrics["missing"] |= dict.fromkeys(left, INTERRUPTED)
             writer.note(f"Interrupted: without the baselines {', '.join(left)}.")

@@ -33,12 +33,12 @@ from stc_core.recipes.results import estimator, evaluate, task_of, write_fitted
 from stc_core.runs.layout import NU, SPARSE
 from stc_core.runs.run import Run
 from stc_core.runs.writer import RunWriter
-from stc_core.selection.baselines import Guess, scored
+from stc_core.selection.baselines import Guess, score_baseline
 from stc_core.selection.stc import Fitted
 from stc_core.selection.streaming import activation_blocks, logits_at
 from stc_core.tuning.blocks import (
     TunePlan,
-    changed,
+    changes_for,
     checkpoint_blocks,
     grafted,
     plan_tuning,
@@ -49,7 +49,7 @@ from stc_core.tuning.session import (
     TUNING,
     TuningSession,
     balanced,
-    keep,
+    keep_tuned,
     loaded,
 )
 from stc_core.tuning.trainer import History
@@ -86,7 +86,7 @@ def tune(corpus: Corpus, task: Task, settings: TrainConfig, writer: RunWriter) -
     blocks = f"blocks {plan.tuned[0]} to {plan.tuned[-1]}"
     writer.phase("tune", message=f"{blocks}, head on layer {plan.layer}")
     head, frozen = _first_head(base, corpus, task, plan.layer, settings.store_dtype)
-    what = changed(base, plan, settings.tune)
+    what = changes_for(base, plan, settings.tune)
     flops = base.flops_per_token(plan.layer)
     graft = grafted(base, plan, what, seed=settings.seed)
     if settings.tune.checkpointing:
@@ -101,7 +101,7 @@ def tune(corpus: Corpus, task: Task, settings: TrainConfig, writer: RunWriter) -
     history = TuningSession(corpus, task, settings, writer).train(
         readout, graft.backbone
     )
-    kept = keep(
+    kept = keep_tuned(
         writer.folder,
         what,
         readout.tuned_tensors(),
@@ -290,7 +290,7 @@ def train_tuned(config: RunConfig, writer: RunWriter) -> None:
     after = evaluate(corpus, task, fitted, logits, settings.seed)
     after = tuned_metrics(before, after, tuned, fitted)
     y = task.codes[corpus.rows("test")]
-    frozen = scored(y, Guess(tuned.frozen, ""), seed=settings.seed)
+    frozen = score_baseline(y, Guess(tuned.frozen, ""), seed=settings.seed)
     new = {"stc": before["test"], "frozen": frozen}
     after["baselines"] = {**new, **before["baselines"]}
     after["comparison"] = _comparison(before, after, tuned, peak)

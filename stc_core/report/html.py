@@ -49,7 +49,7 @@ def page(title: str, intro: str, sections: Sequence[Section]) -> str:
     )
 
 
-def chart(figure: go.Figure, name: str, *, alt: str, note: str = "") -> str:
+def html_chart(figure: go.Figure, name: str, *, alt: str, note: str = "") -> str:
     """`figure`, drawn when the file opens; its one button saves it as NAME.png.
 
     Colours of text follow the reader's light or dark. WebGL points become SVG ones,
@@ -78,7 +78,9 @@ def _inside(data: str) -> str:
     return data.replace("<", "\\u003c").replace("\u2028", "\\u2028")
 
 
-def table(name: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+def html_table(
+    name: str, columns: Sequence[str], rows: Iterable[Sequence[object]]
+) -> str:
     """A table with a button that saves it as NAME.csv; lines of a cell stay lines."""
     head = "".join(f'<th scope="col">{html.escape(column)}</th>' for column in columns)
     lines = "".join(f"<tr>{''.join(map(_cell, row))}</tr>" for row in rows)
@@ -97,7 +99,7 @@ def _cell(value: object) -> str:
 _NUMBER = re.compile(r"[+\-−]?[\d,.]+( %| to [\d.]+ %)?")
 
 
-def facts(pairs: Iterable[tuple[str, str, str]]) -> str:
+def facts_table(pairs: Iterable[tuple[str, str, str]]) -> str:
     """Large figures in a row: what it is, the figure, and a small line below it."""
     return "<dl>{}</dl>".format(
         "".join(

@@ -8,7 +8,14 @@ from typing import Any
 from stc_core.display import duration, interval, percent
 from stc_core.files import replacing
 from stc_core.report import sections
-from stc_core.report.html import Section, bullets, facts, page, paragraph, table
+from stc_core.report.html import (
+    Section,
+    bullets,
+    facts_table,
+    html_table,
+    page,
+    paragraph,
+)
 from stc_core.runs.run import Run
 
 FEW_TEXTS = 10
@@ -27,7 +34,7 @@ def html_report(run: Run) -> str:
         ("How much of the model is enough", sections.enough),
         ("The neurons", sections.neurons),
         ("What it gets wrong", sections.mistakes),
-        ("How far to trust its probabilities", sections.trust),
+        ("How far to trust its probabilities", sections.trust_section),
         ("The data", sections.data),
         ("The settings", _settings),
         ("What the numbers do not say", _limits),
@@ -53,7 +60,7 @@ def _intro(run: Run, metrics: dict[str, Any]) -> str:
         f"`{model}`, trained on {run.config.created[:10]} with STC Studio. This file "
         "holds all of the report: it needs no network. It quotes texts of the data."
     )
-    return paragraph(lead) + facts(
+    return paragraph(lead) + facts_table(
         [
             ("Test accuracy", percent(test["accuracy"]), _bounds(test, "accuracy")),
             ("Macro-F1", percent(test["macro_f1"]), _bounds(test, "macro_f1")),
@@ -95,7 +102,7 @@ def _settings(run: Run, metrics: dict[str, Any]) -> str:
     rows += [("how the model is read", note) for note in backbone["notes"]]
     rows.append(("weights of the model (hash)", backbone["identity"]))
     rows.append(("training took", duration(metrics["seconds"]["total"])))
-    return table("settings", ["setting", "value"], rows)
+    return html_table("settings", ["setting", "value"], rows)
 
 
 def _value(value: Any) -> str:

@@ -24,13 +24,13 @@ from stc_core.analysis.confusion import (
     most_confused,
 )
 from stc_core.analysis.layer_scores import best_probes, readings
-from stc_core.analysis.summary import SPARSE, layer_story
+from stc_core.analysis.summary import PARENT_CURVES, layer_story
 from stc_core.data.statistics import class_balance
 from stc_core.display import interval, percent
 from stc_core.figures.data import class_bars, result_dots, result_table
 from stc_core.figures.errors import (
     BESIDE,
-    MOST,
+    MOST_CONFUSED,
     calibration_curve,
     confusion_matrix,
     coverage_figure,
@@ -42,7 +42,7 @@ from stc_core.figures.trade import depth_curve, neuron_curve
 from stc_core.frames import records
 from stc_core.interpret.exemplars import TOP, pick_texts
 from stc_core.interpret.neuron_table import chosen_neurons, neuron_name, weights_of
-from stc_core.report.html import bullets, chart, paragraph, table
+from stc_core.report.html import bullets, html_chart, html_table, paragraph
 from stc_core.runs.run import Run
 
 TOP_NEURONS, TOP_TEXTS = 12, 3
@@ -66,7 +66,7 @@ def baselines(run: Run, metrics: dict[str, Any]) -> str:
     ]
     note = f"All on the same {metrics['test']['n']:,} test texts. The band is ours."
     alt = "Test accuracy of this classifier and its baselines, with 95 % intervals"
-    return chart(result_dots(found), "baselines", alt=alt, note=note) + table(
+    return html_chart(result_dots(found), "baselines", alt=alt, note=note) + html_table(
         "baselines", ["classifier", "accuracy", "95 %", "macro-F1", "how"], rows
     )
 
@@ -98,8 +98,8 @@ def layers(run: Run, metrics: dict[str, Any]) -> str:
     columns = ["site", "pooling", "accuracy", "95 %", "weights not zero"]
     return (
         bullets(layer_story(probes, curves, metrics))
-        + chart(figure, "layers", alt=alt, note=note)
-        + table("best_probes", columns, rows)
+        + html_chart(figure, "layers", alt=alt, note=note)
+        + html_table("best_probes", columns, rows)
     )
 
 
@@ -108,20 +108,20 @@ def enough(run: Run, metrics: dict[str, Any]) -> str:
     drawn = set(curves["curve"])
     if "neurons" in drawn:
         alt = "Validation accuracy by number of neurons kept"
-        body += chart(neuron_curve(curves), "by_neurons", alt=alt)
+        body += html_chart(neuron_curve(curves), "by_neurons", alt=alt)
     if "depth" in drawn:
         alt = "Validation accuracy and compute saved by depth"
-        body += chart(depth_curve(curves), "by_depth", alt=alt)
+        body += html_chart(depth_curve(curves), "by_depth", alt=alt)
     body = f'<div class="two">{body}</div>' if body else ""
     if body and "recipe" in metrics:
-        body = paragraph(f"{SPARSE}, not the one it ended with.") + body
+        body = paragraph(f"{PARENT_CURVES}, not the one it ended with.") + body
     if run.has("frontier.parquet") and run.config.train.recipe == "stc":
         note = (
             "A point is a classifier that reads no layer above its own; fuller: more "
             "neurons. No cheaper point does better than one on the line."
         )
         alt = "Validation accuracy of cheaper classifiers against measured time"
-        body += chart(frontier(run.frontier), "frontier", alt=alt, note=note)
+        body += html_chart(frontier(run.frontier), "frontier", alt=alt, note=note)
     return body
 
 
@@ -144,7 +144,7 @@ def neurons(run: Run, metrics: dict[str, Any]) -> str:
         for place, row in enumerate(records(top))
     ]
     columns = ["neuron", "importance", "strongest weights", "texts it is highest on"]
-    return chart(neuron_map(shown), "neurons", alt=alt, note=note) + table(
+    return html_chart(neuron_map(shown), "neurons", alt=alt, note=note) + html_table(
         "neurons", columns, rows
     )
 
@@ -173,9 +173,9 @@ def mistakes(run: Run, metrics: dict[str, Any]) -> str:
     test = _tested(run)
     classes = metrics["classes"]
     found = confusion(test["label"].to_numpy(), test["predicted"].to_numpy(), classes)
-    shown = most_confused(found, MOST)
-    cut = f" The {MOST} of {len(classes):,} classes with most errors."
-    matrix = chart(
+    shown = most_confused(found, MOST_CONFUSED)
+    cut = f" The {MOST_CONFUSED} of {len(classes):,} classes with most errors."
+    matrix = html_chart(
         confusion_matrix(found, shown),
         "confusion",
         alt="Test texts by label and by predicted class",
@@ -192,7 +192,7 @@ def mistakes(run: Run, metrics: dict[str, Any]) -> str:
         for row in records(pairs)
     ]
     columns = ["label", "predicted", "test texts", "of the label"]
-    return body + table("mistakes", columns, rows)
+    return body + html_table("mistakes", columns, rows)
 
 
 def _class_table(found: Confusion) -> str:
@@ -204,10 +204,10 @@ def _class_table(found: Confusion) -> str:
         for row in records(scores)
         for bounds in [(row["f1_low"], row["f1_high"])]
     ]
-    return table("classes", ["class", "texts", "F1", "95 %"], rows)
+    return html_table("classes", ["class", "texts", "F1", "95 %"], rows)
 
 
-def trust(run: Run, metrics: dict[str, Any]) -> str:
+def trust_section(run: Run, metrics: dict[str, Any]) -> str:
     test = _tested(run)
     classes = metrics["classes"]
     shares = test[[f"p:{name}" for name in classes]].to_numpy(float)
@@ -216,7 +216,7 @@ def trust(run: Run, metrics: dict[str, Any]) -> str:
     before = None
     if temperature is not None:
         before = calibration_bins(codes, untempered(shares, temperature))
-    curve = chart(
+    curve = html_chart(
         calibration_curve(calibration_bins(codes, shares), before),
         "calibration",
         alt="Accuracy by confidence, with 95 % intervals",
@@ -228,7 +228,7 @@ def trust(run: Run, metrics: dict[str, Any]) -> str:
     said = f"At a confidence of {_SURE:.0%} it answers {percent(kept.coverage)} of them"
     bounds = interval((kept.low, kept.high))
     ending = f", {percent(kept.accuracy)} right (95 %: {bounds})." if kept.n else "."
-    coverage = chart(
+    coverage = html_chart(
         coverage_figure(coverage_curve(sure, right), kept),
         "coverage",
         alt="Accuracy by the share of texts that are answered",
@@ -260,12 +260,12 @@ def data(run: Run, metrics: dict[str, Any]) -> str:
     alt = "Rows of each class in each split"
     found = [(one.severity, one.message) for one in report.findings]
     findings = (
-        table("findings", ["weight", "what was found"], found)
+        html_table("findings", ["weight", "what was found"], found)
         if found
         else paragraph("Nothing was found to be wrong with the data.")
     )
     return (
-        table("data", ["fact", "value"], rows)
-        + chart(class_bars(class_balance(corpus)), "classes", alt=alt)
+        html_table("data", ["fact", "value"], rows)
+        + html_chart(class_bars(class_balance(corpus)), "classes", alt=alt)
         + findings
     )

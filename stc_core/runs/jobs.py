@@ -42,7 +42,7 @@ def claim(folder: str | Path) -> Run:
 
     Of several who ask at once one gets it; the others are told that it is queued.
     """
-    with queue.lock(runs_folder()):
+    with queue.queue_lock(runs_folder()):
         run = Run.open(folder)
         if (state := run.status["state"]) not in ("failed", "cancelled"):
             raise StcError(
@@ -162,7 +162,7 @@ def vacant(folder: str | Path) -> Path:
 
 
 @contextmanager
-def place(folder: str | Path, *, overwrite: bool = False) -> Iterator[Path]:
+def prepared_folder(folder: str | Path, *, overwrite: bool = False) -> Iterator[Path]:
     """`folder`, ready for a new run; an unfinished run in it makes way.
 
     A finished one makes way only with `overwrite`: it is kept beside, as

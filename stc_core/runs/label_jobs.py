@@ -28,7 +28,7 @@ from stc_core.runs.worker import Worker, spawn
 NOTES = "notes.json"
 
 
-class Order(NamedTuple):
+class LabelOrder(NamedTuple):
     """Texts in a column of the table `source`, to be labelled by a run into `out`."""
 
     run: str
@@ -47,14 +47,14 @@ def folder_of(out: Path) -> Path:
     return out.with_suffix("")
 
 
-def start(order: Order) -> None:
+def start_labelling(order: LabelOrder) -> None:
     """Begin the work in a detached process; an order that is being done goes on."""
     held = status_of(Path(order.out))
     if held is None or held["state"] not in BUSY:
         spawn("label", _place(order))
 
 
-def _place(order: Order) -> Path:
+def _place(order: LabelOrder) -> Path:
     """The folder of a new order that waits for its worker; earlier labels are gone."""
     folder = order.folder
     folder.mkdir(parents=True, exist_ok=True)
@@ -81,7 +81,7 @@ def notes_of(out: Path) -> list[str]:
     return read_json(path)["notes"] if path.is_file() else []
 
 
-def cancel(out: Path) -> None:
+def cancel_labelling(out: Path) -> None:
     """Stop the work on the order of `out`, if it goes on."""
     status, folder = status_of(out), folder_of(out)
     if status is None or status["state"] not in BUSY:
@@ -91,10 +91,10 @@ def cancel(out: Path) -> None:
     mark_cancelled(folder)
 
 
-def work(folder: str | Path) -> int:
+def do_labelling(folder: str | Path) -> int:
     """The number of rows labelled; an error is in the status, and raised."""
     folder = Path(folder)
-    order = Order(**read_json(folder / "order.json"))
+    order = LabelOrder(**read_json(folder / "order.json"))
     me, status = Worker.current(), new_status("running")
     status.update(pid=me.pid, born=me.born, host=me.host)
 
@@ -113,7 +113,7 @@ def work(folder: str | Path) -> int:
     return n_rows
 
 
-def _label(order: Order, status: Status, tell: Callable[[], None]) -> int:
+def _label(order: LabelOrder, status: Status, tell: Callable[[], None]) -> int:
     """The number of rows labelled; `status` is kept up to date and told."""
     status["message"] = "Counting the rows"
     tell()

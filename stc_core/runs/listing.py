@@ -14,10 +14,10 @@ from stc_core.runs.annotations import read_about
 from stc_core.runs.run import Run
 from stc_core.runs.status import State
 
-Order = Literal["newest", "name", "accuracy", "time", "disk"]
+RunOrder = Literal["newest", "name", "accuracy", "time", "disk"]
 
 
-class Line(NamedTuple):
+class ListedRun(NamedTuple):
     """A run in the ledger; results are None until it is done.
 
     `run` is its folder, `started` when it was asked for (ISO 8601), `n` the number of
@@ -41,7 +41,7 @@ class Line(NamedTuple):
     n_bytes: int
 
 
-def line(run: Run) -> Line:
+def line(run: Run) -> ListedRun:
     """The line of `run`, whose files may be damaged: what they say is empty then."""
     metrics = run.outcome
     test = metrics.get("test", {})
@@ -49,7 +49,7 @@ def line(run: Run) -> Line:
         recipe, backbone, data, labels = _asked(run.config)
     except StcError:
         recipe = backbone = data = labels = ""
-    return Line(
+    return ListedRun(
         run=run.folder.name,
         name=run.name,
         state=run.status["state"],
@@ -87,18 +87,18 @@ def _model(backbone: str) -> str:
     return f"{path.parent.name}/{path.name}" if path.name == "backbone" else path.name
 
 
-def matching(lines: Sequence[Line], words: str) -> list[Line]:
+def matching_runs(lines: Sequence[ListedRun], words: str) -> list[ListedRun]:
     """The lines that hold each of the words somewhere, in whatever case."""
     asked = words.casefold().split()
     return [one for one in lines if all(word in _text(one) for word in asked)]
 
 
-def _text(one: Line) -> str:
+def _text(one: ListedRun) -> str:
     words = (one.name, one.run, one.state, *one.tags, one.recipe, one.backbone)
     return "\n".join((*words, one.data, one.labels)).casefold()
 
 
-def ordered(lines: Sequence[Line], by: Order) -> list[Line]:
+def ordered(lines: Sequence[ListedRun], by: RunOrder) -> list[ListedRun]:
     """The lines, the largest first (names: from A on); what is not known is last."""
     if by == "name":
         return sorted(lines, key=lambda one: one.name.casefold())
@@ -111,7 +111,7 @@ def ordered(lines: Sequence[Line], by: Order) -> list[Line]:
     return known + unknown
 
 
-def table(lines: Sequence[Line]) -> pd.DataFrame:
+def run_table(lines: Sequence[ListedRun]) -> pd.DataFrame:
     """The lines under the names that people read; accuracy in percent."""
     return pd.DataFrame(
         {

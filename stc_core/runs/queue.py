@@ -64,7 +64,7 @@ def set_places(n: int) -> None:
     write_json(path, {**held, _SETTING: n})
 
 
-def lock(runs: Path) -> FileLock:
+def queue_lock(runs: Path) -> FileLock:
     """Held by whoever moves runs of the folder `runs` in or out of their places."""
     try:
         runs.mkdir(parents=True, exist_ok=True)
@@ -79,7 +79,7 @@ def turn(folder: Path) -> AbstractContextManager[object]:
     A caller of `advance` that dies may leave a ticket behind of a run that has begun.
     """
     seen = folder.resolve().parent == runs_folder()
-    return lock(runs_folder()) if seen else nullcontext()
+    return queue_lock(runs_folder()) if seen else nullcontext()
 
 
 def submit(folder: Path) -> None:
@@ -132,7 +132,7 @@ def advance(runs: Path | None = None) -> list[Path]:
     if not waiting(runs):
         return []
     started: list[Path] = []
-    with lock(runs):
+    with queue_lock(runs):
         free = places() - len(working(runs))
         for folder in waiting(runs):
             if Run(folder).status["state"] != "queued":
@@ -162,7 +162,7 @@ def leave(folder: Path) -> bool:
     """True if the run in `folder` waited; it is cancelled then, and never started."""
     if not (folder / TICKET).is_file():
         return False
-    with lock(folder.parent):
+    with queue_lock(folder.parent):
         if not (folder / TICKET).is_file():
             return False
         mark_cancelled(folder)

@@ -21,7 +21,7 @@ from stc_core.runs.annotations import read_about
 from stc_core.runs.status import (
     BUSY,
     Status,
-    failed,
+    failed_status,
     new_status,
     observed,
     read_status,
@@ -95,12 +95,12 @@ class Run:
 
     @property
     def status(self) -> Status:
-        """How far it is; `failed` also when its worker died without a word."""
+        """How far it is; `failed_status` also when its worker died without a word."""
         try:
             _ = self.config
             return observed(self.folder)
         except StcError as error:
-            return failed(new_status("failed"), str(error), mend=True)
+            return failed_status(new_status("failed"), str(error), mend=True)
 
     def worker(self, status: Status | None = None) -> Worker | None:
         """Who works on it: by status.json, or by worker.json when just started."""

@@ -75,7 +75,7 @@ def new_status(state: State) -> Status:
     )
 
 
-def failed(status: Status, said: str, *, mend: bool, trace: str = "") -> Status:
+def failed_status(status: Status, said: str, *, mend: bool, trace: str = "") -> Status:
     """`status` after the error `said`; everything else as it was."""
     error = RunError(message=said, mend=mend, traceback=trace)
     return {**status, "state": "failed", "message": said, "eta_s": None, "error": error}
@@ -107,7 +107,7 @@ def _is_sound(raw: dict[str, Any]) -> bool:
     )
 
 
-def doing(status: Status, *, position: int | None = None) -> str:
+def doing_line(status: Status, *, position: int | None = None) -> str:
     """'Read the activations · 320 of 620 · 85.0 a second · 4 s left of this phase'.
 
     `position` is the place of a run that waits in the queue.
@@ -126,7 +126,7 @@ def doing(status: Status, *, position: int | None = None) -> str:
 
 
 def observed(folder: Path) -> Status:
-    """What status.json in `folder` says; `failed` when the worker died silently."""
+    """What status.json in `folder` says; failed when the worker died silently."""
     path = folder / "status.json"
     status = read_status(path)
     if status["state"] not in BUSY or _is_alive(folder, status):
@@ -135,7 +135,7 @@ def observed(folder: Path) -> Status:
     if status["state"] not in BUSY:
         return status
     said = "The worker died without a word; was it killed, or out of memory?"
-    return failed(status, said, mend=False, trace=tail(folder / "log.txt"))
+    return failed_status(status, said, mend=False, trace=tail(folder / "log.txt"))
 
 
 def _is_alive(folder: Path, status: Status) -> bool:
@@ -171,7 +171,7 @@ def ended(status: Status, error: BaseException) -> Status:
     mend = isinstance(error, StcError)
     trace = "" if mend else "".join(traceback.format_exception(error))
     said = str(error) if mend else f"{type(error).__name__}: {error}"
-    return failed(status, said, mend=mend, trace=trace)
+    return failed_status(status, said, mend=mend, trace=trace)
 
 
 def mark_cancelled(folder: Path) -> None:

@@ -12,7 +12,7 @@ from typing import NamedTuple
 from stc_core.errors import StcError
 from stc_core.files import folder_bytes, read_json, unwritable, write_json
 from stc_core.paths import home, runs_folder
-from stc_core.runs.queue import lock
+from stc_core.runs.queue import queue_lock
 from stc_core.runs.run import Run, list_runs
 from stc_core.runs.status import BUSY
 
@@ -45,7 +45,7 @@ def delete(run: Run) -> Deleted:
             expected=f"a run in {str(runs_folder())!r}",
             remedy="Remove the folder yourself.",
         )
-    with lock(runs_folder()):
+    with queue_lock(runs_folder()):
         _refuse_busy(run)
         name, at, n_bytes = run.name, time.time(), folder_bytes(folder)
         key = _vacant(trash_folder(), folder.name)
@@ -61,7 +61,7 @@ def delete(run: Run) -> Deleted:
 def restore(key: str) -> Path:
     """The folder of the run, back where it was; under another name if that is taken."""
     folder = trash_folder() / key
-    with lock(runs_folder()):
+    with queue_lock(runs_folder()):
         if Path(key).name != key or not (folder / _FILE).is_file():
             raise StcError(
                 f"There is no run {key!r} in the trash",
@@ -93,7 +93,7 @@ def list_trash() -> list[Deleted]:
     return sorted(found, key=lambda one: one.at, reverse=True)
 
 
-def empty(*, older_days: float | int = 0) -> int:
+def empty_trash(*, older_days: float | int = 0) -> int:
     """The bytes freed: what was deleted more than `older_days` ago is gone for good.
 
     So is what an earlier call began to remove and was killed.
@@ -101,7 +101,7 @@ def empty(*, older_days: float | int = 0) -> int:
     until = time.time() - older_days * 86400
     if not _leftovers() and not any(one.at <= until for one in list_trash()):
         return 0
-    with lock(runs_folder()):
+    with queue_lock(runs_folder()):
         gone = {folder: folder_bytes(folder) for folder in _leftovers()}
         old = [one for one in list_trash() if one.at <= until]
         gone |= {trash_folder() / one.key: one.n_bytes for one in old}

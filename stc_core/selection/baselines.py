@@ -32,7 +32,7 @@ TFIDF_CS = (1.0, 3.0, 10.0, 30.0, 100.0)
 WORD = r"(?u)\b\w+\b|[^\w\s]"
 """A word of any length, or a sign: a text of emoji has words, too."""
 _MOST_WORDS = 100_000
-MOST_ROWS = 12_000
+MOST_DENSE_ROWS = 12_000
 """Rows that `all_sites` is fitted on: its cost grows with their square."""
 
 
@@ -76,7 +76,7 @@ def baselines_of(
     }
 
 
-def scored(
+def score_baseline(
     y: Int[np.ndarray, " n"],
     guess: Guess,
     *,
@@ -224,10 +224,10 @@ def _all_sites(
 def _some_rows(task: Task, seed: int) -> tuple[np.ndarray, np.ndarray]:
     """Training rows, and rows to learn from in the end: MOST_ROWS of them at most."""
     train, learned = task.train, task.learned
-    if len(learned) <= MOST_ROWS:
+    if len(learned) <= MOST_DENSE_ROWS:
         return train, learned
     rng = np.random.default_rng(seed)
-    n = int(len(train) * MOST_ROWS / len(learned))
+    n = int(len(train) * MOST_DENSE_ROWS / len(learned))
     train = np.sort(rng.choice(train, n, replace=False))
-    held = rng.choice(task.validation, MOST_ROWS - n, replace=False)
+    held = rng.choice(task.validation, MOST_DENSE_ROWS - n, replace=False)
     return train, np.concatenate([train, held])

@@ -14,7 +14,7 @@ from stc_core.data.task import Read, Task
 from stc_core.heads.ridge import fit_ridge_head
 from stc_core.selection.candidates import Salient, gather
 from stc_core.selection.importance import keep_top
-from stc_core.selection.search import Point, Search
+from stc_core.selection.search import FrontierPoint, OptionSearch
 
 LEAST_NEURONS = 8
 
@@ -35,10 +35,10 @@ class Option(NamedTuple):
     macro_f1: float
     guess: Int[np.ndarray, " n_reported"]
 
-    def point(self, curve: str) -> Point:
+    def point(self, curve: str) -> FrontierPoint:
         """The same on a curve of scores."""
         place = self.deepest, self.ridge, self.accuracy, self.macro_f1
-        return Point(curve, self.neurons, *place)
+        return FrontierPoint(curve, self.neurons, *place)
 
 
 def depths_of(probes: Iterable[Salient]) -> list[int]:
@@ -60,7 +60,7 @@ def search_at(
     layer: int,
     eta: float | None,
     ridge: float,
-) -> Search:
+) -> OptionSearch:
     """The search among candidates of layers up to `layer`, ranked under `ridge`.
 
     At the last depth its candidates are those of the training itself.
@@ -68,10 +68,10 @@ def search_at(
     last = layer >= depths_of(probes)[-1]
     below = [p for p in probes if last or p.pooled_site.site.layer <= layer]
     pool = gather(read, task, below, eta=eta, narrow=last)
-    return Search(task, pool, ridge=ridge)
+    return OptionSearch(task, pool, ridge=ridge)
 
 
-def points_at(search: Search, counts: Iterable[int]) -> list[Point]:
+def points_at(search: OptionSearch, counts: Iterable[int]) -> list[FrontierPoint]:
     """How the best so many candidates do, each number that there is once."""
     there = int(np.count_nonzero(search.rank))
     sizes = sorted({min(n, there) for n in counts if there})
@@ -80,9 +80,9 @@ def points_at(search: Search, counts: Iterable[int]) -> list[Point]:
 
 
 def options_at(
-    search: Search,
+    search: OptionSearch,
     task: Task,
-    points: Iterable[Point],
+    points: Iterable[FrontierPoint],
     *,
     layer: int,
     reported: Int[np.ndarray, " n_reported"],
@@ -111,7 +111,7 @@ def options_at(
     return options
 
 
-def columns_of(search: Search, neurons: int) -> Int[np.ndarray, " kept"]:
+def columns_of(search: OptionSearch, neurons: int) -> Int[np.ndarray, " kept"]:
     """The best candidates, in computing order."""
     return np.sort(keep_top(search.rank, neurons))
 
@@ -143,17 +143,17 @@ def cheapest(
     return min(good, key=lambda option: (option.deepest, option.neurons, option.layer))
 
 
-def curves_of(options: Sequence[Option], chosen: Option) -> tuple[Point, ...]:
+def curves_of(options: Sequence[Option], chosen: Option) -> tuple[FrontierPoint, ...]:
     """The scores through `chosen`: by neurons at its depth, and by depth.
 
     On the latter every depth has as many neurons as `chosen`, or fewer if there are
     not as many.
     """
     at_depth = [o.point("neurons") for o in options if o.layer == chosen.layer]
-    return (*at_depth, *depth_curve(options, chosen))
+    return (*at_depth, *depth_points(options, chosen))
 
 
-def depth_curve(options: Sequence[Option], chosen: Option) -> list[Point]:
+def depth_points(options: Sequence[Option], chosen: Option) -> list[FrontierPoint]:
     """The largest option of each depth with no more neurons than `chosen`, and that.
 
     A depth is the layer that is read last: with a higher limit it may be the same.

@@ -16,7 +16,7 @@ from stc_core.selection.importance import smooth
 _SLACK = 0.25
 
 
-class Point(NamedTuple):
+class FrontierPoint(NamedTuple):
     """One cheaper classifier that was considered: its cost, its validation score."""
 
     curve: str  # "neurons" or "depth"
@@ -27,7 +27,7 @@ class Point(NamedTuple):
     macro_f1: float
 
 
-class Search:
+class OptionSearch:
     """Validation scores of subsets of the candidates, all from one Gram matrix.
 
     Each subset is read by the very head that it would get, a least-squares ridge, so
@@ -89,13 +89,13 @@ class Trial(NamedTuple):
         """The ridge with the best score, smoothed over its neighbours."""
         return last_best(smooth(self.score[None])[0])
 
-    def point(self, curve: str, ridge: int | None = None) -> Point:
+    def point(self, curve: str, ridge: int | None = None) -> FrontierPoint:
         at = self.best if ridge is None else ridge
         right, f1 = float(self.accuracy[at]), float(self.macro_f1[at])
-        return Point(curve, self.neurons, self.layer, RIDGES[at], right, f1)
+        return FrontierPoint(curve, self.neurons, self.layer, RIDGES[at], right, f1)
 
 
-def choose(
+def choose_size(
     counts: Sequence[int], scores: Float[np.ndarray, "n_counts n_ridges"], error: float
 ) -> tuple[int, int]:
     """Positions of the chosen count of neurons and of its ridge.

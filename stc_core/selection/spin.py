@@ -21,7 +21,7 @@ from stc_core.probes.fit import ProbeResult
 from stc_core.probes.solver import Path, fit_path
 from stc_core.selection.candidates import nothing_selected
 from stc_core.selection.importance import keep_mass
-from stc_core.selection.search import Point
+from stc_core.selection.search import FrontierPoint
 from stc_core.selection.stc import Fitted
 from stc_core.types import Feature, Progress, silent
 
@@ -66,11 +66,11 @@ class _Trial:
         """Features with a weight in the head."""
         return np.flatnonzero(self.path.coef[self.best].any(axis=0))
 
-    def point(self, curve: str) -> Point:
+    def point(self, curve: str) -> FrontierPoint:
         layer = self.probes[-1].pooled_site.site.layer
         C = SPIN_CS[self.best]
         n = len(self.columns)
-        return Point(curve, n, layer, 1 / C, self.accuracy, self.macro_f1)
+        return FrontierPoint(curve, n, layer, 1 / C, self.accuracy, self.macro_f1)
 
     def head(self, task: Task) -> SparseHead:
         used = self.columns

@@ -20,7 +20,7 @@ from stc_core.selection.frontier import (
     cheapest,
     columns_of,
     curves_of,
-    depth_curve,
+    depth_points,
     depths_of,
     grid,
     options_at,
@@ -28,7 +28,7 @@ from stc_core.selection.frontier import (
     search_at,
 )
 from stc_core.selection.importance import keep_top
-from stc_core.selection.search import Point, Search, choose
+from stc_core.selection.search import FrontierPoint, OptionSearch, choose_size
 from stc_core.types import Progress, silent
 
 NO_ROWS = np.arange(0)
@@ -44,7 +44,7 @@ class Fitted(NamedTuple):
     """
 
     head: SparseHead
-    points: tuple[Point, ...]
+    points: tuple[FrontierPoint, ...]
     chosen: dict[str, float | int | str]
     validation_logits: Float[np.ndarray, "n_val n_class"]
     trust: Float[np.ndarray, " n"] | None = None
@@ -75,7 +75,7 @@ def fit_stc(
     with a `tolerance` the cheapest within it is taken instead.
     """
     limits = [n for n in (budget, max_neurons) if n is not None]
-    search = Search(task, gather(read, task, probes, eta=eta))
+    search = OptionSearch(task, gather(read, task, probes, eta=eta))
     counts, depths = search.counts(min(limits, default=None)), depths_of(probes)
     n_steps = len(counts) + len(depths) - 1
     trials = []
@@ -83,7 +83,7 @@ def fit_stc(
         trials.append(search.trial(keep_top(search.rank, n)))
         progress(len(trials), n_steps)
     scores = np.stack([trial.score for trial in trials])
-    best, ridge = choose(counts, scores, search.error)
+    best, ridge = choose_size(counts, scores, search.error)
     best = len(counts) - 1 if budget else best
     points = [trial.point("neurons") for trial in trials]
     points[best] = trials[best].point("neurons", ridge)
@@ -99,7 +99,7 @@ def fit_stc(
         shallower += options_at(at, task, found, layer=layer, reported=reported)
         progress(place, n_steps)
     options = (*shallower, *options)
-    curves = (*points, *depth_curve(options, options[-1]))
+    curves = (*points, *depth_points(options, options[-1]))
     fitted = fitted._replace(points=curves, options=options)
     if tolerance is None:
         return fitted
@@ -127,7 +127,7 @@ def taken(
     return found._replace(points=curves_of(options, option), options=tuple(options))
 
 
-def finalise_selection(search: Search, task: Task, option: Option) -> Fitted:
+def finalise_selection(search: OptionSearch, task: Task, option: Option) -> Fitted:
     """The head of an option, whose candidates are those of `search`."""
     pool, columns = search.pool, columns_of(search, option.neurons)
     head, logits = fit_head(

@@ -74,7 +74,7 @@ def abilities(classifier: BaseClassifier) -> list[str]:
     return able
 
 
-def facts(run: Run, classifier: BaseClassifier) -> dict[str, Any]:
+def run_facts(run: Run, classifier: BaseClassifier) -> dict[str, Any]:
     """What a run is: recipe, language model, layers, score on test, classes, levels."""
     known = card(run.folder.name, run.config, run.metrics, run.report, name=run.name)
     return {

@@ -17,11 +17,11 @@ from starlette.exceptions import HTTPException as AnyHTTPException
 
 from stc_core.classifiers.base import check_texts
 from stc_core.classifiers.hierarchical import shallow
-from stc_core.classifiers.replying import Piece, ReplyingClassifier
+from stc_core.classifiers.replying import ReplyingClassifier, WrittenPiece
 from stc_core.classifiers.sampling import Decoding
 from stc_core.errors import StcError
 from stc_core.runs.run import Run
-from stc_core.serve.answers import abilities, answers, explanation_of, facts
+from stc_core.serve.answers import abilities, answers, explanation_of, run_facts
 from stc_core.serve.batching import Batches, Gone, Left, ModelThread
 from stc_core.serve.middleware import (
     Refusal,
@@ -81,7 +81,7 @@ class Served:
     def __init__(self, run: Run, *, device: str = "auto") -> None:
         self.name = run.folder.resolve().name
         self.classifier = run.classifier(device=device)
-        self.facts = {"name": self.name, **facts(run, self.classifier)}
+        self.facts = {"name": self.name, **run_facts(run, self.classifier)}
         self.desk = ModelThread()
         self._batches: dict[int | None, Batches] = {}
 
@@ -219,7 +219,7 @@ async def generate(
 
 
 async def _told(
-    desk: ModelThread, steps: list[dict[str, Any]], coming: Iterator[Piece]
+    desk: ModelThread, steps: list[dict[str, Any]], coming: Iterator[WrittenPiece]
 ) -> AsyncIterator[str]:
     """Each piece takes its own turn at the desk, so others are answered meanwhile."""
     yield _event("labels", {"levels": steps})

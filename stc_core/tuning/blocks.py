@@ -52,7 +52,7 @@ def plan_tuning(
     return TunePlan(end, tuple(sorted(below[:n])))
 
 
-def changed(backbone: Backbone, plan: TunePlan, settings: TuneConfig) -> Changes:
+def changes_for(backbone: Backbone, plan: TunePlan, settings: TuneConfig) -> Changes:
     """What tuning will change in `backbone`, which itself is left as it is."""
     names = {module: name for name, module in backbone.model.named_modules()}
     blocks = [backbone.block(layer) for layer in plan.tuned]

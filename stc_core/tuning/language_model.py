@@ -119,7 +119,7 @@ def base_folder(name: str) -> Path:
     """The files of a backbone; of a tuned one those of its base."""
     folder = hub.resolve(name)
     while (folder / hub.CHANGES).is_file():
-        folder = hub.resolve(changes.load(folder).base)
+        folder = hub.resolve(changes.read_changes(folder).base)
     return folder
 
 

@@ -20,7 +20,7 @@ from stc_core.data.corpus import Corpus
 from stc_core.data.task import Task
 from stc_core.runs.writer import RunWriter
 from stc_core.tuning.readout import Readout
-from stc_core.tuning.trainer import History, Rows, train
+from stc_core.tuning.trainer import History, TrainingRows, train_module
 from stc_core.types import Progress, silent
 
 BACKBONE, CHECKPOINTS, TUNING = "backbone", "checkpoints", "tuning.json"
@@ -66,7 +66,7 @@ class _Kept(NamedTuple):
         )
 
 
-def keep(
+def keep_tuned(
     folder: Path,
     what: changes.Changes,
     tensors: dict[str, Tensor],
@@ -78,7 +78,7 @@ def keep(
 
     Open it when nothing holds the one in memory any more.
     """
-    place = changes.save(folder / BACKBONE, what, tensors)
+    place = changes.save_changes(folder / BACKBONE, what, tensors)
     return _Kept(place, str(backbone.device), dtype, backbone.max_length)
 
 
@@ -104,11 +104,15 @@ class TuningSession(NamedTuple):
     writer: RunWriter
     tails: Sequence[Sequence[np.ndarray]] | None = None
 
-    def rows(self, backbone: Backbone, places: Int[np.ndarray, " some"]) -> Rows:
+    def rows(
+        self, backbone: Backbone, places: Int[np.ndarray, " some"]
+    ) -> TrainingRows:
         """Some texts as the backbone reads them, with their classes."""
         texts = list(self.corpus.texts.at(places))
         after = None if self.tails is None else [self.tails[row] for row in places]
-        return Rows(backbone.tokenize(texts).ids, self.task.codes[places], after)
+        return TrainingRows(
+            backbone.tokenize(texts).ids, self.task.codes[places], after
+        )
 
     def train(
         self,
@@ -142,7 +146,7 @@ class TuningSession(NamedTuple):
         if backbone.device.type == "cuda":
             torch.cuda.reset_peak_memory_stats(backbone.device)
         scale = "accuracy" if task.class_weight is None else "macro_f1"
-        return train(
+        return train_module(
             readout,
             self.rows(backbone, task.train),
             self.rows(backbone, task.validation),

@@ -33,7 +33,7 @@ NOTABLE = 0.01
 """A loss is an advance once it is lower than the last one that was by this share."""
 
 
-class Rows(NamedTuple):
+class TrainingRows(NamedTuple):
     """Token ids and class codes of some texts, and what is written after each."""
 
     ids: Sequence[np.ndarray]
@@ -122,10 +122,10 @@ _Step = Callable[[int, int], None]
 """Called as step(steps done, steps in all) before each step."""
 
 
-def train(
+def train_module(
     readout: Readout,
-    learned: Rows,
-    held: Rows,
+    learned: TrainingRows,
+    held: TrainingRows,
     settings: TuneConfig,
     *,
     by: str,
@@ -217,7 +217,7 @@ def _arguments(
     return arguments
 
 
-def _items(rows: Rows, *, by_length: bool = False) -> Any:
+def _items(rows: TrainingRows, *, by_length: bool = False) -> Any:
     """The rows as the Trainer takes them."""
     items = [
         {"input_ids": ids, "labels": int(code)}

@@ -13,10 +13,10 @@ from stc_core.activations.store import (
     Frame,
     StoreWriter,
     find_store,
-    lock,
     open_writer,
     share_done,
     store_bytes,
+    store_lock,
     store_path,
     text_key,
 )
@@ -240,7 +240,7 @@ def test_what_a_killed_deletion_left_is_swept_up(tmp_path: Path):
 
 def test_a_store_that_is_being_written_is_not_deleted(tmp_path: Path):
     store = finished(tmp_path / "key-a")
-    with lock(tmp_path, "key"):
+    with store_lock(tmp_path, "key"):
         assert not delete_store(store.path)
         assert store.path.exists()
     assert delete_store(store.path)

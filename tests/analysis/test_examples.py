@@ -4,7 +4,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from stc_core.analysis.examples import _PLACE, COLUMNS, examples, place, select_examples
+from stc_core.analysis.examples import (
+    _PLACE,
+    COLUMNS,
+    example_table,
+    place_in_words,
+    select_examples,
+)
 
 SHARES = np.array(
     [[0.8, 0.15, 0.05], [0.4, 0.35, 0.25], [0.3, 0.6, 0.1], [0.45, 0.1, 0.45]]
@@ -29,7 +35,7 @@ def table() -> pd.DataFrame:
     )
     texts = ["A (first) text", "second", "THIRD text", "straße.*"]
     place = {"file": ["data", "data", "test", "test"], "row": [1, 7, 1, 2]}
-    return examples(predictions, pd.DataFrame({"text": texts, **place}))
+    return example_table(predictions, pd.DataFrame({"text": texts, **place}))
 
 
 def rows(found: pd.DataFrame) -> list[int]:
@@ -85,12 +91,12 @@ def test_one_class_leads_by_all():
             "p:a": [1.0],
         }
     )
-    found = examples(
+    found = example_table(
         predictions, pd.DataFrame({"text": ["x"], "file": "data", "row": [1]})
     )
     assert found["margin"].tolist() == [1.0]
 
 
 def test_a_place_is_told_in_words():
-    assert place(3, "data") == "row 3"
-    assert place(3, "test") == "row 3 of the test file"
+    assert place_in_words(3, "data") == "row 3"
+    assert place_in_words(3, "test") == "row 3 of the test file"

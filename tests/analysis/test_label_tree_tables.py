@@ -5,7 +5,7 @@ import pytest
 
 from helpers.label_trees import FRAME, NAMES
 from stc_core.analysis.label_tree_tables import (
-    confusion,
+    child_confusion,
     depth_of,
     node_table,
     with_labels,
@@ -27,11 +27,11 @@ def test_nodes_count_texts_and_right_paths():
 
 
 def test_mistakes_inside_a_parent_sum_to_its_texts():
-    found = confusion(FRAME, ("a",))
+    found = child_confusion(FRAME, ("a",))
     assert found.loc["x"].tolist() == [0, 1, 1]
     assert found.loc["y"].tolist() == [0, 1, 0]
     assert list(found) == ["x", "y", "elsewhere"]
-    top = confusion(FRAME, ())
+    top = child_confusion(FRAME, ())
     assert top.to_numpy().sum() == 4
     assert top.loc["a", "b"] == 1 and top.loc["a", "elsewhere"] == 0
 

@@ -28,7 +28,7 @@ def test_the_options_are_those_of_the_frontier(parent):
     assert [o.layer for o in options] == frame["layer"].tolist()
     assert [o.accuracy for o in options] == frame["accuracy"].tolist()
     assert (
-        shrink_options.find(options, (options[3].layer, options[3].neurons))
+        shrink_options.find_option(options, (options[3].layer, options[3].neurons))
         is options[3]
     )
 

@@ -21,7 +21,7 @@ from stc_core.backbone.backbone import Backbone
 from stc_core.backbone.loading import hub
 from stc_core.config import TuneConfig
 from stc_core.errors import StcError
-from stc_core.tuning.blocks import changed, grafted, plan_tuning
+from stc_core.tuning.blocks import changes_for, grafted, plan_tuning
 from stc_core.tuning.readout import learn
 from stc_core.types import PooledSite, Site
 
@@ -40,7 +40,9 @@ def test_a_cut_leaves_the_layers_below_as_they_are(family: str):
     copied = copy.deepcopy(whole.model)
     base = Backbone.from_model(copied, whole.tokenizer)
     layer = base.n_layers - 1
-    what = changed(base, plan_tuning(base, [], TuneConfig(layer=layer)), TuneConfig())
+    what = changes_for(
+        base, plan_tuning(base, [], TuneConfig(layer=layer)), TuneConfig()
+    )
     assert what.cut is not None
     changes.apply_cut(copied, what.cut)
     cut = Backbone.from_model(copied, whole.tokenizer)
@@ -60,7 +62,7 @@ def test_a_tuned_backbone_is_the_same_after_a_way_over_the_disk(
     wish = {"layer": layer, "blocks": 1, "method": method, "width": 3}
     settings = TuneConfig.model_validate(wish)
     plan = plan_tuning(base, [], settings)
-    what = changed(base, plan, settings)
+    what = changes_for(base, plan, settings)
     assert plan.tuned == (layer,)
     before = states(base, layer)
     tuned, parts, _ = grafted(base, plan, what, seed=0)
@@ -74,7 +76,7 @@ def test_a_tuned_backbone_is_the_same_after_a_way_over_the_disk(
     after = states(tuned, layer)
     assert not torch.allclose(after, before, atol=1e-2)
     learned = {n: p for n, p in tuned.model.named_parameters() if p.requires_grad}
-    folder = changes.save(tmp_path / "tuned", what, learned)
+    folder = changes.save_changes(tmp_path / "tuned", what, learned)
     again = Backbone.load(str(folder), device="cpu")
     assert again.n_layers == layer
     assert torch.allclose(states(again, layer), after, atol=1e-4)
@@ -111,10 +113,10 @@ def test_a_missing_base_and_a_damaged_file_are_said(tmp_path: Path):
 def test_its_identity_is_of_the_weights_not_of_the_place(tmp_path: Path):
     folder = tuned_folder(tmp_path)
     copied = shutil.copytree(folder, tmp_path / "copy")
-    assert changes.identity(copied) == changes.identity(folder)
-    what = changes.load(folder)._replace(method="bottleneck")
-    changes.save(copied, what, {"x": torch.zeros(1)})
-    assert changes.identity(copied) != changes.identity(folder)
+    assert changes.tuned_identity(copied) == changes.tuned_identity(folder)
+    what = changes.read_changes(folder)._replace(method="bottleneck")
+    changes.save_changes(copied, what, {"x": torch.zeros(1)})
+    assert changes.tuned_identity(copied) != changes.tuned_identity(folder)
 
 
 def test_which_blocks_are_tuned():
@@ -140,7 +142,7 @@ def test_a_decoders_blocks_do_not_reach_into_its_encoder():
     assert plan_tuning(backbone, low_at(2), settings) == (2, (1, 2))
     assert plan_tuning(backbone, low_at(3), settings).layer != 3
     inside = plan_tuning(backbone, low_at(2), settings)
-    assert changed(backbone, inside, settings).cut is None
+    assert changes_for(backbone, inside, settings).cut is None
     assert np.array_equal(inside.tuned, (1, 2))
 
 
@@ -148,4 +150,4 @@ def test_bottlenecks_need_a_down_projection():
     backbone = tiny_backbone("mixtral")
     settings = TuneConfig(method="bottleneck")
     with pytest.raises(StcError, match="lora or full"):
-        changed(backbone, plan_tuning(backbone, [1.0] * 4, settings), settings)
+        changes_for(backbone, plan_tuning(backbone, [1.0] * 4, settings), settings)

@@ -13,7 +13,7 @@ from stc_core.backbone import changes
 from stc_core.backbone.backbone import Backbone
 from stc_core.backbone.class_guides import Spec, guides_of
 from stc_core.config import TuneConfig
-from stc_core.tuning.blocks import TunePlan, changed, grafted
+from stc_core.tuning.blocks import TunePlan, changes_for, grafted
 from stc_core.types import PooledSite
 
 FAMILIES = ("bert", "roberta", "distilbert", "modernbert", "llama", "gpt2", "falcon")
@@ -23,7 +23,7 @@ GROUPS = (0, 1, 1, 2)
 def guided(folder: Path, family: str, layer: int = 1) -> Any:
     base = Backbone.load(str(saved_base(folder, family)), device="cpu")
     plan = TunePlan(base.n_layers, (base.n_layers,))
-    what = changed(base, plan, TuneConfig(blocks=1))
+    what = changes_for(base, plan, TuneConfig(blocks=1))
     above = base.block(layer + 1)
     name = next(n for n, m in base.model.named_modules() if m is above)
     what = what._replace(guides=(Spec(name, base.d_model, GROUPS),))
@@ -102,8 +102,8 @@ def test_it_is_saved_with_the_backbone(tmp_path: Path, family: str):
     (guide,) = guides_of(backbone.model)
     name = f"{what.guides[0].block}.guide"
     tensors = {f"{name}.{k}": v for k, v in guide.state_dict().items()}
-    folder = changes.save(tmp_path / "tuned", what, tensors)
+    folder = changes.save_changes(tmp_path / "tuned", what, tensors)
     again = Backbone.load(str(folder), device="cpu")
-    assert changes.load(folder) == what
+    assert changes.read_changes(folder) == what
     for ours, theirs in zip(states(again), states(backbone), strict=True):
         assert np.allclose(ours, theirs, atol=1e-5)

@@ -27,7 +27,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     weight = rng.standard_normal((2, 3)).astype(np.float32)
     one = np.ones(3, np.float32)
     head = SparseHead(FEATURES, one, one, weight, one[:2], ("no", "yes"))
-    return persistence.save(
+    return persistence.save_classifier(
         tmp_path_factory.mktemp("model"),
         head,
         np.array(["no", "yes"]),

@@ -24,7 +24,7 @@ from stc_core.config import TuneConfig
 from stc_core.errors import StcError
 from stc_core.heads.head import SparseHead
 from stc_core.metrics.scores import fit_temperature
-from stc_core.tuning.blocks import TunePlan, changed, grafted
+from stc_core.tuning.blocks import TunePlan, changes_for, grafted
 from stc_core.types import Site
 
 PATHS = np.array([("a", "x"), ("a", "y"), ("b", "x"), ("b", "z"), ("b", "w")])
@@ -37,7 +37,7 @@ def cascade(tmp_path_factory: pytest.TempPathFactory) -> HierarchicalClassifier:
     folder = tmp_path_factory.mktemp("cascade")
     base = Backbone.load(str(saved_base(folder / "base", "bert")), device="cpu")
     tree = tree_of(PATHS)
-    what = changed(base, TunePlan(3, (3,)), TuneConfig(blocks=1))
+    what = changes_for(base, TunePlan(3, (3,)), TuneConfig(blocks=1))
     above = base.block(2)
     name = next(n for n, m in base.model.named_modules() if m is above)
     groups = tuple(tree.ancestors(0).tolist())
@@ -49,7 +49,7 @@ def cascade(tmp_path_factory: pytest.TempPathFactory) -> HierarchicalClassifier:
         for parameter in guide.parameters():
             parameter.normal_()
     tensors = {f"{name}.guide.{k}": v for k, v in guide.state_dict().items()}
-    place = changes.save(folder / "backbone", what, tensors)
+    place = changes.save_changes(folder / "backbone", what, tensors)
     backbone = Backbone.load(str(place), device="cpu")
     heads = [random_head(backbone, tree, layer) for layer in LAYERS]
     return HierarchicalClassifier(

@@ -35,13 +35,13 @@ def head() -> SparseHead:
 
 
 def written(folder: Path, classes: tuple = ("a", "b", "ü <c>")) -> Path:
-    return persistence.save(
+    return persistence.save_classifier(
         folder, head(), np.array(classes), about=ABOUT, params=PARAMS
     )
 
 
 def test_all_comes_back_to_the_bit(tmp_path):
-    found, classes, about, params = persistence.load(
+    found, classes, about, params = persistence.load_classifier(
         written(tmp_path / "deep" / "model")
     )
     before = head()
@@ -54,7 +54,7 @@ def test_all_comes_back_to_the_bit(tmp_path):
 
 @pytest.mark.parametrize("classes", [(1, 2, 30), (True, False), (0.5, 1.5)])
 def test_labels_keep_their_kind(tmp_path, classes):
-    _, found, _, _ = persistence.load(written(tmp_path, classes))
+    _, found, _, _ = persistence.load_classifier(written(tmp_path, classes))
     assert found.tolist() == list(classes)
     assert found.dtype == np.array(classes).dtype
 
@@ -63,8 +63,10 @@ def test_saving_again_replaces(tmp_path):
     written(tmp_path)
     few = head()._replace(features=FEATURES[:1], weight=np.ones((3, 1), np.float32))
     few = few._replace(mean=np.zeros(1, np.float32), sd=np.ones(1, np.float32))
-    persistence.save(tmp_path, few, np.array(few.classes), about=ABOUT, params={})
-    assert persistence.load(tmp_path)[0].features == FEATURES[:1]
+    persistence.save_classifier(
+        tmp_path, few, np.array(few.classes), about=ABOUT, params={}
+    )
+    assert persistence.load_classifier(tmp_path)[0].features == FEATURES[:1]
     assert sorted(path.name for path in tmp_path.iterdir()) == [
         "classifier.json",
         "head.safetensors",
@@ -75,33 +77,33 @@ def test_saving_again_replaces(tmp_path):
 def test_a_missing_file_is_named(tmp_path, name):
     (written(tmp_path) / name).unlink()
     with pytest.raises(StcError, match=f"a folder with {name}"):
-        persistence.load(tmp_path)
+        persistence.load_classifier(tmp_path)
 
 
 def test_no_folder_at_all(tmp_path):
     with pytest.raises(StcError, match="a folder with"):
-        persistence.load(tmp_path / "none")
+        persistence.load_classifier(tmp_path / "none")
 
 
 def test_another_format_is_refused(tmp_path):
     path = written(tmp_path) / "classifier.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), "format": 99}))
     with pytest.raises(StcError, match=r"expected format 1; got 99.*Train it again"):
-        persistence.load(tmp_path)
+        persistence.load_classifier(tmp_path)
 
 
 def test_a_cut_file_of_weights_is_refused(tmp_path):
     path = written(tmp_path) / "head.safetensors"
     path.write_bytes(path.read_bytes()[:-20])
     with pytest.raises(StcError, match=r"damaged head\.safetensors"):
-        persistence.load(tmp_path)
+        persistence.load_classifier(tmp_path)
 
 
 def test_a_cut_json_is_refused(tmp_path):
     path = written(tmp_path) / "classifier.json"
     path.write_text(path.read_text()[:40])
     with pytest.raises(StcError, match=r"classifier\.json.*damaged"):
-        persistence.load(tmp_path)
+        persistence.load_classifier(tmp_path)
 
 
 def test_nothing_is_pickled(tmp_path):

@@ -15,9 +15,9 @@ from helpers.models.tiny import TEXTS, VOCAB, tiny_backbone, tiny_tokenizer
 from stc_core.backbone.backbone import Backbone
 from stc_core.classifiers.label_tree import tree_of
 from stc_core.classifiers.replying import ReplyingClassifier, open_spelled
-from stc_core.classifiers.sampling import Chooser, Decoding, pieces, plain
+from stc_core.classifiers.sampling import Chooser, Decoding, pieces, plain_text
 from stc_core.classifiers.spelled import SpelledClassifier
-from stc_core.classifiers.spelling import names_of
+from stc_core.classifiers.spelling import spelled_names
 from stc_core.config import HierarchyConfig, TuneConfig
 from stc_core.data.columns import Columns
 from stc_core.data.corpus import Corpus
@@ -25,8 +25,8 @@ from stc_core.data.findings import Report
 from stc_core.errors import StcError
 from stc_core.recipes.hierarchy.replies import replies_of
 from stc_core.recipes.hierarchy.teacher_forcing import script, surprise
-from stc_core.recipes.hierarchy.word_module import WordHeadModule, word_head
-from stc_core.tuning.blocks import TunePlan, changed, grafted
+from stc_core.recipes.hierarchy.word_module import WordHeadModule, copied_word_head
+from stc_core.tuning.blocks import TunePlan, changes_for, grafted
 from stc_core.tuning.trainer import padded
 from stc_core.types import Site
 
@@ -163,7 +163,7 @@ def test_a_character_of_several_tokens_waits():
     told = list(pieces(Letters(), iter(" süß €".encode())))
     assert told == ["s", "ü", "ß", " ", "€"]
     assert "".join(pieces(Letters(), iter(b"a\xe2"))) == "a\ufffd"
-    assert plain(tiny_tokenizer("right"), [2, VOCAB["good"], 3]) == "good"
+    assert plain_text(tiny_tokenizer("right"), [2, VOCAB["good"], 3]) == "good"
 
 
 @torch.inference_mode()
@@ -214,10 +214,10 @@ def test_replies_are_learned_by_heart(tmp_path: Path, n_parts: int):
     base = Backbone.load(str(saved_lm(tmp_path, "llama")), device="cpu")
     plan = TunePlan(3, (1, 2, 3))
     tune = TuneConfig(where="all")
-    graft = grafted(base, plan, changed(base, plan, tune), seed=0)
-    tree, head = tree_of(LABELS), word_head(str(tmp_path))
+    graft = grafted(base, plan, changes_for(base, plan, tune), seed=0)
+    tree, head = tree_of(LABELS), copied_word_head(str(tmp_path))
     assert head is not None
-    names, layers = names_of(tree, graft.backbone), (1, 2, 3)[-1 - n_parts :]
+    names, layers = spelled_names(tree, graft.backbone), (1, 2, 3)[-1 - n_parts :]
     heads = [copy.deepcopy(head) for _ in layers]
     parts = ("thought", "reply")[-n_parts:]
     model = WordHeadModule(

@@ -37,7 +37,7 @@ from helpers.models.tiny import (
     tiny_backbone,
 )
 from stc_core.activations.features import dense_features
-from stc_core.classifiers.attention import AttentionClassifier, Line
+from stc_core.classifiers.attention import AttentionClassifier, TokenReadout
 from stc_core.classifiers.attention_pooling import PARTS, Attention
 from stc_core.classifiers.base import BaseClassifier, check_texts, open_base
 from stc_core.classifiers.estimator import SparsifyThenClassify
@@ -100,7 +100,7 @@ def reader(n_class: int) -> AttentionClassifier:
     backbone, d = tiny_backbone("bert"), 16
     torch.manual_seed(n_class)
     weight = torch.randn(n_class, len(PARTS) * d)
-    line = Line(weight, torch.zeros(n_class), torch.zeros(2, 1, len(PARTS) * d))
+    line = TokenReadout(weight, torch.zeros(n_class), torch.zeros(2, 1, len(PARTS) * d))
     attention = Attention(2, d, 1)
     more: dict[str, Any] = {"layers": (1, 3), "classes": ["a", "b", "c"][:n_class]}
     middle = (

@@ -14,7 +14,7 @@ from helpers.runs.hierarchy import table
 from stc_core.backbone.backbone import Backbone
 from stc_core.classifiers.label_tree import tree_of
 from stc_core.classifiers.spelled import SpelledClassifier, open_lexicon
-from stc_core.classifiers.spelling import names_of
+from stc_core.classifiers.spelling import spelled_names
 from stc_core.config import (
     DataConfig,
     HierarchyConfig,
@@ -24,19 +24,19 @@ from stc_core.config import (
 )
 from stc_core.errors import StcError
 from stc_core.recipes import registry
-from stc_core.recipes.hierarchy.word_module import WordHeadModule, word_head
+from stc_core.recipes.hierarchy.word_module import WordHeadModule, copied_word_head
 from stc_core.runs.run import Run
 from stc_core.runs.writer import RunWriter
-from stc_core.tuning.blocks import TunePlan, changed, grafted
+from stc_core.tuning.blocks import TunePlan, changes_for, grafted
 
 
 def scribe(folder: Path, family: str = "llama", **wish: Any) -> WordHeadModule:
     base = Backbone.load(str(saved_lm(folder, family)), device="cpu")
     plan = TunePlan(3, (3,))
-    graft = grafted(base, plan, changed(base, plan, TuneConfig(blocks=1)), seed=0)
-    tree, head = tree_of(PATHS), word_head(str(folder))
+    graft = grafted(base, plan, changes_for(base, plan, TuneConfig(blocks=1)), seed=0)
+    tree, head = tree_of(PATHS), copied_word_head(str(folder))
     assert head is not None
-    names = names_of(tree, graft.backbone)
+    names = spelled_names(tree, graft.backbone)
     settings = {"norm": True, "weights": (1.0, 3.0), **wish}
     return WordHeadModule(
         graft, tree, names, layers=(1, 3), heads=[head, head], **settings
@@ -92,7 +92,7 @@ def test_a_model_without_a_head_has_none(tmp_path: Path):
     model: Any = hf.AutoModel.from_config(CONFIGS["llama"]())
     model.save_pretrained(tmp_path)
     tiny_tokenizer().save_pretrained(tmp_path)
-    assert word_head(str(tmp_path)) is None
+    assert copied_word_head(str(tmp_path)) is None
 
 
 def test_the_way_over_the_disk(tmp_path: Path):

@@ -9,7 +9,7 @@ from torch import nn
 
 from helpers.models.tiny import TEXTS, tiny_backbone
 from stc_core.classifiers.label_tree import tree_of
-from stc_core.classifiers.spelling import Speller, names_of, text_length, trie_of
+from stc_core.classifiers.spelling import Speller, spelled_names, text_length, trie_of
 from stc_core.errors import StcError
 from stc_core.types import Site
 
@@ -34,7 +34,9 @@ def speller(family: str, layers=(1, 3), *, norm: bool = False) -> Speller:
     heads = [nn.Linear(backbone.d_model, 64), nn.Linear(width, 64)]
     if norm and family == "opt":
         heads[0] = nn.Linear(width, 64)
-    return Speller(backbone, tree, names_of(tree, backbone), layers, heads, norm=norm)
+    return Speller(
+        backbone, tree, spelled_names(tree, backbone), layers, heads, norm=norm
+    )
 
 
 def plain(spell: Speller, layers: tuple[int, ...], ids: np.ndarray):
@@ -108,12 +110,12 @@ def test_names_that_cannot_be_told_apart_are_refused():
         trie_of([()], [0], end=3)
     same = tree_of(np.array([("zzz", "a"), ("yyy", "b")]))  # both unknown words
     with pytest.raises(StcError, match="tells apart"):
-        names_of(same, tiny_backbone("gpt2"))
+        spelled_names(same, tiny_backbone("gpt2"))
 
 
 def test_texts_leave_room_for_their_labels():
     backbone = tiny_backbone("gpt2")  # 48 positions
-    names = names_of(tree_of(PATHS), backbone)
+    names = spelled_names(tree_of(PATHS), backbone)
     assert names.longest == (2 + 1) + (3 + 1)
     assert text_length(backbone, names) == 48 - 7 - 1
     long = copy.copy(names)._replace(tokens=((tuple(range(45)),),))

@@ -13,7 +13,7 @@ import stc_core.recipes
 from helpers.command import Stc
 from helpers.runs.fake_recipe import train
 from stc_core.data.table import read_table
-from stc_core.data.uploads import key_of
+from stc_core.data.uploads import upload_key
 from stc_core.runs.run import Run
 
 pytestmark = pytest.mark.usefixtures("own_home")
@@ -41,7 +41,7 @@ def test_a_run_keeps_the_table_that_a_pipe_gave(stc: Stc, table: Path, tmp_path:
     assert said.code == 0, said.err
     data = Run.open(out).config.data
     for path in (data.path, data.test_path):
-        assert path and key_of(path) and path in said.err
+        assert path and upload_key(path) and path in said.err
         assert Path(path).read_bytes() == table.read_bytes()
     assert Path(data.path).name.startswith("pipe-") and data.path.endswith(".csv")
 

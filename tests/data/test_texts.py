@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from stc_core.data import texts as module
-from stc_core.data.texts import Texts, distinct
+from stc_core.data.texts import Texts, distinct_texts
 
 WORDS = ["b", "a", "b", "é", "", "a", "c"]
 
@@ -35,7 +35,7 @@ def test_it_is_the_list_of_its_texts(source, rows, monkeypatch):
 
 def test_distinct_texts_are_numbered_as_they_appear(source):
     for texts in (source if isinstance(source, list) else Texts(source), tuple(WORDS)):
-        unique, which = distinct(texts)
+        unique, which = distinct_texts(texts)
         assert list(unique) == ["b", "a", "é", "", "c"]
         assert unique[1:3] == ["a", "é"]
         np.testing.assert_array_equal(which, [0, 1, 0, 2, 3, 1, 4])
@@ -43,13 +43,13 @@ def test_distinct_texts_are_numbered_as_they_appear(source):
 
 def test_texts_that_all_differ_are_kept_as_they_are():
     texts = ["x", "y", "z"]
-    unique, which = distinct(texts)
+    unique, which = distinct_texts(texts)
     assert unique is texts
     np.testing.assert_array_equal(which, [0, 1, 2])
 
 
 def test_texts_of_equal_hash_stay_apart(monkeypatch):
     monkeypatch.setattr(module, "hash", len, raising=False)
-    unique, which = distinct(WORDS)
+    unique, which = distinct_texts(WORDS)
     assert list(unique) == ["b", "a", "é", "", "c"]
     np.testing.assert_array_equal(which, [0, 1, 0, 2, 3, 1, 4])

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from helpers.frames import layout, options
-from stc_core.figures.frontier import COSTS, Place, frontier, undominated
+from stc_core.figures.frontier import COSTS, FrontierPlace, frontier, undominated
 
 
 @pytest.mark.parametrize("cost", COSTS)
@@ -35,7 +35,7 @@ def test_the_run_s_own_option_is_marked():
 
 @pytest.mark.parametrize(("metric", "bar"), [("accuracy", 0.05), ("macro_f1", None)])
 def test_the_picked_option_has_its_interval(metric, bar):
-    ring = frontier(options(), metric=metric, picked=Place(1, 32)).data[-1]
+    ring = frontier(options(), metric=metric, picked=FrontierPlace(1, 32)).data[-1]
     assert (list(ring.x), ring.marker.symbol) == ([10.0], "circle-open")
     if bar is None:
         assert ring.error_y.array is None

@@ -7,7 +7,7 @@ import pandas as pd
 
 from helpers.frames import layout
 from helpers.label_trees import FRAME
-from stc_core.analysis.label_tree_tables import confusion, node_table
+from stc_core.analysis.label_tree_tables import child_confusion, node_table
 from stc_core.figures.hierarchy import (
     ROOT,
     UNKNOWN,
@@ -80,7 +80,7 @@ def test_the_layer_in_use_is_marked():
 
 
 def test_the_map_shows_counts_and_shades_by_share():
-    counts = confusion(FRAME, ("a",))
+    counts = child_confusion(FRAME, ("a",))
     figure = confusion_map(counts)
     heat: Any = figure.data[0]
     assert np.array(heat.text).tolist() == counts.to_numpy().tolist()

@@ -8,7 +8,7 @@ from plotly.subplots import make_subplots
 from helpers.frames import layout
 from stc_core.figures.hierarchy import tree_figure
 from stc_core.figures.margins import below, left_of, text_width
-from stc_core.figures.style import plain, settle
+from stc_core.figures.style import one_line, settle
 from stc_core.figures.tuning import training_curves
 
 # What Chromium measures in the app's font at 12 pixels.
@@ -47,7 +47,7 @@ def test_long_labels_and_a_title_get_more_room():
 
 
 def test_an_entity_is_as_wide_as_its_letter():
-    names = ["<<<<", plain("<<<<"), "&", plain("&")]
+    names = ["<<<<", one_line("<<<<"), "&", one_line("&")]
     lefts = [left_of(bars(yaxis={"ticktext": [name]})) for name in names]
     assert lefts[0] == lefts[1] and lefts[2] == lefts[3]
 

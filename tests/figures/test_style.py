@@ -19,7 +19,7 @@ from stc_core.figures.style import (
     diverging_scale,
     lay,
     lay_axes,
-    plain,
+    one_line,
     sequential_scale,
     settle,
     signed,
@@ -86,7 +86,7 @@ def test_a_colour_can_be_thin():
     ],
 )
 def test_plain_text_is_shown_letter_for_letter(text, shown):
-    assert plain(text) == shown
+    assert one_line(text) == shown
 
 
 def test_records_are_rows_by_name():

@@ -18,7 +18,7 @@ from stc_core.figures.token_heatmap import (
     legend,
 )
 from stc_core.interpret.explanation import Token
-from stc_core.interpret.text_diff import Piece, word_changes
+from stc_core.interpret.text_diff import DiffPiece, word_changes
 
 NASTY = '<script>alert("x")</script> & <b onclick="y">fine</b>'
 
@@ -189,4 +189,4 @@ def test_an_edit_is_struck_out_and_underlined_and_escaped():
     seen = Seen(edited(word_changes("my <b>", "my <i>")))
     assert seen.text == "my <bi>"
     assert seen.tags == ["div", "del", "ins"]
-    assert Seen(edited([Piece("same", NASTY)])).text == NASTY
+    assert Seen(edited([DiffPiece("same", NASTY)])).text == NASTY

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from stc_core.heads.head import SparseHead
-from stc_core.interpret.ablation import ablated, changed, toll
+from stc_core.interpret.ablation import ablated, flipped_answers, toll
 from stc_core.types import Feature, Site
 
 SITE = Site(1, "mlp")
@@ -69,11 +69,11 @@ def test_no_text_has_no_accuracy():
 
 
 def test_what_changed_comes_by_the_lead_it_had():
-    found = changed(head_of(np.zeros((2, 1))), BEFORE, AFTER)
+    found = flipped_answers(head_of(np.zeros((2, 1))), BEFORE, AFTER)
     assert found["place"].tolist() == [3, 0, 2]
     assert found["before"].tolist() == ["b", "a", "b"]
     assert found["after"].tolist() == ["a", "b", "a"]
-    assert changed(head_of(np.zeros((2, 1))), BEFORE, BEFORE).empty
+    assert flipped_answers(head_of(np.zeros((2, 1))), BEFORE, BEFORE).empty
 
 
 @pytest.mark.parametrize("neuron", [0, 1])

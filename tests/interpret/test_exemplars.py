@@ -10,11 +10,11 @@ from stc_core.interpret.exemplars import (
     LOWEST,
     RANDOM,
     TOP,
+    activations_by_token,
     pick_texts,
     pooled_value,
     shading,
     standing,
-    token_values,
 )
 from stc_core.interpret.explanation import Token
 from stc_core.types import Site
@@ -126,7 +126,7 @@ class Letters:
 
 
 def test_each_token_gets_the_value_at_its_position():
-    first, second = token_values(
+    first, second = activations_by_token(
         Letters(shifted=False), ["ab", "c"], site=SITE, index=2
     )
     assert first == [Token(0, 1, "a", 2.0), Token(1, 2, "b", 12.0)]
@@ -134,7 +134,7 @@ def test_each_token_gets_the_value_at_its_position():
 
 
 def test_a_decoder_behind_an_encoder_reads_one_token_late():
-    (found,) = token_values(Letters(shifted=True), ["ab"], site=SITE, index=0)
+    (found,) = activations_by_token(Letters(shifted=True), ["ab"], site=SITE, index=0)
     assert found == [Token(0, 0, "[start]", 0.0), Token(0, 1, "a", 10.0)]
 
 

@@ -11,8 +11,8 @@ from stc_core.interpret.neuron_table import (
     binned,
     chosen_neurons,
     classes_of,
-    names_of,
     neuron_name,
+    neuron_names,
     one_of,
     page_of,
     strength,
@@ -27,8 +27,8 @@ def test_classes_come_from_the_weight_columns():
 
 def test_a_neuron_is_named_by_site_index_and_pooling():
     assert neuron_name(one_of(neurons(), 5)) == "mlp.2 #50 · max"
-    assert names_of(neurons())[5] == "mlp.2 #50 · max"
-    assert list(names_of(neurons())) == list(range(10))
+    assert neuron_names(neurons())[5] == "mlp.2 #50 · max"
+    assert list(neuron_names(neurons())) == list(range(10))
 
 
 def test_weights_are_by_class():

@@ -18,7 +18,7 @@ from playwright.sync_api import Browser, Page, expect
 
 from helpers.browser.app_steps import choose, query, upload
 from helpers.browser.browser import WAIT_MS, browser, listen, server, settled
-from stc_core.interpret.neuron_table import names_of
+from stc_core.interpret.neuron_table import neuron_names
 from stc_core.runs.run import Run
 from ui.neurons.map import MOST_LISTED
 
@@ -204,7 +204,7 @@ def of_two_quick_clicks_none_undoes_the_other(trained: Run, page: Page):
 
 
 def a_neuron_that_is_not_listed_is_found_by_its_name(trained: Run, page: Page):
-    names = names_of(trained.neurons)
+    names = neuron_names(trained.neurons)
     assert len(names) > MOST_LISTED
     now = int(query(page, "neuron"))
     order = trained.neurons["neuron"].tolist()

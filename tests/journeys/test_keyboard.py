@@ -8,7 +8,7 @@ import pytest
 from playwright.sync_api import Page
 
 from helpers.browser.browser import WAIT_MS, ServedApp, browser, listen, settled
-from stc_core.data.uploads import SAMPLE, find
+from stc_core.data.uploads import SAMPLE, find_upload
 
 MOST_TABS = 60
 SAID = """
@@ -71,7 +71,7 @@ def the_sample_is_opened(page: Page):
     page.keyboard.press("Enter")
     page.wait_for_url("**data=sample*")
     settled(page).get_by_text("Rows in the file").wait_for()
-    rows = len(pd.read_csv(find(SAMPLE).path))
+    rows = len(pd.read_csv(find_upload(SAMPLE).path))
     assert f"{rows:,}" in page.get_by_test_id("stMain").inner_text()
 
 

@@ -10,7 +10,7 @@ import pytest
 from playwright.sync_api import Browser, Page
 
 from helpers.browser.browser import WAIT_MS, ServedApp, browser, listen, settled
-from stc_core.interpret.neuron_table import names_of
+from stc_core.interpret.neuron_table import neuron_names
 from stc_core.interpret.related_neurons import correlated, correlations
 from stc_core.runs.run import Run
 
@@ -60,7 +60,7 @@ def test_a_row_leads_to_a_correlated_neuron(
     there = int(correlated(neurons, correlations(activations, 3), 3)["neuron"].iloc[1])
     pick_row(page, 0, 1)
     page.wait_for_url(f"**neuron={there}*")
-    settled(page).get_by_role("heading", name=names_of(neurons)[there]).wait_for()
+    settled(page).get_by_role("heading", name=neuron_names(neurons)[there]).wait_for()
     assert query(page, "neuron") == str(there) != "3"
 
 
@@ -74,7 +74,7 @@ def test_a_neuron_is_found_by_a_word(served_app: ServedApp, run: Run, page: Page
     pick_row(page, 0, 0)
     page.wait_for_url(re.compile(r"neuron=(?!3(&|$))"))
     found = int(query(page, "neuron") or -1)
-    name = names_of(run.neurons)[found]
+    name = neuron_names(run.neurons)[found]
     settled(page).get_by_role("heading", name=name).wait_for()
     assert found != 3
 

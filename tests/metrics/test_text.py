@@ -5,7 +5,7 @@ import math
 import pytest
 from sacrebleu.metrics.bleu import BLEU
 
-from stc_core.metrics.text import bleu_2, distinct
+from stc_core.metrics.text import bleu_2, distinct_n
 
 
 def test_bleu_2_is_the_geometric_mean_of_words_and_pairs():
@@ -21,6 +21,6 @@ def test_bleu_2_is_the_geometric_mean_of_words_and_pairs():
 
 def test_distinct_counts_what_differs():
     texts = ["We will check", "we will call you"]
-    assert distinct(texts, 1) == 5 / 7
-    assert distinct(texts, 2) == 4 / 5
-    assert distinct(["", "one"], 2) == 0
+    assert distinct_n(texts, 1) == 5 / 7
+    assert distinct_n(texts, 2) == 4 / 5
+    assert distinct_n(["", "one"], 2) == 0

@@ -21,7 +21,7 @@ PAGE = "pages/7_Adapt.py"
 @pytest.fixture(autouse=True)
 def home(tmp_path: Path, run_folder: Path, tuned_folder: Path, monkeypatch) -> Path:
     """A home with the sparse run `r` and the tuned run `t`; no model is timed."""
-    monkeypatch.setattr(plans, "plan", lambda config: PLAN)
+    monkeypatch.setattr(plans, "expected_plan", lambda config: PLAN)
     return at_home(tmp_path, monkeypatch, r=run_folder, t=tuned_folder)
 
 
@@ -73,7 +73,7 @@ def test_what_it_takes_is_said_of_the_layer_that_is_proposed(
         asked.append(config)
         return {**PLAN, "seconds_tune": 30.0}
 
-    monkeypatch.setattr(plans, "plan", plan)
+    monkeypatch.setattr(plans, "expected_plan", plan)
     words = said(fine(visit(PAGE, run="r", state={"method": "lora"})))
     assert "of which tuning at most 30 s" in words
     tune = asked[-1].train.tune
@@ -183,7 +183,7 @@ def test_what_cannot_be_tuned_is_said_before_the_start(monkeypatch, started):
             "bottleneck adapters in m", remedy="Choose another --learning-rate."
         )
 
-    monkeypatch.setattr(plans, "plan", plan)
+    monkeypatch.setattr(plans, "expected_plan", plan)
     app = fine(visit(PAGE, run="r"))
     assert "bottleneck adapters in m" in app.error[0].value
     assert "“Learning rate”" in app.error[0].value

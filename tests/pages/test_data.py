@@ -178,7 +178,7 @@ def test_a_key_in_the_url_is_no_path():
 
 
 def test_continue_leads_to_train(monkeypatch):
-    monkeypatch.setattr(plans, "plan", lambda config: PLAN)
+    monkeypatch.setattr(plans, "expected_plan", lambda config: PLAN)
     app = uploaded("mine.csv", small_csv())
     assert uploads_folder().exists()
     next(b for b in app.button if b.label == "Continue to Train").click().run()

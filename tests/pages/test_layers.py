@@ -158,7 +158,10 @@ def test_a_layer_that_is_not_there_is_no_error_and_is_told_of():
 def test_it_says_why_this_classifier_and_leads_to_the_cheapest_near_it(
     run_folder, monkeypatch
 ):
-    for module in ("shrink_options", "frontier_reasons"):  # so wide that there is one in any case
+    for module in (
+        "shrink_options",
+        "frontier_reasons",
+    ):  # so wide that there is one in any case
         monkeypatch.setattr(f"stc_core.analysis.{module}.TOLERANCE", 0.2)
     run = Run.open(run_folder)
     found = nearly(shrink_options.options_of(run), chosen_of(run), run.config)

@@ -9,7 +9,7 @@ import pytest
 from helpers.app import at_home, charts, fine, html, said, visit, written_run
 from stc_core.display import percent
 from stc_core.errors import StcError
-from stc_core.interpret.neuron_table import chosen_neurons, classes_of, names_of
+from stc_core.interpret.neuron_table import chosen_neurons, classes_of, neuron_names
 from stc_core.runs.run import Run
 from ui.cache import run_files
 from ui.neurons import map
@@ -34,7 +34,7 @@ def test_the_most_important_neuron_is_shown_first(run):
     app = fine(visit(PAGE, run="r"))
     neurons = run.neurons
     top = int(neurons.loc[neurons["importance"].idxmax(), "neuron"])
-    assert title(app) == names_of(neurons)[top]
+    assert title(app) == neuron_names(neurons)[top]
     assert len(charts(app)) == 3
     assert app.segmented_control(key="side").value == "Texts"
     assert f"{len(neurons):,} of the {len(neurons):,} neurons" in said(app)
@@ -55,7 +55,7 @@ def test_other_texts_can_be_seen(group):
 def test_a_link_opens_its_neuron_coloured_by_its_class(run):
     name = classes_of(run.neurons)[1]
     app = fine(visit(PAGE, state=None, **{"run": "r", "neuron": "3", "class": name}))
-    assert title(app) == names_of(run.neurons)[3]
+    assert title(app) == neuron_names(run.neurons)[3]
     assert app.selectbox(key="pick_label").value == name
     assert "Orange: against it." in said(app)
 
@@ -82,7 +82,7 @@ def test_of_many_neurons_those_beside_are_listed(run, monkeypatch):
 
 
 def test_a_neuron_is_found_by_its_name_however_it_is_typed(run, monkeypatch):
-    names, toast = names_of(run.neurons), Mock()
+    names, toast = neuron_names(run.neurons), Mock()
     monkeypatch.setattr(map.st, "toast", toast)
     for number in (0, 7):
         assert by_name(names, f"  {names[number].upper()} ") == number
@@ -96,7 +96,7 @@ def test_neurons_are_ordered_by_likeness_and_by_a_weight_only_of_a_class(
 ):
     monkeypatch.setattr(map, "MOST_LISTED", 10_000)
     app = fine(visit(PAGE, run="r", order="alike"))
-    names = names_of(run.neurons)
+    names = neuron_names(run.neurons)
     order = chosen_neurons(run.neurons, order="alike")["neuron"].tolist()
     shown = app.selectbox(key="pick_neuron").options
     assert shown == [names[one] for one in order]
@@ -191,7 +191,7 @@ def test_correlated_neurons_are_those_of_the_activations(run):
     table = app.dataframe[0].value
     r = np.corrcoef(np.asarray(run.activations, float).T)[3]
     r[3] = 0
-    assert table["neuron"].iloc[0] == names_of(run.neurons)[int(np.abs(r).argmax())]
+    assert table["neuron"].iloc[0] == neuron_names(run.neurons)[int(np.abs(r).argmax())]
     assert table["r"].iloc[0] == pytest.approx(r[np.abs(r).argmax()], abs=1e-4)
     assert f"n = {len(run.corpus):,} texts" in said(app)
 
@@ -243,14 +243,14 @@ def test_neurons_that_fire_are_found_by_text(run, text):
     app = fine(visit(PAGE, run="r", find=text))
     table = app.dataframe[0].value
     assert table["deviations above"].is_monotonic_decreasing
-    assert set(table["neuron"]) <= set(names_of(run.neurons).values())
+    assert set(table["neuron"]) <= set(neuron_names(run.neurons).values())
     word = "usual on a token" in said(app)
     assert word == (text == "parcel")
 
 
 def test_thousands_of_neurons_are_binned_then_shown_by_site(run, monkeypatch):
     monkeypatch.setattr("ui.neurons.map.MOST", 20)
-    monkeypatch.setattr("stc_core.interpret.neuron_table.MOST", 20)
+    monkeypatch.setattr("stc_core.interpret.neuron_table.MOST_SINGLE", 20)
     app = fine(visit(PAGE, run="r"))
     assert "Click a square to go down to its site." in said(app)
     sizes = run.neurons.groupby(["layer", "kind"]).size()

@@ -11,12 +11,12 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from helpers.app import fine, said, small_csv, visit, written_run
-from stc_core.data.uploads import keep, list_uploads, predicted
+from stc_core.data.uploads import keep_upload, list_uploads, predicted
 from stc_core.errors import StcError
 from stc_core.files import write_json
 from stc_core.paths import runs_folder
 from stc_core.runs import label_jobs
-from stc_core.runs.label_jobs import Order
+from stc_core.runs.label_jobs import LabelOrder
 from stc_core.runs.run import Run
 from stc_core.runs.status import Status, new_status
 from ui import predict
@@ -49,7 +49,7 @@ def in_place(command: str, folder: Path) -> None:
     """What the worker process does, done at once; its error is in its status."""
     assert command == "label"
     with suppress(StcError):
-        label_jobs.work(folder)
+        label_jobs.do_labelling(folder)
 
 
 @pytest.fixture
@@ -89,7 +89,7 @@ def test_a_file_is_uploaded_and_labelled(run):
 
 
 def test_a_refresh_shows_what_was_predicted(run):
-    key = keep("new.csv", io.BytesIO(small_csv(50))).key
+    key = keep_upload("new.csv", io.BytesIO(small_csv(50))).key
     press(fine(visit(PAGE, run="one", table=key)), "Predict")
     again = fine(visit(PAGE, run="one", table=key))
     assert "predicted_label" in again.dataframe[0].value
@@ -97,7 +97,7 @@ def test_a_refresh_shows_what_was_predicted(run):
 
 
 def test_another_column_is_another_prediction(run):
-    key = keep("new.csv", io.BytesIO(small_csv(50))).key
+    key = keep_upload("new.csv", io.BytesIO(small_csv(50))).key
     app = press(fine(visit(PAGE, run="one", table=key)), "Predict")
     column = next(one for one in app.selectbox if one.label == "Text column")
     assert column.value == "text"
@@ -107,7 +107,7 @@ def test_another_column_is_another_prediction(run):
 
 
 def test_rows_without_text_stay_and_get_no_label(run):
-    key = keep("new.csv", io.BytesIO(b"text,n\nhello,1\n,2\n")).key
+    key = keep_upload("new.csv", io.BytesIO(b"text,n\nhello,1\n,2\n")).key
     app = press(fine(visit(PAGE, run="one", table=key)), "Predict")
     assert "1 row has no text, and so no label." in said(app)
     labels = app.dataframe[0].value["predicted_label"].tolist()
@@ -117,9 +117,9 @@ def test_rows_without_text_stay_and_get_no_label(run):
 @pytest.fixture
 def ordered(run) -> tuple[str, Path]:
     """The key of a table, and where its order is kept."""
-    upload = keep("new.csv", io.BytesIO(small_csv(50)))
+    upload = keep_upload("new.csv", io.BytesIO(small_csv(50)))
     out = predicted(upload, "one", "text")
-    order = Order(str(run.folder), str(upload.path), "text", str(out))
+    order = LabelOrder(str(run.folder), str(upload.path), "text", str(out))
     return upload.key, label_jobs._place(order)
 
 
@@ -156,7 +156,7 @@ def test_labelling_that_failed_says_why(run, monkeypatch):
         raise StcError("backbone *x*", expected="other weights")
 
     monkeypatch.setattr(Run, "classifier", refused)
-    key = keep("new.csv", io.BytesIO(small_csv(50))).key
+    key = keep_upload("new.csv", io.BytesIO(small_csv(50))).key
     app = press(fine(visit(PAGE, run="one", table=key)), "Predict")
     assert "backbone \\*x\\*" in app.error[0].value
     assert "predicted_label" not in app.dataframe[0].value
@@ -190,7 +190,9 @@ def test_a_trained_classifier_labels_a_file(run_folder, home, monkeypatch):
     monkeypatch.setattr(Run, "classifier", REAL)
     runs_folder().mkdir()
     (runs_folder() / "r").symlink_to(run_folder, target_is_directory=True)
-    key = keep("new.csv", io.BytesIO(b"text\nwhere is my parcel\nrefund me\n")).key
+    key = keep_upload(
+        "new.csv", io.BytesIO(b"text\nwhere is my parcel\nrefund me\n")
+    ).key
     app = press(fine(visit(PAGE, run="r", table=key)), "Predict")
     shown = app.dataframe[0].value
     shares = shown[[name for name in shown if name.startswith("p:")]]

@@ -9,7 +9,7 @@ from streamlit.testing.v1 import AppTest
 
 from helpers.app import fine, said, small_csv, visit, written_run
 from stc_core.config import DataConfig, RunConfig, TrainConfig
-from stc_core.data.uploads import keep
+from stc_core.data.uploads import keep_upload
 from stc_core.files import write_json
 from stc_core.paths import runs_folder
 from stc_core.runs import jobs, queue, trash
@@ -214,7 +214,7 @@ def test_duplicate_starts_the_same_with_another_seed():
 
 
 def test_duplicate_leads_to_train_with_the_same_columns():
-    kept = keep("mine.csv", io.BytesIO(small_csv()))
+    kept = keep_upload("mine.csv", io.BytesIO(small_csv()))
     data = DataConfig(path=str(kept.path), text="text", labels=("label",), split="")
     writer = RunWriter(runs_folder() / "a", RunConfig(name="a", data=data))
     writer.fail(KeyboardInterrupt())

@@ -15,7 +15,7 @@ from helpers.models.broken import broken, save_bert
 from helpers.models.saved import saved_lm
 from stc_core.backbone.backbone import Backbone
 from stc_core.config import DataConfig, RunConfig
-from stc_core.data.uploads import find, keep, write_choice
+from stc_core.data.uploads import find_upload, keep_upload, write_choice
 from stc_core.errors import StcError
 from stc_core.files import write_json
 from stc_core.paths import runs_folder
@@ -24,13 +24,13 @@ from stc_core.runs.writer import RunWriter
 from ui.cache import plans
 
 PAGE = "pages/2_Train.py"
-REAL_PLAN = plans.plan
+REAL_PLAN = plans.expected_plan
 
 
 @pytest.fixture(autouse=True)
 def home(tmp_path, monkeypatch):
     monkeypatch.setenv("STC_HOME", str(tmp_path))
-    monkeypatch.setattr(plans, "plan", lambda config: PLAN)
+    monkeypatch.setattr(plans, "expected_plan", lambda config: PLAN)
     return tmp_path
 
 
@@ -49,7 +49,7 @@ def started(monkeypatch) -> list[RunConfig]:
 
 @pytest.fixture
 def data() -> str:
-    return keep("mine.csv", io.BytesIO(small_csv())).key
+    return keep_upload("mine.csv", io.BytesIO(small_csv())).key
 
 
 def press(app: AppTest, label: str) -> AppTest:
@@ -76,7 +76,9 @@ def test_without_data_the_page_leads_to_data():
 
 
 def test_without_data_the_table_of_the_run_is_at_hand(data):
-    chosen = DataConfig(path=str(find(data).path), text="text", labels=("label",))
+    chosen = DataConfig(
+        path=str(find_upload(data).path), text="text", labels=("label",)
+    )
     for name, at in (("r", chosen), ("s", DataConfig(path="/elsewhere.csv"))):
         RunWriter(runs_folder() / name, RunConfig(name=name, data=at)).finish()
     new = {"_train_view": "New run"}
@@ -187,10 +189,10 @@ def test_each_method_has_its_settings(data, started, method, fields, wanted):
 def test_levels_are_offered_where_labels_have_some(started):
     rows = "".join(f"text {i},{'ab'[i % 2]},{'ab'[i % 2]}{i % 4}\n" for i in range(60))
     levels = io.BytesIO(f"text,topic,subtopic\n{rows}".encode())
-    flat_key = keep("flat.csv", io.BytesIO(small_csv())).key
+    flat_key = keep_upload("flat.csv", io.BytesIO(small_csv())).key
     flat = field(fine(visit(PAGE, data=flat_key)), "Method")
     assert flat.options == ["stc", "spin", "attention", "variability"]
-    key = keep("levels.csv", levels).key
+    key = keep_upload("levels.csv", levels).key
     write_choice(key, DataConfig(path="", text="text", labels=("topic", "subtopic")))
     app = fine(visit(PAGE, data=key, state={"recipe": "hierarchy"}))
     assert "proposed by probes" in said(app)
@@ -209,7 +211,7 @@ REPLIES = "".join(
 def replies() -> str:
     """A table of one label, with two more columns that could be written."""
     content = f"text,label,why,answer\n{REPLIES}".encode()
-    return keep("replies.csv", io.BytesIO(content)).key
+    return keep_upload("replies.csv", io.BytesIO(content)).key
 
 
 @pytest.fixture
@@ -276,7 +278,7 @@ def test_a_hub_model_may_turn_out_to_write(replies, started):
 
 def test_a_reply_that_leaves_too_few_rows_is_refused(decoder, started):
     rows = "".join(f"text {i},{'ab'[i % 2]},{'x' * (i == 3)}\n" for i in range(60))
-    key = keep("bare.csv", io.BytesIO(f"text,label,answer\n{rows}".encode())).key
+    key = keep_upload("bare.csv", io.BytesIO(f"text,label,answer\n{rows}".encode())).key
     state = {"recipe": "hierarchy", "backbone": decoder, f"reply_{key}": "answer"}
     app = fine(visit(PAGE, data=key, state=state))
     assert "one" in app.info[0].value and not can_start(app)
@@ -292,16 +294,18 @@ def test_the_time_of_a_tuning_is_not_made_up(data, started):
 
 
 def test_the_time_of_a_tuning_is_said_where_it_is_known(data, started, monkeypatch):
-    monkeypatch.setattr(plans, "plan", lambda config: {**PLAN, "seconds_tune": 30.0})
+    monkeypatch.setattr(
+        plans, "expected_plan", lambda config: {**PLAN, "seconds_tune": 30.0}
+    )
     words = said(fine(visit(PAGE, data=data, state={"recipe": "variability"})))
     assert "Time, about: 42 s" in words and "of which tuning at most 30 s" in words
 
 
 def test_the_page_is_there_before_the_plan(data, started, monkeypatch):
-    monkeypatch.setattr(plans, "plan", lambda config: None)
+    monkeypatch.setattr(plans, "expected_plan", lambda config: None)
     app = fine(visit(PAGE, data=data))
     assert "Timing the language model" in said(app) and "Texts:" not in said(app)
-    monkeypatch.setattr(plans, "plan", lambda config: PLAN)
+    monkeypatch.setattr(plans, "expected_plan", lambda config: PLAN)
     assert "Texts: 1,234" in said(fine(app.run()))
 
 
@@ -309,7 +313,7 @@ def test_a_plan_that_fails_says_why(data, started, monkeypatch):
     def plan(config: RunConfig):
         raise StcError("max_layer", expected="0 to 6", got="9")
 
-    monkeypatch.setattr(plans, "plan", plan)
+    monkeypatch.setattr(plans, "expected_plan", plan)
     app = fine(visit(PAGE, data=data))
     assert "**Highest layer**" in plain(app.error[0].value)
     assert "0 to 6" in app.error[0].value and not can_start(app)
@@ -422,7 +426,7 @@ class Now:
 def test_a_folder_with_a_fault_is_said_before_the_start(
     fault, file, data, started, tmp_path, monkeypatch, quick_survey
 ):
-    monkeypatch.setattr(plans, "plan", REAL_PLAN)
+    monkeypatch.setattr(plans, "expected_plan", REAL_PLAN)
     monkeypatch.setattr(plans, "_beside", Now)
     folder = broken(fault, tmp_path / "cached_models")
     app = fine(visit(PAGE, data=data, state={"backbone": "model"}))
@@ -447,7 +451,7 @@ def test_a_folder_with_a_fault_is_said_before_the_start(
 def test_a_setting_that_is_refused_is_said_by_its_label_beside_the_start(
     state, label, data, started, tmp_path, monkeypatch, quick_survey
 ):
-    monkeypatch.setattr(plans, "plan", REAL_PLAN)
+    monkeypatch.setattr(plans, "expected_plan", REAL_PLAN)
     monkeypatch.setattr(plans, "_beside", Now)
     model = str(save_bert(tmp_path / "model"))
     app = fine(visit(PAGE, data=data, state={"backbone": model, **state}))
@@ -462,7 +466,7 @@ def test_a_setting_that_is_refused_is_said_by_its_label_beside_the_start(
 def test_a_refused_model_is_loaded_once_until_its_files_change(
     data, started, tmp_path, monkeypatch
 ):
-    monkeypatch.setattr(plans, "plan", REAL_PLAN)
+    monkeypatch.setattr(plans, "expected_plan", REAL_PLAN)
     monkeypatch.setattr(plans, "_beside", Now)
     plans.forget()
     loads, load = [], Backbone.load
@@ -487,7 +491,7 @@ def test_a_backbone_of_the_hub_is_announced_and_not_asked_for(data, started):
 
 def test_data_with_errors_cannot_be_started(started):
     one_class = b"text,label\n" + b"".join(b"t%d,a\n" % i for i in range(9))
-    key = keep("one.csv", io.BytesIO(one_class)).key
+    key = keep_upload("one.csv", io.BytesIO(one_class)).key
     app = fine(visit(PAGE, data=key))
     assert app.error
     assert "Start training" not in [button.label for button in app.button]

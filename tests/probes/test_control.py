@@ -40,7 +40,7 @@ def test_nothing_is_read_out_of_shuffled_labels():
 
 def test_the_labels_of_no_other_row_move_and_the_seed_counts(monkeypatch):
     _, task = made()
-    monkeypatch.setattr(control, "MOST_ROWS", 100)
+    monkeypatch.setattr(control, "MOST_CONTROL_ROWS", 100)
     first, again, other = (control_task(task, seed=seed) for seed in (0, 0, 1))
     assert (first.codes == again.codes).all() and (first.codes != other.codes).any()
     assert (first.train == again.train).all()

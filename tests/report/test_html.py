@@ -6,11 +6,21 @@ import numpy as np
 import plotly.graph_objects as go
 
 from helpers.html_pages import EVIL, Found
-from stc_core.report.html import Section, _said, bullets, chart, facts, page, table
+from stc_core.report.html import (
+    Section,
+    _said,
+    bullets,
+    facts_table,
+    html_chart,
+    html_table,
+    page,
+)
 
 
 def test_a_page_holds_its_sections_and_fetches_nothing():
-    found = Found(page(EVIL, facts([(EVIL, "1", "")]), [Section("One", _said(EVIL))]))
+    found = Found(
+        page(EVIL, facts_table([(EVIL, "1", "")]), [Section("One", _said(EVIL))])
+    )
     assert found.tags.count("section") == 1 and found.words.count(EVIL) == 4
     assert found.addresses == ["data:,", "#s0"]
     assert found.tags.count("script") == 2  # plotly.js and ours
@@ -24,7 +34,7 @@ def test_a_section_without_a_body_is_left_out():
 
 def test_a_chart_is_its_figure_with_words_that_cannot_end_it():
     figure = go.Figure(go.Scattergl(x=np.arange(3), y=[1, 2, 3], hovertext=[EVIL] * 3))
-    found = Found(chart(figure, "name", alt=EVIL, note=EVIL))
+    found = Found(html_chart(figure, "name", alt=EVIL, note=EVIL))
     assert found.tags.count("script") == 1 and found.labels == [EVIL]
     (trace,) = json.loads("".join(found.scripts))["data"]
     assert trace["type"] == "scatter" and trace["hovertext"] == [EVIL] * 3
@@ -32,7 +42,7 @@ def test_a_chart_is_its_figure_with_words_that_cannot_end_it():
 
 
 def test_a_table_has_its_cells_as_text_and_numbers_apart():
-    text = table("t", ["a", EVIL], [("71.3 %", EVIL), ("63.5 to 79.1 %", "x\ny")])
+    text = html_table("t", ["a", EVIL], [("71.3 %", EVIL), ("63.5 to 79.1 %", "x\ny")])
     found = Found(text)
     assert text.count('class="number"') == 2 and "x\ny" in found.words
     assert found.words.count(EVIL) == 2 and found.tags.count("td") == 4

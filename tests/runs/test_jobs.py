@@ -207,7 +207,7 @@ def test_a_new_run_goes_only_where_nothing_is(tmp_path: Path):
         jobs.vacant(tmp_path / "full")
     with (
         pytest.raises(StcError, match="other files"),
-        jobs.place(tmp_path / "full", overwrite=True),
+        jobs.prepared_folder(tmp_path / "full", overwrite=True),
     ):
         pass
     RunWriter(tmp_path / "run", config())
@@ -223,7 +223,7 @@ def test_a_folder_that_only_looks_like_a_run_is_left_alone(tmp_path: Path):
             (tmp_path / "model" / "status.json").write_text("{}")
         with (
             pytest.raises(StcError),
-            jobs.place(tmp_path / "model", overwrite=True),
+            jobs.prepared_folder(tmp_path / "model", overwrite=True),
         ):
             pass
         assert (tmp_path / "model" / "config.json").exists()
@@ -232,9 +232,9 @@ def test_a_folder_that_only_looks_like_a_run_is_left_alone(tmp_path: Path):
 def test_a_finished_run_makes_way_only_when_asked(tmp_path: Path):
     folder = tmp_path / "r"
     RunWriter(folder, config("old")).finish()
-    with pytest.raises(StcError, match="--overwrite"), jobs.place(folder):
+    with pytest.raises(StcError, match="--overwrite"), jobs.prepared_folder(folder):
         pass
-    with jobs.place(folder, overwrite=True):
+    with jobs.prepared_folder(folder, overwrite=True):
         assert not folder.exists() and Run.open(tmp_path / "r.before").done
         RunWriter(folder, config("new")).finish()
     assert Run.open(folder).name == "new"
@@ -244,7 +244,10 @@ def test_a_finished_run_makes_way_only_when_asked(tmp_path: Path):
 def test_the_earlier_run_comes_back_when_the_new_one_never_began(tmp_path: Path):
     folder = tmp_path / "r"
     RunWriter(folder, config("old")).finish()
-    with pytest.raises(StcError, match="bad data"), jobs.place(folder, overwrite=True):
+    with (
+        pytest.raises(StcError, match="bad data"),
+        jobs.prepared_folder(folder, overwrite=True),
+    ):
         folder.mkdir()
         shutil.rmtree(folder)
         raise StcError("bad data")
@@ -254,18 +257,18 @@ def test_the_earlier_run_comes_back_when_the_new_one_never_began(tmp_path: Path)
 def test_the_earlier_run_is_kept_beside_one_that_failed(tmp_path: Path):
     folder = tmp_path / "r"
     RunWriter(folder, config("old")).finish()
-    with pytest.raises(StcError), jobs.place(folder, overwrite=True):
+    with pytest.raises(StcError), jobs.prepared_folder(folder, overwrite=True):
         RunWriter(folder, config("new")).fail(StcError("no"))
         raise StcError("no")
     assert Run.open(folder).status["state"] == "failed"
     assert Run.open(tmp_path / "r.before").done
     # The failed one makes way freely, but the one kept beside is never lost.
-    with jobs.place(folder):
+    with jobs.prepared_folder(folder):
         RunWriter(folder, config("third")).finish()
     assert Run.open(tmp_path / "r.before").name == "old"
     with (
         pytest.raises(StcError, match="Rename or remove"),
-        jobs.place(folder, overwrite=True),
+        jobs.prepared_folder(folder, overwrite=True),
     ):
         pass
     assert Run.open(folder).name == "third"
@@ -274,10 +277,10 @@ def test_the_earlier_run_is_kept_beside_one_that_failed(tmp_path: Path):
 def test_an_overwrite_that_failed_can_be_tried_again(tmp_path: Path):
     folder, before = tmp_path / "r", tmp_path / "r.before"
     RunWriter(folder, config("old")).finish()
-    with pytest.raises(StcError), jobs.place(folder, overwrite=True):
+    with pytest.raises(StcError), jobs.prepared_folder(folder, overwrite=True):
         RunWriter(folder, config("new")).fail(StcError("no"))
         raise StcError("no")
-    with jobs.place(folder, overwrite=True):
+    with jobs.prepared_folder(folder, overwrite=True):
         assert Run.open(before).name == "old"
         RunWriter(folder, config("third")).finish()
     assert Run.open(folder).name == "third"
@@ -288,6 +291,6 @@ def test_a_live_run_never_makes_way(tmp_path: Path):
     RunWriter(tmp_path / "r", config())
     with (
         pytest.raises(StcError, match="being worked on"),
-        jobs.place(tmp_path / "r", overwrite=True),
+        jobs.prepared_folder(tmp_path / "r", overwrite=True),
     ):
         pass

@@ -13,7 +13,7 @@ from helpers.app import small_csv
 from stc_core.errors import StcError
 from stc_core.files import write_json
 from stc_core.runs import label_jobs
-from stc_core.runs.label_jobs import Order
+from stc_core.runs.label_jobs import LabelOrder
 from stc_core.runs.run import Run
 from stc_core.runs.status import BUSY, Status
 from stc_core.runs.worker import Worker
@@ -30,13 +30,13 @@ class Even:
 
 
 @pytest.fixture
-def order(run_folder: Path, tmp_path: Path) -> Order:
+def order(run_folder: Path, tmp_path: Path) -> LabelOrder:
     source = tmp_path / "table.csv"
     source.write_bytes(small_csv(30))
-    return Order(str(run_folder), str(source), "text", str(tmp_path / "out.csv"))
+    return LabelOrder(str(run_folder), str(source), "text", str(tmp_path / "out.csv"))
 
 
-def status_of(order: Order) -> Status:
+def status_of(order: LabelOrder) -> Status:
     status = label_jobs.status_of(Path(order.out))
     assert status is not None
     return status
@@ -44,12 +44,12 @@ def status_of(order: Order) -> Status:
 
 def test_without_an_order_there_is_no_status(tmp_path):
     assert label_jobs.status_of(tmp_path / "out.csv") is None
-    label_jobs.cancel(tmp_path / "out.csv")
+    label_jobs.cancel_labelling(tmp_path / "out.csv")
 
 
 def test_a_process_of_its_own_labels_the_file(order):
     """As the classifier of the run does; whoever asked has not waited."""
-    label_jobs.start(order)
+    label_jobs.start_labelling(order)
     assert not Path(order.out).exists()
     assert status_of(order)["state"] in BUSY
     end = time.monotonic() + 120
@@ -66,8 +66,8 @@ def test_a_process_of_its_own_labels_the_file(order):
 def test_what_is_done_goes_on_when_it_is_asked_for_twice(order, monkeypatch):
     spawned = []
     monkeypatch.setattr(label_jobs, "spawn", lambda *asked: spawned.append(asked))
-    label_jobs.start(order)
-    label_jobs.start(order)
+    label_jobs.start_labelling(order)
+    label_jobs.start_labelling(order)
     assert spawned == [("label", order.folder)]
 
 
@@ -84,7 +84,7 @@ def test_progress_counts_rows(order, monkeypatch):
     monkeypatch.setattr("stc_core.classifiers.predict_table._CHUNK_ROWS", 10)
     monkeypatch.setattr(label_jobs, "WRITE_EVERY_S", 0)
     monkeypatch.setattr(label_jobs, "write_json", watched)
-    assert label_jobs.work(folder) == 30
+    assert label_jobs.do_labelling(folder) == 30
     rows = list(dict.fromkeys(told))
     assert rows == [(0, 0), (0, 30), (10, 30), (20, 30), (30, 30)]
 
@@ -104,7 +104,7 @@ def test_how_it_ended_is_in_its_status(order, monkeypatch, error, state, said):
     monkeypatch.setattr(Run, "classifier", refused)
     folder = label_jobs._place(order)
     with pytest.raises(type(error)):
-        label_jobs.work(folder)
+        label_jobs.do_labelling(folder)
     status = status_of(order)
     assert (status["state"], status["message"]) == (state, said)
     told = status["error"]
@@ -126,8 +126,8 @@ def _host() -> str:
 
 
 def test_cancelling_stops_the_process(order):
-    label_jobs.start(order)
-    label_jobs.cancel(Path(order.out))
+    label_jobs.start_labelling(order)
+    label_jobs.cancel_labelling(Path(order.out))
     status = status_of(order)
     assert status["state"] == "cancelled"
     worker = Worker.of(status["pid"] or 0) if status["pid"] else None
@@ -145,6 +145,6 @@ def test_a_column_that_is_not_there_is_said(order, monkeypatch):
     monkeypatch.setattr(Run, "classifier", lambda run: Even())
     folder = label_jobs._place(order._replace(text="tekst"))
     with pytest.raises(StcError, match="tekst"):
-        label_jobs.work(folder)
+        label_jobs.do_labelling(folder)
     error = status_of(order)["error"]
     assert error and error["mend"] and "tekst" in error["message"]

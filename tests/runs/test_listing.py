@@ -8,12 +8,12 @@ from helpers.app import written_run
 from stc_core.config import DataConfig, RunConfig, ShrinkConfig, TrainConfig
 from stc_core.files import folder_bytes
 from stc_core.runs.annotations import tag
-from stc_core.runs.listing import Line, line, matching, ordered, table
+from stc_core.runs.listing import ListedRun, line, matching_runs, ordered, run_table
 from stc_core.runs.run import Run
 from stc_core.runs.writer import RunWriter
 
 
-def names(lines: list[Line]) -> list[str]:
+def names(lines: list[ListedRun]) -> list[str]:
     return [one.name for one in lines]
 
 
@@ -79,7 +79,7 @@ def test_recipe_and_model_are_short(tmp_path: Path, train, shrink, said):
 
 
 @pytest.fixture
-def lines(tmp_path: Path) -> list[Line]:
+def lines(tmp_path: Path) -> list[ListedRun]:
     first = line(written_run(tmp_path / "one", "beta"))
     old = first._replace(name="Alpha", tags=("Paper 1",), accuracy=0.9, n_bytes=1)
     failed = first._replace(
@@ -103,8 +103,8 @@ def lines(tmp_path: Path) -> list[Line]:
         ("alpha failed", []),
     ],
 )
-def test_every_word_must_be_somewhere(lines: list[Line], words, found):
-    assert names(matching(lines, words)) == found
+def test_every_word_must_be_somewhere(lines: list[ListedRun], words, found):
+    assert names(matching_runs(lines, words)) == found
 
 
 @pytest.mark.parametrize(
@@ -117,12 +117,14 @@ def test_every_word_must_be_somewhere(lines: list[Line], words, found):
         ("disk", ["gamma", "beta", "Alpha"]),
     ],
 )
-def test_what_is_not_known_is_last(lines: list[Line], by, found):
+def test_what_is_not_known_is_last(lines: list[ListedRun], by, found):
     assert names(ordered(lines, by)) == found
 
 
-def test_the_table_has_a_row_for_each_line(lines: list[Line]):
-    found = table([*lines, lines[0]._replace(started="2026-03-29T02:30:00.123+02:00")])
+def test_the_table_has_a_row_for_each_line(lines: list[ListedRun]):
+    found = run_table(
+        [*lines, lines[0]._replace(started="2026-03-29T02:30:00.123+02:00")]
+    )
     assert found["Name"].tolist() == ["beta", "Alpha", "gamma", "beta"]
     assert found["Accuracy"].tolist()[:2] == pytest.approx([87.4, 90.0])
     assert found["Accuracy"].isna().tolist() == [False, False, True, False]
@@ -130,6 +132,6 @@ def test_the_table_has_a_row_for_each_line(lines: list[Line]):
     assert found["Tags"].tolist()[1] == ["Paper 1"]
 
 
-def test_a_run_without_a_date_has_none(lines: list[Line]):
-    found = table([lines[0]._replace(started="")])
-    assert found["Started"].isna().tolist() == [True] and table([]).empty
+def test_a_run_without_a_date_has_none(lines: list[ListedRun]):
+    found = run_table([lines[0]._replace(started="")])
+    assert found["Started"].isna().tolist() == [True] and run_table([]).empty

@@ -14,7 +14,7 @@ from stc_core.files import write_json
 from stc_core.paths import runs_folder
 from stc_core.runs import jobs, queue
 from stc_core.runs.run import Run
-from stc_core.runs.status import TICKET, doing
+from stc_core.runs.status import TICKET, doing_line
 from stc_core.runs.worker import Worker
 from stc_core.runs.writer import RunWriter, create_run
 
@@ -82,8 +82,8 @@ def test_the_first_begins_and_the_others_wait_in_order(spawned: list[str]):
     assert spawned == ["a"]
     assert queue.waiting() == [b, c] and queue.working() == [a]
     assert [queue.position(one) for one in (a, b, c)] == [None, 1, 2]
-    assert doing(Run(c).status, position=2) == "Waiting, number 2 in the queue"
-    assert doing(Run(a).status) == "Starting"
+    assert doing_line(Run(c).status, position=2) == "Waiting, number 2 in the queue"
+    assert doing_line(Run(a).status) == "Starting"
 
 
 def test_one_that_waits_is_alive_however_long(spawned: list[str]):
@@ -302,7 +302,7 @@ def test_a_run_begins_only_when_nobody_else_may_begin_it():
     folder = runs_folder() / "a"
     create_run(folder, RunConfig(data=DataConfig(path="t")))
     with ThreadPoolExecutor(1) as other:
-        with queue.lock(runs_folder()):
+        with queue.queue_lock(runs_folder()):
             begun = other.submit(jobs.work, folder, _finish)
             time.sleep(0.3)
             assert Run(folder).status["state"] == "queued"

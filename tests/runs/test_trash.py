@@ -62,9 +62,13 @@ def test_the_trash_is_emptied_by_age_or_at_once():
         trash.delete(written_run(runs() / name, name))
     past = time.time() - 31 * 86400
     os.utime(trash.trash_folder() / "old" / trash._FILE, (past, past))
-    assert trash.empty(older_days=trash.KEPT_DAYS) > 0
+    assert trash.empty_trash(older_days=trash.KEPT_DAYS) > 0
     assert [one.key for one in trash.list_trash()] == ["new"]
-    assert trash.empty() > 0 and trash.list_trash() == [] and trash.empty() == 0
+    assert (
+        trash.empty_trash() > 0
+        and trash.list_trash() == []
+        and trash.empty_trash() == 0
+    )
 
 
 def test_of_many_who_empty_it_at_once_none_stumbles():
@@ -72,7 +76,7 @@ def test_of_many_who_empty_it_at_once_none_stumbles():
         trash.delete(written_run(runs() / name, name))
     n_bytes = sum(one.n_bytes for one in trash.list_trash())
     with ThreadPoolExecutor(4) as pool:
-        freed = list(pool.map(lambda _: trash.empty(), range(4)))
+        freed = list(pool.map(lambda _: trash.empty_trash(), range(4)))
     assert trash.list_trash() == [] and sum(freed) == n_bytes
 
 
@@ -89,12 +93,12 @@ def test_what_a_kill_left_of_a_run_goes_the_next_time(first: str | None, monkeyp
 
     with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
         patched.setattr(trash.shutil, "rmtree", killed)
-        trash.empty()
+        trash.empty_trash()
     assert folder.exists() and trash.list_trash() == []
     with pytest.raises(StcError, match="trash"):
         trash.restore("one")
     trash.delete(written_run(runs() / "new", "new"))
-    assert trash.empty(older_days=trash.KEPT_DAYS) > 0 and not folder.exists()
+    assert trash.empty_trash(older_days=trash.KEPT_DAYS) > 0 and not folder.exists()
     assert [one.key for one in trash.list_trash()] == ["new"]
 
 
@@ -106,7 +110,7 @@ def test_what_cannot_be_removed_is_said(monkeypatch):
 
     monkeypatch.setattr(trash.shutil, "rmtree", refused)
     with pytest.raises(StcError, match=r"one'.*Permission denied"):
-        trash.empty()
+        trash.empty_trash()
 
 
 def test_a_run_at_work_is_never_deleted():

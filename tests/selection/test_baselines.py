@@ -16,7 +16,7 @@ from stc_core.recipes import sparse
 from stc_core.runs.run import Run
 from stc_core.runs.writer import RunWriter
 from stc_core.selection import baselines
-from stc_core.selection.baselines import Guess, baselines_of, scored
+from stc_core.selection.baselines import Guess, baselines_of, score_baseline
 from stc_core.types import PooledSite
 
 WORDS = ("parcel late", "refund card", "login password")
@@ -96,9 +96,9 @@ def test_without_a_residual_the_last_layer_is_the_last_there_is(toy):
 def test_the_last_layer_that_was_read_says_which_it_is(toy):
     found = run(only(toy, "resid.0.mean", "mlp.1.max", "resid.1.mean"))
     assert found["last_layer"].detail.startswith("layer 1: resid.1.mean")
-    row = scored(toy.task.codes[toy.test], found["last_layer"])
+    row = score_baseline(toy.task.codes[toy.test], found["last_layer"])
     assert row["layer"] == 1
-    assert "layer" not in scored(toy.task.codes[toy.test], found["all_sites"])
+    assert "layer" not in score_baseline(toy.task.codes[toy.test], found["all_sites"])
 
 
 @pytest.mark.parametrize("class_weight", [None, "balanced"])
@@ -126,7 +126,7 @@ def test_all_sites_is_ridge_on_all_columns_joined(class_weight, strength):
 
 
 def test_with_many_rows_all_sites_learns_from_some_of_them(toy, monkeypatch):
-    monkeypatch.setattr("stc_core.selection.baselines.MOST_ROWS", 100)
+    monkeypatch.setattr("stc_core.selection.baselines.MOST_DENSE_ROWS", 100)
     guess = run(toy, seed=3)["all_sites"]
     assert "fitted on 100 rows" in guess.detail
     assert right(toy, guess) > right(toy, run(toy)["majority"])
@@ -145,7 +145,7 @@ def test_test_labels_change_no_guess(toy, guesses):
 def test_scores_and_their_intervals(toy, guesses):
     y = toy.task.codes[toy.test]
     for guess in guesses.values():
-        row = scored(y, guess)
+        row = score_baseline(y, guess)
         assert row["accuracy"] == accuracy(y, guess.codes)
         assert row["macro_f1"] == macro_f1(y, guess.codes)
         for metric in ("accuracy", "macro_f1"):
@@ -275,8 +275,8 @@ def test_the_lead_is_that_on_the_same_texts():
     y = np.array([0, 1] * 50)
     guess = Guess(np.where(np.arange(100) < 60, y, 1 - y), "")
     ours = np.where(np.arange(100) < 80, y, 1 - y)
-    found = scored(y, guess, ours=ours)
+    found = score_baseline(y, guess, ours=ours)
     low, high = found["lead_interval"]
     assert low < 0.2 < high
     assert 0.1 < low and high < 0.3  # narrower than of two samples: .05 to .35
-    assert "lead_interval" not in scored(y, guess)
+    assert "lead_interval" not in score_baseline(y, guess)

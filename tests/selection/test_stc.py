@@ -15,7 +15,7 @@ from stc_core.selection import candidates
 from stc_core.selection.candidates import gather, most_candidates
 from stc_core.selection.importance import keep_mass
 from stc_core.selection.salience import Salience
-from stc_core.selection.search import choose
+from stc_core.selection.search import choose_size
 from stc_core.selection.stc import Fitted, fit_stc
 from stc_core.types import Feature, PooledSite
 
@@ -46,29 +46,29 @@ RISING = grid(0.3, 0.4, 0.5, 0.9, 0.9, 0.9)
 
 def test_the_fewest_that_do_as_well_are_chosen():
     """The neighbours count too, so the first of the good ones is not yet it."""
-    assert COUNTS[choose(COUNTS, RISING, 0.0)[0]] == 16
+    assert COUNTS[choose_size(COUNTS, RISING, 0.0)[0]] == 16
 
 
 def test_what_is_within_the_noise_is_as_good():
-    chosen = [choose(COUNTS, RISING, error)[0] for error in (0.0, 1.0, 3.0)]
+    chosen = [choose_size(COUNTS, RISING, error)[0] for error in (0.0, 1.0, 3.0)]
     assert chosen[0] > chosen[1] > chosen[2] == 0
 
 
 def test_one_lucky_cell_is_not_believed():
     scores = grid(0.5, 0.5, 0.5, 0.8, 0.8, 0.8)
     scores[0, 3] = 0.9
-    assert COUNTS[choose(COUNTS, scores, 0.0)[0]] == 16
+    assert COUNTS[choose_size(COUNTS, scores, 0.0)[0]] == 16
 
 
 def test_the_larger_ridge_wins_a_tie():
-    assert choose(COUNTS, grid(*[0.5] * 6), 0.0) == (0, len(RIDGES) - 1)
+    assert choose_size(COUNTS, grid(*[0.5] * 6), 0.0) == (0, len(RIDGES) - 1)
 
 
 def test_the_best_ridge_is_chosen():
     scores = RISING.copy()
     scores[:, 2] += 0.05
     scores[:, 1:4] += 0.01
-    assert choose(COUNTS, scores, 0.0)[1] == 2
+    assert choose_size(COUNTS, scores, 0.0)[1] == 2
 
 
 @pytest.fixture(scope="module")

@@ -12,16 +12,16 @@ from stc_core.activations.features import dense_features
 from stc_core.backbone.backbone import Backbone
 from stc_core.config import TuneConfig
 from stc_core.heads.head import SparseHead, standard
-from stc_core.tuning.blocks import changed, checkpoint_blocks, grafted, plan_tuning
+from stc_core.tuning.blocks import changes_for, checkpoint_blocks, grafted, plan_tuning
 from stc_core.tuning.readout import Readout
 from stc_core.tuning.trainer import (
     Epoch,
     History,
-    Rows,
+    TrainingRows,
     _collated,
     _items,
     rate_of,
-    train,
+    train_module,
 )
 from stc_core.types import PooledSite
 
@@ -51,15 +51,18 @@ def made(settings: TuneConfig, family: str = "bert") -> tuple[Backbone, Readout]
     base = fresh(family)
     plan = plan_tuning(base, [9.0] * base.n_layers + [1.0], settings)
     head = zero_head(base, plan.layer)
-    what = changed(base, plan, settings)
+    what = changes_for(base, plan, settings)
     backbone, parts, blocks = grafted(base, plan, what, seed=0)
     return backbone, Readout(backbone, head, parts, blocks)
 
 
 def run(readout: Readout, backbone: Backbone, settings: TuneConfig, folder: Path, **k):
     ids = backbone.tokenize(TEXTS).ids
-    learned, held = Rows(ids[:48], CODES[:48]), Rows(ids[48:], CODES[48:])
-    return train(
+    learned, held = (
+        TrainingRows(ids[:48], CODES[:48]),
+        TrainingRows(ids[48:], CODES[48:]),
+    )
+    return train_module(
         readout,
         learned,
         held,
@@ -123,7 +126,7 @@ def test_checkpointing_changes_no_gradient(family):
             if isinstance(module, torch.nn.Dropout):
                 module.p = 0.0
         ids = backbone.tokenize(TEXTS[:8]).ids
-        items = _items(Rows(ids, CODES[:8]))
+        items = _items(TrainingRows(ids, CODES[:8]))
         ran = count_calls(backbone)
         readout(**_collated(items, backbone.config))["loss"].backward()
         assert len(ran) == 1 + again

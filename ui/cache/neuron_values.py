@@ -11,7 +11,7 @@ import streamlit as st
 
 from stc_core.interpret.counterfactuals import (
     MOST_FORWARDS,
-    Search,
+    CounterfactualSearch,
     find_flips,
     leading_words,
 )
@@ -24,8 +24,8 @@ from stc_core.interpret.related_neurons import (
     sample_rows,
 )
 from stc_core.runs.run import Run, list_runs
-from ui.cache.run_files import classifier, explain, neuron_reader, read, spells
-from ui.cache.texts import key_of, texts_of
+from ui.cache.run_files import classifier, explained, neuron_reader, read, spells
+from ui.cache.texts import run_key, texts_of
 
 MOST_RUNS = 30
 """Other runs that are looked through, the newest first."""
@@ -47,14 +47,14 @@ def has_readout(run: Run) -> bool:
 
 @st.cache_resource(max_entries=4, show_spinner=False)
 def _head(folder: str, written: int, _run: Run) -> Any:
-    from stc_core.classifiers.persistence import load
+    from stc_core.classifiers.persistence import load_classifier
 
-    return load(_run.folder / "model")[0]
+    return load_classifier(_run.folder / "model")[0]
 
 
 def head_of(run: Run) -> Any:
     """The head of `run`, without its backbone; shared, so leave it as it is."""
-    return _head(*key_of(run), run)
+    return _head(*run_key(run), run)
 
 
 @st.cache_resource(max_entries=4, show_spinner=False)
@@ -68,7 +68,7 @@ def activations_of(run: Run) -> np.ndarray:
     A column is in as many pages as there are texts: mapped anew, 20,000 of them took
     .04 s, where those that are there already take .001 s.
     """
-    return _activations(*key_of(run), run)
+    return _activations(*run_key(run), run)
 
 
 def let_go() -> None:
@@ -83,7 +83,7 @@ def _values(folder: str, written: int, neuron: int, _run: Run) -> np.ndarray:
 
 def values_of(run: Run, neuron: int) -> np.ndarray:
     """The pooled values of a neuron on every text of `run`."""
-    return _values(*key_of(run), neuron, run)
+    return _values(*run_key(run), neuron, run)
 
 
 @st.cache_data(max_entries=8, show_spinner="Ordering the neurons …")
@@ -93,7 +93,7 @@ def _alike_ranks(folder: str, written: int, _run: Run) -> np.ndarray:
 
 def alike_ranks_of(run: Run) -> np.ndarray:
     """The place of each neuron of `run` in its site by likeness."""
-    return _alike_ranks(*key_of(run), run)
+    return _alike_ranks(*run_key(run), run)
 
 
 class Scored(NamedTuple):
@@ -117,9 +117,9 @@ def _scored(folder: str, written: int, split: str, _run: Run) -> Scored:
     return Scored(rows, pd.Categorical(labels, list(head.classes)).codes, logits)
 
 
-def scored(run: Run, split: str) -> Scored:
+def head_scores(run: Run, split: str) -> Scored:
     """What the head says of the rows of `split`; shared, so leave it as it is."""
-    return _scored(*key_of(run), split, run)
+    return _scored(*run_key(run), split, run)
 
 
 @st.cache_resource(max_entries=1, show_spinner="Reading the activations …")
@@ -136,7 +136,7 @@ def _correlations(folder: str, written: int, neuron: int, _run: Run) -> Any:
 
 def correlations_of(run: Run, neuron: int) -> tuple[np.ndarray, int]:
     """r of a neuron with each other one, and on how many texts."""
-    return _correlations(*key_of(run), neuron, run)
+    return _correlations(*run_key(run), neuron, run)
 
 
 def elsewhere(run: Run, neuron: dict[str, Any]) -> tuple[list[dict[str, Any]], int]:
@@ -161,11 +161,11 @@ def elsewhere(run: Run, neuron: dict[str, Any]) -> tuple[list[dict[str, Any]], i
 
 @st.cache_data(max_entries=4, show_spinner="Seeing what is usual …")
 def _usual(folder: str, written: int, _run: Run) -> Any:
-    from stc_core.interpret.neuron_search import SAMPLE, usual
+    from stc_core.interpret.neuron_search import USUAL_TEXTS, usual
 
     known, model = texts_of(_run), neuron_reader(_run)
     train = np.flatnonzero(known.splits == "train")
-    some = [known.texts[row] for row in train[sample_rows(len(train), SAMPLE)]]
+    some = [known.texts[row] for row in train[sample_rows(len(train), USUAL_TEXTS)]]
     return usual(model.backbone_, model.head_, some)
 
 
@@ -183,15 +183,15 @@ def _firing(folder: str, written: int, text: str, word: Any, _run: Run) -> pd.Da
 
 def firing(run: Run, text: str, word: tuple[int, int] | None) -> pd.DataFrame:
     """neuron, value and sds of every neuron of `run` on a text or on a word of it."""
-    return _firing(*key_of(run), text, word, run)
+    return _firing(*run_key(run), text, word, run)
 
 
 @st.cache_data(max_entries=32, show_spinner="Changing words …")
-def _flips(folder: str, written: int, text: str, _run: Run) -> Search:
+def _flips(folder: str, written: int, text: str, _run: Run) -> CounterfactualSearch:
     model = classifier(_run)
     return find_flips(
         text,
-        leading_words(explain(_run, text)),
+        leading_words(explained(_run, text)),
         model.predict_proba,
         classes=[str(name) for name in model.classes_],
         blank=model.backbone_.tokenizer.mask_token,
@@ -199,20 +199,20 @@ def _flips(folder: str, written: int, text: str, _run: Run) -> Search:
     )
 
 
-def flips(run: Run, text: str) -> Search:
+def flips(run: Run, text: str) -> CounterfactualSearch:
     """The fewest word changes that give `text` another label, by real forwards."""
-    return _flips(*key_of(run), text, run)
+    return _flips(*run_key(run), text, run)
 
 
 @st.cache_data(max_entries=32, show_spinner="Measuring distances …")
 def _apart(folder: str, written: int, text: str, _run: Run) -> Any:
     from stc_core.interpret.nearest_texts import distances
 
-    x = np.array([row["activation"] for row in explain(_run, text)["neurons"]])
+    x = np.array([row["activation"] for row in explained(_run, text)["neurons"]])
     train = np.flatnonzero(texts_of(_run).splits == "train")
     return train, distances(head_of(_run), activations_of(_run), train, x)
 
 
 def distances_of(run: Run, text: str) -> tuple[np.ndarray, np.ndarray]:
     """The training rows of `run`, and how far each is from `text` for its head."""
-    return _apart(*key_of(run), text, run)
+    return _apart(*run_key(run), text, run)

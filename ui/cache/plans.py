@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from stc_core.recipes.planning.forecast import Survey
 
 
-def plan(config: RunConfig) -> dict[str, Any] | None:
+def expected_plan(config: RunConfig) -> dict[str, Any] | None:
     """What the run will take, before it starts: seconds, memory and disk.
 
     None while the backbone is being loaded and timed, beside the page and once for

@@ -9,12 +9,12 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from stc_core.analysis.examples import examples as examples_of
+from stc_core.analysis.examples import example_table as examples_of
 from stc_core.analysis.extra_columns import Facets, read_facets
 from stc_core.analysis.slice_scores import slice_scores
 from stc_core.analysis.slices import COLUMN, Slice
 from stc_core.classifiers.predict_table import LABEL_COLUMN
-from stc_core.interpret.exemplars import token_values as token_values_of
+from stc_core.interpret.exemplars import activations_by_token as token_values_of
 from stc_core.interpret.explanation import Token
 from stc_core.runs.annotations import read_about
 from stc_core.runs.run import Run
@@ -205,7 +205,7 @@ def _mislabelled(folder: str, written: int, _run: Run) -> pd.DataFrame:
     return likely_mislabelled(_run)
 
 
-def explain(run: Run, text: str) -> dict[str, Any]:
+def explained(run: Run, text: str) -> dict[str, Any]:
     """The explanation of `text` by the classifier of `run`."""
     return _explain(str(run.folder), stamp(run.folder / "metrics.json"), text, run)
 

@@ -11,7 +11,7 @@ from stc_core.data.columns import guess_columns
 from stc_core.data.corpus import Corpus, inspect_corpus
 from stc_core.data.findings import Report, add_truncated
 from stc_core.data.table import read_table
-from stc_core.data.uploads import find, read_choice
+from stc_core.data.uploads import find_upload, read_choice
 from ui.cache.run_files import stamp
 
 _HEAD_ROWS = 2000
@@ -30,7 +30,7 @@ def head(path: Path, encoding: str | None = None) -> pd.DataFrame:
 def choice(key: str) -> DataConfig:
     """Text, labels, split and id of the table `key`: chosen before, else guessed."""
     held = read_choice(key)
-    table = head(find(key).path, held.encoding)
+    table = head(find_upload(key).path, held.encoding)
     guess, names = guess_columns(table), set(table.columns)
     chosen = tuple(name for name in held.labels if name in names)
     update = {

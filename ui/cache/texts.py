@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import streamlit as st
 
-from stc_core.analysis.examples import place
+from stc_core.analysis.examples import place_in_words
 from stc_core.runs.run import Run
 from ui.cache.run_files import read, stamp
 
@@ -23,7 +23,7 @@ class _Texts(NamedTuple):
         """Where a text is in what was given: 'row 3'; 'text 3' if it is not there."""
         if example >= len(self.texts):
             return f"text {example}"
-        return place(int(self.rows[example]), self.files[example])
+        return place_in_words(int(self.rows[example]), self.files[example])
 
     def places(self, at: np.ndarray) -> dict[str, list]:
         """Columns for a table of these texts: those of `place_columns`."""
@@ -46,9 +46,9 @@ def _texts(folder: str, written: int, _run: Run) -> _Texts:
 
 def texts_of(run: Run) -> _Texts:
     """The texts of `run`; shared, so leave them as they are."""
-    return _texts(*key_of(run), run)
+    return _texts(*run_key(run), run)
 
 
-def key_of(run: Run) -> tuple[str, int]:
+def run_key(run: Run) -> tuple[str, int]:
     """What is kept of `run` is kept under this, until it is written anew."""
     return str(run.folder), stamp(run.folder / "metrics.json")

@@ -18,14 +18,14 @@ from stc_core.analysis.confusion import (
 from stc_core.display import interval, percent
 from stc_core.figures.errors import (
     BESIDE,
-    MOST,
+    MOST_CONFUSED,
     confusion_matrix,
 )
 from stc_core.metrics.scores import expected_calibration_error, macro_f1
 from stc_core.runs.run import Run
 from ui.cache.run_files import read
 from ui.charts.chart import chart
-from ui.errors.label_errors import picked
+from ui.errors.label_errors import picked_text
 from ui.errors.trust import ECE, codes_of
 from ui.shell.messages import escape
 from ui.shell.page_list import EXAMPLES
@@ -56,7 +56,7 @@ _SHARE = {"format": PERCENT, "width": 68}
 WHOLE_SHARE = {"format": "%.0f %%", "width": 50}
 
 
-def choose(table: pd.DataFrame, classes: list[str]) -> str:
+def choose_rows(table: pd.DataFrame, classes: list[str]) -> str:
     """The split, and the parts of the slice that have a field of their own."""
     known = set(table["split"].unique())
     here = [name for name in _SPLITS if name in known]
@@ -80,7 +80,7 @@ def choose(table: pd.DataFrame, classes: list[str]) -> str:
     return str(split)
 
 
-def headline(run: Run, part: pd.DataFrame, shares: np.ndarray, split: str) -> None:
+def show_scores(run: Run, part: pd.DataFrame, shares: np.ndarray, split: str) -> None:
     """The scores of the texts in the slice, with their interval and number."""
     metrics, held = read(run, "metrics"), held_slice()
     correct, codes = part["correct"].to_numpy(bool), codes_of(part, metrics["classes"])
@@ -108,7 +108,7 @@ def matrix(part: pd.DataFrame, classes: list[str]) -> None:
     """What is taken for what: the matrix, the scores of classes, the worst pairs."""
     labels, guesses = part["label"].to_numpy(), part["predicted"].to_numpy()
     found = confusion(labels, guesses, classes)
-    shown = most_confused(found, MOST)
+    shown = most_confused(found, MOST_CONFUSED)
     beside = len(shown) <= BESIDE
     left, right = st.columns([5, 4], gap="medium") if beside else [st.container()] * 2
     with left:
@@ -117,7 +117,7 @@ def matrix(part: pd.DataFrame, classes: list[str]) -> None:
         picked = (held.value("label"), held.value("predicted"))
         figure = confusion_matrix(found, shown, picked=picked)
         chart(figure, "confusion", alt="Confusion matrix", turn=click_cell)
-        cut = CUT.format(most=MOST, of=len(classes))
+        cut = CUT.format(most=MOST_CONFUSED, of=len(classes))
         st.caption(MATRIX + (cut if len(shown) < len(classes) else ""))
     with right:
         way = st.segmented_control(
@@ -235,7 +235,7 @@ def listing(run: Run, part: pd.DataFrame, split: str) -> None:
         },
         alt="Texts of the slice, wrong ones first",
     )
-    with picked(run, rows):
+    with picked_text(run, rows):
         link(
             EXAMPLES,
             "All of these in Examples",

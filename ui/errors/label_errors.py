@@ -28,7 +28,7 @@ TUNED = (
 )
 
 
-def picked(run: Run, rows: list[int]) -> DeltaGenerator:
+def picked_text(run: Run, rows: list[int]) -> DeltaGenerator:
     """The text that was picked, if it is one of these, and the way to why it got its
     label, in a row that has room for more.
 
@@ -101,7 +101,7 @@ def _suspects(run: Run, found: pd.DataFrame) -> None:
         },
         alt="Rows that are likely mislabelled",
     )
-    with picked(run, found["example"].tolist()):
+    with picked_text(run, found["example"].tolist()):
         st.download_button(
             "Download as CSV",
             found.to_csv(index=False),

@@ -28,7 +28,7 @@ ANY_ANSWER = (
 )
 
 
-def trust(run: Run, part: pd.DataFrame, shares: np.ndarray) -> None:
+def show_trust(run: Run, part: pd.DataFrame, shares: np.ndarray) -> None:
     """How sure it is against how right it is, and what abstaining brings."""
     metrics = read(run, "metrics")
     codes = codes_of(part, metrics["classes"])

@@ -4,7 +4,13 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from stc_core.analysis.examples import COLUMNS, UNCERTAIN, Show, place, select_examples
+from stc_core.analysis.examples import (
+    COLUMNS,
+    UNCERTAIN,
+    Show,
+    place_in_words,
+    select_examples,
+)
 from stc_core.display import count, percent
 from stc_core.runs.annotations import read_about, star
 from stc_core.runs.run import Run
@@ -101,7 +107,7 @@ def browse(run: Run) -> tuple[str, str] | None:
     row = table.iloc[held]
     colour, said = ("green", "right") if row["correct"] else ("red", "wrong")
     with st.container(horizontal=True, vertical_alignment="center"):
-        name = place(int(row["row"]), row["file"]).capitalize()
+        name = place_in_words(int(row["row"]), row["file"]).capitalize()
         st.subheader(name, anchor=False, width="content")
         found_steps = steps(order, held)
         step_button("Previous", "example", found_steps)

@@ -10,7 +10,7 @@ from stc_core.figures.token_heatmap import coloured, legend
 from stc_core.interpret.explanation import token_parts, words
 from stc_core.interpret.text_diff import neuron_changes, probability_changes
 from stc_core.runs.run import Run
-from ui.cache.run_files import examples, explain
+from ui.cache.run_files import examples, explained
 from ui.cache.texts import texts_of
 from ui.examples.explanation import explained_class
 from ui.shell.messages import escape
@@ -63,13 +63,13 @@ def pin_button(run: Run, example: int) -> None:
         st.caption("Pinned: now pick another text to see both side by side.")
 
 
-def beside(run: Run, found: dict[str, Any], text: str) -> None:
+def show_pinned(run: Run, found: dict[str, Any], text: str) -> None:
     """The pinned text and this one side by side, for the same class."""
     pinned, table = context().pinned, examples(run)
     if pinned is None or pinned >= len(table) or table["text"].iloc[pinned] == text:
         return
     first, label = str(table["text"].iloc[pinned]), explained_class(found)
-    before = explain(run, first)
+    before = explained(run, first)
     both = {
         f"Pinned: {texts_of(run).place(pinned)}": (first, before),
         "This text": (text, found),

@@ -10,10 +10,10 @@ from stc_core.display import percent
 from stc_core.figures.text_lists import ClassRow, TextRow, class_list, edited, text_list
 from stc_core.interpret.counterfactuals import MOST_FORWARDS, Change
 from stc_core.interpret.nearest_texts import nearest
-from stc_core.interpret.text_diff import Piece, probability_changes, word_changes
+from stc_core.interpret.text_diff import DiffPiece, probability_changes, word_changes
 from stc_core.runs.run import Run
 from ui.cache.neuron_values import distances_of, flips, has_readout
-from ui.cache.run_files import explain
+from ui.cache.run_files import explained
 from ui.cache.texts import texts_of
 from ui.examples.explanation import explained_class
 from ui.examples.pinned import SHARES, moved
@@ -32,7 +32,7 @@ _SPACE = (
 
 
 @apart
-def panels(run: Run, found: dict[str, Any], text: str) -> None:
+def show_what_if(run: Run, found: dict[str, Any], text: str) -> None:
     """The question that is chosen; the others cost nothing."""
     sides: dict[str, Callable[[Run, dict[str, Any], str], None]] = {
         "Change the words": edits,
@@ -87,7 +87,7 @@ def edits(run: Run, found: dict[str, Any], text: str) -> None:
 
 def child(run: Run, found: dict[str, Any], text: str, edit: str, place: int) -> None:
     """One edit: its words, its label, and what moved."""
-    after, label = explain(run, edit), explained_class(found)
+    after, label = explained(run, edit), explained_class(found)
     with st.container(border=True):
         st.html(edited(word_changes(text, edit)))
         chance = percent(after["probabilities"][after["label"]])
@@ -196,7 +196,7 @@ def _like_it(run: Run, found: dict[str, Any], text: str) -> None:
                 TextRow(
                     value=distance,
                     label=labels[row],
-                    html=edited([Piece("same", texts[row])]),
+                    html=edited([DiffPiece("same", texts[row])]),
                     href="Examples?"
                     + urlencode(context().moved(example=row, split=None).params()),
                 )

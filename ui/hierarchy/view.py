@@ -9,7 +9,7 @@ import streamlit as st
 
 from stc_core.analysis.label_tree_tables import (
     SEPARATOR,
-    confusion,
+    child_confusion,
     node_table,
     with_labels,
 )
@@ -21,7 +21,7 @@ from stc_core.runs.run import Run
 from ui.cache.run_files import read
 from ui.charts.chart import chart
 from ui.hierarchy.one_text import generation, one_text
-from ui.shell.frame import empty, pick_run
+from ui.shell.frame import empty_state, pick_run
 from ui.shell.messages import escape
 from ui.shell.page_list import DATA, TRAIN
 from ui.shell.reuse_button import reuse
@@ -118,7 +118,7 @@ def tree(frame: pd.DataFrame) -> None:
     parents = nodes.loc[nodes["level"] < nodes["level"].max(), "id"].tolist()
     parent = st.selectbox("Parent", [_ALL, *parents], width=420, key="parent")
     path = () if parent == _ALL else tuple(parent.split(SEPARATOR))
-    counts = confusion(frame, path)
+    counts = child_confusion(frame, path)
     alt = f"True against predicted labels under {parent}"
     chart(confusion_map(counts), "children", alt=alt)
     st.caption(
@@ -187,7 +187,7 @@ def offer(run: Run) -> None:
     """A run without levels: train them if its table has some, else say so."""
     labels = read(run, "report").columns.labels if run.has("report.json") else ()
     if len(labels) < 2:
-        empty(
+        empty_state(
             "No levels here",
             "This run has one level of labels. Choose two to four columns of labels, "
             "from coarse to fine, and train on them first.",

@@ -9,7 +9,13 @@ from stc_core import display
 from stc_core.analysis import shrink_options
 from stc_core.analysis.layer_scores import Score
 from stc_core.display import count, interval
-from stc_core.figures.frontier import COST_NAMES, COSTS, Place, frontier, undominated
+from stc_core.figures.frontier import (
+    COST_NAMES,
+    COSTS,
+    FrontierPlace,
+    frontier,
+    undominated,
+)
 from stc_core.figures.trade import depth_curve, neuron_curve
 from stc_core.frames import records
 from stc_core.runs import jobs
@@ -75,14 +81,14 @@ def cheaper(run: Run, metric: Any) -> None:
         _option(run, records(options.loc[here])[0], float(options["ms_per_text"].max()))
 
 
-def dials(options: pd.DataFrame) -> Place:
+def dials(options: pd.DataFrame) -> FrontierPlace:
     """The option that the context holds, else the one that is this run's."""
     chosen = records(options.loc[options["chosen"].astype(bool)])[0]
     layer = pick_one("depth", "Highest layer", options["layer"], chosen["layer"])
     sizes = options.loc[options["layer"] == layer, "neurons"]
     held = context().size or chosen["neurons"]
     size = max((n for n in sizes if n <= held), default=min(sizes))
-    return Place(layer, pick_one("size", "Neurons", sizes, int(size)))
+    return FrontierPlace(layer, pick_one("size", "Neurons", sizes, int(size)))
 
 
 def pick_one(field: str, label: str, values: Any, default: int) -> int:

@@ -176,7 +176,7 @@ def curves(run: Run, probes: pd.DataFrame, wish: Wish) -> None:
     st.caption(f"{said} {told}{CLICK}{left_out}")
 
 
-def spread(run: Run) -> None:
+def show_spread(run: Run) -> None:
     """The variability of the hidden states, which needs no probe."""
     if not run.has("variability.json"):
         return

@@ -21,7 +21,7 @@ from ui.state.stale_events import news, show
 NOWHERE = "Choose a layer, or click a point above, to see what was kept there."
 
 
-def picked(run: Run, probes: pd.DataFrame, metric: Metric = "accuracy") -> None:
+def show_layer(run: Run, probes: pd.DataFrame, metric: Metric = "accuracy") -> None:
     """The layer and probe that are looked at, what is known of them, and their neurons.
 
     The choices do what a click on the curves does, for those who use no mouse. There

@@ -15,15 +15,15 @@ from ui.layers.curves import (
     other_note,
     parent_note,
     readable,
-    spread,
+    show_spread,
 )
-from ui.layers.picked import picked
+from ui.layers.picked import show_layer
 from ui.shell.frame import pick_run
 from ui.shell.page_list import CURVES
 from ui.shell.report_button import report_button
 from ui.state.navigation import tabs
 
-TABS = {CURVES: "Layer by layer", "cheaper": "Fewer neurons, fewer layers"}
+_TABS = {CURVES: "Layer by layer", "cheaper": "Fewer neurons, fewer layers"}
 
 
 def show_page() -> None:
@@ -37,13 +37,13 @@ def show_page() -> None:
     said = layer_story(probes, read(run, "curves"), metrics, metric=metric)
     with st.container(border=True):
         st.markdown("\n".join(f"- {sentence}" for sentence in said))
-    tab, place = tabs("layers", TABS)
+    tab, place = tabs("layers", _TABS)
     with place:
         if tab == CURVES:
             attended(metrics)
             curves(run, probes, controls(run, probes))
-            picked(run, probes, metric)
-            spread(run)
+            show_layer(run, probes, metric)
+            show_spread(run)
             numbers(readable(probes), f"{run.folder.name}_probes", probes)
         else:
             choose_score(CHEAPER_BY)

@@ -7,15 +7,15 @@ import pandas as pd
 import streamlit as st
 
 from stc_core.display import percent
-from stc_core.figures.activity import MOST_CLASSES
+from stc_core.figures.activity import MOST_ACTIVITY_CLASSES
 from stc_core.heads.head import softmax
-from stc_core.interpret.ablation import ablated, changed, toll
+from stc_core.interpret.ablation import ablated, flipped_answers, toll
 from stc_core.runs.run import Run
 from ui.cache.neuron_values import (
     activations_of,
     has_readout,
     head_of,
-    scored,
+    head_scores,
     values_of,
 )
 from ui.cache.texts import texts_of
@@ -43,12 +43,12 @@ def without(run: Run, neuron: dict[str, Any]) -> None:
     tables = []
     columns = st.columns(2, gap="large")
     for column, split in zip(columns, ("test", "validation"), strict=True):
-        rows, y, logits = scored(run, split)
+        rows, y, logits = head_scores(run, split)
         after = ablated(head, logits, values[rows], number)
         cost = toll(y, logits, after)
         with column:
             tally(split, cost)
-        found = changed(head, logits, after)
+        found = flipped_answers(head, logits, after)
         tables.append(found.assign(split=split, example=rows[found["place"]]))
     changes(run, pd.concat(tables, ignore_index=True))
     st.caption(ABLATED)
@@ -123,7 +123,7 @@ def _one_text(run: Run, neuron: dict[str, Any], values: np.ndarray) -> None:
     said = texts.place(held).capitalize()
     st.markdown(f"**{said}**: {escape(texts.texts[held][:160])}")
     st.dataframe(
-        shares.iloc[order[:MOST_CLASSES]],
+        shares.iloc[order[:MOST_ACTIVITY_CLASSES]],
         hide_index=True,
         column_config={
             name: st.column_config.NumberColumn(format="%.3f")

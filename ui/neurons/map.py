@@ -11,7 +11,7 @@ import streamlit as st
 from stc_core.display import KIND_NAMES
 from stc_core.figures.activity import (
     FEW,
-    MOST_CLASSES,
+    MOST_ACTIVITY_CLASSES,
     activation_rows,
     class_rows,
     density_rows,
@@ -20,13 +20,13 @@ from stc_core.figures.activity import (
 from stc_core.figures.neurons import bin_map, neuron_map
 from stc_core.interpret.neuron_order import MOST_CLUSTERED
 from stc_core.interpret.neuron_table import (
-    MOST,
-    Order,
+    MOST_SINGLE,
+    NeuronOrder,
     bin_of,
     binned,
     chosen_neurons,
     classes_of,
-    names_of,
+    neuron_names,
     page_of,
     weights_of,
 )
@@ -34,17 +34,17 @@ from stc_core.runs.run import Run
 from stc_core.types import KINDS, POOLINGS
 from ui.cache.neuron_values import alike_ranks_of, values_of
 from ui.cache.run_files import read
-from ui.cache.texts import key_of, texts_of
+from ui.cache.texts import run_key, texts_of
 from ui.charts.chart import chart
 from ui.shell.widgets import FIELD
 from ui.state.clicks import click_neuron
 from ui.state.navigation import context, pick, remember
 from ui.state.stale_events import news, show
 from ui.state.stepper import step_button
-from ui.state.steps import beside, steps
+from ui.state.steps import steps, steps_around
 
 IMPORTANCE_OF_ALL = "importance, all classes"
-_ORDERS: dict[Order, str] = {
+_ORDERS: dict[NeuronOrder, str] = {
     "importance": "importance",
     "weight": "weight",
     "alike": "likeness",
@@ -79,7 +79,7 @@ class Filters(NamedTuple):
     layer: int | None
     label: str | None
     against: str | None
-    order: Order
+    order: NeuronOrder
 
 
 class _Shown(NamedTuple):
@@ -125,7 +125,7 @@ def _classes(neurons: pd.DataFrame) -> tuple[str | None, str | None]:
     return label, against
 
 
-def order_of(label: str | None, *, row: Any) -> Order:
+def order_of(label: str | None, *, row: Any) -> NeuronOrder:
     """How the neurons of a site are ordered; by a weight only if a class is chosen."""
     known = [one for one in _ORDERS if one != "weight" or label is not None]
     return pick(
@@ -182,16 +182,16 @@ def map_of(run: Run, shown: _Shown) -> None:
     """A square for each neuron; of very many, first for some of a site, then pages."""
     frame, total = shown.frame, len(read(run, "neurons"))
     one_site = len(frame["site"].unique()) == 1
-    bins = len(frame) > MOST and not one_site
+    bins = len(frame) > MOST_SINGLE and not one_site
     said = f"{len(frame):,} of the {total:,} neurons that were kept"
     if bins:
-        drawn = _binned(*key_of(run), shown.by, shown)
+        drawn = _binned(*run_key(run), shown.by, shown)
         most = int(np.max(drawn["n"].to_numpy()))
         said += f", a square for {most:,} of a site, the first layer at the bottom"
         here = bin_of(frame, drawn, _picked(run, shown))
-        figure = _bin_map(*key_of(run), shown.by, here, drawn, shown)
+        figure = _bin_map(*run_key(run), shown.by, here, drawn, shown)
     else:
-        drawn = _page(run, shown) if len(frame) > MOST else frame
+        drawn = _page(run, shown) if len(frame) > MOST_SINGLE else frame
         said += "" if one_site else ", the first layer at the bottom"
         figure = neuron_map(drawn, picked=_picked(run, shown), **shown.colours)
     alt = "The selected neurons by site, coloured by weight or importance"
@@ -233,7 +233,7 @@ def meaning(shown: _Shown) -> str:
 def _page(run: Run, shown: _Shown) -> pd.DataFrame:
     """Of a site with very many neurons those beside the one that is looked at."""
     n = len(shown.frame)
-    starts = list(range(0, n, MOST))
+    starts = list(range(0, n, MOST_SINGLE))
     here = page_of(shown.numbers, _picked(run, shown))
     show("neuron_page", here)
 
@@ -246,9 +246,13 @@ def _page(run: Run, shown: _Shown) -> pd.DataFrame:
         required=True,
         key="neuron_page",
         on_change=news("neuron_page", turn),
-        format_func=lambda at: f"{starts[at] + 1:,}–{min(starts[at] + MOST, n):,}",
+        format_func=lambda at: (
+            f"{starts[at] + 1:,}–{min(starts[at] + MOST_SINGLE, n):,}"
+        ),
     )
-    return shown.frame.iloc[starts[here] : starts[here] + MOST].reset_index(drop=True)
+    return shown.frame.iloc[starts[here] : starts[here] + MOST_SINGLE].reset_index(
+        drop=True
+    )
 
 
 def _picked(run: Run, shown: _Shown) -> int:
@@ -263,7 +267,7 @@ def _picked(run: Run, shown: _Shown) -> int:
 def chooser(run: Run, shown: _Shown) -> int:
     """Previous, next, or one by name, and where it stands in the order shown."""
     now, order = _picked(run, shown), shown.numbers
-    names = names_of(read(run, "neurons"))
+    names = neuron_names(read(run, "neurons"))
     held = context().neuron
     if held is not None and held not in names:
         st.info(f"This run kept no neuron {held}. Here is the first of the map.")
@@ -271,7 +275,7 @@ def chooser(run: Run, shown: _Shown) -> int:
     options = order if now in order else [now, *order]
     more: dict[str, Any] = {}
     if len(options) > MOST_LISTED:
-        options = beside(options, now, MOST_LISTED)
+        options = steps_around(options, now, MOST_LISTED)
         more = {"typed": partial(by_name, names), "help": LISTED_HELP}
     with st.container(horizontal=True, vertical_alignment="bottom"):
         step_button("Previous", "neuron", found)
@@ -310,7 +314,9 @@ def close_up(run: Run, neuron: dict[str, Any], label: str | None) -> None:
         figure = weight_bars(weights, classes)
         chart(figure, "weights", alt="Signed weight per class")
         if len(weights) > len(classes):
-            st.caption(f"The {MOST_CLASSES} strongest of {len(weights)} classes.")
+            st.caption(
+                f"The {MOST_ACTIVITY_CLASSES} strongest of {len(weights)} classes."
+            )
     with activity:
         rows = density_rows if draw == "density" else activation_rows
         texts = texts_of(run)

@@ -12,7 +12,7 @@ from stc_core.figures.text_lists import TextRow, text_list
 from stc_core.figures.token_heatmap import coloured, legend, note
 from stc_core.interpret.exemplars import pick_texts, pooled_value, shading, standing
 from stc_core.interpret.explanation import Token, words
-from stc_core.interpret.neuron_table import names_of, strongest_weight
+from stc_core.interpret.neuron_table import neuron_names, strongest_weight
 from stc_core.interpret.related_neurons import correlated
 from stc_core.runs.run import Run
 from ui.cache.neuron_values import (
@@ -41,7 +41,7 @@ LOADING = "Loading the language model, then each word is shaded by its activatio
 
 
 @apart
-def panels(run: Run, neuron: dict[str, Any]) -> None:
+def show_panels(run: Run, neuron: dict[str, Any]) -> None:
     """The side that is chosen; the others cost nothing."""
     sides: dict[str, Callable[[Run, dict[str, Any]], None]] = {
         "Texts": _texts,
@@ -167,7 +167,7 @@ def _like_it(run: Run, neuron: dict[str, Any]) -> None:
     r, n = correlations_of(run, neuron["neuron"])
     found = correlated(neurons, r, neuron["neuron"])
     best = [strongest_weight(row) for row in found.to_dict("records")]
-    names = names_of(found)
+    names = neuron_names(found)
     table = pd.DataFrame(
         {
             "neuron": [names[one] for one in found["neuron"]],

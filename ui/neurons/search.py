@@ -6,7 +6,7 @@ import pandas as pd
 import streamlit as st
 
 from stc_core.interpret.explanation import Token, words
-from stc_core.interpret.neuron_table import names_of, strongest_weight
+from stc_core.interpret.neuron_table import neuron_names, strongest_weight
 from stc_core.runs.run import Run
 from ui.cache.neuron_values import firing
 from ui.cache.run_files import neuron_reader, read
@@ -65,7 +65,7 @@ def found_on(run: Run, text: str) -> None:
     found = firing(run, text, word).head(FOUND)
     rows = neurons.loc[found["neuron"]].reset_index()
     best = [strongest_weight(row) for row in rows.to_dict("records")]
-    names = names_of(rows)
+    names = neuron_names(rows)
     table = pd.DataFrame(
         {
             "neuron": [names[one] for one in found["neuron"]],

@@ -6,7 +6,7 @@ from stc_core.interpret.neuron_table import neuron_name, one_of
 from ui.cache.neuron_values import has_neurons
 from ui.cache.run_files import read, spells
 from ui.neurons.map import chooser, close_up, filters, map_of
-from ui.neurons.panels import panels
+from ui.neurons.panels import show_panels
 from ui.neurons.search import finder
 from ui.shell.frame import pick_run
 from ui.state.navigation import remember
@@ -44,4 +44,4 @@ def show_page() -> None:
     neuron = one_of(neurons, chooser(run, shown))
     st.subheader(neuron_name(neuron), anchor=False)
     close_up(run, neuron, shown.label)
-    panels(run, neuron)
+    show_panels(run, neuron)

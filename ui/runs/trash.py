@@ -4,7 +4,7 @@ import time
 
 import streamlit as st
 
-from stc_core.display import count, distinct, size
+from stc_core.display import count, distinct_titles, size
 from stc_core.runs import trash
 from stc_core.runs.run import Run
 from ui.cache.neuron_values import let_go
@@ -64,7 +64,9 @@ def trash_can() -> None:
     with st.expander(f"Trash · {len(held)} · {freed}", icon=":material/delete:"):
         st.caption(f"What is here longer than {trash.KEPT_DAYS} days goes by itself.")
         with st.container(horizontal=True, vertical_alignment="bottom"):
-            titles = distinct({key: _described(one) for key, one in held.items()})
+            titles = distinct_titles(
+                {key: _described(one) for key, one in held.items()}
+            )
             key = st.selectbox(
                 "Deleted run",
                 list(titles),
@@ -76,7 +78,7 @@ def trash_can() -> None:
             with st.popover("Empty the trash", icon=":material/delete_forever:"):
                 st.markdown(f"{count(len(held), 'run')}, {freed}, go for good.")
                 if st.button("Empty it now", key="empty"):
-                    trash.empty()
+                    trash.empty_trash()
                     st.session_state.pop(_GONE, None)
                     st.rerun()
 

@@ -8,13 +8,20 @@ import streamlit as st
 from stc_core.display import count, size
 from stc_core.runs import jobs, queue, trash
 from stc_core.runs.annotations import read_about, rename, tag
-from stc_core.runs.listing import Line, Order, line, matching, ordered, table
+from stc_core.runs.listing import (
+    ListedRun,
+    RunOrder,
+    line,
+    matching_runs,
+    ordered,
+    run_table,
+)
 from stc_core.runs.run import Run, list_runs
 from stc_core.runs.status import BUSY
 from ui.cache.run_files import stamp
 from ui.runs.trash import delete_button, trash_can, undo
 from ui.shell import run_badge
-from ui.shell.frame import any_run, empty
+from ui.shell.frame import any_run, empty_state
 from ui.shell.live_runs import at_work
 from ui.shell.messages import escape
 from ui.shell.page_list import ADAPT, DATA, HIERARCHY, LAYERS, TRAIN
@@ -36,11 +43,11 @@ WAY = {"stc": LAYERS, "variability": ADAPT, "hierarchy": HIERARCHY}
 
 
 @st.cache_data(max_entries=2000, show_spinner=False)
-def _line(folder: str, state: str, written: tuple[int, ...]) -> Line:
+def _line(folder: str, state: str, written: tuple[int, ...]) -> ListedRun:
     return line(Run(folder))
 
 
-def lines_of(runs: list[Run]) -> list[Line]:
+def lines_of(runs: list[Run]) -> list[ListedRun]:
     """Their lines in the ledger; those of ended runs are read once."""
     found = []
     for run in runs:
@@ -62,13 +69,13 @@ def ledger(runs: list[Run]) -> None:
         )
         by = st.selectbox(
             "Sort by",
-            get_args(Order),
+            get_args(RunOrder),
             format_func=lambda order: _ORDERS[order],
             width=180,
             key="order",
         )
         runs_at_once()
-    lines = ordered(matching(lines_of(runs), words), by or "newest")
+    lines = ordered(matching_runs(lines_of(runs), words), by or "newest")
     if not lines:
         st.info("No run holds all these words. Search for fewer.")
         return
@@ -77,7 +84,7 @@ def ledger(runs: list[Run]) -> None:
     places = [{"run": name} for name in names]
     key = f"runs_{hash(tuple(names))}"  # a row that was picked stays the same run
     st.dataframe(
-        table(lines),
+        run_table(lines),
         hide_index=True,
         key=key,
         on_select=clicked(key, partial(click_place, places=places)),
@@ -164,7 +171,7 @@ def _why(run: Run) -> None:
         st.warning("This run was cancelled.", icon=":material/cancel:")
 
 
-def actions(run: Run, found: Line) -> None:
+def actions(run: Run, found: ListedRun) -> None:
     if found.state == "done":
         if st.button("Open", type="primary", icon=":material/open_in_new:"):
             go(WAY.get(found.recipe, LAYERS))
@@ -253,7 +260,7 @@ def tags(run: Run) -> None:
 
 def show_page() -> None:
     """What stands below the title."""
-    trash.empty(older_days=trash.KEPT_DAYS)
+    trash.empty_trash(older_days=trash.KEPT_DAYS)
     runs = list_runs()
     at_work(runs)
     if runs:
@@ -264,7 +271,7 @@ def show_page() -> None:
         _one_run(picked[0] if picked else any_run())
     trash_can()
     if not runs:
-        empty(
+        empty_state(
             "No run yet",
             "Train a classifier first; the sample takes less than a minute.",
             page=DATA,

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import streamlit as st
 
-from stc_core.display import distinct
+from stc_core.display import distinct_titles
 from stc_core.errors import StcError
 from stc_core.memory import spare
 from stc_core.paths import runs_folder
@@ -46,7 +46,7 @@ def frame(title: str, icon: str, *, caption: str | None = None) -> None:
             link(page, label, icon=page_icon)
         if runs:
             st.space("xsmall")
-            titles = distinct({name: _title(run) for name, run in runs.items()})
+            titles = distinct_titles({name: _title(run) for name, run in runs.items()})
             pick("run", "Run", list(runs), format_func=lambda name: titles[name])
         st.caption(f"Runs are kept in `{runs_folder()}`")
     st.title(f"{icon} {title}")
@@ -75,7 +75,7 @@ def _title(run: Run) -> str:
     return f"{headline(run)[0] if said == 'done' else said} · {run.name}"
 
 
-def empty(
+def empty_state(
     title: str,
     text: str,
     *,
@@ -99,7 +99,7 @@ def any_run() -> Run:
     """The run that the context names, in any state; without one the page stops."""
     name = context().run
     if name is None:
-        empty(
+        empty_state(
             "No run yet",
             "Train a classifier first; the sample takes less than a minute.",
             page=DATA,
@@ -134,14 +134,14 @@ def pick_run() -> Run:
     run = any_run()
     said = state(run)
     if said in ("queued", "running"):
-        empty(
+        empty_state(
             "Still training",
             f"**{escape(run.name)}** is {said}. This page opens when it is done.",
             page=TRAIN,
             label="Watch the progress",
         )
     if said != "done":
-        empty(
+        empty_state(
             f"This run {'was cancelled' if said == 'cancelled' else 'failed'}",
             "It has no results to look at. Choose another run on the left, or see why.",
             page=TRAIN,

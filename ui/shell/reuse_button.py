@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from stc_core.data.uploads import key_of, write_choice
+from stc_core.data.uploads import upload_key, write_choice
 from stc_core.errors import StcError
 from stc_core.runs.run import Run
 from ui.shell.page_list import TRAIN
@@ -19,7 +19,7 @@ def reuse(run: Run, label: str, *, icon: str, page: str = TRAIN) -> None:
         data = run.config.data
     except StcError:
         return
-    key = key_of(data.path)
+    key = upload_key(data.path)
     if key is not None and st.button(label, icon=icon, key=f"reuse_{page}"):
         write_choice(key, data)
         if page == TRAIN:

@@ -15,7 +15,7 @@ def state(run: Run) -> str:
 
 def doing(run: Run) -> str:
     """What is being done for a run at work, or its place in the queue."""
-    return status.doing(run.status, position=queue.position(run.folder))
+    return status.doing_line(run.status, position=queue.position(run.folder))
 
 
 _BADGES = {

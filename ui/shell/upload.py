@@ -2,8 +2,8 @@
 
 import streamlit as st
 
-from stc_core.data.uploads import Upload, discard, keep
-from stc_core.display import distinct
+from stc_core.data.uploads import Upload, discard, keep_upload
+from stc_core.display import distinct_titles
 from stc_core.errors import StcError
 from ui.cache.tables import head
 from ui.shell.messages import show_error
@@ -24,7 +24,7 @@ def uploader(label: str, *, key: str) -> Upload | None:
         return None
     kept = None
     try:
-        kept = keep(given.name, given)
+        kept = keep_upload(given.name, given)
         head(kept.path)
     except StcError as error:
         if kept is not None:
@@ -37,7 +37,7 @@ def uploader(label: str, *, key: str) -> Upload | None:
 
 def pick_upload(field: str, uploads: list[Upload]) -> None:
     """A choice among kept tables that is remembered in `field` of the context."""
-    names = distinct({one.key: one.path.name for one in uploads})
+    names = distinct_titles({one.key: one.path.name for one in uploads})
     key, held = f"earlier_{field}", getattr(context(), field)
     show(key, held if held in names else None)
 

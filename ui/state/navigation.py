@@ -7,7 +7,7 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from ui.state.context import Context, query_key
-from ui.state.stale_events import is_stale, news, replaced, show
+from ui.state.stale_events import is_stale, news, note_replaced, show
 
 _CONTEXT = "_context"
 _URL = "_url"
@@ -40,7 +40,7 @@ def follow_url() -> None:
 def hold(held: Context) -> None:
     wanted, before = held.params(), context().params()
     if wanted != before:
-        replaced(_URL, Context.parse(before))
+        note_replaced(_URL, Context.parse(before))
     st.session_state[_CONTEXT] = held
     now = st.query_params.to_dict()
     ours = set(map(query_key, Context._fields))

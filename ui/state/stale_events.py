@@ -37,7 +37,7 @@ class _Old:
         return now - self.drawn < STALE_S
 
 
-def replaced(key: str, value: Any) -> None:
+def note_replaced(key: str, value: Any) -> None:
     """Note that `key`, a widget or the URL, had `value`, which the browser may send."""
     every = st.session_state.setdefault(_REPLACED, {})
     kept = [old for old in every.get(key, ()) if old.may_come() and old.value != value]
@@ -55,7 +55,7 @@ def show(key: str, value: Any) -> None:
     if key in st.session_state:
         before = _plain(st.session_state[key])
         if before != _plain(value):
-            replaced(key, before)
+            note_replaced(key, before)
     st.session_state[key] = value
 
 

@@ -25,7 +25,7 @@ def steps(shown: Sequence[int], now: int) -> Steps:
     return Steps(next(iter(back), None), next(iter(forth), None), f"{at + 1:,} of {n}")
 
 
-def beside(shown: Sequence[int], now: int, most: int) -> list[int]:
+def steps_around(shown: Sequence[int], now: int, most: int) -> list[int]:
     """`most` of the order `shown` around `now`; the same ones for a few steps."""
     half = most // 2
     start = list(shown).index(now) // half * half - half // 2

@@ -24,7 +24,7 @@ def refusal(config: RunConfig) -> StcError | None:
     try:
         plans.check_backbone(name)
         if plans.is_here(name) and (not _is_large(name) or _is_loaded_for_it()):
-            plans.plan(config)
+            plans.expected_plan(config)
     except StcError as error:
         return in_words(error)
     return None
@@ -57,7 +57,7 @@ def expected(config: RunConfig) -> None:
         key="large",
     ):
         return
-    plan = plans.plan(config)
+    plan = plans.expected_plan(config)
     if plan is None:
         _await(config)
         return
@@ -99,7 +99,7 @@ def _await(config: RunConfig) -> None:
     If it is refused, the page says so beside its start.
     """
     try:
-        done = plans.plan(config) is not None
+        done = plans.expected_plan(config) is not None
     except StcError:
         done = True
     if done:

@@ -66,7 +66,7 @@ def log(run: Run) -> None:
         st.code(run.log_tail() or "(empty)", language=None)
 
 
-def failed(run: Run) -> None:
+def show_failure(run: Run) -> None:
     status = run.status
     steps, why = st.columns([1, 2], gap="large")
     with steps:

@@ -14,7 +14,7 @@ from stc_core.runs import jobs
 from stc_core.runs.run import list_runs
 from ui.cache.plans import check_backbone, is_here
 from ui.cache.tables import choice, corpus_of, head
-from ui.shell.frame import any_run, empty, is_guessed
+from ui.shell.frame import any_run, empty_state, is_guessed
 from ui.shell.messages import escape
 from ui.shell.page_list import (
     DATA,
@@ -24,7 +24,7 @@ from ui.shell.reuse_button import reuse
 from ui.state.navigation import context, link, remember
 from ui.train import settings
 from ui.train.estimate import expected, refusal, show_refusal
-from ui.train.progress import failed, result, watch
+from ui.train.progress import result, show_failure, watch
 
 NEW, WATCH = "New run", "Progress and result"
 TABLE = ":material/table_view:"
@@ -148,7 +148,7 @@ def _one_run() -> None:
     elif state == "done":
         result(run)
     else:
-        failed(run)
+        show_failure(run)
 
 
 def _view() -> str:
@@ -180,7 +180,7 @@ def no_data() -> None:
                 label = f"Use the table of {escape(run.name)}"
                 reuse(run, label, icon=TABLE)
 
-    empty(
+    empty_state(
         "No data yet",
         "Choose the table to learn from first.",
         page=DATA,

@@ -21,7 +21,7 @@ from transformers.utils import logging as hf_logging
 from stc_core.backbone.loading import hub
 from stc_core.backbone.loading.loader_files import CONFIG, read_object
 from stc_core.backbone.loading.loading_errors import reading_model, reading_tokenizer
-from stc_core.backbone.tokenization.vocabulary import check_files
+from stc_core.backbone.tokenization.vocabulary import check_vocabulary_files
 from stc_core.config import MAX_LENGTH
 from stc_core.errors import StcError
 
@@ -121,7 +121,7 @@ def read_model(folder: Path, name: str, dtype: torch.dtype) -> tuple[nn.Module, 
         tokenizer = AutoTokenizer.from_pretrained(
             folder, local_files_only=True, trust_remote_code=False
         )
-    check_files(folder, tokenizer, where)
+    check_vocabulary_files(folder, tokenizer, where)
     return model, tokenizer
 
 

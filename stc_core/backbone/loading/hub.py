@@ -23,7 +23,7 @@ from stc_core.backbone.loading.loader_files import (
     WEIGHTS,
     check_files,
     is_read,
-    matching,
+    matching_files,
     names_in,
     read_object,
     reads_vocabulary,
@@ -161,7 +161,7 @@ def identity(folder: Path) -> str:
     for path in [*(folder / name for name in known), *weight_files(folder)]:
         digest.update(_hash_of(path))
     rest = [name for name in held if name not in known]
-    more = (rest if reads_vocabulary(folder) else []) + matching(folder, ALWAYS)
+    more = (rest if reads_vocabulary(folder) else []) + matching_files(folder, ALWAYS)
     # With their names: a folder without such files has the identity it always had.
     for name in dict.fromkeys(more):
         digest.update(f"\0{name}\0".encode() + _hash_of(folder / name))

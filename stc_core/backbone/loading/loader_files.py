@@ -74,10 +74,10 @@ def vocabulary(folder: Path) -> list[str]:
     In the order in which an identity is made of them, tokenizer.json first.
     """
     known = [name for name in (TOKENIZER, *COMMON) if (folder / name).is_file()]
-    return known + [name for name in matching(folder, RARE) if name not in COMMON]
+    return known + [name for name in matching_files(folder, RARE) if name not in COMMON]
 
 
-def matching(folder: Path, patterns: Iterable[str]) -> list[str]:
+def matching_files(folder: Path, patterns: Iterable[str]) -> list[str]:
     """The files of `folder` that match one of the patterns, sorted."""
     found: set[str] = set()
     for pattern in patterns:

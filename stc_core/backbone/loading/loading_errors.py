@@ -214,7 +214,7 @@ def _broken_json(folder: Path, names: list[str] | tuple[str, ...]) -> StcError |
 
 def _broken_text(folder: Path, names: list[str]) -> StcError | None:
     """The first of these files, or of its chat templates, that cannot be read."""
-    for name in [*names, *files.matching(folder, files.TEMPLATES)]:
+    for name in [*names, *files.matching_files(folder, files.TEMPLATES)]:
         try:
             held = files.read_bytes(folder / name)
             if name.endswith((".txt", ".jinja", ".codes")):

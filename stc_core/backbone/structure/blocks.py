@@ -73,7 +73,7 @@ def candidates(model: nn.Module, calls: Sequence[Call]) -> dict[str, Stack]:
     return {parent: found[parent] for parent in order}
 
 
-def choose(
+def choose_blocks(
     model: nn.Module,
     calls: Sequence[Call],
     shown: list[States] | None,

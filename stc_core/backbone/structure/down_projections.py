@@ -14,7 +14,13 @@ import torch
 from torch import Tensor, nn
 
 from stc_core.backbone.structure.config_fields import field, text_config
-from stc_core.backbone.structure.trace import TRIAL, Call, carried, is_linear, replaced
+from stc_core.backbone.structure.trace import (
+    TRIAL,
+    Call,
+    carried,
+    is_linear,
+    replaced_argument,
+)
 
 AT = TRIAL[1] + 1
 """The token that is disturbed, counted through all texts: the middle of the second."""
@@ -127,7 +133,7 @@ def _disturbed(
         if key in held and held[key].before is not None and given is not None:
             before = held[key].before
             assert before is not None
-            return replaced(args, kwargs, given, before.clone())
+            return replaced_argument(args, kwargs, given, before.clone())
         return None
 
     def leave(module: nn.Module, args: tuple, output: Any) -> Any:

@@ -15,7 +15,7 @@ from stc_core.backbone.structure.blocks import (
     UNSEEN,
     Stack,
     check_repeatable,
-    choose,
+    choose_blocks,
     named_stacks,
     shown_states,
 )
@@ -120,7 +120,7 @@ def find_sites(
             remedy="Choose another model: the layers of this one cannot be read for "
             "sure.",
         )
-    stacks = choose(model, calls, shown, known=by_name)
+    stacks = choose_blocks(model, calls, shown, known=by_name)
     notes = () if asked else (UNSEEN,)
     if has_experts(model):
         downs: list[list[Call | None]] = [[None] * len(stack) for stack in stacks]

@@ -90,7 +90,7 @@ def carried(args: Sequence, kwargs: dict) -> Tensor | None:
     return next((v for v in kwargs.values() if isinstance(v, Tensor)), None)
 
 
-def replaced(
+def replaced_argument(
     args: tuple, kwargs: dict, old: Tensor | None, new: Tensor
 ) -> tuple[tuple, dict]:
     """The arguments of a call with `new` in the place of `old`."""

@@ -32,13 +32,13 @@ class Suited(NamedTuple):
     notes: tuple[str, ...]
 
 
-def check_files(folder: Path, tokenizer: Any, where: str) -> None:
+def check_vocabulary_files(folder: Path, tokenizer: Any, where: str) -> None:
     """Raise StcError if the folder has no file with the words of the tokenizer.
 
     Many tokenizers are made without it, and know no word.
     """
     named = set(getattr(type(tokenizer), "vocab_files_names", {}))
-    held = files.vocabulary(folder) or files.matching(folder, [files.ONE_VERSION])
+    held = files.vocabulary(folder) or files.matching_files(folder, [files.ONE_VERSION])
     if named - {"tokenizer_file"} and not held:
         raise no_vocabulary(where, folder)
 

@@ -33,7 +33,7 @@ CONTEXT_BYTES = 2048
 """So many bytes of plain lines are judged, too: they tell the language."""
 SNIPPET = 60
 NEARLY = 0.7
-SIGNS = 300
+TYPOGRAPHIC_SIGNS = 300
 _BEYOND = re.compile("[^\\x00-\\x7f]")
 
 _RARE = 0.8
@@ -204,7 +204,9 @@ def odd_share(text: str) -> float:
     a quote that opens behind a word, a control character.
     """
     padded = f" {text} "
-    found = [match.start() for match in islice(_BEYOND.finditer(padded), SIGNS)]
+    found = [
+        match.start() for match in islice(_BEYOND.finditer(padded), TYPOGRAPHIC_SIGNS)
+    ]
     odd = sum(_is_odd(padded[at], padded[at - 1], padded[at + 1]) for at in found)
     return odd / max(len(found), 1)
 

@@ -15,7 +15,7 @@ import torch
 from jaxtyping import Float
 
 from stc_core.backbone.backbone import Backbone
-from stc_core.classifiers.attention import AttentionClassifier, Line, batches
+from stc_core.classifiers.attention import AttentionClassifier, TokenReadout, batches
 from stc_core.classifiers.attention_pooling import PARTS, Attention
 from stc_core.classifiers.estimator import SparsifyThenClassify
 from stc_core.config import RunConfig, TrainConfig
@@ -34,7 +34,7 @@ from stc_core.recipes.tables import prediction_table
 from stc_core.runs import layout
 from stc_core.runs.run import Run
 from stc_core.runs.writer import RunWriter
-from stc_core.selection.baselines import Guess, scored
+from stc_core.selection.baselines import Guess, score_baseline
 from stc_core.selection.stc import Fitted
 from stc_core.tuning.language_model import check_language
 from stc_core.tuning.session import CHECKPOINTS, TuningSession, loaded
@@ -47,16 +47,18 @@ SOME = 2000
 _CHUNK = 4096
 
 
-def check(config: RunConfig, writer: RunWriter) -> None:
+def check_attention(config: RunConfig, writer: RunWriter) -> None:
     """The first step: refuse a backbone that cannot learn so before any work."""
     going_on = (writer.folder / CHECKPOINTS).is_dir()
     if config.train.attention.schedule == "frozen" or going_on:
         return
     writer.phase("load", message=config.train.backbone)
-    check_settings(config.train, loaded(config.train, progress=writer.progress))
+    check_attention_settings(
+        config.train, loaded(config.train, progress=writer.progress)
+    )
 
 
-def check_settings(settings: TrainConfig, backbone: Backbone) -> None:
+def check_attention_settings(settings: TrainConfig, backbone: Backbone) -> None:
     """Raise StcError for settings that cannot be learned with on this backbone."""
     sites = read_sites_of(backbone, settings.max_layer)
     if settings.attention.schedule != "frozen":
@@ -93,7 +95,7 @@ def attentive(config: RunConfig, writer: RunWriter) -> None:
     new = {"stc": before["test"]}
     for name, logits_alike in guesses.items():
         guess = Guess(logits_alike.argmax(axis=1), "of all layers alike")
-        new[name] = scored(task.codes[test], guess, seed=settings.seed)
+        new[name] = score_baseline(task.codes[test], guess, seed=settings.seed)
     after["baselines"] = {**new, **before["baselines"]}
     after["comparison"] = _comparison(before, after, found)
     writer.write_json("metrics.json", after)
@@ -116,10 +118,10 @@ def finalise_attention(
     center = average_parts(backbone, sites, attention, list(corpus.texts.at(rows)))
     center = center.cpu()
     moved = ((center.sum(0) - torch.from_numpy(head.mean)) * weight).sum(-1)
-    line = Line(weight, torch.from_numpy(head.bias) + moved, center)
+    line = TokenReadout(weight, torch.from_numpy(head.bias) + moved, center)
     layers, classes = [site.layer for site in sites], task.classes
 
-    def reader(by: Line) -> AttentionClassifier:
+    def reader(by: TokenReadout) -> AttentionClassifier:
         return AttentionClassifier(
             backbone, attention, by, layers=layers, classes=classes
         )

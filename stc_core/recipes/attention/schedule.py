@@ -27,12 +27,12 @@ from stc_core.recipes.attention.uniform import first_head, vectors_alike
 from stc_core.tuning.blocks import (
     TunableBackbone,
     TunePlan,
-    changed,
+    changes_for,
     checkpoint_blocks,
     grafted,
 )
 from stc_core.tuning.language_model import Speaker, WordHead, check_language, word_head
-from stc_core.tuning.session import CHECKPOINTS, TuningSession, balanced, keep
+from stc_core.tuning.session import CHECKPOINTS, TuningSession, balanced, keep_tuned
 from stc_core.tuning.trainer import History, Rate, rate_of
 from stc_core.types import Site
 
@@ -104,7 +104,7 @@ def _tuned(
     wish, settings = lesson.settings.attention, lesson.settings
     check_language(base)
     plan = plan_blocks(base, sites, settings.tune)
-    what = changed(base, plan, settings.tune)
+    what = changes_for(base, plan, settings.tune)
     staged = wish.schedule == "two-stage"
     head = word_head(base) if staged or wish.lm_weight else None
     graft = grafted(base, plan, what, seed=settings.seed)
@@ -121,7 +121,7 @@ def _tuned(
     focus = _focus(lesson, graft.backbone, sites, alike, graft=graft, tongue=tongue)
     lesson.writer.phase("tune", message=_said(plan, wish.schedule))
     history = _classes(lesson, focus, graft.backbone, words)
-    kept = keep(
+    kept = keep_tuned(
         lesson.writer.folder,
         what,
         focus.tuned_tensors(),

@@ -21,7 +21,7 @@ from stc_core.recipes.hierarchy.layer_probes import LevelProbe
 from stc_core.recipes.hierarchy.levels import Levels
 from stc_core.recipes.hierarchy.training import HierarchyTraining, Plan
 from stc_core.recipes.hierarchy.word_heads import room_of, scribe_of
-from stc_core.selection.baselines import Guess, scored
+from stc_core.selection.baselines import Guess, score_baseline
 from stc_core.tuning.readout import Readout
 from stc_core.tuning.session import balanced
 
@@ -126,7 +126,7 @@ def path_scores(
         parents = np.array(levels.tree.parents[level])[found[:, level]]
         fits &= parents == found[:, level - 1]
     return {
-        **scored(true[:, -1], Guess(found[:, -1], detail), seed=seed),
+        **score_baseline(true[:, -1], Guess(found[:, -1], detail), seed=seed),
         "joint_accuracy": float(joint.mean()),
         "joint_interval": bootstrap_interval(np.ones_like(joint), joint, seed=seed),
         "consistency": float(fits.mean()),

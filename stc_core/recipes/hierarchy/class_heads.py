@@ -27,7 +27,7 @@ from stc_core.recipes.hierarchy.training import (
     Plan,
     TrainedHierarchy,
 )
-from stc_core.tuning.session import balanced, keep
+from stc_core.tuning.session import balanced, keep_tuned
 from stc_core.types import Feature
 
 
@@ -52,7 +52,7 @@ def train_class_heads(
     )
     codes = course.levels.codes[:, -1]
     history = course.train(readout, backbone, codes, name="hierarchy")
-    kept = keep(
+    kept = keep_tuned(
         course.writer.folder,
         what,
         readout.tuned_tensors(),
@@ -71,7 +71,7 @@ def head_on(
     return next(rung.head for rung in rungs[level] if rung.layer == layer)
 
 
-class Read(NamedTuple):
+class LevelReadings(NamedTuple):
     """What the heads say of every row: logits of the nodes of the coarse levels, and
     the activations under the finest head."""
 
@@ -87,7 +87,7 @@ class Read(NamedTuple):
         return [*(logits[rows] for logits in self.coarse), top]
 
 
-def read_levels(climbed: TrainedHierarchy, course: HierarchyTraining) -> Read:
+def read_levels(climbed: TrainedHierarchy, course: HierarchyTraining) -> LevelReadings:
     """One pass over all texts; the finest activations are written to the run."""
     heads, texts, writer = climbed.heads, course.corpus.texts, course.writer
     tree = course.levels.tree
@@ -108,12 +108,12 @@ def read_levels(climbed: TrainedHierarchy, course: HierarchyTraining) -> Read:
             writer.progress(int(places[-1]) + 1, n)
 
     finest = write_rows(writer.folder / "activations.npy", blocks(), n=n, width=width)
-    return Read(tuple(np.concatenate(parts) for parts in coarse), finest)
+    return LevelReadings(tuple(np.concatenate(parts) for parts in coarse), finest)
 
 
 def finalise_hierarchy(
-    climbed: TrainedHierarchy, read: Read, levels: Levels
-) -> tuple[HierarchicalClassifier, Read, list[float]]:
+    climbed: TrainedHierarchy, read: LevelReadings, levels: Levels
+) -> tuple[HierarchicalClassifier, LevelReadings, list[float]]:
     """The classifier with a temperature for each level, from validation."""
     task, tree = levels.tasks[0], levels.tree
     values = np.load(read.finest.path, mmap_mode="r")

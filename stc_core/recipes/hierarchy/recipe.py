@@ -14,7 +14,7 @@ from stc_core.classifiers.estimator import SparsifyThenClassify
 from stc_core.classifiers.hierarchical import HierarchicalClassifier
 from stc_core.classifiers.label_tree import Descent, descend
 from stc_core.classifiers.replying import ReplyingClassifier
-from stc_core.classifiers.spelling import names_of
+from stc_core.classifiers.spelling import spelled_names
 from stc_core.config import RunConfig, TrainConfig
 from stc_core.data.checks import level_names
 from stc_core.data.corpus import Corpus, read_table, resolve_columns
@@ -28,7 +28,7 @@ from stc_core.metrics.scores import (
 from stc_core.probes.variability import states_of
 from stc_core.recipes.hierarchy.baselines import path_scores, rivals
 from stc_core.recipes.hierarchy.class_heads import (
-    Read,
+    LevelReadings,
     finalise_hierarchy,
     read_levels,
     train_class_heads,
@@ -44,7 +44,7 @@ from stc_core.recipes.hierarchy.training import (
     plan_levels,
 )
 from stc_core.recipes.hierarchy.word_heads import train_word_heads
-from stc_core.recipes.hierarchy.word_module import word_head
+from stc_core.recipes.hierarchy.word_module import copied_word_head
 from stc_core.recipes.tables import neuron_table
 from stc_core.runs import layout
 from stc_core.runs.run import Run
@@ -55,7 +55,7 @@ RUNGS, WRITTEN = "levels.parquet", "replies.parquet"
 _HEAD_ROWS = 2000
 
 
-def check(config: RunConfig, writer: RunWriter) -> None:
+def check_hierarchy(config: RunConfig, writer: RunWriter) -> None:
     """The first step: refuse a table without levels before any work.
 
     And a backbone that cannot write a reply, where one is wanted.
@@ -139,7 +139,7 @@ def first_words(settings: TrainConfig) -> nn.Module | None:
     wish = settings.hierarchy.heads
     if wish == "class" or (wish == "auto" and not loaded(settings).causal):
         return None
-    head = word_head(settings.backbone)
+    head = copied_word_head(settings.backbone)
     if head is None and wish == "words":
         raise StcError(
             f"word heads on {settings.backbone!r}",
@@ -212,7 +212,7 @@ def replies_to(course: HierarchyTraining) -> Replies | None:
     if not corpus.columns.written:
         return None
     base = loaded(settings)
-    end = names_of(course.levels.tree, base).end
+    end = spelled_names(course.levels.tree, base).end
     replies = replies_of(corpus, base, settings.hierarchy, end=end)
     if replies.n_cut:
         course.writer.note(
@@ -223,7 +223,7 @@ def replies_to(course: HierarchyTraining) -> Replies | None:
 
 
 def write_cascade(
-    cascade: HierarchicalClassifier, read: Read, course: HierarchyTraining
+    cascade: HierarchicalClassifier, read: LevelReadings, course: HierarchyTraining
 ) -> None:
     """The classifier, its finest neurons and what it says of every row."""
     writer, settings = course.writer, course.settings

@@ -9,7 +9,7 @@ from jaxtyping import Int
 
 from stc_core.classifiers.replying import ReplyingClassifier, Written
 from stc_core.frames import series
-from stc_core.metrics.text import bleu_2, distinct
+from stc_core.metrics.text import bleu_2, distinct_n
 from stc_core.recipes.hierarchy.replies import Replies
 from stc_core.recipes.hierarchy.teacher_forcing import script, surprise
 from stc_core.recipes.hierarchy.training import HierarchyTraining
@@ -69,8 +69,8 @@ def text_scores(frame: pd.DataFrame, parts: tuple[str, ...]) -> dict[str, Any]:
     for part in parts[:-1]:
         found[f"bleu_2_{part}"] = bleu_2(said[part], true[part])
     for n in (1, 2):
-        found[f"distinct_{n}"] = distinct(said[last], n)
-        found[f"distinct_{n}_true"] = distinct(true[last], n)
+        found[f"distinct_{n}"] = distinct_n(said[last], n)
+        found[f"distinct_{n}_true"] = distinct_n(true[last], n)
     return found
 
 

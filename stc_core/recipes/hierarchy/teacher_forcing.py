@@ -58,7 +58,7 @@ class Said(NamedTuple):
     rows: Int[Tensor, " token"]
 
 
-def read(
+def read_scripts(
     speller: Speller, scripts: Sequence[Script], parts: Sequence[int]
 ) -> Iterator[Said]:
     """For each of `parts` what is said of it in these sequences: one forward."""
@@ -97,7 +97,7 @@ def surprise(speller: Speller, scripts: Sequence[Script], part: int) -> Surprise
     order = np.argsort([len(one.tokens) for one in scripts], kind="stable")
     for start in range(0, len(scripts), _BATCH):
         some = order[start : start + _BATCH]
-        (said,) = read(speller, [scripts[row] for row in some], [part])
+        (said,) = read_scripts(speller, [scripts[row] for row in some], [part])
         loss = nn.functional.cross_entropy(said.logits, said.tokens, reduction="none")
         rows = some[said.rows.cpu().numpy()]
         np.add.at(nats, rows, loss.double().cpu().numpy())

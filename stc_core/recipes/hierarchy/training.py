@@ -24,7 +24,7 @@ from stc_core.runs.writer import RunWriter
 from stc_core.tuning.blocks import (
     TunableBackbone,
     TunePlan,
-    changed,
+    changes_for,
     checkpoint_blocks,
     grafted,
 )
@@ -101,7 +101,7 @@ class HierarchyTraining(NamedTuple):
         """A fresh backbone with a head on `layer`, ready to be tuned."""
         base, tune = loaded(self.settings, max_length), self.settings.tune
         where = TunePlan(layer, tuple(n for n in plan.tuned if n <= layer))
-        what = changed(base, where, tune)
+        what = changes_for(base, where, tune)
         if with_guides:
             what = what._replace(guides=_specs(base, plan, self.levels.tree))
         graft = grafted(base, where, what, seed=self.settings.seed)

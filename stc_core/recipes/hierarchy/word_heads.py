@@ -8,7 +8,7 @@ from torch import nn
 from stc_core.classifiers.label_tree import Tree
 from stc_core.classifiers.replying import ReplyingClassifier
 from stc_core.classifiers.spelled import SpelledClassifier
-from stc_core.classifiers.spelling import names_of, text_length
+from stc_core.classifiers.spelling import spelled_names, text_length
 from stc_core.recipes.hierarchy.replies import Replies, part_length
 from stc_core.recipes.hierarchy.training import (
     HierarchyTraining,
@@ -17,7 +17,7 @@ from stc_core.recipes.hierarchy.training import (
 )
 from stc_core.recipes.hierarchy.word_module import WordHeadModule
 from stc_core.tuning.blocks import TunableBackbone
-from stc_core.tuning.session import keep, loaded
+from stc_core.tuning.session import keep_tuned, loaded
 
 
 def room_of(course: HierarchyTraining) -> int:
@@ -25,9 +25,9 @@ def room_of(course: HierarchyTraining) -> int:
     base, tree = loaded(course.settings), course.levels.tree
     n_parts = len(course.corpus.columns.written)
     more = n_parts * (part_length(base, course.settings.hierarchy) + 1)
-    room = text_length(base, names_of(tree, base), more=more)
+    room = text_length(base, spelled_names(tree, base), more=more)
     alone = [Tree((tree.names(n),), ((0,) * tree.sizes[n],)) for n in range(tree.depth)]
-    return min([room, *(text_length(base, names_of(one, base)) for one in alone)])
+    return min([room, *(text_length(base, spelled_names(one, base)) for one in alone)])
 
 
 def scribe_of(
@@ -43,7 +43,7 @@ def scribe_of(
     if wish.tied:
         heads = heads[:1] * len(layers)
     weights = wish.weights if len(wish.weights) == len(layers) else [1.0] * len(layers)
-    names = names_of(tree, graft.backbone)
+    names = spelled_names(tree, graft.backbone)
     return WordHeadModule(
         graft,
         tree,
@@ -77,7 +77,7 @@ def train_word_heads(
         name="hierarchy",
         tails=replies.tokens if replies else None,
     )
-    kept = keep(
+    kept = keep_tuned(
         course.writer.folder,
         what,
         scribe.tuned_tensors(),

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from stc_core.backbone.loading import hub
 from stc_core.classifiers.label_tree import Tree
 from stc_core.classifiers.spelling import Names, Speller
-from stc_core.recipes.hierarchy.teacher_forcing import read, script
+from stc_core.recipes.hierarchy.teacher_forcing import read_scripts, script
 from stc_core.tuning.blocks import TunableBackbone
 from stc_core.tuning.language_model import language_model
 from stc_core.tuning.readout import Readout, learn
@@ -86,7 +86,7 @@ class WordHeadModule(Readout):
         losses = [
             weight * nn.functional.cross_entropy(said.logits, said.tokens)
             for weight, said in zip(
-                self._weights, read(self._speller, scripts, parts), strict=True
+                self._weights, read_scripts(self._speller, scripts, parts), strict=True
             )
         ]
         return torch.stack(losses).sum()
@@ -104,7 +104,7 @@ def _real(tails: Tensor) -> list[np.ndarray]:
     return [tail[tail >= 0].cpu().numpy() for tail in tails]
 
 
-def word_head(name: str) -> nn.Module | None:
+def copied_word_head(name: str) -> nn.Module | None:
     """A copy of the language-model head of a decoder, in float32, that does not learn.
 
     None where the files have no such head.

@@ -24,10 +24,10 @@ from stc_core.backbone.backbone import Backbone
 from stc_core.backbone.onednn import copied_bytes
 from stc_core.backbone.tokenization.tokens import Tokens
 from stc_core.heads.least_squares import RIDGES
-from stc_core.probes.control import MOST_ROWS as MOST_CONTROL
+from stc_core.probes.control import MOST_CONTROL_ROWS as MOST_CONTROL
 from stc_core.probes.fit import cores
 from stc_core.recipes.planning.machine_speed import Arithmetic, measure_arithmetic
-from stc_core.selection.baselines import MOST_ROWS, TFIDF_CS
+from stc_core.selection.baselines import MOST_DENSE_ROWS, TFIDF_CS
 from stc_core.selection.candidates import MOST_JOINT, MOST_RANKED, most_candidates
 from stc_core.selection.sample import (
     CURVE_COLUMNS,
@@ -259,7 +259,7 @@ def select_bytes(shape: Shape) -> int:
 
 def baseline_bytes(shape: Shape) -> int:
     """The inner products of all rows, with the widest site or with their factor."""
-    rows = min(shape.n_learned, MOST_ROWS)
+    rows = min(shape.n_learned, MOST_DENSE_ROWS)
     return 4 * (rows**2 + max(rows**2, (shape.n + 2 * rows) * max(shape.widths)))
 
 
@@ -325,7 +325,7 @@ def _sizes(most: int, step: float) -> list[int]:
 
 def joint_seconds(shape: Shape, pace: Arithmetic) -> float:
     """All sites: the choice of a ridge, and the refit."""
-    learned = min(shape.n_learned, MOST_ROWS)
+    learned = min(shape.n_learned, MOST_DENSE_ROWS)
     train = learned * shape.n_train // max(1, shape.n_learned)
     columns = sum(shape.widths)
     choice = _joint(shape, pace, train, columns)

@@ -10,7 +10,7 @@ from stc_core.recipes.attention import recipe as attention
 from stc_core.recipes.planning.forecast import Shape, Survey, forecast, survey
 from stc_core.recipes.planning.tuning_time import tuning_seconds
 from stc_core.recipes.results import estimator
-from stc_core.tuning.blocks import changed, plan_tuning
+from stc_core.tuning.blocks import changes_for, plan_tuning
 
 
 def plan(
@@ -59,10 +59,10 @@ def _check_settings(settings: TrainConfig, backbone: Backbone) -> None:
     """Raise StcError for settings of a recipe that this backbone cannot do."""
     tune = settings.tune
     if settings.recipe == "attention":
-        attention.check_settings(settings, backbone)
+        attention.check_attention_settings(settings, backbone)
     elif settings.recipe != "stc":
         nu = [float(-layer) for layer in range(backbone.n_layers + 1)]
-        changed(backbone, plan_tuning(backbone, nu, tune), tune)
+        changes_for(backbone, plan_tuning(backbone, nu, tune), tune)
 
 
 def _shape(corpus: Corpus, widths: Sequence[int]) -> Shape:

@@ -14,7 +14,11 @@ from helpers.models.tiny import N_WORDS, TEXTS, VOCAB, tiny_model, tiny_tokenize
 from helpers.models.vocabularies import FAMILIES, published
 from stc_core.backbone.backbone import Backbone
 from stc_core.backbone.loading.checkpoint import quiet
-from stc_core.backbone.tokenization.vocabulary import check_files, n_vectors, suited
+from stc_core.backbone.tokenization.vocabulary import (
+    check_vocabulary_files,
+    n_vectors,
+    suited,
+)
 from stc_core.errors import StcError
 
 
@@ -121,7 +125,7 @@ def test_no_family_loads_without_its_words(family: str, tmp_path: Path):
     except Exception:  # noqa: BLE001 - each family fails in its own way
         return
     with pytest.raises(StcError, match="knows no word"):
-        check_files(tmp_path, found, "x")
+        check_vocabulary_files(tmp_path, found, "x")
     with pytest.raises(StcError, match="knows no word"):
         suited(tiny_model("bert"), found, "x")
 

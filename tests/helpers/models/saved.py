@@ -10,7 +10,7 @@ from helpers.models.tiny import CONFIGS, ENCODERS, shake, tiny_model, tiny_token
 from stc_core.backbone import changes
 from stc_core.backbone.backbone import Backbone
 from stc_core.config import TuneConfig
-from stc_core.tuning.blocks import changed, plan_tuning
+from stc_core.tuning.blocks import changes_for, plan_tuning
 
 PATHS = np.array([("good", "good film"), ("good", "plot"), ("bad", "awful")])
 
@@ -25,11 +25,11 @@ def saved_base(folder: Path, family: str) -> Path:
 def tuned_folder(tmp_path: Path) -> Path:
     base = Backbone.load(str(saved_base(tmp_path / "base", "bert")), device="cpu")
     settings = TuneConfig(layer=2, blocks=1)
-    what = changed(base, plan_tuning(base, [], settings), settings)
+    what = changes_for(base, plan_tuning(base, [], settings), settings)
     block = base.block(2)
     assert block is not None
     tensors = {f"{what.tuned[0]}.{n}": p + 1 for n, p in block.named_parameters()}
-    return changes.save(tmp_path / "tuned", what, tensors)
+    return changes.save_changes(tmp_path / "tuned", what, tensors)
 
 
 def saved_lm(folder: Path, family: str = "gpt2") -> Path:

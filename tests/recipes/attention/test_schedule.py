@@ -30,7 +30,7 @@ from stc_core.runs.run import Run
 from stc_core.runs.writer import RunWriter
 from stc_core.tuning.language_model import WordHead
 from stc_core.tuning.session import BACKBONE, CHECKPOINTS, TUNING
-from stc_core.tuning.trainer import History, Rows, train
+from stc_core.tuning.trainer import History, TrainingRows, train_module
 
 CODES = np.array([int("good" in text or "film" in text) for text in TEXTS])
 
@@ -63,10 +63,10 @@ def learned_by(
     backbone = focus._backbone
     ids = backbone.tokenize(TEXTS).ids
     groups = focus.groups(top=1e-2, ratio=RATIO)
-    return train(
+    return train_module(
         focus,
-        Rows(ids[:48], CODES[:48]),
-        Rows(ids[48:], CODES[48:]),
+        TrainingRows(ids[:48], CODES[:48]),
+        TrainingRows(ids[48:], CODES[48:]),
         TuneConfig(epochs=epochs, batch=8, patience=9),
         by="accuracy",
         seed=1,

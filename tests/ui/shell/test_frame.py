@@ -79,7 +79,7 @@ def test_an_older_title_of_a_run_moves_nothing():
 
 
 def test_the_context_goes_along_to_another_page(monkeypatch):
-    monkeypatch.setattr(plans, "plan", lambda config: PLAN)
+    monkeypatch.setattr(plans, "expected_plan", lambda config: PLAN)
     written_run(runs_folder() / "one", "one")
     app = fine(visit(run="one", layer="3", data="sample"))
     app.switch_page("pages/2_Train.py").run()
@@ -114,7 +114,7 @@ def test_a_run_with_damaged_settings_does_not_take_the_app_down():
 def awaited(config: RunConfig) -> dict:
     """The plan, once it is there."""
     end = time.monotonic() + 60
-    while (plan := plans.plan(config)) is None and time.monotonic() < end:
+    while (plan := plans.expected_plan(config)) is None and time.monotonic() < end:
         time.sleep(0.05)
     assert plan is not None
     return plan
@@ -136,10 +136,10 @@ def test_a_plan_blocks_nobody_and_settings_cost_no_second_load(
     def config(**train) -> RunConfig:
         return RunConfig(data=data, train=TrainConfig(device="cpu", **train))
 
-    assert plans.plan(config()) is None
+    assert plans.expected_plan(config()) is None
     plan = awaited(config())
     assert plan["n_texts"] == 240 and plan["seconds"] > 0
-    few = plans.plan(config(max_layer=2, poolings=("mean",), seed=4, budget=9))
+    few = plans.expected_plan(config(max_layer=2, poolings=("mean",), seed=4, budget=9))
     assert few is not None and len(loads) == 1
     assert few is not None and few["sites"] == 3 + 2 < plan["sites"]
     assert few["seconds"] < plan["seconds"]

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from helpers.app import at_home, fine, visit
-from stc_core.interpret.neuron_table import names_of
+from stc_core.interpret.neuron_table import neuron_names
 from stc_core.runs.run import Run
 from ui.state import stale_events
 
@@ -33,7 +33,7 @@ def neuron(app) -> int:
 
 def test_the_old_value_of_a_widget_is_no_choice(app, run, monkeypatch):
     now = neuron(app)
-    names = names_of(run.neurons)
+    names = neuron_names(run.neurons)
     chooser = app.selectbox(key="pick_neuron")
     assert now != 3 and chooser.value == now
     assert neuron(fine(chooser.set_value(3).run())) == now

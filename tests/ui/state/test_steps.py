@@ -2,7 +2,7 @@
 
 import pytest
 
-from ui.state.steps import Steps, beside, steps
+from ui.state.steps import Steps, steps, steps_around
 
 
 @pytest.mark.parametrize(
@@ -29,7 +29,7 @@ def test_the_order_may_fall_and_is_counted_in_thousands():
 @pytest.mark.parametrize("most", [4, 10, 50])
 def test_beside_one_are_so_many_and_it_is_among_them(most: int):
     order = [7 * place % 101 for place in range(101)]
-    windows = {now: beside(order, now, most) for now in order}
+    windows = {now: steps_around(order, now, most) for now in order}
     for now, window in windows.items():
         at = order.index(window[0])
         assert now in window and window == order[at : at + most]
@@ -38,4 +38,4 @@ def test_beside_one_are_so_many_and_it_is_among_them(most: int):
 
 
 def test_beside_few_are_all():
-    assert beside([3, 1, 2], 1, 10) == [3, 1, 2]
+    assert steps_around([3, 1, 2], 1, 10) == [3, 1, 2]
