@@ -1,1 +1,1 @@
-"""What is claimed about speed, measured: `python -m benches` rewrites RESULTS.md."""
+"""What is claimed, measured: `python -m benches` rewrites results/RESULTS.md."""

@@ -1,4 +1,4 @@
-"""Runs the benches, or those named, and rewrites RESULTS.md beside it.
+"""Runs the benches, or those named, and rewrites results/RESULTS.md.
 
     python -m benches extract probe
     python -m benches adapt --rows 4000      # the rest is for the bench itself
@@ -25,7 +25,8 @@ from typing import Any, NamedTuple
 from benches.measure import Row, table
 
 HERE = Path(__file__).parent
-KEPT = HERE / "results.json"
+RESULTS = HERE / "results"
+KEPT = RESULTS / "results.json"
 CPUINFO = Path("/proc/cpuinfo")
 LIMITS_S = {
     "app": 160,
@@ -148,12 +149,12 @@ def publish() -> None:
     for name, found in read().items():
         where = f"{found['date']}, commit {found['commit']}, {found['machine']}"
         parts += [f"## {name}", where, table(found["rows"])]
-    (HERE / "RESULTS.md").write_text("\n\n".join(parts) + "\n", encoding="utf-8")
+    (RESULTS / "RESULTS.md").write_text("\n\n".join(parts) + "\n", encoding="utf-8")
 
 
 def main() -> None:
     """Runs the benches that are named, or all that have a limit."""
-    paths = {path.stem[len("bench_") :]: path for path in HERE.glob("bench_*.py")}
+    paths = {path.stem[len("bench_") :]: path for path in HERE.rglob("bench_*.py")}
     parser = argparse.ArgumentParser(
         prog="python -m benches",
         description=__doc__,

@@ -23,7 +23,8 @@ from stc_core.runs.writer import RunWriter
 
 HERE = Path(__file__).parent
 DATA = Path(os.environ.get("STC_BENCH_DATA", HERE.parents[1] / "shared" / "data"))
-KEPT = HERE / "accuracy.json"
+RESULTS = HERE / "results"
+KEPT = RESULTS / "accuracy.json"
 README = HERE.parent / "README.md"
 MARKS = "<!-- bench:accuracy -->", "<!-- /bench:accuracy -->"
 SEEDS = (0, 1, 2)
@@ -132,7 +133,7 @@ def publish(text: str) -> None:
     about = "Test accuracy in percent, made by `python -m benches.accuracy`."
     parts = ["# Accuracy", about, text, differences(read())]
     told = "\n\n".join(filter(None, parts))
-    (HERE / "ACCURACY.md").write_text(f"{told}\n", "utf-8")
+    (RESULTS / "ACCURACY.md").write_text(f"{told}\n", "utf-8")
     readme = README.read_text("utf-8")
     if all(mark in readme for mark in MARKS):
         head, rest = readme.split(MARKS[0], 1)

@@ -13,8 +13,8 @@ import argparse
 from collections.abc import Iterator
 from typing import Any
 
-from measure import Row
-from seeds import data_of, means, options, show_runs, trained
+from benches.measure import Row
+from benches.seeds import data_of, means, options, show_runs, trained
 
 SETS = ("sst2", "trec", "edos")
 TUNED: dict[str, dict[str, Any]] = {

@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from measure import Row
-from seeds import data_of, means, options, show_runs, trained
 
+from benches.measure import Row
+from benches.seeds import data_of, means, options, show_runs, trained
 from stc_core.config import DEFAULT_BACKBONE, DataConfig
 
 LEVELS = {

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from measure import DATA, Row, table
 
+from benches.measure import DATA, Row, table
 from stc_core.config import DataConfig, RunConfig, TrainConfig
 from stc_core.recipes import registry
 from stc_core.runs.run import Run

@@ -1,16 +1,25 @@
-"""The packages of stc_core: no circle of imports, and what stays light."""
+"""The packages keep their order, no file imports in a circle, and some stay light."""
 
 import ast
 import subprocess
 import sys
+from collections import Counter, defaultdict
 from pathlib import Path
+
+from importlinter.cli import EXIT_STATUS_SUCCESS, lint_imports
 
 ROOT = Path(__file__).parents[2]
 MODULES = {
     ".".join(path.relative_to(ROOT).with_suffix("").parts): path
-    for path in sorted((ROOT / "stc_core").rglob("*.py"))
+    for package in ("stc_core", "ui")
+    for path in sorted((ROOT / package).rglob("*.py"))
     if path.stem not in ("__init__", "__main__")
 }
+FOLDERS = ("stc_core", "ui", "pages", "tests", "benches")
+MOST_FILES = 17
+COMMANDS = "stc_core.cli."
+PAGE = "show_page"
+"""What each page calls the function that draws it."""
 
 
 def imported(path: Path) -> set[str]:
@@ -26,11 +35,60 @@ def imported(path: Path) -> set[str]:
     return names
 
 
+def public_names(path: Path) -> set[str]:
+    """The functions, classes and constants that a file defines for others."""
+    names: set[str] = set()
+    for node in ast.parse(path.read_text("utf-8")).body:
+        if isinstance(node, ast.FunctionDef | ast.ClassDef):
+            names.add(node.name)
+        elif isinstance(node, ast.Assign):
+            names |= {t.id for t in node.targets if isinstance(t, ast.Name)}
+        elif isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
+            names.add(node.target.id)
+    return {name for name in names if not name.startswith("_")}
+
+
+def test_packages_import_only_from_below(monkeypatch, capsys):
+    """The contracts are in pyproject.toml; a broken one is shown with its imports."""
+    monkeypatch.chdir(ROOT)
+    monkeypatch.syspath_prepend(str(ROOT))
+    status = lint_imports(no_cache=True)
+    assert status == EXIT_STATUS_SUCCESS, capsys.readouterr().out
+
+
 def test_there_is_no_circle_of_imports():
     needs = {name: imported(path) & MODULES.keys() for name, path in MODULES.items()}
     while free := {name for name, others in needs.items() if not others & needs.keys()}:
         needs = {name: others for name, others in needs.items() if name not in free}
     assert not needs
+
+
+def test_no_public_name_has_two_meanings():
+    """A command is called as what it does, so the names of commands do not count."""
+    homes = defaultdict(list)
+    for module, path in MODULES.items():
+        if not module.startswith(COMMANDS):
+            for name in public_names(path) - {PAGE}:
+                homes[name].append(module)
+    assert {name: where for name, where in homes.items() if len(where) > 1} == {}
+
+
+def test_names_of_commands_mean_the_same_elsewhere():
+    """What the command line shares with the core is the name of a command alone."""
+    core = set[str]()
+    for module, path in MODULES.items():
+        if not module.startswith(COMMANDS):
+            core |= public_names(path)
+    line = {m: p for m, p in MODULES.items() if m.startswith(COMMANDS)}
+    shared = set[str]().union(*map(public_names, line.values())) & core
+    assert shared == {"cancel", "delete", "rename", "resume", "shrink", "train", "work"}
+
+
+def test_a_folder_is_seen_at_a_glance():
+    paths = (path for top in FOLDERS for path in (ROOT / top).rglob("*.py"))
+    counts = Counter(path.parent for path in paths)
+    assert {str(f): n for f, n in counts.items() if n > MOST_FILES} == {}
+    assert sorted(counts.values())[len(counts) // 2] <= 12
 
 
 def run_python(code: str) -> str:

@@ -8,8 +8,8 @@ import torch
 import transformers as hf
 from torch import nn
 
-from benches.families import build
-from benches.family_oracle import faults
+from benches.models.families import build
+from benches.models.family_oracle import faults
 from helpers.models.odd import OddModel
 from helpers.models.tiny import (
     CONFIGS,

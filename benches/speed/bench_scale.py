@@ -16,7 +16,8 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from measure import DATA, Row, peak_mb, show, texts
+
+from benches.measure import DATA, Row, peak_mb, show, texts
 
 Files = Callable[[int, Path], dict[str, str]]
 SIZES = (1_000, 10_000)

@@ -12,7 +12,9 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from measure import (
+from torch import nn
+
+from benches.measure import (
     Row,
     against,
     as_released,
@@ -21,8 +23,6 @@ from measure import (
     show,
     texts,
 )
-from torch import nn
-
 from stc_core.activations.extract import extract, measure_speed, plan_extraction
 from stc_core.backbone.backbone import Backbone
 from stc_core.backbone.batches import token_batches

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from benches.families import D_FFN, D_MODEL
+from benches.models.families import D_FFN, D_MODEL
 from stc_core.backbone.backbone import Backbone
 from stc_core.types import Site
 

@@ -15,16 +15,16 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from measure import Row, show
 from playwright.sync_api import Page
 
+from benches.measure import Row, show
 from stc_core.config import DataConfig, RunConfig, TrainConfig
 from stc_core.data.uploads import find_upload
 from stc_core.recipes import registry, sparse
 from stc_core.runs.run import Run
 from stc_core.runs.writer import RunWriter
 
-sys.path.append(str(Path(__file__).parents[1] / "tests"))  # its browser
+sys.path.append(str(Path(__file__).parents[2] / "tests"))  # its browser
 
 N_FIT, N_TEXTS, N_NEURONS, ROUNDS = 400, 20_000, 5_000, 4
 PAINT_S, CLICK_S = 2.0, 0.5

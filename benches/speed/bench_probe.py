@@ -16,11 +16,11 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from measure import DATA, Row, against, interleaved, peak_mb, show, texts
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 from threadpoolctl import threadpool_limits
 
+from benches.measure import DATA, Row, against, interleaved, peak_mb, show, texts
 from stc_core.activations.extract import extract
 from stc_core.backbone.backbone import Backbone
 from stc_core.probes.problem import standardise

@@ -18,13 +18,13 @@ from tokenizers.pre_tokenizers import Whitespace
 from transformers import PreTrainedTokenizerFast
 from transformers.utils import logging
 
-from benches.families import NO_TEXT, build, families
-from benches.family_oracle import faults
 from benches.measure import Row, show, table
+from benches.models.families import NO_TEXT, build, families
+from benches.models.family_oracle import faults
 from stc_core.backbone.backbone import Backbone
 from stc_core.errors import StcError
 
-PAGE = Path(__file__).parents[1] / "docs" / "models.md"
+PAGE = Path(__file__).parents[2] / "docs" / "models.md"
 BEGIN, END = "<!-- families: begin -->", "<!-- families: end -->"
 OUTCOMES = (
     "exact",

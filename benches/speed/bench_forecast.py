@@ -17,9 +17,10 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from measure import DATA, Row, peak_mb, show
 
-ROOT = Path(__file__).parents[1]
+from benches.measure import DATA, Row, peak_mb, show
+
+ROOT = Path(__file__).parents[2]
 SAMPLE = ROOT / "samples" / "customer_messages.csv"
 PART, N_PART = "trec", 1500
 

@@ -8,7 +8,8 @@ Short texts as in bench_scale.py, ten times as many each time, against linear gr
 from collections.abc import Iterator
 
 from bench_scale import growing
-from measure import Row, show
+
+from benches.measure import Row, show
 
 SIZES = (10_000, 100_000, 1_000_000)
 

@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pandas as pd
 from bench_scale import alone, in_full
-from measure import DATA, Row, show
+
+from benches.measure import DATA, Row, show
 
 SET, N, LIMIT_MB = "imdb", 25_000, 4_000
 SETTINGS = {"device": "cpu", "max_length": 256}

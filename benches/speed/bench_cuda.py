@@ -16,9 +16,9 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from measure import Row, against, interleaved, show, texts
 from transformers import LlamaConfig, LlamaModel
 
+from benches.measure import Row, against, interleaved, show, texts
 from stc_core.activations.extract import extract, extract_features
 from stc_core.activations.forward import PENDING, BatchBudget
 from stc_core.activations.transfer import pack

@@ -11,11 +11,11 @@ from collections.abc import Callable, Iterator
 import numpy as np
 import torch
 import transformers as hf
-from measure import Row, against, interleaved, show
 from tokenizers import Tokenizer
 from tokenizers.models import WordLevel
 from torch import nn
 
+from benches.measure import Row, against, interleaved, show
 from stc_core.activations.extract import extract_features
 from stc_core.backbone.backbone import Backbone
 from stc_core.classifiers.label_tree import Tree, tree_of

@@ -18,7 +18,9 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from measure import (
+from sklearn.linear_model import LogisticRegression
+
+from benches.measure import (
     DATA,
     Row,
     against,
@@ -28,8 +30,6 @@ from measure import (
     show,
     texts,
 )
-from sklearn.linear_model import LogisticRegression
-
 from stc_core.backbone.backbone import Backbone
 from stc_core.backbone.loading import hub
 from stc_core.classifiers.base import open_base

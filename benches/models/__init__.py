@@ -1,0 +1,1 @@
+"""Every family of models of transformers: is it read right?"""
