@@ -19,7 +19,11 @@ def run(*command: object, cwd: Path) -> str:
     """What the command prints; the checkout is on no path of it."""
     environment = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
     ended = subprocess.run(
-        list(map(str, command)), cwd=cwd, env=environment, capture_output=True, text=True
+        list(map(str, command)),
+        cwd=cwd,
+        env=environment,
+        capture_output=True,
+        text=True,
     )
     assert ended.returncode == 0, ended.stderr
     return ended.stdout
@@ -42,7 +46,9 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_every_file_of_the_package_is_in_it(wheel: Path):
-    inside = {name for name in ZipFile(wheel).namelist() if name.startswith("stc_core/")}
+    inside = {
+        name for name in ZipFile(wheel).namelist() if name.startswith("stc_core/")
+    }
     here = {
         path.relative_to(ROOT).as_posix()
         for path in (ROOT / "stc_core").rglob("*")
