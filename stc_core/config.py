@@ -4,8 +4,9 @@ from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import AfterValidator, Field, field_validator
 
-from stc_core.frozen import Frozen, Words
-from stc_core.types import KINDS, Kind, Pooling
+from stc_core.frozen import Frozen, OneOf, Words
+from stc_core.poolings import POOLING_RULES
+from stc_core.types import KINDS, SITE_KINDS, Kind, Pooling
 
 DEFAULT_BACKBONE = "all-MiniLM-L6-v2"
 RUN_FORMAT = 1
@@ -155,8 +156,10 @@ class TrainConfig(Frozen):
     device: Words = "auto"
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
     max_length: int | None = Field(default=None, ge=8)
-    kinds: Some[Kind] = KINDS
-    poolings: Some[Pooling] | None = None
+    kinds: Some[Annotated[Kind, AfterValidator(OneOf(SITE_KINDS))]] = KINDS
+    poolings: Some[Annotated[Pooling, AfterValidator(OneOf(POOLING_RULES))]] | None = (
+        None
+    )
     penalty: Literal["l1", "group"] = "l1"
     class_weight: Literal["balanced"] | None = None
     eta: float | None = Field(default=None, gt=0, le=1)

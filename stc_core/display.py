@@ -20,7 +20,6 @@ BASELINES = {
     "inner_probe": "Probes of the same layers, not tuned",
 }
 OURS = "This classifier"
-KIND_NAMES = {"resid": "hidden states", "mlp": "FFN neurons"}
 
 
 def percent(share: float | int) -> str:

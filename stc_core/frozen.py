@@ -95,6 +95,22 @@ class Frozen(BaseModel):
         return type(self).model_validate({**dict(self), **changes})
 
 
+class OneOf:
+    """A validator of names: one that is a key of `table` when it is checked.
+
+    Unlike a Literal it takes names that are added to the table later.
+    """
+
+    def __init__(self, table: Mapping[str, object]) -> None:
+        self.table = table
+
+    def __call__(self, name: str) -> str:
+        """`name`; raises ValueError for one that is not in the table."""
+        if name not in self.table:
+            raise ValueError(f"one of {', '.join(self.table)}")
+        return name
+
+
 @contextmanager
 def _in_words(model: type[BaseModel]) -> Iterator[None]:
     try:
@@ -181,6 +197,9 @@ def _words(annotation: Any, notes: Any) -> str | None:
         item, of_item = _bare(args_of(kind)[0])
         if origin_of(item) is Literal:
             return f"some of {', '.join(map(str, args_of(item)))}"
+        for note in of_item:
+            if isinstance(check := getattr(note, "func", None), OneOf):
+                return f"some of {', '.join(check.table)}"
         plural = {int: "whole numbers", float: "numbers", str: "texts"}.get(item)
         return plural and plural + _bounds(of_item)
     return TYPES[kind] + _bounds((*notes, *more)) if kind in TYPES else None

@@ -4,14 +4,19 @@ Axes: batch, pos, layer, d_model, d_mlp, d_feat, n_class, k.
 """
 
 from collections.abc import Callable
-from typing import Literal, NamedTuple, get_args
+from typing import NamedTuple
 
 from stc_core.errors import StcError
+from stc_core.poolings import POOLING_RULES, Pooling
 
-Kind = Literal["resid", "mlp"]
-Pooling = Literal["first", "last", "max", "mean"]
-KINDS: tuple[Kind, ...] = get_args(Kind)
-POOLINGS: tuple[Pooling, ...] = get_args(Pooling)
+Kind = str
+"""The name of a kind of site, a key of `SITE_KINDS`."""
+SITE_KINDS: dict[Kind, str] = {"resid": "hidden states", "mlp": "FFN neurons"}
+"""Each kind of site, and what people call what is read there.
+
+Where a kind is found in a block is said in `backbone/structure/sites.py`.
+"""
+KINDS: tuple[Kind, ...] = tuple(SITE_KINDS)
 
 Progress = Callable[[int, int], None]
 """Called as progress(done, total) from the work; must be cheap."""
@@ -40,7 +45,7 @@ class Site(NamedTuple):
     def parse(cls, name: str) -> "Site":
         """The site called `name`, the inverse of `str`."""
         kind, _, layer = name.partition(".")
-        if kind not in KINDS or not layer.isdecimal():
+        if kind not in SITE_KINDS or not layer.isdecimal():
             raise StcError(
                 f"site {name!r}", expected="a name like 'resid.3' or 'mlp.5'"
             )
@@ -60,7 +65,7 @@ class PooledSite(NamedTuple):
     def parse(cls, name: str) -> "PooledSite":
         """The pooled site called `name`, the inverse of `str`."""
         site, _, pooling = name.rpartition(".")
-        if pooling not in POOLINGS:
+        if pooling not in POOLING_RULES:
             raise StcError(
                 f"pooled site {name!r}", expected="a name like 'resid.3.mean'"
             )

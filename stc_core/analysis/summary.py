@@ -6,9 +6,10 @@ from typing import Any
 import pandas as pd
 
 from stc_core.analysis.layer_scores import best_probes
-from stc_core.display import KIND_NAMES, baseline_name, interval, percent
+from stc_core.display import baseline_name, interval, percent
 from stc_core.frames import records
 from stc_core.metrics.scores import METRICS, Metric
+from stc_core.types import SITE_KINDS
 
 OVERLAP = ", though the two 95 % intervals overlap."
 CHANCE = ", which may be chance (95 % of the difference on the same texts: {})."
@@ -50,7 +51,7 @@ def _place(best: pd.DataFrame, metric: Metric) -> str:
             f"{percent(top[metric])} of {top['n']:,} validation texts are right "
             f"(95 %: {bounds})"
         )
-    kind = KIND_NAMES[top["kind"]]
+    kind = SITE_KINDS[top["kind"]]
     return (
         f"The labels are read best at **layer {top['layer']}**, from its {kind} "
         f"(`{top['site']}`) pooled by {top['pooling']}: {said}.{_level(best, metric)}"

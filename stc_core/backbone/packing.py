@@ -168,7 +168,13 @@ def pool_batch(
         pool_packed,  # Triton is there on CUDA alone
     )
 
-    return pool_packed(hidden[0], batch.starts, poolings)
+    pooled = pool_packed(hidden[0], batch.starts, poolings)
+    return {
+        p: pooled[p]
+        if p in pooled
+        else pool_groups(hidden, batch.groups, p, packed=True)
+        for p in poolings
+    }
 
 
 def attend(

@@ -12,7 +12,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from stc_core.types import Pooling
+from stc_core.poolings import POOLING_RULES, Pooling
 
 
 class Group(NamedTuple):
@@ -55,21 +55,12 @@ def pool(
     mask: Bool[Tensor, "batch pos"],
     pooling: Pooling,
 ) -> Float[Tensor, "batch d_feat"]:
-    """First, last, largest or mean value over the positions where `mask` is true.
+    """One value a neuron, by `pooling`, of the positions where `mask` is true.
 
     Every text has a token. Padding never leaks: values under a false mask, NaN and
     inf too, do not change the result. Float32 out; the mean is accumulated in float32.
     """
-    rows = torch.arange(len(hidden), device=hidden.device)
-    if pooling == "first":
-        return hidden[rows, mask.int().argmax(1)].float()
-    if pooling == "last":
-        last = mask.shape[1] - 1 - mask.flip(1).int().argmax(1)
-        return hidden[rows, last].float()
-    if pooling == "max":
-        return hidden.masked_fill(~mask[:, :, None], -torch.inf).amax(1).float()
-    total = hidden.masked_fill(~mask[:, :, None], 0).sum(1, dtype=torch.float32)
-    return total / mask.sum(1, keepdim=True)
+    return POOLING_RULES[pooling].with_mask(hidden, mask)
 
 
 def pool_groups(
@@ -87,13 +78,5 @@ def pool_groups(
     out = torch.empty(n, hidden.shape[-1], device=hidden.device)
     for group in groups:
         real = view(hidden, group, packed=packed)
-        target = out[group.start : group.stop]
-        if pooling == "first":
-            target.copy_(real[:, 0])
-        elif pooling == "last":
-            target.copy_(real[:, -1])
-        elif pooling == "max":
-            target.copy_(real.amax(1))
-        else:
-            torch.mean(real, 1, dtype=torch.float32, out=target)
+        POOLING_RULES[pooling].over_tokens(real, out[group.start : group.stop])
     return out

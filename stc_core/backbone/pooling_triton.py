@@ -22,7 +22,10 @@ def pool_packed(
     starts: Int[Tensor, " texts_plus_1"],
     poolings: Sequence[Pooling],
 ) -> dict[Pooling, Float[Tensor, "texts d_feat"]]:
-    """What `pooling.pool` gives for the texts between `starts`, float32."""
+    """What `pooling.pool` gives for the texts between `starts`, float32.
+
+    A pooling that has no kernel here is left out.
+    """
     found: dict[Pooling, Tensor] = {}
     if "mean" in poolings or "max" in poolings:
         found["mean"], found["max"] = mean_and_max(hidden.contiguous(), starts)
@@ -30,7 +33,7 @@ def pool_packed(
         found["first"] = hidden[starts[:-1]].float()
     if "last" in poolings:
         found["last"] = hidden[starts[1:] - 1].float()
-    return {pooling: found[pooling] for pooling in poolings}
+    return {pooling: found[pooling] for pooling in poolings if pooling in found}
 
 
 def mean_and_max(

@@ -8,6 +8,9 @@ from typing import Annotated, Any, Literal
 
 import typer
 
+from stc_core.poolings import POOLING_RULES
+from stc_core.types import SITE_KINDS
+
 Table = Annotated[
     str,
     typer.Argument(
@@ -98,14 +101,16 @@ class Training:
     max_length: MaxLength = None
     kinds: Annotated[
         list[str] | None,
-        typer.Option("--kind", help="Kind of site; both if none.", metavar="resid|mlp"),
+        typer.Option(
+            "--kind", help="Kind of site; all if none.", metavar="|".join(SITE_KINDS)
+        ),
     ] = None
     poolings: Annotated[
         list[str] | None,
         typer.Option(
             "--pooling",
             help="How tokens are pooled; again for more.",
-            metavar="first|last|max|mean",
+            metavar="|".join(POOLING_RULES),
         ),
     ] = None
     penalty: Literal["l1", "group"] = "l1"

@@ -11,7 +11,7 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from stc_core.analysis.layer_scores import Score
-from stc_core.display import KIND_NAMES, OURS, baseline_name, interval, percent
+from stc_core.display import OURS, baseline_name, interval, percent
 from stc_core.figures.style import (
     FAINT,
     GREY,
@@ -25,7 +25,8 @@ from stc_core.figures.style import (
     thin,
 )
 from stc_core.frames import records
-from stc_core.types import KINDS, POOLINGS
+from stc_core.poolings import POOLING_RULES
+from stc_core.types import SITE_KINDS
 
 _DASHES = {"resid": "solid", "mlp": "dash"}
 _SYMBOLS = {"resid": "circle", "mlp": "square"}
@@ -120,7 +121,7 @@ def layer_curves(
 
 def pooling_colour(pooling: str) -> str:
     """The fixed colour of a pooling."""
-    known = (*POOLINGS, "all")
+    known = (*POOLING_RULES, "all")
     place = known.index(pooling) if pooling in known else len(known)
     return (PALETTE[0], PALETTE[3], PALETTE[1], PALETTE[2], PALETTE[5], PALETTE[7])[
         place
@@ -131,9 +132,15 @@ def _curves(best: pd.DataFrame) -> list[tuple[str, str]]:
     """(kind, pooling) of each curve, in the order of the vocabulary."""
     pairs = zip(best["kind"], best["pooling"], strict=True)
     found = {(str(kind), str(pooling)) for kind, pooling in pairs}
-    poolings = [*POOLINGS, *sorted({pool for _, pool in found} - set(POOLINGS))]
+    poolings = [
+        *POOLING_RULES,
+        *sorted({pool for _, pool in found} - set(POOLING_RULES)),
+    ]
     return [
-        (kind, pool) for kind in KINDS for pool in poolings if (kind, pool) in found
+        (kind, pool)
+        for kind in SITE_KINDS
+        for pool in poolings
+        if (kind, pool) in found
     ]
 
 
@@ -148,7 +155,7 @@ def _curve(
         "x": [row["layer"] + shift for row in rows],
         "y": [row["value"] for row in rows],
         "mode": "lines+markers",
-        "name": f"{KIND_NAMES[kind]} · {pooling}",
+        "name": f"{SITE_KINDS[kind]} · {pooling}",
         "line": {"color": colour, "dash": _DASHES[kind], "width": 2.2},
         "marker": {"color": colour, "symbol": _SYMBOLS[kind], "size": 9},
         "error_y": _error_bars(rows, colour),

@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import Float
 
 from stc_core.heads.head import SparseHead
+from stc_core.poolings import POOLING_RULES
 from stc_core.types import Feature, Pooling, Site
 
 
@@ -72,17 +73,11 @@ def token_shares(
 
 def _pool(a: Float[np.ndarray, " pos"], pooling: Pooling) -> float:
     a = a.astype(np.float64)
-    values = {"first": a[0], "last": a[-1], "max": a.max(), "mean": a.mean()}
-    return float(values[pooling])
+    return float(POOLING_RULES[pooling].shares(a) @ a)
 
 
 def _spread(
     a: Float[np.ndarray, " pos"], pooling: Pooling, mean: float
 ) -> Float[np.ndarray, " pos"]:
     """The centred pooled value, at the positions it comes from."""
-    if pooling == "mean":
-        return (a - mean) / len(a)
-    at = {"first": 0, "last": len(a) - 1, "max": int(a.argmax())}[pooling]
-    out = np.zeros(len(a))
-    out[at] = a[at] - mean
-    return out
+    return POOLING_RULES[pooling].shares(a) * (a - mean)

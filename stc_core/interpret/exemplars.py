@@ -9,6 +9,7 @@ import pandas as pd
 from jaxtyping import Float
 
 from stc_core.interpret.explanation import Token
+from stc_core.poolings import POOLING_RULES
 from stc_core.types import Pooling, Site
 
 BANDS = {
@@ -147,13 +148,8 @@ def _tokens(text: str, spans: Any, values: list[float], shifted: bool) -> list[T
 
 def pooled_value(tokens: Sequence[Token], pooling: Pooling) -> float:
     """What the head reads of these tokens, special ones included."""
-    values = [token.value for token in tokens]
-    return {
-        "first": values[0],
-        "last": values[-1],
-        "max": max(values),
-        "mean": sum(values) / len(values),
-    }[pooling]
+    values = np.array([token.value for token in tokens])
+    return float(POOLING_RULES[pooling].shares(values) @ values)
 
 
 def standing(value: float, values: Float[np.ndarray, " n"]) -> str:

@@ -13,8 +13,10 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from stc_core.errors import StcError
 from stc_core.probes import losses
 from stc_core.probes.losses import Target
+from stc_core.probes.penalties import L1, GroupL2, Penalty
 from stc_core.probes.problem import Path, Problem, null_path, rounding
 
 _EVERY = 20  # steps between looks at the violations, which wait for the device
@@ -23,6 +25,8 @@ ROOM = 1.1  # power iteration comes from below
 COPIES = 10  # of all logits, and of all coefficients, that are held at a time
 _SHARE = 0.7  # of the free memory of a GPU
 CPU_ROOM = 1 << 30
+SOLVED = (L1, GroupL2)
+"""The penalties whose proximal map is written out here."""
 
 
 class _Batch(NamedTuple):
@@ -86,6 +90,11 @@ def upload(problem: Problem, device: str | torch.device) -> Posed:
     return Posed(problem._replace(XT=none), torch.from_numpy(XT).to(device))
 
 
+def solves(penalty: Penalty) -> bool:
+    """True if this solver minimises that very penalty."""
+    return type(penalty) in SOLVED
+
+
 def fit_paths(
     posed: Sequence[Posed],
     *,
@@ -101,6 +110,12 @@ def fit_paths(
     tells the classes apart. A probe that is not there after `max_iter` steps says so
     in `kkt`.
     """
+    if not solves(penalty := posed[0].problem.penalty):
+        raise StcError(
+            f"penalty {type(penalty).__name__}",
+            expected=f"one of {', '.join(kind.__name__ for kind in SOLVED)} on a GPU",
+            remedy="Fit these probes with device='cpu'.",
+        )
     target, X = posed[0].problem.target, torch.stack([one.X for one in posed])
     one_hot, weight = (
         torch.from_numpy(part).to(X) for part in (target.one_hot(), target.weight)

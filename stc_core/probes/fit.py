@@ -12,7 +12,7 @@ from threadpoolctl import threadpool_limits
 from stc_core.data.task import Read, Task
 from stc_core.heads.least_squares import importance
 from stc_core.metrics.scores import accuracy, first_best, macro_f1
-from stc_core.probes.penalties import Name
+from stc_core.probes.penalties import Name, get_penalty
 from stc_core.probes.problem import Solved
 from stc_core.probes.solver import Path, fit_path
 from stc_core.types import PooledSite, Progress, silent
@@ -80,7 +80,8 @@ def fit_probes(
     threads wait for each other's interpreter.
 
     On a `device` of the type cuda large sites are solved there, many at once, unless
-    `Cs` are given, which may be too weak for that; what misses `tol` is solved anew.
+    `Cs` are given, which may be too weak for that, or the penalty is one that the GPU
+    does not solve; what misses `tol` is solved anew.
     """
     classes, codes = np.unique(y, return_inverse=True)
     task = Task(codes, tuple(map(str, classes)), train, validation, class_weight)
@@ -92,10 +93,13 @@ def fit_probes(
 
     def found() -> Iterator[ProbeResult]:
         if Cs is None and device.startswith("cuda") and _many(read, task, pooled_sites):
-            from stc_core.probes.gpu import sweep
+            from stc_core.probes import gpu
 
-            for solved in sweep(read, task, pooled_sites, device=device, **goal):
-                yield _score(solved, task)
+            if gpu.solves(get_penalty(penalty)):
+                for solved in gpu.sweep(
+                    read, task, pooled_sites, device=device, **goal
+                ):
+                    yield _score(solved, task)
         left = [site for site in pooled_sites if site not in results]
         workers = max(1, min(threads or cores(), len(left)))
         backend = "threading" if workers <= MOST_THREADS else "loky"

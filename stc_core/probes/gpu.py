@@ -13,12 +13,20 @@ from jaxtyping import Float
 
 from stc_core.activations.forward import ahead
 from stc_core.data.task import Read, Task
-from stc_core.probes.fista import Posed, fit_paths, room, site_bytes, upload
+from stc_core.probes.fista import (
+    Posed,
+    fit_paths,
+    room,
+    site_bytes,
+    solves,
+    upload,
+)
 from stc_core.probes.penalties import Name, get_penalty
 from stc_core.probes.problem import Problem, Solved, pose
 from stc_core.probes.solver import stopped
 from stc_core.types import PooledSite
 
+__all__ = ["solves", "sweep"]
 HOST_THREADS = 4
 
 

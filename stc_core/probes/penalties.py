@@ -4,24 +4,29 @@ Each knows its value, proximal map, dual norm and the distance to optimality; a 
 needs nothing else.
 """
 
-from typing import Literal, Protocol, runtime_checkable
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float
 
 from stc_core.errors import StcError
 
-Name = Literal["l1", "group"]
+Name = str
+"""The name of a penalty, a key of `PENALTIES`."""
 
 
 @runtime_checkable
 class Penalty(Protocol):
     """What the solver asks of a penalty.
 
-    `shared`: all classes keep the same features. `one_row`: the penalty of the two
-    rows (-w/2, w/2), the cheapest ones whose difference is w, per unit of |w|.
+    `is_norm`: value(c W) = |c| value(W), which the first strength of a path and the
+    duality gap rest on. `shared`: all classes keep the same features. `one_row`:
+    the value of the two rows (-w/2, w/2), the cheapest ones whose difference is w, over
+    the value of the row w: two classes are solved as one row. Columns of W may be
+    left out or come in another order.
     """
 
+    is_norm: bool
     shared: bool
     one_row: float
 
@@ -46,6 +51,7 @@ class Penalty(Protocol):
 class L1:
     """sum |W_kj|: every class keeps its own features."""
 
+    is_norm = True
     shared = False
     one_row = 1.0
 
@@ -82,6 +88,7 @@ class L1:
 class GroupL2:
     """sum_j ||W_:j||_2: a feature is kept for all classes or for none."""
 
+    is_norm = True
     shared = True
     one_row = 0.5**0.5
 
@@ -131,9 +138,13 @@ def lambda_max(
     return penalty.dual_norm(gradient_at_zero)
 
 
+PENALTIES: dict[Name, Penalty] = {"l1": L1(), "group": GroupL2()}
+"""A new penalty is one more class here; a solver that cannot minimise it says so."""
+
+
 def get_penalty(name: str) -> Penalty:
     """The penalty called `name`."""
-    table: dict[str, Penalty] = {"l1": L1(), "group": GroupL2()}
-    if name not in table:
-        raise StcError("penalty", expected="'l1' or 'group'", got=repr(name))
-    return table[name]
+    if name not in PENALTIES:
+        known = " or ".join(map(repr, PENALTIES))
+        raise StcError("penalty", expected=known, got=repr(name))
+    return PENALTIES[name]

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from stc_core.probes.penalties import Penalty
+from stc_core.probes.penalties import L1, Penalty
 
 SPRINT = 50  # gradient steps between two exact solves on the support, at least
 _FEWEST = 1000  # examples that a Gram matrix is never thinned below
@@ -164,7 +164,7 @@ def solve_quadratic(
     one_block = metric.coupled or len(W) == 1
     sprint = SPRINT + W.size // 4
     for turn in range(1, max_iter + 1):
-        if turn % sprint == 0 and one_block and not penalty.shared:
+        if turn % sprint == 0 and one_block and isinstance(penalty, L1):
             U = V = _to_face_minimum(metric, q, U, lam)
             momentum = np.ones_like(top)
         new = penalty.prox(V - step * (metric.product(V) + q), shrink)

@@ -13,7 +13,7 @@ from jaxtyping import Float, Int
 from stc_core.errors import StcError
 from stc_core.probes import losses
 from stc_core.probes.losses import Target
-from stc_core.probes.penalties import Name, get_penalty, lambda_max
+from stc_core.probes.penalties import Name, Penalty, get_penalty, lambda_max
 from stc_core.probes.problem import Path, Problem, null_path, pose, rounding
 from stc_core.probes.quadratic import (
     QuadraticModel,
@@ -98,6 +98,7 @@ def fit_path(
         class_weight=class_weight,
         sample_weight=sample_weight,
     )
+    _check_norm(problem.penalty)
     solution = _start(problem)
     top = lambda_max(problem.penalty, solution.G)
     if top <= rounding(problem):
@@ -121,6 +122,16 @@ def fit_path(
                 break
     score = np.array(scores)[:, 0] if scores else np.full(len(fitted), np.nan)
     return _collect(problem, fitted, score)
+
+
+def _check_norm(penalty: Penalty) -> None:
+    """Raise StcError for a penalty of which this solver cannot certify an optimum."""
+    if not penalty.is_norm:
+        raise StcError(
+            f"penalty {type(penalty).__name__}",
+            expected="a norm, as the duality gap of this solver needs",
+            remedy="Choose 'l1' or 'group'.",
+        )
 
 
 def stopped(

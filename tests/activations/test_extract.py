@@ -20,13 +20,16 @@ from stc_core.activations.extract import (
 from stc_core.activations.store import FeatureStore, share_done
 from stc_core.backbone.backbone import Backbone
 from stc_core.errors import StcError
-from stc_core.types import POOLINGS, Feature, PooledSite, Site
+from stc_core.poolings import POOLING_RULES
+from stc_core.types import Feature, PooledSite, Site
 
 pytestmark = pytest.mark.usefixtures("small_shards")
 BUDGET = 40
 FEW = TEXTS[:24]
 WANTED = tuple(
-    PooledSite(site, pooling) for site in tiny_backbone().sites for pooling in POOLINGS
+    PooledSite(site, pooling)
+    for site in tiny_backbone().sites
+    for pooling in POOLING_RULES
 )
 SOME = tuple(PooledSite.parse(name) for name in ("resid.1.mean", "mlp.2.max"))
 

@@ -34,7 +34,8 @@ from helpers.models.tiny import (
 from stc_core.backbone.backbone import Backbone
 from stc_core.config import DEFAULT_BACKBONE
 from stc_core.errors import StcError
-from stc_core.types import POOLINGS, PooledSite, Site
+from stc_core.poolings import POOLING_RULES
+from stc_core.types import PooledSite, Site
 
 FAMILIES = [*CONFIGS, *UNKNOWN, *EXPERTS]
 PROVEN = TEXTS[:12]  # of every length once; the oracle is slow
@@ -327,7 +328,7 @@ def test_half_precision_gives_float32_features(dtype):
     backbone = Backbone.load(dtype=dtype, device="cpu")
     assert str(backbone.dtype) == f"torch.{dtype}"
     ids = backbone.tokenize(["A fine film.", "Dull."]).ids
-    wanted = [PooledSite(Site(6, "resid"), pooling) for pooling in POOLINGS]
+    wanted = [PooledSite(Site(6, "resid"), pooling) for pooling in POOLING_RULES]
     pooled = backbone.pooled(ids, wanted)
     full = Backbone.load(device="cpu").pooled(ids, wanted)
     for key, block in pooled.items():

@@ -6,7 +6,7 @@ import torch
 
 from helpers.models.pooled import BY_HAND
 from stc_core.backbone.pooling import equal_lengths, pool, pool_groups
-from stc_core.types import POOLINGS
+from stc_core.poolings import POOLING_RULES
 
 LENGTHS = (1, 2, 2, 3, 5, 5, 5)
 WIDTH = 4
@@ -30,7 +30,7 @@ def by_hand(pooling: str) -> np.ndarray:
     return np.stack([BY_HAND[pooling](text) for text in texts()])
 
 
-@pytest.mark.parametrize("pooling", POOLINGS)
+@pytest.mark.parametrize("pooling", POOLING_RULES)
 @pytest.mark.parametrize("side", ["left", "right"])
 @pytest.mark.parametrize("filler", [0.0, 1e30, np.nan, np.inf, -np.inf])
 def test_padding_never_leaks(pooling, side, filler):
@@ -38,7 +38,7 @@ def test_padding_never_leaks(pooling, side, filler):
     np.testing.assert_allclose(pooled, by_hand(pooling), rtol=1e-6)
 
 
-@pytest.mark.parametrize("pooling", POOLINGS)
+@pytest.mark.parametrize("pooling", POOLING_RULES)
 def test_holes_in_the_mask_are_padding_too(pooling):
     hidden, mask = padded("right", 0.0)
     mask[-1] = torch.tensor([False, True, False, True, True, False])
@@ -46,7 +46,7 @@ def test_holes_in_the_mask_are_padding_too(pooling):
     np.testing.assert_allclose(pool(hidden, mask, pooling)[-1], expected, rtol=1e-6)
 
 
-@pytest.mark.parametrize("pooling", POOLINGS)
+@pytest.mark.parametrize("pooling", POOLING_RULES)
 @pytest.mark.parametrize("packed", [False, True])
 def test_groups_equal_the_mask(pooling, packed):
     hidden, _ = padded("right", np.nan)
@@ -56,7 +56,7 @@ def test_groups_equal_the_mask(pooling, packed):
     np.testing.assert_allclose(pooled, by_hand(pooling), rtol=1e-6)
 
 
-@pytest.mark.parametrize("pooling", POOLINGS)
+@pytest.mark.parametrize("pooling", POOLING_RULES)
 def test_half_precision_is_accumulated_in_float32(pooling):
     hidden = torch.full((2, 4096, WIDTH), 1 / 3, dtype=torch.bfloat16)
     mask = torch.ones(2, 4096, dtype=torch.bool)

@@ -9,7 +9,8 @@ import pytest
 from stc_core.classifiers import persistence
 from stc_core.errors import StcError
 from stc_core.heads.head import SparseHead
-from stc_core.types import KINDS, POOLINGS, Feature, Site
+from stc_core.poolings import POOLING_RULES
+from stc_core.types import KINDS, Feature, Site
 
 ABOUT = persistence.About("tiny", "a" * 64, "float32", 48)
 PARAMS = {"preset": "stc", "kinds": ("resid", "mlp"), "eta": None, "seed": 3}
@@ -17,7 +18,7 @@ FEATURES = tuple(
     Feature(Site(layer, kind), pooling, 7 * layer)
     for layer in (0, 12)
     for kind in KINDS
-    for pooling in POOLINGS
+    for pooling in POOLING_RULES
 )
 
 
@@ -88,7 +89,9 @@ def test_no_folder_at_all(tmp_path):
 def test_another_format_is_refused(tmp_path):
     path = written(tmp_path) / "classifier.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), "format": 99}))
-    with pytest.raises(StcError, match=r"expected format 1; got 99.*Train it again"):
+    with pytest.raises(
+        StcError, match=r"expected format 1 or 2; got 99.*Train it again"
+    ):
         persistence.load_classifier(tmp_path)
 
 

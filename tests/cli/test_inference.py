@@ -92,8 +92,8 @@ def test_report_names_the_layer_and_what_is_missing(stc: Stc, run: Path):
     (run / "metrics.json").write_text(json.dumps(told), "utf-8")
     said = stc("report", run)
     (run / "metrics.json").write_text(before, "utf-8")
-    assert said.code == 0 and "layer 3, the last that was read" in said.out
-    assert "all sites, no selection is missing: MemoryError: no room" in said.out
+    assert said.code == 0 and "Layer 3, dense" in said.out
+    assert "All sites, dense is missing: MemoryError: no room" in said.out
 
 
 def test_report_as_json_is_metrics_json(stc: Stc, run: Path):

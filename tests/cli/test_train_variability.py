@@ -69,8 +69,8 @@ def test_a_tuned_run_predicts_and_reports(stc: Stc, tuned_folder: Path, tmp_path
     told = stc("report", tuned_folder)
     assert told.code == 0, told.err
     said = told.out
-    assert "the same layer, not tuned" in said
-    assert "sparsify-then-classify, not tuned" in said
+    assert "Same layer, not tuned" in said
+    assert "Sparse neurons, not tuned" in said
 
 
 def test_a_wrong_tuning_is_refused_by_its_option(stc: Stc, messages: Path):

@@ -19,12 +19,13 @@ from helpers.toy_features import make as toy_of
 from stc_core.activations.extract import extract, extract_features
 from stc_core.backbone.backbone import Backbone
 from stc_core.backbone.packing import PACKED
+from stc_core.poolings import POOLING_RULES
 from stc_core.probes.fista import fit_paths, room, site_bytes, upload
 from stc_core.probes.gpu import sweep
 from stc_core.probes.penalties import Name, get_penalty
 from stc_core.probes.problem import pose
 from stc_core.probes.solver import fit_path
-from stc_core.types import POOLINGS, Feature, PooledSite
+from stc_core.types import Feature, PooledSite
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA")
 ERROR = {torch.float32: 1e-4, torch.bfloat16: 0.1}
@@ -38,7 +39,9 @@ def on_gpu(family: str, dtype: torch.dtype) -> Backbone:
 
 def every(backbone: Backbone) -> list[PooledSite]:
     return [
-        PooledSite(site, pooling) for site in backbone.sites for pooling in POOLINGS
+        PooledSite(site, pooling)
+        for site in backbone.sites
+        for pooling in POOLING_RULES
     ]
 
 
@@ -67,7 +70,7 @@ def test_one_read_gives_mean_and_maximum(width: int):
     hidden = torch.randn(
         int(starts[-1]), width, device="cuda", generator=generator
     ).bfloat16()
-    found = pool_packed(hidden, starts, POOLINGS)
+    found = pool_packed(hidden, starts, POOLING_RULES)
     for text in range(50):
         own = hidden[starts[text] : starts[text + 1]].float()
         assert torch.equal(found["max"][text], own.amax(0))

@@ -14,7 +14,7 @@ from stc_core.figures.layers import (
     pooling_colour,
     reference_lines,
 )
-from stc_core.types import POOLINGS
+from stc_core.poolings import POOLING_RULES
 
 
 def test_each_curve_holds_the_scores_of_its_kind_and_pooling():
@@ -39,7 +39,7 @@ def test_colour_is_the_pooling_and_dash_the_kind():
     assert traces[0].line.color == traces[2].line.color == pooling_colour("max")
     assert traces[0].line.dash != traces[2].line.dash
     assert traces[0].marker.symbol != traces[2].marker.symbol
-    assert len({pooling_colour(name) for name in (*POOLINGS, "all")}) == 5
+    assert len({pooling_colour(name) for name in (*POOLING_RULES, "all")}) == 5
 
 
 def test_a_pooling_that_is_none_of_the_known_has_a_curve_too():

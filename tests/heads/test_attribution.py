@@ -12,7 +12,8 @@ from stc_core.heads.attribution import (
     token_shares,
 )
 from stc_core.heads.head import SparseHead
-from stc_core.types import POOLINGS, Feature, Pooling, Site
+from stc_core.poolings import POOLING_RULES
+from stc_core.types import Feature, Pooling, Site
 
 MLP, RESID = Site(1, "mlp"), Site(2, "resid")
 
@@ -51,7 +52,7 @@ BY_HAND: dict[Pooling, list[float]] = {  # shares of class a: 2 (a - 1) where it
 }
 
 
-@pytest.mark.parametrize("pooling", POOLINGS)
+@pytest.mark.parametrize("pooling", POOLING_RULES)
 def test_tokens_by_hand(pooling):
     shares = token_shares(one(pooling), {MLP: ACTIVATIONS})[MLP]
     np.testing.assert_allclose(shares[:, 0], BY_HAND[pooling])
@@ -73,7 +74,7 @@ def test_contributions_by_hand():
 FEATURES = tuple(
     Feature(site, pooling, index)
     for site in (RESID, MLP)
-    for pooling in POOLINGS
+    for pooling in POOLING_RULES
     for index in (3, 0)
 )
 
@@ -102,7 +103,7 @@ def test_every_split_sums_to_the_logit():
         np.testing.assert_allclose(shares[site].sum(axis=0), layers[layer], atol=1e-12)
 
 
-@pytest.mark.parametrize("pooling", POOLINGS)
+@pytest.mark.parametrize("pooling", POOLING_RULES)
 def test_one_token_takes_all(pooling):
     head = head_of((Feature(MLP, pooling, 1),))
     hidden = {MLP: np.array([[0.0, 2.5]], np.float32)}
@@ -114,7 +115,7 @@ def test_one_token_takes_all(pooling):
 def test_poolings_agree_with_those_of_the_extraction():
     a = np.random.default_rng(0).standard_normal((7, 5)).astype(np.float32)
     mask = torch.ones(1, 7, dtype=torch.bool)
-    for pooling in POOLINGS:
+    for pooling in POOLING_RULES:
         features = tuple(Feature(MLP, pooling, index) for index in range(5))
         expected = pool(torch.from_numpy(a)[None], mask, pooling)[0].numpy()
         np.testing.assert_allclose(

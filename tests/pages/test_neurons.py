@@ -249,7 +249,7 @@ def test_neurons_that_fire_are_found_by_text(run, text):
 
 
 def test_thousands_of_neurons_are_binned_then_shown_by_site(run, monkeypatch):
-    monkeypatch.setattr("ui.neurons.map.MOST", 20)
+    monkeypatch.setattr("ui.neurons.map.MOST_SINGLE", 20)
     monkeypatch.setattr("stc_core.interpret.neuron_table.MOST_SINGLE", 20)
     app = fine(visit(PAGE, run="r"))
     assert "Click a square to go down to its site." in said(app)

@@ -13,12 +13,13 @@ from stc_core.analysis.layer_scores import (
     mute_places,
     readings,
 )
-from stc_core.display import KIND_NAMES, percent
+from stc_core.display import percent
 from stc_core.figures.attention import layer_shares
 from stc_core.figures.layers import layer_curves, reference_lines
 from stc_core.metrics.scores import Metric
+from stc_core.poolings import POOLING_RULES
 from stc_core.runs.run import Run
-from stc_core.types import KINDS, POOLINGS
+from stc_core.types import SITE_KINDS
 from ui.cache.run_files import read
 from ui.charts.chart import chart, variability_chart
 from ui.shell.messages import escape
@@ -93,9 +94,9 @@ def controls(run: Run, probes: pd.DataFrame) -> Wish:
     """Which curves to draw; no choice means all."""
     row = st.container(horizontal=True, vertical_alignment="top", gap="medium")
     by_class = run.has("classes.parquet")
-    names = [name for name in POOLINGS if name in set(probes["pooling"])]
-    names += sorted(set(probes["pooling"]) - set(POOLINGS))
-    here = [kind for kind in KINDS if kind in set(probes["kind"])]
+    names = [name for name in POOLING_RULES if name in set(probes["pooling"])]
+    names += sorted(set(probes["pooling"]) - set(POOLING_RULES))
+    here = [kind for kind in SITE_KINDS if kind in set(probes["kind"])]
     classes = read(run, "metrics")["classes"] if by_class else []
     score = choose_score([name for name in SCORES if by_class or name != "auc"], row)
     with row.container(width=190, height=FIELD, border=False):
@@ -123,7 +124,7 @@ def controls(run: Run, probes: pd.DataFrame) -> Wish:
         "Read from",
         here,
         selection_mode="multi",
-        format_func=lambda name: KIND_NAMES[name],
+        format_func=lambda name: SITE_KINDS[name],
         key="layer_kinds",
         persist_state="page",
     )

@@ -8,7 +8,6 @@ import pandas as pd
 import plotly.graph_objects as go
 import streamlit as st
 
-from stc_core.display import KIND_NAMES
 from stc_core.figures.activity import (
     FEW,
     MOST_ACTIVITY_CLASSES,
@@ -30,8 +29,9 @@ from stc_core.interpret.neuron_table import (
     page_of,
     weights_of,
 )
+from stc_core.poolings import POOLING_RULES
 from stc_core.runs.run import Run
-from stc_core.types import KINDS, POOLINGS
+from stc_core.types import SITE_KINDS
 from ui.cache.neuron_values import alike_ranks_of, values_of
 from ui.cache.run_files import read
 from ui.cache.texts import run_key, texts_of
@@ -160,15 +160,15 @@ def filters(run: Run) -> _Shown:
     kind = pick(
         "kind",
         "Read from",
-        [kind for kind in KINDS if kind in known["kind"]],
+        [kind for kind in SITE_KINDS if kind in known["kind"]],
         widget=row.pills,
         optional=True,
-        format_func=lambda kind: KIND_NAMES[kind],
+        format_func=lambda kind: SITE_KINDS[kind],
     )
     pooling = pick(
         "pooling",
         "Pooled by",
-        [name for name in POOLINGS if name in known["pooling"]],
+        [name for name in POOLING_RULES if name in known["pooling"]],
         widget=row.pills,
         optional=True,
     )

@@ -14,6 +14,7 @@ from stc_core.interpret.exemplars import pick_texts, pooled_value, shading, stan
 from stc_core.interpret.explanation import Token, words
 from stc_core.interpret.neuron_table import neuron_names, strongest_weight
 from stc_core.interpret.related_neurons import correlated
+from stc_core.poolings import POOLING_RULES
 from stc_core.runs.run import Run
 from ui.cache.neuron_values import (
     correlations_of,
@@ -28,13 +29,6 @@ from ui.shell.widgets import apart, places_table
 from ui.state.navigation import context, pick, remember
 from ui.state.stale_events import news, show
 from ui.state.text_input import say_if_long
-
-POOLED = {
-    "mean": "The number on the left is the average over all tokens.",
-    "max": "The number on the left is that of the most active token; only it counts.",
-    "first": "The number on the left is that of the first token; only it counts.",
-    "last": "The number on the left is that of the last token; only it counts.",
-}
 
 OWN = "Your own text"
 LOADING = "Loading the language model, then each word is shaded by its activation …"
@@ -78,7 +72,8 @@ def _texts(run: Run, neuron: dict[str, Any]) -> None:
     )
     some = found.loc[found["group"] == group]
     above, below = st.empty(), st.empty()
-    st.caption(f"{POOLED[neuron['pooling']]} Texts of nearly the same words are one.")
+    pooled = POOLING_RULES[neuron["pooling"]].sentence
+    st.caption(f"{pooled} Texts of nearly the same words are one.")
     if not reads_soon(run):
         below.html(_listing(run, some))
         # Each look is a place where a click elsewhere ends the wait.

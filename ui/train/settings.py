@@ -10,7 +10,8 @@ import streamlit as st
 from stc_core.backbone.loading.hub import can_write
 from stc_core.config import LONGEST, AttentionConfig, DataConfig, TuneConfig
 from stc_core.errors import StcError
-from stc_core.types import KINDS, POOLINGS
+from stc_core.poolings import POOLING_RULES
+from stc_core.types import KINDS, SITE_KINDS
 from ui.cache.plans import devices, is_here
 from ui.cache.tables import corpus_of
 from ui.shell.messages import escape
@@ -37,7 +38,6 @@ TUNINGS = {
     "lora": "LoRA adapters",
     "bottleneck": "bottleneck adapters",
 }
-_KIND_NAMES = {"resid": "hidden states", "mlp": "FFN neurons"}
 LABELS = {
     "backbone": "Language model",
     "kinds": "Read from",
@@ -270,12 +270,12 @@ def _reading() -> dict[str, Any]:
         KINDS,
         selection_mode="multi",
         default=KINDS,
-        format_func=lambda kind: _KIND_NAMES[kind],
+        format_func=lambda kind: SITE_KINDS[kind],
         key="kinds",
     )
     poolings = st.pills(
         "Pool over the words by",
-        POOLINGS,
+        list(POOLING_RULES),
         selection_mode="multi",
         help="None chosen: what suits the model.",
         key="poolings",

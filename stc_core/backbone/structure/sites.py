@@ -22,7 +22,7 @@ from stc_core.backbone.structure.blocks import (
 from stc_core.backbone.structure.down_projections import find_downs, named_down
 from stc_core.backbone.structure.trace import Call, takes_hidden_states, trace
 from stc_core.errors import StcError
-from stc_core.types import Site
+from stc_core.types import Kind, Site
 
 Moment = Literal["input", "output"]
 EXPERTS = (
@@ -78,6 +78,41 @@ class Point(NamedTuple):
     module: nn.Module
     times: int
     moment: Moment
+
+
+class BlockCalls(NamedTuple):
+    """What the trial forward saw of one block: its own call and those inside it.
+
+    `down` is the call of its down-projection, None where none was found for certain.
+    """
+
+    block: Call
+    inside: Sequence[Call]
+    down: Call | None
+
+
+def _block_output(seen: BlockCalls) -> tuple[Point, int]:
+    block = seen.block
+    assert block.output is not None, f"no hidden states from {block.name}"
+    return Point(block.module, block.times, "output"), block.output[-1]
+
+
+def _down_input(seen: BlockCalls) -> tuple[Point, int] | None:
+    down = seen.down
+    if down is None:
+        return None
+    assert down.input is not None, f"no input of {down.name}"
+    return Point(down.module, down.times, "input"), down.input[-1]
+
+
+SITE_FINDERS: dict[Kind, Callable[[BlockCalls], tuple[Point, int] | None]] = {
+    "resid": _block_output,
+    "mlp": _down_input,
+}
+"""For each kind of `types.SITE_KINDS` where a block has it, and how wide it is there.
+
+None where the block has no such site.
+"""
 
 
 class Anatomy(NamedTuple):
@@ -158,16 +193,14 @@ def _anatomy(
             layer = base + number
             names.append(f"{prefix}block {number}")
             ends.append(block.stop)
-            assert block.output is not None, f"no hidden states from {block.name}"
-            width = block.output[-1]
+            inside = [one for one in calls if block.contains(one)]
+            seen = BlockCalls(block, inside, call)
+            for kind, find in SITE_FINDERS.items():
+                if (place := find(seen)) is not None:
+                    points[Site(layer, kind)], widths[Site(layer, kind)] = place
             before = Site(layer - 1, "resid")
             points[before] = Point(block.module, block.times, "input")
-            points[Site(layer, "resid")] = Point(block.module, block.times, "output")
-            widths[before] = widths[Site(layer, "resid")] = width
-            if call is not None:
-                assert call.input is not None, f"no input of {call.name}"
-                points[Site(layer, "mlp")] = Point(call.module, call.times, "input")
-                widths[Site(layer, "mlp")] = call.input[-1]
+            widths[before] = widths[Site(layer, "resid")]
     return Anatomy(
         {site: points[site] for site in sorted(points)},
         {site: widths[site] for site in sorted(widths)},

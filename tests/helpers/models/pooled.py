@@ -3,7 +3,8 @@
 import numpy as np
 
 from stc_core.backbone.backbone import Backbone
-from stc_core.types import POOLINGS, PooledSite
+from stc_core.poolings import POOLING_RULES
+from stc_core.types import PooledSite
 
 BY_HAND = {
     "first": lambda text: text[0],
@@ -21,4 +22,4 @@ def assert_equal(actual, expected) -> None:
 
 
 def all_pooled(backbone: Backbone) -> list[PooledSite]:
-    return [PooledSite(site, p) for site in backbone.sites for p in POOLINGS]
+    return [PooledSite(site, p) for site in backbone.sites for p in POOLING_RULES]

@@ -1,0 +1,105 @@
+"""How the tokens of a text become one value for each neuron: one record a pooling.
+
+A new pooling is one more record in `POOLING_RULES`: settings, extraction, attribution,
+saved classifiers and the app take it from there. Nothing here loads torch.
+"""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+from jaxtyping import Float
+
+Pooling = str
+"""The name of a pooling, a key of `POOLING_RULES`."""
+
+
+class PoolingRule(NamedTuple):
+    """One pooling, in every form in which it is computed.
+
+    `over_tokens(hidden, out)` fills the float32 `out` (texts, d) from `hidden` (texts,
+    length, d), all of whose tokens are real. `with_mask(hidden, mask)` gives float32
+    (batch, d) from `hidden` (batch, pos, d) and the true positions of `mask` (batch,
+    pos); values under a false mask, NaN and inf too, do not change it. `shares(values)`
+    gives the weight of each token of one text, from the values of one neuron: they sum
+    to 1, and the pooled value is their product with the values. `sentence` tells people
+    which tokens count.
+    """
+
+    over_tokens: Callable[[Any, Any], object]
+    with_mask: Callable[[Any, Any], Any]
+    shares: Callable[[Float[np.ndarray, " pos"]], Float[np.ndarray, " pos"]]
+    sentence: str
+
+
+def _first_with_mask(hidden: Any, mask: Any) -> Any:
+    first = mask.int().argmax(1)
+    return hidden.gather(1, _at(first, hidden)).squeeze(1).float()
+
+
+def _last_with_mask(hidden: Any, mask: Any) -> Any:
+    last = mask.shape[1] - 1 - mask.flip(1).int().argmax(1)
+    return hidden.gather(1, _at(last, hidden)).squeeze(1).float()
+
+
+def _at(position: Any, hidden: Any) -> Any:
+    """One position of each text, as an index of `hidden`: (batch, 1, d)."""
+    return position[:, None, None].expand(-1, 1, hidden.shape[2])
+
+
+def _max_with_mask(hidden: Any, mask: Any) -> Any:
+    return hidden.masked_fill(~mask[:, :, None], float("-inf")).amax(1).float()
+
+
+def _mean_over_tokens(hidden: Any, out: Any) -> object:
+    import torch  # light: whoever has a tensor has loaded it
+
+    return torch.mean(hidden, 1, dtype=torch.float32, out=out)
+
+
+def _mean_with_mask(hidden: Any, mask: Any) -> Any:
+    import torch
+
+    total = hidden.masked_fill(~mask[:, :, None], 0).sum(1, dtype=torch.float32)
+    return total / mask.sum(1, keepdim=True)
+
+
+def _all_at(
+    position: Callable[[Float[np.ndarray, " pos"]], int],
+) -> Callable[[Float[np.ndarray, " pos"]], Float[np.ndarray, " pos"]]:
+    """The shares of a pooling that takes the value of one token."""
+
+    def shares(values: Float[np.ndarray, " pos"]) -> Float[np.ndarray, " pos"]:
+        weights = np.zeros(len(values))
+        weights[position(values)] = 1
+        return weights
+
+    return shares
+
+
+POOLING_RULES: dict[Pooling, PoolingRule] = {
+    "first": PoolingRule(
+        lambda hidden, out: out.copy_(hidden[:, 0]),
+        _first_with_mask,
+        _all_at(lambda values: 0),
+        "The number on the left is that of the first token; only it counts.",
+    ),
+    "last": PoolingRule(
+        lambda hidden, out: out.copy_(hidden[:, -1]),
+        _last_with_mask,
+        _all_at(lambda values: len(values) - 1),
+        "The number on the left is that of the last token; only it counts.",
+    ),
+    "max": PoolingRule(
+        lambda hidden, out: out.copy_(hidden.amax(1)),
+        _max_with_mask,
+        _all_at(lambda values: int(values.argmax())),
+        "The number on the left is that of the most active token; only it counts.",
+    ),
+    "mean": PoolingRule(
+        _mean_over_tokens,
+        _mean_with_mask,
+        lambda values: np.full(len(values), 1 / len(values)),
+        "The number on the left is the average over all tokens.",
+    ),
+}
