@@ -17,6 +17,7 @@ from stc_core.config import RunConfig
 from stc_core.data.corpus import Corpus
 from stc_core.errors import StcError
 from stc_core.files import read_json
+from stc_core.recipes.ending import corpus_of_run
 from stc_core.recipes.results import (
     FitInputs,
     conclude,
@@ -93,8 +94,7 @@ def shrink(config: RunConfig, writer: RunWriter) -> None:
 
 def _corpus(parent: Run, writer: RunWriter, *, again: bool) -> Corpus:
     """The rows of the parent, which the new run has too."""
-    report = parent.report
-    corpus = Corpus(parent.corpus, report.columns, report)
+    corpus = corpus_of_run(parent)
     if len(corpus.frame) > LARGE and not again:
         raise StcError(
             f"run {parent.name!r}",
@@ -103,7 +103,7 @@ def _corpus(parent: Run, writer: RunWriter, *, again: bool) -> Corpus:
             remedy="Pass --extract to read its texts again.",
         )
     writer.write_frame("corpus.parquet", corpus.frame)
-    writer.write_text("report.json", report.to_json())
+    writer.write_text("report.json", corpus.report.to_json())
     return corpus
 
 

@@ -6,7 +6,6 @@ form of every other: a linear head on neurons of a backbone.
 """
 
 import resource
-import shutil
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -29,6 +28,15 @@ from stc_core.heads.head import SparseHead, rescaled
 from stc_core.heads.ridge import best_ridge
 from stc_core.metrics.scores import fit_temperature
 from stc_core.probes.variability import measure
+from stc_core.recipes.ending import (
+    ComparedClassifier,
+    comparison_table,
+    corpus_of_run,
+    cost_at,
+    finish_tuned,
+    seconds_with,
+    sparse_seconds,
+)
 from stc_core.recipes.results import estimator, evaluate, task_of, write_fitted
 from stc_core.runs.layout import NU, SPARSE
 from stc_core.runs.run import Run
@@ -45,7 +53,6 @@ from stc_core.tuning.blocks import (
 )
 from stc_core.tuning.readout import Readout
 from stc_core.tuning.session import (
-    CHECKPOINTS,
     TUNING,
     TuningSession,
     balanced,
@@ -184,12 +191,6 @@ def tuned_metrics(
     """
     backbone, history = tuned.backbone, tuned.history
     width = len(tuned.head.features)
-    cost = {
-        "parameters": backbone.parameters(tuned.plan.layer),
-        "flops_per_token": backbone.flops_per_token(tuned.plan.layer),
-    }
-    seconds = {**before["seconds"], "tune": history.seconds}
-    seconds["total"] = before["seconds"]["total"] + history.seconds
     return {
         **before,
         **after,
@@ -204,8 +205,8 @@ def tuned_metrics(
         "neurons": {**before["neurons"], "selected": width, "unique": width},
         "layers": {**before["layers"], "used": tuned.plan.layer},
         "chosen": fitted.chosen,
-        "cost": {**before["cost"], **cost},
-        "seconds": seconds,
+        "cost": cost_at(before, backbone, tuned.plan.layer),
+        "seconds": seconds_with(before, tune=history.seconds),
         "backbone": {**before["backbone"], "tuned": backbone.identity},
     }
 
@@ -221,53 +222,47 @@ def peak_bytes() -> int:
 def _comparison(
     before: dict[str, Any], after: dict[str, Any], tuned: Tuned, peak_bytes: int | None
 ) -> list[dict[str, Any]]:
-    """Rows of the result table: tuned, frozen, stc, last layer.
+    """The table of results: tuned, frozen, stc, last layer.
 
     `before` are the metrics of the frozen half, `after` those of the tuned run with
     the baselines `frozen` and `stc` among its own. Seconds are of what each needs;
     one that only reads the frozen backbone needs its extraction.
     """
     n_class, width = len(after["classes"]), len(tuned.head.features)
-    seconds, cost = before["seconds"], before["cost"]
-    read = seconds.get("extract", 0.0)
-    sparse = read + sum(seconds.get(k, 0.0) for k in ("probe", "select", "head"))
-    n_sparse = before["neurons"]["selected"]
-    here = after["cost"]["flops_per_token"]
+    read, sparse = sparse_seconds(before)
+    cost, others = before["cost"], after["baselines"]
+    sparse_flops, whole = cost["flops_per_token"], cost["flops_per_token_total"]
     dense = n_class * (width + 1)
-    rows = [
-        ("tuned", after["test"], tuned.n_trainable, tuned.history.seconds, here),
-        ("frozen", None, dense, read, tuned.frozen_flops),
-        ("stc", None, n_class * (n_sparse + 1), sparse, cost["flops_per_token"]),
-        ("last_layer", None, dense, read, cost["flops_per_token_total"]),
+    n_sparse = n_class * (before["neurons"]["selected"] + 1)
+    flops = after["cost"]["flops_per_token"]
+    history = tuned.history
+    frozen_half = [
+        ("frozen", dense, read, tuned.frozen_flops),
+        ("stc", n_sparse, sparse, sparse_flops),
+        ("last_layer", dense, read, whole),
     ]
-    table = []
-    for name, found, trainable, taken, flops in rows:
-        scores = found or after["baselines"].get(name)
-        if scores is None:
-            continue
-        table.append(
-            {
-                "name": name,
-                "accuracy": scores["accuracy"],
-                "accuracy_interval": scores["accuracy_interval"],
-                "macro_f1": scores["macro_f1"],
-                "trainable": trainable,
-                "seconds": taken,
-                "peak_bytes": tuned.history.peak_bytes
-                if name == "tuned"
-                else peak_bytes,
-                "flops_per_token": flops,
-                "flops_share": flops / max(cost["flops_per_token_total"], 1),
-            }
+    rows = [
+        ComparedClassifier(
+            "tuned",
+            after["test"],
+            tuned.n_trainable,
+            history.seconds,
+            history.peak_bytes,
+            flops,
         )
-    return table
+    ]
+    rows += [
+        ComparedClassifier(name, others[name], trained, seconds, peak_bytes, flops)
+        for name, trained, seconds, flops in frozen_half
+        if name in others
+    ]
+    return comparison_table(rows, whole_flops=whole)
 
 
 def train_tuned(config: RunConfig, writer: RunWriter) -> None:
     """The recipe `variability`: a tuned classifier in the place of the sparse one."""
     settings, run = config.train, Run(writer.folder)
-    before, report = run.metrics, run.report
-    corpus = Corpus(run.corpus, report.columns, report)
+    before, corpus = run.metrics, corpus_of_run(run)
     task, n = task_of(corpus, settings), len(corpus.frame)
     peak = None if run.has(TUNING) else peak_bytes()
     tuned = tune(corpus, task, settings, writer)
@@ -294,7 +289,4 @@ def train_tuned(config: RunConfig, writer: RunWriter) -> None:
     new = {"stc": before["test"], "frozen": frozen}
     after["baselines"] = {**new, **before["baselines"]}
     after["comparison"] = _comparison(before, after, tuned, peak)
-    writer.write_json("metrics.json", after)
-    for name in SPARSE:
-        (writer.folder / name).unlink(missing_ok=True)
-    shutil.rmtree(writer.folder / CHECKPOINTS)
+    finish_tuned(writer, after, gone=SPARSE)

@@ -5,9 +5,8 @@ linear model of the mean and maximum over all layers and tokens, and learns from
 what to read.
 """
 
-import shutil
 from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -28,6 +27,15 @@ from stc_core.recipes.attention.uniform import (
     plain_heads,
     read_sites_of,
     vectors_alike,
+)
+from stc_core.recipes.ending import (
+    ComparedClassifier,
+    comparison_table,
+    corpus_of_run,
+    cost_at,
+    finish_tuned,
+    seconds_with,
+    sparse_seconds,
 )
 from stc_core.recipes.results import evaluate, task_of
 from stc_core.recipes.tables import prediction_table
@@ -69,8 +77,7 @@ def check_attention_settings(settings: TrainConfig, backbone: Backbone) -> None:
 def attentive(config: RunConfig, writer: RunWriter) -> None:
     """The last step: a reader by attention in the place of the sparse classifier."""
     settings, run = config.train, Run(writer.folder)
-    before, report = run.metrics, run.report
-    corpus = Corpus(run.corpus, report.columns, report)
+    before, corpus = run.metrics, corpus_of_run(run)
     task = task_of(corpus, settings)
     backbone = loaded(settings)
     sites = read_sites_of(backbone, settings.max_layer)
@@ -98,10 +105,7 @@ def attentive(config: RunConfig, writer: RunWriter) -> None:
         new[name] = score_baseline(task.codes[test], guess, seed=settings.seed)
     after["baselines"] = {**new, **before["baselines"]}
     after["comparison"] = _comparison(before, after, found)
-    writer.write_json("metrics.json", after)
-    for name in _SPARSE:
-        (writer.folder / name).unlink(missing_ok=True)
-    shutil.rmtree(writer.folder / CHECKPOINTS, ignore_errors=True)
+    finish_tuned(writer, after, gone=_SPARSE)
 
 
 def finalise_attention(
@@ -176,10 +180,8 @@ def _facts(
     """What the classifier is made of, what it reads and what it costs."""
     backbone, top = reader.backbone_, max(reader.layers_)
     n_read = len(reader.layers_) * backbone.widths[reader.sites[-1]]
-    seconds = {**before["seconds"], "tune": found.history.seconds}
-    if found.words:
-        seconds["words"] = found.words.seconds
-    seconds["total"] = before["seconds"]["total"] + found.seconds
+    words = {"words": found.words.seconds} if found.words else {}
+    seconds = seconds_with(before, tune=found.history.seconds, **words)
     shares = reader.attention_.layer_shares().tolist()
     tuned = {"tuned": backbone.identity} if found.blocks else {}
     return {
@@ -194,11 +196,7 @@ def _facts(
         "neurons": {**before["neurons"], "selected": n_read, "unique": n_read},
         "layers": {**before["layers"], "used": top},
         "chosen": {"epochs": found.history.epochs[-1].epoch},
-        "cost": {
-            **before["cost"],
-            "parameters": backbone.parameters(top),
-            "flops_per_token": backbone.flops_per_token(top),
-        },
+        "cost": cost_at(before, backbone, top),
         "seconds": seconds,
         "backbone": {**before["backbone"], **tuned},
     }
@@ -217,15 +215,6 @@ def schooling(found: Taught, settings: TrainConfig) -> dict[str, Any]:
     return said
 
 
-class _Row(NamedTuple):
-    name: str
-    scores: dict[str, Any]
-    trainable: int
-    seconds: float
-    peak_bytes: int | None
-    flops: int
-
-
 def _comparison(
     before: dict[str, Any], after: dict[str, Any], found: Taught
 ) -> list[dict[str, Any]]:
@@ -235,30 +224,27 @@ def _comparison(
     extraction.
     """
     n_class, width = len(after["classes"]), len(found.head.features)
-    seconds, whole = before["seconds"], before["cost"]["flops_per_token_total"]
-    read = seconds.get("extract", 0.0)
-    sparse = read + sum(seconds.get(k, 0.0) for k in ("probe", "select", "head"))
-    here, n_sparse = after["cost"]["flops_per_token"], before["neurons"]["selected"]
-    one = n_class * (width // 3 + 1)
+    read, sparse = sparse_seconds(before)
+    whole = before["cost"]["flops_per_token_total"]
     others, history = after["baselines"], found.history
     peak = max(history.peak_bytes, found.words.peak_bytes if found.words else 0)
-    learned = found.n_trainable
-    rows = [_Row("attention", after["test"], learned, found.seconds, peak, here)]
-    rows += [_Row(name, others[name], one, read, None, here) for name in ALIKE]
-    flops = before["cost"]["flops_per_token"]
-    trained = n_class * (n_sparse + 1)
-    rows.append(_Row("stc", others["stc"], trained, sparse, None, flops))
-    if "last_layer" in others:
-        rows.append(_Row("last_layer", others["last_layer"], one, read, None, whole))
-    return [
-        {
-            "name": row.name,
-            **{k: row.scores[k] for k in ("accuracy", "accuracy_interval", "macro_f1")},
-            "trainable": row.trainable,
-            "seconds": row.seconds,
-            "peak_bytes": row.peak_bytes,
-            "flops_per_token": row.flops,
-            "flops_share": row.flops / max(whole, 1),
-        }
-        for row in rows
+    dense = n_class * (width // 3 + 1)
+    n_sparse = n_class * (before["neurons"]["selected"] + 1)
+    here = after["cost"]["flops_per_token"]
+    there = before["cost"]["flops_per_token"]
+    rows = [
+        ComparedClassifier(
+            "attention", after["test"], found.n_trainable, found.seconds, peak, here
+        )
     ]
+    frozen_half = [
+        *((name, dense, read, here) for name in ALIKE),
+        ("stc", n_sparse, sparse, there),
+        ("last_layer", dense, read, whole),
+    ]
+    rows += [
+        ComparedClassifier(name, others[name], trained, seconds, None, flops)
+        for name, trained, seconds, flops in frozen_half
+        if name in others
+    ]
+    return comparison_table(rows, whole_flops=whole)

@@ -1,6 +1,5 @@
 """The recipe `hierarchy` after its frozen half: levels of labels, coarse to fine."""
 
-import shutil
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -17,7 +16,7 @@ from stc_core.classifiers.replying import ReplyingClassifier
 from stc_core.classifiers.spelling import spelled_names
 from stc_core.config import RunConfig, TrainConfig
 from stc_core.data.checks import level_names
-from stc_core.data.corpus import Corpus, read_table, resolve_columns
+from stc_core.data.corpus import read_table, resolve_columns
 from stc_core.errors import StcError
 from stc_core.metrics.scores import (
     accuracy,
@@ -26,6 +25,7 @@ from stc_core.metrics.scores import (
     macro_f1,
 )
 from stc_core.probes.variability import states_of
+from stc_core.recipes.ending import corpus_of_run, cost_at, finish_tuned, seconds_with
 from stc_core.recipes.hierarchy.baselines import path_scores, rivals
 from stc_core.recipes.hierarchy.class_heads import (
     LevelReadings,
@@ -49,7 +49,7 @@ from stc_core.recipes.tables import neuron_table
 from stc_core.runs import layout
 from stc_core.runs.run import Run
 from stc_core.runs.writer import RunWriter
-from stc_core.tuning.session import CHECKPOINTS, loaded
+from stc_core.tuning.session import loaded
 
 RUNGS, WRITTEN = "levels.parquet", "replies.parquet"
 _HEAD_ROWS = 2000
@@ -75,8 +75,7 @@ def check_hierarchy(config: RunConfig, writer: RunWriter) -> None:
 def hierarchical(config: RunConfig, writer: RunWriter) -> None:
     """The last step: puts the tuned cascade in the place of the sparse classifier."""
     settings, run = config.train, Run(writer.folder)
-    before, report = frozen_half(run.metrics), run.report
-    corpus = Corpus(run.corpus, report.columns, report)
+    before, corpus = frozen_half(run.metrics), corpus_of_run(run)
     levels = levels_of(corpus, settings.class_weight)
     course = HierarchyTraining(corpus, levels, settings, writer)
     writer.phase("tune", message="which layer answers which level")
@@ -85,7 +84,7 @@ def hierarchical(config: RunConfig, writer: RunWriter) -> None:
         base, corpus.texts, states_of(base), store_dtype=settings.store_dtype
     )
     rungs = climb(base, store, levels, corpus.rows("test"))
-    parts = tuple(report.columns.written)
+    parts = tuple(corpus.columns.written)
     plan = plan_levels(base, rungs, levels, settings, above=len(parts))
     table = rung_table(rungs, levels, base, store, layers=plan.layers)
     writer.write_frame(RUNGS, table)
@@ -116,8 +115,7 @@ def hierarchical(config: RunConfig, writer: RunWriter) -> None:
     # The models of "separate" are that of "flat" and more.
     most = "separate" if "separate" in baselines else "flat"
     metrics["seconds"]["total"] += baselines[most]["seconds"]
-    writer.write_json("metrics.json", metrics)
-    shutil.rmtree(writer.folder / CHECKPOINTS)
+    finish_tuned(writer, metrics, gone=())
 
 
 def frozen_half(metrics: dict[str, Any]) -> dict[str, Any]:
@@ -345,18 +343,12 @@ def _facts(
     """What the classifier is made of and what it costs, by level too."""
     backbone = cascade.backbone_
     history, top = found.history, plan.layers[-1]
-    seconds = {**before["seconds"], "tune": history.seconds}
-    seconds["total"] = before["seconds"]["total"] + history.seconds
     return {
         "recipe": "hierarchy",
         "layers": {**before["layers"], "used": top},
         "chosen": {"layers": ", ".join(map(str, plan.layers))},
-        "cost": {
-            **before["cost"],
-            "parameters": backbone.parameters(top),
-            "flops_per_token": backbone.flops_per_token(top),
-        },
-        "seconds": seconds,
+        "cost": cost_at(before, backbone, top),
+        "seconds": seconds_with(before, tune=history.seconds),
         "backbone": {**before["backbone"], "tuned": backbone.identity},
         "hierarchy": {
             "heads": "class",
