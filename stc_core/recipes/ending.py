@@ -33,7 +33,7 @@ class ComparedClassifier(NamedTuple):
     flops: int
 
 
-def comparison_table(
+def comparison_rows(
     compared: Iterable[ComparedClassifier], *, whole_flops: int
 ) -> list[dict[str, Any]]:
     """The rows as metrics.json keeps them; shares of compute are of the whole model."""

@@ -12,7 +12,7 @@ from stc_core.recipes.attention import recipe as attention
 from stc_core.recipes.hierarchy import recipe as hierarchy
 from stc_core.recipes.shrink import shrink
 from stc_core.recipes.sparse import stop_if_interrupted, train_sparse
-from stc_core.recipes.variability import train_tuned
+from stc_core.recipes.variability import tune_variability
 from stc_core.runs.run import Run
 from stc_core.runs.writer import RunWriter
 
@@ -35,18 +35,18 @@ def train(config: RunConfig, writer: RunWriter) -> Run:
 _Step = Callable[[RunConfig, RunWriter], None]
 RECIPES: dict[str, tuple[_Step, ...]] = {
     "stc": (train_sparse,),
-    "variability": (train_sparse, stop_if_interrupted, train_tuned),
+    "variability": (train_sparse, stop_if_interrupted, tune_variability),
     "hierarchy": (
         hierarchy.check_hierarchy,
         train_sparse,
         stop_if_interrupted,
-        hierarchy.hierarchical,
+        hierarchy.tune_hierarchy,
     ),
     "attention": (
         attention.check_attention,
         train_sparse,
         stop_if_interrupted,
-        attention.attentive,
+        attention.tune_attention,
     ),
 }
 """What each recipe does, in order."""

@@ -49,18 +49,18 @@ class FitInputs(NamedTuple):
         return corpus if sample.is_whole else corpus.take(sample.rows)
 
 
-def conclude(
+def finish_sparse(
     writer: RunWriter,
     classifier: SparsifyThenClassify,
-    ground: FitInputs,
+    inputs: FitInputs,
     fitted: Fitted,
     *,
     seed: int,
 ) -> dict[str, Any]:
     """The metrics of the classifier, without baselines; all else of it is written."""
-    backbone, corpus, task, sample, wanted, tokens = ground
+    backbone, corpus, task, sample, wanted, tokens = inputs
     writer.write_frame(
-        "curves.parquet", tables.curve_table(fitted, backbone, ground.part)
+        "curves.parquet", tables.curve_table(fitted, backbone, inputs.part)
     )
     writer.phase("head", message=f"{len(fitted.head.features):,} neurons")
     activations, fitted = on_all_rows(
@@ -80,13 +80,13 @@ def conclude(
     return metrics | _facts(backbone, fitted, wanted) | {"tokens": counts}
 
 
-def write_frontier(writer: RunWriter, ground: FitInputs, fitted: Fitted) -> None:
+def write_frontier(writer: RunWriter, inputs: FitInputs, fitted: Fitted) -> None:
     """What each depth costs, timed now, and how its classifiers do."""
     if not fitted.options:
         return
-    backbone, sample = ground.backbone, ground.sample
+    backbone, sample = inputs.backbone, inputs.sample
     depths = sorted({option.deepest for option in fitted.options})
-    seconds = depth_seconds(backbone, ground.corpus.texts, ground.wanted, depths)
+    seconds = depth_seconds(backbone, inputs.corpus.texts, inputs.wanted, depths)
     y_test = sample.task.codes[sample.test]
     n = len(sample.task.validation)
     frame = tables.frontier_table(fitted, backbone, seconds, y_test=y_test, n=n)

@@ -20,8 +20,8 @@ from stc_core.files import read_json
 from stc_core.recipes.ending import corpus_of_run
 from stc_core.recipes.results import (
     FitInputs,
-    conclude,
     estimator,
+    finish_sparse,
     seconds_of,
     task_of,
     write_frontier,
@@ -68,21 +68,21 @@ def shrink(config: RunConfig, writer: RunWriter) -> None:
     task, test = task_of(corpus, settings), corpus.rows("test")
     sample = draw(corpus.texts, task, test, extract=keep, seed=settings.seed)
     saliences = _probes(parent, writer, wanted)
-    ground = FitInputs(backbone, corpus, task, sample, wanted, before["tokens"])
+    inputs = FitInputs(backbone, corpus, task, sample, wanted, before["tokens"])
     writer.phase("select")
     if asked.layer is None or asked.neurons is None:
         read, test = sample.store.read, sample.test
         fitted = classifier.select(
             read, sample.task, saliences, reported=test, progress=writer.progress
         )
-        write_frontier(writer, ground, fitted)
+        write_frontier(writer, inputs, fitted)
     else:
         place = asked.layer, asked.neurons
         fitted = _option(parent, sample, saliences, place, eta=settings.eta)
         frame = parent.frontier
         here = (frame["layer"] == place[0]) & (frame["neurons"] == place[1])
         writer.write_frame("frontier.parquet", frame.assign(chosen=here))
-    metrics = conclude(writer, classifier, ground, fitted, seed=settings.seed)
+    metrics = finish_sparse(writer, classifier, inputs, fitted, seed=settings.seed)
     same = {name: before[name] for name in ("baselines", "missing")}
     writer.phase("report")
     metrics |= {**same, "parent": _about(parent, before)}

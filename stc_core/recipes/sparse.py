@@ -21,8 +21,8 @@ from stc_core.probes.variability import from_features
 from stc_core.recipes import tables
 from stc_core.recipes.results import (
     FitInputs,
-    conclude,
     estimator,
+    finish_sparse,
     seconds_of,
     task_of,
     write_frontier,
@@ -45,22 +45,22 @@ def train_sparse(config: RunConfig, writer: RunWriter) -> None:
         writer.note("Going on where the tuning was cut off.")
         return
     classifier = estimator(settings)
-    ground = _ground(config, writer, classifier)
-    sample, wanted = ground.sample, ground.wanted
+    inputs = _ground(config, writer, classifier)
+    sample, wanted = inputs.sample, inputs.wanted
     read = sample.store.read
     writer.phase("probe", total=len(wanted), message=f"{len(wanted)} pooled sites")
     probes = classifier.fit_probes(
         read,
         sample.task,
         wanted,
-        device=str(ground.backbone.device),
+        device=str(inputs.backbone.device),
         progress=writer.progress,
     )
     writer.write_frame("probes.parquet", tables.probe_table(probes, sample.task))
     writer.write_frame("classes.parquet", class_table(read, sample.task, probes))
     write_saliences(writer.folder / SALIENCE, probes)
 
-    if nu := from_features(read, sample.task, ground.backbone, wanted):
+    if nu := from_features(read, sample.task, inputs.backbone, wanted):
         writer.write_json(layout.NU, {**nu.record(), "tokens": "all", "rows": "train"})
 
     writer.phase("select")
@@ -70,18 +70,18 @@ def train_sparse(config: RunConfig, writer: RunWriter) -> None:
     if (kept := len(fitted.head.features)) < (settings.budget or 0):
         asked = f"{settings.budget:,} neurons were asked for"
         writer.note(f"{asked}; {kept:,} have a weight in the probes, and all are kept.")
-    write_frontier(writer, ground, fitted)
-    metrics = conclude(writer, classifier, ground, fitted, seed=settings.seed)
+    write_frontier(writer, inputs, fitted)
+    metrics = finish_sparse(writer, classifier, inputs, fitted, seed=settings.seed)
     writer.phase("report", message="baselines")
     add_baselines(
         writer,
         metrics,
-        _baselines(sample, list(ground.part.texts), probes, seed=settings.seed),
+        _baselines(sample, list(inputs.part.texts), probes, seed=settings.seed),
         sample.task.codes[sample.test],
         ours=_on_test(writer, sample),
         seed=settings.seed,
     )
-    _add_control(writer, classifier, ground, seed=settings.seed)
+    _add_control(writer, classifier, inputs, seed=settings.seed)
 
 
 def _ground(
@@ -125,29 +125,29 @@ def _ground(
 def _add_control(
     writer: RunWriter,
     classifier: SparsifyThenClassify,
-    ground: FitInputs,
+    inputs: FitInputs,
     *,
     seed: int,
 ) -> None:
     """The probes of shuffled labels; like a baseline, they cannot harm their run."""
-    metrics, wanted = Run(writer.folder).metrics, ground.wanted
+    metrics, wanted = Run(writer.folder).metrics, inputs.wanted
     if INTERRUPTED in metrics["missing"].values():
         return
     writer.note("Probing shuffled labels, as a control.")
     try:
         probes = classifier.fit_probes(
-            ground.sample.store.read,
-            control_task(ground.sample.task, seed=seed),
+            inputs.sample.store.read,
+            control_task(inputs.sample.task, seed=seed),
             wanted,
             patience=PATIENCE,
-            device=str(ground.backbone.device),
+            device=str(inputs.backbone.device),
             progress=writer.progress,
         )
     except KeyboardInterrupt:
         metrics["missing"]["control"] = INTERRUPTED
         writer.note("Interrupted: without the control.")
     else:
-        frame = tables.probe_table(probes, ground.sample.task)
+        frame = tables.probe_table(probes, inputs.sample.task)
         writer.write_frame("control.parquet", frame)
     _write_metrics(writer, metrics)
 

@@ -30,7 +30,7 @@ from stc_core.metrics.scores import fit_temperature
 from stc_core.probes.variability import measure
 from stc_core.recipes.ending import (
     ComparedClassifier,
-    comparison_table,
+    comparison_rows,
     corpus_of_run,
     cost_at,
     finish_tuned,
@@ -81,7 +81,9 @@ class Tuned(NamedTuple):
     frozen_flops: int
 
 
-def tune(corpus: Corpus, task: Task, settings: TrainConfig, writer: RunWriter) -> Tuned:
+def tune_blocks(
+    corpus: Corpus, task: Task, settings: TrainConfig, writer: RunWriter
+) -> Tuned:
     """The backbone tuned for the corpus, saved in the run's folder `backbone`.
 
     Checkpoints are in its folder `checkpoints` until the run is done: a run that was
@@ -95,28 +97,28 @@ def tune(corpus: Corpus, task: Task, settings: TrainConfig, writer: RunWriter) -
     head, frozen = _first_head(base, corpus, task, plan.layer, settings.store_dtype)
     what = changes_for(base, plan, settings.tune)
     flops = base.flops_per_token(plan.layer)
-    graft = grafted(base, plan, what, seed=settings.seed)
+    tunable = grafted(base, plan, what, seed=settings.seed)
     if settings.tune.checkpointing:
-        checkpoint_blocks(graft.backbone)
+        checkpoint_blocks(tunable.backbone)
     readout = Readout(
-        graft.backbone,
+        tunable.backbone,
         head,
-        graft.parts,
-        graft.blocks,
+        tunable.parts,
+        tunable.blocks,
         class_weight=balanced(task),
     )
     history = TuningSession(corpus, task, settings, writer).train(
-        readout, graft.backbone
+        readout, tunable.backbone
     )
     kept = keep_tuned(
         writer.folder,
         what,
         readout.tuned_tensors(),
-        backbone=graft.backbone,
+        backbone=tunable.backbone,
         dtype=settings.dtype,
     )
     trained, n_trainable = readout.linear_head(), readout.n_trainable()
-    del base, graft, readout
+    del base, tunable, readout
     return Tuned(
         kept.open(), trained, nu, plan, what, history, n_trainable, frozen, flops
     )
@@ -256,16 +258,16 @@ def _comparison(
         for name, trained, seconds, flops in frozen_half
         if name in others
     ]
-    return comparison_table(rows, whole_flops=whole)
+    return comparison_rows(rows, whole_flops=whole)
 
 
-def train_tuned(config: RunConfig, writer: RunWriter) -> None:
+def tune_variability(config: RunConfig, writer: RunWriter) -> None:
     """The recipe `variability`: a tuned classifier in the place of the sparse one."""
     settings, run = config.train, Run(writer.folder)
     before, corpus = run.metrics, corpus_of_run(run)
     task, n = task_of(corpus, settings), len(corpus.frame)
     peak = None if run.has(TUNING) else peak_bytes()
-    tuned = tune(corpus, task, settings, writer)
+    tuned = tune_blocks(corpus, task, settings, writer)
     writer.phase("report", message="the tuned classifier")
     blocks = activation_blocks(
         tuned.backbone,

@@ -24,7 +24,7 @@ from stc_core.data.corpus import Corpus
 from stc_core.data.findings import Report
 from stc_core.errors import StcError
 from stc_core.recipes.hierarchy.replies import replies_of
-from stc_core.recipes.hierarchy.teacher_forcing import script, surprise
+from stc_core.recipes.hierarchy.teacher_forcing import script_of, token_losses
 from stc_core.recipes.hierarchy.word_module import WordHeadModule, copied_word_head
 from stc_core.tuning.blocks import TunePlan, changes_for, grafted
 from stc_core.tuning.trainer import padded
@@ -57,7 +57,7 @@ def by_hand(one: ReplyingClassifier, text: str) -> dict[str, list[int]]:
     spell, backbone = one.speller_, one.backbone_
     ids = backbone.tokenize([text]).ids[0]
     leaf = int(one.answer([text]).nodes[0, -1])
-    row = script(ids, leaf, tree=one.tree_, names=spell.names).tokens.tolist()
+    row = script_of(ids, leaf, tree=one.tree_, names=spell.names).tokens.tolist()
     found = {}
     for place, part in enumerate(one.parts_, start=one.tree_.depth):
         site, said = Site(one.layers_[place], "resid"), []
@@ -172,8 +172,8 @@ def test_surprise_is_that_of_a_whole_forward():
     tail = np.array([VOCAB["late"], VOCAB["order"], 3])
     names, tree = one.speller_.names, one.tree_
     ids = one.backbone_.tokenize(TEXTS[3:9]).ids
-    scripts = [script(row, 1, [tail], tree=tree, names=names) for row in ids]
-    found = surprise(one.speller_, scripts, 1)
+    scripts = [script_of(row, 1, [tail], tree=tree, names=names) for row in ids]
+    found = token_losses(one.speller_, scripts, 1)
     nats = []
     for row in ids:
         whole = np.array([*row, 3, VOCAB["good"], 3, *tail], np.int32)

@@ -40,10 +40,10 @@ class AttentionModule(Readout):
     """logits = bias + weight (vector of the text under attention - mean) / sd.
 
     Begins with equal shares of layers and tokens and with `head`, a linear model of
-    the vectors that these give. Blocks of the backbone learn if `graft` has some, and
-    of those the topmost that are open. With a `tongue` the loss is that of the classes
-    and of the words, from one forward: of a backbone that reads both ways some words
-    are then hidden from the classifier, too, while it learns.
+    the vectors that these give. If `tunable` has blocks that learn, the topmost open
+    ones of them do. With a `word_loss` the loss is the sum of that of the classes and
+    that of the words, from one forward. A backbone that reads both ways then hides some
+    words, and the classifier does not see them either while it learns.
     """
 
     def __init__(
@@ -52,19 +52,19 @@ class AttentionModule(Readout):
         sites: Sequence[Site],
         attention: Attention,
         head: SparseHead,
-        graft: TunableBackbone | None = None,
+        tunable: TunableBackbone | None = None,
         *,
         class_weight: Float[np.ndarray, " n_class"] | None = None,
-        tongue: WordLoss | None = None,
+        word_loss: WordLoss | None = None,
     ) -> None:
-        parts = graft.parts if graft else []
+        parts = tunable.parts if tunable else []
         super().__init__(backbone, head, parts, (), class_weight=class_weight)
         self.attention = attention.to(backbone.device)
         learn(self.attention)
-        self.words = tongue.head if tongue else None
-        self._weight = tongue.weight if tongue else 0.0
+        self.words = word_loss.head if word_loss else None
+        self._weight = word_loss.weight if word_loss else 0.0
         self._sites = tuple(sites)
-        blocks = list(dict.fromkeys(graft.blocks)) if graft else []
+        blocks = list(dict.fromkeys(tunable.blocks)) if tunable else []
         self._tuned = [
             (block, [p for p in block.parameters() if p.requires_grad])
             for block in blocks

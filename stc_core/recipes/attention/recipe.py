@@ -21,16 +21,20 @@ from stc_core.config import RunConfig, TrainConfig
 from stc_core.data.corpus import Corpus
 from stc_core.heads.head import softmax
 from stc_core.metrics.scores import fit_temperature
-from stc_core.recipes.attention.schedule import Taught, plan_blocks, train_attention
+from stc_core.recipes.attention.schedule import (
+    TrainedAttention,
+    plan_blocks,
+    train_attention,
+)
 from stc_core.recipes.attention.uniform import (
     ALIKE,
-    plain_heads,
     read_sites_of,
-    vectors_alike,
+    uniform_heads,
+    uniform_vectors,
 )
 from stc_core.recipes.ending import (
     ComparedClassifier,
-    comparison_table,
+    comparison_rows,
     corpus_of_run,
     cost_at,
     finish_tuned,
@@ -74,7 +78,7 @@ def check_attention_settings(settings: TrainConfig, backbone: Backbone) -> None:
         plan_blocks(backbone, sites, settings.tune)
 
 
-def attentive(config: RunConfig, writer: RunWriter) -> None:
+def tune_attention(config: RunConfig, writer: RunWriter) -> None:
     """The last step: a reader by attention in the place of the sparse classifier."""
     settings, run = config.train, Run(writer.folder)
     before, corpus = run.metrics, corpus_of_run(run)
@@ -82,12 +86,12 @@ def attentive(config: RunConfig, writer: RunWriter) -> None:
     backbone = loaded(settings)
     sites = read_sites_of(backbone, settings.max_layer)
     writer.phase("tune", message=f"attention over {len(sites)} layers")
-    alike = vectors_alike(backbone, sites, corpus, progress=writer.progress)
-    plain = plain_heads(alike, task, backbone, sites)
-    lesson = TuningSession(corpus, task, settings, writer)
-    found = train_attention(lesson, backbone, sites, alike)
+    alike = uniform_vectors(backbone, sites, corpus, progress=writer.progress)
+    plain = uniform_heads(alike, task, backbone, sites)
+    session = TuningSession(corpus, task, settings, writer)
+    found = train_attention(session, backbone, sites, alike)
     writer.phase("report", message="what attention reads")
-    reader, logits = finalise_attention(found, sites, lesson)
+    reader, logits = finalise_attention(found, sites, session)
     wanted = set(SparsifyThenClassify().get_params()) - {"backbone"}
     params = settings.model_dump(mode="json", include=wanted)
     reader.save(writer.folder / "model", params=params)
@@ -109,14 +113,14 @@ def attentive(config: RunConfig, writer: RunWriter) -> None:
 
 
 def finalise_attention(
-    found: Taught, sites: Sequence[Site], lesson: TuningSession
+    found: TrainedAttention, sites: Sequence[Site], session: TuningSession
 ) -> tuple[AttentionClassifier, Float[np.ndarray, "n n_class"]]:
     """The classifier in its last form, and its logits of every row.
 
     Its logits are those of training, divided by a temperature from validation.
     """
-    backbone, attention, corpus = found.backbone, found.attention, lesson.corpus
-    task, head = lesson.task, found.head
+    backbone, attention, corpus = found.backbone, found.attention, session.corpus
+    task, head = session.task, found.head
     weight = torch.from_numpy(head.weight / head.sd)
     rows = task.train[:: max(1, len(task.train) // SOME)]
     center = average_parts(backbone, sites, attention, list(corpus.texts.at(rows)))
@@ -130,7 +134,7 @@ def finalise_attention(
             backbone, attention, by, layers=layers, classes=classes
         )
 
-    logits = every_logit(reader(line), corpus, lesson.writer)
+    logits = logits_of_corpus(reader(line), corpus, session.writer)
     temperature = fit_temperature(logits[task.validation], task.codes[task.validation])
     cooled = line._replace(weight=weight / temperature, bias=line.bias / temperature)
     return reader(cooled), logits / temperature
@@ -153,7 +157,7 @@ def average_parts(
     return (torch.stack(sums).sum(0) / len(texts)).float()
 
 
-def every_logit(
+def logits_of_corpus(
     reader: AttentionClassifier, corpus: Corpus, writer: RunWriter
 ) -> Float[np.ndarray, "n n_class"]:
     """Logits of all rows of the corpus."""
@@ -173,7 +177,7 @@ def prediction_frames(
 
 def _facts(
     reader: AttentionClassifier,
-    found: Taught,
+    found: TrainedAttention,
     settings: TrainConfig,
     before: dict[str, Any],
 ) -> dict[str, Any]:
@@ -191,7 +195,7 @@ def _facts(
             "layer_shares": shares,
             "per_class": settings.attention.per_class,
             "parts": list(PARTS),
-            **schooling(found, settings),
+            **schedule_facts(found, settings),
         },
         "neurons": {**before["neurons"], "selected": n_read, "unique": n_read},
         "layers": {**before["layers"], "used": top},
@@ -202,7 +206,7 @@ def _facts(
     }
 
 
-def schooling(found: Taught, settings: TrainConfig) -> dict[str, Any]:
+def schedule_facts(found: TrainedAttention, settings: TrainConfig) -> dict[str, Any]:
     """The schedule, what was tuned by it, and where the head over words came from."""
     wish = settings.attention
     said: dict[str, Any] = {"schedule": wish.schedule}
@@ -216,7 +220,7 @@ def schooling(found: Taught, settings: TrainConfig) -> dict[str, Any]:
 
 
 def _comparison(
-    before: dict[str, Any], after: dict[str, Any], found: Taught
+    before: dict[str, Any], after: dict[str, Any], found: TrainedAttention
 ) -> list[dict[str, Any]]:
     """Rows of the result table: attention, poolings of all layers alike, stc, last.
 
@@ -247,4 +251,4 @@ def _comparison(
         for name, trained, seconds, flops in frozen_half
         if name in others
     ]
-    return comparison_table(rows, whole_flops=whole)
+    return comparison_rows(rows, whole_flops=whole)

@@ -23,7 +23,7 @@ from stc_core.errors import StcError
 from stc_core.files import read_json, replacing, write_json
 from stc_core.heads.head import SparseHead
 from stc_core.recipes.attention.module import RATES, AttentionModule, WordLoss
-from stc_core.recipes.attention.uniform import first_head, vectors_alike
+from stc_core.recipes.attention.uniform import first_head, uniform_vectors
 from stc_core.tuning.blocks import (
     TunableBackbone,
     TunePlan,
@@ -47,7 +47,7 @@ _WORDS = "words"
 Alike = dict[str, Float[np.ndarray, "n d"]]
 
 
-class Taught(NamedTuple):
+class TrainedAttention(NamedTuple):
     """What learning left: the backbone to read from, attention, head, and its course.
 
     `words` is the course of the language-model stage, `own_words` whether the head over
@@ -70,68 +70,72 @@ class Taught(NamedTuple):
 
 
 def train_attention(
-    lesson: TuningSession, base: Backbone, sites: Sequence[Site], alike: Alike
-) -> Taught:
+    session: TuningSession, base: Backbone, sites: Sequence[Site], alike: Alike
+) -> TrainedAttention:
     """Attention by the schedule of the settings; `base` is used up if it is tuned."""
-    if lesson.settings.attention.schedule == "frozen":
-        return _frozen(lesson, base, sites, alike)
-    return _tuned(lesson, base, sites, alike)
+    if session.settings.attention.schedule == "frozen":
+        return _frozen(session, base, sites, alike)
+    return _tuned(session, base, sites, alike)
 
 
 def _frozen(
-    lesson: TuningSession, base: Backbone, sites: Sequence[Site], alike: Alike
-) -> Taught:
+    session: TuningSession, base: Backbone, sites: Sequence[Site], alike: Alike
+) -> TrainedAttention:
     """The rates fall to zero and the last epoch stays: on a small validation set the
     choice of an epoch is luck."""
-    wish = lesson.settings.tune
-    focus = _focus(lesson, base, sites, alike)
-    history = lesson.train(
-        focus,
+    wish = session.settings.tune
+    module = _attention_module(session, base, sites, alike)
+    history = session.train(
+        module,
         base,
-        tune=_bounded(wish, lesson.settings.attention.epochs, wish.seconds),
-        rate=lambda steps: paced(focus.groups(wish.learning_rate), steps),
+        tune=_bounded(wish, session.settings.attention.epochs, wish.seconds),
+        rate=lambda steps: warmed_rates(module.groups(wish.learning_rate), steps),
         choose=False,
     )
-    return Taught(
-        base, focus.trained(), focus.linear_head(), history, focus.n_trainable()
+    return TrainedAttention(
+        base, module.trained(), module.linear_head(), history, module.n_trainable()
     )
 
 
 def _tuned(
-    lesson: TuningSession, base: Backbone, sites: Sequence[Site], alike: Alike
-) -> Taught:
+    session: TuningSession, base: Backbone, sites: Sequence[Site], alike: Alike
+) -> TrainedAttention:
     """The epoch that validates best stays."""
-    wish, settings = lesson.settings.attention, lesson.settings
+    wish, settings = session.settings.attention, session.settings
     check_language(base)
     plan = plan_blocks(base, sites, settings.tune)
     what = changes_for(base, plan, settings.tune)
     staged = wish.schedule == "two-stage"
     head = word_head(base) if staged or wish.lm_weight else None
-    graft = grafted(base, plan, what, seed=settings.seed)
+    tunable = grafted(base, plan, what, seed=settings.seed)
     if settings.tune.checkpointing:
-        checkpoint_blocks(graft.backbone)
+        checkpoint_blocks(tunable.backbone)
     words = None
     if staged:
         assert head is not None
-        words = spoken(lesson, graft, head)
-        lesson.writer.phase("tune", message="what the tuned layers say")
-        tell = lesson.writer.progress
-        alike = vectors_alike(graft.backbone, sites, lesson.corpus, progress=tell)
-    tongue = None if staged or head is None else WordLoss(head, wish.lm_weight)
-    focus = _focus(lesson, graft.backbone, sites, alike, graft=graft, tongue=tongue)
-    lesson.writer.phase("tune", message=_said(plan, wish.schedule))
-    history = _classes(lesson, focus, graft.backbone, words)
+        words = train_language_model(session, tunable, head)
+        session.writer.phase("tune", message="what the tuned layers say")
+        tell = session.writer.progress
+        alike = uniform_vectors(tunable.backbone, sites, session.corpus, progress=tell)
+    word_loss = None if staged or head is None else WordLoss(head, wish.lm_weight)
+    module = _attention_module(
+        session, tunable.backbone, sites, alike, tunable=tunable, word_loss=word_loss
+    )
+    session.writer.phase("tune", message=_said(plan, wish.schedule))
+    history = _classes(session, module, tunable.backbone, words)
     kept = keep_tuned(
-        lesson.writer.folder,
+        session.writer.folder,
         what,
-        focus.tuned_tensors(),
-        backbone=graft.backbone,
+        module.tuned_tensors(),
+        backbone=tunable.backbone,
         dtype=settings.dtype,
     )
-    attention, line, n = focus.trained(), focus.linear_head(), focus.n_trainable()
+    attention, line, n = module.trained(), module.linear_head(), module.n_trainable()
     own = None if head is None else head.own
-    del focus, graft, tongue, head, base
-    return Taught(kept.open(), attention, line, history, n, plan.tuned, words, own)
+    del module, tunable, word_loss, head, base
+    return TrainedAttention(
+        kept.open(), attention, line, history, n, plan.tuned, words, own
+    )
 
 
 def _said(plan: TunePlan, schedule: str) -> str:
@@ -158,32 +162,34 @@ def plan_blocks(
     return TunePlan(top, tuple(sorted(below[:n])))
 
 
-def spoken(lesson: TuningSession, graft: TunableBackbone, head: WordHead) -> History:
-    """The language-model stage; the blocks of `graft` are then as it left them.
+def train_language_model(
+    session: TuningSession, tunable: TunableBackbone, head: WordHead
+) -> History:
+    """The language-model stage; the blocks of `tunable` are then as it left them.
 
     The epoch that guesses the validation texts best stays. It is done once: what it
     left is among the checkpoints.
     """
-    settings = lesson.settings
-    folder = lesson.writer.folder / CHECKPOINTS
+    settings = session.settings
+    folder = session.writer.folder / CHECKPOINTS
     left, told = folder / f"{_WORDS}.safetensors", folder / f"{_WORDS}.json"
-    speaker = Speaker(graft.backbone, head, graft.parts, graft.blocks)
+    speaker = Speaker(tunable.backbone, head, tunable.parts, tunable.blocks)
     if told.is_file():
         speaker.load_state_dict(load_file(left))
         return History.of(read_json(told))
     origin = "its own head" if head.own else "a head tied to its word vectors"
-    lesson.writer.phase("tune", message=f"language model with {origin}")
+    session.writer.phase("tune", message=f"language model with {origin}")
     half = settings.tune.seconds and settings.tune.seconds / 2
-    rate = rate_of(settings.tune, graft.backbone.d_model)
-    history = lesson.train(
+    rate = rate_of(settings.tune, tunable.backbone.d_model)
+    history = session.train(
         speaker,
-        graft.backbone,
+        tunable.backbone,
         name=_WORDS,
         tune=_bounded(settings.tune, settings.attention.lm_epochs, half),
         by="loss",
         under=_WORDS,
         told=History().record(),
-        rate=lambda steps: paced(_word_groups(speaker, rate), steps),
+        rate=lambda steps: warmed_rates(_word_groups(speaker, rate), steps),
     )
     with replacing(left) as path:
         tensors = speaker.state_dict()
@@ -194,30 +200,30 @@ def spoken(lesson: TuningSession, graft: TunableBackbone, head: WordHead) -> His
 
 
 def _classes(
-    lesson: TuningSession,
-    focus: AttentionModule,
+    session: TuningSession,
+    module: AttentionModule,
     backbone: Backbone,
     words: History | None,
 ) -> History:
     """The classifier with all that is tuned: block by block after a first stage, else
     all from the start."""
-    settings, n = lesson.settings, focus.n_tuned
+    settings, n = session.settings, module.n_tuned
     spent = words.seconds if words else 0.0
     seconds = settings.tune.seconds and max(settings.tune.seconds - spent, 1e-3)
-    groups = focus.groups(
+    groups = module.groups(
         top=rate_of(settings.tune, backbone.d_model), ratio=RATIO if words else 1.0
     )
 
     def thaw(done: int, steps: int) -> None:
-        focus.open(open_blocks(done, steps, n))
+        module.open(open_blocks(done, steps, n))
 
-    return lesson.train(
-        focus,
+    return session.train(
+        module,
         backbone,
         name="classes",
         tune=_bounded(settings.tune, settings.attention.epochs, seconds),
         told={_WORDS: words.record()} if words else None,
-        rate=lambda steps: paced(groups, steps),
+        rate=lambda steps: warmed_rates(groups, steps),
         step=thaw if words else None,
     )
 
@@ -228,7 +234,7 @@ def open_blocks(done: int, steps: int, n: int) -> int:
     return min(n, int(done / (THAW * steps) * (n + 1)))
 
 
-def paced(groups: list[dict[str, Any]], steps: int) -> Rate:
+def warmed_rates(groups: list[dict[str, Any]], steps: int) -> Rate:
     """The optimizer over `steps`, and its rates: up for a tenth, then down to zero."""
     optimizer = AdamW(groups, weight_decay=0.01)
     warm = max(1, round(WARMUP * steps))
@@ -252,27 +258,27 @@ def _bounded(tune: TuneConfig, epochs: int, seconds: float | None) -> TuneConfig
     return tune.changed(epochs=epochs, seconds=seconds)
 
 
-def _focus(
-    lesson: TuningSession,
+def _attention_module(
+    session: TuningSession,
     backbone: Backbone,
     sites: Sequence[Site],
     alike: Alike,
     *,
-    graft: TunableBackbone | None = None,
-    tongue: WordLoss | None = None,
+    tunable: TunableBackbone | None = None,
+    word_loss: WordLoss | None = None,
 ) -> AttentionModule:
     """Attention that begins with all alike, the same for the same seed."""
-    task = lesson.task
-    n_query = len(task.classes) if lesson.settings.attention.per_class else 1
+    task = session.task
+    n_query = len(task.classes) if session.settings.attention.per_class else 1
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(lesson.settings.seed)
+        torch.manual_seed(session.settings.seed)
         attention = Attention(len(sites), backbone.widths[sites[-1]], n_query)
     return AttentionModule(
         backbone,
         sites,
         attention,
         first_head(alike, task, backbone, sites),
-        graft,
+        tunable,
         class_weight=balanced(task),
-        tongue=tongue,
+        word_loss=word_loss,
     )

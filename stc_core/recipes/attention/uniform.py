@@ -49,7 +49,7 @@ def read_sites_of(backbone: Backbone, max_layer: int | None) -> list[Site]:
     return found
 
 
-def vectors_alike(
+def uniform_vectors(
     backbone: Backbone, sites: Sequence[Site], corpus: Corpus, *, progress: Progress
 ) -> dict[str, Float[np.ndarray, "n d"]]:
     """Every text by each of ALIKE, all layers and tokens in equal shares."""
@@ -70,7 +70,7 @@ def vectors_alike(
     return out
 
 
-def plain_heads(
+def uniform_heads(
     alike: Mapping[str, Float[np.ndarray, "n d"]],
     task: Task,
     backbone: Backbone,

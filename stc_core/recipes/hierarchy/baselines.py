@@ -19,8 +19,8 @@ from stc_core.classifiers.label_tree import Tree
 from stc_core.metrics.scores import bootstrap_interval
 from stc_core.recipes.hierarchy.layer_probes import LevelProbe
 from stc_core.recipes.hierarchy.levels import Levels
-from stc_core.recipes.hierarchy.training import HierarchyTraining, Plan
-from stc_core.recipes.hierarchy.word_heads import room_of, scribe_of
+from stc_core.recipes.hierarchy.training import HierarchyTraining, LevelPlan
+from stc_core.recipes.hierarchy.word_heads import text_room, word_module_of
 from stc_core.selection.baselines import Guess, score_baseline
 from stc_core.tuning.readout import Readout
 from stc_core.tuning.session import balanced
@@ -29,23 +29,23 @@ _BATCH = 64
 Nodes = Int[np.ndarray, "n_test depth"]
 
 
-def rivals(
-    course: HierarchyTraining,
-    plan: Plan,
-    rungs: Sequence[Sequence[LevelProbe]],
+def level_baselines(
+    training: HierarchyTraining,
+    plan: LevelPlan,
+    by_level: Sequence[Sequence[LevelProbe]],
     head: nn.Module | None = None,
 ) -> dict[str, tuple[Nodes, str, float]]:
     """For each its nodes of the test rows, how it was made, and its seconds."""
-    levels, said = course.levels, f"blocks {plan.tuned[0]}-{plan.tuned[-1]} tuned"
+    levels, said = training.levels, f"blocks {plan.tuned[0]}-{plan.tuned[-1]} tuned"
     probes = [
-        next(rung.test for rung in rungs[level] if rung.layer == layer)
+        next(probe.test for probe in by_level[level] if probe.layer == layer)
         for level, layer in enumerate(plan.layers[: levels.depth])
     ]
     places = ", ".join(map(str, plan.layers[: levels.depth]))
     finest = levels.depth - 1
-    leaf, seconds = _tuned(course, plan, rungs, finest, head)
+    leaf, seconds = _tuned(training, plan, by_level, finest, head)
     flat = [levels.tree.ancestors(level)[leaf] for level in range(levels.depth)]
-    own = [_tuned(course, plan, rungs, level, head) for level in range(finest)]
+    own = [_tuned(training, plan, by_level, level, head) for level in range(finest)]
     every = [*(guess for guess, _ in own), leaf]
     total = seconds + sum(taken for _, taken in own)
     found = {
@@ -59,38 +59,40 @@ def rivals(
 
 
 def _tuned(
-    course: HierarchyTraining,
-    plan: Plan,
-    rungs: Sequence[Sequence[LevelProbe]],
+    training: HierarchyTraining,
+    plan: LevelPlan,
+    probes: Sequence[Sequence[LevelProbe]],
     level: int,
     head: nn.Module | None,
 ) -> tuple[Int[np.ndarray, " n_test"], float]:
     """Nodes of one level by a model tuned for it alone, on top; and its seconds."""
-    top, task = plan.layers[-1], course.levels.tasks[level]
-    course.writer.phase("tune", message=f"to compare: {task_name(course, level)} alone")
-    max_length = None if head is None else room_of(course)
-    graft, _ = course.prepared(plan, layer=top, max_length=max_length)
+    top, task = plan.layers[-1], training.levels.tasks[level]
+    training.writer.phase(
+        "tune", message=f"to compare: {task_name(training, level)} alone"
+    )
+    max_length = None if head is None else text_room(training)
+    tunable, _ = training.prepared(plan, layer=top, max_length=max_length)
     readout: Readout
     if head is None:
         readout = Readout(
-            graft.backbone,
-            next(rung.linear for rung in rungs[level] if rung.layer == top),
-            graft.parts,
-            graft.blocks,
+            tunable.backbone,
+            next(probe.linear for probe in probes[level] if probe.layer == top),
+            tunable.parts,
+            tunable.blocks,
             class_weight=balanced(task),
         )
     else:
-        alone = Tree((course.levels.tree.names(level),), ((0,) * len(task.classes),))
-        readout = scribe_of(course, graft, alone, (top,), head)
+        alone = Tree((training.levels.tree.names(level),), ((0,) * len(task.classes),))
+        readout = word_module_of(training, tunable, alone, (top,), head)
     name = f"level_{level + 1}"
-    history = course.train(readout, graft.backbone, task.codes, name=name)
-    texts = list(course.corpus.texts.at(course.corpus.rows("test")))
-    logits = logits_of(readout, graft.backbone.tokenize(texts).ids)
+    history = training.train(readout, tunable.backbone, task.codes, name=name)
+    texts = list(training.corpus.texts.at(training.corpus.rows("test")))
+    logits = logits_of(readout, tunable.backbone.tokenize(texts).ids)
     return logits.argmax(axis=1), history.seconds
 
 
-def task_name(course: HierarchyTraining, level: int) -> str:
-    return course.levels.columns[level]
+def task_name(training: HierarchyTraining, level: int) -> str:
+    return training.levels.columns[level]
 
 
 def logits_of(

@@ -24,7 +24,7 @@ from stc_core.recipes.hierarchy.layer_probes import LevelProbe
 from stc_core.recipes.hierarchy.levels import Levels
 from stc_core.recipes.hierarchy.training import (
     HierarchyTraining,
-    Plan,
+    LevelPlan,
     TrainedHierarchy,
 )
 from stc_core.tuning.session import balanced, keep_tuned
@@ -37,38 +37,38 @@ def class_weights(levels: Levels) -> list[Float[np.ndarray, " _"] | None]:
 
 
 def train_class_heads(
-    course: HierarchyTraining, plan: Plan, rungs: Sequence[Sequence[LevelProbe]]
+    training: HierarchyTraining, plan: LevelPlan, probes: Sequence[Sequence[LevelProbe]]
 ) -> TrainedHierarchy:
     """The tuned backbone with its heads, kept in the run's folder `backbone`."""
-    tree, settings = course.levels.tree, course.settings
-    graft, what = course.prepared(plan, layer=plan.layers[-1], with_guides=True)
-    backbone = graft.backbone
+    tree, settings = training.levels.tree, training.settings
+    tunable, what = training.prepared(plan, layer=plan.layers[-1], with_guides=True)
+    backbone = tunable.backbone
     readout = ClassHeadModule(
-        graft,
+        tunable,
         tree,
-        [head_on(rungs, level, layer) for level, layer in enumerate(plan.layers)],
+        [head_on(probes, level, layer) for level, layer in enumerate(plan.layers)],
         weights=plan.weights,
-        class_weights=class_weights(course.levels),
+        class_weights=class_weights(training.levels),
     )
-    codes = course.levels.codes[:, -1]
-    history = course.train(readout, backbone, codes, name="hierarchy")
+    codes = training.levels.codes[:, -1]
+    history = training.train(readout, backbone, codes, name="hierarchy")
     kept = keep_tuned(
-        course.writer.folder,
+        training.writer.folder,
         what,
         readout.tuned_tensors(),
         backbone=backbone,
         dtype=settings.dtype,
     )
     heads, n_trainable = readout.level_heads(), readout.n_trainable()
-    del graft, readout, backbone
+    del tunable, readout, backbone
     return TrainedHierarchy(kept.open(), heads, history, n_trainable)
 
 
 def head_on(
-    rungs: Sequence[Sequence[LevelProbe]], level: int, layer: int
+    probes: Sequence[Sequence[LevelProbe]], level: int, layer: int
 ) -> SparseHead:
     """The probe on a frozen layer that a level begins with."""
-    return next(rung.head for rung in rungs[level] if rung.layer == layer)
+    return next(probe.head for probe in probes[level] if probe.layer == layer)
 
 
 class LevelReadings(NamedTuple):
@@ -87,10 +87,12 @@ class LevelReadings(NamedTuple):
         return [*(logits[rows] for logits in self.coarse), top]
 
 
-def read_levels(climbed: TrainedHierarchy, course: HierarchyTraining) -> LevelReadings:
+def read_levels(
+    climbed: TrainedHierarchy, training: HierarchyTraining
+) -> LevelReadings:
     """One pass over all texts; the finest activations are written to the run."""
-    heads, texts, writer = climbed.heads, course.corpus.texts, course.writer
-    tree = course.levels.tree
+    heads, texts, writer = climbed.heads, training.corpus.texts, training.writer
+    tree = training.levels.tree
     features: list[Feature] = [f for head in heads for f in head.features]
     ends = np.cumsum([len(head.features) for head in heads])[:-1]
     coarse: list[list[np.ndarray]] = [[] for _ in heads[:-1]]
@@ -127,7 +129,7 @@ def finalise_hierarchy(
     ]
     heads[-1] = heads[-1].cooled(temperatures[-1])
     coarse = tuple(x / t for x, t in zip(read.coarse, temperatures, strict=False))
-    cascade = HierarchicalClassifier(
+    classifier = HierarchicalClassifier(
         climbed.backbone, tree, heads, levels.columns, temperatures=temperatures[:-1]
     )
-    return cascade, read._replace(coarse=coarse), temperatures
+    return classifier, read._replace(coarse=coarse), temperatures

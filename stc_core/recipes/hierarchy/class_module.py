@@ -29,19 +29,19 @@ class ClassHeadModule(Readout):
 
     def __init__(
         self,
-        graft: TunableBackbone,
+        tunable: TunableBackbone,
         tree: Tree,
         heads: Sequence[SparseHead],
         *,
         weights: Sequence[float],
         class_weights: Sequence[Float[np.ndarray, " _"] | None],
     ) -> None:
-        guides = guides_of(graft.backbone.model)
+        guides = guides_of(tunable.backbone.model)
         assert len(guides) == len(heads) - 1 == tree.depth - 1, (len(guides), tree)
         for guide, head in zip(guides, heads, strict=False):
             _begin(guide, head)
         super().__init__(
-            graft.backbone, heads[-1], [*graft.parts, *guides], graft.blocks
+            tunable.backbone, heads[-1], [*tunable.parts, *guides], tunable.blocks
         )
         self._guides, self._coarse = list(guides), list(heads[:-1])
         self._weights = [weight / sum(weights) for weight in weights]
@@ -56,7 +56,7 @@ class ClassHeadModule(Readout):
             for w in class_weights
         )
         self.losses = nn.ModuleList(losses)
-        self.to(graft.backbone.device)
+        self.to(tunable.backbone.device)
 
     def forward(
         self, labels: Tensor | None = None, **inputs: Tensor

@@ -39,7 +39,7 @@ class LevelProbe(NamedTuple):
     test: Int[np.ndarray, " n_test"]
 
 
-def stack_of(backbone: Backbone) -> list[int]:
+def layers_of_stack(backbone: Backbone) -> list[int]:
     """The layers of the topmost stack of blocks, ascending."""
     layers = [backbone.n_layers]
     while backbone.block(layers[-1] - 1) is not None:
@@ -47,7 +47,7 @@ def stack_of(backbone: Backbone) -> list[int]:
     return layers[::-1]
 
 
-def climb(
+def probe_levels(
     backbone: Backbone,
     store: FeatureStore,
     levels: Levels,
@@ -58,7 +58,7 @@ def climb(
     Ridge heads on the mean state, fitted on training rows, the ridge by validation.
     """
     found: list[list[LevelProbe]] = [[] for _ in range(levels.depth)]
-    for layer in stack_of(backbone):
+    for layer in layers_of_stack(backbone):
         features = dense_features(backbone, layer)
         site = PooledSite(Site(layer, "resid"), "mean")
         rows = some_rows(levels.tasks[0].train), levels.tasks[0].validation
@@ -85,8 +85,8 @@ def _part(
     return task._replace(codes=codes, train=learned, validation=rest)
 
 
-def propose(
-    rungs: Sequence[Sequence[LevelProbe]], n: int, *, above: int = 0
+def proposed_layers(
+    by_level: Sequence[Sequence[LevelProbe]], n: int, *, above: int = 0
 ) -> tuple[int, ...]:
     """A layer for each level, ascending; the finest is read at the top.
 
@@ -95,7 +95,7 @@ def propose(
     With `above` parts that are written after the levels, the last of them is on top,
     and one between half way up.
     """
-    layers, depth = [rung.layer for rung in rungs[0]], len(rungs) + above
+    layers, depth = [probe.layer for probe in by_level[0]], len(by_level) + above
     if len(layers) < depth:
         raise StcError(
             "recipe hierarchy",
@@ -103,10 +103,10 @@ def propose(
             got=f"{len(layers)}",
         )
     found: list[int] = []
-    for level, probes in enumerate(rungs if above else rungs[:-1]):
-        best = max(rung.accuracy for rung in probes)
+    for level, probes in enumerate(by_level if above else by_level[:-1]):
+        best = max(probe.accuracy for probe in probes)
         enough = best - _SLACK * (best * (1 - best) / n) ** 0.5
-        lowest = next(rung.layer for rung in probes if rung.accuracy >= enough)
+        lowest = next(probe.layer for probe in probes if probe.accuracy >= enough)
         least = found[-1] + 1 if found else layers[0]
         found.append(min(max(lowest, least), layers[level - depth]))
     while len(found) < depth - 1:
@@ -118,7 +118,7 @@ def checked_layers(
     given: Sequence[int], backbone: Backbone, depth: int
 ) -> tuple[int, ...]:
     """The layers that were asked for; StcError if levels cannot be read there."""
-    stack = stack_of(backbone)
+    stack = layers_of_stack(backbone)
     rising = all(a < b for a, b in pairwise(given))
     if len(given) == depth and rising and set(given) <= set(stack):
         return tuple(given)
@@ -130,8 +130,8 @@ def checked_layers(
     )
 
 
-def rung_table(
-    rungs: Sequence[Sequence[LevelProbe]],
+def level_probe_table(
+    by_level: Sequence[Sequence[LevelProbe]],
     levels: Levels,
     backbone: Backbone,
     store: FeatureStore,
@@ -142,24 +142,24 @@ def rung_table(
     n = len(levels.tasks[0].validation)
     states = states_of(backbone)
     rows = []
-    for level, (probes, task) in enumerate(zip(rungs, levels.tasks, strict=True)):
+    for level, (probes, task) in enumerate(zip(by_level, levels.tasks, strict=True)):
         measured = from_features(store.read, _learned(task), backbone, states)
         nu = measured.nu if measured else ()
-        for rung in probes:
-            hits = np.arange(n) < round(rung.accuracy * n)
+        for probe in probes:
+            hits = np.arange(n) < round(probe.accuracy * n)
             low, high = bootstrap_interval(np.ones(n, int), hits.astype(int), seed=0)
             rows.append(
                 {
                     "level": level,
                     "column": levels.columns[level],
-                    "layer": rung.layer,
-                    "accuracy": rung.accuracy,
-                    "macro_f1": rung.macro_f1,
+                    "layer": probe.layer,
+                    "accuracy": probe.accuracy,
+                    "macro_f1": probe.macro_f1,
                     "accuracy_low": low,
                     "accuracy_high": high,
                     "n": n,
-                    "nu": nu[rung.layer] if rung.layer < len(nu) else np.nan,
-                    "chosen": rung.layer == layers[level],
+                    "nu": nu[probe.layer] if probe.layer < len(nu) else np.nan,
+                    "chosen": probe.layer == layers[level],
                 }
             )
     return pd.DataFrame(rows)

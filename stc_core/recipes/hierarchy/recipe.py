@@ -26,20 +26,24 @@ from stc_core.metrics.scores import (
 )
 from stc_core.probes.variability import states_of
 from stc_core.recipes.ending import corpus_of_run, cost_at, finish_tuned, seconds_with
-from stc_core.recipes.hierarchy.baselines import path_scores, rivals
+from stc_core.recipes.hierarchy.baselines import level_baselines, path_scores
 from stc_core.recipes.hierarchy.class_heads import (
     LevelReadings,
     finalise_hierarchy,
     read_levels,
     train_class_heads,
 )
-from stc_core.recipes.hierarchy.layer_probes import LevelProbe, climb, rung_table
+from stc_core.recipes.hierarchy.layer_probes import (
+    LevelProbe,
+    level_probe_table,
+    probe_levels,
+)
 from stc_core.recipes.hierarchy.levels import Levels, check_levels, levels_of
 from stc_core.recipes.hierarchy.replies import Replies, replies_of
-from stc_core.recipes.hierarchy.reply_scores import generated
+from stc_core.recipes.hierarchy.reply_scores import score_replies
 from stc_core.recipes.hierarchy.training import (
     HierarchyTraining,
-    Plan,
+    LevelPlan,
     TrainedHierarchy,
     plan_levels,
 )
@@ -72,21 +76,21 @@ def check_hierarchy(config: RunConfig, writer: RunWriter) -> None:
         )
 
 
-def hierarchical(config: RunConfig, writer: RunWriter) -> None:
+def tune_hierarchy(config: RunConfig, writer: RunWriter) -> None:
     """The last step: puts the tuned cascade in the place of the sparse classifier."""
     settings, run = config.train, Run(writer.folder)
-    before, corpus = frozen_half(run.metrics), corpus_of_run(run)
+    before, corpus = sparse_metrics(run.metrics), corpus_of_run(run)
     levels = levels_of(corpus, settings.class_weight)
-    course = HierarchyTraining(corpus, levels, settings, writer)
+    training = HierarchyTraining(corpus, levels, settings, writer)
     writer.phase("tune", message="which layer answers which level")
     base = loaded(settings)
     store = extract(
         base, corpus.texts, states_of(base), store_dtype=settings.store_dtype
     )
-    rungs = climb(base, store, levels, corpus.rows("test"))
+    probes = probe_levels(base, store, levels, corpus.rows("test"))
     parts = tuple(corpus.columns.written)
-    plan = plan_levels(base, rungs, levels, settings, above=len(parts))
-    table = rung_table(rungs, levels, base, store, layers=plan.layers)
+    plan = plan_levels(base, probes, levels, settings, above=len(parts))
+    table = level_probe_table(probes, levels, base, store, layers=plan.layers)
     writer.write_frame(RUNGS, table)
     del base
     for name in layout.SPARSE:
@@ -98,14 +102,16 @@ def hierarchical(config: RunConfig, writer: RunWriter) -> None:
     writer.phase("tune", message=places)
     head = first_words(settings)
     if head is None:
-        metrics = by_classes(course, plan, rungs, before)
+        metrics = class_head_metrics(training, plan, probes, before)
     else:
-        metrics = by_words(course, plan, head, before)
+        metrics = word_head_metrics(training, plan, head, before)
     baselines = {**before["baselines"]}
     metrics["baselines"] = baselines
     writer.write_json("metrics.json", metrics)
     true = levels.codes[corpus.rows("test")]
-    for name, (nodes, said, seconds) in rivals(course, plan, rungs, head).items():
+    for name, (nodes, said, seconds) in level_baselines(
+        training, plan, probes, head
+    ).items():
         scores = path_scores(levels, true, nodes, seed=settings.seed, detail=said)
         baselines[name] = {**scores, "seconds": seconds}
     order = ("flat", "separate", "inner_probe", *before["baselines"])
@@ -118,7 +124,7 @@ def hierarchical(config: RunConfig, writer: RunWriter) -> None:
     finish_tuned(writer, metrics, gone=())
 
 
-def frozen_half(metrics: dict[str, Any]) -> dict[str, Any]:
+def sparse_metrics(metrics: dict[str, Any]) -> dict[str, Any]:
     """The metrics of the sparse classifier, itself among the baselines.
 
     Of a run that was cut off among the last baselines they are taken back from what
@@ -147,121 +153,124 @@ def first_words(settings: TrainConfig) -> nn.Module | None:
     return head
 
 
-def by_classes(
-    course: HierarchyTraining,
-    plan: Plan,
-    rungs: Sequence[Sequence[LevelProbe]],
+def class_head_metrics(
+    training: HierarchyTraining,
+    plan: LevelPlan,
+    probes: Sequence[Sequence[LevelProbe]],
     before: dict[str, Any],
 ) -> dict[str, Any]:
     """Tunes class heads and writes what came of it; its metrics, without baselines."""
-    levels = course.levels
-    found = train_class_heads(course, plan, rungs)
-    course.writer.phase("report", message="the tuned classifier")
-    cascade, read, temperatures = finalise_hierarchy(
-        found, read_levels(found, course), levels
+    levels = training.levels
+    found = train_class_heads(training, plan, probes)
+    training.writer.phase("report", message="the tuned classifier")
+    classifier, read, temperatures = finalise_hierarchy(
+        found, read_levels(found, training), levels
     )
-    write_cascade(cascade, read, course)
+    write_classifier(classifier, read, training)
 
     def way(rows: Int[np.ndarray, " some"]) -> Descent:
-        return descend(levels.tree, read.logits(cascade.heads_, rows))
+        return descend(levels.tree, read.logits(classifier.heads_, rows))
 
-    metrics = {**before, **evaluated(cascade, course, way)}
-    metrics |= _facts(cascade, found, plan, levels, before)
-    width = len(cascade.head_.features)
+    metrics = {**before, **level_metrics(classifier, training, way)}
+    metrics |= _facts(classifier, found, plan, levels, before)
+    width = len(classifier.head_.features)
     metrics["neurons"] = {**before["neurons"], "selected": width, "unique": width}
     metrics["hierarchy"]["temperatures"] = temperatures
     return metrics
 
 
-def by_words(
-    course: HierarchyTraining, plan: Plan, head: nn.Module, before: dict[str, Any]
+def word_head_metrics(
+    training: HierarchyTraining,
+    plan: LevelPlan,
+    head: nn.Module,
+    before: dict[str, Any],
 ) -> dict[str, Any]:
     """The same for word heads; neurons stay those of the sparse classifier."""
-    writer, settings = course.writer, course.settings
-    replies = replies_to(course)
-    found, lexicon = train_word_heads(course, plan, head, replies)
+    writer, settings = training.writer, training.settings
+    replies = replies_to(training)
+    found, classifier = train_word_heads(training, plan, head, replies)
     writer.phase("report", message="the tuned classifier")
-    lexicon.save(writer.folder / "model", params={})
-    texts = list(course.corpus.texts)
-    every = lexicon.answer(texts, progress=writer.progress)
-    frame = prediction_frame(lexicon, every, course, np.arange(len(texts)))
+    classifier.save(writer.folder / "model", params={})
+    texts = list(training.corpus.texts)
+    every = classifier.answer(texts, progress=writer.progress)
+    frame = prediction_frame(classifier, every, training, np.arange(len(texts)))
     writer.write_frame("predictions.parquet", frame)
 
     def way(rows: Int[np.ndarray, " some"]) -> Descent:
         return Descent(every.nodes[rows], tuple(share[rows] for share in every.shares))
 
-    metrics = {**before, **evaluated(lexicon, course, way)}
-    metrics |= _facts(lexicon, found, plan, course.levels, before)
+    metrics = {**before, **level_metrics(classifier, training, way)}
+    metrics |= _facts(classifier, found, plan, training.levels, before)
     wish = settings.hierarchy
     metrics["hierarchy"] |= {"heads": "words", "tied": wish.tied, "norm": wish.norm}
     if replies is not None:
-        assert isinstance(lexicon, ReplyingClassifier), type(lexicon)
+        assert isinstance(classifier, ReplyingClassifier), type(classifier)
         writer.phase("report", message="what is written")
-        scores, frame = generated(lexicon, replies, course)
+        scores, frame = score_replies(classifier, replies, training)
         writer.write_frame(WRITTEN, frame)
         metrics["test"]["generation"] = scores
         metrics["hierarchy"]["parts"] = list(replies.parts)
     return metrics
 
 
-def replies_to(course: HierarchyTraining) -> Replies | None:
+def replies_to(training: HierarchyTraining) -> Replies | None:
     """What is to be written after the labels, if anything; the log says what is cut."""
-    corpus, settings = course.corpus, course.settings
+    corpus, settings = training.corpus, training.settings
     if not corpus.columns.written:
         return None
     base = loaded(settings)
-    end = spelled_names(course.levels.tree, base).end
+    end = spelled_names(training.levels.tree, base).end
     replies = replies_of(corpus, base, settings.hierarchy, end=end)
     if replies.n_cut:
-        course.writer.note(
+        training.writer.note(
             f"{replies.n_cut:,} of {len(replies.tokens):,} rows have a reply or a "
             f"thought of more than {replies.length} tokens; only its start is learned."
         )
     return replies
 
 
-def write_cascade(
-    cascade: HierarchicalClassifier, read: LevelReadings, course: HierarchyTraining
+def write_classifier(
+    classifier: HierarchicalClassifier, read: LevelReadings, training: HierarchyTraining
 ) -> None:
     """The classifier, its finest neurons and what it says of every row."""
-    writer, settings = course.writer, course.settings
+    writer, settings = training.writer, training.settings
     wanted = set(SparsifyThenClassify().get_params()) - {"backbone"}
-    cascade.save(
+    classifier.save(
         writer.folder / "model", params=settings.model_dump(mode="json", include=wanted)
     )
-    writer.write_frame("neurons.parquet", neuron_table(cascade.head_))
+    writer.write_frame("neurons.parquet", neuron_table(classifier.head_))
 
     def frames():
         for part, X in read.finest.blocks():
-            logits = [*(rows[part] for rows in read.coarse), cascade.head_.logits(X)]
+            logits = [*(rows[part] for rows in read.coarse), classifier.head_.logits(X)]
             rows = np.arange(part.start, part.stop)
             yield prediction_frame(
-                cascade, descend(cascade.tree_, logits), course, rows
+                classifier, descend(classifier.tree_, logits), training, rows
             )
 
     writer.write_frames("predictions.parquet", frames())
 
 
 def prediction_frame(
-    cascade: HierarchicalClassifier,
+    classifier: HierarchicalClassifier,
     way: Descent,
-    course: HierarchyTraining,
+    training: HierarchyTraining,
     rows: Int[np.ndarray, " some"],
 ) -> pd.DataFrame:
     """What every run says of its rows, and before it the coarser levels."""
-    classes = cascade.classes_.astype(object)
+    classes = classifier.classes_.astype(object)
     predicted, chances = classes[way.nodes[:, -1]], way.probabilities()
-    label = finest_labels(course, rows)
+    label = finest_labels(training, rows)
     frame = {
         "row": rows,
-        "split": course.corpus.frame["split"].to_numpy()[rows],
+        "split": training.corpus.frame["split"].to_numpy()[rows],
         "label": label,
         "predicted": predicted,
         "probability": chances[:, -1],
         "correct": predicted == label,
     }
-    for level in range(course.levels.depth):
-        names = np.array(cascade.tree_.labels[level], dtype=object)
+    for level in range(training.levels.depth):
+        names = np.array(classifier.tree_.labels[level], dtype=object)
         frame[f"predicted_{level + 1}"] = names[way.nodes[:, level]]
         frame[f"probability_{level + 1}"] = chances[:, level]
     names = [f"p:{name}" for name in classes]
@@ -271,22 +280,24 @@ def prediction_frame(
 
 
 def finest_labels(
-    course: HierarchyTraining, rows: Int[np.ndarray, " some"]
+    training: HierarchyTraining, rows: Int[np.ndarray, " some"]
 ) -> np.ndarray:
     """The name of each row's finest node; its label where the path is not known."""
-    levels = course.levels
+    levels = training.levels
     names = np.array(levels.tree.names(levels.depth - 1), dtype=object)
     codes = levels.codes[rows, -1]
-    return np.where(codes >= 0, names[codes], course.corpus.labels[rows].astype(object))
+    return np.where(
+        codes >= 0, names[codes], training.corpus.labels[rows].astype(object)
+    )
 
 
-def evaluated(
-    cascade: HierarchicalClassifier,
-    course: HierarchyTraining,
+def level_metrics(
+    classifier: HierarchicalClassifier,
+    training: HierarchyTraining,
     way_of: Callable[[Int[np.ndarray, " some"]], Descent],
 ) -> dict[str, Any]:
     """Scores on the test rows, level by level and of whole paths, and on validation."""
-    levels, corpus, seed = course.levels, course.corpus, course.settings.seed
+    levels, corpus, seed = training.levels, training.corpus, training.settings.seed
     rows = corpus.rows("test")
     way = way_of(rows)
     true = levels.codes[rows]
@@ -298,13 +309,13 @@ def evaluated(
     guess = way_of(held).nodes[:, -1]
     y = levels.codes[held, -1]
     return {
-        "classes": [str(name) for name in cascade.classes_],
+        "classes": [str(name) for name in classifier.classes_],
         "test": {
             **ours,
             "n": len(rows),
             "ece": expected_calibration_error(leaf, shares),
             "log_loss": log_loss(leaf, shares),
-            "levels": _level_scores(course, way, rows),
+            "levels": _level_scores(training, way, rows),
         },
         "validation": {
             "accuracy": accuracy(y, guess),
@@ -315,13 +326,13 @@ def evaluated(
 
 
 def _level_scores(
-    course: HierarchyTraining, way: Descent, rows: Int[np.ndarray, " some"]
+    training: HierarchyTraining, way: Descent, rows: Int[np.ndarray, " some"]
 ) -> list[dict[str, Any]]:
     """Accuracy and macro-F1 of the labels of each level, coarse to fine."""
-    found, known = [], level_names(course.corpus.columns)
-    for level, column in enumerate(course.levels.columns):
-        names = np.array(course.levels.tree.labels[level])
-        true = course.corpus.frame[known[level]].to_numpy(dtype=str)[rows]
+    found, known = [], level_names(training.corpus.columns)
+    for level, column in enumerate(training.levels.columns):
+        names = np.array(training.levels.tree.labels[level])
+        true = training.corpus.frame[known[level]].to_numpy(dtype=str)[rows]
         guess = names[way.nodes[:, level]]
         found.append(
             {
@@ -334,14 +345,14 @@ def _level_scores(
 
 
 def _facts(
-    cascade: HierarchicalClassifier,
+    classifier: HierarchicalClassifier,
     found: TrainedHierarchy,
-    plan: Plan,
+    plan: LevelPlan,
     levels: Levels,
     before: dict[str, Any],
 ) -> dict[str, Any]:
     """What the classifier is made of and what it costs, by level too."""
-    backbone = cascade.backbone_
+    backbone = classifier.backbone_
     history, top = found.history, plan.layers[-1]
     return {
         "recipe": "hierarchy",

@@ -11,25 +11,25 @@ from stc_core.classifiers.replying import ReplyingClassifier, Written
 from stc_core.frames import series
 from stc_core.metrics.text import bleu_2, distinct_n
 from stc_core.recipes.hierarchy.replies import Replies
-from stc_core.recipes.hierarchy.teacher_forcing import script, surprise
+from stc_core.recipes.hierarchy.teacher_forcing import script_of, token_losses
 from stc_core.recipes.hierarchy.training import HierarchyTraining
 
 _MOST = 500
 """Test rows that are written for at most; a draw of them if there are more."""
 
 
-def rows_to_write(course: HierarchyTraining) -> Int[np.ndarray, " some"]:
+def rows_to_write(training: HierarchyTraining) -> Int[np.ndarray, " some"]:
     """Test rows whose labels are known to the model, ascending."""
-    rows = course.corpus.rows("test")
-    rows = rows[course.levels.codes[rows, -1] >= 0]
+    rows = training.corpus.rows("test")
+    rows = rows[training.levels.codes[rows, -1] >= 0]
     if len(rows) > _MOST:
-        rng = np.random.default_rng(course.settings.seed)
+        rng = np.random.default_rng(training.settings.seed)
         rows = np.sort(rng.choice(rows, _MOST, replace=False))
     return rows
 
 
-def generated(
-    author: ReplyingClassifier, replies: Replies, course: HierarchyTraining
+def score_replies(
+    author: ReplyingClassifier, replies: Replies, training: HierarchyTraining
 ) -> tuple[dict[str, Any], pd.DataFrame]:
     """The measures of `test.generation`, and what was written, a line per row.
 
@@ -37,21 +37,21 @@ def generated(
     thought), or given those that were decoded. `bleu_2_borrowed` is that of replies
     drawn from training rows of the decoded label: what no writing would give.
     """
-    rows, began = rows_to_write(course), time.monotonic()
-    texts = list(course.corpus.texts.at(rows))
-    written = author.write(texts, progress=course.writer.progress)
+    rows, began = rows_to_write(training), time.monotonic()
+    texts = list(training.corpus.texts.at(rows))
+    written = author.write(texts, progress=training.writer.progress)
     frame = pd.DataFrame(
         {"row": rows, "label": author.classes_[written.way.nodes[:, -1]]}
     )
     for part in replies.parts:
-        true = series(course.corpus.frame, part).to_numpy(dtype=object)[rows]
+        true = series(training.corpus.frame, part).to_numpy(dtype=object)[rows]
         frame[part] = true
         frame[f"written_{part}"] = written.parts[part]
     scores = {
         "n": len(rows),
-        **perplexities(author, replies, course, rows, written),
+        **perplexities(author, replies, training, rows, written),
         **text_scores(frame, replies.parts),
-        "bleu_2_borrowed": borrowed(course, rows, written),
+        "bleu_2_borrowed": borrow_speller(training, rows, written),
         "length": replies.length,
         "cut": replies.n_cut,
         "of": len(replies.tokens),
@@ -77,14 +77,14 @@ def text_scores(frame: pd.DataFrame, parts: tuple[str, ...]) -> dict[str, Any]:
 def perplexities(
     author: ReplyingClassifier,
     replies: Replies,
-    course: HierarchyTraining,
+    training: HierarchyTraining,
     rows: Int[np.ndarray, " some"],
     written: Written,
 ) -> dict[str, float]:
     """Of the true replies, given what is true, and given what was decoded."""
-    speller, true = author.speller_, course.levels.codes[rows, -1]
+    speller, true = author.speller_, training.levels.codes[rows, -1]
     end = [speller.names.end]
-    ids = author.backbone_.tokenize(list(course.corpus.texts.at(rows))).ids
+    ids = author.backbone_.tokenize(list(training.corpus.texts.at(rows))).ids
     found = {}
     for name, leaves in (
         ("perplexity", true),
@@ -97,23 +97,23 @@ def perplexities(
                 before = [written.tokens[part][place] for part in replies.parts[:-1]]
                 tails[:-1] = [np.array([*one, *end]) for one in before]
             scripts.append(
-                script(
+                script_of(
                     ids[place], int(leaf), tails, tree=author.tree_, names=speller.names
                 )
             )
         last = len(author.layers_) - 1
-        found[name] = surprise(speller, scripts, last).perplexity
+        found[name] = token_losses(speller, scripts, last).perplexity
     return found
 
 
-def borrowed(
-    course: HierarchyTraining, rows: Int[np.ndarray, " some"], written: Written
+def borrow_speller(
+    training: HierarchyTraining, rows: Int[np.ndarray, " some"], written: Written
 ) -> float:
     """BLEU-2 of replies of training rows, drawn among those of the decoded label."""
-    rng = np.random.default_rng(course.settings.seed)
-    replies = series(course.corpus.frame, "reply").to_numpy(dtype=object)
-    learned = course.levels.tasks[0].train
-    leaf = course.levels.codes[:, -1]
+    rng = np.random.default_rng(training.settings.seed)
+    replies = series(training.corpus.frame, "reply").to_numpy(dtype=object)
+    learned = training.levels.tasks[0].train
+    leaf = training.levels.codes[:, -1]
     found = []
     for node in written.way.nodes[:, -1]:
         among = learned[leaf[learned] == node]

@@ -27,7 +27,7 @@ class Script(NamedTuple):
     spans: tuple[tuple[int, int], ...]
 
 
-def script(
+def script_of(
     ids: np.ndarray,
     leaf: int,
     tails: Sequence[np.ndarray] = (),
@@ -50,7 +50,7 @@ def script(
     return Script(np.array(row, np.int32), tuple(spans))
 
 
-class Said(NamedTuple):
+class ScriptReading(NamedTuple):
     """What a part's head says before each of its tokens, these, and their rows."""
 
     logits: Float[Tensor, "token vocabulary"]
@@ -60,7 +60,7 @@ class Said(NamedTuple):
 
 def read_scripts(
     speller: Speller, scripts: Sequence[Script], parts: Sequence[int]
-) -> Iterator[Said]:
+) -> Iterator[ScriptReading]:
     """For each of `parts` what is said of it in these sequences: one forward."""
     backbone, stages = speller.stages.backbone, speller.stages.stages
     rows, device = [one.tokens for one in scripts], backbone.device
@@ -75,10 +75,10 @@ def read_scripts(
         ]
         place, token, row = torch.tensor(at, device=device).T
         words = speller.logits(part, states[site][place, token - 1])
-        yield Said(words, batch.inputs["input_ids"][place, token], row)
+        yield ScriptReading(words, batch.inputs["input_ids"][place, token], row)
 
 
-class Surprise(NamedTuple):
+class TokenLosses(NamedTuple):
     """Of each row: minus log p of all tokens of a part, in nats, and how many."""
 
     nats: Float[np.ndarray, " n"]
@@ -91,7 +91,7 @@ class Surprise(NamedTuple):
 
 
 @torch.inference_mode()
-def surprise(speller: Speller, scripts: Sequence[Script], part: int) -> Surprise:
+def token_losses(speller: Speller, scripts: Sequence[Script], part: int) -> TokenLosses:
     """How much a part of each sequence surprises its head, given all before it."""
     nats, counts = np.zeros(len(scripts)), np.zeros(len(scripts), int)
     order = np.argsort([len(one.tokens) for one in scripts], kind="stable")
@@ -102,4 +102,4 @@ def surprise(speller: Speller, scripts: Sequence[Script], part: int) -> Surprise
         rows = some[said.rows.cpu().numpy()]
         np.add.at(nats, rows, loss.double().cpu().numpy())
         np.add.at(counts, rows, 1)
-    return Surprise(nats, counts)
+    return TokenLosses(nats, counts)

@@ -16,8 +16,8 @@ from stc_core.heads.head import SparseHead
 from stc_core.recipes.hierarchy.layer_probes import (
     LevelProbe,
     checked_layers,
-    propose,
-    stack_of,
+    layers_of_stack,
+    proposed_layers,
 )
 from stc_core.recipes.hierarchy.levels import Levels
 from stc_core.runs.writer import RunWriter
@@ -33,7 +33,7 @@ from stc_core.tuning.session import TuningSession, loaded
 from stc_core.tuning.trainer import History
 
 
-class Plan(NamedTuple):
+class LevelPlan(NamedTuple):
     """The layer of each level, the blocks that learn, the weights of the losses."""
 
     layers: tuple[int, ...]
@@ -52,12 +52,12 @@ class TrainedHierarchy(NamedTuple):
 
 def plan_levels(
     base: Backbone,
-    rungs: Sequence[Sequence[LevelProbe]],
+    probes: Sequence[Sequence[LevelProbe]],
     levels: Levels,
     s: TrainConfig,
     *,
     above: int = 0,
-) -> Plan:
+) -> LevelPlan:
     """Layers as given or proposed; by default the blocks that end at each of them.
 
     After those of the levels come those of `above` parts that are written after them.
@@ -67,7 +67,7 @@ def plan_levels(
     if wish.layers:
         layers = checked_layers(wish.layers, base, depth)
     else:
-        layers = propose(rungs, n, above=above)
+        layers = proposed_layers(probes, n, above=above)
     weights = wish.weights or (1.0,) * depth
     if len(weights) != depth:
         written = ", then thought and reply" if above else ""
@@ -76,10 +76,10 @@ def plan_levels(
             expected=f"{depth} of them, from coarse to fine{written}",
             got=str(len(weights)),
         )
-    stack = [layer for layer in stack_of(base) if layer <= layers[-1]]
+    stack = [layer for layer in layers_of_stack(base) if layer <= layers[-1]]
     reach = len(stack) if s.tune.where == "all" else s.tune.blocks
     tuned = {layer for end in layers for layer in range(end - reach + 1, end + 1)}
-    return Plan(layers, tuple(sorted(tuned & set(stack))), weights)
+    return LevelPlan(layers, tuple(sorted(tuned & set(stack))), weights)
 
 
 class HierarchyTraining(NamedTuple):
@@ -92,7 +92,7 @@ class HierarchyTraining(NamedTuple):
 
     def prepared(
         self,
-        plan: Plan,
+        plan: LevelPlan,
         *,
         layer: int,
         with_guides: bool = False,
@@ -104,10 +104,10 @@ class HierarchyTraining(NamedTuple):
         what = changes_for(base, where, tune)
         if with_guides:
             what = what._replace(guides=_specs(base, plan, self.levels.tree))
-        graft = grafted(base, where, what, seed=self.settings.seed)
+        tunable = grafted(base, where, what, seed=self.settings.seed)
         if tune.checkpointing:
-            checkpoint_blocks(graft.backbone)
-        return graft, what
+            checkpoint_blocks(tunable.backbone)
+        return tunable, what
 
     def train(
         self,
@@ -124,17 +124,19 @@ class HierarchyTraining(NamedTuple):
         loss, to which they belong.
         """
         task = self.levels.tasks[0]._replace(codes=codes)
-        lesson = TuningSession(self.corpus, task, self.settings, self.writer, tails)
+        session = TuningSession(self.corpus, task, self.settings, self.writer, tails)
         under = "" if name == "hierarchy" else None
         by = None if tails is None else "loss"
-        return lesson.train(readout, backbone, name=name, under=under, by=by)
+        return session.train(readout, backbone, name=name, under=under, by=by)
 
 
-def _specs(base: Backbone, plan: Plan, tree: Tree) -> tuple[class_guides.Spec, ...]:
+def _specs(
+    base: Backbone, plan: LevelPlan, tree: Tree
+) -> tuple[class_guides.Spec, ...]:
     """A guide above each layer but the last: below the block that follows it."""
     names = {module: name for name, module in base.model.named_modules()}
     blocks = [base.block(layer + 1) for layer in plan.layers[:-1]]
-    everywhere = [base.block(layer) for layer in stack_of(base)]
+    everywhere = [base.block(layer) for layer in layers_of_stack(base)]
     if len(set(everywhere)) < len(everywhere):
         raise StcError(
             f"recipe hierarchy on {base.name}",

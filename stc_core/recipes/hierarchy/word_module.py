@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from stc_core.backbone.loading import hub
 from stc_core.classifiers.label_tree import Tree
 from stc_core.classifiers.spelling import Names, Speller
-from stc_core.recipes.hierarchy.teacher_forcing import read_scripts, script
+from stc_core.recipes.hierarchy.teacher_forcing import read_scripts, script_of
 from stc_core.tuning.blocks import TunableBackbone
 from stc_core.tuning.language_model import language_model
 from stc_core.tuning.readout import Readout, learn
@@ -30,7 +30,7 @@ class WordHeadModule(Readout):
 
     def __init__(
         self,
-        graft: TunableBackbone,
+        tunable: TunableBackbone,
         tree: Tree,
         names: Names,
         *,
@@ -40,15 +40,15 @@ class WordHeadModule(Readout):
         weights: Sequence[float],
     ) -> None:
         nn.Module.__init__(self)
-        self.model = graft.backbone.model
+        self.model = tunable.backbone.model
         self.heads = nn.ModuleList(heads)
-        self.to(graft.backbone.device)
-        self._backbone, self._blocks = graft.backbone, list(graft.blocks)
+        self.to(tunable.backbone.device)
+        self._backbone, self._blocks = tunable.backbone, list(tunable.blocks)
         self._speller = Speller(
-            graft.backbone, tree, names, layers, list(self.heads), norm=norm
+            tunable.backbone, tree, names, layers, list(self.heads), norm=norm
         )
         self._weights = [weight / sum(weights) for weight in weights]
-        for part in [*graft.parts, *self.heads]:
+        for part in [*tunable.parts, *self.heads]:
             learn(part)
 
     def forward(
@@ -79,7 +79,7 @@ class WordHeadModule(Readout):
         names, tree = self._speller.names, self._speller.tree
         after = [() for _ in ids] if tails is None else [_real(row) for row in tails]
         scripts = [
-            script(one, leaf, tail, tree=tree, names=names)
+            script_of(one, leaf, tail, tree=tree, names=names)
             for one, leaf, tail in zip(ids, leaves.tolist(), after, strict=True)
         ]
         parts = range(len(self._weights))

@@ -22,8 +22,8 @@ from stc_core.recipes.attention.schedule import (
     RATIO,
     THAW,
     open_blocks,
-    paced,
     plan_blocks,
+    warmed_rates,
 )
 from stc_core.recipes.attention.uniform import read_sites_of
 from stc_core.runs.run import Run
@@ -54,7 +54,7 @@ def focus_of(
     torch.manual_seed(seed)
     attention = Attention(len(sites), backbone.widths[sites[-1]])
     tongue = None if weight is None else WordLoss(WordHead(backbone, None), weight)
-    return AttentionModule(backbone, sites, attention, head, graft, tongue=tongue)
+    return AttentionModule(backbone, sites, attention, head, graft, word_loss=tongue)
 
 
 def learned_by(
@@ -72,7 +72,7 @@ def learned_by(
         seed=1,
         folder=folder,
         tell=lambda *_: None,
-        rate=lambda steps: paced(groups, steps),
+        rate=lambda steps: warmed_rates(groups, steps),
         step=step,
     )
 

@@ -20,8 +20,8 @@ from stc_core.recipes.hierarchy import recipe
 from stc_core.recipes.hierarchy.layer_probes import (
     LevelProbe,
     checked_layers,
-    propose,
-    stack_of,
+    layers_of_stack,
+    proposed_layers,
 )
 from stc_core.runs import layout
 from stc_core.runs.run import Run
@@ -101,12 +101,20 @@ def rungs(*scores: list[float]) -> list[list[LevelProbe]]:
 
 def test_the_lowest_layer_that_is_about_as_good_is_proposed():
     flat = [0.0] * 4
-    assert propose(rungs([0.5, 0.795, 0.8, 0.8], flat), 100) == (2, 4)
-    assert propose(rungs([0.5, 0.6, 0.7, 0.9], flat), 100) == (3, 4)
-    assert propose(rungs([0.9, 0.9, 0.9, 0.9], [0.9] * 4, flat), 100) == (1, 2, 4)
-    assert propose(rungs([0.1, 0.1, 0.1, 0.9], [0.9] * 4, flat), 100) == (2, 3, 4)
+    assert proposed_layers(rungs([0.5, 0.795, 0.8, 0.8], flat), 100) == (2, 4)
+    assert proposed_layers(rungs([0.5, 0.6, 0.7, 0.9], flat), 100) == (3, 4)
+    assert proposed_layers(rungs([0.9, 0.9, 0.9, 0.9], [0.9] * 4, flat), 100) == (
+        1,
+        2,
+        4,
+    )
+    assert proposed_layers(rungs([0.1, 0.1, 0.1, 0.9], [0.9] * 4, flat), 100) == (
+        2,
+        3,
+        4,
+    )
     with pytest.raises(StcError, match="at least 3 blocks"):
-        propose(rungs([0.5], [0.5], [0.5]), 10)
+        proposed_layers(rungs([0.5], [0.5], [0.5]), 10)
 
 
 def test_layers_that_cannot_be_are_refused():
@@ -115,7 +123,7 @@ def test_layers_that_cannot_be_are_refused():
     for wrong in ((1,), (3, 1), (0, 3), (2, 4)):
         with pytest.raises(StcError, match="2 rising layers between 1 and 3"):
             checked_layers(wrong, backbone, 2)
-    assert stack_of(tiny_backbone("t5")) == [4, 5, 6]
+    assert layers_of_stack(tiny_backbone("t5")) == [4, 5, 6]
 
 
 def test_one_column_of_labels_is_refused_before_any_work(tmp_path: Path):

@@ -18,7 +18,7 @@ from stc_core.config import (
 from stc_core.errors import StcError
 from stc_core.metrics.text import bleu_2
 from stc_core.recipes import registry
-from stc_core.recipes.hierarchy.teacher_forcing import script
+from stc_core.recipes.hierarchy.teacher_forcing import script_of
 from stc_core.runs.run import Run
 from stc_core.runs.writer import RunWriter
 from stc_core.types import Site
@@ -66,7 +66,7 @@ def test_perplexity_is_that_of_whole_forwards(run: Run):
         tails = [np.array([*parts[0], 3]), np.array(([*parts[1], 3])[:8])]
         ids = author.backbone_.tokenize([one["text"]]).ids[0]
         leaf = author.classes_.tolist().index(one["label"])
-        whole = script(ids, leaf, tails, tree=author.tree_, names=spell.names).tokens
+        whole = script_of(ids, leaf, tails, tree=author.tree_, names=spell.names).tokens
         site = Site(3, "resid")
         states = author.backbone_.token_activations([whole], [site])[0][site]
         logp = spell.logits(2, states).log_softmax(-1).detach().double().numpy()
