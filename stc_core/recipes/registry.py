@@ -1,7 +1,7 @@
-"""Recipes: a corpus and a backbone in, a run directory out.
+"""The recipes: from settings to a finished run folder.
 
-Every way to start a training (command line, app, Python) calls `train`, so all leave
-the same directory. The test rows choose nothing: results.py scores them, at the end.
+Every way to start a training (command line, app, Python) calls `train`, so each leaves
+the same run folder. Test rows choose nothing: results.py scores them at the end.
 """
 
 from collections.abc import Callable
@@ -18,7 +18,8 @@ from stc_core.runs.writer import RunWriter
 
 
 def train(config: RunConfig, writer: RunWriter) -> Run:
-    """The finished run of `config`, written by `writer` as it goes."""
+    """Do the run of `config`, written by `writer` step by step; give the finished
+    run."""
     if config.data.reply and config.train.recipe != "hierarchy":
         raise StcError(
             "option --reply",
@@ -49,4 +50,4 @@ RECIPES: dict[str, tuple[_Step, ...]] = {
         attention.tune_attention,
     ),
 }
-"""What each recipe does, in order."""
+"""The steps of each recipe, in order."""

@@ -1,6 +1,6 @@
-"""What a fitted classifier leaves in its run: tables, activations, model, scores.
+"""What a fitted classifier writes to its run: tables, activations, model, scores.
 
-The test rows are scored here, once, after everything was chosen.
+The test rows are scored here, once, after everything else is chosen.
 """
 
 from collections.abc import Iterator, Sequence
@@ -33,7 +33,8 @@ from stc_core.types import PooledSite
 
 
 class FitInputs(NamedTuple):
-    """What a head is fitted and scored on: all rows, and those that chose it."""
+    """What a head is fitted and scored on: all rows, and the sample that chooses
+    neurons."""
 
     backbone: Backbone
     corpus: Corpus
@@ -57,7 +58,7 @@ def finish_sparse(
     *,
     seed: int,
 ) -> dict[str, Any]:
-    """The metrics of the classifier, without baselines; all else of it is written."""
+    """Fit the head on all rows and write it; give the metrics without baselines."""
     backbone, corpus, task, sample, wanted, tokens = inputs
     writer.write_frame(
         "curves.parquet", tables.curve_table(fitted, backbone, inputs.part)
@@ -81,7 +82,8 @@ def finish_sparse(
 
 
 def write_frontier(writer: RunWriter, inputs: FitInputs, fitted: Fitted) -> None:
-    """What each depth costs, timed now, and how its classifiers do."""
+    """Write the frontier: the scores of the options of each depth, and its cost, timed
+    now."""
     if not fitted.options:
         return
     backbone, sample = inputs.backbone, inputs.sample
@@ -203,7 +205,7 @@ def _facts(
 
 
 def seconds_of(writer: RunWriter) -> dict[str, float]:
-    """Seconds of each phase that has ended; `baselines` is the one that runs."""
+    """Seconds of each finished phase; the present phase counts as `baselines`."""
     known = {k: v for k, v in writer.seconds.items() if k}
     total = writer.total_seconds
     known["baselines"] = total - sum(known.values())

@@ -1,6 +1,7 @@
-"""A cheaper classifier from a finished run, with no new extraction.
+"""A cheaper classifier from a finished run, without a new extraction.
 
-Its features are found again by the texts, its probes by what the run kept of them.
+Its features are found in the cache by their texts; the run has kept the importances of
+its probes.
 """
 
 from collections.abc import Sequence
@@ -40,11 +41,11 @@ from stc_core.selection.stc import Fitted, taken
 from stc_core.types import PooledSite, Progress, silent
 
 _PLACES = "probes.parquet", "classes.parquet", "control.parquet"
-"""Tables with rows of each place that is read; older runs have but the first."""
+"""Tables with rows for each pooled site; older runs have the first one alone."""
 
 
 def shrink(config: RunConfig, writer: RunWriter) -> None:
-    """Everything of a run that is made from a finished one, but its end."""
+    """Make a smaller classifier from the finished run that `config.shrink` names."""
     asked, settings = config.shrink, config.train
     assert asked is not None
     parent = Run.open(asked.parent)
@@ -127,7 +128,7 @@ def _features(
     again: bool,
     progress: Progress = silent,
 ) -> FeatureStore:
-    """Those that are on disk, or with `again` extracted where they are not."""
+    """The features on disk; with `again` they are extracted if they are not there."""
     found = stored(backbone, texts, wanted, store_dtype=store_dtype)
     if found is None and not again:
         raise StcError(
@@ -145,7 +146,8 @@ def _features(
 def _probes(
     parent: Run, writer: RunWriter, wanted: Sequence[PooledSite]
 ) -> list[Salience]:
-    """What is known of the wanted sites; written to the new run with their tables."""
+    """The importances of the wanted sites; writes them and their tables to the new
+    run."""
     path = parent.folder / SALIENCE
     known = [one for one in read_saliences(path) if one.pooled_site in set(wanted)]
     write_saliences(writer.folder / SALIENCE, known)
@@ -181,7 +183,7 @@ def _option(
 
 
 def _about(parent: Run, metrics: dict[str, Any]) -> dict[str, Any]:
-    """What the new run says of the one that it was made from."""
+    """The facts of the parent run that the new run keeps."""
     return {
         "run": parent.folder.name,
         "name": parent.name,

@@ -39,7 +39,8 @@ INTERRUPTED = "the work was interrupted"
 
 
 def train_sparse(config: RunConfig, writer: RunWriter) -> None:
-    """The whole recipe `stc`; the others begin with it, as what they compare with."""
+    """The whole recipe `stc`. Other recipes begin with it and compare with its
+    result."""
     settings = config.train
     if (writer.folder / CHECKPOINTS).is_dir():
         writer.note("Going on where the tuning was cut off.")
@@ -87,7 +88,7 @@ def train_sparse(config: RunConfig, writer: RunWriter) -> None:
 def _ground(
     config: RunConfig, writer: RunWriter, classifier: SparsifyThenClassify
 ) -> FitInputs:
-    """The table read, the backbone loaded, and the features of the sample extracted."""
+    """Read the table, load the backbone, and extract the features of the sample."""
     settings = config.train
     writer.phase("read", message=config.data.path)
     corpus = _read(config)
@@ -129,7 +130,7 @@ def _add_control(
     *,
     seed: int,
 ) -> None:
-    """The probes of shuffled labels; like a baseline, they cannot harm their run."""
+    """Fit the probes of shuffled labels; if that fails, the run stays as it is."""
     metrics, wanted = Run(writer.folder).metrics, inputs.wanted
     if INTERRUPTED in metrics["missing"].values():
         return
@@ -153,7 +154,7 @@ def _add_control(
 
 
 def stop_if_interrupted(config: RunConfig, writer: RunWriter) -> None:
-    """Stop here if the baselines were cut short: whoever did that waits for no more."""
+    """Stop here if the user interrupted the baselines."""
     if INTERRUPTED in Run(writer.folder).metrics["missing"].values():
         raise KeyboardInterrupt
 
@@ -167,11 +168,10 @@ def add_baselines(
     ours: Int[np.ndarray, " n_test"] | None = None,
     seed: int,
 ) -> None:
-    """Writes metrics.json with no baseline, then again with each one that ends.
+    """Write metrics.json without baselines, then again after each baseline.
 
-    The classifier is done by then, so nothing that befalls a baseline harms its run:
-    one that fails is noted, in the log and under `missing`; when the work is
-    interrupted the rest are.
+    The classifier is already written, so a baseline that fails cannot harm the run: the
+    log and `missing` name it. After an interrupt `missing` names all that are left.
     """
     metrics |= {"baselines": {}, "missing": {}}
     left = dict(baselines)
@@ -194,9 +194,9 @@ def add_baselines(
 
 
 def _on_test(writer: RunWriter, sample: Sample) -> np.ndarray | None:
-    """The classes that the run gives to the texts on which baselines are scored.
+    """The run's own classes for the texts on which baselines are scored.
 
-    None of a large corpus: they are scored on a part of it.
+    None for a large corpus, whose baselines are scored on a sample.
     """
     if not sample.is_whole:
         return None
@@ -213,7 +213,8 @@ def _write_metrics(writer: RunWriter, metrics: dict[str, Any]) -> None:
 def _baselines(
     sample: Sample, texts: Sequence[str], probes: Sequence[ProbeResult], *, seed: int
 ) -> dict[str, Callable[[], Guess]]:
-    """The baselines on the sample; of a large corpus they say that it is one."""
+    """The baselines on the sample; if it is not the whole corpus, their detail says
+    so."""
     task, test = sample.task, sample.test
     jobs = baselines_of(sample.store.read, texts, task, test, probes, seed=seed)
     if sample.is_whole:

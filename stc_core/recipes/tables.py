@@ -1,4 +1,4 @@
-"""The tables of a run directory, from what was fitted: pure, one frame each."""
+"""The tables of a run folder, each from fitted results by a pure function."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -18,7 +18,7 @@ from stc_core.types import Site
 
 
 def probe_table(probes: Sequence[ProbeResult], task: Task) -> pd.DataFrame:
-    """A row per (site, pooling, C): validation scores, nonzeros, certified gap."""
+    """A row for each (site, pooling, C): validation scores, nonzeros, certified gap."""
     n, rows = len(task.validation), []
     for probe in probes:
         site, pooling = probe.pooled_site
@@ -44,7 +44,8 @@ def probe_table(probes: Sequence[ProbeResult], task: Task) -> pd.DataFrame:
 
 
 def neuron_table(head: SparseHead) -> pd.DataFrame:
-    """A row per selected neuron; `weight:<class>` is logit change per sd."""
+    """A row for each kept neuron; `weight:<class>` is the change of the logit for one
+    sd."""
     frame = pd.DataFrame(
         [
             {**_site_columns(f.site), "index": f.index, "pooling": f.pooling}
@@ -59,7 +60,8 @@ def neuron_table(head: SparseHead) -> pd.DataFrame:
 
 
 def curve_table(fitted: Fitted, backbone: Backbone, corpus: Corpus) -> pd.DataFrame:
-    """A row per classifier considered: its neurons, layer, scores and cost."""
+    """A row for each classifier that was considered: neurons, layer, scores and
+    cost."""
     n = len(corpus.rows("validation"))
     chosen = {
         "neurons": len(fitted.head.features),
@@ -95,10 +97,10 @@ def frontier_table(
     y_test: Int[np.ndarray, " n_test"],
     n: int,
 ) -> pd.DataFrame:
-    """A row per option: its scores on `n` validation rows and on test, and its cost.
+    """A row for each option: scores on `n` validation rows and on test rows, and cost.
 
-    `deepest` is the layer that is read last, to which the cost belongs; `seconds` are
-    those of a text by this layer. Test scores are told, nothing is chosen by them.
+    `deepest` is the highest layer that is read and decides the cost; `seconds` maps it
+    to the seconds of a text. Test scores are reported and choose nothing.
     """
     rows = []
     for option in fitted.options:
@@ -131,10 +133,10 @@ def prediction_table(
     classes: Sequence[str],
     probabilities: Float[np.ndarray, "n n_class"],
 ) -> pd.DataFrame:
-    """A row per corpus row: split, label, prediction, probability per class.
+    """A row for each corpus row: split, label, prediction, probability of each class.
 
-    The classes are those of the whole corpus, of which these may be some rows.
-    Validation rows carry what the head said of them before it was fitted on them.
+    The classes are those of the whole corpus, even if `corpus` has some rows only.
+    Validation rows have the answers of the head before it was fitted on them.
     """
     predicted = np.array(classes, dtype=object)[probabilities.argmax(axis=1)]
     frame = pd.DataFrame(
@@ -157,9 +159,9 @@ def level_scores(
     rows: Int[np.ndarray, " some"],
     predicted: Shaped[np.ndarray, " some"],
 ) -> list[dict[str, Any]]:
-    """Scores of each level of label, coarse to fine, on some rows.
+    """Scores of each level of labels on some rows, coarse to fine.
 
-    Only the finest is trained; a coarser prediction is the parent of the fine one.
+    Only the finest level is trained; a coarser answer is the parent of the finest.
     """
     scores = []
     for column, (level, parent) in zip(

@@ -64,10 +64,10 @@ from stc_core.types import PooledSite
 
 
 class Tuned(NamedTuple):
-    """A tuned backbone, its head as training left it, and what it is held against.
+    """A tuned backbone, the head after training, and the baseline before tuning.
 
-    `frozen` are the test classes by the same head before tuning, `frozen_flops` its
-    cost for a token.
+    `frozen` are the test classes by the same head before tuning, `frozen_flops` the
+    cost of that for one token.
     """
 
     backbone: Backbone
@@ -84,10 +84,10 @@ class Tuned(NamedTuple):
 def tune_blocks(
     corpus: Corpus, task: Task, settings: TrainConfig, writer: RunWriter
 ) -> Tuned:
-    """The backbone tuned for the corpus, saved in the run's folder `backbone`.
+    """Tune the backbone for the corpus and save it in the run's folder `backbone`.
 
-    Checkpoints are in its folder `checkpoints` until the run is done: a run that was
-    killed goes on from there. `tuning.json` says how the training goes.
+    Checkpoints are in the run's folder `checkpoints` until it is done; a run that was
+    killed goes on from them. `tuning.json` shows how the training goes.
     """
     base = loaded(settings)
     nu = layer_nu(writer.folder, base, corpus, task)
@@ -127,7 +127,7 @@ def tune_blocks(
 def layer_nu(
     folder: Path, backbone: Backbone, corpus: Corpus, task: Task
 ) -> Sequence[float]:
-    """nu of the layers: what the run's variability.json says, or measured now."""
+    """nu of the layers: from the run's variability.json, or measured now."""
     path = folder / NU
     if path.is_file():
         told = read_json(path)["nu"]
@@ -143,10 +143,10 @@ def _first_head(
     layer: int,
     store_dtype: str,
 ) -> tuple[SparseHead, Int[np.ndarray, " n_test"]]:
-    """A calibrated ridge head on the frozen layer, and the test classes by it.
+    """A calibrated ridge head on the frozen layer, and its test classes.
 
-    Fitted on training rows alone; its ridge and temperature are those that do best on
-    validation, which afterwards decides when to stop.
+    It is fitted on training rows alone. Validation rows choose its ridge and
+    temperature, and later when tuning stops.
     """
     features = dense_features(backbone, layer)
     site = PooledSite(features[0].site, "mean")
@@ -166,10 +166,10 @@ def _first_head(
 
 
 def finalise_tuned(tuned: Tuned, activations: Rows, task: Task) -> Fitted:
-    """The head in its last form, from the tuned activations of every row.
+    """The final head, from the tuned activations of every row.
 
-    Its logits are those of training, divided by a temperature from validation; its
-    weights are per standard deviation of the tuned neurons.
+    Its logits are those of training divided by a temperature from validation rows; its
+    weights are for one standard deviation of the tuned neurons.
     """
     values = np.load(activations.path, mmap_mode="r")
     head = rescaled(tuned.head, np.asarray(values[some_rows(task.train)], np.float32))
@@ -187,9 +187,9 @@ def finalise_tuned(tuned: Tuned, activations: Rows, task: Task) -> Fitted:
 def tuned_metrics(
     before: dict[str, Any], after: dict[str, Any], tuned: Tuned, fitted: Fitted
 ) -> dict[str, Any]:
-    """The metrics of the tuned run, from those of its frozen half and its own scores.
+    """The metrics of the tuned run, from those of its sparse half and its own scores.
 
-    Layers and names are those of the base; cost is that of the tuned backbone.
+    Layers and names are those of the base backbone, the cost is that of the tuned one.
     """
     backbone, history = tuned.backbone, tuned.history
     width = len(tuned.head.features)
@@ -214,7 +214,7 @@ def tuned_metrics(
 
 
 def peak_bytes() -> int:
-    """The most memory that this process has had: on the GPU if it uses one."""
+    """The largest memory of this process so far: of the GPU if it uses one."""
     if torch.cuda.is_available() and torch.cuda.is_initialized():
         return torch.cuda.max_memory_allocated()
     most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
@@ -226,9 +226,9 @@ def _comparison(
 ) -> list[dict[str, Any]]:
     """The table of results: tuned, frozen, stc, last layer.
 
-    `before` are the metrics of the frozen half, `after` those of the tuned run with
-    the baselines `frozen` and `stc` among its own. Seconds are of what each needs;
-    one that only reads the frozen backbone needs its extraction.
+    `before` are the metrics of the sparse half, `after` those of the tuned run, with
+    `frozen` and `stc` among its baselines. The seconds are all that each classifier
+    needs: those that only read the frozen backbone need its extraction.
     """
     n_class, width = len(after["classes"]), len(tuned.head.features)
     read, sparse = sparse_seconds(before)
@@ -262,7 +262,7 @@ def _comparison(
 
 
 def tune_variability(config: RunConfig, writer: RunWriter) -> None:
-    """The recipe `variability`: a tuned classifier in the place of the sparse one."""
+    """The last step: replace the sparse classifier by a tuned one."""
     settings, run = config.train, Run(writer.folder)
     before, corpus = run.metrics, corpus_of_run(run)
     task, n = task_of(corpus, settings), len(corpus.frame)

@@ -24,9 +24,10 @@ from stc_core.tuning.readout import Readout, learn
 from stc_core.types import Feature, Site
 
 RATES = {"layers": 5e-2, "attention": 1e-2, "head": 1e-3, "words": 1e-3}
-"""Learning rates of what is new: the layers' scores have far to go in few steps."""
+"""Learning rates of the new parts: the scores of the layers must move far in few
+steps."""
 DROPOUT = 0.3
-"""Of the text's vector, while the head learns."""
+"""Share of the text's vector that is dropped while the head learns."""
 
 
 class WordLoss(NamedTuple):
@@ -78,7 +79,8 @@ class AttentionModule(Readout):
         return len(self._tuned)
 
     def open(self, n: int) -> None:
-        """The topmost `n` of the tuned blocks learn from now on, those below do not."""
+        """From now on the topmost `n` of the tuned blocks learn, and those below do
+        not."""
         closed = len(self._tuned) - n
         for place, (_, parameters) in enumerate(self._tuned):
             for parameter in parameters:
@@ -87,7 +89,7 @@ class AttentionModule(Readout):
         self.train(self.training)
 
     def learned(self) -> dict[str, nn.Parameter]:
-        """What learns when all is open, by name."""
+        """The parameters that learn when every block is open, by name."""
         return {n: p for n, p in self.named_parameters() if n in self._names}
 
     def train(self, mode: bool = True) -> "AttentionModule":
@@ -118,7 +120,7 @@ class AttentionModule(Readout):
     def _read(
         self, inputs: dict[str, Tensor], *, said: bool
     ) -> tuple[dict[Site, Tensor], Tensor | None]:
-        """The states of the sites, and the loss of the words if they are `said`."""
+        """The states of the sites, and the loss of the words if `said` gives them."""
         backbone, sites = self._backbone, self._sites
         if not said:
             return backbone.graded(inputs, sites), None
@@ -130,16 +132,18 @@ class AttentionModule(Readout):
         return hidden, found.loss
 
     def trained(self) -> Attention:
-        """The attention as it is now, which learns no more."""
+        """A copy of the present attention, whose parameters are frozen."""
         now = self.attention.state_dict()
         return Attention.of({name: tensor.detach() for name, tensor in now.items()})
 
     def groups(
         self, rate: float | None = None, *, top: float = 0.0, ratio: float = 1.0
     ) -> list[dict[str, Any]]:
-        """What learns, with its learning rates; `rate` is that of the attention.
+        """Groups of parameters with their learning rates; `rate` is that of the
+        attention.
 
-        `top` is that of the topmost block, that of each block below 1 / `ratio` of it.
+        The topmost block learns at the rate `top`, each block below at 1 / `ratio` of
+        the rate of the block above it.
         """
         scale = 1.0 if rate is None else rate / RATES["attention"]
         own = self.attention
@@ -161,6 +165,7 @@ class AttentionModule(Readout):
 
 
 def vector_features(backbone: Backbone, sites: Sequence[Site]) -> tuple[Feature, ...]:
-    """Names for the coordinates of a text's vector, at the highest layer it reads."""
+    """Features that name the coordinates of a text's vector, at the highest layer
+    read."""
     top = max(sites)
     return tuple(Feature(top, "mean", i) for i in range(3 * backbone.widths[top]))

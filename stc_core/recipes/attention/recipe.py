@@ -53,14 +53,15 @@ from stc_core.tuning.session import CHECKPOINTS, TuningSession, loaded
 from stc_core.types import Site
 
 _SPARSE = ("neurons.parquet", "activations.npy", *layout.SPARSE)
-"""Files of the frozen half that such a run has no like of."""
+"""Files of the sparse half that a run by attention does not have."""
 SOME = 2000
-"""Training rows whose mean an explanation is held against."""
+"""Explanations compare a text with the mean of this many training rows."""
 _CHUNK = 4096
 
 
 def check_attention(config: RunConfig, writer: RunWriter) -> None:
-    """The first step: refuse a backbone that cannot learn so before any work."""
+    """The first step: refuse a backbone that this schedule cannot train, before any
+    work."""
     going_on = (writer.folder / CHECKPOINTS).is_dir()
     if config.train.attention.schedule == "frozen" or going_on:
         return
@@ -71,7 +72,7 @@ def check_attention(config: RunConfig, writer: RunWriter) -> None:
 
 
 def check_attention_settings(settings: TrainConfig, backbone: Backbone) -> None:
-    """Raise StcError for settings that cannot be learned with on this backbone."""
+    """Raise StcError if this backbone cannot be trained with these settings."""
     sites = read_sites_of(backbone, settings.max_layer)
     if settings.attention.schedule != "frozen":
         check_language(backbone)
@@ -79,7 +80,7 @@ def check_attention_settings(settings: TrainConfig, backbone: Backbone) -> None:
 
 
 def tune_attention(config: RunConfig, writer: RunWriter) -> None:
-    """The last step: a reader by attention in the place of the sparse classifier."""
+    """The last step: replace the sparse classifier by one that reads by attention."""
     settings, run = config.train, Run(writer.folder)
     before, corpus = run.metrics, corpus_of_run(run)
     task = task_of(corpus, settings)
@@ -167,7 +168,7 @@ def logits_of_corpus(
 def prediction_frames(
     reader: AttentionClassifier, corpus: Corpus, logits: Float[np.ndarray, "n n_class"]
 ) -> Iterator[pd.DataFrame]:
-    """What every run says of its rows."""
+    """The predictions of all rows, a frame for each chunk of rows."""
     names = tuple(str(name) for name in reader.classes_)
     for start in range(0, len(logits), _CHUNK):
         rows = np.arange(start, min(start + _CHUNK, len(logits)))
@@ -207,7 +208,7 @@ def _facts(
 
 
 def schedule_facts(found: TrainedAttention, settings: TrainConfig) -> dict[str, Any]:
-    """The schedule, what was tuned by it, and where the head over words came from."""
+    """The schedule, the blocks that it tuned, and the origin of the head over words."""
     wish = settings.attention
     said: dict[str, Any] = {"schedule": wish.schedule}
     if found.blocks:
@@ -222,10 +223,10 @@ def schedule_facts(found: TrainedAttention, settings: TrainConfig) -> dict[str, 
 def _comparison(
     before: dict[str, Any], after: dict[str, Any], found: TrainedAttention
 ) -> list[dict[str, Any]]:
-    """Rows of the result table: attention, poolings of all layers alike, stc, last.
+    """The table of results: attention, uniform poolings, stc, last layer.
 
-    Seconds are of what each needs; one that only reads the frozen backbone needs its
-    extraction.
+    The seconds are all that each classifier needs: those that only read the frozen
+    backbone need its extraction.
     """
     n_class, width = len(after["classes"]), len(found.head.features)
     read, sparse = sparse_seconds(before)

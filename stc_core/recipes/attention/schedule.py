@@ -38,9 +38,9 @@ from stc_core.types import Site
 
 WARMUP = 0.1
 RATIO = 2.6
-"""Of the rate of a block to that of the one below it."""
+"""The rate of a block divided by the rate of the block below it."""
 THAW = 0.3
-"""Share of the steps after which all blocks learn: before anything can stop early."""
+"""All blocks learn after this share of the steps, before training can stop early."""
 _WORDS = "words"
 """Name of the language-model stage among the checkpoints and in tuning.json."""
 
@@ -48,10 +48,10 @@ Alike = dict[str, Float[np.ndarray, "n d"]]
 
 
 class TrainedAttention(NamedTuple):
-    """What learning left: the backbone to read from, attention, head, and its course.
+    """A trained attention classifier: backbone, attention, head, and how training went.
 
-    `words` is the course of the language-model stage, `own_words` whether the head over
-    words came with the files; None where there was none.
+    `words` is the history of the language-model stage, `own_words` says whether the
+    head over words came with the files; both are None without such a stage.
     """
 
     backbone: Backbone
@@ -65,14 +65,14 @@ class TrainedAttention(NamedTuple):
 
     @property
     def seconds(self) -> float:
-        """Of all stages."""
+        """Seconds of all stages."""
         return self.history.seconds + (self.words.seconds if self.words else 0.0)
 
 
 def train_attention(
     session: TuningSession, base: Backbone, sites: Sequence[Site], alike: Alike
 ) -> TrainedAttention:
-    """Attention by the schedule of the settings; `base` is used up if it is tuned."""
+    """Train attention by the schedule of the settings; tuning changes `base` itself."""
     if session.settings.attention.schedule == "frozen":
         return _frozen(session, base, sites, alike)
     return _tuned(session, base, sites, alike)
@@ -81,8 +81,10 @@ def train_attention(
 def _frozen(
     session: TuningSession, base: Backbone, sites: Sequence[Site], alike: Alike
 ) -> TrainedAttention:
-    """The rates fall to zero and the last epoch stays: on a small validation set the
-    choice of an epoch is luck."""
+    """Train on the frozen backbone and keep the last epoch.
+
+    The rates fall to zero, and choosing an epoch on a small validation set is luck.
+    """
     wish = session.settings.tune
     module = _attention_module(session, base, sites, alike)
     history = session.train(
@@ -100,7 +102,7 @@ def _frozen(
 def _tuned(
     session: TuningSession, base: Backbone, sites: Sequence[Site], alike: Alike
 ) -> TrainedAttention:
-    """The epoch that validates best stays."""
+    """Train with tuned blocks and keep the epoch with the best validation score."""
     wish, settings = session.settings.attention, session.settings
     check_language(base)
     plan = plan_blocks(base, sites, settings.tune)
@@ -146,7 +148,7 @@ def _said(plan: TunePlan, schedule: str) -> str:
 def plan_blocks(
     backbone: Backbone, sites: Sequence[Site], tune: TuneConfig
 ) -> TunePlan:
-    """The blocks that learn: all of those that are read, or the topmost of them."""
+    """Choose the blocks that learn: all blocks that are read, or the topmost ones."""
     top = max(site.layer for site in sites)
     below: list[int] = []
     while backbone.block(top - len(below)) is not None:
@@ -165,10 +167,10 @@ def plan_blocks(
 def train_language_model(
     session: TuningSession, tunable: TunableBackbone, head: WordHead
 ) -> History:
-    """The language-model stage; the blocks of `tunable` are then as it left them.
+    """Tune the blocks of `tunable` as a language model, in place.
 
-    The epoch that guesses the validation texts best stays. It is done once: what it
-    left is among the checkpoints.
+    The epoch with the lowest validation loss is kept. A resumed run does not repeat
+    the stage: its result is among the checkpoints.
     """
     settings = session.settings
     folder = session.writer.folder / CHECKPOINTS
@@ -205,8 +207,10 @@ def _classes(
     backbone: Backbone,
     words: History | None,
 ) -> History:
-    """The classifier with all that is tuned: block by block after a first stage, else
-    all from the start."""
+    """Train the classifier and the tuned blocks together.
+
+    After a language-model stage the blocks open one by one, else all at the start.
+    """
     settings, n = session.settings, module.n_tuned
     spent = words.seconds if words else 0.0
     seconds = settings.tune.seconds and max(settings.tune.seconds - spent, 1e-3)
@@ -229,13 +233,16 @@ def _classes(
 
 
 def open_blocks(done: int, steps: int, n: int) -> int:
-    """How many of `n` blocks learn at a step, from the top: none at first, then one
-    after another, all after THAW of the steps."""
+    """The number of blocks, of `n` and from the top, that learn at a step.
+
+    None at first, then one after another, all after the share THAW of the steps.
+    """
     return min(n, int(done / (THAW * steps) * (n + 1)))
 
 
 def warmed_rates(groups: list[dict[str, Any]], steps: int) -> Rate:
-    """The optimizer over `steps`, and its rates: up for a tenth, then down to zero."""
+    """The optimizer and its schedule: rates rise for a tenth of `steps`, then fall to
+    zero."""
     optimizer = AdamW(groups, weight_decay=0.01)
     warm = max(1, round(WARMUP * steps))
 
@@ -267,7 +274,7 @@ def _attention_module(
     tunable: TunableBackbone | None = None,
     word_loss: WordLoss | None = None,
 ) -> AttentionModule:
-    """Attention that begins with all alike, the same for the same seed."""
+    """A module whose attention begins uniform; the same seed gives the same module."""
     task = session.task
     n_query = len(task.classes) if session.settings.attention.per_class else 1
     with torch.random.fork_rng(devices=[]):

@@ -1,6 +1,6 @@
-"""Texts by all layers and tokens in equal shares: what attention begins with.
+"""Texts as the uniform mixture of all layers and tokens, which attention begins with.
 
-And what it is compared with.
+The same mixtures under linear heads are its baselines.
 """
 
 from collections.abc import Mapping, Sequence
@@ -22,13 +22,13 @@ from stc_core.recipes.attention.module import vector_features
 from stc_core.types import Progress, Site
 
 ALIKE = ("mean", "max", "last")
-"""What attention is compared with: poolings of all layers in equal shares."""
+"""The poolings of the baselines, over all layers in equal shares."""
 
 
 def read_sites_of(backbone: Backbone, max_layer: int | None) -> list[Site]:
     """The hidden states that attention reads: of one stack, all of one width.
 
-    Of an encoder-decoder the encoder's, as its tokens are in the same places.
+    In an encoder-decoder they are the encoder's: its tokens have the same positions.
     """
     stack = [site for site in backbone.sites if site.kind == "resid"]
     stack = [site for site in stack if not backbone.reads_shifted(site)]
@@ -52,7 +52,8 @@ def read_sites_of(backbone: Backbone, max_layer: int | None) -> list[Site]:
 def uniform_vectors(
     backbone: Backbone, sites: Sequence[Site], corpus: Corpus, *, progress: Progress
 ) -> dict[str, Float[np.ndarray, "n d"]]:
-    """Every text by each of ALIKE, all layers and tokens in equal shares."""
+    """For each pooling of ALIKE the vectors of all texts, every layer in equal
+    shares."""
     width, n = backbone.widths[sites[-1]], len(corpus.frame)
     uniform = Attention(len(sites), width).to(backbone.device)
 
@@ -76,7 +77,7 @@ def uniform_heads(
     backbone: Backbone,
     sites: Sequence[Site],
 ) -> dict[str, SparseHead]:
-    """A linear model of each pooling, as what attention is compared with."""
+    """A linear head for each pooling: the baselines of attention."""
     features = vector_features(backbone, sites)
     part = _some(task)
     return {
@@ -93,7 +94,7 @@ def first_head(
 ) -> SparseHead:
     """The linear model of a text's first vector: attention, max and mean.
 
-    Attention begins as the mean, so each has half of the mean's weight.
+    Attention begins as the mean, so both get half of the weight of the mean.
     """
     features = vector_features(backbone, sites)
     X = np.concatenate([alike["mean"], alike["max"]], axis=1)

@@ -1,9 +1,9 @@
-"""What a hierarchical classifier is held against, on the same rows and budget.
+"""The baselines of a hierarchical classifier, on the same rows and budget.
 
-`flat`: the finest level alone, on top, its parents read off the tree. `separate`: a
-model of its own for each level, the finest that of `flat`. Both have the kind of head,
-settings, seed and blocks of ours. `inner_probe`: linear probes of the frozen layers
-that ours reads, each level by itself.
+`flat` predicts the finest level at the top layer and reads the parents off the tree.
+`separate` tunes one model for each level; that of the finest level is `flat`. Both
+have our kind of head, settings, seed and blocks. `inner_probe` puts a linear probe for
+each level on the frozen layer that ours reads.
 """
 
 from collections.abc import Sequence
@@ -35,7 +35,8 @@ def level_baselines(
     by_level: Sequence[Sequence[LevelProbe]],
     head: nn.Module | None = None,
 ) -> dict[str, tuple[Nodes, str, float]]:
-    """For each its nodes of the test rows, how it was made, and its seconds."""
+    """For each baseline its nodes for the test rows, how it was made, and its
+    seconds."""
     levels, said = training.levels, f"blocks {plan.tuned[0]}-{plan.tuned[-1]} tuned"
     probes = [
         next(probe.test for probe in by_level[level] if probe.layer == layer)
@@ -65,7 +66,7 @@ def _tuned(
     level: int,
     head: nn.Module | None,
 ) -> tuple[Int[np.ndarray, " n_test"], float]:
-    """Nodes of one level by a model tuned for it alone, on top; and its seconds."""
+    """The test nodes of one level by a model tuned for it alone, and the seconds."""
     top, task = plan.layers[-1], training.levels.tasks[level]
     training.writer.phase(
         "tune", message=f"to compare: {task_name(training, level)} alone"
@@ -98,7 +99,7 @@ def task_name(training: HierarchyTraining, level: int) -> str:
 def logits_of(
     readout: Readout, ids: Sequence[np.ndarray]
 ) -> Float[np.ndarray, "n n_class"]:
-    """Logits of texts by a readout in training, a row each."""
+    """The logits of texts, one row each, by a module that was just trained."""
     readout.eval()
     config = readout.model.config
     device = next(readout.parameters()).device
@@ -117,10 +118,10 @@ def logits_of(
 def path_scores(
     levels: Levels, true: Nodes, found: Nodes, *, seed: int, detail: str = ""
 ) -> dict[str, Any]:
-    """Scores of the finest level, of whole paths, and how often these are paths at all.
+    """Scores of the finest level and of whole paths.
 
-    `joint_accuracy`: the share of rows where every level is right. `consistency`: the
-    share whose node of each level is under that of the level above.
+    `joint_accuracy` is the share of rows where every level is right, `consistency` the
+    share of rows where each node is a child of the node of the level above.
     """
     joint = (found == true).all(axis=1).astype(int)
     fits = np.ones(len(found), bool)

@@ -1,8 +1,8 @@
 """Tuning a backbone for several levels of labels, each read at a layer of its own.
 
-Source: the idea of HdLM (arXiv 2507.12930). A head for each coarse level is inside the
-backbone and tells the blocks above what it sees; the finest is on top and chooses among
-the children of what was decided below.
+Source: the idea of HdLM (arXiv 2507.12930). The head of each coarse level is inside the
+backbone and passes its answer to the blocks above. The finest head is at the top and
+chooses among the children of the coarser answer.
 """
 
 from collections.abc import Sequence
@@ -32,14 +32,15 @@ from stc_core.types import Feature
 
 
 def class_weights(levels: Levels) -> list[Float[np.ndarray, " _"] | None]:
-    """For each level the weight of each node in the loss, None where all are alike."""
+    """For each level the weight of each node in the loss; None if all weigh the
+    same."""
     return [balanced(task) for task in levels.tasks]
 
 
 def train_class_heads(
     training: HierarchyTraining, plan: LevelPlan, probes: Sequence[Sequence[LevelProbe]]
 ) -> TrainedHierarchy:
-    """The tuned backbone with its heads, kept in the run's folder `backbone`."""
+    """Tune the backbone with its heads and keep it in the run's folder `backbone`."""
     tree, settings = training.levels.tree, training.settings
     tunable, what = training.prepared(plan, layer=plan.layers[-1], with_guides=True)
     backbone = tunable.backbone
@@ -67,13 +68,13 @@ def train_class_heads(
 def head_on(
     probes: Sequence[Sequence[LevelProbe]], level: int, layer: int
 ) -> SparseHead:
-    """The probe on a frozen layer that a level begins with."""
+    """The probe of the frozen layer, with which the head of a level begins."""
     return next(probe.head for probe in probes[level] if probe.layer == layer)
 
 
 class LevelReadings(NamedTuple):
-    """What the heads say of every row: logits of the nodes of the coarse levels, and
-    the activations under the finest head."""
+    """The logits of the coarse levels for every row, and the activations that the
+    finest head reads."""
 
     coarse: tuple[Float[np.ndarray, "n _"], ...]
     finest: Rows
@@ -90,7 +91,7 @@ class LevelReadings(NamedTuple):
 def read_levels(
     climbed: TrainedHierarchy, training: HierarchyTraining
 ) -> LevelReadings:
-    """One pass over all texts; the finest activations are written to the run."""
+    """Read all levels in one pass over the texts; write the finest activations."""
     heads, texts, writer = climbed.heads, training.corpus.texts, training.writer
     tree = training.levels.tree
     features: list[Feature] = [f for head in heads for f in head.features]

@@ -19,12 +19,12 @@ NEVER = -1e9
 
 
 class ClassHeadModule(Readout):
-    """The coarse heads are the guides inside the backbone, the finest is on top.
+    """Coarse heads are the guides inside the backbone, the finest head is at the top.
 
-    Labels are nodes of the finest level. The loss is the weighted mean of the levels'
-    cross-entropies, each among the siblings of the true node; the logits are those of
-    the finest nodes under the coarse path that was decided, so that their largest is
-    the whole path. Begins as linear probes of the frozen layers.
+    Labels are nodes of the finest level. The loss is the weighted mean of one
+    cross-entropy for each level, each among the siblings of the true node. The logits
+    are those of the finest nodes below the decided coarse path, so the largest one
+    names a whole path. The heads begin as linear probes of the frozen layers.
     """
 
     def __init__(
@@ -90,7 +90,7 @@ class ClassHeadModule(Readout):
         return cast(Tensor, getattr(self, f"{name}_{level}"))
 
     def tuned_tensors(self) -> dict[str, Tensor]:
-        """What was learned of the backbone, and all of its guides."""
+        """The tuned tensors of the backbone, and all of its guides."""
         held = {
             name: tensor
             for name, tensor in self.model.state_dict().items()
@@ -99,7 +99,7 @@ class ClassHeadModule(Readout):
         return {**held, **super().tuned_tensors()}
 
     def level_heads(self) -> tuple[SparseHead, ...]:
-        """The heads of the levels as they are now, the finest last."""
+        """The present heads of the levels, the finest last."""
         coarse = [
             _linear(guide, head)
             for guide, head in zip(self._guides, self._coarse, strict=True)

@@ -1,4 +1,5 @@
-"""Which layer answers which level of labels: a probe of each level on every layer."""
+"""Which layer should answer which level of labels, by a probe of each level and
+layer."""
 
 from collections.abc import Sequence
 from itertools import pairwise
@@ -24,10 +25,10 @@ _SLACK = 0.25
 
 
 class LevelProbe(NamedTuple):
-    """How well one level can be read from one frozen layer, on validation.
+    """The validation scores of one level, read from one frozen layer.
 
-    `head` scores the finest nodes, of which a node of the level is the sum; `linear` is
-    a linear probe of the level's own nodes, and `test` what that says of the test rows.
+    `head` scores the finest nodes; a node of the level is the sum of those below it.
+    `linear` is a linear probe of the level's own nodes, `test` its test answers.
     """
 
     level: int
@@ -55,7 +56,8 @@ def probe_levels(
 ) -> list[list[LevelProbe]]:
     """For each level its probes on the layers of the topmost stack.
 
-    Ridge heads on the mean state, fitted on training rows, the ridge by validation.
+    Ridge heads on the mean state, fitted on training rows; validation rows choose the
+    ridge.
     """
     found: list[list[LevelProbe]] = [[] for _ in range(levels.depth)]
     for layer in layers_of_stack(backbone):
@@ -79,7 +81,7 @@ def probe_levels(
 def _part(
     task: Task, train: Int[np.ndarray, " n_train"], held: Int[np.ndarray, " n_val"]
 ) -> Task:
-    """The task of a matrix that has these rows one after another."""
+    """The task of a matrix whose rows are these rows, in this order."""
     codes = task.codes[np.concatenate([train, held])]
     learned, rest = np.split(np.arange(len(codes)), [len(train)])
     return task._replace(codes=codes, train=learned, validation=rest)
@@ -88,12 +90,12 @@ def _part(
 def proposed_layers(
     by_level: Sequence[Sequence[LevelProbe]], n: int, *, above: int = 0
 ) -> tuple[int, ...]:
-    """A layer for each level, ascending; the finest is read at the top.
+    """A layer for each level, ascending; the finest level is at the top.
 
-    The lowest layer whose probe is within SLACK standard errors, on `n` validation
-    rows, of the best one of its level: what is lost there is lost for all finer levels.
-    With `above` parts that are written after the levels, the last of them is on top,
-    and one between half way up.
+    Each is the lowest layer whose probe is within SLACK standard errors, on `n`
+    validation rows, of the best probe of its level: an error there cannot be mended at
+    a finer level. `above` counts the parts that are written after the levels; the last
+    one is at the top, one in between is half way up.
     """
     layers, depth = [probe.layer for probe in by_level[0]], len(by_level) + above
     if len(layers) < depth:
@@ -117,7 +119,7 @@ def proposed_layers(
 def checked_layers(
     given: Sequence[int], backbone: Backbone, depth: int
 ) -> tuple[int, ...]:
-    """The layers that were asked for; StcError if levels cannot be read there."""
+    """The layers that the user asked for; StcError if levels cannot be read there."""
     stack = layers_of_stack(backbone)
     rising = all(a < b for a, b in pairwise(given))
     if len(given) == depth and rising and set(given) <= set(stack):
@@ -166,7 +168,7 @@ def level_probe_table(
 
 
 def _learned(task: Task) -> Task:
-    """The same with the nodes of training rows alone."""
+    """The same task with the nodes of training rows alone."""
     present = np.unique(task.codes[task.train])
     place = np.zeros(len(task.classes), int)
     place[present] = np.arange(len(present))

@@ -18,7 +18,8 @@ MOST_LEVELS = 4
 class Levels(NamedTuple):
     """The labels of a corpus as a tree, and each level as a task of its own.
 
-    `codes[:, d]` are nodes of level d, -1 where a test row's path was never learned.
+    `codes[:, d]` are nodes of level d; -1 if no training row has the path of a test
+    row.
     """
 
     tree: Tree
@@ -34,7 +35,7 @@ class Levels(NamedTuple):
 def check_levels(columns: Columns) -> None:
     """Raise StcError unless there are two to four columns of labels.
 
-    One is enough where a reply follows.
+    One column is enough if a reply follows.
     """
     n = len(columns.labels)
     if 2 <= n <= MOST_LEVELS or (n == 1 and columns.reply):
@@ -48,7 +49,7 @@ def check_levels(columns: Columns) -> None:
 
 
 def levels_of(corpus: Corpus, class_weight: str | None) -> Levels:
-    """The tree of the paths that are learned, and a task for each level."""
+    """The tree of the paths in the training rows, and a task for each level."""
     check_levels(corpus.columns)
     labels = corpus.frame[level_names(corpus.columns)].to_numpy(dtype=str)
     train, validation = corpus.rows("train"), corpus.rows("validation")

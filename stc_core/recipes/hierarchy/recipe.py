@@ -62,7 +62,7 @@ _HEAD_ROWS = 2000
 def check_hierarchy(config: RunConfig, writer: RunWriter) -> None:
     """The first step: refuse a table without levels before any work.
 
-    And a backbone that cannot write a reply, where one is wanted.
+    Refuse, too, a backbone that cannot write when a reply is wanted.
     """
     writer.phase("read", message=config.data.path)
     head = read_table(config.data.path, nrows=_HEAD_ROWS, encoding=config.data.encoding)
@@ -77,7 +77,7 @@ def check_hierarchy(config: RunConfig, writer: RunWriter) -> None:
 
 
 def tune_hierarchy(config: RunConfig, writer: RunWriter) -> None:
-    """The last step: puts the tuned cascade in the place of the sparse classifier."""
+    """The last step: replace the sparse classifier by the tuned hierarchical one."""
     settings, run = config.train, Run(writer.folder)
     before, corpus = sparse_metrics(run.metrics), corpus_of_run(run)
     levels = levels_of(corpus, settings.class_weight)
@@ -125,10 +125,10 @@ def tune_hierarchy(config: RunConfig, writer: RunWriter) -> None:
 
 
 def sparse_metrics(metrics: dict[str, Any]) -> dict[str, Any]:
-    """The metrics of the sparse classifier, itself among the baselines.
+    """The metrics of the sparse classifier, with its own scores among the baselines.
 
-    Of a run that was cut off among the last baselines they are taken back from what
-    was written then.
+    If the run was cut off during the last baselines, metrics.json already has those of
+    the tuned classifier; the sparse ones are computed back from them.
     """
     known = metrics["baselines"]
     if "hierarchy" not in metrics:
@@ -139,7 +139,7 @@ def sparse_metrics(metrics: dict[str, Any]) -> dict[str, Any]:
 
 
 def first_words(settings: TrainConfig) -> nn.Module | None:
-    """The word head that every level begins with; None for class heads."""
+    """The word head with which every level begins; None for class heads."""
     wish = settings.hierarchy.heads
     if wish == "class" or (wish == "auto" and not loaded(settings).causal):
         return None
@@ -159,7 +159,8 @@ def class_head_metrics(
     probes: Sequence[Sequence[LevelProbe]],
     before: dict[str, Any],
 ) -> dict[str, Any]:
-    """Tunes class heads and writes what came of it; its metrics, without baselines."""
+    """Tune class heads, write the classifier, and give its metrics without
+    baselines."""
     levels = training.levels
     found = train_class_heads(training, plan, probes)
     training.writer.phase("report", message="the tuned classifier")
@@ -185,7 +186,7 @@ def word_head_metrics(
     head: nn.Module,
     before: dict[str, Any],
 ) -> dict[str, Any]:
-    """The same for word heads; neurons stay those of the sparse classifier."""
+    """The same with word heads; the run keeps the neurons of the sparse classifier."""
     writer, settings = training.writer, training.settings
     replies = replies_to(training)
     found, classifier = train_word_heads(training, plan, head, replies)
@@ -214,7 +215,7 @@ def word_head_metrics(
 
 
 def replies_to(training: HierarchyTraining) -> Replies | None:
-    """What is to be written after the labels, if anything; the log says what is cut."""
+    """The replies to learn, None if there are none; the log says which are cut."""
     corpus, settings = training.corpus, training.settings
     if not corpus.columns.written:
         return None
@@ -232,7 +233,7 @@ def replies_to(training: HierarchyTraining) -> Replies | None:
 def write_classifier(
     classifier: HierarchicalClassifier, read: LevelReadings, training: HierarchyTraining
 ) -> None:
-    """The classifier, its finest neurons and what it says of every row."""
+    """Write the classifier, the neurons of its finest head and all predictions."""
     writer, settings = training.writer, training.settings
     wanted = set(SparsifyThenClassify().get_params()) - {"backbone"}
     classifier.save(
@@ -257,7 +258,7 @@ def prediction_frame(
     training: HierarchyTraining,
     rows: Int[np.ndarray, " some"],
 ) -> pd.DataFrame:
-    """What every run says of its rows, and before it the coarser levels."""
+    """The predictions of some rows, with columns for the coarser levels."""
     classes = classifier.classes_.astype(object)
     predicted, chances = classes[way.nodes[:, -1]], way.probabilities()
     label = finest_labels(training, rows)
@@ -282,7 +283,7 @@ def prediction_frame(
 def finest_labels(
     training: HierarchyTraining, rows: Int[np.ndarray, " some"]
 ) -> np.ndarray:
-    """The name of each row's finest node; its label where the path is not known."""
+    """The name of each row's finest node, or its label if the path is not known."""
     levels = training.levels
     names = np.array(levels.tree.names(levels.depth - 1), dtype=object)
     codes = levels.codes[rows, -1]
@@ -296,7 +297,8 @@ def level_metrics(
     training: HierarchyTraining,
     way_of: Callable[[Int[np.ndarray, " some"]], Descent],
 ) -> dict[str, Any]:
-    """Scores on the test rows, level by level and of whole paths, and on validation."""
+    """Scores on test rows, for each level and for whole paths, and on validation
+    rows."""
     levels, corpus, seed = training.levels, training.corpus, training.settings.seed
     rows = corpus.rows("test")
     way = way_of(rows)
@@ -351,7 +353,7 @@ def _facts(
     levels: Levels,
     before: dict[str, Any],
 ) -> dict[str, Any]:
-    """What the classifier is made of and what it costs, by level too."""
+    """What the classifier reads and what it costs, in total and for each level."""
     backbone = classifier.backbone_
     history, top = found.history, plan.layers[-1]
     return {

@@ -15,8 +15,8 @@ from stc_core.frames import series
 class Replies(NamedTuple):
     """For each row of a corpus the tokens of its parts, each closed by its end token.
 
-    One that is longer than `length` was cut: a reply then has no end, so that a model
-    does not learn to stop there. `n_cut` counts the rows with such a part.
+    A part longer than `length` tokens is cut and then has no end token, so that a model
+    does not learn to stop there. `n_cut` counts the rows with a part that was cut.
     """
 
     parts: tuple[str, ...]
@@ -26,7 +26,7 @@ class Replies(NamedTuple):
 
 
 def part_length(backbone: Backbone, wish: HierarchyConfig) -> int:
-    """Tokens of a part at most: as asked for, else 64, or a quarter of what is read."""
+    """The most tokens of a part: as set, else 64 or a quarter of the text's length."""
     return wish.reply_length or min(LONGEST, positions(backbone) // 4)
 
 
@@ -49,6 +49,6 @@ def replies_of(
 
 
 def _encoded(backbone: Backbone, texts: Sequence[str], end: int) -> list[list[int]]:
-    """The tokens of texts alone; the end token stands for an end and nothing else."""
+    """The tokens of texts without end tokens, which mark the end of a part alone."""
     found = backbone.tokenizer(list(texts), add_special_tokens=False)["input_ids"]
     return [[token for token in ids if token != end] for ids in found]  # pyright: ignore

@@ -1,4 +1,4 @@
-"""What a decoder writes for held-out rows, and how good that is."""
+"""The replies that a decoder writes for test rows, and their scores."""
 
 import time
 from typing import Any
@@ -15,7 +15,7 @@ from stc_core.recipes.hierarchy.teacher_forcing import script_of, token_losses
 from stc_core.recipes.hierarchy.training import HierarchyTraining
 
 _MOST = 500
-"""Test rows that are written for at most; a draw of them if there are more."""
+"""The most test rows to write for; of more a random sample is taken."""
 
 
 def rows_to_write(training: HierarchyTraining) -> Int[np.ndarray, " some"]:
@@ -31,11 +31,11 @@ def rows_to_write(training: HierarchyTraining) -> Int[np.ndarray, " some"]:
 def score_replies(
     author: ReplyingClassifier, replies: Replies, training: HierarchyTraining
 ) -> tuple[dict[str, Any], pd.DataFrame]:
-    """The measures of `test.generation`, and what was written, a line per row.
+    """The scores for `test.generation` in metrics.json, and the replies, one row each.
 
     Perplexity is that of the true reply, given the text and the true labels (and
-    thought), or given those that were decoded. `bleu_2_borrowed` is that of replies
-    drawn from training rows of the decoded label: what no writing would give.
+    thought), or given the decoded ones. `bleu_2_borrowed` scores replies drawn from
+    training rows of the decoded label: a baseline that writes nothing.
     """
     rows, began = rows_to_write(training), time.monotonic()
     texts = list(training.corpus.texts.at(rows))
@@ -61,7 +61,7 @@ def score_replies(
 
 
 def text_scores(frame: pd.DataFrame, parts: tuple[str, ...]) -> dict[str, Any]:
-    """BLEU-2 of each part, and how varied written and true replies are."""
+    """BLEU-2 of each part, and the variety of written and of true replies."""
     said = {part: frame[f"written_{part}"].tolist() for part in parts}
     true = {part: frame[part].tolist() for part in parts}
     last = parts[-1]
@@ -81,7 +81,7 @@ def perplexities(
     rows: Int[np.ndarray, " some"],
     written: Written,
 ) -> dict[str, float]:
-    """Of the true replies, given what is true, and given what was decoded."""
+    """Perplexities of the true replies, after true labels and after decoded labels."""
     speller, true = author.speller_, training.levels.codes[rows, -1]
     end = [speller.names.end]
     ids = author.backbone_.tokenize(list(training.corpus.texts.at(rows))).ids

@@ -1,7 +1,7 @@
-"""One teacher-forced sequence: text, names of the labels, what is written after them.
+"""One teacher-forced sequence: the text, the names of its labels, then the reply.
 
-Source: HdLM (arXiv 2507.12930). Each part ends with the end token and has a head and a
-layer of its own; the text and its end are read, not learned.
+Source: HdLM (arXiv 2507.12930). Each part ends with the end token and has its own head
+and layer; the model reads the text and its end token without learning to write them.
 """
 
 from collections.abc import Iterator, Sequence
@@ -21,7 +21,7 @@ _BATCH = 16
 
 
 class Script(NamedTuple):
-    """The tokens of a sequence, and where each part of it is, its end token too."""
+    """The tokens of a sequence, and the place of each part, with its end token."""
 
     tokens: np.ndarray
     spans: tuple[tuple[int, int], ...]
@@ -37,7 +37,7 @@ def script_of(
 ) -> Script:
     """The sequence of a text, the path down to a leaf and what comes after.
 
-    `tails` are taken as they are: one that was cut has no end.
+    `tails` are not changed: one that was cut has no end token.
     """
     parts = [
         [*names.tokens[level][tree.ancestors(level)[leaf]], names.end]
@@ -51,7 +51,7 @@ def script_of(
 
 
 class ScriptReading(NamedTuple):
-    """What a part's head says before each of its tokens, these, and their rows."""
+    """The logits of a part's head before each token, the tokens, and their rows."""
 
     logits: Float[Tensor, "token vocabulary"]
     tokens: Int[Tensor, " token"]
@@ -61,7 +61,7 @@ class ScriptReading(NamedTuple):
 def read_scripts(
     speller: Speller, scripts: Sequence[Script], parts: Sequence[int]
 ) -> Iterator[ScriptReading]:
-    """For each of `parts` what is said of it in these sequences: one forward."""
+    """For each of `parts` the reading of these sequences, from one forward."""
     backbone, stages = speller.stages.backbone, speller.stages.stages
     rows, device = [one.tokens for one in scripts], backbone.device
     batch = make_batch(rows, backbone.config, device=device, packed=False)
@@ -79,20 +79,21 @@ def read_scripts(
 
 
 class TokenLosses(NamedTuple):
-    """Of each row: minus log p of all tokens of a part, in nats, and how many."""
+    """For each row the sum of minus log p over the tokens of a part, in nats, and the
+    number of tokens."""
 
     nats: Float[np.ndarray, " n"]
     tokens: Int[np.ndarray, " n"]
 
     @property
     def perplexity(self) -> float:
-        """e to the mean of all tokens; the end token counts as one."""
+        """exp of the mean loss of all tokens, the end token among them."""
         return float(np.exp(self.nats.sum() / self.tokens.sum()))
 
 
 @torch.inference_mode()
 def token_losses(speller: Speller, scripts: Sequence[Script], part: int) -> TokenLosses:
-    """How much a part of each sequence surprises its head, given all before it."""
+    """The losses of a part of each sequence, given all tokens before it."""
     nats, counts = np.zeros(len(scripts)), np.zeros(len(scripts), int)
     order = np.argsort([len(one.tokens) for one in scripts], kind="stable")
     for start in range(0, len(scripts), _BATCH):

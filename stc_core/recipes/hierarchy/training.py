@@ -1,4 +1,4 @@
-"""What the heads of a hierarchy are trained on, and where each stands."""
+"""What every training of a hierarchy shares, and the layer of each head."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -42,7 +42,7 @@ class LevelPlan(NamedTuple):
 
 
 class TrainedHierarchy(NamedTuple):
-    """What a training left: where it was kept, its heads and how it went."""
+    """The result of a training: the kept backbone, the heads and the history."""
 
     backbone: Backbone
     heads: tuple[SparseHead, ...]
@@ -58,9 +58,9 @@ def plan_levels(
     *,
     above: int = 0,
 ) -> LevelPlan:
-    """Layers as given or proposed; by default the blocks that end at each of them.
+    """The layers, given or proposed, and the blocks that learn below each of them.
 
-    After those of the levels come those of `above` parts that are written after them.
+    `above` counts the parts that are written after the levels; their layers come last.
     """
     wish, n = s.hierarchy, len(levels.tasks[0].validation)
     depth = levels.depth + above
@@ -83,7 +83,7 @@ def plan_levels(
 
 
 class HierarchyTraining(NamedTuple):
-    """What every training of a run shares: rows, settings, and who is told."""
+    """What every training of a run shares: rows, settings and the run's writer."""
 
     corpus: Corpus
     levels: Levels
@@ -118,10 +118,10 @@ class HierarchyTraining(NamedTuple):
         name: str,
         tails: Sequence[Sequence[np.ndarray]] | None = None,
     ) -> History:
-        """Trains it on the training rows; the main one is told in tuning.json.
+        """Train `readout` on the training rows; tuning.json shows the main training.
 
-        With `tails`, what is written after each row's labels, epochs are judged by the
-        loss, to which they belong.
+        With `tails`, the replies of the rows, the validation loss chooses the epoch, as
+        it counts the replies too.
         """
         task = self.levels.tasks[0]._replace(codes=codes)
         session = TuningSession(self.corpus, task, self.settings, self.writer, tails)
@@ -133,7 +133,7 @@ class HierarchyTraining(NamedTuple):
 def _specs(
     base: Backbone, plan: LevelPlan, tree: Tree
 ) -> tuple[class_guides.Spec, ...]:
-    """A guide above each layer but the last: below the block that follows it."""
+    """A guide after each level's layer but the last, before the next block."""
     names = {module: name for name, module in base.model.named_modules()}
     blocks = [base.block(layer + 1) for layer in plan.layers[:-1]]
     everywhere = [base.block(layer) for layer in layers_of_stack(base)]

@@ -21,7 +21,10 @@ from stc_core.tuning.session import keep_tuned, loaded
 
 
 def text_room(training: HierarchyTraining) -> int:
-    """Tokens of a text that leave room for the longest path, for every rival too."""
+    """The most tokens of a text that leave room for the longest path and reply.
+
+    Every baseline gets the same.
+    """
     base, tree = loaded(training.settings), training.levels.tree
     n_parts = len(training.corpus.columns.written)
     more = n_parts * (part_length(base, training.settings.hierarchy) + 1)
@@ -37,7 +40,7 @@ def word_module_of(
     layers: Sequence[int],
     head: nn.Module,
 ) -> WordHeadModule:
-    """A decoder with a copy of the word head for each level, one copy if tied."""
+    """A decoder with a copy of the word head for each level; tied levels share one."""
     wish = training.settings.hierarchy
     heads = [copy.deepcopy(head) for _ in layers]
     if wish.tied:
@@ -61,9 +64,10 @@ def train_word_heads(
     head: nn.Module,
     replies: Replies | None = None,
 ) -> tuple[TrainedHierarchy, SpelledClassifier]:
-    """The tuned decoder, kept in the run's folder `backbone`, and its classifier.
+    """Tune the decoder, keep it in the run's folder `backbone`, and give its
+    classifier.
 
-    With `replies` that is an author, who learned to write them after the labels.
+    With `replies` it is a ReplyingClassifier, which writes them after the labels.
     """
     levels, settings = training.levels, training.settings
     room = text_room(training)

@@ -20,12 +20,12 @@ from stc_core.tuning.readout import Readout, learn
 class WordHeadModule(Readout):
     """One teacher-forced sequence: text, coarse name, finer name, each with its end.
 
-    What is written after the labels (`tails`) has a head and a layer of its own, too.
+    The replies (`tails`) have their own heads and layers, too.
 
-    The loss is the weighted mean of the levels' cross-entropies over all words, each by
-    its own head at its own layer, in a single forward. Labels are nodes of the finest
-    level; outside training the logits are those of the constrained spelling, so that
-    their largest is the whole path.
+    The loss is the weighted mean of one cross-entropy over all words for each level,
+    each from its own head at its own layer, in a single forward. Labels are nodes of
+    the finest level. Outside training the logits are those of the constrained
+    spelling, so the largest one names a whole path.
     """
 
     def __init__(
@@ -57,7 +57,7 @@ class WordHeadModule(Readout):
         tails: Tensor | None = None,
         **inputs: Tensor,
     ) -> dict[str, Tensor]:
-        """The loss if labels are given, and outside training the logits of paths.
+        """The loss if labels are given; outside training the logits of whole paths.
 
         `tails` (batch, part, pos) are padded with -1.
         """
@@ -107,7 +107,7 @@ def _real(tails: Tensor) -> list[np.ndarray]:
 def copied_word_head(name: str) -> nn.Module | None:
     """A copy of the language-model head of a decoder, in float32, that does not learn.
 
-    None where the files have no such head.
+    None if the files have no such head.
     """
     model: Any = language_model(hub.resolve(name), causal=True)
     if model is None:

@@ -1,8 +1,8 @@
 """What a training will take, before it starts: seconds, memory, disk.
 
-Seconds of forwards and of arithmetic are measured on the machine itself, once for
-some texts on a backbone; the rest is counted, so that another setting costs
-nothing. benches/bench_forecast.py sets it beside runs, which is how to check it.
+Seconds of forwards and of arithmetic are measured on this machine, once for some texts
+and a backbone. All else is computed from counts, so a forecast for other settings is
+free. benches/speed/bench_forecast.py compares forecasts with real runs.
 """
 
 from collections.abc import Sequence
@@ -39,33 +39,35 @@ from stc_core.selection.sample import (
 from stc_core.types import PooledSite
 
 MOST_SURVEYED = 2000
-"""Texts that are tokenised for a survey."""
+"""The most texts that a survey tokenises."""
 START_SECONDS = 4.0
 PROGRAM_BYTES = 680_000_000
 """Resident memory of a worker that has imported all it needs (.53 GB), of open files
 and of what the heap keeps back."""
 PROBE_START, PROBE_ROW, PROBE_CLASS = 1.1e7, 2100.0, 0.65
-"""Probing a column, in products: at all, and for each row and power of the classes."""
+"""Cost of probing a column, in products: fixed, for each row, and the power of
+classes."""
 TFIDF_CELLS = 20.0
-"""One fit on words for each character and class, in cells."""
+"""Cost of one TF-IDF fit for each character and class, in cells."""
 GRAM_BYTES = 60_000_000
-"""Of one probe's quadratic model, usually; GRAM_CELLS bounds it."""
+"""Usual size of one probe's quadratic model; GRAM_CELLS bounds it."""
 IN_PLACE = 0.7
-"""Of the time of a Gram matrix: inner products added up, of which one half is made."""
+"""Inner products added in place take this share of the time of a Gram matrix, since
+only one half is computed."""
 CONTROL_SHARE = 0.35
-"""Of the time of the probes, on as many rows: .27 on the sample, .39 on trec."""
+"""Share of the time of the probes on as many rows: .27 on the sample, .39 on trec."""
 LEADERS = 5
-"""Sites of which the baselines fit a ridge model to each penalty."""
+"""The baselines fit a ridge model, for each penalty, to this many sites."""
 _KEPT = 3
-"""Of so many candidates one is kept, usually."""
+"""Usually one of this many candidates is kept."""
 HEAD_SECONDS_PER_TEXT = 1.2e-4
-"""The values of its neurons written and read, its prediction written."""
+"""For writing and reading a text's neurons, and writing its prediction."""
 
 
 class Survey(NamedTuple):
-    """What is measured of some texts on a backbone: it holds for all settings.
+    """Measurements of some texts on a backbone; they hold for all settings.
 
-    `tokens` are of as many texts as there are: of a sample, each taken several times.
+    `tokens` has a row for every text; if only a sample was tokenised, rows repeat.
     """
 
     tokens: Tokens
@@ -74,7 +76,7 @@ class Survey(NamedTuple):
 
 
 class Shape(NamedTuple):
-    """How large the work after extraction is."""
+    """The sizes that decide the work after extraction."""
 
     n: int
     n_train: int
@@ -86,9 +88,9 @@ class Shape(NamedTuple):
 
 
 class Forecast(NamedTuple):
-    """Seconds by phase, the most memory that any phase takes, and what it leaves.
+    """Seconds of each phase, the largest memory of any phase, and the disk space.
 
-    `extraction` is of the rows on which neurons are chosen, all else of all texts.
+    `extraction` counts the rows on which neurons are chosen, all else counts all texts.
     """
 
     extraction: ExtractionPlan
@@ -116,8 +118,8 @@ def sampled_tokens(
 ) -> Tokens:
     """Tokens of all texts, or of `most` spread evenly over all lengths.
 
-    Each of a sample stands for the texts of about its length: its row is there as
-    often, in a mixed order, so that there is a row for every text.
+    Each sampled text stands for the texts of about its length: its row repeats once for
+    each of them, in a mixed order, so that there is a row for every text.
     """
     if len(texts) <= most:
         return backbone.tokenize(texts)
@@ -138,11 +140,11 @@ def forecast(
     shape: Shape,
     store_dtype: str,
 ) -> Forecast:
-    """What training on `wanted` takes; a pure function, so cheap for any setting.
+    """What a training on `wanted` takes; a pure and cheap function.
 
-    Forwards up to the deepest wanted layer are taken to cost their share of the
-    operations of the whole backbone. Of a large corpus the sample is taken to be the
-    first that is tried: where doubling it helps, as no one knows before, it takes more.
+    Assumes that forwards up to the deepest wanted layer cost their share of the
+    operations of the whole backbone, and that the first sample of a large corpus is
+    enough: a training whose sample must be doubled takes longer.
     """
     layers = {wish.site.layer for wish in wanted}
     whole = shape._replace(depths=len(layers))
@@ -189,7 +191,7 @@ def forecast(
 
 
 def _at_depth(speed: Speed, backbone: Backbone, layer: int) -> Speed:
-    """Of forwards up to a layer, from that through all of them."""
+    """Seconds of forwards up to a layer, from the seconds through all layers."""
     part = backbone.flops_per_token(layer) / max(1, backbone.flops_per_token())
     taken = tuple(max(part, 0.02) * s for s in speed.seconds_per_token)
     return Speed(speed.lengths, taken, 0)
@@ -198,7 +200,7 @@ def _at_depth(speed: Speed, backbone: Backbone, layer: int) -> Speed:
 def _later_seconds(
     shape: Shape, pace: Arithmetic, extraction: ExtractionPlan
 ) -> dict[str, float]:
-    """Of the phases after extraction, on the rows that it was of."""
+    """Seconds of the phases after extraction, on the rows that were extracted."""
     per_text = extraction.seconds / max(1, extraction.n_texts)
     timed = TIMED_TEXTS[1] * shape.depths * per_text
     baselines = (tfidf_seconds, apart_seconds, joint_seconds, control_seconds)
@@ -212,7 +214,7 @@ def _later_seconds(
 
 
 def sampled(shape: Shape) -> Shape:
-    """Of the rows on which neurons are chosen: all, or the first sample of many."""
+    """The number of rows on which neurons are chosen: all, or the first sample."""
     if shape.n <= LARGE:
         return shape
     n_train = min(shape.n_train, FIRST)
@@ -225,26 +227,28 @@ def sampled(shape: Shape) -> Shape:
 
 
 def _kept(shape: Shape) -> int:
-    """Neurons, roughly."""
+    """A rough number of kept neurons."""
     return max(1, _candidates(shape) // _KEPT)
 
 
 def sampling_bytes(shape: Shape) -> int:
-    """Columns that tell whether more rows help, with copies; blocks of all rows."""
+    """Memory to find out whether more rows help: columns with copies, blocks of
+    rows."""
     return max(3 * 4 * CURVE_COLUMNS * shape.n_learned, 3 * BLOCK_BYTES)
 
 
 def sampling_seconds(shape: Shape, pace: Arithmetic) -> float:
-    """Whether more rows help: the Gram of half and of all of them, and the solves."""
+    """Seconds to find out whether more rows help: two Gram matrices and their
+    solves."""
     solves = 2 * len(RIDGES) * pace.solves(CURVE_COLUMNS)
     return pace.gram(3 * shape.n_train // 2, CURVE_COLUMNS) + solves
 
 
 def probe_bytes(shape: Shape, threads: int) -> int:
-    """Of `fit_probes`: the widest sites, one a thread.
+    """Memory of `fit_probes`: the widest sites, one for each thread.
 
-    All rows as read, the rows of train cut out of them, and the standardised copy
-    while it is made, all float32; beside them one quadratic model a thread.
+    Counts all rows, the training rows and their standardised copy, all float32, and one
+    quadratic model for each thread.
     """
     widest = sorted(shape.widths, reverse=True)[:threads]
     rows = shape.n_learned + shape.n + 2 * shape.n_train
@@ -252,21 +256,23 @@ def probe_bytes(shape: Shape, threads: int) -> int:
 
 
 def select_bytes(shape: Shape) -> int:
-    """Candidates of all rows, those to learn from standardised, and their Gram."""
+    """Memory of the candidates of all rows, a standardised copy, and their Gram
+    matrix."""
     p = _candidates(shape)
     return 4 * ((shape.n + shape.n_learned) * p + 3 * p * p)
 
 
 def baseline_bytes(shape: Shape) -> int:
-    """The inner products of all rows, with the widest site or with their factor."""
+    """Memory of the inner products of all rows, and of the widest site or their
+    factor."""
     rows = min(shape.n_learned, MOST_DENSE_ROWS)
     return 4 * (rows**2 + max(rows**2, (shape.n + 2 * rows) * max(shape.widths)))
 
 
 def probe_seconds(shape: Shape, pace: Arithmetic) -> float:
-    """Of the paths of all sites; more classes share most of the work.
+    """Seconds of the paths of all sites; classes share most of the work.
 
-    A site is one job, so that with few of them some cores have none.
+    A site is one job, so with few sites some cores are idle.
     """
     per_column = PROBE_START + PROBE_ROW * shape.n_train * shape.n_class**PROBE_CLASS
     idle = max(1.0, cores() / len(shape.widths))
@@ -274,7 +280,7 @@ def probe_seconds(shape: Shape, pace: Arithmetic) -> float:
 
 
 def control_seconds(shape: Shape, pace: Arithmetic) -> float:
-    """Of the probes of shuffled labels, which have fewer rows and stop early."""
+    """Seconds of the probes of shuffled labels, which use fewer rows and stop early."""
     some = shape._replace(n_train=min(shape.n_train, MOST_CONTROL))
     return CONTROL_SHARE * probe_seconds(some, pace)
 
@@ -285,11 +291,11 @@ def tfidf_seconds(shape: Shape, pace: Arithmetic) -> float:
 
 
 def select_seconds(shape: Shape, pace: Arithmetic) -> float:
-    """A search among the candidates of each depth: all of them, then half as many.
+    """Seconds of a search among all candidates, then among half as many at each depth.
 
-    The first goes over the number of neurons by steps of the square root of two, under
-    each ridge. The others go by steps of two up to the number that was chosen, half of
-    the candidates, it is assumed; so do the heads of the options, at every depth.
+    The first search tries numbers of neurons in steps of the square root of two, under
+    each ridge. The others use steps of two up to the chosen number, assumed to be half
+    of the candidates; so do the heads of the options at every depth.
     """
     p, n = _candidates(shape), shape.n
     chosen = p // 2
@@ -310,7 +316,7 @@ def select_seconds(shape: Shape, pace: Arithmetic) -> float:
 
 
 def _narrowing(shape: Shape, pace: Arithmetic) -> float:
-    """Of ranking more candidates than are looked at together."""
+    """Seconds of ranking when there are more candidates than one Gram matrix takes."""
     most = min(most_candidates(shape.n_class, shape.n_train), sum(shape.widths))
     if most <= MOST_JOINT:
         return 0.0
@@ -319,12 +325,13 @@ def _narrowing(shape: Shape, pace: Arithmetic) -> float:
 
 
 def _sizes(most: int, step: float) -> list[int]:
-    """`most`, and downwards from it."""
+    """The sizes from `most` downwards."""
     return [int(most / step**power) for power in range(int(log(max(most, 2), step)))]
 
 
 def joint_seconds(shape: Shape, pace: Arithmetic) -> float:
-    """All sites: the choice of a ridge, and the refit."""
+    """Seconds of the ridge model of all sites: the choice of the ridge, and the
+    refit."""
     learned = min(shape.n_learned, MOST_DENSE_ROWS)
     train = learned * shape.n_train // max(1, shape.n_learned)
     columns = sum(shape.widths)
@@ -340,9 +347,10 @@ def _joint(
     *,
     ridges: int = len(RIDGES),
 ) -> float:
-    """Of `dual.joint_ridge`, by features or by rows, whichever are fewer.
+    """Seconds of `kernel_ridge.joint_ridge`, by features or by rows, whichever are
+    fewer.
 
-    By rows, features are read twice, and weights come from a product for every class.
+    By rows, features are read twice and each class needs a product for its weights.
     """
     if columns < rows:
         read = pace.cell * shape.n * columns
@@ -354,7 +362,7 @@ def _joint(
 
 
 def apart_seconds(shape: Shape, pace: Arithmetic) -> float:
-    """Of ridge models of the leaders; those of the last layer's sites are small."""
+    """Seconds of ridge models of the best sites; those of the last layer are small."""
     widest = sorted(shape.widths, reverse=True)[:LEADERS]
     return sum(
         2 * pace.cell * shape.n * width

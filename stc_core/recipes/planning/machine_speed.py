@@ -1,7 +1,7 @@
-"""How fast this machine does what comes after extraction, timed on stand-ins.
+"""The speed of this machine at the arithmetic after extraction, timed on random data.
 
-Each is timed as it is done in earnest, with the copies it makes: a product and a solve
-alone say too little, as the smaller half of a selection is memory traffic.
+Each operation is timed with the copies that it makes: a product and a solve alone say
+too little, since nearly half of a selection is memory traffic.
 """
 
 import time
@@ -28,7 +28,7 @@ class Arithmetic(NamedTuple):
     cell: float  # for each value that is read from a store and standardised
 
     def gram(self, rows: int, columns: int) -> float:
-        """Seconds of the Gram matrix of so many standardised features."""
+        """Seconds of the Gram matrix of standardised features."""
         return self.product * rows * columns**2
 
     def solves(self, columns: int) -> float:
@@ -37,7 +37,8 @@ class Arithmetic(NamedTuple):
 
 
 def measure_arithmetic() -> Arithmetic:
-    """Timed in about a second; medians, as single times are of a busy moment."""
+    """Time the operations in about a second; medians, since one time may be of a busy
+    moment."""
     rng = np.random.default_rng(0)
     stored = rng.standard_normal((ROWS, COLUMNS), np.float32).astype(np.float16)
     weight = np.ones(ROWS, np.float32)
@@ -64,7 +65,7 @@ def measure_arithmetic() -> Arithmetic:
 def _powers(
     sizes: tuple[int, int], seconds: tuple[float, float]
 ) -> tuple[float, float]:
-    """Factors of n^2 and n^3 that give the seconds at two sizes; neither below 0."""
+    """Factors of n^2 and n^3 that fit the seconds at two sizes; neither is below 0."""
     (small, large), (few, many) = sizes, seconds
     cubed = (many / large**2 - few / small**2) / (large - small)
     cubed = min(max(cubed, 0.0), many / large**3)
@@ -72,7 +73,7 @@ def _powers(
 
 
 def _seconds(work: Callable[[], object]) -> float:
-    """The median of some rounds, the first not counted."""
+    """The median of some rounds without the first."""
     taken = []
     for _ in range(ROUNDS + 1):
         start = time.perf_counter()

@@ -22,9 +22,9 @@ def plan(
 ) -> dict[str, Any]:
     """What `train` will take: seconds, memory_bytes, disk_bytes, n_texts, n_cut.
 
-    Loads the backbone and times it on a few of the texts, unless both are given; then
-    it takes no time worth naming. Of the recipes that tune only variability's is known,
-    by `tuning_seconds`; memory and disk are of what is before the tuning.
+    Loads the backbone and times it on a few texts, unless both are given; then it is
+    quick. For recipes that tune, only `variability` includes the seconds of tuning
+    (`tuning_seconds`); memory and disk are always those of the sparse half.
     """
     classifier = estimator(config.train)
     backbone = backbone or classifier.load_backbone()
@@ -56,7 +56,7 @@ def plan(
 
 
 def _check_settings(settings: TrainConfig, backbone: Backbone) -> None:
-    """Raise StcError for settings of a recipe that this backbone cannot do."""
+    """Raise StcError if the recipe cannot train this backbone with these settings."""
     tune = settings.tune
     if settings.recipe == "attention":
         attention.check_attention_settings(settings, backbone)

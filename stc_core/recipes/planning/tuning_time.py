@@ -1,7 +1,7 @@
 """How long the recipe `variability` tunes, before it starts.
 
-Forwards are timed on the machine itself (`forecast.survey`); what a step costs beside
-them are constants, measured on CPUs. benches/bench_forecast.py sets it beside a run.
+Forwards are timed on this machine (`forecast.survey`); the other costs of a step are
+constants, measured on CPUs. benches/speed/bench_forecast.py compares it with a run.
 """
 
 from math import ceil
@@ -14,13 +14,14 @@ from stc_core.recipes.planning.forecast import Survey
 from stc_core.tuning.blocks import plan_tuning
 
 FORWARD = 1.35
-"""Through the blocks below the head, texts padded: in forwards of an extraction."""
+"""A forward in training, with padded texts, in forwards of an extraction."""
 BACKWARD = {"full": 3.7, "lora": 4.0, "bottleneck": 1.5}
-"""Through all blocks, if all of them learn, likewise. All three: least squares over 16
-tunings of trec, sst2 and imdb, one to six blocks, of which epochs then took between .8
-and 1.3 times as long as is said; one of them was of a bottleneck."""
+"""A backward through all blocks if all learn, in forwards of an extraction. The three
+constants are least squares over 16 tunings of trec, sst2 and imdb with one to six
+blocks; their epochs took .8 to 1.3 times the forecast. One of them used a
+bottleneck."""
 STEP_SECONDS = 0.028
-"""Of a step, beside its texts."""
+"""Fixed seconds of a step."""
 
 
 def tuning_seconds(
@@ -31,11 +32,12 @@ def tuning_seconds(
     n: int,
     learned: tuple[int, int],
 ) -> float | None:
-    """Seconds of all epochs, and of reading all `n` texts before and after them.
+    """Seconds of all epochs, and of reading all `n` texts before and after them, at
+    most.
 
-    `learned` are the training rows, and those with the validation rows. It is what is
-    taken at most: patience may end it sooner. Where no layer is given the head is taken
-    to sit on the last one. None on a GPU, where it has not been measured.
+    `learned` counts the training rows, and the training and validation rows together.
+    Patience may end a tuning sooner. Without a given layer the head is assumed on the
+    last one. None on a GPU, where it has not been measured.
     """
     if backbone.device.type != "cpu":
         return None
@@ -55,7 +57,7 @@ def tuning_seconds(
 
 
 def _forward_seconds(surveyed: Survey) -> float:
-    """Of a text through all layers, on average."""
+    """Seconds of an average text through all layers."""
     lengths = np.array([len(ids) for ids in surveyed.tokens.ids])
     speed = surveyed.speed
     pace = np.interp(lengths, speed.lengths, speed.seconds_per_token)
