@@ -26,7 +26,7 @@ from stc_core.metrics.scores import (
 from stc_core.recipes import tables
 from stc_core.runs.writer import RunWriter
 from stc_core.selection.baselines import Guess, score_baseline
-from stc_core.selection.sample import Sample, on_all_rows
+from stc_core.selection.sample import Sample, refit_on_all_rows
 from stc_core.selection.stc import Fitted
 from stc_core.selection.streaming import logits_at
 from stc_core.types import PooledSite
@@ -63,7 +63,7 @@ def conclude(
         "curves.parquet", tables.curve_table(fitted, backbone, ground.part)
     )
     writer.phase("head", message=f"{len(fitted.head.features):,} neurons")
-    activations, fitted = on_all_rows(
+    activations, fitted = refit_on_all_rows(
         sample,
         fitted,
         backbone=backbone,

@@ -34,8 +34,8 @@ from stc_core.selection.salience import (
     read_saliences,
     write_saliences,
 )
-from stc_core.selection.sample import LARGE, Sample, draw
-from stc_core.selection.stc import Fitted, taken
+from stc_core.selection.sample import LARGE, Sample, draw_sample
+from stc_core.selection.stc import Fitted, take_option
 from stc_core.types import PooledSite, Progress, silent
 
 _PLACES = "probes.parquet", "classes.parquet", "control.parquet"
@@ -65,7 +65,7 @@ def shrink(config: RunConfig, writer: RunWriter) -> None:
         progress=writer.progress,
     )
     task, test = task_of(corpus, settings), corpus.rows("test")
-    sample = draw(corpus.texts, task, test, extract=keep, seed=settings.seed)
+    sample = draw_sample(corpus.texts, task, test, extract=keep, seed=settings.seed)
     saliences = _probes(parent, writer, wanted)
     ground = FitInputs(backbone, corpus, task, sample, wanted, before["tokens"])
     writer.phase("select")
@@ -169,7 +169,7 @@ def _option(
     eta: float | None,
 ) -> Fitted:
     options = options_of(parent)
-    return taken(
+    return take_option(
         sample.store.read,
         sample.task,
         saliences,

@@ -32,7 +32,7 @@ from stc_core.runs.run import Run
 from stc_core.runs.writer import RunWriter
 from stc_core.selection.baselines import Guess, baselines_of, score_baseline
 from stc_core.selection.salience import SALIENCE, write_saliences
-from stc_core.selection.sample import Sample, draw
+from stc_core.selection.sample import Sample, draw_sample
 from stc_core.tuning.session import CHECKPOINTS
 
 INTERRUPTED = "the work was interrupted"
@@ -110,7 +110,7 @@ def _ground(
     writer.write_text("report.json", report.to_json())
     task = task_of(corpus, settings)
     keep = partial(extract, backbone, wanted=wanted, store_dtype=settings.store_dtype)
-    sample = draw(
+    sample = draw_sample(
         corpus.texts,
         task,
         corpus.rows("test"),
