@@ -1,7 +1,7 @@
-"""Penalties of the probe's coefficients W (n_class, d_feat): L1 and group L2.
+"""Penalties on the probe's coefficients W (n_class, d_feat): L1 and group L2.
 
-Each knows its value, proximal map, dual norm and the distance to optimality; a solver
-needs nothing else.
+Each knows its value, proximal map, dual norm and distance to optimality. A solver needs
+nothing else.
 """
 
 from typing import Literal, Protocol, runtime_checkable
@@ -11,15 +11,15 @@ from jaxtyping import Float
 
 from stc_core.errors import StcError
 
-Name = Literal["l1", "group"]
+PenaltyName = Literal["l1", "group"]
 
 
 @runtime_checkable
 class Penalty(Protocol):
     """What the solver asks of a penalty.
 
-    `shared`: all classes keep the same features. `one_row`: the penalty of the two
-    rows (-w/2, w/2), the cheapest ones whose difference is w, per unit of |w|.
+    `shared`: all classes keep the same features. `one_row`: the penalty of the two rows
+    (-w/2, w/2), per unit of |w|; they are the cheapest two rows whose difference is w.
     """
 
     shared: bool
@@ -62,7 +62,7 @@ class L1:
         return V - np.clip(V, -step, step)
 
     def dual_norm(self, G: Float[np.ndarray, "n_class d_feat"]) -> float:
-        """The largest <G, W> over value(W) <= 1."""
+        """The largest <G, W> over all W with value(W) <= 1."""
         return float(np.abs(G).max(initial=0.0))
 
     def distance(
@@ -71,7 +71,7 @@ class L1:
         G: Float[np.ndarray, "n_class d_feat"],
         lam: float,
     ) -> Float[np.ndarray, "rows d_feat"]:
-        """How far -G is from lam * subdifferential at W, one row per class.
+        """The distance of -G to lam * subdifferential at W, one row per class.
 
         All zero exactly where W minimises a loss of gradient G plus lam * value.
         """
@@ -96,7 +96,7 @@ class GroupL2:
     ) -> Float[np.ndarray, "n_class d_feat"]:
         """argmin_U |U - V|^2 / 2 + step * value(U): columns shrink towards zero.
 
-        The step is one number: classes with steps of their own have no closed form.
+        All classes share one step, the largest: different steps have no closed form.
         """
         step = float(np.max(step))
         norms = np.linalg.norm(V, axis=0)
@@ -104,7 +104,7 @@ class GroupL2:
         return V * keep.astype(V.dtype)
 
     def dual_norm(self, G: Float[np.ndarray, "n_class d_feat"]) -> float:
-        """The largest <G, W> over value(W) <= 1."""
+        """The largest <G, W> over all W with value(W) <= 1."""
         return float(np.linalg.norm(G, axis=0).max(initial=0.0))
 
     def distance(
@@ -113,7 +113,7 @@ class GroupL2:
         G: Float[np.ndarray, "n_class d_feat"],
         lam: float,
     ) -> Float[np.ndarray, "rows d_feat"]:
-        """How far -G is from lam * subdifferential at W, one row for all classes.
+        """The distance of -G to lam * subdifferential at W, one row for all classes.
 
         All zero exactly where W minimises a loss of gradient G plus lam * value.
         """
@@ -132,7 +132,7 @@ def lambda_max(
 
 
 def get_penalty(name: str) -> Penalty:
-    """The penalty called `name`."""
+    """The penalty called `name`; StcError if there is none."""
     table: dict[str, Penalty] = {"l1": L1(), "group": GroupL2()}
     if name not in table:
         raise StcError("penalty", expected="'l1' or 'group'", got=repr(name))

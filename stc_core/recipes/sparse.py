@@ -17,7 +17,7 @@ from stc_core.data.findings import add_truncated
 from stc_core.probes.class_scores import class_table
 from stc_core.probes.control import PATIENCE, control_task
 from stc_core.probes.fit import ProbeResult
-from stc_core.probes.variability import from_features
+from stc_core.probes.variability import variability_from_features
 from stc_core.recipes import tables
 from stc_core.recipes.results import (
     FitInputs,
@@ -60,7 +60,7 @@ def train_sparse(config: RunConfig, writer: RunWriter) -> None:
     writer.write_frame("classes.parquet", class_table(read, sample.task, probes))
     write_saliences(writer.folder / SALIENCE, probes)
 
-    if nu := from_features(read, sample.task, ground.backbone, wanted):
+    if nu := variability_from_features(read, sample.task, ground.backbone, wanted):
         writer.write_json(layout.NU, {**nu.record(), "tokens": "all", "rows": "train"})
 
     writer.phase("select")

@@ -28,7 +28,7 @@ from stc_core.files import read_json
 from stc_core.heads.head import SparseHead, rescaled
 from stc_core.heads.ridge import best_ridge
 from stc_core.metrics.scores import fit_temperature
-from stc_core.probes.variability import measure
+from stc_core.probes.variability import measure_variability
 from stc_core.recipes.results import estimator, evaluate, task_of, write_fitted
 from stc_core.runs.layout import NU, SPARSE
 from stc_core.runs.run import Run
@@ -124,7 +124,7 @@ def layer_nu(
         told = read_json(path)["nu"]
         return [float("inf") if nu is None else nu for nu in told]
     texts = corpus.texts.at(task.train)
-    return measure(backbone, texts, task.codes[task.train]).nu
+    return measure_variability(backbone, texts, task.codes[task.train]).nu
 
 
 def _first_head(

@@ -165,7 +165,7 @@ def _leaders(
 def _last_layer(
     read: Read, task: Task, test: np.ndarray, probes: Sequence[ProbeResult]
 ) -> Guess:
-    """The guess of the best pooling of the probes' layer, with the layer as its detail."""
+    """The guess of the best pooling of the probes' layer, which the detail names."""
     guess = _site(read, task, test, probes)
     layer = probes[0].pooled_site.site.layer
     return guess._replace(detail=f"layer {layer}: {guess.detail}", layer=layer)

@@ -98,8 +98,7 @@ class Trial(NamedTuple):
         return last_best(smooth(self.score[None])[0])
 
     def point(self, curve: str, ridge: int | None = None) -> FrontierPoint:
-        """The subset as a point of a curve, under one ridge: at this position, or the
-        best."""
+        """The subset as a point of a curve, under the ridge at `ridge` or the best."""
         position = self.best if ridge is None else ridge
         scores = float(self.accuracy[position]), float(self.macro_f1[position])
         return FrontierPoint(curve, self.neurons, self.layer, RIDGES[position], *scores)

@@ -16,7 +16,7 @@ from stc_core.errors import StcError
 from stc_core.heads.head import SparseHead
 from stc_core.heads.ridge import best_ridge
 from stc_core.metrics.scores import accuracy, bootstrap_interval, macro_f1
-from stc_core.probes.variability import from_features, states_of
+from stc_core.probes.variability import mean_state_sites, variability_from_features
 from stc_core.recipes.hierarchy.levels import Levels
 from stc_core.types import PooledSite, Site
 
@@ -140,10 +140,12 @@ def rung_table(
 ) -> pd.DataFrame:
     """A row per level and layer: validation scores, nu, and whether it was chosen."""
     n = len(levels.tasks[0].validation)
-    states = states_of(backbone)
+    states = mean_state_sites(backbone)
     rows = []
     for level, (probes, task) in enumerate(zip(rungs, levels.tasks, strict=True)):
-        measured = from_features(store.read, _learned(task), backbone, states)
+        measured = variability_from_features(
+            store.read, _learned(task), backbone, states
+        )
         nu = measured.nu if measured else ()
         for rung in probes:
             hits = np.arange(n) < round(rung.accuracy * n)

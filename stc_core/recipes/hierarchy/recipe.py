@@ -25,7 +25,7 @@ from stc_core.metrics.scores import (
     log_loss,
     macro_f1,
 )
-from stc_core.probes.variability import states_of
+from stc_core.probes.variability import mean_state_sites
 from stc_core.recipes.hierarchy.baselines import path_scores, rivals
 from stc_core.recipes.hierarchy.class_heads import (
     LevelReadings,
@@ -82,7 +82,7 @@ def hierarchical(config: RunConfig, writer: RunWriter) -> None:
     writer.phase("tune", message="which layer answers which level")
     base = loaded(settings)
     store = extract(
-        base, corpus.texts, states_of(base), store_dtype=settings.store_dtype
+        base, corpus.texts, mean_state_sites(base), store_dtype=settings.store_dtype
     )
     rungs = climb(base, store, levels, corpus.rows("test"))
     parts = tuple(report.columns.written)
