@@ -25,8 +25,8 @@ from stc_core.config import RunConfig, TrainConfig
 from stc_core.data.corpus import Corpus
 from stc_core.data.task import Task, some_rows
 from stc_core.files import read_json
-from stc_core.heads.head import SparseHead, rescaled
-from stc_core.heads.ridge import best_ridge
+from stc_core.heads.head import SparseHead, rescale_head
+from stc_core.heads.ridge import fit_best_ridge_head
 from stc_core.metrics.scores import fit_temperature
 from stc_core.probes.variability import measure_variability
 from stc_core.recipes.results import estimator, evaluate, task_of, write_fitted
@@ -151,7 +151,7 @@ def _first_head(
         np.arange(len(rows), len(X)),
         task.class_weight,
     )
-    head = best_ridge(X, part, features)
+    head = fit_best_ridge_head(X, part, features)
     guess = head.logits(store.read(site, corpus.rows("test"))).argmax(axis=1)
     return head, guess
 
@@ -163,7 +163,9 @@ def finalise_tuned(tuned: Tuned, activations: Rows, task: Task) -> Fitted:
     weights are per standard deviation of the tuned neurons.
     """
     values = np.load(activations.path, mmap_mode="r")
-    head = rescaled(tuned.head, np.asarray(values[some_rows(task.train)], np.float32))
+    head = rescale_head(
+        tuned.head, np.asarray(values[some_rows(task.train)], np.float32)
+    )
     logits = logits_at(activations, head, task.validation)
     temperature = fit_temperature(logits, task.codes[task.validation])
     chosen: dict[str, float | int | str] = {

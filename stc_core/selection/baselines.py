@@ -12,7 +12,7 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 
 from stc_core.data.task import Read, Task
-from stc_core.heads.head import standard
+from stc_core.heads.head import mean_and_sd
 from stc_core.heads.kernel_ridge import Block, joint_ridge
 from stc_core.heads.least_squares import RIDGES, solve_ridge
 from stc_core.heads.ridge import fit_ridge_head, moments
@@ -179,7 +179,7 @@ def _site(
     best: tuple[float, float, PooledSite] | None = None
     for probe in probes:
         X = read(probe.pooled_site)
-        mean, sd = standard(X[task.train], task.weights(task.train))
+        mean, sd = mean_and_sd(X[task.train], task.weights(task.train))
         Z = ((X - mean) / sd).astype(np.float32)
         train = moments(Z[task.train], task, task.train)
         for ridge in sorted(RIDGES, reverse=True):

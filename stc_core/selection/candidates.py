@@ -12,7 +12,7 @@ from jaxtyping import Float, Int
 
 from stc_core.data.task import Read, Task
 from stc_core.errors import StcError
-from stc_core.heads.head import standard
+from stc_core.heads.head import mean_and_sd
 from stc_core.heads.kernel_ridge import Block, joint_ridge
 from stc_core.heads.least_squares import RIDGES
 from stc_core.metrics.scores import SAME_SCORE, last_best, metric_of
@@ -128,7 +128,7 @@ def _read(
             continue
         span = slice(start, start := start + len(columns))
         X[:, span] = values = read(site)[:, columns]
-        mean[span], sd[span] = standard(values[task.train], weights)
+        mean[span], sd[span] = mean_and_sd(values[task.train], weights)
     return X, mean, sd
 
 

@@ -17,7 +17,7 @@ from stc_core.activations.store import FeatureStore
 from stc_core.backbone.backbone import Backbone
 from stc_core.data.task import Task
 from stc_core.data.texts import Texts
-from stc_core.heads.head import standard
+from stc_core.heads.head import mean_and_sd
 from stc_core.heads.least_squares import RIDGES, solve_ridge
 from stc_core.heads.ridge import moments
 from stc_core.metrics.scores import metric_of
@@ -224,7 +224,7 @@ def gain_of_doubling(
     n = len(task.train)
     rows = task.learned
     X = np.concatenate([read(site, rows) for site in sites], axis=1)
-    mean, sd = standard(X[:n])
+    mean, sd = mean_and_sd(X[:n])
     X -= mean
     X /= sd
     joint_task = Task(
