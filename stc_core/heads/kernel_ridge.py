@@ -49,8 +49,7 @@ def joint_ridge(
     others: Int[np.ndarray, " m"],
     ridges: Sequence[float],
 ) -> JointRidge:
-    """Least squares of the one-hot labels of `rows`, with features standardised on
-    them.
+    """Least squares of the one-hot labels of `rows`, features standardised on them.
 
     Exactly what `least_squares.solve_ridge` gives for the same features. The system has
     as many equations as there are rows or features, whichever are fewer.

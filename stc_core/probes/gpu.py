@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from jaxtyping import Float
 
-from stc_core.activations.forward import ahead
+from stc_core.activations.forward import map_ahead
 from stc_core.data.task import Read, Task
 from stc_core.probes.fista import (
     DeviceProblem,
@@ -64,7 +64,7 @@ def sweep(
         )
         return _SiteFeatures(site, problem, np.asarray(X[task.validation], np.float32))
 
-    with closing(ahead(read_problem, pooled_sites, workers=HOST_THREADS)) as sites:
+    with closing(map_ahead(read_problem, pooled_sites, workers=HOST_THREADS)) as sites:
         yield from _solve_all(sites, task, device=device, tol=tol, patience=patience)
 
 

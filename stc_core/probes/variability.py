@@ -13,7 +13,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from stc_core.activations.forward import BatchBudget, run
+from stc_core.activations.forward import BatchBudget, run_batches
 from stc_core.backbone.backbone import Backbone
 from stc_core.data.task import Read, Task
 from stc_core.errors import StcError
@@ -156,7 +156,7 @@ def measure_variability(
     )
     budget = BatchBudget(backbone, wanted, None)
     n_done = 0
-    for batch in run(backbone, texts, wanted, dict, pace=budget, read=read):
+    for batch in run_batches(backbone, texts, wanted, dict, budget=budget, read=read):
         for scatter, states in zip(scatters, batch.value.values(), strict=True):
             scatter.add(states, y[batch.rows])
         n_done += len(batch.rows)

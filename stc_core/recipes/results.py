@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from stc_core.activations.cost import TokenCounts, depth_seconds
-from stc_core.activations.row_file import Rows
+from stc_core.activations.row_file import RowFile
 from stc_core.backbone.backbone import Backbone
 from stc_core.classifiers.estimator import SparsifyThenClassify
 from stc_core.config import TrainConfig
@@ -116,7 +116,7 @@ def write_fitted(
     writer: RunWriter,
     classifier: SparsifyThenClassify,
     corpus: Corpus,
-    activations: Rows,
+    activations: RowFile,
 ) -> None:
     head, fitted = classifier.head_, classifier.fitted_
     classifier.save(writer.folder / "model")

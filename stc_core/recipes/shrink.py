@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 
-from stc_core.activations.extract import extract, stored
+from stc_core.activations.extract import extract, find_extracted
 from stc_core.activations.store import FeatureStore
 from stc_core.analysis.shrink_options import check_limits, find_option, kept, options_of
 from stc_core.backbone.backbone import Backbone
@@ -128,7 +128,7 @@ def _features(
     progress: Progress = silent,
 ) -> FeatureStore:
     """Those that are on disk, or with `again` extracted where they are not."""
-    found = stored(backbone, texts, wanted, store_dtype=store_dtype)
+    found = find_extracted(backbone, texts, wanted, store_dtype=store_dtype)
     if found is None and not again:
         raise StcError(
             f"the features of {len(texts):,} texts",

@@ -18,7 +18,7 @@ from jaxtyping import Int
 
 from stc_core.activations.extract import extract
 from stc_core.activations.features import dense_features
-from stc_core.activations.row_file import Rows, write_rows
+from stc_core.activations.row_file import RowFile, write_rows
 from stc_core.backbone import changes
 from stc_core.backbone.backbone import Backbone
 from stc_core.config import RunConfig, TrainConfig
@@ -156,7 +156,7 @@ def _first_head(
     return head, guess
 
 
-def finalise_tuned(tuned: Tuned, activations: Rows, task: Task) -> Fitted:
+def finalise_tuned(tuned: Tuned, activations: RowFile, task: Task) -> Fitted:
     """The head in its last form, from the tuned activations of every row.
 
     Its logits are those of training, divided by a temperature from validation; its

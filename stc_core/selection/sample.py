@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float, Int
 
-from stc_core.activations.row_file import Rows, write_rows
+from stc_core.activations.row_file import RowFile, write_rows
 from stc_core.activations.store import FeatureStore
 from stc_core.backbone.backbone import Backbone
 from stc_core.data.task import Task
@@ -172,7 +172,7 @@ def refit_on_all_rows(
     task: Task,
     path: Path,
     progress: Progress = silent,
-) -> tuple[Rows, Fitted]:
+) -> tuple[RowFile, Fitted]:
     """Values of the kept neurons on all texts, stored in `path`, and the final head.
 
     Values that the sample does not have are computed. If the sample is not the whole

@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from stc_core.activations.extract import extract_features
-from stc_core.activations.row_file import Rows, block_rows
+from stc_core.activations.row_file import RowFile, block_rows
 from stc_core.backbone.backbone import Backbone
 from stc_core.data.task import Task
 from stc_core.data.texts import Texts
@@ -71,7 +71,7 @@ def activation_blocks(
         progress(start + len(positions), len(texts))
 
 
-def refit(activations: Rows, task: Task, fitted: Fitted) -> Fitted:
+def refit(activations: RowFile, task: Task, fitted: Fitted) -> Fitted:
     """The same neurons, ridge and trust, with a head fitted on all rows of the task.
 
     It equals `ridge.fit_head` on the whole matrix, but for rounding: first a fit on
@@ -94,7 +94,7 @@ def refit(activations: Rows, task: Task, fitted: Fitted) -> Fitted:
     )
 
 
-def _sums(activations: Rows, task: Task, head: SparseHead) -> tuple[Sums, Sums]:
+def _sums(activations: RowFile, task: Task, head: SparseHead) -> tuple[Sums, Sums]:
     """The sums over the training rows, and those over train and validation together."""
     n_class, unweighted = len(task.classes), task.class_weight is None
     train_sums, later_sums = (Sums(head.mean, head.sd, n_class) for _ in range(2))
@@ -134,7 +134,7 @@ def head_from(
 
 
 def logits_at(
-    activations: Rows, head: SparseHead, rows: Int[np.ndarray, " some"]
+    activations: RowFile, head: SparseHead, rows: Int[np.ndarray, " some"]
 ) -> Float[np.ndarray, "some n_class"]:
     """Logits of the given rows, in the order of `rows`."""
     position = np.full(activations.n, -1)

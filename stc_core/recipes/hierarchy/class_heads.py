@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from stc_core.activations.extract import extract_features
-from stc_core.activations.row_file import Rows, block_rows, write_rows
+from stc_core.activations.row_file import RowFile, block_rows, write_rows
 from stc_core.classifiers.hierarchical import (
     HierarchicalClassifier,
     sibling_temperature,
@@ -76,7 +76,7 @@ class LevelReadings(NamedTuple):
     the activations under the finest head."""
 
     coarse: tuple[Float[np.ndarray, "n _"], ...]
-    finest: Rows
+    finest: RowFile
 
     def logits(
         self, heads: Sequence[SparseHead], rows: Int[np.ndarray, " some"]
