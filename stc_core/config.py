@@ -21,7 +21,7 @@ MOST_SEED = 2**32 - 1
 """Of all generators that a seed is given to, NumPy's old one takes the least."""
 KEPT = "kept"
 """In the context of a validation: the record is of a run that was made before."""
-_T = TypeVar("T")
+_T = TypeVar("_T")
 
 
 def _once(values: tuple[_T, ...]) -> tuple[_T, ...]:

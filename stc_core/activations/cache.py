@@ -1,4 +1,4 @@
-"""Which stores of features are on disk, and which make way for new ones."""
+"""The feature stores on disk, and the deletion of old ones to make room."""
 
 import os
 import shutil
@@ -29,37 +29,37 @@ class StoreInfo(NamedTuple):
 
 
 def list_stores(folder: Path) -> list[StoreInfo]:
-    """All stores, finished or not, the longest unused first."""
+    """All stores, finished or not, starting with the one that was used longest ago."""
     paths = folder.glob("[!.]*/journal.json")
-    found = (_info(journal.parent) for journal in paths)
-    return sorted((store for store in found if store), key=lambda store: store.used)
+    stores = (_info(journal.parent) for journal in paths)
+    return sorted((store for store in stores if store), key=lambda store: store.used)
 
 
 def _info(path: Path) -> StoreInfo | None:
-    """None if another process has just deleted it; of a damaged one nothing is done."""
+    """The facts of a store; None if another process has just deleted it."""
     try:
-        # Blocks, not lengths: files are sparse until their rows are written.
+        # Blocks on disk, not file lengths: files are sparse until rows are written.
         size = sum(file.stat().st_blocks * 512 for file in path.iterdir())
         used = (path / "journal.json").stat().st_mtime
     except FileNotFoundError:
         return None
-    if not is_whole(path):
+    if not is_whole(path):  # a damaged store has no facts to read
         return StoreInfo(path, size, used, 0.0, "damaged", 0)
     about = read_json(path / "meta.json")
     return StoreInfo(path, size, used, share_done(path), about["backbone"], about["n"])
 
 
 def delete_store(path: Path) -> bool:
-    """Whether the store is gone: not if it is being written just now.
+    """Delete a store; return whether it is gone. It stays if it is being written.
 
-    Another process may have been faster.
+    Another process may have deleted it first.
     """
     try:
         with store_lock(path.parent, path.name.partition("-")[0]).acquire(timeout=0):
-            grave = path.with_name(f".{path.name}.{os.getpid()}")
+            deleted = path.with_name(f".{path.name}.{os.getpid()}")
             with suppress(FileNotFoundError):
-                path.rename(grave)
-                shutil.rmtree(grave, ignore_errors=True)
+                path.rename(deleted)
+                shutil.rmtree(deleted, ignore_errors=True)
     except Timeout:
         return False
     return True
@@ -72,33 +72,35 @@ def prune_stores(
     keep: Path | None = None,
     budget: int | None = None,
 ) -> int:
-    """Bytes set free so that `needed` more stay within `budget`, oldest first.
+    """Delete old stores, so that `needed` more bytes fit; return the bytes freed.
 
-    The budget is $STC_FEATURES_GB (50). Stores used within the hour are kept, and
-    so is `keep`, of which all is in `needed`.
+    The store used longest ago goes first, until all stores and `needed` fit `budget`.
+    Without `budget` it is $STC_FEATURES_GB (50). Stores used within the last hour are
+    kept. So is `keep`, whose full size is part of `needed`.
     """
     if budget is None:
         budget = _budget()
-    for grave in folder.glob(".*/"):  # of a process that was killed while it deleted
-        if time.time() - grave.stat().st_mtime > IN_USE_S:
-            shutil.rmtree(grave, ignore_errors=True)
+    # Hidden folders were left by processes that were killed while deleting.
+    for deleted in folder.glob(".*/"):
+        if time.time() - deleted.stat().st_mtime > IN_USE_S:
+            shutil.rmtree(deleted, ignore_errors=True)
     stores = list_stores(folder)
     excess = sum(s.bytes for s in stores if s.path != keep) + needed - budget
     freed = 0
     for store in stores:
-        recent = time.time() - store.used < IN_USE_S
-        spared = recent or store.path == keep
-        if freed < excess and not spared and delete_store(store.path):
+        is_recent = time.time() - store.used < IN_USE_S
+        is_kept = is_recent or store.path == keep
+        if freed < excess and not is_kept and delete_store(store.path):
             freed += store.bytes
     return freed
 
 
 def _budget() -> int:
-    """Bytes; raises StcError if $STC_FEATURES_GB is no number."""
-    asked = os.environ.get("STC_FEATURES_GB", "50")
+    """The budget in bytes; StcError if $STC_FEATURES_GB is not a number."""
+    gigabytes = os.environ.get("STC_FEATURES_GB", "50")
     try:
-        return int(float(asked) * 1e9)
+        return int(float(gigabytes) * 1e9)
     except (ValueError, OverflowError) as error:
         raise StcError(
-            "$STC_FEATURES_GB", expected="a number of gigabytes", got=repr(asked)
+            "$STC_FEATURES_GB", expected="a number of gigabytes", got=repr(gigabytes)
         ) from error

@@ -1,4 +1,4 @@
-"""What an extraction will cost, before it starts: time, disk and memory."""
+"""The cost of an extraction before it starts: time, disk and memory."""
 
 import time
 from collections.abc import Sequence
@@ -9,7 +9,7 @@ import numpy as np
 import psutil
 from jaxtyping import Int
 
-from stc_core.activations.forward import CHUNK, PENDING, BatchBudget, on_device
+from stc_core.activations.forward import CHUNK, PENDING, BatchBudget, for_device
 from stc_core.activations.store import store_bytes
 from stc_core.activations.transfer import pack
 from stc_core.backbone.backbone import Backbone
@@ -18,10 +18,11 @@ from stc_core.backbone.tokenization.tokens import Tokens
 from stc_core.types import PooledSite
 
 TRIAL_FLOPS = {"cpu": 2e10, "cuda": 2e13}
-"""Most work of a trial batch, so that a large model is not measured for minutes."""
+"""The most work in a trial batch, so that measuring a large model does not take
+minutes."""
 ROUNDS, ENOUGH_SECONDS = 5, 2.0
-"""Forwards of a trial batch, of which the quickest counts; fewer of a model that takes
-so long for them."""
+"""A trial batch runs ROUNDS times, and the quickest run counts; fewer times if they
+take longer than ENOUGH_SECONDS together."""
 QUANTILES = (0.15, 0.5, 0.85)
 TIMED_SHARE = 0.1
 DEPTH_ROUNDS = 4
@@ -30,14 +31,14 @@ TIMED_TEXTS = 8, 32
 
 
 class TokenCounts(NamedTuple):
-    """Tokens that are read of some texts, and how many of the texts are cut."""
+    """The number of tokens that are read from texts, and of texts that are cut."""
 
     n: int
     cut: int
 
 
 class Speed(NamedTuple):
-    """Seconds a token at some lengths of text, and the process's memory after it."""
+    """Seconds per token at some text lengths, and the process's memory afterwards."""
 
     lengths: tuple[int, ...]
     seconds_per_token: tuple[float, ...]
@@ -45,7 +46,7 @@ class Speed(NamedTuple):
 
 
 class ExtractionPlan(NamedTuple):
-    """What extracting costs; `memory_bytes` is of the host, the model included."""
+    """The cost of an extraction; `memory_bytes` is host memory, with the model."""
 
     n_texts: int
     n_tokens: int
@@ -57,7 +58,7 @@ class ExtractionPlan(NamedTuple):
 
 
 def count_tokens(backbone: Backbone, texts: Sequence[str]) -> TokenCounts:
-    """Of all texts; memory does not grow with them."""
+    """The token counts of all texts; memory does not grow with their number."""
     n, cut = 0, 0
     for start in range(0, len(texts), CHUNK):
         tokens = backbone.tokenize(texts[start : start + CHUNK])
@@ -76,28 +77,28 @@ def plan_extraction(
 ) -> ExtractionPlan:
     """The cost of `extract` with the same arguments; nothing is extracted.
 
-    A pure function of `speed`, which is measured if it is not given. Duplicates
-    among the texts are counted as if they were computed.
+    It is a pure function of `speed`, which is measured if it is not given. Duplicate
+    texts are counted as if each of them were computed.
     """
     speed = speed or measure_speed(backbone, tokens, wanted, token_budget=token_budget)
     lengths = _lengths(tokens)
-    pace = BatchBudget(backbone, wanted, token_budget)
-    batches = token_batches(lengths, pace.tokens, max_texts=pace.texts)
+    budget = BatchBudget(backbone, wanted, token_budget)
+    batches = token_batches(lengths, budget.tokens, max_texts=budget.texts)
     longest = np.array([lengths[batch].max() for batch in batches])
     sizes = np.array([len(batch) for batch in batches])
     seconds = np.interp(longest, speed.lengths, speed.seconds_per_token)
-    widths = {wish: backbone.widths[wish.site] for wish in wanted}
+    widths = {pooled: backbone.widths[pooled.site] for pooled in wanted}
     n = len(lengths)
-    block = (
+    block_bytes = (
         int(sizes.max()) * sum(widths.values()) * (4 + np.dtype(store_dtype).itemsize)
     )
-    shard = min(n, LARGEST_SHARD) * int(lengths.mean()) * 4
+    shard_bytes = min(n, LARGEST_SHARD) * int(lengths.mean()) * 4
     return ExtractionPlan(
         n_texts=n,
         n_tokens=int(lengths.sum()),
         n_cut=tokens.n_cut,
         disk_bytes=store_bytes(n, n, widths, store_dtype),
-        memory_bytes=speed.resident_bytes + PENDING * block + 2 * shard,
+        memory_bytes=speed.resident_bytes + PENDING * block_bytes + 2 * shard_bytes,
         seconds=float((seconds * longest * sizes).sum()),
         batches=len(batches),
     )
@@ -110,21 +111,21 @@ def measure_speed(
     *,
     token_budget: int | None = None,
 ) -> Speed:
-    """Timed forwards of a short, a middling and a long batch of these very texts."""
-    flops = backbone.flops_per_token(max(wish.site.layer for wish in wanted))
-    affordable = int(on_device(backbone, TRIAL_FLOPS) / max(1, flops))
-    pace = BatchBudget(backbone, wanted, token_budget)
-    budget = max(64, min(pace.tokens, affordable))
+    """Times forward passes of a short, a medium and a long batch of these texts."""
+    flops = backbone.flops_per_token(max(pooled.site.layer for pooled in wanted))
+    affordable = int(for_device(backbone, TRIAL_FLOPS) / max(1, flops))
+    budget = BatchBudget(backbone, wanted, token_budget)
+    trial_tokens = max(64, min(budget.tokens, affordable))
     lengths = _lengths(tokens)
-    batches = token_batches(lengths, budget, max_texts=pace.texts)
+    batches = token_batches(lengths, trial_tokens, max_texts=budget.texts)
     batches.sort(key=lambda batch: lengths[batch].max())
     seconds: dict[int, float] = {}
     for quantile in QUANTILES:
         batch = batches[round(quantile * (len(batches) - 1))]
         ids = [tokens.ids[text] for text in batch]
         longest = int(lengths[batch].max())
-        taken = _seconds(backbone, ids, wanted)
-        seconds[longest] = taken / (longest * len(batch))
+        elapsed = _seconds(backbone, ids, wanted)
+        seconds[longest] = elapsed / (longest * len(batch))
     resident = psutil.Process().memory_info().rss
     return Speed(tuple(seconds), tuple(seconds.values()), resident)
 
@@ -135,51 +136,54 @@ def depth_seconds(
     wanted: Sequence[PooledSite],
     depths: Sequence[int],
 ) -> dict[int, float]:
-    """Seconds a text, in batches, of a forward that stops after each of the depths.
+    """Seconds per text, in batches, of a forward pass that stops after each depth.
 
-    Timed: forwards of some texts of all lengths, the quickest of some rounds, with all
-    wanted sites up to there pooled. Few texts, so that it takes a small share of what
-    their extraction takes. A deeper forward does all that a shallower one does: where
-    other work on the machine made it seem quicker, both get what fits both best
-    (isotonic regression).
+    It times forward passes of some texts of all lengths, with all wanted sites up to
+    the depth pooled, and takes the quickest of some rounds. The texts are few, so that
+    timing takes a small share of the time of their extraction. A deeper pass does all
+    the work of a shallower one. If other work on the machine made it seem quicker, both
+    get the value that fits both best (isotonic regression).
     """
-    most = int(TIMED_SHARE * len(texts) / len(depths))
-    n = min(len(texts), max(TIMED_TEXTS[0], min(most, TIMED_TEXTS[1])))
+    affordable = int(TIMED_SHARE * len(texts) / len(depths))
+    n = min(len(texts), max(TIMED_TEXTS[0], min(affordable, TIMED_TEXTS[1])))
     order = np.argsort([len(text) for text in texts], kind="stable")
-    places = order[np.linspace(0, len(texts) - 1, n).astype(int)]
-    tokens = backbone.tokenize([texts[int(place)] for place in places])
-    pace = BatchBudget(backbone, wanted, None)
+    sampled = order[np.linspace(0, len(texts) - 1, n).astype(int)]
+    tokens = backbone.tokenize([texts[int(position)] for position in sampled])
+    budget, lengths = BatchBudget(backbone, wanted, None), _lengths(tokens)
     batches = [
         [tokens.ids[row] for row in batch]
-        for batch in token_batches(_lengths(tokens), pace.tokens, max_texts=pace.texts)
+        for batch in token_batches(lengths, budget.tokens, max_texts=budget.texts)
     ]
-    taken = dict.fromkeys(depths, np.inf)
+    seconds = dict.fromkeys(depths, np.inf)
     for _, depth in product(range(DEPTH_ROUNDS), depths):
-        below = [wish for wish in wanted if wish.site.layer <= depth]
+        up_to_depth = [pooled for pooled in wanted if pooled.site.layer <= depth]
         start = time.perf_counter()
         for ids in batches:
-            pack(backbone.pooled(ids, below)).values.wait()
-        taken[depth] = min(taken[depth], (time.perf_counter() - start) / n)
-    from sklearn.isotonic import IsotonicRegression  # only training asks for it
+            pack(backbone.pooled(ids, up_to_depth)).values.wait()
+        seconds[depth] = min(seconds[depth], (time.perf_counter() - start) / n)
+    # Slow to import; only training needs it.
+    from sklearn.isotonic import IsotonicRegression
 
-    by_depth = sorted(taken)
-    rising = IsotonicRegression().fit_transform(by_depth, [taken[d] for d in by_depth])
+    by_depth = sorted(seconds)
+    timed = [seconds[depth] for depth in by_depth]
+    rising = IsotonicRegression().fit_transform(by_depth, timed)
     return dict(zip(by_depth, map(float, rising), strict=True))
 
 
 def _seconds(
     backbone: Backbone, ids: list[np.ndarray], wanted: Sequence[PooledSite]
 ) -> float:
-    """Of one forward, the quickest of some; the first of a shape is not counted.
+    """Seconds of one forward pass: the quickest of several, without the first.
 
-    Beside a page that is being drawn most of them take twice as long.
+    The first pass of a shape is slower. While a page is being drawn, most passes take
+    twice as long.
     """
-    taken = []
-    while len(taken) < 2 or (len(taken) <= ROUNDS and sum(taken) < ENOUGH_SECONDS):
+    times = []
+    while len(times) < 2 or (len(times) <= ROUNDS and sum(times) < ENOUGH_SECONDS):
         start = time.perf_counter()
         pack(backbone.pooled(ids, wanted)).values.wait()
-        taken.append(time.perf_counter() - start)
-    return min(taken[1:])
+        times.append(time.perf_counter() - start)
+    return min(times[1:])
 
 
 def _lengths(tokens: Tokens) -> Int[np.ndarray, " n"]:

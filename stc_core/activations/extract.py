@@ -1,7 +1,8 @@
-"""Texts to pooled activations: once, in batches sorted by length, resumable.
+"""Pooled activations of texts: computed once, in batches by length, resumable.
 
-`extract` fills a store on disk with whole sites; `extract_features` gives a few
-columns at once, for inference. `plan_extraction` says beforehand what it will cost.
+`extract` fills a store on disk with whole sites. `extract_features` returns a few
+columns directly, for inference. `plan_extraction` says beforehand what `extract` will
+cost.
 """
 
 from collections import deque
@@ -27,7 +28,13 @@ from stc_core.activations.cost import (
     measure_speed,
     plan_extraction,
 )
-from stc_core.activations.forward import PENDING, BatchBudget, ReadBatch, run, token_ids
+from stc_core.activations.forward import (
+    PENDING,
+    BatchBudget,
+    ReadBatch,
+    run_batches,
+    token_ids,
+)
 from stc_core.activations.store import (
     STORE_DTYPES,
     FeatureStore,
@@ -53,13 +60,13 @@ __all__ = [
     "Speed",
     "extract",
     "extract_features",
+    "find_extracted",
     "measure_speed",
     "plan_extraction",
-    "stored",
 ]
 _SAMPLE = 256
 SPREADS = 128
-"""Usual standard deviations that make 1 in half precision."""
+"""A value of 1 in half precision stands for so many usual standard deviations."""
 
 
 def extract(
@@ -74,18 +81,19 @@ def extract(
 ) -> FeatureStore:
     """A store of the `wanted` pooled activations of every text, in the texts' order.
 
-    What is on disk already is not computed again: a finished store of these texts
-    that holds the wanted sites is opened, an interrupted one is completed, and equal
-    texts are computed once. Two processes that want the same wait for each other.
-    Float16 keeps 11 bits of what a neuron varies by; a site with values beyond its
-    range is kept in float32. `progress` counts tokens, estimated from characters, so
-    that its rate depends little on length.
+    What is on disk already is not computed again: a finished store of these texts with
+    the wanted sites is opened, an interrupted one is completed, and equal texts are
+    computed once. Two processes that want the same store wait for each other. Float16
+    keeps 11 bits of each neuron's deviation from its mean; a site with values beyond
+    its range is kept in float32. `progress` counts tokens, estimated from characters,
+    so that its rate depends little on the length of the texts. StcError for no texts,
+    an unknown dtype or sites that the backbone does not have.
     """
     wanted = _checked(backbone, wanted)
     if store_dtype not in STORE_DTYPES or not texts:
         raise StcError(
             "extract",
-            expected=f"texts, and a store dtype of {', '.join(STORE_DTYPES)}",
+            expected=f"at least 1 text and a store dtype of {', '.join(STORE_DTYPES)}",
             got=f"{len(texts)} texts, {store_dtype!r}",
         )
     folder = folder or features_folder()
@@ -103,28 +111,29 @@ def extract(
             progress(total, total)
             return store
         widths = {wish: backbone.widths[wish.site] for wish in wanted}
-        about = {"backbone": backbone.name, "created": datetime.now(UTC).isoformat()}
         needed = store_bytes(len(unique), len(texts), widths, store_dtype)
         prune_stores(folder, needed=needed, keep=path)
+        about = {"backbone": backbone.name, "created": datetime.now(UTC).isoformat()}
         writer = open_writer(path, widths, numbers, dtype=store_dtype, about=about)
-        pace = BatchBudget(backbone, wanted, token_budget)
-        _fill(backbone, unique, writer, tokens=tokens, pace=pace, progress=progress)
+        budget = BatchBudget(backbone, wanted, token_budget)
+        _fill(backbone, unique, writer, tokens=tokens, budget=budget, progress=progress)
     return FeatureStore(path)
 
 
-def stored(
+def find_extracted(
     backbone: Backbone,
     texts: Sequence[str],
     wanted: Sequence[PooledSite],
     *,
     store_dtype: str = "float16",
 ) -> FeatureStore | None:
-    """What `extract` would find finished on disk; None if it would have to compute."""
+    """The finished store that `extract` would open; None if it would compute."""
     key = _key(backbone, texts, store_dtype)
     return find_store(features_folder(), key, _checked(backbone, wanted))
 
 
 def _key(backbone: Backbone, texts: Sequence[str], store_dtype: str) -> str:
+    """The key of these texts' stores, with every setting that changes the numbers."""
     return text_key(texts, backbone.identity, *_numerics(backbone), store_dtype)
 
 
@@ -134,18 +143,18 @@ def _fill(
     writer: StoreWriter,
     *,
     tokens: Float[np.ndarray, " n"],
-    pace: BatchBudget,
+    budget: BatchBudget,
     progress: Progress,
 ) -> None:
-    """Computes and writes what is missing; what was written is kept on any error."""
-    total, done = int(tokens.sum()), tokens[writer.done()].sum()
+    """Compute and write the missing rows; rows that are written survive any error."""
+    total, n_done = int(tokens.sum()), tokens[writer.done()].sum()
     pending: deque[Future[None]] = deque()
-    batches = run(
+    batches = run_batches(
         backbone,
         texts,
         writer.pooled_sites,
         partial(_packed, writer, {}),
-        pace=pace,
+        budget=budget,
         start=writer.rows_done,
     )
     try:
@@ -154,12 +163,12 @@ def _fill(
                 if len(pending) == PENDING:
                     pending.popleft().result()
                 pending.append(disk.submit(_save, writer, batch))
-                done += tokens[batch.rows].sum()
-                progress(min(int(done), total), total)
-            for write in pending:
-                write.result()
+                n_done += tokens[batch.rows].sum()
+                progress(min(int(n_done), total), total)
+            for saved in pending:
+                saved.result()
     finally:
-        writer.notes += pace.notes
+        writer.notes += budget.notes
         writer.checkpoint()
 
 
@@ -171,80 +180,81 @@ def extract_features(
     token_budget: int | None = None,
     progress: Progress = silent,
 ) -> Float[np.ndarray, "n n_features"]:
-    """Float32 values of single neurons, a row a text and a column a feature.
+    """Float32 values of single neurons, one row per text and one column per feature.
 
-    The forward stops after the highest layer among `features`; nothing but the
-    result grows with the number of texts. `progress` counts texts.
+    The forward pass stops after the highest layer among `features`. Only the result
+    grows with the number of texts. `progress` counts texts.
     """
-    places = _places(tuple(features)) if features else _Places({}, np.empty(0))
-    wanted = _checked(backbone, list(places.of))
+    columns = _columns_of(tuple(features)) if features else _Columns({}, np.empty(0))
+    wanted = _checked(backbone, list(columns.by_site))
     out = np.empty((len(texts), len(features)), np.float32)
     if not texts:
         return out
-    pick = _picker(backbone, places)
+    pick = _picker(backbone, columns)
     pending: deque[ReadBatch[HostCopy]] = deque()
 
-    def land() -> None:
+    def take_result() -> None:
         batch = pending.popleft()
         out[batch.rows] = batch.value.wait().numpy()
         progress(batch.start + len(batch.rows), len(texts))
 
-    pace = BatchBudget(backbone, wanted, token_budget)
-    with closing(run(backbone, texts, wanted, pick, pace=pace)) as batches:
+    budget = BatchBudget(backbone, wanted, token_budget)
+    with closing(run_batches(backbone, texts, wanted, pick, budget=budget)) as batches:
         for batch in batches:
             pending.append(batch)
             if len(pending) == PENDING:
-                land()
+                take_result()
     while pending:
-        land()
+        take_result()
     return out
 
 
-class _Places(NamedTuple):
-    """Where single neurons are among pooled sites: columns of each, and their order."""
+class _Columns(NamedTuple):
+    """The columns to read of each pooled site, and the order of the features."""
 
-    of: dict[PooledSite, np.ndarray]
-    back: np.ndarray
+    by_site: dict[PooledSite, np.ndarray]
+    order: np.ndarray
 
 
 @lru_cache(16)
-def _places(features: tuple[Feature, ...]) -> _Places:
-    """Once for a classifier: a single short text would notice."""
+def _columns_of(features: tuple[Feature, ...]) -> _Columns:
+    """The columns of the features; cached, as they take time for one short text."""
     sites = [PooledSite(site, pooling) for site, pooling, _ in features]
     index = np.array([feature.index for feature in features])
-    places = {
-        wish: np.array([at for at, site in enumerate(sites) if site == wish])
-        for wish in sorted(set(sites))
+    positions = {
+        wanted: np.array([i for i, site in enumerate(sites) if site == wanted])
+        for wanted in sorted(set(sites))
     }
-    back = np.argsort(np.concatenate(list(places.values())))
-    return _Places({wish: index[at] for wish, at in places.items()}, back)
+    order = np.argsort(np.concatenate(list(positions.values())))
+    return _Columns({site: index[rows] for site, rows in positions.items()}, order)
 
 
-def _picker(backbone: Backbone, places: _Places) -> Callable[[Blocks], "HostCopy"]:
-    """Takes single columns out of pooled sites."""
-    for wish, wanted in places.of.items():
-        width = backbone.widths[wish.site]
-        outside = wanted[(wanted < 0) | (wanted >= width)]
-        if len(outside):
+def _picker(backbone: Backbone, columns: _Columns) -> Callable[[Blocks], "HostCopy"]:
+    """A function that takes the features' columns out of pooled blocks."""
+    for pooled_site, indices in columns.by_site.items():
+        width = backbone.widths[pooled_site.site]
+        invalid = indices[(indices < 0) | (indices >= width)]
+        if len(invalid):
+            feature = Feature(pooled_site.site, pooled_site.pooling, int(invalid[0]))
             raise StcError(
-                f"feature {Feature(wish.site, wish.pooling, int(outside[0]))}",
+                f"feature {feature}",
                 expected=f"an index from 0 to {width - 1}",
             )
     device = backbone.device
-    back = torch.from_numpy(places.back).to(device)
-    index = {k: torch.from_numpy(v).to(device) for k, v in places.of.items()}
+    order = torch.from_numpy(columns.order).to(device)
+    index = {k: torch.from_numpy(v).to(device) for k, v in columns.by_site.items()}
 
     def pick(blocks: Blocks) -> HostCopy:
-        parts = [blocks[wish][:, index[wish]] for wish in index]
-        return HostCopy.start(torch.cat(parts, 1)[:, back])
+        parts = [blocks[pooled_site][:, index[pooled_site]] for pooled_site in index]
+        return HostCopy.start(torch.cat(parts, 1)[:, order])
 
     return pick
 
 
 def _packed(writer: StoreWriter, offsets: Blocks, blocks: Blocks) -> Packed:
-    """The blocks as they are stored; the first batch says in which frames.
+    """The blocks as they are stored; the first batch determines the frames.
 
-    `offsets` keeps those of the frames on the device, from the first call on.
+    `offsets` keeps the offsets of the frames on the device, from the first call on.
     """
     if writer.store_dtype == "float32":
         return pack(blocks, torch.float32)
@@ -262,10 +272,11 @@ def _packed(writer: StoreWriter, offsets: Blocks, blocks: Blocks) -> Packed:
 
 
 def _frame(block: Float[Tensor, "batch width"]) -> Frame:
-    """Around the mean; a scale at which the least step is far below the spread.
+    """A frame around the mean, whose smallest step is far below the spread.
 
-    Float16 has steps of 6e-8 near 0, so that SPREADS of them are 8e-6 of the usual
-    standard deviation: a few times what rounding in float32 comes to.
+    Near 0 float16 has steps of 6e-8. With SPREADS usual standard deviations to one
+    unit, a step is 8e-6 of the usual standard deviation: a few times the rounding of
+    float32.
     """
     offset = block.mean(0)
     sd = (block - offset).square().mean(0).sqrt()
@@ -275,23 +286,25 @@ def _frame(block: Float[Tensor, "batch width"]) -> Frame:
 
 
 def _save(writer: StoreWriter, batch: ReadBatch[Packed]) -> None:
+    """Write a batch to the store; a block with values beyond float16 stays float32."""
     blocks = batch.value.blocks
     values = batch.value.values.wait()
     fits = bool(torch.isfinite(batch.value.extremes.wait()).all())
     pieces = values.split([block.numel() for block in blocks.values()])
     out: dict[PooledSite, np.ndarray] = {}
-    for (wish, block), piece in zip(blocks.items(), pieces, strict=True):
-        wide = writer.dtype(wish).itemsize > piece.itemsize
-        if wide or not (fits or torch.isfinite(piece).all()):
-            piece = _finite(wish, block.cpu())
-        out[wish] = piece.view(block.shape).numpy()
+    for (pooled_site, block), piece in zip(blocks.items(), pieces, strict=True):
+        is_wide = writer.dtype(pooled_site).itemsize > piece.itemsize
+        if is_wide or not (fits or torch.isfinite(piece).all()):
+            piece = _finite(pooled_site, block.cpu())
+        out[pooled_site] = piece.view(block.shape).numpy()
     writer.write(batch.start, batch.rows, out)
 
 
-def _finite(wish: PooledSite, block: Tensor) -> Tensor:
+def _finite(pooled_site: PooledSite, block: Tensor) -> Tensor:
+    """The block itself; StcError if it holds inf or NaN."""
     if not torch.isfinite(block).all():
         raise StcError(
-            f"activations of {wish}",
+            f"activations of {pooled_site}",
             expected="finite numbers",
             got="inf or NaN",
             remedy="The backbone overflows: run it in float32 or bfloat16.",
@@ -302,7 +315,7 @@ def _finite(wish: PooledSite, block: Tensor) -> Tensor:
 def _checked(
     backbone: Backbone, wanted: Sequence[PooledSite]
 ) -> tuple[PooledSite, ...]:
-    """The wanted pooled sites, each once, in computing order."""
+    """The wanted sites, each once, in computing order; StcError for unknown ones."""
     unknown = sorted({str(wish) for wish in wanted if wish.site not in backbone.widths})
     if unknown or not wanted:
         raise StcError(
@@ -315,10 +328,10 @@ def _checked(
 
 
 def _numerics(backbone: Backbone) -> tuple[object, ...]:
-    """What changes the numbers beside the texts.
+    """The settings that change the numbers of the same texts.
 
-    In float32 the kernels of two devices agree to the last bits; in half precision
-    they do not, so the device counts.
+    The device is one of them in half precision only. In float32 the kernels of two
+    devices agree up to the last bits.
     """
     half = backbone.dtype.itemsize < 4
     return (
@@ -329,20 +342,20 @@ def _numerics(backbone: Backbone) -> tuple[object, ...]:
 
 
 def _estimate(backbone: Backbone, texts: Sequence[str]) -> Float[np.ndarray, " n"]:
-    """Tokens of each text, from its characters and a sample of the corpus."""
+    """The estimated tokens of each text, from its characters and a sample of texts."""
     sample = texts[:: max(1, len(texts) // _SAMPLE)]
     lengths = np.array([len(row) for row in token_ids(backbone, sample)])
     characters = np.array([len(text) + 1 for text in sample])
-    # A cut text says little about the number of characters in a token.
-    whole = lengths < backbone.max_length
-    whole |= not whole.any()
-    ratio = lengths[whole].sum() / characters[whole].sum()
-    every = np.fromiter((len(text) + 1 for text in texts), float, len(texts))
-    return (every * ratio).clip(1, backbone.max_length)
+    # Texts that were cut do not show how many characters a token has.
+    is_uncut = lengths < backbone.max_length
+    is_uncut |= not is_uncut.any()
+    ratio = lengths[is_uncut].sum() / characters[is_uncut].sum()
+    all_characters = np.fromiter((len(text) + 1 for text in texts), float, len(texts))
+    return (all_characters * ratio).clip(1, backbone.max_length)
 
 
 def _acquire(guard: FileLock, waiting: Callable[[], None]) -> AcquireReturnProxy:
-    """The lock, once it is free; `waiting` is called every second until then."""
+    """Take the lock once it is free; `waiting` is called every second until then."""
     while True:
         try:
             return guard.acquire(timeout=1)

@@ -1,4 +1,4 @@
-"""The one loop over texts: tokenise ahead, sort, batch, forward, hand on."""
+"""The one loop over texts: tokenise ahead, sort, batch, forward pass, hand on."""
 
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
@@ -19,23 +19,23 @@ from stc_core.types import PooledSite
 
 TOKEN_BUDGET = {"cpu": 2048, "cuda": 65536}
 _BLOCK_BYTES = {"cpu": 1 << 28, "cuda": 1 << 30}
-"""Most float32 bytes of pooled values in a batch."""
+"""The most bytes of float32 pooled values in a batch."""
 PENDING = 3
-"""Batches that may wait for the host or the disk while the next is computed."""
+"""So many batches may wait for the host or the disk while the next one is computed."""
 CHUNK = 512
-_T = TypeVar("T")
-U = TypeVar("U")
+_T = TypeVar("_T")
+_U = TypeVar("_U")
 _Read = Callable[[list[np.ndarray]], Any]
 
 
-def on_device(backbone: Backbone, table: Mapping[str, _T]) -> _T:
-    """The entry for the backbone's device; devices not in the table are as a CPU."""
+def for_device(backbone: Backbone, table: Mapping[str, _T]) -> _T:
+    """The entry for the backbone's device; a device without an entry gets the CPU's."""
     return table.get(backbone.device.type, table["cpu"])
 
 
 @dataclass(frozen=True)
 class ReadBatch(Generic[_T]):
-    """What was made of the texts `rows`; `start`: how many came before them."""
+    """The value made of the texts `rows`; `start` texts came before them."""
 
     start: int
     rows: Int[np.ndarray, " batch"]
@@ -43,22 +43,25 @@ class ReadBatch(Generic[_T]):
 
 
 class BatchBudget:
-    """How large batches are; halved, and noted, when the device runs out of memory."""
+    """The size limits of a batch; halved if the device runs out of memory."""
 
     def __init__(
         self, backbone: Backbone, wanted: Sequence[PooledSite], budget: int | None
     ) -> None:
         row_bytes = 4 * sum(backbone.widths[site] for site, _ in wanted)
-        self.tokens = budget or on_device(backbone, TOKEN_BUDGET)
-        self.texts = max(1, on_device(backbone, _BLOCK_BYTES) // row_bytes)
+        self.tokens = budget or for_device(backbone, TOKEN_BUDGET)
+        self.texts = max(1, for_device(backbone, _BLOCK_BYTES) // row_bytes)
         self.notes: list[str] = []
 
     def halve(self, n_texts: int, length: int) -> None:
-        """Raises StcError if the batch was a single text."""
+        """Halve the limit after a batch that failed, with a note.
+
+        StcError if the batch was a single text.
+        """
         if n_texts == 1:
             raise StcError(
                 "out of memory",
-                expected=f"room on the device for one text of {length} tokens",
+                expected=f"enough device memory for one text of {length} tokens",
                 remedy="Lower max_length, choose a smaller backbone or use the CPU.",
             )
         torch.cuda.empty_cache()
@@ -66,48 +69,50 @@ class BatchBudget:
         self.notes.append(f"Out of memory: batches halved to {self.tokens} tokens.")
 
 
-def run(
+def run_batches(
     backbone: Backbone,
     texts: Sequence[str],
     wanted: Sequence[PooledSite],
     make: Callable[[Any], _T],
     *,
-    pace: BatchBudget,
+    budget: BatchBudget,
     start: int = 0,
     read: _Read | None = None,
 ) -> Generator[ReadBatch[_T], None, None]:
-    """`make` of every batch from place `start` on, the next shard being tokenised.
+    """Yield the value that `make` gives for every batch, from position `start` on.
 
-    `read` is what runs a batch: `backbone.pooled` if none is given. What the
-    batches of a large shard leave in the heap is given back.
+    `read` runs a batch, by default `backbone.pooled`. The next shard is tokenised
+    meanwhile. After a large shard, memory that its batches left in the heap is returned
+    to the system.
     """
     read = read or partial(backbone.pooled, wanted=wanted)
-    todo = [shard for shard in shards(len(texts)) if shard.stop > start]
+    remaining = [shard for shard in shards(len(texts)) if shard.stop > start]
     tokenise = lambda shard: token_ids(backbone, texts[shard])  # noqa: E731
-    # A thread costs a single short text more than it could save.
-    coming = ahead(tokenise, todo) if len(todo) > 1 else map(tokenise, todo)
-    for shard, ids in zip(todo, coming, strict=True):
+    # For a single short text a thread costs more than it could save.
+    tokenised = map_ahead if len(remaining) > 1 else map
+    shard_ids = tokenised(tokenise, remaining)
+    for shard, ids in zip(remaining, shard_ids, strict=True):
         order = np.argsort([len(row) for row in ids], kind="stable")
         ids = [ids[text] for text in order]
-        first = max(0, start - shard.start)
-        for at, value in _in_batches(ids, read, make, pace=pace, start=first):
-            yield ReadBatch(shard.start + at.start, shard.start + order[at], value)
+        first_row = max(0, start - shard.start)
+        for part, value in _in_batches(ids, read, make, budget=budget, start=first_row):
+            yield ReadBatch(shard.start + part.start, shard.start + order[part], value)
         if len(ids) > CHUNK:
             release()
 
 
-def ahead(
-    work: Callable[[U], _T], items: Iterable[U], *, workers: int = 1
+def map_ahead(
+    work: Callable[[_U], _T], items: Iterable[_U], *, workers: int = 1
 ) -> Generator[_T, None, None]:
-    """`work` of each item in order, that of the next `workers` done meanwhile."""
-    coming: deque[Future[_T]] = deque()
+    """Yield `work` of each item in order, and do the next `workers` meanwhile."""
+    pending: deque[Future[_T]] = deque()
     with ThreadPoolExecutor(workers, "ahead") as pool:
         for item in items:
-            coming.append(pool.submit(work, item))
-            if len(coming) > workers:
-                yield coming.popleft().result()
-        while coming:
-            yield coming.popleft().result()
+            pending.append(pool.submit(work, item))
+            if len(pending) > workers:
+                yield pending.popleft().result()
+        while pending:
+            yield pending.popleft().result()
 
 
 def _in_batches(
@@ -115,15 +120,15 @@ def _in_batches(
     read: _Read,
     make: Callable[[Any], _T],
     *,
-    pace: BatchBudget,
+    budget: BatchBudget,
     start: int,
 ) -> Iterator[tuple[slice, _T]]:
     lengths = np.array([len(row) for row in ids])
     while start < len(ids):
-        stop = batch_stop(lengths, start, pace.tokens, max_texts=pace.texts)
+        stop = batch_stop(lengths, start, budget.tokens, max_texts=budget.texts)
         value = _attempt(ids[start:stop], read, make)
         if value is None:
-            pace.halve(stop - start, int(lengths[stop - 1]))
+            budget.halve(stop - start, int(lengths[stop - 1]))
             continue
         yield slice(start, stop), value
         start = stop
@@ -132,7 +137,7 @@ def _in_batches(
 def _attempt(
     ids: list[np.ndarray], read: _Read, make: Callable[[Any], _T]
 ) -> _T | None:
-    """None if the device ran out of memory; the failed forward is freed by then."""
+    """The value of a batch; None if the device ran out of memory."""
     try:
         return make(read(ids))
     except torch.OutOfMemoryError:
@@ -140,7 +145,7 @@ def _attempt(
 
 
 def token_ids(backbone: Backbone, texts: Sequence[str]) -> list[np.ndarray]:
-    """Ids of each text, a chunk at a time: a tokenizer's own records are large."""
+    """The token ids of each text, by chunks: a tokenizer's own records are large."""
     chunks = range(0, len(texts), CHUNK)
     return [
         ids

@@ -1,6 +1,6 @@
-"""A .npy of many rows, written in order and read in blocks: never whole in memory.
+"""A .npy file of many rows, written in order and read in blocks, never all in memory.
 
-Not mapped, since the pages of a map count as memory of the process.
+It is not memory-mapped, since mapped pages count as memory of the process.
 """
 
 from collections.abc import Iterable, Iterator
@@ -18,19 +18,19 @@ _MOST_ROWS = 8192
 
 
 def block_rows(width: int) -> int:
-    """Rows of a block of that width: 128 MB, but 8,192 rows at most."""
+    """The rows of a block of this width: 128 MB, but at most 8,192 rows."""
     return max(1, min(_MOST_ROWS, BLOCK_BYTES // (4 * max(1, width))))
 
 
-class Rows(NamedTuple):
-    """`n` float32 rows of `width` values in the file at `path`."""
+class RowFile(NamedTuple):
+    """The `n` float32 rows of `width` values in the file at `path`."""
 
     path: Path
     n: int
     width: int
 
     def blocks(self) -> Iterator[tuple[slice, Float[np.ndarray, "some width"]]]:
-        """All rows in order, some at a time, with their places."""
+        """Yield all rows in order, block by block, each with its slice of the rows."""
         size = block_rows(self.width)
         with self.path.open("rb") as file:
             np.lib.format.read_magic(file)
@@ -48,19 +48,19 @@ def write_rows(
     *,
     n: int,
     width: int,
-) -> Rows:
-    """The rows of all blocks, in order, as np.save would write them.
+) -> RowFile:
+    """Write the rows of all blocks, in order, as np.save would write them.
 
-    The file is there at the end or not at all. Raises StcError if the disk is full,
+    The file appears whole or not at all. If the disk is too small, StcError is raised
     before the first block is made.
     """
     check_space(path.parent, 4 * n * width)
     header = {"descr": "<f4", "fortran_order": False, "shape": (n, width)}
-    done = 0
+    n_written = 0
     with replacing(path) as temporary, temporary.open("wb") as file:
         np.lib.format.write_array_header_1_0(file, header)
         for block in blocks:
             np.ascontiguousarray(block, "<f4").tofile(file)
-            done += len(block)
-        assert done == n, (done, n)
-    return Rows(path, n, width)
+            n_written += len(block)
+        assert n_written == n, (n_written, n)
+    return RowFile(path, n, width)

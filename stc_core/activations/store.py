@@ -1,8 +1,8 @@
-"""Pooled activations on disk: a plain .npy for each pooled site, and a journal.
+"""Pooled activations on disk: a plain .npy file for each pooled site, and a journal.
 
-Rows lie in the order in which they were computed, so that every write is one stretch
-and one number, how many rows are done, says all that a killed extraction needs. In half
-precision they lie in a frame: what is stored is (value - offset) / scale.
+Rows lie in the order in which they were computed, so every write is one stretch. One
+number, how many rows are done, is all that is needed to resume a killed extraction. In
+half precision values lie in a frame: the stored value is (value - offset) / scale.
 """
 
 import hashlib
@@ -25,18 +25,19 @@ from stc_core.types import PooledSite
 
 _FORMAT = 2
 CHECKPOINT_S = 20.0
-"""At most this much work is lost when an extraction is killed."""
+"""A killed extraction loses at most so many seconds of work."""
 COPY_ROWS = 1024
 FRAMES = "frames.npz"
 STORE_DTYPES = ("float16", "float32")
 
 
 class Frame(NamedTuple):
-    """Where the values of a pooled site lie, and how far apart.
+    """The offset and the scale of a pooled site's values.
 
-    Half precision keeps 11 bits of a value: of a neuron that varies by a thousandth of
-    its mean one or two, of what it varies by all. And what is far smaller than the
-    spread of the site, as what rounding leaves of 1 - 1 in a GELU, becomes 0.
+    Half precision keeps 11 bits of a value. If a neuron varies by a thousandth of its
+    mean, only one or two of them would describe its variation; with the mean as offset
+    all do. Values far smaller than the spread of the site, such as what rounding leaves
+    of 1 - 1 in a GELU, become 0.
     """
 
     offset: Float[np.ndarray, " width"]
@@ -44,20 +45,20 @@ class Frame(NamedTuple):
 
 
 class FeatureStore:
-    """Features of `n` texts that were all extracted; reads any pooled site of them."""
+    """The features of `n` texts, all extracted; any pooled site can be read."""
 
     def __init__(self, path: Path) -> None:
-        about = read_json(path / "meta.json")
+        meta = read_json(path / "meta.json")
         self.path = path
-        self.n: int = about["n"]
-        self.widths = {PooledSite.parse(k): w for k, w in about["widths"].items()}
+        self.n: int = meta["n"]
+        self.widths = {PooledSite.parse(k): w for k, w in meta["widths"].items()}
         self.pooled_sites = tuple(self.widths)
         self.notes: tuple[str, ...] = tuple(read_json(path / "journal.json")["notes"])
         self._frames = _read_frames(path)
         order = np.load(path / "order.npy")
-        place = np.empty_like(order)
-        place[order] = np.arange(len(order))
-        self._rows = place[np.load(path / "texts.npy")]
+        position = np.empty_like(order)
+        position[order] = np.arange(len(order))
+        self._rows = position[np.load(path / "texts.npy")]
         touch(path)
 
     def read(
@@ -77,8 +78,8 @@ class FeatureStore:
         except FileNotFoundError as error:
             raise StcError(
                 f"features {self.path.name}",
-                got="files deleted while they were in use",
-                remedy="Start again: they will be extracted anew.",
+                got="files that were deleted while in use",
+                remedy="Start again: the features will be extracted again.",
             ) from error
         wanted = self._rows if rows is None else self._rows[np.asarray(rows, int)]
         out = np.take(stored, wanted, axis=0).astype(np.float32, copy=False)
@@ -89,24 +90,25 @@ class FeatureStore:
 
 
 class StoreWriter:
-    """The one writer of a store that is not finished; `rows_done` rows are safe."""
+    """The only writer of an unfinished store; `rows_done` rows are safe."""
 
     def __init__(self, path: Path) -> None:
-        about, journal = read_json(path / "meta.json"), read_json(path / "journal.json")
+        meta, journal = read_json(path / "meta.json"), read_json(path / "journal.json")
         self.path = path
-        self.n: int = about["n_unique"]
-        self.widths = {PooledSite.parse(k): w for k, w in about["widths"].items()}
+        self.n: int = meta["n_unique"]
+        self.widths = {PooledSite.parse(k): w for k, w in meta["widths"].items()}
         self.pooled_sites = tuple(self.widths)
-        self.store_dtype: str = about["dtype"]
+        self.store_dtype: str = meta["dtype"]
         self.rows_done: int = journal["rows_done"]
         self.notes: list[str] = journal["notes"]
-        # Before rows are safe, frames need not be: they are made anew.
+        # Without safe rows the frames are not needed: new ones will be made.
         self.frames = _read_frames(path) if self.rows_done else {}
         self._headers = {site: _header(_file(path, site)) for site in self.widths}
         self._order = _header(path / "order.npy")
         self._saved = time.monotonic()
 
     def dtype(self, pooled_site: PooledSite) -> np.dtype:
+        """The dtype of a pooled site's file."""
         return self._headers[pooled_site].dtype
 
     def done(self) -> Int[np.ndarray, " done"]:
@@ -114,7 +116,7 @@ class StoreWriter:
         return np.load(self.path / "order.npy", mmap_mode="r")[: self.rows_done].copy()
 
     def frame(self, frames: Mapping[PooledSite, Frame]) -> None:
-        """Says in which frames all rows lie; before the first is written."""
+        """Set the frames of all rows; called before the first row is written."""
         assert self.rows_done == 0, self.rows_done
         parts = {f"offset {site}": frame.offset for site, frame in frames.items()}
         parts |= {f"scale {site}": frame.scale for site, frame in frames.items()}
@@ -128,9 +130,12 @@ class StoreWriter:
         texts: Int[np.ndarray, " batch"],
         blocks: Mapping[PooledSite, Float[np.ndarray, "batch _"]],
     ) -> None:
-        """Adds the next rows, `start` being `rows_done`; journals every 20 s.
+        """Add the next rows; `start` must be `rows_done`.
 
-        A float32 block for a float16 file turns the whole file into float32.
+        The journal is written every 20 s.
+
+        A float32 block for a float16 file turns the whole file into float32. StcError
+        if the disk cannot be written.
         """
         assert start == self.rows_done, (start, self.rows_done)
         try:
@@ -146,7 +151,7 @@ class StoreWriter:
             self.checkpoint()
 
     def checkpoint(self) -> None:
-        """Brings every row to the disk, then says so in the journal."""
+        """Bring every row to the disk, then record that in the journal."""
         names = [_file(self.path, site) for site in self.widths]
         try:
             frames = [self.path / FRAMES] if self.frames else []
@@ -162,26 +167,32 @@ class StoreWriter:
         self._saved = time.monotonic()
 
     def _put(self, path: Path, header: "_Header", row: int, block: np.ndarray) -> None:
+        """Write rows into a file from row `row` on, as often as the system asks."""
         data = np.ascontiguousarray(block, header.dtype)
         with path.open("rb+", buffering=0) as file:
             file.seek(header.offset + row * header.row_bytes)
-            left = data.data.cast("B")
-            while left:
-                left = left[file.write(left) :]
+            remaining = data.data.cast("B")
+            while remaining:
+                remaining = remaining[file.write(remaining) :]
 
     def _widen(self, site: PooledSite) -> None:
+        """Turn a site's file into float32, with the rows that are done."""
         path = _file(self.path, site)
-        old = np.load(path, mmap_mode="r")
+        float16_rows = np.load(path, mmap_mode="r")
         with replacing(path) as temporary:
-            new = _allocate(temporary, old.shape, np.dtype(np.float32))
+            float32_rows = _allocate(
+                temporary, float16_rows.shape, np.dtype(np.float32)
+            )
             for row in range(0, self.rows_done, COPY_ROWS):
                 stop = min(row + COPY_ROWS, self.rows_done)
-                new[row:stop] = old[row:stop]
-            new.flush()
+                float32_rows[row:stop] = float16_rows[row:stop]
+            float32_rows.flush()
         self._headers[site] = _header(path)
 
 
 class _Header(NamedTuple):
+    """What a .npy header says: its dtype, where the rows begin, the bytes of a row."""
+
     dtype: np.dtype
     offset: int
     row_bytes: int
@@ -224,12 +235,13 @@ def text_key(texts: Iterable[str], *settings: object) -> str:
 
 
 def store_path(folder: Path, key: str, sites: Iterable[PooledSite]) -> Path:
+    """The folder of the store with these texts' key and these sites."""
     names = ",".join(sorted(map(str, sites)))
     return folder / f"{key}-{hashlib.sha256(names.encode()).hexdigest()[:8]}"
 
 
 def store_lock(folder: Path, key: str) -> FileLock:
-    """Held by whoever writes stores of `key`; free again when its process dies."""
+    """The lock of the writer of stores of `key`; it is free when its process dies."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -243,7 +255,7 @@ def find_store(
     """A finished store of these texts that holds all of `sites`, maybe more."""
     wanted = set(sites)
     for path in sorted(folder.glob(f"{key}-*")):
-        with suppress(StcError, FileNotFoundError):  # it is being pruned
+        with suppress(StcError, FileNotFoundError):  # another process is deleting it
             if is_whole(path) and share_done(path) == 1.0:
                 store = FeatureStore(path)
                 if wanted <= set(store.widths):
@@ -252,18 +264,19 @@ def find_store(
 
 
 def is_whole(path: Path) -> bool:
-    """Whether every file of the store is there, and what describes it can be read.
+    """Whether every file of the store exists and its description can be read.
 
-    Somebody may have deleted a part of it, or the power failed while it was written.
+    A part may be missing because someone deleted it, or because the power failed while
+    it was written.
     """
     try:
-        about = read_json(path / "meta.json")
-        names = [f"{name}.npy" for name in about["widths"]]
-        begun = share_done(path) > 0
+        meta = read_json(path / "meta.json")
+        names = [f"{name}.npy" for name in meta["widths"]]
+        is_begun = share_done(path) > 0
     except (StcError, KeyError):
         return False
     names += ["order.npy", "texts.npy", "journal.json"]
-    names += [FRAMES] if begun and about["dtype"] == "float16" else []
+    names += [FRAMES] if is_begun and meta["dtype"] == "float16" else []
     return all((path / name).exists() for name in names)
 
 
@@ -283,10 +296,10 @@ def open_writer(
     dtype: str,
     about: Mapping[str, Any],
 ) -> StoreWriter:
-    """The store that was begun at `path`, or a new empty one.
+    """The writer of the interrupted store at `path`, or of a new empty one.
 
-    `unique[i]` numbers the distinct text that text i is. A store appears at once,
-    with all its files in place, or not at all. Raises StcError if the disk is full.
+    `unique[i]` is the number of the distinct text that text i equals. A store appears
+    at once, with all its files, or not at all. StcError if the disk is full.
     """
     if not is_whole(path):
         shutil.rmtree(path, ignore_errors=True)
@@ -330,25 +343,25 @@ def _create(
 def store_bytes(
     n_unique: int, n: int, widths: Mapping[PooledSite, int], dtype: str
 ) -> int:
-    """Bytes on disk of a store, headers apart."""
+    """Bytes of a store on disk, without the files' headers."""
     row = sum(widths.values()) * np.dtype(dtype).itemsize
     return n_unique * (row + 8) + n * 8
 
 
 def check_space(folder: Path, needed: int) -> None:
-    """Raises StcError unless so many bytes fit on the disk of `folder`."""
+    """Raise StcError unless `needed` bytes fit on the disk of `folder`."""
     free = shutil.disk_usage(folder).free
     if needed > free:
         raise StcError(
-            f"no room for the features in {str(folder)!r}",
+            f"not enough disk space for the features in {str(folder)!r}",
             expected=f"{needed / 1e9:.2f} GB free",
             got=f"{free / 1e9:.2f} GB",
             remedy="Delete old features, read fewer sites or poolings, or set "
-            "STC_HOME to a larger disk.",
+            "STC_HOME to a folder on a larger disk.",
         )
 
 
 def touch(path: Path) -> None:
-    """Marks a store as used now, where that can be written."""
+    """Mark a store as used now, if its folder can be written."""
     with suppress(OSError):
         os.utime(path / "journal.json")

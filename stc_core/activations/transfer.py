@@ -1,4 +1,4 @@
-"""Pooled activations on their way from the device to the host, as they are stored."""
+"""Pooled activations on the way from the device to the host, as they are stored."""
 
 from functools import cache
 from typing import NamedTuple
@@ -12,13 +12,14 @@ Blocks = dict[PooledSite, Tensor]
 
 
 class HostCopy(NamedTuple):
-    """A tensor on its way to the host: on CUDA by a copy beside the computation."""
+    """A tensor on its way to the host; on CUDA the copy runs beside the computation."""
 
     host: Tensor
     ready: torch.cuda.Event | None
 
     @classmethod
     def start(cls, block: Tensor) -> "HostCopy":
+        """Start the copy of a tensor."""
         if block.device.type != "cuda":
             return cls(block.cpu(), None)
         host = torch.empty(block.shape, dtype=block.dtype, pin_memory=True)
@@ -31,6 +32,7 @@ class HostCopy(NamedTuple):
         return cls(host, ready)
 
     def wait(self) -> Tensor:
+        """The tensor on the host, once the copy has ended."""
         if self.ready is not None:
             self.ready.synchronize()
         return self.host
@@ -42,7 +44,7 @@ def _copy_stream(device: torch.device) -> torch.cuda.Stream:
 
 
 class Packed(NamedTuple):
-    """Pooled blocks, and the same values on the host, one after another."""
+    """Pooled blocks, and the same values on the host in one row, with min and max."""
 
     blocks: Blocks
     values: HostCopy
@@ -50,7 +52,7 @@ class Packed(NamedTuple):
 
 
 def pack(blocks: Blocks, dtype: torch.dtype = torch.float16) -> Packed:
-    """The blocks in `dtype`, where a value that does not fit is inf."""
+    """The blocks' values in `dtype`, where a value that does not fit becomes inf."""
     values = torch.cat([block.to(dtype).flatten() for block in blocks.values()])
     extremes = torch.stack(torch.aminmax(values))
     return Packed(blocks, HostCopy.start(values), HostCopy.start(extremes))

@@ -16,7 +16,7 @@ from stc_core.activations.row_file import block_rows
 from stc_core.data.task import row_weights
 from stc_core.errors import StcError
 from stc_core.frames import series
-from stc_core.heads.head import SparseHead, softmax, standard
+from stc_core.heads.head import SparseHead, mean_and_sd, softmax
 from stc_core.heads.least_squares import MOST_TINY, solve_positive
 from stc_core.heads.moments import Sums
 from stc_core.heads.ridge import SHARPNESS
@@ -169,7 +169,7 @@ def _by_columns(
 ) -> Callable[[Bool[np.ndarray, " n"]], SparseHead]:
     """What gives the head without a fold, from sums over the rows `some`."""
     d = X.shape[1]
-    mean, sd = standard(np.asarray(X[some[:_FEWEST]], np.float32))
+    mean, sd = mean_and_sd(np.asarray(X[some[:_FEWEST]], np.float32))
     empty = np.zeros((n_class, d), np.float32)
     plain = SparseHead((), mean, sd, empty, empty[:, 0], ())
 
@@ -199,7 +199,7 @@ def _by_rows(
 ) -> Callable[[Bool[np.ndarray, " n"]], SparseHead]:
     """The same from the inner products of the rows, which all folds share."""
     Z, weight = np.array(X[some], np.float32), weights[some]
-    mean, sd = standard(Z, weight)
+    mean, sd = mean_and_sd(Z, weight)
     Z -= mean
     Z /= sd
     products = Z @ Z.T

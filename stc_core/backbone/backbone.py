@@ -47,7 +47,7 @@ from stc_core.config import DEFAULT_BACKBONE
 from stc_core.errors import StcError
 from stc_core.types import PooledSite, Pooling, Progress, Site, silent
 
-_K = TypeVar("K")
+_K = TypeVar("_K")
 
 
 class Backbone:

@@ -9,7 +9,7 @@ from jaxtyping import Int
 from torch import Tensor
 from torch.nn import functional
 
-_K = TypeVar("K")
+_K = TypeVar("_K")
 Parts = Sequence[Int[np.ndarray, " _"]]
 
 

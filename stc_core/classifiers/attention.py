@@ -11,7 +11,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from stc_core.activations.forward import BatchBudget, on_device, run
+from stc_core.activations.forward import BatchBudget, for_device, run_batches
 from stc_core.backbone.backbone import Backbone
 from stc_core.backbone.packing import make_batch
 from stc_core.classifiers import persistence
@@ -247,8 +247,10 @@ def batches(
             return make([hidden[site] for site in sites], batch.mask)
 
     wanted = [PooledSite(site, "mean") for site in sites]
-    pace = BatchBudget(backbone, wanted, on_device(backbone, TOKENS))
-    for batch in run(backbone, texts, wanted, lambda x: x, pace=pace, read=read):
+    budget = BatchBudget(backbone, wanted, for_device(backbone, TOKENS))
+    for batch in run_batches(
+        backbone, texts, wanted, lambda x: x, budget=budget, read=read
+    ):
         yield batch.rows, batch.value
 
 

@@ -30,8 +30,8 @@ from stc_core.data.texts import Texts
 from stc_core.errors import StcError
 from stc_core.heads.head import SparseHead
 from stc_core.probes.fit import ProbeResult, fit_probes
-from stc_core.probes.penalties import Name
-from stc_core.selection.sample import draw, on_all_rows
+from stc_core.probes.penalties import PenaltyName
+from stc_core.selection.sample import draw_sample, refit_on_all_rows
 from stc_core.selection.spin import fit_spin
 from stc_core.selection.stc import NO_ROWS, Fitted, fit_stc
 from stc_core.types import KINDS, Kind, PooledSite, Pooling, Progress, silent
@@ -50,7 +50,7 @@ class SparsifyThenClassify(BaseClassifier, ClassifierMixin, BaseEstimator):
     Source: METHODS of Sparsify-then-Classify, arXiv 2311.15983.
     """
 
-    penalty: Name
+    penalty: PenaltyName
 
     def __init__(
         self,
@@ -62,7 +62,7 @@ class SparsifyThenClassify(BaseClassifier, ClassifierMixin, BaseEstimator):
         max_length: int | None = None,
         kinds: Sequence[Kind] = KINDS,
         poolings: Sequence[Pooling] | None = None,
-        penalty: Name = "l1",
+        penalty: PenaltyName = "l1",
         class_weight: str | None = None,
         eta: float | None = None,
         budget: int | None = None,
@@ -108,7 +108,7 @@ class SparsifyThenClassify(BaseClassifier, ClassifierMixin, BaseEstimator):
             extract, backbone, wanted=wanted, store_dtype=settings.store_dtype
         )
         all_texts = Texts(texts)
-        sample = draw(
+        sample = draw_sample(
             all_texts,
             task,
             NO_ROWS,
@@ -120,7 +120,7 @@ class SparsifyThenClassify(BaseClassifier, ClassifierMixin, BaseEstimator):
         fitted = self.select(read, sample.task, probes)
         if not sample.is_whole:
             with TemporaryDirectory() as folder:
-                _, fitted = on_all_rows(
+                _, fitted = refit_on_all_rows(
                     sample,
                     fitted,
                     backbone=backbone,

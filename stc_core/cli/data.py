@@ -117,13 +117,13 @@ def variability(
     texts, codes = labelled_texts(config.data)
     with console.CountBar("texts read") as bar:
         from stc_core.backbone.backbone import Backbone
-        from stc_core.probes.variability import measure
+        from stc_core.probes.variability import measure_variability
 
         train = config.train
         read = Backbone.load(
             train.backbone, device=device, dtype=train.dtype, max_length=max_length
         )
-        found = measure(read, texts, codes, progress=bar.show)
+        found = measure_variability(read, texts, codes, progress=bar.show)
     if as_json:
         print_json(found.record())
     else:

@@ -1,7 +1,7 @@
-"""Why this label: the logit split exactly over neurons, layers and tokens.
+"""Why this label: the logit, split exactly over neurons, layers and tokens.
 
-An exact split of the read-out, not a causal claim: a word's share says how much of the
-logit was read at its position, not what would happen if the word were not there.
+It is an exact split of the read-out, not a causal claim: a word's share says how much
+of the logit was read at its position, not what would happen without the word.
 """
 
 from collections.abc import Mapping, Sequence
@@ -48,12 +48,12 @@ def pooled_values(
 def token_shares(
     head: SparseHead, hidden: Mapping[Site, Float[np.ndarray, "pos width"]]
 ) -> dict[Site, Float[np.ndarray, "pos n_class"]]:
-    """For each site what each position adds to each logit.
+    """What each position adds to each logit, for each site.
 
     A mean-pooled neuron's contribution is the mean of w (a_t - mean) / sd over the
-    positions; a max-pooled one belongs to the position of the maximum (the first, if
-    several), first and last to theirs. So over all sites and positions the shares
-    sum to the logits less the bias, to float precision.
+    positions. A max-pooled one belongs to the position of the maximum (the first, if
+    there are several), first and last to theirs. So over all sites and positions the
+    shares sum to the logits minus the bias, to float precision.
     """
     shares: dict[Site, np.ndarray] = {}
     for site in dict.fromkeys(feature.site for feature in head.features):
@@ -79,5 +79,5 @@ def _pool(a: Float[np.ndarray, " pos"], pooling: Pooling) -> float:
 def _spread(
     a: Float[np.ndarray, " pos"], pooling: Pooling, mean: float
 ) -> Float[np.ndarray, " pos"]:
-    """The centred pooled value, at the positions it comes from."""
+    """The pooled value minus the mean, at the positions that it comes from."""
     return POOLING_RULES[pooling].shares(a) * (a - mean)

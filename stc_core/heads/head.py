@@ -1,4 +1,4 @@
-"""The classifier's head: a linear read-out of selected neurons, exact to explain."""
+"""The classifier's head: a linear read-out of selected neurons, explained exactly."""
 
 from typing import NamedTuple
 
@@ -8,9 +8,9 @@ from jaxtyping import Bool, Float
 from stc_core.types import Feature
 
 _COLUMNS = 256
-"""How many are standardised at a time."""
+"""So many columns are standardised at a time."""
 FLAT = 32
-"""Units in the last place by which a constant may vary."""
+"""A constant may vary by so many units in the last place."""
 LEAST_SD = 1e-12
 
 
@@ -30,7 +30,7 @@ class SparseHead(NamedTuple):
 
     @property
     def layer(self) -> int:
-        """The highest layer that is read; blocks above it never run."""
+        """The highest layer that the head reads; blocks above it never run."""
         return max((feature.site.layer for feature in self.features), default=0)
 
     @property
@@ -60,17 +60,17 @@ class SparseHead(NamedTuple):
 def softmax(
     logits: Float[np.ndarray, "batch n_class"],
 ) -> Float[np.ndarray, "batch n_class"]:
-    """Probabilities of each row; safe for large logits."""
+    """Probabilities of each row; large logits do not overflow."""
     exp = np.exp(logits - logits.max(axis=1, keepdims=True))
     return exp / exp.sum(axis=1, keepdims=True)
 
 
-def standard(
+def mean_and_sd(
     X: Float[np.ndarray, "n d"], weight: Float[np.ndarray, " n"] | None = None
 ) -> tuple[Float[np.ndarray, " d"], Float[np.ndarray, " d"]]:
     """Mean and standard deviation of each column; a flat column has sd 1.
 
-    Some columns at a time: of all at once there would be three copies of X.
+    The columns are handled in groups: all at once would take three copies of X.
     """
     starts = range(0, max(1, X.shape[1]), _COLUMNS)
     parts = [_standard(X[:, start : start + _COLUMNS], weight) for start in starts]
@@ -81,14 +81,15 @@ def standard(
 def _standard(
     X: Float[np.ndarray, "n d"], weight: Float[np.ndarray, " n"] | None
 ) -> tuple[Float[np.ndarray, " d"], Float[np.ndarray, " d"]]:
+    """Mean and standard deviation of each column of a group."""
     weight = np.ones(len(X), np.float32) if weight is None else weight
     share = (weight / weight.sum(dtype=np.float64)).astype(X.dtype)
     mean = share @ X
-    left = X - mean
-    rest = share @ left  # of a sum of many equal values rounding leaves a bias
-    left -= rest
-    mean += rest
-    sd = np.sqrt(share @ np.square(left))
+    centred = X - mean
+    bias = share @ centred  # the error that rounding left in the mean
+    centred -= bias
+    mean += bias
+    sd = np.sqrt(share @ np.square(centred))
     return mean.astype(np.float32), flat_as_one(mean, sd).astype(np.float32)
 
 
@@ -97,11 +98,11 @@ def is_flat(
     sd: Float[np.ndarray, " d"],
     dtype: type | np.dtype = np.float32,
 ) -> Bool[np.ndarray, " d"]:
-    """Whether a column varies no more than rounding makes a constant vary.
+    """Whether each column varies no more than rounding makes a constant vary.
 
-    A value that is computed in one way and another differs by some units of its last
-    place: 32 of them are taken for none. What varies by less than LEAST_SD is as good
-    as constant: another text would be an astronomical number of such deviations away.
+    Two ways to compute the same value may differ by some units in its last place: 32 of
+    them count as no difference. A column with an sd below LEAST_SD counts as constant,
+    too: another text would be an astronomical number of such deviations away.
     """
     return sd <= np.maximum(FLAT * np.finfo(dtype).eps * np.abs(mean), LEAST_SD)
 
@@ -109,13 +110,13 @@ def is_flat(
 def flat_as_one(
     mean: Float[np.ndarray, " d"], sd: Float[np.ndarray, " d"]
 ) -> Float[np.ndarray, " d"]:
-    """The standard deviations, 1 where a column is flat, rounding apart."""
+    """The standard deviations, with 1 for columns that are flat up to rounding."""
     return np.where(is_flat(mean, sd), np.ones_like(sd), sd)
 
 
-def rescaled(head: SparseHead, X: Float[np.ndarray, "n d"]) -> SparseHead:
-    """The same logits from a head whose mean and sd are those of the columns of X."""
-    mean, sd = standard(X)
+def rescale_head(head: SparseHead, X: Float[np.ndarray, "n d"]) -> SparseHead:
+    """A head with the same logits, whose mean and sd are those of the columns of X."""
+    mean, sd = mean_and_sd(X)
     weight = head.weight * (sd / head.sd)
     bias = head.bias + head.weight @ ((mean - head.mean) / head.sd)
     return head._replace(mean=mean, sd=sd, weight=weight, bias=bias)

@@ -1,7 +1,7 @@
-"""Ridge regression of all features at once, however many: a block of them at a time.
+"""Ridge regression of any number of features at once, read block by block.
 
-With more features than rows it goes by the inner products of the rows, and what is
-held grows with the square of the rows and not with the features.
+With more features than rows it works on the inner products of the rows. Its memory then
+grows with the square of the rows, not with the features.
 """
 
 from collections.abc import Callable, Sequence
@@ -12,7 +12,7 @@ from jaxtyping import Float, Int
 from scipy.linalg import get_blas_funcs
 
 from stc_core.data.task import Task
-from stc_core.heads.head import standard
+from stc_core.heads.head import mean_and_sd
 from stc_core.heads.least_squares import (
     MOST_TINY,
     gram,
@@ -23,7 +23,7 @@ from stc_core.heads.least_squares import (
 
 
 class Block(NamedTuple):
-    """`width` features of all rows; a penalty on them is divided by trust^2."""
+    """`width` features of all rows; the penalty on them is divided by trust^2."""
 
     read: Callable[[], Float[np.ndarray, "n width"]]
     width: int
@@ -31,10 +31,10 @@ class Block(NamedTuple):
 
 
 class JointRidge(NamedTuple):
-    """What ridge models of all blocks joined give, one for each penalty.
+    """The results of ridge models of all blocks together, one model for each penalty.
 
-    `scores` are class scores of the other rows; `importance` is that of every feature,
-    in the order of the blocks, for weights on features that have sd `trust`.
+    `scores` are the class scores of the other rows. `importance` is that of every
+    feature, in the order of the blocks, for weights on features whose sd is `trust`.
     """
 
     scores: Float[np.ndarray, "n_ridges m n_class"]
@@ -51,8 +51,8 @@ def joint_ridge(
 ) -> JointRidge:
     """Least squares of the one-hot labels of `rows`, features standardised on them.
 
-    Exactly what `select.solve_ridge` gives for the same features, from a system of as
-    many equations as there are rows or features, whichever are fewer.
+    Exactly what `least_squares.solve_ridge` gives for the same features. The system has
+    as many equations as there are rows or features, whichever are fewer.
     """
     if sum(block.width for block in blocks) < len(rows):
         return _primal(blocks, task, rows, others=others, ridges=ridges)
@@ -60,11 +60,11 @@ def joint_ridge(
 
 
 def _add_products(G: Float[np.ndarray, "n n"], Z: Float[np.ndarray, "n width"]) -> None:
-    """The inner products of the rows of Z added to G, to its lower triangle alone.
+    """Add the inner products of the rows of Z to G, in its lower triangle only.
 
-    Both of float32 and in C's order: then nothing is copied, nor computed twice.
+    Both are float32 in C order, so nothing is copied and nothing is computed twice.
     """
-    assert G.dtype == Z.dtype, (G.dtype, Z.dtype)  # or a copy of G would be filled
+    assert G.dtype == Z.dtype, (G.dtype, Z.dtype)  # else syrk would fill a copy of G
     (syrk,) = get_blas_funcs(("syrk",), (G, Z))
     syrk(1.0, Z.T, beta=1.0, c=G.T, trans=1, overwrite_c=1)
 
@@ -77,12 +77,13 @@ def _primal(
     others: Int[np.ndarray, " m"],
     ridges: Sequence[float],
 ) -> JointRidge:
+    """The models from the Gram matrix of the features."""
     weight, parts = task.weights(rows), []
     for block in blocks:
         X = block.read()
-        mean, sd = standard(X[rows], weight)
-        some = X[np.concatenate([rows, others])]
-        parts.append((some - mean) * (block.trust / sd))
+        mean, sd = mean_and_sd(X[rows], weight)
+        used = X[np.concatenate([rows, others])]
+        parts.append((used - mean) * (block.trust / sd))
     Z, Z_other = np.split(np.concatenate(parts, axis=1), [len(rows)])
     codes, n_class = task.codes[rows], len(task.classes)
     moments = gram(Z, codes, n_class=n_class, sample_weight=weight)
@@ -100,29 +101,30 @@ def _dual(
     others: Int[np.ndarray, " m"],
     ridges: Sequence[float],
 ) -> JointRidge:
+    """The models from the inner products of the rows."""
     weight = task.weights(rows)
     Y = np.eye(len(task.classes), dtype=np.float32)[task.codes[rows]]
     scales, G = [], np.zeros((len(rows), len(rows)), np.float32)
     for block in blocks:
         X = block.read()[rows]
-        mean, sd = standard(X, weight)
+        mean, sd = mean_and_sd(X, weight)
         Z = (X - mean) * (block.trust / sd)
         _add_products(G, Z)
         scales.append((mean, sd / block.trust))
     prior = (weight @ Y / weight.sum()).astype(np.float32)
-    # A factor for each ridge: one eigendecomposition takes as long as 25 of them.
-    size = float(weight @ np.diag(G)) / weight.sum()
-    penalties = [max(ridge * size, MOST_TINY) / weight for ridge in ridges]
+    # One factor for each ridge: an eigendecomposition takes as long as 25 factors.
+    mean_norm = float(weight @ np.diag(G)) / weight.sum()
+    penalties = [max(ridge * mean_norm, MOST_TINY) / weight for ridge in ridges]
     parts = [solve_positive(G, penalty, Y - prior) for penalty in penalties]
     dual = np.concatenate(parts, axis=1).astype(np.float32)
     del G, parts
     scores = np.zeros((len(others), dual.shape[1]), np.float32)
-    worth = []
+    importances = []
     for block, (mean, sd) in zip(blocks, scales, strict=True):
         X = block.read()
         W = ((X[rows] - mean) / sd).T @ dual
         scores += ((X[others] - mean) / sd) @ W
         by_ridge = W.T.reshape(len(ridges), -1, W.shape[0])
-        worth.append([importance(coef) for coef in by_ridge])
+        importances.append([importance(coef) for coef in by_ridge])
     by_ridge = scores.reshape(len(others), len(ridges), -1).swapaxes(0, 1)
-    return JointRidge(by_ridge + prior, np.concatenate(worth, axis=1))
+    return JointRidge(by_ridge + prior, np.concatenate(importances, axis=1))

@@ -13,8 +13,8 @@ MOST_TINY = float(np.finfo(np.float32).tiny)
 def importance(coef: Float[np.ndarray, "n_class d"]) -> Float[np.ndarray, " d"]:
     """sum_k w_kj^2 of each feature, for weights on the standardised scale.
 
-    With raw weights w this is (sum_k w_kj^2) * sd_j^2 (SPIN's s_j, made free of
-    scale and taken over all classes).
+    For raw weights w it would be (sum_k w_kj^2) * sd_j^2: SPIN's s_j, independent of
+    the feature's scale and summed over all classes.
     """
     return (np.asarray(coef, np.float64) ** 2).sum(axis=0)
 
@@ -27,7 +27,7 @@ class Gram(NamedTuple):
     n: float
 
     def restricted(self, columns: Int[np.ndarray, " kept"]) -> "Gram":
-        """The Gram of some of the columns."""
+        """The Gram matrix of some of the columns."""
         return Gram(self.ZZ[np.ix_(columns, columns)], self.ZY[columns], self.n)
 
 
@@ -39,9 +39,9 @@ def gram(
     sample_weight: Float[np.ndarray, " n"],
     overwrite: bool = False,
 ) -> Gram:
-    """The weighted moments, both centred, so that no intercept is needed.
+    """The weighted second moments of Z and of the labels, both centred.
 
-    With `overwrite` Z is spoilt, and no copy of it is made.
+    Centred moments need no intercept. With `overwrite` Z is overwritten and not copied.
     """
     total = float(sample_weight.sum())
     root = np.sqrt(sample_weight)[:, None]
@@ -56,8 +56,8 @@ def gram(
 def solve_ridge(moments: Gram, ridge: float) -> Float[np.ndarray, "d n_class"]:
     """Least-squares weights of standardised features under a ridge penalty.
 
-    The penalty is ridge * (mean squared norm of a row), so that the same ridge means
-    as much for 10 features as for 10,000.
+    The penalty is ridge * (mean squared norm of a row), so that the same ridge has the
+    same effect for 10 features as for 10,000.
     """
     penalty = max(ridge * float(np.trace(moments.ZZ)) / moments.n, MOST_TINY)
     return solve_positive(moments.ZZ, penalty, moments.ZY)
@@ -70,14 +70,14 @@ def solve_positive(
 ) -> Float[np.ndarray, "n k"]:
     """(A + diag(penalty))^-1 B for a symmetric A without negative eigenvalues.
 
-    By a Cholesky factor, which reads the lower triangle of A alone; where rounding
-    makes that fail, again in double precision.
+    It uses a Cholesky factor, which reads only the lower triangle of A. If rounding
+    makes the factorisation fail, it is repeated in double precision.
     """
     for dtype in (A.dtype, np.float64):
         copy = A.astype(dtype)
         np.einsum("ii->i", copy)[...] += penalty
         try:
-            # The upper triangle of the transpose, in LAPACK's own order: no copy.
+            # The transpose is in LAPACK's order, so its upper triangle needs no copy.
             factor = scipy.linalg.cho_factor(
                 copy.T, overwrite_a=True, check_finite=False
             )

@@ -1,6 +1,6 @@
-"""Sums over rows from which a ridge head follows exactly, however the rows came.
+"""Sums over rows that determine a ridge head exactly, in whatever order rows come.
 
-One pass over blocks of any size; nothing kept grows with the number of rows.
+They take one pass over blocks of any size, and memory does not grow with the rows.
 """
 
 from typing import NamedTuple
@@ -24,8 +24,9 @@ class Standardised(NamedTuple):
 class Sums:
     """Weighted sums and products of rows X and of their one-hot labels.
 
-    Rows are counted as (X - mean) / sd for a rough `mean` and `sd`, those of some of
-    them, so that float32 products lose nothing; what comes out does not depend on it.
+    Rows are added as (X - mean) / sd, with a rough `mean` and `sd` from some of the
+    rows, so that float32 products lose no precision. The result does not depend on
+    them.
     """
 
     def __init__(
@@ -47,7 +48,7 @@ class Sums:
         codes: Int[np.ndarray, " n"],
         weight: Float[np.ndarray, " n"],
     ) -> None:
-        """Counts more rows."""
+        """Add more rows to the sums."""
         Z = ((X - self.mean) / self.sd).astype(np.float32)
         A = Z * weight[:, None].astype(np.float32)
         Y = np.eye(len(self.y), dtype=np.float32)[codes]
@@ -62,10 +63,11 @@ class Sums:
         return self._with(other, np.add)
 
     def __sub__(self, other: "Sums") -> "Sums":
-        """The sums over the rows that are not in `other`, all of which are in this."""
+        """The sums without the rows of `other`, which must all be in these sums."""
         return self._with(other, np.subtract)
 
     def _with(self, other: "Sums", combine: np.ufunc) -> "Sums":
+        """The sums of both, combined number by number."""
         out = Sums(self.mean, self.sd, len(self.y))
         for name in ("weight", "y", "z", "zz", "zy"):
             setattr(out, name, combine(getattr(self, name), getattr(other, name)))
@@ -74,12 +76,12 @@ class Sums:
     def standardised(self, trust: Float[np.ndarray, " d"]) -> Standardised:
         """The moments of the rows, standardised and then scaled by `trust`."""
         center, prior = self.z / self.weight, self.y / self.weight
-        away = (center * self.weight**0.5).astype(np.float32)
-        ZZ = self.zz - np.outer(away, away)
+        shift = (center * self.weight**0.5).astype(np.float32)
+        ZZ = self.zz - np.outer(shift, shift)
         ZY = self.zy - np.outer(self.z, prior)
-        spread = np.sqrt(np.maximum(ZZ.diagonal(), 0) / self.weight) * self.sd
+        true_sd = np.sqrt(np.maximum(ZZ.diagonal(), 0) / self.weight) * self.sd
         mean = (self.mean + self.sd * center).astype(np.float32)
-        sd = flat_as_one(mean, spread.astype(np.float32))
+        sd = flat_as_one(mean, true_sd.astype(np.float32))
         scale = (trust * self.sd / sd).astype(np.float32)
         ZZ *= scale
         ZZ *= scale[:, None]

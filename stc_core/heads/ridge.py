@@ -7,15 +7,15 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from stc_core.data.task import Task
-from stc_core.heads.head import SparseHead, standard
+from stc_core.heads.head import SparseHead, mean_and_sd
 from stc_core.heads.least_squares import RIDGES, Gram, gram, solve_ridge
 from stc_core.metrics.scores import SAME_SCORE, fit_temperature, metric_of
 from stc_core.types import Feature
 
 SHARPNESS = 10.0
-"""Least-squares scores lie near 0 and 1: this brings a temperature near 1."""
+"""Least-squares scores lie near 0 and 1; this factor brings the temperature near 1."""
 LEAST_SPREAD = 0.1
-"""Columns with less than this share of the median deviation are trusted less."""
+"""Columns whose sd is below this share of the median sd are trusted less."""
 
 
 class Moments(NamedTuple):
@@ -29,9 +29,9 @@ class Moments(NamedTuple):
 def moments(
     Z: Float[np.ndarray, "some d"], task: Task, rows: Int[np.ndarray, " some"]
 ) -> Moments:
-    """What a ridge model needs to know of `rows`, which Z holds and which are spoilt.
+    """What a ridge model needs to know of `rows`, whose features Z are overwritten.
 
-    They are centred and weighted in place: a copy would be as large again.
+    They are centred and weighted in place: a copy would be just as large.
     """
     codes, weights, n_class = task.codes[rows], task.weights(rows), len(task.classes)
     prior = np.bincount(codes, weights, n_class) / weights.sum()
@@ -60,8 +60,8 @@ def fit_head(
 ) -> tuple[TemperedHead, Float[np.ndarray, "n_val n_class"]]:
     """The head on raw columns X, and its validation logits before the refit.
 
-    A least-squares ridge model of the classes, fitted on train, gets its temperature
-    on validation; then it is fitted again on train and validation together.
+    A least-squares ridge model of the classes is fitted on train and gets its
+    temperature on validation. Then it is fitted again on train and validation together.
     """
     first = fit_ridge_head(X, task, features, rows=task.train, ridge=ridge, trust=trust)
     logits = first.logits(X[task.validation])
@@ -81,27 +81,36 @@ def fit_ridge_head(
     ridge: float,
     trust: Float[np.ndarray, " d"] | None = None,
 ) -> SparseHead:
-    """A head fitted on `rows`, SHARPNESS times the least-squares class scores.
+    """A head fitted on `rows`: SHARPNESS times the least-squares class scores.
 
-    The penalty on feature j is divided by trust_j^2; without trust all are equal.
+    The penalty on feature j is divided by trust_j^2; without trust all penalties are
+    equal.
     """
-    Z = X[rows].astype(np.float32, copy=False)  # a copy: what follows is in place
-    mean, sd = standard(Z, task.weights(rows))
-    scale = np.ones(X.shape[1], np.float32) if trust is None else trust
+    Z = X[rows].astype(
+        np.float32, copy=False
+    )  # indexing copies, so Z may change in place
+    mean, sd = mean_and_sd(Z, task.weights(rows))
+    trusted = np.ones(X.shape[1], np.float32) if trust is None else trust
     Z -= mean
     Z /= sd
-    Z *= scale
-    known = moments(Z, task, rows)
-    W = solve_ridge(known.gram, ridge).T * SHARPNESS
-    bias = SHARPNESS * known.prior - W @ known.center
-    return SparseHead(tuple(features), mean, sd, W * scale, bias, task.classes)
+    Z *= trusted
+    sums = moments(Z, task, rows)
+    W = solve_ridge(sums.gram, ridge).T * SHARPNESS
+    bias = SHARPNESS * sums.prior - W @ sums.center
+    return SparseHead(tuple(features), mean, sd, W * trusted, bias, task.classes)
 
 
-def best_ridge(
+def fit_best_ridge_head(
     X: Float[np.ndarray, "n d"], task: Task, features: Sequence[Feature]
 ) -> SparseHead:
+    """The head fitted on train under the ridge with the best validation score.
+
+    Its temperature is fitted on validation. On a tie the larger ridge wins. Columns
+    with an sd far below the median are trusted less; in the head they get a larger sd
+    and a larger weight, which leaves the logits as they are.
+    """
     y, score = task.codes[task.validation], metric_of(task.class_weight)
-    sd = standard(X[task.train])[1]
+    sd = mean_and_sd(X[task.train])[1]
     least = LEAST_SPREAD * np.median(sd)
     trust = np.minimum(1, sd / least).astype(np.float32)
     best: tuple[float, SparseHead] | None = None
@@ -109,11 +118,11 @@ def best_ridge(
         head = fit_ridge_head(
             X, task, features, rows=task.train, ridge=ridge, trust=trust
         )
-        right = score(y, head.logits(X[task.validation]).argmax(axis=1))
-        if best is None or right > best[0] + SAME_SCORE:
-            best = right, head
+        ridge_score = score(y, head.logits(X[task.validation]).argmax(axis=1))
+        if best is None or ridge_score > best[0] + SAME_SCORE:
+            best = ridge_score, head
     assert best is not None
     head = best[1].cooled(fit_temperature(best[1].logits(X[task.validation]), y))
-    # Tuned, a column that hardly varied may: in units of its old sd it would be huge.
-    wide = np.maximum(head.sd, least).astype(np.float32)
-    return head._replace(sd=wide, weight=head.weight * (wide / head.sd))
+    # After tuning a column that hardly varied may vary: in its old sd it would be huge.
+    wide_sd = np.maximum(head.sd, least).astype(np.float32)
+    return head._replace(sd=wide_sd, weight=head.weight * (wide_sd / head.sd))

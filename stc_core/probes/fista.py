@@ -1,8 +1,8 @@
 """Probes of many pooled sites at once, as batched matrix products, for a GPU.
 
-The problems, strengths and certificates of solver.py; accelerated proximal gradient
-(FISTA, Beck & Teboulle 2009) for all sites, strengths and classes side by side, with a
-restart for each probe (O'Donoghue & Candès 2015). Weak penalties take too many steps.
+Problems, strengths and certificates are those of solver.py. Accelerated proximal
+gradient (FISTA, Beck & Teboulle 2009) for all of them side by side; each probe restarts
+on its own (O'Donoghue & Candès 2015). Weak penalties take too many steps.
 """
 
 from collections.abc import Callable, Sequence
@@ -17,12 +17,12 @@ from stc_core.errors import StcError
 from stc_core.probes import losses
 from stc_core.probes.losses import Target
 from stc_core.probes.penalties import L1, GroupL2, Penalty
-from stc_core.probes.problem import Path, Problem, null_path, rounding
+from stc_core.probes.problem import Path, Problem, null_path, rounding_limit
 
-_EVERY = 20  # steps between looks at the violations, which wait for the device
+_CHECK_STEPS = 20  # steps between two checks, which have to wait for the device
 POWER_STEPS = 20
-ROOM = 1.1  # power iteration comes from below
-COPIES = 10  # of all logits, and of all coefficients, that are held at a time
+ROOM = 1.1  # factor: power iteration approaches the eigenvalue from below
+COPIES = 10  # of all logits and of all coefficients, in memory at a time
 _SHARE = 0.7  # of the free memory of a GPU
 CPU_ROOM = 1 << 30
 SOLVED = (L1, GroupL2)
@@ -30,16 +30,16 @@ SOLVED = (L1, GroupL2)
 
 
 class _Batch(NamedTuple):
-    """Standardised features of all sites, and what they have in common."""
+    """Standardised features of all sites, and what the sites have in common."""
 
     X: Float[Tensor, "site d_feat n"]
     one_hot: Float[Tensor, "rows n"]
     weight: Float[Tensor, " n"]
-    shared: bool  # the penalty is on columns of coefficients, not on each
+    shared: bool  # the penalty is on columns of coefficients, not on single ones
 
 
 class _Curve(NamedTuple):
-    """Bounds of the curvature: of the coefficients of each site, of an intercept."""
+    """Upper bounds of the curvature, of each site's coefficients and intercepts."""
 
     W: Float[Tensor, "site 1"]
     b: Float[Tensor, "site 1"]
@@ -56,8 +56,8 @@ class _State(NamedTuple):
         return _State(*map(change, self))
 
 
-class _Found(NamedTuple):
-    """The probes as they were when each met its goal, and after how many steps."""
+class _Solutions(NamedTuple):
+    """The probes at the check at which each met its goal, and its number of steps."""
 
     W: Float[Tensor, "site C rows d_feat"]
     b: Float[Tensor, "site C rows"]
@@ -65,7 +65,7 @@ class _Found(NamedTuple):
 
 
 class _Probes(NamedTuple):
-    """What was found for one site, on the host."""
+    """The solved probes of one site, on the host."""
 
     W: Float[np.ndarray, "C rows d_feat"]
     b: Float[np.ndarray, "C rows"]
@@ -76,18 +76,18 @@ class _Probes(NamedTuple):
     kkt: Float[np.ndarray, " C"]
 
 
-class Posed(NamedTuple):
-    """A problem whose features, standardised, are on a device and nowhere else."""
+class DeviceProblem(NamedTuple):
+    """A problem whose standardised features are on a device and nowhere else."""
 
     problem: Problem
     X: Float[Tensor, "d_feat n"]
 
 
-def upload(problem: Problem, device: str | torch.device) -> Posed:
-    """The problem on a device; its own features are left behind."""
+def upload(problem: Problem, device: str | torch.device) -> DeviceProblem:
+    """The problem with its features on a device; the copy on the host is dropped."""
     XT = problem.XT
-    none = np.empty((len(XT), 0), XT.dtype)  # a slice would keep all of them
-    return Posed(problem._replace(XT=none), torch.from_numpy(XT).to(device))
+    none = np.empty((len(XT), 0), XT.dtype)  # a slice would keep the whole array alive
+    return DeviceProblem(problem._replace(XT=none), torch.from_numpy(XT).to(device))
 
 
 def solves(penalty: Penalty) -> bool:
@@ -96,19 +96,19 @@ def solves(penalty: Penalty) -> bool:
 
 
 def fit_paths(
-    posed: Sequence[Posed],
+    posed: Sequence[DeviceProblem],
     *,
     n_C: int = 9,
     lambda_ratio: float = 0.035,
     tol: float = 0.1,
     max_iter: int = 4000,
 ) -> list[Path]:
-    """A path for each problem; all are of the same rows, classes, penalty and width.
+    """A path for each problem; all have the same rows, classes, penalty and width.
 
-    What `fit_path` gives without validation data, up to the tolerance of both: the
-    same strengths, each probe to a violation of tol / C; `null_path` where no feature
-    tells the classes apart. A probe that is not there after `max_iter` steps says so
-    in `kkt`.
+    They equal those of `fit_path` without validation data, up to the tolerance of both:
+    the same strengths, each probe to a violation of tol / C, and `null_path` where no
+    feature tells the classes apart. If a probe does not get there in `max_iter` steps,
+    its `kkt` shows it.
     """
     if not solves(penalty := posed[0].problem.penalty):
         raise StcError(
@@ -116,29 +116,29 @@ def fit_paths(
             expected=f"one of {', '.join(kind.__name__ for kind in SOLVED)} on a GPU",
             remedy="Fit these probes with device='cpu'.",
         )
-    target, X = posed[0].problem.target, torch.stack([one.X for one in posed])
+    target, X = posed[0].problem.target, torch.stack([member.X for member in posed])
     one_hot, weight = (
         torch.from_numpy(part).to(X) for part in (target.one_hot(), target.weight)
     )
     batch = _Batch(X, one_hot, weight, posed[0].problem.penalty.shared)
     start, top = _start(batch, target)
-    learned = (top > rounding(posed[0].problem)).cpu().numpy()
+    learned = (top > rounding_limit(posed[0].problem)).cpu().numpy()
     some = torch.from_numpy(np.flatnonzero(learned)).to(X.device)
     if len(some) < len(X):
         batch = batch._replace(X=X[some])
     del X
     start = start.map(lambda part: part[some])
     lams = 0.5 * top[some, None] * _ratios(top, lambda_ratio, n_C)
-    solved = iter(_solved(batch, start, lams, tol=tol, max_iter=max_iter))
+    solved = iter(_solve_sites(batch, start, lams, tol=tol, max_iter=max_iter))
     return [
-        _path(one.problem, next(solved))
+        _path(member.problem, next(solved))
         if is_learned
-        else null_path(one.problem, n_C=n_C, lambda_ratio=lambda_ratio)
-        for one, is_learned in zip(posed, learned, strict=True)
+        else null_path(member.problem, n_C=n_C, lambda_ratio=lambda_ratio)
+        for member, is_learned in zip(posed, learned, strict=True)
     ]
 
 
-def _solved(
+def _solve_sites(
     batch: _Batch,
     start: _State,
     lams: Float[Tensor, "site C"],
@@ -152,21 +152,21 @@ def _solved(
     n_C = lams.shape[1]
     start = start.map(lambda part: part.repeat_interleave(n_C, dim=1))
     curve = _curvature(batch)
-    found = _minimise(batch, curve, lams, start, tol=tol, max_iter=max_iter)
-    parts = (*found, lams, *_certify(batch, found, lams))
+    solutions = _minimise(batch, curve, lams, start, tol=tol, max_iter=max_iter)
+    parts = (*solutions, lams, *_certify(batch, solutions, lams))
     by_site = zip(*(part.cpu().numpy() for part in parts), strict=True)
     return [_Probes(*site) for site in by_site]
 
 
 def site_bytes(problem: Problem, *, n_C: int = 9) -> int:
-    """Memory of the device that a site takes, all steps included."""
+    """Device memory that a site needs, with everything that its steps need."""
     d_feat, n = problem.XT.shape
     cells = 3 * n * d_feat + COPIES * n_C * problem.target.rows * (n + d_feat)
     return problem.XT.itemsize * cells
 
 
-def room(device: str | torch.device) -> int:
-    """Bytes that may be used there."""
+def usable_bytes(device: str | torch.device) -> int:
+    """The number of bytes on the device that the probes may use."""
     if torch.device(device).type != "cuda":
         return CPU_ROOM
     torch.cuda.empty_cache()
@@ -181,8 +181,8 @@ def _curvature(batch: _Batch) -> _Curve:
     """Upper bounds of the Hessian, block by block, for coefficients and intercepts.
 
     The curvature of the log-loss in the logits is at most 1/4 for one row and 1/2 for
-    more (Böhning 1992). Weights let the blocks mix: their bounds grow by the norm of
-    what is between them.
+    more (Böhning 1992). The weights couple the two blocks, so their bounds grow by the
+    norm of the part between them.
     """
     X, weight = batch.X, batch.weight
     v = X.norm(dim=2).unsqueeze(1) + 1e-6  # (site, 1, d_feat)
@@ -193,26 +193,25 @@ def _curvature(batch: _Batch) -> _Curve:
     largest = (ROOM * size[:, :, 0]).clamp(min=1e-6 * float(weight.sum()))
     between = (X @ weight).norm(dim=1, keepdim=True)
     total = weight.sum()
-    factor = (0.25 if len(batch.one_hot) == 1 else 0.5) * (
-        1 + between / (largest * total).sqrt()
-    )
+    in_logits = 0.25 if len(batch.one_hot) == 1 else 0.5
+    factor = in_logits * (1 + between / (largest * total).sqrt())
     return _Curve(factor * largest, factor * total)
 
 
 def _start(batch: _Batch, target: Target) -> tuple[_State, Float[Tensor, " site"]]:
-    """Probes without coefficients, and the strength that just keeps them so."""
+    """Probes without coefficients, and the smallest strength that keeps them so."""
     X = batch.X
     b = torch.from_numpy(losses.null_intercept(target)).to(X)
     b = b.expand(len(X), 1, -1)
     Z = b.unsqueeze(3).expand(-1, -1, -1, X.shape[2])
     W = torch.zeros((*b.shape, X.shape[1]), dtype=X.dtype, device=X.device)
     G = _gradient(batch, _residual(batch, Z))
-    # One row of two classes: half the penalty of both is its own (penalties.one_row).
+    # With one row for two classes this is the strength for that row (Penalty.one_row).
     return _State(W, b, Z), _dual_norm(G, batch.shared)[:, 0]
 
 
 class _Work(NamedTuple):
-    """The probes that are not all done: sites `s`, strengths `c` of what there is."""
+    """The unfinished probes: sites `s` and strengths `c`, as positions in the whole."""
 
     s: Tensor
     c: Tensor
@@ -224,7 +223,7 @@ class _Work(NamedTuple):
     t: Float[Tensor, "site C"]
 
     def only(self, s: Tensor, c: Tensor) -> "_Work":
-        """The same for the sites and strengths at some places."""
+        """The work on the sites and strengths at these positions."""
         X = self.batch.X if len(s) == len(self.s) else self.batch.X[s]
         at = s[:, None], c
         return _Work(
@@ -247,34 +246,34 @@ def _minimise(
     *,
     tol: float,
     max_iter: int,
-) -> _Found:
-    """Each probe at the first look at which it violates no optimality by tol * lam.
+) -> _Solutions:
+    """Each probe at the first check that finds no violation above tol * lam.
 
-    Strengths that are done at all sites are left out from then on, and sites that are
-    done, when they are half of those left. So the companions of a probe change nothing.
+    Strengths that are done at all sites are then left out, and done sites once they are
+    half of the rest. So a probe does not depend on the others of its batch.
     """
     s, c = (torch.arange(size, device=lams.device) for size in lams.shape)
     work = _Work(s, c, batch, curve, lams, start, start, torch.ones_like(lams))
-    found = _Found(start.W.clone(), start.b.clone(), torch.zeros_like(lams).long())
+    solved = _Solutions(start.W.clone(), start.b.clone(), torch.zeros_like(lams).long())
     done = torch.zeros_like(lams, dtype=torch.bool)
     for step in range(max_iter + 1):
-        if step % _EVERY == 0 or step == max_iter:
+        if step % _CHECK_STEPS == 0 or step == max_iter:
             at = work.s[:, None], work.c
-            old = done[at]
-            for kept, new in zip(found[:2], work.now[:2], strict=True):
-                shape = old.shape + (1,) * (new.ndim - 2)
-                kept[at] = torch.where(old.view(shape), kept[at], new)
-            found.n_iter[at] = torch.where(old, found.n_iter[at], step)
-            done[at] = old | _converged(work, tol)
+            was_done = done[at]
+            for solution, new in zip(solved[:2], work.now[:2], strict=True):
+                shape = was_done.shape + (1,) * (new.ndim - 2)
+                solution[at] = torch.where(was_done.view(shape), solution[at], new)
+            solved.n_iter[at] = torch.where(was_done, solved.n_iter[at], step)
+            done[at] = was_done | _converged(work, tol)
             if bool(done.all()):
                 break
-            work = _left(work, done[at])
+            work = _unfinished(work, done[at])
         if step < max_iter:
             work = _step(work)
-    return found
+    return solved
 
 
-def _left(work: _Work, done: Bool[Tensor, "site C"]) -> _Work:
+def _unfinished(work: _Work, done: Bool[Tensor, "site C"]) -> _Work:
     s, c = (~done.all(dim=axis) for axis in (1, 0))
     if 2 * int(s.sum()) > len(s):
         s = torch.ones_like(s)
@@ -284,11 +283,11 @@ def _left(work: _Work, done: Bool[Tensor, "site C"]) -> _Work:
 
 
 def _step(work: _Work) -> _Work:
-    """One proximal step from where the last two point; restarts where it turns back."""
+    """One proximal step from the extrapolated point; it restarts on turning back."""
     _, _, batch, curve, lams, now, before, t = work
     after = (1 + (1 + 4 * t**2).sqrt()) / 2
-    pace = (t - 1) / after
-    V = _State(*(_ahead(*pair, pace) for pair in zip(now, before, strict=True)))
+    beta = (t - 1) / after
+    V = _State(*(_extrapolate(*pair, beta) for pair in zip(now, before, strict=True)))
     R = _residual(batch, V.Z)
     size = curve.W[:, :, None, None]
     U = V.W - _gradient(batch, R) / size
@@ -301,20 +300,19 @@ def _step(work: _Work) -> _Work:
     return work._replace(now=new, before=now, t=t)
 
 
-def _ahead(now: Tensor, before: Tensor, pace: Float[Tensor, "site C"]) -> Tensor:
-    return torch.lerp(before, now, 1 + pace.view(*pace.shape, *[1] * (now.ndim - 2)))
+def _extrapolate(now: Tensor, before: Tensor, beta: Float[Tensor, "site C"]) -> Tensor:
+    return torch.lerp(before, now, 1 + beta.view(*beta.shape, *[1] * (now.ndim - 2)))
 
 
 def _converged(work: _Work, tol: float) -> Bool[Tensor, "site C"]:
-    """No coefficient, and no intercept by a tenth of that, violates optimality.
+    """Which probes violate optimality by no more than tol * lam.
 
-    Rounding of an intercept counts nothing, or where the strengths are tiny none would
-    ever be done.
+    An intercept may violate it by a tenth of that. The rounding of an intercept's
+    gradient does not count: with tiny strengths no probe would ever be done.
     """
     R = _residual(work.batch, work.now.Z)
-    far = _distance(
-        work.now.W, _gradient(work.batch, R), work.lams, shared=work.batch.shared
-    )
+    G = _gradient(work.batch, R)
+    far = _distance(work.now.W, G, work.lams, shared=work.batch.shared)
     slack = torch.finfo(R.dtype).eps * work.batch.weight.sum()
     tilt = 10 * (R.sum(dim=3).abs().amax(dim=2) - slack).clamp(min=0)
     return torch.maximum(far, tilt) <= tol * work.lams
@@ -337,7 +335,7 @@ def _gradient(batch: _Batch, R: Tensor) -> Float[Tensor, "site C rows d_feat"]:
 
 
 def _prox(U: Tensor, step: Tensor, shared: bool) -> Tensor:
-    """Soft thresholding: of each coefficient, or of columns if they are shared."""
+    """Soft thresholding of each coefficient, or of whole columns if they are shared."""
     if not shared:
         return U - U.clamp(-step, step)
     norms = U.norm(dim=2, keepdim=True)
@@ -363,11 +361,11 @@ def _dual_norm(G: Tensor, shared: bool) -> Float[Tensor, "site C"]:
 
 
 def _certify(
-    batch: _Batch, found: _Found, lams: Float[Tensor, "site C"]
+    batch: _Batch, solutions: _Solutions, lams: Float[Tensor, "site C"]
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Objective, duality gap relative to it, and violation relative to lam."""
-    W = found.W
-    Z = _logits(batch, W, found.b)
+    W = solutions.W
+    Z = _logits(batch, W, solutions.b)
     G = _gradient(batch, _residual(batch, Z))
     sizes = W.norm(dim=2) if batch.shared else W.abs().sum(dim=2)
     penalty = sizes.sum(dim=2, dtype=torch.float64)
@@ -389,7 +387,7 @@ def _loss(batch: _Batch, Z: Tensor) -> Float[Tensor, "site C"]:
 
 
 def _dual(batch: _Batch, Z: Tensor, scale: Tensor) -> Float[Tensor, "site C"]:
-    """The lower bound of losses.dual_value."""
+    """The lower bound that `losses.dual_value` gives."""
     mixed = scale * _proba(Z) + (1 - scale) * batch.one_hot
     entropy = torch.special.entr(mixed).sum(dim=2)
     if Z.shape[2] == 1:
@@ -397,21 +395,21 @@ def _dual(batch: _Batch, Z: Tensor, scale: Tensor) -> Float[Tensor, "site C"]:
     return (entropy * batch.weight).sum(dim=2, dtype=torch.float64)
 
 
-def _path(problem: Problem, found: _Probes) -> Path:
+def _path(problem: Problem, probes: _Probes) -> Path:
     """The site's probes as K rows, with their objective, gap and violation."""
-    b = found.b.astype(float)
-    rows = [problem.all_rows(*one) for one in zip(found.W, b, strict=True)]
+    b = probes.b.astype(float)
+    rows = [problem.all_rows(*rows_of_C) for rows_of_C in zip(probes.W, b, strict=True)]
     coef = np.stack([W for W, _ in rows])
     return Path(
-        Cs=problem.row_factor / found.lams.astype(float),
+        Cs=problem.row_factor / probes.lams.astype(float),
         coef=coef,
         intercept=np.stack([b for _, b in rows]),
-        objective=found.objective * problem.row_factor,
-        gap=found.gap,
-        kkt=found.kkt,
-        n_iter=found.n_iter,
+        objective=probes.objective * problem.row_factor,
+        gap=probes.gap,
+        kkt=probes.kkt,
+        n_iter=probes.n_iter,
         nonzeros=coef.any(axis=1).sum(axis=1),
         mean=problem.mean,
         sd=problem.sd,
-        score=np.full(len(found.lams), np.nan),
+        score=np.full(len(probes.lams), np.nan),
     )

@@ -1,7 +1,8 @@
-"""Sparse probes: one scikit-learn estimator, and one probe for each pooled site."""
+"""Sparse probes: one path of probes for each pooled site, scored on validation."""
 
 import os
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -12,19 +13,20 @@ from threadpoolctl import threadpool_limits
 from stc_core.data.task import Read, Task
 from stc_core.heads.least_squares import importance
 from stc_core.metrics.scores import accuracy, first_best, macro_f1
-from stc_core.probes.penalties import Name, get_penalty
-from stc_core.probes.problem import Solved
+from stc_core.probes.penalties import PenaltyName, get_penalty
+from stc_core.probes.problem import SolvedSite
 from stc_core.probes.solver import Path, fit_path
 from stc_core.types import PooledSite, Progress, silent
 
 MOST_THREADS = 4
-"""With more workers, each is a process of its own."""
+"""With more workers than this, each worker is a process of its own."""
 GPU_CELLS = 300_000_000
-"""Rows x features x classes from which on a GPU solves; not measured, an estimate."""
+"""From so many rows x features x classes on a GPU is used. An estimate, not measured.
+"""
 
 
 def cores() -> int:
-    """Processors that this process may use; all of them where none can be told."""
+    """The number of processors that this process may use; all if that is unknown."""
     allowed = getattr(os, "sched_getaffinity", None)
     return len(allowed(0)) if allowed else os.cpu_count() or 1
 
@@ -40,17 +42,17 @@ class ProbeResult(NamedTuple):
 
     @property
     def importance(self) -> Float[np.ndarray, " width"]:
-        """Of each feature in the best probe: its squared weights, over all classes."""
+        """The importance of each feature in the best probe: sum of w^2 over classes."""
         return importance(self.path.coef[self.best])
 
     @property
     def accuracy(self) -> float:
-        """Of the best probe, on the validation rows."""
+        """The accuracy of the best probe on the validation rows."""
         return float(self.val_accuracy[self.best])
 
     @property
     def macro_f1(self) -> float:
-        """Of the best probe, on the validation rows."""
+        """The macro-F1 of the best probe on the validation rows."""
         return float(self.val_macro_f1[self.best])
 
 
@@ -61,7 +63,7 @@ def fit_probes(
     validation: Int[np.ndarray, " n_val"],
     *,
     pooled_sites: Sequence[PooledSite],
-    penalty: Name = "l1",
+    penalty: PenaltyName = "l1",
     class_weight: str | None = None,
     Cs: Float[np.ndarray, " n_C"] | None = None,
     tol: float = 0.1,
@@ -70,56 +72,71 @@ def fit_probes(
     device: str = "cpu",
     progress: Progress = silent,
 ) -> list[ProbeResult]:
-    """One path for each pooled site, in the order given.
+    """One result for each pooled site, in the order given.
 
     `read` gives the features of all rows of `y`; train and validation are positions.
     Classes are numbered by sorted label over all of y. `best` is the C of the highest
     validation accuracy (macro-F1 with class weights), the strongest penalty on a tie.
     The result does not depend on the number of workers: each site is one job, and BLAS
-    keeps to one thread meanwhile. More than MOST_THREADS workers are processes, since
-    threads wait for each other's interpreter.
+    uses one thread meanwhile. If there are more than MOST_THREADS workers they are
+    processes, since threads would wait for the interpreter's lock.
 
-    On a `device` of the type cuda large sites are solved there, many at once, unless
-    `Cs` are given, which may be too weak for that, or the penalty is one that the GPU
-    does not solve; what misses `tol` is solved anew.
+    If `device` is a CUDA device, large jobs are solved there, many sites at once,
+    unless `Cs` are given, which may be too weak for that solver, or the solver cannot
+    minimise the penalty. Sites that miss `tol` there are solved again on the CPU.
     """
     classes, codes = np.unique(y, return_inverse=True)
     task = Task(codes, tuple(map(str, classes)), train, validation, class_weight)
-    goal: dict[str, Any] = {"penalty": penalty, "tol": tol, "patience": patience}
+    options: dict[str, Any] = {"penalty": penalty, "tol": tol, "patience": patience}
+    solve = partial(_iter_results, read, task, pooled_sites, Cs=Cs, options=options)
     results: dict[PooledSite, ProbeResult] = {}
-
-    def job(pooled_site: PooledSite) -> ProbeResult:
-        return _score(_solve(read, task, pooled_site, Cs=Cs, **goal), task)
-
-    def found() -> Iterator[ProbeResult]:
-        if Cs is None and device.startswith("cuda") and _many(read, task, pooled_sites):
-            from stc_core.probes import gpu
-
-            if gpu.solves(get_penalty(penalty)):
-                for solved in gpu.sweep(
-                    read, task, pooled_sites, device=device, **goal
-                ):
-                    yield _score(solved, task)
-        left = [site for site in pooled_sites if site not in results]
-        workers = max(1, min(threads or cores(), len(left)))
-        backend = "threading" if workers <= MOST_THREADS else "loky"
-        parallel = Parallel(workers, backend=backend, return_as="generator_unordered")
-        # A process of its own has a BLAS of its own.
-        work = job if backend == "threading" else _one_thread(job)
-        for result in parallel(delayed(work)(site) for site in left):
-            assert isinstance(result, ProbeResult)
-            yield result
-
     with threadpool_limits(1, "blas"):
-        for result in found():
+        for result in solve(threads=threads, device=device):
             results[result.pooled_site] = result
             progress(len(results), len(pooled_sites))
     return [results[pooled_site] for pooled_site in pooled_sites]
 
 
+def _iter_results(
+    read: Read,
+    task: Task,
+    pooled_sites: Sequence[PooledSite],
+    *,
+    Cs: Float[np.ndarray, " n_C"] | None,
+    options: dict[str, Any],
+    threads: int | None,
+    device: str,
+) -> Iterator[ProbeResult]:
+    """The results of all sites, in the order in which they are done."""
+
+    def job(pooled_site: PooledSite) -> ProbeResult:
+        return _score(_solve(read, task, pooled_site, Cs=Cs, **options), task)
+
+    solved: set[PooledSite] = set()
+    on_gpu = Cs is None and device.startswith("cuda")
+    if on_gpu and _is_worth_gpu(read, task, pooled_sites):
+        from stc_core.probes import gpu
+
+        if gpu.solves(get_penalty(options["penalty"])):
+            for site in gpu.sweep(read, task, pooled_sites, device=device, **options):
+                solved.add(site.pooled_site)
+                yield _score(site, task)
+    remaining = [site for site in pooled_sites if site not in solved]
+    workers = max(1, min(threads or cores(), len(remaining)))
+    backend = "threading" if workers <= MOST_THREADS else "loky"
+    parallel = Parallel(workers, backend=backend, return_as="generator_unordered")
+    # A worker process has its own BLAS, which the caller's limit does not reach.
+    work = job if backend == "threading" else _one_thread(job)
+    for result in parallel(delayed(work)(site) for site in remaining):
+        assert isinstance(result, ProbeResult)
+        yield result
+
+
 def _one_thread(
     job: Callable[[PooledSite], ProbeResult],
 ) -> Callable[[PooledSite], ProbeResult]:
+    """The same job with BLAS limited to one thread, for a process of its own."""
+
     def limited(pooled_site: PooledSite) -> ProbeResult:
         with threadpool_limits(1, "blas"):
             return job(pooled_site)
@@ -127,8 +144,8 @@ def _one_thread(
     return limited
 
 
-def _many(read: Read, task: Task, pooled_sites: Sequence[PooledSite]) -> bool:
-    """Whether a GPU is worth its while, if all sites are as wide as the first."""
+def _is_worth_gpu(read: Read, task: Task, pooled_sites: Sequence[PooledSite]) -> bool:
+    """Whether a GPU pays off, if all sites are as wide as the first."""
     cells = len(task.train) * len(task.classes) * len(pooled_sites)
     return cells > 0 and cells * read(pooled_sites[0]).shape[1] >= GPU_CELLS
 
@@ -139,10 +156,10 @@ def _solve(
     pooled_site: PooledSite,
     *,
     Cs: Float[np.ndarray, " n_C"] | None,
-    penalty: Name,
+    penalty: PenaltyName,
     tol: float,
     patience: int,
-) -> Solved:
+) -> SolvedSite:
     X = read(pooled_site)
     X_val = np.asarray(X[task.validation], np.float32)
     path = fit_path(
@@ -157,14 +174,15 @@ def _solve(
         y_val=task.codes[task.validation],
         patience=patience,
     )
-    return Solved(pooled_site, path, X_val)
+    return SolvedSite(pooled_site, path, X_val)
 
 
-def _score(solved: Solved, task: Task) -> ProbeResult:
+def _score(solved: SolvedSite, task: Task) -> ProbeResult:
+    """The path with its scores on the validation rows, and the best C by them."""
     site, path, X_val = solved
     y_val = task.codes[task.validation]
     guesses = [path.logits(X_val, i).argmax(axis=1) for i in range(len(path.Cs))]
-    right = np.array([accuracy(y_val, guess) for guess in guesses])
-    f1 = np.array([macro_f1(y_val, guess) for guess in guesses])
-    best = first_best(right if task.class_weight is None else f1)
-    return ProbeResult(site, path, right, f1, best)
+    accuracies = np.array([accuracy(y_val, guess) for guess in guesses])
+    f1s = np.array([macro_f1(y_val, guess) for guess in guesses])
+    best = first_best(accuracies if task.class_weight is None else f1s)
+    return ProbeResult(site, path, accuracies, f1s, best)

@@ -1,6 +1,6 @@
-"""The probes of many pooled sites on one device, as many at a time as it has room for.
+"""The probes of many pooled sites on one device, as many at a time as fit into it.
 
-Sites are read and standardised by threads of the host, then solved by fista.py.
+Threads of the host read and standardise the sites; fista.py solves them.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -11,30 +11,30 @@ import numpy as np
 import torch
 from jaxtyping import Float
 
-from stc_core.activations.forward import ahead
+from stc_core.activations.forward import map_ahead
 from stc_core.data.task import Read, Task
 from stc_core.probes.fista import (
-    Posed,
+    DeviceProblem,
     fit_paths,
-    room,
     site_bytes,
     solves,
     upload,
+    usable_bytes,
 )
-from stc_core.probes.penalties import Name, get_penalty
-from stc_core.probes.problem import Problem, Solved, pose
-from stc_core.probes.solver import stopped
+from stc_core.probes.penalties import PenaltyName, get_penalty
+from stc_core.probes.problem import Problem, SolvedSite, pose_problem
+from stc_core.probes.solver import stop_early
 from stc_core.types import PooledSite
 
 __all__ = ["solves", "sweep"]
 HOST_THREADS = 4
 
 
-class _Read(NamedTuple):
-    """A site as the host has it, or as the device does."""
+class _SiteFeatures(NamedTuple):
+    """The features of a pooled site, on the host or on the device."""
 
     pooled_site: PooledSite
-    problem: Problem | Posed
+    problem: Problem | DeviceProblem
     X_val: Float[np.ndarray, "n_val width"]
 
 
@@ -44,18 +44,19 @@ def sweep(
     pooled_sites: Sequence[PooledSite],
     *,
     device: str,
-    penalty: Name,
+    penalty: PenaltyName,
     tol: float,
     patience: int,
-) -> Iterator[Solved]:
-    """Paths as `fit_path` gives them with the validation rows, in any order.
+) -> Iterator[SolvedSite]:
+    """Yield paths like those of `fit_path` with validation rows, in any order.
 
-    Only those that met `tol`; a site for which the device has no room is left out.
+    Sites whose probes did not all meet `tol` are left out, and sites for which the
+    device has no memory.
     """
 
-    def posed(site: PooledSite) -> _Read:
+    def read_problem(site: PooledSite) -> _SiteFeatures:
         X = read(site)
-        problem = pose(
+        problem = pose_problem(
             X[task.train],
             task.codes[task.train],
             get_penalty(penalty),
@@ -63,51 +64,61 @@ def sweep(
             class_weight=task.class_weight,
             sample_weight=None,
         )
-        return _Read(site, problem, np.asarray(X[task.validation], np.float32))
+        return _SiteFeatures(site, problem, np.asarray(X[task.validation], np.float32))
 
-    with closing(ahead(posed, pooled_sites, workers=HOST_THREADS)) as sites:
-        yield from _solved(sites, task, device=device, tol=tol, patience=patience)
+    with closing(map_ahead(read_problem, pooled_sites, workers=HOST_THREADS)) as sites:
+        yield from _solve_all(sites, task, device=device, tol=tol, patience=patience)
 
 
-def _solved(
-    sites: Iterable[_Read], task: Task, *, device: str, tol: float, patience: int
-) -> Iterator[Solved]:
+def _solve_all(
+    sites: Iterable[_SiteFeatures],
+    task: Task,
+    *,
+    device: str,
+    tol: float,
+    patience: int,
+) -> Iterator[SolvedSite]:
+    """Yield the paths that met `tol`, ended early by the validation rows."""
     y_val = task.codes[task.validation]
     for batch in _batches(sites, device):
         for site, path, X_val in _solve(batch, tol):
-            path = stopped(path, X_val, y_val, patience=patience)
+            path = stop_early(path, X_val, y_val, patience=patience)
             if path.kkt.max() <= tol:
-                yield Solved(site, path, X_val)
-        batch.clear()  # or it would keep its room while the next one comes
+                yield SolvedSite(site, path, X_val)
+        batch.clear()  # frees the device's memory before the next batch comes
 
 
-def _batches(sites: Iterable[_Read], device: str) -> Iterator[list[_Read]]:
-    """Sites of equal width, on the device; together they fit into it."""
-    groups: dict[int, list[_Read]] = {}
-    used, most = 0, room(device)
-    for one in sites:
-        assert isinstance(one.problem, Problem)
-        need = site_bytes(one.problem)
-        if need > most:
+def _batches(
+    sites: Iterable[_SiteFeatures], device: str
+) -> Iterator[list[_SiteFeatures]]:
+    """Batches of sites of equal width, on the device, as large as its memory allows."""
+    groups: dict[int, list[_SiteFeatures]] = {}
+    used, limit = 0, usable_bytes(device)
+    for site in sites:
+        assert isinstance(site.problem, Problem)
+        needed = site_bytes(site.problem)
+        if needed > limit:
             continue
-        if used + need > most:
+        if used + needed > limit:
             while groups:
                 yield groups.popitem()[1]
             used = 0
-        used += need
-        width = len(one.problem.XT)
-        on_device = one._replace(problem=upload(one.problem, device))
+        used += needed
+        width = len(site.problem.XT)
+        on_device = site._replace(problem=upload(site.problem, device))
         groups.setdefault(width, []).append(on_device)
     while groups:
         yield groups.popitem()[1]
 
 
-def _solve(batch: list[_Read], tol: float) -> Iterator[Solved]:
-    """Whole paths; none when the device has run out of memory after all."""
-    problems = [one.problem for one in batch if isinstance(one.problem, Posed)]
+def _solve(batch: list[_SiteFeatures], tol: float) -> Iterator[SolvedSite]:
+    """The whole path of each site; nothing if the device runs out of memory."""
+    problems = [
+        site.problem for site in batch if isinstance(site.problem, DeviceProblem)
+    ]
     try:
         paths = fit_paths(problems, tol=tol)
     except torch.OutOfMemoryError:
         return
-    for one, path in zip(batch, paths, strict=True):
-        yield Solved(one.pooled_site, path, one.X_val)
+    for site, path in zip(batch, paths, strict=True):
+        yield SolvedSite(site.pooled_site, path, site.X_val)

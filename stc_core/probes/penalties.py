@@ -1,7 +1,7 @@
-"""Penalties of the probe's coefficients W (n_class, d_feat): L1 and group L2.
+"""Penalties on the probe's coefficients W (n_class, d_feat): L1 and group L2.
 
-Each knows its value, proximal map, dual norm and the distance to optimality; a solver
-needs nothing else.
+Each knows its value, proximal map, dual norm and distance to optimality. A solver needs
+nothing else.
 """
 
 from typing import Protocol, runtime_checkable
@@ -11,7 +11,7 @@ from jaxtyping import Float
 
 from stc_core.errors import StcError
 
-Name = str
+PenaltyName = str
 """The name of a penalty, a key of `PENALTIES`."""
 
 
@@ -68,7 +68,7 @@ class L1:
         return V - np.clip(V, -step, step)
 
     def dual_norm(self, G: Float[np.ndarray, "n_class d_feat"]) -> float:
-        """The largest <G, W> over value(W) <= 1."""
+        """The largest <G, W> over all W with value(W) <= 1."""
         return float(np.abs(G).max(initial=0.0))
 
     def distance(
@@ -77,7 +77,7 @@ class L1:
         G: Float[np.ndarray, "n_class d_feat"],
         lam: float,
     ) -> Float[np.ndarray, "rows d_feat"]:
-        """How far -G is from lam * subdifferential at W, one row per class.
+        """The distance of -G to lam * subdifferential at W, one row per class.
 
         All zero exactly where W minimises a loss of gradient G plus lam * value.
         """
@@ -103,7 +103,7 @@ class GroupL2:
     ) -> Float[np.ndarray, "n_class d_feat"]:
         """argmin_U |U - V|^2 / 2 + step * value(U): columns shrink towards zero.
 
-        The step is one number: classes with steps of their own have no closed form.
+        All classes share one step, the largest: different steps have no closed form.
         """
         step = float(np.max(step))
         norms = np.linalg.norm(V, axis=0)
@@ -111,7 +111,7 @@ class GroupL2:
         return V * keep.astype(V.dtype)
 
     def dual_norm(self, G: Float[np.ndarray, "n_class d_feat"]) -> float:
-        """The largest <G, W> over value(W) <= 1."""
+        """The largest <G, W> over all W with value(W) <= 1."""
         return float(np.linalg.norm(G, axis=0).max(initial=0.0))
 
     def distance(
@@ -120,7 +120,7 @@ class GroupL2:
         G: Float[np.ndarray, "n_class d_feat"],
         lam: float,
     ) -> Float[np.ndarray, "rows d_feat"]:
-        """How far -G is from lam * subdifferential at W, one row for all classes.
+        """The distance of -G to lam * subdifferential at W, one row for all classes.
 
         All zero exactly where W minimises a loss of gradient G plus lam * value.
         """
@@ -138,12 +138,12 @@ def lambda_max(
     return penalty.dual_norm(gradient_at_zero)
 
 
-PENALTIES: dict[Name, Penalty] = {"l1": L1(), "group": GroupL2()}
+PENALTIES: dict[PenaltyName, Penalty] = {"l1": L1(), "group": GroupL2()}
 """A new penalty is one more class here; a solver that cannot minimise it says so."""
 
 
 def get_penalty(name: str) -> Penalty:
-    """The penalty called `name`."""
+    """The penalty called `name`; StcError if there is none."""
     if name not in PENALTIES:
         known = " or ".join(map(repr, PENALTIES))
         raise StcError("penalty", expected=known, got=repr(name))

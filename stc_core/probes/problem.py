@@ -1,6 +1,6 @@
-"""A posed probe problem and its solved path: standardised features, weights, codes.
+"""A probe problem (standardised features, weights, codes) and its solved path.
 
-The solver works on the classes that have examples; a Path always has all of them.
+The solver works on the classes that have examples; a Path always has all classes.
 """
 
 from typing import NamedTuple
@@ -15,17 +15,17 @@ from stc_core.probes.losses import Target
 from stc_core.probes.penalties import Penalty
 from stc_core.types import PooledSite
 
-STRIP = 16  # examples transposed, and features standardised, at a time: stays in cache
-DEVIATIONS = 8.0  # of what rounding usually makes of a sum: never seen to be exceeded
+STRIP = 16  # examples or features handled at a time, so that they stay in cache
+DEVIATIONS = 8.0  # times the usual rounding of a sum: more was never seen
 
 
 class Path(NamedTuple):
-    """Probes for growing C, on the standardised scale, always K rows of coefficients.
+    """Probes for growing C on the standardised scale, always with K rows of weights.
 
     For two classes the rows are (-w/2, w/2), so that softmax, L1 norm and objective
     equal those of the one-row model w. `objective` is C * loss + penalty, `gap` the
-    duality gap relative to it, `kkt` the largest violation of optimality relative to
-    1 / C; `score` is the validation accuracy (nan without validation data).
+    duality gap relative to it, `kkt` the largest violation of optimality relative to 1
+    / C. `score` is the validation accuracy (nan without validation data).
     """
 
     Cs: Float[np.ndarray, " n_C"]
@@ -50,7 +50,7 @@ class Path(NamedTuple):
         return x @ self.coef[index][:, used].T + self.intercept[index]
 
 
-class Solved(NamedTuple):
+class SolvedSite(NamedTuple):
     """The path of a pooled site, and its features on the validation rows."""
 
     pooled_site: PooledSite
@@ -59,7 +59,7 @@ class Solved(NamedTuple):
 
 
 class Problem(NamedTuple):
-    """Standardised features (d_feat, n) and the target, for the classes present."""
+    """Standardised features (d_feat, n) and target, for the classes with examples."""
 
     XT: Float[np.ndarray, "d_feat n"]
     mean: Float[np.ndarray, " d_feat"]
@@ -71,7 +71,7 @@ class Problem(NamedTuple):
 
     @property
     def row_factor(self) -> float:
-        """The penalty of the rows solved for, per unit of the K rows' penalty."""
+        """The penalty of the rows solved for, divided by that of the K rows."""
         return self.penalty.one_row if self.target.rows == 1 else 1.0
 
     def all_rows(
@@ -79,19 +79,20 @@ class Problem(NamedTuple):
     ) -> tuple[Float[np.ndarray, "n_class d_feat"], Float[np.ndarray, " n_class"]]:
         """Coefficients and intercepts of every class.
 
-        A class without examples has coefficients of 0 and the intercept of half one.
+        A class without examples has coefficients of 0, and the intercept that it would
+        have with half an example.
         """
         if self.target.rows == 1:
             W, b = np.concatenate([-W / 2, W / 2]), np.concatenate([-b / 2, b / 2])
         mass = np.bincount(self.target.codes, self.target.weight)
-        rare = np.log(0.5 / mass.sum()) - np.log(mass / mass.sum()).mean()
+        absent_intercept = np.log(0.5 / mass.sum()) - np.log(mass / mass.sum()).mean()
         coef = np.zeros((self.n_class, W.shape[1]), W.dtype)
-        intercept = np.full(self.n_class, rare)
+        intercept = np.full(self.n_class, absent_intercept)
         coef[self.present], intercept[self.present] = W, b
         return coef, intercept
 
 
-def pose(
+def pose_problem(
     X: Float[np.ndarray, "n d_feat"],
     y: Int[np.ndarray, " n"],
     penalty: Penalty,
@@ -100,9 +101,11 @@ def pose(
     class_weight: str | Float[np.ndarray, " n_class"] | None,
     sample_weight: Float[np.ndarray, " n"] | None,
 ) -> Problem:
-    """Standardised features, weights, and codes without gaps.
+    """The problem of these features: standardised, with weights and codes without gaps.
 
     Sample weights count in means and standard deviations, class weights do not.
+    StcError if fewer than 2 classes have a positive weight, or if a feature is not
+    finite.
     """
     n_class = int(y.max()) + 1 if n_class is None else n_class
     weight = np.ones(len(y)) if sample_weight is None else sample_weight.astype(float)
@@ -125,26 +128,29 @@ def pose(
     return Problem(XT, mean, sd, target, penalty, present, n_class)
 
 
-def rounding(problem: Problem) -> float:
-    """The most that rounding makes of a gradient that is zero, as a dual norm.
+def rounding_limit(problem: Problem) -> float:
+    """The largest dual norm that rounding gives to a gradient which is exactly zero.
 
-    A strength that is no larger says nothing: no feature tells the classes apart.
+    A strength that is no larger means nothing: no feature tells the classes apart.
 
     Without coefficients the gradient of feature j in the logits of class k is the sum
-    of n products r_i x_i, r_i = w_i (p_k - y_ik). Each factor, product and partial sum
-    is rounded by at most u = eps / 2 of its size, up or down. In whatever order, in
-    however many parts a processor adds, such errors come to about sqrt(n) u sum |r_i
-    x_i|, and a sum that exceeds some DEVIATIONS of it is all but impossible (Higham &
-    Mary 2019, theorem 2.4). By Cauchy and Schwarz, and as features are standardised,
-    sum |r_i x_i| <= W sqrt(p_k (1 - p_k)), where W is the sum of the weights.
+    of n products r_i x_i, with r_i = w_i (p_k - y_ik). Each factor, product and partial
+    sum is rounded up or down, by at most u = eps / 2 of its size. In whatever order and
+    in however many parts a processor adds, these errors come to about sqrt(n) u sum
+    |r_i x_i|, and it is all but impossible that a sum exceeds DEVIATIONS times that
+    (Higham & Mary 2019, theorem 2.4). By Cauchy and Schwarz, and since the features are
+    standardised, sum |r_i x_i| <= W sqrt(p_k (1 - p_k)), where W is the sum of the
+    weights.
 
-    What chance makes of labels that have nothing to do with a feature is larger: with
-    weights of 1 about sqrt(n p_k (1 - p_k)), so by 1 / (DEVIATIONS n u). That is more
-    than twice for up to a million examples in float32.
+    Labels that have nothing to do with a feature give a larger gradient by chance: with
+    weights of 1 about sqrt(n p_k (1 - p_k)), that is, larger by the factor 1 /
+    (DEVIATIONS n u). In float32 this is more than 2 for up to a million examples.
     """
     target = problem.target
     mass = np.bincount(target.codes, target.weight, target.n_class)
-    p = mass[-target.rows :] / mass.sum()  # of two classes the one row is the second
+    p = (
+        mass[-target.rows :] / mass.sum()
+    )  # for two classes the one row is the second class
     unit = 0.5 * float(np.finfo(problem.XT.dtype).eps)
     size = problem.penalty.dual_norm(np.sqrt(p * (1 - p))[:, None])
     return DEVIATIONS * len(target.codes) ** 0.5 * unit * float(mass.sum()) * size
@@ -160,15 +166,15 @@ def null_path(
     """The path of a problem in which no feature tells the classes apart.
 
     Every probe has the class shares as intercepts and no coefficients, which is its
-    optimum at any C. Without `Cs` the strengths 1 / C fall to what rounding may look
-    like. The same, bit for bit, whichever solver asks, on whichever processor.
+    optimum at any C. Without `Cs` the strengths 1 / C fall to `rounding_limit`. The
+    result is the same, bit for bit, for every solver and on every processor.
     """
     if Cs is None:
-        lams = rounding(problem) * np.geomspace(1 / lambda_ratio, 1, n_C)
+        lams = rounding_limit(problem) * np.geomspace(1 / lambda_ratio, 1, n_C)
         Cs = problem.row_factor / lams
     b = losses.null_intercept(problem.target)
-    none = np.zeros((len(b), len(problem.mean)), problem.XT.dtype)
-    coef, intercept = problem.all_rows(none, b)
+    zeros = np.zeros((len(b), len(problem.mean)), problem.XT.dtype)
+    coef, intercept = problem.all_rows(zeros, b)
     n_C = len(Cs)
     return Path(
         Cs=Cs,
@@ -193,11 +199,11 @@ def standardise(
     Float[np.ndarray, " d_feat"],
     Float[np.ndarray, " d_feat"],
 ]:
-    """Features-major standardised copy, means, standard deviations.
+    """A standardised copy with a row for each feature; means; standard deviations.
 
-    Columns that do not vary come out as zeros, with a standard deviation of 1; a
-    weight counts an example that many times. float64 stays float64; everything else
-    is float32.
+    A column that does not vary becomes zeros, with a standard deviation of 1. A weight
+    counts an example that many times. float64 stays float64; everything else becomes
+    float32. StcError if a feature is not finite.
     """
     dtype = np.float64 if X.dtype == np.float64 else np.float32
     n, d = X.shape
@@ -210,12 +216,12 @@ def standardise(
     for start in range(0, d, STRIP):
         part = slice(start, start + STRIP)
         mean[part], sd[part] = _standardise_rows(XT[part], share)
-    broken = np.flatnonzero(~np.isfinite(mean + sd))
-    if len(broken):
+    not_finite = np.flatnonzero(~np.isfinite(mean + sd))
+    if len(not_finite):
         raise StcError(
-            f"feature {broken[0]}",
+            f"feature {not_finite[0]}",
             expected="finite values",
-            got=f"NaN or infinity, as in {len(broken) - 1} other features",
+            got=f"NaN or infinity, as in {len(not_finite) - 1} other features",
         )
     return XT, mean, sd
 
@@ -223,12 +229,12 @@ def standardise(
 def _standardise_rows(
     rows: np.ndarray, share: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Means and standard deviations of the rows, which are standardised in place."""
+    """Standardise the rows in place; return their means and standard deviations."""
     mean = np.zeros(len(rows))
     for _ in range(2):  # the second round removes what rounding left
-        left = rows @ share
-        rows -= left[:, None]
-        mean += left
+        residual_mean = rows @ share
+        rows -= residual_mean[:, None]
+        mean += residual_mean
     sd = np.sqrt(np.square(rows) @ share).astype(np.float64)
     flat = is_flat(mean, sd, rows.dtype)
     sd[flat] = 1

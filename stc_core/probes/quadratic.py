@@ -1,6 +1,6 @@
 """The quadratic model inside a proximal Newton step: its Gram matrices, its minimum.
 
-Knows nothing of the loss but probabilities: diag(p) - p p' is the curvature of one
+It knows only the probabilities of the loss: diag(p) - p p' is the curvature of one
 example's log-loss in its logits. Intercepts are eliminated.
 """
 
@@ -11,12 +11,12 @@ from jaxtyping import Bool, Float, Int
 
 from stc_core.probes.penalties import L1, Penalty
 
-SPRINT = 50  # gradient steps between two exact solves on the support, at least
-_FEWEST = 1000  # examples that a Gram matrix is never thinned below
+SPRINT = 50  # at least so many gradient steps between two exact solves on the support
+_FEWEST = 1000  # a Gram matrix is never thinned to fewer examples
 
 
 class WorkingSet(NamedTuple):
-    """Coefficients that move: `columns` of each of `rows`; padding is not `real`."""
+    """Coefficients that may move: `columns` of each row; padding is not `real`."""
 
     rows: Int[np.ndarray, " rows"]
     columns: Int[np.ndarray, "rows m"]
@@ -24,11 +24,11 @@ class WorkingSet(NamedTuple):
 
 
 class QuadraticModel(NamedTuple):
-    """Curvature on a working set, each row apart or all rows coupled.
+    """Curvature on a working set, each row separately or all rows coupled.
 
-    Apart: `gram` (rows, m, m) and `lift` (rows, m). Coupled: (rows * m, rows * m) and
-    (rows * m, rows). Gram and lift are zero on the padding. `top` bounds the largest
-    eigenvalues.
+    Separate rows: `gram` (rows, m, m) and `lift` (rows, m). Coupled: (rows * m, rows *
+    m) and (rows * m, rows). Gram and lift are zero on the padding. `top` bounds the
+    largest eigenvalues.
     """
 
     at: WorkingSet
@@ -38,6 +38,7 @@ class QuadraticModel(NamedTuple):
 
     @property
     def coupled(self) -> bool:
+        """Whether all rows are modelled together."""
         return self.gram.ndim == 2
 
     def product(self, V: Float[np.ndarray, "rows m"]) -> Float[np.ndarray, "rows m"]:
@@ -47,7 +48,7 @@ class QuadraticModel(NamedTuple):
         return np.matmul(self.gram, V[..., None])[..., 0]
 
     def intercepts(self, V: Float[np.ndarray, "rows m"]) -> Float[np.ndarray, " rows"]:
-        """How the best intercepts answer a step V of the coefficients."""
+        """The change of the best intercepts after a step V of the coefficients."""
         if self.coupled:
             return -(self.lift.T @ V.ravel())
         return -(self.lift * V).sum(axis=1)
@@ -63,9 +64,9 @@ def metric_apart(
 ) -> QuadraticModel:
     """sum_i D_ki (x_i - xbar_k)(x_i - xbar_k)' with D = w p (1 - p), row by row.
 
-    Exact for one row. With more the coupling of the rows is left out, and large sums
-    are thinned to about `effort` examples per column: an approximation that a line
-    search guards, never the answer.
+    It is exact for one row. For more rows the coupling between them is left out, and
+    large sums are thinned to about `effort` examples per column. A line search guards
+    this approximation, so it never changes the solution.
     """
     rows, m = at.columns.shape
     gram, lift = np.zeros((rows, m, m), XT.dtype), np.zeros((rows, m), XT.dtype)
@@ -93,7 +94,7 @@ def metric_coupled(
     *,
     effort: float,
 ) -> QuadraticModel:
-    """The Hessian over all the rows of the working set at once, thinned if large."""
+    """The Hessian over all rows of the working set together, thinned if it is large."""
     rows, m = at.columns.shape
     P = proba[at.rows]
     total = np.maximum((P * (1 - P)).sum(axis=0), 1e-6)
@@ -105,16 +106,20 @@ def metric_coupled(
     cross = np.zeros((rows, m, rows), XT.dtype)
     for i, n in enumerate(at.real.sum(axis=1)):
         part = _take(XT, at.columns[i, :n], picked, None)
-        half = part * np.sqrt(P[i] * weight)
-        gram[i, :n, i, :n] = half @ half.T
+        weighted = part * np.sqrt(P[i] * weight)
+        gram[i, :n, i, :n] = weighted @ weighted.T
         cross[i, :n, i] = part @ (P[i] * weight)
         parts[i, :n] = part * (P[i] * np.sqrt(weight))
     flat, S = parts.reshape(rows * m, -1), P * np.sqrt(weight)
     gram = gram.reshape(rows * m, rows * m) - flat @ flat.T
     cross = cross.reshape(rows * m, rows) - flat @ S.T
-    inner = np.diag(P @ weight) - S @ S.T  # the intercepts' own curvature
-    inner[np.diag_indices(rows)] += 1e-4 * np.trace(inner) / rows
-    lift = np.linalg.solve(inner.astype(np.float64), cross.T).T.astype(XT.dtype)
+    intercept_curvature = np.diag(P @ weight) - S @ S.T
+    intercept_curvature[np.diag_indices(rows)] += (
+        1e-4 * np.trace(intercept_curvature) / rows
+    )
+    lift = np.linalg.solve(intercept_curvature.astype(np.float64), cross.T).T.astype(
+        XT.dtype
+    )
     gram -= lift @ cross.T
     real = at.real.ravel()
     gram[real, real] += _ridge(picked) * float(mass.sum()) / rows
@@ -125,11 +130,11 @@ def metric_coupled(
 def _thin(
     curvature: Float[np.ndarray, " n"], n_examples: float
 ) -> tuple[Int[np.ndarray, " picked"] | None, Float[np.ndarray, " picked"]]:
-    """Positions and weights of a systematic sample of examples; None: all of them.
+    """Positions and weights of a systematic sample of examples; None means all of them.
 
-    Examples above the threshold are kept as they are; of the others each is kept with
-    probability curvature / threshold and then weighs the threshold. Unbiased up to the
-    phase of the sample, and the same at every call.
+    Examples above the threshold keep their weight. Each of the others is kept with
+    probability curvature / threshold and then has the threshold as its weight. The
+    sample is unbiased up to its phase, and the same at every call.
     """
     n_examples = max(n_examples, _FEWEST)
     if len(curvature) <= n_examples:
@@ -152,8 +157,9 @@ def solve_quadratic(
 ) -> Float[np.ndarray, "rows m"]:
     """argmin_U <G, U - W> + (U - W)' gram (U - W) / 2 + lam * penalty(U).
 
-    Accelerated proximal gradient, restarted row by row (O'Donoghue & Candes 2015);
-    stops when no coordinate's gradient map exceeds tol or a twentieth of the first.
+    Accelerated proximal gradient, restarted row by row (O'Donoghue & Candes 2015). It
+    stops when no coordinate's gradient map exceeds tol or a twentieth of its first
+    value.
     """
     top = np.full_like(metric.top, metric.top.max()) if penalty.shared else metric.top
     step, shrink = 1 / top, lam / top
@@ -163,8 +169,8 @@ def solve_quadratic(
     goal = np.inf
     one_block = metric.coupled or len(W) == 1
     sprint = SPRINT + W.size // 4
-    for turn in range(1, max_iter + 1):
-        if turn % sprint == 0 and one_block and isinstance(penalty, L1):
+    for step_number in range(1, max_iter + 1):
+        if step_number % sprint == 0 and one_block and isinstance(penalty, L1):
             U = V = _to_face_minimum(metric, q, U, lam)
             momentum = np.ones_like(top)
         new = penalty.prox(V - step * (metric.product(V) + q), shrink)
@@ -175,9 +181,9 @@ def solve_quadratic(
             return new
         uphill = (back * move).sum(axis=1, keepdims=True) > 0
         momentum[uphill] = 1
-        after = (1 + np.sqrt(1 + 4 * momentum**2)) / 2
-        V = new + (momentum - 1) / after * move
-        U, momentum = new, after
+        next_momentum = (1 + np.sqrt(1 + 4 * momentum**2)) / 2
+        V = new + (momentum - 1) / next_momentum * move
+        U, momentum = new, next_momentum
     return U
 
 
@@ -186,8 +192,8 @@ def _to_face_minimum(
 ) -> np.ndarray:
     """U moved to the minimum over its own support and signs, for the L1 penalty.
 
-    A coefficient that would change its sign stops at zero, and the rest goes on. Exact
-    where gradient steps crawl: on nearly collinear features.
+    A coefficient that would change its sign stops at zero, and the others go on. This
+    is exact on nearly collinear features, where gradient steps are very slow.
     """
     gram = metric.gram.reshape(U.size, U.size)
     u, q = U.ravel().copy(), q.ravel()
@@ -209,7 +215,7 @@ def _to_face_minimum(
 
 
 def _take(XT, columns, picked, block) -> np.ndarray:
-    """Features of the picked examples; `block` holds them already when shared."""
+    """Features of the picked examples, from `block` if it holds the columns already."""
     if block is not None:
         part = block[: len(columns)]
         return part if picked is None else part[:, picked]
@@ -217,12 +223,12 @@ def _take(XT, columns, picked, block) -> np.ndarray:
 
 
 def _ridge(picked: np.ndarray | None) -> float:
-    """What a thin sample may have missed: one more example of unit variance."""
+    """A ridge for what a thinned sample may miss: one more example of unit variance."""
     return 1e-6 if picked is None else 1 / len(picked)
 
 
 def _largest_eigenvalue(gram: np.ndarray) -> np.ndarray:
-    """A slight upper estimate by power iteration, (rows, 1), never zero."""
+    """A slight overestimate by power iteration, (rows, 1), never zero."""
     longest = np.linalg.norm(gram, axis=2).argmax(axis=1)
     v = gram[np.arange(len(gram)), longest]
     size = np.ones((len(gram), 1), gram.dtype)

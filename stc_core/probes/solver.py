@@ -1,8 +1,9 @@
-"""Sparse multinomial logistic regression along a path of C, certified.
+"""Sparse multinomial logistic regression along a path of C, with certificates.
 
-Proximal Newton on working sets: the gradient of every feature at each step, a
-quadratic model of the support and the worst violators, an Armijo line search on the
-objective. Rows are modelled apart while that helps, then the violating ones coupled.
+Proximal Newton on working sets. Each step takes the gradient of every feature, a
+quadratic model of the support and the worst violators, and an Armijo line search on the
+objective. The rows of W are modelled separately as long as that helps; then the rows
+that violate optimality are modelled together (coupled).
 """
 
 from typing import NamedTuple
@@ -13,8 +14,19 @@ from jaxtyping import Float, Int
 from stc_core.errors import StcError
 from stc_core.probes import losses
 from stc_core.probes.losses import Target
-from stc_core.probes.penalties import Name, Penalty, get_penalty, lambda_max
-from stc_core.probes.problem import Path, Problem, null_path, pose, rounding
+from stc_core.probes.penalties import (
+    Penalty,
+    PenaltyName,
+    get_penalty,
+    lambda_max,
+)
+from stc_core.probes.problem import (
+    Path,
+    Problem,
+    null_path,
+    pose_problem,
+    rounding_limit,
+)
 from stc_core.probes.quadratic import (
     QuadraticModel,
     WorkingSet,
@@ -23,13 +35,13 @@ from stc_core.probes.quadratic import (
     solve_quadratic,
 )
 
-EFFORT = 10.0  # examples in a Gram matrix per column of it, at first
-SHARED_EFFORT = 4.0  # the same when all rows share their, then many, columns
-MIN_SET = 64  # violators that may join a row's working set, if its support is smaller
+EFFORT = 10.0  # examples for each column of a Gram matrix, at first
+SHARED_EFFORT = 4.0  # the same if all rows share their columns, which then are many
+MIN_SET = 64  # at least so many violators may join a row's working set
 GRAM_CELLS = 30_000_000  # bounds the memory of all Gram matrices of a step
 COUPLED_CELLS = 2400  # coefficients in one coupled Gram matrix
-IDLE_STEPS = 8  # steps without a better objective or violation: rounding rules
-COUPLED_ROWS = 12  # with more, the matrix costs more than the steps it saves
+IDLE_STEPS = 8  # steps without improvement after which only rounding is left
+COUPLED_ROWS = 12  # with more rows the matrix costs more than the steps it saves
 
 
 class _State(NamedTuple):
@@ -41,7 +53,7 @@ class _State(NamedTuple):
 
 
 class _Solution(NamedTuple):
-    """An iterate with the loss and its gradient there."""
+    """An iterate with its gradient, its slope, its violation and the steps so far."""
 
     state: _State
     G: np.ndarray  # (rows, d_feat)
@@ -51,13 +63,14 @@ class _Solution(NamedTuple):
 
 
 class _Record(NamedTuple):
-    """The best of a solve so far, and for how many steps there was no better."""
+    """The best values of a solve so far, and the steps since they last improved."""
 
     worst: float = np.inf
     value: float = np.inf
     idle: int = 0
 
     def after(self, worst: float, value: float, eps: float) -> "_Record":
+        """The record after one more step, with its violation and its objective."""
         better = worst < 0.9 * self.worst or value < self.value - eps * abs(self.value)
         idle = 0 if better or not np.isfinite(self.value) else self.idle + 1
         return _Record(min(worst, self.worst), min(value, self.value), idle)
@@ -67,7 +80,7 @@ def fit_path(
     X: Float[np.ndarray, "n d_feat"],
     y: Int[np.ndarray, " n"],
     *,
-    penalty: Name = "l1",
+    penalty: PenaltyName = "l1",
     Cs: Float[np.ndarray, " n_C"] | None = None,
     n_C: int = 9,
     lambda_ratio: float = 0.035,
@@ -80,17 +93,18 @@ def fit_path(
     y_val: Int[np.ndarray, " n_val"] | None = None,
     patience: int = 2,
 ) -> Path:
-    """The probes of growing C: min C * sum_i w_i log-loss_i + penalty(W).
+    """The probes for growing C: min C * sum_i w_i log-loss_i + penalty(W).
 
-    `y` holds codes 0 .. n_class - 1. Without `Cs` the strengths 1 / C fall from half
-    the smallest one that keeps W = 0 by `lambda_ratio`, in `n_C` geometric steps. Each
-    probe stops when no coordinate violates optimality by more than tol / C; what was
-    reached is in `kkt` and `gap`. With validation data the path ends after `patience`
-    probes with neither a better accuracy nor a better log-loss, so that fewer than
-    n_C come back. Where no feature tells the classes apart it is `null_path`.
+    `y` holds codes 0 .. n_class - 1. Without `Cs` the strengths 1 / C start at half the
+    smallest one that keeps W = 0 and fall by the factor `lambda_ratio` in `n_C`
+    geometric steps. Each probe stops when no coordinate violates optimality by more
+    than tol / C; `kkt` and `gap` say what was reached. With validation data the path
+    ends after `patience` probes in a row that improve neither accuracy nor log-loss, so
+    fewer than n_C may come back. If no feature tells the classes apart, the result is
+    `null_path`.
     """
     Cs = None if Cs is None else _ascending(Cs)
-    problem = pose(
+    problem = pose_problem(
         X,
         y,
         get_penalty(penalty),
@@ -100,32 +114,32 @@ def fit_path(
     )
     _check_norm(problem.penalty)
     solution = _start(problem)
-    top = lambda_max(problem.penalty, solution.G)
-    if top <= rounding(problem):
+    strongest = lambda_max(problem.penalty, solution.G)
+    if strongest <= rounding_limit(problem):
         path = null_path(problem, Cs, n_C=n_C, lambda_ratio=lambda_ratio)
         if X_val is None or y_val is None:
             return path
-        return stopped(path, X_val, y_val, patience=patience)
-    top /= problem.row_factor
+        return stop_early(path, X_val, y_val, patience=patience)
+    strongest /= problem.row_factor
     fitted: list[tuple[float, _Solution]] = []
     scores: list[tuple[float, float]] = []
-    for lam, wanted in _strengths(top, Cs, n_C, lambda_ratio):
-        goal = tol if wanted else max(tol, 0.5)
-        solution = _solve(problem, solution, lam, tol=goal, max_iter=max_iter)
+    for lam, wanted in _strengths(strongest, Cs, n_C, lambda_ratio):
+        step_tol = tol if wanted else max(tol, 0.5)
+        solution = _solve(problem, solution, lam, tol=step_tol, max_iter=max_iter)
         if not wanted:
             continue
         fitted.append((lam, solution))
         if X_val is not None and y_val is not None:
             logits = _collect(problem, fitted[-1:], np.full(1, np.nan)).logits(X_val, 0)
             scores.append(_validate(logits, y_val))
-            if _waits(scores) >= patience:
+            if _n_since_best(scores) >= patience:
                 break
     score = np.array(scores)[:, 0] if scores else np.full(len(fitted), np.nan)
     return _collect(problem, fitted, score)
 
 
 def _check_norm(penalty: Penalty) -> None:
-    """Raise StcError for a penalty of which this solver cannot certify an optimum."""
+    """Raise StcError for a penalty whose optimum this solver cannot certify."""
     if not penalty.is_norm:
         raise StcError(
             f"penalty {type(penalty).__name__}",
@@ -134,18 +148,18 @@ def _check_norm(penalty: Penalty) -> None:
         )
 
 
-def stopped(
+def stop_early(
     path: Path,
     X_val: Float[np.ndarray, "n_val d_feat"],
     y_val: Int[np.ndarray, " n_val"],
     *,
     patience: int,
 ) -> Path:
-    """As much of a whole path, scored, as `fit_path` gives with the validation data."""
+    """The part of a whole path that `fit_path` gives with validation data, scored."""
     scores: list[tuple[float, float]] = []
     for i in range(len(path.Cs)):
         scores.append(_validate(path.logits(X_val, i), y_val))
-        if _waits(scores) >= patience:
+        if _n_since_best(scores) >= patience:
             break
     kept = slice(len(scores))
     parts = {
@@ -156,20 +170,21 @@ def stopped(
     return path._replace(**{**parts, "score": np.array(scores)[:, 0]})
 
 
-def _waits(scores: list[tuple[float, float]]) -> int:
-    """How many scores there are after the last that was the best in some way."""
+def _n_since_best(scores: list[tuple[float, float]]) -> int:
+    """The number of scores after the last one that was the best so far in some way."""
     return len(scores) - 1 - int(np.argmax(scores, axis=0).max())
 
 
 def _validate(logits: np.ndarray, y: np.ndarray) -> tuple[float, float]:
-    """Accuracy and mean log-probability: the first stands still on rare classes."""
-    right = logits.argmax(axis=1) == y
+    """Accuracy and mean log-probability; rare classes hardly change the accuracy."""
+    is_right = logits.argmax(axis=1) == y
     Z = logits - logits.max(axis=1, keepdims=True)
-    true = Z[np.arange(len(y)), y] - np.log(np.exp(Z).sum(axis=1))
-    return float(right.mean()), float(true.mean())
+    log_proba = Z[np.arange(len(y)), y] - np.log(np.exp(Z).sum(axis=1))
+    return float(is_right.mean()), float(log_proba.mean())
 
 
 def _ascending(Cs: Float[np.ndarray, " n_C"]) -> Float[np.ndarray, " n_C"]:
+    """The Cs in ascending order; StcError if one is not positive."""
     Cs = np.sort(np.asarray(Cs, float))
     if len(bad := Cs[~(Cs > 0)]):
         raise StcError("C", expected="a positive number", got=str(bad[0]))
@@ -179,22 +194,24 @@ def _ascending(Cs: Float[np.ndarray, " n_C"]) -> Float[np.ndarray, " n_C"]:
 def _strengths(
     top: float, Cs: np.ndarray | None, n_C: int, lambda_ratio: float
 ) -> list[tuple[float, bool]]:
-    """(lambda, wanted) from strong to weak; unwanted ones only warm up the next."""
+    """(lambda, wanted), from strong to weak; unwanted ones only warm up the next."""
     if Cs is None:
         lams = 0.5 * top * np.geomspace(1, lambda_ratio, n_C)
         return [(float(lam), True) for lam in lams]
     steps: list[tuple[float, bool]] = []
-    last = top
+    previous = top
     for C in Cs:
-        n_between = int(np.log(max(last * C, 1)) / np.log(3))
-        between = np.geomspace(last, 1 / C, n_between + 2)[1:-1] if n_between else []
+        n_between = int(np.log(max(previous * C, 1)) / np.log(3))
+        between = (
+            np.geomspace(previous, 1 / C, n_between + 2)[1:-1] if n_between else []
+        )
         steps += [(float(lam), False) for lam in between] + [(1 / float(C), True)]
-        last = min(last, 1 / C)
+        previous = min(previous, 1 / C)
     return steps
 
 
 def _start(problem: Problem) -> _Solution:
-    """The best probe without coefficients."""
+    """The best probe without coefficients: intercepts alone."""
     b = losses.null_intercept(problem.target)
     W = np.zeros((len(b), len(problem.XT)), problem.XT.dtype)
     Z = np.repeat(b[:, None], problem.XT.shape[1], axis=1).astype(W.dtype)
@@ -202,9 +219,9 @@ def _start(problem: Problem) -> _Solution:
 
 
 def _evaluate(problem: Problem, state: _State, intercept_tol: float) -> _Solution:
-    """Gradient of all features, after the intercepts' own gradient is all but zero."""
+    """The iterate with its intercepts optimised, and the gradient of all features."""
     state, slope = _centre(problem.target, state, intercept_tol)
-    # one row: a matrix-vector product along memory, ten times the speed of R @ XT.T
+    # For one row a matrix-vector product along memory: ten times as fast as R @ XT.T.
     R, XT = slope.residual, problem.XT
     G = (XT @ R[0])[None] if len(R) == 1 else R @ XT.T
     return _Solution(state, G, slope, np.nan, 0)
@@ -232,17 +249,17 @@ def _centre(target: Target, state: _State, tol: float) -> tuple[_State, losses.S
 def _solve(
     problem: Problem, warm: _Solution, lam: float, *, tol: float, max_iter: int
 ) -> _Solution:
-    """The probe at strength lam, from `warm`, to a violation of tol * lam.
+    """The probe at strength lam, starting from `warm`, to a violation of tol * lam.
 
-    Ends early when rounding leaves nothing to gain: `kkt` then tells how far it came.
-    The metric is kept while the violation halves. Else it is made anew: the first
-    time with the rows apart, later coupled if the violating rows are few enough. A
-    failed line search asks for more examples in the metric, and ends it all when
-    there are no more.
+    The solve ends early when rounding allows no more progress; `kkt` then says how far
+    it came. The metric is kept while the violation halves at each step. Otherwise a new
+    one is made: the first time with separate rows, later coupled if few enough rows
+    violate optimality. A failed line search asks for a metric of more examples; when
+    all are in use, it ends the solve.
     """
     lam = lam * problem.row_factor
     metric: QuadraticModel | None = None
-    now, last, record = warm, np.inf, _Record()
+    now, last_worst, record = warm, np.inf, _Record()
     effort = SHARED_EFFORT if problem.penalty.shared else EFFORT
     for n_iter in range(max_iter + 1):
         far = problem.penalty.distance(now.state.W, now.G, lam)
@@ -252,26 +269,26 @@ def _solve(
         record = record.after(worst, value, float(np.finfo(now.G.dtype).eps))
         if worst <= tol * lam or n_iter == max_iter or record.idle == IDLE_STEPS:
             break
-        slow = worst > 0.5 * last
-        goal = 0.5 * tol * lam
+        slow = worst > 0.5 * last_worst
+        row_goal = 0.5 * tol * lam
         if metric is None or slow or not _covers(metric.at, far):
-            metric = _metric(problem, now, far, goal if slow else None, effort)
-        last = worst
+            metric = _metric(problem, now, far, row_goal if slow else None, effort)
+        last_worst = worst
         step = _newton_step(problem, now, metric, lam, 0.03 * tol * lam)
         if step is not None:
             now = _evaluate(problem, step, 0.1 * tol * lam)
             continue
         if effort > problem.XT.shape[1]:
             break
-        metric, last, effort = None, np.inf, 30 * effort
+        metric, last_worst, effort = None, np.inf, 30 * effort
     return now
 
 
 def _covers(at: WorkingSet, far: np.ndarray) -> bool:
     """Whether the worst violation is inside the working set."""
     row, column = np.unravel_index(far.argmax(), far.shape)
-    mine = slice(None) if len(far) == 1 else at.rows == row
-    return bool((at.real[mine] & (at.columns[mine] == column)).any())
+    same_row = slice(None) if len(far) == 1 else at.rows == row
+    return bool((at.real[same_row] & (at.columns[same_row] == column)).any())
 
 
 def _metric(
@@ -281,7 +298,7 @@ def _metric(
     violation: float | None,
     effort: float,
 ) -> QuadraticModel:
-    """A new metric; coupled if the rows that violate more than given are few."""
+    """A new metric; coupled if few rows violate optimality by more than `violation`."""
     parts = problem.XT, now.slope.proba, problem.target.weight
     XT, proba, weight = parts
     rows = np.arange(len(proba))
@@ -299,7 +316,7 @@ def _metric(
 def _working_set(
     problem: Problem, now: _Solution, far: np.ndarray, rows: np.ndarray
 ) -> WorkingSet:
-    """Support and worst violators of the rows, as far as memory allows."""
+    """The support and the worst violators of the rows, as far as memory allows."""
     support = now.state.W != 0
     if problem.penalty.shared:
         support = support.any(axis=0, keepdims=True)
@@ -309,7 +326,9 @@ def _working_set(
     n_new = ((far > 0) & ~support).sum(axis=1)
     size = n_support + np.minimum(n_new, np.maximum(MIN_SET, n_support))
     cap = max(int((GRAM_CELLS / len(rows)) ** 0.5), 1)
-    whole = (n_support <= cap)[:, None]  # else the worst only, support or not
+    whole = (n_support <= cap)[
+        :, None
+    ]  # else only the worst violators, in the support or not
     rank = np.where(support & whole, far + far.max(), far)
     m = min(max(int(size.max()), 1), cap, far.shape[1])
     columns = np.argsort(-rank, axis=1, kind="stable")[:, :m]
@@ -323,7 +342,7 @@ def _working_set(
 def _newton_step(
     problem: Problem, now: _Solution, metric: QuadraticModel, lam: float, tol: float
 ) -> _State | None:
-    """The next iterate, or None when no step along the direction descends."""
+    """The next iterate, or None if no step along the direction lowers the objective."""
     state, penalty, (rows, columns, real) = now.state, problem.penalty, metric.at
     at = rows[:, None], columns
     W, G = np.where(real, state.W[at], 0), np.where(real, now.G[at], 0)
@@ -334,19 +353,23 @@ def _newton_step(
     used = np.flatnonzero(D.any(axis=0))
     dZ = np.repeat(beta[:, None], state.Z.shape[1], axis=1).astype(D.dtype)
     dZ[rows] += D[rows[:, None], used] @ problem.XT[used]
-    before = now.slope.loss + lam * penalty.value(state.W)
-    promised = (
+    old_objective = now.slope.loss + lam * penalty.value(state.W)
+    predicted_change = (
         float((now.G[:, used] * D[:, used]).sum(dtype=np.float64))
         + float(now.slope.residual.sum(axis=1, dtype=np.float64) @ beta)
         + lam * (penalty.value(state.W + D) - penalty.value(state.W))
     )
-    noise = 4 * np.finfo(D.dtype).eps * abs(before)
+    noise = 4 * np.finfo(D.dtype).eps * abs(old_objective)
     t = 1.0
-    while promised < 0 and t > 1e-4:
+    while predicted_change < 0 and t > 1e-4:
         scale = D.dtype.type(t)
         new = _State(state.W + scale * D, state.b + t * beta, state.Z + scale * dZ)
-        after = losses.loss_of(new.Z, problem.target) + lam * penalty.value(new.W)
-        if after <= before + 1e-3 * t * promised + (noise if t == 1 else 0):
+        new_objective = losses.loss_of(new.Z, problem.target) + lam * penalty.value(
+            new.W
+        )
+        if new_objective <= old_objective + 1e-3 * t * predicted_change + (
+            noise if t == 1 else 0
+        ):
             return new
         t *= 0.5
     return None
@@ -355,7 +378,7 @@ def _newton_step(
 def _collect(
     problem: Problem, fitted: list[tuple[float, _Solution]], score: np.ndarray
 ) -> Path:
-    """The solutions as K rows, with their certificates."""
+    """The path of the solutions, as K rows each, with their certificates."""
     rows = [problem.all_rows(s.state.W, s.state.b) for _, s in fitted]
     certificates = [_certify(problem, solution, lam) for lam, solution in fitted]
     coef = np.stack([W for W, _ in rows])
@@ -375,7 +398,7 @@ def _collect(
 
 
 def _certify(problem: Problem, solution: _Solution, lam: float) -> tuple[float, float]:
-    """C * loss + penalty, and its duality gap relative to it."""
+    """C * loss + penalty, and the duality gap relative to that objective."""
     lam_row = lam * problem.row_factor
     primal = solution.slope.loss + lam_row * problem.penalty.value(solution.state.W)
     scale = min(1.0, lam_row / max(problem.penalty.dual_norm(solution.G), 1e-30))

@@ -23,10 +23,10 @@ class SparseProbe(ClassifierMixin, BaseEstimator):
     """Multinomial logistic regression, sparse on standardised features.
 
     Minimises C * sum_i w_i log-loss_i + penalty(W), with W on the standardised scale
-    and free intercepts; `coef_` and `intercept_` apply to raw features, one row for
-    two classes as in scikit-learn. `dual_gap_` is relative to the objective, `kkt_` the
-    largest violation of optimality relative to 1 / C; a ConvergenceWarning is given
-    when it stays above `tol`.
+    and intercepts without penalty. `coef_` and `intercept_` apply to raw features, with
+    one row for two classes as in scikit-learn. `dual_gap_` is relative to the
+    objective. `kkt_` is the largest violation of optimality relative to 1 / C; if it
+    stays above `tol`, a ConvergenceWarning is given.
     """
 
     def __init__(
@@ -39,7 +39,7 @@ class SparseProbe(ClassifierMixin, BaseEstimator):
         self.max_iter = max_iter
 
     def fit(self, X, y, sample_weight=None) -> "SparseProbe":
-        """The fitted probe itself."""
+        """Fit the probe and return it."""
         checked = validate_data(self, X, y, dtype=[np.float64, np.float32])
         X, y = np.asarray(checked[0]), np.asarray(checked[1])
         check_classification_targets(y)
@@ -75,9 +75,9 @@ class SparseProbe(ClassifierMixin, BaseEstimator):
     def _store(self, path: Path) -> None:
         W, b = path.coef[0].astype(np.float64) / path.sd, path.intercept[0]
         b = b - W @ path.mean
-        two = len(self.classes_) == 2
-        self.coef_ = W[1:] - W[:1] if two else W
-        self.intercept_ = b[1:] - b[:1] if two else b
+        is_binary = len(self.classes_) == 2
+        self.coef_ = W[1:] - W[:1] if is_binary else W
+        self.intercept_ = b[1:] - b[:1] if is_binary else b
         self.n_iter_ = int(path.n_iter[0])
         self.dual_gap_, self.kkt_ = float(path.gap[0]), float(path.kkt[0])
         if self.kkt_ > self.tol:
@@ -90,7 +90,7 @@ class SparseProbe(ClassifierMixin, BaseEstimator):
             )
 
     def decision_function(self, X) -> Float[np.ndarray, "..."]:
-        """Logits; for two classes the logit of the second, (n)."""
+        """Logits; for two classes only the logit of the second, of shape (n)."""
         check_is_fitted(self)
         X = validate_data(self, X, reset=False, dtype=[np.float64, np.float32])
         Z = X @ self.coef_.T + self.intercept_

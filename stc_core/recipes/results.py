@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from stc_core.activations.cost import TokenCounts, depth_seconds
-from stc_core.activations.row_file import Rows
+from stc_core.activations.row_file import RowFile
 from stc_core.backbone.backbone import Backbone
 from stc_core.classifiers.estimator import SparsifyThenClassify
 from stc_core.config import TrainConfig
@@ -26,7 +26,7 @@ from stc_core.metrics.scores import (
 from stc_core.recipes import tables
 from stc_core.runs.writer import RunWriter
 from stc_core.selection.baselines import Guess, score_baseline
-from stc_core.selection.sample import Sample, on_all_rows
+from stc_core.selection.sample import Sample, refit_on_all_rows
 from stc_core.selection.stc import Fitted
 from stc_core.selection.streaming import logits_at
 from stc_core.types import PooledSite
@@ -64,7 +64,7 @@ def finish_sparse(
         "curves.parquet", tables.curve_table(fitted, backbone, inputs.part)
     )
     writer.phase("head", message=f"{len(fitted.head.features):,} neurons")
-    activations, fitted = on_all_rows(
+    activations, fitted = refit_on_all_rows(
         sample,
         fitted,
         backbone=backbone,
@@ -118,7 +118,7 @@ def write_fitted(
     writer: RunWriter,
     classifier: SparsifyThenClassify,
     corpus: Corpus,
-    activations: Rows,
+    activations: RowFile,
 ) -> None:
     head, fitted = classifier.head_, classifier.fitted_
     classifier.save(writer.folder / "model")

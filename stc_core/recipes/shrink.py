@@ -10,7 +10,7 @@ from typing import Any
 
 import pandas as pd
 
-from stc_core.activations.extract import extract, stored
+from stc_core.activations.extract import extract, find_extracted
 from stc_core.activations.store import FeatureStore
 from stc_core.analysis.shrink_options import check_limits, find_option, kept, options_of
 from stc_core.backbone.backbone import Backbone
@@ -36,8 +36,8 @@ from stc_core.selection.salience import (
     read_saliences,
     write_saliences,
 )
-from stc_core.selection.sample import LARGE, Sample, draw
-from stc_core.selection.stc import Fitted, taken
+from stc_core.selection.sample import LARGE, Sample, draw_sample
+from stc_core.selection.stc import Fitted, take_option
 from stc_core.types import PooledSite, Progress, silent
 
 _PLACES = "probes.parquet", "classes.parquet", "control.parquet"
@@ -67,7 +67,7 @@ def shrink(config: RunConfig, writer: RunWriter) -> None:
         progress=writer.progress,
     )
     task, test = task_of(corpus, settings), corpus.rows("test")
-    sample = draw(corpus.texts, task, test, extract=keep, seed=settings.seed)
+    sample = draw_sample(corpus.texts, task, test, extract=keep, seed=settings.seed)
     saliences = _probes(parent, writer, wanted)
     inputs = FitInputs(backbone, corpus, task, sample, wanted, before["tokens"])
     writer.phase("select")
@@ -129,7 +129,7 @@ def _features(
     progress: Progress = silent,
 ) -> FeatureStore:
     """The features on disk; with `again` they are extracted if they are not there."""
-    found = stored(backbone, texts, wanted, store_dtype=store_dtype)
+    found = find_extracted(backbone, texts, wanted, store_dtype=store_dtype)
     if found is None and not again:
         raise StcError(
             f"the features of {len(texts):,} texts",
@@ -171,7 +171,7 @@ def _option(
     eta: float | None,
 ) -> Fitted:
     options = options_of(parent)
-    return taken(
+    return take_option(
         sample.store.read,
         sample.task,
         saliences,

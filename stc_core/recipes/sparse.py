@@ -17,7 +17,7 @@ from stc_core.data.findings import add_truncated
 from stc_core.probes.class_scores import class_table
 from stc_core.probes.control import PATIENCE, control_task
 from stc_core.probes.fit import ProbeResult
-from stc_core.probes.variability import from_features
+from stc_core.probes.variability import variability_from_features
 from stc_core.recipes import tables
 from stc_core.recipes.results import (
     FitInputs,
@@ -32,7 +32,7 @@ from stc_core.runs.run import Run
 from stc_core.runs.writer import RunWriter
 from stc_core.selection.baselines import Guess, baselines_of, score_baseline
 from stc_core.selection.salience import SALIENCE, write_saliences
-from stc_core.selection.sample import Sample, draw
+from stc_core.selection.sample import Sample, draw_sample
 from stc_core.tuning.session import CHECKPOINTS
 
 INTERRUPTED = "the work was interrupted"
@@ -61,7 +61,7 @@ def train_sparse(config: RunConfig, writer: RunWriter) -> None:
     writer.write_frame("classes.parquet", class_table(read, sample.task, probes))
     write_saliences(writer.folder / SALIENCE, probes)
 
-    if nu := from_features(read, sample.task, inputs.backbone, wanted):
+    if nu := variability_from_features(read, sample.task, inputs.backbone, wanted):
         writer.write_json(layout.NU, {**nu.record(), "tokens": "all", "rows": "train"})
 
     writer.phase("select")
@@ -111,7 +111,7 @@ def _ground(
     writer.write_text("report.json", report.to_json())
     task = task_of(corpus, settings)
     keep = partial(extract, backbone, wanted=wanted, store_dtype=settings.store_dtype)
-    sample = draw(
+    sample = draw_sample(
         corpus.texts,
         task,
         corpus.rows("test"),

@@ -17,17 +17,17 @@ from jaxtyping import Int
 
 from stc_core.activations.extract import extract
 from stc_core.activations.features import dense_features
-from stc_core.activations.row_file import Rows, write_rows
+from stc_core.activations.row_file import RowFile, write_rows
 from stc_core.backbone import changes
 from stc_core.backbone.backbone import Backbone
 from stc_core.config import RunConfig, TrainConfig
 from stc_core.data.corpus import Corpus
 from stc_core.data.task import Task, some_rows
 from stc_core.files import read_json
-from stc_core.heads.head import SparseHead, rescaled
-from stc_core.heads.ridge import best_ridge
+from stc_core.heads.head import SparseHead, rescale_head
+from stc_core.heads.ridge import fit_best_ridge_head
 from stc_core.metrics.scores import fit_temperature
-from stc_core.probes.variability import measure
+from stc_core.probes.variability import measure_variability
 from stc_core.recipes.ending import (
     ComparedClassifier,
     comparison_rows,
@@ -133,7 +133,7 @@ def layer_nu(
         told = read_json(path)["nu"]
         return [float("inf") if nu is None else nu for nu in told]
     texts = corpus.texts.at(task.train)
-    return measure(backbone, texts, task.codes[task.train]).nu
+    return measure_variability(backbone, texts, task.codes[task.train]).nu
 
 
 def _first_head(
@@ -160,19 +160,22 @@ def _first_head(
         np.arange(len(rows), len(X)),
         task.class_weight,
     )
-    head = best_ridge(X, part, features)
+    head = fit_best_ridge_head(X, part, features)
     guess = head.logits(store.read(site, corpus.rows("test"))).argmax(axis=1)
     return head, guess
 
 
-def finalise_tuned(tuned: Tuned, activations: Rows, task: Task) -> Fitted:
+def finalise_tuned(tuned: Tuned, activations: RowFile, task: Task) -> Fitted:
     """The final head, from the tuned activations of every row.
+
 
     Its logits are those of training divided by a temperature from validation rows; its
     weights are for one standard deviation of the tuned neurons.
     """
     values = np.load(activations.path, mmap_mode="r")
-    head = rescaled(tuned.head, np.asarray(values[some_rows(task.train)], np.float32))
+    head = rescale_head(
+        tuned.head, np.asarray(values[some_rows(task.train)], np.float32)
+    )
     logits = logits_at(activations, head, task.validation)
     temperature = fit_temperature(logits, task.codes[task.validation])
     chosen: dict[str, float | int | str] = {

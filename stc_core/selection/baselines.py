@@ -1,4 +1,4 @@
-"""What a user would compare with: the same rows, the same head, no selection."""
+"""Baselines to compare with: the same rows and the same head, without selection."""
 
 import warnings
 from collections.abc import Callable, Sequence
@@ -12,7 +12,7 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 
 from stc_core.data.task import Read, Task
-from stc_core.heads.head import standard
+from stc_core.heads.head import mean_and_sd
 from stc_core.heads.kernel_ridge import Block, joint_ridge
 from stc_core.heads.least_squares import RIDGES, solve_ridge
 from stc_core.heads.ridge import fit_ridge_head, moments
@@ -30,16 +30,16 @@ from stc_core.types import PooledSite
 
 TFIDF_CS = (1.0, 3.0, 10.0, 30.0, 100.0)
 WORD = r"(?u)\b\w+\b|[^\w\s]"
-"""A word of any length, or a sign: a text of emoji has words, too."""
+"""A word of any length, or a single sign, so that a text of emoji has words, too."""
 _MOST_WORDS = 100_000
 MOST_DENSE_ROWS = 12_000
-"""Rows that `all_sites` is fitted on: its cost grows with their square."""
+"""The most rows that `all_sites` is fitted on: its cost grows with their square."""
 
 
 class Guess(NamedTuple):
     """Predicted class codes of the test rows, and how the model was chosen.
 
-    `layer` is the layer that is read, where the baseline is about one.
+    `layer` is the layer that the baseline reads, None if it does not read just one.
     """
 
     codes: Int[np.ndarray, " n_test"]
@@ -56,13 +56,15 @@ def baselines_of(
     *,
     seed: int = 0,
 ) -> dict[str, Callable[[], Guess]]:
-    """Five baselines by name, each fitted when called; every choice is validation's.
+    """Five baselines by name, each fitted when it is called.
 
-    majority; tfidf (words and pairs of words, logistic regression); last_layer and
-    best_site (the best pooling of the last residual site read, the best pooled site
-    of all, by validation), all_sites (every pooled site, no selection). Those on
-    activations have the poolings, standardisation, ridge path and refit on train and
-    validation of the `stc` head. With class weights macro-F1 chooses, else accuracy.
+    majority: the most frequent class. tfidf: words and pairs of words, logistic
+    regression. last_layer: the best pooling of the last residual site read. best_site:
+    the best pooled site of all. all_sites: every pooled site, no selection.
+
+    All choices are made on validation, by macro-F1 with class weights, else by
+    accuracy. The baselines on activations have the poolings, the standardisation, the
+    ridge path and the refit on train and validation of the `stc` head.
     """
     residual = [p for p in probes if p.pooled_site.site.kind == "resid"] or list(probes)
     deepest = max(p.pooled_site.site.layer for p in residual)
@@ -83,23 +85,24 @@ def score_baseline(
     ours: Int[np.ndarray, " n"] | None = None,
     seed: int = 0,
 ) -> dict[str, Any]:
-    """Accuracy and macro-F1 with 95 % bootstrap intervals, and what is known of it.
+    """Accuracy and macro-F1 with 95 % bootstrap intervals, and the baseline's details.
 
-    With the classes that the classifier gives to the same texts also `lead_interval`:
-    of its accuracy less that of the baseline, by resampling the texts.
+    `ours` holds the classes that the classifier gives to the same texts. With them the
+    result also has `lead_interval`: the interval of the classifier's accuracy minus
+    that of the baseline, by resampling the texts.
     """
-    about: dict[str, Any] = {"detail": guess.detail}
+    details: dict[str, Any] = {"detail": guess.detail}
     if ours is not None:
-        found = paired(guess.codes == y, ours == y, seed=seed)
-        about["lead_interval"] = found.low, found.high
+        comparison = paired(guess.codes == y, ours == y, seed=seed)
+        details["lead_interval"] = comparison.low, comparison.high
     if guess.layer is not None:
-        about |= {"layer": guess.layer}
+        details |= {"layer": guess.layer}
     return {
         "accuracy": accuracy(y, guess.codes),
         "accuracy_interval": bootstrap_interval(y, guess.codes, seed=seed),
         "macro_f1": macro_f1(y, guess.codes),
         "macro_f1_interval": bootstrap_interval(y, guess.codes, macro_f1, seed=seed),
-        **about,
+        **details,
     }
 
 
@@ -113,7 +116,7 @@ def _tfidf(texts: Sequence[str], task: Task, test: np.ndarray) -> Guess:
         return [texts[int(row)] for row in rows]
 
     def fit(X: Any, rows: np.ndarray, C: float) -> LogisticRegression:
-        # Six steps where L-BFGS takes 75 on trec, so a thirtieth of its time.
+        # On trec it takes 6 steps where L-BFGS takes 75: a thirtieth of the time.
         model = LogisticRegression(
             C=C, class_weight=task.class_weight, solver="newton-cg"
         )
@@ -123,33 +126,34 @@ def _tfidf(texts: Sequence[str], task: Task, test: np.ndarray) -> Guess:
             return model.fit(X, task.codes[rows])
 
     score, y = metric_of(task.class_weight), task.codes[task.validation]
-    words = _vectorizer()
-    X = words.fit_transform(words_of(task.train))
-    held = words.transform(words_of(task.validation))
+    vectorizer = _vectorizer()
+    X = vectorizer.fit_transform(words_of(task.train))
+    X_val = vectorizer.transform(words_of(task.validation))
     best = max(  # the first of equals
-        TFIDF_CS, key=lambda C: score(y, fit(X, task.train, C).predict(held))
+        TFIDF_CS, key=lambda C: score(y, fit(X, task.train, C).predict(X_val))
     )
-    words = _vectorizer()
-    final = fit(words.fit_transform(words_of(task.learned)), task.learned, best)
-    guess = np.asarray(final.predict(words.transform(words_of(test))))
+    vectorizer = _vectorizer()
+    final = fit(vectorizer.fit_transform(words_of(task.learned)), task.learned, best)
+    guess = np.asarray(final.predict(vectorizer.transform(words_of(test))))
     return Guess(guess, f"1-2-grams, C = {best:g}")
 
 
 def _vectorizer() -> TfidfVectorizer:
-    half: Any = np.float32  # half as wide as the default, the one its stub knows
+    # Half as wide as the default; the type stub knows only the default.
+    float32: Any = np.float32
     return TfidfVectorizer(
         ngram_range=(1, 2),
         sublinear_tf=True,
         token_pattern=WORD,
         max_features=_MOST_WORDS,
-        dtype=half,
+        dtype=float32,
     )
 
 
 def _leaders(
     probes: Sequence[ProbeResult], task: Task, n: int = 5
 ) -> list[ProbeResult]:
-    """The pooled sites with the best probes; the ridge head decides among them."""
+    """The probes of the `n` best pooled sites; the ridge head decides among them."""
 
     def score(probe: ProbeResult) -> float:
         scores = probe.val_accuracy if task.class_weight is None else probe.val_macro_f1
@@ -161,7 +165,7 @@ def _leaders(
 def _last_layer(
     read: Read, task: Task, test: np.ndarray, probes: Sequence[ProbeResult]
 ) -> Guess:
-    """The best pooling of the deepest layer of the probes, which it names."""
+    """The guess of the best pooling of the probes' layer, which the detail names."""
     guess = _site(read, task, test, probes)
     layer = probes[0].pooled_site.site.layer
     return guess._replace(detail=f"layer {layer}: {guess.detail}", layer=layer)
@@ -170,20 +174,20 @@ def _last_layer(
 def _site(
     read: Read, task: Task, test: np.ndarray, probes: Sequence[ProbeResult]
 ) -> Guess:
-    """The ridge head on one whole pooled site: the best of those of `probes`."""
+    """The guess of a ridge head on one whole pooled site: the best site of `probes`."""
     score, y = metric_of(task.class_weight), task.codes[task.validation]
     best: tuple[float, float, PooledSite] | None = None
     for probe in probes:
         X = read(probe.pooled_site)
-        mean, sd = standard(X[task.train], task.weights(task.train))
+        mean, sd = mean_and_sd(X[task.train], task.weights(task.train))
         Z = ((X - mean) / sd).astype(np.float32)
         train = moments(Z[task.train], task, task.train)
         for ridge in sorted(RIDGES, reverse=True):
             W = solve_ridge(train.gram, ridge)
             logits = Z[task.validation] @ W + train.prior
-            right = score(y, logits.argmax(axis=1))
-            if best is None or right > best[0] + SAME_SCORE:
-                best = right, ridge, probe.pooled_site
+            site_score = score(y, logits.argmax(axis=1))
+            if best is None or site_score > best[0] + SAME_SCORE:
+                best = site_score, ridge, probe.pooled_site
     assert best is not None, "no probes"
     _, ridge, pooled_site = best
     X = read(pooled_site)
@@ -200,7 +204,7 @@ def _all_sites(
     *,
     seed: int,
 ) -> Guess:
-    """A ridge head on every column of every pooled site (eta = 1)."""
+    """The guess of a ridge head on every column of every pooled site (eta = 1)."""
     train, learned = _some_rows(task, seed)
     sites = [probe.pooled_site for probe in probes]
     score, y = metric_of(task.class_weight), task.codes[task.validation]
@@ -209,25 +213,32 @@ def _all_sites(
         Block(partial(read, site), width)
         for site, width in zip(sites, widths, strict=True)
     ]
-    held = task.validation
-    tried = joint_ridge(blocks, task, train, others=held, ridges=RIDGES).scores
-    scores = [score(y, logits.argmax(axis=1)) for logits in tried]
+    validation = task.validation
+    trial_logits = joint_ridge(
+        blocks, task, train, others=validation, ridges=RIDGES
+    ).scores
+    scores = [score(y, logits.argmax(axis=1)) for logits in trial_logits]
     best = RIDGES[last_best(np.array(scores))]
-    last = joint_ridge(blocks, task, learned, others=test, ridges=(best,))
-    logits = last.scores[0]
-    cut = len(learned) < len(task.learned)
-    some = f", fitted on {len(learned):,} rows" if cut else ""
-    detail = f"{sum(widths):,} features, least squares, ridge {best:g}{some}"
+    final = joint_ridge(blocks, task, learned, others=test, ridges=(best,))
+    logits = final.scores[0]
+    is_cut = len(learned) < len(task.learned)
+    suffix = f", fitted on {len(learned):,} rows" if is_cut else ""
+    detail = f"{sum(widths):,} features, least squares, ridge {best:g}{suffix}"
     return Guess(logits.argmax(axis=1), detail)
 
 
 def _some_rows(task: Task, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Training rows, and rows to learn from in the end: MOST_ROWS of them at most."""
+    """Rows for the choice of the ridge, and rows for the final fit.
+
+    The first are training rows, the second train and validation rows. If there are more
+    than MOST_DENSE_ROWS of the second, both are drawn at random, in the same
+    proportion.
+    """
     train, learned = task.train, task.learned
     if len(learned) <= MOST_DENSE_ROWS:
         return train, learned
     rng = np.random.default_rng(seed)
     n = int(len(train) * MOST_DENSE_ROWS / len(learned))
     train = np.sort(rng.choice(train, n, replace=False))
-    held = rng.choice(task.validation, MOST_DENSE_ROWS - n, replace=False)
-    return train, np.concatenate([train, held])
+    validation = rng.choice(task.validation, MOST_DENSE_ROWS - n, replace=False)
+    return train, np.concatenate([train, validation])

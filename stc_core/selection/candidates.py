@@ -1,6 +1,7 @@
-"""The candidates: neurons that single probes weigh, of sites that do well.
+"""The candidates: neurons to which the probe of a good site gives weight.
 
-From 35,000 pooled neurons to some thousands that are then looked at together.
+They reduce about 35,000 pooled neurons to some thousands, which are then ranked
+together.
 """
 
 from collections.abc import Sequence
@@ -11,18 +12,20 @@ from jaxtyping import Float, Int
 
 from stc_core.data.task import Read, Task
 from stc_core.errors import StcError
-from stc_core.heads.head import standard
+from stc_core.heads.head import mean_and_sd
 from stc_core.heads.kernel_ridge import Block, joint_ridge
 from stc_core.heads.least_squares import RIDGES
 from stc_core.metrics.scores import SAME_SCORE, last_best, metric_of
-from stc_core.selection.importance import descending, keep_mass, keep_top, smooth
+from stc_core.selection.importance import descending_order, keep_mass, keep_top, smooth
 from stc_core.types import Feature, PooledSite
 
 MOST_CANDIDATES = 4096, 16_384
-"""At most so many for few classes, and for many: see `most_candidates`."""
+"""The largest number of candidates, for few classes and for many: see
+`most_candidates`."""
 CANDIDATES_PER_CLASS = 256
 MOST_JOINT = 8192
-"""More candidates are first ranked in the dual form, MOST_RANKED rows at most."""
+"""If there are more candidates, they are first ranked in the dual form, on at most
+MOST_RANKED rows."""
 MOST_RANKED = 12_000
 TRUST_POWER = 2
 LEAST_TRUST = 0.05
@@ -32,9 +35,9 @@ ETA = 0.99
 
 @runtime_checkable
 class Salient(Protocol):
-    """What the best probe of a pooled site says: all that a selection needs of it.
+    """What a selection needs to know of the best probe of a pooled site.
 
-    A ProbeResult is one, and so is a `Salience`, which a run keeps.
+    A ProbeResult has it, and so has a `Salience`, which a run keeps.
     """
 
     @property
@@ -48,9 +51,10 @@ class Salient(Protocol):
 
 
 class Pool(NamedTuple):
-    """Candidate features, in computing order; mean and sd are those on train.
+    """Candidate features, in computing order, with their values on all rows.
 
-    X, all rows of them as they are, is the largest thing that a selection holds.
+    `X` holds raw values and is the largest array of a selection. `mean` and `sd` are
+    those of the training rows.
     """
 
     features: tuple[Feature, ...]
@@ -66,7 +70,7 @@ class Pool(NamedTuple):
     ) -> Float[np.ndarray, "some d"]:
         """These rows, standardised and then scaled by trust.
 
-        So that a ridge penalty falls more lightly on the neurons of sites whose probes
+        The scaling makes a ridge penalty lighter on the neurons of sites whose probes
         do well.
         """
         Z = self.X[rows]
@@ -76,7 +80,7 @@ class Pool(NamedTuple):
         return Z
 
 
-def gather(
+def gather_candidates(
     read: Read,
     task: Task,
     probes: Sequence[Salient],
@@ -84,20 +88,20 @@ def gather(
     eta: float | None = None,
     narrow: bool = True,
 ) -> Pool:
-    """The candidates of all layers, read.
+    """The candidates of all layers, with their values.
 
-    For each layer, over its sites and poolings together, the features that hold a
-    share eta of the squared weights of the layer's best probes. More than MOST_JOINT
-    are ranked first, which takes long; without `narrow` half as many are gathered at
-    most, for a quarter of the time.
+    In each layer, over its sites and poolings together, they are the features that hold
+    a share eta of the squared weights of the layer's best probes. If there are more
+    than MOST_JOINT they are ranked first, which takes long. Without `narrow` at most
+    half as many are gathered, in a quarter of the time.
     """
     most = most_candidates(len(task.classes), len(task.train))
     most = most if eta is None else MOST_CANDIDATES[1]
     most = most if narrow else min(most, MOST_JOINT) // 2
-    trusted = _trust(probes, task)
-    kept = _candidates(probes, trusted, eta or ETA, most)
+    trust_of = _trust(probes, task)
+    kept = _candidates(probes, trust_of, eta or ETA, most)
     if sum(map(len, kept.values())) > MOST_JOINT:
-        kept = _narrowed(read, task, kept, trusted)
+        kept = _narrowed(read, task, kept, trust_of)
     features = tuple(
         Feature(pooled.site, pooled.pooling, int(index))
         for pooled, columns in kept.items()
@@ -106,7 +110,7 @@ def gather(
     if not features:
         raise nothing_selected()
     layers = np.array([feature.site.layer for feature in features])
-    trust = np.array([trusted[PooledSite(f.site, f.pooling)] for f in features])
+    trust = np.array([trust_of[PooledSite(f.site, f.pooling)] for f in features])
     trust = trust.astype(np.float32)
     return Pool(features, *_read(read, task, kept), trust, layers, eta or ETA)
 
@@ -114,7 +118,7 @@ def gather(
 def _read(
     read: Read, task: Task, kept: dict[PooledSite, np.ndarray]
 ) -> tuple[Float[np.ndarray, "n d"], Float[np.ndarray, " d"], Float[np.ndarray, " d"]]:
-    """The columns that are kept, filled site by site; their mean and sd on train."""
+    """Values of the kept columns, filled site by site; their means and sds on train."""
     d = sum(map(len, kept.values()))
     weights, start = task.weights(task.train), 0
     X = np.empty((len(task.codes), d), np.float32)
@@ -122,17 +126,17 @@ def _read(
     for site, columns in kept.items():
         if not len(columns):
             continue
-        own = slice(start, start := start + len(columns))
-        X[:, own] = part = read(site)[:, columns]
-        mean[own], sd[own] = standard(part[task.train], weights)
+        span = slice(start, start := start + len(columns))
+        X[:, span] = values = read(site)[:, columns]
+        mean[span], sd[span] = mean_and_sd(values[task.train], weights)
     return X, mean, sd
 
 
 def most_candidates(n_class: int, n_train: int) -> int:
-    """How many neurons are looked at together: more for more classes to tell apart.
+    """The largest number of neurons to look at together; it grows with the classes.
 
-    77 classes lose 1.5 points of accuracy with 4,096 candidates; 6 gain nothing from
-    more (banking77, trec).
+    Measured: 77 classes (banking77) lose 1.5 points of accuracy with 4,096 candidates;
+    6 classes (trec) gain nothing from more.
     """
     few, many = MOST_CANDIDATES
     wanted = min(max(few, CANDIDATES_PER_CLASS * n_class), many)
@@ -145,10 +149,10 @@ def _narrowed(
     kept: dict[PooledSite, np.ndarray],
     trust: dict[PooledSite, float],
 ) -> dict[PooledSite, np.ndarray]:
-    """The MOST_JOINT candidates that count for most in a ridge model of them all.
+    """The MOST_JOINT candidates with the most importance in a ridge model of all.
 
-    Its ridge is chosen on validation. Fitted on MOST_RANKED evenly spaced training
-    rows at most, as its cost grows with their cube.
+    The ridge is chosen on validation. The model is fitted on at most MOST_RANKED evenly
+    spaced training rows, since its cost grows with the cube of their number.
     """
     rows = task.train[:: -(-len(task.train) // MOST_RANKED)]
     sites = [site for site, columns in kept.items() if len(columns)]
@@ -158,8 +162,8 @@ def _narrowed(
     ]
     joint = joint_ridge(blocks, task, rows, others=task.validation, ridges=RIDGES)
     y, score = task.codes[task.validation], metric_of(task.class_weight)
-    right = [score(y, scores.argmax(axis=1)) for scores in joint.scores]
-    best = last_best(smooth(np.array([right]))[0])
+    validation_scores = [score(y, scores.argmax(axis=1)) for scores in joint.scores]
+    best = last_best(smooth(np.array([validation_scores]))[0])
     chosen = np.zeros(joint.importance.shape[1], bool)
     chosen[keep_top(joint.importance[best], MOST_JOINT)] = True
     ends = np.cumsum([len(kept[site]) for site in sites])
@@ -168,34 +172,34 @@ def _narrowed(
 
 
 def nothing_selected() -> StcError:
-    """The error for a task of which no site knows anything."""
+    """The error for a task about which no site knows anything."""
     return StcError(
         "labels",
-        expected="classes that the neurons of some layer tell apart",
-        got="none: no site tells the labels better than their frequencies",
+        expected="labels that the neurons of some layer can tell apart",
+        got="no site predicts the labels better than their frequencies do",
         remedy="Perhaps the same texts carry several labels, or the labels have "
-        "nothing to do with the text: see what `stc data check` finds in the table. "
-        "Else give more rows, other kinds of sites, or another model.",
+        "nothing to do with the text: run `stc data check` on the table. "
+        "Otherwise try more rows, other kinds of sites, or another model.",
     )
 
 
 def _trust(probes: Sequence[Salient], task: Task) -> dict[PooledSite, float]:
-    """How far the probe of each site beats chance, relative to the best one, squared.
+    """How far the probe of each site beats chance, relative to the best probe, squared.
 
-    Macro-F1 on validation, which guessing brings to one over the number of classes.
-    Where one class is frequent, accuracies lie so close above its share that one text
-    more made one site trusted and all others not (edos: 3 to 5 points of macro-F1).
-    Never less than LEAST_TRUST ** TRUST_POWER. (SIREN, arXiv 2604.18519, weighs layers
-    by validation scores, too.)
+    Measured in macro-F1 on validation, for which chance is one over the number of
+    classes. Accuracy would not do: with one frequent class, accuracies lie so little
+    above its share that one more correct text made one site trusted and all others not
+    (edos: 3 to 5 points of macro-F1). The result is never less than LEAST_TRUST **
+    TRUST_POWER. (SIREN, arXiv 2604.18519, weighs layers by validation scores, too.)
     """
     chance = 1 / len(task.classes)
-    gain = {p.pooled_site: p.macro_f1 - chance for p in probes}
-    most = max(gain.values())
-    if most <= SAME_SCORE:
-        return dict.fromkeys(gain, 1.0)
+    gains = {p.pooled_site: p.macro_f1 - chance for p in probes}
+    largest = max(gains.values())
+    if largest <= SAME_SCORE:
+        return dict.fromkeys(gains, 1.0)
     return {
-        site: float(max(above / most, LEAST_TRUST) ** TRUST_POWER)
-        for site, above in gain.items()
+        site: float(max(above / largest, LEAST_TRUST) ** TRUST_POWER)
+        for site, above in gains.items()
     }
 
 
@@ -204,7 +208,8 @@ def _candidates(
 ) -> dict[PooledSite, np.ndarray]:
     """Columns of each pooled site: a share eta of each layer, `most` in all at most.
 
-    Over `most`, those stay whose weights count for most in the sites trusted most.
+    If there are more than `most`, those with the largest product of importance and
+    trust stay.
     """
     layers: dict[int, list[Salient]] = {}
     for probe in sorted(probes, key=lambda probe: probe.pooled_site):
@@ -217,18 +222,23 @@ def _candidates(
         for probe, score in zip(group, scores, strict=True):
             site = probe.pooled_site
             worth[site] = score[kept[site]] * trust[site]
-    every = np.concatenate(list(worth.values()))
-    if len(every) <= most:
+    all_worth = np.concatenate(list(worth.values()))
+    if len(all_worth) <= most:
         return kept
-    chosen = np.zeros(len(every), bool)
-    chosen[descending(every)[:most]] = True
-    parts = np.split(chosen, np.cumsum([len(part) for part in worth.values()])[:-1])
-    return {site: kept[site][part] for site, part in zip(worth, parts, strict=True)}
+    chosen = np.zeros(len(all_worth), bool)
+    chosen[descending_order(all_worth)[:most]] = True
+    kept_parts = np.split(
+        chosen, np.cumsum([len(part) for part in worth.values()])[:-1]
+    )
+    return {
+        site: kept[site][part] for site, part in zip(worth, kept_parts, strict=True)
+    }
 
 
 def _keep_in_layer(
     group: Sequence[Salient], scores: Sequence[np.ndarray], share: float
 ) -> dict[PooledSite, np.ndarray]:
+    """Columns of each site that hold a `share` of the importance in the whole layer."""
     offsets = np.cumsum([0, *map(len, scores)])
     columns = np.sort(keep_mass(np.concatenate(scores), share))
     return {

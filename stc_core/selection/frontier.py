@@ -1,7 +1,7 @@
-"""The frontier: a classifier for every depth and some numbers of neurons.
+"""The frontier: a classifier for every depth, at several numbers of neurons.
 
-Each depth has candidates of its own, those that a training would look at which reads no
-deeper, so that what is said of a depth is what one can have there.
+Each depth has its own candidates: those that a training which reads no deeper would
+look at. So the scores shown for a depth are scores that one can really get there.
 """
 
 from collections.abc import Iterable, Sequence
@@ -12,7 +12,7 @@ from jaxtyping import Int
 
 from stc_core.data.task import Read, Task
 from stc_core.heads.ridge import fit_ridge_head
-from stc_core.selection.candidates import Salient, gather
+from stc_core.selection.candidates import Salient, gather_candidates
 from stc_core.selection.importance import keep_top
 from stc_core.selection.search import FrontierPoint, OptionSearch
 
@@ -20,11 +20,11 @@ LEAST_NEURONS = 8
 
 
 class Option(NamedTuple):
-    """A classifier that one may have: its limit of depth, its size, its scores.
+    """A classifier that a user may choose: its depth limit, its size and its scores.
 
     `deepest` is the highest layer that it reads, at most `layer`. The scores are those
-    on validation; `guess` are the classes that it gives to some other rows, by which
-    nothing is chosen.
+    on validation. `guess` holds the classes that it gives to some other rows; nothing
+    is chosen by them.
     """
 
     layer: int
@@ -36,17 +36,17 @@ class Option(NamedTuple):
     guess: Int[np.ndarray, " n_reported"]
 
     def point(self, curve: str) -> FrontierPoint:
-        """The same on a curve of scores."""
-        place = self.deepest, self.ridge, self.accuracy, self.macro_f1
-        return FrontierPoint(curve, self.neurons, *place)
+        """The option as a point of a curve of scores."""
+        cost_and_scores = self.deepest, self.ridge, self.accuracy, self.macro_f1
+        return FrontierPoint(curve, self.neurons, *cost_and_scores)
 
 
 def depths_of(probes: Iterable[Salient]) -> list[int]:
-    """The layers of which some probe weighs a neuron, ascending."""
+    """The layers in which some probe gives weight to a neuron, ascending."""
     return sorted({p.pooled_site.site.layer for p in probes if p.importance.any()})
 
 
-def grid(most: int) -> list[int]:
+def size_grid(most: int) -> list[int]:
     """Numbers of neurons to offer: powers of two below `most`, and `most`."""
     powers = (2**power for power in range(most.bit_length()))
     return [*(n for n in powers if LEAST_NEURONS <= n < most), most]
@@ -61,20 +61,24 @@ def search_at(
     eta: float | None,
     ridge: float,
 ) -> OptionSearch:
-    """The search among candidates of layers up to `layer`, ranked under `ridge`.
+    """The search among the candidates of layers up to `layer`, ranked under `ridge`.
 
-    At the last depth its candidates are those of the training itself.
+    At the last depth the candidates are the same as those of the training itself.
     """
     last = layer >= depths_of(probes)[-1]
     below = [p for p in probes if last or p.pooled_site.site.layer <= layer]
-    pool = gather(read, task, below, eta=eta, narrow=last)
+    pool = gather_candidates(read, task, below, eta=eta, narrow=last)
     return OptionSearch(task, pool, ridge=ridge)
 
 
 def points_at(search: OptionSearch, counts: Iterable[int]) -> list[FrontierPoint]:
-    """How the best so many candidates do, each number that there is once."""
-    there = int(np.count_nonzero(search.rank))
-    sizes = sorted({min(n, there) for n in counts if there})
+    """The scores of the best candidates, for each number of them in `counts`.
+
+    A number larger than that of the ranked candidates is lowered to it; each number
+    appears once.
+    """
+    n_ranked = int(np.count_nonzero(search.rank))
+    sizes = sorted({min(n, n_ranked) for n in counts if n_ranked})
     trials = (search.trial(keep_top(search.rank, n)) for n in sizes)
     return [trial.point("neurons") for trial in trials]
 
@@ -87,9 +91,9 @@ def options_at(
     layer: int,
     reported: Int[np.ndarray, " n_reported"],
 ) -> list[Option]:
-    """Options from points of the search; their heads are fitted to guess `reported`.
+    """One option for each point of the search, with its guesses for `reported` rows.
 
-    Each guess is that of the head which the option gets when it is taken.
+    The guesses are those of the head that the user gets when the option is taken.
     """
     pool, options = search.pool, []
     for point in points:
@@ -112,7 +116,7 @@ def options_at(
 
 
 def columns_of(search: OptionSearch, neurons: int) -> Int[np.ndarray, " kept"]:
-    """The best candidates, in computing order."""
+    """The columns of the best `neurons` candidates, in computing order."""
     return np.sort(keep_top(search.rank, neurons))
 
 
@@ -124,11 +128,11 @@ def cheapest(
     max_layer: int | None = None,
     max_neurons: int | None = None,
 ) -> Option | None:
-    """The shallowest option whose score is within `tolerance` of the best one's.
+    """The shallowest option whose score is within `tolerance` of the best score.
 
-    Best and chosen keep to the limits; of options of one depth it is that with the
-    fewest neurons. `by`: accuracy or macro_f1, of validation. None: nothing is within
-    the limits.
+    Only options within the limits count, for the best score too. Among options of the
+    same depth it is the one with the fewest neurons. `by`: accuracy or macro_f1, on
+    validation. None: no option is within the limits.
     """
     allowed = [
         option
@@ -139,26 +143,30 @@ def cheapest(
     if not allowed:
         return None
     least = max(getattr(option, by) for option in allowed) - tolerance - 1e-9
-    good = [option for option in allowed if getattr(option, by) >= least]
-    return min(good, key=lambda option: (option.deepest, option.neurons, option.layer))
+    good_enough = [option for option in allowed if getattr(option, by) >= least]
+    return min(
+        good_enough, key=lambda option: (option.deepest, option.neurons, option.layer)
+    )
 
 
 def curves_of(options: Sequence[Option], chosen: Option) -> tuple[FrontierPoint, ...]:
-    """The scores through `chosen`: by neurons at its depth, and by depth.
+    """Two curves through `chosen`: scores by neurons at its depth, and scores by depth.
 
-    On the latter every depth has as many neurons as `chosen`, or fewer if there are
-    not as many.
+    On the curve by depth every depth has as many neurons as `chosen`, or fewer if it
+    does not offer as many.
     """
     at_depth = [o.point("neurons") for o in options if o.layer == chosen.layer]
     return (*at_depth, *depth_points(options, chosen))
 
 
 def depth_points(options: Sequence[Option], chosen: Option) -> list[FrontierPoint]:
-    """The largest option of each depth with no more neurons than `chosen`, and that.
+    """For each depth the largest option with no more neurons than `chosen`.
 
-    A depth is the layer that is read last: with a higher limit it may be the same.
+    A depth is the layer that is read last, so options with different limits may share
+    it. `chosen` stands for its own depth.
     """
-    small = [option for option in options if option.neurons <= chosen.neurons]
-    small.sort(key=lambda option: (option.neurons, option.layer))
-    found = {option.deepest: option for option in (*small, chosen)}  # the last one wins
-    return [found[depth].point("depth") for depth in sorted(found)]
+    not_larger = [option for option in options if option.neurons <= chosen.neurons]
+    not_larger.sort(key=lambda option: (option.neurons, option.layer))
+    # Of several options with the same depth the last one stays.
+    by_depth = {option.deepest: option for option in (*not_larger, chosen)}
+    return [by_depth[depth].point("depth") for depth in sorted(by_depth)]

@@ -1,6 +1,7 @@
-"""What a run keeps of its probes: how much each neuron weighs, and how well each does.
+"""What a run keeps of its probes: the importance of each neuron and each probe's score.
 
-Enough to select neurons again, to the last bit, at a thousandth of the features' size.
+It is enough to select neurons again, bit for bit, and takes a thousandth of the size of
+the features.
 """
 
 from collections.abc import Sequence
@@ -22,7 +23,7 @@ MACRO_F1 = "macro_f1"
 
 
 class Salience(NamedTuple):
-    """What a probe said of its site, after the probe is gone."""
+    """The importance of a site's neurons and its probe's score, without the probe."""
 
     pooled_site: PooledSite
     importance: Float[np.ndarray, " width"]
@@ -30,7 +31,7 @@ class Salience(NamedTuple):
 
 
 def write_saliences(path: Path, probes: Sequence[Salient]) -> None:
-    """All probes, in their order of computing, as one file."""
+    """Write the saliences of all probes to one file, in computing order."""
     ordered = sorted(probes, key=lambda probe: probe.pooled_site)
     tensors = {str(probe.pooled_site): probe.importance for probe in ordered}
     scores = np.array([probe.macro_f1 for probe in ordered])
@@ -39,14 +40,14 @@ def write_saliences(path: Path, probes: Sequence[Salient]) -> None:
 
 
 def read_saliences(path: Path) -> list[Salience]:
-    """The probes as they were written; StcError if they cannot be read."""
+    """The saliences as they were written. StcError if the file cannot be read."""
     try:
         tensors = load_file(path)
         scores = tensors.pop(MACRO_F1)
     except (OSError, SafetensorError, KeyError) as error:
         raise StcError(
             f"{str(path)!r}",
-            expected="what the probes of the run found",
+            expected="the neurons' importances and the scores of the run's probes",
             got=f"a file that cannot be read ({error})",
             remedy="Train the run again.",
         ) from error
@@ -58,7 +59,7 @@ def read_saliences(path: Path) -> list[Salience]:
 
 
 def site_widths(path: Path) -> dict[str, int]:
-    """How many neurons each site has that was probed, read from the file's head."""
+    """The number of neurons of each probed site, read from the file's header alone."""
     with safe_open(path, "np") as file:
         return {
             str(PooledSite.parse(name).site): file.get_slice(name).get_shape()[0]

@@ -1,9 +1,10 @@
-"""The preset `spin`: the recipe of Sparsify-then-Classify, kept to compare with.
+"""The preset `spin`: the recipe of the paper Sparsify-then-Classify, for comparison.
 
-arXiv 2311.15983: one kind of site and one pooling, neurons by their share eta of w^2
-in each layer, the first k layers joined, an L1 head; all chosen on validation. Ours
-standardises the features, since w^2 means nothing without that, sums w^2 over all
-classes, and searches (kind, pooling, eta) with all layers first, then k.
+Source: arXiv 2311.15983. It takes one kind of site and one pooling, keeps in each layer
+the neurons that hold a share eta of w^2, joins the first k layers and fits an L1 head.
+All choices are made on validation. Here, unlike in the paper, the features are
+standardised, since w^2 means nothing otherwise; w^2 is summed over all classes; and
+(kind, pooling, eta) are searched with all layers first, then k.
 """
 
 from collections.abc import Sequence
@@ -29,7 +30,7 @@ HEAD_TOL = 0.1
 
 
 class _Trial:
-    """An L1 head on the kept neurons of some probes, at its best C."""
+    """An L1 head on the kept neurons of some probes, at the C with the best score."""
 
     def __init__(
         self, read: Read, task: Task, probes: Sequence[ProbeResult], eta: float
@@ -56,23 +57,26 @@ class _Trial:
         score = metric_of(task.class_weight)
         scores = [score(y, guess.argmax(1)) for guess in guesses]
         self.best = first_best(np.array(scores))
-        self.score = scores[self.best]  # what is chosen by: F1 with class weights
+        # The score that decides: macro-F1 with class weights, else accuracy.
+        self.score = scores[self.best]
         self.logits = guesses[self.best]
         self.accuracy = accuracy(y, self.logits.argmax(1))
         self.macro_f1 = macro_f1(y, self.logits.argmax(1))
 
     @property
     def columns(self) -> Int[np.ndarray, " kept"]:
-        """Features with a weight in the head."""
+        """Positions of the features that have a weight in the head."""
         return np.flatnonzero(self.path.coef[self.best].any(axis=0))
 
     def point(self, curve: str) -> FrontierPoint:
+        """The head as a point of a curve of scores."""
         layer = self.probes[-1].pooled_site.site.layer
         C = SPIN_CS[self.best]
         n = len(self.columns)
         return FrontierPoint(curve, n, layer, 1 / C, self.accuracy, self.macro_f1)
 
     def head(self, task: Task) -> SparseHead:
+        """The head on the features that it weighs, in float32."""
         used = self.columns
         path = self.path
         return SparseHead(
@@ -95,8 +99,8 @@ def fit_spin(
 ) -> Fitted:
     """The paper's head: its kind, pooling, eta, k and C have the best validation score.
 
-    The score is accuracy, or macro-F1 with class weights. Fewer layers win a tie. The
-    head is not refitted and has no temperature.
+    The score is accuracy, or macro-F1 with class weights. On a tie fewer layers win.
+    The head is not fitted again and has no temperature.
     """
     chains = _chains(probes)
     depth = max(map(len, chains))
@@ -107,7 +111,7 @@ def fit_spin(
             trials.append(_Trial(read, task, chain, eta))
             progress(len(trials), total)
     best = _first_best(trials)
-    same = [trial for trial in trials if trial.probes is best.probes]
+    same_chain = [trial for trial in trials if trial.probes is best.probes]
     prefixes = [
         _Trial(read, task, best.probes[:k], best.eta)
         for k in range(1, len(best.probes) + 1)
@@ -116,10 +120,15 @@ def fit_spin(
     winner = _first_best(prefixes)
     if not len(winner.columns):
         raise nothing_selected()
-    points = [trial.point("neurons") for trial in same]
+    points = [trial.point("neurons") for trial in same_chain]
     points += [trial.point("depth") for trial in prefixes]
+    return Fitted(winner.head(task), tuple(points), _choice(winner), winner.logits)
+
+
+def _choice(winner: _Trial) -> dict[str, float | int | str]:
+    """What was chosen for the head, as a run records it."""
     site = winner.probes[0].pooled_site
-    chosen = {
+    return {
         "kind": site.site.kind,
         "pooling": site.pooling,
         "eta": winner.eta,
@@ -127,7 +136,6 @@ def fit_spin(
         "layers": len(winner.probes),
         "temperature": 1.0,
     }
-    return Fitted(winner.head(task), tuple(points), chosen, winner.logits)
 
 
 def _first_best(trials: Sequence[_Trial]) -> _Trial:
@@ -135,7 +143,7 @@ def _first_best(trials: Sequence[_Trial]) -> _Trial:
 
 
 def _chains(probes: Sequence[ProbeResult]) -> list[list[ProbeResult]]:
-    """The probes of each (kind, pooling), layers ascending."""
+    """The probes grouped by (kind, pooling), each group by ascending layer."""
 
     def key(probe: ProbeResult) -> tuple[str, str]:
         return probe.pooled_site.site.kind, probe.pooled_site.pooling

@@ -1,7 +1,7 @@
-"""The read-out of a corpus of any size: activations, head and logits in blocks.
+"""The final head on a corpus of any size: activations, head and logits in blocks.
 
-The neurons are known; what is read here are their values alone, from a store where it
-has them and else from the truncated backbone.
+The neurons are already chosen. Only their values are read: from a store if it has them,
+else from the truncated backbone.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from stc_core.activations.extract import extract_features
-from stc_core.activations.row_file import Rows, block_rows
+from stc_core.activations.row_file import RowFile, block_rows
 from stc_core.backbone.backbone import Backbone
 from stc_core.data.task import Task
 from stc_core.data.texts import Texts
@@ -23,7 +23,7 @@ from stc_core.selection.stc import Fitted
 from stc_core.types import Feature, PooledSite, Progress, silent
 
 ReadRows = Callable[[PooledSite, Int[np.ndarray, " k"]], Float[np.ndarray, "k width"]]
-"""Features of a pooled site on the texts at some places of a store."""
+"""Reads the features of a pooled site for the texts at given positions of a store."""
 
 
 def _gather(
@@ -31,12 +31,12 @@ def _gather(
 ) -> Float[np.ndarray, "k n_features"]:
     """Raw pooled values of single neurons, from a store."""
     out = np.empty((len(rows), len(features)), np.float32)
-    places: dict[PooledSite, list[int]] = {}
-    for place, feature in enumerate(features):
+    columns_of_site: dict[PooledSite, list[int]] = {}
+    for column, feature in enumerate(features):
         pooled_site = PooledSite(feature.site, feature.pooling)
-        places.setdefault(pooled_site, []).append(place)
-    for pooled_site, columns in places.items():
-        index = [features[place].index for place in columns]
+        columns_of_site.setdefault(pooled_site, []).append(column)
+    for pooled_site, columns in columns_of_site.items():
+        index = [features[column].index for column in columns]
         out[:, columns] = read(pooled_site, rows)[:, index]
     return out
 
@@ -50,30 +50,34 @@ def activation_blocks(
     known: Int[np.ndarray, " n"],
     progress: Progress = silent,
 ) -> Iterator[Float[np.ndarray, "some n_features"]]:
-    """Values of the neurons on all texts, in their order, a block at a time.
+    """Yield the values of the neurons on all texts, in their order, block by block.
 
-    `known[i]` is the place of text i in the store, -1 if it is not there: such texts
-    go through the backbone up to the deepest of the features. `progress` counts texts.
+    `known[i]` is the position of text i in the store, or -1 if it is not there. Texts
+    that are not there go through the backbone, up to the deepest layer of the features.
+    `progress` counts texts.
     """
     size = block_rows(len(features))
     for start in range(0, len(texts), size):
-        places = known[start : start + size]
-        out = np.empty((len(places), len(features)), np.float32)
-        stored, left = np.flatnonzero(places >= 0), np.flatnonzero(places < 0)
+        positions = known[start : start + size]
+        out = np.empty((len(positions), len(features)), np.float32)
+        stored, missing = np.flatnonzero(positions >= 0), np.flatnonzero(positions < 0)
         if len(stored):
-            out[stored] = _gather(read, features, places[stored])
-        if len(left):
-            out[left] = extract_features(backbone, texts.at(start + left), features)
+            out[stored] = _gather(read, features, positions[stored])
+        if len(missing):
+            out[missing] = extract_features(
+                backbone, texts.at(start + missing), features
+            )
         yield out
-        progress(start + len(places), len(texts))
+        progress(start + len(positions), len(texts))
 
 
-def refit(activations: Rows, task: Task, fitted: Fitted) -> Fitted:
+def refit(activations: RowFile, task: Task, fitted: Fitted) -> Fitted:
     """The same neurons, ridge and trust, with a head fitted on all rows of the task.
 
-    Equals `sparsify.fit_head` on the whole matrix, but for rounding: first on train
-    alone, for the temperature and the validation logits, then on validation too. A
-    head that is no ridge head stays as it is, with logits on all validation rows.
+    It equals `ridge.fit_head` on the whole matrix, but for rounding: first a fit on
+    train alone, for the temperature and the validation logits, then a fit on train and
+    validation. A head that is not a ridge head stays as it is; it gets logits for all
+    validation rows.
     """
     if fitted.trust is None:
         logits = logits_at(activations, fitted.head, task.validation)
@@ -90,27 +94,28 @@ def refit(activations: Rows, task: Task, fitted: Fitted) -> Fitted:
     )
 
 
-def _sums(activations: Rows, task: Task, head: SparseHead) -> tuple[Sums, Sums]:
-    """Those over the training rows, and over the validation rows too."""
-    n_class, equal = len(task.classes), task.class_weight is None
-    first, second = (Sums(head.mean, head.sd, n_class) for _ in range(2))
-    # Balanced weights depend on the rows, so that the sums do not simply add up.
-    later = task.validation if equal else task.learned
+def _sums(activations: RowFile, task: Task, head: SparseHead) -> tuple[Sums, Sums]:
+    """The sums over the training rows, and those over train and validation together."""
+    n_class, unweighted = len(task.classes), task.class_weight is None
+    train_sums, later_sums = (Sums(head.mean, head.sd, n_class) for _ in range(2))
+    # Balanced weights depend on the set of rows, so their sums cannot be added up.
+    later_rows = task.validation if unweighted else task.learned
     weights = [
         _spread(activations.n, task.train, task.weights(task.train)),
-        _spread(activations.n, later, task.weights(later)),
+        _spread(activations.n, later_rows, task.weights(later_rows)),
     ]
     for part, X in activations.blocks():
-        for sums, weight in zip((first, second), weights, strict=True):
+        for sums, weight in zip((train_sums, later_sums), weights, strict=True):
             rows = np.flatnonzero(weight[part])
             if len(rows):
                 sums.add(X[rows], task.codes[part][rows], weight[part][rows])
-    return first, first + second if equal else second
+    return train_sums, train_sums + later_sums if unweighted else later_sums
 
 
 def _spread(
     n: int, rows: Int[np.ndarray, " some"], values: Float[np.ndarray, " some"]
 ) -> Float[np.ndarray, " n"]:
+    """An array of n zeros with `values` at the positions `rows`."""
     out = np.zeros(n, np.float32)
     out[rows] = values
     return out
@@ -119,7 +124,7 @@ def _spread(
 def head_from(
     sums: Sums, head: SparseHead, *, ridge: float, trust: Float[np.ndarray, " n"]
 ) -> SparseHead:
-    """`head` with the weights of a ridge model of the rows in `sums`.
+    """`head` with the weights of a ridge model of the rows that `sums` counted.
 
     It equals `ridge.fit_ridge_head` on those rows, but for rounding.
     """
@@ -129,13 +134,13 @@ def head_from(
 
 
 def logits_at(
-    activations: Rows, head: SparseHead, rows: Int[np.ndarray, " some"]
+    activations: RowFile, head: SparseHead, rows: Int[np.ndarray, " some"]
 ) -> Float[np.ndarray, "some n_class"]:
-    """Logits of some rows, in the order of `rows`."""
-    place = np.full(activations.n, -1)
-    place[rows] = np.arange(len(rows))
+    """Logits of the given rows, in the order of `rows`."""
+    position = np.full(activations.n, -1)
+    position[rows] = np.arange(len(rows))
     out = np.empty((len(rows), len(head.classes)), np.float32)
     for part, X in activations.blocks():
-        here = np.flatnonzero(place[part] >= 0)
-        out[place[part][here]] = head.logits(X[here])
+        wanted = np.flatnonzero(position[part] >= 0)
+        out[position[part][wanted]] = head.logits(X[wanted])
     return out

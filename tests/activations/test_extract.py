@@ -15,7 +15,7 @@ from stc_core.activations.cache import list_stores
 from stc_core.activations.extract import (
     extract,
     extract_features,
-    stored,
+    find_extracted,
 )
 from stc_core.activations.store import FeatureStore, share_done
 from stc_core.backbone.backbone import Backbone
@@ -377,10 +377,10 @@ def test_memory_is_given_back_after_each_large_shard(monkeypatch):
 def test_what_is_stored_is_found_and_nothing_is_computed(tmp_path, monkeypatch):
     monkeypatch.setenv("STC_HOME", str(tmp_path))
     backbone, texts = tiny_backbone("bert"), ["a b", "c"]
-    assert stored(backbone, texts, SOME) is None
+    assert find_extracted(backbone, texts, SOME) is None
     path = extract(backbone, texts, SOME).path
     for wanted in (SOME, SOME[:1]):
-        found = stored(backbone, texts, wanted)
+        found = find_extracted(backbone, texts, wanted)
         assert found is not None and found.path == path
-    assert stored(backbone, texts, SOME, store_dtype="float32") is None
-    assert stored(backbone, texts[:1], SOME) is None
+    assert find_extracted(backbone, texts, SOME, store_dtype="float32") is None
+    assert find_extracted(backbone, texts[:1], SOME) is None

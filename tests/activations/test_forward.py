@@ -2,7 +2,7 @@
 
 import time
 
-from stc_core.activations.forward import ahead
+from stc_core.activations.forward import map_ahead
 
 
 def test_no_more_is_worked_ahead_than_there_are_threads():
@@ -12,7 +12,7 @@ def test_no_more_is_worked_ahead_than_there_are_threads():
         begun.append(item)
         return -item
 
-    coming = ahead(work, range(40), workers=2)
+    coming = map_ahead(work, range(40), workers=2)
     assert next(coming) == 0
     time.sleep(0.2)  # they would have begun by now
     assert sorted(begun) == [0, 1, 2]

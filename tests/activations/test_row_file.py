@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from stc_core.activations import row_file as module
-from stc_core.activations.row_file import Rows, block_rows, write_rows
+from stc_core.activations.row_file import RowFile, block_rows, write_rows
 from stc_core.errors import StcError
 
 X = np.random.default_rng(0).standard_normal((11, 3)).astype(np.float32)
@@ -18,13 +18,13 @@ def small_blocks(monkeypatch):
 def test_the_file_is_the_one_that_numpy_writes(tmp_path):
     found = write_rows(tmp_path / "x.npy", (X[:5], X[5:6], X[6:]), n=11, width=3)
     np.save(tmp_path / "wanted.npy", X)
-    assert found == Rows(tmp_path / "x.npy", 11, 3)
+    assert found == RowFile(tmp_path / "x.npy", 11, 3)
     assert found.path.read_bytes() == (tmp_path / "wanted.npy").read_bytes()
 
 
 def test_blocks_are_the_rows_in_order(tmp_path):
     np.save(tmp_path / "x.npy", X)
-    places, blocks = zip(*Rows(tmp_path / "x.npy", 11, 3).blocks(), strict=True)
+    places, blocks = zip(*RowFile(tmp_path / "x.npy", 11, 3).blocks(), strict=True)
     np.testing.assert_array_equal(np.concatenate(blocks), X)
     assert places == (slice(0, 4), slice(4, 8), slice(8, 11))
 
@@ -50,7 +50,7 @@ def test_a_full_disk_is_told_before_the_work(tmp_path):
         raise AssertionError("it began")
         yield
 
-    with pytest.raises(StcError, match="no room"):
+    with pytest.raises(StcError, match="not enough disk space"):
         write_rows(tmp_path / "x.npy", work(), n=10**12, width=4096)
 
 

@@ -156,7 +156,7 @@ def test_frames_are_kept_and_a_store_without_them_is_begun_anew(tmp_path: Path):
 def test_a_store_that_lost_a_file_is_begun_anew(tmp_path: Path):
     store = finished(tmp_path / "key-a")
     (store.path / f"{MAX}.npy").unlink()
-    with pytest.raises(StcError, match="deleted while they were in use"):
+    with pytest.raises(StcError, match="deleted while in use"):
         store.read(MAX)
     assert find_store(tmp_path, "key", [MEAN]) is None
     assert begin(store.path).rows_done == 0

@@ -18,7 +18,7 @@ from stc_core.analysis.label_errors import (
 from stc_core.data.task import Task, row_weights
 from stc_core.errors import StcError
 from stc_core.files import write_json
-from stc_core.heads.head import softmax, standard
+from stc_core.heads.head import mean_and_sd, softmax
 from stc_core.heads.ridge import SHARPNESS, fit_ridge_head
 from stc_core.runs.run import Run
 from stc_core.types import Feature, Site
@@ -63,7 +63,7 @@ def test_more_neurons_than_rows_go_by_the_rows(class_weight, monkeypatch):
     found, judged = out_of_fold(X, codes, folds, **given)
     assert judged.all()
     weights = row_weights(codes, K, class_weight)
-    mean, sd = standard(X, weights)
+    mean, sd = mean_and_sd(X, weights)
     Z = ((X - mean) / sd).astype(np.float64)
     for fold in range(folds.max() + 1):
         rest = folds != fold

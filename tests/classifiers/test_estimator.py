@@ -212,7 +212,7 @@ def test_another_backbone_is_refused(fitted, tmp_path):
 def test_where_no_site_tells_the_labels_it_says_so(preset):
     texts, labels = np.repeat(TEXTS[:30], 2).tolist(), ["yes", "no"] * 30
     with pytest.raises(
-        StcError, match=r"labels: .*no site tells.*the same texts carry"
+        StcError, match=r"labels: .*no site predicts.*the same texts carry"
     ):
         make(preset=preset).fit(texts, labels)
 
@@ -319,7 +319,9 @@ def test_many_texts_are_sampled_as_a_recipe_does(monkeypatch, tmp_path):
     whole = make(seed=1).fit(texts, labels)
     for name, value in {"LARGE": 100, "FIRST": 60, "MOST_VALIDATION": 30}.items():
         monkeypatch.setattr("stc_core.selection.sample." + name, value)
-    monkeypatch.setattr("stc_core.selection.sample.last_gain", lambda *_: (0.0, 0.1))
+    monkeypatch.setattr(
+        "stc_core.selection.sample.gain_of_doubling", lambda *_: (0.0, 0.1)
+    )
     seen: list[tuple[int, int]] = []
     found = make(seed=1).fit(texts, labels, progress=lambda *at: seen.append(at))
     assert seen[-1] == (400, 400)

@@ -10,7 +10,7 @@ from helpers.command import Stc
 from stc_core.backbone.backbone import Backbone
 from stc_core.config import DataConfig
 from stc_core.data.corpus import labelled_texts
-from stc_core.probes.variability import measure
+from stc_core.probes.variability import measure_variability
 
 
 def test_variability_prints_exactly_nu_and_the_best_layer(stc: Stc, messages: Path):
@@ -22,7 +22,7 @@ def test_variability_prints_exactly_nu_and_the_best_layer(stc: Stc, messages: Pa
     texts, codes = labelled_texts(DataConfig(path=str(messages), labels=("topic",)))
     assert len(texts) == 240
     assert np.bincount(codes).tolist() == [24] * 10
-    known = measure(Backbone.load(), texts, codes)
+    known = measure_variability(Backbone.load(), texts, codes)
     assert said["nu"] == pytest.approx(known.nu, rel=1e-6)
     assert said["best_layer"] == known.best_layer == int(np.argmin(said["nu"]))
 

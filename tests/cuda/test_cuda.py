@@ -20,10 +20,10 @@ from stc_core.activations.extract import extract, extract_features
 from stc_core.backbone.backbone import Backbone
 from stc_core.backbone.packing import PACKED
 from stc_core.poolings import POOLING_RULES
-from stc_core.probes.fista import fit_paths, room, site_bytes, upload
+from stc_core.probes.fista import fit_paths, site_bytes, upload, usable_bytes
 from stc_core.probes.gpu import sweep
-from stc_core.probes.penalties import Name, get_penalty
-from stc_core.probes.problem import pose
+from stc_core.probes.penalties import PenaltyName, get_penalty
+from stc_core.probes.problem import pose_problem
 from stc_core.probes.solver import fit_path
 from stc_core.types import Feature, PooledSite
 
@@ -70,7 +70,7 @@ def test_one_read_gives_mean_and_maximum(width: int):
     hidden = torch.randn(
         int(starts[-1]), width, device="cuda", generator=generator
     ).bfloat16()
-    found = pool_packed(hidden, starts, POOLING_RULES)
+    found = pool_packed(hidden, starts, list(POOLING_RULES))
     for text in range(50):
         own = hidden[starts[text] : starts[text + 1]].float()
         assert torch.equal(found["max"][text], own.amax(0))
@@ -124,26 +124,30 @@ def test_out_of_memory_halves_the_batch_and_says_so(tmp_path):
 
 @pytest.mark.parametrize("K", [2, 6])
 @pytest.mark.parametrize("name", ["l1", "group"])
-def test_probes_are_those_of_the_host(K: int, name: Name):
+def test_probes_are_those_of_the_host(K: int, name: PenaltyName):
     X, y = make(K, n=2000, d=60)
     X = X.astype(np.float32)
     given = {"n_class": K, "class_weight": "balanced", "sample_weight": None}
-    problem = pose(X, y, get_penalty(name), **given)
+    problem = pose_problem(X, y, get_penalty(name), **given)
     found = fit_paths([upload(problem, "cuda")] * 3, tol=1e-2)
     expected = fit_path(X, y, penalty=name, class_weight="balanced", tol=1e-2)
     for path in found:
         assert (path.kkt <= 1e-2).all() and (path.gap < 1e-2).all()
         np.testing.assert_allclose(path.objective, expected.objective, rtol=1e-4)
-    assert site_bytes(problem) < room("cuda")
+    assert site_bytes(problem) < usable_bytes("cuda")
 
 
 @pytest.mark.parametrize("name", ["l1", "group"])
 @pytest.mark.parametrize("hard", SILENT)
-def test_where_nothing_can_be_learned_the_path_is_that_of_the_host(hard, name: Name):
+def test_where_nothing_can_be_learned_the_path_is_that_of_the_host(
+    hard, name: PenaltyName
+):
     X, y = HARD[hard]()
     X = X.astype(np.float32)
     given = {"n_class": None, "class_weight": None, "sample_weight": None}
-    (found,) = fit_paths([upload(pose(X, y, get_penalty(name), **given), "cuda")])
+    (found,) = fit_paths(
+        [upload(pose_problem(X, y, get_penalty(name), **given), "cuda")]
+    )
     expected = fit_path(X, y, penalty=name)
     for mine, theirs in zip(found, expected, strict=True):
         np.testing.assert_array_equal(mine, theirs)

@@ -7,7 +7,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils.class_weight import compute_sample_weight
 
 from stc_core.data.task import row_weights
-from stc_core.heads.head import SparseHead, softmax, standard
+from stc_core.heads.head import SparseHead, mean_and_sd, softmax
 from stc_core.probes.problem import standardise
 from stc_core.types import Feature, Site
 
@@ -64,7 +64,7 @@ def test_standard_equals_scikit_learn():
     weight = rng.uniform(0.1, 2, 50)
     for given in (None, weight):
         scaler = StandardScaler().fit(X, sample_weight=given)
-        mean, sd = standard(X, given)
+        mean, sd = mean_and_sd(X, given)
         np.testing.assert_allclose(mean, np.asarray(scaler.mean_, float), rtol=1e-5)
         np.testing.assert_allclose(sd, np.asarray(scaler.scale_, float), rtol=1e-5)
 
@@ -77,7 +77,7 @@ def test_a_flat_column_has_sd_one(value, n, weighted):
     X[:, 1] = value
     X[::2, 1] = np.nextafter(X[::2, 1], np.float32(9e9))  # in its last place
     weight = np.random.default_rng(1).uniform(0.2, 5, n).astype(np.float32)
-    mean, sd = standard(X, weight if weighted else None)
+    mean, sd = mean_and_sd(X, weight if weighted else None)
     assert sd[1] == 1 and (sd[[0, 2]] != 1).all()
     np.testing.assert_allclose(mean[1], value, rtol=1e-6, atol=1e-30)
 
@@ -87,7 +87,7 @@ def test_probes_and_heads_call_the_same_columns_flat(value):
     X = np.full((400, 12), value, np.float32)
     spread = value * np.geomspace(1e-8, 1e-3, 12)
     X += np.where(np.arange(400) % 2, 1, -1)[:, None] * spread
-    of_probe, of_head = standardise(X)[2] == 1, standard(X)[1] == 1
+    of_probe, of_head = standardise(X)[2] == 1, mean_and_sd(X)[1] == 1
     np.testing.assert_array_equal(of_probe, of_head)
     assert of_head[0] and not of_head[-1]
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from stc_core.data.task import Task
-from stc_core.heads.head import standard
+from stc_core.heads.head import mean_and_sd
 from stc_core.heads.kernel_ridge import Block, joint_ridge
 from stc_core.heads.least_squares import gram, importance, solve_ridge
 
@@ -25,7 +25,7 @@ def test_blocks_joined_are_one_ridge_model(n: int, weighted: bool):
     task = Task(codes, ("a", "b", "c"), rows, others, how)
     weight = task.weights(rows)
     found = joint_ridge(blocks, task, rows, others=others, ridges=RIDGES)
-    mean, sd = standard(X[rows], weight)
+    mean, sd = mean_and_sd(X[rows], weight)
     Z = ((X - mean) / sd * trust).astype(np.float32)
     moments = gram(Z[rows], codes[rows], n_class=3, sample_weight=weight)
     prior = np.bincount(codes[rows], weight, 3) / weight.sum()

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from sklearn.preprocessing import StandardScaler
 
-from stc_core.heads.head import standard
+from stc_core.heads.head import mean_and_sd
 from stc_core.heads.least_squares import gram
 from stc_core.heads.moments import Sums
 
@@ -23,7 +23,7 @@ def data():
 
 
 def summed(X, y, w, *, pieces: int, rough: slice) -> Sums:
-    mean, sd = standard(X[rough])
+    mean, sd = mean_and_sd(X[rough])
     sums = Sums(mean, sd, K)
     for rows in np.array_split(np.arange(len(X)), pieces):
         sums.add(X[rows], y[rows], w[rows])
@@ -36,7 +36,7 @@ def test_they_are_the_moments_of_all_rows(data, pieces, rough):
     X, y, w = data
     trust = np.array([1, 0.5, 0.25, 1, 1], np.float32)
     found = summed(X, y, w, pieces=pieces, rough=rough).standardised(trust)
-    mean, sd = standard(X, w)
+    mean, sd = mean_and_sd(X, w)
     np.testing.assert_allclose(found.mean, mean, rtol=1e-6, atol=1e-6)
     np.testing.assert_allclose(found.sd, sd, rtol=1e-5)
     Z = ((X - mean) / sd * trust).astype(np.float32)
@@ -61,7 +61,7 @@ def test_without_weights_they_are_scikit_learn_s(data):
 def test_two_of_them_add_up(data):
     X, y, w = data
     whole = summed(X, y, w, pieces=1, rough=slice(None))
-    mean, sd = standard(X)
+    mean, sd = mean_and_sd(X)
     first, second = Sums(mean, sd, K), Sums(mean, sd, K)
     first.add(X[:20], y[:20], w[:20])
     second.add(X[20:], y[20:], w[20:])
@@ -75,7 +75,7 @@ def test_two_of_them_add_up(data):
 def test_what_was_added_can_be_taken_away(data):
     X, y, w = data
     whole = summed(X, y, w, pieces=1, rough=slice(None))
-    mean, sd = standard(X)
+    mean, sd = mean_and_sd(X)
     own, rest = Sums(mean, sd, K), Sums(mean, sd, K)
     own.add(X[:20], y[:20], w[:20])
     rest.add(X[20:], y[20:], w[20:])

@@ -11,7 +11,7 @@ import torch
 from helpers.models.tiny import TEXTS, tiny_backbone
 from stc_core.classifiers.base import BaseClassifier, open_base
 from stc_core.errors import StcError
-from stc_core.heads.head import SparseHead, standard
+from stc_core.heads.head import SparseHead, mean_and_sd
 from stc_core.interpret.integrated_gradients import integrated_gradients
 from stc_core.types import Feature, PooledSite, Site
 
@@ -35,7 +35,7 @@ def labeller(family: str, *names: str, seed: int = 0) -> BaseClassifier:
         ],
         axis=1,
     )
-    mean, sd = standard(X)
+    mean, sd = mean_and_sd(X)
     weight = rng.standard_normal((3, len(features))).astype(np.float32)
     found = BaseClassifier()
     found.backbone_, found.classes_ = backbone, np.array(["a", "b", "c"])

@@ -7,18 +7,18 @@ from scipy.special import softmax
 from helpers.hard_inputs import HARD, SILENT
 from helpers.problems import kkt, make
 from stc_core.probes import fista
-from stc_core.probes.fista import Posed, fit_paths, upload
-from stc_core.probes.penalties import Name, get_penalty
-from stc_core.probes.problem import Path, pose, rounding
+from stc_core.probes.fista import DeviceProblem, fit_paths, upload
+from stc_core.probes.penalties import PenaltyName, get_penalty
+from stc_core.probes.problem import Path, pose_problem, rounding_limit
 from stc_core.probes.solver import fit_path
 
 TIGHT = 1e-4
 
 
-def posed(X: np.ndarray, y: np.ndarray, name: str = "l1", **more) -> Posed:
+def posed(X: np.ndarray, y: np.ndarray, name: str = "l1", **more) -> DeviceProblem:
     """The problem on the CPU, all classes counted."""
     given = {"n_class": None, "class_weight": None, "sample_weight": None} | more
-    return upload(pose(X, y, get_penalty(name), **given), "cpu")
+    return upload(pose_problem(X, y, get_penalty(name), **given), "cpu")
 
 
 def centred(coef: np.ndarray) -> np.ndarray:
@@ -108,16 +108,16 @@ def test_stopping_early_is_said() -> None:
 
 def test_room_is_counted_by_the_cell() -> None:
     X, y = make(6)
-    problem = pose(
+    problem = pose_problem(
         X, y, get_penalty("l1"), n_class=6, class_weight=None, sample_weight=None
     )
     assert fista.site_bytes(problem) > 8 * X.size + 8 * 9 * 6 * len(y)
-    assert fista.room("cpu") == fista.CPU_ROOM
+    assert fista.usable_bytes("cpu") == fista.CPU_ROOM
 
 
 @pytest.mark.parametrize("name", ["l1", "group"])
 @pytest.mark.parametrize("hard", HARD)
-def test_hard_inputs_converge_on_host_and_device(hard: str, name: Name) -> None:
+def test_hard_inputs_converge_on_host_and_device(hard: str, name: PenaltyName) -> None:
     X, y = HARD[hard]()
     X, tol = X.astype(np.float32), 1e-2
     (found,), expected = (
@@ -136,7 +136,7 @@ def test_hard_inputs_converge_on_host_and_device(hard: str, name: Name) -> None:
 @pytest.mark.parametrize("name", ["l1", "group"])
 @pytest.mark.parametrize("hard", SILENT)
 def test_where_nothing_can_be_learned_both_give_one_path(
-    hard: str, name: Name, class_weight, dtype
+    hard: str, name: PenaltyName, class_weight, dtype
 ) -> None:
     X, y = HARD[hard]()
     X, given = X.astype(dtype), {"class_weight": class_weight}
@@ -188,7 +188,7 @@ def test_what_chance_makes_of_random_labels_is_no_rounding(K, n, dtype) -> None:
     X, y = rng.standard_normal((n, 3)).astype(dtype), np.arange(n) % K
     problem = posed(X, y).problem
     strength = 2 * problem.row_factor / fit_path(X, y, n_C=1).Cs[0]
-    assert strength > 20 * rounding(problem)
+    assert strength > 20 * rounding_limit(problem)
 
 
 @pytest.mark.parametrize("order", range(4))
@@ -197,7 +197,7 @@ def test_the_order_of_a_sum_makes_no_more_of_a_zero_than_rounding(hard, order) -
     X, y = HARD[hard]()
     rows = np.random.default_rng(order).permutation(len(y))
     X, y = X[rows].astype(np.float32), y[rows]
-    problem = pose(
+    problem = pose_problem(
         X, y, get_penalty("group"), n_class=None, class_weight=None, sample_weight=None
     )
     target = problem.target
@@ -206,4 +206,4 @@ def test_the_order_of_a_sum_makes_no_more_of_a_zero_than_rounding(hard, order) -
     by_one = np.zeros(R.shape[:1] + X.shape[1:], np.float32)  # the worst that one adds
     for i in range(len(y)):
         by_one += R[:, i, None] * problem.XT[:, i]
-    assert problem.penalty.dual_norm(by_one) <= rounding(problem) / 2
+    assert problem.penalty.dual_norm(by_one) <= rounding_limit(problem) / 2

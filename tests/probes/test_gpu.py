@@ -14,14 +14,14 @@ from stc_core.probes import fit, gpu
 from stc_core.probes.fista import fit_paths, site_bytes, upload
 from stc_core.probes.fit import fit_probes
 from stc_core.probes.penalties import get_penalty
-from stc_core.probes.problem import pose
+from stc_core.probes.problem import pose_problem
 from stc_core.types import PooledSite
 
 GIVEN = {"n_class": 3, "class_weight": None, "sample_weight": None}
 GOAL = {"penalty": "l1", "tol": 1e-3, "patience": 2}
 
 
-def swept(toy, **more) -> dict[PooledSite, gpu.Solved]:
+def swept(toy, **more) -> dict[PooledSite, gpu.SolvedSite]:
     found = gpu.sweep(
         toy.read, toy.task, list(toy.blocks), device="cpu", **{**GOAL, **more}
     )
@@ -59,7 +59,7 @@ def test_a_small_device_takes_batches_and_leaves_out_what_is_too_large(
         gpu, "site_bytes", lambda p: need.append(site_bytes(p)) or need[-1]
     )
     swept(toy)
-    monkeypatch.setattr(gpu, "room", lambda device: int(2.5 * min(need)))
+    monkeypatch.setattr(gpu, "usable_bytes", lambda device: int(2.5 * min(need)))
     monkeypatch.setattr(gpu, "fit_paths", watched)
     found = swept(toy)
     assert sizes == [2, 2, 1] and wide not in found
@@ -138,7 +138,7 @@ def test_features_are_let_go_once_they_are_on_the_device() -> None:
     toy = make(3)
     site = next(iter(toy.blocks))
     y = toy.task.codes
-    problem = pose(toy.read(site), y, get_penalty("l1"), **GIVEN)
+    problem = pose_problem(toy.read(site), y, get_penalty("l1"), **GIVEN)
     there = weakref.ref(problem.XT)
     shape = problem.XT.shape
     posed = upload(problem, "meta")  # which holds nothing

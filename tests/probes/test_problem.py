@@ -5,7 +5,7 @@ import pytest
 
 from stc_core.errors import StcError
 from stc_core.probes.penalties import L1, GroupL2
-from stc_core.probes.problem import pose, standardise
+from stc_core.probes.problem import pose_problem, standardise
 
 
 @pytest.fixture
@@ -47,7 +47,9 @@ def test_a_feature_that_is_not_finite_is_named(X: np.ndarray) -> None:
 @pytest.mark.parametrize("penalty", [L1(), GroupL2()], ids=["l1", "group"])
 def test_one_row_becomes_two_of_the_same_logits_and_penalty(X, penalty) -> None:
     y = np.repeat([1, 3], 100)
-    problem = pose(X, y, penalty, n_class=5, class_weight=None, sample_weight=None)
+    problem = pose_problem(
+        X, y, penalty, n_class=5, class_weight=None, sample_weight=None
+    )
     W, b = np.linspace(-1, 1, 20)[None], np.array([0.3])
     coef, intercept = problem.all_rows(W, b)
     np.testing.assert_allclose(coef[3] - coef[1], W[0])

@@ -8,7 +8,11 @@ from helpers.models.tiny import ENCODERS, TEXTS, tiny_backbone
 from helpers.problems import dense
 from stc_core.backbone.backbone import Backbone
 from stc_core.data.task import Task
-from stc_core.probes.variability import from_features, measure, states_of
+from stc_core.probes.variability import (
+    mean_state_sites,
+    measure_variability,
+    variability_from_features,
+)
 from stc_core.types import PooledSite, Site
 
 FAMILIES = ("bert", "roberta", "albert", "gpt2", "llama", "t5", "bart")
@@ -27,7 +31,7 @@ def own_means(backbone: Backbone, text: str) -> list[np.ndarray]:
 def test_it_is_the_definition_on_the_states_of_hugging_face(family: str):
     backbone = tiny_backbone(family)
     states = [own_means(backbone, text) for text in TEXTS]
-    found = measure(backbone, TEXTS, CODES)
+    found = measure_variability(backbone, TEXTS, CODES)
     assert len(found.nu) == backbone.n_layers + 1
     for layer, nu in enumerate(found.nu):
         X = np.stack([text[layer] for text in states])
@@ -40,7 +44,7 @@ def test_a_text_is_the_mean_of_its_own_tokens(family: str):
     """From the activations of single tokens, of the decoder's shifted ones too."""
     backbone = tiny_backbone(family)
     ids = backbone.tokenize(TEXTS).ids
-    sites = [wish.site for wish in states_of(backbone)]
+    sites = [wish.site for wish in mean_state_sites(backbone)]
     each = backbone.token_activations(ids, sites)
     pooled = backbone.content_means(ids, sites)
     ends = 1 if family in ENCODERS else 0
@@ -59,9 +63,11 @@ def test_the_features_of_a_run_give_the_same_where_no_token_is_special():
     read = lambda wish: backbone.pooled(ids, [wish])[wish].numpy()  # noqa: E731
     rows = np.arange(len(TEXTS))
     task = Task(CODES, ("a", "b", "c"), rows, rows[:0])
-    stored = from_features(read, task, backbone, states_of(backbone))
+    stored = variability_from_features(read, task, backbone, mean_state_sites(backbone))
     assert stored is not None
-    assert stored.nu == pytest.approx(measure(backbone, TEXTS, CODES).nu, rel=1e-4)
+    assert stored.nu == pytest.approx(
+        measure_variability(backbone, TEXTS, CODES).nu, rel=1e-4
+    )
 
 
 def test_only_training_rows_count():
@@ -70,8 +76,8 @@ def test_only_training_rows_count():
     read = lambda wish: backbone.pooled(ids, [wish])[wish].numpy()  # noqa: E731
     train = np.arange(30)
     task = Task(CODES, ("a", "b", "c"), train, np.arange(30, 64))
-    few = measure(backbone, TEXTS[:30], CODES[:30])
-    stored = from_features(read, task, backbone, states_of(backbone))
+    few = measure_variability(backbone, TEXTS[:30], CODES[:30])
+    stored = variability_from_features(read, task, backbone, mean_state_sites(backbone))
     assert stored is not None
     assert stored.nu == pytest.approx(few.nu, rel=1e-4)
 
@@ -79,7 +85,7 @@ def test_only_training_rows_count():
 def test_a_layer_that_tells_nothing_is_null_and_never_the_best():
     backbone = tiny_backbone("bert")
     texts = ["good film", "good film", "bad", "good film", "good film", "bad"]
-    found = measure(backbone, texts, np.array([0, 0, 0, 1, 1, 1]))
+    found = measure_variability(backbone, texts, np.array([0, 0, 0, 1, 1, 1]))
     record = found.record()
     assert record.keys() == {"nu", "best_layer"}
     assert record["nu"][0] is None or record["nu"][0] > 1e6
@@ -93,7 +99,7 @@ def test_the_embedded_model_places_sentiment_above_the_embeddings():
     ]
     codes = np.tile([0, 0, 1, 1], 4)
     backbone = Backbone.load(device="cpu")
-    found = measure(backbone, texts, codes)
+    found = measure_variability(backbone, texts, codes)
     assert len(found.nu) == 7
     assert found.best_layer > 0
     assert found.nu[found.best_layer] < 0.9 * found.nu[0]
@@ -118,4 +124,9 @@ def test_without_means_among_the_features_there_is_none():
     backbone = tiny_backbone("gpt2")
     task = Task(CODES, ("a", "b", "c"), np.arange(64), np.arange(0))
     wanted = [PooledSite(Site(1, "resid"), "max")]
-    assert from_features(lambda wish: np.zeros((64, 1)), task, backbone, wanted) is None
+    assert (
+        variability_from_features(
+            lambda wish: np.zeros((64, 1)), task, backbone, wanted
+        )
+        is None
+    )

@@ -362,7 +362,9 @@ def large(monkeypatch):
     """A corpus of 240 rows counts as large: neurons are chosen on 60 training rows."""
     for name, value in {"LARGE": 100, "FIRST": 60, "MOST_TEST": 20}.items():
         monkeypatch.setattr(f"stc_core.selection.sample.{name}", value)
-    monkeypatch.setattr("stc_core.selection.sample.last_gain", lambda *_: (0.0, 0.1))
+    monkeypatch.setattr(
+        "stc_core.selection.sample.gain_of_doubling", lambda *_: (0.0, 0.1)
+    )
     monkeypatch.setattr("stc_core.activations.row_file._MOST_ROWS", 32)
 
 

@@ -192,7 +192,7 @@ def test_a_column_that_hardly_varies_cannot_explode_when_it_is_tuned():
     X[:, 2] = 0.3 + 1e-7 * X[:, 2]
     task = Task(codes, ("a", "b"), np.arange(40), np.arange(40, 60))
     site = PooledSite.parse("resid.1.mean")
-    head = ridge.best_ridge(X, task, [Feature(*site, i) for i in range(5)])
+    head = ridge.fit_best_ridge_head(X, task, [Feature(*site, i) for i in range(5)])
     assert head.sd.min() > 0.05
     moved = X.copy()
     moved[:, 2] += 1

@@ -23,7 +23,7 @@ from stc_core.poolings import POOLING_RULES, PoolingRule
 from stc_core.probes import fit
 from stc_core.probes.fista import fit_paths, upload
 from stc_core.probes.penalties import L1, PENALTIES
-from stc_core.probes.problem import pose
+from stc_core.probes.problem import pose_problem
 from stc_core.probes.solver import fit_path
 from stc_core.selection.stc import fit_stc
 from stc_core.types import SITE_KINDS, Feature, PooledSite, Site
@@ -109,7 +109,8 @@ def test_a_classifier_by_a_pooling_that_is_gone_is_refused(
 ):
     head = SparseHead(
         (Feature(Site(1, "resid"), second_token, 0),),
-        *(np.ones(1, np.float32) for _ in range(2)),
+        np.ones(1, np.float32),
+        np.ones(1, np.float32),
         np.ones((2, 1), np.float32),
         np.zeros(2, np.float32),
         ("a", "b"),
@@ -147,6 +148,7 @@ def test_a_kind_of_site_is_found_read_and_named(ffn_backbone: Backbone, tmp_path
     site = Site.parse("ffn.1")
     assert ffn_backbone.widths[site] == ffn_backbone.d_model
     block = ffn_backbone.block(1)
+    assert block is not None
     wanted = PooledSite(site, "first")
     seen: list[torch.Tensor] = []
     down = dict(block.named_modules())["output.dense"]
@@ -210,7 +212,7 @@ def test_a_solver_refuses_what_it_cannot_minimise(double: str, monkeypatch):
     with pytest.raises(StcError, match="penalty SquaredL1: expected a norm"):
         fit_path(X, y, penalty="squared")
     given = {"n_class": 3, "class_weight": None, "sample_weight": None}
-    problem = pose(X, y, PENALTIES[double], **given)
+    problem = pose_problem(X, y, PENALTIES[double], **given)
     with pytest.raises(StcError, match="penalty DoubleL1: expected one of L1, Group"):
         fit_paths([upload(problem, "cpu")])
 

@@ -5,8 +5,14 @@ import pytest
 
 from helpers.toy_features import Toy, make
 from stc_core.metrics.scores import accuracy
-from stc_core.selection.frontier import Option, cheapest, curves_of, depths_of, grid
-from stc_core.selection.stc import Fitted, fit_stc, taken
+from stc_core.selection.frontier import (
+    Option,
+    cheapest,
+    curves_of,
+    depths_of,
+    size_grid,
+)
+from stc_core.selection.stc import Fitted, fit_stc, take_option
 from stc_core.selection.streaming import _gather
 
 NONE = np.zeros(0, int)
@@ -73,7 +79,7 @@ def test_a_tolerance_of_nothing_is_not_lost_to_rounding():
     ("most", "sizes"), [(5, [5]), (8, [8]), (40, [8, 16, 32, 40]), (16, [8, 16])]
 )
 def test_the_grid_ends_at_the_largest(most, sizes):
-    assert grid(most) == sizes
+    assert size_grid(most) == sizes
 
 
 def test_every_depth_has_options_up_to_the_run_s_own(toy, fitted):
@@ -90,7 +96,7 @@ def test_an_option_is_what_taking_it_gives(toy, fitted):
     y = toy.task.codes[toy.task.validation]
     ridge = fitted.chosen["joint_ridge"]
     for wanted in fitted.options[::3]:
-        found = taken(
+        found = take_option(
             toy.read,
             toy.task,
             toy.probes(),

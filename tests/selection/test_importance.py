@@ -8,7 +8,7 @@ from sklearn.linear_model import Ridge
 
 from stc_core.heads.least_squares import gram, importance, solve_ridge
 from stc_core.metrics.scores import first_best, last_best
-from stc_core.selection.importance import descending, keep_mass, keep_top
+from stc_core.selection.importance import descending_order, keep_mass, keep_top
 
 
 def test_importance_by_hand():
@@ -55,12 +55,12 @@ def test_top_by_hand():
 @pytest.mark.parametrize("last", [3.0, np.nextafter(3.0, 4), 3 * (1 - 4e-5)])
 def test_importances_equal_up_to_rounding_are_taken_earlier_first(last):
     score = np.array([1.0, 3.0, 0.0, last, 2.0])
-    assert descending(score).tolist() == [1, 3, 4, 0, 2]
+    assert descending_order(score).tolist() == [1, 3, 4, 0, 2]
     assert keep_top(score, 1).tolist() == [1]
     assert keep_mass(score, 0.3).tolist() == [1]
-    assert descending(score[::-1]).tolist() == [1, 3, 0, 4, 2]
+    assert descending_order(score[::-1]).tolist() == [1, 3, 0, 4, 2]
     larger = np.where(score == 3, 3 * (1 - 4e-4), score)
-    assert last == 3 or descending(larger).tolist() == [3, 1, 4, 0, 2]
+    assert last == 3 or descending_order(larger).tolist() == [3, 1, 4, 0, 2]
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -69,7 +69,7 @@ def test_twins_are_taken_earlier_first_whatever_the_sums_round_to(ridge, seed):
     """Their true importances are equal, and those of float32 within 5e-5 here."""
     Z, codes, weight, _ = moments(n=300, d=40, seed=seed)
     found = gram(np.c_[Z, Z], codes, n_class=3, sample_weight=weight)
-    places = np.argsort(descending(importance(solve_ridge(found, ridge).T)))
+    places = np.argsort(descending_order(importance(solve_ridge(found, ridge).T)))
     assert (places[:40] < places[40:]).all()
 
 
@@ -134,8 +134,8 @@ def test_more_columns_than_rows_are_solved():
 def test_a_dense_list_is_no_single_tie():
     """Steps below ALIKE do not add up: the largest stay before the smallest."""
     score = np.geomspace(1, 2, 40_000)  # rising, each step 1.7e-5
-    order = descending(score)
+    order = descending_order(score)
     assert (score[order[:10_000]] > np.quantile(score, 0.74)).all()
     score = np.array([1.0, 1 + 1e-5, 0.0, 0.0, 2.0])
-    assert descending(score).tolist() == [4, 0, 1, 2, 3]
-    assert descending(np.zeros(0)).tolist() == []
+    assert descending_order(score).tolist() == [4, 0, 1, 2, 3]
+    assert descending_order(np.zeros(0)).tolist() == []

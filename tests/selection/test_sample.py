@@ -10,7 +10,7 @@ from stc_core.activations.extract import extract
 from stc_core.data.task import Task
 from stc_core.data.texts import Texts
 from stc_core.selection import sample as module
-from stc_core.selection.sample import draw, last_gain, stratified
+from stc_core.selection.sample import draw_sample, gain_of_doubling, stratified_order
 from stc_core.types import PooledSite, Site
 
 SITES = [PooledSite(Site(layer, "resid"), "mean") for layer in range(3)]
@@ -38,7 +38,7 @@ def small(monkeypatch):
 
 
 def test_a_small_corpus_is_its_own_sample(extracted):
-    found = draw(Texts(TEXTS), TASK, TEST, extract=extracted, seed=0)
+    found = draw_sample(Texts(TEXTS), TASK, TEST, extract=extracted, seed=0)
     assert found.task is TASK and found.test is TEST and not found.notes
     np.testing.assert_array_equal(found.rows, np.arange(90))
     np.testing.assert_array_equal(found.known(90), np.arange(90))
@@ -47,8 +47,8 @@ def test_a_small_corpus_is_its_own_sample(extracted):
 @pytest.mark.parametrize(("gains", "n"), [([0.0], 10), ([0.5, 0.0], 20), ([1] * 9, 60)])
 def test_it_doubles_while_that_helps(extracted, small, monkeypatch, gains, n):
     left = iter(gains)
-    monkeypatch.setattr(module, "last_gain", lambda *_: (next(left), 0.1))
-    found = draw(Texts(TEXTS), TASK, TEST, extract=extracted, seed=0)
+    monkeypatch.setattr(module, "gain_of_doubling", lambda *_: (next(left), 0.1))
+    found = draw_sample(Texts(TEXTS), TASK, TEST, extract=extracted, seed=0)
     rows, task = found.rows, found.task
     assert len(task.train) == n and len(task.validation) == 9 and len(found.test) == 8
     assert len(np.unique(rows)) == len(rows) == n + 17 == found.store.n
@@ -65,8 +65,8 @@ def test_it_doubles_while_that_helps(extracted, small, monkeypatch, gains, n):
 
 def test_the_sample_s_features_are_those_of_its_texts(extracted, small, monkeypatch):
     left = iter([1.0, 0.0])
-    monkeypatch.setattr(module, "last_gain", lambda *_: (next(left), 0.1))
-    found = draw(Texts(TEXTS), TASK, TEST, extract=extracted, seed=0)
+    monkeypatch.setattr(module, "gain_of_doubling", lambda *_: (next(left), 0.1))
+    found = draw_sample(Texts(TEXTS), TASK, TEST, extract=extracted, seed=0)
     whole = extracted(TEXTS)
     for site in SITES:
         wanted = whole.read(site, found.rows)
@@ -78,10 +78,10 @@ def test_the_sample_s_features_are_those_of_its_texts(extracted, small, monkeypa
 
 
 def test_it_never_grows_beyond_its_bytes(extracted, small, monkeypatch):
-    monkeypatch.setattr(module, "last_gain", lambda *_: (1.0, 0.1))
+    monkeypatch.setattr(module, "gain_of_doubling", lambda *_: (1.0, 0.1))
     width = tiny_backbone("bert").widths[SITES[0].site]
     monkeypatch.setattr(module, "_MOST_BYTES", 4 * width * 39)
-    found = draw(Texts(TEXTS), TASK, TEST, extract=extracted, seed=0)
+    found = draw_sample(Texts(TEXTS), TASK, TEST, extract=extracted, seed=0)
     assert len(found.task.train) == 20
 
 
@@ -89,15 +89,15 @@ def test_every_beginning_is_stratified():
     rng = np.random.default_rng(0)
     codes = rng.choice(4, 4000, p=[0.6, 0.3, 0.098, 0.002])
     rows = rng.permutation(4000)[:3000]
-    order = stratified(codes, rows, seed=1)
+    order = stratified_order(codes, rows, seed=1)
     assert sorted(order) == sorted(rows)
     whole = np.bincount(codes[rows], minlength=4)
     for n in (100, 500, 1500):
         counts = np.bincount(codes[order[:n]], minlength=4)
         np.testing.assert_allclose(counts / n, whole / 3000, atol=0.08)
         assert (counts >= np.minimum(whole, module.EACH)).all()
-    np.testing.assert_array_equal(order, stratified(codes, rows, seed=1))
-    assert (order != stratified(codes, rows, seed=2)).any()
+    np.testing.assert_array_equal(order, stratified_order(codes, rows, seed=1))
+    assert (order != stratified_order(codes, rows, seed=2)).any()
 
 
 def noisy(codes: np.ndarray, noise: float):
@@ -113,7 +113,7 @@ def test_more_rows_help_where_there_is_much_to_learn():
     rows = np.arange(6000)
     few = Task(codes, ("a", "b"), rows[:60], rows[1000:])
     many = few._replace(train=rows[:1000])
-    gain, error = last_gain(*noisy(codes, 1.0), few)
+    gain, error = gain_of_doubling(*noisy(codes, 1.0), few)
     assert gain > error > 0
-    gain, error = last_gain(*noisy(codes, 0.1), many)
+    gain, error = gain_of_doubling(*noisy(codes, 0.1), many)
     assert abs(gain) <= error

@@ -12,7 +12,7 @@ from stc_core.heads.least_squares import RIDGES, importance
 from stc_core.heads.ridge import fit_head, fit_ridge_head
 from stc_core.metrics.scores import accuracy
 from stc_core.selection import candidates
-from stc_core.selection.candidates import gather, most_candidates
+from stc_core.selection.candidates import gather_candidates, most_candidates
 from stc_core.selection.importance import keep_mass
 from stc_core.selection.salience import Salience
 from stc_core.selection.search import choose_size
@@ -84,7 +84,7 @@ def fitted(toy: Toy) -> Fitted:
 @pytest.mark.parametrize("eta", [0.2, 0.9])
 def test_a_given_share_is_taken_of_each_layer_on_its_own(toy, eta):
     probes = toy.probes()
-    pool = gather(toy.read, toy.task, probes, eta=eta)
+    pool = gather_candidates(toy.read, toy.task, probes, eta=eta)
     assert pool.eta == eta
     for layer in range(3):
         group = [p for p in probes if p.pooled_site.site.layer == layer]
@@ -93,7 +93,7 @@ def test_a_given_share_is_taken_of_each_layer_on_its_own(toy, eta):
 
 
 def test_candidates_are_read_in_computing_order_and_standardised_on_train(toy):
-    pool = gather(toy.read, toy.task, toy.probes()[::-1], eta=0.9)
+    pool = gather_candidates(toy.read, toy.task, toy.probes()[::-1], eta=0.9)
     assert list(pool.features) == sorted(pool.features)
     assert pool.layers.tolist() == [f.site.layer for f in pool.features]
     for j, (site, pooling, index) in enumerate(pool.features):
@@ -105,7 +105,7 @@ def test_candidates_are_read_in_computing_order_and_standardised_on_train(toy):
 
 
 def test_the_site_with_the_best_probe_is_trusted_in_full_and_no_other_more(toy):
-    pool = gather(toy.read, toy.task, toy.probes(), eta=0.9)
+    pool = gather_candidates(toy.read, toy.task, toy.probes(), eta=0.9)
     sites = [PooledSite(f.site, f.pooling) for f in pool.features]
     telling = np.array([str(site) == NAMES[3] for site in sites])
     np.testing.assert_array_equal(pool.trust[telling], 1)
@@ -119,7 +119,7 @@ def test_sites_no_better_than_chance_are_trusted_alike(toy, score):
         Salience(probe.pooled_site, probe.importance, score * (place == 0))
         for place, probe in enumerate(toy.probes())
     ]
-    pool = gather(toy.read, toy.task, probes, eta=0.9)
+    pool = gather_candidates(toy.read, toy.task, probes, eta=0.9)
     np.testing.assert_array_equal(pool.trust, 1)
 
 
@@ -133,7 +133,7 @@ def test_of_equal_candidates_the_first_are_taken_and_no_more_than_asked(
         Salience(site, 2 + 1e-6 * noise.standard_normal(X.shape[1]), 0.0)
         for site, X in toy.blocks.items()
     ]
-    pool = gather(toy.read, toy.task, probes)
+    pool = gather_candidates(toy.read, toy.task, probes)
     site, pooling = min(toy.blocks)
     assert pool.features == tuple(Feature(site, pooling, i) for i in range(7))
 
@@ -145,7 +145,7 @@ def test_where_one_class_is_frequent_no_site_is_trusted_alone(toy):
     for probe in toy.probes():
         right, f1 = (np.full_like(probe.val_accuracy, one) for one in next(scores))
         probes.append(probe._replace(val_accuracy=right, val_macro_f1=f1))
-    pool = gather(toy.read, toy.task, probes, eta=0.9)
+    pool = gather_candidates(toy.read, toy.task, probes, eta=0.9)
     chance = 1 / len(toy.task.classes)
     least = ((0.55 - chance) / (0.65 - chance)) ** 2
     assert pool.trust.min() == pytest.approx(least)
@@ -154,10 +154,10 @@ def test_where_one_class_is_frequent_no_site_is_trusted_alone(toy):
 
 def test_without_a_share_as_many_as_fit_are_candidates(toy, monkeypatch):
     monkeypatch.setattr("stc_core.selection.candidates.MOST_CANDIDATES", (10**6, 10**6))
-    many = gather(toy.read, toy.task, toy.probes())
+    many = gather_candidates(toy.read, toy.task, toy.probes())
     limit = len(many.features) // 2
     monkeypatch.setattr("stc_core.selection.candidates.MOST_CANDIDATES", (limit, limit))
-    few = gather(toy.read, toy.task, toy.probes())
+    few = gather_candidates(toy.read, toy.task, toy.probes())
     assert len(few.features) == limit
     assert set(few.features) < set(many.features)
     assert few.trust.mean() > many.trust.mean()
@@ -165,9 +165,9 @@ def test_without_a_share_as_many_as_fit_are_candidates(toy, monkeypatch):
 
 
 def test_many_candidates_are_narrowed_to_those_that_count_together(toy, monkeypatch):
-    every = gather(toy.read, toy.task, toy.probes())
+    every = gather_candidates(toy.read, toy.task, toy.probes())
     monkeypatch.setattr("stc_core.selection.candidates.MOST_JOINT", 12)
-    few = gather(toy.read, toy.task, toy.probes())
+    few = gather_candidates(toy.read, toy.task, toy.probes())
     assert len(few.features) == 12 < len(every.features)
     assert set(few.features) < set(every.features)
     assert set(few.features) & set(toy.telling)
@@ -185,7 +185,7 @@ def test_probes_with_no_weights_are_an_error(toy):
         probe._replace(path=probe.path._replace(coef=0 * probe.path.coef))
         for probe in toy.probes()
     ]
-    with pytest.raises(StcError, match="no site tells the labels"):
+    with pytest.raises(StcError, match="no site predicts the labels"):
         fit_stc(toy.read, toy.task, empty)
 
 

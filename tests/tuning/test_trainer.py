@@ -11,7 +11,7 @@ from helpers.models.tiny import TEXTS, tiny_model, tiny_tokenizer
 from stc_core.activations.features import dense_features
 from stc_core.backbone.backbone import Backbone
 from stc_core.config import TuneConfig
-from stc_core.heads.head import SparseHead, standard
+from stc_core.heads.head import SparseHead, mean_and_sd
 from stc_core.tuning.blocks import changes_for, checkpoint_blocks, grafted, plan_tuning
 from stc_core.tuning.readout import Readout
 from stc_core.tuning.trainer import (
@@ -42,7 +42,7 @@ def zero_head(backbone: Backbone, layer: int) -> SparseHead:
     ids = backbone.tokenize(TEXTS).ids
     wish = PooledSite(features[0].site, "mean")
     X = backbone.pooled(ids, [wish])[wish].numpy()
-    mean, sd = standard(X)
+    mean, sd = mean_and_sd(X)
     weight = np.zeros((2, len(features)), np.float32)
     return SparseHead(features, mean, sd, weight, np.zeros(2, np.float32), ("a", "b"))
 

@@ -81,7 +81,7 @@ def uniform_heads(
     features = vector_features(backbone, sites)
     part = _some(task)
     return {
-        name: ridge.best_ridge(X, part, features[: X.shape[1]])
+        name: ridge.fit_best_ridge_head(X, part, features[: X.shape[1]])
         for name, X in alike.items()
     }
 
@@ -98,7 +98,7 @@ def first_head(
     """
     features = vector_features(backbone, sites)
     X = np.concatenate([alike["mean"], alike["max"]], axis=1)
-    head = ridge.best_ridge(X, _some(task), features[: X.shape[1]])
+    head = ridge.fit_best_ridge_head(X, _some(task), features[: X.shape[1]])
     d = X.shape[1] // 2
 
     def spread(values: np.ndarray, share: float = 1.0) -> np.ndarray:

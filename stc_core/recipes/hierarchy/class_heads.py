@@ -12,13 +12,13 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from stc_core.activations.extract import extract_features
-from stc_core.activations.row_file import Rows, block_rows, write_rows
+from stc_core.activations.row_file import RowFile, block_rows, write_rows
 from stc_core.classifiers.hierarchical import (
     HierarchicalClassifier,
     sibling_temperature,
 )
 from stc_core.data.task import some_rows
-from stc_core.heads.head import SparseHead, rescaled
+from stc_core.heads.head import SparseHead, rescale_head
 from stc_core.recipes.hierarchy.class_module import ClassHeadModule
 from stc_core.recipes.hierarchy.layer_probes import LevelProbe
 from stc_core.recipes.hierarchy.levels import Levels
@@ -77,7 +77,7 @@ class LevelReadings(NamedTuple):
     finest head reads."""
 
     coarse: tuple[Float[np.ndarray, "n _"], ...]
-    finest: Rows
+    finest: RowFile
 
     def logits(
         self, heads: Sequence[SparseHead], rows: Int[np.ndarray, " some"]
@@ -121,7 +121,7 @@ def finalise_hierarchy(
     task, tree = levels.tasks[0], levels.tree
     values = np.load(read.finest.path, mmap_mode="r")
     some = np.asarray(values[some_rows(task.train)], np.float32)
-    heads = [*climbed.heads[:-1], rescaled(climbed.heads[-1], some)]
+    heads = [*climbed.heads[:-1], rescale_head(climbed.heads[-1], some)]
     held = read.logits(heads, task.validation)
     known = levels.codes[task.validation]
     temperatures = [

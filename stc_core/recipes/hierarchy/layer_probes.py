@@ -15,9 +15,9 @@ from stc_core.backbone.backbone import Backbone
 from stc_core.data.task import Task, some_rows
 from stc_core.errors import StcError
 from stc_core.heads.head import SparseHead
-from stc_core.heads.ridge import best_ridge
+from stc_core.heads.ridge import fit_best_ridge_head
 from stc_core.metrics.scores import accuracy, bootstrap_interval, macro_f1
-from stc_core.probes.variability import from_features, states_of
+from stc_core.probes.variability import mean_state_sites, variability_from_features
 from stc_core.recipes.hierarchy.levels import Levels
 from stc_core.types import PooledSite, Site
 
@@ -66,7 +66,10 @@ def probe_levels(
         rows = some_rows(levels.tasks[0].train), levels.tasks[0].validation
         X = np.concatenate([store.read(site, part) for part in rows])
         Z = store.read(site, test)
-        probes = [best_ridge(X, _part(task, *rows), features) for task in levels.tasks]
+        probes = [
+            fit_best_ridge_head(X, _part(task, *rows), features)
+            for task in levels.tasks
+        ]
         leaves = probes[-1].logits(X[len(rows[0]) :])
         for level, (task, linear) in enumerate(zip(levels.tasks, probes, strict=True)):
             guess = levels.tree.grouped(level, leaves).argmax(axis=1)
@@ -142,10 +145,12 @@ def level_probe_table(
 ) -> pd.DataFrame:
     """A row per level and layer: validation scores, nu, and whether it was chosen."""
     n = len(levels.tasks[0].validation)
-    states = states_of(backbone)
+    states = mean_state_sites(backbone)
     rows = []
     for level, (probes, task) in enumerate(zip(by_level, levels.tasks, strict=True)):
-        measured = from_features(store.read, _learned(task), backbone, states)
+        measured = variability_from_features(
+            store.read, _learned(task), backbone, states
+        )
         nu = measured.nu if measured else ()
         for probe in probes:
             hits = np.arange(n) < round(probe.accuracy * n)

@@ -24,7 +24,7 @@ from stc_core.metrics.scores import (
     log_loss,
     macro_f1,
 )
-from stc_core.probes.variability import states_of
+from stc_core.probes.variability import mean_state_sites
 from stc_core.recipes.ending import corpus_of_run, cost_at, finish_tuned, seconds_with
 from stc_core.recipes.hierarchy.baselines import level_baselines, path_scores
 from stc_core.recipes.hierarchy.class_heads import (
@@ -85,7 +85,7 @@ def tune_hierarchy(config: RunConfig, writer: RunWriter) -> None:
     writer.phase("tune", message="which layer answers which level")
     base = loaded(settings)
     store = extract(
-        base, corpus.texts, states_of(base), store_dtype=settings.store_dtype
+        base, corpus.texts, mean_state_sites(base), store_dtype=settings.store_dtype
     )
     probes = probe_levels(base, store, levels, corpus.rows("test"))
     parts = tuple(corpus.columns.written)

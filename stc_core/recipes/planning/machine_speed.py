@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from stc_core.heads.head import standard
+from stc_core.heads.head import mean_and_sd
 from stc_core.heads.least_squares import Gram, gram, solve_ridge
 
 ROWS, COLUMNS, CLASSES = 1024, 3072, 6
@@ -46,7 +46,7 @@ def measure_arithmetic() -> Arithmetic:
 
     def standardised() -> np.ndarray:
         X = stored.astype(np.float32)
-        mean, sd = standard(X, weight)
+        mean, sd = mean_and_sd(X, weight)
         X -= mean
         X /= sd
         return X

@@ -30,7 +30,7 @@ from stc_core.recipes.planning.forecast import (
 )
 from stc_core.recipes.planning.machine_speed import Arithmetic
 from stc_core.selection.salience import Salience
-from stc_core.selection.sample import last_gain
+from stc_core.selection.sample import gain_of_doubling
 from stc_core.selection.stc import fit_stc
 from stc_core.types import PooledSite, Site
 
@@ -143,7 +143,7 @@ def test_the_memory_of_sampling_is_that_of_its_columns():
     X = RNG.standard_normal((n, 1024), np.float32)
     shape = Shape(n, len(task.train), len(task.learned), 3, 0, (1024,))
     sites = {PooledSite(Site(layer, "resid"), "mean"): 1024 for layer in range(2)}
-    peak = peak_of(lambda: last_gain(lambda site, rows: X[rows], sites, task))
+    peak = peak_of(lambda: gain_of_doubling(lambda site, rows: X[rows], sites, task))
     assert sampling_bytes(shape) > 0.7 * peak
 
 
