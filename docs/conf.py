@@ -1,5 +1,6 @@
 """Settings of Sphinx. A build needs no network and no model: `make docs`."""
 
+import re
 import sys
 from importlib.metadata import version as version_of
 from pathlib import Path
@@ -58,16 +59,23 @@ def left_out(
     return True if field or routing or pydantic else None
 
 
-def setting_signature(
-    app: Any, kind: str, name: str, found: Any, options: Any, given: Any, returned: Any
-) -> tuple[str, None] | None:
-    """Settings are in a table of settings.md, so their types are not shown again."""
+def signature(
+    app: Any,
+    kind: str,
+    name: str,
+    found: Any,
+    options: Any,
+    given: str | None,
+    returned: str | None,
+) -> tuple[str | None, str | None] | None:
+    """Of settings none, as they are in a table of settings.md; else one that parses."""
     from stc_core.frozen import Frozen
 
-    is_setting = kind == "class" and issubclass(found, Frozen)
-    return ("(**values)", None) if is_setting else None
+    if kind == "class" and issubclass(found, Frozen):
+        return "(**values)", None
+    return given and re.sub(r"<function (\w+)>", r"\1", given), returned
 
 
 def setup(app: Any) -> None:
     app.connect("autodoc-skip-member", left_out)
-    app.connect("autodoc-process-signature", setting_signature)
+    app.connect("autodoc-process-signature", signature)

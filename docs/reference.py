@@ -170,21 +170,20 @@ def settings_page() -> str:
     return "\n\n".join(
         f"## {_title(part, model)}\n\n"
         + table(
-            ("setting", "option", "type and limits", "default", "meaning"),
+            ("setting and option", "type, limits and default", "meaning"),
             [
-                (
-                    f"`{name}`",
-                    _option(part, name),
-                    _kind(field),
-                    _start(field),
-                    said[key],
-                )
+                (_both(part, name), f"{_kind(field)}; {_start(field)}", said[key])
                 for name, field in model.model_fields.items()
                 if (key := f"{part}.{name}") in known
             ],
         )
         for part, model in MODELS.items()
     )
+
+
+def _both(part: str, name: str) -> str:
+    """A setting, and below it its option."""
+    return "<br>".join(filter(None, (f"`{name}`", _option(part, name))))
 
 
 def _title(part: str, model: type[BaseModel]) -> str:
@@ -211,10 +210,9 @@ def _start(field: FieldInfo) -> str:
         return "must be given"
     value = field.default
     if value is None or value in ("", ()):
-        return "none"
-    if isinstance(value, tuple):
-        return ", ".join(f"`{one}`" for one in value)
-    return f"`{value}`"
+        return "default none"
+    values = value if isinstance(value, tuple) else (value,)
+    return f"default {', '.join(f'`{one}`' for one in values)}"
 
 
 def table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

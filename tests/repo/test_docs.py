@@ -142,7 +142,7 @@ def test_the_page_of_settings_names_every_setting():
     told = {
         ("" if part == "run" else f"{part}.") + name
         for part, table in zip(found[::2], found[1::2], strict=True)
-        for name in re.findall(r"^\| `(\w+)` \|", table, re.M)
+        for name in re.findall(r"^\| `(\w+)`", table, re.M)
     }
     record = {"data": {"path": "a.csv"}, "shrink": {"parent": "b"}}
     config = RunConfig.model_validate(record)
