@@ -175,6 +175,15 @@ def test_the_scores_are_those_of_the_bench():
     assert table in text_of("benches/ACCURACY.md")
 
 
+def test_a_path_that_is_named_is_there():
+    """Of the repository; NAME and TOPIC stand for what a newcomer chooses."""
+    roots = "stc_core|ui|pages|tests|docs|benches|samples"
+    for page in PAGES:
+        named = re.findall(rf"`((?:{roots})/[^` *]*)`", page.read_text("utf-8"))
+        fixed = [path for path in named if not re.search("NAME|TOPIC|_build", path)]
+        assert [path for path in fixed if not (ROOT / path).exists()] == [], page
+
+
 def test_a_link_of_the_readme_leads_somewhere():
     links = re.findall(r"\]\(([^)]+)\)", README.read_text("utf-8"))
     assert [link for link in links if not (ROOT / link).is_file()] == []
