@@ -6,9 +6,10 @@ BIN := $(VENV)/bin
 # is another one each time: the seed is printed, --randomly-seed=N repeats it.
 PYTEST = PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 \
   --dist loadfile --no-loadscope-reorder
+SPHINX := $(BIN)/sphinx-build -W --keep-going -q docs docs/_build
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: app test check bench browser format clean
+.PHONY: app test check docs bench browser format clean
 
 app: $(VENV)/.app
 	$(BIN)/streamlit run app.py
@@ -20,7 +21,12 @@ check: $(VENV)/.dev
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/pyright
+	$(SPHINX)
 	$(PYTEST)
+
+# The pages are then in docs/_build/index.html; a warning is an error.
+docs: $(VENV)/.dev
+	$(SPHINX)
 
 bench: $(VENV)/.dev
 	$(PIP) -r requirements-bench.txt
@@ -51,4 +57,4 @@ browser: $(VENV)/.dev
 	$(BIN)/python tests/helpers/browser/chromium.py
 
 clean:
-	rm -rf $(VENV) .pytest_cache .ruff_cache
+	rm -rf $(VENV) .pytest_cache .ruff_cache docs/_build

@@ -4,7 +4,7 @@
     python -m benches.accuracy sst2 trec --dtype bfloat16     # and sets float32 beside
 
 Every run is kept in accuracy.json, so that a set can be run alone; the table in
-README.md and in ACCURACY.md is made from what is there.
+docs/methods/stc.md and in ACCURACY.md is made from what is there.
 """
 
 import argparse
@@ -25,7 +25,7 @@ HERE = Path(__file__).parent
 DATA = Path(os.environ.get("STC_BENCH_DATA", HERE.parents[1] / "shared" / "data"))
 RESULTS = HERE / "results"
 KEPT = RESULTS / "accuracy.json"
-README = HERE.parent / "README.md"
+PAGE = HERE.parent / "docs" / "methods" / "stc.md"
 MARKS = "<!-- bench:accuracy -->", "<!-- /bench:accuracy -->"
 SEEDS = (0, 1, 2)
 FLOAT32 = "float32"
@@ -129,16 +129,15 @@ def differences(rows: list[dict[str, Any]]) -> str:
 
 
 def publish(text: str) -> None:
-    """Write the table to ACCURACY.md and between the marks in README.md."""
+    """Write the table to ACCURACY.md and between the marks in the page of stc."""
     about = "Test accuracy in percent, made by `python -m benches.accuracy`."
     parts = ["# Accuracy", about, text, differences(read())]
     told = "\n\n".join(filter(None, parts))
     (RESULTS / "ACCURACY.md").write_text(f"{told}\n", "utf-8")
-    readme = README.read_text("utf-8")
-    if all(mark in readme for mark in MARKS):
-        head, rest = readme.split(MARKS[0], 1)
-        tail = rest.split(MARKS[1], 1)[1]
-        README.write_text(f"{head}{MARKS[0]}\n{text}\n{MARKS[1]}{tail}", "utf-8")
+    page = PAGE.read_text("utf-8")
+    head, rest = page.split(MARKS[0], 1)
+    tail = rest.split(MARKS[1], 1)[1]
+    PAGE.write_text(f"{head}{MARKS[0]}\n{text}\n{MARKS[1]}{tail}", "utf-8")
 
 
 def main() -> None:

@@ -39,6 +39,8 @@ PAGES = (
 WIDTHS = (1280, 1920)
 SCHEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
 TALLEST = 4000
+EDGE = 10
+"""Pixels of the page that are left above and below a part of it."""
 DOCS = Path(__file__).parent
 SENTENCE = (
     "the courier left it in the rain and now the screen is dead, money back please"
@@ -67,8 +69,8 @@ def part(page: Page, path: Path, first: Locator, last: Locator) -> None:
     top, end = first.bounding_box(), last.bounding_box()
     block = settled(page).get_by_test_id("stMainBlockContainer").bounding_box()
     assert top and end and block
-    y = top["y"] - 20
-    height = end["y"] + end["height"] + 24 - y
+    y = top["y"] - EDGE
+    height = end["y"] + end["height"] + EDGE - y
     x, width = block["x"] + 56, block["width"] - 112
     page.screenshot(path=path, clip={"x": x, "y": y, "width": width, "height": height})
 

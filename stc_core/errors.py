@@ -4,7 +4,7 @@
 class StcError(ValueError):
     """A message that says what, where, expected, got, and how to mend it.
 
-    Anything else that escapes is a bug of ours and is shown with its traceback.
+    Anything else that escapes is a bug of ours and is shown with its traceback. ::
 
         raise StcError(
             "column 'labl'",

@@ -8,6 +8,7 @@ import pandas as pd
 from jaxtyping import Float, Int
 
 from stc_core.interpret.neuron_order import seriated
+from stc_core.types import SITE_KINDS
 
 IMPORTANCE = "importance"
 WEIGHT = "weight:"
@@ -68,7 +69,7 @@ def chosen_neurons(
         by = strength(found, label, against)
     if order == "alike":
         by = -(alike_ranks(neurons) if ranks is None else ranks)[keep.to_numpy()]
-    kinds = np.where(found["kind"] == "resid", 0, 1)
+    kinds = found["kind"].map(list(SITE_KINDS).index).to_numpy()
     places = np.lexsort((-by, kinds, found["layer"].to_numpy()))
     return found.iloc[places].reset_index(drop=True)
 

@@ -1,0 +1,1 @@
+"""The documentation's own code: its settings, its generated pages, its pictures."""
