@@ -130,7 +130,9 @@ class HierarchyTraining(NamedTuple):
         return lesson.train(readout, backbone, name=name, under=under, by=by)
 
 
-def _specs(base: Backbone, plan: Plan, tree: Tree) -> tuple[class_guides.Spec, ...]:
+def _specs(
+    base: Backbone, plan: Plan, tree: Tree
+) -> tuple[class_guides.GuideSpec, ...]:
     """A guide above each layer but the last: below the block that follows it."""
     names = {module: name for name, module in base.model.named_modules()}
     blocks = [base.block(layer + 1) for layer in plan.layers[:-1]]
@@ -143,7 +145,7 @@ def _specs(base: Backbone, plan: Plan, tree: Tree) -> tuple[class_guides.Spec, .
             remedy="Choose another backbone.",
         )
     return tuple(
-        class_guides.Spec(
+        class_guides.GuideSpec(
             names[block], base.d_model, tuple(tree.ancestors(level).tolist())
         )
         for level, block in enumerate(blocks)
