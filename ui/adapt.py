@@ -12,7 +12,7 @@ from stc_core.figures.tuning import (
     training_curves,
     tunings_table,
 )
-from stc_core.metrics.scores import chosen_by
+from stc_core.metrics.scores import metric_name_of
 from stc_core.runs import jobs
 from stc_core.runs.run import Run, list_runs
 from ui.cache.run_files import read
@@ -176,7 +176,7 @@ def _watch(run: Run) -> None:
 
 
 def live(run: Run) -> None:
-    metric = chosen_by(run.config.train.class_weight)
+    metric = metric_name_of(run.config.train.class_weight)
     tuning = read(run, "tuning")
     if "words" in tuning:
         figure = training_curves(tuning["words"], "accuracy")

@@ -30,7 +30,7 @@ from stc_core.figures.compare import (
 )
 from stc_core.frames import records
 from stc_core.interpret.neuron_overlap import agreement, comparable, total
-from stc_core.metrics.paired import paired
+from stc_core.metrics.paired import compare_paired
 from stc_core.paths import runs_folder
 from stc_core.runs.run import Run
 from ui.cache import comparison
@@ -142,7 +142,9 @@ def sides(mine: Card, other: Card) -> None:
 
 def outcome(both: pd.DataFrame, mine: Card, other: Card) -> None:
     """Who is right more often on the texts that both have scored."""
-    found = paired(both["right_a"].to_numpy(bool), both["right_b"].to_numpy(bool))
+    found = compare_paired(
+        both["right_a"].to_numpy(bool), both["right_b"].to_numpy(bool)
+    )
     with st.container(border=True):
         st.markdown(MATCHED.format(n=found.n, a=mine.n, b=other.n))
         st.markdown(verdict(found))

@@ -8,7 +8,7 @@ import streamlit as st
 from stc_core.classifiers.predict_table import LABEL_COLUMN, annotated
 from stc_core.data.checks import check_source
 from stc_core.data.columns import guess_columns
-from stc_core.data.uploads import Upload, find_upload, list_uploads, predicted
+from stc_core.data.uploads import Upload, find_upload, list_uploads, predictions_path
 from stc_core.display import duration
 from stc_core.figures.data import class_bars
 from stc_core.runs import label_jobs
@@ -67,7 +67,7 @@ def _table(run: Run) -> None:
         "Text column", names, index=names.index(first), key=f"text_{chosen.key}"
     )
     likely_encodings(chosen)
-    out = predicted(chosen, run.folder.name, text, encoding)
+    out = predictions_path(chosen, run.folder.name, text, encoding)
     status = label_jobs.status_of(out)
     state = status["state"] if status else None
     if state in BUSY:

@@ -13,7 +13,7 @@ from scipy.sparse import csr_array
 
 from stc_core.display import percent
 from stc_core.errors import StcError
-from stc_core.metrics.paired import _LEVEL, RESAMPLES, Paired, _bounds
+from stc_core.metrics.paired import _LEVEL, RESAMPLES, PairedComparison, _bounds
 
 Which = Literal["differ", "a", "b", "neither"]
 MATCH = ["text", "label", "copy"]
@@ -57,7 +57,7 @@ def _numbered(frame: pd.DataFrame) -> pd.DataFrame:
     return frame.assign(copy=frame.groupby(["text", "label"]).cumcount())
 
 
-def verdict(found: Paired) -> str:
+def verdict(found: PairedComparison) -> str:
     """What `paired` found, as Markdown."""
     right = found.both + found.only_a, found.both + found.only_b
     certain = found.p_value < 1 - _LEVEL

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from stc_core.analysis.shrink_options import TOLERANCE
 from stc_core.config import RunConfig, TrainConfig
 from stc_core.display import count
-from stc_core.metrics.scores import METRICS, chosen_by
+from stc_core.metrics.scores import METRICS, metric_name_of
 from stc_core.selection.frontier import Option, cheapest
 
 _FEWEST = (
@@ -33,7 +33,7 @@ def nearly(
     options: Sequence[Option], chosen: Option, config: RunConfig
 ) -> list[Option]:
     """The shallowest option within TOLERANCE of the best, if it is cheaper."""
-    by = chosen_by(config.train.class_weight)
+    by = metric_name_of(config.train.class_weight)
     found = cheapest(options, tolerance=TOLERANCE, by=by)
     assert found is not None, options
     cheaper = (found.deepest, found.neurons) < (chosen.deepest, chosen.neurons)
@@ -44,7 +44,7 @@ def _rule(
     options: Sequence[Option], chosen: Option, config: RunConfig
 ) -> tuple[bool, str]:
     """Whether training chose the number of neurons by itself, and how it was chosen."""
-    train, by = config.train, chosen_by(config.train.class_weight)
+    train, by = config.train, metric_name_of(config.train.class_weight)
     if train.tolerance is not None and chosen is cheapest(
         options, tolerance=train.tolerance, by=by
     ):
@@ -75,7 +75,7 @@ def _better(
     options: Sequence[Option], chosen: Option, train: TrainConfig, n: int | None
 ) -> list[str]:
     """The option with the best score; why it was not taken, where `n` is given."""
-    by = chosen_by(train.class_weight)
+    by = metric_name_of(train.class_weight)
     best = max(options, key=lambda option: getattr(option, by))
     score, more = getattr(chosen, by), getattr(best, by) - getattr(chosen, by)
     if round(100 * more, 1) == 0:

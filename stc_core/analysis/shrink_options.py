@@ -12,7 +12,7 @@ import pandas as pd
 from stc_core.config import RunConfig, ShrinkConfig, TrainConfig
 from stc_core.display import count
 from stc_core.errors import StcError
-from stc_core.metrics.scores import chosen_by
+from stc_core.metrics.scores import metric_name_of
 from stc_core.runs.run import Run
 from stc_core.selection.frontier import Option, cheapest
 from stc_core.selection.salience import SALIENCE
@@ -48,7 +48,7 @@ def smaller(
         given = {"tolerance": TOLERANCE}
     train = _limited(parent.config.train, given)
     if option is None and set(given) == {"tolerance"}:
-        options, by = options_of(parent), chosen_by(train.class_weight)
+        options, by = options_of(parent), metric_name_of(train.class_weight)
         found = cheapest(options, tolerance=given["tolerance"], by=by)
         assert found is not None
         option = found.layer, found.neurons

@@ -1,7 +1,7 @@
 """Small trainable parts in a frozen model: LoRA (by peft) and bottleneck adapters.
 
-LoRA: arXiv 2106.09685. Bottleneck: arXiv 1902.00751, in the place of 2005.00247: after
-the down-projection of a block.
+LoRA: arXiv 2106.09685. Bottleneck: arXiv 1902.00751, placed as in 2005.00247: after the
+down-projection of a block.
 """
 
 import warnings
@@ -16,7 +16,7 @@ BOTTLENECK = "bottleneck"
 
 
 class Bottleneck(nn.Module):
-    """h + up(gelu(down(h))); the identity until it is trained."""
+    """h + up(gelu(down(h))); it is the identity until it is trained."""
 
     def __init__(self, d_model: int, width: int) -> None:
         super().__init__()
@@ -35,7 +35,7 @@ class Bottleneck(nn.Module):
 
 
 def linears(block: nn.Module, prefix: str) -> list[str]:
-    """Names of the linear layers inside a block called `prefix`."""
+    """Names of the linear layers in a block, whose own name is `prefix`."""
     return [
         f"{prefix}.{name}"
         for name, module in block.named_modules()
@@ -44,7 +44,7 @@ def linears(block: nn.Module, prefix: str) -> list[str]:
 
 
 def add_bottlenecks(model: nn.Module, names: Sequence[str], width: int) -> None:
-    """A bottleneck after each of the named linear layers; names of others stay."""
+    """Add a bottleneck after each named linear layer; no module changes its name."""
     for name in names:
         linear = model.get_submodule(name)
         weight = cast(Tensor, linear.weight)
@@ -59,16 +59,16 @@ def _after(linear: nn.Module, inputs: Any, output: Tensor) -> Tensor:
 
 
 def add_lora(model: nn.Module, names: Sequence[str], rank: int) -> None:
-    """Low-rank changes beside the named linear layers, zero until they are trained."""
+    """Add low-rank changes to the named linear layers; they are zero until trained."""
     from peft import LoraConfig, inject_adapter_in_model
 
-    shapes = {type(model.get_submodule(name)) for name in names}
+    kinds = {type(model.get_submodule(name)) for name in names}
     config = LoraConfig(
         r=rank,
         lora_alpha=2 * rank,
         lora_dropout=0.0,
         target_modules=list(names),
-        fan_in_fan_out=Conv1D in shapes,
+        fan_in_fan_out=Conv1D in kinds,
     )
     with warnings.catch_warnings():  # a model may have both kinds of linear layer
         warnings.filterwarnings("ignore", message="fan_in_fan_out")
@@ -76,7 +76,7 @@ def add_lora(model: nn.Module, names: Sequence[str], rank: int) -> None:
 
 
 def merge_lora(model: nn.Module) -> None:
-    """Add the low-rank changes to the weights; the model has its own layers again."""
+    """Add the low-rank changes to the weights and restore the model's own layers."""
     from peft.tuners.lora import LoraLayer
 
     for name, module in list(model.named_modules()):

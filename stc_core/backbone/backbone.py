@@ -13,17 +13,22 @@ from torch import Tensor, nn
 from transformers import PreTrainedTokenizerBase
 
 from stc_core.backbone import changes
-from stc_core.backbone.batch_parts import equal, in_order, lengths_of, read_padded
-from stc_core.backbone.class_guides import Places, guides_of, tell
+from stc_core.backbone.batch_parts import (
+    group_positions,
+    join_parts,
+    lengths_of,
+    read_padded,
+)
+from stc_core.backbone.class_guides import Places, guides_of, set_token_places
 from stc_core.backbone.hooks import Take, read_sites
 from stc_core.backbone.loading import hub
 from stc_core.backbone.loading.checkpoint import (
     choose_device,
     choose_dtype,
-    chosen_length,
+    choose_length,
     identity_of,
 )
-from stc_core.backbone.loading.loading_errors import too_large, trying
+from stc_core.backbone.loading.loading_errors import explain_forward_errors, too_large
 from stc_core.backbone.notes import reading_notes
 from stc_core.backbone.onednn import lay_out
 from stc_core.backbone.packing import (
@@ -34,15 +39,15 @@ from stc_core.backbone.packing import (
     make_batch,
     packed_attention,
     pool_batch,
-    sent,
+    send,
 )
-from stc_core.backbone.pickling import reduced
+from stc_core.backbone.pickling import reduce_backbone
 from stc_core.backbone.pooling import view
 from stc_core.backbone.rotary import frequencies_of
-from stc_core.backbone.structure.introspect import look
+from stc_core.backbone.structure.introspect import examine_model
 from stc_core.backbone.tokenization import own_tokens, tokens
 from stc_core.backbone.tokenization.tokens import Span, Tokens
-from stc_core.backbone.tokenization.vocabulary import suited
+from stc_core.backbone.tokenization.vocabulary import adapt_tokenizer
 from stc_core.config import DEFAULT_BACKBONE
 from stc_core.errors import StcError
 from stc_core.types import PooledSite, Pooling, Progress, Site, silent
@@ -53,13 +58,13 @@ _K = TypeVar("_K")
 class Backbone:
     """A frozen model, its tokenizer and its sites; safe to share between threads.
 
-    `sites` are in computing order; `resid.l` is the raw residual stream (no final
-    norm), `mlp.l` the input of block l's down-projection. `layer_names[l]` says what
-    layer l is; in an encoder-decoder the decoder's embeddings and blocks follow the
+    `sites` are in computing order. `resid.l` is the raw residual stream (no final
+    norm), `mlp.l` the input of block l's down-projection. `layer_names[l]` describes
+    layer l. In an encoder-decoder the decoder's embeddings and blocks follow the
     encoder's, and the decoder reads the same text shifted right by one token.
     """
 
-    _loaded = False  # by a name, which finds it again
+    _loaded = False  # True if loaded by a name, which can load it again
 
     def __init__(
         self,
@@ -70,10 +75,10 @@ class Backbone:
         identity: str,
         max_length: int | None = None,
     ) -> None:
-        """Takes the model over: eval mode, no gradients. Use `load` or `from_model`."""
+        """Set the model to eval mode without gradients. Use `load` or `from_model`."""
         self.model = model.eval().requires_grad_(False)
         where = f"backbone {name!r}"
-        self.tokenizer, told = suited(model, tokenizer, where)
+        self.tokenizer, vocabulary_notes = adapt_tokenizer(model, tokenizer, where)
         self.name = name
         self.identity = identity
         self.revision = identity[:12]
@@ -81,15 +86,15 @@ class Backbone:
         self.device, self.dtype = parameter.device, parameter.dtype
         self.config: Any = getattr(model, "config", None)
         self.family = getattr(self.config, "model_type", type(model).__name__.lower())
-        self.max_length = chosen_length(model, self.tokenizer, max_length, name)
+        self.max_length = choose_length(model, self.tokenizer, max_length, name)
         self._guides = guides_of(model)
         takes_cache = "use_cache" in inspect.signature(model.forward).parameters
         self._uncached = {"use_cache": False} if takes_cache else {}
         self.packs = can_pack(model) and (self.device.type != "cuda" or has_triton())
         self._lock = threading.RLock()
         self._frequencies = frequencies_of(model)
-        with trying(where, model):
-            self._anatomy, self.causal, self.sees_padding = look(
+        with explain_forward_errors(where, model):
+            self._anatomy, self.causal, self.sees_padding = examine_model(
                 model, self._run, name=name, device=self.device
             )
         self.sites = tuple(self._anatomy.points)
@@ -99,7 +104,7 @@ class Backbone:
         self.d_model = self.widths[Site(0, "resid")]
         self.notes = (
             self._anatomy.notes
-            + told
+            + vocabulary_notes
             + reading_notes(
                 model,
                 self._frequencies,
@@ -108,7 +113,7 @@ class Backbone:
                 max_length=self.max_length,
             )
         )
-        # The one token that a family is trained to sum a text up in, and the rest.
+        # The token in which the family is trained to sum up a text, then max and mean.
         reads_left = self.causal or getattr(self.config, "is_encoder_decoder", False)
         self.default_poolings: tuple[Pooling, ...] = (
             "last" if reads_left else "first",
@@ -129,25 +134,28 @@ class Backbone:
     ) -> "Backbone":
         """The backbone called `name`: the embedded one, a local folder or a Hub id.
 
-        Auto is cuda, mps or cpu, and bfloat16 on cuda, float32 elsewhere. Quiet; a
-        download tells `progress` its bytes. Raises StcError for what can be mended.
+        An auto device is cuda, mps or cpu; an auto dtype is bfloat16 on cuda, else
+        float32. Nothing is shown; `progress` counts the bytes of a download. StcError
+        for problems that the user can solve.
         """
-        place = choose_device(device)
+        chosen_device = choose_device(device)
         folder = hub.resolve(name, progress=progress)
-        model, tokenizer = changes.read_tuned(folder, name, choose_dtype(dtype, place))
+        model, tokenizer = changes.read_tuned(
+            folder, name, choose_dtype(dtype, chosen_device)
+        )
         try:
-            model.to(place)
+            model.to(chosen_device)
         except torch.OutOfMemoryError as error:
             raise too_large(f"backbone {name!r}") from error
-        found = cls(
+        backbone = cls(
             model,
             tokenizer,
             name=DEFAULT_BACKBONE if name in hub.EMBEDDED else name,
             identity=changes.tuned_identity(folder),
             max_length=max_length,
         )
-        found._loaded = True
-        return found
+        backbone._loaded = True
+        return backbone
 
     @classmethod
     def from_model(
@@ -166,9 +174,9 @@ class Backbone:
 
     @contextmanager
     def alone(self) -> Iterator[None]:
-        """Within it no other thread runs the model: for all that hooks or changes it.
+        """Keep other threads from running the model, for code that hooks or changes it.
 
-        Forwards of this class hold it themselves, and a thread may hold it twice.
+        Forwards of this class use it themselves, and a thread may enter it twice.
         """
         with self._lock:
             yield
@@ -178,7 +186,7 @@ class Backbone:
         return tokens.tokenize(self.tokenizer, texts, max_length=self.max_length)
 
     def spans(self, text: str) -> list[Span]:
-        """(start, end, token) of each kept token; special ones have start == end."""
+        """(start, end, token) of each kept token; special tokens have start == end."""
         return tokens.spans(self.tokenizer, text, max_length=self.max_length)
 
     def pooled(
@@ -186,8 +194,8 @@ class Backbone:
     ) -> dict[PooledSite, Float[Tensor, "batch width"]]:
         """Pooled activations of one batch, float32, on the device, rows as in `ids`.
 
-        One forward that stops after the highest wanted site; each site is pooled as
-        it is made, so nothing of shape (batch, pos, width) is kept. A text's values
+        One forward stops after the highest wanted site. Each site is pooled as soon as
+        it is computed, so nothing of shape (batch, pos, width) is kept. A text's values
         do not depend on the other texts of its batch.
         """
         return self._apart(ids, lambda part: self._pooled(part, wanted))
@@ -199,13 +207,13 @@ class Backbone:
         for site, pooling in dict.fromkeys(wanted):
             poolings.setdefault(site, []).append(pooling)
         batch = self._batch(ids)
-        sorted_already = bool((np.diff(batch.order) > 0).all())
-        back = sent(torch.from_numpy(np.argsort(batch.order)), self.device)
+        is_sorted = bool((np.diff(batch.order) > 0).all())
+        restored_order = send(torch.from_numpy(np.argsort(batch.order)), self.device)
         out: dict[PooledSite, Tensor] = {}
 
         def take(site: Site, hidden: Tensor) -> None:
             for pooling, block in pool_batch(hidden, batch, poolings[site]).items():
-                rows = block if sorted_already else block[back]
+                rows = block if is_sorted else block[restored_order]
                 out[PooledSite(site, pooling)] = rows
 
         self._read(batch, poolings, take)
@@ -214,7 +222,7 @@ class Backbone:
     def content_means(
         self, ids: Sequence[np.ndarray], sites: Sequence[Site]
     ) -> dict[Site, Float[Tensor, "batch width"]]:
-        """The mean over each text's own tokens, float32, on the device, rows as `ids`.
+        """Means over each text's own tokens, float32, on the device, rows as in `ids`.
 
         Tokens that the tokenizer adds around a text are left out.
         """
@@ -224,13 +232,15 @@ class Backbone:
         self, ids: Sequence[np.ndarray], sites: Sequence[Site]
     ) -> dict[Site, Tensor]:
         batch = self._batch(ids)
-        back = sent(torch.from_numpy(np.argsort(batch.order)), self.device)
-        own = own_tokens.own_tokens(ids, own_tokens.added_ids(self.tokenizer))
+        restored_order = send(torch.from_numpy(np.argsort(batch.order)), self.device)
+        is_own = own_tokens.own_tokens(ids, own_tokens.added_ids(self.tokenizer))
         out: dict[Site, Tensor] = {}
 
         def take(site: Site, hidden: Tensor) -> None:
-            marks = own_tokens.delayed(own) if self.reads_shifted(site) else own
-            out[site] = own_tokens.marked_mean(hidden, batch, marks)[back]
+            marks = (
+                own_tokens.shift_marks(is_own) if self.reads_shifted(site) else is_own
+            )
+            out[site] = own_tokens.marked_mean(hidden, batch, marks)[restored_order]
 
         self._read(batch, dict.fromkeys(sites), take)
         return {site: out[site] for site in sites}
@@ -238,9 +248,9 @@ class Backbone:
     def graded(
         self, inputs: Mapping[str, Tensor], sites: Sequence[Site]
     ) -> dict[Site, Float[Tensor, "batch pos width"]]:
-        """Activations of a padded batch, from which gradients flow back if they may.
+        """Activations of a padded batch, with gradients if the caller's mode has them.
 
-        `inputs` are those of `make_batch`, on the device of the model.
+        `inputs` are those of `make_batch`, on the model's device.
         """
         return self.by_parts(inputs, lambda part: self._graded(part, sites))
 
@@ -249,9 +259,9 @@ class Backbone:
         inputs: Mapping[str, Tensor],
         read: Callable[[dict[str, Tensor]], dict[_K, Tensor]],
     ) -> dict[_K, Tensor]:
-        """`read` of a padded batch, or of each part of it that may be read together.
+        """`read` of a padded batch, or of each of its parts that may be read together.
 
-        `read` gives tensors (batch, pos, width); where parts are read apart they are 0
+        `read` gives tensors (batch, pos, width). If there are several parts, they are 0
         beyond the end of a text.
         """
         if not self._reads_apart:
@@ -270,7 +280,7 @@ class Backbone:
 
         points = {site: self._anatomy.points[site] for site in sites}
         with self.alone():
-            tell(self._guides, Places(inputs["attention_mask"].bool()))
+            set_token_places(self._guides, Places(inputs["attention_mask"].bool()))
             self._frequencies.reset()
             read_sites(
                 lambda: self.model(**inputs, **self._uncached),
@@ -281,20 +291,20 @@ class Backbone:
         return out
 
     def block(self, layer: int) -> nn.Module | None:
-        """The block that layer `layer` comes out of; None for embeddings."""
+        """The block whose output is layer `layer`; None for embeddings."""
         if not 0 < layer <= self.n_layers or "embeddings" in self.layer_names[layer]:
             return None
         return self._anatomy.points[Site(layer - 1, "resid")].module
 
     def down_projection(self, layer: int) -> nn.Module | None:
-        """The module whose input are the FFN neurons of block `layer`, if known."""
+        """The module whose input is the FFN neurons of block `layer`, if known."""
         point = self._anatomy.points.get(Site(layer, "mlp"))
         return None if point is None else point.module
 
     def token_activations(
         self, ids: Sequence[np.ndarray], sites: Sequence[Site]
     ) -> list[dict[Site, Float[Tensor, "pos width"]]]:
-        """For each text its activations at every kept token, float32 on the CPU."""
+        """Each text's activations at every kept token, float32 on the CPU."""
         out: list[dict[Site, Tensor]] = [{} for _ in ids]
         for part in self._parts(lengths_of(ids)):
             self._tokens([ids[text] for text in part], sites, [out[t] for t in part])
@@ -325,23 +335,23 @@ class Backbone:
         return self._anatomy.parameters[self.n_layers if layer is None else layer]
 
     def flops_per_token(self, layer: int | None = None) -> int:
-        """Forward FLOPs for a token of the backbone cut off after `layer`.
+        """Forward FLOPs per token of the backbone cut after `layer` (None: the last).
 
-        Two for each weight of a matrix product; attention scores, which grow with
-        the length of the text, and look-ups are left out.
+        Two for each weight of a matrix product. Attention scores, which grow with the
+        length of the text, and look-ups are left out.
         """
         return self._anatomy.flops[self.n_layers if layer is None else layer]
 
     def reads_shifted(self, site: Site) -> bool:
-        """True for a decoder site of an encoder-decoder: token t is read at t + 1."""
+        """Whether a decoder reads this site shifted: token t at position t + 1."""
         return self.layer_names[site.layer].startswith("decoder ")
 
     def __reduce__(self) -> tuple:
-        """By its name if it was loaded by one, so that pickles stay small."""
-        return reduced(self, loaded=self._loaded)
+        """By its name if it was loaded by name, so that pickles stay small."""
+        return reduce_backbone(self, loaded=self._loaded)
 
     def __deepcopy__(self, memo: dict) -> "Backbone":
-        """Itself: it never changes, and estimators that hold it are cloned often."""
+        """The backbone itself: it never changes, and estimators are cloned often."""
         return self
 
     def __repr__(self) -> str:
@@ -352,34 +362,34 @@ class Backbone:
 
     @property
     def constant_up_to(self) -> int | None:
-        """The longest text whose positions have the frequencies of a short one's.
+        """The longest text whose positions have the frequencies of short texts.
 
-        None where those of all texts have the same, or none.
+        None if all texts have the same frequencies, or none.
         """
         return self._frequencies.constant_up_to
 
     @property
     def _reads_apart(self) -> bool:
-        """True if there are texts that must not be in one batch."""
+        """Whether some texts must not be in one batch."""
         return self.sees_padding or self.constant_up_to is not None
 
     def _parts(self, lengths: np.ndarray) -> list[np.ndarray]:
-        """The places of texts that may be read together; each text is in one part."""
+        """Positions of texts that may be read together; each text is in one part."""
         if not self._reads_apart:
             return [np.arange(len(lengths))]
-        return equal(
+        return group_positions(
             lengths if self.sees_padding else self._frequencies.groups(lengths)
         )
 
     def _apart(
         self, ids: Sequence[np.ndarray], read: Callable[[list], dict[_K, Tensor]]
     ) -> dict[_K, Tensor]:
-        """What `read` gives for the texts of each part, in the order of `ids`."""
+        """The result of `read` on the texts of each part, in the order of `ids`."""
         parts = self._parts(lengths_of(ids))
         if len(parts) < 2:
             return read(list(ids))
-        found = [read([ids[text] for text in part]) for part in parts]
-        return in_order(found, parts)
+        results = [read([ids[text] for text in part]) for part in parts]
+        return join_parts(results, parts)
 
     def _batch(self, ids: Sequence[np.ndarray]) -> Batch:
         limit = longest_packed(self.config)
@@ -388,7 +398,7 @@ class Backbone:
 
     def _run(self, batch: Batch) -> object:
         lengths = batch.starts.diff() if batch.packed else None
-        tell(self._guides, Places(batch.mask, lengths))
+        set_token_places(self._guides, Places(batch.mask, lengths))
         self._frequencies.reset()
         if not batch.packed:
             return self.model(**batch.inputs, **self._uncached)

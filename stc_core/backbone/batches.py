@@ -1,4 +1,4 @@
-"""How texts are cut into shards and batches: lengths and places only, no tensors."""
+"""How texts are divided into shards and batches: lengths and positions, no tensors."""
 
 from bisect import bisect_right
 from collections.abc import Sequence
@@ -12,16 +12,17 @@ FIRST_SHARD, LARGEST_SHARD = 1024, 8192
 def shards(n: int) -> list[slice]:
     """Consecutive slices that cover `range(n)` once, doubling from 1,024 to 8,192.
 
-    A shard is tokenised while the one before is computed and sorted by length inside.
-    The first is small, so that the first forward starts soon; their size depends on
-    nothing but the place, so that a resumed extraction finds the same ones.
+    A shard is tokenised while the one before it is computed; inside a shard texts are
+    sorted by length. The first shard is small, so that the first forward starts soon. A
+    shard's size depends only on its position, so that a resumed extraction has the same
+    shards.
     """
-    found: list[slice] = []
+    slices: list[slice] = []
     start, size = 0, FIRST_SHARD
     while start < n:
-        found.append(slice(start, min(start + size, n)))
+        slices.append(slice(start, min(start + size, n)))
         start, size = start + size, min(2 * size, LARGEST_SHARD)
-    return found
+    return slices
 
 
 def batch_stop(
@@ -31,10 +32,11 @@ def batch_stop(
     *,
     max_texts: int,
 ) -> int:
-    """Where the batch that starts at `start` stops, `lengths` being ascending.
+    """The end of the batch that starts at `start`; `lengths` must be ascending.
 
-    The most texts whose padded size, number times longest, is at most `token_budget`
-    and whose number is at most `max_texts`; one text if that alone is too long.
+    The batch has as many texts as possible, at most `max_texts`, with a padded size
+    (number times longest) of at most `token_budget`. It has one text if that text alone
+    is larger.
     """
 
     def padded(stop: int) -> int:
@@ -47,7 +49,7 @@ def batch_stop(
 def token_batches(
     lengths: Int[np.ndarray, " n"], token_budget: int, *, max_texts: int
 ) -> list[Int[np.ndarray, " batch"]]:
-    """The texts of each batch in the order of computing; every text is in one.
+    """The texts of each batch, in the order of computing; every text is in one batch.
 
     Inside a shard the batches go from short to long texts.
     """

@@ -1,6 +1,6 @@
 """What was changed in a backbone: blocks removed, weights tuned, adapters added.
 
-On disk a tuned backbone is changes.json and changes.safetensors, which hold the name of
+On disk a tuned backbone is changes.json and changes.safetensors. They hold the name of
 its base and nothing that the base has already.
 """
 
@@ -15,10 +15,10 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from stc_core.backbone.adapters import add_bottlenecks, add_lora, merge_lora
-from stc_core.backbone.class_guides import Spec, add_guides
+from stc_core.backbone.class_guides import GuideSpec, add_guides
 from stc_core.backbone.loading import hub
 from stc_core.backbone.loading.checkpoint import read_model
-from stc_core.backbone.loading.loader_files import read_object, where_of
+from stc_core.backbone.loading.loader_files import file_label, read_object
 from stc_core.backbone.loading.loading_errors import weights_fault
 from stc_core.errors import StcError
 from stc_core.files import replacing, write_json
@@ -29,9 +29,10 @@ _DEPTHS = ("num_decoder_layers", "decoder_layers", "num_hidden_layers")
 
 
 class _Cut(NamedTuple):
-    """Where a model ends: the first `kept` blocks of the list `path`, `depth` in all.
+    """Where a model ends: after the first `kept` blocks of the list `path`.
 
-    A model that runs one shared block again and again has no list to shorten: path "".
+    `depth` is the number of blocks that the model then has, for the config's `field`. A
+    model that runs one shared block repeatedly has no list to shorten: its path is "".
     """
 
     path: str
@@ -41,7 +42,11 @@ class _Cut(NamedTuple):
 
 
 class Changes(NamedTuple):
-    """`tuned` are the modules that changed: blocks for "full", else linear layers."""
+    """The changes of a tuned backbone.
+
+    `tuned` are the modules that changed: blocks for the method full, else linear
+    layers.
+    """
 
     base: str
     base_identity: str
@@ -49,35 +54,35 @@ class Changes(NamedTuple):
     method: str  # "full", "lora" or "bottleneck"
     tuned: tuple[str, ...]
     width: int  # the rank of LoRA, the width of a bottleneck; 0 for "full"
-    guides: tuple[Spec, ...] = ()
+    guides: tuple[GuideSpec, ...] = ()
 
 
 def cut_after(model: nn.Module, block: nn.Module, *, above: int) -> _Cut:
-    """The cut that ends `model` with `block`, of which `above` blocks go.
+    """The cut that ends `model` with `block` and removes the `above` blocks after it.
 
-    Of an encoder-decoder the decoder is cut.
+    In an encoder-decoder the decoder is cut.
     """
     config = cast(Any, model.config)
-    wanted = _DEPTHS if getattr(config, "is_encoder_decoder", False) else _DEPTHS[-1:]
-    field = next(name for name in wanted if hasattr(config, name))
+    fields = _DEPTHS if getattr(config, "is_encoder_decoder", False) else _DEPTHS[-1:]
+    field = next(name for name in fields if hasattr(config, name))
     depth = getattr(config, field) - above
     for path, module in model.named_modules():
         if isinstance(module, nn.ModuleList) and block in list(module):
-            place = list(module).index(block)
-            shared = len(module) != depth + above
-            return _Cut("" if shared else path, place + 1, field, depth)
+            position = list(module).index(block)
+            is_shared = len(module) != depth + above
+            return _Cut("" if is_shared else path, position + 1, field, depth)
     raise AssertionError(f"{type(block).__name__} is in no list of blocks")
 
 
 def apply_cut(model: nn.Module, cut: _Cut) -> None:
-    """Remove the blocks above: they take no memory and are never run."""
+    """Remove the blocks above the cut: they take no memory and never run."""
     if cut.path:
         del cast(nn.ModuleList, model.get_submodule(cut.path))[cut.kept :]
     setattr(cast(Any, model.config), cut.field, cut.depth)
 
 
 def add_parts(model: nn.Module, changes: Changes) -> None:
-    """The adapters and guides of `changes`, if it has any, untrained."""
+    """Add the adapters and guides of `changes`, untrained, if it has any."""
     add_guides(model, changes.guides)
     if changes.method == "lora":
         add_lora(model, changes.tuned, changes.width)
@@ -86,7 +91,7 @@ def add_parts(model: nn.Module, changes: Changes) -> None:
 
 
 def save_changes(folder: Path, changes: Changes, tensors: Mapping[str, Tensor]) -> Path:
-    """Write the changes; the JSON last, so that a half-written one never loads."""
+    """Write the changes, the JSON last, so that a half-written one never loads."""
     folder.mkdir(parents=True, exist_ok=True)
     host = {name: t.detach().cpu().contiguous() for name, t in tensors.items()}
     with replacing(folder / hub.CHANGED_WEIGHTS) as path:
@@ -96,29 +101,29 @@ def save_changes(folder: Path, changes: Changes, tensors: Mapping[str, Tensor]) 
 
 
 def read_changes(folder: Path) -> Changes:
-    """What changes.json says; StcError if it is of another format."""
+    """The changes in changes.json; StcError if it has another format."""
     path = folder / hub.CHANGES
-    found = read_object(path)
-    if found.pop("format", None) != _FORMAT:
+    record = read_object(path)
+    if record.pop("format", None) != _FORMAT:
         raise StcError(
             f"tuned backbone {str(folder)!r}",
             expected=f"format {_FORMAT}",
             remedy="Tune it again with this version of STC Studio.",
         )
     try:
-        cut = None if found["cut"] is None else _Cut(**found["cut"])
+        cut = None if record["cut"] is None else _Cut(**record["cut"])
         guides = tuple(
-            Spec(spec["block"], spec["d_model"], tuple(spec["groups"]))
-            for spec in found.pop("guides", ())
+            GuideSpec(spec["block"], spec["d_model"], tuple(spec["groups"]))
+            for spec in record.pop("guides", ())
         )
         return Changes(
-            **{**found, "cut": cut, "tuned": tuple(found["tuned"]), "guides": guides}
+            **{**record, "cut": cut, "tuned": tuple(record["tuned"]), "guides": guides}
         )
-    except (KeyError, TypeError) as error:  # what is written above has all of it
+    except (KeyError, TypeError) as error:  # `save_changes` writes all of it
         raise StcError(
-            where_of(path),
-            expected="all that was changed in a backbone",
-            got=f"a part of it, or something else ({error})",
+            file_label(path),
+            expected="all changes to a backbone",
+            got=f"only a part, or something else ({error})",
             remedy="Tune it again.",
         ) from error
 
@@ -126,8 +131,8 @@ def read_changes(folder: Path) -> Changes:
 def read_tuned(folder: Path, name: str, dtype: torch.dtype) -> tuple[nn.Module, Any]:
     """The model and tokenizer in `folder`, tuned or not.
 
-    A tuned one is its base with the changes made again; StcError if the base is not
-    the one that was tuned.
+    A tuned model is its base with the changes applied again. StcError if the base is
+    not the one that was tuned.
     """
     if not (folder / hub.CHANGES).is_file():
         return read_model(folder, name, dtype)
@@ -152,28 +157,28 @@ def read_tuned(folder: Path, name: str, dtype: torch.dtype) -> tuple[nn.Module, 
 
 
 def _put_back(model: nn.Module, folder: Path) -> None:
-    """The tuned weights, in the dtype of the model."""
+    """Load the tuned weights, in the dtype of the model."""
     path = folder / hub.CHANGED_WEIGHTS
     if (fault := weights_fault(path)) is not None:
         raise fault
     tensors, own = load_file(path), model.state_dict()
-    strange = [
+    unknown = [
         key
         for key, value in tensors.items()
         if key not in own or own[key].shape != value.shape
     ]
-    if strange:
+    if unknown:
         raise StcError(
             f"tuned backbone {str(folder)!r}",
-            expected="weights of its base",
-            got=f"others, e.g. {strange[0]}",
+            expected="names and shapes of weights as in its base",
+            got=f"others, e.g. {unknown[0]}",
             remedy="Tune it again.",
         )
     model.load_state_dict(tensors, strict=False)
 
 
 def tuned_identity(folder: Path) -> str:
-    """sha256 over all that changes numbers: of the base, and of what was changed."""
+    """sha256 over everything that changes numbers: the base and its changes."""
     if not (folder / hub.CHANGES).is_file():
         return hub.identity(folder)
     changes = _plain(read_changes(folder)) | {"base": ""}
@@ -184,6 +189,7 @@ def tuned_identity(folder: Path) -> str:
 
 
 def _plain(changes: Changes) -> dict[str, Any]:
+    """The changes as JSON values."""
     cut = None if changes.cut is None else changes.cut._asdict()
     plain = changes._asdict() | {"cut": cut, "tuned": list(changes.tuned)}
     guides = [spec._asdict() for spec in plain.pop("guides")]

@@ -1,7 +1,7 @@
-"""A class head inside a model, which tells the blocks above what it sees.
+"""A class head inside a model that tells the blocks above which class it sees.
 
-Source: the idea of HdLM (arXiv 2507.12930), for encoders: what is decided at an inner
-layer is embedded and added to the state of every token on its way up.
+Source: the idea of HdLM (arXiv 2507.12930), for encoders. The decision at an inner
+layer is embedded and added to the state of every token.
 """
 
 from collections.abc import Sequence
@@ -17,8 +17,11 @@ GUIDE = "guide"
 
 
 class Places(NamedTuple):
-    """Which tokens are whose: the mask of a padded batch, or the lengths of the texts
-    in a packed row."""
+    """Which text each token belongs to.
+
+    It is given by the mask of a padded batch, or by the lengths of the texts in a
+    packed row.
+    """
 
     mask: Bool[Tensor, "batch pos"]
     lengths: Int[Tensor, " texts"] | None = None
@@ -33,21 +36,22 @@ class Places(NamedTuple):
         return sums.index_add(0, owner, flat) / self.lengths[:, None]
 
     def spread(self, rows: Float[Tensor, "texts d"]) -> Float[Tensor, "batch _ d"]:
-        """A row for each token, that of its text."""
+        """One row for each token: the row of its text."""
         if self.lengths is None:
             return rows[:, None]
         return rows[self._owners()][None]
 
     def _owners(self) -> Int[Tensor, " tokens"]:
+        """The text of each token of a packed row."""
         assert self.lengths is not None
         texts = torch.arange(len(self.lengths), device=self.lengths.device)
-        # Told how many they are, it does not wait for a GPU to say so.
+        # With a given output size it need not wait for the GPU.
         n_tokens = self.mask.shape[1]
         return texts.repeat_interleave(self.lengths, output_size=n_tokens)
 
 
-class Spec(NamedTuple):
-    """A guide below the block called `block`; `groups` has the class of each leaf."""
+class GuideSpec(NamedTuple):
+    """A guide below the block called `block`; `groups` holds the class of each leaf."""
 
     block: str
     d_model: int
@@ -57,10 +61,10 @@ class Spec(NamedTuple):
 class Guide(nn.Module):
     """h + embedding of the classes seen in the mean of h, for every token.
 
-    A class is the sum of its leaves: one linear head scores all leaves, as a class is
-    seldom one blob, and the logit of a class is the log-sum-exp of those of its leaves.
-    It adds nothing until it is trained. `logits` are those of the classes of the last
-    batch, whose `places` are told before each forward.
+    One linear head scores all leaves, since a class is seldom one cluster. The logit of
+    a class is the log-sum-exp of the logits of its leaves. A guide adds nothing until
+    it is trained. `logits` are those of the classes for the last batch. `places` must
+    be set before each forward.
     """
 
     def __init__(self, d_model: int, groups: Sequence[int]) -> None:
@@ -78,18 +82,18 @@ class Guide(nn.Module):
 
     def forward(self, hidden: Tensor) -> Tensor:
         places = self.places
-        assert places is not None, "a guide must be told whose tokens it sees"
+        assert places is not None, "set_token_places must be called before a forward"
         states = hidden.reshape(*places.mask.shape, -1)
         mean, sd = cast(Tensor, self.mean), cast(Tensor, self.sd)
         leaves = self.head((places.means(states) - mean) / sd)
-        logits = grouped(leaves, cast(Tensor, self.under))
+        logits = class_logits(leaves, cast(Tensor, self.under))
         added = self.embedding(logits.softmax(-1))
         self.logits = logits
         return (states + places.spread(added).to(states.dtype)).reshape(hidden.shape)
 
 
-def add_guides(model: nn.Module, specs: Sequence[Spec]) -> None:
-    """An untrained guide below each named block, in float32."""
+def add_guides(model: nn.Module, specs: Sequence[GuideSpec]) -> None:
+    """Add an untrained guide below each named block, in float32."""
     for spec in specs:
         block = model.get_submodule(spec.block)
         device = next(block.parameters()).device
@@ -97,21 +101,21 @@ def add_guides(model: nn.Module, specs: Sequence[Spec]) -> None:
         block.register_forward_pre_hook(_before, with_kwargs=True)
 
 
-def grouped(
+def class_logits(
     leaves: Float[Tensor, "texts n_leaf"], under: Bool[Tensor, "n_class n_leaf"]
 ) -> Float[Tensor, "texts n_class"]:
-    """The log-sum-exp of the logits of each class' leaves."""
+    """The log-sum-exp of the logits of each class's leaves."""
     parts = [leaves[:, row] for row in under]
     return torch.stack([part.logsumexp(dim=1) for part in parts], dim=1)
 
 
 def guides_of(model: nn.Module) -> list[Guide]:
-    """The guides in a model, from the lowest up."""
+    """The guides in a model, from the lowest to the highest."""
     return [module for module in model.modules() if isinstance(module, Guide)]
 
 
-def tell(guides: Sequence[Guide], places: Places) -> None:
-    """Say whose tokens the next batch has."""
+def set_token_places(guides: Sequence[Guide], places: Places) -> None:
+    """Tell the guides which text each token of the next batch belongs to."""
     for guide in guides:
         guide.places = places
 

@@ -1,4 +1,4 @@
-"""Reads a model's sites while it runs, and stops it when all is read."""
+"""Reads a model's sites while it runs, and stops it when all of them are read."""
 
 from collections import Counter
 from collections.abc import Callable, Mapping
@@ -8,15 +8,16 @@ import torch
 from torch import Tensor, nn
 
 from stc_core.backbone.structure.sites import Moment, Point
-from stc_core.backbone.structure.trace import carried, first_tensor
+from stc_core.backbone.structure.trace import first_tensor, input_states
 from stc_core.types import Site
 
 Take = Callable[[Site, Tensor], None]
-"""Gets a site's activations as they are made; it must not keep a view of them."""
+"""It receives a site's activations when they are computed; it must not keep a view of
+them."""
 
 
 class _Done(BaseException):
-    """All wanted sites are read. Not an Exception: no model may swallow it."""
+    """All wanted sites are read. Not an Exception, so that no model catches it."""
 
 
 def read_sites(
@@ -26,13 +27,15 @@ def read_sites(
     *,
     graded: bool = False,
 ) -> None:
-    """Runs `forward` and hands `take` each site of `points` as (..., d_feat).
+    """Run `forward` and pass each site of `points` to `take`, as (..., d_feat).
 
     Calls of a shared module are counted. Nothing above the last wanted site runs, no
-    other module is hooked, and the hooks are gone afterwards, after an error too. What
-    a model's own hooks add to the input of a block is not seen.
-    With `graded` the gradients are those of the caller's mode, `take` may keep what it
-    gets, and a block that has begun ends: it may be one that is computed again.
+    other module is hooked, and the hooks are removed afterwards, even after an error.
+    What a model's own hooks add to the input of a block is not seen.
+
+    With `graded` the caller's gradient mode applies, and `take` may keep what it
+    receives. A block that has begun also ends, since it may be computed again for
+    gradients.
     """
     if not points:
         return
@@ -53,33 +56,35 @@ def read_sites(
     finally:
         for handle in handles:
             handle.remove()
-    assert not reader.left, f"never computed: {[str(site) for site in reader.left]}"
+    assert not reader.missing, f"not computed: {sorted(map(str, reader.missing))}"
 
 
 class _Reader:
-    """The hooks of one forward, and which sites are still to come."""
+    """The hooks of one forward, and the sites that are still to come."""
 
     def __init__(self, points: Mapping[Site, Point], take: Take, graded: bool) -> None:
         self.points, self.take, self.graded = points, take, graded
-        self.left = set(points)
+        self.missing = set(points)
         self.calls: Counter[nn.Module] = Counter()
         self.sites: dict[nn.Module, list[Site]] = {}
         for site, point in points.items():
             self.sites.setdefault(point.module, []).append(site)
 
     def before(self, module: nn.Module, args: tuple, kwargs: dict) -> None:
-        self._see(module, "input", carried(args, kwargs))
+        """The hook before a module runs."""
+        self._see(module, "input", input_states(args, kwargs))
 
     def after(self, module: nn.Module, args: tuple, output: object) -> None:
+        """The hook after a module has run."""
         self._see(module, "output", first_tensor(output))
         self.calls[module] += 1
 
     def _see(self, module: nn.Module, moment: Moment, hidden: Tensor | None) -> None:
-        here = Point(module, self.calls[module], moment)
+        point = Point(module, self.calls[module], moment)
         for site in self.sites[module]:
-            if self.points[site] == here:
+            if self.points[site] == point:
                 assert hidden is not None, f"{site}: no tensor at {moment}"
                 self.take(site, hidden)
-                self.left.remove(site)
-        if not self.left and not (self.graded and moment == "output"):
+                self.missing.remove(site)
+        if not self.missing and not (self.graded and moment == "output"):
             raise _Done

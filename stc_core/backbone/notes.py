@@ -1,4 +1,4 @@
-"""What a person must know of how a model is read, one sentence each."""
+"""Notes for people on how a model is read, one sentence each."""
 
 from typing import Any
 
@@ -9,11 +9,11 @@ from stc_core.backbone.rotary import Frequencies
 
 APART = "This model sees padding: only texts of equal length are read together."
 LONG = (
-    "Texts of more than {} tokens are read apart from shorter ones: this model gives "
-    "their positions other frequencies."
+    "Texts of more than {} tokens are read separately from shorter ones: this model "
+    "gives their positions other frequencies."
 )
 GROWING = (
-    "Of texts of more than {} tokens only those of equal length are read together: "
+    "Texts of more than {} tokens are read together only if their lengths are equal: "
     "this model gives positions other frequencies for each length."
 )
 FULL = (
@@ -21,8 +21,8 @@ FULL = (
     "attention, as this model reads short ones."
 )
 OTHER_CODE = (
-    "The files of this model name code of their own (auto_map). It is not run: the "
-    "{} of transformers {} reads the weights."
+    "The files of this model refer to their own code (auto_map). It is not run: {} of "
+    "transformers {} reads the weights."
 )
 SLOW = "Triton finds no C compiler, so batches on the GPU are padded, which is slower."
 
@@ -35,7 +35,7 @@ def reading_notes(
     slow: bool,
     max_length: int,
 ) -> tuple[str, ...]:
-    """What a person must know of how this model reads texts of up to `max_length`."""
+    """The notes on how this model reads texts of up to `max_length` tokens."""
     config: Any = getattr(model, "config", None)
     steps = [step for step in frequencies.steps if step < max_length]
     notes = [SLOW] * slow + [APART] * sees_padding

@@ -1,7 +1,8 @@
-"""Linear layers on a CPU by oneDNN, each weight laid out for its kernels once.
+"""Linear layers on a CPU by oneDNN, which lays out each weight for its kernels once.
 
-In float32 `torch.nn.functional.linear` asks a BLAS, which lays the weight out anew at
-each call: more than half of the time of a short text, a tenth of that of a batch.
+In float32 `torch.nn.functional.linear` calls a BLAS, which lays out the weight again at
+each call. That takes more than half of the time of a short text, and a tenth of the
+time of a batch.
 """
 
 import platform
@@ -12,24 +13,26 @@ from torch import Tensor, nn
 from transformers.pytorch_utils import Conv1D
 
 X86 = ("x86_64", "AMD64")
-"""Where it was measured."""
+"""The machines on which it was measured."""
 _MOST_BYTES = 1 << 31
-"""Of the linear weights of a model, which are kept twice up to this and once beyond."""
+"""Up to so many bytes the linear weights of a model are kept twice, beyond that once.
+"""
 ROWS = 128
-"""Tokens to lay out for: oneDNN chooses the same for 16 as for 2,048."""
+"""The number of tokens to lay out for: oneDNN chooses the same layout for 16 as for
+2,048."""
 
 
 class _LaidOut:
-    """A layer whose weight is kept a second time, as oneDNN reads it.
+    """A layer that keeps a second copy of its weight in oneDNN's layout.
 
-    Only for forwards without gradients of weights that do not learn. One that was
-    changed in place or replaced since is laid out again.
+    The copy is used only in forwards without gradients, for weights that are not
+    trained. A weight that was changed in place or replaced is laid out again.
     """
 
     _kept: tuple[tuple[int, int], Tensor] | None = None
 
     def __getstate__(self) -> dict[str, Any]:
-        """Without the copy, which cannot be pickled."""
+        """The state without the copy, which cannot be pickled."""
         return {k: v for k, v in self.__dict__.items() if k != "_kept"}
 
     def _product(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
@@ -42,8 +45,9 @@ class _LaidOut:
         return torch.ops.mkldnn._linear_pointwise(x, laid_out, bias, "none", [], "")
 
     def _can(self, x: Tensor, weight: Tensor) -> bool:
+        """Whether the copy can be used for this input."""
         if weight.requires_grad:
-            self._kept = None  # optimizers and checkpoints change it in many ways
+            self._kept = None  # optimizers and checkpoints may change the weight
             return False
         return not torch.is_grad_enabled() and _readable(x)
 
@@ -68,10 +72,10 @@ _KINDS: dict[type[nn.Module], type[nn.Module]] = {nn.Linear: _Linear, Conv1D: _C
 
 
 def lay_out(model: nn.Module) -> None:
-    """Let the linear layers of `model`, in place, keep their weights laid out.
+    """Make the linear layers of `model` keep laid-out weights, in place.
 
     Sums are rounded in another order: values agree to about 1e-6 of the largest.
-    Nothing is changed where `copied_bytes` is 0.
+    Nothing changes if `copied_bytes` is 0.
     """
     if copied_bytes(model):
         for module in model.modules():
@@ -79,9 +83,10 @@ def lay_out(model: nn.Module) -> None:
 
 
 def copied_bytes(model: nn.Module) -> int:
-    """Of the weights that are there twice once all layers were run.
+    """Bytes of the weights that exist twice after all layers have run.
 
-    0 on anything but a CPU of x86, in another dtype than float32, above `_MOST_BYTES`.
+    0 on anything but an x86 CPU, in another dtype than float32, and above
+    `_MOST_BYTES`.
     """
     if platform.machine() not in X86 or not torch.backends.mkldnn.is_available():
         return 0

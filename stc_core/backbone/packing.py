@@ -1,8 +1,8 @@
 """Batches as the model reads them: padded on the right, or packed without padding.
 
-Packed: all tokens in one row with positions that start anew at each text, so that
-every linear layer sees real tokens alone; attention is split by texts of equal
-length, which are views. Hugging Face models take it as an attention of our own.
+Packed means: all tokens in one row, with positions that start again at each text, so
+that every linear layer gets only real tokens. Attention is split by texts of equal
+length, which are views. Hugging Face models use it as a custom attention.
 """
 
 from collections.abc import Iterator, Sequence
@@ -29,8 +29,9 @@ PACKED = frozenset(
     "bert roberta xlm-roberta albert electra modernbert gpt2 gpt_neox opt llama "
     "mistral qwen2 qwen3 gemma2 phi3".split()
 )
-"""Families whose packed forward is proven equal to one text at a time."""
-_PAST_PADDING_ID = frozenset(("roberta", "xlm-roberta"))  # where positions start
+"""Families whose packed forward is proven equal to reading one text at a time."""
+_PAST_PADDING_ID = frozenset(("roberta", "xlm-roberta"))
+"""Families whose positions start after the padding id."""
 
 
 class Batch(NamedTuple):
@@ -51,10 +52,10 @@ _BATCH: ContextVar[Batch] = ContextVar("batch")
 def make_batch(
     ids: Sequence[np.ndarray], config: Any, *, device: torch.device, packed: bool
 ) -> Batch:
-    """The model's inputs for these texts; raises StcError if one has no token.
+    """The model's inputs for these texts; StcError if a text has no token.
 
-    Positions start at the left in every family, whatever side the tokenizer pads on,
-    and what the padding id is does not matter: it is masked, or not there.
+    Positions start at the left in every family, on whatever side the tokenizer pads.
+    The padding id does not matter: padding is masked, or absent.
     """
     lengths = np.array([len(row) for row in ids])
     _check_lengths(lengths)
@@ -75,68 +76,72 @@ def make_batch(
             "input_ids": torch.from_numpy(padded),
             "attention_mask": torch.from_numpy(mask).long(),
         }
-    inputs = {name: sent(tensor, device) for name, tensor in inputs.items()}
+    inputs = {name: send(tensor, device) for name, tensor in inputs.items()}
     if getattr(config, "is_encoder_decoder", False):
         assert not packed, "a decoder with an encoder is not packed"
-        start = torch.full_like(inputs["input_ids"][:, :1], _start_id(config))
-        shifted = torch.cat([start, inputs["input_ids"][:, :-1]], dim=1)
-        inputs["decoder_input_ids"] = shifted
-        inputs["decoder_attention_mask"] = inputs["attention_mask"]
+        _add_decoder_inputs(inputs, config)
     starts = torch.from_numpy(np.cumsum([0, *lengths[order]], dtype=np.int32))
     return Batch(
         inputs,
         order,
         equal_lengths(lengths[order]),
-        sent(torch.from_numpy(mask), device),
+        send(torch.from_numpy(mask), device),
         packed,
-        sent(starts, device),
+        send(starts, device),
         int(lengths.max()),
     )
 
 
-def can_pack(model: nn.Module) -> bool:
-    """True if the model's packed forward is known to equal the padded one.
+def _add_decoder_inputs(inputs: dict[str, Tensor], config: Any) -> None:
+    """Add the decoder's inputs: the same texts, shifted right by a start token."""
+    start = torch.full_like(inputs["input_ids"][:, :1], _start_id(config))
+    shifted = torch.cat([start, inputs["input_ids"][:, :-1]], dim=1)
+    inputs["decoder_input_ids"] = shifted
+    inputs["decoder_attention_mask"] = inputs["attention_mask"]
 
-    On CUDA in half precision only, where attention has a kernel for texts of any
-    length; it has no soft cap.
+
+def can_pack(model: nn.Module) -> bool:
+    """Whether the model's packed forward is known to equal the padded one.
+
+    On CUDA only in half precision, for which attention has a kernel for texts of any
+    length; that kernel has no soft cap.
     """
     config = getattr(model, "config", None)
-    known = getattr(config, "model_type", None) in PACKED
-    if not known or not hasattr(config, "_attn_implementation"):
+    is_known = getattr(config, "model_type", None) in PACKED
+    if not is_known or not hasattr(config, "_attn_implementation"):
         return False
     parameter = next(model.parameters())
     if parameter.device.type == "cuda":
-        capped = getattr(config, "attn_logit_softcapping", None) is not None
-        return parameter.dtype.itemsize == 2 and not capped
+        is_capped = getattr(config, "attn_logit_softcapping", None) is not None
+        return parameter.dtype.itemsize == 2 and not is_capped
     return parameter.device.type == "cpu"
 
 
 @cache
 def has_triton() -> bool:
-    """True if kernels can be built here: a packed row on CUDA is pooled by one."""
+    """Whether kernels can be compiled here: packed rows on CUDA are pooled by one."""
     if find_spec("triton") is None:
         return False
-    from stc_core.backbone.pooling_triton import (
-        mean_and_max,  # cannot be imported without Triton
-    )
+    # It cannot be imported without Triton.
+    from stc_core.backbone.pooling_triton import mean_and_max
 
     tokens = torch.ones(2, 8, device="cuda")
     try:
         mean_and_max(tokens, torch.tensor([0, 2], dtype=torch.int32, device="cuda"))
-    except (RuntimeError, CalledProcessError):  # no compiler, or one that fails
+    except (RuntimeError, CalledProcessError):  # there is no compiler, or it fails
         return False
     return True
 
 
 def longest_packed(config: Any) -> int | None:
-    """Tokens that every attention window holds; longer texts must not be packed."""
+    """The tokens that every attention window holds; longer texts must not be packed."""
     window = getattr(config, "sliding_window", None)
     return window if isinstance(window, int) else None
 
 
 @contextmanager
 def packed_attention(config: Any, batch: Batch) -> Iterator[None]:
-    """Within it, models with this config attend inside each text of `batch` only."""
+    """Inside the block, models with this config attend only within each text."""
     before = config._attn_implementation
     token = _BATCH.set(batch)
     config._attn_implementation = _ATTENTION
@@ -147,8 +152,8 @@ def packed_attention(config: Any, batch: Batch) -> Iterator[None]:
         _BATCH.reset(token)
 
 
-def sent(tensor: Tensor, device: torch.device) -> Tensor:
-    """The tensor on the device; to CUDA without waiting for what runs there."""
+def send(tensor: Tensor, device: torch.device) -> Tensor:
+    """The tensor on the device; a copy to CUDA does not wait for running work."""
     if device.type != "cuda":
         return tensor.to(device)
     return tensor.pin_memory().to(device, non_blocking=True)
@@ -158,15 +163,14 @@ def pool_batch(
     hidden: Tensor, batch: Batch, poolings: Sequence[Pooling]
 ) -> dict[Pooling, Tensor]:
     """Each pooling of the texts of `batch`, in its sorted order, float32."""
-    # Many short kernels are cheap on a CPU, a copy is not; on a GPU it is the reverse.
+    # On a CPU many short kernels are cheap, a copy is not; on a GPU the reverse.
     if not hidden.is_cuda:
         groups, packed = batch.groups, batch.packed
         return {p: pool_groups(hidden, groups, p, packed=packed) for p in poolings}
     if not batch.packed:
         return {p: pool(hidden, batch.mask, p) for p in poolings}
-    from stc_core.backbone.pooling_triton import (
-        pool_packed,  # Triton is there on CUDA alone
-    )
+    # Triton is installed only with CUDA.
+    from stc_core.backbone.pooling_triton import pool_packed
 
     pooled = pool_packed(hidden[0], batch.starts, poolings)
     return {
@@ -187,17 +191,22 @@ def attend(
     softcap: float | None = None,
 ) -> Float[Tensor, "texts heads pos d_value"]:
     """Attention of texts without padding; `softcap`, if given, bounds the scores."""
-    shared = query.shape[1] // key.shape[1]
+    heads_per_key = query.shape[1] // key.shape[1]
     if softcap is None:
         return scaled_dot_product_attention(
-            query, key, value, is_causal=causal, scale=scale, enable_gqa=shared > 1
+            query,
+            key,
+            value,
+            is_causal=causal,
+            scale=scale,
+            enable_gqa=heads_per_key > 1,
         )
-    key, value = (x.repeat_interleave(shared, dim=1) for x in (key, value))
+    key, value = (x.repeat_interleave(heads_per_key, dim=1) for x in (key, value))
     scores = query @ key.mT * (scale or query.shape[-1] ** -0.5)
     scores = softcap * torch.tanh(scores / softcap)
     if causal:
-        later = torch.ones(scores.shape[-2:], dtype=torch.bool, device=key.device)
-        scores = scores.masked_fill(later.triu(1), -torch.inf)
+        is_later = torch.ones(scores.shape[-2:], dtype=torch.bool, device=key.device)
+        scores = scores.masked_fill(is_later.triu(1), -torch.inf)
     return scores.softmax(-1, dtype=torch.float32).to(value.dtype) @ value
 
 
@@ -212,11 +221,11 @@ def _attention(
     softcap: float | None = None,
     **_: Any,
 ) -> tuple[Tensor, None]:
-    """What transformers calls: (1, heads, tokens, d) in, (1, tokens, heads, d) out."""
+    """Called by transformers: (1, heads, tokens, d) in, (1, tokens, heads, d) out."""
     causal = getattr(module, "is_causal", True) if is_causal is None else is_causal
     batch = _BATCH.get()
     if query.is_cuda:
-        assert softcap is None, "can_pack leaves soft caps out"
+        assert softcap is None, "can_pack refuses soft caps"
         out = _varlen(query, key, value, batch, scale=scaling, causal=causal)
         return out, None
     n_tokens, n_heads = query.shape[2], query.shape[1]
@@ -235,7 +244,7 @@ def _attention(
 
 
 def _no_mask(*args: Any, **kwargs: Any) -> None:
-    """Texts are kept apart by `_attention` itself."""
+    """No mask: `_attention` itself keeps texts apart."""
 
 
 AttentionInterface.register(_ATTENTION, _attention)
@@ -251,8 +260,8 @@ def _varlen(
     scale: float | None,
     causal: bool,
 ) -> Float[Tensor, "1 token heads d_head"]:
-    """Attention inside each text by one kernel, in half precision on CUDA."""
-    # Imported here: it brings the compiler, a quarter of a cold start on a CPU.
+    """Attention within each text by one kernel, in half precision on CUDA."""
+    # Imported here: it loads the compiler, a quarter of a cold start on a CPU.
     from torch.nn.attention.varlen import varlen_attn
 
     q, k, v = (x[0].transpose(0, 1) for x in (query, key, value))
@@ -273,7 +282,7 @@ def _varlen(
 
 
 def _positions(padded: np.ndarray, config: Any) -> np.ndarray:
-    """Each token's position as the family counts it, for right-padded texts."""
+    """Each token's position as its family counts it, for right-padded texts."""
     if config.model_type in _PAST_PADDING_ID:
         real = padded != config.pad_token_id
         return real.cumsum(1) * real + config.pad_token_id
@@ -281,12 +290,14 @@ def _positions(padded: np.ndarray, config: Any) -> np.ndarray:
 
 
 def _padding_id(config: Any) -> int:
+    """The padding id, or 0 if the config has no valid one."""
     pad = getattr(config, "pad_token_id", None)
     n_words = getattr(config, "vocab_size", None) or 1
     return pad if isinstance(pad, int) and 0 <= pad < n_words else 0
 
 
 def _start_id(config: Any) -> int:
+    """The token that a decoder starts with."""
     names = ("decoder_start_token_id", "bos_token_id", "pad_token_id")
     ids = (getattr(config, name, None) for name in names)
     return next((i for i in ids if isinstance(i, int)), 0)

@@ -1,4 +1,4 @@
-"""How pickle keeps a backbone: by its name and identity, or whole if it has no name."""
+"""Pickles a backbone by its name and identity, or whole if it was made in memory."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -10,7 +10,7 @@ from stc_core.errors import StcError
 
 
 class Opened(NamedTuple):
-    """A backbone as it was loaded; `identity` is that of its files."""
+    """What is needed to load a backbone again; `identity` is that of its files."""
 
     name: str
     identity: str
@@ -20,14 +20,14 @@ class Opened(NamedTuple):
 
 
 _HERE: WeakValueDictionary[Opened, Any] = WeakValueDictionary()
-"""The backbones that were pickled or opened here, as long as somebody has them."""
+"""The backbones pickled or opened in this process, as long as they are in use."""
 
 
-def reduced(backbone: Any, *, loaded: bool) -> tuple[Callable[..., Any], tuple]:
-    """What `__reduce__` gives for a backbone.
+def reduce_backbone(backbone: Any, *, loaded: bool) -> tuple[Callable[..., Any], tuple]:
+    """The result of `__reduce__` for a backbone.
 
-    One that was loaded by a name is loaded again by it. One in memory alone goes
-    whole, model and tokenizer, as it could not be found again.
+    A backbone that was loaded by a name is loaded again by that name. One in memory is
+    pickled whole, with model and tokenizer, since nothing else could find it.
     """
     if not loaded:
         with backbone.alone():
@@ -65,32 +65,33 @@ def _whole(
 
 
 def opened(kind: Any, about: Opened) -> Any:
-    """The backbone of class `kind` that was pickled; the same one where it is here.
+    """The backbone of class `kind` that was pickled; the same object if it is in use.
 
-    On its device, or on the best one of this machine if that is not here. StcError if
-    the weights or the tokenizer of this name are others now.
+    It is on its old device, or on the best device of this machine if that one does not
+    exist here. StcError if this name now has other weights or another tokenizer.
     """
     about = Opened(*about)
-    if (here := _HERE.get(about)) is not None:
-        return here
-    found = kind.load(
+    if (in_use := _HERE.get(about)) is not None:
+        return in_use
+    backbone = kind.load(
         about.name,
         device=about.device if _is_here(about.device) else "auto",
         dtype=about.dtype,
         max_length=about.max_length,
     )
-    if found.identity != about.identity:
+    if backbone.identity != about.identity:
         raise StcError(
             f"pickled classifier on the backbone {about.name!r}",
-            expected=f"one of identity {about.identity[:12]}, as at the fit",
-            got=f"one of identity {found.identity[:12]}",
-            remedy="Bring the backbone of the fit back, or fit again.",
+            expected=f"a backbone with identity {about.identity[:12]}, as at the fit",
+            got=f"a backbone with identity {backbone.identity[:12]}",
+            remedy="Restore the backbone of the fit, or fit again.",
         )
-    _HERE[about] = found
-    return found
+    _HERE[about] = backbone
+    return backbone
 
 
 def _is_here(device: str) -> bool:
+    """Whether this machine has the device."""
     try:
         choose_device(device)
     except StcError:

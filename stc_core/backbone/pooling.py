@@ -1,7 +1,7 @@
 """Poolings of token activations, never over padding.
 
-`pool` takes any mask. `pool_groups` gives the same values without a mask and without
-a copy: the batch is sorted by length, so texts of equal length are one view.
+`pool` takes any mask. `pool_groups` gives the same values without a mask and without a
+copy: the batch is sorted by length, so texts of equal length form one view.
 """
 
 from collections.abc import Sequence
@@ -18,7 +18,8 @@ from stc_core.poolings import POOLING_RULES, Pooling
 class Group(NamedTuple):
     """Texts `start:stop` of a sorted batch, each `length` tokens long.
 
-    `token` is where the first of them starts when the batch is packed in one row.
+    `token` is the position where the first of them starts if the batch is packed in one
+    row.
     """
 
     start: int
@@ -28,7 +29,7 @@ class Group(NamedTuple):
 
 
 def equal_lengths(lengths: Sequence[int] | Int[np.ndarray, " batch"]) -> list[Group]:
-    """The runs of equal values in `lengths`, in order: they cover every text once."""
+    """The runs of equal values in `lengths`, in order; each text is in one run."""
     groups: list[Group] = []
     token = 0
     for position, length in enumerate(int(length) for length in lengths):
@@ -57,8 +58,9 @@ def pool(
 ) -> Float[Tensor, "batch d_feat"]:
     """One value a neuron, by `pooling`, of the positions where `mask` is true.
 
-    Every text has a token. Padding never leaks: values under a false mask, NaN and
-    inf too, do not change the result. Float32 out; the mean is accumulated in float32.
+    Every text must have a token. Padding never leaks: values under a false mask, even
+    NaN and inf, do not change the result. The result is float32; the mean is
+    accumulated in float32.
     """
     return POOLING_RULES[pooling].with_mask(hidden, mask)
 
@@ -70,9 +72,10 @@ def pool_groups(
     *,
     packed: bool = False,
 ) -> Float[Tensor, "texts d_feat"]:
-    """What `pool` gives for the same texts: a row a text, float32, sorted order.
+    """The same values as `pool`: one row per text, float32, in sorted order.
 
-    `hidden` is right-padded, or packed: one row of all tokens, nothing between.
+    `hidden` is right-padded, or packed: one row with the tokens of all texts and no
+    gaps.
     """
     n = groups[-1].stop
     out = torch.empty(n, hidden.shape[-1], device=hidden.device)

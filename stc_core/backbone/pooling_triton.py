@@ -1,7 +1,7 @@
 """Mean and maximum of every text of a packed row, in one read: a Triton kernel.
 
-On a GPU each pooling as its own pass costs as much as a small model's blocks. Only
-imported where there is CUDA: Triton comes with PyTorch's CUDA builds.
+On a GPU a separate pass for each pooling costs as much as a small model's blocks. The
+module is imported only with CUDA: Triton comes with PyTorch's CUDA builds.
 """
 
 from collections.abc import Sequence
@@ -22,18 +22,18 @@ def pool_packed(
     starts: Int[Tensor, " texts_plus_1"],
     poolings: Sequence[Pooling],
 ) -> dict[Pooling, Float[Tensor, "texts d_feat"]]:
-    """What `pooling.pool` gives for the texts between `starts`, float32.
+    """The values that `pooling.pool` gives for the texts between `starts`, float32.
 
-    A pooling that has no kernel here is left out.
+    A pooling without a kernel here is left out.
     """
-    found: dict[Pooling, Tensor] = {}
+    pooled: dict[Pooling, Tensor] = {}
     if "mean" in poolings or "max" in poolings:
-        found["mean"], found["max"] = mean_and_max(hidden.contiguous(), starts)
+        pooled["mean"], pooled["max"] = mean_and_max(hidden.contiguous(), starts)
     if "first" in poolings:
-        found["first"] = hidden[starts[:-1]].float()
+        pooled["first"] = hidden[starts[:-1]].float()
     if "last" in poolings:
-        found["last"] = hidden[starts[1:] - 1].float()
-    return {pooling: found[pooling] for pooling in poolings if pooling in found}
+        pooled["last"] = hidden[starts[1:] - 1].float()
+    return {pooling: pooled[pooling] for pooling in poolings if pooling in pooled}
 
 
 def mean_and_max(
@@ -41,12 +41,12 @@ def mean_and_max(
 ) -> tuple[Float[Tensor, "texts d_feat"], Float[Tensor, "texts d_feat"]]:
     """Float32 mean and maximum over the tokens `starts[i]:starts[i + 1]` of text i.
 
-    Every text has a token; `hidden` is contiguous, on CUDA, and is read once.
+    Every text must have a token. `hidden` is contiguous, on CUDA, and is read once.
     """
     n, width = len(starts) - 1, hidden.shape[1]
     mean, largest = hidden.new_empty(2, n, width, dtype=float32)
     grid = (triton.cdiv(width, BLOCK_COLUMNS), n)
-    with torch.cuda.device(hidden.device):  # Triton starts on the current one
+    with torch.cuda.device(hidden.device):  # Triton runs on the current device
         _reduce[grid](  # pyright: ignore[reportIndexIssue]
             hidden, starts, mean, largest, width, BLOCK_ROWS, BLOCK_COLUMNS, num_warps=1
         )

@@ -1,8 +1,9 @@
 """Rotary positions whose frequencies depend on the longest text of a batch.
 
-`longrope` (Phi-3 and others) has two sets: beyond a length it takes the second for all
-texts that are read together. `dynamic` (NTK) computes a set for each length beyond one,
-and keeps it for the batches that follow. Source: transformers.modeling_rope_utils.
+`longrope` (Phi-3 and others) has two sets of frequencies. If one text of a batch is
+longer than a limit, the second set is used for the whole batch. `dynamic` (NTK)
+computes a set for each length beyond a limit, and keeps it for the batches that follow.
+Source: transformers.modeling_rope_utils.
 """
 
 from collections.abc import Iterator
@@ -16,8 +17,11 @@ LIMIT = "original_max_position_embeddings"
 
 
 class Frequencies(NamedTuple):
-    """Beyond each length of `steps` others hold; beyond `growing` each length has its
-    own. `growing_modules` are those that keep them."""
+    """The text lengths at which a model's rotary frequencies change.
+
+    Beyond each length of `steps` other frequencies hold; beyond `growing` each length
+    has its own. `growing_modules` are the modules that keep them.
+    """
 
     steps: tuple[int, ...] = ()
     growing: int | None = None
@@ -25,21 +29,21 @@ class Frequencies(NamedTuple):
 
     @property
     def constant_up_to(self) -> int | None:
-        """The longest text for which they are those of a short one; None: any."""
+        """The longest text with the frequencies of a short one; None: any text."""
         limits = [*self.steps, *([] if self.growing is None else [self.growing])]
         return min(limits, default=None)
 
     def groups(self, lengths: Int[np.ndarray, " texts"]) -> Int[np.ndarray, " texts"]:
-        """The same number for texts that may be read together."""
-        found = np.zeros(len(lengths), int)
+        """A number for each text; texts with equal numbers may be read together."""
+        groups = np.zeros(len(lengths), int)
         for step in self.steps:
-            found += lengths > step
+            groups += lengths > step
         if self.growing is not None:
-            found += np.where(lengths > self.growing, len(self.steps) + lengths, 0)
-        return found
+            groups += np.where(lengths > self.growing, len(self.steps) + lengths, 0)
+        return groups
 
     def reset(self) -> None:
-        """Forget the frequencies of the batch before."""
+        """Forget the frequencies of the previous batch."""
         for module in self.growing_modules:
             for name in list(vars(module)):
                 if name.endswith("max_seq_len_cached"):
@@ -78,7 +82,7 @@ def _kinds(module: nn.Module) -> Iterator[tuple[str, dict[str, Any]]]:
 
 
 def _original(module: nn.Module) -> Iterator[tuple[str, Tensor]]:
-    """Names of the frequencies in use, and those of a short text."""
+    """Yield each set of frequencies by name, with its values for short texts."""
     for name in (*dict(module.named_buffers(recurse=False)), *vars(module)):
         if name.endswith("original_inv_freq"):
             prefix = name.removesuffix("original_inv_freq")

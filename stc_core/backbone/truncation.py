@@ -1,6 +1,6 @@
-"""How many texts a backbone would cut, from a sample and its tokenizer alone.
+"""The number of texts that a backbone would cut, from a sample and the tokenizer alone.
 
-Neither torch nor the model is loaded, so that looking at a table stays quick.
+Neither torch nor the model is loaded, so that looking at a table stays fast.
 """
 
 import json
@@ -16,7 +16,7 @@ from stc_core.config import DEFAULT_BACKBONE, MAX_LENGTH
 
 MOST_SAMPLED = 2000
 CHARACTERS_PER_TOKEN = 16
-"""Only the beginning of a text is counted, long enough for any limit in practice."""
+"""Only so many characters per token are counted: enough for any limit in practice."""
 
 
 class _Cut(NamedTuple):
@@ -27,13 +27,14 @@ class _Cut(NamedTuple):
     max_length: int
 
 
-def sampled_cut(
+def sample_truncation(
     texts: Sequence[str], name: str = DEFAULT_BACKBONE, *, most: int = MOST_SAMPLED
 ) -> _Cut | None:
-    """What the backbone `name`, which is on this machine, would cut of the texts.
+    """The numbers of sampled texts and of those that the backbone `name` would cut.
 
-    Of all of them, or of `most` at random, the same each time. None without a fast
-    tokenizer, which is the only kind that counts so many at once.
+    The backbone must be on this machine. The sample is all texts, or `most` at random,
+    the same ones each time. None without a fast tokenizer, the only kind that can count
+    so many texts quickly.
     """
     folder = resolve(name)
     path = folder / "tokenizer.json"
@@ -43,28 +44,31 @@ def sampled_cut(
     if len(texts) > most:
         rows = np.sort(np.random.default_rng(0).choice(rows, most, replace=False))
     limit = _limit(folder)
-    begun = [texts[int(row)][: CHARACTERS_PER_TOKEN * limit] for row in rows]
+    beginnings = [texts[int(row)][: CHARACTERS_PER_TOKEN * limit] for row in rows]
     try:
         tokenizer = Tokenizer.from_file(str(path))
     except Exception as error:
-        # Imported here: it brings transformers, which a look at a table does without.
+        # Imported here: it loads transformers, which is slow and needed only now.
         from stc_core.backbone.loading.loading_errors import tokenizer_fault
 
         raise tokenizer_fault(f"backbone {name!r}", folder, error) from error
     tokenizer.no_truncation()
     tokenizer.no_padding()
-    n_cut = sum(len(one.ids) > limit for one in tokenizer.encode_batch_fast(begun))
+    n_cut = sum(
+        len(encoding.ids) > limit
+        for encoding in tokenizer.encode_batch_fast(beginnings)
+    )
     return _Cut(n_cut, len(rows), limit)
 
 
 def _limit(folder: Path) -> int:
-    """Tokens that are read by default: MAX_LENGTH, or what the model can if less."""
-    said = [MAX_LENGTH]
+    """The tokens read by default: MAX_LENGTH, or the model's limit if that is lower."""
+    limits = [MAX_LENGTH]
     for name, key in (
         ("config.json", "max_position_embeddings"),
         ("tokenizer_config.json", "model_max_length"),
     ):
         if (folder / name).is_file():
-            found = json.loads((folder / name).read_text("utf-8")).get(key)
-            said += [int(found)] if found and found > 0 else []
-    return min(said)
+            value = json.loads((folder / name).read_text("utf-8")).get(key)
+            limits += [int(value)] if value and value > 0 else []
+    return min(limits)

@@ -24,7 +24,7 @@ from stc_core.config import (
     SPIN_POOLINGS,
     TrainConfig,
 )
-from stc_core.data.split import TRAIN, VALIDATION, carve
+from stc_core.data.split import TRAIN, VALIDATION, split_rows
 from stc_core.data.task import Read, Task
 from stc_core.data.texts import Texts
 from stc_core.errors import StcError
@@ -152,7 +152,7 @@ class SparsifyThenClassify(BaseClassifier, ClassifierMixin, BaseEstimator):
         if len(classes) < 2:
             raise StcError("labels", expected="at least 2 classes", got="1")
         _, groups = np.unique(np.array(texts, dtype=object), return_inverse=True)
-        split = carve(
+        split = split_rows(
             groups,
             codes,
             validation_share=settings.validation_share,

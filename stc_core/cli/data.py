@@ -60,12 +60,12 @@ def _with_backbone(corpus: Any, name: str, *, tried: bool) -> Any:
 
     What is wrong with the backbone is a finding beside those of the table.
     """
-    from stc_core.backbone.truncation import sampled_cut
+    from stc_core.backbone.truncation import sample_truncation
     from stc_core.data.findings import add_truncated, finding
 
     report, texts, more = corpus.report, corpus.texts, []
     try:
-        if cut := sampled_cut(texts, name):
+        if cut := sample_truncation(texts, name):
             report = add_truncated(report, *cut, sampled_of=len(texts))
         notes = _tried(name) if tried else []
         more = [finding("backbone", "info", note) for note in notes]

@@ -1,1 +1,1 @@
-"""A table of a user as a checked corpus: its columns, findings, splits and labels."""
+"""A user's table as a checked corpus: its columns, findings, splits and labels."""

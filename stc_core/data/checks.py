@@ -1,7 +1,7 @@
-"""The checks of a corpus: frames in, findings out, each with its rows and remedy.
+"""The checks of a corpus: frames in, findings with rows and remedies out.
 
-The frames have the columns row, file, text, label, label_1..., split and key, where
-rows with equal texts, but for outer spaces, share a key.
+The frames have the columns row, file, text, label, label_1..., split and key. Rows
+whose texts are equal apart from outer spaces share a key.
 """
 
 import numpy as np
@@ -23,16 +23,15 @@ from stc_core.frames import codes, equals, series
 MAX_CLASSES = 1000
 MIN_ROWS = 2
 FEW_ROWS = 10
-MOST_OF_ALL = 0.7
-"""The share of the rows from which on one class is most of them."""
+MOST_OF_ALL = 0.7  # from this share of the rows on a class counts as most of them
 NAMED_CLASSES = 8
 
 
 def check_source(source: dict, *, file: File) -> list[Finding]:
-    """Rows that reading had to mend."""
+    """Findings about rows that were repaired when the file was read."""
     encoding, stray = source["encoding"], source["stray"]
     read_as = codec_name(stray) if stray != encoding else "Latin-1"
-    said = {
+    messages = {
         "repaired": "{rows} held bytes that are not "
         + f"{encoding}; they were read as {read_as}. If letters look wrong, choose "
         "another encoding, or save the file as UTF-8.",
@@ -40,12 +39,12 @@ def check_source(source: dict, *, file: File) -> list[Finding]:
         "empty.",
         "long": "{rows} had more fields than the header and were left out. Put cells "
         'that contain the delimiter in quotes "...".',
-        "header": "{rows} repeat the header, as where two files were joined. They are "
-        "no data: delete them.",
+        "header": "{rows} repeat the header, as after joining two files. They are not "
+        "data: delete them.",
         "backslash": '{rows} hold \\" inside a cell, where other rows write a quote as '
         '"": look at these cells, and write "" there.',
     }
-    found = [
+    findings = [
         finding(
             kind,
             "warning",
@@ -54,12 +53,12 @@ def check_source(source: dict, *, file: File) -> list[Finding]:
             count=source["counts"][kind],
             file=file,
         )
-        for kind, message in said.items()
+        for kind, message in messages.items()
         if source["counts"].get(kind)
     ]
     if source["candidates"]:
-        found.append(_encoding(source, file=file))
-    return found
+        findings.append(_encoding(source, file=file))
+    return findings
 
 
 def codec_name(codec: str) -> str:
@@ -68,42 +67,42 @@ def codec_name(codec: str) -> str:
 
 
 def _encoding(source: dict, *, file: File) -> Finding:
-    """Which encoding was taken for a text that is no Unicode, and which it may be."""
+    """A finding on the encoding of a text that is not Unicode, and other guesses."""
     first, *others = source["candidates"]
-    mend = (
+    remedy = (
         "If letters look wrong, choose another one with --encoding, or in the box "
         "Encoding of the app, or save the file as UTF-8."
     )
     if source["sure"] or not others:
-        said = (
+        message = (
             f"The file is not in Unicode. It was read as {first['encoding']}, a guess."
         )
-        return finding("encoding", "info", f"{said} {mend}", file=file)
+        return finding("encoding", "info", f"{message} {remedy}", file=file)
     readings = "; ".join(f"{one['encoding']}: “{one['line']}”" for one in others)
-    said = (
+    message = (
         "The file is not in Unicode, and its encoding is not clear. It was read as "
-        f"{first['encoding']}: “{first['line']}”. It may be {readings}. {mend}"
+        f"{first['encoding']}: “{first['line']}”. It may be {readings}. {remedy}"
     )
-    return finding("encoding", "warning", said, file=file)
+    return finding("encoding", "warning", message, file=file)
 
 
 def check_labels(frame: pd.DataFrame, columns: Columns) -> list[Finding]:
-    """Errors of label columns as a whole; a sound column's odd class names."""
+    """Findings about label columns as a whole, and about odd class names."""
     if not len(frame):
         return [finding("no_rows", "error", "No row has both a text and a label.")]
     if TRAIN not in set(frame["split"]):
-        said = f"Split column {columns.split!r} marks no usable row as train."
-        return [finding("no_train", "error", said)]
+        message = f"Split column {columns.split!r} marks no usable row as train."
+        return [finding("no_train", "error", message)]
     names = level_names(columns)
-    found = []
+    findings = []
     for column, name in zip(columns.labels, names, strict=True):
         distinct = codes(frame, name)[1]
         problem = _label_problem(
             set(distinct), column, n=len(frame), finest=name == names[-1]
         )
-        found += [problem] if problem else check_names(frame, name, column)
+        findings += [problem] if problem else check_names(frame, name, column)
     if columns.labels[-1] in codes(frame, "label")[1]:
-        found.append(
+        findings.append(
             finding(
                 "no_header",
                 "warning",
@@ -111,55 +110,55 @@ def check_labels(frame: pd.DataFrame, columns: Columns) -> list[Finding]:
                 "file may lack a header row. Add a first line such as text,label.",
             )
         )
-    return found
+    return findings
 
 
 def _label_problem(
     distinct: set[str], column: str, *, n: int, finest: bool
 ) -> Finding | None:
-    some = ", ".join(sorted(distinct)[:3])
-    kind = None
+    """The finding for a column that cannot be a label, or None."""
+    shown = ", ".join(sorted(distinct)[:3])
     if len(distinct) > 20 and is_fractional(distinct):
         kind = "label_continuous"
-        said = f"holds {len(distinct):,} different decimal numbers ({some}, ...)"
-        mend = "A measure is no class: choose another column or cut it into ranges."
+        fact = f"holds {len(distinct):,} different decimal numbers ({shown}, ...)"
+        mend = "A measure is not a class: choose another column or cut it into ranges."
     elif n >= 20 and len(distinct) >= 0.9 * n:
         kind = "label_id"
-        said = f"has {len(distinct):,} different values on {n:,} rows ({some}, ...)"
-        mend = "An id or free text is no class: choose another column."
+        fact = f"has {len(distinct):,} different values on {n:,} rows ({shown}, ...)"
+        mend = "An id or free text is not a class: choose another column."
     elif len(distinct) > MAX_CLASSES:
         kind = "classes_too_many"
-        said = f"has {len(distinct):,} classes; at most {MAX_CLASSES:,} are supported"
+        fact = f"has {len(distinct):,} classes; at most {MAX_CLASSES:,} are supported"
         mend = "Choose a coarser column or merge rare classes."
     elif finest and len(distinct) == 1:
         kind = "one_class"
-        said = f"has the one value {some!r} on all {n:,} rows; two are needed"
+        fact = f"has the one value {shown!r} on all {n:,} rows; two are needed"
         mend = "Choose another column or add rows of another class."
-    if kind is None:
+    else:
         return None
-    return finding(kind, "error", f"Label column {column!r} {said}. {mend}", count=n)
+    return finding(kind, "error", f"Label column {column!r} {fact}. {mend}", count=n)
 
 
 def check_numbers(frame: pd.DataFrame, columns: Columns) -> list[Finding]:
-    """A column of numbers where the text should be, or of records."""
+    """A finding if the text column holds numbers, or a column holds records."""
     named = dict(zip(level_names(columns), columns.labels, strict=True))
     for part, name in {"text": columns.text, **named}.items():
         if fields := nested_fields(series(frame, part)):
-            said = f"Column {name!r} holds records with the fields {', '.join(fields)}"
-            said += ", which are read as JSON. To read one field, make it a column. "
-            said += take_field(name, fields[0])
-            return [finding("nested", "warning", said, count=len(frame))]
+            fact = f"Column {name!r} holds records with the fields {', '.join(fields)}"
+            fact += ", which are read as JSON. To read one field, make it a column. "
+            fact += take_field(name, fields[0])
+            return [finding("nested", "warning", fact, count=len(frame))]
     if not are_numbers(series(frame, "text")):
         return []
-    said = (
-        f"Text column {columns.text!r} holds numbers, which a language model knows "
-        "little of: choose another column if there is one with words."
+    fact = (
+        f"Text column {columns.text!r} holds numbers, about which a language model "
+        "knows little: choose another column if there is one with words."
     )
-    return [finding("text_numbers", "warning", said, count=len(frame))]
+    return [finding("text_numbers", "warning", fact, count=len(frame))]
 
 
 def check_class_sizes(frame: pd.DataFrame) -> list[Finding]:
-    """Classes too small to learn, without counting rows already marked as test."""
+    """Findings about classes too small to learn; rows marked as test do not count."""
     pool = ~equals(frame, "split", TEST)
     code, names = codes(frame, "label")
     counts = np.bincount(code[pool], minlength=len(names))
@@ -181,24 +180,24 @@ def check_class_sizes(frame: pd.DataFrame) -> list[Finding]:
             "Expect poor recognition; add rows or merge classes.",
         ),
     )
-    found = []
-    for kind, severity, low, high, what, mend in sizes:
+    findings = []
+    for kind, severity, low, high, amount, remedy in sizes:
         few = np.flatnonzero((counts >= low) & (counts < high))
         if len(few):
-            found.append(
+            findings.append(
                 finding(
                     kind,
                     severity,
-                    f"{_say_classes(sorted(names[c] for c in few))} {what} to learn "
-                    f"from: {{rows}}. {mend}",
+                    f"{_say_classes(sorted(names[c] for c in few))} {amount} to learn "
+                    f"from: {{rows}}. {remedy}",
                     rows=frame["row"].to_numpy()[pool & np.isin(code, few)],
                 )
             )
-    return found
+    return findings
 
 
 def check_balance(frame: pd.DataFrame) -> list[Finding]:
-    """A class that most rows have, so that to say it always scores well."""
+    """A finding if most rows have one class, so that always guessing it scores well."""
     pool = ~equals(frame, "split", TEST)
     code, names = codes(frame, "label")
     counts = np.bincount(code[pool], minlength=len(names))
@@ -210,29 +209,29 @@ def check_balance(frame: pd.DataFrame) -> list[Finding]:
             "imbalance",
             "warning",
             f"{share:.0%} of the rows are {names[counts.argmax()]!r}: accuracy rewards "
-            "a classifier that says little else. Weigh rare classes up (a setting on "
-            "Train; --class-weight balanced), and read the macro-F1.",
+            "a classifier that says little else. Give rare classes more weight (a "
+            "setting on Train; --class-weight balanced), and read the macro-F1.",
         )
     ]
 
 
 def _say_classes(names: list[str]) -> str:
-    some = ", ".join(map(repr, names[:NAMED_CLASSES]))
+    examples = ", ".join(map(repr, names[:NAMED_CLASSES]))
     if len(names) == 1:
-        return f"Class {some} has"
+        return f"Class {examples} has"
     more = ", ..." if len(names) > NAMED_CLASSES else ""
-    return f"{len(names):,} classes ({some}{more}) have"
+    return f"{len(names):,} classes ({examples}{more}) have"
 
 
 def level_findings(frame: pd.DataFrame, columns: Columns) -> list[Finding]:
-    """Children with several parents, and levels given from fine to coarse."""
+    """Findings about children with several parents, and levels from fine to coarse."""
     names = level_names(columns)
-    found = []
+    findings = []
     for level in range(len(names) - 1):
         pair = names[level], names[level + 1]
         coarse_column, fine_column = columns.labels[level : level + 2]
         if len(set(frame[pair[1]])) < len(set(frame[pair[0]])):
-            found.append(
+            findings.append(
                 finding(
                     "level_order",
                     "warning",
@@ -242,76 +241,81 @@ def level_findings(frame: pd.DataFrame, columns: Columns) -> list[Finding]:
             )
             continue
         usual = series(frame, pair[1]).map(commonest_parents(frame, *pair))
-        odd = (usual != series(frame, pair[0])).to_numpy(dtype=bool)
-        if odd.any():
-            many = sorted(set(series(frame, pair[1])[odd]))
-            found.append(
+        is_odd = (usual != series(frame, pair[0])).to_numpy(dtype=bool)
+        if is_odd.any():
+            children = sorted(set(series(frame, pair[1])[is_odd]))
+            findings.append(
                 finding(
                     "several_parents",
                     "warning",
-                    f"{_say_classes(many)} several parents in {coarse_column!r}: "
+                    f"{_say_classes(children)} several parents in {coarse_column!r}: "
                     "{rows} with another parent than usual. Predictions use the "
                     "commonest parent; rename the classes if they differ in meaning.",
-                    rows=frame["row"].to_numpy()[odd],
+                    rows=frame["row"].to_numpy()[is_odd],
                 )
             )
-    return found
+    return findings
 
 
 def commonest_parents(frame: pd.DataFrame, coarse: str, fine: str) -> dict[str, str]:
-    """Fine label -> the coarse label it meets most often; ties go to the first name."""
+    """The coarse label that each fine label has most often; ties by first name."""
     parents: dict[str, tuple[int, str]] = {}
     code_of_coarse, coarse_names = codes(frame, coarse)
     code_of_fine, fine_names = codes(frame, fine)
-    met = np.bincount(code_of_fine * len(coarse_names) + code_of_coarse)
-    for at in np.flatnonzero(met):
-        child, parent = divmod(int(at), len(coarse_names))
-        best = (-int(met[at]), coarse_names[parent])
+    counts = np.bincount(code_of_fine * len(coarse_names) + code_of_coarse)
+    for pair in np.flatnonzero(counts):
+        child, parent = divmod(int(pair), len(coarse_names))
+        best = (-int(counts[pair]), coarse_names[parent])
         name = fine_names[child]
         parents[name] = min(parents.get(name, best), best)
     return {child: parent for child, (_, parent) in parents.items()}
 
 
 def check_repeats(frame: pd.DataFrame, *, file: File) -> list[Finding]:
-    """Exact duplicates within one file, with the same and with other labels."""
+    """Findings about equal texts within one file, with the same or another label."""
     rows, key = frame["row"].to_numpy(), frame["key"].to_numpy()
     pairs = pd.DataFrame({"key": key, "code": codes(frame, "label")[0]})
-    again = pairs.duplicated().to_numpy()
-    kinds_of_key = pairs["key"].to_numpy()[~again]
-    keys, kinds = np.unique(kinds_of_key, return_counts=True)
-    clash = np.isin(key, keys[kinds > 1])
-    found = []
-    if (again & ~clash).any():
-        found.append(
+    is_repeated = pairs.duplicated().to_numpy()
+    kinds_of_key = pairs["key"].to_numpy()[~is_repeated]
+    keys, n_labels = np.unique(kinds_of_key, return_counts=True)
+    is_conflict = np.isin(key, keys[n_labels > 1])
+    findings = []
+    if (is_repeated & ~is_conflict).any():
+        findings.append(
             finding(
                 "duplicate",
                 "warning",
                 "Text and label of an earlier row are repeated on {rows}. Repeats "
-                "weigh more; delete them unless that is meant.",
-                rows=rows[again & ~clash],
+                "weigh more; delete them unless that is intended.",
+                rows=rows[is_repeated & ~is_conflict],
                 file=file,
             )
         )
-    if clash.any():
-        n = int((kinds > 1).sum())
-        found.append(
+    if is_conflict.any():
+        n = int((n_labels > 1).sum())
+        findings.append(
             finding(
                 "conflict",
                 "warning",
                 f"The same text has different labels ({n:,} text{'s' * (n != 1)}): "
                 "{rows}. Decide on one label for each text.",
-                rows=rows[clash],
+                rows=rows[is_conflict],
                 file=file,
             )
         )
-    return found
+    return findings
 
 
 def check_leaks(frame: pd.DataFrame) -> list[Finding]:
-    """Test texts that are also learnt or chosen by, validation texts in train."""
+    """Findings about test texts outside test, and validation texts in train."""
     rows, key = frame["row"].to_numpy(), frame["key"].to_numpy()
     wholes = (
-        (TEST, ~equals(frame, "split", TEST), "leak", "the test score will flatter"),
+        (
+            TEST,
+            ~equals(frame, "split", TEST),
+            "leak",
+            "the test score will be too high",
+        ),
         (
             VALIDATION,
             equals(frame, "split", TRAIN),
@@ -319,55 +323,55 @@ def check_leaks(frame: pd.DataFrame) -> list[Finding]:
             "choices made on them will be too sure",
         ),
     )
-    found = []
-    for name, learnt, kind, effect in wholes:
-        of = equals(frame, "split", name)
-        leaked = of & np.isin(key, key[learnt])
+    findings = []
+    for name, others, kind, effect in wholes:
+        own = equals(frame, "split", name)
+        leaked = own & np.isin(key, key[others])
         if leaked.any():
-            found.append(
+            findings.append(
                 finding(
                     kind,
                     "warning",
-                    f"{leaked.sum() / of.sum():.1%} of the {name} texts are in train "
+                    f"{leaked.sum() / own.sum():.1%} of the {name} texts are in train "
                     f"too: {{rows}}; {effect}. Delete them from one of the two.",
                     rows=rows[leaked],
                     file=_file_of(frame, leaked),
                 )
             )
-    return found
+    return findings
 
 
 def unseen_labels(frame: pd.DataFrame) -> Bool[np.ndarray, " n"]:
-    """True on rows of test and validation whose label train does not have."""
+    """True for rows of test and validation whose label is not in train."""
     code, names = codes(frame, "label")
     train = equals(frame, "split", TRAIN)
     return np.bincount(code[train], minlength=len(names))[code] == 0
 
 
 def check_unseen(frame: pd.DataFrame) -> list[Finding]:
-    """Labels of test and validation that train lacks, one finding a split."""
+    """Findings about labels of test and validation that train lacks, one per split."""
     unseen = unseen_labels(frame)
-    found = []
+    findings = []
     for name in (VALIDATION, TEST):
-        of = unseen & equals(frame, "split", name)
-        if of.any():
-            labels = sorted(set(series(frame, "label")[of]))
-            found.append(
+        rows = unseen & equals(frame, "split", name)
+        if rows.any():
+            labels = sorted(set(series(frame, "label")[rows]))
+            findings.append(
                 finding(
                     "unseen_label",
                     "warning",
                     f"{_say_classes(labels)} no row in train but some in {name}: "
-                    "{rows}, left out of the score, for no classifier can get them "
+                    "{rows}, left out of the score, since no classifier can get them "
                     "right. Add such rows to train or check the spelling.",
-                    rows=frame["row"].to_numpy()[of],
-                    file=_file_of(frame, of),
+                    rows=frame["row"].to_numpy()[rows],
+                    file=_file_of(frame, rows),
                 )
             )
-    return found
+    return findings
 
 
 def check_empty_splits(frame: pd.DataFrame) -> list[Finding]:
-    """Splits that hold no usable row: nothing could be chosen or scored on them."""
+    """Findings about splits without a usable row: nothing can be done on them."""
     why = {
         TRAIN: "to learn from",
         VALIDATION: "to choose the neurons on",
@@ -391,6 +395,6 @@ def _file_of(frame: pd.DataFrame, which: Bool[np.ndarray, " n"]) -> File:
 
 
 def level_names(columns: Columns) -> list[str]:
-    """What the corpus calls its label columns, from coarse to fine."""
+    """The names of the label columns in the corpus, from coarse to fine."""
     n = len(columns.labels)
     return ["label"] if n == 1 else [f"label_{level}" for level in range(1, n + 1)]

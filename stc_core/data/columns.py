@@ -1,4 +1,4 @@
-"""Which column is the text, the label, the split, the id: guessed or checked."""
+"""Which columns are text, label, split and id: guessed, or checked if given."""
 
 import json
 import math
@@ -44,7 +44,7 @@ SPLITS = {
 
 
 class Columns(NamedTuple):
-    """The names of the columns in use; labels from coarse to fine."""
+    """The names of the columns in use; labels go from coarse to fine."""
 
     text: str
     labels: tuple[str, ...]
@@ -55,12 +55,14 @@ class Columns(NamedTuple):
 
     @property
     def written(self) -> dict[str, str]:
-        """The columns that are written after the labels, in that order, by role."""
+        """The columns of text to generate after the labels, in that order, by role."""
         roles = {"thought": self.thought, "reply": self.reply}
         return {role: name for role, name in roles.items() if name}
 
 
 class _Profile(NamedTuple):
+    """What a sample of a column shows about it."""
+
     name: str
     plain: str
     n: int
@@ -72,29 +74,30 @@ class _Profile(NamedTuple):
 
     @property
     def unique(self) -> bool:
+        """Whether nearly all values differ."""
         return self.n > 0 and self.distinct >= 0.9 * self.n
 
     @property
     def classes(self) -> bool:
-        """Whether the values may be classes: a few, each on several rows."""
+        """Whether the values may be classes: few, each on several rows."""
         few = self.distinct <= 0.5 * self.n or (self.n < 20 and not self.unique)
         return self.distinct >= 2 and few and not self.fractional and not self.nested
 
 
 def guess_columns(frame: pd.DataFrame) -> Columns:
-    """The likeliest columns, from names first and content second.
+    """The likeliest columns, judged by names first and content second.
 
-    One label is proposed, unless only label_1 ... label_n exist, which are levels from
-    coarse to fine. `labels` is empty when no column can be one.
+    One label is proposed. If there are only label_1 ... label_n, these are levels from
+    coarse to fine. `labels` is empty if no column can be a label.
     """
     return _guess(frame, DataConfig(path=""))
 
 
 def resolve_columns(frame: pd.DataFrame, data: DataConfig) -> Columns:
-    """The columns that `data` names, each checked, the others guessed.
+    """The columns that `data` names, each checked, with the others guessed.
 
-    Raises StcError with the nearest name for one that is not there, when a column is
-    wanted twice, or when no label was named and none can be guessed.
+    StcError for a column that does not exist, with the most similar name; for a column
+    with two roles; and if no label is named and none can be guessed.
     """
     named = _named(data)
     if data.thought and not data.reply:
@@ -105,13 +108,13 @@ def resolve_columns(frame: pd.DataFrame, data: DataConfig) -> Columns:
         )
     for role, name in named:
         check_column(frame, name, role=role)
-    taken = [name for _, name in named]
-    twice = next((name for name in taken if taken.count(name) > 1), None)
-    if twice:
+    used = [name for _, name in named]
+    repeated = next((name for name in used if used.count(name) > 1), None)
+    if repeated:
         raise StcError(
-            f"column {twice!r}",
+            f"column {repeated!r}",
             expected="one use for each column",
-            got=" and ".join(role for role, name in named if name == twice),
+            got=" and ".join(role for role, name in named if name == repeated),
             remedy="Choose another column for one of them.",
         )
     columns = _guess(frame, data)
@@ -121,18 +124,16 @@ def resolve_columns(frame: pd.DataFrame, data: DataConfig) -> Columns:
 
 
 def _guess(frame: pd.DataFrame, data: DataConfig) -> Columns:
-    taken = {name for _, name in _named(data)}
+    used = {name for _, name in _named(data)}
     sample = _sample(frame)
-    free = [
-        _profile(str(c), series(sample, c)) for c in frame.columns if c not in taken
-    ]
+    free = [_profile(str(c), series(sample, c)) for c in frame.columns if c not in used]
     splits = (p for p in free if p.splits and p.plain not in LABEL_NAMES)
     split = _name(_first(splits)) if data.split is None else data.split or None
     free = [p for p in free if p.name != split]
-    may_be_id = free if data.text or len(free) > 1 else []
+    id_candidates = free if data.text or len(free) > 1 else []
     identity = data.id or None
     if data.id is None:
-        identity = _name(_first(p for p in may_be_id if _is_id(p)))
+        identity = _name(_first(p for p in id_candidates if _is_id(p)))
     free = [p for p in free if p.name != identity]
     text = data.text or _name(_guess_text(free))
     if text is None:
@@ -147,9 +148,9 @@ def _guess(frame: pd.DataFrame, data: DataConfig) -> Columns:
 
 
 def _sample(frame: pd.DataFrame) -> pd.DataFrame:
-    """Rows from all over the table, as files are often sorted by label.
+    """Rows from all parts of the table, since files are often sorted by label.
 
-    Short slices cost nothing, where single rows would copy whole columns.
+    They are short slices, which cost nothing; single rows would copy whole columns.
     """
     if len(frame) <= SAMPLE_ROWS:
         return frame
@@ -158,7 +159,7 @@ def _sample(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def label_columns(frame: pd.DataFrame, columns: Columns) -> list[str]:
-    """Those of the other columns that could be a label as well."""
+    """The columns not in use that could be a label, too."""
     taken = {columns.text, *columns.labels, columns.split, columns.id}
     sample = _sample(frame)
     free = [str(name) for name in frame.columns if name not in taken]
@@ -166,13 +167,13 @@ def label_columns(frame: pd.DataFrame, columns: Columns) -> list[str]:
 
 
 def free_columns(names: Iterable[str], data: DataConfig) -> list[str]:
-    """Those of `names` that are neither text, label, split nor id of `data`."""
+    """The names that are not text, label, split or id in `data`."""
     taken = {data.text, *data.labels, data.split, data.id}
     return [name for name in names if name not in taken]
 
 
 def check_column(frame: pd.DataFrame, name: str, *, role: str = "column") -> None:
-    """Raises StcError, with the columns there are, unless `name` is one of them."""
+    """StcError, with the columns of the table, unless `name` is one of them."""
     names = [str(column) for column in frame.columns]
     if name in names:
         return
@@ -181,15 +182,15 @@ def check_column(frame: pd.DataFrame, name: str, *, role: str = "column") -> Non
         raise StcError(
             f"{role} column {name!r}",
             expected=f"one of the columns {', '.join(map(repr, names))}",
-            got=f"a field inside of {outer!r}, where it is no column",
+            got=f"a field inside {outer!r}, which is not a column",
             remedy=take_field(outer, field),
         )
     lower = {column.lower(): column for column in names}
-    near = get_close_matches(name.lower(), list(lower), n=1, cutoff=0.5)
+    similar = get_close_matches(name.lower(), list(lower), n=1, cutoff=0.5)
     raise StcError(
         f"{role} column {name!r}",
         expected=f"one of the columns {', '.join(map(repr, names))}",
-        remedy=f"Did you mean {lower[near[0]]!r}?" if near else None,
+        remedy=f"Did you mean {lower[similar[0]]!r}?" if similar else None,
     )
 
 
@@ -221,7 +222,7 @@ def _profile(name: str, column: pd.Series) -> _Profile:
 
 
 def nested_fields(cells: Iterable[str]) -> list[str]:
-    """The fields of a column whose cells are JSON objects; none of another one."""
+    """The fields of a column whose cells are JSON objects; [] for other columns."""
     fields: dict[str, None] = {}
     for cell in islice(filter(None, cells), _SLICE_ROWS):
         try:
@@ -235,7 +236,7 @@ def nested_fields(cells: Iterable[str]) -> list[str]:
 
 
 def take_field(name: str, field: str) -> str:
-    """How a field of a nested column becomes a column of its own."""
+    """How to make a field of a nested column a column of its own."""
     return f"With pandas: frame[{field!r}] = frame[{name!r}].str.get({field!r})."
 
 
@@ -248,8 +249,8 @@ def is_fractional(values: Iterable[str]) -> bool:
 
 def are_numbers(values: Iterable[str]) -> bool:
     """Whether nearly all values are numbers."""
-    found = [_as_number(value) is not None for value in values]
-    return bool(found) and sum(found) >= 0.95 * len(found)
+    flags = [_as_number(value) is not None for value in values]
+    return bool(flags) and sum(flags) >= 0.95 * len(flags)
 
 
 def _as_number(text: str) -> float | None:
@@ -261,23 +262,26 @@ def _as_number(text: str) -> float | None:
 
 
 def _is_id(column: _Profile) -> bool:
-    named = column.plain in ID_NAMES or column.plain.endswith("_id")
-    nameless = re.fullmatch(r"column_\d+|unnamed(:_?\d+)?", column.plain) is not None
-    return column.unique and column.chars < 40 and (named or nameless)
+    """Whether the column looks like an id."""
+    has_id_name = column.plain in ID_NAMES or column.plain.endswith("_id")
+    has_no_name = re.fullmatch(r"column_\d+|unnamed(:_?\d+)?", column.plain) is not None
+    return column.unique and column.chars < 40 and (has_id_name or has_no_name)
 
 
 def _guess_text(columns: list[_Profile]) -> _Profile | None:
+    """The likeliest text column."""
     for name in TEXT_NAMES:
         for column in columns:
-            sure = name in TEXT_NAMES[:6] or not (column.classes or column.nested)
-            if column.plain == name and column.n and sure:
+            is_text = name in TEXT_NAMES[:6] or not (column.classes or column.nested)
+            if column.plain == name and column.n and is_text:
                 return column
     flat = [p for p in columns if not p.nested] or columns
-    spread = [(p.chars * (p.distinct / max(p.n, 1)) ** 0.5, p) for p in flat]
-    return max(spread, key=lambda pair: pair[0])[1] if spread else None
+    scored = [(p.chars * (p.distinct / max(p.n, 1)) ** 0.5, p) for p in flat]
+    return max(scored, key=lambda pair: pair[0])[1] if scored else None
 
 
 def _guess_labels(columns: list[_Profile]) -> tuple[str, ...]:
+    """The likeliest label columns."""
     by_name = {p.plain: p for p in columns}
     if "label" not in by_name:
         levels = [p for p in columns if re.fullmatch(r"label_?\d+", p.plain)]
@@ -296,7 +300,7 @@ def _guess_labels(columns: list[_Profile]) -> tuple[str, ...]:
 
 
 def _after(columns: list[_Profile], text: str) -> list[_Profile]:
-    """The other columns, those behind the text first: there the label mostly is."""
+    """The other columns, those after the text first: the label is usually there."""
     names = [p.name for p in columns]
     at = names.index(text) if text in names else -1
     return columns[at + 1 :] + columns[: max(at, 0)]
@@ -311,6 +315,7 @@ def _name(column: _Profile | None) -> str | None:
 
 
 def _no_label(frame: pd.DataFrame, columns: Columns) -> StcError:
+    """The error for a table without a label column."""
     names = ", ".join(repr(str(name)) for name in frame.columns)
     if len(frame.columns) == 1:
         return StcError(

@@ -60,12 +60,12 @@ DELIMITED = ("csv", "tsv")
 
 @dataclass(frozen=True)
 class Corpus:
-    """Usable rows with their labels and splits, and the report on all rows.
+    """The usable rows with their labels and splits, and the report on all rows.
 
     `frame` has the columns row (from 1, in the file), file ("data" or "test"), id,
-    text, label (the finest, which is trained), label_1 ... label_L when there are
-    several levels, thought and reply where they are wanted, and split. Every label of
-    any row is in train too.
+    text, label (the finest one, which is trained), label_1 ... label_L if there are
+    several levels, thought and reply if they are given, and split. Every label of any
+    row is also in train.
     """
 
     frame: pd.DataFrame
@@ -74,11 +74,12 @@ class Corpus:
 
     @property
     def texts(self) -> Texts:
-        """The texts, made into strings as they are read."""
+        """The texts; each becomes a string when it is read."""
         return Texts(series(self.frame, "text"))
 
     @property
     def labels(self) -> Shaped[np.ndarray, " n"]:
+        """The trained label of each row."""
         return self.frame["label"].to_numpy(dtype=str)
 
     @property
@@ -87,14 +88,14 @@ class Corpus:
 
     @property
     def parents(self) -> dict[str, dict[str, str]]:
-        """For each coarser level its column, and fine label -> commonest parent."""
+        """For each coarser level's column, the commonest parent of each fine label."""
         return {
             level: commonest_parents(self.frame, level, "label")
             for level in level_names(self.columns)[:-1]
         }
 
     def take(self, rows: Int[np.ndarray, " some"]) -> "Corpus":
-        """The rows at these positions, in this order; the report is that of all."""
+        """The rows at these positions, in this order, with the report of all rows."""
         frame = self.frame.take(rows).reset_index(drop=True)
         return Corpus(frame, self.columns, self.report)
 
@@ -111,18 +112,18 @@ def read_corpus(
     test_share: float = 0.2,
     seed: int = 0,
 ) -> Corpus:
-    """The corpus, ready to train on: the same settings give the same splits.
+    """The corpus, ready to train on: equal settings give equal splits.
 
-    Rows without text or label are left out and named in the report. Raises StcError
-    with every finding that makes training impossible.
+    Rows without text or label are left out and named in the report. StcError with every
+    finding that makes training impossible.
     """
     corpus = inspect_corpus(
         data, validation_share=validation_share, test_share=test_share, seed=seed
     )
     errors = corpus.report.errors
     if errors:
-        said = " ".join(error.message for error in errors)
-        raise StcError(f"{source_name(data.path)}: {said}")
+        messages = " ".join(error.message for error in errors)
+        raise StcError(f"{source_name(data.path)}: {messages}")
     return corpus
 
 
@@ -133,9 +134,9 @@ def inspect_corpus(
     test_share: float = 0.2,
     seed: int = 0,
 ) -> Corpus:
-    """The same as `read_corpus`, but errors of the content stay findings.
+    """The corpus as `read_corpus` gives it, but errors in the content stay findings.
 
-    Raises StcError only for a file or a column that cannot be read at all.
+    StcError only for a file or a column that cannot be read at all.
     """
     parts = _gather(data)
     frame, columns, findings = parts.frame, parts.columns, parts.findings
@@ -166,15 +167,15 @@ def inspect_corpus(
 
 
 def labelled_texts(data: DataConfig) -> tuple[list[str], Int[np.ndarray, " n"]]:
-    """Every usable text of the file, whatever its split, and its label's class code.
+    """Every usable text of the file, in any split, and the class code of its label.
 
-    Raises StcError for labels that are no classes.
+    StcError for labels that cannot be classes.
     """
     parts = _gather(data)
     errors = [
-        found.message
-        for found in check_labels(parts.frame, parts.columns)
-        if found.severity == "error"
+        problem.message
+        for problem in check_labels(parts.frame, parts.columns)
+        if problem.severity == "error"
     ]
     if errors:
         raise StcError(f"{source_name(data.path)}: {' '.join(errors)}")
@@ -191,7 +192,7 @@ class _Parts(NamedTuple):
 
 
 def _gather(data: DataConfig) -> _Parts:
-    """The usable rows of the file and of the test file, not yet split."""
+    """The usable rows of the file and of the test file, not split yet."""
     table = read_table(data.path, encoding=data.encoding)
     columns = resolve_columns(table, data)
     facts = table.attrs["source"]
@@ -217,35 +218,35 @@ def _splits(frame: pd.DataFrame) -> Shaped[np.ndarray, " n"]:
 
 
 def _check_rows(frame: pd.DataFrame) -> list[Finding]:
-    """What only single rows show, once all of them have a split."""
+    """Findings about single rows, once all rows have a split."""
     frame = frame.drop(columns="text")
-    found = []
+    findings = []
     files: tuple[File, ...] = ("data", "test")
     for name in files:
-        of = np.flatnonzero(equals(frame, "file", name))
-        found += check_repeats(frame.take(of), file=name) if len(of) else []
-    return found + check_leaks(frame) + check_unseen(frame)
+        rows = np.flatnonzero(equals(frame, "file", name))
+        findings += check_repeats(frame.take(rows), file=name) if len(rows) else []
+    return findings + check_leaks(frame) + check_unseen(frame)
 
 
 def _keep(frame: pd.DataFrame, which: Bool[np.ndarray, " n"]) -> pd.DataFrame:
-    """The rows where `which` is true, numbered anew; `frame` is used up.
+    """The rows where `which` is true, numbered again; `frame` is consumed.
 
-    Texts move over chunk by chunk, so that they are never in memory twice.
+    Texts are moved chunk by chunk, so that they are never in memory twice.
     """
     if which.all():
         return frame
     names, pool = list(frame.columns), pa.system_memory_pool()
     chunks = pa.chunked_array(pa.array(frame.pop("text"))).chunks[::-1]
-    place, kept = 0, []
+    start, kept_chunks = 0, []
     while chunks:
         chunk = chunks.pop()
-        part = which[place : place + len(chunk)]
-        place += len(chunk)
+        part = which[start : start + len(chunk)]
+        start += len(chunk)
         if not part.all():
             mask = pa.array(part)
             chunk = pc.call_function("filter", [chunk, mask], memory_pool=pool)
-        kept.append(chunk)
-    text = pa.table({"text": pa.chunked_array(kept)}).to_pandas()
+        kept_chunks.append(chunk)
+    text = pa.table({"text": pa.chunked_array(kept_chunks)}).to_pandas()
     rest = frame.take(np.flatnonzero(which)).reset_index(drop=True)
     rest["text"] = text["text"]
     return rest.reindex(columns=names)
@@ -256,7 +257,7 @@ def _gravity(found: Finding) -> int:
 
 
 def _counts(frame: pd.DataFrame) -> dict[str, dict[str, int]]:
-    """Label -> split -> rows, in the order of the labels' names."""
+    """Rows by label and split, sorted by label."""
     counts: dict[str, dict[str, int]] = {}
     for label, split, rows in class_balance(frame).itertuples(index=False):
         counts.setdefault(label, {})[split] = rows
@@ -266,7 +267,7 @@ def _counts(frame: pd.DataFrame) -> dict[str, dict[str, int]]:
 def _read_test(
     data: DataConfig, columns: Columns, findings: list[Finding]
 ) -> tuple[pd.DataFrame, int]:
-    """The usable rows of the test file and how many rows it has."""
+    """The usable rows of the test file, and the number of all its rows."""
     assert data.test_path is not None, data
     table = read_table(data.test_path, encoding=data.encoding)
     name = source_name(data.test_path)
@@ -289,19 +290,20 @@ def _read_test(
 
 
 def _refuse_two_tests(frame: pd.DataFrame, columns: Columns) -> None:
+    """StcError if the table marks test rows although there is a test file."""
     marked = frame["row"].to_numpy()[equals(frame, "split", TEST)]
     if len(marked):
         raise StcError(
             f"split column {columns.split!r}",
             expected="test rows in one place",
-            got=f"{len(marked):,} rows marked test there (row {marked[0]}, ...) "
+            got=f"{len(marked):,} rows marked test in it (row {marked[0]}, ...) "
             "and a test file",
             remedy="Leave out the test file, or delete those rows.",
         )
 
 
 def _pick(table: pd.DataFrame, columns: Columns, *, file: File) -> pd.DataFrame:
-    """The corpus columns of a table, all of its rows, and a key for equal texts."""
+    """The corpus columns of all rows of a table, and a key for equal texts."""
     rows = np.arange(1, len(table) + 1)
     text = as_text(series(table, columns.text))
     picked = {
@@ -316,16 +318,16 @@ def _pick(table: pd.DataFrame, columns: Columns, *, file: File) -> pd.DataFrame:
         picked |= {f"label_{n}": level for n, level in enumerate(levels, 1)}
     for role, column in columns.written.items():
         picked[role] = as_text(series(table, column)).str.strip()
-    given = as_text(series(table, columns.split)) if columns.split else None
-    picked["split"] = TRAIN if given is None else _known_splits(given, columns)
+    cells = as_text(series(table, columns.split)) if columns.split else None
+    picked["split"] = TRAIN if cells is None else _known_splits(cells, columns)
     picked["key"] = text_keys(text)
     return pd.DataFrame(picked)
 
 
 def text_keys(texts: pd.Series) -> Int[np.ndarray, " n"]:
-    """A number per text, equal where texts are equal but for outer spaces.
+    """A number per text; texts equal apart from outer spaces have equal numbers.
 
-    BLANK for a missing or blank text. Good within one process only.
+    BLANK for a missing or blank text. The numbers are valid only within one process.
     """
     keys = np.full(len(texts), BLANK, dtype=np.int64)
     for start in range(0, len(texts), _SLICE_ROWS):
@@ -337,6 +339,7 @@ def text_keys(texts: pd.Series) -> Int[np.ndarray, " n"]:
 
 
 def _known_splits(given: pd.Series, columns: Columns) -> pd.Series:
+    """The split of each row under its standard name; StcError for unknown names."""
     known = given.str.strip().str.lower().map(SPLITS)
     wrong = np.flatnonzero(known.isna())
     if len(wrong):
@@ -345,7 +348,7 @@ def _known_splits(given: pd.Series, columns: Columns) -> pd.Series:
             f"split column {columns.split!r}, row {wrong[0] + 1}",
             expected="train, validation (dev, val) or test (eval, holdout)",
             got=f"{value!r}" if isinstance(value, str) and value else "an empty cell",
-            remedy=f"{len(wrong):,} rows need mending; or choose no split column.",
+            remedy=f"Correct {len(wrong):,} rows, or choose no split column.",
         )
     return known
 
@@ -355,41 +358,41 @@ def _usable(
 ) -> pd.DataFrame:
     """The rows with a text, all labels and a reply; the others become findings.
 
-    In CSV only rows with too many fields, told of already, have missing cells.
+    In CSV only rows with too many fields, reported already, have missing cells.
     """
     rows = frame["row"].to_numpy()
     file = _file(frame)
-    blank = frame["key"].to_numpy() == BLANK
-    told = csv & frame["text"].isna().to_numpy()
-    bare = np.zeros(len(frame), dtype=bool)
+    is_blank = frame["key"].to_numpy() == BLANK
+    is_reported = csv & frame["text"].isna().to_numpy()
+    is_unlabelled = np.zeros(len(frame), dtype=bool)
     for name in level_names(columns):
-        bare |= _without(frame, name)
+        is_unlabelled |= _without(frame, name)
     labels = " or ".join(map(repr, columns.labels))
-    wanting = [
-        ("empty_text", blank & ~told, f"No text in {columns.text!r}"),
-        ("missing_label", bare & ~blank, f"No label in {labels}"),
+    problems = [
+        ("empty_text", is_blank & ~is_reported, f"No text in {columns.text!r}"),
+        ("missing_label", is_unlabelled & ~is_blank, f"No label in {labels}"),
     ]
-    out = blank | bare
+    dropped = is_blank | is_unlabelled
     for role, column in columns.written.items():
-        which = _without(frame, role) & ~out
-        wanting.append((f"missing_{role}", which, f"No {role} in {column!r}"))
-        out |= which
-    for kind, which, said in wanting:
-        if which.any():
+        affected = _without(frame, role) & ~dropped
+        problems.append((f"missing_{role}", affected, f"No {role} in {column!r}"))
+        dropped |= affected
+    for kind, affected, message in problems:
+        if affected.any():
             findings.append(
                 finding(
                     kind,
                     "warning",
-                    f"{said} on {{rows}}, left out. Fill them in or delete them.",
-                    rows=rows[which],
+                    f"{message} on {{rows}}, left out. Fill them in or delete them.",
+                    rows=rows[affected],
                     file=file,
                 )
             )
-    return _keep(frame, ~out)
+    return _keep(frame, ~dropped)
 
 
 def _without(frame: pd.DataFrame, name: str) -> Bool[np.ndarray, " n"]:
-    """Where a column has nothing."""
+    """Where a column is empty."""
     return (series(frame, name).fillna("") == "").to_numpy(dtype=bool)
 
 

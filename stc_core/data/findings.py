@@ -1,4 +1,4 @@
-"""What was found in the data, by row, as a frozen record that report.json holds."""
+"""Findings about the data, by row, as frozen records; report.json holds them."""
 
 from collections.abc import Sequence
 from typing import Any, Literal
@@ -15,9 +15,9 @@ File = Literal["data", "test"]
 
 
 class Finding(Frozen):
-    """One thing to know: `count` rows of `file`, the first 100 of them in `rows`.
+    """One fact about the data: `count` rows of `file`, the first 100 of them in `rows`.
 
-    Rows are numbered from 1, as records under the header.
+    Rows are numbered from 1, as records below the header.
     """
 
     kind: str
@@ -29,7 +29,7 @@ class Finding(Frozen):
 
 
 class Report(Frozen):
-    """The facts and findings of one corpus; `classes` counts rows per split."""
+    """The facts and findings of a corpus; `classes` holds rows by class and split."""
 
     n_rows: int
     n_used: int
@@ -40,6 +40,7 @@ class Report(Frozen):
 
     @property
     def errors(self) -> tuple[Finding, ...]:
+        """The findings that make training impossible."""
         return tuple(f for f in self.findings if f.severity == "error")
 
     def to_json(self) -> str:
@@ -59,7 +60,7 @@ def finding(
     count: int | None = None,
     file: File = "data",
 ) -> Finding:
-    """A Finding; '{rows}' in the message becomes words such as '2 rows (3, 17)'."""
+    """A Finding; '{rows}' in its message becomes words such as '2 rows (3, 17)'."""
     named = [int(row) for row in rows[:_NAMED_ROWS]]
     count = len(rows) if count is None else count
     return Finding(
@@ -84,23 +85,23 @@ def say_rows(rows: list[int], count: int, *, file: File = "data") -> str:
 def add_truncated(
     report: Report, n_cut: int, n: int, max_length: int, *, sampled_of: int = 0
 ) -> Report:
-    """The report with the share of texts that the backbone cuts at `max_length`.
+    """The report with a finding on the texts that the backbone cuts at `max_length`.
 
-    With `sampled_of` the `n` texts are a sample of so many, and it says so.
+    With `sampled_of` the `n` texts are a sample of that many, and the finding says so.
     """
-    rest = tuple(f for f in report.findings if f.kind != "truncated")
+    others = tuple(f for f in report.findings if f.kind != "truncated")
     if not n_cut:
-        return report.changed(findings=rest)
+        return report.changed(findings=others)
     share = n_cut / n
     if sampled_of > n:
-        who = f"About {share:.1%} of the texts ({n_cut:,} of a sample of {n:,})"
+        texts = f"About {share:.1%} of the texts ({n_cut:,} of a sample of {n:,})"
     else:
-        who = f"{n_cut:,} of {n:,} texts ({share:.1%})"
+        texts = f"{n_cut:,} of {n:,} texts ({share:.1%})"
     cut = finding(
         "truncated",
         "warning" if share > 0.05 else "info",
-        f"{who} are longer than {max_length} tokens; only their beginning is read. "
+        f"{texts} are longer than {max_length} tokens; only their beginning is read. "
         "Raise the length limit if the backbone allows, or shorten the texts.",
         count=round(share * max(n, sampled_of)),
     )
-    return report.changed(findings=(*rest, cut))
+    return report.changed(findings=(*others, cut))

@@ -1,4 +1,4 @@
-"""Names of classes that may be meant as one, as none, or as several labels."""
+"""Names of classes that may mean the same, mean nothing, or be several labels."""
 
 import json
 import re
@@ -18,7 +18,8 @@ _SHOWN = 3
 _Rule = tuple[str, Callable[[str], str]]
 _DELIMITERS = (";", "|", ",", "/", "+", "&")
 _MANY = 3
-"""So many names made of parts that come again are lists, if no part is a class."""
+"""From so many names on whose parts repeat, they are lists, even if no part is a class.
+"""
 
 _SPACES = re.compile(r"\s+")
 _MARKS = re.compile(r"(?<=\w)[\s_\-\u2010-\u2015]+(?=\w)")
@@ -38,60 +39,61 @@ _INVISIBLE = {
 
 
 def check_names(frame: pd.DataFrame, name: str, column: str) -> list[Finding]:
-    """Odd class names of the label column `column`, which the frame has as `name`."""
+    """Findings about class names of label column `column`, in the frame as `name`."""
     code, names = codes(frame, name)
     rows, counts = frame["row"].to_numpy(), np.bincount(code)
     order = sorted(range(len(names)), key=lambda c: -counts[c])
-    found = []
+    checks = (
+        ("label_variants", *_variants(names, order)),
+        ("label_null_word", *_null_words(names, order)),
+        ("label_several", *_several(names)),
+    )
+    return [
+        finding(
+            kind,
+            "warning",
+            f"Label column {column!r} {message}",
+            rows=rows[np.isin(code, [names.index(name) for name in classes])],
+        )
+        for kind, classes, message in checks
+        if classes
+    ]
+
+
+def _variants(names: Sequence[str], order: Sequence[int]) -> tuple[list[str], str]:
+    """The rarer spellings of names that differ only in spelling, and the message."""
     groups = spelling_variants([names[c] for c in order])
-    if groups:
-        rarer = [names.index(one) for group in groups for one in group[1:]]
-        pairs = [
-            f"{g[0]!r} and {one!r} {difference(g[0], one)}"
-            for g in groups[:_SHOWN]
-            for one in g[1:2]
-        ]
-        found.append(
-            finding(
-                "label_variants",
-                "warning",
-                f"Label column {column!r} has classes that may be one: "
-                f"{'; '.join(pairs)}: {{rows}} with the rarer spelling. They stay "
-                "apart; make them one if they mean the same.",
-                rows=rows[np.isin(code, rarer)],
-            )
-        )
-    null = [c for c in order if names[c].casefold() in NULL_WORDS]
-    if null:
-        found.append(
-            finding(
-                "label_null_word",
-                "warning",
-                f"Label column {column!r} has the class "
-                f"{' and '.join(repr(names[c]) for c in null)} on "
-                "{rows}. It is kept as a class; empty the cells if it means missing.",
-                rows=rows[np.isin(code, null)],
-            )
-        )
+    rarer = [name for group in groups for name in group[1:]]
+    pairs = [f"{g[0]!r} and {g[1]!r} {difference(*g[:2])}" for g in groups[:_SHOWN]]
+    return rarer, (
+        f"has classes that may be one: {'; '.join(pairs)}: {{rows}} with the rarer "
+        "spelling. They stay separate; make them one if they mean the same."
+    )
+
+
+def _null_words(names: Sequence[str], order: Sequence[int]) -> tuple[list[str], str]:
+    """The names that usually mean a missing value, and the message."""
+    nulls = [names[c] for c in order if names[c].casefold() in NULL_WORDS]
+    return nulls, (
+        f"has the class {' and '.join(map(repr, nulls))} on {{rows}}. It is kept as a "
+        "class; empty the cells if it means missing."
+    )
+
+
+def _several(names: Sequence[str]) -> tuple[list[str], str]:
+    """The names that hold several labels, and the message."""
     several = several_labels(names)
-    if several:
-        some = ", ".join(map(repr, several[:_SHOWN]))
-        found.append(
-            finding(
-                "label_several",
-                "warning",
-                f"Label column {column!r} seems to have several labels in a cell "
-                f"({some}{', ...' if len(several) > _SHOWN else ''}): {{rows}}. Each "
-                "combination is learned as one class of its own. If that is not meant, "
-                "leave one label in each cell.",
-                rows=rows[np.isin(code, [names.index(one) for one in several])],
-            )
-        )
-    return found
+    examples = ", ".join(map(repr, several[:_SHOWN]))
+    more = ", ..." if len(several) > _SHOWN else ""
+    return several, (
+        f"seems to have several labels in a cell ({examples}{more}): {{rows}}. Each "
+        "combination is learned as a class of its own. If that is not intended, leave "
+        "one label in each cell."
+    )
 
 
 def spelling_variants(names: Sequence[str]) -> list[list[str]]:
-    """Groups of names that differ in spelling only, each in the given order."""
+    """Groups of names that differ only in spelling, each in the given order."""
     groups: dict[str, list[str]] = {}
     for name in names:
         groups.setdefault(_alike(name, _RULES), []).append(name)
@@ -99,59 +101,70 @@ def spelling_variants(names: Sequence[str]) -> list[list[str]]:
 
 
 def difference(one: str, other: str) -> str:
-    """In words, what sets two names apart that are spelled almost alike."""
-    needed = next(
+    """The difference between two names that are spelled almost alike, in words."""
+    needed_rules = next(
         rules
         for n in range(1, len(_RULES) + 1)
         for rules in combinations(_RULES, n)
         if _alike(one, rules) == _alike(other, rules)
     )
-    said = [words for words, alike in needed if alike is not _visible]
-    if len(needed) > len(said):
-        unseen = {sign for sign in one + other if one.count(sign) != other.count(sign)}
-        known = {_INVISIBLE[sign] for sign in unseen if sign in _INVISIBLE}
-        what = known.pop() if len(known) == 1 else "a character"
-        said.insert(0, f"by {what} that cannot be seen")
-    return f"differ only {' and '.join(said)}"
+    phrases = [words for words, alike in needed_rules if alike is not _visible]
+    if len(needed_rules) > len(phrases):
+        invisible = {
+            sign for sign in one + other if one.count(sign) != other.count(sign)
+        }
+        invisible_names = {_INVISIBLE[sign] for sign in invisible if sign in _INVISIBLE}
+        character = (
+            invisible_names.pop() if len(invisible_names) == 1 else "a character"
+        )
+        phrases.insert(0, f"by {character} that cannot be seen")
+    return f"differ only {' and '.join(phrases)}"
 
 
 def several_labels(names: Sequence[str]) -> list[str]:
-    """Those names that are lists, or are made of other names by a delimiter."""
-    found = {name for name in names if _is_list(name)}
+    """The names that are lists, or that join other names with a delimiter."""
+    lists_found = {name for name in names if _is_list(name)}
     for delimiter in _DELIMITERS:
         parts = {
             name: [part.strip() for part in name.split(delimiter)] for name in names
         }
         lists = {
-            name: some
-            for name, some in parts.items()
-            if len(some) > 1 and all(some) and len(set(some)) > 1
+            name: name_parts
+            for name, name_parts in parts.items()
+            if len(name_parts) > 1 and all(name_parts) and len(set(name_parts)) > 1
         }
-        alone = set(names) - lists.keys()
-        times = Counter(part for some in lists.values() for part in set(some))
-        found |= {name for name, some in lists.items() if alone.issuperset(some)}
-        again = {
+        plain_names = set(names) - lists.keys()
+        counts = Counter(
+            part for name_parts in lists.values() for part in set(name_parts)
+        )
+        lists_found |= {
             name
-            for name, some in lists.items()
-            if all(part in alone or times[part] > 1 for part in some)
+            for name, name_parts in lists.items()
+            if plain_names.issuperset(name_parts)
         }
-        found |= again if len(again) >= _MANY else set()
-    return [name for name in names if name in found]
+        repeating = {
+            name
+            for name, name_parts in lists.items()
+            if all(part in plain_names or counts[part] > 1 for part in name_parts)
+        }
+        lists_found |= repeating if len(repeating) >= _MANY else set()
+    return [name for name in names if name in lists_found]
 
 
 def _is_list(name: str) -> bool:
+    """Whether the name is written as a list of several labels."""
     if not (name.startswith(("[", "{", "(")) and name.endswith(("]", "}", ")"))):
         return False
     try:
         value = json.loads(name.replace("'", '"').translate({40: "[", 41: "]"}))
     except ValueError:
         return name[1:-1].count(",") > 0
-    # A list of one is one label.
+    # A list with one item is one label.
     return isinstance(value, dict) or (isinstance(value, list) and len(value) > 1)
 
 
 def _alike(name: str, rules: Iterable[_Rule]) -> str:
-    """The name without what the rules make alike."""
+    """The name without the differences that the rules remove."""
     for _, alike in rules:
         name = alike(name)
     return name
@@ -209,4 +222,5 @@ _RULES: tuple[_Rule, ...] = (
     ("in quotes or marks at the ends", _quoted),
     ("by a hyphen, an underscore or a space", _marked),
 )
-"""What may set two spellings apart, each with what makes them alike."""
+"""What may distinguish two spellings, each with a function that removes the difference.
+"""

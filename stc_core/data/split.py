@@ -16,13 +16,13 @@ def complete_split(
     test_share: float,
     seed: int,
 ) -> Shaped[np.ndarray, " n"]:
-    """`given` (a split name per row) with the missing splits carved out of train.
+    """`given` (a split name per row), with missing splits taken out of train.
 
-    Splits that are there stay as they are. The shares are of the rows in train.
+    Splits that exist stay as they are. The shares are shares of the rows in train.
     """
     pool = np.flatnonzero(given == TRAIN)
     split = given.copy()
-    split[pool] = carve(
+    split[pool] = split_rows(
         groups[pool],
         labels[pool],
         validation_share=0.0 if (given == VALIDATION).any() else validation_share,
@@ -32,7 +32,7 @@ def complete_split(
     return split
 
 
-def carve(
+def split_rows(
     groups: Int[np.ndarray, " n"],
     labels: Shaped[np.ndarray, " n"],
     *,
@@ -42,8 +42,9 @@ def carve(
 ) -> Shaped[np.ndarray, " n"]:
     """A split name per row, each class in about the given shares.
 
-    Rows of one group share a split. Every class is in train; one with two groups is
-    in test too, one with three in all. A pure function of its arguments.
+    Rows of one group share a split. Every class is in train; a class with two groups is
+    also in test, one with three groups is in all splits. A pure function of its
+    arguments.
     """
     split = np.full(len(labels), TRAIN, dtype=object)
     if not len(labels):
@@ -54,12 +55,12 @@ def carve(
     names, code = np.unique(labels, return_inverse=True)
     shuffled = np.random.default_rng(seed).permutation(len(first))
     owner = code[first]  # a group belongs to the class of its first row
-    of_unit = np.full(len(first), TRAIN, dtype=object)
+    unit_split = np.full(len(first), TRAIN, dtype=object)
     by_class = shuffled[np.argsort(owner[shuffled], kind="stable")]
     ends = np.cumsum(np.bincount(owner, minlength=len(names)))
     for units in np.split(by_class, ends[:-1]):
-        of_unit[units] = _deal(size[units], validation_share, test_share)
-    split = of_unit[unit]
+        unit_split[units] = _deal(size[units], validation_share, test_share)
+    split = unit_split[unit]
     for absent in np.setdiff1d(np.arange(len(names)), code[split == TRAIN]):
         split[unit == unit[np.flatnonzero(code == absent)[0]]] = TRAIN
     return split
@@ -68,34 +69,34 @@ def carve(
 def _deal(
     sizes: Int[np.ndarray, " units"], validation_share: float, test_share: float
 ) -> Shaped[np.ndarray, " units"]:
-    """Splits for one class's groups: the largest to train, then as quotas allow."""
-    dealt = np.full(len(sizes), TRAIN, dtype=object)
+    """The splits of a class's groups: the largest in train, others as quotas allow."""
+    splits = np.full(len(sizes), TRAIN, dtype=object)
     if not len(sizes):
-        return dealt
-    kept = int(sizes.argmax())
+        return splits
+    largest = int(sizes.argmax())
     rows = int(sizes.sum())
-    spare = rows - int(sizes[kept])
+    spare = rows - int(sizes[largest])
     for name, share in ((TEST, test_share), (VALIDATION, validation_share)):
         if not share:
             continue
         quota = min(spare, max(1, int(rows * share + 0.5)))
-        free = np.flatnonzero(dealt == TRAIN)
-        free = free[free != kept]
-        taken = _fill(sizes[free], quota)
-        dealt[free[taken]] = name
-        spare -= int(sizes[free[taken]].sum())
-    return dealt
+        free = np.flatnonzero(splits == TRAIN)
+        free = free[free != largest]
+        chosen = _fill(sizes[free], quota)
+        splits[free[chosen]] = name
+        spare -= int(sizes[free[chosen]].sum())
+    return splits
 
 
 def _fill(sizes: Int[np.ndarray, " units"], quota: int) -> list[int]:
-    """The first units, in order, that fit in the quota together; at least one."""
+    """The first groups, in order, that fit into the quota together; at least one."""
     if not quota:
         return []
-    taken, total = [], 0
-    for at, size in enumerate(sizes.tolist()):
+    chosen, total = [], 0
+    for unit, size in enumerate(sizes.tolist()):
         if total == quota:
             break
         if total + size <= quota:
-            taken.append(at)
+            chosen.append(unit)
             total += size
-    return taken or [int(sizes.argmin())]
+    return chosen or [int(sizes.argmin())]

@@ -1,4 +1,4 @@
-"""How many rows each class has, and how long the texts are."""
+"""The number of rows of each class, and the lengths of the texts."""
 
 from typing import Literal
 
@@ -10,9 +10,9 @@ from stc_core.frames import codes, equals, series
 
 
 def class_balance(frame: pd.DataFrame) -> pd.DataFrame:
-    """Columns label, split, rows: a line for each pair, commonest label first.
+    """Columns label, split, rows: a row for each pair, commonest label first.
 
-    Pairs without rows are there with 0, so that bars line up.
+    Pairs without rows have 0, so that bars line up.
     """
     code, names = codes(frame, "label")
     counts = np.stack(
@@ -33,7 +33,7 @@ def class_balance(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def text_lengths(texts: pd.Series) -> pd.DataFrame:
-    """Columns words and characters, a line for each text in order."""
+    """Columns words and characters, a row for each text, in order."""
     words = [len(text.split()) for text in texts]
     return pd.DataFrame(
         {"words": words, "characters": [len(text) for text in texts]},
@@ -50,7 +50,7 @@ def length_histogram(
 ) -> pd.DataFrame:
     """Columns start, end (half open), split, rows: whole-number bins of text length.
 
-    The last bin takes all above the 99th percentile; the rows sum to all texts.
+    The last bin holds everything above the 99th percentile. The rows sum to all texts.
     """
     lengths = text_lengths(series(frame, "text"))[unit].to_numpy()
     top = int(np.percentile(lengths, 99, method="higher")) if len(lengths) else 0
@@ -58,7 +58,7 @@ def length_histogram(
     edges = np.arange(0, top + 1 + step, step)
     ends = edges[1:].copy()
     ends[-1] = max(int(ends[-1]), int(lengths.max(initial=0)) + 1)
-    at = np.minimum(lengths // step, len(ends) - 1)
+    bin_of = np.minimum(lengths // step, len(ends) - 1)
     parts = [
         pd.DataFrame(
             {
@@ -66,7 +66,7 @@ def length_histogram(
                 "end": ends,
                 "split": split,
                 "rows": np.bincount(
-                    at[equals(frame, "split", split)], minlength=len(ends)
+                    bin_of[equals(frame, "split", split)], minlength=len(ends)
                 ),
             }
         )

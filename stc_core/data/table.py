@@ -1,7 +1,7 @@
-"""Tables in: CSV, TSV, JSONL, JSON and Parquet, whole or as a stream of chunks.
+"""Reads tables from CSV, TSV, JSONL, JSON and Parquet, whole or in chunks.
 
-Text is read once, row by row, into Arrow columns, so a file costs about its own size
-in memory and every complaint can name its row. Nothing is inferred from CSV cells.
+Text is read once, row by row, into Arrow columns. So a table takes about the memory of
+its file, and every error can name its row. No types are inferred from CSV cells.
 """
 
 import io
@@ -27,7 +27,7 @@ MAX_LONG_SHARE = 0.1
 
 
 class _Source(NamedTuple):
-    """A table to read: its file, what messages call it, and how it is opened."""
+    """A table to read: its file, its name in messages, and how to open it."""
 
     file: Path
     name: str
@@ -37,14 +37,14 @@ class _Source(NamedTuple):
 def read_table(
     path: str | Path, *, nrows: int | None = None, encoding: str | None = None
 ) -> pd.DataFrame:
-    """The file's rows, in order; row n of the file (header excluded) is position n-1.
+    """The rows of the file, in order; row n (without the header) is at position n - 1.
 
-    CSV cells stay the strings they were ('001', 'NA', 'null'); an empty cell is ''.
-    JSON cells become strings, null is missing; Parquet keeps its types. A row with too
-    many fields keeps its place, but all its cells are missing, and so does the header
-    where it comes again. `frame.attrs["source"]` holds format, encoding, delimiter,
-    rows, and which rows were short, long, repaired. Without an `encoding` that of text
-    is found out; a pipe is copied to disk first.
+    CSV cells stay strings ('001', 'NA', 'null'); an empty cell is ''. JSON cells become
+    strings, and null is missing. Parquet keeps its types. A row with too many fields
+    keeps its position, but all its cells are missing. The same holds for a row that
+    repeats the header. `frame.attrs["source"]` holds format, encoding, delimiter, rows,
+    and which rows were short, long or repaired. Without `encoding` the encoding of a
+    text is detected. A pipe is copied to disk first.
     """
     with regular_file(path) as file:
         source = _open_source(path, file, encoding)
@@ -64,13 +64,14 @@ def read_table(
 
 
 def _read_rows(source: _Source, tally: Tally, nrows: int | None) -> list[pa.Table]:
+    """The tables of the first `nrows` rows (None: all)."""
     chunk_rows = min(nrows or _CHUNK_ROWS, _CHUNK_ROWS)
     rows = _batches(source, tally, chunk_rows=chunk_rows, whole=True)
-    tables, left = [], nrows
+    tables, remaining = [], nrows
     for table in rows:
-        tables.append(table if left is None else table.slice(0, left))
-        left = None if left is None else left - tables[-1].num_rows
-        if left is not None and left <= 0:
+        tables.append(table if remaining is None else table.slice(0, remaining))
+        remaining = None if remaining is None else remaining - tables[-1].num_rows
+        if remaining is not None and remaining <= 0:
             break
     return tables
 
@@ -78,10 +79,10 @@ def _read_rows(source: _Source, tally: Tally, nrows: int | None) -> list[pa.Tabl
 def iter_table(
     path: str | Path, *, chunk_rows: int = _CHUNK_ROWS, encoding: str | None = None
 ) -> Iterator[pd.DataFrame]:
-    """The same rows and types as `read_table`, a chunk at a time, for any length.
+    """Yield the rows that `read_table` gives, chunk by chunk, for tables of any length.
 
-    The index counts on from chunk to chunk. A row with too many fields is an error
-    here, for nothing of the input may be lost.
+    The index continues from chunk to chunk. A row with too many fields is an error
+    here, since no row of the input may be lost.
     """
     start = 0
     with regular_file(path) as file:
@@ -103,6 +104,7 @@ def _open_source(path: str | Path, file: Path, encoding: str | None) -> _Source:
 
 
 def _facts(source: _Source, tally: Tally, rows: int) -> dict[str, Any]:
+    """The facts about a table that its frame carries."""
     sniffed = source.sniffed
     return {
         "format": sniffed.format,
@@ -140,7 +142,7 @@ def _batches(
 
 
 class open_text:
-    """A context with the decoded file; bytes that do not decode survive as marks."""
+    """A context manager for the decoded file; undecodable bytes stay as marks."""
 
     def __init__(self, source: _Source) -> None:
         self.bytes = open_bytes(source.file, source.name)
@@ -161,7 +163,7 @@ class open_text:
 
 
 def _escapes(encoding: str | None) -> bool:
-    """Whether a byte that the encoding does not know can stay as a mark in the text."""
+    """Whether a byte that the encoding does not know can stay in the text as a mark."""
     return not (encoding or "").startswith(("utf-16", "utf-32"))
 
 
@@ -174,7 +176,7 @@ def _json_names(source: _Source) -> list[str]:
             if not names.keys() >= record.keys():
                 names.update(dict.fromkeys(record))
     if not names:
-        raise StcError(source.name, expected="records with fields", got="none")
+        raise StcError(source.name, expected="records with fields", got="no fields")
     return list(names)
 
 
@@ -189,13 +191,14 @@ def _pandas_type(kind: pa.DataType) -> Any:
 
 
 def _long_rows(source: _Source, tally: Tally, width: int) -> StcError:
+    """The error for a table with too many rows that are too long."""
     rows, count = tally.named["long"], tally.counts["long"]
     delimiter = source.sniffed.delimiter
-    some = ", ".join(map(str, rows[:5])) + (", ..." if count > 5 else "")
+    examples = ", ".join(map(str, rows[:5])) + (", ..." if count > 5 else "")
     return StcError(
         source.name,
         expected=f"{width} fields in each row, as in the header",
-        got=f"{count} of {tally.rows} rows with more (row {some}), "
+        got=f"{count} of {tally.rows} rows with more (row {examples}), "
         f"read with the delimiter {delimiter!r}",
         remedy=f'Put cells that contain {delimiter!r} in quotes "...".',
     )

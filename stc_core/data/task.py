@@ -1,4 +1,4 @@
-"""What is learned from whom: labels in codes, and the rows of each split."""
+"""What is learned from which rows: labels as codes, and the rows of each split."""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -9,12 +9,14 @@ from jaxtyping import Float, Int
 from stc_core.types import PooledSite
 
 Read = Callable[[PooledSite], Float[np.ndarray, "n width"]]
+"""Reads the features of a pooled site, a row for each text."""
 _MOST_ROWS = 20_000
-"""Training rows that the first head and the standard deviations are fitted on."""
+"""The most training rows on which the first head and the standard deviations are
+fitted."""
 
 
 class Task(NamedTuple):
-    """The labels of all rows of a feature reader, and who learns from which."""
+    """The labels of all rows of a feature reader; the rows of train and validation."""
 
     codes: Int[np.ndarray, " n"]
     classes: tuple[str, ...]
@@ -24,17 +26,18 @@ class Task(NamedTuple):
 
     @property
     def learned(self) -> Int[np.ndarray, " n_learned"]:
-        """Rows that the final head is fitted on: train, then validation."""
+        """The rows on which the final head is fitted: train, then validation."""
         return np.concatenate([self.train, self.validation])
 
     def weights(self, rows: Int[np.ndarray, " some"]) -> Float[np.ndarray, " some"]:
+        """The weight of each of these rows."""
         return row_weights(self.codes[rows], len(self.classes), self.class_weight)
 
 
 def row_weights(
     codes: Int[np.ndarray, " n"], n_class: int, class_weight: str | None
 ) -> Float[np.ndarray, " n"]:
-    """Ones, or for "balanced" n / (n_class * count of the row's class)."""
+    """Ones; for "balanced" n / (number of classes present * rows of the class)."""
     if class_weight is None:
         return np.ones(len(codes), np.float32)
     counts = np.bincount(codes, minlength=n_class)
@@ -43,5 +46,5 @@ def row_weights(
 
 
 def some_rows(rows: Int[np.ndarray, " n"]) -> Int[np.ndarray, " some"]:
-    """MOST_ROWS of them at most, spread evenly."""
+    """At most _MOST_ROWS of the rows, evenly spaced."""
     return rows[np.linspace(0, len(rows) - 1, min(len(rows), _MOST_ROWS)).astype(int)]

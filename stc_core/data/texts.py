@@ -1,4 +1,4 @@
-"""Many texts as a sequence that makes strings only of those that are asked for."""
+"""Many texts as a sequence that makes a string only when a text is read."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any, overload
@@ -13,8 +13,8 @@ PIECE = 8192
 class Texts(Sequence[str]):
     """The texts of `source` at `rows` (None: all), in that order.
 
-    A slice is a list of strings. Of a column of a frame nothing is copied, so a
-    million texts cost what the column costs and not a string object each.
+    A slice is a list of strings. Nothing of a frame's column is copied, so a million
+    texts cost only the column's memory, without a string object for each text.
     """
 
     def __init__(
@@ -36,9 +36,9 @@ class Texts(Sequence[str]):
 
     def __getitem__(self, place: int | slice) -> str | list[str]:
         if not isinstance(place, slice):
-            at = place if self.rows is None else int(self.rows[place])
-            column = isinstance(self.source, pd.Series)
-            return self.source.iloc[at] if column else self.source[at]
+            row = place if self.rows is None else int(self.rows[place])
+            in_column = isinstance(self.source, pd.Series)
+            return self.source.iloc[row] if in_column else self.source[row]
         rows = place if self.rows is None else self.rows[place]
         if isinstance(self.source, pd.Series):
             return self.source.iloc[rows].tolist()
@@ -51,38 +51,42 @@ class Texts(Sequence[str]):
             yield from self[start : start + PIECE]
 
     def at(self, rows: Int[np.ndarray, " k"]) -> "Texts":
-        """The texts at these positions, themselves not read yet."""
+        """The texts at these positions, not read yet."""
         return Texts(self.source, rows if self.rows is None else self.rows[rows])
 
 
 def distinct_texts(
     texts: Sequence[str],
 ) -> tuple[Sequence[str], Int[np.ndarray, " n"]]:
-    """The distinct texts in order of appearance, and which of them each text is.
+    """The distinct texts in order of appearance, and each text's number among them.
 
-    Texts are told apart by their hashes, 8 bytes each; those of equal hash are then
-    compared, so that the answer is exact.
+    Texts are compared by their hashes, 8 bytes each. Texts with equal hashes are then
+    compared themselves, so the result is exact.
     """
     keys = np.fromiter(map(hash, texts), np.int64, len(texts))
-    _, first, which = np.unique(keys, return_index=True, return_inverse=True)
+    _, first_positions, numbers_of = np.unique(
+        keys, return_index=True, return_inverse=True
+    )
     del keys
-    if len(first) == len(texts):
+    if len(first_positions) == len(texts):
         return texts, np.arange(len(texts))
-    order = np.argsort(first, kind="stable")
-    first = first[order]
+    order = np.argsort(first_positions, kind="stable")
+    first_positions = first_positions[order]
     number = np.empty_like(order)
     number[order] = np.arange(len(order))
-    which = number[which]
-    if not _same(texts, first[which]):
+    numbers_of = number[numbers_of]
+    if not _same(texts, first_positions[numbers_of]):
         numbers: dict[str, int] = {}
-        which = np.array([numbers.setdefault(text, len(numbers)) for text in texts])
-        return list(numbers), which
-    lazy = texts if isinstance(texts, Texts) else Texts(texts)
-    return lazy.at(first), which
+        numbers_of = np.array(
+            [numbers.setdefault(text, len(numbers)) for text in texts]
+        )
+        return list(numbers), numbers_of
+    sequence = texts if isinstance(texts, Texts) else Texts(texts)
+    return sequence.at(first_positions), numbers_of
 
 
 def _same(texts: Sequence[str], leader: Int[np.ndarray, " n"]) -> bool:
-    """Whether every text equals the one that leads those of its hash."""
+    """Whether every text equals the first text with its hash."""
     lazy = texts if isinstance(texts, Texts) else Texts(texts)
     followers = np.flatnonzero(leader != np.arange(len(leader)))
     pairs = zip(lazy.at(followers), lazy.at(leader[followers]), strict=True)

@@ -1,6 +1,7 @@
 """Tables given to the app, each kept once on disk under the hash of its content.
 
-`uploads/<key>/<name>` is the table, `uploads/<key>/choice.json` what was chosen for it.
+`uploads/<key>/<name>` is the table, `uploads/<key>/choice.json` the columns chosen for
+it.
 """
 
 import hashlib
@@ -36,13 +37,14 @@ class Upload(NamedTuple):
 
 
 def uploads_folder() -> Path:
+    """The folder of all kept tables."""
     return home() / "uploads"
 
 
 def keep_upload(name: str, stream: BufferedIOBase) -> Upload:
-    """The table under its key; the same bytes are kept once, under their first name.
+    """Keep the table under its key; equal bytes are kept once, under their first name.
 
-    The stream is copied in pieces and appears whole or not at all.
+    The stream is copied in pieces, and the file appears whole or not at all.
     """
     kept_name = _safe(name)
     folder = uploads_folder()
@@ -69,24 +71,24 @@ def keep_upload(name: str, stream: BufferedIOBase) -> Upload:
 def keep_stream(path: str) -> str:
     """The path at which a run can read the table at `path` again later.
 
-    That of a file is absolute. What a pipe gives is kept as an upload, in the format
-    that it has.
+    For a file it is the absolute path. The content of a pipe is kept as an upload, in
+    its own format.
     """
     if not is_stream(path):
         real = Path(path).resolve()
-        special = Path(path).absolute().parts[1:2] in (("dev",), ("proc",))
-        return str(real if special and real.exists() else Path(path).absolute())
+        is_special = Path(path).absolute().parts[1:2] in (("dev",), ("proc",))
+        return str(real if is_special and real.exists() else Path(path).absolute())
     stem = "stdin" if path == STDIN else Path(path).stem
     stem = f"pipe-{stem}" if stem.isdigit() else stem
     with regular_file(path) as copy:
-        found = sniff(copy, name=source_name(path))
-        suffix = f"{found.format}.gz" if found.packed else found.format
+        sniffed = sniff(copy, name=source_name(path))
+        suffix = f"{sniffed.format}.gz" if sniffed.packed else sniffed.format
         with copy.open("rb") as stream:
             return str(keep_upload(f"{stem}.{suffix}", stream).path)
 
 
-def discard(upload: Upload) -> None:
-    """Forget a kept table, as one that cannot be read; the sample is never lost."""
+def delete_upload(upload: Upload) -> None:
+    """Delete a kept table, for example one that cannot be read; never the sample."""
     assert upload.key != SAMPLE, upload
     shutil.rmtree(uploads_folder() / upload.key)
 
@@ -96,8 +98,8 @@ def find_upload(key: str) -> Upload:
     if key == SAMPLE:
         path: Path | None = SAMPLE_PATH if SAMPLE_PATH.exists() else None
     else:
-        known = _KEY.fullmatch(key) is not None
-        path = _table_in(uploads_folder() / key) if known else None
+        is_key = _KEY.fullmatch(key) is not None
+        path = _table_in(uploads_folder() / key) if is_key else None
     if path is None:
         raise StcError(
             f"table {key!r}",
@@ -108,16 +110,16 @@ def find_upload(key: str) -> Upload:
 
 
 def upload_key(path: str) -> str | None:
-    """The key of the kept table that lies at `path`; None if it lies elsewhere."""
+    """The key of the kept table at `path`; None if it is not a kept table."""
     folder = Path(path).parent
     if Path(path) == SAMPLE_PATH:
         return SAMPLE if SAMPLE_PATH.exists() else None
-    known = folder.parent == uploads_folder() and _table_in(folder) == Path(path)
-    return folder.name if known else None
+    is_kept = folder.parent == uploads_folder() and _table_in(folder) == Path(path)
+    return folder.name if is_kept else None
 
 
 def list_uploads() -> list[Upload]:
-    """Every kept table, the newest first; the sample is not among them."""
+    """Every kept table, newest first, without the sample."""
     if not uploads_folder().exists():
         return []
     keys = [
@@ -139,26 +141,29 @@ def read_choice(key: str) -> DataConfig:
         chosen = DataConfig.model_validate_json(choice.read_text("utf-8"))
     except SettingError:  # written by another version: guess again
         return fresh
-    there = chosen.test_path is not None and Path(chosen.test_path).exists()
-    test_path = chosen.test_path if there else None
+    exists = chosen.test_path is not None and Path(chosen.test_path).exists()
+    test_path = chosen.test_path if exists else None
     return chosen.changed(path=fresh.path, test_path=test_path)
 
 
 def write_choice(key: str, data: DataConfig) -> None:
-    """Keep what was chosen for the table under `key`, for the next visit."""
+    """Keep the columns chosen for the table under `key`, for the next visit."""
     folder = uploads_folder() / key
     folder.mkdir(parents=True, exist_ok=True)
     write_json(folder / _CHOICE, data)
 
 
-def predicted(upload: Upload, run: str, text: str, encoding: str | None = None) -> Path:
-    """Where the predictions of a run for the texts in column `text` are kept."""
-    read = f"{text}\0{encoding}" if encoding else text
-    column = hashlib.sha256(read.encode()).hexdigest()[:8]
+def predictions_path(
+    upload: Upload, run: str, text: str, encoding: str | None = None
+) -> Path:
+    """The file of a run's predictions for the texts in column `text`."""
+    source = f"{text}\0{encoding}" if encoding else text
+    column = hashlib.sha256(source.encode()).hexdigest()[:8]
     return uploads_folder() / upload.key / "predicted" / f"{run}-{column}.csv"
 
 
 def _table_in(folder: Path) -> Path | None:
+    """The table in the folder, or None."""
     if not folder.is_dir():
         return None
     names = (one for one in sorted(folder.iterdir()) if not one.name.startswith("."))
@@ -166,7 +171,7 @@ def _table_in(folder: Path) -> Path | None:
 
 
 def _safe(name: str) -> str:
-    """The last part of `name` without what a shell or a file system could misread."""
+    """The last part of `name`, without what a shell or a file system could misread."""
     last = re.split(r"[\\/]", name)[-1]
     safe = re.sub(r"[^\w.\- ]", "_", last).strip(". ")[-120:]
     stem, _, suffix = safe.rpartition(".")

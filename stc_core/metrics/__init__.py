@@ -1,1 +1,1 @@
-"""Scores of predictions, paired tests between classifiers, measures of written text."""
+"""Scores of predictions, paired tests of classifiers, measures of generated text."""

@@ -1,4 +1,4 @@
-"""Two classifiers on the same rows: whether the difference is more than chance."""
+"""Compares two classifiers on the same rows: is their difference more than chance?"""
 
 from typing import Any, NamedTuple
 
@@ -10,11 +10,11 @@ RESAMPLES = 1000
 _LEVEL = 0.95
 
 
-class Paired(NamedTuple):
-    """How often both, one or none of two classifiers are right on the same texts.
+class PairedComparison(NamedTuple):
+    """The numbers of texts on which both, one or none of two classifiers are right.
 
-    `difference` is the accuracy of b minus that of a, with its 95 % interval, and
-    `p_value` that of McNemar's exact test.
+    `difference` is the accuracy of b minus that of a; `low` and `high` are its 95 %
+    interval. `p_value` is that of McNemar's exact test.
     """
 
     both: int
@@ -28,32 +28,34 @@ class Paired(NamedTuple):
 
     @property
     def n(self) -> int:
+        """The number of texts."""
         return self.both + self.only_a + self.only_b + self.neither
 
 
-def paired(
+def compare_paired(
     right_a: Bool[np.ndarray, " n"],
     right_b: Bool[np.ndarray, " n"],
     *,
     seed: int = 0,
-) -> Paired:
+) -> PairedComparison:
     """The counts of the four cases, McNemar's exact test, and the paired bootstrap.
 
-    The test is two-sided and binomial: of the texts that one alone gets right, half
-    would be b's if both were as good. A resample of the texts is a multinomial draw of
-    the cases. Where no text divides the two, every resample is 0: the interval is then
-    Wilson's bound for a case that never was seen. Source: McNemar 1947.
+    The test is two-sided and binomial: if both were equally good, half of the texts
+    that only one gets right would be b's. A resample of the texts is a multinomial draw
+    of the cases. If no text is right for only one of them, every resample is 0; the
+    interval is then Wilson's bound for a case that was never seen. Source: McNemar
+    1947.
     """
     n = len(right_a)
     assert n == len(right_b) > 0, (n, len(right_b))
     only_a = int(np.sum(right_a & ~right_b))
     only_b = int(np.sum(right_b & ~right_a))
     both = int(np.sum(right_a & right_b))
-    divided = only_a + only_b
-    p_value = min(1.0, 2 * bdtr(min(only_a, only_b), divided, 0.5))
+    n_discordant = only_a + only_b
+    p_value = min(1.0, 2 * bdtr(min(only_a, only_b), n_discordant, 0.5))
     low, high = _difference_interval(only_a, only_b, n, seed)
-    counts = both, only_a, only_b, n - both - divided
-    return Paired(*counts, float(p_value), (only_b - only_a) / n, low, high)
+    counts = both, only_a, only_b, n - both - n_discordant
+    return PairedComparison(*counts, float(p_value), (only_b - only_a) / n, low, high)
 
 
 def _difference_interval(

@@ -16,7 +16,7 @@ from stc_core.heads.head import mean_and_sd
 from stc_core.heads.kernel_ridge import Block, joint_ridge
 from stc_core.heads.least_squares import RIDGES, solve_ridge
 from stc_core.heads.ridge import fit_ridge_head, moments
-from stc_core.metrics.paired import paired
+from stc_core.metrics.paired import compare_paired
 from stc_core.metrics.scores import (
     SAME_SCORE,
     accuracy,
@@ -93,7 +93,7 @@ def score_baseline(
     """
     details: dict[str, Any] = {"detail": guess.detail}
     if ours is not None:
-        comparison = paired(guess.codes == y, ours == y, seed=seed)
+        comparison = compare_paired(guess.codes == y, ours == y, seed=seed)
         details["lead_interval"] = comparison.low, comparison.high
     if guess.layer is not None:
         details |= {"layer": guess.layer}

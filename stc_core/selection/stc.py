@@ -13,7 +13,7 @@ from jaxtyping import Float, Int
 from stc_core.data.task import Read, Task
 from stc_core.heads.head import SparseHead
 from stc_core.heads.ridge import fit_head
-from stc_core.metrics.scores import chosen_by
+from stc_core.metrics.scores import metric_name_of
 from stc_core.selection.candidates import Salient, gather_candidates
 from stc_core.selection.frontier import (
     Option,
@@ -102,7 +102,7 @@ def fit_stc(
     fitted = fitted._replace(points=curves, options=options)
     if tolerance is None:
         return fitted
-    score_name = chosen_by(task.class_weight)
+    score_name = metric_name_of(task.class_weight)
     option = cheapest(options, tolerance=tolerance, by=score_name)
     assert option is not None
     if option is fitted.option:

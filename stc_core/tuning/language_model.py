@@ -19,7 +19,7 @@ from stc_core.backbone import changes
 from stc_core.backbone.backbone import Backbone
 from stc_core.backbone.loading import hub
 from stc_core.backbone.loading.checkpoint import quiet
-from stc_core.backbone.loading.loading_errors import reading_model
+from stc_core.backbone.loading.loading_errors import explain_model_errors
 from stc_core.errors import StcError
 from stc_core.tuning.readout import Readout, learn
 from stc_core.types import Site
@@ -96,7 +96,7 @@ def word_head(backbone: Backbone) -> WordHead:
 def language_model(folder: Path, *, causal: bool) -> nn.Module | None:
     """The whole language model in float32; None where files or family have no head."""
     kind = AutoModelForCausalLM if causal else AutoModelForMaskedLM
-    with quiet(), reading_model(f"language model in {str(folder)!r}", folder):
+    with quiet(), explain_model_errors(f"language model in {str(folder)!r}", folder):
         try:
             found: Any = kind.from_pretrained(
                 folder.absolute(),

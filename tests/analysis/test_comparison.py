@@ -18,7 +18,7 @@ from stc_core.analysis.comparison import (
     verdict,
 )
 from stc_core.errors import StcError
-from stc_core.metrics.paired import paired
+from stc_core.metrics.paired import compare_paired
 
 
 def frame(rows: list[tuple[str, str, str]]) -> pd.DataFrame:
@@ -34,7 +34,7 @@ def cases(both: int, only_a: int, only_b: int, neither: int):
 
 
 def test_mcnemar_by_hand():
-    found = paired(*cases(50, 2, 8, 4))
+    found = compare_paired(*cases(50, 2, 8, 4))
     assert found[:4] == (50, 2, 8, 4) and found.n == 64
     # Two sides of a coin thrown 10 times: 2 (1 + 10 + 45) / 1024.
     assert found.p_value == pytest.approx(2 * sum(comb(10, k) for k in range(3)) / 1024)
@@ -46,11 +46,11 @@ def test_mcnemar_by_hand():
 @pytest.mark.parametrize("two", [0, 3, 30, 400])
 def test_mcnemar_is_a_binomial_test(one, two):
     known = binomtest(one, one + two).pvalue if one + two else 1.0
-    assert paired(*cases(9, one, two, 1)).p_value == pytest.approx(known)
+    assert compare_paired(*cases(9, one, two, 1)).p_value == pytest.approx(known)
 
 
 def test_swapped_runs_swap_the_sign():
-    one, two = paired(*cases(50, 2, 8, 4)), paired(*cases(50, 8, 2, 4))
+    one, two = compare_paired(*cases(50, 2, 8, 4)), compare_paired(*cases(50, 8, 2, 4))
     assert one.p_value == two.p_value and one.difference == -two.difference
 
 
@@ -59,20 +59,20 @@ def test_the_interval_is_that_of_resampled_texts():
     rng = np.random.default_rng(1)
     rows = rng.integers(200, size=(20_000, 200))
     drawn = right_b[rows].mean(axis=1) - right_a[rows].mean(axis=1)
-    found = paired(right_a, right_b)
+    found = compare_paired(right_a, right_b)
     assert (found.low, found.high) == pytest.approx(
         tuple(np.quantile(drawn, [0.025, 0.975])), abs=0.012
     )
 
 
 def test_the_interval_agrees_with_the_test():
-    assert paired(*cases(100, 0, 20, 5)).low > 0
-    close = paired(*cases(100, 10, 11, 5))
+    assert compare_paired(*cases(100, 0, 20, 5)).low > 0
+    close = compare_paired(*cases(100, 10, 11, 5))
     assert close.low < 0 < close.high and close.p_value == 1.0
 
 
 def test_without_a_dividing_text_there_is_still_doubt():
-    found = paired(*cases(30, 0, 0, 10))
+    found = compare_paired(*cases(30, 0, 0, 10))
     assert found.p_value == 1.0 and found.difference == 0.0
     assert -found.low == found.high == pytest.approx(1.96**2 / (40 + 1.96**2), abs=1e-4)
 
@@ -185,5 +185,5 @@ def test_where_two_runs_differ():
     ],
 )
 def test_the_verdict_says_the_numbers(counts, words):
-    said = verdict(paired(*cases(*counts)))
+    said = verdict(compare_paired(*cases(*counts)))
     assert all(word in said for word in words)

@@ -11,7 +11,7 @@ from helpers.models.saved import saved_base
 from helpers.models.tiny import TEXTS
 from stc_core.backbone import changes
 from stc_core.backbone.backbone import Backbone
-from stc_core.backbone.class_guides import Spec, guides_of
+from stc_core.backbone.class_guides import GuideSpec, guides_of
 from stc_core.config import TuneConfig
 from stc_core.tuning.blocks import TunePlan, changes_for, grafted
 from stc_core.types import PooledSite
@@ -26,7 +26,7 @@ def guided(folder: Path, family: str, layer: int = 1) -> Any:
     what = changes_for(base, plan, TuneConfig(blocks=1))
     above = base.block(layer + 1)
     name = next(n for n, m in base.model.named_modules() if m is above)
-    what = what._replace(guides=(Spec(name, base.d_model, GROUPS),))
+    what = what._replace(guides=(GuideSpec(name, base.d_model, GROUPS),))
     return grafted(base, plan, what, seed=0).backbone, what
 
 

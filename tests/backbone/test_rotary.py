@@ -132,7 +132,9 @@ def test_which_texts_are_read_apart():
 
 
 def test_the_notes_say_it_where_texts_can_be_so_long():
-    assert f"more than {LIMIT} tokens are read apart" in backbone_of("phi3").notes[0]
+    assert (
+        f"more than {LIMIT} tokens are read separately" in backbone_of("phi3").notes[0]
+    )
     tokenizer = tiny_tokenizer(specials=False)
     short = Backbone.from_model(model_of("phi3"), tokenizer, max_length=LIMIT)
     assert short.notes == ()

@@ -12,7 +12,7 @@ from helpers.models.tiny import TEXTS
 from stc_core.activations.features import dense_features
 from stc_core.backbone import changes
 from stc_core.backbone.backbone import Backbone
-from stc_core.backbone.class_guides import Spec, guides_of
+from stc_core.backbone.class_guides import GuideSpec, guides_of
 from stc_core.classifiers.hierarchical import (
     HierarchicalClassifier,
     open_hierarchical,
@@ -41,7 +41,7 @@ def cascade(tmp_path_factory: pytest.TempPathFactory) -> HierarchicalClassifier:
     above = base.block(2)
     name = next(n for n, m in base.model.named_modules() if m is above)
     groups = tuple(tree.ancestors(0).tolist())
-    what = what._replace(guides=(Spec(name, base.d_model, groups),))
+    what = what._replace(guides=(GuideSpec(name, base.d_model, groups),))
     model = grafted(base, TunePlan(3, (3,)), what, seed=0).backbone.model
     (guide,) = guides_of(model)
     torch.manual_seed(0)

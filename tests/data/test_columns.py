@@ -180,7 +180,7 @@ def test_records_in_a_column_are_guessed_to_be_no_text_and_no_label(written):
 def test_a_field_inside_of_records_is_no_column_and_it_is_said_how_to_take_it(written):
     table = pd.DataFrame({"message": written(RECORDS), "kind": few(3)})
     data = DataConfig(path="t", text="message.body", labels=("kind",))
-    with pytest.raises(StcError, match="a field inside of 'message'") as caught:
+    with pytest.raises(StcError, match="a field inside 'message'") as caught:
         resolve_columns(table, data)
     assert "frame['body'] = frame['message'].str.get('body')" in str(caught.value)
     taken = pd.DataFrame({"message": RECORDS})["message"].str.get("body")

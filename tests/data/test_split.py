@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from stc_core.data.split import carve, complete_split
+from stc_core.data.split import complete_split, split_rows
 
 SHARES = {"validation_share": 0.15, "test_share": 0.2}
 
@@ -14,7 +14,7 @@ def per_class(split: np.ndarray, labels: np.ndarray, name: str) -> list[int]:
 
 def test_shares_hold_in_every_class():
     labels = np.repeat(["a", "b", "c"], [100, 400, 20])
-    split = carve(np.arange(520), labels, **SHARES, seed=0)
+    split = split_rows(np.arange(520), labels, **SHARES, seed=0)
     assert per_class(split, labels, "test") == [20, 80, 4]
     assert per_class(split, labels, "validation") == [15, 60, 3]
     assert per_class(split, labels, "train") == [65, 260, 13]
@@ -26,7 +26,7 @@ def test_shares_hold_in_every_class():
 )
 def test_tiny_classes_are_in_train_then_test_then_validation(n, counts):
     labels = np.array([0] * 50 + [1] * n)
-    split = carve(np.arange(50 + n), labels, **SHARES, seed=3)
+    split = split_rows(np.arange(50 + n), labels, **SHARES, seed=3)
     got = [per_class(split, labels, s)[1] for s in ("train", "validation", "test")]
     assert tuple(got) == counts
 
@@ -36,7 +36,7 @@ def test_equal_texts_stay_together(seed):
     rng = np.random.default_rng(seed)
     groups = rng.integers(0, 150, 400)
     labels = np.where(rng.random(400) < 0.1, "noise", "abc")  # groups of both labels
-    split = carve(groups, labels, **SHARES, seed=seed)
+    split = split_rows(groups, labels, **SHARES, seed=seed)
     assert all(len(set(split[groups == g])) == 1 for g in set(groups))
     assert set(labels[split == "train"]) == set(labels)
     assert 0.1 < (split == "test").mean() < 0.3
@@ -45,12 +45,12 @@ def test_equal_texts_stay_together(seed):
 def test_one_text_repeated_is_all_train():
     labels = np.array(["a"] * 6 + ["b"] * 6)
     groups = np.array([0] * 6 + list(range(1, 7)))
-    split = carve(groups, labels, **SHARES, seed=0)
+    split = split_rows(groups, labels, **SHARES, seed=0)
     assert set(split[:6]) == {"train"}
 
 
 def test_the_larger_of_two_groups_is_learnt_from():
-    split = carve(np.array([5] * 8 + [9]), np.array(["a"] * 9), **SHARES, seed=1)
+    split = split_rows(np.array([5] * 8 + [9]), np.array(["a"] * 9), **SHARES, seed=1)
     assert split.tolist() == ["train"] * 8 + ["test"]
 
 
@@ -58,15 +58,15 @@ def test_a_class_owned_by_others_is_still_in_train():
     groups = np.array([0, 0, 1, 2, 3])
     labels = np.array(["a", "b", "a", "a", "a"])
     for seed in range(20):
-        split = carve(groups, labels, **SHARES, seed=seed)
+        split = split_rows(groups, labels, **SHARES, seed=seed)
         assert split[1] == "train"
 
 
 def test_seed_decides_and_nothing_else():
     labels, groups = np.array(["a", "b"] * 100), np.arange(200)
-    first = carve(groups, labels, **SHARES, seed=7)
-    assert (first == carve(groups, labels, **SHARES, seed=7)).all()
-    assert (first != carve(groups, labels, **SHARES, seed=8)).any()
+    first = split_rows(groups, labels, **SHARES, seed=7)
+    assert (first == split_rows(groups, labels, **SHARES, seed=7)).all()
+    assert (first != split_rows(groups, labels, **SHARES, seed=8)).any()
 
 
 def test_given_splits_stay():
@@ -82,4 +82,4 @@ def test_given_splits_stay():
 
 
 def test_no_rows():
-    assert len(carve(np.array([], int), np.array([], str), **SHARES, seed=0)) == 0
+    assert len(split_rows(np.array([], int), np.array([], str), **SHARES, seed=0)) == 0

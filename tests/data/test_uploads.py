@@ -8,11 +8,11 @@ import pytest
 from stc_core.config import DataConfig
 from stc_core.data.uploads import (
     SAMPLE,
-    discard,
+    delete_upload,
     find_upload,
     keep_upload,
     list_uploads,
-    predicted,
+    predictions_path,
     read_choice,
     upload_key,
     uploads_folder,
@@ -83,7 +83,7 @@ def test_a_discarded_table_is_gone_with_all_that_was_chosen_for_it():
     other = keep_upload("b.csv", io.BytesIO(b"x,z\n"))
     upload = keep_upload("a.csv", io.BytesIO(b"x,y\n"))
     write_choice(upload.key, DataConfig(path=str(upload.path), text="x"))
-    discard(upload)
+    delete_upload(upload)
     assert list_uploads() == [other] and not upload.path.parent.exists()
     again = keep_upload("c.csv", io.BytesIO(b"x,y\n"))
     assert again.path.name == "c.csv" and read_choice(again.key).text is None
@@ -91,7 +91,7 @@ def test_a_discarded_table_is_gone_with_all_that_was_chosen_for_it():
 
 def test_the_sample_cannot_be_discarded():
     with pytest.raises(AssertionError):
-        discard(find_upload(SAMPLE))
+        delete_upload(find_upload(SAMPLE))
     assert find_upload(SAMPLE).path.exists()
 
 
@@ -132,8 +132,8 @@ def test_the_sample_is_there_and_its_choice_is_kept():
 
 def test_predictions_lie_beside_the_table():
     upload = keep_upload("a.csv", io.BytesIO(b"x,y\n"))
-    out = predicted(upload, "run", "text")
-    assert out != predicted(upload, "run", "../text")
+    out = predictions_path(upload, "run", "text")
+    assert out != predictions_path(upload, "run", "../text")
     assert out.parent.parent == upload.path.parent
     out.parent.mkdir()
     Path(out).write_text("x", "utf-8")

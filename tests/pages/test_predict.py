@@ -11,7 +11,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from helpers.app import fine, said, small_csv, visit, written_run
-from stc_core.data.uploads import keep_upload, list_uploads, predicted
+from stc_core.data.uploads import keep_upload, list_uploads, predictions_path
 from stc_core.errors import StcError
 from stc_core.files import write_json
 from stc_core.paths import runs_folder
@@ -73,7 +73,7 @@ def test_a_file_is_uploaded_and_labelled(run):
     (upload,) = list_uploads()
     assert app.query_params["table"] == upload.key
     press(app, "Predict")
-    found = pd.read_csv(predicted(upload, "one", "text"))
+    found = pd.read_csv(predictions_path(upload, "one", "text"))
     assert list(found.columns) == [
         "text",
         "label",
@@ -118,7 +118,7 @@ def test_rows_without_text_stay_and_get_no_label(run):
 def ordered(run) -> tuple[str, Path]:
     """The key of a table, and where its order is kept."""
     upload = keep_upload("new.csv", io.BytesIO(small_csv(50)))
-    out = predicted(upload, "one", "text")
+    out = predictions_path(upload, "one", "text")
     order = LabelOrder(str(run.folder), str(upload.path), "text", str(out))
     return upload.key, label_jobs._place(order)
 
@@ -211,9 +211,9 @@ def test_a_guessed_encoding_can_be_chosen(run):
     assert box.value == "cp1250 (automatic)"
     box.set_value("iso8859-2").run()
     press(fine(app), "Predict")
-    found = pd.read_csv(predicted(upload, "one", "text", "iso8859-2"))
+    found = pd.read_csv(predictions_path(upload, "one", "text", "iso8859-2"))
     assert found["text"].iloc[0] == "Kupiłem łóżko 0, jest \x9cwietne"
-    assert not predicted(upload, "one", "text").exists()
+    assert not predictions_path(upload, "one", "text").exists()
 
 
 def test_how_a_table_was_read_is_said_as_on_the_command_line(run):

@@ -6,7 +6,7 @@ from beartype.roar import BeartypeCallHintViolation
 from jaxtyping import TypeCheckError
 
 from stc_core.backbone.batches import batch_stop, shards, token_batches
-from stc_core.data.split import carve
+from stc_core.data.split import split_rows
 
 
 def test_a_wrong_type_is_refused():
@@ -26,7 +26,9 @@ def test_a_wrong_shape_is_refused():
 
 def test_axes_of_one_name_have_one_size():
     with pytest.raises(TypeCheckError):
-        carve(np.arange(3), np.arange(4), validation_share=0.2, test_share=0.2, seed=0)
+        split_rows(
+            np.arange(3), np.arange(4), validation_share=0.2, test_share=0.2, seed=0
+        )
 
 
 def test_an_inner_function_is_made_as_cheaply_as_it_is():

@@ -18,7 +18,7 @@ from stc_core.files import write_json
 from stc_core.report.report import html_report, write_report
 from stc_core.runs.run import Run
 
-NOTE = "Texts of more than 8 tokens are read apart from shorter ones."
+NOTE = "Texts of more than 8 tokens are read separately from shorter ones."
 SECTIONS = 9
 CHARTS = 10
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pandas as pd
 import streamlit as st
 
-from stc_core.backbone.truncation import sampled_cut
+from stc_core.backbone.truncation import sample_truncation
 from stc_core.config import DataConfig
 from stc_core.data.columns import guess_columns
 from stc_core.data.corpus import Corpus, inspect_corpus
@@ -70,7 +70,7 @@ def report_of(data: DataConfig) -> Report:
 @st.cache_data(max_entries=4, show_spinner=False)
 def _report(key: tuple, _corpus: Corpus) -> Report:
     texts = _corpus.texts
-    cut = sampled_cut(texts)
+    cut = sample_truncation(texts)
     if cut is None:
         return _corpus.report
     return add_truncated(_corpus.report, *cut, sampled_of=len(texts))

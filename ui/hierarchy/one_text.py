@@ -8,7 +8,7 @@ import streamlit as st
 
 from stc_core.classifiers.sampling import Decoding
 from stc_core.display import percent
-from stc_core.metrics.text import measures
+from stc_core.metrics.text import generation_measures
 from stc_core.runs.run import Run
 from ui.cache.run_files import classifier, read
 from ui.shell.messages import escape, escape_piece
@@ -80,7 +80,9 @@ def generation(run: Run, scores: dict[str, Any]) -> None:
     st.subheader("The reply", anchor=False)
     value = st.column_config.NumberColumn(format="%.2f")
     st.dataframe(
-        pd.DataFrame(measures(scores)), hide_index=True, column_config={"value": value}
+        pd.DataFrame(generation_measures(scores)),
+        hide_index=True,
+        column_config={"value": value},
     )
     said = f"On {scores['n']:,} test texts, each word the likeliest one."
     if scores["cut"]:

@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from stc_core.data.uploads import Upload, discard, keep_upload
+from stc_core.data.uploads import Upload, delete_upload, keep_upload
 from stc_core.display import distinct_titles
 from stc_core.errors import StcError
 from ui.cache.tables import head
@@ -28,7 +28,7 @@ def uploader(label: str, *, key: str) -> Upload | None:
         head(kept.path)
     except StcError as error:
         if kept is not None:
-            discard(kept)
+            delete_upload(kept)
         show_error(error)
         return None
     st.session_state[f"_{key}_turn"] = turn + 1

@@ -1,1 +1,1 @@
-"""Which files are a model, how they are loaded, what is said when they cannot be."""
+"""The files of a model, how they are loaded, and the errors when they cannot be."""

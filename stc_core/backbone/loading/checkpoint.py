@@ -1,4 +1,4 @@
-"""A model and its tokenizer out of a folder, and what they say about themselves."""
+"""Loads a model and its tokenizer from a folder, and reads their limits."""
 
 import hashlib
 import json
@@ -20,7 +20,10 @@ from transformers.utils import logging as hf_logging
 
 from stc_core.backbone.loading import hub
 from stc_core.backbone.loading.loader_files import CONFIG, read_object
-from stc_core.backbone.loading.loading_errors import reading_model, reading_tokenizer
+from stc_core.backbone.loading.loading_errors import (
+    explain_model_errors,
+    explain_tokenizer_errors,
+)
 from stc_core.backbone.tokenization.vocabulary import check_vocabulary_files
 from stc_core.config import MAX_LENGTH
 from stc_core.errors import StcError
@@ -33,9 +36,9 @@ DTYPES = {
 
 
 def length_limit(model: nn.Module, tokenizer: PreTrainedTokenizerBase) -> int | None:
-    """Most tokens that the model can read: its positions, its tokenizer's limit.
+    """The most tokens that the model can read, by its positions and its tokenizer.
 
-    None if neither says one. RoBERTa's positions start after its padding id.
+    None if neither has a limit. RoBERTa's positions start after its padding id.
     """
     config = getattr(model, "config", None)
     limits = [getattr(config, "max_position_embeddings", None)]
@@ -47,15 +50,15 @@ def length_limit(model: nn.Module, tokenizer: PreTrainedTokenizerBase) -> int | 
     return min((int(n) for n in limits if n and 0 < n < 1 << 30), default=None)
 
 
-def chosen_length(
+def choose_length(
     model: nn.Module,
     tokenizer: PreTrainedTokenizerBase,
     asked: int | None,
     name: str,
 ) -> int:
-    """The tokens of a text that are read: those asked for, else MAX_LENGTH at most.
+    """The number of tokens of a text that are read: as asked, else at most MAX_LENGTH.
 
-    Raises StcError if the model cannot read so many, or if no word would be left.
+    StcError if the model cannot read so many, or if no word would be left.
     """
     limit = length_limit(model, tokenizer)
     if asked is None:
@@ -71,7 +74,7 @@ def chosen_length(
 
 
 def choose_device(asked: str) -> torch.device:
-    """The device asked for; auto is cuda, mps or cpu, the first that is there."""
+    """The device asked for; auto is the first that exists of cuda, mps and cpu."""
     if asked != "auto":
         try:
             device = torch.device(asked)
@@ -98,14 +101,14 @@ def choose_dtype(asked: str, device: torch.device) -> torch.dtype:
 
 
 def read_model(folder: Path, name: str, dtype: torch.dtype) -> tuple[nn.Module, Any]:
-    """Model without a language-model head, and tokenizer, from a checked folder.
+    """The model, without a language-model head, and the tokenizer of a checked folder.
 
-    Quiet. Raises StcError if files are broken, if weights of a block are missing, or if
-    the model reads no text.
+    Shows nothing. StcError if files are broken, if weights of a block are missing, or
+    if the model does not read text.
     """
     where, folder = f"backbone {name!r}", folder.absolute()
     check_family(folder, where)
-    with quiet(), reading_model(where, folder):
+    with quiet(), explain_model_errors(where, folder):
         model, report = AutoModel.from_pretrained(
             folder,
             dtype=dtype,
@@ -113,11 +116,11 @@ def read_model(folder: Path, name: str, dtype: torch.dtype) -> tuple[nn.Module, 
             trust_remote_code=False,
             use_safetensors=True,
             output_loading_info=True,
-            ignore_mismatched_sizes=True,  # they are told by name below
+            ignore_mismatched_sizes=True,  # they are reported by name below
         )
     check_report(model, report, where)
     check_reads_text(model, where)
-    with quiet(), reading_tokenizer(where, folder):
+    with quiet(), explain_tokenizer_errors(where, folder):
         tokenizer = AutoTokenizer.from_pretrained(
             folder, local_files_only=True, trust_remote_code=False
         )
@@ -126,7 +129,7 @@ def read_model(folder: Path, name: str, dtype: torch.dtype) -> tuple[nn.Module, 
 
 
 def check_family(folder: Path, where: str) -> None:
-    """Raise StcError for a family that has no model of one piece."""
+    """StcError for a family that transformers cannot load as one model."""
     family = read_object(folder / CONFIG).get("model_type")
     if family in CONFIG_MAPPING_NAMES and family not in MODEL_MAPPING_NAMES:
         raise StcError(
@@ -138,10 +141,12 @@ def check_family(folder: Path, where: str) -> None:
 
 
 def check_report(model: nn.Module, report: dict[str, Any], where: str) -> None:
-    """Raise StcError for weights that are missing, of another size, or not numbers."""
-    other = sorted(found for found in report["mismatched_keys"] if _counts(found[0]))
-    if other:
-        key, got, expected = other[0]
+    """StcError for weights that are missing, of another size, or not numbers."""
+    mismatched = sorted(
+        found for found in report["mismatched_keys"] if _counts(found[0])
+    )
+    if mismatched:
+        key, got, expected = mismatched[0]
         raise StcError(
             where,
             expected=f"{key} of shape {tuple(expected)}, as config.json says",
@@ -154,19 +159,19 @@ def check_report(model: nn.Module, report: dict[str, Any], where: str) -> None:
         raise StcError(
             where,
             expected="an encoder and its decoder",
-            got="weights of the encoder alone",
-            remedy="Take the whole model, or an encoder of a family without decoder.",
+            got="only weights of the encoder",
+            remedy="Take the whole model, or an encoder of a family without decoders.",
         )
     if missing:
         raise StcError(
             where,
-            expected="weights for every block",
-            got=f"none for {len(missing)} of them, e.g. {missing[0]}",
+            expected="weights for every part of the model",
+            got=f"no weights for {len(missing)} parts, e.g. {missing[0]}",
             remedy="The files belong to another model, or the download is incomplete.",
         )
     for key, value in model.named_parameters():
-        exact = value.is_floating_point() and value.itemsize > 1
-        if exact and not value.sum(dtype=torch.float32).isfinite():
+        is_float = value.is_floating_point() and value.itemsize > 1
+        if is_float and not value.sum(dtype=torch.float32).isfinite():
             raise StcError(
                 where,
                 expected="weights that are numbers",
@@ -176,12 +181,12 @@ def check_report(model: nn.Module, report: dict[str, Any], where: str) -> None:
 
 
 def _counts(key: str) -> bool:
-    """Whether a weight is read: a pooler is not."""
+    """Whether a weight is used: that of a pooler is not."""
     return "pooler" not in key
 
 
 def check_reads_text(model: nn.Module, where: str) -> None:
-    """Raise StcError for a model of images or sound, and for one without a block."""
+    """StcError for a model of images or sound, and for one without a block."""
     if getattr(getattr(model, "config", None), "num_hidden_layers", None) == 0:
         raise StcError(
             where,
@@ -213,18 +218,18 @@ def identity_of(model: nn.Module, tokenizer: PreTrainedTokenizerBase) -> str:
 
 
 def _reading(tokenizer: Any) -> list[Any]:
-    """All by which a tokenizer makes ids of a text, save where it is told to cut."""
+    """Everything that determines a tokenizer's ids, except where it cuts a text."""
     backend = getattr(tokenizer, "backend_tokenizer", None)
     if backend is None:
         return [tokenizer.get_vocab(), tokenizer.truncation_side]
     rules = json.loads(backend.to_str())
-    kept = {k: v for k, v in rules.items() if k not in ("truncation", "padding")}
-    return [kept, tokenizer.truncation_side]
+    used_rules = {k: v for k, v in rules.items() if k not in ("truncation", "padding")}
+    return [used_rules, tokenizer.truncation_side]
 
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """No bars and no remarks of transformers: the caller shows its own."""
+    """Inside the block transformers shows no bars and no messages."""
     level, bars = hf_logging.get_verbosity(), hf_logging.is_progress_bar_enabled()
     hf_logging.set_verbosity(logging.CRITICAL)
     hf_logging.disable_progress_bar()

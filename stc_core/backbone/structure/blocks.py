@@ -1,4 +1,4 @@
-"""Which modules are the blocks of a model, held against its own hidden states."""
+"""Which modules are the blocks of a model, checked against its own hidden states."""
 
 from collections.abc import Iterator, Sequence
 
@@ -16,25 +16,27 @@ _DEPTHS = {
     "decoder": ("decoder_layers", "num_decoder_layers", "num_layers"),
     "": ("num_hidden_layers",),
 }
-"""Fields of a config that count the blocks of a stack."""
+"""The config fields that hold the number of blocks of a stack."""
 UNSEEN = (
-    "This model does not show its hidden states, so its sites are found by the form of "
-    "its modules alone."
+    "This model does not return its hidden states, so its sites are found by the "
+    "shapes of its modules alone."
 )
 
 
-def shown_states(output: object, *, both: bool) -> list[States] | None:
-    """The hidden states that the model itself shows, stack by stack; None if none."""
+def shown_states(output: object, *, has_decoder: bool) -> list[States] | None:
+    """The hidden states that the model itself returns, stack by stack; None if none."""
     names = ("encoder_hidden_states", "decoder_hidden_states")
-    found = [getattr(output, n, None) for n in (names if both else ("hidden_states",))]
-    stacks: list[States] = [
-        list(s) for s in found if isinstance(s, (tuple, list)) and s
+    shown = [
+        getattr(output, n, None) for n in (names if has_decoder else ("hidden_states",))
     ]
-    return stacks if len(stacks) == len(found) else None
+    stacks: list[States] = [
+        list(s) for s in shown if isinstance(s, (tuple, list)) and s
+    ]
+    return stacks if len(stacks) == len(shown) else None
 
 
 def check_repeatable(model: nn.Module) -> None:
-    """StcError for a model that reads the same long text in another way each time."""
+    """StcError for a model whose states for the same text differ from run to run."""
     layers = getattr(getattr(model, "config", None), "attn_layers", None) or ()
     if "lsh" in layers:
         raise StcError(
@@ -46,16 +48,16 @@ def check_repeatable(model: nn.Module) -> None:
 
 
 def named_stacks(calls: Sequence[Call], paths: Sequence[str]) -> list[Stack]:
-    """The calls of the blocks under each path, where * stands for any one name."""
+    """The calls of the blocks under each path, in which * stands for any one name."""
     return [[call for call in calls if _matches(call.name, path)] for path in paths]
 
 
-def candidates(model: nn.Module, calls: Sequence[Call]) -> dict[str, Stack]:
-    """Sets of siblings that keep (text, token, d) as it is, by their parent's name.
+def candidate_stacks(model: nn.Module, calls: Sequence[Call]) -> dict[str, Stack]:
+    """Groups of sibling modules that keep the shape (text, token, d), by parent's name.
 
-    The members of a ModuleList, of whatever class, or two or more of one class. The
-    heaviest come first; of equally heavy ones the inner, so that a shared block is
-    counted and not its wrapper.
+    A group is the members of a ModuleList, of whatever class, or at least two siblings
+    of one class. The heaviest group comes first. Of equally heavy ones the inner group
+    comes first, so that a shared block is counted and not its wrapper.
     """
     lists = {name for name, m in model.named_modules() if isinstance(m, nn.ModuleList)}
     groups: dict[tuple[str, type | None], Stack] = {}
@@ -64,13 +66,15 @@ def candidates(model: nn.Module, calls: Sequence[Call]) -> dict[str, Stack]:
             parent = call.name.rpartition(".")[0]
             kind = None if parent in lists else type(call.module)
             groups.setdefault((parent, kind), []).append(call)
-    found = {
+    stacks = {
         parent: group
         for (parent, kind), group in groups.items()
         if kind is None or len({call.module for call in group}) > 1
     }
-    order = sorted(found, key=lambda p: (_weight(found[p]), p.count(".")), reverse=True)
-    return {parent: found[parent] for parent in order}
+    order = sorted(
+        stacks, key=lambda p: (_weight(stacks[p]), p.count(".")), reverse=True
+    )
+    return {parent: stacks[parent] for parent in order}
 
 
 def choose_blocks(
@@ -82,28 +86,28 @@ def choose_blocks(
 ) -> list[Stack]:
     """The stack of blocks, or one each of encoder and decoder, in computing order.
 
-    `known` are those of the table of families. Where the model shows its hidden states
-    the blocks are those between them; StcError if none are.
+    `known` are the stacks found by the table of families. If the model returns its
+    hidden states, only blocks between these states qualify; StcError if there are none.
     """
-    both = getattr(getattr(model, "config", None), "is_encoder_decoder", False)
-    parts = ("encoder", "decoder") if both else ("",)
-    found: list[Stack] = []
-    for place, part in enumerate(parts):
-        options = _options(model, calls, part, place, known)
+    has_decoder = getattr(getattr(model, "config", None), "is_encoder_decoder", False)
+    parts = ("encoder", "decoder") if has_decoder else ("",)
+    stacks: list[Stack] = []
+    for position, part in enumerate(parts):
+        options = _options(model, calls, part, position, known)
         if shown is not None:
-            options = [o for o in options if agrees(o, calls, shown[place])]
+            options = [o for o in options if agrees(o, calls, shown[position])]
         if not options:
             raise _no_blocks(model, part, shown is not None)
-        found.append(options[0])
+        stacks.append(options[0])
         _check_depth(model, part, len(options[0]))
-    return found
+    return stacks
 
 
 def agrees(stack: Stack, calls: Sequence[Call], states: States) -> bool:
-    """True if `states` are what goes into each block, and what the last one gives.
+    """Whether `states` are the inputs of each block, and the output of the last block.
 
-    The last may have gone on through a norm or any chain of modules. A recurrent model
-    may show what each block gives instead, and that of the last one twice.
+    The last state may have passed through a norm or any chain of modules. A recurrent
+    model may return the outputs of the blocks instead, with the last output twice.
     """
     if len(states) != len(stack) + 1:
         return False
@@ -118,19 +122,20 @@ def _options(
     model: nn.Module,
     calls: Sequence[Call],
     part: str,
-    place: int,
+    position: int,
     known: list[Stack] | None,
 ) -> list[Stack]:
-    by_name = [known[place]] if known is not None and known[place] else []
-    found = candidates(model, calls)
+    """The stacks that may be the blocks of this part, the known one first."""
+    by_name = [known[position]] if known is not None and known[position] else []
+    stacks = candidate_stacks(model, calls)
     if not part:
-        return by_name + list(found.values())
-    under = [stack for name, stack in found.items() if part in name.split(".")]
-    return by_name + under
+        return by_name + list(stacks.values())
+    in_part = [stack for name, stack in stacks.items() if part in name.split(".")]
+    return by_name + in_part
 
 
 def _onward(block: Call, calls: Sequence[Call]) -> Iterator[Tensor | None]:
-    """What a block gives, and what comes of it in modules that run afterwards."""
+    """Yield a block's output, and what later modules make of it."""
     yield block.after
     reached = [block.after]
     for call in calls:
@@ -140,40 +145,43 @@ def _onward(block: Call, calls: Sequence[Call]) -> Iterator[Tensor | None]:
 
 
 def _check_depth(model: nn.Module, part: str, depth: int) -> None:
-    """StcError if the config counts other blocks than were found."""
+    """StcError if the config gives another number of blocks than was found."""
     config = text_config(getattr(model, "config", None))
-    named = [field(config, name) for name in _DEPTHS[part]]
-    said = next((n for n in named if isinstance(n, int)), None)
-    if said is not None:
-        said *= field(config, "inner_group_num") or 1  # ALBERT: blocks of each layer
-    if said not in (None, depth):
+    counts = [field(config, name) for name in _DEPTHS[part]]
+    expected = next((n for n in counts if isinstance(n, int)), None)
+    if expected is not None:
+        expected *= (
+            field(config, "inner_group_num") or 1
+        )  # ALBERT: blocks in each layer
+    if expected not in (None, depth):
         raise StcError(
             f"{part} blocks of {type(model).__name__}".strip(),
-            expected=f"{said}, which its config says",
-            got=f"{depth} that a trial forward could see",
-            remedy="Choose another model, or mend the number in its config.",
+            expected=f"{expected}, as its config says",
+            got=f"{depth} found in a trial forward",
+            remedy="Choose another model, or correct the number in its config.",
         )
 
 
 def _no_blocks(model: nn.Module, part: str, shown: bool) -> StcError:
-    whose = f" in the {part}" if part else ""
+    """The error for a model or part without blocks."""
+    in_part = f" in the {part}" if part else ""
     if not shown:
         return StcError(
             f"backbone {type(model).__name__}",
-            expected=f"a stack of blocks that keep (text, token, width){whose}",
-            got="none that a trial forward could see",
+            expected=f"a stack of blocks that keep (text, token, width){in_part}",
+            got="no such blocks in a trial forward",
             remedy="Choose another model.",
         )
     return StcError(
         f"backbone {type(model).__name__}",
-        expected=f"a stack of blocks whose states are its hidden states{whose}",
-        got="none: what goes through its modules is not what it shows",
-        remedy="Choose another model: the layers of this one cannot be read for sure.",
+        expected=f"a stack of blocks whose states are its hidden states{in_part}",
+        got="none: the states of its modules are not the hidden states it returns",
+        remedy="Choose another model: the layers of this one cannot be read reliably.",
     )
 
 
 def _keeps_shape(call: Call) -> bool:
-    """True if the call turns (text, token, d) into the same: a block of a stack."""
+    """Whether the call keeps the shape (text, token, d), as a block of a stack does."""
     shape = call.input
     return (
         shape is not None
@@ -183,14 +191,16 @@ def _keeps_shape(call: Call) -> bool:
     )
 
 
-def _same(one: Tensor | None, other: object) -> bool:
-    if one is None or not isinstance(other, Tensor) or one.shape != other.shape:
+def _same(tensor: Tensor | None, other: object) -> bool:
+    if tensor is None or not isinstance(other, Tensor) or tensor.shape != other.shape:
         return False
-    return torch.equal(one, other)
+    return torch.equal(tensor, other)
 
 
-def _all_same(found: Sequence[Tensor | None], states: States) -> bool:
-    return all(_same(one, state) for one, state in zip(found, states, strict=True))
+def _all_same(tensors: Sequence[Tensor | None], states: States) -> bool:
+    return all(
+        _same(tensor, state) for tensor, state in zip(tensors, states, strict=True)
+    )
 
 
 def _weight(group: Sequence[Call]) -> int:

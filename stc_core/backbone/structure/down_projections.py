@@ -1,9 +1,10 @@
 """Which module of a block is the down-projection of its feed-forward network (FFN).
 
-It brings back to the block's width what a linear layer widened, token by token. In a
-second trial forward the widening layers are disturbed at one token: what comes to a
-down-projection then changes at that token alone, in attention, recurrence and
-convolution at others too, and nowhere in what no such layer feeds.
+It maps what a linear layer widened back to the block's width, token by token. A second
+trial forward finds it: the outputs of the widening layers are disturbed at one token.
+The input of a down-projection then changes at that token alone. In attention,
+recurrence and convolution other tokens change too; the inputs of modules that no
+widening layer feeds do not change at all.
 """
 
 from collections.abc import Callable, Sequence
@@ -17,20 +18,21 @@ from stc_core.backbone.structure.config_fields import field, text_config
 from stc_core.backbone.structure.trace import (
     TRIAL,
     Call,
-    carried,
+    input_states,
     is_linear,
-    replaced_argument,
+    replace_argument,
 )
 
-AT = TRIAL[1] + 1
-"""The token that is disturbed, counted through all texts: the middle of the second."""
+DISTURBED_TOKEN = TRIAL[1] + 1
+"""The disturbed token, counted through all texts: the middle token of the second text.
+"""
 ROUNDING = 1e-6
-"""What part of the largest value is no change."""
+"""A difference below this share of the largest value counts as no change."""
 _WIDTHS = (
     "intermediate_size encoder_ffn_dim decoder_ffn_dim ffn_dim d_ff n_inner d_inner "
     "hidden_dim ffn_hidden_size inner_dim dim_ff intermediate_size_mlp"
 ).split()
-"""What configs call the width of an FFN."""
+"""The config fields that may hold the width of an FFN."""
 
 
 def named_down(block: Call, calls: Sequence[Call], path: str) -> Call | None:
@@ -52,9 +54,10 @@ def find_downs(
     calls: Sequence[Call],
     forward: Callable[[], object],
 ) -> list[list[Call | None]]:
-    """For each block of each stack the call of its down-projection, if it is certain.
+    """The call of each block's down-projection, stack by stack; None if uncertain.
 
-    Of several the one whose width the config says; of two alike none.
+    If several modules qualify, it is the one whose width the config gives. If that does
+    not single one out, it is None.
     """
     blocks = [block for stack in stacks for block in stack]
     options = {block.start: _options(block, calls) for block in blocks}
@@ -62,15 +65,17 @@ def find_downs(
     ups = [up for block in blocks for up in _ups(block, calls)]
     changed = _disturbed(blocks, ups, downs, forward) if downs and ups else {}
     certain = {
-        start: [c for c in found if changed.get(c.start) == [AT]]
+        start: [c for c in found if changed.get(c.start) == [DISTURBED_TOKEN]]
         for start, found in options.items()
     }
-    widths = _said_widths(model)
-    return [[_one(certain[block.start], widths) for block in stack] for stack in stacks]
+    widths = _config_widths(model)
+    return [
+        [_single(certain[block.start], widths) for block in stack] for stack in stacks
+    ]
 
 
 def _options(block: Call, calls: Sequence[Call]) -> list[Call]:
-    """Products back to the block's width; those of attention do not count."""
+    """Linear layers outside attention whose output has the block's width."""
     assert block.output is not None
     width = block.output[-1]
     return [
@@ -81,7 +86,7 @@ def _options(block: Call, calls: Sequence[Call]) -> list[Call]:
 
 
 def _ups(block: Call, calls: Sequence[Call]) -> list[Call]:
-    """Products that read states of the block's width."""
+    """Linear layers outside attention whose input has the block's width."""
     assert block.output is not None
     width = block.output[-1]
     return [
@@ -92,7 +97,7 @@ def _ups(block: Call, calls: Sequence[Call]) -> list[Call]:
 
 
 def _products(block: Call, calls: Sequence[Call]) -> list[Call]:
-    """The linear layers of a block, save attention's and those inside another one."""
+    """The linear layers of a block, without those of attention and nested ones."""
     inner = [call for call in calls if block.contains(call)]
     closed = [
         call
@@ -114,52 +119,52 @@ def _disturbed(
     downs: Sequence[Call],
     forward: Callable[[], object],
 ) -> dict[int, list[int]]:
-    """By a down-projection's `start` the tokens at which what comes to it changes.
+    """The tokens at which each down-projection's input changes, by its `start`.
 
-    Blocks and widening layers are given what they got before, so that a change of one
-    does not reach the next by another way.
+    Blocks and widening layers get their undisturbed inputs again, so that the change in
+    one cannot reach the next by another way.
     """
-    held = {(c.module, c.times): c for c in (*blocks, *ups)}
+    fixed = {(c.module, c.times): c for c in (*blocks, *ups)}
     watched = {(c.module, c.times): c for c in downs}
     widening = {(c.module, c.times) for c in ups}
-    seen: dict[nn.Module, int] = {}
+    n_calls: dict[nn.Module, int] = {}
     changed: dict[int, list[int]] = {}
 
     def enter(module: nn.Module, args: tuple, kwargs: dict) -> Any:
-        key = (module, seen.get(module, 0))
-        given = carried(args, kwargs)
-        if key in watched and given is not None:
-            changed[watched[key].start] = _where(watched[key].before, given)
-        if key in held and held[key].before is not None and given is not None:
-            before = held[key].before
+        key = (module, n_calls.get(module, 0))
+        states = input_states(args, kwargs)
+        if key in watched and states is not None:
+            changed[watched[key].start] = _where(watched[key].before, states)
+        if key in fixed and fixed[key].before is not None and states is not None:
+            before = fixed[key].before
             assert before is not None
-            return replaced_argument(args, kwargs, given, before.clone())
+            return replace_argument(args, kwargs, states, before.clone())
         return None
 
     def leave(module: nn.Module, args: tuple, output: Any) -> Any:
-        key = (module, seen.get(module, 0))
-        seen[module] = key[1] + 1
-        disturbed = key in widening and isinstance(output, Tensor)
-        return _disturb(output) if disturbed else None
+        key = (module, n_calls.get(module, 0))
+        n_calls[module] = key[1] + 1
+        is_widening = key in widening and isinstance(output, Tensor)
+        return _disturb(output) if is_widening else None
 
     with ExitStack() as stack:
-        for module in {key[0] for key in (*held, *watched)}:
-            first = module.register_forward_pre_hook(
+        for module in {key[0] for key in (*fixed, *watched)}:
+            pre_hook = module.register_forward_pre_hook(
                 enter, with_kwargs=True, prepend=True
             )
-            stack.callback(first.remove)
+            stack.callback(pre_hook.remove)
             stack.callback(module.register_forward_hook(leave).remove)
         forward()
     return changed
 
 
 def _disturb(output: Tensor) -> Tensor:
-    """The same but at one token, where all values are others, of either sign."""
+    """The output with the values of one token replaced by large ones of both signs."""
     rows = output.flatten(0, -2).clone()  # (texts x tokens, d)
-    most = rows[AT].abs().max() + 1
-    signs = torch.ones_like(rows[AT])
+    larger = rows[DISTURBED_TOKEN].abs().max() + 1
+    signs = torch.ones_like(rows[DISTURBED_TOKEN])
     signs[::2] = -1
-    rows[AT] = rows[AT].roll(1) + most * signs
+    rows[DISTURBED_TOKEN] = rows[DISTURBED_TOKEN].roll(1) + larger * signs
     return rows.view_as(output)
 
 
@@ -167,22 +172,24 @@ def _where(before: Tensor | None, after: Tensor) -> list[int]:
     """The tokens at which two states differ, counted through all texts."""
     if before is None or before.shape != after.shape:
         return []
-    least = ROUNDING * float(before.abs().max())
-    differs = ((before - after.detach()).abs() > least).flatten(0, -2).any(-1)
+    threshold = ROUNDING * float(before.abs().max())
+    differs = ((before - after.detach()).abs() > threshold).flatten(0, -2).any(-1)
     return differs.nonzero().flatten().tolist()
 
 
-def _one(found: Sequence[Call], widths: set[int]) -> Call | None:
-    if len(found) > 1:
-        found = [c for c in found if c.input is not None and c.input[-1] in widths]
-    return found[0] if len(found) == 1 else None
+def _single(calls: Sequence[Call], widths: set[int]) -> Call | None:
+    """The only call; of several the only one with an input width in `widths`."""
+    if len(calls) > 1:
+        calls = [c for c in calls if c.input is not None and c.input[-1] in widths]
+    return calls[0] if len(calls) == 1 else None
 
 
-def _said_widths(model: nn.Module) -> set[int]:
+def _config_widths(model: nn.Module) -> set[int]:
+    """The FFN widths that the model's config gives."""
     config = text_config(getattr(model, "config", None))
-    found: set[int] = set()
+    widths: set[int] = set()
     for name in _WIDTHS:
         value = field(config, name)
         values = value if isinstance(value, (list, tuple)) else [value]
-        found |= {n for n in values if isinstance(n, int)}
-    return found
+        widths |= {n for n in values if isinstance(n, int)}
+    return widths

@@ -1,9 +1,9 @@
-"""Where a model's sites are: found by one rule, from one small trial forward.
+"""Where a model's sites are, found by one rule from one small trial forward.
 
-Residual stream: what goes into each block, and what the last block gives; it is held
-against the hidden states that the model itself shows. FFN activations: the input of
-each block's down-projection. Names are looked up for known families; any other model
-is searched by what its modules are seen to do.
+Residual stream: the input of each block, and the output of the last block. They are
+compared with the hidden states that the model itself returns. FFN activations: the
+input of each block's down-projection. For known families names are looked up in a
+table. Any other model is searched by what its modules do in the trial.
 """
 
 from collections.abc import Callable, Sequence
@@ -36,7 +36,7 @@ NO_DOWN = (
 
 
 class _Names(NamedTuple):
-    """Where a family keeps its blocks, and a block its down-projection."""
+    """The path of a family's blocks, and of the down-projection inside a block."""
 
     blocks: tuple[str, ...]
     down: str
@@ -73,7 +73,7 @@ KNOWN = {
 
 
 class Point(NamedTuple):
-    """Where a site is read: what goes into, or comes out of, a call of a module."""
+    """Where a site is read: the input or the output of one call of a module."""
 
     module: nn.Module
     times: int
@@ -116,11 +116,11 @@ None where the block has no such site.
 
 
 class Anatomy(NamedTuple):
-    """Every site of a model with the place to read it, and what its layers cost.
+    """Every site of a model, the point where it is read, and the cost of its layers.
 
-    `parameters[l]` and `flops[l]` are those of layers 0 to l together; FLOPs are
-    those of the matrix products for one token (2 per weight), without attention
-    scores and look-ups; of experts the share that a token uses.
+    `parameters[l]` and `flops[l]` are those of layers 0 to l together. FLOPs are those
+    of the matrix products for one token (2 per weight), without attention scores and
+    look-ups. Of experts only the share that a token uses counts.
     """
 
     points: dict[Site, Point]
@@ -136,27 +136,27 @@ def find_sites(
 ) -> Anatomy:
     """The anatomy of `model`; `forward` runs it on TRIAL texts and tokens.
 
-    With or without the table of known names the answer is the same. Raises StcError
-    for a model without a stack of blocks whose states are its own hidden states.
+    The answer is the same with and without the table of known names. StcError for a
+    model without a stack of blocks whose states are the model's own hidden states.
     """
     check_repeatable(model)
     calls, output = trace(model, forward)
     config = getattr(model, "config", None)
-    both = getattr(config, "is_encoder_decoder", False)
+    has_decoder = getattr(config, "is_encoder_decoder", False)
     names = KNOWN.get(getattr(config, "model_type", None) or "") if known else None
     by_name = named_stacks(calls, [f"{p}.*" for p in names.blocks]) if names else None
-    asked = takes_hidden_states(model)
-    shown = shown_states(output, both=both) if asked else None
-    if asked and shown is None:
+    can_show = takes_hidden_states(model)
+    shown = shown_states(output, has_decoder=has_decoder) if can_show else None
+    if can_show and shown is None:
         raise StcError(
             f"backbone {type(model).__name__}",
-            expected="a model that shows its hidden states",
-            got="none, though they were asked for",
-            remedy="Choose another model: the layers of this one cannot be read for "
-            "sure.",
+            expected="a model that returns its hidden states",
+            got="no hidden states, although they were requested",
+            remedy="Choose another model: the layers of this one cannot be read "
+            "reliably.",
         )
     stacks = choose_blocks(model, calls, shown, known=by_name)
-    notes = () if asked else (UNSEEN,)
+    notes = () if can_show else (UNSEEN,)
     if has_experts(model):
         downs: list[list[Call | None]] = [[None] * len(stack) for stack in stacks]
         return _anatomy(model, calls, stacks, downs, (*notes, EXPERTS))
@@ -169,7 +169,7 @@ def find_sites(
 
 
 def has_experts(model: nn.Module) -> bool:
-    """True if blocks choose among experts, so that neurons are not always computed."""
+    """Whether blocks choose among experts, so that not all neurons are computed."""
     names = (type(module).__name__.lower() for module in model.modules())
     return any("expert" in name or "moe" in name for name in names)
 
@@ -183,13 +183,17 @@ def _anatomy(
 ) -> Anatomy:
     points: dict[Site, Point] = {}
     widths: dict[Site, int] = {}
-    ends: list[int] = []  # when each layer is done
+    ends: list[int] = []  # the call number at which each layer is done
     names: list[str] = []
-    for prefix, stack, found in zip(_prefixes(stacks), stacks, downs, strict=True):
+    for prefix, stack, stack_downs in zip(
+        _prefixes(stacks), stacks, downs, strict=True
+    ):
         base = len(names)
         names.append(f"{prefix}embeddings")
         ends.append(stack[0].start)
-        for number, (block, call) in enumerate(zip(stack, found, strict=True), start=1):
+        for number, (block, call) in enumerate(
+            zip(stack, stack_downs, strict=True), start=1
+        ):
             layer = base + number
             names.append(f"{prefix}block {number}")
             ends.append(block.stop)
@@ -218,60 +222,61 @@ def _prefixes(stacks: Sequence[Stack]) -> tuple[str, ...]:
 def _missing(
     stacks: Sequence[Stack], downs: Sequence[Sequence[Call | None]]
 ) -> tuple[str, ...]:
-    """Says of which blocks no FFN neurons are read, if there are such."""
-    lacking = [
+    """A note about the blocks whose FFN neurons are not read, if there are any."""
+    unknown = [
         f"{prefix}block {number}"
-        for prefix, found in zip(_prefixes(stacks), downs, strict=True)
-        for number, call in enumerate(found, start=1)
+        for prefix, stack_downs in zip(_prefixes(stacks), downs, strict=True)
+        for number, call in enumerate(stack_downs, start=1)
         if call is None
     ]
     n_blocks = sum(len(stack) for stack in stacks)
-    if not lacking:
+    if not unknown:
         return ()
-    if len(lacking) == n_blocks:
+    if len(unknown) == n_blocks:
         return (NO_DOWN,)
-    named = ", ".join(lacking[:8]) + (", ..." if len(lacking) > 8 else "")
+    examples = ", ".join(unknown[:8]) + (", ..." if len(unknown) > 8 else "")
     return (
-        f"No down-projection was found for certain in {len(lacking)} of {n_blocks} "
-        f"blocks ({named}): of these only residual sites are read.",
+        f"No down-projection was found for certain in {len(unknown)} of {n_blocks} "
+        f"blocks ({examples}): in these blocks only residual sites are read.",
     )
 
 
 def _parameters(
     model: nn.Module, calls: Sequence[Call], ends: Sequence[int]
 ) -> tuple[int, ...]:
-    """Parameters first used until each layer is done, shared ones counted once.
+    """Parameters in use up to each layer, shared ones counted once.
 
-    Those of modules that are never called by themselves count from layer 0 on.
+    The parameters of modules that are never called themselves count from layer 0 on.
     """
-    first: dict[nn.Module, int] = {}
+    first_call: dict[nn.Module, int] = {}
     for call in calls:
-        first.setdefault(call.module, call.start)
-    began: dict[nn.Parameter, int] = {}
+        first_call.setdefault(call.module, call.start)
+    first_use: dict[nn.Parameter, int] = {}
     for module in model.modules():
         for parameter in module.parameters(recurse=False):
-            start = min(first.get(module, -1), began.get(parameter, 1 << 60))
-            began[parameter] = start
+            start = min(first_call.get(module, -1), first_use.get(parameter, 1 << 60))
+            first_use[parameter] = start
     return tuple(
-        sum(p.numel() for p, start in began.items() if start < end) for end in ends
+        sum(p.numel() for p, start in first_use.items() if start < end) for end in ends
     )
 
 
 def _flops(
     model: nn.Module, calls: Sequence[Call], ends: Sequence[int]
 ) -> tuple[int, ...]:
+    """FLOPs for one token up to each layer."""
     config = getattr(model, "config", None)
-    chosen = getattr(config, "num_experts_per_tok", None)
+    n_used = getattr(config, "num_experts_per_tok", None)
     n_experts = getattr(config, "num_local_experts", None) or getattr(
         config, "num_experts", None
     )
-    cost: list[tuple[int, int]] = []
+    costs: list[tuple[int, int]] = []
     for call in calls:
         if isinstance(call.module, nn.Embedding):
             continue
         for parameter in call.module.parameters(recurse=False):
             size = 2 * parameter.numel() if parameter.ndim > 1 else 0
-            if parameter.ndim == 3 and chosen and parameter.shape[0] == n_experts:
-                size = size * chosen // n_experts
-            cost.append((call.start, size))
-    return tuple(sum(size for start, size in cost if start < end) for end in ends)
+            if parameter.ndim == 3 and n_used and parameter.shape[0] == n_experts:
+                size = size * n_used // n_experts
+            costs.append((call.start, size))
+    return tuple(sum(size for start, size in costs if start < end) for end in ends)

@@ -1,4 +1,4 @@
-"""What a model's modules do in one trial forward: who is called, with what, when."""
+"""The calls of a model's modules in one trial forward, in order, with their states."""
 
 import inspect
 from collections import Counter
@@ -13,19 +13,21 @@ from transformers.utils import output_capturing
 _Shape = tuple[int, ...]
 
 TRIAL = (2, 3)
-"""Texts and tokens of the trial forward: no other axis may have these sizes."""
+"""Numbers of texts and tokens of the trial forward; no other axis may have these sizes.
+"""
 
 
 COLLECTS = "_output_capturing_hooks_installed"
-"""How transformers marks a model that has its hooks for hidden states."""
+"""The attribute by which transformers marks a model that has hooks for hidden states.
+"""
 COLLECTING = output_capturing.__name__
 
 
 class Call(NamedTuple):
-    """One call of a module in the trial forward; `start`, `stop` order all calls.
+    """One call of a module in the trial forward; `start` and `stop` order all calls.
 
-    `before` and `after` are copies of the hidden states that go in and come out, where
-    they have a row for each token.
+    `before` and `after` are copies of the hidden states that go in and come out, if
+    these have a row for each token.
     """
 
     name: str
@@ -39,35 +41,37 @@ class Call(NamedTuple):
     after: Tensor | None
 
     def contains(self, other: "Call") -> bool:
-        """True if `other` ran inside this call."""
+        """Whether `other` ran inside this call."""
         return self.start < other.start and other.stop < self.stop
 
 
 def trace(model: nn.Module, forward: Callable[[], object]) -> tuple[list[Call], object]:
-    """Every call of a submodule in one forward, in the order in which they begin, and
-    what the forward gives: with the model's own hidden states where it has them."""
+    """Every call of a submodule in one forward, by start, and the forward's output.
+
+    The output has the model's own hidden states if the model can return them.
+    """
     open_calls: list[tuple[int, _Shape | None, Tensor | None]] = []
     calls: list[Call] = []
     names = {module: name for name, module in model.named_modules() if name}
-    seen: Counter[nn.Module] = Counter()
+    n_calls: Counter[nn.Module] = Counter()
     clock = iter(range(1 << 60))
 
     def enter(module: nn.Module, args: tuple, kwargs: dict) -> None:
-        given = carried(args, kwargs)
-        open_calls.append((next(clock), _shape(given), _copy(given)))
+        states = input_states(args, kwargs)
+        open_calls.append((next(clock), _shape(states), _copy(states)))
 
     def leave(module: nn.Module, args: tuple, output: object) -> None:
         start, shape, before = open_calls.pop()
-        made = first_tensor(output)
-        name, times, stop = names[module], seen[module], next(clock)
-        out, after = _shape(made), _copy(made)
+        returned = first_tensor(output)
+        name, times, stop = names[module], n_calls[module], next(clock)
+        out, after = _shape(returned), _copy(returned)
         calls.append(Call(name, module, times, start, stop, shape, out, before, after))
-        seen[module] += 1
+        n_calls[module] += 1
 
     handles = []
     try:
         for module in names:
-            # Before the model's own hooks, as where sites are read.
+            # Runs before the model's own hooks, as `read_sites` does.
             handles.append(
                 module.register_forward_pre_hook(enter, with_kwargs=True, prepend=True)
             )
@@ -80,8 +84,8 @@ def trace(model: nn.Module, forward: Callable[[], object]) -> tuple[list[Call], 
     return sorted(calls, key=lambda call: call.start), output
 
 
-def carried(args: Sequence, kwargs: dict) -> Tensor | None:
-    """The hidden states that a module is called with: its first tensor."""
+def input_states(args: Sequence, kwargs: dict) -> Tensor | None:
+    """The hidden states that a module is called with: its first tensor argument."""
     if args and isinstance(args[0], Tensor):
         return args[0]
     hidden = kwargs.get("hidden_states")
@@ -90,17 +94,17 @@ def carried(args: Sequence, kwargs: dict) -> Tensor | None:
     return next((v for v in kwargs.values() if isinstance(v, Tensor)), None)
 
 
-def replaced_argument(
+def replace_argument(
     args: tuple, kwargs: dict, old: Tensor | None, new: Tensor
 ) -> tuple[tuple, dict]:
-    """The arguments of a call with `new` in the place of `old`."""
+    """The arguments of a call with `new` in place of `old`."""
     if args and args[0] is old:
         return (new, *args[1:]), kwargs
     return args, {name: new if v is old else v for name, v in kwargs.items()}
 
 
 def first_tensor(output: object) -> Tensor | None:
-    """The hidden states that a module gives: the tensor, or the first of a tuple."""
+    """The hidden states that a module returns: the tensor, or the first of a tuple."""
     if isinstance(output, Tensor):
         return output
     if isinstance(output, (tuple, list)) and output:
@@ -109,7 +113,7 @@ def first_tensor(output: object) -> Tensor | None:
 
 
 def is_linear(module: nn.Module) -> bool:
-    """True for a matrix product: nn.Linear, Conv1D, one with LoRA beside it."""
+    """Whether a module is a matrix product: nn.Linear, Conv1D, or one with LoRA."""
     weight = getattr(module, "weight", None)
     return (
         isinstance(weight, Tensor)
@@ -120,7 +124,7 @@ def is_linear(module: nn.Module) -> bool:
 
 @contextmanager
 def _hidden_states_shown(model: nn.Module) -> Iterator[None]:
-    """Within it a model that can show its hidden states does."""
+    """Inside the block a model that can return its hidden states returns them."""
     if not takes_hidden_states(model):
         yield
         return
@@ -137,9 +141,9 @@ def _hidden_states_shown(model: nn.Module) -> Iterator[None]:
 
 
 def remove_collecting_hooks(model: nn.Module) -> None:
-    """Remove the hooks by which transformers collects hidden states, if it has any.
+    """Remove the hooks by which transformers collects hidden states, if there are any.
 
-    A model that has them cannot be pickled. They come back when a forward asks for
+    A model with these hooks cannot be pickled. They come back when a forward asks for
     hidden states.
     """
     for module in model.modules():
@@ -150,7 +154,7 @@ def remove_collecting_hooks(model: nn.Module) -> None:
 
 
 def takes_hidden_states(model: nn.Module) -> bool:
-    """True for a model of transformers, which shows its hidden states when asked."""
+    """Whether this is a transformers model that returns hidden states on request."""
     if not isinstance(model, PreTrainedModel):
         return False
     parameters = inspect.signature(model.forward).parameters
@@ -163,7 +167,7 @@ def _shape(tensor: Tensor | None) -> _Shape | None:
 
 
 def _copy(tensor: Tensor | None) -> Tensor | None:
-    """A copy if the tensor has a row for each text and token, flat or not."""
+    """A copy of the tensor if it has a row for each text and token, else None."""
     if tensor is None or not tensor.is_floating_point() or tensor.ndim < 2:
         return None
     flat = tensor.shape[0] == TRIAL[0] * TRIAL[1] and tensor.ndim == 2

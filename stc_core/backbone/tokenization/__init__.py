@@ -1,1 +1,1 @@
-"""From a text to its tokens, and from tokens back to places in the text."""
+"""From a text to its tokens, and from tokens to positions in the text."""

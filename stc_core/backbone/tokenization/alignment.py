@@ -1,9 +1,9 @@
-"""Where in a text the tokens of a tokenizer stand that does not say it itself.
+"""Positions in a text of the tokens of a tokenizer that does not report them.
 
-The tokens' own letters are followed through the text, from its start to its end, with
-nothing but white space between them. Both are compared without case, accents and
-compatibility forms, which tokenizers change; a byte belongs to its character. A token
-that is not found so, as one for unknown words, has no place.
+The letters of the tokens are followed through the text from start to end, with only
+white space between them. Tokens and text are compared without case, accents and
+compatibility forms, which tokenizers change. A byte belongs to its character. A token
+that is not found in this way, such as one for unknown words, has no position.
 """
 
 import re
@@ -12,30 +12,32 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 BYTE = re.compile(r"<0x([0-9A-Fa-f]{2})>")
-"""How SentencePiece spells a byte of a character that it does not know."""
+"""How SentencePiece writes a byte of a character that it does not know."""
 MARKS = ("##", "▁", "Ġ", "</w>", "@@", "~")
-"""What tokenizers add to a piece to say that a word goes on, or begins, or ends."""
+"""Marks that tokenizers add to a piece to show that a word goes on, begins or ends."""
 _MOST = 100
-"""Bytes that a token has on average at most: a text that is cut is looked at so far."""
+"""The most bytes that a token has on average: so much of a text that is cut is
+searched."""
 MOST_FREE = 32
-"""From more places than so many a token for unknown words is not followed: a run of
-them could stand in too many ways."""
+"""A token for unknown words is not followed from more positions than this: a run of
+such tokens could stand in too many ways."""
 _PROBE = "É é"
 _Place = tuple[int, int]
 Coding = Callable[[str], bytes]
 
 
 class Units(NamedTuple):
-    """A text as bytes, and of each byte the characters that it stands for."""
+    """A text as bytes, with the characters that each byte stands for."""
 
     data: bytes
     places: list[_Place]
 
 
 class _Piece(NamedTuple):
-    """What may stand in the text for a token; `free`: anything may, of one word.
+    """What may stand in the text for a token; with `free` any letters of one word may.
 
-    `added`: the token may also be one that the tokenizer has put there.
+    `added`: the tokenizer may have put the token there, so that no letters stand for
+    it.
     """
 
     options: tuple[bytes, ...]
@@ -44,7 +46,7 @@ class _Piece(NamedTuple):
 
 
 class _Step(NamedTuple):
-    """From one byte to another by a token whose own letters are the bytes `own`."""
+    """A step from one byte to another by a token; its letters are the bytes `own`."""
 
     before: int
     after: int
@@ -59,62 +61,66 @@ def align(
     *,
     cut: bool,
 ) -> list[_Place]:
-    """The characters start:end of each token; start == end of one without a place.
+    """The characters start:end of each token; start == end for one without a position.
 
-    `added` says which tokens the tokenizer has put around the text, if it knows;
-    `cut`: the text goes on after the last token.
+    `added` says which tokens the tokenizer has put around the text, None if it does not
+    report that. `cut`: the text goes on after the last token.
     """
     coding = _coding(tokenizer)
     units = _units(text, raw=coding is not None)
     pieces = [
-        _piece(tokenizer, int(token), None if added is None else added[place], coding)
-        for place, token in enumerate(ids)
+        _piece(
+            tokenizer, int(token), None if added is None else added[position], coding
+        )
+        for position, token in enumerate(ids)
     ]
     data = units.data[: _MOST * len(ids)] if cut else units.data
     path = _path(data, pieces, cut=cut)
-    found: list[_Place] = []
+    spans: list[_Place] = []
     end = 0
     for own in path:
         if own is None or own[0] == own[1]:
-            found.append((end, end))
+            spans.append((end, end))
             continue
         start = units.places[own[0]][0]
         end = units.places[own[1] - 1][1]
-        found.append((start, end))
-    return found
+        spans.append((start, end))
+    return spans
 
 
 def _path(data: bytes, pieces: Sequence[_Piece], *, cut: bool) -> list[_Place | None]:
-    """For each piece the bytes that are its own on every way through all of them.
+    """For each piece the bytes that stand for it on every way through all pieces.
 
-    None where it has none, or where it could as well be elsewhere.
+    None if it has none, or if it could stand elsewhere, too.
     """
     steps: list[list[_Step] | None] = []
     reached = [{0}]
     for piece in pieces:
-        found = _steps(data, reached[-1], piece)
-        if found:
-            steps.append(found)
-            reached.append({step.after for step in found})
-        else:  # what the tokenizer wrote is not in the text: go on anywhere behind
+        piece_steps = _steps(data, reached[-1], piece)
+        if piece_steps:
+            steps.append(piece_steps)
+            reached.append({step.after for step in piece_steps})
+        else:  # the token's letters are not in the text: go on at any later byte
             steps.append(None)
             reached.append(set(range(min(reached[-1]), len(data) + 1)))
     ends = {at for at in reached[-1] if cut or not data[at:].strip()} or reached[-1]
     path: list[_Place | None] = []
-    for found, starts in zip(reversed(steps), reversed(reached[:-1]), strict=True):
-        if found is None:
+    for piece_steps, starts in zip(
+        reversed(steps), reversed(reached[:-1]), strict=True
+    ):
+        if piece_steps is None:
             path.append(None)
             ends = {at for at in starts if at <= max(ends)}
             continue
-        used = [step for step in found if step.after in ends]
-        owns = {step.own for step in used}
-        path.append(owns.pop() if len(owns) == 1 else None)
+        used = [step for step in piece_steps if step.after in ends]
+        own_bytes = {step.own for step in used}
+        path.append(own_bytes.pop() if len(own_bytes) == 1 else None)
         ends = {step.before for step in used}
     return path[::-1]
 
 
 def _steps(data: bytes, reached: set[int], piece: _Piece) -> list[_Step]:
-    """Every way over a piece from one of the bytes that are reached."""
+    """Every step over a piece from one of the reached bytes."""
     steps: list[_Step] = []
     for before in sorted(reached):
         start = _after_space(data, before)
@@ -137,6 +143,7 @@ def _steps(data: bytes, reached: set[int], piece: _Piece) -> list[_Step]:
 
 
 def _after_space(data: bytes, at: int) -> int:
+    """The position of the next byte that is not white space."""
     while data[at : at + 1].isspace():
         at += 1
     return at
@@ -145,6 +152,7 @@ def _after_space(data: bytes, at: int) -> int:
 def _piece(
     tokenizer: Any, token: int, added: bool | None, coding: Coding | None
 ) -> _Piece:
+    """What may stand in the text for this token."""
     if added:
         return _Piece((), free=False, added=True)
     name = str(tokenizer.convert_ids_to_tokens(token))
@@ -158,12 +166,12 @@ def _piece(
         return _Piece((bytes.fromhex(match[1]),), free=False, added=False)
     spoken = str(tokenizer.convert_tokens_to_string([name]))
     options = _bytes_of([name, spoken, _bare(name), _bare(spoken)], raw=False)
-    # One without a letter of its own, as for white space, may be anywhere.
+    # A token without letters, such as white space, may stand anywhere.
     return _Piece(options, free=False, added=not options)
 
 
 def _bare(name: str) -> str:
-    """A piece without what says how it hangs on its word."""
+    """A piece without the marks that connect it to its word."""
     for mark in MARKS:
         if len(name) > len(mark):
             name = name.removeprefix(mark).removesuffix(mark)
@@ -171,20 +179,20 @@ def _bare(name: str) -> str:
 
 
 def _bytes_of(forms: Sequence[str], *, raw: bool) -> tuple[bytes, ...]:
-    """The forms of a piece as they would be in the text, the longest first."""
-    found = {_units(form.strip(), raw=raw).data for form in forms}
-    return tuple(sorted(found - {b""}, key=lambda form: (-len(form), form)))
+    """The forms of a piece as bytes of the text, the longest first."""
+    encoded = {_units(form.strip(), raw=raw).data for form in forms}
+    return tuple(sorted(encoded - {b""}, key=lambda form: (-len(form), form)))
 
 
 def _units(text: str, *, raw: bool) -> Units:
-    """The text's bytes: as they are, or of its letters in their plainest form."""
+    """The text's bytes: as they are if `raw`, else those of its plain letters."""
     data = bytearray()
-    places: list[_Place] = []
-    for place, char in enumerate(text):
+    characters: list[_Place] = []
+    for position, char in enumerate(text):
         coded = char.encode() if raw else _plain(char).encode()
         data += coded
-        places += [(place, place + 1)] * len(coded)
-    return Units(bytes(data), places)
+        characters += [(position, position + 1)] * len(coded)
+    return Units(bytes(data), characters)
 
 
 def _plain(char: str) -> str:
@@ -202,7 +210,8 @@ def _plain(char: str) -> str:
 def _coding(tokenizer: Any) -> Coding | None:
     """How a token's name spells bytes of the text, if every token stands for some.
 
-    As in ByT5 (a byte is a letter), byte-level BPE, and CANINE (a letter is itself).
+    That is so in ByT5 (a byte is a letter), byte-level BPE, and CANINE (a letter is
+    itself). None for other tokenizers.
     """
     decoder = getattr(tokenizer, "byte_decoder", None)
     if decoder is not None:

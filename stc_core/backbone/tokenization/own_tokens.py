@@ -12,25 +12,26 @@ from stc_core.backbone.packing import Batch
 from stc_core.backbone.pooling import Group, pool, view
 
 Marks = Sequence[Bool[np.ndarray, " _"]]
-"""For each text which of its tokens count."""
+"""For each text, which of its tokens count."""
 
 
 def added_ids(tokenizer: PreTrainedTokenizerBase) -> frozenset[int]:
-    """What the tokenizer puts around any text, as around one without a word."""
+    """The ids that the tokenizer adds to any text: its ids for the empty text."""
     return frozenset(tokenizer("")["input_ids"])
 
 
 def own_tokens(ids: Sequence[np.ndarray], added: frozenset[int]) -> Marks:
-    """The tokens that are not among `added`; of a text without such a one, all."""
+    """The tokens that are not among `added`; all tokens if there are no others."""
     return [_some(~np.isin(row, list(added))) for row in ids]
 
 
-def delayed(marks: Marks) -> Marks:
-    """The same where a decoder reads them: a start token, then all but the last."""
+def shift_marks(marks: Marks) -> Marks:
+    """The marks as a decoder reads them: a start token, then all but the last."""
     return [_some(np.concatenate([[False], row[:-1]])) for row in marks]
 
 
 def _some(row: np.ndarray) -> np.ndarray:
+    """The marks themselves; all true if none is."""
     return row if row.any() else np.ones_like(row)
 
 
@@ -45,8 +46,8 @@ def marked_mean(
     if batch.packed:
         return torch.cat([_in_group(hidden, group, rows) for group in batch.groups])
     keep = np.zeros(tuple(batch.mask.shape), bool)
-    for place, row in enumerate(rows):
-        keep[place, : len(row)] = row
+    for position, row in enumerate(rows):
+        keep[position, : len(row)] = row
     return pool(hidden, torch.from_numpy(keep).to(hidden.device), "mean")
 
 

@@ -1,4 +1,4 @@
-"""Texts to token ids, and tokens back to their places in the text."""
+"""From texts to token ids, and from tokens to their positions in the text."""
 
 import warnings
 from collections.abc import Iterator, Sequence
@@ -12,14 +12,14 @@ from stc_core.backbone.tokenization.alignment import align
 
 
 class Tokens(NamedTuple):
-    """Token ids of each text, specials included, and how many texts were cut."""
+    """Token ids of each text, with special tokens, and how many texts were cut."""
 
     ids: list[np.ndarray]
     n_cut: int
 
 
 class Span(NamedTuple):
-    """Characters `start:end` of the text that a token stands for; specials: none."""
+    """Characters `start:end` of the text for a token; empty for a special token."""
 
     start: int
     end: int
@@ -31,8 +31,8 @@ def tokenize(
 ) -> Tokens:
     """At least one and at most `max_length` ids (int32) for every text.
 
-    A text that gives no token at all is represented by one stand-in: the end, start
-    or padding token. No padding is added and no pad token is needed.
+    A text that gives no token is represented by one stand-in: the end, start or padding
+    token. No padding is added and no padding token is needed.
     """
     if not texts:
         return Tokens([], 0)
@@ -67,17 +67,20 @@ def spans(
     special = [bool(flag) for flag in batch["special_tokens_mask"][0]]
     if batch.encodings is None:
         cut = len(ids) == max_length and _length(tokenizer, text) > max_length
-        # Some do not count the end that a text brings along: then they say nothing.
-        known = special if len(special) == len(ids) else None
-        places = align(tokenizer, text, ids, known, cut=cut)
-        return [Span(*place, name) for place, name in zip(places, names, strict=True)]
-    found: list[Span] = []
+        # Some masks omit an end token in the text itself: then they are not used.
+        mask = special if len(special) == len(ids) else None
+        positions = align(tokenizer, text, ids, mask, cut=cut)
+        return [
+            Span(*position, name)
+            for position, name in zip(positions, names, strict=True)
+        ]
+    text_spans: list[Span] = []
     offsets = batch.encodings[0].offsets
     for (start, end), name, is_special in zip(offsets, names, special, strict=True):
         if is_special:
-            start = end = found[-1].end if found else 0
-        found.append(Span(start, end, name))
-    return found
+            start = end = text_spans[-1].end if text_spans else 0
+        text_spans.append(Span(start, end, name))
+    return text_spans
 
 
 def _encode(
@@ -97,7 +100,7 @@ def _encode(
 
 @contextmanager
 def _quiet(tokenizer: PreTrainedTokenizerBase, texts: list[str]) -> Iterator[None]:
-    """Without the warning that a text already has its end."""
+    """Suppress the warning that a text already has its end token."""
     end = str(tokenizer.eos_token)
     if tokenizer.is_fast or not any(end in text for text in texts):
         yield
@@ -108,10 +111,12 @@ def _quiet(tokenizer: PreTrainedTokenizerBase, texts: list[str]) -> Iterator[Non
 
 
 def _length(tokenizer: PreTrainedTokenizerBase, text: str) -> int:
+    """The tokens of a text without a limit."""
     with _quiet(tokenizer, [text]):
         return len(tokenizer(text, verbose=False)["input_ids"])
 
 
 def _stand_in(tokenizer: PreTrainedTokenizerBase) -> int:
+    """The id that stands for a text without tokens."""
     ids = (tokenizer.eos_token_id, tokenizer.bos_token_id, tokenizer.pad_token_id)
     return next((i for i in ids if isinstance(i, int)), 0)

@@ -1,1 +1,1 @@
-"""Files of every kind, format and encoding, read as rows of a table."""
+"""Reads files of every kind, format and encoding as rows of a table."""

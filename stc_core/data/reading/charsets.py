@@ -1,8 +1,9 @@
-"""In which code page a text that is no Unicode is written: the likeliest readings.
+"""The likeliest code pages of a text that is not Unicode.
 
 The detector (chardet) compares pairs of letters with those of 49 languages. It is
-unsure of short texts and of English, which has few letters beyond ASCII; so its scores
-are weighed by how common a code page is and by where the signs of the reading stand.
+unsure about short texts and about English, which has few letters beyond ASCII. So its
+scores are weighted by how common a code page is, and by where the characters of a
+reading stand.
 """
 
 import codecs
@@ -23,14 +24,14 @@ from stc_core.errors import StcError
 _SHOWN = 3
 WIDE = ("utf-16-le", "utf-16-be", "utf-32-le", "utf-32-be")
 _SURE = 1.3
-"""How many times the score of the next reading that of the first must be."""
+"""A reading is clear if its score is this many times that of the next."""
 NOT_OF_TABLES = (
     "idna punycode undefined unicode_escape raw_unicode_escape unicode-escape "
     "raw-unicode-escape utf-7 charmap"
 ).split()
 WEIGHT_OF_ODD = 4.0
 CONTEXT_BYTES = 2048
-"""So many bytes of plain lines are judged, too: they tell the language."""
+"""So many bytes of plain lines are also judged: they show the language."""
 SNIPPET = 60
 NEARLY = 0.7
 TYPOGRAPHIC_SIGNS = 300
@@ -52,7 +53,7 @@ _PRIORS = {
     "cp1252": 1.1,
     "mac-cyrillic": 0.7,
 }
-"""How common a code page is beside others that read a text alike; others are rare."""
+"""How common a code page is among those that read a text alike; all others are rare."""
 _SUPERSETS = {
     "iso8859-1": "cp1252",
     "iso8859-9": "cp1254",
@@ -65,7 +66,8 @@ _SUPERSETS = {
     "gb2312": "gb18030",
     "cp858": "cp850",
 }
-"""Code pages that have the same signs and more, so that later rows are read, too."""
+"""Code pages with the same characters and more, so that they can read later rows, too.
+"""
 _LONE = frozenset("àáâèéêìíîòóôöùúûåæøÀÁÈÉÊÌÍÒÓÔÖÙÚÅÆØı")
 _OPENING = frozenset("“‘„‚«‹¿¡")
 _CLOSING = frozenset("”’»›…")
@@ -90,89 +92,91 @@ class _Reading(NamedTuple):
 
     @property
     def encoding(self) -> str:
+        """The codec of the best reading."""
         return self.candidates[0].encoding
 
     @property
     def is_dense(self) -> bool:
-        """Whether bytes beyond ASCII make up words, which may be valid UTF-8 by chance.
+        """Whether bytes beyond ASCII make up words, which may be UTF-8 by chance.
 
-        They do not in Latin script.
+        In Latin script they do not.
         """
         return not all(map(_is_latin, filter(str.isalpha, self.candidates[0].line)))
 
 
-def likeliest(foreign: bytes, plain: bytes = b"") -> _Reading:
-    """How lines with bytes beyond ASCII may be read; `plain` are other lines.
+def likeliest_codecs(foreign: bytes, plain: bytes = b"") -> _Reading:
+    """The likeliest readings of lines with bytes beyond ASCII; `plain` are other lines.
 
-    At least one candidate: Windows-1252 if nothing fits. Candidates differ in what
-    they read.
+    There is at least one candidate: Windows-1252 if nothing fits. No two candidates
+    read the lines alike.
     """
     if (signs := _only_signs(foreign)) is not None:
         return signs
     scores = _detected(foreign + b"\n" + plain[:CONTEXT_BYTES])
     ranked: dict[str, Candidate] = {}
-    for whole, encoding, language in scores:
+    for raw_score, encoding, language in scores:
         if (
             len(ranked) >= _SHOWN
-            and whole < sorted(one.score for one in ranked.values())[-_SHOWN]
+            and raw_score
+            < sorted(candidate.score for candidate in ranked.values())[-_SHOWN]
         ):
             break
         text = _decoded(foreign, encoding)
         if text is None or "\x1b" in text:
             continue
         codec = _superset(encoding, foreign, text)
-        score = whole * 2.0 ** (-WEIGHT_OF_ODD * odd_share(text))
+        score = raw_score * 2.0 ** (-WEIGHT_OF_ODD * odd_share(text))
         ranked[text] = _commoner(
             ranked.get(text), Candidate(codec, language, "", score)
         )
-    found = sorted(ranked.items(), key=lambda one: -one[1].score)[:_SHOWN]
-    if not found:
+    best = sorted(ranked.items(), key=lambda candidate: -candidate[1].score)[:_SHOWN]
+    if not best:
         text = foreign.decode("cp1252", "replace")
-        return _Reading((Candidate("cp1252", "", _told_apart([text])[0], 0.0),), False)
-    lines = _told_apart([text for text, _ in found])
-    shown = [
-        one._replace(line=line) for (_, one), line in zip(found, lines, strict=True)
+        return _Reading(
+            (Candidate("cp1252", "", _telling_lines([text])[0], 0.0),), False
+        )
+    lines = _telling_lines([text for text, _ in best])
+    candidates = [
+        candidate._replace(line=line)
+        for (_, candidate), line in zip(best, lines, strict=True)
     ]
-    sure = len(shown) == 1 or shown[0].score >= _SURE * shown[1].score
-    return _Reading(tuple(shown), sure)
+    is_sure = len(candidates) == 1 or candidates[0].score >= _SURE * candidates[1].score
+    return _Reading(tuple(candidates), is_sure)
 
 
 def _only_signs(foreign: bytes) -> _Reading | None:
-    """Windows-1252 if it makes signs of all bytes beyond ASCII, none in a wrong place.
+    """Windows-1252 if it reads all bytes beyond ASCII as well-placed signs, else None.
 
-    No-break spaces, curly quotes or a currency tell no language, so that the detector
-    would take them for letters of any other code page.
+    No-break spaces, curly quotes or currency signs do not show a language, so the
+    detector would take them for letters of some other code page.
     """
     text = _decoded(foreign, "cp1252")
-    beyond = _BEYOND.findall(text or "")
-    if not text or not beyond or any(map(str.isalpha, beyond)) or odd_share(text):
+    signs = _BEYOND.findall(text or "")
+    if not text or not signs or any(map(str.isalpha, signs)) or odd_share(text):
         return None
-    return _Reading((Candidate("cp1252", "", _told_apart([text])[0], 1.0),), True)
+    return _Reading((Candidate("cp1252", "", _telling_lines([text])[0], 1.0),), True)
 
 
 def _detected(sample: bytes) -> list[tuple[float, str, str]]:
-    """The detector's score, times how common the codec is; the codec; the language.
-
-    The best ones first.
-    """
+    """(score times how common the codec is, codec, language), best first."""
     eras = EncodingEra.ALL & ~EncodingEra.MAINFRAME
-    found = detect_all(
+    detected = detect_all(
         sample, encoding_era=eras, ignore_threshold=True, compat_names=False
     )
     scores = [
-        (one["confidence"] * _prior(codec), codec, one["language"] or "")
-        for one in found
-        if (codec := one["encoding"]) and not codec.startswith(("utf", "ascii"))
+        (guess["confidence"] * _prior(codec), codec, guess["language"] or "")
+        for guess in detected
+        if (codec := guess["encoding"]) and not codec.startswith(("utf", "ascii"))
     ]
-    return sorted(scores, key=lambda one: -one[0])
+    return sorted(scores, key=lambda guess: -guess[0])
 
 
-def _commoner(held: Candidate | None, other: Candidate) -> Candidate:
-    """Of two codecs that read a text alike the commoner, if it is nearly as good."""
-    if held is None:
+def _commoner(present: Candidate | None, other: Candidate) -> Candidate:
+    """The commoner of two codecs that read a text alike, if it is nearly as good."""
+    if present is None:
         return other
-    best = max(held.score, other.score)
-    rarer, commoner = sorted((held, other), key=_commonness)
+    best = max(present.score, other.score)
+    rarer, commoner = sorted((present, other), key=_commonness)
     chosen = commoner if commoner.score > NEARLY * best else rarer
     return chosen._replace(score=best)
 
@@ -198,20 +202,24 @@ def _superset(encoding: str, raw: bytes, text: str) -> str:
 
 
 def odd_share(text: str) -> float:
-    """The share of the signs beyond ASCII that stand where they never do.
+    """The share of characters beyond ASCII in places where they do not belong.
 
-    A capital or a symbol inside a word, a letter of another script beside Latin ones,
-    a quote that opens behind a word, a control character.
+    Such are a capital or a symbol inside a word, a letter beside letters of another
+    script, an opening quote after a word, and a control character.
     """
     padded = f" {text} "
-    found = [
+    positions = [
         match.start() for match in islice(_BEYOND.finditer(padded), TYPOGRAPHIC_SIGNS)
     ]
-    odd = sum(_is_odd(padded[at], padded[at - 1], padded[at + 1]) for at in found)
-    return odd / max(len(found), 1)
+    n_odd = sum(
+        _is_odd(padded[position], padded[position - 1], padded[position + 1])
+        for position in positions
+    )
+    return n_odd / max(len(positions), 1)
 
 
 def _is_odd(sign: str, before: str, after: str) -> bool:
+    """Whether a character does not belong between these neighbours."""
     kind = unicodedata.category(sign)
     if kind.startswith("L"):
         return _is_odd_letter(sign, before, after)
@@ -220,13 +228,13 @@ def _is_odd(sign: str, before: str, after: str) -> bool:
     inside = before.isalpha() and after.isalpha()
     if kind == "Zs":  # a no-break space
         return False
-    if sign == "´":  # typed for an apostrophe
+    if sign == "´":  # typed as an apostrophe
         return not before.isalpha()
     if sign in _OPENING:
         return before.isalnum() and not inside
     if sign in _CLOSING:
-        apart = before.isspace() and before != "\xa0" and sign != "…"
-        return apart or (inside and sign not in _BETWEEN_LETTERS)
+        stands_alone = before.isspace() and before != "\xa0" and sign != "…"
+        return stands_alone or (inside and sign not in _BETWEEN_LETTERS)
     if kind in ("Cc", "Co", "Cn", "Sk") or (
         kind in ("So", "Sm") and sign not in _SIGNS
     ):
@@ -239,8 +247,9 @@ def _is_odd(sign: str, before: str, after: str) -> bool:
 
 
 def _is_odd_letter(sign: str, before: str, after: str) -> bool:
+    """Whether a letter does not belong between these neighbours."""
     if sign in "ªºµ":
-        return before.isalpha() and after.isalpha()  # of Spanish 1ª, of 5 µm
+        return before.isalpha() and after.isalpha()  # as in Spanish 1ª, in 5 µm
     latin = _is_latin(sign)
     if any(one.isalpha() and _is_latin(one) != latin for one in (before, after)):
         return True
@@ -255,31 +264,31 @@ def _is_latin(letter: str) -> bool:
     return letter.isascii() or "LATIN" in unicodedata.name(letter, "")
 
 
-def _told_apart(texts: list[str]) -> list[str]:
-    """Of each reading the same line: the first that all read differently, if any."""
+def _telling_lines(texts: list[str]) -> list[str]:
+    """The same line of each reading: the first on which the readings differ most."""
     lines = [text.splitlines() or [""] for text in texts]
-    counts = {len(some) for some in lines}
+    counts = {len(reading_lines) for reading_lines in lines}
     if len(counts) > 1:
-        return [_around(some[0], 0) for some in lines]
+        return [_around(reading_lines[0], 0) for reading_lines in lines]
     rows = list(zip(*lines, strict=True))
     best = max(rows, key=lambda row: len(set(row)))
     columns = enumerate(zip(*best, strict=False))
-    apart = next((n for n, signs in columns if len(set(signs)) > 1), None)
-    beyond = next((n for n, sign in enumerate(best[0]) if not sign.isascii()), 0)
-    at = beyond if apart is None else apart
-    return [_around(line, at) for line in best]
+    first_difference = next((n for n, signs in columns if len(set(signs)) > 1), None)
+    first_beyond = next((n for n, sign in enumerate(best[0]) if not sign.isascii()), 0)
+    position = first_beyond if first_difference is None else first_difference
+    return [_around(line, position) for line in best]
 
 
-def _around(line: str, at: int) -> str:
-    """The part of a line around a place, without what cannot be shown."""
-    start = max(0, at - SNIPPET // 2)
+def _around(line: str, position: int) -> str:
+    """The part of a line around a position, with unprintable characters replaced."""
+    start = max(0, position - SNIPPET // 2)
     shown = line[start : start + SNIPPET]
     shown = "".join(sign if sign.isprintable() else "\ufffd" for sign in shown)
     return ("…" if start else "") + shown + ("…" if start + SNIPPET < len(line) else "")
 
 
 def wide_encoding(head: bytes) -> str | None:
-    """UTF-16 or UTF-32 without a mark; None where the bytes are no text."""
+    """UTF-16 or UTF-32 without a byte-order mark; None if the bytes are not text."""
     even, odd = head[::2].count(0), head[1::2].count(0)
     half = max(1, len(head) // 2)
     if odd > 0.3 * half and even < 0.05 * half:
@@ -291,35 +300,35 @@ def wide_encoding(head: bytes) -> str | None:
 
 
 def _codec(name: str) -> str | None:
-    """The text codec of that name; None if there is none, or none of tables."""
+    """The text codec with this name; None if there is none, or tables do not use it."""
     try:
-        found = codecs.lookup(name)
+        info = codecs.lookup(name)
     except (LookupError, ValueError):
         return None
-    of_tables = found._is_text_encoding and found.name not in NOT_OF_TABLES
-    return found.name if of_tables else None
+    is_usable = info._is_text_encoding and info.name not in NOT_OF_TABLES
+    return info.name if is_usable else None
 
 
 @cache
 def text_codecs() -> tuple[str, ...]:
-    """All text codecs that a table may be in, as Python spells them, in order."""
+    """All text codecs that a table may have, by Python's names, sorted."""
     modules = pkgutil.iter_modules(encodings.__path__)
     return tuple(sorted(set(filter(None, (_codec(one.name) for one in modules)))))
 
 
 def text_codec(name: str) -> str:
-    """The text codec of that name, as Python spells it; StcError if there is none."""
-    if (found := _codec(name.strip())) is not None:
-        return found
+    """The text codec with this name, by Python's name; StcError if there is none."""
+    if (codec := _codec(name.strip())) is not None:
+        return codec
     import encodings.aliases
 
     known = sorted({*encodings.aliases.aliases, *encodings.aliases.aliases.values()})
     plain = name.strip().lower().replace("-", "_").replace(" ", "_")
     plain = plain.replace("windows_", "cp")
-    near = get_close_matches(plain, known, n=3, cutoff=0.6)
-    said = " or ".join(one.replace("_", "-") for one in near)
+    similar = get_close_matches(plain, known, n=3, cutoff=0.6)
+    suggestion = " or ".join(alias.replace("_", "-") for alias in similar)
     raise StcError(
         f"encoding {name!r}",
         expected="the name of a text encoding, such as utf-8, cp1250 or latin-1",
-        remedy=f"Did you mean {said}?" if near else None,
+        remedy=f"Did you mean {suggestion}?" if similar else None,
     )

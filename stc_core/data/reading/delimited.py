@@ -15,7 +15,7 @@ CHUNK_CHARS = 1 << 23
 
 
 class _Lines:
-    """The lines of a file, remembering those of the record that is being read."""
+    """The lines of a file; it keeps those of the record that is being read."""
 
     def __init__(self, handle: Iterable[str], *, escaped: bool) -> None:
         self.handle = iter(handle)
@@ -48,10 +48,10 @@ def csv_batches(
     chunk_rows: int,
     whole: bool,
 ) -> Iterator[pa.Table]:
-    """Tables of at most `chunk_rows` rows.
+    """Yield tables of at most `chunk_rows` rows.
 
-    A row that repeats the header, as where two files were joined, is noted; where the
-    table is read `whole` its cells are missing.
+    A row that repeats the header, as after joining two files, is noted. If the table is
+    read `whole`, the cells of such a row are missing.
     """
     assert sniffed.delimiter is not None, sniffed
     lines = _Lines(handle, escaped=sniffed.escaped)
@@ -77,34 +77,38 @@ def _fitted(
     *,
     whole: bool,
 ) -> Iterator[Sequence[str | None]]:
-    """The rows behind the header, each as wide as it; what is mended is noted."""
-    width, starts = len(heads), frozenset(heads)
+    """Yield the rows after the header, as wide as the header; repairs are noted."""
+    width, titles = len(heads), frozenset(heads)
     row, blanks = 0, 0
-    last: list[str] = []
+    last_record: list[str] = []
     for cells in reader:
         if not cells:
-            blanks += width == 1  # of one column an empty line is an empty cell
+            blanks += (
+                width == 1
+            )  # in a table of one column an empty line is an empty cell
         else:
             row += blanks + 1
-            yield from repeat([""], blanks)  # those at the end of the file are none
+            yield from repeat(
+                [""], blanks
+            )  # empty lines at the end of the file are no rows
             blanks = 0
             if len(lines.record) > 1 or lines.backslash:
                 _check_record(lines, name, sniffed, tally, row)
             if len(cells) != width:
                 cells = _fit(cells, width, tally, row)
-            elif width > 1 and cells[0].strip("\ufeff ") in starts:
+            elif width > 1 and cells[0].strip("\ufeff ") in titles:
                 if _is_header(cells, heads, name, row):
                     tally.note("header", row)
                     cells = [None] * width if whole else cells
             yield cells
-        last[:] = lines.record
+        last_record[:] = lines.record
         lines.record.clear()
-    lines.record = last
+    lines.record = last_record
     _check_quotes(lines, name, sniffed, row)
 
 
 def _first_row(reader: Iterator[list[str]]) -> list[str]:
-    """The first row that is not blank, nor the 'sep=;' that Excel may put on top."""
+    """The first row that is not blank, and not the 'sep=;' that Excel may write."""
     rows = (row for row in reader if any(cell.strip() for cell in row))
     first = next(rows, [])
     return next(rows, []) if first and first[0].startswith("sep=") else first
@@ -115,39 +119,45 @@ def _head(cell: str) -> str:
 
 
 def header_names(cells: list[str], name: str) -> list[str]:
-    """The column names, trimmed; a nameless column is called 'column n'."""
+    """The column names, trimmed; a column without a name is called 'column n'."""
     names = [_head(cell) for cell in cells]
     names = [name or f"column {n}" for n, name in enumerate(names, 1)]
-    seen: dict[str, list[int]] = {}
-    for n, one in enumerate(names, 1):
-        seen.setdefault(one, []).append(n)
-    twice = {one: at for one, at in seen.items() if len(at) > 1}
-    if twice:
-        said = "; ".join(
-            f"{one!r} heads columns {' and '.join(map(str, at))}"
-            for one, at in twice.items()
+    columns_of: dict[str, list[int]] = {}
+    for n, title in enumerate(names, 1):
+        columns_of.setdefault(title, []).append(n)
+    repeated = {
+        title: positions
+        for title, positions in columns_of.items()
+        if len(positions) > 1
+    }
+    if repeated:
+        message = "; ".join(
+            f"{title!r} heads columns {' and '.join(map(str, positions))}"
+            for title, positions in repeated.items()
         )
         raise StcError(
             f"{name}, header row",
             expected="a different name for each column",
-            got=said,
+            got=message,
             remedy="Rename or delete the repeated columns in the file.",
         )
-    return [mend(one) for one in names]
+    return [mend(title) for title in names]
 
 
 def _is_header(cells: list[str], heads: list[str], name: str, row: int) -> bool:
-    """Whether a row is the header once more; StcError if its columns are in another
-    order, for then the rows below do not fit."""
-    again = [_head(cell) for cell in cells]
-    if again == heads:
+    """Whether a row repeats the header.
+
+    StcError if its columns are in another order, since the rows below it would not fit.
+    """
+    titles = [_head(cell) for cell in cells]
+    if titles == heads:
         return True
-    if sorted(again) == sorted(heads):
+    if sorted(titles) == sorted(heads):
         raise StcError(
             f"{name}, row {row}",
             expected=f"the columns {', '.join(map(repr, heads))} in this order",
-            got=f"a second header with {', '.join(map(repr, again))}",
-            remedy="Give the files that were joined here one order of columns.",
+            got=f"a second header with {', '.join(map(repr, titles))}",
+            remedy="Use one order of columns in the files that were joined here.",
         )
     return False
 
@@ -155,7 +165,7 @@ def _is_header(cells: list[str], heads: list[str], name: str, row: int) -> bool:
 def _fit(
     cells: list[str], width: int, tally: Tally, row: int
 ) -> list[str] | list[None]:
-    """The row at the header's width: short rows are filled, long ones emptied."""
+    """The row at the header's width: a short row is filled, a long one is emptied."""
     if len(cells) > width and not any(cell.strip() for cell in cells[width:]):
         return cells[:width]
     if len(cells) > width:
@@ -166,7 +176,7 @@ def _fit(
 
 
 def _strict_error(record: list[str], sniffed: Sniffed) -> csv.Error | None:
-    """What a strict reader has against the quotes of one record."""
+    """The error of a strict reader about the quotes of one record."""
     assert sniffed.delimiter is not None, sniffed
     strict = csv.reader(iter(record), delimiter=sniffed.delimiter, strict=True)
     try:
@@ -180,7 +190,7 @@ def _strict_error(record: list[str], sniffed: Sniffed) -> csv.Error | None:
 def _check_record(
     lines: _Lines, name: str, sniffed: Sniffed, tally: Tally, row: int
 ) -> None:
-    r"""Refuse a record that has swallowed others; note one with a lone \"."""
+    r"""StcError if a record has swallowed other rows; a note if it has a lone quote."""
     if len(lines.record) > 1:
         _check_quotes(lines, name, sniffed, row)
     plain = sniffed.quoting == csv.QUOTE_NONE or sniffed.escaped
@@ -190,7 +200,7 @@ def _check_record(
 
 
 def _check_quotes(lines: _Lines, name: str, sniffed: Sniffed, row: int) -> None:
-    """Refuse a record whose quotes do not close: it has swallowed other rows."""
+    """StcError for a record whose quotes do not close: it has swallowed other rows."""
     if sniffed.quoting == csv.QUOTE_NONE or '"' not in "".join(lines.record[:1]):
         return
     error = _strict_error(lines.record, sniffed)
@@ -199,6 +209,6 @@ def _check_quotes(lines: _Lines, name: str, sniffed: Sniffed, row: int) -> None:
         raise StcError(
             f"{name}, row {row} (line {first})",
             expected='every quote " that opens a cell to be closed',
-            got=f"a cell that runs on to line {lines.number} ({error})",
+            got=f"a cell that goes on to line {lines.number} ({error})",
             remedy='Close the quote, or write a quote inside a cell as "".',
         ) from error

@@ -8,14 +8,14 @@ from typing import Literal, NamedTuple
 SNIFF_ROWS = 200
 _DELIMITERS = ",\t;|"
 
-# The default limit of 128 KiB a cell would refuse long documents.
+# The default limit of 128 KiB for a cell would refuse long documents.
 csv.field_size_limit(2**31 - 1)
 
 _ESCAPES = re.compile(r'\\(["\\])')
 
 
 class Dialect(NamedTuple):
-    r"""How rows are cut into cells; `escaped`: a quote in a cell is \" and not ""."""
+    r"""How rows are split into cells; `escaped`: quotes in cells have a backslash."""
 
     delimiter: str
     quoting: Literal[0, 3] = csv.QUOTE_MINIMAL
@@ -23,30 +23,32 @@ class Dialect(NamedTuple):
 
 
 def sniff_dialect(text: str, *, prefer_tab: bool) -> Dialect:
-    r"""The dialect under which rows have as many fields as the header.
+    r"""The dialect in which rows have as many fields as the header.
 
-    Quotes are plain characters when only that reading gives even rows, and \" is a
-    quote inside a cell when only so all quotes close.
+    Quotes are plain characters if only then all rows have the same number of fields. A
+    backslash before a quote escapes it if only then all quotes close.
     """
     if '\\"' in text:
         plain = unescape(text)
-        found = _delimiter(plain, prefer_tab=prefer_tab)
-        if found.quoting == csv.QUOTE_MINIMAL and _closes(plain, found.delimiter):
-            usual = _delimiter(text, prefer_tab=prefer_tab)
-            if usual.quoting == csv.QUOTE_MINIMAL and not _closes(
-                text, usual.delimiter
+        unescaped = _delimiter(plain, prefer_tab=prefer_tab)
+        if unescaped.quoting == csv.QUOTE_MINIMAL and _closes(
+            plain, unescaped.delimiter
+        ):
+            as_written = _delimiter(text, prefer_tab=prefer_tab)
+            if as_written.quoting == csv.QUOTE_MINIMAL and not _closes(
+                text, as_written.delimiter
             ):
-                return found._replace(escaped=True)
+                return unescaped._replace(escaped=True)
     return _delimiter(text, prefer_tab=prefer_tab)
 
 
 def unescape(text: str) -> str:
-    r"""The text with \" written as "", as CSV has it, and \\ as one backslash."""
-    return _ESCAPES.sub(lambda found: '""' if found[1] == '"' else "\\", text)
+    r"""The text with escaped quotes doubled, as in CSV, and single backslashes."""
+    return _ESCAPES.sub(lambda match: '""' if match[1] == '"' else "\\", text)
 
 
 def _closes(text: str, delimiter: str) -> bool:
-    """Whether every quote that opens a cell closes, but for a cut at the end."""
+    """Whether every quote that opens a cell closes, except for a cut at the end."""
     rows = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
     try:
         for _ in rows:
@@ -57,6 +59,7 @@ def _closes(text: str, delimiter: str) -> bool:
 
 
 def _delimiter(text: str, *, prefer_tab: bool) -> Dialect:
+    """The delimiter that gives the most even rows, and whether quotes are plain."""
     if text.startswith("sep=") and text[4:5] in _DELIMITERS:
         return Dialect(text[4])
     best, chosen = (0.0, 0), "\t" if prefer_tab else ","
@@ -64,22 +67,23 @@ def _delimiter(text: str, *, prefer_tab: bool) -> Dialect:
         counts = _field_counts(text, delimiter, csv.QUOTE_MINIMAL)
         raw = _field_counts(text, delimiter, csv.QUOTE_NONE)
         width = counts[0] if counts else 0
-        even = max(_evenness(counts), _evenness(raw))
-        score = (even + (prefer_tab and delimiter == "\t"), width)
+        evenness = max(_evenness(counts), _evenness(raw))
+        score = (evenness + (prefer_tab and delimiter == "\t"), width)
         if width > 1 and score > best:
             best, chosen = score, delimiter
     quoted = _field_counts(text, chosen, csv.QUOTE_MINIMAL)
     raw = _field_counts(text, chosen, csv.QUOTE_NONE)
-    plain = raw and raw[0] > 1 and _evenness(raw) == 1 and len(quoted) < len(raw)
+    is_plain = raw and raw[0] > 1 and _evenness(raw) == 1 and len(quoted) < len(raw)
     edge = re.escape(chosen)
     opened = rf'(?m)(?:^|{edge})"(?!")'
     closed = rf'(?m)(?:^|{edge})"(?:[^"\r\n]|"")*"(?=$|{edge})'
-    if plain and len(re.findall(opened, text)) > 1 and not re.search(closed, text):
+    if is_plain and len(re.findall(opened, text)) > 1 and not re.search(closed, text):
         return Dialect(chosen, csv.QUOTE_NONE)
     return Dialect(chosen)
 
 
 def _field_counts(text: str, delimiter: str, quoting: Literal[0, 3]) -> list[int]:
+    """The number of fields in each of the first rows."""
     rows = csv.reader(
         io.StringIO(text, newline=""), delimiter=delimiter, quoting=quoting
     )
@@ -93,4 +97,5 @@ def _field_counts(text: str, delimiter: str, quoting: Literal[0, 3]) -> list[int
 
 
 def _evenness(counts: list[int]) -> float:
+    """The share of the rows with as many fields as the first row."""
     return sum(count == counts[0] for count in counts) / len(counts) if counts else 0.0

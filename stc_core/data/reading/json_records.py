@@ -1,4 +1,4 @@
-"""Records of JSON and JSONL, one at a time, however long the file or the line."""
+"""Records of JSON and JSONL files, one at a time, for any length of file or line."""
 
 import json
 from collections.abc import Iterator
@@ -11,7 +11,7 @@ from stc_core.errors import StcError
 
 WINDOW_CHARS = 1 << 23
 WHOLE_CHARS = 1 << 26
-"""Of a file over several lines so much is read to see what it is."""
+"""So much of a file over several lines is read to see what it is."""
 _SPACE = " \t\r\n"
 SHAPE = "one JSON record on each line, or one list of records"
 
@@ -19,11 +19,11 @@ SHAPE = "one JSON record on each line, or one list of records"
 def read_records(
     handle: TextIOWrapper, name: str, *, listed: bool, checked: bool = True
 ) -> Iterator[dict[str, Any]]:
-    """Every record of one list, or of one record a line, read as a stream.
+    """Yield every record of one list, or of one record per line, as a stream.
 
-    Cells are Python values, but numbers stay as they are written. Raises StcError
-    with the line or the record that is no JSON object, that names a field twice, and
-    for anything behind the list. Fields that come twice are looked for if `checked`.
+    Cells are Python values; numbers stay as they are written. StcError names the line
+    or the record that is not a JSON object or has a field twice, and text after the
+    list. Repeated fields are found only if `checked`.
     """
     decoder = json.JSONDecoder(
         parse_int=str if checked else Number,
@@ -32,20 +32,21 @@ def read_records(
         object_pairs_hook=_fields if checked else None,
     )
     values = _listed if listed else _lines
-    found = _records(_nested(values(handle, decoder, name), name), name)
-    first = next(found, None)
+    records = _records(_nested(values(handle, decoder, name), name), name)
+    first = next(records, None)
     if first is None:
         return
-    second = next(found, None)
+    second = next(records, None)
     if second is None and not listed:
         _refuse_wrapped(first, name)
     yield first
     if second is not None:
         yield second
-    yield from found
+    yield from records
 
 
 def _records(values: Iterator[tuple[str, Any]], name: str) -> Iterator[dict[str, Any]]:
+    """Yield the values, which must be records."""
     for where, value in values:
         if not isinstance(value, dict):
             raise StcError(
@@ -57,7 +58,7 @@ def _records(values: Iterator[tuple[str, Any]], name: str) -> Iterator[dict[str,
 
 
 def _refuse_wrapped(record: dict[str, Any], name: str) -> None:
-    """Refuse the one record of a file if it is a table, or several, wrapped up."""
+    """StcError if the only record of a file wraps up a table, or several tables."""
     tables = {key: value for key, value in record.items() if _holds_records(value)}
     if tables and not _is_row(record, tables):
         raise _wrapped(tables, name)
@@ -67,17 +68,18 @@ def _refuse_wrapped(record: dict[str, Any], name: str) -> None:
         raise StcError(
             name,
             expected=SHAPE,
-            got=f"one record with nothing but lists or objects in {fields}, as of a "
-            f"table {_way_of(inside)}",
+            got=f"one record with only lists or objects in {fields}, like a table "
+            f"{_way_of(inside)}",
             remedy="With pandas: frame.to_json(path, orient='records').",
         )
 
 
 def _is_row(record: dict[str, Any], tables: dict[str, list[dict]]) -> bool:
-    """Whether a record with lists of records inside is a row of a table itself.
+    """Whether a record with lists of records in it is itself a row of a table.
 
-    It is if it names a text and the lists hold no labels that it lacks; under other
-    names if the lists hold no words, or less than it has beside them.
+    It is a row if it has a known text field, and the lists hold no labels that it
+    lacks. With other field names it is a row if the lists hold no words, or less text
+    than the fields beside them.
     """
     own = {key.lower() for key, value in record.items() if isinstance(value, str)}
     rows = [row for some in tables.values() for row in some]
@@ -94,8 +96,8 @@ def _has_letters(value: Any) -> bool:
 
 
 def _wrapped(tables: dict[str, list[dict]], name: str) -> StcError:
-    """The error for a file with tables under names: which, and how to take one."""
-    held = " and ".join(
+    """The error for a file with tables under names, and how to save one of them."""
+    contents = " and ".join(
         f"{key!r} holds {count_of(len(rows), 'record')}" for key, rows in tables.items()
     )
     fields = "field" if len(tables) == 1 else "fields"
@@ -119,18 +121,18 @@ def _wrapped(tables: dict[str, list[dict]], name: str) -> StcError:
     return StcError(
         name,
         expected=SHAPE,
-        got=f"one record whose {fields} {held}",
+        got=f"one record whose {fields} {contents}",
         remedy=remedy,
     )
 
 
 def _way_of(values: list[list | dict]) -> str:
-    """How a table is written of which these are the parts."""
+    """The layout of a table with these parts, in words."""
     records = [one for one in values if isinstance(one, dict)]
     fields = {tuple(one) for one in records}
     numbered = all(key.isdecimal() for names in fields for key in names)
     if 1 < len(values) == len(records) and len(fields) == 1 and not numbered:
-        return "that has a name for each row"
+        return "with a name for each row"
     return "written column by column"
 
 
@@ -146,25 +148,28 @@ def _holds_records(value: Any) -> bool:
 
 
 class RepeatedField(ValueError):
-    """A record that names one field twice, of which a reader would keep the last."""
+    """A record that has one field twice; a reader would keep only the last."""
 
 
 def _fields(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
+    """The fields of a record; RepeatedField if one comes twice."""
+    fields = dict(pairs)
+    if len(fields) < len(pairs):
         names = [name for name, _ in pairs]
         raise RepeatedField(next(name for name in names if names.count(name) > 1))
-    return found
+    return fields
 
 
 def _nested(values: Iterator[tuple[str, Any]], name: str) -> Iterator[tuple[str, Any]]:
+    """Yield the values; StcError if a record is nested too deeply."""
     try:
         yield from values
     except RecursionError as error:
-        raise StcError(f"{name}: a record is nested too deep to read") from error
+        raise StcError(f"{name}: a record is nested too deeply to read") from error
 
 
 def _twice(where: str, error: RepeatedField) -> StcError:
+    """The error for a record with a repeated field."""
     return StcError(
         where,
         expected="each field once in a record",
@@ -176,6 +181,7 @@ def _twice(where: str, error: RepeatedField) -> StcError:
 def _lines(
     handle: TextIOWrapper, decoder: json.JSONDecoder, name: str
 ) -> Iterator[tuple[str, Any]]:
+    """Yield each line's value, with the line as its place."""
     for number, line in enumerate(handle, 1):
         line = line.rstrip().lstrip("\ufeff")
         if not line:
@@ -192,22 +198,22 @@ def _lines(
                 f"{name}, line {number}, character {error.colno}",
                 expected=SHAPE,
                 got=f"{error.msg}: {near!r}",
-                remedy="Mend that line, or save the table as CSV.",
+                remedy="Correct that line, or save the table as CSV.",
             ) from error
 
 
 def _refuse_lines(text: str, decoder: json.JSONDecoder, name: str) -> None:
-    """Refuse a table that is wrapped up in one record over several lines."""
+    """StcError if the text is one record over several lines that wraps up a table."""
     try:
-        found = decoder.decode(text)
-    except ValueError:  # what is said of its first line is all that is known
+        value = decoder.decode(text)
+    except ValueError:  # then only the error of its first line is known
         return
-    if isinstance(found, dict):
-        _refuse_wrapped(found, name)
+    if isinstance(value, dict):
+        _refuse_wrapped(value, name)
 
 
 class _Window:
-    """The part of a JSON text that is being read; it grows where a value is longer."""
+    """The part of a JSON text being read; it grows if a value is longer."""
 
     def __init__(self, handle: TextIOWrapper) -> None:
         self.handle = handle
@@ -215,14 +221,14 @@ class _Window:
         self.at = 0
 
     def grow(self) -> bool:
-        """False at the end of the file."""
+        """Read more; False at the end of the file."""
         rest = self.text[self.at :]
         more = self.handle.read(max(WINDOW_CHARS, len(rest)))
         self.text, self.at = rest + more, 0
         return bool(more)
 
     def peek(self) -> str:
-        """The next character that is no space, not read yet; '' at the end."""
+        """The next character that is not a space, without reading it; '' at the end."""
         while True:
             while self.at < len(self.text) and self.text[self.at] in _SPACE:
                 self.at += 1
@@ -232,6 +238,7 @@ class _Window:
                 return ""
 
     def value(self, decoder: json.JSONDecoder) -> Any:
+        """The next JSON value."""
         while True:
             try:
                 value, self.at = decoder.raw_decode(self.text, self.at)
@@ -242,13 +249,14 @@ class _Window:
                 return value
 
     def near(self) -> str:
+        """The text at the position, for an error."""
         return repr(self.text[self.at : self.at + 40])
 
 
 def _listed(
     handle: TextIOWrapper, decoder: json.JSONDecoder, name: str
 ) -> Iterator[tuple[str, Any]]:
-    """The items of the one JSON list that the file is."""
+    """Yield the items of a file that is one JSON list."""
     window, count = _Window(handle), 0
     while window.peek() in ("\ufeff", "["):
         window.at += 1
@@ -260,7 +268,7 @@ def _listed(
             raise _damaged(where, f"no comma before it: {window.near()}")
         if count:
             window.at += 1
-            if window.peek() == "]":  # a comma behind the last record harms nothing
+            if window.peek() == "]":  # a comma after the last record does no harm
                 break
         try:
             value = window.value(decoder)
@@ -273,7 +281,7 @@ def _listed(
     window.at += 1
     if window.peek():
         raise StcError(
-            f"{name}, behind the list of {count_of(count, 'record')}",
+            f"{name}, after the list of {count_of(count, 'record')}",
             expected="the end of the file",
             got=window.near(),
             remedy="Put all records into one list.",
@@ -281,18 +289,20 @@ def _listed(
 
 
 def _damaged(where: str, got: str) -> StcError:
+    """The error for a damaged record."""
     return StcError(
         where,
         expected="a list of JSON records",
         got=got,
-        remedy="Mend that record, or save the table as CSV.",
+        remedy="Correct that record, or save the table as CSV.",
     )
 
 
 def _number(literal: str) -> str:
-    """The number as written, but '1' for 1.0: a column of counts with gaps."""
+    """The number as written, but '1' for 1.0, as counts look in a column with gaps."""
     return Number(literal[:-2] if literal.endswith(".0") else literal)
 
 
 def _constant(literal: str) -> str | None:
+    """None for NaN; other constants as written."""
     return None if literal == "NaN" else literal

@@ -19,9 +19,9 @@ _INDEX = re.compile(r"__index_level_\d+__")
 def parquet_batches(
     path: Path, name: str, tally: Tally, *, chunk_rows: int
 ) -> Iterator[pa.Table]:
-    """Tables of at most `chunk_rows` rows; names are trimmed as those of CSV are.
+    """Yield tables of at most `chunk_rows` rows; names are trimmed as in CSV.
 
-    The nameless index of a pandas frame is the column 'index'.
+    The nameless index of a pandas frame becomes the column 'index'.
     """
     try:
         with open_bytes(path, name) as (handle, packed):
@@ -52,23 +52,24 @@ def parquet_batches(
 
 
 def _titles(schema: pa.Schema) -> list[str]:
-    """The names of the columns; those that pandas made up for an index are 'index'."""
+    """The names of the columns; names that pandas made up for an index are 'index'."""
     names = list(schema.names)
-    made = [n for n in names if _INDEX.fullmatch(n) and n in _index_columns(schema)]
-    for number, one in enumerate(made):
-        wanted = "index" if len(made) == 1 else f"index {number + 1}"
-        names[names.index(one)] = one if wanted in names else wanted
+    made_up = [n for n in names if _INDEX.fullmatch(n) and n in _index_columns(schema)]
+    for number, title in enumerate(made_up):
+        wanted = "index" if len(made_up) == 1 else f"index {number + 1}"
+        names[names.index(title)] = title if wanted in names else wanted
     return names
 
 
 def _index_columns(schema: pa.Schema) -> list[str]:
-    said = (schema.metadata or {}).get(b"pandas", b"{}")
-    columns = json.loads(said).get("index_columns", [])
+    """The names of the index columns that pandas has recorded."""
+    metadata = (schema.metadata or {}).get(b"pandas", b"{}")
+    columns = json.loads(metadata).get("index_columns", [])
     return [one for one in columns if isinstance(one, str)]
 
 
 def _plain_types(table: pa.Table) -> pa.Table:
-    """Categories as their values, all strings of one type, no typeless columns."""
+    """The table with categories as values, one string type and no typeless columns."""
     columns, names = [], []
     for title, column in zip(table.column_names, table.columns, strict=True):
         names.append(title)
@@ -77,6 +78,7 @@ def _plain_types(table: pa.Table) -> pa.Table:
 
 
 def _plain(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """The column with its plain type."""
     kind = column.type
     while isinstance(kind, pa.BaseExtensionType):
         kind = kind.storage_type
@@ -84,5 +86,7 @@ def _plain(column: pa.ChunkedArray) -> pa.ChunkedArray:
     while pa.types.is_dictionary(kind):
         kind = kind.value_type
         column = column.cast(kind)
-    text = pa.types.is_string(kind) or pa.types.is_string_view(kind)
-    return column.cast(pa.large_string()) if text or pa.types.is_null(kind) else column
+    is_text = pa.types.is_string(kind) or pa.types.is_string_view(kind)
+    return (
+        column.cast(pa.large_string()) if is_text or pa.types.is_null(kind) else column
+    )

@@ -1,4 +1,4 @@
-"""A table that can be read only once, such as a pipe: copied to disk, to be read again.
+"""A table that can be read only once, such as a pipe: copied to disk to be read again.
 
 "-" is the standard input.
 """
@@ -18,7 +18,7 @@ STDIN = "-"
 
 
 def is_stream(path: str | Path) -> bool:
-    """Whether the bytes at `path` come once only: a pipe, a FIFO, a terminal."""
+    """Whether the bytes at `path` can be read only once: a pipe, a FIFO, a terminal."""
     if str(path) == STDIN:
         return True
     try:
@@ -29,7 +29,7 @@ def is_stream(path: str | Path) -> bool:
 
 
 def source_name(path: str | Path) -> str:
-    """What messages call the table: a file by its name, a pipe as it was typed."""
+    """The table's name in messages: a file's name, or a pipe as it was typed."""
     if str(path) == STDIN:
         return "standard input"
     return str(path) if is_stream(path) else Path(path).name
@@ -39,8 +39,8 @@ def source_name(path: str | Path) -> str:
 def regular_file(path: str | Path) -> Iterator[Path]:
     """A file with the bytes of `path` that can be read any number of times.
 
-    A file on disk is itself. Of a pipe it is a copy in the folder for temporary files,
-    which is removed at the end.
+    A file on disk is used itself. A pipe is copied to the folder for temporary files,
+    and the copy is removed at the end.
     """
     if not is_stream(path):
         yield Path(path)
@@ -62,6 +62,7 @@ def regular_file(path: str | Path) -> Iterator[Path]:
 
 @contextmanager
 def _open_stream(path: str | Path) -> Iterator[BinaryIO]:
+    """The bytes of a pipe or of the standard input."""
     if str(path) == STDIN:
         if sys.stdin is None:
             raise StcError("standard input", expected="a table", got="it is closed")

@@ -1,4 +1,4 @@
-"""What reading a table mends, and the count of the rows that needed it."""
+"""The repairs made while a table is read, and the rows that needed them."""
 
 import re
 from collections import Counter
@@ -18,12 +18,13 @@ _STRAY_HALVES = re.compile("[\ud800-\udfff]")
 
 @dataclass
 class Tally:
-    """What reading met: rows so far, and what had to be mended.
+    """The rows read so far, and the repairs that they needed.
 
-    `short` rows had too few fields, `long` ones too many, `repaired` ones bytes that
-    do not belong to the encoding, `header` ones are the header again, `backslash` ones
-    hold a quote that is written in another way than all others; each is counted and
-    the first rows are named. `stray` is the codec of bytes that do not belong.
+    `short` rows had too few fields, `long` rows too many. `repaired` rows had bytes
+    that do not belong to the encoding. `header` rows repeat the header. `backslash`
+    rows have a quote written in another way than all others. Each kind is counted, and
+    its first rows are named. `stray` is the codec for bytes that do not belong to the
+    encoding.
     """
 
     rows: int = 0
@@ -32,16 +33,19 @@ class Tally:
     named: dict[str, list[int]] = field(default_factory=dict)
 
     def note(self, what: _Kind, row: int) -> None:
+        """Count a row, and name it if it is one of the first of its kind."""
         self.counts[what] += 1
         if self.counts[what] <= _NAMED_ROWS:
             self.named.setdefault(what, []).append(row)
 
 
 def text_table(rows: list[Any], names: list[str], tally: Tally) -> pa.Table:
-    """String columns of one chunk; cells that do not encode are mended and noted."""
+    """String columns of one chunk; cells that do not encode are repaired and noted."""
     columns = list(zip(*rows, strict=True)) if rows else [()] * len(names)
     arrays, repaired = [], set()
-    pool = pa.system_memory_pool()  # half the slack of Arrow's own for many chunks
+    pool = (
+        pa.system_memory_pool()
+    )  # wastes half as much as Arrow's own pool on many chunks
     for cells in columns:
         try:
             arrays.append(pa.array(cells, pa.large_string(), memory_pool=pool))
@@ -59,15 +63,15 @@ def text_table(rows: list[Any], names: list[str], tally: Tally) -> pa.Table:
 
 
 def mend(text: str, codec: str = "cp1252") -> str:
-    """The text with bytes that did not decode read by another codec."""
+    """The text, with bytes that did not decode read with another codec."""
     if text.isascii():
         return text
-    text = _STRAY_BYTES.sub(lambda found: _reread(found.group(), codec), text)
+    text = _STRAY_BYTES.sub(lambda match: _reread(match.group(), codec), text)
     return _STRAY_HALVES.sub("\ufffd", text)
 
 
 def _reread(marks: str, codec: str) -> str:
-    """Bytes that the codec has no sign for are read as Latin-1."""
+    """The bytes read with `codec`; a byte that it does not know is read as Latin-1."""
     raw = marks.encode("ascii", "surrogateescape")
     try:
         return raw.decode(codec)
@@ -83,4 +87,5 @@ def _reread_byte(byte: int, codec: str) -> str:
 
 
 def _json_cell(value: Any) -> str | None:
+    """The cell as text; other values as JSON."""
     return value if value is None or isinstance(value, str) else json_text(value)

@@ -1,6 +1,6 @@
-"""What a file is, from its first bytes: packing, format, encoding, delimiter.
+"""The kind of a file, from its first bytes: packing, format, encoding, delimiter.
 
-Nothing here reads more than a sample; stc_core.data.table reads the rows.
+Only a sample is read here; stc_core.data.table reads the rows.
 """
 
 import codecs
@@ -13,7 +13,7 @@ from typing import Literal, NamedTuple
 
 from stc_core.data.reading.charsets import (
     Candidate,
-    likeliest,
+    likeliest_codecs,
     odd_share,
     text_codec,
     wide_encoding,
@@ -28,7 +28,7 @@ WINDOWS = 8
 WINDOWS_LINES = 500
 JUDGED_BYTES = 1 << 15
 STRAYS = 8
-"""So many bytes that are not UTF-8 show which code page they are of."""
+"""So many bytes that are not UTF-8 are enough to tell their code page."""
 READABLE = "CSV, TSV, JSONL, JSON or Parquet, plain or .gz"
 
 _BOMS = (
@@ -57,10 +57,10 @@ _CONTROL = bytes(set(range(32)) - set(b"\t\n\r\f\x1a\x1b")) + b"\x7f"
 
 
 class Encoding(NamedTuple):
-    """The codec of a text, and that of single bytes that do not belong to it.
+    """The codec of a text, and the codec of single bytes that do not belong to it.
 
-    `candidates` are the likeliest readings where the codec is a guess, which is `sure`
-    or not; there are none where nothing had to be guessed.
+    `candidates` are the likeliest codecs if the codec was guessed, and `sure` says
+    whether the guess is clear. Without a guess there are none.
     """
 
     codec: str
@@ -70,7 +70,7 @@ class Encoding(NamedTuple):
 
 
 class Sniffed(NamedTuple):
-    """How to open a file; encoding, delimiter and quoting are None outside of text."""
+    """How to open a file; what concerns text only is None for other formats."""
 
     format: Format
     packed: bool
@@ -88,65 +88,65 @@ def sniff(
 ) -> Sniffed:
     """How to open the table at `path`, judged by content first, then by name.
 
-    An `encoding` that is given is believed. Raises StcError for what is missing,
-    empty, a folder or not a table; `name` is what it calls the file.
+    An `encoding` that is given is used as it is. `name` is the file's name in errors.
+    StcError for a path that is missing, empty, a folder or not a table.
     """
     name = name or path.name
-    given = text_codec(encoding) if encoding else None
+    codec = text_codec(encoding) if encoding else None
     head, rest, packed = read_sample(path, name)
     if not head.strip():
         raise StcError(name, expected="a table with a header row", got="an empty file")
     if head[:4] == b"PAR1":
         return Sniffed("parquet", packed)
-    for magic, what in _FOREIGN:
+    for magic, kind in _FOREIGN:
         if head.startswith(magic):
             raise StcError(
-                name, expected=READABLE, got=what, remedy="Save it as CSV (UTF-8)."
+                name, expected=READABLE, got=kind, remedy="Save it as CSV (UTF-8)."
             )
-    if given is not None:
-        found = Encoding(_with_mark(given, head))
+    if codec is not None:
+        detected = Encoding(_with_mark(codec, head))
     else:
-        found = sniff_encoding(head, rest, name=name)
-    told = {
+        detected = sniff_encoding(head, rest, name=name)
+    common = {
         "packed": packed,
-        "encoding": found.codec,
-        "stray": found.stray,
-        "candidates": found.candidates,
-        "sure": found.sure,
+        "encoding": detected.codec,
+        "stray": detected.stray,
+        "candidates": detected.candidates,
+        "sure": detected.sure,
     }
-    text = head.decode(found.codec, "replace")
+    text = head.decode(detected.codec, "replace")
     suffixes = [suffix.lower() for suffix in path.suffixes]
     format = sniff_format(text, suffixes, name=name)
     if format in ("json", "jsonl"):
-        return Sniffed(format, **told)
+        return Sniffed(format, **common)
     whole_lines = text if len(head) < SAMPLE_BYTES else _drop_last_line(text)
     dialect = sniff_dialect(whole_lines, prefer_tab=".tsv" in suffixes)
     format = "tsv" if dialect.delimiter == "\t" else "csv"
-    return Sniffed(format, **told, **dialect._asdict())
+    return Sniffed(format, **common, **dialect._asdict())
 
 
 def _with_mark(codec: str, head: bytes) -> str:
-    """The same codec, which leaves out the byte-order mark if there is one."""
+    """The codec that skips the byte-order mark, if the file begins with one."""
     for bom, marked in _BOMS:
         plain = codec.replace("-", "_").removesuffix("_le").removesuffix("_be")
         if head.startswith(bom) and plain.replace("_", "-") in (marked, marked[:5]):
             return marked
-    if codec in ("utf-16", "utf-32"):  # without a mark Python would not read it
-        found = wide_encoding(head) or ""
-        return found if found.startswith(codec) else f"{codec}-le"
+    if codec in ("utf-16", "utf-32"):  # without a mark the byte order is unknown
+        wide = wide_encoding(head) or ""
+        return wide if wide.startswith(codec) else f"{codec}-le"
     return codec
 
 
 def read_sample(path: Path, name: str) -> tuple[bytes, bytes, bool]:
-    """The first bytes, whole lines from the rest, and whether gzip-packed.
+    """The first bytes, whole lines from the rest, and whether the file is gzipped.
 
-    The rest is looked at in a few places, the end among them.
+    The lines of the rest come from a few positions, the end among them.
     """
     if not path.exists():
-        near = _similar_file(path)
+        similar = _similar_file(path)
         raise StcError(
             f"{path}: no such file",
-            remedy=f"Did you mean {near}?" if near else "Check the path.",
+            remedy=f"Did you mean {similar}?" if similar else "Check the path.",
         )
     if path.is_dir():
         raise StcError(
@@ -160,15 +160,15 @@ def read_sample(path: Path, name: str) -> tuple[bytes, bytes, bool]:
         last = max(SAMPLE_BYTES, size - WINDOW_BYTES)
         step = max(1, (last - SAMPLE_BYTES) // (WINDOWS - 1))
         rest = []
-        for at in sorted({*range(SAMPLE_BYTES, last, step), last}):
-            handle.seek(at)
+        for position in sorted({*range(SAMPLE_BYTES, last, step), last}):
+            handle.seek(position)
             part = handle.read(WINDOW_BYTES)
             rest += [] if part.isascii() else part.splitlines()[1:-1]
         return head, b"\n".join(rest), packed
 
 
 class open_bytes:
-    """A context with (binary handle, packed): gunzips by content, not by name."""
+    """A context manager for (binary handle, packed); gzip is recognised by content."""
 
     def __init__(self, path: Path, name: str) -> None:
         self.path = path
@@ -196,10 +196,10 @@ class open_bytes:
 
 
 def sniff_encoding(head: bytes, rest: bytes = b"", *, name: str = "file") -> Encoding:
-    """The encoding of a text from its first bytes and other lines of it.
+    """The encoding of a text from its first bytes and some of its other lines.
 
-    UTF-8 wins as soon as some of the lines that are not ASCII are valid in it: stray
-    bytes are mended later, row by row. Raises StcError for binary content.
+    It is UTF-8 if some of the lines beyond ASCII are valid UTF-8: single wrong bytes
+    are repaired later, row by row. StcError for binary content.
     """
     for bom, codec in _BOMS:
         if head.startswith(bom):
@@ -213,37 +213,37 @@ def sniff_encoding(head: bytes, rest: bytes = b"", *, name: str = "file") -> Enc
     if head.isascii() and rest.isascii():
         if b"\x1b" not in head:
             return Encoding("utf-8")
-        found = likeliest(head)  # Japanese or Korean of seven bits
-        return Encoding(found.encoding if "iso2022" in found.encoding else "utf-8")
+        reading = likeliest_codecs(head)  # seven-bit Japanese or Korean
+        return Encoding(reading.encoding if "iso2022" in reading.encoding else "utf-8")
     if _is_utf8(head, cut=True) and _is_utf8(rest):
         return Encoding("utf-8")
     return _guess(head, rest)
 
 
 def _guess(head: bytes, rest: bytes) -> Encoding:
-    """The encoding of a text that is not all UTF-8."""
-    cut = len(head) >= SAMPLE_BYTES or not head.endswith((b"\n", b"\r"))
-    lines, plain = _lines_of(head, drop_last=cut and bool(rest or head.count(b"\n")))
-    more, more_plain = _lines_of(rest)
-    lines, plain = lines + more, plain + more_plain
+    """The encoding of a text that is not entirely UTF-8."""
+    is_cut = len(head) >= SAMPLE_BYTES or not head.endswith((b"\n", b"\r"))
+    lines, plain = _lines_of(head, drop_last=is_cut and bool(rest or head.count(b"\n")))
+    rest_lines, rest_plain = _lines_of(rest)
+    lines, plain = lines + rest_lines, plain + rest_plain
     foreign = [line for line in lines if not _is_utf8(line)]
     if not foreign:
         return Encoding("utf-8")
-    found = likeliest(_some(foreign), _some(plain))
-    first = found.candidates[0]
-    sound = [line for line in lines if _is_utf8(line)]
-    if _are_mixed(_some(sound), first.encoding) and (
-        len(sound) >= len(foreign) or not found.is_dense
+    reading = likeliest_codecs(_some(foreign), _some(plain))
+    first = reading.candidates[0]
+    valid = [line for line in lines if _is_utf8(line)]
+    if _are_mixed(_some(valid), first.encoding) and (
+        len(valid) >= len(foreign) or not reading.is_dense
     ):
-        clear = found.sure and sum(map(_beyond_ascii, foreign)) >= STRAYS
-        return Encoding("utf-8", stray=first.encoding if clear else "cp1252")
-    return Encoding(first.encoding, "cp1252", found.candidates, found.sure)
+        is_clear = reading.sure and sum(map(_beyond_ascii, foreign)) >= STRAYS
+        return Encoding("utf-8", stray=first.encoding if is_clear else "cp1252")
+    return Encoding(first.encoding, "cp1252", reading.candidates, reading.sure)
 
 
 def sniff_format(
     text: str, suffixes: list[str], *, name: str = "file"
 ) -> Literal["csv", "json", "jsonl"]:
-    """JSON by its first bracket, whatever the name says; else a delimited table."""
+    """JSON if the first bracket shows it, whatever the name; else a delimited table."""
     start = text.lstrip("\ufeff \t\r\n")
     named_json = any(s in (".json", ".jsonl", ".ndjson") for s in suffixes)
     inside = start[1:].lstrip()[:1]
@@ -263,18 +263,18 @@ def sniff_format(
 def _lines_of(
     part: bytes, *, drop_last: bool = False
 ) -> tuple[list[bytes], list[bytes]]:
-    """The lines with bytes beyond ASCII, and a few of the others."""
+    """The lines with bytes beyond ASCII, and some of the other lines."""
     if part.isascii():
         return [], part[:WINDOW_BYTES].splitlines()
     lines = part.splitlines()
     lines = lines[:-1] if drop_last and len(lines) > 1 else lines
-    beyond = [line for line in lines if not line.isascii()]
+    not_ascii = [line for line in lines if not line.isascii()]
     plain = [line for line in lines[:WINDOWS_LINES] if line.isascii()]
-    return beyond, plain
+    return not_ascii, plain
 
 
 def _are_mixed(sound: bytes, codec: str) -> bool:
-    """Whether lines that are valid UTF-8 make sense in it, not by chance only."""
+    """Whether valid UTF-8 lines make at least as much sense as in the other codec."""
     if not sound:
         return False
     return odd_share(sound.decode("utf-8", "replace")) <= odd_share(
@@ -283,17 +283,18 @@ def _are_mixed(sound: bytes, codec: str) -> bool:
 
 
 def _some(lines: list[bytes]) -> bytes:
-    """As many lines from all over as are enough to judge."""
+    """Enough lines to judge by, from all parts of the text."""
     step = max(1, sum(map(len, lines)) // JUDGED_BYTES)
     return b"\n".join(lines[::step])[:JUDGED_BYTES]
 
 
 def _beyond_ascii(line: bytes) -> int:
+    """The number of bytes beyond ASCII."""
     return len(line) - len(line.translate(None, _HIGH))
 
 
 def _is_utf8(text: bytes, *, cut: bool = False) -> bool:
-    """Whether the bytes are UTF-8, whose last character may be `cut`."""
+    """Whether the bytes are UTF-8; with `cut` the last character may be incomplete."""
     try:
         codecs.getincrementaldecoder("utf-8")().decode(text, final=not cut)
     except UnicodeDecodeError:
@@ -307,6 +308,7 @@ def _drop_last_line(text: str) -> str:
 
 
 def _with_zeros(head: bytes, name: str) -> StcError:
+    """The error for a text with zero bytes, or for binary content."""
     n = head.count(0)
     if n > 0.01 * len(head) or not _is_utf8(head.replace(b"\0", b""), cut=True):
         return _binary(name)
@@ -314,8 +316,8 @@ def _with_zeros(head: bytes, name: str) -> StcError:
     return StcError(
         f"{name}, line {line}",
         expected="text",
-        got=f"{n} zero byte{'s' * (n != 1)} (NUL), which no text has",
-        remedy=f"Delete them, as by: tr -d '\\000' < {name} > clean.csv",
+        got=f"{n} zero byte{'s' * (n != 1)} (NUL), which text does not have",
+        remedy=f"Delete them, for example with: tr -d '\\000' < {name} > clean.csv",
     )
 
 
@@ -329,10 +331,11 @@ def _binary(name: str) -> StcError:
 
 
 def _similar_file(path: Path) -> Path | None:
+    """The file in the same folder with the most similar name."""
     from difflib import get_close_matches
 
     if not path.parent.is_dir():
         return None
     names = [p.name for p in path.parent.iterdir() if p.is_file()]
-    near = get_close_matches(path.name, names, n=1)
-    return path.parent / near[0] if near else None
+    matches = get_close_matches(path.name, names, n=1)
+    return path.parent / matches[0] if matches else None

@@ -132,7 +132,7 @@ class HierarchyTraining(NamedTuple):
 
 def _specs(
     base: Backbone, plan: LevelPlan, tree: Tree
-) -> tuple[class_guides.Spec, ...]:
+) -> tuple[class_guides.GuideSpec, ...]:
     """A guide after each level's layer but the last, before the next block."""
     names = {module: name for name, module in base.model.named_modules()}
     blocks = [base.block(layer + 1) for layer in plan.layers[:-1]]
@@ -145,7 +145,7 @@ def _specs(
             remedy="Choose another backbone.",
         )
     return tuple(
-        class_guides.Spec(
+        class_guides.GuideSpec(
             names[block], base.d_model, tuple(tree.ancestors(level).tolist())
         )
         for level, block in enumerate(blocks)

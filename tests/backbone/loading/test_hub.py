@@ -245,7 +245,9 @@ def test_a_folder_without_a_model(tmp_path, models):
 
 def test_weights_of_another_model_are_refused(folder):
     edit_config(folder, n_layer=5)
-    with pytest.raises(StcError, match=r"weights for every block; got none for \d+"):
+    with pytest.raises(
+        StcError, match=r"weights for every part of the model; got no weights for \d+"
+    ):
         Backbone.load(str(folder), device="cpu")
 
 

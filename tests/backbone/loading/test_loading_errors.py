@@ -113,7 +113,7 @@ STRANGE: dict[str, tuple[Callable[[], Any], str]] = {
         lambda: hf.XmodModel(hf.XmodConfig(**_TEXT, languages=["en_XX", "de_DE"])),
         "XmodModel, which fails.*language",
     ),
-    "T5 encoder": (t5_encoder, "weights of the encoder alone"),
+    "T5 encoder": (t5_encoder, "only weights of the encoder"),
     "two BERTs": (two_berts, "as a whole.*'encoder-decoder'"),
 }
 """Models that are not read, and what is said of each."""
@@ -171,13 +171,16 @@ def test_too_little_memory_is_no_bug(tmp_path: Path, monkeypatch):
 
     monkeypatch.setattr(hf.BertModel, "_init_weights", full)
     monkeypatch.setattr(hf.BertModel, "__init__", full)
-    with pytest.raises(torch.OutOfMemoryError), loading_errors.trying("x", None):
+    with (
+        pytest.raises(torch.OutOfMemoryError),
+        loading_errors.explain_forward_errors("x", None),
+    ):
         full()  # raised by our own code: no library told it
     monkeypatch.undo()
     monkeypatch.setattr(loading_errors, "is_ours", lambda error: False)
     with (
-        pytest.raises(StcError, match="room in memory"),
-        loading_errors.reading_model("x", folder),
+        pytest.raises(StcError, match="enough memory"),
+        loading_errors.explain_model_errors("x", folder),
     ):
         full()
 
@@ -209,7 +212,7 @@ def test_a_bug_of_ours_stays_one(kind: type[Exception], monkeypatch):
     ("held", "said"),
     [
         ("[]", "object.*got a list"),
-        ('{"format": 1}', "a part of it"),
+        ('{"format": 1}', "only a part"),
         ('{"format": 9}', "expected format 1"),
         ("{", "valid JSON"),
     ],
@@ -226,7 +229,7 @@ def test_weights_of_a_tuned_backbone_that_are_gone_or_others_are_said(tmp_path: 
     path = folder / hub.CHANGED_WEIGHTS
     tensors = load_file(path)
     save_file({key: value[:1].clone() for key, value in tensors.items()}, path)
-    with pytest.raises(StcError, match="weights of its base"):
+    with pytest.raises(StcError, match="weights as in its base"):
         Backbone.load(str(folder), device="cpu")
     path.unlink()
     with pytest.raises(StcError, match=r"changes\.safetensors'.*got none"):

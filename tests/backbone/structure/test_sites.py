@@ -153,12 +153,12 @@ def test_blocks_of_other_kinds_are_all_read(family):
 
 
 REFUSED = {
-    "flaubert": "none: what goes through its modules is not what it shows",
-    "xlm": "none: what goes through its modules is not what it shows",
+    "flaubert": "none: the states of its modules are not the hidden states it returns",
+    "xlm": "none: the states of its modules are not the hidden states it returns",
     "led": "in the encoder; got none",
     "reformer": "attention by random hashing",
-    "flava": "none, though they were asked for",
-    "mllama": "expected 4, which its config says; got 3",
+    "flava": "no hidden states, although they were requested",
+    "mllama": "expected 4, as its config says; got 3",
 }
 
 
@@ -172,7 +172,7 @@ def test_what_is_not_what_the_model_shows_is_refused(family):
 def test_half_of_the_layers_are_not_taken_for_all():
     model = copy.deepcopy(tiny_model("llama"))
     model.config.num_hidden_layers = 4
-    with pytest.raises(StcError, match="expected 4, which its config says; got 3"):
+    with pytest.raises(StcError, match="expected 4, as its config says; got 3"):
         Backbone.from_model(model, tiny_tokenizer())
 
 

@@ -15,9 +15,9 @@ from helpers.models.vocabularies import FAMILIES, published
 from stc_core.backbone.backbone import Backbone
 from stc_core.backbone.loading.checkpoint import quiet
 from stc_core.backbone.tokenization.vocabulary import (
+    adapt_tokenizer,
     check_vocabulary_files,
     n_vectors,
-    suited,
 )
 from stc_core.errors import StcError
 
@@ -38,7 +38,7 @@ ROOM = N_WORDS - len(VOCAB)
 @pytest.mark.parametrize("words", [0, ROOM])
 def test_a_tokenizer_that_has_a_vector_for_each_word_is_left_alone(words: int):
     tokenizer = enlarged(words=words)
-    assert suited(tiny_model("bert"), tokenizer, "x") == (tokenizer, ())
+    assert adapt_tokenizer(tiny_model("bert"), tokenizer, "x") == (tokenizer, ())
 
 
 @pytest.mark.parametrize("words", [ROOM + 1, ROOM + 30])
@@ -103,7 +103,7 @@ def test_words_of_any_script_are_words(words: str):
         tokenizer_object=Tokenizer(models.WordLevel(held, unk_token="<unk>")),
         unk_token="<unk>",
     )
-    assert suited(tiny_model("bert"), tokenizer, "x").notes == ()
+    assert adapt_tokenizer(tiny_model("bert"), tokenizer, "x").notes == ()
 
 
 NEED_PACKAGES = ("xlm", "flaubert", "biogpt")
@@ -127,7 +127,7 @@ def test_no_family_loads_without_its_words(family: str, tmp_path: Path):
     with pytest.raises(StcError, match="knows no word"):
         check_vocabulary_files(tmp_path, found, "x")
     with pytest.raises(StcError, match="knows no word"):
-        suited(tiny_model("bert"), found, "x")
+        adapt_tokenizer(tiny_model("bert"), found, "x")
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import pytest
 
 from stc_core.config import DataConfig
 from stc_core.data.corpus import inspect_corpus
-from stc_core.data.reading.charsets import likeliest, odd_share, text_codec
+from stc_core.data.reading.charsets import likeliest_codecs, odd_share, text_codec
 from stc_core.data.reading.sniff import sniff_encoding
 from stc_core.data.table import read_table
 from stc_core.errors import StcError
@@ -77,10 +77,10 @@ def test_english_with_a_few_signs_is_windows_1252(text, plain):
 
 
 def test_what_is_unclear_has_three_readings_with_a_line_that_tells_them_apart():
-    found = likeliest("Kúpil som to".encode("cp1250"))
+    found = likeliest_codecs("Kúpil som to".encode("cp1250"))
     assert len(found.candidates) == 3 and not found.sure
     assert len({one.line for one in found.candidates}) == 3
-    clear = likeliest(SENTENCES["ru"].encode("cp1251"))
+    clear = likeliest_codecs(SENTENCES["ru"].encode("cp1251"))
     assert clear.sure and clear.encoding == "cp1251"
 
 
@@ -181,6 +181,6 @@ def test_what_is_no_text_codec(name):
 @pytest.mark.parametrize("rows", [1, 5, 60])
 def test_signs_of_windows_tell_no_language(text: str, rows: int):
     raw = "\n".join([text] * rows).encode("cp1252")
-    reading = likeliest(raw, b"where is my parcel\n" * 50)
+    reading = likeliest_codecs(raw, b"where is my parcel\n" * 50)
     assert raw.decode(reading.encoding) == "\n".join([text] * rows)
     assert reading.sure

@@ -44,10 +44,10 @@ def test_every_record_is_read(tmp_path, monkeypatch, content, window):
 @pytest.mark.parametrize(
     ("content", "match"),
     [
-        (f"{LIST}\n{LIST}", r"behind the list of 4 records.*end of the file.*\[{"),
-        (f"{LIST} {ONE}", "behind the list of 4 records"),
-        (f"{LIST}]", "behind the list of 4 records"),
-        (f"[]{LIST}", "behind the list of 0 records"),
+        (f"{LIST}\n{LIST}", r"after the list of 4 records.*end of the file.*\[{"),
+        (f"{LIST} {ONE}", "after the list of 4 records"),
+        (f"{LIST}]", "after the list of 4 records"),
+        (f"[]{LIST}", "after the list of 0 records"),
         (f"{LINES}\n{LIST}", "line 5.*list"),
         (f"{ONE}{ONE}", "line 1, character.*Extra data"),
         (LINES[:-9], "line 4, character"),

@@ -109,7 +109,7 @@ FAULTS: dict[str, tuple[Fault, str]] = {
         f"{name} {what}": (fault(name), f"{name}'.*{said}")
         for name in (CONFIG, TOKENIZER, SETTINGS)
         for what, fault, said in (
-            ("is cut", cut, "valid JSON; got a fault in line"),
+            ("is cut", cut, "valid JSON; got an error in line"),
             ("is empty", lambda name: put(name, ""), "an empty file"),
             ("is a pointer", lambda name: put(name, LFS), "git lfs pull"),
             ("is a page", lambda name: put(name, PAGE), "valid JSON"),
@@ -134,7 +134,7 @@ FAULTS: dict[str, tuple[Fault, str]] = {
     "pad id is a word": (having(CONFIG, pad_token_id="x"), "config.*pad_token_id"),
     "other words": (having(CONFIG, vocab_size=99), r"\(99, 16\).*\(64, 16\)"),
     "other positions": (having(CONFIG, max_position_embeddings=9), r"\(9, 16\)"),
-    "more blocks": (having(CONFIG, num_hidden_layers=9), "weights for every block"),
+    "more blocks": (having(CONFIG, num_hidden_layers=9), "weights for every part"),
     "another config": (having(CONFIG, configuration_files=3), "config.json"),
     "bits": (
         having(CONFIG, quantization_config={"load_in_4bit": True}),
