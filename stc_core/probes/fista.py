@@ -15,6 +15,7 @@ from torch import Tensor
 
 from stc_core.errors import StcError
 from stc_core.probes import losses
+from stc_core.probes.device import DeviceProblem
 from stc_core.probes.losses import Target
 from stc_core.probes.penalties import L1, GroupL2, Penalty
 from stc_core.probes.problem import Path, Problem, null_path, rounding_limit
@@ -22,9 +23,6 @@ from stc_core.probes.problem import Path, Problem, null_path, rounding_limit
 _CHECK_STEPS = 20  # steps between two checks, which have to wait for the device
 POWER_STEPS = 20
 ROOM = 1.1  # factor: power iteration approaches the eigenvalue from below
-COPIES = 10  # of all logits and of all coefficients, in memory at a time
-_SHARE = 0.7  # of the free memory of a GPU
-CPU_ROOM = 1 << 30
 SOLVED = (L1, GroupL2)
 """The penalties whose proximal map is written out here."""
 
@@ -74,20 +72,6 @@ class _Probes(NamedTuple):
     objective: Float[np.ndarray, " C"]
     gap: Float[np.ndarray, " C"]
     kkt: Float[np.ndarray, " C"]
-
-
-class DeviceProblem(NamedTuple):
-    """A problem whose standardised features are on a device and nowhere else."""
-
-    problem: Problem
-    X: Float[Tensor, "d_feat n"]
-
-
-def upload(problem: Problem, device: str | torch.device) -> DeviceProblem:
-    """The problem with its features on a device; the copy on the host is dropped."""
-    XT = problem.XT
-    none = np.empty((len(XT), 0), XT.dtype)  # a slice would keep the whole array alive
-    return DeviceProblem(problem._replace(XT=none), torch.from_numpy(XT).to(device))
 
 
 def solves(penalty: Penalty) -> bool:
@@ -156,21 +140,6 @@ def _solve_sites(
     parts = (*solutions, lams, *_certify(batch, solutions, lams))
     by_site = zip(*(part.cpu().numpy() for part in parts), strict=True)
     return [_Probes(*site) for site in by_site]
-
-
-def site_bytes(problem: Problem, *, n_C: int = 9) -> int:
-    """Device memory that a site needs, with everything that its steps need."""
-    d_feat, n = problem.XT.shape
-    cells = 3 * n * d_feat + COPIES * n_C * problem.target.rows * (n + d_feat)
-    return problem.XT.itemsize * cells
-
-
-def usable_bytes(device: str | torch.device) -> int:
-    """The number of bytes on the device that the probes may use."""
-    if torch.device(device).type != "cuda":
-        return CPU_ROOM
-    torch.cuda.empty_cache()
-    return int(_SHARE * torch.cuda.mem_get_info(device)[0])
 
 
 def _ratios(like: Tensor, lambda_ratio: float, n_C: int) -> Tensor:

@@ -13,14 +13,8 @@ from jaxtyping import Float
 
 from stc_core.activations.forward import map_ahead
 from stc_core.data.task import Read, Task
-from stc_core.probes.fista import (
-    DeviceProblem,
-    fit_paths,
-    site_bytes,
-    solves,
-    upload,
-    usable_bytes,
-)
+from stc_core.probes.device import DeviceProblem, site_bytes, upload, usable_bytes
+from stc_core.probes.fista import fit_paths, solves
 from stc_core.probes.penalties import PenaltyName, get_penalty
 from stc_core.probes.problem import Problem, SolvedSite, pose_problem
 from stc_core.probes.solver import stop_early

@@ -20,7 +20,8 @@ from stc_core.activations.extract import extract, extract_features
 from stc_core.backbone.backbone import Backbone
 from stc_core.backbone.packing import PACKED
 from stc_core.poolings import POOLING_RULES
-from stc_core.probes.fista import fit_paths, site_bytes, upload, usable_bytes
+from stc_core.probes.device import site_bytes, upload, usable_bytes
+from stc_core.probes.fista import fit_paths
 from stc_core.probes.gpu import sweep
 from stc_core.probes.penalties import PenaltyName, get_penalty
 from stc_core.probes.problem import pose_problem

@@ -6,8 +6,9 @@ from scipy.special import softmax
 
 from helpers.hard_inputs import HARD, SILENT
 from helpers.problems import kkt, make
-from stc_core.probes import fista
-from stc_core.probes.fista import DeviceProblem, fit_paths, upload
+from stc_core.probes import device
+from stc_core.probes.device import DeviceProblem, upload
+from stc_core.probes.fista import fit_paths
 from stc_core.probes.penalties import PenaltyName, get_penalty
 from stc_core.probes.problem import Path, pose_problem, rounding_limit
 from stc_core.probes.solver import fit_path
@@ -111,8 +112,8 @@ def test_room_is_counted_by_the_cell() -> None:
     problem = pose_problem(
         X, y, get_penalty("l1"), n_class=6, class_weight=None, sample_weight=None
     )
-    assert fista.site_bytes(problem) > 8 * X.size + 8 * 9 * 6 * len(y)
-    assert fista.usable_bytes("cpu") == fista.CPU_ROOM
+    assert device.site_bytes(problem) > 8 * X.size + 8 * 9 * 6 * len(y)
+    assert device.usable_bytes("cpu") == device.CPU_ROOM
 
 
 @pytest.mark.parametrize("name", ["l1", "group"])

@@ -11,7 +11,8 @@ from helpers.problems import SITES, blocks
 from helpers.toy_features import make
 from stc_core.data.task import Task
 from stc_core.probes import fit, gpu
-from stc_core.probes.fista import fit_paths, site_bytes, upload
+from stc_core.probes.device import site_bytes, upload
+from stc_core.probes.fista import fit_paths
 from stc_core.probes.fit import fit_probes
 from stc_core.probes.penalties import get_penalty
 from stc_core.probes.problem import pose_problem

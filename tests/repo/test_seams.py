@@ -21,7 +21,8 @@ from stc_core.heads.attribution import contributions, token_shares
 from stc_core.heads.head import SparseHead
 from stc_core.poolings import POOLING_RULES, PoolingRule
 from stc_core.probes import fit
-from stc_core.probes.fista import fit_paths, upload
+from stc_core.probes.device import upload
+from stc_core.probes.fista import fit_paths
 from stc_core.probes.penalties import L1, PENALTIES
 from stc_core.probes.problem import pose_problem
 from stc_core.probes.solver import fit_path
