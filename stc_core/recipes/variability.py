@@ -40,7 +40,7 @@ from stc_core.tuning.blocks import (
     TunePlan,
     changes_for,
     checkpoint_blocks,
-    grafted,
+    cut_and_adapt,
     plan_tuning,
 )
 from stc_core.tuning.readout import Readout
@@ -48,9 +48,9 @@ from stc_core.tuning.session import (
     CHECKPOINTS,
     TUNING,
     TuningSession,
-    balanced,
+    class_weights_of,
     keep_tuned,
-    loaded,
+    load_untuned,
 )
 from stc_core.tuning.trainer import History
 from stc_core.types import PooledSite
@@ -80,7 +80,7 @@ def tune(corpus: Corpus, task: Task, settings: TrainConfig, writer: RunWriter) -
     Checkpoints are in its folder `checkpoints` until the run is done: a run that was
     killed goes on from there. `tuning.json` says how the training goes.
     """
-    base = loaded(settings)
+    base = load_untuned(settings)
     nu = layer_nu(writer.folder, base, corpus, task)
     plan = plan_tuning(base, nu, settings.tune)
     blocks = f"blocks {plan.tuned[0]} to {plan.tuned[-1]}"
@@ -88,7 +88,7 @@ def tune(corpus: Corpus, task: Task, settings: TrainConfig, writer: RunWriter) -
     head, frozen = _first_head(base, corpus, task, plan.layer, settings.store_dtype)
     what = changes_for(base, plan, settings.tune)
     flops = base.flops_per_token(plan.layer)
-    graft = grafted(base, plan, what, seed=settings.seed)
+    graft = cut_and_adapt(base, plan, what, seed=settings.seed)
     if settings.tune.checkpointing:
         checkpoint_blocks(graft.backbone)
     readout = Readout(
@@ -96,7 +96,7 @@ def tune(corpus: Corpus, task: Task, settings: TrainConfig, writer: RunWriter) -
         head,
         graft.parts,
         graft.blocks,
-        class_weight=balanced(task),
+        class_weight=class_weights_of(task),
     )
     history = TuningSession(corpus, task, settings, writer).train(
         readout, graft.backbone

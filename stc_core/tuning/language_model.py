@@ -30,7 +30,7 @@ random token."""
 
 
 class Guesses(NamedTuple):
-    """The mean cross-entropy of guessed words, their number, and how many were right."""
+    """The mean cross-entropy of guessed words, their number, and the number right."""
 
     loss: Float[Tensor, ""]
     n: int

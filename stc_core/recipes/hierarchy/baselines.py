@@ -23,7 +23,7 @@ from stc_core.recipes.hierarchy.training import HierarchyTraining, Plan
 from stc_core.recipes.hierarchy.word_heads import room_of, scribe_of
 from stc_core.selection.baselines import Guess, score_baseline
 from stc_core.tuning.readout import Readout
-from stc_core.tuning.session import balanced
+from stc_core.tuning.session import class_weights_of
 
 _BATCH = 64
 Nodes = Int[np.ndarray, "n_test depth"]
@@ -77,7 +77,7 @@ def _tuned(
             next(rung.linear for rung in rungs[level] if rung.layer == top),
             graft.parts,
             graft.blocks,
-            class_weight=balanced(task),
+            class_weight=class_weights_of(task),
         )
     else:
         alone = Tree((course.levels.tree.names(level),), ((0,) * len(task.classes),))

@@ -49,7 +49,7 @@ from stc_core.recipes.tables import neuron_table
 from stc_core.runs import layout
 from stc_core.runs.run import Run
 from stc_core.runs.writer import RunWriter
-from stc_core.tuning.session import CHECKPOINTS, loaded
+from stc_core.tuning.session import CHECKPOINTS, load_untuned
 
 RUNGS, WRITTEN = "levels.parquet", "replies.parquet"
 _HEAD_ROWS = 2000
@@ -80,7 +80,7 @@ def hierarchical(config: RunConfig, writer: RunWriter) -> None:
     levels = levels_of(corpus, settings.class_weight)
     course = HierarchyTraining(corpus, levels, settings, writer)
     writer.phase("tune", message="which layer answers which level")
-    base = loaded(settings)
+    base = load_untuned(settings)
     store = extract(
         base, corpus.texts, states_of(base), store_dtype=settings.store_dtype
     )
@@ -137,7 +137,7 @@ def frozen_half(metrics: dict[str, Any]) -> dict[str, Any]:
 def first_words(settings: TrainConfig) -> nn.Module | None:
     """The word head that every level begins with; None for class heads."""
     wish = settings.hierarchy.heads
-    if wish == "class" or (wish == "auto" and not loaded(settings).causal):
+    if wish == "class" or (wish == "auto" and not load_untuned(settings).causal):
         return None
     head = copied_word_head(settings.backbone)
     if head is None and wish == "words":
@@ -211,7 +211,7 @@ def replies_to(course: HierarchyTraining) -> Replies | None:
     corpus, settings = course.corpus, course.settings
     if not corpus.columns.written:
         return None
-    base = loaded(settings)
+    base = load_untuned(settings)
     end = spelled_names(course.levels.tree, base).end
     replies = replies_of(corpus, base, settings.hierarchy, end=end)
     if replies.n_cut:

@@ -17,12 +17,12 @@ from stc_core.recipes.hierarchy.training import (
 )
 from stc_core.recipes.hierarchy.word_module import WordHeadModule
 from stc_core.tuning.blocks import TunableBackbone
-from stc_core.tuning.session import keep_tuned, loaded
+from stc_core.tuning.session import keep_tuned, load_untuned
 
 
 def room_of(course: HierarchyTraining) -> int:
     """Tokens of a text that leave room for the longest path, for every rival too."""
-    base, tree = loaded(course.settings), course.levels.tree
+    base, tree = load_untuned(course.settings), course.levels.tree
     n_parts = len(course.corpus.columns.written)
     more = n_parts * (part_length(base, course.settings.hierarchy) + 1)
     room = text_length(base, spelled_names(tree, base), more=more)
