@@ -15,10 +15,10 @@ COLUMNS = (4, 2, 2, 2, 2)
 
 def start() -> None:
     st.markdown(
-        "Drop a table of labelled texts and pick a language model. See **in which "
-        "layers and neurons the model already knows your labels**, get a small "
-        "classifier that runs on part of the network, and see why it decides as it "
-        "does."
+        "Upload a table of labelled texts and choose a language model. See **in which "
+        "layers and neurons the model already knows your labels**. Get a small "
+        "classifier that runs on part of the model, and see the reasons for each "
+        "decision."
     )
     with st.container(horizontal=True):
         if st.button("Try the sample", type="primary", icon=":material/play_arrow:"):
@@ -28,12 +28,12 @@ def start() -> None:
 
 
 def steps() -> None:
-    said = (
-        ("1 · Data", "Upload a table or take the sample. Problems are named by row."),
-        ("2 · Train", "A sparse probe reads every layer. The best few neurons stay."),
-        ("3 · Look inside", "Layers, neurons and single texts, down to the word."),
+    captions = (
+        ("1 · Data", "Upload a table or use the sample. Problems are listed by row."),
+        ("2 · Train", "A sparse probe reads every layer. The best neurons are kept."),
+        ("3 · Look inside", "See layers, neurons and single texts, word by word."),
     )
-    for column, (title, text) in zip(st.columns(3), said, strict=True):
+    for column, (title, text) in zip(st.columns(3), captions, strict=True):
         with column.container(border=True, height="stretch"):
             st.markdown(f"**{title}**  \n{text}")
 

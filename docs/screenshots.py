@@ -112,14 +112,14 @@ def used_pages(page: Page, address: str, run: str) -> Iterator[str]:
     settled(page).get_by_text("neuron", exact=True).click()
     settled(page)
     yield "Examples-neuron"
-    page.get_by_text("My own sentence").click()
+    page.get_by_text("My own text").click()
     settled(page).get_by_label("Your text").fill(SENTENCE)
     page.get_by_role("button", name="Explain").click()
     page.get_by_text("From the bias").wait_for()
     yield "Examples-own"
     page.goto(f"{address}/Predict?{urlencode({'run': run})}")
     settled(page).get_by_text("Pasted lines").click()
-    settled(page).get_by_label("One text a line").fill(SENTENCE.replace(", ", "\n"))
+    settled(page).get_by_label("One text per line").fill(SENTENCE.replace(", ", "\n"))
     page.get_by_role("button", name="Predict", exact=True).click()
     page.get_by_text("Predicted labels").wait_for()
     yield "Predict-lines"

@@ -1,4 +1,4 @@
-"""Compare: runs on the same data, and two of them text by text."""
+"""Compare: all runs on the same data, and two of them text by text."""
 
 from ui import frame, guard
 from ui.compare import show_page
@@ -6,7 +6,7 @@ from ui.compare import show_page
 frame(
     "Compare",
     ":material/compare_arrows:",
-    caption="Runs on the same data: which is better, where, and is it more than luck.",
+    caption="Which run on the same data is better, where, and whether it may be luck.",
 )
 with guard():
     show_page()

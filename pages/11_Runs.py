@@ -1,8 +1,8 @@
-"""Runs: what is at work and what waits, the ledger of all runs, and what to do."""
+"""Runs: the active and waiting runs, the list of all runs, and actions on one."""
 
 from ui import frame, guard
 from ui.runs.view import show_page
 
-frame("Runs", ":material/list_alt:", caption="All runs of everyone who works here.")
+frame("Runs", ":material/list_alt:", caption="All runs in the runs folder.")
 with guard():
     show_page()

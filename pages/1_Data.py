@@ -1,4 +1,4 @@
-"""Data: a table in, its columns named, and what is wrong with it, by row."""
+"""Data: load a table, name its columns, and list its problems by row."""
 
 from ui import frame, guard
 from ui.data import show_page

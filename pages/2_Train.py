@@ -1,4 +1,4 @@
-"""Train: settings and their plan, a worker's progress, the result and its baselines."""
+"""Train: the settings, the plan, the progress, and the result beside its baselines."""
 
 from ui import frame, guard
 from ui.train.view import show_page

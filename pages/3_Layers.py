@@ -1,4 +1,4 @@
-"""Layers: where the labels can be read, with how many neurons, at which depth."""
+"""Layers: how well each layer predicts the labels, and how few neurons are enough."""
 
 from ui import frame, guard
 from ui.layers.view import show_page
@@ -6,7 +6,7 @@ from ui.layers.view import show_page
 frame(
     "Layers",
     ":material/stacked_line_chart:",
-    caption="A sparse probe reads the labels from every layer: what it knows, where.",
+    caption="How well a sparse probe can read the labels from each layer.",
 )
 with guard():
     show_page()

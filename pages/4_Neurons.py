@@ -1,4 +1,4 @@
-"""Neurons: the map of those that were kept, and one of them from close by."""
+"""Neurons: a map of the kept neurons, and the details of one of them."""
 
 from ui import frame, guard
 from ui.neurons.view import show_page

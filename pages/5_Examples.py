@@ -1,4 +1,4 @@
-"""Examples: texts and their predictions, and why one of them got its label."""
+"""Examples: texts with their predictions, and the reasons for one prediction."""
 
 from ui import frame, guard
 from ui.examples.view import show_page
@@ -6,7 +6,7 @@ from ui.examples.view import show_page
 frame(
     "Examples",
     ":material/chat_bubble:",
-    caption="Each text with its prediction, and why: by layer, by neuron, by word.",
+    caption="Each text with its prediction, explained by layer, neuron and word.",
 )
 with guard():
     show_page()

@@ -6,7 +6,7 @@ from ui.predict import show_page
 frame(
     "Predict",
     ":material/batch_prediction:",
-    caption="The columns of your table stay; a label and a probability per class join.",
+    caption="Your table, with the predicted label and its probabilities added.",
 )
 with guard():
     show_page()

@@ -1,4 +1,4 @@
-"""Adapt: where the classes stand apart, tuning up to there, and what it gains."""
+"""Adapt: find the layer that separates the classes best, and tune up to it."""
 
 from ui import frame, guard
 from ui.adapt import show_page
@@ -6,7 +6,7 @@ from ui.adapt import show_page
 frame(
     "Adapt",
     ":material/tune:",
-    caption="Tune fewer layers: those up to where the classes stand apart best.",
+    caption="Tune only the layers up to the one that separates the classes best.",
 )
 with guard():
     show_page()

@@ -1,4 +1,4 @@
-"""Errors: what is taken for what, in which slices, and how far to trust the answers."""
+"""Errors: which classes are confused, in which slices, and how reliable answers are."""
 
 from ui import frame, guard
 from ui.errors.view import show_page
@@ -6,7 +6,7 @@ from ui.errors.view import show_page
 frame(
     "Errors",
     ":material/rule:",
-    caption="What is taken for what, in which slices, and how far to trust an answer.",
+    caption="Which classes are confused, in which texts, and how reliable answers are.",
 )
 with guard():
     show_page()

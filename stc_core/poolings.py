@@ -82,19 +82,19 @@ POOLING_RULES: dict[Pooling, PoolingRule] = {
         lambda hidden, out: out.copy_(hidden[:, 0]),
         _first_with_mask,
         _all_at(lambda values: 0),
-        "The number on the left is that of the first token; only it counts.",
+        "The number on the left is the value on the first token.",
     ),
     "last": PoolingRule(
         lambda hidden, out: out.copy_(hidden[:, -1]),
         _last_with_mask,
         _all_at(lambda values: len(values) - 1),
-        "The number on the left is that of the last token; only it counts.",
+        "The number on the left is the value on the last token.",
     ),
     "max": PoolingRule(
         lambda hidden, out: out.copy_(hidden.amax(1)),
         _max_with_mask,
         _all_at(lambda values: int(values.argmax())),
-        "The number on the left is that of the most active token; only it counts.",
+        "The number on the left is the value on the most active token.",
     ),
     "mean": PoolingRule(
         _mean_over_tokens,

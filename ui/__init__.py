@@ -1,4 +1,4 @@
-"""The app. With app.py and pages/ the only code that knows Streamlit."""
+"""The app. Only this package, app.py and pages/ import Streamlit."""
 
 from ui.shell.frame import frame, pick_run
 from ui.shell.messages import guard

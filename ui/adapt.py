@@ -1,4 +1,4 @@
-"""Adapt: where the classes stand apart, tuning up to there, and what it gains."""
+"""Adapt: find the layer that separates the classes best, and tune up to it."""
 
 import time
 from typing import Any
@@ -18,47 +18,50 @@ from stc_core.runs.run import Run, list_runs
 from ui.cache.run_files import read
 from ui.charts.chart import chart, variability_chart
 from ui.shell import run_badge
-from ui.shell.breadcrumbs import trail
+from ui.shell.breadcrumbs import show_breadcrumbs
 from ui.shell.frame import any_run
 from ui.shell.messages import escape
 from ui.shell.run_badge import doing
 from ui.state.navigation import pick, remember
 from ui.train import settings as choices
-from ui.train.estimate import expected, refusal, show_refusal
+from ui.train.estimate import refusal, show_estimate, show_refusal
 
 _NU = (
     "ν compares the spread inside the classes with the distance between them, on the "
     "training texts. Lower is better; ★ marks the best layer l*. Click a layer to "
     "tune there, or choose it below."
 )
-EMBEDDINGS = " At 0 there is no block to tune, so that 1 is proposed."
+EMBEDDINGS = " Layer 0 is the embeddings: it has no block to tune, so 1 is proposed."
 WHERE = {
     "variability": "blocks up to the layer",
     "top": "top blocks",
     "all": "all blocks",
 }
 COMPUTE = (
-    "Compute is that of a prediction; the whole model is 100 %. Time: activations and "
-    "head, or the tuning; activations that were kept from before took none. The test "
-    "texts chose nothing."
+    "Compute: the cost of one prediction, where the whole model is 100 %. Time: for "
+    "activations and head, or for the tuning; activations from the cache take no time. "
+    "The test texts were not used to choose anything."
 )
 
 
 def layer_choice(best: int, n_layers: int) -> int | None:
-    """The layer to tune up to, as a click on the curve does; None: the proposed one."""
+    """Draw the choice of the layer to tune up to; return it, None for the proposed one.
+
+    A click on the curve of nu makes the same choice.
+    """
     proposed = f"{max(best, 1)} (proposed)"
     return pick(
         "layer",
         "Layer",
         [None, *range(1, n_layers + 1)],
-        format_func=lambda one: proposed if one is None else str(one),
+        format_func=lambda layer: proposed if layer is None else str(layer),
         placeholder=proposed,
         width=150,
     )
 
 
 def _settings(best: int, n_layers: int) -> TuneConfig:
-    """What to tune, and for how long."""
+    """Draw the settings of the tuning; return them."""
     with st.container(horizontal=True, vertical_alignment="bottom"):
         where = st.selectbox(
             "Tune",
@@ -67,21 +70,23 @@ def _settings(best: int, n_layers: int) -> TuneConfig:
             width=210,
             key="where",
         )
-        picked = layer_choice(best, n_layers) if where == "variability" else None
-        found = choices.tuning(blocks=where != "all")
-    more = details()
+        layer = layer_choice(best, n_layers) if where == "variability" else None
+        usual = choices.tuning(blocks=where != "all")
     return TuneConfig.model_validate(
         {
             "where": where,
-            "layer": picked,
-            **found,
-            **more,
+            "layer": layer,
+            **usual,
+            **details(),
         }
     )
 
 
 def details() -> dict[str, Any]:
-    """What suits most and can be changed; None means: what suits the method."""
+    """Draw the settings that few users change; return them as fields of TuneConfig.
+
+    None means the default of the method.
+    """
     with st.expander("More settings", icon=":material/tune:"):
         left, middle, right = st.columns(3)
         rate = middle.number_input(
@@ -90,17 +95,17 @@ def details() -> dict[str, Any]:
             value=None,
             step=1e-4,
             format="%.0e",
-            placeholder="suits method and width",
+            placeholder="chosen by method",
             key="rate",
         )
         return {
-            "batch": left.number_input("Texts a step", 1, value=32, key="batch"),
+            "batch": left.number_input("Texts per batch", 1, value=32, key="batch"),
             "accumulate": left.number_input(
-                "Batches a step", 1, value=1, key="accumulate"
+                "Batches per step", 1, value=1, key="accumulate"
             ),
             "learning_rate": rate,
             "patience": middle.number_input(
-                "Epochs without a gain", 1, value=2, key="patience"
+                "Stop after epochs without gain", 1, value=2, key="patience"
             ),
             "width": right.number_input(
                 "Rank or width of adapters",
@@ -109,46 +114,44 @@ def details() -> dict[str, Any]:
                 placeholder="8 or 64",
                 key="width",
             ),
-            "checkpointing": right.toggle(
-                "Save memory: compute twice", key="checkpointing"
-            ),
+            "checkpointing": right.toggle("Save memory (slower)", key="checkpointing"),
         }
 
 
 def form(run: Run) -> RunConfig:
-    """Start a tuning of the table and the model of this run.
+    """Draw the form that starts a tuning with the table and the model of this run.
 
-    Returns the run that would be started, with the layer that is proposed.
+    Returns the run that the button would start, with the proposed layer filled in.
     """
     if run.config.train.recipe != "variability":
         st.subheader("Tune up to a layer", anchor=False)
     else:
         st.subheader("Tune again", anchor=False)
-    found = read(run, "variability")
-    best = max(found["best_layer"], 1)
-    tune = _settings(best, len(found["nu"]) - 1)
-    place = best if tune.where == "variability" and tune.layer is None else tune.layer
-    proposed = tune.changed(layer=place)
-    config = asked(run, "", recipe="variability", tune=proposed)
+    variability = read(run, "variability")
+    best = max(variability["best_layer"], 1)
+    tune = _settings(best, len(variability["nu"]) - 1)
+    layer = best if tune.where == "variability" and tune.layer is None else tune.layer
+    proposed = tune.changed(layer=layer)
+    config = new_config(run, "", recipe="variability", tune=proposed)
     if st.button(
         "Start tuning",
         type="primary",
         icon=":material/play_arrow:",
         disabled=refusal(config) is not None,
     ):
-        _begin(asked(run, f"tuned · {run.name}", recipe="variability", tune=tune))
+        _begin(new_config(run, f"tuned · {run.name}", recipe="variability", tune=tune))
     return config
 
 
-def asked(run: Run, name: str, **changes: Any) -> RunConfig:
-    """A run on the same table."""
+def new_config(run: Run, name: str, **changes: Any) -> RunConfig:
+    """The settings of a new run on the table of `run`, its training changed."""
     train = run.config.train.changed(**changes)
-    data = run.config.data.labelled()  # these recipes write nothing
+    data = run.config.data.labelled()  # these recipes do not write replies
     return RunConfig(name=name, data=data, train=train)
 
 
 def _begin(config: RunConfig) -> None:
-    """Start a run, and watch it."""
+    """Start a run and show its progress."""
     folder = jobs.start(config)
     remember(run=folder.name)
     st.rerun()
@@ -156,7 +159,7 @@ def _begin(config: RunConfig) -> None:
 
 @st.fragment(run_every=1.0)
 def _watch(run: Run) -> None:
-    """The phase, and the loss and the score as they come; polls while it works."""
+    """Show the phase, the loss and the score while the run is active."""
     status = run.status
     if status["state"] not in jobs.BUSY:
         st.rerun()
@@ -171,56 +174,59 @@ def _watch(run: Run) -> None:
             jobs.cancel(run.folder)
             st.rerun()
     if run.has("tuning.json"):
-        live(run)
+        show_curves_of_tuning(run)
     st.caption("You can close this tab: the work goes on in its own process.")
 
 
-def live(run: Run) -> None:
+def show_curves_of_tuning(run: Run) -> None:
     metric = metric_name_of(run.config.train.class_weight)
     tuning = read(run, "tuning")
     if "words" in tuning:
         figure = training_curves(tuning["words"], "accuracy")
         alt = "Loss and share of words guessed right by epoch"
         chart(figure, "words", alt=alt)
-        st.caption("On the texts alone, as a language model: words guessed right.")
+        st.caption(
+            "Training on the texts alone, as a language model: the share of words "
+            "guessed right."
+        )
     figure = training_curves(tuning, metric)
     chart(figure, "training", alt="Loss and score by epoch")
-    st.caption("Epoch 0 is the same head on the model as it came.")
+    st.caption("Epoch 0: the same head on the model before the tuning.")
 
 
 def _unfinished(run: Run) -> None:
-    """Why it ended, and the way to go on."""
+    """Show why the run ended, and the button that resumes it."""
     status = run.status
     if status["error"]:
         st.error(escape(status["error"]["message"]), icon=":material/error:")
     else:
         st.warning("This run was cancelled.", icon=":material/cancel:")
     if run.has("tuning.json"):
-        live(run)
-    if st.button("Go on", type="primary", icon=":material/resume:"):
+        show_curves_of_tuning(run)
+    if st.button("Resume", type="primary", icon=":material/resume:"):
         jobs.resume(run.folder)
         st.rerun()
 
 
 def _result(run: Run) -> None:
-    """What tuning gained, and how it went."""
+    """Show what the tuning gained, and its curves."""
     metrics = read(run, "metrics")
-    st.subheader("What it gains", anchor=False)
+    st.subheader("What tuning gains", anchor=False)
     st.dataframe(comparison_table(metrics["comparison"]), hide_index=True)
     st.caption(COMPUTE)
     if metrics["recipe"] == "variability" and st.button(
-        "Continue with stc on the result",
+        "Continue with stc on the tuned model",
         icon=":material/model_training:",
-        help="Probe and select neurons in the tuned model, as the papers do.",
+        help="Fit probes and select neurons in the tuned model, as the papers do.",
     ):
         name = str((run.folder / "backbone").resolve())
         changes = {"recipe": "stc", "backbone": name, "max_layer": None}
-        _begin(asked(run, f"stc on {run.name}", **changes))
-    live(run)
+        _begin(new_config(run, f"stc on {run.name}", **changes))
+    show_curves_of_tuning(run)
 
 
 def _beside(run: Run) -> None:
-    """Other tunings of the same table."""
+    """Show all tunings of the same table, if there are several."""
     data, others = run.config.data.labelled(), []
     for other in list_runs():
         if not other.done or other.config.data.labelled() != data:
@@ -233,9 +239,9 @@ def _beside(run: Run) -> None:
 
 
 def show_page() -> None:
-    """What stands below the title."""
+    """Draw the page below its title."""
     run = any_run()
-    trail(run)
+    show_breadcrumbs(run)
     state = run_badge.state(run)
     if state not in jobs.BUSY and run.has("variability.json"):
         variability_chart(run)
@@ -247,19 +253,19 @@ def show_page() -> None:
         _unfinished(run)
     elif not run.has("variability.json"):
         st.info(
-            "This run has no variability: it did not read the hidden states by their "
-            "mean. Train again with hidden states and the pooling mean."
+            "This run has no variability, because it did not read hidden states with "
+            "the pooling mean. Train again with hidden states and the pooling mean."
         )
     else:
         if run.has("tuning.json"):
             _result(run)
         config = form(run)
-        refused = refusal(config)
-        if refused is not None:
-            show_refusal(refused)
+        reason = refusal(config)
+        if reason is not None:
+            show_refusal(reason)
             _beside(run)
             st.stop()
         facts = st.container(height=88, border=False)
         _beside(run)
-        with facts:  # last, so that nobody has to wait for it
-            expected(config)
+        with facts:  # drawn last, because it may take long
+            show_estimate(config)

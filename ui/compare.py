@@ -1,4 +1,4 @@
-"""Compare: runs on the same data, and two of them text by text."""
+"""Compare: all runs on the same data, and two of them text by text."""
 
 from typing import Any
 
@@ -7,8 +7,8 @@ import streamlit as st
 
 from stc_core.analysis.comparison import (
     Which,
-    differing,
-    divided,
+    differing_classes,
+    differing_texts,
     largest_first,
     verdict,
 )
@@ -47,26 +47,26 @@ from ui.state.clicks import click_example, click_run
 from ui.state.navigation import clicked, context, link, pick
 
 _RUNS = (
-    "{n} finished runs on **{table}**, label **{label}**. Accuracy on each run's own "
-    "test texts, with 95 % intervals. The best of many is a little flattered by its "
-    "own luck. Click a point to compare with it."
+    "{n} finished runs on **{table}**, label **{label}**. Accuracy on the test texts "
+    "of each run, with 95 % intervals. The best of many runs is partly lucky, so its "
+    "accuracy is a little too high. Click a point to compare with that run."
 )
 MATCHED = (
-    "Matched by text and label: **{n:,} test texts are in both** (this run has {a:,}, "
-    "the other {b:,}). Neither run learned from them."
+    "**{n:,} test texts are in both runs**, matched by text and label (this run has "
+    "{a:,} test texts, the other {b:,}). Neither run was trained on them."
 )
 CLASSES = (
-    "Full colour: the 95 % interval leaves 0 out, as of **{sure} of {of:,} classes**; "
-    "were both alike, about {by_luck:.1f} would do so by luck. No bar: no difference."
-    "{cut}"
+    "Full colour: the 95 % interval does not contain 0, which holds for **{sure} of "
+    "{of:,} classes**. If both runs were equally good, luck alone would give about "
+    "{by_luck:.1f}. No bar: no difference.{cut}"
 )
 _NEURONS = (
-    "A neuron is a site and an index, however it is pooled. Chance: both runs draw as "
-    "many at random from each site. Together **{both:,} of {union:,}** neurons are in "
-    "both (Jaccard {jaccard:.2f}){times}. Neurons that say the same are many, so low "
-    "agreement does not mean that one choice is wrong."
+    "A neuron is a site and an index; its pooling does not matter here. Chance: both "
+    "runs draw the same number at random from each site. **{both:,} of {union:,}** "
+    "neurons are in both runs (Jaccard {jaccard:.2f}){times}. Many neurons carry the "
+    "same information, so low agreement does not mean that one choice is wrong."
 )
-TOLD = ["text", "label", "predicted_a", "a", "predicted_b", "b"]
+_TEXT_COLUMNS = ["text", "label", "predicted_a", "a", "predicted_b", "b"]
 UNSELECTED = ("variability", "hierarchy", "attention")
 WHICH: dict[Which, str] = {
     "differ": "All that differ",
@@ -76,8 +76,8 @@ WHICH: dict[Which, str] = {
 }
 
 
-def scatter(cards: list[Card], mine: Card) -> None:
-    """All runs of the same data, and the choice of the one to compare with."""
+def show_scatter(cards: list[Card], mine: Card) -> None:
+    """Draw all runs on the same data, and the choice of the run to compare with."""
     row = st.container(horizontal=True, vertical_alignment="top", gap="medium")
     price: Any = row.segmented_control(
         "Accuracy against",
@@ -88,7 +88,7 @@ def scatter(cards: list[Card], mine: Card) -> None:
         key="price",
     )
     with row.container(width=420, height=FIELD, border=False):
-        titles = titles_of([one for one in cards if one.run != mine.run])
+        titles = titles_of([card for card in cards if card.run != mine.run])
         pick(
             "other",
             "Compare with",
@@ -97,35 +97,35 @@ def scatter(cards: list[Card], mine: Card) -> None:
             format_func=lambda name: titles[name],
             placeholder="Choose a run, or click its point",
         )
-    held = context().other
-    other = held if held != mine.run else None
+    chosen = context().other
+    other = chosen if chosen != mine.run else None
     figure = runs_scatter(card_table(cards), price, run=mine.run, other=other)
     alt = f"Test accuracy of the runs against their {PRICE_NAMES[price]}"
     chart(figure, "runs_chart", alt=alt, turn=click_run)
     table, *_, label = mine.table
-    said = {"table": escape(table), "label": escape(label)}
-    st.caption(_RUNS.format(n=len(cards), **said))
+    names = {"table": escape(table), "label": escape(label)}
+    st.caption(_RUNS.format(n=len(cards), **names))
 
 
 def other_of(cards: list[Card], mine: Card) -> Card:
-    """The card of the run to compare with; without one the page stops here."""
-    held = context().other
-    found = next((one for one in cards if one.run == held), None)
-    if found is not None and found.run != mine.run:
-        return found
-    if held is None:
+    """The card of the run to compare with; if none is chosen, the page stops here."""
+    chosen = context().other
+    other = next((card for card in cards if card.run == chosen), None)
+    if other is not None and other.run != mine.run:
+        return other
+    if chosen is None:
         text = "Click a point above, or choose a run, to see where the two differ."
-    elif held == mine.run:
-        text = "A run cannot be compared with itself. Choose another one above."
+    elif chosen == mine.run:
+        text = "A run cannot be compared with itself. Choose another run above."
     else:
-        text = f"**{escape(held)}** is not a finished run on this data. "
-        text += "Choose one of those above."
+        text = f"**{escape(chosen)}** is not a finished run on this data. "
+        text += "Choose one of the runs above."
     st.info(text, icon=":material/compare_arrows:")
     st.stop()
     raise AssertionError("st.stop ends the page")
 
 
-def sides(mine: Card, other: Card) -> None:
+def show_facts(mine: Card, other: Card) -> None:
     st.subheader("Side by side", anchor=False)
     st.dataframe(
         side_by_side(mine, other),
@@ -140,19 +140,19 @@ def sides(mine: Card, other: Card) -> None:
     )
 
 
-def outcome(both: pd.DataFrame, mine: Card, other: Card) -> None:
-    """Who is right more often on the texts that both have scored."""
-    found = compare_paired(
+def show_outcome(both: pd.DataFrame, mine: Card, other: Card) -> None:
+    """Show which run is right more often on the texts that both have scored."""
+    result = compare_paired(
         both["right_a"].to_numpy(bool), both["right_b"].to_numpy(bool)
     )
     with st.container(border=True):
-        st.markdown(MATCHED.format(n=found.n, a=mine.n, b=other.n))
-        st.markdown(verdict(found))
+        st.markdown(MATCHED.format(n=result.n, a=mine.n, b=other.n))
+        st.markdown(verdict(result))
         counts = {
-            "Both right": found.both,
-            "This alone": found.only_a,
-            "Other alone": found.only_b,
-            "Both wrong": found.neither,
+            "Both right": result.both,
+            "Only this right": result.only_a,
+            "Only other right": result.only_b,
+            "Both wrong": result.neither,
         }
         for column, (name, count) in zip(
             st.columns(4, gap="small"), counts.items(), strict=True
@@ -160,21 +160,22 @@ def outcome(both: pd.DataFrame, mine: Card, other: Card) -> None:
             column.metric(name, f"{count:,}")
 
 
-def _classes(found: pd.DataFrame) -> None:
+def _classes(differences: pd.DataFrame) -> None:
     st.subheader("Class by class", anchor=False)
     alt = "Difference of F1 between the two runs by class, with intervals"
-    chart(class_difference_bars(found), "class_differences", alt=alt)
+    chart(class_difference_bars(differences), "class_differences", alt=alt)
     cut = ""
-    if len(found) > MOST_CLASSES:
-        cut = f" Drawn: the {MOST_CLASSES} that differ most; *The numbers* has all."
-    sure, of = len(differing(found)), len(found)
+    if len(differences) > MOST_CLASSES:
+        cut = f" Drawn: the {MOST_CLASSES} classes that differ most."
+        cut += " *The numbers* lists all."
+    sure, of = len(differing_classes(differences)), len(differences)
     st.caption(CLASSES.format(sure=sure, of=of, by_luck=of / 20, cut=cut))
     with st.expander("The numbers", icon=":material/table:"):
-        class_numbers(found)
+        class_numbers(differences)
 
 
-def class_numbers(found: pd.DataFrame) -> None:
-    """Every class, the largest difference first, in percent and points."""
+def class_numbers(differences: pd.DataFrame) -> None:
+    """Show every class, the largest difference first, in percent and points."""
     shares = ("f1_a", "f1_b", "difference", "low", "high")
     titles = ("F1, this run", "F1, the other", "Other − this", "95 % from", "to")
     forms = (PERCENT, PERCENT, "%+.1f", "%+.1f", "%+.1f")
@@ -185,7 +186,7 @@ def class_numbers(found: pd.DataFrame) -> None:
     columns["label"] = st.column_config.TextColumn("Class")
     columns["n"] = st.column_config.NumberColumn("Texts", width=60)
     st.dataframe(
-        in_percent(largest_first(found), *shares),
+        in_percent(largest_first(differences), *shares),
         hide_index=True,
         column_config=columns,
         alt="F1 of each class in both runs, the largest difference first",
@@ -193,36 +194,35 @@ def class_numbers(found: pd.DataFrame) -> None:
 
 
 def _neurons(run: Run, other: Run) -> None:
-    """Whether the two chose the same neurons; only on one and the same model."""
+    """Show whether the two runs chose the same neurons, if they read the same model."""
     st.subheader("The same neurons?", anchor=False)
-    found = [read(one, "metrics") for one in (run, other)]
-    if any(one.config.train.recipe in UNSELECTED for one in (run, other)):
-        st.info("One of the two selects no neurons: it reads whole layers.")
+    if any(each.config.train.recipe in UNSELECTED for each in (run, other)):
+        st.info("One of the two runs selects no neurons: it reads whole layers.")
         return
-    models = [one["backbone"] for one in found]
+    models = [read(each, "metrics")["backbone"] for each in (run, other)]
     if not comparable(models[0], models[1]):
         st.info(
-            "The two read different language models, or one that was tuned: neurons "
-            "of the same number have nothing to do with each other."
+            "The two runs read different language models, or one of them was tuned. "
+            "So neurons with the same number have nothing in common."
         )
         return
-    chosen = [read(one, "neurons") for one in (run, other)]
+    chosen = [read(each, "neurons") for each in (run, other)]
     layers = agreement(chosen[0], chosen[1], widths(run) | widths(other))
     alt = "Neurons in both runs by layer, and how many chance would give"
     chart(overlap_bars(layers), "overlap", alt=alt)
-    found = total(layers)
-    many = f", {found['times']:.1f} times what chance gives"
+    overlap = total(layers)
+    times = f", {overlap['times']:.1f} times what chance gives"
     st.caption(
         _NEURONS.format(
-            both=int(found["both"]),
-            union=int(found["a"] + found["b"] - found["both"]),
-            jaccard=found["jaccard"],
-            times=many if found["times"] == found["times"] else "",
+            both=int(overlap["both"]),
+            union=int(overlap["a"] + overlap["b"] - overlap["both"]),
+            jaccard=overlap["jaccard"],
+            times=times if overlap["times"] == overlap["times"] else "",
         )
     )
     with st.expander("The numbers", icon=":material/table:"):
-        shown = layers.drop(columns="variance")
-        st.dataframe(shown, hide_index=True, alt="Neurons of both runs by layer")
+        counts = layers.drop(columns="variance")
+        st.dataframe(counts, hide_index=True, alt="Neurons of both runs by layer")
 
 
 def _texts(run: Run, both: pd.DataFrame, mine: Card, other: Card) -> None:
@@ -235,49 +235,48 @@ def _texts(run: Run, both: pd.DataFrame, mine: Card, other: Card) -> None:
         format_func=lambda name: WHICH[name],
         key="which",
     )
-    found = divided(both, which)
-    if found.empty:
+    table = differing_texts(both, which)
+    if table.empty:
         st.info("There is no such text.", icon=":material/filter_alt_off:")
         return
-    rows = found["example_a"].tolist()
-    places = texts_of(run).places(found["example_a"].to_numpy(int))
-    shares = {end: 100 * found[f"probability_{end}"] for end in ("a", "b")}
+    _differing_table(run, table)
+    st.caption(f"{count(len(table), 'text')}, the surest first. Pick a row to see why.")
+    picked = both.loc[both["example_a"] == context().example]
+    if len(picked):
+        show_text(records(picked)[0], mine, other)
+
+
+def _differing_table(run: Run, table: pd.DataFrame) -> None:
+    """Draw the texts of `table` with the predictions of both runs."""
+    rows = table["example_a"].tolist()
+    places = texts_of(run).places(table["example_a"].to_numpy(int))
+    shares = {end: 100 * table[f"probability_{end}"] for end in ("a", "b")}
+    predicted: dict[str, Any] = {"width": 115, **PIN}
+    sure: dict[str, Any] = {"format": "%.0f %%", "width": 55, **PIN}
     st.dataframe(
-        found.assign(**places, **shares)[[*places, *TOLD]],
+        table.assign(**places, **shares)[[*places, *_TEXT_COLUMNS]],
         key="divided_table",
         on_select=clicked(
             "divided_table", lambda now, event: click_example(now, event, rows)
         ),
         selection_mode="single-row",
         hide_index=True,
-        height=min(318, 38 + 35 * len(found)),
+        height=min(318, 38 + 35 * len(table)),
         column_config={
             **place_columns(run),
             "text": st.column_config.TextColumn("Text", width=330),
-            "label": st.column_config.TextColumn("Label", width=115, **PIN),
-            "predicted_a": st.column_config.TextColumn(
-                "This run says", width=115, **PIN
-            ),
-            "predicted_b": st.column_config.TextColumn(
-                "The other says", width=115, **PIN
-            ),
-            "a": st.column_config.NumberColumn(
-                "sure", format="%.0f %%", width=55, **PIN
-            ),
-            "b": st.column_config.NumberColumn(
-                "sure ", format="%.0f %%", width=55, **PIN
-            ),
+            "label": st.column_config.TextColumn("Label", **predicted),
+            "predicted_a": st.column_config.TextColumn("This run says", **predicted),
+            "predicted_b": st.column_config.TextColumn("The other says", **predicted),
+            "a": st.column_config.NumberColumn("sure", **sure),
+            "b": st.column_config.NumberColumn("sure ", **sure),
         },
-        alt="Texts with other predictions in the two runs",
+        alt="Texts that the two runs label differently",
     )
-    st.caption(f"{count(len(found), 'text')}, the surest first. Pick a row to see why.")
-    picked = both.loc[both["example_a"] == context().example]
-    if len(picked):
-        one(records(picked)[0], mine, other)
 
 
-def one(row: dict[str, Any], mine: Card, other: Card) -> None:
-    """The text that was picked, with the way to its explanation in either run."""
+def show_text(row: dict[str, Any], mine: Card, other: Card) -> None:
+    """Show the picked text, with links to its explanation in both runs."""
     with st.container(border=True):
         st.markdown(escape(str(row["text"])))
         st.caption(f"Label **{escape(row['label'])}**")
@@ -285,43 +284,43 @@ def one(row: dict[str, Any], mine: Card, other: Card) -> None:
             st.columns(2), ("a", "b"), (mine, other), strict=True
         ):
             right = row[f"right_{end}"]
-            colour, said = ("green", "right") if right else ("red", "wrong")
+            colour, badge = ("green", "right") if right else ("red", "wrong")
             with column:
                 st.markdown(
                     f"{escape(card.name)}: **{escape(row[f'predicted_{end}'])}** "
-                    f"({percent(row[f'probability_{end}'])}) :{colour}-badge[{said}]"
+                    f"({percent(row[f'probability_{end}'])}) :{colour}-badge[{badge}]"
                 )
-                place: dict[str, Any] = {"example": int(row[f"example_{end}"])}
+                target: dict[str, Any] = {"example": int(row[f"example_{end}"])}
                 if end == "b":
-                    place |= {"run": other.run, "other": mine.run}
-                link(EXAMPLES, "Explain it", icon=":material/chat_bubble:", **place)
+                    target |= {"run": other.run, "other": mine.run}
+                link(EXAMPLES, "Explain it", icon=":material/chat_bubble:", **target)
 
 
 def show_page() -> None:
-    """What stands below the title."""
+    """Draw the page below its title."""
     run = pick_run()
-    every = comparison.cards()
-    mine = next((one for one in every if one.run == run.folder.name), None)
-    alike = same_table(every, mine) if mine else []
-    if mine is None or len(alike) < 2:
+    cards = comparison.cards()
+    mine = next((card for card in cards if card.run == run.folder.name), None)
+    same_data = same_table(cards, mine) if mine else []
+    if mine is None or len(same_data) < 2:
         empty_state(
             "Nothing to compare yet",
-            "This is the only finished run on its data. Train another with other "
-            "settings: a model, a depth, a preset, a seed.",
+            "This is the only finished run on its data. Train another run with other "
+            "settings: a model, a depth, a preset or a seed.",
             page=TRAIN,
             label="Train another",
         )
         st.stop()
-    scatter(alike, mine)
-    second = other_of(alike, mine)
+    show_scatter(same_data, mine)
+    second = other_of(same_data, mine)
     other = Run.open(runs_folder() / second.run)
     both = comparison.both(run, other)
     left, right = st.columns(2, gap="large")
     with left:
-        outcome(both, mine, second)
+        show_outcome(both, mine, second)
         _classes(class_gaps(run, other))
     with right:
-        sides(mine, second)
+        show_facts(mine, second)
         _neurons(run, other)
     _texts(run, both, mine, second)
     with st.container(horizontal=True):

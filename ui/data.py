@@ -1,4 +1,4 @@
-"""Data: a table in, its columns named, and what is wrong with it, by row."""
+"""Data: load a table, name its columns, and list its problems by row."""
 
 import pandas as pd
 import streamlit as st
@@ -35,7 +35,7 @@ SEVERITIES = {
 
 
 def source() -> None:
-    """Three ways to a table: upload, sample, an earlier upload."""
+    """Draw three ways to choose a table: an upload, the sample, an earlier upload."""
     upload, others = st.columns([3, 2], gap="large")
     with upload:
         kept = uploader("Upload a table", key="data")
@@ -50,34 +50,38 @@ def source() -> None:
 
 
 def columns_form(table: Upload, head: pd.DataFrame) -> DataConfig:
-    """The columns as chosen, pre-filled with the last choice or the guess."""
+    """Draw the choice of columns; return it.
+
+    The fields begin with the last choice, or with a guess if there is none.
+    """
     names = [str(name) for name in head.columns]
-    held = choice(table.key)
+    saved = choice(table.key)
     text_in, labels_in, split_in, id_in = st.columns([2, 3, 2, 2])
     none = {"format_func": lambda name: name or "none", "options": ["", *names]}
     text = text_in.selectbox(
-        "Text", names, index=names.index(str(held.text)), key=f"text_{table.key}"
+        "Text", names, index=names.index(str(saved.text)), key=f"text_{table.key}"
     )
     labels = labels_in.multiselect(
         "Label (several: from coarse to fine)",
         names,
-        default=list(held.labels),
+        default=list(saved.labels),
         key=f"labels_{table.key}",
-        help="The last one is what is learned; the others are scored as its parents.",
+        help="The classifier learns the last column. The others are its coarser "
+        "labels, and are scored as well.",
     )
     split = split_in.selectbox(
-        "Split", index=_place(names, held.split), key=f"split_{table.key}", **none
+        "Split", index=_place(names, saved.split), key=f"split_{table.key}", **none
     )
     id_column = id_in.selectbox(
-        "Id", index=_place(names, held.id), key=f"id_{table.key}", **none
+        "Id", index=_place(names, saved.id), key=f"id_{table.key}", **none
     )
     chosen = Columns(str(text), tuple(labels), split or None, id_column or None)
     others = label_columns(head, chosen)
     if labels and others:
-        said = ", ".join(f"**{escape(name)}**" for name in others)
-        st.caption(f"Check the label: {said} could be one, too.")
+        listed = ", ".join(f"**{escape(name)}**" for name in others)
+        st.caption(f"Check the label: {listed} may hold labels, too.")
     columns = {"text": text, "labels": tuple(labels), "split": split, "id": id_column}
-    return held.changed(**columns)
+    return saved.changed(**columns)
 
 
 def _place(names: list[str], name: str | None) -> int:
@@ -85,7 +89,7 @@ def _place(names: list[str], name: str | None) -> int:
 
 
 def test_file(table: Upload, data: DataConfig) -> DataConfig:
-    """`data` with its separate test file, if there is one."""
+    """Draw the choice of a separate test file; return `data` with the file chosen."""
     name = None if data.test_path is None else data.test_path.rsplit("/", 1)[-1]
     title = f"Test file: {name}" if name else "Separate test file (optional)"
     with st.expander(title, icon=":material/rule:"):
@@ -94,7 +98,10 @@ def test_file(table: Upload, data: DataConfig) -> DataConfig:
                 write_choice(table.key, data.changed(test_path=None))
                 st.rerun()
             return data
-        st.caption("Same columns as the table above. The accuracy is measured on it.")
+        st.caption(
+            "The test file needs the same columns as the table above. The accuracy is "
+            "measured on the test file."
+        )
         kept = uploader("Upload the test table", key="test")
         if kept:
             test_path = str(kept.path)
@@ -104,17 +111,17 @@ def test_file(table: Upload, data: DataConfig) -> DataConfig:
 
 
 def _verdict(corpus: Corpus) -> None:
-    """The size of the data in four numbers, and the way on."""
+    """Show the size of the data in four numbers, and the button to Train."""
     report, counts = corpus.report, corpus.frame["split"].value_counts()
     sizes = " / ".join(f"{counts.get(split, 0):,}" for split in SPLIT_ORDER)
-    rows, used, classes, split, on = st.columns(
+    rows, used, classes, split, next_step = st.columns(
         [3, 3, 2, 5, 4], vertical_alignment="center"
     )
     rows.metric("Rows in the file", f"{report.n_rows:,}")
     used.metric("Rows used", f"{report.n_used:,}")
     classes.metric("Classes", f"{len(corpus.classes):,}")
     split.metric("Train / validation / test", sizes)
-    with on:
+    with next_step:
         if report.errors:
             st.error("Mend the errors below first.", icon=":material/error:")
         elif st.button(
@@ -127,12 +134,14 @@ def _verdict(corpus: Corpus) -> None:
 
 
 def findings(corpus: Corpus, report: Report) -> None:
-    found = report.findings
-    st.subheader(f"Report: {len(found)} finding{'s' * (len(found) != 1)}", anchor=False)
-    if not found:
+    listed = report.findings
+    st.subheader(
+        f"Report: {len(listed)} finding{'s' * (len(listed) != 1)}", anchor=False
+    )
+    if not listed:
         st.success("Nothing to mend.", icon=":material/check_circle:")
     for severity in SEVERITIES:
-        for finding in found:
+        for finding in listed:
             if finding.severity == severity:
                 one_finding(finding, corpus)
 
@@ -147,10 +156,10 @@ def one_finding(finding: Finding, corpus: Corpus) -> None:
             first = ", ".join(str(row) for row in finding.rows[:12])
             more = f" and {finding.count - 12:,} more" if finding.count > 12 else ""
             with st.expander(f"Rows {first}{more}", type="compact"):
-                there = corpus.frame["row"].isin(finding.rows)
-                shown = corpus.frame.loc[there].set_index("row")
-                wanted = pd.Index(finding.rows, name="row")
-                st.dataframe(shown.reindex(wanted)[["text", "label", "split"]])
+                is_listed = corpus.frame["row"].isin(finding.rows)
+                listed = corpus.frame.loc[is_listed].set_index("row")
+                order = pd.Index(finding.rows, name="row")
+                st.dataframe(listed.reindex(order)[["text", "label", "split"]])
 
 
 def charts(corpus: Corpus) -> None:
@@ -166,7 +175,7 @@ def charts(corpus: Corpus) -> None:
 
 
 def show_page() -> None:
-    """What stands below the title."""
+    """Draw the page below its title."""
     source()
     if context().data is None:
         st.info("Upload a table or use the sample to begin.", icon=":material/table:")
@@ -178,7 +187,7 @@ def show_page() -> None:
     shown.index = pd.RangeIndex(1, len(shown) + 1, name="row")
     st.dataframe(shown, height=230)
     chosen = columns_form(table, head)
-    # Where none could be guessed, the check below says what is missing.
+    # If no label could be guessed either, the check of the corpus says what is missing.
     if not chosen.labels and choice(table.key).labels:
         st.info("Choose the column that holds the labels.", icon=":material/label:")
         st.stop()

@@ -1,11 +1,11 @@
-"""Predict: labels for a table or for pasted lines, with a trained classifier."""
+"""Predict: label a table or pasted lines with a trained classifier."""
 
 from pathlib import Path
 
 import pandas as pd
 import streamlit as st
 
-from stc_core.classifiers.predict_table import LABEL_COLUMN, annotated
+from stc_core.classifiers.predict_table import LABEL_COLUMN, annotate
 from stc_core.data.checks import check_source
 from stc_core.data.columns import guess_columns
 from stc_core.data.uploads import Upload, find_upload, list_uploads, predictions_path
@@ -31,10 +31,10 @@ ICON = ":material/table:"
 
 
 def lines(run: Run) -> None:
-    """Each line that is typed or pasted is a text."""
+    """Label texts that the user types or pastes, one text on each line."""
     with st.form("lines", border=False):
         pasted = st.text_area(
-            "One text a line",
+            "One text per line",
             height=170,
             placeholder="My parcel has not arrived\nHow do I change my password?",
             key="pasted",
@@ -44,29 +44,22 @@ def lines(run: Run) -> None:
     if not texts:
         return
     if len(texts) > MAX_LINES:
-        st.warning(f"Only the first {MAX_LINES:,} lines were read: upload a file.")
+        st.warning(
+            f"Only the first {MAX_LINES:,} lines were read. For more, upload a file."
+        )
     frame = pd.DataFrame({"text": texts[:MAX_LINES]})
-    found = annotated(classifier(run), frame, text="text")
-    _download(found.to_csv(index=False).encode(), "predictions.csv")
-    _show(found, found[LABEL_COLUMN].value_counts(), "text")
+    labelled = annotate(classifier(run), frame, text="text")
+    _download(labelled.to_csv(index=False).encode(), "predictions.csv")
+    _show(labelled, labelled[LABEL_COLUMN].value_counts(), "text")
 
 
 def _table(run: Run) -> None:
-    """A whole file, by a process of its own; what was predicted stays on disk."""
+    """Label a whole table in a process of its own; the result stays on disk."""
     chosen = _choose()
     if chosen is None:
         st.info("Upload the texts to label, or paste them as lines.", icon=ICON)
         return
-    row = st.container(horizontal=True, vertical_alignment="bottom")
-    encoding = encoding_box(chosen, row, guessed_only=True)
-    head = tables.head(chosen.path, encoding)
-    names = [str(name) for name in head.columns]
-    trained = str(run.config.data.text)
-    first = trained if trained in names else guess_columns(head).text
-    text = row.selectbox(
-        "Text column", names, index=names.index(first), key=f"text_{chosen.key}"
-    )
-    likely_encodings(chosen)
+    head, text, encoding = _choose_column(run, chosen)
     out = predictions_path(chosen, run.folder.name, text, encoding)
     status = label_jobs.status_of(out)
     state = status["state"] if status else None
@@ -74,14 +67,14 @@ def _table(run: Run) -> None:
         _watch(out)
         return
     if st.button("Predict", type="primary", icon=":material/play_arrow:", key="go"):
-        place = str(out.resolve())
+        out_path = str(out.resolve())
         label_jobs.start_labelling(
-            LabelOrder(str(run.folder), str(chosen.path), text, place, encoding)
+            LabelOrder(str(run.folder), str(chosen.path), text, out_path, encoding)
         )
         st.rerun()
     fresh = stamp(out) > stamp(run.folder / "metrics.json")
     done = status is not None and state == "done" and fresh
-    how_read((label_jobs.notes_of(out) if done else []) or notes_on(head))
+    show_notes((label_jobs.notes_of(out) if done else []) or source_notes(head))
     if status is not None and done:
         preview, counts = predictions_in(out)
         _download(out, f"{chosen.path.name.split('.')[0]}_predicted.csv")
@@ -89,29 +82,47 @@ def _table(run: Run) -> None:
         return
     if status is not None and state != "done":
         _unfinished(status)
-    first = head[:100]
-    first.index = pd.RangeIndex(1, len(first) + 1, name="row")
-    st.dataframe(first, height=230)
+    preview = head[:100]
+    preview.index = pd.RangeIndex(1, len(preview) + 1, name="row")
+    st.dataframe(preview, height=230)
 
 
-def notes_on(head: pd.DataFrame) -> list[str]:
-    """What is known of how a table is read before all of it was."""
-    found = check_source(head.attrs["source"], file="data")
-    return [f"{one.severity}: {one.message}" for one in found]
+def _choose_column(run: Run, table: Upload) -> tuple[pd.DataFrame, str, str | None]:
+    """The first rows of `table`, the chosen text column, and the chosen encoding."""
+    row = st.container(horizontal=True, vertical_alignment="bottom")
+    encoding = encoding_box(table, row, guessed_only=True)
+    head = tables.head(table.path, encoding)
+    names = [str(name) for name in head.columns]
+    trained = str(run.config.data.text)
+    default = trained if trained in names else guess_columns(head).text
+    text = row.selectbox(
+        "Text column", names, index=names.index(default), key=f"text_{table.key}"
+    )
+    likely_encodings(table)
+    return head, text, encoding
 
 
-def how_read(notes: list[str]) -> None:
-    """Warnings and hints on how the table was read, as the command line has them."""
+def source_notes(head: pd.DataFrame) -> list[str]:
+    """Notes on how a table is read, as far as its first rows `head` tell."""
+    findings = check_source(head.attrs["source"], file="data")
+    return [f"{finding.severity}: {finding.message}" for finding in findings]
+
+
+def show_notes(notes: list[str]) -> None:
+    """Show warnings and hints on how the table was read.
+
+    The command line prints the same notes.
+    """
     for note in notes:
-        severity, _, said = note.partition(": ")
+        severity, _, message = note.partition(": ")
         if severity == "warning":
-            st.warning(escape(said), icon=":material/warning:")
+            st.warning(escape(message), icon=":material/warning:")
         else:
-            st.caption(f":material/info: {escape(said)}")
+            st.caption(f":material/info: {escape(message)}")
 
 
 def _choose() -> Upload | None:
-    """The table to label: uploaded now or earlier."""
+    """The table to label, uploaded now or earlier; None if none is chosen."""
     upload, earlier = st.columns([3, 2], gap="large", vertical_alignment="bottom")
     with upload:
         kept = uploader("Upload a table", key="predict")
@@ -120,24 +131,24 @@ def _choose() -> Upload | None:
             st.rerun()
     with earlier:
         pick_upload("table", list_uploads())
-    held = context().table
-    return None if held is None else find_upload(held)
+    key = context().table
+    return None if key is None else find_upload(key)
 
 
 @st.fragment(run_every=1.0)
 def _watch(out: Path) -> None:
-    """How far the labelling is; polls while it goes on, then hands over to the page."""
+    """Show the progress of the labelling, and rerun the page when it has ended."""
     status = label_jobs.status_of(out)
     if status is None or status["state"] not in BUSY:
         st.rerun()
         return
     done, total = status["done"], status["total"]
-    said = status["message"] or "Waiting for the worker"
+    message = status["message"] or "Waiting to start"
     if done:
-        said = f"{done:,} of {total:,} rows · {status['rate'] or 0:,.0f} a second"
-        said += f" · {duration(status['eta_s'] or 0)} left"
+        message = f"{done:,} of {total:,} rows · {status['rate'] or 0:,.0f} per second"
+        message += f" · {duration(status['eta_s'] or 0)} left"
     with st.container(border=True):
-        st.progress(min(done / total, 1.0) if total else 0.0, text=said)
+        st.progress(min(done / total, 1.0) if total else 0.0, text=message)
         if st.button("Cancel", icon=":material/stop_circle:", key="stop"):
             label_jobs.cancel_labelling(out)
             st.rerun()
@@ -145,7 +156,7 @@ def _watch(out: Path) -> None:
 
 
 def _unfinished(status: Status) -> None:
-    """Why there are no labels."""
+    """Show why the labelling ended without labels."""
     error = status["error"]
     if error is None:
         st.warning("The labelling was cancelled.", icon=":material/cancel:")
@@ -159,14 +170,14 @@ def _unfinished(status: Status) -> None:
 def _show(
     preview: pd.DataFrame, counts: pd.Series, text: str, *, n_rows: int | None = None
 ) -> None:
-    """The first rows, label and text in front, and how often each label was given.
+    """Show the first rows, label and text first, and how often each label occurs.
 
-    Of `n_rows` those that got none are told of.
+    With `n_rows`, a caption says how many of these rows got no label.
     """
     n_blank = 0 if n_rows is None else n_rows - int(counts.sum())
     if n_blank:
         rows = "1 row has" if n_blank == 1 else f"{n_blank:,} rows have"
-        st.caption(f":material/info: {rows} no text, and so no label.")
+        st.caption(f":material/info: {rows} no text, so there is no label.")
     label = [str(name) for name in preview if str(name).startswith(LABEL_COLUMN)][-1]
     shares = [str(name) for name in preview if str(name).startswith("p:")]
     percent = st.column_config.NumberColumn(format=PERCENT)
@@ -178,8 +189,8 @@ def _show(
         | dict.fromkeys(shares, percent),
     )
     st.subheader("Predicted labels", anchor=False)
-    found = counts.rename_axis("label").rename("rows").reset_index()
-    figure = class_bars(found.assign(split="predicted"))
+    frequencies = counts.rename_axis("label").rename("rows").reset_index()
+    figure = class_bars(frequencies.assign(split="predicted"))
     chart(figure, "predicted", alt="Rows per predicted label")
 
 
@@ -196,7 +207,7 @@ def _download(data: bytes | Path, name: str) -> None:
 
 
 def show_page() -> None:
-    """What stands below the title."""
+    """Draw the page below its title."""
     run = pick_run()
     way = st.segmented_control(
         "What to label",

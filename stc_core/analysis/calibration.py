@@ -1,4 +1,4 @@
-"""How far probabilities can be trusted: calibration, and accuracy when abstaining."""
+"""How reliable probabilities are: calibration, and accuracy without unsure answers."""
 
 from collections.abc import Mapping
 from typing import Any, NamedTuple
@@ -10,16 +10,16 @@ from jaxtyping import Bool, Float, Int
 from stc_core.metrics.scores import wilson_interval
 
 BINS = 15
-"""As many as `metrics.expected_calibration_error` has."""
+"""The number of bins, as in `metrics.expected_calibration_error`."""
 
 
 def temperature_of(metrics: Mapping[str, Any]) -> float | None:
-    """What the logits of a run were divided by; None where that is not kept.
+    """The temperature that the logits of a run were divided by; None if not kept.
 
-    A preset without a temperature keeps 1.0.
+    It is 1.0 for a preset without a temperature.
     """
-    found = metrics.get("chosen", {}).get("temperature")
-    return None if found is None else float(found)
+    temperature = metrics.get("chosen", {}).get("temperature")
+    return None if temperature is None else float(temperature)
 
 
 def untempered(
@@ -27,8 +27,8 @@ def untempered(
 ) -> Float[np.ndarray, "n n_class"]:
     """The probabilities before their logits were divided by `temperature`.
 
-    softmax(z) is proportional to softmax(z / T) ** T, so no logits are needed; the
-    order of the classes stays. What was rounded to 0 stays 0.
+    softmax(z) is proportional to softmax(z / T) ** T, so no logits are needed, and the
+    order of the classes stays. A probability that was rounded to 0 stays 0.
     """
     shares = probabilities.astype(np.float64)
     powers = (shares / shares.max(axis=1, keepdims=True)) ** temperature
@@ -41,11 +41,11 @@ def calibration_bins(
     *,
     n_bins: int = BINS,
 ) -> pd.DataFrame:
-    """A row per bin of confidence that has rows: start, end, n, confidence (its mean),
-    accuracy and accuracy_low, accuracy_high (Wilson, 95 %).
+    """A table with a row for each bin of confidence that is not empty.
 
-    Bins are those of `expected_calibration_error`, which is the mean distance of
-    accuracy and confidence, weighted by n. Source: Guo et al. 2017.
+    Its columns are start, end, n, confidence (the mean), accuracy, accuracy_low and
+    accuracy_high (Wilson, 95 %). The bins are those of `expected_calibration_error`,
+    which is the mean of |accuracy - confidence| weighted by n. Source: Guo et al. 2017.
     """
     confidence = probabilities.max(axis=1).astype(np.float64)
     right = (probabilities.argmax(axis=1) == codes).astype(np.float64)
@@ -68,10 +68,10 @@ def calibration_bins(
 
 
 class Kept(NamedTuple):
-    """What is answered with at least some confidence, and how well.
+    """How many rows are answered above a threshold, and with which accuracy.
 
-    `accuracy` is that of the `n` answered rows of `of`, with its 95 % interval
-    (Wilson); NaN, and from 0 to 1, where nothing is answered.
+    `n` of the `of` rows are answered; `accuracy` is theirs, with its 95 % interval
+    (Wilson). If no row is answered, it is NaN with the interval 0 to 1.
     """
 
     n: int
@@ -85,12 +85,12 @@ class Kept(NamedTuple):
         return self.n / self.of if self.of else 0.0
 
 
-def answered(
+def answer_above(
     confidence: Float[np.ndarray, " n"],
     correct: Bool[np.ndarray, " n"],
     threshold: float,
 ) -> Kept:
-    """The rows whose confidence reaches `threshold`; of the others nothing is said."""
+    """The number and accuracy of the rows whose confidence is at least `threshold`."""
     kept = correct[confidence >= threshold]
     n, hits = len(kept), int(kept.sum())
     low, high = wilson_interval(np.array([hits]), np.array([n]))
@@ -104,10 +104,10 @@ def coverage_curve(
     *,
     most: int = 200,
 ) -> pd.DataFrame:
-    """threshold, n, coverage, accuracy, low, high, from few rows answered to all.
+    """A table with threshold, n, coverage, accuracy, low, high, from few rows to all.
 
-    Each point is a threshold that some row just reaches, `most` of them, evenly over
-    the rows. Source: El-Yaniv & Wiener 2010.
+    Each threshold is the confidence of a row. There are at most `most` of them, spread
+    evenly over the rows. Source: El-Yaniv & Wiener 2010.
     """
     order = np.argsort(-confidence, kind="stable")
     falling = confidence[order]

@@ -1,7 +1,7 @@
-"""Two classifiers on the test texts that both have scored: who is right where.
+"""A comparison of two classifiers on the test texts that both have scored.
 
-Texts are matched by what they say and their label, so runs may have other splits. In
-every difference it is the other run (b) minus this one (a).
+Texts are matched by their words and their label, so the runs may have different splits.
+Every difference is the other run (b) minus this run (a).
 """
 
 from typing import Literal
@@ -20,7 +20,7 @@ MATCH = ["text", "label", "copy"]
 
 
 def on_test(predictions: pd.DataFrame, corpus: pd.DataFrame) -> pd.DataFrame:
-    """example, text, label, predicted, probability of the test rows of a run."""
+    """A table with example, text, label, predicted, probability of the test rows."""
     rows = predictions.loc[predictions["split"] == "test"]
     at = rows["row"].to_numpy()
     frame = rows.loc[:, ["label", "predicted", "probability"]].reset_index(drop=True)
@@ -29,24 +29,24 @@ def on_test(predictions: pd.DataFrame, corpus: pd.DataFrame) -> pd.DataFrame:
     return frame
 
 
-def shared(a: pd.DataFrame, b: pd.DataFrame) -> pd.DataFrame:
-    """A row per text of both `on_test` frames: text, label, and of each run example,
-    predicted, probability and right, ending in _a and _b.
+def match_texts(a: pd.DataFrame, b: pd.DataFrame) -> pd.DataFrame:
+    """A table with a row for each text that is in both frames of `on_test`.
 
-    A text that is there several times is matched as often as it is in both. StcError
-    when no text with the same label is in both.
+    Its columns are text, label and, for each run with the ending _a or _b, example,
+    predicted, probability and right. A repeated text is matched as often as it is in
+    both frames. Raises StcError if no text with the same label is in both.
     """
     both = _numbered(a).merge(_numbered(b), on=MATCH, suffixes=("_a", "_b"))
     if both.empty:
-        some = len(set(a["text"]) & set(b["text"]))
+        n_texts = len(set(a["text"]) & set(b["text"]))
         raise StcError(
             "these two runs",
             expected="test texts, with the same labels, that both have scored",
-            got=f"{some:,} texts in both, all with other labels"
-            if some
-            else f"none in common of {len(a):,} and {len(b):,} test texts",
-            remedy="Compare runs of the same table and column of labels; a column "
-            "that says the split, or the same seed, gives the same test texts.",
+            got=f"{n_texts:,} texts in both, all with other labels"
+            if n_texts
+            else f"no common text among {len(a):,} and {len(b):,} test texts",
+            remedy="Compare runs with the same table and label column. A split "
+            "column or the same seed makes the test texts equal.",
         )
     for end in ("a", "b"):
         both[f"right_{end}"] = both[f"predicted_{end}"] == both["label"]
@@ -57,29 +57,30 @@ def _numbered(frame: pd.DataFrame) -> pd.DataFrame:
     return frame.assign(copy=frame.groupby(["text", "label"]).cumcount())
 
 
-def verdict(found: PairedComparison) -> str:
-    """What `paired` found, as Markdown."""
-    right = found.both + found.only_a, found.both + found.only_b
-    certain = found.p_value < 1 - _LEVEL
-    said = "which chance seldom gives" if certain else "so it may well be chance"
-    if not certain and not found.low <= 0 <= found.high:
-        said += ": the test is stricter than the interval, which is the bootstrap's"
-    points = 100 * found.difference, 100 * found.low, 100 * found.high
+def verdict(result: PairedComparison) -> str:
+    """The result of `paired` in sentences, as Markdown."""
+    right = result.both + result.only_a, result.both + result.only_b
+    certain = result.p_value < 1 - _LEVEL
+    meaning = "so chance is unlikely" if certain else "so it may well be chance"
+    if not certain and not result.low <= 0 <= result.high:
+        meaning += ": this test is stricter than the interval, which is a bootstrap"
+    points = 100 * result.difference, 100 * result.low, 100 * result.high
     return (
-        f"This run is right on **{percent(right[0] / found.n)}** of them, the other on "
-        f"**{percent(right[1] / found.n)}**: **{points[0]:+.1f} points** "
-        f"(95 %: {points[1]:+.1f} to {points[2]:+.1f}). {found.only_a:,} are right "
-        f"here alone and {found.only_b:,} there alone, McNemar's exact p = "
-        f"{found.p_value:.2g}, {said}."
+        f"This run is right on **{percent(right[0] / result.n)}** of them, the other "
+        f"on **{percent(right[1] / result.n)}**: **{points[0]:+.1f} points** "
+        f"(95 %: {points[1]:+.1f} to {points[2]:+.1f}). Only this run is right on "
+        f"{result.only_a:,}, only the other on {result.only_b:,}. McNemar's exact p = "
+        f"{result.p_value:.2g}, {meaning}."
     )
 
 
 def class_differences(both: pd.DataFrame, *, seed: int = 0) -> pd.DataFrame:
-    """A row per class: label, n, f1_a, f1_b, difference, low, high; b's gains first.
+    """A table with a row for each class, the largest gains of b first.
 
-    F1 is that of the shared texts alone. Intervals are paired: a resample takes a text
-    with what both said of it. A class that occurs in a resample neither as a label nor
-    as a prediction has F1 0 there, as in scikit-learn.
+    Its columns are label, n, f1_a, f1_b, difference, low, high. F1 is measured on the
+    shared texts only. The intervals are paired: a resample takes a text together with
+    both predictions. If a class is neither a label nor a prediction in a resample, its
+    F1 there is 0, as in scikit-learn.
     """
     columns = both[["label", "predicted_a", "predicted_b"]].to_numpy(dtype=str)
     classes, codes = np.unique(columns, return_inverse=True)
@@ -92,7 +93,7 @@ def class_differences(both: pd.DataFrame, *, seed: int = 0) -> pd.DataFrame:
     difference = f1_b - f1_a
     low, high = _bounds(difference[1:])
     support = np.bincount(cases[:, 0], counts, len(classes)).astype(int)
-    found = pd.DataFrame(
+    differences = pd.DataFrame(
         {
             "label": classes,
             "n": support,
@@ -103,21 +104,21 @@ def class_differences(both: pd.DataFrame, *, seed: int = 0) -> pd.DataFrame:
             "high": high,
         }
     )
-    known = found.loc[found["n"] > 0]
+    known = differences.loc[differences["n"] > 0]
     return known.sort_values(
         ["difference", "label"], ascending=[False, True]
     ).reset_index(drop=True)
 
 
 def largest_first(differences: pd.DataFrame) -> pd.DataFrame:
-    """The rows of `class_differences` by the size of the difference, whichever way."""
+    """The rows of `class_differences`, sorted by the absolute difference."""
     size = np.abs(differences["difference"].to_numpy(float))
     order = np.argsort(-size, kind="stable")
     return differences.iloc[order].reset_index(drop=True)
 
 
-def differing(differences: pd.DataFrame) -> pd.DataFrame:
-    """The rows of `class_differences` whose interval leaves 0 out."""
+def differing_classes(differences: pd.DataFrame) -> pd.DataFrame:
+    """The rows of `class_differences` whose interval does not contain 0."""
     return differences.loc[(differences["low"] > 0) | (differences["high"] < 0)]
 
 
@@ -135,16 +136,16 @@ def _f1(
 
 
 def _members(codes: Int[np.ndarray, " cases"], n_class: int) -> csr_array:
-    """1 where a case is of a class, by class."""
+    """A sparse matrix (class, case) with 1 where the case has the class."""
     ones, cases = np.ones(len(codes), int), np.arange(len(codes))
     return csr_array((ones, (codes, cases)), shape=(n_class, len(codes)))
 
 
-def divided(both: pd.DataFrame, which: Which = "differ") -> pd.DataFrame:
-    """The rows of `shared` with other predictions, those that are surest first.
+def differing_texts(both: pd.DataFrame, which: Which = "differ") -> pd.DataFrame:
+    """The rows of `match_texts` with different predictions, the most confident first.
 
-    `a`: this run alone is right; `b`: the other alone; `neither`: both are wrong, and
-    not in the same way.
+    `which` selects rows: "differ", all; "a", only this run is right; "b", only the
+    other is right; "neither", both are wrong in different ways.
     """
     differ = both["predicted_a"] != both["predicted_b"]
     right = {

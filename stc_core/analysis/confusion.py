@@ -1,4 +1,4 @@
-"""Which class is taken for which: counts, and the scores of each class."""
+"""Which classes are confused: the counts, and the scores of each class."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -11,13 +11,13 @@ from stc_core.metrics.scores import wilson_interval
 
 
 class Confusion(NamedTuple):
-    """`counts[i, j]` rows of class i were taken for class j; classes as given."""
+    """`counts[i, j]` rows of class i were predicted as class j."""
 
     classes: tuple[str, ...]
     counts: Int[np.ndarray, "n_class n_class"]
 
     def of(self, classes: Sequence[str]) -> "Confusion":
-        """The rows and columns of some classes, in this order."""
+        """The confusion among `classes` only, in this order."""
         at = [self.classes.index(name) for name in classes]
         return Confusion(tuple(classes), self.counts[np.ix_(at, at)])
 
@@ -38,34 +38,40 @@ def confusion(
     return Confusion(tuple(classes), cells.reshape(n_class, n_class))
 
 
-def class_scores(found: Confusion) -> pd.DataFrame:
-    """A row per class: class, n, predicted, precision, recall, f1, each with its 95 %
-    interval (`_low`, `_high`); NaN where nothing is there to count.
+def class_scores(counts: Confusion) -> pd.DataFrame:
+    """A table with class, n, predicted, precision, recall and f1 of each class.
 
-    Precision and recall have Wilson's interval. F1 = 2 s / (1 + s) rises with the share
-    s of right ones among all rows that are of the class or taken for it, so its bounds
-    are those of s, put into the same formula. Source: Hand, Christen & Kirielle 2021
-    (there s is F*).
+    Each score has its 95 % interval (`_low`, `_high`) and is NaN if there is no row to
+    count. Precision and recall have Wilson intervals. F1 = 2 s / (1 + s) rises with s,
+    the share of right rows among all rows that have the class or are predicted as it.
+    So the bounds of s, put into the same formula, are the bounds of F1. Source: Hand,
+    Christen & Kirielle 2021 (s is called F* there).
     """
-    hits = found.counts.diagonal()
-    n, guessed = found.counts.sum(axis=1), found.counts.sum(axis=0)
-    frame = pd.DataFrame({"class": found.classes, "n": n, "predicted": guessed})
-    for name, of in (("precision", guessed), ("recall", n), ("f1", n + guessed - hits)):
-        known = np.where(of > 0, of, np.nan)
-        low, high = wilson_interval(hits, of)
+    hits = counts.counts.diagonal()
+    n, guessed = counts.counts.sum(axis=1), counts.counts.sum(axis=0)
+    frame = pd.DataFrame({"class": counts.classes, "n": n, "predicted": guessed})
+    for name, total in (
+        ("precision", guessed),
+        ("recall", n),
+        ("f1", n + guessed - hits),
+    ):
+        known = np.where(total > 0, total, np.nan)
+        low, high = wilson_interval(hits, total)
         for end, share in {"": hits / known, "_low": low, "_high": high}.items():
             score = 2 * share / (1 + share) if name == "f1" else share
-            frame[name + end] = np.where(of > 0, score, np.nan)
+            frame[name + end] = np.where(total > 0, score, np.nan)
     return frame
 
 
-def confused_pairs(found: Confusion) -> pd.DataFrame:
-    """label, predicted, n and share (of the rows of that label) of each kind of error,
-    the most frequent first."""
-    counts = found.counts
+def confused_pairs(confusion: Confusion) -> pd.DataFrame:
+    """A table with label, predicted, n and share of each kind of error.
+
+    `share` is the share of the rows with that label. The most frequent error is first.
+    """
+    counts = confusion.counts
     true, guess = np.nonzero(counts - np.diag(counts.diagonal()))
     n = counts[true, guess]
-    names = np.array(found.classes, dtype=object)
+    names = np.array(confusion.classes, dtype=object)
     frame = pd.DataFrame(
         {
             "label": names[true],
@@ -79,8 +85,10 @@ def confused_pairs(found: Confusion) -> pd.DataFrame:
 
 
 def most_confused(found: Confusion, most: int) -> list[str]:
-    """At most `most` classes, those with most errors to or from them, in the order of
-    the classes."""
+    """The classes with the most errors, at most `most`, in the order of the classes.
+
+    An error counts for its label and for its prediction.
+    """
     counts = found.counts
     errors = counts.sum(axis=0) + counts.sum(axis=1) - 2 * counts.diagonal()
     worst = np.argsort(-errors, kind="stable")[:most]

@@ -1,4 +1,4 @@
-"""The texts of a run as a table to look through: filtered, then in a useful order."""
+"""The texts of a run as a table that can be filtered and sorted."""
 
 from typing import Literal
 
@@ -10,18 +10,19 @@ UNCERTAIN = 0.2
 Show = Literal["all", "wrong", "uncertain"]
 COLUMNS = ("example", "text", "label", "predicted", "probability", "margin", "correct")
 _PLACE = ("file", "row")
-"""Where a text is in what was given: data or test, and its row there, from 1."""
+"""The place of a text: the file (data or test) and its row there, counted from 1."""
 
 
 def place_in_words(row: int, file: str) -> str:
-    """Where a text is in what was given, in words: 'row 3 of the test file'."""
+    """The place of a text in words, as 'row 3 of the test file'."""
     return f"row {row}" + (" of the test file" if file == "test" else "")
 
 
 def example_table(predictions: pd.DataFrame, corpus: pd.DataFrame) -> pd.DataFrame:
-    """A row per text of the corpus: COLUMNS, split, PLACE; `example` is its position.
+    """A table with a row for each text: COLUMNS, split, file and row.
 
-    The margin is the lead of the most probable class over the second.
+    `example` is the position in the corpus. The margin is the lead of the most probable
+    class over the second.
     """
     shares = predictions.filter(like="p:").to_numpy(float)
     top = np.partition(shares, -2, axis=1)[:, -2:] if shares.shape[1] > 1 else shares
@@ -44,8 +45,8 @@ def select_examples(
 ) -> pd.DataFrame:
     """The rows of `example_table` that pass every filter, the least certain first.
 
-    `label` is the true or the predicted class; `query` is found in the text as it is
-    written, whatever the case. Without `show` the order is that of the corpus.
+    `label` is the true or the predicted class. `query` must be in the text; upper and
+    lower case are the same. If `show` is "all", the order is that of the corpus.
     """
     keep = np.ones(len(table), bool)
     if split is not None:
@@ -59,7 +60,7 @@ def select_examples(
     if query.strip():
         lower = table["text"].str.casefold()
         keep &= lower.str.contains(query.strip().casefold(), regex=False).to_numpy()
-    found = table.loc[keep]
+    passing = table.loc[keep]
     if show != "all":
-        found = found.sort_values("margin", kind="stable")
-    return found.reset_index(drop=True)
+        passing = passing.sort_values("margin", kind="stable")
+    return passing.reset_index(drop=True)

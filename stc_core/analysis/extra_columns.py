@@ -1,7 +1,7 @@
-"""The user's other columns of a run's texts, where they have few values.
+"""Other columns of the user's table, with few values, for the texts of a run.
 
-A run keeps only the columns that it was trained on, so the others are read from the
-table once more, and only if it still holds the same texts.
+A run keeps only the columns that it was trained on. The others are read from the table
+again, if the table still holds the same texts.
 """
 
 from collections.abc import Sequence
@@ -21,9 +21,9 @@ MOST_VALUES = 30
 
 
 class Facets(NamedTuple):
-    """`frame` has a column `column:NAME` for each, a row per row of the corpus.
+    """The other columns in `frame`, named `column:NAME`, with a row for each text.
 
-    `note` says in a sentence what is not there, and why; empty if nothing is amiss.
+    `note` is a sentence on what is missing and why; it is empty if nothing is missing.
     """
 
     frame: pd.DataFrame
@@ -36,10 +36,10 @@ class Facets(NamedTuple):
 
 
 def read_facets(data: DataConfig, corpus: pd.DataFrame, columns: Columns) -> Facets:
-    """Coarser labels, and other columns with 2 to MOST_VALUES values.
+    """The coarser labels, and the other columns that have 2 to MOST_VALUES values.
 
-    Empty cells are values, too: ''. A column of the data file that the test file does
-    not have is empty in the rows of that file.
+    An empty cell has the value ''. A column that the test file does not have is empty
+    in the rows of the test file.
     """
     coarse = {
         f"{COLUMN}{name}": corpus[f"label_{level}"].to_numpy()
@@ -50,8 +50,8 @@ def read_facets(data: DataConfig, corpus: pd.DataFrame, columns: Columns) -> Fac
         others = _others(data, corpus, columns)
     except StcError as error:
         note = (
-            "The other columns of the table are not known any more: "
-            f"{error.where or 'it cannot be read'}."
+            "The other columns of the table can no longer be read: "
+            f"{error.where or 'the table cannot be read'}."
         )
         return Facets(known, note)
     few = [
@@ -63,7 +63,7 @@ def read_facets(data: DataConfig, corpus: pd.DataFrame, columns: Columns) -> Fac
 
 
 def _others(data: DataConfig, corpus: pd.DataFrame, columns: Columns) -> pd.DataFrame:
-    """All columns that the run did not use, as texts, by row of the corpus."""
+    """All columns that the run did not use, as strings, in the order of the corpus."""
     encoding = data.encoding
     rows = corpus.loc[corpus["file"] == "data"]
     parts = [_part(data.path, rows, columns, encoding)]
@@ -77,20 +77,20 @@ def _others(data: DataConfig, corpus: pd.DataFrame, columns: Columns) -> pd.Data
 def _part(
     path: str, rows: pd.DataFrame, columns: Columns, encoding: str | None
 ) -> pd.DataFrame:
-    """The same, of the rows that come from one file."""
-    name = Path(path).name
+    """All columns that the run did not use, for the rows of one file."""
+    file_name = Path(path).name
     if not Path(path).is_file():
-        raise StcError(f"{name} was moved or removed")
+        raise StcError(f"{file_name} was moved or removed")
     table = read_table(path, encoding=encoding)
     used = [columns.text, *columns.labels, columns.split, columns.id]
     used += columns.written.values()
-    place = rows["row"].to_numpy() - 1
-    if columns.text not in table or (len(place) and place.max() >= len(table)):
-        raise StcError(f"{name} was changed")
-    table = table.take(place).set_index(rows.index)
+    positions = rows["row"].to_numpy() - 1
+    if columns.text not in table or (len(positions) and positions.max() >= len(table)):
+        raise StcError(f"{file_name} was changed")
+    table = table.take(positions).set_index(rows.index)
     if not _same(series(table, columns.text), series(rows, "text")):
-        raise StcError(f"{name} was changed")
-    return _texts(table, [one for one in table.columns if one not in used])
+        raise StcError(f"{file_name} was changed")
+    return _texts(table, [name for name in table.columns if name not in used])
 
 
 def _same(now: pd.Series, then: pd.Series) -> bool:

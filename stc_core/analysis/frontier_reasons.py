@@ -1,4 +1,4 @@
-"""Why a run has this classifier of its frontier, and which cheaper one comes near."""
+"""Why a run has this classifier of its frontier, and which cheaper one is near."""
 
 from collections.abc import Sequence
 
@@ -10,86 +10,92 @@ from stc_core.selection.frontier import Option, cheapest
 
 _FEWEST = (
     "Training looked at all layers{limits} and kept the **fewest neurons that do as "
-    "well as any number** on validation, by scores that are smoothed over neighbouring "
-    "numbers and penalties; the deepest of them says how deep to read. Cost was not "
-    "weighed."
+    "well as any number** on validation. The scores were smoothed over neighbouring "
+    "numbers and penalties. The deepest neuron sets how many layers are read. The cost "
+    "was not considered."
 )
-NOISE = " That is a single score, which is noisy{error}; it was not gone by."
+NOISE = " A single score is noisy{error}, so training did not choose by it."
 
 
 def reasons(
     options: Sequence[Option], chosen: Option, config: RunConfig, *, n: int
 ) -> list[str]:
-    """Why it is `chosen`, as Markdown, and what to think of options that score more.
+    """Sentences on why `chosen` was chosen and why no better score was, as Markdown.
 
-    `chosen` is one of `options`, `n` the number of validation texts; scores are
-    shares of 1.
+    `chosen` is one of `options`, and `n` is the number of validation texts. Scores are
+    between 0 and 1.
     """
     by_training, rule = _rule(options, chosen, config)
     return [rule, *_better(options, chosen, config.train, n if by_training else None)]
 
 
-def nearly(
+def near_options(
     options: Sequence[Option], chosen: Option, config: RunConfig
 ) -> list[Option]:
-    """The shallowest option within TOLERANCE of the best, if it is cheaper."""
+    """The shallowest option within TOLERANCE of the best, in a list.
+
+    The list is empty if that option is not cheaper than `chosen`.
+    """
     by = metric_name_of(config.train.class_weight)
-    found = cheapest(options, tolerance=TOLERANCE, by=by)
-    assert found is not None, options
-    cheaper = (found.deepest, found.neurons) < (chosen.deepest, chosen.neurons)
-    return [found] if cheaper else []
+    near = cheapest(options, tolerance=TOLERANCE, by=by)
+    assert near is not None, options
+    is_cheaper = (near.deepest, near.neurons) < (chosen.deepest, chosen.neurons)
+    return [near] if is_cheaper else []
 
 
 def _rule(
     options: Sequence[Option], chosen: Option, config: RunConfig
 ) -> tuple[bool, str]:
-    """Whether training chose the number of neurons by itself, and how it was chosen."""
+    """True if training chose the number of neurons itself, and how it was chosen."""
     train, by = config.train, metric_name_of(config.train.class_weight)
     if train.tolerance is not None and chosen is cheapest(
         options, tolerance=train.tolerance, by=by
     ):
         return False, (
-            f"The shallowest within **{points(train.tolerance)}** of the best on "
-            "validation was asked for."
+            "This run was set to take the shallowest classifier within "
+            f"**{points(train.tolerance)}** of the best on validation."
         )
     if config.shrink is not None and config.shrink.layer is not None:
-        return False, "This point of another run's frontier was asked for."
+        return False, "This run was set to take this point of another run's frontier."
     if train.budget is not None:
-        asked = ", as asked for" if chosen.neurons == train.budget else ""
+        as_set = ", the number that was set" if chosen.neurons == train.budget else ""
         return False, (
-            f"The best **{count(chosen.neurons, 'neuron')}** beside each other"
-            f"{asked}; the deepest of them says how deep to read."
+            f"Training kept the best **{count(chosen.neurons, 'neuron')}** together"
+            f"{as_set}. The deepest neuron sets how many layers are read."
         )
     return True, _FEWEST.format(limits=_limits(train))
 
 
 def _limits(train: TrainConfig) -> str:
-    """' up to 3 for at most 256 neurons'."""
-    said = "" if train.max_layer is None else f" up to {train.max_layer}"
+    """The limits of the training in words, as ' up to 3 for at most 256 neurons'."""
+    limits = "" if train.max_layer is None else f" up to {train.max_layer}"
     if train.max_neurons is not None:
-        said += f" for at most {count(train.max_neurons, 'neuron')}"
-    return said
+        limits += f" for at most {count(train.max_neurons, 'neuron')}"
+    return limits
 
 
 def _better(
     options: Sequence[Option], chosen: Option, train: TrainConfig, n: int | None
 ) -> list[str]:
-    """The option with the best score; why it was not taken, where `n` is given."""
+    """A sentence on the option with the best score; empty if `chosen` is as good.
+
+    With `n` it also says why that option was not taken.
+    """
     by = metric_name_of(train.class_weight)
     best = max(options, key=lambda option: getattr(option, by))
-    score, more = getattr(chosen, by), getattr(best, by) - getattr(chosen, by)
-    if round(100 * more, 1) == 0:
+    score, gain = getattr(chosen, by), getattr(best, by) - getattr(chosen, by)
+    if round(100 * gain, 1) == 0:
         return []
-    named = f"**{count(best.neurons, 'neuron')} of layers up to {best.layer}**"
-    told = f"{named} have {points(more)} more {METRICS[by]} on validation."
+    neurons = f"**{count(best.neurons, 'neuron')} of layers up to {best.layer}**"
+    sentence = f"{neurons} have {points(gain)} more {METRICS[by]} on validation."
     if n is None:
-        return [told]
-    error = f", one standard error is about {points((score * (1 - score) / n) ** 0.5)}"
-    of_texts = f"{error} on {n:,} texts" if by == "accuracy" else ""
-    return [told + NOISE.format(error=of_texts)]
+        return [sentence]
+    error = f" (one standard error is about {points((score * (1 - score) / n) ** 0.5)}"
+    of_texts = f"{error} on {n:,} texts)" if by == "accuracy" else ""
+    return [sentence + NOISE.format(error=of_texts)]
 
 
 def points(share: float) -> str:
-    """A difference of shares: '1.5 points'."""
-    said = f"{100 * share:.1f}"
-    return "1 point" if said == "1.0" else f"{said.removesuffix('.0')} points"
+    """A difference of shares in words, as '1.5 points'."""
+    number = f"{100 * share:.1f}"
+    return "1 point" if number == "1.0" else f"{number.removesuffix('.0')} points"

@@ -1,9 +1,9 @@
 """Rows whose label is likely wrong: confident learning (Northcutt et al. 2021).
 
-Each row is judged by heads that were fitted without it, on the neurons of the run.
-Those were chosen with all labels but those of test, so a wrong label is found a little
-less often than with neurons chosen anew. The estimates are those of cleanlab, which
-loads when it is asked.
+Heads on the neurons of the run are fitted without a row and then judge it. The neurons
+were chosen with all labels except those of test, so a wrong label is found a little
+less often than with newly chosen neurons. cleanlab, which loads when first used, makes
+the estimates.
 """
 
 from collections.abc import Callable, Sequence
@@ -26,9 +26,9 @@ from stc_core.selection.streaming import head_from
 
 FOLDS = 5
 FIT_PRODUCTS = 1e12
-"""Products that the fits may take; some 40 s on one core."""
+"""The most multiplications of all fits, which take about 40 s on one core."""
 _FEWEST = 2000
-"""Rows that are fitted on whatever it takes."""
+"""The fewest rows to fit on, even if that takes more multiplications."""
 _COLUMNS = (
     "example",
     "text",
@@ -43,57 +43,71 @@ _COLUMNS = (
 
 
 def likely_mislabelled(run: Run, *, seed: int = 0) -> pd.DataFrame:
-    """COLUMNS and split, a row per text that is likely mislabelled, worst first.
+    """A table with a row for each text that is likely mislabelled, the worst first.
 
-    `file` and `row` say where its label stands: in the table or in its test file, and
-    in which row there, the header not counted; `example` is its number in the run.
-
-    Texts of every split are judged; no score of the run depends on it. StcError where
-    the run keeps no neurons.
+    `example` is the number of the text in the run. `file` (the table or its test file)
+    and `row` (without the header) say where its label stands. Texts of every split are
+    judged, and no score of the run depends on the result. Raises StcError if the run
+    keeps no neurons.
     """
     if not run.has("activations.npy"):
         raise StcError(
             "likely mislabelled rows",
-            expected="the neurons of a run, to fit heads that have not seen a row",
+            expected="a run that keeps neurons, on which heads can be fitted",
             got=f"a run of the recipe {run.config.train.recipe}, which keeps none",
             remedy="Train with the recipe stc on the same table.",
         )
-    metrics, corpus = run.metrics, run.corpus
-    classes = tuple(metrics["classes"])
-    codes = pd.Index(classes).get_indexer_for(series(corpus, "label")).astype(np.int64)
-    folds = folds_of(corpus["text"].tolist(), codes, seed=seed)
-    logits, judged = out_of_fold(
-        run.activations,
-        codes,
-        folds,
-        n_class=len(classes),
-        ridge=float(metrics["chosen"].get("ridge", 1.0)),
-        class_weight=run.config.train.class_weight,
-        seed=seed,
-    )
-    rows = np.flatnonzero(judged)
-    shares = softmax(logits[rows] / fit_temperature(logits[rows], codes[rows]))
-    found = _suspects(codes[rows], shares.astype(np.float64))
-    at = rows[found["row"].to_numpy()]
+    rows, shares = _judged_rows(run, seed=seed)
+    corpus, names = run.corpus, np.array(run.metrics["classes"], object)
+    codes = _label_codes(run)
+    suspects = _suspects(codes[rows], shares)
+    at = rows[suspects["row"].to_numpy()]
     return pd.DataFrame(
         {
             "example": at,
             "text": corpus["text"].to_numpy()[at],
-            "label": np.array(classes, object)[codes[at]],
-            "suggested": np.array(classes, object)[found["suggested"]],
-            **{name: found[name].to_numpy() for name in _COLUMNS[4:7]},
+            "label": names[codes[at]],
+            "suggested": names[suspects["suggested"]],
+            **{name: suspects[name].to_numpy() for name in _COLUMNS[4:7]},
             **{name: corpus[name].to_numpy()[at] for name in _COLUMNS[7:]},
             "split": corpus["split"].to_numpy()[at],
         }
     )
 
 
+def _label_codes(run: Run) -> Int[np.ndarray, " n"]:
+    """The index of the label of each text among the classes of `run`."""
+    classes = pd.Index(run.metrics["classes"])
+    return classes.get_indexer_for(series(run.corpus, "label")).astype(np.int64)
+
+
+def _judged_rows(
+    run: Run, *, seed: int
+) -> tuple[Int[np.ndarray, " some"], Float[np.ndarray, "some n_class"]]:
+    """The rows that heads fitted without them can judge, and their probabilities."""
+    metrics, codes = run.metrics, _label_codes(run)
+    folds = folds_of(run.corpus["text"].tolist(), codes, seed=seed)
+    logits, judged = out_of_fold(
+        run.activations,
+        codes,
+        folds,
+        n_class=len(metrics["classes"]),
+        ridge=float(metrics["chosen"].get("ridge", 1.0)),
+        class_weight=run.config.train.class_weight,
+        seed=seed,
+    )
+    rows = np.flatnonzero(judged)
+    shares = softmax(logits[rows] / fit_temperature(logits[rows], codes[rows]))
+    return rows, shares.astype(np.float64)
+
+
 def folds_of(
     texts: Sequence[str], codes: Int[np.ndarray, " n"], *, seed: int
 ) -> Int[np.ndarray, " n"]:
-    """The fold of each row, 0 to FOLDS - 1; equal texts are in the same one.
+    """The fold of each row, 0 to FOLDS - 1; equal texts are in the same fold.
 
-    The texts of a class are dealt out in turn, so its folds differ by one text at most.
+    The texts of a class are given to the folds in turn, so the numbers of its texts in
+    two folds differ by at most one.
     """
     keys = pd.factorize(np.array([text.strip() for text in texts], object))[0]
     places = np.unique(keys, return_index=True)[1]
@@ -115,13 +129,14 @@ def out_of_fold(
     class_weight: str | None = None,
     seed: int = 0,
 ) -> tuple[Float[np.ndarray, "n n_class"], Bool[np.ndarray, " n"]]:
-    """Logits of each row by a ridge head fitted on the other folds, and which rows that
-    head can judge: those of a class that it was shown.
+    """The logits of each row by a ridge head fitted on the other folds.
 
-    Equals a fit anew for each fold; where that goes by the products of the rows, the
-    scale of a neuron is that of all rows. Of many rows some, drawn by `seed`, are
-    fitted on, within FIT_PRODUCTS; all get logits. X may be mapped; it is read in
-    blocks, but where it goes by the rows those fitted on are held.
+    The second array says which rows that head can judge: the rows of classes that it
+    was fitted on. The result equals a new fit for each fold, except that the fit by row
+    products scales a neuron by all rows. If there are many rows, the heads are fitted
+    on a part drawn by `seed`, within FIT_PRODUCTS; all rows get logits. X may be
+    memory-mapped and is read in blocks; the fit by row products holds its rows in
+    memory.
     """
     n, d = X.shape
     drawn = np.random.default_rng(seed).permutation(n)[: most_rows(d)]
@@ -142,19 +157,26 @@ def out_of_fold(
 
 
 def most_rows(d: int) -> int:
-    """How many rows of `d` neurons are fitted on: FEWEST, more within FIT_PRODUCTS."""
+    """The number of rows of `d` neurons to fit on, as FIT_PRODUCTS allows.
+
+    It is _FEWEST at least.
+    """
     by_columns = int((FIT_PRODUCTS - _products_by_columns(0, d)) / (2 * d**2))
     by_rows = int(min((FIT_PRODUCTS / d) ** 0.5, FIT_PRODUCTS ** (1 / 3)))
     return max(_FEWEST, by_columns, by_rows)
 
 
 def _products_by_columns(n: int, d: int) -> float:
-    """Each row counted twice, in all and in its fold, and a factor for each fold."""
+    """Multiplications of the fit by columns.
+
+    Each row counts twice, in the total and in its fold; each fold adds a factorisation.
+    """
     return 2.0 * n * d**2 + FOLDS * d**3 / 6
 
 
 def _products_by_rows(n: int, d: int) -> float:
-    """One symmetric product, and a factor for each fold."""
+    """Multiplications of the fit by rows: one symmetric product, and a factorisation
+    for each fold."""
     return n**2 * d / 2 + FOLDS * (n * (1 - 1 / FOLDS)) ** 3 / 6
 
 
@@ -167,7 +189,7 @@ def _by_columns(
     n_class: int,
     ridge: float,
 ) -> Callable[[Bool[np.ndarray, " n"]], SparseHead]:
-    """What gives the head without a fold, from sums over the rows `some`."""
+    """A function that gives the head without a fold, from sums over the rows `some`."""
     d = X.shape[1]
     mean, sd = mean_and_sd(np.asarray(X[some[:_FEWEST]], np.float32))
     empty = np.zeros((n_class, d), np.float32)
@@ -197,7 +219,10 @@ def _by_rows(
     n_class: int,
     ridge: float,
 ) -> Callable[[Bool[np.ndarray, " n"]], SparseHead]:
-    """The same from the inner products of the rows, which all folds share."""
+    """A function that gives the head without a fold, from inner products of the rows.
+
+    All folds share these products.
+    """
     Z, weight = np.array(X[some], np.float32), weights[some]
     mean, sd = mean_and_sd(Z, weight)
     Z -= mean
@@ -226,12 +251,13 @@ def _by_rows(
 def _suspects(
     codes: Int[np.ndarray, " n"], shares: Float[np.ndarray, "n n_class"]
 ) -> pd.DataFrame:
-    """row, suggested (a class code), score, p_label, p_suggested: the rows that are
-    confidently of another class, by rising score.
+    """A table of the rows that clearly belong to another class, by rising score.
 
-    A row is if its share for that class is at least the mean share that rows of that
-    label have (Northcutt et al. 2021, the confident joint). The score is the normalised
-    margin (p_label - p_suggested + 1) / 2: 0 is as wrong as can be.
+    Its columns are row, suggested (a class code), score, p_label and p_suggested. A row
+    belongs to a class clearly if its probability for the class is at least the mean
+    probability of the rows with that label (Northcutt et al. 2021, the confident
+    joint). The score is the normalised margin (p_label - p_suggested + 1) / 2; 0 means
+    most likely wrong.
     """
     from cleanlab.filter import find_label_issues
 
@@ -244,13 +270,13 @@ def _suspects(
     )
     rows = np.asarray(rows, np.int64)
     top = shares[rows].argmax(axis=1)
-    given, other = shares[rows, codes[rows]], shares[rows, top]
+    labelled, other = shares[rows, codes[rows]], shares[rows, top]
     return pd.DataFrame(
         {
             "row": rows,
             "suggested": top,
-            "score": (given - other + 1) / 2,
-            "p_label": given,
+            "score": (labelled - other + 1) / 2,
+            "p_label": labelled,
             "p_suggested": other,
         }
     )

@@ -1,6 +1,7 @@
-"""The tree of labels as tables: rows and accuracy of each node, mistakes in a parent.
+"""The tree of labels as tables: the accuracy of each node, the mistakes in a parent.
 
-`frame` has a row per text: label_1 ... label_L, predicted_1 ... predicted_L and split.
+`frame` has a row for each text with label_1 ... label_L, predicted_1 ... predicted_L
+and split.
 """
 
 from collections.abc import Sequence
@@ -13,7 +14,7 @@ ELSEWHERE = "elsewhere"
 
 
 def with_labels(predictions: pd.DataFrame, corpus: pd.DataFrame) -> pd.DataFrame:
-    """The rows of a run's predictions beside the true label of each level."""
+    """The predictions of a run with the true label of each level added."""
     true = corpus[[name for name in corpus if str(name).startswith("label_")]]
     if true.empty:
         true = corpus[["label"]].set_axis(["label_1"], axis=1)
@@ -21,16 +22,17 @@ def with_labels(predictions: pd.DataFrame, corpus: pd.DataFrame) -> pd.DataFrame
 
 
 def depth_of(frame: pd.DataFrame) -> int:
-    """How many levels there are."""
+    """The number of levels."""
     return sum(str(name).startswith("label_") for name in frame)
 
 
 def node_table(frame: pd.DataFrame, *, split: str = "test") -> pd.DataFrame:
-    """A row per node, parents first: id, parent, label, level, rows, tested, accuracy.
+    """A table with a row for each node, parents first.
 
-    `rows` are texts of any split, so that those of children sum to their parent's;
-    accuracy is the share of its `tested` texts of `split` whose path down to the node
-    is predicted, None where there are none.
+    Its columns are id, parent, label, level, rows, tested, accuracy. `rows` counts
+    texts of every split, so the rows of children add up to those of their parent.
+    `accuracy` is the share of the `tested` texts of `split` whose labels are predicted
+    right down to this node; None if there are no such texts.
     """
     nodes: list[dict[str, Any]] = []
     tested = frame.loc[frame["split"] == split]
@@ -67,21 +69,21 @@ def _same_path(frame: pd.DataFrame, level: int) -> pd.Series:
 def child_confusion(
     frame: pd.DataFrame, path: Sequence[str], *, split: str = "test"
 ) -> pd.DataFrame:
-    """True children of a parent by predicted child: counts of texts of `split`.
+    """The counts of texts of `split` by true and predicted child of the parent `path`.
 
-    Texts that are predicted under another parent are in the column ELSEWHERE, so that
-    each line sums to its child's texts.
+    Texts that are predicted under another parent are in the column ELSEWHERE, so each
+    row adds up to the texts of its child.
     """
     level = len(path) + 1
-    here = frame["split"] == split
+    below = frame["split"] == split
     for n, label in enumerate(path, start=1):
-        here &= frame[f"label_{n}"] == label
-    part = frame.loc[here]
+        below &= frame[f"label_{n}"] == label
+    part = frame.loc[below]
     inside = pd.Series(True, index=part.index)
     for n, label in enumerate(path, start=1):
         inside &= part[f"predicted_{n}"].astype(str) == label
     true = part[f"label_{level}"].astype(str)
-    said = part[f"predicted_{level}"].astype(str).where(inside, ELSEWHERE)
-    names = sorted(set(true) | (set(said) - {ELSEWHERE}))
-    counts = pd.crosstab(true, said)
+    predicted = part[f"predicted_{level}"].astype(str).where(inside, ELSEWHERE)
+    names = sorted(set(true) | (set(predicted) - {ELSEWHERE}))
+    counts = pd.crosstab(true, predicted)
     return counts.reindex(index=names, columns=[*names, ELSEWHERE], fill_value=0)

@@ -1,4 +1,7 @@
-"""What is read at each place of the model: the probes' scores as one frame to draw."""
+"""The scores of the probes at each place of the model, as one table to draw.
+
+A place is a site with a pooling.
+"""
 
 from typing import Literal
 
@@ -11,27 +14,28 @@ from stc_core.metrics.scores import METRICS
 Score = Literal["accuracy", "macro_f1", "auc"]
 SCORES: dict[Score, str] = {**METRICS, "auc": "AUC"}
 OF_A_CLASS: dict[Score, str] = {"accuracy": "recall", "macro_f1": "F1", "auc": "AUC"}
-"""What the scores are called where they are of one class."""
+"""The names of the scores of a single class."""
 _PLACE = ["site", "pooling"]
 
 
 def best_probes(probes: pd.DataFrame) -> pd.DataFrame:
-    """One row per site and pooling: the probe with the C that validation chose.
+    """The probe of each site and pooling with the C that validation chose.
 
-    Places of `mute_places` are left out, unless there is no other.
+    The places of `mute_places` are left out, unless there are no others.
     """
     best = probes.loc[probes["best"].astype(bool)]
-    telling = best.loc[~_is_mute(best, probes)]
-    best = best if telling.empty else telling
+    readable = best.loc[~_is_mute(best, probes)]
+    best = best if readable.empty else readable
     return best.sort_values(["kind", "pooling", "layer"], kind="stable").reset_index(
         drop=True
     )
 
 
 def mute_places(probes: pd.DataFrame) -> list[str]:
-    """'resid.0 by first' for each place where every weight of every C is zero.
+    """The places where every probe has only zero weights, as 'resid.0 by first'.
 
-    The embedding of the first special token is one: it is the same for every text.
+    An example is the embedding of the first special token, which is the same for every
+    text.
     """
     best = probes.loc[probes["best"].astype(bool)]
     mute = best.loc[_is_mute(best, probes)]
@@ -39,9 +43,9 @@ def mute_places(probes: pd.DataFrame) -> list[str]:
 
 
 def _is_mute(best: pd.DataFrame, probes: pd.DataFrame) -> pd.Series:
-    reads = probes.loc[probes["nonzeros"] > 0]
-    telling = set(_places(reads))
-    return pd.Series([p not in telling for p in _places(best)], best.index, dtype=bool)
+    readable = set(_places(probes.loc[probes["nonzeros"] > 0]))
+    mute = [place not in readable for place in _places(best)]
+    return pd.Series(mute, best.index, dtype=bool)
 
 
 def readings(
@@ -55,10 +59,10 @@ def readings(
 ) -> pd.DataFrame:
     """The best probe of each place with its `value`, and `low` and `high` if known.
 
-    Of all classes, or of the class `label`, which needs `by_class`, as an AUC does:
-    over all classes that is the mean of theirs. `control` is the score that the probe
-    of shuffled labels has at the place, NaN if not known; the selectivity is what the
-    value has over it, with the interval of the value alone.
+    The score is that of all classes, or of the class `label`. A class needs `by_class`,
+    and so does the AUC, which is the mean over the classes. The column `control` is the
+    score of the probe on shuffled labels at the same place, NaN if not known. With
+    `selectivity` the control is subtracted from the value and its interval.
     """
     points = best_probes(probes)
     if label is not None or score == "auc":
@@ -71,8 +75,8 @@ def readings(
     points["control"] = np.nan
     if control is not None and label is None and score != "auc":
         best = control.loc[control["best"].astype(bool)]
-        found = dict(zip(_places(best), best[score].tolist(), strict=True))
-        points["control"] = [found.get(place, np.nan) for place in _places(points)]
+        scores = dict(zip(_places(best), best[score].tolist(), strict=True))
+        points["control"] = [scores.get(place, np.nan) for place in _places(points)]
     if selectivity:
         for name in ("value", "low", "high"):
             points[name] -= points["control"]
@@ -82,14 +86,14 @@ def readings(
 def _of_classes(
     points: pd.DataFrame, by_class: pd.DataFrame, label: str | None
 ) -> pd.DataFrame:
-    """`points` with the scores of a class, or with the mean AUC of all of them."""
+    """`points` with the scores of one class, or with the mean AUC of all classes."""
     if label is None:
         means = by_class.pivot_table(index=_PLACE, values="auc").reset_index()
         return points.merge(means, on=_PLACE)
     names = ["n", "accuracy", "accuracy_low", "accuracy_high", "macro_f1", "auc"]
-    found = by_class.loc[by_class["label"] == label, [*_PLACE, *names]]
+    scores = by_class.loc[by_class["label"] == label, [*_PLACE, *names]]
     kept = points.drop(columns=[name for name in names if name in points])
-    return kept.merge(found, on=_PLACE)
+    return kept.merge(scores, on=_PLACE)
 
 
 def _places(frame: pd.DataFrame) -> list[tuple[str, str]]:

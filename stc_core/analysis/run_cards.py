@@ -1,4 +1,4 @@
-"""A finished run on one line: what it was trained on and with, its score, its cost."""
+"""Cards of finished runs: the data, the settings, the score and the cost of each."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -12,7 +12,7 @@ from stc_core.display import distinct_titles, duration, interval, percent
 
 
 class Card(NamedTuple):
-    """A run as `compare` needs it; `run` is its folder's name, `table` its data."""
+    """The facts of a run for a comparison: `run` is its folder, `table` its data."""
 
     run: str
     name: str
@@ -43,7 +43,7 @@ def card(
     *,
     name: str,
 ) -> Card:
-    """The card of the run in the folder `run`, which people call `name`.
+    """The card of the run in the folder `run` with the name `name`.
 
     Two cards have the same `table` if their files have the same name and number of
     rows, and the texts and the (finest) labels come from the same columns.
@@ -75,48 +75,48 @@ def card(
 
 
 def way_of(config: RunConfig) -> str:
-    """How the run was trained: its preset, or else its recipe."""
+    """The preset of a run of the recipe stc, or the recipe of another run."""
     train = config.train
     return train.preset if train.recipe == "stc" else train.recipe
 
 
 def same_table(cards: Iterable[Card], mine: Card) -> list[Card]:
-    """The cards of the data that `mine` was trained on, `mine` among them."""
-    return [one for one in cards if one.table == mine.table]
+    """The cards of the runs on the same data as `mine`, including `mine`."""
+    return [card for card in cards if card.table == mine.table]
 
 
 def titles_of(cards: Sequence[Card]) -> dict[str, str]:
-    """By folder the score and name of each run; alike ones get their folder, too."""
+    """The title of each run by folder: score and name, and the folder if not unique."""
     return distinct_titles(
-        {one.run: f"{percent(one.accuracy)} · {one.name}" for one in cards}
+        {card.run: f"{percent(card.accuracy)} · {card.name}" for card in cards}
     )
 
 
 def card_table(cards: Sequence[Card]) -> pd.DataFrame:
-    """A row per card, by the names of its fields."""
+    """A table with a row for each card and a column for each of its fields."""
     return pd.DataFrame(cards, columns=list(Card._fields))
 
 
-def _facts(one: Card) -> dict[str, str]:
-    """What there is to know of a run, each in words."""
+def _facts(card: Card) -> dict[str, str]:
+    """The facts of a run, each in words."""
     return {
-        "Language model": one.backbone,
-        "Trained by": one.way,
-        "Seed": str(one.seed),
-        "Highest layer": f"{one.depth} of {one.depth_total}",
-        "Neurons kept": f"{one.neurons:,} of {one.neurons_total:,}",
-        "Accuracy": percent(one.accuracy),
-        "Accuracy, 95 %": interval((one.low, one.high)),
-        "Macro-F1": percent(one.macro_f1),
-        "ECE": percent(one.ece),
-        "Test texts": f"{one.n:,}",
-        "Compute a token": f"{one.flops_per_token / 1e6:,.1f} MFLOP",
-        "Parameters kept": f"{one.parameters / 1e6:,.1f} M",
-        "Training took": duration(one.seconds),
+        "Language model": card.backbone,
+        "Trained by": card.way,
+        "Seed": str(card.seed),
+        "Highest layer": f"{card.depth} of {card.depth_total}",
+        "Neurons kept": f"{card.neurons:,} of {card.neurons_total:,}",
+        "Accuracy": percent(card.accuracy),
+        "Accuracy, 95 %": interval((card.low, card.high)),
+        "Macro-F1": percent(card.macro_f1),
+        "ECE": percent(card.ece),
+        "Test texts": f"{card.n:,}",
+        "Compute per token": f"{card.flops_per_token / 1e6:,.1f} MFLOP",
+        "Parameters kept": f"{card.parameters / 1e6:,.1f} M",
+        "Training took": duration(card.seconds),
     }
 
 
 def side_by_side(a: Card, b: Card) -> pd.DataFrame:
-    """The facts of two runs: columns fact, a and b."""
-    left, right = _facts(a), _facts(b)
-    return pd.DataFrame({"fact": list(left), "a": left.values(), "b": right.values()})
+    """The facts of two runs as a table with the columns fact, a and b."""
+    of_a, of_b = _facts(a), _facts(b)
+    return pd.DataFrame({"fact": list(of_a), "a": of_a.values(), "b": of_b.values()})

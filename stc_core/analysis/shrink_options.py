@@ -1,6 +1,6 @@
-"""Depth as a dial: which cheaper classifier is wanted, and of which run.
+"""The settings of a run that makes a cheaper classifier from another run.
 
-No more than settings: shrink.py does the work, in a process of its own.
+recipes/shrink.py does the work, in a separate process.
 """
 
 from collections.abc import Sequence
@@ -18,11 +18,11 @@ from stc_core.selection.frontier import Option, cheapest
 from stc_core.selection.salience import SALIENCE
 
 TOLERANCE = 0.01
-"""Of the validation score, where nothing else is asked for."""
+"""The default tolerance, as a difference of the validation score."""
 NO_GUESS = np.zeros(0, int)
 
 
-def smaller(
+def shrink_config(
     parent: Run,
     *,
     max_layer: int | None = None,
@@ -34,30 +34,27 @@ def smaller(
 ) -> RunConfig:
     """The settings of a cheaper run that is made from `parent`.
 
-    With limits it is what training with the same limits would have given; with a
-    tolerance the cheapest within it (TOLERANCE if nothing is given). An `option` is one
-    of the frontier: its depth and its number of neurons. Raises StcError for a run that
-    cannot be made smaller.
+    With limits, the result is the same as a training with these limits. With a
+    tolerance, it is the cheapest classifier within it; without any argument the
+    tolerance is TOLERANCE. An `option` is a point of the frontier: its depth and its
+    number of neurons. Raises StcError for a run that cannot be made smaller.
     """
     check_limits(parent)
-    given = {"max_neurons": max_neurons, "tolerance": tolerance}
+    limits: dict[str, Any] = {"max_neurons": max_neurons, "tolerance": tolerance}
     if max_layer is not None:
-        given["max_layer"] = min([max_layer, *_known(parent.config.train.max_layer)])
-    given = {key: value for key, value in given.items() if value is not None}
-    if not given and option is None:
-        given = {"tolerance": TOLERANCE}
-    train = _limited(parent.config.train, given)
-    if option is None and set(given) == {"tolerance"}:
-        options, by = options_of(parent), metric_name_of(train.class_weight)
-        found = cheapest(options, tolerance=given["tolerance"], by=by)
-        assert found is not None
-        option = found.layer, found.neurons
+        limits["max_layer"] = min([max_layer, *_known(parent.config.train.max_layer)])
+    limits = {key: value for key, value in limits.items() if value is not None}
+    if not limits and option is None:
+        limits = {"tolerance": TOLERANCE}
+    train = _limited(parent.config.train, limits)
+    if option is None and set(limits) == {"tolerance"}:
+        option = _cheapest_option(parent, train, limits["tolerance"])
     if option is not None:
         find_option(options_of(parent), option)
     layer, neurons = option or (None, None)
-    known = "smaller" if option is None else kept(*option)
+    suffix = "smaller" if option is None else option_in_words(*option)
     return parent.config.changed(
-        name=name or f"{parent.name} · {known}",
+        name=name or f"{parent.name} · {suffix}",
         created="",
         train=train,
         shrink=ShrinkConfig(
@@ -70,20 +67,30 @@ def smaller(
     )
 
 
-def _limited(train: TrainConfig, given: dict[str, Any]) -> TrainConfig:
-    """`train` with the limits that are given; its budget is no more than its most."""
-    most = given.get("max_neurons", train.max_neurons)
+def _cheapest_option(
+    parent: Run, train: TrainConfig, tolerance: float
+) -> tuple[int, int]:
+    """The layer and the neurons of the cheapest option within `tolerance`."""
+    by = metric_name_of(train.class_weight)
+    option = cheapest(options_of(parent), tolerance=tolerance, by=by)
+    assert option is not None
+    return option.layer, option.neurons
+
+
+def _limited(train: TrainConfig, limits: dict[str, Any]) -> TrainConfig:
+    """`train` with these limits; its budget is lowered to `max_neurons` if needed."""
+    most = limits.get("max_neurons", train.max_neurons)
     if train.budget is not None and most is not None:
-        given = {**given, "budget": min(train.budget, most)}
-    return train.changed(**given)
+        limits = {**limits, "budget": min(train.budget, most)}
+    return train.changed(**limits)
 
 
 def _known(value: int | None) -> list[int]:
     return [] if value is None else [value]
 
 
-def kept(layer: int, neurons: int) -> str:
-    """'layer 3, 256 neurons'."""
+def option_in_words(layer: int, neurons: int) -> str:
+    """A point of the frontier in words, as 'layer 3, 256 neurons'."""
     return f"layer {layer}, {count(neurons, 'neuron')}"
 
 
@@ -92,7 +99,7 @@ def check_limits(parent: Run) -> None:
     state, train = parent.status["state"], parent.config.train
     where = f"run {parent.name!r}"
     if state != "done":
-        raise StcError(where, expected="a finished run", got=f"a {state} one")
+        raise StcError(where, expected="a finished run", got=f"a {state} run")
     if (train.recipe, train.preset) != ("stc", "stc"):
         raise StcError(
             where,
@@ -104,25 +111,25 @@ def check_limits(parent: Run) -> None:
         raise StcError(
             where,
             expected=f"a run with {SALIENCE} and frontier.parquet",
-            got="one of an earlier version",
-            remedy="Train it again.",
+            got="a run of an earlier version",
+            remedy="Train again.",
         )
 
 
 def options_of(run: Run) -> list[Option]:
-    """What may be had instead of the classifier of `run`, from its frontier."""
+    """The classifiers on the frontier of `run`, which could replace its own."""
     return options_in(run.frontier)
 
 
 def options_in(frontier: pd.DataFrame) -> list[Option]:
-    """The same, row by row, of frontier.parquet."""
+    """The option in each row of `frontier`, the table of frontier.parquet."""
     frame = frontier[list(Option._fields[:-1])]
     rows = frame.itertuples(index=False, name=None)
     return [Option._make((*row, NO_GUESS)) for row in rows]
 
 
 def find_option(options: Sequence[Option], place: tuple[int, int]) -> Option:
-    """The option of this depth and this number of neurons."""
+    """The option with this depth and number of neurons; StcError if there is none."""
     for option in options:
         if (option.layer, option.neurons) == place:
             return option

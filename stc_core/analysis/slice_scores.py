@@ -1,4 +1,4 @@
-"""Scores of one slice beside another: by class, by length, by the user's columns."""
+"""The accuracy of slices of the texts: by class, by length, by the user's columns."""
 
 import numpy as np
 import pandas as pd
@@ -10,18 +10,19 @@ from stc_core.frames import series
 from stc_core.metrics.scores import wilson_interval
 
 LENGTHS = 5
-"""Bins of length, with about as many texts in each."""
+"""The number of bins of length, each with about the same number of texts."""
 
 
 def slice_scores(table: pd.DataFrame, facets: pd.DataFrame) -> pd.DataFrame:
-    """A row per slice: by, value, slice (as text), n, accuracy, low, high, from_rest.
+    """A table with a row for each slice, sorted by the upper bound of its accuracy.
 
-    `table` is of `examples`, `facets` has its columns `column:NAME`, row by row. The
-    interval is Wilson's, 95 %; `from_rest` is the accuracy minus that of all other
-    rows, NaN without any. First come those that are worse for sure: by the upper bound.
+    Its columns are by, value, slice (as text), n, accuracy, low, high, from_rest.
+    `table` comes from `examples`, and `facets` has the columns `column:NAME` of the
+    same rows. The interval is Wilson's, 95 %. `from_rest` is the accuracy minus that of
+    all other rows, NaN if there are none.
     """
     texts = series(table, "text")
-    # A column of the user's may be called class or length, too: `by` is no key.
+    # The user may have a column named class or length, so `by` is not unique.
     keys = [("class", "label", series(table, "label").to_numpy())]
     words = text_lengths(texts)["words"].to_numpy()
     keys.append(("length", "length", length_bins(words)))
@@ -31,16 +32,19 @@ def slice_scores(table: pd.DataFrame, facets: pd.DataFrame) -> pd.DataFrame:
     parts = [
         _scores(correct, values).assign(by=by, name=name) for by, name, values in keys
     ]
-    found = pd.concat(parts, ignore_index=True)
-    pairs = zip(found["name"], found["value"], strict=True)
-    found["slice"] = [str(Slice.of([pair])) for pair in pairs]
+    scores = pd.concat(parts, ignore_index=True)
+    pairs = zip(scores["name"], scores["value"], strict=True)
+    scores["slice"] = [str(Slice.of([pair])) for pair in pairs]
     columns = ["by", "value", "slice", "n", "accuracy", "low", "high", "from_rest"]
-    return found.sort_values("high", kind="stable", ignore_index=True).loc[:, columns]
+    return scores.sort_values("high", kind="stable", ignore_index=True).loc[:, columns]
 
 
 def length_bins(words: Int[np.ndarray, " n"]) -> Shaped[np.ndarray, " n"]:
-    """'0-9', '10-14', ..., '40-' for each count: LENGTHS quantiles of them, or fewer
-    where many are alike. They meet without a gap, as parts of a slice do."""
+    """The bin of each number of words, as '0-9', '10-14', ..., '40-'.
+
+    The bins are LENGTHS quantiles, or fewer if many texts have the same length. They
+    cover all lengths without a gap, and each is a valid condition of a slice.
+    """
     if not len(words):
         return np.array([], dtype=object)
     marks = np.arange(1, LENGTHS) / LENGTHS

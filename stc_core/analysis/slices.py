@@ -1,7 +1,8 @@
-"""A slice: some of the texts, said in a short text that a link can hold.
+"""A slice: a part of the texts, written as a short string that a link can hold.
 
-`label=refund;predicted=delivery;length=0-9` are parts that must all hold, each
-`name=value`. In names and values `%`, `;` and `=` are written %25, %3B and %3D.
+An example is `label=refund;predicted=delivery;length=0-9`. Each part is a condition
+`name=value`, and all must hold. In names and values `%`, `;` and `=` are written %25,
+%3B and %3D.
 """
 
 from collections.abc import Iterable
@@ -17,21 +18,21 @@ from stc_core.data.statistics import text_lengths
 from stc_core.frames import series
 
 COLUMN = "column:"
-"""What the name of a part, and of a column of the frame, begins with that holds
+"""The prefix of the name of a part, or of a column of the frame, that stands for
 another column of the user's table."""
 FLAGS = {"wrong": "wrong", "uncertain": "uncertain", "star": "starred"}
 _QUOTED = {"%": "%25", ";": "%3B", "=": "%3D"}
 
 
 class Part(NamedTuple):
-    """One condition: its name, as in a slice's text, and its value."""
+    """One condition of a slice: its name and its value."""
 
     name: str
     value: str
 
     @property
     def sentence(self) -> str:
-        """The condition as people say it: 'label is refund', '10 to 19 words'."""
+        """The condition in words, as 'label is refund' or '10 to 19 words'."""
         name, value = self
         if name in FLAGS:
             return FLAGS[name]
@@ -43,7 +44,10 @@ class Part(NamedTuple):
         return f"{name.removeprefix(COLUMN)} is {value or 'empty'}"
 
     def mask(self, frame: pd.DataFrame) -> Bool[np.ndarray, " n"]:
-        """Where it holds; nowhere if the frame has no column to tell by."""
+        """True for each row where the condition holds.
+
+        It holds nowhere if the frame does not have the column that it needs.
+        """
         name, value = self
         if name == "query":
             text = frame["text"].str.casefold()
@@ -64,20 +68,22 @@ class Part(NamedTuple):
 
 
 class Slice(NamedTuple):
-    """The texts for which every one of `parts` holds; without parts, all of them."""
+    """The texts for which all of `parts` hold; without parts, all texts."""
 
     parts: tuple[Part, ...] = ()
 
     @classmethod
     def parse(cls, text: str | None) -> "Slice":
-        """The slice that `text` says, the inverse of str(); what it does not know, as
-        another version may have written it, is left out."""
+        """The slice that `text` describes, the inverse of str().
+
+        Unknown parts, which another version may have written, are left out.
+        """
         pairs = (piece.partition("=") for piece in (text or "").split(";"))
         return cls.of((unquote(name), unquote(value)) for name, _, value in pairs)
 
     @classmethod
     def of(cls, pairs: Iterable[tuple[str, str]]) -> "Slice":
-        """The slice of these names and values, each once; unknown ones are left out."""
+        """The slice with these names and values, without repeated or unknown ones."""
         parts = (Part(name, value) for name, value in pairs)
         return cls(tuple(dict.fromkeys(part for part in parts if _known(part))))
 
@@ -86,37 +92,38 @@ class Slice(NamedTuple):
 
     @property
     def text(self) -> str | None:
-        """The same as str(), or None where it holds all texts: for the context."""
+        """The same as str(), or None if the slice holds all texts."""
         return str(self) or None
 
     @property
     def sentence(self) -> str:
-        """What people read: 'label is refund, predicted is delivery, wrong'."""
+        """The slice in words, as 'label is refund, predicted is delivery, wrong'."""
         return ", ".join(part.sentence for part in self.parts) or "all texts"
 
     def value(self, name: str) -> str | None:
-        """The value of the first part called `name`; None without one."""
+        """The value of the first part named `name`; None if there is none."""
         return next((part.value for part in self.parts if part.name == name), None)
 
     @property
     def of_texts(self) -> "Slice":
-        """The parts that say what a text is, not how it was predicted."""
-        apart = ("label", "predicted", "wrong", "uncertain")
-        return Slice(tuple(part for part in self.parts if part.name not in apart))
+        """The slice without the parts that depend on the label or the prediction."""
+        dropped = ("label", "predicted", "wrong", "uncertain")
+        return Slice(tuple(part for part in self.parts if part.name not in dropped))
 
     def moved(self, **changes: str | None) -> "Slice":
-        """This slice with each named part set anew, or gone where it is None."""
+        """This slice with each named part set to a new value, or removed if None."""
         kept = [part for part in self.parts if part.name not in changes]
         new = [(name, value) for name, value in changes.items() if value is not None]
         return Slice.of([*kept, *new])
 
     def without(self, part: Part) -> "Slice":
-        return Slice(tuple(one for one in self.parts if one != part))
+        """This slice without `part`."""
+        return Slice(tuple(kept for kept in self.parts if kept != part))
 
     def mask(self, frame: pd.DataFrame) -> Bool[np.ndarray, " n"]:
-        """Which rows of `examples.examples` are in it.
+        """True for each row of an `examples.example_table` that is in the slice.
 
-        The user's other columns are looked for as `column:NAME`, stars as `star`.
+        The user's other columns have the names `column:NAME`, the stars `star`.
         """
         keep = np.ones(len(frame), bool)
         for part in self.parts:
@@ -136,7 +143,7 @@ def _known(part: Part) -> bool:
 
 
 def _bounds(value: str) -> tuple[int, int | None] | None:
-    """(10, 19) of '10-19', (40, None) of '40-'; None of what is neither."""
+    """(10, 19) for '10-19', (40, None) for '40-', None for any other text."""
     low, dash, high = value.partition("-")
     if not (dash and low.isdecimal() and (high.isdecimal() or not high)):
         return None

@@ -1,4 +1,4 @@
-"""What the numbers of a run say, in plain sentences. No Streamlit, no figures."""
+"""The results of a run in plain sentences. No Streamlit, no figures."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -14,7 +14,8 @@ from stc_core.types import SITE_KINDS
 OVERLAP = ", though the two 95 % intervals overlap."
 CHANCE = ", which may be chance (95 % of the difference on the same texts: {})."
 PARENT_CURVES = "The sparse classifier that this run began with"
-"""What the curves are of where the metrics name a recipe, which goes on from there."""
+"""What the curves describe if the metrics name a recipe: that recipe starts from the
+sparse classifier and trains another one."""
 
 
 def layer_story(
@@ -24,10 +25,10 @@ def layer_story(
     *,
     metric: Metric = "accuracy",
 ) -> list[str]:
-    """What the curves show, as Markdown: where, how much over the last layer, at what
-    cost.
+    """Sentences on the curves, as Markdown.
 
-    Every number is one of `probes`, `curves` or `metrics`.
+    They say which place is best, how much better it is than the last layer, and what it
+    costs. Every number comes from `probes`, `curves` or `metrics`.
     """
     best = best_probes(probes)
     sentences = [_place(best, metric), _over_last(best, metric)]
@@ -44,76 +45,79 @@ def _top(frame: pd.DataFrame, metric: Metric) -> dict[str, Any]:
 
 def _place(best: pd.DataFrame, metric: Metric) -> str:
     top = _top(best, metric)
-    said = f"{METRICS[metric]} {percent(top[metric])} on {top['n']:,} validation texts"
+    score = f"{METRICS[metric]} {percent(top[metric])} on {top['n']:,} validation texts"
     if metric == "accuracy":
         bounds = interval((top["accuracy_low"], top["accuracy_high"]))
-        said = (
+        score = (
             f"{percent(top[metric])} of {top['n']:,} validation texts are right "
             f"(95 %: {bounds})"
         )
     kind = SITE_KINDS[top["kind"]]
     return (
         f"The labels are read best at **layer {top['layer']}**, from its {kind} "
-        f"(`{top['site']}`) pooled by {top['pooling']}: {said}.{_level(best, metric)}"
+        f"(`{top['site']}`) pooled by {top['pooling']}: {score}.{_level(best, metric)}"
     )
 
 
 def _level(best: pd.DataFrame, metric: Metric) -> str:
-    """Which other places score exactly as much as the best one."""
-    level = best.loc[best[metric] == best[metric].max()].sort_values(
+    """A sentence on the places with exactly the best score, if there are several."""
+    tied = best.loc[best[metric] == best[metric].max()].sort_values(
         "layer", kind="stable"
     )
-    if len(level) == 1:
+    if len(tied) == 1:
         return ""
-    first = records(level)[0]
+    first = records(tied)[0]
     return (
-        f" **{len(level)} of the {len(best)} places** score exactly that, the "
+        f" **{len(tied)} of the {len(best)} places** have exactly this score, the "
         f"shallowest at layer {first['layer']} (`{first['site']}`, {first['pooling']})."
     )
 
 
 def _over_last(best: pd.DataFrame, metric: Metric) -> str:
-    """How far the best place is from the last layer, which people use by default."""
+    """A sentence on the gain over the last layer, which people use by default."""
     states = best.loc[best["kind"] == "resid"]
     if states.empty:
         return ""
     top = _top(best, metric)
     last = _top(states.loc[states["layer"] == states["layer"].max()], metric)
     if top["site"] == last["site"]:
-        return "No place does better than the last layer's hidden states."
+        return "No place is better than the hidden states of the last layer."
     points = 100 * (top[metric] - last[metric])
-    said = (
-        f"That is **{points:.1f} points** over the sparse probe of the last layer's "
+    sentence = (
+        f"That is **{points:.1f} points** above the sparse probe of the last layer's "
         f"hidden states (`{last['site']}`, {last['pooling']}: {percent(last[metric])})"
     )
     if metric == "accuracy" and top["accuracy_low"] <= last["accuracy_high"]:
-        return said + OVERLAP
-    return said + "."
+        return sentence + OVERLAP
+    return sentence + "."
 
 
 def _beside(metrics: Mapping[str, Any], metric: Metric) -> str:
-    """The classifier on the test texts beside the best baseline: better or worse."""
+    """A sentence that compares the classifier with the best baseline on test texts."""
     test, baselines = metrics["test"], metrics["baselines"]
     if not baselines:
         return ""
     key = max(baselines, key=lambda name: baselines[name][metric])
     points = 100 * (test[metric] - baselines[key][metric])
     by = f"{abs(points):.1f} points {'above' if points > 0 else 'below'}"
-    said = (
+    sentence = (
         f"On the {test['n']:,} test texts the classifier of this run has "
         f"{METRICS[metric]} {percent(test[metric])}, "
-        f"**{by if round(points, 1) else 'level with'}** the best baseline "
+        f"**{by if round(points, 1) else 'equal to'}** the best baseline "
         f"({baseline_name(key, metrics)}, {percent(baselines[key][metric])})"
     )
     if metric != "accuracy" or not round(points, 1):
-        return said + "."
+        return sentence + "."
     if (paired := baselines[key].get("lead_interval")) is not None:
         low, high = (100 * end for end in paired)
         may_be = low <= 0 <= high
-        return said + (CHANCE.format(f"{low:+.1f} to {high:+.1f}") if may_be else ".")
-    bounds = [one["accuracy_interval"] for one in (test, baselines[key])]
-    apart = bounds[0][0] > bounds[1][1] or bounds[1][0] > bounds[0][1]
-    return said + ("." if apart else OVERLAP)  # of a run of an older version
+        return sentence + (
+            CHANCE.format(f"{low:+.1f} to {high:+.1f}") if may_be else "."
+        )
+    # A run of an older version has no paired interval.
+    bounds = [scores["accuracy_interval"] for scores in (test, baselines[key])]
+    disjoint = bounds[0][0] > bounds[1][1] or bounds[1][0] > bounds[0][1]
+    return sentence + ("." if disjoint else OVERLAP)
 
 
 def _few_neurons(curves: pd.DataFrame, metric: Metric) -> list[str]:
@@ -127,10 +131,10 @@ def _few_neurons(curves: pd.DataFrame, metric: Metric) -> list[str]:
     kept = int(chosen.iloc[0]["neurons"])
     few = int(enough["neurons"])
     if few >= kept:
-        return [f"All **{kept:,} neurons** that were kept are needed for this score."]
+        return [f"All **{kept:,} kept neurons** are needed for this score."]
     return [
-        f"From **{few:,} neurons** on, each number that was tried reaches 95 % of the "
-        f"score of the {kept:,} that were kept."
+        f"**{few:,} neurons** are enough for 95 % of the score of the {kept:,} kept "
+        "neurons; every larger number that was tried reaches this, too."
     ]
 
 
@@ -143,33 +147,33 @@ def _shallow(
         return []
     row, total = chosen.iloc[0], metrics["layers"]["total"]
     who = PARENT_CURVES if "recipe" in metrics else "The classifier"
-    said = [_reads(who, int(row["layer"]), total, 1 - float(row["flops_share"]))]
+    sentences = [_reads(who, int(row["layer"]), total, 1 - float(row["flops_share"]))]
     early = _smallest(part, metric, share=0.95)
     if early is not None and early["layer"] < row["layer"]:
         saved = percent(1 - float(early["flops_share"]))
         keeps = percent(early[metric] / float(row[metric]))
-        said.append(
+        sentences.append(
             f"Stopping at layer {early['layer']} would keep {keeps} of its score on "
             f"validation and save {saved} of the compute."
         )
-    return said
+    return sentences
 
 
 def _reads(who: str, layer: int, total: int, saved: float) -> str:
     if layer >= total:
-        return f"{who} reads up to the last of {total} layers."
+        return f"{who} reads all {total} layers."
     return (
-        f"{who} reads up to **layer {layer} of {total}**, so "
-        f"{percent(saved)} of the compute is never run."
+        f"{who} reads up to **layer {layer} of {total}**, which saves "
+        f"{percent(saved)} of the compute."
     )
 
 
 def _smallest(
     part: pd.DataFrame, metric: Metric, *, share: float
 ) -> dict[str, Any] | None:
-    """The first row from which on every score is at least `share` of the chosen one's.
+    """The first row from which on all scores are at least `share` of the chosen score.
 
-    A lucky point that larger ones fall behind again is not enough.
+    A single lucky row is not enough: all later rows must reach the score, too.
     """
     chosen = part.loc[part["chosen"].astype(bool)]
     if chosen.empty:

@@ -1,1 +1,1 @@
-"""What predicts, explains, is saved and is opened again."""
+"""The classifiers: they predict and explain, and can be saved and opened again."""

@@ -1,4 +1,4 @@
-"""A classifier that reads all layers and tokens by attention, and says what it read."""
+"""A classifier that reads all layers and tokens with attention, and explains itself."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -24,13 +24,14 @@ from stc_core.types import PooledSite, Progress, Site, silent
 
 ATTENTION, TENSORS = "attention.json", "attention.safetensors"
 TOKENS = {"cpu": 2048, "cuda": 16384}
-"""Of a batch: all layers of it are held at once."""
+"""The most tokens in a batch. It is small because all layers are in memory at once."""
 
 
 class TokenReadout(NamedTuple):
     """logit_k = bias_k + weight_k (vector under the query of class k - center).
 
-    `center` is (layer, query, 3 d_model), what each layer adds to the average text.
+    `center` (layer, query, 3 d_model) is the part of each layer in the vector of the
+    average text.
     """
 
     weight: Float[Tensor, "n_class d3"]
@@ -41,7 +42,8 @@ class TokenReadout(NamedTuple):
 class AttentionClassifier(BaseClassifier):
     """Labels texts by attention over the layers and tokens of a backbone.
 
-    `attention_` makes a text a vector, `line_` makes that logits; `layers_` are read.
+    `attention_` turns a text into a vector and `line_` turns that vector into logits.
+    `layers_` are the layers that it reads.
     """
 
     def __init__(
@@ -63,7 +65,7 @@ class AttentionClassifier(BaseClassifier):
         return [Site(layer, "resid") for layer in self.layers_]
 
     def graded(self, ids: Tensor, mask: Tensor) -> Float[Tensor, "batch n_class"]:
-        """Logits of padded ids, from which gradients flow back if they may."""
+        """The logits of padded ids; gradients can flow back from them."""
         inputs = {"input_ids": ids, "attention_mask": mask}
         return self._logits(self._states(inputs), mask.bool())
 
@@ -79,7 +81,7 @@ class AttentionClassifier(BaseClassifier):
     def logits(
         self, texts: Strings, *, progress: Progress = silent
     ) -> Float[np.ndarray, "n n_class"]:
-        """A column for each class; no text's depend on the others."""
+        """The logits, a column for each class; other texts do not change them."""
         texts = check_texts(texts)
         out = np.empty((len(texts), len(self.classes_)), np.float32)
         done = 0
@@ -97,18 +99,40 @@ class AttentionClassifier(BaseClassifier):
         raise StcError(
             "features",
             expected="a classifier on neurons",
-            got="one that reads all of them by attention",
+            got="a classifier that reads all neurons by attention",
         )
 
     def explain(self, text: str) -> dict[str, Any]:
-        """What `BaseClassifier.explain` gives, and the attention: what the head reads.
+        """The explanation as `BaseClassifier.explain` gives it, with the attention.
 
-        In the place of neurons are the parts of the text's vector, layer by layer;
-        they, and the tokens too, sum with the bias to the logits. `attention` has the
-        share of each layer, and for each class that of each token. A share is no
-        proof: it says what is read, not what would happen without.
+        Instead of neurons it has the parts of the text's vector, layer by layer. Their
+        sum with the bias is the logits, and so is the sum of the tokens with the bias.
+        `attention` has the share of each layer, and the share of each token for each
+        class. A share says what is read, not what would happen without it.
         """
         check_texts([text])
+        parts, bias = self._split_text(text)
+        names = [str(name) for name in self.classes_]
+        logits = (parts.layers.sum((0, 1)) + bias).numpy().astype(np.float64)
+        layer_shares = zip(
+            map(str, self.layers_), parts.of_layers.tolist(), strict=True
+        )
+        return {
+            "text": text,
+            "label": names[int(logits.argmax())],
+            "probabilities": _named(names, softmax(logits[None])[0]),
+            "logits": _named(names, logits),
+            "bias": _named(names, bias),
+            "neurons": self._layer_rows(parts, names),
+            "tokens": self._token_rows(text, parts, names),
+            "attention": {
+                "layers": dict(layer_shares),
+                "tokens": _rows(names, parts.of_tokens),
+            },
+        }
+
+    def _split_text(self, text: str) -> tuple["_Parts", Tensor]:
+        """The parts of the logits of `text`, and the bias, on the CPU."""
         ids = self.backbone_.tokenize([text]).ids
         hidden = self.backbone_.token_activations(ids, self.sites)[0]
         states = [hidden[site][None] for site in self.sites]
@@ -116,35 +140,21 @@ class AttentionClassifier(BaseClassifier):
         attention = Attention.of({name: t.cpu() for name, t in weights.items()})
         line = TokenReadout(*(part.cpu() for part in self.line_))
         with torch.inference_mode():
-            parts = _split(attention, line, states)
-        layers = parts.layers.sum((0, 1))
-        names = [str(name) for name in self.classes_]
-        logits = (layers + line.bias).numpy().astype(np.float64)
-        return {
-            "text": text,
-            "label": names[int(logits.argmax())],
-            "probabilities": _named(names, softmax(logits[None])[0]),
-            "logits": _named(names, logits),
-            "bias": _named(names, line.bias),
-            "neurons": self._layer_rows(parts, names),
-            "tokens": [
-                {
-                    "start": int(start),
-                    "end": int(end),
-                    "text": token,
-                    "contribution": _named(names, row),
-                }
-                for (start, end, token), row in zip(
-                    self.backbone_.spans(text), parts.tokens, strict=True
-                )
-            ],
-            "attention": {
-                "layers": dict(
-                    zip(map(str, self.layers_), parts.of_layers.tolist(), strict=True)
-                ),
-                "tokens": _rows(names, parts.of_tokens),
-            },
-        }
+            return _split(attention, line, states), line.bias
+
+    def _token_rows(
+        self, text: str, parts: "_Parts", names: Sequence[str]
+    ) -> list[dict[str, Any]]:
+        spans = self.backbone_.spans(text)
+        return [
+            {
+                "start": int(start),
+                "end": int(end),
+                "text": token,
+                "contribution": _named(names, row),
+            }
+            for (start, end, token), row in zip(spans, parts.tokens, strict=True)
+        ]
 
     def _layer_rows(self, parts: "_Parts", names: Sequence[str]) -> list[dict]:
         return [
@@ -161,7 +171,7 @@ class AttentionClassifier(BaseClassifier):
         ]
 
     def __reduce__(self) -> tuple:
-        """Its parts, weights on the CPU: where it is opened may be no GPU."""
+        """Pickle its parts, with weights on the CPU, as the reader may have no GPU."""
         weights = {n: t.cpu() for n, t in self.attention_.state_dict().items()}
         line = TokenReadout(*(part.cpu() for part in self.line_))
         return _reader, (
@@ -173,7 +183,7 @@ class AttentionClassifier(BaseClassifier):
         )
 
     def save(self, folder: Path, *, params: dict[str, Any]) -> Path:
-        """Write the classifier; what `classifier.json` says comes last."""
+        """Write the classifier to `folder`; classifier.json is written last."""
         folder.mkdir(parents=True, exist_ok=True)
         tensors = {f"line.{name}": part for name, part in self.line_._asdict().items()}
         tensors |= {
@@ -194,7 +204,7 @@ def _reader(
     layers: Sequence[int],
     classes: Sequence[str],
 ) -> AttentionClassifier:
-    """The reader that was pickled."""
+    """The classifier from its pickled parts."""
     attention = Attention.of(weights)
     return AttentionClassifier(
         backbone, attention, line, layers=layers, classes=classes
@@ -211,7 +221,7 @@ def open_attention(
     """The classifier that `save` wrote to `folder`, on the backbone that it reads."""
     folder = Path(folder)
     classes, about, _ = persistence.read_saved(folder)
-    found = about.open(folder, backbone=backbone, device=device, progress=progress)
+    model = about.open(folder, backbone=backbone, device=device, progress=progress)
     layers = read_json(folder / ATTENTION)["layers"]
     try:
         tensors = load_file(folder / TENSORS)
@@ -219,28 +229,27 @@ def open_attention(
         raise StcError(
             f"classifier {str(folder)!r}",
             got=f"a damaged {TENSORS} ({error})",
-            remedy="Train it again.",
+            remedy="Train again.",
         ) from error
     attention = Attention.of(
         {n.partition(".")[2]: t for n, t in tensors.items() if n.startswith("att")}
     )
     line = TokenReadout(*(tensors[f"line.{name}"] for name in TokenReadout._fields))
     return AttentionClassifier(
-        found, attention, line, layers=layers, classes=classes.tolist()
+        model, attention, line, layers=layers, classes=classes.tolist()
     )
 
 
 def batches(
     backbone: Backbone, texts: Sequence[str], sites: Sequence[Site], make: Any
 ) -> Iterator[tuple[np.ndarray, Any]]:
-    """`make(states, mask)` of every batch of texts, with their rows.
+    """The rows of each batch of texts, and `make(states, mask)` of that batch.
 
-    States are those of `sites`, in their order; nothing of them is kept.
+    The states are those of `sites`, in this order; they are not kept.
     """
 
     def read(ids: list[np.ndarray]) -> Any:
-        place = backbone.device
-        batch = make_batch(ids, backbone.config, device=place, packed=False)
+        batch = make_batch(ids, backbone.config, device=backbone.device, packed=False)
         assert (np.diff(batch.order) > 0).all(), "texts come sorted by length"
         with torch.inference_mode():
             hidden = backbone.graded(batch.inputs, sites)
@@ -255,7 +264,10 @@ def batches(
 
 
 class _Parts(NamedTuple):
-    """The logits of one text less the bias, by layer and part, and by token."""
+    """The logits of one text without the bias, split by layer and part, and by token.
+
+    `of_layers` and `of_tokens` are the shares that attention reads.
+    """
 
     layers: Float[Tensor, "n_layers parts n_class"]
     tokens: Float[Tensor, "pos n_class"]

@@ -1,7 +1,7 @@
-"""Attention over the layers and tokens of a backbone, which makes a text a vector.
+"""Attention over the layers and tokens of a backbone, which turns a text into a vector.
 
-Source: FineText (arXiv 1910.11959), of which the abstract says that attention selects
-the features of the language model; the layer mixture is that of ELMo (1802.05365), the
+Source: FineText (arXiv 1910.11959), whose abstract says that attention selects the
+features of the language model. The layer mixture is that of ELMo (1802.05365), the
 attention over tokens that of 1703.03130.
 """
 
@@ -14,22 +14,22 @@ from torch import Tensor, nn
 from torch.nn.functional import layer_norm
 
 _WIDTH = 64
-"""Of the inner layer of the attention over tokens."""
+"""The width of the inner layer of the attention over tokens."""
 PARTS = ("attention", "max", "mean")
-"""What the vector of a text is made of, in this order."""
+"""The parts of the vector of a text, in this order."""
 
 
 class Attended(NamedTuple):
-    """Vectors of texts under each query, and the share of each token in them."""
+    """The vectors of texts for each query, and the share of each token in them."""
 
     vectors: Float[Tensor, "batch query d3"]
     shares: Float[Tensor, "batch query pos"]
 
 
 class Split(NamedTuple):
-    """The vectors of texts as sums over layers, or of one text over tokens.
+    """The vectors of texts split by layer, or the vector of one text split by token.
 
-    Of each of PARTS; only the first depends on the query.
+    There is a tensor for each of PARTS; only the first depends on the query.
     """
 
     attention: Float[Tensor, "batch n query d_model"]
@@ -46,9 +46,9 @@ class Split(NamedTuple):
 class Attention(nn.Module):
     """z_t = gamma sum_l softmax(s)_l LN(h_lt); a = softmax(v tanh(W z)); sum_t a_t z_t.
 
-    Beside that the vector of a text has the maximum and the mean of z over its tokens.
-    One query v, or one a class. Begins with equal shares of all layers and tokens;
-    padding has none.
+    The vector of a text also has the maximum and the mean of z over its tokens. There
+    is one query v, or one for each class. At first all layers and tokens have equal
+    shares. Padding has no share.
     """
 
     def __init__(
@@ -63,15 +63,15 @@ class Attention(nn.Module):
 
     @classmethod
     def of(cls, tensors: Mapping[str, Tensor]) -> "Attention":
-        """The one whose `state_dict` these are."""
+        """The attention with the weights `tensors`, as `state_dict` gives them."""
         n_query, width = tensors["query"].shape
         d_model = tensors["inner.weight"].shape[1]
-        found = cls(len(tensors["scores"]), d_model, n_query, width=width)
-        found.load_state_dict(dict(tensors))
-        return found.requires_grad_(False)
+        attention = cls(len(tensors["scores"]), d_model, n_query, width=width)
+        attention.load_state_dict(dict(tensors))
+        return attention.requires_grad_(False)
 
     def layer_shares(self) -> Float[Tensor, " n_layers"]:
-        """How much of each layer is read; they sum to one."""
+        """The share of each layer in what is read; the shares sum to one."""
         return self.scores.softmax(0)
 
     def layers(
@@ -79,7 +79,7 @@ class Attention(nn.Module):
         states: Sequence[Float[Tensor, "batch pos d_model"]],
         mask: Bool[Tensor, "batch pos"],
     ) -> list[Float[Tensor, "batch pos d_model"]]:
-        """What each layer adds to z; their sum is z, 0 at padding."""
+        """The part of each layer in z; their sum is z, and padding is 0."""
         shares = self.gamma * self.layer_shares()
         return [
             (share * layer_norm(state.float(), state.shape[-1:])).masked_fill(
@@ -91,7 +91,7 @@ class Attention(nn.Module):
     def token_shares(
         self, z: Float[Tensor, "batch pos d_model"], mask: Bool[Tensor, "batch pos"]
     ) -> Float[Tensor, "batch query pos"]:
-        """How much of each token is read under each query; they sum to one."""
+        """The share of each token in what each query reads; the shares sum to one."""
         scores = torch.einsum("qw,bpw->bqp", self.query, self.inner(z).tanh())
         return scores.masked_fill(~mask[:, None], -torch.inf).softmax(-1)
 
@@ -113,10 +113,10 @@ class Attention(nn.Module):
         states: Sequence[Float[Tensor, "batch pos d_model"]],
         mask: Bool[Tensor, "batch pos"],
     ) -> Split:
-        """What each layer adds to the vectors, the tokens' shares being what they are.
+        """The vectors split by layer, with the shares of the tokens held fixed.
 
-        Exact: the sum over layers is the vector. A maximum is that of the token where
-        z is largest.
+        The split is exact: the sum over layers is the vector. The maximum is taken at
+        the token where z is largest.
         """
         parts = torch.stack(self.layers(states, mask), 1)  # (batch, layer, pos, d)
         z = parts.sum(1)
@@ -132,9 +132,10 @@ class Attention(nn.Module):
     def by_token(
         self, states: Sequence[Float[Tensor, "1 pos d_model"]], center: Tensor
     ) -> Split:
-        """What each token of one text adds to its vectors less their `center`.
+        """The vectors of one text minus `center`, split by token.
 
-        `center` is (query, 3 d_model). Exact, as the shares of tokens sum to one.
+        `center` is (query, 3 d_model). The split is exact, as the shares of tokens sum
+        to one.
         """
         mask = torch.ones(states[0].shape[:2], dtype=torch.bool)
         z = torch.stack(self.layers(states, mask)).sum(0)[0]  # (pos, d)

@@ -1,6 +1,7 @@
-"""A head on a backbone: what a fitted classifier does with texts, and why.
+"""A fitted classifier: a head on a backbone that labels texts and explains the labels.
 
-Apart from the estimator, so that labelling a text loads nothing that fitting needs.
+It is separate from the estimator, so that labelling a text loads nothing that only
+fitting needs.
 """
 
 import re
@@ -20,14 +21,14 @@ from stc_core.heads.head import SparseHead, softmax
 from stc_core.types import Progress, Site, silent
 
 _HALF = re.compile("[\ud800-\udfff]")
-"""Half of a character: JSON can spell it, and no encoding of text can hold it."""
+"""Half of a character: JSON can contain it, but no text encoding can store it."""
 
 Strings = Any
 """Texts: a list, an array, a column of a table, or a table of one column."""
 
 
 class BaseClassifier:
-    """Labels texts and says why; `backbone_` runs up to `head_.layer` only."""
+    """Labels texts and explains the labels; runs no block above `head_.layer`."""
 
     backbone_: Backbone
     head_: SparseHead
@@ -48,21 +49,21 @@ class BaseClassifier:
     def logits(
         self, texts: Strings, *, progress: Progress = silent
     ) -> Float[np.ndarray, "n n_class"]:
-        """What the head gives each class, of two classes, too, a column for each."""
+        """The logits of the head, a column for each class, also for only two."""
         X = self.features(texts, progress=progress)
         return self.head_.logits(X)
 
     def decision_function(self, texts: Strings) -> Float[np.ndarray, "..."]:
-        """A score for each class, (n, n_class), of which the label's is the largest.
+        """A score for each class, (n, n_class); that of the predicted label is largest.
 
-        For two classes as in scikit-learn one number, (n): by how much the second one
-        is ahead, its log-odds. It is above 0 where the label is `classes_[1]`.
+        For two classes it is one number, (n), as in scikit-learn: the log-odds of the
+        second class. It is above 0 if the predicted label is `classes_[1]`.
         """
         scores = self._scores(texts)
         return scores[:, 1] - scores[:, 0] if scores.shape[1] == 2 else scores
 
     def _scores(self, texts: Strings) -> Float[np.ndarray, "n n_class"]:
-        """A column for each class; the largest is the label's, the first of equals."""
+        """The scores, a column for each class; the first largest one is the label's."""
         return self.logits(texts)
 
     def predict_proba(self, texts: Strings) -> Float[np.ndarray, "n n_class"]:
@@ -71,7 +72,7 @@ class BaseClassifier:
         return self.head_.probabilities(X)
 
     def predict(self, texts: Strings) -> Shaped[np.ndarray, " n"]:
-        """The most probable label of each text, of the kind that was fitted."""
+        """The most probable label of each text, with the type of the fitted labels."""
         best = self._scores(texts).argmax(axis=1)
         return self.classes_[best]
 
@@ -81,18 +82,21 @@ class BaseClassifier:
         labels: Any,
         sample_weight: Sequence[float] | Float[np.ndarray, " n"] | None = None,
     ) -> float:
-        """The share of texts whose label is found, each text of the weight given."""
+        """The share of texts whose label is predicted right, weighted if asked for."""
         from sklearn.metrics import accuracy_score
 
-        found = self.predict(texts)
-        return float(accuracy_score(labels, found, sample_weight=sample_weight))
+        predicted = self.predict(texts)
+        return float(accuracy_score(labels, predicted, sample_weight=sample_weight))
 
     def fit(self, texts: Strings, labels: Any) -> Any:
-        """StcError: it is fitted. scikit-learn knows an estimator by this method."""
+        """Raise StcError, as it is fitted already.
+
+        The method exists because scikit-learn recognises an estimator by it.
+        """
         raise StcError(
             f"fit of a {type(self).__name__}",
             expected="a classifier that can be fitted, such as SparsifyThenClassify",
-            got="one that was opened from disk, fitted",
+            got="a fitted classifier that was opened from disk",
             remedy="Wrap it in sklearn.frozen.FrozenEstimator to use it as it is.",
         )
 
@@ -100,7 +104,7 @@ class BaseClassifier:
         return hasattr(self, "backbone_")
 
     def __sklearn_tags__(self) -> Any:
-        """What scikit-learn asks of any estimator: this one classifies strings."""
+        """The tags that scikit-learn needs: a classifier of strings."""
         from sklearn.utils import ClassifierTags, InputTags, Tags, TargetTags
 
         return Tags(
@@ -113,12 +117,13 @@ class BaseClassifier:
         )
 
     def explain(self, text: str) -> dict[str, Any]:
-        """Why `text` gets its label, ready for JSON.
+        """The reasons for the label of `text`, ready for JSON.
 
-        label, probabilities, logits and bias per class; neurons with the activation
-        and the contribution per class; tokens (start and end in `text`; special ones
-        have start == end) with the contribution per class. Neurons, and tokens too,
-        sum with the bias to the logits.
+        It has the label, and the probabilities, logits and bias of each class. Each
+        neuron has its activation and its contribution to each class. Each token has its
+        start and end in `text` (equal for special tokens) and its contributions. The
+        sum of the neurons with the bias is the logits, and so is the sum of the tokens
+        with the bias.
         """
         backbone, head = self._parts()
         check_texts([text])
@@ -150,22 +155,22 @@ def open_base(
     device: str = "auto",
     progress: Progress = silent,
 ) -> BaseClassifier:
-    """What is saved in `folder`, ready to label, on the backbone it was fitted on.
+    """The classifier saved in `folder`, on the backbone it was fitted on.
 
-    Raises StcError when the format is another, or the backbone's weights are not
-    those of the fit.
+    Raises StcError if the format is another one, or if the backbone has other weights
+    than in the fit.
     """
     head, classes, about, _ = persistence.load_classifier(Path(folder))
-    found = BaseClassifier()
-    found.head_, found.classes_ = head, classes
-    found.backbone_ = about.open(
+    opened = BaseClassifier()
+    opened.head_, opened.classes_ = head, classes
+    opened.backbone_ = about.open(
         folder, backbone=backbone, device=device, progress=progress
     )
-    return found
+    return opened
 
 
 def check_texts(texts: Strings) -> list[str]:
-    """The texts as a list; StcError names the first that is blank, or not a text."""
+    """The texts as a list; StcError names the first that is blank or not a string."""
     out = _listed(texts)
     for row, text in enumerate(out):
         if not isinstance(text, str) or not text.strip():
@@ -179,8 +184,8 @@ def check_texts(texts: Strings) -> list[str]:
             raise StcError(
                 f"text {row}",
                 expected="whole characters",
-                got=f"half of one, {half[0]!r}, at {half.start()}",
-                remedy="Mend how the text was read.",
+                got=f"half a character, {half[0]!r}, at position {half.start()}",
+                remedy="Read the text again with the right encoding.",
             )
     if not out:
         raise StcError("texts", expected="at least one text", got="none")
@@ -197,7 +202,7 @@ def _listed(texts: Strings) -> list[Any]:
             "texts",
             expected="one text for each row",
             got=f"an array or a table of shape {tuple(shape)}",
-            remedy="Give the column of the texts alone.",
+            remedy="Give only the column of the texts.",
         )
     if isinstance(texts, str):
         raise StcError("texts", expected="a list of texts", got="one string")
@@ -205,9 +210,9 @@ def _listed(texts: Strings) -> list[Any]:
         raise StcError(
             "texts", expected="a list of texts", got=f"a {type(texts).__name__}"
         )
-    # The items of a pyarrow array are no Python strings by themselves.
-    listed: Any = getattr(texts, "to_pylist", None)
-    return list(texts) if listed is None else listed()
+    # The items of a pyarrow array are not Python strings.
+    to_list: Any = getattr(texts, "to_pylist", None)
+    return list(texts) if to_list is None else to_list()
 
 
 def _named(names: Sequence[str], values: np.ndarray) -> dict[str, float]:
@@ -236,7 +241,11 @@ def _tokens(
     head: SparseHead,
     hidden: dict[Site, np.ndarray],
 ) -> list[dict[str, Any]]:
-    """Shares by token; a decoder at position t reads token t - 1, a start at 0."""
+    """The contributions of each token.
+
+    Some decoders read token t - 1 at position t, and a start token at position 0; their
+    contributions are shifted back.
+    """
     spans = backbone.spans(text)
     shifted = np.zeros((len(spans) + 1, len(head.classes)))
     for site, shares in token_shares(head, hidden).items():

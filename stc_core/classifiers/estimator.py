@@ -1,4 +1,4 @@
-"""The product as a scikit-learn estimator: text in, label and reasons out."""
+"""The classifier as a scikit-learn estimator: it is fitted on texts and labels."""
 
 from collections.abc import Sequence
 from functools import partial
@@ -38,16 +38,19 @@ from stc_core.types import KINDS, Kind, PooledSite, Pooling, Progress, silent
 
 
 class SparsifyThenClassify(BaseClassifier, ClassifierMixin, BaseEstimator):
-    """A classifier of texts on a few salient neurons of a pretrained backbone.
+    """A text classifier on a few salient neurons of a pretrained backbone.
 
-    `backbone` is a name for Backbone.load, or a Backbone. Fitting extracts every site
-    (kept on disk by content, so a second fit on the same texts extracts nothing; of
-    more than sample.LARGE texts a sample alone), probes each, keeps neurons by the
-    preset and fits a head on all; a stratified `validation_share` chooses. Fitted:
-    `classes_`, `head_`, `backbone_`, `probes_`, `fitted_`. Prediction runs the
-    backbone up to `head_.layer` only. Rows have no weights of their own: `class_weight`
-    weighs classes. Pickled, it holds the name of its backbone and not its weights.
-    Source: METHODS of Sparsify-then-Classify, arXiv 2311.15983.
+    `backbone` is a name for Backbone.load, or a Backbone. Fitting extracts the
+    activations of every site, fits probes on each, keeps neurons by the preset, and
+    fits a head on all of them. Activations are cached on disk by content, so a second
+    fit on the same texts extracts nothing. If there are more than sample.LARGE texts,
+    only a sample is extracted. A stratified `validation_share` of the texts makes the
+    choices.
+
+    Fitted attributes are `classes_`, `head_`, `backbone_`, `probes_` and `fitted_`.
+    Prediction runs the backbone only up to `head_.layer`. Rows cannot have weights;
+    `class_weight` weighs classes. A pickle holds the name of the backbone, not its
+    weights. Source: Sparsify-then-Classify, arXiv 2311.15983.
     """
 
     penalty: PenaltyName
@@ -98,7 +101,7 @@ class SparsifyThenClassify(BaseClassifier, ClassifierMixin, BaseEstimator):
         *,
         progress: Progress = silent,
     ) -> "SparsifyThenClassify":
-        """The fitted classifier itself; `progress` follows the extraction."""
+        """Fit the classifier and return it; `progress` follows the extraction."""
         settings = self._settings()
         texts = check_texts(texts)
         classes, task = self._task(texts, _check_labels(labels))
@@ -134,7 +137,7 @@ class SparsifyThenClassify(BaseClassifier, ClassifierMixin, BaseEstimator):
     def _task(
         self, texts: Sequence[str], y: Shaped[np.ndarray, " n"]
     ) -> tuple[Shaped[np.ndarray, " n_class"], Task]:
-        """The classes, and the rows with some of them set aside for validation."""
+        """The classes, and the task: label codes, training rows, validation rows."""
         settings = self._settings()
         if len(y) != len(texts):
             raise StcError(
@@ -159,19 +162,20 @@ class SparsifyThenClassify(BaseClassifier, ClassifierMixin, BaseEstimator):
             test_share=0.0,
             seed=settings.seed,
         )
-        train, held = (np.flatnonzero(split == part) for part in (TRAIN, VALIDATION))
-        if not len(held):
+        train = np.flatnonzero(split == TRAIN)
+        validation = np.flatnonzero(split == VALIDATION)
+        if not len(validation):
             raise StcError(
                 "fit",
                 expected="enough rows to set some aside for validation",
                 got=f"{len(texts)} rows of {len(classes)} classes",
-                remedy="Give at least 3 different texts of some class.",
+                remedy="Give at least 3 different texts of one class.",
             )
         names = tuple(str(name) for name in classes)
-        return classes, Task(codes, names, train, held, settings.class_weight)
+        return classes, Task(codes, names, train, validation, settings.class_weight)
 
     def load_backbone(self, progress: Progress = silent) -> Backbone:
-        """The backbone that the parameters name."""
+        """The backbone that the parameters name, loaded if necessary."""
         if isinstance(self.backbone, Backbone):
             return self.backbone
         return Backbone.load(
@@ -183,25 +187,26 @@ class SparsifyThenClassify(BaseClassifier, ClassifierMixin, BaseEstimator):
         )
 
     def wanted(self, backbone: Backbone) -> list[PooledSite]:
-        """The pooled sites that the parameters ask for, in computing order."""
-        asked = self._settings()
-        deepest = backbone.n_layers if asked.max_layer is None else asked.max_layer
+        """The pooled sites that the parameters select, in the order of computation."""
+        settings = self._settings()
+        limit = settings.max_layer
+        deepest = backbone.n_layers if limit is None else limit
         if deepest > backbone.n_layers:
             raise StcError(
                 "max_layer",
                 expected=f"0 to {backbone.n_layers} for {backbone.name}",
                 got=str(self.max_layer),
             )
-        sites = [s for s in backbone.sites if s.kind in asked.kinds]
-        usual = SPIN_POOLINGS if self.preset == "spin" else backbone.default_poolings
+        sites = [site for site in backbone.sites if site.kind in settings.kinds]
+        default = SPIN_POOLINGS if self.preset == "spin" else backbone.default_poolings
         wanted = [
             PooledSite(site, pooling)
             for site in sites
             if site.layer <= deepest
-            for pooling in (asked.poolings or usual)
+            for pooling in (settings.poolings or default)
         ]
         if not wanted:
-            kinds = ", ".join(asked.kinds)
+            kinds = ", ".join(settings.kinds)
             raise StcError(
                 f"backbone {backbone.name!r}",
                 expected=f"sites of kind {kinds} up to layer {deepest}",
@@ -211,13 +216,13 @@ class SparsifyThenClassify(BaseClassifier, ClassifierMixin, BaseEstimator):
         return wanted
 
     def _settings(self) -> TrainConfig:
-        """The parameters, checked as those of a run are: StcError names a wrong one."""
-        given: dict[str, Any] = {
+        """The parameters as a TrainConfig; StcError names one that is not valid."""
+        params: dict[str, Any] = {
             name: value.tolist() if hasattr(value, "tolist") else value
             for name, value in self.get_params(deep=False).items()
             if name != "backbone"
         }
-        settings = TrainConfig(**{**given, "device": str(self.device)})
+        settings = TrainConfig(**{**params, "device": str(self.device)})
         for name in ("budget", "max_neurons", "tolerance"):
             value = getattr(self, name)
             if self.preset == "spin" and value is not None:
@@ -225,7 +230,7 @@ class SparsifyThenClassify(BaseClassifier, ClassifierMixin, BaseEstimator):
                     name,
                     expected="none with the preset spin, which keeps neurons by eta",
                     got=str(value),
-                    remedy="Leave it out, or give a smaller eta or a max_layer.",
+                    remedy=f"Leave {name} out, or give a smaller eta or a max_layer.",
                 )
         return settings
 
@@ -239,7 +244,7 @@ class SparsifyThenClassify(BaseClassifier, ClassifierMixin, BaseEstimator):
         device: str = "cpu",
         progress: Progress = silent,
     ) -> list[ProbeResult]:
-        """One path of sparse probes for each pooled site."""
+        """The sparse probes of each pooled site, fitted over a path of penalties."""
         return fit_probes(
             read,
             task.codes,
@@ -265,21 +270,21 @@ class SparsifyThenClassify(BaseClassifier, ClassifierMixin, BaseEstimator):
     ) -> Fitted:
         """The head of the preset, chosen on the validation rows.
 
-        Of the preset `stc`, whose probes may be those that a run keeps, every option
-        says the classes of the rows `reported`.
+        With the preset `stc`, every option also predicts the classes of the rows
+        `reported`; its `probes` may be those that a run has kept.
         """
-        asked = self._settings()
-        if asked.preset == "spin":
-            etas = SPIN_ETAS if asked.eta is None else (asked.eta,)
+        settings = self._settings()
+        if settings.preset == "spin":
+            etas = SPIN_ETAS if settings.eta is None else (settings.eta,)
             return fit_spin(read, task, probes, etas=etas, progress=progress)
         return fit_stc(
             read,
             task,
             probes,
-            eta=asked.eta,
-            budget=asked.budget,
-            max_neurons=asked.max_neurons,
-            tolerance=asked.tolerance,
+            eta=settings.eta,
+            budget=settings.budget,
+            max_neurons=settings.max_neurons,
+            tolerance=settings.tolerance,
             reported=reported,
             progress=progress,
         )
@@ -295,7 +300,7 @@ class SparsifyThenClassify(BaseClassifier, ClassifierMixin, BaseEstimator):
         probes: Sequence[ProbeResult],
         fitted: Fitted,
     ) -> "SparsifyThenClassify":
-        """This classifier, fitted with what was found elsewhere."""
+        """This classifier with the results of a fit that was made elsewhere."""
         self.backbone_ = backbone
         self.classes_ = classes
         self.probes_ = list(probes)
@@ -326,28 +331,32 @@ class SparsifyThenClassify(BaseClassifier, ClassifierMixin, BaseEstimator):
     ) -> "SparsifyThenClassify":
         """The classifier saved in `folder`, on the backbone it was fitted on.
 
-        Raises StcError when the format is another, or the backbone's weights are not
-        those of the fit.
+        Raises StcError if the format is another one, or if the backbone has other
+        weights than in the fit.
         """
         head, classes, about, params = persistence.load_classifier(Path(folder))
-        found = about.open(folder, backbone=backbone, device=device, progress=progress)
-        loaded = cls(**{**params, "backbone": backbone or found.name})
-        loaded.backbone_, loaded.head_, loaded.classes_ = found, head, classes
+        model = about.open(folder, backbone=backbone, device=device, progress=progress)
+        loaded = cls(**{**params, "backbone": backbone or model.name})
+        loaded.backbone_, loaded.head_, loaded.classes_ = model, head, classes
         return loaded
 
 
 def _check_labels(labels: Any) -> np.ndarray:
-    """The labels as an array; StcError names the first that is missing, or is many."""
-    if hasattr(labels, "to_pylist"):  # a pyarrow array, whose items are no scalars
+    """The labels as an array.
+
+    Raises StcError for the first label that is missing or is not a single value.
+    """
+    if hasattr(labels, "to_pylist"):  # a pyarrow array, whose items are not scalars
         labels = labels.to_pylist()
+    flat = "Give the labels as a flat list."
     for row, label in enumerate(labels):
-        one = is_scalar(label)
-        if not one or pd.isna(label):  # an array of strings would say 'nan' of NaN
+        is_single = is_scalar(label)
+        if not is_single or pd.isna(label):  # an array of strings turns NaN into 'nan'
             raise StcError(
                 f"label {row}",
                 expected="one label for every text",
                 got=repr(label)[:60],
-                remedy="Leave such rows out." if one else "Give them as a flat list.",
+                remedy="Leave such rows out." if is_single else flat,
             )
     y = _array(labels)
     if y.ndim != 1:
@@ -355,13 +364,13 @@ def _check_labels(labels: Any) -> np.ndarray:
             "labels",
             expected="one label for every text",
             got=f"an array of shape {y.shape}",
-            remedy="Give them as a flat list.",
+            remedy=flat,
         )
     return y
 
 
 def _array(labels: Any) -> np.ndarray:
-    """The labels in the type that they have: texts and numbers are not made alike."""
+    """The labels as an array that keeps their types: numbers do not become strings."""
     y = np.asarray(labels)
     if y.ndim != 1 or not (isinstance(labels, list | tuple) or y.dtype == object):
         return y

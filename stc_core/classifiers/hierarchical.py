@@ -1,8 +1,8 @@
 """A hierarchical classifier: each level of labels is read at its own layer.
 
-The heads of the coarse levels are in the tuned backbone too, where they tell the
-blocks above (guides.py); here they are read, so that a coarse answer runs the lower
-blocks only.
+The tuned backbone also contains the heads of the coarse levels and passes their output
+to the blocks above (guides.py). Here these heads are read, so a coarse answer runs only
+the lower blocks.
 """
 
 from collections.abc import Sequence
@@ -31,11 +31,12 @@ _PARTS = ("mean", "sd", "weight", "bias")
 
 
 class HierarchicalClassifier(BaseClassifier):
-    """Labels texts from coarse to fine, each level among the children of the last.
+    """Labels texts from coarse to fine; each label is a child of the label before it.
 
-    Each of `heads_` scores the finest nodes on its level's layer; a coarse node is the
-    sum of those under it. `head_` is the finest. `temperatures_` are those of the
-    coarse levels, `columns_` name all. A class is a node of the finest level.
+    Each of `heads_` scores the finest nodes at the layer of its level; the probability
+    of a coarse node is the sum over the nodes below it. `head_` is the head of the
+    finest level. `temperatures_` holds one temperature for each level, `columns_` the
+    name of each level. A class is a node of the finest level.
     """
 
     def __init__(
@@ -58,23 +59,23 @@ class HierarchicalClassifier(BaseClassifier):
 
     @property
     def classes_(self) -> np.ndarray:
-        """The nodes of the finest level that is answered."""
+        """The nodes of the finest level that is predicted."""
         return np.array(self.tree_.names(self.levels_ - 1))
 
     def up_to(self, levels: int) -> "HierarchicalClassifier":
-        """The same that answers the first `levels` levels only, by fewer blocks."""
+        """A classifier for only the first `levels` levels, which runs fewer blocks."""
         depth = self.tree_.depth
         if not 1 <= levels <= depth:
             raise StcError("levels", expected=f"1 to {depth}", got=str(levels))
-        found = copy(self)
-        found.levels_ = levels
-        return found
+        shallower = copy(self)
+        shallower.levels_ = levels
+        return shallower
 
     def answer(self, texts: Strings, *, progress: Progress = silent) -> Descent:
-        """The way down of each text, through the levels that are answered.
+        """The predicted path of each text, for the first `levels_` levels.
 
-        One forward, up to the layer of the finest of them; what it says of a level does
-        not depend on how many are asked for.
+        It takes one forward pass up to the layer of the finest of these levels. The
+        answer at a level does not depend on how many levels are predicted.
         """
         heads = self.heads_[: self.levels_]
         features = [feature for head in heads for feature in head.features]
@@ -95,77 +96,81 @@ class HierarchicalClassifier(BaseClassifier):
         return self.answer(texts).shares[-1]
 
     def predict(self, texts: Strings) -> np.ndarray:
-        """The finest label on each text's way down."""
+        """The finest predicted label of each text."""
         return self.classes_[self.answer(texts).nodes[:, -1]]
 
     def _scores(self, texts: Strings) -> Float[np.ndarray, "n n_class"]:
-        """The log-probability of each path, none as high as that of the way down.
+        """The log-probability of each path, lowered so that the predicted one is best.
 
         The best child of the best parent may be less probable than another class.
         """
-        way = self.answer(texts)
-        best = (np.arange(len(way.nodes)), way.nodes[:, -1])
-        scores = np.log(np.maximum(way.shares[-1], np.finfo(float).tiny))
+        answer = self.answer(texts)
+        best = (np.arange(len(answer.nodes)), answer.nodes[:, -1])
+        scores = np.log(np.maximum(answer.shares[-1], np.finfo(float).tiny))
         label = scores[best]
         scores = np.minimum(scores, np.nextafter(label, -np.inf)[:, None])
         scores[best] = label
         return scores
 
     def level_columns(self, way: Descent | None) -> dict[str, np.ndarray]:
-        """For each level, the label and its probability, as columns of a table."""
-        found: dict[str, np.ndarray] = {}
+        """The label and probability of each level, as columns of a table.
+
+        The columns are empty if `way` is None.
+        """
+        columns: dict[str, np.ndarray] = {}
         for level, column in enumerate(self.columns_[: self.levels_]):
             names = np.array(self.tree_.labels[level], dtype=object)
             nodes = np.empty(0, int) if way is None else way.nodes[:, level]
-            chances = np.empty(0) if way is None else way.probabilities()[:, level]
-            found[f"predicted_{column}"] = names[nodes]
-            found[f"probability_{column}"] = chances
-        return found
+            shares = np.empty(0) if way is None else way.probabilities()[:, level]
+            columns[f"predicted_{column}"] = names[nodes]
+            columns[f"probability_{column}"] = shares
+        return columns
 
     def explain(self, text: str) -> dict[str, Any]:
-        """The explanation of the finest level, and the answer of each level.
+        """The explanation of the finest level, and the answer at each level.
 
-        The label is the best of the children of the level above, so another class may
-        have a higher logit; logits and their parts are those of the finest head.
+        Logits and their parts are those of the finest head. The label is the best child
+        of the label above it, so another class may have a higher logit.
         """
-        found = super().explain(text)
-        way = self.up_to(self.tree_.depth).answer([text])
-        shares = way.shares[-1][0]
-        return found | {
-            "label": self.head_.classes[way.nodes[0, -1]],
+        explanation = super().explain(text)
+        answer = self.up_to(self.tree_.depth).answer([text])
+        shares = answer.shares[-1][0]
+        return explanation | {
+            "label": self.head_.classes[answer.nodes[0, -1]],
             "probabilities": {
                 name: float(share)
                 for name, share in zip(self.head_.classes, shares, strict=True)
             },
-            "levels": self.steps(text, way),
+            "levels": self.steps(text, answer),
         }
 
     def steps(self, text: str, way: Descent) -> list[dict[str, Any]]:
-        """Each level's label and probability, its layer, and the compute up to there.
+        """The label, probability and layer of each level, and the compute up to it.
 
-        FLOPs are those of all tokens of the text; the share is of the whole backbone.
+        FLOPs are those of all tokens of the text. Their share is relative to the whole
+        backbone.
         """
         backbone = self.backbone_
         n_tokens = len(backbone.tokenize([text]).ids[0])
         whole = max(backbone.flops_per_token(), 1)
-        said = []
-        for level, chances in enumerate(way.probabilities()[0]):
+        rows = []
+        for level, probability in enumerate(way.probabilities()[0]):
             layer = self.layers_[level]
             flops = backbone.flops_per_token(layer)
-            said.append(
+            rows.append(
                 {
                     "column": self.columns_[level],
                     "label": self.tree_.labels[level][way.nodes[0, level]],
-                    "probability": float(chances),
+                    "probability": float(probability),
                     "layer": layer,
                     "flops": flops * n_tokens,
                     "flops_share": flops / whole,
                 }
             )
-        return said
+        return rows
 
     def save(self, folder: Path, *, params: dict[str, Any]) -> Path:
-        """Write the classifier as every run keeps it, and its levels beside it."""
+        """Write the finest head as for other classifiers, and the levels beside it."""
         tensors = {
             f"{level}.{name}": np.ascontiguousarray(getattr(head, name), np.float32)
             for level, head in enumerate(self.heads_)
@@ -200,18 +205,18 @@ def open_hierarchical(
     """The classifier that `save` wrote to `folder`, on the backbone that was tuned."""
     folder = Path(folder)
     about = persistence.load_classifier(folder)[2]
-    found = about.open(folder, backbone=backbone, device=device, progress=progress)
+    model = about.open(folder, backbone=backbone, device=device, progress=progress)
     record, tensors = read_json(folder / TREE), load_file(folder / HEADS)
     tree = Tree.of(record)
     classes = tree.names(tree.depth - 1)
     heads = []
     for level, layer in enumerate(record["layers"]):
         parts = {name: tensors[f"{level}.{name}"] for name in _PARTS}
-        features = dense_features(found, layer)
+        features = dense_features(model, layer)
         heads.append(SparseHead(features, **parts, classes=classes))
     temperatures = record["temperatures"]
     return HierarchicalClassifier(
-        found, tree, heads, record["columns"], temperatures=temperatures
+        model, tree, heads, record["columns"], temperatures=temperatures
     )
 
 
@@ -221,16 +226,16 @@ def sibling_temperature(
     logits: Float[np.ndarray, "n n_node"],
     codes: Int[np.ndarray, "n depth"],
 ) -> float:
-    """The T in [1/20, 20] for which the softmax among true siblings has least log-loss.
+    """The T in [1/20, 20] with the lowest log-loss of the softmax among true siblings.
 
-    Targets are smoothed as in `metrics.fit_temperature`, whose value it has at the top
-    level. Nodes without siblings say nothing; with no others T is 1.
+    Targets are smoothed as in `metrics.fit_temperature`, which gives the same T at the
+    top level. Rows whose node has no siblings are left out; if no row is left, T is 1.
     """
     parent = codes[:, level - 1] if level else np.zeros(len(codes), int)
     under = tree.children(level)[parent]  # (n, n_node)
-    telling = (under.sum(axis=1) > 1) & (codes[:, level] >= 0)
-    under, true = under[telling], codes[telling, level]
-    Z = np.where(under, logits[telling].astype(np.float64), -np.inf)
+    usable = (under.sum(axis=1) > 1) & (codes[:, level] >= 0)
+    under, true = under[usable], codes[usable, level]
+    Z = np.where(under, logits[usable].astype(np.float64), -np.inf)
     n = len(Z)
     if not n:
         return 1.0
@@ -245,21 +250,24 @@ def sibling_temperature(
 
     bound = float(np.log(20))
     options = {"xatol": 1e-6}
-    found = minimize_scalar(
+    minimum = minimize_scalar(
         loss, bounds=(-bound, bound), method="bounded", options=options
     )
-    return float(np.exp(found.x))
+    return float(np.exp(minimum.x))
 
 
-def shallow(classifier: BaseClassifier, levels: int | None) -> BaseClassifier:
-    """The classifier for the first `levels` levels only; the same if none are given."""
+def limit_levels(classifier: BaseClassifier, levels: int | None) -> BaseClassifier:
+    """The classifier for the first `levels` levels only; unchanged if `levels` is None.
+
+    Raises StcError if the classifier has no levels.
+    """
     if levels is None:
         return classifier
     if not isinstance(classifier, HierarchicalClassifier):
         raise StcError(
             "levels",
             expected="a run of the recipe hierarchy",
-            got="one with a single level of labels",
-            remedy="Leave it out.",
+            got="a run with a single level of labels",
+            remedy="Leave levels out.",
         )
     return classifier.up_to(levels)

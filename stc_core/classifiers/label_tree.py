@@ -1,4 +1,4 @@
-"""A tree of labels, coarse to fine, and the way down it: no invalid path exists.
+"""A tree of labels, coarse to fine, and paths down it, which are always valid.
 
 A node is a path of labels from the top, so a label under two parents is two nodes.
 """
@@ -13,8 +13,10 @@ _SEPARATOR = " › "
 
 
 class Tree(NamedTuple):
-    """The nodes of each level: their labels, and where their parents are in the level
-    above (0 at the top level)."""
+    """The nodes of each level: the label of each, and the index of its parent.
+
+    The index is that in the level above; it is 0 at the top level.
+    """
 
     labels: tuple[tuple[str, ...], ...]
     parents: tuple[tuple[int, ...], ...]
@@ -37,10 +39,10 @@ class Tree(NamedTuple):
 
     def ancestors(self, level: int) -> Int[np.ndarray, " n_leaf"]:
         """The node of `level` above each node of the finest level."""
-        found = np.arange(self.sizes[-1])
+        nodes = np.arange(self.sizes[-1])
         for below in range(self.depth - 1, level, -1):
-            found = np.array(self.parents[below])[found]
-        return found
+            nodes = np.array(self.parents[below])[nodes]
+        return nodes
 
     def children(self, level: int) -> Bool[np.ndarray, "n_parent n_node"]:
         """True where a node of `level` is under a node of the level above.
@@ -55,9 +57,10 @@ class Tree(NamedTuple):
     def grouped(
         self, level: int, logits: Float[np.ndarray, "n n_leaf"]
     ) -> Float[np.ndarray, "n n_node"]:
-        """Logits of the nodes of a level from those of the finest.
+        """The logits of the nodes of a level, from the logits of the finest level.
 
-        A softmax of them sums that of the finest: log-sum-exp over each node's leaves.
+        They are the log-sum-exp over the leaves of each node. So their softmax gives
+        each node the sum of the probabilities of its leaves.
         """
         above = self.ancestors(level)
         nodes = [logits[:, above == node] for node in range(self.sizes[level])]
@@ -71,7 +74,10 @@ class Tree(NamedTuple):
         )
 
     def names(self, level: int) -> tuple[str, ...]:
-        """Names of the nodes of a level, each its label where no other has it."""
+        """The unique names of the nodes of a level.
+
+        A name is the label, with the name of the parent in front if it is not unique.
+        """
         labels = self.labels[level]
         shared = {label for label in labels if labels.count(label) > 1}
         if not shared:
@@ -85,7 +91,7 @@ class Tree(NamedTuple):
     def codes(
         self, labels: Shaped[np.ndarray, "n depth"]
     ) -> Int[np.ndarray, "n depth"]:
-        """The node of each row at each level; -1 from where its path is not known."""
+        """The node of each row at each level; -1 from the first unknown label on."""
         known: list[dict[tuple[int, str], int]] = [
             {node: place for place, node in enumerate(zip(*level, strict=True))}
             for level in zip(self.parents, self.labels, strict=True)
@@ -102,7 +108,7 @@ class Tree(NamedTuple):
 
 
 def tree_of(labels: Shaped[np.ndarray, "n depth"]) -> Tree:
-    """The tree of the paths that occur, its nodes in the order of their labels."""
+    """The tree of all paths in `labels`, with its nodes sorted by their labels."""
     paths = sorted({tuple(str(label) for label in path) for path in labels})
     names, parents = [], []
     above: dict[tuple[str, ...], int] = {(): 0}
@@ -115,17 +121,17 @@ def tree_of(labels: Shaped[np.ndarray, "n depth"]) -> Tree:
 
 
 class Descent(NamedTuple):
-    """Where each text goes: `nodes[:, d]` is its node of level d, one under another.
+    """The path of each text: `nodes[:, d]` is its node at level d, a child of the last.
 
-    `shares[d]` is the probability of each node of level d, that of its whole path;
-    each level sums to 1, and to its parent's over the children of one.
+    `shares[d]` holds the probability of the whole path to each node of level d. The
+    probabilities of a level sum to 1; those of the children of a node sum to its own.
     """
 
     nodes: Int[np.ndarray, "n depth"]
     shares: tuple[Float[np.ndarray, "n _"], ...]
 
     def probabilities(self) -> Float[np.ndarray, "n depth"]:
-        """The probability of each node on the way."""
+        """The probability of each node on the path."""
         columns = [
             share[np.arange(len(share)), self.nodes[:, level]]
             for level, share in enumerate(self.shares)
@@ -134,20 +140,22 @@ class Descent(NamedTuple):
 
 
 def descend(tree: Tree, logits: Sequence[Float[np.ndarray, "n _"]]) -> Descent:
-    """The way down by the logits of the first levels, each node the best child.
+    """The paths by the logits of the first levels; each node is the best child.
 
-    What is decided at a level does not depend on finer ones, so that a coarse answer
-    is the beginning of the full one.
+    The answer at a level does not depend on finer levels, so a coarse answer is the
+    beginning of the full answer.
     """
     n = len(logits[0])
     chosen = np.zeros(n, int)
     nodes, shares = [], []
     above = np.ones((n, 1))
-    for level, given in enumerate(logits):
+    for level, level_logits in enumerate(logits):
         under = tree.children(level)
-        chosen = np.where(under[chosen], given, -np.inf).argmax(axis=1)
+        chosen = np.where(under[chosen], level_logits, -np.inf).argmax(axis=1)
         nodes.append(chosen)
-        above = above[:, np.array(tree.parents[level])] * conditional(given, under)
+        above = above[:, np.array(tree.parents[level])] * conditional(
+            level_logits, under
+        )
         shares.append(above)
     return Descent(np.stack(nodes, axis=1), tuple(shares))
 

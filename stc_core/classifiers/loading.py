@@ -1,4 +1,4 @@
-"""A saved classifier of any kind, opened by what its folder holds."""
+"""Opens a saved classifier of any kind; the files in its folder tell the kind."""
 
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ def open_classifier(folder: Path, **arguments: Any) -> BaseClassifier:
     """The classifier in `folder`, with its backbone, ready to predict and explain.
 
     `arguments` are those of `open_base`: `backbone`, `device`, `progress`. Raises
-    StcError as it does.
+    StcError in the same cases as `open_base`.
     """
     if (folder / "tree.json").is_file():
         if (folder / "words.safetensors").is_file():

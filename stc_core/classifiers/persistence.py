@@ -24,7 +24,7 @@ _KINDS_1, _POOLINGS_1 = ("resid", "mlp"), ("first", "last", "max", "mean")
 
 
 class About(NamedTuple):
-    """Which backbone a classifier reads, and how."""
+    """The backbone that a classifier reads, and the settings it is loaded with."""
 
     name: str
     identity: str
@@ -37,13 +37,13 @@ class About(NamedTuple):
         return cls(backbone.name, backbone.identity, dtype, backbone.max_length)
 
     def beside(self, folder: Path) -> "About":
-        """The same, a backbone in the run of `folder` named from there.
+        """The same record, with a relative path if the backbone is next to `folder`.
 
-        So a run that is moved as a whole still finds it.
+        So the backbone is still found after the whole run was moved.
         """
         path = Path(self.name)
-        near = path.is_absolute() and path.parent == folder.absolute().parent
-        return self._replace(name=f"../{path.name}") if near else self
+        is_beside = path.is_absolute() and path.parent == folder.absolute().parent
+        return self._replace(name=f"../{path.name}") if is_beside else self
 
     def open(
         self,
@@ -53,27 +53,31 @@ class About(NamedTuple):
         device: str = "auto",
         progress: Progress = silent,
     ) -> Backbone:
-        """The backbone that the classifier in `folder` reads, checked."""
-        near = self.name.startswith("../")
-        found = backbone or Backbone.load(
-            str((Path(folder) / self.name).resolve()) if near else self.name,
+        """The backbone that the classifier in `folder` reads.
+
+        It is loaded, unless `backbone` is given. Raises StcError if it is another one
+        than in the fit.
+        """
+        is_beside = self.name.startswith("../")
+        model = backbone or Backbone.load(
+            str((Path(folder) / self.name).resolve()) if is_beside else self.name,
             device=device,
             dtype=self.dtype,
             max_length=self.max_length,
             progress=progress,
         )
-        self.check(found, folder)
-        return found
+        self.check(model, folder)
+        return model
 
     def check(self, backbone: Backbone, folder: str | Path) -> None:
-        """Raise StcError unless `backbone` has weights and tokenizer of the fit."""
+        """Raise StcError if `backbone` has other weights, tokenizer or length."""
         if backbone.identity != self.identity:
             raise StcError(
                 f"classifier {str(folder)!r}",
                 expected=f"the backbone {self.name} of identity {self.identity[:12]}",
                 got=f"{backbone.name} of identity {backbone.identity[:12]}",
                 remedy="Give the backbone it was trained on, or train again. Before "
-                "November 2026 the settings of a tokenizer were not part of it.",
+                "November 2026 the identity did not include tokenizer settings.",
             )
         if backbone.max_length != self.max_length:
             raise StcError(
@@ -92,7 +96,10 @@ def save_classifier(
     about: About,
     params: dict[str, Any],
 ) -> Path:
-    """Write the classifier; the JSON last, so that a half-written one never loads."""
+    """Write the classifier to `folder`.
+
+    The JSON is written last, so that a half-written classifier never loads.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     kinds = sorted({feature.site.kind for feature in head.features})
     poolings = sorted({feature.pooling for feature in head.features})
@@ -121,7 +128,7 @@ def write_about(
     about: About,
     params: dict[str, Any],
 ) -> None:
-    """Write classifier.json alone: which backbone is read, for which classes."""
+    """Write classifier.json: the backbone, the classes and the parameters."""
     params = {k: list(v) if isinstance(v, tuple) else v for k, v in params.items()}
     write_json(
         folder / "classifier.json",
@@ -137,7 +144,7 @@ def write_about(
 def load_classifier(
     folder: Path,
 ) -> tuple[SparseHead, Shaped[np.ndarray, " n_class"], About, dict[str, Any]]:
-    """Head, classes, backbone and parameters; StcError if they cannot be read."""
+    """The head, classes, backbone and parameters; StcError if they cannot be read."""
     where = f"classifier {str(folder)!r}"
     classes, about, params = read_saved(folder)
     _demand(folder, "head.safetensors")
@@ -171,7 +178,7 @@ def load_classifier(
 def read_saved(
     folder: Path,
 ) -> tuple[Shaped[np.ndarray, " n_class"], About, dict[str, Any]]:
-    """Classes, backbone and parameters; StcError if they cannot be read."""
+    """The classes, backbone and parameters; StcError if they cannot be read."""
     _demand(folder, "classifier.json")
     about = read_json(folder / "classifier.json")
     if about.get("format") not in _READ_FORMATS:

@@ -1,4 +1,4 @@
-"""Predictions for a table of any length: its own columns, and the label beside them."""
+"""Predictions for a table of any length: its columns with the labels added."""
 
 import gzip
 import io
@@ -29,7 +29,7 @@ _CHUNK_ROWS = 2048
 
 @runtime_checkable
 class Predictor(Protocol):
-    """What labels texts: `SparsifyThenClassify`, or anything of its shape."""
+    """Anything that labels texts, such as `SparsifyThenClassify`."""
 
     @property
     def classes_(self) -> np.ndarray: ...
@@ -39,7 +39,7 @@ class Predictor(Protocol):
 
 @runtime_checkable
 class LevelPredictor(Predictor, Protocol):
-    """What labels texts level by level: `HierarchicalClassifier` or its like."""
+    """Anything that labels texts level by level, such as `HierarchicalClassifier`."""
 
     def answer(self, texts: Sequence[str]) -> Any: ...
 
@@ -48,7 +48,7 @@ class LevelPredictor(Predictor, Protocol):
 
 @runtime_checkable
 class WritingPredictor(LevelPredictor, Protocol):
-    """What writes something after the labels: `ReplyingClassifier` or its like."""
+    """Anything that writes text after the labels, such as `ReplyingClassifier`."""
 
     @property
     def writes(self) -> bool: ...
@@ -61,10 +61,9 @@ class WritingPredictor(LevelPredictor, Protocol):
 def added_columns(
     columns: Sequence[str], classes: Sequence[str], levels: Sequence[str] = ()
 ) -> list[str]:
-    """Names for the label and for each class: `predicted_label`, `p:<class>`.
+    """The names of the added columns: `levels`, `predicted_label`, each `p:<class>`.
 
-    Before them `levels`. A name that `columns` already has gets the first free suffix
-    _2, _3 and so on.
+    If `columns` already has a name, the new one gets the first free suffix: _2, _3 ...
     """
     taken, names = set(columns), []
     for wanted in (*levels, LABEL_COLUMN, *(f"p:{name}" for name in classes)):
@@ -76,12 +75,12 @@ def added_columns(
     return names
 
 
-def annotated(classifier: Predictor, frame: pd.DataFrame, *, text: str) -> pd.DataFrame:
-    """`frame` with the predicted label and a probability per class on the right.
+def annotate(classifier: Predictor, frame: pd.DataFrame, *, text: str) -> pd.DataFrame:
+    """`frame` with the predicted label and the probability of each class on the right.
 
     A hierarchical classifier adds the label and probability of each level before them,
-    and then what it writes, if it does.
-    Rows keep their order; a row without text gets neither label nor probability.
+    then the texts that it writes, if any. Rows keep their order. A row without text
+    gets neither label nor probability.
     """
     texts = as_text(pd.Series(frame[text])).fillna("")
     full = np.flatnonzero(~_blank(texts))
@@ -115,7 +114,7 @@ def _blank(texts: pd.Series) -> np.ndarray:
 def _down(
     classifier: LevelPredictor, given: list[str]
 ) -> tuple[Any, dict[str, np.ndarray]]:
-    """The way down of each text, and the columns of its levels and what is written."""
+    """The path of each text, and the columns of its levels and of written texts."""
     if isinstance(classifier, WritingPredictor) and classifier.writes:
         written = classifier.write(given) if given else None
         way = written.way if written else None
@@ -126,24 +125,24 @@ def _down(
 
 
 def text_column(columns: Sequence[str], *, given: str | None, trained: str) -> str:
-    """The column to read: the given one, that of the training, or the only one."""
+    """The text column: the given one, that of the training, or the only column."""
     if given is None and trained not in columns and len(columns) == 1:
         return columns[0]
     return trained if given is None else given
 
 
 class Labelled(NamedTuple):
-    """How many rows there were, and how many have no text and so no label."""
+    """The number of rows, and the number of rows without text and so without label."""
 
     rows: int
     blank: int
 
     @property
     def said(self) -> str:
-        said = f"{self.rows:,} rows labelled"
+        sentence = f"{self.rows:,} rows labelled"
         if not self.blank:
-            return said
-        return f"{self.rows - self.blank:,} of {said}, the others have no text"
+            return sentence
+        return f"{self.rows - self.blank:,} of {sentence}, the others have no text"
 
 
 def predict_file(
@@ -157,11 +156,11 @@ def predict_file(
     progress: Progress = silent,
     tell: Callable[[str], object] = str,
 ) -> Labelled:
-    """How many rows were read from `source` and written, labelled, to `out`.
+    """Label the table `source` and write it to `out`; return the numbers of rows.
 
-    `out` appears whole or not at all, in the format of its suffix; "-" is CSV on
-    the standard output. Memory does not grow with the table. What a user should know of
-    how the table was read goes to `tell`.
+    `out` is written completely or not at all, in the format of its suffix; "-" is CSV
+    on standard output. Memory does not grow with the table. `tell` gets notes for the
+    user on how the table was read.
     """
     n_rows, n_blank = 0, 0
     facts: dict[str, Any] = {}
@@ -170,13 +169,13 @@ def predict_file(
             columns = [str(name) for name in chunk.columns]
             column = text_column(columns, given=text, trained=trained)
             check_column(chunk, column, role="text")
-            write(annotated(classifier, chunk, text=column))
+            write(annotate(classifier, chunk, text=column))
             facts = chunk.attrs["source"]
             n_rows += len(chunk)
             n_blank += int(_blank(as_text(pd.Series(chunk[column])).fillna("")).sum())
             progress(n_rows, 0)
-        for found in check_source(facts, file="data") if n_rows else []:
-            tell(f"{found.severity}: {found.message}")
+        for finding in check_source(facts, file="data") if n_rows else []:
+            tell(f"{finding.severity}: {finding.message}")
     return Labelled(n_rows, n_blank)
 
 
@@ -185,7 +184,7 @@ Write = Callable[[pd.DataFrame], None]
 
 @contextmanager
 def table_writer(out: str | Path, *, source: str | Path) -> Iterator[Write]:
-    """A function that appends a frame to `out`; the file is there at the end."""
+    """A function that appends a frame to `out`; the file appears at the end."""
     if str(out) == "-":
         with table_output() as handle:
             yield _text_writer(handle, ".csv")
@@ -195,7 +194,7 @@ def table_writer(out: str | Path, *, source: str | Path) -> Iterator[Write]:
     if out.exists() and not is_stream(source) and out.samefile(source):
         raise StcError(
             f"out {str(out)!r}",
-            expected="another file than the table that is read",
+            expected="a file other than the table that is read",
             remedy="Choose another --out.",
         )
     out.parent.mkdir(parents=True, exist_ok=True)
@@ -231,8 +230,8 @@ def _text_writer(handle: Any, suffix: str) -> Write:
     def write(frame: pd.DataFrame) -> None:
         nonlocal first
         if suffix.startswith(".jsonl"):
-            there = frame.astype(object).where(frame.notna(), None)
-            for row in there.to_dict("records"):
+            with_nulls = frame.astype(object).where(frame.notna(), None)
+            for row in with_nulls.to_dict("records"):
                 handle.write(f"{json_text(row)}\n")
         else:
             separator = "\t" if suffix.startswith(".tsv") else ","
@@ -243,7 +242,7 @@ def _text_writer(handle: Any, suffix: str) -> Write:
 
 
 class _ParquetFile:
-    """A Parquet file that grows by frames of the same columns."""
+    """A Parquet file to which frames with the same columns are appended."""
 
     def __init__(self, path: Path) -> None:
         self.path = path

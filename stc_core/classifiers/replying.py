@@ -1,8 +1,8 @@
-"""A decoder that goes on after its labels: a reply on top, before it perhaps a thought.
+"""A decoder that writes a reply after its labels, and perhaps a thought before it.
 
-Source: HdLM (arXiv 2507.12930), classification-guided and hierarchical generation. What
-the lower blocks have read of a text and its labels is kept; the upper ones catch up in
-one prefill when the next part is asked for.
+Source: HdLM (arXiv 2507.12930), classification-guided and hierarchical generation. The
+states of the lower blocks for a text and its labels are kept. The upper blocks read
+them in one prefill when the next part is needed.
 """
 
 from collections.abc import Iterator, Sequence
@@ -18,7 +18,7 @@ from stc_core.classifiers.base import check_texts
 from stc_core.classifiers.hierarchical import TREE
 from stc_core.classifiers.label_tree import Descent
 from stc_core.classifiers.sampling import Chooser, Decoding, pieces, plain_text
-from stc_core.classifiers.spelled import SpelledClassifier, open_lexicon
+from stc_core.classifiers.spelled import SpelledClassifier, open_spelled_kind
 from stc_core.classifiers.staged_decoder import Reading
 from stc_core.files import read_json
 from stc_core.types import Progress, silent
@@ -27,7 +27,7 @@ GREEDY = Decoding()
 
 
 class Written(NamedTuple):
-    """The way down of each text, and the text and tokens of each part after it."""
+    """The path of each text, and the text and tokens of each part written after it."""
 
     way: Descent
     parts: dict[str, list[str]]
@@ -35,26 +35,26 @@ class Written(NamedTuple):
 
 
 class WrittenPiece(NamedTuple):
-    """A bit of text of a part, as it comes."""
+    """A piece of the text of a part, passed on while it is written."""
 
     part: str
     text: str
 
 
 class ReplyingClassifier(SpelledClassifier):
-    """A lexicon that writes `parts_` after the labels, the last of them on top.
+    """A SpelledClassifier that writes `parts_` after the labels.
 
-    Each has at most `length_` tokens. `layers_` are those of the levels, then those of
-    the parts.
+    The last part is written at the top layer. Each part has at most `length_` tokens.
+    `layers_` holds the layers of the levels, then those of the parts.
     """
 
-    def __init__(self, *given: Any, parts: Sequence[str], length: int, **more: Any):
-        super().__init__(*given, **more)
+    def __init__(self, *args: Any, parts: Sequence[str], length: int, **kwargs: Any):
+        super().__init__(*args, **kwargs)
         self.parts_, self.length_ = tuple(parts), length
 
     @property
     def writes(self) -> bool:
-        """Whether all levels are answered, after which alone it can write."""
+        """True if it predicts all levels; otherwise it cannot write."""
         return self.levels_ == self.tree_.depth
 
     def write(
@@ -64,41 +64,42 @@ class ReplyingClassifier(SpelledClassifier):
         *,
         progress: Progress = silent,
     ) -> Written:
-        """The labels of each text and what comes after them.
+        """The labels of each text, and the parts written after them.
 
-        A part ends with the end token, which is not among its tokens, or is as long as
-        it may be.
+        A part ends at the end token, which is not among its tokens, or at its greatest
+        length.
         """
-        given, chooser = check_texts(texts), Chooser(decoding)
-        ids, depth = self.backbone_.tokenize(given).ids, self.tree_.depth
-        nodes = np.zeros((len(given), depth), int)
-        shares = tuple(np.zeros((len(given), n)) for n in self.tree_.sizes)
-        tokens = {part: [np.zeros(0, int)] * len(given) for part in self.parts_}
+        listed, chooser = check_texts(texts), Chooser(decoding)
+        ids, depth = self.backbone_.tokenize(listed).ids, self.tree_.depth
+        nodes = np.zeros((len(listed), depth), int)
+        shares = tuple(np.zeros((len(listed), n)) for n in self.tree_.sizes)
+        tokens = {part: [np.zeros(0, int)] * len(listed) for part in self.parts_}
         done = 0
         for rows in self.speller_.batches(ids, more=self.room):
             reading = self.speller_.begin([ids[row] for row in rows])
             way = self.speller_.read_down(reading, depth)
             nodes[rows] = way.nodes
-            for share, found in zip(shares, way.shares, strict=True):
-                share[rows] = found
+            for share, of_batch in zip(shares, way.shares, strict=True):
+                share[rows] = of_batch
             for place, part in enumerate(self.parts_):
                 steps = self._go_on(reading, place, chooser, decoding.length)
-                for row, said in zip(rows, _gathered(steps, len(rows)), strict=True):
-                    tokens[part][row] = said[said != self.speller_.names.end]
+                written = _gathered(steps, len(rows))
+                for row, row_ids in zip(rows, written, strict=True):
+                    tokens[part][row] = row_ids[row_ids != self.speller_.names.end]
             self.speller_.count(reading)
             done += len(rows)
-            progress(done, len(given))
+            progress(done, len(listed))
         parts = {
             part: [
-                plain_text(self.backbone_.tokenizer, one.tolist()).rstrip()
-                for one in of
+                plain_text(self.backbone_.tokenizer, row_ids.tolist()).rstrip()
+                for row_ids in of_part
             ]
-            for part, of in tokens.items()
+            for part, of_part in tokens.items()
         }
         return Written(Descent(nodes, shares), parts, tokens)
 
     def written_columns(self, written: Written | None) -> dict[str, np.ndarray]:
-        """What was written, part by part, as columns of a table."""
+        """The written texts as columns of a table, one column for each part."""
         return {
             f"written_{part}": np.array(
                 written.parts[part] if written else [], dtype=object
@@ -109,7 +110,7 @@ class ReplyingClassifier(SpelledClassifier):
     def tell(
         self, text: str, decoding: Decoding = GREEDY
     ) -> tuple[Descent, Iterator[WrittenPiece]]:
-        """The labels of a text at once, and what comes after them as it is written."""
+        """The labels of a text, and an iterator over the pieces written after them."""
         chooser = Chooser(decoding)
         reading = self.speller_.begin(self.backbone_.tokenize(check_texts([text])).ids)
         way = self.speller_.read_down(reading, self.tree_.depth)
@@ -126,7 +127,7 @@ class ReplyingClassifier(SpelledClassifier):
 
     @property
     def room(self) -> int:
-        """Tokens that are written at most, with their ends."""
+        """The most tokens that are written, including the end tokens."""
         return len(self.parts_) * (self.length_ + 1)
 
     def _go_on(
@@ -134,8 +135,8 @@ class ReplyingClassifier(SpelledClassifier):
     ) -> Iterator[tuple[Int[Tensor, " batch"], Bool[Tensor, " batch"]]]:
         """The next token of each text and whether it is real, until all have ended.
 
-        The reading then holds the part with its end token, which is given to those that
-        had come to none.
+        The reading then holds the part with its end token; a text that did not reach an
+        end token gets one.
         """
         end = self.speller_.names.end
         open_ = torch.ones(
@@ -167,17 +168,20 @@ def _gathered(
     steps: Iterator[tuple[Tensor, Tensor]], n: int
 ) -> list[Int[np.ndarray, " _"]]:
     """The real tokens of each text."""
-    found: list[list[int]] = [[] for _ in range(n)]
+    by_row: list[list[int]] = [[] for _ in range(n)]
     for tokens, real in steps:
         for row in np.flatnonzero(real.cpu().numpy()):
-            found[row].append(int(tokens[row]))
-    return [np.array(row, int) for row in found]
+            by_row[row].append(int(tokens[row]))
+    return [np.array(row, int) for row in by_row]
 
 
 def open_spelled(folder: str | Path, **arguments: Any) -> SpelledClassifier:
-    """The lexicon that was saved in `folder`; an author if it was one."""
+    """The classifier that spells its labels, saved in `folder`.
+
+    It is a ReplyingClassifier if it was one when it was saved.
+    """
     record = read_json(Path(folder) / TREE)
     if "parts" not in record:
-        return open_lexicon(folder, **arguments)
-    more = {"parts": record["parts"], "length": record["length"]}
-    return open_lexicon(folder, kind=ReplyingClassifier, **more, **arguments)
+        return open_spelled_kind(folder, **arguments)
+    replies = {"parts": record["parts"], "length": record["length"]}
+    return open_spelled_kind(folder, kind=ReplyingClassifier, **replies, **arguments)

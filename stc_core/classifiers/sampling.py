@@ -1,4 +1,4 @@
-"""Which word comes next: the likeliest one, or one that is drawn."""
+"""The choice of the next word: the likeliest word, or a drawn one."""
 
 from collections.abc import Iterator
 from typing import Any, NamedTuple
@@ -14,15 +14,15 @@ from transformers import (
 
 from stc_core.errors import StcError
 
-COLDEST = 0.0001  # colder, logits over it have no float32
-_HALF = "\ufffd"  # how a tokenizer writes a character that is not whole yet
+COLDEST = 0.0001  # a lower temperature would make logits too large for float32
+_HALF = "\ufffd"  # stands for an incomplete character in the output of a tokenizer
 
 
 class Decoding(NamedTuple):
-    """Temperature 0 takes the likeliest word; else words are drawn by `seed`.
+    """How words are chosen. Temperature 0 takes the likeliest word; else `seed` draws.
 
-    Of those that make up `top_p` of the probability. `length`: tokens of a part at
-    most; None: as many as were learned.
+    Words are drawn from the likeliest words with the total probability `top_p`.
+    `length` is the most tokens of a part; None means the length of the training.
     """
 
     temperature: float = 0.0
@@ -31,7 +31,7 @@ class Decoding(NamedTuple):
     length: int | None = None
 
     def checked(self) -> "Decoding":
-        """The same; StcError names what cannot be."""
+        """The same settings; StcError names one that is not valid."""
         length = 1 if self.length is None else self.length
         for name, good, expected, got in (
             (
@@ -76,7 +76,7 @@ class Chooser:
 
 
 def plain_text(tokenizer: Any, ids: list[int]) -> str:
-    """Tokens as text, without special ones and without space at the front."""
+    """The text of the tokens, without special tokens and without leading spaces."""
     text = tokenizer.decode(
         ids, skip_special_tokens=True, clean_up_tokenization_spaces=False
     )
@@ -84,16 +84,16 @@ def plain_text(tokenizer: Any, ids: list[int]) -> str:
 
 
 def pieces(tokenizer: Any, tokens: Iterator[int]) -> Iterator[str]:
-    """The text of tokens as they come; joined it is that of all of them.
+    """The text of `tokens`, piece by piece; joined, the pieces are the whole text.
 
-    A character of several tokens waits until it is whole.
+    A character made of several tokens is passed on when it is complete.
     """
-    ids, said = [], ""
+    ids, passed_on = [], ""
     for token in tokens:
         ids.append(token)
         text = plain_text(tokenizer, ids)
-        if len(text) > len(said) and not text.endswith(_HALF):
-            yield text[len(said) :]
-            said = text
-    if rest := plain_text(tokenizer, ids)[len(said) :]:
+        if len(text) > len(passed_on) and not text.endswith(_HALF):
+            yield text[len(passed_on) :]
+            passed_on = text
+    if rest := plain_text(tokenizer, ids)[len(passed_on) :]:
         yield rest

@@ -1,4 +1,4 @@
-"""A hierarchical classifier that spells its labels, ready to label and on disk."""
+"""A hierarchical classifier that spells its labels, and its files on disk."""
 
 import copy
 from collections.abc import Callable, Sequence
@@ -25,7 +25,7 @@ _CHUNK = 512
 
 
 class SpelledClassifier(HierarchicalClassifier):
-    """A cascade whose levels are spelled by a decoder's words."""
+    """A hierarchical classifier whose labels a decoder spells in words."""
 
     def __init__(
         self,
@@ -43,47 +43,47 @@ class SpelledClassifier(HierarchicalClassifier):
         self.speller_ = Speller(backbone, tree, names, layers, words, norm=norm)
 
     def answer(self, texts: Strings, *, progress: Progress = silent) -> Descent:
-        """The way down of each text, through the levels that are answered."""
-        given, found = check_texts(texts), []
-        for start in range(0, len(given), _CHUNK):
-            ids = self.backbone_.tokenize(given[start : start + _CHUNK]).ids
-            found.append(self.speller_.descend(ids, self.levels_))
-            progress(min(start + _CHUNK, len(given)), len(given))
-        shares = zip(*(way.shares for way in found), strict=True)
+        """The predicted path of each text, for the first `levels_` levels."""
+        listed, chunks = check_texts(texts), []
+        for start in range(0, len(listed), _CHUNK):
+            ids = self.backbone_.tokenize(listed[start : start + _CHUNK]).ids
+            chunks.append(self.speller_.descend(ids, self.levels_))
+            progress(min(start + _CHUNK, len(listed)), len(listed))
+        shares = zip(*(way.shares for way in chunks), strict=True)
         return Descent(
-            np.concatenate([way.nodes for way in found]),
+            np.concatenate([way.nodes for way in chunks]),
             tuple(np.concatenate(parts) for parts in shares),
         )
 
     def features(self, texts: Strings, *, progress: Progress = silent) -> Any:
-        """Words are read from all neurons of a layer: StcError."""
+        """Raise StcError: words are read from all neurons of a layer."""
         raise StcError(
             "features",
             expected="a classifier on neurons",
             got="a decoder that spells its labels",
-            remedy="predict_proba and decision_function are there.",
+            remedy="Use predict_proba or decision_function.",
         )
 
     def __reduce__(self) -> tuple:
-        """Its parts, heads on the CPU: where it is opened may be no GPU."""
+        """Pickle its parts, with heads on the CPU, as the reader may have no GPU."""
         speller = self.speller_
         heads = [head.cpu() for head in copy.deepcopy(speller.heads)]  # tied stay tied
-        given = self.backbone_, self.tree_, self.layers_, heads, self.columns_
-        more = {"norm": speller.norm, **self._parts_written()}
-        return _lexicon, (type(self), given, more, self.levels_)
+        args = self.backbone_, self.tree_, self.layers_, heads, self.columns_
+        kwargs = {"norm": speller.norm, **self._parts_written()}
+        return _unpickle, (type(self), args, kwargs, self.levels_)
 
     def __copy__(self) -> "SpelledClassifier":
-        """Another one on the same heads, not new ones as of a pickle."""
-        found = type(self).__new__(type(self))
-        vars(found).update(vars(self))
-        return found
+        """A copy that shares the heads; a pickle would copy them."""
+        copied = type(self).__new__(type(self))
+        vars(copied).update(vars(self))
+        return copied
 
     def _parts_written(self) -> dict[str, Any]:
-        """What else it is made of."""
+        """The further arguments that a subclass is made with."""
         return {}
 
     def explain(self, text: str) -> dict[str, Any]:
-        """Labels that are spelled have no exact sum over neurons: StcError."""
+        """Raise StcError: spelled labels have no exact sum over neurons."""
         raise StcError(
             "explanation",
             expected="a linear head on neurons",
@@ -92,7 +92,7 @@ class SpelledClassifier(HierarchicalClassifier):
         )
 
     def save(self, folder: Path, *, params: dict[str, Any]) -> Path:
-        """Write words.safetensors and tree.json; the JSON last."""
+        """Write words.safetensors, then tree.json."""
         folder.mkdir(parents=True, exist_ok=True)
         tensors = {
             f"{level}.{name}": tensor.detach().float().cpu().contiguous().clone()
@@ -107,7 +107,7 @@ class SpelledClassifier(HierarchicalClassifier):
         return folder
 
     def _record(self) -> dict[str, Any]:
-        """What is said of it in tree.json."""
+        """The content of tree.json."""
         return {
             "heads": "words",
             "norm": self.speller_.norm,
@@ -117,19 +117,19 @@ class SpelledClassifier(HierarchicalClassifier):
         }
 
 
-def _lexicon(
+def _unpickle(
     kind: Callable[..., SpelledClassifier],
-    given: tuple,
-    more: dict[str, Any],
+    args: tuple,
+    kwargs: dict[str, Any],
     levels: int,
 ) -> SpelledClassifier:
-    """The lexicon that was pickled, which answers the first `levels`."""
-    found = kind(*given, **more)
-    found.levels_ = levels
-    return found
+    """The classifier from its pickled parts, which predicts the first `levels`."""
+    classifier = kind(*args, **kwargs)
+    classifier.levels_ = levels
+    return classifier
 
 
-def open_lexicon(
+def open_spelled_kind(
     folder: str | Path,
     *,
     kind: Callable[..., SpelledClassifier] = SpelledClassifier,
@@ -138,14 +138,14 @@ def open_lexicon(
     progress: Progress = silent,
     **more: Any,
 ) -> SpelledClassifier:
-    """What `SpelledClassifier.save` wrote to `folder`, on the backbone that was tuned.
+    """The classifier that `SpelledClassifier.save` wrote to `folder`.
 
-    `more` is what another `kind` is made of, too.
+    It runs on the tuned backbone. `more` holds further arguments of another `kind`.
     """
     folder = Path(folder)
     record, tensors = read_json(folder / TREE), load_file(folder / _WORDS)
     about = persistence.About(**record["backbone"])
-    found = about.open(folder, backbone=backbone, device=device, progress=progress)
+    model = about.open(folder, backbone=backbone, device=device, progress=progress)
     heads = []
     for level in range(len(record["layers"])):
         weight = tensors[f"{level}.weight"]
@@ -158,4 +158,4 @@ def open_lexicon(
         heads.append(head.requires_grad_(False))
     tree = Tree.of(record)
     columns, norm = record["columns"], record["norm"]
-    return kind(found, tree, record["layers"], heads, columns, norm=norm, **more)
+    return kind(model, tree, record["layers"], heads, columns, norm=norm, **more)

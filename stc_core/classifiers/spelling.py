@@ -1,8 +1,8 @@
-"""Labels spelled by a language model's own words, level by level, each at its layer.
+"""Labels spelled with words of a language model, each level at its own layer.
 
-Source: HdLM (arXiv 2507.12930). A name can only be one of the children of what was
-decided before, so that no invalid path can be written; coarse levels run lower blocks
-only, and upper ones catch up when a finer level is asked for.
+Source: HdLM (arXiv 2507.12930). A name must be a child of the label before it, so no
+invalid path can be written. Coarse levels run only the lower blocks; the upper blocks
+catch up when a finer level is needed.
 """
 
 from collections.abc import Iterator, Sequence
@@ -23,7 +23,7 @@ _BATCH = 32
 
 
 class Trie(NamedTuple):
-    """What may follow, by token; a leaf follows nothing and says which node it is."""
+    """The tokens that may follow, each with its own trie; a leaf holds its node."""
 
     after: dict[int, "Trie"]
     node: int = -1
@@ -44,17 +44,17 @@ class Names(NamedTuple):
 
     @property
     def longest(self) -> int:
-        """Tokens that all names of a path and their ends take at most."""
+        """The most tokens that the names of a path take, with their end tokens."""
         return sum(1 + max(map(len, level)) for level in self.tokens)
 
     def tries(self, tree: Tree, level: int) -> list[Trie]:
-        """For each parent of the nodes of a level what may be spelled under it."""
-        found = []
+        """The trie of the names under each parent of the nodes of a level."""
+        tries = []
         for under in tree.children(level):
             nodes = np.flatnonzero(under).tolist()
             names = [self.tokens[level][node] for node in nodes]
-            found.append(trie_of(names, nodes, end=self.end))
-        return found
+            tries.append(trie_of(names, nodes, end=self.end))
+        return tries
 
 
 def spelled_names(tree: Tree, backbone: Backbone) -> Names:
@@ -77,26 +77,27 @@ def spelled_names(tree: Tree, backbone: Backbone) -> Names:
 
 
 def positions(backbone: Backbone) -> int:
-    """Tokens that the backbone reads at most."""
+    """The most tokens that the backbone can read."""
     limit = getattr(backbone.config, "max_position_embeddings", None)
     return limit or backbone.max_length
 
 
 def text_length(backbone: Backbone, names: Names, *, more: int = 0) -> int:
-    """Tokens of a text that leave room for its labels; StcError if none are left.
+    """The most tokens of a text, so that its labels and `more` tokens fit after it.
 
-    And for `more` tokens after them.
+    Raises StcError if fewer than 8 tokens are left.
     """
     limit = positions(backbone) - more
     room = limit - names.longest - 1
     if room < 8:
-        mend = "choose class heads: --heads class"
+        other = "choose class heads: --heads class"
         after = f" after {more:,} for what is written" if more else ""
         raise StcError(
             f"label names for {backbone.name}",
             expected=f"names that leave room for a text in {limit} tokens{after}",
             got=f"{names.longest} tokens for the longest path",
-            remedy=f"Shorten the names, or {'lower --reply-length' if more else mend}.",
+            remedy="Shorten the names, or "
+            f"{'lower --reply-length' if more else other}.",
         )
     return min(backbone.max_length, room)
 
@@ -104,7 +105,7 @@ def text_length(backbone: Backbone, names: Names, *, more: int = 0) -> int:
 class Speller:
     """A decoder with a head over words at the layer of each level.
 
-    Layers and heads beyond those of the tree are for what is written after the labels.
+    Layers and heads beyond those of the tree are for parts written after the labels.
     """
 
     def __init__(
@@ -120,12 +121,13 @@ class Speller:
         self.stages = Stages(backbone, layers)
         self.tree, self.names, self.heads, self.norm = tree, names, list(heads), norm
         self.tries = [names.tries(tree, level) for level in range(tree.depth)]
-        self.block_tokens = [0] * len(layers)  # of all that was read, by stage
+        self.block_tokens = [0] * len(layers)  # tokens times blocks read, by stage
 
     def logits(self, level: int, states: Tensor) -> Tensor:
-        """Of every word, from states above the layer of a level.
+        """The logits of every word, from states above the layer of a level.
 
-        The last one has the model's norm, as in the model; others if `norm` is set.
+        The last level applies the model's norm, as the model does; others apply it if
+        `norm` is set.
         """
         if self.norm or level == len(self.heads) - 1:
             states = self.stages.norm(states)
@@ -134,10 +136,11 @@ class Speller:
 
     @torch.inference_mode()
     def descend(self, ids: Sequence[np.ndarray], levels: int) -> Descent:
-        """The way down of each text through the first levels, best word after word.
+        """The path of each text through the first levels, by the best word each time.
 
-        The probability of a name is that of its tokens among those that may follow;
-        beyond a token that was not taken it is spread evenly over the nodes there.
+        The probability of a name is the product of its token probabilities among the
+        tokens that may follow. After a token that was not chosen, the probability is
+        spread evenly over the nodes below it.
         """
         nodes = np.zeros((len(ids), levels), int)
         shares = [np.zeros((len(ids), n)) for n in self.tree.sizes[:levels]]
@@ -145,31 +148,31 @@ class Speller:
             reading = self.begin([ids[row] for row in rows])
             way = self.read_down(reading, levels)
             nodes[rows] = way.nodes
-            for share, found in zip(shares, way.shares, strict=True):
-                share[rows] = found
+            for share, of_batch in zip(shares, way.shares, strict=True):
+                share[rows] = of_batch
             self.count(reading)
         return Descent(nodes, tuple(shares))
 
     def batches(
         self, ids: Sequence[np.ndarray], *, more: int = 0
     ) -> Iterator[Int[np.ndarray, " some"]]:
-        """Rows of about equal length to be read at once; one where gaps would harm.
+        """Rows of similar length to read together; single rows if gaps would do harm.
 
-        `more`: tokens that are written after the labels.
+        `more` is the number of tokens that are written after the labels.
         """
         backbone = self.stages.backbone
         window = longest_packed(backbone.config)
         longest = max(map(len, ids), default=0) + self.names.longest + more
         _check_length(backbone, longest)
-        gaps = backbone.family != "gpt_neo" and (window is None or longest < window)
-        size = _BATCH if gaps else 1
+        allows_gaps = window is None or longest < window
+        size = _BATCH if allows_gaps and backbone.family != "gpt_neo" else 1
         order = np.argsort([len(row) for row in ids], kind="stable")
         for start in range(0, len(ids), size):
             yield order[start : start + size]
 
     @torch.inference_mode()
     def read_down(self, reading: Reading, levels: int) -> Descent:
-        """The way down of the texts of one batch, which their reading then holds."""
+        """The paths of the texts of one batch; the reading then contains them."""
         n = len(reading.ids)
         nodes = np.zeros((n, levels), int)
         shares: list[np.ndarray] = []
@@ -181,18 +184,18 @@ class Speller:
         return Descent(nodes, tuple(shares))
 
     def count(self, reading: Reading) -> None:
-        """Add what a reading has read to `block_tokens`."""
+        """Add the tokens of a reading to `block_tokens`."""
         for stage, n in enumerate(reading.block_tokens):
             self.block_tokens[stage] += n
 
     def begin(self, ids: Sequence[np.ndarray]) -> Reading:
-        """The texts, each closed by the end token, padded on the left."""
+        """A reading of the texts, each with an end token, padded on the left."""
         width = max(map(len, ids)) + 1
         tokens = np.full((len(ids), width), self.names.end, np.int64)
         mask = np.zeros((len(ids), width), bool)
-        for row, one in enumerate(ids):
-            tokens[row, width - 1 - len(one) : -1] = one
-            mask[row, width - 1 - len(one) :] = True
+        for row, row_ids in enumerate(ids):
+            tokens[row, width - 1 - len(row_ids) : -1] = row_ids
+            mask[row, width - 1 - len(row_ids) :] = True
         device = self.stages.backbone.device
         inputs = torch.from_numpy(tokens).to(device), torch.from_numpy(mask).to(device)
         return self.stages.begin(*inputs)
@@ -202,7 +205,8 @@ class Speller:
     ) -> tuple[np.ndarray, Float[np.ndarray, "batch n_node"]]:
         """The node of each text under its parent `above`, and p(node | its parent).
 
-        A token that alone may follow costs nothing: it is read when the next choice is.
+        If only one token may follow, no forward pass is run for it: it is read together
+        with the next choice.
         """
         tries = self.tries[level]
         at = [tries[parent] for parent in above]
@@ -243,12 +247,13 @@ class Speller:
 
 
 def _check_length(backbone: Backbone, longest: int) -> None:
-    """StcError if a text would grow beyond what its first tokens were read for."""
+    """Raise StcError if a text would grow past the length up to which positions of all
+    texts have the same frequencies (`Backbone.constant_up_to`)."""
     limit = backbone.constant_up_to
     if limit is not None and longest > limit:
         raise StcError(
             f"decoding with {backbone.name}",
-            expected=f"{limit} tokens at most, text and labels together",
+            expected=f"at most {limit} tokens, text and labels together",
             got=f"{longest}",
             remedy=f"Lower max_length by {longest - limit}, or choose class heads: "
             "--heads class.",
@@ -256,9 +261,9 @@ def _check_length(backbone: Backbone, longest: int) -> None:
 
 
 def trie_of(names: Sequence[Sequence[int]], nodes: Sequence[int], *, end: int) -> Trie:
-    """The trie of some names, each closed by `end`, so that none begins another.
+    """The trie of `names`, each closed by `end`, so that no name begins another one.
 
-    Raises StcError if a name has no token, or two have the same.
+    Raises StcError if a name has no tokens, or if two names have the same tokens.
     """
     root = Trie({})
     for name, node in zip(names, nodes, strict=True):
@@ -268,9 +273,9 @@ def trie_of(names: Sequence[Sequence[int]], nodes: Sequence[int], *, end: int) -
         if not len(name) or end in at.after or end in name:
             raise StcError(
                 "names of labels",
-                expected="names that the tokenizer tells apart, among siblings",
+                expected="names with tokens that are different for each sibling",
                 got=f"label {node} with the tokens {list(name)}",
-                remedy="Rename it, or choose another backbone.",
+                remedy="Rename the label, or choose another backbone.",
             )
         at.after[end] = Trie({}, node)
     return root

@@ -1,7 +1,7 @@
-"""A decoder run in stages: lower blocks first, upper blocks when they are asked for.
+"""A decoder run in stages: lower blocks first, upper blocks when they are needed.
 
-Each stage has a cache of its own keys and values. What a lower stage has read waits,
-and the next stage catches up in one batched prefill, so no block sees a token twice.
+Each stage caches its own keys and values. The output of a lower stage waits until the
+next stage reads it in one batched prefill, so no block reads a token twice.
 """
 
 import copy
@@ -18,12 +18,14 @@ from stc_core.backbone.backbone import Backbone
 from stc_core.errors import StcError
 
 NORMS = ("norm", "ln_f", "final_layer_norm", "final_layernorm")
-"""What families call the norm above their last block."""
+"""The names that model families use for the norm above the last block."""
 
 
 class StageCache(DynamicCache):
-    """Keys and values of the blocks above the first `below`: the model's count them
-    from there."""
+    """The keys and values of the blocks above the first `below` blocks.
+
+    The blocks keep the layer index of the full model; the cache subtracts `below`.
+    """
 
     def __init__(self, below: int) -> None:
         super().__init__()
@@ -37,7 +39,7 @@ class StageCache(DynamicCache):
 
 
 class Stage(NamedTuple):
-    """Blocks `first` to `last` (from 1) as a model that ends with raw states."""
+    """Blocks `first` to `last` (counted from 1) as a model that returns raw states."""
 
     first: int
     last: int
@@ -47,14 +49,14 @@ class Stage(NamedTuple):
 class Stages:
     """The blocks of a decoder, cut after each of `ends`.
 
-    `norm` is what the model has above its last block. Where a block attends within a
-    window, texts longer than it must be read one at a time: a batch has gaps.
+    `norm` is the norm of the model above its last block. If a block attends within a
+    window, longer texts must be read one at a time, because a batch has gaps.
     """
 
     def __init__(self, backbone: Backbone, ends: Sequence[int]) -> None:
         owner, name = _owner(backbone)
         norm: nn.Module = getattr(owner, _norm_name(owner, backbone))
-        down = getattr(owner, "project_out", None)  # OPT: to the width of its words
+        down = getattr(owner, "project_out", None)  # OPT projects to its word width
         self.norm = norm if down is None else nn.Sequential(norm, down)
         self.backbone = backbone
         self.stages = [
@@ -65,7 +67,7 @@ class Stages:
     def begin(
         self, ids: Int[Tensor, "batch pos"], mask: Bool[Tensor, "batch pos"]
     ) -> "Reading":
-        """A reading of these prompts, padded on the left; nothing has run yet."""
+        """A reading of these prompts, padded on the left; it runs nothing yet."""
         return Reading(self, ids, mask)
 
 
@@ -85,15 +87,15 @@ class Reading:
         self.block_tokens = [0] * n
 
     def push(self, tokens: Int[Tensor, " batch"], real: Bool[Tensor, " batch"]) -> None:
-        """One more token for each text; where `real` is false there is none."""
+        """Add one token to each text; where `real` is false it is padding."""
         self.ids = torch.cat([self.ids, tokens[:, None]], dim=1)
         self.mask = torch.cat([self.mask, real[:, None]], dim=1)
 
     @torch.inference_mode()
     def states(self, stage: int) -> Float[Tensor, "batch d_model"]:
-        """The state of each text's last token above a stage.
+        """The state of the last token of each text above a stage.
 
-        Runs what this stage and those below have not read yet, and nothing else.
+        Runs only what this stage and the stages below have not read yet.
         """
         for s in range(stage + 1):
             if self.done[s] < self.ids.shape[1]:
@@ -104,10 +106,10 @@ class Reading:
 
     def _catch_up(self, s: int) -> None:
         start, stage = self.done[s], self.stages.stages[s]
-        given = torch.cat(self.waiting[s], dim=1) if s else None
+        hidden_below = torch.cat(self.waiting[s], dim=1) if s else None
         self.waiting[s].clear()
         positions = (self.mask.long().cumsum(1) - 1).clamp(min=0)
-        with self.stages.backbone.alone(), _entered(stage.model, given):
+        with self.stages.backbone.alone(), _entered(stage.model, hidden_below):
             hidden = stage.model(
                 input_ids=self.ids[:, start:],
                 attention_mask=self.mask.long(),
@@ -124,11 +126,11 @@ class Reading:
 
 
 def _last_real(hidden: Tensor, real: Tensor, before: Tensor | None) -> Tensor:
-    """The states of the last real tokens; where there is none, those before."""
+    """The states of the last real tokens; `before` for a text without a real token."""
     places = torch.arange(real.shape[1], device=real.device)
     at = torch.where(real, places, -1).amax(1)  # (batch,)
-    found = hidden[torch.arange(len(hidden), device=real.device), at.clamp(min=0)]
-    return found if before is None else torch.where(at[:, None] >= 0, found, before)
+    states = hidden[torch.arange(len(hidden), device=real.device), at.clamp(min=0)]
+    return states if before is None else torch.where(at[:, None] >= 0, states, before)
 
 
 def _owner(backbone: Backbone) -> tuple[nn.Module, str]:
@@ -160,7 +162,7 @@ def _norm_name(owner: nn.Module, backbone: Backbone) -> str:
 
 
 def _part(owner: nn.Module, name: str, below: int, end: int) -> nn.Module:
-    """The same module with some of its blocks, no norm, and a config to match."""
+    """A copy of the module with blocks `below` to `end`, no norm, a matching config."""
     part = copy.copy(owner)
     part._modules = dict(owner._modules)
     blocks = cast(nn.ModuleList, getattr(owner, name))
@@ -180,7 +182,7 @@ def _part(owner: nn.Module, name: str, below: int, end: int) -> nn.Module:
 
 @contextmanager
 def _entered(model: nn.Module, hidden: Tensor | None):
-    """Within it the first block of `model` gets `hidden`, not the embeddings."""
+    """A context in which the first block of `model` gets `hidden`, not embeddings."""
     if hidden is None:
         yield
         return

@@ -1,7 +1,7 @@
 """The command line: `python -m stc_core`, or `stc`.
 
-Exit codes: 0 done; 2 something the user can mend, said without a traceback;
-1 a bug of ours, with its traceback; 130 interrupted.
+Exit codes: 0, done; 2, an error that the user can mend, printed without a traceback;
+1, a bug of STC Studio, printed with its traceback; 130, interrupted.
 """
 
 import gc
@@ -21,7 +21,7 @@ from stc_core.errors import StcError
 from stc_core.streams import flush_all, let_all_be_printed
 
 app = typer.Typer(
-    help="Find the neurons that know your labels; get a small classifier from them.",
+    help="Find the neurons that predict your labels, and make a small classifier.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     add_completion=False,
@@ -50,7 +50,8 @@ for _command in (work, label):
     app.command(hidden=True)(_command)
 
 GC_EVERY = 100_000
-"""New objects between two collections: imports make many of them and drop none."""
+"""New objects between two garbage collections. Imports make many objects and drop
+none, so that collections while importing would be useless."""
 BUG = "This is a bug of STC Studio, please report it with the lines above."
 
 
@@ -72,16 +73,16 @@ def main() -> None:
         flush_all()
 
 
-def check_arguments(given: Sequence[str]) -> None:
-    """Raise StcError for what was typed in another encoding than the system's."""
-    for one in given:
+def check_arguments(arguments: Sequence[str]) -> None:
+    """Raise StcError for an argument that is not in the encoding of the system."""
+    for argument in arguments:
         try:
-            one.encode()
+            argument.encode()
         except UnicodeEncodeError as error:
             raise StcError(
-                f"argument {one!r}",
+                f"argument {argument!r}",
                 expected=f"characters of {sys.getfilesystemencoding()}",
                 got="other bytes",
-                remedy="Set PYTHONUTF8=1 if they are UTF-8; else type the text in a "
-                "terminal of UTF-8, or rename the file.",
+                remedy="Set PYTHONUTF8=1 if the argument is UTF-8. Otherwise type the "
+                "text in a UTF-8 terminal, or rename the file.",
             ) from error

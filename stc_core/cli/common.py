@@ -1,4 +1,4 @@
-"""What the commands share: their options in groups, the run they name, their end."""
+"""Functions that all commands use: grouped options, the named run, JSON, interrupts."""
 
 import inspect
 import signal
@@ -18,31 +18,31 @@ from stc_core.cli.options import AttentionOptions, Hierarchy, Training, Tuning, 
 from stc_core.errors import StcError
 
 SETTING_PARTS = {"tune": Tuning, "hierarchy": Hierarchy, "attention": AttentionOptions}
-"""The parts of TrainConfig, whose options are flat here."""
+"""The parts of TrainConfig. The command line has no parts: their options are flat."""
 TYPED = {
     "path": "argument DATA",
     "test_path": "option --test",
     "labels": "option --label",
 }
-"""Settings that are not typed under their own name."""
+"""Settings whose option or argument has another name."""
 
 
 def spread_options(command: Callable[..., None]) -> Callable[..., None]:
-    """`command` with the options of a group in place of each parameter that is one.
+    """`command` with each parameter that is a group replaced by the group's options.
 
     A group is a dataclass of `options`; the options are in the order of its fields.
     """
-    groups: dict[str, dict[str, str]] = {}  # of a group: its fields by parameter
+    groups: dict[str, dict[str, str]] = {}  # group name -> {option name: field name}
     parameters: list[Parameter] = []
     signature = inspect.signature(command)
-    for one in signature.parameters.values():
-        if not is_dataclass(one.annotation):
-            parameters.append(one.replace(kind=Parameter.KEYWORD_ONLY))
+    for parameter in signature.parameters.values():
+        if not is_dataclass(parameter.annotation):
+            parameters.append(parameter.replace(kind=Parameter.KEYWORD_ONLY))
             continue
-        groups[one.name] = {}
-        for field in fields(one.annotation):
+        groups[parameter.name] = {}
+        for field in fields(parameter.annotation):
             name = option(field).replace("-", "_")
-            groups[one.name][name] = field.name
+            groups[parameter.name][name] = field.name
             parameters.append(
                 Parameter(
                     name,
@@ -53,20 +53,20 @@ def spread_options(command: Callable[..., None]) -> Callable[..., None]:
             )
 
     @wraps(command)
-    def gathered(**given: Any) -> None:
+    def with_groups(**values: Any) -> None:
         for group, names in groups.items():
-            values = {field: given.pop(name) for name, field in names.items()}
-            given[group] = signature.parameters[group].annotation(**values)
-        command(**given)
+            of_group = {field: values.pop(name) for name, field in names.items()}
+            values[group] = signature.parameters[group].annotation(**of_group)
+        command(**values)
 
-    vars(gathered)["__signature__"] = inspect.Signature(parameters)
-    return gathered
+    vars(with_groups)["__signature__"] = inspect.Signature(parameters)
+    return with_groups
 
 
 def config_of(data: dict[str, Any], settings: dict[str, Any], *, name: str = "") -> Any:
-    """The RunConfig of what was given; what is None has its default there.
+    """The RunConfig with these data columns and settings; None means the default.
 
-    StcError names the option of a setting that is not valid.
+    Raises StcError with the name of the option if a setting is not valid.
     """
     from stc_core.config import DataConfig, RunConfig, TrainConfig
 
@@ -81,7 +81,7 @@ def config_of(data: dict[str, Any], settings: dict[str, Any], *, name: str = "")
 
 @contextmanager
 def options_named() -> Iterator[None]:
-    """Say a setting that cannot be by its option, as the user typed it."""
+    """Turn a SettingError into a StcError that names the option the user typed."""
     from stc_core.frozen import SettingError
 
     try:
@@ -97,7 +97,7 @@ def _given(values: dict[str, Any]) -> dict[str, Any]:
 
 
 def _option_at(place: tuple[str, ...]) -> str:
-    """What is typed for the setting at `place` of DataConfig or TrainConfig."""
+    """The option or argument of the setting at `place` in DataConfig or TrainConfig."""
     name = place[-1]
     if name in TYPED:
         return TYPED[name]
@@ -107,14 +107,15 @@ def _option_at(place: tuple[str, ...]) -> str:
 
 
 def program() -> str:
-    """How the user called us, so that what we print can be typed."""
+    """The command that the user typed, so that printed commands can be copied."""
     return "stc" if Path(sys.argv[0]).stem == "stc" else "python -m stc_core"
 
 
 def open_run(run: str) -> Any:
-    """The run in a folder, or of that name among the known runs.
+    """The run in the folder `run`, or the known run with this folder name or name.
 
-    A name that was given later counts, too; StcError where several runs have it.
+    The name is the present one, also after a rename. Raises StcError if several runs
+    have it, or if there is no such run.
     """
     from stc_core.errors import StcError
     from stc_core.paths import runs_folder
@@ -124,19 +125,20 @@ def open_run(run: str) -> Any:
     is_folder = (Path(run) / "config.json").is_file()
     if is_folder or known.is_dir():
         return Run.open(run if is_folder else known)
-    named = [one for one in list_runs() if one.name == run]
+    named = [known_run for known_run in list_runs() if known_run.name == run]
     if len(named) > 1:
-        folders = ", ".join(one.folder.name for one in named)
+        folders = ", ".join(known_run.folder.name for known_run in named)
         raise StcError(
             f"run {run!r}",
             expected="a name that one run has",
-            got=f"{len(named)} of them: {folders}",
-            remedy="Give the folder of the one that is meant.",
+            got=f"{len(named)} runs with this name: {folders}",
+            remedy="Give the folder of the run that you mean.",
         )
     return named[0] if named else Run.open(run)
 
 
 def print_json(value: Any) -> None:
+    """Print `value` as JSON on stdout; a reader that stops reading is no error."""
     from stc_core.streams import as_json, ends_with_its_reader
 
     with ends_with_its_reader():
@@ -144,7 +146,7 @@ def print_json(value: Any) -> None:
 
 
 def terminate_as_interrupt() -> None:
-    """Make a polite kill the same as Ctrl-C: the run says that it was cancelled."""
+    """Handle SIGTERM like Ctrl-C, so that the run is marked as cancelled."""
 
     def interrupt(number: int, frame: FrameType | None) -> None:
         raise KeyboardInterrupt

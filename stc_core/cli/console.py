@@ -1,4 +1,4 @@
-"""What the command line shows: progress on stderr, tables on stdout."""
+"""The output of the command line: progress on stderr, tables on stdout."""
 
 import shlex
 import time
@@ -25,7 +25,7 @@ TOP_NEURONS = 10
 
 
 class _Console(Console):
-    """A console that falls silent when nobody reads it: the work goes on."""
+    """A console that stops printing when nobody reads it, while the work goes on."""
 
     def on_broken_pipe(self) -> None:
         self.quiet = True
@@ -49,12 +49,12 @@ def output() -> Console:
 
 
 def _spinner() -> SpinnerColumn:
-    """One of signs that the terminal has."""
+    """A spinner made of characters that the terminal can show."""
     return SpinnerColumn("line" if errors().options.ascii_only else "dots")
 
 
 class _Bar:
-    """A bar where stderr is a terminal; a plain line now and then where it is not."""
+    """A progress bar if stderr is a terminal, otherwise a plain line now and then."""
 
     def __init__(self, *columns: ProgressColumn) -> None:
         self.console = errors()
@@ -82,7 +82,7 @@ class _Bar:
 
 
 class PhaseBar(_Bar):
-    """The phases of a run, each with how far it is and when it will have ended."""
+    """The current phase of a run, its progress, and the time left."""
 
     def __init__(self) -> None:
         super().__init__(
@@ -95,25 +95,25 @@ class PhaseBar(_Bar):
         self.message = ""
 
     def show(self, status: Status) -> None:
-        """Draw `status`; called by the RunWriter at each change."""
-        said = PHASE_NAMES[status["phase"]]
+        """Draw `status`; the RunWriter calls this at each change."""
+        phase = PHASE_NAMES[status["phase"]]
         if self.live:
             total = status["total"] or None
             fields = {"total": total, "completed": status["done"]}
             self.progress.update(
-                self.task, description=said, eta=_far(status), **fields
+                self.task, description=phase, eta=_progress(status), **fields
             )
         elif status["state"] == "running" and status["phase"] != self.phase:
-            self.say(said)
+            self.say(phase)
         elif status["state"] == "running" and self.silent_s > PLAIN_EVERY_S:
-            self.say(f"{said}: {_far(status)}")
+            self.say(f"{phase}: {_progress(status)}")
         if status["message"] not in ("", self.message) and status["state"] == "running":
             self.say(f"  {status['message']}")
         self.phase, self.message = status["phase"], status["message"]
 
 
 class CountBar(_Bar):
-    """How many there are, when nobody knows how many there will be."""
+    """A count of what is done, for work whose total is not known."""
 
     def __init__(self, unit: str) -> None:
         super().__init__(_spinner(), TextColumn("{task.description}"))
@@ -126,16 +126,17 @@ class CountBar(_Bar):
             self.say(f"{done:,} {self.unit}")
 
 
-def _far(status: Status) -> str:
+def _progress(status: Status) -> str:
+    """The progress as '30/120, 5 s left'; empty if the total is not known."""
     if not status["total"]:
         return ""
-    said = f"{status['done']:,}/{status['total']:,}"
+    done = f"{status['done']:,}/{status['total']:,}"
     eta_s = status["eta_s"]
-    return said if eta_s is None else f"{said}, {duration(eta_s)} left"
+    return done if eta_s is None else f"{done}, {duration(eta_s)} left"
 
 
 def show_result(run: Run) -> None:
-    """Test scores beside the baselines, and what the classifier is made of."""
+    """Print the test scores beside the baselines, and the size of the classifier."""
     metrics = run.metrics
     console = output()
     table = Table(box=box.SIMPLE_HEAD, title=Text(run.name), title_justify="left")
@@ -155,16 +156,16 @@ def show_result(run: Run) -> None:
             f"macro-F1 {percent(level['macro_f1'])}",
             markup=False,
         )
-    if said := metrics["test"].get("generation"):
+    if reply := metrics["test"].get("generation"):
         console.print(
-            f"reply: perplexity {said['perplexity']:.1f}, BLEU-2 {said['bleu_2']:.1f}, "
-            f"distinct-1 {said['distinct_1']:.2f}, distinct-2 {said['distinct_2']:.2f} "
-            f"(n = {said['n']:,})",
+            f"reply: perplexity {reply['perplexity']:.1f}, "
+            f"BLEU-2 {reply['bleu_2']:.1f}, distinct-1 {reply['distinct_1']:.2f}, "
+            f"distinct-2 {reply['distinct_2']:.2f} (n = {reply['n']:,})",
             markup=False,
         )
-    for key, why in metrics.get("missing", {}).items():
-        said = f"{BASELINES.get(key) or key} is missing: {why}"
-        console.print(said, markup=False)
+    for key, reason in metrics.get("missing", {}).items():
+        message = f"{BASELINES.get(key) or key} is missing: {reason}"
+        console.print(message, markup=False)
     for name, value in _facts(metrics):
         console.print(Text(f"{name:<8}", style="dim"), value)
 
@@ -194,7 +195,7 @@ def _known(value: Any, wording: Callable[[Any], str]) -> str:
 
 
 def show_next(run: Run, *, program: str) -> None:
-    """Where the run is and what can be done with it, ready to be typed."""
+    """Print the folder of the run, and commands to use it that can be copied."""
     folder = shlex.quote(str(run.folder))
     console = errors()
     console.print(f"\nThe run is in {run.folder}. Next:", markup=False)
@@ -208,28 +209,32 @@ def show_next(run: Run, *, program: str) -> None:
     console.print("  streamlit run app.py", markup=False)
 
 
-_YIELDS = ("name", "macro-F1", "time", "neurons")
-"""Columns of `show_runs` that a narrow terminal does without, the first ones first."""
+_OPTIONAL = ("name", "macro-F1", "time", "neurons")
+"""Columns that `show_runs` leaves out on a narrow terminal, in this order."""
 
 
 def show_runs(summaries: list[dict[str, Any]]) -> None:
-    """One line a run; columns give way, so that no folder, to be typed, is broken."""
+    """Print one line for each run.
+
+    Columns are left out if the terminal is narrow, so that no folder name is broken
+    over two lines: people copy it.
+    """
     if not summaries:
         errors().print("There are no runs yet; `train` makes one.", markup=False)
         return
     console = output()
-    boundless = console.options.update_width(10_000)
-    for some in range(len(_YIELDS) + 1):
-        table = _runs_table(summaries, without=_YIELDS[:some])
-        if console.measure(table, options=boundless).maximum <= console.width:
+    unbounded = console.options.update_width(10_000)
+    for n_dropped in range(len(_OPTIONAL) + 1):
+        table = _runs_table(summaries, without=_OPTIONAL[:n_dropped])
+        if console.measure(table, options=unbounded).maximum <= console.width:
             break
     else:
-        some = 0  # even that is too wide: all is folded
+        n_dropped = 0  # too wide in any case: print all columns and wrap the lines
         table = _runs_table(summaries, without=())
     console.print(table)
-    if some:
-        left = ", ".join(_YIELDS[:some])
-        errors().print(f"Left out for want of room: {left}. --json has all.")
+    if n_dropped:
+        dropped = ", ".join(_OPTIONAL[:n_dropped])
+        errors().print(f"Not shown for lack of space: {dropped}. --json prints all.")
 
 
 def _runs_table(summaries: list[dict[str, Any]], *, without: Sequence[str]) -> Table:
@@ -253,7 +258,7 @@ def _runs_table(summaries: list[dict[str, Any]], *, without: Sequence[str]) -> T
 
 
 def show_variability(nu: Sequence[float], layer_names: Sequence[str]) -> None:
-    """One line a layer, the least value marked."""
+    """Print one line for each layer, with the lowest value in bold."""
     table = Table(box=box.SIMPLE_HEAD)
     table.add_column("layer", justify="right")
     table.add_column("")
@@ -263,11 +268,11 @@ def show_variability(nu: Sequence[float], layer_names: Sequence[str]) -> None:
         style = "bold" if value == least else None
         table.add_row(str(layer), name, f"{value:.4g}", style=style)
     output().print(table)
-    output().print("Lower: the classes stand further apart, beside their spread.")
+    output().print("Lower is better: the layer separates the classes more clearly.")
 
 
 def show_stores(stores: list[StoreInfo]) -> None:
-    """One line a store of features, and what they take together."""
+    """Print one line for each store of features, and their total size."""
     table = Table(box=box.SIMPLE_HEAD)
     table.add_column("backbone", overflow="fold")
     for head in ("texts", "size", "complete", "last used"):
@@ -290,15 +295,15 @@ _SEVERITY = {"error": "bold red", "warning": "yellow", "info": "dim"}
 
 
 def show_data_report(report: Report) -> None:
-    """The columns, the classes and every finding."""
+    """Print the columns, the classes and every finding."""
     console = output()
     columns = report.columns
     console.print(f"{report.n_used:,} of {report.n_rows:,} rows can be used.")
     labels = ", ".join(map(repr, columns.labels)) or "none found"
-    said = f"text {columns.text!r}; label {labels}"
-    said += f"; split {columns.split!r}" if columns.split else ""
-    said += f"; id {columns.id!r}" if columns.id else ""
-    console.print(said, markup=False)
+    line = f"text {columns.text!r}; label {labels}"
+    line += f"; split {columns.split!r}" if columns.split else ""
+    line += f"; id {columns.id!r}" if columns.id else ""
+    console.print(line, markup=False)
     table = Table(box=box.SIMPLE_HEAD)
     table.add_column("class", overflow="fold")
     splits = list(next(iter(report.classes.values()), {}))
@@ -308,15 +313,17 @@ def show_data_report(report: Report) -> None:
         table.add_row(Text(name), *(f"{counts[split]:,}" for split in splits))
     if report.classes:
         console.print(table)
-    for found in report.findings:
-        style = _SEVERITY[found.severity]
-        console.print(Text(f"{found.severity}: ", style=style) + Text(found.message))
+    for finding in report.findings:
+        style = _SEVERITY[finding.severity]
+        console.print(
+            Text(f"{finding.severity}: ", style=style) + Text(finding.message)
+        )
     if not report.findings:
-        console.print("Nothing stands in the way.")
+        console.print("No problems found.")
 
 
 def show_explanation(explanation: dict[str, Any], text: str) -> None:
-    """The classes, the neurons that decided, and the words coloured by their part."""
+    """Print the likeliest classes, the coloured words, and the strongest neurons."""
     label = explanation["label"]
     console = output()
     ranked = sorted(explanation["probabilities"].items(), key=lambda pair: -pair[1])
@@ -341,14 +348,14 @@ def show_explanation(explanation: dict[str, Any], text: str) -> None:
     console.print(table)
 
 
-def show_gradients(found: dict[str, Any], text: str) -> None:
-    """The words coloured by what they add to the logit through the whole model."""
-    console, label = output(), found["label"]
+def show_gradients(attribution: dict[str, Any], text: str) -> None:
+    """Print the words, coloured by their effect on the logit in the whole model."""
+    console, label = output(), attribution["label"]
     console.print("Integrated gradients, from blank words to these:")
-    console.print(_coloured(text, found["tokens"], label))
+    console.print(_coloured(text, attribution["tokens"], label))
     console.print(
-        f"logit {_signed(found['start'])} to {_signed(found['logit'])}; the words give "
-        f"all of it but {abs(found['error']):.2f}"
+        f"logit {_signed(attribution['start'])} to {_signed(attribution['logit'])}; "
+        f"error of the sum over the words: {abs(attribution['error']):.2f}"
     )
 
 
@@ -357,7 +364,7 @@ def _signed(value: float) -> str:
 
 
 def _coloured(text: str, tokens: list[dict[str, Any]], label: str) -> Text:
-    """`text` with green parts that speak for `label` and red ones against it."""
+    """`text` with the parts for `label` in green and those against it in red."""
     shown = Text(text)
     strongest = max((abs(t["contribution"][label]) for t in tokens), default=0.0)
     for token in tokens:

@@ -21,7 +21,7 @@ from stc_core.cli.options import (
 from stc_core.errors import StcError
 
 LARGE_BYTES = 1_000_000_000
-"""A model with larger files is not loaded to look at a table."""
+"""A backbone with larger files is not loaded to check a table."""
 
 
 @spread_options
@@ -32,13 +32,13 @@ def check(
     columns: ColumnOptions,
     backbone: Annotated[
         str | None,
-        typer.Option(help="Whose tokens count, checked, too; embedded if none."),
+        typer.Option(help="Model that is checked, too; the embedded one if not given."),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Report what is in a table and what stands in the way of training on it.
+    """Report what a table holds and which problems prevent training on it.
 
-    A backbone that is named is loaded and tried on a few tokens, unless it is large.
+    If a backbone is given, it is loaded and tried on a few tokens, unless it is large.
     """
     from stc_core.cli import console
     from stc_core.data.corpus import inspect_corpus
@@ -46,19 +46,19 @@ def check(
     where = {"path": data, "test_path": test, **vars(columns)}
     config = config_of(where, {"backbone": backbone})
     corpus = inspect_corpus(config.data)
-    found = _with_backbone(corpus, config.train.backbone, tried=backbone is not None)
+    checked = _with_backbone(corpus, config.train.backbone, tried=backbone is not None)
     if as_json:
-        print_json(found.model_dump(mode="json"))
+        print_json(checked.model_dump(mode="json"))
     else:
-        console.show_data_report(found)
-    if found.errors:
+        console.show_data_report(checked)
+    if checked.errors:
         raise typer.Exit(2)
 
 
 def _with_backbone(corpus: Any, name: str, *, tried: bool) -> Any:
-    """The report on `corpus` and the backbone that is to read it.
+    """The report on `corpus`, with findings about the backbone added.
 
-    What is wrong with the backbone is a finding beside those of the table.
+    The backbone is loaded only if it is `tried`.
     """
     from stc_core.backbone.truncation import sample_truncation
     from stc_core.data.findings import add_truncated, finding
@@ -75,7 +75,7 @@ def _with_backbone(corpus: Any, name: str, *, tried: bool) -> Any:
 
 
 def _tried(name: str) -> list[str]:
-    """What loading says of a backbone; of a large one what was not checked."""
+    """The notes from loading a backbone; for a large one, what was not checked."""
     from stc_core.backbone.loading import hub, loading_errors
     from stc_core.display import size
 
@@ -84,11 +84,11 @@ def _tried(name: str) -> list[str]:
         raise fault
     weights = sum(path.stat().st_size for path in paths)
     if weights > LARGE_BYTES:
-        said = f"Backbone {name!r} has {size(weights)} of weights and was not loaded"
         return [
-            f"{said}: its configuration, tokenizer and files were checked, but not "
-            "whether they fit each other and the model reads text. A training checks "
-            "that before its work, and so does variability on a table of a few rows."
+            f"Backbone {name!r} has {size(weights)} of weights and was not loaded. Its "
+            "configuration, tokenizer and files were checked. Not checked: whether "
+            "they fit each other, and whether the model reads text. Training checks "
+            "that before it begins; variability on a table of a few rows does so, too."
         ]
     from stc_core.backbone.backbone import Backbone
 
@@ -107,7 +107,7 @@ def variability(
     max_length: MaxLength = None,
     as_json: AsJson = False,
 ) -> None:
-    """Say in which layer the classes stand apart best: nu of each, over all rows."""
+    """Print how well each layer separates the classes: its nu over all rows."""
     from stc_core.cli import console
     from stc_core.data.corpus import labelled_texts
 
@@ -120,21 +120,23 @@ def variability(
         from stc_core.probes.variability import measure_variability
 
         train = config.train
-        read = Backbone.load(
+        model = Backbone.load(
             train.backbone, device=device, dtype=train.dtype, max_length=max_length
         )
-        found = measure_variability(read, texts, codes, progress=bar.show)
+        measured = measure_variability(model, texts, codes, progress=bar.show)
     if as_json:
-        print_json(found.record())
+        print_json(measured.record())
     else:
-        console.show_variability(found.nu, read.layer_names)
+        console.show_variability(measured.nu, model.layer_names)
 
 
 def cache(
     *,
-    clean: Annotated[bool, typer.Option("--clean", help="Delete them.")] = False,
+    clean: Annotated[
+        bool, typer.Option("--clean", help="Delete all that are not in use.")
+    ] = False,
 ) -> None:
-    """List the features that are kept so that no text is read twice."""
+    """List the cached features, which save reading the same texts twice."""
     from stc_core.activations.cache import delete_store, list_stores
     from stc_core.cli import console
     from stc_core.display import size
@@ -144,8 +146,8 @@ def cache(
     if not clean:
         console.show_stores(stores)
         return
-    gone = [store for store in stores if delete_store(store.path)]
-    freed = size(float(sum(store.bytes for store in gone)))
-    kept = len(stores) - len(gone)
-    said = f"{len(gone)} deleted, {freed} freed"
-    typer.echo(f"{said}; {kept} in use were kept" if kept else said, err=True)
+    deleted = [store for store in stores if delete_store(store.path)]
+    freed = size(float(sum(store.bytes for store in deleted)))
+    n_kept = len(stores) - len(deleted)
+    line = f"{len(deleted)} deleted, {freed} freed"
+    typer.echo(f"{line}; {n_kept} in use were kept" if n_kept else line, err=True)

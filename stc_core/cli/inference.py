@@ -1,8 +1,9 @@
-"""The commands that use a finished run: label with it, explain it, list it."""
+"""The commands that use a finished run: predict, generate, label, explain, report."""
 
+from collections.abc import Iterable
 from contextlib import nullcontext
 from itertools import groupby
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -17,24 +18,29 @@ def predict(
     run: RunFolder,
     data: Table,
     *,
-    out: Annotated[str, typer.Option(help="Suffix chooses the format; - is stdout.")],
+    out: Annotated[
+        str, typer.Option(help="Output file; its suffix sets the format; - is stdout.")
+    ],
     text: Annotated[
-        str | None, typer.Option(help="Column of the texts; that of the training.")
+        str | None,
+        typer.Option(help="Text column; that of the training if not given."),
     ] = None,
     encoding: EncodingName = None,
     levels: Annotated[
-        int | None, typer.Option(help="Levels of label to answer; all if none.")
+        int | None,
+        typer.Option(help="Number of label levels to predict; all if not given."),
     ] = None,
     coarse_only: Annotated[
         bool, typer.Option("--coarse-only", help="The same as --levels 1.")
     ] = False,
 ) -> None:
-    """Label a table of any length: its columns, predicted_label, and p:CLASS each.
+    """Label a table of any length.
 
-    Rows without text stay unlabelled. A column name that is taken gets a suffix _2. A
-    run of the recipe hierarchy adds predicted_LEVEL and probability_LEVEL for each
-    level; with fewer levels only the blocks that they need are run. One that learned to
-    reply adds written_reply, unless levels are left out.
+    The result has the columns of the table, predicted_label, and p:CLASS for each
+    class. Rows without text get no label. If a column name is taken, the new column
+    gets the suffix _2. A run of the recipe hierarchy adds predicted_LEVEL and
+    probability_LEVEL for each level; with fewer levels only the blocks that they need
+    are run. A run that learned replies adds written_reply, unless levels are left out.
     """
     with uncollected():
         from stc_core.classifiers import predict_table
@@ -44,11 +50,11 @@ def predict(
         trained = opened.report.columns.text
         classifier = opened.classifier()
     if coarse_only or levels is not None:
-        from stc_core.classifiers.hierarchical import shallow
+        from stc_core.classifiers.hierarchical import limit_levels
 
-        classifier = shallow(classifier, 1 if coarse_only else levels)
-    printing = ends_with_its_reader() if out == "-" else nullcontext()
-    with console.CountBar("rows labelled") as bar, printing:
+        classifier = limit_levels(classifier, 1 if coarse_only else levels)
+    output = ends_with_its_reader() if out == "-" else nullcontext()
+    with console.CountBar("rows labelled") as bar, output:
         labelled = predict_table.predict_file(
             classifier,
             data,
@@ -68,47 +74,55 @@ def generate(
     *,
     text: Annotated[str, typer.Option(help="The text to answer.")],
     temperature: Annotated[
-        float, typer.Option(help="0 takes the likeliest word; more draws others.")
+        float,
+        typer.Option(help="0 always takes the likeliest word; more also draws others."),
     ] = 0.0,
     top_p: Annotated[
-        float, typer.Option(help="Draw among the words that make up this much.")
+        float,
+        typer.Option(help="Draw from the likeliest words with this total probability."),
     ] = 1.0,
-    seed: Annotated[int, typer.Option(help="Draws the same words again.")] = 0,
+    seed: Annotated[int, typer.Option(help="Seed of the draws.")] = 0,
     length: Annotated[
-        int | None, typer.Option(help="Tokens at most; as many as learned if none.")
+        int | None,
+        typer.Option(help="Most tokens; as in the training if not given."),
     ] = None,
 ) -> None:
     """Write a reply to a text, word by word; its labels go to standard error.
 
-    For a run that learned replies: train --recipe hierarchy --reply COLUMN.
+    The run must have learned replies: train --recipe hierarchy --reply COLUMN.
     """
     with uncollected():
         from stc_core.classifiers.sampling import Decoding
 
-        author = open_run(run).classifier()
-    if not hasattr(author, "tell"):
+        model = open_run(run).classifier()
+    if not hasattr(model, "tell"):
         raise StcError(
             f"generate with {run!r}",
             expected="a run that learned to reply",
-            remedy="Train one: --recipe hierarchy --reply COLUMN, on a decoder.",
+            remedy="Train one with --recipe hierarchy --reply COLUMN, on a decoder.",
         )
     decoding = Decoding(temperature, top_p, seed, length)
-    way, coming = author.tell(text, decoding)
-    for step in author.steps(text, way):
-        said = f"{step['column']}: {step['label']} ({step['probability']:.0%}, layer"
-        typer.echo(f"{said} {step['layer']})", err=True)
+    answer, pieces = model.tell(text, decoding)
+    for step in model.steps(text, answer):
+        line = f"{step['column']}: {step['label']} ({step['probability']:.0%}, layer"
+        typer.echo(f"{line} {step['layer']})", err=True)
+    _print_pieces(pieces, last_part=model.parts_[-1])
+
+
+def _print_pieces(pieces: Iterable[Any], *, last_part: str) -> None:
+    """Print the last part, which is the reply, on stdout and the others on stderr."""
     with ends_with_its_reader():
-        for part, some in groupby(coming, key=lambda piece: piece.part):
-            last = part == author.parts_[-1]
+        for part, of_part in groupby(pieces, key=lambda piece: piece.part):
+            last = part == last_part
             if not last:
                 typer.echo(f"{part}: ", nl=False, err=True)
-            for piece in some:
+            for piece in of_part:
                 typer.echo(piece.text, nl=False, err=not last)
             typer.echo(err=not last)
 
 
 def label(folder: str) -> None:
-    """Do the order in FOLDER, a file to label; the app starts this."""
+    """Label the file of the order in FOLDER; the app starts this command."""
     from stc_core.runs import label_jobs
 
     terminate_as_interrupt()
@@ -121,13 +135,11 @@ def explain(
     text: Annotated[str, typer.Option(help="The text to explain.")],
     gradients: Annotated[
         bool,
-        typer.Option(
-            "--gradients", help="Follow each word through the whole model, too."
-        ),
+        typer.Option("--gradients", help="Also compute integrated gradients (slower)."),
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Say why a text gets its label: neurons and words, with their contributions."""
+    """Explain the label of a text: the contributions of its neurons and words."""
     from stc_core.cli import console
 
     with uncollected():
@@ -149,14 +161,14 @@ def report(
     run: RunFolder,
     *,
     html: Annotated[
-        str | None, typer.Option(help="Write all of it to this file, to be read alone.")
+        str | None, typer.Option(help="Write the full report to this HTML file.")
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show what a run found: accuracy, baselines, layers and neurons.
+    """Show the result of a run: accuracy, baselines, layers and neurons.
 
-    With --html its figures, tables, settings and limits as one file of about 5 MB that
-    needs no network.
+    With --html, write its figures, tables, settings and limits to one file of about
+    5 MB that opens without a network.
     """
     from stc_core.cli import console
 

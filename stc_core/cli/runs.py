@@ -1,4 +1,4 @@
-"""The commands that keep the runs in order: list, rename, cancel, delete them."""
+"""The commands that manage runs: runs, rename, cancel, delete."""
 
 from typing import Annotated
 
@@ -9,7 +9,7 @@ from stc_core.cli.options import AsJson, RunFolder
 
 
 def runs(*, as_json: AsJson = False) -> None:
-    """List the runs, newest first; start those that wait if a place is free."""
+    """List the runs, newest first, and start waiting runs if there is room."""
     from stc_core.cli import console
     from stc_core.runs import queue
     from stc_core.runs.annotations import read_about
@@ -23,46 +23,48 @@ def runs(*, as_json: AsJson = False) -> None:
     if as_json:
         print_json(lines)
         return
-    for one in lines:
-        if one["position"]:
-            one["state"] = f"{one['state']}, {one['position']}"
+    for line in lines:
+        if line["position"]:
+            line["state"] = f"{line['state']}, {line['position']}"
     console.show_runs(lines)
 
 
 def rename(
     run: RunFolder,
-    name: Annotated[str, typer.Argument(help="'' is the name of its settings.")],
+    name: Annotated[
+        str, typer.Argument(help="New name; '' brings back the first name.")
+    ],
 ) -> None:
-    """Call a run something else; its folder keeps its name."""
+    """Rename a run; its folder keeps its name."""
     from stc_core.runs import annotations
 
     opened = open_run(run)
     annotations.rename(opened.folder, name)
-    typer.echo(f"{opened.folder.name} is called {opened.name!r} now", err=True)
+    typer.echo(f"{opened.folder.name} is now called {opened.name!r}", err=True)
 
 
 def cancel(run: RunFolder) -> None:
-    """Stop a run that is at work, or take one that waits out of the queue."""
+    """Stop an active run, or remove a waiting run from the queue."""
     from stc_core.runs import jobs
 
     opened = open_run(run)
     stopped = jobs.cancel(opened.folder)
-    typer.echo("Cancelled." if stopped else "It had ended already.", err=True)
+    typer.echo("Cancelled." if stopped else "The run had already ended.", err=True)
 
 
 def delete(run: RunFolder) -> None:
-    """Move a run to the trash; for 30 days the page Runs can bring it back."""
+    """Move a run to the trash; the page Runs can bring it back for 30 days."""
     from stc_core.display import size
     from stc_core.paths import runs_folder
     from stc_core.runs import trash
     from stc_core.runs.run import Run
 
     known = Run(runs_folder() / run)
-    # A run whose settings are damaged cannot be opened, but it can go.
-    going = known if known.has("config.json") else open_run(run)
-    needed = trash.needed_by(going)
-    gone = trash.delete(going)
+    # A run with damaged settings cannot be opened, but it can be deleted.
+    unwanted = known if known.has("config.json") else open_run(run)
+    needed = trash.needed_by(unwanted)
+    deleted = trash.delete(unwanted)
     for other in needed:
-        typer.echo(f"{other.name!r} reads the model that was tuned there", err=True)
-    where = trash.trash_folder() / gone.key
-    typer.echo(f"{gone.name!r}, {size(gone.n_bytes)}, is in {where}", err=True)
+        typer.echo(f"{other.name!r} reads the model that this run tuned", err=True)
+    where = trash.trash_folder() / deleted.key
+    typer.echo(f"{deleted.name!r}, {size(deleted.n_bytes)}, is in {where}", err=True)

@@ -12,10 +12,10 @@ from stc_core.cli.options import Device
 from stc_core.errors import StcError
 
 MOST_CONNECTIONS = 1024
-"""Idle ones count; one more is answered with 503."""
+"""The most connections, idle ones included; one more is answered with 503."""
 LOCAL = ("127.0.0.1", "localhost", "[::1]")
 GRACE_S = 30
-"""How long requests under way may take when the service is stopped."""
+"""How long open requests may take after the service is stopped."""
 
 
 def serve(
@@ -25,35 +25,35 @@ def serve(
     ],
     *,
     host: Annotated[
-        str, typer.Option(help="Address to listen at; 0.0.0.0 is every one.")
+        str, typer.Option(help="Address to listen at; 0.0.0.0 means all addresses.")
     ] = "127.0.0.1",
     port: Annotated[
-        int, typer.Option(help="0 takes a free one.", min=0, max=65535)
+        int, typer.Option(help="Port; 0 takes a free one.", min=0, max=65535)
     ] = 8000,
     device: Device = "auto",
     token: Annotated[
         str | None,
         typer.Option(
             envvar="STC_TOKEN",
-            help="Ask for it as a bearer token; better given in the environment.",
+            help="Bearer token that requests need; safer set in the environment.",
         ),
     ] = None,
 ) -> None:
-    """Answer over HTTP: labels, explanations and replies of runs, until Ctrl-C.
+    """Serve the labels, explanations and replies of runs over HTTP, until Ctrl-C.
 
-    Requests under way are finished first. GET /v1/models lists the runs, and
-    /openapi.json has every route.
+    Open requests are finished first. GET /v1/models lists the runs, and /openapi.json
+    describes every route.
     """
     terminate_as_interrupt()
     check_token(token)
-    with listener(host, port) as place:
+    with listener(host, port) as bound:
         import uvicorn
 
         from stc_core.serve.app import service
 
-        address, bound_port, *_ = place.getsockname()
-        here = ip_address(address).is_loopback
-        hosts = None if token or not here else (*LOCAL, host.lower())
+        address, _, *_ = bound.getsockname()
+        is_local = ip_address(address).is_loopback
+        hosts = None if token or not is_local else (*LOCAL, host.lower())
         app = service(map(open_run, runs), device=device, token=token, hosts=hosts)
         config = uvicorn.Config(
             app,
@@ -62,22 +62,28 @@ def serve(
             limit_concurrency=MOST_CONNECTIONS,
             timeout_graceful_shutdown=GRACE_S,
         )
-        place.listen()  # from here on whoever asks waits, and is answered
-        if not (token or here):
-            typer.echo(
-                "Warning: anyone who reaches this address can use the runs; "
-                "--token asks for a token.",
-                err=True,
-            )
-        shown = f"[{address}]" if ":" in address else address
-        typer.echo(f"Serving at http://{shown}:{bound_port}/v1/models", err=True)
-        with suppress(KeyboardInterrupt):  # raised again when all is finished
-            uvicorn.Server(config).run(sockets=[place])
+        bound.listen()  # requests that come from now on wait and are answered
+        _announce(bound, is_open=not (token or is_local))
+        with suppress(KeyboardInterrupt):  # uvicorn raises it again at its end
+            uvicorn.Server(config).run(sockets=[bound])
+
+
+def _announce(bound: socket.socket, *, is_open: bool) -> None:
+    """Print the address of the service, with a warning if anyone can use it."""
+    address, port, *_ = bound.getsockname()
+    if is_open:
+        typer.echo(
+            "Warning: anyone who can reach this address can use the runs. Set --token "
+            "to require a token.",
+            err=True,
+        )
+    in_url = f"[{address}]" if ":" in address else address
+    typer.echo(f"Serving at http://{in_url}:{port}/v1/models", err=True)
 
 
 def check_token(token: str | None) -> None:
-    """Raise StcError for a token that no header can carry."""
-    if token is None or (token and all("!" <= one <= "~" for one in token)):
+    """Raise StcError for a token that an HTTP header cannot carry."""
+    if token is None or (token and all("!" <= char <= "~" for char in token)):
         return
     raise StcError(
         "option --token", expected="one or more printable ASCII characters, no spaces"
@@ -85,23 +91,26 @@ def check_token(token: str | None) -> None:
 
 
 def listener(host: str, port: int) -> socket.socket:
-    """A socket bound to that address, not listening yet; StcError if it cannot be."""
+    """A socket bound to the address, not listening yet.
+
+    Raises StcError if the address cannot be used.
+    """
     try:
         family, kind, proto, _, address = socket.getaddrinfo(
             host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )[0]
-        found = socket.socket(family, kind, proto)
+        bound = socket.socket(family, kind, proto)
         try:
-            found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            found.bind(address)
+            bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            bound.bind(address)
         except OSError:
-            found.close()
+            bound.close()
             raise
     except OSError as error:
         raise StcError(
             f"address {host}:{port}",
-            expected="one that is free, on this machine",
+            expected="a free address of this machine",
             got=error.strerror or str(error),
             remedy="Choose another --port or --host.",
         ) from error
-    return found
+    return bound

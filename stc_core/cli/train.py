@@ -1,4 +1,4 @@
-"""The commands that work on a run: a new one, a smaller one, one that was cut off."""
+"""The commands that do a run: train, shrink, resume, work."""
 
 from pathlib import Path
 from typing import Annotated, Any
@@ -47,12 +47,13 @@ def train(
     hierarchy: Hierarchy,
     attention: AttentionOptions,
 ) -> None:
-    """Train a classifier on a table, and leave a run to look at.
+    """Train a classifier on a table and keep the result as a run.
 
-    From --where on, the options are those of tuning, by the recipe variability or
-    hierarchy; --level-layer to --final-norm are those of hierarchy. The recipe
-    attention has --per-class to --lm-weight, and of tuning all that is not about
-    blocks; with a --schedule that tunes, those too (--where top, or else all).
+    The options from --where on set the tuning of the recipes variability and
+    hierarchy. --level-layer to --reply-length belong to hierarchy, and --per-class to
+    --lm-weight to attention. Attention also uses the tuning options that are not about
+    blocks. With a --schedule that tunes it uses those, too: --where top tunes the top
+    blocks, any other value all blocks.
     """
     settings = {
         **vars(training),
@@ -73,20 +74,21 @@ def shrink(
     max_neurons: MaxNeurons = None,
     tolerance: Tolerance = None,
     extract: Annotated[
-        bool, typer.Option("--extract", help="Read the texts again if need be.")
+        bool, typer.Option("--extract", help="Read the texts again if necessary.")
     ] = False,
     place: RunPlace,
     name: RunName = "",
 ) -> None:
-    """Make a cheaper classifier from a finished run, a new run without extraction.
+    """Make a new run with a cheaper classifier from a finished run.
 
-    With no option: the shallowest within one point of the best validation score.
+    The texts are not read again. Without options it takes the shallowest classifier
+    within one point of the best validation score.
     """
     parent = open_run(run)
     from stc_core.analysis import shrink_options
 
     with options_named():
-        config = shrink_options.smaller(
+        config = shrink_options.shrink_config(
             parent,
             max_layer=max_layer,
             max_neurons=max_neurons,
@@ -98,9 +100,9 @@ def shrink(
 
 
 def resume(run: RunFolder) -> None:
-    """Go on with a run that was cut off: what is on disk already is not done again.
+    """Continue a run that was interrupted; what is on disk is not done again.
 
-    Activations go on where they were, a tuning after its last whole epoch.
+    Activations continue where they stopped, a tuning after its last finished epoch.
     """
     opened = open_run(run)
     terminate_as_interrupt()
@@ -108,7 +110,7 @@ def resume(run: RunFolder) -> None:
 
 
 def work(folder: str) -> None:
-    """Do the queued run in FOLDER; the app starts this."""
+    """Do the queued run in FOLDER; the app starts this command."""
     from stc_core.runs import jobs
 
     terminate_as_interrupt()
@@ -116,14 +118,14 @@ def work(folder: str) -> None:
 
 
 def _begin(config: Any, place: RunPlace) -> None:
-    """Do a new run in its place, or in a folder of its own."""
+    """Do a new run in the folder of --out, or in a new folder of the runs folder."""
     from stc_core.runs import jobs
 
-    given = config.data
-    config = jobs.absolute(config)
+    typed = config.data
+    config = jobs.absolute_paths(config)
     for before, after in (
-        (given.path, config.data.path),
-        (given.test_path, config.data.test_path),
+        (typed.path, config.data.path),
+        (typed.test_path, config.data.test_path),
     ):
         if before and is_stream(before):
             typer.echo(f"{source_name(before)} is kept as {after}", err=True)
@@ -134,15 +136,15 @@ def _begin(config: Any, place: RunPlace) -> None:
 
 
 def _work(folder: Path, config: Any, *, again: bool = False) -> None:
-    """Do the run in this process, and show how it goes and what came of it."""
+    """Do the run in this process, and print its progress and its result."""
     from stc_core.cli import console
     from stc_core.runs import jobs, queue
     from stc_core.runs.writer import RunWriter
 
-    if again:  # after the imports, whose seconds Ctrl-C may fall into
+    if again:  # after the imports: Ctrl-C during them must leave the run as it was
         jobs.claim(folder)
     with (
-        queue.handing_on(),
+        queue.advance_at_end(),
         console.PhaseBar() as bar,
         RunWriter(folder, config, on_status=bar.show) as writer,
     ):
@@ -158,7 +160,7 @@ def _work(folder: Path, config: Any, *, again: bool = False) -> None:
 
 
 def _train(config: Any, writer: Any) -> Any:
-    """`recipes.train`, imported when a run begins: its bar is shown meanwhile."""
+    """Train with the recipe of `config`, imported late so that the bar shows first."""
     from stc_core.recipes import registry
 
     return registry.train(config, writer)

@@ -1,7 +1,8 @@
-"""One neuron taken out of the read-out: set to its mean where the head reads it.
+"""The ablation of one neuron: where the head reads it, it gets its mean.
 
-Mean ablation of the read-out, not of the model: other neurons, in the layers above as
-well, stay as they were. So it is exact from the activations, and needs no forward.
+This is mean ablation of the read-out, not of the model: all other neurons keep their
+values, also in the layers above. So the result is exact from the activations alone and
+needs no forward pass.
 """
 
 from typing import NamedTuple
@@ -13,10 +14,12 @@ from jaxtyping import Float, Int
 from stc_core.heads.head import SparseHead
 
 
-class Toll(NamedTuple):
-    """What an ablation costs on `n` texts: accuracy before and after, how many
-    predictions change, and of those how many were right before (`lost`) or are right
-    after (`gained`)."""
+class AblationEffect(NamedTuple):
+    """The effect of an ablation on `n` texts.
+
+    It has the accuracy before and after, and the number of changed predictions: those
+    that were right before (`lost`), those that are right after (`gained`), and all.
+    """
 
     n: int
     before: float
@@ -26,36 +29,39 @@ class Toll(NamedTuple):
     gained: int
 
 
-def ablated(
+def ablate(
     head: SparseHead,
     logits: Float[np.ndarray, "some n_class"],
     values: Float[np.ndarray, " some"],
     neuron: int,
 ) -> Float[np.ndarray, "some n_class"]:
-    """The logits with `neuron`, whose raw values are given, at its training mean.
+    """The logits with `neuron` at its training mean; `values` are its raw values.
 
-    Equals `head.logits` of activations whose column is the mean the head subtracts.
+    They equal `head.logits` of the activations with that column set to the mean.
     """
     z = (values - head.mean[neuron]) / head.sd[neuron]
     return logits - z[:, None] * head.weight[:, neuron]
 
 
-def toll(
+def ablation_effect(
     y: Int[np.ndarray, " n"],
     before: Float[np.ndarray, "n n_class"],
     after: Float[np.ndarray, "n n_class"],
-) -> Toll:
-    """Accuracy with and without, from the logits; `y` are codes of the classes."""
+) -> AblationEffect:
+    """The effect of an ablation, from the logits before and after.
+
+    `y` are the codes of the true classes.
+    """
     was, now = before.argmax(axis=1), after.argmax(axis=1)
-    right, still = was == y, now == y
+    right_before, right_after = was == y, now == y
     n = len(y)
-    return Toll(
+    return AblationEffect(
         n,
-        float(right.mean()) if n else float("nan"),
-        float(still.mean()) if n else float("nan"),
+        float(right_before.mean()) if n else float("nan"),
+        float(right_after.mean()) if n else float("nan"),
         int((was != now).sum()),
-        int((right & ~still).sum()),
-        int((~right & still).sum()),
+        int((right_before & ~right_after).sum()),
+        int((~right_before & right_after).sum()),
     )
 
 
@@ -64,8 +70,10 @@ def flipped_answers(
     before: Float[np.ndarray, "n n_class"],
     after: Float[np.ndarray, "n n_class"],
 ) -> pd.DataFrame:
-    """place, before and after of the rows whose predicted class changes, those whose
-    lead over the new class was largest first."""
+    """A table with place, before and after of the rows whose prediction changes.
+
+    The rows with the largest lead over the new class come first.
+    """
     was, now = before.argmax(axis=1), after.argmax(axis=1)
     places = np.flatnonzero(was != now)
     lead = before[places, was[places]] - before[places, now[places]]

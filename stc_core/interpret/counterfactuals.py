@@ -1,8 +1,8 @@
 """The fewest word changes that give a text another label: greedy, and verified.
 
-Words are left out or made blank, those that speak most for the label first. Every
-change counts only by what the classifier then says of the text: real forwards, in
-batches. Greedy means that a smaller set of changes may have been missed.
+Words are left out or made blank, beginning with the words that count most for the
+label. The classifier reads each changed text, in batches, and only its answer counts.
+The search is greedy, so it may miss a smaller set of changes.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -15,10 +15,10 @@ from stc_core.interpret.explanation import Token, token_parts, words
 
 MOST_FORWARDS = 240
 _MOST_WORDS = 24
-"""Words that are tried: those that speak most for the label."""
+"""The most words that are tried; they are those that count most for the label."""
 MOST_CHANGES = 6
 Predict = Callable[[list[str]], Float[np.ndarray, "n n_class"]]
-"""Probabilities of texts, a column for each class."""
+"""A function that gives the probabilities of texts, a column for each class."""
 How = Literal["left out", "blank"]
 
 
@@ -32,7 +32,7 @@ class Change(NamedTuple):
 
 
 class Flip(NamedTuple):
-    """Changes that together give the text another label; none can be taken back."""
+    """Changes that together give the text another label; all of them are needed."""
 
     changes: tuple[Change, ...]
     text: str
@@ -41,10 +41,10 @@ class Flip(NamedTuple):
 
 
 class CounterfactualSearch(NamedTuple):
-    """The flips found, fewest changes and surest first, after so many forwards.
+    """The flips that were found, those with the fewest changes first.
 
-    Without one: `lead` is what is left of the label's lead after the best changes that
-    were `tried`.
+    `forwards` is the number of texts read. If there is no flip, `lead` is the remaining
+    lead of the label after the best changes, which are in `tried`.
     """
 
     label: str
@@ -54,8 +54,8 @@ class CounterfactualSearch(NamedTuple):
     lead: float
 
 
-class _Asked:
-    """Probabilities of texts, each asked for once; `left` more forwards may be run."""
+class _Answers:
+    """The probabilities of texts, each computed once; `left` more may be computed."""
 
     def __init__(self, predict: Predict, most: int) -> None:
         self.predict, self.most = predict, most
@@ -74,14 +74,17 @@ class _Asked:
 
 
 def leading_words(explanation: Mapping[str, Any]) -> list[Token]:
-    """The words of an explained text with what they add to the predicted label's logit
-    beyond that of the class that comes second."""
+    """The words of an explained text with their effect on the lead of the label.
+
+    The effect is the contribution to the logit of the predicted label, minus that to
+    the logit of the second class.
+    """
     label = explanation["label"]
-    chances = explanation["probabilities"]
-    others = [name for name in chances if name != label]
+    shares = explanation["probabilities"]
+    others = [name for name in shares if name != label]
     tokens = token_parts(explanation, label)
     if others:
-        second = token_parts(explanation, max(others, key=lambda name: chances[name]))
+        second = token_parts(explanation, max(others, key=lambda name: shares[name]))
         tokens = [
             token._replace(value=token.value - other.value)
             for token, other in zip(tokens, second, strict=True)
@@ -99,48 +102,59 @@ def find_flips(
     most_forwards: int = MOST_FORWARDS,
     most_flips: int = 5,
 ) -> CounterfactualSearch:
-    """Fewest changes of the `words` of `text` that give it another label.
+    """The fewest changes of the `words` of `text` that give it another label.
 
-    The values of `words` say which are tried first. `blank` is what a word may be
-    replaced by: the mask of the tokenizer; None: words are left out only. No text is
-    left without a word, and no more than `most_forwards` texts are read.
+    Words with the largest values are tried first. `blank` may replace a word: it is the
+    mask of the tokenizer; with None, words are only left out. Each changed text keeps a
+    word, and at most `most_forwards` texts are read.
     """
-    asked = _Asked(predict, most_forwards)
-    first = asked([text])[0]
+    answers = _Answers(predict, most_forwards)
+    first = answers([text])[0]
     was = int(first.argmax())
     options = _options(words, blank)
-    held: tuple[Change, ...] = ()
+    best: tuple[Change, ...] = ()
     lead, flipped = _lead(first, was), {}
-    while not flipped and len(held) < MOST_CHANGES:
-        taken = {one.start for one in held}
-        steps = [(*held, one) for one in options if one.start not in taken]
-        steps = [one for one in steps if changed_text(text, one, blank).strip()]
-        if not (steps := steps[: asked.left]):
+    while not flipped and len(best) < MOST_CHANGES:
+        steps = _next_steps(text, best, options, blank)[: answers.left]
+        if not steps:
             break
-        shares = asked(changed_text(text, step, blank) for step in steps)
+        shares = answers(changed_text(text, step, blank) for step in steps)
         leads = [_lead(share, was) for share in shares]
-        held = steps[int(np.argmin(leads))]
+        best = steps[int(np.argmin(leads))]
         lead = min(leads)
         flipped = {
             frozenset(fewer): fewer
             for step, share in zip(steps, shares, strict=True)
             if int(share.argmax()) != was
-            and (fewer := _pruned(text, step, asked, was, blank))
+            and (fewer := _pruned(text, step, answers, was, blank))
         }
     flips = []
     for changes in flipped.values():
-        now = changed_text(text, changes, blank)
-        share = asked([now])[0]
+        new_text = changed_text(text, changes, blank)
+        share = answers([new_text])[0]
         label = classes[int(share.argmax())]
-        flips.append(Flip(changes, now, label, float(share.max())))
-    flips.sort(key=lambda one: (len(one.changes), -one.probability))
+        flips.append(Flip(changes, new_text, label, float(share.max())))
+    flips.sort(key=lambda flip: (len(flip.changes), -flip.probability))
+    found = tuple(flips[:most_flips])
     return CounterfactualSearch(
-        classes[was], tuple(flips[:most_flips]), len(asked.known), held, max(lead, 0.0)
+        classes[was], found, len(answers.known), best, max(lead, 0.0)
     )
 
 
+def _next_steps(
+    text: str,
+    changes: tuple[Change, ...],
+    options: Sequence[Change],
+    blank: str | None,
+) -> list[tuple[Change, ...]]:
+    """`changes` with one more of `options` each; a step leaves at least one word."""
+    taken = {change.start for change in changes}
+    steps = [(*changes, option) for option in options if option.start not in taken]
+    return [step for step in steps if changed_text(text, step, blank).strip()]
+
+
 def _options(words: Sequence[Token], blank: str | None) -> list[Change]:
-    """Every single change that is tried, those of the first words first."""
+    """Every single change to try, those of the words with the largest values first."""
     inside = [word for word in words if not word.special and word.text.strip()]
     order = sorted(inside, key=lambda word: -word.value)[:_MOST_WORDS]
     hows: tuple[How, ...] = ("left out",) if blank is None else ("left out", "blank")
@@ -152,29 +166,33 @@ def _options(words: Sequence[Token], blank: str | None) -> list[Change]:
 
 
 def _pruned(
-    text: str, changes: tuple[Change, ...], asked: _Asked, was: int, blank: str | None
+    text: str,
+    changes: tuple[Change, ...],
+    answers: _Answers,
+    was: int,
+    blank: str | None,
 ) -> tuple[Change, ...]:
-    """The same without each change that the flip can do without, one by one."""
+    """`changes` without those that the flip does not need, tested one by one."""
     for change in changes:
-        fewer = tuple(one for one in changes if one != change)
-        if len(fewer) and asked.left:
-            share = asked([changed_text(text, fewer, blank)])[0]
+        fewer = tuple(other for other in changes if other != change)
+        if len(fewer) and answers.left:
+            share = answers([changed_text(text, fewer, blank)])[0]
             changes = fewer if int(share.argmax()) != was else changes
     return changes
 
 
 def _lead(shares: Float[np.ndarray, " n_class"], label: int) -> float:
-    """How far the label is ahead of the best other one; negative once it is not."""
+    """The lead of the label over the best other label; negative if it is behind."""
     others = np.delete(shares, label)
     return float(shares[label] - others.max(initial=0.0))
 
 
 def changed_text(text: str, changes: Sequence[Change], blank: str | None) -> str:
-    """`text` after the changes; a word left out takes the space before it along."""
-    for start, end, _, how in sorted(changes, key=lambda one: -one.start):
+    """`text` after the changes; the space before a left out word goes, too."""
+    for start, end, _, how in sorted(changes, key=lambda change: -change.start):
         before, after = text[:start], text[end:]
         if how == "blank":
-            # A token may hold the space in front of its word.
+            # A token may contain the space in front of its word.
             space = " " if text[start:end][:1].isspace() else ""
             text = f"{before}{space}{blank}{after}"
         elif before.strip():

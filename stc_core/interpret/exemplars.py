@@ -1,4 +1,4 @@
-"""Which texts show what a neuron does, and how active it is on each of their tokens."""
+"""Texts that show what a neuron responds to, and its activation on their tokens."""
 
 import re
 from collections.abc import Sequence
@@ -20,14 +20,14 @@ BANDS = {
 }
 TOP, LOWEST, RANDOM = "Highest", "Lowest", "Random"
 _ALIKE = 0.75
-"""Texts with this share of their words in common are shown as one."""
+"""Texts that share at least this part of their words are shown as one."""
 MOST_SEEN = 400
 _WORD, _NUMBER = re.compile(r"\w+"), re.compile(r"\d+")
 
 
 @runtime_checkable
 class Reader(Protocol):
-    """What reads tokens: `Backbone`, or anything of its shape."""
+    """Anything that reads tokens, such as `Backbone`."""
 
     def tokenize(self, texts: Sequence[str]) -> Any: ...
     def spans(self, text: str) -> Any: ...
@@ -46,12 +46,12 @@ def pick_texts(
     n_random: int = 6,
     seed: int = 0,
 ) -> pd.DataFrame:
-    """group, row, value and `alike` of the texts to show for a neuron.
+    """A table with group, row, value and alike of the texts to show for a neuron.
 
-    The highest values, some from each band of quantiles (BANDS), the lowest, and
-    random ones: the highest alone make any neuron look tidy. No text is alike another
-    one of its group (`alike`): those that were passed over for it are the rows in
-    `alike`. Same seed, same rows.
+    The groups are the highest values, some texts from each band of quantiles (BANDS),
+    the lowest values, and random texts: the highest texts alone make any neuron look
+    clear. In a group no two texts are alike; the column `alike` holds the rows of the
+    similar texts that a text stands for. The same seed gives the same rows.
     """
     rng = np.random.default_rng(seed)
     order = np.argsort(-values.astype(float), kind="stable")
@@ -60,22 +60,23 @@ def pick_texts(
     rank[order[::-1]] = np.arange(len(values)) / max(len(values) - 1, 1)
     for band, (low, high) in BANDS.items():
         inside = np.flatnonzero((rank >= low) & (rank < high))
-        found = _apart(rng.permutation(inside), texts, n_band)
-        groups[band] = dict(sorted(found.items(), key=lambda one: -values[one[0]]))
+        in_band = _apart(rng.permutation(inside), texts, n_band)
+        groups[band] = dict(sorted(in_band.items(), key=lambda item: -values[item[0]]))
     groups[LOWEST] = _apart(order[::-1], texts, n_top)
     groups[RANDOM] = _apart(rng.permutation(len(values)), texts, n_random)
     rows = [
         {"group": group, "row": row, "value": float(values[row]), "alike": tuple(same)}
-        for group, found in groups.items()
-        for row, same in found.items()
+        for group, picked in groups.items()
+        for row, same in picked.items()
     ]
     return pd.DataFrame(rows, columns=["group", "row", "value", "alike"])
 
 
 def _apart(order: np.ndarray, texts: Sequence[str], most: int) -> dict[int, list[int]]:
-    """The first `most` rows that are not alike, each with those passed over for it.
+    """The first `most` rows that are not alike, each with the similar rows left out.
 
-    Of MOST_SEEN rows at most, so that a corpus of one text costs no more than others.
+    At most MOST_SEEN rows are looked at, so that a corpus of equal texts costs no more
+    than others.
     """
     kept: dict[int, tuple[frozenset[str], list[int]]] = {}
     for row in map(int, order[:MOST_SEEN]):
@@ -93,26 +94,28 @@ def _apart(order: np.ndarray, texts: Sequence[str], most: int) -> dict[int, list
 
 
 def alike(a: frozenset[str], b: frozenset[str]) -> bool:
-    """True if two sets of words share ALIKE of all that are in either (Jaccard)."""
+    """True if the Jaccard similarity of two sets of words is at least _ALIKE."""
     return len(a & b) >= _ALIKE * len(a | b)
 
 
 def _words(text: str) -> frozenset[str]:
-    """The words of a text whatever their order, case and numbers; signs alone count
-    where there is no word."""
+    """The set of words of a text, without case and with all digits alike.
+
+    If the text has no word, its signs count as words.
+    """
     bare = _NUMBER.sub("0", text.casefold())
     return frozenset(_WORD.findall(bare) or bare.split())
 
 
 def shading(rows: Sequence[Sequence[Token]]) -> tuple[float, float]:
-    """The values with no and with full colour, the same for all the texts shown.
+    """The values with no colour and with full colour, the same for all texts shown.
 
-    None is at 0, or at the median of a neuron that goes far below 0. Special
-    tokens, often extreme, set the scale only where no word is active.
+    No colour is at 0, or at the median if the neuron goes far below 0. Special tokens
+    are often extreme, so they set the scale only if no word is active.
     """
     words = [token.value for row in rows for token in row if not token.special]
-    every = [token.value for row in rows for token in row]
-    values = words if max(words, default=0.0) > 0 else every
+    tokens = [token.value for row in rows for token in row]
+    values = words if max(words, default=0.0) > 0 else tokens
     low, high = min(values, default=0.0), max(values, default=0.0)
     floor = 0.0 if low >= -0.25 * high else float(np.median(values))
     return floor, high
@@ -121,15 +124,15 @@ def shading(rows: Sequence[Sequence[Token]]) -> tuple[float, float]:
 def activations_by_token(
     backbone: Reader, texts: Sequence[str], *, site: Site, index: int
 ) -> list[list[Token]]:
-    """For each text its tokens with the activation of neuron `index` at `site`.
+    """The tokens of each text with the activation of neuron `index` at `site`.
 
-    A decoder that follows an encoder reads its text shifted right by one token: there
-    a value belongs to the token that is read, and the last token is not read.
+    A decoder that follows an encoder reads its text shifted right by one token. There a
+    value belongs to the token that is read, and the last token is not read.
     """
     ids = backbone.tokenize(texts).ids
-    found = backbone.token_activations(ids, [site])
+    hidden = backbone.token_activations(ids, [site])
     shifted = backbone.reads_shifted(site)
-    values = [layers[site][:, index].tolist() for layers in found]
+    values = [of_text[site][:, index].tolist() for of_text in hidden]
     return [
         _tokens(text, backbone.spans(text), row, shifted)
         for text, row in zip(texts, values, strict=True)
@@ -147,12 +150,12 @@ def _tokens(text: str, spans: Any, values: list[float], shifted: bool) -> list[T
 
 
 def pooled_value(tokens: Sequence[Token], pooling: Pooling) -> float:
-    """What the head reads of these tokens, special ones included."""
+    """The pooled value of these tokens, as the head reads it, with special tokens."""
     values = np.array([token.value for token in tokens])
     return float(POOLING_RULES[pooling].shares(values) @ values)
 
 
-def standing(value: float, values: Float[np.ndarray, " n"]) -> str:
-    """'higher than 97 % of 853 texts'; of a median 'higher than 50 % ...'."""
+def rank_in_words(value: float, values: Float[np.ndarray, " n"]) -> str:
+    """The rank of `value` in words, as 'higher than 97 % of 853 texts'."""
     below = 100 * float(np.mean(values < value))
     return f"higher than {below:.0f} % of {len(values):,} texts"

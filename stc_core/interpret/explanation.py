@@ -1,6 +1,6 @@
-"""Reading an explanation of one text: by neuron, by layer, by word, and its sum.
+"""The parts of an explanation of one text: by neuron, by layer, by word, and the sum.
 
-An explanation is what `SparsifyThenClassify.explain` gives.
+An explanation is the result of `BaseClassifier.explain`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -10,7 +10,7 @@ import pandas as pd
 
 
 class Token(NamedTuple):
-    """Characters `start:end` of the text with a value; specials have start == end."""
+    """Characters `start:end` of a text and a value; special tokens: start == end."""
 
     start: int
     end: int
@@ -40,37 +40,37 @@ class Sum(NamedTuple):
 
 
 def check_sum(explanation: Mapping[str, Any], label: str) -> Sum:
-    """What the contributions to `label` add up to, beside the logit."""
+    """The sum of the contributions to `label`, and the logit that it must give."""
     parts = [row["contribution"][label] for row in explanation["neurons"]]
     return Sum(explanation["bias"][label], sum(parts), explanation["logits"][label])
 
 
 def sum_line(total: Sum) -> str:
-    """'Bias -0.120 and contributions +3.334: sums to logit 3.214.'"""
-    said = f"Bias {total.bias:+.3f} and contributions {total.contributions:+.3f}: "
+    """The sum as 'Bias -0.120 and contributions +3.334: sums to logit 3.214.'"""
+    parts = f"Bias {total.bias:+.3f} and contributions {total.contributions:+.3f}: "
     if total.exact:
-        return f"{said}sums to logit {total.logit:.3f}."
-    return f"{said}{total.total:.3f}, but the logit is {total.logit:.3f}."
+        return f"{parts}sums to logit {total.logit:.3f}."
+    return f"{parts}{total.total:.3f}, but the logit is {total.logit:.3f}."
 
 
 def special_line(tokens: Sequence[Token]) -> str:
-    """How much of all that is added and subtracted falls on the special tokens."""
-    every = sum(abs(token.value) for token in tokens)
+    """A sentence on the share of the special tokens in all contributions."""
+    total = sum(abs(token.value) for token in tokens)
     special = [token for token in tokens if token.special]
-    if not every or not special:
+    if not total or not special:
         return ""
     names = ", ".join(dict.fromkeys(token.text for token in special))
-    share = 100 * sum(abs(token.value) for token in special) / every
+    share = 100 * sum(abs(token.value) for token in special) / total
     return (
-        f"Special tokens ({names}) carry {share:.0f} % of all that is added and "
-        "taken away: they see every word."
+        f"Special tokens ({names}) carry {share:.0f} % of all contributions: they see "
+        "every word."
     )
 
 
 def neuron_parts(explanation: Mapping[str, Any], label: str) -> pd.DataFrame:
-    """name, layer, neuron, activation and value of each neuron's contribution.
+    """A table with name, layer, neuron, activation and value of each contribution.
 
-    Ordered by falling absolute value; the values and the bias sum to the logit.
+    It is sorted by falling absolute value. The values and the bias sum to the logit.
     """
     rows = [
         {
@@ -90,13 +90,16 @@ def neuron_parts(explanation: Mapping[str, Any], label: str) -> pd.DataFrame:
 
 
 def part_name(row: Mapping[str, Any]) -> str:
-    """'mlp.3 #17 · max'; of a whole layer, that attention reads, without a number."""
+    """The name of a part, as 'mlp.3 #17 · max'.
+
+    There is no number for a part of a whole layer, which attention reads.
+    """
     number = "" if row["index"] is None else f" #{row['index']}"
     return f"{row['site']}{number} · {row['pooling']}"
 
 
 def layer_parts(explanation: Mapping[str, Any], label: str) -> pd.DataFrame:
-    """name, layer and value of each layer's contribution, the first layer first."""
+    """A table with name, layer and value of each layer, the first layer first."""
     parts = neuron_parts(explanation, label)
     sums = parts.groupby("layer")["value"].agg(["sum", "size"]).reset_index()
     whole = any(row["index"] is None for row in explanation["neurons"])
@@ -110,7 +113,7 @@ def layer_parts(explanation: Mapping[str, Any], label: str) -> pd.DataFrame:
 
 
 def strongest(parts: pd.DataFrame, most: int) -> pd.DataFrame:
-    """The first `most` rows, and one that sums the rest: nothing is left out."""
+    """The first `most` rows, and one row with the sum of all other rows."""
     if len(parts) <= most:
         return parts
     rest = parts.iloc[most:]
@@ -127,9 +130,10 @@ def token_parts(explanation: Mapping[str, Any], label: str) -> list[Token]:
 
 
 def words(text: str, tokens: Sequence[Token]) -> list[Token]:
-    """Tokens of a word as one, their values added; special tokens stay apart.
+    """The words of a text: the tokens of a word are merged and their values added.
 
-    A word ends where white space does; the values still have the same sum.
+    Special tokens stay separate. White space separates words. The sum of all values
+    does not change.
     """
     merged: list[Token] = []
     for token in tokens:

@@ -1,10 +1,10 @@
 """Integrated gradients: how much each token moves a logit, through the whole model.
 
-Source: arXiv 1703.01365, computed by captum. Beside the exact split of the read-out,
-which stops at the layer that is read, this one goes down to the words.
+Source: arXiv 1703.01365, computed by captum. The exact split of the read-out stops at
+the layer that the head reads; integrated gradients go down to the words.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -24,7 +24,7 @@ from stc_core.types import Site
 
 STEPS = 64
 _BATCH = 16
-"""Points on the path that go through the model at once."""
+"""The number of points on the path that go through the model at once."""
 
 
 def integrated_gradients(
@@ -34,15 +34,13 @@ def integrated_gradients(
     label: str | None = None,
     n_steps: int = STEPS,
 ) -> dict[str, Any]:
-    """What each token adds to the logit of `label`, from a text without its words.
+    """The contribution of each token to the logit of `label`, from a blank text on.
 
-    label; logit and `start`, that of the same number of blank tokens (special ones
-    stay); tokens with their contribution, which sum to logit - start but for `error`,
-    which falls as `n_steps` grows. `label` is the predicted one if none is given.
-    Raises StcError for an encoder-decoder, which reads every word twice.
+    The result has the label, its `logit`, and `start`, the logit of the same number of
+    blank tokens (special tokens stay). The contributions of the tokens sum to logit -
+    start + `error`; the error falls as `n_steps` grows. The default label is the
+    predicted one. Raises StcError for an encoder-decoder, which reads each word twice.
     """
-    from captum.attr import LayerIntegratedGradients
-
     check_texts([text])
     backbone = labeller.backbone_
     _check(backbone)
@@ -57,9 +55,36 @@ def integrated_gradients(
         start = read(blank, mask)[0]
     names = [str(name) for name in labeller.classes_]
     target = int(logits.argmax()) if label is None else _place(names, label)
+    values = _attribute(
+        backbone, read, tokens, mask, blank=blank, target=target, n_steps=n_steps
+    )
+    difference = float(logits[target] - start[target])
+    return {
+        "text": text,
+        "label": names[target],
+        "logit": float(logits[target]),
+        "start": float(start[target]),
+        "error": float(values.sum()) - difference,
+        "tokens": _tokens(backbone, text, values, names[target]),
+    }
+
+
+def _attribute(
+    backbone: Backbone,
+    read: Callable[[Tensor, Tensor], Tensor],
+    tokens: Tensor,
+    mask: Tensor,
+    *,
+    blank: Tensor,
+    target: int,
+    n_steps: int,
+) -> Float[np.ndarray, " pos"]:
+    """The integrated gradient of each token for the logit `target`, by captum."""
+    from captum.attr import LayerIntegratedGradients
+
     layer = backbone.model.get_input_embeddings()  # pyright: ignore[reportCallIssue]
-    with backbone.alone():  # captum hooks the embeddings of whoever runs them
-        found: Any = LayerIntegratedGradients(read, layer).attribute(
+    with backbone.alone():  # captum hooks the embeddings, so no other text may run
+        gradients: Any = LayerIntegratedGradients(read, layer).attribute(
             tokens,
             baselines=blank,
             target=target,
@@ -67,27 +92,18 @@ def integrated_gradients(
             n_steps=n_steps,
             internal_batch_size=_BATCH,
         )
-    values = found.sum(-1)[0].detach().float().cpu().numpy()
-    gained = float(logits[target] - start[target])
-    return {
-        "text": text,
-        "label": names[target],
-        "logit": float(logits[target]),
-        "start": float(start[target]),
-        "error": float(values.sum()) - gained,
-        "tokens": _tokens(backbone, text, values, names[target]),
-    }
+    return gradients.sum(-1)[0].detach().float().cpu().numpy()
 
 
 class _Reader:
-    """Logits of padded ids, differentiable in the embeddings."""
+    """A function from padded ids to logits, differentiable in the embeddings."""
 
     def __init__(self, backbone: Backbone, head: SparseHead) -> None:
         self.backbone, self.head = backbone, head
         self.sites = sorted({feature.site for feature in head.features})
-        place = backbone.device
+        device = backbone.device
         self.mean, self.sd, self.weight, self.bias = (
-            torch.from_numpy(np.asarray(part, np.float32)).to(place)
+            torch.from_numpy(np.asarray(part, np.float32)).to(device)
             for part in (head.mean, head.sd, head.weight, head.bias)
         )
 
@@ -114,12 +130,12 @@ def _columns(
 
 
 def _blank(backbone: Backbone, tokens: Tensor) -> Tensor:
-    """The same special tokens around as many tokens that say nothing."""
+    """`tokens` with every token replaced by a blank one, except special tokens."""
     tokenizer = backbone.tokenizer
-    silent = (tokenizer.pad_token_id, tokenizer.unk_token_id, tokenizer.eos_token_id)
-    nothing = next((i for i in silent if isinstance(i, int)), 0)
+    blanks = (tokenizer.pad_token_id, tokenizer.unk_token_id, tokenizer.eos_token_id)
+    blank = next((token_id for token_id in blanks if isinstance(token_id, int)), 0)
     added = torch.tensor(sorted(added_ids(tokenizer)), device=tokens.device)
-    return torch.where(torch.isin(tokens, added), tokens, nothing)
+    return torch.where(torch.isin(tokens, added), tokens, blank)
 
 
 def _tokens(
@@ -148,5 +164,5 @@ def _check(backbone: Backbone) -> None:
             f"integrated gradients of {backbone.name}",
             expected="an encoder or a decoder alone",
             got=f"{backbone.family}, in which two stacks read the words",
-            remedy="Look at the split of the read-out instead.",
+            remedy="Use the split of the read-out instead.",
         )

@@ -1,7 +1,7 @@
-"""The training texts nearest to one, in the space that the head reads.
+"""The training texts that are nearest to a text, in the space that the head reads.
 
-Each neuron is standardised as the head does it and stretched by the norm of its
-weights, so that a difference counts by what it can do to the logits.
+Each neuron is standardised as in the head and multiplied by the norm of its weights,
+so that a difference counts by its possible effect on the logits.
 """
 
 from collections.abc import Iterable
@@ -16,9 +16,10 @@ BLOCK = 1024
 
 
 def stretch(head: SparseHead) -> Float[np.ndarray, " n"]:
-    """What a raw difference of each neuron is multiplied by: |w_j| / sd_j.
+    """The factor of a raw difference of each neuron: |w_j| / sd_j.
 
-    The weights are taken less their mean over the classes, which moves no probability.
+    The mean over the classes is subtracted from the weights, which changes no
+    probability.
     """
     weight = head.weight - head.weight.mean(axis=0)
     return np.sqrt((weight**2).sum(axis=0)) / head.sd
@@ -30,17 +31,17 @@ def distances(
     rows: Int[np.ndarray, " some"],
     x: Float[np.ndarray, " n"],
 ) -> Float[np.ndarray, " some"]:
-    """Of each of `rows` from the raw values `x`, read a block at a time.
+    """The distance of each of `rows` to the raw values `x`.
 
-    sqrt sum_j (stretch_j (a_j - x_j))^2.
+    It is sqrt(sum_j (stretch_j (a_j - x_j))^2); the rows are read in blocks.
     """
     scale = stretch(head).astype(np.float32)
     centre = (x * scale).astype(np.float32)
     out = np.empty(len(rows))
     for start in range(0, len(rows), BLOCK):
         part = rows[start : start + BLOCK]
-        apart = np.asarray(activations[part], np.float32) * scale - centre
-        out[start : start + len(part)] = np.einsum("ij,ij->i", apart, apart)
+        difference = np.asarray(activations[part], np.float32) * scale - centre
+        out[start : start + len(part)] = np.einsum("ij,ij->i", difference, difference)
     return np.sqrt(out)
 
 
@@ -51,7 +52,10 @@ def nearest(
     most: int = 8,
     without: Iterable[int] = (),
 ) -> pd.DataFrame:
-    """row and distance of the `most` nearest, nearest first, `without` some rows."""
+    """A table with row and distance of the `most` nearest rows, the nearest first.
+
+    The rows in `without` are left out.
+    """
     keep = ~np.isin(rows, list(without))
     rows, apart = rows[keep], apart[keep]
     order = np.argsort(apart, kind="stable")[:most]

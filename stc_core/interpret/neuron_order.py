@@ -1,7 +1,8 @@
-"""An order of rows in which those that are alike stand side by side.
+"""An order of rows in which similar rows are neighbours.
 
-Hierarchical clustering, whose tree says only which rows are together; which side of a
-merge comes first is chosen greedily. Source: Gruvaeus and Wainer 1972.
+It comes from hierarchical clustering. The tree says only which rows belong together;
+the order of the two sides of a merge is chosen greedily. Source: Gruvaeus and Wainer
+1972.
 """
 
 import numpy as np
@@ -10,15 +11,15 @@ from scipy.cluster.hierarchy import linkage
 from scipy.spatial.distance import pdist, squareform
 
 MOST_CLUSTERED = 1000
-"""Rows that are clustered, in time and memory that grow with their square: about half
-a second and 20 MB."""
+"""The most rows that are clustered, in about half a second and 20 MB; time and memory
+grow with the square of the number of rows."""
 
 
-def seriated(X: Float[np.ndarray, "n d"]) -> Int[np.ndarray, " n"]:
-    """The rows of X in an order in which rows of like direction are neighbours.
+def seriation(X: Float[np.ndarray, "n d"]) -> Int[np.ndarray, " n"]:
+    """The order of the rows of X in which rows with similar directions are neighbours.
 
-    Lengths do not count, signs do. Of more than MOST_CLUSTERED rows the first so many
-    are clustered; each other one follows the clustered row that it is most like.
+    Signs count, lengths do not. If there are more than MOST_CLUSTERED rows, only the
+    first MOST_CLUSTERED are clustered; each other row follows its most similar one.
     """
     lengths = np.linalg.norm(X, axis=1, keepdims=True)
     unit = X / np.where(lengths > 0, lengths, 1.0)
@@ -33,8 +34,7 @@ def seriated(X: Float[np.ndarray, "n d"]) -> Int[np.ndarray, " n"]:
 
 
 def _clustered(unit: Float[np.ndarray, "n d"]) -> Int[np.ndarray, " n"]:
-    """The leaves of an average-linkage tree, each merge turned to meet at its nearest
-    ends."""
+    """The leaves of an average-linkage tree; each merge joins its nearest ends."""
     if len(unit) < 3:
         return np.arange(len(unit))
     distances = pdist(unit)
@@ -46,7 +46,7 @@ def _clustered(unit: Float[np.ndarray, "n d"]) -> Int[np.ndarray, " n"]:
 
 
 def _joined(a: list[int], b: list[int], apart: Float[np.ndarray, "n n"]) -> list[int]:
-    """Both branches in one, turned so that the ends that meet are the nearest."""
+    """The two branches joined at their nearest ends."""
     ways = [
         (apart[a[-at_a], b[at_b]], at_a, at_b) for at_a in (1, 0) for at_b in (0, -1)
     ]

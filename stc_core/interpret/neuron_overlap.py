@@ -1,4 +1,4 @@
-"""Whether two runs on one backbone chose the same neurons, against chance."""
+"""How far two runs on one backbone chose the same neurons, compared with chance."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -7,24 +7,27 @@ import numpy as np
 import pandas as pd
 
 CHANCE_SDS = 1.645
-"""An overlap above the mean of chance by so many deviations has 5 % odds or less."""
+"""Chance exceeds its mean by this many standard deviations in 5 % of the cases."""
 
 
 def comparable(a: Mapping[str, Any], b: Mapping[str, Any]) -> bool:
-    """True if the `backbone` of two metrics.json is one and the same, tuning too."""
+    """True if two runs have the same backbone, with the same tuning.
+
+    `a` and `b` are the `backbone` part of their metrics.json.
+    """
     return all(a.get(name) == b.get(name) for name in ("identity", "tuned"))
 
 
 def agreement(
     a: pd.DataFrame, b: pd.DataFrame, widths: Mapping[str, int]
 ) -> pd.DataFrame:
-    """A row per layer: layer, a, b, both, jaccard, chance, limit, times.
+    """A table by layer: layer, a, b, both, jaccard, chance, limit, times.
 
-    A neuron is a site and an index; the poolings that it is read by do not count.
-    `both` are in the two tables of neurons. `chance` is the mean overlap if each run
-    had drawn as many at random from each site of `widths`, `limit` what such an
-    overlap stays below 19 times of 20 (normal approximation), `times` both / chance.
-    NaN where the width of a site is not known.
+    A neuron is a site and an index; its pooling does not count. `both` counts neurons
+    in both tables. `chance` is the mean overlap if each run had drawn the same number
+    at random from each site of `widths`. Such an overlap is below `limit` in 19 of 20
+    cases (normal approximation). `times` is both / chance. Values are NaN if the width
+    of a site is not known.
     """
     sites = _counts(a, b, widths)
     layers = sites.groupby("layer", sort=True).agg(
@@ -38,7 +41,7 @@ def agreement(
 
 
 def total(layers: pd.DataFrame) -> dict[str, Any]:
-    """The same of all layers together, by column name but `layer`."""
+    """The values of `agreement` for all layers together, by column name."""
     names = ["a", "b", "both", "chance", "variance"]
     sums = {name: [layers[name].sum(skipna=False)] for name in names}
     row = _rates(pd.DataFrame(sums)).iloc[0]
@@ -48,9 +51,10 @@ def total(layers: pd.DataFrame) -> dict[str, Any]:
 def _counts(
     a: pd.DataFrame, b: pd.DataFrame, widths: Mapping[str, int]
 ) -> pd.DataFrame:
-    """A row per site that either reads, with mean and variance of a random overlap.
+    """A table with a row for each site, with mean and variance of a random overlap.
 
-    Of a random draw of b from N neurons the number among a given a is hypergeometric.
+    If b of N neurons are drawn at random, the number among a given set of a neurons is
+    hypergeometric.
     """
     rows = []
     of_a, of_b = _chosen(a), _chosen(b)
@@ -85,10 +89,10 @@ def _chosen(neurons: pd.DataFrame) -> dict[str, set[int]]:
     }
 
 
-def _rates(found: pd.DataFrame) -> pd.DataFrame:
-    union = found["a"] + found["b"] - found["both"]
-    return found.assign(
-        jaccard=found["both"] / union,
-        limit=found["chance"] + CHANCE_SDS * np.sqrt(found["variance"].astype(float)),
-        times=found["both"] / found["chance"].where(found["chance"] > 0),
+def _rates(counts: pd.DataFrame) -> pd.DataFrame:
+    union = counts["a"] + counts["b"] - counts["both"]
+    return counts.assign(
+        jaccard=counts["both"] / union,
+        limit=counts["chance"] + CHANCE_SDS * np.sqrt(counts["variance"].astype(float)),
+        times=counts["both"] / counts["chance"].where(counts["chance"] > 0),
     )

@@ -1,4 +1,4 @@
-"""Which of the selected neurons are active on a text, or on one word of it."""
+"""The search for selected neurons that are active on a text, or on a word of it."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -12,42 +12,44 @@ from stc_core.heads.head import SparseHead, is_flat
 from stc_core.interpret.explanation import Token
 
 USUAL_TEXTS = 64
-"""Texts whose tokens say how active a neuron usually is on a token."""
+"""The number of texts used to measure the usual activation of a neuron on a token."""
 
 
 class Usual(NamedTuple):
-    """Mean and standard deviation of each neuron over the `n` tokens of some texts."""
+    """The mean and standard deviation of each neuron over `n` tokens."""
 
     n: int
     mean: Float[np.ndarray, " n_neurons"]
     sd: Float[np.ndarray, " n_neurons"]
 
 
-class Fired(NamedTuple):
-    """The tokens of a text, and each neuron's value at each of them.
+class TokenValues(NamedTuple):
+    """The tokens of a text, and the value of each neuron at each token.
 
-    Row t of `values` belongs to tokens[t]; a row without a place in the text, as a
-    decoder's start, has a special token.
+    Row t of `values` belongs to tokens[t]. A row that is not in the text, such as the
+    start of a decoder, has a special token.
     """
 
     tokens: tuple[Token, ...]
     values: Float[np.ndarray, "pos n_neurons"]
 
 
-def fired(backbone: Backbone, head: SparseHead, texts: Sequence[str]) -> list[Fired]:
-    """Every selected neuron on every token of `texts`, from one forward.
+def token_values_of(
+    backbone: Backbone, head: SparseHead, texts: Sequence[str]
+) -> list[TokenValues]:
+    """The values of every selected neuron on every token of `texts`.
 
-    A decoder that follows an encoder reads a token one place later: its values stand
-    where the token is, and at the last token, which it never reads, they are NaN.
+    A decoder that follows an encoder reads a token one place later. Its values are
+    moved to the token; at the last token, which it never reads, they are NaN.
     """
     sites = sorted({feature.site for feature in head.features})
-    found = backbone.token_activations(backbone.tokenize(texts).ids, sites)
+    activations = backbone.token_activations(backbone.tokenize(texts).ids, sites)
     out = []
-    for text, hidden in zip(texts, found, strict=True):
+    for text, hidden in zip(texts, activations, strict=True):
         spans = backbone.spans(text)
         values = np.full((len(spans), len(head.features)), np.nan, np.float32)
         for site in sites:
-            columns = [j for j, one in enumerate(head.features) if one.site == site]
+            columns = [j for j, f in enumerate(head.features) if f.site == site]
             index = [head.features[j].index for j in columns]
             block = hidden[site].numpy()[:, index]
             if backbone.reads_shifted(site):
@@ -58,39 +60,49 @@ def fired(backbone: Backbone, head: SparseHead, texts: Sequence[str]) -> list[Fi
             Token(start, end, text[start:end] or name, 0.0)
             for start, end, name in spans
         )
-        out.append(Fired(tokens, values))
+        out.append(TokenValues(tokens, values))
     return out
 
 
-def usual(backbone: Backbone, head: SparseHead, texts: Sequence[str]) -> Usual:
-    """How active each neuron is on a token of these texts; special ones do not count.
+def usual_values(backbone: Backbone, head: SparseHead, texts: Sequence[str]) -> Usual:
+    """The usual activation of each neuron on a token of these texts.
 
-    A neuron that is flat on them has an sd of infinity: nothing stands out of it.
+    Special tokens do not count. A neuron that is flat on these texts gets an infinite
+    standard deviation, so that it never stands out.
     """
     parts = []
-    for text in texts:  # one by one: a large model's neurons on all of them are much
-        (one,) = fired(backbone, head, [text])
-        parts.append(one.values[[not token.special for token in one.tokens]])
+    for text in texts:  # one by one, because the values of all texts may be too large
+        (activity,) = token_values_of(backbone, head, [text])
+        in_text = [not token.special for token in activity.tokens]
+        parts.append(activity.values[in_text])
     values = np.concatenate(parts).astype(np.float64)
     mean, sd = np.nanmean(values, axis=0), np.nanstd(values, axis=0)
     return Usual(len(values), mean, np.where(is_flat(mean, sd), np.inf, sd))
 
 
 def on_text(head: SparseHead, x: Float[np.ndarray, " n_neurons"]) -> pd.DataFrame:
-    """neuron, value and sds of each neuron on a text: how far its pooled value is above
-    its training mean, in standard deviations; the highest first."""
+    """A table with neuron, value and sds of each neuron on a text, the highest first.
+
+    `sds` says by how many standard deviations its pooled value is above its training
+    mean.
+    """
     return _ranked(x, (x - head.mean) / head.sd)
 
 
-def on_word(one: Fired, start: int, end: int, usually: Usual) -> pd.DataFrame:
-    """The same on the characters `start:end` of a text: the highest value on a token
-    of the word, above what is usual of a token."""
+def on_word(
+    activity: TokenValues, start: int, end: int, usually: Usual
+) -> pd.DataFrame:
+    """A table like that of `on_text` for the word `start:end` of a text.
+
+    The value is the highest on a token of the word; `sds` compares it with the usual
+    value on a token.
+    """
     at = [
         place
-        for place, token in enumerate(one.tokens)
+        for place, token in enumerate(activity.tokens)
         if token.end > start and token.start < end and not token.special
     ]
-    values = one.values[at]
+    values = activity.values[at]
     known = np.nan_to_num(values, nan=-np.inf).max(axis=0, initial=-np.inf)
     value = np.where(np.isfinite(known), known, usually.mean)
     return _ranked(value, (value - usually.mean) / usually.sd)

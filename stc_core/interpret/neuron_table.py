@@ -1,4 +1,4 @@
-"""The selected neurons as a frame: their names, order, weights and texts to show."""
+"""The selected neurons as a table: their names, order and weights."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
@@ -7,13 +7,14 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float, Int
 
-from stc_core.interpret.neuron_order import seriated
+from stc_core.interpret.neuron_order import seriation
 from stc_core.types import SITE_KINDS
 
 IMPORTANCE = "importance"
 WEIGHT = "weight:"
 MOST_SINGLE = 2000
-"""Neurons that a map shows one by one; of more it shows bins, or a page."""
+"""The most neurons that a map shows one by one; if there are more, it shows bins or
+pages."""
 MOST_BINS = 700
 NeuronOrder = Literal["importance", "weight", "alike"]
 
@@ -25,15 +26,18 @@ def classes_of(neurons: pd.DataFrame) -> list[str]:
 
 
 def neuron_name(neuron: Mapping[str, Any]) -> str:
-    """'mlp.5 #1034 · max'."""
+    """The name of a neuron, as 'mlp.5 #1034 · max'."""
     return f"{neuron['site']} #{neuron['index']} · {neuron['pooling']}"
 
 
 def strength(
     neurons: pd.DataFrame, label: str | None = None, against: str | None = None
 ) -> Float[np.ndarray, " n"]:
-    """What colours a neuron: its weight for `label`, less that for the class `against`,
-    or its importance without a `label`."""
+    """The value that colours each neuron.
+
+    It is the weight for `label`, minus the weight for `against` if given; without a
+    label it is the importance.
+    """
     if label is None:
         return neurons[IMPORTANCE].to_numpy(float)
     weight = neurons[WEIGHT + label].to_numpy(float)
@@ -55,50 +59,53 @@ def chosen_neurons(
 ) -> pd.DataFrame:
     """The neurons of this kind, pooling and layer (None: any), layer by layer.
 
-    Within a site by falling importance, by falling `strength` for the class `label`, or
-    so that those that are alike follow each other: by `ranks`, which are those of
-    `alike_ranks` unless they are given.
+    Within a site they are sorted by falling importance, by falling `strength` for the
+    class `label`, or by similarity, so that similar neurons follow each other. The last
+    order goes by `ranks`, which come from `alike_ranks` unless they are given.
     """
     keep = pd.Series(True, index=neurons.index)
     for column, wanted in (("kind", kind), ("pooling", pooling), ("layer", layer)):
         if wanted is not None:
             keep &= neurons[column] == wanted
-    found = neurons.loc[keep]
-    by = found[IMPORTANCE].to_numpy(float)
+    kept = neurons.loc[keep]
+    by = kept[IMPORTANCE].to_numpy(float)
     if order == "weight" and label is not None:
-        by = strength(found, label, against)
+        by = strength(kept, label, against)
     if order == "alike":
         by = -(alike_ranks(neurons) if ranks is None else ranks)[keep.to_numpy()]
-    kinds = found["kind"].map(list(SITE_KINDS).index).to_numpy()
-    places = np.lexsort((-by, kinds, found["layer"].to_numpy()))
-    return found.iloc[places].reset_index(drop=True)
+    kinds = kept["kind"].map(list(SITE_KINDS).index).to_numpy()
+    places = np.lexsort((-by, kinds, kept["layer"].to_numpy()))
+    return kept.iloc[places].reset_index(drop=True)
 
 
 def alike_ranks(neurons: pd.DataFrame) -> Int[np.ndarray, " n"]:
-    """The place of each neuron in its site, so that neurons whose weights over the
-    classes go the same way stand side by side."""
+    """The rank of each neuron in its site, so that similar neurons are neighbours.
+
+    Neurons are similar if their weights over the classes have similar directions.
+    """
     weights = neurons[[WEIGHT + name for name in classes_of(neurons)]].to_numpy(float)
     ranks = np.zeros(len(neurons), int)
     for rows in neurons.groupby("site").indices.values():
-        ranks[rows[seriated(weights[rows])]] = np.arange(len(rows))
+        ranks[rows[seriation(weights[rows])]] = np.arange(len(rows))
     return ranks
 
 
 def binned(
     shown: pd.DataFrame, label: str | None = None, against: str | None = None
 ) -> pd.DataFrame:
-    """A row per bin of neurons that follow each other in a site of `chosen_neurons`.
+    """A table with a row for each bin of neighbouring neurons in a site.
 
-    n, `first` and `last` rank in the site, the mean importance, and as `value` the
-    `strength` of its strongest neuron, whose row it otherwise is: means of signed
-    weights would fade. A site's bins hold each of its neurons once, and all bins
-    together are MOST_BINS, or as many as there are sites, or fewer.
+    A row is that of the strongest neuron of the bin, with its `strength` as `value`,
+    because means of signed weights would cancel. It also has n, the ranks `first` and
+    `last` in the site, and the mean importance. The bins of a site contain each of its
+    neurons once. There are at most MOST_BINS bins, or one for each site if that is
+    more.
     """
     rank = shown.groupby("site", sort=False).cumcount().to_numpy()
     n_sites = shown["site"].nunique()
     size = max(1, -(-len(shown) // max(MOST_BINS - n_sites, 1)))
     value = strength(shown, label, against)
-    # A site's neurons follow each other, so a bin is all from one start to the next.
+    # The neurons of a site are neighbours, so a bin goes from one start to the next.
     starts = np.flatnonzero(rank % size == 0)
     counts = np.diff(starts, append=len(shown))
     of_bin = np.repeat(np.arange(len(starts)), counts)
@@ -115,10 +122,9 @@ def binned(
 
 
 def bin_of(shown: pd.DataFrame, bins: pd.DataFrame, neuron: int) -> int | None:
-    """The row of `bins`, which are those of `shown`, that holds `neuron`, if one does.
+    """The row of `bins` that contains `neuron`; None if there is none.
 
-    The same bin while one goes from neuron to neuron in it, so that their map stays as
-    it is.
+    `bins` are the bins of `shown`.
     """
     places = np.flatnonzero(shown["neuron"].to_numpy() == neuron)
     ends = np.cumsum(bins["n"].to_numpy())
@@ -126,7 +132,7 @@ def bin_of(shown: pd.DataFrame, bins: pd.DataFrame, neuron: int) -> int | None:
 
 
 def page_of(shown: Sequence[int], neuron: int) -> int:
-    """The page of MOST neurons that holds `neuron`; the first if none does."""
+    """The page (of MOST_SINGLE neurons) with `neuron`; 0 if no page has it."""
     return list(shown).index(neuron) // MOST_SINGLE if neuron in shown else 0
 
 
@@ -138,7 +144,7 @@ def neuron_names(neurons: pd.DataFrame) -> dict[int, str]:
 
 
 def one_of(neurons: pd.DataFrame, number: int) -> dict[str, Any]:
-    """The row of the neuron `number`, by column name."""
+    """The row of the neuron `number`, as a dictionary by column name."""
     rows = neurons.loc[neurons["neuron"] == number].to_dict("records")
     return {str(name): value for name, value in rows[0].items()}
 
@@ -153,7 +159,7 @@ def weights_of(neuron: Mapping[str, Any]) -> dict[str, float]:
 
 
 def strongest_weight(neuron: Mapping[str, Any]) -> tuple[str, float]:
-    """The class that the neuron weighs most for or against, and that weight."""
+    """The class with the largest absolute weight of the neuron, and that weight."""
     weights = weights_of(neuron)
-    name = max(weights, key=lambda one: abs(weights[one]))
-    return name, weights[name]
+    strongest = max(weights, key=lambda name: abs(weights[name]))
+    return strongest, weights[strongest]

@@ -1,4 +1,4 @@
-"""Neurons that go with one: correlated ones of its run, itself in other runs."""
+"""Neurons related to a neuron: correlated neurons of its run, and itself elsewhere."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -10,11 +10,11 @@ from jaxtyping import Float, Int
 from stc_core.interpret.neuron_table import IMPORTANCE, strongest_weight
 
 _MOST_ROWS = 4000
-"""Texts that correlations are computed on: of r = 0 the standard error is then .016."""
+"""The most texts for correlations; the standard error of r = 0 is then 0.016."""
 
 
 def sample_rows(n: int, most: int = _MOST_ROWS, seed: int = 0) -> Int[np.ndarray, " k"]:
-    """All rows, or `most` of them at random, in order; the same ones each time."""
+    """All rows, or `most` random rows, in order; the same seed gives the same rows."""
     if n <= most:
         return np.arange(n)
     return np.sort(np.random.default_rng(seed).choice(n, most, replace=False))
@@ -34,20 +34,22 @@ def correlations(
 def correlated(
     neurons: pd.DataFrame, r: Float[np.ndarray, " n"], neuron: int, *, most: int = 12
 ) -> pd.DataFrame:
-    """The rows of `neurons` whose r with `neuron` is furthest from 0, that one left
-    out, with the column r; r is in the order of the neurons' numbers."""
-    found = neurons.assign(r=r[neurons["neuron"].to_numpy()])
-    found = found.loc[found["neuron"] != neuron]
-    order = np.argsort(-found["r"].abs().to_numpy(), kind="stable")[:most]
-    return found.iloc[order].reset_index(drop=True)
+    """The rows of `neurons` with the largest |r| with `neuron`, and a column r.
+
+    `neuron` itself is left out. `r` is in the order of the numbers of the neurons.
+    """
+    others = neurons.assign(r=r[neurons["neuron"].to_numpy()])
+    others = others.loc[others["neuron"] != neuron]
+    order = np.argsort(-others["r"].abs().to_numpy(), kind="stable")[:most]
+    return others.iloc[order].reset_index(drop=True)
 
 
 def same_in(neurons: pd.DataFrame, neuron: Mapping[str, Any]) -> dict[str, Any] | None:
-    """Where another run reads the same site, index and pooling: its neuron, rank by
-    importance, `of` how many, and the class it weighs most for with that weight.
+    """The neuron of another run with the same site, index and pooling, or None.
 
-    None where it was not kept. The backbones must be the same, which is the caller's
-    to know (`agreement.comparable`).
+    The result has its number, its rank by importance, the number of neurons `of` that
+    run, and the class with its largest weight. The caller must make sure that the
+    backbones are the same (`neuron_overlap.comparable`).
     """
     same = np.ones(len(neurons), bool)
     for name in ("site", "index", "pooling"):
@@ -67,7 +69,7 @@ def same_in(neurons: pd.DataFrame, neuron: Mapping[str, Any]) -> dict[str, Any] 
 
 
 def other_poolings(neurons: pd.DataFrame, neuron: Mapping[str, Any]) -> Sequence[str]:
-    """The poolings other than its own by which a run reads this neuron."""
+    """The other poolings with which a run reads this neuron."""
     same = (neurons["site"] == neuron["site"]) & (neurons["index"] == neuron["index"])
     names = neurons.loc[same, "pooling"].tolist()
     return [name for name in names if name != neuron["pooling"]]

@@ -1,4 +1,4 @@
-"""A text and an edited one: the words that differ, and what the edit did."""
+"""The differences of a text and an edited text: words, probabilities, neurons."""
 
 import re
 from collections.abc import Mapping
@@ -13,43 +13,44 @@ from stc_core.interpret.explanation import part_name
 _Kind = Literal["same", "gone", "new"]
 _PIECES = re.compile(r"\s+|\w+|[^\w\s]")
 MOST_PIECES = 4000
-"""Of longer texts the comparison would take seconds."""
+"""The most pieces of two texts; comparing longer texts would take seconds."""
 
 
 class DiffPiece(NamedTuple):
-    """Some of two texts: in both, in the first alone (gone), in the second (new)."""
+    """A piece of two texts: in both (same), only the first (gone), the second (new)."""
 
     kind: _Kind
     text: str
 
 
 def word_changes(before: str, after: str) -> list[DiffPiece]:
-    """The pieces of both texts in order, whole words at a time.
+    """The pieces of both texts in order, in whole words.
 
-    Those that are not new make up `before`, those that are not gone `after`, letter
-    for letter. Texts beyond MOST_PIECES are one piece gone and one new.
+    The pieces that are not new make up `before`, and those that are not gone make up
+    `after`, letter for letter. Longer texts than MOST_PIECES give one piece that is
+    gone and one that is new.
     """
     a, b = _PIECES.findall(before), _PIECES.findall(after)
     if len(a) + len(b) > MOST_PIECES:
         return [DiffPiece("gone", before), DiffPiece("new", after)]
-    found: list[DiffPiece] = []
+    pieces: list[DiffPiece] = []
     for tag, i, j, k, m in SequenceMatcher(None, a, b, autojunk=False).get_opcodes():
         if tag == "equal":
-            found.append(DiffPiece("same", "".join(a[i:j])))
+            pieces.append(DiffPiece("same", "".join(a[i:j])))
             continue
         if j > i:
-            found.append(DiffPiece("gone", "".join(a[i:j])))
+            pieces.append(DiffPiece("gone", "".join(a[i:j])))
         if m > k:
-            found.append(DiffPiece("new", "".join(b[k:m])))
-    return found
+            pieces.append(DiffPiece("new", "".join(b[k:m])))
+    return pieces
 
 
 def probability_changes(
     before: Mapping[str, Any], after: Mapping[str, Any], *, most: int = 4
 ) -> pd.DataFrame:
-    """class, before, after and change of the classes that an edit moved most.
+    """A table with class, before, after and change of the classes that changed most.
 
-    Both are explanations; the class predicted of either is always among them.
+    `before` and `after` are explanations. Both predicted classes are always included.
     """
     names = list(before["probabilities"])
     frame = pd.DataFrame(
@@ -60,10 +61,11 @@ def probability_changes(
         }
     )
     frame["change"] = frame["after"] - frame["before"]
-    moved = frame["change"].abs().to_numpy()
-    said = frame["class"].isin([before["label"], after["label"]]).to_numpy()
-    kept = np.lexsort((-moved, ~said))[: max(most, np.count_nonzero(said))]
-    kept = kept[np.argsort(-moved[kept], kind="stable")]
+    change = frame["change"].abs().to_numpy()
+    predicted = frame["class"].isin([before["label"], after["label"]]).to_numpy()
+    n_kept = max(most, np.count_nonzero(predicted))
+    kept = np.lexsort((-change, ~predicted))[:n_kept]
+    kept = kept[np.argsort(-change[kept], kind="stable")]
     return frame.iloc[kept].reset_index(drop=True)
 
 
@@ -74,10 +76,10 @@ def neuron_changes(
     *,
     most: int = 5,
 ) -> pd.DataFrame:
-    """name, neuron and change of the parts that moved the logit of `label` most.
+    """A table with name, neuron and change of the parts that changed the logit most.
 
-    All changes, not these alone, sum to the change of the logit. Of a run that reads
-    by attention the parts are layers, which have no `neuron`.
+    The logit is that of `label`; it changes by the sum over all parts, not only these.
+    In a run that reads by attention the parts are layers, which have no `neuron`.
     """
     rows = [
         {

@@ -12,7 +12,12 @@ import pandas as pd
 
 from stc_core.activations.extract import extract, find_extracted
 from stc_core.activations.store import FeatureStore
-from stc_core.analysis.shrink_options import check_limits, find_option, kept, options_of
+from stc_core.analysis.shrink_options import (
+    check_limits,
+    find_option,
+    option_in_words,
+    options_of,
+)
 from stc_core.backbone.backbone import Backbone
 from stc_core.config import RunConfig
 from stc_core.data.corpus import Corpus
@@ -88,7 +93,9 @@ def shrink(config: RunConfig, writer: RunWriter) -> None:
     writer.phase("report")
     metrics |= {**same, "parent": _about(parent, before)}
     if asked.named_from:
-        said = kept(metrics["layers"]["used"], metrics["neurons"]["selected"])
+        said = option_in_words(
+            metrics["layers"]["used"], metrics["neurons"]["selected"]
+        )
         writer.call(f"{asked.named_from} · {said}")
     writer.write_json("metrics.json", {**metrics, "seconds": seconds_of(writer)})
 

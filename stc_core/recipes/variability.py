@@ -48,16 +48,16 @@ from stc_core.tuning.blocks import (
     TunePlan,
     changes_for,
     checkpoint_blocks,
-    grafted,
+    cut_and_adapt,
     plan_tuning,
 )
 from stc_core.tuning.readout import Readout
 from stc_core.tuning.session import (
     TUNING,
     TuningSession,
-    balanced,
+    class_weights_of,
     keep_tuned,
-    loaded,
+    load_untuned,
 )
 from stc_core.tuning.trainer import History
 from stc_core.types import PooledSite
@@ -89,7 +89,7 @@ def tune_blocks(
     Checkpoints are in the run's folder `checkpoints` until it is done; a run that was
     killed goes on from them. `tuning.json` shows how the training goes.
     """
-    base = loaded(settings)
+    base = load_untuned(settings)
     nu = layer_nu(writer.folder, base, corpus, task)
     plan = plan_tuning(base, nu, settings.tune)
     blocks = f"blocks {plan.tuned[0]} to {plan.tuned[-1]}"
@@ -97,7 +97,7 @@ def tune_blocks(
     head, frozen = _first_head(base, corpus, task, plan.layer, settings.store_dtype)
     what = changes_for(base, plan, settings.tune)
     flops = base.flops_per_token(plan.layer)
-    tunable = grafted(base, plan, what, seed=settings.seed)
+    tunable = cut_and_adapt(base, plan, what, seed=settings.seed)
     if settings.tune.checkpointing:
         checkpoint_blocks(tunable.backbone)
     readout = Readout(
@@ -105,7 +105,7 @@ def tune_blocks(
         head,
         tunable.parts,
         tunable.blocks,
-        class_weight=balanced(task),
+        class_weight=class_weights_of(task),
     )
     history = TuningSession(corpus, task, settings, writer).train(
         readout, tunable.backbone

@@ -1,7 +1,7 @@
-"""One HTML file that needs nothing else: its parts as strings, plotly.js inside.
+"""The parts of one self-contained HTML file as strings, plotly.js included.
 
-All text is escaped here. The file asks no server for anything, and its own policy
-(CSP) forbids it.
+All text is escaped here. The file sends no request to a server; its content security
+policy (CSP) forbids any.
 """
 
 import html
@@ -27,7 +27,10 @@ class Section(NamedTuple):
 
 
 def page(title: str, intro: str, sections: Sequence[Section]) -> str:
-    """The whole file; `intro` is HTML. Sections without a body are left out."""
+    """The HTML of the whole file.
+
+    `intro` is HTML already. Sections with an empty body are left out.
+    """
     shown = [section for section in sections if section.body]
     links = "".join(
         f'<a href="#s{place}">{html.escape(section.title)}</a>'
@@ -50,10 +53,11 @@ def page(title: str, intro: str, sections: Sequence[Section]) -> str:
 
 
 def html_chart(figure: go.Figure, name: str, *, alt: str, note: str = "") -> str:
-    """`figure`, drawn when the file opens; its one button saves it as NAME.png.
+    """The HTML of `figure`, which is drawn when the file opens.
 
-    Colours of text follow the reader's light or dark. WebGL points become SVG ones,
-    which can be printed. `alt` describes it for those who do not see it.
+    Its only button saves it as NAME.png. The text follows the light or dark theme of
+    the reader. WebGL points become SVG points, which can be printed. `alt` describes
+    the figure for readers who cannot see it.
     """
     drawn = go.Figure(figure)
     drawn.update_layout(template=_TEMPLATE, autosize=True)
@@ -65,23 +69,27 @@ def html_chart(figure: go.Figure, name: str, *, alt: str, note: str = "") -> str
         trace["type"] = "scatter" if trace["type"] == "scattergl" else trace["type"]
     data = json.dumps(content, separators=(",", ":"), ensure_ascii=False)
     height = int(content["layout"].get("height", 400))
-    words = f"<figcaption>{_said(note)}</figcaption>" if note else ""
+    caption = f"<figcaption>{_marked_up(note)}</figcaption>" if note else ""
     return (
         f'<figure><div class="chart" role="img" data-name="{html.escape(name)}" '
         f'aria-label="{html.escape(alt)}" style="height:{height}px"></div>'
-        f'<script type="application/json">{_inside(data)}</script>{words}</figure>'
+        f'<script type="application/json">{_script_safe(data)}</script>{caption}'
+        "</figure>"
     )
 
 
-def _inside(data: str) -> str:
-    """JSON that cannot end the script that holds it."""
+def _script_safe(data: str) -> str:
+    """The JSON `data` without characters that could end a script element."""
     return data.replace("<", "\\u003c").replace("\u2028", "\\u2028")
 
 
 def html_table(
     name: str, columns: Sequence[str], rows: Iterable[Sequence[object]]
 ) -> str:
-    """A table with a button that saves it as NAME.csv; lines of a cell stay lines."""
+    """The HTML of a table with a button that saves it as NAME.csv.
+
+    Line breaks inside a cell are kept.
+    """
     head = "".join(f'<th scope="col">{html.escape(column)}</th>' for column in columns)
     lines = "".join(f"<tr>{''.join(map(_cell, row))}</tr>" for row in rows)
     return (
@@ -100,28 +108,29 @@ _NUMBER = re.compile(r"[+\-−]?[\d,.]+( %| to [\d.]+ %)?")
 
 
 def facts_table(pairs: Iterable[tuple[str, str, str]]) -> str:
-    """Large figures in a row: what it is, the figure, and a small line below it."""
+    """The HTML of large numbers in a row, each with its name and a small note."""
     return "<dl>{}</dl>".format(
         "".join(
             f"<div><dt>{html.escape(name)}</dt><dd>{html.escape(value)}</dd>"
-            f"<small>{html.escape(small)}</small></div>"
-            for name, value, small in pairs
+            f"<small>{html.escape(note)}</small></div>"
+            for name, value, note in pairs
         )
     )
 
 
 def bullets(lines: Iterable[str]) -> str:
-    """A list of what `_said` makes of each line; empty if there is none."""
-    items = "".join(f"<li>{_said(line)}</li>" for line in lines)
+    """The HTML of a list with one item for each line; empty if there is no line."""
+    items = "".join(f"<li>{_marked_up(line)}</li>" for line in lines)
     return f"<ul>{items}</ul>" if items else ""
 
 
 def paragraph(line: str) -> str:
-    return f"<p>{_said(line)}</p>"
+    """The HTML of one paragraph."""
+    return f"<p>{_marked_up(line)}</p>"
 
 
-def _said(line: str) -> str:
-    """Words as HTML, escaped; **strong** and `code` are the only marks."""
+def _marked_up(line: str) -> str:
+    """`line` as escaped HTML; **strong** and `code` are the only marks."""
     safe = html.escape(line)
     safe = re.sub(r"\*\*(.+?)\*\*", r"<strong>\1</strong>", safe)
     return re.sub(r"`(.+?)`", r"<code>\1</code>", safe)

@@ -1,4 +1,4 @@
-"""A finished run as one HTML file that is read with no server and no network."""
+"""A finished run as one HTML file that opens without a server or a network."""
 
 from collections.abc import Callable, Iterable
 from itertools import islice
@@ -22,19 +22,19 @@ FEW_TEXTS = 10
 
 
 def html_report(run: Run) -> str:
-    """The report of `run`: its figures to point at, its tables, settings and limits.
+    """The report of `run` as HTML: interactive figures, tables, settings and limits.
 
-    Nothing in it is fetched, and every text of a user is escaped. Parts that the run
-    does not have are left out.
+    The file loads nothing from elsewhere, and every text of a user is escaped. Parts
+    that the run does not have are left out.
     """
     metrics = run.metrics
     parts: list[tuple[str, Callable[[Run, dict[str, Any]], str]]] = [
-        ("Against its baselines", sections.baselines),
-        ("Where the labels can be read", sections.layers),
+        ("Compared with its baselines", sections.baselines),
+        ("How well each layer predicts the labels", sections.layers),
         ("How much of the model is enough", sections.enough),
         ("The neurons", sections.neurons),
-        ("What it gets wrong", sections.mistakes),
-        ("How far to trust its probabilities", sections.trust_section),
+        ("What the classifier gets wrong", sections.mistakes),
+        ("How reliable the probabilities are", sections.trust_section),
         ("The data", sections.data),
         ("The settings", _settings),
         ("What the numbers do not say", _limits),
@@ -44,7 +44,7 @@ def html_report(run: Run) -> str:
 
 
 def write_report(run: Run, path: str | Path) -> int:
-    """Write the report of `run` to the file `path`; its size in bytes."""
+    """Write the report of `run` to the file `path`; return its size in bytes."""
     content = html_report(run).encode()
     with replacing(Path(path)) as temporary:
         temporary.write_bytes(content)
@@ -58,21 +58,21 @@ def _intro(run: Run, metrics: dict[str, Any]) -> str:
     lead = (
         f"A classifier of **{len(metrics['classes']):,} classes** that reads "
         f"`{model}`, trained on {run.config.created[:10]} with STC Studio. This file "
-        "holds all of the report: it needs no network. It quotes texts of the data."
+        "holds the full report and needs no network. It quotes texts of the data."
     )
     return paragraph(lead) + facts_table(
         [
             ("Test accuracy", percent(test["accuracy"]), _bounds(test, "accuracy")),
             ("Macro-F1", percent(test["macro_f1"]), _bounds(test, "macro_f1")),
             ("Calibration error", percent(test["ece"]), "ECE, on test"),
-            ("Test texts", f"{test['n']:,}", "they chose nothing"),
+            ("Test texts", f"{test['n']:,}", "not used for any choice"),
             (
                 "Neurons kept",
                 f"{neurons['selected']:,}",
                 f"of {neurons['total']:,}",
             ),
             ("Highest layer", f"{layers['used']}", f"of {layers['total']}"),
-            ("Compute saved", percent(max(saved, 0.0)), "FLOPs a token"),
+            ("Compute saved", percent(max(saved, 0.0)), "FLOPs per token"),
             (
                 "Training took",
                 duration(metrics["seconds"]["total"]),
@@ -82,8 +82,8 @@ def _intro(run: Run, metrics: dict[str, Any]) -> str:
     )
 
 
-def _bounds(found: dict[str, Any], name: str) -> str:
-    return f"95 %: {interval(found[f'{name}_interval'])}"
+def _bounds(scores: dict[str, Any], name: str) -> str:
+    return f"95 %: {interval(scores[f'{name}_interval'])}"
 
 
 def _settings(run: Run, metrics: dict[str, Any]) -> str:
@@ -116,37 +116,42 @@ def _value(value: Any) -> str:
 def _limits(run: Run, metrics: dict[str, Any]) -> str:
     counts = run.report.classes
     few = [name for name, n in counts.items() if 0 < n.get("test", 0) < FEW_TEXTS]
-    apart = run.config.data.test_path is not None
-    return bullets(_said_limits(metrics["test"]["n"], few, apart=apart))
+    has_test_file = run.config.data.test_path is not None
+    n_test = metrics["test"]["n"]
+    return bullets(_limit_sentences(n_test, few, has_test_file=has_test_file))
 
 
-def _said_limits(n_test: int, few: list[str], *, apart: bool) -> Iterable[str]:
-    """What a reader may take the numbers for, though they do not say it."""
+def _limit_sentences(
+    n_test: int, few: list[str], *, has_test_file: bool
+) -> Iterable[str]:
+    """Sentences on what the numbers do not say, but a reader may believe."""
     yield (
         f"The intervals are bootstraps over {n_test:,} test texts of **one split**, "
         "with the classifier held fixed. Another seed or another sample of training "
-        "texts moves the scores, too."
+        "texts changes the scores, too."
     )
     yield (
         "Layer curves and trade-offs are **validation** scores of the best of many "
-        "tries, so a little flattered. Test texts chose nothing."
+        "attempts, so they are a little too high. The test texts were not used for any "
+        "choice."
     )
     yield (
-        "That a label can be **read** at a layer does not say that the model uses it "
-        "there. Nothing was intervened on: no neuron was switched off."
+        "If a label can be **read** at a layer, that does not mean that the model uses "
+        "it there. Nothing was changed in the model: no neuron was switched off."
     )
     yield (
-        "Many neurons say nearly the same, so another choice of them may do as well. "
-        "The texts that a neuron is highest on are its extremes, not all that it does."
+        "Many neurons carry nearly the same information, so another choice of neurons "
+        "may do as well. The texts on which a neuron is highest are its extremes, not "
+        "all that it reacts to."
     )
-    if not apart:
+    if not has_test_file:
         yield (
-            "Test texts come from the same table as the training texts. On texts from "
-            "elsewhere it may do worse."
+            "The test texts come from the same table as the training texts. On texts "
+            "from elsewhere the classifier may do worse."
         )
     if few:
-        named = ", ".join(islice(few, 8)) + (", …" if len(few) > 8 else "")
+        names = ", ".join(islice(few, 8)) + (", …" if len(few) > 8 else "")
         yield (
             f"{len(few):,} of the classes have fewer than {FEW_TEXTS} test texts "
-            f"({named}): what is said of each of them is mostly luck."
+            f"({names}): their scores are mostly luck."
         )

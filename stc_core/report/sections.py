@@ -1,6 +1,7 @@
-"""The parts of a report that show what a run found: figures, tables and their words.
+"""The sections of a report that show the results of a run: figures, tables, captions.
 
-Each takes the run and its metrics, and gives HTML, empty where there is nothing.
+Each function takes the run and its metrics and returns HTML, which is empty if the run
+has nothing to show there.
 """
 
 from pathlib import Path
@@ -10,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from stc_core.analysis.calibration import (
-    answered,
+    answer_above,
     calibration_bins,
     coverage_curve,
     temperature_of,
@@ -53,7 +54,8 @@ _SURE = 0.5
 
 
 def baselines(run: Run, metrics: dict[str, Any]) -> str:
-    found = result_table(metrics)
+    """The test scores of the classifier and its baselines."""
+    results = result_table(metrics)
     rows = [
         (
             row["name"],
@@ -62,16 +64,22 @@ def baselines(run: Run, metrics: dict[str, Any]) -> str:
             percent(row["macro_f1"]),
             row["detail"],
         )
-        for row in records(found)
+        for row in records(results)
     ]
-    note = f"All on the same {metrics['test']['n']:,} test texts. The band is ours."
+    note = (
+        f"All on the same {metrics['test']['n']:,} test texts. The band is the "
+        "interval of this classifier."
+    )
     alt = "Test accuracy of this classifier and its baselines, with 95 % intervals"
-    return html_chart(result_dots(found), "baselines", alt=alt, note=note) + html_table(
+    return html_chart(
+        result_dots(results), "baselines", alt=alt, note=note
+    ) + html_table(
         "baselines", ["classifier", "accuracy", "95 %", "macro-F1", "how"], rows
     )
 
 
 def layers(run: Run, metrics: dict[str, Any]) -> str:
+    """The scores of the probes by layer, in sentences, a figure and a table."""
     probes, curves = run.probes, run.curves
     figure = layer_curves(
         readings(probes),
@@ -104,6 +112,7 @@ def layers(run: Run, metrics: dict[str, Any]) -> str:
 
 
 def enough(run: Run, metrics: dict[str, Any]) -> str:
+    """The curves by number of neurons and by depth, and the cheaper classifiers."""
     curves, body = run.curves, ""
     drawn = set(curves["curve"])
     if "neurons" in drawn:
@@ -114,11 +123,11 @@ def enough(run: Run, metrics: dict[str, Any]) -> str:
         body += html_chart(depth_curve(curves), "by_depth", alt=alt)
     body = f'<div class="two">{body}</div>' if body else ""
     if body and "recipe" in metrics:
-        body = paragraph(f"{PARENT_CURVES}, not the one it ended with.") + body
+        body = paragraph(f"{PARENT_CURVES}, not the final classifier.") + body
     if run.has("frontier.parquet") and run.config.train.recipe == "stc":
         note = (
-            "A point is a classifier that reads no layer above its own; fuller: more "
-            "neurons. No cheaper point does better than one on the line."
+            "A point is a classifier that reads no layer above its own. Darker: more "
+            "neurons. A point is on the line if no cheaper point is as good."
         )
         alt = "Validation accuracy of cheaper classifiers against measured time"
         body += html_chart(frontier(run.frontier), "frontier", alt=alt, note=note)
@@ -126,6 +135,7 @@ def enough(run: Run, metrics: dict[str, Any]) -> str:
 
 
 def neurons(run: Run, metrics: dict[str, Any]) -> str:
+    """The map of the kept neurons, and a table of the most important ones."""
     if not (run.has("neurons.parquet") and run.has("activations.npy")):
         return ""
     neurons, texts = run.neurons, run.corpus["text"].tolist()
@@ -143,17 +153,17 @@ def neurons(run: Run, metrics: dict[str, Any]) -> str:
         )
         for place, row in enumerate(records(top))
     ]
-    columns = ["neuron", "importance", "strongest weights", "texts it is highest on"]
+    columns = ["neuron", "importance", "strongest weights", "highest texts"]
     return html_chart(neuron_map(shown), "neurons", alt=alt, note=note) + html_table(
         "neurons", columns, rows
     )
 
 
 def _weights(neuron: dict[str, Any]) -> str:
-    """The three classes that it moves most, with its weight for each."""
-    found = weights_of(neuron)
-    most = sorted(found, key=lambda name: -abs(found[name]))[:3]
-    return ", ".join(f"{name} {found[name]:+.2f}" for name in most)
+    """The three classes with the largest weights of the neuron, and these weights."""
+    weights = weights_of(neuron)
+    strongest = sorted(weights, key=lambda name: -abs(weights[name]))[:3]
+    return ", ".join(f"{name} {weights[name]:+.2f}" for name in strongest)
 
 
 def _highest(values: np.ndarray, texts: list[str]) -> str:
@@ -170,21 +180,22 @@ def _short(text: str) -> str:
 
 
 def mistakes(run: Run, metrics: dict[str, Any]) -> str:
+    """The confusion matrix, the scores of each class, and the confused pairs."""
     test = _tested(run)
     classes = metrics["classes"]
-    found = confusion(test["label"].to_numpy(), test["predicted"].to_numpy(), classes)
-    shown = most_confused(found, MOST_CONFUSED)
-    cut = f" The {MOST_CONFUSED} of {len(classes):,} classes with most errors."
+    counts = confusion(test["label"].to_numpy(), test["predicted"].to_numpy(), classes)
+    shown = most_confused(counts, MOST_CONFUSED)
+    cut = f" Shown: the {MOST_CONFUSED} of {len(classes):,} classes with most errors."
     matrix = html_chart(
-        confusion_matrix(found, shown),
+        confusion_matrix(counts, shown),
         "confusion",
         alt="Test texts by label and by predicted class",
-        note="Green is right, red is wrong, stronger for a larger share of the row."
+        note="Green is right, red is wrong. Stronger: a larger share of the row."
         + (cut if len(shown) < len(classes) else ""),
     )
-    both = matrix + _class_table(found)
-    body = f'<div class="two">{both}</div>' if len(shown) <= BESIDE else both
-    pairs = confused_pairs(found).head(MOST_MISTAKES)
+    figures = matrix + _class_table(counts)
+    body = f'<div class="two">{figures}</div>' if len(shown) <= BESIDE else figures
+    pairs = confused_pairs(counts).head(MOST_MISTAKES)
     if pairs.empty:
         return body + paragraph("No test text is wrong.")
     rows = [
@@ -195,8 +206,8 @@ def mistakes(run: Run, metrics: dict[str, Any]) -> str:
     return body + html_table("mistakes", columns, rows)
 
 
-def _class_table(found: Confusion) -> str:
-    scores = class_scores(found)
+def _class_table(counts: Confusion) -> str:
+    scores = class_scores(counts)
     rows = [
         (row["class"], f"{row['n']:,}", percent(row["f1"]), interval(bounds))
         if row["f1"] == row["f1"]
@@ -208,6 +219,7 @@ def _class_table(found: Confusion) -> str:
 
 
 def trust_section(run: Run, metrics: dict[str, Any]) -> str:
+    """The calibration curve, and the accuracy if unsure answers are left out."""
     test = _tested(run)
     classes = metrics["classes"]
     shares = test[[f"p:{name}" for name in classes]].to_numpy(float)
@@ -220,19 +232,22 @@ def trust_section(run: Run, metrics: dict[str, Any]) -> str:
         calibration_curve(calibration_bins(codes, shares), before),
         "calibration",
         alt="Accuracy by confidence, with 95 % intervals",
-        note=f"On the line it is as right as it is sure. Error on average (ECE): "
-        f"**{percent(metrics['test']['ece'])}**.",
+        note=f"On the line, accuracy equals confidence. Expected calibration error "
+        f"(ECE): **{percent(metrics['test']['ece'])}**.",
     )
     sure, right = test["probability"].to_numpy(float), test["correct"].to_numpy(bool)
-    kept = answered(sure, right, _SURE)
-    said = f"At a confidence of {_SURE:.0%} it answers {percent(kept.coverage)} of them"
+    kept = answer_above(sure, right, _SURE)
     bounds = interval((kept.low, kept.high))
-    ending = f", {percent(kept.accuracy)} right (95 %: {bounds})." if kept.n else "."
+    right_share = f"; {percent(kept.accuracy)} of these are right (95 %: {bounds})"
+    answers = (
+        f"With a confidence of at least {_SURE:.0%}, {percent(kept.coverage)} of the "
+        f"texts are answered{right_share if kept.n else ''}."
+    )
     coverage = html_chart(
         coverage_figure(coverage_curve(sure, right), kept),
         "coverage",
         alt="Accuracy by the share of texts that are answered",
-        note=f"If it may abstain where it is less sure. {said}{ending}",
+        note=f"Accuracy if unsure answers are left out. {answers}",
     )
     return f'<div class="two">{curve}{coverage}</div>'
 
@@ -243,6 +258,7 @@ def _tested(run: Run) -> pd.DataFrame:
 
 
 def data(run: Run, metrics: dict[str, Any]) -> str:
+    """The facts about the table, its classes, and the findings in it."""
     report, corpus = run.report, run.corpus
     splits = corpus["split"].value_counts()
     columns, test_path = report.columns, run.config.data.test_path
@@ -258,11 +274,11 @@ def data(run: Run, metrics: dict[str, Any]) -> str:
         ("texts that were cut", f"{metrics['tokens']['cut']:,}"),
     ]
     alt = "Rows of each class in each split"
-    found = [(one.severity, one.message) for one in report.findings]
+    listed = [(finding.severity, finding.message) for finding in report.findings]
     findings = (
-        html_table("findings", ["weight", "what was found"], found)
-        if found
-        else paragraph("Nothing was found to be wrong with the data.")
+        html_table("findings", ["severity", "finding"], listed)
+        if listed
+        else paragraph("No problems were found in the data.")
     )
     return (
         html_table("data", ["fact", "value"], rows)

@@ -1,4 +1,4 @@
-"""What people say of a run: its name, tags and stars, in about.json."""
+"""What people add to a run (its name, tags and stars), kept in about.json."""
 
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -17,7 +17,7 @@ LONGEST_TAG = 40
 
 
 class _About(NamedTuple):
-    """The name given later, empty: none; tags, each once, in order; starred texts."""
+    """The later name (empty if none), tags without duplicates, the starred texts."""
 
     name: str = ""
     tags: tuple[str, ...] = ()
@@ -25,68 +25,68 @@ class _About(NamedTuple):
 
 
 def read_about(folder: Path) -> _About:
-    """What is said of the run in `folder`; nothing where the file is damaged."""
+    """The name, tags and stars of the run in `folder`; empty if the file is damaged."""
     path = folder / _FILE
     if not path.is_file():
         return _About()
     try:
         raw = read_json(path)
-    except StcError:  # a name and tags are not worth a run that cannot be opened
+    except StcError:  # a damaged name or tag must not prevent opening the run
         return _About()
     tags, stars = raw.get("tags"), raw.get("stars")
     return _About(
         _line(raw.get("name")),
         _tags(tags if isinstance(tags, list) else ()),
-        tuple(one for one in stars if isinstance(one, int))
+        tuple(star for star in stars if isinstance(star, int))
         if isinstance(stars, list)
         else (),
     )
 
 
 def rename(folder: Path, name: str) -> None:
-    """Call the run in `folder` `name`; empty: as its settings say."""
+    """Give the run in `folder` this name; '' restores the name of its settings."""
     line = _line(name)[:LONGEST_NAME]
     _change(folder, lambda about: about._replace(name=line))
 
 
 def tag(folder: Path, tags: Iterable[str], *, instead: Iterable[str] = ()) -> None:
-    """Give the run in `folder` these tags in the place of those of `instead`.
+    """Give the run in `folder` the tags `tags` instead of the tags `instead`.
 
-    What is in both, or in neither, stays as it is: somebody else may have given or
-    taken it meanwhile.
+    Only the difference between the two is applied, because somebody else may have
+    added or removed other tags meanwhile.
     """
     wanted, shown = _tags(tags), _tags(instead)
-    taken = set(shown) - set(wanted)
-    new = [one for one in wanted if one not in shown]
+    removed = set(shown) - set(wanted)
+    added = [word for word in wanted if word not in shown]
 
-    def told(about: _About) -> _About:
-        kept = [one for one in about.tags if one not in taken]
-        return about._replace(tags=_tags([*kept, *new]))
+    def change(about: _About) -> _About:
+        kept = [word for word in about.tags if word not in removed]
+        return about._replace(tags=_tags([*kept, *added]))
 
-    _change(folder, told)
+    _change(folder, change)
 
 
 def star(folder: Path, example: int, *, on: bool) -> None:
-    """Mark a text of the run in `folder`, or take its mark away."""
+    """Star a text of the run in `folder`, or remove its star."""
 
-    def marked(about: _About) -> _About:
+    def change(about: _About) -> _About:
         stars = set(about.stars) - {example} | ({example} if on else set())
         return about._replace(stars=tuple(sorted(stars)))
 
-    _change(folder, marked)
+    _change(folder, change)
 
 
 def _change(folder: Path, change: Callable[[_About], _About]) -> None:
-    """Write what `change` makes of what is said; of many at once, one after another."""
+    """Apply `change` to about.json; a lock puts changes of several people in order."""
     path = folder / _FILE
     try:
-        if not folder.is_dir():  # or the lock would make it, for a run that is deleted
+        if not folder.is_dir():  # the lock would make the folder of a deleted run
             raise FileNotFoundError(2, GONE)
         with FileLock(folder / LOCK):
-            there = {one.name for one in folder.iterdir()} > {LOCK}
-            if there:
+            has_run = {entry.name for entry in folder.iterdir()} > {LOCK}
+            if has_run:
                 write_json(path, change(read_about(folder))._asdict())
-        if not there:  # it was deleted in between, and the lock did make it
+        if not has_run:  # the run was deleted meanwhile, and the lock made the folder
             (folder / LOCK).unlink(missing_ok=True)
             folder.rmdir()
             raise FileNotFoundError(2, GONE)
@@ -95,7 +95,7 @@ def _change(folder: Path, change: Callable[[_About], _About]) -> None:
 
 
 def _tags(tags: Iterable[object]) -> tuple[str, ...]:
-    lines = (_line(one)[:LONGEST_TAG] for one in tags)
+    lines = (_line(word)[:LONGEST_TAG] for word in tags)
     return tuple(dict.fromkeys(line for line in lines if line))
 
 

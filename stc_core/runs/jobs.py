@@ -1,6 +1,6 @@
-"""Runs done by a process of their own: where they go, their start and their end.
+"""Runs that a separate process does: their folder, their start and their end.
 
-Whoever starts a run may go away; the run directory tells everyone how far it is.
+The process that starts a run may end; the run folder shows its progress to everyone.
 """
 
 import re
@@ -22,33 +22,34 @@ from stc_core.runs.status import BUSY, mark_cancelled, read_status
 from stc_core.runs.writer import RunWriter, create_run
 
 Train = Callable[[RunConfig, RunWriter], Run]
-"""What makes of settings and the writer of a run folder a finished run."""
+"""A function that takes the settings and the writer of a run, and returns the run."""
 
 
 def start(config: RunConfig, folder: str | Path | None = None) -> Path:
-    """The folder of a new run that a detached process will work on.
+    """The folder of a new run, which a detached process will do.
 
-    Returns at once. The process begins when a place is free (see queue.py), outlives
+    Returns at once. The process starts when a place is free (see queue.py), outlives
     its parent and writes to log.txt.
     """
-    folder = new_folder(config) if folder is None else vacant(folder)
-    create_run(folder, absolute(config))
+    folder = new_folder(config) if folder is None else check_vacant(folder)
+    create_run(folder, absolute_paths(config))
     queue.submit(folder)
     return folder
 
 
 def claim(folder: str | Path) -> Run:
-    """The run in `folder`, which was cut off, queued again: the caller goes on with it.
+    """The failed or cancelled run in `folder`, queued again; the caller continues it.
 
-    Of several who ask at once one gets it; the others are told that it is queued.
+    If several callers claim it at once, one gets it. The others get a StcError which
+    says that the run is queued.
     """
     with queue.queue_lock(runs_folder()):
         run = Run.open(folder)
         if (state := run.status["state"]) not in ("failed", "cancelled"):
             raise StcError(
                 f"run {run.name!r}",
-                expected="one that failed or was cancelled",
-                got=f"a {state} one",
+                expected="a run that failed or was cancelled",
+                got=f"a {state} run",
             )
         (run.folder / "worker.json").unlink(missing_ok=True)
         create_run(run.folder, run.config)
@@ -56,10 +57,10 @@ def claim(folder: str | Path) -> Run:
 
 
 def resume(folder: str | Path) -> Path:
-    """The same folder, in which a detached process goes on with what was cut off.
+    """The folder of a failed or cancelled run, which a detached process continues.
 
-    Activations go on where they were, a tuning after its last whole epoch. Like a new
-    run it may have to wait for a place.
+    Activations continue where they stopped, a tuning after its last finished epoch.
+    Like a new run it may have to wait for a place.
     """
     run = claim(folder)
     queue.submit(run.folder)
@@ -67,18 +68,19 @@ def resume(folder: str | Path) -> Path:
 
 
 def work(folder: str | Path, train: Train) -> Run:
-    """Do the queued run in `folder` by `train`; an error is in its status and raised.
+    """Do the queued run in `folder` with `train`, and return it.
 
-    However it ends, the next run that waits is started.
+    An error is written to its status and raised. In any case the next waiting run is
+    started at the end.
     """
     run = Run.open(folder)
-    with queue.handing_on():
-        with queue.turn(run.folder):
+    with queue.advance_at_end():
+        with queue.start_lock(run.folder):
             if (state := run.status["state"]) != "queued":
                 raise StcError(
-                    f"run {run.name!r}", expected="a queued run", got=f"a {state} one"
+                    f"run {run.name!r}", expected="a queued run", got=f"a {state} run"
                 )
-            writer = RunWriter(folder, run.config)  # which says "running"
+            writer = RunWriter(folder, run.config)  # sets the state "running"
         with writer:
             return train(writer.config, writer)
 
@@ -89,13 +91,13 @@ def is_alive(folder: str | Path) -> bool:
 
 
 def cancel(folder: str | Path) -> bool:
-    """True if the run was stopped; False if it had ended by itself.
+    """Stop the run; True if it was stopped, False if it had already ended.
 
-    One that waits never begins. Of one at work exactly the process that works on it is
-    stopped, with those that it started.
+    A waiting run leaves the queue. For an active run, its worker process and the
+    processes that this one started are stopped, and no others.
     """
     run = Run.open(folder)
-    if queue.leave(run.folder):
+    if queue.leave_queue(run.folder):
         return True
     if not is_alive(folder):
         return False
@@ -104,7 +106,7 @@ def cancel(folder: str | Path) -> bool:
         raise StcError(
             f"run {run.name!r}",
             got=f"a worker on {worker.host}",
-            remedy="Stop it there.",
+            remedy=f"Stop it on {worker.host}.",
         )
     if worker is not None:
         worker.stop()
@@ -113,10 +115,10 @@ def cancel(folder: str | Path) -> bool:
     return run.status["state"] == "cancelled"
 
 
-def absolute(config: RunConfig) -> RunConfig:
-    """`config` with paths that mean the same from any working directory, and later.
+def absolute_paths(config: RunConfig) -> RunConfig:
+    """`config` with absolute paths, which are valid from any working directory.
 
-    The table of a pipe is kept with the uploads.
+    A table that comes from a pipe is saved among the uploads.
     """
     data, train = config.data, config.train
     data = data.changed(
@@ -129,7 +131,7 @@ def absolute(config: RunConfig) -> RunConfig:
 
 
 def new_folder(config: RunConfig) -> Path:
-    """A folder of its own in runs_folder(), made now: date-time-name."""
+    """A new folder in runs_folder(), named date-time-name; it is created here."""
     name = config.name or Path(config.data.path).name.partition(".")[0]
     slug = re.sub(r"[^\w]+", "-", name).strip("-").lower()[:40] or "run"
     stem = f"{datetime.now():%Y%m%d-%H%M%S}-{slug}"
@@ -145,8 +147,11 @@ def new_folder(config: RunConfig) -> Path:
     raise AssertionError(f"a thousand runs within a second: {stem}")
 
 
-def vacant(folder: str | Path) -> Path:
-    """`folder`, where a new run may go: it is missing or empty."""
+def check_vacant(folder: str | Path) -> Path:
+    """`folder`, if it is missing or empty, so that a new run can use it.
+
+    Raises StcError otherwise.
+    """
     folder = Path(folder)
     if folder.is_dir() and not any(folder.iterdir()):
         return folder
@@ -155,7 +160,7 @@ def vacant(folder: str | Path) -> Path:
         raise StcError(
             f"folder {str(folder)!r}",
             expected="a new or empty folder",
-            got="one that holds a run" if is_run else "one that holds other files",
+            got="a folder with a run" if is_run else "a folder with other files",
             remedy="Choose another folder.",
         )
     return folder
@@ -163,14 +168,14 @@ def vacant(folder: str | Path) -> Path:
 
 @contextmanager
 def prepared_folder(folder: str | Path, *, overwrite: bool = False) -> Iterator[Path]:
-    """`folder`, ready for a new run; an unfinished run in it makes way.
+    """`folder`, ready for a new run; an unfinished run in it is removed.
 
-    A finished one makes way only with `overwrite`: it is kept beside, as
-    NAME.before, until the new run is done, and comes back if that never began.
+    A finished run is replaced only with `overwrite`. It is kept beside the folder as
+    NAME.before until the new run is done, and put back if the new run never began.
     """
     folder = Path(folder)
     if not (folder / "config.json").is_file() or not (folder / "status.json").is_file():
-        yield vacant(folder)
+        yield check_vacant(folder)
         return
     before = _moved_aside(folder, overwrite=overwrite)
     try:
@@ -183,18 +188,21 @@ def prepared_folder(folder: str | Path, *, overwrite: bool = False) -> Iterator[
 
 
 def _moved_aside(folder: Path, *, overwrite: bool) -> Path | None:
-    """Where the finished run of `folder` is now; None: it had no result to keep."""
+    """Move the run in `folder` away; return the folder of its finished result.
+
+    None if there was no result to keep: an unfinished run is removed.
+    """
     run = Run.open(folder)
     if is_alive(folder):
         raise StcError(
             f"run {str(folder)!r}",
-            got="a run that is being worked on",
-            remedy="Wait for it, or choose another --out.",
+            got="an active run",
+            remedy="Wait until it ends, or choose another --out.",
         )
     before = folder.with_name(f"{folder.name}.before")
     if not run.done:
         shutil.rmtree(folder)
-        # It was itself to replace a finished one, which waits beside it since.
+        # The unfinished run may itself have moved a finished run to NAME.before.
         return before if overwrite and before.is_dir() and Run(before).done else None
     if not overwrite:
         raise StcError(
@@ -205,7 +213,7 @@ def _moved_aside(folder: Path, *, overwrite: bool) -> Path | None:
     if before.exists():
         raise StcError(
             f"folder {str(before)!r}",
-            expected="no folder of this name, to keep the earlier run in meanwhile",
-            remedy="Rename or remove it.",
+            expected="no folder of this name: the earlier run is kept there meanwhile",
+            remedy="Rename or remove this folder.",
         )
     return folder.rename(before)

@@ -1,7 +1,7 @@
-"""Orders: a file to label, done by a process of its own.
+"""Orders to label a file, each done by a separate process.
 
-Whoever gives one may go away. Beside `out`, in a folder of the same name without the
-suffix, are the order itself, its status and its log.
+The process that gives the order may end. A folder beside the output file `out`, with
+its name without the suffix, holds the order, its status and its log.
 """
 
 import time
@@ -17,10 +17,10 @@ from stc_core.runs.status import (
     BUSY,
     WRITE_EVERY_S,
     Status,
-    ended,
+    ended_status,
     mark_cancelled,
     new_status,
-    observed,
+    observe_status,
     worker_of,
 )
 from stc_core.runs.worker import Worker, spawn
@@ -29,7 +29,7 @@ NOTES = "notes.json"
 
 
 class LabelOrder(NamedTuple):
-    """Texts in a column of the table `source`, to be labelled by a run into `out`."""
+    """An order: the run labels column `text` of the table `source` into file `out`."""
 
     run: str
     source: str
@@ -43,19 +43,19 @@ class LabelOrder(NamedTuple):
 
 
 def folder_of(out: Path) -> Path:
-    """Where what is known of the order of `out` is kept."""
+    """The folder that holds the order for the output file `out`."""
     return out.with_suffix("")
 
 
 def start_labelling(order: LabelOrder) -> None:
-    """Begin the work in a detached process; an order that is being done goes on."""
-    held = status_of(Path(order.out))
-    if held is None or held["state"] not in BUSY:
-        spawn("label", _place(order))
+    """Start a detached process that does the order, unless one does it already."""
+    status = status_of(Path(order.out))
+    if status is None or status["state"] not in BUSY:
+        spawn("label", _write_order(order))
 
 
-def _place(order: LabelOrder) -> Path:
-    """The folder of a new order that waits for its worker; earlier labels are gone."""
+def _write_order(order: LabelOrder) -> Path:
+    """Write the order to its folder and remove earlier labels; return the folder."""
     folder = order.folder
     folder.mkdir(parents=True, exist_ok=True)
     beside = (folder / name for name in ("worker.json", "log.txt", NOTES))
@@ -67,22 +67,22 @@ def _place(order: LabelOrder) -> Path:
 
 
 def status_of(out: Path) -> Status | None:
-    """How far the order of `out` is; None if there is none.
+    """The status of the order for `out`; None if there is no order.
 
-    It has failed, too, when its worker died without a word.
+    The state is also "failed" if the worker died without writing it.
     """
-    there = (folder_of(out) / "status.json").is_file()
-    return observed(folder_of(out)) if there else None
+    exists = (folder_of(out) / "status.json").is_file()
+    return observe_status(folder_of(out)) if exists else None
 
 
 def notes_of(out: Path) -> list[str]:
-    """What a user should know of how the table of a finished order was read."""
+    """Notes for the user on how the table of a finished order was read."""
     path = folder_of(out) / NOTES
     return read_json(path)["notes"] if path.is_file() else []
 
 
 def cancel_labelling(out: Path) -> None:
-    """Stop the work on the order of `out`, if it goes on."""
+    """Stop the process that does the order for `out`, if there is one."""
     status, folder = status_of(out), folder_of(out)
     if status is None or status["state"] not in BUSY:
         return
@@ -92,47 +92,53 @@ def cancel_labelling(out: Path) -> None:
 
 
 def do_labelling(folder: str | Path) -> int:
-    """The number of rows labelled; an error is in the status, and raised."""
+    """Do the order in `folder`; return the number of rows labelled.
+
+    An error is written to the status and raised.
+    """
     folder = Path(folder)
     order = LabelOrder(**read_json(folder / "order.json"))
     me, status = Worker.current(), new_status("running")
     status.update(pid=me.pid, born=me.born, host=me.host)
 
-    def tell() -> None:
+    def write_status() -> None:
         status["heartbeat"] = time.time()
         write_json(folder / "status.json", status)
 
     try:
-        n_rows = _label(order, status, tell)
+        n_rows = _label(order, status, write_status)
         status.update(state="done", done=n_rows, total=n_rows, eta_s=None, message="")
     except BaseException as error:
-        status = ended(status, error)
+        status = ended_status(status, error)
         raise
     finally:
-        tell()
+        write_status()
     return n_rows
 
 
-def _label(order: LabelOrder, status: Status, tell: Callable[[], None]) -> int:
-    """The number of rows labelled; `status` is kept up to date and told."""
+def _label(order: LabelOrder, status: Status, write_status: Callable[[], None]) -> int:
+    """Label the table of `order`; return the number of rows labelled.
+
+    `status` is kept up to date and written now and then.
+    """
     status["message"] = "Counting the rows"
-    tell()
+    write_status()
     rows = iter_table(order.source, encoding=order.encoding)
     total = sum(len(chunk) for chunk in rows)
     status.update(total=total, message="Loading the classifier")
-    tell()
+    write_status()
     classifier = Run.open(order.run).classifier()
-    began = told = time.monotonic()
+    began = written_at = time.monotonic()
 
     def progress(done: int, _: int) -> None:
-        nonlocal told
+        nonlocal written_at
         now = time.monotonic()
         rate = done / max(now - began, 1e-3)
         status.update(done=done, rate=rate, message="Labelling")
         status["eta_s"] = max(0, total - done) / rate if rate else None
-        if now - told >= WRITE_EVERY_S:
-            told = now
-            tell()
+        if now - written_at >= WRITE_EVERY_S:
+            written_at = now
+            write_status()
 
     notes: list[str] = []
     labelled = predict_file(

@@ -1,5 +1,6 @@
-"""What the files of a run folder are called."""
+"""The names of files in a run folder."""
 
 NU = "variability.json"
 SPARSE = ("salience.safetensors", "frontier.parquet")
-"""What smaller classifiers are made of: there are none of a tuned one."""
+"""The files that cheaper classifiers are made from. A run with a tuned model has none
+of them."""

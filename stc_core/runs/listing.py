@@ -1,4 +1,4 @@
-"""The ledger of runs: a line for each, searched and sorted."""
+"""The list of runs: one line for each run, with search and sorting."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -18,10 +18,10 @@ RunOrder = Literal["newest", "name", "accuracy", "time", "disk"]
 
 
 class ListedRun(NamedTuple):
-    """A run in the ledger; results are None until it is done.
+    """One run in the list; its results are None until it is done.
 
-    `run` is its folder, `started` when it was asked for (ISO 8601), `n` the number of
-    test texts.
+    `run` is the name of its folder, `started` the time when the user started it (ISO
+    8601), and `n` the number of test texts.
     """
 
     run: str
@@ -41,12 +41,12 @@ class ListedRun(NamedTuple):
     n_bytes: int
 
 
-def line(run: Run) -> ListedRun:
-    """The line of `run`, whose files may be damaged: what they say is empty then."""
+def listed_run(run: Run) -> ListedRun:
+    """The line of `run`; the fields of a damaged file are empty or None."""
     metrics = run.outcome
     test = metrics.get("test", {})
     try:
-        recipe, backbone, data, labels = _asked(run.config)
+        recipe, backbone, data, labels = _settings(run.config)
     except StcError:
         recipe = backbone = data = labels = ""
     return ListedRun(
@@ -68,8 +68,8 @@ def line(run: Run) -> ListedRun:
     )
 
 
-def _asked(config: RunConfig) -> tuple[str, str, str, str]:
-    """Recipe, backbone, file and labels, as short as they can be told apart."""
+def _settings(config: RunConfig) -> tuple[str, str, str, str]:
+    """The recipe, backbone, file and labels of a run, in short words."""
     train = config.train
     recipe = "spin" if train.preset == "spin" else train.recipe
     if config.shrink is not None:
@@ -80,7 +80,7 @@ def _asked(config: RunConfig) -> tuple[str, str, str, str]:
 
 
 def _model(backbone: str) -> str:
-    """A folder's own name, with its run's if it is the model tuned there."""
+    """The Hub id or folder name of a model, as RUN/backbone if the run RUN tuned it."""
     path = Path(backbone)
     if not path.is_absolute():
         return backbone
@@ -88,47 +88,50 @@ def _model(backbone: str) -> str:
 
 
 def matching_runs(lines: Sequence[ListedRun], words: str) -> list[ListedRun]:
-    """The lines that hold each of the words somewhere, in whatever case."""
-    asked = words.casefold().split()
-    return [one for one in lines if all(word in _text(one) for word in asked)]
+    """The lines that contain each of the words; upper and lower case are the same."""
+    wanted = words.casefold().split()
+    return [line for line in lines if all(word in _text(line) for word in wanted)]
 
 
-def _text(one: ListedRun) -> str:
-    words = (one.name, one.run, one.state, *one.tags, one.recipe, one.backbone)
-    return "\n".join((*words, one.data, one.labels)).casefold()
+def _text(line: ListedRun) -> str:
+    words = (line.name, line.run, line.state, *line.tags, line.recipe, line.backbone)
+    return "\n".join((*words, line.data, line.labels)).casefold()
 
 
-def ordered(lines: Sequence[ListedRun], by: RunOrder) -> list[ListedRun]:
-    """The lines, the largest first (names: from A on); what is not known is last."""
+def sort_runs(lines: Sequence[ListedRun], by: RunOrder) -> list[ListedRun]:
+    """The lines with the largest value first, or by name from A to Z.
+
+    Lines whose value is not known come last.
+    """
     if by == "name":
-        return sorted(lines, key=lambda one: one.name.casefold())
+        return sorted(lines, key=lambda line: line.name.casefold())
     if by == "newest":
-        return sorted(lines, key=lambda one: one.started, reverse=True)
+        return sorted(lines, key=lambda line: line.started, reverse=True)
     field = {"accuracy": "accuracy", "time": "seconds", "disk": "n_bytes"}[by]
-    known = [one for one in lines if getattr(one, field) is not None]
-    unknown = [one for one in lines if getattr(one, field) is None]
-    known.sort(key=lambda one: getattr(one, field), reverse=True)
+    known = [line for line in lines if getattr(line, field) is not None]
+    unknown = [line for line in lines if getattr(line, field) is None]
+    known.sort(key=lambda line: getattr(line, field), reverse=True)
     return known + unknown
 
 
 def run_table(lines: Sequence[ListedRun]) -> pd.DataFrame:
-    """The lines under the names that people read; accuracy in percent."""
+    """The lines as a table with titles for people; accuracy in percent."""
     return pd.DataFrame(
         {
-            "Name": [one.name for one in lines],
-            "State": [str(one.state) for one in lines],
-            "Accuracy": _numbers([one.accuracy for one in lines]) * 100,
-            "Neurons": _numbers([one.neurons for one in lines]),
-            "Layers": _numbers([one.layers for one in lines]),
-            "Recipe": [one.recipe for one in lines],
-            "Started": _times([one.started for one in lines]),
-            "Tags": [list(one.tags) for one in lines],
-            "Model": [one.backbone for one in lines],
-            "Data": [one.data for one in lines],
-            "Labels": [one.labels for one in lines],
-            "Test texts": _numbers([one.n for one in lines]),
-            "Seconds": _numbers([one.seconds for one in lines]),
-            "Disk": _numbers([one.n_bytes for one in lines]),
+            "Name": [line.name for line in lines],
+            "State": [str(line.state) for line in lines],
+            "Accuracy": _numbers([line.accuracy for line in lines]) * 100,
+            "Neurons": _numbers([line.neurons for line in lines]),
+            "Layers": _numbers([line.layers for line in lines]),
+            "Recipe": [line.recipe for line in lines],
+            "Started": _times([line.started for line in lines]),
+            "Tags": [list(line.tags) for line in lines],
+            "Model": [line.backbone for line in lines],
+            "Data": [line.data for line in lines],
+            "Labels": [line.labels for line in lines],
+            "Test texts": _numbers([line.n for line in lines]),
+            "Seconds": _numbers([line.seconds for line in lines]),
+            "Disk": _numbers([line.n_bytes for line in lines]),
         }
     )
 
@@ -137,13 +140,13 @@ def _numbers(values: Sequence[float | int | None]) -> pd.Series:
     return pd.Series(list(values), dtype=float)
 
 
-def _times(said: Sequence[str]) -> pd.Series:
-    """By the clock of where each was asked for."""
-    return pd.Series([_time(one) for one in said], dtype="M8[s]")
+def _times(written: Sequence[str]) -> pd.Series:
+    """Each time in the time zone of the machine on which the run was started."""
+    return pd.Series([_time(text) for text in written], dtype="M8[s]")
 
 
-def _time(said: str) -> datetime | None:
+def _time(written: str) -> datetime | None:
     try:
-        return datetime.fromisoformat(said).replace(tzinfo=None)
-    except ValueError:  # there is none, or the settings were changed by hand
+        return datetime.fromisoformat(written).replace(tzinfo=None)
+    except ValueError:  # no time, or the settings were changed by hand
         return None

@@ -1,7 +1,8 @@
 """The queue: runs that wait until a place is free on this machine.
 
-There is no server. A run waits while its folder holds a ticket; the worker that ends,
-and every page and command that looks, calls `advance`, which starts the next ones.
+There is no server. A run waits while its folder holds a ticket. Each worker that ends,
+and each page and command that looks at the runs, calls `advance`, which starts the
+next runs.
 """
 
 import os
@@ -25,22 +26,26 @@ from stc_core.runs.status import (
     BUSY,
     TICKET,
     mark_cancelled,
-    observed,
+    observe_status,
     worker_of,
 )
 from stc_core.runs.worker import spawn
 
 _PLACES = 1
-"""Runs at a time: two on one machine take as long as one after the other."""
+"""Runs at a time by default: two at once take as long as one after the other."""
 VARIABLE = "STC_JOBS"
 _SETTING = "jobs"
 
 
 def places() -> int:
-    """How many runs may work at a time: $STC_JOBS, settings.json in the home, or 1."""
-    asked = os.environ.get(VARIABLE)
-    if asked:
-        where, value = f"${VARIABLE}", int(asked) if asked.isdecimal() else asked
+    """How many runs may be active at a time.
+
+    It is the value of $STC_JOBS, or that of settings.json in the home, or 1.
+    """
+    variable = os.environ.get(VARIABLE)
+    if variable:
+        where = f"${VARIABLE}"
+        value = int(variable) if variable.isdecimal() else variable
     else:
         path = home() / "settings.json"
         where = str(path)
@@ -53,19 +58,19 @@ def places() -> int:
 
 
 def is_fixed() -> bool:
-    """True if the environment says how many, so that no setting can change it."""
+    """True if $STC_JOBS fixes how many runs may be active, so no setting can."""
     return bool(os.environ.get(VARIABLE))
 
 
 def set_places(n: int) -> None:
-    """Keep in the home's settings.json how many runs may work at a time."""
+    """Write to settings.json in the home how many runs may be active at a time."""
     path = home() / "settings.json"
-    held = read_json(path) if path.is_file() else {}
-    write_json(path, {**held, _SETTING: n})
+    settings = read_json(path) if path.is_file() else {}
+    write_json(path, {**settings, _SETTING: n})
 
 
 def queue_lock(runs: Path) -> FileLock:
-    """Held by whoever moves runs of the folder `runs` in or out of their places."""
+    """The lock of the folder `runs`; hold it to start, delete or restore a run."""
     try:
         runs.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -73,19 +78,21 @@ def queue_lock(runs: Path) -> FileLock:
     return FileLock(runs.with_name(f"{runs.name}.lock"))
 
 
-def turn(folder: Path) -> AbstractContextManager[object]:
-    """Within it nobody else begins the run in `folder`, where others see it at all.
+def start_lock(folder: Path) -> AbstractContextManager[object]:
+    """A lock within which no other process begins the run in `folder`.
 
-    A caller of `advance` that dies may leave a ticket behind of a run that has begun.
+    It is needed because a process that dies in `advance` may leave the ticket of a run
+    that has begun. Other processes do not see a run outside the runs folder, so such a
+    run needs no lock.
     """
-    seen = folder.resolve().parent == runs_folder()
-    return queue_lock(runs_folder()) if seen else nullcontext()
+    is_seen = folder.resolve().parent == runs_folder()
+    return queue_lock(runs_folder()) if is_seen else nullcontext()
 
 
 def submit(folder: Path) -> None:
-    """Begin the queued run in `folder`, or let it wait until a place is free.
+    """Start the queued run in `folder`, or let it wait until a place is free.
 
-    A run that is not in the runs folder is not seen by others and never waits.
+    A run outside the runs folder never waits, as other processes do not see it.
     """
     if folder.resolve().parent != runs_folder():
         spawn("work", folder)
@@ -94,47 +101,47 @@ def submit(folder: Path) -> None:
     advance()
 
 
-def waiting(runs: Path | None = None) -> list[Path]:
-    """The folders of the runs that wait, the next one first."""
-    found = []
+def waiting_runs(runs: Path | None = None) -> list[Path]:
+    """The folders of the waiting runs, the next one first."""
+    tickets = []
     for ticket in (runs or runs_folder()).glob(f"*/{TICKET}"):
-        with suppress(FileNotFoundError):  # it was started meanwhile
-            found.append((ticket.stat().st_mtime_ns, ticket.parent))
-    return [folder for _, folder in sorted(found)]
+        with suppress(FileNotFoundError):  # the run was started meanwhile
+            tickets.append((ticket.stat().st_mtime_ns, ticket.parent))
+    return [folder for _, folder in sorted(tickets)]
 
 
 def position(folder: Path) -> int | None:
-    """Its place in the queue, 1 for the next one; None if it does not wait."""
-    line = waiting(folder.parent) if (folder / TICKET).is_file() else []
+    """The place of a run in the queue, 1 for the next one; None if it does not wait."""
+    line = waiting_runs(folder.parent) if (folder / TICKET).is_file() else []
     return line.index(folder) + 1 if folder in line else None
 
 
-def working(runs: Path | None = None) -> list[Path]:
-    """The folders of the runs that a process of this machine works on."""
-    found = []
+def active_runs(runs: Path | None = None) -> list[Path]:
+    """The folders of the active runs of this machine."""
+    folders = []
     for path in (runs or runs_folder()).glob("*/status.json"):
         if (path.parent / TICKET).is_file():
             continue
-        with suppress(StcError):  # a damaged status is nobody's work
-            status = observed(path.parent)
+        with suppress(StcError):  # a run with a damaged status counts as not active
+            status = observe_status(path.parent)
             worker = worker_of(path.parent, status)
             if status["state"] in BUSY and (worker is None or worker.is_local):
-                found.append(path.parent)
-    return sorted(found)
+                folders.append(path.parent)
+    return sorted(folders)
 
 
 def advance(runs: Path | None = None) -> list[Path]:
-    """The folders of the runs that were started now, as many as have a place.
+    """Start waiting runs while there are free places; return their folders.
 
-    However many call it at once, each run is started by one of them.
+    If several processes call it at once, each run is started only once.
     """
     runs = runs or runs_folder()
-    if not waiting(runs):
+    if not waiting_runs(runs):
         return []
     started: list[Path] = []
     with queue_lock(runs):
-        free = places() - len(working(runs))
-        for folder in waiting(runs):
+        free = places() - len(active_runs(runs))
+        for folder in waiting_runs(runs):
             if Run(folder).status["state"] != "queued":
                 (folder / TICKET).unlink()
             elif len(started) < free:
@@ -145,11 +152,11 @@ def advance(runs: Path | None = None) -> list[Path]:
 
 
 @contextmanager
-def handing_on() -> Iterator[None]:
-    """However the work inside ends, the runs that wait are looked after then.
+def advance_at_end() -> Iterator[None]:
+    """Start waiting runs when the work inside ends, with or without an error.
 
-    A setting of how many may work that cannot be read is not the fault of that work:
-    they wait for a page, which says what is wrong with it.
+    If the number of places cannot be read, the runs go on waiting and no error is
+    raised, as the work inside is not to blame. A page shows the error later.
     """
     try:
         yield
@@ -158,8 +165,8 @@ def handing_on() -> Iterator[None]:
             advance()
 
 
-def leave(folder: Path) -> bool:
-    """True if the run in `folder` waited; it is cancelled then, and never started."""
+def leave_queue(folder: Path) -> bool:
+    """Cancel the run in `folder` if it waits; True if it waited."""
     if not (folder / TICKET).is_file():
         return False
     with queue_lock(folder.parent):

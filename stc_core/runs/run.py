@@ -1,7 +1,7 @@
-"""The run directory: the only thing that the work and the app share.
+"""The run folder, which is the only thing that the worker and the app share.
 
-Its writer (`writer.RunWriter`) replaces each file atomically, so a reader sees a
-whole, if older, state.
+Its writer (`writer.RunWriter`) replaces each file atomically, so a reader always sees
+a complete state, which may be an older one.
 """
 
 import os
@@ -23,7 +23,7 @@ from stc_core.runs.status import (
     Status,
     failed_status,
     new_status,
-    observed,
+    observe_status,
     read_status,
     worker_of,
 )
@@ -40,7 +40,7 @@ R = TypeVar("R", bound=Frozen)
 
 
 class Run:
-    """A reader of one run directory; every property but `config` reads anew."""
+    """A reader of one run folder; all properties but `config` read their file again."""
 
     def __init__(self, folder: str | Path) -> None:
         self.folder = Path(folder)
@@ -50,7 +50,10 @@ class Run:
 
     @classmethod
     def open(cls, folder: str | Path) -> "Run":
-        """The run in `folder`; StcError when there is none or it is unreadable."""
+        """The run in `folder`.
+
+        Raises StcError if there is no run or its settings cannot be read.
+        """
         run = cls(folder)
         if not (run.folder / "config.json").is_file():
             raise StcError(
@@ -77,17 +80,17 @@ class Run:
 
     @property
     def name(self) -> str:
-        """What people call it: the name given later, of its settings, or the folder."""
+        """The later name of the run, else that of its settings, else of its folder."""
         try:
-            if given := read_about(self.folder).name:
-                return given
+            if renamed := read_about(self.folder).name:
+                return renamed
             return self.config.name or self.folder.name
         except StcError:
             return self.folder.name
 
     @property
     def created(self) -> str:
-        """When it was asked for, ISO 8601; empty if its settings are unreadable."""
+        """The time when the user started it, ISO 8601; empty if unreadable."""
         try:
             return self.config.created
         except StcError:
@@ -95,20 +98,24 @@ class Run:
 
     @property
     def status(self) -> Status:
-        """How far it is; `failed_status` also when its worker died without a word."""
+        """The status of the run; it is "failed" also if the worker died or the
+        settings cannot be read."""
         try:
             _ = self.config
-            return observed(self.folder)
+            return observe_status(self.folder)
         except StcError as error:
             return failed_status(new_status("failed"), str(error), mend=True)
 
     def worker(self, status: Status | None = None) -> Worker | None:
-        """Who works on it: by status.json, or by worker.json when just started."""
+        """The process that works on the run; None if it is not known.
+
+        It is named in status.json, or in worker.json right after the start.
+        """
         status = status or read_status(self.folder / "status.json")
         return worker_of(self.folder, status)
 
     def summary(self) -> dict[str, Any]:
-        """One line of a list of runs; results are None until it is done."""
+        """The facts for one line of a list of runs; results are None until done."""
         status = self.status
         metrics = self.outcome
         test, neurons = metrics.get("test", {}), metrics.get("neurons", {})
@@ -138,9 +145,9 @@ class Run:
 
     @property
     def outcome(self) -> dict[str, Any]:
-        """The metrics of a run that is done; empty if it is not, or they are damaged.
+        """The metrics of a finished run; empty if it is not finished or if damaged.
 
-        For a list of runs, which one damaged file must not take away.
+        A list of runs uses this, because one damaged file must not break the list.
         """
         try:
             metrics = self.metrics if self.done else {}
@@ -161,22 +168,22 @@ class Run:
 
     @property
     def by_class(self) -> pd.DataFrame:
-        """A row per (site, pooling, class): what the best probe knows of it."""
+        """The scores of the best probe for each (site, pooling, class)."""
         return pd.read_parquet(self._written("classes.parquet"))
 
     @property
     def control(self) -> pd.DataFrame:
-        """Like `probes`, of labels that were shuffled."""
+        """A table like `probes` for probes that were fitted on shuffled labels."""
         return pd.read_parquet(self._written("control.parquet"))
 
     @property
     def variability(self) -> dict[str, Any]:
-        """nu of the layers and the best of them; StcError where it has none."""
+        """nu of each layer and the best layer; StcError if they were not measured."""
         return read_json(self._written("variability.json"))
 
     @property
     def tuning(self) -> dict[str, Any]:
-        """How its tuning went or goes: steps, epochs, peak_bytes."""
+        """The progress of the tuning: steps, epochs, peak_bytes."""
         return read_json(self._written("tuning.json"))
 
     @property
@@ -185,12 +192,12 @@ class Run:
 
     @property
     def levels(self) -> pd.DataFrame:
-        """Probes of each level of labels by layer, of the recipe hierarchy."""
+        """The scores of the probes of each level by layer; recipe hierarchy only."""
         return pd.read_parquet(self._written("levels.parquet"))
 
     @property
     def replies(self) -> pd.DataFrame:
-        """What was written for test rows, beside what is true."""
+        """The written and the true replies of test rows."""
         return pd.read_parquet(self._written("replies.parquet"))
 
     @property
@@ -211,7 +218,7 @@ class Run:
 
     @property
     def activations(self) -> np.ndarray:
-        """Raw pooled values (corpus row, neuron), mapped and not read."""
+        """The raw pooled values (corpus row, neuron), memory-mapped."""
         return np.load(self._written("activations.npy"), mmap_mode="r")
 
     def classifier(self, **arguments: Any) -> "BaseClassifier":
@@ -221,7 +228,7 @@ class Run:
         return open_classifier(self._written("model"), **arguments)
 
     def log_tail(self, n_lines: int = 30) -> str:
-        """The last lines of log.txt, empty when there is none."""
+        """The last lines of log.txt; empty if there is no log."""
         return tail(self.folder / "log.txt", n_lines)
 
     def _written(self, name: str) -> Path:
@@ -231,13 +238,13 @@ class Run:
             busy = state in BUSY
             raise StcError(
                 f"run {str(self.folder)!r} has no {name} (it is {state})",
-                remedy="Wait until it is done." if busy else "Train it again.",
+                remedy="Wait until it is done." if busy else "Train again.",
             )
         return path
 
 
 def _record(path: Path, kind: type[R]) -> R:
-    """The record in a file of a run; StcError says what in it cannot be."""
+    """The record in a file of a run; a StcError names the setting that is not valid."""
     try:
         return kind.model_validate_json(read_text(path), context={KEPT: True})
     except SettingError as error:
@@ -252,7 +259,7 @@ def _record(path: Path, kind: type[R]) -> R:
 def list_runs(folder: str | Path | None = None) -> list[Run]:
     """The runs in `folder` (default: runs_folder()), newest first.
 
-    A run whose settings are damaged is among them, last; other folders are not.
+    A run with damaged settings is included, at the end. Other folders are left out.
     """
     folder = Path(folder) if folder is not None else runs_folder()
     if not folder.is_dir():

@@ -1,4 +1,4 @@
-"""What status.json says of a run, and whether its worker is still there to say it."""
+"""The status of a run in status.json, and whether its worker is still alive."""
 
 import time
 import traceback
@@ -18,7 +18,7 @@ BUSY: tuple[State, ...] = ("queued", "running")
 WRITE_EVERY_S = 0.5
 START_LIMIT_S = 60.0
 TICKET = "ticket"
-"""The file in the folder of a run that waits in the queue, as old as it waits."""
+"""A file in the folder of each waiting run; its time is when the run began to wait."""
 PHASE_NAMES: dict[Phase, str] = {
     "read": "Read the table",
     "load": "Load the language model",
@@ -33,22 +33,22 @@ PHASE_NAMES: dict[Phase, str] = {
 
 class RunError(TypedDict):
     message: str
-    mend: bool  # true: the user can mend it; false: a bug of ours
+    mend: bool  # true: the user can mend it; false: a bug of STC Studio
     traceback: str
 
 
 class Status(TypedDict):
-    """What status.json holds; times in seconds, clock times since the epoch."""
+    """The content of status.json; times in seconds, clock times since the epoch."""
 
     state: State
     phase: Phase
     done: int
-    total: int  # 0: how much there is to do is not known
+    total: int  # 0: not known
     rate: float | None  # done per second in this phase
     eta_s: float | None  # until the end of this phase
     message: str
     pid: int | None
-    born: float | None  # when the process began, with pid and host its identity
+    born: float | None  # when the process began; identifies it, with pid and host
     host: str | None
     started: float
     heartbeat: float
@@ -75,10 +75,14 @@ def new_status(state: State) -> Status:
     )
 
 
-def failed_status(status: Status, said: str, *, mend: bool, trace: str = "") -> Status:
-    """`status` after the error `said`; everything else as it was."""
-    error = RunError(message=said, mend=mend, traceback=trace)
-    return {**status, "state": "failed", "message": said, "eta_s": None, "error": error}
+def failed_status(
+    status: Status, message: str, *, mend: bool, trace: str = ""
+) -> Status:
+    """`status` with the state "failed" and this error; the other fields stay."""
+    error = RunError(message=message, mend=mend, traceback=trace)
+    failed: Status = {**status, "state": "failed", "message": message, "error": error}
+    failed["eta_s"] = None
+    return failed
 
 
 def read_status(path: Path) -> Status:
@@ -94,7 +98,7 @@ def read_status(path: Path) -> Status:
 
 
 def _is_sound(raw: dict[str, Any]) -> bool:
-    """Whether what a list of runs reads of a status is of its kind."""
+    """True if the fields that a list of runs reads have the right types."""
     numbers = ("done", "total", "started", "heartbeat")
     pid, error, keys = raw["pid"], raw["error"], RunError.__annotations__.keys()
     return (
@@ -108,34 +112,35 @@ def _is_sound(raw: dict[str, Any]) -> bool:
 
 
 def doing_line(status: Status, *, position: int | None = None) -> str:
-    """'Read the activations · 320 of 620 · 85.0 a second · 4 s left of this phase'.
+    """One line on the current work of a run, with progress, rate and time left.
 
-    `position` is the place of a run that waits in the queue.
+    An example is 'Read the activations · 320 of 620 tokens · 85.0 per second · 4 s left
+    in this phase'. `position` is the place of a waiting run in the queue.
     """
     if status["state"] == "queued":
         return f"Waiting, number {position} in the queue" if position else "Starting"
-    said = [PHASE_NAMES[status["phase"]]]
+    facts = [PHASE_NAMES[status["phase"]]]
     if status["total"]:
         unit = " tokens" if status["phase"] == "extract" else ""
-        said.append(f"{status['done']:,} of {status['total']:,}{unit}")
+        facts.append(f"{status['done']:,} of {status['total']:,}{unit}")
     if (status["rate"] or 0) >= 0.1:
-        said.append(f"{status['rate']:,.1f} a second")
+        facts.append(f"{status['rate']:,.1f} per second")
     if status["eta_s"] is not None:
-        said.append(f"{duration(status['eta_s'])} left of this phase")
-    return " · ".join(said)
+        facts.append(f"{duration(status['eta_s'])} left in this phase")
+    return " · ".join(facts)
 
 
-def observed(folder: Path) -> Status:
-    """What status.json in `folder` says; failed when the worker died silently."""
+def observe_status(folder: Path) -> Status:
+    """The status in `folder`; it is "failed" if the worker died without saying so."""
     path = folder / "status.json"
     status = read_status(path)
     if status["state"] not in BUSY or _is_alive(folder, status):
         return status
-    status = read_status(path)  # it may have ended between the two looks
+    status = read_status(path)  # the run may have ended since the first reading
     if status["state"] not in BUSY:
         return status
-    said = "The worker died without a word; was it killed, or out of memory?"
-    return failed_status(status, said, mend=False, trace=tail(folder / "log.txt"))
+    message = "The worker ended without a message. Was it killed, or out of memory?"
+    return failed_status(status, message, mend=False, trace=tail(folder / "log.txt"))
 
 
 def _is_alive(folder: Path, status: Status) -> bool:
@@ -148,7 +153,10 @@ def _is_alive(folder: Path, status: Status) -> bool:
 
 
 def worker_of(folder: Path, status: Status) -> Worker | None:
-    """Who works in `folder`: by its status, or by worker.json when just started."""
+    """The process that works in `folder`; None if it is not known.
+
+    It is named in the status, or in worker.json right after the start.
+    """
     if status["pid"] is not None:
         return Worker(status["pid"], status["born"] or 0.0, status["host"] or "")
     path = folder / "worker.json"
@@ -164,18 +172,18 @@ def worker_of(folder: Path, status: Status) -> Worker | None:
     return Worker(**raw)
 
 
-def ended(status: Status, error: BaseException) -> Status:
-    """`status` after `error`: failed, or cancelled if it was an interruption."""
+def ended_status(status: Status, error: BaseException) -> Status:
+    """`status` after `error`: failed, or cancelled if the user interrupted it."""
     if isinstance(error, KeyboardInterrupt):
         return {**status, "state": "cancelled", "message": "Cancelled.", "eta_s": None}
     mend = isinstance(error, StcError)
     trace = "" if mend else "".join(traceback.format_exception(error))
-    said = str(error) if mend else f"{type(error).__name__}: {error}"
-    return failed_status(status, said, mend=mend, trace=trace)
+    message = str(error) if mend else f"{type(error).__name__}: {error}"
+    return failed_status(status, message, mend=mend, trace=trace)
 
 
 def mark_cancelled(folder: Path) -> None:
-    """Say so in a run whose worker is gone and cannot say it itself."""
+    """Set the state "cancelled" of a run whose worker is gone; an ended run stays."""
     status = read_status(folder / "status.json")
     if status["state"] in BUSY:
         status.update(state="cancelled", message="Cancelled.", eta_s=None)

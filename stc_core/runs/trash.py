@@ -1,6 +1,6 @@
-"""Runs that were deleted: kept beside the others for a while, so that they can return.
+"""Deleted runs, which are kept for a while and can be restored.
 
-A deleted run is its folder, moved from `runs/` to `trash/`, with deleted.json in it.
+The folder of a deleted run is moved from `runs/` to `trash/`, with deleted.json in it.
 """
 
 import shutil
@@ -34,9 +34,10 @@ def trash_folder() -> Path:
 
 
 def delete(run: Run) -> Deleted:
-    """The run as it lies in the trash now. StcError if anyone works on it or with it.
+    """Move a run to the trash; return its entry there.
 
-    Only a run of the runs folder can be deleted; others are the user's own folders.
+    Raises StcError if the run is active, if an active run reads it, or if it is not in
+    the runs folder: other folders belong to the user.
     """
     folder = run.folder.resolve()
     if folder.parent != runs_folder():
@@ -59,87 +60,95 @@ def delete(run: Run) -> Deleted:
 
 
 def restore(key: str) -> Path:
-    """The folder of the run, back where it was; under another name if that is taken."""
+    """Move a run back to the runs folder; return its folder.
+
+    If its old name is taken, it gets a number.
+    """
     folder = trash_folder() / key
     with queue_lock(runs_folder()):
         if Path(key).name != key or not (folder / _FILE).is_file():
             raise StcError(
                 f"There is no run {key!r} in the trash",
-                remedy="It has been removed for good, or is back already.",
+                remedy="It was removed for good or has already been restored.",
             )
-        back = runs_folder() / _vacant(runs_folder(), _was(folder))
-        folder.rename(back)
-    (back / _FILE).unlink()
-    return back
+        restored = runs_folder() / _vacant(runs_folder(), _old_name(folder))
+        folder.rename(restored)
+    (restored / _FILE).unlink()
+    return restored
 
 
-def _was(folder: Path) -> str:
-    """The name that `folder` had among the runs."""
+def _old_name(folder: Path) -> str:
+    """The name that `folder` had in the runs folder."""
     try:
-        said = read_json(folder / _FILE).get("folder")
-    except StcError:  # damaged: it may return under the name it has in the trash
-        said = None
-    return Path(str(said or folder.name)).name
+        name = read_json(folder / _FILE).get("folder")
+    except StcError:  # damaged: use the name that it has in the trash
+        name = None
+    return Path(str(name or folder.name)).name
 
 
 def list_trash() -> list[Deleted]:
-    """What is in the trash, the latest first."""
-    found = []
+    """The deleted runs in the trash, the latest first."""
+    deleted = []
     for path in trash_folder().glob(f"*/{_FILE}"):
         folder = path.parent
         with suppress(FileNotFoundError):  # it was restored or removed meanwhile
             at, n_bytes = path.stat().st_mtime, folder_bytes(folder)
-            found.append(Deleted(folder.name, Run(folder).name, at, n_bytes))
-    return sorted(found, key=lambda one: one.at, reverse=True)
+            deleted.append(Deleted(folder.name, Run(folder).name, at, n_bytes))
+    return sorted(deleted, key=lambda run: run.at, reverse=True)
 
 
 def empty_trash(*, older_days: float | int = 0) -> int:
-    """The bytes freed: what was deleted more than `older_days` ago is gone for good.
+    """Remove for good what was deleted more than `older_days` ago; return the bytes.
 
-    So is what an earlier call began to remove and was killed.
+    Folders that an earlier call could not remove completely are removed, too.
     """
     until = time.time() - older_days * 86400
-    if not _leftovers() and not any(one.at <= until for one in list_trash()):
+    if not _leftovers() and not any(run.at <= until for run in list_trash()):
         return 0
     with queue_lock(runs_folder()):
-        gone = {folder: folder_bytes(folder) for folder in _leftovers()}
-        old = [one for one in list_trash() if one.at <= until]
-        gone |= {trash_folder() / one.key: one.n_bytes for one in old}
-        for folder in gone:
+        sizes = {folder: folder_bytes(folder) for folder in _leftovers()}
+        old = [run for run in list_trash() if run.at <= until]
+        sizes |= {trash_folder() / run.key: run.n_bytes for run in old}
+        for folder in sizes:
             try:
-                (folder / _FILE).unlink(missing_ok=True)  # half gone, it never returns
+                # First, so that a half removed run can never be restored.
+                (folder / _FILE).unlink(missing_ok=True)
                 shutil.rmtree(folder)
             except OSError as error:
                 raise unwritable(folder, error) from error
-    return sum(gone.values())
+    return sum(sizes.values())
 
 
 def _leftovers() -> list[Path]:
-    """The folders in the trash that are being removed: they have no FILE any more.
+    """The folders in the trash whose removal was begun: they have no deleted.json.
 
-    A run that is deleted brings its FILE along, so none is here for a moment only.
+    A run gets its deleted.json before it is moved here, so a folder without this file
+    is never a run that is just being deleted.
     """
     folders = (path for path in trash_folder().glob("*/") if not path.is_symlink())
     return [folder for folder in folders if not (folder / _FILE).exists()]
 
 
 def needed_by(run: Run) -> list[Run]:
-    """The other runs that read `run`: whose model was tuned there, or cut from it."""
-    folder, found = run.folder.resolve(), []
+    """The other runs that read `run`: they use the model tuned by it, or shrink it."""
+    folder, readers = run.folder.resolve(), []
     for other in list_runs():
         if other.folder.resolve() == folder:
             continue
         try:
             names = _reads(other)
-        except StcError:  # damaged: it reads nothing
+        except StcError:  # a damaged run reads nothing
             continue
         if any(Path(name).resolve().is_relative_to(folder) for name in names):
-            found.append(other)
-    return found
+            readers.append(other)
+    return readers
 
 
 def _reads(run: Run) -> list[str]:
-    """The models or folders that `run` reads; the parent while it is cut from it."""
+    """The models or folders that `run` reads.
+
+    A run made by shrink reads its parent only until it is finished.
+    """
     config = run.config
     if config.shrink is None or run.status["state"] not in BUSY:
         return [config.train.backbone]
@@ -150,7 +159,7 @@ def _refuse_busy(run: Run) -> None:
     if run.status["state"] in BUSY:
         raise StcError(
             f"run {run.name!r}",
-            got="a run that waits or is being worked on",
+            got="a waiting or active run",
             remedy="Cancel it first.",
         )
     for other in needed_by(run):
@@ -158,11 +167,11 @@ def _refuse_busy(run: Run) -> None:
             raise StcError(
                 f"run {run.name!r}",
                 got=f"a run that {other.name!r} is reading",
-                remedy="Wait for that one, or cancel it first.",
+                remedy="Wait until that run ends, or cancel it first.",
             )
 
 
 def _vacant(folder: Path, name: str) -> str:
-    """`name`, or with a number behind it, that is not taken in `folder`."""
+    """`name` if it is free in `folder`, else `name` with a number added."""
     names = (name if n == 1 else f"{name}-{n}" for n in range(1, 1000))
-    return next(one for one in names if not (folder / one).exists())
+    return next(free for free in names if not (folder / free).exists())

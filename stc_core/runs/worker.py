@@ -1,4 +1,4 @@
-"""The process that does the work of a run: who it is, if it lives, how it ends."""
+"""The process that does a run: its identity, whether it lives, and how to stop it."""
 
 import os
 import socket
@@ -19,10 +19,10 @@ REMOTE_SILENCE_S = 600.0
 
 
 class Worker(NamedTuple):
-    """A process that no later process with the same number can be mistaken for."""
+    """A process, named so that a later process with the same pid is another one."""
 
     pid: int
-    born: float  # seconds since the epoch, as the operating system tells
+    born: float  # seconds since the epoch, from the operating system
     host: str
 
     @classmethod
@@ -43,7 +43,7 @@ class Worker(NamedTuple):
         return self.host == socket.gethostname()
 
     def process(self) -> psutil.Process | None:
-        """The live process, or None: ended, a zombie, or another one by now."""
+        """The live process; None if it ended, is a zombie, or its pid was reused."""
         try:
             process = psutil.Process(self.pid)
             if abs(process.create_time() - self.born) > CLOCK_SLACK_S:
@@ -53,15 +53,19 @@ class Worker(NamedTuple):
             return None
 
     def is_alive(self, *, heartbeat: float) -> bool:
-        """True while it works; of another machine only its last heartbeat is known."""
+        """True while the process lives.
+
+        A process on another machine counts as alive until its last `heartbeat` is
+        REMOTE_SILENCE_S old.
+        """
         if not self.is_local:
             return time.time() - heartbeat < REMOTE_SILENCE_S
         return self.process() is not None
 
     def stop(self, *, grace_s: float = 5.0) -> bool:
-        """True if it lived here and is gone now, with every process it had started.
+        """Stop the process and all that it started; True if it lived on this machine.
 
-        Asked to end first; what is still there after `grace_s` seconds is killed.
+        They are asked to end first; after `grace_s` seconds the rest are killed.
         """
         process = self.process() if self.is_local else None
         if process is None:
@@ -70,12 +74,12 @@ class Worker(NamedTuple):
             family = [*process.children(recursive=True), process]
         except psutil.NoSuchProcess:
             return True
-        for one in family:
-            _signal(one, gently=True)
-        _, left = psutil.wait_procs(family, timeout=grace_s)
-        for one in left:
-            _signal(one, gently=False)
-        psutil.wait_procs(left, timeout=grace_s)
+        for member in family:
+            _signal(member, gently=True)
+        _, alive = psutil.wait_procs(family, timeout=grace_s)
+        for member in alive:
+            _signal(member, gently=False)
+        psutil.wait_procs(alive, timeout=grace_s)
         return True
 
 
@@ -92,10 +96,10 @@ def _signal(process: psutil.Process, *, gently: bool) -> None:
 def spawn(
     command: str, folder: Path, *, after: Callable[[], object] | None = None
 ) -> None:
-    """Start `python -m stc_core COMMAND FOLDER`, detached, its output in log.txt.
+    """Start `python -m stc_core COMMAND FOLDER`, detached, with its output in log.txt.
 
-    Who it is stands in worker.json. `after` is called when it has ended, however that
-    was, if we are still there.
+    worker.json names the new process. `after` is called when it has ended in any way,
+    if the calling process still lives.
     """
     package_home = str(Path(__file__).parents[2])
     paths = [package_home, *filter(None, [os.environ.get("PYTHONPATH")])]
@@ -111,7 +115,7 @@ def spawn(
     try:
         write_json(folder / "worker.json", Worker.of(process.pid)._asdict())
     except BaseException:
-        process.terminate()  # nobody would know of it, and it would be started again
+        process.terminate()  # without worker.json the run would be started twice
         process.wait()
         raise
 
@@ -120,5 +124,5 @@ def spawn(
         if after is not None:
             after()
 
-    # Someone must wait for a child that ended, or it stays as a zombie.
+    # A child process that nobody waits for stays as a zombie.
     threading.Thread(target=wait, daemon=True).start()

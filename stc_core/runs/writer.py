@@ -1,4 +1,4 @@
-"""The one who writes a run directory, while `run.Run` reads it."""
+"""The writer of a run folder; `run.Run` is its reader."""
 
 import math
 import shutil
@@ -14,7 +14,14 @@ import pandas as pd
 from stc_core.config import RunConfig
 from stc_core.files import replacing, unwritable, write_json
 from stc_core.runs.run import Run
-from stc_core.runs.status import PHASES, WRITE_EVERY_S, Phase, Status, ended, new_status
+from stc_core.runs.status import (
+    PHASES,
+    WRITE_EVERY_S,
+    Phase,
+    Status,
+    ended_status,
+    new_status,
+)
 from stc_core.runs.worker import Worker
 
 CHEAP_PHASES: tuple[Phase, ...] = ("read", "load")
@@ -22,10 +29,10 @@ OBSERVE_EVERY_S = 0.2
 
 
 class RunWriter:
-    """The one writer of a run directory: phases, progress, files, and the end.
+    """The only writer of a run folder: its phases, progress, files and end.
 
-    Used as a context manager it leaves `failed` or `cancelled` behind an exception.
-    `on_status` is called with a copy of each new status, a few times a second.
+    As a context manager it sets the state "failed" or "cancelled" after an exception.
+    `on_status` is called with a copy of the new status, a few times a second at most.
     """
 
     def __init__(
@@ -37,7 +44,7 @@ class RunWriter:
     ) -> None:
         self.folder = Path(folder)
         self.config = create_run(self.folder, config)
-        self.seconds: dict[str, float] = {}  # of each phase that has ended
+        self.seconds: dict[str, float] = {}  # the duration of each finished phase
         self._on_status = on_status
         self._began = self._phase_began = time.monotonic()
         self._written_at = self._observed_at = -math.inf
@@ -60,11 +67,11 @@ class RunWriter:
 
     @property
     def total_seconds(self) -> float:
-        """Since this writer was made."""
+        """The seconds since this writer was made."""
         return time.monotonic() - self._began
 
     def phase(self, name: Phase, *, total: int = 0, message: str = "") -> None:
-        """Begin the phase `name`; the one before it has ended."""
+        """Begin the phase `name`, which ends the phase before it."""
         assert name in PHASES, (name, PHASES)
         self._close_phase()
         self.status.update(phase=name, done=0, total=total, rate=None, eta_s=None)
@@ -73,7 +80,7 @@ class RunWriter:
         self._tell(now=True)
 
     def progress(self, done: int, total: int) -> None:
-        """Say how far the phase is; cheap, so call it as often as you like."""
+        """Set the progress of the phase; it is cheap, so it may be called often."""
         passed = time.monotonic() - self._phase_began
         rate = done / passed if done and passed > 0 else None
         eta_s = (total - done) / rate if rate and total else None
@@ -81,18 +88,18 @@ class RunWriter:
         self._tell()
 
     def note(self, message: str) -> None:
-        """Say something worth keeping in log.txt, and show it as the message."""
+        """Write `message` to log.txt and show it as the message of the run."""
         self.status["message"] = message
         self._log(message)
         self._tell(now=True)
 
     def call(self, name: str) -> None:
-        """Give the run its name, where it hangs on what came of it."""
+        """Set the name of the run, for recipes whose default name needs the result."""
         self.config = self.config.changed(name=name)
         self.write_json("config.json", self.config)
 
     def write_json(self, name: str, value: Any) -> None:
-        """Write `value` (records, arrays and scalars too); NaN becomes null."""
+        """Write `value` as JSON; records, arrays and scalars work, NaN becomes null."""
         write_json(self.folder / name, value)
 
     def write_text(self, name: str, text: str) -> None:
@@ -104,18 +111,18 @@ class RunWriter:
             frame.to_parquet(path, index=False)
 
     def write_frames(self, name: str, frames: Iterable[pd.DataFrame]) -> None:
-        """Write frames of the same columns, one after another, as one table."""
+        """Write frames with the same columns, one after another, as one table."""
         import pyarrow as pa
         import pyarrow.parquet as pq
 
-        left = iter(frames)
-        first = pa.Table.from_pandas(next(left), preserve_index=False)
+        remaining = iter(frames)
+        first = pa.Table.from_pandas(next(remaining), preserve_index=False)
         with (
             replacing(self.folder / name) as path,
             pq.ParquetWriter(path, first.schema) as file,
         ):
             file.write_table(first)
-            for frame in left:
+            for frame in remaining:
                 table = pa.Table.from_pandas(
                     frame, schema=first.schema, preserve_index=False
                 )
@@ -132,16 +139,16 @@ class RunWriter:
     def fail(self, error: BaseException) -> None:
         """Mark the run as failed by `error`, or cancelled if it was interrupted."""
         self._close_phase()
-        self.status = ended(self.status, error)
-        told = self.status["error"]
-        if told is None:
+        self.status = ended_status(self.status, error)
+        failure = self.status["error"]
+        if failure is None:
             self._log("cancelled")
         else:
-            self._log(f"failed: {told['message']}\n{told['traceback']}".rstrip())
+            self._log(f"failed: {failure['message']}\n{failure['traceback']}".rstrip())
         self._tell(now=True)
 
     def discard_if_unbegun(self) -> bool:
-        """Remove the folder of a run that failed before its work began."""
+        """Remove the folder if the run failed before its work began; True if so."""
         unbegun = self.status["phase"] in CHEAP_PHASES
         if unbegun:
             shutil.rmtree(self.folder)
@@ -169,7 +176,7 @@ class RunWriter:
 
 
 def create_run(folder: Path, config: RunConfig) -> RunConfig:
-    """The settings as written to a new, queued run in `folder`, with their date."""
+    """Write a new queued run to `folder`; return its settings, with their date set."""
     if not config.created:
         now = datetime.now().astimezone().isoformat(timespec="milliseconds")
         config = config.changed(created=now)

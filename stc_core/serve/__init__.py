@@ -1,1 +1,1 @@
-"""A classifier over HTTP."""
+"""Classifiers as an HTTP service."""

@@ -1,4 +1,4 @@
-"""What a trained classifier answers about texts and about itself, ready for JSON."""
+"""The answers of a trained classifier on texts and on itself, ready for JSON."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,7 +16,7 @@ from stc_core.runs.run import Run
 
 
 def answers(classifier: BaseClassifier, texts: Sequence[str]) -> list[dict[str, Any]]:
-    """For each text its label, probability and probabilities, as of `stc predict`.
+    """The label, probability and probabilities of each text, as `stc predict` has them.
 
     A hierarchical classifier adds `levels`, its `steps` from coarse to fine.
     """
@@ -27,18 +27,18 @@ def answers(classifier: BaseClassifier, texts: Sequence[str]) -> list[dict[str, 
         way, shares = None, classifier.predict_proba(texts)
         best = shares.argmax(axis=1)
     names = [str(name) for name in classifier.classes_]
-    found = []
+    predictions = []
     for row, text in enumerate(texts):
         values = [float(share) for share in shares[row]]
-        said: dict[str, Any] = {
+        prediction: dict[str, Any] = {
             "label": names[best[row]],
             "probability": values[best[row]],
             "probabilities": dict(zip(names, values, strict=True)),
         }
         if isinstance(classifier, HierarchicalClassifier) and way is not None:
-            said["levels"] = classifier.steps(text, _one(way, row))
-        found.append(said)
-    return found
+            prediction["levels"] = classifier.steps(text, _row_of(way, row))
+        predictions.append(prediction)
+    return predictions
 
 
 def explanation_of(
@@ -48,34 +48,37 @@ def explanation_of(
     label: str | None = None,
     gradients: bool = False,
 ) -> dict[str, Any]:
-    """What `stc explain --json` prints; with `label` its parts for that label alone."""
-    found = classifier.explain(text)
+    """The explanation that `stc explain --json` prints.
+
+    With `label`, neurons and tokens have their contribution to that label only.
+    """
+    explanation = classifier.explain(text)
     if label is not None:
-        names = list(found["logits"])
+        names = list(explanation["logits"])
         if label not in names:
             raise StcError("label", expected=", ".join(names[:20]), got=repr(label))
         for part in ("neurons", "tokens"):
-            found[part] = [
+            explanation[part] = [
                 {**row, "contribution": {label: row["contribution"][label]}}
-                for row in found[part]
+                for row in explanation[part]
             ]
     if gradients:
-        found["gradients"] = integrated_gradients(classifier, text, label=label)
-    return found
+        explanation["gradients"] = integrated_gradients(classifier, text, label=label)
+    return explanation
 
 
 def abilities(classifier: BaseClassifier) -> list[str]:
-    """Which of predict, explain and generate it can do."""
-    able = ["predict"]
+    """The requests that a classifier can answer, among predict, explain, generate."""
+    names = ["predict"]
     if not isinstance(classifier, SpelledClassifier):
-        able.append("explain")
+        names.append("explain")
     if isinstance(classifier, ReplyingClassifier):
-        able.append("generate")
-    return able
+        names.append("generate")
+    return names
 
 
 def run_facts(run: Run, classifier: BaseClassifier) -> dict[str, Any]:
-    """What a run is: recipe, language model, layers, score on test, classes, levels."""
+    """The facts of a run: recipe, model, layers, test score, classes, levels."""
     known = card(run.folder.name, run.config, run.metrics, run.report, name=run.name)
     return {
         "title": known.name,
@@ -96,7 +99,7 @@ def run_facts(run: Run, classifier: BaseClassifier) -> dict[str, Any]:
 
 
 def _levels(classifier: BaseClassifier) -> list[dict[str, Any]]:
-    """The levels of labels, coarse to fine; none if there is one only."""
+    """The levels of labels, coarse to fine; empty if there is a single level."""
     if not isinstance(classifier, HierarchicalClassifier):
         return []
     return [
@@ -109,7 +112,7 @@ def _levels(classifier: BaseClassifier) -> list[dict[str, Any]]:
     ]
 
 
-def _one(way: Descent, row: int) -> Descent:
-    """The way of one text."""
+def _row_of(way: Descent, row: int) -> Descent:
+    """The path of a single text."""
     rows = slice(row, row + 1)
     return Descent(way.nodes[rows], tuple(share[rows] for share in way.shares))

@@ -1,6 +1,6 @@
 """Trained classifiers over HTTP: labels, explanations and replies as JSON.
 
-A model is talked to by one thread of its own (`desk`), and the event loop stays free.
+Each model is used only by its own thread (`ModelThread`), so the event loop stays free.
 """
 
 import json
@@ -16,13 +16,13 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.exceptions import HTTPException as AnyHTTPException
 
 from stc_core.classifiers.base import check_texts
-from stc_core.classifiers.hierarchical import shallow
+from stc_core.classifiers.hierarchical import limit_levels
 from stc_core.classifiers.replying import ReplyingClassifier, WrittenPiece
 from stc_core.classifiers.sampling import Decoding
 from stc_core.errors import StcError
 from stc_core.runs.run import Run
 from stc_core.serve.answers import abilities, answers, explanation_of, run_facts
-from stc_core.serve.batching import Batches, Gone, Left, ModelThread
+from stc_core.serve.batching import Batches, ClientLeft, Gone, ModelThread
 from stc_core.serve.middleware import (
     Refusal,
     RequestGuard,
@@ -48,16 +48,16 @@ class _Body(BaseModel):
 
 
 class PredictBody(_Body):
-    """Texts to label; of a hierarchy the first `levels` levels only, all if none."""
+    """Texts to label; a hierarchy predicts only the first `levels` levels, if given."""
 
     texts: Annotated[list[_Text], Field(min_length=1, max_length=MOST_TEXTS)]
     levels: int | None = None
 
 
 class ExplainBody(_Body):
-    """A text to explain; with `label` the parts of the sum for that label alone.
+    """A text to explain; with `label` only the contributions to that label.
 
-    `gradients` follows each word through the whole model, which takes seconds.
+    `gradients` adds integrated gradients, which take seconds.
     """
 
     text: _Text
@@ -66,7 +66,7 @@ class ExplainBody(_Body):
 
 
 class GenerateBody(_Body):
-    """A text to reply to; the rest as `stc generate` has it."""
+    """A text to reply to, and the settings of `stc generate`."""
 
     text: _Text
     temperature: float = Field(0.0, allow_inf_nan=False)
@@ -76,35 +76,35 @@ class GenerateBody(_Body):
 
 
 class Served:
-    """A run that is served: what it is, its classifier, and its desk."""
+    """A run that is served: its facts, its classifier and the thread of its model."""
 
     def __init__(self, run: Run, *, device: str = "auto") -> None:
         self.name = run.folder.resolve().name
         self.classifier = run.classifier(device=device)
         self.facts = {"name": self.name, **run_facts(run, self.classifier)}
-        self.desk = ModelThread()
+        self.thread = ModelThread()
         self._batches: dict[int | None, Batches] = {}
 
     async def predict(
         self, texts: Sequence[str], *, levels: int | None, gone: Gone
     ) -> list[dict[str, Any]]:
-        """The answers to texts, through the first `levels` levels."""
-        given = check_texts(texts)
+        """The predictions for texts, for the first `levels` levels."""
+        listed = check_texts(texts)
         if levels not in self._batches:
-            work = partial(answers, shallow(self.classifier, levels))
-            self._batches[levels] = Batches(self.desk, work)
-        return await self._batches[levels].answers(given, gone)
+            work = partial(answers, limit_levels(self.classifier, levels))
+            self._batches[levels] = Batches(self.thread, work)
+        return await self._batches[levels].answers(listed, gone)
 
     def check(self, ability: str) -> None:
-        """Raise a Refusal unless it can do that."""
-        able = abilities(self.classifier)
-        if ability not in able:
+        """Raise a Refusal unless the run has this ability."""
+        known = abilities(self.classifier)
+        if ability not in known:
             raise Refusal(
                 409,
                 f"{ability} with {self.name!r}",
                 expected=_NEEDS[ability],
-                got=f"one that can {' and '.join(able)}",
-                remedy="GET /v1/models says what each run can do.",
+                got=f"a run that can {' and '.join(known)}",
+                remedy="GET /v1/models lists what each run can do.",
             )
 
 
@@ -115,7 +115,7 @@ _NEEDS = {
 
 
 bearer = HTTPBearer(auto_error=False)
-"""Says in /openapi.json what the gate asks for."""
+"""Describes the token in /openapi.json; `RequestGuard` checks it."""
 
 
 def service(
@@ -125,12 +125,12 @@ def service(
     token: str | None = None,
     hosts: Collection[str] | None = None,
 ) -> FastAPI:
-    """The application that answers for these runs, each called by its folder's name.
+    """The application that serves these runs, each under the name of its folder.
 
-    With a `token` everything below /v1 asks for it, with `hosts` a request must be to
-    one of these names. Raises StcError for a run that
-    cannot be opened, and for two of one name. The page of documentation that FastAPI
-    can make fetches scripts from elsewhere, so there is none: /openapi.json is there.
+    With a `token` every request below /v1 needs it. With `hosts` a request must be to
+    one of these host names. Raises StcError for a run that cannot be opened, and for
+    two runs with the same name. The documentation page of FastAPI would load scripts
+    from other sites, so only /openapi.json is served.
     """
     models: dict[str, Served] = {}
     for run in runs:
@@ -138,9 +138,9 @@ def service(
         if model.name in models:
             raise StcError(
                 f"run {str(run.folder)!r}",
-                expected="another name than that of a run before it",
+                expected="a name that no other served run has",
                 got=repr(model.name),
-                remedy="Rename the folder, or serve it on another port.",
+                remedy="Rename the folder, or serve the run on another port.",
             )
         models[model.name] = model
     app = FastAPI(title="STC Studio", docs_url=None, redoc_url=None)
@@ -148,7 +148,7 @@ def service(
     app.add_middleware(RequestGuard, token=token, hosts=hosts)
     app.add_exception_handler(StcError, _refused)
     app.add_exception_handler(RequestValidationError, _invalid)
-    app.add_exception_handler(Left, _left)
+    app.add_exception_handler(ClientLeft, _left)
     app.add_exception_handler(AnyHTTPException, _http_error)
     app.add_exception_handler(Exception, _bug)
     app.add_api_route("/health", health)
@@ -156,8 +156,8 @@ def service(
     return app
 
 
-def named(request: Request, name: str) -> Served:
-    """The model of that name; a Refusal names those there are."""
+def served_model(request: Request, name: str) -> Served:
+    """The model with this name; a Refusal lists the known names if there is none."""
     models: dict[str, Served] = request.app.state.models
     if name not in models:
         names = ", ".join(models)
@@ -166,70 +166,70 @@ def named(request: Request, name: str) -> Served:
 
 
 routes = APIRouter(prefix="/v1", dependencies=[Depends(bearer)])
-Model = Annotated[Served, Depends(named)]
+Model = Annotated[Served, Depends(served_model)]
 
 
 async def health() -> dict[str, str]:
-    """Whether the service answers."""
+    """The health of the service: its answer shows that it runs."""
     return {"status": "ok"}
 
 
 @routes.get("/models")
 async def models(request: Request) -> JSONResponse:
-    """The runs that are served: recipe, backbone, layers, score, classes, levels."""
-    found = [model.facts for model in request.app.state.models.values()]
-    return JSONResponse({"models": found})
+    """The served runs: recipe, backbone, layers, score, classes, levels."""
+    facts = [model.facts for model in request.app.state.models.values()]
+    return JSONResponse({"models": facts})
 
 
 @routes.post("/models/{name}/predict")
 async def predict(model: Model, body: PredictBody, request: Request) -> JSONResponse:
-    """The label, its probability and all probabilities of each text, in their order."""
+    """The label, its probability and all probabilities of each text, in order."""
     gone = request.is_disconnected
-    found = await model.predict(body.texts, levels=body.levels, gone=gone)
-    return JSONResponse({"model": model.name, "predictions": found})
+    predictions = await model.predict(body.texts, levels=body.levels, gone=gone)
+    return JSONResponse({"model": model.name, "predictions": predictions})
 
 
 @routes.post("/models/{name}/explain")
 async def explain(model: Model, body: ExplainBody, request: Request) -> JSONResponse:
-    """Why a text gets its label: what `stc explain --json` prints."""
+    """The explanation of a text, as `stc explain --json` prints it."""
     model.check("explain")
-    wish = {"label": body.label, "gradients": body.gradients}
-    work = partial(explanation_of, model.classifier, body.text, **wish)
-    return JSONResponse(await model.desk.ask(request.is_disconnected, work))
+    settings = {"label": body.label, "gradients": body.gradients}
+    work = partial(explanation_of, model.classifier, body.text, **settings)
+    return JSONResponse(await model.thread.ask(request.is_disconnected, work))
 
 
 @routes.post("/models/{name}/generate")
 async def generate(
     model: Model, body: GenerateBody, request: Request
 ) -> StreamingResponse:
-    """The labels of a text and then its reply, piece by piece, as server-sent events.
+    """The labels of a text, then its reply piece by piece, as server-sent events.
 
-    `labels` is the way down, each `piece` has its part and text, `end` is the last;
-    `error` comes in its place if the reply cannot be written.
+    The event `labels` has the label of each level, each `piece` its part and text, and
+    `end` comes last. `error` comes instead of `end` if the reply cannot be written.
     """
     model.check("generate")
-    author = model.classifier
-    assert isinstance(author, ReplyingClassifier), author
-    wish = Decoding(body.temperature, body.top_p, body.seed, body.length)
+    classifier = model.classifier
+    assert isinstance(classifier, ReplyingClassifier), classifier
+    decoding = Decoding(body.temperature, body.top_p, body.seed, body.length)
     gone = request.is_disconnected
-    way, coming = await model.desk.ask(gone, author.tell, body.text, wish)
-    steps = await model.desk.call(author.steps, body.text, way)
-    told = _told(model.desk, steps, coming)
-    return StreamingResponse(told, media_type="text/event-stream")
+    answer, pieces = await model.thread.ask(gone, classifier.tell, body.text, decoding)
+    steps = await model.thread.call(classifier.steps, body.text, answer)
+    events = _events(model.thread, steps, pieces)
+    return StreamingResponse(events, media_type="text/event-stream")
 
 
-async def _told(
-    desk: ModelThread, steps: list[dict[str, Any]], coming: Iterator[WrittenPiece]
+async def _events(
+    thread: ModelThread, steps: list[dict[str, Any]], pieces: Iterator[WrittenPiece]
 ) -> AsyncIterator[str]:
-    """Each piece takes its own turn at the desk, so others are answered meanwhile."""
+    """The events of a reply; between two pieces the thread can answer others."""
     yield _event("labels", {"levels": steps})
     try:
-        while (piece := await desk.call(next, coming, None)) is not None:
+        while (piece := await thread.call(next, pieces, None)) is not None:
             yield _event("piece", piece._asdict())
     except StcError as error:
         yield _event("error", facts_of(error))
         return
-    except Exception:  # on to the log; the client has its status 200 already
+    except Exception:  # raised again for the log; the client already has status 200
         yield _event("error", _BUG)
         raise
     yield _event("end", {})
@@ -245,13 +245,13 @@ async def _refused(request: Request, error: Exception) -> JSONResponse:
 
 
 async def _left(request: Request, error: Exception) -> JSONResponse:
-    """What nobody reads: the client has left."""
-    wish = {"expected": "one that waits", "got": "one that has left"}
-    return error_response(499, "client", **wish)
+    """The answer to a client that has left; nobody reads it."""
+    facts = {"expected": "a client that waits", "got": "a client that has left"}
+    return error_response(499, "client", **facts)
 
 
 async def _invalid(request: Request, error: Exception) -> JSONResponse:
-    """The first thing that is wrong with a body, by its place in it."""
+    """The answer to an invalid body: the first error, with its place in the body."""
     assert isinstance(error, RequestValidationError), error
     first = error.errors()[0]
     place = ".".join(str(part) for part in first["loc"][1:])
@@ -261,7 +261,7 @@ async def _invalid(request: Request, error: Exception) -> JSONResponse:
 
 
 def _short(value: Any) -> str | None:
-    """What was given, or how much of it."""
+    """The value in a few characters, or its size if it is long."""
     if isinstance(value, list):
         return f"{len(value):,} items"
     if isinstance(value, str) and len(value) > 60:
@@ -277,5 +277,5 @@ async def _http_error(request: Request, error: Exception) -> JSONResponse:
 
 
 async def _bug(request: Request, error: Exception) -> JSONResponse:
-    """What the client is told; the error goes on, to the log of the server."""
+    """The answer to the client after a bug; the error itself goes to the server log."""
     return error_response(500, **_BUG)

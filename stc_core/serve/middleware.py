@@ -1,6 +1,6 @@
-"""What a request passes before any route: its host, token, size, and others before it.
+"""The checks of a request before any route: host, token, size, number of requests.
 
-All of it is looked at before the body is read.
+All checks but that of the size are made before the body is read.
 """
 
 import secrets
@@ -16,11 +16,11 @@ from stc_core.errors import StcError
 
 _MOST_BYTES = 8 << 20
 MOST_REQUESTS = 256
-"""Under way at once; one more is answered with 503."""
+"""The most requests at a time; one more is answered with 503."""
 
 
 class Refusal(StcError):
-    """A request that is refused with another status than 422."""
+    """The error of a request that is refused with a status other than 422."""
 
     def __init__(self, status: int, where: str, **facts: str) -> None:
         super().__init__(where, **facts)
@@ -28,10 +28,11 @@ class Refusal(StcError):
 
 
 class RequestGuard:
-    """Lets requests through to `app` that may come, and cuts a body that is too large.
+    """Passes only allowed requests on to `app`, and refuses a body that is too large.
 
-    With `hosts` a request must be to one of these names: a page of the internet whose
-    name leads to this machine is not. With `token` all below /v1 must have it.
+    With `hosts` a request must be to one of these host names. This stops web pages
+    whose host name points to this machine. With `token` every request below /v1 must
+    have this token.
     """
 
     def __init__(
@@ -58,73 +59,73 @@ class RequestGuard:
             self.under_way -= 1
 
     def refusal(self, path: str, headers: Headers) -> Refusal | None:
-        """Why a request may not pass, or None."""
+        """The reason to refuse a request; None if it may pass."""
         if self.hosts is not None and host_of(headers) not in self.hosts:
             return Refusal(
                 421,
                 "header Host",
                 expected=f"one of {', '.join(self.hosts)}",
                 got=ascii(headers.get("host", ""))[:60],
-                remedy="Without a token this machine alone is answered.",
+                remedy="Without a token the service answers only this machine.",
             )
         if self.token and path.startswith("/v1"):
-            kind, _, said = headers.get("authorization", "").partition(" ")
-            given = said.strip() if kind.lower() == "bearer" else ""
-            if not secrets.compare_digest(given.encode(), self.token.encode()):
+            kind, _, rest = headers.get("authorization", "").partition(" ")
+            sent = rest.strip() if kind.lower() == "bearer" else ""
+            if not secrets.compare_digest(sent.encode(), self.token.encode()):
                 return Refusal(
                     401,
                     "authorization",
                     expected="the token of this service",
-                    got="another one" if given else "none",
+                    got="another token" if sent else "no token",
                     remedy="Send the header 'Authorization: Bearer TOKEN'.",
                 )
         if self.under_way >= MOST_REQUESTS and path != "/health":
             return Refusal(
                 503,
-                "requests under way",
+                "requests at the same time",
                 expected=f"fewer than {MOST_REQUESTS}",
-                remedy="Ask again in a moment.",
+                remedy="Try again in a moment.",
             )
         return None
 
 
 def host_of(headers: Headers) -> str:
-    """The name that was asked for, without its port."""
+    """The host name of the request, without its port."""
     host = headers.get("host", "").lower()
     end = host.rfind(":")
     return host[:end] if end > host.rfind("]") else host
 
 
 def _bounded(receive: Receive) -> Receive:
-    """`receive` that refuses a body of more than MOST_BYTES while it comes."""
+    """A `receive` that refuses a body of more than _MOST_BYTES while it arrives."""
     read = 0
 
     async def counted() -> Message:
         nonlocal read
         message = await receive()
         read += len(message.get("body", b""))
-        if read > _MOST_BYTES:  # FastAPI lets this kind of error alone through
-            said = f"body: expected at most {_MOST_BYTES:,} bytes; got more"
-            raise HTTPException(413, said)
+        if read > _MOST_BYTES:  # FastAPI passes on only this kind of error
+            detail = f"body: expected at most {_MOST_BYTES:,} bytes; got more"
+            raise HTTPException(413, detail)
         return message
 
     return counted
 
 
 def error_response(status: int, what: str, **more: Any) -> JSONResponse:
-    """An error as every route gives it: {"error": {what, expected, got, remedy}}."""
+    """The error response of all routes: {"error": {what, expected, got, remedy}}."""
     facts = {"what": what, "expected": None, "got": None, "remedy": None, **more}
     return JSONResponse({"error": facts}, status)
 
 
 def facts_of(error: StcError) -> dict[str, Any]:
-    """What the answer to it says, but for its status."""
+    """The content of the answer to an error, without its status."""
     facts = {"expected": error.expected, "got": error.got, "remedy": error.remedy}
     return {"what": error.where, **facts}
 
 
 def refused(error: StcError) -> JSONResponse:
-    """The answer to a request that was wrong in this way."""
+    """The response to a request that caused `error`."""
     status = error.status if isinstance(error, Refusal) else 422
     answer = error_response(status, **facts_of(error))
     if status == 401:

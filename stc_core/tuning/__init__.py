@@ -1,1 +1,1 @@
-"""Training blocks of a backbone, as several recipes do it."""
+"""The training of blocks of a backbone, which several recipes share."""

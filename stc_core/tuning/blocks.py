@@ -1,4 +1,4 @@
-"""Which blocks of a backbone are tuned, and the backbone made ready for it."""
+"""The choice of the blocks of a backbone to tune, and their preparation."""
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -13,11 +13,11 @@ from stc_core.config import TuneConfig
 from stc_core.errors import StcError
 
 _WIDTHS = {"full": 0, "lora": 8, "bottleneck": 64}
-"""Rank of LoRA, width of a bottleneck."""
+"""The default rank of LoRA and the default width of a bottleneck."""
 
 
 class TunePlan(NamedTuple):
-    """Layer that the head reads, and the layers whose blocks learn, ascending."""
+    """The layer that the head reads, and the layers whose blocks learn, ascending."""
 
     layer: int
     tuned: tuple[int, ...]
@@ -26,11 +26,12 @@ class TunePlan(NamedTuple):
 def plan_tuning(
     backbone: Backbone, nu: Sequence[float], settings: TuneConfig
 ) -> TunePlan:
-    """Where the head sits and which blocks learn.
+    """The layer of the head and the blocks that learn.
 
-    `variability`: `settings.blocks` contiguous ones that end at l*, the block with the
-    least nu, or at the layer that is given; `top`: as many at the top; `all`: all.
-    Blocks of one stack only: a decoder's do not reach into its encoder.
+    `settings.where` says which: "variability", `settings.blocks` contiguous blocks that
+    end at l*, the block with the lowest nu, or at `settings.layer`; "top", the same
+    number at the top; "all", all blocks. The blocks are in one stack: those of a
+    decoder do not reach into its encoder.
     """
     layers = [n for n in range(backbone.n_layers + 1) if backbone.block(n) is not None]
     if settings.where != "variability":
@@ -53,7 +54,7 @@ def plan_tuning(
 
 
 def changes_for(backbone: Backbone, plan: TunePlan, settings: TuneConfig) -> Changes:
-    """What tuning will change in `backbone`, which itself is left as it is."""
+    """The changes that tuning will make to `backbone`, which is not changed here."""
     names = {module: name for name, module in backbone.model.named_modules()}
     blocks = [backbone.block(layer) for layer in plan.tuned]
     parts: list[str] = []
@@ -67,7 +68,7 @@ def changes_for(backbone: Backbone, plan: TunePlan, settings: TuneConfig) -> Cha
             parts.append(names[_down(backbone, layer)])
     above = [backbone.block(n) for n in range(plan.layer + 1, backbone.n_layers + 1)]
     cut = None
-    if above and all(above):  # an encoder's end is not the model's: its decoder stays
+    if above and all(above):  # an encoder with a decoder above it is not cut
         end = backbone.block(plan.layer)
         assert end is not None, plan
         cut = cut_after(backbone.model, end, above=len(above))
@@ -83,19 +84,19 @@ def changes_for(backbone: Backbone, plan: TunePlan, settings: TuneConfig) -> Cha
 
 
 class TunableBackbone(NamedTuple):
-    """A backbone ready to be tuned: the modules that learn, the blocks they are in."""
+    """A backbone ready to be tuned, with the modules that learn and their blocks."""
 
     backbone: Backbone
     parts: list[nn.Module]
     blocks: list[nn.Module]
 
 
-def grafted(
+def cut_and_adapt(
     backbone: Backbone, plan: TunePlan, changes: Changes, *, seed: int
 ) -> TunableBackbone:
-    """The backbone cut and with its untrained adapters.
+    """The backbone, cut and with new untrained adapters.
 
-    `backbone` is used up: its model is changed in place.
+    The model of `backbone` is changed in place, so do not use `backbone` afterwards.
     """
     model = backbone.model
     if changes.cut is not None:
@@ -103,7 +104,7 @@ def grafted(
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         add_parts(model, changes)
-    found = Backbone(
+    tunable = Backbone(
         model,
         backbone.tokenizer,
         name=backbone.name,
@@ -113,14 +114,14 @@ def grafted(
     parts = [model.get_submodule(name) for name in changes.tuned]
     if changes.method == BOTTLENECK:
         parts = [part.get_submodule(BOTTLENECK) for part in parts]
-    blocks = [found.block(layer) for layer in plan.tuned]
+    blocks = [tunable.block(layer) for layer in plan.tuned]
     return TunableBackbone(
-        found, parts, [block for block in blocks if block is not None]
+        tunable, parts, [block for block in blocks if block is not None]
     )
 
 
 def checkpoint_blocks(backbone: Backbone) -> None:
-    """Compute activations again on the way back instead of keeping them."""
+    """Switch on gradient checkpointing, which recomputes activations to save memory."""
     model: Any = backbone.model
     if not getattr(model, "supports_gradient_checkpointing", False):
         raise StcError(
@@ -133,11 +134,11 @@ def checkpoint_blocks(backbone: Backbone) -> None:
 
 
 def _down(backbone: Backbone, layer: int) -> nn.Module:
-    found = backbone.down_projection(layer)
-    if found is None:
+    projection = backbone.down_projection(layer)
+    if projection is None:
         raise StcError(
             f"bottleneck adapters in {backbone.name}",
             expected="blocks whose down-projection is known",
             remedy="Choose the method lora or full.",
         )
-    return found
+    return projection

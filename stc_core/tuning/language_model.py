@@ -1,7 +1,7 @@
-"""A backbone that goes on as a language model on a corpus' own text.
+"""The training of a backbone as a language model on the texts of a corpus.
 
-Masked words for a model that reads both ways (arXiv 1810.04805), the next word for one
-that reads to the right. The vectors of the words stay as they are.
+A bidirectional model guesses masked words (arXiv 1810.04805), and a causal model
+guesses the next word. The word vectors do not change.
 """
 
 from collections.abc import Mapping, Sequence
@@ -25,11 +25,12 @@ from stc_core.tuning.readout import Readout, learn
 from stc_core.types import Site
 
 MASKED, AS_MASK, AS_OTHER = 0.15, 0.8, 0.1
-"""Share of tokens to guess; of those, shown as the mask, and as any other token."""
+"""The share of tokens to guess; the shares of these that are shown as the mask and as a
+random token."""
 
 
 class Guesses(NamedTuple):
-    """Of the words that were guessed: mean cross-entropy, how many, how many right."""
+    """The mean cross-entropy of guessed words, their number, and the number right."""
 
     loss: Float[Tensor, ""]
     n: int
@@ -37,10 +38,10 @@ class Guesses(NamedTuple):
 
 
 class WordHead(nn.Module):
-    """Logits of all words from the model's last states.
+    """Logits of all words from the last states of the model.
 
-    `own`: the head that came with the files. Else it is tied to the vectors of the
-    words at the model's entrance, and begins with all words alike.
+    If `own` is true, it is the head from the model files. Otherwise it is tied to the
+    input word vectors and at first gives all words the same logit.
     """
 
     def __init__(self, backbone: Backbone, model: nn.Module | None) -> None:
@@ -69,15 +70,15 @@ class WordHead(nn.Module):
             entrance = self._entrance[0]
             entrance.states = states[None].float()
             ids = torch.zeros(1, len(states), dtype=torch.long, device=states.device)
-            found = self.model(input_ids=ids).logits[0]
+            logits = self.model(input_ids=ids).logits[0]
             entrance.states = None
-            return found.float()
-        seen = self.bridge(layer_norm(states.float(), states.shape[-1:]))
-        return seen.float() @ self._words[0].float().T + self.bias
+            return logits.float()
+        vectors = self.bridge(layer_norm(states.float(), states.shape[-1:]))
+        return vectors.float() @ self._words[0].float().T + self.bias
 
 
 class _Entrance(nn.Module):
-    """Stands for the blocks below a head: the states are there already."""
+    """A stand-in for the blocks below a head, which returns given states."""
 
     states: Tensor | None = None
 
@@ -88,17 +89,17 @@ class _Entrance(nn.Module):
 
 
 def word_head(backbone: Backbone) -> WordHead:
-    """The head of the backbone's files, or one tied to its words."""
+    """The word head of the backbone's files, or a new one tied to its word vectors."""
     folder = base_folder(backbone.name)
     return WordHead(backbone, language_model(folder, causal=backbone.causal))
 
 
 def language_model(folder: Path, *, causal: bool) -> nn.Module | None:
-    """The whole language model in float32; None where files or family have no head."""
+    """The whole language model in float32; None if the files or family have no head."""
     kind = AutoModelForCausalLM if causal else AutoModelForMaskedLM
     with quiet(), explain_model_errors(f"language model in {str(folder)!r}", folder):
         try:
-            found: Any = kind.from_pretrained(
+            loaded: Any = kind.from_pretrained(
                 folder.absolute(),
                 dtype=torch.float32,
                 local_files_only=True,
@@ -111,12 +112,12 @@ def language_model(folder: Path, *, causal: bool) -> nn.Module | None:
             if "Unrecognized configuration class" not in str(error):
                 raise
             return None
-    model, report = found
+    model, report = loaded
     return None if report["missing_keys"] or report["mismatched_keys"] else model
 
 
 def base_folder(name: str) -> Path:
-    """The files of a backbone; of a tuned one those of its base."""
+    """The folder of a backbone; for a tuned backbone, the folder of its base."""
     folder = hub.resolve(name)
     while (folder / hub.CHANGES).is_file():
         folder = hub.resolve(changes.read_changes(folder).base)
@@ -124,7 +125,7 @@ def base_folder(name: str) -> Path:
 
 
 def check_language(backbone: Backbone) -> None:
-    """StcError unless the backbone can go on as a language model."""
+    """Raise StcError unless the backbone can be trained as a language model."""
     where = f"language model of {backbone.name}"
     if getattr(backbone.config, "is_encoder_decoder", False):
         raise StcError(
@@ -149,7 +150,7 @@ def top_site(backbone: Backbone) -> Site:
 def read_whole(
     backbone: Backbone, inputs: Mapping[str, Tensor], sites: Sequence[Site]
 ) -> tuple[dict[Site, Tensor], Float[Tensor, "batch pos d"]]:
-    """The states of `sites`, and what the model gives at its end, from one forward."""
+    """The states of `sites` and the output of the model, from one forward pass."""
     wanted = list(dict.fromkeys([*sites, top_site(backbone)]))
 
     def read(part: dict[str, Tensor]) -> dict[Site | None, Tensor]:
@@ -163,23 +164,23 @@ def read_whole(
             handle.remove()
         return {**hidden, None: ends[0]}
 
-    found = backbone.by_parts(inputs, read)
-    last = found.pop(None)
-    return {site: x for site, x in found.items() if site is not None}, last
+    states = backbone.by_parts(inputs, read)
+    last = states.pop(None)
+    return {site: x for site, x in states.items() if site is not None}, last
 
 
 @torch.no_grad()
 def _last_width(backbone: Backbone) -> int:
-    """Of what the model gives at its end: not always that of its blocks."""
-    one = torch.ones((1, 1), dtype=torch.long, device=backbone.device)
-    inputs = {"input_ids": one, "attention_mask": one}
+    """The width of the model output, which may differ from that of its blocks."""
+    token = torch.ones((1, 1), dtype=torch.long, device=backbone.device)
+    inputs = {"input_ids": token, "attention_mask": token}
     return read_whole(backbone, inputs, ())[1].shape[-1]
 
 
 def next_words(
     head: WordHead, last: Float[Tensor, "batch pos d"], inputs: Mapping[str, Tensor]
 ) -> Guesses:
-    """Each token from those before it."""
+    """The guesses of each token from the tokens before it."""
     follows = inputs["attention_mask"].bool()[:, 1:]
     words = inputs["input_ids"][:, 1:]
     return _guessed(head, last[:, :-1][follows], words[follows])
@@ -193,7 +194,7 @@ def hidden_words(
     sites: Sequence[Site] = (),
     generator: torch.Generator | None = None,
 ) -> tuple[Guesses, dict[Site, Tensor]]:
-    """Some tokens of a batch from all others, and the states where they are hidden."""
+    """The guesses of hidden tokens of a batch, and the states with them hidden."""
     shown, chosen = hide(backbone, inputs, generator)
     hidden, last = read_whole(backbone, {**inputs, "input_ids": shown}, sites)
     return _guessed(head, last[chosen], inputs["input_ids"][chosen]), hidden
@@ -204,20 +205,20 @@ def hide(
     inputs: Mapping[str, Tensor],
     generator: torch.Generator | None = None,
 ) -> tuple[Int[Tensor, "batch pos"], Bool[Tensor, "batch pos"]]:
-    """The ids with some of them hidden, and which; never padding or a special token.
+    """The ids with some tokens hidden, and a mask of the tokens to guess.
 
-    One at least, if there is any.
+    Padding and special tokens are never chosen. At least one token is, if possible.
     """
     ids = inputs["input_ids"].cpu()
     special = torch.tensor(backbone.tokenizer.all_special_ids)
     free = inputs["attention_mask"].cpu().bool() & ~torch.isin(ids, special)
-    luck = torch.rand(ids.shape, generator=generator).masked_fill(~free, 2.0)
-    chosen = (luck < MASKED) | ((luck == luck.min()) & free)
-    fate = torch.rand(ids.shape, generator=generator)
+    draw = torch.rand(ids.shape, generator=generator).masked_fill(~free, 2.0)
+    chosen = (draw < MASKED) | ((draw == draw.min()) & free)
+    change = torch.rand(ids.shape, generator=generator)
     words = cast(Any, backbone.model).get_input_embeddings().weight
     other = torch.randint(len(words), ids.shape, generator=generator)
-    shown = torch.where(chosen & (fate < AS_MASK), _mask_id(backbone), ids)
-    swapped = chosen & (fate >= AS_MASK) & (fate < AS_MASK + AS_OTHER)
+    shown = torch.where(chosen & (change < AS_MASK), _mask_id(backbone), ids)
+    swapped = chosen & (change >= AS_MASK) & (change < AS_MASK + AS_OTHER)
     shown = torch.where(swapped, other, shown)
     return shown.to(backbone.device), chosen.to(backbone.device)
 
@@ -239,10 +240,10 @@ def _guessed(
 
 
 class Speaker(Readout):
-    """The backbone with its head over words; labels of texts are not looked at.
+    """The backbone with its word head, as a trainable module; it ignores labels.
 
-    Of a validation it says the share of words that were right; the same ones are
-    hidden each time.
+    Its validation score is the share of words guessed right; each validation hides the
+    same words.
     """
 
     def __init__(
@@ -261,13 +262,13 @@ class Speaker(Readout):
     def forward(
         self, labels: Tensor | None = None, **inputs: Tensor
     ) -> dict[str, Tensor]:
-        """The loss, and in the place of logits (words, right ones) of each text."""
-        found = self._guess(inputs)
+        """The loss, and as logits the numbers of words and of right words, per text."""
+        guesses = self._guess(inputs)
         n = len(inputs["input_ids"])
-        counts = torch.tensor([[found.n, found.right]], dtype=torch.float32) / n
+        counts = torch.tensor([[guesses.n, guesses.right]], dtype=torch.float32) / n
         return {
-            "loss": found.loss,
-            "logits": counts.expand(n, -1).to(found.loss.device),
+            "loss": guesses.loss,
+            "logits": counts.expand(n, -1).to(guesses.loss.device),
         }
 
     def _guess(self, inputs: Mapping[str, Tensor]) -> Guesses:

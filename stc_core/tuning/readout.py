@@ -1,4 +1,4 @@
-"""A backbone's last layer and a linear head on its mean, as one trainable module."""
+"""A backbone with a linear head on the mean of its last layer, as one module."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, cast
@@ -18,12 +18,12 @@ from stc_core.types import Site
 class Readout(nn.Module):
     """logits = bias + weight (mean of the states of `site` - mean) / sd.
 
-    Begins as `head`, so its first logits are those of the frozen backbone. Only the
-    modules of `parts` and the head learn, and only `blocks` drop anything out; what
-    `state_dict` has is what learns, so that checkpoints are small.
+    It begins with the weights of `head`, so its first logits are those of the frozen
+    backbone. Only the modules of `parts` and the head learn, and only `blocks` use
+    dropout. `state_dict` has only what learns, so that checkpoints are small.
     """
 
-    accepts_loss_kwargs = False  # the Trainer is to average over accumulated batches
+    accepts_loss_kwargs = False  # the Trainer must average over accumulated batches
 
     def __init__(
         self,
@@ -52,7 +52,7 @@ class Readout(nn.Module):
 
     @property
     def width(self) -> int:
-        """Of the hidden states."""
+        """The width of the hidden states."""
         return self._backbone.d_model
 
     @property
@@ -62,7 +62,7 @@ class Readout(nn.Module):
     def forward(
         self, labels: Tensor | None = None, **inputs: Tensor
     ) -> dict[str, Tensor]:
-        """Logits of a padded batch, and the loss if its labels are given."""
+        """The logits of a padded batch, and the loss if its labels are given."""
         hidden = self._backbone.graded(inputs, [self.site])[self.site]
         pooled = pool(hidden, inputs["attention_mask"].bool(), "mean")
         mean, sd = cast(Tensor, self.mean), cast(Tensor, self.sd)
@@ -72,7 +72,7 @@ class Readout(nn.Module):
         return {"loss": self.loss(logits, labels), "logits": logits}
 
     def train(self, mode: bool = True) -> "Readout":
-        """Frozen blocks never drop anything out."""
+        """Set the mode of the blocks that learn; frozen blocks never use dropout."""
         super().train(False)
         self.training = mode
         for block in self._blocks:
@@ -80,27 +80,27 @@ class Readout(nn.Module):
         return self
 
     def learned(self) -> dict[str, nn.Parameter]:
-        """What learns, by name."""
+        """The parameters that learn, by name."""
         return {n: p for n, p in self.named_parameters() if p.requires_grad}
 
     def state_dict(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
-        """What learns, and nothing else."""
-        every = super().state_dict(*args, **kwargs)
+        """The tensors that learn, and no others."""
+        tensors = super().state_dict(*args, **kwargs)
         prefix = kwargs.get("prefix", "")
-        learns = {f"{prefix}{name}" for name in self.learned()}
-        return {name: tensor for name, tensor in every.items() if name in learns}
+        learned = {f"{prefix}{name}" for name in self.learned()}
+        return {name: tensor for name, tensor in tensors.items() if name in learned}
 
     def load_state_dict(
         self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False
     ) -> Any:
-        """Take back what learns; nothing of it may be missing."""
+        """Load the tensors that learn; `state_dict` must have all of them."""
         assert set(state_dict) == set(self.state_dict()), sorted(state_dict)[:5]
-        found = super().load_state_dict(state_dict, strict=False, assign=assign)
-        found.missing_keys.clear()
-        return found
+        result = super().load_state_dict(state_dict, strict=False, assign=assign)
+        result.missing_keys.clear()
+        return result
 
     def tuned_tensors(self) -> dict[str, Tensor]:
-        """The learned weights of the backbone, under their names there."""
+        """The learned weights of the backbone, by their names in the backbone."""
         learned = {id(parameter) for parameter in self.learned().values()}
         return {n: p for n, p in self.model.named_parameters() if id(p) in learned}
 
@@ -108,7 +108,7 @@ class Readout(nn.Module):
         return sum(parameter.numel() for parameter in self.learned().values())
 
     def scores(self, found: Any) -> dict[str, float]:
-        """Of the logits and labels of a validation, as the Trainer gathers them."""
+        """The scores from the logits and labels of a validation of the Trainer."""
         guess = np.asarray(found.predictions).argmax(axis=1)
         return {
             "accuracy": accuracy(found.label_ids, guess),
@@ -116,7 +116,7 @@ class Readout(nn.Module):
         }
 
     def linear_head(self) -> SparseHead:
-        """The head as it is now, on the features as they were when it began."""
+        """The trained head, on the features that it began with."""
         weight = self.head.weight.detach().float().cpu().numpy()
         bias = self.head.bias.detach().float().cpu().numpy()
         mean, sd = (cast(Tensor, t).cpu().numpy() for t in (self.mean, self.sd))
@@ -124,9 +124,9 @@ class Readout(nn.Module):
 
 
 def learn(module: nn.Module) -> None:
-    """Let the module's parameters learn, in float32: small steps need its precision.
+    """Let the parameters of `module` learn, in float32, as small steps need precision.
 
-    Of a module with LoRA beside it, only the low-rank part.
+    If the module has LoRA, only the low-rank part learns.
     """
     lora = [p for n, p in module.named_parameters() if "lora_" in n]
     for parameter in lora or module.parameters():

@@ -1,4 +1,4 @@
-"""What every tuning of a run shares: its rows, its backbone, and who is told.
+"""What all tunings of a run share: the rows, the backbone, the progress reports.
 
 The files named here are in the folder of the run.
 """
@@ -20,25 +20,25 @@ from stc_core.data.corpus import Corpus
 from stc_core.data.task import Task
 from stc_core.runs.writer import RunWriter
 from stc_core.tuning.readout import Readout
-from stc_core.tuning.trainer import History, TrainingRows, train_module
+from stc_core.tuning.trainer import History, Tell, TrainingRows, train_module
 from stc_core.types import Progress, silent
 
 BACKBONE, CHECKPOINTS, TUNING = "backbone", "checkpoints", "tuning.json"
 
 
 def _absolute(name: str) -> str:
-    """A folder's name that means the same from anywhere: it is kept with the run."""
+    """The absolute path of a local folder, which is valid anywhere; else `name`."""
     folder = hub.local_folder(name)
     return name if folder is None else str(folder.absolute())
 
 
-def loaded(
+def load_untuned(
     settings: TrainConfig,
     max_length: int | None = None,
     *,
     progress: Progress = silent,
 ) -> Backbone:
-    """The backbone of the settings, untouched."""
+    """The backbone that the settings name, before any tuning."""
     return Backbone.load(
         _absolute(settings.backbone),
         device=settings.device,
@@ -49,7 +49,7 @@ def loaded(
 
 
 class _Kept(NamedTuple):
-    """A tuned backbone in a run's folder, and how it was read while it was tuned."""
+    """A tuned backbone in the folder of a run, and the settings it was loaded with."""
 
     folder: Path
     device: str
@@ -57,7 +57,7 @@ class _Kept(NamedTuple):
     max_length: int
 
     def open(self) -> Backbone:
-        """The backbone as anyone reads it from there."""
+        """The backbone, loaded from this folder."""
         return Backbone.load(
             str(self.folder.absolute()),
             device=self.device,
@@ -74,17 +74,19 @@ def keep_tuned(
     backbone: Backbone,
     dtype: str,
 ) -> _Kept:
-    """The tuned `backbone`, written to the run in `folder`.
+    """Write the tuned `backbone` to the run in `folder`; return the saved one.
 
-    Open it when nothing holds the one in memory any more.
+    Open the saved one only after the one in memory is no longer used.
     """
     place = changes.save_changes(folder / BACKBONE, what, tensors)
     return _Kept(place, str(backbone.device), dtype, backbone.max_length)
 
 
-def balanced(task: Task) -> Float[np.ndarray, " n_class"] | None:
-    """n / (classes * rows of the class), over the training rows; None where all weigh
-    the same."""
+def class_weights_of(task: Task) -> Float[np.ndarray, " n_class"] | None:
+    """The weight of each class over the training rows; None if all weigh the same.
+
+    It is n / (number of classes * rows of the class).
+    """
     if task.class_weight is None:
         return None
     counts = np.bincount(task.codes[task.train], minlength=len(task.classes))
@@ -93,9 +95,9 @@ def balanced(task: Task) -> Float[np.ndarray, " n_class"] | None:
 
 
 class TuningSession(NamedTuple):
-    """Who learns what: the texts and classes of a run, with its settings.
+    """The texts, classes, settings and writer of a run that is tuned.
 
-    `tails` is what is to be written after each text, if anything.
+    `tails` are the token ids to write after each text, if there are any.
     """
 
     corpus: Corpus
@@ -107,7 +109,7 @@ class TuningSession(NamedTuple):
     def rows(
         self, backbone: Backbone, places: Int[np.ndarray, " some"]
     ) -> TrainingRows:
-        """Some texts as the backbone reads them, with their classes."""
+        """The token ids and classes of some texts, and their tails."""
         texts = list(self.corpus.texts.at(places))
         after = None if self.tails is None else [self.tails[row] for row in places]
         return TrainingRows(
@@ -126,34 +128,40 @@ class TuningSession(NamedTuple):
         under: str | None = "",
         **more: Any,
     ) -> History:
-        """What `training.train` says of the training rows, held against validation.
+        """Train `readout` on the training rows; return the history of `train_module`.
 
-        Its checkpoints are in the folder `name` of the run's; tuning.json says how it
-        goes, beside what is `told` there: `under` a name of its own, or not if None.
+        Epochs are judged on the validation rows. Checkpoints are kept in the folder
+        `name` of the run's checkpoints. tuning.json gets the history beside `told`:
+        under the name `under`, at its top level if that is empty, not at all if None.
         """
         task, writer = self.task, self.writer
-        before = [-1]
-
-        def tell(history: History, done: int, total: int) -> None:
-            writer.progress(done, total)
-            n = len(history.steps) + len(history.epochs)
-            if under is None or n == before[0]:
-                return
-            before[0] = n
-            record = {under: history.record()} if under else history.record()
-            writer.write_json(TUNING, {**(told or {}), **record})
-
         if backbone.device.type == "cuda":
             torch.cuda.reset_peak_memory_stats(backbone.device)
-        scale = "accuracy" if task.class_weight is None else "macro_f1"
+        score = "accuracy" if task.class_weight is None else "macro_f1"
         return train_module(
             readout,
             self.rows(backbone, task.train),
             self.rows(backbone, task.validation),
             tune or self.settings.tune,
-            by=by or scale,
+            by=by or score,
             seed=self.settings.seed,
             folder=writer.folder / CHECKPOINTS / name,
-            tell=tell,
+            tell=_history_writer(writer, told or {}, under),
             **more,
         )
+
+
+def _history_writer(writer: RunWriter, told: dict[str, Any], under: str | None) -> Tell:
+    """A function that reports progress, and writes tuning.json when it has changed."""
+    written = [-1]
+
+    def tell(history: History, done: int, total: int) -> None:
+        writer.progress(done, total)
+        n = len(history.steps) + len(history.epochs)
+        if under is None or n == written[0]:
+            return
+        written[0] = n
+        record = {under: history.record()} if under else history.record()
+        writer.write_json(TUNING, {**told, **record})
+
+    return tell

@@ -1,4 +1,4 @@
-"""The training itself: the Trainer of transformers, watched, stopped and resumed."""
+"""The training with the Trainer of transformers: history, early stop, resumption."""
 
 import logging
 import math
@@ -26,15 +26,15 @@ from stc_core.tuning.readout import Readout
 
 LEARNING_RATES = {"full": 5e-5, "lora": 2e-4, "bottleneck": 3e-4}
 _WIDTH = 384
-"""Of the backbone whose weights the rate of "full" suits."""
+"""The width of a backbone for which the learning rate of "full" is right."""
 LOGS_PER_EPOCH = 20
 HISTORY = "history.json"
 NOTABLE = 0.01
-"""A loss is an advance once it is lower than the last one that was by this share."""
+"""A loss counts as better if it is below the best loss by at least this share."""
 
 
 class TrainingRows(NamedTuple):
-    """Token ids and class codes of some texts, and what is written after each."""
+    """Token ids and class codes of some texts, and the tokens written after each."""
 
     ids: Sequence[np.ndarray]
     codes: Int[np.ndarray, " n"]
@@ -42,17 +42,17 @@ class TrainingRows(NamedTuple):
 
 
 class Epoch(NamedTuple):
-    """Validation after `epoch` epochs; 0: the frozen backbone, before any step."""
+    """The validation after `epoch` epochs; epoch 0 is before any step."""
 
     epoch: float
     loss: float
     accuracy: float
-    macro_f1: float | None  # words have none
+    macro_f1: float | None  # None for a language model
     seconds: float
 
 
 class History(NamedTuple):
-    """What a tuning went through: (epoch, loss) of the steps, and its epochs."""
+    """The history of a tuning: (epoch, loss) of its steps, its epochs, its memory."""
 
     steps: tuple[tuple[float, float], ...] = ()
     epochs: tuple[Epoch, ...] = ()
@@ -69,9 +69,9 @@ class History(NamedTuple):
         return cls(steps, epochs, record["peak_bytes"])
 
     def until(self, epoch: float) -> "History":
-        """What was known when `epoch` ended."""
+        """The history up to the end of `epoch`."""
         steps = tuple(step for step in self.steps if step[0] <= epoch)
-        epochs = tuple(one for one in self.epochs if one.epoch <= epoch)
+        epochs = tuple(past for past in self.epochs if past.epoch <= epoch)
         return self._replace(steps=steps, epochs=epochs)
 
     @property
@@ -79,10 +79,10 @@ class History(NamedTuple):
         return self.epochs[-1].seconds if self.epochs else 0.0
 
     def waited(self, by: str) -> int:
-        """The epochs since `by`, or the loss, was last better than ever before.
+        """The number of epochs since the score `by` or the loss last became better.
 
-        The loss counts, too: of rare classes, and of words, it falls for epochs before
-        the first more text is right.
+        The loss counts, too, because for rare classes and for words it falls for epochs
+        before one more text is right.
         """
         tuned = [epoch for epoch in self.epochs if epoch.epoch > 0]
         least, best, since = math.inf, -math.inf, 0
@@ -97,18 +97,18 @@ class History(NamedTuple):
 
 
 class Rate(NamedTuple):
-    """What changes the weights, and how fast at which step."""
+    """An optimizer and its learning rate schedule."""
 
     optimizer: torch.optim.Optimizer
     schedule: torch.optim.lr_scheduler.LambdaLR
 
 
 def rate_of(settings: TuneConfig, width: int) -> float:
-    """The learning rate that is asked for, or else what suits the method.
+    """The learning rate of the settings, or the default of the method.
 
-    That of all weights falls as `width`, that of the hidden states, grows: Adam's rate
-    for matrices of that width, Yang et al. 2022, Tensor Programs V, table 3. It is
-    2.5e-5 for BERT base and 5e-6, that of HdLM, for a width of 4,096.
+    The default for whole blocks is proportional to 1 / `width`, the width of the hidden
+    states, as for Adam in Yang et al. 2022, Tensor Programs V, table 3. It is 2.5e-5
+    for BERT base, and 5e-6, as in HdLM, for a width of 4,096.
     """
     if settings.learning_rate is not None:
         return settings.learning_rate
@@ -136,44 +136,57 @@ def train_module(
     step: _Step | None = None,
     choose: bool = True,
 ) -> History:
-    """What happened; `readout` then has the weights of the best epoch on `held`.
+    """Train `readout` on the rows `learned`; return the history of the training.
 
-    Unless there is nothing to `choose`: then every epoch is run, and the last stays.
-    `by` is what epochs are judged by: "accuracy", "macro_f1", or the least "loss".
-    Checkpoints are kept in `folder`: with the same arguments a training that was cut
-    off goes on after its last whole epoch, and ends as if it had not been. `rate`
-    makes another optimizer than the usual one, for so many steps; `step` is told of
-    each before it is taken.
+    `readout` then has the weights of the epoch that is best on the rows `held`. Without
+    `choose` every epoch is run and the last weights stay. Epochs are judged by `by`:
+    "accuracy", "macro_f1", or the lowest "loss". Checkpoints are kept in `folder`. With
+    the same arguments an interrupted training continues after its last finished epoch,
+    and its result is the same as without the interruption. `rate(steps)` makes another
+    optimizer than the default; `step` is called before each step.
     """
     watch = _Watch(settings, folder, tell, step, by=by if choose else None)
-    config = readout.model.config
     batches = math.ceil(len(learned.codes) / settings.batch)
     steps = settings.epochs * math.ceil(batches / settings.accumulate)
-    wish = _arguments(readout, settings, len(learned.codes), by, seed, folder)
-    wish.load_best_model_at_end = choose
+    arguments = _arguments(readout, settings, len(learned.codes), by, seed, folder)
+    arguments.load_best_model_at_end = choose
+    optimizers = (None, None) if rate is None else rate(steps)
     with _quiet():
-        trainer = hf.Trainer(
-            model=readout,
-            args=wish,
-            train_dataset=_items(learned),
-            eval_dataset=_items(held, by_length=True),
-            data_collator=lambda items: _collated(items, config),
-            compute_metrics=readout.scores,
-            callbacks=[watch],
-            optimizers=(None, None) if rate is None else rate(steps),
-        )
-        trainer.remove_callback(hf.PrinterCallback)
+        trainer = _trainer(readout, arguments, learned, held, watch, optimizers)
         last = get_last_checkpoint(str(folder)) if folder.is_dir() else None
         watch.begin(trainer, resumed=last is not None)
         if last is not None and watch.is_over():
-            _take_back(readout, Path(last), best=choose)
+            _load_finished(readout, Path(last), best=choose)
         else:
             trainer.train(resume_from_checkpoint=last)
     return watch.history
 
 
-def _take_back(readout: Readout, last: Path, *, best: bool) -> None:
-    """The weights that a training which came to its end left."""
+def _trainer(
+    readout: Readout,
+    arguments: hf.TrainingArguments,
+    learned: TrainingRows,
+    held: TrainingRows,
+    watch: "_Watch",
+    optimizers: Any,
+) -> hf.Trainer:
+    config = readout.model.config
+    trainer = hf.Trainer(
+        model=readout,
+        args=arguments,
+        train_dataset=_items(learned),
+        eval_dataset=_items(held, by_length=True),
+        data_collator=lambda items: _collated(items, config),
+        compute_metrics=readout.scores,
+        callbacks=[watch],
+        optimizers=optimizers,
+    )
+    trainer.remove_callback(hf.PrinterCallback)
+    return trainer
+
+
+def _load_finished(readout: Readout, last: Path, *, best: bool) -> None:
+    """Load the weights of a finished training into `readout`."""
     state = hf.TrainerState.load_from_json(str(last / "trainer_state.json"))
     chosen = state.best_model_checkpoint if best else None
     readout.load_state_dict(load_file(Path(chosen or last) / SAFE_WEIGHTS_NAME))
@@ -218,7 +231,7 @@ def _arguments(
 
 
 def _items(rows: TrainingRows, *, by_length: bool = False) -> Any:
-    """The rows as the Trainer takes them."""
+    """The rows in the form that the Trainer needs."""
     items = [
         {"input_ids": ids, "labels": int(code)}
         for ids, code in zip(rows.ids, rows.codes, strict=True)
@@ -231,7 +244,7 @@ def _items(rows: TrainingRows, *, by_length: bool = False) -> Any:
 
 
 def _collated(items: Sequence[dict[str, Any]], config: Any) -> dict[str, Tensor]:
-    """A padded batch; its rows are sorted by length, labels too."""
+    """A padded batch; its rows and labels are sorted by length."""
     batch = make_batch(
         [item["input_ids"] for item in items],
         config,
@@ -240,14 +253,14 @@ def _collated(items: Sequence[dict[str, Any]], config: Any) -> dict[str, Tensor]
     )
     items = [items[row] for row in batch.order]
     labels = torch.tensor([item["labels"] for item in items])
-    found = {**batch.inputs, "labels": labels}
+    inputs = {**batch.inputs, "labels": labels}
     if "tails" in items[0]:
-        found["tails"] = padded([item["tails"] for item in items])
-    return found
+        inputs["tails"] = padded([item["tails"] for item in items])
+    return inputs
 
 
 def padded(tails: Sequence[Sequence[np.ndarray]]) -> Int[Tensor, "batch part pos"]:
-    """What is written after each text, part by part, padded with -1."""
+    """The tokens written after each text, by part, padded with -1."""
     longest = max(len(part) for parts in tails for part in parts)
     out = torch.full((len(tails), len(tails[0]), longest), -1)
     for row, parts in enumerate(tails):
@@ -257,7 +270,7 @@ def padded(tails: Sequence[Sequence[np.ndarray]]) -> Int[Tensor, "batch part pos
 
 
 class _Watch(hf.TrainerCallback):
-    """Keeps the history, tells it, and stops when time or patience is at its end."""
+    """Keeps and reports the history, and stops when time or patience runs out."""
 
     def __init__(
         self,
@@ -272,7 +285,7 @@ class _Watch(hf.TrainerCallback):
         self.by = by
         self.history = History()
         self.process = psutil.Process()
-        self.before = 0.0  # seconds of the trainings that were cut off
+        self.before = 0.0  # seconds of earlier, interrupted trainings
         self.began = time.monotonic()
 
     @property
@@ -280,7 +293,7 @@ class _Watch(hf.TrainerCallback):
         return self.before + time.monotonic() - self.began
 
     def is_over(self) -> bool:
-        """True if what was resumed had come to its end: another epoch is too many."""
+        """True if the resumed training had already finished, so no epoch may follow."""
         history, limit = self.history, self.settings.seconds
         if not history.epochs:
             return False
@@ -295,7 +308,7 @@ class _Watch(hf.TrainerCallback):
         return self.history.waited(self.by) >= self.settings.patience
 
     def begin(self, trainer: hf.Trainer, *, resumed: bool) -> None:
-        """Take the history up where it was, or start it with the frozen backbone."""
+        """Load the history of an interrupted training, or begin with an evaluation."""
         path = self.folder / HISTORY
         if resumed and path.is_file():
             self.history = History.of(read_json(path))
@@ -312,12 +325,12 @@ class _Watch(hf.TrainerCallback):
             self._say(state)
 
     def on_evaluate(self, args: Any, state: Any, control: Any, **more: Any) -> None:
-        found = more["metrics"]
+        metrics = more["metrics"]
         epoch = Epoch(
             float(state.epoch or 0),
-            float(found["eval_loss"]),
-            float(found["eval_accuracy"]),
-            found.get("eval_macro_f1"),
+            float(metrics["eval_loss"]),
+            float(metrics["eval_accuracy"]),
+            metrics.get("eval_macro_f1"),
             self.seconds,
         )
         epochs = (*self.history.epochs, epoch)
@@ -346,7 +359,7 @@ class _Watch(hf.TrainerCallback):
 
 
 def held_bytes(process: psutil.Process) -> int:
-    """Memory in use: the most that was on the GPU, or that of the process now."""
+    """The memory in use: the peak on the GPU, or that of the process without a GPU."""
     if torch.cuda.is_available() and torch.cuda.is_initialized():
         return torch.cuda.max_memory_allocated()
     return process.memory_info().rss
@@ -354,7 +367,7 @@ def held_bytes(process: psutil.Process) -> int:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """No words of the Trainer: what there is to say goes to `tell`."""
+    """A context in which the Trainer logs nothing, as `tell` reports the progress."""
     level = hf_logging.get_verbosity()
     hf_logging.set_verbosity(logging.CRITICAL)
     try:

@@ -5,7 +5,7 @@ import pytest
 from scipy.special import softmax
 
 from stc_core.analysis.calibration import (
-    answered,
+    answer_above,
     calibration_bins,
     coverage_curve,
     temperature_of,
@@ -56,7 +56,7 @@ def test_the_curve_says_what_each_threshold_answers():
         kept = confidence >= row["threshold"]
         assert row["n"] == kept.sum()
         assert row["accuracy"] == correct[kept].mean()
-        one = answered(confidence, correct, row["threshold"])
+        one = answer_above(confidence, correct, row["threshold"])
         assert (one.n, one.accuracy, one.low) == (row["n"], row["accuracy"], row["low"])
         assert one.coverage == row["coverage"]
     assert curve["coverage"].iloc[-1] == 1.0
@@ -70,7 +70,7 @@ def test_a_long_curve_is_thinned_and_keeps_its_ends():
 
 
 def test_nothing_answered_is_no_accuracy():
-    none = answered(np.array([0.4]), np.array([True]), 0.9)
+    none = answer_above(np.array([0.4]), np.array([True]), 0.9)
     assert np.isnan(none.accuracy)
     assert (none.coverage, none.low, none.high) == (0.0, 0.0, 1.0)
 

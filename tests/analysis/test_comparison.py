@@ -10,11 +10,11 @@ from sklearn.metrics import f1_score
 
 from stc_core.analysis.comparison import (
     class_differences,
-    differing,
-    divided,
+    differing_classes,
+    differing_texts,
     largest_first,
+    match_texts,
     on_test,
-    shared,
     verdict,
 )
 from stc_core.errors import StcError
@@ -80,7 +80,7 @@ def test_without_a_dividing_text_there_is_still_doubt():
 def test_texts_are_matched_by_words_and_label_as_often_as_both_have_them():
     a = frame([("x", "p", "p"), ("y", "q", "p"), ("x", "p", "q"), ("z", "p", "p")])
     b = frame([("x", "p", "q"), ("w", "p", "p"), ("z", "q", "q"), ("y", "q", "q")])
-    found = shared(a, b)
+    found = match_texts(a, b)
     assert found["text"].tolist() == ["x", "y"]
     assert found["example_a"].tolist() == [10, 11]
     assert found["example_b"].tolist() == [10, 13]
@@ -90,10 +90,10 @@ def test_texts_are_matched_by_words_and_label_as_often_as_both_have_them():
 
 def test_runs_with_no_text_in_common_are_refused():
     a, b = frame([("x", "p", "p")]), frame([("y", "p", "p")])
-    with pytest.raises(StcError, match="none in common of 1 and 1 test texts"):
-        shared(a, b)
+    with pytest.raises(StcError, match="no common text among 1 and 1 test texts"):
+        match_texts(a, b)
     with pytest.raises(StcError, match="1 texts in both, all with other labels"):
-        shared(a, frame([("x", "fine", "fine")]))
+        match_texts(a, frame([("x", "fine", "fine")]))
 
 
 def test_only_test_rows_are_compared():
@@ -158,7 +158,7 @@ def test_the_largest_difference_comes_first_whichever_way_it_goes():
         }
     )
     assert largest_first(table)["label"].tolist() == list("vsut")
-    assert differing(table)["label"].tolist() == ["s", "v"]
+    assert differing_classes(table)["label"].tolist() == ["s", "v"]
 
 
 def test_a_class_that_is_only_predicted_is_left_out():
@@ -169,19 +169,19 @@ def test_a_class_that_is_only_predicted_is_left_out():
 def test_where_two_runs_differ():
     a = frame([(t, "p", g) for t, g in zip("stuvw", "pqpqq", strict=True)])
     b = frame([(t, "p", g) for t, g in zip("stuvw", "pprrq", strict=True)])
-    both = shared(a.assign(probability=[0.1, 0.2, 0.3, 0.4, 0.5]), b)
-    assert divided(both)["text"].tolist() == ["v", "u", "t"]
-    assert divided(both, "a")["text"].tolist() == ["u"]
-    assert divided(both, "b")["text"].tolist() == ["t"]
-    assert divided(both, "neither")["text"].tolist() == ["v"]
+    both = match_texts(a.assign(probability=[0.1, 0.2, 0.3, 0.4, 0.5]), b)
+    assert differing_texts(both)["text"].tolist() == ["v", "u", "t"]
+    assert differing_texts(both, "a")["text"].tolist() == ["u"]
+    assert differing_texts(both, "b")["text"].tolist() == ["t"]
+    assert differing_texts(both, "neither")["text"].tolist() == ["v"]
 
 
 @pytest.mark.parametrize(
     ("counts", "words"),
     [
         ((50, 2, 8, 40), ("52.0 %", "58.0 %", "+6.0 points", "0.11", "may well be")),
-        ((50, 20, 1, 29), ("70.0 %", "51.0 %", "-19.0 points", "chance seldom")),
-        ((70, 5, 0, 3), ("0.062", "may well be chance: the test is stricter")),
+        ((50, 20, 1, 29), ("70.0 %", "51.0 %", "-19.0 points", "chance is unlikely")),
+        ((70, 5, 0, 3), ("0.062", "may well be chance: this test is stricter")),
     ],
 )
 def test_the_verdict_says_the_numbers(counts, words):

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from stc_core.analysis.frontier_reasons import nearly, points, reasons
+from stc_core.analysis.frontier_reasons import near_options, points, reasons
 from stc_core.config import DataConfig, RunConfig, ShrinkConfig, TrainConfig
 from stc_core.selection.frontier import Option
 
@@ -43,7 +43,7 @@ def test_limits_are_told():
         max_layer=3, max_neurons=9
     )
     said = told(budget=128)
-    assert "The best **128 neurons** beside each other, as asked for" in said
+    assert "the best **128 neurons** together, the number that was set" in said
     assert "2 points more accuracy" in said and "noisy" not in said
     # Fewer than were asked for, as there are no more, or another limit is lower.
     assert "The best **128 neurons** beside each other; the" in told(budget=512)
@@ -52,11 +52,11 @@ def test_limits_are_told():
 def test_what_was_asked_for_by_tolerance_or_by_point():
     assert "within **1 point** of the best" in told(OPTIONS[1], tolerance=0.01)
     point = ShrinkConfig(parent="/p", layer=3, neurons=128)
-    assert told(shrink=point).startswith("This point of another run's frontier")
+    assert told(shrink=point).startswith("This run was set to take this point")
     assert "2 points more accuracy" in told(shrink=point)
     assert "noisy" not in told(shrink=point) + told(OPTIONS[1], tolerance=0.01)
     # The run that it was made from had a tolerance; this point is another one.
-    assert "This point" in told(shrink=point, tolerance=0.01)
+    assert "this point" in told(shrink=point, tolerance=0.01)
 
 
 @pytest.mark.parametrize(
@@ -66,13 +66,13 @@ def test_what_was_asked_for_by_tolerance_or_by_point():
 def test_the_cheaper_one_that_comes_near(weights, chosen, found):
     config = RunConfig(data=DATA, train=TrainConfig(class_weight=weights))
     wanted = [OPTIONS[place] for place in found]
-    assert nearly(OPTIONS, OPTIONS[chosen], config) == wanted
+    assert near_options(OPTIONS, OPTIONS[chosen], config) == wanted
 
 
 def test_with_class_weights_the_score_is_macro_f1():
     said = told(class_weight="balanced")
     assert "**64 neurons of layers up to 2** have 4 points more macro-F1" in said
-    assert "which is noisy; it was" in said and "standard error" not in said
+    assert "A single score is noisy, so" in said and "standard error" not in said
 
 
 def test_points_are_read_as_words():

@@ -34,7 +34,9 @@ def test_the_options_are_those_of_the_frontier(parent):
 
 
 def test_limits_are_settings_of_the_new_run(parent):
-    config = shrink_options.smaller(parent, max_layer=3, max_neurons=64, tolerance=0.02)
+    config = shrink_options.shrink_config(
+        parent, max_layer=3, max_neurons=64, tolerance=0.02
+    )
     train = config.train
     assert (train.max_layer, train.max_neurons, train.tolerance) == (3, 64, 0.02)
     assert config.data == parent.config.data and config.created == ""
@@ -48,7 +50,7 @@ def test_limits_are_settings_of_the_new_run(parent):
     ("given", "tolerance"), [({}, 0.01), ({"tolerance": 0.1}, 0.1)]
 )
 def test_a_tolerance_alone_is_an_option_of_the_frontier(parent, given, tolerance):
-    config = shrink_options.smaller(parent, **given)
+    config = shrink_options.shrink_config(parent, **given)
     wanted = cheapest(shrink_options.options_of(parent), tolerance=tolerance)
     assert wanted is not None and config.shrink is not None
     assert (config.shrink.layer, config.shrink.neurons) == (
@@ -61,9 +63,9 @@ def test_a_tolerance_alone_is_an_option_of_the_frontier(parent, given, tolerance
 def test_an_option_changes_no_setting(parent):
     row = parent.frontier.iloc[2]
     place = int(row["layer"]), int(row["neurons"])
-    config = shrink_options.smaller(parent, option=place, name="mine")
+    config = shrink_options.shrink_config(parent, option=place, name="mine")
     assert config.train == parent.config.train and config.name == "mine"
-    assert shrink_options.smaller(parent, option=place).name == (
+    assert shrink_options.shrink_config(parent, option=place).name == (
         f"messages by topic · layer {place[0]}, {place[1]:,} neurons"
     )
     assert RunConfig.model_validate_json(config.model_dump_json()) == config
@@ -75,7 +77,7 @@ def test_an_option_changes_no_setting(parent):
 )
 def test_a_limit_that_cannot_be_is_refused(parent, name, value):
     with pytest.raises(StcError, match=f"{name}: expected a"):
-        shrink_options.smaller(parent, **{name: value})
+        shrink_options.shrink_config(parent, **{name: value})
 
 
 def test_a_limit_below_the_budget_of_the_parent_takes_its_place(parent, tmp_path):
@@ -91,13 +93,13 @@ def test_a_limit_below_the_budget_of_the_parent_takes_its_place(parent, tmp_path
     ]:
         held["train"]["max_neurons"] = most
         (folder / "config.json").write_text(json.dumps(held), "utf-8")
-        train = shrink_options.smaller(Run.open(folder), **limits).train
+        train = shrink_options.shrink_config(Run.open(folder), **limits).train
         assert (train.budget, train.max_neurons) == wanted
 
 
 def test_a_place_off_the_frontier_is_an_error(parent):
     with pytest.raises(StcError, match="layer 1 with 7 neurons"):
-        shrink_options.smaller(parent, option=(1, 7))
+        shrink_options.shrink_config(parent, option=(1, 7))
 
 
 def finished(folder: Path, **train) -> Run:
@@ -115,9 +117,11 @@ def finished(folder: Path, **train) -> Run:
 )
 def test_a_run_of_another_kind_is_refused(tmp_path, settings, said):
     with pytest.raises(StcError, match=said):
-        shrink_options.smaller(finished(tmp_path / "run", **settings), max_layer=1)
+        shrink_options.shrink_config(
+            finished(tmp_path / "run", **settings), max_layer=1
+        )
 
 
 def test_a_run_that_is_not_done_is_refused(tmp_path):
-    with pytest.raises(StcError, match="got a failed one"):
-        shrink_options.smaller(written_run(tmp_path / "run", "r", state="failed"))
+    with pytest.raises(StcError, match="got a failed run"):
+        shrink_options.shrink_config(written_run(tmp_path / "run", "r", state="failed"))

@@ -25,16 +25,16 @@ def test_it_names_the_best_place_with_interval_and_n():
 
 
 def test_it_measures_the_distance_to_the_last_layer():
-    said = "**21.0 points** over the sparse probe of the last layer's hidden states"
+    said = "**21.0 points** above the sparse probe of the last layer's hidden states"
     assert f"{said} (`resid.3`" in story()
     assert "chance" not in story(metrics=SURE)
 
 
 def test_places_that_score_as_much_are_not_hidden():
-    assert "score exactly that" not in story()
+    assert "have exactly this score" not in story()
     found = probes()
     found.loc[(found["layer"] == 0) & found["best"], "accuracy"] = 0.9
-    said = "**3 of the 14 places** score exactly that, the shallowest at layer 0"
+    said = "**3 of the 14 places** have exactly this score, the shallowest at layer 0"
     assert f"{said} (`resid.0`, " in story(probes=found)
 
 
@@ -63,17 +63,15 @@ def test_what_may_be_chance_is_told_by_the_same_texts(interval, said):
 def test_the_last_layer_can_be_the_best():
     found = probes()
     found.loc[(found["site"] == "resid.3") & found["best"], "accuracy"] = 0.95
-    assert "No place does better than the last layer's hidden states." in story(
+    assert "No place is better than the hidden states of the last layer." in story(
         probes=found
     )
 
 
 def test_it_says_how_few_neurons_and_layers_are_enough():
     said = story()
-    assert (
-        "From **8 neurons** on, each number that was tried reaches 95 % of the" in said
-    )
-    assert "**layer 2 of 3**, so 33.3 % of the compute" in said
+    assert "**8 neurons** are enough for 95 % of the score of the" in said
+    assert "**layer 2 of 3**, which saves 33.3 % of the compute" in said
     assert (
         "layer 1 would keep 96.2 % of its score on validation and save 66.7 %" in said
     )
@@ -82,21 +80,21 @@ def test_it_says_how_few_neurons_and_layers_are_enough():
 def test_all_neurons_can_be_needed():
     steep = curves()
     steep.loc[steep["neurons"] < 32, "accuracy"] = 0.1
-    assert "All **32 neurons** that were kept are needed" in story(curves=steep)
+    assert "All **32 kept neurons** are needed" in story(curves=steep)
 
 
 def test_a_lucky_point_is_not_enough():
     bumpy = curves()
     bumpy.loc[bumpy["neurons"] == 4, "accuracy"] = 0.9
     bumpy.loc[bumpy["neurons"] == 8, "accuracy"] = 0.6
-    assert "From **16 neurons** on" in story(curves=bumpy)
+    assert "**16 neurons** are enough" in story(curves=bumpy)
 
 
 def test_the_last_layer_saves_nothing():
     deep = curves()
     deep["chosen"] = (deep["curve"] == "depth") & (deep["layer"] == 3)
     said = story(curves=deep)
-    assert "up to the last of 3 layers" in said
+    assert "reads all 3 layers" in said
     assert "neurons** " not in said
 
 
@@ -133,5 +131,5 @@ def test_the_classifier_stands_beside_the_best_baseline_whoever_is_better():
     metrics = METRICS | {"baselines": METRICS["baselines"] | {"tfidf": better}}
     assert "**5.0 points below** the best baseline" in story(metrics=metrics)
     level = METRICS | {"baselines": {"tfidf": better | {"accuracy": 0.85}}}
-    assert "**level with** the best baseline" in story(metrics=level)
+    assert "**equal to** the best baseline" in story(metrics=level)
     assert "best baseline" not in story(metrics=METRICS | {"baselines": {}})

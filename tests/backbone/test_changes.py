@@ -21,7 +21,7 @@ from stc_core.backbone.backbone import Backbone
 from stc_core.backbone.loading import hub
 from stc_core.config import TuneConfig
 from stc_core.errors import StcError
-from stc_core.tuning.blocks import changes_for, grafted, plan_tuning
+from stc_core.tuning.blocks import changes_for, cut_and_adapt, plan_tuning
 from stc_core.tuning.readout import learn
 from stc_core.types import PooledSite, Site
 
@@ -65,7 +65,7 @@ def test_a_tuned_backbone_is_the_same_after_a_way_over_the_disk(
     what = changes_for(base, plan, settings)
     assert plan.tuned == (layer,)
     before = states(base, layer)
-    tuned, parts, _ = grafted(base, plan, what, seed=0)
+    tuned, parts, _ = cut_and_adapt(base, plan, what, seed=0)
     assert torch.allclose(states(tuned, layer), before, atol=1e-5)
     with torch.no_grad():
         for part in parts:

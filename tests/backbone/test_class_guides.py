@@ -13,7 +13,7 @@ from stc_core.backbone import changes
 from stc_core.backbone.backbone import Backbone
 from stc_core.backbone.class_guides import GuideSpec, guides_of
 from stc_core.config import TuneConfig
-from stc_core.tuning.blocks import TunePlan, changes_for, grafted
+from stc_core.tuning.blocks import TunePlan, changes_for, cut_and_adapt
 from stc_core.types import PooledSite
 
 FAMILIES = ("bert", "roberta", "distilbert", "modernbert", "llama", "gpt2", "falcon")
@@ -27,7 +27,7 @@ def guided(folder: Path, family: str, layer: int = 1) -> Any:
     above = base.block(layer + 1)
     name = next(n for n, m in base.model.named_modules() if m is above)
     what = what._replace(guides=(GuideSpec(name, base.d_model, GROUPS),))
-    return grafted(base, plan, what, seed=0).backbone, what
+    return cut_and_adapt(base, plan, what, seed=0).backbone, what
 
 
 def shaken(backbone: Backbone) -> None:

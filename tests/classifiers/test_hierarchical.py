@@ -19,12 +19,12 @@ from stc_core.classifiers.hierarchical import (
     sibling_temperature,
 )
 from stc_core.classifiers.label_tree import Tree, tree_of
-from stc_core.classifiers.predict_table import annotated, predict_file
+from stc_core.classifiers.predict_table import annotate, predict_file
 from stc_core.config import TuneConfig
 from stc_core.errors import StcError
 from stc_core.heads.head import SparseHead
 from stc_core.metrics.scores import fit_temperature
-from stc_core.tuning.blocks import TunePlan, changes_for, grafted
+from stc_core.tuning.blocks import TunePlan, changes_for, cut_and_adapt
 from stc_core.types import Site
 
 PATHS = np.array([("a", "x"), ("a", "y"), ("b", "x"), ("b", "z"), ("b", "w")])
@@ -42,7 +42,7 @@ def cascade(tmp_path_factory: pytest.TempPathFactory) -> HierarchicalClassifier:
     name = next(n for n, m in base.model.named_modules() if m is above)
     groups = tuple(tree.ancestors(0).tolist())
     what = what._replace(guides=(GuideSpec(name, base.d_model, groups),))
-    model = grafted(base, TunePlan(3, (3,)), what, seed=0).backbone.model
+    model = cut_and_adapt(base, TunePlan(3, (3,)), what, seed=0).backbone.model
     (guide,) = guides_of(model)
     torch.manual_seed(0)
     with torch.no_grad():
@@ -150,7 +150,7 @@ def test_a_table_gets_a_column_for_each_level(
 ):
     frame = pd.DataFrame({"t": [*TEXTS[:3], " "], "predicted_kind": "mine"})
     frame.index = pd.Index([7, 7, 7, 7])
-    found = annotated(cascade, frame, text="t")
+    found = annotate(cascade, frame, text="t")
     names = ["predicted_kind_2", "probability_kind", "predicted_sort"]
     names += ["probability_sort", "predicted_label"]
     assert list(found)[2:7] == names
@@ -167,7 +167,7 @@ def test_a_table_gets_a_column_for_each_level(
 
 
 def test_a_table_without_any_text(cascade: HierarchicalClassifier):
-    found = annotated(cascade, pd.DataFrame({"t": ["", " "]}), text="t")
+    found = annotate(cascade, pd.DataFrame({"t": ["", " "]}), text="t")
     assert found["predicted_label"].isna().tolist() == [True, True]
 
 

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from stc_core.classifiers import predict_table
-from stc_core.classifiers.predict_table import added_columns, annotated, predict_file
+from stc_core.classifiers.predict_table import added_columns, annotate, predict_file
 from stc_core.data.table import read_table
 from stc_core.errors import StcError
 
@@ -41,7 +41,7 @@ def source(folder: Path, name: str = "in.csv") -> Path:
 
 def test_labels_and_probabilities_stand_beside_the_row():
     frame = pd.DataFrame({"text": [*TEXTS, None], "p:long": 1}, index=range(5, 12))
-    out = annotated(ByLength(), frame, text="text")
+    out = annotate(ByLength(), frame, text="text")
     pd.testing.assert_frame_equal(out.iloc[:, :2], frame)
     assert list(out.columns[2:]) == ["predicted_label", "p:long_2", "p:short"]
     assert out["predicted_label"].fillna("none").tolist() == [
@@ -60,12 +60,12 @@ def test_labels_and_probabilities_stand_beside_the_row():
 
 
 def test_texts_that_are_numbers_are_read_as_text():
-    out = annotated(ByLength(), pd.DataFrame({"t": [1, 20000000000]}), text="t")
+    out = annotate(ByLength(), pd.DataFrame({"t": [1, 20000000000]}), text="t")
     assert out["predicted_label"].tolist() == ["short", "long"]
 
 
 def test_an_empty_chunk_has_the_columns_too():
-    out = annotated(
+    out = annotate(
         ByLength(), pd.DataFrame({"text": pd.Series([], dtype="str")}), text="text"
     )
     assert list(out.columns) == ["text", "predicted_label", "p:long", "p:short"]
@@ -158,7 +158,7 @@ def test_an_unknown_suffix_is_refused_before_any_work(tmp_path: Path, name: str)
 def test_the_input_is_never_overwritten(tmp_path: Path):
     table = source(tmp_path)
     before = table.read_bytes()
-    with pytest.raises(StcError, match="another file"):
+    with pytest.raises(StcError, match="a file other than"):
         predict_file(ByLength(), table, tmp_path / "." / table.name, trained="text")
     assert table.read_bytes() == before
 

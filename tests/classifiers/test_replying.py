@@ -26,7 +26,7 @@ from stc_core.errors import StcError
 from stc_core.recipes.hierarchy.replies import replies_of
 from stc_core.recipes.hierarchy.teacher_forcing import script_of, token_losses
 from stc_core.recipes.hierarchy.word_module import WordHeadModule, copied_word_head
-from stc_core.tuning.blocks import TunePlan, changes_for, grafted
+from stc_core.tuning.blocks import TunePlan, changes_for, cut_and_adapt
 from stc_core.tuning.trainer import padded
 from stc_core.types import Site
 
@@ -214,7 +214,7 @@ def test_replies_are_learned_by_heart(tmp_path: Path, n_parts: int):
     base = Backbone.load(str(saved_lm(tmp_path, "llama")), device="cpu")
     plan = TunePlan(3, (1, 2, 3))
     tune = TuneConfig(where="all")
-    graft = grafted(base, plan, changes_for(base, plan, tune), seed=0)
+    graft = cut_and_adapt(base, plan, changes_for(base, plan, tune), seed=0)
     tree, head = tree_of(LABELS), copied_word_head(str(tmp_path))
     assert head is not None
     names, layers = spelled_names(tree, graft.backbone), (1, 2, 3)[-1 - n_parts :]

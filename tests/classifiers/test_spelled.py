@@ -13,7 +13,7 @@ from helpers.models.tiny import CONFIGS, TEXTS, VOCAB, tiny_tokenizer
 from helpers.runs.hierarchy import table
 from stc_core.backbone.backbone import Backbone
 from stc_core.classifiers.label_tree import tree_of
-from stc_core.classifiers.spelled import SpelledClassifier, open_lexicon
+from stc_core.classifiers.spelled import SpelledClassifier, open_spelled_kind
 from stc_core.classifiers.spelling import spelled_names
 from stc_core.config import (
     DataConfig,
@@ -27,13 +27,15 @@ from stc_core.recipes import registry
 from stc_core.recipes.hierarchy.word_module import WordHeadModule, copied_word_head
 from stc_core.runs.run import Run
 from stc_core.runs.writer import RunWriter
-from stc_core.tuning.blocks import TunePlan, changes_for, grafted
+from stc_core.tuning.blocks import TunePlan, changes_for, cut_and_adapt
 
 
 def scribe(folder: Path, family: str = "llama", **wish: Any) -> WordHeadModule:
     base = Backbone.load(str(saved_lm(folder, family)), device="cpu")
     plan = TunePlan(3, (3,))
-    graft = grafted(base, plan, changes_for(base, plan, TuneConfig(blocks=1)), seed=0)
+    graft = cut_and_adapt(
+        base, plan, changes_for(base, plan, TuneConfig(blocks=1)), seed=0
+    )
     tree, head = tree_of(PATHS), copied_word_head(str(folder))
     assert head is not None
     names = spelled_names(tree, graft.backbone)
@@ -102,7 +104,7 @@ def test_the_way_over_the_disk(tmp_path: Path):
         backbone, tree_of(PATHS), (2, 3), heads, ("a", "b"), norm=False
     )
     folder = made.save(tmp_path / "model", params={})
-    again = open_lexicon(folder)
+    again = open_spelled_kind(folder)
     ours, theirs = made.answer(TEXTS[:20]), again.answer(TEXTS[:20])
     assert (ours.nodes == theirs.nodes).all()
     assert np.allclose(ours.shares[1], theirs.shares[1], atol=1e-6)

@@ -104,12 +104,12 @@ def test_a_coarse_answer_runs_no_upper_block():
 
 
 def test_names_that_cannot_be_told_apart_are_refused():
-    with pytest.raises(StcError, match="tells apart"):
+    with pytest.raises(StcError, match="different for each sibling"):
         trie_of([(5, 6), (5, 6)], [0, 1], end=3)
-    with pytest.raises(StcError, match="tells apart"):
+    with pytest.raises(StcError, match="different for each sibling"):
         trie_of([()], [0], end=3)
     same = tree_of(np.array([("zzz", "a"), ("yyy", "b")]))  # both unknown words
-    with pytest.raises(StcError, match="tells apart"):
+    with pytest.raises(StcError, match="different for each sibling"):
         spelled_names(same, tiny_backbone("gpt2"))
 
 

@@ -13,7 +13,7 @@ from stc_core.errors import StcError
 from stc_core.paths import runs_folder
 from stc_core.runs import jobs, queue, trash
 from stc_core.runs.annotations import rename, tag
-from stc_core.runs.listing import line, ordered, run_table
+from stc_core.runs.listing import listed_run, run_table, sort_runs
 from stc_core.runs.run import Run, list_runs
 from stc_core.runs.writer import RunWriter, create_run
 
@@ -61,7 +61,7 @@ def test_columns_give_way_before_a_folder_is_broken(
     assert whole == (int(width) >= 80)
     if whole:
         assert next(line for line in lines if "state" in line).split() == heads.split()
-    assert ("Left out" in said.err) == (width == "80")
+    assert ("Not shown" in said.err) == (width == "80")
 
 
 def test_runs_starts_what_waits(stc: Stc):
@@ -98,7 +98,7 @@ def test_a_run_that_is_damaged_is_listed_beside_the_others(stc: Stc, run: Run, k
     assert said.code == 0 and "Traceback" not in said.err, said.err
     told = {one["run"]: one for one in json.loads(stc("runs", "--json").out)}
     assert told["bad"]["state"] == state and told["one"]["state"] == "done"
-    shown = run_table(ordered([line(one) for one in list_runs()], "newest"))
+    shown = run_table(sort_runs([listed_run(one) for one in list_runs()], "newest"))
     assert sorted(shown["Name"]) == ["bad", "one"]
 
 
@@ -127,7 +127,7 @@ def test_cancel(stc: Stc, run: Run):
     waits = jobs.start(RunConfig(data=DataConfig(path="x")))
     assert "Cancelled" in stc("cancel", waits.name).err
     assert Run(waits).status["state"] == "cancelled"
-    assert "ended already" in stc("cancel", "one").err
+    assert "already ended" in stc("cancel", "one").err
 
 
 def test_delete_says_where_it_is_and_who_reads_it(stc: Stc, run: Run):

@@ -83,4 +83,4 @@ def test_a_wrong_tuning_is_refused_by_its_option(stc: Stc, messages: Path):
 def test_what_is_done_cannot_be_resumed(stc: Stc, tuned_folder: Path):
     told = stc("resume", tuned_folder)
     assert told.code == 2, told.err
-    assert "a done one" in told.err
+    assert "a done run" in told.err

@@ -48,8 +48,8 @@ def test_shares_are_those_of_the_class():
 def test_layers_show_what_attention_reads(run: Run):
     app = fine(visit("pages/3_Layers.py", run="r", layer="2"))
     assert "What attention reads" in said(app)
-    assert "That is no proof" in said(app)
-    assert "neurons that were kept are here" not in said(app)
+    assert "is no proof" in said(app)
+    assert "kept neurons are here" not in said(app)
 
 
 def test_examples_shade_the_words_that_are_read(run: Run):
@@ -67,6 +67,8 @@ def test_other_pages_say_what_is_not_there(run: Run):
     app = fine(visit("pages/7_Adapt.py", run="r"))
     shown = app.dataframe[0].value
     assert shown["Classifier"].iloc[0] == "This run, by attention"
-    assert "Continue with stc on the result" not in [one.label for one in app.button]
+    assert "Continue with stc on the tuned model" not in [
+        one.label for one in app.button
+    ]
     fine(visit("pages/2_Train.py", run="r"))
     fine(visit("pages/6_Predict.py", run="r"))

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from helpers.frames import layout, traces
-from stc_core.analysis.calibration import answered, calibration_bins, coverage_curve
+from stc_core.analysis.calibration import answer_above, calibration_bins, coverage_curve
 from stc_core.analysis.confusion import Confusion
 from stc_core.figures.errors import (
     calibration_curve,
@@ -95,13 +95,13 @@ def test_the_threshold_is_marked_on_the_curve():
     confidence = np.linspace(0.3, 1, 40)
     correct = confidence > 0.5
     curve = coverage_curve(confidence, correct)
-    kept = answered(confidence, correct, 0.5)
+    kept = answer_above(confidence, correct, 0.5)
     figure = coverage_figure(curve, kept)
     assert (traces(figure)[2].x[0], traces(figure)[2].y[0]) == (
         kept.coverage,
         kept.accuracy,
     )
-    none = answered(confidence, correct, 1.1)
+    none = answer_above(confidence, correct, 1.1)
     assert len(traces(coverage_figure(curve, none))) == 2
     one = coverage_curve(np.array([0.5]), np.array([True]))
     assert isinstance(one, pd.DataFrame)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from stc_core.heads.head import SparseHead
-from stc_core.interpret.ablation import ablated, flipped_answers, toll
+from stc_core.interpret.ablation import ablate, ablation_effect, flipped_answers
 from stc_core.types import Feature, Site
 
 SITE = Site(1, "mlp")
@@ -32,7 +32,7 @@ def test_by_hand():
     X = np.array([[5.0, 3.0], [1.0, -1.0]])
     logits = head.logits(X)
     np.testing.assert_allclose(logits, [[4, 3], [0, -1]])
-    after = ablated(head, logits, X[:, 0], 0)
+    after = ablate(head, logits, X[:, 0], 0)
     np.testing.assert_allclose(after, [[0, 3], [0, -1]])
 
 
@@ -48,7 +48,7 @@ def test_it_equals_activations_at_the_mean():
     for neuron in range(6):
         away = X.copy()
         away[:, neuron] = head.mean[neuron]
-        after = ablated(head, head.logits(X), X[:, neuron], neuron)
+        after = ablate(head, head.logits(X), X[:, neuron], neuron)
         np.testing.assert_allclose(after, head.logits(away), atol=1e-12)
 
 
@@ -57,13 +57,13 @@ AFTER = np.array([[0.0, 1.0], [2.0, 0.0], [2.0, 1.0], [9.0, 5.0]])
 
 
 def test_the_toll_counts_each_way():
-    found = toll(np.array([0, 0, 0, 1]), BEFORE, AFTER)
+    found = ablation_effect(np.array([0, 0, 0, 1]), BEFORE, AFTER)
     assert found == (4, 0.75, 0.5, 3, 2, 1)
     assert found.after - found.before == (found.gained - found.lost) / found.n
 
 
 def test_no_text_has_no_accuracy():
-    found = toll(np.zeros(0, int), BEFORE[:0], AFTER[:0])
+    found = ablation_effect(np.zeros(0, int), BEFORE[:0], AFTER[:0])
     assert found.n == found.changed == 0
     assert np.isnan(found.before)
 
@@ -80,4 +80,4 @@ def test_what_changed_comes_by_the_lead_it_had():
 def test_a_neuron_at_its_mean_changes_nothing(neuron):
     head = head_of(np.ones((2, 2)))
     logits = head.logits(np.zeros((3, 2)))
-    assert (ablated(head, logits, np.zeros(3), neuron) == logits).all()
+    assert (ablate(head, logits, np.zeros(3), neuron) == logits).all()

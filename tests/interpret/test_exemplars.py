@@ -13,8 +13,8 @@ from stc_core.interpret.exemplars import (
     activations_by_token,
     pick_texts,
     pooled_value,
+    rank_in_words,
     shading,
-    standing,
 )
 from stc_core.interpret.explanation import Token
 from stc_core.types import Site
@@ -146,6 +146,6 @@ def test_a_pooled_value_is_of_all_tokens(pooling, value):
 
 
 def test_where_a_value_stands():
-    assert standing(3.0, np.array([1.0, 2.0, 3.0, 4.0])) == (
+    assert rank_in_words(3.0, np.array([1.0, 2.0, 3.0, 4.0])) == (
         "higher than 50 % of 4 texts"
     )

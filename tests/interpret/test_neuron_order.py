@@ -6,7 +6,7 @@ from scipy.cluster.hierarchy import leaves_list, linkage, optimal_leaf_ordering
 from scipy.spatial.distance import pdist
 
 from stc_core.interpret import neuron_order
-from stc_core.interpret.neuron_order import seriated
+from stc_core.interpret.neuron_order import seriation
 
 
 def groups(n: int, *, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
@@ -30,12 +30,12 @@ def tree(X: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 @pytest.mark.parametrize("n", [0, 1, 2, 3, 40])
 def test_every_row_comes_once(n):
-    assert sorted(seriated(groups(n)[0])) == list(range(n))
+    assert sorted(seriation(groups(n)[0])) == list(range(n))
 
 
 def test_rows_of_one_direction_stand_together_whatever_their_length():
     X, member = groups(120)
-    changes = np.count_nonzero(np.diff(member[seriated(X)]))
+    changes = np.count_nonzero(np.diff(member[seriation(X)]))
     assert changes == len(set(member)) - 1
 
 
@@ -44,24 +44,24 @@ def test_it_is_about_as_good_as_the_best_order_of_its_tree(seed):
     X, _ = groups(90, seed=seed)
     merges, distances = tree(X)
     best = way(X, leaves_list(optimal_leaf_ordering(merges, distances)))
-    assert way(X, seriated(X)) <= 1.05 * best
-    assert way(X, seriated(X)) < way(X, leaves_list(merges))
+    assert way(X, seriation(X)) <= 1.05 * best
+    assert way(X, seriation(X)) < way(X, leaves_list(merges))
 
 
 def test_a_row_for_and_a_row_against_are_not_alike():
     first = np.array([1.0, 2.0, 0.0])
     X = np.array([first, -first, first, -first, 3 * first])
-    signs = np.sign(X[seriated(X)][:, 0])
+    signs = np.sign(X[seriation(X)][:, 0])
     assert np.count_nonzero(np.diff(signs)) == 1
 
 
 def test_rows_beyond_those_that_are_clustered_join_the_nearest(monkeypatch):
     monkeypatch.setattr(neuron_order, "MOST_CLUSTERED", 50)
     X, member = groups(200)
-    order = seriated(X)
+    order = seriation(X)
     assert sorted(order) == list(range(200))
     assert np.count_nonzero(np.diff(member[order])) == len(set(member)) - 1
 
 
 def test_rows_of_nothing_are_no_trouble():
-    assert sorted(seriated(np.zeros((4, 3)))) == [0, 1, 2, 3]
+    assert sorted(seriation(np.zeros((4, 3)))) == [0, 1, 2, 3]

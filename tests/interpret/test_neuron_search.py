@@ -8,12 +8,12 @@ from stc_core.activations.extract import extract_features
 from stc_core.heads.head import SparseHead
 from stc_core.interpret.explanation import Token
 from stc_core.interpret.neuron_search import (
-    Fired,
+    TokenValues,
     Usual,
-    fired,
     on_text,
     on_word,
-    usual,
+    token_values_of,
+    usual_values,
 )
 from stc_core.types import Feature, Site
 
@@ -33,7 +33,7 @@ def test_values_are_those_that_pooling_reads(family):
     backbone = tiny_backbone(family)
     head = head_of([Site(1, "mlp"), Site(2, "resid")])
     X = extract_features(backbone, TEXTS, head.features)
-    for one, row in zip(fired(backbone, head, TEXTS), X, strict=True):
+    for one, row in zip(token_values_of(backbone, head, TEXTS), X, strict=True):
         np.testing.assert_allclose(one.values.max(axis=0), row, atol=1e-5)
         assert len(one.tokens) == len(one.values)
 
@@ -42,7 +42,7 @@ def test_a_decoder_behind_an_encoder_speaks_of_the_token_it_read():
     backbone = tiny_backbone("t5")
     site = backbone.sites[-1]
     assert backbone.reads_shifted(site)
-    (one,) = fired(backbone, head_of([site]), TEXTS[:1])
+    (one,) = token_values_of(backbone, head_of([site]), TEXTS[:1])
     ids = backbone.tokenize(TEXTS[:1]).ids
     raw = backbone.token_activations(ids, [site])[0][site].numpy()[:, [3, 1]]
     np.testing.assert_array_equal(one.values[:-1], raw[1:])
@@ -51,8 +51,8 @@ def test_a_decoder_behind_an_encoder_speaks_of_the_token_it_read():
 
 def test_what_is_usual_leaves_special_tokens_out():
     backbone, head = tiny_backbone("bert"), head_of([Site(1, "mlp")])
-    found = usual(backbone, head, TEXTS)
-    parts = [one.values[1:-1] for one in fired(backbone, head, TEXTS)]
+    found = usual_values(backbone, head, TEXTS)
+    parts = [one.values[1:-1] for one in token_values_of(backbone, head, TEXTS)]
     every = np.concatenate(parts)
     assert found.n == len(every) == 2 + 5 + 3
     np.testing.assert_allclose(found.mean, every.mean(0), rtol=1e-5)
@@ -80,7 +80,7 @@ VALUES = np.array([[99, 99], [1, 5], [2, np.nan], [50, 50]], np.float32)
 
 def test_a_word_is_the_highest_of_its_tokens():
     usually = Usual(9, np.array([0.0, 4.0]), np.array([1.0, 0.1]))
-    found = on_word(Fired(TOKENS, VALUES), 0, 6, usually)
+    found = on_word(TokenValues(TOKENS, VALUES), 0, 6, usually)
     assert found["neuron"].tolist() == [1, 0]
     assert found["value"].tolist() == [5.0, 2.0]
     assert found["sds"].tolist() == pytest.approx([10.0, 2.0])
@@ -88,4 +88,7 @@ def test_a_word_is_the_highest_of_its_tokens():
 
 def test_a_neuron_that_is_always_the_same_does_not_stand_out():
     usually = Usual(9, np.zeros(2), np.array([np.inf, 1.0]))
-    assert on_word(Fired(TOKENS, VALUES), 0, 6, usually)["neuron"].tolist() == [1, 0]
+    assert on_word(TokenValues(TOKENS, VALUES), 0, 6, usually)["neuron"].tolist() == [
+        1,
+        0,
+    ]

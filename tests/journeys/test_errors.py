@@ -56,7 +56,7 @@ def a_cell_shows_its_texts_and_goes_along_to_examples(page: Page, run_folder: Pa
     click(page, label, None)
     title = f"Texts: label is {label}"
     settled(page).get_by_role("heading", name=title, exact=True).wait_for()
-    page.get_by_role("link", name="All of these in Examples").click()
+    page.get_by_role("link", name="See all of these in Examples").click()
     page.wait_for_url("**/Examples?*")
     settled(page).get_by_role("button", name=f"label is {label}").click()
     page.wait_for_function("!location.href.includes('slice=')")

@@ -62,7 +62,9 @@ def studio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Studio]:
         with server(home) as address:
             page = opened.new_page()
             page.goto(address)
-            page.get_by_text("Drop a table of labelled texts").wait_for(timeout=WAIT_MS)
+            page.get_by_text("Upload a table of labelled texts").wait_for(
+                timeout=WAIT_MS
+            )
             page.close()
             yield Studio(address, home, opened)
 
@@ -98,7 +100,7 @@ def trained(studio: Studio, page: Page, messages: Path) -> Run:
     settled(page).get_by_text("Exactly as many").click()
     settled(page).get_by_role("button", name="Start training").click()
     page.get_by_text("You can close this tab").wait_for()
-    page.get_by_text("Beside its baselines").wait_for(timeout=2 * WAIT_MS)
+    page.get_by_text("Compared with its baselines").wait_for(timeout=2 * WAIT_MS)
     settled(page)
     return Run.open(studio.home / "runs" / query(page, "run"))
 
@@ -247,7 +249,7 @@ def an_example_adds_up_to_its_logit(trained: Run, page: Page):
 
 
 def a_typed_sentence_is_explained(trained: Run, page: Page):
-    page.get_by_text("My own sentence").click()
+    page.get_by_text("My own text").click()
     page.get_by_label("Your text").fill(SENTENCE)
     page.get_by_role("button", name="Explain").click()
     page.get_by_text("sums to logit").wait_for()

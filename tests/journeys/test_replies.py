@@ -41,12 +41,12 @@ def trained(home: Path, page: Page) -> Run:
     page.get_by_role("button", name="Continue to Train").click()
     page.get_by_text("Start training").wait_for()
     settled(page).get_by_test_id("stRadio").get_by_text("hierarchy").click()
-    settled(page).get_by_text("has no language-model head").wait_for()
+    settled(page).get_by_text("cannot write text").wait_for()
     choose(page, "Language model", "tiny")
     choose(page, "Reply: written after the labels", "answer")
     expect(page.get_by_text("No reply in 'answer' on row 7")).to_be_visible()
     page.get_by_role("button", name="Start training").click()
-    page.get_by_text("Beside its baselines").wait_for(timeout=2 * WAIT_MS)
+    page.get_by_text("Compared with its baselines").wait_for(timeout=2 * WAIT_MS)
     settled(page)
     return Run.open(home / "runs" / query(page, "run"))
 
@@ -78,9 +78,9 @@ def the_scores_say_of_how_many_texts(trained: Run, page: Page):
 
 
 def the_label_alone_leaves_the_reply_out(trained: Run, page: Page):
-    page.get_by_text("Answer the label only").click()
+    page.get_by_text("Label only").click()
     page.get_by_role("button", name="Answer", exact=True).click()
-    page.get_by_text("The blocks above were not run.").wait_for()
+    page.get_by_text("The blocks above this layer were not run.").wait_for()
     assert not settled(page).get_by_text("Reply · written at layer").count()
 
 

@@ -57,11 +57,11 @@ def test_where_the_embeddings_are_best_it_says_why_1_is_proposed(home, run_folde
     words = said(fine(visit(PAGE, run="r")))
     at = Run.open(run_folder).folder / "variability.json"
     found = json.loads(at.read_text())
-    assert ("At 0 there is no block" in words) == (found["best_layer"] == 0)
+    assert ("it has no block" in words) == (found["best_layer"] == 0)
     lowest = home / "e"
     shutil.copytree(run_folder, lowest)
     (lowest / "variability.json").write_text(json.dumps(found | {"best_layer": 0}))
-    assert "At 0 there is no block to tune" in said(fine(visit(PAGE, run="e")))
+    assert "it has no block to tune" in said(fine(visit(PAGE, run="e")))
 
 
 def test_what_it_takes_is_said_of_the_layer_that_is_proposed(
@@ -106,7 +106,7 @@ def test_a_tuned_run_shows_what_it_gained(started):
     table = app.dataframe[0].value
     assert table["Classifier"].tolist()[0] == "This run, tuned"
     assert len(table) == 4
-    fine(click(app, "Continue with stc on the result"))
+    fine(click(app, "Continue with stc on the tuned model"))
     train = started[0].train
     assert train.recipe == "stc"
     assert Path(train.backbone).name == "backbone"
@@ -148,7 +148,7 @@ def test_a_training_that_was_cut_off_can_go_on(home, tuned_folder, monkeypatch):
     monkeypatch.setattr(jobs, "resume", lambda folder: went.append(Path(folder)))
     app = fine(visit(PAGE, run="b"))
     assert "cancelled" in said(app)
-    fine(click(app, "Go on"))
+    fine(click(app, "Resume"))
     assert [folder.name for folder in went] == ["b"]
 
 

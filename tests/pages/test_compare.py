@@ -55,8 +55,8 @@ def test_two_runs_are_counted_text_by_text(run_folder: Path):
     n = run.metrics["test"]["n"]
     right = round(n * run.metrics["test"]["accuracy"])
     facts = {one.label: one.value for one in app.metric}
-    assert f"**{n:,} test texts are in both**" in said(app)
-    assert facts["This alone"] == "4" and facts["Other alone"] == "0"
+    assert f"**{n:,} test texts are in both runs**" in said(app)
+    assert facts["Only this right"] == "4" and facts["Only other right"] == "0"
     assert facts["Both right"] == f"{right - 4}"
     assert "McNemar's exact p = 0.12" in said(app)
     assert "Jaccard 1.00" in said(app)

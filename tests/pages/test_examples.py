@@ -175,7 +175,7 @@ def test_one_s_own_sentence_is_explained_and_escaped(by):
 
 def test_a_sentence_is_typed_and_the_context_holds_it_until_a_text_is_chosen():
     app = fine(visit(PAGE, run="r", example="3"))
-    app = fine(app.segmented_control(key="way").set_value("My own sentence").run())
+    app = fine(app.segmented_control(key="way").set_value("My own text").run())
     assert not charts(app) and app.query_params["example"] == "3"
     assert app.query_params["text"] == ""
     app.text_area(key="own_text").set_value(" My parcel is late ")
@@ -184,7 +184,7 @@ def test_a_sentence_is_typed_and_the_context_holds_it_until_a_text_is_chosen():
     assert "“My parcel is late”" in [link.proto.label for link in app.get("page_link")]
     app = fine(app.segmented_control(key="way").set_value("Texts of this run").run())
     assert "text" not in app.query_params and "Row 4" in said(app)
-    app = fine(app.segmented_control(key="way").set_value("My own sentence").run())
+    app = fine(app.segmented_control(key="way").set_value("My own text").run())
     assert app.text_area(key="own_text").value == "My parcel is late"
 
 
@@ -198,7 +198,7 @@ def test_a_text_that_is_too_long_for_a_link_says_so():
 def test_each_of_the_likeliest_classes_has_its_words(run):
     app = fine(visit(PAGE, run="r", state={"each_class": True, "gamma": 0.5}))
     classes = run.metrics["classes"]
-    assert f"{len(classes) - 5} less likely classes are left out." in said(app)
+    assert f"{len(classes) - 5} less likely classes are not shown." in said(app)
     assert sum(f'title="{name}"' in html(app) for name in classes) == 5
 
 
@@ -251,7 +251,7 @@ def test_flips_are_searched_on_demand_and_kept_as_an_edit(run):
     app = fine(visit(PAGE, run="r", example=str(row), state={"what_if": FLIP}))
     assert "Leaves out words" in said(app)
     app = click(app, "Search")
-    assert "texts read, each flip by the classifier itself" in said(app)
+    assert "texts and confirmed each flip" in said(app)
     assert "<del" in html(app)
     app = click(app, "Keep the first as an edit")
     assert "another label" in said(app)
@@ -268,7 +268,7 @@ def test_no_flip_is_said(run, monkeypatch):
 def test_the_nearest_training_texts_are_listed(run):
     app = fine(visit(PAGE, run="r", state={"what_if": "Nearest training texts"}))
     n = int((run.corpus["split"] == "train").sum())
-    assert f"Of {n:,} training texts" in said(app)
+    assert f"{n:,} training texts were searched" in said(app)
     assert html(app).count("explain</a>") == 8
 
 
@@ -277,7 +277,7 @@ def test_a_pinned_text_stands_beside(run):
     app = fine(visit(PAGE, run="r", example=str(one)))
     app = click(app, "Pin to compare")
     assert app.query_params["pinned"] in (str(one), [str(one)])
-    assert "now pick another text" in said(app)
+    assert "Now pick another text" in said(app)
     app = fine(visit(PAGE, run="r", example=str(other), pinned=str(one)))
     assert f"**Pinned: {name(run, one).lower()}**" in said(app)
     assert list(app.dataframe[1].value.columns)[:3] == ["class", "pinned", "this"]
@@ -288,7 +288,7 @@ def test_a_pinned_text_stands_beside(run):
 def test_what_cannot_be_is_said(monkeypatch):
     monkeypatch.setattr("ui.examples.what_if.has_readout", lambda run: False)
     app = visit(PAGE, run="r", state={"what_if": "Nearest training texts"})
-    assert "no one head on single neurons" in said(fine(app))
+    assert "no single head on neurons" in said(fine(app))
 
 
 def test_a_starred_text_is_kept_and_found_again(tmp_path, run_folder, monkeypatch):

@@ -50,7 +50,7 @@ def test_it_shows_scores_tree_and_layers(finished: Run):
 
 def test_a_parent_is_looked_into():
     app = fine(visit(PAGE, run="r", state={"parent": "cold"}))
-    assert "test texts; shade" in said(app)
+    assert "test texts. Shade" in said(app)
 
 
 @pytest.mark.parametrize("coarse", [True, False])
@@ -59,12 +59,12 @@ def test_a_text_goes_down_the_tree(coarse: bool):
     app = fine(visit(PAGE, run="r", text=text, state=state))
     decided = [one.label for one in app.metric if "decided at layer" in one.label]
     assert len(decided) == (1 if coarse else 2)
-    assert ("The blocks above were not run." in said(app)) is coarse
+    assert ("The blocks above this layer were not run." in said(app)) is coarse
 
 
 def test_a_run_without_levels_says_so():
     app = visit(PAGE, run="p")
-    assert "No levels here" in said(fine(app))
+    assert "No levels in this run" in said(fine(app))
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from streamlit.testing.v1.element_tree import Block
 from helpers.app import at_home, charts, fine, said, visit
 from stc_core import memory
 from stc_core.analysis import shrink_options
-from stc_core.analysis.frontier_reasons import nearly
+from stc_core.analysis.frontier_reasons import near_options
 from stc_core.analysis.layer_scores import best_probes
 from stc_core.config import RunConfig
 from stc_core.display import percent
@@ -30,7 +30,7 @@ def test_it_tells_what_the_curves_show():
     assert len(charts(app)) == 2
     assert "The labels are read best at **layer " in said(app)
     assert "validation texts**, with 95 % intervals" in said(app)
-    assert "test texts**, which chose nothing" in said(app)
+    assert "test texts**, which were not used" in said(app)
 
 
 def test_the_other_tab_draws_what_is_in_it_alone():
@@ -149,7 +149,7 @@ def test_a_place_without_kept_neurons_leads_to_none(run_folder: Path):
 def test_a_layer_that_is_not_there_is_no_error_and_is_told_of():
     words = said(fine(visit(PAGE, run="r", layer="99")))
     assert "**Layer 99**" not in words
-    assert "This run has no probe of layer 99, but of 0 to 6." in words
+    assert "It has probes of layers 0 to 6." in words
     app = fine(visit(PAGE, run="r", layer="99"))
     next(one for one in app.button if one.label == "Clear").click().run()
     assert "layer" not in fine(app).query_params
@@ -164,7 +164,7 @@ def test_it_says_why_this_classifier_and_leads_to_the_cheapest_near_it(
     ):  # so wide that there is one in any case
         monkeypatch.setattr(f"stc_core.analysis.{module}.TOLERANCE", 0.2)
     run = Run.open(run_folder)
-    found = nearly(shrink_options.options_of(run), chosen_of(run), run.config)
+    found = near_options(shrink_options.options_of(run), chosen_of(run), run.config)
     app = fine(visit(PAGE, run="r", layers="cheaper"))
     assert "Training looked at all layers" in said(app)
     shown = [one for one in app.button if one.key == "near"]
@@ -218,7 +218,7 @@ def test_a_turned_dial_shows_another_and_stays_in_the_address(run_folder: Path):
     app = fine(visit(PAGE, run="r", layers="cheaper", depth="2"))
     app.select_slider(key="pick_size").set_value(int(row["neurons"])).run()
     assert facts(fine(app))["Test"] == percent(row["test_accuracy"])
-    assert facts(app)["Time a text"] == f"{row['ms_per_text']:.1f} ms"
+    assert facts(app)["Time per text"] == f"{row['ms_per_text']:.1f} ms"
     assert "".join(app.query_params["size"]) == str(row["neurons"])
 
 

@@ -15,7 +15,7 @@ from ui.cache import run_files
 from ui.neurons import map
 from ui.neurons.map import by_name
 from ui.neurons.panels import LOADING
-from ui.neurons.search import told_apart
+from ui.neurons.search import number_repeats
 
 PAGE = "pages/4_Neurons.py"
 
@@ -37,7 +37,7 @@ def test_the_most_important_neuron_is_shown_first(run):
     assert title(app) == neuron_names(neurons)[top]
     assert len(charts(app)) == 3
     assert app.segmented_control(key="side").value == "Texts"
-    assert f"{len(neurons):,} of the {len(neurons):,} neurons" in said(app)
+    assert f"{len(neurons):,} of the {len(neurons):,} kept neurons" in said(app)
 
 
 def test_its_texts_are_coloured_and_lead_to_their_explanation():
@@ -104,7 +104,7 @@ def test_neurons_are_ordered_by_likeness_and_by_a_weight_only_of_a_class(
     assert sizes in said(app)
     assert list(app.segmented_control(key="neuron_order").options) == [
         "importance",
-        "likeness",
+        "similarity",
     ]
     label = classes_of(run.neurons)[0]
     app = fine(visit(PAGE, state=None, **{"run": "r", "class": label}))
@@ -120,18 +120,18 @@ def test_a_layer_filters_the_map(run):
     layer = int(run.neurons["layer"].iloc[0])
     here = int((run.neurons["layer"] == layer).sum())
     app = fine(visit(PAGE, run="r", layer=str(layer)))
-    assert f"{here:,} of the {len(run.neurons):,} neurons" in said(app)
+    assert f"{here:,} of the {len(run.neurons):,} kept neurons" in said(app)
 
 
 def test_filters_that_leave_nothing_say_so(run, monkeypatch):
     nothing = run.neurons.iloc[:0]
     monkeypatch.setattr("ui.neurons.map.chosen_neurons", lambda *_, **__: nothing)
     app = fine(visit(PAGE, run="r"))
-    assert "No neuron that was kept passes these filters" in said(app)
+    assert "No kept neuron passes these filters" in said(app)
 
 
 def test_a_word_that_comes_again_can_be_told_apart():
-    named = told_apart("the cat the", [(0, 3), (3, 7), (7, 11)])
+    named = number_repeats("the cat the", [(0, 3), (3, 7), (7, 11)])
     assert list(named.values()) == ["the", "cat", "the (2)"]
 
 
@@ -244,7 +244,7 @@ def test_neurons_that_fire_are_found_by_text(run, text):
     table = app.dataframe[0].value
     assert table["deviations above"].is_monotonic_decreasing
     assert set(table["neuron"]) <= set(neuron_names(run.neurons).values())
-    word = "usual on a token" in said(app)
+    word = "usual value on a token" in said(app)
     assert word == (text == "parcel")
 
 
@@ -252,7 +252,7 @@ def test_thousands_of_neurons_are_binned_then_shown_by_site(run, monkeypatch):
     monkeypatch.setattr("ui.neurons.map.MOST_SINGLE", 20)
     monkeypatch.setattr("stc_core.interpret.neuron_table.MOST_SINGLE", 20)
     app = fine(visit(PAGE, run="r"))
-    assert "Click a square to go down to its site." in said(app)
+    assert "Click a square to see the neurons of its site." in said(app)
     sizes = run.neurons.groupby(["layer", "kind"]).size()
     layer, kind = sizes.idxmax()
     app = fine(visit(PAGE, run="r", layer=str(layer), kind=kind))
@@ -291,7 +291,7 @@ def test_a_run_that_spells_shows_the_sparse_classifier_s(run, side):
 def test_until_the_model_is_there_its_texts_stand_unshaded(run, monkeypatch):
     looks = [False, False, False, StcError("The model is damaged")]
     with monkeypatch.context() as patch:
-        patch.setattr("ui.neurons.panels.reads_soon", Mock(side_effect=looks))
+        patch.setattr("ui.neurons.panels.wait_for_reader", Mock(side_effect=looks))
         app = fine(visit(PAGE, run="r"))
         assert app.error[0].value == "**The model is damaged**"
         assert LOADING in html(app)

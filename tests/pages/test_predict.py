@@ -109,7 +109,7 @@ def test_another_column_is_another_prediction(run):
 def test_rows_without_text_stay_and_get_no_label(run):
     key = keep_upload("new.csv", io.BytesIO(b"text,n\nhello,1\n,2\n")).key
     app = press(fine(visit(PAGE, run="one", table=key)), "Predict")
-    assert "1 row has no text, and so no label." in said(app)
+    assert "1 row has no text, so there is no label." in said(app)
     labels = app.dataframe[0].value["predicted_label"].tolist()
     assert labels == ["short", ""]
 
@@ -120,7 +120,7 @@ def ordered(run) -> tuple[str, Path]:
     upload = keep_upload("new.csv", io.BytesIO(small_csv(50)))
     out = predictions_path(upload, "one", "text")
     order = LabelOrder(str(run.folder), str(upload.path), "text", str(out))
-    return upload.key, label_jobs._place(order)
+    return upload.key, label_jobs._write_order(order)
 
 
 def tell(folder: Path, **changes) -> None:
@@ -130,7 +130,7 @@ def tell(folder: Path, **changes) -> None:
 
 def test_the_page_follows_the_work_of_another_process(ordered):
     key, folder = ordered
-    assert "Waiting for the worker" in progress(fine(visit(PAGE, run="one", table=key)))
+    assert "Waiting to start" in progress(fine(visit(PAGE, run="one", table=key)))
     tell(folder, done=20, total=50, rate=10.0, eta_s=3.0)
     app = fine(visit(PAGE, run="one", table=key))
     assert "20 of 50 rows · 10 a second · 3.0 s left" in progress(app)

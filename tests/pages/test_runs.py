@@ -82,7 +82,7 @@ def test_search_and_order():
     assert fine(app.run()).dataframe[0].value["Name"].tolist() == ["Run *b*"]
     assert "1 of 3 runs" in said(app)
     field(app, "Search").set_value("nothing like it")
-    assert "No run holds" in said(fine(app.run()))
+    assert "No run contains" in said(fine(app.run()))
 
 
 def test_what_runs_and_what_waits_is_followed_and_can_be_cancelled():
@@ -103,7 +103,7 @@ def test_a_page_starts_what_waits_when_a_place_is_free():
     assert queue.position(waits) == 1
     RunWriter(running.folder, running.config).finish()
     fine(visit())
-    assert queue.position(waits) is None and queue.working() == [waits]
+    assert queue.position(waits) is None and queue.active_runs() == [waits]
 
 
 def test_runs_at_a_time_is_kept(monkeypatch):
@@ -113,7 +113,7 @@ def test_runs_at_a_time_is_kept(monkeypatch):
     field(app, "Runs at a time").set_value(2)
     fine(app.run())
     assert queue.places() == 2
-    assert set(queue.working()) == {runs_folder() / "a", waits}
+    assert set(queue.active_runs()) == {runs_folder() / "a", waits}
     monkeypatch.setenv(queue.VARIABLE, "3")
     assert field(fine(visit(PAGE)), "Runs at a time").disabled
 
@@ -179,8 +179,8 @@ def test_a_run_whose_model_others_read_is_asked_about():
     config = RunConfig(name="reads", data=DataConfig(path="x"), train=train)
     RunWriter(runs_folder() / "reads", config).fail(KeyboardInterrupt())
     app = fine(visit(PAGE, run="a"))
-    assert "Delete" not in buttons(app) and "read by **reads**" in said(app)
-    press(app, "Delete all the same")
+    assert "Delete" not in buttons(app) and "this run tuned: **reads**" in said(app)
+    press(app, "Delete anyway")
     assert not run.folder.exists()
 
 

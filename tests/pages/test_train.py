@@ -100,7 +100,7 @@ def test_the_plan_is_there_before_the_start(data, started):
     words = said(fine(visit(PAGE, data=data)))
     assert "mine" in words and "Texts: 1,234" in words
     assert "Time, about: 42 s" in words and "Memory: 2.5 GB" in words
-    assert "Disk: 31.0 MB" in words and "617 longer than the model reads" in words
+    assert "Disk: 31.0 MB" in words and "617 are too long and will be cut" in words
     assert not started
 
 
@@ -162,7 +162,7 @@ def test_the_published_method_takes_no_budget(data, started):
         ("attention", {}, {"recipe": "attention"}),
         (
             "attention",
-            {"Schedule": "two-stage", "Epochs": 4, "For each": True},
+            {"Schedule": "two-stage", "Epochs": 4, "Separate attention": True},
             {
                 "recipe": "attention",
                 "attention": {"schedule": "two-stage", "epochs": 4, "per_class": True},
@@ -195,7 +195,7 @@ def test_levels_are_offered_where_labels_have_some(started):
     key = keep_upload("levels.csv", levels).key
     write_choice(key, DataConfig(path="", text="text", labels=("topic", "subtopic")))
     app = fine(visit(PAGE, data=key, state={"recipe": "hierarchy"}))
-    assert "proposed by probes" in said(app)
+    assert "Probes of all layers choose" in said(app)
     press(app, "Start training")
     assert started[0].train.recipe == "hierarchy"
     assert started[0].data.labels == ("topic", "subtopic")
@@ -225,7 +225,7 @@ def test_a_decoder_learns_to_reply(replies, decoder, started):
     app = fine(visit(PAGE, data=replies, state=state))
     assert field(app, "Reply").options == ["none", "why", "answer"]
     assert field(app, "Thought").disabled
-    assert "is one level of labels" in said(app) and not can_start(app)
+    assert "is only one level of labels" in said(app) and not can_start(app)
     field(app, "Reply").select("answer")
     app = fine(app.run())
     assert field(app, "Thought").options == ["none", "why"]
@@ -264,8 +264,8 @@ def test_other_methods_are_told_of_no_reply(replies, decoder, started):
 def test_an_encoder_cannot_be_told_to_reply(replies, tmp_path, started):
     app = fine(visit(PAGE, data=replies, state={"recipe": "hierarchy"}))
     words = said(app)
-    assert "has no language-model head" in words and "choose a decoder" in words
-    assert "is one level of labels" in words and not can_start(app)
+    assert "cannot write text" in words and "choose a decoder" in words
+    assert "is only one level of labels" in words and not can_start(app)
     assert not [one for one in app.selectbox if one.label.startswith("Reply")]
 
 
@@ -468,7 +468,7 @@ def test_a_refused_model_is_loaded_once_until_its_files_change(
 ):
     monkeypatch.setattr(plans, "expected_plan", REAL_PLAN)
     monkeypatch.setattr(plans, "_beside", Now)
-    plans.forget()
+    plans.forget_plans()
     loads, load = [], Backbone.load
     monkeypatch.setattr(
         Backbone,

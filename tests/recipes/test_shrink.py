@@ -49,7 +49,7 @@ def shown(run_folder: Path) -> pd.Series:
 @pytest.fixture(scope="module")
 def made(run_folder: Path, shown, tmp_path_factory: pytest.TempPathFactory) -> Run:
     place = int(shown["layer"]), int(shown["neurons"])
-    config = shrink_options.smaller(Run.open(run_folder), option=place)
+    config = shrink_options.shrink_config(Run.open(run_folder), option=place)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("stc_core.recipes.shrink.extract", None)  # never called
         return done(config, tmp_path_factory.mktemp("made") / "run")
@@ -107,7 +107,7 @@ def test_it_is_a_run_like_any_other(made, run_folder):
 
 def test_it_is_what_training_with_the_same_limits_gives(parent, messages, tmp_path):
     stores = len(list(features_folder().glob("*/journal.json")))
-    one = done(shrink_options.smaller(parent, **LIMITS), tmp_path / "one")
+    one = done(shrink_options.shrink_config(parent, **LIMITS), tmp_path / "one")
     assert len(list(features_folder().glob("*/journal.json"))) == stores
     two = done(small(messages, **LIMITS), tmp_path / "two")
     for name in TABLES:
@@ -124,7 +124,7 @@ def test_it_is_what_training_with_the_same_limits_gives(parent, messages, tmp_pa
 
 
 def test_limits_that_bind_nothing_give_the_parent_s_classifier(parent, tmp_path):
-    config = shrink_options.smaller(parent, max_layer=6, max_neurons=999_999_999)
+    config = shrink_options.shrink_config(parent, max_layer=6, max_neurons=999_999_999)
     same = done(config, tmp_path / "same")
     kept, deepest = len(parent.neurons), parent.metrics["layers"]["used"]
     assert same.name == f"{parent.name} · layer {deepest}, {kept} neurons"
@@ -138,8 +138,8 @@ def test_features_that_are_gone_are_read_again_only_if_asked(
 ):
     monkeypatch.setenv("STC_HOME", str(tmp_path / "elsewhere"))
     with pytest.raises(StcError, match="Pass --extract to read the texts again"):
-        done(shrink_options.smaller(parent, max_layer=1), tmp_path / "gone")
-    config = shrink_options.smaller(parent, max_layer=1, extract=True)
+        done(shrink_options.shrink_config(parent, max_layer=1), tmp_path / "gone")
+    config = shrink_options.shrink_config(parent, max_layer=1, extract=True)
     assert done(config, tmp_path / "again").done
 
 
@@ -149,7 +149,10 @@ def test_another_backbone_is_refused(parent, tmp_path):
     metrics["backbone"]["identity"] = "0" * 40
     (folder / "metrics.json").write_text(json.dumps(metrics))
     with pytest.raises(StcError, match="got a backbone with identity"):
-        done(shrink_options.smaller(Run.open(folder), max_layer=1), tmp_path / "new")
+        done(
+            shrink_options.shrink_config(Run.open(folder), max_layer=1),
+            tmp_path / "new",
+        )
 
 
 def test_the_command_makes_a_run(parent, tmp_path, stc: Stc):

@@ -8,7 +8,7 @@ import plotly.graph_objects as go
 from helpers.html_pages import EVIL, Found
 from stc_core.report.html import (
     Section,
-    _said,
+    _marked_up,
     bullets,
     facts_table,
     html_chart,
@@ -19,7 +19,7 @@ from stc_core.report.html import (
 
 def test_a_page_holds_its_sections_and_fetches_nothing():
     found = Found(
-        page(EVIL, facts_table([(EVIL, "1", "")]), [Section("One", _said(EVIL))])
+        page(EVIL, facts_table([(EVIL, "1", "")]), [Section("One", _marked_up(EVIL))])
     )
     assert found.tags.count("section") == 1 and found.words.count(EVIL) == 4
     assert found.addresses == ["data:,", "#s0"]
@@ -49,5 +49,5 @@ def test_a_table_has_its_cells_as_text_and_numbers_apart():
 
 
 def test_words_may_be_strong_or_code():
-    assert _said("**a<b** `c`") == "<strong>a&lt;b</strong> <code>c</code>"
+    assert _marked_up("**a<b** `c`") == "<strong>a&lt;b</strong> <code>c</code>"
     assert bullets([]) == "" and bullets(["x"]) == "<ul><li>x</li></ul>"

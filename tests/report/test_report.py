@@ -132,7 +132,7 @@ def test_of_another_recipe_it_says_what_is_of_the_sparse_half(
 ):
     train = evil.config.train.model_copy(update={"recipe": recipe})
     words = told(evil, tmp_path / "run", {"train": train}, {"recipe": recipe})
-    assert "that this run began with, not the one it ended with" in words
+    assert "that this run began with, not the final classifier" in words
     assert "The classifier reads" not in words
     assert "tune: epochs" in words
     assert ("attention: per_class" in words) == (recipe == "attention")

@@ -117,7 +117,7 @@ def test_a_worker_that_dies_is_a_failed_run():
     run = Run.open(jobs.start(config("die")))
     wait_for(run, "failed")
     error = run.status["error"]
-    assert error is not None and "died" in error["message"]
+    assert error is not None and "ended without" in error["message"]
     assert "said on stdout" in error["traceback"] and run.status["phase"] == "extract"
 
 
@@ -126,7 +126,9 @@ def test_a_worker_that_dies_before_its_first_word(home: Path):
     run = Run.open(jobs.start(config()))
     wait_for(run, "failed")
     error = run.status["error"]
-    assert error is not None and "died" in error["message"] and not error["mend"]
+    assert (
+        error is not None and "ended without" in error["message"] and not error["mend"]
+    )
     assert run.status["pid"] is None and not run.done
 
 
@@ -199,19 +201,19 @@ def test_children_that_ended_are_waited_for():
 
 def test_a_new_run_goes_only_where_nothing_is(tmp_path: Path):
     (tmp_path / "empty").mkdir()
-    assert jobs.vacant(tmp_path / "empty") == tmp_path / "empty"
-    assert not (jobs.vacant(tmp_path / "new") / "x").exists()
+    assert jobs.check_vacant(tmp_path / "empty") == tmp_path / "empty"
+    assert not (jobs.check_vacant(tmp_path / "new") / "x").exists()
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "thesis.txt").write_text("dear")
     with pytest.raises(StcError, match="other files"):
-        jobs.vacant(tmp_path / "full")
+        jobs.check_vacant(tmp_path / "full")
     with (
         pytest.raises(StcError, match="other files"),
         jobs.prepared_folder(tmp_path / "full", overwrite=True),
     ):
         pass
     RunWriter(tmp_path / "run", config())
-    with pytest.raises(StcError, match="holds a run"):
+    with pytest.raises(StcError, match="a folder with a run"):
         jobs.start(config(), tmp_path / "run")
 
 
@@ -290,7 +292,7 @@ def test_an_overwrite_that_failed_can_be_tried_again(tmp_path: Path):
 def test_a_live_run_never_makes_way(tmp_path: Path):
     RunWriter(tmp_path / "r", config())
     with (
-        pytest.raises(StcError, match="being worked on"),
+        pytest.raises(StcError, match="an active run"),
         jobs.prepared_folder(tmp_path / "r", overwrite=True),
     ):
         pass

@@ -79,7 +79,7 @@ def test_progress_counts_rows(order, monkeypatch):
             told.append((value["done"], value["total"]))
         write_json(path, value)
 
-    folder = label_jobs._place(order)
+    folder = label_jobs._write_order(order)
     monkeypatch.setattr(Run, "classifier", lambda run: Even())
     monkeypatch.setattr("stc_core.classifiers.predict_table._CHUNK_ROWS", 10)
     monkeypatch.setattr(label_jobs, "WRITE_EVERY_S", 0)
@@ -102,7 +102,7 @@ def test_how_it_ended_is_in_its_status(order, monkeypatch, error, state, said):
         raise error
 
     monkeypatch.setattr(Run, "classifier", refused)
-    folder = label_jobs._place(order)
+    folder = label_jobs._write_order(order)
     with pytest.raises(type(error)):
         label_jobs.do_labelling(folder)
     status = status_of(order)
@@ -113,7 +113,7 @@ def test_how_it_ended_is_in_its_status(order, monkeypatch, error, state, said):
 
 
 def test_a_worker_that_died_is_a_failure(order):
-    folder = label_jobs._place(order)
+    folder = label_jobs._write_order(order)
     (folder / "log.txt").write_text("Killed", "utf-8")
     write_json(folder / "worker.json", Worker(os.getpid(), 1.0, _host())._asdict())
     status = status_of(order)
@@ -136,14 +136,14 @@ def test_cancelling_stops_the_process(order):
 
 def test_a_new_order_forgets_the_labels_of_the_last(order):
     Path(order.out).write_text("old", "utf-8")
-    folder = label_jobs._place(order)
+    folder = label_jobs._write_order(order)
     assert not Path(order.out).exists() and folder == Path(order.out).with_suffix("")
     assert status_of(order)["state"] == "queued"
 
 
 def test_a_column_that_is_not_there_is_said(order, monkeypatch):
     monkeypatch.setattr(Run, "classifier", lambda run: Even())
-    folder = label_jobs._place(order._replace(text="tekst"))
+    folder = label_jobs._write_order(order._replace(text="tekst"))
     with pytest.raises(StcError, match="tekst"):
         label_jobs.do_labelling(folder)
     error = status_of(order)["error"]

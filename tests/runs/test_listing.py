@@ -8,7 +8,13 @@ from helpers.app import written_run
 from stc_core.config import DataConfig, RunConfig, ShrinkConfig, TrainConfig
 from stc_core.files import folder_bytes
 from stc_core.runs.annotations import tag
-from stc_core.runs.listing import ListedRun, line, matching_runs, ordered, run_table
+from stc_core.runs.listing import (
+    ListedRun,
+    listed_run,
+    matching_runs,
+    run_table,
+    sort_runs,
+)
 from stc_core.runs.run import Run
 from stc_core.runs.writer import RunWriter
 
@@ -20,7 +26,7 @@ def names(lines: list[ListedRun]) -> list[str]:
 def test_a_finished_run_has_all(tmp_path: Path):
     run = written_run(tmp_path / "one", "One")
     tag(run.folder, ["paper"])
-    found = line(run)
+    found = listed_run(run)
     assert found[:5] == ("one", "One", "done", ("paper",), "stc")
     assert (found.backbone, found.data, found.labels) == (
         "all-MiniLM-L6-v2",
@@ -39,14 +45,14 @@ def test_a_finished_run_has_all(tmp_path: Path):
 
 @pytest.mark.parametrize("state", ["running", "failed", "cancelled"])
 def test_an_unfinished_run_has_no_results(tmp_path: Path, state: str):
-    found = line(written_run(tmp_path / "one", "One", state=state))
+    found = listed_run(written_run(tmp_path / "one", "One", state=state))
     assert found.state == state and found.recipe == "stc"
     assert found.accuracy is found.n is found.neurons is found.seconds is None
 
 
 def test_a_damaged_run_has_a_line(tmp_path: Path):
     (tmp_path / "config.json").write_text("{")
-    found = line(Run(tmp_path))
+    found = listed_run(Run(tmp_path))
     assert found.state == "failed" and found.name == tmp_path.name
     assert found.data == found.started == ""
 
@@ -55,7 +61,7 @@ def test_a_damaged_run_has_a_line(tmp_path: Path):
 def test_a_run_with_a_damaged_file_has_a_line(tmp_path: Path, name: str):
     run = written_run(tmp_path / "one", "One")
     (run.folder / name).write_text("{")
-    found = line(run)
+    found = listed_run(run)
     assert found.name == "One" and found.accuracy is None
     assert run.summary()["accuracy"] is None
 
@@ -73,14 +79,14 @@ def test_a_run_with_a_damaged_file_has_a_line(tmp_path: Path, name: str):
 def test_recipe_and_model_are_short(tmp_path: Path, train, shrink, said):
     data = DataConfig(path="/x/y.csv", labels=("topic", "sub"))
     config = RunConfig(data=data, train=TrainConfig(**train), shrink=shrink)
-    found = line(RunWriter(tmp_path, config).finish())
+    found = listed_run(RunWriter(tmp_path, config).finish())
     assert (found.recipe, found.backbone) == said
     assert (found.data, found.labels) == ("y.csv", "topic › sub")
 
 
 @pytest.fixture
 def lines(tmp_path: Path) -> list[ListedRun]:
-    first = line(written_run(tmp_path / "one", "beta"))
+    first = listed_run(written_run(tmp_path / "one", "beta"))
     old = first._replace(name="Alpha", tags=("Paper 1",), accuracy=0.9, n_bytes=1)
     failed = first._replace(
         name="gamma", state="failed", accuracy=None, seconds=None, n_bytes=10**9
@@ -118,7 +124,7 @@ def test_every_word_must_be_somewhere(lines: list[ListedRun], words, found):
     ],
 )
 def test_what_is_not_known_is_last(lines: list[ListedRun], by, found):
-    assert names(ordered(lines, by)) == found
+    assert names(sort_runs(lines, by)) == found
 
 
 def test_the_table_has_a_row_for_each_line(lines: list[ListedRun]):

@@ -80,7 +80,7 @@ def wait_for(folder: Path, state: str, limit_s: float = 30) -> None:
 def test_the_first_begins_and_the_others_wait_in_order(spawned: list[str]):
     a, b, c = asked("a"), asked("b"), asked("c")
     assert spawned == ["a"]
-    assert queue.waiting() == [b, c] and queue.working() == [a]
+    assert queue.waiting_runs() == [b, c] and queue.active_runs() == [a]
     assert [queue.position(one) for one in (a, b, c)] == [None, 1, 2]
     assert doing_line(Run(c).status, position=2) == "Waiting, number 2 in the queue"
     assert doing_line(Run(a).status) == "Starting"
@@ -175,7 +175,7 @@ def test_one_that_was_cancelled_in_the_queue_can_be_resumed(spawned: list[str]):
     b, c = asked("b"), asked("c")
     jobs.cancel(b)
     jobs.resume(b)
-    assert queue.waiting() == [c, b]
+    assert queue.waiting_runs() == [c, b]
     with pytest.raises(StcError, match="queued"):
         jobs.resume(b)
 
@@ -226,7 +226,7 @@ def test_a_run_elsewhere_never_waits(spawned: list[str], tmp_path: Path):
     asked("a")
     config = RunConfig(data=DataConfig(path="x"))
     jobs.start(config, tmp_path / "elsewhere" / "mine")
-    assert spawned == ["a", "mine"] and queue.waiting() == []
+    assert spawned == ["a", "mine"] and queue.waiting_runs() == []
 
 
 def _host() -> str:
@@ -281,7 +281,7 @@ def test_a_setting_that_cannot_be_read_does_not_hide_how_the_work_ended(
     (folder / TICKET).touch()
     monkeypatch.setenv(queue.VARIABLE, "many")
     try:
-        with queue.handing_on():
+        with queue.advance_at_end():
             if fault:
                 raise fault
     except ValueError as raised:
@@ -308,5 +308,5 @@ def test_a_run_begins_only_when_nobody_else_may_begin_it():
             assert Run(folder).status["state"] == "queued"
         begun.result(timeout=30)
     assert Run(folder).done
-    with pytest.raises(StcError, match="expected a queued run; got a done one"):
+    with pytest.raises(StcError, match="expected a queued run; got a done run"):
         jobs.work(folder, _finish)

@@ -185,7 +185,7 @@ def test_a_dead_worker_is_a_failed_run(tmp_path: Path):
     edit_status(run.folder, born=born - 100)  # the pid now belongs to another process
     status = run.status
     assert status["state"] == "failed" and status["error"] is not None
-    assert "died" in status["message"] and status["phase"] == "read"
+    assert "ended without" in status["message"] and status["phase"] == "read"
     assert "the last thing that it said" in status["error"]["traceback"]
     assert raw_status(run.folder)["state"] == "running"  # reading changes nothing
 

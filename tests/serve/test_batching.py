@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from stc_core.serve.batching import _BATCH, Batches, Left, ModelThread
+from stc_core.serve.batching import _BATCH, Batches, ClientLeft, ModelThread
 
 
 class Slow:
@@ -62,7 +62,7 @@ def test_what_nobody_waits_for_any_more_is_not_begun():
 
     async def ask() -> None:
         one = Batches(ModelThread(), work)
-        with pytest.raises(Left):
+        with pytest.raises(ClientLeft):
             await one.answers(names("t", 9 * _BATCH), gone)
 
     asyncio.run(ask())
@@ -94,7 +94,7 @@ def test_what_one_asks_who_leaves_in_line_is_not_begun():
         return await asyncio.gather(*calls, return_exceptions=True)
 
     a, b, c = asyncio.run(ask())
-    assert (a, c) == ("a", "c") and isinstance(b, Left)
+    assert (a, c) == ("a", "c") and isinstance(b, ClientLeft)
     assert done == ["a", "c"]
 
 

@@ -12,7 +12,12 @@ from stc_core.activations.features import dense_features
 from stc_core.backbone.backbone import Backbone
 from stc_core.config import TuneConfig
 from stc_core.heads.head import SparseHead, mean_and_sd
-from stc_core.tuning.blocks import changes_for, checkpoint_blocks, grafted, plan_tuning
+from stc_core.tuning.blocks import (
+    changes_for,
+    checkpoint_blocks,
+    cut_and_adapt,
+    plan_tuning,
+)
 from stc_core.tuning.readout import Readout
 from stc_core.tuning.trainer import (
     Epoch,
@@ -52,7 +57,7 @@ def made(settings: TuneConfig, family: str = "bert") -> tuple[Backbone, Readout]
     plan = plan_tuning(base, [9.0] * base.n_layers + [1.0], settings)
     head = zero_head(base, plan.layer)
     what = changes_for(base, plan, settings)
-    backbone, parts, blocks = grafted(base, plan, what, seed=0)
+    backbone, parts, blocks = cut_and_adapt(base, plan, what, seed=0)
     return backbone, Readout(backbone, head, parts, blocks)
 
 

@@ -1,1 +1,1 @@
-"""What pages read from run folders, kept while the files stay the same."""
+"""Caches of what the pages read from run folders, valid until a file changes."""

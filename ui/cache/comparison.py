@@ -1,11 +1,11 @@
-"""What two runs have in common, read once until one of them is written again."""
+"""The texts and classes that two runs share, cached until one of the runs changes."""
 
 from pathlib import Path
 
 import pandas as pd
 import streamlit as st
 
-from stc_core.analysis.comparison import class_differences, on_test, shared
+from stc_core.analysis.comparison import class_differences, match_texts, on_test
 from stc_core.analysis.run_cards import Card, card
 from stc_core.runs.run import Run, list_runs
 from ui.cache.run_files import read, stamp
@@ -27,17 +27,20 @@ def _card(folder: str, name: str, written: int) -> Card:
 
 
 def both(run: Run, other: Run) -> pd.DataFrame:
-    """The test texts that `run` (a) and `other` (b) have scored; StcError if none."""
+    """The test texts that both `run` (a) and `other` (b) have scored.
+
+    Raises StcError if they share none.
+    """
     return _both(*_key(run, other), (run, other))
 
 
 def class_gaps(run: Run, other: Run) -> pd.DataFrame:
-    """What the two differ by in each class, on the texts of `both`."""
+    """The difference of the two runs in each class, on the texts of `both`."""
     return _class_gaps(*_key(run, other), (run, other))
 
 
 def _key(run: Run, other: Run) -> tuple[str, str, int, int]:
-    written = [stamp(one.folder / "predictions.parquet") for one in (run, other)]
+    written = [stamp(each.folder / "predictions.parquet") for each in (run, other)]
     return str(run.folder), str(other.folder), written[0], written[1]
 
 
@@ -45,8 +48,8 @@ def _key(run: Run, other: Run) -> tuple[str, str, int, int]:
 def _both(
     folder: str, against: str, mine: int, theirs: int, _runs: tuple[Run, Run]
 ) -> pd.DataFrame:
-    found = [on_test(read(run, "predictions"), read(run, "corpus")) for run in _runs]
-    return shared(found[0], found[1])
+    tests = [on_test(read(run, "predictions"), read(run, "corpus")) for run in _runs]
+    return match_texts(tests[0], tests[1])
 
 
 @st.cache_data(max_entries=32, show_spinner=False)
@@ -57,7 +60,10 @@ def _class_gaps(
 
 
 def widths(run: Run) -> dict[str, int]:
-    """How many neurons each site has that `run` could choose from; empty if unknown."""
+    """The number of neurons in each site that `run` could choose from.
+
+    Empty if the run does not say.
+    """
     path = run.folder / "salience.safetensors"
     return _widths(str(path), stamp(path)) if path.is_file() else {}
 

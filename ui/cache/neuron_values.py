@@ -1,6 +1,7 @@
-"""What is computed from a run's head and activations, kept until it is written anew.
+"""Values computed from the head and the activations of a run, cached until it changes.
 
-Only the arguments without an underscore are in a key, so all that changes a result is.
+Streamlit leaves arguments that begin with an underscore out of the cache key, so every
+argument that changes a result has no underscore.
 """
 
 from typing import Any, NamedTuple
@@ -24,24 +25,32 @@ from stc_core.interpret.related_neurons import (
     sample_rows,
 )
 from stc_core.runs.run import Run, list_runs
-from ui.cache.run_files import classifier, explained, neuron_reader, read, spells
+from ui.cache.run_files import (
+    classifier,
+    explain_text,
+    neuron_reader,
+    read,
+    spells_labels,
+)
 from ui.cache.texts import run_key, texts_of
 
 MOST_RUNS = 30
-"""Other runs that are looked through, the newest first."""
+"""The most other runs that are searched, newest first."""
 
 
 def has_neurons(run: Run) -> bool:
-    """True if single neurons were kept: a run that reads by attention keeps none."""
+    """True if `run` kept single neurons; a run that reads by attention keeps none."""
     return run.has("neurons.parquet") and run.has("activations.npy")
 
 
 def has_readout(run: Run) -> bool:
-    """True if one linear head reads the neurons to say the label.
+    """True if one linear head predicts the label from the neurons of `run`.
 
-    A hierarchy decides by several heads.
+    False for a hierarchy, which decides with several heads.
     """
-    by_levels = (run.folder / "model" / "tree.json").is_file() and not spells(run)
+    by_levels = (run.folder / "model" / "tree.json").is_file() and not spells_labels(
+        run
+    )
     return has_neurons(run) and not by_levels
 
 
@@ -53,7 +62,7 @@ def _head(folder: str, written: int, _run: Run) -> Any:
 
 
 def head_of(run: Run) -> Any:
-    """The head of `run`, without its backbone; shared, so leave it as it is."""
+    """The head of `run`, without its backbone. It is shared: do not change it."""
     return _head(*run_key(run), run)
 
 
@@ -63,16 +72,16 @@ def _activations(folder: str, written: int, _run: Run) -> np.ndarray:
 
 
 def activations_of(run: Run) -> np.ndarray:
-    """The pooled values of `run` (text, neuron), mapped, and mapped only once.
+    """The pooled values of `run` (text, neuron), memory-mapped once and then shared.
 
-    A column is in as many pages as there are texts: mapped anew, 20,000 of them took
-    .04 s, where those that are there already take .001 s.
+    One column touches as many pages of memory as there are texts. For 20,000 texts that
+    takes 0.04 s right after mapping, and 0.001 s once the pages are in memory.
     """
     return _activations(*run_key(run), run)
 
 
-def let_go() -> None:
-    """Close the files that are held open: Windows moves no folder of such a file."""
+def close_activations() -> None:
+    """Close the activation files: Windows cannot move a folder with open files."""
     _activations.clear()
 
 
@@ -92,12 +101,12 @@ def _alike_ranks(folder: str, written: int, _run: Run) -> np.ndarray:
 
 
 def alike_ranks_of(run: Run) -> np.ndarray:
-    """The place of each neuron of `run` in its site by likeness."""
+    """The rank of each neuron of `run` in its site when ordered by similarity."""
     return _alike_ranks(*run_key(run), run)
 
 
 class Scored(NamedTuple):
-    """The logits of some rows by the final head, and the codes of their labels."""
+    """The logits of the final head for some rows, and the codes of their labels."""
 
     rows: np.ndarray
     y: np.ndarray
@@ -118,7 +127,7 @@ def _scored(folder: str, written: int, split: str, _run: Run) -> Scored:
 
 
 def head_scores(run: Run, split: str) -> Scored:
-    """What the head says of the rows of `split`; shared, so leave it as it is."""
+    """The logits of the head for the rows of `split`. Shared: do not change them."""
     return _scored(*run_key(run), split, run)
 
 
@@ -135,54 +144,59 @@ def _correlations(folder: str, written: int, neuron: int, _run: Run) -> Any:
 
 
 def correlations_of(run: Run, neuron: int) -> tuple[np.ndarray, int]:
-    """r of a neuron with each other one, and on how many texts."""
+    """The correlation of a neuron with each neuron, and the number of texts used."""
     return _correlations(*run_key(run), neuron, run)
 
 
-def elsewhere(run: Run, neuron: dict[str, Any]) -> tuple[list[dict[str, Any]], int]:
-    """Where other runs on the same backbone read this neuron, and how many there are.
+def find_in_other_runs(
+    run: Run, neuron: dict[str, Any]
+) -> tuple[list[dict[str, Any]], int]:
+    """How other runs on the same backbone read this neuron, and the number of others.
 
-    A row for each such run: run, title, and what `same_in` gives, or the poolings by
-    which it is read instead.
+    There is a row for each such run: run, title, and the result of `same_in`. If the
+    run did not keep this neuron, the row has the poolings with which it reads it.
     """
-    here, found = read(run, "metrics").get("backbone", {}), []
-    others = [one for one in list_runs() if one.folder.name != run.folder.name]
-    for other in [one for one in others if one.done][:MOST_RUNS]:
-        there = read(other, "metrics").get("backbone", {})
-        if not has_neurons(other) or not comparable(here, there):
+    backbone, rows = read(run, "metrics").get("backbone", {}), []
+    others = [other for other in list_runs() if other.folder.name != run.folder.name]
+    for other in [other for other in others if other.done][:MOST_RUNS]:
+        other_backbone = read(other, "metrics").get("backbone", {})
+        if not has_neurons(other) or not comparable(backbone, other_backbone):
             continue
         neurons = read(other, "neurons")
         row = {"run": other.folder.name, "title": other.name}
         same = same_in(neurons, neuron)
         row |= same or {"poolings": other_poolings(neurons, neuron)}
-        found.append(row)
-    return sorted(found, key=lambda row: "neuron" not in row), len(others)
+        rows.append(row)
+    return sorted(rows, key=lambda row: "neuron" not in row), len(others)
 
 
-@st.cache_data(max_entries=4, show_spinner="Seeing what is usual …")
+@st.cache_data(max_entries=4, show_spinner="Measuring usual activations …")
 def _usual(folder: str, written: int, _run: Run) -> Any:
-    from stc_core.interpret.neuron_search import USUAL_TEXTS, usual
+    from stc_core.interpret.neuron_search import USUAL_TEXTS, usual_values
 
     known, model = texts_of(_run), neuron_reader(_run)
     train = np.flatnonzero(known.splits == "train")
     some = [known.texts[row] for row in train[sample_rows(len(train), USUAL_TEXTS)]]
-    return usual(model.backbone_, model.head_, some)
+    return usual_values(model.backbone_, model.head_, some)
 
 
 @st.cache_data(max_entries=32, show_spinner="Reading the text …")
 def _firing(folder: str, written: int, text: str, word: Any, _run: Run) -> pd.DataFrame:
-    from stc_core.interpret.neuron_search import fired, on_text, on_word
+    from stc_core.interpret.neuron_search import on_text, on_word, token_values_of
 
     model = neuron_reader(_run)
     if word is None:
         return on_text(model.head_, model.features([text])[0].astype(float))
-    (one,) = fired(model.backbone_, model.head_, [text])
+    (activity,) = token_values_of(model.backbone_, model.head_, [text])
     start, end = word
-    return on_word(one, start, end, _usual(folder, written, _run))
+    return on_word(activity, start, end, _usual(folder, written, _run))
 
 
-def firing(run: Run, text: str, word: tuple[int, int] | None) -> pd.DataFrame:
-    """neuron, value and sds of every neuron of `run` on a text or on a word of it."""
+def firing_table(run: Run, text: str, word: tuple[int, int] | None) -> pd.DataFrame:
+    """The columns neuron, value and sds for each neuron of `run`.
+
+    They are measured on `text`, or on the word of it between two positions.
+    """
     return _firing(*run_key(run), text, word, run)
 
 
@@ -191,7 +205,7 @@ def _flips(folder: str, written: int, text: str, _run: Run) -> CounterfactualSea
     model = classifier(_run)
     return find_flips(
         text,
-        leading_words(explained(_run, text)),
+        leading_words(explain_text(_run, text)),
         model.predict_proba,
         classes=[str(name) for name in model.classes_],
         blank=model.backbone_.tokenizer.mask_token,
@@ -200,7 +214,10 @@ def _flips(folder: str, written: int, text: str, _run: Run) -> CounterfactualSea
 
 
 def flips(run: Run, text: str) -> CounterfactualSearch:
-    """The fewest word changes that give `text` another label, by real forwards."""
+    """The fewest word changes that give `text` another label.
+
+    Each changed text is run through the model.
+    """
     return _flips(*run_key(run), text, run)
 
 
@@ -208,11 +225,11 @@ def flips(run: Run, text: str) -> CounterfactualSearch:
 def _apart(folder: str, written: int, text: str, _run: Run) -> Any:
     from stc_core.interpret.nearest_texts import distances
 
-    x = np.array([row["activation"] for row in explained(_run, text)["neurons"]])
+    x = np.array([row["activation"] for row in explain_text(_run, text)["neurons"]])
     train = np.flatnonzero(texts_of(_run).splits == "train")
     return train, distances(head_of(_run), activations_of(_run), train, x)
 
 
 def distances_of(run: Run, text: str) -> tuple[np.ndarray, np.ndarray]:
-    """The training rows of `run`, and how far each is from `text` for its head."""
+    """The training rows of `run`, and the distance of each to `text` for the head."""
     return _apart(*run_key(run), text, run)

@@ -1,4 +1,4 @@
-"""What a training will take, found out beside the page before it starts."""
+"""What a training will take, computed in a thread before the training starts."""
 
 import os
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -25,22 +25,22 @@ if TYPE_CHECKING:
 
 
 def expected_plan(config: RunConfig) -> dict[str, Any] | None:
-    """What the run will take, before it starts: seconds, memory and disk.
+    """The seconds, memory and disk that the run will take; None while not yet known.
 
-    None while the backbone is being loaded and timed, beside the page and once for
-    all settings that leave backbone and texts as they are. Raises what went wrong; a
-    model that was refused is tried again when its files change, or after `forget`.
+    The backbone is loaded and timed in a thread, once for all settings that leave
+    backbone and texts unchanged. An error of the thread is raised here. A model that
+    was refused is tried again when its files change, or after `forget_plans`.
     """
     train, corpus = config.train, corpus_of(config.data)
     written = _written(train.backbone)
-    place = (train.backbone, train.device, train.dtype, train.max_length, written)
-    loading = _backbone(*place)
-    surveying = _survey(place, config.data.model_dump_json(), loading, corpus)
+    model = (train.backbone, train.device, train.dtype, train.max_length, written)
+    loading = _backbone(*model)
+    surveying = _survey(model, config.data.model_dump_json(), loading, corpus)
     if not surveying.done():
         return None
     fault = surveying.exception()
     if fault is not None and not isinstance(fault, StcError):
-        forget()  # no refusal, which would be the same next time
+        forget_plans()  # not a refusal, so another try may succeed
     surveyed = surveying.result()
     from stc_core.recipes.planning.plan import plan
 
@@ -49,7 +49,7 @@ def expected_plan(config: RunConfig) -> dict[str, Any] | None:
 
 @st.cache_resource(show_spinner=False)
 def _beside() -> ThreadPoolExecutor:
-    """Where slow preparations go on, one after another, while the page is there."""
+    """A thread that prepares plans one after another while the page can be used."""
     return ThreadPoolExecutor(1, "plan")
 
 
@@ -70,7 +70,7 @@ def _survey(
     place: tuple, data: str, _loading: "Future[Backbone]", _corpus: Corpus
 ) -> "Future[Survey]":
     def measure() -> "Survey":
-        backbone = _loading.result()  # it was asked for before, so it has ended
+        backbone = _loading.result()  # the same thread has loaded it before
         from stc_core.recipes.planning.forecast import survey
 
         return survey(backbone, _corpus.texts)
@@ -78,8 +78,8 @@ def _survey(
     return _beside().submit(measure)
 
 
-def forget() -> None:
-    """Load and time the model again when it is next asked for."""
+def forget_plans() -> None:
+    """Drop the loaded model and its timing, so that the next plan does both again."""
     _backbone.clear()
     _survey.clear()
 
@@ -90,19 +90,19 @@ def _written(backbone: str) -> int:
     return max(path.stat().st_mtime_ns for path in files)
 
 
-def is_here(backbone: str) -> bool:
-    """True if `backbone` can be loaded with no network."""
+def is_local(backbone: str) -> bool:
+    """True if `backbone` can be loaded without a network."""
     return backbone in cached_names() or local_folder(backbone) is not None
 
 
 def weight_bytes(backbone: str) -> int:
-    """How large the weights of a backbone are that is here."""
+    """The size of the weight files of a backbone on this machine, in bytes."""
     return sum(path.stat().st_size for path in weight_files(resolve(backbone)))
 
 
 def check_backbone(name: str) -> None:
-    """Refuse a name that can be neither loaded from here nor asked for at the Hub."""
-    if is_here(name):
+    """Raise StcError if `name` is neither a local model nor a valid Hub id."""
+    if is_local(name):
         resolve(name)
         return
     try:
@@ -117,11 +117,11 @@ def check_backbone(name: str) -> None:
 
 @st.cache_resource(show_spinner="Looking for a GPU …")
 def devices() -> dict[str, str]:
-    """The devices a worker can be sent to, each with what is found there."""
+    """The devices that a run can use, each with a description for people."""
     import torch
 
-    found = {"auto": "the GPU if there is one", "cpu": f"{os.cpu_count()} cores"}
+    names = {"auto": "the GPU if there is one", "cpu": f"{os.cpu_count()} cores"}
     if torch.cuda.is_available():
-        found["cuda"] = torch.cuda.get_device_name(0)
-    found["auto"] = found.get("cuda", "no GPU found: the CPU")
-    return found
+        names["cuda"] = torch.cuda.get_device_name(0)
+    names["auto"] = names.get("cuda", "no GPU found: the CPU")
+    return names

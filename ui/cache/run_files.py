@@ -1,4 +1,4 @@
-"""What a finished run holds, read once until it is written again."""
+"""The files of a finished run, read once and again only after they changed."""
 
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
@@ -21,12 +21,15 @@ from stc_core.runs.run import Run
 from stc_core.types import Site
 
 PATIENCE_S = 0.3
-"""How long a page waits for a model before it shows what needs none."""
+"""How long a page waits for a model before it shows what needs no model."""
 _LOADER = ThreadPoolExecutor(1, "loader")
 
 
 def stamp(path: Path) -> int:
-    """When `path` was last written, in ns; 0 if it is not there. Part of cache keys."""
+    """The time when `path` was last written, in ns; 0 if there is no such file.
+
+    It is a part of cache keys.
+    """
     return path.stat().st_mtime_ns if path.exists() else 0
 
 
@@ -49,9 +52,9 @@ _FILES = {
 
 
 def read(run: Run, part: str) -> Any:
-    """report, metrics, probes, neurons, curves, predictions or corpus of `run`.
+    """One part of `run`: report, metrics, probes, neurons and so on (see `_FILES`).
 
-    Read again only when its file was written again.
+    It is read again only after its file has changed.
     """
     path = run.folder / _FILES[part]
     key = str(run.folder), part, stamp(path)
@@ -69,16 +72,16 @@ def _frame(folder: str, part: str, written: int) -> pd.DataFrame:
 
 
 def _own(shared: pd.DataFrame) -> pd.DataFrame:
-    """A frame that may be changed, but not inside a cell, and leaves `shared` as it is.
+    """A frame like `shared` that may be changed without a change of `shared`.
 
-    It costs neither a copy nor reading it out of a pickle: pandas copies what is
-    written to.
+    Only objects inside a cell must not be changed. Nothing is copied or unpickled:
+    pandas copies a column when it is written to.
     """
     return shared.copy(deep=False)
 
 
 def classifier(run: Run) -> Any:
-    """The classifier of `run`, kept in memory for the what-if of one text."""
+    """The classifier of `run`, kept in memory so that one text is answered at once."""
     return _classifier(str(run.folder), stamp(run.folder / "metrics.json"))
 
 
@@ -90,15 +93,18 @@ def _classifier(folder: str, written: int) -> Any:
 def neuron_reader(run: Run) -> Any:
     """The classifier whose head reads the kept neurons of `run`.
 
-    Of a run that spells its labels it is the sparse one that it was compared with.
+    If the run spells its labels, this is the sparse classifier it was compared with.
     """
-    if not spells(run):
+    if not spells_labels(run):
         return classifier(run)
     return _sparse(str(run.folder), stamp(run.folder / "metrics.json"))
 
 
-def spells(run: Run) -> bool:
-    """True if its labels are written by a decoder's words, not read from neurons."""
+def spells_labels(run: Run) -> bool:
+    """True if `run` writes its labels as words of a decoder.
+
+    Other runs read the labels from neurons.
+    """
     return (run.folder / "model" / "words.safetensors").is_file()
 
 
@@ -107,13 +113,14 @@ def _sparse(folder: str, written: int) -> Any:
     return _opened(folder, written, True)
 
 
-def reads_soon(run: Run) -> bool:
-    """True if `neuron_reader` is there in a moment; else it is being loaded, apart.
+def wait_for_reader(run: Run) -> bool:
+    """True if `neuron_reader` is loaded within PATIENCE_S.
 
-    It may take some seconds: the first one of a server imports torch.
+    Otherwise a thread goes on loading it. That may take some seconds, as the first load
+    of a server imports torch.
     """
     written = stamp(run.folder / "metrics.json")
-    loading = _opening(str(run.folder), written, spells(run))
+    loading = _opening(str(run.folder), written, spells_labels(run))
     wait([loading], PATIENCE_S)
     return loading.done()
 
@@ -122,7 +129,7 @@ def _opened(folder: str, written: int, sparse: bool) -> Any:
     loading = _opening(folder, written, sparse)
     wait([loading])
     if loading.exception() is not None:
-        _opening.clear(folder, written, sparse)  # the next one tries anew
+        _opening.clear(folder, written, sparse)  # so that the next call tries again
     return loading.result()
 
 
@@ -151,12 +158,16 @@ def examples(run: Run) -> pd.DataFrame:
 
 
 def facets(run: Run) -> Facets:
-    """The other columns of the table that `run` learned from, if it is still there."""
+    """The coarser labels and the other columns of the table of `run`.
+
+    If the table can no longer be read, only the coarser labels are there, and a note
+    says so.
+    """
     return _facets(*_of_tables(run), run)
 
 
 def _of_tables(run: Run) -> tuple[str, tuple[int, ...]]:
-    """The run and when it, and the tables that it learned from, were written."""
+    """The folder of `run`, and when the run and its tables were last written."""
     data = run.config.data
     tables = [Path(path) for path in (data.path, data.test_path) if path]
     paths = [run.folder / "predictions.parquet", *tables]
@@ -169,14 +180,14 @@ def _facets(folder: str, written: tuple[int, ...], _run: Run) -> Facets:
     return read_facets(_run.config.data, read(_run, "corpus"), columns)
 
 
-def in_slice(run: Run, held: Slice) -> np.ndarray:
-    """For each text of `examples`, whether it is in the slice."""
+def slice_mask(run: Run, part_of: Slice) -> np.ndarray:
+    """A mask over the texts of `examples`: true for each text in the slice."""
     table = examples(run)
-    if any(part.name.startswith(COLUMN) for part in held.parts):
+    if any(part.name.startswith(COLUMN) for part in part_of.parts):
         table = pd.concat([table, facets(run).frame], axis=1)
-    if held.value("star"):
+    if part_of.value("star"):
         table = table.assign(star=table["example"].isin(read_about(run.folder).stars))
-    return held.mask(table)
+    return part_of.mask(table)
 
 
 def slice_table(run: Run, split: str) -> pd.DataFrame:
@@ -189,23 +200,23 @@ def _slice_table(
     folder: str, written: tuple[int, ...], split: str, _run: Run
 ) -> pd.DataFrame:
     table = examples(_run)
-    of = np.flatnonzero(table["split"] == split)
-    return slice_scores(table.take(of), facets(_run).frame.take(of))
+    rows = np.flatnonzero(table["split"] == split)
+    return slice_scores(table.take(rows), facets(_run).frame.take(rows))
 
 
-def mislabelled(run: Run) -> pd.DataFrame:
+def mislabelled_texts(run: Run) -> pd.DataFrame:
     """The texts of `run` that are likely mislabelled."""
     return _mislabelled(str(run.folder), stamp(run.folder / "metrics.json"), run)
 
 
-@st.cache_data(max_entries=8, show_spinner="Judging each label without it …")
+@st.cache_data(max_entries=8, show_spinner="Checking each label …")
 def _mislabelled(folder: str, written: int, _run: Run) -> pd.DataFrame:
     from stc_core.analysis.label_errors import likely_mislabelled  # seconds of imports
 
     return likely_mislabelled(_run)
 
 
-def explained(run: Run, text: str) -> dict[str, Any]:
+def explain_text(run: Run, text: str) -> dict[str, Any]:
     """The explanation of `text` by the classifier of `run`."""
     return _explain(str(run.folder), stamp(run.folder / "metrics.json"), text, run)
 
@@ -216,7 +227,7 @@ def _explain(folder: str, written: int, text: str, _run: Run) -> dict[str, Any]:
 
 
 def gradients(run: Run, text: str, label: str) -> dict[str, Any]:
-    """Integrated gradients of `text` for a class, by the classifier of `run`."""
+    """The integrated gradients of `text` for the class `label`, by the classifier."""
     written = stamp(run.folder / "metrics.json")
     return _gradients(str(run.folder), written, text, label, run)
 
@@ -233,7 +244,7 @@ def _gradients(
 def token_values(
     run: Run, site: str, index: int, texts: Sequence[str]
 ) -> list[list[Token]]:
-    """How active neuron `index` at `site` is on each token of `texts`."""
+    """The activation of neuron `index` at `site` on each token of `texts`."""
     written = stamp(run.folder / "metrics.json")
     return _token_values(str(run.folder), written, site, index, tuple(texts), run)
 
@@ -250,7 +261,7 @@ SHOWN_ROWS = 100
 
 
 def predictions_in(path: Path) -> tuple[pd.DataFrame, pd.Series]:
-    """The first rows of a predicted table, and the rows per predicted label."""
+    """The first rows of a predicted table, and the number of rows with each label."""
     return _predictions_in(str(path), stamp(path))
 
 

@@ -1,4 +1,4 @@
-"""The tables that a user brings: uploaded, chosen, read, checked."""
+"""The tables of the user: the upload, its columns, its corpus and its report."""
 
 from pathlib import Path
 
@@ -23,23 +23,26 @@ def _head(path: str, written: int, encoding: str | None) -> pd.DataFrame:
 
 
 def head(path: Path, encoding: str | None = None) -> pd.DataFrame:
-    """The first rows of a table, enough to show it and to guess its columns."""
+    """The first rows of a table: enough to show it and to guess its columns."""
     return _head(str(path), stamp(path), encoding)
 
 
 def choice(key: str) -> DataConfig:
-    """Text, labels, split and id of the table `key`: chosen before, else guessed."""
-    held = read_choice(key)
-    table = head(find_upload(key).path, held.encoding)
+    """The text, labels, split and id columns of the table `key`.
+
+    Each is the last choice of the user, or a guess if there is none.
+    """
+    saved = read_choice(key)
+    table = head(find_upload(key).path, saved.encoding)
     guess, names = guess_columns(table), set(table.columns)
-    chosen = tuple(name for name in held.labels if name in names)
+    chosen = tuple(name for name in saved.labels if name in names)
     update = {
-        "text": held.text if held.text in names else guess.text,
+        "text": saved.text if saved.text in names else guess.text,
         "labels": chosen or guess.labels,
-        "split": guess.split if held.split is None else held.split,
-        "id": guess.id if held.id is None else held.id,
+        "split": guess.split if saved.split is None else saved.split,
+        "id": guess.id if saved.id is None else saved.id,
     }
-    return held.changed(**update)
+    return saved.changed(**update)
 
 
 def corpus_of(data: DataConfig) -> Corpus:
@@ -58,9 +61,9 @@ def _corpus(key: tuple, _data: DataConfig) -> Corpus:
 
 
 def report_of(data: DataConfig) -> Report:
-    """The report on `data`, with the share of texts that the default model cuts.
+    """The report on `data`, with the share of texts that the default model truncates.
 
-    That share is of a sample, so that it takes no time worth naming.
+    The share is measured on a sample, so that it takes very little time.
     """
     paths = [Path(data.path)] + ([Path(data.test_path)] if data.test_path else [])
     key = (data.model_dump_json(), *(stamp(path) for path in paths))

@@ -1,4 +1,4 @@
-"""The texts of a run as the pages read them: by position, and where they stood."""
+"""The texts of a run by position, with their labels and their place in the table."""
 
 from typing import Any, NamedTuple
 
@@ -20,19 +20,25 @@ class _Texts(NamedTuple):
     files: Any
 
     def place(self, example: int) -> str:
-        """Where a text is in what was given: 'row 3'; 'text 3' if it is not there."""
+        """The place of a text in the table, as 'row 3'.
+
+        It is 'text 3' if the run has no such text.
+        """
         if example >= len(self.texts):
             return f"text {example}"
         return place_in_words(int(self.rows[example]), self.files[example])
 
     def places(self, at: np.ndarray) -> dict[str, list]:
-        """Columns for a table of these texts: those of `place_columns`."""
-        row = {"row": [int(one) for one in self.rows[at]]}
+        """The columns "row" and, with a test file, "file" of the texts at `at`.
+
+        `place_columns` says how they look.
+        """
+        row = {"row": [int(number) for number in self.rows[at]]}
         return {"file": list(self.files[at]), **row} if self.several else row
 
     @property
     def several(self) -> bool:
-        """Whether the run learned from one file and was tested on another."""
+        """True if the run was trained on one file and tested on another."""
         return len(set(self.files)) > 1
 
 
@@ -45,10 +51,10 @@ def _texts(folder: str, written: int, _run: Run) -> _Texts:
 
 
 def texts_of(run: Run) -> _Texts:
-    """The texts of `run`; shared, so leave them as they are."""
+    """The texts of `run`. They are shared: do not change them."""
     return _texts(*run_key(run), run)
 
 
 def run_key(run: Run) -> tuple[str, int]:
-    """What is kept of `run` is kept under this, until it is written anew."""
+    """The cache key of everything read from `run`; it changes when the run changes."""
     return str(run.folder), stamp(run.folder / "metrics.json")

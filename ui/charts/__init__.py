@@ -1,1 +1,1 @@
-"""A Plotly figure on a page, and what is clicked in it."""
+"""Plotly figures on a page, and the clicks in them."""

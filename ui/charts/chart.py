@@ -1,4 +1,4 @@
-"""Charts as all pages show them: a button for the picture, a description, clicks."""
+"""Charts as all pages show them: with a button that saves a picture, and clicks."""
 
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -12,7 +12,7 @@ from ui.cache.run_files import read
 from ui.charts.plot import plot
 from ui.state.clicks import click_layer
 from ui.state.context import Context
-from ui.state.navigation import context, hold
+from ui.state.navigation import context, set_context
 
 
 def chart(
@@ -23,10 +23,11 @@ def chart(
     turn: Callable[[Context, Mapping[str, Any]], Context] | None = None,
     on_click: Callable[[Mapping[str, Any]], None] | None = None,
 ) -> None:
-    """Draw `figure`, which a button saves as KEY.png at twice its size.
+    """Draw `figure` with a button that saves it as KEY.png at twice its size.
 
-    `turn` moves the context by a click on a point, `on_click` is told of it. The page's
-    own colour is behind the figure, so that the picture reads wherever it is put.
+    On a click, `turn` gives the new context, or `on_click` is called with the event.
+    The background takes the colour of the page, so that the picture can be read
+    anywhere.
     """
     figure.layout.paper_bgcolor = None
     if turn is not None:
@@ -37,16 +38,16 @@ def chart(
 def _move(
     turn: Callable[[Context, Mapping[str, Any]], Context], event: Mapping[str, Any]
 ) -> None:
-    hold(turn(context(), event))
+    set_context(turn(context(), event))
 
 
 def variability_chart(run: Run) -> None:
-    """nu by layer, with the layer of the context and the blocks that were tuned."""
-    found = read(run, "variability")
+    """Draw nu by layer, with the layer of the context and the tuned blocks marked."""
+    variability = read(run, "variability")
     metrics = read(run, "metrics") if run.has("metrics.json") else {}
     figure = nu_curve(
-        found["nu"],
-        best=found["best_layer"],
+        variability["nu"],
+        best=variability["best_layer"],
         layer_names=metrics.get("backbone", {}).get("layer_names", ()),
         picked=context().layer,
         tuned=metrics.get("tuning", {}).get("blocks", ()),

@@ -1,6 +1,6 @@
 """A Plotly figure that stays on the page while it changes.
 
-Streamlit's own chart is made anew, and drawn twice, whenever its figure changes.
+Streamlit's own chart is rebuilt and drawn twice whenever its figure changes.
 """
 
 import shutil
@@ -17,10 +17,10 @@ from streamlit.components.v2 import component
 
 _HERE = Path(__file__).parent
 STATIC = _HERE.parents[1] / "static"
-"""What the server gives out as it is; .streamlit/config.toml tells it to."""
+"""The folder of files that the server serves, as .streamlit/config.toml sets."""
 _PNG_SCALE = 2
 HEIGHT = 450
-"""Of a figure that says none, in pixels."""
+"""The height of a figure that sets none, in pixels."""
 Click = Callable[[Mapping[str, Any]], None]
 
 _mount = component(
@@ -35,17 +35,18 @@ _mount = component(
 def plot(
     figure: go.Figure, key: str, *, alt: str, on_click: Click | None = None
 ) -> None:
-    """Draw `figure`; a button saves it as KEY.png at twice its size, one fills the
-    screen with it.
+    """Draw `figure` with two buttons: full screen, and save as KEY.png.
 
-    `on_click` is told of a click on a point, as `st.plotly_chart` tells of a selection.
+    The picture has twice the size of the figure.
+    A click on a point calls `on_click` with an event of the form that
+    `st.plotly_chart` passes for a selection.
     """
     name = library()
     if name is None:
-        _as_streamlit_does(figure, key, alt, on_click)
+        _streamlit_chart(figure, key, alt, on_click)
         return
     drawn = figure.to_dict()
-    drawn["layout"].pop("template", None)  # the page's: its colours may change
+    drawn["layout"].pop("template", None)  # the page sets it: its colours may change
     height = drawn["layout"].get("height", HEIGHT)
     data = {
         "figure": plotly.io.to_json(drawn, validate=False),
@@ -56,16 +57,19 @@ def plot(
         "alt": alt,
     }
 
-    def told() -> None:
+    def pass_click() -> None:
         event = st.session_state[key].click
         if on_click is not None and event is not None:
             on_click(event)
 
-    _mount(key=key, data=data, height=height, on_click_change=told)
+    _mount(key=key, data=data, height=height, on_click_change=pass_click)
 
 
 def library() -> str | None:
-    """The name of Plotly's script among what is served; None if it cannot be there."""
+    """The name of the file with Plotly's script that the server serves.
+
+    None if static files are not served, or if the file cannot be written.
+    """
     if not st.get_option("server.enableStaticServing"):
         return None
     served = STATIC / f"plotly-{plotly.__version__}.min.js"
@@ -75,15 +79,16 @@ def library() -> str | None:
             STATIC.mkdir(exist_ok=True)
             with tempfile.TemporaryDirectory(dir=STATIC, prefix=".") as folder:
                 part = shutil.copyfile(source, Path(folder) / served.name)
-                part.replace(served)  # whole, whoever else copies it now
-        except OSError:  # a folder that only others may write to, or a full disk
+                part.replace(served)  # never half a file, even if two processes copy
+        except OSError:  # no permission to write to the folder, or a full disk
             return None
     return served.name
 
 
-def _as_streamlit_does(
+def _streamlit_chart(
     figure: go.Figure, key: str, alt: str, on_click: Click | None
 ) -> None:
+    """Draw `figure` with Streamlit's own chart."""
     config = {
         "displaylogo": False,
         "modeBarButtons": [["toImage"]],
@@ -91,6 +96,6 @@ def _as_streamlit_does(
     }
     clicks: dict[str, Any] = {}
     if on_click is not None:
-        told = lambda: on_click(st.session_state[key])  # noqa: E731
-        clicks = {"on_select": told, "selection_mode": "points"}
+        pass_click = lambda: on_click(st.session_state[key])  # noqa: E731
+        clicks = {"on_select": pass_click, "selection_mode": "points"}
     st.plotly_chart(figure, key=key, alt=alt, config=config, **clicks)

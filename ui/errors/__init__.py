@@ -1,1 +1,1 @@
-"""The page Errors: confusions, slices, label errors, trust."""
+"""The page Errors: confusions, slices, wrong labels, confidence."""

@@ -1,4 +1,4 @@
-"""Errors: what is taken for what, in which slices, and how far to trust the answers."""
+"""The confusions of the page Errors: choice of texts, scores, matrix, list of texts."""
 
 from typing import Any
 
@@ -7,7 +7,7 @@ import pandas as pd
 import streamlit as st
 
 from stc_core.analysis.calibration import (
-    answered,
+    answer_above,
 )
 from stc_core.analysis.confusion import (
     class_scores,
@@ -36,32 +36,36 @@ from ui.state.navigation import clicked, link, pick
 
 _SPLITS = ("test", "validation", "train")
 _SEEN = {
-    "test": "The classifier was neither fitted nor chosen on these texts: scores are "
-    "what new texts of the same kind can expect.",
+    "test": "The classifier was neither fitted nor chosen on these texts. Expect the "
+    "same scores on new texts of the same kind.",
     "validation": "The size of the classifier and its temperature were chosen on these "
-    "texts, so scores are a little flattered.",
-    "train": "The classifier was fitted on these texts: scores are flattered, and "
+    "texts, so the scores are a little too high.",
+    "train": "The classifier was fitted on these texts, so the scores are too high and "
     "errors are few.",
 }
 BY_ANSWER = (
-    "Narrowed by what was answered: scores of such texts say nothing of new ones."
+    "These texts are selected by their predictions, so the scores say nothing about "
+    "new texts."
 )
 _SHOWN = 1000
 MATRIX = (
-    "Click a square for its texts, and one under *all* for a whole row or column. "
-    "Stronger: a larger share of its row."
+    "Click a square to see its texts, or a square under *all* for a whole row or "
+    "column. Stronger colour: a larger share of the row."
 )
-CUT = " The {most} of {of} classes with most errors; *all* counts the others, too."
+CUT = " Shown: the {most} of {of} classes with most errors; *all* counts all classes."
 _SHARE = {"format": PERCENT, "width": 68}
 WHOLE_SHARE = {"format": "%.0f %%", "width": 50}
 
 
 def choose_rows(table: pd.DataFrame, classes: list[str]) -> str:
-    """The split, and the parts of the slice that have a field of their own."""
+    """Draw the choice of texts (split, label, prediction, words); return the split.
+
+    Label, prediction and words are conditions of the slice in the context.
+    """
     known = set(table["split"].unique())
-    here = [name for name in _SPLITS if name in known]
+    splits = [name for name in _SPLITS if name in known]
     row = st.container(horizontal=True, vertical_alignment="top", gap="medium")
-    split = pick("split", "Split", here, widget=row.segmented_control, required=True)
+    split = pick("split", "Split", splits, widget=row.segmented_control, required=True)
     for name, label in (("label", "Label"), ("predicted", "Predicted")):
         pick_part(
             name,
@@ -74,24 +78,24 @@ def choose_rows(table: pd.DataFrame, classes: list[str]) -> str:
     words = row.container(height=FIELD, border=False)
     type_words("Words", widget=words.text_input, placeholder="in the text")
     slice_chips(without="nothing: all texts of the split")
-    # A line for each of them: what is below stays where it is.
+    # Both captions take one line, so that what is below stays in place.
     by_answer = {"predicted", "wrong"} & {part for part, _ in held_slice().parts}
     st.caption(f":material/info: {BY_ANSWER if by_answer else _SEEN[split]}")
     return str(split)
 
 
 def show_scores(run: Run, part: pd.DataFrame, shares: np.ndarray, split: str) -> None:
-    """The scores of the texts in the slice, with their interval and number."""
-    metrics, held = read(run, "metrics"), held_slice()
+    """Show the scores of the texts in the slice, the interval, and the number."""
+    metrics, current = read(run, "metrics"), held_slice()
     correct, codes = part["correct"].to_numpy(bool), codes_of(part, metrics["classes"])
-    kept = answered(part["probability"].to_numpy(float), correct, 0.0)
+    kept = answer_above(part["probability"].to_numpy(float), correct, 0.0)
     bounds = (kept.low, kept.high)
-    if split == "test" and not held.parts:
+    if split == "test" and not current.parts:
         bounds = metrics["test"]["accuracy_interval"]
     labels, guesses = part["label"].to_numpy(str), part["predicted"].to_numpy(str)
     columns = st.columns(4)
     columns[0].metric(
-        "Accuracy", percent(kept.accuracy), help="Of the texts that are shown."
+        "Accuracy", percent(kept.accuracy), help="On the texts that are shown."
     )
     columns[0].caption(f"95 %: {interval(bounds)}")
     columns[1].metric("Texts", f"{kept.n:,}")
@@ -101,21 +105,21 @@ def show_scores(run: Run, part: pd.DataFrame, shares: np.ndarray, split: str) ->
     columns[3].metric(
         "ECE", percent(expected_calibration_error(codes, shares)), help=ECE
     )
-    columns[3].caption("how far confidence is off")
+    columns[3].caption("mean error of the confidence")
 
 
-def matrix(part: pd.DataFrame, classes: list[str]) -> None:
-    """What is taken for what: the matrix, the scores of classes, the worst pairs."""
+def show_confusions(part: pd.DataFrame, classes: list[str]) -> None:
+    """Show which classes are confused: the matrix, the scores, the worst pairs."""
     labels, guesses = part["label"].to_numpy(), part["predicted"].to_numpy()
-    found = confusion(labels, guesses, classes)
-    shown = most_confused(found, MOST_CONFUSED)
+    counts = confusion(labels, guesses, classes)
+    shown = most_confused(counts, MOST_CONFUSED)
     beside = len(shown) <= BESIDE
     left, right = st.columns([5, 4], gap="medium") if beside else [st.container()] * 2
     with left:
-        st.markdown("**What is taken for what**")
-        held = held_slice()
-        picked = (held.value("label"), held.value("predicted"))
-        figure = confusion_matrix(found, shown, picked=picked)
+        st.markdown("**Which classes are confused**")
+        current = held_slice()
+        picked = (current.value("label"), current.value("predicted"))
+        figure = confusion_matrix(counts, shown, picked=picked)
         chart(figure, "confusion", alt="Confusion matrix", turn=click_cell)
         cut = CUT.format(most=MOST_CONFUSED, of=len(classes))
         st.caption(MATRIX + (cut if len(shown) < len(classes) else ""))
@@ -130,33 +134,36 @@ def matrix(part: pd.DataFrame, classes: list[str]) -> None:
             label_visibility="collapsed",
         )
         if way == "Classes":
-            by_class(class_scores(found))
+            by_class(class_scores(counts))
         else:
-            by_pair(confused_pairs(found))
+            by_pair(confused_pairs(counts))
 
 
 def by_class(scores: pd.DataFrame) -> None:
+    """Show the scores of each class; a click on a class shows its texts."""
     for name in ("precision", "recall", "f1"):
-        scores[f"{name}_95"] = between(scores, f"{name}_low", f"{name}_high")
-    # At 1280 pixels the first five have room; other intervals are to be scrolled.
+        scores[f"{name}_95"] = interval_texts(scores, f"{name}_low", f"{name}_high")
+    # At 1280 pixels the first five columns fit; the others must be scrolled to.
     columns: dict[str, Any] = {
         "class": st.column_config.TextColumn("Class", width=114),
         "n": st.column_config.NumberColumn("Texts", width=44),
         "f1": st.column_config.NumberColumn("F1", **WHOLE_SHARE),
         "f1_95": st.column_config.TextColumn("95 %", width=58),
         "precision": st.column_config.NumberColumn(
-            "Prec.", help="Precision: of what is called so, how much is.", **WHOLE_SHARE
+            "Prec.",
+            help="Precision: how many texts predicted as this class are right.",
+            **WHOLE_SHARE,
         ),
         "recall": st.column_config.NumberColumn(
             "Recall",
-            help="Of the texts of the class, how many are found.",
+            help="How many texts of this class are predicted as this class.",
             **WHOLE_SHARE,
         ),
         "precision_95": st.column_config.TextColumn("Prec. 95 %", width=84),
         "recall_95": st.column_config.TextColumn("Recall 95 %", width=88),
     }
     scores = scores.sort_values("f1", kind="stable", ignore_index=True)
-    places = [{"slice": of(label=name)} for name in scores["class"]]
+    places = [{"slice": slice_with(label=name)} for name in scores["class"]]
     st.dataframe(
         in_percent(scores, "precision", "recall", "f1"),
         key="class_table",
@@ -169,15 +176,18 @@ def by_class(scores: pd.DataFrame) -> None:
         column_config=columns,
         alt="Scores of each class with 95 % intervals",
     )
-    st.caption("Worst F1 first. Intervals are Wilson's. Click a row for its texts.")
+    st.caption(
+        "Worst F1 first. Intervals are Wilson intervals. Click a row to see its texts."
+    )
 
 
 def by_pair(pairs: pd.DataFrame) -> None:
+    """Show the confused pairs of classes; a click on a pair shows its texts."""
     if pairs.empty:
-        st.info("No text is taken for another class.", icon=":material/check:")
+        st.info("No classes are confused in these texts.", icon=":material/check:")
         return
     rows = zip(pairs["label"], pairs["predicted"], strict=True)
-    places = [{"slice": of(label=a, predicted=b)} for a, b in rows]
+    places = [{"slice": slice_with(label=a, predicted=b)} for a, b in rows]
     st.dataframe(
         in_percent(pairs, "share"),
         key="pair_table",
@@ -187,30 +197,33 @@ def by_pair(pairs: pd.DataFrame) -> None:
         height=min(430, 38 + 35 * len(pairs)),
         column_config={
             "label": st.column_config.TextColumn("Label"),
-            "predicted": st.column_config.TextColumn("Taken for"),
+            "predicted": st.column_config.TextColumn("Predicted as"),
             "n": st.column_config.NumberColumn("Texts", width=60),
             "share": st.column_config.NumberColumn("Of the label", **_SHARE),
         },
-        alt="Pairs of classes by how often one is taken for the other",
+        alt="Pairs of classes by how often one is predicted as the other",
     )
-    st.caption("Most frequent first. Click a row for its texts.")
+    st.caption("Most frequent first. Click a row to see its texts.")
 
 
-def of(**parts: str) -> str | None:
-    """The slice of the context with other classes, and no other say on predictions."""
+def slice_with(**parts: str) -> str | None:
+    """The slice of the context with other classes.
+
+    Its earlier conditions on predictions are dropped.
+    """
     return held_slice().of_texts.moved(**parts).text
 
 
-def between(scores: pd.DataFrame, low: str, high: str) -> list[str]:
-    """An interval for each row, in percent; a dash where there is none."""
+def interval_texts(scores: pd.DataFrame, low: str, high: str) -> list[str]:
+    """The interval of each row in percent, as '71–83'; a dash if there is none."""
     pairs = zip(scores[low], scores[high], strict=True)
     return ["–" if a != a else f"{100 * a:.0f}–{100 * b:.0f}" for a, b in pairs]
 
 
-def listing(run: Run, part: pd.DataFrame, split: str) -> None:
-    """The texts of the slice, wrong ones first, the surest of them on top."""
-    held = held_slice()
-    title = f"Texts: {held.sentence}" if held.parts else "Texts"
+def show_texts(run: Run, part: pd.DataFrame, split: str) -> None:
+    """Show the texts of the slice: wrong predictions first, then by confidence."""
+    current = held_slice()
+    title = f"Texts: {current.sentence}" if current.parts else "Texts"
     st.markdown(f"#### {escape(title)}")
     n, order = len(part), ["correct", "probability"]
     part = part.sort_values(order, ascending=[True, False], kind="stable").head(_SHOWN)
@@ -233,15 +246,18 @@ def listing(run: Run, part: pd.DataFrame, split: str) -> None:
                 "Confidence", format=PERCENT, width=88, **PIN
             ),
         },
-        alt="Texts of the slice, wrong ones first",
+        alt="Texts of the slice, wrong predictions first",
     )
     with picked_text(run, rows):
         link(
             EXAMPLES,
-            "All of these in Examples",
+            "See all of these in Examples",
             icon=":material/list:",
             split=split,
             text=None,
         )
     cut = f" The first {_SHOWN:,} of {n:,}." if n > _SHOWN else ""
-    st.caption(f"Wrong ones first, the surest on top. Pick a row, then open it.{cut}")
+    st.caption(
+        "Wrong predictions first, the most confident on top. Pick a row, then open "
+        f"it.{cut}"
+    )

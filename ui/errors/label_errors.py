@@ -1,4 +1,4 @@
-"""Rows whose label is in doubt, and the way from a text to why it got its label."""
+"""Rows whose label may be wrong, and the link from a text to its explanation."""
 
 import pandas as pd
 import streamlit as st
@@ -8,7 +8,7 @@ from stc_core.display import count
 from stc_core.errors import StcError
 from stc_core.figures.token_heatmap import coloured
 from stc_core.runs.run import Run
-from ui.cache.run_files import mislabelled
+from ui.cache.run_files import mislabelled_texts
 from ui.cache.texts import texts_of
 from ui.shell.messages import show_error
 from ui.shell.page_list import EXAMPLES
@@ -17,48 +17,48 @@ from ui.state.clicks import click_place
 from ui.state.navigation import clicked, context, link
 
 JUDGED = (
-    "Each text is judged by heads that were fitted without it, on "
-    "this run's neurons; confident learning (cleanlab) then finds those that are "
-    "confidently of another class. The neurons were chosen with these labels, so a few "
-    "wrong ones may be missed. A suggestion is no proof: read the text."
+    "Heads on the neurons of this run are fitted without each text and then predict "
+    "it. Confident learning (cleanlab) finds the texts that clearly belong to another "
+    "class. The neurons were chosen with these labels, so a few wrong labels may be "
+    "missed. A suggestion is no proof: read the text."
 )
 TUNED = (
-    " The language model of this run was tuned on the labels, wrong ones too, so "
-    "that some of those in train look right by now."
+    " The language model of this run was tuned on the labels, including the wrong "
+    "ones, so some wrong labels in the training texts may now look right."
 )
 
 
 def picked_text(run: Run, rows: list[int]) -> DeltaGenerator:
-    """The text that was picked, if it is one of these, and the way to why it got its
-    label, in a row that has room for more.
+    """Show the picked text in full, with a link to its explanation, if it is in `rows`.
 
-    A table shows no more than the beginning of a text.
+    Returns the row of the link, which has room for more. The table itself shows only
+    the beginning of a text.
     """
-    held = context().example
-    if held in rows:
-        st.html(coloured(texts_of(run).texts[held], (), palette="diverging"))
+    example = context().example
+    if example in rows:
+        st.html(coloured(texts_of(run).texts[example], (), palette="diverging"))
     row = st.container(horizontal=True, vertical_alignment="center")
-    if held in rows:
-        icon = ":material/psychology:"
+    if example in rows:
+        label = f"Why {texts_of(run).place(example)}?"
         with row:
-            link(EXAMPLES, f"Why {texts_of(run).place(held)}?", icon=icon, example=held)
+            link(EXAMPLES, label, icon=":material/psychology:", example=example)
     return row
 
 
 def mislabelled_rows(run: Run) -> None:
-    """Rows whose label is likely wrong, when they are asked for."""
+    """Show the rows whose label is likely wrong, once the user asks for them."""
     st.markdown("#### Likely mislabelled")
     key = f"_mislabelled_{run.folder.name}"
     if not run.has("activations.npy"):
         recipe = run.config.train.recipe
         st.info(
-            f"Runs of the recipe {recipe} keep no neurons to judge labels by. Train "
-            "with the recipe stc on the same table to see them.",
+            f"Runs of the recipe {recipe} keep no neurons, so their labels cannot be "
+            "checked. Train with the recipe stc on the same table to check them.",
             icon=":material/info:",
         )
         return
     if not st.session_state.get(key):
-        st.caption("Which rows of the table may carry a wrong label, in any split.")
+        st.caption("Finds the rows of the table that may have a wrong label.")
         st.button(
             "Look for wrong labels",
             icon=":material/fact_check:",
@@ -67,22 +67,22 @@ def mislabelled_rows(run: Run) -> None:
         )
         return
     try:
-        found = mislabelled(run)
+        suspects = mislabelled_texts(run)
     except StcError as error:
         show_error(error)
         return
-    if found.empty:
+    if suspects.empty:
         st.success("No label looks wrong.", icon=":material/check:")
         return
-    _suspects(run, found)
+    _suspects(run, suspects)
 
 
-def _suspects(run: Run, found: pd.DataFrame) -> None:
-    pairs = zip(found["example"], found["split"], strict=True)
+def _suspects(run: Run, suspects: pd.DataFrame) -> None:
+    pairs = zip(suspects["example"], suspects["split"], strict=True)
     places = [{"example": int(row), "split": str(name)} for row, name in pairs]
     where = place_columns(run)
     st.dataframe(
-        found,
+        suspects,
         key="suspect_table",
         on_select=clicked("suspect_table", lambda c, e: click_place(c, e, places)),
         selection_mode="single-row",
@@ -95,21 +95,20 @@ def _suspects(run: Run, found: pd.DataFrame) -> None:
             "label": st.column_config.TextColumn("Label", width=120, **PIN),
             "suggested": st.column_config.TextColumn("Suggested", width=110, **PIN),
             "score": st.column_config.NumberColumn(
-                "Score", format="%.3f", width=65, help="0: as wrong as can be.", **PIN
+                "Score", format="%.3f", width=65, help="0: most likely wrong.", **PIN
             ),
             "split": st.column_config.TextColumn("Split", width=80, **PIN),
         },
         alt="Rows that are likely mislabelled",
     )
-    with picked_text(run, found["example"].tolist()):
+    with picked_text(run, suspects["example"].tolist()):
         st.download_button(
             "Download as CSV",
-            found.to_csv(index=False),
+            suspects.to_csv(index=False),
             file_name=f"{run.folder.name}-labels.csv",
             mime="text/csv",
             on_click="ignore",
             icon=":material/download:",
         )
     tuned = TUNED if run.config.train.recipe != "stc" else ""
-    said = f"{count(len(found), 'text')}, the likeliest first. {JUDGED}"
-    st.caption(said + tuned)
+    st.caption(f"{count(len(suspects), 'text')}, the likeliest first. {JUDGED}{tuned}")

@@ -1,28 +1,29 @@
-"""Parts of the rows, and how much worse the classifier is on each."""
+"""The slices of the page Errors: groups of texts and the accuracy on each."""
 
 import streamlit as st
 
 from stc_core.runs.run import Run
 from ui.cache.run_files import facets, slice_table
-from ui.errors.confusions import between
+from ui.errors.confusions import interval_texts
 from ui.shell.messages import escape
 from ui.shell.widgets import PERCENT, in_percent
 from ui.state.clicks import click_place
 from ui.state.navigation import clicked
 
 SLICES = (
-    "Click a row to look at its texts. Slices that are worse for sure come first: by "
-    "the upper end of the interval (Wilson, 95 %). Of 20 slices that are no different "
-    "one leaves the overall accuracy out of its interval by luck."
+    "Click a row to see its texts. The slices that are most certainly worse come "
+    "first: they are sorted by the upper end of the interval (Wilson, 95 %). Of 20 "
+    "slices that are not different, luck alone makes one look different."
 )
 WHOLE = (
-    ":material/info: Slices are of all texts of the split, whatever is chosen above."
+    ":material/info: Slices use all texts of the split. The filters above do not apply."
 )
 
 
-def slices(run: Run, split: str) -> None:
+def show_slices(run: Run, split: str) -> None:
+    """Show the accuracy of each slice of one split; a click shows its texts."""
     scores = slice_table(run, split)
-    scores["interval"] = between(scores, "low", "high")
+    scores["interval"] = interval_texts(scores, "low", "high")
     places = [{"slice": text} for text in scores["slice"]]
     st.dataframe(
         in_percent(scores, "accuracy", "from_rest"),
@@ -43,7 +44,7 @@ def slices(run: Run, split: str) -> None:
             "from_rest": st.column_config.NumberColumn(
                 "Against the rest",
                 format="%+.1f",
-                help="In points: minus the accuracy of all others.",
+                help="Accuracy minus that of all other texts, in points.",
             ),
         },
         alt="Accuracy of each slice with its 95 % interval",

@@ -1,11 +1,11 @@
-"""How far the probabilities can be trusted, and answers left out below a threshold."""
+"""How reliable the probabilities are, and what leaving out unsure answers brings."""
 
 import numpy as np
 import pandas as pd
 import streamlit as st
 
 from stc_core.analysis.calibration import (
-    answered,
+    answer_above,
     calibration_bins,
     coverage_curve,
     temperature_of,
@@ -19,49 +19,50 @@ from ui.cache.run_files import read
 from ui.charts.chart import chart
 
 ECE = (
-    "Expected calibration error: the mean distance between how sure an answer is and "
-    "how often such answers are right, over 15 bins."
+    "Expected calibration error: the mean difference between the confidence of answers "
+    "and the share of them that is right, over 15 bins."
 )
 ANY_ANSWER = (
-    ":material/info: Of all labels and answers of these texts: to choose by either "
-    "would say beforehand how right they are."
+    ":material/info: Filters on labels and predictions do not apply here, because they "
+    "would decide beforehand how many answers are right."
 )
 
 
 def show_trust(run: Run, part: pd.DataFrame, shares: np.ndarray) -> None:
-    """How sure it is against how right it is, and what abstaining brings."""
+    """Show confidence against accuracy, and the effect of dropping unsure answers."""
     metrics = read(run, "metrics")
     codes = codes_of(part, metrics["classes"])
     temperature = temperature_of(metrics)
     left, right = st.columns(2, gap="large")
     with left:
-        st.markdown("**Is it as right as it is sure?**")
+        st.markdown("**Does the confidence match the accuracy?**")
         after = expected_calibration_error(codes, shares)
-        before, said = None, f"ECE {percent(after)}. "
+        before, caption = None, f"ECE {percent(after)}. "
         if temperature is None:
-            said += "This recipe keeps no temperature to compare with."
+            caption += "This recipe keeps no temperature to compare with."
         elif temperature == 1:
-            said += "The preset of this run has no temperature."
+            caption += "The preset of this run uses no temperature."
         else:
             raw = untempered(shares, temperature)
             before = calibration_bins(codes, raw)
             error = expected_calibration_error(codes, raw)
-            said = (
-                f"ECE {percent(after)}, before the temperature {percent(error)}. "
-                f"Logits are divided by {temperature:.2f}, the best value on "
-                "validation; undone here from the probabilities."
+            caption = (
+                f"ECE {percent(after)}; before the temperature {percent(error)}. The "
+                f"temperature divides the logits by {temperature:.2f}, the best value "
+                "on validation."
             )
             if after > error:
-                said += " On these texts it made the answers less honest, not more."
+                caption += " On these texts the temperature made the ECE worse."
         figure = calibration_curve(calibration_bins(codes, shares), before)
         chart(figure, "calibration", alt="Accuracy by confidence")
-        st.caption(f"{said} Bars: 95 %, by bin.")
+        st.caption(f"{caption} Bars: 95 % intervals of the bins.")
     with right:
-        abstain(part)
+        show_coverage(part)
 
 
-def abstain(part: pd.DataFrame) -> None:
-    st.markdown("**What if it may abstain?**")
+def show_coverage(part: pd.DataFrame) -> None:
+    """Show how many texts are answered above a confidence, and how many are right."""
+    st.markdown("**What if unsure answers are left out?**")
     sure, correct = part["probability"].to_numpy(float), part["correct"].to_numpy(bool)
     threshold = st.slider(
         "Answer only with a confidence of at least",
@@ -72,19 +73,22 @@ def abstain(part: pd.DataFrame) -> None:
         key="sure",
         persist_state="page",
     )
-    kept = answered(sure, correct, threshold)
+    kept = answer_above(sure, correct, threshold)
     figure = coverage_figure(coverage_curve(sure, correct), kept)
     figure.layout.height = 280
     chart(figure, "coverage", alt="Accuracy by share of texts answered")
     if not kept.n:
-        st.caption("Nothing is that sure: every text would be left to people.")
+        st.caption(
+            "No answer is that confident: people would have to label every text."
+        )
         return
     st.caption(
         f"**{percent(kept.coverage)}** answered ({kept.n:,} of {kept.of:,}), "
         f"**{percent(kept.accuracy)}** of these right "
-        f"({interval((kept.low, kept.high))}); {kept.of - kept.n:,} left to people."
+        f"({interval((kept.low, kept.high))}). {kept.of - kept.n:,} left to people."
     )
 
 
 def codes_of(part: pd.DataFrame, classes: list[str]) -> np.ndarray:
+    """The index of the label of each text in `classes`."""
     return pd.Index(classes).get_indexer_for(part["label"].to_numpy()).astype(np.int64)

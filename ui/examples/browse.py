@@ -1,8 +1,9 @@
-"""Examples: texts and their predictions, and why one of them got its label."""
+"""The choice of a text on the page Examples: from the table of the run, or typed."""
 
 import numpy as np
 import pandas as pd
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from stc_core.analysis.examples import (
     COLUMNS,
@@ -14,25 +15,25 @@ from stc_core.analysis.examples import (
 from stc_core.display import count, percent
 from stc_core.runs.annotations import read_about, star
 from stc_core.runs.run import Run
-from ui.cache.run_files import examples, in_slice, read
+from ui.cache.run_files import examples, read, slice_mask
 from ui.examples.pinned import pin_button
 from ui.shell.messages import escape
 from ui.shell.slice_picker import held_slice, slice_chips
 from ui.shell.widgets import FIELD, PERCENT, PIN, in_percent, place_columns
 from ui.state.clicks import click_example
 from ui.state.navigation import clicked, context, pick, remember, type_in
-from ui.state.stale_events import news, show
+from ui.state.stale_events import set_widget, unless_stale
 from ui.state.stepper import step_button
 from ui.state.steps import steps
-from ui.state.text_input import last_typed, say_if_long, submit_text, type_text
+from ui.state.text_input import last_text, say_if_long, submit_text, type_text
 
-TABLE, OWN = "Texts of this run", "My own sentence"
+TABLE, OWN = "Texts of this run", "My own text"
 SHOW: dict[Show, str] = {"all": "All", "wrong": "Wrong", "uncertain": "Uncertain"}
 _SPLITS = ("test", "validation", "train")
-_EVERY = "all"
+_ALL_SPLITS = "all"
 STORED = (
-    "Of the activations as they were kept, rounded; below, the text is read anew, so "
-    "that the last digits may differ."
+    "Computed from the rounded activations that the run keeps. The explanation below "
+    "reads the text again, so the last digits may differ."
 )
 PICK = "Pick a row to see why."
 
@@ -40,23 +41,15 @@ PICK = "Pick a row to see why."
 def _filters(
     table: pd.DataFrame, part: pd.DataFrame, classes: list[str]
 ) -> pd.DataFrame:
-    """Those of `part`, which is some of `table`, that pass what is chosen here."""
+    """Draw the filters; return the rows of `part` that pass them.
+
+    `part` holds the rows of `table` that are in the slice of the context.
+    """
     row = st.container(horizontal=True, vertical_alignment="top", gap="medium")
-    held = context().example
-    first = table["split"].iloc[held] if held is not None and held < len(table) else ""
-    known = set(table["split"].unique())
-    here = [name for name in _SPLITS if name in known]
-    split = pick(
-        "split",
-        "Split",
-        [*here, _EVERY],
-        widget=row.selectbox,
-        default=first if first in here else None,
-        width=130,
-    )
+    split = _choose_split(table, row)
     return select_examples(
         part,
-        split=None if split == _EVERY else split,
+        split=None if split == _ALL_SPLITS else split,
         show=pick(
             "texts",
             "Show",
@@ -85,157 +78,179 @@ def _filters(
     )
 
 
+def _choose_split(table: pd.DataFrame, row: DeltaGenerator) -> str:
+    """The split to show; at first the split of the example in the context."""
+    example = context().example
+    known = set(table["split"].unique())
+    options = [name for name in _SPLITS if name in known]
+    is_known = example is not None and example < len(table)
+    first = table["split"].iloc[example] if is_known else ""
+    return pick(
+        "split",
+        "Split",
+        [*options, _ALL_SPLITS],
+        widget=row.selectbox,
+        default=first if first in options else None,
+        width=130,
+    )
+
+
 def browse(run: Run) -> tuple[str, str] | None:
-    """The text and the label of the row that was picked from the table."""
+    """Draw the table of texts; return the text and label of the picked row.
+
+    None if there is no such text.
+    """
     table = examples(run)
-    starred_only(run)
+    starred_only_button(run)
     slice_chips()
-    part = table.loc[in_slice(run, held_slice())]
-    found = _filters(table, part, read(run, "metrics")["classes"])
-    order, held = found["example"].tolist(), context().example
-    if held is None and order:
-        held = order[0]
+    part = table.loc[slice_mask(run, held_slice())]
+    passing = _filters(table, part, read(run, "metrics")["classes"])
+    order, example = passing["example"].tolist(), context().example
+    if example is None and order:
+        example = order[0]
     if order:
-        _listing(run, found)
+        _listing(run, passing)
     else:
-        nothing()
-    if held is None:
+        show_no_match()
+    if example is None:
         return None
-    if held >= len(table):
-        st.info(f"This run has no text {held}: it has {len(table):,}, numbered from 0.")
+    if example >= len(table):
+        st.info(
+            f"This run has no text {example}: it has {len(table):,}, numbered from 0."
+        )
         return None
-    row = table.iloc[held]
-    colour, said = ("green", "right") if row["correct"] else ("red", "wrong")
+    row = table.iloc[example]
+    colour, badge = ("green", "right") if row["correct"] else ("red", "wrong")
     with st.container(horizontal=True, vertical_alignment="center"):
         name = place_in_words(int(row["row"]), row["file"]).capitalize()
         st.subheader(name, anchor=False, width="content")
-        found_steps = steps(order, held)
-        step_button("Previous", "example", found_steps)
-        st.caption(found_steps.said, width="content")
-        step_button("Next", "example", found_steps)
-        pin_button(run, held)
-        star_button(run, held)
+        around = steps(order, example)
+        step_button("Previous", "example", around)
+        st.caption(around.position, width="content")
+        step_button("Next", "example", around)
+        pin_button(run, example)
+        star_button(run, example)
     st.markdown(
         f"Label **{escape(row['label'])}**, predicted "
-        f"**{escape(row['predicted'])}** :{colour}-badge[{said}] "
+        f"**{escape(row['predicted'])}** :{colour}-badge[{badge}] "
         f":gray-badge[{row['split']}]"
     )
     return str(row["text"]), str(row["label"])
 
 
-def nothing() -> None:
-    """What to do where no text is left: drop what was chosen here and elsewhere."""
+def show_no_match() -> None:
+    """Say that no text passes the filters, and draw a button that clears them all."""
 
     def clear() -> None:
-        remember(slice=None, split=_EVERY, texts=None, search=None)
+        remember(slice=None, split=_ALL_SPLITS, texts=None, search=None)
         st.session_state["of_class"] = None
 
     st.info("No text passes these filters.", icon=":material/filter_alt_off:")
     st.button(
         "Clear the filters",
         icon=":material/filter_alt_off:",
-        help="Those above and the slice, in all splits.",
+        help="Clears the filters above and the slice, and shows all splits.",
         on_click=clear,
     )
 
 
 def star_button(run: Run, example: int) -> None:
-    """Mark the text to come back to it; the mark is kept with the run."""
-    on = example in read_about(run.folder).stars
+    """Draw a button that adds or removes the star of a text; the run keeps stars."""
+    starred = example in read_about(run.folder).stars
     st.button(
-        "Starred" if on else "Star",
+        "Starred" if starred else "Star",
         key="star",
-        icon=":material/star:" if on else ":material/star_border:",
+        icon=":material/star:" if starred else ":material/star_border:",
         type="tertiary",
-        on_click=lambda: star(run.folder, example, on=not on),
+        on_click=lambda: star(run.folder, example, on=not starred),
     )
 
 
-def starred_only(run: Run) -> None:
-    """The way to the texts that are marked, where there are any."""
-    stars, held = read_about(run.folder).stars, held_slice()
-    if stars and not held.value("star"):
+def starred_only_button(run: Run) -> None:
+    """Draw a button that shows only the starred texts, if there are any."""
+    stars, current = read_about(run.folder).stars, held_slice()
+    if stars and not current.value("star"):
         st.button(
             f"Only the {len(stars)} starred",
             key="starred",
             icon=":material/star:",
             type="tertiary",
-            on_click=lambda: remember(slice=held.moved(star="1").text),
+            on_click=lambda: remember(slice=current.moved(star="1").text),
         )
 
 
-def _listing(run: Run, found: pd.DataFrame) -> None:
-    """The texts, of which the one that was chosen is ticked.
+_COLUMNS = {
+    "example": None,
+    "text": st.column_config.TextColumn("Text", width=300),
+    "label": st.column_config.TextColumn("Label", width=120, **PIN),
+    "predicted": st.column_config.TextColumn("Predicted", width=120, **PIN),
+    "probability": st.column_config.ProgressColumn(
+        "Probability", format=PERCENT, max_value=100.0, width=110, help=STORED, **PIN
+    ),
+    "margin": st.column_config.NumberColumn("Margin", format="%.2f", width=60, **PIN),
+    "correct": st.column_config.TextColumn("Right", width=45, **PIN),
+    "split": st.column_config.TextColumn("Split", width=75, **PIN),
+}
 
-    Not the first one, which is shown where none was: the browser would answer with
-    its tick, that would move the context, and a click elsewhere would be lost by it.
+
+def _listing(run: Run, passing: pd.DataFrame) -> None:
+    """Draw the texts as a table; the example of the context is ticked.
+
+    If the context has no example, the page shows the first text, but does not tick it:
+    the browser would answer a tick with an event that changes the context, and a click
+    elsewhere would be lost.
     """
-    rows, held = found["example"].tolist(), context().example
-    ticked = [rows.index(held)] if held in rows else []
-    where, one_split = place_columns(run), len(set(found["split"])) == 1
-    shown = found.loc[:, [*where, *COLUMNS] + ["split"] * (not one_split)]
-    # A box to tick would look as if it could be.
-    shown = shown.assign(correct=["✓" if right else "✗" for right in shown["correct"]])
-    show("example_table", {"selection": {"rows": ticked}})
+    rows, example = passing["example"].tolist(), context().example
+    ticked = [rows.index(example)] if example in rows else []
+    where, one_split = place_columns(run), len(set(passing["split"])) == 1
+    table = passing.loc[:, [*where, *COLUMNS] + ["split"] * (not one_split)]
+    # Signs instead of checkboxes, because a checkbox looks as if it could be clicked.
+    table = table.assign(correct=["✓" if right else "✗" for right in table["correct"]])
+    set_widget("example_table", {"selection": {"rows": ticked}})
     st.dataframe(
-        in_percent(shown, "probability"),
+        in_percent(table, "probability"),
         key="example_table",
         on_select=clicked(
             "example_table", lambda now, event: click_example(now, event, rows)
         ),
         selection_mode="single-row",
         hide_index=True,
-        height=min(318, 38 + 35 * len(found)),
-        column_config={
-            "example": None,
-            "text": st.column_config.TextColumn("Text", width=300),
-            "label": st.column_config.TextColumn("Label", width=120, **PIN),
-            "predicted": st.column_config.TextColumn("Predicted", width=120, **PIN),
-            "probability": st.column_config.ProgressColumn(
-                "Probability",
-                format=PERCENT,
-                max_value=100.0,
-                width=110,
-                help=STORED,
-                **PIN,
-            ),
-            "margin": st.column_config.NumberColumn(
-                "Margin", format="%.2f", width=60, **PIN
-            ),
-            "correct": st.column_config.TextColumn("Right", width=45, **PIN),
-            "split": st.column_config.TextColumn("Split", width=75, **PIN),
-            **where,
-        },
+        height=min(318, 38 + 35 * len(passing)),
+        column_config=_COLUMNS | where,
         alt="Texts with their labels and predictions",
     )
-    right = percent(float(np.mean(found["correct"])))
-    seen = int(np.sum(found["split"].to_numpy() != "test"))
-    these = "these" if seen == len(found) else f"{seen:,} of these"
-    said = f" (the classifier was fitted on {these})" if seen else ""
-    st.caption(f"{count(len(found), 'text')}, {right} right{said}. {PICK}")
+    right = percent(float(np.mean(passing["correct"])))
+    seen = int(np.sum(passing["split"].to_numpy() != "test"))
+    these = "these" if seen == len(passing) else f"{seen:,} of these"
+    fitted = f" (the classifier was fitted on {these})" if seen else ""
+    st.caption(f"{count(len(passing), 'text')}, {right} right{fitted}. {PICK}")
 
 
-def own() -> tuple[str, None] | None:
+def type_own_text() -> tuple[str, None] | None:
+    """Draw a field for a typed text; return the text with no label, None if empty."""
     with st.form("own", border=False):
-        text = type_text("Type a sentence, then see how each word counts.")
+        text = type_text("Type a text to see how much each word counts.")
         submit_text("Explain", icon=":material/psychology:", without="")
     say_if_long(text)
     return (text, None) if text else None
 
 
-def which() -> str:
-    """A text of the run, or one that is typed: where the context holds one."""
+def choose_source() -> str:
+    """Draw the choice between texts of the run and a typed text; return it.
+
+    The typed text is chosen if the context holds one.
+    """
 
     def turn(way: str) -> None:
-        remember(text=last_typed() if way == OWN else None)
+        remember(text=last_text() if way == OWN else None)
 
-    show("way", TABLE if context().text is None else OWN)
+    set_widget("way", TABLE if context().text is None else OWN)
     st.segmented_control(
         "What to explain",
         (TABLE, OWN),
         required=True,
         key="way",
         label_visibility="collapsed",
-        on_change=news("way", turn),
+        on_change=unless_stale("way", turn),
     )
     return st.session_state["way"]

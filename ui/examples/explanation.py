@@ -27,35 +27,35 @@ from ui.state.navigation import context, link, pick
 BARS = 14
 _MOST_CLASSES = 5
 THROUGH = (
-    "What each word moves the logit by when the words go from blank to these, through "
-    "all layers below: not a split of the readout, and slower."
+    "How much each word moves the logit when the words change from blank to these, "
+    "through all layers of the model. It is slower than the split of the readout above."
 )
 ATTENDED = (
-    "The share of each word in the part that attention reads; special tokens and the "
-    "maximum and mean of all words are read, too. A share says what the head looks at. "
-    "It is **no proof** that the label is there."
+    "The share of each word in what attention reads. Special tokens and the maximum "
+    "and mean of all words are read, too. A share says what the head looks at. It is "
+    "**no proof** that this word decides the label."
 )
 HONEST = (
     "An exact split of the **readout**: the parts add up to the logit. It says what "
-    "the classifier reads, not what would happen if a word were not there."
+    "the classifier reads, not what would happen without a word."
 )
-CONTRAST = "To the left faint words show more, to the right only the strong ones."
+CONTRAST = "Left: weak words become visible. Right: only strong words stay visible."
 
 
-def explained_class(found: dict[str, Any]) -> str:
-    """The class that the context names, or else the predicted one."""
+def explained_class(explanation: dict[str, Any]) -> str:
+    """The class that the context names, or the predicted class if it names none."""
     label = context().label
-    return str(label if label in found["probabilities"] else found["label"])
+    return str(label if label in explanation["probabilities"] else explanation["label"])
 
 
-def why(found: dict[str, Any], text: str, truth: str | None) -> None:
-    """The words, then the probabilities and the sum of the logit of one class."""
+def draw_explanation(explanation: dict[str, Any], text: str, truth: str | None) -> None:
+    """Show the words, the probabilities, and the sum that gives one logit."""
     with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
-        default = f"the predicted one: {found['label']}"
+        default = f"the predicted class: {explanation['label']}"
         pick(
             "label",
             "Explain the class",
-            [None, *found["probabilities"]],
+            [None, *explanation["probabilities"]],
             format_func=lambda name: name or default,
             placeholder=default,
             width=360,
@@ -63,23 +63,27 @@ def why(found: dict[str, Any], text: str, truth: str | None) -> None:
         gamma = st.slider(
             "Contrast", 0.2, 2.0, 1.0, 0.1, key="gamma", width=170, help=CONTRAST
         )
-        every = st.toggle("Each of the likeliest classes", key="each_class")
-    label = explained_class(found)
-    (each_class if every else one_class)(found, text, label, gamma)
-    _attended(found, text, label)
+        several = st.toggle("Each of the likeliest classes", key="each_class")
+    label = explained_class(explanation)
+    (show_likeliest_classes if several else show_one_class)(
+        explanation, text, label, gamma
+    )
+    _attended(explanation, text, label)
     left, right = st.columns([2, 3], gap="large")
     with left:
         st.markdown("**Probabilities**")
-        figure = probability_bars(found["probabilities"], label=truth)
+        figure = probability_bars(explanation["probabilities"], label=truth)
         chart(figure, "probabilities", alt="Class probabilities")
         st.caption(f":material/info: {HONEST}")
     with right:
-        sums(found, label)
+        show_sums(explanation, label)
 
 
-def one_class(found: dict[str, Any], text: str, label: str, gamma: float) -> None:
-    """The words for and against one class, and what the special tokens carry."""
-    tokens = token_parts(found, label)
+def show_one_class(
+    explanation: dict[str, Any], text: str, label: str, gamma: float
+) -> None:
+    """Show the words for and against one class, and the share of the special tokens."""
+    tokens = token_parts(explanation, label)
     parts = words(text, tokens)
     scale = max((abs(part.value) for part in parts), default=0.0)
     unit = f"to {label}"
@@ -88,58 +92,59 @@ def one_class(found: dict[str, Any], text: str, label: str, gamma: float) -> Non
     st.caption(special_line(tokens))
 
 
-def each_class(found: dict[str, Any], text: str, label: str, gamma: float) -> None:
-    """The words once for each of the likeliest classes, all on one scale."""
-    names = top_classes(found["probabilities"], label, most=_MOST_CLASSES)
-    parts = {name: words(text, token_parts(found, name)) for name in names}
-    scale = max(
-        (abs(one.value) for some in parts.values() for one in some), default=0.0
-    )
+def show_likeliest_classes(
+    explanation: dict[str, Any], text: str, label: str, gamma: float
+) -> None:
+    """Show the words once for each of the likeliest classes, all on one scale."""
+    names = top_classes(explanation["probabilities"], label, most=_MOST_CLASSES)
+    parts = {name: words(text, token_parts(explanation, name)) for name in names}
+    values = [abs(word.value) for of_class in parts.values() for word in of_class]
+    scale = max(values, default=0.0)
     rows = [
         ClassRow(
             name,
-            found["probabilities"][name],
+            explanation["probabilities"][name],
             coloured(
                 text,
-                some,
+                of_class,
                 palette="diverging",
                 scale=scale,
                 gamma=gamma,
                 unit=f"to {name}",
             ),
         )
-        for name, some in parts.items()
+        for name, of_class in parts.items()
     ]
     st.html(class_list(rows))
     st.html(legend("diverging", scale=scale, low="against", high="for the class"))
-    left = len(found["probabilities"]) - len(names)
-    if left:
-        said = "class is" if left == 1 else "classes are"
-        st.caption(f"{left:,} less likely {said} left out.")
+    n_hidden = len(explanation["probabilities"]) - len(names)
+    if n_hidden:
+        verb = "class is" if n_hidden == 1 else "classes are"
+        st.caption(f"{n_hidden:,} less likely {verb} not shown.")
 
 
-def through(run: Run, found: dict[str, Any], text: str) -> None:
-    """The words once more, by what they do in the whole model."""
+def draw_gradients(run: Run, explanation: dict[str, Any], text: str) -> None:
+    """Show the effect of each word through the whole model, if the user asks for it."""
     if not st.toggle("Integrated gradients", key="gradients", help=THROUGH):
         return
-    label = explained_class(found)
-    followed = gradients(run, text, label)
-    parts = words(text, token_parts(followed, label))
+    label = explained_class(explanation)
+    attribution = gradients(run, text, label)
+    parts = words(text, token_parts(attribution, label))
     scale = max((abs(part.value) for part in parts), default=0.0)
     st.html(coloured(text, parts, palette="diverging", unit=f"to {label}"))
     st.html(legend("diverging", scale=scale, low="against", high=f"for {label}"))
     st.caption(
-        f"From blank words (logit {followed['start']:+.2f}) to these "
-        f"({followed['logit']:+.2f}); {abs(followed['error']):.2f} is left over, from "
-        "the steps of the sum."
+        f"From blank words (logit {attribution['start']:+.2f}) to these "
+        f"({attribution['logit']:+.2f}). Error of the numerical sum: "
+        f"{abs(attribution['error']):.2f}."
     )
 
 
-def _attended(found: dict[str, Any], text: str, label: str) -> None:
-    """Of a run that reads by attention: how much of each word."""
-    if "attention" not in found:
+def _attended(explanation: dict[str, Any], text: str, label: str) -> None:
+    """Show how much attention reads of each word, if the run reads by attention."""
+    if "attention" not in explanation:
         return
-    parts = words(text, attended_tokens(found, label))
+    parts = words(text, attended_tokens(explanation, label))
     scale = max((part.value for part in parts), default=0.0)
     st.markdown("**What attention reads**")
     st.html(coloured(text, parts, palette="sequential", unit="of what is read"))
@@ -147,8 +152,8 @@ def _attended(found: dict[str, Any], text: str, label: str) -> None:
     st.caption(ATTENDED)
 
 
-def sums(found: dict[str, Any], label: str) -> None:
-    """From the bias to the logit, by layer or by neuron."""
+def show_sums(explanation: dict[str, Any], label: str) -> None:
+    """Draw the sum from the bias to the logit, by layer or by neuron."""
     title, choice = st.columns([3, 2], vertical_alignment="center")
     title.markdown("**From the bias to the logit**")
     by = choice.segmented_control(
@@ -159,15 +164,15 @@ def sums(found: dict[str, Any], label: str) -> None:
         key="by",
         label_visibility="collapsed",
     )
-    total = check_sum(found, label)
-    by_neuron = strongest(neuron_parts(found, label), BARS)
-    parts = layer_parts(found, label) if by == "layer" else by_neuron
+    total = check_sum(explanation, label)
+    by_neuron = strongest(neuron_parts(explanation, label), BARS)
+    parts = layer_parts(explanation, label) if by == "layer" else by_neuron
     figure = waterfall(parts, total)
     chart(figure, "waterfall", alt="Contributions to the logit")
     st.caption(sum_line(total))
-    if "attention" in found:
+    if "attention" in explanation:
         return
     with st.container(horizontal=True, vertical_alignment="center"):
         st.markdown("Look at", width="content")
-        for _, row in neuron_parts(found, label).head(3).iterrows():
+        for _, row in neuron_parts(explanation, label).head(3).iterrows():
             link(NEURONS, str(row["name"]), neuron=row["neuron"])

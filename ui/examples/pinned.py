@@ -1,4 +1,4 @@
-"""What is different about two texts: pinned ones side by side, and what moved."""
+"""The pinned text beside the current one, and the parts that differ most."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ from stc_core.figures.token_heatmap import coloured, legend
 from stc_core.interpret.explanation import token_parts, words
 from stc_core.interpret.text_diff import neuron_changes, probability_changes
 from stc_core.runs.run import Run
-from ui.cache.run_files import examples, explained
+from ui.cache.run_files import examples, explain_text
 from ui.cache.texts import texts_of
 from ui.examples.explanation import explained_class
 from ui.shell.messages import escape
@@ -23,27 +23,29 @@ SHARES = {
 }
 
 
-def moved(before: dict[str, Any], after: dict[str, Any], label: str) -> None:
-    """The parts that moved the logit of `label` most, and links to their neurons."""
+def show_logit_changes(
+    before: dict[str, Any], after: dict[str, Any], label: str
+) -> None:
+    """Show the parts that changed the logit of `label` most, and links to neurons."""
     change = after["logits"][label] - before["logits"][label]
-    st.markdown(f"**Logit of {escape(label)}** {change:+.2f}, most by")
-    found = neuron_changes(before, after, label)
+    st.markdown(f"**Logit of {escape(label)}** {change:+.2f}, mainly from")
+    changes = neuron_changes(before, after, label)
     st.dataframe(
-        found.loc[:, ["name", "change"]],
+        changes.loc[:, ["name", "change"]],
         hide_index=True,
         column_config={"change": SHARES["change"]},
-        alt="The parts that moved the logit most",
+        alt="The parts that changed the logit most",
     )
-    known = [row for row in found.to_dict("records") if not pd.isna(row["neuron"])]
-    if known:
+    neurons = [row for row in changes.to_dict("records") if not pd.isna(row["neuron"])]
+    if neurons:
         with st.container(horizontal=True, vertical_alignment="center"):
             st.markdown("Look at", width="content")
-            for row in known[:3]:
+            for row in neurons[:3]:
                 link(NEURONS, str(row["name"]), neuron=int(row["neuron"]))
 
 
 def pin_button(run: Run, example: int) -> None:
-    """Pin the text that is looked at, or let go of the pinned one."""
+    """Draw the buttons that pin the current text and unpin the pinned text."""
     pinned = context().pinned
     if pinned is not None:
         st.button(
@@ -60,51 +62,26 @@ def pin_button(run: Run, example: int) -> None:
             on_click=lambda: remember(pinned=example),
         )
     else:
-        st.caption("Pinned: now pick another text to see both side by side.")
+        st.caption("Pinned. Now pick another text to see both side by side.")
 
 
-def show_pinned(run: Run, found: dict[str, Any], text: str) -> None:
-    """The pinned text and this one side by side, for the same class."""
+def show_pinned(run: Run, explanation: dict[str, Any], text: str) -> None:
+    """Show the pinned text and this one side by side, for the same class."""
     pinned, table = context().pinned, examples(run)
     if pinned is None or pinned >= len(table) or table["text"].iloc[pinned] == text:
         return
-    first, label = str(table["text"].iloc[pinned]), explained_class(found)
-    before = explained(run, first)
+    first, label = str(table["text"].iloc[pinned]), explained_class(explanation)
+    before = explain_text(run, first)
     both = {
         f"Pinned: {texts_of(run).place(pinned)}": (first, before),
-        "This text": (text, found),
+        "This text": (text, explanation),
     }
-    parts = {
-        name: words(one, token_parts(why, label)) for name, (one, why) in both.items()
-    }
-    scale = max(
-        (abs(one.value) for some in parts.values() for one in some), default=0.0
-    )
     with st.container(border=True):
-        columns = st.columns(2, gap="large")
-        for column, (name, (one, why)) in zip(columns, both.items(), strict=True):
-            with column:
-                said, chance = escape(why["label"]), why["probabilities"]
-                st.markdown(
-                    f"**{name}** · predicted **{said}** "
-                    f"({percent(chance[why['label']])}), {escape(label)} "
-                    f"{percent(chance[label])}"
-                )
-                st.html(
-                    coloured(
-                        one,
-                        parts[name],
-                        palette="diverging",
-                        scale=scale,
-                        gamma=st.session_state.get("gamma", 1.0),
-                        unit=f"to {label}",
-                    )
-                )
-        st.html(legend("diverging", scale=scale, low="against", high=f"for {label}"))
-        shares, parts_moved = st.columns(2, gap="large")
-        with shares:
+        _texts_side_by_side(both, label)
+        probabilities, parts = st.columns(2, gap="large")
+        with probabilities:
             st.markdown("**Probability**")
-            frame = probability_changes(before, found)
+            frame = probability_changes(before, explanation)
             st.dataframe(
                 frame.rename(columns={"before": "pinned", "after": "this"}),
                 hide_index=True,
@@ -115,5 +92,40 @@ def show_pinned(run: Run, found: dict[str, Any], text: str) -> None:
                 },
                 alt="Class probabilities of the two texts",
             )
-        with parts_moved:
-            moved(before, found, label)
+        with parts:
+            show_logit_changes(before, explanation, label)
+
+
+def _texts_side_by_side(
+    both: dict[str, tuple[str, dict[str, Any]]], label: str
+) -> None:
+    """Draw each text with its words coloured for the class `label`, on one scale.
+
+    `both` maps a title to a text and its explanation.
+    """
+    parts = {
+        title: words(text, token_parts(explanation, label))
+        for title, (text, explanation) in both.items()
+    }
+    values = [abs(word.value) for of_text in parts.values() for word in of_text]
+    scale = max(values, default=0.0)
+    columns = st.columns(2, gap="large")
+    for column, (title, (text, explanation)) in zip(columns, both.items(), strict=True):
+        predicted, shares = explanation["label"], explanation["probabilities"]
+        with column:
+            st.markdown(
+                f"**{title}** · predicted **{escape(predicted)}** "
+                f"({percent(shares[predicted])}), {escape(label)} "
+                f"{percent(shares[label])}"
+            )
+            st.html(
+                coloured(
+                    text,
+                    parts[title],
+                    palette="diverging",
+                    scale=scale,
+                    gamma=st.session_state.get("gamma", 1.0),
+                    unit=f"to {label}",
+                )
+            )
+    st.html(legend("diverging", scale=scale, low="against", high=f"for {label}"))

@@ -1,21 +1,21 @@
 """The page Examples, below its title."""
 
-from ui.cache.run_files import explained
-from ui.examples.browse import TABLE, browse, own, which
-from ui.examples.explanation import through, why
+from ui.cache.run_files import explain_text
+from ui.examples.browse import TABLE, browse, choose_source, type_own_text
+from ui.examples.explanation import draw_explanation, draw_gradients
 from ui.examples.pinned import show_pinned
 from ui.examples.what_if import show_what_if
 from ui.shell.frame import pick_run
 
 
 def show_page() -> None:
-    """What stands below the title."""
+    """Draw the page below its title."""
     run = pick_run()
-    chosen = browse(run) if which() == TABLE else own()
+    chosen = browse(run) if choose_source() == TABLE else type_own_text()
     if chosen is not None:
         text, truth = chosen
-        found = explained(run, text)
-        why(found, text, truth)
-        through(run, found, text)
-        show_pinned(run, found, text)
-        show_what_if(run, found, text)
+        explanation = explain_text(run, text)
+        draw_explanation(explanation, text, truth)
+        draw_gradients(run, explanation, text)
+        show_pinned(run, explanation, text)
+        show_what_if(run, explanation, text)

@@ -1,4 +1,4 @@
-"""What if: a text edited, flipped by few words, beside its like or a pinned one."""
+"""What if: edit the text, flip its label with few changes, or see similar texts."""
 
 from collections.abc import Callable
 from typing import Any
@@ -8,35 +8,39 @@ import streamlit as st
 
 from stc_core.display import percent
 from stc_core.figures.text_lists import ClassRow, TextRow, class_list, edited, text_list
-from stc_core.interpret.counterfactuals import MOST_FORWARDS, Change
+from stc_core.interpret.counterfactuals import (
+    MOST_FORWARDS,
+    Change,
+    CounterfactualSearch,
+)
 from stc_core.interpret.nearest_texts import nearest
 from stc_core.interpret.text_diff import DiffPiece, probability_changes, word_changes
 from stc_core.runs.run import Run
 from ui.cache.neuron_values import distances_of, flips, has_readout
-from ui.cache.run_files import explained
+from ui.cache.run_files import explain_text
 from ui.cache.texts import texts_of
 from ui.examples.explanation import explained_class
-from ui.examples.pinned import SHARES, moved
+from ui.examples.pinned import SHARES, show_logit_changes
 from ui.shell.messages import escape
-from ui.shell.widgets import apart
+from ui.shell.widgets import own_fragment
 from ui.state.navigation import context
 
 _EDITS = "_edits"
 MOST_EDITS = 8
 NEAREST = 8
 _SPACE = (
-    "Distance in the space of the kept neurons: each in standard deviations, times the "
-    "norm of its weights (less their mean over the classes), as the head reads them. "
-    "Of {:,} training texts; this text itself is left out."
+    "Distance in the space of the kept neurons, as the head reads them: each neuron in "
+    "standard deviations, times the norm of its weights (minus their mean over the "
+    "classes). {:,} training texts were searched; this text itself is left out."
 )
 
 
-@apart
-def show_what_if(run: Run, found: dict[str, Any], text: str) -> None:
-    """The question that is chosen; the others cost nothing."""
+@own_fragment
+def show_what_if(run: Run, explanation: dict[str, Any], text: str) -> None:
+    """Draw the chosen question; the others are not computed."""
     sides: dict[str, Callable[[Run, dict[str, Any], str], None]] = {
-        "Change the words": edits,
-        "Fewest changes that flip it": flipped,
+        "Change the words": show_edits,
+        "Fewest changes that flip it": show_flips,
         "Nearest training texts": _like_it,
     }
     st.subheader("What if", anchor=False)
@@ -48,26 +52,26 @@ def show_what_if(run: Run, found: dict[str, Any], text: str) -> None:
         key="what_if",
         label_visibility="collapsed",
     )
-    sides[name](run, found, text)
+    sides[name](run, explanation, text)
 
 
 def kept_edits(run: Run, text: str) -> list[str]:
-    """The edits of `text` in this session, the latest first; change it in place."""
-    held = st.session_state.setdefault(_EDITS, {})
-    return held.setdefault((run.folder.name, text), [])
+    """The edits of `text` in this session, newest first; the list may be changed."""
+    by_text = st.session_state.setdefault(_EDITS, {})
+    return by_text.setdefault((run.folder.name, text), [])
 
 
 def keep_edit(run: Run, text: str, edit: str) -> None:
-    """Put an edit before the others, once; of very many the oldest goes."""
-    held = kept_edits(run, text)
-    if edit in held:
-        held.remove(edit)
-    held.insert(0, edit)
-    del held[MOST_EDITS:]
+    """Put an edit first; the list has no duplicates and at most MOST_EDITS edits."""
+    edits = kept_edits(run, text)
+    if edit in edits:
+        edits.remove(edit)
+    edits.insert(0, edit)
+    del edits[MOST_EDITS:]
 
 
-def edits(run: Run, found: dict[str, Any], text: str) -> None:
-    """A box to edit the text in, and under it each edit with its differences."""
+def show_edits(run: Run, explanation: dict[str, Any], text: str) -> None:
+    """Draw a box to edit the text, and below it each edit with its differences."""
     with st.form("edit", border=False):
         changed = st.text_area("Change it and compare", text, key=f"edit_{text}")
         sent = st.form_submit_button(
@@ -77,28 +81,30 @@ def edits(run: Run, found: dict[str, Any], text: str) -> None:
     if sent and changed and changed != text.strip():
         keep_edit(run, text, changed)
     elif sent:
-        st.info("Change some words first." if changed else "A text needs a word.")
-    held = kept_edits(run, text)
-    for place, edit in enumerate(held):
-        child(run, found, text, edit, place)
-    if not held:
-        st.caption("Each edit stays here, beside the text, until it is removed.")
+        st.info("Change some words first." if changed else "Type at least one word.")
+    kept = kept_edits(run, text)
+    for place, edit in enumerate(kept):
+        show_edit(run, explanation, text, edit, place)
+    if not kept:
+        st.caption("Each edit stays here until you remove it.")
 
 
-def child(run: Run, found: dict[str, Any], text: str, edit: str, place: int) -> None:
-    """One edit: its words, its label, and what moved."""
-    after, label = explained(run, edit), explained_class(found)
+def show_edit(
+    run: Run, before: dict[str, Any], text: str, edit: str, place: int
+) -> None:
+    """Show one edit: its words, its label, and the changed probabilities and parts."""
+    after, label = explain_text(run, edit), explained_class(before)
     with st.container(border=True):
         st.html(edited(word_changes(text, edit)))
         chance = percent(after["probabilities"][after["label"]])
-        now = f"**{escape(after['label'])}** ({chance})"
-        was = escape(found["label"])
-        same = after["label"] == found["label"]
+        new_label = f"**{escape(after['label'])}** ({chance})"
+        old_label = escape(before["label"])
+        same = after["label"] == before["label"]
         with st.container(horizontal=True, vertical_alignment="center"):
             st.markdown(
-                f"Still {now} :gray-badge[same label]"
+                f"Still {new_label} :gray-badge[same label]"
                 if same
-                else f"Now {now}, was **{was}** :orange-badge[another label]",
+                else f"Now {new_label}, was **{old_label}** :orange-badge[new label]",
                 width="stretch",
             )
             st.button(
@@ -112,81 +118,87 @@ def child(run: Run, found: dict[str, Any], text: str, edit: str, place: int) -> 
         with left:
             st.markdown("**Probability**")
             st.dataframe(
-                probability_changes(found, after),
+                probability_changes(before, after),
                 hide_index=True,
                 column_config=SHARES,
                 alt="Class probabilities before and after the edit",
             )
         with right:
-            moved(found, after, label)
+            show_logit_changes(before, after, label)
 
 
-def flipped(run: Run, found: dict[str, Any], text: str) -> None:
-    """The fewest words to leave out or to make blank that give another label."""
-    if "levels" in found:
+def show_flips(run: Run, explanation: dict[str, Any], text: str) -> None:
+    """Show the fewest words that must be left out or made blank for another label."""
+    if "levels" in explanation:
         st.info(
-            "This run decides level by level. The search knows classifiers with one "
-            "decision only; change words by hand instead."
+            "This run decides level by level. The search works only for classifiers "
+            "with one decision. Change words by hand instead."
         )
         return
-    asked = (run.folder.name, text)
+    request = (run.folder.name, text)
     if st.button("Search", type="primary", icon=":material/swap_horiz:"):
-        st.session_state["_flip"] = asked
-    if st.session_state.get("_flip") != asked:
+        st.session_state["_flip"] = request
+    if st.session_state.get("_flip") != request:
         st.caption(
-            "Leaves out words, or makes them blank, those that speak most for the "
-            f"label first, and reads each such text: up to {MOST_FORWARDS} of them."
+            "Leaves out words or makes them blank, and reads each changed text. It "
+            "begins with the words that count most for the label, and reads up to "
+            f"{MOST_FORWARDS} texts."
         )
         return
     search = flips(run, text)
-    if not search.flips:
-        tried = " and ".join(_said(one) for one in search.tried[:3])
-        st.info(
-            f"No flip within {len(search.tried)} changed words and {search.forwards} "
-            f"texts read. After {tried or 'nothing'} **{escape(search.label)}** still "
-            f"leads by {percent(search.lead)}. Searching greedily may miss one."
-        )
+    if search.flips:
+        _show_flips(run, text, search)
         return
+    tried = " and ".join(_in_words(change) for change in search.tried[:3])
+    st.info(
+        f"No flip within {len(search.tried)} changed words and {search.forwards} "
+        f"texts read. After {tried or 'no change'} **{escape(search.label)}** still "
+        f"leads by {percent(search.lead)}. The search is greedy, so it may miss a flip."
+    )
+
+
+def _show_flips(run: Run, text: str, search: CounterfactualSearch) -> None:
+    """Show the flips that were found, and the button that keeps the first one."""
     rows = [
-        ClassRow(one.label, one.probability, edited(word_changes(text, one.text)))
-        for one in search.flips
+        ClassRow(flip.label, flip.probability, edited(word_changes(text, flip.text)))
+        for flip in search.flips
     ]
     st.html(class_list(rows))
     n = len(search.flips[0].changes)
     st.caption(
-        f"{n} changed {'word is' if n == 1 else 'words are'} enough: found with "
-        f"{search.forwards} texts read, each flip by the classifier itself. Greedy, so "
-        "that with several words a smaller change may have been missed."
+        f"{n} changed {'word is' if n == 1 else 'words are'} enough. The classifier "
+        f"read {search.forwards} texts and confirmed each flip. The search is greedy, "
+        "so with several words it may miss a smaller change."
     )
     best = search.flips[0].text
     st.button(
         "Keep the first as an edit",
         icon=":material/difference:",
-        on_click=lambda: _as_edit(run, text, best),
+        on_click=lambda: _keep_and_show(run, text, best),
     )
 
 
-def _as_edit(run: Run, text: str, edit: str) -> None:
+def _keep_and_show(run: Run, text: str, edit: str) -> None:
     keep_edit(run, text, edit)
     st.session_state["what_if"] = "Change the words"
 
 
-def _said(change: Change) -> str:
+def _in_words(change: Change) -> str:
     return f"“{escape(change.word)}” {change.how}"
 
 
-def _like_it(run: Run, found: dict[str, Any], text: str) -> None:
-    """The training texts that the head can tell from it least."""
+def _like_it(run: Run, explanation: dict[str, Any], text: str) -> None:
+    """Show the training texts that are nearest to `text` for the head."""
     if not has_readout(run):
         st.info(
-            "This run has no one head on single neurons, so that there is no space of "
-            "kept neurons to measure distances in."
+            "This run has no single head on neurons, so no distance between texts can "
+            "be measured."
         )
         return
     texts, labels = texts_of(run)[:2]
-    rows, far = distances_of(run, text)
+    rows, distances = distances_of(run, text)
     same = [int(row) for row in rows if texts[row] == text]
-    close = nearest(rows, far, most=NEAREST, without=same)
+    close = nearest(rows, distances, most=NEAREST, without=same)
     if close.empty:
         st.info("There is no other training text.")
         return
@@ -204,8 +216,9 @@ def _like_it(run: Run, found: dict[str, Any], text: str) -> None:
             ]
         )
     )
-    alike = sum(labels[row] == found["label"] for row in close["row"])
+    predicted = explanation["label"]
+    n_same = sum(labels[row] == predicted for row in close["row"])
     st.caption(
-        f"{alike} of the {len(close)} nearest are labelled **{escape(found['label'])}**"
-        f", as predicted. {_SPACE.format(len(rows))}"
+        f"{n_same} of the {len(close)} nearest texts have the predicted label "
+        f"**{escape(predicted)}**. {_SPACE.format(len(rows))}"
     )

@@ -1,1 +1,1 @@
-"""The page Hierarchy: levels, their layers, one text on its way down."""
+"""The page Hierarchy: the levels, their layers, and one text level by level."""

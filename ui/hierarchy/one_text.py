@@ -1,4 +1,4 @@
-"""One text on its way down the levels, and what is written for it."""
+"""The labels of one text level by level, and the reply that is written for it."""
 
 from itertools import groupby
 from typing import Any
@@ -17,30 +17,20 @@ from ui.state.text_input import say_if_long, submit_text, type_text
 
 
 def one_text(run: Run, metrics: dict[str, Any]) -> None:
-    """A text's way down, level after level, with the compute spent, and a reply."""
-    levels = len(metrics["hierarchy"]["sizes"]) > 1
+    """Show the label of a typed text at each level, its compute, and its reply."""
     writes = "parts" in metrics["hierarchy"]
-    st.subheader("A text of your own", anchor=False)
-    with st.form("one", border=False):
-        text = type_text("Type a text, then see its way down.", height=80)
-        row = st.container(horizontal=True, vertical_alignment="center")
-        with row:
-            label = "Answer" if writes else "Classify"
-            submit_text(label, icon=PAGES[HIERARCHY][1], without=None)
-        only = "Answer coarse only" if levels else "Answer the label only"
-        coarse = row.toggle(only, key="coarse_only")
-        decoding = chosen_decoding() if writes else Decoding()
+    text, coarse, decoding = _text_form(metrics, writes)
     say_if_long(text)
     if not text:
         return
-    coming = iter(())
+    pieces = iter(())
     with st.spinner("Classifying …"):
-        cascade = classifier(run)
+        model = classifier(run)
         if writes and not coarse:
-            way, coming = cascade.tell(text, decoding)
+            answer, pieces = model.tell(text, decoding)
         else:
-            way = (cascade.up_to(1) if coarse else cascade).answer([text])
-        steps = cascade.steps(text, way)
+            answer = (model.up_to(1) if coarse else model).answer([text])
+        steps = model.steps(text, answer)
     row = st.container(horizontal=True, gap="medium")
     for step in steps:
         row.metric(
@@ -53,30 +43,49 @@ def one_text(run: Run, metrics: dict[str, Any]) -> None:
             border=True,
         )
     if coarse:
-        st.caption("The blocks above were not run.")
-    for part, some in groupby(coming, key=lambda piece: piece.part):
-        layer = cascade.layers_[cascade.tree_.depth + cascade.parts_.index(part)]
+        st.caption("The blocks above this layer were not run.")
+    for part, of_part in groupby(pieces, key=lambda piece: piece.part):
+        layer = model.layers_[model.tree_.depth + model.parts_.index(part)]
         st.caption(f"{part.capitalize()} · written at layer {layer}")
-        st.write_stream(escape_piece(piece.text) for piece in some)
+        st.write_stream(escape_piece(piece.text) for piece in of_part)
+
+
+def _text_form(metrics: dict[str, Any], writes: bool) -> tuple[str, bool, Decoding]:
+    """Draw the form; return the text, whether to stop early, and how to decode.
+
+    Stopping early means the first level only.
+    """
+    levels = len(metrics["hierarchy"]["sizes"]) > 1
+    st.subheader("A text of your own", anchor=False)
+    with st.form("one", border=False):
+        text = type_text("Type a text to see its label at each level.", height=80)
+        row = st.container(horizontal=True, vertical_alignment="center")
+        with row:
+            label = "Answer" if writes else "Classify"
+            submit_text(label, icon=PAGES[HIERARCHY][1], without=None)
+        only = "Coarsest label only" if levels else "Label only"
+        coarse = row.toggle(only, key="coarse_only")
+        decoding = chosen_decoding() if writes else Decoding()
+    return text, coarse, decoding
 
 
 def chosen_decoding() -> Decoding:
-    """How the words of a reply are chosen."""
+    """Draw the settings of decoding; return them. They say how words are chosen."""
     row = st.container(horizontal=True)
     temperature = row.number_input(
         "Temperature", 0.0, 2.0, 0.0, 0.1, key="temperature", width=130,
-        help="0 takes the likeliest word each time; more draws others, too.",
+        help="0 always takes the likeliest word. Higher values also draw others.",
     )  # fmt: skip
     top_p = row.number_input(
         "Top-p", 0.05, 1.0, 1.0, 0.05, key="top_p", width=130,
-        help="Words are drawn among the likeliest that make up this probability.",
+        help="Words are drawn from the likeliest words with this total probability.",
     )  # fmt: skip
     seed = row.number_input("Seed", 0, value=0, key="seed", width=130)
     return Decoding(temperature, top_p, int(seed))
 
 
 def generation(run: Run, scores: dict[str, Any]) -> None:
-    """How good the replies to test texts are, and what they are."""
+    """Show the scores of the replies to test texts, and the replies themselves."""
     st.subheader("The reply", anchor=False)
     value = st.column_config.NumberColumn(format="%.2f")
     st.dataframe(
@@ -84,13 +93,13 @@ def generation(run: Run, scores: dict[str, Any]) -> None:
         hide_index=True,
         column_config={"value": value},
     )
-    said = f"On {scores['n']:,} test texts, each word the likeliest one."
+    caption = f"On {scores['n']:,} test texts; each word is the likeliest one."
     if scores["cut"]:
-        said += (
-            f" {scores['cut']:,} of {scores['of']:,} rows had a reply or thought "
-            f"of more than {scores['length']} tokens, the rest of which was cut."
+        caption += (
+            f" In {scores['cut']:,} of {scores['of']:,} rows the reply or thought was "
+            f"cut to {scores['length']} tokens."
         )
-    st.caption(said)
+    st.caption(caption)
     with st.expander("Written and true replies"):
         frame = read(run, "replies").merge(
             read(run, "corpus")["text"], left_on="row", right_index=True

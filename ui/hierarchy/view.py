@@ -1,4 +1,4 @@
-"""Hierarchy: the tree of labels, the layer of each level, and a text's way down."""
+"""Hierarchy: the tree of labels, the layer of each level, and the path of one text."""
 
 from collections.abc import Mapping
 from itertools import pairwise
@@ -24,37 +24,37 @@ from ui.hierarchy.one_text import generation, one_text
 from ui.shell.frame import empty_state, pick_run
 from ui.shell.messages import escape
 from ui.shell.page_list import DATA, TRAIN
-from ui.shell.reuse_button import reuse
+from ui.shell.reuse_button import reuse_button
 from ui.shell.widgets import PERCENT, in_percent
 from ui.state.clicks import clicked_level
 from ui.state.navigation import go
 from ui.train import settings
 
-RIVALS = {
-    "flat": "Finest labels alone, tuned the same way",
-    "separate": "A model of its own for each level, tuned the same way",
+BASELINE_TITLES = {
+    "flat": "Only the finest labels, tuned the same way",
+    "separate": "A separate model for each level, tuned the same way",
     "inner_probe": "Linear probes of the same layers, not tuned",
 }
 _CURVES = (
-    "A probe of each level on every layer of the model before it was tuned, on **{n:,} "
-    "validation texts**, with 95 % intervals. The ring marks the layer that answers. "
-    "Click a point to choose another one."
+    "A probe of each level on every layer of the model before the tuning, on **{n:,} "
+    "validation texts**, with 95 % intervals. The ring marks the layer that decides "
+    "the level. Click a point to choose another layer."
 )
 _ALL = "all texts"
 TREE = (
-    "Number and size: texts of all splits. Percent and colour: share of the test texts "
-    "whose path down to there is right. Click a label to zoom in, its left edge to "
-    "come back."
+    "Number and size: texts of all splits. Percent and colour: the share of test texts "
+    "whose labels are right down to this level. Click a label to zoom in, and its left "
+    "edge to zoom out."
 )
 
 
-def scores(metrics: dict[str, Any]) -> None:
-    """Accuracy of each level, of whole paths, and the same of the baselines."""
+def show_level_scores(metrics: dict[str, Any]) -> None:
+    """Show the accuracy of each level and of whole paths, and that of the baselines."""
     about, test = metrics["hierarchy"], metrics["test"]
     whole = max(metrics["cost"]["flops_per_token_total"], 1)
     row = st.container(horizontal=True, gap="medium")
-    told = zip(test["levels"], about["layers"], about["flops_per_token"], strict=False)
-    for level, layer, flops in told:
+    costs = zip(test["levels"], about["layers"], about["flops_per_token"], strict=False)
+    for level, layer, flops in costs:
         row.metric(
             f"{escape(level['column'])} · layer {layer}",
             percent(level["accuracy"]),
@@ -71,11 +71,11 @@ def scores(metrics: dict[str, Any]) -> None:
         delta_color="off",
         delta_arrow="off",
         border=True,
-        help="Joint path accuracy: the share of test texts of which every level is "
-        "right. Consistency: the share whose labels fit together, as a level is chosen "
-        "among the children of the one above.",
+        help="Joint path accuracy: the share of test texts with the right label at "
+        "every level. Consistency: the share of test texts whose labels fit together, "
+        "so that each label is a child of the label above it.",
     )
-    table = in_percent(rival_table(metrics), *PERCENTS)
+    table = in_percent(baseline_table(metrics), *PERCENTS)
     st.dataframe(table, hide_index=True, column_config=PERCENTS)
 
 
@@ -85,26 +85,28 @@ PERCENTS = {
 }
 
 
-def rival_table(metrics: dict[str, Any]) -> pd.DataFrame:
-    """This classifier and what it is held against, on the test texts."""
-    known = {name: metrics["baselines"].get(name) for name in RIVALS}
+def baseline_table(metrics: dict[str, Any]) -> pd.DataFrame:
+    """The scores of this classifier and of its baselines on the test texts."""
+    known = {name: metrics["baselines"].get(name) for name in BASELINE_TITLES}
     rows = [("**This classifier**", metrics["test"])]
-    rows += [(RIVALS[name], found) for name, found in known.items() if found]
+    rows += [
+        (BASELINE_TITLES[name], scored) for name, scored in known.items() if scored
+    ]
     return pd.DataFrame(
         {
             "classifier": name.strip("*"),
-            "joint path": found["joint_accuracy"],
-            "95 %": interval(found["joint_interval"]),
-            "finest label": found["accuracy"],
-            "macro-F1": found["macro_f1"],
-            "consistency": found["consistency"],
+            "joint path": scored["joint_accuracy"],
+            "95 %": interval(scored["joint_interval"]),
+            "finest label": scored["accuracy"],
+            "macro-F1": scored["macro_f1"],
+            "consistency": scored["consistency"],
         }
-        for name, found in rows
+        for name, scored in rows
     )
 
 
-def tree(frame: pd.DataFrame) -> None:
-    """The tree, and what is mistaken for what inside a parent."""
+def show_tree(frame: pd.DataFrame) -> None:
+    """Draw the tree of labels, and the mistakes among the children of one label."""
     nodes = node_table(frame)
     st.subheader("The labels", anchor=False)
     alt = "Tree of the labels with texts and accuracy of each"
@@ -114,7 +116,7 @@ def tree(frame: pd.DataFrame) -> None:
         shown = in_percent(nodes, "accuracy").drop(columns=["id", "parent"])
         share = st.column_config.NumberColumn(format=PERCENT)
         st.dataframe(shown, hide_index=True, column_config={"accuracy": share})
-    st.subheader("Mistakes inside a parent", anchor=False)
+    st.subheader("Mistakes among the labels of a parent", anchor=False)
     parents = nodes.loc[nodes["level"] < nodes["level"].max(), "id"].tolist()
     parent = st.selectbox("Parent", [_ALL, *parents], width=420, key="parent")
     path = () if parent == _ALL else tuple(parent.split(SEPARATOR))
@@ -122,16 +124,16 @@ def tree(frame: pd.DataFrame) -> None:
     alt = f"True against predicted labels under {parent}"
     chart(confusion_map(counts), "children", alt=alt)
     st.caption(
-        f"{int(counts.to_numpy().sum()):,} test texts; shade: share of the line. "
-        "*elsewhere*: predicted under another parent."
+        f"{int(counts.to_numpy().sum()):,} test texts. Shade: share of the row. "
+        "*elsewhere*: a label of another parent was predicted."
     )
 
 
 def _layers(run: Run, metrics: dict[str, Any]) -> None:
-    """Where each level can be read, and where it is."""
+    """Draw how well each layer predicts each level, and the layer that decides it."""
     st.subheader("The layer of each level", anchor=False)
-    rungs = read(run, "levels")
-    figure = rung_curves(rungs, layer_names=metrics["backbone"]["layer_names"])
+    scores = read(run, "levels")
+    figure = rung_curves(scores, layer_names=metrics["backbone"]["layer_names"])
     alt = "Validation accuracy of the probes of each level by layer"
 
     def take(event: Mapping[str, Any]) -> None:
@@ -140,16 +142,17 @@ def _layers(run: Run, metrics: dict[str, Any]) -> None:
             st.session_state[layer_key(run, level)] = layer
 
     chart(figure, "levels", alt=alt, on_click=take)
-    st.caption(_CURVES.format(n=int(rungs["n"].iloc[0])))
-    other_layers(run, metrics["hierarchy"], sorted(rungs["layer"].unique().tolist()))
+    st.caption(_CURVES.format(n=int(scores["n"].iloc[0])))
+    choose_layers(run, metrics["hierarchy"], sorted(scores["layer"].unique().tolist()))
 
 
 def layer_key(run: Run, place: int) -> str:
+    """The widget key of the layer for the level at `place`."""
     return f"layer_{run.folder.name}_{place}"
 
 
-def other_layers(run: Run, about: dict[str, Any], stack: list[int]) -> None:
-    """The layers as chosen by hand, and a run that answers there."""
+def choose_layers(run: Run, about: dict[str, Any], layers: list[int]) -> None:
+    """Draw the choice of a layer for each level, and the button that trains so."""
     chosen: list[int] = []
     with st.container(horizontal=True, vertical_alignment="bottom"):
         names = (*about["columns"], *about.get("parts", ()))
@@ -157,7 +160,7 @@ def other_layers(run: Run, about: dict[str, Any], stack: list[int]) -> None:
             key = layer_key(run, place)
             st.session_state.setdefault(key, about["layers"][place])
             label = f"Layer of {escape(name)}"
-            chosen.append(st.selectbox(label, stack, width=190, key=key))
+            chosen.append(st.selectbox(label, layers, width=190, key=key))
         rising = all(low < high for low, high in pairwise(chosen))
         start = st.button(
             "Train with these layers",
@@ -166,47 +169,51 @@ def other_layers(run: Run, about: dict[str, Any], stack: list[int]) -> None:
         )
     if not rising:
         st.caption(
-            ":orange[:material/warning:] A finer level needs a higher layer than the "
-            "coarser one before it."
+            ":orange[:material/warning:] Each level needs a higher layer than the "
+            "coarser level before it."
         )
     if start:
         train = run.config.train
-        wish = train.hierarchy.changed(layers=tuple(chosen))
+        hierarchy = train.hierarchy.changed(layers=tuple(chosen))
         name = f"layers {', '.join(map(str, chosen))} · {run.name}"
-        _begin(run, name, train.changed(hierarchy=wish))
+        _begin(run, name, train.changed(hierarchy=hierarchy))
 
 
 def _begin(run: Run, name: str, train: TrainConfig, **columns: Any) -> None:
-    """Start a run on the same table, and watch it."""
+    """Start a run on the same table and show its progress."""
     data = run.config.data.changed(**columns)
     folder = jobs.start(RunConfig(name=name, data=data, train=train))
     go(TRAIN, run=folder.name)
 
 
-def offer(run: Run) -> None:
-    """A run without levels: train them if its table has some, else say so."""
+def offer_levels(run: Run) -> None:
+    """Offer to train the levels of the table of `run`, which learned only one level.
+
+    If the table has one column of labels, say how to choose more, and stop the page.
+    """
     labels = read(run, "report").columns.labels if run.has("report.json") else ()
     if len(labels) < 2:
         empty_state(
-            "No levels here",
+            "No levels in this run",
             "This run has one level of labels. Choose two to four columns of labels, "
             "from coarse to fine, and train on them first.",
             page=DATA,
             label="Choose data",
-            more=lambda: reuse(
+            more=lambda: reuse_button(
                 run,
                 "Choose columns of its table",
                 icon=":material/table_view:",
                 page=DATA,
             ),
         )
-    named = " › ".join(escape(label) for label in labels)
+    path = " › ".join(escape(label) for label in labels)
     st.markdown(
-        f"This run learned the finest of **{named}** alone. Tune the model to decide "
-        "the coarse labels at inner layers, and compare it with models that do not."
+        f"This run learned only the finest level of **{path}**. Tune the model to "
+        "decide the coarse labels at inner layers, and compare it with models that do "
+        "not."
     )
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        epochs, seconds = settings.most(TuneConfig().epochs)
+        epochs, seconds = settings.choose_limits(TuneConfig().epochs)
         start = st.button(
             "Train the levels", type="primary", icon=":material/play_arrow:"
         )
@@ -217,15 +224,15 @@ def offer(run: Run) -> None:
 
 
 def show_page() -> None:
-    """What stands below the title."""
+    """Draw the page below its title."""
     run = pick_run()
     metrics = read(run, "metrics")
     if "hierarchy" not in metrics:
-        offer(run)
+        offer_levels(run)
         st.stop()
-    scores(metrics)
+    show_level_scores(metrics)
     one_text(run, metrics)
     if "generation" in metrics["test"]:
         generation(run, metrics["test"]["generation"])
-    tree(with_labels(read(run, "predictions"), read(run, "corpus")))
+    show_tree(with_labels(read(run, "predictions"), read(run, "corpus")))
     _layers(run, metrics)

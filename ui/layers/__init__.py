@@ -1,1 +1,1 @@
-"""The page Layers: what each layer knows, and smaller classifiers."""
+"""The page Layers: how well each layer predicts the labels, and cheaper classifiers."""

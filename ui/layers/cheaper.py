@@ -1,4 +1,4 @@
-"""What a smaller classifier would cost and keep, and the making of one."""
+"""The cost and accuracy of cheaper classifiers, and the button that makes one."""
 
 from typing import Any
 
@@ -22,21 +22,21 @@ from stc_core.runs import jobs
 from stc_core.runs.run import Run
 from ui.cache.run_files import read
 from ui.charts.chart import chart
-from ui.layers.picked import way_to, why_this
+from ui.layers.picked import near_option_button, show_reasons
 from ui.shell.page_list import TRAIN
 from ui.state.clicks import click_option
 from ui.state.navigation import context, go, pick
 
 DIALS = (
-    "A point is a classifier that reads no layer above its own, selected anew from "
-    "there; fuller: more neurons. Chosen on **{n:,} validation texts**; the {n_test:,} "
-    "test texts choose nothing.{line} Click a point, or turn the dials."
+    "A point is a classifier that reads no layer above its own, with neurons selected "
+    "again. Darker: more neurons. Points are chosen on **{n:,} validation texts**, not "
+    "on the {n_test:,} test texts.{line} Click a point, or move the sliders."
 )
-LINE = " No cheaper point does better than one on the line."
+LINE = " A point is on the line if no cheaper point is better."
 CHEAPER_BY: tuple[Score, ...] = ("accuracy", "macro_f1")
 
 
-def trade(run: Run, metric: Any) -> None:
+def show_trade(run: Run, metric: Any) -> None:
     points = read(run, "curves")
     left, right = st.columns(2, gap="large")
     with left:
@@ -44,22 +44,22 @@ def trade(run: Run, metric: Any) -> None:
         figure = neuron_curve(points, metric)
         chart(figure, "neuron_curve", alt="Validation score by number of neurons")
     with right:
-        st.subheader("How deep one has to go", anchor=False)
+        st.subheader("How many layers are enough", anchor=False)
         figure = depth_curve(points, metric)
         chart(figure, "depth_curve", alt="Validation score, compute saved by depth")
 
 
-def cheaper(run: Run, metric: Any) -> None:
-    """Depth and number of neurons as dials over accuracy and cost."""
+def show_cheaper(run: Run, metric: Any) -> None:
+    """Draw accuracy against cost, and sliders for the depth and the neurons."""
     if not run.has("frontier.parquet") or run.config.train.recipe != "stc":
         return
     options = read(run, "frontier")
     st.subheader("What a cheaper classifier gives", anchor=False)
-    near = why_this(run, options)
+    near = show_reasons(run, options)
     left, right = st.columns([3, 2], gap="large")
     with right:
         place = dials(options)
-        way_to(near, place)
+        near_option_button(near, place)
     with left:
         cost: Any = pick(
             "cost",
@@ -76,22 +76,27 @@ def cheaper(run: Run, metric: Any) -> None:
         n, n_test = options["n"].iloc[0], options["n_test"].iloc[0]
         line = LINE if len(undominated(options, cost, metric)) > 1 else ""
         st.caption(DIALS.format(n=n, n_test=n_test, line=line))
-    here = options["layer"].eq(place.layer) & options["neurons"].eq(place.neurons)
+    is_place = options["layer"].eq(place.layer) & options["neurons"].eq(place.neurons)
     with right:
-        _option(run, records(options.loc[here])[0], float(options["ms_per_text"].max()))
+        slowest = float(options["ms_per_text"].max())
+        _option(run, records(options.loc[is_place])[0], slowest)
 
 
 def dials(options: pd.DataFrame) -> FrontierPlace:
-    """The option that the context holds, else the one that is this run's."""
+    """Draw the two sliders; return the option that they show.
+
+    It is the option of the context, or the run's own option if the context has none.
+    """
     chosen = records(options.loc[options["chosen"].astype(bool)])[0]
-    layer = pick_one("depth", "Highest layer", options["layer"], chosen["layer"])
+    layer = pick_value("depth", "Highest layer", options["layer"], chosen["layer"])
     sizes = options.loc[options["layer"] == layer, "neurons"]
-    held = context().size or chosen["neurons"]
-    size = max((n for n in sizes if n <= held), default=min(sizes))
-    return FrontierPlace(layer, pick_one("size", "Neurons", sizes, int(size)))
+    wanted = context().size or chosen["neurons"]
+    size = max((n for n in sizes if n <= wanted), default=min(sizes))
+    return FrontierPlace(layer, pick_value("size", "Neurons", sizes, int(size)))
 
 
-def pick_one(field: str, label: str, values: Any, default: int) -> int:
+def pick_value(field: str, label: str, values: Any, default: int) -> int:
+    """Draw a slider over `values`, a caption for a single value; return the value."""
     known = sorted({int(value) for value in values})
     if len(known) == 1:
         st.caption(f"{label}: {known[0]:,}")
@@ -100,7 +105,7 @@ def pick_one(field: str, label: str, values: Any, default: int) -> int:
 
 
 def _option(run: Run, row: dict[str, Any], slowest: float) -> None:
-    """What one option gives and costs, and the way to have it."""
+    """Show what one option gives and costs, and the button that makes it."""
     facts = [
         ("Validation", display.percent(row["accuracy"]), bounds(row, "accuracy")),
         ("Test", display.percent(row["test_accuracy"]), bounds(row, "test_accuracy")),
@@ -110,11 +115,11 @@ def _option(run: Run, row: dict[str, Any], slowest: float) -> None:
             count(row["n_test"], "text"),
         ),
         (
-            "Time a text",
+            "Time per text",
             f"{row['ms_per_text']:.1f} ms",
-            f"{display.percent(row['ms_per_text'] / slowest)} of all layers'",
+            f"{display.percent(row['ms_per_text'] / slowest)} of all layers",
         ),
-        ("Compute saved", display.percent(1 - row["flops_share"]), "FLOPs a token"),
+        ("Compute saved", display.percent(1 - row["flops_share"]), "FLOPs per token"),
         (
             "Parameters",
             f"{row['parameters'] / 1e6:,.1f} M",
@@ -135,8 +140,8 @@ def _option(run: Run, row: dict[str, Any], slowest: float) -> None:
             icon=":material/content_cut:",
             key="make",
         ):
-            place = int(row["layer"]), int(row["neurons"])
-            folder = jobs.start(shrink_options.smaller(run, option=place))
+            option = int(row["layer"]), int(row["neurons"])
+            folder = jobs.start(shrink_options.shrink_config(run, option=option))
             go(TRAIN, run=folder.name)
 
 

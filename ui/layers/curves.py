@@ -1,4 +1,4 @@
-"""Layers: where the labels can be read, with how many neurons, at which depth."""
+"""The curves of the page Layers: the scores of the probes by layer, nu, attention."""
 
 from collections.abc import Sequence
 from typing import Any, Literal, NamedTuple, get_args
@@ -35,34 +35,38 @@ NOTE = (
     "texts**{bars}."
 )
 TEST_NOTE = (
-    "Lines: results on the **{n:,} test texts**, which chose nothing; a "
-    "point picked as the best of many is a little flattered. "
+    "Lines: results on the **{n:,} test texts**, which were not used to choose "
+    "anything. The best of many points is partly lucky, so it is a little too high. "
 )
-CLICK = "Click a point, or choose its layer, to see what was kept there."
+CLICK = "Click a point, or choose its layer, to see which neurons were kept there."
 _ALL = "all classes"
 _CONTROL = (
-    "The control is the same probe, chosen in the same way, on shuffled labels: what "
-    "can be got out of nothing. Selectivity is what the score has over it."
+    "The control is the same kind of probe on shuffled labels: it shows the score "
+    "that is reached by luck. Selectivity is the score minus the control."
 )
-NO_CONTROL = "It is of all classes, and runs of older versions have none."
+NO_CONTROL = (
+    "The control exists only for all classes together. Runs of older versions have "
+    "none."
+)
 _Shown = Literal["scores", "with control", "selectivity"]
 _SHOWN: tuple[_Shown, ...] = get_args(_Shown)
 _NU = (
-    "ν = spread inside the classes over distance between them, by layer, on the "
-    "training texts: lower is better, ★ is the least. No probe is fitted for it."
+    "ν = spread inside the classes divided by the distance between them, by layer, on "
+    "the training texts. Lower is better; ★ marks the lowest. No probe is needed."
 )
 _ATTENTION = (
-    "The share of each layer's hidden states, each brought to one scale, in what the "
-    "head of this run **reads**. That is no proof that the labels are there."
+    "The share of each layer's hidden states in what the head of this run **reads**. "
+    "All hidden states are scaled alike. A share is no proof that the layer holds the "
+    "labels."
 )
 ATTENTIVE = (
-    "The classifier of this run reads by attention. All else on this page is of the "
-    "probes and the sparse classifier that came before it."
+    "The classifier of this run reads by attention. Everything else on this page "
+    "describes the probes and the sparse classifier that were trained before it."
 )
 
 
 class Wish(NamedTuple):
-    """What the curves are to show."""
+    """The settings of the curves: what the user wants to see."""
 
     score: Score
     shown: _Shown
@@ -73,12 +77,18 @@ class Wish(NamedTuple):
 
 
 def held_metric() -> Metric:
-    """What all but the curves show, which have an AUC, too."""
+    """The score that the page shows outside the curves: accuracy or macro-F1.
+
+    The curves can show the AUC as well.
+    """
     return "macro_f1" if context().score == "macro_f1" else "accuracy"
 
 
 def choose_score(names: Sequence[Score], row: Any = st) -> Score:
-    """One of these scores: the one that was chosen in the other tab, if it is one."""
+    """Draw the choice of a score; return it.
+
+    A choice in the other tab holds here, too, if `names` contains it.
+    """
     return pick(
         "score",
         "Score",
@@ -91,18 +101,18 @@ def choose_score(names: Sequence[Score], row: Any = st) -> Score:
 
 
 def controls(run: Run, probes: pd.DataFrame) -> Wish:
-    """Which curves to draw; no choice means all."""
+    """Draw the controls of the curves; return what to draw.
+
+    No choice of sites or poolings means all of them.
+    """
     row = st.container(horizontal=True, vertical_alignment="top", gap="medium")
     by_class = run.has("classes.parquet")
-    names = [name for name in POOLING_RULES if name in set(probes["pooling"])]
-    names += sorted(set(probes["pooling"]) - set(POOLING_RULES))
-    here = [kind for kind in SITE_KINDS if kind in set(probes["kind"])]
     classes = read(run, "metrics")["classes"] if by_class else []
     score = choose_score([name for name in SCORES if by_class or name != "auc"], row)
     with row.container(width=190, height=FIELD, border=False):
         label = pick(
             "label",
-            "Of",
+            "Class",
             [None, *classes],
             format_func=lambda name: name or _ALL,
             placeholder=_ALL,
@@ -118,11 +128,24 @@ def controls(run: Run, probes: pd.DataFrame) -> Wish:
         key="shown",
         help=_CONTROL if of_all else f"{_CONTROL} {NO_CONTROL}",
     )
-    # A row of its own: one that breaks when its widgets come moves the chart below it.
+    # A second row, because a row that wraps later would move the chart below.
     row = st.container(horizontal=True, vertical_alignment="top", gap="medium")
+    kinds, poolings = _choose_sites(probes, row)
+    last = row.container(height=FIELD, border=False, vertical_alignment="bottom")
+    lines = last.toggle("Baselines", value=True, key="baselines", persist_state="page")
+    shown = shown if of_all else _SHOWN[0]
+    lines = lines and label is None and shown != "selectivity"
+    return Wish(score, shown, label, kinds, poolings, lines)
+
+
+def _choose_sites(probes: pd.DataFrame, row: Any) -> tuple[list[str], list[str]]:
+    """The kinds of site and the poolings to draw; all if none is chosen."""
+    names = [name for name in POOLING_RULES if name in set(probes["pooling"])]
+    names += sorted(set(probes["pooling"]) - set(POOLING_RULES))
+    known_kinds = [kind for kind in SITE_KINDS if kind in set(probes["kind"])]
     kinds = row.pills(
         "Read from",
-        here,
+        known_kinds,
         selection_mode="multi",
         format_func=lambda name: SITE_KINDS[name],
         key="layer_kinds",
@@ -135,14 +158,10 @@ def controls(run: Run, probes: pd.DataFrame) -> Wish:
         key="layer_poolings",
         persist_state="page",
     )
-    last = row.container(height=FIELD, border=False, vertical_alignment="bottom")
-    lines = last.toggle("Baselines", value=True, key="baselines", persist_state="page")
-    shown = shown if of_all else _SHOWN[0]
-    lines = lines and label is None and shown != "selectivity"
-    return Wish(score, shown, label, kinds or here, poolings or names, lines)
+    return kinds or known_kinds, poolings or names
 
 
-def curves(run: Run, probes: pd.DataFrame, wish: Wish) -> None:
+def show_curves(run: Run, probes: pd.DataFrame, wish: Wish) -> None:
     metrics = read(run, "metrics")
     points = readings(
         probes.loc[
@@ -155,14 +174,14 @@ def curves(run: Run, probes: pd.DataFrame, wish: Wish) -> None:
         selectivity=wish.shown == "selectivity",
     )
     if points.empty:
-        st.info("Validation has no text of this class: there is nothing to score.")
+        st.info("No validation text has this class, so there is nothing to score.")
         return
-    named = SCORES[wish.score] if wish.label is None else OF_A_CLASS[wish.score]
+    title = SCORES[wish.score] if wish.label is None else OF_A_CLASS[wish.score]
     lines = reference_lines(metrics, wish.score) if wish.lines else []
     figure = layer_curves(
         points,
         lines,
-        named=f"{named}, less the control" if wish.shown == "selectivity" else named,
+        named=f"{title} minus control" if wish.shown == "selectivity" else title,
         layer_names=metrics["backbone"]["layer_names"],
         picked=context().layer,
         control=wish.shown == "with control",
@@ -171,17 +190,17 @@ def curves(run: Run, probes: pd.DataFrame, wish: Wish) -> None:
     chart(figure, "layer_chart", alt=alt, turn=click_layer)
     bars = ", with 95 % intervals" if wish.score == "accuracy" else ""
     mute = ", ".join(mute_places(probes))
-    left_out = f" Not drawn, as nothing can be read there: {mute}." if mute else ""
-    said = NOTE.format(n=int(points["n"].iloc[0]), bars=bars)
-    told = TEST_NOTE.format(n=metrics["test"]["n"]) if lines else ""
-    st.caption(f"{said} {told}{CLICK}{left_out}")
+    left_out = f" Not drawn, as no probe reads anything there: {mute}." if mute else ""
+    points_note = NOTE.format(n=int(points["n"].iloc[0]), bars=bars)
+    lines_note = TEST_NOTE.format(n=metrics["test"]["n"]) if lines else ""
+    st.caption(f"{points_note} {lines_note}{CLICK}{left_out}")
 
 
 def show_spread(run: Run) -> None:
-    """The variability of the hidden states, which needs no probe."""
+    """Draw the variability of the hidden states, which needs no probe."""
     if not run.has("variability.json"):
         return
-    st.subheader("How far the classes stand apart", anchor=False)
+    st.subheader("How well each layer separates the classes", anchor=False)
     variability_chart(run)
     with st.container(horizontal=True, vertical_alignment="center"):
         st.caption(_NU, width="stretch")
@@ -189,26 +208,26 @@ def show_spread(run: Run) -> None:
 
 
 def other_note(metrics: dict[str, Any]) -> None:
-    """Of a run with another classifier: what of this page is not of that."""
+    """Say which parts of the page do not describe the classifier of the run, if any."""
     if "tuning" in metrics:
         st.info(
             f"The classifier of this run reads layer {metrics['tuning']['layer']} of a "
-            "tuned model. Probes, curves and ν are of the model before it was tuned.",
+            "tuned model. Probes, curves and ν describe the model before the tuning.",
             icon=":material/tune:",
         )
     if "attention" in metrics:
         st.info(ATTENTIVE, icon=":material/visibility:")
 
 
-def attended(metrics: dict[str, Any]) -> None:
-    """Of a run that reads by attention: how much of each layer."""
+def show_attention(metrics: dict[str, Any]) -> None:
+    """Draw how much attention reads of each layer, if the run reads by attention."""
     if "attention" not in metrics:
         return
-    told = metrics["attention"]
+    attention = metrics["attention"]
     st.subheader("What attention reads", anchor=False)
     figure = layer_shares(
-        told["layers"],
-        told["layer_shares"],
+        attention["layers"],
+        attention["layer_shares"],
         layer_names=metrics["backbone"]["layer_names"],
     )
     alt = "Share of each layer that the classifier reads"
@@ -217,7 +236,7 @@ def attended(metrics: dict[str, Any]) -> None:
 
 
 def parent_note(metrics: dict[str, Any]) -> None:
-    """Of a run that was made from another: from which."""
+    """Name the run from which this run was made, if there is one."""
     if parent := metrics.get("parent"):
         st.caption(
             f":material/content_cut: Made from *{escape(parent['name'])}*: "
@@ -226,8 +245,11 @@ def parent_note(metrics: dict[str, Any]) -> None:
         )
 
 
-def readable(probes: pd.DataFrame) -> pd.DataFrame:
-    """The best first; where nothing can be read any penalty does: none is told."""
+def readable_probes(probes: pd.DataFrame) -> pd.DataFrame:
+    """The columns of the probes that people read, the most accurate probe first.
+
+    A probe without weights has a dash for C, because every penalty gives the same.
+    """
     shown = probes.loc[:, _COLUMNS].sort_values(
         "accuracy", ascending=False, kind="stable"
     )
@@ -235,8 +257,8 @@ def readable(probes: pd.DataFrame) -> pd.DataFrame:
     return shown.assign(C=[f"{c:.3g}" if kept else "–" for c, kept in pairs])
 
 
-def numbers(shown: pd.DataFrame, name: str, table: pd.DataFrame) -> None:
-    """A table as it is read, and all of it as a file."""
+def show_numbers(shown: pd.DataFrame, name: str, table: pd.DataFrame) -> None:
+    """Show the table `shown`, and a button that downloads the full `table`."""
     with st.expander("The numbers", icon=":material/table:"):
         st.dataframe(shown, hide_index=True, height=320)
         st.download_button(

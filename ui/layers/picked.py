@@ -1,4 +1,4 @@
-"""The place of a run that is looked at, what was kept there, and why so much."""
+"""The chosen layer or probe, its kept neurons, and the reasons for this classifier."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -7,7 +7,7 @@ import pandas as pd
 import streamlit as st
 
 from stc_core.analysis import shrink_options
-from stc_core.analysis.frontier_reasons import nearly, points, reasons
+from stc_core.analysis.frontier_reasons import near_options, points, reasons
 from stc_core.analysis.layer_scores import best_probes
 from stc_core.display import percent
 from stc_core.metrics.scores import METRICS, Metric
@@ -16,16 +16,16 @@ from stc_core.selection.frontier import Option
 from ui.cache.run_files import read
 from ui.shell.page_list import NEURONS
 from ui.state.navigation import context, link, pick, remember
-from ui.state.stale_events import news, show
+from ui.state.stale_events import set_widget, unless_stale
 
-NOWHERE = "Choose a layer, or click a point above, to see what was kept there."
+NOWHERE = "Choose a layer, or click a point above, to see which neurons were kept."
 
 
 def show_layer(run: Run, probes: pd.DataFrame, metric: Metric = "accuracy") -> None:
-    """The layer and probe that are looked at, what is known of them, and their neurons.
+    """Draw the choice of layer and probe, their score, and a link to their neurons.
 
-    The choices do what a click on the curves does, for those who use no mouse. There
-    are always two lines, so that a choice moves nothing below.
+    The choices do the same as a click on the curves, for users without a mouse. The
+    box always has two lines, so that a choice does not move what is below.
     """
     best = best_probes(probes)
     layers = sorted({int(layer) for layer in best["layer"]})
@@ -36,34 +36,36 @@ def show_layer(run: Run, probes: pd.DataFrame, metric: Metric = "accuracy") -> N
                 "layer",
                 "Layer to look at",
                 [None, *layers],
-                format_func=lambda one: "none" if one is None else str(one),
+                format_func=lambda layer: "none" if layer is None else str(layer),
                 placeholder="none",
                 width=130,
             )
-            there = best.loc[best["layer"] == context().layer]
-            place = probe_choice(there)
+            of_layer = best.loc[best["layer"] == context().layer]
+            probe = probe_choice(of_layer)
             st.button(
                 "Clear",
                 key="clear_layer",
                 disabled=context().layer is None,
                 on_click=lambda: remember(layer=None, kind=None, pooling=None),
             )
-        held = context().layer
-        if held is not None and there.empty:
+        layer = context().layer
+        if layer is not None and of_layer.empty:
             known = f"{layers[0]} to {layers[-1]}"
-            st.markdown(f"This run has no probe of layer {held}, but of {known}.")
-        elif there.empty:
+            st.markdown(
+                f"This run has no probe of layer {layer}. It has probes of layers "
+                f"{known}."
+            )
+        elif of_layer.empty:
             st.markdown(NOWHERE)
         else:
-            _sentences(run, there, place, metric, row=row)
+            _sentences(run, of_layer, probe, metric, row=row)
 
 
-def probe_choice(there: pd.DataFrame) -> tuple[str, str] | None:
-    """The kind and pooling of the probe that the context names; None: the best one."""
-    known = list(zip(there["kind"], there["pooling"], strict=True))
-    now = context()
-    held = (now.kind, now.pooling)
-    show("probe_choice", held if held in known else None)
+def probe_choice(of_layer: pd.DataFrame) -> tuple[str, str] | None:
+    """Draw the choice of a probe; return its kind and pooling, None for the best."""
+    known = list(zip(of_layer["kind"], of_layer["pooling"], strict=True))
+    current = (context().kind, context().pooling)
+    set_widget("probe_choice", current if current in known else None)
 
     def write(value: tuple[str, str] | None) -> None:
         kind, pooling = value or (None, None)
@@ -72,34 +74,36 @@ def probe_choice(there: pd.DataFrame) -> tuple[str, str] | None:
     return st.selectbox(
         "Probe",
         [None, *known],
-        format_func=lambda one: " · ".join(one) if one else "the best",
+        format_func=lambda probe: " · ".join(probe) if probe else "the best",
         placeholder="the best",
         key="probe_choice",
-        on_change=news("probe_choice", write),
-        disabled=there.empty,
+        on_change=unless_stale("probe_choice", write),
+        disabled=of_layer.empty,
         width=150,
     )
 
 
 def _sentences(
     run: Run,
-    there: pd.DataFrame,
-    place: tuple[str, str] | None,
+    of_layer: pd.DataFrame,
+    probe: tuple[str, str] | None,
     metric: Metric,
     *,
     row: Any,
 ) -> None:
-    """The score of the probe, how many of its neurons were kept, and where they are."""
-    which = "best probe"
-    if place is not None:
-        kind, pooling = place
-        there = there.loc[(there["kind"] == kind) & (there["pooling"] == pooling)]
+    """Show the score of the probe, its number of kept neurons, and a link to them."""
+    which, probes = "best probe", of_layer
+    if probe is not None:
+        kind, pooling = probe
+        probes = of_layer.loc[
+            (of_layer["kind"] == kind) & (of_layer["pooling"] == pooling)
+        ]
         which = "probe"
-    top = there.loc[there[metric].idxmax()]
-    n, said = _kept(run, which, top)
+    top = probes.loc[probes[metric].idxmax()]
+    n, kept = _kept(run, which, top)
     st.markdown(
         f"**Layer {top['layer']}** · {which} `{top['site']}` by {top['pooling']}: "
-        f"{METRICS[metric]} {percent(top[metric])} on validation{said}"
+        f"{METRICS[metric]} {percent(top[metric])} on validation{kept}"
     )
     if n:
         with row:
@@ -107,42 +111,46 @@ def _sentences(
 
 
 def _kept(run: Run, which: str, top: pd.Series) -> tuple[int, str]:
-    """How many of the kept neurons are at the place looked at, and in words."""
+    """The number of kept neurons in the chosen layer or probe, also in words."""
     if not run.has("neurons.parquet"):
         return 0, ""
     neurons = read(run, "neurons")
-    here = neurons["layer"] == top["layer"]
+    is_here = neurons["layer"] == top["layer"]
     if which == "probe":
-        here &= (neurons["kind"] == top["kind"]) & (
+        is_here &= (neurons["kind"] == top["kind"]) & (
             neurons["pooling"] == top["pooling"]
         )
-    n = int(here.sum())
-    many = f"{n:,} of the {len(neurons):,} neurons that were kept are here"
-    return n, f" · {many if n else 'none of its neurons was kept'}"
+    n = int(is_here.sum())
+    share = f"{n:,} of the {len(neurons):,} kept neurons are here"
+    return n, f" · {share if n else 'none of its neurons was kept'}"
 
 
-def why_this(run: Run, frontier: pd.DataFrame) -> list[Option]:
-    """Says why the run has the classifier it has; the cheaper one that comes near."""
+def show_reasons(run: Run, frontier: pd.DataFrame) -> list[Option]:
+    """Show why the run has this classifier; return the cheaper options that come near.
+
+    The list is empty if no cheaper option is near enough.
+    """
     options, n = shrink_options.options_in(frontier), int(frontier["n"].iloc[0])
     chosen = options[int(frontier["chosen"].to_numpy().argmax())]
     st.caption(" ".join(reasons(options, chosen, run.config, n=n)))
-    return nearly(options, chosen, run.config)
+    return near_options(options, chosen, run.config)
 
 
-def way_to(near: Sequence[Option], now: tuple[int, int]) -> None:
-    """A button that turns the dials to the cheaper one, or a word that there is none.
+def near_option_button(near: Sequence[Option], now: tuple[int, int]) -> None:
+    """Draw a button that sets the sliders to the cheaper option in `near`.
 
-    `now` is the layer and the number of neurons that they show.
+    If `near` is empty, say that there is no such option. `now` holds the layer and the
+    number of neurons that the sliders show.
     """
     within = f"within {points(shrink_options.TOLERANCE)} of the best"
     if not near:
         st.caption(f"No cheaper point is {within}.")
-    for one in near:
-        where = {"depth": one.layer, "size": one.neurons}
+    for option in near:
+        target = {"depth": option.layer, "size": option.neurons}
         st.button(
             f"Cheapest {within}",
             key="near",
             icon=":material/savings:",
-            disabled=(one.layer, one.neurons) == now,
-            on_click=lambda where=where: remember(**where),
+            disabled=(option.layer, option.neurons) == now,
+            on_click=lambda target=target: remember(**target),
         )

@@ -4,17 +4,17 @@ import streamlit as st
 
 from stc_core.analysis.summary import layer_story
 from ui.cache.run_files import read
-from ui.layers.cheaper import CHEAPER_BY, cheaper, trade
+from ui.layers.cheaper import CHEAPER_BY, show_cheaper, show_trade
 from ui.layers.curves import (
-    attended,
     choose_score,
     controls,
-    curves,
     held_metric,
-    numbers,
     other_note,
     parent_note,
-    readable,
+    readable_probes,
+    show_attention,
+    show_curves,
+    show_numbers,
     show_spread,
 )
 from ui.layers.picked import show_layer
@@ -27,29 +27,29 @@ _TABS = {CURVES: "Layer by layer", "cheaper": "Fewer neurons, fewer layers"}
 
 
 def show_page() -> None:
-    """What stands below the title."""
+    """Draw the page below its title."""
     run = pick_run()
     probes, metrics = read(run, "probes"), read(run, "metrics")
     other_note(metrics)
     parent_note(metrics)
-    # Written before the controls that it depends on, so that they do not jump.
+    # Drawn above the controls that it depends on, so that they do not move.
     metric = held_metric()
-    said = layer_story(probes, read(run, "curves"), metrics, metric=metric)
+    sentences = layer_story(probes, read(run, "curves"), metrics, metric=metric)
     with st.container(border=True):
-        st.markdown("\n".join(f"- {sentence}" for sentence in said))
-    tab, place = tabs("layers", _TABS)
-    with place:
+        st.markdown("\n".join(f"- {sentence}" for sentence in sentences))
+    tab, container = tabs("layers", _TABS)
+    with container:
         if tab == CURVES:
-            attended(metrics)
-            curves(run, probes, controls(run, probes))
+            show_attention(metrics)
+            show_curves(run, probes, controls(run, probes))
             show_layer(run, probes, metric)
             show_spread(run)
-            numbers(readable(probes), f"{run.folder.name}_probes", probes)
+            show_numbers(readable_probes(probes), f"{run.folder.name}_probes", probes)
         else:
             choose_score(CHEAPER_BY)
-            trade(run, metric)
-            cheaper(run, metric)
+            show_trade(run, metric)
+            show_cheaper(run, metric)
             if run.has("frontier.parquet"):
                 options = read(run, "frontier")
-                numbers(options, f"{run.folder.name}_cheaper", options)
+                show_numbers(options, f"{run.folder.name}_cheaper", options)
     report_button(run)

@@ -1,1 +1,1 @@
-"""The page Neurons: the map, one neuron, search, ablation."""
+"""The page Neurons: the map of neurons, one neuron, the search, the ablation."""

@@ -1,4 +1,4 @@
-"""The classifier without one of its neurons: accuracy, changes, one text."""
+"""The classifier without one neuron: its accuracy, changed predictions, one text."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ import streamlit as st
 from stc_core.display import percent
 from stc_core.figures.activity import MOST_ACTIVITY_CLASSES
 from stc_core.heads.head import softmax
-from stc_core.interpret.ablation import ablated, flipped_answers, toll
+from stc_core.interpret.ablation import ablate, ablation_effect, flipped_answers
 from stc_core.runs.run import Run
 from ui.cache.neuron_values import (
     activations_of,
@@ -24,18 +24,19 @@ from ui.shell.widgets import places_table
 from ui.state.navigation import context
 
 ABLATED = (
-    "**Mean ablation of the readout, not of the model**: where the head reads this "
-    "neuron, it gets its training mean instead. All other neurons stay as they were, "
-    "those in the layers above as well. Exact, from the activations that the run keeps."
+    "**Mean ablation of the readout, not of the model**: the head gets the training "
+    "mean instead of the value of this neuron. All other neurons keep their values, "
+    "also in the layers above. The result is exact for the activations that the run "
+    "keeps."
 )
 
 
-def without(run: Run, neuron: dict[str, Any]) -> None:
-    """The classifier with this neuron at its mean: accuracy, changes, one text."""
+def show_ablation(run: Run, neuron: dict[str, Any]) -> None:
+    """Show the classifier with this neuron at its mean: accuracy, changes, one text."""
     if not has_readout(run):
         st.info(
-            "This run decides level by level, by several heads, so that one neuron has "
-            "no accuracy of its own to take away."
+            "This run decides level by level with several heads, so the effect of one "
+            "neuron on the accuracy is not measured."
         )
         return
     number, head = neuron["neuron"], head_of(run)
@@ -44,22 +45,22 @@ def without(run: Run, neuron: dict[str, Any]) -> None:
     columns = st.columns(2, gap="large")
     for column, split in zip(columns, ("test", "validation"), strict=True):
         rows, y, logits = head_scores(run, split)
-        after = ablated(head, logits, values[rows], number)
-        cost = toll(y, logits, after)
+        after = ablate(head, logits, values[rows], number)
+        cost = ablation_effect(y, logits, after)
         with column:
-            tally(split, cost)
-        found = flipped_answers(head, logits, after)
-        tables.append(found.assign(split=split, example=rows[found["place"]]))
-    changes(run, pd.concat(tables, ignore_index=True))
+            show_accuracy(split, cost)
+        flips = flipped_answers(head, logits, after)
+        tables.append(flips.assign(split=split, example=rows[flips["place"]]))
+    show_changes(run, pd.concat(tables, ignore_index=True))
     st.caption(ABLATED)
     _one_text(run, neuron, values)
 
 
-def tally(split: str, cost: Any) -> None:
-    """Accuracy before and after, and the changed predictions each way."""
+def show_accuracy(split: str, cost: Any) -> None:
+    """Show the accuracy before and after, and the changed predictions each way."""
     if not cost.n:
         st.metric(f"Accuracy on {split}", "–")
-        st.caption("The run has no such texts.")
+        st.caption("The run has no texts in this split.")
         return
     points = 100 * (cost.after - cost.before)
     st.metric(
@@ -69,7 +70,7 @@ def tally(split: str, cost: Any) -> None:
         delta_color="normal" if cost.lost != cost.gained else "off",
         delta_arrow="auto" if cost.lost != cost.gained else "off",
     )
-    seen = " The head was fitted on them, too." if split == "validation" else ""
+    seen = " The head was also fitted on them." if split == "validation" else ""
     change = "prediction changes" if cost.changed == 1 else "predictions change"
     st.caption(
         f"{percent(cost.before)} with it, n = {cost.n:,}. {cost.changed:,} {change}: "
@@ -77,39 +78,42 @@ def tally(split: str, cost: Any) -> None:
     )
 
 
-def changes(run: Run, found: pd.DataFrame) -> None:
-    """The texts whose prediction changes, each a way to its explanation."""
-    if found.empty:
-        st.info("No prediction changes: others say the same, or it is rarely active.")
+def show_changes(run: Run, flips: pd.DataFrame) -> None:
+    """Show the texts whose prediction changes; a click on one picks it."""
+    if flips.empty:
+        st.info(
+            "No prediction changes. Other neurons carry the same information, or this "
+            "one is rarely active."
+        )
         return
     texts = texts_of(run)
-    at = found["example"].to_numpy()
+    at = flips["example"].to_numpy()
     table = pd.DataFrame(
         {
             **texts.places(at),
             "text": [texts.texts[row] for row in at],
             "label": texts.labels[at],
-            "with it": found["before"],
-            "without it": found["after"],
-            "split": found["split"],
+            "with it": flips["before"],
+            "without it": flips["after"],
+            "split": flips["split"],
         }
     )
     places_table(
         table,
-        [{"example": int(one)} for one in at],
+        [{"example": int(example)} for example in at],
         key=f"changes_{context().neuron}",
         text=st.column_config.TextColumn(width="large"),
     )
 
 
 def _one_text(run: Run, neuron: dict[str, Any], values: np.ndarray) -> None:
-    """The probabilities of the example of the context, with the neuron and without."""
-    held, head = context().example, head_of(run)
-    if held is None or held >= len(values):
+    """Show the probabilities of the picked text, with the neuron and without it."""
+    example, head = context().example, head_of(run)
+    if example is None or example >= len(values):
         st.caption("Pick a text here or on *Examples* to see its probabilities change.")
         return
-    before = head.logits(np.asarray(activations_of(run)[[held]], float))
-    after = ablated(head, before, values[[held]], neuron["neuron"])
+    before = head.logits(np.asarray(activations_of(run)[[example]], float))
+    after = ablate(head, before, values[[example]], neuron["neuron"])
     shares = pd.DataFrame(
         {
             "class": head.classes,
@@ -120,8 +124,8 @@ def _one_text(run: Run, neuron: dict[str, Any], values: np.ndarray) -> None:
     shares["change"] = shares["without it"] - shares["with it"]
     order = shares["change"].abs().to_numpy().argsort(kind="stable")[::-1]
     texts = texts_of(run)
-    said = texts.place(held).capitalize()
-    st.markdown(f"**{said}**: {escape(texts.texts[held][:160])}")
+    place = texts.place(example).capitalize()
+    st.markdown(f"**{place}**: {escape(texts.texts[example][:160])}")
     st.dataframe(
         shares.iloc[order[:MOST_ACTIVITY_CLASSES]],
         hide_index=True,

@@ -1,4 +1,4 @@
-"""The map of the kept neurons, the way to one of them, and its weights close by."""
+"""The map of the kept neurons, the choice of one of them, and its weights."""
 
 from functools import partial
 from typing import Any, NamedTuple
@@ -39,7 +39,7 @@ from ui.charts.chart import chart
 from ui.shell.widgets import FIELD
 from ui.state.clicks import click_neuron
 from ui.state.navigation import context, pick, remember
-from ui.state.stale_events import news, show
+from ui.state.stale_events import set_widget, unless_stale
 from ui.state.stepper import step_button
 from ui.state.steps import steps, steps_around
 
@@ -47,18 +47,18 @@ IMPORTANCE_OF_ALL = "importance, all classes"
 _ORDERS: dict[NeuronOrder, str] = {
     "importance": "importance",
     "weight": "weight",
-    "alike": "likeness",
+    "alike": "similarity",
 }
 ORDER_HELP = (
-    "Weight: for the class that is chosen under *Colour by*. Likeness: neurons whose "
-    "weights over all classes go the same way stand side by side (hierarchical "
-    f"clustering of the first {MOST_CLUSTERED:,} of a site; others join the nearest)."
+    "Weight: the weight for the class chosen under *Colour by*. Similarity: neurons "
+    "with similar weights over all classes stand side by side (hierarchical clustering "
+    f"of the first {MOST_CLUSTERED:,} of a site; each other one joins the nearest)."
 )
 MOST_LISTED = 200
-"""So many neurons the list offers at once: 5,000 take a browser half a second."""
+"""The most neurons in the list at once: 5,000 would take a browser half a second."""
 LISTED_HELP = (
-    f"The {MOST_LISTED} beside this one in the order of the map. Of any other, type "
-    "the name as it is written here, or click its square."
+    f"The list holds {MOST_LISTED} neurons around this one, in the order of the map. "
+    "For any other neuron, type its full name or click its square."
 )
 _SIGNS = "Blue: for the class. Orange: against it."
 WEIGHT_HELP = (
@@ -66,13 +66,13 @@ WEIGHT_HELP = (
     f"more active. {_SIGNS}"
 )
 DENSITY_HELP = (
-    "Each row is as high as its own peak. A tick is the median; a class of fewer than "
-    f"{FEW} texts is drawn text by text."
+    "Each curve is scaled to its own peak. A tick marks the median. For a class with "
+    f"fewer than {FEW} texts, each text is drawn as a point."
 )
 
 
 class Filters(NamedTuple):
-    """What is asked for: of a run the same neurons in the same order each time."""
+    """The chosen filters; for one run they fix the neurons shown and their order."""
 
     kind: str | None
     pooling: str | None
@@ -83,7 +83,7 @@ class Filters(NamedTuple):
 
 
 class _Shown(NamedTuple):
-    """The neurons that pass the filters, in their order."""
+    """The neurons that pass the filters `by`, in their order."""
 
     frame: pd.DataFrame
     by: Filters
@@ -102,7 +102,7 @@ class _Shown(NamedTuple):
 
 
 def _classes(neurons: pd.DataFrame) -> tuple[str | None, str | None]:
-    """The class that colours the neurons, and the one that it is compared with."""
+    """Draw the choice of colours; return the class, and the class compared with it."""
     names, against = classes_of(neurons), None
     label = pick(
         "label",
@@ -115,33 +115,36 @@ def _classes(neurons: pd.DataFrame) -> tuple[str | None, str | None]:
     if label is not None and len(names) > 1:
         against = pick(
             "against",
-            "Less the weight for",
+            "Minus the weight for",
             [None, *(name for name in names if name != label)],
             format_func=lambda name: name or "–",
             placeholder="–",
             width=190,
-            help="Compare two classes: blue speaks for the first, orange for this.",
+            help="Compares two classes. Blue: for the first. Orange: for this one.",
         )
     return label, against
 
 
 def order_of(label: str | None, *, row: Any) -> NeuronOrder:
-    """How the neurons of a site are ordered; by a weight only if a class is chosen."""
-    known = [one for one in _ORDERS if one != "weight" or label is not None]
+    """Draw the choice of the order in a site; return it.
+
+    The order by weight is offered only if a class is chosen.
+    """
+    known = [order for order in _ORDERS if order != "weight" or label is not None]
     return pick(
         "order",
         "Sort a site by",
         known,
         widget=row.segmented_control,
         required=True,
-        format_func=lambda one: _ORDERS[one],
+        format_func=lambda order: _ORDERS[order],
         key="neuron_order",
         help=ORDER_HELP,
     )
 
 
 def filters(run: Run) -> _Shown:
-    """The neurons to show in their order, and the class that colours them."""
+    """Draw the filters; return the neurons that pass, in order, and their colours."""
     neurons = read(run, "neurons")
     row = st.container(horizontal=True, vertical_alignment="top", gap="medium")
     with row:
@@ -150,11 +153,11 @@ def filters(run: Run) -> _Shown:
         layer = pick(
             "layer",
             "Layer",
-            [None, *sorted(int(one) for one in neurons["layer"].unique())],
-            format_func=lambda one: "all" if one is None else str(one),
+            [None, *sorted(int(number) for number in neurons["layer"].unique())],
+            format_func=lambda layer: "all" if layer is None else str(layer),
             placeholder="all",
         )
-    # A row of its own: one that breaks when its widgets come moves the map below it.
+    # A second row, because a row that wraps later would move the map below.
     row = st.container(horizontal=True, vertical_alignment="top", gap="medium")
     known = {name: set(neurons[name].unique()) for name in ("kind", "pooling")}
     kind = pick(
@@ -178,30 +181,34 @@ def filters(run: Run) -> _Shown:
     return _Shown(chosen_neurons(neurons, **by._asdict(), ranks=ranks), by)
 
 
-def map_of(run: Run, shown: _Shown) -> None:
-    """A square for each neuron; of very many, first for some of a site, then pages."""
+def show_map(run: Run, shown: _Shown) -> None:
+    """Draw a square for each neuron.
+
+    If there are very many, a square first stands for several neurons of a site; the
+    map of one site then has pages.
+    """
     frame, total = shown.frame, len(read(run, "neurons"))
     one_site = len(frame["site"].unique()) == 1
     bins = len(frame) > MOST_SINGLE and not one_site
-    said = f"{len(frame):,} of the {total:,} neurons that were kept"
+    caption = f"{len(frame):,} of the {total:,} kept neurons"
     if bins:
         drawn = _binned(*run_key(run), shown.by, shown)
         most = int(np.max(drawn["n"].to_numpy()))
-        said += f", a square for {most:,} of a site, the first layer at the bottom"
-        here = bin_of(frame, drawn, _picked(run, shown))
-        figure = _bin_map(*run_key(run), shown.by, here, drawn, shown)
+        caption += f", up to {most:,} of a site in one square, the first layer lowest"
+        marked = bin_of(frame, drawn, _picked(run, shown))
+        figure = _bin_map(*run_key(run), shown.by, marked, drawn, shown)
     else:
         drawn = _page(run, shown) if len(frame) > MOST_SINGLE else frame
-        said += "" if one_site else ", the first layer at the bottom"
+        caption += "" if one_site else ", the first layer lowest"
         figure = neuron_map(drawn, picked=_picked(run, shown), **shown.colours)
     alt = "The selected neurons by site, coloured by weight or importance"
     chart(figure, "neuron_chart", alt=alt, turn=click_neuron)
-    leads = "go down to its site" if bins else "see that neuron below"
-    st.caption(f"{said}. {meaning(shown)} Click a square to {leads}.")
+    effect = "see the neurons of its site" if bins else "see that neuron below"
+    st.caption(f"{caption}. {meaning(shown)} Click a square to {effect}.")
 
 
-# While one goes from neuron to neuron the bins stay, and mostly the one that is marked:
-# to make their map anew is a tenth of what the server does for a click.
+# The bins, and mostly the marked bin, stay the same while the user goes from neuron to
+# neuron. Drawing their map again would be a tenth of the server's work for a click.
 
 
 @st.cache_resource(max_entries=8, show_spinner=False)
@@ -222,20 +229,23 @@ def _bin_map(
 
 
 def meaning(shown: _Shown) -> str:
-    """What the colours of the map say."""
+    """The meaning of the colours of the map, in words."""
     if shown.label is None:
-        return "The stronger the colour, the more important."
+        return "Stronger colour: more important."
     if shown.by.against is None:
         return _SIGNS
     return "Blue: more for the first class. Orange: more for the second."
 
 
 def _page(run: Run, shown: _Shown) -> pd.DataFrame:
-    """Of a site with very many neurons those beside the one that is looked at."""
+    """Draw the choice of a page of a site; return the neurons of that page.
+
+    It is the page with the picked neuron.
+    """
     n = len(shown.frame)
     starts = list(range(0, n, MOST_SINGLE))
-    here = page_of(shown.numbers, _picked(run, shown))
-    show("neuron_page", here)
+    page = page_of(shown.numbers, _picked(run, shown))
+    set_widget("neuron_page", page)
 
     def turn(at: int) -> None:
         remember(neuron=shown.numbers[starts[at]])
@@ -245,56 +255,55 @@ def _page(run: Run, shown: _Shown) -> pd.DataFrame:
         range(len(starts)),
         required=True,
         key="neuron_page",
-        on_change=news("neuron_page", turn),
+        on_change=unless_stale("neuron_page", turn),
         format_func=lambda at: (
             f"{starts[at] + 1:,}–{min(starts[at] + MOST_SINGLE, n):,}"
         ),
     )
-    return shown.frame.iloc[starts[here] : starts[here] + MOST_SINGLE].reset_index(
-        drop=True
-    )
+    rows = slice(starts[page], starts[page] + MOST_SINGLE)
+    return shown.frame.iloc[rows].reset_index(drop=True)
 
 
 def _picked(run: Run, shown: _Shown) -> int:
-    """The neuron of the context, or else the most important one shown."""
-    held = context().neuron
-    if held is not None and held in read(run, "neurons")["neuron"].to_numpy():
-        return held
+    """The neuron of the context; if it names none, the most important neuron shown."""
+    neuron = context().neuron
+    if neuron is not None and neuron in read(run, "neurons")["neuron"].to_numpy():
+        return neuron
     frame = shown.frame
     return int(frame.loc[frame["importance"].idxmax(), "neuron"])
 
 
-def chooser(run: Run, shown: _Shown) -> int:
-    """Previous, next, or one by name, and where it stands in the order shown."""
+def choose_neuron(run: Run, shown: _Shown) -> int:
+    """Draw the choice of a neuron (previous, next, by name); return its number."""
     now, order = _picked(run, shown), shown.numbers
     names = neuron_names(read(run, "neurons"))
-    held = context().neuron
-    if held is not None and held not in names:
-        st.info(f"This run kept no neuron {held}. Here is the first of the map.")
-    found = steps(order, now)
+    wanted = context().neuron
+    if wanted is not None and wanted not in names:
+        st.info(f"This run kept no neuron {wanted}. The most important one is shown.")
+    around = steps(order, now)
     options = order if now in order else [now, *order]
     more: dict[str, Any] = {}
     if len(options) > MOST_LISTED:
         options = steps_around(options, now, MOST_LISTED)
         more = {"typed": partial(by_name, names), "help": LISTED_HELP}
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        step_button("Previous", "neuron", found)
+        step_button("Previous", "neuron", around)
         chosen = pick(
             "neuron",
             "Neuron",
             options,
             default=now,
-            format_func=lambda one: names.get(one, one),
+            format_func=lambda number: names.get(number, number),
             width="stretch",
             **more,
         )
-        step_button("Next", "neuron", found)
-    st.caption(f"{found.said}, in the order of the map")
+        step_button("Next", "neuron", around)
+    st.caption(f"{around.position}, in the order of the map")
     return chosen
 
 
 def by_name(names: dict[int, str], text: str) -> int | None:
-    """The neuron that is called so; says so if there is none."""
+    """The number of the neuron named `text`; if there is none, a message and None."""
     wanted = " ".join(text.split()).casefold()
     for number, name in names.items():
         if name.casefold() == wanted:
@@ -303,8 +312,8 @@ def by_name(names: dict[int, str], text: str) -> int | None:
     return None
 
 
-def close_up(run: Run, neuron: dict[str, Any], label: str | None) -> None:
-    """The weights and the activations by class of one neuron."""
+def show_weights(run: Run, neuron: dict[str, Any], label: str | None) -> None:
+    """Draw the weights and the activations of one neuron by class."""
     weights = weights_of(neuron)
     values = values_of(run, neuron["neuron"])
     classes = class_rows(weights, label)
@@ -320,15 +329,15 @@ def close_up(run: Run, neuron: dict[str, Any], label: str | None) -> None:
     with activity:
         rows = density_rows if draw == "density" else activation_rows
         texts = texts_of(run)
-        held, marks = context().example, {}
-        if held is not None and held < len(values):
-            marks = {texts.place(held): float(values[held])}
+        example, marks = context().example, {}
+        if example is not None and example < len(values):
+            marks = {texts.place(example): float(values[example])}
         figure = rows(values, texts.labels, classes, marks=marks)
         chart(figure, "density", alt="Activation by class")
 
 
 def headings() -> str:
-    """Those of the two charts, and how the second is drawn."""
+    """Draw the headings of the two charts; return how the second chart is drawn."""
     first, second = st.columns(2, gap="large", vertical_alignment="center")
     first.markdown("**Weight for each class**", help=WEIGHT_HELP)
     with second.container(horizontal=True, vertical_alignment="center"):

@@ -1,4 +1,4 @@
-"""Which neurons fire on a text that is typed, or on one of its words."""
+"""The search for neurons that fire on a typed text, or on one of its words."""
 
 from collections import Counter
 
@@ -8,7 +8,7 @@ import streamlit as st
 from stc_core.interpret.explanation import Token, words
 from stc_core.interpret.neuron_table import neuron_names, strongest_weight
 from stc_core.runs.run import Run
-from ui.cache.neuron_values import firing
+from ui.cache.neuron_values import firing_table
 from ui.cache.run_files import neuron_reader, read
 from ui.shell.widgets import places_table
 from ui.state.navigation import context, type_in
@@ -17,8 +17,8 @@ _WHOLE = "the whole text"
 FOUND = 20
 
 
-def finder(run: Run) -> None:
-    """Which neurons fire on a text that is typed, or on one of its words."""
+def show_search(run: Run) -> None:
+    """Draw the search for neurons that fire on a typed text or one of its words."""
     box = st.expander(
         "Find neurons that fire on a text",
         icon=":material/search:",
@@ -37,45 +37,31 @@ def finder(run: Run) -> None:
         )
         if not text:
             st.caption(
-                "The neurons that stand out most on it come first. Of a text you can "
-                "then pick one word."
+                "The neurons that are most unusually active come first. You can then "
+                "pick one word of the text."
             )
             return
-        found_on(run, text)
+        show_firing(run, text)
 
 
-def found_on(run: Run, text: str) -> None:
-    """The neurons that stand out on `text`, or on the word picked of it."""
-    parts = own_words(run, text)
-    titles = told_apart(text, [(part.start, part.end) for part in parts])
-    options: list[tuple[int, int] | None] = [None, *titles]
-    word = options[-1]
-    if len(parts) != 1:
-        names = [_WHOLE, *titles.values()]
-        place = st.pills(
-            "Fire on",
-            range(len(options)),
-            default=0,
-            required=True,
-            format_func=lambda at: names[at],
-            key=f"find_word_{text}",
-        )
-        word = options[place]
+def show_firing(run: Run, text: str) -> None:
+    """Show the neurons that fire most on `text`, or on the word picked from it."""
+    word = _pick_word(run, text)
     neurons = read(run, "neurons").set_index("neuron")
-    found = firing(run, text, word).head(FOUND)
-    rows = neurons.loc[found["neuron"]].reset_index()
+    top = firing_table(run, text, word).head(FOUND)
+    rows = neurons.loc[top["neuron"]].reset_index()
     best = [strongest_weight(row) for row in rows.to_dict("records")]
     names = neuron_names(rows)
     table = pd.DataFrame(
         {
-            "neuron": [names[one] for one in found["neuron"]],
-            "deviations above": found["sds"],
-            "activation": found["value"],
+            "neuron": [names[number] for number in top["neuron"]],
+            "deviations above": top["sds"],
+            "activation": top["value"],
             "strongest on": [name for name, _ in best],
             "weight": [weight for _, weight in best],
         }
     )
-    places = [{"neuron": int(one)} for one in found["neuron"]]
+    places = [{"neuron": int(number)} for number in top["neuron"]]
     places_table(table, places, key=f"found_{text}_{word}")
     if word is None:
         st.caption(
@@ -84,25 +70,49 @@ def found_on(run: Run, text: str) -> None:
         )
         return
     st.caption(
-        "The most active token of the word, in standard deviations above what is usual "
-        "on a token (of 64 training texts). A token has already seen the words around "
-        "it. Pick a row to see its neuron."
+        "The most active token of the word, in standard deviations above the usual "
+        "value on a token (measured on 64 training texts). A token already contains "
+        "information from the words around it. Pick a row to see its neuron."
     )
 
 
-def told_apart(text: str, spans: list[tuple[int, int]]) -> dict[tuple[int, int], str]:
-    """The word at each span; one that comes again says for which time."""
-    seen: Counter[str] = Counter()
-    found = {}
+def _pick_word(run: Run, text: str) -> tuple[int, int] | None:
+    """The start and end of the picked word of `text`; None for the whole text.
+
+    A text of a single word needs no choice.
+    """
+    parts = words_of(run, text)
+    titles = number_repeats(text, [(part.start, part.end) for part in parts])
+    options: list[tuple[int, int] | None] = [None, *titles]
+    if len(parts) == 1:
+        return options[-1]
+    names = [_WHOLE, *titles.values()]
+    place = st.pills(
+        "Fire on",
+        range(len(options)),
+        default=0,
+        required=True,
+        format_func=lambda at: names[at],
+        key=f"find_word_{text}",
+    )
+    return options[place]
+
+
+def number_repeats(
+    text: str, spans: list[tuple[int, int]]
+) -> dict[tuple[int, int], str]:
+    """The word at each span; a repeated word gets a number, as 'the (2)'."""
+    counts: Counter[str] = Counter()
+    titles = {}
     for start, end in spans:
         word = text[start:end].strip()
-        seen[word] += 1
-        found[start, end] = word if seen[word] == 1 else f"{word} ({seen[word]})"
-    return found
+        counts[word] += 1
+        titles[start, end] = word if counts[word] == 1 else f"{word} ({counts[word]})"
+    return titles
 
 
-def own_words(run: Run, text: str) -> list[Token]:
-    """The words of `text` as the model reads them."""
+def words_of(run: Run, text: str) -> list[Token]:
+    """The words of `text` as the model reads them, without special tokens."""
     spans = neuron_reader(run).backbone_.spans(text)
     tokens = [Token(start, end, text[start:end], 0.0) for start, end, _ in spans]
     return [word for word in words(text, tokens) if not word.special]

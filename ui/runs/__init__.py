@@ -1,1 +1,1 @@
-"""The page Runs: the list, one run, the trash."""
+"""The page Runs: the list of runs, one run, and the trash."""

@@ -1,4 +1,4 @@
-"""Deleting a run, and the ways back."""
+"""The buttons that delete a run and bring it back, and the trash."""
 
 import time
 
@@ -7,7 +7,7 @@ import streamlit as st
 from stc_core.display import count, distinct_titles, size
 from stc_core.runs import trash
 from stc_core.runs.run import Run
-from ui.cache.neuron_values import let_go
+from ui.cache.neuron_values import close_activations
 from ui.shell.messages import escape
 from ui.state.navigation import remember
 
@@ -15,35 +15,38 @@ _GONE = "_gone"
 
 
 def delete_button(run: Run) -> None:
-    """Delete at once: the way back is above; what others read is asked about."""
+    """Draw the button that deletes `run`; the page then offers to undo it.
+
+    If other runs read the model tuned by `run`, the button asks first.
+    """
     needed = trash.needed_by(run)
     if not needed:
         if st.button("Delete", icon=":material/delete:"):
             _delete(run)
         return
     with st.popover("Delete", icon=":material/delete:"):
-        names = ", ".join(escape(one.name) for one in needed)
-        st.markdown(f"The model tuned here is read by **{names}**.")
-        if st.button("Delete all the same", key="delete_needed"):
+        names = ", ".join(escape(other.name) for other in needed)
+        st.markdown(f"Other runs read the model that this run tuned: **{names}**.")
+        if st.button("Delete anyway", key="delete_needed"):
             _delete(run)
 
 
 def _delete(run: Run) -> None:
-    let_go()
+    close_activations()
     gone = trash.delete(run)
     st.session_state[_GONE] = gone
     remember(run=None)
     st.rerun()
 
 
-def undo() -> None:
-    """What was deleted last, with the way back."""
+def undo_delete() -> None:
+    """Show the run that was deleted last, with a button that brings it back."""
     gone: trash.Deleted | None = st.session_state.get(_GONE)
     if gone is None or not (trash.trash_folder() / gone.key).is_dir():
         return
     with st.container(border=True, horizontal=True, vertical_alignment="center"):
-        said = f"**{escape(gone.name)}** is in the trash, {size(gone.n_bytes)}."
-        st.markdown(f":material/delete: {said}", width="content")
+        message = f"**{escape(gone.name)}** is in the trash, {size(gone.n_bytes)}."
+        st.markdown(f":material/delete: {message}", width="content")
         if st.button("Undo", icon=":material/undo:", type="primary"):
             _bring_back(gone.key)
 
@@ -56,16 +59,16 @@ def _bring_back(key: str) -> None:
 
 
 def trash_can() -> None:
-    """What was deleted in the last days, to be brought back or removed for good."""
-    held = {one.key: one for one in trash.list_trash()}
-    if not held:
+    """Show the deleted runs, which can be brought back or removed for good."""
+    deleted = {run.key: run for run in trash.list_trash()}
+    if not deleted:
         return
-    freed = size(sum(one.n_bytes for one in held.values()))
-    with st.expander(f"Trash · {len(held)} · {freed}", icon=":material/delete:"):
-        st.caption(f"What is here longer than {trash.KEPT_DAYS} days goes by itself.")
+    freed = size(sum(run.n_bytes for run in deleted.values()))
+    with st.expander(f"Trash · {len(deleted)} · {freed}", icon=":material/delete:"):
+        st.caption(f"Runs are removed for good after {trash.KEPT_DAYS} days.")
         with st.container(horizontal=True, vertical_alignment="bottom"):
             titles = distinct_titles(
-                {key: _described(one) for key, one in held.items()}
+                {key: _described(run) for key, run in deleted.items()}
             )
             key = st.selectbox(
                 "Deleted run",
@@ -76,7 +79,9 @@ def trash_can() -> None:
             if st.button("Bring back", icon=":material/undo:"):
                 _bring_back(key)
             with st.popover("Empty the trash", icon=":material/delete_forever:"):
-                st.markdown(f"{count(len(held), 'run')}, {freed}, go for good.")
+                st.markdown(
+                    f"{count(len(deleted), 'run')} ({freed}) will be removed for good."
+                )
                 if st.button("Empty it now", key="empty"):
                     trash.empty_trash()
                     st.session_state.pop(_GONE, None)
@@ -84,6 +89,9 @@ def trash_can() -> None:
 
 
 def _described(gone: trash.Deleted) -> str:
-    """The same at any time: a select box whose titles change forgets its choice."""
+    """Name, size and time of a deleted run.
+
+    The title never changes: a select box whose titles change forgets its choice.
+    """
     when = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(gone.at))
     return f"{gone.name} · {size(gone.n_bytes)} · {when}"

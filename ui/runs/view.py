@@ -1,4 +1,4 @@
-"""Runs: what is at work and what waits, the ledger of all runs, and what to do."""
+"""Runs: the active and waiting runs, the list of all runs, and actions on one."""
 
 from functools import partial
 from typing import get_args
@@ -11,21 +11,21 @@ from stc_core.runs.annotations import read_about, rename, tag
 from stc_core.runs.listing import (
     ListedRun,
     RunOrder,
-    line,
+    listed_run,
     matching_runs,
-    ordered,
     run_table,
+    sort_runs,
 )
 from stc_core.runs.run import Run, list_runs
 from stc_core.runs.status import BUSY
 from ui.cache.run_files import stamp
-from ui.runs.trash import delete_button, trash_can, undo
+from ui.runs.trash import delete_button, trash_can, undo_delete
 from ui.shell import run_badge
 from ui.shell.frame import any_run, empty_state
-from ui.shell.live_runs import at_work
+from ui.shell.live_runs import show_active_runs
 from ui.shell.messages import escape
 from ui.shell.page_list import ADAPT, DATA, HIERARCHY, LAYERS, TRAIN
-from ui.shell.reuse_button import reuse
+from ui.shell.reuse_button import reuse_button
 from ui.shell.run_badge import badge
 from ui.state.clicks import click_place
 from ui.state.navigation import clicked, context, go, remember
@@ -44,63 +44,72 @@ WAY = {"stc": LAYERS, "variability": ADAPT, "hierarchy": HIERARCHY}
 
 @st.cache_data(max_entries=2000, show_spinner=False)
 def _line(folder: str, state: str, written: tuple[int, ...]) -> ListedRun:
-    return line(Run(folder))
+    return listed_run(Run(folder))
 
 
 def lines_of(runs: list[Run]) -> list[ListedRun]:
-    """Their lines in the ledger; those of ended runs are read once."""
-    found = []
+    """The line of each run in the list; the line of an ended run is cached."""
+    lines = []
     for run in runs:
         state = run_badge.state(run)
         written = tuple(stamp(run.folder / part) for part in _PARTS)
         ended = state not in BUSY
-        found.append(_line(str(run.folder), state, written) if ended else line(run))
-    return found
+        lines.append(
+            _line(str(run.folder), state, written) if ended else listed_run(run)
+        )
+    return lines
 
 
-def ledger(runs: list[Run]) -> None:
-    """All runs: search, sort, and a click that picks one."""
+def draw_runs(runs: list[Run]) -> None:
+    """Draw the list of all runs with search and sorting; a click picks a run."""
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        words = st.text_input(
-            "Search",
-            placeholder="words of a name, tag, recipe, model, file or state",
-            icon=":material/search:",
-            key="search",
-        )
-        by = st.selectbox(
-            "Sort by",
-            get_args(RunOrder),
-            format_func=lambda order: _ORDERS[order],
-            width=180,
-            key="order",
-        )
-        runs_at_once()
-    lines = ordered(matching_runs(lines_of(runs), words), by or "newest")
+        words, by = _search_and_order()
+        places_field()
+    lines = sort_runs(matching_runs(lines_of(runs), words), by)
     if not lines:
-        st.info("No run holds all these words. Search for fewer.")
+        st.info("No run contains all these words. Search for fewer words.")
         return
-    names = [one.run for one in lines]
-    here = [names.index(run) for run in [context().run] if run in names]
+    names = [listed.run for listed in lines]
+    picked = [names.index(run) for run in [context().run] if run in names]
     places = [{"run": name} for name in names]
-    key = f"runs_{hash(tuple(names))}"  # a row that was picked stays the same run
+    # The key depends on the rows, so that a picked row always means the same run.
+    key = f"runs_{hash(tuple(names))}"
     st.dataframe(
         run_table(lines),
         hide_index=True,
         key=key,
         on_select=clicked(key, partial(click_place, places=places)),
         selection_mode="single-row",
-        selection_default={"selection": {"rows": here, "columns": []}},
+        selection_default={"selection": {"rows": picked, "columns": []}},
         height=ROW_PX * (min(len(lines), MOST_ROWS) + 1) + 3,
         column_config=_COLUMNS,
         placeholder="–",
         alt="All runs with their results",
     )
-    n_bytes = sum(one.n_bytes for one in lines)
-    some = f"{len(lines)} of " if len(lines) < len(runs) else ""
+    n_bytes = sum(listed.n_bytes for listed in lines)
+    part = f"{len(lines)} of " if len(lines) < len(runs) else ""
     st.caption(
-        f"{some}{count(len(runs), 'run')}, {size(n_bytes)} on disk. "
+        f"{part}{count(len(runs), 'run')}, {size(n_bytes)} on disk. "
         "Click a row to pick a run."
     )
+
+
+def _search_and_order() -> tuple[str, RunOrder]:
+    """The words that are searched for, and the order of the list."""
+    words = st.text_input(
+        "Search",
+        placeholder="words of a name, tag, recipe, model, file or state",
+        icon=":material/search:",
+        key="search",
+    )
+    by = st.selectbox(
+        "Sort by",
+        get_args(RunOrder),
+        format_func=lambda order: _ORDERS[order],
+        width=180,
+        key="order",
+    )
+    return words, by or "newest"
 
 
 _COLUMNS = {
@@ -118,8 +127,8 @@ _COLUMNS = {
 }
 
 
-def runs_at_once() -> None:
-    """How many may work at a time, for everyone on this machine."""
+def places_field() -> None:
+    """Draw the number of runs that may be active at a time on this machine."""
 
     def write() -> None:
         queue.set_places(st.session_state["places"])
@@ -134,26 +143,26 @@ def runs_at_once() -> None:
         width=140,
         on_change=write,
         disabled=queue.is_fixed(),
-        help="The others wait in a queue. Set by $STC_JOBS where that is given.",
+        help="Other runs wait in a queue. If $STC_JOBS is set, it fixes this number.",
     )
 
 
 def _one_run(run: Run) -> None:
-    """The run picked: what it is, its tags, and what can be done with it."""
-    found = line(run)
+    """Show the picked run: its facts, its tags, and the actions on it."""
+    listed = listed_run(run)
     with st.container(border=True):
         with st.container(horizontal=True, vertical_alignment="center"):
             st.subheader(escape(run.name), anchor=False, width="content")
             badge(run)
-        facts = (found.recipe, found.backbone, found.data, found.labels)
-        said = [*facts, size(found.n_bytes), f"folder {run.folder.name}"]
-        st.caption(" · ".join(escape(one) for one in said if one))
+        facts = [listed.recipe, listed.backbone, listed.data, listed.labels]
+        facts += [size(listed.n_bytes), f"folder {run.folder.name}"]
+        st.caption(" · ".join(escape(fact) for fact in facts if fact))
         _why(run)
-        if not found.recipe:  # its settings are damaged: it can only go
+        if not listed.recipe:  # its settings are damaged: it can only be deleted
             delete_button(run)
             return
         with st.container(horizontal=True):
-            actions(run, found)
+            actions(run, listed)
         tags(run)
         with st.expander("Settings and log", icon=":material/notes:"):
             settings, log = st.columns(2)
@@ -163,7 +172,7 @@ def _one_run(run: Run) -> None:
 
 
 def _why(run: Run) -> None:
-    """Why a run ended before its end."""
+    """Show why a run failed, or that it was cancelled."""
     status = run.status
     if status["error"]:
         st.error(escape(status["error"]["message"]), icon=":material/error:")
@@ -171,25 +180,26 @@ def _why(run: Run) -> None:
         st.warning("This run was cancelled.", icon=":material/cancel:")
 
 
-def actions(run: Run, found: ListedRun) -> None:
-    if found.state == "done":
+def actions(run: Run, listed: ListedRun) -> None:
+    """Draw the buttons: open, watch or resume, rename, duplicate, log, delete."""
+    if listed.state == "done":
         if st.button("Open", type="primary", icon=":material/open_in_new:"):
-            go(WAY.get(found.recipe, LAYERS))
-    elif found.state in BUSY:
+            go(WAY.get(listed.recipe, LAYERS))
+    elif listed.state in BUSY:
         if st.button("Watch", type="primary", icon=":material/visibility:"):
             go(TRAIN)
     elif st.button(
         "Resume",
         type="primary",
         icon=":material/resume:",
-        help="Go on with what is there: what was read already is not read again.",
+        help="Continues the run; activations that were already read are reused.",
     ):
         jobs.resume(run.folder)
         st.rerun()
     with st.popover("Rename", icon=":material/edit:"):
-        renaming(run)
+        rename_form(run)
     with st.popover("Duplicate", icon=":material/content_copy:"):
-        duplicating(run)
+        duplicate_form(run)
     log = run.folder / "log.txt"
     st.download_button(
         "Log",
@@ -199,7 +209,7 @@ def actions(run: Run, found: ListedRun) -> None:
         disabled=not log.is_file(),
         on_click="ignore",
     )
-    if found.state in BUSY:
+    if listed.state in BUSY:
         if st.button("Cancel", icon=":material/stop_circle:", key="cancel"):
             jobs.cancel(run.folder)
             st.rerun()
@@ -207,19 +217,23 @@ def actions(run: Run, found: ListedRun) -> None:
         delete_button(run)
 
 
-def renaming(run: Run) -> None:
+def rename_form(run: Run) -> None:
+    """Draw the form that renames `run`."""
     with st.form("rename", border=False):
         name = st.text_input("Name", run.name, key=f"name_{run.folder.name}")
         if st.form_submit_button("Rename", type="primary"):
             if not name.strip():
-                st.error("A name cannot be empty; this run keeps its own.")
+                st.error("A name cannot be empty. This run keeps its name.")
                 return
             rename(run.folder, name)
             st.rerun()
 
 
-def duplicating(run: Run) -> None:
-    """The same data and settings again: as they are but the seed, or in the form."""
+def duplicate_form(run: Run) -> None:
+    """Draw the form that starts the same run again with another seed.
+
+    A button opens the page Train for other changes.
+    """
     config = run.config
     with st.form("duplicate", border=False):
         seed = st.number_input(
@@ -229,18 +243,19 @@ def duplicating(run: Run) -> None:
             "Name", f"{run.name} again", key=f"again_{run.folder.name}"
         )
         if st.form_submit_button(
-            "Start", type="primary", help="With every other setting as it was."
+            "Start", type="primary", help="All other settings stay the same."
         ):
             train = config.train.changed(seed=seed)
-            again = config.changed(name=name.strip(), created="", train=train)
-            folder = jobs.start(again)
+            copy = config.changed(name=name.strip(), created="", train=train)
+            folder = jobs.start(copy)
             remember(run=folder.name)
             st.rerun()
-    reuse(run, "Choose other settings in Train", icon=":material/tune:")
+    reuse_button(run, "Choose other settings in Train", icon=":material/tune:")
 
 
 def tags(run: Run) -> None:
-    known = {word for one in list_runs() for word in read_about(one.folder).tags}
+    """Draw the field for the tags of `run`, and save each change."""
+    known = {word for other in list_runs() for word in read_about(other.folder).tags}
     key = f"tags_{run.folder.name}"
     shown = list(read_about(run.folder).tags)
     st.session_state[key] = shown
@@ -259,13 +274,13 @@ def tags(run: Run) -> None:
 
 
 def show_page() -> None:
-    """What stands below the title."""
+    """Draw the page below its title."""
     trash.empty_trash(older_days=trash.KEPT_DAYS)
     runs = list_runs()
-    at_work(runs)
+    show_active_runs(runs)
     if runs:
-        ledger(runs)
-    undo()  # where the button was that deleted it
+        draw_runs(runs)
+    undo_delete()  # in the place of the button that deleted the run
     if runs:
         picked = [run for run in runs if run.folder.name == context().run]
         _one_run(picked[0] if picked else any_run())

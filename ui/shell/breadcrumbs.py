@@ -1,4 +1,4 @@
-"""Where one is in a run, as links back up, and a button that copies its address."""
+"""The path run › layer › neuron › text as links, and a button that copies the link."""
 
 from pathlib import Path
 
@@ -17,7 +17,7 @@ from ui.state.navigation import context
 
 _HERE = Path(__file__).parent
 _SHOWN = 32
-"""Characters of a typed text that are shown at most."""
+"""The most characters of a typed text that are shown."""
 _copy = component(
     "stc_copy",
     html=(_HERE / "copy.html").read_text("utf-8"),
@@ -34,44 +34,50 @@ _PAGES: dict[Place, str] = {
 }
 
 
-def trail(run: Run) -> None:
-    """run › layer › neuron › text, each a link to it, then the button that copies."""
-    held = context()
+def show_breadcrumbs(run: Run) -> None:
+    """Draw run › layer › neuron › text as links, and the button that copies the link.
+
+    A place that the context does not name is left out.
+    """
+    current = context()
     with st.container(horizontal=True, vertical_alignment="center", gap="xsmall"):
         for place in PLACES:
-            own = place == "example" and held.text
-            if getattr(held, place) is None and not own:
+            typed = place == "example" and current.text
+            if getattr(current, place) is None and not typed:
                 continue
             if place != "run":
                 st.caption("›", width="content")
             st.page_link(
                 _PAGES[place],
-                label=_name(run, held, place),
-                query_params=_up(held, place).params(),
+                label=_name(run, current, place),
+                query_params=_up(current, place).params(),
             )
         st.space("stretch")
-        _copy(key="copy_link", data=held.params(), width="content")
+        _copy(key="copy_link", data=current.params(), width="content")
 
 
-def _up(held: Context, place: Place) -> Context:
-    """`held` without what is deeper; a layer is told of in one tab of its page."""
-    above = held.up_to(place)
+def _up(current: Context, place: Place) -> Context:
+    """`held` without the places deeper than `place`.
+
+    A link to a layer opens the tab of the page Layers that shows layers.
+    """
+    above = current.up_to(place)
     return above._replace(layers=CURVES) if place == "layer" else above
 
 
-def _name(run: Run, held: Context, place: Place) -> str:
+def _name(run: Run, current: Context, place: Place) -> str:
     if place == "run":
         return escape(run.name)
     if place == "layer":
-        return f"layer {held.layer}"
-    if place == "example" and held.text:
-        cut = "…" if len(held.text) > _SHOWN else ""
-        return f"“{escape(held.text[:_SHOWN])}{cut}”"
+        return f"layer {current.layer}"
+    if place == "example" and current.text:
+        cut = "…" if len(current.text) > _SHOWN else ""
+        return f"“{escape(current.text[:_SHOWN])}{cut}”"
     if place == "example":
-        there = run.has("corpus.parquet")
-        example = int(held.example or 0)
-        return texts_of(run).place(example) if there else f"text {example}"
+        has_texts = run.has("corpus.parquet")
+        example = int(current.example or 0)
+        return texts_of(run).place(example) if has_texts else f"text {example}"
     neurons = read(run, "neurons") if run.has("neurons.parquet") else pd.DataFrame()
-    known = not neurons.empty and held.neuron in neurons["neuron"].to_numpy()
-    name = neuron_name(one_of(neurons, int(held.neuron or 0))) if known else None
-    return escape(name or f"neuron {held.neuron}")
+    known = not neurons.empty and current.neuron in neurons["neuron"].to_numpy()
+    name = neuron_name(one_of(neurons, int(current.neuron or 0))) if known else None
+    return escape(name or f"neuron {current.neuron}")

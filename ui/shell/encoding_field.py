@@ -1,4 +1,4 @@
-"""How the bytes of a table stand for letters: found out, or chosen."""
+"""The text encoding of a table: detected, or chosen by the user."""
 
 from pathlib import Path
 
@@ -30,7 +30,7 @@ OTHER_NAMES = {
     "cp932": "Shift JIS",
     "cp949": "Korean",
 }
-"""Names by which people look for a codec, too."""
+"""Other names under which people look for a codec."""
 
 
 @st.cache_data(max_entries=8, show_spinner=False)
@@ -39,9 +39,10 @@ def _sniffed(path: str, written: int) -> Sniffed:
 
 
 def title_with_encoding(table: Upload) -> str | None:
-    """The name of a table, and the encoding chosen for it; None for what is found out.
+    """Draw the name of the table; return the chosen encoding, None if none is chosen.
 
-    A choice with which the table cannot be read is said here, and not kept.
+    If the table cannot be read with a choice, an error says so and the choice is
+    dropped.
     """
     title, field = st.columns([5, 2], vertical_alignment="bottom")
     title.subheader(escape(table.path.name), anchor=False)
@@ -53,34 +54,38 @@ def title_with_encoding(table: Upload) -> str | None:
 def encoding_box(
     table: Upload, field: DeltaGenerator, *, guessed_only: bool = False
 ) -> str | None:
-    """The same encoding; a box to choose it is drawn in `field` for a table of text.
+    """Draw a box in `field` to choose the encoding; return it, None if detected.
 
-    With `guessed_only` there is one only where the encoding is a guess.
+    A table that is not a text file has no box. With `guessed_only` the box is drawn
+    only if the detected encoding is a guess, or one was chosen before.
     """
-    found = _sniffed(str(table.path), stamp(table.path))
-    if found.encoding is None:
+    detected = _sniffed(str(table.path), stamp(table.path))
+    if detected.encoding is None:
         return None
-    held = read_choice(table.key).encoding
-    if guessed_only and not found.candidates and held is None:
+    previous = read_choice(table.key).encoding
+    if guessed_only and not detected.candidates and previous is None:
         return None
-    auto = f"{found.encoding} (automatic)"
-    likely = [one.encoding for one in found.candidates[1:]]
+    auto = f"{detected.encoding} (automatic)"
+    likely = [candidate.encoding for candidate in detected.candidates[1:]]
     names = list(dict.fromkeys([*likely, *USUAL, *text_codecs()]))
     chosen = field.selectbox(
         "Encoding",
         [auto, *names],
-        index=names.index(held) + 1 if held else 0,
+        index=names.index(previous) + 1 if previous else 0,
         format_func=_with_other_name,
         key=f"encoding_{table.key}",
-        help="How the bytes of the file stand for letters. If letters look wrong, "
-        "choose another one; type a part of its name to find it.",
+        help="How the file stores letters. If letters look wrong, choose another "
+        "encoding. Type a part of its name to find it.",
     )
-    given = None if chosen in (auto, None) else str(chosen)
-    return held if given == held else _kept(table, given, held)
+    wanted = None if chosen in (auto, None) else str(chosen)
+    return previous if wanted == previous else _save_encoding(table, wanted, previous)
 
 
 def _with_other_name(name: str) -> str:
-    """'cp1250 (Windows-1250)': what people call it, too, so that it is found."""
+    """The codec with its other name, by which people look for it.
+
+    An example is 'cp1250 (Windows-1250)'.
+    """
     if name not in text_codecs():
         return name
     other = OTHER_NAMES.get(name, codec_name(name))
@@ -88,26 +93,31 @@ def _with_other_name(name: str) -> str:
 
 
 def likely_encodings(table: Upload) -> None:
-    """How a line of a table reads in each likely encoding, also when one is chosen."""
+    """Show how one line of the table reads in each likely encoding.
+
+    It is shown also after an encoding was chosen.
+    """
     candidates = _sniffed(str(table.path), stamp(table.path)).candidates
     if not candidates:
         return
     with st.expander("The likeliest encodings", type="compact"):
-        shown = [
-            {"Encoding": one.encoding, "How a line reads": one.line}
-            for one in candidates
+        lines = [
+            {"Encoding": candidate.encoding, "How a line reads": candidate.line}
+            for candidate in candidates
         ]
-        st.dataframe(pd.DataFrame(shown), hide_index=True)
+        st.dataframe(pd.DataFrame(lines), hide_index=True)
 
 
-def _kept(table: Upload, given: str | None, held: str | None) -> str | None:
-    """The encoding that is given from now on; the held one if it cannot be."""
+def _save_encoding(
+    table: Upload, wanted: str | None, previous: str | None
+) -> str | None:
+    """Save and return `wanted`; return `previous` if the table cannot be read so."""
     try:
-        encoding = text_codec(given) if given else None
+        encoding = text_codec(wanted) if wanted else None
         head(table.path, encoding)
     except StcError as error:
         show_error(error)
-        return held
+        return previous
     data = read_choice(table.key)
     write_choice(table.key, data.changed(encoding=encoding))
     return encoding

@@ -1,4 +1,4 @@
-"""The frame of every page: sidebar, run picker, title, and the empty states."""
+"""The parts that all pages share: sidebar, run picker, title, and empty states."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -11,19 +11,19 @@ from stc_core.memory import spare
 from stc_core.paths import runs_folder
 from stc_core.runs.queue import advance
 from stc_core.runs.run import Run, list_runs
-from ui.shell.breadcrumbs import trail
-from ui.shell.live_runs import follow
+from ui.shell.breadcrumbs import show_breadcrumbs
+from ui.shell.live_runs import rerun_on_change
 from ui.shell.messages import escape, show_error
 from ui.shell.page_list import DATA, PAGES, TRAIN
 from ui.shell.run_badge import headline, state
-from ui.state.navigation import context, follow_url, hold, link, pick, remember
-from ui.state.stale_events import begin
+from ui.state.navigation import context, follow_url, link, pick, remember, set_context
+from ui.state.stale_events import begin_page
 
 _GUESS = "_guessed_run"
 
 
 def frame(title: str, icon: str, *, caption: str | None = None) -> None:
-    """Open a page: its settings, the context from the URL, sidebar and title."""
+    """Start a page: set its options, read the URL, draw the sidebar and the title."""
     st.set_page_config(
         page_title=f"{title} · STC Studio",
         page_icon="🔬",
@@ -31,7 +31,7 @@ def frame(title: str, icon: str, *, caption: str | None = None) -> None:
         initial_sidebar_state="expanded",
     )
     spare()
-    begin()
+    begin_page()
     try:
         advance()
     except StcError as error:
@@ -41,7 +41,7 @@ def frame(title: str, icon: str, *, caption: str | None = None) -> None:
     with st.sidebar:
         st.markdown("### :material/biotech: STC Studio")
         runs = _known_runs()
-        follow(list(runs.values()))
+        rerun_on_change(list(runs.values()))
         for page, (label, page_icon) in PAGES.items():
             link(page, label, icon=page_icon)
         if runs:
@@ -55,24 +55,27 @@ def frame(title: str, icon: str, *, caption: str | None = None) -> None:
 
 
 def _known_runs() -> dict[str, Run]:
-    """The runs by name, newest first; the context is given one where it has none."""
+    """The runs by folder name, newest first.
+
+    If the context names no run, it gets the newest finished one, else the newest one.
+    """
     runs = {run.folder.name: run for run in list_runs()}
     if context().run is None and runs:
         done = (name for name, run in runs.items() if state(run) == "done")
         guess = next(done, next(iter(runs)))
         st.session_state[_GUESS] = guess
-        hold(context().moved(run=guess))
+        set_context(context().moved(run=guess))
     return runs
 
 
 def is_guessed() -> bool:
-    """True if no link and no click named the run of the context."""
+    """True if the app chose the run of the context, and no link or click did."""
     return st.session_state.get(_GUESS) == context().run
 
 
 def _title(run: Run) -> str:
-    said = state(run)
-    return f"{headline(run)[0] if said == 'done' else said} · {run.name}"
+    status = state(run)
+    return f"{headline(run)[0] if status == 'done' else status} · {run.name}"
 
 
 def empty_state(
@@ -83,7 +86,7 @@ def empty_state(
     label: str,
     more: Callable[[], None] | None = None,
 ) -> None:
-    """An empty state with the thing to do next, after `more`; the page stops here."""
+    """Draw a message, `more`, and a link to the next step; then stop the page."""
     with st.container(border=True, horizontal_alignment="center", gap="small"):
         st.space("small")
         st.subheader(title, anchor=False, text_alignment="center")
@@ -96,7 +99,10 @@ def empty_state(
 
 
 def any_run() -> Run:
-    """The run that the context names, in any state; without one the page stops."""
+    """The run that the context names, in any state.
+
+    If there is no such run, the page says so and stops.
+    """
     name = context().run
     if name is None:
         empty_state(
@@ -117,7 +123,7 @@ def any_run() -> Run:
         if others:
             newest = others[0]
             st.button(
-                f"Open the newest: {escape(newest.name)}",
+                f"Open the newest run: {escape(newest.name)}",
                 icon=":material/history:",
                 on_click=lambda: remember(run=newest.folder.name),
             )
@@ -126,37 +132,37 @@ def any_run() -> Run:
 
 
 def pick_run() -> Run:
-    """The finished run that the context names, and where in it one is.
+    """The finished run that the context names; its breadcrumbs are drawn.
 
-    Without one the page says so and stops. A run that is not finished shows its
-    state and the way to watch it.
+    If there is no such run, the page says so and stops. If the run is not finished,
+    the page shows its state with a link to its progress, and stops.
     """
     run = any_run()
-    said = state(run)
-    if said in ("queued", "running"):
+    status = state(run)
+    if status in ("queued", "running"):
         empty_state(
             "Still training",
-            f"**{escape(run.name)}** is {said}. This page opens when it is done.",
+            f"**{escape(run.name)}** is {status}. This page opens when it is done.",
             page=TRAIN,
             label="Watch the progress",
         )
-    if said != "done":
+    if status != "done":
         empty_state(
-            f"This run {'was cancelled' if said == 'cancelled' else 'failed'}",
-            "It has no results to look at. Choose another run on the left, or see why.",
+            f"This run {'was cancelled' if status == 'cancelled' else 'failed'}",
+            "It has no results. Choose another run on the left, or see what happened.",
             page=TRAIN,
             label="See what happened",
         )
-    trail(run)
+    show_breadcrumbs(run)
     return run
 
 
 def _folder_of(name: str) -> Path:
-    """The folder of the run called `name`; a name never leaves the runs folder."""
+    """The folder of the run called `name`, always inside the runs folder."""
     plain = Path(name).name == name and not name.startswith(".")
     if not plain or not (runs_folder() / name).is_dir():
         raise StcError(
             f"There is no run {name!r} here",
-            remedy="It may have been removed. Choose another one on the left.",
+            remedy="It may have been removed. Choose another run on the left.",
         )
     return runs_folder() / name

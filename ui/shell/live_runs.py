@@ -1,4 +1,4 @@
-"""What is at work and what waits, followed while there is any."""
+"""Runs that are active or waiting, looked at again and again until all have ended."""
 
 import time
 
@@ -17,25 +17,25 @@ FOLLOW_S = 3.0
 
 
 def _signature(runs: list[Run]) -> list[tuple[str, str]]:
-    """What must change for the whole page to be drawn anew."""
+    """The name and state of each run; if they change, the whole page is drawn again."""
     return [(run.folder.name, state(run)) for run in runs]
 
 
-def follow(runs: list[Run]) -> None:
-    """While a run is at work, draw the page anew when the state of any has changed.
+def rerun_on_change(runs: list[Run]) -> None:
+    """While a run is active, draw the page again when the state of any run changes.
 
-    Call it before the page tells of them. Without it a page that is only read would
-    call a run at work that has long ended.
+    Call it before the page shows the runs. Without it a page that nobody clicks would
+    go on showing a run as active after it ended.
     """
     seen = _signature(runs)
-    if any(said in BUSY for _, said in seen):
+    if any(status in BUSY for _, status in seen):
         st.fragment(_look, run_every=FOLLOW_S)(seen)
 
 
 def _look(seen: list[tuple[str, str]]) -> list[Run]:
-    """The runs, if their states are those that were seen; else the page begins anew.
+    """The runs, if their states are still `seen`; otherwise the page is drawn again.
 
-    It also does where the queue is damaged: its frame says so.
+    The page is also drawn again if the queue is damaged: `frame` then shows the error.
     """
     try:
         queue.advance()
@@ -47,8 +47,8 @@ def _look(seen: list[tuple[str, str]]) -> list[Run]:
     return runs
 
 
-def at_work(runs: list[Run]) -> None:
-    """What is at work and what waits; looks again and again while there is any."""
+def show_active_runs(runs: list[Run]) -> None:
+    """Show the active and waiting runs, and update them until none is left."""
     if any(state(run) in BUSY for run in runs):
         st.subheader("Now", anchor=False)
         st.fragment(_watch, run_every=POLL_S)(_signature(runs))
@@ -57,23 +57,23 @@ def at_work(runs: list[Run]) -> None:
 def _watch(seen: list[tuple[str, str]]) -> None:
     runs = _look(seen)
     busy = [run for run in runs if state(run) in BUSY]
-    places = {run.folder: queue.position(run.folder) for run in busy}
-    for run in sorted(busy, key=lambda run: places[run.folder] or 0):
+    positions = {run.folder: queue.position(run.folder) for run in busy}
+    for run in sorted(busy, key=lambda run: positions[run.folder] or 0):
         with st.container(border=True):
-            _one(run, places[run.folder])
+            _show_active_run(run, positions[run.folder])
 
 
-def _one(run: Run, position: int | None) -> None:
-    """One run: its phase, rate and time left, or its place in the queue."""
+def _show_active_run(run: Run, position: int | None) -> None:
+    """Show the phase, rate and time left of a run, or its place in the queue."""
     status = run.status
-    told, stop = st.columns([5, 1], vertical_alignment="center")
-    with told:
-        said = f"**{escape(run.name)}** · {doing(run)}"
+    progress, stop = st.columns([5, 1], vertical_alignment="center")
+    with progress:
+        text = f"**{escape(run.name)}** · {doing(run)}"
         if position is not None:
-            st.markdown(said)
+            st.markdown(text)
         else:
             total = status["total"]
-            st.progress(min(status["done"] / total, 1.0) if total else 0.0, text=said)
+            st.progress(min(status["done"] / total, 1.0) if total else 0.0, text=text)
             passed = duration(max(time.time() - status["started"], 0))
             note = escape(status["message"])
             st.caption(" · ".join(filter(None, [f"Running for {passed}", note])))

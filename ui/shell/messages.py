@@ -1,4 +1,4 @@
-"""Words of users shown as they are, and errors said so that they can be mended."""
+"""Text of users shown exactly as typed, and errors shown with their remedy."""
 
 import re
 from collections.abc import Iterator
@@ -7,7 +7,7 @@ from contextlib import contextmanager
 import streamlit as st
 
 from stc_core.errors import StcError
-from ui.state.stale_events import drawn
+from ui.state.stale_events import note_drawn
 
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]<>()#+\-.!|~$:])")
 
@@ -18,28 +18,31 @@ def escape(text: str) -> str:
 
 
 def escape_piece(text: str) -> str:
-    """The same of a piece of a text, whose spaces stay."""
+    """`text` as Markdown like `escape` gives it, but with all its spaces kept.
+
+    It is for a piece of a text, which may begin or end with a space.
+    """
     return _MARKDOWN.sub(r"\\\1", text.replace("\n", " "))
 
 
 @contextmanager
 def guard() -> Iterator[None]:
-    """Turn a StcError into a message and stop the page; all else fails loudly.
+    """Turn a StcError into a message and stop the page; any other error is raised.
 
-    All that a page draws is in one; when it ends, and not by the next click, the
-    browser has it to show.
+    Each page draws everything inside a guard. When the guard ends without a rerun, the
+    page counts as drawn.
     """
     try:
         yield
     except StcError as error:
         show_error(error)
-        drawn()
+        note_drawn()
         st.stop()
-    drawn()
+    note_drawn()
 
 
 def show_error(error: StcError) -> None:
-    """Say what is wrong, what was expected, and how to mend it."""
+    """Show what is wrong, what was expected, what was found, and how to mend it."""
     lines = [f"**{escape(error.where)}**"]
     if error.expected:
         lines.append(f"Expected: {escape(error.expected)}")

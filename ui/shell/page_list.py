@@ -27,4 +27,4 @@ PAGES = {
     RUNS: ("Runs", ":material/list_alt:"),
 }
 CURVES = "curves"
-"""The tab of LAYERS that tells of a layer."""
+"""The tab of the page Layers that shows single layers."""

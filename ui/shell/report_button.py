@@ -1,4 +1,4 @@
-"""The report of a run as one file, made when it is asked for."""
+"""A button that makes the report of a run when clicked, and downloads it."""
 
 import streamlit as st
 
@@ -6,8 +6,8 @@ from stc_core.report.report import html_report
 from stc_core.runs.run import Run
 
 ABOUT = (
-    "One HTML file of about 5 MB with figures to point at, tables, settings, limits. "
-    "It needs no network, and it quotes texts of the data."
+    "One HTML file of about 5 MB with interactive figures, tables, settings and "
+    "limits. It opens without a network. It quotes texts of your data."
 )
 
 

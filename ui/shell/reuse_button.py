@@ -1,4 +1,4 @@
-"""The way back from a run to the table that it learned from."""
+"""A button that goes from a run back to the table that the run was trained on."""
 
 import streamlit as st
 
@@ -9,11 +9,11 @@ from ui.shell.page_list import TRAIN
 from ui.state.navigation import go
 
 
-def reuse(run: Run, label: str, *, icon: str, page: str = TRAIN) -> None:
-    """A button to `page` with the table and the columns of `run`.
+def reuse_button(run: Run, label: str, *, icon: str, page: str = TRAIN) -> None:
+    """Draw a button that opens `page` with the table and the columns of `run`.
 
-    There is none where the table was not given to the app or is gone, nor of a run
-    whose settings cannot be read, as other pages say.
+    No button is drawn if the table was not uploaded in the app, if it was removed, or
+    if the settings of the run cannot be read (other pages show that error).
     """
     try:
         data = run.config.data

@@ -1,4 +1,4 @@
-"""A run in a few words: its state as a badge, its result as three figures."""
+"""A short summary of a run: its state as a badge, its result as three numbers."""
 
 import streamlit as st
 
@@ -9,12 +9,12 @@ from ui.cache.run_files import read
 
 
 def state(run: Run) -> str:
-    """queued, running, done, failed or cancelled."""
+    """The state of `run`: queued, running, done, failed or cancelled."""
     return run.status["state"]
 
 
 def doing(run: Run) -> str:
-    """What is being done for a run at work, or its place in the queue."""
+    """One line: the current work of an active run, or its place in the queue."""
     return status.doing_line(run.status, position=queue.position(run.folder))
 
 
@@ -28,15 +28,15 @@ _BADGES = {
 
 
 def badge(run: Run) -> None:
-    """The state of `run` as a coloured label."""
-    said = state(run)
-    colour, icon = _BADGES[said]
-    st.badge(said, color=colour, icon=icon)  # pyright: ignore[reportArgumentType]
+    """Draw the state of `run` as a coloured label."""
+    name = state(run)
+    colour, icon = _BADGES[name]
+    st.badge(name, color=colour, icon=icon)  # pyright: ignore[reportArgumentType]
 
 
 def headline(run: Run) -> tuple[str, str, str]:
     """Test accuracy, neurons kept and layers read; dashes while there is no result."""
-    # Of a run at work some figures may be on disk already.
+    # An active run may already have written some of these numbers.
     if state(run) != "done" or not run.has("metrics.json"):
         return ("–", "–", "–")
     metrics = read(run, "metrics")

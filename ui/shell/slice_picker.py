@@ -1,4 +1,4 @@
-"""The slice that the context holds, as chips that can be taken away."""
+"""The slice of texts in the context, shown as chips that remove its conditions."""
 
 from collections.abc import Callable, Sequence
 
@@ -7,19 +7,19 @@ import streamlit as st
 from stc_core.analysis.slices import Part, Slice
 from ui.shell.messages import escape
 from ui.state.navigation import context, remember
-from ui.state.stale_events import news, show
+from ui.state.stale_events import set_widget, unless_stale
 
 
 def held_slice() -> Slice:
-    """The slice of the context; without one, that of all texts."""
+    """The slice of the context; if the context has none, the slice of all texts."""
     return Slice.parse(context().slice)
 
 
 def slice_chips(*, without: str | None = None) -> None:
-    """A chip for each part of the slice, which goes away when it is clicked.
+    """Draw a chip for each condition of the slice; a click on it removes the condition.
 
-    Where there is none `without` is said in their place, so that nothing below moves
-    when one comes.
+    If the slice has no condition, a disabled chip says `without`, so that nothing below
+    moves when a condition is added.
     """
     held = held_slice()
     if not held.parts and without is None:
@@ -33,7 +33,7 @@ def slice_chips(*, without: str | None = None) -> None:
                 escape(part.sentence),
                 icon=":material/close:",
                 key=f"chip_{part.name}={part.value}",
-                help="Take this condition away",
+                help="Remove this condition",
                 on_click=_drop,
                 args=(part,),
             )
@@ -42,26 +42,31 @@ def slice_chips(*, without: str | None = None) -> None:
 def pick_part(
     name: str, label: str, options: Sequence[str], *, widget: Callable, **settings
 ) -> None:
-    """A choice that is one part of the slice, and writes it there; or none."""
+    """Draw a choice for the part `name` of the slice; no choice removes the part."""
     key = f"slice_{name}"
     value = held_slice().value(name)
-    show(key, value if value in options else None)
+    set_widget(key, value if value in options else None)
 
     def write(value: str | None) -> None:
         remember(slice=held_slice().moved(**{name: value}).text)
 
-    write_it = news(key, write)
-    widget(label, options, key=key, index=None, on_change=write_it, **settings)
+    on_change = unless_stale(key, write)
+    widget(label, options, key=key, index=None, on_change=on_change, **settings)
 
 
 def type_words(label: str, *, widget: Callable, **settings) -> None:
-    """A field for words that the texts of the slice have."""
-    show("slice_query", held_slice().value("query") or "")
+    """Draw a field for words that the texts of the slice must contain."""
+    set_widget("slice_query", held_slice().value("query") or "")
 
-    def write(given: str) -> None:
-        remember(slice=held_slice().moved(query=given.strip() or None).text)
+    def write(typed: str) -> None:
+        remember(slice=held_slice().moved(query=typed.strip() or None).text)
 
-    widget(label, key="slice_query", on_change=news("slice_query", write), **settings)
+    widget(
+        label,
+        key="slice_query",
+        on_change=unless_stale("slice_query", write),
+        **settings,
+    )
 
 
 def _drop(part: Part) -> None:

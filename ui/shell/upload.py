@@ -1,4 +1,4 @@
-"""Choosing a table: an upload, or one that was uploaded before."""
+"""The choice of a table: a new upload or an earlier one."""
 
 import streamlit as st
 
@@ -8,23 +8,23 @@ from stc_core.errors import StcError
 from ui.cache.tables import head
 from ui.shell.messages import show_error
 from ui.state.navigation import context, remember
-from ui.state.stale_events import news, show
+from ui.state.stale_events import set_widget, unless_stale
 
 
 def uploader(label: str, *, key: str) -> Upload | None:
-    """A file uploader that copies the file to disk at once and lets go of it.
+    """The file that was just uploaded, copied to disk; None if there is none.
 
-    What it returns is there for one run of the page: remember it and rerun. A file
-    that cannot be read is not kept: the page says why, and shows all else.
+    The upload is returned once: remember its key and rerun the page. A file that cannot
+    be read is not kept: the page shows the error and goes on.
     """
     turn = st.session_state.setdefault(f"_{key}_turn", 0)
-    # Any file may be given: what is wrong with it is said here, and how to mend it.
-    given = st.file_uploader(label, key=f"{key}_upload_{turn}")
-    if given is None:
+    # Any type of file is accepted, so that the error below can say how to mend it.
+    uploaded = st.file_uploader(label, key=f"{key}_upload_{turn}")
+    if uploaded is None:
         return None
     kept = None
     try:
-        kept = keep_upload(given.name, given)
+        kept = keep_upload(uploaded.name, uploaded)
         head(kept.path)
     except StcError as error:
         if kept is not None:
@@ -36,10 +36,10 @@ def uploader(label: str, *, key: str) -> Upload | None:
 
 
 def pick_upload(field: str, uploads: list[Upload]) -> None:
-    """A choice among kept tables that is remembered in `field` of the context."""
-    names = distinct_titles({one.key: one.path.name for one in uploads})
+    """Draw a choice among earlier uploads; the context remembers it in `field`."""
+    names = distinct_titles({upload.key: upload.path.name for upload in uploads})
     key, held = f"earlier_{field}", getattr(context(), field)
-    show(key, held if held in names else None)
+    set_widget(key, held if held in names else None)
 
     def write(value: str | None) -> None:
         if value is None or value in names:
@@ -49,9 +49,9 @@ def pick_upload(field: str, uploads: list[Upload]) -> None:
         "Earlier uploads",
         list(names),
         index=None,
-        format_func=lambda one: names[one],
+        format_func=lambda upload_key: names[upload_key],
         placeholder="Choose a table" if names else "None yet",
         disabled=not names,
         key=key,
-        on_change=news(key, write),
+        on_change=unless_stale(key, write),
     )

@@ -1,4 +1,4 @@
-"""Tables whose rows lead somewhere, and parts of a page that run by themselves."""
+"""Tables whose rows are links, and parts of a page that rerun alone."""
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import wraps
@@ -21,41 +21,41 @@ _NUMBERS = {
     "distance": "%.2f",
 }
 FIELD = 68
-"""The height of a field with its label. Until its code is there Streamlit draws it
-without the label; a container of this height in its row keeps what is below there."""
+"""The height of a field with its label, in pixels. Streamlit first draws the field
+without the label. A container of this height keeps everything below in place."""
 PIN: dict[str, Any] = {"pinned": True}
-"""A column that keeps its width and stands on the left: the others, which are the
-texts, take what room there is."""
+"""Settings of a column that keeps its width and stays on the left. The text columns
+take the remaining width."""
 PERCENT = "%.1f %%"
 ROW = 35
-_ROW_HELP = "Of the table, as on the page Data."
-_FILE_HELP = "data: that which the run learned from; test: the test file."
+_ROW_HELP = "The row in the table, as on the page Data."
+_FILE_HELP = "data: the table that the run was trained on; test: the test file."
 
 
 def in_percent(table: pd.DataFrame, *names: str) -> pd.DataFrame:
-    """`table` with the shares of these columns times 100, to be shown as PERCENT.
+    """`table` with these columns times 100, to be shown in the format PERCENT.
 
-    The format "percent" of a column drops zeros: 75% stands under 62.86%.
+    Streamlit's own format "percent" drops zeros, so that 75% stands under 62.86%.
     """
     return table.assign(**{name: 100 * table[name] for name in names})
 
 
-def apart(draw: Callable[..., None]) -> Callable[..., None]:
-    """`draw` as a part of the page that a click in it runs again alone.
+def own_fragment(draw: Callable[..., None]) -> Callable[..., None]:
+    """`draw` as a part of the page: a click in it reruns only this part.
 
-    A click that moves the context runs the whole page: the rest shows it, too.
+    A click that changes the context reruns the whole page, as the rest depends on it.
     """
 
     @st.fragment
-    def part(at: Any, *given: Any) -> None:
-        if context() != at:
+    def part(before: Any, *args: Any) -> None:
+        if context() != before:
             st.rerun()
         with guard():
-            draw(*given)
+            draw(*args)
 
     @wraps(draw)
-    def call(*given: Any) -> None:
-        part(context(), *given)
+    def call(*args: Any) -> None:
+        part(context(), *args)
 
     return call
 
@@ -65,11 +65,14 @@ def places_table(
     places: Sequence[Mapping[str, Any]],
     *,
     key: str,
-    alt: str = "A table whose rows lead to what they name",
+    alt: str = "A table whose rows are links",
     most: int = 8,
     **config: Any,
 ) -> None:
-    """A table; the row that is picked moves the context to its one of `places`."""
+    """Draw a table; a click on a row moves the context to the entry of `places` for it.
+
+    `places` holds the changes of the context, one entry for each row.
+    """
     numbers = {
         name: st.column_config.NumberColumn(format=form)
         for name, form in _NUMBERS.items()
@@ -89,9 +92,9 @@ def places_table(
 
 
 def place_columns(run: Run) -> dict[str, Any]:
-    """The columns that say where a text is in what was given, and how they look.
+    """The settings of the columns that say where a text stands: row, and file if two.
 
-    With a file for the test row 1 may be of either, even where all are of one.
+    If the run has a separate test file, a row number alone does not name a text.
     """
     row = st.column_config.NumberColumn("Row", width=55, help=_ROW_HELP, **PIN)
     file = st.column_config.TextColumn("File", width=50, help=_FILE_HELP, **PIN)

@@ -1,1 +1,1 @@
-"""Where the reader is: run, layer, neuron, text; in the session and in the URL."""
+"""What the user looks at (run, layer, neuron, text), in the session and in the URL."""

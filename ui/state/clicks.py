@@ -1,7 +1,7 @@
 """Clicks on charts and tables as pure functions: (context, event) -> context.
 
-An event is what Streamlit's `on_select` gives, and `ui.charts.plot`, too; an empty
-one, as after a change of the table, moves nothing.
+An event has the form that Streamlit's `on_select` and `ui.charts.plot` pass. An empty
+event, which comes after a table has changed, leaves the context as it is.
 """
 
 from collections.abc import Mapping, Sequence
@@ -14,52 +14,55 @@ from ui.state.context import Context
 def click_neuron(context: Context, event: Mapping[str, Any]) -> Context:
     """`context` at the neuron whose marker was clicked.
 
-    A marker that stands for many neurons of a site carries layer and kind as well: the
-    click then goes down to that site.
+    A marker that stands for many neurons of a site also carries layer and kind: the
+    context then moves to that site, too.
     """
-    found = _customdata(event)
-    if not found:
+    data = _customdata(event)
+    if not data:
         return context
-    moved = context.moved(neuron=int(found[0]))
-    if len(found) < 3:
+    moved = context.moved(neuron=int(data[0]))
+    if len(data) < 3:
         return moved
-    return moved.moved(layer=int(found[1]), kind=str(found[2]))
+    return moved.moved(layer=int(data[1]), kind=str(data[2]))
 
 
 def click_layer(context: Context, event: Mapping[str, Any]) -> Context:
     """`context` at the layer of the point clicked, and at its site and pooling.
 
-    A point that is of a layer alone leaves site and pooling as they are.
+    A point that stands for a whole layer leaves site and pooling unchanged.
     """
-    found = _customdata(event)
-    if not found:
+    data = _customdata(event)
+    if not data:
         return context
-    moved = context.moved(layer=int(found[0]))
-    if len(found) < 3:
+    moved = context.moved(layer=int(data[0]))
+    if len(data) < 3:
         return moved
-    return moved.moved(kind=str(found[1]), pooling=str(found[2]))
+    return moved.moved(kind=str(data[1]), pooling=str(data[2]))
 
 
 def clicked_level(event: Mapping[str, Any]) -> tuple[int, int] | None:
-    """The level and the layer of the point of its curve that was clicked, if any."""
-    found = _customdata(event)
-    return (int(found[0]), int(found[1])) if len(found) == 2 else None
+    """The level and the layer of the clicked point; None if no point was clicked."""
+    data = _customdata(event)
+    return (int(data[0]), int(data[1])) if len(data) == 2 else None
 
 
 def click_option(context: Context, event: Mapping[str, Any]) -> Context:
-    """`context` at the depth and the number of neurons of the point clicked."""
-    found = _customdata(event)
-    if not found:
+    """`context` with the depth and the number of neurons of the point clicked."""
+    data = _customdata(event)
+    if not data:
         return context
-    return context.moved(depth=int(found[0]), size=int(found[1]))
+    return context.moved(depth=int(data[0]), size=int(data[1]))
 
 
 def click_run(context: Context, event: Mapping[str, Any]) -> Context:
-    """`context` with the run clicked as the one to compare with; not with itself."""
-    found = _customdata(event)
-    if not found or str(found[0]) == context.run:
+    """`context` with the clicked run as the run to compare with.
+
+    A click on the current run changes nothing.
+    """
+    data = _customdata(event)
+    if not data or str(data[0]) == context.run:
         return context
-    return context.moved(other=str(found[0]))
+    return context.moved(other=str(data[0]))
 
 
 def click_example(
@@ -67,8 +70,9 @@ def click_example(
 ) -> Context:
     """`context` at the example in the table row that was clicked.
 
-    `rows` are the examples in the order of the table. A table that shows which one is
-    held already tells of it by itself: that is no choice, and ends no typed text.
+    `rows` are the examples in the order of the table. A table also sends an event when
+    the app ticks the current example. That is no choice of the user, so it changes
+    nothing, and a typed text stays.
     """
     picked = event.get("selection", {}).get("rows", [])
     if not picked or picked[0] >= len(rows) or rows[picked[0]] == context.example:
@@ -79,7 +83,7 @@ def click_example(
 def click_place(
     context: Context, event: Mapping[str, Any], places: Sequence[Mapping[str, Any]]
 ) -> Context:
-    """`context` moved to the place that the table row clicked stands for."""
+    """`context` changed by the entry of `places` for the table row clicked."""
     picked = event.get("selection", {}).get("rows", [])
     if not picked or picked[0] >= len(places):
         return context
@@ -87,24 +91,24 @@ def click_place(
 
 
 def click_cell(context: Context, event: Mapping[str, Any]) -> Context:
-    """`context` at the texts of the cell of a confusion matrix that was clicked.
+    """`context` with the texts of the clicked cell of a confusion matrix as its slice.
 
-    What else the slice says of a text stays: its length, its words, other columns.
+    The other conditions of the slice stay: length, words, other columns.
     """
-    found = _customdata(event)
-    if not found:
+    data = _customdata(event)
+    if not data:
         return context
-    label, predicted = (None if name is None else str(name) for name in found)
-    held = Slice.parse(context.slice).moved(
+    label, predicted = (None if name is None else str(name) for name in data)
+    cell_slice = Slice.parse(context.slice).moved(
         label=label, predicted=predicted, wrong=None, uncertain=None
     )
-    return context.moved(slice=held.text)
+    return context.moved(slice=cell_slice.text)
 
 
 def _customdata(event: Mapping[str, Any]) -> Sequence[Any]:
-    """What the first clicked point carries; empty without one."""
+    """The custom data of the first clicked point; empty if no point was clicked."""
     points = event.get("selection", {}).get("points", [])
-    found = points[0].get("customdata") if points else None
-    if found is None:
+    data = points[0].get("customdata") if points else None
+    if data is None:
         return ()
-    return found if isinstance(found, list | tuple) else (found,)
+    return data if isinstance(data, list | tuple) else (data,)

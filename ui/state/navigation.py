@@ -1,4 +1,4 @@
-"""The context in the session and in the URL, and the widgets and links that move it."""
+"""The context in the session and the URL, and the widgets and links that change it."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -7,7 +7,7 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from ui.state.context import Context, query_key
-from ui.state.stale_events import is_stale, news, note_replaced, show
+from ui.state.stale_events import is_stale, note_replaced, set_widget, unless_stale
 
 _CONTEXT = "_context"
 _URL = "_url"
@@ -15,42 +15,46 @@ _TURN = "_tabs_turn"
 
 
 def context() -> Context:
-    """What is being looked at now; `frame` must have run."""
+    """The current context; `frame` must have run before."""
     return st.session_state.get(_CONTEXT, Context())
 
 
 def remember(**changes: Any) -> None:
-    """Move the context, in the session and in the URL.
+    """Change the context, in the session and in the URL.
 
-    Call it from a callback, or call st.rerun() after it: the links already drawn
-    carry the old context.
+    Call it from a callback, or call st.rerun() after it, because the links that are
+    already drawn carry the old context.
     """
-    hold(context().moved(**changes))
+    set_context(context().moved(**changes))
 
 
 def follow_url() -> None:
-    """Move the context to what the URL says, if it is a link and not an old echo."""
-    link, held = st.query_params.to_dict(), context()
-    hold(held if is_stale(_URL, Context.parse(link)) else held.follow(link))
-    if context() != held:
-        # Of a link to the page that is open the browser keeps the old address.
+    """Change the context to what the URL says, unless the URL is outdated.
+
+    The URL is outdated if the browser sent it before it drew the last change.
+    """
+    link, before = st.query_params.to_dict(), context()
+    set_context(before if is_stale(_URL, Context.parse(link)) else before.follow(link))
+    if context() != before:
+        # After a link to the page that is already open, the browser keeps the old URL.
         st.query_params.from_dict(st.query_params.to_dict())
 
 
-def hold(held: Context) -> None:
-    wanted, before = held.params(), context().params()
+def set_context(new: Context) -> None:
+    """Make `new` the context, in the session and in the URL."""
+    wanted, before = new.params(), context().params()
     if wanted != before:
         note_replaced(_URL, Context.parse(before))
-    st.session_state[_CONTEXT] = held
-    now = st.query_params.to_dict()
+    st.session_state[_CONTEXT] = new
+    query = st.query_params.to_dict()
     ours = set(map(query_key, Context._fields))
-    then = {key: value for key, value in now.items() if key not in ours} | wanted
-    if then != now:  # at once: each message is a step of the browser's way back
-        st.query_params.from_dict(then)
+    new_query = {key: text for key, text in query.items() if key not in ours} | wanted
+    if new_query != query:  # in one call: each call adds a step to the browser history
+        st.query_params.from_dict(new_query)
 
 
 def link(page: str, label: str, *, icon: str | None = None, **changes: Any) -> None:
-    """A link to `page` that takes the context along, after `changes`."""
+    """Draw a link to `page` that carries the context after `changes`."""
     params = context().moved(**changes).params()
     st.page_link(page, label=label, icon=icon, query_params=params)
 
@@ -73,73 +77,73 @@ def pick(
     key: str | None = None,
     **settings: Any,
 ) -> Any:
-    """The option that the context holds in `field`, as a widget that writes it back.
+    """Draw a widget for `field` of the context; return the option that it shows.
 
-    What the context holds wins on every run, so a click elsewhere moves the widget
-    too; a value that is not among `options` shows `default` or the first one, or
-    nothing where the choice is `optional`. With `typed` a text may be typed as well:
-    it gives what that stands for, None for nothing.
+    The context always wins, so a click elsewhere changes the widget, too. If the value
+    of the context is not among `options`, the widget shows `default` or the first
+    option, or nothing if the choice is `optional`. With `typed` the user may also type
+    a text; `typed` turns the text into a value, or into None if it has no meaning.
     """
     key = key or f"pick_{field}"
-    held = getattr(context(), field)
+    current = getattr(context(), field)
     first = options[0] if default is None and not optional else default
-    show(key, held if held in options else first)
+    set_widget(key, current if current in options else first)
 
     def write(value: Any) -> None:
-        # A browser that still shows an older title sends that: no option at all.
+        # A browser that still shows an older title sends it: that is not an option.
         if value in options or (value is None and optional):
             remember(**{field: value})
         elif typed is not None and isinstance(value, str):
-            found = typed(value)
-            if found is not None:
-                remember(**{field: found})
+            meant = typed(value)
+            if meant is not None:
+                remember(**{field: meant})
 
     if typed is not None:
-        # Else a listed option that is somewhat like it would be taken.
+        # The default filter would take a listed option that only resembles the text.
         settings |= {"accept_new_options": True, "filter_mode": "contains"}
-    widget(label, options, key=key, on_change=news(key, write), **settings)
+    widget(label, options, key=key, on_change=unless_stale(key, write), **settings)
     return st.session_state[key]
 
 
 def type_in(field: str, label: str, *, key: str, row: Any = st, **settings: Any) -> str:
-    """The words that the context holds in `field`, as an input that writes them."""
-    show(key, getattr(context(), field) or "")
+    """Draw a text input for `field` of the context; return the words of that field."""
+    set_widget(key, getattr(context(), field) or "")
 
     def write(value: str) -> None:
         remember(**{field: value.strip() or None})
 
-    row.text_input(label, key=key, on_change=news(key, write), **settings)
+    row.text_input(label, key=key, on_change=unless_stale(key, write), **settings)
     return (getattr(context(), field) or "").strip()
 
 
 def tabs(field: str, names: Mapping[str, str]) -> tuple[str, DeltaGenerator]:
-    """The name of the tab that is open, which the context holds, and the place in it.
+    """Draw tabs; return the name of the open tab and the container inside it.
 
-    `names` gives each tab its title. What is in another tab is not to be drawn: that
-    costs the browser more than all the rest of an answer to a click.
+    The context holds the open tab in `field`, and `names` maps each name to its title.
+    Draw only the open tab: drawing the others would take the browser longer than the
+    rest of the page.
     """
-    held = getattr(context(), field)
-    now = held if held in names else next(iter(names))
+    current = getattr(context(), field)
+    open_tab = current if current in names else next(iter(names))
     turn = st.session_state.setdefault(_TURN, 0)
     key = f"tabs_{field}_{turn}"
-    show(key, names[now])
-    called = {title: name for name, title in names.items()}
+    set_widget(key, names[open_tab])
+    by_title = {title: name for name, title in names.items()}
 
     def change() -> None:
         title = st.session_state[key]
         if is_stale(key, title):
-            # The browser has it open, with nothing in it: it gets new tabs.
+            # The browser shows this tab, which is empty: new tabs replace the old ones.
             st.session_state[_TURN] = turn + 1
-        elif title in called:
-            remember(**{field: called[title]})
+        elif title in by_title:
+            remember(**{field: by_title[title]})
 
-    places = st.tabs(list(called), key=key, on_change=change)
-    return now, dict(zip(names, places, strict=True))[now]
+    containers = st.tabs(list(by_title), key=key, on_change=change)
+    return open_tab, dict(zip(names, containers, strict=True))[open_tab]
 
 
 def clicked(
     key: str, turn: Callable[[Context, Mapping[str, Any]], Context]
 ) -> Callable[[], None]:
-    """An `on_select` for the table `key`: `turn` moves the context."""
-
-    return news(key, lambda event: hold(turn(context(), event)))
+    """A callback for `on_select` of the table `key`; `turn` gives the new context."""
+    return unless_stale(key, lambda event: set_context(turn(context(), event)))

@@ -1,8 +1,8 @@
-"""What a browser may still say of before the last move, and that is no news.
+"""Outdated events of the browser, which must not change the context.
 
-A click, or a timer, sends the URL and the value of every widget as the browser shows
-them. If it comes before the page that the last click asked for is drawn, these are the
-old ones, and they would move the context back: of two quick clicks one undid the other.
+A click or a timer sends the URL and the value of every widget as the browser shows
+them. If it is sent before the browser has drawn the last change, these values are old
+and would undo that change: the second of two quick clicks would undo the first.
 """
 
 import time
@@ -14,16 +14,19 @@ from typing import Any
 import streamlit as st
 
 STALE_S = 0.5
-"""How long after a page is drawn its browser may not show it yet. Nobody chooses the
-very thing that has just gone away so soon."""
+"""How long after the server has drawn a page an old value may still arrive. No user
+chooses the value that was just replaced again so soon."""
 UNDRAWN_S = 3.0
-"""The same after the move, of a page that is still being drawn."""
+"""How long after a change an old value may still arrive while the page is drawn."""
 _REPLACED = "_replaced"
 
 
 @dataclass
 class _Old:
-    """A value whose place another one took; when that was drawn, and if for good."""
+    """A replaced value, and when it was replaced and the new one drawn, in seconds.
+
+    `done` is true once a later page has begun: `note_drawn` then stays as it is.
+    """
 
     value: Any
     moved: float
@@ -38,20 +41,27 @@ class _Old:
 
 
 def note_replaced(key: str, value: Any) -> None:
-    """Note that `key`, a widget or the URL, had `value`, which the browser may send."""
-    every = st.session_state.setdefault(_REPLACED, {})
-    kept = [old for old in every.get(key, ()) if old.may_come() and old.value != value]
-    every[key] = [*kept, _Old(value, time.monotonic())]
+    """Remember that `key` had `value` until now; the browser may still send it.
+
+    `key` names a widget or the URL.
+    """
+    replaced = st.session_state.setdefault(_REPLACED, {})
+    olds = replaced.get(key, ())
+    kept = [old for old in olds if old.may_come() and old.value != value]
+    replaced[key] = [*kept, _Old(value, time.monotonic())]
 
 
 def is_stale(key: str, value: Any) -> bool:
-    """True if `value` is what the browser showed before the last move of `key`."""
+    """True if the browser may have sent `value` before it showed the last change.
+
+    `key` names the widget or the URL that has the value.
+    """
     olds = st.session_state.get(_REPLACED, {}).get(key, ())
     return any(old.value == value and old.may_come() for old in olds)
 
 
-def show(key: str, value: Any) -> None:
-    """Make `value` that of the widget `key`, whatever the browser shows."""
+def set_widget(key: str, value: Any) -> None:
+    """Set the widget `key` to `value`, whatever the browser shows."""
     if key in st.session_state:
         before = _plain(st.session_state[key])
         if before != _plain(value):
@@ -59,8 +69,11 @@ def show(key: str, value: Any) -> None:
     st.session_state[key] = value
 
 
-def news(key: str, take: Callable[[Any], None]) -> Callable[[], None]:
-    """A callback of the widget `key` that gives `take` its value, if that is news."""
+def unless_stale(key: str, take: Callable[[Any], None]) -> Callable[[], None]:
+    """A callback for the widget `key` that passes its value to `take`.
+
+    It does nothing if the value is outdated (`is_stale`).
+    """
 
     def call() -> None:
         value = st.session_state[key]
@@ -71,21 +84,21 @@ def news(key: str, take: Callable[[Any], None]) -> Callable[[], None]:
 
 
 def _plain(value: Any) -> Any:
-    """The rows of a table that are picked; another value as it is."""
+    """The picked rows if `value` is the selection of a table; else `value` itself."""
     return value["selection"].get("rows") if isinstance(value, Mapping) else value
 
 
-def begin() -> None:
-    """A page is drawn from its top: what earlier ones replaced is done with."""
-    for old in _every():
+def begin_page() -> None:
+    """Note that a new page begins: the times of earlier changes stay as they are."""
+    for old in _all_replaced():
         old.done = old.drawn is not None
 
 
-def drawn() -> None:
-    """A part of the page is drawn; the last one counts."""
-    for old in _every():
+def note_drawn() -> None:
+    """Note that a part of the page is drawn; the last part counts."""
+    for old in _all_replaced():
         old.drawn = old.drawn if old.done else time.monotonic()
 
 
-def _every() -> Iterator[_Old]:
+def _all_replaced() -> Iterator[_Old]:
     return chain.from_iterable(st.session_state.get(_REPLACED, {}).values())

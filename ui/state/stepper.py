@@ -1,4 +1,4 @@
-"""Buttons one step back and one forth, which a key of the keyboard presses, too."""
+"""The buttons Previous and Next, which the keys P and N press, too."""
 
 from typing import Any, Literal
 
@@ -11,18 +11,19 @@ Way = Literal["Previous", "Next"]
 _ICONS = {"Previous": ":material/chevron_left:", "Next": ":material/chevron_right:"}
 
 
-def step_button(way: Way, field: str, found: Steps, *, row: Any = st) -> None:
-    """Move `field` of the context one step; P and N do so wherever one does not type.
+def step_button(way: Way, field: str, steps: Steps, *, row: Any = st) -> None:
+    """Draw a button that moves `field` of the context one step.
 
-    The keys are letters: arrows move sliders, tables and the page.
+    The keys P and N do the same, except while the user types. They are letters because
+    the arrow keys already move sliders, tables and the page.
     """
-    there = found.back if way == "Previous" else found.forth
+    target = steps.back if way == "Previous" else steps.forth
     row.button(
         way,
         icon=_ICONS[way],
         key=f"step_{field}_{way}",
-        disabled=there is None,
+        disabled=target is None,
         shortcut=way[0],
-        help=f"{found.said}. Key {way[0]}, unless you are typing.",
-        on_click=lambda: remember(**{field: there}),
+        help=f"{steps.position}. Press {way[0]} when you are not typing.",
+        on_click=lambda: remember(**{field: target}),
     )

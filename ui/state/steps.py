@@ -1,21 +1,21 @@
-"""One step back and one forth in the order that a page shows."""
+"""The steps to the previous and the next item, in the order that a page shows."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
 
 
 class Steps(NamedTuple):
-    """What comes before and after (None at the ends), and where one is, in words."""
+    """The previous and the next item (None at the ends), and the position in words."""
 
     back: int | None
     forth: int | None
-    said: str
+    position: str
 
 
 def steps(shown: Sequence[int], now: int) -> Steps:
-    """The steps from `now` in the order `shown`, and '12 of 171'.
+    """The steps from `now` in the order `shown`, and the position, as '12 of 171'.
 
-    From one that is not shown the step forth leads to the first that is.
+    If `now` is not shown, the step forth leads to the first item shown.
     """
     order, n = list(shown), f"{len(shown):,}"
     if now not in order:
@@ -26,7 +26,10 @@ def steps(shown: Sequence[int], now: int) -> Steps:
 
 
 def steps_around(shown: Sequence[int], now: int, most: int) -> list[int]:
-    """`most` of the order `shown` around `now`; the same ones for a few steps."""
+    """`most` items of the order `shown` around `now`.
+
+    They stay the same while `now` moves a few steps.
+    """
     half = most // 2
     start = list(shown).index(now) // half * half - half // 2
     start = max(0, min(start, len(shown) - most))

@@ -1,36 +1,40 @@
-"""A text that is typed on a page: the context and its URL hold it, so links do, too."""
+"""A text that the user types on a page. The context and so every link hold it."""
 
 import streamlit as st
 
 from ui.state.context import MOST_TYPED, fits
 from ui.state.navigation import context, remember
-from ui.state.stale_events import show
+from ui.state.stale_events import set_widget
 
 _KEY = "own_text"
 _SHOWN = "_own_text"
 
 
 def type_text(placeholder: str, *, height: int | None = None) -> str:
-    """A field for the text, filled with the one of the context; part of a form.
+    """Draw a field with the text of the context; return the text in the field.
 
-    What is typed and not sent yet stays, whatever else the page does.
+    It belongs inside a form. Words that are typed but not sent stay when the page is
+    drawn again.
     """
-    held = context().text or ""
-    if _KEY not in st.session_state or st.session_state.get(_SHOWN) != held:
-        show(_KEY, held)
-        st.session_state[_SHOWN] = held
+    current = context().text or ""
+    if _KEY not in st.session_state or st.session_state.get(_SHOWN) != current:
+        set_widget(_KEY, current)
+        st.session_state[_SHOWN] = current
     return st.text_area(
         "Your text", key=_KEY, height=height, placeholder=placeholder
     ).strip()
 
 
-def last_typed() -> str:
+def last_text() -> str:
     """The text that was explained last in this session; empty if none was."""
     return st.session_state.get(_SHOWN, "")
 
 
 def submit_text(label: str, *, icon: str, without: str | None) -> None:
-    """The button of that form: the context then holds the text, else `without`."""
+    """Draw the button of the form: it puts the text into the context.
+
+    If nothing is typed, the context gets `without`.
+    """
     st.form_submit_button(
         label,
         type="primary",
@@ -40,9 +44,9 @@ def submit_text(label: str, *, icon: str, without: str | None) -> None:
 
 
 def say_if_long(text: str) -> None:
-    """A text that is too long for a link, which a copied one therefore lacks."""
+    """Say so if `text` is too long for a link to hold it."""
     if not fits(text):
         st.caption(
-            ":material/link_off: This text is too long for a link: one to this view "
-            f"leaves it out. About {MOST_TYPED:,} Latin letters fit."
+            ":material/link_off: This text is too long for a link. A link to this "
+            f"view leaves it out. About {MOST_TYPED:,} Latin letters fit."
         )

@@ -1,1 +1,1 @@
-"""The page Train: settings, estimate, progress, result."""
+"""The page Train: the settings, the estimate, the progress, the result."""

@@ -1,4 +1,4 @@
-"""What a run will take, as the pages say it before the start."""
+"""The time, memory and disk that a run will take, shown before it starts."""
 
 from typing import Any
 
@@ -9,32 +9,36 @@ from stc_core.display import duration, size
 from stc_core.errors import StcError
 from ui.cache import plans
 from ui.shell.messages import show_error
-from ui.train.settings import LABELS, in_words
+from ui.train.settings import LABELS, with_form_labels
 
 _LARGE_BYTES = 1_000_000_000
-"""Larger models are loaded for the plan only if that is asked for."""
+"""Larger models are loaded for the estimate only if the user asks for it."""
 
 
 def refusal(config: RunConfig) -> StcError | None:
-    """Why the run cannot be started, in words of the form, as far as it is known.
+    """The reason why the run cannot be started, in the words of the form, or None.
 
-    A model that is not here, or is large, is not loaded for it.
+    A model that is large or not on this machine is not loaded for this check, so a
+    reason may still be unknown.
     """
     name = config.train.backbone
     try:
         plans.check_backbone(name)
-        if plans.is_here(name) and (not _is_large(name) or _is_loaded_for_it()):
+        if plans.is_local(name) and (not _is_large(name) or _is_loaded_for_it()):
             plans.expected_plan(config)
     except StcError as error:
-        return in_words(error)
+        return with_form_labels(error)
     return None
 
 
 def show_refusal(error: StcError) -> None:
-    """Why a run cannot be started; and a way to look again, if it is no setting."""
+    """Show why a run cannot be started.
+
+    If the reason is not a setting of the form, a button checks again.
+    """
     show_error(error)
     if not any(label in error.where for label in LABELS.values()):
-        st.button("Check again", icon=":material/refresh:", on_click=plans.forget)
+        st.button("Check again", icon=":material/refresh:", on_click=plans.forget_plans)
 
 
 def _is_large(name: str) -> bool:
@@ -42,15 +46,15 @@ def _is_large(name: str) -> bool:
 
 
 def _is_loaded_for_it() -> bool:
-    """Whether a large model is to be loaded for the plan."""
+    """True if the user asked to load a large model for the estimate."""
     return bool(st.session_state.get("large"))
 
 
-def expected(config: RunConfig) -> None:
-    """Texts, time, memory and disk of the run; what is not known yet is said."""
+def show_estimate(config: RunConfig) -> None:
+    """Show the texts, time, memory and disk of the run, or why they are not known."""
     name = config.train.backbone
-    if not plans.is_here(name):
-        st.caption("The time is known once the language model is on this machine.")
+    if not plans.is_local(name):
+        st.caption("The time can be estimated once the model is on this machine.")
         return
     if _is_large(name) and not st.toggle(
         f"Estimate time and memory (loads the model, {size(plans.weight_bytes(name))})",
@@ -65,7 +69,7 @@ def expected(config: RunConfig) -> None:
     facts = {
         "Texts": (
             f"{plan['n_texts']:,}",
-            f"{cut:,} longer than the model reads" if cut else "",
+            f"{cut:,} are too long and will be cut" if cut else "",
         ),
         **_time(plan, config.train),
         "Memory": (size(plan["memory_bytes"]), "before the tuning" if tuned else ""),
@@ -79,24 +83,27 @@ def expected(config: RunConfig) -> None:
 
 
 def _time(plan: dict[str, Any], train: TrainConfig) -> dict[str, tuple[str, str]]:
-    """The whole time, or that before a tuning of which no more is known."""
+    """The time of the run, as a label with its value and a note.
+
+    It is the time before the tuning if the tuning time cannot be estimated.
+    """
     if train.recipe == "stc":
         return {"Time, about": (duration(plan["seconds"]), "")}
     if "seconds_tune" in plan:
-        said = f"of which tuning at most {duration(plan['seconds_tune'])}"
-        return {"Time, about": (duration(plan["seconds"]), said)}
+        note = f"of which tuning at most {duration(plan['seconds_tune'])}"
+        return {"Time, about": (duration(plan["seconds"]), note)}
     limit = train.tune.seconds
-    said = "not known before its first steps"
-    said = said if limit is None else f"{duration(limit)} at most"
+    note = "not known before its first steps"
+    note = note if limit is None else f"{duration(limit)} at most"
     before = duration(plan["seconds"])
-    return {"Before tuning, about": (before, f"then the tuning: {said}")}
+    return {"Before tuning, about": (before, f"then the tuning: {note}")}
 
 
 @st.fragment(run_every=1.0)
 def _await(config: RunConfig) -> None:
-    """Looks for the plan until it is there; meanwhile the page can be used.
+    """Check for the estimate every second until it is there, then rerun the page.
 
-    If it is refused, the page says so beside its start.
+    The page can be used meanwhile. If the run is refused, the page then says why.
     """
     try:
         done = plans.expected_plan(config) is not None

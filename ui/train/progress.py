@@ -1,4 +1,4 @@
-"""How far a training is, why it failed, what came of it."""
+"""The progress of a training, the reason of a failure, and the result."""
 
 import time
 from typing import Any
@@ -20,21 +20,21 @@ from ui.state.navigation import go
 
 @st.fragment(run_every=1.0)
 def watch(run: Run) -> None:
-    """The progress of a run; polls while it works, then hands over to the result."""
+    """Show the progress of a run every second, and rerun the page when it has ended."""
     status = run.status
     if status["state"] not in jobs.BUSY:
         st.rerun()
-    steps, now = st.columns([1, 2], gap="large")
+    steps, current = st.columns([1, 2], gap="large")
     with steps:
         phases(run, status)
-    with now:
+    with current:
         total = status["total"]
         with st.container(border=True):
             st.progress(status["done"] / total if total else 0.0, text=doing(run))
             if status["state"] == "running":
                 passed = duration(max(time.time() - status["started"], 0))
-                said = [f"Running for {passed}", escape(status["message"])]
-                st.caption(" · ".join(filter(None, said)))
+                facts = [f"Running for {passed}", escape(status["message"])]
+                st.caption(" · ".join(filter(None, facts)))
             if st.button("Cancel", icon=":material/stop_circle:", key="cancel"):
                 jobs.cancel(run.folder)
                 st.rerun()
@@ -43,30 +43,32 @@ def watch(run: Run) -> None:
 
 
 def phases(run: Run, status: Status) -> None:
-    """The phases in order: those behind, the present one, those ahead.
+    """Show the phases in order: finished, current, to come.
 
-    The last one is of recipes that tune the model.
+    The last phase exists only for recipes that tune the model.
     """
     tunes = run.config.train.recipe != "stc"
     present = PHASES.index(status["phase"])
     failed = status["state"] in ("failed", "cancelled")
-    here = ":red[:material/close:]" if failed else ":blue[:material/play_arrow:]"
+    icon = ":red[:material/close:]" if failed else ":blue[:material/play_arrow:]"
     with st.container(gap="xxsmall"):
         for place, phase in enumerate(PHASES if tunes else PHASES[:-1]):
             if place < present:
                 st.markdown(f":green[:material/check:] {PHASE_NAMES[phase]}")
             elif place == present:
-                st.markdown(f"{here} **{PHASE_NAMES[phase]}**")
+                st.markdown(f"{icon} **{PHASE_NAMES[phase]}**")
             else:
                 st.markdown(f":gray[:material/circle: {PHASE_NAMES[phase]}]")
 
 
 def log(run: Run) -> None:
+    """Show the end of the log of `run`."""
     with st.expander("Log", icon=":material/notes:"):
         st.code(run.log_tail() or "(empty)", language=None)
 
 
 def show_failure(run: Run) -> None:
+    """Show where and why a run ended early, and the button that resumes it."""
     status = run.status
     steps, why = st.columns([1, 2], gap="large")
     with steps:
@@ -82,7 +84,7 @@ def show_failure(run: Run) -> None:
         if st.button(
             "Resume",
             icon=":material/resume:",
-            help="Go on with what is there: what was read already is not read again.",
+            help="Continues the run; activations that were already read are reused.",
         ):
             jobs.resume(run.folder)
             st.rerun()
@@ -90,9 +92,10 @@ def show_failure(run: Run) -> None:
 
 
 def result(run: Run) -> None:
+    """Show the result of a finished run, beside its baselines."""
     metrics = read(run, "metrics")
-    columns = [*st.columns(3), *st.columns(3)]  # six in a row would be cut off
-    for column, fact in zip(columns, _headline(metrics), strict=True):
+    boxes = [*st.columns(3), *st.columns(3)]  # six in one row would not fit
+    for column, fact in zip(boxes, _headline(metrics), strict=True):
         label, value, note = fact
         with column.container(border=True, height="stretch", gap=None):
             st.metric(label, value)
@@ -103,27 +106,27 @@ def result(run: Run) -> None:
             label, icon = PAGES[page]
             if st.button(label, icon=icon, key=f"look_{label}"):
                 go(page)
-    st.subheader("Beside its baselines", anchor=False)
+    st.subheader("Compared with its baselines", anchor=False)
     table = result_table(metrics)
     alt = "Accuracy of the classifier and of its baselines, with intervals"
     chart(result_dots(table), "baselines", alt=alt)
     bounds = zip(table["low"], table["high"], strict=True)
-    shown = {
+    columns = {
         "Classifier": table["name"],
         "Accuracy": table["accuracy"].map(percent),
         "95 % interval": [interval(pair) for pair in bounds],
         "Macro-F1": table["macro_f1"].map(percent),
         "What it is": table["detail"],
     }
-    st.dataframe(shown, hide_index=True)
-    for name, why in metrics.get("missing", {}).items():
-        said = f"{BASELINES.get(name) or name} is missing: {why}"
-        st.caption(f":material/info: {escape(said)}")
+    st.dataframe(columns, hide_index=True)
+    for name, reason in metrics.get("missing", {}).items():
+        message = f"{BASELINES.get(name) or name} is missing: {reason}"
+        st.caption(f":material/info: {escape(message)}")
     log(run)
 
 
 def _headline(metrics: dict[str, Any]) -> list[tuple[str, str, str]]:
-    """The result in six facts: name, value, and what it is held against."""
+    """The result in six facts, each with its name, its value and a note."""
     test, neurons, layers = metrics["test"], metrics["neurons"], metrics["layers"]
     cost = metrics["cost"]
     saved = 1 - cost["flops_per_token"] / cost["flops_per_token_total"]

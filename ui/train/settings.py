@@ -1,4 +1,4 @@
-"""What can be chosen for a new run: its method, and the settings of each."""
+"""The settings of a new run: its method, and what can be set for each method."""
 
 import re
 from collections.abc import Callable, Sequence
@@ -12,21 +12,21 @@ from stc_core.config import LONGEST, AttentionConfig, DataConfig, TuneConfig
 from stc_core.errors import StcError
 from stc_core.poolings import POOLING_RULES
 from stc_core.types import KINDS, SITE_KINDS
-from ui.cache.plans import devices, is_here
+from ui.cache.plans import devices, is_local
 from ui.cache.tables import corpus_of
 from ui.shell.messages import escape
 from ui.state.navigation import context
 
 METHODS = {
-    "stc": "Finds the neurons that know the labels: sparse probes of every layer, "
+    "stc": "Finds the neurons that predict the labels: sparse probes of every layer, "
     "joint selection, calibrated. Recommended.",
-    "spin": "The published method for that, step by step, for comparison.",
-    "attention": "Reads all words and layers of a text by attention. For labels that "
-    "hang on a few words; shows what it reads.",
-    "variability": "Tunes the model up to the layer where the classes stand apart best "
-    "and drops the blocks above. For accuracy, at the cost of training.",
-    "hierarchy": "Reads each level of labels at a layer of its own, coarse before "
-    "fine. Labels always fit together.",
+    "spin": "The published method, step by step, for comparison with stc.",
+    "attention": "Reads all words and layers of a text with attention. For labels that "
+    "depend on a few words; shows which words it reads.",
+    "variability": "Tunes the model up to the layer that separates the classes best, "
+    "and drops the blocks above. More accurate, but takes longer to train.",
+    "hierarchy": "Predicts each level of labels at its own layer, coarse labels before "
+    "fine ones. The labels always fit together.",
 }
 SCHEDULES = {
     "frozen": "model left as it is",
@@ -61,37 +61,38 @@ LABELS = {
     "hierarchy.weights": "Weight of each level",
     "hierarchy.reply_length": "Longest reply, in tokens",
 }
-"""What the form calls a setting."""
+"""The label of each setting in the form."""
 SETTING = re.compile(r"--([a-z]+(?:-[a-z]+)*)|\b([a-z]+_[a-z]+)\b")
-"""A setting in a sentence: an option, or a name that is no word."""
+"""The name of a setting in a sentence: --an-option, or a_name with an underscore."""
 
 
-def in_words(error: StcError) -> StcError:
-    """The same error with what the form calls a setting in the place of its name."""
-    short = {place.rpartition(".")[2]: label for place, label in LABELS.items()}
+def with_form_labels(error: StcError) -> StcError:
+    """The same error with the labels of the form instead of the names of settings."""
+    labels = {setting.rpartition(".")[2]: text for setting, text in LABELS.items()}
 
-    def say(match: re.Match) -> str:
+    def label(match: re.Match) -> str:
         name = (match[1] or match[2]).replace("-", "_")
-        return f"“{short[name]}”" if name in short else match[0]
+        return f"“{labels[name]}”" if name in labels else match[0]
 
-    def said(sentence: str | None) -> str | None:
-        return None if sentence is None else SETTING.sub(say, sentence)
+    def reword(sentence: str | None) -> str | None:
+        return None if sentence is None else SETTING.sub(label, sentence)
 
     where = LABELS.get(error.where) or re.sub(
-        r"\bbackbone '", "language model '", SETTING.sub(say, error.where)
+        r"\bbackbone '", "language model '", SETTING.sub(label, error.where)
     )
     return StcError(
         where,
-        expected=said(error.expected),
+        expected=reword(error.expected),
         got=error.got,
-        remedy=said(error.remedy),
+        remedy=reword(error.remedy),
     )
 
 
 def method(n_levels: int, *, more: bool) -> str:
-    """The one that is chosen; `hierarchy` is there where labels have levels.
+    """Draw the choice of the method; return it.
 
-    Or where the table has `more` columns, one of which may hold a reply.
+    `hierarchy` is offered if the labels have several levels, or if the table has `more`
+    columns, one of which may hold a reply.
     """
     levels = n_levels > 1 or more
     names = [name for name in METHODS if levels or name != "hierarchy"]
@@ -99,12 +100,12 @@ def method(n_levels: int, *, more: bool) -> str:
     return st.radio("Method", names, captions=captions, key="recipe")
 
 
-def of_method(name: str, data: DataConfig) -> dict[str, Any]:
-    """What the method itself asks for, as fields of TrainConfig."""
+def method_fields(name: str, data: DataConfig) -> dict[str, Any]:
+    """Draw the settings of the method; return them as fields of TrainConfig."""
     if name in ("stc", "spin"):
         return {"preset": name}
-    asked = ASKED[name](data) if name in ASKED else {}
-    return {"recipe": name, **asked}
+    own = METHOD_FORMS[name](data) if name in METHOD_FORMS else {}
+    return {"recipe": name, **own}
 
 
 def _attention(data: DataConfig) -> dict[str, Any]:
@@ -112,12 +113,12 @@ def _attention(data: DataConfig) -> dict[str, Any]:
         schedule = st.selectbox(
             "Schedule",
             list(SCHEDULES),
-            format_func=lambda one: SCHEDULES[one],
+            format_func=lambda schedule: SCHEDULES[schedule],
             width=290,
             key="schedule",
         )
-        epochs, seconds = most(AttentionConfig().epochs)
-        per_class = st.toggle("For each class", key="per_class")
+        epochs, seconds = choose_limits(AttentionConfig().epochs)
+        per_class = st.toggle("Separate attention for each class", key="per_class")
     return {
         "attention": {
             "schedule": schedule,
@@ -135,7 +136,7 @@ def _variability(data: DataConfig) -> dict[str, Any]:
 
 def _hierarchy(data: DataConfig) -> dict[str, Any]:
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        found = {"tune": tuning()}
+        tune = tuning()
     with st.container(horizontal=True, vertical_alignment="bottom"):
         weights = [
             st.number_input(
@@ -144,81 +145,82 @@ def _hierarchy(data: DataConfig) -> dict[str, Any]:
                 value=1.0,
                 step=0.5,
                 width=190,
-                help="How much its words or classes count in the loss.",
+                help="How much this level counts in the training loss.",
                 key=f"weight_{column}",
             )
             for column in data.parts
         ]
         length = reply_length() if data.reply else None
-    alike = len(set(weights)) == 1 and any(weights)
-    wish = {"weights": () if alike else tuple(weights), "reply_length": length}
-    st.caption("The layer of each level is proposed by probes of all layers.")
-    return {**found, "hierarchy": wish}
+    equal = len(set(weights)) == 1 and any(weights)
+    hierarchy = {"weights": () if equal else tuple(weights), "reply_length": length}
+    st.caption("Probes of all layers choose the layer of each level.")
+    return {"tune": tune, "hierarchy": hierarchy}
 
 
 def reply_length() -> int | None:
-    """Tokens of a reply or a thought at most; None for what suits the model."""
+    """Draw the most tokens of a reply or a thought; return it, None for the default."""
     return st.number_input(
         "Longest reply, in tokens",
         1,
         value=None,
         width=230,
         placeholder=f"{LONGEST}, or what fits",
-        help="What is longer is cut, for learning and when it writes. Not given: "
-        f"{LONGEST}, or a quarter of what the model reads.",
+        help="Longer replies are cut, both for training and when the model writes. "
+        f"Default: {LONGEST}, or a quarter of the model's longest text.",
         key="reply_length",
     )
 
 
 def tuning(*, blocks: bool = True) -> dict[str, Any]:
-    """How and how long a tuning goes on, as fields of TuneConfig.
+    """Draw how and how long to tune, in the current row; return fields of TuneConfig.
 
-    Widgets of the row that is open; without `blocks` their number counts for nothing.
+    Without `blocks` the number of blocks cannot be set, as all blocks are tuned.
     """
-    usual = TuneConfig()
-    way = st.selectbox(
+    default = TuneConfig()
+    tune_by = st.selectbox(
         "Tune by",
         list(TUNINGS),
-        format_func=lambda one: TUNINGS[one],
+        format_func=lambda name: TUNINGS[name],
         width=210,
         key="method",
     )
     n = st.number_input(
-        "Blocks", 1, value=usual.blocks, width=110, disabled=not blocks, key="blocks"
+        "Blocks", 1, value=default.blocks, width=110, disabled=not blocks, key="blocks"
     )
-    epochs, seconds = most(usual.epochs)
-    return {"method": way, "blocks": n, "epochs": epochs, "seconds": seconds}
+    epochs, seconds = choose_limits(default.epochs)
+    return {"method": tune_by, "blocks": n, "epochs": epochs, "seconds": seconds}
 
 
-def most(usual: int) -> tuple[int, float | None]:
-    """Epochs and seconds of a training at most."""
-    epochs = st.number_input("Epochs at most", 1, value=usual, width=150, key="epochs")
+def choose_limits(default: int) -> tuple[int, float | None]:
+    """Draw the limits of a training; return its most epochs and seconds."""
+    label = "Epochs at most"
+    epochs = st.number_input(label, 1, value=default, width=150, key="epochs")
     minutes = st.number_input(
         "Minutes at most", 0.1, value=None, width=150, key="minutes"
     )
     return epochs, minutes and 60 * minutes
 
 
-ASKED: dict[str, Callable[[DataConfig], dict[str, Any]]] = {
+METHOD_FORMS: dict[str, Callable[[DataConfig], dict[str, Any]]] = {
     "attention": _attention,
     "variability": _variability,
     "hierarchy": _hierarchy,
 }
 
 
-def written(data: DataConfig, free: Sequence[str], backbone: str) -> DataConfig:
-    """`data` with the columns of what is to be written after the labels, if any.
+def choose_written(data: DataConfig, free: Sequence[str], backbone: str) -> DataConfig:
+    """`data` with the chosen columns of replies and thoughts, if there are any.
 
-    They are asked for where the backbone writes or may do so; else the page says why
-    there is nothing to choose.
+    The choice is drawn if the backbone can write or may be able to. Otherwise the page
+    says why there is no choice.
     """
     if not free:
         return data
-    if is_here(backbone) and not can_write(backbone):
+    if is_local(backbone) and not can_write(backbone):
         st.caption(
-            f":material/edit_off: {escape(Path(backbone).name)} has no language-model "
-            "head: it learns labels alone. To learn replies as well, choose a decoder "
-            "such as gpt2."
+            f":material/edit_off: {escape(Path(backbone).name)} cannot write text, so "
+            "it learns only labels. To learn replies as well, choose a decoder such as "
+            "gpt2."
         )
         return data
     key = context().data
@@ -238,33 +240,34 @@ def written(data: DataConfig, free: Sequence[str], backbone: str) -> DataConfig:
             disabled=not reply,
             key=f"thought_{key}",
         )
-    if not is_here(backbone):
+    if not is_local(backbone):
         st.caption("Whether the model can write is known once it is on this machine.")
     thought = thought if reply else ""
-    found = data.changed(reply=reply or None, thought=thought or None)
-    for finding in corpus_of(found).report.findings:
+    chosen = data.changed(reply=reply or None, thought=thought or None)
+    for finding in corpus_of(chosen).report.findings:
         if finding.kind in ("missing_reply", "missing_thought"):
             st.caption(f":orange[:material/warning:] {escape(finding.message)}")
-    return found
+    return chosen
 
 
 def settings(name: str) -> dict[str, Any]:
-    """What every method can be told, as fields of TrainConfig.
+    """Draw the settings of every method; return them as fields of TrainConfig.
 
     None and empty mean the default.
     """
     left, middle, right = st.columns(3)
     with left:
-        found = _reading()
+        fields = _reading()
     with middle:
-        found |= _selection(name)
+        fields |= _selection(name)
     with right:
-        found |= _limits()
-    return found
+        fields |= _limits()
+    return fields
 
 
 def _reading() -> dict[str, Any]:
-    there = devices()
+    """Draw what the probes read, and the device; return these fields."""
+    known_devices = devices()
     kinds = st.pills(
         "Read from",
         KINDS,
@@ -277,14 +280,15 @@ def _reading() -> dict[str, Any]:
         "Pool over the words by",
         list(POOLING_RULES),
         selection_mode="multi",
-        help="None chosen: what suits the model.",
+        help="How the values of all words become one value for the text. If none is "
+        "chosen, the model decides.",
         key="poolings",
     )
     device = st.selectbox(
         "Device",
-        list(there),
+        list(known_devices),
         key="device",
-        format_func=lambda name: f"{name} · {there[name]}",
+        format_func=lambda name: f"{name} · {known_devices[name]}",
     )
     return {
         "kinds": tuple(kinds) or KINDS,
@@ -294,31 +298,16 @@ def _reading() -> dict[str, Any]:
 
 
 def _selection(name: str) -> dict[str, Any]:
-    spin = name == "spin"
+    """Draw how neurons are selected; return these fields."""
     penalty = st.selectbox(
         "Sparsity",
         ("l1", "group"),
         key="penalty",
-        help="l1: per class. group: a neuron is kept or dropped for all classes.",
+        help="l1: a neuron may be kept for some classes only. group: a neuron is kept "
+        "or dropped for all classes.",
     )
     balanced = st.toggle("Weigh rare classes up", key="balanced")
-    most_neurons = st.number_input(
-        "At most this many neurons",
-        1,
-        value=None,
-        key="max_neurons",
-        placeholder="as many as help",
-        disabled=spin,
-        help="Fewer are kept where they do as well on validation. The published method "
-        "keeps neurons by their share of weights alone.",
-    )
-    exactly = st.toggle(
-        "Exactly as many",
-        key="exactly",
-        disabled=spin or most_neurons is None,
-        help="Keep this number, even where fewer do as well. If fewer neurons have "
-        "a weight in the probes, all of those are kept.",
-    )
+    number = _neuron_number(is_spin=name == "spin")
     eta = st.number_input(
         "Share of squared weights kept",
         0.01,
@@ -327,17 +316,41 @@ def _selection(name: str) -> dict[str, Any]:
         step=0.05,
         key="eta",
         placeholder="chosen by the method",
-        help="Per layer, before the joint selection. Less leaves fewer candidates.",
+        help="Applied to each layer before the joint selection. A lower share leaves "
+        "fewer candidates.",
     )
     return {
         "penalty": penalty,
         "class_weight": "balanced" if balanced else None,
-        "budget" if exactly else "max_neurons": None if spin else most_neurons,
+        **number,
         "eta": eta,
     }
 
 
+def _neuron_number(*, is_spin: bool) -> dict[str, int | None]:
+    """Draw how many neurons to keep; return the field `budget` or `max_neurons`."""
+    most_neurons = st.number_input(
+        "At most this many neurons",
+        1,
+        value=None,
+        key="max_neurons",
+        placeholder="as many as help",
+        disabled=is_spin,
+        help="Fewer neurons are kept if they do as well on validation. The published "
+        "method selects neurons only by their share of the weights.",
+    )
+    exactly = st.toggle(
+        "Exactly as many",
+        key="exactly",
+        disabled=is_spin or most_neurons is None,
+        help="Keep this number, even if fewer do as well. If fewer neurons have a "
+        "weight in the probes, all of them are kept.",
+    )
+    return {"budget" if exactly else "max_neurons": None if is_spin else most_neurons}
+
+
 def _limits() -> dict[str, Any]:
+    """Draw the limits of texts and layers, and the seed; return these fields."""
     max_length = st.number_input(
         "Longest text, in tokens",
         8,

@@ -1,4 +1,4 @@
-"""Train: settings and their plan, a worker's progress, the result and its baselines."""
+"""Train: the settings, the plan, the progress, and the result beside its baselines."""
 
 from itertools import chain
 from itertools import count as count_from
@@ -12,7 +12,7 @@ from stc_core.data.columns import free_columns
 from stc_core.errors import StcError
 from stc_core.runs import jobs
 from stc_core.runs.run import list_runs
-from ui.cache.plans import check_backbone, is_here
+from ui.cache.plans import check_backbone, is_local
 from ui.cache.tables import choice, corpus_of, head
 from ui.shell.frame import any_run, empty_state, is_guessed
 from ui.shell.messages import escape
@@ -20,10 +20,10 @@ from ui.shell.page_list import (
     DATA,
     PAGES,
 )
-from ui.shell.reuse_button import reuse
+from ui.shell.reuse_button import reuse_button
 from ui.state.navigation import context, link, remember
 from ui.train import settings
-from ui.train.estimate import expected, refusal, show_refusal
+from ui.train.estimate import refusal, show_estimate, show_refusal
 from ui.train.progress import result, show_failure, watch
 
 NEW, WATCH = "New run", "Progress and result"
@@ -31,42 +31,47 @@ TABLE = ":material/table_view:"
 
 
 def backbone() -> tuple[str, StcError | None]:
-    """The name that is chosen, and what is wrong with it, if anything."""
+    """Draw the choice of the language model; return its name and its error, if any."""
     name = st.selectbox(
         "Language model",
         cached_names(),
         accept_new_options=True,
-        help="One that is here, or type a Hugging Face id or the path of a folder.",
+        help="Choose a model on this machine, or type a Hugging Face id or the path of "
+        "a folder.",
         key="backbone",
     )
     try:
         check_backbone(name)
     except StcError as error:
         return name, error
-    if not is_here(name):
-        st.caption(":material/download: Not on this machine: it is downloaded first.")
+    if not is_local(name):
+        st.caption(":material/download: This model will be downloaded first.")
     return name, None
 
 
 def new_run(data: DataConfig) -> None:
+    """Draw the form of a new run on `data`, or the error of `data` that prevents it."""
     errors = corpus_of(data).report.errors
     if errors:
         st.error(escape(errors[0].message), icon=":material/error:")
         link(DATA, "Mend the data", icon=PAGES[DATA][1])
         return
-    # The plan is polled for: its place must not move while fields come and go.
+    # The estimate comes later, so its box must stay in place while fields change.
     form, box = st.container(), st.container(border=True)
     try:
         with form:
-            asked = filled(data)
+            request = fill_form(data)
     except StcError as error:
-        asked = settings.in_words(error)
+        request = settings.with_form_labels(error)
     with box:
-        _begin(asked)
+        _begin(request)
 
 
-def filled(data: DataConfig) -> RunConfig:
-    """The run that the fields ask for; StcError, once all are drawn, if none is."""
+def fill_form(data: DataConfig) -> RunConfig:
+    """Draw the form; return the run that it describes.
+
+    Raises StcError after all fields are drawn, if the settings are not valid.
+    """
     labels = " › ".join(data.labels)
     st.markdown(
         f"{TABLE} **{escape(Path(data.path).name)}** · text "
@@ -77,66 +82,69 @@ def filled(data: DataConfig) -> RunConfig:
     with left:
         name, fault = backbone()
         stem = Path(data.path).name.partition(".")[0]
-        default = unused(f"{data.labels[-1]} · {stem}")  # the sidebar cuts the end off
-        given = st.text_input("Name of the run", placeholder=default, key="name")
+        default = unused_name(
+            f"{data.labels[-1]} · {stem}"
+        )  # the sidebar cuts off the end
+        typed = st.text_input("Name of the run", placeholder=default, key="name")
     with right:
         method = settings.method(len(data.labels), more=bool(free))
     if method == "hierarchy" and fault is None:
-        data = settings.written(data, free, name)
-    own = settings.of_method(method, data)
+        data = settings.choose_written(data, free, name)
+    own = settings.method_fields(method, data)
     with st.expander("Settings", icon=":material/tune:"):
         chosen = settings.settings(method)
     if fault is not None:
         raise fault
     train = TrainConfig.model_validate({"backbone": name, **own, **chosen})
-    return RunConfig(name=given.strip() or default, data=data, train=train)
+    return RunConfig(name=typed.strip() or default, data=data, train=train)
 
 
-def unused(name: str) -> str:
-    """The name, with a number where a run has it."""
+def unused_name(name: str) -> str:
+    """`name`, with a number added if a run already has this name."""
     taken = {run.name for run in list_runs()}
     names = chain([name], (f"{name} {n}" for n in count_from(2)))
-    return next(one for one in names if one not in taken)
+    return next(free for free in names if free not in taken)
 
 
-def wanting(config: RunConfig) -> str | None:
-    """What is in the way of the start, if anything."""
+def obstacle_of(config: RunConfig) -> str | None:
+    """The reason why `config` cannot start, as Markdown; None if it can."""
     data = config.data
     if config.train.recipe == "hierarchy" and len(data.parts) < 2:
         return (
-            f"*{escape(data.labels[0])}* is one level of labels. A hierarchy needs "
-            "two to four, chosen on *Data*, or a reply that a decoder writes after it."
+            f"*{escape(data.labels[0])}* is only one level of labels. A hierarchy "
+            "needs two to four levels, which you choose on *Data*, or a reply that a "
+            "decoder writes after the label."
         )
     errors = corpus_of(data).report.errors
     return escape(errors[0].message) if errors else None
 
 
-def _begin(asked: RunConfig | StcError) -> None:
-    """What the run will take, and its start; or why it cannot be started."""
-    refused = asked if isinstance(asked, StcError) else None
-    why = None if isinstance(asked, StcError) else wanting(asked)
-    if isinstance(asked, RunConfig) and why is None:
-        refused = refusal(asked)
-    # A reason is seen whole.
-    facts = st.container(height="content" if refused else 88, border=False)
+def _begin(request: RunConfig | StcError) -> None:
+    """Show the estimate and the start button, or why the run cannot be started."""
+    error = request if isinstance(request, StcError) else None
+    reason = None if isinstance(request, StcError) else obstacle_of(request)
+    if isinstance(request, RunConfig) and reason is None:
+        error = refusal(request)
+    # A reason may be long, so its container has no fixed height.
+    facts = st.container(height="content" if error else 88, border=False)
     if st.button(
         "Start training",
         type="primary",
         icon=":material/play_arrow:",
-        disabled=bool(why or refused),
+        disabled=bool(reason or error),
         key="start",
-    ) and isinstance(asked, RunConfig):
-        folder = jobs.start(asked)
+    ) and isinstance(request, RunConfig):
+        folder = jobs.start(request)
         st.session_state["_train_view"] = WATCH
         remember(run=folder.name)
         st.rerun()
-    with facts:  # last, so that nobody has to wait for it
-        if refused is not None:
-            show_refusal(refused)
-        elif why is not None:
-            st.info(why, icon=":material/info:")
-        elif isinstance(asked, RunConfig):
-            expected(asked)
+    with facts:  # drawn last, because it may take long
+        if error is not None:
+            show_refusal(error)
+        elif reason is not None:
+            st.info(reason, icon=":material/info:")
+        elif isinstance(request, RunConfig):
+            show_estimate(request)
 
 
 def _one_run() -> None:
@@ -152,11 +160,14 @@ def _one_run() -> None:
 
 
 def _view() -> str:
-    """New run or the one in the context: what the way here asks for."""
+    """Draw the choice between a new run and the run of the context; return it.
+
+    At first, an unfinished run that a link or a click named is shown.
+    """
     wanted = st.session_state.pop("_train_view", None)
     if wanted is None and "train_view" not in st.session_state:
-        asked = context().run is not None and not is_guessed()
-        unfinished = asked and not any_run().done
+        is_named = context().run is not None and not is_guessed()
+        unfinished = is_named and not any_run().done
         wanted = WATCH if unfinished or context().data is None else NEW
         wanted = NEW if context().run is None else wanted
     if wanted:
@@ -172,25 +183,25 @@ def _view() -> str:
 
 
 def no_data() -> None:
-    """No table is chosen: that of the run which is looked at is at hand."""
+    """Say that no table is chosen, and offer the table of the current run."""
 
-    def again() -> None:
+    def offer_table() -> None:
         for run in list_runs():
             if run.folder.name == context().run:
                 label = f"Use the table of {escape(run.name)}"
-                reuse(run, label, icon=TABLE)
+                reuse_button(run, label, icon=TABLE)
 
     empty_state(
         "No data yet",
-        "Choose the table to learn from first.",
+        "Choose the table to train on first.",
         page=DATA,
         label="Choose data",
-        more=again,
+        more=offer_table,
     )
 
 
 def show_page() -> None:
-    """What stands below the title."""
+    """Draw the page below its title."""
     if _view() == WATCH:
         _one_run()
     elif context().data is None:

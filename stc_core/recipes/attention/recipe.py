@@ -49,7 +49,7 @@ from stc_core.runs.writer import RunWriter
 from stc_core.selection.baselines import Guess, score_baseline
 from stc_core.selection.stc import Fitted
 from stc_core.tuning.language_model import check_language
-from stc_core.tuning.session import CHECKPOINTS, TuningSession, loaded
+from stc_core.tuning.session import CHECKPOINTS, TuningSession, load_untuned
 from stc_core.types import Site
 
 _SPARSE = ("neurons.parquet", "activations.npy", *layout.SPARSE)
@@ -67,7 +67,7 @@ def check_attention(config: RunConfig, writer: RunWriter) -> None:
         return
     writer.phase("load", message=config.train.backbone)
     check_attention_settings(
-        config.train, loaded(config.train, progress=writer.progress)
+        config.train, load_untuned(config.train, progress=writer.progress)
     )
 
 
@@ -84,7 +84,7 @@ def tune_attention(config: RunConfig, writer: RunWriter) -> None:
     settings, run = config.train, Run(writer.folder)
     before, corpus = run.metrics, corpus_of_run(run)
     task = task_of(corpus, settings)
-    backbone = loaded(settings)
+    backbone = load_untuned(settings)
     sites = read_sites_of(backbone, settings.max_layer)
     writer.phase("tune", message=f"attention over {len(sites)} layers")
     alike = uniform_vectors(backbone, sites, corpus, progress=writer.progress)

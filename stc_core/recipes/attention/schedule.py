@@ -29,10 +29,15 @@ from stc_core.tuning.blocks import (
     TunePlan,
     changes_for,
     checkpoint_blocks,
-    grafted,
+    cut_and_adapt,
 )
 from stc_core.tuning.language_model import Speaker, WordHead, check_language, word_head
-from stc_core.tuning.session import CHECKPOINTS, TuningSession, balanced, keep_tuned
+from stc_core.tuning.session import (
+    CHECKPOINTS,
+    TuningSession,
+    class_weights_of,
+    keep_tuned,
+)
 from stc_core.tuning.trainer import History, Rate, rate_of
 from stc_core.types import Site
 
@@ -109,7 +114,7 @@ def _tuned(
     what = changes_for(base, plan, settings.tune)
     staged = wish.schedule == "two-stage"
     head = word_head(base) if staged or wish.lm_weight else None
-    tunable = grafted(base, plan, what, seed=settings.seed)
+    tunable = cut_and_adapt(base, plan, what, seed=settings.seed)
     if settings.tune.checkpointing:
         checkpoint_blocks(tunable.backbone)
     words = None
@@ -286,6 +291,6 @@ def _attention_module(
         attention,
         first_head(alike, task, backbone, sites),
         tunable,
-        class_weight=balanced(task),
+        class_weight=class_weights_of(task),
         word_loss=word_loss,
     )

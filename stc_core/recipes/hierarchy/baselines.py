@@ -23,7 +23,7 @@ from stc_core.recipes.hierarchy.training import HierarchyTraining, LevelPlan
 from stc_core.recipes.hierarchy.word_heads import text_room, word_module_of
 from stc_core.selection.baselines import Guess, score_baseline
 from stc_core.tuning.readout import Readout
-from stc_core.tuning.session import balanced
+from stc_core.tuning.session import class_weights_of
 
 _BATCH = 64
 Nodes = Int[np.ndarray, "n_test depth"]
@@ -80,7 +80,7 @@ def _tuned(
             next(probe.linear for probe in probes[level] if probe.layer == top),
             tunable.parts,
             tunable.blocks,
-            class_weight=balanced(task),
+            class_weight=class_weights_of(task),
         )
     else:
         alone = Tree((training.levels.tree.names(level),), ((0,) * len(task.classes),))

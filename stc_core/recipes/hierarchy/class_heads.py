@@ -27,14 +27,14 @@ from stc_core.recipes.hierarchy.training import (
     LevelPlan,
     TrainedHierarchy,
 )
-from stc_core.tuning.session import balanced, keep_tuned
+from stc_core.tuning.session import class_weights_of, keep_tuned
 from stc_core.types import Feature
 
 
 def class_weights(levels: Levels) -> list[Float[np.ndarray, " _"] | None]:
     """For each level the weight of each node in the loss; None if all weigh the
     same."""
-    return [balanced(task) for task in levels.tasks]
+    return [class_weights_of(task) for task in levels.tasks]
 
 
 def train_class_heads(

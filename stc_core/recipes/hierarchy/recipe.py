@@ -53,7 +53,7 @@ from stc_core.recipes.tables import neuron_table
 from stc_core.runs import layout
 from stc_core.runs.run import Run
 from stc_core.runs.writer import RunWriter
-from stc_core.tuning.session import loaded
+from stc_core.tuning.session import load_untuned
 
 RUNGS, WRITTEN = "levels.parquet", "replies.parquet"
 _HEAD_ROWS = 2000
@@ -83,7 +83,7 @@ def tune_hierarchy(config: RunConfig, writer: RunWriter) -> None:
     levels = levels_of(corpus, settings.class_weight)
     training = HierarchyTraining(corpus, levels, settings, writer)
     writer.phase("tune", message="which layer answers which level")
-    base = loaded(settings)
+    base = load_untuned(settings)
     store = extract(
         base, corpus.texts, mean_state_sites(base), store_dtype=settings.store_dtype
     )
@@ -141,7 +141,7 @@ def sparse_metrics(metrics: dict[str, Any]) -> dict[str, Any]:
 def first_words(settings: TrainConfig) -> nn.Module | None:
     """The word head with which every level begins; None for class heads."""
     wish = settings.hierarchy.heads
-    if wish == "class" or (wish == "auto" and not loaded(settings).causal):
+    if wish == "class" or (wish == "auto" and not load_untuned(settings).causal):
         return None
     head = copied_word_head(settings.backbone)
     if head is None and wish == "words":
@@ -219,7 +219,7 @@ def replies_to(training: HierarchyTraining) -> Replies | None:
     corpus, settings = training.corpus, training.settings
     if not corpus.columns.written:
         return None
-    base = loaded(settings)
+    base = load_untuned(settings)
     end = spelled_names(training.levels.tree, base).end
     replies = replies_of(corpus, base, settings.hierarchy, end=end)
     if replies.n_cut:

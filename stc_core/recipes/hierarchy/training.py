@@ -26,10 +26,10 @@ from stc_core.tuning.blocks import (
     TunePlan,
     changes_for,
     checkpoint_blocks,
-    grafted,
+    cut_and_adapt,
 )
 from stc_core.tuning.readout import Readout
-from stc_core.tuning.session import TuningSession, loaded
+from stc_core.tuning.session import TuningSession, load_untuned
 from stc_core.tuning.trainer import History
 
 
@@ -99,12 +99,12 @@ class HierarchyTraining(NamedTuple):
         max_length: int | None = None,
     ) -> tuple[TunableBackbone, changes.Changes]:
         """A fresh backbone with a head on `layer`, ready to be tuned."""
-        base, tune = loaded(self.settings, max_length), self.settings.tune
+        base, tune = load_untuned(self.settings, max_length), self.settings.tune
         where = TunePlan(layer, tuple(n for n in plan.tuned if n <= layer))
         what = changes_for(base, where, tune)
         if with_guides:
             what = what._replace(guides=_specs(base, plan, self.levels.tree))
-        tunable = grafted(base, where, what, seed=self.settings.seed)
+        tunable = cut_and_adapt(base, where, what, seed=self.settings.seed)
         if tune.checkpointing:
             checkpoint_blocks(tunable.backbone)
         return tunable, what

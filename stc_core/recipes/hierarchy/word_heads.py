@@ -17,7 +17,7 @@ from stc_core.recipes.hierarchy.training import (
 )
 from stc_core.recipes.hierarchy.word_module import WordHeadModule
 from stc_core.tuning.blocks import TunableBackbone
-from stc_core.tuning.session import keep_tuned, loaded
+from stc_core.tuning.session import keep_tuned, load_untuned
 
 
 def text_room(training: HierarchyTraining) -> int:
@@ -25,7 +25,7 @@ def text_room(training: HierarchyTraining) -> int:
 
     Every baseline gets the same.
     """
-    base, tree = loaded(training.settings), training.levels.tree
+    base, tree = load_untuned(training.settings), training.levels.tree
     n_parts = len(training.corpus.columns.written)
     more = n_parts * (part_length(base, training.settings.hierarchy) + 1)
     room = text_length(base, spelled_names(tree, base), more=more)

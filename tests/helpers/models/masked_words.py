@@ -8,7 +8,12 @@ from helpers.models.tiny import TEXTS, VOCAB, tiny_model, tiny_tokenizer
 from stc_core.backbone.backbone import Backbone
 from stc_core.backbone.packing import make_batch
 from stc_core.config import TuneConfig
-from stc_core.tuning.blocks import TunableBackbone, changes_for, grafted, plan_tuning
+from stc_core.tuning.blocks import (
+    TunableBackbone,
+    changes_for,
+    cut_and_adapt,
+    plan_tuning,
+)
 
 MASK = VOCAB["<other pad>"]
 
@@ -31,4 +36,4 @@ def inputs_of(backbone: Backbone, n: int = 32) -> dict[str, torch.Tensor]:
 def graft_of(backbone: Backbone) -> TunableBackbone:
     settings = TuneConfig(where="all")
     plan = plan_tuning(backbone, [], settings)
-    return grafted(backbone, plan, changes_for(backbone, plan, settings), seed=0)
+    return cut_and_adapt(backbone, plan, changes_for(backbone, plan, settings), seed=0)

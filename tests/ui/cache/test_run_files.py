@@ -39,5 +39,5 @@ def test_activations_are_mapped_once_until_let_go(run_folder: Path):
     assert isinstance(held, np.memmap) and neuron_values.activations_of(run) is held
     np.testing.assert_array_equal(held, run.activations)
     np.testing.assert_array_equal(neuron_values.values_of(run, 0), held[:, 0])
-    neuron_values.let_go()
+    neuron_values.close_activations()
     assert neuron_values.activations_of(run) is not held

@@ -63,16 +63,16 @@ def test_a_moment_after_the_page_is_drawn_the_old_value_is_a_choice(app, monkeyp
     assert neuron(fine(app.selectbox(key="pick_neuron").set_value(3).run())) == 3 != now
 
 
-@pytest.mark.parametrize("end", [stale_events.drawn, stale_events.begin])
+@pytest.mark.parametrize("end", [stale_events.note_drawn, stale_events.begin_page])
 def test_until_a_page_is_drawn_all_that_it_replaced_may_come(end, monkeypatch):
     monkeypatch.setattr(stale_events.st, "session_state", {"a": 1})
     monkeypatch.setattr(stale_events, "STALE_S", 0.0)
-    stale_events.show("a", 2)
-    stale_events.show("b", 1)
+    stale_events.set_widget("a", 2)
+    stale_events.set_widget("b", 1)
     assert stale_events.is_stale("a", 1)
     assert not stale_events.is_stale("a", 2) and not stale_events.is_stale("b", 1)
     end()
-    assert stale_events.is_stale("a", 1) == (end is stale_events.begin)
+    assert stale_events.is_stale("a", 1) == (end is stale_events.begin_page)
     monkeypatch.setattr(stale_events, "UNDRAWN_S", 0.0)
     assert not stale_events.is_stale("a", 1)
 
@@ -82,9 +82,9 @@ def test_of_a_table_only_the_rows_count(monkeypatch):
     state = {"t": before}
     monkeypatch.setattr(stale_events.st, "session_state", state)
     taken = []
-    stale_events.show("t", {"selection": {"rows": [4]}})
-    stale_events.news("t", taken.append)()
-    stale_events.show("t", {"selection": {"rows": [7]}})
+    stale_events.set_widget("t", {"selection": {"rows": [4]}})
+    stale_events.unless_stale("t", taken.append)()
+    stale_events.set_widget("t", {"selection": {"rows": [7]}})
     state["t"] = before
-    stale_events.news("t", taken.append)()
+    stale_events.unless_stale("t", taken.append)()
     assert taken == [{"selection": {"rows": [4]}}]
