@@ -9,8 +9,8 @@ import typer
 from stc_core.cli.common import open_run, print_json, terminate_as_interrupt
 from stc_core.cli.options import AsJson, EncodingName, RunFolder, Table
 from stc_core.errors import StcError
-from stc_core.memory import uncollected
-from stc_core.streams import ends_with_its_reader
+from stc_core.memory import without_collection
+from stc_core.streams import stop_with_reader
 
 
 def predict(
@@ -36,7 +36,7 @@ def predict(
     level; with fewer levels only the blocks that they need are run. One that learned to
     reply adds written_reply, unless levels are left out.
     """
-    with uncollected():
+    with without_collection():
         from stc_core.classifiers import predict_table
         from stc_core.cli import console
 
@@ -47,7 +47,7 @@ def predict(
         from stc_core.classifiers.hierarchical import shallow
 
         classifier = shallow(classifier, 1 if coarse_only else levels)
-    printing = ends_with_its_reader() if out == "-" else nullcontext()
+    printing = stop_with_reader() if out == "-" else nullcontext()
     with console.CountBar("rows labelled") as bar, printing:
         labelled = predict_table.predict_file(
             classifier,
@@ -82,7 +82,7 @@ def generate(
 
     For a run that learned replies: train --recipe hierarchy --reply COLUMN.
     """
-    with uncollected():
+    with without_collection():
         from stc_core.classifiers.sampling import Decoding
 
         author = open_run(run).classifier()
@@ -97,7 +97,7 @@ def generate(
     for step in author.steps(text, way):
         said = f"{step['column']}: {step['label']} ({step['probability']:.0%}, layer"
         typer.echo(f"{said} {step['layer']})", err=True)
-    with ends_with_its_reader():
+    with stop_with_reader():
         for part, some in groupby(coming, key=lambda piece: piece.part):
             last = part == author.parts_[-1]
             if not last:
@@ -130,7 +130,7 @@ def explain(
     """Say why a text gets its label: neurons and words, with their contributions."""
     from stc_core.cli import console
 
-    with uncollected():
+    with without_collection():
         classifier = open_run(run).classifier()
     explanation = classifier.explain(text)
     if gradients:

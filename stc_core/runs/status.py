@@ -7,7 +7,7 @@ from typing import Any, Literal, TypedDict, get_args
 
 from stc_core.display import duration
 from stc_core.errors import StcError
-from stc_core.files import read_json, tail, write_json
+from stc_core.files import read_json, read_tail, write_json
 from stc_core.runs.worker import Worker
 
 State = Literal["queued", "running", "done", "failed", "cancelled"]
@@ -135,7 +135,7 @@ def observed(folder: Path) -> Status:
     if status["state"] not in BUSY:
         return status
     said = "The worker died without a word; was it killed, or out of memory?"
-    return failed_status(status, said, mend=False, trace=tail(folder / "log.txt"))
+    return failed_status(status, said, mend=False, trace=read_tail(folder / "log.txt"))
 
 
 def _is_alive(folder: Path, status: Status) -> bool:
