@@ -7,13 +7,14 @@ import os
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-# NumPy and SciPy each bring an OpenBLAS, whose threads go on turning for 20 ms after a
-# product and so hold up the other's (a solve after a product took twice as long); with
-# this, for 20 us. It is read when they load, here and in every process begun from here.
+# NumPy and SciPy each have their own OpenBLAS. Its threads keep spinning for 20 ms
+# after a product and slow down those of the other (a solve after a product took twice
+# as long). With this setting they spin for 20 us. It is read when the libraries load,
+# in this process and in every process started from it.
 os.environ.setdefault("OPENBLAS_THREAD_TIMEOUT", "16")
-# Torch's threads (libgomp) go on turning for milliseconds, which another process that
-# counts on the same cores turns into seconds: beside a training, the forward for eight
-# texts took 1.2 s instead of .1, an extraction five times as long.
+# Torch's threads (libgomp) keep spinning for milliseconds. If another process computes
+# on the same cores, this costs seconds: beside a training, a forward pass of eight
+# texts took 1.2 s instead of .1, and an extraction five times as long.
 if "OMP_WAIT_POLICY" not in os.environ:
     os.environ.setdefault("GOMP_SPINCOUNT", "10000")
 

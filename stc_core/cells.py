@@ -1,4 +1,4 @@
-"""One cell of a table as text, whatever its type."""
+"""Cells of a table as text, whatever their types."""
 
 import base64
 import datetime as dt
@@ -16,13 +16,13 @@ BASE64 = "base64:"
 
 
 class Number(str):
-    """A number of a JSON file, spelled as it was there."""
+    """A number of a JSON file, spelled as in the file."""
 
     __slots__ = ()
 
     @property
     def value(self) -> int | float | str:
-        """The number itself; the spelling where Python has no such number."""
+        """The number itself, or its spelling if Python has no such number."""
         try:
             return int(self)
         except ValueError:
@@ -31,11 +31,11 @@ class Number(str):
 
 
 def cell_text(value: Any) -> str | None:
-    """The cell as a string, None where it is missing.
+    """The cell as a string, None if it is missing.
 
-    Whole floats lose their '.0' (a column of integers with gaps is float), truth is
-    'true' or 'false', times are ISO 8601, days without the midnight; lists and structs
-    are JSON.
+    Whole floats lose their '.0' (a column of integers with gaps is float). Booleans
+    become 'true' or 'false', times ISO 8601, dates ISO 8601 without the midnight. Lists
+    and structs become JSON.
     """
     if value is None or value is pd.NA or value is pd.NaT or isinstance(value, str):
         return value if isinstance(value, str) else None
@@ -55,14 +55,14 @@ def cell_text(value: Any) -> str | None:
 
 
 def json_text(value: Any) -> str:
-    """The value as JSON: nested numbers stay numbers, bytes are as in `bytes_text`."""
+    """The value as JSON: nested numbers stay numbers, bytes become text."""
     return json.dumps(
         _values(json_value(value)), ensure_ascii=False, default=json_default
     )
 
 
 def json_default(value: Any) -> str:
-    """What JSON has no type for: bytes, decimals, lengths of time."""
+    """Text for values that JSON has no type for: bytes, decimals, time spans."""
     if isinstance(value, (bytes, bytearray, memoryview)):
         return bytes_text(bytes(value))
     if isinstance(value, dt.timedelta):
@@ -81,10 +81,10 @@ def bytes_text(raw: bytes) -> str:
     return text
 
 
-def flat(frame: pd.DataFrame) -> pd.DataFrame:
-    """The frame for a format that has only text: lists and structs as JSON.
+def flatten_frame(frame: pd.DataFrame) -> pd.DataFrame:
+    """The frame for a format that has only text: lists and structs become JSON.
 
-    Bytes are text, or 'base64:...' where they spell none.
+    Bytes become text, or 'base64:...' if they do not spell any.
     """
     written = {
         str(name): _written(column)
@@ -95,6 +95,7 @@ def flat(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def _written(column: pd.Series) -> pd.Series:
+    """The column as text cells."""
     write = json_default if _is_bytes(column.dtype) else json_text
     texts = [None if value is None else write(value) for value in _objects(column)]
     kind = pd.StringDtype(na_value=np.nan)
@@ -102,7 +103,7 @@ def _written(column: pd.Series) -> pd.Series:
 
 
 def _objects(column: pd.Series) -> list[Any]:
-    """Python's own values; None where a cell is missing."""
+    """The cells as Python's own values; None if a cell is missing."""
     return pa.array(column, from_pandas=True).to_pylist()
 
 
@@ -123,7 +124,7 @@ def _is_bytes(kind: Any) -> bool:
 
 
 def _values(value: Any) -> Any:
-    """The same with numbers in place of their spellings."""
+    """The value with numbers in place of their spellings."""
     if isinstance(value, Number):
         return value.value
     if isinstance(value, dict):
@@ -132,7 +133,7 @@ def _values(value: Any) -> Any:
 
 
 def _read_bytes(raw: bytes) -> str:
-    """The bytes as UTF-8, or else as Windows-1252, which reads nearly all bytes."""
+    """The bytes read as UTF-8, else as Windows-1252, which reads nearly all bytes."""
     try:
         return raw.decode("utf-8")
     except UnicodeDecodeError:

@@ -1,4 +1,4 @@
-"""Frozen settings of a run: the CLI's options, the app's form and config.json."""
+"""The frozen settings of a run: options of the CLI, the app's form and config.json."""
 
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -11,26 +11,26 @@ from stc_core.types import KINDS, SITE_KINDS, Kind, Pooling
 DEFAULT_BACKBONE = "all-MiniLM-L6-v2"
 RUN_FORMAT = 1
 MAX_LENGTH = 256
-"""Tokens of a text that are read unless another length is asked for."""
+"""The number of tokens of a text that are read by default."""
 LONGEST = 64
-"""Tokens of a reply or a thought unless another length is asked for."""
+"""The number of tokens of a reply or a thought by default."""
 SPIN_POOLINGS: tuple[Pooling, ...] = ("max", "mean")
 SPIN_CS = (0.1, 0.2, 1.0, 10.0, 100.0)
 SPIN_ETAS = (0.001, 0.01, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.8)
 MOST_SEED = 2**32 - 1
-"""Of all generators that a seed is given to, NumPy's old one takes the least."""
+"""The largest seed that all generators accept; the limit is that of NumPy's old one."""
 KEPT = "kept"
-"""In the context of a validation: the record is of a run that was made before."""
+"""A key in the validation context: the record belongs to a run made earlier."""
 _T = TypeVar("_T")
 
 
 def _once(values: tuple[_T, ...]) -> tuple[_T, ...]:
-    """Each value where it comes first: to ask for it again changes nothing."""
+    """Each value once, at its first position: repeating a value changes nothing."""
     return tuple(dict.fromkeys(values))
 
 
 def _most(value: int | None, info: Any) -> int | None:
-    """A most that is no contradiction to the number of neurons that is asked for."""
+    """The limit of neurons, which must not be below the number that is asked for."""
     budget = info.data.get("budget")
     if None not in (value, budget) and value < budget and not _is_kept(info):
         raise ValueError(f"none, or {budget:,} or more, as the budget is {budget:,}")
@@ -38,11 +38,12 @@ def _most(value: int | None, info: Any) -> int | None:
 
 
 def _is_kept(info: Any) -> bool:
+    """Whether the record that is validated belongs to a run made earlier."""
     return bool((info.context or {}).get(KEPT))
 
 
 def _seed(value: int, info: Any) -> int:
-    """A seed that every generator takes; a run that is there keeps the one it had."""
+    """A seed that every generator accepts; a run made earlier keeps its own."""
     if value > MOST_SEED and not _is_kept(info):
         raise ValueError(f"a whole number, 0 or more and {MOST_SEED:,} or less")
     return value
@@ -53,12 +54,12 @@ Some = Annotated[tuple[_T, ...], Field(min_length=1), AfterValidator(_once)]
 
 
 class DataConfig(Frozen):
-    """Which file and which columns.
+    """The files and their columns.
 
-    None means: guess from content and names; "" for split or id means: there is none.
-    `encoding` is that of both files.
-    `reply` is what a decoder learns to write after the labels, `thought` what it writes
-    before that; they are never guessed.
+    None means: guess it from content and names. For split or id "" means: there is
+    none. `encoding` is that of both files. `reply` is what a decoder learns to write
+    after the labels, and `thought` what it writes before the reply. They are never
+    guessed.
     """
 
     path: Words
@@ -73,20 +74,20 @@ class DataConfig(Frozen):
 
     @property
     def parts(self) -> tuple[str, ...]:
-        """The columns of the levels, then those that are written after them."""
+        """The columns of the levels, then those written after them."""
         return (*self.labels, *filter(None, (self.thought, self.reply)))
 
     def labelled(self) -> "DataConfig":
-        """The same with nothing to write after the labels."""
+        """The same data without anything to write after the labels."""
         return self.changed(thought=None, reply=None)
 
 
 class TuneConfig(Frozen):
     """How the recipe `variability` tunes a part of the backbone.
 
-    `where`: the blocks that end at the layer with the least nu (or at `layer`), where
-    the head then sits; the same number of top blocks; or all. None means: what suits
-    the method.
+    `where`: the blocks that end at the layer with the smallest nu (or at `layer`), on
+    which the head then sits; the same number of top blocks; or all blocks. None means:
+    the value that suits the method.
     """
 
     where: Literal["variability", "top", "all"] = "variability"
@@ -106,11 +107,12 @@ class TuneConfig(Frozen):
 class HierarchyConfig(Frozen):
     """How the recipe `hierarchy` reads each level of labels, coarse to fine.
 
-    Empty means: layers by the probes of each level, and levels that weigh the same.
-    `heads`: over classes, or over a decoder's words, which is what auto means for a
-    decoder with a language-model head; those may be `tied` into one, and at inner
-    layers read states with the model's final `norm`. A thought and a reply have a layer
-    and a weight after those of the levels, and `reply_length` tokens at most.
+    Empty `layers` are chosen by probes of each level; with empty `weights` all levels
+    have equal weights. `heads` work on classes, or on a decoder's words; auto means
+    words for a decoder with a language-model head, else classes. Heads over words may
+    be `tied` into one, and at inner layers read states with the model's final `norm`. A
+    thought and a reply have a layer and a weight after those of the levels, and at most
+    `reply_length` tokens.
     """
 
     layers: tuple[Annotated[int, Field(ge=0)], ...] = ()
@@ -124,17 +126,18 @@ class HierarchyConfig(Frozen):
     @classmethod
     def _weigh(cls, weights: tuple[float, ...]) -> tuple[float, ...]:
         if weights and not any(weights):
-            raise ValueError("numbers of which one is above 0")
+            raise ValueError("numbers, at least one of them above 0")
         return weights
 
 
 class AttentionConfig(Frozen):
-    """How the recipe `attention` reads layers and tokens, and what else learns.
+    """How the recipe `attention` reads layers and tokens, and what else is trained.
 
-    `per_class`: each class has an attention over tokens of its own. `schedule`: the
-    backbone stays frozen; or it is tuned, as a language model for `lm_epochs` and then
-    with the classifier ("two-stage"), or with both losses at once, that of the words
-    counting `lm_weight` ("multi-task"). `tune.where` "top" tunes some blocks, else all.
+    `per_class`: each class has its own attention over tokens. `schedule`: the backbone
+    stays frozen ("frozen"); or it is tuned, as a language model for `lm_epochs` and
+    then with the classifier ("two-stage"), or with both losses at once ("multi-task"),
+    with `lm_weight` as the weight of the language-model loss. `tune.where` "top" tunes
+    some blocks, other values all blocks.
     """
 
     per_class: bool = False
@@ -147,7 +150,7 @@ class AttentionConfig(Frozen):
 class TrainConfig(Frozen):
     """Everything that changes the numbers of a run, and nothing else.
 
-    `budget` is how many neurons are kept, `max_neurons` how many at most.
+    `budget` is the number of neurons to keep, `max_neurons` the largest number to keep.
     """
 
     recipe: Literal["stc", "variability", "hierarchy", "attention"] = "stc"
@@ -177,12 +180,12 @@ class TrainConfig(Frozen):
 
 
 class ShrinkConfig(Frozen):
-    """A finished run that another is made from, with the features it was trained on.
+    """The finished run from which another is made, with the features it was trained on.
 
-    `layer` and `neurons` name an option of its frontier; without them neurons are
+    `layer` and `neurons` name an option of its frontier. Without them neurons are
     selected again, by the settings of the new run. `extract`: read the texts again if
-    their features are gone. `named_from` is the parent's name, from which the run gets
-    its own once it is known what was kept; empty where it has one.
+    their features are gone. `named_from` is the parent's name; the new run gets a name
+    made from it when it is known what was kept. It is empty if the run has a name.
     """
 
     parent: Words
@@ -193,7 +196,7 @@ class ShrinkConfig(Frozen):
 
 
 class RunConfig(Frozen):
-    """What config.json holds: the data, the settings and when it was asked for."""
+    """The content of config.json: the data, the settings, the time of the request."""
 
     format: int = RUN_FORMAT
     name: Words = ""

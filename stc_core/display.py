@@ -1,4 +1,4 @@
-"""Numbers as people read them."""
+"""Numbers and names as people read them."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -23,11 +23,12 @@ OURS = "This classifier"
 
 
 def percent(share: float | int) -> str:
+    """'85.1 %' for a share of .851."""
     return f"{100 * share:.1f} %"
 
 
 def count(n: int, what: str) -> str:
-    """'1 text', '2,000 texts': `what` is the word for one."""
+    """'1 text', '2,000 texts'; `what` is the word in the singular."""
     return f"{n:,} {what}" if n == 1 else f"{n:,} {what}s"
 
 
@@ -60,20 +61,23 @@ def size(n_bytes: float | int) -> str:
 
 
 def distinct_titles(titles: Mapping[str, str]) -> dict[str, str]:
-    """The title of each key, no two alike: those that were get their key, too.
+    """A distinct title for each key: equal titles get their key added.
 
-    A select box tells its options apart by nothing but what it shows.
+    The options of a select box differ only in the text that it shows.
     """
-    often = Counter(titles.values())
+    counts = Counter(titles.values())
     return {
-        key: title if often[title] == 1 else f"{title} ({key})"
+        key: title if counts[title] == 1 else f"{title} ({key})"
         for key, title in titles.items()
     }
 
 
 def baseline_name(key: str, metrics: Mapping[str, Any]) -> str:
-    """What a baseline is called; the last layer read is named where it is not the
-    model's last."""
+    """The name of a baseline for people.
+
+    The baseline of the last layer read is called by its number if it is not the model's
+    last layer.
+    """
     layer = metrics["baselines"][key].get("layer")
     if key == "last_layer" and layer not in (None, metrics["layers"]["total"]):
         return f"Layer {layer}, dense"

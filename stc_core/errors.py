@@ -1,10 +1,10 @@
-"""The one error that a user can mend."""
+"""The one error for problems that a user can solve."""
 
 
 class StcError(ValueError):
-    """A message that says what, where, expected, got, and how to mend it.
+    """A message that says where, expected, got, and how to solve the problem.
 
-    Anything else that escapes is a bug of ours and is shown with its traceback. ::
+    Any other error that escapes is our own bug and is shown with its traceback. ::
 
         raise StcError(
             "column 'labl'",
@@ -30,9 +30,9 @@ class StcError(ValueError):
             for name, value in (("expected", expected), ("got", got))
             if value
         ]
-        said = f"{where}: {'; '.join(facts)}" if facts else where
-        said = said if said.endswith((".", "!", "?")) else said + "."
-        super().__init__(f"{said} {remedy}" if remedy else said)
+        message = f"{where}: {'; '.join(facts)}" if facts else where
+        message = message if message.endswith((".", "!", "?")) else message + "."
+        super().__init__(f"{message} {remedy}" if remedy else message)
 
     def __reduce__(self):
         return (_rebuild, (self.where, self.expected, self.got, self.remedy))

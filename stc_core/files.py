@@ -1,4 +1,4 @@
-"""Whole files or none: atomic replacement, and JSON that any program can read."""
+"""Files written whole or not at all, and JSON that any program can read."""
 
 import json
 import math
@@ -20,20 +20,24 @@ LOG_TAIL_BYTES = 65536
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """A path to write to that becomes `path` at once, or leaves it as it was."""
-    # The suffix stays last: writers choose their format by it.
+    """A path to write to, which replaces `path` at the end.
+
+    The replacement is atomic; after an error `path` is as it was.
+    """
+    # The suffix stays at the end: writers choose their format by it.
     writer = f"{os.getpid()}-{threading.get_ident()}"
     temporary = path.with_name(f".{writer}.{path.name}")
     try:
         yield temporary
         temporary.replace(path)
     except OSError as error:
-        raise unwritable(path, error) from error
+        raise write_error(path, error) from error
     finally:
         temporary.unlink(missing_ok=True)
 
 
-def unwritable(path: Path, error: OSError) -> StcError:
+def write_error(path: Path, error: OSError) -> StcError:
+    """The error for a file that cannot be written."""
     return StcError(
         f"cannot write {str(path)!r}",
         got=error.strerror or str(error),
@@ -42,6 +46,7 @@ def unwritable(path: Path, error: OSError) -> StcError:
 
 
 def write_json(path: Path, value: Any) -> None:
+    """Write the value as JSON, whole or not at all."""
     with replacing(path) as temporary:
         text = json.dumps(
             json_value(value), indent=1, allow_nan=False, ensure_ascii=False
@@ -52,7 +57,7 @@ def write_json(path: Path, value: Any) -> None:
 def json_value(value: Any) -> Any:
     """`value` in JSON's own types; a number that is not finite becomes None.
 
-    Dates become ISO text.
+    Dates and times become ISO text.
     """
     if isinstance(value, BaseModel):
         return json_value(value.model_dump(mode="json"))
@@ -70,6 +75,7 @@ def json_value(value: Any) -> Any:
 
 
 def read_text(path: Path) -> str:
+    """The text of a run's file; StcError if it cannot be read."""
     try:
         return path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
@@ -79,6 +85,7 @@ def read_text(path: Path) -> str:
 
 
 def read_json(path: Path) -> dict[str, Any]:
+    """The JSON object in a run's file; StcError if it is damaged."""
     try:
         value = json.loads(read_text(path))
     except json.JSONDecodeError as error:
@@ -94,17 +101,17 @@ def read_json(path: Path) -> dict[str, Any]:
 
 
 def folder_bytes(folder: Path) -> int:
-    """The size of all files under `folder`; one that goes meanwhile counts nothing."""
+    """The size of all files under `folder`; a file that vanishes meanwhile counts 0."""
     total = 0
-    for place, _, names in os.walk(folder):
+    for directory, _, names in os.walk(folder):
         for name in names:
             with suppress(FileNotFoundError):
-                total += (Path(place) / name).lstat().st_size
+                total += (Path(directory) / name).lstat().st_size
     return total
 
 
-def tail(path: Path, n_lines: int = 30) -> str:
-    """The last lines of a log, empty when there is none."""
+def read_tail(path: Path, n_lines: int = 30) -> str:
+    """The last lines of a log; empty if there is none."""
     if not path.is_file():
         return ""
     with path.open("rb") as file:

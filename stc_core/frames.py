@@ -18,7 +18,7 @@ def series(frame: pd.DataFrame, name: str) -> pd.Series:
 
 
 def codes(frame: pd.DataFrame, name: str) -> tuple[Int[np.ndarray, " n"], list[str]]:
-    """A number per row for the value of one column, and the value of each number."""
+    """A number per row for the value in one column, and the value of each number."""
     numbers, names = pd.factorize(series(frame, name))
     return numbers, [str(value) for value in names]
 
@@ -29,23 +29,23 @@ def equals(frame: pd.DataFrame, name: str, value: str) -> Bool[np.ndarray, " n"]
 
 
 def as_text(column: pd.Series) -> pd.Series:
-    """The column as strings, NaN where missing; other cells as `cell_text` has them."""
-    text = pd.StringDtype(na_value=np.nan)
-    if column.dtype == text:
+    """The column as strings, NaN for missing cells; other cells as in `cell_text`."""
+    text_type = pd.StringDtype(na_value=np.nan)
+    if column.dtype == text_type:
         return column
     if pd.api.types.is_integer_dtype(column.dtype):
-        cells = pd.array(pa.array(column).cast(pa.large_string()), dtype=text)
+        cells = pd.array(pa.array(column).cast(pa.large_string()), dtype=text_type)
         return pd.Series(cells, index=column.index, name=column.name)
     cells = [cell_text(value) for value in column]
-    return pd.Series(cells, index=column.index, dtype=text, name=column.name)
+    return pd.Series(cells, index=column.index, dtype=text_type, name=column.name)
 
 
 def records(frame: pd.DataFrame) -> list[dict[str, Any]]:
     """The rows of `frame`, each by column name.
 
-    As `frame.to_dict("records")` gives for columns of NumPy's types and of strings, in
-    five times the time.
+    Equal to `frame.to_dict("records")` for columns of NumPy types and of strings, which
+    takes five times as long.
     """
     names = [str(name) for name in frame.columns]
-    columns = [frame.iloc[:, place].tolist() for place in range(len(names))]
+    columns = [frame.iloc[:, position].tolist() for position in range(len(names))]
     return [dict(zip(names, row, strict=True)) for row in zip(*columns, strict=True)]

@@ -1,4 +1,4 @@
-"""Frozen records whose values are always checked, and the words for a bad value."""
+"""Frozen records whose values are always checked, and words for a bad value."""
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -14,7 +14,7 @@ from stc_core.errors import StcError
 
 F = TypeVar("F", bound="Frozen")
 SHOWN_CHARS = 60
-"""Of a bad value that a message shows."""
+"""The most characters of a bad value that a message shows."""
 BOUNDS: dict[str, Callable[[Any], str]] = {
     "ge": "{:,} or more".format,
     "gt": "above {:,}".format,
@@ -30,11 +30,11 @@ TYPES: dict[Any, str] = {
 
 
 def _whole(text: str) -> str:
-    """The same text; ValueError if it holds half of a character, as no file can."""
+    """The text itself; ValueError if it holds half a character, which UTF-8 lacks."""
     try:
         text.encode()
     except UnicodeEncodeError as error:
-        raise ValueError("whole characters, that UTF-8 can hold") from error
+        raise ValueError("whole characters, which UTF-8 can hold") from error
     return text
 
 
@@ -43,7 +43,7 @@ Words = Annotated[str, AfterValidator(_whole)]
 
 
 class SettingError(StcError):
-    """A setting that cannot be; `place` leads to it, such as ("tune", "epochs")."""
+    """An invalid setting; `place` is the path to it, such as ("tune", "epochs")."""
 
     def __init__(self, place: tuple[str, ...], *, expected: str, got: str) -> None:
         self.place = place
@@ -58,39 +58,39 @@ def _again(place: tuple[str, ...], expected: str, got: str) -> SettingError:
 
 
 class Frozen(BaseModel):
-    """A frozen record; whichever way one is made, its values are checked.
+    """A frozen record; however one is made, its values are checked.
 
-    Values that cannot be raise a SettingError, which says the first of them in one
+    Invalid values raise a SettingError, which describes the first of them in one
     sentence.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
-    if not TYPE_CHECKING:  # a type checker knows the fields by itself
+    if not TYPE_CHECKING:  # type checkers know the fields themselves
 
         def __init__(self, **values: Any) -> None:
             with _in_words(type(self)):
                 super().__init__(**values)
 
-        # Records inside this one are then checked with it, as in pydantic's own.
+        # With this, records inside this one are checked together with it.
         __init__.__pydantic_base_init__ = True
 
     @classmethod
     def model_validate(cls: type[F], obj: Any, **options: Any) -> F:
-        """The record of a mapping of values."""
+        """The record made of a mapping of values."""
         with _in_words(cls):
             return super().model_validate(obj, **options)  # pyright: ignore
 
     @classmethod
     def model_validate_json(cls: type[F], json_data: Any, **options: Any) -> F:
-        """The record of a JSON object."""
+        """The record made of a JSON object."""
         with _in_words(cls):
             return super().model_validate_json(json_data, **options)  # pyright: ignore
 
     def changed(self: F, **changes: Any) -> F:
         """The same record with some other values, which are checked.
 
-        A copy that pydantic makes with an update would take any value.
+        pydantic's own copy with an update would accept any value.
         """
         return type(self).model_validate({**dict(self), **changes})
 
@@ -113,6 +113,7 @@ class OneOf:
 
 @contextmanager
 def _in_words(model: type[BaseModel]) -> Iterator[None]:
+    """Turn pydantic's errors about a record into SettingError."""
     try:
         yield
     except ValidationError as error:
@@ -120,7 +121,7 @@ def _in_words(model: type[BaseModel]) -> Iterator[None]:
 
 
 def setting_in_words(model: type[BaseModel], error: ValidationError) -> SettingError:
-    """The first thing that `error` says of a record `model`, in words."""
+    """The first problem in `error` about a record of class `model`, in words."""
     first = error.errors()[0]
     place, field = _field_at(model, first["loc"])
     got = repr(first["input"])
@@ -143,7 +144,7 @@ def setting_in_words(model: type[BaseModel], error: ValidationError) -> SettingE
 def _field_at(
     model: type[BaseModel], path: tuple[int | str, ...]
 ) -> tuple[tuple[str, ...], FieldInfo]:
-    """The names that lead along `path` to a field, and that field."""
+    """The names along `path` that lead to a field, and that field."""
     place: tuple[str, ...] = ()
     inside, field = model, FieldInfo(annotation=model)
     for part in path:
@@ -156,38 +157,39 @@ def _field_at(
 
 
 def _model_in(annotation: Any, default: Any) -> Any:
-    """The record among the types of a field; `default` if there is none."""
-    for one in (annotation, *args_of(annotation)):
-        if isinstance(one, type) and issubclass(one, BaseModel):
-            return one
+    """The record class among the types of a field; `default` if there is none."""
+    for candidate in (annotation, *args_of(annotation)):
+        if isinstance(candidate, type) and issubclass(candidate, BaseModel):
+            return candidate
     return default
 
 
 def words_for(field: FieldInfo) -> str | None:
-    """What a field may be: 'a whole number, 1 or more'; None where words fail."""
-    said = _words(field.annotation, field.metadata)
+    """The allowed values, such as 'a whole number, 1 or more'; None if unknown."""
+    words = _words(field.annotation, field.metadata)
     if field.default is None and origin_of(_bare(field.annotation)[0]) is Literal:
-        return said and f"{said}, or none"
-    return said
+        return words and f"{words}, or none"
+    return words
 
 
 def _bare(annotation: Any) -> tuple[Any, tuple[Any, ...]]:
-    """A type without None, and what is noted on it."""
+    """A type without None and Annotated, and the notes on it."""
     notes: tuple[Any, ...] = ()
     while True:
         if origin_of(annotation) is Annotated:
             annotation, *more = args_of(annotation)
             notes += tuple(more)
         elif origin_of(annotation) in (Union, UnionType):
-            left = [one for one in args_of(annotation) if one is not NoneType]
-            if len(left) != 1:
+            not_none = [one for one in args_of(annotation) if one is not NoneType]
+            if len(not_none) != 1:
                 return annotation, notes
-            annotation = left[0]
+            annotation = not_none[0]
         else:
             return annotation, notes
 
 
 def _words(annotation: Any, notes: Any) -> str | None:
+    """The allowed values of a type in words, or None."""
     kind, more = _bare(annotation)
     if model := _model_in(kind, None):
         return f"an object with some of {', '.join(model.model_fields)}"
@@ -206,12 +208,12 @@ def _words(annotation: Any, notes: Any) -> str | None:
 
 
 def _bounds(notes: Any) -> str:
-    """', above 0 and 1 or less' of the limits among what is noted on a type."""
+    """', above 0 and 1 or less': the limits among the notes on a type."""
     flat = [part for note in notes for part in getattr(note, "metadata", [note])]
-    found = [
+    limits = [
         say(getattr(note, name))
         for name, say in BOUNDS.items()
         for note in flat
         if getattr(note, name, None) is not None
     ]
-    return f", {' and '.join(found)}" if found else ""
+    return f", {' and '.join(limits)}" if limits else ""

@@ -1,4 +1,4 @@
-"""What the C library keeps of freed memory, and what Python goes over to free some."""
+"""Gives freed memory back to the system, and spares Python needless collections."""
 
 import ctypes
 import gc
@@ -9,50 +9,50 @@ from functools import cache
 from typing import Any
 
 _seen = _spared = 0
-"""Modules at the last call of `spare`, and when it last left something out."""
+"""The number of modules at the last call of `spare_objects`, and when it last froze."""
 
 
 @contextmanager
-def uncollected() -> Iterator[None]:
-    """No garbage is collected here, nor later among all that is there at its end.
+def without_collection() -> Iterator[None]:
+    """Collect no garbage inside the block; afterwards leave existing objects out.
 
-    For the imports and the model of a process that then does one thing: they make
-    millions of objects and drop few, and Python went over all of them three times,
-    a tenth of the time until a cold process has labelled its first text.
+    It is for the imports and the model of a process that then does one thing. They make
+    millions of objects and drop few. Python went over all of them three times, which
+    took a tenth of the time until a cold process had labelled its first text.
     """
-    was = gc.isenabled()
+    was_enabled = gc.isenabled()
     gc.disable()
     try:
         yield
     finally:
         gc.freeze()
-        if was:
+        if was_enabled:
             gc.enable()
 
 
-def spare() -> None:
-    """Leave all that is there out of later collections, once its modules are all there.
+def spare_objects() -> None:
+    """Leave all existing objects out of later collections, once no more modules load.
 
-    For a process that collects often, as Streamlit does after each script and before
-    its last message is sent: to go over what torch and pandas hold took .4 s a click.
-    What of it becomes garbage later, and is in a cycle, stays until more modules come:
-    then all is collected once.
+    It is for a process that collects often, as Streamlit does after each script and
+    before its last message is sent: going over the objects of torch and pandas took .4
+    s per click. Objects that become garbage later, in a cycle, stay until more modules
+    load; then everything is collected once.
     """
     global _seen, _spared
-    now = len(sys.modules)
-    if now == _seen != _spared:
+    n_modules = len(sys.modules)
+    if n_modules == _seen != _spared:
         gc.unfreeze()
         gc.collect()
         gc.freeze()
-        _spared = now
-    _seen = now
+        _spared = n_modules
+    _seen = n_modules
 
 
-def release() -> None:
-    """Give freed memory back to the system, where the C library is glibc.
+def release_memory() -> None:
+    """Give freed memory back to the system, if the C library is glibc.
 
-    Batches of many sizes leave holes that it keeps, hundreds of MB after a corpus; what
-    comes next needs larger pieces than these and would lie beside them.
+    Batches of many sizes leave holes that the library keeps, hundreds of MB after a
+    corpus. Later work needs larger pieces than these holes and would take new memory.
     """
     if (trim := _malloc_trim()) is not None:
         trim(0)

@@ -1,21 +1,24 @@
-"""Where runs, features and backbones are kept on this machine."""
+"""The folders for runs, features and backbones on this machine."""
 
 import os
 from pathlib import Path
 
 
 def home() -> Path:
-    """Where runs, features and backbones are kept: $STC_HOME or the checkout."""
+    """The folder that holds runs, features and backbones: $STC_HOME or the checkout."""
     return Path(os.environ.get("STC_HOME") or Path(__file__).parents[1]).resolve()
 
 
 def runs_folder() -> Path:
+    """The folder of all runs."""
     return home() / "runs"
 
 
 def features_folder() -> Path:
+    """The folder of all feature stores."""
     return home() / "cached_features"
 
 
 def models_folder() -> Path:
+    """The folder of all downloaded backbones."""
     return home() / "cached_models"

@@ -1,4 +1,4 @@
-"""What is printed arrives, whatever the encoding and whoever has stopped reading."""
+"""Output that can always be printed, in any encoding, even if nobody reads it."""
 
 import codecs
 import io
@@ -18,28 +18,28 @@ PLAIN = {"–": "-", "—": "-", "−": "-", "·": "-", "…": "...", "›": ">"
     "“": '"',
     "”": '"',
 }
-"""Signs of ours that read as well in ASCII."""
+"""Characters of ours that can be written in ASCII as well."""
 
 
 def _readable(error: UnicodeError) -> tuple[str, int]:
-    """What stands for characters that an encoding lacks: like ones, or escapes."""
+    """A replacement for characters that an encoding lacks: similar ones, or escapes."""
     assert isinstance(error, UnicodeEncodeError)
-    lacking = error.object[error.start : error.end]
-    said = (
-        PLAIN.get(one) or one.encode("ascii", "backslashreplace").decode()
-        for one in lacking
+    unencodable = error.object[error.start : error.end]
+    replacements = (
+        PLAIN.get(char) or char.encode("ascii", "backslashreplace").decode()
+        for char in unencodable
     )
-    return "".join(said), error.end
+    return "".join(replacements), error.end
 
 
 codecs.register_error(_ERRORS, _readable)
 
 
-def let_all_be_printed() -> None:
-    """Let what stdout and stderr cannot encode be printed as an escape.
+def escape_unencodable() -> None:
+    """Print what stdout and stderr cannot encode as an escape.
 
-    Without that a result that holds an emoji ends a command with a traceback where the
-    terminal has a code page or ASCII, after its work is done.
+    Without this, a result with an emoji would end a command with a traceback after its
+    work is done, if the terminal uses a code page or ASCII.
     """
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
@@ -47,18 +47,19 @@ def let_all_be_printed() -> None:
 
 
 def silence(stream: Any) -> None:
-    """Send what is still to be printed on `stream`, which nobody reads, nowhere."""
+    """Discard what is still to be printed on `stream`, which nobody reads."""
     with suppress(OSError, ValueError, AttributeError):
-        nowhere = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, stream.fileno())
-        os.close(nowhere)
+        null = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(null, stream.fileno())
+        os.close(null)
 
 
 @contextmanager
-def ends_with_its_reader() -> Iterator[None]:
-    """Within it, one who stops reading stdout (`| head`) stops the printing alone.
+def stop_with_reader() -> Iterator[None]:
+    """Inside the block, a reader that stops reading stdout only ends the printing.
 
-    A full disk, or a device that takes nothing, is a StcError.
+    That is the case with `| head`. A full disk, or a device that accepts nothing, is a
+    StcError.
     """
     try:
         yield
@@ -68,10 +69,11 @@ def ends_with_its_reader() -> Iterator[None]:
         silence(sys.stdout)
     except OSError as error:
         silence(sys.stdout)
-        raise unprintable(error) from error
+        raise printing_error(error) from error
 
 
-def unprintable(error: OSError) -> StcError:
+def printing_error(error: OSError) -> StcError:
+    """The error for a standard output that cannot be written."""
     return StcError(
         "standard output",
         got=error.strerror or str(error),
@@ -80,22 +82,22 @@ def unprintable(error: OSError) -> StcError:
 
 
 def flush_all() -> None:
-    """Print what waits to be printed; quiet where nobody reads it any more."""
+    """Print what is still buffered; no error if nobody reads it any more."""
     for stream in (sys.stdout, sys.stderr):
         try:
             if stream is not None:
                 stream.flush()
         except OSError:
             silence(stream)
-        except ValueError:  # it was closed
+        except ValueError:  # the stream is closed
             continue
 
 
 @contextmanager
 def table_output() -> Iterator[TextIO]:
-    """Stdout for a table, in UTF-8 as the file of that name would be.
+    """Stdout for a table, in UTF-8, as a file with the table would be.
 
-    A program reads it, so that no character may be replaced or escaped.
+    A program reads it, so no character may be replaced or escaped.
     """
     if sys.stdout is None:
         raise StcError("standard output", got="a closed one", remedy="Give a file.")
@@ -111,17 +113,17 @@ def table_output() -> Iterator[TextIO]:
     finally:
         try:
             text.flush()
-        except OSError:  # it is under way already
+        except OSError:  # the error is already being raised
             silence(sys.stdout)
         text.detach()
 
 
-def as_json(value: Any, encoding: str | None) -> str:
-    """`value` as JSON that any program reads: in ASCII unless the output is UTF-8."""
-    said = json.dumps(value, indent=1, ensure_ascii=False)
+def printable_json(value: Any, encoding: str | None) -> str:
+    """`value` as JSON for any program: in ASCII unless the output is UTF-8."""
+    text = json.dumps(value, indent=1, ensure_ascii=False)
     try:
-        whole = codecs.lookup(encoding or "ascii").name == "utf-8"
-        said.encode("utf-8")
+        is_utf8 = codecs.lookup(encoding or "ascii").name == "utf-8"
+        text.encode("utf-8")
     except (LookupError, UnicodeEncodeError):
-        whole = False
-    return said if whole else json.dumps(value, indent=1)
+        is_utf8 = False
+    return text if is_utf8 else json.dumps(value, indent=1)

@@ -1,4 +1,4 @@
-"""Names of the axes, sites and poolings that every other file speaks in.
+"""Names of the axes, sites and poolings that all other files use.
 
 Axes: batch, pos, layer, d_model, d_mlp, d_feat, n_class, k.
 """
@@ -19,20 +19,20 @@ Where a kind is found in a block is said in `backbone/structure/sites.py`.
 KINDS: tuple[Kind, ...] = tuple(SITE_KINDS)
 
 Progress = Callable[[int, int], None]
-"""Called as progress(done, total) from the work; must be cheap."""
+"""Called during the work as progress(done, total); it must be cheap."""
 
 
 def silent(done: int, total: int) -> None:
-    """The progress that shows nothing."""
+    """Show no progress."""
 
 
 class Site(NamedTuple):
     """A place in the backbone whose activations are read.
 
-    `resid.l` is the residual stream after block l (`resid.0`: the embeddings);
-    `mlp.l` is the input of block l's down-projection, one value per FFN neuron.
-    Layers count blocks in computing order; in an encoder-decoder the decoder's
-    embeddings and blocks follow the encoder's.
+    `resid.l` is the residual stream after block l (`resid.0`: the embeddings). `mlp.l`
+    is the input of block l's down-projection, one value per FFN neuron. Layers count
+    blocks in computing order; in an encoder-decoder the decoder's embeddings and blocks
+    follow the encoder's.
     """
 
     layer: int

@@ -121,7 +121,7 @@ def test_the_command_names_the_option_and_leaves_nothing(
             "hierarchy.layers: expected whole numbers",
         ),
         ({"hierarchy": {"weights": (1, -1)}}, "hierarchy.weights: expected numbers, 0"),
-        ({"hierarchy": {"weights": (0, 0)}}, "weights: expected numbers of which one"),
+        ({"hierarchy": {"weights": (0, 0)}}, "weights: expected numbers, at least one"),
         ({"backbone": HALF}, "backbone: expected whole characters"),
         ({"backbone": "x" * 99 + HALF}, "got 'x{59}…"),
     ],

@@ -25,7 +25,7 @@ def test_holes_are_given_back():
     keeps = pieces[::50]
     del pieces
     before = process.memory_info().rss
-    memory.release()
+    memory.release_memory()
     assert before - process.memory_info().rss > PIECE * N / 2
     assert len(keeps) == N / 50
 
@@ -48,23 +48,23 @@ def anew() -> Iterator[None]:
 @pytest.mark.parametrize("library", [lambda name: Musl(), no_library])
 def test_another_library_is_left_alone(library: Callable, anew: None, monkeypatch):
     monkeypatch.setattr(ctypes, "CDLL", library)
-    memory.release()
+    memory.release_memory()
     assert memory._malloc_trim() is None
 
 
 def test_nothing_is_collected_in_the_block_nor_what_it_leaves_later():
     gc.unfreeze()
     kept = []
-    with pytest.raises(ZeroDivisionError), memory.uncollected():
+    with pytest.raises(ZeroDivisionError), memory.without_collection():
         assert not gc.isenabled()
         kept.append([])
         raise ZeroDivisionError
     assert gc.isenabled() and gc.get_freeze_count() > 1000
-    with memory.uncollected(), memory.uncollected():
+    with memory.without_collection(), memory.without_collection():
         pass
     assert gc.isenabled()
-    with memory.uncollected():
-        with memory.uncollected():
+    with memory.without_collection():
+        with memory.without_collection():
             pass
         assert not gc.isenabled()
     assert not any(one is kept[0] for one in gc.get_objects())
@@ -83,9 +83,9 @@ def test_what_is_there_is_spared_once_its_modules_are_all_there(monkeypatch):
     monkeypatch.setattr(memory, "_seen", 0)
     monkeypatch.setattr(memory, "_spared", 0)
     gc.unfreeze()
-    memory.spare()
+    memory.spare_objects()
     assert gc.get_freeze_count() == 0  # there may be more to come
-    memory.spare()
+    memory.spare_objects()
     assert gc.get_freeze_count() > 1000
     later = weakref.ref(Ring())
     gc.collect()
@@ -94,12 +94,12 @@ def test_what_is_there_is_spared_once_its_modules_are_all_there(monkeypatch):
     seen = weakref.ref(ring)
     gc.freeze()
     del ring
-    memory.spare()
+    memory.spare_objects()
     gc.collect()
     assert seen() is not None
     monkeypatch.setitem(sys.modules, "one_more", ModuleType("one_more"))
-    memory.spare()
+    memory.spare_objects()
     assert seen() is not None
-    memory.spare()
+    memory.spare_objects()
     assert seen() is None and gc.get_freeze_count() > 1000
     gc.unfreeze()

@@ -164,7 +164,7 @@ def test_signs_that_ascii_lacks(text, said):
 @pytest.mark.parametrize("name", ["utf-8", "UTF8", "ascii", "cp1252", None, "none"])
 def test_json_is_json_in_any_encoding(name):
     for value in ({"a": "é🎉"}, {"a": "\udce9"}):
-        said = streams.as_json(value, name)
+        said = streams.printable_json(value, name)
         assert json.loads(said) == value
         assert said.isascii() == (
             name not in ("utf-8", "UTF8") or "\udce9" in said or value["a"] == "\udce9"

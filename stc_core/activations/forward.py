@@ -14,7 +14,7 @@ from jaxtyping import Int
 from stc_core.backbone.backbone import Backbone
 from stc_core.backbone.batches import batch_stop, shards
 from stc_core.errors import StcError
-from stc_core.memory import release
+from stc_core.memory import release_memory
 from stc_core.types import PooledSite
 
 TOKEN_BUDGET = {"cpu": 2048, "cuda": 65536}
@@ -98,7 +98,7 @@ def run_batches(
         for part, value in _in_batches(ids, read, make, budget=budget, start=first_row):
             yield ReadBatch(shard.start + part.start, shard.start + order[part], value)
         if len(ids) > CHUNK:
-            release()
+            release_memory()
 
 
 def map_ahead(

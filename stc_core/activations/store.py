@@ -20,7 +20,7 @@ from filelock import FileLock
 from jaxtyping import Float, Int
 
 from stc_core.errors import StcError
-from stc_core.files import read_json, replacing, unwritable, write_json
+from stc_core.files import read_json, replacing, write_error, write_json
 from stc_core.types import PooledSite
 
 _FORMAT = 2
@@ -145,7 +145,7 @@ class StoreWriter:
                 self._put(_file(self.path, site), self._headers[site], start, block)
             self._put(self.path / "order.npy", self._order, start, texts)
         except OSError as error:
-            raise unwritable(self.path, error) from error
+            raise write_error(self.path, error) from error
         self.rows_done += len(texts)
         if time.monotonic() - self._saved > CHECKPOINT_S:
             self.checkpoint()
@@ -159,7 +159,7 @@ class StoreWriter:
                 with path.open("rb+") as file:
                     os.fsync(file.fileno())
         except OSError as error:
-            raise unwritable(self.path, error) from error
+            raise write_error(self.path, error) from error
         write_json(
             self.path / "journal.json",
             {"rows_done": self.rows_done, "notes": self.notes},
@@ -245,7 +245,7 @@ def store_lock(folder: Path, key: str) -> FileLock:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise unwritable(folder, error) from error
+        raise write_error(folder, error) from error
     return FileLock(folder / f"{key}.lock")
 
 
@@ -308,7 +308,7 @@ def open_writer(
         try:
             _create(path, widths, unique, dtype=dtype, about=about)
         except OSError as error:
-            raise unwritable(path, error) from error
+            raise write_error(path, error) from error
     return StoreWriter(path)
 
 

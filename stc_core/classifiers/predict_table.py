@@ -12,7 +12,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from stc_core.cells import flat, json_text
+from stc_core.cells import flatten_frame, json_text
 from stc_core.data.checks import check_source
 from stc_core.data.corpus import as_text, check_column
 from stc_core.data.reading.pipes import is_stream
@@ -235,7 +235,9 @@ def _text_writer(handle: Any, suffix: str) -> Write:
                 handle.write(f"{json_text(row)}\n")
         else:
             separator = "\t" if suffix.startswith(".tsv") else ","
-            flat(frame).to_csv(handle, sep=separator, index=False, header=first)
+            flatten_frame(frame).to_csv(
+                handle, sep=separator, index=False, header=first
+            )
         first = False
 
     return write

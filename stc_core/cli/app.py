@@ -18,7 +18,7 @@ from stc_core.cli.runs import cancel, delete, rename, runs
 from stc_core.cli.serve import serve
 from stc_core.cli.train import resume, shrink, train, work
 from stc_core.errors import StcError
-from stc_core.streams import flush_all, let_all_be_printed
+from stc_core.streams import escape_unencodable, flush_all
 
 app = typer.Typer(
     help="Find the neurons that predict your labels, and make a small classifier.",
@@ -58,7 +58,7 @@ BUG = "This is a bug of STC Studio, please report it with the lines above."
 def main() -> None:
     """Run the command line and exit with its code."""
     gc.set_threshold(GC_EVERY)
-    let_all_be_printed()
+    escape_unencodable()
     try:
         check_arguments(sys.argv[1:])
         app(prog_name=program())

@@ -139,10 +139,10 @@ def open_run(run: str) -> Any:
 
 def print_json(value: Any) -> None:
     """Print `value` as JSON on stdout; a reader that stops reading is no error."""
-    from stc_core.streams import as_json, ends_with_its_reader
+    from stc_core.streams import printable_json, stop_with_reader
 
-    with ends_with_its_reader():
-        typer.echo(as_json(value, getattr(sys.stdout, "encoding", None)))
+    with stop_with_reader():
+        typer.echo(printable_json(value, getattr(sys.stdout, "encoding", None)))
 
 
 def terminate_as_interrupt() -> None:

@@ -18,7 +18,7 @@ from stc_core.display import BASELINES, baseline_name, duration, interval, perce
 from stc_core.interpret.explanation import part_name
 from stc_core.runs.run import Run
 from stc_core.runs.status import PHASE_NAMES, Status
-from stc_core.streams import silence, unprintable
+from stc_core.streams import printing_error, silence
 
 PLAIN_EVERY_S = 10.0
 TOP_NEURONS = 10
@@ -37,7 +37,7 @@ class _Console(Console):
         except OSError as error:
             self.on_broken_pipe()
             if not self.stderr:
-                raise unprintable(error) from error
+                raise printing_error(error) from error
 
 
 def errors() -> Console:

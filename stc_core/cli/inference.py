@@ -10,8 +10,8 @@ import typer
 from stc_core.cli.common import open_run, print_json, terminate_as_interrupt
 from stc_core.cli.options import AsJson, EncodingName, RunFolder, Table
 from stc_core.errors import StcError
-from stc_core.memory import uncollected
-from stc_core.streams import ends_with_its_reader
+from stc_core.memory import without_collection
+from stc_core.streams import stop_with_reader
 
 
 def predict(
@@ -42,7 +42,7 @@ def predict(
     probability_LEVEL for each level; with fewer levels only the blocks that they need
     are run. A run that learned replies adds written_reply, unless levels are left out.
     """
-    with uncollected():
+    with without_collection():
         from stc_core.classifiers import predict_table
         from stc_core.cli import console
 
@@ -53,7 +53,7 @@ def predict(
         from stc_core.classifiers.hierarchical import limit_levels
 
         classifier = limit_levels(classifier, 1 if coarse_only else levels)
-    output = ends_with_its_reader() if out == "-" else nullcontext()
+    output = stop_with_reader() if out == "-" else nullcontext()
     with console.CountBar("rows labelled") as bar, output:
         labelled = predict_table.predict_file(
             classifier,
@@ -91,7 +91,7 @@ def generate(
 
     The run must have learned replies: train --recipe hierarchy --reply COLUMN.
     """
-    with uncollected():
+    with without_collection():
         from stc_core.classifiers.sampling import Decoding
 
         model = open_run(run).classifier()
@@ -111,7 +111,7 @@ def generate(
 
 def _print_pieces(pieces: Iterable[Any], *, last_part: str) -> None:
     """Print the last part, which is the reply, on stdout and the others on stderr."""
-    with ends_with_its_reader():
+    with stop_with_reader():
         for part, of_part in groupby(pieces, key=lambda piece: piece.part):
             last = part == last_part
             if not last:
@@ -142,7 +142,7 @@ def explain(
     """Explain the label of a text: the contributions of its neurons and words."""
     from stc_core.cli import console
 
-    with uncollected():
+    with without_collection():
         classifier = open_run(run).classifier()
     explanation = classifier.explain(text)
     if gradients:

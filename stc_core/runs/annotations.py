@@ -7,7 +7,7 @@ from typing import NamedTuple
 from filelock import FileLock
 
 from stc_core.errors import StcError
-from stc_core.files import read_json, unwritable, write_json
+from stc_core.files import read_json, write_error, write_json
 
 _FILE = "about.json"
 LOCK = ".about.lock"
@@ -91,7 +91,7 @@ def _change(folder: Path, change: Callable[[_About], _About]) -> None:
             folder.rmdir()
             raise FileNotFoundError(2, GONE)
     except OSError as error:
-        raise unwritable(path, error) from error
+        raise write_error(path, error) from error
 
 
 def _tags(tags: Iterable[object]) -> tuple[str, ...]:

@@ -14,7 +14,7 @@ from stc_core.backbone.loading.hub import local_folder
 from stc_core.config import RunConfig
 from stc_core.data.uploads import keep_stream
 from stc_core.errors import StcError
-from stc_core.files import unwritable
+from stc_core.files import write_error
 from stc_core.paths import runs_folder
 from stc_core.runs import queue
 from stc_core.runs.run import Run
@@ -142,7 +142,7 @@ def new_folder(config: RunConfig) -> Path:
         except FileExistsError:
             continue
         except OSError as error:
-            raise unwritable(folder, error) from error
+            raise write_error(folder, error) from error
         return folder
     raise AssertionError(f"a thousand runs within a second: {stem}")
 

@@ -19,7 +19,7 @@ from pathlib import Path
 from filelock import FileLock
 
 from stc_core.errors import StcError
-from stc_core.files import read_json, unwritable, write_json
+from stc_core.files import read_json, write_error, write_json
 from stc_core.paths import home, runs_folder
 from stc_core.runs.run import Run
 from stc_core.runs.status import (
@@ -74,7 +74,7 @@ def queue_lock(runs: Path) -> FileLock:
     try:
         runs.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise unwritable(runs, error) from error
+        raise write_error(runs, error) from error
     return FileLock(runs.with_name(f"{runs.name}.lock"))
 
 

@@ -14,7 +14,7 @@ import pandas as pd
 
 from stc_core.config import KEPT, RUN_FORMAT, RunConfig
 from stc_core.errors import StcError
-from stc_core.files import read_json, read_text, tail
+from stc_core.files import read_json, read_tail, read_text
 from stc_core.frozen import Frozen, SettingError
 from stc_core.paths import runs_folder
 from stc_core.runs.annotations import read_about
@@ -229,7 +229,7 @@ class Run:
 
     def log_tail(self, n_lines: int = 30) -> str:
         """The last lines of log.txt; empty if there is no log."""
-        return tail(self.folder / "log.txt", n_lines)
+        return read_tail(self.folder / "log.txt", n_lines)
 
     def _written(self, name: str) -> Path:
         path = self.folder / name

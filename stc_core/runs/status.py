@@ -7,7 +7,7 @@ from typing import Any, Literal, TypedDict, get_args
 
 from stc_core.display import duration
 from stc_core.errors import StcError
-from stc_core.files import read_json, tail, write_json
+from stc_core.files import read_json, read_tail, write_json
 from stc_core.runs.worker import Worker
 
 State = Literal["queued", "running", "done", "failed", "cancelled"]
@@ -140,7 +140,8 @@ def observe_status(folder: Path) -> Status:
     if status["state"] not in BUSY:
         return status
     message = "The worker ended without a message. Was it killed, or out of memory?"
-    return failed_status(status, message, mend=False, trace=tail(folder / "log.txt"))
+    trace = read_tail(folder / "log.txt")
+    return failed_status(status, message, mend=False, trace=trace)
 
 
 def _is_alive(folder: Path, status: Status) -> bool:

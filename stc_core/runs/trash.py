@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from stc_core.errors import StcError
-from stc_core.files import folder_bytes, read_json, unwritable, write_json
+from stc_core.files import folder_bytes, read_json, write_error, write_json
 from stc_core.paths import home, runs_folder
 from stc_core.runs.queue import queue_lock
 from stc_core.runs.run import Run, list_runs
@@ -55,7 +55,7 @@ def delete(run: Run) -> Deleted:
             write_json(folder / _FILE, {"folder": folder.name})
             folder.rename(trash_folder() / key)
         except OSError as error:
-            raise unwritable(trash_folder(), error) from error
+            raise write_error(trash_folder(), error) from error
     return Deleted(key, name, at, n_bytes)
 
 
@@ -115,7 +115,7 @@ def empty_trash(*, older_days: float | int = 0) -> int:
                 (folder / _FILE).unlink(missing_ok=True)
                 shutil.rmtree(folder)
             except OSError as error:
-                raise unwritable(folder, error) from error
+                raise write_error(folder, error) from error
     return sum(sizes.values())
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import pandas as pd
 
 from stc_core.config import RunConfig
-from stc_core.files import replacing, unwritable, write_json
+from stc_core.files import replacing, write_error, write_json
 from stc_core.runs.run import Run
 from stc_core.runs.status import (
     PHASES,
@@ -183,7 +183,7 @@ def create_run(folder: Path, config: RunConfig) -> RunConfig:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise unwritable(folder, error) from error
+        raise write_error(folder, error) from error
     write_json(folder / "config.json", config)
     write_json(folder / "status.json", new_status("queued"))
     return config

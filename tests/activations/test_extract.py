@@ -364,7 +364,7 @@ def test_a_single_text_needs_no_thread(monkeypatch):
 def test_memory_is_given_back_after_each_large_shard(monkeypatch):
     released: list[int] = []
     monkeypatch.setattr(
-        "stc_core.activations.forward.release", lambda: released.append(1)
+        "stc_core.activations.forward.release_memory", lambda: released.append(1)
     )
     monkeypatch.setattr("stc_core.activations.forward.CHUNK", 7)
     feature = Feature(Site(1, "resid"), "mean", 0)

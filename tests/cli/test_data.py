@@ -43,7 +43,7 @@ def test_data_check_reports_and_exits_2_on_errors(stc: Stc, table: Path):
     ("fault", "words"),
     [
         ("weights are cut", "cut off"),
-        ("more blocks", "weights for every block"),
+        ("more blocks", "weights for every part"),
         ("weights are no numbers", "nan or inf"),
         ("tokenizer is newer", "this version of tokenizers reads"),
     ],

@@ -7,7 +7,7 @@ import streamlit as st
 
 from stc_core.display import distinct_titles
 from stc_core.errors import StcError
-from stc_core.memory import spare
+from stc_core.memory import spare_objects
 from stc_core.paths import runs_folder
 from stc_core.runs.queue import advance
 from stc_core.runs.run import Run, list_runs
@@ -30,7 +30,7 @@ def frame(title: str, icon: str, *, caption: str | None = None) -> None:
         layout="wide",
         initial_sidebar_state="expanded",
     )
-    spare()
+    spare_objects()
     begin_page()
     try:
         advance()
