@@ -1,4 +1,4 @@
-"""Figures of one neuron: its weight for each class, how active it is on each."""
+"""Figures of one neuron: its weight and its activation for each class."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -22,7 +22,7 @@ from stc_core.figures.style import (
 
 MOST_ACTIVITY_CLASSES = 12
 FEW = 25
-"""A class with fewer texts is drawn text by text: a curve would make shapes up."""
+"""A class with fewer texts is drawn text by text, as a curve would invent a shape."""
 _GRID = 256
 
 
@@ -32,7 +32,7 @@ def class_rows(
     *,
     most: int = MOST_ACTIVITY_CLASSES,
 ) -> list[str]:
-    """The classes to show, by falling weight; of many the strongest, and `label`."""
+    """The classes to show, by falling weight: the strongest, and always `label`."""
     strong = sorted(weights, key=lambda name: (name != label, -abs(weights[name])))
     return sorted(strong[:most], key=lambda name: -weights[name])
 
@@ -67,12 +67,13 @@ def density_rows(
     *,
     marks: Mapping[str, float] | None = None,
 ) -> go.Figure:
-    """How dense the activations of each class in `shown` are, under each other.
+    """The density of the activations of each class in `shown`, one below another.
 
-    A Gaussian kernel (Silverman's rule), as high as its own peak and drawn between the
-    class's least and greatest value alone; the tick is the median. A class of fewer
-    than FEW texts, or of one value, is a tick for each text. `marks` are named values
-    to draw a line at. The cost to the browser does not grow with the texts.
+    It is a Gaussian kernel density (Silverman's rule), scaled to its own peak and drawn
+    only between the lowest and the highest value of the class. A tick marks the median.
+    A class of fewer than FEW texts, or of one value, has a tick for each text. `marks`
+    are named values at which a line is drawn. The cost to the browser does not grow
+    with the number of texts.
     """
     rows, medians = [], {}
     grid = np.linspace(values.min(initial=np.inf), values.max(initial=-np.inf), _GRID)
@@ -120,9 +121,9 @@ def density_rows(
 def _density(
     values: Float[np.ndarray, " n"], grid: Float[np.ndarray, " grid"]
 ) -> Float[np.ndarray, " grid"] | None:
-    """The kernel density on an even grid, its peak at 1; None of a single value."""
+    """The kernel density on an even grid, scaled to a peak of 1; None for one value."""
     low, high = np.quantile(values, (0.25, 0.75))
-    spreads = [one for one in (float(np.std(values)), (high - low) / 1.34) if one > 0]
+    spreads = [s for s in (float(np.std(values)), (high - low) / 1.34) if s > 0]
     if not spreads or grid[-1] <= grid[0]:
         return None
     step = grid[1] - grid[0]
@@ -136,13 +137,13 @@ def _density(
 
 
 def _ticks(name: str, values: Float[np.ndarray, " n"], place: int) -> dict[str, Any]:
-    """A line for each text, or one with its number where all have one value."""
+    """A line for each text, or one line with their number if all values are equal."""
     n = len(values)
-    some = np.unique(values)[:_GRID] if n else values
+    shown_values = np.unique(values)[:_GRID] if n else values
     return {
         "type": "scatter",
-        "x": some,
-        "y": [place] * len(some),
+        "x": shown_values,
+        "y": [place] * len(shown_values),
         "mode": "markers",
         "marker": {
             "symbol": "line-ns-open",
@@ -151,7 +152,7 @@ def _ticks(name: str, values: Float[np.ndarray, " n"], place: int) -> dict[str, 
             "line": {"width": 1.6},
         },
         "hovertext": [
-            f"{one_line(name)}: {value:.3g}, of {n:,} texts" for value in some
+            f"{one_line(name)}: {value:.3g}, of {n:,} texts" for value in shown_values
         ],
         "hoverinfo": "text",
     }
@@ -160,7 +161,7 @@ def _ticks(name: str, values: Float[np.ndarray, " n"], place: int) -> dict[str, 
 def _marks(
     marks: Mapping[str, float] | None, n_rows: int
 ) -> dict[str, list[dict[str, Any]]]:
-    """The shapes and annotations of these named values."""
+    """The shapes and annotations that mark these named values."""
     named = (marks or {}).items()
     shapes = [
         {
@@ -196,11 +197,11 @@ def activation_rows(
     bins: int = 48,
     marks: Mapping[str, float] | None = None,
 ) -> go.Figure:
-    """A histogram of the activations for each class in `shown`, under each other.
+    """A histogram of the activations of each class in `shown`, one below another.
 
-    Each is as high as its own peak, so that small classes can be compared to large
-    ones by their shape; the numbers are shown on hover.
-    Binned here: a million texts cost the browser no more than a hundred.
+    Each is scaled to its own peak, so that the shapes of small and large classes can be
+    compared; the numbers are shown on hover. The values are binned here, so a million
+    texts cost the browser no more than a hundred.
     """
     edges = np.histogram_bin_edges(values, bins=bins)
     counts = [np.histogram(values[labels == name], bins=edges)[0] for name in shown]
@@ -238,7 +239,7 @@ def _places(shown: Sequence[str]) -> list[int]:
 def _by_class(
     figure: go.Figure, shown: Sequence[str], x: dict, *, top: int = 16
 ) -> go.Figure:
-    """The layout of the figures whose rows are the same classes."""
+    """The layout of a figure with a row for each class."""
     return settle(
         figure,
         top=top,

@@ -1,4 +1,4 @@
-"""Figures of attention: how much of each layer is read, and how much of each token."""
+"""Figures of attention: the share that is read of each layer and of each token."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -13,7 +13,7 @@ from stc_core.interpret.explanation import Token
 def layer_shares(
     layers: Sequence[int], shares: Sequence[float], *, layer_names: Sequence[str] = ()
 ) -> go.Figure:
-    """The share of each layer that is read; the line is where all would be alike."""
+    """The share of each layer in what is read; a line marks equal shares."""
     alike = 1 / len(layers)
     names = [
         f" ({one_line(layer_names[layer])})" if layer < len(layer_names) else ""
@@ -37,7 +37,7 @@ def layer_shares(
     figure.add_hline(
         y=alike,
         line={"color": FAINT, "dash": "dot"},
-        annotation={"text": f"all alike {percent(alike)}", "font": {"size": 12}},
+        annotation={"text": f"equal shares {percent(alike)}", "font": {"size": 12}},
     )
     return settle(
         figure,
@@ -52,7 +52,7 @@ def layer_shares(
 
 
 def attended_tokens(explanation: Mapping[str, Any], label: str) -> list[Token]:
-    """Each token with the share of it that is read for `label`; they sum to one."""
+    """The tokens with their shares in what is read for `label`, which sum to one."""
     shares = explanation["attention"]["tokens"][label]
     return [
         Token(row["start"], row["end"], row["text"], share)

@@ -1,4 +1,4 @@
-"""Figures that hold runs against each other. Blue is the other run, orange this one."""
+"""Figures that compare runs. Blue is the other run, orange is this run."""
 
 from typing import Any, Literal, get_args
 
@@ -28,7 +28,7 @@ PRICE_NAMES: dict[Price, str] = {
 }
 _AXES: dict[Price, str] = {
     "neurons": "neurons kept",
-    "flops_per_token": "FLOPs a token",
+    "flops_per_token": "FLOPs per token",
     "seconds": "seconds of training",
 }
 _SYMBOLS = ("circle", "square", "triangle-up", "cross", "star", "hexagon")
@@ -46,10 +46,10 @@ def runs_scatter(
     run: str,
     other: str | None = None,
 ) -> go.Figure:
-    """Test accuracy with its 95 % interval against a price, a point for each run.
+    """Test accuracy with its 95 % interval against a cost, a point for each run.
 
-    Colour says the language model, marker how it was trained. `run` and `other` are
-    ringed and named. Each point carries the folder of its run for clicks.
+    The colour shows the language model, the marker the kind of training. `run` and
+    `other` have a ring and a name. Each point carries the folder of its run for clicks.
     """
     figure = go.Figure()
     models = sorted(set(cards["backbone"]))
@@ -59,10 +59,10 @@ def runs_scatter(
         colour = _COLOURS[models.index(model) % len(_COLOURS)]
         symbol = _SYMBOLS[ways.index(way) % len(_SYMBOLS)]
         figure.add_trace(_points(part, price, colour, symbol))
-    for name, colour, said in ((run, THIS, "this run"), (other, OTHER, "the other")):
+    for name, colour, hover in ((run, THIS, "this run"), (other, OTHER, "the other")):
         here = cards.loc[cards["run"] == name]
         if len(here):
-            figure.add_trace(_ring(here, price, colour, said))
+            figure.add_trace(_ring(here, price, colour, hover))
     settle(
         figure,
         height=400,
@@ -105,13 +105,13 @@ def _points(part: pd.DataFrame, price: Price, colour: str, symbol: str) -> go.Sc
     )
 
 
-def _ring(here: pd.DataFrame, price: Price, colour: str, said: str) -> go.Scatter:
+def _ring(here: pd.DataFrame, price: Price, colour: str, hover: str) -> go.Scatter:
     return go.Scatter(
         x=here[price],
         y=here["accuracy"],
         mode="markers+text",
-        text=[said] * len(here),
-        textposition="middle right" if said == "this run" else "middle left",
+        text=[hover] * len(here),
+        textposition="middle right" if hover == "this run" else "middle left",
         textfont={"color": colour},
         marker={
             "symbol": "circle-open",
@@ -125,7 +125,7 @@ def _ring(here: pd.DataFrame, price: Price, colour: str, said: str) -> go.Scatte
 
 
 def _log_ticks(values: np.ndarray) -> dict[str, Any]:
-    """Room on both sides for the names, and ticks that are at least two."""
+    """A logarithmic axis with room for names on both sides and at least two ticks."""
     low, high = float(np.min(values)), float(np.max(values))
     low, high = max(low, 1e-9), max(high, 1e-9)
     room = 0.12 + 0.08 * np.log10(high / low)
@@ -133,8 +133,8 @@ def _log_ticks(values: np.ndarray) -> dict[str, Any]:
     powers = np.arange(np.floor(first), np.ceil(last) + 1)
     ticks: list[float] = []
     for within in _WITHIN:
-        every = [m * 10.0**p for p in powers for m in within]
-        ticks = [tick for tick in every if first <= np.log10(tick) <= last]
+        candidates = [m * 10.0**p for p in powers for m in within]
+        ticks = [tick for tick in candidates if first <= np.log10(tick) <= last]
         if len(ticks) >= 3:
             break
     return {
@@ -160,7 +160,7 @@ def _run_hover(row: dict[str, Any]) -> str:
             f"accuracy {percent(row['accuracy'])}",
             f"95 %: {interval((row['low'], row['high']))}, n = {row['n']:,}",
             f"{row['neurons']:,} neurons, up to layer {row['depth']}",
-            f"{row['flops_per_token'] / 1e6:,.1f} MFLOP a token",
+            f"{row['flops_per_token'] / 1e6:,.1f} MFLOP per token",
             f"trained in {duration(row['seconds'])}",
         ]
     )
@@ -169,9 +169,9 @@ def _run_hover(row: dict[str, Any]) -> str:
 def class_difference_bars(differences: pd.DataFrame) -> go.Figure:
     """A bar with its 95 % interval for each class of `class_differences`.
 
-    To the right (blue) the other run is better, to the left (orange) this one; faint
-    where the interval holds 0. Of more than MOST_CLASSES classes those that differ
-    most.
+    To the right (blue) the other run is better, to the left (orange) this run. A bar is
+    faint if its interval contains 0. At most MOST_CLASSES classes are shown, those that
+    differ most.
     """
     size = np.abs(differences["difference"].to_numpy(dtype=float))
     most = np.argsort(-size, kind="stable")[:MOST_CLASSES]
@@ -231,9 +231,10 @@ def _class_hover(row: dict[str, Any]) -> str:
 
 
 def overlap_bars(layers: pd.DataFrame) -> go.Figure:
-    """By layer the neurons that both runs kept, and how many chance would give.
+    """The number of neurons that both runs kept by layer, and the number by chance.
 
-    Takes `agreement`; a layer of unknown width has no mark of chance.
+    `layers` is the result of `agreement`. A layer of unknown width has no mark of
+    chance.
     """
     figure = go.Figure(
         go.Bar(
@@ -276,11 +277,11 @@ def overlap_bars(layers: pd.DataFrame) -> go.Figure:
 
 
 def _overlap_hover(row: dict[str, Any]) -> str:
-    said = [
+    hover = [
         f"<b>layer {row['layer']}</b>",
         f"kept: {row['a']:,} here, {row['b']:,} there, {row['both']:,} in both",
         f"Jaccard {row['jaccard']:.2f}",
     ]
     if row["chance"] == row["chance"]:
-        said.append(f"by chance {row['chance']:.1f}, at most {row['limit']:.1f}")
-    return "<br>".join(said)
+        hover.append(f"by chance {row['chance']:.1f}, at most {row['limit']:.1f}")
+    return "<br>".join(hover)

@@ -1,4 +1,4 @@
-"""Figures about the data and the headline result; frames in, Plotly figures out.
+"""Figures of the data and of the result of a run, from data frames.
 
 Colours come from the theme of the page, so the same figure reads in light and dark.
 """
@@ -27,10 +27,10 @@ _BAND = "rgba(128, 138, 150, 0.35)"
 
 
 def class_bars(balance: pd.DataFrame) -> go.Figure:
-    """Stacked bars, one a label with a part per split, in the order of the rows.
+    """Stacked bars, one bar for each label with a part for each split, in row order.
 
-    Takes label, split, rows. Of more than MAX_BARS labels the first and the last are
-    shown, and a row between them says how many are left out.
+    The frame has label, split, rows. If there are more than MAX_BARS labels, only the
+    first and the last are shown; a row between them says how many are left out.
     """
     labels = list(dict.fromkeys(balance["label"]))
     shown = _ends(labels)
@@ -72,7 +72,7 @@ def _short(name: str, limit: int = 34) -> str:
 
 
 def length_bars(bins: pd.DataFrame, *, unit: str = "words") -> go.Figure:
-    """Stacked bars of how many texts are how long; takes start, end, split, rows."""
+    """Stacked bars of the number of texts by length; takes start, end, split, rows."""
     figure = go.Figure()
     for split, part in bins.groupby("split", sort=False):
         step = part["end"].iloc[0] - part["start"].iloc[0]
@@ -134,9 +134,9 @@ def _result(name: str, found: Mapping[str, Any], *, ours: bool) -> dict[str, Any
 
 
 def result_dots(table: pd.DataFrame) -> go.Figure:
-    """A dot with its 95 % interval for each row of `result_table`, ours set apart.
+    """A dot with its 95 % interval for each row of `result_table`; ours is highlighted.
 
-    A band behind all the rows shows the interval of ours; a row far left of the
+    A band behind the rows shows the interval of ours. A row far to the left of the
     others is named at the edge.
     """
     figure = go.Figure()

@@ -1,6 +1,6 @@
-"""Figures of errors and trust: the confusion matrix, calibration and coverage.
+"""Figures of errors: the confusion matrix, calibration and coverage.
 
-Green is right and red is wrong in the matrix, stronger for a larger share of the row.
+In the matrix green is right and red is wrong; stronger means a larger share of the row.
 """
 
 from collections.abc import Sequence
@@ -28,10 +28,10 @@ from stc_core.figures.style import (
 from stc_core.frames import records
 
 MOST_CONFUSED = 20
-"""Classes that a matrix shows at once."""
+"""The most classes that a matrix shows."""
 _ALL = "all"
 BESIDE = 12
-"""Classes whose matrix is narrow enough to stand beside a table."""
+"""The most classes for which a matrix is narrow enough to stand beside a table."""
 _SIZES = ((5, 44), (8, 34), (BESIDE, 22), (MOST_CONFUSED, 24))
 _STRONG = 0.45  # opacity from which white numbers read better
 
@@ -44,9 +44,10 @@ def confusion_matrix(
 ) -> go.Figure:
     """A square for each cell of the classes `shown`, and one for each row and column.
 
-    Those of rows and columns count all classes, and colours are shares of all. Each
-    square carries (label, predicted) for clicks, None where all are meant; empty cells
-    carry nothing. `picked` is outlined. A heatmap's cells could not be clicked.
+    The squares of rows and columns count all classes, and colours are shares of all
+    classes. Each square carries (label, predicted) for clicks, with None for all
+    classes; empty cells carry nothing. `picked` is outlined. It is not a heatmap,
+    because the cells of a heatmap cannot be clicked.
     """
     found = whole.of(shown)
     k, counts = len(found.classes), found.counts
@@ -110,7 +111,7 @@ def _squares(found: Confusion, of_label: np.ndarray, size: int) -> list[dict[str
     row, column = np.nonzero(found.counts)
     n = found.counts[row, column]
     of = of_label[row]
-    # An error is rare beside what is right: its colour is full at half of a row.
+    # Errors are rarer than right answers, so their colour is full at half a row.
     opacity = 0.15 + 0.7 * np.minimum(1.0, n / of * np.where(row == column, 1, 2))
     right = Colour(*ACTIVE)
     colours = np.array(
@@ -123,7 +124,7 @@ def _squares(found: Confusion, of_label: np.ndarray, size: int) -> list[dict[str
     cells = np.stack([row, column], axis=1)
     names = found.classes
     hover = [
-        f"{one_line(names[i])} taken for {one_line(names[j])}"
+        f"{one_line(names[i])} predicted as {one_line(names[j])}"
         if i != j
         else f"{one_line(names[i])}, rightly"
         for i, j in zip(row, column, strict=True)
@@ -132,14 +133,16 @@ def _squares(found: Confusion, of_label: np.ndarray, size: int) -> list[dict[str
         f"<br>{count:,} of {total:,} ({percent(count / total)})"
         for count, total in zip(n, of, strict=True)
     )
-    said = np.array([a + b for a, b in zip(hover, shares, strict=True)], dtype=object)
+    hover_text = np.array(
+        [a + b for a, b in zip(hover, shares, strict=True)], dtype=object
+    )
     strong = opacity > _STRONG
     return [
         {
             "x": column[which],
             "y": row[which],
             "customdata": [[names[i], names[j]] for i, j in cells[which]],
-            "hovertext": said[which],
+            "hovertext": hover_text[which],
             **_numbered(n[which], colours[which], size, text),
         }
         for which, text in ((strong, "white"), (~strong, None))
@@ -188,7 +191,7 @@ def _numbered(
 def _outline(
     found: Confusion, picked: tuple[str | None, str | None], size: int
 ) -> list[dict[str, Any]]:
-    """The mark of the square that is picked, if it is one that is shown."""
+    """The outline of the picked square; None if it is not shown."""
     k, names = len(found.classes), found.classes
     known = [name is None or name in names for name in picked]
     if picked == (None, None) or not all(known):
@@ -211,21 +214,21 @@ def calibration_curve(
 ) -> go.Figure:
     """Accuracy by confidence of `calibration_bins`, and the line where they agree.
 
-    `before` is of the probabilities before the temperature.
+    `before` has the bins of the probabilities before the temperature.
     """
     figure = go.Figure(
         go.Scatter(
             x=[0, 1],
             y=[0, 1],
             mode="lines",
-            name="as sure as right",
+            name="confidence = accuracy",
             line={"color": FAINT, "width": 2},
             hoverinfo="skip",
         )
     )
     if before is not None:
         figure.add_trace(_reliability(before, "before the temperature", GREY, "dot"))
-    trace = _reliability(after, "as it answers", PALETTE[0], "solid")
+    trace = _reliability(after, "final probabilities", PALETTE[0], "solid")
     low, high = after["accuracy_low"].to_numpy(), after["accuracy_high"].to_numpy()
     middle = after["accuracy"].to_numpy()
     trace.update(
@@ -272,7 +275,7 @@ def _bin_hover(row: dict[str, Any], name: str) -> str:
 
 
 def coverage_figure(curve: pd.DataFrame, kept: Kept) -> go.Figure:
-    """Accuracy of what is answered by the share that is; `kept` is marked."""
+    """The accuracy of answered texts by the share answered; `kept` is marked."""
     share = curve["coverage"].to_numpy()
     band = np.concatenate([curve["high"].to_numpy(), curve["low"].to_numpy()[::-1]])
     figure = go.Figure(

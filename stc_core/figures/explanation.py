@@ -1,4 +1,4 @@
-"""Figures of one text: class probabilities, and what its logit is the sum of."""
+"""Figures of one text: the class probabilities, and the sum that gives its logit."""
 
 from collections.abc import Mapping
 
@@ -38,7 +38,7 @@ def probability_bars(
 ) -> go.Figure:
     """A bar for each of `top_classes`, the most probable on top; `label` is marked.
 
-    What the other classes share is the last bar.
+    The last bar is the probability of all other classes together.
     """
     shown = top_classes(probabilities, label)
     rest = len(probabilities) - len(shown)
@@ -71,10 +71,10 @@ def probability_bars(
 
 
 def waterfall(parts: pd.DataFrame, total: Sum) -> go.Figure:
-    """From the bias, over each part, down to the logit.
+    """A waterfall from the bias over each part to the logit.
 
-    `parts` has name and value and must hold all contributions, so that the last bar
-    ends where the logit is.
+    `parts` has name and value. It must contain all contributions, so that the last bar
+    ends at the logit.
     """
     names = ["bias", *(str(name) for name in parts["name"]), "logit"]
     values = [total.bias, *(float(value) for value in parts["value"]), 0.0]
@@ -116,7 +116,7 @@ def waterfall(parts: pd.DataFrame, total: Sum) -> go.Figure:
 
 
 def _reach(steps: list[float]) -> tuple[float, float]:
-    """The axis that holds each partial sum, zero, and the numbers beside the bars."""
+    """The range of the axis, with room for all partial sums, zero and the numbers."""
     sums, at = [0.0], 0.0
     for step in steps:
         at += step

@@ -28,16 +28,16 @@ COST_NAMES: dict[Cost, str] = {
     "parameters": "parameters",
 }
 AXES: dict[Cost, str] = {
-    "ms_per_text": "milliseconds a text, measured in batches",
-    "flops_per_token": "FLOPs a token",
-    "parameters": "parameters of the language model that are kept",
+    "ms_per_text": "milliseconds per text, measured in batches",
+    "flops_per_token": "FLOPs per token",
+    "parameters": "parameters kept of the language model",
 }
 NARROWEST = 1 / 26
-"""Names of depths that are nearer than this share of the axis would overprint."""
+"""Names of depths nearer than this share of the axis would overlap."""
 
 
 class FrontierPlace(NamedTuple):
-    """An option of the frontier, by its limit of depth and its number of neurons."""
+    """A point of the frontier: its highest layer and its number of neurons."""
 
     layer: int
     neurons: int
@@ -50,10 +50,11 @@ def frontier(
     metric: Metric = "accuracy",
     picked: FrontierPlace | None = None,
 ) -> go.Figure:
-    """Validation score against cost, the chosen and the picked option marked.
+    """Validation score against cost, with the chosen and the picked option marked.
 
-    Darker points have more neurons. The line joins the options that no cheaper one
-    beats; the picked one has its 95 % interval. Points carry their place for clicks.
+    Darker points have more neurons. The line joins the options that are better than
+    every cheaper option. The picked option has its 95 % interval. Each point carries
+    its layer and neurons for clicks.
     """
     figure = go.Figure()
     best = undominated(options, cost, metric)
@@ -96,20 +97,20 @@ def frontier(
 
 
 def undominated(options: pd.DataFrame, cost: str, metric: str) -> pd.DataFrame:
-    """Options that score more than every cheaper one, by cost."""
+    """The options that score more than every cheaper option, by rising cost."""
     ordered = options.sort_values([cost, metric], ascending=[True, False])
     before = ordered[metric].cummax().shift(fill_value=-1.0)
     return ordered.loc[ordered[metric] > before]
 
 
 def _depth_names(figure: go.Figure, options: pd.DataFrame, cost: Cost) -> None:
-    """The layer above the points of each depth, but where names would overprint."""
+    """Write the layer above the points of each depth, unless names would overlap."""
     costs = options.groupby("deepest")[cost].first()
     costs = costs.iloc[np.argsort(costs.to_numpy(), kind="stable")]
     room = NARROWEST * (costs.iloc[-1] - costs.iloc[0])
     named: dict[Any, float] = {}
     for layer, x in costs.items():
-        # The first one is longer, as it says what the numbers are.
+        # The first name is longer: it has the word layer.
         wanted = room * (2 if len(named) == 1 else 1)
         if not named or x - next(reversed(named.values())) > wanted:
             named[layer] = x
@@ -167,12 +168,12 @@ def _picked(figure: go.Figure, here: pd.DataFrame, cost: Cost, metric: Metric) -
 
 
 def _hover(row: dict[str, Any], metric: Metric) -> str:
-    said = [
+    facts = [
         f"<b>{row['neurons']:,} neurons, up to layer {row['deepest']}</b>",
         f"validation {METRICS[metric]} {percent(row[metric])}",
     ]
     if metric == "accuracy":
-        said.append(f"95 %: {interval((row['accuracy_low'], row['accuracy_high']))}")
-    said.append(f"{row['ms_per_text']:.1f} ms a text")
-    said.append(f"FLOPs saved {percent(1 - row['flops_share'])}")
-    return "<br>".join(said)
+        facts.append(f"95 %: {interval((row['accuracy_low'], row['accuracy_high']))}")
+    facts.append(f"{row['ms_per_text']:.1f} ms per text")
+    facts.append(f"FLOPs saved {percent(1 - row['flops_share'])}")
+    return "<br>".join(facts)

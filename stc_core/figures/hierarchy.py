@@ -1,4 +1,4 @@
-"""Figures of a hierarchy: its tree, the layer of each level, mistakes in a parent."""
+"""Figures of a hierarchy: the tree, the layer of each level, mistakes in a parent."""
 
 from collections.abc import Sequence
 
@@ -23,14 +23,14 @@ from stc_core.frames import records
 
 UNKNOWN, ROOT = Colour(134, 142, 153), Colour(74, 85, 99)
 MOST_WRITTEN = 24
-"""Columns of a confusion map that still leave room for numbers."""
+"""The most columns of a confusion map with room for numbers."""
 
 
 def tree_figure(nodes: pd.DataFrame, *, root: str = "all texts") -> go.Figure:
-    """The tree as an icicle: size by texts, colour by accuracy, a click zooms in.
+    """The tree as an icicle chart: size by texts, colour by accuracy; a click zooms in.
 
-    Each node says its texts and its accuracy; one without test texts is grey. The id
-    of the root is one that no label has: Plotly leaves a root without id empty.
+    Each node shows its texts and its accuracy; a node without test texts is grey. The
+    root has an id that no label has, because Plotly leaves a root without id empty.
     """
     sizes = zip(nodes["level"], nodes["rows"], strict=True)
     total = sum(int(rows) for level, rows in sizes if level == 1)
@@ -78,7 +78,7 @@ def tree_figure(nodes: pd.DataFrame, *, root: str = "all texts") -> go.Figure:
 
 
 def _colour_bar() -> go.Scatter:
-    """Nothing but the scale of accuracy."""
+    """An empty trace that draws only the colour scale of the accuracy."""
     scale = [[step / 10, _blend(step / 10).css()] for step in range(11)]
     return go.Scatter(
         x=[None],
@@ -105,7 +105,7 @@ def _colour_bar() -> go.Scatter:
 
 
 def _blend(share: float) -> Colour:
-    """From orange at 0 by grey to blue-green at 1; opaque, so that text can be read."""
+    """A colour from orange at 0 over grey to blue-green at 1, opaque for text on it."""
     low, middle, high = (217, 84, 30), (176, 182, 190), (11, 140, 117)
     first, second = (low, middle) if share < 0.5 else (middle, high)
     part = 2 * share if share < 0.5 else 2 * share - 1
@@ -121,22 +121,22 @@ def _node_text(row: dict) -> str:
 
 
 def _node_hover(row: dict) -> str:
-    said = f"<b>{one_line(row['id'], 80)}</b><br>{row['rows']:,} texts"
+    facts = f"<b>{one_line(row['id'], 80)}</b><br>{row['rows']:,} texts"
     if row["tested"] == 0:
-        return f"{said}<br>no test texts"
+        return f"{facts}<br>no test texts"
     right = f"{percent(row['accuracy'])} of {row['tested']:,} test texts"
-    return f"{said}<br>path right: {right}"
+    return f"{facts}<br>path right: {right}"
 
 
-def rung_curves(rungs: pd.DataFrame, *, layer_names: Sequence[str] = ()) -> go.Figure:
-    """Validation accuracy of each level's probe by layer; the one in use is marked.
+def level_curves(scores: pd.DataFrame, *, layer_names: Sequence[str] = ()) -> go.Figure:
+    """The validation accuracy of the probes of each level by layer.
 
-    A point carries its level and its layer.
+    The layer in use is marked. Each point carries its level and layer for clicks.
     """
     figure = go.Figure()
-    columns = list(dict.fromkeys(rungs["column"]))
+    columns = list(dict.fromkeys(scores["column"]))
     for place, column in enumerate(columns):
-        part = rungs.loc[rungs["column"] == column]
+        part = scores.loc[scores["column"] == column]
         colour = PALETTE[place % len(PALETTE)]
         figure.add_trace(
             go.Scatter(
@@ -176,7 +176,7 @@ def rung_curves(rungs: pd.DataFrame, *, layer_names: Sequence[str] = ()) -> go.F
                 showlegend=False,
             )
         )
-    layers = sorted(rungs["layer"].unique())
+    layers = sorted(scores["layer"].unique())
     return settle(
         figure,
         height=380,
@@ -185,7 +185,7 @@ def rung_curves(rungs: pd.DataFrame, *, layer_names: Sequence[str] = ()) -> go.F
         xaxis={"title": "layer", "tickvals": layers, "showgrid": False},
         yaxis={
             "title": "validation accuracy",
-            "tickformat": ticks_among(rungs["accuracy"]),
+            "tickformat": ticks_among(scores["accuracy"]),
         },
     )
 
@@ -194,15 +194,15 @@ def _rung_hover(row: dict, names: Sequence[str]) -> str:
     layer = row["layer"]
     where = f" ({one_line(names[layer])})" if layer < len(names) else ""
     bounds = row["accuracy_low"], row["accuracy_high"]
-    said = [
+    facts = [
         f"<b>{one_line(row['column'])} · layer {layer}</b>{where}",
         f"accuracy {percent(row['accuracy'])}",
         f"95 %: {interval(bounds)}",
         f"n = {row['n']:,} validation texts",
     ]
     if np.isfinite(row["nu"]):
-        said.append(f"ν = {row['nu']:.3g}")
-    return "<br>".join(said)
+        facts.append(f"ν = {row['nu']:.3g}")
+    return "<br>".join(facts)
 
 
 def _written(
@@ -211,21 +211,21 @@ def _written(
     names: Sequence[str],
     rows: Sequence[str],
 ) -> go.Scatter:
-    """The counts that are not zero, in a colour that reads on their square."""
-    true, said = (places.tolist() for places in np.nonzero(counts.to_numpy()))
-    dark = shares.to_numpy()[true, said] > 0.4
+    """The counts that are not zero, in a colour that is legible on their square."""
+    true, predicted = (places.tolist() for places in np.nonzero(counts.to_numpy()))
+    dark = shares.to_numpy()[true, predicted] > 0.4
     return go.Scatter(
-        x=[names[n] for n in said],
+        x=[names[n] for n in predicted],
         y=[rows[n] for n in true],
         mode="text",
-        text=[str(n) for n in counts.to_numpy()[true, said]],
+        text=[str(n) for n in counts.to_numpy()[true, predicted]],
         textfont={"color": ["#FFFFFF" if one else GREY for one in dark], "size": 12},
         hoverinfo="skip",
     )
 
 
 def confusion_map(counts: pd.DataFrame) -> go.Figure:
-    """Counts of true by predicted child; shade is the share of the true child."""
+    """The counts by true and predicted child; shade is the share of the true child."""
     totals = counts.sum(axis=1).clip(lower=1)
     shares = counts.div(totals, axis=0)
     names = [one_line(name, 22) for name in counts.columns]

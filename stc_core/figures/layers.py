@@ -1,6 +1,6 @@
-"""Figures of the layers: the probes' scores by site and pooling, and the baselines.
+"""Figures of the layers: the scores of the probes by site and pooling, and baselines.
 
-Colour says the pooling, line and marker the kind of site. Frames in, figures out.
+The colour shows the pooling; line and marker show the kind of site.
 """
 
 from collections.abc import Mapping, Sequence
@@ -35,7 +35,7 @@ _LABEL_SHARE = 0.055  # height of a line's label, as a share of the axis
 
 
 class _Line(NamedTuple):
-    """A score that does not depend on the layer, and on which split it was got."""
+    """A score that does not depend on the layer, and the split it was measured on."""
 
     name: str
     value: float
@@ -49,7 +49,7 @@ class _Line(NamedTuple):
 def reference_lines(metrics: Mapping[str, Any], score: Score) -> list[_Line]:
     """The classifier and its baselines as lines, the classifier first.
 
-    None for a score that the run does not tell of them.
+    The list is empty for a score that the run does not have for them.
     """
     test = metrics["test"]
     if score not in test:
@@ -78,9 +78,9 @@ def layer_curves(
 ) -> go.Figure:
     """`readings` by layer, one curve per kind and pooling, with `lines` across.
 
-    Each point carries layer, kind and pooling for clicks. Curves stand a little apart
-    along the axis, so that their intervals can be told from each other. The `control`
-    is one dotted line, the mean over all of them.
+    Each point carries layer, kind and pooling for clicks. Curves are shifted a little
+    along the axis, so that their intervals do not overlap. The `control` is one dotted
+    line, the mean over all curves.
     """
     curves = []
     keys = _curves(points)
@@ -131,16 +131,13 @@ def pooling_colour(pooling: str) -> str:
 def _curves(best: pd.DataFrame) -> list[tuple[str, str]]:
     """(kind, pooling) of each curve, in the order of the vocabulary."""
     pairs = zip(best["kind"], best["pooling"], strict=True)
-    found = {(str(kind), str(pooling)) for kind, pooling in pairs}
-    poolings = [
-        *POOLING_RULES,
-        *sorted({pool for _, pool in found} - set(POOLING_RULES)),
-    ]
+    known = {(str(kind), str(pooling)) for kind, pooling in pairs}
+    others = sorted({pool for _, pool in known} - POOLING_RULES.keys())
     return [
         (kind, pool)
         for kind in SITE_KINDS
-        for pool in poolings
-        if (kind, pool) in found
+        for pool in (*POOLING_RULES, *others)
+        if (kind, pool) in known
     ]
 
 
@@ -166,7 +163,7 @@ def _curve(
 
 
 def _control(points: pd.DataFrame) -> dict[str, Any]:
-    """The mean over sites and poolings: they differ by chance alone."""
+    """The mean control over sites and poolings, which differ only by chance."""
     layers = sorted({int(layer) for layer in points["layer"]})
     means = [
         float(np.mean(points.loc[points["layer"] == layer, "control"]))
@@ -201,21 +198,21 @@ def _error_bars(rows: list[dict[str, Any]], colour: str) -> dict[str, Any] | Non
 def _hover(row: dict[str, Any], named: str, names: Sequence[str]) -> str:
     layer = row["layer"]
     where = f" ({one_line(names[layer])})" if layer < len(names) else ""
-    said = [
+    facts = [
         f"<b>{row['site']} · {one_line(row['pooling'])}</b>{where}",
         f"{named} {percent(row['value'])}",
     ]
     if not np.isnan(row["low"]):
-        said.append(f"95 %: {interval((row['low'], row['high']))}")
+        facts.append(f"95 %: {interval((row['low'], row['high']))}")
     if not np.isnan(row["control"]):
-        said.append(f"shuffled labels: {percent(row['control'])}")
-    said.append(f"n = {row['n']:,} validation texts")
-    said.append(f"C = {row['C']:.3g}, {row['nonzeros']:,} weights not zero")
-    return "<br>".join(said)
+        facts.append(f"shuffled labels: {percent(row['control'])}")
+    facts.append(f"n = {row['n']:,} validation texts")
+    facts.append(f"C = {row['C']:.3g}, {row['nonzeros']:,} weights not zero")
+    return "<br>".join(facts)
 
 
 def _bounds(points: pd.DataFrame, lines: Sequence[_Line]) -> list[float]:
-    """The axis: all curves with their intervals, and the lines that are not far off."""
+    """The range of the axis: all curves with their intervals, and nearby lines."""
     low = float(np.nanmin(points[["value", "low"]].to_numpy(float)))
     high = float(np.nanmax(points[["value", "high"]].to_numpy(float)))
     reach = max(high - low, 0.05)
@@ -230,7 +227,7 @@ def _lines(
 ) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     """Horizontal lines, and labels on the right that do not cover each other.
 
-    A line below the axis is named at its foot.
+    A line below the axis is named at the lower edge.
     """
     gap = _LABEL_SHARE * (bounds[1] - bounds[0])
     order = sorted(lines, key=lambda line: -line.value)
@@ -264,18 +261,19 @@ def _lines(
 
 
 def _line_hover(line: _Line) -> str:
-    said = f"{one_line(line.name)}: {percent(line.value)}"
+    facts = f"{one_line(line.name)}: {percent(line.value)}"
     if line.low is not None and line.high is not None:
-        said += f"<br>95 %: {interval((line.low, line.high))}"
-    return said + f"<br>n = {line.n:,} {line.split} texts"
+        facts += f"<br>95 %: {interval((line.low, line.high))}"
+    return facts + f"<br>n = {line.n:,} {line.split} texts"
 
 
 def _spread(
     wanted: Sequence[float], gap: float, bounds: Sequence[float]
 ) -> list[float]:
-    """`wanted`, falling, moved as little as needed to stand `gap` apart in `bounds`.
+    """The positions `wanted` (falling), moved to be `gap` apart and within `bounds`.
 
-    The order is kept; where `bounds` are too short the lowest go below them.
+    They move as little as possible and keep their order. If `bounds` are too short, the
+    lowest ones go below them.
     """
     places: list[float] = []
     for value in wanted:

@@ -1,9 +1,9 @@
-"""How much room the axes of a figure need, as they are drawn in the app.
+"""The room that the axes of a figure need in the app.
 
-Plotly's `automargin` finds that out by drawing a figure twice, unless the margins that
-it is given are wide enough: a first guess that is right halves the time of a chart.
-Widths are of the app's font (Source Sans, ticks 12 and titles 14 pixels), a little
-rounded up; where a guess is short, automargin still mends it.
+Plotly's `automargin` measures it by drawing a figure twice, unless the given margins
+are wide enough. So a good first estimate halves the time of a chart. Widths are those
+of the app's font (Source Sans, ticks 12 and titles 14 pixels), rounded up a little. If
+an estimate is too small, automargin corrects it.
 """
 
 from typing import Any
@@ -12,10 +12,10 @@ import plotly.graph_objects as go
 
 _TICK = 12
 _GAP = 17
-"""From the tick labels to the axis, and from the edge."""
+"""The distance from tick labels to the axis and to the edge, in pixels."""
 _TITLE = 40
 _TITLE_BY_STANDOFF = 10
-"""What a title takes beside its standoff, where that is given."""
+"""The height of a title without its standoff, if a standoff is set, in pixels."""
 _BELOW, _BELOW_TITLE = 38, 68
 _NUMBER = "0.05"
 _SHARES = {".0%": "100%", ".1%": "100.0%", ".2%": "100.00%"}
@@ -23,7 +23,7 @@ _NARROW, _MIDDLE, _WIDE = "ijlI|!.,:;' ()[]{}`", 'frtsz-/\\"*', "mwMW%@…"
 
 
 def text_width(text: str) -> float:
-    """About how wide a tick label is in pixels; rather too wide than too narrow."""
+    """The approximate width of a tick label in pixels, rather too large than small."""
     return _TICK * sum(map(_em, text), 0.0)
 
 
@@ -40,12 +40,12 @@ def _em(letter: str) -> float:
 
 
 def left_of(figure: go.Figure) -> int:
-    """Pixels left of the plot for the labels and the title of its y axes."""
+    """The pixels that the labels and titles of the y axes need left of the plot."""
     return max((_beside(axis) for axis in _axes(figure, "y")), default=8)
 
 
 def below(figure: go.Figure) -> int:
-    """Pixels below the plot for the labels and the title of its x axes."""
+    """The pixels that the labels and titles of the x axes need below the plot."""
     return max((_under(axis) for axis in _axes(figure, "x")), default=8)
 
 

@@ -1,4 +1,4 @@
-"""Figures of the selected neurons: a square for each, or for some of a site."""
+"""Figures of the selected neurons: a square for each neuron, or for a bin of a site."""
 
 from collections.abc import Mapping
 from typing import Any, NamedTuple
@@ -27,7 +27,7 @@ from stc_core.interpret.neuron_table import (
 
 
 class Scale(NamedTuple):
-    """How large the squares of a map are, in pixels, and how many stand in a line."""
+    """The size of the squares of a map in pixels, and their number in a line."""
 
     per_line: int
     square: int
@@ -37,10 +37,10 @@ class Scale(NamedTuple):
 LARGE, SMALL = Scale(40, 14, 21), Scale(60, 10, 15)
 _MANY = 400
 DRAWN = 800
-"""So many squares are sooner drawn one by one than given to WebGL, which starts anew
-with each figure."""
+"""Up to this number of squares, drawing them one by one is faster than WebGL, which
+restarts for each figure."""
 _GAP = 0.45  # between sites, in lines
-_SAID = ["site", "index", "pooling", IMPORTANCE]  # of a square, whatever colours it
+_HOVER_FIELDS = ["site", "index", "pooling", IMPORTANCE]  # shown for every square
 
 
 def neuron_map(
@@ -50,10 +50,10 @@ def neuron_map(
     against: str | None = None,
     picked: int | None = None,
 ) -> go.Figure:
-    """A square for each neuron of `chosen_neurons`, a row or more for each site.
+    """A square for each neuron of `chosen_neurons`, in one or more rows for each site.
 
-    Coloured by `strength`. Layer 0 is at the bottom, as in the network. Each square
-    carries its neuron for clicks; a heatmap's cells would not.
+    The colour is the `strength`. Layer 0 is at the bottom, as in the network. Each
+    square carries its neuron for clicks, which the cells of a heatmap cannot.
     """
     values = strength(shown, label, against)
     hovers = [_map_hover(row, label, against) for row in records(shown)]
@@ -78,8 +78,13 @@ def bin_map(
     Coloured by the mean importance, or by the strongest weight; `row` is marked.
     """
     values = bins[IMPORTANCE if label is None else "value"].to_numpy(float)
-    said = [*_SAID, "first", "last", *(["value"] if label is not None else [])]
-    hovers = [_bin_hover(row, label, against) for row in records(bins.loc[:, said])]
+    fields = [
+        *_HOVER_FIELDS,
+        "first",
+        "last",
+        *(["value"] if label is not None else []),
+    ]
+    hovers = [_bin_hover(row, label, against) for row in records(bins.loc[:, fields])]
     carried = bins[["neuron", "layer", "kind"]].to_numpy(object)
     sizes = {
         site: int(np.sum(part["n"].to_numpy())) for site, part in bins.groupby("site")
@@ -92,7 +97,7 @@ def bin_map(
 
 
 class Squares(NamedTuple):
-    """What the squares of a map show, say and carry, and which of them are marked."""
+    """The squares of a map: what they show, say and carry, and which are marked."""
 
     values: Float[np.ndarray, " n"]
     hovers: list[str]
@@ -111,7 +116,7 @@ def _squares(
     scale = LARGE if len(shown) <= _MANY else SMALL
     placed = _grid(shown, scale.per_line)
     kind = "scatter" if len(shown) <= DRAWN else "scattergl"
-    every = {
+    columns = {
         "type": kind,
         "x": placed["column"],
         "y": placed["line"],
@@ -132,7 +137,7 @@ def _squares(
     starts = np.sort(np.unique(sites, return_index=True)[1])
     n_lines = 1 + float(np.max(lines, initial=0.0))
     return settle(
-        figure_of([every, marks]),
+        figure_of([columns, marks]),
         height=68 + round(scale.line * n_lines),
         right=8,
         top=88,
@@ -153,10 +158,10 @@ def _squares(
 
 
 def _grid(neurons: pd.DataFrame, per_line: int) -> pd.DataFrame:
-    """site, column and line of each neuron's square; a site's lines are its own.
+    """A table with site, column and line of the square of each neuron.
 
-    Sites follow each other upwards in the order of `neurons`; a site with more than
-    `per_line` neurons goes on in the line above. A gap sets each site apart.
+    Sites follow each other upwards in the order of `neurons`, with a gap between two
+    sites. A site with more than `per_line` neurons continues in the line above.
     """
     rank = neurons.groupby("site", sort=False).cumcount().to_numpy()
     names, place = np.unique(neurons["site"].astype(str), return_inverse=True)
@@ -220,22 +225,24 @@ def _marks(place: pd.DataFrame, square: int) -> dict[str, Any]:
 
 
 def _map_hover(row: dict, label: str | None, against: str | None) -> str:
-    said = [f"<b>{neuron_name(row)}</b>", f"importance {row[IMPORTANCE]:.3g}"]
+    facts = [f"<b>{neuron_name(row)}</b>", f"importance {row[IMPORTANCE]:.3g}"]
     names = [name for name in (label, against) if name is not None]
     if not names:
         name, weight = strongest_weight(row)
-        said.append(f"strongest weight {weight:+.3f} for {one_line(name)}")
-    said += [f"weight {row[WEIGHT + name]:+.3f} for {one_line(name)}" for name in names]
-    return "<br>".join(said)
+        facts.append(f"strongest weight {weight:+.3f} for {one_line(name)}")
+    facts += [
+        f"weight {row[WEIGHT + name]:+.3f} for {one_line(name)}" for name in names
+    ]
+    return "<br>".join(facts)
 
 
 def _bin_hover(row: dict, label: str | None, against: str | None) -> str:
     ranks = f"{row['first']:,} to {row['last']:,}"
-    said = [
+    facts = [
         f"<b>{row['site']}</b>, neurons {ranks}",
         f"mean importance {row[IMPORTANCE]:.3g}",
         f"strongest: {neuron_name(row)}",
     ]
     if label is not None:
-        said.append(f"its {_title(label, against)}: {row['value']:+.3f}")
-    return "<br>".join([*said, "Click to see this site."])
+        facts.append(f"its {_title(label, against)}: {row['value']:+.3f}")
+    return "<br>".join([*facts, "Click to see this site."])

@@ -1,8 +1,8 @@
-"""What all figures share: colours with a fixed meaning, names as text, one layout.
+"""The style of all figures: colours with a fixed meaning, names as text, one layout.
 
-Palette: poolings and quantities. Diverging: for (blue) or against (orange) a class.
-Sequential: how active. Every colour reads on a light and on a dark page, so figures
-have no backgrounds of their own.
+The palette is for poolings and quantities, the diverging colours for (blue) or against
+(orange) a class, and the sequential ones for activation. Every colour is legible on a
+light and on a dark page, so figures have no background.
 """
 
 import re
@@ -60,7 +60,7 @@ class Colour(NamedTuple):
 
     @property
     def ink(self) -> str:
-        """White or nearly black: what reads best on this colour."""
+        """White or nearly black, whichever is more legible on this colour."""
         return INKS[self.luminance > 0.2]
 
 
@@ -105,29 +105,29 @@ def figure_of(
     shapes: Sequence[Mapping[str, Any]] = (),
     annotations: Sequence[Mapping[str, Any]] = (),
 ) -> go.Figure:
-    """A figure of all of these at once; a trace says its `type`.
+    """A figure made of all `traces` at once; each trace names its `type`.
 
-    Each that is added later has Plotly go over those before it again, and a trace that
-    is an object is made a second time: a click waits for that.
+    If traces were added one by one, Plotly would check the earlier ones again each
+    time, and it makes trace objects twice. That would slow down each click.
     """
     layout = {"shapes": list(shapes), "annotations": list(annotations)}
     return go.Figure(list(traces), {name: v for name, v in layout.items() if v})
 
 
 def share_ticks(low: float, high: float) -> str:
-    """How an axis of shares from `low` to `high` writes them: no two ticks the same."""
+    """The number format of a share axis from `low` to `high`, with no equal ticks."""
     reach = high - low
     return ".0%" if reach >= 0.08 else ".1%" if reach >= 0.008 else ".2%"
 
 
 def ticks_among(shares: Iterable[float]) -> str:
-    """How an axis that holds these shares writes them, as by `share_ticks`."""
+    """The number format of an axis for these shares, as from `share_ticks`."""
     known = [float(share) for share in shares if isfinite(share)]
     return share_ticks(min(known, default=0.0), max(known, default=1.0))
 
 
 def across(axis: Literal["x", "y"], value: float, **style: Any) -> dict[str, Any]:
-    """The shape of a line through the whole figure, where `axis` has this value."""
+    """The shape of a line across the whole figure at this value of `axis`."""
     other = "y" if axis == "x" else "x"
     return {
         "type": "line",
@@ -150,9 +150,9 @@ def settle(
     legend: bool = False,
     **axes: Any,
 ) -> go.Figure:
-    """`figure` with the layout that all share; `axes` are xaxis, yaxis and so on.
+    """`figure` with the layout of all figures; `axes` are xaxis, yaxis and so on.
 
-    Left, and below without a `bottom`, it leaves what its axes need.
+    The margin on the left, and below if `bottom` is not given, is what the axes need.
     """
     lay(
         figure,
@@ -173,16 +173,18 @@ def settle(
 
 
 def lay(figure: go.Figure, **layout: Any) -> None:
-    """Set parts of the layout of `figure`; what a part says of other things stays.
+    """Set parts of the layout of `figure`; other settings in a part stay.
 
-    As `figure.update_layout(layout)` does in many times the time.
+    It does the same as `figure.update_layout(layout)`, but is many times faster.
     """
     for name, value in layout.items():
-        held = figure.layout[name].to_plotly_json() if isinstance(value, dict) else {}
-        figure.layout[name] = {**held, **value} if held else value
+        current = (
+            figure.layout[name].to_plotly_json() if isinstance(value, dict) else {}
+        )
+        figure.layout[name] = {**current, **value} if current else value
 
 
 def lay_axes(figure: go.Figure, which: Literal["x", "y"], **axis: Any) -> None:
-    """The same of each x or y axis that `figure` has: `lay(xaxis=axis)` and so on."""
+    """Set parts of each x or y axis of `figure`, as `lay(xaxis=axis)` does for one."""
     names = [name for name in figure.layout if _AXIS.fullmatch(name)]
     lay(figure, **{name: axis for name in names if name.startswith(which)})

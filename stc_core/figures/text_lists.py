@@ -23,9 +23,9 @@ _LINK = "font-size:0.85rem;color:inherit;opacity:0.8"
 
 
 class TextRow(NamedTuple):
-    """A text of a list: its value and label, its coloured HTML and where it leads.
+    """A text of a list: its value, its label, its coloured HTML and its link.
 
-    `alike` are the texts that it stands for beside itself.
+    `alike` are the similar texts that it stands for.
     """
 
     value: float
@@ -36,12 +36,12 @@ class TextRow(NamedTuple):
 
 
 def _digits(value: float) -> str:
-    """Three digits, also where the last is a zero: numbers in a list are compared."""
+    """The value with three digits, also if the last is a zero, for easy comparison."""
     return f"{value:#.3g}".rstrip(".")
 
 
 def text_list(rows: Sequence[TextRow], *, link: str = "explain") -> str:
-    """The texts under each other, each with its value, label and a link, as HTML."""
+    """The texts one below another, each with its value, label and link, as HTML."""
     cells = [
         f'<div style="{_VALUE}">{_digits(row.value)}</div>'
         f'<div style="{_LABEL}" title="{escape(row.label)}">{escape(row.label)}</div>'
@@ -54,7 +54,7 @@ def text_list(rows: Sequence[TextRow], *, link: str = "explain") -> str:
 
 
 def _folded(alike: Sequence[str]) -> str:
-    """'+3 alike', which opens to the texts."""
+    """A line as '+3 alike' that unfolds to the texts."""
     if not alike:
         return ""
     shown = "".join(f"<div>{escape(text)}</div>" for text in alike[:_MOST_ALIKE])
@@ -65,7 +65,7 @@ def _folded(alike: Sequence[str]) -> str:
 
 
 class ClassRow(NamedTuple):
-    """A class of `class_list`: its name, its probability, and the words coloured."""
+    """A class of `class_list`: its name, its probability, and the coloured words."""
 
     name: str
     probability: float
@@ -73,7 +73,7 @@ class ClassRow(NamedTuple):
 
 
 def class_list(rows: Sequence[ClassRow]) -> str:
-    """The same text once for each class, under each other, as HTML."""
+    """The same text once for each class, one below another, as HTML."""
     cells = [
         f'<div style="{_VALUE}">{100 * row.probability:.0f} %</div>'
         f'<div style="{_LABEL}" title="{escape(row.name)}">{escape(row.name)}</div>'
@@ -85,7 +85,7 @@ def class_list(rows: Sequence[ClassRow]) -> str:
 
 
 def edited(pieces: Sequence[DiffPiece]) -> str:
-    """Two texts as one: what is gone struck out, what is new underlined, as HTML."""
+    """Two texts as one, as HTML: removed words struck out, new words underlined."""
     tags = {"gone": ("del", AGAINST), "new": ("ins", FOR)}
     parts = []
     for kind, text in pieces:

@@ -1,6 +1,6 @@
 """Words coloured by a value, as HTML with every text escaped.
 
-Colours are translucent, so the words read on a light and on a dark page alike.
+Colours are translucent, so the words are legible on a light and on a dark page.
 """
 
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ from stc_core.interpret.explanation import Token
 Palette = Literal["diverging", "sequential"]
 STRONGEST = 0.62  # opacity; text on it still has a contrast above 4.5 on both pages
 UNREAD = 400
-"""So many characters of what was cut off are shown: it may be a book."""
+"""The most characters shown of the part that was cut off, which may be very long."""
 _BOX = (
     "line-height:2.1;overflow-wrap:anywhere;white-space:pre-wrap;"
     "font-size:1rem;margin:0.15rem 0 0.35rem"
@@ -26,7 +26,7 @@ _SPECIAL = (
 
 
 class Shade(NamedTuple):
-    """Which value has no colour and which has all of it."""
+    """The values that have no colour and full colour."""
 
     palette: Palette
     floor: float
@@ -46,11 +46,11 @@ def coloured(
 ) -> str:
     """`text` with each token's characters on the colour of its value, as HTML.
 
-    Values of `scale` (default: the largest absolute one) have the full colour, on the
-    sequential palette values of `floor` none; a `gamma` below 1 brings out the faint
-    ones, above 1 the strong ones. The value is shown on hover. What lies
-    between tokens stays as it is, what was cut off is grey; special tokens follow the
-    text as chips, which name a signed value.
+    A value of `scale` (default: the largest absolute value) has full colour. On the
+    sequential palette a value of `floor` has none. A `gamma` below 1 makes weak values
+    more visible, above 1 only strong ones. The value is shown on hover. Characters
+    between tokens have no colour, and the part that was cut off is grey. Special tokens
+    follow the text as chips with their signed value.
     """
     reach = scale or max((abs(token.value) for token in tokens), default=0.0)
     shade = Shade(palette, floor, reach, gamma)
@@ -64,38 +64,38 @@ def coloured(
         cursor = token.end
     parts.append(_tail(text[cursor:], bool(parts)))
     specials = [_special(token, shade, unit) for token in tokens if token.special]
-    # Apart from the text, which may run from right to left.
+    # Outside of the text, which may run from right to left.
     after = f" <bdi>{' '.join(specials)}</bdi>" if specials else ""
     return f'<div dir="auto" style="{_BOX}">{"".join(parts)}{after}</div>'
 
 
 def _tail(rest: str, any_token: bool) -> str:
-    """What follows the last token; grey, and said, if it is text that was not read."""
+    """The text after the last token; grey, with a note, if it was not read."""
     if not any_token or not rest.strip():
         return escape(rest)
     shown = rest if len(rest) <= UNREAD else f"{rest[:UNREAD]} …"
-    said = f"({len(rest):,} characters were not read)"
+    label = f"({len(rest):,} characters were not read)"
     return (
         f'<span style="opacity:0.5" title="not read">{escape(shown)}</span> '
-        f'<bdi style="opacity:0.7">{said}</bdi>'
+        f'<bdi style="opacity:0.7">{label}</bdi>'
     )
 
 
 def _chip(shown: str, token: Token, shade: Shade, unit: str) -> str:
-    # Leading white space, part of the tokens of some models, is not coloured.
+    # Tokens of some models begin with white space, which is not coloured.
     lead = shown[: len(shown) - len(shown.lstrip())]
-    said = escape(f"{shown.strip()}: {_number(token.value, shade)} {unit}".strip())
+    title = escape(f"{shown.strip()}: {_number(token.value, shade)} {unit}".strip())
     style = f"background:{background(token.value, shade)};{_CHIP}"
     body = escape(shown[len(lead) :])
-    return f'{escape(lead)}<span style="{style}" title="{said}">{body}</span>'
+    return f'{escape(lead)}<span style="{style}" title="{title}">{body}</span>'
 
 
 def _special(token: Token, shade: Shade, unit: str) -> str:
     value = _number(token.value, shade)
     shown = f"{token.text} {value}" if shade.palette == "diverging" else token.text
     style = f"background:{background(token.value, shade)};{_SPECIAL}"
-    said = escape(f"special token {token.text}: {value} {unit}".strip())
-    return f'<span style="{style}" title="{said}">{escape(shown)}</span>'
+    title = escape(f"special token {token.text}: {value} {unit}".strip())
+    return f'<span style="{style}" title="{title}">{escape(shown)}</span>'
 
 
 def _number(value: float, shade: Shade) -> str:
@@ -137,7 +137,7 @@ def legend(
 
 
 def note(text: str) -> str:
-    """`text` as HTML as high as a legend, to stand where one will be."""
+    """`text` as HTML with the height of a legend, as a placeholder for one."""
     return _small(escape(text))
 
 

@@ -1,4 +1,4 @@
-"""Figures of the trade: score against neurons kept, and against depth and compute."""
+"""Figures of the trade-off: score against neurons, and against depth and compute."""
 
 from typing import Any
 
@@ -14,7 +14,7 @@ from stc_core.metrics.scores import METRICS, Metric
 
 
 def neuron_curve(curves: pd.DataFrame, metric: Metric = "accuracy") -> go.Figure:
-    """Validation score against the number of neurons kept, the chosen point marked."""
+    """Validation score against the number of neurons; the chosen point is marked."""
     part = curves.loc[curves["curve"] == "neurons"].sort_values(
         "neurons", kind="stable"
     )
@@ -45,7 +45,7 @@ def _ticks(neurons: pd.Series) -> list[int]:
 def depth_curve(curves: pd.DataFrame, metric: Metric = "accuracy") -> go.Figure:
     """Validation score against depth, and below it the compute that each depth saves.
 
-    Depth k: only the blocks up to k run. Each point carries its layer for clicks.
+    At depth k only the blocks up to k run. Each point carries its layer for clicks.
     """
     part = curves.loc[curves["curve"] == "depth"].sort_values("layer", kind="stable")
     figure = make_subplots(
@@ -124,7 +124,7 @@ def _scored(figure: go.Figure, part: pd.DataFrame, x: str, metric: Metric) -> No
 
 
 def _shares(part: pd.DataFrame, metric: Metric) -> dict[str, Any]:
-    """The axis of the scores: it shows them and their intervals, however flat."""
+    """The axis of the scores, which shows them and their intervals even if flat."""
     names = [metric, *(["accuracy_low", "accuracy_high"] * (metric == "accuracy"))]
     values = part[names].to_numpy(float)
     low, high = float(np.nanmin(values)), float(np.nanmax(values))
@@ -134,11 +134,11 @@ def _shares(part: pd.DataFrame, metric: Metric) -> dict[str, Any]:
 
 
 def _curve_hover(row: dict[str, Any], metric: Metric) -> str:
-    said = [
+    facts = [
         f"<b>{row['neurons']:,} neurons, up to layer {row['layer']}</b>",
         f"{METRICS[metric]} {percent(row[metric])}",
     ]
     if metric == "accuracy":
-        said.append(f"95 %: {interval((row['accuracy_low'], row['accuracy_high']))}")
-    said.append(f"FLOPs saved {percent(1 - row['flops_share'])}")
-    return "<br>".join(said)
+        facts.append(f"95 %: {interval((row['accuracy_low'], row['accuracy_high']))}")
+    facts.append(f"FLOPs saved {percent(1 - row['flops_share'])}")
+    return "<br>".join(facts)

@@ -1,4 +1,4 @@
-"""Figures of adapting a model: nu by layer, a training as it goes, the result table."""
+"""Figures of a tuning: nu by layer, the curves of the training, the result tables."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -38,9 +38,9 @@ def nu_curve(
     picked: int | None = None,
     tuned: Sequence[int] = (),
 ) -> go.Figure:
-    """nu by layer, l* marked; each point carries its layer for clicks.
+    """nu by layer with l* marked; each point carries its layer for clicks.
 
-    A layer that tells nothing (None) has no point. `tuned` blocks are shaded.
+    A layer without nu (None) has no point. `tuned` blocks are shaded.
     """
     layers = [layer for layer, value in enumerate(nu) if value is not None]
     figure = go.Figure()
@@ -88,14 +88,14 @@ def _hover(
     nu: Sequence[float | None], layer: int, best: int, names: Sequence[str]
 ) -> str:
     where = f" ({one_line(names[layer])})" if layer < len(names) else ""
-    least = "<br>the least: l*" if layer == best else ""
+    least = "<br>the lowest: l*" if layer == best else ""
     return f"<b>layer {layer}</b>{where}<br>ν = {nu[layer]:.4g}{least}"
 
 
 def training_curves(history: Mapping[str, Any], metric: str = "accuracy") -> go.Figure:
     """Loss of the steps and of validation, and the validation score, by epoch.
 
-    Epoch 0 is the frozen backbone. Draws what there is while the training goes on.
+    Epoch 0 is the frozen backbone. It also draws a training that still goes on.
     """
     steps, epochs = history["steps"], history["epochs"]
     figure = make_subplots(cols=2, subplot_titles=("loss", f"validation {metric}"))
@@ -134,14 +134,14 @@ def training_curves(history: Mapping[str, Any], metric: str = "accuracy") -> go.
         yaxis={"rangemode": "tozero"},
         yaxis2={"tickformat": ticks_among(scores)},
     )
-    # Under the first of the plots: in any corner of it a loss may pass.
+    # Below the first plot, because a loss curve may pass through any of its corners.
     below = {"x": 0.0, "xanchor": "left", "y": -0.28, "yanchor": "top"}
     figure.update_layout(legend={**below, "orientation": "h"})
     return figure
 
 
 def comparison_table(rows: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
-    """The result table of a tuned run, as people read it, in the order of `rows`."""
+    """The result table of a tuned run with readable titles, in the order of `rows`."""
     return pd.DataFrame(
         {
             "Classifier": [NAMES[row["name"]] for row in rows],
@@ -160,7 +160,7 @@ def comparison_table(rows: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
 
 
 def tunings_table(runs: Sequence[tuple[str, Mapping[str, Any]]]) -> pd.DataFrame:
-    """Tuned runs of the same table beside each other: name and metrics of each."""
+    """The tuned runs of the same table, one row each, from their names and metrics."""
     rows = []
     for name, metrics in runs:
         tuned = next(row for row in metrics["comparison"] if row["name"] == "tuned")

@@ -46,7 +46,7 @@ def test_limits_are_told():
     assert "the best **128 neurons** together, the number that was set" in said
     assert "2 points more accuracy" in said and "noisy" not in said
     # Fewer than were asked for, as there are no more, or another limit is lower.
-    assert "The best **128 neurons** beside each other; the" in told(budget=512)
+    assert "the best **128 neurons** together. The deepest" in told(budget=512)
 
 
 def test_what_was_asked_for_by_tolerance_or_by_point():

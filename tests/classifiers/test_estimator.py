@@ -230,7 +230,7 @@ NAN = float("nan")
     [
         ([NAN, *LABELS[1:]], "label 0: expected one label for every text; got nan"),
         ([*LABELS[:-1], None], "label 79: .*got None"),
-        (LABELS.reshape(-1, 1), r"label 0: .*Give them as a flat list"),
+        (LABELS.reshape(-1, 1), r"label 0: .*Give the labels as a flat list"),
         ("ab", r"labels: .* shape \(\)"),
     ],
 )
@@ -258,7 +258,10 @@ def test_labels_of_another_length_are_refused():
         (["fine", 3.5], "text 1"),
         ([], "at least one text"),
         ("one text", "a list of texts; got one string"),
-        (["fine", "caf\u00e9", "gr\ud83d!"], r"text 2: .* half of one, .* at 2"),
+        (
+            ["fine", "caf\u00e9", "gr\ud83d!"],
+            r"text 2: .* half a character, .* at position 2",
+        ),
     ],
 )
 def test_texts_that_are_none_are_refused(texts, match):

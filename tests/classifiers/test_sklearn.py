@@ -352,7 +352,9 @@ def test_one_that_was_opened_is_a_fitted_classifier(kind: str):
     calibrated = CalibratedClassifierCV(FrozenEstimator(model))
     calibrated.fit(list(TEXTS), labels)
     assert calibrated.score(list(TEXTS), labels) > 0.9
-    with pytest.raises(StcError, match="got one that was opened from disk, fitted"):
+    with pytest.raises(
+        StcError, match="got a fitted classifier that was opened from disk"
+    ):
         model.fit(TEXTS, labels)
 
 
@@ -387,7 +389,7 @@ def test_texts_come_in_any_list(kind: str):
     ("given", "said"),
     [
         (pd.DataFrame({"a": ["x"], "b": ["y"]}), r"a table of shape \(1, 2\)"),
-        (np.array([["a", "b"]]), r"shape \(1, 2\).* Give the column"),
+        (np.array([["a", "b"]]), r"shape \(1, 2\).* Give only the column"),
         ({"text": ["a"]}, "expected a list of texts; got a dict"),
         ({"a", "b"}, "got a set"),
         (b"text", "got a bytes"),

@@ -32,7 +32,7 @@ def test_the_curve_holds_the_shares():
     assert [place[0] for place in curve.customdata] == [1, 2, 4]
     assert curve.hovertext[1] == "layer 2: 50.0 %"
     assert "<1>" not in curve.hovertext[0]
-    assert figure.layout.annotations[0].text == "all alike 33.3 %"
+    assert figure.layout.annotations[0].text == "equal shares 33.3 %"
 
 
 def test_shares_are_those_of_the_class():

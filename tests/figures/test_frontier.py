@@ -48,7 +48,7 @@ def test_more_neurons_are_darker_and_hover_tells_all():
     few, many = points.marker.color[:2]
     assert float(few.split(",")[-1][:-1]) < float(many.split(",")[-1][:-1])
     assert "<b>32 neurons, up to layer 2</b>" in points.hovertext[-1]
-    assert "15.0 ms a text" in points.hovertext[-1]
+    assert "15.0 ms per text" in points.hovertext[-1]
     assert layout(frontier(options(), "parameters")).xaxis.title.text.startswith(
         "param"
     )

@@ -12,7 +12,7 @@ from stc_core.figures.hierarchy import (
     ROOT,
     UNKNOWN,
     confusion_map,
-    rung_curves,
+    level_curves,
     tree_figure,
 )
 from stc_core.figures.style import Colour
@@ -68,7 +68,7 @@ def test_of_a_tree_with_many_leaves_only_names_that_fit_are_written():
 
 
 def test_the_layer_in_use_is_marked():
-    figure = rung_curves(rungs(), layer_names=["embeddings", "block 1"])
+    figure = level_curves(rungs(), layer_names=["embeddings", "block 1"])
     traces: Any = figure.data
     marks = [trace for trace in traces if not trace.name]
     assert [list(mark.x) for mark in marks] == [[2], [3]]

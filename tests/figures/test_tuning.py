@@ -31,7 +31,7 @@ def test_the_curve_leaves_out_what_tells_nothing_and_marks_the_least():
     assert [point[0] for point in points.customdata] == [0, 2, 3]
     assert list(points.marker.symbol) == ["circle", "star", "circle"]
     assert "b&lt;c" in points.hovertext[1]
-    assert "the least" in points.hovertext[1]
+    assert "the lowest" in points.hovertext[1]
     assert not figure.layout.shapes
 
 

@@ -254,7 +254,7 @@ def test_flips_are_searched_on_demand_and_kept_as_an_edit(run):
     assert "texts and confirmed each flip" in said(app)
     assert "<del" in html(app)
     app = click(app, "Keep the first as an edit")
-    assert "another label" in said(app)
+    assert "new label" in said(app)
 
 
 def test_no_flip_is_said(run, monkeypatch):

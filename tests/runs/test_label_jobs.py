@@ -117,7 +117,7 @@ def test_a_worker_that_died_is_a_failure(order):
     (folder / "log.txt").write_text("Killed", "utf-8")
     write_json(folder / "worker.json", Worker(os.getpid(), 1.0, _host())._asdict())
     status = status_of(order)
-    assert status["state"] == "failed" and "died" in status["message"]
+    assert status["state"] == "failed" and "ended without" in status["message"]
     assert status["error"] and status["error"]["traceback"] == "Killed"
 
 

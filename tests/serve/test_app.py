@@ -319,5 +319,5 @@ def test_a_bug_is_500_and_not_hidden(runs: dict[str, Run], monkeypatch):
 
 
 def test_two_runs_of_one_name_are_refused(runs: dict[str, Run]):
-    with pytest.raises(StcError, match="another name"):
+    with pytest.raises(StcError, match="no other served run has"):
         service([runs["stc"], Run(runs["stc"].folder)], device="cpu")

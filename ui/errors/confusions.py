@@ -220,6 +220,16 @@ def interval_texts(scores: pd.DataFrame, low: str, high: str) -> list[str]:
     return ["–" if a != a else f"{100 * a:.0f}–{100 * b:.0f}" for a, b in pairs]
 
 
+_TEXT_COLUMNS = {
+    "text": st.column_config.TextColumn("Text", width=330),
+    "label": st.column_config.TextColumn("Label", width=120, **PIN),
+    "predicted": st.column_config.TextColumn("Predicted", width=120, **PIN),
+    "probability": st.column_config.NumberColumn(
+        "Confidence", format=PERCENT, width=88, **PIN
+    ),
+}
+
+
 def show_texts(run: Run, part: pd.DataFrame, split: str) -> None:
     """Show the texts of the slice: wrong predictions first, then by confidence."""
     current = held_slice()
@@ -237,15 +247,7 @@ def show_texts(run: Run, part: pd.DataFrame, split: str) -> None:
         hide_index=True,
         height=min(260, 40 + 35 * len(part)),
         column_order=[*places, "text", "label", "predicted", "probability"],
-        column_config={
-            **places,
-            "text": st.column_config.TextColumn("Text", width=330),
-            "label": st.column_config.TextColumn("Label", width=120, **PIN),
-            "predicted": st.column_config.TextColumn("Predicted", width=120, **PIN),
-            "probability": st.column_config.NumberColumn(
-                "Confidence", format=PERCENT, width=88, **PIN
-            ),
-        },
+        column_config=places | _TEXT_COLUMNS,
         alt="Texts of the slice, wrong predictions first",
     )
     with picked_text(run, rows):

@@ -115,9 +115,8 @@ def browse(run: Run) -> tuple[str, str] | None:
     if example is None:
         return None
     if example >= len(table):
-        st.info(
-            f"This run has no text {example}: it has {len(table):,}, numbered from 0."
-        )
+        n = f"{len(table):,}"
+        st.info(f"This run has no text {example}: it has {n}, numbered from 0.")
         return None
     row = table.iloc[example]
     colour, badge = ("green", "right") if row["correct"] else ("red", "wrong")

@@ -15,7 +15,7 @@ from stc_core.analysis.label_tree_tables import (
 )
 from stc_core.config import RunConfig, TrainConfig, TuneConfig
 from stc_core.display import interval, percent
-from stc_core.figures.hierarchy import confusion_map, rung_curves, tree_figure
+from stc_core.figures.hierarchy import confusion_map, level_curves, tree_figure
 from stc_core.runs import jobs
 from stc_core.runs.run import Run
 from ui.cache.run_files import read
@@ -133,7 +133,7 @@ def _layers(run: Run, metrics: dict[str, Any]) -> None:
     """Draw how well each layer predicts each level, and the layer that decides it."""
     st.subheader("The layer of each level", anchor=False)
     scores = read(run, "levels")
-    figure = rung_curves(scores, layer_names=metrics["backbone"]["layer_names"])
+    figure = level_curves(scores, layer_names=metrics["backbone"]["layer_names"])
     alt = "Validation accuracy of the probes of each level by layer"
 
     def take(event: Mapping[str, Any]) -> None:
