@@ -107,7 +107,7 @@ class OneOf:
     def __call__(self, name: str) -> str:
         """`name`; raises ValueError for one that is not in the table."""
         if name not in self.table:
-            raise ValueError(f"one of {', '.join(self.table)}")
+            raise ValueError(f"some of {', '.join(self.table)}")
         return name
 
 

@@ -40,6 +40,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: not hasattr(getattr(item, "module", None), "browser"))
 
 
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """One more than there are cores: the tests in a browser wait half of their time."""
+    return (os.cpu_count() or 1) + 1
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Say loudly how many tests found no browser, and what mends it."""
     from helpers.browser.chromium import NONE, REMEDY
@@ -83,7 +88,7 @@ def messages(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def run_folder(tmp_path_factory: pytest.TempPathFactory, messages: Path) -> Path:
-    """A finished run of `recipes.train` with the embedded backbone. Read-only."""
+    """A finished run of `registry.train` with the embedded backbone. Read-only."""
     from stc_core.config import DataConfig, RunConfig, TrainConfig
 
     config = RunConfig(

@@ -14,6 +14,7 @@ from stc_core.figures.tuning import (
 )
 from stc_core.metrics.scores import metric_name_of
 from stc_core.runs import jobs
+from stc_core.runs.layout import RunFile
 from stc_core.runs.run import Run, list_runs
 from ui.cache.run_files import read
 from ui.charts.chart import chart, variability_chart
@@ -173,7 +174,7 @@ def _watch(run: Run) -> None:
         if st.button("Cancel", icon=":material/stop_circle:"):
             jobs.cancel(run.folder)
             st.rerun()
-    if run.has("tuning.json"):
+    if run.has(RunFile.TUNING):
         show_curves_of_tuning(run)
     st.caption("You can close this tab: the work goes on in its own process.")
 
@@ -201,7 +202,7 @@ def _unfinished(run: Run) -> None:
         st.error(escape(status["error"]["message"]), icon=":material/error:")
     else:
         st.warning("This run was cancelled.", icon=":material/cancel:")
-    if run.has("tuning.json"):
+    if run.has(RunFile.TUNING):
         show_curves_of_tuning(run)
     if st.button("Resume", type="primary", icon=":material/resume:"):
         jobs.resume(run.folder)
@@ -243,7 +244,7 @@ def show_page() -> None:
     run = any_run()
     show_breadcrumbs(run)
     state = run_badge.state(run)
-    if state not in jobs.BUSY and run.has("variability.json"):
+    if state not in jobs.BUSY and run.has(RunFile.VARIABILITY):
         variability_chart(run)
         best = read(run, "variability")["best_layer"]
         st.caption(_NU + (EMBEDDINGS if best == 0 else ""))
@@ -251,13 +252,13 @@ def show_page() -> None:
         _watch(run)
     elif state != "done":
         _unfinished(run)
-    elif not run.has("variability.json"):
+    elif not run.has(RunFile.VARIABILITY):
         st.info(
             "This run has no variability, because it did not read hidden states with "
             "the pooling mean. Train again with hidden states and the pooling mean."
         )
     else:
-        if run.has("tuning.json"):
+        if run.has(RunFile.TUNING):
             _result(run)
         config = form(run)
         reason = refusal(config)

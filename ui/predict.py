@@ -13,6 +13,7 @@ from stc_core.display import duration
 from stc_core.figures.data import class_bars
 from stc_core.runs import label_jobs
 from stc_core.runs.label_jobs import LabelOrder
+from stc_core.runs.layout import RunFile
 from stc_core.runs.run import Run
 from stc_core.runs.status import BUSY, Status
 from ui.cache import tables
@@ -72,7 +73,7 @@ def _table(run: Run) -> None:
             LabelOrder(str(run.folder), str(chosen.path), text, out_path, encoding)
         )
         st.rerun()
-    fresh = stamp(out) > stamp(run.folder / "metrics.json")
+    fresh = stamp(out) > stamp(run.folder / RunFile.METRICS)
     done = status is not None and state == "done" and fresh
     show_notes((label_jobs.notes_of(out) if done else []) or source_notes(head))
     if status is not None and done:

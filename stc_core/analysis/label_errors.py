@@ -21,6 +21,7 @@ from stc_core.heads.least_squares import MOST_TINY, solve_positive
 from stc_core.heads.moments import Sums
 from stc_core.heads.ridge import SHARPNESS
 from stc_core.metrics.scores import fit_temperature
+from stc_core.runs.layout import RunFile
 from stc_core.runs.run import Run
 from stc_core.selection.streaming import head_from
 
@@ -50,7 +51,7 @@ def likely_mislabelled(run: Run, *, seed: int = 0) -> pd.DataFrame:
     judged, and no score of the run depends on the result. Raises StcError if the run
     keeps no neurons.
     """
-    if not run.has("activations.npy"):
+    if not run.has(RunFile.ACTIVATIONS):
         raise StcError(
             "likely mislabelled rows",
             expected="a run that keeps neurons, on which heads can be fitted",

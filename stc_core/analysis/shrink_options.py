@@ -13,6 +13,7 @@ from stc_core.config import RunConfig, ShrinkConfig, TrainConfig
 from stc_core.display import count
 from stc_core.errors import StcError
 from stc_core.metrics.scores import metric_name_of
+from stc_core.runs.layout import RunFile
 from stc_core.runs.run import Run
 from stc_core.selection.frontier import Option, cheapest
 from stc_core.selection.salience import SALIENCE
@@ -107,7 +108,7 @@ def check_limits(parent: Run) -> None:
             got=f"recipe {train.recipe}, preset {train.preset}",
             remedy="Train with --max-layer instead.",
         )
-    if not (parent.has(SALIENCE) and parent.has("frontier.parquet")):
+    if not (parent.has(SALIENCE) and parent.has(RunFile.FRONTIER)):
         raise StcError(
             where,
             expected=f"a run with {SALIENCE} and frontier.parquet",

@@ -16,6 +16,7 @@ import typer
 
 from stc_core.cli.options import AttentionOptions, Hierarchy, Training, Tuning, option
 from stc_core.errors import StcError
+from stc_core.runs.layout import RunFile
 
 SETTING_PARTS = {"tune": Tuning, "hierarchy": Hierarchy, "attention": AttentionOptions}
 """The parts of TrainConfig. The command line has no parts: their options are flat."""
@@ -122,7 +123,7 @@ def open_run(run: str) -> Any:
     from stc_core.runs.run import Run, list_runs
 
     known = runs_folder() / run
-    is_folder = (Path(run) / "config.json").is_file()
+    is_folder = (Path(run) / RunFile.CONFIG).is_file()
     if is_folder or known.is_dir():
         return Run.open(run if is_folder else known)
     named = [known_run for known_run in list_runs() if known_run.name == run]

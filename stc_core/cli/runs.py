@@ -6,6 +6,7 @@ import typer
 
 from stc_core.cli.common import open_run, print_json
 from stc_core.cli.options import AsJson, RunFolder
+from stc_core.runs.layout import RunFile
 
 
 def runs(*, as_json: AsJson = False) -> None:
@@ -61,7 +62,7 @@ def delete(run: RunFolder) -> None:
 
     known = Run(runs_folder() / run)
     # A run with damaged settings cannot be opened, but it can be deleted.
-    unwanted = known if known.has("config.json") else open_run(run)
+    unwanted = known if known.has(RunFile.CONFIG) else open_run(run)
     needed = trash.needed_by(unwanted)
     deleted = trash.delete(unwanted)
     for other in needed:

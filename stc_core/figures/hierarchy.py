@@ -156,7 +156,7 @@ def level_curves(scores: pd.DataFrame, *, layer_names: Sequence[str] = ()) -> go
                     "width": 0,
                 },
                 customdata=part[["level", "layer"]].to_numpy(),
-                hovertext=[_rung_hover(row, layer_names) for row in records(part)],
+                hovertext=[_level_hover(row, layer_names) for row in records(part)],
                 hoverinfo="text",
             )
         )
@@ -190,7 +190,7 @@ def level_curves(scores: pd.DataFrame, *, layer_names: Sequence[str] = ()) -> go
     )
 
 
-def _rung_hover(row: dict, names: Sequence[str]) -> str:
+def _level_hover(row: dict, names: Sequence[str]) -> str:
     layer = row["layer"]
     where = f" ({one_line(names[layer])})" if layer < len(names) else ""
     bounds = row["accuracy_low"], row["accuracy_high"]

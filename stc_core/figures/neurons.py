@@ -72,8 +72,10 @@ def bin_map(
     against: str | None = None,
     row: int | None = None,
 ) -> go.Figure:
-    """A square for each of `neurons.binned`, which carries its strongest neuron, its
-    layer and its kind of site: a click goes down to that site.
+    """A square for each bin of `neuron_table.binned`.
+
+    A square carries its strongest neuron, layer and kind of site, so that a click on it
+    opens that site.
 
     Coloured by the mean importance, or by the strongest weight; `row` is marked.
     """

@@ -28,7 +28,7 @@ _BATCH = 16
 
 
 def integrated_gradients(
-    labeller: BaseClassifier,
+    classifier: BaseClassifier,
     text: str,
     *,
     label: str | None = None,
@@ -42,18 +42,18 @@ def integrated_gradients(
     predicted one. Raises StcError for an encoder-decoder, which reads each word twice.
     """
     check_texts([text])
-    backbone = labeller.backbone_
+    backbone = classifier.backbone_
     _check(backbone)
     ids = backbone.tokenize([text]).ids
     batch = make_batch(ids, backbone.config, device=backbone.device, packed=False)
     tokens, mask = (batch.inputs[key] for key in ("input_ids", "attention_mask"))
-    attends = isinstance(labeller, AttentionClassifier)
-    read = labeller.graded if attends else _Reader(backbone, labeller.head_)
+    attends = isinstance(classifier, AttentionClassifier)
+    read = classifier.graded if attends else _Reader(backbone, classifier.head_)
     with torch.no_grad():
         logits = read(tokens, mask)[0]
         blank = _blank(backbone, tokens)
         start = read(blank, mask)[0]
-    names = [str(name) for name in labeller.classes_]
+    names = [str(name) for name in classifier.classes_]
     target = int(logits.argmax()) if label is None else _place(names, label)
     values = _attribute(
         backbone, read, tokens, mask, blank=blank, target=target, n_steps=n_steps

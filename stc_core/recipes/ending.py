@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 from stc_core.backbone.backbone import Backbone
 from stc_core.data.corpus import Corpus
+from stc_core.runs.layout import RunFile
 from stc_core.runs.run import Run
 from stc_core.runs.writer import RunWriter
 from stc_core.tuning.session import CHECKPOINTS
@@ -88,7 +89,7 @@ def finish_tuned(
 
     Those are files of the sparse half that the new classifier has none of.
     """
-    writer.write_json("metrics.json", dict(metrics))
+    writer.write_json(RunFile.METRICS, dict(metrics))
     for name in gone:
         (writer.folder / name).unlink(missing_ok=True)
     if (writer.folder / CHECKPOINTS).is_dir():

@@ -24,6 +24,7 @@ from stc_core.metrics.scores import (
     macro_f1,
 )
 from stc_core.recipes import tables
+from stc_core.runs.layout import RunFile
 from stc_core.runs.writer import RunWriter
 from stc_core.selection.baselines import Guess, score_baseline
 from stc_core.selection.sample import Sample, refit_on_all_rows
@@ -61,7 +62,7 @@ def finish_sparse(
     """Fit the head on all rows and write it; give the metrics without baselines."""
     backbone, corpus, task, sample, wanted, tokens = inputs
     writer.write_frame(
-        "curves.parquet", tables.curve_table(fitted, backbone, inputs.part)
+        RunFile.CURVES, tables.curve_table(fitted, backbone, inputs.part)
     )
     writer.phase("head", message=f"{len(fitted.head.features):,} neurons")
     activations, fitted = refit_on_all_rows(
@@ -70,7 +71,7 @@ def finish_sparse(
         backbone=backbone,
         texts=corpus.texts,
         task=task,
-        path=writer.folder / "activations.npy",
+        path=writer.folder / RunFile.ACTIVATIONS,
         progress=writer.progress,
     )
     classifier.adopt(backbone, np.array(task.classes), [], fitted)
@@ -92,7 +93,7 @@ def write_frontier(writer: RunWriter, inputs: FitInputs, fitted: Fitted) -> None
     y_test = sample.task.codes[sample.test]
     n = len(sample.task.validation)
     frame = tables.frontier_table(fitted, backbone, seconds, y_test=y_test, n=n)
-    writer.write_frame("frontier.parquet", frame)
+    writer.write_frame(RunFile.FRONTIER, frame)
 
 
 def estimator(settings: TrainConfig) -> SparsifyThenClassify:
@@ -122,7 +123,7 @@ def write_fitted(
 ) -> None:
     head, fitted = classifier.head_, classifier.fitted_
     classifier.save(writer.folder / "model")
-    writer.write_frame("neurons.parquet", tables.neuron_table(head))
+    writer.write_frame(RunFile.NEURONS, tables.neuron_table(head))
     # The final head has seen the validation rows: they show what the first one said.
     held = np.full(activations.n, -1)
     held[corpus.rows("validation")] = np.arange(len(fitted.validation_logits))
@@ -136,7 +137,7 @@ def write_fitted(
             frame = tables.prediction_table(some, head.classes, softmax(logits))
             yield frame.assign(row=rows)
 
-    writer.write_frames("predictions.parquet", predictions())
+    writer.write_frames(RunFile.PREDICTIONS, predictions())
 
 
 def evaluate(

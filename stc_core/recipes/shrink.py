@@ -32,7 +32,7 @@ from stc_core.recipes.results import (
     task_of,
     write_frontier,
 )
-from stc_core.runs import layout
+from stc_core.runs.layout import RunFile
 from stc_core.runs.run import Run
 from stc_core.runs.writer import RunWriter
 from stc_core.selection.salience import (
@@ -45,7 +45,7 @@ from stc_core.selection.sample import LARGE, Sample, draw_sample
 from stc_core.selection.stc import Fitted, take_option
 from stc_core.types import PooledSite, Progress, silent
 
-_PLACES = "probes.parquet", "classes.parquet", "control.parquet"
+_PLACES = RunFile.PROBES, RunFile.CLASSES, RunFile.CONTROL
 """Tables with rows for each pooled site; older runs have the first one alone."""
 
 
@@ -87,7 +87,7 @@ def shrink(config: RunConfig, writer: RunWriter) -> None:
         fitted = _option(parent, sample, saliences, place, eta=settings.eta)
         frame = parent.frontier
         here = (frame["layer"] == place[0]) & (frame["neurons"] == place[1])
-        writer.write_frame("frontier.parquet", frame.assign(chosen=here))
+        writer.write_frame(RunFile.FRONTIER, frame.assign(chosen=here))
     metrics = finish_sparse(writer, classifier, inputs, fitted, seed=settings.seed)
     same = {name: before[name] for name in ("baselines", "missing")}
     writer.phase("report")
@@ -97,7 +97,7 @@ def shrink(config: RunConfig, writer: RunWriter) -> None:
             metrics["layers"]["used"], metrics["neurons"]["selected"]
         )
         writer.call(f"{asked.named_from} · {said}")
-    writer.write_json("metrics.json", {**metrics, "seconds": seconds_of(writer)})
+    writer.write_json(RunFile.METRICS, {**metrics, "seconds": seconds_of(writer)})
 
 
 def _corpus(parent: Run, writer: RunWriter, *, again: bool) -> Corpus:
@@ -110,8 +110,8 @@ def _corpus(parent: Run, writer: RunWriter, *, again: bool) -> Corpus:
             got=f"{len(corpus.frame):,}",
             remedy="Pass --extract to read its texts again.",
         )
-    writer.write_frame("corpus.parquet", corpus.frame)
-    writer.write_text("report.json", corpus.report.to_json())
+    writer.write_frame(RunFile.CORPUS, corpus.frame)
+    writer.write_text(RunFile.REPORT, corpus.report.to_json())
     return corpus
 
 
@@ -121,7 +121,7 @@ def _check_backbone(parent: Run, metrics: dict[str, Any], backbone: Backbone) ->
         raise StcError(
             f"run {parent.name!r}",
             expected=f"the backbone {backbone.name} with weights {was[:12]}",
-            got=f"one of identity {backbone.identity[:12]}",
+            got=f"a backbone with identity {backbone.identity[:12]}",
             remedy="Train again with the present one.",
         )
 
@@ -164,8 +164,10 @@ def _probes(
             frame = pd.read_parquet(parent.folder / name)
             kept = (frame["site"] + "." + frame["pooling"]).isin(names)
             writer.write_frame(name, frame.loc[kept].reset_index(drop=True))
-    if parent.has(layout.NU):
-        writer.write_json(layout.NU, read_json(parent.folder / layout.NU))
+    if parent.has(RunFile.VARIABILITY):
+        writer.write_json(
+            RunFile.VARIABILITY, read_json(parent.folder / RunFile.VARIABILITY)
+        )
     return known
 
 

@@ -27,7 +27,7 @@ from stc_core.recipes.results import (
     task_of,
     write_frontier,
 )
-from stc_core.runs import layout
+from stc_core.runs.layout import RunFile
 from stc_core.runs.run import Run
 from stc_core.runs.writer import RunWriter
 from stc_core.selection.baselines import Guess, baselines_of, score_baseline
@@ -46,7 +46,7 @@ def train_sparse(config: RunConfig, writer: RunWriter) -> None:
         writer.note("Going on where the tuning was cut off.")
         return
     classifier = estimator(settings)
-    inputs = _ground(config, writer, classifier)
+    inputs = _fit_inputs(config, writer, classifier)
     sample, wanted = inputs.sample, inputs.wanted
     read = sample.store.read
     writer.phase("probe", total=len(wanted), message=f"{len(wanted)} pooled sites")
@@ -57,12 +57,14 @@ def train_sparse(config: RunConfig, writer: RunWriter) -> None:
         device=str(inputs.backbone.device),
         progress=writer.progress,
     )
-    writer.write_frame("probes.parquet", tables.probe_table(probes, sample.task))
-    writer.write_frame("classes.parquet", class_table(read, sample.task, probes))
+    writer.write_frame(RunFile.PROBES, tables.probe_table(probes, sample.task))
+    writer.write_frame(RunFile.CLASSES, class_table(read, sample.task, probes))
     write_saliences(writer.folder / SALIENCE, probes)
 
     if nu := variability_from_features(read, sample.task, inputs.backbone, wanted):
-        writer.write_json(layout.NU, {**nu.record(), "tokens": "all", "rows": "train"})
+        writer.write_json(
+            RunFile.VARIABILITY, {**nu.record(), "tokens": "all", "rows": "train"}
+        )
 
     writer.phase("select")
     fitted = classifier.select(
@@ -85,15 +87,15 @@ def train_sparse(config: RunConfig, writer: RunWriter) -> None:
     _add_control(writer, classifier, inputs, seed=settings.seed)
 
 
-def _ground(
+def _fit_inputs(
     config: RunConfig, writer: RunWriter, classifier: SparsifyThenClassify
 ) -> FitInputs:
     """Read the table, load the backbone, and extract the features of the sample."""
     settings = config.train
     writer.phase("read", message=config.data.path)
     corpus = _read(config)
-    writer.write_frame("corpus.parquet", corpus.frame)
-    writer.write_text("report.json", corpus.report.to_json())
+    writer.write_frame(RunFile.CORPUS, corpus.frame)
+    writer.write_text(RunFile.REPORT, corpus.report.to_json())
     for found in corpus.report.findings:
         if found.kind == "encoding":
             writer.note(found.message)
@@ -108,7 +110,7 @@ def _ground(
     report = add_truncated(
         corpus.report, counts.cut, len(corpus.texts), backbone.max_length
     )
-    writer.write_text("report.json", report.to_json())
+    writer.write_text(RunFile.REPORT, report.to_json())
     task = task_of(corpus, settings)
     keep = partial(extract, backbone, wanted=wanted, store_dtype=settings.store_dtype)
     sample = draw_sample(
@@ -149,7 +151,7 @@ def _add_control(
         writer.note("Interrupted: without the control.")
     else:
         frame = tables.probe_table(probes, inputs.sample.task)
-        writer.write_frame("control.parquet", frame)
+        writer.write_frame(RunFile.CONTROL, frame)
     _write_metrics(writer, metrics)
 
 
@@ -200,14 +202,14 @@ def _on_test(writer: RunWriter, sample: Sample) -> np.ndarray | None:
     """
     if not sample.is_whole:
         return None
-    table = pd.read_parquet(writer.folder / "predictions.parquet")
+    table = pd.read_parquet(writer.folder / RunFile.PREDICTIONS)
     predicted = table["predicted"].iloc[sample.test]
     return pd.Index(sample.task.classes).get_indexer(pd.Index(predicted))
 
 
 def _write_metrics(writer: RunWriter, metrics: dict[str, Any]) -> None:
     metrics["seconds"] = seconds_of(writer)
-    writer.write_json("metrics.json", metrics)
+    writer.write_json(RunFile.METRICS, metrics)
 
 
 def _baselines(

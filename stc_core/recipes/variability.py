@@ -38,7 +38,7 @@ from stc_core.recipes.ending import (
     sparse_seconds,
 )
 from stc_core.recipes.results import estimator, evaluate, task_of, write_fitted
-from stc_core.runs.layout import NU, SPARSE
+from stc_core.runs.layout import SPARSE, RunFile
 from stc_core.runs.run import Run
 from stc_core.runs.writer import RunWriter
 from stc_core.selection.baselines import Guess, score_baseline
@@ -128,7 +128,7 @@ def layer_nu(
     folder: Path, backbone: Backbone, corpus: Corpus, task: Task
 ) -> Sequence[float]:
     """nu of the layers: from the run's variability.json, or measured now."""
-    path = folder / NU
+    path = folder / RunFile.VARIABILITY
     if path.is_file():
         told = read_json(path)["nu"]
         return [float("inf") if nu is None else nu for nu in told]
@@ -280,7 +280,7 @@ def tune_variability(config: RunConfig, writer: RunWriter) -> None:
         known=np.full(n, -1),
         progress=writer.progress,
     )
-    path, width = writer.folder / "activations.npy", len(tuned.head.features)
+    path, width = writer.folder / RunFile.ACTIVATIONS, len(tuned.head.features)
     activations = write_rows(path, blocks, n=n, width=width)
     fitted = finalise_tuned(tuned, activations, task)
     classifier = estimator(settings)

@@ -44,6 +44,7 @@ from stc_core.frames import records
 from stc_core.interpret.exemplars import TOP, pick_texts
 from stc_core.interpret.neuron_table import chosen_neurons, neuron_name, weights_of
 from stc_core.report.html import bullets, html_chart, html_table, paragraph
+from stc_core.runs.layout import RunFile
 from stc_core.runs.run import Run
 
 TOP_NEURONS, TOP_TEXTS = 12, 3
@@ -124,7 +125,7 @@ def enough(run: Run, metrics: dict[str, Any]) -> str:
     body = f'<div class="two">{body}</div>' if body else ""
     if body and "recipe" in metrics:
         body = paragraph(f"{PARENT_CURVES}, not the final classifier.") + body
-    if run.has("frontier.parquet") and run.config.train.recipe == "stc":
+    if run.has(RunFile.FRONTIER) and run.config.train.recipe == "stc":
         note = (
             "A point is a classifier that reads no layer above its own. Darker: more "
             "neurons. A point is on the line if no cheaper point is as good."
@@ -136,7 +137,7 @@ def enough(run: Run, metrics: dict[str, Any]) -> str:
 
 def neurons(run: Run, metrics: dict[str, Any]) -> str:
     """The map of the kept neurons, and a table of the most important ones."""
-    if not (run.has("neurons.parquet") and run.has("activations.npy")):
+    if not (run.has(RunFile.NEURONS) and run.has(RunFile.ACTIVATIONS)):
         return ""
     neurons, texts = run.neurons, run.corpus["text"].tolist()
     alt = "A square for each neuron that was kept, by site, coloured by importance"

@@ -17,6 +17,7 @@ from stc_core.errors import StcError
 from stc_core.files import write_error
 from stc_core.paths import runs_folder
 from stc_core.runs import queue
+from stc_core.runs.layout import RunFile
 from stc_core.runs.run import Run
 from stc_core.runs.status import BUSY, mark_cancelled, read_status
 from stc_core.runs.writer import RunWriter, create_run
@@ -51,7 +52,7 @@ def claim(folder: str | Path) -> Run:
                 expected="a run that failed or was cancelled",
                 got=f"a {state} run",
             )
-        (run.folder / "worker.json").unlink(missing_ok=True)
+        (run.folder / RunFile.WORKER).unlink(missing_ok=True)
         create_run(run.folder, run.config)
     return run
 
@@ -101,7 +102,7 @@ def cancel(folder: str | Path) -> bool:
         return True
     if not is_alive(folder):
         return False
-    worker = run.worker(read_status(run.folder / "status.json"))
+    worker = run.worker(read_status(run.folder / RunFile.STATUS))
     if worker is not None and not worker.is_local:
         raise StcError(
             f"run {run.name!r}",
@@ -156,7 +157,7 @@ def check_vacant(folder: str | Path) -> Path:
     if folder.is_dir() and not any(folder.iterdir()):
         return folder
     if folder.exists():
-        is_run = (folder / "status.json").is_file()
+        is_run = (folder / RunFile.STATUS).is_file()
         raise StcError(
             f"folder {str(folder)!r}",
             expected="a new or empty folder",
@@ -174,7 +175,10 @@ def prepared_folder(folder: str | Path, *, overwrite: bool = False) -> Iterator[
     NAME.before until the new run is done, and put back if the new run never began.
     """
     folder = Path(folder)
-    if not (folder / "config.json").is_file() or not (folder / "status.json").is_file():
+    if (
+        not (folder / RunFile.CONFIG).is_file()
+        or not (folder / RunFile.STATUS).is_file()
+    ):
         yield check_vacant(folder)
         return
     before = _moved_aside(folder, overwrite=overwrite)

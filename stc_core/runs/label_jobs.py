@@ -12,6 +12,7 @@ from typing import NamedTuple
 from stc_core.classifiers.predict_table import predict_file
 from stc_core.data.table import iter_table
 from stc_core.files import read_json, write_json
+from stc_core.runs.layout import RunFile
 from stc_core.runs.run import Run
 from stc_core.runs.status import (
     BUSY,
@@ -58,11 +59,11 @@ def _write_order(order: LabelOrder) -> Path:
     """Write the order to its folder and remove earlier labels; return the folder."""
     folder = order.folder
     folder.mkdir(parents=True, exist_ok=True)
-    beside = (folder / name for name in ("worker.json", "log.txt", NOTES))
+    beside = (folder / name for name in (RunFile.WORKER, RunFile.LOG, NOTES))
     for stale in (Path(order.out), *beside):
         stale.unlink(missing_ok=True)
     write_json(folder / "order.json", order._asdict())
-    write_json(folder / "status.json", new_status("queued"))
+    write_json(folder / RunFile.STATUS, new_status("queued"))
     return folder
 
 
@@ -71,7 +72,7 @@ def status_of(out: Path) -> Status | None:
 
     The state is also "failed" if the worker died without writing it.
     """
-    exists = (folder_of(out) / "status.json").is_file()
+    exists = (folder_of(out) / RunFile.STATUS).is_file()
     return observe_status(folder_of(out)) if exists else None
 
 
@@ -103,7 +104,7 @@ def do_labelling(folder: str | Path) -> int:
 
     def write_status() -> None:
         status["heartbeat"] = time.time()
-        write_json(folder / "status.json", status)
+        write_json(folder / RunFile.STATUS, status)
 
     try:
         n_rows = _label(order, status, write_status)

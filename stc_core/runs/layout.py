@@ -1,6 +1,33 @@
 """The names of files in a run folder."""
 
-NU = "variability.json"
-SPARSE = ("salience.safetensors", "frontier.parquet")
+from enum import StrEnum
+
+
+class RunFile(StrEnum):
+    """The files of a run, by what they hold."""
+
+    CONFIG = "config.json"  # the settings
+    STATUS = "status.json"  # how far the run is
+    WORKER = "worker.json"  # the process that works on it
+    LOG = "log.txt"  # what the worker printed
+    REPORT = "report.json"  # the findings in the table
+    CORPUS = "corpus.parquet"  # the rows, with their splits
+    PROBES = "probes.parquet"  # scores of the probes
+    CLASSES = "classes.parquet"  # scores of the best probes for each class
+    CONTROL = "control.parquet"  # scores of probes of shuffled labels
+    VARIABILITY = "variability.json"  # nu of every layer
+    TUNING = "tuning.json"  # the course of a tuning
+    CURVES = "curves.parquet"  # classifiers that were considered
+    FRONTIER = "frontier.parquet"  # cheaper classifiers and their cost
+    SALIENCE = "salience.safetensors"  # importances of all features
+    NEURONS = "neurons.parquet"  # the kept neurons
+    ACTIVATIONS = "activations.npy"  # their values for every row
+    PREDICTIONS = "predictions.parquet"  # the answer for every row
+    LEVELS = "levels.parquet"  # probes of each level of labels
+    REPLIES = "replies.parquet"  # replies written for test rows
+    METRICS = "metrics.json"  # scores, baselines, costs, times
+
+
+SPARSE = (RunFile.SALIENCE, RunFile.FRONTIER)
 """The files that cheaper classifiers are made from. A run with a tuned model has none
 of them."""

@@ -18,6 +18,7 @@ from stc_core.files import read_json, read_tail, read_text
 from stc_core.frozen import Frozen, SettingError
 from stc_core.paths import runs_folder
 from stc_core.runs.annotations import read_about
+from stc_core.runs.layout import RunFile
 from stc_core.runs.status import (
     BUSY,
     Status,
@@ -55,7 +56,7 @@ class Run:
         Raises StcError if there is no run or its settings cannot be read.
         """
         run = cls(folder)
-        if not (run.folder / "config.json").is_file():
+        if not (run.folder / RunFile.CONFIG).is_file():
             raise StcError(
                 f"run {str(folder)!r}",
                 expected="a folder with a config.json",
@@ -67,7 +68,7 @@ class Run:
 
     @cached_property
     def config(self) -> RunConfig:
-        path = self.folder / "config.json"
+        path = self.folder / RunFile.CONFIG
         config = _record(path, RunConfig)
         if config.format != RUN_FORMAT:
             raise StcError(
@@ -111,7 +112,7 @@ class Run:
 
         It is named in status.json, or in worker.json right after the start.
         """
-        status = status or read_status(self.folder / "status.json")
+        status = status or read_status(self.folder / RunFile.STATUS)
         return worker_of(self.folder, status)
 
     def summary(self) -> dict[str, Any]:
@@ -141,7 +142,7 @@ class Run:
 
     @property
     def metrics(self) -> dict[str, Any]:
-        return read_json(self._written("metrics.json"))
+        return read_json(self._written(RunFile.METRICS))
 
     @property
     def outcome(self) -> dict[str, Any]:
@@ -160,66 +161,66 @@ class Run:
     def report(self) -> "Report":
         from stc_core.data.findings import Report
 
-        return _record(self._written("report.json"), Report)
+        return _record(self._written(RunFile.REPORT), Report)
 
     @property
     def probes(self) -> pd.DataFrame:
-        return pd.read_parquet(self._written("probes.parquet"))
+        return pd.read_parquet(self._written(RunFile.PROBES))
 
     @property
     def by_class(self) -> pd.DataFrame:
         """The scores of the best probe for each (site, pooling, class)."""
-        return pd.read_parquet(self._written("classes.parquet"))
+        return pd.read_parquet(self._written(RunFile.CLASSES))
 
     @property
     def control(self) -> pd.DataFrame:
         """A table like `probes` for probes that were fitted on shuffled labels."""
-        return pd.read_parquet(self._written("control.parquet"))
+        return pd.read_parquet(self._written(RunFile.CONTROL))
 
     @property
     def variability(self) -> dict[str, Any]:
         """nu of each layer and the best layer; StcError if they were not measured."""
-        return read_json(self._written("variability.json"))
+        return read_json(self._written(RunFile.VARIABILITY))
 
     @property
     def tuning(self) -> dict[str, Any]:
         """The progress of the tuning: steps, epochs, peak_bytes."""
-        return read_json(self._written("tuning.json"))
+        return read_json(self._written(RunFile.TUNING))
 
     @property
     def neurons(self) -> pd.DataFrame:
-        return pd.read_parquet(self._written("neurons.parquet"))
+        return pd.read_parquet(self._written(RunFile.NEURONS))
 
     @property
     def levels(self) -> pd.DataFrame:
         """The scores of the probes of each level by layer; recipe hierarchy only."""
-        return pd.read_parquet(self._written("levels.parquet"))
+        return pd.read_parquet(self._written(RunFile.LEVELS))
 
     @property
     def replies(self) -> pd.DataFrame:
         """The written and the true replies of test rows."""
-        return pd.read_parquet(self._written("replies.parquet"))
+        return pd.read_parquet(self._written(RunFile.REPLIES))
 
     @property
     def curves(self) -> pd.DataFrame:
-        return pd.read_parquet(self._written("curves.parquet"))
+        return pd.read_parquet(self._written(RunFile.CURVES))
 
     @property
     def frontier(self) -> pd.DataFrame:
-        return pd.read_parquet(self._written("frontier.parquet"))
+        return pd.read_parquet(self._written(RunFile.FRONTIER))
 
     @property
     def predictions(self) -> pd.DataFrame:
-        return pd.read_parquet(self._written("predictions.parquet"))
+        return pd.read_parquet(self._written(RunFile.PREDICTIONS))
 
     @property
     def corpus(self) -> pd.DataFrame:
-        return pd.read_parquet(self._written("corpus.parquet"))
+        return pd.read_parquet(self._written(RunFile.CORPUS))
 
     @property
     def activations(self) -> np.ndarray:
         """The raw pooled values (corpus row, neuron), memory-mapped."""
-        return np.load(self._written("activations.npy"), mmap_mode="r")
+        return np.load(self._written(RunFile.ACTIVATIONS), mmap_mode="r")
 
     def classifier(self, **arguments: Any) -> "BaseClassifier":
         """The fitted classifier, ready to predict and explain."""
@@ -229,7 +230,7 @@ class Run:
 
     def log_tail(self, n_lines: int = 30) -> str:
         """The last lines of log.txt; empty if there is no log."""
-        return read_tail(self.folder / "log.txt", n_lines)
+        return read_tail(self.folder / RunFile.LOG, n_lines)
 
     def _written(self, name: str) -> Path:
         path = self.folder / name
@@ -269,6 +270,6 @@ def list_runs(folder: str | Path | None = None) -> list[Run]:
         for entry in os.scandir(folder)
         if not entry.name.startswith(".")
         and entry.is_dir()
-        and (Path(entry.path) / "config.json").is_file()
+        and (Path(entry.path) / RunFile.CONFIG).is_file()
     ]
     return sorted(runs, key=lambda run: (run.created, run.folder.name), reverse=True)

@@ -8,6 +8,7 @@ from typing import Any, Literal, TypedDict, get_args
 from stc_core.display import duration
 from stc_core.errors import StcError
 from stc_core.files import read_json, read_tail, write_json
+from stc_core.runs.layout import RunFile
 from stc_core.runs.worker import Worker
 
 State = Literal["queued", "running", "done", "failed", "cancelled"]
@@ -132,7 +133,7 @@ def doing_line(status: Status, *, position: int | None = None) -> str:
 
 def observe_status(folder: Path) -> Status:
     """The status in `folder`; it is "failed" if the worker died without saying so."""
-    path = folder / "status.json"
+    path = folder / RunFile.STATUS
     status = read_status(path)
     if status["state"] not in BUSY or _is_alive(folder, status):
         return status
@@ -140,7 +141,7 @@ def observe_status(folder: Path) -> Status:
     if status["state"] not in BUSY:
         return status
     message = "The worker ended without a message. Was it killed, or out of memory?"
-    trace = read_tail(folder / "log.txt")
+    trace = read_tail(folder / RunFile.LOG)
     return failed_status(status, message, mend=False, trace=trace)
 
 
@@ -160,7 +161,7 @@ def worker_of(folder: Path, status: Status) -> Worker | None:
     """
     if status["pid"] is not None:
         return Worker(status["pid"], status["born"] or 0.0, status["host"] or "")
-    path = folder / "worker.json"
+    path = folder / RunFile.WORKER
     if not path.is_file():
         return None
     raw = read_json(path)
@@ -185,7 +186,7 @@ def ended_status(status: Status, error: BaseException) -> Status:
 
 def mark_cancelled(folder: Path) -> None:
     """Set the state "cancelled" of a run whose worker is gone; an ended run stays."""
-    status = read_status(folder / "status.json")
+    status = read_status(folder / RunFile.STATUS)
     if status["state"] in BUSY:
         status.update(state="cancelled", message="Cancelled.", eta_s=None)
-        write_json(folder / "status.json", status)
+        write_json(folder / RunFile.STATUS, status)

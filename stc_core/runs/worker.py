@@ -13,6 +13,7 @@ from typing import NamedTuple
 import psutil
 
 from stc_core.files import write_json
+from stc_core.runs.layout import RunFile
 
 CLOCK_SLACK_S = 5.0
 REMOTE_SILENCE_S = 600.0
@@ -103,7 +104,7 @@ def spawn(
     """
     package_home = str(Path(__file__).parents[2])
     paths = [package_home, *filter(None, [os.environ.get("PYTHONPATH")])]
-    with (folder / "log.txt").open("ab") as log:
+    with (folder / RunFile.LOG).open("ab") as log:
         process = subprocess.Popen(
             [sys.executable, "-m", "stc_core", command, str(folder.resolve())],
             stdin=subprocess.DEVNULL,
@@ -113,7 +114,7 @@ def spawn(
             start_new_session=True,
         )
     try:
-        write_json(folder / "worker.json", Worker.of(process.pid)._asdict())
+        write_json(folder / RunFile.WORKER, Worker.of(process.pid)._asdict())
     except BaseException:
         process.terminate()  # without worker.json the run would be started twice
         process.wait()

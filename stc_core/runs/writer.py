@@ -13,6 +13,7 @@ import pandas as pd
 
 from stc_core.config import RunConfig
 from stc_core.files import replacing, write_error, write_json
+from stc_core.runs.layout import RunFile
 from stc_core.runs.run import Run
 from stc_core.runs.status import (
     PHASES,
@@ -96,7 +97,7 @@ class RunWriter:
     def call(self, name: str) -> None:
         """Set the name of the run, for recipes whose default name needs the result."""
         self.config = self.config.changed(name=name)
-        self.write_json("config.json", self.config)
+        self.write_json(RunFile.CONFIG, self.config)
 
     def write_json(self, name: str, value: Any) -> None:
         """Write `value` as JSON; records, arrays and scalars work, NaN becomes null."""
@@ -165,13 +166,13 @@ class RunWriter:
         self.status["heartbeat"] = time.time()
         if now or clock - self._written_at >= WRITE_EVERY_S:
             self._written_at = clock
-            write_json(self.folder / "status.json", self.status)
+            write_json(self.folder / RunFile.STATUS, self.status)
         if self._on_status and (now or clock - self._observed_at >= OBSERVE_EVERY_S):
             self._observed_at = clock
             self._on_status(self.status.copy())
 
     def _log(self, line: str) -> None:
-        with (self.folder / "log.txt").open("a", encoding="utf-8") as file:
+        with (self.folder / RunFile.LOG).open("a", encoding="utf-8") as file:
             file.write(f"{datetime.now():%Y-%m-%d %H:%M:%S}  {line}\n")
 
 
@@ -184,6 +185,6 @@ def create_run(folder: Path, config: RunConfig) -> RunConfig:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise write_error(folder, error) from error
-    write_json(folder / "config.json", config)
-    write_json(folder / "status.json", new_status("queued"))
+    write_json(folder / RunFile.CONFIG, config)
+    write_json(folder / RunFile.STATUS, new_status("queued"))
     return config

@@ -37,7 +37,7 @@ class ModelThread:
     async def ask(self, gone: Gone, work: Callable[..., Any], *args: Any) -> Any:
         """The result of `work(*args)`, after all earlier calls of `ask`.
 
-        Raises Left, without starting the work, if the client is `gone` by then.
+        Raises ClientLeft, without starting the work, if the client is `gone` by then.
         """
         async with self._turn:
             if await gone():
@@ -73,7 +73,7 @@ class Batches:
     ) -> list[Any]:
         """The answer to each text, in order.
 
-        Raises Left, without starting more work, once the client is `gone`.
+        Raises ClientLeft, without starting more work, once the client is `gone`.
         """
         results: list[Any] = []
         for start in range(0, len(texts), _BATCH):

@@ -18,12 +18,13 @@ from stc_core.backbone.loading import hub
 from stc_core.config import TrainConfig, TuneConfig
 from stc_core.data.corpus import Corpus
 from stc_core.data.task import Task
+from stc_core.runs.layout import RunFile
 from stc_core.runs.writer import RunWriter
 from stc_core.tuning.readout import Readout
 from stc_core.tuning.trainer import History, Tell, TrainingRows, train_module
 from stc_core.types import Progress, silent
 
-BACKBONE, CHECKPOINTS, TUNING = "backbone", "checkpoints", "tuning.json"
+BACKBONE, CHECKPOINTS, TUNING = "backbone", "checkpoints", RunFile.TUNING
 
 
 def _absolute(name: str) -> str:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from safetensors.numpy import load_file, save_file
 
 from stc_core.classifiers import persistence
 from stc_core.errors import StcError
@@ -93,6 +94,25 @@ def test_another_format_is_refused(tmp_path):
         StcError, match=r"expected format 1 or 2; got 99.*Train it again"
     ):
         persistence.load_classifier(tmp_path)
+
+
+def test_a_classifier_of_format_1_is_still_read(tmp_path):
+    """It kept kinds and poolings by their position, and had no names of them."""
+    before = head()
+    kinds, poolings = ("resid", "mlp"), ("first", "last", "max", "mean")
+    positions = [
+        (f.site.layer, kinds.index(f.site.kind), poolings.index(f.pooling), f.index)
+        for f in before.features
+    ]
+    written(tmp_path)
+    path = tmp_path / "head.safetensors"
+    tensors = load_file(path) | {"features": np.array(positions, np.int32)}
+    save_file(tensors, path)
+    about = tmp_path / "classifier.json"
+    about.write_text(json.dumps({**json.loads(about.read_text()), "format": 1}))
+    found = persistence.load_classifier(tmp_path)[0]
+    assert found.features == before.features
+    np.testing.assert_array_equal(found.weight, before.weight)
 
 
 def test_a_cut_file_of_weights_is_refused(tmp_path):

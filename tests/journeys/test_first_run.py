@@ -264,7 +264,7 @@ def a_draft_stays_and_the_way_up_leaves_text_and_places(trained: Run, page: Page
     assert query(page, "text") == SENTENCE and "neuron=" in page.url
     page.get_by_label("Your text").fill("a draft")
     page.get_by_text("Each of the likeliest classes").click()
-    page.get_by_text("less likely classes are left out").wait_for()
+    page.get_by_text("less likely classes are not shown").wait_for()
     assert settled(page).get_by_label("Your text").input_value() == "a draft"
     main = page.get_by_test_id("stMain")
     main.get_by_role("link", name=trained.name, exact=True).click()

@@ -124,7 +124,7 @@ def test_a_classifier_by_a_pooling_that_is_gone_is_refused(
 
 
 def test_a_name_that_no_pooling_has_is_refused():
-    with pytest.raises(StcError, match=r"poolings.*one of first, last, max, mean"):
+    with pytest.raises(StcError, match=r"poolings.*some of first, last, max, mean"):
         TrainConfig(poolings=("second",))
 
 

@@ -7,15 +7,16 @@ import streamlit as st
 
 from stc_core.analysis.comparison import class_differences, match_texts, on_test
 from stc_core.analysis.run_cards import Card, card
+from stc_core.runs.layout import RunFile
 from stc_core.runs.run import Run, list_runs
 from ui.cache.run_files import read, stamp
 
 
 def cards() -> list[Card]:
     """A card of each finished run, newest first."""
-    finished = (run for run in list_runs() if run.done and run.has("report.json"))
+    finished = (run for run in list_runs() if run.done and run.has(RunFile.REPORT))
     return [
-        _card(str(run.folder), run.name, stamp(run.folder / "metrics.json"))
+        _card(str(run.folder), run.name, stamp(run.folder / RunFile.METRICS))
         for run in finished
     ]
 
@@ -40,7 +41,7 @@ def class_gaps(run: Run, other: Run) -> pd.DataFrame:
 
 
 def _key(run: Run, other: Run) -> tuple[str, str, int, int]:
-    written = [stamp(each.folder / "predictions.parquet") for each in (run, other)]
+    written = [stamp(each.folder / RunFile.PREDICTIONS) for each in (run, other)]
     return str(run.folder), str(other.folder), written[0], written[1]
 
 
@@ -64,7 +65,7 @@ def widths(run: Run) -> dict[str, int]:
 
     Empty if the run does not say.
     """
-    path = run.folder / "salience.safetensors"
+    path = run.folder / RunFile.SALIENCE
     return _widths(str(path), stamp(path)) if path.is_file() else {}
 
 

@@ -24,6 +24,7 @@ from stc_core.interpret.related_neurons import (
     same_in,
     sample_rows,
 )
+from stc_core.runs.layout import RunFile
 from stc_core.runs.run import Run, list_runs
 from ui.cache.run_files import (
     classifier,
@@ -40,7 +41,7 @@ MOST_RUNS = 30
 
 def has_neurons(run: Run) -> bool:
     """True if `run` kept single neurons; a run that reads by attention keeps none."""
-    return run.has("neurons.parquet") and run.has("activations.npy")
+    return run.has(RunFile.NEURONS) and run.has(RunFile.ACTIVATIONS)
 
 
 def has_readout(run: Run) -> bool:

@@ -17,6 +17,7 @@ from stc_core.classifiers.predict_table import LABEL_COLUMN
 from stc_core.interpret.exemplars import activations_by_token as token_values_of
 from stc_core.interpret.explanation import Token
 from stc_core.runs.annotations import read_about
+from stc_core.runs.layout import RunFile
 from stc_core.runs.run import Run
 from stc_core.types import Site
 
@@ -34,20 +35,20 @@ def stamp(path: Path) -> int:
 
 
 _FILES = {
-    "report": "report.json",
-    "metrics": "metrics.json",
-    "variability": "variability.json",
-    "tuning": "tuning.json",
-    "probes": "probes.parquet",
-    "by_class": "classes.parquet",
-    "control": "control.parquet",
-    "levels": "levels.parquet",
-    "replies": "replies.parquet",
-    "neurons": "neurons.parquet",
-    "curves": "curves.parquet",
-    "frontier": "frontier.parquet",
-    "predictions": "predictions.parquet",
-    "corpus": "corpus.parquet",
+    "report": RunFile.REPORT,
+    "metrics": RunFile.METRICS,
+    "variability": RunFile.VARIABILITY,
+    "tuning": RunFile.TUNING,
+    "probes": RunFile.PROBES,
+    "by_class": RunFile.CLASSES,
+    "control": RunFile.CONTROL,
+    "levels": RunFile.LEVELS,
+    "replies": RunFile.REPLIES,
+    "neurons": RunFile.NEURONS,
+    "curves": RunFile.CURVES,
+    "frontier": RunFile.FRONTIER,
+    "predictions": RunFile.PREDICTIONS,
+    "corpus": RunFile.CORPUS,
 }
 
 
@@ -82,7 +83,7 @@ def _own(shared: pd.DataFrame) -> pd.DataFrame:
 
 def classifier(run: Run) -> Any:
     """The classifier of `run`, kept in memory so that one text is answered at once."""
-    return _classifier(str(run.folder), stamp(run.folder / "metrics.json"))
+    return _classifier(str(run.folder), stamp(run.folder / RunFile.METRICS))
 
 
 @st.cache_resource(max_entries=2, show_spinner="Loading the classifier …")
@@ -97,7 +98,7 @@ def neuron_reader(run: Run) -> Any:
     """
     if not spells_labels(run):
         return classifier(run)
-    return _sparse(str(run.folder), stamp(run.folder / "metrics.json"))
+    return _sparse(str(run.folder), stamp(run.folder / RunFile.METRICS))
 
 
 def spells_labels(run: Run) -> bool:
@@ -119,7 +120,7 @@ def wait_for_reader(run: Run) -> bool:
     Otherwise a thread goes on loading it. That may take some seconds, as the first load
     of a server imports torch.
     """
-    written = stamp(run.folder / "metrics.json")
+    written = stamp(run.folder / RunFile.METRICS)
     loading = _opening(str(run.folder), written, spells_labels(run))
     wait([loading], PATIENCE_S)
     return loading.done()
@@ -153,7 +154,7 @@ def _examples(folder: str, written: int, _run: Run) -> pd.DataFrame:
 
 def examples(run: Run) -> pd.DataFrame:
     """The texts of `run` with their predictions, ready to filter."""
-    written = stamp(run.folder / "predictions.parquet")
+    written = stamp(run.folder / RunFile.PREDICTIONS)
     return _own(_examples(str(run.folder), written, run))
 
 
@@ -170,7 +171,7 @@ def _of_tables(run: Run) -> tuple[str, tuple[int, ...]]:
     """The folder of `run`, and when the run and its tables were last written."""
     data = run.config.data
     tables = [Path(path) for path in (data.path, data.test_path) if path]
-    paths = [run.folder / "predictions.parquet", *tables]
+    paths = [run.folder / RunFile.PREDICTIONS, *tables]
     return str(run.folder), tuple(stamp(path) for path in paths)
 
 
@@ -206,7 +207,7 @@ def _slice_table(
 
 def mislabelled_texts(run: Run) -> pd.DataFrame:
     """The texts of `run` that are likely mislabelled."""
-    return _mislabelled(str(run.folder), stamp(run.folder / "metrics.json"), run)
+    return _mislabelled(str(run.folder), stamp(run.folder / RunFile.METRICS), run)
 
 
 @st.cache_data(max_entries=8, show_spinner="Checking each label …")
@@ -218,7 +219,7 @@ def _mislabelled(folder: str, written: int, _run: Run) -> pd.DataFrame:
 
 def explain_text(run: Run, text: str) -> dict[str, Any]:
     """The explanation of `text` by the classifier of `run`."""
-    return _explain(str(run.folder), stamp(run.folder / "metrics.json"), text, run)
+    return _explain(str(run.folder), stamp(run.folder / RunFile.METRICS), text, run)
 
 
 @st.cache_data(max_entries=64, show_spinner="Explaining …")
@@ -228,7 +229,7 @@ def _explain(folder: str, written: int, text: str, _run: Run) -> dict[str, Any]:
 
 def gradients(run: Run, text: str, label: str) -> dict[str, Any]:
     """The integrated gradients of `text` for the class `label`, by the classifier."""
-    written = stamp(run.folder / "metrics.json")
+    written = stamp(run.folder / RunFile.METRICS)
     return _gradients(str(run.folder), written, text, label, run)
 
 
@@ -245,7 +246,7 @@ def token_values(
     run: Run, site: str, index: int, texts: Sequence[str]
 ) -> list[list[Token]]:
     """The activation of neuron `index` at `site` on each token of `texts`."""
-    written = stamp(run.folder / "metrics.json")
+    written = stamp(run.folder / RunFile.METRICS)
     return _token_values(str(run.folder), written, site, index, tuple(texts), run)
 
 

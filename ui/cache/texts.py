@@ -6,6 +6,7 @@ import numpy as np
 import streamlit as st
 
 from stc_core.analysis.examples import place_in_words
+from stc_core.runs.layout import RunFile
 from stc_core.runs.run import Run
 from ui.cache.run_files import read, stamp
 
@@ -57,4 +58,4 @@ def texts_of(run: Run) -> _Texts:
 
 def run_key(run: Run) -> tuple[str, int]:
     """The cache key of everything read from `run`; it changes when the run changes."""
-    return str(run.folder), stamp(run.folder / "metrics.json")
+    return str(run.folder), stamp(run.folder / RunFile.METRICS)

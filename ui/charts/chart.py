@@ -7,6 +7,7 @@ from typing import Any
 import plotly.graph_objects as go
 
 from stc_core.figures.tuning import nu_curve
+from stc_core.runs.layout import RunFile
 from stc_core.runs.run import Run
 from ui.cache.run_files import read
 from ui.charts.plot import plot
@@ -44,7 +45,7 @@ def _move(
 def variability_chart(run: Run) -> None:
     """Draw nu by layer, with the layer of the context and the tuned blocks marked."""
     variability = read(run, "variability")
-    metrics = read(run, "metrics") if run.has("metrics.json") else {}
+    metrics = read(run, "metrics") if run.has(RunFile.METRICS) else {}
     figure = nu_curve(
         variability["nu"],
         best=variability["best_layer"],

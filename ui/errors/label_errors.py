@@ -7,6 +7,7 @@ from streamlit.delta_generator import DeltaGenerator
 from stc_core.display import count
 from stc_core.errors import StcError
 from stc_core.figures.token_heatmap import coloured
+from stc_core.runs.layout import RunFile
 from stc_core.runs.run import Run
 from ui.cache.run_files import mislabelled_texts
 from ui.cache.texts import texts_of
@@ -49,7 +50,7 @@ def mislabelled_rows(run: Run) -> None:
     """Show the rows whose label is likely wrong, once the user asks for them."""
     st.markdown("#### Likely mislabelled")
     key = f"_mislabelled_{run.folder.name}"
-    if not run.has("activations.npy"):
+    if not run.has(RunFile.ACTIVATIONS):
         recipe = run.config.train.recipe
         st.info(
             f"Runs of the recipe {recipe} keep no neurons, so their labels cannot be "

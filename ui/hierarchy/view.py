@@ -17,6 +17,7 @@ from stc_core.config import RunConfig, TrainConfig, TuneConfig
 from stc_core.display import interval, percent
 from stc_core.figures.hierarchy import confusion_map, level_curves, tree_figure
 from stc_core.runs import jobs
+from stc_core.runs.layout import RunFile
 from stc_core.runs.run import Run
 from ui.cache.run_files import read
 from ui.charts.chart import chart
@@ -191,7 +192,7 @@ def offer_levels(run: Run) -> None:
 
     If the table has one column of labels, say how to choose more, and stop the page.
     """
-    labels = read(run, "report").columns.labels if run.has("report.json") else ()
+    labels = read(run, "report").columns.labels if run.has(RunFile.REPORT) else ()
     if len(labels) < 2:
         empty_state(
             "No levels in this run",

@@ -19,6 +19,7 @@ from stc_core.figures.frontier import (
 from stc_core.figures.trade import depth_curve, neuron_curve
 from stc_core.frames import records
 from stc_core.runs import jobs
+from stc_core.runs.layout import RunFile
 from stc_core.runs.run import Run
 from ui.cache.run_files import read
 from ui.charts.chart import chart
@@ -51,7 +52,7 @@ def show_trade(run: Run, metric: Any) -> None:
 
 def show_cheaper(run: Run, metric: Any) -> None:
     """Draw accuracy against cost, and sliders for the depth and the neurons."""
-    if not run.has("frontier.parquet") or run.config.train.recipe != "stc":
+    if not run.has(RunFile.FRONTIER) or run.config.train.recipe != "stc":
         return
     options = read(run, "frontier")
     st.subheader("What a cheaper classifier gives", anchor=False)

@@ -18,6 +18,7 @@ from stc_core.figures.attention import layer_shares
 from stc_core.figures.layers import layer_curves, reference_lines
 from stc_core.metrics.scores import Metric
 from stc_core.poolings import POOLING_RULES
+from stc_core.runs.layout import RunFile
 from stc_core.runs.run import Run
 from stc_core.types import SITE_KINDS
 from ui.cache.run_files import read
@@ -106,7 +107,7 @@ def controls(run: Run, probes: pd.DataFrame) -> Wish:
     No choice of sites or poolings means all of them.
     """
     row = st.container(horizontal=True, vertical_alignment="top", gap="medium")
-    by_class = run.has("classes.parquet")
+    by_class = run.has(RunFile.CLASSES)
     classes = read(run, "metrics")["classes"] if by_class else []
     score = choose_score([name for name in SCORES if by_class or name != "auc"], row)
     with row.container(width=190, height=FIELD, border=False):
@@ -117,7 +118,7 @@ def controls(run: Run, probes: pd.DataFrame) -> Wish:
             format_func=lambda name: name or _ALL,
             placeholder=_ALL,
         )
-    of_all = label is None and score != "auc" and run.has("control.parquet")
+    of_all = label is None and score != "auc" and run.has(RunFile.CONTROL)
     shown: Any = pick(
         "shown",
         "Show",
@@ -168,9 +169,9 @@ def show_curves(run: Run, probes: pd.DataFrame, wish: Wish) -> None:
             probes["kind"].isin(wish.kinds) & probes["pooling"].isin(wish.poolings)
         ],
         wish.score,
-        by_class=read(run, "by_class") if run.has("classes.parquet") else None,
+        by_class=read(run, "by_class") if run.has(RunFile.CLASSES) else None,
         label=wish.label,
-        control=read(run, "control") if run.has("control.parquet") else None,
+        control=read(run, "control") if run.has(RunFile.CONTROL) else None,
         selectivity=wish.shown == "selectivity",
     )
     if points.empty:
@@ -198,7 +199,7 @@ def show_curves(run: Run, probes: pd.DataFrame, wish: Wish) -> None:
 
 def show_spread(run: Run) -> None:
     """Draw the variability of the hidden states, which needs no probe."""
-    if not run.has("variability.json"):
+    if not run.has(RunFile.VARIABILITY):
         return
     st.subheader("How well each layer separates the classes", anchor=False)
     variability_chart(run)

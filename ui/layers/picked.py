@@ -11,6 +11,7 @@ from stc_core.analysis.frontier_reasons import near_options, points, reasons
 from stc_core.analysis.layer_scores import best_probes
 from stc_core.display import percent
 from stc_core.metrics.scores import METRICS, Metric
+from stc_core.runs.layout import RunFile
 from stc_core.runs.run import Run
 from stc_core.selection.frontier import Option
 from ui.cache.run_files import read
@@ -112,7 +113,7 @@ def _sentences(
 
 def _kept(run: Run, which: str, top: pd.Series) -> tuple[int, str]:
     """The number of kept neurons in the chosen layer or probe, also in words."""
-    if not run.has("neurons.parquet"):
+    if not run.has(RunFile.NEURONS):
         return 0, ""
     neurons = read(run, "neurons")
     is_here = neurons["layer"] == top["layer"]

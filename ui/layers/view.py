@@ -3,6 +3,7 @@
 import streamlit as st
 
 from stc_core.analysis.summary import layer_story
+from stc_core.runs.layout import RunFile
 from ui.cache.run_files import read
 from ui.layers.cheaper import CHEAPER_BY, show_cheaper, show_trade
 from ui.layers.curves import (
@@ -49,7 +50,7 @@ def show_page() -> None:
             choose_score(CHEAPER_BY)
             show_trade(run, metric)
             show_cheaper(run, metric)
-            if run.has("frontier.parquet"):
+            if run.has(RunFile.FRONTIER):
                 options = read(run, "frontier")
                 show_numbers(options, f"{run.folder.name}_cheaper", options)
     report_button(run)

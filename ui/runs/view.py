@@ -8,6 +8,7 @@ import streamlit as st
 from stc_core.display import count, size
 from stc_core.runs import jobs, queue, trash
 from stc_core.runs.annotations import read_about, rename, tag
+from stc_core.runs.layout import RunFile
 from stc_core.runs.listing import (
     ListedRun,
     RunOrder,
@@ -38,7 +39,7 @@ _ORDERS = {
     "disk": "Disk used",
 }
 ROW_PX, MOST_ROWS = 35, 14
-_PARTS = ("config.json", "status.json", "about.json", "metrics.json")
+_PARTS = (RunFile.CONFIG, RunFile.STATUS, "about.json", RunFile.METRICS)
 WAY = {"stc": LAYERS, "variability": ADAPT, "hierarchy": HIERARCHY}
 
 
@@ -200,7 +201,7 @@ def actions(run: Run, listed: ListedRun) -> None:
         rename_form(run)
     with st.popover("Duplicate", icon=":material/content_copy:"):
         duplicate_form(run)
-    log = run.folder / "log.txt"
+    log = run.folder / RunFile.LOG
     st.download_button(
         "Log",
         data=log.read_bytes if log.is_file() else b"",

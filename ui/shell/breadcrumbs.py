@@ -7,6 +7,7 @@ import streamlit as st
 from streamlit.components.v2 import component
 
 from stc_core.interpret.neuron_table import neuron_name, one_of
+from stc_core.runs.layout import RunFile
 from stc_core.runs.run import Run
 from ui.cache.run_files import read
 from ui.cache.texts import texts_of
@@ -74,10 +75,10 @@ def _name(run: Run, current: Context, place: Place) -> str:
         cut = "…" if len(current.text) > _SHOWN else ""
         return f"“{escape(current.text[:_SHOWN])}{cut}”"
     if place == "example":
-        has_texts = run.has("corpus.parquet")
+        has_texts = run.has(RunFile.CORPUS)
         example = int(current.example or 0)
         return texts_of(run).place(example) if has_texts else f"text {example}"
-    neurons = read(run, "neurons") if run.has("neurons.parquet") else pd.DataFrame()
+    neurons = read(run, "neurons") if run.has(RunFile.NEURONS) else pd.DataFrame()
     known = not neurons.empty and current.neuron in neurons["neuron"].to_numpy()
     name = neuron_name(one_of(neurons, int(current.neuron or 0))) if known else None
     return escape(name or f"neuron {current.neuron}")

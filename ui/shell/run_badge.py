@@ -4,6 +4,7 @@ import streamlit as st
 
 from stc_core.display import percent
 from stc_core.runs import queue, status
+from stc_core.runs.layout import RunFile
 from stc_core.runs.run import Run
 from ui.cache.run_files import read
 
@@ -37,7 +38,7 @@ def badge(run: Run) -> None:
 def headline(run: Run) -> tuple[str, str, str]:
     """Test accuracy, neurons kept and layers read; dashes while there is no result."""
     # An active run may already have written some of these numbers.
-    if state(run) != "done" or not run.has("metrics.json"):
+    if state(run) != "done" or not run.has(RunFile.METRICS):
         return ("–", "–", "–")
     metrics = read(run, "metrics")
     neurons, layers = metrics["neurons"], metrics["layers"]

@@ -43,7 +43,7 @@ from stc_core.recipes.ending import (
 )
 from stc_core.recipes.results import evaluate, task_of
 from stc_core.recipes.tables import prediction_table
-from stc_core.runs import layout
+from stc_core.runs.layout import SPARSE, RunFile
 from stc_core.runs.run import Run
 from stc_core.runs.writer import RunWriter
 from stc_core.selection.baselines import Guess, score_baseline
@@ -52,7 +52,7 @@ from stc_core.tuning.language_model import check_language
 from stc_core.tuning.session import CHECKPOINTS, TuningSession, load_untuned
 from stc_core.types import Site
 
-_SPARSE = ("neurons.parquet", "activations.npy", *layout.SPARSE)
+_SPARSE = (RunFile.NEURONS, RunFile.ACTIVATIONS, *SPARSE)
 """Files of the sparse half that a run by attention does not have."""
 SOME = 2000
 """Explanations compare a text with the mean of this many training rows."""
@@ -96,9 +96,7 @@ def tune_attention(config: RunConfig, writer: RunWriter) -> None:
     wanted = set(SparsifyThenClassify().get_params()) - {"backbone"}
     params = settings.model_dump(mode="json", include=wanted)
     reader.save(writer.folder / "model", params=params)
-    writer.write_frames(
-        "predictions.parquet", prediction_frames(reader, corpus, logits)
-    )
+    writer.write_frames(RunFile.PREDICTIONS, prediction_frames(reader, corpus, logits))
     held = Fitted(found.head, (), {}, logits[task.validation])
     test = corpus.rows("test")
     after = evaluate(corpus, task, held, logits[test], settings.seed)

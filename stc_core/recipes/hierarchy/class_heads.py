@@ -27,6 +27,7 @@ from stc_core.recipes.hierarchy.training import (
     LevelPlan,
     TrainedHierarchy,
 )
+from stc_core.runs.layout import RunFile
 from stc_core.tuning.session import class_weights_of, keep_tuned
 from stc_core.types import Feature
 
@@ -89,10 +90,10 @@ class LevelReadings(NamedTuple):
 
 
 def read_levels(
-    climbed: TrainedHierarchy, training: HierarchyTraining
+    trained: TrainedHierarchy, training: HierarchyTraining
 ) -> LevelReadings:
     """Read all levels in one pass over the texts; write the finest activations."""
-    heads, texts, writer = climbed.heads, training.corpus.texts, training.writer
+    heads, texts, writer = trained.heads, training.corpus.texts, training.writer
     tree = training.levels.tree
     features: list[Feature] = [f for head in heads for f in head.features]
     ends = np.cumsum([len(head.features) for head in heads])[:-1]
@@ -103,25 +104,25 @@ def read_levels(
         size = block_rows(len(features))
         for start in range(0, n, size):
             places = np.arange(start, min(start + size, n))
-            X = extract_features(climbed.backbone, texts.at(places), features)
+            X = extract_features(trained.backbone, texts.at(places), features)
             *inner, top = np.split(X, ends, axis=1)
             for level, x in enumerate(inner):
                 coarse[level].append(tree.grouped(level, heads[level].logits(x)))
             yield top
             writer.progress(int(places[-1]) + 1, n)
 
-    finest = write_rows(writer.folder / "activations.npy", blocks(), n=n, width=width)
+    finest = write_rows(writer.folder / RunFile.ACTIVATIONS, blocks(), n=n, width=width)
     return LevelReadings(tuple(np.concatenate(parts) for parts in coarse), finest)
 
 
 def finalise_hierarchy(
-    climbed: TrainedHierarchy, read: LevelReadings, levels: Levels
+    trained: TrainedHierarchy, read: LevelReadings, levels: Levels
 ) -> tuple[HierarchicalClassifier, LevelReadings, list[float]]:
     """The classifier with a temperature for each level, from validation."""
     task, tree = levels.tasks[0], levels.tree
     values = np.load(read.finest.path, mmap_mode="r")
     some = np.asarray(values[some_rows(task.train)], np.float32)
-    heads = [*climbed.heads[:-1], rescale_head(climbed.heads[-1], some)]
+    heads = [*trained.heads[:-1], rescale_head(trained.heads[-1], some)]
     held = read.logits(heads, task.validation)
     known = levels.codes[task.validation]
     temperatures = [
@@ -131,6 +132,6 @@ def finalise_hierarchy(
     heads[-1] = heads[-1].cooled(temperatures[-1])
     coarse = tuple(x / t for x, t in zip(read.coarse, temperatures, strict=False))
     classifier = HierarchicalClassifier(
-        climbed.backbone, tree, heads, levels.columns, temperatures=temperatures[:-1]
+        trained.backbone, tree, heads, levels.columns, temperatures=temperatures[:-1]
     )
     return classifier, read._replace(coarse=coarse), temperatures

@@ -50,12 +50,11 @@ from stc_core.recipes.hierarchy.training import (
 from stc_core.recipes.hierarchy.word_heads import train_word_heads
 from stc_core.recipes.hierarchy.word_module import copied_word_head
 from stc_core.recipes.tables import neuron_table
-from stc_core.runs import layout
+from stc_core.runs.layout import SPARSE, RunFile
 from stc_core.runs.run import Run
 from stc_core.runs.writer import RunWriter
 from stc_core.tuning.session import load_untuned
 
-RUNGS, WRITTEN = "levels.parquet", "replies.parquet"
 _HEAD_ROWS = 2000
 
 
@@ -91,9 +90,9 @@ def tune_hierarchy(config: RunConfig, writer: RunWriter) -> None:
     parts = tuple(corpus.columns.written)
     plan = plan_levels(base, probes, levels, settings, above=len(parts))
     table = level_probe_table(probes, levels, base, store, layers=plan.layers)
-    writer.write_frame(RUNGS, table)
+    writer.write_frame(RunFile.LEVELS, table)
     del base
-    for name in layout.SPARSE:
+    for name in SPARSE:
         (writer.folder / name).unlink(missing_ok=True)
     places = ", ".join(
         f"{column} at layer {layer}"
@@ -107,7 +106,7 @@ def tune_hierarchy(config: RunConfig, writer: RunWriter) -> None:
         metrics = word_head_metrics(training, plan, head, before)
     baselines = {**before["baselines"]}
     metrics["baselines"] = baselines
-    writer.write_json("metrics.json", metrics)
+    writer.write_json(RunFile.METRICS, metrics)
     true = levels.codes[corpus.rows("test")]
     for name, (nodes, said, seconds) in level_baselines(
         training, plan, probes, head
@@ -195,7 +194,7 @@ def word_head_metrics(
     texts = list(training.corpus.texts)
     every = classifier.answer(texts, progress=writer.progress)
     frame = prediction_frame(classifier, every, training, np.arange(len(texts)))
-    writer.write_frame("predictions.parquet", frame)
+    writer.write_frame(RunFile.PREDICTIONS, frame)
 
     def way(rows: Int[np.ndarray, " some"]) -> Descent:
         return Descent(every.nodes[rows], tuple(share[rows] for share in every.shares))
@@ -208,7 +207,7 @@ def word_head_metrics(
         assert isinstance(classifier, ReplyingClassifier), type(classifier)
         writer.phase("report", message="what is written")
         scores, frame = score_replies(classifier, replies, training)
-        writer.write_frame(WRITTEN, frame)
+        writer.write_frame(RunFile.REPLIES, frame)
         metrics["test"]["generation"] = scores
         metrics["hierarchy"]["parts"] = list(replies.parts)
     return metrics
@@ -239,7 +238,7 @@ def write_classifier(
     classifier.save(
         writer.folder / "model", params=settings.model_dump(mode="json", include=wanted)
     )
-    writer.write_frame("neurons.parquet", neuron_table(classifier.head_))
+    writer.write_frame(RunFile.NEURONS, neuron_table(classifier.head_))
 
     def frames():
         for part, X in read.finest.blocks():
@@ -249,7 +248,7 @@ def write_classifier(
                 classifier, descend(classifier.tree_, logits), training, rows
             )
 
-    writer.write_frames("predictions.parquet", frames())
+    writer.write_frames(RunFile.PREDICTIONS, frames())
 
 
 def prediction_frame(

@@ -29,7 +29,7 @@ def rows_to_write(training: HierarchyTraining) -> Int[np.ndarray, " some"]:
 
 
 def score_replies(
-    author: ReplyingClassifier, replies: Replies, training: HierarchyTraining
+    classifier: ReplyingClassifier, replies: Replies, training: HierarchyTraining
 ) -> tuple[dict[str, Any], pd.DataFrame]:
     """The scores for `test.generation` in metrics.json, and the replies, one row each.
 
@@ -39,9 +39,9 @@ def score_replies(
     """
     rows, began = rows_to_write(training), time.monotonic()
     texts = list(training.corpus.texts.at(rows))
-    written = author.write(texts, progress=training.writer.progress)
+    written = classifier.write(texts, progress=training.writer.progress)
     frame = pd.DataFrame(
-        {"row": rows, "label": author.classes_[written.way.nodes[:, -1]]}
+        {"row": rows, "label": classifier.classes_[written.way.nodes[:, -1]]}
     )
     for part in replies.parts:
         true = series(training.corpus.frame, part).to_numpy(dtype=object)[rows]
@@ -49,7 +49,7 @@ def score_replies(
         frame[f"written_{part}"] = written.parts[part]
     scores = {
         "n": len(rows),
-        **perplexities(author, replies, training, rows, written),
+        **perplexities(classifier, replies, training, rows, written),
         **text_scores(frame, replies.parts),
         "bleu_2_borrowed": borrow_speller(training, rows, written),
         "length": replies.length,
@@ -75,16 +75,16 @@ def text_scores(frame: pd.DataFrame, parts: tuple[str, ...]) -> dict[str, Any]:
 
 
 def perplexities(
-    author: ReplyingClassifier,
+    classifier: ReplyingClassifier,
     replies: Replies,
     training: HierarchyTraining,
     rows: Int[np.ndarray, " some"],
     written: Written,
 ) -> dict[str, float]:
     """Perplexities of the true replies, after true labels and after decoded labels."""
-    speller, true = author.speller_, training.levels.codes[rows, -1]
+    speller, true = classifier.speller_, training.levels.codes[rows, -1]
     end = [speller.names.end]
-    ids = author.backbone_.tokenize(list(training.corpus.texts.at(rows))).ids
+    ids = classifier.backbone_.tokenize(list(training.corpus.texts.at(rows))).ids
     found = {}
     for name, leaves in (
         ("perplexity", true),
@@ -98,10 +98,14 @@ def perplexities(
                 tails[:-1] = [np.array([*one, *end]) for one in before]
             scripts.append(
                 script_of(
-                    ids[place], int(leaf), tails, tree=author.tree_, names=speller.names
+                    ids[place],
+                    int(leaf),
+                    tails,
+                    tree=classifier.tree_,
+                    names=speller.names,
                 )
             )
-        last = len(author.layers_) - 1
+        last = len(classifier.layers_) - 1
         found[name] = token_losses(speller, scripts, last).perplexity
     return found
 

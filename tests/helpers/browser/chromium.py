@@ -1,7 +1,7 @@
 """Which Chromium the browser tests use, and a way to get one.
 
-`python tests/chromium.py` looks for one that starts; where there is none it asks
-Playwright, then the system's package manager, for one. It never fails: without a
+`python tests/helpers/browser/chromium.py` looks for one that starts; where there is none
+it asks Playwright, then the system's package manager, for one. It never fails: without a
 browser the browser tests are skipped, and all others run.
 """
 

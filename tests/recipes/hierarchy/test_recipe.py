@@ -164,7 +164,7 @@ def test_a_run_that_was_cut_off_among_the_baselines_goes_on(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(recipe, "rivals", cut)
+        patch.setattr(recipe, "level_baselines", cut)
         with pytest.raises(KeyboardInterrupt):
             trained(tmp_path, 2)
     folder = tmp_path / "run"
