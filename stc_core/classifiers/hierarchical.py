@@ -1,8 +1,8 @@
 """A hierarchical classifier: each level of labels is read at its own layer.
 
 The tuned backbone also contains the heads of the coarse levels and passes their output
-to the blocks above (class_guides.py). Here these heads are read, so a coarse answer runs
-only the lower blocks.
+to the blocks above (class_guides.py). Here these heads are read, so a coarse answer
+runs only the lower blocks.
 """
 
 from collections.abc import Sequence

@@ -1,8 +1,8 @@
 """Which Chromium the browser tests use, and a way to get one.
 
-`python tests/helpers/browser/chromium.py` looks for one that starts; where there is none
-it asks Playwright, then the system's package manager, for one. It never fails: without a
-browser the browser tests are skipped, and all others run.
+`python tests/helpers/browser/chromium.py` looks for one that starts; where there is
+none it asks Playwright, then the system's package manager, for one. It never fails:
+without a browser the browser tests are skipped, and all others run.
 """
 
 import os
