@@ -2,7 +2,12 @@
 
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import AfterValidator, Field, field_validator
+from pydantic import (
+    AfterValidator,
+    Field,
+    field_validator,
+    model_validator,
+)
 
 from stc_core.frozen import Frozen, OneOf, Words
 from stc_core.poolings import POOLING_RULES
@@ -32,7 +37,7 @@ def _once(values: tuple[_T, ...]) -> tuple[_T, ...]:
 def _most(value: int | None, info: Any) -> int | None:
     """The limit of neurons, which must not be below the number that is asked for."""
     budget = info.data.get("budget")
-    if None not in (value, budget) and value < budget and not _is_kept(info):
+    if None not in (value, budget) and value < budget:
         raise ValueError(f"none, or {budget:,} or more, as the budget is {budget:,}")
     return value
 
@@ -152,6 +157,16 @@ class TrainConfig(Frozen):
 
     `budget` is the number of neurons to keep, `max_neurons` the largest number to keep.
     """
+
+    @model_validator(mode="before")
+    @classmethod
+    def _smaller_of_both(cls, values: Any, info: Any) -> Any:
+        """A run made earlier may have a budget above its limit: the limit counted."""
+        if not (_is_kept(info) and isinstance(values, dict)):
+            return values
+        budget, most = values.get("budget"), values.get("max_neurons")
+        above = isinstance(budget, int) and isinstance(most, int) and budget > most
+        return {**values, "budget": most} if above else values
 
     recipe: Literal["stc", "variability", "hierarchy", "attention"] = "stc"
     preset: Literal["stc", "spin"] = "stc"

@@ -35,8 +35,19 @@ class StcError(ValueError):
         super().__init__(f"{message} {remedy}" if remedy else message)
 
     def __reduce__(self):
-        return (_rebuild, (self.where, self.expected, self.got, self.remedy))
+        facts = (self.where, self.expected, self.got, self.remedy)
+        return (_rebuild, (type(self), *facts))
 
 
-def _rebuild(where: str, expected: str | None, got: str | None, remedy: str | None):
-    return StcError(where, expected=expected, got=got, remedy=remedy)
+def _rebuild(
+    kind: type[StcError],
+    where: str,
+    expected: str | None,
+    got: str | None,
+    remedy: str | None,
+) -> StcError:
+    return kind(where, expected=expected, got=got, remedy=remedy)
+
+
+class MemoryShortage(StcError):
+    """There is too little memory now; there may be enough once other work ends."""

@@ -7,9 +7,6 @@ saved classifiers and the app take it from there. Nothing here loads torch.
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-import numpy as np
-from jaxtyping import Float
-
 Pooling = str
 """The name of a pooling, a key of `POOLING_RULES`."""
 
@@ -28,8 +25,13 @@ class PoolingRule(NamedTuple):
 
     over_tokens: Callable[[Any, Any], object]
     with_mask: Callable[[Any, Any], Any]
-    shares: Callable[[Float[np.ndarray, " pos"]], Float[np.ndarray, " pos"]]
+    shares: Callable[[Any], Any]
     sentence: str
+
+    def value(self, values: Any) -> float:
+        """The pooled value of one neuron; tokens without a share do not matter."""
+        shares = self.shares(values)
+        return float(shares[shares != 0] @ values[shares != 0])
 
 
 def _first_with_mask(hidden: Any, mask: Any) -> Any:
@@ -64,17 +66,23 @@ def _mean_with_mask(hidden: Any, mask: Any) -> Any:
     return total / mask.sum(1, keepdim=True)
 
 
-def _all_at(
-    position: Callable[[Float[np.ndarray, " pos"]], int],
-) -> Callable[[Float[np.ndarray, " pos"]], Float[np.ndarray, " pos"]]:
+def _all_at(position: Callable[[Any], int]) -> Callable[[Any], Any]:
     """The shares of a pooling that takes the value of one token."""
 
-    def shares(values: Float[np.ndarray, " pos"]) -> Float[np.ndarray, " pos"]:
+    def shares(values: Any) -> Any:
+        import numpy as np
+
         weights = np.zeros(len(values))
         weights[position(values)] = 1
         return weights
 
     return shares
+
+
+def _equal_shares(values: Any) -> Any:
+    import numpy as np
+
+    return np.full(len(values), 1 / len(values))
 
 
 POOLING_RULES: dict[Pooling, PoolingRule] = {
@@ -99,7 +107,7 @@ POOLING_RULES: dict[Pooling, PoolingRule] = {
     "mean": PoolingRule(
         _mean_over_tokens,
         _mean_with_mask,
-        lambda values: np.full(len(values), 1 / len(values)),
+        _equal_shares,
         "The number on the left is the average over all tokens.",
     ),
 }

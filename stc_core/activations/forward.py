@@ -13,7 +13,7 @@ from jaxtyping import Int
 
 from stc_core.backbone.backbone import Backbone
 from stc_core.backbone.batches import batch_stop, shards
-from stc_core.errors import StcError
+from stc_core.errors import MemoryShortage
 from stc_core.memory import release_memory
 from stc_core.types import PooledSite
 
@@ -56,10 +56,10 @@ class BatchBudget:
     def halve(self, n_texts: int, length: int) -> None:
         """Halve the limit after a batch that failed, with a note.
 
-        StcError if the batch was a single text.
+        MemoryShortage if the batch was a single text.
         """
         if n_texts == 1:
-            raise StcError(
+            raise MemoryShortage(
                 "out of memory",
                 expected=f"enough device memory for one text of {length} tokens",
                 remedy="Lower max_length, choose a smaller backbone or use the CPU.",

@@ -7,6 +7,7 @@ the estimates.
 """
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -58,9 +59,10 @@ def likely_mislabelled(run: Run, *, seed: int = 0) -> pd.DataFrame:
             got=f"a run of the recipe {run.config.train.recipe}, which keeps none",
             remedy="Train with the recipe stc on the same table.",
         )
-    rows, shares = _judged_rows(run, seed=seed)
-    corpus, names = run.corpus, np.array(run.metrics["classes"], object)
-    codes = _label_codes(run)
+    corpus, metrics = run.corpus, run.metrics
+    names = np.array(metrics["classes"], object)
+    codes = _label_codes(corpus, metrics["classes"])
+    rows, shares = _judged_rows(run, corpus, metrics, codes, seed=seed)
     suspects = _suspects(codes[rows], shares)
     at = rows[suspects["row"].to_numpy()]
     return pd.DataFrame(
@@ -76,18 +78,22 @@ def likely_mislabelled(run: Run, *, seed: int = 0) -> pd.DataFrame:
     )
 
 
-def _label_codes(run: Run) -> Int[np.ndarray, " n"]:
-    """The index of the label of each text among the classes of `run`."""
-    classes = pd.Index(run.metrics["classes"])
-    return classes.get_indexer_for(series(run.corpus, "label")).astype(np.int64)
+def _label_codes(corpus: pd.DataFrame, classes: list[str]) -> Int[np.ndarray, " n"]:
+    """The index of the label of each text among the classes of the run."""
+    positions = pd.Index(classes).get_indexer_for(series(corpus, "label"))
+    return positions.astype(np.int64)
 
 
 def _judged_rows(
-    run: Run, *, seed: int
+    run: Run,
+    corpus: pd.DataFrame,
+    metrics: dict[str, Any],
+    codes: Int[np.ndarray, " n"],
+    *,
+    seed: int,
 ) -> tuple[Int[np.ndarray, " some"], Float[np.ndarray, "some n_class"]]:
     """The rows that heads fitted without them can judge, and their probabilities."""
-    metrics, codes = run.metrics, _label_codes(run)
-    folds = folds_of(run.corpus["text"].tolist(), codes, seed=seed)
+    folds = folds_of(corpus["text"].tolist(), codes, seed=seed)
     logits, judged = out_of_fold(
         run.activations,
         codes,

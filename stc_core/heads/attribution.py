@@ -73,7 +73,7 @@ def token_shares(
 
 def _pool(a: Float[np.ndarray, " pos"], pooling: Pooling) -> float:
     a = a.astype(np.float64)
-    return float(POOLING_RULES[pooling].shares(a) @ a)
+    return POOLING_RULES[pooling].value(a)
 
 
 def _spread(

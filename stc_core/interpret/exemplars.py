@@ -152,7 +152,7 @@ def _tokens(text: str, spans: Any, values: list[float], shifted: bool) -> list[T
 def pooled_value(tokens: Sequence[Token], pooling: Pooling) -> float:
     """The pooled value of these tokens, as the head reads it, with special tokens."""
     values = np.array([token.value for token in tokens])
-    return float(POOLING_RULES[pooling].shares(values) @ values)
+    return POOLING_RULES[pooling].value(values)
 
 
 def rank_in_words(value: float, values: Float[np.ndarray, " n"]) -> str:

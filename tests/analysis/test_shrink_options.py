@@ -97,6 +97,18 @@ def test_a_limit_below_the_budget_of_the_parent_takes_its_place(parent, tmp_path
         assert (train.budget, train.max_neurons) == wanted
 
 
+def test_an_older_run_with_a_budget_above_its_limit_can_be_changed(parent, tmp_path):
+    """The limit counted: every new run from it keeps that."""
+    folder = tmp_path / "p"
+    shutil.copytree(parent.folder, folder)
+    record = json.loads((folder / "config.json").read_text("utf-8"))
+    record["train"] |= {"budget": 100, "max_neurons": 50}
+    (folder / "config.json").write_text(json.dumps(record), "utf-8")
+    train = Run.open(folder).config.train
+    assert (train.budget, train.max_neurons) == (50, 50)
+    assert train.changed(seed=3).budget == 50
+
+
 def test_a_place_off_the_frontier_is_an_error(parent):
     with pytest.raises(StcError, match="layer 1 with 7 neurons"):
         shrink_options.shrink_config(parent, option=(1, 7))

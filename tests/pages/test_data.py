@@ -9,7 +9,12 @@ from streamlit.testing.v1 import AppTest
 
 from helpers.app import PLAN, fine, said, small_csv, visit
 from stc_core.data.reading.charsets import text_codec
-from stc_core.data.uploads import list_uploads, read_choice, uploads_folder
+from stc_core.data.uploads import (
+    list_uploads,
+    read_choice,
+    uploads_folder,
+    write_choice,
+)
 from ui.cache import plans
 
 PAGE = "pages/1_Data.py"
@@ -220,6 +225,15 @@ def test_an_encoding_is_one_that_exists_and_is_found_by_what_people_call_it():
     )
     assert "iso8859-1 (latin-1)" in box.options
     assert "cp1250 (automatic)" in box.options
+
+
+def test_an_encoding_that_a_command_named_otherwise_is_shown():
+    """A run on the table may have been trained with --encoding latin-1."""
+    app = uploaded("opinie.csv", polish("cp1250"))
+    key = app.query_params["data"]
+    write_choice(key, read_choice(key).changed(encoding="latin-1"))
+    assert column(fine(visit(PAGE, data=key)), "Encoding").value == "iso8859-1"
+    assert read_choice(key).encoding == "latin-1"
 
 
 def test_an_encoding_that_cannot_be_is_said_and_not_kept():

@@ -16,7 +16,7 @@ from helpers.models.saved import saved_lm
 from stc_core.backbone.backbone import Backbone
 from stc_core.config import DataConfig, RunConfig
 from stc_core.data.uploads import find_upload, keep_upload, write_choice
-from stc_core.errors import StcError
+from stc_core.errors import MemoryShortage, StcError
 from stc_core.files import write_json
 from stc_core.paths import runs_folder
 from stc_core.runs import jobs
@@ -461,6 +461,21 @@ def test_a_setting_that_is_refused_is_said_by_its_label_beside_the_start(
     assert not can_start(app)
     offered = "Check again" in [button.label for button in app.button]
     assert offered == (label == "language")
+
+
+def test_a_lack_of_memory_now_is_said_and_the_run_may_wait_for_its_turn(
+    data, started, tmp_path, monkeypatch
+):
+    """Another run may fill the GPU while this one is asked for."""
+
+    def full(config: RunConfig) -> None:
+        raise MemoryShortage("out of memory", expected="enough device memory")
+
+    monkeypatch.setattr(plans, "expected_plan", full)
+    model = str(save_bert(tmp_path / "model"))
+    app = visit(PAGE, data=data, state={"backbone": model})
+    assert can_start(app)
+    assert "enough device memory" in plain(app.error[0].value)
 
 
 def test_a_refused_model_is_loaded_once_until_its_files_change(

@@ -123,6 +123,15 @@ def test_a_classifier_by_a_pooling_that_is_gone_is_refused(
         load_classifier(tmp_path)
 
 
+@pytest.mark.parametrize("pooling", ["first", "last", "max"])
+def test_tokens_without_a_share_do_not_matter(pooling: str):
+    """A value that is not finite elsewhere must not reach the pooled value."""
+    values = np.array([1.0, -np.inf, 2.0, -np.inf, 3.0])
+    rule = POOLING_RULES[pooling]
+    assert rule.value(values) == {"first": 1, "last": 3, "max": 3}[pooling]
+    assert rule.shares(values).tolist().count(1) == 1
+
+
 def test_a_name_that_no_pooling_has_is_refused():
     with pytest.raises(StcError, match=r"poolings.*some of first, last, max, mean"):
         TrainConfig(poolings=("second",))

@@ -86,8 +86,9 @@ def forget_plans() -> None:
 
 def _written(backbone: str) -> int:
     """When a file of the model was last written."""
-    files = [resolve(backbone), *resolve(backbone).iterdir()]
-    return max(path.stat().st_mtime_ns for path in files)
+    folder = resolve(backbone)
+    files = [path for path in folder.iterdir() if path.exists()]
+    return max(path.stat().st_mtime_ns for path in [folder, *files])
 
 
 def is_local(backbone: str) -> bool:

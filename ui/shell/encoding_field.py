@@ -63,11 +63,14 @@ def encoding_box(
     if detected.encoding is None:
         return None
     previous = read_choice(table.key).encoding
+    if previous is not None:  # a command may have said latin-1 for iso8859-1
+        previous = text_codec(previous) or previous
     if guessed_only and not detected.candidates and previous is None:
         return None
     auto = f"{detected.encoding} (automatic)"
     likely = [candidate.encoding for candidate in detected.candidates[1:]]
-    names = list(dict.fromkeys([*likely, *USUAL, *text_codecs()]))
+    kept = [previous] if previous else []
+    names = list(dict.fromkeys([*likely, *USUAL, *text_codecs(), *kept]))
     chosen = field.selectbox(
         "Encoding",
         [auto, *names],

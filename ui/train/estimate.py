@@ -6,7 +6,7 @@ import streamlit as st
 
 from stc_core.config import RunConfig, TrainConfig
 from stc_core.display import duration, size
-from stc_core.errors import StcError
+from stc_core.errors import MemoryShortage, StcError
 from ui.cache import plans
 from ui.shell.messages import show_error
 from ui.train.settings import LABELS, with_form_labels
@@ -26,6 +26,8 @@ def refusal(config: RunConfig) -> StcError | None:
         plans.check_backbone(name)
         if plans.is_local(name) and (not _is_large(name) or _is_loaded_for_it()):
             plans.expected_plan(config)
+    except MemoryShortage:
+        return None  # a run that waits for its turn may find room
     except StcError as error:
         return with_form_labels(error)
     return None

@@ -16,7 +16,7 @@ from tokenizers import Tokenizer
 
 from stc_core.backbone.loading import hub
 from stc_core.backbone.loading import loader_files as files
-from stc_core.errors import StcError
+from stc_core.errors import MemoryShortage, StcError
 
 _OURS = str(Path(__file__).parents[2])
 _LIBRARIES = re.compile(
@@ -177,9 +177,9 @@ def forward_fault(where: str, model: object, error: Exception) -> StcError:
     )
 
 
-def too_large(where: str) -> StcError:
+def too_large(where: str) -> MemoryShortage:
     """The error for a model that does not fit into memory."""
-    return StcError(
+    return MemoryShortage(
         where,
         expected="enough memory for its weights",
         got="too little memory",

@@ -87,8 +87,13 @@ class BlockCalls(NamedTuple):
     """
 
     block: Call
-    inside: Sequence[Call]
+    calls: Sequence[Call]
     down: Call | None
+
+    @property
+    def inside(self) -> list[Call]:
+        """The calls of modules inside the block."""
+        return [call for call in self.calls if self.block.contains(call)]
 
 
 def _block_output(seen: BlockCalls) -> tuple[Point, int]:
@@ -197,8 +202,7 @@ def _anatomy(
             layer = base + number
             names.append(f"{prefix}block {number}")
             ends.append(block.stop)
-            inside = [one for one in calls if block.contains(one)]
-            seen = BlockCalls(block, inside, call)
+            seen = BlockCalls(block, calls, call)
             for kind, find in SITE_FINDERS.items():
                 if (place := find(seen)) is not None:
                     points[Site(layer, kind)], widths[Site(layer, kind)] = place

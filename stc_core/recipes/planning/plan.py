@@ -61,6 +61,8 @@ def _check_settings(settings: TrainConfig, backbone: Backbone) -> None:
     if settings.recipe == "attention":
         attention.check_attention_settings(settings, backbone)
     elif settings.recipe != "stc":
+        if settings.recipe == "hierarchy":  # its levels have layers of their own
+            tune = tune.changed(layer=None)
         nu = [float(-layer) for layer in range(backbone.n_layers + 1)]
         changes_for(backbone, plan_tuning(backbone, nu, tune), tune)
 
