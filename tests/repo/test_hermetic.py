@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from helpers import hermetic
+from helpers.models import tiny
 from helpers.models.tiny import fresh_backbone, fresh_model, look_at, tiny_backbone
 
 
@@ -15,6 +16,17 @@ def test_a_shared_backbone_refuses_to_be_changed():
         tiny_backbone().device = torch.device("cuda")
     fresh_backbone().device = torch.device("cuda")
     assert tiny_backbone().device.type == "cpu"
+
+
+@torch.inference_mode()
+def test_who_asks_first_does_not_matter(monkeypatch):
+    """Weights made in inference mode could not be used for gradients later."""
+    monkeypatch.setattr(hermetic, "_WATCHED", {})
+    made = tiny._shared_backbone.__wrapped__("bert", "right")
+    assert not any(weight.is_inference() for weight in made.model.parameters())
+    model = tiny._shared_model.__wrapped__("bert")
+    assert not any(weight.is_inference() for weight in model.parameters())
+    assert any(weight.is_inference() for weight in fresh_model().parameters())
 
 
 def change_in_place(model) -> None:

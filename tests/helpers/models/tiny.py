@@ -205,7 +205,9 @@ def tiny_model(family: str = "bert") -> Any:
 
 
 @cache
+@torch.inference_mode(False)
 def _shared_model(family: str) -> Any:
+    """Its weights are ordinary ones, even if a test in inference mode asks first."""
     model = fresh_model(family)
     watch(f"model {family}", lambda: look_at(model))
     return model
@@ -323,6 +325,7 @@ def tiny_backbone(family: str = "bert", padding: Padding = "right") -> Backbone:
 
 
 @cache
+@torch.inference_mode(False)
 def _shared_backbone(family: str, padding: Padding) -> Backbone:
     tokenizer = _shared_tokenizer(padding, family in ENCODERS)
     model = _shared_model(family)
