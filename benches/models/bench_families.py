@@ -6,6 +6,7 @@ ones, and a note says that no FFN neurons are read; `refused`: a sentence says w
 `wrong` must never be. The table goes to docs/models.md, the counts to RESULTS.md.
 """
 
+import re
 import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -80,6 +81,7 @@ def judged(family: str) -> Verdict | None:
 
 def _line(error: Exception) -> str:
     first = str(error).strip().partition("\n")[0]
+    first = re.sub(r"/\S*site-packages/", "", first)  # where it is on this machine
     return f"{type(error).__name__}: {first}".replace("|", "/")[:200]
 
 
