@@ -100,7 +100,6 @@ def _wrapped(tables: dict[str, list[dict]], name: str) -> StcError:
     contents = " and ".join(
         f"{key!r} holds {count_of(len(rows), 'record')}" for key, rows in tables.items()
     )
-    fields = "field" if len(tables) == 1 else "fields"
     row = "If it is one row, put it in a list: [{...}]."
     splits = [key for key in tables if key.lower() in SPLITS]
     tests = [key for key in splits if SPLITS[key.lower()] == "test"]
@@ -121,7 +120,7 @@ def _wrapped(tables: dict[str, list[dict]], name: str) -> StcError:
     return StcError(
         name,
         expected=SHAPE,
-        got=f"one record whose {fields} {contents}",
+        got=f"one record with lists of records inside: {contents}",
         remedy=remedy,
     )
 
