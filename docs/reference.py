@@ -1,16 +1,11 @@
 """The pages that are made from the program: every command, and every setting.
 
 Sphinx puts the text in the place of a mark in cli.md and settings.md each time it
-builds, so neither page can lag behind the code. What a setting means stands in
-settings.toml; a setting without a meaning there, or a meaning without a setting, is
-an error.
+builds, so neither page can lag behind the code. A setting without a meaning is an
+error.
 """
 
-import tomllib
 from collections.abc import Iterator, Sequence
-from dataclasses import fields
-from functools import cache
-from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
 
 from pydantic import BaseModel
@@ -18,16 +13,13 @@ from pydantic.fields import FieldInfo
 from typer.main import get_command
 
 from stc_core.cli.app import app as program
-from stc_core.cli.common import SETTING_PARTS
-from stc_core.cli.options import ColumnOptions, Training, option
 from stc_core.config import (
-    AttentionConfig,
+    SETTING_PARTS,
     DataConfig,
-    HierarchyConfig,
     RunConfig,
     ShrinkConfig,
     TrainConfig,
-    TuneConfig,
+    option_of,
 )
 from stc_core.frozen import words_for
 
@@ -35,22 +27,16 @@ MODELS: dict[str, type[BaseModel]] = {
     "run": RunConfig,
     "data": DataConfig,
     "train": TrainConfig,
-    "tune": TuneConfig,
-    "hierarchy": HierarchyConfig,
-    "attention": AttentionConfig,
+    **SETTING_PARTS,
     "shrink": ShrinkConfig,
 }
-"""Each part of config.json, as settings.toml calls it."""
-GROUPS = {"data": ColumnOptions, "train": Training, **SETTING_PARTS}
-"""The options of the command line that belong to a part."""
-NOT_NAMED_ALIKE = {
-    "run.name": "--name",
-    "data.path": "DATA",
-    "data.test_path": "--test",
-    "train.recipe": "--recipe",
-    "attention.epochs": "--epochs",
-}
-MEANINGS = Path(__file__).with_name("settings.toml")
+"""Each part of config.json."""
+_UNTYPED = (
+    "run.format",
+    "run.created",
+    *(f"shrink.{n}" for n in ShrinkConfig.model_fields),
+)
+"""Settings that the program writes: no command has an option for them."""
 
 
 def commands() -> dict[tuple[str, ...], Any]:
@@ -115,18 +101,15 @@ def _typed(annotation: Any) -> str:
 
 
 def _help(parameter: Any) -> str:
-    """What the command line says of it; of a setting without help, its meaning."""
-    text = plain(parameter.help or "") or _by_option().get(parameter.opts[0], "")
-    again = parameter.param_type_name == "option" and parameter.multiple
-    more = [
-        "May be given several times." if again else "",
-        f"Without it `${parameter.envvar}`." if parameter.envvar else "",
-    ]
-    return " ".join(filter(None, (text, *more)))
+    """What the command line says of it."""
+    more = f"Without it `${parameter.envvar}`." if parameter.envvar else ""
+    return f"{plain(parameter.help or '')} {more}".strip()
 
 
 def _default(parameter: Any) -> str:
     value = parameter.default
+    if isinstance(parameter.show_default, str):  # a setting: its model has the default
+        return f"`{parameter.show_default}`"
     if parameter.is_flag:
         return f"`{parameter.opts[0]}`" if value else "off"
     return "" if value in (None, "", ()) else f"`{value}`"
@@ -142,37 +125,25 @@ def settings() -> dict[str, FieldInfo]:
     }
 
 
-def meanings() -> dict[str, str]:
-    """What each setting means, of settings.toml; a description in the code wins."""
-    told = tomllib.loads(MEANINGS.read_text("utf-8"))
-    flat = {
-        f"{part}.{name}": " ".join(text.split())
-        for part, texts in told.items()
-        for name, text in texts.items()
-    }
-    known = settings()
-    if wrong := flat.keys() ^ known.keys():
-        raise ValueError(f"{MEANINGS.name} and the settings differ: {sorted(wrong)}")
-    return {key: known[key].description or flat[key] for key in known}
-
-
-@cache
-def _by_option() -> dict[str, str]:
-    """The meaning of each setting by its option, such as `--seed`."""
-    said = meanings()
-    typed = {key: _option(*key.split(".")) for key in said}
-    return {option.strip("`"): said[key] for key, option in typed.items() if option}
+def _meaning(key: str, field: FieldInfo) -> str:
+    if not field.description:
+        raise ValueError(f"the setting {key} has no meaning: see stc_core/config.py")
+    return field.description
 
 
 def settings_page() -> str:
     """Markdown: a table of settings for each part of config.json."""
-    said, known = meanings(), settings()
+    known = settings()
     return "\n\n".join(
         f"## {_title(part, model)}\n\n"
         + table(
             ("setting and option", "type, limits and default", "meaning"),
             [
-                (_both(part, name), f"{_kind(field)}; {_start(field)}", said[key])
+                (
+                    _both(part, name, field),
+                    f"{_kind(field)}; {_start(field)}",
+                    _meaning(key, field),
+                )
                 for name, field in model.model_fields.items()
                 if (key := f"{part}.{name}") in known
             ],
@@ -181,24 +152,15 @@ def settings_page() -> str:
     )
 
 
-def _both(part: str, name: str) -> str:
-    """A setting, and below it its option."""
-    return "<br>".join(filter(None, (f"`{name}`", _option(part, name))))
+def _both(part: str, name: str, field: FieldInfo) -> str:
+    """A setting, and below it what is typed for it."""
+    typed = "" if f"{part}.{name}" in _UNTYPED else f"`{option_of(name, field)}`"
+    return "<br>".join(filter(None, (f"`{name}`", typed)))
 
 
 def _title(part: str, model: type[BaseModel]) -> str:
     place = f"train.{part}" if part in SETTING_PARTS else part
     return f"{place} ({model.__name__})"
-
-
-def _option(part: str, name: str) -> str:
-    key = f"{part}.{name}"
-    typed = NOT_NAMED_ALIKE.get(key)
-    if typed is None:
-        group = GROUPS.get(part)
-        names = {one.name: option(one) for one in fields(group)} if group else {}
-        typed = f"--{names[name]}" if name in names else ""
-    return f"`{typed}`" if typed else ""
 
 
 def _kind(field: FieldInfo) -> str:

@@ -4,21 +4,18 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-BASELINES = {
+from stc_core.recipe_table import RECIPES
+
+BASELINES: dict[str, str] = {
     "majority": "Most frequent class",
     "tfidf": "TF-IDF words",
     "last_layer": "Last layer, dense",
     "best_site": "Best single site",
     "all_sites": "All sites, dense",
     "stc": "Sparse neurons, not tuned",
-    "frozen": "Same layer, not tuned",
-    "mean": "All layers alike, mean",
-    "max": "All layers alike, maximum",
-    "last": "All layers alike, last token",
-    "flat": "Finest labels alone, tuned",
-    "separate": "A tuned model for each level",
-    "inner_probe": "Probes of the same layers, not tuned",
 }
+for _recipe in RECIPES.values():
+    BASELINES |= _recipe.baselines
 OURS = "This classifier"
 
 

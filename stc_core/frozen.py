@@ -107,8 +107,12 @@ class OneOf:
     def __call__(self, name: str) -> str:
         """`name`; raises ValueError for one that is not in the table."""
         if name not in self.table:
-            raise ValueError(f"some of {', '.join(self.table)}")
+            raise ValueError(self.words())
         return name
+
+    def words(self) -> str:
+        """The names that may be given, in words."""
+        return " or ".join(self.table)
 
 
 @contextmanager
@@ -191,6 +195,9 @@ def _bare(annotation: Any) -> tuple[Any, tuple[Any, ...]]:
 def _words(annotation: Any, notes: Any) -> str | None:
     """The allowed values of a type in words, or None."""
     kind, more = _bare(annotation)
+    for note in (*notes, *more):
+        if isinstance(check := getattr(note, "func", None), OneOf):
+            return check.words()
     if model := _model_in(kind, None):
         return f"an object with some of {', '.join(model.model_fields)}"
     if origin_of(kind) is Literal:

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 from helpers.command import Stc
-from stc_core.cli.common import SETTING_PARTS, _option_at
-from stc_core.config import DataConfig, RunConfig, TrainConfig
+from stc_core.cli.common import _option_at
+from stc_core.config import SETTING_PARTS, DataConfig, RunConfig, TrainConfig
 from stc_core.errors import StcError
 from stc_core.frozen import Frozen, SettingError
 
@@ -107,7 +107,7 @@ def test_the_command_names_the_option_and_leaves_nothing(
         ({"poolings": ()}, "poolings: expected some of first, last, max, mean; got ()"),
         ({"poolings": ("sum",)}, "poolings: .* got 'sum'"),
         ({"class_weight": "x"}, "class_weight: expected balanced, or none; got 'x'."),
-        ({"recipe": "x"}, "recipe: expected stc or variability or hierarchy or"),
+        ({"recipe": "x"}, "recipe: expected stc or attention or variability or"),
         ({"eta": "much"}, "eta: expected a number, above 0 and 1 or less; got 'much'."),
         ({"seed": 0.5}, "seed: expected a whole number, 0 or more"),
         (

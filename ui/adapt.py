@@ -26,7 +26,10 @@ from ui.shell.run_badge import doing
 from ui.state.navigation import pick, remember
 from ui.train import settings as choices
 from ui.train.estimate import refusal, show_estimate, show_refusal
+from ui.train.fields import number_field, toggle_field
 
+_RECIPE = "variability"
+"""The recipe whose page this is."""
 _NU = (
     "ν compares the spread inside the classes with the distance between them, on the "
     "training texts. Lower is better; ★ marks the best layer l*. Click a layer to "
@@ -90,33 +93,24 @@ def details() -> dict[str, Any]:
     """
     with st.expander("More settings", icon=":material/tune:"):
         left, middle, right = st.columns(3)
-        rate = middle.number_input(
-            "Learning rate",
-            1e-9,
-            value=None,
-            step=1e-4,
-            format="%.0e",
-            placeholder="chosen by method",
-            key="rate",
-        )
-        return {
-            "batch": left.number_input("Texts per batch", 1, value=32, key="batch"),
-            "accumulate": left.number_input(
-                "Batches per step", 1, value=1, key="accumulate"
-            ),
-            "learning_rate": rate,
-            "patience": middle.number_input(
-                "Stop after epochs without gain", 1, value=2, key="patience"
-            ),
-            "width": right.number_input(
-                "Rank or width of adapters",
-                1,
-                value=None,
-                placeholder="8 or 64",
-                key="width",
-            ),
-            "checkpointing": right.toggle("Save memory (slower)", key="checkpointing"),
-        }
+        with left:
+            fields = {
+                name: number_field(f"tune.{name}") for name in ("batch", "accumulate")
+            }
+        with middle:
+            fields["learning_rate"] = number_field(
+                "tune.learning_rate",
+                min_value=1e-9,
+                step=1e-4,
+                format="%.0e",
+                placeholder="chosen by method",
+                key="rate",
+            )
+            fields["patience"] = number_field("tune.patience")
+        with right:
+            fields["width"] = number_field("tune.width", placeholder="8 or 64")
+            fields["checkpointing"] = toggle_field("tune.checkpointing")
+        return fields
 
 
 def form(run: Run) -> RunConfig:
@@ -124,7 +118,7 @@ def form(run: Run) -> RunConfig:
 
     Returns the run that the button would start, with the proposed layer filled in.
     """
-    if run.config.train.recipe != "variability":
+    if run.config.train.recipe != _RECIPE:
         st.subheader("Tune up to a layer", anchor=False)
     else:
         st.subheader("Tune again", anchor=False)
@@ -133,14 +127,14 @@ def form(run: Run) -> RunConfig:
     tune = _settings(best, len(variability["nu"]) - 1)
     layer = best if tune.where == "variability" and tune.layer is None else tune.layer
     proposed = tune.changed(layer=layer)
-    config = new_config(run, "", recipe="variability", tune=proposed)
+    config = new_config(run, "", recipe=_RECIPE, tune=proposed)
     if st.button(
         "Start tuning",
         type="primary",
         icon=":material/play_arrow:",
         disabled=refusal(config) is not None,
     ):
-        _begin(new_config(run, f"tuned · {run.name}", recipe="variability", tune=tune))
+        _begin(new_config(run, f"tuned · {run.name}", recipe=_RECIPE, tune=tune))
     return config
 
 
@@ -215,7 +209,7 @@ def _result(run: Run) -> None:
     st.subheader("What tuning gains", anchor=False)
     st.dataframe(comparison_table(metrics["comparison"]), hide_index=True)
     st.caption(COMPUTE)
-    if metrics["recipe"] == "variability" and st.button(
+    if metrics["recipe"] == _RECIPE and st.button(
         "Continue with stc on the tuned model",
         icon=":material/model_training:",
         help="Fit probes and select neurons in the tuned model, as the papers do.",
@@ -232,7 +226,7 @@ def _beside(run: Run) -> None:
     for other in list_runs():
         if not other.done or other.config.data.labelled() != data:
             continue
-        if other.config.train.recipe == "variability":
+        if other.config.train.recipe == _RECIPE:
             others.append((other.name, read(other, "metrics")))
     if len(others) > 1:
         st.subheader("Tunings of this table", anchor=False)

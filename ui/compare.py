@@ -32,6 +32,7 @@ from stc_core.frames import records
 from stc_core.interpret.neuron_overlap import agreement, comparable, total
 from stc_core.metrics.paired import compare_paired
 from stc_core.paths import runs_folder
+from stc_core.recipe_table import RECIPES
 from stc_core.runs.run import Run
 from ui.cache import comparison
 from ui.cache.comparison import class_gaps, widths
@@ -67,7 +68,6 @@ _NEURONS = (
     "same information, so low agreement does not mean that one choice is wrong."
 )
 _TEXT_COLUMNS = ["text", "label", "predicted_a", "a", "predicted_b", "b"]
-UNSELECTED = ("variability", "hierarchy", "attention")
 WHICH: dict[Which, str] = {
     "differ": "All that differ",
     "a": "This run right",
@@ -196,7 +196,7 @@ def class_numbers(differences: pd.DataFrame) -> None:
 def _neurons(run: Run, other: Run) -> None:
     """Show whether the two runs chose the same neurons, if they read the same model."""
     st.subheader("The same neurons?", anchor=False)
-    if any(each.config.train.recipe in UNSELECTED for each in (run, other)):
+    if any(RECIPES[each.config.train.recipe].tunes for each in (run, other)):
         st.info("One of the two runs selects no neurons: it reads whole layers.")
         return
     models = [read(each, "metrics")["backbone"] for each in (run, other)]

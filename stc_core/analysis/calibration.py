@@ -1,19 +1,19 @@
 """How reliable probabilities are: calibration, and accuracy without unsure answers."""
 
-from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 from jaxtyping import Bool, Float, Int
 
 from stc_core.metrics.scores import wilson_interval
+from stc_core.runs.metrics import RunMetrics
 
 BINS = 15
 """The number of bins, as in `metrics.expected_calibration_error`."""
 
 
-def temperature_of(metrics: Mapping[str, Any]) -> float | None:
+def temperature_of(metrics: RunMetrics) -> float | None:
     """The temperature that the logits of a run were divided by; None if not kept.
 
     It is 1.0 for a preset without a temperature.

@@ -7,7 +7,6 @@ the estimates.
 """
 
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -23,6 +22,7 @@ from stc_core.heads.moments import Sums
 from stc_core.heads.ridge import SHARPNESS
 from stc_core.metrics.scores import fit_temperature
 from stc_core.runs.layout import RunFile
+from stc_core.runs.metrics import RunMetrics
 from stc_core.runs.run import Run
 from stc_core.selection.streaming import head_from
 
@@ -87,7 +87,7 @@ def _label_codes(corpus: pd.DataFrame, classes: list[str]) -> Int[np.ndarray, " 
 def _judged_rows(
     run: Run,
     corpus: pd.DataFrame,
-    metrics: dict[str, Any],
+    metrics: RunMetrics,
     codes: Int[np.ndarray, " n"],
     *,
     seed: int,

@@ -1,14 +1,15 @@
 """Cards of finished runs: the data, the settings, the score and the cost of each."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import pandas as pd
 
 from stc_core.config import RunConfig
 from stc_core.data.findings import Report
 from stc_core.display import distinct_titles, duration, interval, percent
+from stc_core.runs.metrics import RunMetrics
 
 
 class Card(NamedTuple):
@@ -38,7 +39,7 @@ class Card(NamedTuple):
 def card(
     run: str,
     config: RunConfig,
-    metrics: Mapping[str, Any],
+    metrics: RunMetrics,
     report: Report,
     *,
     name: str,

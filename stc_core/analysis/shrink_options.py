@@ -1,120 +1,23 @@
-"""The settings of a run that makes a cheaper classifier from another run.
-
-recipes/shrink.py does the work, in a separate process.
-"""
+"""The cheaper classifiers that a finished run could be replaced by."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from stc_core.config import RunConfig, ShrinkConfig, TrainConfig
 from stc_core.display import count
 from stc_core.errors import StcError
-from stc_core.metrics.scores import metric_name_of
-from stc_core.runs.layout import RunFile
 from stc_core.runs.run import Run
-from stc_core.selection.frontier import Option, cheapest
-from stc_core.selection.salience import SALIENCE
+from stc_core.selection.frontier import Option
 
 TOLERANCE = 0.01
-"""The default tolerance, as a difference of the validation score."""
+"""The difference of the validation score that a cheaper classifier may cost."""
 NO_GUESS = np.zeros(0, int)
-
-
-def shrink_config(
-    parent: Run,
-    *,
-    max_layer: int | None = None,
-    max_neurons: int | None = None,
-    tolerance: float | None = None,
-    option: tuple[int, int] | None = None,
-    extract: bool = False,
-    name: str = "",
-) -> RunConfig:
-    """The settings of a cheaper run that is made from `parent`.
-
-    With limits, the result is the same as a training with these limits. With a
-    tolerance, it is the cheapest classifier within it; without any argument the
-    tolerance is TOLERANCE. An `option` is a point of the frontier: its depth and its
-    number of neurons. Raises StcError for a run that cannot be made smaller.
-    """
-    check_limits(parent)
-    limits: dict[str, Any] = {"max_neurons": max_neurons, "tolerance": tolerance}
-    if max_layer is not None:
-        limits["max_layer"] = min([max_layer, *_known(parent.config.train.max_layer)])
-    limits = {key: value for key, value in limits.items() if value is not None}
-    if not limits and option is None:
-        limits = {"tolerance": TOLERANCE}
-    train = _limited(parent.config.train, limits)
-    if option is None and set(limits) == {"tolerance"}:
-        option = _cheapest_option(parent, train, limits["tolerance"])
-    if option is not None:
-        find_option(options_of(parent), option)
-    layer, neurons = option or (None, None)
-    suffix = "smaller" if option is None else option_in_words(*option)
-    return parent.config.changed(
-        name=name or f"{parent.name} · {suffix}",
-        created="",
-        train=train,
-        shrink=ShrinkConfig(
-            parent=str(parent.folder.absolute()),
-            named_from="" if name or option else parent.name,
-            layer=layer,
-            neurons=neurons,
-            extract=extract,
-        ),
-    )
-
-
-def _cheapest_option(
-    parent: Run, train: TrainConfig, tolerance: float
-) -> tuple[int, int]:
-    """The layer and the neurons of the cheapest option within `tolerance`."""
-    by = metric_name_of(train.class_weight)
-    option = cheapest(options_of(parent), tolerance=tolerance, by=by)
-    assert option is not None
-    return option.layer, option.neurons
-
-
-def _limited(train: TrainConfig, limits: dict[str, Any]) -> TrainConfig:
-    """`train` with these limits; its budget is lowered to `max_neurons` if needed."""
-    most = limits.get("max_neurons", train.max_neurons)
-    if train.budget is not None and most is not None:
-        limits = {**limits, "budget": min(train.budget, most)}
-    return train.changed(**limits)
-
-
-def _known(value: int | None) -> list[int]:
-    return [] if value is None else [value]
 
 
 def option_in_words(layer: int, neurons: int) -> str:
     """A point of the frontier in words, as 'layer 3, 256 neurons'."""
     return f"layer {layer}, {count(neurons, 'neuron')}"
-
-
-def check_limits(parent: Run) -> None:
-    """Raise StcError unless a cheaper run can be made from `parent`."""
-    state, train = parent.status["state"], parent.config.train
-    where = f"run {parent.name!r}"
-    if state != "done":
-        raise StcError(where, expected="a finished run", got=f"a {state} run")
-    if (train.recipe, train.preset) != ("stc", "stc"):
-        raise StcError(
-            where,
-            expected="a run of the recipe stc with the preset stc",
-            got=f"recipe {train.recipe}, preset {train.preset}",
-            remedy="Train with --max-layer instead.",
-        )
-    if not (parent.has(SALIENCE) and parent.has(RunFile.FRONTIER)):
-        raise StcError(
-            where,
-            expected=f"a run with {SALIENCE} and frontier.parquet",
-            got="a run of an earlier version",
-            remedy="Train again.",
-        )
 
 
 def options_of(run: Run) -> list[Option]:

@@ -1,6 +1,5 @@
 """The results of a run in plain sentences. No Streamlit, no figures."""
 
-from collections.abc import Mapping
 from typing import Any
 
 import pandas as pd
@@ -9,6 +8,7 @@ from stc_core.analysis.layer_scores import best_probes
 from stc_core.display import baseline_name, interval, percent
 from stc_core.frames import records
 from stc_core.metrics.scores import METRICS, Metric
+from stc_core.runs.metrics import RunMetrics
 from stc_core.types import SITE_KINDS
 
 OVERLAP = ", though the two 95 % intervals overlap."
@@ -21,7 +21,7 @@ sparse classifier and trains another one."""
 def layer_story(
     probes: pd.DataFrame,
     curves: pd.DataFrame,
-    metrics: Mapping[str, Any],
+    metrics: RunMetrics,
     *,
     metric: Metric = "accuracy",
 ) -> list[str]:
@@ -92,7 +92,7 @@ def _over_last(best: pd.DataFrame, metric: Metric) -> str:
     return sentence + "."
 
 
-def _beside(metrics: Mapping[str, Any], metric: Metric) -> str:
+def _beside(metrics: RunMetrics, metric: Metric) -> str:
     """A sentence that compares the classifier with the best baseline on test texts."""
     test, baselines = metrics["test"], metrics["baselines"]
     if not baselines:
@@ -138,9 +138,7 @@ def _few_neurons(curves: pd.DataFrame, metric: Metric) -> list[str]:
     ]
 
 
-def _shallow(
-    curves: pd.DataFrame, metrics: Mapping[str, Any], metric: Metric
-) -> list[str]:
+def _shallow(curves: pd.DataFrame, metrics: RunMetrics, metric: Metric) -> list[str]:
     part = curves.loc[curves["curve"] == "depth"].sort_values("layer", kind="stable")
     chosen = part.loc[part["chosen"].astype(bool)]
     if chosen.empty:

@@ -7,7 +7,7 @@ fitting needs.
 import re
 from collections.abc import Iterable, Mapping, Sequence, Set
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from jaxtyping import Float, Shaped
@@ -28,8 +28,12 @@ Strings = Any
 
 
 class BaseClassifier:
-    """Labels texts and explains the labels; runs no block above `head_.layer`."""
+    """Labels texts and explains the labels; runs no block above `head_.layer`.
 
+    `abilities` are the requests that it answers, among predict, explain and generate.
+    """
+
+    abilities: ClassVar[tuple[str, ...]] = ("predict", "explain")
     backbone_: Backbone
     head_: SparseHead
     classes_: Shaped[np.ndarray, " n_class"]

@@ -48,6 +48,8 @@ class ReplyingClassifier(SpelledClassifier):
     `layers_` holds the layers of the levels, then those of the parts.
     """
 
+    abilities = ("predict", "generate")
+
     def __init__(self, *args: Any, parts: Sequence[str], length: int, **kwargs: Any):
         super().__init__(*args, **kwargs)
         self.parts_, self.length_ = tuple(parts), length

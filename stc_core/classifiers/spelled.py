@@ -27,6 +27,8 @@ _CHUNK = 512
 class SpelledClassifier(HierarchicalClassifier):
     """A hierarchical classifier whose labels a decoder spells in words."""
 
+    abilities = ("predict",)
+
     def __init__(
         self,
         backbone: Backbone,

@@ -5,7 +5,6 @@ import signal
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import fields, is_dataclass
 from functools import wraps
 from inspect import Parameter
 from pathlib import Path
@@ -14,63 +13,62 @@ from typing import Any
 
 import typer
 
-from stc_core.cli.options import AttentionOptions, Hierarchy, Training, Tuning, option
+from stc_core.cli.options import SettingOptions
+from stc_core.config import SETTING_PARTS, DataConfig, RunConfig, TrainConfig, option_of
 from stc_core.errors import StcError
+from stc_core.frozen import SettingError
 from stc_core.runs.layout import RunFile
-
-SETTING_PARTS = {"tune": Tuning, "hierarchy": Hierarchy, "attention": AttentionOptions}
-"""The parts of TrainConfig. The command line has no parts: their options are flat."""
-TYPED = {
-    "path": "argument DATA",
-    "test_path": "option --test",
-    "labels": "option --label",
-}
-"""Settings whose option or argument has another name."""
 
 
 def spread_options(command: Callable[..., None]) -> Callable[..., None]:
-    """`command` with each parameter that is a group replaced by the group's options.
+    """`command` with an option for each setting of its `SettingOptions` parameters.
 
-    A group is a dataclass of `options`; the options are in the order of its fields.
+    Such a parameter gets a dict of the settings that the user gave. The options are in
+    the order of the settings.
     """
-    groups: dict[str, dict[str, str]] = {}  # group name -> {option name: field name}
+    groups: dict[str, SettingOptions] = {}
     parameters: list[Parameter] = []
     signature = inspect.signature(command)
     for parameter in signature.parameters.values():
-        if not is_dataclass(parameter.annotation):
+        notes = getattr(parameter.annotation, "__metadata__", ())
+        asked = next((note for note in notes if isinstance(note, SettingOptions)), None)
+        if asked is None:
             parameters.append(parameter.replace(kind=Parameter.KEYWORD_ONLY))
             continue
-        groups[parameter.name] = {}
-        for field in fields(parameter.annotation):
-            name = option(field).replace("-", "_")
-            groups[parameter.name][name] = field.name
-            parameters.append(
-                Parameter(
-                    name,
-                    Parameter.KEYWORD_ONLY,
-                    default=field.default,
-                    annotation=field.type,
-                )
+        groups[parameter.name] = asked
+        parameters += [
+            Parameter(
+                _flat_name(parameter.name, name),
+                Parameter.KEYWORD_ONLY,
+                default=None,
+                annotation=asked.annotation(name),
             )
+            for name in asked.fields()
+        ]
 
     @wraps(command)
     def with_groups(**values: Any) -> None:
-        for group, names in groups.items():
-            of_group = {field: values.pop(name) for name, field in names.items()}
-            values[group] = signature.parameters[group].annotation(**of_group)
+        for group, asked in groups.items():
+            names = {name: _flat_name(group, name) for name in asked.fields()}
+            values[group] = _given({name: values.pop(names[name]) for name in names})
         command(**values)
 
     vars(with_groups)["__signature__"] = inspect.Signature(parameters)
     return with_groups
 
 
-def config_of(data: dict[str, Any], settings: dict[str, Any], *, name: str = "") -> Any:
+def _flat_name(group: str, name: str) -> str:
+    """The name of an option's parameter; settings of two groups may be named alike."""
+    return f"{group}__{name}"
+
+
+def config_of(
+    data: dict[str, Any], settings: dict[str, Any], *, name: str = ""
+) -> RunConfig:
     """The RunConfig with these data columns and settings; None means the default.
 
     Raises StcError with the name of the option if a setting is not valid.
     """
-    from stc_core.config import DataConfig, RunConfig, TrainConfig
-
     settings = _given(settings)
     for part in SETTING_PARTS.keys() & settings.keys():
         settings[part] = _given(settings[part])
@@ -83,8 +81,6 @@ def config_of(data: dict[str, Any], settings: dict[str, Any], *, name: str = "")
 @contextmanager
 def options_named() -> Iterator[None]:
     """Turn a SettingError into a StcError that names the option the user typed."""
-    from stc_core.frozen import SettingError
-
     try:
         yield
     except SettingError as error:
@@ -99,12 +95,11 @@ def _given(values: dict[str, Any]) -> dict[str, Any]:
 
 def _option_at(place: tuple[str, ...]) -> str:
     """The option or argument of the setting at `place` in DataConfig or TrainConfig."""
-    name = place[-1]
-    if name in TYPED:
-        return TYPED[name]
-    group = SETTING_PARTS[place[0]] if place[0] in SETTING_PARTS else Training
-    names = {field.name: option(field) for field in fields(group)}
-    return f"option --{names.get(name, name.replace('_', '-'))}"
+    *part, name = place
+    models = [SETTING_PARTS[part[0]]] if part else [TrainConfig, DataConfig]
+    known = next((m.model_fields for m in models if name in m.model_fields), {})
+    typed = option_of(name, known[name]) if name in known else f"--{name}"
+    return f"{'option' if typed.startswith('--') else 'argument'} {typed}"
 
 
 def program() -> str:

@@ -16,6 +16,7 @@ from stc_core.activations.cache import StoreInfo
 from stc_core.data.findings import Report
 from stc_core.display import BASELINES, baseline_name, duration, interval, percent, size
 from stc_core.interpret.explanation import part_name
+from stc_core.runs.metrics import BaselineScores, RunMetrics
 from stc_core.runs.run import Run
 from stc_core.runs.status import PHASE_NAMES, Status
 from stc_core.streams import printing_error, silence
@@ -163,25 +164,25 @@ def show_result(run: Run) -> None:
             f"distinct-2 {reply['distinct_2']:.2f} (n = {reply['n']:,})",
             markup=False,
         )
-    for key, reason in metrics.get("missing", {}).items():
+    for key, reason in metrics["missing"].items():
         message = f"{BASELINES.get(key) or key} is missing: {reason}"
         console.print(message, markup=False)
     for name, value in _facts(metrics):
         console.print(Text(f"{name:<8}", style="dim"), value)
 
 
-def _facts(metrics: dict[str, Any]) -> list[tuple[str, str]]:
-    neurons, layers, seconds = (metrics[k] for k in ("neurons", "layers", "seconds"))
-    parts = [f"{k} {duration(float(v))}" for k, v in seconds.items() if k != "total"]
+def _facts(metrics: RunMetrics) -> list[tuple[str, str]]:
+    neurons, layers, seconds = metrics["neurons"], metrics["layers"], metrics["seconds"]
+    parts = [f"{k} {duration(v)}" for k, v in seconds.items() if k != "total"]
     return [
         ("test", f"{metrics['test']['n']:,} texts, {len(metrics['classes'])} classes"),
         ("neurons", f"{neurons['selected']:,} of {neurons['total']:,}"),
         ("layers", f"{layers['used']} of {layers['total']}"),
-        ("time", f"{duration(float(seconds['total']))} ({', '.join(parts)})"),
+        ("time", f"{duration(seconds['total'])} ({', '.join(parts)})"),
     ]
 
 
-def _scores(name: str, scores: dict[str, Any]) -> tuple[Text, str, str, str]:
+def _scores(name: str, scores: BaselineScores) -> tuple[Text, str, str, str]:
     return (
         Text(name),
         percent(scores["accuracy"]),

@@ -7,17 +7,12 @@ import typer
 from stc_core.cli.common import config_of, print_json, spread_options
 from stc_core.cli.options import (
     AsJson,
-    BackboneName,
-    ColumnOptions,
-    Device,
-    Dtype,
-    EncodingName,
-    Labels,
-    MaxLength,
+    Columns,
+    SettingOptions,
     Table,
-    Test,
-    Text,
+    TestTable,
 )
+from stc_core.config import DataConfig, TrainConfig
 from stc_core.errors import StcError
 
 LARGE_BYTES = 1_000_000_000
@@ -28,8 +23,8 @@ LARGE_BYTES = 1_000_000_000
 def check(
     data: Table,
     *,
-    test: Test = None,
-    columns: ColumnOptions,
+    test: TestTable,
+    columns: Columns,
     backbone: Annotated[
         str | None,
         typer.Option(help="Model that is checked, too; the embedded one if not given."),
@@ -43,7 +38,7 @@ def check(
     from stc_core.cli import console
     from stc_core.data.corpus import inspect_corpus
 
-    where = {"path": data, "test_path": test, **vars(columns)}
+    where = {"path": data, **test, **columns}
     config = config_of(where, {"backbone": backbone})
     corpus = inspect_corpus(config.data)
     checked = _with_backbone(corpus, config.train.backbone, tried=backbone is not None)
@@ -95,39 +90,41 @@ def _tried(name: str) -> list[str]:
     return list(Backbone.load(name, device="cpu").notes)
 
 
+@spread_options
 def variability(
     data: Table,
     *,
-    text: Text = None,
-    label: Labels = None,
-    encoding: EncodingName = None,
-    backbone: BackboneName = None,
-    device: Device = "auto",
-    dtype: Dtype = "auto",
-    max_length: MaxLength = None,
+    columns: Annotated[
+        dict[str, Any], SettingOptions(DataConfig, only=("text", "labels", "encoding"))
+    ],
+    model: Annotated[
+        dict[str, Any],
+        SettingOptions(TrainConfig, only=("backbone", "device", "dtype", "max_length")),
+    ],
     as_json: AsJson = False,
 ) -> None:
     """Print how well each layer separates the classes: its nu over all rows."""
     from stc_core.cli import console
     from stc_core.data.corpus import labelled_texts
 
-    where = {"path": data, "text": text, "labels": label, "encoding": encoding}
-    settings = {"device": device, "dtype": dtype, "max_length": max_length}
-    config = config_of(where, {**settings, "backbone": backbone})
+    config = config_of({"path": data, **columns}, model)
     texts, codes = labelled_texts(config.data)
     with console.CountBar("texts read") as bar:
         from stc_core.backbone.backbone import Backbone
         from stc_core.probes.variability import measure_variability
 
         train = config.train
-        model = Backbone.load(
-            train.backbone, device=device, dtype=train.dtype, max_length=max_length
+        backbone = Backbone.load(
+            train.backbone,
+            device=train.device,
+            dtype=train.dtype,
+            max_length=train.max_length,
         )
-        measured = measure_variability(model, texts, codes, progress=bar.show)
+        measured = measure_variability(backbone, texts, codes, progress=bar.show)
     if as_json:
         print_json(measured.record())
     else:
-        console.show_variability(measured.nu, model.layer_names)
+        console.show_variability(measured.nu, backbone.layer_names)
 
 
 def cache(

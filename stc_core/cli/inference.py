@@ -7,13 +7,19 @@ from typing import Annotated, Any
 
 import typer
 
-from stc_core.cli.common import open_run, print_json, terminate_as_interrupt
-from stc_core.cli.options import AsJson, EncodingName, RunFolder, Table
+from stc_core.cli.common import (
+    open_run,
+    print_json,
+    spread_options,
+    terminate_as_interrupt,
+)
+from stc_core.cli.options import AsJson, Encoding, RunFolder, Table
 from stc_core.errors import StcError
 from stc_core.memory import without_collection
 from stc_core.streams import stop_with_reader
 
 
+@spread_options
 def predict(
     run: RunFolder,
     data: Table,
@@ -25,7 +31,7 @@ def predict(
         str | None,
         typer.Option(help="Text column; that of the training if not given."),
     ] = None,
-    encoding: EncodingName = None,
+    reading: Encoding,
     levels: Annotated[
         int | None,
         typer.Option(help="Number of label levels to predict; all if not given."),
@@ -61,7 +67,7 @@ def predict(
             out,
             trained=trained,
             text=text,
-            encoding=encoding,
+            **reading,
             progress=bar.show,
             tell=bar.say,
         )
@@ -95,7 +101,7 @@ def generate(
         from stc_core.classifiers.sampling import Decoding
 
         model = open_run(run).classifier()
-    if not hasattr(model, "tell"):
+    if "generate" not in model.abilities:
         raise StcError(
             f"generate with {run!r}",
             expected="a run that learned to reply",

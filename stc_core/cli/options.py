@@ -1,15 +1,19 @@
-"""The options of the commands, each defined once, in the groups of the settings.
+"""The options of the commands: those of settings are made from the settings' models.
 
-A field has the name of its setting; `common.spread_options` turns a group into options.
+A parameter of a command that is marked with `SettingOptions` becomes an option for each
+of its settings; `common.spread_options` does that.
 """
 
-from dataclasses import Field, dataclass
-from typing import Annotated, Any, Literal
+from collections.abc import Collection
+from types import NoneType, UnionType
+from typing import Annotated, Any, NamedTuple, Union, get_args, get_origin
 
 import typer
+from pydantic.fields import FieldInfo
 
-from stc_core.poolings import POOLING_RULES
-from stc_core.types import SITE_KINDS
+from stc_core.config import SETTING_PARTS, DataConfig, TrainConfig, option_of
+from stc_core.frozen import Frozen, OneOf
+from stc_core.recipe_table import RECIPES
 
 Table = Annotated[
     str,
@@ -21,256 +25,97 @@ Table = Annotated[
 RunFolder = Annotated[
     str, typer.Argument(help="The folder of a run, or its name.", metavar="RUN")
 ]
-Test = Annotated[str | None, typer.Option(help="A second table, used as the test set.")]
-Text = Annotated[str | None, typer.Option(help="Text column; guessed if not given.")]
-Labels = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--label",
-        help="Label column; repeat for a finer level; guessed if not given.",
-    ),
-]
-EncodingName = Annotated[
-    str | None,
-    typer.Option(help="utf-8, cp1250, ...; detected if not given."),
-]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 RunName = Annotated[str, typer.Option(help="Name of the new run.")]
-Recipe = Literal["stc", "variability", "hierarchy", "attention"]
-BackboneName = Annotated[
-    str | None,
-    typer.Option(help="Hub id or local folder; the embedded model if not given."),
+Out = Annotated[
+    str | None, typer.Option(help="Folder of the run. Default: runs/DATE-NAME.")
 ]
-Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")]
-Dtype = Literal["auto", "float32", "bfloat16", "float16"]
-MaxLength = Annotated[int | None, typer.Option(help="Most tokens read of a text.")]
-MaxLayer = Annotated[int | None, typer.Option(help="Use no layer above this one.")]
-MaxNeurons = Annotated[int | None, typer.Option(help="Most neurons to keep.")]
-Tolerance = Annotated[
-    float | None,
-    typer.Option(
-        help="Take the shallowest classifier this near to the best validation score; "
-        ".01 is one percentage point."
-    ),
+Overwrite = Annotated[
+    bool, typer.Option("--overwrite", help="Replace the finished run in --out.")
 ]
 
 
-@dataclass(frozen=True, kw_only=True)
-class ColumnOptions:
-    """The options of DataConfig without its files."""
+class SettingOptions(NamedTuple):
+    """Marks a parameter of a command: a mapping of the settings that the user gave.
 
-    encoding: EncodingName = None
-    text: Text = None
-    labels: Labels = None
-    split: Annotated[
-        str | None,
-        typer.Option(help="Column with train or test; guessed if not given, '' none."),
-    ] = None
-    id: Annotated[
-        str | None,
-        typer.Option(help="Column with row names; guessed if not given, '' for none."),
-    ] = None
-    reply: Annotated[
-        str | None,
-        typer.Option(help="Column of replies, which a decoder learns to write."),
-    ] = None
-    thought: Annotated[
-        str | None,
-        typer.Option(help="Column of thoughts, which are written before the reply."),
-    ] = None
+    `model` has the settings. `only` names some of them, `without` leaves some out. The
+    help of the command shows them under the title `panel`.
+    """
 
+    model: type[Frozen]
+    only: Collection[str] = ()
+    without: Collection[str] = ()
+    panel: str | None = None
 
-@dataclass(frozen=True, kw_only=True)
-class RunPlace:
-    """The options that say where a new run is stored."""
+    def fields(self) -> dict[str, FieldInfo]:
+        """The settings that become options, by name."""
+        known = self.model.model_fields
+        names = self.only or [name for name in known if name not in self.without]
+        return {name: known[name] for name in names}
 
-    out: Annotated[
-        str | None, typer.Option(help="Folder of the run. Default: runs/DATE-NAME.")
-    ] = None
-    overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace the finished run in --out.")
-    ] = False
+    def annotation(self, name: str) -> Any:
+        """The type of the option for the setting `name`, with its help."""
+        field = self.model.model_fields[name]
+        kind, table = _typed(field.annotation, field.metadata)
+        meaning = (field.description or "").replace("`", "")
+        again = " Repeat it for more." if get_origin(kind) is list else ""
+        option = typer.Option(
+            option_of(name, field),
+            help=meaning + again,
+            show_default=_shown(field.default),
+            metavar="|".join(table) if table else None,
+            rich_help_panel=self.panel,
+        )
+        return Annotated[kind | None, option]
 
 
-@dataclass(frozen=True, kw_only=True)
-class Training:
-    """The options of TrainConfig without its recipe and its parts."""
+def _typed(annotation: Any, notes: Collection[Any] = ()) -> tuple[Any, Collection[str]]:
+    """The type of a setting for typer, and its allowed names if a table holds them.
 
-    backbone: BackboneName = None
-    preset: Literal["stc", "spin"] = "stc"
-    device: Device = "auto"
-    dtype: Dtype = "auto"
-    max_length: MaxLength = None
-    kinds: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--kind",
-            help="Kind of site; all if not given.",
-            metavar="|".join(SITE_KINDS),
-        ),
-    ] = None
-    poolings: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--pooling",
-            help="How tokens are pooled; repeat for more.",
-            metavar="|".join(POOLING_RULES),
-        ),
-    ] = None
-    penalty: Literal["l1", "group"] = "l1"
-    class_weight: Annotated[
-        Literal["balanced"] | None, typer.Option(help="Give rare classes more weight.")
-    ] = None
-    eta: Annotated[
-        float | None,
-        typer.Option(help="Share of the squared weights kept in each layer, 0 to 1."),
-    ] = None
-    budget: Annotated[
-        int | None,
-        typer.Option(
-            help="Keep exactly this many neurons; if fewer have a weight, all of them."
-        ),
-    ] = None
-    max_layer: MaxLayer = None
-    max_neurons: MaxNeurons = None
-    tolerance: Tolerance = None
-    store_dtype: Literal["float16", "float32"] = "float16"
-    validation_share: float = 0.15
-    test_share: float = 0.2
-    seed: int = 0
-
-
-@dataclass(frozen=True, kw_only=True)
-class Tuning:
-    """The options of TuneConfig."""
-
-    where: Annotated[
-        Literal["variability", "top", "all"],
-        typer.Option(
-            help="Blocks to tune: up to the layer with the lowest nu, the top, or all."
-        ),
-    ] = "variability"
-    layer: Annotated[
-        int | None,
-        typer.Option("--tune-layer", help="Tune the blocks up to this layer instead."),
-    ] = None
-    blocks: Annotated[
-        int | None,
-        typer.Option("--tune-blocks", help="Number of blocks; 3 if not given."),
-    ] = None
-    method: Annotated[
-        Literal["full", "lora", "bottleneck"],
-        typer.Option(help="Tune whole blocks, or adapters in them."),
-    ] = "full"
-    width: Annotated[
-        int | None,
-        typer.Option(help="Rank of LoRA (default 8) or bottleneck width (default 64)."),
-    ] = None
-    learning_rate: Annotated[
-        float | None,
-        typer.Option(
-            help="Learning rate of tuning. The default depends on the method and, for "
-            "whole blocks, on the width of the backbone (5e-5 at 384, less if wider)."
-        ),
-    ] = None
-    epochs: Annotated[
-        int | None,
-        typer.Option(help="Most epochs of tuning; 5, or 8 for attention."),
-    ] = None
-    seconds: Annotated[float | None, typer.Option(help="Most seconds of tuning.")] = (
-        None
-    )
-    patience: Annotated[
-        int | None,
-        typer.Option(help="Stop after this many epochs without a better score; 2."),
-    ] = None
-    batch: Annotated[
-        int | None, typer.Option(help="Texts per batch; 32 if not given.")
-    ] = None
-    accumulate: Annotated[
-        int | None,
-        typer.Option(help="Batches per step of the optimiser; 1 if not given."),
-    ] = None
-    checkpointing: Annotated[
-        bool,
-        typer.Option("--checkpointing", help="Use less memory, but a third more time."),
-    ] = False
-
-
-@dataclass(frozen=True, kw_only=True)
-class Hierarchy:
-    """The options of HierarchyConfig."""
-
-    layers: Annotated[
-        list[int] | None,
-        typer.Option(
-            "--level-layer",
-            help="Layer of a level; repeat from coarse to fine; chosen if not given.",
-        ),
-    ] = None
-    weights: Annotated[
-        list[float] | None,
-        typer.Option(
-            "--level-weight",
-            help="Weight of a level in the loss; repeat for each; 1 if not given.",
-        ),
-    ] = None
-    heads: Annotated[
-        Literal["auto", "class", "words"],
-        typer.Option(
-            help="Heads predict classes, or words of a decoder that spell the names."
-        ),
-    ] = "auto"
-    tied: Annotated[
-        bool, typer.Option("--tied", help="One word head for all levels.")
-    ] = False
-    norm: Annotated[
-        bool,
-        typer.Option(
-            "--final-norm/--no-final-norm",
-            help="Apply the model's last norm before the inner word heads.",
-        ),
-    ] = True
-    reply_length: Annotated[
-        int | None,
-        typer.Option(
-            help="Most tokens of a reply or a thought; if not given, 64, or a quarter "
-            "of what the model reads."
-        ),
-    ] = None
-
-
-@dataclass(frozen=True, kw_only=True)
-class AttentionOptions:
-    """The options of AttentionConfig; its epochs are among those of Tuning."""
-
-    per_class: Annotated[
-        bool,
-        typer.Option("--per-class", help="Use a separate attention for each class."),
-    ] = False
-    schedule: Annotated[
-        Literal["frozen", "two-stage", "multi-task"],
-        typer.Option(
-            help="frozen: do not tune the model. two-stage: tune to texts, then to "
-            "labels. multi-task: tune to both at once."
-        ),
-    ] = "frozen"
-    lm_epochs: Annotated[
-        int | None,
-        typer.Option(help="Two-stage: epochs on the texts alone; 3 if not given."),
-    ] = None
-    lm_weight: Annotated[
-        float | None,
-        typer.Option(help="Multi-task: weight of the text loss; .2 if not given."),
-    ] = None
-
-
-def option(field: Field[Any]) -> str:
-    """The name of the option for a field of a group, without the leading dashes."""
-    declared = [
-        info.default
-        for info in getattr(field.type, "__metadata__", ())
-        if isinstance(info.default, str)
+    None is left out of the type; a tuple becomes a list.
+    """
+    tables = [
+        check.table
+        for note in notes
+        if isinstance(check := getattr(note, "func", None), OneOf)
     ]
-    name = declared[0].partition("/")[0].lstrip("-") if declared else field.name
-    return name.replace("_", "-")
+    table = tables[0] if tables else ()
+    origin, inner = get_origin(annotation), get_args(annotation)
+    if origin is Annotated:
+        return _typed(inner[0], (*notes, *inner[1:]))
+    if origin in (Union, UnionType):
+        (given,) = (kind for kind in inner if kind is not NoneType)
+        return _typed(given, notes)
+    if origin is tuple:
+        kind, table = _typed(inner[0])
+        return list[kind], table
+    return annotation, table
+
+
+def _shown(default: Any) -> str | bool:
+    """How the help shows a default; False if there is nothing to show."""
+    if default is None or isinstance(default, bool | tuple) or default == "":
+        return False
+    return str(default)
+
+
+Columns = Annotated[
+    dict[str, Any], SettingOptions(DataConfig, without=("path", "test_path"))
+]
+TestTable = Annotated[dict[str, Any], SettingOptions(DataConfig, only=("test_path",))]
+Encoding = Annotated[dict[str, Any], SettingOptions(DataConfig, only=("encoding",))]
+Device = Annotated[dict[str, Any], SettingOptions(TrainConfig, only=("device",))]
+Training = Annotated[dict[str, Any], SettingOptions(TrainConfig, without=SETTING_PARTS)]
+
+
+def part_options(part: str, *, without: Collection[str] = ()) -> SettingOptions:
+    """The options of a part of TrainConfig; their title names its recipes."""
+    recipes = [name for name, recipe in RECIPES.items() if part in recipe.settings]
+    panel = f"Options for {' and '.join(recipes)}"
+    return SettingOptions(SETTING_PARTS[part], without=without, panel=panel)
+
+
+Tuning = Annotated[dict[str, Any], part_options("tune")]
+Hierarchy = Annotated[dict[str, Any], part_options("hierarchy")]
+Attention = Annotated[dict[str, Any], part_options("attention", without=("epochs",))]
+"""Its epochs are an option of `Tuning`."""

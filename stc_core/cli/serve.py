@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from stc_core.cli.common import open_run, terminate_as_interrupt
+from stc_core.cli.common import open_run, spread_options, terminate_as_interrupt
 from stc_core.cli.options import Device
 from stc_core.errors import StcError
 
@@ -18,6 +18,7 @@ GRACE_S = 30
 """How long open requests may take after the service is stopped."""
 
 
+@spread_options
 def serve(
     runs: Annotated[
         list[str],
@@ -30,7 +31,7 @@ def serve(
     port: Annotated[
         int, typer.Option(help="Port; 0 takes a free one.", min=0, max=65535)
     ] = 8000,
-    device: Device = "auto",
+    model: Device,
     token: Annotated[
         str | None,
         typer.Option(
@@ -54,7 +55,7 @@ def serve(
         address, _, *_ = bound.getsockname()
         is_local = ip_address(address).is_loopback
         hosts = None if token or not is_local else (*LOCAL, host.lower())
-        app = service(map(open_run, runs), device=device, token=token, hosts=hosts)
+        app = service(map(open_run, runs), **model, token=token, hosts=hosts)
         config = uvicorn.Config(
             app,
             log_level="warning",

@@ -14,21 +14,20 @@ from stc_core.cli.common import (
     terminate_as_interrupt,
 )
 from stc_core.cli.options import (
-    AttentionOptions,
-    ColumnOptions,
+    Attention,
+    Columns,
     Hierarchy,
-    MaxLayer,
-    MaxNeurons,
-    Recipe,
+    Out,
+    Overwrite,
     RunFolder,
     RunName,
-    RunPlace,
+    SettingOptions,
     Table,
-    Test,
-    Tolerance,
+    TestTable,
     Training,
     Tuning,
 )
+from stc_core.config import RunConfig, TrainConfig
 from stc_core.data.reading.pipes import is_stream, source_name
 from stc_core.errors import StcError
 
@@ -37,46 +36,45 @@ from stc_core.errors import StcError
 def train(
     data: Table,
     *,
-    test: Test = None,
-    recipe: Recipe = "stc",
-    columns: ColumnOptions,
-    place: RunPlace,
+    test: TestTable,
+    columns: Columns,
+    out: Out = None,
+    overwrite: Overwrite = False,
     name: RunName = "",
     training: Training,
     tuning: Tuning,
     hierarchy: Hierarchy,
-    attention: AttentionOptions,
+    attention: Attention,
 ) -> None:
     """Train a classifier on a table and keep the result as a run.
 
-    The options from --where on set the tuning of the recipes variability and
-    hierarchy. --level-layer to --reply-length belong to hierarchy, and --per-class to
-    --lm-weight to attention. Attention also uses the tuning options that are not about
+    The recipe attention uses of the tuning options only those that are not about
     blocks. With a --schedule that tunes it uses those, too: --where top tunes the top
     blocks, any other value all blocks.
     """
     settings = {
-        **vars(training),
-        "recipe": recipe,
-        "tune": vars(tuning),
-        "hierarchy": vars(hierarchy),
-        "attention": {**vars(attention), "epochs": tuning.epochs},
+        **training,
+        "tune": tuning,
+        "hierarchy": hierarchy,
+        "attention": {**attention, "epochs": tuning.get("epochs")},
     }
-    where = {"path": data, "test_path": test, **vars(columns)}
-    _begin(config_of(where, settings, name=name), place)
+    config = config_of({"path": data, **test, **columns}, settings, name=name)
+    _begin(config, out, overwrite=overwrite)
 
 
 @spread_options
 def shrink(
     run: RunFolder,
     *,
-    max_layer: MaxLayer = None,
-    max_neurons: MaxNeurons = None,
-    tolerance: Tolerance = None,
+    limits: Annotated[
+        dict[str, Any],
+        SettingOptions(TrainConfig, only=("max_layer", "max_neurons", "tolerance")),
+    ],
     extract: Annotated[
         bool, typer.Option("--extract", help="Read the texts again if necessary.")
     ] = False,
-    place: RunPlace,
+    out: Out = None,
+    overwrite: Overwrite = False,
     name: RunName = "",
 ) -> None:
     """Make a new run with a cheaper classifier from a finished run.
@@ -85,18 +83,11 @@ def shrink(
     within one point of the best validation score.
     """
     parent = open_run(run)
-    from stc_core.analysis import shrink_options
+    from stc_core.recipes.shrink_settings import shrink_config
 
     with options_named():
-        config = shrink_options.shrink_config(
-            parent,
-            max_layer=max_layer,
-            max_neurons=max_neurons,
-            tolerance=tolerance,
-            extract=extract,
-            name=name,
-        )
-    _begin(config, place)
+        config = shrink_config(parent, **limits, extract=extract, name=name)
+    _begin(config, out, overwrite=overwrite)
 
 
 def resume(run: RunFolder) -> None:
@@ -117,8 +108,8 @@ def work(folder: str) -> None:
     jobs.work(folder, _train)
 
 
-def _begin(config: Any, place: RunPlace) -> None:
-    """Do a new run in the folder of --out, or in a new folder of the runs folder."""
+def _begin(config: RunConfig, out: str | None, *, overwrite: bool) -> None:
+    """Do a new run in the folder `out`, or in a new folder of the runs folder."""
     from stc_core.runs import jobs
 
     typed = config.data
@@ -130,8 +121,8 @@ def _begin(config: Any, place: RunPlace) -> None:
         if before and is_stream(before):
             typer.echo(f"{source_name(before)} is kept as {after}", err=True)
     terminate_as_interrupt()
-    folder = jobs.new_folder(config) if place.out is None else Path(place.out)
-    with jobs.prepared_folder(folder, overwrite=place.overwrite) as folder:
+    folder = jobs.new_folder(config) if out is None else Path(out)
+    with jobs.prepared_folder(folder, overwrite=overwrite) as folder:
         _work(folder, config)
 
 

@@ -12,6 +12,7 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from stc_core.display import OURS, baseline_name
+from stc_core.runs.metrics import RunMetrics
 
 MAX_BARS = 36
 _LEGEND = {
@@ -102,7 +103,7 @@ def _span(low: int, high: int, unit: str) -> str:
     return f"{low} to {high - 1} {unit}"
 
 
-def result_table(metrics: Mapping[str, Any]) -> pd.DataFrame:
+def result_table(metrics: RunMetrics) -> pd.DataFrame:
     """The classifier and its baselines, best first: accuracy, interval, macro-F1.
 
     Columns: name, accuracy, low, high, macro_f1, detail, ours.

@@ -26,6 +26,7 @@ from stc_core.figures.style import (
 )
 from stc_core.frames import records
 from stc_core.poolings import POOLING_RULES
+from stc_core.runs.metrics import RunMetrics
 from stc_core.types import SITE_KINDS
 
 _DASHES = {"resid": "solid", "mlp": "dash"}
@@ -46,7 +47,7 @@ class _Line(NamedTuple):
     ours: bool = False
 
 
-def reference_lines(metrics: Mapping[str, Any], score: Score) -> list[_Line]:
+def reference_lines(metrics: RunMetrics, score: Score) -> list[_Line]:
     """The classifier and its baselines as lines, the classifier first.
 
     The list is empty for a score that the run does not have for them.

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from stc_core.backbone.backbone import Backbone
 from stc_core.data.corpus import Corpus
-from stc_core.runs.layout import RunFile
+from stc_core.runs.metrics import RunMetrics
 from stc_core.runs.run import Run
 from stc_core.runs.writer import RunWriter
 from stc_core.tuning.session import CHECKPOINTS
@@ -58,22 +58,20 @@ def corpus_of_run(run: Run) -> Corpus:
     return Corpus(run.corpus, report.columns, report)
 
 
-def sparse_seconds(before: Mapping[str, Any]) -> tuple[float, float]:
+def sparse_seconds(before: RunMetrics) -> tuple[float, float]:
     """Seconds of the extraction alone, and of all that the sparse classifier needs."""
     seconds = before["seconds"]
     read = seconds.get("extract", 0.0)
     return read, read + sum(seconds.get(name, 0.0) for name in _SPARSE_PHASES)
 
 
-def seconds_with(before: Mapping[str, Any], **phases: float) -> dict[str, float]:
+def seconds_with(before: RunMetrics, **phases: float) -> dict[str, float]:
     """The seconds of the sparse half with further phases; the total grows by them."""
     total = before["seconds"]["total"] + sum(phases.values())
     return {**before["seconds"], **phases, "total": total}
 
 
-def cost_at(
-    before: Mapping[str, Any], backbone: Backbone, layer: int
-) -> dict[str, Any]:
+def cost_at(before: RunMetrics, backbone: Backbone, layer: int) -> dict[str, Any]:
     """The costs of the run where `backbone` is read up to `layer`."""
     return {
         **before["cost"],
@@ -89,7 +87,7 @@ def finish_tuned(
 
     Those are files of the sparse half that the new classifier has none of.
     """
-    writer.write_json(RunFile.METRICS, dict(metrics))
+    writer.write_metrics(metrics)
     for name in gone:
         (writer.folder / name).unlink(missing_ok=True)
     if (writer.folder / CHECKPOINTS).is_dir():

@@ -1,53 +1,61 @@
-"""The recipes: from settings to a finished run folder.
+"""The code of the recipes: from settings to a finished run folder.
 
 Every way to start a training (command line, app, Python) calls `train`, so each leaves
-the same run folder. Test rows choose nothing: results.py scores them at the end.
+the same run folder. Test rows choose nothing: results.py scores them at the end. What
+is known of a recipe without its code is in `recipe_table`.
 """
 
 from collections.abc import Callable
+from importlib import import_module
+from typing import Any, NamedTuple
 
-from stc_core.config import RunConfig
+from stc_core.config import RunConfig, TrainConfig
 from stc_core.errors import StcError
-from stc_core.recipes.attention import recipe as attention
-from stc_core.recipes.hierarchy import recipe as hierarchy
+from stc_core.recipe_table import RECIPES
 from stc_core.recipes.shrink import shrink
-from stc_core.recipes.sparse import stop_if_interrupted, train_sparse
-from stc_core.recipes.variability import tune_variability
 from stc_core.runs.run import Run
 from stc_core.runs.writer import RunWriter
+
+Step = Callable[[RunConfig, RunWriter], None]
+"""A part of a training that writes files of its run."""
+
+
+def _accept(settings: TrainConfig, backbone: Any) -> None:
+    """Refuse nothing."""
+
+
+class RecipeCode(NamedTuple):
+    """What a recipe does: the `CODE` of its module.
+
+    `steps` are done in this order. `check(settings, backbone)` raises StcError if the
+    recipe cannot train this backbone with these settings. `tuning_seconds` takes what
+    `planning.tuning_time.tuning_seconds` takes and foretells how long the tuning lasts;
+    None, or an answer of None, means that it is not known.
+    """
+
+    steps: tuple[Step, ...]
+    check: Callable[[TrainConfig, Any], None] = _accept
+    tuning_seconds: Callable[..., float | None] | None = None
+
+
+def recipe_code(name: str) -> RecipeCode:
+    """The code of the recipe `name`; its module is imported now."""
+    return import_module(RECIPES[name].module).CODE
 
 
 def train(config: RunConfig, writer: RunWriter) -> Run:
     """Do the run of `config`, written by `writer` step by step; give the finished
     run."""
-    if config.data.reply and config.train.recipe != "hierarchy":
+    name = config.train.recipe
+    if config.data.reply and not RECIPES[name].levels:
+        able = [known for known, recipe in RECIPES.items() if recipe.levels]
         raise StcError(
             "option --reply",
-            expected="the recipe hierarchy, the only one that writes",
-            got=config.train.recipe,
-            remedy="Add --recipe hierarchy, or leave --reply out.",
+            expected=f"a recipe that writes replies: {', '.join(able)}",
+            got=name,
+            remedy=f"Add --recipe {able[0]}, or leave --reply out.",
         )
-    steps = (shrink,) if config.shrink else RECIPES[config.train.recipe]
+    steps = (shrink,) if config.shrink else recipe_code(name).steps
     for step in steps:
         step(config, writer)
     return writer.finish()
-
-
-_Step = Callable[[RunConfig, RunWriter], None]
-RECIPES: dict[str, tuple[_Step, ...]] = {
-    "stc": (train_sparse,),
-    "variability": (train_sparse, stop_if_interrupted, tune_variability),
-    "hierarchy": (
-        hierarchy.check_hierarchy,
-        train_sparse,
-        stop_if_interrupted,
-        hierarchy.tune_hierarchy,
-    ),
-    "attention": (
-        attention.check_attention,
-        train_sparse,
-        stop_if_interrupted,
-        attention.tune_attention,
-    ),
-}
-"""The steps of each recipe, in order."""

@@ -13,7 +13,6 @@ import pandas as pd
 from stc_core.activations.extract import extract, find_extracted
 from stc_core.activations.store import FeatureStore
 from stc_core.analysis.shrink_options import (
-    check_limits,
     find_option,
     option_in_words,
     options_of,
@@ -32,7 +31,9 @@ from stc_core.recipes.results import (
     task_of,
     write_frontier,
 )
+from stc_core.recipes.shrink_settings import check_limits
 from stc_core.runs.layout import RunFile
+from stc_core.runs.metrics import RunMetrics
 from stc_core.runs.run import Run
 from stc_core.runs.writer import RunWriter
 from stc_core.selection.salience import (
@@ -97,7 +98,7 @@ def shrink(config: RunConfig, writer: RunWriter) -> None:
             metrics["layers"]["used"], metrics["neurons"]["selected"]
         )
         writer.call(f"{asked.named_from} · {said}")
-    writer.write_json(RunFile.METRICS, {**metrics, "seconds": seconds_of(writer)})
+    writer.write_metrics({**metrics, "seconds": seconds_of(writer)})
 
 
 def _corpus(parent: Run, writer: RunWriter, *, again: bool) -> Corpus:
@@ -115,7 +116,7 @@ def _corpus(parent: Run, writer: RunWriter, *, again: bool) -> Corpus:
     return corpus
 
 
-def _check_backbone(parent: Run, metrics: dict[str, Any], backbone: Backbone) -> None:
+def _check_backbone(parent: Run, metrics: RunMetrics, backbone: Backbone) -> None:
     was = metrics["backbone"]["identity"]
     if backbone.identity != was:
         raise StcError(
@@ -191,7 +192,7 @@ def _option(
     )
 
 
-def _about(parent: Run, metrics: dict[str, Any]) -> dict[str, Any]:
+def _about(parent: Run, metrics: RunMetrics) -> dict[str, Any]:
     """The facts of the parent run that the new run keeps."""
     return {
         "run": parent.folder.name,

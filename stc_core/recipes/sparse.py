@@ -19,6 +19,7 @@ from stc_core.probes.control import PATIENCE, control_task
 from stc_core.probes.fit import ProbeResult
 from stc_core.probes.variability import variability_from_features
 from stc_core.recipes import tables
+from stc_core.recipes.registry import RecipeCode
 from stc_core.recipes.results import (
     FitInputs,
     estimator,
@@ -207,9 +208,8 @@ def _on_test(writer: RunWriter, sample: Sample) -> np.ndarray | None:
     return pd.Index(sample.task.classes).get_indexer(pd.Index(predicted))
 
 
-def _write_metrics(writer: RunWriter, metrics: dict[str, Any]) -> None:
-    metrics["seconds"] = seconds_of(writer)
-    writer.write_json(RunFile.METRICS, metrics)
+def _write_metrics(writer: RunWriter, metrics: Mapping[str, Any]) -> None:
+    writer.write_metrics({**metrics, "seconds": seconds_of(writer)})
 
 
 def _baselines(
@@ -238,3 +238,6 @@ def _read(config: RunConfig) -> Corpus:
         test_share=settings.test_share,
         seed=settings.seed,
     )
+
+
+CODE = RecipeCode((train_sparse,))

@@ -37,8 +37,12 @@ from stc_core.recipes.ending import (
     seconds_with,
     sparse_seconds,
 )
+from stc_core.recipes.planning.tuning_time import tuning_seconds
+from stc_core.recipes.registry import RecipeCode
 from stc_core.recipes.results import estimator, evaluate, task_of, write_fitted
+from stc_core.recipes.sparse import stop_if_interrupted, train_sparse
 from stc_core.runs.layout import SPARSE, RunFile
+from stc_core.runs.metrics import RunMetrics
 from stc_core.runs.run import Run
 from stc_core.runs.writer import RunWriter
 from stc_core.selection.baselines import Guess, score_baseline
@@ -47,6 +51,7 @@ from stc_core.selection.streaming import activation_blocks, logits_at
 from stc_core.tuning.blocks import (
     TunePlan,
     changes_for,
+    check_tuning,
     checkpoint_blocks,
     cut_and_adapt,
     plan_tuning,
@@ -188,7 +193,7 @@ def finalise_tuned(tuned: Tuned, activations: RowFile, task: Task) -> Fitted:
 
 
 def tuned_metrics(
-    before: dict[str, Any], after: dict[str, Any], tuned: Tuned, fitted: Fitted
+    before: RunMetrics, after: dict[str, Any], tuned: Tuned, fitted: Fitted
 ) -> dict[str, Any]:
     """The metrics of the tuned run, from those of its sparse half and its own scores.
 
@@ -225,7 +230,7 @@ def peak_bytes() -> int:
 
 
 def _comparison(
-    before: dict[str, Any], after: dict[str, Any], tuned: Tuned, peak_bytes: int | None
+    before: RunMetrics, after: dict[str, Any], tuned: Tuned, peak_bytes: int | None
 ) -> list[dict[str, Any]]:
     """The table of results: tuned, frozen, stc, last layer.
 
@@ -295,3 +300,15 @@ def tune_variability(config: RunConfig, writer: RunWriter) -> None:
     after["baselines"] = {**new, **before["baselines"]}
     after["comparison"] = _comparison(before, after, tuned, peak)
     finish_tuned(writer, after, gone=SPARSE)
+
+
+def check_blocks(settings: TrainConfig, backbone: Backbone) -> None:
+    """Raise StcError if the blocks of this backbone cannot be tuned as asked."""
+    check_tuning(backbone, settings.tune)
+
+
+CODE = RecipeCode(
+    (train_sparse, stop_if_interrupted, tune_variability),
+    check=check_blocks,
+    tuning_seconds=tuning_seconds,
+)

@@ -1,12 +1,14 @@
 """A finished run as one HTML file that opens without a server or a network."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from stc_core.config import SETTING_PARTS
 from stc_core.display import duration, interval, percent
 from stc_core.files import replacing
+from stc_core.recipe_table import RECIPES
 from stc_core.report import sections
 from stc_core.report.html import (
     Section,
@@ -16,6 +18,8 @@ from stc_core.report.html import (
     page,
     paragraph,
 )
+from stc_core.runs.layout import RunFile
+from stc_core.runs.metrics import RunMetrics
 from stc_core.runs.run import Run
 
 FEW_TEXTS = 10
@@ -28,18 +32,11 @@ def html_report(run: Run) -> str:
     that the run does not have are left out.
     """
     metrics = run.metrics
-    parts: list[tuple[str, Callable[[Run, dict[str, Any]], str]]] = [
-        ("Compared with its baselines", sections.baselines),
-        ("How well each layer predicts the labels", sections.layers),
-        ("How much of the model is enough", sections.enough),
-        ("The neurons", sections.neurons),
-        ("What the classifier gets wrong", sections.mistakes),
-        ("How reliable the probabilities are", sections.trust_section),
-        ("The data", sections.data),
-        ("The settings", _settings),
-        ("What the numbers do not say", _limits),
+    filled = [
+        Section(title, body(run, metrics))
+        for title, body, needs in _PARTS
+        if all(map(run.has, needs))
     ]
-    filled = [Section(title, body(run, metrics)) for title, body in parts]
     return page(run.name, _intro(run, metrics), filled)
 
 
@@ -51,7 +48,7 @@ def write_report(run: Run, path: str | Path) -> int:
     return len(content)
 
 
-def _intro(run: Run, metrics: dict[str, Any]) -> str:
+def _intro(run: Run, metrics: RunMetrics) -> str:
     test, neurons, cost = metrics["test"], metrics["neurons"], metrics["cost"]
     layers, model = metrics["layers"], metrics["backbone"]["name"]
     saved = 1 - cost["flops_per_token"] / max(cost["flops_per_token_total"], 1)
@@ -82,17 +79,17 @@ def _intro(run: Run, metrics: dict[str, Any]) -> str:
     )
 
 
-def _bounds(scores: dict[str, Any], name: str) -> str:
+def _bounds(scores: Mapping[str, Any], name: str) -> str:
     return f"95 %: {interval(scores[f'{name}_interval'])}"
 
 
-def _settings(run: Run, metrics: dict[str, Any]) -> str:
+def _settings(run: Run, metrics: RunMetrics) -> str:
     config, backbone = run.config, metrics["backbone"]
     train = config.train.model_dump()
     recipe = config.train.recipe
-    for part in ("tune", "hierarchy", "attention"):
-        settings = train.pop(part)
-        if recipe == part or (part == "tune" and recipe != "stc"):
+    parts = {name: train.pop(name) for name in SETTING_PARTS}
+    for part, settings in parts.items():
+        if part in RECIPES[recipe].settings:
             train |= {f"{part}: {name}": value for name, value in settings.items()}
     train["device"] = backbone["device"]
     train["dtype"] = backbone["dtype"]
@@ -113,7 +110,7 @@ def _value(value: Any) -> str:
     return f"{value:.6g}" if isinstance(value, float) else str(value)
 
 
-def _limits(run: Run, metrics: dict[str, Any]) -> str:
+def _limits(run: Run, metrics: RunMetrics) -> str:
     counts = run.report.classes
     few = [name for name, n in counts.items() if 0 < n.get("test", 0) < FEW_TEXTS]
     has_test_file = run.config.data.test_path is not None
@@ -155,3 +152,21 @@ def _limit_sentences(
             f"{len(few):,} of the classes have fewer than {FEW_TEXTS} test texts "
             f"({names}): their scores are mostly luck."
         )
+
+
+_PARTS: list[tuple[str, Callable[[Run, RunMetrics], str], tuple[RunFile, ...]]] = [
+    ("Compared with its baselines", sections.baselines, ()),
+    ("How well each layer predicts the labels", sections.layers, (RunFile.PROBES,)),
+    ("How much of the model is enough", sections.enough, (RunFile.CURVES,)),
+    ("The neurons", sections.neurons, ()),
+    ("What the classifier gets wrong", sections.mistakes, (RunFile.PREDICTIONS,)),
+    (
+        "How reliable the probabilities are",
+        sections.trust_section,
+        (RunFile.PREDICTIONS,),
+    ),
+    ("The data", sections.data, ()),
+    ("The settings", _settings, ()),
+    ("What the numbers do not say", _limits, ()),
+]
+"""The parts in order: title, content, and the files of a run that it is made of."""

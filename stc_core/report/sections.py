@@ -43,8 +43,10 @@ from stc_core.figures.trade import depth_curve, neuron_curve
 from stc_core.frames import records
 from stc_core.interpret.exemplars import TOP, pick_texts
 from stc_core.interpret.neuron_table import chosen_neurons, neuron_name, weights_of
+from stc_core.recipe_table import RECIPES
 from stc_core.report.html import bullets, html_chart, html_table, paragraph
 from stc_core.runs.layout import RunFile
+from stc_core.runs.metrics import RunMetrics
 from stc_core.runs.run import Run
 
 TOP_NEURONS, TOP_TEXTS = 12, 3
@@ -54,7 +56,7 @@ LONGEST_TEXT = 300
 _SURE = 0.5
 
 
-def baselines(run: Run, metrics: dict[str, Any]) -> str:
+def baselines(run: Run, metrics: RunMetrics) -> str:
     """The test scores of the classifier and its baselines."""
     results = result_table(metrics)
     rows = [
@@ -79,7 +81,7 @@ def baselines(run: Run, metrics: dict[str, Any]) -> str:
     )
 
 
-def layers(run: Run, metrics: dict[str, Any]) -> str:
+def layers(run: Run, metrics: RunMetrics) -> str:
     """The scores of the probes by layer, in sentences, a figure and a table."""
     probes, curves = run.probes, run.curves
     figure = layer_curves(
@@ -112,7 +114,7 @@ def layers(run: Run, metrics: dict[str, Any]) -> str:
     )
 
 
-def enough(run: Run, metrics: dict[str, Any]) -> str:
+def enough(run: Run, metrics: RunMetrics) -> str:
     """The curves by number of neurons and by depth, and the cheaper classifiers."""
     curves, body = run.curves, ""
     drawn = set(curves["curve"])
@@ -125,7 +127,7 @@ def enough(run: Run, metrics: dict[str, Any]) -> str:
     body = f'<div class="two">{body}</div>' if body else ""
     if body and "recipe" in metrics:
         body = paragraph(f"{PARENT_CURVES}, not the final classifier.") + body
-    if run.has(RunFile.FRONTIER) and run.config.train.recipe == "stc":
+    if run.has(RunFile.FRONTIER) and not RECIPES[run.config.train.recipe].tunes:
         note = (
             "A point is a classifier that reads no layer above its own. Darker: more "
             "neurons. A point is on the line if no cheaper point is as good."
@@ -135,7 +137,7 @@ def enough(run: Run, metrics: dict[str, Any]) -> str:
     return body
 
 
-def neurons(run: Run, metrics: dict[str, Any]) -> str:
+def neurons(run: Run, metrics: RunMetrics) -> str:
     """The map of the kept neurons, and a table of the most important ones."""
     if not (run.has(RunFile.NEURONS) and run.has(RunFile.ACTIVATIONS)):
         return ""
@@ -180,7 +182,7 @@ def _short(text: str) -> str:
     return line if len(line) <= LONGEST_TEXT else line[: LONGEST_TEXT - 1] + "…"
 
 
-def mistakes(run: Run, metrics: dict[str, Any]) -> str:
+def mistakes(run: Run, metrics: RunMetrics) -> str:
     """The confusion matrix, the scores of each class, and the confused pairs."""
     test = _tested(run)
     classes = metrics["classes"]
@@ -219,7 +221,7 @@ def _class_table(counts: Confusion) -> str:
     return html_table("classes", ["class", "texts", "F1", "95 %"], rows)
 
 
-def trust_section(run: Run, metrics: dict[str, Any]) -> str:
+def trust_section(run: Run, metrics: RunMetrics) -> str:
     """The calibration curve, and the accuracy if unsure answers are left out."""
     test = _tested(run)
     classes = metrics["classes"]
@@ -258,7 +260,7 @@ def _tested(run: Run) -> pd.DataFrame:
     return predictions.loc[predictions["split"] == "test"]
 
 
-def data(run: Run, metrics: dict[str, Any]) -> str:
+def data(run: Run, metrics: RunMetrics) -> str:
     """The facts about the table, its classes, and the findings in it."""
     report, corpus = run.report, run.corpus
     splits = corpus["split"].value_counts()

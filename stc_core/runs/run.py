@@ -5,6 +5,7 @@ a complete state, which may be an older one.
 """
 
 import os
+from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -19,6 +20,7 @@ from stc_core.frozen import Frozen, SettingError
 from stc_core.paths import runs_folder
 from stc_core.runs.annotations import read_about
 from stc_core.runs.layout import RunFile
+from stc_core.runs.metrics import RunMetrics, read_metrics
 from stc_core.runs.status import (
     BUSY,
     Status,
@@ -35,8 +37,6 @@ if TYPE_CHECKING:
     from stc_core.data.findings import Report
 
 
-LISTED = ("test", "neurons", "layers", "seconds")
-"""The parts of metrics.json that a list of runs reads."""
 R = TypeVar("R", bound=Frozen)
 
 
@@ -141,21 +141,20 @@ class Run:
         return (self.folder / name).is_file()
 
     @property
-    def metrics(self) -> dict[str, Any]:
-        return read_json(self._written(RunFile.METRICS))
+    def metrics(self) -> RunMetrics:
+        """The scores, costs and times; StcError if the file is damaged."""
+        return read_metrics(self._written(RunFile.METRICS))
 
     @property
-    def outcome(self) -> dict[str, Any]:
+    def outcome(self) -> Mapping[str, Any]:
         """The metrics of a finished run; empty if it is not finished or if damaged.
 
         A list of runs uses this, because one damaged file must not break the list.
         """
         try:
-            metrics = self.metrics if self.done else {}
+            return self.metrics if self.done else {}
         except StcError:
             return {}
-        sound = all(isinstance(metrics.get(name, {}), dict) for name in LISTED)
-        return metrics if sound else {}
 
     @property
     def report(self) -> "Report":

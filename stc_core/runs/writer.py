@@ -3,7 +3,7 @@
 import math
 import shutil
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from pathlib import Path
 from types import TracebackType
@@ -12,8 +12,9 @@ from typing import Any
 import pandas as pd
 
 from stc_core.config import RunConfig
-from stc_core.files import replacing, write_error, write_json
+from stc_core.files import json_value, replacing, write_error, write_json
 from stc_core.runs.layout import RunFile
+from stc_core.runs.metrics import check_metrics
 from stc_core.runs.run import Run
 from stc_core.runs.status import (
     PHASES,
@@ -102,6 +103,10 @@ class RunWriter:
     def write_json(self, name: str, value: Any) -> None:
         """Write `value` as JSON; records, arrays and scalars work, NaN becomes null."""
         write_json(self.folder / name, value)
+
+    def write_metrics(self, metrics: Mapping[str, Any]) -> None:
+        """Write metrics.json; pydantic's ValidationError if it has another shape."""
+        self.write_json(RunFile.METRICS, check_metrics(json_value(metrics)))
 
     def write_text(self, name: str, text: str) -> None:
         with replacing(self.folder / name) as path:

@@ -8,8 +8,6 @@ from stc_core.analysis.run_cards import card, way_of
 from stc_core.classifiers.base import BaseClassifier
 from stc_core.classifiers.hierarchical import HierarchicalClassifier
 from stc_core.classifiers.label_tree import Descent
-from stc_core.classifiers.replying import ReplyingClassifier
-from stc_core.classifiers.spelled import SpelledClassifier
 from stc_core.errors import StcError
 from stc_core.interpret.integrated_gradients import integrated_gradients
 from stc_core.runs.run import Run
@@ -67,16 +65,6 @@ def explanation_of(
     return explanation
 
 
-def abilities(classifier: BaseClassifier) -> list[str]:
-    """The requests that a classifier can answer, among predict, explain, generate."""
-    names = ["predict"]
-    if not isinstance(classifier, SpelledClassifier):
-        names.append("explain")
-    if isinstance(classifier, ReplyingClassifier):
-        names.append("generate")
-    return names
-
-
 def run_facts(run: Run, classifier: BaseClassifier) -> dict[str, Any]:
     """The facts of a run: recipe, model, layers, test score, classes, levels."""
     known = card(run.folder.name, run.config, run.metrics, run.report, name=run.name)
@@ -92,7 +80,7 @@ def run_facts(run: Run, classifier: BaseClassifier) -> dict[str, Any]:
             "accuracy_interval": [known.low, known.high],
             "n": known.n,
         },
-        "can": abilities(classifier),
+        "can": list(classifier.abilities),
         "levels": _levels(classifier),
         "classes": [str(name) for name in classifier.classes_],
     }

@@ -21,7 +21,7 @@ from stc_core.classifiers.replying import ReplyingClassifier, WrittenPiece
 from stc_core.classifiers.sampling import Decoding
 from stc_core.errors import StcError
 from stc_core.runs.run import Run
-from stc_core.serve.answers import abilities, answers, explanation_of, run_facts
+from stc_core.serve.answers import answers, explanation_of, run_facts
 from stc_core.serve.batching import Batches, ClientLeft, Gone, ModelThread
 from stc_core.serve.middleware import (
     Refusal,
@@ -97,7 +97,7 @@ class Served:
 
     def check(self, ability: str) -> None:
         """Raise a Refusal unless the run has this ability."""
-        known = abilities(self.classifier)
+        known = self.classifier.abilities
         if ability not in known:
             raise Refusal(
                 409,

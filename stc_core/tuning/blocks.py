@@ -83,6 +83,15 @@ def changes_for(backbone: Backbone, plan: TunePlan, settings: TuneConfig) -> Cha
     )
 
 
+def check_tuning(backbone: Backbone, settings: TuneConfig) -> None:
+    """Raise StcError if `backbone` cannot be tuned with these settings.
+
+    Which layer has the lowest nu is not known yet; any will do for this.
+    """
+    nu = [float(-layer) for layer in range(backbone.n_layers + 1)]
+    changes_for(backbone, plan_tuning(backbone, nu, settings), settings)
+
+
 class TunableBackbone(NamedTuple):
     """A backbone ready to be tuned, with the modules that learn and their blocks."""
 

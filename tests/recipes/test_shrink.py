@@ -9,11 +9,11 @@ import pandas as pd
 import pytest
 
 from helpers.command import Stc
-from stc_core.analysis import shrink_options
 from stc_core.config import DataConfig, RunConfig, TrainConfig
 from stc_core.errors import StcError
 from stc_core.paths import features_folder
 from stc_core.recipes import registry
+from stc_core.recipes.shrink_settings import shrink_config
 from stc_core.runs.run import Run
 from stc_core.runs.writer import RunWriter
 
@@ -49,7 +49,7 @@ def shown(run_folder: Path) -> pd.Series:
 @pytest.fixture(scope="module")
 def made(run_folder: Path, shown, tmp_path_factory: pytest.TempPathFactory) -> Run:
     place = int(shown["layer"]), int(shown["neurons"])
-    config = shrink_options.shrink_config(Run.open(run_folder), option=place)
+    config = shrink_config(Run.open(run_folder), option=place)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("stc_core.recipes.shrink.extract", None)  # never called
         return done(config, tmp_path_factory.mktemp("made") / "run")
@@ -107,7 +107,7 @@ def test_it_is_a_run_like_any_other(made, run_folder):
 
 def test_it_is_what_training_with_the_same_limits_gives(parent, messages, tmp_path):
     stores = len(list(features_folder().glob("*/journal.json")))
-    one = done(shrink_options.shrink_config(parent, **LIMITS), tmp_path / "one")
+    one = done(shrink_config(parent, **LIMITS), tmp_path / "one")
     assert len(list(features_folder().glob("*/journal.json"))) == stores
     two = done(small(messages, **LIMITS), tmp_path / "two")
     for name in TABLES:
@@ -124,7 +124,7 @@ def test_it_is_what_training_with_the_same_limits_gives(parent, messages, tmp_pa
 
 
 def test_limits_that_bind_nothing_give_the_parent_s_classifier(parent, tmp_path):
-    config = shrink_options.shrink_config(parent, max_layer=6, max_neurons=999_999_999)
+    config = shrink_config(parent, max_layer=6, max_neurons=999_999_999)
     same = done(config, tmp_path / "same")
     kept, deepest = len(parent.neurons), parent.metrics["layers"]["used"]
     assert same.name == f"{parent.name} · layer {deepest}, {kept} neurons"
@@ -138,8 +138,8 @@ def test_features_that_are_gone_are_read_again_only_if_asked(
 ):
     monkeypatch.setenv("STC_HOME", str(tmp_path / "elsewhere"))
     with pytest.raises(StcError, match="Pass --extract to read the texts again"):
-        done(shrink_options.shrink_config(parent, max_layer=1), tmp_path / "gone")
-    config = shrink_options.shrink_config(parent, max_layer=1, extract=True)
+        done(shrink_config(parent, max_layer=1), tmp_path / "gone")
+    config = shrink_config(parent, max_layer=1, extract=True)
     assert done(config, tmp_path / "again").done
 
 
@@ -150,7 +150,7 @@ def test_another_backbone_is_refused(parent, tmp_path):
     (folder / "metrics.json").write_text(json.dumps(metrics))
     with pytest.raises(StcError, match="got a backbone with identity"):
         done(
-            shrink_options.shrink_config(Run.open(folder), max_layer=1),
+            shrink_config(Run.open(folder), max_layer=1),
             tmp_path / "new",
         )
 

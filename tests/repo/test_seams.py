@@ -5,6 +5,7 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 import torch
+from typer.main import get_command
 
 from helpers.models.tiny import fresh_backbone, tiny_backbone
 from helpers.problems import kkt, make
@@ -15,7 +16,8 @@ from stc_core.backbone.backbone import Backbone
 from stc_core.backbone.pooling import equal_lengths, pool, pool_groups
 from stc_core.backbone.structure.sites import SITE_FINDERS, BlockCalls, Point
 from stc_core.classifiers.persistence import About, load_classifier, save_classifier
-from stc_core.config import TrainConfig
+from stc_core.cli.app import app
+from stc_core.config import SETTING_PARTS, TrainConfig
 from stc_core.errors import StcError
 from stc_core.heads.attribution import contributions, token_shares
 from stc_core.heads.head import SparseHead
@@ -26,8 +28,14 @@ from stc_core.probes.fista import fit_paths
 from stc_core.probes.penalties import L1, PENALTIES
 from stc_core.probes.problem import pose_problem
 from stc_core.probes.solver import fit_path
+from stc_core.recipe_table import RECIPES, Recipe
+from stc_core.recipes.registry import recipe_code
+from stc_core.report.report import html_report
+from stc_core.runs.run import Run
 from stc_core.selection.stc import fit_stc
 from stc_core.types import SITE_KINDS, Feature, PooledSite, Site
+from ui.shell.page_list import ADAPT, PAGES, result_page
+from ui.train.settings import methods
 
 TEXTS = ["good film", "a bad plot", "good", "the plot of a good film is bad"]
 
@@ -133,7 +141,7 @@ def test_tokens_without_a_share_do_not_matter(pooling: str):
 
 
 def test_a_name_that_no_pooling_has_is_refused():
-    with pytest.raises(StcError, match=r"poolings.*some of first, last, max, mean"):
+    with pytest.raises(StcError, match=r"poolings.*first or last or max or mean"):
         TrainConfig(poolings=("second",))
 
 
@@ -249,6 +257,61 @@ class MeanGapProbe(NamedTuple):
     pooled_site: PooledSite
     importance: np.ndarray
     macro_f1: float
+
+
+DUMMY = "helpers.runs.dummy_recipe"
+
+
+@pytest.fixture
+def dummy(monkeypatch) -> str:
+    """A recipe that nobody else has, and no preset is called as."""
+    recipe = Recipe(
+        DUMMY,
+        "Answers the most frequent class.",
+        settings=("tune",),
+        baselines={"coin": "A coin"},
+        page="Adapt",
+    )
+    monkeypatch.setitem(RECIPES, "dummy", recipe)
+    return "dummy"
+
+
+def test_a_recipe_is_run_by_the_command_and_read_as_any_other(dummy: str, tmp_path):
+    table = tmp_path / "t.csv"
+    rows = [f"text {n},{'aab'[n % 3]}" for n in range(60)]
+    table.write_text("\n".join(["text,label", *rows]))
+    out = str(tmp_path / "run")
+    train = get_command(app)
+    train.main(
+        ["train", str(table), "--recipe", dummy, "--epochs", "2", "--out", out],
+        standalone_mode=False,
+    )
+    run = Run.open(out)
+    assert run.done and run.config.train.recipe == dummy
+    assert run.config.train.tune.epochs == 2
+    assert run.metrics["test"]["accuracy"] == pytest.approx(2 / 3, abs=0.05)
+    assert "tune: epochs" in html_report(run)
+
+
+def test_a_recipe_is_offered_planned_and_has_its_page(dummy: str):
+    assert methods()[dummy] == "Answers the most frequent class."
+    assert result_page(dummy) == ADAPT
+    backbone = tiny_backbone()
+    settings = TrainConfig(recipe=dummy, max_layer=1)
+    with pytest.raises(StcError, match="dummy: expected no limit of layers"):
+        recipe_code(dummy).check(settings, backbone)
+    with pytest.raises(StcError, match=r"recipe: expected stc or attention.*'none'"):
+        TrainConfig(recipe="none")
+
+
+def test_every_recipe_has_its_code_its_settings_and_its_page():
+    for name, recipe in RECIPES.items():
+        assert recipe_code(name).steps, name
+        assert set(recipe.settings) <= SETTING_PARTS.keys(), name
+        assert result_page(name) in PAGES
+        assert recipe.sentence.endswith(".")
+    used = {part for recipe in RECIPES.values() for part in recipe.settings}
+    assert used == SETTING_PARTS.keys()
 
 
 def test_another_kind_of_probe_can_choose_the_neurons():

@@ -7,6 +7,7 @@ from streamlit.delta_generator import DeltaGenerator
 from stc_core.display import count
 from stc_core.errors import StcError
 from stc_core.figures.token_heatmap import coloured
+from stc_core.recipe_table import RECIPES
 from stc_core.runs.layout import RunFile
 from stc_core.runs.run import Run
 from ui.cache.run_files import mislabelled_texts
@@ -111,5 +112,5 @@ def _suspects(run: Run, suspects: pd.DataFrame) -> None:
             on_click="ignore",
             icon=":material/download:",
         )
-    tuned = TUNED if run.config.train.recipe != "stc" else ""
+    tuned = TUNED if RECIPES[run.config.train.recipe].tunes else ""
     st.caption(f"{count(len(suspects), 'text')}, the likeliest first. {JUDGED}{tuned}")

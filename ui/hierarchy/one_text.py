@@ -9,6 +9,7 @@ import streamlit as st
 from stc_core.classifiers.sampling import Decoding
 from stc_core.display import percent
 from stc_core.metrics.text import generation_measures
+from stc_core.runs.metrics import RunMetrics, hierarchy_facts
 from stc_core.runs.run import Run
 from ui.cache.run_files import classifier, read
 from ui.shell.messages import escape, escape_piece
@@ -16,9 +17,9 @@ from ui.shell.page_list import HIERARCHY, PAGES
 from ui.state.text_input import say_if_long, submit_text, type_text
 
 
-def one_text(run: Run, metrics: dict[str, Any]) -> None:
+def one_text(run: Run, metrics: RunMetrics) -> None:
     """Show the label of a typed text at each level, its compute, and its reply."""
-    writes = "parts" in metrics["hierarchy"]
+    writes = "parts" in hierarchy_facts(metrics)
     text, coarse, decoding = _text_form(metrics, writes)
     say_if_long(text)
     if not text:
@@ -50,12 +51,12 @@ def one_text(run: Run, metrics: dict[str, Any]) -> None:
         st.write_stream(escape_piece(piece.text) for piece in of_part)
 
 
-def _text_form(metrics: dict[str, Any], writes: bool) -> tuple[str, bool, Decoding]:
+def _text_form(metrics: RunMetrics, writes: bool) -> tuple[str, bool, Decoding]:
     """Draw the form; return the text, whether to stop early, and how to decode.
 
     Stopping early means the first level only.
     """
-    levels = len(metrics["hierarchy"]["sizes"]) > 1
+    levels = len(hierarchy_facts(metrics)["sizes"]) > 1
     st.subheader("A text of your own", anchor=False)
     with st.form("one", border=False):
         text = type_text("Type a text to see its label at each level.", height=80)

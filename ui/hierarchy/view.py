@@ -13,11 +13,17 @@ from stc_core.analysis.label_tree_tables import (
     node_table,
     with_labels,
 )
-from stc_core.config import RunConfig, TrainConfig, TuneConfig
+from stc_core.config import RunConfig, TrainConfig
 from stc_core.display import interval, percent
 from stc_core.figures.hierarchy import confusion_map, level_curves, tree_figure
 from stc_core.runs import jobs
 from stc_core.runs.layout import RunFile
+from stc_core.runs.metrics import (
+    HierarchyFacts,
+    RunMetrics,
+    hierarchy_facts,
+    path_scores_of,
+)
 from stc_core.runs.run import Run
 from ui.cache.run_files import read
 from ui.charts.chart import chart
@@ -29,7 +35,8 @@ from ui.shell.reuse_button import reuse_button
 from ui.shell.widgets import PERCENT, in_percent
 from ui.state.clicks import clicked_level
 from ui.state.navigation import go
-from ui.train import settings
+from ui.train.fields import number_field
+from ui.train.settings import choose_seconds
 
 BASELINE_TITLES = {
     "flat": "Only the finest labels, tuned the same way",
@@ -49,9 +56,10 @@ TREE = (
 )
 
 
-def show_level_scores(metrics: dict[str, Any]) -> None:
+def show_level_scores(metrics: RunMetrics) -> None:
     """Show the accuracy of each level and of whole paths, and that of the baselines."""
-    about, test = metrics["hierarchy"], metrics["test"]
+    about, test = hierarchy_facts(metrics), metrics["test"]
+    paths = path_scores_of(metrics)
     whole = max(metrics["cost"]["flops_per_token_total"], 1)
     row = st.container(horizontal=True, gap="medium")
     costs = zip(test["levels"], about["layers"], about["flops_per_token"], strict=False)
@@ -67,8 +75,8 @@ def show_level_scores(metrics: dict[str, Any]) -> None:
         )
     row.metric(
         "Joint path accuracy",
-        percent(test["joint_accuracy"]),
-        f"95 %: {interval(test['joint_interval'])}",
+        percent(paths["joint_accuracy"]),
+        f"95 %: {interval(paths['joint_interval'])}",
         delta_color="off",
         delta_arrow="off",
         border=True,
@@ -86,12 +94,13 @@ PERCENTS = {
 }
 
 
-def baseline_table(metrics: dict[str, Any]) -> pd.DataFrame:
+def baseline_table(metrics: RunMetrics) -> pd.DataFrame:
     """The scores of this classifier and of its baselines on the test texts."""
-    known = {name: metrics["baselines"].get(name) for name in BASELINE_TITLES}
-    rows = [("**This classifier**", metrics["test"])]
+    rows = [("**This classifier**", path_scores_of(metrics))]
     rows += [
-        (BASELINE_TITLES[name], scored) for name, scored in known.items() if scored
+        (title, path_scores_of(metrics, name))
+        for name, title in BASELINE_TITLES.items()
+        if name in metrics["baselines"]
     ]
     return pd.DataFrame(
         {
@@ -130,7 +139,7 @@ def show_tree(frame: pd.DataFrame) -> None:
     )
 
 
-def _layers(run: Run, metrics: dict[str, Any]) -> None:
+def _layers(run: Run, metrics: RunMetrics) -> None:
     """Draw how well each layer predicts each level, and the layer that decides it."""
     st.subheader("The layer of each level", anchor=False)
     scores = read(run, "levels")
@@ -144,7 +153,9 @@ def _layers(run: Run, metrics: dict[str, Any]) -> None:
 
     chart(figure, "levels", alt=alt, on_click=take)
     st.caption(_CURVES.format(n=int(scores["n"].iloc[0])))
-    choose_layers(run, metrics["hierarchy"], sorted(scores["layer"].unique().tolist()))
+    choose_layers(
+        run, hierarchy_facts(metrics), sorted(scores["layer"].unique().tolist())
+    )
 
 
 def layer_key(run: Run, place: int) -> str:
@@ -152,7 +163,7 @@ def layer_key(run: Run, place: int) -> str:
     return f"layer_{run.folder.name}_{place}"
 
 
-def choose_layers(run: Run, about: dict[str, Any], layers: list[int]) -> None:
+def choose_layers(run: Run, about: HierarchyFacts, layers: list[int]) -> None:
     """Draw the choice of a layer for each level, and the button that trains so."""
     chosen: list[int] = []
     with st.container(horizontal=True, vertical_alignment="bottom"):
@@ -214,7 +225,8 @@ def offer_levels(run: Run) -> None:
         "not."
     )
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        epochs, seconds = settings.choose_limits(TuneConfig().epochs)
+        epochs = number_field("tune.epochs", width=150)
+        seconds = choose_seconds()
         start = st.button(
             "Train the levels", type="primary", icon=":material/play_arrow:"
         )

@@ -6,7 +6,6 @@ import pandas as pd
 import streamlit as st
 
 from stc_core import display
-from stc_core.analysis import shrink_options
 from stc_core.analysis.layer_scores import Score
 from stc_core.display import count, interval
 from stc_core.figures.frontier import (
@@ -18,6 +17,8 @@ from stc_core.figures.frontier import (
 )
 from stc_core.figures.trade import depth_curve, neuron_curve
 from stc_core.frames import records
+from stc_core.recipe_table import RECIPES
+from stc_core.recipes.shrink_settings import shrink_config
 from stc_core.runs import jobs
 from stc_core.runs.layout import RunFile
 from stc_core.runs.run import Run
@@ -52,7 +53,7 @@ def show_trade(run: Run, metric: Any) -> None:
 
 def show_cheaper(run: Run, metric: Any) -> None:
     """Draw accuracy against cost, and sliders for the depth and the neurons."""
-    if not run.has(RunFile.FRONTIER) or run.config.train.recipe != "stc":
+    if not run.has(RunFile.FRONTIER) or RECIPES[run.config.train.recipe].tunes:
         return
     options = read(run, "frontier")
     st.subheader("What a cheaper classifier gives", anchor=False)
@@ -142,7 +143,7 @@ def _option(run: Run, row: dict[str, Any], slowest: float) -> None:
             key="make",
         ):
             option = int(row["layer"]), int(row["neurons"])
-            folder = jobs.start(shrink_options.shrink_config(run, option=option))
+            folder = jobs.start(shrink_config(run, option=option))
             go(TRAIN, run=folder.name)
 
 

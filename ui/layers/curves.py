@@ -19,6 +19,7 @@ from stc_core.figures.layers import layer_curves, reference_lines
 from stc_core.metrics.scores import Metric
 from stc_core.poolings import POOLING_RULES
 from stc_core.runs.layout import RunFile
+from stc_core.runs.metrics import RunMetrics
 from stc_core.runs.run import Run
 from stc_core.types import SITE_KINDS
 from ui.cache.run_files import read
@@ -208,7 +209,7 @@ def show_spread(run: Run) -> None:
         link(ADAPT, "Tune up to a layer", icon=":material/tune:")
 
 
-def other_note(metrics: dict[str, Any]) -> None:
+def other_note(metrics: RunMetrics) -> None:
     """Say which parts of the page do not describe the classifier of the run, if any."""
     if "tuning" in metrics:
         st.info(
@@ -220,7 +221,7 @@ def other_note(metrics: dict[str, Any]) -> None:
         st.info(ATTENTIVE, icon=":material/visibility:")
 
 
-def show_attention(metrics: dict[str, Any]) -> None:
+def show_attention(metrics: RunMetrics) -> None:
     """Draw how much attention reads of each layer, if the run reads by attention."""
     if "attention" not in metrics:
         return
@@ -236,7 +237,7 @@ def show_attention(metrics: dict[str, Any]) -> None:
     st.caption(_ATTENTION)
 
 
-def parent_note(metrics: dict[str, Any]) -> None:
+def parent_note(metrics: RunMetrics) -> None:
     """Name the run from which this run was made, if there is one."""
     if parent := metrics.get("parent"):
         st.caption(

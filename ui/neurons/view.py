@@ -24,7 +24,7 @@ SPELLED = (
 def show_page() -> None:
     """Draw the page below its title."""
     run = pick_run()
-    if run.done and run.config.train.recipe == "attention" and not has_neurons(run):
+    if run.done and not has_neurons(run):
         st.info(NONE, icon=":material/visibility:")
         st.stop()
     if spells_labels(run):

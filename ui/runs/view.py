@@ -25,7 +25,7 @@ from ui.shell import run_badge
 from ui.shell.frame import any_run, empty_state
 from ui.shell.live_runs import show_active_runs
 from ui.shell.messages import escape
-from ui.shell.page_list import ADAPT, DATA, HIERARCHY, LAYERS, TRAIN
+from ui.shell.page_list import DATA, TRAIN, result_page
 from ui.shell.reuse_button import reuse_button
 from ui.shell.run_badge import badge
 from ui.state.clicks import click_place
@@ -40,7 +40,6 @@ _ORDERS = {
 }
 ROW_PX, MOST_ROWS = 35, 14
 _PARTS = (RunFile.CONFIG, RunFile.STATUS, "about.json", RunFile.METRICS)
-WAY = {"stc": LAYERS, "variability": ADAPT, "hierarchy": HIERARCHY}
 
 
 @st.cache_data(max_entries=2000, show_spinner=False)
@@ -185,7 +184,7 @@ def actions(run: Run, listed: ListedRun) -> None:
     """Draw the buttons: open, watch or resume, rename, duplicate, log, delete."""
     if listed.state == "done":
         if st.button("Open", type="primary", icon=":material/open_in_new:"):
-            go(WAY.get(listed.recipe, LAYERS))
+            go(result_page(listed.recipe))
     elif listed.state in BUSY:
         if st.button("Watch", type="primary", icon=":material/visibility:"):
             go(TRAIN)

@@ -1,5 +1,7 @@
 """The pages: their files, names and icons, in the order of the sidebar."""
 
+from stc_core.recipe_table import RECIPES
+
 HOME = "app.py"
 DATA = "pages/1_Data.py"
 TRAIN = "pages/2_Train.py"
@@ -26,5 +28,13 @@ PAGES = {
     COMPARE: ("Compare", ":material/compare_arrows:"),
     RUNS: ("Runs", ":material/list_alt:"),
 }
+
+
+def result_page(recipe: str) -> str:
+    """The page that shows the result of a recipe; Layers for one that is not known."""
+    title = RECIPES[recipe].page if recipe in RECIPES else "Layers"
+    return next(file for file, (name, _) in PAGES.items() if name == title)
+
+
 CURVES = "curves"
 """The tab of the page Layers that shows single layers."""

@@ -7,6 +7,7 @@ import streamlit as st
 from stc_core.config import RunConfig, TrainConfig
 from stc_core.display import duration, size
 from stc_core.errors import MemoryShortage, StcError
+from stc_core.recipe_table import RECIPES
 from ui.cache import plans
 from ui.shell.messages import show_error
 from ui.train.settings import LABELS, with_form_labels
@@ -67,7 +68,7 @@ def show_estimate(config: RunConfig) -> None:
     if plan is None:
         _await(config)
         return
-    cut, tuned = plan["n_cut"], config.train.recipe != "stc"
+    cut, tuned = plan["n_cut"], RECIPES[config.train.recipe].tunes
     facts = {
         "Texts": (
             f"{plan['n_texts']:,}",
@@ -89,7 +90,7 @@ def _time(plan: dict[str, Any], train: TrainConfig) -> dict[str, tuple[str, str]
 
     It is the time before the tuning if the tuning time cannot be estimated.
     """
-    if train.recipe == "stc":
+    if not RECIPES[train.recipe].tunes:
         return {"Time, about": (duration(plan["seconds"]), "")}
     if "seconds_tune" in plan:
         note = f"of which tuning at most {duration(plan['seconds_tune'])}"

@@ -1,19 +1,20 @@
 """The progress of a training, the reason of a failure, and the result."""
 
 import time
-from typing import Any
 
 import streamlit as st
 
 from stc_core.display import BASELINES, count, duration, interval, percent
 from stc_core.figures.data import result_dots, result_table
+from stc_core.recipe_table import RECIPES
 from stc_core.runs import jobs
+from stc_core.runs.metrics import RunMetrics
 from stc_core.runs.run import Run
 from stc_core.runs.status import PHASE_NAMES, PHASES, Status
 from ui.cache.run_files import read
 from ui.charts.chart import chart
 from ui.shell.messages import escape
-from ui.shell.page_list import EXAMPLES, HIERARCHY, LAYERS, NEURONS, PAGES, PREDICT
+from ui.shell.page_list import EXAMPLES, LAYERS, NEURONS, PAGES, PREDICT, result_page
 from ui.shell.run_badge import doing
 from ui.state.navigation import go
 
@@ -47,7 +48,7 @@ def phases(run: Run, status: Status) -> None:
 
     The last phase exists only for recipes that tune the model.
     """
-    tunes = run.config.train.recipe != "stc"
+    tunes = RECIPES[run.config.train.recipe].tunes
     present = PHASES.index(status["phase"])
     failed = status["state"] in ("failed", "cancelled")
     icon = ":red[:material/close:]" if failed else ":blue[:material/play_arrow:]"
@@ -101,8 +102,8 @@ def result(run: Run) -> None:
             st.metric(label, value)
             st.caption(note)
     with st.container(horizontal=True):
-        levels = (HIERARCHY,) if "hierarchy" in metrics else ()
-        for page in (*levels, LAYERS, NEURONS, EXAMPLES, PREDICT):
+        own = result_page(run.config.train.recipe)
+        for page in dict.fromkeys((own, LAYERS, NEURONS, EXAMPLES, PREDICT)):
             label, icon = PAGES[page]
             if st.button(label, icon=icon, key=f"look_{label}"):
                 go(page)
@@ -125,7 +126,7 @@ def result(run: Run) -> None:
     log(run)
 
 
-def _headline(metrics: dict[str, Any]) -> list[tuple[str, str, str]]:
+def _headline(metrics: RunMetrics) -> list[tuple[str, str, str]]:
     """The result in six facts, each with its name, its value and a note."""
     test, neurons, layers = metrics["test"], metrics["neurons"], metrics["layers"]
     cost = metrics["cost"]

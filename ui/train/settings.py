@@ -8,26 +8,23 @@ from typing import Any
 import streamlit as st
 
 from stc_core.backbone.loading.hub import can_write
-from stc_core.config import LONGEST, AttentionConfig, DataConfig, TuneConfig
+from stc_core.config import LONGEST, DataConfig
 from stc_core.errors import StcError
 from stc_core.poolings import POOLING_RULES
+from stc_core.recipe_table import PRESETS, RECIPES
 from stc_core.types import KINDS, SITE_KINDS
 from ui.cache.plans import devices, is_local
 from ui.cache.tables import corpus_of
 from ui.shell.messages import escape
 from ui.state.navigation import context
+from ui.train.fields import (
+    choice_field,
+    field_of,
+    labels_of,
+    number_field,
+    toggle_field,
+)
 
-METHODS = {
-    "stc": "Finds the neurons that predict the labels: sparse probes of every layer, "
-    "joint selection, calibrated. Recommended.",
-    "spin": "The published method, step by step, for comparison with stc.",
-    "attention": "Reads all words and layers of a text with attention. For labels that "
-    "depend on a few words; shows which words it reads.",
-    "variability": "Tunes the model up to the layer that separates the classes best, "
-    "and drops the blocks above. More accurate, but takes longer to train.",
-    "hierarchy": "Predicts each level of labels at its own layer, coarse labels before "
-    "fine ones. The labels always fit together.",
-}
 SCHEDULES = {
     "frozen": "model left as it is",
     "two-stage": "tuned to the texts, then labels",
@@ -38,29 +35,7 @@ TUNINGS = {
     "lora": "LoRA adapters",
     "bottleneck": "bottleneck adapters",
 }
-LABELS = {
-    "backbone": "Language model",
-    "kinds": "Read from",
-    "poolings": "Pool over the words by",
-    "device": "Device",
-    "penalty": "Sparsity",
-    "class_weight": "Weigh rare classes up",
-    "budget": "At most this many neurons",
-    "max_neurons": "At most this many neurons",
-    "eta": "Share of squared weights kept",
-    "max_length": "Longest text, in tokens",
-    "max_layer": "Highest layer",
-    "seed": "Seed",
-    "tune.method": "Tune by",
-    "tune.blocks": "Blocks",
-    "tune.epochs": "Epochs at most",
-    "tune.seconds": "Minutes at most",
-    "tune.learning_rate": "Learning rate",
-    "attention.schedule": "Schedule",
-    "attention.epochs": "Epochs at most",
-    "hierarchy.weights": "Weight of each level",
-    "hierarchy.reply_length": "Longest reply, in tokens",
-}
+LABELS = labels_of()
 """The label of each setting in the form."""
 SETTING = re.compile(r"--([a-z]+(?:-[a-z]+)*)|\b([a-z]+_[a-z]+)\b")
 """The name of a setting in a sentence: --an-option, or a_name with an underscore."""
@@ -88,21 +63,33 @@ def with_form_labels(error: StcError) -> StcError:
     )
 
 
+def methods() -> dict[str, str]:
+    """The methods and what each does: the presets of the recipe stc, other recipes."""
+    return PRESETS | {
+        name: recipe.sentence for name, recipe in RECIPES.items() if name not in PRESETS
+    }
+
+
 def method(n_levels: int, *, more: bool) -> str:
     """Draw the choice of the method; return it.
 
-    `hierarchy` is offered if the labels have several levels, or if the table has `more`
-    columns, one of which may hold a reply.
+    A method that needs levels is offered if the labels have several, or if the table
+    has `more` columns, one of which may hold a reply.
     """
     levels = n_levels > 1 or more
-    names = [name for name in METHODS if levels or name != "hierarchy"]
-    captions = [METHODS[name] for name in names]
+    known = methods()
+    names = [name for name in known if levels or not _needs_levels(name)]
+    captions = [known[name] for name in names]
     return st.radio("Method", names, captions=captions, key="recipe")
+
+
+def _needs_levels(method: str) -> bool:
+    return method in RECIPES and RECIPES[method].levels
 
 
 def method_fields(name: str, data: DataConfig) -> dict[str, Any]:
     """Draw the settings of the method; return them as fields of TrainConfig."""
-    if name in ("stc", "spin"):
+    if name in PRESETS:
         return {"preset": name}
     own = METHOD_FORMS[name](data) if name in METHOD_FORMS else {}
     return {"recipe": name, **own}
@@ -110,15 +97,10 @@ def method_fields(name: str, data: DataConfig) -> dict[str, Any]:
 
 def _attention(data: DataConfig) -> dict[str, Any]:
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        schedule = st.selectbox(
-            "Schedule",
-            list(SCHEDULES),
-            format_func=lambda schedule: SCHEDULES[schedule],
-            width=290,
-            key="schedule",
-        )
-        epochs, seconds = choose_limits(AttentionConfig().epochs)
-        per_class = st.toggle("Separate attention for each class", key="per_class")
+        schedule = choice_field("attention.schedule", SCHEDULES, width=290)
+        epochs = number_field("attention.epochs", width=150)
+        seconds = choose_seconds()
+        per_class = toggle_field("attention.per_class")
     return {
         "attention": {
             "schedule": schedule,
@@ -145,7 +127,7 @@ def _hierarchy(data: DataConfig) -> dict[str, Any]:
                 value=1.0,
                 step=0.5,
                 width=190,
-                help="How much this level counts in the training loss.",
+                help=field_of("hierarchy.weights").description,
                 key=f"weight_{column}",
             )
             for column in data.parts
@@ -159,15 +141,8 @@ def _hierarchy(data: DataConfig) -> dict[str, Any]:
 
 def reply_length() -> int | None:
     """Draw the most tokens of a reply or a thought; return it, None for the default."""
-    return st.number_input(
-        "Longest reply, in tokens",
-        1,
-        value=None,
-        width=230,
-        placeholder=f"{LONGEST}, or what fits",
-        help="Longer replies are cut, both for training and when the model writes. "
-        f"Default: {LONGEST}, or a quarter of the model's longest text.",
-        key="reply_length",
+    return number_field(
+        "hierarchy.reply_length", width=230, placeholder=f"{LONGEST}, or what fits"
     )
 
 
@@ -176,29 +151,18 @@ def tuning(*, blocks: bool = True) -> dict[str, Any]:
 
     Without `blocks` the number of blocks cannot be set, as all blocks are tuned.
     """
-    default = TuneConfig()
-    tune_by = st.selectbox(
-        "Tune by",
-        list(TUNINGS),
-        format_func=lambda name: TUNINGS[name],
-        width=210,
-        key="method",
-    )
-    n = st.number_input(
-        "Blocks", 1, value=default.blocks, width=110, disabled=not blocks, key="blocks"
-    )
-    epochs, seconds = choose_limits(default.epochs)
-    return {"method": tune_by, "blocks": n, "epochs": epochs, "seconds": seconds}
+    return {
+        "method": choice_field("tune.method", TUNINGS, width=210),
+        "blocks": number_field("tune.blocks", width=110, disabled=not blocks),
+        "epochs": number_field("tune.epochs", width=150),
+        "seconds": choose_seconds(),
+    }
 
 
-def choose_limits(default: int) -> tuple[int, float | None]:
-    """Draw the limits of a training; return its most epochs and seconds."""
-    label = "Epochs at most"
-    epochs = st.number_input(label, 1, value=default, width=150, key="epochs")
-    minutes = st.number_input(
-        "Minutes at most", 0.1, value=None, width=150, key="minutes"
-    )
-    return epochs, minutes and 60 * minutes
+def choose_seconds() -> float | None:
+    """Draw the most minutes of a tuning; return them in seconds, None for no limit."""
+    minutes = number_field("tune.seconds", min_value=0.1, width=150, key="minutes")
+    return minutes and 60 * minutes
 
 
 METHOD_FORMS: dict[str, Callable[[DataConfig], dict[str, Any]]] = {
@@ -269,7 +233,7 @@ def _reading() -> dict[str, Any]:
     """Draw what the probes read, and the device; return these fields."""
     known_devices = devices()
     kinds = st.pills(
-        "Read from",
+        LABELS["kinds"],
         KINDS,
         selection_mode="multi",
         default=KINDS,
@@ -277,15 +241,14 @@ def _reading() -> dict[str, Any]:
         key="kinds",
     )
     poolings = st.pills(
-        "Pool over the words by",
+        LABELS["poolings"],
         list(POOLING_RULES),
         selection_mode="multi",
-        help="How the values of all words become one value for the text. If none is "
-        "chosen, the model decides.",
+        help=field_of("poolings").description,
         key="poolings",
     )
     device = st.selectbox(
-        "Device",
+        LABELS["device"],
         list(known_devices),
         key="device",
         format_func=lambda name: f"{name} · {known_devices[name]}",
@@ -299,25 +262,14 @@ def _reading() -> dict[str, Any]:
 
 def _selection(name: str) -> dict[str, Any]:
     """Draw how neurons are selected; return these fields."""
-    penalty = st.selectbox(
-        "Sparsity",
-        ("l1", "group"),
-        key="penalty",
-        help="l1: a neuron may be kept for some classes only. group: a neuron is kept "
-        "or dropped for all classes.",
-    )
-    balanced = st.toggle("Weigh rare classes up", key="balanced")
+    penalty = choice_field("penalty")
+    balanced = toggle_field("class_weight", key="balanced")
     number = _neuron_number(is_spin=name == "spin")
-    eta = st.number_input(
-        "Share of squared weights kept",
-        0.01,
-        1.0,
-        value=None,
+    eta = number_field(
+        "eta",
+        min_value=0.01,
         step=0.05,
-        key="eta",
         placeholder="chosen by the method",
-        help="Applied to each layer before the joint selection. A lower share leaves "
-        "fewer candidates.",
     )
     return {
         "penalty": penalty,
@@ -329,11 +281,8 @@ def _selection(name: str) -> dict[str, Any]:
 
 def _neuron_number(*, is_spin: bool) -> dict[str, int | None]:
     """Draw how many neurons to keep; return the field `budget` or `max_neurons`."""
-    most_neurons = st.number_input(
-        "At most this many neurons",
-        1,
-        value=None,
-        key="max_neurons",
+    most_neurons = number_field(
+        "max_neurons",
         placeholder="as many as help",
         disabled=is_spin,
         help="Fewer neurons are kept if they do as well on validation. The published "
@@ -343,23 +292,17 @@ def _neuron_number(*, is_spin: bool) -> dict[str, int | None]:
         "Exactly as many",
         key="exactly",
         disabled=is_spin or most_neurons is None,
-        help="Keep this number, even if fewer do as well. If fewer neurons have a "
-        "weight in the probes, all of them are kept.",
+        help=field_of("budget").description,
     )
     return {"budget" if exactly else "max_neurons": None if is_spin else most_neurons}
 
 
 def _limits() -> dict[str, Any]:
     """Draw the limits of texts and layers, and the seed; return these fields."""
-    max_length = st.number_input(
-        "Longest text, in tokens",
-        8,
-        value=None,
-        key="length",
-        placeholder="256 or the model's",
-    )
-    max_layer = st.number_input(
-        "Highest layer", 0, value=None, key="max_layer", placeholder="the last one"
-    )
-    seed = st.number_input("Seed", 0, value=0, key="seed")
-    return {"max_length": max_length, "max_layer": max_layer, "seed": seed}
+    return {
+        "max_length": number_field(
+            "max_length", key="length", placeholder="256 or the model's"
+        ),
+        "max_layer": number_field("max_layer", placeholder="the last one"),
+        "seed": number_field("seed", max_value=None),
+    }

@@ -10,6 +10,7 @@ from stc_core.backbone.loading.hub import cached_names
 from stc_core.config import DataConfig, RunConfig, TrainConfig
 from stc_core.data.columns import free_columns
 from stc_core.errors import StcError
+from stc_core.recipe_table import RECIPES
 from stc_core.runs import jobs
 from stc_core.runs.run import list_runs
 from ui.cache.plans import check_backbone, is_local
@@ -109,11 +110,12 @@ def unused_name(name: str) -> str:
 def obstacle_of(config: RunConfig) -> str | None:
     """The reason why `config` cannot start, as Markdown; None if it can."""
     data = config.data
-    if config.train.recipe == "hierarchy" and len(data.parts) < 2:
+    recipe = config.train.recipe
+    if RECIPES[recipe].levels and len(data.parts) < 2:
         return (
-            f"*{escape(data.labels[0])}* is only one level of labels. A hierarchy "
-            "needs two to four levels, which you choose on *Data*, or a reply that a "
-            "decoder writes after the label."
+            f"*{escape(data.labels[0])}* is only one level of labels. The method "
+            f"{recipe} needs two to four levels, which you choose on *Data*, or a "
+            "reply that a decoder writes after the label."
         )
     errors = corpus_of(data).report.errors
     return escape(errors[0].message) if errors else None

@@ -41,9 +41,12 @@ from stc_core.recipes.ending import (
     seconds_with,
     sparse_seconds,
 )
+from stc_core.recipes.registry import RecipeCode
 from stc_core.recipes.results import evaluate, task_of
+from stc_core.recipes.sparse import stop_if_interrupted, train_sparse
 from stc_core.recipes.tables import prediction_table
 from stc_core.runs.layout import SPARSE, RunFile
+from stc_core.runs.metrics import RunMetrics
 from stc_core.runs.run import Run
 from stc_core.runs.writer import RunWriter
 from stc_core.selection.baselines import Guess, score_baseline
@@ -102,7 +105,7 @@ def tune_attention(config: RunConfig, writer: RunWriter) -> None:
     after = evaluate(corpus, task, held, logits[test], settings.seed)
     after = {**before, **after, **_facts(reader, found, settings, before)}
     guesses = {name: head.logits(alike[name][test]) for name, head in plain.items()}
-    new = {"stc": before["test"]}
+    new: dict[str, Any] = {"stc": before["test"]}
     for name, logits_alike in guesses.items():
         guess = Guess(logits_alike.argmax(axis=1), "of all layers alike")
         new[name] = score_baseline(task.codes[test], guess, seed=settings.seed)
@@ -178,7 +181,7 @@ def _facts(
     reader: AttentionClassifier,
     found: TrainedAttention,
     settings: TrainConfig,
-    before: dict[str, Any],
+    before: RunMetrics,
 ) -> dict[str, Any]:
     """What the classifier is made of, what it reads and what it costs."""
     backbone, top = reader.backbone_, max(reader.layers_)
@@ -219,7 +222,7 @@ def schedule_facts(found: TrainedAttention, settings: TrainConfig) -> dict[str, 
 
 
 def _comparison(
-    before: dict[str, Any], after: dict[str, Any], found: TrainedAttention
+    before: RunMetrics, after: dict[str, Any], found: TrainedAttention
 ) -> list[dict[str, Any]]:
     """The table of results: attention, uniform poolings, stc, last layer.
 
@@ -251,3 +254,9 @@ def _comparison(
         if name in others
     ]
     return comparison_rows(rows, whole_flops=whole)
+
+
+CODE = RecipeCode(
+    (check_attention, train_sparse, stop_if_interrupted, tune_attention),
+    check=check_attention_settings,
+)

@@ -9,6 +9,7 @@ from jaxtyping import Int
 from torch import nn
 
 from stc_core.activations.extract import extract
+from stc_core.backbone.backbone import Backbone
 from stc_core.classifiers.estimator import SparsifyThenClassify
 from stc_core.classifiers.hierarchical import HierarchicalClassifier
 from stc_core.classifiers.label_tree import Descent, descend
@@ -49,10 +50,14 @@ from stc_core.recipes.hierarchy.training import (
 )
 from stc_core.recipes.hierarchy.word_heads import train_word_heads
 from stc_core.recipes.hierarchy.word_module import copied_word_head
+from stc_core.recipes.registry import RecipeCode
+from stc_core.recipes.sparse import stop_if_interrupted, train_sparse
 from stc_core.recipes.tables import neuron_table
 from stc_core.runs.layout import SPARSE, RunFile
+from stc_core.runs.metrics import RunMetrics
 from stc_core.runs.run import Run
 from stc_core.runs.writer import RunWriter
+from stc_core.tuning.blocks import check_tuning
 from stc_core.tuning.session import load_untuned
 
 _HEAD_ROWS = 2000
@@ -73,6 +78,14 @@ def check_hierarchy(config: RunConfig, writer: RunWriter) -> None:
             remedy="Choose another --backbone (and no --heads class), or leave --reply "
             "out.",
         )
+
+
+def check_level_blocks(settings: TrainConfig, backbone: Backbone) -> None:
+    """Raise StcError if the blocks of this backbone cannot be tuned as asked.
+
+    The levels have layers of their own, so `tune.layer` has no meaning.
+    """
+    check_tuning(backbone, settings.tune.changed(layer=None))
 
 
 def tune_hierarchy(config: RunConfig, writer: RunWriter) -> None:
@@ -104,9 +117,9 @@ def tune_hierarchy(config: RunConfig, writer: RunWriter) -> None:
         metrics = class_head_metrics(training, plan, probes, before)
     else:
         metrics = word_head_metrics(training, plan, head, before)
-    baselines = {**before["baselines"]}
+    baselines: dict[str, Any] = {**before["baselines"]}
     metrics["baselines"] = baselines
-    writer.write_json(RunFile.METRICS, metrics)
+    writer.write_metrics(metrics)
     true = levels.codes[corpus.rows("test")]
     for name, (nodes, said, seconds) in level_baselines(
         training, plan, probes, head
@@ -123,7 +136,7 @@ def tune_hierarchy(config: RunConfig, writer: RunWriter) -> None:
     finish_tuned(writer, metrics, gone=())
 
 
-def sparse_metrics(metrics: dict[str, Any]) -> dict[str, Any]:
+def sparse_metrics(metrics: RunMetrics) -> RunMetrics:
     """The metrics of the sparse classifier, with its own scores among the baselines.
 
     If the run was cut off during the last baselines, metrics.json already has those of
@@ -156,7 +169,7 @@ def class_head_metrics(
     training: HierarchyTraining,
     plan: LevelPlan,
     probes: Sequence[Sequence[LevelProbe]],
-    before: dict[str, Any],
+    before: RunMetrics,
 ) -> dict[str, Any]:
     """Tune class heads, write the classifier, and give its metrics without
     baselines."""
@@ -183,7 +196,7 @@ def word_head_metrics(
     training: HierarchyTraining,
     plan: LevelPlan,
     head: nn.Module,
-    before: dict[str, Any],
+    before: RunMetrics,
 ) -> dict[str, Any]:
     """The same with word heads; the run keeps the neurons of the sparse classifier."""
     writer, settings = training.writer, training.settings
@@ -350,7 +363,7 @@ def _facts(
     found: TrainedHierarchy,
     plan: LevelPlan,
     levels: Levels,
-    before: dict[str, Any],
+    before: RunMetrics,
 ) -> dict[str, Any]:
     """What the classifier reads and what it costs, in total and for each level."""
     backbone = classifier.backbone_
@@ -374,3 +387,9 @@ def _facts(
             "epochs": history.epochs[-1].epoch,
         },
     }
+
+
+CODE = RecipeCode(
+    (check_hierarchy, train_sparse, stop_if_interrupted, tune_hierarchy),
+    check=check_level_blocks,
+)

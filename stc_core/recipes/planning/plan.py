@@ -4,13 +4,11 @@ from collections.abc import Sequence
 from typing import Any
 
 from stc_core.backbone.backbone import Backbone
-from stc_core.config import RunConfig, TrainConfig
+from stc_core.config import RunConfig
 from stc_core.data.corpus import Corpus
-from stc_core.recipes.attention import recipe as attention
 from stc_core.recipes.planning.forecast import Shape, Survey, forecast, survey
-from stc_core.recipes.planning.tuning_time import tuning_seconds
+from stc_core.recipes.registry import recipe_code
 from stc_core.recipes.results import estimator
-from stc_core.tuning.blocks import changes_for, plan_tuning
 
 
 def plan(
@@ -23,13 +21,14 @@ def plan(
     """What `train` will take: seconds, memory_bytes, disk_bytes, n_texts, n_cut.
 
     Loads the backbone and times it on a few texts, unless both are given; then it is
-    quick. For recipes that tune, only `variability` includes the seconds of tuning
-    (`tuning_seconds`); memory and disk are always those of the sparse half.
+    quick. The seconds of tuning (`seconds_tune`) are given only by recipes that can
+    foretell them; memory and disk are always those of the sparse half.
     """
     classifier = estimator(config.train)
     backbone = backbone or classifier.load_backbone()
     wanted = classifier.wanted(backbone)
-    _check_settings(config.train, backbone)
+    code = recipe_code(config.train.recipe)
+    code.check(config.train, backbone)
     surveyed = surveyed or survey(backbone, corpus.texts)
     store_dtype = config.train.store_dtype
     shape = _shape(corpus, [backbone.widths[wish.site] for wish in wanted])
@@ -37,9 +36,11 @@ def plan(
         backbone, wanted, surveyed, shape=shape, store_dtype=store_dtype
     )
     seconds = expected.seconds
-    if config.train.recipe == "variability":
+    if code.tuning_seconds is not None:
         tune, learned = config.train.tune, (shape.n_train, shape.n_learned)
-        taken = tuning_seconds(backbone, surveyed, tune, n=shape.n, learned=learned)
+        taken = code.tuning_seconds(
+            backbone, surveyed, tune, n=shape.n, learned=learned
+        )
         seconds |= {} if taken is None else {"tune": taken}
     return {
         "n_texts": shape.n,
@@ -53,18 +54,6 @@ def plan(
         "layers": backbone.n_layers,
         "backbone": repr(backbone),
     }
-
-
-def _check_settings(settings: TrainConfig, backbone: Backbone) -> None:
-    """Raise StcError if the recipe cannot train this backbone with these settings."""
-    tune = settings.tune
-    if settings.recipe == "attention":
-        attention.check_attention_settings(settings, backbone)
-    elif settings.recipe != "stc":
-        if settings.recipe == "hierarchy":  # its levels have layers of their own
-            tune = tune.changed(layer=None)
-        nu = [float(-layer) for layer in range(backbone.n_layers + 1)]
-        changes_for(backbone, plan_tuning(backbone, nu, tune), tune)
 
 
 def _shape(corpus: Corpus, widths: Sequence[int]) -> Shape:

@@ -1,0 +1,76 @@
+"""The recipes and presets: what commands, service and app know of each.
+
+A new recipe is one more record in `RECIPES`, and the module that it names. Nothing here
+loads torch.
+"""
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+
+class Recipe(NamedTuple):
+    """One recipe, as far as it is known without its code.
+
+    `module` is the module whose `CODE` does the work, a `registry.RecipeCode`.
+    `sentence` says what it does and when to choose it. `settings` are the parts of
+    TrainConfig that it uses. `tunes`: it begins like the recipe stc, and then trains
+    another classifier, which replaces the selected neurons. `levels`: it answers level
+    by level, so it needs labels of several levels, or a reply that it learns to write.
+    `baselines` are the names of its own baselines for people, and `page` is the title
+    of the page that shows its result.
+    """
+
+    module: str
+    sentence: str
+    settings: tuple[str, ...] = ()
+    tunes: bool = False
+    levels: bool = False
+    baselines: Mapping[str, str] = {}
+    page: str = "Layers"
+
+
+PRESETS: dict[str, str] = {
+    "stc": "Finds the neurons that predict the labels: sparse probes of every layer, "
+    "joint selection, calibrated. Recommended.",
+    "spin": "The published method, step by step, for comparison with stc.",
+}
+"""The ways to select neurons in the recipe stc, each with a sentence for people."""
+RECIPES: dict[str, Recipe] = {
+    "stc": Recipe("stc_core.recipes.sparse", PRESETS["stc"]),
+    "attention": Recipe(
+        "stc_core.recipes.attention.recipe",
+        "Reads all words and layers of a text with attention. For labels that depend "
+        "on a few words; shows which words it reads.",
+        settings=("attention", "tune"),
+        tunes=True,
+        baselines={
+            "mean": "All layers alike, mean",
+            "max": "All layers alike, maximum",
+            "last": "All layers alike, last token",
+        },
+    ),
+    "variability": Recipe(
+        "stc_core.recipes.variability",
+        "Tunes the model up to the layer that separates the classes best, and drops "
+        "the blocks above. More accurate, but takes longer to train.",
+        settings=("tune",),
+        tunes=True,
+        baselines={"frozen": "Same layer, not tuned"},
+        page="Adapt",
+    ),
+    "hierarchy": Recipe(
+        "stc_core.recipes.hierarchy.recipe",
+        "Predicts each level of labels at its own layer, coarse labels before fine "
+        "ones. The labels always fit together.",
+        settings=("tune", "hierarchy"),
+        tunes=True,
+        levels=True,
+        baselines={
+            "flat": "Finest labels alone, tuned",
+            "separate": "A tuned model for each level",
+            "inner_probe": "Probes of the same layers, not tuned",
+        },
+        page="Hierarchy",
+    ),
+}
+"""Every recipe by its name."""

@@ -1,0 +1,65 @@
+"""A recipe that only tests have: it answers the most frequent class of the training."""
+
+import numpy as np
+
+from stc_core.config import RunConfig, TrainConfig
+from stc_core.data.corpus import read_corpus
+from stc_core.errors import StcError
+from stc_core.recipes.registry import RecipeCode
+from stc_core.recipes.results import seconds_of, task_of
+from stc_core.runs.layout import RunFile
+from stc_core.runs.writer import RunWriter
+from stc_core.selection.baselines import Guess, score_baseline
+
+
+def read(config: RunConfig, writer: RunWriter) -> None:
+    """The first step: write the rows."""
+    corpus = read_corpus(config.data, validation_share=0.2, test_share=0.2, seed=0)
+    writer.write_frame(RunFile.CORPUS, corpus.frame)
+    writer.write_text(RunFile.REPORT, corpus.report.to_json())
+
+
+def answer(config: RunConfig, writer: RunWriter) -> None:
+    """The last step: score the most frequent class."""
+    corpus = read_corpus(config.data, validation_share=0.2, test_share=0.2, seed=0)
+    task, rows = task_of(corpus, config.train), corpus.rows("test")
+    best = int(np.bincount(task.codes[task.train]).argmax())
+    guess = Guess(np.full(len(rows), best), "")
+    scores = score_baseline(task.codes[rows], guess)
+    cost = dict.fromkeys(
+        ("parameters", "parameters_total", "flops_per_token", "flops_per_token_total"),
+        1,
+    )
+    none = dict.fromkeys(("name", "identity", "device", "dtype"), "none")
+    more = {"n": len(rows), "ece": 0.0, "log_loss": 0.0, "levels": []}
+    writer.write_metrics(
+        {
+            "classes": list(task.classes),
+            "test": {**scores, **more},
+            "neurons": {"selected": 0, "unique": 0, "total": 0},
+            "layers": {"used": 0, "total": 0},
+            "cost": cost,
+            "backbone": {
+                **none,
+                "n_layers": 0,
+                "layer_names": [],
+                "max_length": 1,
+                "notes": [],
+            },
+            "validation": {"accuracy": 0.5, "macro_f1": 0.5, "n": 1},
+            "chosen": {"class": task.classes[best]},
+            "tokens": {"n": 0, "cut": 0},
+            "missing": {},
+            "baselines": {"coin": scores},
+            "seconds": seconds_of(writer),
+        }
+    )
+
+
+def refuse_limits(settings: TrainConfig, backbone: object) -> None:
+    """Raise StcError if the settings have a limit of layers."""
+    if settings.max_layer is not None:
+        raise StcError("dummy", expected="no limit of layers")
+
+
+CODE = RecipeCode((read, answer), check=refuse_limits)
