@@ -45,10 +45,12 @@ def number_field(setting: str, **look: Any) -> Any:
     `look` are further arguments of `st.number_input`, which win.
     """
     field = field_of(setting)
+    kind = float if float in (field.annotation, *get_args(field.annotation)) else int
+    least, most = limit(field, "ge"), limit(field, "le")
     given = {
         "label": field.title or setting,
-        "min_value": limit(field, "ge"),
-        "max_value": limit(field, "le"),
+        "min_value": None if least is None else kind(least),
+        "max_value": None if most is None else kind(most),
         "value": field.default,
         "help": field.description,
         "key": setting.rpartition(".")[2],
