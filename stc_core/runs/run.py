@@ -14,11 +14,18 @@ import pandas as pd
 
 from stc_core.config import KEPT, RUN_FORMAT, RunConfig
 from stc_core.errors import StcError
-from stc_core.files import read_json, read_tail, read_text
+from stc_core.files import folder_bytes, read_json, read_tail, read_text
 from stc_core.frozen import Frozen, SettingError
 from stc_core.paths import runs_folder
 from stc_core.runs.annotations import read_about
 from stc_core.runs.layout import RunFile
+from stc_core.runs.run_summary import (
+    RunResult,
+    RunSummary,
+    backbone_name,
+    method_of,
+    result_of,
+)
 from stc_core.runs.status import (
     BUSY,
     Status,
@@ -35,8 +42,6 @@ if TYPE_CHECKING:
     from stc_core.data.findings import Report
 
 
-LISTED = ("test", "neurons", "layers", "seconds")
-"""The parts of metrics.json that a list of runs reads."""
 R = TypeVar("R", bound=Frozen)
 
 
@@ -115,22 +120,37 @@ class Run:
         status = status or read_status(self.folder / RunFile.STATUS)
         return worker_of(self.folder, status)
 
-    def summary(self) -> dict[str, Any]:
-        """The facts for one line of a list of runs; results are None until done."""
-        status = self.status
-        metrics = self.outcome
-        test, neurons = metrics.get("test", {}), metrics.get("neurons", {})
-        return {
-            "run": self.folder.name,
-            "name": self.name,
-            "state": status["state"],
-            "created": self.created,
-            "accuracy": test.get("accuracy"),
-            "macro_f1": test.get("macro_f1"),
-            "neurons": neurons.get("selected"),
-            "seconds": metrics.get("seconds", {}).get("total"),
-            "folder": str(self.folder),
-        }
+    def summary(self, *, measure: bool = False) -> RunSummary:
+        """The facts of the run for one line; with `measure` also its size on disk.
+
+        A damaged file leaves its facts empty, because it must not break a list of runs.
+        """
+        state = self.status["state"]
+        try:
+            config = self.config
+        except StcError:
+            config = None
+        return RunSummary(
+            folder=self.folder,
+            name=self.name,
+            state=state,
+            created=self.created,
+            tags=read_about(self.folder).tags,
+            recipe=config.train.recipe if config else "",
+            method=method_of(config) if config else "",
+            backbone=backbone_name(config.train.backbone) if config else "",
+            data=Path(config.data.path).name if config else "",
+            labels=config.data.labels if config else (),
+            seed=config.train.seed if config else None,
+            result=self._result() if state == "done" else None,
+            n_bytes=folder_bytes(self.folder) if measure else None,
+        )
+
+    def _result(self) -> RunResult | None:
+        try:
+            return result_of(self.metrics)
+        except StcError:
+            return None
 
     @property
     def done(self) -> bool:
@@ -143,19 +163,6 @@ class Run:
     @property
     def metrics(self) -> dict[str, Any]:
         return read_json(self._written(RunFile.METRICS))
-
-    @property
-    def outcome(self) -> dict[str, Any]:
-        """The metrics of a finished run; empty if it is not finished or if damaged.
-
-        A list of runs uses this, because one damaged file must not break the list.
-        """
-        try:
-            metrics = self.metrics if self.done else {}
-        except StcError:
-            return {}
-        sound = all(isinstance(metrics.get(name, {}), dict) for name in LISTED)
-        return metrics if sound else {}
 
     @property
     def report(self) -> "Report":

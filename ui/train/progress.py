@@ -1,14 +1,14 @@
 """The progress of a training, the reason of a failure, and the result."""
 
 import time
-from typing import Any
 
 import streamlit as st
 
-from stc_core.display import BASELINES, count, duration, interval, percent
+from stc_core.display import BASELINES, duration, interval, percent
 from stc_core.figures.data import result_dots, result_table
 from stc_core.runs import jobs
 from stc_core.runs.run import Run
+from stc_core.runs.run_summary import result_facts, result_of
 from stc_core.runs.status import PHASE_NAMES, PHASES, Status
 from ui.cache.run_files import read
 from ui.charts.chart import chart
@@ -91,15 +91,19 @@ def show_failure(run: Run) -> None:
         log(run)
 
 
+_SHOWN = ("accuracy", "macro_f1", "neurons", "layers", "compute", "seconds")
+"""The facts about a result that the page shows."""
+
+
 def result(run: Run) -> None:
     """Show the result of a finished run, beside its baselines."""
     metrics = read(run, "metrics")
+    facts = result_facts(result_of(metrics))
     boxes = [*st.columns(3), *st.columns(3)]  # six in one row would not fit
-    for column, fact in zip(boxes, _headline(metrics), strict=True):
-        label, value, note = fact
+    for column, name in zip(boxes, _SHOWN, strict=True):
         with column.container(border=True, height="stretch", gap=None):
-            st.metric(label, value)
-            st.caption(note)
+            st.metric(facts[name].label, facts[name].value)
+            st.caption(facts[name].note)
     with st.container(horizontal=True):
         levels = (HIERARCHY,) if "hierarchy" in metrics else ()
         for page in (*levels, LAYERS, NEURONS, EXAMPLES, PREDICT):
@@ -123,26 +127,3 @@ def result(run: Run) -> None:
         message = f"{BASELINES.get(name) or name} is missing: {reason}"
         st.caption(f":material/info: {escape(message)}")
     log(run)
-
-
-def _headline(metrics: dict[str, Any]) -> list[tuple[str, str, str]]:
-    """The result in six facts, each with its name, its value and a note."""
-    test, neurons, layers = metrics["test"], metrics["neurons"], metrics["layers"]
-    cost = metrics["cost"]
-    saved = 1 - cost["flops_per_token"] / cost["flops_per_token_total"]
-    return [
-        (
-            "Test accuracy",
-            percent(test["accuracy"]),
-            f"{interval(test['accuracy_interval'])}, {count(test['n'], 'text')}",
-        ),
-        (
-            "Macro-F1",
-            percent(test["macro_f1"]),
-            interval(test["macro_f1_interval"]),
-        ),
-        ("Neurons kept", f"{neurons['selected']:,}", f"of {neurons['total']:,}"),
-        ("Layers read", f"{layers['used']}", f"of {layers['total']}"),
-        ("Compute saved", percent(saved), "against the whole model"),
-        ("Time", duration(metrics["seconds"]["total"]), "from start to report"),
-    ]
