@@ -1,10 +1,8 @@
 """The progress of a training, the reason of a failure, and the result."""
 
-import time
-
 import streamlit as st
 
-from stc_core.display import BASELINES, duration, interval, percent
+from stc_core.display import BASELINES, interval, percent
 from stc_core.figures.data import result_dots, result_table
 from stc_core.runs import jobs
 from stc_core.runs.run import Run
@@ -12,34 +10,21 @@ from stc_core.runs.run_summary import result_facts, result_of
 from stc_core.runs.status import PHASE_NAMES, PHASES, Status
 from ui.cache.run_files import read
 from ui.charts.chart import chart
+from ui.shell.job_progress import show_progress
 from ui.shell.messages import escape
 from ui.shell.page_list import EXAMPLES, HIERARCHY, LAYERS, NEURONS, PAGES, PREDICT
 from ui.shell.run_badge import doing
 from ui.state.navigation import go
 
 
-@st.fragment(run_every=1.0)
-def watch(run: Run) -> None:
-    """Show the progress of a run every second, and rerun the page when it has ended."""
-    status = run.status
-    if status["state"] not in jobs.BUSY:
-        st.rerun()
+def show_active(run: Run, status: Status) -> None:
+    """Show the phases of an active run, its progress and its log."""
     steps, current = st.columns([1, 2], gap="large")
     with steps:
         phases(run, status)
     with current:
-        total = status["total"]
-        with st.container(border=True):
-            st.progress(status["done"] / total if total else 0.0, text=doing(run))
-            if status["state"] == "running":
-                passed = duration(max(time.time() - status["started"], 0))
-                facts = [f"Running for {passed}", escape(status["message"])]
-                st.caption(" · ".join(filter(None, facts)))
-            if st.button("Cancel", icon=":material/stop_circle:", key="cancel"):
-                jobs.cancel(run.folder)
-                st.rerun()
+        show_progress(status, doing(run), cancel=lambda: jobs.cancel(run.folder))
         log(run)
-        st.caption("You can close this tab: the work goes on in its own process.")
 
 
 def phases(run: Run, status: Status) -> None:
