@@ -22,9 +22,8 @@ from stc_core.runs.layout import RunFile
 from stc_core.runs.run_summary import (
     RunResult,
     RunSummary,
-    backbone_name,
-    method_of,
     result_of,
+    settings_facts,
 )
 from stc_core.runs.status import (
     BUSY,
@@ -127,23 +126,17 @@ class Run:
         """
         state = self.status["state"]
         try:
-            config = self.config
+            settings = settings_facts(self.config)
         except StcError:
-            config = None
+            settings = {}
         return RunSummary(
             folder=self.folder,
             name=self.name,
             state=state,
-            created=self.created,
             tags=read_about(self.folder).tags,
-            recipe=config.train.recipe if config else "",
-            method=method_of(config) if config else "",
-            backbone=backbone_name(config.train.backbone) if config else "",
-            data=Path(config.data.path).name if config else "",
-            labels=config.data.labels if config else (),
-            seed=config.train.seed if config else None,
             result=self._result() if state == "done" else None,
             n_bytes=folder_bytes(self.folder) if measure else None,
+            **settings,
         )
 
     def _result(self) -> RunResult | None:

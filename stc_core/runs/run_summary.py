@@ -62,16 +62,16 @@ class RunSummary(NamedTuple):
     folder: Path
     name: str
     state: State
-    created: str
     tags: tuple[str, ...]
-    recipe: str
-    method: str
-    backbone: str
-    data: str
-    labels: tuple[str, ...]
-    seed: int | None
     result: RunResult | None
     n_bytes: int | None
+    created: str = ""
+    recipe: str = ""
+    method: str = ""
+    backbone: str = ""
+    data: str = ""
+    labels: tuple[str, ...] = ()
+    seed: int | None = None
 
     @property
     def run(self) -> str:
@@ -82,6 +82,19 @@ class RunSummary(NamedTuple):
     def label_path(self) -> str:
         """The columns of the labels as 'topic › subtopic'."""
         return " › ".join(self.labels)
+
+
+def settings_facts(config: RunConfig) -> dict[str, Any]:
+    """The fields of a RunSummary that come from the settings of the run."""
+    return {
+        "created": config.created,
+        "recipe": config.train.recipe,
+        "method": method_of(config),
+        "backbone": backbone_name(config.train.backbone),
+        "data": Path(config.data.path).name,
+        "labels": config.data.labels,
+        "seed": config.train.seed,
+    }
 
 
 def method_of(config: RunConfig) -> str:
@@ -154,12 +167,12 @@ class Fact(NamedTuple):
 
     label: str
     value: str
-    note: str = ""
+    note: str
 
     @property
     def line(self) -> str:
         """The value with its note, as '412 of 32,256'."""
-        return f"{self.value} {self.note}".rstrip()
+        return f"{self.value} {self.note}"
 
 
 def result_facts(result: RunResult) -> dict[str, Fact]:
