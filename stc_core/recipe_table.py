@@ -44,8 +44,8 @@ RECIPES: dict[str, Recipe] = {
         settings=("attention", "tune"),
         tunes=True,
         baselines={
-            "mean": "All layers alike, mean",
-            "max": "All layers alike, maximum",
+            "mean": "All layers alike, mean of tokens",
+            "max": "All layers alike, maximum of tokens",
             "last": "All layers alike, last token",
         },
     ),

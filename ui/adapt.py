@@ -1,12 +1,11 @@
 """Adapt: find the layer that separates the classes best, and tune up to it."""
 
-import time
+from functools import partial
 from typing import Any
 
 import streamlit as st
 
 from stc_core.config import RunConfig, TuneConfig
-from stc_core.display import duration
 from stc_core.figures.tuning import (
     comparison_table,
     training_curves,
@@ -16,11 +15,13 @@ from stc_core.metrics.scores import metric_name_of
 from stc_core.runs import jobs
 from stc_core.runs.layout import RunFile
 from stc_core.runs.run import Run, list_runs
+from stc_core.runs.status import Status
 from ui.cache.run_files import read
 from ui.charts.chart import chart, variability_chart
 from ui.shell import run_badge
 from ui.shell.breadcrumbs import show_breadcrumbs
 from ui.shell.frame import any_run
+from ui.shell.job_progress import show_progress, watch
 from ui.shell.messages import escape
 from ui.shell.run_badge import doing
 from ui.state.navigation import pick, remember
@@ -152,25 +153,11 @@ def _begin(config: RunConfig) -> None:
     st.rerun()
 
 
-@st.fragment(run_every=1.0)
-def _watch(run: Run) -> None:
-    """Show the phase, the loss and the score while the run is active."""
-    status = run.status
-    if status["state"] not in jobs.BUSY:
-        st.rerun()
-    total = status["total"]
-    with st.container(border=True):
-        share = min(status["done"] / total, 1.0) if total else 0.0
-        st.progress(share, text=doing(run))
-        if status["state"] == "running":
-            passed = duration(max(time.time() - status["started"], 0))
-            st.caption(f"Running for {passed} · {escape(status['message'])}")
-        if st.button("Cancel", icon=":material/stop_circle:"):
-            jobs.cancel(run.folder)
-            st.rerun()
+def _show_active(run: Run, status: Status) -> None:
+    """Show the progress of an active run, and the loss and the score so far."""
+    show_progress(status, doing(run), cancel=lambda: jobs.cancel(run.folder))
     if run.has(RunFile.TUNING):
         show_curves_of_tuning(run)
-    st.caption("You can close this tab: the work goes on in its own process.")
 
 
 def show_curves_of_tuning(run: Run) -> None:
@@ -243,7 +230,7 @@ def show_page() -> None:
         best = read(run, "variability")["best_layer"]
         st.caption(_NU + (EMBEDDINGS if best == 0 else ""))
     if state in jobs.BUSY:
-        _watch(run)
+        watch(lambda: run.status, partial(_show_active, run))
     elif state != "done":
         _unfinished(run)
     elif not run.has(RunFile.VARIABILITY):

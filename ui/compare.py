@@ -132,9 +132,9 @@ def show_facts(mine: Card, other: Card) -> None:
         hide_index=True,
         height="content",
         column_config={
-            "fact": st.column_config.TextColumn("", width=110),
-            "a": st.column_config.TextColumn(f"This run: {mine.name}", width=150),
-            "b": st.column_config.TextColumn(f"The other: {other.name}", width=150),
+            "fact": st.column_config.TextColumn("", width=115),
+            "a": st.column_config.TextColumn(f"This run: {mine.name}", width=130),
+            "b": st.column_config.TextColumn(f"The other: {other.name}", width=130),
         },
         alt="Facts of the two runs",
     )
@@ -146,7 +146,9 @@ def show_outcome(both: pd.DataFrame, mine: Card, other: Card) -> None:
         both["right_a"].to_numpy(bool), both["right_b"].to_numpy(bool)
     )
     with st.container(border=True):
-        st.markdown(MATCHED.format(n=result.n, a=mine.n, b=other.n))
+        st.markdown(
+            MATCHED.format(n=result.n, a=mine.result.n_test, b=other.result.n_test)
+        )
         st.markdown(verdict(result))
         counts = {
             "Both right": result.both,

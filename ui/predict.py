@@ -21,6 +21,7 @@ from ui.cache.run_files import classifier, predictions_in, stamp
 from ui.charts.chart import chart
 from ui.shell.encoding_field import encoding_box, likely_encodings
 from ui.shell.frame import pick_run
+from ui.shell.job_progress import show_progress, watch
 from ui.shell.messages import escape
 from ui.shell.upload import pick_upload, uploader
 from ui.shell.widgets import PERCENT, in_percent
@@ -65,7 +66,12 @@ def _table(run: Run) -> None:
     status = label_jobs.status_of(out)
     state = status["state"] if status else None
     if state in BUSY:
-        _watch(out)
+        watch(
+            lambda: label_jobs.status_of(out),
+            lambda now: show_progress(
+                now, _doing(now), cancel=lambda: label_jobs.cancel_labelling(out)
+            ),
+        )
         return
     if st.button("Predict", type="primary", icon=":material/play_arrow:", key="go"):
         out_path = str(out.resolve())
@@ -136,24 +142,13 @@ def _choose() -> Upload | None:
     return None if key is None else find_upload(key)
 
 
-@st.fragment(run_every=1.0)
-def _watch(out: Path) -> None:
-    """Show the progress of the labelling, and rerun the page when it has ended."""
-    status = label_jobs.status_of(out)
-    if status is None or status["state"] not in BUSY:
-        st.rerun()
-        return
-    done, total = status["done"], status["total"]
-    message = status["message"] or "Waiting to start"
-    if done:
-        message = f"{done:,} of {total:,} rows · {status['rate'] or 0:,.0f} per second"
-        message += f" · {duration(status['eta_s'] or 0)} left"
-    with st.container(border=True):
-        st.progress(min(done / total, 1.0) if total else 0.0, text=message)
-        if st.button("Cancel", icon=":material/stop_circle:", key="stop"):
-            label_jobs.cancel_labelling(out)
-            st.rerun()
-    st.caption("You can close this tab: the work goes on in its own process.")
+def _doing(status: Status) -> str:
+    """One line: how many rows are labelled, how fast, and the time left."""
+    if not status["done"]:
+        return "Starting"
+    rows = f"{status['done']:,} of {status['total']:,} rows"
+    rate, left = status["rate"] or 0, duration(status["eta_s"] or 0)
+    return f"{rows} · {rate:,.0f} per second · {left} left"
 
 
 def _unfinished(status: Status) -> None:

@@ -13,14 +13,14 @@ def runs(*, as_json: AsJson = False) -> None:
     """List the runs, newest first, and start waiting runs if there is room."""
     from stc_core.cli import console
     from stc_core.runs import queue
-    from stc_core.runs.annotations import read_about
+    from stc_core.runs.listing import run_record
     from stc_core.runs.run import list_runs
 
     queue.advance()
     lines = []
     for run in list_runs():
-        tags, place = read_about(run.folder).tags, queue.position(run.folder)
-        lines.append({**run.summary(), "tags": list(tags), "position": place})
+        place = queue.position(run.folder)
+        lines.append({**run_record(run.summary()), "position": place})
     if as_json:
         print_json(lines)
         return

@@ -7,7 +7,7 @@ import pandas as pd
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from stc_core.display import duration, interval, percent, size
+from stc_core.display import BASELINES, OURS, duration, interval, percent, size
 from stc_core.figures.style import (
     FAINT,
     MARK,
@@ -18,16 +18,8 @@ from stc_core.figures.style import (
     ticks_among,
 )
 
-NAMES = {
-    "tuned": "This run, tuned",
-    "attention": "This run, by attention",
-    "mean": "All layers alike, mean of tokens",
-    "max": "All layers alike, maximum of tokens",
-    "last": "All layers alike, last token",
-    "frozen": "The same layer and head, not tuned",
-    "stc": "Sparsify-then-classify, not tuned",
-    "last_layer": "Last layer, not tuned",
-}
+_NAMES = {**BASELINES, "tuned": OURS, "attention": OURS}
+"""The names of the classifiers that a tuned run compares, its own among them."""
 
 
 def nu_curve(
@@ -144,7 +136,7 @@ def comparison_table(rows: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
     """The result table of a tuned run with readable titles, in the order of `rows`."""
     return pd.DataFrame(
         {
-            "Classifier": [NAMES[row["name"]] for row in rows],
+            "Classifier": [_NAMES[row["name"]] for row in rows],
             "Accuracy": [percent(row["accuracy"]) for row in rows],
             "95 % interval": [interval(row["accuracy_interval"]) for row in rows],
             "Macro-F1": [percent(row["macro_f1"]) for row in rows],

@@ -1,12 +1,12 @@
 """A finished run as one HTML file that opens without a server or a network."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from stc_core.config import SETTING_PARTS
-from stc_core.display import duration, interval, percent
+from stc_core.display import duration
 from stc_core.files import replacing
 from stc_core.recipe_table import RECIPES
 from stc_core.report import sections
@@ -21,6 +21,7 @@ from stc_core.report.html import (
 from stc_core.runs.layout import RunFile
 from stc_core.runs.metrics import RunMetrics
 from stc_core.runs.run import Run
+from stc_core.runs.run_summary import result_facts, result_of
 
 FEW_TEXTS = 10
 
@@ -49,38 +50,16 @@ def write_report(run: Run, path: str | Path) -> int:
 
 
 def _intro(run: Run, metrics: RunMetrics) -> str:
-    test, neurons, cost = metrics["test"], metrics["neurons"], metrics["cost"]
-    layers, model = metrics["layers"], metrics["backbone"]["name"]
-    saved = 1 - cost["flops_per_token"] / max(cost["flops_per_token_total"], 1)
+    backbone = metrics["backbone"]
     lead = (
         f"A classifier of **{len(metrics['classes']):,} classes** that reads "
-        f"`{model}`, trained on {run.config.created[:10]} with STC Studio. This file "
-        "holds the full report and needs no network. It quotes texts of the data."
+        f"`{backbone['name']}`, trained on {run.config.created[:10]} with STC Studio. "
+        "This file holds the full report and needs no network. It quotes texts of the "
+        "data."
     )
-    return paragraph(lead) + facts_table(
-        [
-            ("Test accuracy", percent(test["accuracy"]), _bounds(test, "accuracy")),
-            ("Macro-F1", percent(test["macro_f1"]), _bounds(test, "macro_f1")),
-            ("Calibration error", percent(test["ece"]), "ECE, on test"),
-            ("Test texts", f"{test['n']:,}", "not used for any choice"),
-            (
-                "Neurons kept",
-                f"{neurons['selected']:,}",
-                f"of {neurons['total']:,}",
-            ),
-            ("Highest layer", f"{layers['used']}", f"of {layers['total']}"),
-            ("Compute saved", percent(max(saved, 0.0)), "FLOPs per token"),
-            (
-                "Training took",
-                duration(metrics["seconds"]["total"]),
-                f"on {metrics['backbone']['device']}",
-            ),
-        ]
-    )
-
-
-def _bounds(scores: Mapping[str, Any], name: str) -> str:
-    return f"95 %: {interval(scores[f'{name}_interval'])}"
+    facts = result_facts(result_of(metrics))
+    facts["seconds"] = facts["seconds"]._replace(note=f"on {backbone['device']}")
+    return paragraph(lead) + facts_table(list(facts.values()))
 
 
 def _settings(run: Run, metrics: RunMetrics) -> str:

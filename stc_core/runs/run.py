@@ -5,7 +5,6 @@ a complete state, which may be an older one.
 """
 
 import os
-from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -15,12 +14,18 @@ import pandas as pd
 
 from stc_core.config import KEPT, RUN_FORMAT, RunConfig
 from stc_core.errors import StcError
-from stc_core.files import read_json, read_tail, read_text
+from stc_core.files import folder_bytes, read_json, read_tail, read_text
 from stc_core.frozen import Frozen, SettingError
 from stc_core.paths import runs_folder
 from stc_core.runs.annotations import read_about
 from stc_core.runs.layout import RunFile
 from stc_core.runs.metrics import RunMetrics, read_metrics
+from stc_core.runs.run_summary import (
+    RunResult,
+    RunSummary,
+    result_of,
+    settings_facts,
+)
 from stc_core.runs.status import (
     BUSY,
     Status,
@@ -115,22 +120,31 @@ class Run:
         status = status or read_status(self.folder / RunFile.STATUS)
         return worker_of(self.folder, status)
 
-    def summary(self) -> dict[str, Any]:
-        """The facts for one line of a list of runs; results are None until done."""
-        status = self.status
-        metrics = self.outcome
-        test, neurons = metrics.get("test", {}), metrics.get("neurons", {})
-        return {
-            "run": self.folder.name,
-            "name": self.name,
-            "state": status["state"],
-            "created": self.created,
-            "accuracy": test.get("accuracy"),
-            "macro_f1": test.get("macro_f1"),
-            "neurons": neurons.get("selected"),
-            "seconds": metrics.get("seconds", {}).get("total"),
-            "folder": str(self.folder),
-        }
+    def summary(self, *, measure: bool = False) -> RunSummary:
+        """The facts of the run for one line; with `measure` also its size on disk.
+
+        A damaged file leaves its facts empty, because it must not break a list of runs.
+        """
+        state = self.status["state"]
+        try:
+            settings = settings_facts(self.config)
+        except StcError:
+            settings = {}
+        return RunSummary(
+            folder=self.folder,
+            name=self.name,
+            state=state,
+            tags=read_about(self.folder).tags,
+            result=self._result() if state == "done" else None,
+            n_bytes=folder_bytes(self.folder) if measure else None,
+            **settings,
+        )
+
+    def _result(self) -> RunResult | None:
+        try:
+            return result_of(self.metrics)
+        except StcError:
+            return None
 
     @property
     def done(self) -> bool:
@@ -144,17 +158,6 @@ class Run:
     def metrics(self) -> RunMetrics:
         """The scores, costs and times; StcError if the file is damaged."""
         return read_metrics(self._written(RunFile.METRICS))
-
-    @property
-    def outcome(self) -> Mapping[str, Any]:
-        """The metrics of a finished run; empty if it is not finished or if damaged.
-
-        A list of runs uses this, because one damaged file must not break the list.
-        """
-        try:
-            return self.metrics if self.done else {}
-        except StcError:
-            return {}
 
     @property
     def report(self) -> "Report":

@@ -1,16 +1,15 @@
 """The answers of a trained classifier on texts and on itself, ready for JSON."""
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
-from stc_core.analysis.run_cards import card, way_of
 from stc_core.classifiers.base import BaseClassifier
 from stc_core.classifiers.hierarchical import HierarchicalClassifier
 from stc_core.classifiers.label_tree import Descent
 from stc_core.errors import StcError
 from stc_core.interpret.integrated_gradients import integrated_gradients
 from stc_core.runs.run import Run
+from stc_core.runs.run_summary import result_of
 
 
 def answers(classifier: BaseClassifier, texts: Sequence[str]) -> list[dict[str, Any]]:
@@ -67,18 +66,19 @@ def explanation_of(
 
 def run_facts(run: Run, classifier: BaseClassifier) -> dict[str, Any]:
     """The facts of a run: recipe, model, layers, test score, classes, levels."""
-    known = card(run.folder.name, run.config, run.metrics, run.report, name=run.name)
+    known, result = run.summary(), result_of(run.metrics)
+    accuracy, low, high = result.accuracy
     return {
         "title": known.name,
-        "recipe": run.config.train.recipe,
-        "way": way_of(run.config),
-        "backbone": Path(known.backbone).name,
-        "layers": {"read": known.depth, "of": known.depth_total},
-        "neurons": known.neurons,
+        "recipe": known.recipe,
+        "way": known.method,
+        "backbone": known.backbone,
+        "layers": {"read": result.layers, "of": result.layers_total},
+        "neurons": result.neurons,
         "test": {
-            "accuracy": known.accuracy,
-            "accuracy_interval": [known.low, known.high],
-            "n": known.n,
+            "accuracy": accuracy,
+            "accuracy_interval": [low, high],
+            "n": result.n_test,
         },
         "can": list(classifier.abilities),
         "levels": _levels(classifier),

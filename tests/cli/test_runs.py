@@ -13,7 +13,7 @@ from stc_core.errors import StcError
 from stc_core.paths import runs_folder
 from stc_core.runs import jobs, queue, trash
 from stc_core.runs.annotations import rename, tag
-from stc_core.runs.listing import listed_run, run_table, sort_runs
+from stc_core.runs.listing import run_table, sort_runs
 from stc_core.runs.run import Run, list_runs
 from stc_core.runs.writer import RunWriter, create_run
 
@@ -98,7 +98,7 @@ def test_a_run_that_is_damaged_is_listed_beside_the_others(stc: Stc, run: Run, k
     assert said.code == 0 and "Traceback" not in said.err, said.err
     told = {one["run"]: one for one in json.loads(stc("runs", "--json").out)}
     assert told["bad"]["state"] == state and told["one"]["state"] == "done"
-    shown = run_table(sort_runs([listed_run(one) for one in list_runs()], "newest"))
+    shown = run_table(sort_runs([one.summary() for one in list_runs()], "newest"))
     assert sorted(shown["Name"]) == ["bad", "one"]
 
 

@@ -66,7 +66,7 @@ def test_other_pages_say_what_is_not_there(run: Run):
     assert "This run keeps no neurons" in said(app)
     app = fine(visit("pages/7_Adapt.py", run="r"))
     shown = app.dataframe[0].value
-    assert shown["Classifier"].iloc[0] == "This run, by attention"
+    assert shown["Classifier"].iloc[0] == "This classifier"
     assert "Continue with stc on the tuned model" not in [
         one.label for one in app.button
     ]

@@ -19,9 +19,7 @@ from stc_core.figures.compare import (
 )
 from stc_core.interpret.neuron_overlap import agreement
 
-CARDS = card_table(
-    [made()._replace(name="<b>x</b>"), made("s", preset="spin"), made("t", seed=1)]
-)
+CARDS = card_table([made(name="<b>x</b>"), made("s", method="spin"), made("t", seed=1)])
 
 
 @pytest.mark.parametrize("price", PRICES)

@@ -58,7 +58,7 @@ def test_a_training_is_drawn_from_its_first_moment_on():
 def test_the_table_is_readable():
     unknown = {**ROW, "name": "stc", "peak_bytes": None}
     table = comparison_table([ROW, unknown])
-    assert table["Classifier"].tolist()[0] == "This run, tuned"
+    assert table["Classifier"].tolist()[0] == "This classifier"
     assert table["Trained parameters"].tolist()[0] == "1,234,567"
     assert table["Memory"].tolist() == ["2.5 GB", "–"]
     assert table["Time"].tolist()[0] == "1 min 15 s"

@@ -92,6 +92,7 @@ METRICS = {
         "accuracy_interval": [0.851, 0.893],
         "macro_f1": 0.862,
         "macro_f1_interval": [0.84, 0.89],
+        "ece": 0.031,
         "n": 1090,
     },
     "neurons": {"selected": 412, "total": 32256},
@@ -117,7 +118,11 @@ METRICS = {
             "detail": "resid.6.mean",
         },
     },
-    "cost": {"flops_per_token": 15.0, "flops_per_token_total": 20.0},
+    "cost": {
+        "flops_per_token": 15e6,
+        "flops_per_token_total": 20e6,
+        "parameters": 12e6,
+    },
 }
 
 

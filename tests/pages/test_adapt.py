@@ -104,7 +104,7 @@ def test_a_tuned_run_shows_what_it_gained(started):
     app = fine(visit(PAGE, run="t"))
     assert len(charts(app)) == 2
     table = app.dataframe[0].value
-    assert table["Classifier"].tolist()[0] == "This run, tuned"
+    assert table["Classifier"].tolist()[0] == "This classifier"
     assert len(table) == 4
     fine(click(app, "Continue with stc on the tuned model"))
     train = started[0].train

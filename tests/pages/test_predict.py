@@ -130,7 +130,7 @@ def tell(folder: Path, **changes) -> None:
 
 def test_the_page_follows_the_work_of_another_process(ordered):
     key, folder = ordered
-    assert "Waiting to start" in progress(fine(visit(PAGE, run="one", table=key)))
+    assert "Starting" in progress(fine(visit(PAGE, run="one", table=key)))
     tell(folder, done=20, total=50, rate=10.0, eta_s=3.0)
     app = fine(visit(PAGE, run="one", table=key))
     assert "20 of 50 rows · 10 per second · 3.0 s left" in progress(app)

@@ -365,9 +365,12 @@ def test_the_result_stands_beside_its_baselines():
     written_run(runs_folder() / "one", "one")
     app = fine(visit(PAGE, run="one"))
     words = said(app)
-    assert "Test accuracy: 87.4 %" in words and "85.1 to 89.3 %, 1,090 texts" in words
+    assert (
+        "Test accuracy: 87.4 %" in words
+        and "95 %: 85.1 to 89.3 %, 1,090 texts" in words
+    )
     assert "Neurons kept: 412" in words and "Layers read: 4" in words
-    assert "Compute saved: 25.0 %" in words and "Time: 27 s" in words
+    assert "Compute saved: 25.0 %" in words and "Training took: 27 s" in words
     table = app.dataframe[0].value
     assert list(table["Accuracy"]) == ["87.4 %", "84.2 %", "81.0 %", "22.0 %"]
 

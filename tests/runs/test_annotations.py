@@ -27,7 +27,7 @@ def test_a_run_that_nobody_named_has_the_name_of_its_settings(run: Run):
 def test_a_name_given_later_wins_and_settings_stay(run: Run):
     before = (run.folder / "config.json").read_bytes()
     rename(run.folder, "  a better\n name ")
-    assert run.name == "a better name" == run.summary()["name"]
+    assert run.name == "a better name" == run.summary().name
     assert (run.folder / "config.json").read_bytes() == before
     rename(run.folder, " ")
     assert run.name == "first"

@@ -1,100 +1,34 @@
-"""A line for each run, whatever its state, found by words and sorted."""
+"""The list of runs, found by words and sorted."""
 
 from pathlib import Path
 
 import pytest
 
 from helpers.app import written_run
-from stc_core.config import DataConfig, RunConfig, ShrinkConfig, TrainConfig
-from stc_core.files import folder_bytes
-from stc_core.runs.annotations import tag
+from helpers.run_cards import RESULT
 from stc_core.runs.listing import (
-    ListedRun,
-    listed_run,
     matching_runs,
+    run_record,
     run_table,
     sort_runs,
 )
-from stc_core.runs.run import Run
-from stc_core.runs.writer import RunWriter
+from stc_core.runs.run_summary import RunSummary, ScoreEstimate
 
 
-def names(lines: list[ListedRun]) -> list[str]:
+def names(lines: list[RunSummary]) -> list[str]:
     return [one.name for one in lines]
 
 
-def test_a_finished_run_has_all(tmp_path: Path):
-    run = written_run(tmp_path / "one", "One")
-    tag(run.folder, ["paper"])
-    found = listed_run(run)
-    assert found[:5] == ("one", "One", "done", ("paper",), "stc")
-    assert (found.backbone, found.data, found.labels) == (
-        "all-MiniLM-L6-v2",
-        "a.csv",
-        "",
-    )
-    assert (found.accuracy, found.n, found.neurons, found.layers) == (
-        0.874,
-        1090,
-        412,
-        4,
-    )
-    assert found.seconds == 27.4 and found.started == run.created
-    assert found.n_bytes == folder_bytes(run.folder) > 500
-
-
-@pytest.mark.parametrize("state", ["running", "failed", "cancelled"])
-def test_an_unfinished_run_has_no_results(tmp_path: Path, state: str):
-    found = listed_run(written_run(tmp_path / "one", "One", state=state))
-    assert found.state == state and found.recipe == "stc"
-    assert found.accuracy is found.n is found.neurons is found.seconds is None
-
-
-def test_a_damaged_run_has_a_line(tmp_path: Path):
-    (tmp_path / "config.json").write_text("{")
-    found = listed_run(Run(tmp_path))
-    assert found.state == "failed" and found.name == tmp_path.name
-    assert found.data == found.started == ""
-
-
-@pytest.mark.parametrize("name", ["metrics.json", "status.json"])
-def test_a_run_with_a_damaged_file_has_a_line(tmp_path: Path, name: str):
-    run = written_run(tmp_path / "one", "One")
-    (run.folder / name).write_text("{")
-    found = listed_run(run)
-    assert found.name == "One" and found.accuracy is None
-    assert run.summary()["accuracy"] is None
-
-
-@pytest.mark.parametrize(
-    ("train", "shrink", "said"),
-    [
-        ({"preset": "spin"}, None, ("spin", "all-MiniLM-L6-v2")),
-        ({"recipe": "attention", "backbone": "a/b"}, None, ("attention", "a/b")),
-        ({"backbone": "/m/gpt2"}, None, ("stc", "gpt2")),
-        ({"backbone": "/r/tuned/backbone"}, None, ("stc", "tuned/backbone")),
-        ({}, ShrinkConfig(parent="p"), ("shrunk", "all-MiniLM-L6-v2")),
-    ],
-)
-def test_recipe_and_model_are_short(tmp_path: Path, train, shrink, said):
-    data = DataConfig(path="/x/y.csv", labels=("topic", "sub"))
-    config = RunConfig(data=data, train=TrainConfig(**train), shrink=shrink)
-    found = listed_run(RunWriter(tmp_path, config).finish())
-    assert (found.recipe, found.backbone) == said
-    assert (found.data, found.labels) == ("y.csv", "topic › sub")
-
-
 @pytest.fixture
-def lines(tmp_path: Path) -> list[ListedRun]:
-    first = listed_run(written_run(tmp_path / "one", "beta"))
-    old = first._replace(name="Alpha", tags=("Paper 1",), accuracy=0.9, n_bytes=1)
-    failed = first._replace(
-        name="gamma", state="failed", accuracy=None, seconds=None, n_bytes=10**9
-    )
+def lines(tmp_path: Path) -> list[RunSummary]:
+    first = written_run(tmp_path / "one", "beta").summary(measure=True)
+    best = RESULT._replace(accuracy=ScoreEstimate(0.9, 0.8, 1.0), seconds=900.0)
+    old = first._replace(name="Alpha", tags=("Paper 1",), result=best, n_bytes=1)
+    failed = first._replace(name="gamma", state="failed", result=None, n_bytes=10**9)
     return [
-        first._replace(started="2026-01-02"),
-        old._replace(started="2026-01-01", seconds=900.0),
-        failed._replace(started="2026-01-03"),
+        first._replace(created="2026-01-02"),
+        old._replace(created="2026-01-01"),
+        failed._replace(created="2026-01-03"),
     ]
 
 
@@ -109,7 +43,7 @@ def lines(tmp_path: Path) -> list[ListedRun]:
         ("alpha failed", []),
     ],
 )
-def test_every_word_must_be_somewhere(lines: list[ListedRun], words, found):
+def test_every_word_must_be_somewhere(lines: list[RunSummary], words, found):
     assert names(matching_runs(lines, words)) == found
 
 
@@ -123,13 +57,13 @@ def test_every_word_must_be_somewhere(lines: list[ListedRun], words, found):
         ("disk", ["gamma", "beta", "Alpha"]),
     ],
 )
-def test_what_is_not_known_is_last(lines: list[ListedRun], by, found):
+def test_what_is_not_known_is_last(lines: list[RunSummary], by, found):
     assert names(sort_runs(lines, by)) == found
 
 
-def test_the_table_has_a_row_for_each_line(lines: list[ListedRun]):
+def test_the_table_has_a_row_for_each_line(lines: list[RunSummary]):
     found = run_table(
-        [*lines, lines[0]._replace(started="2026-03-29T02:30:00.123+02:00")]
+        [*lines, lines[0]._replace(created="2026-03-29T02:30:00.123+02:00")]
     )
     assert found["Name"].tolist() == ["beta", "Alpha", "gamma", "beta"]
     assert found["Accuracy"].tolist()[:2] == pytest.approx([87.4, 90.0])
@@ -138,6 +72,29 @@ def test_the_table_has_a_row_for_each_line(lines: list[ListedRun]):
     assert found["Tags"].tolist()[1] == ["Paper 1"]
 
 
-def test_a_run_without_a_date_has_none(lines: list[ListedRun]):
-    found = run_table([lines[0]._replace(started="")])
+def test_a_run_without_a_date_has_none(lines: list[RunSummary]):
+    found = run_table([lines[0]._replace(created="")])
     assert found["Started"].isna().tolist() == [True] and run_table([]).empty
+
+
+def test_the_record_of_a_run_keeps_its_fields(tmp_path: Path):
+    done = written_run(tmp_path / "one", "One").summary()
+    assert run_record(done._replace(tags=("paper",))) == {
+        "run": "one",
+        "name": "One",
+        "state": "done",
+        "created": done.created,
+        "accuracy": 0.874,
+        "macro_f1": 0.862,
+        "neurons": 412,
+        "seconds": 27.4,
+        "folder": str(tmp_path / "one"),
+        "tags": ["paper"],
+    }
+    failed = run_record(done._replace(state="failed", result=None))
+    assert [k for k, v in failed.items() if v is None] == [
+        "accuracy",
+        "macro_f1",
+        "neurons",
+        "seconds",
+    ]

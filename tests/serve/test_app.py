@@ -18,6 +18,7 @@ from stc_core.classifiers.replying import ReplyingClassifier
 from stc_core.classifiers.sampling import Decoding
 from stc_core.errors import StcError
 from stc_core.runs.run import Run
+from stc_core.runs.run_summary import backbone_name
 from stc_core.serve import app as serve
 from stc_core.serve import middleware
 from stc_core.serve.app import service
@@ -106,6 +107,9 @@ def test_every_run_says_what_it_is(client: TestClient, runs: dict[str, Run]):
     assert one["test"]["n"] == metrics["test"]["n"] > 0
     low, high = one["test"]["accuracy_interval"]
     assert low <= one["test"]["accuracy"] <= high
+    assert one.keys() >= {"title", "neurons", "can", "levels", "classes"}
+    name = runs["classes"].config.train.backbone
+    assert one["backbone"] == backbone_name(name)
     assert one["layers"] == {"read": metrics["layers"]["used"], "of": 3}
     assert (one["recipe"], found["spin"]["way"]) == ("hierarchy", "spin")
     assert one["levels"][0]["classes"] == ["kind", "rude"]

@@ -6,25 +6,26 @@ import pandas as pd
 import streamlit as st
 
 from stc_core.analysis.comparison import class_differences, match_texts, on_test
-from stc_core.analysis.run_cards import Card, card
+from stc_core.analysis.run_cards import Card, table_of
 from stc_core.runs.layout import RunFile
 from stc_core.runs.run import Run, list_runs
-from ui.cache.run_files import read, stamp
+from ui.cache.run_files import read, stamp, summary_of
 
 
 def cards() -> list[Card]:
     """A card of each finished run, newest first."""
-    finished = (run for run in list_runs() if run.done and run.has(RunFile.REPORT))
-    return [
-        _card(str(run.folder), run.name, stamp(run.folder / RunFile.METRICS))
-        for run in finished
-    ]
+    found = []
+    for run in list_runs():
+        summary = summary_of(run)
+        if summary.result and run.has(RunFile.REPORT):
+            table = _table(str(run.folder), stamp(run.folder / RunFile.REPORT))
+            found.append(Card(summary, summary.result, table))
+    return found
 
 
-@st.cache_data(max_entries=512, show_spinner=False)
-def _card(folder: str, name: str, written: int) -> Card:
-    run = Run.open(Path(folder))
-    return card(run.folder.name, run.config, run.metrics, run.report, name=name)
+@st.cache_data(max_entries=2000, show_spinner=False)
+def _table(folder: str, written: int) -> tuple[str, ...]:
+    return table_of(Run.open(folder).report)
 
 
 def both(run: Run, other: Run) -> pd.DataFrame:

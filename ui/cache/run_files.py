@@ -19,6 +19,8 @@ from stc_core.interpret.explanation import Token
 from stc_core.runs.annotations import read_about
 from stc_core.runs.layout import RunFile
 from stc_core.runs.run import Run
+from stc_core.runs.run_summary import RunSummary
+from stc_core.runs.status import BUSY
 from stc_core.types import Site
 
 PATIENCE_S = 0.3
@@ -79,6 +81,29 @@ def _own(shared: pd.DataFrame) -> pd.DataFrame:
     pandas copies a column when it is written to.
     """
     return shared.copy(deep=False)
+
+
+def summary_of(run: Run, *, measure: bool = False) -> RunSummary:
+    """The facts of `run` for one line; with `measure` also its size on disk.
+
+    Those of an ended run are read again only after one of its files has changed.
+    """
+    state = run.status["state"]
+    if state in BUSY:
+        return run.summary(measure=measure)
+    written = tuple(stamp(run.folder / name) for name in _SUMMARISED)
+    return _summary(str(run.folder), state, written, measure)
+
+
+_SUMMARISED = (RunFile.CONFIG, RunFile.STATUS, "about.json", RunFile.METRICS)
+"""The files that a summary is read from."""
+
+
+@st.cache_data(max_entries=4000, show_spinner=False)
+def _summary(
+    folder: str, state: str, written: tuple[int, ...], measure: bool
+) -> RunSummary:
+    return Run(folder).summary(measure=measure)
 
 
 def classifier(run: Run) -> Any:

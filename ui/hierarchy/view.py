@@ -14,7 +14,7 @@ from stc_core.analysis.label_tree_tables import (
     with_labels,
 )
 from stc_core.config import RunConfig, TrainConfig
-from stc_core.display import interval, percent
+from stc_core.display import BASELINES, OURS, interval, percent
 from stc_core.figures.hierarchy import confusion_map, level_curves, tree_figure
 from stc_core.runs import jobs
 from stc_core.runs.layout import RunFile
@@ -38,11 +38,8 @@ from ui.state.navigation import go
 from ui.train.fields import number_field
 from ui.train.settings import choose_seconds
 
-BASELINE_TITLES = {
-    "flat": "Only the finest labels, tuned the same way",
-    "separate": "A separate model for each level, tuned the same way",
-    "inner_probe": "Linear probes of the same layers, not tuned",
-}
+_ON_ALL_LEVELS = ("flat", "separate", "inner_probe")
+"""The baselines that predict every level, in the order of the table."""
 _CURVES = (
     "A probe of each level on every layer of the model before the tuning, on **{n:,} "
     "validation texts**, with 95 % intervals. The ring marks the layer that decides "
@@ -96,15 +93,15 @@ PERCENTS = {
 
 def baseline_table(metrics: RunMetrics) -> pd.DataFrame:
     """The scores of this classifier and of its baselines on the test texts."""
-    rows = [("**This classifier**", path_scores_of(metrics))]
+    rows = [(OURS, path_scores_of(metrics))]
     rows += [
-        (title, path_scores_of(metrics, name))
-        for name, title in BASELINE_TITLES.items()
+        (BASELINES[name], path_scores_of(metrics, name))
+        for name in _ON_ALL_LEVELS
         if name in metrics["baselines"]
     ]
     return pd.DataFrame(
         {
-            "classifier": name.strip("*"),
+            "classifier": name,
             "joint path": scored["joint_accuracy"],
             "95 %": interval(scored["joint_interval"]),
             "finest label": scored["accuracy"],

@@ -9,19 +9,12 @@ from stc_core.display import count, size
 from stc_core.runs import jobs, queue, trash
 from stc_core.runs.annotations import read_about, rename, tag
 from stc_core.runs.layout import RunFile
-from stc_core.runs.listing import (
-    ListedRun,
-    RunOrder,
-    listed_run,
-    matching_runs,
-    run_table,
-    sort_runs,
-)
+from stc_core.runs.listing import RunOrder, matching_runs, run_table, sort_runs
 from stc_core.runs.run import Run, list_runs
+from stc_core.runs.run_summary import RunSummary, settings_line
 from stc_core.runs.status import BUSY
-from ui.cache.run_files import stamp
+from ui.cache.run_files import summary_of
 from ui.runs.trash import delete_button, trash_can, undo_delete
-from ui.shell import run_badge
 from ui.shell.frame import any_run, empty_state
 from ui.shell.live_runs import show_active_runs
 from ui.shell.messages import escape
@@ -39,25 +32,6 @@ _ORDERS = {
     "disk": "Disk used",
 }
 ROW_PX, MOST_ROWS = 35, 14
-_PARTS = (RunFile.CONFIG, RunFile.STATUS, "about.json", RunFile.METRICS)
-
-
-@st.cache_data(max_entries=2000, show_spinner=False)
-def _line(folder: str, state: str, written: tuple[int, ...]) -> ListedRun:
-    return listed_run(Run(folder))
-
-
-def lines_of(runs: list[Run]) -> list[ListedRun]:
-    """The line of each run in the list; the line of an ended run is cached."""
-    lines = []
-    for run in runs:
-        state = run_badge.state(run)
-        written = tuple(stamp(run.folder / part) for part in _PARTS)
-        ended = state not in BUSY
-        lines.append(
-            _line(str(run.folder), state, written) if ended else listed_run(run)
-        )
-    return lines
 
 
 def draw_runs(runs: list[Run]) -> None:
@@ -65,11 +39,12 @@ def draw_runs(runs: list[Run]) -> None:
     with st.container(horizontal=True, vertical_alignment="bottom"):
         words, by = _search_and_order()
         places_field()
-    lines = sort_runs(matching_runs(lines_of(runs), words), by)
+    lines = [summary_of(run, measure=True) for run in runs]
+    lines = sort_runs(matching_runs(lines, words), by)
     if not lines:
         st.info("No run contains all these words. Search for fewer words.")
         return
-    names = [listed.run for listed in lines]
+    names = [line.run for line in lines]
     picked = [names.index(run) for run in [context().run] if run in names]
     places = [{"run": name} for name in names]
     # The key depends on the rows, so that a picked row always means the same run.
@@ -86,7 +61,7 @@ def draw_runs(runs: list[Run]) -> None:
         placeholder="–",
         alt="All runs with their results",
     )
-    n_bytes = sum(listed.n_bytes for listed in lines)
+    n_bytes = sum(line.n_bytes or 0 for line in lines)
     part = f"{len(lines)} of " if len(lines) < len(runs) else ""
     st.caption(
         f"{part}{count(len(runs), 'run')}, {size(n_bytes)} on disk. "
@@ -98,7 +73,7 @@ def _search_and_order() -> tuple[str, RunOrder]:
     """The words that are searched for, and the order of the list."""
     words = st.text_input(
         "Search",
-        placeholder="words of a name, tag, recipe, model, file or state",
+        placeholder="words of a name, tag, method, model, file or state",
         icon=":material/search:",
         key="search",
     )
@@ -119,7 +94,7 @@ _COLUMNS = {
     "Test texts": st.column_config.NumberColumn(format="localized"),
     "Neurons": st.column_config.NumberColumn(format="localized", width=68),
     "Layers": st.column_config.NumberColumn(format="%d", width=58),
-    "Recipe": st.column_config.TextColumn(width=80),
+    "Method": st.column_config.TextColumn(width=80),
     "Tags": st.column_config.ListColumn(width=110),
     "Seconds": st.column_config.NumberColumn(format="%.1f"),
     "Started": st.column_config.DatetimeColumn(format="YYYY-MM-DD HH:mm", width=122),
@@ -149,20 +124,20 @@ def places_field() -> None:
 
 def _one_run(run: Run) -> None:
     """Show the picked run: its facts, its tags, and the actions on it."""
-    listed = listed_run(run)
+    summary = run.summary(measure=True)
     with st.container(border=True):
         with st.container(horizontal=True, vertical_alignment="center"):
             st.subheader(escape(run.name), anchor=False, width="content")
             badge(run)
-        facts = [listed.recipe, listed.backbone, listed.data, listed.labels]
-        facts += [size(listed.n_bytes), f"folder {run.folder.name}"]
-        st.caption(" · ".join(escape(fact) for fact in facts if fact))
+        disk, folder = size(summary.n_bytes or 0), f"folder {summary.run}"
+        facts = filter(None, (settings_line(summary), disk, folder))
+        st.caption(escape(" · ".join(facts)))
         _why(run)
-        if not listed.recipe:  # its settings are damaged: it can only be deleted
+        if not summary.recipe:  # its settings are damaged: it can only be deleted
             delete_button(run)
             return
         with st.container(horizontal=True):
-            actions(run, listed)
+            actions(run, summary)
         tags(run)
         with st.expander("Settings and log", icon=":material/notes:"):
             settings, log = st.columns(2)
@@ -180,12 +155,12 @@ def _why(run: Run) -> None:
         st.warning("This run was cancelled.", icon=":material/cancel:")
 
 
-def actions(run: Run, listed: ListedRun) -> None:
+def actions(run: Run, summary: RunSummary) -> None:
     """Draw the buttons: open, watch or resume, rename, duplicate, log, delete."""
-    if listed.state == "done":
+    if summary.state == "done":
         if st.button("Open", type="primary", icon=":material/open_in_new:"):
-            go(result_page(listed.recipe))
-    elif listed.state in BUSY:
+            go(result_page(summary.recipe))
+    elif summary.state in BUSY:
         if st.button("Watch", type="primary", icon=":material/visibility:"):
             go(TRAIN)
     elif st.button(
@@ -209,7 +184,7 @@ def actions(run: Run, listed: ListedRun) -> None:
         disabled=not log.is_file(),
         on_click="ignore",
     )
-    if listed.state in BUSY:
+    if summary.state in BUSY:
         if st.button("Cancel", icon=":material/stop_circle:", key="cancel"):
             jobs.cancel(run.folder)
             st.rerun()

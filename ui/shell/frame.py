@@ -11,11 +11,13 @@ from stc_core.memory import spare_objects
 from stc_core.paths import runs_folder
 from stc_core.runs.queue import advance
 from stc_core.runs.run import Run, list_runs
+from stc_core.runs.run_summary import run_title
+from ui.cache.run_files import summary_of
 from ui.shell.breadcrumbs import show_breadcrumbs
 from ui.shell.live_runs import rerun_on_change
 from ui.shell.messages import escape, show_error
 from ui.shell.page_list import DATA, PAGES, TRAIN
-from ui.shell.run_badge import headline, state
+from ui.shell.run_badge import state
 from ui.state.navigation import context, follow_url, link, pick, remember, set_context
 from ui.state.stale_events import begin_page
 
@@ -46,7 +48,9 @@ def frame(title: str, icon: str, *, caption: str | None = None) -> None:
             link(page, label, icon=page_icon)
         if runs:
             st.space("xsmall")
-            titles = distinct_titles({name: _title(run) for name, run in runs.items()})
+            titles = distinct_titles(
+                {name: run_title(summary_of(run)) for name, run in runs.items()}
+            )
             pick("run", "Run", list(runs), format_func=lambda name: titles[name])
         st.caption(f"Runs are kept in `{runs_folder()}`")
     st.title(f"{icon} {title}")
@@ -71,11 +75,6 @@ def _known_runs() -> dict[str, Run]:
 def is_guessed() -> bool:
     """True if the app chose the run of the context, and no link or click did."""
     return st.session_state.get(_GUESS) == context().run
-
-
-def _title(run: Run) -> str:
-    status = state(run)
-    return f"{headline(run)[0] if status == 'done' else status} · {run.name}"
 
 
 def empty_state(

@@ -1,14 +1,12 @@
 """Runs that are active or waiting, looked at again and again until all have ended."""
 
-import time
-
 import streamlit as st
 
-from stc_core.display import duration
 from stc_core.errors import StcError
 from stc_core.runs import jobs, queue
 from stc_core.runs.run import Run, list_runs
 from stc_core.runs.status import BUSY
+from ui.shell.job_progress import progress_bar
 from ui.shell.messages import escape
 from ui.shell.run_badge import doing, state
 
@@ -72,11 +70,7 @@ def _show_active_run(run: Run, position: int | None) -> None:
         if position is not None:
             st.markdown(text)
         else:
-            total = status["total"]
-            st.progress(min(status["done"] / total, 1.0) if total else 0.0, text=text)
-            passed = duration(max(time.time() - status["started"], 0))
-            note = escape(status["message"])
-            st.caption(" · ".join(filter(None, [f"Running for {passed}", note])))
+            progress_bar(status, text)
     if stop.button(
         "Cancel",
         icon=":material/stop_circle:",

@@ -2,11 +2,10 @@
 
 import streamlit as st
 
-from stc_core.display import percent
 from stc_core.runs import queue, status
-from stc_core.runs.layout import RunFile
 from stc_core.runs.run import Run
-from ui.cache.run_files import read
+from stc_core.runs.run_summary import result_facts
+from ui.cache.run_files import summary_of
 
 
 def state(run: Run) -> str:
@@ -37,13 +36,8 @@ def badge(run: Run) -> None:
 
 def headline(run: Run) -> tuple[str, str, str]:
     """Test accuracy, neurons kept and layers read; dashes while there is no result."""
-    # An active run may already have written some of these numbers.
-    if state(run) != "done" or not run.has(RunFile.METRICS):
+    result = summary_of(run).result
+    if result is None:
         return ("–", "–", "–")
-    metrics = read(run, "metrics")
-    neurons, layers = metrics["neurons"], metrics["layers"]
-    return (
-        percent(metrics["test"]["accuracy"]),
-        f"{neurons['selected']:,} of {neurons['total']:,}",
-        f"{layers['used']} of {layers['total']}",
-    )
+    facts = result_facts(result)
+    return facts["accuracy"].value, facts["neurons"].line, facts["layers"].line

@@ -1,46 +1,31 @@
 """The progress of a training, the reason of a failure, and the result."""
 
-import time
-
 import streamlit as st
 
-from stc_core.display import BASELINES, count, duration, interval, percent
+from stc_core.display import BASELINES, interval, percent
 from stc_core.figures.data import result_dots, result_table
 from stc_core.recipe_table import RECIPES
 from stc_core.runs import jobs
-from stc_core.runs.metrics import RunMetrics
 from stc_core.runs.run import Run
+from stc_core.runs.run_summary import result_facts, result_of
 from stc_core.runs.status import PHASE_NAMES, PHASES, Status
 from ui.cache.run_files import read
 from ui.charts.chart import chart
+from ui.shell.job_progress import show_progress
 from ui.shell.messages import escape
 from ui.shell.page_list import EXAMPLES, LAYERS, NEURONS, PAGES, PREDICT, result_page
 from ui.shell.run_badge import doing
 from ui.state.navigation import go
 
 
-@st.fragment(run_every=1.0)
-def watch(run: Run) -> None:
-    """Show the progress of a run every second, and rerun the page when it has ended."""
-    status = run.status
-    if status["state"] not in jobs.BUSY:
-        st.rerun()
+def show_active(run: Run, status: Status) -> None:
+    """Show the phases of an active run, its progress and its log."""
     steps, current = st.columns([1, 2], gap="large")
     with steps:
         phases(run, status)
     with current:
-        total = status["total"]
-        with st.container(border=True):
-            st.progress(status["done"] / total if total else 0.0, text=doing(run))
-            if status["state"] == "running":
-                passed = duration(max(time.time() - status["started"], 0))
-                facts = [f"Running for {passed}", escape(status["message"])]
-                st.caption(" · ".join(filter(None, facts)))
-            if st.button("Cancel", icon=":material/stop_circle:", key="cancel"):
-                jobs.cancel(run.folder)
-                st.rerun()
+        show_progress(status, doing(run), cancel=lambda: jobs.cancel(run.folder))
         log(run)
-        st.caption("You can close this tab: the work goes on in its own process.")
 
 
 def phases(run: Run, status: Status) -> None:
@@ -92,15 +77,19 @@ def show_failure(run: Run) -> None:
         log(run)
 
 
+_SHOWN = ("accuracy", "macro_f1", "neurons", "layers", "compute", "seconds")
+"""The facts about a result that the page shows."""
+
+
 def result(run: Run) -> None:
     """Show the result of a finished run, beside its baselines."""
     metrics = read(run, "metrics")
+    facts = result_facts(result_of(metrics))
     boxes = [*st.columns(3), *st.columns(3)]  # six in one row would not fit
-    for column, fact in zip(boxes, _headline(metrics), strict=True):
-        label, value, note = fact
+    for column, name in zip(boxes, _SHOWN, strict=True):
         with column.container(border=True, height="stretch", gap=None):
-            st.metric(label, value)
-            st.caption(note)
+            st.metric(facts[name].label, facts[name].value)
+            st.caption(facts[name].note)
     with st.container(horizontal=True):
         own = result_page(run.config.train.recipe)
         for page in dict.fromkeys((own, LAYERS, NEURONS, EXAMPLES, PREDICT)):
@@ -124,26 +113,3 @@ def result(run: Run) -> None:
         message = f"{BASELINES.get(name) or name} is missing: {reason}"
         st.caption(f":material/info: {escape(message)}")
     log(run)
-
-
-def _headline(metrics: RunMetrics) -> list[tuple[str, str, str]]:
-    """The result in six facts, each with its name, its value and a note."""
-    test, neurons, layers = metrics["test"], metrics["neurons"], metrics["layers"]
-    cost = metrics["cost"]
-    saved = 1 - cost["flops_per_token"] / cost["flops_per_token_total"]
-    return [
-        (
-            "Test accuracy",
-            percent(test["accuracy"]),
-            f"{interval(test['accuracy_interval'])}, {count(test['n'], 'text')}",
-        ),
-        (
-            "Macro-F1",
-            percent(test["macro_f1"]),
-            interval(test["macro_f1_interval"]),
-        ),
-        ("Neurons kept", f"{neurons['selected']:,}", f"of {neurons['total']:,}"),
-        ("Layers read", f"{layers['used']}", f"of {layers['total']}"),
-        ("Compute saved", percent(saved), "against the whole model"),
-        ("Time", duration(metrics["seconds"]["total"]), "from start to report"),
-    ]

@@ -1,5 +1,6 @@
 """Train: the settings, the plan, the progress, and the result beside its baselines."""
 
+from functools import partial
 from itertools import chain
 from itertools import count as count_from
 from pathlib import Path
@@ -16,6 +17,7 @@ from stc_core.runs.run import list_runs
 from ui.cache.plans import check_backbone, is_local
 from ui.cache.tables import choice, corpus_of, head
 from ui.shell.frame import any_run, empty_state, is_guessed
+from ui.shell.job_progress import watch
 from ui.shell.messages import escape
 from ui.shell.page_list import (
     DATA,
@@ -25,7 +27,7 @@ from ui.shell.reuse_button import reuse_button
 from ui.state.navigation import context, link, remember
 from ui.train import settings
 from ui.train.estimate import refusal, show_estimate, show_refusal
-from ui.train.progress import result, show_failure, watch
+from ui.train.progress import result, show_active, show_failure
 
 NEW, WATCH = "New run", "Progress and result"
 TABLE = ":material/table_view:"
@@ -154,7 +156,7 @@ def _one_run() -> None:
     st.subheader(escape(run.name), anchor=False)
     state = run.status["state"]
     if state in jobs.BUSY:
-        watch(run)
+        watch(lambda: run.status, partial(show_active, run))
     elif state == "done":
         result(run)
     else:

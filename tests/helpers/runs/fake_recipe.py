@@ -21,6 +21,8 @@ def metrics() -> dict[str, Any]:
             "accuracy": 0.875,
             "accuracy_interval": [0.8, 0.92],
             "macro_f1": 0.86,
+            "macro_f1_interval": [0.78, 0.91],
+            "ece": 0.05,
             "n": 40,
             "levels": [
                 {"column": "topic", "accuracy": 0.9, "macro_f1": 0.89},
@@ -30,6 +32,11 @@ def metrics() -> dict[str, Any]:
         "neurons": {"selected": 57, "total": 27648, "unique": 50},
         "layers": {"used": 5, "total": 6},
         "seconds": {"extract": 3.0, "probe": 2.0, "select": 1, "head": 1, "total": 7.0},
+        "cost": {
+            "flops_per_token": 15e6,
+            "flops_per_token_total": 20e6,
+            "parameters": 12e6,
+        },
         "baselines": {name: {**scores, "detail": None} for name in names},
     }
 

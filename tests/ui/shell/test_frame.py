@@ -40,6 +40,16 @@ def test_the_url_names_a_run_from_the_first_visit():
     assert app.sidebar.selectbox[0].options == ["failed · Newer", "87.4 % · Older"]
 
 
+def test_a_run_with_damaged_metrics_is_listed_beside_the_others():
+    written_run(runs_folder() / "good", "Good")
+    bad = written_run(runs_folder() / "bad", "Bad").folder
+    (bad / "metrics.json").write_text("{")
+    app = fine(visit())
+    assert app.sidebar.selectbox[0].options == ["done · Bad", "87.4 % · Good"]
+    words = said(app).split("\n")
+    assert "412 of 32,256" in words and words.count("–") == 3
+
+
 def test_the_run_picker_moves_the_url_and_forgets_the_places():
     for name in ("one", "two"):
         written_run(runs_folder() / name, name)
