@@ -6,15 +6,15 @@ are from 0 to 1, intervals are 95 %, times are seconds.
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, NotRequired, cast
+from typing import Annotated, Any, NotRequired, cast
 
-from pydantic import ConfigDict, TypeAdapter, ValidationError
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 from typing_extensions import TypedDict
 
 from stc_core.errors import StcError
 from stc_core.files import read_json
 
-Bounds = Sequence[float]
+Bounds = Annotated[Sequence[float], Field(min_length=2, max_length=2)]
 """The lower and the upper end of an interval."""
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from streamlit.testing.v1 import AppTest
 
+from helpers.metrics import whole_metrics
 from stc_core.config import DataConfig, RunConfig
 from stc_core.runs.run import Run
 from stc_core.runs.writer import RunWriter
@@ -85,9 +86,8 @@ PLAN = {
     "memory_bytes": 2.5e9,
     "disk_bytes": 3.1e7,
 }
-METRICS = {
-    "classes": ["a", "b"],
-    "test": {
+METRICS = whole_metrics(
+    test={
         "accuracy": 0.874,
         "accuracy_interval": [0.851, 0.893],
         "macro_f1": 0.862,
@@ -95,10 +95,10 @@ METRICS = {
         "ece": 0.031,
         "n": 1090,
     },
-    "neurons": {"selected": 412, "total": 32256},
-    "layers": {"used": 4, "total": 6},
-    "seconds": {"total": 27.4},
-    "baselines": {
+    neurons={"selected": 412, "unique": 400, "total": 32256},
+    layers={"used": 4, "total": 6},
+    seconds={"total": 27.4},
+    baselines={
         "majority": {
             "accuracy": 0.22,
             "accuracy_interval": [0.2, 0.24],
@@ -109,7 +109,6 @@ METRICS = {
             "accuracy": 0.81,
             "accuracy_interval": [0.78, 0.84],
             "macro_f1": 0.8,
-            "detail": "",
         },
         "last_layer": {
             "accuracy": 0.842,
@@ -118,12 +117,7 @@ METRICS = {
             "detail": "resid.6.mean",
         },
     },
-    "cost": {
-        "flops_per_token": 15e6,
-        "flops_per_token_total": 20e6,
-        "parameters": 12e6,
-    },
-}
+)
 
 
 def written_run(folder: Path, name: str, *, state: str = "done") -> Run:
@@ -134,7 +128,7 @@ def written_run(folder: Path, name: str, *, state: str = "done") -> Run:
     writer.phase("extract", total=200)
     writer.progress(50, 200)
     if state == "done":
-        writer.write_json("metrics.json", METRICS)
+        writer.write_metrics(METRICS)
         return writer.finish()
     if state == "failed":
         writer.fail(RuntimeError("out of <b>memory</b>"))

@@ -34,7 +34,7 @@ def test_the_end_of_a_run_is_seen_on_any_page(served_app: ServedApp, folder: Pat
         side.get_by_role("link", name="Data").click()
         settled(page).get_by_role("button", name="Use the sample").wait_for()
         writer = RunWriter(folder, run.config)
-        writer.write_json("metrics.json", METRICS)
+        writer.write_metrics(METRICS)
         writer.finish()
         expect(shown).to_have_value("87.4 % · slow one", timeout=WAIT_MS)
         assert Run(folder).done and "Use the sample" in page.inner_text("body")

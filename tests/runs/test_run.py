@@ -11,8 +11,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from helpers.metrics import whole_metrics
 from stc_core.config import DataConfig, RunConfig, TrainConfig
 from stc_core.errors import StcError
+from stc_core.files import read_json
 from stc_core.runs.run import Run, list_runs
 from stc_core.runs.status import PHASES, Status, mark_cancelled
 from stc_core.runs.worker import Worker
@@ -95,7 +97,7 @@ def test_files_come_back_as_written(tmp_path: Path):
     for name in ("probes", "neurons", "curves", "predictions", "corpus"):
         writer.write_frame(f"{name}.parquet", frame.assign(of=name))
     np.save(writer.folder / "activations.npy", np.eye(3, dtype=np.float16))
-    writer.write_json("metrics.json", {"test": {"accuracy": np.float32(0.5)}})
+    writer.write_metrics(whole_metrics(test={"accuracy": np.float32(0.5)}))
     run = writer.finish()
     for name in ("probes", "neurons", "curves", "predictions", "corpus"):
         pd.testing.assert_frame_equal(getattr(run, name), frame.assign(of=name))
@@ -108,18 +110,18 @@ def test_files_come_back_as_written(tmp_path: Path):
 def test_json_is_plain(tmp_path: Path):
     writer = RunWriter(tmp_path / "r", CONFIG)
     value = {"a": np.arange(2), "b": (math.nan, math.inf, 1), 3: Path("p"), "c": CONFIG}
-    writer.write_json("metrics.json", value)
-    read = Run(tmp_path / "r").metrics
+    writer.write_json("any.json", value)
+    read = read_json(tmp_path / "r" / "any.json")
     assert read["a"] == [0, 1] and read["b"] == [None, None, 1] and read["3"] == "p"
     assert read["c"]["train"]["seed"] == 3
 
 
 def test_a_write_that_fails_leaves_the_older_file(tmp_path: Path):
     writer = RunWriter(tmp_path / "r", CONFIG)
-    writer.write_json("metrics.json", {"old": 1})
+    writer.write_json("any.json", {"old": 1})
     with pytest.raises(TypeError):
-        writer.write_json("metrics.json", {"new": object()})
-    assert Run(tmp_path / "r").metrics == {"old": 1}
+        writer.write_json("any.json", {"new": object()})
+    assert read_json(tmp_path / "r" / "any.json") == {"old": 1}
     assert not [f for f in (tmp_path / "r").iterdir() if f.name.startswith(".")]
 
 

@@ -7,7 +7,6 @@ import pytest
 
 from helpers.app import METRICS, written_run
 from stc_core.config import DataConfig, RunConfig, ShrinkConfig, TrainConfig
-from stc_core.errors import StcError
 from stc_core.files import folder_bytes
 from stc_core.runs.annotations import rename, tag
 from stc_core.runs.run import Run
@@ -102,21 +101,8 @@ def test_method_and_model_are_short(tmp_path, train, shrink, method, backbone):
     assert settings_line(found) == f"{method} · {backbone} · y.csv · topic › sub"
 
 
-@pytest.mark.parametrize(
-    "damage",
-    [
-        {"test": []},
-        {"test": METRICS["test"] | {"accuracy": None}},
-        {"test": METRICS["test"] | {"macro_f1_interval": [0.1]}},
-        {"cost": {}},
-        {"seconds": 3},
-        {"layers": {"used": "four", "total": 6}},
-    ],
-)
-def test_metrics_without_a_part_are_refused(damage):
-    assert result_of(METRICS) == RESULT
-    with pytest.raises(StcError, match=r"metrics\.json: expected the scores and costs"):
-        result_of(METRICS | damage)
+def test_the_result_is_that_of_the_metrics(tmp_path: Path):
+    assert result_of(written_run(tmp_path / "one", "One").metrics) == RESULT
 
 
 def test_the_share_of_compute_is_at_most_one():

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from helpers.metrics import whole_metrics
 from stc_core.config import RunConfig, TrainConfig
 from stc_core.data.corpus import read_corpus
 from stc_core.errors import StcError
@@ -26,33 +27,13 @@ def answer(config: RunConfig, writer: RunWriter) -> None:
     best = int(np.bincount(task.codes[task.train]).argmax())
     guess = Guess(np.full(len(rows), best), "")
     scores = score_baseline(task.codes[rows], guess)
-    cost = dict.fromkeys(
-        ("parameters", "parameters_total", "flops_per_token", "flops_per_token_total"),
-        1,
-    )
-    none = dict.fromkeys(("name", "identity", "device", "dtype"), "none")
-    more = {"n": len(rows), "ece": 0.0, "log_loss": 0.0, "levels": []}
     writer.write_metrics(
-        {
-            "classes": list(task.classes),
-            "test": {**scores, **more},
-            "neurons": {"selected": 0, "unique": 0, "total": 0},
-            "layers": {"used": 0, "total": 0},
-            "cost": cost,
-            "backbone": {
-                **none,
-                "n_layers": 0,
-                "layer_names": [],
-                "max_length": 1,
-                "notes": [],
-            },
-            "validation": {"accuracy": 0.5, "macro_f1": 0.5, "n": 1},
-            "chosen": {"class": task.classes[best]},
-            "tokens": {"n": 0, "cut": 0},
-            "missing": {},
-            "baselines": {"coin": scores},
-            "seconds": seconds_of(writer),
-        }
+        whole_metrics(
+            classes=list(task.classes),
+            test={**scores, "n": len(rows)},
+            baselines={"coin": scores},
+            seconds=seconds_of(writer),
+        )
     )
 
 

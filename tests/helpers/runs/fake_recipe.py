@@ -5,6 +5,7 @@ import signal
 import time
 from typing import Any
 
+from helpers.metrics import whole_metrics
 from stc_core.config import RunConfig
 from stc_core.data.corpus import read_corpus
 from stc_core.errors import StcError
@@ -13,32 +14,22 @@ from stc_core.runs.writer import RunWriter
 
 
 def metrics() -> dict[str, Any]:
-    scores = {"accuracy": 0.5, "accuracy_interval": [0.4, 0.6], "macro_f1": 0.45}
     names = ("majority", "tfidf", "last_layer", "best_site", "all_sites")
-    return {
-        "classes": ["ham", "spam"],
-        "test": {
+    return whole_metrics(
+        classes=["ham", "spam"],
+        test={
             "accuracy": 0.875,
             "accuracy_interval": [0.8, 0.92],
             "macro_f1": 0.86,
             "macro_f1_interval": [0.78, 0.91],
-            "ece": 0.05,
-            "n": 40,
             "levels": [
                 {"column": "topic", "accuracy": 0.9, "macro_f1": 0.89},
                 {"column": "subtopic", "accuracy": 0.875, "macro_f1": 0.86},
             ],
         },
-        "neurons": {"selected": 57, "total": 27648, "unique": 50},
-        "layers": {"used": 5, "total": 6},
-        "seconds": {"extract": 3.0, "probe": 2.0, "select": 1, "head": 1, "total": 7.0},
-        "cost": {
-            "flops_per_token": 15e6,
-            "flops_per_token_total": 20e6,
-            "parameters": 12e6,
-        },
-        "baselines": {name: {**scores, "detail": None} for name in names},
-    }
+        seconds={"extract": 3.0, "probe": 2.0, "select": 1, "head": 1, "total": 7.0},
+        baselines={name: {} for name in names},
+    )
 
 
 def train(config: RunConfig, writer: RunWriter) -> Run:
@@ -64,5 +55,5 @@ def train(config: RunConfig, writer: RunWriter) -> Run:
     if config.name == "terminate":
         os.kill(os.getpid(), signal.SIGTERM)
         time.sleep(5)
-    writer.write_json("metrics.json", metrics())
+    writer.write_metrics(metrics())
     return writer.finish()

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from helpers.command import Stc
+from helpers.metrics import undeclared
 from helpers.models.saved import tuned_folder
 from helpers.models.tiny import tiny_backbone
 from helpers.runs.attention import Killed, check_explanation, configured, trained
@@ -29,6 +30,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
 
 
 def test_every_metric_is_there(run: Run):
+    assert undeclared(run.metrics) == []
     metrics = run.metrics
     assert metrics["recipe"] == "attention"
     assert metrics["test"]["accuracy"] > metrics["baselines"]["majority"]["accuracy"]

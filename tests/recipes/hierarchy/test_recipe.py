@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 
 from helpers.command import Stc
+from helpers.metrics import undeclared
 from helpers.models.tiny import tiny_backbone
 from helpers.runs.hierarchy import trained
 from stc_core.config import (
@@ -34,6 +35,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
 
 
 def test_every_metric_is_there(run: Run):
+    assert undeclared(run.metrics) == []
     metrics = run.metrics
     test = metrics["test"]
     assert [set(level) for level in test["levels"]] == [
