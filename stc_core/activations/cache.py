@@ -74,9 +74,11 @@ def prune_stores(
 ) -> int:
     """Delete old stores, so that `needed` more bytes fit; return the bytes freed.
 
-    The store used longest ago goes first, until all stores and `needed` fit `budget`.
-    Without `budget` it is $STC_FEATURES_GB (50). Stores used within the last hour are
-    kept. So is `keep`, whose full size is part of `needed`.
+    Stores are deleted, beginning with the one that was used longest ago, until the
+    others and the `needed` bytes together take at most `budget` bytes. The default
+    budget is $STC_FEATURES_GB gigabytes, or 50. A store that was used within the last
+    hour is never deleted, and neither is the store at `keep`. The bytes on disk of that
+    store are not counted, because `needed` contains its full size already.
     """
     if budget is None:
         budget = _budget()

@@ -18,7 +18,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from filelock import AcquireReturnProxy, FileLock, Timeout
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from stc_core.activations.cache import prune_stores
@@ -90,12 +90,7 @@ def extract(
     an unknown dtype or sites that the backbone does not have.
     """
     wanted = _checked(backbone, wanted)
-    if store_dtype not in STORE_DTYPES or not texts:
-        raise StcError(
-            "extract",
-            expected=f"at least 1 text and a store dtype of {', '.join(STORE_DTYPES)}",
-            got=f"{len(texts)} texts, {store_dtype!r}",
-        )
+    _check_request(texts, store_dtype)
     folder = folder or features_folder()
     key = _key(backbone, texts, store_dtype)
     if store := find_store(folder, key, wanted):
@@ -110,14 +105,38 @@ def extract(
         if store := find_store(folder, key, wanted):
             progress(total, total)
             return store
-        widths = {wish: backbone.widths[wish.site] for wish in wanted}
-        needed = store_bytes(len(unique), len(texts), widths, store_dtype)
-        prune_stores(folder, needed=needed, keep=path)
-        about = {"backbone": backbone.name, "created": datetime.now(UTC).isoformat()}
-        writer = open_writer(path, widths, numbers, dtype=store_dtype, about=about)
+        writer = _open_store(path, backbone, wanted, numbers, dtype=store_dtype)
         budget = BatchBudget(backbone, wanted, token_budget)
         _fill(backbone, unique, writer, tokens=tokens, budget=budget, progress=progress)
     return FeatureStore(path)
+
+
+def _check_request(texts: Sequence[str], store_dtype: str) -> None:
+    if store_dtype not in STORE_DTYPES or not texts:
+        raise StcError(
+            "extract",
+            expected=f"at least 1 text and a store dtype of {', '.join(STORE_DTYPES)}",
+            got=f"{len(texts)} texts, {store_dtype!r}",
+        )
+
+
+def _open_store(
+    path: Path,
+    backbone: Backbone,
+    wanted: Sequence[PooledSite],
+    numbers: Int[np.ndarray, " n"],
+    *,
+    dtype: str,
+) -> StoreWriter:
+    """A writer of the store at `path`, after old stores have made room for it.
+
+    `numbers` are those of `distinct_texts`.
+    """
+    widths = {pooled_site: backbone.widths[pooled_site.site] for pooled_site in wanted}
+    needed = store_bytes(int(numbers.max()) + 1, len(numbers), widths, dtype)
+    prune_stores(path.parent, needed=needed, keep=path)
+    about = {"backbone": backbone.name, "created": datetime.now(UTC).isoformat()}
+    return open_writer(path, widths, numbers, dtype=dtype, about=about)
 
 
 def find_extracted(

@@ -1,9 +1,9 @@
 """A Hugging Face language model whose sites can be read, up to any layer."""
 
-import inspect
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import Any, TypeVar
 
 import numpy as np
@@ -19,7 +19,6 @@ from stc_core.backbone.batch_parts import (
     lengths_of,
     read_padded,
 )
-from stc_core.backbone.class_guides import Places, guides_of, set_token_places
 from stc_core.backbone.hooks import Take, read_sites
 from stc_core.backbone.loading import hub
 from stc_core.backbone.loading.checkpoint import (
@@ -37,13 +36,12 @@ from stc_core.backbone.packing import (
     has_triton,
     longest_packed,
     make_batch,
-    packed_attention,
     pool_batch,
     send,
 )
 from stc_core.backbone.pickling import reduce_backbone
 from stc_core.backbone.pooling import view
-from stc_core.backbone.rotary import frequencies_of
+from stc_core.backbone.runner import ModelRunner
 from stc_core.backbone.structure.introspect import examine_model
 from stc_core.backbone.tokenization import own_tokens, tokens
 from stc_core.backbone.tokenization.tokens import Span, Tokens
@@ -87,39 +85,19 @@ class Backbone:
         self.config: Any = getattr(model, "config", None)
         self.family = getattr(self.config, "model_type", type(model).__name__.lower())
         self.max_length = choose_length(model, self.tokenizer, max_length, name)
-        self._guides = guides_of(model)
-        takes_cache = "use_cache" in inspect.signature(model.forward).parameters
-        self._uncached = {"use_cache": False} if takes_cache else {}
         self.packs = can_pack(model) and (self.device.type != "cuda" or has_triton())
         self._lock = threading.RLock()
-        self._frequencies = frequencies_of(model)
+        self._runner = ModelRunner(model)
         with explain_forward_errors(where, model):
             self._anatomy, self.causal, self.sees_padding = examine_model(
-                model, self._run, name=name, device=self.device
+                model, self._runner.run, name=name, device=self.device
             )
         self.sites = tuple(self._anatomy.points)
         self.widths = self._anatomy.widths
         self.layer_names = self._anatomy.layer_names
         self.n_layers = len(self.layer_names) - 1
         self.d_model = self.widths[Site(0, "resid")]
-        self.notes = (
-            self._anatomy.notes
-            + vocabulary_notes
-            + reading_notes(
-                model,
-                self._frequencies,
-                sees_padding=self.sees_padding,
-                slow=can_pack(model) and not self.packs,
-                max_length=self.max_length,
-            )
-        )
-        # The token in which the family is trained to sum up a text, then max and mean.
-        reads_left = self.causal or getattr(self.config, "is_encoder_decoder", False)
-        self.default_poolings: tuple[Pooling, ...] = (
-            "last" if reads_left else "first",
-            "max",
-            "mean",
-        )
+        self.notes = self._anatomy.notes + vocabulary_notes + self._reading_notes()
         lay_out(model)
 
     @classmethod
@@ -138,13 +116,11 @@ class Backbone:
         float32. Nothing is shown; `progress` counts the bytes of a download. StcError
         for problems that the user can solve.
         """
-        chosen_device = choose_device(device)
+        target = choose_device(device)
         folder = hub.resolve(name, progress=progress)
-        model, tokenizer = changes.read_tuned(
-            folder, name, choose_dtype(dtype, chosen_device)
-        )
+        model, tokenizer = changes.read_tuned(folder, name, choose_dtype(dtype, target))
         try:
-            model.to(chosen_device)
+            model.to(target)
         except torch.OutOfMemoryError as error:
             raise too_large(f"backbone {name!r}") from error
         backbone = cls(
@@ -237,9 +213,8 @@ class Backbone:
         out: dict[Site, Tensor] = {}
 
         def take(site: Site, hidden: Tensor) -> None:
-            marks = (
-                own_tokens.shift_marks(is_own) if self.reads_shifted(site) else is_own
-            )
+            shifted = self.reads_shifted(site)
+            marks = own_tokens.shift_marks(is_own) if shifted else is_own
             out[site] = own_tokens.marked_mean(hidden, batch, marks)[restored_order]
 
         self._read(batch, dict.fromkeys(sites), take)
@@ -280,14 +255,8 @@ class Backbone:
 
         points = {site: self._anatomy.points[site] for site in sites}
         with self.alone():
-            set_token_places(self._guides, Places(inputs["attention_mask"].bool()))
-            self._frequencies.reset()
-            read_sites(
-                lambda: self.model(**inputs, **self._uncached),
-                points,
-                take,
-                graded=True,
-            )
+            run = partial(self._runner.run_padded, inputs)
+            read_sites(run, points, take, graded=True)
         return out
 
     def block(self, layer: int) -> nn.Module | None:
@@ -361,12 +330,27 @@ class Backbone:
         )
 
     @property
+    def default_poolings(self) -> tuple[Pooling, ...]:
+        """The token in which the family is trained to sum up a text, max and mean."""
+        reads_left = self.causal or getattr(self.config, "is_encoder_decoder", False)
+        return ("last" if reads_left else "first", "max", "mean")
+
+    def _reading_notes(self) -> tuple[str, ...]:
+        return reading_notes(
+            self.model,
+            self._runner.frequencies,
+            sees_padding=self.sees_padding,
+            slow=can_pack(self.model) and not self.packs,
+            max_length=self.max_length,
+        )
+
+    @property
     def constant_up_to(self) -> int | None:
         """The longest text whose positions have the frequencies of short texts.
 
         None if all texts have the same frequencies, or none.
         """
-        return self._frequencies.constant_up_to
+        return self._runner.frequencies.constant_up_to
 
     @property
     def _reads_apart(self) -> bool:
@@ -377,9 +361,9 @@ class Backbone:
         """Positions of texts that may be read together; each text is in one part."""
         if not self._reads_apart:
             return [np.arange(len(lengths))]
-        return group_positions(
-            lengths if self.sees_padding else self._frequencies.groups(lengths)
-        )
+        if self.sees_padding:
+            return group_positions(lengths)
+        return group_positions(self._runner.frequencies.groups(lengths))
 
     def _apart(
         self, ids: Sequence[np.ndarray], read: Callable[[list], dict[_K, Tensor]]
@@ -395,15 +379,6 @@ class Backbone:
         limit = longest_packed(self.config)
         packed = self.packs and (limit is None or all(len(row) <= limit for row in ids))
         return make_batch(ids, self.config, device=self.device, packed=packed)
-
-    def _run(self, batch: Batch) -> object:
-        lengths = batch.starts.diff() if batch.packed else None
-        set_token_places(self._guides, Places(batch.mask, lengths))
-        self._frequencies.reset()
-        if not batch.packed:
-            return self.model(**batch.inputs, **self._uncached)
-        with packed_attention(self.config, batch):
-            return self.model(**batch.inputs, **self._uncached)
 
     def _read(self, batch: Batch, wanted: dict, take: Take) -> None:
         unknown = [str(site) for site in wanted if site not in self.widths]
@@ -421,4 +396,4 @@ class Backbone:
 
         points = {site: self._anatomy.points[site] for site in wanted}
         with self.alone():
-            read_sites(lambda: self._run(batch), points, take_3d)
+            read_sites(partial(self._runner.run, batch), points, take_3d)

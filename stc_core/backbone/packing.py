@@ -60,8 +60,7 @@ def make_batch(
     lengths = np.array([len(row) for row in ids])
     _check_lengths(lengths)
     order = np.argsort(lengths, kind="stable")
-    pad = _padding_id(config)
-    padded = np.full((len(ids), lengths.max()), pad, np.int64)
+    padded = np.full((len(ids), lengths.max()), _padding_id(config), np.int64)
     mask = np.arange(lengths.max()) < lengths[order][:, None]
     padded[mask] = np.concatenate([ids[text] for text in order])
     if packed:
@@ -78,7 +77,6 @@ def make_batch(
         }
     inputs = {name: send(tensor, device) for name, tensor in inputs.items()}
     if getattr(config, "is_encoder_decoder", False):
-        assert not packed, "a decoder with an encoder is not packed"
         _add_decoder_inputs(inputs, config)
     starts = torch.from_numpy(np.cumsum([0, *lengths[order]], dtype=np.int32))
     return Batch(
@@ -94,6 +92,7 @@ def make_batch(
 
 def _add_decoder_inputs(inputs: dict[str, Tensor], config: Any) -> None:
     """Add the decoder's inputs: the same texts, shifted right by a start token."""
+    assert "attention_mask" in inputs, "a decoder with an encoder is not packed"
     start = torch.full_like(inputs["input_ids"][:, :1], _start_id(config))
     shifted = torch.cat([start, inputs["input_ids"][:, :-1]], dim=1)
     inputs["decoder_input_ids"] = shifted

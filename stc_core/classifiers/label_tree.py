@@ -45,9 +45,10 @@ class Tree(NamedTuple):
         return nodes
 
     def children(self, level: int) -> Bool[np.ndarray, "n_parent n_node"]:
-        """True where a node of `level` is under a node of the level above.
+        """A table with a row for each node of the level above `level`.
 
-        The nodes of the top level are all under one root.
+        An entry is True if the column's node of `level` is a child of the row's node.
+        For the top level there is one row, the root, and all nodes are its children.
         """
         if level == 0:
             return np.ones((1, self.sizes[0]), bool)
@@ -93,7 +94,7 @@ class Tree(NamedTuple):
     ) -> Int[np.ndarray, "n depth"]:
         """The node of each row at each level; -1 from the first unknown label on."""
         known: list[dict[tuple[int, str], int]] = [
-            {node: place for place, node in enumerate(zip(*level, strict=True))}
+            {node: index for index, node in enumerate(zip(*level, strict=True))}
             for level in zip(self.parents, self.labels, strict=True)
         ]
         out = np.full(labels.shape, -1)
@@ -116,7 +117,7 @@ def tree_of(labels: Shaped[np.ndarray, "n depth"]) -> Tree:
         nodes = sorted({path[: level + 1] for path in paths})
         names.append(tuple(node[-1] for node in nodes))
         parents.append(tuple(above[node[:-1]] for node in nodes))
-        above = {node: place for place, node in enumerate(nodes)}
+        above = {node: index for index, node in enumerate(nodes)}
     return Tree(tuple(names), tuple(parents))
 
 

@@ -16,6 +16,9 @@ from stc_core.figures.style import (
     figure_of,
     lay,
     one_line,
+    row_axis,
+    row_bars,
+    row_positions,
     settle,
     signed,
 )
@@ -40,19 +43,13 @@ def class_rows(
 def weight_bars(weights: Mapping[str, float], shown: Sequence[str]) -> go.Figure:
     """Signed bars, one for each class in `shown`, the first on top."""
     values = [weights[name] for name in shown]
-    bars = {
-        "type": "bar",
-        "x": values,
-        "y": _places(shown),
-        "orientation": "h",
-        "width": 0.62,
-        "marker": {"color": [signed(value).css(0.9) for value in values]},
-        "text": [f"{value:+.2g}" for value in values],
-        "textposition": "outside",
-        "cliponaxis": False,
-        "hovertext": [f"{one_line(name, 80)}: {weights[name]:+.4f}" for name in shown],
-        "hoverinfo": "text",
-    }
+    bars = row_bars(
+        values,
+        texts=[f"{value:+.2g}" for value in values],
+        hovers=[f"{one_line(name, 80)}: {weights[name]:+.4f}" for name in shown],
+        width=0.62,
+        marker={"color": [signed(value).css(0.9) for value in values]},
+    )
     zero = across("x", 0.0, line={"color": GREY, "width": 1})
     figure = figure_of([bars], shapes=[zero])
     reach = 1.3 * (max(map(abs, values), default=0.0) or 1.0)
@@ -77,33 +74,50 @@ def density_rows(
     """
     rows, medians = [], {}
     grid = np.linspace(values.min(initial=np.inf), values.max(initial=-np.inf), _GRID)
-    for name, place in zip(shown, _places(shown), strict=True):
-        mine = values[labels == name]
-        curve = _density(mine, grid) if len(mine) >= FEW else None
-        if curve is None:
-            rows.append(_ticks(name, mine, place))
-            continue
-        inside = (grid >= mine.min()) & (grid <= mine.max())
-        x, y = grid[inside], place - 0.4 + 0.86 * curve[inside]
-        medians[place] = float(np.median(mine))
-        row = {
-            "type": "scatter",
-            "x": x[[0, *range(len(x)), -1]],
-            "y": np.concatenate([[place - 0.4], y, [place - 0.4]]),
-            "mode": "lines",
-            "fill": "toself",
-            "fillcolor": Colour(*ACTIVE).css(0.35),
-            "line": {"color": Colour(*ACTIVE).css(0.95), "width": 1.4},
-            "hovertext": f"{one_line(name)}: {len(mine):,} texts, "
-            f"median {medians[place]:.3g}",
-            "hoverinfo": "text",
-            "hoveron": "points+fills",
-        }
-        rows.append(row)
-    middle = {
+    for name, position in zip(shown, row_positions(len(shown)), strict=True):
+        class_values = values[labels == name]
+        area = _density_area(name, class_values, grid, position)
+        if area is not None:
+            medians[position] = float(np.median(class_values))
+        rows.append(area or _text_ticks(name, class_values, position))
+    figure = figure_of([*rows, _median_ticks(medians)], **_marks(marks, len(shown)))
+    axis = {"title": "pooled activation", "showgrid": True}
+    return _by_class(figure, shown, axis, top=34 if marks else 16)
+
+
+def _density_area(
+    name: str,
+    values: Float[np.ndarray, " n"],
+    grid: Float[np.ndarray, " grid"],
+    position: int,
+) -> dict[str, Any] | None:
+    """The density of the values of a class; None if they are few or all equal."""
+    curve = _density(values, grid) if len(values) >= FEW else None
+    if curve is None:
+        return None
+    is_inside = (grid >= values.min()) & (grid <= values.max())
+    x, foot = grid[is_inside], position - 0.4
+    return {
+        "type": "scatter",
+        "x": x[[0, *range(len(x)), -1]],
+        "y": np.concatenate([[foot], foot + 0.86 * curve[is_inside], [foot]]),
+        "mode": "lines",
+        "fill": "toself",
+        "fillcolor": Colour(*ACTIVE).css(0.35),
+        "line": {"color": Colour(*ACTIVE).css(0.95), "width": 1.4},
+        "hovertext": f"{one_line(name)}: {len(values):,} texts, "
+        f"median {float(np.median(values)):.3g}",
+        "hoverinfo": "text",
+        "hoveron": "points+fills",
+    }
+
+
+def _median_ticks(medians: Mapping[int, float]) -> dict[str, Any]:
+    """A tick at the median of each row, given by the position of the row."""
+    return {
         "type": "scatter",
         "x": list(medians.values()),
-        "y": [place - 0.26 for place in medians],
+        "y": [position - 0.26 for position in medians],
         "mode": "markers",
         "marker": {
             "symbol": "line-ns-open",
@@ -113,9 +127,6 @@ def density_rows(
         },
         "hoverinfo": "skip",
     }
-    figure = figure_of([*rows, middle], **_marks(marks, len(shown)))
-    axis = {"title": "pooled activation", "showgrid": True}
-    return _by_class(figure, shown, axis, top=34 if marks else 16)
 
 
 def _density(
@@ -136,14 +147,16 @@ def _density(
     return curve / curve.max()
 
 
-def _ticks(name: str, values: Float[np.ndarray, " n"], place: int) -> dict[str, Any]:
-    """A line for each text, or one line with their number if all values are equal."""
+def _text_ticks(
+    name: str, values: Float[np.ndarray, " n"], position: int
+) -> dict[str, Any]:
+    """A tick at each different value; the hover also gives the number of all texts."""
     n = len(values)
     shown_values = np.unique(values)[:_GRID] if n else values
     return {
         "type": "scatter",
         "x": shown_values,
-        "y": [place] * len(shown_values),
+        "y": [position] * len(shown_values),
         "mode": "markers",
         "marker": {
             "symbol": "line-ns-open",
@@ -205,18 +218,19 @@ def activation_rows(
     """
     edges = np.histogram_bin_edges(values, bins=bins)
     counts = [np.histogram(values[labels == name], bins=edges)[0] for name in shown]
+    positions = row_positions(len(shown))
     rows = [
         {
             "type": "bar",
             "x": (edges[:-1] + edges[1:]) / 2,
             "y": 0.86 * count / max(count.max(), 1),
-            "base": place - 0.4,
+            "base": position - 0.4,
             "width": edges[1] - edges[0],
             "marker": {"color": Colour(*ACTIVE).css(0.85), "line": {"width": 0}},
             "hovertext": _bin_hovers(name, edges, count),
             "hoverinfo": "text",
         }
-        for name, count, place in zip(shown, counts, _places(shown), strict=True)
+        for name, count, position in zip(shown, counts, positions, strict=True)
     ]
     figure = figure_of(rows, **_marks(marks, len(shown)))
     lay(figure, barmode="overlay")
@@ -232,10 +246,6 @@ def _bin_hovers(name: str, edges: np.ndarray, counts: np.ndarray) -> list[str]:
     ]
 
 
-def _places(shown: Sequence[str]) -> list[int]:
-    return list(range(len(shown)))[::-1]
-
-
 def _by_class(
     figure: go.Figure, shown: Sequence[str], x: dict, *, top: int = 16
 ) -> go.Figure:
@@ -245,10 +255,7 @@ def _by_class(
         top=top,
         height=80 + 34 * max(len(shown), 3),
         xaxis=x,
-        yaxis={
-            "tickvals": _places(shown),
-            "ticktext": [one_line(name, 22) for name in shown],
-            "range": [-0.6, len(shown) - 0.3],
-            "showgrid": False,
-        },
+        yaxis=row_axis(
+            [one_line(name, 22) for name in shown], range=[-0.6, len(shown) - 0.3]
+        ),
     )

@@ -12,7 +12,12 @@ from stc_core.figures.style import (
     GREY,
     MARK,
     PALETTE,
+    figure_of,
+    interval_bars,
+    layer_axis,
     one_line,
+    outlines,
+    row_axis,
     settle,
     thin,
     ticks_among,
@@ -51,20 +56,20 @@ def runs_scatter(
     The colour shows the language model, the marker the kind of training. `run` and
     `other` have a ring and a name. Each point carries the folder of its run for clicks.
     """
-    figure = go.Figure()
-    models = sorted(set(cards["backbone"]))
-    ways = sorted(set(cards["way"]))
-    for model, way in sorted(set(zip(cards["backbone"], cards["way"], strict=True))):
+    traces = []
+    models, ways = sorted(set(cards["backbone"])), sorted(set(cards["way"]))
+    kinds = zip(cards["backbone"], cards["way"], strict=True)
+    for model, way in sorted(set(kinds)):
         part = cards.loc[(cards["backbone"] == model) & (cards["way"] == way)]
         colour = _COLOURS[models.index(model) % len(_COLOURS)]
         symbol = _SYMBOLS[ways.index(way) % len(_SYMBOLS)]
-        figure.add_trace(_points(part, price, colour, symbol))
-    for name, colour, hover in ((run, THIS, "this run"), (other, OTHER, "the other")):
-        here = cards.loc[cards["run"] == name]
-        if len(here):
-            figure.add_trace(_ring(here, price, colour, hover))
-    settle(
-        figure,
+        traces.append(_run_points(part, price, colour, symbol))
+    for name, colour, text in ((run, THIS, "this run"), (other, OTHER, "the other")):
+        named = cards.loc[cards["run"] == name]
+        if len(named):
+            traces.append(_named_run(named, price, colour, text))
+    return settle(
+        figure_of(traces),
         height=400,
         top=56,
         legend=True,
@@ -79,47 +84,42 @@ def runs_scatter(
             "tickformat": ticks_among([*cards["low"], *cards["high"]]),
         },
     )
-    return figure
 
 
-def _points(part: pd.DataFrame, price: Price, colour: str, symbol: str) -> go.Scatter:
+def _run_points(
+    part: pd.DataFrame, price: Price, colour: str, symbol: str
+) -> dict[str, Any]:
+    """The runs of one language model and one kind of training."""
     first = part.iloc[0]
-    return go.Scatter(
-        x=part[price],
-        y=part["accuracy"],
-        mode="markers",
-        name=f"{one_line(first['backbone'])} · {one_line(first['way'])}",
-        marker={"color": colour, "symbol": symbol, "size": 12},
-        error_y={
-            "type": "data",
-            "symmetric": False,
-            "array": part["high"] - part["accuracy"],
-            "arrayminus": part["accuracy"] - part["low"],
-            "color": thin(colour),
-            "thickness": 1.4,
-            "width": 0,
-        },
-        customdata=part[["run"]].to_numpy().tolist(),
-        hovertext=[_run_hover(row) for row in records(part)],
-        hoverinfo="text",
-    )
+    return {
+        "type": "scatter",
+        "x": part[price],
+        "y": part["accuracy"],
+        "mode": "markers",
+        "name": f"{one_line(first['backbone'])} · {one_line(first['way'])}",
+        "marker": {"color": colour, "symbol": symbol, "size": 12},
+        "error_y": interval_bars(
+            part, "accuracy", "low", "high", color=thin(colour), thickness=1.4, width=0
+        ),
+        "customdata": part[["run"]].to_numpy().tolist(),
+        "hovertext": [_run_hover(row) for row in records(part)],
+        "hoverinfo": "text",
+    }
 
 
-def _ring(here: pd.DataFrame, price: Price, colour: str, hover: str) -> go.Scatter:
-    return go.Scatter(
-        x=here[price],
-        y=here["accuracy"],
+def _named_run(
+    run: pd.DataFrame, price: Price, colour: str, text: str
+) -> dict[str, Any]:
+    """The ring and the name of one run, a frame with one row."""
+    return outlines(
+        run[price],
+        run["accuracy"],
+        size=22,
+        colour=colour,
         mode="markers+text",
-        text=[hover] * len(here),
-        textposition="middle right" if hover == "this run" else "middle left",
+        text=[text] * len(run),
+        textposition="middle right" if text == "this run" else "middle left",
         textfont={"color": colour},
-        marker={
-            "symbol": "circle-open",
-            "size": 22,
-            "color": colour,
-            "line": {"width": 3},
-        },
-        hoverinfo="skip",
         showlegend=False,
     )
 
@@ -173,34 +173,21 @@ def class_difference_bars(differences: pd.DataFrame) -> go.Figure:
     faint if its interval contains 0. At most MOST_CLASSES classes are shown, those that
     differ most.
     """
-    size = np.abs(differences["difference"].to_numpy(dtype=float))
-    most = np.argsort(-size, kind="stable")[:MOST_CLASSES]
-    shown = differences.iloc[np.sort(most)]
-    settled = (shown["low"] > 0) | (shown["high"] < 0)
-    colours = [
-        thin(OTHER if value >= 0 else THIS, 0.95 if sure else 0.4)
-        for value, sure in zip(shown["difference"], settled, strict=True)
-    ]
-    places = np.arange(len(shown))  # names that are cut may be alike
-    figure = go.Figure(
-        go.Bar(
-            x=shown["difference"],
-            y=places,
-            orientation="h",
-            marker={"color": colours},
-            error_x={
-                "type": "data",
-                "symmetric": False,
-                "array": shown["high"] - shown["difference"],
-                "arrayminus": shown["difference"] - shown["low"],
-                "color": GREY,
-                "thickness": 1.4,
-                "width": 4,
-            },
-            hovertext=[_class_hover(row) for row in records(shown)],
-            hoverinfo="text",
-        )
-    )
+    shown = _most_different(differences)
+    positions = np.arange(len(shown))  # names that are cut may be alike
+    bars = {
+        "type": "bar",
+        "x": shown["difference"],
+        "y": positions,
+        "orientation": "h",
+        "marker": {"color": _difference_colours(shown)},
+        "error_x": interval_bars(
+            shown, "difference", "low", "high", color=GREY, thickness=1.4, width=4
+        ),
+        "hovertext": [_class_hover(row) for row in records(shown)],
+        "hoverinfo": "text",
+    }
+    figure = figure_of([bars])
     figure.add_vline(x=0, line={"color": GREY, "width": 1})
     return settle(
         figure,
@@ -210,13 +197,28 @@ def class_difference_bars(differences: pd.DataFrame) -> go.Figure:
             "tickformat": "+.0%",
             "gridcolor": FAINT,
         },
-        yaxis={
-            "tickvals": places,
-            "ticktext": [one_line(name) for name in shown["label"]],
-            "range": [len(shown) - 0.4, -0.6],
-            "showgrid": False,
-        },
+        yaxis=row_axis(
+            [one_line(name) for name in shown["label"]],
+            tickvals=positions,
+            range=[len(shown) - 0.4, -0.6],
+        ),
     )
+
+
+def _most_different(differences: pd.DataFrame) -> pd.DataFrame:
+    """The MOST_CLASSES rows with the largest differences, in their given order."""
+    size = np.abs(differences["difference"].to_numpy(dtype=float))
+    largest = np.argsort(-size, kind="stable")[:MOST_CLASSES]
+    return differences.iloc[np.sort(largest)]
+
+
+def _difference_colours(shown: pd.DataFrame) -> list[str]:
+    """The colour of the better run, faint where the interval contains 0."""
+    is_sure = (shown["low"] > 0) | (shown["high"] < 0)
+    return [
+        thin(OTHER if value >= 0 else THIS, 0.95 if sure else 0.4)
+        for value, sure in zip(shown["difference"], is_sure, strict=True)
+    ]
 
 
 def _class_hover(row: dict[str, Any]) -> str:
@@ -236,27 +238,39 @@ def overlap_bars(layers: pd.DataFrame) -> go.Figure:
     `layers` is the result of `agreement`. A layer of unknown width has no mark of
     chance.
     """
-    figure = go.Figure(
-        go.Bar(
-            x=layers["layer"],
-            y=layers["both"],
-            name="kept by both",
-            marker={"color": PALETTE[2]},
-            hovertext=[_overlap_hover(row) for row in records(layers)],
-            hoverinfo="text",
-        )
+    bars = {
+        "type": "bar",
+        "x": layers["layer"],
+        "y": layers["both"],
+        "name": "kept by both",
+        "marker": {"color": PALETTE[2]},
+        "hovertext": [_overlap_hover(row) for row in records(layers)],
+        "hoverinfo": "text",
+    }
+    return settle(
+        figure_of([bars, _chance_marks(layers)]),
+        height=320,
+        top=48,
+        legend=True,
+        xaxis=layer_axis(list(layers["layer"]), title="layer"),
+        yaxis={"title": "neurons", "gridcolor": FAINT},
     )
-    figure.add_scatter(
-        x=layers["layer"],
-        y=layers["chance"],
-        mode="markers",
-        name="by chance (to its 95 % limit)",
-        marker={
+
+
+def _chance_marks(layers: pd.DataFrame) -> dict[str, Any]:
+    """The number of common neurons expected by chance, with a bar up to its limit."""
+    return {
+        "type": "scatter",
+        "x": layers["layer"],
+        "y": layers["chance"],
+        "mode": "markers",
+        "name": "by chance (to its 95 % limit)",
+        "marker": {
             "symbol": "line-ew",
             "size": 26,
             "line": {"color": MARK, "width": 3},
         },
-        error_y={
+        "error_y": {
             "type": "data",
             "symmetric": False,
             "array": layers["limit"] - layers["chance"],
@@ -264,16 +278,8 @@ def overlap_bars(layers: pd.DataFrame) -> go.Figure:
             "color": MARK,
             "thickness": 1.4,
         },
-        hoverinfo="skip",
-    )
-    return settle(
-        figure,
-        height=320,
-        top=48,
-        legend=True,
-        xaxis={"title": "layer", "tickvals": list(layers["layer"]), "showgrid": False},
-        yaxis={"title": "neurons", "gridcolor": FAINT},
-    )
+        "hoverinfo": "skip",
+    }
 
 
 def _overlap_hover(row: dict[str, Any]) -> str:

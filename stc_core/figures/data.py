@@ -12,6 +12,7 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from stc_core.display import OURS, baseline_name
+from stc_core.figures.style import interval_bars
 from stc_core.runs.metrics import RunMetrics
 
 MAX_BARS = 36
@@ -112,8 +113,8 @@ def result_table(metrics: RunMetrics) -> pd.DataFrame:
     ours = {**metrics["test"], "detail": f"{kept:,} neurons, up to layer {used}"}
     rows = [_result(OURS, ours, ours=True)]
     rows += [
-        _result(baseline_name(key, metrics), found, ours=False)
-        for key, found in metrics["baselines"].items()
+        _result(baseline_name(key, metrics), scores, ours=False)
+        for key, scores in metrics["baselines"].items()
     ]
     table = pd.DataFrame(rows)
     return table.sort_values("accuracy", ascending=False, kind="stable").reset_index(
@@ -121,15 +122,15 @@ def result_table(metrics: RunMetrics) -> pd.DataFrame:
     )
 
 
-def _result(name: str, found: Mapping[str, Any], *, ours: bool) -> dict[str, Any]:
-    low, high = found["accuracy_interval"]
+def _result(name: str, scores: Mapping[str, Any], *, ours: bool) -> dict[str, Any]:
+    low, high = scores["accuracy_interval"]
     return {
         "name": name,
-        "accuracy": found["accuracy"],
+        "accuracy": scores["accuracy"],
         "low": low,
         "high": high,
-        "macro_f1": found["macro_f1"],
-        "detail": str(found.get("detail") or ""),
+        "macro_f1": scores["macro_f1"],
+        "detail": str(scores.get("detail") or ""),
         "ours": ours,
     }
 
@@ -142,31 +143,10 @@ def result_dots(table: pd.DataFrame) -> go.Figure:
     """
     figure = go.Figure()
     for ours in (True, False):
-        part = table.loc[table["ours"] == ours]
-        figure.add_scatter(
-            x=part["accuracy"],
-            y=part["name"],
-            mode="markers+text",
-            text=[f"{value:.1%}" for value in part["accuracy"]],
-            textposition="top center",
-            error_x={
-                "type": "data",
-                "symmetric": False,
-                "array": part["high"] - part["accuracy"],
-                "arrayminus": part["accuracy"] - part["low"],
-                "thickness": 2,
-                "width": 5,
-            },
-            customdata=np.column_stack([part["low"], part["high"]]),
-            marker={"size": 13 if ours else 10} | ({} if ours else {"color": _GREY}),
-            hovertemplate="%{y}: %{x:.1%}<br>95 % interval %{customdata[0]:.1%}"
-            " to %{customdata[1]:.1%}<extra></extra>",
-            showlegend=False,
-        )
-    mine = table.loc[table["ours"]].iloc[0]
-    figure.add_vrect(
-        x0=mine["low"], x1=mine["high"], fillcolor=_BAND, opacity=0.35, line_width=0
-    )
+        style = {"size": 13} if ours else {"size": 10, "color": _GREY}
+        figure.add_scatter(**_dots(table.loc[table["ours"] == ours], style))
+    low, high = table.loc[table["ours"], ["low", "high"]].iloc[0]
+    figure.add_vrect(x0=low, x1=high, fillcolor=_BAND, opacity=0.35, line_width=0)
     start = _axis_start(table)
     for row in table.loc[table["high"] < start].itertuples():
         figure.add_annotation(
@@ -193,6 +173,23 @@ def result_dots(table: pd.DataFrame) -> go.Figure:
         },
     )
     return figure
+
+
+def _dots(rows: pd.DataFrame, marker: Mapping[str, Any]) -> dict[str, Any]:
+    """A dot with its interval and its value for each of these rows."""
+    return {
+        "x": rows["accuracy"],
+        "y": rows["name"],
+        "mode": "markers+text",
+        "text": [f"{value:.1%}" for value in rows["accuracy"]],
+        "textposition": "top center",
+        "error_x": interval_bars(rows, "accuracy", "low", "high", thickness=2, width=5),
+        "customdata": np.column_stack([rows["low"], rows["high"]]),
+        "marker": marker,
+        "hovertemplate": "%{y}: %{x:.1%}<br>95 % interval %{customdata[0]:.1%}"
+        " to %{customdata[1]:.1%}<extra></extra>",
+        "showlegend": False,
+    }
 
 
 def _axis_start(table: pd.DataFrame) -> float:

@@ -15,6 +15,8 @@ from stc_core.figures.style import (
     Colour,
     figure_of,
     one_line,
+    row_axis,
+    row_bars,
     settle,
 )
 from stc_core.interpret.explanation import Sum
@@ -49,24 +51,17 @@ def probability_bars(
         names.append(f"{rest} other classes")
         values.append(max(0.0, 1.0 - sum(values)))
         hovers.append(f"{rest} other classes together: {percent(values[-1])}")
-    places = list(range(len(names)))[::-1]
-    bars = {
-        "type": "bar",
-        "x": values,
-        "y": places,
-        "orientation": "h",
-        "marker": {"color": [PALETTE[0]] + [PALETTE[7]] * (len(names) - 1)},
-        "text": [percent(value) for value in values],
-        "textposition": "outside",
-        "cliponaxis": False,
-        "hovertext": hovers,
-        "hoverinfo": "text",
-    }
+    bars = row_bars(
+        values,
+        texts=[percent(value) for value in values],
+        hovers=hovers,
+        marker={"color": [PALETTE[0]] + [PALETTE[7]] * (len(names) - 1)},
+    )
     return settle(
         figure_of([bars]),
         height=max(170, 70 + 30 * len(names)),
         xaxis={"title": "probability", "tickformat": ".0%", "range": [0, 1.24]},
-        yaxis={"tickvals": places, "ticktext": names, "showgrid": False},
+        yaxis=row_axis(names),
     )
 
 
@@ -79,47 +74,36 @@ def waterfall(parts: pd.DataFrame, total: Sum) -> go.Figure:
     names = ["bias", *(str(name) for name in parts["name"]), "logit"]
     values = [total.bias, *(float(value) for value in parts["value"]), 0.0]
     values[-1] = sum(values)
-    places = list(range(len(names)))[::-1]
-    ends = len(names) - 1
-    bars = {
-        "type": "waterfall",
-        "orientation": "h",
-        "measure": ["absolute", *["relative"] * (len(names) - 2), "total"],
-        "x": values,
-        "y": places,
-        "base": 0,
-        "text": [f"{value:+.3f}" for value in values],
-        "textposition": "outside",
-        "cliponaxis": False,
-        "hovertext": [
+    bars = row_bars(
+        values,
+        texts=[f"{value:+.3f}" for value in values],
+        hovers=[
             f"{one_line(name, 80)}: {value:+.4f}"
             for name, value in zip(names, values, strict=True)
         ],
-        "hoverinfo": "text",
-        "increasing": {"marker": {"color": Colour(*FOR).css(0.9)}},
-        "decreasing": {"marker": {"color": Colour(*AGAINST).css(0.9)}},
-        "totals": {"marker": {"color": GREY}},
-        "connector": {"line": {"color": FAINT, "width": 1}},
-    }
-    low, high = _reach(values[:-1])
+        type="waterfall",
+        measure=["absolute", *["relative"] * (len(names) - 2), "total"],
+        base=0,
+        increasing={"marker": {"color": Colour(*FOR).css(0.9)}},
+        decreasing={"marker": {"color": Colour(*AGAINST).css(0.9)}},
+        totals={"marker": {"color": GREY}},
+        connector={"line": {"color": FAINT, "width": 1}},
+    )
     return settle(
         figure_of([bars]),
-        height=84 + 27 * (ends + 1),
-        xaxis={"title": "logit", "range": [low, high]},
-        yaxis={
-            "tickvals": places,
-            "ticktext": [one_line(name, 40) for name in names],
-            "showgrid": False,
-            "range": [-0.6, ends + 0.6],
-        },
+        height=84 + 27 * len(names),
+        xaxis={"title": "logit", "range": _reach(values[:-1])},
+        yaxis=row_axis(
+            [one_line(name, 40) for name in names], range=[-0.6, len(names) - 0.4]
+        ),
     )
 
 
-def _reach(steps: list[float]) -> tuple[float, float]:
+def _reach(steps: list[float]) -> list[float]:
     """The range of the axis, with room for all partial sums, zero and the numbers."""
     sums, at = [0.0], 0.0
     for step in steps:
         at += step
         sums.append(at)
     pad = 0.16 * (max(sums) - min(sums) or 1.0)
-    return min(sums) - pad, max(sums) + pad
+    return [min(sums) - pad, max(sums) + pad]

@@ -14,6 +14,8 @@ from stc_core.figures.style import (
     MARK,
     PALETTE,
     Colour,
+    figure_of,
+    outlines,
     settle,
     ticks_among,
 )
@@ -56,36 +58,16 @@ def frontier(
     every cheaper option. The picked option has its 95 % interval. Each point carries
     its layer and neurons for clicks.
     """
-    figure = go.Figure()
-    best = undominated(options, cost, metric)
-    figure.add_scatter(
-        x=best[cost],
-        y=best[metric],
-        mode="lines",
-        line={"color": GREY, "width": 1.6, "shape": "hv"},
-        hoverinfo="skip",
-    )
-    ranks = options["neurons"].rank(method="dense", pct=True)
-    figure.add_scatter(
-        x=options[cost],
-        y=options[metric],
-        mode="markers",
-        marker={
-            "size": 11,
-            "color": [Colour(*ACTIVE).css(0.15 + 0.85 * rank) for rank in ranks],
-            "line": {"color": Colour(*ACTIVE).css(), "width": 1},
-        },
-        customdata=options[["layer", "neurons"]].to_numpy().tolist(),
-        hovertext=[_hover(row, metric) for row in records(options)],
-        hoverinfo="text",
-    )
-    _depth_names(figure, options, cost)
-    _marked(figure, options.loc[options["chosen"].astype(bool)], cost, metric)
+    traces = [
+        _best_line(undominated(options, cost, metric), cost, metric),
+        _option_points(options, cost, metric),
+        _this_run(options.loc[options["chosen"].astype(bool)], cost, metric),
+    ]
     if picked is not None:
-        here = options["layer"].eq(picked.layer) & options["neurons"].eq(picked.neurons)
-        _picked(figure, options.loc[here], cost, metric)
+        at = options["layer"].eq(picked.layer) & options["neurons"].eq(picked.neurons)
+        traces.append(_picked_outline(options.loc[at], cost, metric))
     return settle(
-        figure,
+        figure_of(traces, annotations=_depth_names(options, cost)),
         height=440,
         top=24,
         xaxis={"title": AXES[cost], "gridcolor": FAINT},
@@ -103,8 +85,74 @@ def undominated(options: pd.DataFrame, cost: str, metric: str) -> pd.DataFrame:
     return ordered.loc[ordered[metric] > before]
 
 
-def _depth_names(figure: go.Figure, options: pd.DataFrame, cost: Cost) -> None:
-    """Write the layer above the points of each depth, unless names would overlap."""
+def _best_line(best: pd.DataFrame, cost: Cost, metric: Metric) -> dict[str, Any]:
+    """A line in steps through the undominated options."""
+    return {
+        "type": "scatter",
+        "x": best[cost],
+        "y": best[metric],
+        "mode": "lines",
+        "line": {"color": GREY, "width": 1.6, "shape": "hv"},
+        "hoverinfo": "skip",
+    }
+
+
+def _option_points(options: pd.DataFrame, cost: Cost, metric: Metric) -> dict[str, Any]:
+    """A point for each option, darker the more neurons it has."""
+    ranks = options["neurons"].rank(method="dense", pct=True)
+    return {
+        "type": "scatter",
+        "x": options[cost],
+        "y": options[metric],
+        "mode": "markers",
+        "marker": {
+            "size": 11,
+            "color": [Colour(*ACTIVE).css(0.15 + 0.85 * rank) for rank in ranks],
+            "line": {"color": Colour(*ACTIVE).css(), "width": 1},
+        },
+        **_click_and_hover(options, metric),
+    }
+
+
+def _this_run(chosen: pd.DataFrame, cost: Cost, metric: Metric) -> dict[str, Any]:
+    """A named diamond at the option that the run has chosen."""
+    return {
+        "type": "scatter",
+        "x": chosen[cost],
+        "y": chosen[metric],
+        "mode": "markers+text",
+        "text": ["this run"] * len(chosen),
+        "textposition": "top left",
+        "textfont": {"color": MARK},
+        "marker": {"color": MARK, "symbol": "diamond", "size": 13},
+        **_click_and_hover(chosen, metric),
+    }
+
+
+def _click_and_hover(options: pd.DataFrame, metric: Metric) -> dict[str, Any]:
+    """What each option carries for clicks, and what it shows on hover."""
+    return {
+        "customdata": options[["layer", "neurons"]].to_numpy().tolist(),
+        "hovertext": [_hover(row, metric) for row in records(options)],
+        "hoverinfo": "text",
+    }
+
+
+def _picked_outline(option: pd.DataFrame, cost: Cost, metric: Metric) -> dict[str, Any]:
+    """A circle around the picked option, with the interval of its accuracy."""
+    style: dict[str, Any] = {}
+    if metric == "accuracy":
+        style["error_y"] = {
+            "array": option["accuracy_high"] - option["accuracy"],
+            "arrayminus": option["accuracy"] - option["accuracy_low"],
+            "color": PALETTE[0],
+            "thickness": 1.6,
+        }
+    return outlines(option[cost], option[metric], size=20, colour=PALETTE[0], **style)
+
+
+def _depth_names(options: pd.DataFrame, cost: Cost) -> list[dict[str, Any]]:
+    """The layer of each depth, written above its points unless names would overlap."""
     costs = options.groupby("deepest")[cost].first()
     costs = costs.iloc[np.argsort(costs.to_numpy(), kind="stable")]
     room = NARROWEST * (costs.iloc[-1] - costs.iloc[0])
@@ -114,57 +162,18 @@ def _depth_names(figure: go.Figure, options: pd.DataFrame, cost: Cost) -> None:
         wanted = room * (2 if len(named) == 1 else 1)
         if not named or x - next(reversed(named.values())) > wanted:
             named[layer] = x
-    for place, (layer, x) in enumerate(named.items()):
-        figure.add_annotation(
-            x=x,
-            y=1,
-            yref="paper",
-            yanchor="bottom",
-            text=str(layer) if place else f"layer {layer}",
-            showarrow=False,
-            font={"color": GREY, "size": 12},
-        )
-
-
-def _marked(
-    figure: go.Figure, chosen: pd.DataFrame, cost: Cost, metric: Metric
-) -> None:
-    figure.add_scatter(
-        x=chosen[cost],
-        y=chosen[metric],
-        mode="markers+text",
-        text=["this run"] * len(chosen),
-        textposition="top left",
-        textfont={"color": MARK},
-        marker={"color": MARK, "symbol": "diamond", "size": 13},
-        customdata=chosen[["layer", "neurons"]].to_numpy().tolist(),
-        hovertext=[_hover(row, metric) for row in records(chosen)],
-        hoverinfo="text",
-    )
-
-
-def _picked(figure: go.Figure, here: pd.DataFrame, cost: Cost, metric: Metric) -> None:
-    bars: dict[str, Any] = {}
-    if metric == "accuracy":
-        bars["error_y"] = {
-            "array": here["accuracy_high"] - here["accuracy"],
-            "arrayminus": here["accuracy"] - here["accuracy_low"],
-            "color": PALETTE[0],
-            "thickness": 1.6,
+    return [
+        {
+            "x": x,
+            "y": 1,
+            "yref": "paper",
+            "yanchor": "bottom",
+            "text": str(layer) if position else f"layer {layer}",
+            "showarrow": False,
+            "font": {"color": GREY, "size": 12},
         }
-    figure.add_scatter(
-        x=here[cost],
-        y=here[metric],
-        mode="markers",
-        marker={
-            "symbol": "circle-open",
-            "size": 20,
-            "color": PALETTE[0],
-            "line": {"width": 3},
-        },
-        hoverinfo="skip",
-        **bars,
-    )
+        for position, (layer, x) in enumerate(named.items())
+    ]
 
 
 def _hover(row: dict[str, Any], metric: Metric) -> str:

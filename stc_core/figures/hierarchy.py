@@ -1,6 +1,7 @@
 """Figures of a hierarchy: the tree, the layer of each level, mistakes in a parent."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -13,7 +14,11 @@ from stc_core.figures.style import (
     MARK,
     PALETTE,
     Colour,
+    figure_of,
+    interval_bars,
+    layer_axis,
     one_line,
+    outlines,
     sequential_scale,
     settle,
     thin,
@@ -29,51 +34,49 @@ MOST_WRITTEN = 24
 def tree_figure(nodes: pd.DataFrame, *, root: str = "all texts") -> go.Figure:
     """The tree as an icicle chart: size by texts, colour by accuracy; a click zooms in.
 
-    Each node shows its texts and its accuracy; a node without test texts is grey. The
-    root has an id that no label has, because Plotly leaves a root without id empty.
+    Each node shows its texts and its accuracy; a node without test texts is grey.
     """
-    sizes = zip(nodes["level"], nodes["rows"], strict=True)
-    total = sum(int(rows) for level, rows in sizes if level == 1)
-    known = nodes["accuracy"].notna()
-    shares = nodes["accuracy"].astype(float).fillna(0)
-    colours = [
-        _blend(share) if there else UNKNOWN
-        for share, there in zip(shares, known, strict=True)
-    ]
-    hovers = [_node_hover(row) for row in records(nodes)]
-    figure = go.Figure(
-        go.Icicle(
-            ids=[SEPARATOR, *nodes["id"]],
-            parents=["", *(parent or SEPARATOR for parent in nodes["parent"])],
-            labels=[one_line(root), *(one_line(label, 18) for label in nodes["label"])],
-            values=[total, *nodes["rows"]],
-            text=[f"{total:,}", *(_node_text(row) for row in records(nodes))],
-            texttemplate="%{label} · %{text}",
-            textfont={"color": [colour.ink for colour in (ROOT, *colours)]},
-            branchvalues="total",
-            marker={
-                "colors": [colour.css() for colour in (ROOT, *colours)],
-                "line": {"color": "rgba(128, 138, 150, 0.6)", "width": 1},
-            },
-            hovertext=[f"{total:,} texts", *hovers],
-            hoverinfo="text",
-            leaf={"opacity": 1},
-            tiling={"orientation": "h", "pad": 1},
-            pathbar={"visible": False},
-            sort=False,
-        )
-    )
     levels = nodes["level"].tolist()
     height = max(420, min(22 * levels.count(max(levels)), 900))
-    figure.add_trace(_colour_bar())
     return settle(
-        figure,
+        go.Figure([_icicle(nodes, root), _colour_bar()]),
         height=height + 60,
         top=8,
         bottom=68,
         uniformtext={"minsize": 10, "mode": "hide"},
         xaxis={"visible": False},
         yaxis={"visible": False},
+    )
+
+
+def _icicle(nodes: pd.DataFrame, root: str) -> go.Icicle:
+    """The nodes under one root.
+
+    The root has an id that no label has, because Plotly leaves a root without id empty.
+    """
+    total = int(nodes.loc[nodes["level"] == 1, "rows"].sum())
+    shares = nodes["accuracy"].astype(float)
+    colours = [UNKNOWN if np.isnan(share) else _blend(share) for share in shares]
+    hovers = [_node_hover(row) for row in records(nodes)]
+    return go.Icicle(
+        ids=[SEPARATOR, *nodes["id"]],
+        parents=["", *(parent or SEPARATOR for parent in nodes["parent"])],
+        labels=[one_line(root), *(one_line(label, 18) for label in nodes["label"])],
+        values=[total, *nodes["rows"]],
+        text=[f"{total:,}", *(_node_text(row) for row in records(nodes))],
+        texttemplate="%{label} · %{text}",
+        textfont={"color": [colour.ink for colour in (ROOT, *colours)]},
+        branchvalues="total",
+        marker={
+            "colors": [colour.css() for colour in (ROOT, *colours)],
+            "line": {"color": "rgba(128, 138, 150, 0.6)", "width": 1},
+        },
+        hovertext=[f"{total:,} texts", *hovers],
+        hoverinfo="text",
+        leaf={"opacity": 1},
+        tiling={"orientation": "h", "pad": 1},
+        pathbar={"visible": False},
+        sort=False,
     )
 
 
@@ -133,61 +136,52 @@ def level_curves(scores: pd.DataFrame, *, layer_names: Sequence[str] = ()) -> go
 
     The layer in use is marked. Each point carries its level and layer for clicks.
     """
-    figure = go.Figure()
-    columns = list(dict.fromkeys(scores["column"]))
-    for place, column in enumerate(columns):
-        part = scores.loc[scores["column"] == column]
-        colour = PALETTE[place % len(PALETTE)]
-        figure.add_trace(
-            go.Scatter(
-                x=part["layer"],
-                y=part["accuracy"],
-                mode="lines+markers",
-                name=one_line(column),
-                line={"color": colour, "width": 2.2},
-                marker={"color": colour, "size": 8},
-                error_y={
-                    "type": "data",
-                    "symmetric": False,
-                    "array": part["accuracy_high"] - part["accuracy"],
-                    "arrayminus": part["accuracy"] - part["accuracy_low"],
-                    "color": thin(colour),
-                    "thickness": 1.2,
-                    "width": 0,
-                },
-                customdata=part[["level", "layer"]].to_numpy(),
-                hovertext=[_level_hover(row, layer_names) for row in records(part)],
-                hoverinfo="text",
-            )
-        )
+    traces = []
+    for position, (_, part) in enumerate(scores.groupby("column", sort=False)):
+        colour = PALETTE[position % len(PALETTE)]
+        traces.append(_level_curve(part, colour, layer_names))
         chosen = part.loc[part["chosen"].astype(bool)]
-        figure.add_trace(
-            go.Scatter(
-                x=chosen["layer"],
-                y=chosen["accuracy"],
-                mode="markers",
-                marker={
-                    "symbol": "circle-open",
-                    "size": 19,
-                    "color": MARK,
-                    "line": {"width": 2.5},
-                },
-                hoverinfo="skip",
-                showlegend=False,
-            )
-        )
-    layers = sorted(scores["layer"].unique())
+        at = chosen["layer"], chosen["accuracy"]
+        mark = outlines(*at, size=19, colour=MARK, width=2.5, showlegend=False)
+        traces.append(mark)
     return settle(
-        figure,
+        figure_of(traces),
         height=380,
         top=50,
         legend=True,
-        xaxis={"title": "layer", "tickvals": layers, "showgrid": False},
+        xaxis=layer_axis(sorted(scores["layer"].unique()), title="layer"),
         yaxis={
             "title": "validation accuracy",
             "tickformat": ticks_among(scores["accuracy"]),
         },
     )
+
+
+def _level_curve(
+    part: pd.DataFrame, colour: str, layer_names: Sequence[str]
+) -> dict[str, Any]:
+    """The accuracy of one level by layer, with its intervals."""
+    return {
+        "type": "scatter",
+        "x": part["layer"],
+        "y": part["accuracy"],
+        "mode": "lines+markers",
+        "name": one_line(part["column"].iloc[0]),
+        "line": {"color": colour, "width": 2.2},
+        "marker": {"color": colour, "size": 8},
+        "error_y": interval_bars(
+            part,
+            "accuracy",
+            "accuracy_low",
+            "accuracy_high",
+            color=thin(colour),
+            thickness=1.2,
+            width=0,
+        ),
+        "customdata": part[["level", "layer"]].to_numpy(),
+        "hovertext": [_level_hover(row, layer_names) for row in records(part)],
+        "hoverinfo": "text",
+    }
 
 
 def _level_hover(row: dict, names: Sequence[str]) -> str:
@@ -212,14 +206,17 @@ def _written(
     rows: Sequence[str],
 ) -> go.Scatter:
     """The counts that are not zero, in a colour that is legible on their square."""
-    true, predicted = (places.tolist() for places in np.nonzero(counts.to_numpy()))
-    dark = shares.to_numpy()[true, predicted] > 0.4
+    true, predicted = (index.tolist() for index in np.nonzero(counts.to_numpy()))
+    is_dark = shares.to_numpy()[true, predicted] > 0.4
     return go.Scatter(
         x=[names[n] for n in predicted],
         y=[rows[n] for n in true],
         mode="text",
         text=[str(n) for n in counts.to_numpy()[true, predicted]],
-        textfont={"color": ["#FFFFFF" if one else GREY for one in dark], "size": 12},
+        textfont={
+            "color": ["#FFFFFF" if dark else GREY for dark in is_dark],
+            "size": 12,
+        },
         hoverinfo="skip",
     )
 

@@ -19,6 +19,7 @@ from stc_core.figures.style import (
     PALETTE,
     across,
     figure_of,
+    layer_axis,
     one_line,
     settle,
     share_ticks,
@@ -32,6 +33,7 @@ from stc_core.types import SITE_KINDS
 _DASHES = {"resid": "solid", "mlp": "dash"}
 _SYMBOLS = {"resid": "circle", "mlp": "square"}
 _CONTROL = "control: shuffled labels"
+_PICKED_LINE = {"color": FAINT, "width": 14}
 _LABEL_SHARE = 0.055  # height of a line's label, as a share of the axis
 
 
@@ -56,16 +58,16 @@ def reference_lines(metrics: RunMetrics, score: Score) -> list[_Line]:
     if score not in test:
         return []
     lines = [_line(OURS, test, score, test["n"], ours=True)]
-    for key, found in metrics["baselines"].items():
-        lines.append(_line(baseline_name(key, metrics), found, score, test["n"]))
+    for key, scores in metrics["baselines"].items():
+        lines.append(_line(baseline_name(key, metrics), scores, score, test["n"]))
     return lines
 
 
 def _line(
-    name: str, found: Mapping[str, Any], score: Score, n: int, *, ours: bool = False
+    name: str, scores: Mapping[str, Any], score: Score, n: int, *, ours: bool = False
 ) -> _Line:
-    low, high = found.get(f"{score}_interval") or (None, None)
-    return _Line(name, found[score], "test", n, low, high, ours)
+    low, high = scores.get(f"{score}_interval") or (None, None)
+    return _Line(name, scores[score], "test", n, low, high, ours)
 
 
 def layer_curves(
@@ -83,22 +85,14 @@ def layer_curves(
     along the axis, so that their intervals do not overlap. The `control` is one dotted
     line, the mean over all curves.
     """
-    curves = []
-    keys = _curves(points)
-    for place, (kind, pooling) in enumerate(keys):
-        part = points.loc[(points["kind"] == kind) & (points["pooling"] == pooling)]
-        shift = 0.0 if len(keys) < 2 else 0.22 * (place / (len(keys) - 1) - 0.5)
-        curves.append(_curve(part, named, layer_names, shift))
+    curves = _shifted_curves(points, named, layer_names)
     bounds = _bounds(points, lines)
     if control:
-        line = _control(points)
-        curves.append(line)
-        known = [mean for mean in line["y"] if not np.isnan(mean)]
-        bounds[0] = max(0.0, min(bounds[0], min(known, default=1.0) - 0.03))
+        curves.append(_control(points))
+        bounds = _lowered(bounds, curves[-1]["y"])
     shapes, names = _lines(lines, bounds)
     if picked is not None:
-        wide = {"color": FAINT, "width": 14}
-        shapes.append(across("x", float(picked), line=wide, layer="below"))
+        shapes.append(across("x", float(picked), line=_PICKED_LINE, layer="below"))
     layers = sorted(points["layer"].unique())
     return settle(
         figure_of(curves, shapes=shapes, annotations=names),
@@ -106,12 +100,7 @@ def layer_curves(
         right=205 if lines else 16,
         top=68,
         legend=True,
-        xaxis={
-            "title": "layer (0: embeddings)",
-            "tickvals": layers,
-            "showgrid": False,
-            "range": [layers[0] - 0.35, layers[-1] + 0.35],
-        },
+        xaxis=layer_axis(layers, range=[layers[0] - 0.35, layers[-1] + 0.35]),
         yaxis={
             "title": f"validation {named}",
             "tickformat": share_ticks(bounds[0], bounds[1]),
@@ -120,13 +109,24 @@ def layer_curves(
     )
 
 
+def _shifted_curves(
+    points: pd.DataFrame, named: str, layer_names: Sequence[str]
+) -> list[dict[str, Any]]:
+    """The curve of each kind and pooling, each shifted a little along the axis."""
+    curves = []
+    keys = _curves(points)
+    for position, (kind, pooling) in enumerate(keys):
+        part = points.loc[(points["kind"] == kind) & (points["pooling"] == pooling)]
+        shift = 0.0 if len(keys) < 2 else 0.22 * (position / (len(keys) - 1) - 0.5)
+        curves.append(_curve(part, named, layer_names, shift))
+    return curves
+
+
 def pooling_colour(pooling: str) -> str:
     """The fixed colour of a pooling."""
     known = (*POOLING_RULES, "all")
-    place = known.index(pooling) if pooling in known else len(known)
-    return (PALETTE[0], PALETTE[3], PALETTE[1], PALETTE[2], PALETTE[5], PALETTE[7])[
-        place
-    ]
+    index = known.index(pooling) if pooling in known else len(known)
+    return PALETTE[(0, 3, 1, 2, 5, 7)[index]]
 
 
 def _curves(best: pd.DataFrame) -> list[tuple[str, str]]:
@@ -223,6 +223,12 @@ def _bounds(points: pd.DataFrame, lines: Sequence[_Line]) -> list[float]:
     return [low - pad if low < 0 else max(0.0, low - pad), min(1.005, high + pad)]
 
 
+def _lowered(bounds: Sequence[float], means: Sequence[float]) -> list[float]:
+    """The range of the axis, with its lower end moved down to show these means too."""
+    lowest = min((mean for mean in means if not np.isnan(mean)), default=1.0)
+    return [max(0.0, min(bounds[0], lowest - 0.03)), bounds[1]]
+
+
 def _lines(
     lines: Sequence[_Line], bounds: Sequence[float]
 ) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
@@ -234,7 +240,7 @@ def _lines(
     order = sorted(lines, key=lambda line: -line.value)
     wanted = [max(line.value, bounds[0]) for line in order]
     shapes, labels = [], []
-    for line, place in zip(order, _spread(wanted, gap, bounds), strict=True):
+    for line, height in zip(order, _spread(wanted, gap, bounds), strict=True):
         below = line.value < bounds[0]
         colour = MARK if line.ours else GREY
         if not below:
@@ -247,7 +253,7 @@ def _lines(
         arrow = " ↓" if below else ""
         label = {
             "x": 1,
-            "y": place,
+            "y": height,
             "xref": "paper",
             "xanchor": "left",
             "xshift": 6,
@@ -276,12 +282,12 @@ def _spread(
     They move as little as possible and keep their order. If `bounds` are too short, the
     lowest ones go below them.
     """
-    places: list[float] = []
+    heights: list[float] = []
     for value in wanted:
-        places.append(min(value, places[-1] - gap) if places else value)
+        heights.append(min(value, heights[-1] - gap) if heights else value)
     floor = bounds[0]
-    for at in range(len(places) - 1, -1, -1):
-        places[at] = max(places[at], floor)
-        floor = places[at] + gap
-    over = max(0.0, places[0] - bounds[1]) if places else 0.0
-    return [place - over for place in places]
+    for at in range(len(heights) - 1, -1, -1):
+        heights[at] = max(heights[at], floor)
+        floor = heights[at] + gap
+    over = max(0.0, heights[0] - bounds[1]) if heights else 0.0
+    return [height - over for height in heights]

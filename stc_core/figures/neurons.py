@@ -13,6 +13,7 @@ from stc_core.figures.style import (
     diverging_scale,
     figure_of,
     one_line,
+    outlines,
     sequential_scale,
     settle,
 )
@@ -27,7 +28,7 @@ from stc_core.interpret.neuron_table import (
 
 
 class Scale(NamedTuple):
-    """The size of the squares of a map in pixels, and their number in a line."""
+    """How many squares are in a line, and the pixels of a square and of a line."""
 
     per_line: int
     square: int
@@ -50,19 +51,22 @@ def neuron_map(
     against: str | None = None,
     picked: int | None = None,
 ) -> go.Figure:
-    """A square for each neuron of `chosen_neurons`, in one or more rows for each site.
+    """A square for each neuron of `chosen_neurons`, in one or more lines for each site.
 
-    The colour is the `strength`. Layer 0 is at the bottom, as in the network. Each
-    square carries its neuron for clicks, which the cells of a heatmap cannot.
+    The colour is the `strength` of the neuron; the `picked` neuron is outlined. Layer 0
+    is at the bottom, as in the network. Each square carries its neuron for clicks. It
+    is not a heatmap, because the cells of a heatmap cannot be clicked.
     """
-    values = strength(shown, label, against)
-    hovers = [_map_hover(row, label, against) for row in records(shown)]
-    carried = shown[["neuron"]].to_numpy(object)
-    sizes = {site: len(part) for site, part in shown.groupby("site")}
-    title = _title(label, against)
-    marked = (shown["neuron"] == picked).to_numpy()
-    squares = Squares(values, hovers, carried, marked)
-    return _squares(shown, squares, sizes, title, signed_scale=label is not None)
+    squares = Squares(
+        values=strength(shown, label, against),
+        title=_title(label, against),
+        is_signed=label is not None,
+        hovers=[_map_hover(row, label, against) for row in records(shown)],
+        carried=shown[["neuron"]].to_numpy(object),
+        is_marked=(shown["neuron"] == picked).to_numpy(),
+        n_neurons={site: len(part) for site, part in shown.groupby("site")},
+    )
+    return _draw_squares(shown, squares)
 
 
 def bin_map(
@@ -72,74 +76,71 @@ def bin_map(
     against: str | None = None,
     row: int | None = None,
 ) -> go.Figure:
-    """A square for each bin of `neuron_table.binned`.
+    """A square for each bin of `neuron_table.binned`; that of `row` is outlined.
 
-    A square carries its strongest neuron, layer and kind of site, so that a click on it
-    opens that site.
-
-    Coloured by the mean importance, or by the strongest weight; `row` is marked.
+    The colour is the mean importance of the neurons in the bin. With a `label` it is
+    their strongest weight for that class. Each square carries its strongest neuron, its
+    layer and its kind of site, so that a click on it opens that site.
     """
-    values = bins[IMPORTANCE if label is None else "value"].to_numpy(float)
-    fields = [
-        *_HOVER_FIELDS,
-        "first",
-        "last",
-        *(["value"] if label is not None else []),
-    ]
-    hovers = [_bin_hover(row, label, against) for row in records(bins.loc[:, fields])]
-    carried = bins[["neuron", "layer", "kind"]].to_numpy(object)
-    sizes = {
-        site: int(np.sum(part["n"].to_numpy())) for site, part in bins.groupby("site")
-    }
-    title = (
-        "mean importance" if label is None else f"strongest {_title(label, against)}"
+    value, title = "value", f"strongest {_title(label, against)}"
+    fields = [*_HOVER_FIELDS, "first", "last"]
+    if label is None:
+        value, title = IMPORTANCE, "mean importance"
+    else:
+        fields.append(value)
+    rows = records(bins.loc[:, fields])
+    squares = Squares(
+        values=bins[value].to_numpy(float),
+        title=title,
+        is_signed=label is not None,
+        hovers=[_bin_hover(row, label, against) for row in rows],
+        carried=bins[["neuron", "layer", "kind"]].to_numpy(object),
+        is_marked=np.arange(len(bins)) == row,
+        n_neurons={
+            site: int(np.sum(part["n"].to_numpy()))
+            for site, part in bins.groupby("site")
+        },
     )
-    squares = Squares(values, hovers, carried, np.arange(len(bins)) == row)
-    return _squares(bins, squares, sizes, title, signed_scale=label is not None)
+    return _draw_squares(bins, squares)
 
 
 class Squares(NamedTuple):
-    """The squares of a map: what they show, say and carry, and which are marked."""
+    """The squares of a map, in the order of its neurons or bins.
+
+    `values` give the colours, whose scale is called `title` and is symmetric around 0
+    if `is_signed`. `hovers` are the texts on hover, `carried` what a click passes on.
+    Where `is_marked`, a square is outlined. `n_neurons` counts the neurons of each
+    site, shown beside it.
+    """
 
     values: Float[np.ndarray, " n"]
+    title: str
+    is_signed: bool
     hovers: list[str]
-    carried: np.ndarray  # (n, what a click needs)
-    marked: Bool[np.ndarray, " n"]
+    carried: np.ndarray  # (n, what a click passes on)
+    is_marked: Bool[np.ndarray, " n"]
+    n_neurons: Mapping[Any, int]
 
 
-def _squares(
-    shown: pd.DataFrame,
-    squares: Squares,
-    sizes: Mapping[Any, int],
-    title: str,
-    *,
-    signed_scale: bool,
-) -> go.Figure:
+def _draw_squares(shown: pd.DataFrame, squares: Squares) -> go.Figure:
+    """The map of the neurons or bins `shown`; a site is named at its first line."""
     scale = LARGE if len(shown) <= _MANY else SMALL
-    placed = _grid(shown, scale.per_line)
     kind = "scatter" if len(shown) <= DRAWN else "scattergl"
-    columns = {
-        "type": kind,
-        "x": placed["column"],
-        "y": placed["line"],
-        "mode": "markers",
-        "marker": {
-            "symbol": "square",
-            "size": scale.square,
-            "color": squares.values,
-            "line": {"width": 1, "color": "rgba(128, 138, 150, 0.45)"},
-            **_scale(squares.values, title, signed_scale),
-        },
-        "customdata": squares.carried,
-        "hovertext": np.array(squares.hovers, dtype=object),
-        "hoverinfo": "text",
-    }
-    marks = {"type": kind, **_marks(placed.loc[squares.marked], scale.square)}
-    lines, sites = placed["line"].to_numpy(), placed["site"].to_numpy(str)
+    grid = _grid(shown, scale.per_line)
+    marked = grid.loc[squares.is_marked]
+    lines, sites = grid["line"].to_numpy(), grid["site"].to_numpy(str)
     starts = np.sort(np.unique(sites, return_index=True)[1])
     n_lines = 1 + float(np.max(lines, initial=0.0))
+    outline = outlines(
+        marked["column"],
+        marked["line"],
+        size=scale.square + 5,
+        colour=MARK,
+        symbol="square-open",
+        type=kind,
+    )
     return settle(
-        figure_of([columns, marks]),
+        figure_of([{"type": kind, **_points(grid, squares, scale.square)}, outline]),
         height=68 + round(scale.line * n_lines),
         right=8,
         top=88,
@@ -151,12 +152,31 @@ def _squares(
         },
         yaxis={
             "tickvals": lines[starts].tolist(),
-            "ticktext": [f"{site} ({int(sizes[site]):,})" for site in sites[starts]],
+            "ticktext": [f"{s} ({squares.n_neurons[s]:,})" for s in sites[starts]],
             "showgrid": False,
             "range": [-0.8, n_lines - 0.2],
             "fixedrange": True,
         },
     )
+
+
+def _points(grid: pd.DataFrame, squares: Squares, size: int) -> dict[str, Any]:
+    """The trace of the squares, without its type."""
+    return {
+        "x": grid["column"],
+        "y": grid["line"],
+        "mode": "markers",
+        "marker": {
+            "symbol": "square",
+            "size": size,
+            "color": squares.values,
+            "line": {"width": 1, "color": "rgba(128, 138, 150, 0.45)"},
+            **_colour_scale(squares),
+        },
+        "customdata": squares.carried,
+        "hovertext": np.array(squares.hovers, dtype=object),
+        "hoverinfo": "text",
+    }
 
 
 def _grid(neurons: pd.DataFrame, per_line: int) -> pd.DataFrame:
@@ -166,16 +186,16 @@ def _grid(neurons: pd.DataFrame, per_line: int) -> pd.DataFrame:
     sites. A site with more than `per_line` neurons continues in the line above.
     """
     rank = neurons.groupby("site", sort=False).cumcount().to_numpy()
-    names, place = np.unique(neurons["site"].astype(str), return_inverse=True)
+    names, codes = np.unique(neurons["site"].astype(str), return_inverse=True)
     first, start = np.zeros(len(names)), 0.0
-    for site in dict.fromkeys(place.tolist()):
-        first[site] = start
-        start += -(-int(np.sum(place == site)) // per_line) + _GAP
+    for code in dict.fromkeys(codes.tolist()):
+        first[code] = start
+        start += -(-int(np.sum(codes == code)) // per_line) + _GAP
     return pd.DataFrame(
         {
             "site": neurons["site"].to_numpy(),
             "column": rank % per_line,
-            "line": first[place] + rank // per_line,
+            "line": first[codes] + rank // per_line,
         }
     )
 
@@ -188,15 +208,16 @@ def _title(label: str | None, against: str | None) -> str:
     return f"weight for {one_line(label, 14)} − for {one_line(against, 14)}"
 
 
-def _scale(values: Float[np.ndarray, " n"], title: str, signed_scale: bool) -> dict:
-    top = float(np.abs(values).max(initial=0.0)) or 1.0
+def _colour_scale(squares: Squares) -> dict[str, Any]:
+    """The colours of the values, and the bar that explains them."""
+    top = float(np.abs(squares.values).max(initial=0.0)) or 1.0
     return {
-        "cmin": -top if signed_scale else 0.0,
+        "cmin": -top if squares.is_signed else 0.0,
         "cmax": top,
-        "colorscale": diverging_scale() if signed_scale else sequential_scale(),
+        "colorscale": diverging_scale() if squares.is_signed else sequential_scale(),
         "showscale": True,
         "colorbar": {
-            "title": {"text": title, "side": "top"},
+            "title": {"text": squares.title, "side": "top"},
             "orientation": "h",
             "thickness": 9,
             "len": 260,
@@ -208,21 +229,6 @@ def _scale(values: Float[np.ndarray, " n"], title: str, signed_scale: bool) -> d
             "yanchor": "bottom",
             "nticks": 5,
         },
-    }
-
-
-def _marks(place: pd.DataFrame, square: int) -> dict[str, Any]:
-    return {
-        "x": place["column"],
-        "y": place["line"],
-        "mode": "markers",
-        "marker": {
-            "symbol": "square-open",
-            "size": square + 5,
-            "color": MARK,
-            "line": {"width": 3},
-        },
-        "hoverinfo": "skip",
     }
 
 

@@ -1,4 +1,4 @@
-"""The style of all figures: colours with a fixed meaning, names as text, one layout.
+"""The style of all figures: colours with a fixed meaning, shared marks, one layout.
 
 The palette is for poolings and quantities, the diverging colours for (blue) or against
 (orange) a class, and the sequential ones for activation. Every colour is legible on a
@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from math import isfinite
 from typing import Any, Literal, NamedTuple
 
+import pandas as pd
 import plotly.graph_objects as go
 
 from stc_core.figures.margins import below, left_of
@@ -136,6 +137,89 @@ def across(axis: Literal["x", "y"], value: float, **style: Any) -> dict[str, Any
         f"{other}0": 0,
         f"{other}1": 1,
         f"{other}ref": f"{other} domain",
+        **style,
+    }
+
+
+def row_positions(n: int) -> list[int]:
+    """The heights at which `n` rows are drawn, the first on top."""
+    return list(range(n))[::-1]
+
+
+def row_axis(names: Sequence[str], **style: Any) -> dict[str, Any]:
+    """The y axis of a figure that has a row for each name, the first on top."""
+    return {
+        "tickvals": row_positions(len(names)),
+        "ticktext": list(names),
+        "showgrid": False,
+        **style,
+    }
+
+
+def layer_axis(layers: Iterable[Any], **style: Any) -> dict[str, Any]:
+    """The x axis of a figure by layer, with a tick at each of these layers."""
+    return {
+        "title": "layer (0: embeddings)",
+        "tickvals": list(layers),
+        "showgrid": False,
+        **style,
+    }
+
+
+def row_bars(
+    values: Sequence[float],
+    *,
+    texts: Sequence[str],
+    hovers: Sequence[str],
+    **style: Any,
+) -> dict[str, Any]:
+    """The trace of a horizontal bar in each row; each text stands at the bar's end."""
+    return {
+        "type": "bar",
+        "orientation": "h",
+        "x": list(values),
+        "y": row_positions(len(values)),
+        "text": list(texts),
+        "textposition": "outside",
+        "cliponaxis": False,
+        "hovertext": list(hovers),
+        "hoverinfo": "text",
+        **style,
+    }
+
+
+def outlines(
+    x: Iterable[Any],
+    y: Iterable[Any],
+    *,
+    size: int,
+    colour: str,
+    symbol: str = "circle-open",
+    width: int | float = 3,
+    **style: Any,
+) -> dict[str, Any]:
+    """The trace of an outline around each point; it does not react to the mouse."""
+    line = {"width": width}
+    return {
+        "type": "scatter",
+        "x": x,
+        "y": y,
+        "mode": "markers",
+        "marker": {"symbol": symbol, "size": size, "color": colour, "line": line},
+        "hoverinfo": "skip",
+        **style,
+    }
+
+
+def interval_bars(
+    table: pd.DataFrame, value: str, low: str, high: str, **style: Any
+) -> dict[str, Any]:
+    """Plotly's error bars around the column `value`, from `low` to `high`."""
+    return {
+        "type": "data",
+        "symmetric": False,
+        "array": table[high] - table[value],
+        "arrayminus": table[value] - table[low],
         **style,
     }
 

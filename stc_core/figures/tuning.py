@@ -12,6 +12,8 @@ from stc_core.figures.style import (
     FAINT,
     MARK,
     PALETTE,
+    figure_of,
+    layer_axis,
     one_line,
     settle,
     thin,
@@ -34,23 +36,7 @@ def nu_curve(
 
     A layer without nu (None) has no point. `tuned` blocks are shaded.
     """
-    layers = [layer for layer, value in enumerate(nu) if value is not None]
-    figure = go.Figure()
-    figure.add_scatter(
-        x=layers,
-        y=[nu[layer] for layer in layers],
-        mode="lines+markers",
-        line={"color": PALETTE[5], "width": 2.2},
-        marker={
-            "size": [15 if layer == best else 10 for layer in layers],
-            "symbol": ["star" if layer == best else "circle" for layer in layers],
-            "color": [MARK if layer == best else PALETTE[5] for layer in layers],
-            "opacity": 1,  # markers of several sizes are seen through otherwise
-        },
-        customdata=[[layer] for layer in layers],
-        hovertext=[_hover(nu, layer, best, layer_names) for layer in layers],
-        hoverinfo="text",
-    )
+    figure = figure_of([_nu_points(nu, best, layer_names)])
     if picked is not None:
         figure.add_vline(x=picked, line={"color": FAINT, "width": 14}, layer="below")
     if tuned:
@@ -66,14 +52,32 @@ def nu_curve(
     return settle(
         figure,
         height=300,
-        xaxis={
-            "title": "layer (0: embeddings)",
-            "tickvals": list(range(len(nu))),
-            "showgrid": False,
-            "range": [-0.6, len(nu) - 0.4],
-        },
+        xaxis=layer_axis(range(len(nu)), range=[-0.6, len(nu) - 0.4]),
         yaxis={"title": "variability ν", "rangemode": "tozero"},
     )
+
+
+def _nu_points(
+    nu: Sequence[float | None], best: int, layer_names: Sequence[str]
+) -> dict[str, Any]:
+    """A point for each layer with nu, and a line through them; `best` is a star."""
+    layers = [layer for layer, value in enumerate(nu) if value is not None]
+    return {
+        "type": "scatter",
+        "x": layers,
+        "y": [nu[layer] for layer in layers],
+        "mode": "lines+markers",
+        "line": {"color": PALETTE[5], "width": 2.2},
+        "marker": {
+            "size": [15 if layer == best else 10 for layer in layers],
+            "symbol": ["star" if layer == best else "circle" for layer in layers],
+            "color": [MARK if layer == best else PALETTE[5] for layer in layers],
+            "opacity": 1,  # markers of several sizes are seen through otherwise
+        },
+        "customdata": [[layer] for layer in layers],
+        "hovertext": [_hover(nu, layer, best, layer_names) for layer in layers],
+        "hoverinfo": "text",
+    }
 
 
 def _hover(
@@ -85,51 +89,54 @@ def _hover(
 
 
 def training_curves(history: Mapping[str, Any], metric: str = "accuracy") -> go.Figure:
-    """Loss of the steps and of validation, and the validation score, by epoch.
+    """The training and validation loss, and beside it the validation score, by epoch.
 
-    Epoch 0 is the frozen backbone. It also draws a training that still goes on.
+    Epoch 0 is the frozen backbone. A training that still goes on can be drawn, too.
     """
-    steps, epochs = history["steps"], history["epochs"]
+    epochs = history["epochs"]
     figure = make_subplots(cols=2, subplot_titles=("loss", f"validation {metric}"))
     figure.add_scatter(
-        x=[epoch for epoch, _ in steps],
-        y=[loss for _, loss in steps],
+        x=[epoch for epoch, _ in history["steps"]],
+        y=[loss for _, loss in history["steps"]],
         name="training",
         mode="lines",
         line={"color": PALETTE[7], "width": 1.5},
         row=1,
         col=1,
     )
-    at = [epoch["epoch"] for epoch in epochs]
-    scores = [epoch[metric] for epoch in epochs]
     for column, name, colour in ((1, "loss", PALETTE[0]), (2, metric, PALETTE[2])):
-        figure.add_scatter(
-            x=at,
-            y=[epoch[name] for epoch in epochs],
-            name="validation",
-            mode="lines+markers",
-            line={"color": colour, "width": 2.2},
-            marker={"size": 9},
-            cliponaxis=False,
-            showlegend=column == 1,
-            row=1,
-            col=column,
-        )
-    epoch = {"title": "epoch", "rangemode": "tozero"}
+        curve = _validation_curve(epochs, name, colour)
+        figure.add_scatter(**curve, showlegend=column == 1, row=1, col=column)
+    by_epoch = {"title": "epoch", "rangemode": "tozero"}
     settle(
         figure,
         height=300,
         top=48,
         legend=True,
-        xaxis=epoch,
-        xaxis2=epoch,
+        xaxis=by_epoch,
+        xaxis2=by_epoch,
         yaxis={"rangemode": "tozero"},
-        yaxis2={"tickformat": ticks_among(scores)},
+        yaxis2={"tickformat": ticks_among(epoch[metric] for epoch in epochs)},
     )
     # Below the first plot, because a loss curve may pass through any of its corners.
     below = {"x": 0.0, "xanchor": "left", "y": -0.28, "yanchor": "top"}
     figure.update_layout(legend={**below, "orientation": "h"})
     return figure
+
+
+def _validation_curve(
+    epochs: Sequence[Mapping[str, Any]], name: str, colour: str
+) -> dict[str, Any]:
+    """The loss or the score called `name` after each epoch."""
+    return {
+        "x": [epoch["epoch"] for epoch in epochs],
+        "y": [epoch[name] for epoch in epochs],
+        "name": "validation",
+        "mode": "lines+markers",
+        "line": {"color": colour, "width": 2.2},
+        "marker": {"size": 9},
+        "cliponaxis": False,
+    }
 
 
 def comparison_table(rows: Sequence[Mapping[str, Any]]) -> pd.DataFrame:

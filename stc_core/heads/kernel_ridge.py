@@ -23,7 +23,10 @@ from stc_core.heads.least_squares import (
 
 
 class Block(NamedTuple):
-    """`width` features of all rows; the penalty on them is divided by trust^2."""
+    """`width` features of all rows, multiplied by `trust` once they are standardised.
+
+    That is the same as a penalty on their weights that is divided by trust^2.
+    """
 
     read: Callable[[], Float[np.ndarray, "n width"]]
     width: int
@@ -33,8 +36,10 @@ class Block(NamedTuple):
 class JointRidge(NamedTuple):
     """The results of ridge models of all blocks together, one model for each penalty.
 
-    `scores` are the class scores of the other rows. `importance` is that of every
-    feature, in the order of the blocks, for weights on features whose sd is `trust`.
+    `scores` are the class scores that each model gives the rows it was not fitted on.
+    `importance` has one value for each feature, block after block. It is computed from
+    the weights on the features as the model reads them: standardised, and multiplied by
+    the trust of their block.
     """
 
     scores: Float[np.ndarray, "n_ridges m n_class"]
@@ -49,10 +54,11 @@ def joint_ridge(
     others: Int[np.ndarray, " m"],
     ridges: Sequence[float],
 ) -> JointRidge:
-    """Least squares of the one-hot labels of `rows`, features standardised on them.
+    """Fit ridge models of the one-hot labels on `rows`, and apply them to `others`.
 
-    Exactly what `least_squares.solve_ridge` gives for the same features. The system has
-    as many equations as there are rows or features, whichever are fewer.
+    The features are standardised by their mean and sd on `rows`. The results are those
+    of `least_squares.solve_ridge` for the same features. The system has as many
+    equations as there are rows or features, whichever are fewer.
     """
     if sum(block.width for block in blocks) < len(rows):
         return _primal(blocks, task, rows, others=others, ridges=ridges)

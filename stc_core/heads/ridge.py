@@ -62,6 +62,7 @@ def fit_head(
 
     A least-squares ridge model of the classes is fitted on train and gets its
     temperature on validation. Then it is fitted again on train and validation together.
+    `trust` is that of `fit_ridge_head`.
     """
     first = fit_ridge_head(X, task, features, rows=task.train, ridge=ridge, trust=trust)
     logits = first.logits(X[task.validation])
@@ -83,12 +84,12 @@ def fit_ridge_head(
 ) -> SparseHead:
     """A head fitted on `rows`: SHARPNESS times the least-squares class scores.
 
-    The penalty on feature j is divided by trust_j^2; without trust all penalties are
-    equal.
+    `trust` has a number for each feature, between 0 and 1. The ridge penalty on the
+    weight of a feature is divided by the square of its trust, so a feature with little
+    trust gets a small weight. Without `trust` all features have the same penalty.
     """
-    Z = X[rows].astype(
-        np.float32, copy=False
-    )  # indexing copies, so Z may change in place
+    # Indexing copies, so Z may change in place.
+    Z = X[rows].astype(np.float32, copy=False)
     mean, sd = mean_and_sd(Z, task.weights(rows))
     trusted = np.ones(X.shape[1], np.float32) if trust is None else trust
     Z -= mean

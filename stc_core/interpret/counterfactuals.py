@@ -54,23 +54,43 @@ class CounterfactualSearch(NamedTuple):
     lead: float
 
 
-class _Answers:
-    """The probabilities of texts, each computed once; `left` more may be computed."""
+class _Trials:
+    """The probabilities of one text after some changes; each new text is read once.
 
-    def __init__(self, predict: Predict, most: int) -> None:
+    `label` is the class of the text as it is; `left` more texts may be read.
+    """
+
+    def __init__(
+        self, text: str, predict: Predict, *, blank: str | None, most: int
+    ) -> None:
+        self.text, self.blank = text, blank
         self.predict, self.most = predict, most
         self.known: dict[str, np.ndarray] = {}
+        self.unchanged = self([()])[0]
+        self.label = int(self.unchanged.argmax())
 
     @property
     def left(self) -> int:
         return self.most - len(self.known)
 
-    def __call__(self, texts: Iterable[str]) -> list[np.ndarray]:
-        texts = list(texts)
+    def __call__(self, steps: Iterable[tuple[Change, ...]]) -> list[np.ndarray]:
+        texts = [self.changed(step) for step in steps]
         new = [text for text in dict.fromkeys(texts) if text not in self.known]
         if new:
             self.known |= dict(zip(new, self.predict(new), strict=True))
         return [self.known[text] for text in texts]
+
+    def changed(self, changes: tuple[Change, ...]) -> str:
+        return changed_text(self.text, changes, self.blank)
+
+    def lead(self, shares: Float[np.ndarray, " n_class"]) -> float:
+        """The lead of the label over the best other one; negative if it is behind."""
+        others = np.delete(shares, self.label)
+        return float(shares[self.label] - others.max(initial=0.0))
+
+    def flips(self, shares: Float[np.ndarray, " n_class"]) -> bool:
+        """Whether a class other than `label` is the most probable."""
+        return int(shares.argmax()) != self.label
 
 
 def leading_words(explanation: Mapping[str, Any]) -> list[Token]:
@@ -108,49 +128,42 @@ def find_flips(
     mask of the tokenizer; with None, words are only left out. Each changed text keeps a
     word, and at most `most_forwards` texts are read.
     """
-    answers = _Answers(predict, most_forwards)
-    first = answers([text])[0]
-    was = int(first.argmax())
+    trials = _Trials(text, predict, blank=blank, most=most_forwards)
     options = _options(words, blank)
     best: tuple[Change, ...] = ()
-    lead, flipped = _lead(first, was), {}
+    lead, flipped = trials.lead(trials.unchanged), list[tuple[Change, ...]]()
     while not flipped and len(best) < MOST_CHANGES:
-        steps = _next_steps(text, best, options, blank)[: answers.left]
+        steps = _next_steps(trials, best, options)[: trials.left]
         if not steps:
             break
-        shares = answers(changed_text(text, step, blank) for step in steps)
-        leads = [_lead(share, was) for share in shares]
-        best = steps[int(np.argmin(leads))]
-        lead = min(leads)
-        flipped = {
-            frozenset(fewer): fewer
-            for step, share in zip(steps, shares, strict=True)
-            if int(share.argmax()) != was
-            and (fewer := _pruned(text, step, answers, was, blank))
-        }
-    flips = []
-    for changes in flipped.values():
-        new_text = changed_text(text, changes, blank)
-        share = answers([new_text])[0]
-        label = classes[int(share.argmax())]
-        flips.append(Flip(changes, new_text, label, float(share.max())))
+        shares = trials(steps)
+        leads = [trials.lead(share) for share in shares]
+        best, lead = steps[int(np.argmin(leads))], min(leads)
+        flipped = _needed_flips(trials, steps, shares)
+    flips = [_flip(trials, changes, classes) for changes in flipped]
     flips.sort(key=lambda flip: (len(flip.changes), -flip.probability))
-    found = tuple(flips[:most_flips])
     return CounterfactualSearch(
-        classes[was], found, len(answers.known), best, max(lead, 0.0)
+        classes[trials.label],
+        tuple(flips[:most_flips]),
+        len(trials.known),
+        best,
+        max(lead, 0.0),
     )
 
 
+def _flip(trials: _Trials, changes: tuple[Change, ...], classes: Sequence[str]) -> Flip:
+    share = trials([changes])[0]
+    label = classes[int(share.argmax())]
+    return Flip(changes, trials.changed(changes), label, float(share.max()))
+
+
 def _next_steps(
-    text: str,
-    changes: tuple[Change, ...],
-    options: Sequence[Change],
-    blank: str | None,
+    trials: _Trials, changes: tuple[Change, ...], options: Sequence[Change]
 ) -> list[tuple[Change, ...]]:
     """`changes` with one more of `options` each; a step leaves at least one word."""
     taken = {change.start for change in changes}
     steps = [(*changes, option) for option in options if option.start not in taken]
-    return [step for step in steps if changed_text(text, step, blank).strip()]
+    return [step for step in steps if trials.changed(step).strip()]
 
 
 def _options(words: Sequence[Token], blank: str | None) -> list[Change]:
@@ -165,26 +178,25 @@ def _options(words: Sequence[Token], blank: str | None) -> list[Change]:
     ]
 
 
-def _pruned(
-    text: str,
-    changes: tuple[Change, ...],
-    answers: _Answers,
-    was: int,
-    blank: str | None,
-) -> tuple[Change, ...]:
+def _needed_flips(
+    trials: _Trials, steps: Sequence[tuple[Change, ...]], shares: Sequence[np.ndarray]
+) -> list[tuple[Change, ...]]:
+    """The steps that flip the label, without needless changes, each set once."""
+    needed = [
+        _needed_changes(trials, step)
+        for step, share in zip(steps, shares, strict=True)
+        if trials.flips(share)
+    ]
+    return list({frozenset(changes): changes for changes in needed}.values())
+
+
+def _needed_changes(trials: _Trials, changes: tuple[Change, ...]) -> tuple[Change, ...]:
     """`changes` without those that the flip does not need, tested one by one."""
     for change in changes:
         fewer = tuple(other for other in changes if other != change)
-        if len(fewer) and answers.left:
-            share = answers([changed_text(text, fewer, blank)])[0]
-            changes = fewer if int(share.argmax()) != was else changes
+        if len(fewer) and trials.left and trials.flips(trials([fewer])[0]):
+            changes = fewer
     return changes
-
-
-def _lead(shares: Float[np.ndarray, " n_class"], label: int) -> float:
-    """The lead of the label over the best other label; negative if it is behind."""
-    others = np.delete(shares, label)
-    return float(shares[label] - others.max(initial=0.0))
 
 
 def changed_text(text: str, changes: Sequence[Change], blank: str | None) -> str:

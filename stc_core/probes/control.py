@@ -10,7 +10,9 @@ from stc_core.data.task import Task
 MOST_CONTROL_ROWS = 2000
 """Training rows of a control task: more rows do not change what it shows."""
 PATIENCE = 1
-"""A control's path ends at the first C that does no better: a better one is only luck.
+"""The path of a control ends at the first C that does no better than those before.
+
+A later C could only do better by luck, as there is nothing to learn.
 """
 
 

@@ -94,23 +94,14 @@ def fit_paths(
     feature tells the classes apart. If a probe does not get there in `max_iter` steps,
     its `kkt` shows it.
     """
-    if not solves(penalty := posed[0].problem.penalty):
-        raise StcError(
-            f"penalty {type(penalty).__name__}",
-            expected=f"one of {', '.join(kind.__name__ for kind in SOLVED)} on a GPU",
-            remedy="Fit these probes with device='cpu'.",
-        )
-    target, X = posed[0].problem.target, torch.stack([member.X for member in posed])
-    one_hot, weight = (
-        torch.from_numpy(part).to(X) for part in (target.one_hot(), target.weight)
-    )
-    batch = _Batch(X, one_hot, weight, posed[0].problem.penalty.shared)
-    start, top = _start(batch, target)
-    learned = (top > rounding_limit(posed[0].problem)).cpu().numpy()
-    some = torch.from_numpy(np.flatnonzero(learned)).to(X.device)
-    if len(some) < len(X):
-        batch = batch._replace(X=X[some])
-    del X
+    problem = posed[0].problem
+    _check_solved(problem.penalty)
+    batch = _stack(posed)
+    start, top = _start(batch, problem.target)
+    learned = (top > rounding_limit(problem)).cpu().numpy()
+    some = torch.from_numpy(np.flatnonzero(learned)).to(top.device)
+    if len(some) < len(posed):
+        batch = batch._replace(X=batch.X[some])
     start = start.map(lambda part: part[some])
     lams = 0.5 * top[some, None] * _ratios(top, lambda_ratio, n_C)
     solved = iter(_solve_sites(batch, start, lams, tol=tol, max_iter=max_iter))
@@ -120,6 +111,23 @@ def fit_paths(
         else null_path(member.problem, n_C=n_C, lambda_ratio=lambda_ratio)
         for member, is_learned in zip(posed, learned, strict=True)
     ]
+
+
+def _check_solved(penalty: Penalty) -> None:
+    if not solves(penalty):
+        raise StcError(
+            f"penalty {type(penalty).__name__}",
+            expected=f"one of {', '.join(kind.__name__ for kind in SOLVED)} on a GPU",
+            remedy="Fit these probes with device='cpu'.",
+        )
+
+
+def _stack(posed: Sequence[DeviceProblem]) -> _Batch:
+    """The features of all problems, and the target that they have in common."""
+    X, problem = torch.stack([member.X for member in posed]), posed[0].problem
+    target = (problem.target.one_hot(), problem.target.weight)
+    one_hot, weight = (torch.from_numpy(part).to(X) for part in target)
+    return _Batch(X, one_hot, weight, problem.penalty.shared)
 
 
 def _solve_sites(
@@ -216,10 +224,12 @@ def _minimise(
     tol: float,
     max_iter: int,
 ) -> _Solutions:
-    """Each probe at the first check that finds no violation above tol * lam.
+    """The probes, each as it was at the first check that found it within tol * lam.
 
-    Strengths that are done at all sites are then left out, and done sites once they are
-    half of the rest. So a probe does not depend on the others of its batch.
+    Every few steps all unfinished probes are checked. A strength leaves the computation
+    when its probes are done at all sites. Sites leave it together, when at least half
+    of those that are left are done. A probe stays as it was when it was done, so it
+    does not depend on the other probes of its batch.
     """
     s, c = (torch.arange(size, device=lams.device) for size in lams.shape)
     work = _Work(s, c, batch, curve, lams, start, start, torch.ones_like(lams))

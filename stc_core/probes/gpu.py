@@ -14,10 +14,10 @@ from jaxtyping import Float
 from stc_core.activations.forward import map_ahead
 from stc_core.data.task import Read, Task
 from stc_core.probes.device import DeviceProblem, site_bytes, upload, usable_bytes
+from stc_core.probes.early_stopping import EarlyStopping
 from stc_core.probes.fista import fit_paths, solves
 from stc_core.probes.penalties import PenaltyName, get_penalty
 from stc_core.probes.problem import Problem, SolvedSite, pose_problem
-from stc_core.probes.solver import stop_early
 from stc_core.types import PooledSite
 
 __all__ = ["solves", "sweep"]
@@ -76,7 +76,7 @@ def _solve_all(
     y_val = task.codes[task.validation]
     for batch in _batches(sites, device):
         for site, path, X_val in _solve(batch, tol):
-            path = stop_early(path, X_val, y_val, patience=patience)
+            path = EarlyStopping(X_val, y_val, patience=patience).cut(path)
             if path.kkt.max() <= tol:
                 yield SolvedSite(site, path, X_val)
         batch.clear()  # frees the device's memory before the next batch comes

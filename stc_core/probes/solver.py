@@ -6,6 +6,7 @@ objective. The rows of W are modelled separately as long as that helps; then the
 that violate optimality are modelled together (coupled).
 """
 
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -13,6 +14,7 @@ from jaxtyping import Float, Int
 
 from stc_core.errors import StcError
 from stc_core.probes import losses
+from stc_core.probes.early_stopping import EarlyStopping
 from stc_core.probes.losses import Target
 from stc_core.probes.penalties import (
     Penalty,
@@ -34,6 +36,7 @@ from stc_core.probes.quadratic import (
     metric_coupled,
     solve_quadratic,
 )
+from stc_core.probes.strengths import Strengths, ascending
 
 EFFORT = 10.0  # examples for each column of a Gram matrix, at first
 SHARED_EFFORT = 4.0  # the same if all rows share their columns, which then are many
@@ -103,7 +106,10 @@ def fit_path(
     fewer than n_C may come back. If no feature tells the classes apart, the result is
     `null_path`.
     """
-    Cs = None if Cs is None else _ascending(Cs)
+    strengths = Strengths(ascending(Cs), n_C, lambda_ratio)
+    early: EarlyStopping | None = None
+    if X_val is not None and y_val is not None:
+        early = EarlyStopping(X_val, y_val, patience=patience)
     problem = pose_problem(
         X,
         y,
@@ -112,30 +118,52 @@ def fit_path(
         class_weight=class_weight,
         sample_weight=sample_weight,
     )
+    return _fit_problem(problem, strengths, early, tol=tol, max_iter=max_iter)
+
+
+def _fit_problem(
+    problem: Problem,
+    strengths: Strengths,
+    early: EarlyStopping | None,
+    *,
+    tol: float,
+    max_iter: int,
+) -> Path:
+    """The path of a problem along the strengths, as far as `early` lets it go."""
     _check_norm(problem.penalty)
-    solution = _start(problem)
-    strongest = lambda_max(problem.penalty, solution.G)
+    start = _start(problem)
+    strongest = lambda_max(problem.penalty, start.G)
     if strongest <= rounding_limit(problem):
-        path = null_path(problem, Cs, n_C=n_C, lambda_ratio=lambda_ratio)
-        if X_val is None or y_val is None:
-            return path
-        return stop_early(path, X_val, y_val, patience=patience)
-    strongest /= problem.row_factor
+        Cs, n_C, ratio = strengths
+        path = null_path(problem, Cs, n_C=n_C, lambda_ratio=ratio)
+        return path if early is None else early.cut(path)
+    steps = strengths.steps(strongest / problem.row_factor)
     fitted: list[tuple[float, _Solution]] = []
-    scores: list[tuple[float, float]] = []
-    for lam, wanted in _strengths(strongest, Cs, n_C, lambda_ratio):
+    for lam, solution in _solutions(problem, start, steps, tol=tol, max_iter=max_iter):
+        fitted.append((lam, solution))
+        if early is not None:
+            probe = _collect(problem, fitted[-1:], np.full(1, np.nan))
+            if early.ends_with(probe, 0):
+                break
+    score = np.full(len(fitted), np.nan) if early is None else early.accuracies
+    return _collect(problem, fitted, score)
+
+
+def _solutions(
+    problem: Problem,
+    start: _Solution,
+    steps: Sequence[tuple[float, bool]],
+    *,
+    tol: float,
+    max_iter: int,
+) -> Iterator[tuple[float, _Solution]]:
+    """Solve at each strength from the solution before; yield the wanted ones."""
+    solution = start
+    for lam, wanted in steps:
         step_tol = tol if wanted else max(tol, 0.5)
         solution = _solve(problem, solution, lam, tol=step_tol, max_iter=max_iter)
-        if not wanted:
-            continue
-        fitted.append((lam, solution))
-        if X_val is not None and y_val is not None:
-            logits = _collect(problem, fitted[-1:], np.full(1, np.nan)).logits(X_val, 0)
-            scores.append(_validate(logits, y_val))
-            if _n_since_best(scores) >= patience:
-                break
-    score = np.array(scores)[:, 0] if scores else np.full(len(fitted), np.nan)
-    return _collect(problem, fitted, score)
+        if wanted:
+            yield lam, solution
 
 
 def _check_norm(penalty: Penalty) -> None:
@@ -146,68 +174,6 @@ def _check_norm(penalty: Penalty) -> None:
             expected="a norm, as the duality gap of this solver needs",
             remedy="Choose 'l1' or 'group'.",
         )
-
-
-def stop_early(
-    path: Path,
-    X_val: Float[np.ndarray, "n_val d_feat"],
-    y_val: Int[np.ndarray, " n_val"],
-    *,
-    patience: int,
-) -> Path:
-    """The part of a whole path that `fit_path` gives with validation data, scored."""
-    scores: list[tuple[float, float]] = []
-    for i in range(len(path.Cs)):
-        scores.append(_validate(path.logits(X_val, i), y_val))
-        if _n_since_best(scores) >= patience:
-            break
-    kept = slice(len(scores))
-    parts = {
-        name: getattr(path, name)[kept]
-        for name in path._fields
-        if name not in ("mean", "sd")
-    }
-    return path._replace(**{**parts, "score": np.array(scores)[:, 0]})
-
-
-def _n_since_best(scores: list[tuple[float, float]]) -> int:
-    """The number of scores after the last one that was the best so far in some way."""
-    return len(scores) - 1 - int(np.argmax(scores, axis=0).max())
-
-
-def _validate(logits: np.ndarray, y: np.ndarray) -> tuple[float, float]:
-    """Accuracy and mean log-probability; rare classes hardly change the accuracy."""
-    is_right = logits.argmax(axis=1) == y
-    Z = logits - logits.max(axis=1, keepdims=True)
-    log_proba = Z[np.arange(len(y)), y] - np.log(np.exp(Z).sum(axis=1))
-    return float(is_right.mean()), float(log_proba.mean())
-
-
-def _ascending(Cs: Float[np.ndarray, " n_C"]) -> Float[np.ndarray, " n_C"]:
-    """The Cs in ascending order; StcError if one is not positive."""
-    Cs = np.sort(np.asarray(Cs, float))
-    if len(bad := Cs[~(Cs > 0)]):
-        raise StcError("C", expected="a positive number", got=str(bad[0]))
-    return Cs
-
-
-def _strengths(
-    top: float, Cs: np.ndarray | None, n_C: int, lambda_ratio: float
-) -> list[tuple[float, bool]]:
-    """(lambda, wanted), from strong to weak; unwanted ones only warm up the next."""
-    if Cs is None:
-        lams = 0.5 * top * np.geomspace(1, lambda_ratio, n_C)
-        return [(float(lam), True) for lam in lams]
-    steps: list[tuple[float, bool]] = []
-    previous = top
-    for C in Cs:
-        n_between = int(np.log(max(previous * C, 1)) / np.log(3))
-        between = (
-            np.geomspace(previous, 1 / C, n_between + 2)[1:-1] if n_between else []
-        )
-        steps += [(float(lam), False) for lam in between] + [(1 / float(C), True)]
-        previous = min(previous, 1 / C)
-    return steps
 
 
 def _start(problem: Problem) -> _Solution:
@@ -326,9 +292,8 @@ def _working_set(
     n_new = ((far > 0) & ~support).sum(axis=1)
     size = n_support + np.minimum(n_new, np.maximum(MIN_SET, n_support))
     cap = max(int((GRAM_CELLS / len(rows)) ** 0.5), 1)
-    whole = (n_support <= cap)[
-        :, None
-    ]  # else only the worst violators, in the support or not
+    # If a support does not fit, only the worst violators are taken, in it or not.
+    whole = (n_support <= cap)[:, None]
     rank = np.where(support & whole, far + far.max(), far)
     m = min(max(int(size.max()), 1), cap, far.shape[1])
     columns = np.argsort(-rank, axis=1, kind="stable")[:, :m]

@@ -35,6 +35,10 @@ copies of it."""
 EACH = 10
 """So many rows of every class come first, however rare the class is."""
 CURVE_COLUMNS = 2048
+_NOTE = (
+    "Neurons are chosen on {:,} of {:,} training rows: the last doubling changed "
+    "validation by {:+.1f} points, with a standard error of {:.1f}."
+)
 
 Extract = Callable[[Sequence[str]], FeatureStore]
 
@@ -122,12 +126,8 @@ def draw_sample(
         gain, error = gain_of_doubling(
             sample.store.read, sample.store.widths, sample.task
         )
-        note = (
-            f"Neurons are chosen on {n_train:,} of {len(order):,} training rows: the "
-            f"last doubling changed validation by {100 * gain:+.1f} points, with a "
-            f"standard error of {100 * error:.1f}."
-        )
         if gain <= error or n_train == len(order) or 2 * n_train > most_rows:
+            note = _NOTE.format(n_train, len(order), 100 * gain, 100 * error)
             return sample._replace(notes=(*sample.store.notes, note))
         parts.append(order[n_train : 2 * n_train])
         n_train = min(2 * n_train, len(order))

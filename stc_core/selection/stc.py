@@ -4,7 +4,7 @@ This is the default preset `stc`; the paper's own recipe is in spin.py. Both mak
 choice on the validation rows alone.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -38,9 +38,9 @@ class Fitted(NamedTuple):
     """A fitted head, the alternatives, and its validation logits before the refit.
 
     `validation_logits` are those of the head fitted on the training rows alone. `trust`
-    is the trust in each neuron of a ridge head, None for another head. `options` are
-    the classifiers of all depths that a user may take instead, by depth and then by
-    neurons. `option` is the one that the head is.
+    is the trust in each neuron of a ridge head (see `fit_ridge_head`), None for another
+    head. `options` are the classifiers of all depths that a user may take instead, by
+    depth and then by neurons. `option` is the one that the head is.
     """
 
     head: SparseHead
@@ -66,49 +66,89 @@ def fit_stc(
 ) -> Fitted:
     """Fit the preset `stc`: candidates by probe weights, joint selection, ridge head.
 
-    The candidates are the neurons that hold a share eta of each layer's squared
-    standardised probe weights (without eta the share is ETA, and their number is
-    limited by `most_candidates`). A ridge model of all candidates ranks them together;
-    it trusts sites by how well their probes do. Kept are the fewest neurons that do as
-    well on validation as any number of them, or `budget` neurons; `max_neurons` at
-    most. A temperature-scaled ridge head reads them, fitted again on train and
-    validation. Every depth is searched in the same way. With a `tolerance` the cheapest
-    option within it is taken instead.
+    The candidates are the neurons that hold a share `eta` of each layer's squared
+    standardised probe weights (by default ETA, and at most `most_candidates` neurons).
+    A ridge model of all candidates ranks them; it trusts sites by how well their probes
+    do. Kept are the fewest neurons that do as well on validation as any number of them,
+    or `budget` neurons; `max_neurons` at most. A temperature-scaled ridge head reads
+    them, fitted again on train and validation. Every depth is searched in the same way.
+    With a `tolerance` the cheapest option within it is taken instead.
     """
+    inputs = _Inputs(read, task, probes, eta, reported)
     limits = [n for n in (budget, max_neurons) if n is not None]
     search = OptionSearch(task, gather_candidates(read, task, probes, eta=eta))
     counts, depths = search.counts(min(limits, default=None)), depths_of(probes)
-    n_steps = len(counts) + len(depths) - 1
-    trials = []
-    for n in counts:
-        trials.append(search.trial(keep_top(search.rank, n)))
-        progress(len(trials), n_steps)
+    advance = _step_counter(progress, len(counts) + len(depths) - 1)
+    trials = [_try_size(search, n, advance) for n in counts]
     points, best = _points_of(trials, search.error, take_largest=bool(budget))
     sizes = [counts[best]] if budget else size_grid(counts[best])
     offered = [point for point in points if point.neurons in sizes]
-    options = options_at(search, task, offered, layer=depths[-1], reported=reported)
+    options = inputs.options(search, offered, depths[-1])
     fitted, joint_ridge = finalise_selection(search, task, options[-1]), search.ridge
     del search  # as large as the next one
-    shallower: list[Option] = []
-    for step, layer in enumerate(depths[:-1], start=len(counts) + 1):
-        below = search_at(read, task, probes, layer=layer, eta=eta, ridge=joint_ridge)
-        depth_scores = points_at(below, sizes)
-        shallower += options_at(
-            below, task, depth_scores, layer=layer, reported=reported
-        )
-        progress(step, n_steps)
-    options = (*shallower, *options)
+    options = (*_shallower_options(inputs, sizes, joint_ridge, advance), *options)
     curves = (*points, *depth_points(options, options[-1]))
     fitted = fitted._replace(points=curves, options=options)
     if tolerance is None:
         return fitted
+    return _take_cheapest(inputs, fitted, joint_ridge, tolerance)
+
+
+class _Inputs(NamedTuple):
+    """What the search at each depth is given."""
+
+    read: Read
+    task: Task
+    probes: Sequence[Salient]
+    eta: float | None
+    reported: Int[np.ndarray, " n_reported"]
+
+    def options(
+        self, search: OptionSearch, points: Sequence[FrontierPoint], layer: int
+    ) -> list[Option]:
+        return options_at(
+            search, self.task, points, layer=layer, reported=self.reported
+        )
+
+
+def _step_counter(progress: Progress, n_steps: int) -> Callable[[], None]:
+    """A function to call after each step, which passes the count to `progress`."""
+    steps = iter(range(1, n_steps + 1))
+    return lambda: progress(next(steps), n_steps)
+
+
+def _try_size(search: OptionSearch, n: int, advance: Callable[[], None]) -> Trial:
+    """The scores of the n candidates that rank highest."""
+    trial = search.trial(keep_top(search.rank, n))
+    advance()
+    return trial
+
+
+def _shallower_options(
+    inputs: _Inputs, sizes: Sequence[int], ridge: float, advance: Callable[[], None]
+) -> list[Option]:
+    """The options of these sizes at each depth but the deepest."""
+    read, task, probes, eta, _ = inputs
+    options: list[Option] = []
+    for layer in depths_of(probes)[:-1]:
+        search = search_at(read, task, probes, layer=layer, eta=eta, ridge=ridge)
+        options += inputs.options(search, points_at(search, sizes), layer)
+        advance()
+    return options
+
+
+def _take_cheapest(
+    inputs: _Inputs, fitted: Fitted, ridge: float, tolerance: float
+) -> Fitted:
+    """The cheapest option of `fitted` whose score is within `tolerance` of the best."""
+    read, task, probes, eta, _ = inputs
     score_name = metric_name_of(task.class_weight)
-    option = cheapest(options, tolerance=tolerance, by=score_name)
+    option = cheapest(fitted.options, tolerance=tolerance, by=score_name)
     assert option is not None
     if option is fitted.option:
         return fitted
     return take_option(
-        read, task, probes, options, option=option, eta=eta, ridge=joint_ridge
+        read, task, probes, fitted.options, option=option, eta=eta, ridge=ridge
     )
 
 

@@ -17,9 +17,14 @@ from stc_core.figures.style import (
     PALETTE,
     Colour,
     diverging_scale,
+    interval_bars,
     lay,
     lay_axes,
+    layer_axis,
     one_line,
+    outlines,
+    row_axis,
+    row_bars,
     sequential_scale,
     settle,
     signed,
@@ -124,3 +129,29 @@ def test_a_layout_is_that_of_plotly_s_own_update():
     assert ours.to_dict() == theirs.to_dict()
     assert ours.layout["yaxis2"]["automargin"]
     assert ours.layout["xaxis"]["title"]["text"] == "before"
+
+
+def test_rows_and_their_names_have_the_same_heights():
+    bars = row_bars([0.5, -1.0, 2.0], texts=["a", "b", "c"], hovers=["x", "y", "z"])
+    axis = row_axis(["first", "second", "third"])
+    assert bars["y"] == axis["tickvals"] == [2, 1, 0]
+    assert axis["ticktext"][axis["tickvals"].index(max(bars["y"]))] == "first"
+
+
+def test_bars_of_an_interval_reach_its_ends():
+    table = pd.DataFrame({"f1": [0.5, 0.75], "low": [0.25, 0.5], "high": [1.0, 0.75]})
+    bars = interval_bars(table, "f1", "low", "high", width=4)
+    assert bars["array"].tolist() == [0.5, 0.0]
+    assert bars["arrayminus"].tolist() == [0.25, 0.25]
+    assert bars["width"] == 4 and not bars["symmetric"]
+
+
+def test_an_outline_does_not_hide_what_is_under_it():
+    trace = outlines([1], [2], size=20, colour=MARK, type="scattergl")
+    assert trace["hoverinfo"] == "skip" and trace["type"] == "scattergl"
+    assert trace["marker"]["symbol"].endswith("-open")
+
+
+def test_an_axis_of_layers_has_a_tick_at_each():
+    assert layer_axis(range(3))["tickvals"] == [0, 1, 2]
+    assert layer_axis([1, 4], title="layer")["title"] == "layer"

@@ -61,12 +61,15 @@ def find_downs(
     """
     blocks = [block for stack in stacks for block in stack]
     options = {block.start: _options(block, calls) for block in blocks}
-    downs = [call for found in options.values() for call in found]
+    downs = [call for linear_layers in options.values() for call in linear_layers]
     ups = [up for block in blocks for up in _ups(block, calls)]
-    changed = _disturbed(blocks, ups, downs, forward) if downs and ups else {}
+    disturbance = _Disturbance(blocks, ups, downs)
+    if downs and ups:
+        disturbance.run(forward)
+    changed = disturbance.changed
     certain = {
-        start: [c for c in found if changed.get(c.start) == [DISTURBED_TOKEN]]
-        for start, found in options.items()
+        start: [c for c in linear_layers if changed.get(c.start) == [DISTURBED_TOKEN]]
+        for start, linear_layers in options.items()
     }
     widths = _config_widths(model)
     return [
@@ -113,49 +116,52 @@ def _products(block: Call, calls: Sequence[Call]) -> list[Call]:
     ]
 
 
-def _disturbed(
-    blocks: Sequence[Call],
-    ups: Sequence[Call],
-    downs: Sequence[Call],
-    forward: Callable[[], object],
-) -> dict[int, list[int]]:
-    """The tokens at which each down-projection's input changes, by its `start`.
+class _Disturbance:
+    """Hooks that disturb what the widening layers give, and see where it arrives.
 
     Blocks and widening layers get their undisturbed inputs again, so that the change in
-    one cannot reach the next by another way.
+    one cannot reach the next by another way. `changed` holds the tokens at which each
+    down-projection's input changes, by the `start` of its call.
     """
-    fixed = {(c.module, c.times): c for c in (*blocks, *ups)}
-    watched = {(c.module, c.times): c for c in downs}
-    widening = {(c.module, c.times) for c in ups}
-    n_calls: dict[nn.Module, int] = {}
-    changed: dict[int, list[int]] = {}
 
-    def enter(module: nn.Module, args: tuple, kwargs: dict) -> Any:
-        key = (module, n_calls.get(module, 0))
+    def __init__(
+        self, blocks: Sequence[Call], ups: Sequence[Call], downs: Sequence[Call]
+    ) -> None:
+        self.changed: dict[int, list[int]] = {}
+        self._fixed = {(c.module, c.times): c for c in (*blocks, *ups)}
+        self._watched = {(c.module, c.times): c for c in downs}
+        self._widening = {(c.module, c.times) for c in ups}
+        self._n_calls: dict[nn.Module, int] = {}
+
+    def run(self, forward: Callable[[], object]) -> None:
+        """Run `forward` once with the hooks, and remove them."""
+        with ExitStack() as stack:
+            for module in {key[0] for key in (*self._fixed, *self._watched)}:
+                pre_hook = module.register_forward_pre_hook(
+                    self._enter, with_kwargs=True, prepend=True
+                )
+                stack.callback(pre_hook.remove)
+                stack.callback(module.register_forward_hook(self._leave).remove)
+            forward()
+
+    def _enter(self, module: nn.Module, args: tuple, kwargs: dict) -> Any:
+        key = (module, self._n_calls.get(module, 0))
         states = input_states(args, kwargs)
-        if key in watched and states is not None:
-            changed[watched[key].start] = _where(watched[key].before, states)
-        if key in fixed and fixed[key].before is not None and states is not None:
-            before = fixed[key].before
-            assert before is not None
-            return replace_argument(args, kwargs, states, before.clone())
-        return None
+        if states is None:
+            return None
+        if key in self._watched:
+            call = self._watched[key]
+            self.changed[call.start] = _where(call.before, states)
+        before = self._fixed[key].before if key in self._fixed else None
+        if before is None:
+            return None
+        return replace_argument(args, kwargs, states, before.clone())
 
-    def leave(module: nn.Module, args: tuple, output: Any) -> Any:
-        key = (module, n_calls.get(module, 0))
-        n_calls[module] = key[1] + 1
-        is_widening = key in widening and isinstance(output, Tensor)
+    def _leave(self, module: nn.Module, args: tuple, output: Any) -> Any:
+        key = (module, self._n_calls.get(module, 0))
+        self._n_calls[module] = key[1] + 1
+        is_widening = key in self._widening and isinstance(output, Tensor)
         return _disturb(output) if is_widening else None
-
-    with ExitStack() as stack:
-        for module in {key[0] for key in (*fixed, *watched)}:
-            pre_hook = module.register_forward_pre_hook(
-                enter, with_kwargs=True, prepend=True
-            )
-            stack.callback(pre_hook.remove)
-            stack.callback(module.register_forward_hook(leave).remove)
-        forward()
-    return changed
 
 
 def _disturb(output: Tensor) -> Tensor:
