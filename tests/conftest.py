@@ -14,7 +14,7 @@ from threadpoolctl import threadpool_limits
 from helpers import checked
 from helpers.command import Said, Stc
 from helpers.hermetic import unchanged, unchanged_by_file, watched_folder
-from helpers.once import once, trained_once
+from helpers.once import once, shared, trained_once
 
 if TYPE_CHECKING:
     from helpers.browser.browser import ServedApp
@@ -135,16 +135,18 @@ def served_app(
 ) -> Iterator["ServedApp"]:
     """The app with the run `r` and its twin `w`, for tests that change neither.
 
-    The twin says that it has 40 neurons, and has 4 mistakes more.
+    The workers share it. The twin says that it has 40 neurons, and has 4 mistakes
+    more.
     """
-    from helpers.browser.browser import ServedApp, server
+    from helpers.browser.shared_app import shared_app
     from helpers.runs.copies import copied
 
-    home = tmp_path_factory.mktemp("app")
-    copied(run_folder, home / "runs" / "r")
-    copied(run_folder, home / "runs" / "w", wrong=4, neurons=40)
-    with server(home) as address:
-        yield ServedApp(address, home)
+    def prepare(home: Path) -> None:
+        copied(run_folder, home / "runs" / "r")
+        copied(run_folder, home / "runs" / "w", wrong=4, neurons=40)
+
+    with shared_app(shared(tmp_path_factory) / "app", prepare) as app:
+        yield app
 
 
 @pytest.fixture
