@@ -26,6 +26,9 @@ assert unchanged and unchanged_by_file  # fixtures that every test uses
 
 SAMPLE = Path(__file__).parents[1] / "samples" / "customer_messages.csv"
 
+LONG = {"activations", "classifiers", "cli", "pages", "probes", "recipes", "serve"}
+"""Folders of tests that train or draw whole pages: their files take longest."""
+
 # Tests are tiny, and several processes of them may share the cores: threads that wait
 # for each other cost more than they give. Torch comes later and reads the variables;
 # numpy is here already, brought by pytest's plugins.
@@ -36,8 +39,17 @@ threadpool_limits(int(os.environ["OPENBLAS_NUM_THREADS"]), "blas")
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Files that use a browser come first: they take longest, and end with the rest."""
-    items.sort(key=lambda item: not hasattr(getattr(item, "module", None), "browser"))
+    """Long files come first, those with a browser before all: none is left at the end.
+
+    A worker that is alone with a long file at the end leaves the other cores idle.
+    """
+
+    def rank(item: pytest.Item) -> int:
+        if hasattr(getattr(item, "module", None), "browser"):
+            return 0
+        return 1 if LONG & set(item.path.parts) else 2
+
+    items.sort(key=rank)
 
 
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
