@@ -14,7 +14,7 @@ from threadpoolctl import threadpool_limits
 from helpers import checked
 from helpers.command import Said, Stc
 from helpers.hermetic import unchanged, unchanged_by_file, watched_folder
-from helpers.once import once, trained_once
+from helpers.once import once, shared, trained_once
 
 if TYPE_CHECKING:
     from helpers.browser.browser import ServedApp
@@ -26,6 +26,9 @@ assert unchanged and unchanged_by_file  # fixtures that every test uses
 
 SAMPLE = Path(__file__).parents[1] / "samples" / "customer_messages.csv"
 
+LONG = {"activations", "classifiers", "cli", "pages", "probes", "recipes", "serve"}
+"""Folders of tests that train or draw whole pages: their files take longest."""
+
 # Tests are tiny, and several processes of them may share the cores: threads that wait
 # for each other cost more than they give. Torch comes later and reads the variables;
 # numpy is here already, brought by pytest's plugins.
@@ -36,8 +39,17 @@ threadpool_limits(int(os.environ["OPENBLAS_NUM_THREADS"]), "blas")
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Files that use a browser come first: they take longest, and end with the rest."""
-    items.sort(key=lambda item: not hasattr(getattr(item, "module", None), "browser"))
+    """Long files come first, those with a browser before all: none is left at the end.
+
+    A worker that is alone with a long file at the end leaves the other cores idle.
+    """
+
+    def rank(item: pytest.Item) -> int:
+        if hasattr(getattr(item, "module", None), "browser"):
+            return 0
+        return 1 if LONG & set(item.path.parts) else 2
+
+    items.sort(key=rank)
 
 
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
@@ -135,16 +147,18 @@ def served_app(
 ) -> Iterator["ServedApp"]:
     """The app with the run `r` and its twin `w`, for tests that change neither.
 
-    The twin says that it has 40 neurons, and has 4 mistakes more.
+    The workers share it. The twin says that it has 40 neurons, and has 4 mistakes
+    more.
     """
-    from helpers.browser.browser import ServedApp, server
+    from helpers.browser.shared_app import shared_app
     from helpers.runs.copies import copied
 
-    home = tmp_path_factory.mktemp("app")
-    copied(run_folder, home / "runs" / "r")
-    copied(run_folder, home / "runs" / "w", wrong=4, neurons=40)
-    with server(home) as address:
-        yield ServedApp(address, home)
+    def prepare(home: Path) -> None:
+        copied(run_folder, home / "runs" / "r")
+        copied(run_folder, home / "runs" / "w", wrong=4, neurons=40)
+
+    with shared_app(shared(tmp_path_factory) / "app", prepare) as app:
+        yield app
 
 
 @pytest.fixture

@@ -10,25 +10,34 @@ from helpers.command import Stc
 from stc_core.backbone.backbone import Backbone
 from stc_core.config import DataConfig
 from stc_core.data.corpus import labelled_texts
+from stc_core.data.table import read_table
 from stc_core.probes.variability import measure_variability
 
 
-def test_variability_prints_exactly_nu_and_the_best_layer(stc: Stc, messages: Path):
+@pytest.fixture(scope="module")
+def few(messages: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """60 messages, 6 of each topic."""
+    path = tmp_path_factory.mktemp("few") / "few.csv"
+    read_table(messages).groupby("topic").head(6).to_csv(path, index=False)
+    return path
+
+
+def test_variability_prints_exactly_nu_and_the_best_layer(stc: Stc, few: Path):
     columns = ("--text", "text", "--label", "topic")
-    told = stc("variability", messages, *columns, "--json")
+    told = stc("variability", few, *columns, "--json")
     assert told.code == 0, told.err
     said = json.loads(told.out)
     assert list(said) == ["nu", "best_layer"]
-    texts, codes = labelled_texts(DataConfig(path=str(messages), labels=("topic",)))
-    assert len(texts) == 240
-    assert np.bincount(codes).tolist() == [24] * 10
+    texts, codes = labelled_texts(DataConfig(path=str(few), labels=("topic",)))
+    assert len(texts) == 60
+    assert np.bincount(codes).tolist() == [6] * 10
     known = measure_variability(Backbone.load(), texts, codes)
     assert said["nu"] == pytest.approx(known.nu, rel=1e-6)
     assert said["best_layer"] == known.best_layer == int(np.argmin(said["nu"]))
 
 
-def test_variability_as_a_table(stc: Stc, messages: Path):
-    told = stc("variability", messages, "--label", "topic")
+def test_variability_as_a_table(stc: Stc, few: Path):
+    told = stc("variability", few, "--label", "topic")
     assert told.code == 0, told.err
     out = told.out
     assert "embeddings" in out

@@ -3,24 +3,31 @@
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Page, expect
 
-from helpers.browser.browser import ServedApp, browser, listen, settled
+from helpers.browser.browser import ServedApp, browser, listen, settled, window
 
 
 @pytest.fixture(scope="module")
-def chromium() -> Iterator[Browser]:
-    with browser() as opened:
-        yield opened
+def first() -> Iterator[Page]:
+    """A page whose window has the others, too: Streamlit's code is read once."""
+    with browser() as chromium:
+        yield window(chromium, 1400)
+
+
+@pytest.fixture
+def page(first: Page) -> Iterator[Page]:
+    opened = first.context.new_page()
+    opened.set_default_timeout(20_000)
+    yield opened
+    opened.close()
 
 
 def steps_back(page: Page) -> int:
     return page.evaluate("history.length")
 
 
-def test_a_step_back_undoes_a_click(served_app: ServedApp, chromium: Browser):
-    page = chromium.new_page(viewport={"width": 1280, "height": 1400})
-    page.set_default_timeout(20_000)
+def test_a_step_back_undoes_a_click(served_app: ServedApp, page: Page):
     heard = listen(page)
     page.goto(served_app.url("Layers", layers="cheaper"))
     settled(page)
@@ -60,11 +67,7 @@ def test_a_step_back_undoes_a_click(served_app: ServedApp, chromium: Browser):
     assert heard == []
 
 
-def test_a_copied_link_says_how_a_run_is_looked_at(
-    served_app: ServedApp, chromium: Browser
-):
-    page = chromium.new_page(viewport={"width": 1280, "height": 1400})
-    page.set_default_timeout(20_000)
+def test_a_copied_link_says_how_a_run_is_looked_at(served_app: ServedApp, page: Page):
     page.goto(served_app.url("Examples", split="all"))
     settled(page)
     page.get_by_role("radio", name="Wrong", exact=True).click()
@@ -74,10 +77,11 @@ def test_a_copied_link_says_how_a_run_is_looked_at(
     search.press("Enter")
     page.wait_for_function("location.search.includes('search=the')")
     told = settled(page).get_by_text("% right").inner_text()
-    link = page.url
-    page.close()
-    other = chromium.new_page(viewport={"width": 1280, "height": 1400})
+    link, elsewhere = page.url, page.context.browser
+    assert elsewhere
+    other = window(elsewhere, 1400)
     other.set_default_timeout(20_000)
     other.goto(link)
     settled(other).get_by_text(told).wait_for()
     expect(other.get_by_role("textbox", name="Search")).to_have_value("the")
+    other.context.close()

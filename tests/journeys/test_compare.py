@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Page
 
-from helpers.browser.browser import WAIT_MS, ServedApp, browser, listen, press, settled
+from helpers.browser.browser import ServedApp, browser, listen, press, settled, window
 
 POINT = """
 (run) => {
@@ -29,8 +29,7 @@ POINT = """
 def page(served_app: ServedApp) -> Iterator[Page]:
     """The page of the run `r`, which has a twin `w` with 40 neurons and 4 mistakes."""
     with browser() as chromium:
-        opened = chromium.new_page(viewport={"width": 1280, "height": 900})
-        opened.set_default_timeout(WAIT_MS)
+        opened = window(chromium)
         # It would ask for a place on disk, which nobody is there to choose.
         opened.add_init_script("window.showSaveFilePicker = undefined")
         heard = listen(opened)

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page
 
-from helpers.browser.browser import WAIT_MS, ServedApp, browser, listen, settled
+from helpers.browser.browser import ServedApp, browser, listen, settled, window
 from stc_core.runs.run import Run
 
 SQUARE = """
@@ -30,8 +30,7 @@ SQUARE = """
 @pytest.fixture(scope="module")
 def page(served_app: ServedApp) -> Iterator[Page]:
     with browser() as chromium:
-        opened = chromium.new_page(viewport={"width": 1280, "height": 900})
-        opened.set_default_timeout(WAIT_MS)
+        opened = window(chromium)
         heard = listen(opened)
         opened.goto(served_app.url("Errors"))
         yield settled(opened)

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from playwright.sync_api import Page
 
-from helpers.browser.browser import WAIT_MS, ServedApp, browser, listen, settled
+from helpers.browser.browser import ServedApp, browser, listen, settled, window
 from stc_core.data.uploads import SAMPLE, find_upload
 
 MOST_TABS = 60
@@ -41,8 +41,7 @@ async () => {
 def page(served_app: ServedApp) -> Iterator[Page]:
     """Home, with the finished run `r`; nothing may go wrong to the end."""
     with browser() as chromium:
-        opened = chromium.new_page(viewport={"width": 1280, "height": 900})
-        opened.set_default_timeout(WAIT_MS)
+        opened = window(chromium)
         heard = listen(opened)
         opened.goto(served_app.url(""))
         yield settled(opened)

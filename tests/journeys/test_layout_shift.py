@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Page
 
-from helpers.browser.browser import WAIT_MS, ServedApp, browser, listen, settled
+from helpers.browser.browser import ServedApp, browser, listen, settled, window
 
 FIRST, CLICK = 0.15, 0.05
 """The sum of the shifts of the first paint and of a click, with Streamlit's code in the
@@ -41,8 +41,7 @@ SHORT = """
 def page(served_app: ServedApp) -> Iterator[Page]:
     """A window that has the code of the widgets: it has been to two of the pages."""
     with browser() as chromium:
-        opened = chromium.new_page(viewport={"width": 1280, "height": 900})
-        opened.set_default_timeout(WAIT_MS)
+        opened = window(chromium)
         opened.add_init_script(WATCH)
         heard = listen(opened)
         for name in ("Errors", "Neurons"):

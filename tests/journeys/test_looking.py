@@ -7,9 +7,9 @@ from urllib.parse import parse_qs, urlparse
 
 import numpy as np
 import pytest
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Page
 
-from helpers.browser.browser import WAIT_MS, ServedApp, browser, listen, settled
+from helpers.browser.browser import ServedApp, browser, listen, settled, window
 from stc_core.interpret.neuron_table import neuron_names
 from stc_core.interpret.related_neurons import correlated, correlations
 from stc_core.runs.run import Run
@@ -18,9 +18,10 @@ ROW, SIDE = 35, 20  # pixels: of a table's row, and to the middle of its check b
 
 
 @pytest.fixture(scope="module")
-def chromium() -> Iterator[Browser]:
-    with browser() as opened:
-        yield opened
+def first() -> Iterator[Page]:
+    """A page whose window has the others, too: Streamlit's code is read once."""
+    with browser() as chromium:
+        yield window(chromium, 1800)
 
 
 @pytest.fixture(scope="module")
@@ -29,15 +30,13 @@ def run(run_folder: Path) -> Run:
 
 
 @pytest.fixture
-def page(chromium: Browser) -> Iterator[Page]:
-    """A fresh window, in which nothing may go wrong."""
-    window = chromium.new_context(viewport={"width": 1280, "height": 1800})
-    opened = window.new_page()
-    opened.set_default_timeout(WAIT_MS)
+def page(first: Page) -> Iterator[Page]:
+    """A fresh page, in which nothing may go wrong."""
+    opened = first.context.new_page()
     heard = listen(opened)
     yield opened
+    opened.close()
     assert not heard, heard
-    window.close()
 
 
 def pick_row(page: Page, table: int, row: int) -> None:

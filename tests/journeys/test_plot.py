@@ -9,7 +9,7 @@ import streamlit as st
 from playwright.sync_api import Page, expect
 from streamlit.testing.v1 import AppTest
 
-from helpers.browser.browser import WAIT_MS, ServedApp, browser, insist, listen, settled
+from helpers.browser.browser import ServedApp, browser, insist, listen, settled, window
 from ui.charts import plot
 
 INK = """() => getComputedStyle(
@@ -33,10 +33,7 @@ FIRST = """() => {
 @pytest.fixture(scope="module")
 def page(served_app: ServedApp) -> Iterator[Page]:
     with browser() as chromium:
-        opened = chromium.new_page(
-            viewport={"width": 1280, "height": 1600}, color_scheme="light"
-        )
-        opened.set_default_timeout(WAIT_MS)
+        opened = window(chromium, 1600, color_scheme="light")
         heard = listen(opened)
         opened.goto(served_app.url("Layers"))
         yield settled(opened)
@@ -143,7 +140,7 @@ def test_a_chart_lives_as_long_as_its_page(page: Page):
 
 def test_without_plotly_it_says_so(served_app: ServedApp, page: Page):
     assert page.context.browser
-    other = page.context.browser.new_page()
+    other = window(page.context.browser)
     other.route("**/app/static/plotly*", lambda route: route.abort())
     other.goto(served_app.url("Layers"))
     told = settled(other).locator(".stc-plot").first
@@ -153,7 +150,7 @@ def test_without_plotly_it_says_so(served_app: ServedApp, page: Page):
     other.get_by_text("Macro-F1", exact=True).click()  # the next figure tries anew
     settled(other).locator(".stc-plot .ytitle").first.wait_for()
     assert "cannot be drawn" not in told.inner_text()
-    other.close()
+    other.context.close()
 
 
 @pytest.fixture

@@ -1,16 +1,27 @@
-"""Learning to reply in a real browser: a column chosen, a reply read as it comes."""
+"""Runs that begin or end while one looks, in a real browser; one learns to reply."""
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import Page, expect
 
+from helpers.app import METRICS, written_run
 from helpers.browser.app_steps import choose, query, upload
-from helpers.browser.browser import WAIT_MS, browser, listen, server, settled
+from helpers.browser.browser import (
+    WAIT_MS,
+    ServedApp,
+    browser,
+    listen,
+    server,
+    settled,
+    window,
+)
 from helpers.models.saved import saved_lm
 from helpers.runs.replies import table
 from stc_core.runs.run import Run
+from stc_core.runs.writer import RunWriter
 
 TEXT = "good film very slow"
 
@@ -24,14 +35,26 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def page(home: Path) -> Iterator[Page]:
-    with server(home) as address, browser() as chromium:
-        opened = chromium.new_page(viewport={"width": 1280, "height": 900})
-        opened.set_default_timeout(WAIT_MS)
-        heard = listen(opened)
-        opened.goto(f"{address}/Data")
-        yield settled(opened)
-        assert heard == []
+def app(home: Path) -> Iterator[ServedApp]:
+    """An app of this file alone: no other page sees its runs begin and end."""
+    with server(home) as address:
+        yield ServedApp(address, home)
+
+
+@pytest.fixture(scope="module")
+def first() -> Iterator[Page]:
+    """A page whose window has the others, too: Streamlit's code is read once."""
+    with browser() as chromium:
+        yield window(chromium)
+
+
+@pytest.fixture(scope="module")
+def page(app: ServedApp, first: Page) -> Iterator[Page]:
+    opened = first.context.new_page()
+    heard = listen(opened)
+    opened.goto(f"{app.address}/Data")
+    yield settled(opened)
+    assert heard == []
 
 
 @pytest.fixture(scope="module")
@@ -89,3 +112,32 @@ def test_a_decoder_learns_to_reply(trained: Run, page: Page, home: Path, monkeyp
     a_reply_is_written_after_its_label(trained, page, home, monkeypatch)
     the_scores_say_of_how_many_texts(trained, page)
     the_label_alone_leaves_the_reply_out(trained, page)
+
+
+@pytest.fixture
+def folder(app: ServedApp) -> Iterator[Path]:
+    """Where a run is, for as long as the test takes."""
+    yield app.home / "runs" / "slow"
+    shutil.rmtree(app.home / "runs" / "slow")
+
+
+def test_the_end_of_a_run_is_seen_on_any_page(
+    app: ServedApp, first: Page, folder: Path
+):
+    run = written_run(folder, "slow one", state="running")
+    page = first.context.new_page()
+    heard = listen(page)
+    page.goto(app.url("Predict", run="slow"))
+    side = settled(page).get_by_test_id("stSidebar")
+    shown = side.get_by_role("combobox")
+    expect(shown).to_have_value("running · slow one", timeout=10_000)
+    page.get_by_text("Still training").wait_for()
+    side.get_by_role("link", name="Data").click()
+    settled(page).get_by_role("button", name="Use the sample").wait_for()
+    writer = RunWriter(folder, run.config)
+    writer.write_metrics(METRICS)
+    writer.finish()
+    expect(shown).to_have_value("87.4 % · slow one", timeout=WAIT_MS)
+    assert Run(folder).done and "Use the sample" in page.inner_text("body")
+    assert heard == []
+    page.close()
