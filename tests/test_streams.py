@@ -48,7 +48,15 @@ class ByWord:
             "logits": both,
             "bias": both,
             "neurons": [{**neuron, "activation": 1.0, "contribution": both}],
-            "tokens": [{"start": 0, "end": 3, "text": "🎉", "contribution": both}],
+            "tokens": [
+                {
+                    "start": 0,
+                    "end": 3,
+                    "text": "🎉",
+                    "unknown": False,
+                    "contribution": both,
+                }
+            ],
         }
 
 

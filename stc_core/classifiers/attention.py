@@ -16,7 +16,7 @@ from stc_core.backbone.backbone import Backbone
 from stc_core.backbone.packing import make_batch
 from stc_core.classifiers import persistence
 from stc_core.classifiers.attention_pooling import PARTS, Attention
-from stc_core.classifiers.base import BaseClassifier, Strings, check_texts
+from stc_core.classifiers.base import BaseClassifier, Strings, check_texts, token_rows
 from stc_core.errors import StcError
 from stc_core.files import read_json, replacing, write_json
 from stc_core.heads.head import softmax
@@ -124,7 +124,9 @@ class AttentionClassifier(BaseClassifier):
             "logits": _named(names, logits),
             "bias": _named(names, bias),
             "neurons": self._layer_rows(parts, names),
-            "tokens": self._token_rows(text, parts, names),
+            "tokens": token_rows(
+                self.backbone_.spans(text), names, parts.tokens.numpy()
+            ),
             "attention": {
                 "layers": dict(layer_shares),
                 "tokens": _rows(names, parts.of_tokens),
@@ -141,20 +143,6 @@ class AttentionClassifier(BaseClassifier):
         line = TokenReadout(*(part.cpu() for part in self.line_))
         with torch.inference_mode():
             return _split(attention, line, states), line.bias
-
-    def _token_rows(
-        self, text: str, parts: "_Parts", names: Sequence[str]
-    ) -> list[dict[str, Any]]:
-        spans = self.backbone_.spans(text)
-        return [
-            {
-                "start": int(start),
-                "end": int(end),
-                "text": token,
-                "contribution": _named(names, row),
-            }
-            for (start, end, token), row in zip(spans, parts.tokens, strict=True)
-        ]
 
     def _layer_rows(self, parts: "_Parts", names: Sequence[str]) -> list[dict]:
         return [

@@ -14,6 +14,7 @@ from jaxtyping import Float, Shaped
 
 from stc_core.activations.extract import extract_features
 from stc_core.backbone.backbone import Backbone
+from stc_core.backbone.tokenization.tokens import Span
 from stc_core.classifiers import persistence
 from stc_core.errors import StcError
 from stc_core.heads.attribution import contributions, pooled_values, token_shares
@@ -255,14 +256,22 @@ def _tokens(
     for site, shares in token_shares(head, hidden).items():
         first = 0 if backbone.reads_shifted(site) else 1
         shifted[first : first + len(shares)] += shares
-    lead = [(0, 0, "[start]")] if shifted[0].any() else []
+    lead = [Span(0, 0, "[start]")] if shifted[0].any() else []
     rows = shifted if lead else shifted[1:]
+    return token_rows([*lead, *spans], head.classes, rows)
+
+
+def token_rows(
+    spans: Sequence[Span], names: Sequence[str], values: Float[np.ndarray, "pos n"]
+) -> list[dict[str, Any]]:
+    """The entry of each token in an explanation, with its value for each name."""
     return [
         {
-            "start": int(start),
-            "end": int(end),
-            "text": token,
-            "contribution": _named(head.classes, row),
+            "start": span.start,
+            "end": span.end,
+            "text": span.token,
+            "unknown": span.unknown,
+            "contribution": _named(names, row),
         }
-        for (start, end, token), row in zip([*lead, *spans], rows, strict=True)
+        for span, row in zip(spans, values, strict=True)
     ]

@@ -15,7 +15,13 @@ from rich.text import Text
 from stc_core.activations.cache import StoreInfo
 from stc_core.data.findings import Report
 from stc_core.display import BASELINES, baseline_name, duration, interval, percent, size
-from stc_core.interpret.explanation import part_name
+from stc_core.interpret.explanation import (
+    Token,
+    part_name,
+    segments,
+    token_parts,
+    words,
+)
 from stc_core.runs.metrics import BaselineScores, RunMetrics
 from stc_core.runs.run import Run
 from stc_core.runs.status import PHASE_NAMES, Status
@@ -331,7 +337,7 @@ def show_explanation(explanation: dict[str, Any], text: str) -> None:
     console.print(Text(f"{label}  {percent(ranked[0][1])}", style="bold"))
     rest = (f"{name} {percent(share)}" for name, share in ranked[1:4])
     console.print(Text("then " + ", ".join(rest), style="dim"))
-    console.print(Text("\n") + _coloured(text, explanation["tokens"], label))
+    console.print(Text("\n") + _coloured(text, token_parts(explanation, label)))
     table = Table(box=box.SIMPLE_HEAD)
     table.add_column("layer" if "attention" in explanation else "neuron")
     table.add_column(Text(f"for {label!r}"), justify="right")
@@ -353,7 +359,7 @@ def show_gradients(attribution: dict[str, Any], text: str) -> None:
     """Print the words, coloured by their effect on the logit in the whole model."""
     console, label = output(), attribution["label"]
     console.print("Integrated gradients, from blank words to these:")
-    console.print(_coloured(text, attribution["tokens"], label))
+    console.print(_coloured(text, token_parts(attribution, label)))
     console.print(
         f"logit {_signed(attribution['start'])} to {_signed(attribution['logit'])}; "
         f"error of the sum over the words: {abs(attribution['error']):.2f}"
@@ -364,14 +370,20 @@ def _signed(value: float) -> str:
     return f"{value:+.2f}"
 
 
-def _coloured(text: str, tokens: list[dict[str, Any]], label: str) -> Text:
-    """`text` with the parts for `label` in green and those against it in red."""
-    shown = Text(text)
-    strongest = max((abs(t["contribution"][label]) for t in tokens), default=0.0)
-    for token in tokens:
-        share = token["contribution"][label] / strongest if strongest else 0.0
+def _coloured(text: str, tokens: Sequence[Token]) -> Text:
+    """`text` with the words for a class in green and those against it in red.
+
+    Unknown words are underlined, and what was not read is dim.
+    """
+    shown = Text()
+    parts = words(text, tokens)
+    strongest = max((abs(word.value) for word in parts), default=0.0)
+    for part, word in segments(text, parts):
+        share = word.value / strongest if word and strongest else 0.0
+        styles = ["bold"] if abs(share) > 0.5 else []
         if abs(share) > 0.15:
-            colour = "green" if share > 0 else "red"
-            style = f"bold {colour}" if abs(share) > 0.5 else colour
-            shown.stylize(style, token["start"], token["end"])
+            styles.append("green" if share > 0 else "red")
+        if word and word.unknown:
+            styles.append("underline")
+        shown.append(part, " ".join(styles) if word else "dim")
     return shown

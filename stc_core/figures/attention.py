@@ -7,7 +7,7 @@ import plotly.graph_objects as go
 
 from stc_core.display import percent
 from stc_core.figures.style import FAINT, PALETTE, one_line, settle
-from stc_core.interpret.explanation import Token
+from stc_core.interpret.explanation import Token, token_parts
 
 
 def layer_shares(
@@ -55,6 +55,6 @@ def attended_tokens(explanation: Mapping[str, Any], label: str) -> list[Token]:
     """The tokens with their shares in what is read for `label`, which sum to one."""
     shares = explanation["attention"]["tokens"][label]
     return [
-        Token(row["start"], row["end"], row["text"], share)
-        for row, share in zip(explanation["tokens"], shares, strict=True)
+        token._replace(value=share)
+        for token, share in zip(token_parts(explanation, label), shares, strict=True)
     ]

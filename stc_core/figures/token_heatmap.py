@@ -8,7 +8,7 @@ from html import escape
 from typing import Literal, NamedTuple
 
 from stc_core.figures.style import ACTIVE, AGAINST, FOR, Colour
-from stc_core.interpret.explanation import Token
+from stc_core.interpret.explanation import Token, segments
 
 Palette = Literal["diverging", "sequential"]
 STRONGEST = 0.62  # opacity; text on it still has a contrast above 4.5 on both pages
@@ -19,6 +19,7 @@ _BOX = (
     "font-size:1rem;margin:0.15rem 0 0.35rem"
 )
 _CHIP = "border-radius:4px;padding:2px 0"
+_UNKNOWN = ";text-decoration:underline dotted;text-underline-offset:0.25em"
 _SPECIAL = (
     "border-radius:4px;padding:1px 5px;font-size:0.78rem;opacity:0.95;"
     "white-space:nowrap;font-family:monospace;border:1px dashed rgba(128,138,150,0.7)"
@@ -46,48 +47,51 @@ def coloured(
 ) -> str:
     """`text` with each token's characters on the colour of its value, as HTML.
 
-    A value of `scale` (default: the largest absolute value) has full colour. On the
-    sequential palette a value of `floor` has none. A `gamma` below 1 makes weak values
-    more visible, above 1 only strong ones. The value is shown on hover. Characters
-    between tokens have no colour, and the part that was cut off is grey. Special tokens
-    follow the text as chips with their signed value.
+    `tokens` are units or words, which share no characters. A value of `scale` (default:
+    the largest absolute value) has full colour. On the sequential palette a value of
+    `floor` has none. A `gamma` below 1 makes weak values more visible, above 1 only
+    strong ones. The value is shown on hover. Characters that no token stands for are
+    grey, except white space. Special tokens follow the text as chips with their signed
+    value.
     """
     reach = scale or max((abs(token.value) for token in tokens), default=0.0)
     shade = Shade(palette, floor, reach, gamma)
-    parts, cursor = [], 0
-    for token in sorted((t for t in tokens if not t.special), key=lambda t: t.start):
-        start = max(token.start, cursor)
-        if token.end <= start:
-            continue
-        parts.append(escape(text[cursor:start]))
-        parts.append(_chip(text[start : token.end], token, shade, unit))
-        cursor = token.end
-    parts.append(_tail(text[cursor:], bool(parts)))
+    parts = segments(text, tokens)
+    shown = [
+        _chip(part.text, part.token, shade, unit)
+        if part.token is not None
+        else _unread(part.text, at_end=part is parts[-1])
+        if part.unread and tokens
+        else escape(part.text)
+        for part in parts
+    ]
     specials = [_special(token, shade, unit) for token in tokens if token.special]
     # Outside of the text, which may run from right to left.
     after = f" <bdi>{' '.join(specials)}</bdi>" if specials else ""
-    return f'<div dir="auto" style="{_BOX}">{"".join(parts)}{after}</div>'
+    return f'<div dir="auto" style="{_BOX}">{"".join(shown)}{after}</div>'
 
 
-def _tail(rest: str, any_token: bool) -> str:
-    """The text after the last token; grey, with a note, if it was not read."""
-    if not any_token or not rest.strip():
-        return escape(rest)
-    shown = rest if len(rest) <= UNREAD else f"{rest[:UNREAD]} …"
-    label = f"({len(rest):,} characters were not read)"
-    return (
-        f'<span style="opacity:0.5" title="not read">{escape(shown)}</span> '
-        f'<bdi style="opacity:0.7">{label}</bdi>'
-    )
+def _unread(part: str, *, at_end: bool) -> str:
+    """A part of the text that was not read, in grey; its length if it is at the end."""
+    shown = part if len(part) <= UNREAD else f"{part[:UNREAD]} …"
+    grey = f'<span style="opacity:0.5" title="not read">{escape(shown)}</span>'
+    if not at_end and shown == part:
+        return grey
+    number = "1 character was" if len(part) == 1 else f"{len(part):,} characters were"
+    return f'{grey} <bdi style="opacity:0.7">({number} not read)</bdi>'
 
 
 def _chip(shown: str, token: Token, shade: Shade, unit: str) -> str:
     # Tokens of some models begin with white space, which is not coloured.
-    lead = shown[: len(shown) - len(shown.lstrip())]
-    title = escape(f"{shown.strip()}: {_number(token.value, shade)} {unit}".strip())
-    style = f"background:{background(token.value, shade)};{_CHIP}"
-    body = escape(shown[len(lead) :])
-    return f'{escape(lead)}<span style="{style}" title="{title}">{body}</span>'
+    body = shown.lstrip() or shown
+    lead = shown[: len(shown) - len(body)]
+    name = shown.strip() or "white space"
+    if token.unknown:
+        name = f"{name} (unknown to the model)"
+    title = escape(f"{name}: {_number(token.value, shade)} {unit}".strip())
+    underline = _UNKNOWN if token.unknown else ""
+    style = f"background:{background(token.value, shade)};{_CHIP}{underline}"
+    return f'{escape(lead)}<span style="{style}" title="{title}">{escape(body)}</span>'
 
 
 def _special(token: Token, shade: Shade, unit: str) -> str:

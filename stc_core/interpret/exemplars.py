@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float
 
-from stc_core.interpret.explanation import Token
+from stc_core.interpret.explanation import Token, token_of
 from stc_core.poolings import POOLING_RULES
 from stc_core.types import Pooling, Site
 
@@ -140,12 +140,9 @@ def activations_by_token(
 
 
 def _tokens(text: str, spans: Any, values: list[float], shifted: bool) -> list[Token]:
-    places = [(start, end, name) for start, end, name in spans]
-    if shifted:
-        places = [(0, 0, "[start]"), *places[:-1]]
+    read = [(0, 0, "[start]", False), *spans[:-1]] if shifted else spans
     return [
-        Token(start, end, text[start:end] or name, value)
-        for (start, end, name), value in zip(places, values, strict=True)
+        token_of(text, span, value) for span, value in zip(read, values, strict=True)
     ]
 
 

@@ -3,23 +3,40 @@
 An explanation is the result of `BaseClassifier.explain`.
 """
 
-from collections.abc import Mapping, Sequence
+import unicodedata
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import pandas as pd
 
 
 class Token(NamedTuple):
-    """Characters `start:end` of a text and a value; special tokens: start == end."""
+    """Characters `start:end` of a text and a value; special tokens: start == end.
+
+    `unknown`: the tokenizer does not know these characters.
+    """
 
     start: int
     end: int
     text: str
     value: float
+    unknown: bool = False
 
     @property
     def special(self) -> bool:
         return self.start == self.end
+
+
+class Segment(NamedTuple):
+    """A part of a text, and its token; None between tokens."""
+
+    text: str
+    token: Token | None
+
+    @property
+    def unread(self) -> bool:
+        """True for characters that no token stands for, except white space."""
+        return self.token is None and bool(self.text.strip())
 
 
 class Sum(NamedTuple):
@@ -121,35 +138,104 @@ def strongest(parts: pd.DataFrame, most: int) -> pd.DataFrame:
     return pd.concat([parts.iloc[:most], pd.DataFrame([row])], ignore_index=True)
 
 
+def unknown_line(tokens: Sequence[Token]) -> str:
+    """A sentence on the tokens that are unknown to the model; empty if none is."""
+    if not any(token.unknown for token in tokens):
+        return ""
+    return (
+        "Words that are underlined with dots are unknown to the model: it reads the "
+        "same token for all of them."
+    )
+
+
 def token_parts(explanation: Mapping[str, Any], label: str) -> list[Token]:
     """Each token with its contribution to `label`."""
     return [
-        Token(row["start"], row["end"], row["text"], row["contribution"][label])
+        Token(
+            row["start"],
+            row["end"],
+            row["text"],
+            row["contribution"][label],
+            row["unknown"],
+        )
         for row in explanation["tokens"]
     ]
+
+
+def token_of(text: str, span: tuple[int, int, str, bool], value: float = 0.0) -> Token:
+    """The token of a `Span` of `text`, with a value; a special token has its name."""
+    start, end, name, unknown = span
+    return Token(start, end, text[start:end] or name, value, unknown)
+
+
+def units(
+    text: str,
+    tokens: Sequence[Token],
+    total: Callable[[Iterable[float]], float] = sum,
+) -> list[Token]:
+    """The tokens; those that share characters are one, with the total of their values.
+
+    Such tokens are the bytes of a letter, or the parts of a Korean syllable.
+    """
+    groups: list[list[Token]] = []
+    for token in tokens:
+        if groups and not token.special and token.start < groups[-1][-1].end:
+            groups[-1].append(token)
+        else:
+            groups.append([token])
+    return [_joined(text, group, total) for group in groups]
 
 
 def words(text: str, tokens: Sequence[Token]) -> list[Token]:
     """The words of a text: the tokens of a word are merged and their values added.
 
-    Special tokens stay separate. White space separates words. The sum of all values
-    does not change.
+    Special tokens stay separate. White space and unread letters separate words. White
+    space that has a token belongs to the word that follows. The sum of all values does
+    not change.
     """
-    merged: list[Token] = []
+    groups: list[list[Token]] = []
+    for unit in units(text, tokens):
+        last = groups[-1][-1] if groups else None
+        if last is None or unit.special or last.special or _apart(text, last, unit):
+            groups.append([unit])
+        else:
+            groups[-1].append(unit)
+    return [_joined(text, group, sum) for group in groups]
+
+
+def segments(text: str, tokens: Sequence[Token]) -> list[Segment]:
+    """The text in parts: each character is in one part, in the order of the text.
+
+    `tokens` are units or words, which share no characters.
+    """
+    parts: list[Segment] = []
+    end = 0
     for token in tokens:
-        last = merged[-1] if merged else None
-        if last is None or token.special or last.special or _apart(text, last, token):
-            merged.append(token)
+        if token.special:
             continue
-        end = max(last.end, token.end)
-        value = last.value + token.value
-        merged[-1] = Token(last.start, end, text[last.start : end], value)
-    return merged
+        assert token.start >= end, (token, end)
+        if token.start > end:
+            parts.append(Segment(text[end : token.start], None))
+        parts.append(Segment(text[token.start : token.end], token))
+        end = token.end
+    return [*parts, Segment(text[end:], None)] if end < len(text) else parts
+
+
+def _joined(
+    text: str, group: Sequence[Token], total: Callable[[Iterable[float]], float]
+) -> Token:
+    if len(group) == 1:
+        return group[0]
+    start, end = group[0].start, group[-1].end
+    value = total(token.value for token in group)
+    unknown = any(token.unknown for token in group)
+    return Token(start, end, text[start:end], value, unknown)
 
 
 def _apart(text: str, last: Token, token: Token) -> bool:
-    between = text[last.end : max(token.start, last.end)]
-    return (
-        any(letter.isspace() for letter in between)
-        or text[token.start : token.end][:1].isspace()
-    )
+    """True if `token` begins a word."""
+    between = text[last.end : token.start]
+    if any(c.isspace() or unicodedata.category(c) not in ("Cc", "Cf") for c in between):
+        return True
+    starts_with_space = text[token.start : token.end][:1].isspace()
+    return starts_with_space and bool(text[last.start : last.end].strip())

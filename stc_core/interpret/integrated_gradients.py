@@ -17,7 +17,7 @@ from stc_core.backbone.packing import make_batch
 from stc_core.backbone.pooling import pool
 from stc_core.backbone.tokenization.own_tokens import added_ids
 from stc_core.classifiers.attention import AttentionClassifier
-from stc_core.classifiers.base import BaseClassifier, check_texts
+from stc_core.classifiers.base import BaseClassifier, check_texts, token_rows
 from stc_core.errors import StcError
 from stc_core.heads.head import SparseHead
 from stc_core.types import Site
@@ -65,7 +65,7 @@ def integrated_gradients(
         "logit": float(logits[target]),
         "start": float(start[target]),
         "error": float(values.sum()) - difference,
-        "tokens": _tokens(backbone, text, values, names[target]),
+        "tokens": token_rows(backbone.spans(text), [names[target]], values[:, None]),
     }
 
 
@@ -136,20 +136,6 @@ def _blank(backbone: Backbone, tokens: Tensor) -> Tensor:
     blank = next((token_id for token_id in blanks if isinstance(token_id, int)), 0)
     added = torch.tensor(sorted(added_ids(tokenizer)), device=tokens.device)
     return torch.where(torch.isin(tokens, added), tokens, blank)
-
-
-def _tokens(
-    backbone: Backbone, text: str, values: Float[np.ndarray, " pos"], label: str
-) -> list[dict[str, Any]]:
-    return [
-        {
-            "start": int(start),
-            "end": int(end),
-            "text": token,
-            "contribution": {label: float(value)},
-        }
-        for (start, end, token), value in zip(backbone.spans(text), values, strict=True)
-    ]
 
 
 def _place(names: Sequence[str], label: str) -> int:

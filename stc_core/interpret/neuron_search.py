@@ -9,7 +9,7 @@ from jaxtyping import Float
 
 from stc_core.backbone.backbone import Backbone
 from stc_core.heads.head import SparseHead, is_flat
-from stc_core.interpret.explanation import Token
+from stc_core.interpret.explanation import Token, token_of
 
 USUAL_TEXTS = 64
 """The number of texts used to measure the usual activation of a neuron on a token."""
@@ -56,10 +56,7 @@ def token_values_of(
                 values[: len(block) - 1, columns] = block[1:]
             else:
                 values[:, columns] = block
-        tokens = tuple(
-            Token(start, end, text[start:end] or name, 0.0)
-            for start, end, name in spans
-        )
+        tokens = tuple(token_of(text, span) for span in spans)
         out.append(TokenValues(tokens, values))
     return out
 

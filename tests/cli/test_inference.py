@@ -36,9 +36,27 @@ EXPLANATION = {
         for n, value in enumerate([0.2, 1.5, -0.7] + [0.0] * 10)
     ],
     "tokens": [
-        {"start": 0, "end": 0, "token": "[CLS]", "contribution": {"spam": 0.1}},
-        {"start": 0, "end": 3, "token": "win", "contribution": {"spam": 1.0}},
-        {"start": 4, "end": 8, "token": "mum", "contribution": {"spam": -0.4}},
+        {
+            "start": 0,
+            "end": 0,
+            "text": "[CLS]",
+            "unknown": False,
+            "contribution": {"spam": 0.1},
+        },
+        {
+            "start": 0,
+            "end": 3,
+            "text": "win",
+            "unknown": False,
+            "contribution": {"spam": 1.0},
+        },
+        {
+            "start": 4,
+            "end": 8,
+            "text": "mum",
+            "unknown": False,
+            "contribution": {"spam": -0.4},
+        },
     ],
 }
 

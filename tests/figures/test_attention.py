@@ -3,10 +3,13 @@
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from helpers.app import at_home, fine, html, said, visit
 from helpers.runs.attention import trained
+from stc_core.backbone.tokenization.tokens import Span
+from stc_core.classifiers.base import token_rows
 from stc_core.figures.attention import attended_tokens, layer_shares
 from stc_core.runs.run import Run
 
@@ -36,13 +39,12 @@ def test_the_curve_holds_the_shares():
 
 
 def test_shares_are_those_of_the_class():
-    rows = [
-        {"start": 0, "end": 0, "text": "[CLS]"},
-        {"start": 0, "end": 2, "text": "a"},
-    ]
+    spans = [Span(0, 0, "[CLS]"), Span(0, 2, "ab", unknown=True)]
+    rows = token_rows(spans, ["a", "b"], np.zeros((2, 2)))
     found = {"tokens": rows, "attention": {"tokens": {"a": [0.2, 0.8], "b": [1, 0]}}}
     assert [token.value for token in attended_tokens(found, "a")] == [0.2, 0.8]
-    assert attended_tokens(found, "b")[0].special
+    first, second = attended_tokens(found, "b")
+    assert first.special and second.unknown
 
 
 def test_layers_show_what_attention_reads(run: Run):

@@ -17,7 +17,7 @@ from stc_core.figures.token_heatmap import (
     coloured,
     legend,
 )
-from stc_core.interpret.explanation import Token
+from stc_core.interpret.explanation import Token, units, words
 from stc_core.interpret.text_diff import DiffPiece, word_changes
 
 NASTY = '<script>alert("x")</script> & <b onclick="y">fine</b>'
@@ -72,10 +72,36 @@ def test_a_value_has_its_colour_and_its_title():
     assert 'title="good: +2.000 to a"' in html
 
 
-def test_overlapping_and_unsorted_tokens_show_each_letter_once():
-    text = "abcdef"
-    tokens = [Token(2, 6, "", 1.0), Token(0, 4, "", 1.0), Token(1, 3, "", 1.0)]
-    assert Seen(coloured(text, tokens, palette="sequential")).text == text
+@pytest.mark.parametrize("joined", [units, words])
+def test_tokens_that_share_letters_are_one_chip_with_their_sum(joined):
+    """A family of emoji in five tokens, and two that share a Korean syllable."""
+    text = "👩‍👩‍👧 한"
+    tokens = [Token(0, 5, "", 0.5)] * 5 + [Token(6, 7, "", 0.25), Token(6, 7, "", 0.5)]
+    html = coloured(text, joined(text, tokens), palette="diverging")
+    assert Seen(html).text == text
+    assert re.findall('title="(.*?)"', html) == ["👩‍👩‍👧: +2.500", "한: +0.750"]
+
+
+def test_unknown_words_are_underlined_and_say_so():
+    tokens = [Token(0, 2, "", 1.0), Token(3, 5, "", 1.0, unknown=True)]
+    html = coloured("an ox", tokens, palette="diverging", unit="to a")
+    assert html.count("underline") == 2  # its line and the distance of it
+    assert 'title="ox (unknown to the model): +1.000 to a">ox</span>' in html
+
+
+def test_white_space_with_a_token_of_its_own_is_coloured():
+    tokens = [Token(0, 1, "a", 1.0), Token(1, 3, "  ", 0.5)]
+    html = coloured("a  ", tokens, palette="diverging")
+    assert 'title="white space: +0.500">  </span>' in html
+
+
+def test_letters_that_the_tokenizer_drops_are_grey():
+    tokens = [Token(0, 1, "a", 1.0), Token(4, 5, "c", 0.5)]
+    html = coloured("a<b c", tokens, palette="diverging")
+    assert '<span style="opacity:0.5" title="not read">&lt;b </span>' in html
+    assert "were not read" not in html
+    special = [Token(0, 0, "[CLS]", 1.0)]
+    assert "(1 character was not read)" in coloured("한", special, palette="diverging")
 
 
 def test_the_space_a_token_starts_with_has_no_colour():

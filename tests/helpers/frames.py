@@ -164,6 +164,7 @@ def explanation(text: str = "good <b>day</b>") -> dict[str, Any]:
                 "start": start,
                 "end": end,
                 "text": text[start:end] or "[CLS]",
+                "unknown": False,
                 "contribution": named(tokens[:, place]),
             }
             for place, (start, end) in enumerate(places)

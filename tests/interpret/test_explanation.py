@@ -5,15 +5,19 @@ import pytest
 
 from helpers.frames import CLASSES, explanation
 from stc_core.interpret.explanation import (
+    Segment,
     Sum,
     Token,
     check_sum,
     layer_parts,
     neuron_parts,
+    segments,
     special_line,
     strongest,
     sum_line,
     token_parts,
+    units,
+    unknown_line,
     words,
 )
 
@@ -83,6 +87,46 @@ def test_pieces_of_a_word_are_joined_and_added():
 def test_tokens_that_hold_their_space_start_a_word():
     tokens = [Token(0, 3, "one", 1.0), Token(3, 7, " two", 2.0), Token(7, 9, "x", 3.0)]
     assert [word.text for word in words("one twoxx", tokens)] == ["one", " twoxx"]
+
+
+def test_white_space_with_a_token_of_its_own_joins_the_word_that_follows():
+    tokens = [Token(0, 1, "a", 1.0), Token(1, 2, " ", 2.0), Token(2, 4, " b", 4.0)]
+    assert words("a  b", tokens) == [tokens[0], Token(1, 4, "  b", 6.0)]
+
+
+def test_letters_that_are_not_read_separate_words_and_invisible_ones_do_not():
+    tokens = [Token(0, 1, "a", 1.0), Token(2, 3, "c", 2.0)]
+    assert words("a한c", tokens) == tokens
+    assert words("a\u00adc", tokens) == [Token(0, 3, "a\u00adc", 3.0)]
+
+
+def test_tokens_that_share_characters_are_one_unit():
+    """The bytes of "é" and "b", of which the model reads "éb" in three tokens."""
+    text = "éb c"
+    tokens = [
+        Token(0, 1, "é", 1.0),
+        Token(0, 2, "éb", 2.0, unknown=True),
+        Token(3, 4, "c", 4.0),
+        Token(4, 4, "</s>", 8.0),
+    ]
+    merged = Token(0, 2, "éb", 3.0, unknown=True)
+    assert units(text, tokens) == [merged, *tokens[2:]]
+    assert units(text, tokens, max)[0].value == 2.0
+    assert segments(text, units(text, tokens)) == [
+        Segment("éb", merged),
+        Segment(" ", None),
+        Segment("c", tokens[2]),
+    ]
+    assert unknown_line(tokens) and not unknown_line(tokens[2:])
+
+
+def test_what_no_token_stands_for_is_unread_except_white_space():
+    parts = segments("a b", [Token(0, 0, "[CLS]", 1.0)])
+    assert parts == [Segment("a b", None)] and parts[0].unread
+    assert not Segment(" \n", None).unread
+    assert segments("", []) == []
+    with pytest.raises(AssertionError):
+        segments("ab", [Token(0, 2, "ab", 1.0), Token(1, 2, "b", 1.0)])
 
 
 def test_specials_name_their_share():

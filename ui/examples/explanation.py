@@ -16,6 +16,7 @@ from stc_core.interpret.explanation import (
     strongest,
     sum_line,
     token_parts,
+    unknown_line,
     words,
 )
 from stc_core.runs.run import Run
@@ -89,7 +90,7 @@ def show_one_class(
     unit = f"to {label}"
     st.html(coloured(text, parts, palette="diverging", gamma=gamma, unit=unit))
     st.html(legend("diverging", scale=scale, low="against", high=f"for {label}"))
-    st.caption(special_line(tokens))
+    st.caption(" ".join(filter(None, (unknown_line(tokens), special_line(tokens)))))
 
 
 def show_likeliest_classes(

@@ -16,7 +16,7 @@ from stc_core.interpret.exemplars import (
     rank_in_words,
     shading,
 )
-from stc_core.interpret.explanation import Token, words
+from stc_core.interpret.explanation import Token, units
 from stc_core.interpret.neuron_table import neuron_names, strongest_weight
 from stc_core.interpret.related_neurons import correlated
 from stc_core.poolings import POOLING_RULES
@@ -109,7 +109,9 @@ def _listing(
             TextRow(
                 value=value,
                 label=known.labels[row],
-                html=coloured(known.texts[row], of_text, **shade),
+                html=coloured(
+                    known.texts[row], units(known.texts[row], of_text, max), **shade
+                ),
                 href="Examples?" + urlencode(context().moved(example=row).params()),
                 alike=tuple(known.texts[other] for other in alike),
             )
@@ -143,7 +145,8 @@ def own_text(run: Run, neuron: dict[str, Any]) -> None:
     best = [texts_of(run).texts[row] for row in top]
     known = token_values(run, neuron["site"], neuron["index"], best)
     floor, scale = shading([*known, tokens])
-    st.html(coloured(text, tokens, palette="sequential", scale=scale, floor=floor))
+    shown = units(text, tokens, max)
+    st.html(coloured(text, shown, palette="sequential", scale=scale, floor=floor))
     st.html(legend("sequential", scale=scale, floor=floor, high="activation"))
     head_z = (value - neuron["mean"]) / neuron["sd"]
     st.markdown(
@@ -151,10 +154,10 @@ def own_text(run: Run, neuron: dict[str, Any]) -> None:
         f"{rank_in_words(value, values)} of this run, {head_z:+.1f} standard "
         "deviations from the training mean."
     )
-    parts = [token for token in words(text, tokens) if not token.special]
-    if parts:
-        top = max(tokens, key=lambda token: token.value)
-        caption = f"Most active on “{escape(top.text.strip())}” ({top.value:.3g})."
+    if not all(token.special for token in shown):
+        top = max(shown, key=lambda token: token.value)
+        name = escape(top.text.strip()) or "white space"
+        caption = f"Most active on “{name}” ({top.value:.3g})."
         if top.value <= floor:
             caption += f" No word is shaded: shading begins above {floor:.3g}."
         st.caption(caption)

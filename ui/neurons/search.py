@@ -5,7 +5,7 @@ from collections import Counter
 import pandas as pd
 import streamlit as st
 
-from stc_core.interpret.explanation import Token, words
+from stc_core.interpret.explanation import Token, token_of, words
 from stc_core.interpret.neuron_table import neuron_names, strongest_weight
 from stc_core.runs.run import Run
 from ui.cache.neuron_values import firing_table
@@ -112,7 +112,9 @@ def number_repeats(
 
 
 def words_of(run: Run, text: str) -> list[Token]:
-    """The words of `text` as the model reads them, without special tokens."""
+    """The words of `text` that the model reads, without special tokens and spaces."""
     spans = neuron_reader(run).backbone_.spans(text)
-    tokens = [Token(start, end, text[start:end], 0.0) for start, end, _ in spans]
-    return [word for word in words(text, tokens) if not word.special]
+    tokens = [token_of(text, span) for span in spans]
+    return [
+        word for word in words(text, tokens) if not word.special and word.text.strip()
+    ]

@@ -3,7 +3,8 @@
 The letters of the tokens are followed through the text from start to end, with only
 white space between them. Tokens and text are compared without case, accents and
 compatibility forms, which tokenizers change. A byte belongs to its character. A token
-that is not found in this way, such as one for unknown words, has no position.
+that is not found in this way, such as one of two for unknown words side by side, has no
+position: `coverage` says which characters it gets.
 """
 
 import re
@@ -11,18 +12,17 @@ import unicodedata
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
+from stc_core.backbone.tokenization.coverage import Offsets
+
 BYTE = re.compile(r"<0x([0-9A-Fa-f]{2})>")
 """How SentencePiece writes a byte of a character that it does not know."""
 MARKS = ("##", "▁", "Ġ", "</w>", "@@", "~")
 """Marks that tokenizers add to a piece to show that a word goes on, begins or ends."""
-_MOST = 100
-"""The most bytes that a token has on average: so much of a text that is cut is
-searched."""
 MOST_FREE = 32
 """A token for unknown words is not followed from more positions than this: a run of
 such tokens could stand in too many ways."""
 _PROBE = "É é"
-_Place = tuple[int, int]
+_WORD = re.compile(r"\S+")
 Coding = Callable[[str], bytes]
 
 
@@ -30,7 +30,7 @@ class Units(NamedTuple):
     """A text as bytes, with the characters that each byte stands for."""
 
     data: bytes
-    places: list[_Place]
+    places: list[Offsets]
 
 
 class _Piece(NamedTuple):
@@ -50,23 +50,52 @@ class _Step(NamedTuple):
 
     before: int
     after: int
-    own: _Place | None
+    own: Offsets | None
 
 
 def align(
+    tokenizer: Any, text: str, ids: Sequence[int], added: Sequence[bool] | None
+) -> list[Offsets]:
+    """The characters start:end of each token; start == end for one without a position.
+
+    `ids` are all tokens of the text. `added` says which of them the tokenizer has put
+    around the text, None if it does not report that.
+    """
+    coding = _coding(tokenizer)
+    if coding is None and added is not None:
+        own = [token for token, flag in zip(ids, added, strict=True) if not flag]
+        places = _align_words(tokenizer, text, own)
+        if places is not None:
+            following = iter(places)
+            return [(0, 0) if flag else next(following) for flag in added]
+    return _follow(tokenizer, text, ids, added, coding)
+
+
+def _align_words(tokenizer: Any, text: str, own: list[int]) -> list[Offsets] | None:
+    """The places of the tokens, followed through each word on its own.
+
+    So a word with unknown tokens does not affect other words. None if the tokens of the
+    words are not those of the text.
+    """
+    places: list[Offsets] = []
+    for match in _WORD.finditer(text):
+        word, start = match[0], match.start()
+        ids = tokenizer(word, add_special_tokens=False, verbose=False)["input_ids"]
+        if own[len(places) : len(places) + len(ids)] != ids:
+            return None
+        inside = _follow(tokenizer, word, ids, [False] * len(ids), None)
+        places += [(start + first, start + last) for first, last in inside]
+    return places if len(places) == len(own) else None
+
+
+def _follow(
     tokenizer: Any,
     text: str,
     ids: Sequence[int],
     added: Sequence[bool] | None,
-    *,
-    cut: bool,
-) -> list[_Place]:
-    """The characters start:end of each token; start == end for one without a position.
-
-    `added` says which tokens the tokenizer has put around the text, None if it does not
-    report that. `cut`: the text goes on after the last token.
-    """
-    coding = _coding(tokenizer)
+    coding: Coding | None,
+) -> list[Offsets]:
+    """The places of the tokens, followed from the start of the text to its end."""
     units = _units(text, raw=coding is not None)
     pieces = [
         _piece(
@@ -74,11 +103,9 @@ def align(
         )
         for position, token in enumerate(ids)
     ]
-    data = units.data[: _MOST * len(ids)] if cut else units.data
-    path = _path(data, pieces, cut=cut)
-    spans: list[_Place] = []
+    spans: list[Offsets] = []
     end = 0
-    for own in path:
+    for own in _path(units.data, pieces):
         if own is None or own[0] == own[1]:
             spans.append((end, end))
             continue
@@ -88,7 +115,7 @@ def align(
     return spans
 
 
-def _path(data: bytes, pieces: Sequence[_Piece], *, cut: bool) -> list[_Place | None]:
+def _path(data: bytes, pieces: Sequence[_Piece]) -> list[Offsets | None]:
     """For each piece the bytes that stand for it on every way through all pieces.
 
     None if it has none, or if it could stand elsewhere, too.
@@ -103,14 +130,15 @@ def _path(data: bytes, pieces: Sequence[_Piece], *, cut: bool) -> list[_Place | 
         else:  # the token's letters are not in the text: go on at any later byte
             steps.append(None)
             reached.append(set(range(min(reached[-1]), len(data) + 1)))
-    ends = {at for at in reached[-1] if cut or not data[at:].strip()} or reached[-1]
-    path: list[_Place | None] = []
+    ends = {at for at in reached[-1] if not data[at:].strip()} or reached[-1]
+    path: list[Offsets | None] = []
     for piece_steps, starts in zip(
         reversed(steps), reversed(reached[:-1]), strict=True
     ):
         if piece_steps is None:
             path.append(None)
-            ends = {at for at in starts if at <= max(ends)}
+            last = max(ends)
+            ends = {at for at in starts if at <= last}
             continue
         used = [step for step in piece_steps if step.after in ends]
         own_bytes = {step.own for step in used}
@@ -187,7 +215,7 @@ def _bytes_of(forms: Sequence[str], *, raw: bool) -> tuple[bytes, ...]:
 def _units(text: str, *, raw: bool) -> Units:
     """The text's bytes: as they are if `raw`, else those of its plain letters."""
     data = bytearray()
-    characters: list[_Place] = []
+    characters: list[Offsets] = []
     for position, char in enumerate(text):
         coded = char.encode() if raw else _plain(char).encode()
         data += coded

@@ -9,6 +9,10 @@ import numpy as np
 from transformers import PreTrainedTokenizerBase
 
 from stc_core.backbone.tokenization.alignment import align
+from stc_core.backbone.tokenization.coverage import Offsets, cover
+
+_PART = 4
+"""The characters for each token in the part of a long text that is read at first."""
 
 
 class Tokens(NamedTuple):
@@ -19,11 +23,16 @@ class Tokens(NamedTuple):
 
 
 class Span(NamedTuple):
-    """Characters `start:end` of the text for a token; empty for a special token."""
+    """Characters `start:end` of the text for a token; none if `start == end`.
+
+    Only tokens that were added around the text have none. `unknown`: the tokenizer does
+    not know these characters, and the model reads the token in their place.
+    """
 
     start: int
     end: int
     token: str
+    unknown: bool = False
 
 
 def tokenize(
@@ -56,31 +65,111 @@ def spans(
 ) -> list[Span]:
     """One span for each id that `tokenize` gives for `text`, in the same order.
 
-    Special tokens and the stand-in of an empty text have `start == end`.
+    `coverage` says which characters a token has. Special tokens and the stand-in of an
+    empty text have `start == end`.
     """
     batch = _encode(tokenizer, [text], max_length, return_special_tokens_mask=True)
     ids = batch["input_ids"][0]
     if not ids:
         token = tokenizer.convert_ids_to_tokens(_stand_in(tokenizer))
         return [Span(0, 0, str(token))]
-    names = [str(token) for token in tokenizer.convert_ids_to_tokens(ids)]
-    special = [bool(flag) for flag in batch["special_tokens_mask"][0]]
     if batch.encodings is None:
-        cut = len(ids) == max_length and _length(tokenizer, text) > max_length
-        # Some masks omit an end token in the text itself: then they are not used.
-        mask = special if len(special) == len(ids) else None
-        positions = align(tokenizer, text, ids, mask, cut=cut)
-        return [
-            Span(*position, name)
-            for position, name in zip(positions, names, strict=True)
+        places = _slow_places(tokenizer, text, ids, max_length)
+    else:
+        left = tokenizer.truncation_side == "left"
+        places = _fast_places(text, batch.encodings[0], left=left)
+    names = [str(token) for token in tokenizer.convert_ids_to_tokens(ids)]
+    return [
+        # The token for unknown words is known if it is written in the text.
+        Span(*place, name, token == tokenizer.unk_token_id and name != shown)
+        for place, name, token in zip(places, names, ids, strict=True)
+        for shown in [text[slice(*place)]]
+    ]
+
+
+def _fast_places(text: str, encoding: Any, *, left: bool) -> list[Offsets]:
+    """The place of each token; `left`: a text that is too long is cut on the left."""
+    added = [bool(flag) for flag in encoding.special_tokens_mask]
+    own = [
+        place
+        for place, is_added in zip(encoding.offsets, added, strict=True)
+        if not is_added and place[0] < place[1]
+    ]
+    start, end = 0, len(text)
+    if encoding.overflowing:
+        start = min(own)[0] if left and own else 0
+        end = max(own)[1] if own and not left else end
+    return cover(text, encoding.offsets, added, read=(start, end))
+
+
+def _slow_places(
+    tokenizer: PreTrainedTokenizerBase, text: str, ids: list[int], max_length: int
+) -> list[Offsets]:
+    """The place of each token if the tokenizer does not report places.
+
+    The tokens of a part of the text, which is not cut, are followed through it. `ids`
+    are the first or the last of them.
+    """
+    left = tokenizer.truncation_side == "left"
+    always = _encode(tokenizer, [""], max_length)["input_ids"][0]
+    part, whole, added = _enough(tokenizer, text, ids, n_added=len(always))
+    places = align(tokenizer, part, whole, added)
+    if added is None:
+        added = [
+            start == end and token in always
+            for (start, end), token in zip(places, whole, strict=True)
         ]
-    text_spans: list[Span] = []
-    offsets = batch.encodings[0].offsets
-    for (start, end), name, is_special in zip(offsets, names, special, strict=True):
-        if is_special:
-            start = end = text_spans[-1].end if text_spans else 0
-        text_spans.append(Span(start, end, name))
-    return text_spans
+    places = cover(part, places, added, read=(0, len(part)))
+    if len(whole) <= len(ids):
+        return places
+    if left:
+        skipped = len(text) - len(part)
+        n_own = len(ids) - added.index(False)
+        kept = [(start + skipped, end + skipped) for start, end in places[-n_own:]]
+        return [(kept[0][0], kept[0][0])] * (len(ids) - n_own) + kept
+    n_own = len(ids) - added[::-1].index(False)
+    kept = places[:n_own]
+    return kept + [(kept[-1][1], kept[-1][1])] * (len(ids) - n_own)
+
+
+def _enough(
+    tokenizer: PreTrainedTokenizerBase, text: str, ids: list[int], *, n_added: int
+) -> tuple[str, list[int], list[bool] | None]:
+    """A part of the text with at least the tokens `ids`, and what `_uncut` says of it.
+
+    `ids` are its first tokens, or its last if a text is cut on the left, except for
+    those that the tokenizer adds.
+    """
+    left = tokenizer.truncation_side == "left"
+    size = _PART * len(ids)
+    while True:
+        part = text[-size:] if left else text[:size]
+        whole, added = _uncut(tokenizer, part)
+        n = _n_equal(ids[::-1], whole[::-1]) if left else _n_equal(ids, whole)
+        if len(part) == len(text) or (
+            n >= len(ids) - n_added and len(whole) > len(ids)
+        ):
+            return part, whole, added
+        size *= 4
+
+
+def _uncut(
+    tokenizer: PreTrainedTokenizerBase, text: str
+) -> tuple[list[int], list[bool] | None]:
+    """All ids of a text, and which of them the tokenizer has added, if it says so."""
+    with _quiet(tokenizer, [text]):
+        batch = tokenizer(text, return_special_tokens_mask=True, verbose=False)
+    ids, mask = batch["input_ids"], batch["special_tokens_mask"]
+    # Some masks omit an end token in the text itself: then they are not used.
+    return ids, [bool(flag) for flag in mask] if len(mask) == len(ids) else None
+
+
+def _n_equal(first: Sequence[int], second: Sequence[int]) -> int:
+    """The number of ids with which both begin."""
+    n = 0
+    while n < min(len(first), len(second)) and first[n] == second[n]:
+        n += 1
+    return n
 
 
 def _encode(

@@ -5,7 +5,7 @@ import pytest
 from transformers import PreTrainedTokenizer
 
 from helpers.models.tiny import VOCAB, tiny_tokenizer
-from stc_core.backbone.tokenization.tokens import spans, tokenize
+from stc_core.backbone.tokenization.tokens import Span, spans, tokenize
 
 
 class SlowTokenizer(PreTrainedTokenizer):
@@ -65,7 +65,7 @@ def test_an_empty_text_has_a_stand_in(padding):
     tokenizer = tiny_tokenizer(padding, specials=False)
     ids, _ = tokenize(tokenizer, ["", "good"], max_length=9)
     assert [row.tolist() for row in ids] == [[3], [5]]
-    assert spans(tokenizer, "", max_length=9) == [(0, 0, "</s>")]
+    assert spans(tokenizer, "", max_length=9) == [Span(0, 0, "</s>")]
     assert tokenize(tokenizer, [], max_length=9) == ([], 0)
 
 
@@ -73,9 +73,9 @@ def test_spans_lead_back_to_the_text():
     text = "good  film , ünheard"
     found = spans(tiny_tokenizer(), text, max_length=9)
     assert len(found) == len(tokenize(tiny_tokenizer(), [text], max_length=9).ids[0])
-    assert found[0] == (0, 0, "<s>")
-    assert found[-1] == (len(text), len(text), "</s>")
-    words = [text[start:end] for start, end, _ in found[1:-1]]
+    assert found[0] == Span(0, 0, "<s>")
+    assert found[-1] == Span(len(text), len(text), "</s>")
+    words = [text[span.start : span.end] for span in found[1:-1]]
     assert words == ["good", "film", ",", "ünheard"]
 
 
@@ -86,7 +86,7 @@ def test_slow_tokenizers_are_aligned_by_search():
     ids, n_cut = tokenize(tokenizer, [text, "good " * 9], max_length=8)
     assert n_cut == 1
     assert [len(row) for row in ids] == [len(found), 8]
-    pieces = [(text[start:end], token) for start, end, token in found]
+    pieces = [(text[span.start : span.end], span.token) for span in found]
     assert pieces == [
         ("", "<s>"),
         ("Goo", "goo"),
