@@ -73,15 +73,14 @@ def _facts(card: Card) -> dict[str, str]:
     """The facts of a run, each in words."""
     summary, result, facts = card.summary, card.result, result_facts(card.result)
     accuracy, low, high = result.accuracy
-    label = facts["accuracy"].label
     scores = [facts[name] for name in ("macro_f1", "ece", "n_test")]
     return {
         "Language model": summary.backbone,
         "Method": summary.method,
         "Seed": str(summary.seed),
         **{facts[name].label: facts[name].line for name in ("layers", "neurons")},
-        label: percent(accuracy),
-        f"{label}, 95 %": interval((low, high)),
+        facts["accuracy"].label: percent(accuracy),
+        "95 % interval": interval((low, high)),
         **{fact.label: fact.value for fact in scores},
         "Compute per token": f"{result.flops_per_token / 1e6:,.1f} MFLOP",
         "Parameters kept": f"{result.parameters / 1e6:,.1f} M",

@@ -34,7 +34,7 @@ def test_facts_stand_side_by_side():
         "Layers read": "3 of 6",
         "Neurons kept": "64 of 1,024",
         "Test accuracy": "80.0 %",
-        "Test accuracy, 95 %": "70.0 to 90.0 %",
+        "95 % interval": "70.0 to 90.0 %",
         "Macro-F1": "75.0 %",
         "ECE": "4.0 %",
         "Test texts": "100",
