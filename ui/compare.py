@@ -132,9 +132,9 @@ def show_facts(mine: Card, other: Card) -> None:
         hide_index=True,
         height="content",
         column_config={
-            "fact": st.column_config.TextColumn("", width=115),
-            "a": st.column_config.TextColumn(f"This run: {mine.name}", width=130),
-            "b": st.column_config.TextColumn(f"The other: {other.name}", width=130),
+            "fact": st.column_config.TextColumn("", width=128),
+            "a": st.column_config.TextColumn(f"This run: {mine.name}", width=124),
+            "b": st.column_config.TextColumn(f"The other: {other.name}", width=124),
         },
         alt="Facts of the two runs",
     )
