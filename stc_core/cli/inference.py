@@ -49,25 +49,30 @@ def predict(
     are run. A run that learned replies adds written_reply, unless levels are left out.
     """
     with without_collection():
-        from stc_core.classifiers import predict_table
-        from stc_core.cli import console
-
         opened = open_run(run)
-        trained = opened.report.columns.text
         classifier = opened.classifier()
     if coarse_only or levels is not None:
         from stc_core.classifiers.hierarchical import limit_levels
 
         classifier = limit_levels(classifier, 1 if coarse_only else levels)
+    columns = {"trained": opened.report.columns.text, "text": text, **reading}
+    _label_file(classifier, data, out, columns)
+
+
+def _label_file(
+    classifier: Any, data: str, out: str, columns: dict[str, str | None]
+) -> None:
+    """Label the table `data` into `out` with a progress bar, and say what was done."""
+    from stc_core.classifiers import predict_table
+    from stc_core.cli import console
+
     output = stop_with_reader() if out == "-" else nullcontext()
     with console.CountBar("rows labelled") as bar, output:
         labelled = predict_table.predict_file(
             classifier,
             data,
             out,
-            trained=trained,
-            text=text,
-            **reading,
+            **columns,
             progress=bar.show,
             tell=bar.say,
         )

@@ -3,7 +3,7 @@
 import socket
 from contextlib import suppress
 from ipaddress import ip_address
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -48,25 +48,30 @@ def serve(
     terminate_as_interrupt()
     check_token(token)
     with listener(host, port) as bound:
-        import uvicorn
-
         from stc_core.serve.app import service
 
         address, _, *_ = bound.getsockname()
         is_local = ip_address(address).is_loopback
         hosts = None if token or not is_local else (*LOCAL, host.lower())
         app = service(map(open_run, runs), **model, token=token, hosts=hosts)
-        config = uvicorn.Config(
-            app,
-            log_level="warning",
-            lifespan="off",
-            limit_concurrency=MOST_CONNECTIONS,
-            timeout_graceful_shutdown=GRACE_S,
-        )
         bound.listen()  # requests that come from now on wait and are answered
         _announce(bound, is_open=not (token or is_local))
-        with suppress(KeyboardInterrupt):  # uvicorn raises it again at its end
-            uvicorn.Server(config).run(sockets=[bound])
+        _answer_requests(app, bound)
+
+
+def _answer_requests(app: Any, bound: socket.socket) -> None:
+    """Answer the requests to the socket until the service is stopped."""
+    import uvicorn
+
+    config = uvicorn.Config(
+        app,
+        log_level="warning",
+        lifespan="off",
+        limit_concurrency=MOST_CONNECTIONS,
+        timeout_graceful_shutdown=GRACE_S,
+    )
+    with suppress(KeyboardInterrupt):  # uvicorn raises it again at its end
+        uvicorn.Server(config).run(sockets=[bound])
 
 
 def _announce(bound: socket.socket, *, is_open: bool) -> None:

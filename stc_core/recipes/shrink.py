@@ -18,7 +18,8 @@ from stc_core.analysis.shrink_options import (
     options_of,
 )
 from stc_core.backbone.backbone import Backbone
-from stc_core.config import RunConfig
+from stc_core.classifiers.estimator import SparsifyThenClassify
+from stc_core.config import RunConfig, ShrinkConfig
 from stc_core.data.corpus import Corpus
 from stc_core.errors import StcError
 from stc_core.files import read_json
@@ -86,10 +87,31 @@ def shrink(config: RunConfig, writer: RunWriter) -> None:
     else:
         place = asked.layer, asked.neurons
         fitted = _option(parent, sample, saliences, place, eta=settings.eta)
-        frame = parent.frontier
-        here = (frame["layer"] == place[0]) & (frame["neurons"] == place[1])
-        writer.write_frame(RunFile.FRONTIER, frame.assign(chosen=here))
-    metrics = finish_sparse(writer, classifier, inputs, fitted, seed=settings.seed)
+        writer.write_frame(RunFile.FRONTIER, _frontier_at(parent, place))
+    _finish(writer, asked, parent, classifier, inputs, fitted, seed=settings.seed)
+
+
+def _frontier_at(parent: Run, place: tuple[int, int]) -> pd.DataFrame:
+    """The frontier of the parent, whose point at `place` is the chosen one."""
+    frame = parent.frontier
+    here = (frame["layer"] == place[0]) & (frame["neurons"] == place[1])
+    return frame.assign(chosen=here)
+
+
+def _finish(
+    writer: RunWriter,
+    asked: ShrinkConfig,
+    parent: Run,
+    classifier: SparsifyThenClassify,
+    inputs: FitInputs,
+    fitted: Fitted,
+    *,
+    seed: int,
+) -> None:
+    """Write the classifier, its metrics beside the baselines of the parent, its
+    name."""
+    before = parent.metrics
+    metrics = finish_sparse(writer, classifier, inputs, fitted, seed=seed)
     same = {name: before[name] for name in ("baselines", "missing")}
     writer.phase("report")
     metrics |= {**same, "parent": _about(parent, before)}

@@ -39,12 +39,9 @@ def shrink_config(
     number of neurons. Raises StcError for a run that cannot be made smaller.
     """
     check_limits(parent)
-    asked = {
-        "max_layer": _lowered(max_layer, parent.config.train.max_layer),
-        "max_neurons": max_neurons,
-        "tolerance": tolerance,
-    }
-    limits: dict[str, Any] = {k: v for k, v in asked.items() if v is not None}
+    layer = _lowered(max_layer, parent.config.train.max_layer)
+    asked = ("max_layer", layer), ("max_neurons", max_neurons), ("tolerance", tolerance)
+    limits: dict[str, Any] = {key: value for key, value in asked if value is not None}
     if not limits and option is None:
         limits = {"tolerance": TOLERANCE}
     train = _limited(parent.config.train, limits)
@@ -53,19 +50,16 @@ def shrink_config(
     if option is not None:
         find_option(options_of(parent), option)
     layer, neurons = option or (None, None)
-    suffix = "smaller" if option is None else option_in_words(*option)
-    return parent.config.changed(
-        name=name or f"{parent.name} · {suffix}",
-        created="",
-        train=train,
-        shrink=ShrinkConfig(
-            parent=str(parent.folder.absolute()),
-            named_from="" if name or option else parent.name,
-            layer=layer,
-            neurons=neurons,
-            extract=extract,
-        ),
+    shrunk = ShrinkConfig(
+        parent=str(parent.folder.absolute()),
+        named_from="" if name or option else parent.name,
+        layer=layer,
+        neurons=neurons,
+        extract=extract,
     )
+    suffix = "smaller" if option is None else option_in_words(*option)
+    name = name or f"{parent.name} · {suffix}"
+    return parent.config.changed(name=name, created="", train=train, shrink=shrunk)
 
 
 def _cheapest_option(

@@ -48,28 +48,15 @@ def train_sparse(config: RunConfig, writer: RunWriter) -> None:
         return
     classifier = estimator(settings)
     inputs = _fit_inputs(config, writer, classifier)
-    sample, wanted = inputs.sample, inputs.wanted
-    read = sample.store.read
-    writer.phase("probe", total=len(wanted), message=f"{len(wanted)} pooled sites")
-    probes = classifier.fit_probes(
-        read,
-        sample.task,
-        wanted,
-        device=str(inputs.backbone.device),
-        progress=writer.progress,
-    )
-    writer.write_frame(RunFile.PROBES, tables.probe_table(probes, sample.task))
-    writer.write_frame(RunFile.CLASSES, class_table(read, sample.task, probes))
-    write_saliences(writer.folder / SALIENCE, probes)
-
-    if nu := variability_from_features(read, sample.task, inputs.backbone, wanted):
-        writer.write_json(
-            RunFile.VARIABILITY, {**nu.record(), "tokens": "all", "rows": "train"}
-        )
-
+    probes = _fit_probes(writer, classifier, inputs)
+    sample = inputs.sample
     writer.phase("select")
     fitted = classifier.select(
-        read, sample.task, probes, reported=sample.test, progress=writer.progress
+        sample.store.read,
+        sample.task,
+        probes,
+        reported=sample.test,
+        progress=writer.progress,
     )
     if (kept := len(fitted.head.features)) < (settings.budget or 0):
         asked = f"{settings.budget:,} neurons were asked for"
@@ -86,6 +73,29 @@ def train_sparse(config: RunConfig, writer: RunWriter) -> None:
         seed=settings.seed,
     )
     _add_control(writer, classifier, inputs, seed=settings.seed)
+
+
+def _fit_probes(
+    writer: RunWriter, classifier: SparsifyThenClassify, inputs: FitInputs
+) -> list[ProbeResult]:
+    """Fit a probe on every pooled site; write their scores and the layers' nu."""
+    wanted, read, task = inputs.wanted, inputs.sample.store.read, inputs.sample.task
+    writer.phase("probe", total=len(wanted), message=f"{len(wanted)} pooled sites")
+    probes = classifier.fit_probes(
+        read,
+        task,
+        wanted,
+        device=str(inputs.backbone.device),
+        progress=writer.progress,
+    )
+    writer.write_frame(RunFile.PROBES, tables.probe_table(probes, task))
+    writer.write_frame(RunFile.CLASSES, class_table(read, task, probes))
+    write_saliences(writer.folder / SALIENCE, probes)
+    if nu := variability_from_features(read, task, inputs.backbone, wanted):
+        writer.write_json(
+            RunFile.VARIABILITY, {**nu.record(), "tokens": "all", "rows": "train"}
+        )
+    return probes
 
 
 def _fit_inputs(

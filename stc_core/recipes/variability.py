@@ -112,9 +112,8 @@ def tune_blocks(
         tunable.blocks,
         class_weight=class_weights_of(task),
     )
-    history = TuningSession(corpus, task, settings, writer).train(
-        readout, tunable.backbone
-    )
+    session = TuningSession(corpus, task, settings, writer)
+    history = session.train(readout, tunable.backbone)
     kept = keep_tuned(
         writer.folder,
         what,

@@ -107,29 +107,23 @@ def tune_hierarchy(config: RunConfig, writer: RunWriter) -> None:
     del base
     for name in SPARSE:
         (writer.folder / name).unlink(missing_ok=True)
-    places = ", ".join(
-        f"{column} at layer {layer}"
-        for column, layer in zip((*levels.columns, *parts), plan.layers, strict=True)
-    )
-    writer.phase("tune", message=places)
+    places = zip((*levels.columns, *parts), plan.layers, strict=True)
+    said = ", ".join(f"{column} at layer {layer}" for column, layer in places)
+    writer.phase("tune", message=said)
     head = first_words(settings)
     if head is None:
         metrics = class_head_metrics(training, plan, probes, before)
     else:
         metrics = word_head_metrics(training, plan, head, before)
     baselines: dict[str, Any] = {**before["baselines"]}
-    metrics["baselines"] = baselines
-    writer.write_metrics(metrics)
-    true = levels.codes[corpus.rows("test")]
-    for name, (nodes, said, seconds) in level_baselines(
-        training, plan, probes, head
-    ).items():
-        scores = path_scores(levels, true, nodes, seed=settings.seed, detail=said)
+    writer.write_metrics({**metrics, "baselines": baselines})
+    true, seed = levels.codes[corpus.rows("test")], settings.seed
+    found = level_baselines(training, plan, probes, head)
+    for name, (nodes, detail, seconds) in found.items():
+        scores = path_scores(levels, true, nodes, seed=seed, detail=detail)
         baselines[name] = {**scores, "seconds": seconds}
     order = ("flat", "separate", "inner_probe", *before["baselines"])
-    metrics["baselines"] = {
-        name: baselines[name] for name in order if name in baselines
-    }
+    metrics["baselines"] = {key: baselines[key] for key in order if key in baselines}
     # The models of "separate" are that of "flat" and more.
     most = "separate" if "separate" in baselines else "flat"
     metrics["seconds"]["total"] += baselines[most]["seconds"]

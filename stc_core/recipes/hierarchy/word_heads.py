@@ -74,13 +74,8 @@ def train_word_heads(
     tunable, what = training.prepared(plan, layer=plan.layers[-1], max_length=room)
     backbone = tunable.backbone
     module = word_module_of(training, tunable, levels.tree, plan.layers, head)
-    history = training.train(
-        module,
-        backbone,
-        levels.codes[:, -1],
-        name="hierarchy",
-        tails=replies.tokens if replies else None,
-    )
+    leaves, tails = levels.codes[:, -1], replies.tokens if replies else None
+    history = training.train(module, backbone, leaves, name="hierarchy", tails=tails)
     kept = keep_tuned(
         training.writer.folder,
         what,
@@ -91,13 +86,12 @@ def train_word_heads(
     n_trainable = module.n_trainable()
     heads = [copy.deepcopy(one).requires_grad_(False) for one in module.heads]
     del tunable, module, backbone
-    found = kept.open()
-    norm, given = settings.hierarchy.norm, (levels.tree, plan.layers, heads)
+    tuned = kept.open()
+    given = (tuned, levels.tree, plan.layers, heads, levels.columns)
+    norm = settings.hierarchy.norm
     if replies is None:
-        classifier = SpelledClassifier(found, *given, levels.columns, norm=norm)
+        classifier = SpelledClassifier(*given, norm=norm)
     else:
         more = {"parts": replies.parts, "length": replies.length}
-        classifier = ReplyingClassifier(
-            found, *given, levels.columns, norm=norm, **more
-        )
-    return TrainedHierarchy(found, (), history, n_trainable), classifier
+        classifier = ReplyingClassifier(*given, norm=norm, **more)
+    return TrainedHierarchy(tuned, (), history, n_trainable), classifier

@@ -142,52 +142,48 @@ def forecast(
 ) -> Forecast:
     """What a training on `wanted` takes; a pure and cheap function.
 
-    Assumes that forwards up to the deepest wanted layer cost their share of the
-    operations of the whole backbone, and that the first sample of a large corpus is
-    enough: a training whose sample must be doubled takes longer.
+    Assumes that forwards up to a layer cost their share of all operations, and that the
+    first sample of a large corpus is enough; a second one takes longer.
     """
     layers = {wish.site.layer for wish in wanted}
     whole = shape._replace(depths=len(layers))
-    shape, tokens = sampled(whole), surveyed.tokens
-    large = shape.n < whole.n
-    first = shape.n if large else len(tokens.ids)
+    shape, tokens, pace = sampled(whole), surveyed.tokens, surveyed.pace
+    large, n_tokens = shape.n < whole.n, sum(map(len, tokens.ids))
     speed = _at_depth(surveyed.speed, backbone, max(layers))
-    extraction, rest = (
-        plan_extraction(
-            backbone,
-            Tokens(ids, tokens.n_cut),
-            wanted,
-            store_dtype=store_dtype,
-            speed=speed,
-        )
-        if ids
-        else None
-        for ids in (tokens.ids[:first], tokens.ids[first:])
-    )
-    assert extraction is not None
-    weights = backbone.parameters() * backbone.dtype.itemsize
-    weights += copied_bytes(backbone.model)
-    on_host = weights if backbone.device.type == "cpu" else 0
-    # What extraction took stays with the process, and a later phase comes on top.
-    later = [probe_bytes(shape, cores()), select_bytes(shape), baseline_bytes(shape)]
-    if large:
-        later.append(sampling_bytes(shape))
-    memory = PROGRAM_BYTES + on_host + extraction.memory_bytes + max(later)
+
+    def extraction_of(ids: list[np.ndarray]) -> ExtractionPlan:
+        some, dtype = Tokens(ids, tokens.n_cut), store_dtype
+        return plan_extraction(backbone, some, wanted, store_dtype=dtype, speed=speed)
+
+    extraction = extraction_of(tokens.ids[: shape.n] if large else tokens.ids)
+    memory = PROGRAM_BYTES + _weights_on_host(backbone) + 2 * whole.characters
+    memory += extraction.memory_bytes + _memory_of_phases(shape, large=large)
     seconds = {"start": START_SECONDS, "extract": extraction.seconds}
-    seconds |= _later_seconds(shape, surveyed.pace, extraction)
+    seconds |= _later_seconds(shape, pace, extraction)
     seconds["head"] += HEAD_SECONDS_PER_TEXT * whole.n
-    if rest is not None:
-        seconds["extract"] += sampling_seconds(shape, surveyed.pace)
-        refit = surveyed.pace.gram(whole.n_learned, _kept(shape))
-        seconds["head"] += rest.seconds + refit
-    return Forecast(
-        extraction,
-        seconds,
-        memory + 2 * whole.characters,
-        extraction.disk_bytes + 4 * whole.n * _kept(shape),
-        sum(map(len, tokens.ids)),
-        tokens.n_cut,
-    )
+    if large:
+        rest = extraction_of(tokens.ids[shape.n :])
+        seconds["extract"] += sampling_seconds(shape, pace)
+        seconds["head"] += rest.seconds + pace.gram(whole.n_learned, _kept(shape))
+    disk = extraction.disk_bytes + 4 * whole.n * _kept(shape)
+    return Forecast(extraction, seconds, memory, disk, n_tokens, tokens.n_cut)
+
+
+def _weights_on_host(backbone: Backbone) -> int:
+    """Bytes of the weights in the memory of the machine, not of a GPU."""
+    if backbone.device.type != "cpu":
+        return 0
+    weights = backbone.parameters() * backbone.dtype.itemsize
+    return weights + copied_bytes(backbone.model)
+
+
+def _memory_of_phases(shape: Shape, *, large: bool) -> int:
+    """Bytes of the phase after extraction that takes most.
+
+    They come on top of what extraction took, which stays with the process.
+    """
+    later = [probe_bytes(shape, cores()), select_bytes(shape), baseline_bytes(shape)]
+    return max(later + [sampling_bytes(shape)] * large)
 
 
 def _at_depth(speed: Speed, backbone: Backbone, layer: int) -> Speed:

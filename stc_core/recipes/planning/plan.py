@@ -6,7 +6,13 @@ from typing import Any
 from stc_core.backbone.backbone import Backbone
 from stc_core.config import RunConfig
 from stc_core.data.corpus import Corpus
-from stc_core.recipes.planning.forecast import Shape, Survey, forecast, survey
+from stc_core.recipes.planning.forecast import (
+    Forecast,
+    Shape,
+    Survey,
+    forecast,
+    survey,
+)
 from stc_core.recipes.registry import recipe_code
 from stc_core.recipes.results import estimator
 
@@ -42,17 +48,22 @@ def plan(
             backbone, surveyed, tune, n=shape.n, learned=learned
         )
         seconds |= {} if taken is None else {"tune": taken}
-    return {
+    return _facts(expected, seconds) | {
         "n_texts": shape.n,
+        "sites": len(wanted),
+        "layers": backbone.n_layers,
+        "backbone": repr(backbone),
+    }
+
+
+def _facts(expected: Forecast, seconds: dict[str, float]) -> dict[str, Any]:
+    return {
         "n_tokens": expected.n_tokens,
         "n_cut": expected.n_cut,
         "seconds": sum(seconds.values()),
         **{f"seconds_{phase}": s for phase, s in seconds.items()},
         "memory_bytes": expected.memory_bytes,
         "disk_bytes": expected.disk_bytes,
-        "sites": len(wanted),
-        "layers": backbone.n_layers,
-        "backbone": repr(backbone),
     }
 
 
