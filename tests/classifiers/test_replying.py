@@ -34,7 +34,7 @@ LABELS = np.array([("good",), ("bad",)])
 FAMILIES = ("gpt2", "llama", "opt", "mistral", "gpt_neo", "bloom")
 
 
-def author(
+def replying(
     family: str, parts=("reply",), *, length: int = 6, **wish: Any
 ) -> ReplyingClassifier:
     backbone = tiny_backbone(family)
@@ -75,7 +75,7 @@ def by_hand(one: ReplyingClassifier, text: str) -> dict[str, list[int]]:
 @pytest.mark.parametrize("parts", [("reply",), ("thought", "reply")])
 @pytest.mark.parametrize("family", FAMILIES)
 def test_it_writes_what_whole_forwards_say(family: str, parts: tuple[str, ...]):
-    one = author(family, parts)
+    one = replying(family, parts)
     texts = list(TEXTS[:12])
     written = one.write(texts)
     assert (written.way.nodes == one.answer(texts).nodes).all()
@@ -87,7 +87,7 @@ def test_it_writes_what_whole_forwards_say(family: str, parts: tuple[str, ...]):
 
 
 def test_no_block_reads_a_token_twice():
-    one = author("llama", ("thought", "reply"))
+    one = replying("llama", ("thought", "reply"))
     one.write(TEXTS[:5])
     low, middle, top = one.speller_.block_tokens
     assert 0 < top <= middle <= low
@@ -96,7 +96,7 @@ def test_no_block_reads_a_token_twice():
 
 
 def test_streamed_pieces_are_the_text():
-    one = author("gpt2", ("thought", "reply"))
+    one = replying("gpt2", ("thought", "reply"))
     for text in TEXTS[:6]:
         written = one.write([text])
         way, coming = one.tell(text)
@@ -109,7 +109,7 @@ def test_streamed_pieces_are_the_text():
 
 
 def test_a_seed_draws_the_same_words_and_greedy_needs_none():
-    one, text = author("gpt2"), [TEXTS[9]]
+    one, text = replying("gpt2"), [TEXTS[9]]
     drawn = [
         one.write(text, Decoding(temperature=1.5, seed=seed))
         .tokens["reply"][0]
@@ -149,7 +149,7 @@ def test_draws_follow_the_probabilities():
 def test_wishes_that_cannot_be_are_refused(wrong: dict[str, float]):
     (name,) = wrong
     with pytest.raises(StcError, match=name):
-        author("gpt2").write(TEXTS[:1], Decoding(**wrong))  # pyright: ignore
+        replying("gpt2").write(TEXTS[:1], Decoding(**wrong))  # pyright: ignore
 
 
 class Letters:
@@ -168,7 +168,7 @@ def test_a_character_of_several_tokens_waits():
 
 @torch.inference_mode()
 def test_surprise_is_that_of_a_whole_forward():
-    one = author("llama", norm=True)
+    one = replying("llama", norm=True)
     tail = np.array([VOCAB["late"], VOCAB["order"], 3])
     names, tree = one.speller_.names, one.tree_
     ids = one.backbone_.tokenize(TEXTS[3:9]).ids
@@ -214,14 +214,14 @@ def test_replies_are_learned_by_heart(tmp_path: Path, n_parts: int):
     base = Backbone.load(str(saved_lm(tmp_path, "llama")), device="cpu")
     plan = TunePlan(3, (1, 2, 3))
     tune = TuneConfig(where="all")
-    graft = cut_and_adapt(base, plan, changes_for(base, plan, tune), seed=0)
+    tunable = cut_and_adapt(base, plan, changes_for(base, plan, tune), seed=0)
     tree, head = tree_of(LABELS), copied_word_head(str(tmp_path))
     assert head is not None
-    names, layers = spelled_names(tree, graft.backbone), (1, 2, 3)[-1 - n_parts :]
+    names, layers = spelled_names(tree, tunable.backbone), (1, 2, 3)[-1 - n_parts :]
     heads = [copy.deepcopy(head) for _ in layers]
     parts = ("thought", "reply")[-n_parts:]
     model = WordHeadModule(
-        graft,
+        tunable,
         tree,
         names,
         layers=layers,
@@ -254,7 +254,7 @@ def test_replies_are_learned_by_heart(tmp_path: Path, n_parts: int):
     model.eval()
     heads = [one.requires_grad_(False) for one in model.heads]
     made = ReplyingClassifier(
-        graft.backbone,
+        tunable.backbone,
         tree,
         layers,
         heads,

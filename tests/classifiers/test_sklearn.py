@@ -1,14 +1,8 @@
 """scikit-learn's tools on our classifiers: scores, pickles, and what they are given."""
 
-import copy
-import json
-import pickle
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
-import cloudpickle
-import joblib
 import numpy as np
 import pandas as pd
 import pyarrow as pa
@@ -26,49 +20,18 @@ from sklearn.multiclass import OneVsRestClassifier
 from sklearn.pipeline import Pipeline
 from sklearn.utils.estimator_checks import estimator_checks_generator
 from sklearn.utils.validation import check_is_fitted
-from torch import nn
 
+from helpers.models.classifiers import ALL, OPENED, THREE, TWO, hierarchical, make
 from helpers.models.tiny import (
     TEXTS,
-    WORDS,
-    fresh_backbone,
     one_thread,
-    saved_tiny,
     tiny_backbone,
 )
-from stc_core.activations.features import dense_features
-from stc_core.classifiers.attention import AttentionClassifier, TokenReadout
-from stc_core.classifiers.attention_pooling import PARTS, Attention
-from stc_core.classifiers.base import BaseClassifier, check_texts, open_base
+from stc_core.classifiers.base import check_texts, open_base
 from stc_core.classifiers.estimator import SparsifyThenClassify
-from stc_core.classifiers.hierarchical import HierarchicalClassifier
-from stc_core.classifiers.label_tree import tree_of
-from stc_core.classifiers.replying import ReplyingClassifier
-from stc_core.classifiers.spelled import SpelledClassifier
 from stc_core.errors import StcError
-from stc_core.heads.head import SparseHead
-from stc_core.types import Feature, Site
 
 assert one_thread
-TOLD = {"access": "login", "money": "refund", "other": "price"}
-OTHERS = [word for word in WORDS if word not in TOLD.values()]
-
-
-def corpus(n: int, n_class: int) -> tuple[list[str], np.ndarray]:
-    """Short texts, each with the word that tells its label."""
-    rng = np.random.default_rng(n_class)
-    labels = np.array([*TOLD])[np.arange(n) % n_class]
-    rows = [[*rng.choice(OTHERS, 3), TOLD[label]] for label in labels]
-    return [" ".join(rng.permutation(row)) for row in rows], labels
-
-
-TWO, THREE = corpus(40, 2), corpus(48, 3)
-
-
-def make(**settings: Any) -> SparsifyThenClassify:
-    cheap: dict[str, Any] = {"max_layer": 1, "kinds": ("resid",), "poolings": ("mean",)}
-    # Set afterwards, no type of a parameter is checked, as for a user.
-    return SparsifyThenClassify(tiny_backbone("bert"), **cheap).set_params(**settings)
 
 
 @pytest.fixture(scope="module")
@@ -79,89 +42,6 @@ def two() -> SparsifyThenClassify:
 @pytest.fixture(scope="module")
 def three() -> SparsifyThenClassify:
     return make().fit(*THREE)
-
-
-def labeller(n_class: int) -> BaseClassifier:
-    """A random head on three neurons."""
-    rng = np.random.default_rng(n_class)
-    found, one = BaseClassifier(), np.ones(3, np.float32)
-    features = tuple(Feature(Site(n, "resid"), "mean", n) for n in range(3))
-    weight = rng.standard_normal((n_class, 3)).astype(np.float32)
-    names = tuple("abcde"[:n_class])
-    found.backbone_, found.classes_ = tiny_backbone("bert"), np.array(names)
-    bias = np.zeros(n_class, np.float32)
-    found.head_ = SparseHead(features, 0 * one, one, weight, bias, names)
-    middle = found.features(TEXTS).mean(axis=0)
-    found.head_ = found.head_._replace(mean=middle)
-    return found
-
-
-def reader(n_class: int) -> AttentionClassifier:
-    backbone, d = tiny_backbone("bert"), 16
-    torch.manual_seed(n_class)
-    weight = torch.randn(n_class, len(PARTS) * d)
-    line = TokenReadout(weight, torch.zeros(n_class), torch.zeros(2, 1, len(PARTS) * d))
-    attention = Attention(2, d, 1)
-    more: dict[str, Any] = {"layers": (1, 3), "classes": ["a", "b", "c"][:n_class]}
-    middle = (
-        AttentionClassifier(backbone, attention, line, **more)
-        .logits(TEXTS)
-        .mean(axis=0)
-    )
-    line = line._replace(bias=-torch.from_numpy(middle))
-    return AttentionClassifier(backbone, attention, line, **more)
-
-
-def paths(n_class: int) -> np.ndarray:
-    known = [("a", "x"), ("b", "y"), ("b", "z"), ("b", "x"), ("a", "w")]
-    return np.array(known[:n_class])
-
-
-def cascade(n_class: int) -> HierarchicalClassifier:
-    backbone, tree, heads = tiny_backbone("bert"), tree_of(paths(n_class)), []
-    for layer in (1, 3):
-        rng = np.random.default_rng(layer)
-        features = dense_features(backbone, layer)
-        weight = rng.standard_normal((n_class, len(features))).astype(np.float32)
-        zero = np.zeros(len(features), np.float32)
-        bias = np.zeros(n_class, np.float32)
-        head = SparseHead(features, zero, zero + 1, weight, bias, tree.names(1))
-        heads.append(head)
-    return HierarchicalClassifier(
-        backbone, tree, heads, ("kind", "sort"), temperatures=[1.5]
-    )
-
-
-SPELLED = [("good", "good film"), ("good", "plot"), ("bad", "awful"), ("bad", "rude")]
-
-
-def lexicon(n_class: int) -> SpelledClassifier:
-    torch.manual_seed(0)
-    heads = [nn.Linear(16, 64) for _ in range(2)]
-    tree = tree_of(np.array(SPELLED[:n_class]))
-    backbone = tiny_backbone("llama")
-    return SpelledClassifier(backbone, tree, (1, 3), heads, ("kind", "sort"), norm=True)
-
-
-def author(n_class: int) -> ReplyingClassifier:
-    torch.manual_seed(0)
-    heads = [nn.Linear(16, 64) for _ in range(3)]
-    tree = tree_of(np.array(SPELLED[:n_class]))
-    more: dict[str, Any] = {"norm": True, "parts": ("reply",), "length": 4}
-    backbone = tiny_backbone("llama")
-    return ReplyingClassifier(
-        backbone, tree, (1, 2, 3), heads, ("kind", "sort"), **more
-    )
-
-
-def fitted(n_class: int) -> SparsifyThenClassify:
-    return make().fit(*corpus(40, n_class))
-
-
-OPENED: dict[str, Callable[[int], BaseClassifier]] = {
-    one.__name__: one for one in (labeller, reader, cascade, lexicon, author)
-}
-ALL: dict[str, Callable[[int], BaseClassifier]] = {**OPENED, "fitted": fitted}
 
 
 @pytest.mark.parametrize("n_class", [2, 3])
@@ -187,7 +67,7 @@ def test_scores_are_as_scikit_learn_has_them(kind: str, n_class: int):
 
 def test_a_label_that_is_not_the_likeliest_path_has_the_highest_score():
     """Of the levels of a hierarchy the upper one decides first."""
-    model = cascade(5)
+    model = hierarchical(5)
     labels, P = model.predict(TEXTS), model.predict_proba(TEXTS)
     assert (labels != model.classes_[P.argmax(axis=1)]).any()
     best = model.decision_function(TEXTS).argmax(axis=1)
@@ -197,90 +77,6 @@ def test_a_label_that_is_not_the_likeliest_path_has_the_highest_score():
     np.testing.assert_array_equal(
         coarse.classes_[(scores > 0) * 1], coarse.predict(TEXTS)
     )
-
-
-def test_a_model_that_has_shown_its_hidden_states_is_pickled_whole():
-    """transformers leaves hooks on it that pickle does not take."""
-    backbone = fresh_backbone()
-    ids = torch.tensor([[2, 5, 3]])
-    shown = backbone.model(ids, output_hidden_states=True).hidden_states
-    again = pickle.loads(pickle.dumps(backbone))
-    for model in (backbone.model, again.model):
-        found = model(ids, output_hidden_states=True).hidden_states
-        for one, other in zip(shown, found, strict=True):
-            assert torch.equal(one, other)
-
-
-@pytest.mark.parametrize(
-    "again",
-    [
-        lambda one: pickle.loads(pickle.dumps(one)),
-        lambda one: pickle.loads(cloudpickle.dumps(one)),
-        copy.deepcopy,
-        copy.copy,
-    ],
-    ids=["pickle", "cloudpickle", "deepcopy", "copy"],
-)
-@pytest.mark.parametrize("kind", ALL)
-def test_a_copy_says_the_same(kind: str, again: Callable[[Any], Any]):
-    model = ALL[kind](3)
-    other = again(model)
-    assert type(other) is type(model) and other.classes_.tolist() == [*model.classes_]
-    np.testing.assert_array_equal(
-        other.predict_proba(TEXTS[:9]), model.predict_proba(TEXTS[:9])
-    )
-
-
-def test_a_copy_of_fewer_levels_answers_as_many():
-    for kind in (cascade, lexicon):
-        coarse = pickle.loads(pickle.dumps(kind(3).up_to(1)))
-        assert len(coarse.classes_) == 2
-        assert coarse.predict_proba(TEXTS[:3]).shape == (3, 2)
-
-
-def test_an_author_still_writes_after_a_pickle():
-    one = author(2)
-    other = pickle.loads(pickle.dumps(one))
-    assert other.write(TEXTS[:2]).parts == one.write(TEXTS[:2]).parts
-
-
-@pytest.fixture(scope="module")
-def named(tmp_path_factory: pytest.TempPathFactory) -> SparsifyThenClassify:
-    """One on a backbone that has a folder, and so is loaded by its name."""
-    folder = saved_tiny(tmp_path_factory.mktemp("named") / "base")
-    return make(device="cpu").set_params(backbone=str(folder)).fit(*TWO)
-
-
-def test_a_backbone_with_a_name_is_not_in_the_pickle(named, tmp_path):
-    path = tmp_path / "model.joblib"
-    joblib.dump(named, path)
-    n_weights = sum(one.nbytes for one in named.backbone_.model.parameters())
-    without = copy.copy(named)
-    without.backbone_ = None
-    assert len(pickle.dumps(named)) - len(pickle.dumps(without)) < 1000 < n_weights
-    other = joblib.load(path)
-    assert other.backbone_ is named.backbone_  # it is here already
-    np.testing.assert_array_equal(
-        other.predict_proba(TEXTS), named.predict_proba(TEXTS)
-    )
-
-
-def test_a_pickle_opens_its_backbone_elsewhere_and_checks_it(named, monkeypatch):
-    data, said = pickle.dumps(named), named.predict_proba(TEXTS)
-    monkeypatch.setattr("stc_core.backbone.pickling._HERE", {})  # as in another process
-    other = pickle.loads(data)
-    assert other.backbone_ is not named.backbone_
-    assert other.backbone_.identity == named.backbone_.identity
-    np.testing.assert_array_equal(other.predict_proba(TEXTS), said)
-    tokenizer = Path(named.backbone_.name) / "tokenizer_config.json"
-    before = tokenizer.read_text("utf-8")
-    tokenizer.write_text(json.dumps(json.loads(before) | {"padding_side": "left"}))
-    monkeypatch.setattr("stc_core.backbone.pickling._HERE", {})
-    try:
-        with pytest.raises(StcError, match=r"with identity .*as at the fit"):
-            pickle.loads(data)
-    finally:
-        tokenizer.write_text(before, "utf-8")
 
 
 def auc(scores: np.ndarray, labels: np.ndarray) -> float:

@@ -30,24 +30,24 @@ from stc_core.runs.writer import RunWriter
 from stc_core.tuning.blocks import TunePlan, changes_for, cut_and_adapt
 
 
-def scribe(folder: Path, family: str = "llama", **wish: Any) -> WordHeadModule:
+def word_heads(folder: Path, family: str = "llama", **wish: Any) -> WordHeadModule:
     base = Backbone.load(str(saved_lm(folder, family)), device="cpu")
     plan = TunePlan(3, (3,))
-    graft = cut_and_adapt(
+    tunable = cut_and_adapt(
         base, plan, changes_for(base, plan, TuneConfig(blocks=1)), seed=0
     )
     tree, head = tree_of(PATHS), copied_word_head(str(folder))
     assert head is not None
-    names = spelled_names(tree, graft.backbone)
+    names = spelled_names(tree, tunable.backbone)
     settings = {"norm": True, "weights": (1.0, 3.0), **wish}
     return WordHeadModule(
-        graft, tree, names, layers=(1, 3), heads=[head, head], **settings
+        tunable, tree, names, layers=(1, 3), heads=[head, head], **settings
     )
 
 
 @pytest.mark.parametrize("norm", [True, False])
 def test_the_loss_is_that_of_the_sequence_by_hand(tmp_path: Path, norm: bool):
-    model = scribe(tmp_path, norm=norm).eval()
+    model = word_heads(tmp_path, norm=norm).eval()
     lm: Any = hf.AutoModelForCausalLM.from_pretrained(tmp_path).eval()
     text, end = [VOCAB["price"], VOCAB["slow"]], 3
     good, film = VOCAB["good"], VOCAB["film"]
@@ -71,7 +71,7 @@ def test_the_loss_is_that_of_the_sequence_by_hand(tmp_path: Path, norm: bool):
 
 
 def test_what_learns_is_heads_and_blocks(tmp_path: Path):
-    model = scribe(tmp_path)
+    model = word_heads(tmp_path)
     learning = {n.split(".")[0] for n, p in model.named_parameters() if p.requires_grad}
     assert learning == {"model", "heads"}
     state = model.state_dict()
@@ -84,7 +84,7 @@ def test_what_learns_is_heads_and_blocks(tmp_path: Path):
 
 
 def test_the_logits_are_the_way_down(tmp_path: Path):
-    model = scribe(tmp_path).eval()
+    model = word_heads(tmp_path).eval()
     ids = model._backbone.tokenize(TEXTS[:8]).ids
     way = model._speller.descend(ids, 2)
     assert (model._paths(ids).argmax(1).numpy() == way.nodes[:, 1]).all()

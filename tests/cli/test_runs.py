@@ -86,7 +86,7 @@ DAMAGE = {
 
 @pytest.mark.parametrize("kind", DAMAGE)
 def test_a_run_that_is_damaged_is_listed_beside_the_others(stc: Stc, run: Run, kind):
-    """In the list of the command, and in the ledger of the page."""
+    """In the list of the command, and in the listing of the page."""
     name, changes, state = DAMAGE[kind]
     bad = written_run(runs_folder() / "bad", "bad")
     path = bad.folder / name

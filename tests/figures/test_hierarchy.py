@@ -18,7 +18,7 @@ from stc_core.figures.hierarchy import (
 from stc_core.figures.style import Colour
 
 
-def rungs() -> pd.DataFrame:
+def level_scores() -> pd.DataFrame:
     rows = [
         {
             "level": level,
@@ -68,7 +68,7 @@ def test_of_a_tree_with_many_leaves_only_names_that_fit_are_written():
 
 
 def test_the_layer_in_use_is_marked():
-    figure = level_curves(rungs(), layer_names=["embeddings", "block 1"])
+    figure = level_curves(level_scores(), layer_names=["embeddings", "block 1"])
     traces: Any = figure.data
     marks = [trace for trace in traces if not trace.name]
     assert [list(mark.x) for mark in marks] == [[2], [3]]

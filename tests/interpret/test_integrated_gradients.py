@@ -19,7 +19,7 @@ FAMILIES = ("bert", "distilbert", "roberta", "albert", "gpt2", "llama", "qwen3")
 TEXT = "good film with a great plot"
 
 
-def labeller(family: str, *names: str, seed: int = 0) -> BaseClassifier:
+def classifier(family: str, *names: str, seed: int = 0) -> BaseClassifier:
     """Some neurons of a tiny backbone under a random head of three classes."""
     backbone, rng = tiny_backbone(family), np.random.default_rng(seed)
     features = tuple(
@@ -46,7 +46,7 @@ def labeller(family: str, *names: str, seed: int = 0) -> BaseClassifier:
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_tokens_sum_to_what_the_words_add(family: str):
-    model = labeller(family, "mlp.2.mean", "resid.2.max", "resid.1.last")
+    model = classifier(family, "mlp.2.mean", "resid.2.max", "resid.1.last")
     found = integrated_gradients(model, TEXT, n_steps=256)
     logits = model.logits([TEXT])[0]
     assert found["label"] == "abc"[int(logits.argmax())]
@@ -58,7 +58,7 @@ def test_tokens_sum_to_what_the_words_add(family: str):
 
 
 def test_special_tokens_and_the_class_that_is_asked_for():
-    model = labeller("bert", "resid.3.mean")
+    model = classifier("bert", "resid.3.mean")
     found = integrated_gradients(model, TEXT, label="b")
     assert found["label"] == "b"
     specials = [one for one in found["tokens"] if one["start"] == one["end"]]
@@ -69,7 +69,7 @@ def test_special_tokens_and_the_class_that_is_asked_for():
 
 def test_where_the_model_is_linear_it_is_the_split_of_the_readout():
     """GPT-2's embeddings are added up: layer 0 by the mean is linear in them."""
-    model = labeller("gpt2", "resid.0.mean")
+    model = classifier("gpt2", "resid.0.mean")
     found = integrated_gradients(model, TEXT, n_steps=4)
     embeddings: Any = model.backbone_.model
     words = embeddings.get_input_embeddings().weight
@@ -88,7 +88,7 @@ def test_where_the_model_is_linear_it_is_the_split_of_the_readout():
 
 def test_an_encoder_decoder_is_refused():
     with pytest.raises(StcError, match="two stacks"):
-        integrated_gradients(labeller("t5", "resid.1.mean"), TEXT)
+        integrated_gradients(classifier("t5", "resid.1.mean"), TEXT)
 
 
 def test_of_a_tuned_run(tuned_folder):
@@ -103,7 +103,7 @@ def test_of_a_tuned_run(tuned_folder):
 
 def test_another_thread_may_label_meanwhile():
     """captum hooks the embeddings, which are those of all who use the backbone."""
-    model = labeller("bert", "mlp.2.mean", "resid.3.mean")
+    model = classifier("bert", "mlp.2.mean", "resid.3.mean")
     labels = model.logits([TEXT])
     found = integrated_gradients(model, TEXT, n_steps=16)
     over = threading.Event()

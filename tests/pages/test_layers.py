@@ -1,4 +1,4 @@
-"""Layers: the curves of a real run, their story, and what a click leads to."""
+"""Layers: the curves of a real run, their summary, and what a click leads to."""
 
 import gc
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Runs: what is at work, the ledger, and all that can be done with a run."""
+"""Runs: what is at work, the listing, and all that can be done with a run."""
 
 import io
 import time

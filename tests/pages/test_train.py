@@ -1,74 +1,35 @@
-"""Train: settings, the plan before the start, progress, failure and the result."""
+"""Train: settings, the plan before the start, and what is refused."""
 
 import io
 import shutil
 from collections.abc import Callable
 from concurrent.futures import Future
-from pathlib import Path
 from typing import Any
 
 import pytest
-from streamlit.testing.v1 import AppTest
 
-from helpers.app import METRICS, PLAN, fine, said, small_csv, visit, written_run
+from helpers.app import PLAN, fine, said, visit
 from helpers.models.broken import broken, save_bert
-from helpers.models.saved import saved_lm
+from helpers.train_page import (
+    PAGE,
+    can_start,
+    data,
+    field,
+    home,
+    plain,
+    press,
+    started,
+)
 from stc_core.backbone.backbone import Backbone
 from stc_core.config import DataConfig, RunConfig
-from stc_core.data.uploads import find_upload, keep_upload, write_choice
+from stc_core.data.uploads import find_upload, keep_upload
 from stc_core.errors import MemoryShortage, StcError
-from stc_core.files import write_json
 from stc_core.paths import runs_folder
-from stc_core.runs import jobs
 from stc_core.runs.writer import RunWriter
 from ui.cache import plans
 
-PAGE = "pages/2_Train.py"
+assert data and home and started  # fixtures
 REAL_PLAN = plans.expected_plan
-
-
-@pytest.fixture(autouse=True)
-def home(tmp_path, monkeypatch):
-    monkeypatch.setenv("STC_HOME", str(tmp_path))
-    monkeypatch.setattr(plans, "expected_plan", lambda config: PLAN)
-    return tmp_path
-
-
-@pytest.fixture
-def started(monkeypatch) -> list[RunConfig]:
-    """What the page would have started; a run that works for ever stands in."""
-    asked: list[RunConfig] = []
-
-    def start(config: RunConfig) -> Path:
-        asked.append(config)
-        return written_run(runs_folder() / "new", "new", state="running").folder
-
-    monkeypatch.setattr(jobs, "start", start)
-    return asked
-
-
-@pytest.fixture
-def data() -> str:
-    return keep_upload("mine.csv", io.BytesIO(small_csv())).key
-
-
-def press(app: AppTest, label: str) -> AppTest:
-    next(button for button in app.button if button.label == label).click().run()
-    return fine(app)
-
-
-def can_start(app: AppTest) -> bool:
-    return not next(one for one in app.button if one.key == "start").disabled
-
-
-def plain(words: str) -> str:
-    return words.replace("\\", "")
-
-
-def field(app: AppTest, label: str):
-    fields = [*app.selectbox, *app.number_input, *app.text_input, *app.radio]
-    fields += [*app.toggle, *app.button_group]
-    return next(one for one in fields if one.label.startswith(label))
 
 
 def test_without_data_the_page_leads_to_data():
@@ -117,7 +78,7 @@ def test_every_setting_reaches_the_run(data, started):
     field(app, "Name").set_value(" my run ")
     field(app, "Device").select("cpu")
     field(app, "Sparsity").select("group")
-    field(app, "Weigh").set_value(True)
+    field(app, "Give rare").set_value(True)
     field(app, "At most").set_value(50)
     field(app, "Share").set_value(0.5)
     field(app, "Longest").set_value(32)
@@ -186,104 +147,6 @@ def test_each_method_has_its_settings(data, started, method, fields, wanted):
     assert started[0].train.model_dump(exclude_defaults=True) == wanted
 
 
-def test_levels_are_offered_where_labels_have_some(started):
-    rows = "".join(f"text {i},{'ab'[i % 2]},{'ab'[i % 2]}{i % 4}\n" for i in range(60))
-    levels = io.BytesIO(f"text,topic,subtopic\n{rows}".encode())
-    flat_key = keep_upload("flat.csv", io.BytesIO(small_csv())).key
-    flat = field(fine(visit(PAGE, data=flat_key)), "Method")
-    assert flat.options == ["stc", "spin", "attention", "variability"]
-    key = keep_upload("levels.csv", levels).key
-    write_choice(key, DataConfig(path="", text="text", labels=("topic", "subtopic")))
-    app = fine(visit(PAGE, data=key, state={"recipe": "hierarchy"}))
-    assert "Probes of all layers choose" in said(app)
-    press(app, "Start training")
-    assert started[0].train.recipe == "hierarchy"
-    assert started[0].data.labels == ("topic", "subtopic")
-
-
-REPLIES = "".join(
-    f"text {i},{'ab'[i % 2]},why {i},{'' if i == 3 else f'answer {i}'}\n"
-    for i in range(60)
-)
-
-
-@pytest.fixture
-def replies() -> str:
-    """A table of one label, with two more columns that could be written."""
-    content = f"text,label,why,answer\n{REPLIES}".encode()
-    return keep_upload("replies.csv", io.BytesIO(content)).key
-
-
-@pytest.fixture
-def decoder(tmp_path) -> str:
-    """The name of a model that can write."""
-    return saved_lm(tmp_path / "cached_models" / "tiny", "llama").name
-
-
-def test_a_decoder_learns_to_reply(replies, decoder, started):
-    state = {"recipe": "hierarchy", "backbone": decoder}
-    app = fine(visit(PAGE, data=replies, state=state))
-    assert field(app, "Reply").options == ["none", "why", "answer"]
-    assert field(app, "Thought").disabled
-    assert "is only one level of labels" in said(app) and not can_start(app)
-    field(app, "Reply").select("answer")
-    app = fine(app.run())
-    assert field(app, "Thought").options == ["none", "why"]
-    assert "No reply in 'answer' on row 4" in plain(said(app))
-    field(app, "Thought").select("why")
-    app = fine(app.run())
-    field(app, "Longest reply").set_value(12)
-    field(app, "Weight of why").set_value(0.5)
-    press(fine(app.run()), "Start training")
-    data, train = started[0].data, started[0].train
-    assert (data.labels, data.thought, data.reply) == (("label",), "why", "answer")
-    assert train.hierarchy.model_dump(exclude_defaults=True) == {
-        "weights": (1.0, 0.5, 1.0),
-        "reply_length": 12,
-    }
-
-
-def test_a_thought_goes_with_its_reply(replies, decoder, started):
-    state = {"recipe": "hierarchy", "backbone": decoder, f"reply_{replies}": "answer"}
-    app = fine(visit(PAGE, data=replies, state=state))
-    field(app, "Thought").select("why")
-    app = fine(app.run())
-    field(app, "Reply").select("why")
-    press(fine(app.run()), "Start training")
-    assert (started[0].data.thought, started[0].data.reply) == (None, "why")
-
-
-def test_other_methods_are_told_of_no_reply(replies, decoder, started):
-    state = {"recipe": "hierarchy", "backbone": decoder, f"reply_{replies}": "answer"}
-    app = fine(visit(PAGE, data=replies, state=state))
-    field(app, "Method").set_value("stc")
-    press(fine(app.run()), "Start training")
-    assert started[0].train.recipe == "stc" and started[0].data.reply is None
-
-
-def test_an_encoder_cannot_be_told_to_reply(replies, tmp_path, started):
-    app = fine(visit(PAGE, data=replies, state={"recipe": "hierarchy"}))
-    words = said(app)
-    assert "cannot write text" in words and "choose a decoder" in words
-    assert "is only one level of labels" in words and not can_start(app)
-    assert not [one for one in app.selectbox if one.label.startswith("Reply")]
-
-
-def test_a_hub_model_may_turn_out_to_write(replies, started):
-    state = {"recipe": "hierarchy", "backbone": "nobody/tiny-model"}
-    app = fine(visit(PAGE, data=replies, state=state))
-    assert field(app, "Reply").options == ["none", "why", "answer"]
-    assert "known once it is on this machine" in said(app)
-
-
-def test_a_reply_that_leaves_too_few_rows_is_refused(decoder, started):
-    rows = "".join(f"text {i},{'ab'[i % 2]},{'x' * (i == 3)}\n" for i in range(60))
-    key = keep_upload("bare.csv", io.BytesIO(f"text,label,answer\n{rows}".encode())).key
-    state = {"recipe": "hierarchy", "backbone": decoder, f"reply_{key}": "answer"}
-    app = fine(visit(PAGE, data=key, state=state))
-    assert "one" in app.info[0].value and not can_start(app)
-
-
 def test_the_time_of_a_tuning_is_not_made_up(data, started):
     app = fine(visit(PAGE, data=data, state={"recipe": "variability"}))
     words = said(app)
@@ -318,83 +181,6 @@ def test_a_plan_that_fails_says_why(data, started, monkeypatch):
     assert "**Highest layer**" in plain(app.error[0].value)
     assert "0 to 6" in app.error[0].value and not can_start(app)
     assert "Check again" not in [button.label for button in app.button]
-
-
-def test_after_the_start_the_page_watches_the_new_run(data, started):
-    app = press(fine(visit(PAGE, data=data)), "Start training")
-    assert app.query_params["run"] == "new"
-    assert "**Read the activations**" in said(app)
-    assert "Cancel" in [button.label for button in app.button]
-
-
-def test_progress_says_phase_count_and_time(data):
-    written_run(runs_folder() / "one", "one", state="running")
-    app = fine(visit(PAGE, run="one"))
-    words = said(app)
-    assert ":green[:material/check:] Read the table" in words
-    assert "**Read the activations**" in words and "Running for" in words
-    assert "Test and write the report" in words and "Tune the layers" not in words
-
-
-def test_cancel_stops_the_run(monkeypatch):
-    written_run(runs_folder() / "one", "one", state="running")
-    stopped = []
-    monkeypatch.setattr(jobs, "cancel", stopped.append)
-    press(fine(visit(PAGE, run="one")), "Cancel")
-    assert stopped == [runs_folder() / "one"]
-
-
-def test_a_failed_run_says_why_with_the_user_text_escaped():
-    written_run(runs_folder() / "one", "one", state="failed")
-    app = fine(visit(PAGE, run="one"))
-    assert "out of \\<b\\>memory" in app.error[0].value
-    assert "RuntimeError" in "".join(code.value for code in app.code)
-
-
-def test_a_cancelled_run_says_so_and_can_go_on(monkeypatch):
-    written_run(runs_folder() / "one", "one", state="cancelled")
-    app = fine(visit(PAGE, run="one"))
-    assert "cancelled" in app.warning[0].value
-    asked = []
-    monkeypatch.setattr(jobs, "resume", asked.append)
-    press(app, "Resume")
-    assert asked == [runs_folder() / "one"]
-
-
-def test_the_result_stands_beside_its_baselines():
-    written_run(runs_folder() / "one", "one")
-    app = fine(visit(PAGE, run="one"))
-    words = said(app)
-    assert (
-        "Test accuracy: 87.4 %" in words
-        and "95 %: 85.1 to 89.3 %, 1,090 texts" in words
-    )
-    assert "Neurons kept: 412" in words and "Layers read: 4" in words
-    assert "Compute saved: 25.0 %" in words and "Training took: 27 s" in words
-    table = app.dataframe[0].value
-    assert list(table["Accuracy"]) == ["87.4 %", "84.2 %", "81.0 %", "22.0 %"]
-
-
-def test_a_missing_baseline_is_named_with_its_reason():
-    run = written_run(runs_folder() / "one", "one")
-    baselines = {"majority": METRICS["baselines"]["majority"]}
-    missing = {"all_sites": "MemoryError: no *room*"}
-    write_json(
-        run.folder / "metrics.json",
-        {**METRICS, "baselines": baselines, "missing": missing},
-    )
-    app = fine(visit(PAGE, run="one"))
-    assert list(app.dataframe[0].value["Accuracy"]) == ["87.4 %", "22.0 %"]
-    words = said(app)
-    assert "All sites, dense is missing: MemoryError: no *room*" in plain(words)
-    assert "\\*room" in words
-
-
-@pytest.mark.parametrize("name", ["Layers", "Neurons", "Examples", "Predict"])
-def test_the_result_leads_on(name):
-    written_run(runs_folder() / "one", "one")
-    app = fine(visit(PAGE, run="one"))
-    assert name in [button.label for button in app.button]
 
 
 @pytest.mark.parametrize("name", ["/no/such/folder", "../x", "a b c", "a/b/c"])

@@ -2,25 +2,20 @@
 
 import json
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 from sklearn.metrics import f1_score, log_loss
 
-from helpers.models.tiny import tiny_backbone
-from stc_core.config import SPIN_CS, DataConfig, RunConfig, TrainConfig
-from stc_core.data.corpus import Corpus, read_corpus
+from helpers.runs.small import small, trained
+from stc_core.config import SPIN_CS, TrainConfig
+from stc_core.data.corpus import read_corpus
 from stc_core.errors import StcError
-from stc_core.recipes import registry
 from stc_core.recipes.planning import plan as planning
 from stc_core.recipes.results import estimator
 from stc_core.runs.run import Run
-from stc_core.runs.writer import RunWriter
 from stc_core.types import Feature, Site
-
-TWO_STAGE = {"schedule": "two-stage"}
 
 BASELINES = ("majority", "tfidf", "last_layer", "best_site", "all_sites")
 
@@ -28,20 +23,6 @@ BASELINES = ("majority", "tfidf", "last_layer", "best_site", "all_sites")
 @pytest.fixture(scope="module")
 def run(run_folder: Path) -> Run:
     return Run.open(run_folder)
-
-
-def small(messages: Path, labels=("sentiment",), **train) -> RunConfig:
-    """Two layers, one pooling, one kind: cheap to extract and to probe."""
-    cheap = {"device": "cpu", "kinds": ("resid",), "poolings": ("mean",)}
-    return RunConfig(
-        data=DataConfig(path=str(messages), text="text", labels=labels, id="id"),
-        train=TrainConfig(**{**cheap, "max_layer": 2, **train}),
-    )
-
-
-def trained(config: RunConfig, folder: Path) -> Run:
-    with RunWriter(folder, config) as writer:
-        return registry.train(config, writer)
 
 
 def test_every_file_is_there(run):
@@ -265,23 +246,6 @@ def test_a_budget_is_refused_where_it_would_be_ignored(messages, tmp_path):
         planning.plan(config, read_corpus(config.data))
 
 
-@pytest.mark.parametrize(
-    ("settings", "match"),
-    [
-        ({"recipe": "variability", "tune": {"method": "bottleneck"}}, "lora or full"),
-        ({"recipe": "hierarchy", "tune": {"method": "bottleneck"}}, "lora or full"),
-        ({"recipe": "variability", "tune": {"layer": 99}}, "layer to tune at"),
-        ({"recipe": "attention", "max_layer": 0, "attention": TWO_STAGE}, "max-layer"),
-    ],
-)
-def test_a_plan_refuses_what_the_recipe_cannot_do_on_the_model(
-    messages, corpus, settings, match
-):
-    config = small(messages, **settings)
-    with pytest.raises(StcError, match=match):
-        planning.plan(config, corpus, backbone=tiny_backbone("mixtral"))
-
-
 def test_a_missing_label_column_is_said_before_the_work(messages, tmp_path):
     config = small(messages, labels=("sentimnt",))
     with pytest.raises(StcError, match="sentimnt") as caught:
@@ -310,43 +274,11 @@ def test_what_a_user_can_mend_is_left_in_the_run(messages, tmp_path):
     assert status["state"] == "failed" and "max_layer" in str(status["error"])
 
 
-@pytest.fixture(scope="module")
-def corpus(messages) -> Corpus:
-    return read_corpus(small(messages).data)
-
-
-@pytest.fixture(scope="module")
-def plan(messages, corpus, quick_survey) -> dict[str, Any]:
-    """The plan of a sparse run."""
-    return planning.plan(small(messages), corpus)
-
-
 def test_more_neurons_than_there_are_are_told_of(messages, tmp_path):
     run = trained(small(messages, max_layer=0, budget=10_000), tmp_path / "run")
     kept = run.metrics["neurons"]["selected"]
     assert kept <= 384
     assert f"10,000 neurons were asked for; {kept} have a weight" in run.log_tail()
-
-
-def test_the_plan_says_what_it_will_take(plan, corpus):
-    assert plan.keys() >= {
-        *("n_texts", "n_tokens", "n_cut", "seconds", "seconds_extract"),
-        *("memory_bytes", "disk_bytes", "sites", "layers", "backbone"),
-    }
-    assert plan["n_texts"] == len(corpus.texts) == 240
-    assert plan["sites"] == 3 and plan["layers"] == 6
-    assert plan["seconds"] > plan["seconds_extract"] > 0
-    assert plan["disk_bytes"] >= 240 * 3 * 384 * 2
-
-
-def test_the_plan_of_a_tuning_says_what_that_takes_too(
-    messages, corpus, plan, quick_survey
-):
-    assert "seconds_tune" not in plan
-    tuned = planning.plan(small(messages, recipe="variability"), corpus)
-    phases = [seconds for name, seconds in tuned.items() if name.startswith("seconds_")]
-    assert tuned["seconds"] == pytest.approx(sum(phases))
-    assert 0 < tuned["seconds_tune"] < tuned["seconds"]
 
 
 def test_every_setting_reaches_the_classifier():

@@ -18,7 +18,8 @@ MODULES = {
 FOLDERS = ("stc_core", "ui", "pages", "tests", "benches")
 MOST_FILES = 17
 COMMANDS = "stc_core.cli."
-PAGE = "show_page"
+SHARED = {"show_page", "CODE"}
+"""Names that each page, and each recipe, has in common with the others."""
 """What each page calls the function that draws it."""
 
 
@@ -68,7 +69,7 @@ def test_no_public_name_has_two_meanings():
     homes = defaultdict(list)
     for module, path in MODULES.items():
         if not module.startswith(COMMANDS):
-            for name in public_names(path) - {PAGE}:
+            for name in public_names(path) - SHARED:
                 homes[name].append(module)
     assert {name: where for name, where in homes.items() if len(where) > 1} == {}
 

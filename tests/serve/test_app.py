@@ -155,14 +155,14 @@ def test_who_asks_at_once_is_answered_as_if_alone(client: TestClient):
 
 
 def test_a_reply_comes_in_pieces(client: TestClient, runs: dict[str, Run]):
-    author: Any = runs["replies"].classifier(device="cpu")
-    assert isinstance(author, ReplyingClassifier)
+    replying: Any = runs["replies"].classifier(device="cpu")
+    assert isinstance(replying, ReplyingClassifier)
     for text in ASK[:3]:
-        written = author.write([text])
+        written = replying.write([text])
         events = told(client, text=text)
         assert events[0][0] == "labels" and events[-1] == ("end", {})
-        assert events[0][1]["levels"] == author.steps(text, written.way)
-        for part in author.parts_:
+        assert events[0][1]["levels"] == replying.steps(text, written.way)
+        for part in replying.parts_:
             said = "".join(e["text"] for _, e in events[1:-1] if e["part"] == part)
             assert said.rstrip() == written.parts[part][0]
 
@@ -180,8 +180,8 @@ def test_replies_at_once_are_those_alone(client: TestClient, runs: dict[str, Run
     with ThreadPoolExecutor(8) as many:
         at_once = list(many.map(ask, range(8)))
     assert at_once[:4] == alone
-    author: Any = runs["replies"].classifier(device="cpu")
-    by_hand = author.write([ASK[1]], Decoding(1.5, 0.9, 1)).parts["reply"][0]
+    replying: Any = runs["replies"].classifier(device="cpu")
+    by_hand = replying.write([ASK[1]], Decoding(1.5, 0.9, 1)).parts["reply"][0]
     said = "".join(e["text"] for _, e in alone[1] if e.get("part") == "reply")
     assert said.rstrip() == by_hand
     short = told(client, text=ASK[1], length=1)

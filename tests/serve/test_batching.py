@@ -36,14 +36,14 @@ def test_many_callers_are_read_together_by_one_thread():
     work = Slow()
 
     async def ask() -> list[list[str]]:
-        desk = ModelThread()
-        one = Batches(desk, work)
+        model_thread = ModelThread()
+        one = Batches(model_thread, work)
         work.go.clear()
         asked = [asyncio.create_task(one.answers([text])) for text in names("t", 40)]
         await asyncio.sleep(0.01)
         work.go.set()
         found = await asyncio.gather(*asked)
-        work.threads.add(await desk.call(threading.get_ident))
+        work.threads.add(await model_thread.call(threading.get_ident))
         return found
 
     found = asyncio.run(ask())
@@ -79,13 +79,13 @@ def test_what_one_asks_who_leaves_in_line_is_not_begun():
         return name
 
     async def ask() -> list[str | BaseException]:
-        desk = ModelThread()
+        model_thread = ModelThread()
 
         def asked(name: str) -> Coroutine[Any, Any, str]:
             async def gone() -> bool:
                 return name in left
 
-            return desk.ask(gone, work, name)
+            return model_thread.ask(gone, work, name)
 
         calls = [asyncio.create_task(asked(name)) for name in "abc"]
         await asyncio.sleep(0.01)

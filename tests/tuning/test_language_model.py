@@ -10,7 +10,7 @@ import torch
 import transformers as hf
 from torch import nn
 
-from helpers.models.masked_words import MASK, graft_of, inputs_of, masking
+from helpers.models.masked_words import MASK, inputs_of, masking, tunable_of
 from helpers.models.tiny import CONFIGS, tiny_backbone, tiny_model, tiny_tokenizer
 from stc_core.backbone.backbone import Backbone
 from stc_core.errors import StcError
@@ -101,9 +101,9 @@ def test_the_files_without_a_head_get_a_tied_one(tmp_path: Path):
 
 @pytest.mark.parametrize("family", ["bert", "llama"])
 def test_it_learns_the_words_and_leaves_their_vectors(family: str):
-    graft = graft_of(masking(family))
-    backbone = graft.backbone
-    speaker = Speaker(backbone, WordHead(backbone, None), graft.parts, graft.blocks)
+    tunable = tunable_of(masking(family))
+    backbone = tunable.backbone
+    speaker = Speaker(backbone, WordHead(backbone, None), tunable.parts, tunable.blocks)
     before = {n: p.detach().clone() for n, p in speaker.named_parameters()}
     optimizer = torch.optim.AdamW(speaker.learned().values(), lr=1e-2)
     inputs = inputs_of(backbone)

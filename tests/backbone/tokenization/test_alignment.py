@@ -133,14 +133,14 @@ def bytewise() -> Backbone:
 def test_a_text_that_brings_its_end_along_is_explained():
     feature, one = Feature(Site(1, "resid"), "mean", 3), np.ones(1, np.float32)
     weight = np.array([[-1.0], [1.0]], np.float32)
-    labeller = BaseClassifier()
-    labeller.head_ = SparseHead(
+    classifier = BaseClassifier()
+    classifier.head_ = SparseHead(
         (feature,), one, one, weight, weight[:, 0], ("no", "yes")
     )
-    labeller.classes_ = np.array(["no", "yes"])
-    labeller.backbone_ = bytewise()
+    classifier.classes_ = np.array(["no", "yes"])
+    classifier.backbone_ = bytewise()
     for text in ("très bien </s>", "</s>", "é" * 30):
-        found = labeller.explain(text)
+        found = classifier.explain(text)
         sums = sum(token["contribution"]["yes"] for token in found["tokens"])
         bias = found["bias"]["yes"]
         assert sums + bias == pytest.approx(found["logits"]["yes"], rel=1e-4)

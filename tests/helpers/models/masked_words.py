@@ -33,7 +33,7 @@ def inputs_of(backbone: Backbone, n: int = 32) -> dict[str, torch.Tensor]:
     return make_batch(ids, backbone.config, device=backbone.device, packed=False).inputs
 
 
-def graft_of(backbone: Backbone) -> TunableBackbone:
+def tunable_of(backbone: Backbone) -> TunableBackbone:
     settings = TuneConfig(where="all")
     plan = plan_tuning(backbone, [], settings)
     return cut_and_adapt(backbone, plan, changes_for(backbone, plan, settings), seed=0)

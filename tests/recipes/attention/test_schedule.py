@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from helpers.command import Stc
-from helpers.models.masked_words import MASK, graft_of, inputs_of, masking
+from helpers.models.masked_words import MASK, inputs_of, masking, tunable_of
 from helpers.models.tiny import TEXTS, tiny_tokenizer
 from helpers.runs.attention import Killed, check_explanation, configured
 from stc_core.classifiers.attention_pooling import Attention
@@ -39,8 +39,8 @@ def focus_of(
     family: str = "bert", *, weight: float | None = None, seed: int = 0
 ) -> AttentionModule:
     """Attention on all tuned blocks of a tiny model, and a head of zeros."""
-    graft = graft_of(masking(family))
-    backbone = graft.backbone
+    tunable = tunable_of(masking(family))
+    backbone = tunable.backbone
     sites = read_sites_of(backbone, None)
     features = vector_features(backbone, sites)
     zeros, ones = (
@@ -53,8 +53,10 @@ def focus_of(
     )
     torch.manual_seed(seed)
     attention = Attention(len(sites), backbone.widths[sites[-1]])
-    tongue = None if weight is None else WordLoss(WordHead(backbone, None), weight)
-    return AttentionModule(backbone, sites, attention, head, graft, word_loss=tongue)
+    word_loss = None if weight is None else WordLoss(WordHead(backbone, None), weight)
+    return AttentionModule(
+        backbone, sites, attention, head, tunable, word_loss=word_loss
+    )
 
 
 def learned_by(

@@ -57,14 +57,16 @@ def test_every_metric_is_there(run: Run):
 
 
 def test_predictions_are_those_of_the_saved_classifier(run: Run):
-    cascade: Any = run.classifier()
+    hierarchical: Any = run.classifier()
     frame: Any = run.predictions
     texts = run.corpus["text"].tolist()
-    way = cascade.answer(texts)
-    assert frame["predicted"].tolist() == cascade.classes_[way.nodes[:, -1]].tolist()
-    names = np.array(cascade.tree_.labels[0])
+    way = hierarchical.answer(texts)
+    assert (
+        frame["predicted"].tolist() == hierarchical.classes_[way.nodes[:, -1]].tolist()
+    )
+    names = np.array(hierarchical.tree_.labels[0])
     assert frame["predicted_1"].tolist() == names[way.nodes[:, 0]].tolist()
-    shares = frame[[f"p:{name}" for name in cascade.classes_]].to_numpy()
+    shares = frame[[f"p:{name}" for name in hierarchical.classes_]].to_numpy()
     assert np.allclose(shares, way.shares[-1], atol=1e-4)
     test = frame["split"] == "test"
     assert frame["correct"][test].mean() == pytest.approx(
@@ -93,7 +95,7 @@ def test_more_levels_and_other_families(tmp_path: Path, depth: int, family: str)
     assert [step["layer"] for step in found["levels"]] == [1, 2, 3]
 
 
-def rungs(*scores: list[float]) -> list[list[LevelProbe]]:
+def level_probes(*scores: list[float]) -> list[list[LevelProbe]]:
     nothing = np.zeros(0, int)
     return [
         [LevelProbe(d, n, None, None, s, s, nothing) for n, s in enumerate(level, 1)]  # pyright: ignore
@@ -103,20 +105,24 @@ def rungs(*scores: list[float]) -> list[list[LevelProbe]]:
 
 def test_the_lowest_layer_that_is_about_as_good_is_proposed():
     flat = [0.0] * 4
-    assert proposed_layers(rungs([0.5, 0.795, 0.8, 0.8], flat), 100) == (2, 4)
-    assert proposed_layers(rungs([0.5, 0.6, 0.7, 0.9], flat), 100) == (3, 4)
-    assert proposed_layers(rungs([0.9, 0.9, 0.9, 0.9], [0.9] * 4, flat), 100) == (
+    assert proposed_layers(level_probes([0.5, 0.795, 0.8, 0.8], flat), 100) == (2, 4)
+    assert proposed_layers(level_probes([0.5, 0.6, 0.7, 0.9], flat), 100) == (3, 4)
+    assert proposed_layers(
+        level_probes([0.9, 0.9, 0.9, 0.9], [0.9] * 4, flat), 100
+    ) == (
         1,
         2,
         4,
     )
-    assert proposed_layers(rungs([0.1, 0.1, 0.1, 0.9], [0.9] * 4, flat), 100) == (
+    assert proposed_layers(
+        level_probes([0.1, 0.1, 0.1, 0.9], [0.9] * 4, flat), 100
+    ) == (
         2,
         3,
         4,
     )
     with pytest.raises(StcError, match="at least 3 blocks"):
-        proposed_layers(rungs([0.5], [0.5], [0.5]), 10)
+        proposed_layers(level_probes([0.5], [0.5], [0.5]), 10)
 
 
 def test_layers_that_cannot_be_are_refused():

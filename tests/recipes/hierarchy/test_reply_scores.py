@@ -55,20 +55,22 @@ def test_every_measure_is_there(run: Run):
 
 
 def test_perplexity_is_that_of_whole_forwards(run: Run):
-    author: Any = run.classifier()
-    corpus, spell = run.corpus, author.speller_
-    words = author.backbone_.tokenizer
+    replying: Any = run.classifier()
+    corpus, spell = run.corpus, replying.speller_
+    words = replying.backbone_.tokenizer
     nats, n = 0.0, 0
     for row in run.replies["row"]:
         one = corpus.loc[row]
         parts = [words(one[p], add_special_tokens=False)["input_ids"] for p in
                  ("thought", "reply")]  # fmt: skip
         tails = [np.array([*parts[0], 3]), np.array(([*parts[1], 3])[:8])]
-        ids = author.backbone_.tokenize([one["text"]]).ids[0]
-        leaf = author.classes_.tolist().index(one["label"])
-        whole = script_of(ids, leaf, tails, tree=author.tree_, names=spell.names).tokens
+        ids = replying.backbone_.tokenize([one["text"]]).ids[0]
+        leaf = replying.classes_.tolist().index(one["label"])
+        whole = script_of(
+            ids, leaf, tails, tree=replying.tree_, names=spell.names
+        ).tokens
         site = Site(3, "resid")
-        states = author.backbone_.token_activations([whole], [site])[0][site]
+        states = replying.backbone_.token_activations([whole], [site])[0][site]
         logp = spell.logits(2, states).log_softmax(-1).detach().double().numpy()
         at = np.arange(len(whole) - len(tails[1]), len(whole))
         nats, n = nats - logp[at - 1, whole[at]].sum(), n + len(at)
@@ -77,12 +79,14 @@ def test_perplexity_is_that_of_whole_forwards(run: Run):
 
 
 def test_what_was_written_is_what_the_saved_run_writes(run: Run):
-    author = run.classifier()
-    assert isinstance(author, ReplyingClassifier)
+    replying = run.classifier()
+    assert isinstance(replying, ReplyingClassifier)
     frame = run.replies
-    written = author.write(run.corpus["text"].iloc[frame["row"]].tolist())
+    written = replying.write(run.corpus["text"].iloc[frame["row"]].tolist())
     assert frame["written_reply"].tolist() == written.parts["reply"]
-    assert frame["label"].tolist() == author.classes_[written.way.nodes[:, 0]].tolist()
+    assert (
+        frame["label"].tolist() == replying.classes_[written.way.nodes[:, 0]].tolist()
+    )
 
 
 def test_an_encoder_and_other_recipes_are_refused(tmp_path: Path):
