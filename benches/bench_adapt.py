@@ -56,11 +56,11 @@ def cases(name: str, seed: int, asked: argparse.Namespace) -> Iterator[tuple[str
     """Every case of a set with one seed; what two runs have in common once."""
     data = data_of(name, ("label",), asked)
 
-    def run(case: str, recipe: dict[str, Any]) -> dict[str, Any]:
+    def run(case: str, recipe: dict[str, Any]) -> Any:
         folder = asked.out / f"{name}-{asked.rows}-{asked.epochs}-{seed}-{case}"
         return trained(folder, data, settings_of(seed, recipe, asked.epochs))
 
-    metrics: dict[str, Any] = {}
+    metrics: Any = {}
     for case, tune in TUNED.items():
         if case != "top" or metrics["layers"]["used"] < metrics["layers"]["total"]:
             metrics = run(case, {"recipe": "variability", "tune": tune})

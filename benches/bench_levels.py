@@ -12,7 +12,6 @@ not done again.
 import argparse
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
@@ -39,7 +38,7 @@ def data(name: str, asked: argparse.Namespace) -> DataConfig:
     return data_of(name, LEVELS[name], asked, least=LEAST)
 
 
-def figures(metrics: dict[str, Any]) -> Iterator[tuple[str, Row]]:
+def figures(metrics: Any) -> Iterator[tuple[str, Row]]:
     """Ours, then each rival of one run; `stc` has no levels but the finest."""
     test, told = metrics["test"], metrics["hierarchy"]
     ours: Row = {"joint": test["joint_accuracy"], "macro_f1": test["macro_f1"]}

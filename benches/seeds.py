@@ -15,6 +15,7 @@ import pandas as pd
 from benches.measure import DATA, Row, table
 from stc_core.config import DataConfig, RunConfig, TrainConfig
 from stc_core.recipes import registry
+from stc_core.runs.metrics import RunMetrics
 from stc_core.runs.run import Run
 from stc_core.runs.writer import RunWriter
 
@@ -48,7 +49,7 @@ def data_of(
     )
 
 
-def trained(folder: Path, data: DataConfig, settings: dict[str, Any]) -> dict[str, Any]:
+def trained(folder: Path, data: DataConfig, settings: dict[str, Any]) -> RunMetrics:
     """The metrics of the run in `folder`; one that was cut off goes on."""
     if (folder / "status.json").is_file() and Run(folder).done:
         return Run(folder).metrics

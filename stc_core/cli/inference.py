@@ -59,9 +59,7 @@ def predict(
     _label_file(classifier, data, out, columns)
 
 
-def _label_file(
-    classifier: Any, data: str, out: str, columns: dict[str, str | None]
-) -> None:
+def _label_file(classifier: Any, data: str, out: str, columns: dict[str, Any]) -> None:
     """Label the table `data` into `out` with a progress bar, and say what was done."""
     from stc_core.classifiers import predict_table
     from stc_core.cli import console

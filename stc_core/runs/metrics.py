@@ -27,12 +27,18 @@ class LevelScores(TypedDict):
 
 
 class MainScores(TypedDict):
-    """Accuracy and macro-F1 on the test rows, with their intervals."""
+    """Accuracy and macro-F1 on the test rows, with their intervals.
+
+    The last three are those of a classifier of several levels (see `PathScores`).
+    """
 
     accuracy: float
     accuracy_interval: Bounds
     macro_f1: float
     macro_f1_interval: Bounds
+    joint_accuracy: NotRequired[float]
+    joint_interval: NotRequired[Bounds]
+    consistency: NotRequired[float]
 
 
 class BaselineScores(MainScores):
@@ -54,13 +60,15 @@ class BaselineScores(MainScores):
     levels: NotRequired[Sequence[LevelScores]]
 
 
-class PathScores(MainScores):
+class PathScores(TypedDict):
     """The scores of a classifier of several levels, by whole paths, too.
 
     `joint_accuracy` is the share of rows where every level is right, `consistency` the
     share of rows whose labels fit together.
     """
 
+    accuracy: float
+    macro_f1: float
     joint_accuracy: float
     joint_interval: Bounds
     consistency: float

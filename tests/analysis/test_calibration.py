@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from scipy.special import softmax
 
+from helpers.metrics import whole_metrics
 from stc_core.analysis.calibration import (
     answer_above,
     calibration_bins,
@@ -76,6 +77,6 @@ def test_nothing_answered_is_no_accuracy():
 
 
 def test_the_temperature_of_a_run():
-    assert temperature_of({"chosen": {"temperature": 0.7}}) == 0.7
-    assert temperature_of({"chosen": {"epochs": 8.0}}) is None
-    assert temperature_of({}) is None
+    assert temperature_of(whole_metrics(chosen={"temperature": 0.7})) == 0.7
+    assert temperature_of(whole_metrics(chosen={"epochs": 8.0})) is None
+    assert temperature_of(whole_metrics()) is None

@@ -81,7 +81,7 @@ def test_the_last_layer_is_called_so_only_where_it_is_the_last(layer, name):
     """Of 6; with --max-layer the last that is read is another."""
     last = {**METRICS["baselines"]["last_layer"], "layer": layer}
     baselines = {**METRICS["baselines"], "last_layer": last}
-    table = result_table({**METRICS, "baselines": baselines})
+    table = result_table(METRICS | {"baselines": baselines})
     assert name in set(table["name"]) and len(table) == 4
 
 

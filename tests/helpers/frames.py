@@ -6,6 +6,8 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
+from helpers.metrics import whole_metrics
+
 CLASSES = ("a", "b", "<i>c</i>")
 
 
@@ -108,16 +110,16 @@ def neurons(sizes: dict[str, int] | None = None) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-METRICS: dict[str, Any] = {
-    "classes": list(CLASSES),
-    "test": {
+METRICS = whole_metrics(
+    classes=list(CLASSES),
+    test={
         "accuracy": 0.85,
         "accuracy_interval": [0.8, 0.9],
         "macro_f1": 0.8,
         "n": 200,
     },
-    "layers": {"used": 2, "total": 3},
-    "baselines": {
+    layers={"used": 2, "total": 3},
+    baselines={
         "majority": {
             "accuracy": 0.2,
             "accuracy_interval": [0.15, 0.25],
@@ -128,10 +130,9 @@ METRICS: dict[str, Any] = {
             "accuracy": 0.78,
             "accuracy_interval": [0.72, 0.84],
             "macro_f1": 0.7,
-            "detail": "",
         },
     },
-}
+)
 
 
 def explanation(text: str = "good <b>day</b>") -> dict[str, Any]:

@@ -7,20 +7,19 @@ from typing_extensions import get_type_hints, is_typeddict
 
 from stc_core.runs.metrics import RunMetrics
 
-BASELINE = {
+_SCORES = {
     "accuracy": 0.5,
     "accuracy_interval": [0.4, 0.6],
     "macro_f1": 0.45,
     "macro_f1_interval": [0.35, 0.55],
-    "detail": "",
 }
 
 
-def whole_metrics(**parts: Any) -> dict[str, Any]:
+def whole_metrics(**parts: Any) -> Any:
     """Metrics with these parts; what a part leaves out, it has from the default."""
     metrics: dict[str, Any] = {
         "classes": ["a", "b"],
-        "test": {**BASELINE, "n": 40, "ece": 0.05, "log_loss": 0.4, "levels": []},
+        "test": {**_SCORES, "n": 40, "ece": 0.05, "log_loss": 0.4, "levels": []},
         "validation": {"accuracy": 0.5, "macro_f1": 0.45, "n": 30},
         "neurons": {"selected": 57, "unique": 50, "total": 27648},
         "layers": {"used": 5, "total": 6},
@@ -49,7 +48,9 @@ def whole_metrics(**parts: Any) -> dict[str, Any]:
     for name, part in parts.items():
         known = metrics.get(name)
         if name == "baselines":
-            part = {key: {**BASELINE, **scores} for key, scores in part.items()}
+            part = {
+                key: {**_SCORES, "detail": "", **scores} for key, scores in part.items()
+            }
         metrics[name] = {**known, **part} if isinstance(known, dict) else part
     return metrics
 

@@ -1,6 +1,7 @@
 """What a classifier is compared with, each against an oracle of its own."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -8,6 +9,7 @@ from sklearn.linear_model import Ridge
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.class_weight import compute_sample_weight
 
+from helpers.metrics import whole_metrics
 from helpers.toy_features import SITES, Toy, make, only
 from stc_core.config import DataConfig, RunConfig
 from stc_core.heads.least_squares import RIDGES
@@ -211,10 +213,10 @@ def test_the_leaders_have_the_best_f1_where_classes_weigh_alike(toy):
     assert baselines._leaders(turned, toy.task, n=1)[0].pooled_site == SITES[3]
 
 
-def baselines_added(folder: Path, jobs) -> tuple[Run, list[dict]]:
+def baselines_added(folder: Path, jobs) -> tuple[Run, list[Any]]:
     """A run that these baselines joined, and metrics.json when each was called."""
     config = RunConfig(data=DataConfig(path="none.csv"))
-    seen: list[dict] = []
+    seen: list[Any] = []
 
     def watched(job):
         def call() -> Guess:
@@ -227,7 +229,7 @@ def baselines_added(folder: Path, jobs) -> tuple[Run, list[dict]]:
         writer.phase("report")
         sparse.add_baselines(
             writer,
-            {"test": {"accuracy": 0.5}},
+            whole_metrics(test={"accuracy": 0.5}),
             {name: watched(job) for name, job in jobs.items()},
             np.array([0, 1, 1, 1]),
             seed=0,

@@ -136,12 +136,12 @@ def sparse_metrics(metrics: RunMetrics) -> RunMetrics:
     If the run was cut off during the last baselines, metrics.json already has those of
     the tuned classifier; the sparse ones are computed back from them.
     """
-    known = metrics["baselines"]
     if "hierarchy" not in metrics:
-        return {**metrics, "baselines": {**known, "stc": metrics["test"]}}
+        sparse: Any = metrics["test"]
+        return {**metrics, "baselines": {**metrics["baselines"], "stc": sparse}}
     seconds = {**metrics["seconds"]}
     seconds["total"] -= seconds.pop("tune")
-    return {**metrics, "seconds": seconds, "baselines": known}
+    return {**metrics, "seconds": seconds}
 
 
 def first_words(settings: TrainConfig) -> nn.Module | None:
