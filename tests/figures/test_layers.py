@@ -91,7 +91,7 @@ def test_lines_of_macro_f1_are_macro_f1():
         0.7,
     ]
     assert reference_lines(METRICS, "macro_f1")[0] == _Line(
-        "This classifier", 0.8, "test", 200, ours=True
+        "This classifier", 0.8, "test", 200, 0.35, 0.55, ours=True
     )
 
 
