@@ -161,7 +161,13 @@ def tuning(*, blocks: bool = True) -> dict[str, Any]:
 
 def choose_seconds() -> float | None:
     """Draw the most minutes of a tuning; return them in seconds, None for no limit."""
-    minutes = number_field("tune.seconds", min_value=0.1, width=150, key="minutes")
+    minutes = number_field(
+        "tune.seconds",
+        min_value=0.1,
+        width=150,
+        help="Tuning ends after this time, even if more epochs are allowed.",
+        key="minutes",
+    )
     return minutes and 60 * minutes
 
 
