@@ -197,7 +197,11 @@ class TuneConfig(Frozen):
         gt=0,
     )
     epochs: int = _setting(
-        5, "The most passes over the training rows.", label="Epochs at most", ge=1
+        5,
+        "The most passes over the training rows. The recipe attention has a default of "
+        "its own: 8.",
+        label="Epochs at most",
+        ge=1,
     )
     seconds: float | None = _setting(
         None, "The most seconds that tuning takes.", label="Minutes at most", gt=0

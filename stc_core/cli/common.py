@@ -96,7 +96,8 @@ def _given(values: dict[str, Any]) -> dict[str, Any]:
 def _option_at(place: tuple[str, ...]) -> str:
     """The option or argument of the setting at `place` in DataConfig or TrainConfig."""
     *part, name = place
-    models = [SETTING_PARTS[part[0]]] if part else [TrainConfig, DataConfig]
+    inner = SETTING_PARTS.get(part[0]) if part else None
+    models = [inner] if inner else [TrainConfig, DataConfig]
     known = next((m.model_fields for m in models if name in m.model_fields), {})
     typed = option_of(name, known[name]) if name in known else f"--{name}"
     return f"{'option' if typed.startswith('--') else 'argument'} {typed}"

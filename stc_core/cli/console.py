@@ -170,7 +170,7 @@ def show_result(run: Run) -> None:
             f"distinct-2 {reply['distinct_2']:.2f} (n = {reply['n']:,})",
             markup=False,
         )
-    for key, reason in metrics["missing"].items():
+    for key, reason in metrics.get("missing", {}).items():
         message = f"{BASELINES.get(key) or key} is missing: {reason}"
         console.print(message, markup=False)
     for name, value in _facts(metrics):

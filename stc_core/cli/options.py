@@ -62,7 +62,7 @@ class SettingOptions(NamedTuple):
         option = typer.Option(
             option_of(name, field),
             help=meaning + again,
-            show_default=_shown(field.default),
+            show_default=_shown(field.default, option_of(name, field)),
             metavar="|".join(table) if table else None,
             rich_help_panel=self.panel,
         )
@@ -92,11 +92,13 @@ def _typed(annotation: Any, notes: Collection[Any] = ()) -> tuple[Any, Collectio
     return annotation, table
 
 
-def _shown(default: Any) -> str | bool:
-    """How the help shows a default; False if there is nothing to show."""
-    if default is None or isinstance(default, bool | tuple) or default == "":
+def _shown(default: Any, option: str) -> str | bool:
+    """How the help shows the default of an option; False if there is none to show."""
+    if default is True:
+        return option.partition("/")[0]
+    if default is None or default is False or default in ("", ()):
         return False
-    return str(default)
+    return False if isinstance(default, tuple) else str(default)
 
 
 ColumnOptions = Annotated[
@@ -115,7 +117,7 @@ TrainingOptions = Annotated[
 def part_options(part: str, *, without: Collection[str] = ()) -> SettingOptions:
     """The options of a part of TrainConfig; their title names its recipes."""
     recipes = [name for name, recipe in RECIPES.items() if part in recipe.settings]
-    panel = f"Options for {' and '.join(recipes)}"
+    panel = f"Options for the recipes {', '.join(recipes)}"
     return SettingOptions(SETTING_PARTS[part], without=without, panel=panel)
 
 

@@ -48,9 +48,9 @@ def train(
 ) -> None:
     """Train a classifier on a table and keep the result as a run.
 
-    The recipe attention uses of the tuning options only those that are not about
-    blocks. With a --schedule that tunes it uses those, too: --where top tunes the top
-    blocks, any other value all blocks.
+    Of the tuning options, attention uses only those that are not about blocks. With a
+    --schedule that tunes it uses those, too: --where top tunes the top blocks, any
+    other value all blocks.
     """
     settings = {
         **training,

@@ -156,7 +156,7 @@ def token_parts(explanation: Mapping[str, Any], label: str) -> list[Token]:
             row["end"],
             row["text"],
             row["contribution"][label],
-            row["unknown"],
+            row.get("unknown", False),
         )
         for row in explanation["tokens"]
     ]

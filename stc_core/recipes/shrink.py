@@ -112,7 +112,8 @@ def _finish(
     name."""
     before = parent.metrics
     metrics = finish_sparse(writer, classifier, inputs, fitted, seed=seed)
-    same = {name: before[name] for name in ("baselines", "missing")}
+    missing = before.get("missing", {})
+    same = {"baselines": before["baselines"], "missing": missing}
     writer.phase("report")
     metrics |= {**same, "parent": _about(parent, before)}
     if asked.named_from:

@@ -145,7 +145,7 @@ def _add_control(
 ) -> None:
     """Fit the probes of shuffled labels; if that fails, the run stays as it is."""
     metrics, wanted = Run(writer.folder).metrics, inputs.wanted
-    if INTERRUPTED in metrics["missing"].values():
+    if INTERRUPTED in metrics.get("missing", {}).values():
         return
     writer.note("Probing shuffled labels, as a control.")
     try:
@@ -158,7 +158,7 @@ def _add_control(
             progress=writer.progress,
         )
     except KeyboardInterrupt:
-        metrics["missing"]["control"] = INTERRUPTED
+        metrics["missing"] = {**metrics.get("missing", {}), "control": INTERRUPTED}
         writer.note("Interrupted: without the control.")
     else:
         frame = tables.probe_table(probes, inputs.sample.task)
@@ -168,7 +168,7 @@ def _add_control(
 
 def stop_if_interrupted(config: RunConfig, writer: RunWriter) -> None:
     """Stop here if the user interrupted the baselines."""
-    if INTERRUPTED in Run(writer.folder).metrics["missing"].values():
+    if INTERRUPTED in Run(writer.folder).metrics.get("missing", {}).values():
         raise KeyboardInterrupt
 
 

@@ -55,7 +55,7 @@ class BaselineScores(MainScores):
     lead_interval: NotRequired[Bounds]
     seconds: NotRequired[float]
     n: NotRequired[int]
-    ece: NotRequired[float]
+    ece: NotRequired[float | None]
     log_loss: NotRequired[float | None]
     levels: NotRequired[Sequence[LevelScores]]
 
@@ -77,12 +77,12 @@ class PathScores(TypedDict):
 class ClassifierScores(MainScores):
     """The scores of the classifier on the `n` test rows, which chose nothing.
 
-    `ece` is the expected calibration error. `log_loss` is None if it is not finite.
+    `ece` is the expected calibration error. A number that is not finite is None.
     `generation` has the measures of the replies that it writes.
     """
 
     n: int
-    ece: float
+    ece: float | None
     log_loss: float | None
     levels: Sequence[LevelScores]
     generation: NotRequired[dict[str, Any]]
@@ -222,9 +222,9 @@ class RunMetrics(TypedDict):
     """Everything in metrics.json.
 
     `chosen` are the values that training chose. `missing` has the baselines that could
-    not be fitted, with the reason. `seconds` has the time of each phase and the
-    `total`. `recipe` and the parts after it are those of runs that are more than
-    sparse.
+    not be fitted, with the reason; the first runs did not have it. `seconds` has the
+    time of each phase and the `total`. `recipe` and the parts after it are those of
+    runs that are more than sparse.
     """
 
     __pydantic_config__ = ConfigDict(extra="allow")  # pyright: ignore
@@ -234,12 +234,12 @@ class RunMetrics(TypedDict):
     validation: ValidationScores
     neurons: NeuronCounts
     layers: LayerCounts
-    chosen: dict[str, float | int | str]
+    chosen: dict[str, float | int | str | None]
     cost: CostFacts
     backbone: BackboneFacts
     tokens: dict[str, int]
     baselines: dict[str, BaselineScores]
-    missing: dict[str, str]
+    missing: NotRequired[dict[str, str]]
     seconds: dict[str, float]
     recipe: NotRequired[str]
     tuning: NotRequired[TuningFacts]

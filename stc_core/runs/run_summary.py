@@ -121,7 +121,7 @@ def result_of(metrics: RunMetrics) -> RunResult:
     return RunResult(
         accuracy=ScoreEstimate(test["accuracy"], *test["accuracy_interval"]),
         macro_f1=ScoreEstimate(test["macro_f1"], *test["macro_f1_interval"]),
-        ece=test["ece"],
+        ece=float("nan") if test["ece"] is None else test["ece"],
         n_test=test["n"],
         neurons=neurons["selected"],
         neurons_total=neurons["total"],

@@ -127,7 +127,7 @@ def _hierarchy(data: DataConfig) -> dict[str, Any]:
                 value=1.0,
                 step=0.5,
                 width=190,
-                help=field_of("hierarchy.weights").description,
+                help="How much this level counts in the training loss.",
                 key=f"weight_{column}",
             )
             for column in data.parts
@@ -310,5 +310,5 @@ def _limits() -> dict[str, Any]:
             "max_length", key="length", placeholder="256 or the model's"
         ),
         "max_layer": number_field("max_layer", placeholder="the last one"),
-        "seed": number_field("seed", max_value=None),
+        "seed": number_field("seed"),
     }
