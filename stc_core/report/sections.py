@@ -48,6 +48,7 @@ from stc_core.report.html import bullets, html_chart, html_table, paragraph
 from stc_core.runs.layout import RunFile
 from stc_core.runs.metrics import RunMetrics
 from stc_core.runs.run import Run
+from stc_core.runs.run_summary import result_of
 
 TOP_NEURONS, TOP_TEXTS = 12, 3
 MOST_SQUARES = 2000
@@ -236,7 +237,7 @@ def trust_section(run: Run, metrics: RunMetrics) -> str:
         "calibration",
         alt="Accuracy by confidence, with 95 % intervals",
         note=f"On the line, accuracy equals confidence. Expected calibration error "
-        f"(ECE): **{percent(metrics['test']['ece'])}**.",
+        f"(ECE): **{percent(result_of(metrics).ece)}**.",
     )
     sure, right = test["probability"].to_numpy(float), test["correct"].to_numpy(bool)
     kept = answer_above(sure, right, _SURE)

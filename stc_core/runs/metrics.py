@@ -234,7 +234,7 @@ class RunMetrics(TypedDict):
     validation: ValidationScores
     neurons: NeuronCounts
     layers: LayerCounts
-    chosen: dict[str, float | int | str | None]
+    chosen: dict[str, Any]
     cost: CostFacts
     backbone: BackboneFacts
     tokens: dict[str, int]
