@@ -19,9 +19,9 @@ from stc_core.config import (
     RunConfig,
     ShrinkConfig,
     TrainConfig,
-    option_of,
 )
 from stc_core.frozen import words_for
+from stc_core.setting import option_of
 
 MODELS: dict[str, type[BaseModel]] = {
     "run": RunConfig,

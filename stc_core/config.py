@@ -7,25 +7,19 @@ from them.
 
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import (
-    AfterValidator,
-    Field,
-    field_validator,
-    model_validator,
-)
-from pydantic.fields import FieldInfo
+from pydantic import AfterValidator, Field, model_validator
 
 from stc_core.frozen import Frozen, OneOf, Words
 from stc_core.poolings import POOLING_RULES
+from stc_core.recipe_settings import AttentionConfig, HierarchyConfig, TuneConfig
 from stc_core.recipe_table import PRESETS, RECIPES
+from stc_core.setting import setting
 from stc_core.types import KINDS, SITE_KINDS, Kind, Pooling
 
 DEFAULT_BACKBONE = "all-MiniLM-L6-v2"
 RUN_FORMAT = 1
 MAX_LENGTH = 256
 """The number of tokens of a text that are read by default."""
-LONGEST = 64
-"""The number of tokens of a reply or a thought by default."""
 SPIN_POOLINGS: tuple[Pooling, ...] = ("max", "mean")
 SPIN_CS = (0.1, 0.2, 1.0, 10.0, 100.0)
 SPIN_ETAS = (0.001, 0.01, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.8)
@@ -65,81 +59,50 @@ Some = Annotated[tuple[_T, ...], Field(min_length=1), AfterValidator(_once)]
 """One or more values, each once."""
 
 
-def _setting(
-    default: Any,
-    meaning: str,
-    *,
-    option: str | None = None,
-    label: str | None = None,
-    **limits: Any,
-) -> Any:
-    """A field with its meaning in a sentence and, if they differ, its other names.
-
-    `option` is what is typed on the command line, and `label` what the app shows.
-    """
-    names: Any = {"option": option} if option else None
-    return Field(
-        default, title=label, description=meaning, json_schema_extra=names, **limits
-    )
-
-
-def option_of(name: str, field: FieldInfo) -> str:
-    """What is typed on the command line for the setting `name`."""
-    extra = field.json_schema_extra
-    option = extra.get("option") if isinstance(extra, dict) else None
-    return str(option or f"--{name.replace('_', '-')}")
-
-
 class DataConfig(Frozen):
-    """The files and their columns.
-
-    None means: guess it from content and names. For split or id "" means: there is
-    none. `encoding` is that of both files. `reply` is what a decoder learns to write
-    after the labels, and `thought` what it writes before the reply. They are never
-    guessed.
-    """
+    """The files and their columns; None means: guess it from content and names."""
 
     path: Words = Field(
         description="The table: CSV, TSV, JSON, JSONL or Parquet, also as `.gz`. `-` "
         "is standard input.",
         json_schema_extra={"option": "DATA"},
     )
-    test_path: Words | None = _setting(
+    test_path: Words | None = setting(
         None, "A second table. All its rows are test rows.", option="--test"
     )
-    encoding: Words | None = _setting(
+    encoding: Words | None = setting(
         None,
         "The encoding of both tables, such as `utf-8` or `cp1250`. Without one it is "
         "detected.",
     )
-    text: Words | None = _setting(
+    text: Words | None = setting(
         None,
         "The column of the texts. Without one it is guessed from names and content.",
     )
-    labels: tuple[Words, ...] = _setting(
+    labels: tuple[Words, ...] = setting(
         (),
         "The column of the labels, or one for each level, coarse to fine. The finest "
         "labels are learned, and the coarser ones are scored too. Without one it is "
         "guessed.",
         option="--label",
     )
-    split: Words | None = _setting(
+    split: Words | None = setting(
         None,
         "The column that says `train`, `validation` or `test`. Without one it is "
         "guessed. `''` says that there is none; rows are then split by class, with the "
         "seed.",
     )
-    id: Words | None = _setting(
+    id: Words | None = setting(
         None,
         "The column that names the rows. Without one it is guessed. `''` says that "
         "there is none.",
     )
-    thought: Words | None = _setting(
+    thought: Words | None = setting(
         None,
         "The column of what a decoder learns to write before the reply. It is never "
         "guessed.",
     )
-    reply: Words | None = _setting(
+    reply: Words | None = setting(
         None,
         "The column of what a decoder learns to write after the labels. It is never "
         "guessed.",
@@ -155,175 +118,8 @@ class DataConfig(Frozen):
         return self.changed(thought=None, reply=None)
 
 
-class TuneConfig(Frozen):
-    """How the recipe `variability` tunes a part of the backbone.
-
-    `where`: the blocks that end at the layer with the smallest nu (or at `layer`), on
-    which the head then sits; the same number of top blocks; or all blocks. None means:
-    the value that suits the method.
-    """
-
-    where: Literal["variability", "top", "all"] = _setting(
-        "variability",
-        "Which blocks are tuned: those that end at the layer with the lowest nu "
-        "(`variability`), as many at the top (`top`), or all of them (`all`).",
-    )
-    layer: int | None = _setting(
-        None,
-        "Tune the blocks that end at this layer instead.",
-        option="--tune-layer",
-        ge=1,
-    )
-    blocks: int = _setting(
-        3, "The number of blocks.", option="--tune-blocks", label="Blocks", ge=1
-    )
-    method: Literal["full", "lora", "bottleneck"] = _setting(
-        "full",
-        "Tune whole blocks (`full`), or adapters inside them: `lora` or `bottleneck`.",
-        label="Tune by",
-    )
-    width: int | None = _setting(
-        None,
-        "The rank of LoRA (8 without a number) or the width of a bottleneck (64).",
-        label="Rank or width of adapters",
-        ge=1,
-    )
-    learning_rate: float | None = _setting(
-        None,
-        "The learning rate of tuning. Without a number it depends on the method. For "
-        "whole blocks it is 5e-5 at a width of 384 and below, and less in proportion "
-        "for a wider backbone.",
-        label="Learning rate",
-        gt=0,
-    )
-    epochs: int = _setting(
-        5,
-        "The most passes over the training rows. The recipe attention has a default of "
-        "its own: 8.",
-        label="Epochs at most",
-        ge=1,
-    )
-    seconds: float | None = _setting(
-        None, "The most seconds that tuning takes.", label="Minutes at most", gt=0
-    )
-    patience: int = _setting(
-        2,
-        "Stop after this many epochs in a row in which the score does not rise and the "
-        "loss does not fall by 1 %.",
-        label="Stop after epochs without gain",
-        ge=1,
-    )
-    batch: int = _setting(
-        32, "The number of texts in a batch.", label="Texts per batch", ge=1
-    )
-    accumulate: int = _setting(
-        1,
-        "The number of batches before each step of the optimiser.",
-        label="Batches per step",
-        ge=1,
-    )
-    checkpointing: bool = _setting(
-        False,
-        "Compute activations a second time in the backward pass: it needs less memory, "
-        "but a third more time.",
-        label="Save memory (slower)",
-    )
-
-
-class HierarchyConfig(Frozen):
-    """How the recipe `hierarchy` reads each level of labels, coarse to fine.
-
-    Empty `layers` are chosen by probes of each level; with empty `weights` all levels
-    have equal weights. `heads` work on classes, or on a decoder's words; auto means
-    words for a decoder with a language-model head, else classes. Heads over words may
-    be `tied` into one, and at inner layers read states with the model's final `norm`. A
-    thought and a reply have a layer and a weight after those of the levels, and at most
-    `reply_length` tokens.
-    """
-
-    layers: tuple[Annotated[int, Field(ge=0)], ...] = _setting(
-        (),
-        "The layer of each level, coarse to fine. Without any, probes of each level on "
-        "every layer choose them.",
-        option="--level-layer",
-    )
-    weights: tuple[Annotated[float, Field(ge=0)], ...] = _setting(
-        (),
-        "The weight of each level in the training loss, coarse to fine. Without any, "
-        "all levels have the same.",
-        option="--level-weight",
-        label="Weight of each level",
-    )
-    heads: Literal["auto", "class", "words"] = _setting(
-        "auto",
-        "Heads predict classes (`class`), or the words of a decoder that spell the "
-        "names of the labels (`words`). `auto` is words for a decoder with a "
-        "language-model head, and class otherwise.",
-    )
-    tied: bool = _setting(
-        False, "All levels share one word head, instead of a copy for each level."
-    )
-    norm: bool = _setting(
-        True,
-        "Apply the model's last norm before the word heads of inner layers.",
-        option="--final-norm/--no-final-norm",
-    )
-    reply_length: int | None = _setting(
-        None,
-        f"The most tokens of a reply or a thought. Without a number {LONGEST}, or a "
-        "quarter of what the model reads if that is less.",
-        label="Longest reply, in tokens",
-        ge=1,
-    )
-
-    @field_validator("weights")
-    @classmethod
-    def _weigh(cls, weights: tuple[float, ...]) -> tuple[float, ...]:
-        if weights and not any(weights):
-            raise ValueError("numbers, at least one of them above 0")
-        return weights
-
-
-class AttentionConfig(Frozen):
-    """How the recipe `attention` reads layers and tokens, and what else is trained.
-
-    `per_class`: each class has its own attention over tokens. `schedule`: the backbone
-    stays frozen ("frozen"); or it is tuned, as a language model for `lm_epochs` and
-    then with the classifier ("two-stage"), or with both losses at once ("multi-task"),
-    with `lm_weight` as the weight of the language-model loss. `tune.where` "top" tunes
-    some blocks, other values all blocks.
-    """
-
-    per_class: bool = _setting(
-        False,
-        "Each class has its own attention over the tokens.",
-        label="Separate attention for each class",
-    )
-    epochs: int = _setting(
-        8,
-        "The most epochs of the attention and its head.",
-        label="Epochs at most",
-        ge=1,
-    )
-    schedule: Literal["frozen", "two-stage", "multi-task"] = _setting(
-        "frozen",
-        "Whether the backbone is tuned, too: not at all (`frozen`), first to the texts "
-        "and then to the labels (`two-stage`), or to both at once (`multi-task`).",
-        label="Schedule",
-    )
-    lm_epochs: int = _setting(
-        3, "Two-stage: the number of epochs on the texts alone.", ge=1
-    )
-    lm_weight: float = _setting(
-        0.2, "Multi-task: the weight of the loss on the texts.", ge=0
-    )
-
-
 class TrainConfig(Frozen):
-    """Everything that changes the numbers of a run, and nothing else.
-
-    `budget` is the number of neurons to keep, `max_neurons` the largest number to keep.
-    """
+    """Everything that changes the numbers of a run, and nothing else."""
 
     @model_validator(mode="before")
     @classmethod
@@ -335,38 +131,38 @@ class TrainConfig(Frozen):
         above = isinstance(budget, int) and isinstance(most, int) and budget > most
         return {**values, "budget": most} if above else values
 
-    recipe: Annotated[str, AfterValidator(OneOf(RECIPES))] = _setting(
+    recipe: Annotated[str, AfterValidator(OneOf(RECIPES))] = setting(
         "stc", "The method that is trained; see the pages on methods."
     )
-    preset: Annotated[str, AfterValidator(OneOf(PRESETS))] = _setting(
+    preset: Annotated[str, AfterValidator(OneOf(PRESETS))] = setting(
         "stc",
         "How the recipe `stc` selects neurons: our way, or `spin`, which follows the "
         "paper.",
     )
-    backbone: Words = _setting(
+    backbone: Words = setting(
         DEFAULT_BACKBONE,
         "The language model: a folder, or an id of the Hugging Face Hub, which is "
         "downloaded once to `cached_models/`. The default one is part of the "
         "installation.",
         label="Language model",
     )
-    device: Words = _setting(
+    device: Words = setting(
         "auto",
         "Where the model runs: `auto`, `cpu`, `cuda`, `cuda:1` or `mps`.",
         label="Device",
     )
-    dtype: Literal["auto", "float32", "bfloat16", "float16"] = _setting(
+    dtype: Literal["auto", "float32", "bfloat16", "float16"] = setting(
         "auto",
         "The data type of the model. `auto` is bfloat16 on CUDA and float32 elsewhere.",
     )
-    max_length: int | None = _setting(
+    max_length: int | None = setting(
         None,
         f"The number of tokens of a text that are read. Without a number {MAX_LENGTH}, "
         "or fewer if the model takes fewer. The report counts the texts that are cut.",
         label="Longest text, in tokens",
         ge=8,
     )
-    kinds: Some[Annotated[Kind, AfterValidator(OneOf(SITE_KINDS))]] = _setting(
+    kinds: Some[Annotated[Kind, AfterValidator(OneOf(SITE_KINDS))]] = setting(
         KINDS,
         "Which kinds of site are read: the hidden states (`resid`) and the FFN neurons "
         "(`mlp`).",
@@ -374,7 +170,7 @@ class TrainConfig(Frozen):
         label="Read from",
     )
     poolings: Some[Annotated[Pooling, AfterValidator(OneOf(POOLING_RULES))]] | None = (
-        _setting(
+        setting(
             None,
             "How the values of all tokens become one value for the text. Without any: "
             "mean, max, and the first token (encoders) or the last one (decoders). The "
@@ -383,19 +179,19 @@ class TrainConfig(Frozen):
             label="Pool over the words by",
         )
     )
-    penalty: Literal["l1", "group"] = _setting(
+    penalty: Literal["l1", "group"] = setting(
         "l1",
         "The penalty of the probes. `l1`: a neuron may be kept for some classes only. "
         "`group`: a neuron is kept or dropped for all classes at once.",
         label="Sparsity",
     )
-    class_weight: Literal["balanced"] | None = _setting(
+    class_weight: Literal["balanced"] | None = setting(
         None,
         "`balanced`: every class has the same weight in the fit, however few rows it "
         "has.",
         label="Give rare classes more weight",
     )
-    eta: float | None = _setting(
+    eta: float | None = setting(
         None,
         "The share of the squared probe weights that is kept in each layer, before the "
         "joint selection. A lower share leaves fewer candidates. Without a number it "
@@ -404,52 +200,52 @@ class TrainConfig(Frozen):
         gt=0,
         le=1,
     )
-    budget: int | None = _setting(
+    budget: int | None = setting(
         None,
         "Keep exactly this many neurons, even if fewer do as well. If fewer neurons "
         "have a weight in the probes, all of them are kept.",
         label="At most this many neurons",
         ge=1,
     )
-    max_layer: int | None = _setting(
+    max_layer: int | None = setting(
         None,
         "Use no layer above this one. The blocks above it never run.",
         label="Highest layer",
         ge=0,
     )
-    max_neurons: Annotated[int | None, Field(ge=1), AfterValidator(_most)] = _setting(
+    max_neurons: Annotated[int | None, Field(ge=1), AfterValidator(_most)] = setting(
         None,
         "Keep this many neurons at most, or fewer if they do as well on validation. It "
         "cannot be less than `budget`.",
         label="At most this many neurons",
     )
-    tolerance: float | None = _setting(
+    tolerance: float | None = setting(
         None,
         "Take the shallowest classifier whose validation score is this near to the "
         "best one: 0.01 is one percentage point.",
         ge=0,
         lt=1,
     )
-    store_dtype: Literal["float16", "float32"] = _setting(
+    store_dtype: Literal["float16", "float32"] = setting(
         "float16", "The data type in which activations are kept on disk."
     )
     tune: TuneConfig = TuneConfig()
     hierarchy: HierarchyConfig = HierarchyConfig()
     attention: AttentionConfig = AttentionConfig()
-    validation_share: float = _setting(
+    validation_share: float = setting(
         0.15,
         "The share of the training rows that chooses, if the table names no such rows.",
         gt=0,
         lt=0.5,
     )
-    test_share: float = _setting(
+    test_share: float = setting(
         0.2,
         "The share of all rows that is held back for the test, if the table names "
         "none.",
         gt=0,
         lt=0.5,
     )
-    seed: Annotated[int, Field(ge=0), AfterValidator(_seed)] = _setting(
+    seed: Annotated[int, Field(ge=0), AfterValidator(_seed)] = setting(
         0,
         "The seed of the split and of everything that is drawn: 0 to 4,294,967,295. "
         "The same seed on the same machine gives the same result.",
@@ -476,16 +272,16 @@ class ShrinkConfig(Frozen):
     """
 
     parent: Words = Field(description="The finished run that this one was made from.")
-    named_from: Words = _setting(
+    named_from: Words = setting(
         "", "The parent's name, while the new run has no name of its own."
     )
-    layer: int | None = _setting(
+    layer: int | None = setting(
         None, "The highest layer of the option that was picked on *Layers*.", ge=0
     )
-    neurons: int | None = _setting(
+    neurons: int | None = setting(
         None, "The number of neurons of the option that was picked.", ge=1
     )
-    extract: bool = _setting(
+    extract: bool = setting(
         False, "Read the texts again if their activations are no longer on disk."
     )
 
@@ -493,18 +289,18 @@ class ShrinkConfig(Frozen):
 class RunConfig(Frozen):
     """The content of config.json: the data, the settings, the time of the request."""
 
-    format: int = _setting(
+    format: int = setting(
         RUN_FORMAT,
         "The version of the run folder's layout. A program that does not know it "
         "refuses the run.",
     )
-    name: Words = _setting(
+    name: Words = setting(
         "",
         "The name that the run had when it was started. A later name is kept in "
         "`about.json`.",
         option="--name",
     )
-    created: Words = _setting("", "When the user started the run, in UTC.")
+    created: Words = setting("", "When the user started the run, in UTC.")
     data: DataConfig
     train: TrainConfig = TrainConfig()
     shrink: ShrinkConfig | None = None

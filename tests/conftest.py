@@ -115,7 +115,8 @@ def run_folder(tmp_path_factory: pytest.TempPathFactory, messages: Path) -> Path
 @pytest.fixture(scope="session")
 def tuned_folder(tmp_path_factory: pytest.TempPathFactory, messages: Path) -> Path:
     """A finished run of the recipe `variability`: LoRA in block 4. Read-only."""
-    from stc_core.config import DataConfig, RunConfig, TrainConfig, TuneConfig
+    from stc_core.config import DataConfig, RunConfig, TrainConfig
+    from stc_core.recipe_settings import TuneConfig
 
     tune = TuneConfig(method="lora", blocks=1, layer=4, epochs=2)
     config = RunConfig(

@@ -5,13 +5,14 @@ from typing import Any
 
 import streamlit as st
 
-from stc_core.config import RunConfig, TuneConfig
+from stc_core.config import RunConfig
 from stc_core.figures.tuning import (
     comparison_table,
     training_curves,
     tunings_table,
 )
 from stc_core.metrics.scores import metric_name_of
+from stc_core.recipe_settings import TuneConfig
 from stc_core.runs import jobs
 from stc_core.runs.layout import RunFile
 from stc_core.runs.run import Run, list_runs

@@ -14,10 +14,11 @@ from typing import Any
 import typer
 
 from stc_core.cli.options import SettingOptions
-from stc_core.config import SETTING_PARTS, DataConfig, RunConfig, TrainConfig, option_of
+from stc_core.config import SETTING_PARTS, DataConfig, RunConfig, TrainConfig
 from stc_core.errors import StcError
 from stc_core.frozen import SettingError
 from stc_core.runs.layout import RunFile
+from stc_core.setting import option_of
 
 
 def spread_options(command: Callable[..., None]) -> Callable[..., None]:

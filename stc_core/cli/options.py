@@ -11,9 +11,10 @@ from typing import Annotated, Any, NamedTuple, Union, get_args, get_origin
 import typer
 from pydantic.fields import FieldInfo
 
-from stc_core.config import SETTING_PARTS, DataConfig, TrainConfig, option_of
+from stc_core.config import SETTING_PARTS, DataConfig, TrainConfig
 from stc_core.frozen import Frozen, OneOf
 from stc_core.recipe_table import RECIPES
+from stc_core.setting import option_of
 
 Table = Annotated[
     str,

@@ -9,8 +9,8 @@ from torch import nn
 from stc_core.backbone.adapters import BOTTLENECK, linears
 from stc_core.backbone.backbone import Backbone
 from stc_core.backbone.changes import Changes, add_parts, apply_cut, cut_after
-from stc_core.config import TuneConfig
 from stc_core.errors import StcError
+from stc_core.recipe_settings import TuneConfig
 
 _WIDTHS = {"full": 0, "lora": 8, "bottleneck": 64}
 """The default rank of LoRA and the default width of a bottleneck."""

@@ -15,9 +15,10 @@ from torch import Tensor
 from stc_core.backbone import changes
 from stc_core.backbone.backbone import Backbone
 from stc_core.backbone.loading import hub
-from stc_core.config import TrainConfig, TuneConfig
+from stc_core.config import TrainConfig
 from stc_core.data.corpus import Corpus
 from stc_core.data.task import Task
+from stc_core.recipe_settings import TuneConfig
 from stc_core.runs.layout import RunFile
 from stc_core.runs.writer import RunWriter
 from stc_core.tuning.readout import Readout

@@ -20,8 +20,8 @@ from transformers.utils import SAFE_WEIGHTS_NAME
 from transformers.utils import logging as hf_logging
 
 from stc_core.backbone.packing import make_batch
-from stc_core.config import TuneConfig
 from stc_core.files import read_json, write_json
+from stc_core.recipe_settings import TuneConfig
 from stc_core.tuning.readout import Readout
 
 LEARNING_RATES = {"full": 5e-5, "lora": 2e-4, "bottleneck": 3e-4}

@@ -19,8 +19,8 @@ from helpers.models.tiny import (
 from stc_core.backbone import changes
 from stc_core.backbone.backbone import Backbone
 from stc_core.backbone.loading import hub
-from stc_core.config import TuneConfig
 from stc_core.errors import StcError
+from stc_core.recipe_settings import TuneConfig
 from stc_core.tuning.blocks import changes_for, cut_and_adapt, plan_tuning
 from stc_core.tuning.readout import learn
 from stc_core.types import PooledSite, Site

@@ -12,7 +12,7 @@ from helpers.models.tiny import TEXTS
 from stc_core.backbone import changes
 from stc_core.backbone.backbone import Backbone
 from stc_core.backbone.class_guides import GuideSpec, guides_of
-from stc_core.config import TuneConfig
+from stc_core.recipe_settings import TuneConfig
 from stc_core.tuning.blocks import TunePlan, changes_for, cut_and_adapt
 from stc_core.types import PooledSite
 

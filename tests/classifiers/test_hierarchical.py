@@ -20,10 +20,10 @@ from stc_core.classifiers.hierarchical import (
 )
 from stc_core.classifiers.label_tree import Tree, tree_of
 from stc_core.classifiers.predict_table import annotate, predict_file
-from stc_core.config import TuneConfig
 from stc_core.errors import StcError
 from stc_core.heads.head import SparseHead
 from stc_core.metrics.scores import fit_temperature
+from stc_core.recipe_settings import TuneConfig
 from stc_core.tuning.blocks import TunePlan, changes_for, cut_and_adapt
 from stc_core.types import Site
 

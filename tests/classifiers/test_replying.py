@@ -18,11 +18,11 @@ from stc_core.classifiers.replying import ReplyingClassifier, open_spelled
 from stc_core.classifiers.sampling import Chooser, Decoding, pieces, plain_text
 from stc_core.classifiers.spelled import SpelledClassifier
 from stc_core.classifiers.spelling import spelled_names
-from stc_core.config import HierarchyConfig, TuneConfig
 from stc_core.data.columns import Columns
 from stc_core.data.corpus import Corpus
 from stc_core.data.findings import Report
 from stc_core.errors import StcError
+from stc_core.recipe_settings import HierarchyConfig, TuneConfig
 from stc_core.recipes.hierarchy.replies import replies_of
 from stc_core.recipes.hierarchy.teacher_forcing import script_of, token_losses
 from stc_core.recipes.hierarchy.word_module import WordHeadModule, copied_word_head

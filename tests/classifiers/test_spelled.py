@@ -15,14 +15,9 @@ from stc_core.backbone.backbone import Backbone
 from stc_core.classifiers.label_tree import tree_of
 from stc_core.classifiers.spelled import SpelledClassifier, open_spelled_kind
 from stc_core.classifiers.spelling import spelled_names
-from stc_core.config import (
-    DataConfig,
-    HierarchyConfig,
-    RunConfig,
-    TrainConfig,
-    TuneConfig,
-)
+from stc_core.config import DataConfig, RunConfig, TrainConfig
 from stc_core.errors import StcError
+from stc_core.recipe_settings import HierarchyConfig, TuneConfig
 from stc_core.recipes import registry
 from stc_core.recipes.hierarchy.word_module import WordHeadModule, copied_word_head
 from stc_core.runs.run import Run

@@ -5,13 +5,8 @@ from typer.main import get_command
 
 from stc_core.cli.app import app
 from stc_core.cli.options import SettingOptions
-from stc_core.config import (
-    SETTING_PARTS,
-    DataConfig,
-    RunConfig,
-    TrainConfig,
-    option_of,
-)
+from stc_core.config import SETTING_PARTS, DataConfig, RunConfig, TrainConfig
+from stc_core.setting import option_of
 
 TRAIN = get_command(app).commands["train"]  # pyright: ignore
 OPTIONS = {name: option for option in TRAIN.params for name in option.opts}

@@ -11,11 +11,12 @@ from helpers.models.saved import saved_base
 from helpers.runs.hierarchy import table
 from stc_core.backbone.backbone import Backbone
 from stc_core.classifiers.estimator import SparsifyThenClassify
-from stc_core.config import DataConfig, RunConfig, TrainConfig, TuneConfig
+from stc_core.config import DataConfig, RunConfig, TrainConfig
 from stc_core.data.task import Task
 from stc_core.files import read_json
 from stc_core.heads import ridge
 from stc_core.heads.head import softmax
+from stc_core.recipe_settings import TuneConfig
 from stc_core.recipes import registry, variability
 from stc_core.recipes.results import task_of
 from stc_core.runs import layout

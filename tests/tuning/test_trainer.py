@@ -10,8 +10,8 @@ import torch
 from helpers.models.tiny import TEXTS, tiny_model, tiny_tokenizer
 from stc_core.activations.features import dense_features
 from stc_core.backbone.backbone import Backbone
-from stc_core.config import TuneConfig
 from stc_core.heads.head import SparseHead, mean_and_sd
+from stc_core.recipe_settings import TuneConfig
 from stc_core.tuning.blocks import (
     changes_for,
     checkpoint_blocks,

@@ -8,9 +8,10 @@ from typing import Any
 import streamlit as st
 
 from stc_core.backbone.loading.hub import can_write
-from stc_core.config import LONGEST, DataConfig
+from stc_core.config import DataConfig
 from stc_core.errors import StcError
 from stc_core.poolings import POOLING_RULES
+from stc_core.recipe_settings import LONGEST
 from stc_core.recipe_table import PRESETS, RECIPES
 from stc_core.types import KINDS, SITE_KINDS
 from ui.cache.plans import devices, is_local

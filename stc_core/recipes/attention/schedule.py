@@ -18,10 +18,10 @@ from torch.optim.lr_scheduler import LambdaLR
 
 from stc_core.backbone.backbone import Backbone
 from stc_core.classifiers.attention_pooling import Attention
-from stc_core.config import TuneConfig
 from stc_core.errors import StcError
 from stc_core.files import read_json, replacing, write_json
 from stc_core.heads.head import SparseHead
+from stc_core.recipe_settings import TuneConfig
 from stc_core.recipes.attention.module import RATES, AttentionModule, WordLoss
 from stc_core.recipes.attention.uniform import first_head, uniform_vectors
 from stc_core.tuning.blocks import (

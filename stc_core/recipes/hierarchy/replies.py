@@ -7,9 +7,9 @@ import numpy as np
 
 from stc_core.backbone.backbone import Backbone
 from stc_core.classifiers.spelling import positions
-from stc_core.config import LONGEST, HierarchyConfig
 from stc_core.data.corpus import Corpus
 from stc_core.frames import series
+from stc_core.recipe_settings import LONGEST, HierarchyConfig
 
 
 class Replies(NamedTuple):

@@ -9,7 +9,7 @@ from math import ceil
 import numpy as np
 
 from stc_core.backbone.backbone import Backbone
-from stc_core.config import TuneConfig
+from stc_core.recipe_settings import TuneConfig
 from stc_core.recipes.planning.forecast import Survey
 from stc_core.tuning.blocks import plan_tuning
 

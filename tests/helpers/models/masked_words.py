@@ -7,7 +7,7 @@ import torch
 from helpers.models.tiny import TEXTS, VOCAB, tiny_model, tiny_tokenizer
 from stc_core.backbone.backbone import Backbone
 from stc_core.backbone.packing import make_batch
-from stc_core.config import TuneConfig
+from stc_core.recipe_settings import TuneConfig
 from stc_core.tuning.blocks import (
     TunableBackbone,
     changes_for,

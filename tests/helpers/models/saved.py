@@ -9,7 +9,7 @@ import transformers as hf
 from helpers.models.tiny import CONFIGS, ENCODERS, shake, tiny_model, tiny_tokenizer
 from stc_core.backbone import changes
 from stc_core.backbone.backbone import Backbone
-from stc_core.config import TuneConfig
+from stc_core.recipe_settings import TuneConfig
 from stc_core.tuning.blocks import changes_for, plan_tuning
 
 PATHS = np.array([("good", "good film"), ("good", "plot"), ("bad", "awful")])

@@ -6,13 +6,8 @@ import pytest
 
 from helpers.models.saved import saved_base
 from helpers.runs.hierarchy import table
-from stc_core.config import (
-    AttentionConfig,
-    DataConfig,
-    RunConfig,
-    TrainConfig,
-    TuneConfig,
-)
+from stc_core.config import DataConfig, RunConfig, TrainConfig
+from stc_core.recipe_settings import AttentionConfig, TuneConfig
 from stc_core.recipes import registry
 from stc_core.runs.run import Run
 from stc_core.runs.writer import RunWriter

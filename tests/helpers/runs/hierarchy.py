@@ -7,7 +7,8 @@ import pandas as pd
 
 from helpers.models.saved import saved_base
 from helpers.models.tiny import WORDS
-from stc_core.config import DataConfig, RunConfig, TrainConfig, TuneConfig
+from stc_core.config import DataConfig, RunConfig, TrainConfig
+from stc_core.recipe_settings import TuneConfig
 from stc_core.recipes import registry
 from stc_core.runs.run import Run
 from stc_core.runs.writer import RunWriter

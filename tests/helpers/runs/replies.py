@@ -8,13 +8,8 @@ import pandas as pd
 
 from helpers.models.saved import saved_lm
 from helpers.models.tiny import WORDS
-from stc_core.config import (
-    DataConfig,
-    HierarchyConfig,
-    RunConfig,
-    TrainConfig,
-    TuneConfig,
-)
+from stc_core.config import DataConfig, RunConfig, TrainConfig
+from stc_core.recipe_settings import HierarchyConfig, TuneConfig
 
 
 def table(folder: Path) -> Path:

@@ -13,14 +13,8 @@ from typing import Any
 from helpers.models.saved import saved_base, saved_lm
 from helpers.runs.hierarchy import table
 from helpers.runs.replies import config as replying
-from stc_core.config import (
-    AttentionConfig,
-    DataConfig,
-    HierarchyConfig,
-    RunConfig,
-    TrainConfig,
-    TuneConfig,
-)
+from stc_core.config import DataConfig, RunConfig, TrainConfig
+from stc_core.recipe_settings import AttentionConfig, HierarchyConfig, TuneConfig
 from stc_core.recipes import registry
 from stc_core.runs.run import Run
 from stc_core.runs.writer import RunWriter

@@ -12,11 +12,9 @@ from helpers.metrics import undeclared
 from helpers.models.saved import tuned_folder
 from helpers.models.tiny import tiny_backbone
 from helpers.runs.attention import Killed, check_explanation, configured, trained
-from stc_core.config import (
-    AttentionConfig,
-)
 from stc_core.errors import StcError
 from stc_core.interpret.integrated_gradients import integrated_gradients
+from stc_core.recipe_settings import AttentionConfig
 from stc_core.recipes import registry
 from stc_core.recipes.attention.recipe import _SPARSE
 from stc_core.recipes.attention.uniform import ALIKE, read_sites_of

@@ -12,10 +12,11 @@ from helpers.models.masked_words import MASK, inputs_of, masking, tunable_of
 from helpers.models.tiny import TEXTS, tiny_tokenizer
 from helpers.runs.attention import Killed, check_explanation, configured
 from stc_core.classifiers.attention_pooling import Attention
-from stc_core.config import AttentionConfig, RunConfig, TuneConfig
+from stc_core.config import RunConfig
 from stc_core.errors import StcError
 from stc_core.files import read_json
 from stc_core.heads.head import SparseHead
+from stc_core.recipe_settings import AttentionConfig, TuneConfig
 from stc_core.recipes import registry
 from stc_core.recipes.attention.module import AttentionModule, WordLoss, vector_features
 from stc_core.recipes.attention.schedule import (

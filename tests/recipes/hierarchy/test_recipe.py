@@ -11,11 +11,8 @@ from helpers.command import Stc
 from helpers.metrics import undeclared
 from helpers.models.tiny import tiny_backbone
 from helpers.runs.hierarchy import trained
-from stc_core.config import (
-    HierarchyConfig,
-    TuneConfig,
-)
 from stc_core.errors import StcError
+from stc_core.recipe_settings import HierarchyConfig, TuneConfig
 from stc_core.recipes import registry
 from stc_core.recipes.hierarchy import recipe
 from stc_core.recipes.hierarchy.layer_probes import (

@@ -11,12 +11,10 @@ from helpers.app import fine, said, visit
 from helpers.command import Stc
 from helpers.runs.replies import config
 from stc_core.classifiers.replying import ReplyingClassifier
-from stc_core.config import (
-    HierarchyConfig,
-    RunConfig,
-)
+from stc_core.config import RunConfig
 from stc_core.errors import StcError
 from stc_core.metrics.text import bleu_2
+from stc_core.recipe_settings import HierarchyConfig
 from stc_core.recipes import registry
 from stc_core.recipes.hierarchy.teacher_forcing import script_of
 from stc_core.runs.run import Run

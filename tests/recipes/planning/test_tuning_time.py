@@ -6,8 +6,8 @@ import torch
 from helpers.models.tiny import fresh_backbone, tiny_backbone
 from stc_core.activations.cost import Speed
 from stc_core.backbone.tokenization.tokens import Tokens
-from stc_core.config import TuneConfig
 from stc_core.errors import StcError
+from stc_core.recipe_settings import TuneConfig
 from stc_core.recipes.planning import tuning_time
 from stc_core.recipes.planning.forecast import Survey
 from stc_core.recipes.planning.machine_speed import Arithmetic
