@@ -118,7 +118,7 @@ class SparsifyThenClassify(BaseClassifier, ClassifierMixin, BaseEstimator):
             extract=partial(keep, progress=progress),
             seed=settings.seed,
         )
-        read = sample.store.read
+        read = sample.resolved(backbone.dtype)
         probes = self.fit_probes(read, sample.task, wanted, device=device)
         fitted = self.select(read, sample.task, probes)
         if not sample.is_whole:

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from stc_core.activations.cost import TokenCounts, depth_seconds
+from stc_core.activations.resolution import ResolvedReader
 from stc_core.activations.row_file import RowFile
 from stc_core.backbone.backbone import Backbone
 from stc_core.classifiers.estimator import SparsifyThenClassify
@@ -41,6 +42,7 @@ class FitInputs(NamedTuple):
     corpus: Corpus
     task: Task
     sample: Sample
+    read: ResolvedReader
     wanted: Sequence[PooledSite]
     tokens: TokenCounts | dict[str, int]
 
@@ -60,7 +62,7 @@ def finish_sparse(
     seed: int,
 ) -> dict[str, Any]:
     """Fit the head on all rows and write it; give the metrics without baselines."""
-    backbone, corpus, task, sample, wanted, tokens = inputs
+    backbone, corpus, task, sample, _, _, tokens = inputs
     writer.write_frame(
         RunFile.CURVES, tables.curve_table(fitted, backbone, inputs.part)
     )
@@ -79,7 +81,7 @@ def finish_sparse(
     logits = logits_at(activations, fitted.head, corpus.rows("test"))
     metrics = evaluate(corpus, task, fitted, logits, seed)
     counts = tokens if isinstance(tokens, dict) else tokens._asdict()
-    return metrics | _facts(backbone, fitted, wanted) | {"tokens": counts}
+    return metrics | _facts(backbone, fitted, inputs) | {"tokens": counts}
 
 
 def write_frontier(writer: RunWriter, inputs: FitInputs, fitted: Fitted) -> None:
@@ -173,15 +175,14 @@ def evaluate(
     }
 
 
-def _facts(
-    backbone: Backbone, fitted: Fitted, wanted: Sequence[PooledSite]
-) -> dict[str, Any]:
+def _facts(backbone: Backbone, fitted: Fitted, inputs: FitInputs) -> dict[str, Any]:
     head = fitted.head
     return {
         "neurons": {
             "selected": len(head.features),
             "unique": len({(f.site, f.index) for f in head.features}),
-            "total": sum(backbone.widths[wish.site] for wish in wanted),
+            "total": sum(backbone.widths[wish.site] for wish in inputs.wanted),
+            "left_out": inputs.read.left_out,
         },
         "layers": {"used": head.layer, "total": backbone.n_layers},
         "chosen": fitted.chosen,

@@ -43,7 +43,7 @@ from stc_core.selection.salience import (
     read_saliences,
     write_saliences,
 )
-from stc_core.selection.sample import LARGE, Sample, draw_sample
+from stc_core.selection.sample import LARGE, draw_sample
 from stc_core.selection.stc import Fitted, take_option
 from stc_core.types import PooledSite, Progress, silent
 
@@ -76,17 +76,21 @@ def shrink(config: RunConfig, writer: RunWriter) -> None:
     task, test = task_of(corpus, settings), corpus.rows("test")
     sample = draw_sample(corpus.texts, task, test, extract=keep, seed=settings.seed)
     saliences = _probes(parent, writer, wanted)
-    inputs = FitInputs(backbone, corpus, task, sample, wanted, before["tokens"])
+    read = sample.resolved(backbone.dtype)
+    inputs = FitInputs(backbone, corpus, task, sample, read, wanted, before["tokens"])
     writer.phase("select")
     if asked.layer is None or asked.neurons is None:
-        read, test = sample.store.read, sample.test
         fitted = classifier.select(
-            read, sample.task, saliences, reported=test, progress=writer.progress
+            read,
+            sample.task,
+            saliences,
+            reported=sample.test,
+            progress=writer.progress,
         )
         write_frontier(writer, inputs, fitted)
     else:
         place = asked.layer, asked.neurons
-        fitted = _option(parent, sample, saliences, place, eta=settings.eta)
+        fitted = _option(parent, inputs, saliences, place, eta=settings.eta)
         writer.write_frame(RunFile.FRONTIER, _frontier_at(parent, place))
     _finish(writer, asked, parent, classifier, inputs, fitted, seed=settings.seed)
 
@@ -197,7 +201,7 @@ def _probes(
 
 def _option(
     parent: Run,
-    sample: Sample,
+    inputs: FitInputs,
     saliences: Sequence[Salience],
     place: tuple[int, int],
     *,
@@ -205,8 +209,8 @@ def _option(
 ) -> Fitted:
     options = options_of(parent)
     return take_option(
-        sample.store.read,
-        sample.task,
+        inputs.read,
+        inputs.sample.task,
         saliences,
         options,
         option=find_option(options, place),

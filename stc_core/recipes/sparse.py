@@ -52,7 +52,7 @@ def train_sparse(config: RunConfig, writer: RunWriter) -> None:
     sample = inputs.sample
     writer.phase("select")
     fitted = classifier.select(
-        sample.store.read,
+        inputs.read,
         sample.task,
         probes,
         reported=sample.test,
@@ -67,7 +67,7 @@ def train_sparse(config: RunConfig, writer: RunWriter) -> None:
     add_baselines(
         writer,
         metrics,
-        _baselines(sample, list(inputs.part.texts), probes, seed=settings.seed),
+        _baselines(inputs, probes, seed=settings.seed),
         sample.task.codes[sample.test],
         ours=_on_test(writer, sample),
         seed=settings.seed,
@@ -79,7 +79,7 @@ def _fit_probes(
     writer: RunWriter, classifier: SparsifyThenClassify, inputs: FitInputs
 ) -> list[ProbeResult]:
     """Fit a probe on every pooled site; write their scores and the layers' nu."""
-    wanted, read, task = inputs.wanted, inputs.sample.store.read, inputs.sample.task
+    wanted, read, task = inputs.wanted, inputs.read, inputs.sample.task
     writer.phase("probe", total=len(wanted), message=f"{len(wanted)} pooled sites")
     probes = classifier.fit_probes(
         read,
@@ -91,7 +91,8 @@ def _fit_probes(
     writer.write_frame(RunFile.PROBES, tables.probe_table(probes, task))
     writer.write_frame(RunFile.CLASSES, class_table(read, task, probes))
     write_saliences(writer.folder / SALIENCE, probes)
-    if nu := variability_from_features(read, task, inputs.backbone, wanted):
+    raw, backbone = inputs.sample.store.read, inputs.backbone
+    if nu := variability_from_features(raw, task, backbone, wanted):
         writer.write_json(
             RunFile.VARIABILITY, {**nu.record(), "tokens": "all", "rows": "train"}
         )
@@ -133,7 +134,8 @@ def _fit_inputs(
     )
     for note in sample.notes:
         writer.note(note)
-    return FitInputs(backbone, corpus, task, sample, wanted, counts)
+    read = sample.resolved(backbone.dtype)
+    return FitInputs(backbone, corpus, task, sample, read, wanted, counts)
 
 
 def _add_control(
@@ -150,7 +152,7 @@ def _add_control(
     writer.note("Probing shuffled labels, as a control.")
     try:
         probes = classifier.fit_probes(
-            inputs.sample.store.read,
+            inputs.read,
             control_task(inputs.sample.task, seed=seed),
             wanted,
             patience=PATIENCE,
@@ -223,12 +225,13 @@ def _write_metrics(writer: RunWriter, metrics: Mapping[str, Any]) -> None:
 
 
 def _baselines(
-    sample: Sample, texts: Sequence[str], probes: Sequence[ProbeResult], *, seed: int
+    inputs: FitInputs, probes: Sequence[ProbeResult], *, seed: int
 ) -> dict[str, Callable[[], Guess]]:
     """The baselines on the sample; if it is not the whole corpus, their detail says
     so."""
+    sample, texts = inputs.sample, list(inputs.part.texts)
     task, test = sample.task, sample.test
-    jobs = baselines_of(sample.store.read, texts, task, test, probes, seed=seed)
+    jobs = baselines_of(inputs.read, texts, task, test, probes, seed=seed)
     if sample.is_whole:
         return jobs
     said = f"on a sample: {len(task.learned):,} rows, scored on {len(test):,}"

@@ -75,6 +75,10 @@ def _settings(run: Run, metrics: RunMetrics) -> str:
     train["max_length"] = backbone["max_length"]
     rows = [(name, _value(value)) for name, value in train.items()]
     rows += [(f"chosen: {k}", _value(v)) for k, v in metrics.get("chosen", {}).items()]
+    neurons = metrics["neurons"]
+    if (left_out := neurons.get("left_out")) is not None:
+        share = f"{left_out:,} of {neurons['total']:,}"
+        rows.append(("neurons left out, as they vary no more than rounding", share))
     rows += [("how the model is read", note) for note in backbone["notes"]]
     rows.append(("weights of the model (hash)", backbone["identity"]))
     rows.append(("training took", duration(metrics["seconds"]["total"])))

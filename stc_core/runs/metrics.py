@@ -97,11 +97,16 @@ class ValidationScores(TypedDict):
 
 
 class NeuronCounts(TypedDict):
-    """Features that were kept, neurons among them (`unique`), and all features read."""
+    """Features that were kept, neurons among them (`unique`), and all features read.
+
+    `left_out` are features of which nothing was learned, as they hardly vary; runs
+    before November 2026 have no such number.
+    """
 
     selected: int
     unique: int
     total: int
+    left_out: NotRequired[int]
 
 
 class LayerCounts(TypedDict):

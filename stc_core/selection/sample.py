@@ -10,8 +10,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+import torch
 from jaxtyping import Float, Int
 
+from stc_core.activations.resolution import ResolvedReader, resolved_reader
 from stc_core.activations.row_file import RowFile, write_rows
 from stc_core.activations.store import FeatureStore
 from stc_core.backbone.backbone import Backbone
@@ -61,6 +63,14 @@ class Sample(NamedTuple):
     def is_whole(self) -> bool:
         """Whether the sample is the whole corpus."""
         return not isinstance(self.store, _Stack)
+
+    def resolved(self, dtype: torch.dtype) -> ResolvedReader:
+        """A reader of the features, without columns that only rounding varies.
+
+        Training rows decide. `dtype` is that of the backbone.
+        """
+        sites = list(self.store.widths)
+        return resolved_reader(self.store, sites, self.task.train, dtype=dtype)
 
     def known(self, n: int) -> Int[np.ndarray, " n"]:
         """The position in the sample of each of the n rows of the corpus, or -1."""

@@ -1,0 +1,102 @@
+"""The columns of a feature store that can be learned from, as they vary enough.
+
+The activation of a saturated unit hardly varies over texts. What is left of its spread
+is rounding: on another machine, or in another batch, it is another number. Once
+standardised, such a column would look like any other.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple, Protocol, runtime_checkable
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float, Int
+
+from stc_core.types import PooledSite
+
+LEAST_SPREAD = 2.0**-9
+"""The least spread of a column in float32, relative to the size of its site's values.
+
+Measured on the 47,616 columns of the embedded model, in float32 against float64 (trec,
+edos): up to 100 % of a smaller spread is rounding, and at most .04 % of a larger one.
+"""
+LEAST_STEPS = 16.0
+"""The least spread in half precision, in units of its relative rounding.
+
+In bfloat16 (1/16 of the site's size) up to 31 % of the spread of a kept column is
+rounding and 4 % of the usual one; in float16 (1/64) up to 7 %.
+"""
+_MOST_ROWS = 2000
+"""So many evenly spaced rows tell how far each column varies."""
+
+
+@runtime_checkable
+class RowReader(Protocol):
+    """A store whose features can be read for all texts, or for some."""
+
+    def read(
+        self, pooled_site: PooledSite, rows: Int[np.ndarray, " k"] | None = None
+    ) -> Float[np.ndarray, "k width"]: ...
+
+
+class ResolvedReader(NamedTuple):
+    """Reads features with 0 in the columns that vary too little to be learned from.
+
+    `resolved` has a flag for each column of each pooled site. A column of zeros is
+    never selected.
+    """
+
+    read: Callable[[PooledSite], Float[np.ndarray, "n width"]]
+    resolved: dict[PooledSite, Bool[np.ndarray, " width"]]
+
+    def __call__(self, pooled_site: PooledSite) -> Float[np.ndarray, "n width"]:
+        """The features of a pooled site, a row for each text."""
+        X = self.read(pooled_site)
+        resolved = self.resolved[pooled_site]
+        return X if resolved.all() else np.where(resolved, X, np.float32(0))
+
+    @property
+    def left_out(self) -> int:
+        """The number of columns, over all sites, that are not learned from."""
+        return sum(int(np.sum(~columns)) for columns in self.resolved.values())
+
+
+def resolved_columns(
+    X: Float[np.ndarray, "n width"], *, dtype: torch.dtype = torch.float32
+) -> Bool[np.ndarray, " width"]:
+    """Whether each column of a pooled site varies well beyond the rounding of `dtype`.
+
+    Rounding in a forward pass is relative to the size of the numbers that are added up:
+    that of the column itself, |mean|, and the usual size in its site, the median over
+    the columns of sqrt(mean x^2). (A large mean would hide a few huge columns behind
+    it; the median does not know them.) A column is resolved if its standard deviation
+    is more than LEAST_SPREAD of the larger one, or LEAST_STEPS units of rounding in
+    half precision.
+    """
+    mean = X.mean(axis=0, dtype=np.float64)
+    sd = np.sqrt(np.square(X - mean.astype(np.float32)).mean(axis=0, dtype=np.float64))
+    size = np.hypot(mean, sd)
+    varying = size[sd > 0]
+    usual = float(np.median(varying)) if len(varying) else 0.0
+    least = max(LEAST_SPREAD, LEAST_STEPS * torch.finfo(dtype).eps)
+    return sd > least * np.maximum(np.abs(mean), usual)
+
+
+def resolved_reader(
+    store: RowReader,
+    pooled_sites: Sequence[PooledSite],
+    rows: Int[np.ndarray, " some"],
+    *,
+    dtype: torch.dtype,
+) -> ResolvedReader:
+    """A reader of `store` that leaves out what does not vary enough over `rows`.
+
+    `dtype` is that of the backbone; a store in half precision loses less than its
+    forward pass.
+    """
+    some = rows[np.linspace(0, len(rows) - 1, min(len(rows), _MOST_ROWS)).astype(int)]
+    resolved = {
+        site: resolved_columns(store.read(site, some), dtype=dtype)
+        for site in pooled_sites
+    }
+    return ResolvedReader(store.read, resolved)
