@@ -21,6 +21,8 @@ from stc_core.heads.attribution import contributions, pooled_values, token_share
 from stc_core.heads.head import SparseHead, softmax
 from stc_core.types import Progress, Site, silent
 
+_SAME_VALUE = 1e-2
+"""Values that differ by no more of a standard deviation count as equal."""
 _HALF = re.compile("[\ud800-\udfff]")
 """Half of a character: JSON can contain it, but no text encoding can store it."""
 
@@ -125,10 +127,10 @@ class BaseClassifier:
         """The reasons for the label of `text`, ready for JSON.
 
         It has the label, and the probabilities, logits and bias of each class. Each
-        neuron has its activation and its contribution to each class. Each token has its
-        start and end in `text` (equal for special tokens) and its contributions. The
-        sum of the neurons with the bias is the logits, and so is the sum of the tokens
-        with the bias.
+        neuron has its activation, its contribution to each class, and whether it is
+        outside the head's range. Each token has its start and end in `text` (equal for
+        special tokens) and its contributions. The sum of the neurons with the bias is
+        the logits, and so is the sum of the tokens with the bias.
         """
         backbone, head = self._parts()
         check_texts([text])
@@ -227,6 +229,8 @@ def _named(names: Sequence[str], values: np.ndarray) -> dict[str, float]:
 def _neurons(
     head: SparseHead, x: np.ndarray, split: np.ndarray
 ) -> list[dict[str, Any]]:
+    # The same text read in another batch may differ in the last bits.
+    outside = np.abs(x - head.within_range(x)) > _SAME_VALUE * head.sd
     return [
         {
             "site": str(feature.site),
@@ -234,6 +238,7 @@ def _neurons(
             "index": feature.index,
             "pooling": feature.pooling,
             "activation": float(x[j]),
+            "outside_range": bool(outside[j]),
             "contribution": _named(head.classes, split[:, j]),
         }
         for j, feature in enumerate(head.features)

@@ -172,9 +172,9 @@ class HierarchicalClassifier(BaseClassifier):
     def save(self, folder: Path, *, params: dict[str, Any]) -> Path:
         """Write the finest head as for other classifiers, and the levels beside it."""
         tensors = {
-            f"{level}.{name}": np.ascontiguousarray(getattr(head, name), np.float32)
+            f"{level}.{name}": np.ascontiguousarray(part, np.float32)
             for level, head in enumerate(self.heads_)
-            for name in _PARTS
+            for name, part in _parts_of(head).items()
         }
         folder.mkdir(parents=True, exist_ok=True)
         with replacing(folder / HEADS) as path:
@@ -195,6 +195,11 @@ class HierarchicalClassifier(BaseClassifier):
         )
 
 
+def _parts_of(head: SparseHead) -> dict[str, np.ndarray]:
+    """The arrays of a head by name, its range among them if it has one."""
+    return {**{name: getattr(head, name) for name in _PARTS}, **head.range}
+
+
 def open_hierarchical(
     folder: str | Path,
     *,
@@ -211,7 +216,11 @@ def open_hierarchical(
     classes = tree.names(tree.depth - 1)
     heads = []
     for level, layer in enumerate(record["layers"]):
-        parts = {name: tensors[f"{level}.{name}"] for name in _PARTS}
+        parts = {
+            name: tensors[f"{level}.{name}"]
+            for name in (*_PARTS, "low", "high")
+            if name in _PARTS or f"{level}.{name}" in tensors
+        }
         features = dense_features(model, layer)
         heads.append(SparseHead(features, **parts, classes=classes))
     temperatures = record["temperatures"]

@@ -17,8 +17,9 @@ from stc_core.heads.head import SparseHead
 from stc_core.poolings import POOLING_RULES
 from stc_core.types import SITE_KINDS, Feature, Progress, Site, silent
 
-_FORMAT = 2
-_READ_FORMATS = (1, 2)
+_FORMAT = 3
+_READ_FORMATS = (1, 2, 3)
+"""Up to format 2 a head has no range of values."""
 _KINDS_1, _POOLINGS_1 = ("resid", "mlp"), ("first", "last", "max", "mean")
 """The names that format 1 keeps by their position in these."""
 
@@ -114,6 +115,7 @@ def save_classifier(
         "sd": np.asarray(head.sd, np.float32),
         "weight": np.ascontiguousarray(head.weight, np.float32),
         "bias": np.asarray(head.bias, np.float32),
+        **{name: np.asarray(end, np.float32) for name, end in head.range.items()},
     }
     with replacing(folder / "head.safetensors") as path:
         save_file(tensors, path, metadata=names)
@@ -171,6 +173,8 @@ def load_classifier(
         tensors["weight"],
         tensors["bias"],
         tuple(str(name) for name in classes),
+        low=tensors.get("low"),
+        high=tensors.get("high"),
     )
     return head, classes, about, params
 
@@ -184,7 +188,7 @@ def read_saved(
     if about.get("format") not in _READ_FORMATS:
         raise StcError(
             f"classifier {str(folder)!r}",
-            expected=f"format {' or '.join(map(str, _READ_FORMATS))}",
+            expected="format 1, 2 or 3",
             got=f"{about.get('format')}",
             remedy="Train it again with this version of STC Studio.",
         )

@@ -19,9 +19,10 @@ def contributions(
 ) -> Float[np.ndarray, "n_class n"]:
     """What each neuron adds to each logit: w_kj (x_j - mean_j) / sd_j.
 
-    With the bias they sum to the logits, to float precision.
+    A value outside the head's range counts as the nearer end. With the bias they sum to
+    the logits, to float precision.
     """
-    return head.weight * ((x - head.mean) / head.sd)
+    return head.weight * head.standardised(x)
 
 
 def by_layer(
@@ -52,9 +53,12 @@ def token_shares(
 
     A mean-pooled neuron's contribution is the mean of w (a_t - mean) / sd over the
     positions. A max-pooled one belongs to the position of the maximum (the first, if
-    there are several), first and last to theirs. So over all sites and positions the
-    shares sum to the logits minus the bias, to float precision.
+    there are several), first and last to theirs. If the pooled value is outside the
+    head's range, its shares are scaled down together, to what the head counts. So over
+    all sites and positions the shares sum to the logits minus the bias, to float
+    precision.
     """
+    counted = _counted_share(head, pooled_values(head.features, hidden))
     shares: dict[Site, np.ndarray] = {}
     for site in dict.fromkeys(feature.site for feature in head.features):
         columns = [j for j, f in enumerate(head.features) if f.site == site]
@@ -64,11 +68,22 @@ def token_shares(
                 head.features[j].pooling,
                 float(head.mean[j]),
             )
-            / float(head.sd[j])
+            * float(counted[j] / head.sd[j])
             for j in columns
         ]
         shares[site] = np.stack(parts, axis=1) @ head.weight[:, columns].T
     return shares
+
+
+def _counted_share(
+    head: SparseHead, x: Float[np.ndarray, " n"]
+) -> Float[np.ndarray, " n"]:
+    """The part of each neuron's deviation from its mean that the head counts: 1 within
+    its range."""
+    deviation, counted = x - head.mean, head.within_range(x) - head.mean
+    return np.divide(
+        counted, deviation, out=np.ones_like(x), where=counted != deviation
+    )
 
 
 def _pool(a: Float[np.ndarray, " pos"], pooling: Pooling) -> float:

@@ -18,7 +18,10 @@ class SparseHead(NamedTuple):
     """logit_k = bias_k + sum_j weight_kj (x_j - mean_j) / sd_j over n neurons.
 
     `weight` is on the standardised scale with the temperature folded in, so one
-    standard deviation of neuron j moves the logit of class k by weight_kj.
+    standard deviation of neuron j moves the logit of class k by weight_kj. A value x_j
+    outside `low_j` to `high_j` counts as the nearer end: a text of another kind than
+    those seen in training moves a logit no further than they could. Heads that were
+    saved before November 2026 have no such range.
     """
 
     features: tuple[Feature, ...]
@@ -27,6 +30,8 @@ class SparseHead(NamedTuple):
     weight: Float[np.ndarray, "n_class n"]
     bias: Float[np.ndarray, " n_class"]
     classes: tuple[str, ...]
+    low: Float[np.ndarray, " n"] | None = None
+    high: Float[np.ndarray, " n"] | None = None
 
     @property
     def layer(self) -> int:
@@ -42,13 +47,45 @@ class SparseHead(NamedTuple):
         self, X: Float[np.ndarray, "batch n"]
     ) -> Float[np.ndarray, "batch n_class"]:
         """Logits of raw pooled activations, columns in the order of `features`."""
-        return (X - self.mean) / self.sd @ self.weight.T + self.bias
+        return self.standardised(X) @ self.weight.T + self.bias
+
+    @property
+    def range(self) -> dict[str, Float[np.ndarray, " n"]]:
+        """`low` and `high` by name; empty for a head without a range."""
+        if self.low is None or self.high is None:
+            return {}
+        return {"low": self.low, "high": self.high}
+
+    def within_range(
+        self, X: Float[np.ndarray, "*batch n"]
+    ) -> Float[np.ndarray, "*batch n"]:
+        """Raw values as the head counts them: the nearer end for those outside."""
+        ends = self.range
+        return np.clip(X, ends["low"], ends["high"]) if ends else X
+
+    def standardised(
+        self, X: Float[np.ndarray, "*batch n"]
+    ) -> Float[np.ndarray, "*batch n"]:
+        """What the weights are multiplied by, of raw pooled activations."""
+        return (self.within_range(X) - self.mean) / self.sd
 
     def probabilities(
         self, X: Float[np.ndarray, "batch n"]
     ) -> Float[np.ndarray, "batch n_class"]:
         """Calibrated probabilities, columns in the order of `classes`."""
         return softmax(self.logits(X))
+
+    def only(self, neuron: int) -> "SparseHead":
+        """The part of the head that reads one neuron, with the whole bias."""
+        place = slice(neuron, neuron + 1)
+        return self._replace(
+            features=self.features[place],
+            mean=self.mean[place],
+            sd=self.sd[place],
+            weight=self.weight[:, place],
+            low=None if self.low is None else self.low[place],
+            high=None if self.high is None else self.high[place],
+        )
 
     def cooled(self, temperature: float) -> "SparseHead":
         """The same head with logits divided by `temperature`."""
@@ -93,6 +130,13 @@ def _standard(
     return mean.astype(np.float32), flat_as_one(mean, sd).astype(np.float32)
 
 
+def value_range(
+    X: Float[np.ndarray, "n d"],
+) -> tuple[Float[np.ndarray, " d"], Float[np.ndarray, " d"]]:
+    """The smallest and the largest value of each column."""
+    return X.min(axis=0), X.max(axis=0)
+
+
 def is_flat(
     mean: Float[np.ndarray, " d"],
     sd: Float[np.ndarray, " d"],
@@ -115,8 +159,9 @@ def flat_as_one(
 
 
 def rescale_head(head: SparseHead, X: Float[np.ndarray, "n d"]) -> SparseHead:
-    """A head with the same logits, whose mean and sd are those of the columns of X."""
+    """A head with the same logits for X, whose mean, sd and range are those of X."""
     mean, sd = mean_and_sd(X)
     weight = head.weight * (sd / head.sd)
     bias = head.bias + head.weight @ ((mean - head.mean) / head.sd)
-    return head._replace(mean=mean, sd=sd, weight=weight, bias=bias)
+    low, high = value_range(X)
+    return head._replace(mean=mean, sd=sd, weight=weight, bias=bias, low=low, high=high)

@@ -12,7 +12,7 @@ from jaxtyping import Float, Int
 from scipy.linalg import get_blas_funcs
 
 from stc_core.data.task import Task
-from stc_core.heads.head import mean_and_sd
+from stc_core.heads.head import mean_and_sd, value_range
 from stc_core.heads.least_squares import (
     MOST_TINY,
     gram,
@@ -56,9 +56,10 @@ def joint_ridge(
 ) -> JointRidge:
     """Fit ridge models of the one-hot labels on `rows`, and apply them to `others`.
 
-    The features are standardised by their mean and sd on `rows`. The results are those
-    of `least_squares.solve_ridge` for the same features. The system has as many
-    equations as there are rows or features, whichever are fewer.
+    The features are standardised by their mean and sd on `rows`. Values of `others`
+    outside the range of `rows` count as its nearer end. The results are those of
+    `least_squares.solve_ridge` for the same features. The system has as many equations
+    as there are rows or features, whichever are fewer.
     """
     if sum(block.width for block in blocks) < len(rows):
         return _primal(blocks, task, rows, others=others, ridges=ridges)
@@ -75,6 +76,17 @@ def _add_products(G: Float[np.ndarray, "n n"], Z: Float[np.ndarray, "n width"]) 
     syrk(1.0, Z.T, beta=1.0, c=G.T, trans=1, overwrite_c=1)
 
 
+def _rows_of(
+    X: Float[np.ndarray, "n_all width"],
+    rows: Int[np.ndarray, " n"],
+    others: Int[np.ndarray, " m"],
+) -> tuple[Float[np.ndarray, "n width"], Float[np.ndarray, "m width"]]:
+    """The rows to fit on, and the others within the range of these, as a head has
+    them."""
+    fitted = X[rows]
+    return fitted, np.clip(X[others], *value_range(fitted))
+
+
 def _primal(
     blocks: Sequence[Block],
     task: Task,
@@ -87,8 +99,9 @@ def _primal(
     weight, parts = task.weights(rows), []
     for block in blocks:
         X = block.read()
-        mean, sd = mean_and_sd(X[rows], weight)
-        used = X[np.concatenate([rows, others])]
+        fitted, rest = _rows_of(X, rows, others)
+        mean, sd = mean_and_sd(fitted, weight)
+        used = np.concatenate([fitted, rest])
         parts.append((used - mean) * (block.trust / sd))
     Z, Z_other = np.split(np.concatenate(parts, axis=1), [len(rows)])
     codes, n_class = task.codes[rows], len(task.classes)
@@ -128,8 +141,9 @@ def _dual(
     importances = []
     for block, (mean, sd) in zip(blocks, scales, strict=True):
         X = block.read()
-        W = ((X[rows] - mean) / sd).T @ dual
-        scores += ((X[others] - mean) / sd) @ W
+        fitted, rest = _rows_of(X, rows, others)
+        W = ((fitted - mean) / sd).T @ dual
+        scores += ((rest - mean) / sd) @ W
         by_ridge = W.T.reshape(len(ridges), -1, W.shape[0])
         importances.append([importance(coef) for coef in by_ridge])
     by_ridge = scores.reshape(len(others), len(ridges), -1).swapaxes(0, 1)

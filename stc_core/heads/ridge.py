@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from stc_core.data.task import Task
-from stc_core.heads.head import SparseHead, mean_and_sd
+from stc_core.heads.head import SparseHead, mean_and_sd, value_range
 from stc_core.heads.least_squares import RIDGES, Gram, gram, solve_ridge
 from stc_core.metrics.scores import SAME_SCORE, fit_temperature, metric_of
 from stc_core.types import Feature
@@ -86,11 +86,13 @@ def fit_ridge_head(
 
     `trust` has a number for each feature, between 0 and 1. The ridge penalty on the
     weight of a feature is divided by the square of its trust, so a feature with little
-    trust gets a small weight. Without `trust` all features have the same penalty.
+    trust gets a small weight. Without `trust` all features have the same penalty. The
+    head's range is that of these rows.
     """
     # Indexing copies, so Z may change in place.
     Z = X[rows].astype(np.float32, copy=False)
     mean, sd = mean_and_sd(Z, task.weights(rows))
+    low, high = value_range(Z)
     trusted = np.ones(X.shape[1], np.float32) if trust is None else trust
     Z -= mean
     Z /= sd
@@ -98,7 +100,10 @@ def fit_ridge_head(
     sums = moments(Z, task, rows)
     W = solve_ridge(sums.gram, ridge).T * SHARPNESS
     bias = SHARPNESS * sums.prior - W @ sums.center
-    return SparseHead(tuple(features), mean, sd, W * trusted, bias, task.classes)
+    weight = W * trusted
+    return SparseHead(
+        tuple(features), mean, sd, weight, bias, task.classes, low=low, high=high
+    )
 
 
 def fit_best_ridge_head(

@@ -39,8 +39,8 @@ def ablate(
 
     They equal `head.logits` of the activations with that column set to the mean.
     """
-    z = (values - head.mean[neuron]) / head.sd[neuron]
-    return logits - z[:, None] * head.weight[:, neuron]
+    counted = head.only(neuron).standardised(values[:, None])
+    return logits - counted * head.weight[:, neuron]
 
 
 def ablation_effect(

@@ -84,6 +84,18 @@ def special_line(tokens: Sequence[Token]) -> str:
     )
 
 
+def range_line(explanation: Mapping[str, Any]) -> str:
+    """A sentence on the neurons outside the head's range; empty if there is none."""
+    rows = explanation["neurons"]
+    if not (n := sum(row.get("outside_range", False) for row in rows)):
+        return ""
+    have = "1 neuron has a value" if n == 1 else f"{n:,} neurons have values"
+    return (
+        f"{have} that no training text has. Such a value counts as the nearest one "
+        "that was seen in training."
+    )
+
+
 def neuron_parts(explanation: Mapping[str, Any], label: str) -> pd.DataFrame:
     """A table with name, layer, neuron, activation and value of each contribution.
 

@@ -102,15 +102,18 @@ class _Reader:
         self.backbone, self.head = backbone, head
         self.sites = sorted({feature.site for feature in head.features})
         device = backbone.device
-        self.mean, self.sd, self.weight, self.bias = (
+        everything = np.full(len(head.features), np.inf)
+        low = -everything if head.low is None else head.low
+        high = everything if head.high is None else head.high
+        self.low, self.high, self.mean, self.sd, self.weight, self.bias = (
             torch.from_numpy(np.asarray(part, np.float32)).to(device)
-            for part in (head.mean, head.sd, head.weight, head.bias)
+            for part in (low, high, head.mean, head.sd, head.weight, head.bias)
         )
 
     def __call__(self, ids: Tensor, mask: Tensor) -> Float[Tensor, "batch n_class"]:
         inputs = {"input_ids": ids, "attention_mask": mask}
         hidden = self.backbone.graded(inputs, self.sites)
-        X = _columns(self.head, hidden, mask.bool())
+        X = _columns(self.head, hidden, mask.bool()).clamp(self.low, self.high)
         return (X - self.mean) / self.sd @ self.weight.T + self.bias
 
 

@@ -55,6 +55,7 @@ def neuron_table(head: SparseHead) -> pd.DataFrame:
     frame.insert(0, "neuron", np.arange(len(frame)))
     frame["importance"] = head.importance
     frame["mean"], frame["sd"] = head.mean, head.sd
+    frame = frame.assign(**head.range)
     names = [f"weight:{name}" for name in head.classes]
     return pd.concat([frame, pd.DataFrame(head.weight.T, columns=names)], axis=1)
 

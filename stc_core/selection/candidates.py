@@ -12,7 +12,7 @@ from jaxtyping import Float, Int
 
 from stc_core.data.task import Read, Task
 from stc_core.errors import StcError
-from stc_core.heads.head import mean_and_sd
+from stc_core.heads.head import mean_and_sd, value_range
 from stc_core.heads.kernel_ridge import Block, joint_ridge
 from stc_core.heads.least_squares import RIDGES
 from stc_core.metrics.scores import SAME_SCORE, last_best, metric_of
@@ -53,14 +53,16 @@ class Salient(Protocol):
 class Pool(NamedTuple):
     """Candidate features, in computing order, with their values on all rows.
 
-    `X` holds raw values and is the largest array of a selection. `mean` and `sd` are
-    those of the training rows.
+    `X` holds raw values and is the largest array of a selection. `mean`, `sd`, `low`
+    and `high` are those of the training rows.
     """
 
     features: tuple[Feature, ...]
     X: Float[np.ndarray, "n d"]
     mean: Float[np.ndarray, " d"]
     sd: Float[np.ndarray, " d"]
+    low: Float[np.ndarray, " d"]
+    high: Float[np.ndarray, " d"]
     trust: Float[np.ndarray, " d"]
     layers: Int[np.ndarray, " d"]
     eta: float
@@ -70,10 +72,12 @@ class Pool(NamedTuple):
     ) -> Float[np.ndarray, "some d"]:
         """These rows, standardised and then scaled by trust.
 
-        The scaling makes a ridge penalty lighter on the neurons of sites whose probes
-        do well.
+        Values outside the range of the training rows count as its nearer end, as in
+        the head. The scaling makes a ridge penalty lighter on the neurons of sites
+        whose probes do well.
         """
         Z = self.X[rows]
+        np.clip(Z, self.low, self.high, out=Z)
         Z -= self.mean
         Z /= self.sd
         Z *= self.trust
@@ -112,24 +116,37 @@ def gather_candidates(
     layers = np.array([feature.site.layer for feature in features])
     trust = np.array([trust_of[PooledSite(f.site, f.pooling)] for f in features])
     trust = trust.astype(np.float32)
-    return Pool(features, *_read(read, task, kept), trust, layers, eta or ETA)
+    values = _read(read, task, kept)
+    return Pool(
+        features, **values._asdict(), trust=trust, layers=layers, eta=eta or ETA
+    )
 
 
-def _read(
-    read: Read, task: Task, kept: dict[PooledSite, np.ndarray]
-) -> tuple[Float[np.ndarray, "n d"], Float[np.ndarray, " d"], Float[np.ndarray, " d"]]:
-    """Values of the kept columns, filled site by site; their means and sds on train."""
+class _Values(NamedTuple):
+    """Values of columns on all rows, and what is known of each column on train."""
+
+    X: Float[np.ndarray, "n d"]
+    mean: Float[np.ndarray, " d"]
+    sd: Float[np.ndarray, " d"]
+    low: Float[np.ndarray, " d"]
+    high: Float[np.ndarray, " d"]
+
+
+def _read(read: Read, task: Task, kept: dict[PooledSite, np.ndarray]) -> _Values:
+    """Values of the kept columns, filled site by site."""
     d = sum(map(len, kept.values()))
     weights, start = task.weights(task.train), 0
     X = np.empty((len(task.codes), d), np.float32)
-    mean, sd = (np.empty(d, np.float32) for _ in range(2))
+    mean, sd, low, high = (np.empty(d, np.float32) for _ in range(4))
     for site, columns in kept.items():
         if not len(columns):
             continue
         span = slice(start, start := start + len(columns))
         X[:, span] = values = read(site)[:, columns]
-        mean[span], sd[span] = mean_and_sd(values[task.train], weights)
-    return X, mean, sd
+        rows = values[task.train]
+        mean[span], sd[span] = mean_and_sd(rows, weights)
+        low[span], high[span] = value_range(rows)
+    return _Values(X, mean, sd, low, high)
 
 
 def most_candidates(n_class: int, n_train: int) -> int:

@@ -15,7 +15,7 @@ from jaxtyping import Float, Int
 
 from stc_core.config import SPIN_CS, SPIN_ETAS
 from stc_core.data.task import Read, Task
-from stc_core.heads.head import SparseHead
+from stc_core.heads.head import SparseHead, value_range
 from stc_core.heads.least_squares import importance
 from stc_core.metrics.scores import accuracy, first_best, macro_f1, metric_of
 from stc_core.probes.fit import ProbeResult
@@ -52,8 +52,10 @@ class _Trial:
             axis=1,
         )
         self.path = _path(X, task)
+        self.low, self.high = value_range(X[task.train])
         y = task.codes[task.validation]
-        guesses = [self.path.logits(X[task.validation], i) for i in range(len(SPIN_CS))]
+        X_val = np.clip(X[task.validation], self.low, self.high)
+        guesses = [self.path.logits(X_val, i) for i in range(len(SPIN_CS))]
         score = metric_of(task.class_weight)
         scores = [score(y, guess.argmax(1)) for guess in guesses]
         self.best = first_best(np.array(scores))
@@ -86,6 +88,8 @@ class _Trial:
             path.coef[self.best][:, used].astype(np.float32),
             path.intercept[self.best].astype(np.float32),
             task.classes,
+            low=self.low[used],
+            high=self.high[used],
         )
 
 

@@ -14,7 +14,7 @@ from stc_core.activations.row_file import RowFile, block_rows
 from stc_core.backbone.backbone import Backbone
 from stc_core.data.task import Task
 from stc_core.data.texts import Texts
-from stc_core.heads.head import SparseHead
+from stc_core.heads.head import SparseHead, value_range
 from stc_core.heads.least_squares import solve_ridge
 from stc_core.heads.moments import Sums
 from stc_core.heads.ridge import SHARPNESS
@@ -84,20 +84,48 @@ def refit(activations: RowFile, task: Task, fitted: Fitted) -> Fitted:
         return fitted._replace(validation_logits=logits)
     head, ridge = fitted.head, float(fitted.chosen["ridge"])
     train, learned = _sums(activations, task, head)
-    first = head_from(train, head, ridge=ridge, trust=fitted.trust)
+    first = head_from(train.sums, train.ranged(head), ridge=ridge, trust=fitted.trust)
     logits = logits_at(activations, first, task.validation)
     temperature = fit_temperature(logits, task.codes[task.validation])
-    last = head_from(learned, head, ridge=ridge, trust=fitted.trust).cooled(temperature)
+    last = head_from(
+        learned.sums, learned.ranged(head), ridge=ridge, trust=fitted.trust
+    ).cooled(temperature)
     chosen = {**fitted.chosen, "temperature": temperature}
     return fitted._replace(
         head=last, chosen=chosen, validation_logits=logits / temperature
     )
 
 
-def _sums(activations: RowFile, task: Task, head: SparseHead) -> tuple[Sums, Sums]:
-    """The sums over the training rows, and those over train and validation together."""
+class _Seen:
+    """The sums over some rows, and the lowest and highest value of each column."""
+
+    def __init__(self, sums: Sums) -> None:
+        self.sums = sums
+        self.low = np.full(len(sums.mean), np.inf, np.float32)
+        self.high = -self.low
+
+    def add(self, X: np.ndarray, codes: np.ndarray, weight: np.ndarray) -> None:
+        """Add more rows."""
+        self.sums.add(X, codes, weight)
+        low, high = value_range(X)
+        self.low, self.high = np.minimum(self.low, low), np.maximum(self.high, high)
+
+    def __add__(self, other: "_Seen") -> "_Seen":
+        """What was seen of the rows of both."""
+        both = _Seen(self.sums + other.sums)
+        both.low = np.minimum(self.low, other.low)
+        both.high = np.maximum(self.high, other.high)
+        return both
+
+    def ranged(self, head: SparseHead) -> SparseHead:
+        """The head with the range of these rows."""
+        return head._replace(low=self.low, high=self.high)
+
+
+def _sums(activations: RowFile, task: Task, head: SparseHead) -> tuple[_Seen, _Seen]:
+    """What is seen in the training rows, and in train and validation together."""
     n_class, unweighted = len(task.classes), task.class_weight is None
-    train_sums, later_sums = (Sums(head.mean, head.sd, n_class) for _ in range(2))
+    train, later = (_Seen(Sums(head.mean, head.sd, n_class)) for _ in range(2))
     # Balanced weights depend on the set of rows, so their sums cannot be added up.
     later_rows = task.validation if unweighted else task.learned
     weights = [
@@ -105,11 +133,11 @@ def _sums(activations: RowFile, task: Task, head: SparseHead) -> tuple[Sums, Sum
         _spread(activations.n, later_rows, task.weights(later_rows)),
     ]
     for part, X in activations.blocks():
-        for sums, weight in zip((train_sums, later_sums), weights, strict=True):
+        for seen, weight in zip((train, later), weights, strict=True):
             rows = np.flatnonzero(weight[part])
             if len(rows):
-                sums.add(X[rows], task.codes[part][rows], weight[part][rows])
-    return train_sums, train_sums + later_sums if unweighted else later_sums
+                seen.add(X[rows], task.codes[part][rows], weight[part][rows])
+    return train, train + later if unweighted else later
 
 
 def _spread(

@@ -54,6 +54,18 @@ def test_all_comes_back_to_the_bit(tmp_path):
     assert about == ABOUT and params == PARAMS
 
 
+def test_the_range_of_a_head_comes_back_and_an_older_head_has_none(tmp_path):
+    ranged = head()._replace(low=head().mean - 1, high=head().mean + 2)
+    for given in (ranged, head()):
+        persistence.save_classifier(
+            tmp_path, given, np.array(given.classes), about=ABOUT, params=PARAMS
+        )
+        found = persistence.load_classifier(tmp_path)[0]
+        assert found.range.keys() == given.range.keys()
+        X = 9 * np.random.default_rng(1).standard_normal((9, len(FEATURES)))
+        np.testing.assert_array_equal(found.logits(X), given.logits(X))
+
+
 @pytest.mark.parametrize("classes", [(1, 2, 30), (True, False), (0.5, 1.5)])
 def test_labels_keep_their_kind(tmp_path, classes):
     _, found, _, _ = persistence.load_classifier(written(tmp_path, classes))
@@ -91,7 +103,7 @@ def test_another_format_is_refused(tmp_path):
     path = written(tmp_path) / "classifier.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), "format": 99}))
     with pytest.raises(
-        StcError, match=r"expected format 1 or 2; got 99.*Train it again"
+        StcError, match=r"expected format 1, 2 or 3; got 99.*Train it again"
     ):
         persistence.load_classifier(tmp_path)
 

@@ -79,9 +79,15 @@ FEATURES = tuple(
 )
 
 
-def test_every_split_sums_to_the_logit():
+def narrow(head: SparseHead) -> SparseHead:
+    """The head with a range that most values are outside of."""
+    return head._replace(low=head.mean - 0.3, high=head.mean + 0.2)
+
+
+@pytest.mark.parametrize("ranged", [False, True])
+def test_every_split_sums_to_the_logit(ranged):
     rng = np.random.default_rng(1)
-    head = head_of(FEATURES)
+    head = narrow(head_of(FEATURES)) if ranged else head_of(FEATURES)
     hidden = {
         site: rng.standard_normal((6, 4)).astype(np.float32) for site in (MLP, RESID)
     }
@@ -101,6 +107,16 @@ def test_every_split_sums_to_the_logit():
     np.testing.assert_allclose(total, logits, atol=1e-12)
     for site, layer in ((MLP, 1), (RESID, 2)):
         np.testing.assert_allclose(shares[site].sum(axis=0), layers[layer], atol=1e-12)
+
+
+@pytest.mark.parametrize("pooling", POOLING_RULES)
+def test_outside_the_range_tokens_share_what_the_head_counts(pooling):
+    """In the same proportions: the head counts 3 where the pooled value is 5 to 9."""
+    head = one(pooling)._replace(low=np.array([-1.0]), high=np.array([3.0]))
+    shares = token_shares(head, {MLP: ACTIVATIONS})[MLP][:, 0]
+    by_hand = np.array(BY_HAND[pooling])
+    np.testing.assert_allclose(shares.sum(), 4)  # 4 (3 - 1) / 2
+    np.testing.assert_allclose(shares, by_hand * 4 / by_hand.sum())
 
 
 @pytest.mark.parametrize("pooling", POOLING_RULES)

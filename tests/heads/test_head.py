@@ -7,7 +7,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils.class_weight import compute_sample_weight
 
 from stc_core.data.task import row_weights
-from stc_core.heads.head import SparseHead, mean_and_sd, softmax
+from stc_core.heads.head import SparseHead, mean_and_sd, rescale_head, softmax
 from stc_core.probes.problem import standardise
 from stc_core.types import Feature, Site
 
@@ -51,6 +51,25 @@ def test_cooling_divides_the_logits_and_nothing_else():
     cooled = HEAD.cooled(4.0)
     np.testing.assert_allclose(cooled.logits(X), HEAD.logits(X) / 4)
     assert cooled.features == HEAD.features and cooled.classes == HEAD.classes
+
+
+def test_a_value_outside_the_range_counts_as_its_nearer_end():
+    head = HEAD._replace(low=np.array([0.0, -3.0]), high=np.array([2.0, -1.0]))
+    X = np.array([[3.0, -1.5], [-9.0, 4.0], [1.0, -2.0]])
+    inside = np.array([[2.0, -1.5], [0.0, -1.0], [1.0, -2.0]])
+    np.testing.assert_array_equal(head.within_range(X), inside)
+    np.testing.assert_allclose(head.logits(X), HEAD.logits(inside))
+    np.testing.assert_allclose(
+        head.only(1).standardised(X[:, 1:]), head.standardised(X)[:, 1:]
+    )
+
+
+def test_rescaling_keeps_the_logits_of_the_rows_and_takes_their_range():
+    X = np.random.default_rng(0).standard_normal((40, 2)) * [3, 0.1] + [1, -2]
+    found = rescale_head(HEAD, X)
+    np.testing.assert_allclose(found.logits(X), HEAD.logits(X), atol=1e-5)
+    far = X.max(axis=0, keepdims=True)
+    np.testing.assert_allclose(found.logits(far + 100), found.logits(far))
 
 
 def test_softmax_survives_large_logits():

@@ -26,7 +26,9 @@ def test_blocks_joined_are_one_ridge_model(n: int, weighted: bool):
     weight = task.weights(rows)
     found = joint_ridge(blocks, task, rows, others=others, ridges=RIDGES)
     mean, sd = mean_and_sd(X[rows], weight)
-    Z = ((X - mean) / sd * trust).astype(np.float32)
+    # Values beyond those of the fitted rows count as the nearest of these.
+    seen = np.clip(X, X[rows].min(axis=0), X[rows].max(axis=0))
+    Z = ((seen - mean) / sd * trust).astype(np.float32)
     moments = gram(Z[rows], codes[rows], n_class=3, sample_weight=weight)
     prior = np.bincount(codes[rows], weight, 3) / weight.sum()
     center = np.average(Z[rows], axis=0, weights=weight)

@@ -36,7 +36,8 @@ def test_by_hand():
     np.testing.assert_allclose(after, [[0, 3], [0, -1]])
 
 
-def test_it_equals_activations_at_the_mean():
+@pytest.mark.parametrize("ranged", [False, True])
+def test_it_equals_activations_at_the_mean(ranged):
     rng = np.random.default_rng(0)
     head = head_of(
         rng.standard_normal((4, 6)),
@@ -44,6 +45,8 @@ def test_it_equals_activations_at_the_mean():
         sd=rng.uniform(0.5, 2, 6),
         bias=rng.standard_normal(4),
     )
+    if ranged:
+        head = head._replace(low=head.mean - 1, high=head.mean + 0.5)
     X = rng.standard_normal((30, 6)) * 3
     for neuron in range(6):
         away = X.copy()

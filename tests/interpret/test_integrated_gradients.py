@@ -57,6 +57,19 @@ def test_tokens_sum_to_what_the_words_add(family: str):
     assert abs(found["error"]) < 0.25 * max(1.0, abs(gained))  # its maxima are sharp
 
 
+def test_the_range_of_the_head_counts_on_the_whole_path():
+    model = classifier("bert", "mlp.2.mean", "resid.2.mean")
+    head = model.head_
+    half = 0.5 * head.sd
+    model.head_ = head._replace(low=head.mean - half, high=head.mean + half)
+    found = integrated_gradients(model, TEXT, n_steps=512)
+    logits = model.logits([TEXT])[0]
+    assert not np.allclose(logits, head.logits(model.features([TEXT]))[0], atol=1e-2)
+    assert found["logit"] == pytest.approx(float(logits.max()), abs=1e-4)
+    total = sum(token["contribution"][found["label"]] for token in found["tokens"])
+    assert total == pytest.approx(found["logit"] - found["start"], abs=0.05)
+
+
 def test_special_tokens_and_the_class_that_is_asked_for():
     model = classifier("bert", "resid.3.mean")
     found = integrated_gradients(model, TEXT, label="b")

@@ -12,6 +12,7 @@ from stc_core.interpret.explanation import (
     check_sum,
     layer_parts,
     neuron_parts,
+    range_line,
     special_line,
     strongest,
     sum_line,
@@ -170,7 +171,7 @@ def show_sums(explanation: dict[str, Any], label: str) -> None:
     parts = layer_parts(explanation, label) if by == "layer" else by_neuron
     figure = waterfall(parts, total)
     chart(figure, "waterfall", alt="Contributions to the logit")
-    st.caption(sum_line(total))
+    st.caption(" ".join(filter(None, (sum_line(total), range_line(explanation)))))
     if "attention" in explanation:
         return
     with st.container(horizontal=True, vertical_alignment="center"):

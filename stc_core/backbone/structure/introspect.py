@@ -14,7 +14,7 @@ from stc_core.backbone.structure.trace import TRIAL
 from stc_core.errors import StcError
 from stc_core.types import Site
 
-_SEEN = {4: 1e-4, 2: 0.05}
+_SEEN = {8: 1e-4, 4: 1e-4, 2: 0.05}
 """Share of the largest state that rounding never reaches, by the bytes of a number."""
 
 
