@@ -27,7 +27,8 @@ from stc_core.metrics.scores import (
 from stc_core.recipes import tables
 from stc_core.runs.layout import RunFile
 from stc_core.runs.writer import RunWriter
-from stc_core.selection.baselines import Guess, score_baseline
+from stc_core.selection.baselines import score_baseline
+from stc_core.selection.guess import Guess
 from stc_core.selection.sample import Sample, refit_on_all_rows
 from stc_core.selection.stc import Fitted
 from stc_core.selection.streaming import logits_at

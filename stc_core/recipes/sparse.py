@@ -31,7 +31,8 @@ from stc_core.recipes.results import (
 from stc_core.runs.layout import RunFile
 from stc_core.runs.run import Run
 from stc_core.runs.writer import RunWriter
-from stc_core.selection.baselines import Guess, baselines_of, score_baseline
+from stc_core.selection.baselines import baselines_of, score_baseline
+from stc_core.selection.guess import Guess
 from stc_core.selection.salience import SALIENCE, write_saliences
 from stc_core.selection.sample import Sample, draw_sample
 from stc_core.tuning.session import CHECKPOINTS

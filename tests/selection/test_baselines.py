@@ -1,11 +1,12 @@
 """What a classifier is compared with, each against an oracle of its own."""
 
+import re
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from sklearn.linear_model import Ridge
+from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.class_weight import compute_sample_weight
 
@@ -17,8 +18,9 @@ from stc_core.metrics.scores import accuracy, macro_f1, metric_of
 from stc_core.recipes import sparse
 from stc_core.runs.run import Run
 from stc_core.runs.writer import RunWriter
-from stc_core.selection import baselines
-from stc_core.selection.baselines import Guess, baselines_of, score_baseline
+from stc_core.selection import baselines, dense_baselines, word_baseline
+from stc_core.selection.baselines import baselines_of, score_baseline
+from stc_core.selection.guess import Guess
 from stc_core.types import PooledSite
 
 WORDS = ("parcel late", "refund card", "login password")
@@ -128,7 +130,7 @@ def test_all_sites_is_ridge_on_all_columns_joined(class_weight, strength):
 
 
 def test_with_many_rows_all_sites_learns_from_some_of_them(toy, monkeypatch):
-    monkeypatch.setattr("stc_core.selection.baselines.MOST_DENSE_ROWS", 100)
+    monkeypatch.setattr("stc_core.selection.dense_baselines.MOST_DENSE_ROWS", 100)
     guess = run(toy, seed=3)["all_sites"]
     assert "fitted on 100 rows" in guess.detail
     assert right(toy, guess) > right(toy, run(toy)["majority"])
@@ -159,12 +161,73 @@ def test_scores_and_their_intervals(toy, guesses):
 def test_each_table_of_words_is_made_once(toy, monkeypatch):
     """Not once for every C: that is most of the time on long texts."""
     made = []
-    vectorizer = baselines._vectorizer
+    vectorizer = word_baseline._vectorizer
     monkeypatch.setattr(
-        baselines, "_vectorizer", lambda: made.append(1) or vectorizer()
+        word_baseline, "_vectorizer", lambda name: made.append(name) or vectorizer(name)
     )
     baselines_of(toy.read, texts_of(toy), toy.task, toy.test, toy.probes())["tfidf"]()
-    assert len(made) == 2
+    assert made[:2] == [word_baseline.WORDS, word_baseline.PARTS]
+    assert len(made) == 3  # the winner again, on train and validation
+
+
+def test_parts_of_words_help_where_words_are_never_the_same(toy):
+    """Each text has its class as the beginning of a word of its own."""
+    rng = np.random.default_rng(0)
+    stems = ("refund", "parcel", "login")
+    texts = [
+        f"my {stems[code]}{''.join(rng.choice(list('abcdefgh'), 6))} please"
+        for code in toy.task.codes
+    ]
+    guess = run(toy, texts)["tfidf"]
+    assert guess.detail.startswith(word_baseline.PARTS)
+    assert right(toy, guess) > 0.95
+
+
+def test_of_very_long_texts_only_words_are_read(toy, monkeypatch):
+    monkeypatch.setattr(word_baseline, "MOST_CHARACTERS", 100)
+    guess = run(toy)["tfidf"]
+    assert guess.detail.startswith(f"{word_baseline.WORDS}, C")
+    assert right(toy, guess) == 1
+
+
+@pytest.mark.parametrize("class_weight", [None, "balanced"])
+def test_a_logistic_head_wins_where_it_is_better(class_weight, monkeypatch):
+    """The guess is that of scikit-learn's model on the same standardised columns."""
+    toy = only(make(class_weight=class_weight, shares=(0.5, 0.3, 0.2)), "mlp.2.max")
+    ridges = dense_baselines._ridge_choices
+    monkeypatch.setattr(
+        dense_baselines,
+        "_ridge_choices",
+        lambda *given: (choice._replace(score=0.0) for choice in ridges(*given)),
+    )
+    guess = run(toy)["best_site"]
+    found = re.fullmatch(r"(\S+), logistic regression C (\S+)", guess.detail)
+    assert found, guess.detail
+    site, C = found.groups()
+    X, rows = toy.read(PooledSite.parse(site)), toy.task.learned
+    weight = compute_sample_weight(class_weight, toy.task.codes[rows])
+    scaler = StandardScaler().fit(X[rows], sample_weight=weight)
+    seen = np.clip(X, X[rows].min(axis=0), X[rows].max(axis=0))
+    Z = np.asarray(scaler.transform(seen))
+    oracle = LogisticRegression(
+        C=float(C), class_weight=class_weight, tol=1e-6, max_iter=5000
+    ).fit(Z[rows], toy.task.codes[rows])
+    same = np.mean(guess.codes == oracle.predict(Z[toy.test]))
+    assert same > 0.99  # it stops earlier
+
+
+def test_logistic_heads_end_when_a_weaker_penalty_does_not_help(toy, monkeypatch):
+    tried = []
+    monkeypatch.setattr(dense_baselines, "metric_of", lambda _: lambda *labels: 0.5)
+    fitted = dense_baselines._fitted
+
+    def watched(model, Z, y):
+        tried.append(model.C)
+        return fitted(model, Z, y)
+
+    monkeypatch.setattr(dense_baselines, "_fitted", watched)
+    dense_baselines.site_guess(toy.read, toy.task, toy.test, [SITES[3]])
+    assert tried == list(dense_baselines.LOGISTIC_CS[:3])
 
 
 def test_each_site_is_read_once_for_all_ridges(toy):
@@ -195,10 +258,13 @@ def test_choices_are_made_by_the_metric_of_the_weights(
         chosen = metric_of(weight)
         return lambda *labels: asked.append(chosen) or chosen(*labels)
 
-    monkeypatch.setattr(baselines, "metric_of", watched)
+    monkeypatch.setattr(dense_baselines, "metric_of", watched)
+    monkeypatch.setattr(word_baseline, "metric_of", watched)
+    monkeypatch.setattr(dense_baselines, "LOGISTIC_CS", (0.01, 0.1))
     run(toy)
     n_sites = 1 + len(SITES) + 1  # the last one, the leaders, all together
-    assert asked == [metric] * (len(baselines.TFIDF_CS) + len(RIDGES) * n_sites)
+    n_words, n_logistic = 2 * len(word_baseline.TFIDF_CS), 2 * 2
+    assert asked == [metric] * (n_words + n_logistic + len(RIDGES) * n_sites)
 
 
 def test_the_leaders_have_the_best_f1_where_classes_weigh_alike(toy):

@@ -49,7 +49,8 @@ from stc_core.runs.layout import SPARSE, RunFile
 from stc_core.runs.metrics import RunMetrics
 from stc_core.runs.run import Run
 from stc_core.runs.writer import RunWriter
-from stc_core.selection.baselines import Guess, score_baseline
+from stc_core.selection.baselines import score_baseline
+from stc_core.selection.guess import Guess
 from stc_core.selection.stc import Fitted
 from stc_core.tuning.language_model import check_language
 from stc_core.tuning.session import CHECKPOINTS, TuningSession, load_untuned

@@ -21,7 +21,8 @@ from stc_core.recipes.hierarchy.layer_probes import LevelProbe
 from stc_core.recipes.hierarchy.levels import Levels
 from stc_core.recipes.hierarchy.training import HierarchyTraining, LevelPlan
 from stc_core.recipes.hierarchy.word_heads import text_room, word_module_of
-from stc_core.selection.baselines import Guess, score_baseline
+from stc_core.selection.baselines import score_baseline
+from stc_core.selection.guess import Guess
 from stc_core.tuning.readout import Readout
 from stc_core.tuning.session import class_weights_of
 

@@ -27,8 +27,8 @@ from stc_core.heads.least_squares import RIDGES
 from stc_core.probes.control import MOST_CONTROL_ROWS as MOST_CONTROL
 from stc_core.probes.fit import cores
 from stc_core.recipes.planning.machine_speed import Arithmetic, measure_arithmetic
-from stc_core.selection.baselines import MOST_DENSE_ROWS, TFIDF_CS
 from stc_core.selection.candidates import MOST_JOINT, MOST_RANKED, most_candidates
+from stc_core.selection.dense_baselines import MOST_DENSE_ROWS
 from stc_core.selection.sample import (
     CURVE_COLUMNS,
     FIRST,
@@ -36,6 +36,7 @@ from stc_core.selection.sample import (
     MOST_TEST,
     MOST_VALIDATION,
 )
+from stc_core.selection.word_baseline import MOST_CHARACTERS, TFIDF_CS
 from stc_core.types import PooledSite
 
 MOST_SURVEYED = 2000
@@ -49,6 +50,8 @@ PROBE_START, PROBE_ROW, PROBE_CLASS = 1.1e7, 2100.0, 0.65
 classes."""
 TFIDF_CELLS = 20.0
 """Cost of one TF-IDF fit for each character and class, in cells."""
+PARTS_FACTOR = 4.5
+"""Words with parts of words take so many times as long: 3.4 to 5.8 on five sets."""
 GRAM_BYTES = 60_000_000
 """Usual size of one probe's quadratic model; GRAM_CELLS bounds it."""
 IN_PLACE = 0.7
@@ -58,6 +61,8 @@ CONTROL_SHARE = 0.35
 """Share of the time of the probes on as many rows: .27 on the sample, .39 on trec."""
 LEADERS = 5
 """The baselines fit a ridge model, for each penalty, to this many sites."""
+LOGISTIC_STEPS = 100
+"""Steps of all logistic heads of a baseline, each two products: 50 to 125 on six sets."""
 _KEPT = 3
 """Usually one of this many candidates is kept."""
 HEAD_SECONDS_PER_TEXT = 1.2e-4
@@ -282,8 +287,10 @@ def control_seconds(shape: Shape, pace: Arithmetic) -> float:
 
 
 def tfidf_seconds(shape: Shape, pace: Arithmetic) -> float:
+    """Seconds of TF-IDF of words, and of parts of words unless the texts are long."""
     per_fit = TFIDF_CELLS * pace.cell * shape.characters * shape.n_class
-    return per_fit * (len(TFIDF_CS) + 1)
+    parts = PARTS_FACTOR if shape.characters <= MOST_CHARACTERS else 0.0
+    return per_fit * (1 + parts) * (len(TFIDF_CS) + 1)
 
 
 def select_seconds(shape: Shape, pace: Arithmetic) -> float:
@@ -358,14 +365,17 @@ def _joint(
 
 
 def apart_seconds(shape: Shape, pace: Arithmetic) -> float:
-    """Seconds of ridge models of the best sites; those of the last layer are small."""
+    """Seconds of the heads on single sites: ridge models of the best sites, and
+    logistic heads on the best one and on the last layer."""
     widest = sorted(shape.widths, reverse=True)[:LEADERS]
-    return sum(
+    ridge_models = sum(
         2 * pace.cell * shape.n * width
         + pace.gram(shape.n_train, width)
         + len(RIDGES) * pace.solves(width)
         for width in widest
     )
+    step = 2 * pace.product * shape.n_train * shape.n_class
+    return ridge_models + LOGISTIC_STEPS * step * (widest[0] + min(shape.widths))
 
 
 def _candidates(shape: Shape) -> int:

@@ -10,7 +10,8 @@ from stc_core.recipes.registry import RecipeCode
 from stc_core.recipes.results import seconds_of, task_of
 from stc_core.runs.layout import RunFile
 from stc_core.runs.writer import RunWriter
-from stc_core.selection.baselines import Guess, score_baseline
+from stc_core.selection.baselines import score_baseline
+from stc_core.selection.guess import Guess
 
 
 def read(config: RunConfig, writer: RunWriter) -> None:
