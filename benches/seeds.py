@@ -29,7 +29,8 @@ def capped(
     """
     path = folder / f"{name}-{part}-{rows}.csv"
     data = Path(os.environ.get("STC_BENCH_DATA", DATA))
-    frame = pd.read_csv(data / name / f"{part}.csv", keep_default_na=False)
+    (source,) = (data / name).glob(f"{part}.csv*")  # it may be compressed
+    frame = pd.read_csv(source, keep_default_na=False)
     frame = frame.sample(frac=1, random_state=0)
     first = frame.groupby(columns[-1]).cumcount() < least
     some = pd.concat([frame.loc[first], frame.loc[~first]]).head(rows)

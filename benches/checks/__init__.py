@@ -1,0 +1,1 @@
+"""Checks of what is claimed, by arithmetic of their own."""
