@@ -1,7 +1,8 @@
 """Other test texts, fewer or longer ones, change nothing that a recipe learns.
 
 Not in the last bit: the texts of a batch change the last bits of its activations, so no
-test text may be in a batch of learned texts.
+test text may be in a batch of learned texts. Here they change much more, so that each
+batch of both is found, though the products of tiny models may be rounded alike.
 """
 
 from pathlib import Path
@@ -16,8 +17,11 @@ from helpers.models.saved import saved_lm
 from helpers.models.tiny import WORDS
 from helpers.runs.serving import RECIPES, config_of
 from stc_core.activations.cache import list_stores
+from stc_core.backbone.backbone import Backbone
+from stc_core.classifiers.spelling import Speller
 from stc_core.config import RunConfig
 from stc_core.files import read_json
+from stc_core.heads.head import SparseHead
 from stc_core.paths import features_folder
 from stc_core.recipe_settings import AttentionConfig
 from stc_core.recipes import registry
@@ -31,6 +35,37 @@ LEARNED = ("probes", "classes", "control", "curves", "neurons", "levels")
 """Tables of a run that hold only what is learned from train and validation rows."""
 OF_TEST = "test|guess|ms_per_text"
 """Columns of the frontier about test rows, or timed."""
+
+
+@pytest.fixture(autouse=True)
+def sensitive_batches(monkeypatch) -> None:
+    """What is read of a text depends on its whole batch; so do the logits of a row."""
+    pooled, graded = Backbone.pooled, Backbone.graded
+    words, logits = Speller.logits, SparseHead.logits
+
+    def factor(number: float) -> float:
+        return 1 + 0.01 * np.sin(number)
+
+    def scaled(blocks: dict, number: float) -> dict:
+        return {site: factor(number) * block for site, block in blocks.items()}
+
+    def pooled_together(self, ids, wanted):
+        return scaled(pooled(self, ids, wanted), sum(int(row.sum()) for row in ids))
+
+    def graded_together(self, inputs, sites):
+        return scaled(graded(self, inputs, sites), int(inputs["input_ids"].sum()))
+
+    def words_together(self, level, states):
+        return factor(float(states.detach().sum())) * words(self, level, states)
+
+    def logits_together(self, X):
+        factor_of_rows = np.float32(factor(float(X.sum(dtype=np.float64))))
+        return factor_of_rows * logits(self, X)
+
+    monkeypatch.setattr(Backbone, "pooled", pooled_together)
+    monkeypatch.setattr(Backbone, "graded", graded_together)
+    monkeypatch.setattr(Speller, "logits", words_together)
+    monkeypatch.setattr(SparseHead, "logits", logits_together)
 
 
 def varied(table: pd.DataFrame, variant: str) -> pd.DataFrame:
