@@ -58,6 +58,7 @@ from stc_core.types import Feature, PooledSite, Progress, silent
 __all__ = [
     "ExtractionPlan",
     "Speed",
+    "estimate_tokens",
     "extract",
     "extract_features",
     "find_extracted",
@@ -358,6 +359,11 @@ def _numerics(backbone: Backbone) -> tuple[object, ...]:
         str(backbone.dtype),
         backbone.device.type if half else "",
     )
+
+
+def estimate_tokens(backbone: Backbone, texts: Sequence[str]) -> int:
+    """About how many tokens `extract` reads, if no two of these texts are equal."""
+    return int(_estimate(backbone, texts).sum())
 
 
 def _estimate(backbone: Backbone, texts: Sequence[str]) -> Float[np.ndarray, " n"]:

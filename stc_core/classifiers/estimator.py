@@ -13,7 +13,7 @@ from pandas.api.types import is_scalar
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils.validation import check_is_fitted
 
-from stc_core.activations.extract import extract
+from stc_core.activations.groups import extract_groups
 from stc_core.backbone.backbone import Backbone
 from stc_core.classifiers import persistence
 from stc_core.classifiers.base import BaseClassifier, Strings, check_texts
@@ -108,7 +108,7 @@ class SparsifyThenClassify(BaseClassifier, ClassifierMixin, BaseEstimator):
         backbone = self.load_backbone()
         wanted, device = self.wanted(backbone), str(backbone.device)
         keep = partial(
-            extract, backbone, wanted=wanted, store_dtype=settings.store_dtype
+            extract_groups, backbone, wanted=wanted, store_dtype=settings.store_dtype
         )
         all_texts = Texts(texts)
         sample = draw_sample(
@@ -121,7 +121,7 @@ class SparsifyThenClassify(BaseClassifier, ClassifierMixin, BaseEstimator):
         read = sample.resolved(backbone.dtype)
         probes = self.fit_probes(read, sample.task, wanted, device=device)
         fitted = self.select(read, sample.task, probes)
-        if not sample.is_whole:
+        if not sample.has_all_learned:
             with TemporaryDirectory() as folder:
                 _, fitted = refit_on_all_rows(
                     sample,

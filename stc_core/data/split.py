@@ -1,6 +1,7 @@
 """A stratified train / validation / test split that keeps equal texts together."""
 
 import numpy as np
+import pandas as pd
 from jaxtyping import Int, Shaped
 
 TRAIN, VALIDATION, TEST = "train", "validation", "test"
@@ -18,12 +19,13 @@ def complete_split(
 ) -> Shaped[np.ndarray, " n"]:
     """`given` (a split name per row), with missing splits taken out of train.
 
-    Splits that exist stay as they are. The shares are shares of the rows in train.
+    Splits that exist stay as they are. The shares are shares of the rows in train, and
+    the texts of other rows do not matter.
     """
     pool = np.flatnonzero(given == TRAIN)
     split = given.copy()
     split[pool] = split_rows(
-        groups[pool],
+        pd.factorize(groups[pool])[0],  # else numbered by rows of other splits, too
         labels[pool],
         validation_share=0.0 if (given == VALIDATION).any() else validation_share,
         test_share=0.0 if (given == TEST).any() else test_share,

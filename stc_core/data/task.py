@@ -29,6 +29,19 @@ class Task(NamedTuple):
         """The rows on which the final head is fitted: train, then validation."""
         return np.concatenate([self.train, self.validation])
 
+    @property
+    def groups(self) -> tuple[Int[np.ndarray, " _"], ...]:
+        """The rows that a backbone reads apart: learned rows, then all others.
+
+        The last bits of a text's activations depend on the texts of its batch. So rows
+        from which nothing is learned are in no batch of learned rows: they cannot
+        change what is learned. A group without rows is left out.
+        """
+        is_learned = np.zeros(len(self.codes), bool)
+        is_learned[self.learned] = True
+        groups = np.flatnonzero(is_learned), np.flatnonzero(~is_learned)
+        return tuple(rows for rows in groups if len(rows))
+
     def weights(self, rows: Int[np.ndarray, " some"]) -> Float[np.ndarray, " some"]:
         """The weight of each of these rows."""
         return row_weights(self.codes[rows], len(self.classes), self.class_weight)

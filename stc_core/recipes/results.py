@@ -31,7 +31,7 @@ from stc_core.selection.baselines import score_baseline
 from stc_core.selection.guess import Guess
 from stc_core.selection.sample import Sample, refit_on_all_rows
 from stc_core.selection.stc import Fitted
-from stc_core.selection.streaming import logits_at
+from stc_core.selection.streaming import logit_blocks, logits_at
 from stc_core.types import PooledSite
 
 
@@ -78,7 +78,7 @@ def finish_sparse(
         progress=writer.progress,
     )
     classifier.adopt(backbone, np.array(task.classes), [], fitted)
-    write_fitted(writer, classifier, corpus, activations)
+    write_fitted(writer, classifier, corpus, task, activations)
     logits = logits_at(activations, fitted.head, corpus.rows("test"))
     metrics = evaluate(corpus, task, fitted, logits, seed)
     counts = tokens if isinstance(tokens, dict) else tokens._asdict()
@@ -122,20 +122,23 @@ def write_fitted(
     writer: RunWriter,
     classifier: SparsifyThenClassify,
     corpus: Corpus,
+    task: Task,
     activations: RowFile,
 ) -> None:
+    """Write the model, its neurons, and the predictions of all rows."""
     head, fitted = classifier.head_, classifier.fitted_
     classifier.save(writer.folder / "model")
     writer.write_frame(RunFile.NEURONS, tables.neuron_table(head))
     # The final head has seen the validation rows: they show what the first one said.
     held = np.full(activations.n, -1)
-    held[corpus.rows("validation")] = np.arange(len(fitted.validation_logits))
+    held[task.validation] = np.arange(len(fitted.validation_logits))
 
     def predictions() -> Iterator[pd.DataFrame]:
-        for part, X in activations.blocks():
-            logits, before = head.logits(X), held[part]
+        start = 0
+        for logits in logit_blocks(activations, head, task.groups):
+            rows = np.arange(start, start := start + len(logits))
+            before = held[rows]
             logits[before >= 0] = fitted.validation_logits[before[before >= 0]]
-            rows = np.arange(part.start, part.stop)
             some = corpus.take(rows)
             frame = tables.prediction_table(some, head.classes, softmax(logits))
             yield frame.assign(row=rows)

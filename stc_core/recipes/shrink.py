@@ -10,8 +10,12 @@ from typing import Any
 
 import pandas as pd
 
-from stc_core.activations.extract import extract, find_extracted
-from stc_core.activations.store import FeatureStore
+from stc_core.activations.groups import (
+    GroupedStore,
+    Groups,
+    extract_groups,
+    find_groups,
+)
 from stc_core.analysis.shrink_options import (
     find_option,
     option_in_words,
@@ -21,6 +25,7 @@ from stc_core.backbone.backbone import Backbone
 from stc_core.classifiers.estimator import SparsifyThenClassify
 from stc_core.config import RunConfig, ShrinkConfig
 from stc_core.data.corpus import Corpus
+from stc_core.data.texts import Texts
 from stc_core.errors import StcError
 from stc_core.files import read_json
 from stc_core.recipes.ending import corpus_of_run
@@ -156,15 +161,17 @@ def _check_backbone(parent: Run, metrics: RunMetrics, backbone: Backbone) -> Non
 
 def _features(
     backbone: Backbone,
-    texts: Sequence[str],
+    texts: Texts,
+    groups: Groups,
     *,
     wanted: Sequence[PooledSite],
     store_dtype: str,
     again: bool,
     progress: Progress = silent,
-) -> FeatureStore:
+) -> GroupedStore:
     """The features on disk; with `again` they are extracted if they are not there."""
-    found = find_extracted(backbone, texts, wanted, store_dtype=store_dtype)
+    settings = {"wanted": wanted, "store_dtype": store_dtype}
+    found = find_groups(backbone, texts, groups, **settings)
     if found is None and not again:
         raise StcError(
             f"the features of {len(texts):,} texts",
@@ -173,8 +180,8 @@ def _features(
             remedy="Pass --extract to read the texts again, on the command line: "
             "stc shrink RUN --extract.",
         )
-    return found or extract(
-        backbone, texts, wanted, store_dtype=store_dtype, progress=progress
+    return found or extract_groups(
+        backbone, texts, groups, **settings, progress=progress
     )
 
 

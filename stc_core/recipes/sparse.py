@@ -9,7 +9,7 @@ import pandas as pd
 from jaxtyping import Int
 
 from stc_core.activations.cost import count_tokens
-from stc_core.activations.extract import extract
+from stc_core.activations.groups import extract_groups
 from stc_core.classifiers.estimator import SparsifyThenClassify
 from stc_core.config import RunConfig
 from stc_core.data.corpus import Corpus, read_corpus
@@ -125,14 +125,15 @@ def _fit_inputs(
     )
     writer.write_text(RunFile.REPORT, report.to_json())
     task = task_of(corpus, settings)
-    keep = partial(extract, backbone, wanted=wanted, store_dtype=settings.store_dtype)
-    sample = draw_sample(
-        corpus.texts,
-        task,
-        corpus.rows("test"),
-        extract=partial(keep, progress=writer.progress),
-        seed=settings.seed,
+    keep = partial(
+        extract_groups,
+        backbone,
+        wanted=wanted,
+        store_dtype=settings.store_dtype,
+        progress=writer.progress,
     )
+    test = corpus.rows("test")
+    sample = draw_sample(corpus.texts, task, test, extract=keep, seed=settings.seed)
     for note in sample.notes:
         writer.note(note)
     read = sample.resolved(backbone.dtype)

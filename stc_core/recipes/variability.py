@@ -15,8 +15,8 @@ import numpy as np
 import torch
 from jaxtyping import Int
 
-from stc_core.activations.extract import extract
 from stc_core.activations.features import dense_features
+from stc_core.activations.groups import extract_groups
 from stc_core.activations.row_file import RowFile, write_rows
 from stc_core.backbone import changes
 from stc_core.backbone.backbone import Backbone
@@ -155,7 +155,9 @@ def _first_head(
     """
     features = dense_features(backbone, layer)
     site = PooledSite(features[0].site, "mean")
-    store = extract(backbone, corpus.texts, [site], store_dtype=store_dtype)
+    store = extract_groups(
+        backbone, corpus.texts, task.groups, wanted=[site], store_dtype=store_dtype
+    )
     rows = some_rows(task.train)
     X = np.concatenate([store.read(site, rows), store.read(site, task.validation)])
     part = Task(
@@ -281,6 +283,7 @@ def tune_variability(config: RunConfig, writer: RunWriter) -> None:
         tuned.backbone,
         corpus.texts,
         tuned.head.features,
+        groups=task.groups,
         read=lambda site, rows: np.empty((0, 0), np.float32),
         known=np.full(n, -1),
         progress=writer.progress,
@@ -290,7 +293,7 @@ def tune_variability(config: RunConfig, writer: RunWriter) -> None:
     fitted = finalise_tuned(tuned, activations, task)
     classifier = estimator(settings)
     classifier.adopt(tuned.backbone, np.array(task.classes), [], fitted)
-    write_fitted(writer, classifier, corpus, activations)
+    write_fitted(writer, classifier, corpus, task, activations)
     logits = logits_at(activations, fitted.head, corpus.rows("test"))
     after = evaluate(corpus, task, fitted, logits, settings.seed)
     after = tuned_metrics(before, after, tuned, fitted)

@@ -2,7 +2,7 @@
 
 A small corpus is its own sample. For a large corpus the features of all sites are
 extracted for a stratified sample only. The sample is doubled as long as doubling is
-seen to help.
+seen to help. Learned rows and test rows are sampled and extracted apart.
 """
 
 from collections.abc import Callable, Sequence
@@ -13,9 +13,9 @@ import numpy as np
 import torch
 from jaxtyping import Float, Int
 
+from stc_core.activations.groups import GroupedStore, Groups
 from stc_core.activations.resolution import ResolvedReader, resolved_reader
 from stc_core.activations.row_file import RowFile, write_rows
-from stc_core.activations.store import FeatureStore
 from stc_core.backbone.backbone import Backbone
 from stc_core.data.task import Task
 from stc_core.data.texts import Texts
@@ -28,7 +28,8 @@ from stc_core.selection.streaming import ReadRows, activation_blocks, refit
 from stc_core.types import PooledSite, Progress, silent
 
 LARGE = 40_000
-"""A corpus with more rows than this, over all splits, is sampled."""
+"""Learned rows are sampled if there are more of them than this. Test rows are sampled
+if there are more rows than this over all splits."""
 FIRST = 20_000
 MOST_VALIDATION, MOST_TEST = 5_000, 5_000
 _MOST_BYTES = 1 << 28
@@ -42,7 +43,8 @@ _NOTE = (
     "validation by {:+.1f} points, with a standard error of {:.1f}."
 )
 
-Extract = Callable[[Sequence[str]], FeatureStore]
+Extract = Callable[[Texts, Groups], GroupedStore]
+"""Extracts the features of texts, group by group."""
 
 
 class Sample(NamedTuple):
@@ -50,19 +52,17 @@ class Sample(NamedTuple):
 
     `rows` are positions in the corpus, in the order of the rows of `store` and `task`.
     `test` holds the sampled test rows: baselines are scored on them, and nothing is
-    chosen by them.
+    chosen by them. `is_whole`: the sample is the whole corpus. `has_all_learned`: it
+    has all train and validation rows.
     """
 
     rows: Int[np.ndarray, " k"]
-    store: "FeatureStore | _Stack"
+    store: GroupedStore
     task: Task
     test: Int[np.ndarray, " k_test"]
-    notes: tuple[str, ...] = ()
-
-    @property
-    def is_whole(self) -> bool:
-        """Whether the sample is the whole corpus."""
-        return not isinstance(self.store, _Stack)
+    notes: tuple[str, ...]
+    is_whole: bool
+    has_all_learned: bool
 
     def resolved(self, dtype: torch.dtype) -> ResolvedReader:
         """A reader of the features, without columns that only rounding varies.
@@ -79,30 +79,6 @@ class Sample(NamedTuple):
         return positions
 
 
-class _Stack:
-    """Several stores, read as one: the texts of each follow those of the one before."""
-
-    def __init__(self, parts: Sequence[FeatureStore]) -> None:
-        self.parts = tuple(parts)
-        self.widths = parts[0].widths
-        self.notes = tuple(dict.fromkeys(note for part in parts for note in part.notes))
-        self.starts = np.cumsum([0, *(part.n for part in parts)])
-        self.n = int(self.starts[-1])
-
-    def read(
-        self, pooled_site: PooledSite, rows: Int[np.ndarray, " k"] | None = None
-    ) -> Float[np.ndarray, "k width"]:
-        """Float32 features of the texts at `rows` (None: all), in that order."""
-        if rows is None:
-            return np.concatenate([part.read(pooled_site) for part in self.parts])
-        out = np.empty((len(rows), self.widths[pooled_site]), np.float32)
-        for part, start in zip(self.parts, self.starts, strict=False):
-            own_rows = np.flatnonzero((rows >= start) & (rows < start + part.n))
-            if len(own_rows):
-                out[own_rows] = part.read(pooled_site, rows[own_rows] - start)
-        return out
-
-
 def draw_sample(
     texts: Texts,
     task: Task,
@@ -114,63 +90,87 @@ def draw_sample(
     """The sample of a corpus, with all its features extracted by `extract`.
 
     Up to LARGE rows it is the whole corpus, in its order. For a larger corpus it has
-    FIRST training rows and some of the other rows. The training rows are doubled until
+    some of the test rows. If there are more than LARGE learned rows, it has FIRST
+    training rows and some of the validation rows. The training rows are doubled until
     doubling raises the validation score of a simple model by no more than a standard
-    error, or there are no more, or they would exceed the memory limit.
+    error, or there are no more, or they would exceed the memory limit. Which learned
+    rows are in it does not depend on the test rows.
     """
-    if len(texts) <= LARGE:
-        store = extract(texts)
-        return Sample(np.arange(len(texts)), store, task, test, store.notes)
+    is_whole = len(texts) <= LARGE
+    if not is_whole:
+        test = stratified_order(task.codes, test, seed=seed)[:MOST_TEST]
+    if len(task.learned) > LARGE:
+        return _draw_large(texts, task, test, extract=extract, seed=seed)
+    rows = np.arange(len(texts))
+    if not is_whole:
+        rows = np.sort(np.concatenate([task.learned, test]))
+        test = np.searchsorted(rows, test)
+        task = _task_at(task, rows)
+    store = extract(texts.at(rows), task.groups)
+    return Sample(rows, store, task, test, store.notes, is_whole, True)
+
+
+def _task_at(task: Task, rows: Int[np.ndarray, " k"]) -> Task:
+    """The task of these ascending rows, among which are all learned rows."""
+    return task._replace(
+        codes=task.codes[rows],
+        train=np.searchsorted(rows, task.train),
+        validation=np.searchsorted(rows, task.validation),
+    )
+
+
+def _draw_large(
+    texts: Texts,
+    task: Task,
+    test: Int[np.ndarray, " k_test"],
+    *,
+    extract: Extract,
+    seed: int,
+) -> Sample:
+    """A sample of the learned rows, beside the rows `test`."""
     order = stratified_order(task.codes, task.train, seed=seed)
-    others = [
-        stratified_order(task.codes, task.validation, seed=seed)[:MOST_VALIDATION],
-        stratified_order(task.codes, test, seed=seed)[:MOST_TEST],
-    ]
-    n_train, parts = min(FIRST, len(order)), [np.concatenate([order[:FIRST], *others])]
-    stores = [extract(texts.at(parts[0]))]
-    most_rows = _MOST_BYTES // (4 * max(stores[0].widths.values()))
+    held = stratified_order(task.codes, task.validation, seed=seed)[:MOST_VALIDATION]
+    n_train = min(FIRST, len(order))
+    parts = [np.concatenate([order[:FIRST], held]), test]
+    first = np.split(np.arange(sum(map(len, parts))), [len(parts[0])])
+    store = extract(texts.at(np.concatenate(parts)), [g for g in first if len(g)])
+    most_rows = _MOST_BYTES // (4 * max(store.widths.values()))
     while True:
-        sample = _sample(
-            task, parts, stores, n_train=n_train, n_validation=len(others[0])
-        )
-        gain, error = gain_of_doubling(
-            sample.store.read, sample.store.widths, sample.task
-        )
+        sample = _sample(task, parts, store, n_train=n_train, n_validation=len(held))
+        gain, error = gain_of_doubling(store.read, store.widths, sample.task)
         if gain <= error or n_train == len(order) or 2 * n_train > most_rows:
             note = _NOTE.format(n_train, len(order), 100 * gain, 100 * error)
-            return sample._replace(notes=(*sample.store.notes, note))
+            return sample._replace(notes=(*store.notes, note))
         parts.append(order[n_train : 2 * n_train])
         n_train = min(2 * n_train, len(order))
-        stores.append(extract(texts.at(parts[-1])))
+        more = extract(texts.at(parts[-1]), [np.arange(len(parts[-1]))])
+        store = store.followed_by(more)
 
 
 def _sample(
     task: Task,
     parts: Sequence[np.ndarray],
-    stores: Sequence[FeatureStore],
+    store: GroupedStore,
     *,
     n_train: int,
     n_validation: int,
 ) -> Sample:
     """The sample made of `parts`, positions in the corpus.
 
-    The first part holds train, validation and test rows, in this order; the others hold
-    more training rows.
+    The first part holds train and validation rows, in this order, the second one test
+    rows; the others hold more training rows.
     """
     rows = np.concatenate(parts)
     positions = np.arange(len(rows))
-    n_first = n_train - sum(map(len, parts[1:]))
-    validation_end, n_first_part = n_first + n_validation, len(parts[0])
-    sampled_task = Task(
-        task.codes[rows],
-        task.classes,
-        np.concatenate([positions[:n_first], positions[n_first_part:]]),
-        positions[n_first:validation_end],
-        task.class_weight,
+    n_first = len(parts[0]) - n_validation
+    learned_end, test_end = np.cumsum([len(parts[0]), len(parts[1])])
+    train = np.concatenate([positions[:n_first], positions[test_end:]])
+    assert len(train) == n_train, (len(train), n_train)
+    sampled_task = task._replace(
+        codes=task.codes[rows], train=train, validation=positions[n_first:learned_end]
     )
-    return Sample(
-        rows, _Stack(stores), sampled_task, positions[validation_end:n_first_part]
-    )
+    test = positions[learned_end:test_end]
+    return Sample(rows, store, sampled_task, test, (), False, False)
 
 
 def refit_on_all_rows(
@@ -185,20 +185,21 @@ def refit_on_all_rows(
 ) -> tuple[RowFile, Fitted]:
     """Values of the kept neurons on all texts, stored in `path`, and the final head.
 
-    Values that the sample does not have are computed. If the sample is not the whole
-    corpus, the head is fitted again on all rows of `task`; else it stays as it is.
+    Values that the sample does not have are computed. If the sample does not have all
+    learned rows, the head is fitted again on all of them; else it stays as it is.
     """
     features = fitted.head.features
     blocks = activation_blocks(
         backbone,
         texts,
         features,
+        groups=task.groups,
         read=sample.store.read,
         known=sample.known(len(texts)),
         progress=progress,
     )
     rows = write_rows(path, blocks, n=len(texts), width=len(features))
-    return rows, fitted if sample.is_whole else refit(rows, task, fitted)
+    return rows, fitted if sample.has_all_learned else refit(rows, task, fitted)
 
 
 def stratified_order(

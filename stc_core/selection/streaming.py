@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from stc_core.activations.extract import extract_features
+from stc_core.activations.groups import Groups, blocks_in_order
 from stc_core.activations.row_file import RowFile, block_rows
 from stc_core.backbone.backbone import Backbone
 from stc_core.data.task import Task
@@ -46,6 +47,7 @@ def activation_blocks(
     texts: Texts,
     features: Sequence[Feature],
     *,
+    groups: Groups,
     read: ReadRows,
     known: Int[np.ndarray, " n"],
     progress: Progress = silent,
@@ -53,22 +55,31 @@ def activation_blocks(
     """Yield the values of the neurons on all texts, in their order, block by block.
 
     `known[i]` is the position of text i in the store, or -1 if it is not there. Texts
-    that are not there go through the backbone, up to the deepest layer of the features.
-    `progress` counts texts.
+    that are not there go through the backbone, up to the deepest layer of the features,
+    each group apart. `progress` counts texts.
     """
-    size = block_rows(len(features))
-    for start in range(0, len(texts), size):
-        positions = known[start : start + size]
-        out = np.empty((len(positions), len(features)), np.float32)
-        stored, missing = np.flatnonzero(positions >= 0), np.flatnonzero(positions < 0)
-        if len(stored):
-            out[stored] = _gather(read, features, positions[stored])
-        if len(missing):
-            out[missing] = extract_features(
-                backbone, texts.at(start + missing), features
-            )
-        yield out
-        progress(start + len(positions), len(texts))
+    size, n_done = block_rows(len(features)), 0
+
+    def blocks_of(
+        rows: Int[np.ndarray, " k"],
+    ) -> Iterator[Float[np.ndarray, "_ n_features"]]:
+        nonlocal n_done
+        for start in range(0, len(rows), size):
+            some = rows[start : start + size]
+            positions = known[some]
+            out = np.empty((len(some), len(features)), np.float32)
+            stored, missing = positions >= 0, positions < 0
+            if stored.any():
+                out[stored] = _gather(read, features, positions[stored])
+            if missing.any():
+                out[missing] = extract_features(
+                    backbone, texts.at(some[missing]), features
+                )
+            n_done += len(some)
+            progress(n_done, len(texts))
+            yield out
+
+    yield from blocks_in_order(groups, blocks_of, size=size)
 
 
 def refit(activations: RowFile, task: Task, fitted: Fitted) -> Fitted:
@@ -132,11 +143,12 @@ def _sums(activations: RowFile, task: Task, head: SparseHead) -> tuple[_Seen, _S
         _spread(activations.n, task.train, task.weights(task.train)),
         _spread(activations.n, later_rows, task.weights(later_rows)),
     ]
-    for part, X in activations.blocks():
+    for learned, X in activations.blocks_of(np.sort(task.learned)):
         for seen, weight in zip((train, later), weights, strict=True):
-            rows = np.flatnonzero(weight[part])
+            own = np.flatnonzero(weight[learned])
+            rows = learned[own]
             if len(rows):
-                seen.add(X[rows], task.codes[part][rows], weight[part][rows])
+                seen.add(X[own], task.codes[rows], weight[rows])
     return train, train + later if unweighted else later
 
 
@@ -164,11 +176,28 @@ def head_from(
 def logits_at(
     activations: RowFile, head: SparseHead, rows: Int[np.ndarray, " some"]
 ) -> Float[np.ndarray, "some n_class"]:
-    """Logits of the given rows, in the order of `rows`."""
-    position = np.full(activations.n, -1)
-    position[rows] = np.arange(len(rows))
+    """Logits of the given rows, in the order of `rows`; other rows do not matter."""
+    order, done = np.argsort(rows, kind="stable"), 0
     out = np.empty((len(rows), len(head.classes)), np.float32)
-    for part, X in activations.blocks():
-        wanted = np.flatnonzero(position[part] >= 0)
-        out[position[part][wanted]] = head.logits(X[wanted])
+    for some, X in activations.blocks_of(rows[order]):
+        out[order[done : done + len(some)]] = head.logits(X)
+        done += len(some)
     return out
+
+
+def logit_blocks(
+    activations: RowFile, head: SparseHead, groups: Groups
+) -> Iterator[Float[np.ndarray, "some n_class"]]:
+    """Yield the logits of all rows in order, in blocks of as many as `activations` has.
+
+    Rows of different groups are never in one matrix product, whose last bits depend on
+    all of its rows.
+    """
+
+    def blocks_of(
+        rows: Int[np.ndarray, " k"],
+    ) -> Iterator[Float[np.ndarray, "_ n_class"]]:
+        for _, X in activations.blocks_of(rows):
+            yield head.logits(X)
+
+    return blocks_in_order(groups, blocks_of, size=block_rows(activations.width))

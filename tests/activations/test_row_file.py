@@ -29,6 +29,16 @@ def test_blocks_are_the_rows_in_order(tmp_path):
     assert places == (slice(0, 4), slice(4, 8), slice(8, 11))
 
 
+def test_some_rows_come_in_blocks_of_their_own(tmp_path):
+    file = write_rows(tmp_path / "x.npy", iter([X]), n=11, width=3)
+    wanted = np.array([0, 2, 3, 5, 8, 9, 10])
+    rows, blocks = zip(*file.blocks_of(wanted), strict=True)
+    assert [len(block) for block in blocks] == [4, 3]
+    np.testing.assert_array_equal(np.concatenate(rows), wanted)
+    np.testing.assert_array_equal(np.concatenate(blocks), X[wanted])
+    assert list(file.blocks_of(wanted[:0])) == []
+
+
 def test_no_neuron_at_all_is_a_file_too(tmp_path):
     found = write_rows(tmp_path / "x.npy", iter([X[:, :0]]), n=11, width=0)
     assert np.load(found.path).shape == (11, 0)

@@ -1,6 +1,7 @@
 """The split: shares, strata, groups and seeds."""
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from stc_core.data.split import complete_split, split_rows
@@ -79,6 +80,17 @@ def test_given_splits_stay():
     assert (given[:80] == "train").all()
     given[:5] = "validation"
     assert (complete_split(given, groups, labels, **SHARES, seed=0) == given).all()
+
+
+def test_a_test_text_that_is_in_train_too_does_not_change_the_split():
+    labels, is_test = np.arange(60) % 2, np.arange(60) < 10
+    given = np.where(is_test, "test", "train").astype(object)
+    found = []
+    for shared in (range(60, 70), range(59, 49, -1)):  # no text, or the last ones
+        numbers = np.array([*shared, *range(10, 60)])
+        groups = pd.factorize(numbers)[0]
+        found.append(complete_split(given, groups, labels, **SHARES, seed=0))
+    np.testing.assert_array_equal(found[0], found[1])
 
 
 def test_no_rows():

@@ -51,7 +51,7 @@ def made(run_folder: Path, shown, tmp_path_factory: pytest.TempPathFactory) -> R
     place = int(shown["layer"]), int(shown["neurons"])
     config = shrink_config(Run.open(run_folder), option=place)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("stc_core.recipes.shrink.extract", None)  # never called
+        patch.setattr("stc_core.recipes.shrink.extract_groups", None)  # never called
         return done(config, tmp_path_factory.mktemp("made") / "run")
 
 

@@ -1,12 +1,10 @@
 """Small corpora are their own sample; large ones are sampled until that is enough."""
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 
 from helpers.models.tiny import tiny_backbone
-from stc_core.activations.extract import extract
+from stc_core.activations.groups import extract_groups
 from stc_core.data.task import Task
 from stc_core.data.texts import Texts
 from stc_core.selection import sample as module
@@ -21,10 +19,10 @@ TEST = np.arange(75, 90)
 
 
 @pytest.fixture
-def extracted(tmp_path: Path):
-    def run(texts):
-        return extract(
-            tiny_backbone("bert"), texts, SITES, folder=tmp_path, store_dtype="float32"
+def extracted(own_home):
+    def run(texts, groups):
+        return extract_groups(
+            tiny_backbone("bert"), texts, groups, wanted=SITES, store_dtype="float32"
         )
 
     return run
@@ -40,6 +38,7 @@ def small(monkeypatch):
 def test_a_small_corpus_is_its_own_sample(extracted):
     found = draw_sample(Texts(TEXTS), TASK, TEST, extract=extracted, seed=0)
     assert found.task is TASK and found.test is TEST and not found.notes
+    assert found.is_whole and found.has_all_learned
     np.testing.assert_array_equal(found.rows, np.arange(90))
     np.testing.assert_array_equal(found.known(90), np.arange(90))
 
@@ -50,6 +49,7 @@ def test_it_doubles_while_that_helps(extracted, small, monkeypatch, gains, n):
     monkeypatch.setattr(module, "gain_of_doubling", lambda *_: (next(left), 0.1))
     found = draw_sample(Texts(TEXTS), TASK, TEST, extract=extracted, seed=0)
     rows, task = found.rows, found.task
+    assert not found.is_whole and not found.has_all_learned
     assert len(task.train) == n and len(task.validation) == 9 and len(found.test) == 8
     assert len(np.unique(rows)) == len(rows) == n + 17 == found.store.n
     np.testing.assert_array_equal(task.codes, CODES[rows])
@@ -67,7 +67,7 @@ def test_the_sample_s_features_are_those_of_its_texts(extracted, small, monkeypa
     left = iter([1.0, 0.0])
     monkeypatch.setattr(module, "gain_of_doubling", lambda *_: (next(left), 0.1))
     found = draw_sample(Texts(TEXTS), TASK, TEST, extract=extracted, seed=0)
-    whole = extracted(TEXTS)
+    whole = extracted(Texts(TEXTS), TASK.groups)
     for site in SITES:
         wanted = whole.read(site, found.rows)
         np.testing.assert_allclose(found.store.read(site), wanted, atol=1e-5)
@@ -75,6 +75,27 @@ def test_the_sample_s_features_are_those_of_its_texts(extracted, small, monkeypa
         np.testing.assert_allclose(
             found.store.read(site, some), wanted[some], atol=1e-5
         )
+
+
+def test_many_test_rows_alone_leave_all_learned_rows_in_the_sample(
+    extracted, small, monkeypatch
+):
+    """They are sampled themselves, as their features would fill the disk."""
+    monkeypatch.setattr(module, "LARGE", 80)
+    texts = Texts(TEXTS)
+    found = draw_sample(texts, TASK, TEST, extract=extracted, seed=0)
+    task, rows = found.task, found.rows
+    assert found.has_all_learned and not found.is_whole
+    np.testing.assert_array_equal(rows[task.train], TASK.train)
+    np.testing.assert_array_equal(rows[task.validation], TASK.validation)
+    assert len(found.test) == 8 and set(rows[found.test]) <= set(TEST)
+    np.testing.assert_array_equal(task.codes, CODES[rows])
+    monkeypatch.setattr(module, "LARGE", 90)
+    whole = draw_sample(texts, TASK, TEST, extract=extracted, seed=0)
+    for site in SITES:
+        one = found.store.read(site, task.learned)
+        two = whole.store.read(site, TASK.learned)
+        np.testing.assert_array_equal(one, two)
 
 
 def test_it_never_grows_beyond_its_bytes(extracted, small, monkeypatch):

@@ -51,6 +51,7 @@ def test_stored_or_computed_the_values_are_the_same(stored):
         tiny_backbone("bert"),
         Texts(TEXTS),
         FEATURES,
+        groups=[np.arange(23)],
         read=store.read,
         known=known,
         progress=lambda done, total: told.append((done, total)),
@@ -66,7 +67,12 @@ def test_what_is_stored_is_not_computed(stored, monkeypatch):
     monkeypatch.setattr("stc_core.selection.streaming.extract_features", None)
     rows = np.array([2, 0])
     blocks = activation_blocks(
-        tiny_backbone("bert"), Texts(TEXTS[:2]), FEATURES, read=store.read, known=rows
+        tiny_backbone("bert"),
+        Texts(TEXTS[:2]),
+        FEATURES,
+        groups=[np.arange(2)],
+        read=store.read,
+        known=rows,
     )
     np.testing.assert_array_equal(
         np.concatenate(list(blocks)), _gather(store.read, FEATURES, rows)

@@ -13,6 +13,7 @@ import pandas as pd
 import torch
 from jaxtyping import Float
 
+from stc_core.activations.groups import shared_progress
 from stc_core.backbone.backbone import Backbone
 from stc_core.classifiers.attention import AttentionClassifier, TokenReadout, batches
 from stc_core.classifiers.attention_pooling import PARTS, Attention
@@ -91,7 +92,9 @@ def tune_attention(config: RunConfig, writer: RunWriter) -> None:
     backbone = load_untuned(settings)
     sites = read_sites_of(backbone, settings.max_layer)
     writer.phase("tune", message=f"attention over {len(sites)} layers")
-    alike = uniform_vectors(backbone, sites, corpus, progress=writer.progress)
+    alike = uniform_vectors(
+        backbone, sites, corpus.texts, task.groups, progress=writer.progress
+    )
     plain = uniform_heads(alike, task, backbone, sites)
     session = TuningSession(corpus, task, settings, writer)
     found = train_attention(session, backbone, sites, alike)
@@ -137,7 +140,7 @@ def finalise_attention(
             backbone, attention, by, layers=layers, classes=classes
         )
 
-    logits = logits_of_corpus(reader(line), corpus, session.writer)
+    logits = logits_of_rows(reader(line), session)
     temperature = fit_temperature(logits[task.validation], task.codes[task.validation])
     cooled = line._replace(weight=weight / temperature, bias=line.bias / temperature)
     return reader(cooled), logits / temperature
@@ -160,11 +163,16 @@ def average_parts(
     return (torch.stack(sums).sum(0) / len(texts)).float()
 
 
-def logits_of_corpus(
-    reader: AttentionClassifier, corpus: Corpus, writer: RunWriter
+def logits_of_rows(
+    reader: AttentionClassifier, session: TuningSession
 ) -> Float[np.ndarray, "n n_class"]:
-    """Logits of all rows of the corpus."""
-    return reader.logits(corpus.texts, progress=writer.progress)
+    """Logits of all rows; test rows are read apart from the others."""
+    texts, groups = session.corpus.texts, session.task.groups
+    shares = shared_progress(session.writer.progress, list(map(len, groups)))
+    out = np.empty((len(texts), len(reader.classes_)), np.float32)
+    for rows, share in zip(groups, shares, strict=True):
+        out[rows] = reader.logits(texts.at(rows), progress=share)
+    return out
 
 
 def prediction_frames(

@@ -122,8 +122,9 @@ def _tuned(
         assert head is not None
         words = train_language_model(session, tunable, head)
         session.writer.phase("tune", message="what the tuned layers say")
+        texts, groups = session.corpus.texts, session.task.groups
         tell = session.writer.progress
-        alike = uniform_vectors(tunable.backbone, sites, session.corpus, progress=tell)
+        alike = uniform_vectors(tunable.backbone, sites, texts, groups, progress=tell)
     word_loss = None if staged or head is None else WordLoss(head, wish.lm_weight)
     module = _attention_module(
         session, tunable.backbone, sites, alike, tunable=tunable, word_loss=word_loss

@@ -9,12 +9,13 @@ import numpy as np
 import torch
 from jaxtyping import Float
 
+from stc_core.activations.groups import Groups
 from stc_core.backbone.backbone import Backbone
 from stc_core.backbone.pooling import pool
 from stc_core.classifiers.attention import batches
 from stc_core.classifiers.attention_pooling import Attention
-from stc_core.data.corpus import Corpus
 from stc_core.data.task import Task, some_rows
+from stc_core.data.texts import Texts
 from stc_core.errors import StcError
 from stc_core.heads import ridge
 from stc_core.heads.head import SparseHead
@@ -50,11 +51,16 @@ def read_sites_of(backbone: Backbone, max_layer: int | None) -> list[Site]:
 
 
 def uniform_vectors(
-    backbone: Backbone, sites: Sequence[Site], corpus: Corpus, *, progress: Progress
+    backbone: Backbone,
+    sites: Sequence[Site],
+    texts: Texts,
+    groups: Groups,
+    *,
+    progress: Progress,
 ) -> dict[str, Float[np.ndarray, "n d"]]:
     """For each pooling of ALIKE the vectors of all texts, every layer in equal
-    shares."""
-    width, n = backbone.widths[sites[-1]], len(corpus.frame)
+    shares. The groups of texts are read apart."""
+    width, n = backbone.widths[sites[-1]], len(texts)
     uniform = Attention(len(sites), width).to(backbone.device)
 
     def make(states: Sequence[torch.Tensor], mask: torch.Tensor) -> list[torch.Tensor]:
@@ -63,11 +69,12 @@ def uniform_vectors(
 
     out = {name: np.empty((n, width), np.float32) for name in ALIKE}
     done = 0
-    for rows, found in batches(backbone, corpus.texts, sites, make):
-        for name, block in zip(ALIKE, found, strict=True):
-            out[name][rows] = block.numpy()
-        done += len(rows)
-        progress(done, n)
+    for group in groups:
+        for rows, found in batches(backbone, texts.at(group), sites, make):
+            for name, block in zip(ALIKE, found, strict=True):
+                out[name][group[rows]] = block.numpy()
+            done += len(rows)
+            progress(done, n)
     return out
 
 

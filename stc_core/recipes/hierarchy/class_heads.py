@@ -5,13 +5,14 @@ backbone and passes its answer to the blocks above. The finest head is at the to
 chooses among the children of the coarser answer.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float, Int
 
 from stc_core.activations.extract import extract_features
+from stc_core.activations.groups import blocks_in_order
 from stc_core.activations.row_file import RowFile, block_rows, write_rows
 from stc_core.classifiers.hierarchical import (
     HierarchicalClassifier,
@@ -92,27 +93,35 @@ class LevelReadings(NamedTuple):
 def read_levels(
     trained: TrainedHierarchy, training: HierarchyTraining
 ) -> LevelReadings:
-    """Read all levels in one pass over the texts; write the finest activations."""
+    """Read all levels in one pass over the texts; write the finest activations.
+
+    Test rows are read apart from the others.
+    """
     heads, texts, writer = trained.heads, training.corpus.texts, training.writer
-    tree = training.levels.tree
+    tree, groups = training.levels.tree, training.levels.tasks[0].groups
     features: list[Feature] = [f for head in heads for f in head.features]
     ends = np.cumsum([len(head.features) for head in heads])[:-1]
-    coarse: list[list[np.ndarray]] = [[] for _ in heads[:-1]]
-    n, width = len(texts), len(heads[-1].features)
+    n, width, n_done = len(texts), len(heads[-1].features), 0
+    coarse = tuple(np.empty((n, m), np.float32) for m in tree.sizes[:-1])
+    size = block_rows(len(features))
 
-    def blocks():
-        size = block_rows(len(features))
-        for start in range(0, n, size):
-            places = np.arange(start, min(start + size, n))
-            X = extract_features(trained.backbone, texts.at(places), features)
+    def blocks_of(
+        rows: Int[np.ndarray, " k"],
+    ) -> Iterator[Float[np.ndarray, "_ width"]]:
+        nonlocal n_done
+        for start in range(0, len(rows), size):
+            some = rows[start : start + size]
+            X = extract_features(trained.backbone, texts.at(some), features)
             *inner, top = np.split(X, ends, axis=1)
             for level, x in enumerate(inner):
-                coarse[level].append(tree.grouped(level, heads[level].logits(x)))
+                coarse[level][some] = tree.grouped(level, heads[level].logits(x))
+            n_done += len(some)
+            writer.progress(n_done, n)
             yield top
-            writer.progress(int(places[-1]) + 1, n)
 
-    finest = write_rows(writer.folder / RunFile.ACTIVATIONS, blocks(), n=n, width=width)
-    return LevelReadings(tuple(np.concatenate(parts) for parts in coarse), finest)
+    blocks = blocks_in_order(groups, blocks_of, size=size)
+    finest = write_rows(writer.folder / RunFile.ACTIVATIONS, blocks, n=n, width=width)
+    return LevelReadings(coarse, finest)
 
 
 def finalise_hierarchy(

@@ -10,7 +10,7 @@ import pandas as pd
 from jaxtyping import Int
 
 from stc_core.activations.features import dense_features
-from stc_core.activations.store import FeatureStore
+from stc_core.activations.groups import GroupedStore
 from stc_core.backbone.backbone import Backbone
 from stc_core.data.task import Task, some_rows
 from stc_core.errors import StcError
@@ -50,7 +50,7 @@ def layers_of_stack(backbone: Backbone) -> list[int]:
 
 def probe_levels(
     backbone: Backbone,
-    store: FeatureStore,
+    store: GroupedStore,
     levels: Levels,
     test: Int[np.ndarray, " n_test"],
 ) -> list[list[LevelProbe]]:
@@ -139,7 +139,7 @@ def level_probe_table(
     by_level: Sequence[Sequence[LevelProbe]],
     levels: Levels,
     backbone: Backbone,
-    store: FeatureStore,
+    store: GroupedStore,
     *,
     layers: Sequence[int],
 ) -> pd.DataFrame:

@@ -8,7 +8,7 @@ import pandas as pd
 from jaxtyping import Int
 from torch import nn
 
-from stc_core.activations.extract import extract
+from stc_core.activations.groups import extract_groups
 from stc_core.backbone.backbone import Backbone
 from stc_core.classifiers.estimator import SparsifyThenClassify
 from stc_core.classifiers.hierarchical import HierarchicalClassifier
@@ -48,7 +48,7 @@ from stc_core.recipes.hierarchy.training import (
     TrainedHierarchy,
     plan_levels,
 )
-from stc_core.recipes.hierarchy.word_heads import train_word_heads
+from stc_core.recipes.hierarchy.word_heads import answer_rows, train_word_heads
 from stc_core.recipes.hierarchy.word_module import copied_word_head
 from stc_core.recipes.registry import RecipeCode
 from stc_core.recipes.sparse import stop_if_interrupted, train_sparse
@@ -57,6 +57,7 @@ from stc_core.runs.layout import SPARSE, RunFile
 from stc_core.runs.metrics import RunMetrics
 from stc_core.runs.run import Run
 from stc_core.runs.writer import RunWriter
+from stc_core.selection.streaming import logit_blocks
 from stc_core.tuning.blocks import check_tuning
 from stc_core.tuning.session import load_untuned
 
@@ -96,8 +97,12 @@ def tune_hierarchy(config: RunConfig, writer: RunWriter) -> None:
     training = HierarchyTraining(corpus, levels, settings, writer)
     writer.phase("tune", message="which layer answers which level")
     base = load_untuned(settings)
-    store = extract(
-        base, corpus.texts, mean_state_sites(base), store_dtype=settings.store_dtype
+    store = extract_groups(
+        base,
+        corpus.texts,
+        levels.tasks[0].groups,
+        wanted=mean_state_sites(base),
+        store_dtype=settings.store_dtype,
     )
     probes = probe_levels(base, store, levels, corpus.rows("test"))
     parts = tuple(corpus.columns.written)
@@ -198,9 +203,8 @@ def word_head_metrics(
     found, classifier = train_word_heads(training, plan, head, replies)
     writer.phase("report", message="the tuned classifier")
     classifier.save(writer.folder / "model", params={})
-    texts = list(training.corpus.texts)
-    every = classifier.answer(texts, progress=writer.progress)
-    frame = prediction_frame(classifier, every, training, np.arange(len(texts)))
+    every = answer_rows(classifier, training)
+    frame = prediction_frame(classifier, every, training, np.arange(len(every.nodes)))
     writer.write_frame(RunFile.PREDICTIONS, frame)
 
     def way(rows: Int[np.ndarray, " some"]) -> Descent:
@@ -248,9 +252,10 @@ def write_classifier(
     writer.write_frame(RunFile.NEURONS, neuron_table(classifier.head_))
 
     def frames():
-        for part, X in read.finest.blocks():
-            logits = [*(rows[part] for rows in read.coarse), classifier.head_.logits(X)]
-            rows = np.arange(part.start, part.stop)
+        start, groups = 0, training.levels.tasks[0].groups
+        for finest in logit_blocks(read.finest, classifier.head_, groups):
+            rows = np.arange(start, start := start + len(finest))
+            logits = [*(of_level[rows] for of_level in read.coarse), finest]
             yield prediction_frame(
                 classifier, descend(classifier.tree_, logits), training, rows
             )

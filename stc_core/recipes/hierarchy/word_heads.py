@@ -3,9 +3,11 @@
 import copy
 from collections.abc import Sequence
 
+import numpy as np
 from torch import nn
 
-from stc_core.classifiers.label_tree import Tree
+from stc_core.activations.groups import shared_progress
+from stc_core.classifiers.label_tree import Descent, Tree
 from stc_core.classifiers.replying import ReplyingClassifier
 from stc_core.classifiers.spelled import SpelledClassifier
 from stc_core.classifiers.spelling import spelled_names, text_length
@@ -95,3 +97,19 @@ def train_word_heads(
         more = {"parts": replies.parts, "length": replies.length}
         classifier = ReplyingClassifier(*given, norm=norm, **more)
     return TrainedHierarchy(tuned, (), history, n_trainable), classifier
+
+
+def answer_rows(classifier: SpelledClassifier, training: HierarchyTraining) -> Descent:
+    """The predicted paths of all rows; test rows are read apart from the others."""
+    texts, groups = training.corpus.texts, training.levels.tasks[0].groups
+    shares = shared_progress(training.writer.progress, list(map(len, groups)))
+    answers = [
+        classifier.answer(list(texts.at(rows)), progress=share)
+        for rows, share in zip(groups, shares, strict=True)
+    ]
+    order = np.argsort(np.concatenate(groups))
+    by_level = zip(*(answer.shares for answer in answers), strict=True)
+    return Descent(
+        np.concatenate([answer.nodes for answer in answers])[order],
+        tuple(np.concatenate(parts)[order] for parts in by_level),
+    )

@@ -154,6 +154,7 @@ def forecast(
     whole = shape._replace(depths=len(layers))
     shape, tokens, pace = sampled(whole), surveyed.tokens, surveyed.pace
     large, n_tokens = shape.n < whole.n, sum(map(len, tokens.ids))
+    is_sampled = shape.n_learned < whole.n_learned
     speed = _at_depth(surveyed.speed, backbone, max(layers))
 
     def extraction_of(ids: list[np.ndarray]) -> ExtractionPlan:
@@ -162,14 +163,15 @@ def forecast(
 
     extraction = extraction_of(tokens.ids[: shape.n] if large else tokens.ids)
     memory = PROGRAM_BYTES + _weights_on_host(backbone) + 2 * whole.characters
-    memory += extraction.memory_bytes + _memory_of_phases(shape, large=large)
+    memory += extraction.memory_bytes + _memory_of_phases(shape, large=is_sampled)
     seconds = {"start": START_SECONDS, "extract": extraction.seconds}
     seconds |= _later_seconds(shape, pace, extraction)
     seconds["head"] += HEAD_SECONDS_PER_TEXT * whole.n
     if large:
-        rest = extraction_of(tokens.ids[shape.n :])
+        seconds["head"] += extraction_of(tokens.ids[shape.n :]).seconds
+    if is_sampled:
         seconds["extract"] += sampling_seconds(shape, pace)
-        seconds["head"] += rest.seconds + pace.gram(whole.n_learned, _kept(shape))
+        seconds["head"] += pace.gram(whole.n_learned, _kept(shape))
     disk = extraction.disk_bytes + 4 * whole.n * _kept(shape)
     return Forecast(extraction, seconds, memory, disk, n_tokens, tokens.n_cut)
 
@@ -218,8 +220,10 @@ def sampled(shape: Shape) -> Shape:
     """The number of rows on which neurons are chosen: all, or the first sample."""
     if shape.n <= LARGE:
         return shape
-    n_train = min(shape.n_train, FIRST)
-    n_learned = n_train + min(shape.n_learned - shape.n_train, MOST_VALIDATION)
+    n_train, n_learned = shape.n_train, shape.n_learned
+    if n_learned > LARGE:
+        n_train = min(n_train, FIRST)
+        n_learned = n_train + min(n_learned - shape.n_train, MOST_VALIDATION)
     n = n_learned + min(shape.n - shape.n_learned, MOST_TEST)
     characters = shape.characters * n // shape.n
     return shape._replace(

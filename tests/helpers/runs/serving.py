@@ -41,12 +41,14 @@ RECIPES: dict[str, dict[str, Any]] = {
 
 def trained(folder: Path, name: str) -> Run:
     """The finished run `folder / name`."""
-    wish = replying(folder) if name == "replies" else _settings(folder, name)
-    with RunWriter(folder / name, wish) as writer:
+    with RunWriter(folder / name, config_of(folder, name)) as writer:
         return registry.train(writer.config, writer)
 
 
-def _settings(folder: Path, name: str) -> RunConfig:
+def config_of(folder: Path, name: str) -> RunConfig:
+    """The settings of the run `name`; its table and its model are in `folder`."""
+    if name == "replies":
+        return replying(folder)
     words = name == "words"
     base = saved_lm(folder / "gpt2") if words else saved_base(folder / "base", "bert")
     depth = 2 if RECIPES[name].get("recipe") == "hierarchy" else 1

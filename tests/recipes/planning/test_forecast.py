@@ -121,20 +121,22 @@ def grown(n: int, *, shape: Shape = LARGE) -> Forecast:
 
 
 def test_many_texts_are_read_once_and_chosen_from_a_sample():
-    half, whole = grown(50_000), grown(100_000)
+    half, whole = grown(60_000), grown(120_000)
     assert sampled(WORK) is WORK
     assert sampled(LARGE)[:3] == (30_000, 20_000, 25_000)
+    many_test = LARGE._replace(n_train=20_000, n_learned=24_000)
+    assert sampled(many_test)[:3] == (29_000, 20_000, 24_000)
     assert whole.extraction.n_texts == half.extraction.n_texts == 30_000
-    assert whole.n_tokens == 2 * half.n_tokens and whole.n_cut == 10_000
+    assert whole.n_tokens == 2 * half.n_tokens and whole.n_cut == 12_000
     for phase in ("extract", "probe", "select", "baselines"):
         assert whole.seconds[phase] == pytest.approx(half.seconds[phase], rel=0.05)
     forwards = 1e-4 * whole.n_tokens
     told = whole.seconds["head"] + whole.extraction.seconds
     assert told == pytest.approx(forwards, rel=0.3)
-    assert whole.seconds["head"] > 3 * half.seconds["head"]
+    assert whole.seconds["head"] > 2.5 * half.seconds["head"]
     assert whole.memory_bytes < 1.05 * half.memory_bytes
     more = whole.disk_bytes - half.disk_bytes
-    assert more == 50_000 * 4 * _kept(sampled(LARGE))
+    assert more == 60_000 * 4 * _kept(sampled(LARGE))
 
 
 def test_the_memory_of_sampling_is_that_of_its_columns():
