@@ -88,7 +88,7 @@ def shrink(config: RunConfig, writer: RunWriter) -> None:
         place = asked.layer, asked.neurons
         fitted = _option(parent, sample, saliences, place, eta=settings.eta)
         writer.write_frame(RunFile.FRONTIER, _frontier_at(parent, place))
-    _finish(writer, asked, parent, classifier, inputs, fitted, seed=settings.seed)
+    _finish(writer, asked, parent, classifier, inputs, fitted)
 
 
 def _frontier_at(parent: Run, place: tuple[int, int]) -> pd.DataFrame:
@@ -105,13 +105,11 @@ def _finish(
     classifier: SparsifyThenClassify,
     inputs: FitInputs,
     fitted: Fitted,
-    *,
-    seed: int,
 ) -> None:
     """Write the classifier, its metrics beside the baselines of the parent, its
     name."""
     before = parent.metrics
-    metrics = finish_sparse(writer, classifier, inputs, fitted, seed=seed)
+    metrics = finish_sparse(writer, classifier, inputs, fitted)
     missing = before.get("missing", {})
     same = {"baselines": before["baselines"], "missing": missing}
     writer.phase("report")

@@ -62,7 +62,7 @@ def train_sparse(config: RunConfig, writer: RunWriter) -> None:
         asked = f"{settings.budget:,} neurons were asked for"
         writer.note(f"{asked}; {kept:,} have a weight in the probes, and all are kept.")
     write_frontier(writer, inputs, fitted)
-    metrics = finish_sparse(writer, classifier, inputs, fitted, seed=settings.seed)
+    metrics = finish_sparse(writer, classifier, inputs, fitted)
     writer.phase("report", message="baselines")
     add_baselines(
         writer,
@@ -70,7 +70,6 @@ def train_sparse(config: RunConfig, writer: RunWriter) -> None:
         _baselines(sample, list(inputs.part.texts), probes, seed=settings.seed),
         sample.task.codes[sample.test],
         ours=_on_test(writer, sample),
-        seed=settings.seed,
     )
     _add_control(writer, classifier, inputs, seed=settings.seed)
 
@@ -179,7 +178,6 @@ def add_baselines(
     y: Int[np.ndarray, " n_test"],
     *,
     ours: Int[np.ndarray, " n_test"] | None = None,
-    seed: int,
 ) -> None:
     """Write metrics.json without baselines, then again after each baseline.
 
@@ -191,7 +189,9 @@ def add_baselines(
     _write_metrics(writer, metrics)
     for done, (name, fit) in enumerate(baselines.items(), start=1):
         try:
-            metrics["baselines"][name] = score_baseline(y, fit(), ours=ours, seed=seed)
+            metrics["baselines"][name] = score_baseline(
+                y, fit(), ours=ours, n_class=len(metrics["classes"])
+            )
         except KeyboardInterrupt:
             metrics["missing"] |= dict.fromkeys(left, INTERRUPTED)
             writer.note(f"Interrupted: without the baselines {', '.join(left)}.")

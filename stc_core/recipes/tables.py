@@ -11,7 +11,8 @@ from stc_core.backbone.backbone import Backbone
 from stc_core.data.corpus import Corpus
 from stc_core.data.task import Task
 from stc_core.heads.head import SparseHead
-from stc_core.metrics.scores import accuracy, accuracy_interval, macro_f1
+from stc_core.metrics.intervals import accuracy_interval
+from stc_core.metrics.scores import accuracy, macro_f1
 from stc_core.probes.fit import ProbeResult
 from stc_core.selection.stc import Fitted
 from stc_core.types import Site

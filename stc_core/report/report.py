@@ -102,7 +102,7 @@ def _limit_sentences(
 ) -> Iterable[str]:
     """Sentences on what the numbers do not say, but a reader may believe."""
     yield (
-        f"The intervals are bootstraps over {n_test:,} test texts of **one split**, "
+        f"The intervals come from the {n_test:,} test texts of **one split**, "
         "with the classifier held fixed. Another seed or another sample of training "
         "texts changes the scores, too."
     )

@@ -16,11 +16,11 @@ from stc_core.heads.head import mean_and_sd
 from stc_core.heads.kernel_ridge import Block, joint_ridge
 from stc_core.heads.least_squares import RIDGES, solve_ridge
 from stc_core.heads.ridge import fit_ridge_head, moments
+from stc_core.metrics.intervals import accuracy_interval, macro_f1_interval
 from stc_core.metrics.paired import compare_paired
 from stc_core.metrics.scores import (
     SAME_SCORE,
     accuracy,
-    bootstrap_interval,
     last_best,
     macro_f1,
     metric_of,
@@ -83,25 +83,31 @@ def score_baseline(
     guess: Guess,
     *,
     ours: Int[np.ndarray, " n"] | None = None,
-    seed: int = 0,
+    n_class: int | None = None,
 ) -> dict[str, Any]:
-    """Accuracy and macro-F1 with 95 % bootstrap intervals, and the baseline's details.
+    """Accuracy and macro-F1 with 95 % intervals, and the baseline's details.
 
-    `ours` holds the classes that the classifier gives to the same texts. With them the
-    result also has `lead_interval`: the interval of the classifier's accuracy minus
-    that of the baseline, by resampling the texts.
+    `n_class` is the number of classes, of which some may have no row in y. If macro-F1
+    has no interval, it is None, and `macro_f1_reason` says why. `ours` holds the
+    classes that the classifier gives to the same texts. With them the result also has
+    `lead_interval`: the interval of the classifier's accuracy minus that of the
+    baseline on the same texts.
     """
     details: dict[str, Any] = {"detail": guess.detail}
     if ours is not None:
-        comparison = compare_paired(guess.codes == y, ours == y, seed=seed)
+        comparison = compare_paired(guess.codes == y, ours == y)
         details["lead_interval"] = comparison.low, comparison.high
     if guess.layer is not None:
         details |= {"layer": guess.layer}
+    right = accuracy(y, guess.codes)
+    of_f1 = macro_f1_interval(y, guess.codes, n_class=n_class)
+    if of_f1.reason:
+        details["macro_f1_reason"] = of_f1.reason
     return {
-        "accuracy": accuracy(y, guess.codes),
-        "accuracy_interval": bootstrap_interval(y, guess.codes, seed=seed),
+        "accuracy": right,
+        "accuracy_interval": accuracy_interval(right, len(y)),
         "macro_f1": macro_f1(y, guess.codes),
-        "macro_f1_interval": bootstrap_interval(y, guess.codes, macro_f1, seed=seed),
+        "macro_f1_interval": of_f1.bounds,
         **details,
     }
 
