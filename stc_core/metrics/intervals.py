@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float, Int, Shaped
-from scipy.special import expit, logit, ndtri
+from scipy.special import betaincinv, expit, logit, ndtri
 
 from stc_core.metrics.scores import pair_counts
 
@@ -50,6 +50,20 @@ def wilson_interval(
         n + square
     )
     low, high = np.clip([middle - half_width, middle + half_width], 0.0, 1.0)
+    return np.where(hits == 0, 0.0, low), np.where(hits == n, 1.0, high)
+
+
+def exact_interval(
+    hits: Int[np.ndarray, "*n"], n: Int[np.ndarray, "*n"], level: float = LEVEL
+) -> tuple[Float[np.ndarray, "*n"], Float[np.ndarray, "*n"]]:
+    """The interval of each share hits / n that covers at least `level` for every share.
+
+    It is wider than Wilson's, and suits levels near 1, where Wilson's covers too little
+    for shares near 0 or 1. Source: Clopper & Pearson 1934.
+    """
+    tail = (1 - level) / 2
+    low = betaincinv(np.maximum(hits, 1), n - hits + 1, tail)
+    high = betaincinv(hits + 1, np.maximum(n - hits, 1), 1 - tail)
     return np.where(hits == 0, 0.0, low), np.where(hits == n, 1.0, high)
 
 
@@ -110,28 +124,44 @@ def macro_f1_bounds(
     is taken off, and the variance of the mean by the delta method (as in Takahashi,
     Yamamoto, Kuchiba & Koyama 2022, sec. 3.3). Shares in both are shrunk towards the
     mean share, so that a class without errors has a variance, too. The interval is
-    symmetric on the logit scale. Without any error its lower end is
-    `_lower_bound_without_errors`.
+    symmetric on the logit scale, but for one addition: the class that may be worst off
+    moves the lower end as far down as Wilson's end of its share does (MOVER, Zou &
+    Donner 2008), as a few right rows may hide errors. Without any error the lower end
+    is the smaller of that of the accuracy and that of MOVER over all classes.
     """
-    n = cells.sum(axis=(1, 2))
+    n, z = cells.sum(axis=(1, 2)), normal_quantile(level)
     hits = np.diagonal(cells, axis1=1, axis2=2).astype(float)
     union = cells.sum(axis=1) + cells.sum(axis=2) - hits
-    share = _shrunk_share(hits, union)
-    rows = np.maximum(union, 1)
-    per_row = 2 / (1 + share) ** 2 / (rows * hits.shape[1])  # of the mean F1
+    share, rows = _shrunk_share(hits, union), np.maximum(union, 1)
+    slope = 2 / (1 + share) ** 2 / hits.shape[1]  # of the mean F1
     noise = share * (1 - share) / rows
     errors = cells * (1 - np.eye(cells.shape[1]))
-    moves = per_row * share
+    moves = slope * share / rows
     both = 2 * np.einsum("ti,tij,tj->t", moves, errors, moves, optimize=True)
-    variance = (per_row**2 * rows**2 * noise).sum(axis=1) + both
+    alone = slope**2 * noise
+    spread = z**2 * (alone.sum(axis=1) + both)
+    distance = _distance_below(hits, union, level) / hits.shape[1]
+    unseen = np.maximum(distance**2 - z**2 * alone, 0).max(axis=1)
     f1 = 2 * hits / np.maximum(union + hits, 1)
     score = (f1 + 2 * noise / (1 + share) ** 3).mean(axis=1)
     score = np.clip(score, 0.5 / n, 1 - 0.5 / n)
-    half_width = normal_quantile(level) * np.sqrt(variance) / (score * (1 - score))
-    low, high = expit(logit(score) + np.array([[-1], [1]]) * half_width)
+    on_logit = 1 / (score * (1 - score))
+    low = expit(logit(score) - np.sqrt(spread + unseen) * on_logit)
+    high = expit(logit(score) + np.sqrt(spread) * on_logit)
+    perfect_low = np.minimum(n / (n + z**2), 1 - np.sqrt((distance**2).sum(axis=1)))
     is_perfect = hits.sum(axis=1) == n
-    perfect_low = _lower_bound_without_errors(union, n, level)
     return np.where(is_perfect, perfect_low, low), np.where(is_perfect, 1.0, high)
+
+
+def _distance_below(
+    hits: Float[np.ndarray, "tables n_class"],
+    union: Float[np.ndarray, "tables n_class"],
+    level: float,
+) -> Float[np.ndarray, "tables n_class"]:
+    """From the F1 of each class down to the F1 of Wilson's lower end of its share."""
+    share = hits / np.maximum(union, 1)
+    lowest, _ = wilson_interval(hits, union, level)
+    return 2 * share / (1 + share) - 2 * lowest / (1 + lowest)
 
 
 def _shrunk_share(
@@ -141,20 +171,3 @@ def _shrunk_share(
     """The share of right rows of each class, shrunk towards that of all classes."""
     mean = (hits.sum(axis=1) + _PRIOR) / (union.sum(axis=1) + 2 * _PRIOR)
     return (hits + _PRIOR * mean[:, None]) / (union + _PRIOR)
-
-
-def _lower_bound_without_errors(
-    union: Float[np.ndarray, "tables n_class"],
-    n: Int[np.ndarray, " tables"],
-    level: float,
-) -> Float[np.ndarray, " tables"]:
-    """The lower end for tables without an error.
-
-    The smaller of two: the lower end of the accuracy, n / (n + z^2); and 1 minus the
-    root of the sum of the squared distances to Wilson's ends for each class (MOVER,
-    Zou & Donner 2008).
-    """
-    square = normal_quantile(level) ** 2
-    lowest = union / (union + square)
-    distance = (1 - 2 * lowest / (1 + lowest)) / union.shape[1]
-    return np.minimum(n / (n + square), 1 - np.sqrt((distance**2).sum(axis=1)))
