@@ -3,7 +3,7 @@
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Int
+from jaxtyping import Integer
 
 from stc_core.metrics.intervals import (
     LEVEL,
@@ -33,8 +33,8 @@ class BestOf(NamedTuple):
 
 
 def best_of(
-    y: Int[np.ndarray, " n"],
-    predicted: Int[np.ndarray, "p n"],
+    y: Integer[np.ndarray, " n"],
+    predicted: Integer[np.ndarray, "p n"],
     resamples: Resamples,
     metric: Metric = "accuracy",
     *,
@@ -74,8 +74,8 @@ def corrected_best(resamples: Resamples) -> float:
 
 
 def score_interval(
-    y: Int[np.ndarray, " n"],
-    predicted: Int[np.ndarray, " n"],
+    y: Integer[np.ndarray, " n"],
+    predicted: Integer[np.ndarray, " n"],
     metric: Metric = "accuracy",
     *,
     n_class: int | None = None,

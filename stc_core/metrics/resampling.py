@@ -3,7 +3,7 @@
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float, Int, Integer
 from scipy.sparse import csr_array
 
 from stc_core.metrics.scores import Metric
@@ -30,8 +30,8 @@ class Resamples(NamedTuple):
 
 
 def resample_scores(
-    y: Int[np.ndarray, " n"],
-    predicted: Int[np.ndarray, "p n"],
+    y: Integer[np.ndarray, " n"],
+    predicted: Integer[np.ndarray, "p n"],
     metric: Metric = "accuracy",
     *,
     n_resamples: int | None = None,
@@ -51,10 +51,10 @@ def resample_scores(
     weights[1 + n_resamples :] = weights[1 : 1 + n_resamples] == 0
     if metric == "accuracy":
         right = (predicted == y).astype(np.float32)
-        scores = weights @ right.T / np.maximum(weights.sum(axis=1, keepdims=True), 1)
+        hits = (weights @ right.T).astype(np.float64)  # whole numbers, so exact
+        scores = hits / np.maximum(weights.sum(axis=1, keepdims=True), 1)
     else:
         scores = _macro_f1s(y, predicted, weights)
-    scores = scores.astype(np.float64)
     return Resamples(scores[0], scores[1 : 1 + n_resamples], scores[1 + n_resamples :])
 
 
@@ -70,8 +70,8 @@ def _draws(n: int, n_resamples: int, seed: int) -> Int[np.ndarray, "b n"]:
 
 
 def _macro_f1s(
-    y: Int[np.ndarray, " n"],
-    predicted: Int[np.ndarray, "p n"],
+    y: Integer[np.ndarray, " n"],
+    predicted: Integer[np.ndarray, "p n"],
     weights: Float[np.ndarray, "b n"],
 ) -> Float[np.ndarray, "b p"]:
     """Macro-F1 of weighted rows, over the classes that occur."""

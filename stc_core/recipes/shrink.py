@@ -185,6 +185,8 @@ def _probes(
         if parent.has(name):
             frame = pd.read_parquet(parent.folder / name)
             kept = (frame["site"] + "." + frame["pooling"]).isin(names)
+            if name == RunFile.PROBES and parent.has(RunFile.GUESSES):
+                writer.write_guesses(parent.guesses.only(kept.to_numpy()))
             writer.write_frame(name, frame.loc[kept].reset_index(drop=True))
     if parent.has(RunFile.VARIABILITY):
         writer.write_json(

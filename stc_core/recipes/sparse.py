@@ -88,6 +88,7 @@ def _fit_probes(
         progress=writer.progress,
     )
     writer.write_frame(RunFile.PROBES, tables.probe_table(probes, task))
+    writer.write_guesses(tables.probe_guesses(probes, task))
     writer.write_frame(RunFile.CLASSES, class_table(read, task, probes))
     write_saliences(writer.folder / SALIENCE, probes)
     if nu := variability_from_features(read, task, inputs.backbone, wanted):

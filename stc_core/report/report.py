@@ -108,8 +108,9 @@ def _limit_sentences(
     )
     yield (
         "Layer curves and trade-offs are **validation** scores of the best of many "
-        "attempts, so they are a little too high. The test texts were not used for any "
-        "choice."
+        "attempts, so they are a little too high; the sentence on the best layer is "
+        "corrected for that, unless it says otherwise. The test texts were not used "
+        "for any choice."
     )
     yield (
         "If a label can be **read** at a layer, that does not mean that the model uses "
