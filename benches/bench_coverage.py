@@ -33,7 +33,7 @@ ROWS = (60, 150, 400, 1000, 3000)
 TABLES, POPULATIONS, BEFORE, LEAST_GIVEN = 4000, 4, 240, 100
 PROBED, PROBED_ROWS, PROBED_ACCURACIES = 500, (60, 150, 400, 1500), (0.5, 0.8, 0.97)
 N_PROBES: dict[Metric, int] = {"accuracy": 117, "macro_f1": 27}
-RESAMPLES = 200
+RESAMPLES = 300
 STRUCTURES = {  # (sd of the true accuracies, variance that all probes share)
     "probes all alike": (0.0, 0.5),
     "probes little apart": (0.02, 0.5),
@@ -85,7 +85,8 @@ def macro_f1(kind: str, n_class: int, n: int) -> Row:
             tables = rng.multinomial(n, cells.ravel(), size=size)
             tables = tables.reshape(-1, n_class, n_class)
             some = [percentiles(one, rng) for one in tables[: BEFORE // POPULATIONS]]
-            before.append(covers(*np.array(some).T, true))
+            lows, highs = np.array(some).T
+            before.append(covers(lows, highs, true))
             is_given = tables.sum(axis=2).min(axis=1) >= least_rows(n_class)
             given.append(is_given.mean())
             low, high = macro_f1_bounds(tables[is_given])
@@ -163,7 +164,7 @@ def bench() -> Iterator[Row]:
                 case = f"{n_class} classes, {kind}"
                 row = macro_f1(kind, n_class, n)
                 yield {"set": "macro-F1", "case": case, "rows": n, **row}
-    asked = [("accuracy", each) for each in STRUCTURES] + [
+    asked: list[tuple[Metric, str]] = [("accuracy", each) for each in STRUCTURES] + [
         ("macro_f1", "probes all alike")
     ]
     for metric, structure in asked:

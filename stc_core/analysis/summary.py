@@ -99,7 +99,7 @@ def _best_place(best: pd.DataFrame, compared: ComparedProbes) -> str:
 
 
 def corrected(found: BestOf, metric: Metric) -> str:
-    """'accuracy 85.1 % (95 %: 82.0 to 89.1 %), corrected: ...', as Markdown."""
+    """'accuracy 85.1 % (95 %: 82.0 to 89.1 %), the best of 117 tried, ...'."""
     bounds = f"no interval: {found.reason}"
     if found.low is not None and found.high is not None:
         bounds = f"95 %: {interval((found.low, found.high))}"

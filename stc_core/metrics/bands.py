@@ -1,7 +1,9 @@
 """What holds for many correlated scores at once: their band, and which may be best."""
 
+import math
+
 import numpy as np
-from jaxtyping import Bool
+from jaxtyping import Bool, Float
 from scipy.special import ndtr
 
 from stc_core.metrics.intervals import LEVEL, normal_quantile
@@ -23,7 +25,7 @@ def simultaneous_level(resamples: Resamples, level: float = LEVEL) -> float:
     if not known.any():
         return level
     largest = np.abs(moves[:, known] / sd[known]).max(axis=1)
-    critical = max(float(np.quantile(largest, level)), normal_quantile(level))
+    critical = max(float(_quantile(largest, level)), normal_quantile(level))
     return float(2 * ndtr(critical) - 1)
 
 
@@ -38,4 +40,12 @@ def may_be_best(resamples: Resamples, level: float = LEVEL) -> Bool[np.ndarray, 
     leads = resamples.scores.max() - resamples.scores
     moves = resamples.inside - resamples.inside.mean(axis=0)
     by_chance = moves.max(axis=1, keepdims=True) - moves  # (b, p)
-    return leads <= np.quantile(by_chance, level, axis=0) + SAME_SCORE
+    return leads <= _quantile(by_chance, level) + SAME_SCORE
+
+
+def _quantile(
+    values: Float[np.ndarray, "b *p"], level: float
+) -> Float[np.ndarray, "*p"]:
+    """The quantile of b draws: the value of rank level (b + 1), rounded up."""
+    rank = min(math.ceil(level * (len(values) + 1)), len(values))
+    return np.partition(values, rank - 1, axis=0)[rank - 1]

@@ -42,20 +42,17 @@ def resample_scores(
     A resample has as many rows, drawn with replacement; about a third are left out.
     """
     n_classifiers, n = predicted.shape
-    if n_resamples is None:
-        fit = _MOST_CELLS // (n * n_classifiers)
-        few = min(max(fit, _FEWEST), RESAMPLES)
-        n_resamples = RESAMPLES if metric == "accuracy" else few
-    weights = np.ones((1 + 2 * n_resamples, n), np.float32)
-    weights[1 : 1 + n_resamples] = _draws(n, n_resamples, seed)
-    weights[1 + n_resamples :] = weights[1 : 1 + n_resamples] == 0
+    few = min(max(_MOST_CELLS // (n * n_classifiers), _FEWEST), RESAMPLES)
+    b = n_resamples or (RESAMPLES if metric == "accuracy" else few)
+    counts = _draws(n, b, seed)
+    weights = np.vstack([np.ones((1, n)), counts, counts == 0]).astype(np.float32)
     if metric == "accuracy":
         right = (predicted == y).astype(np.float32)
         hits = (weights @ right.T).astype(np.float64)  # whole numbers, so exact
         scores = hits / np.maximum(weights.sum(axis=1, keepdims=True), 1)
     else:
         scores = _macro_f1s(y, predicted, weights)
-    return Resamples(scores[0], scores[1 : 1 + n_resamples], scores[1 + n_resamples :])
+    return Resamples(scores[0], scores[1 : 1 + b], scores[1 + b :])
 
 
 def _draws(n: int, n_resamples: int, seed: int) -> Int[np.ndarray, "b n"]:

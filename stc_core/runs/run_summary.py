@@ -129,8 +129,9 @@ def result_of(metrics: RunMetrics) -> RunResult:
     """The result in the metrics of a run."""
     test, cost = metrics["test"], metrics["cost"]
     neurons, layers = metrics["neurons"], metrics["layers"]
+    low, high = test["accuracy_interval"]
     return RunResult(
-        accuracy=ScoreEstimate(test["accuracy"], *test["accuracy_interval"]),
+        accuracy=ScoreEstimate(test["accuracy"], low, high),
         macro_f1=_macro_f1_of(metrics),
         ece=float("nan") if test["ece"] is None else test["ece"],
         n_test=test["n"],

@@ -62,7 +62,7 @@ def test_the_band_is_wider_than_intervals_of_one(metric) -> None:
 def test_a_score_without_interval_has_no_band() -> None:
     guesses = guesses_of(ACCURACIES)
     found = compare_probes(table_of(guesses), guesses, "macro_f1", n_class=3)
-    assert band(found)[["low", "high"]].isna().all(axis=None)
+    assert np.isnan(band(found)[["low", "high"]].to_numpy()).all()
     assert best_of_all(found).reason == "1 of 3 classes has fewer than 4 texts"
 
 

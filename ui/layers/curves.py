@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any, Literal, NamedTuple, get_args
 
+import numpy as np
 import pandas as pd
 import streamlit as st
 
@@ -207,7 +208,7 @@ def show_curves(
     alt = "Validation score of the probes by layer, with baselines as lines"
     chart(figure, "layer_chart", alt=alt, turn=click_layer)
     is_banded = compared is not None and wish.label is None
-    bars = "" if points["low"].isna().all() else BARS[is_banded]
+    bars = BARS[is_banded] if np.isfinite(points["low"].to_numpy(float)).any() else ""
     mute = ", ".join(mute_places(probes))
     left_out = f" Not drawn, as no probe reads anything there: {mute}." if mute else ""
     points_note = NOTE.format(n=int(points["n"].iloc[0]), bars=bars)

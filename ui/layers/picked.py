@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import streamlit as st
 
@@ -125,9 +126,9 @@ def _sentences(
 
 def _best_here(compared: ComparedProbes, probes: pd.DataFrame) -> BestOf:
     """The best probe, of every C, at the places of `probes`."""
-    places = pd.MultiIndex.from_frame(probes[["site", "pooling"]])
-    every = pd.MultiIndex.from_frame(compared.probes[["site", "pooling"]])
-    return best_among(compared, every.isin(places))
+    places = set(zip(probes["site"], probes["pooling"], strict=True))
+    every = zip(compared.probes["site"], compared.probes["pooling"], strict=True)
+    return best_among(compared, np.array([place in places for place in every]))
 
 
 def _kept(run: Run, which: str, top: pd.Series) -> tuple[int, str]:
