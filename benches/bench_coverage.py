@@ -11,6 +11,7 @@ high by, `bias_before` without the correction. The standard error of a coverage 
 """
 
 from collections.abc import Iterator
+from itertools import product
 
 import numpy as np
 
@@ -38,6 +39,10 @@ STRUCTURES = {  # (sd of the true accuracies, variance that all probes share)
     "probes all alike": (0.0, 0.5),
     "probes little apart": (0.02, 0.5),
     "probes far apart": (0.08, 0.7),
+}
+PROBED_CASES: dict[Metric, tuple[tuple[str, ...], tuple[int, ...]]] = {
+    "accuracy": (tuple(STRUCTURES), PROBED_ROWS),
+    "macro_f1": (("probes all alike",), (150, 400)),
 }
 RATES = ((0.01, 0.02), (0.03, 0.05), (0.05, 0.05), (0.1, 0.15), (0.02, 0.1))
 """How often only one of two classifiers is right."""
@@ -81,7 +86,7 @@ def macro_f1(kind: str, n_class: int, n: int) -> Row:
         held, width, before, given = [], [], [], []
         for seed in range(POPULATIONS):
             cells = population(kind, n_class, accuracy, seed)
-            true, size = f1_of(cells), TABLES // POPULATIONS
+            true, size = float(f1_of(cells)), TABLES // POPULATIONS
             tables = rng.multinomial(n, cells.ravel(), size=size)
             tables = tables.reshape(-1, n_class, n_class)
             some = [percentiles(one, rng) for one in tables[: BEFORE // POPULATIONS]]
@@ -164,11 +169,8 @@ def bench() -> Iterator[Row]:
                 case = f"{n_class} classes, {kind}"
                 row = macro_f1(kind, n_class, n)
                 yield {"set": "macro-F1", "case": case, "rows": n, **row}
-    asked: list[tuple[Metric, str]] = [("accuracy", each) for each in STRUCTURES] + [
-        ("macro_f1", "probes all alike")
-    ]
-    for metric, structure in asked:
-        for n in PROBED_ROWS if metric == "accuracy" else (150, 400):
+    for metric, (structures, sizes) in PROBED_CASES.items():
+        for structure, n in product(structures, sizes):
             for name, row in best_of_many(structure, n, metric):
                 of = f"{name} of {N_PROBES[metric]}, {metric}"
                 yield {"set": of, "case": structure, "rows": n, **row}

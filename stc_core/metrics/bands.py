@@ -24,8 +24,8 @@ def simultaneous_level(resamples: Resamples, level: float = LEVEL) -> float:
     known = sd > 0
     if not known.any():
         return level
-    largest = np.abs(moves[:, known] / sd[known]).max(axis=1)
-    critical = max(float(_quantile(largest, level)), normal_quantile(level))
+    largest = np.abs(moves[:, known] / sd[known]).max(axis=1, keepdims=True)
+    critical = max(float(_quantile(largest, level)[0]), normal_quantile(level))
     return float(2 * ndtr(critical) - 1)
 
 
@@ -44,8 +44,8 @@ def may_be_best(resamples: Resamples, level: float = LEVEL) -> Bool[np.ndarray, 
 
 
 def _quantile(
-    values: Float[np.ndarray, "b *p"], level: float
-) -> Float[np.ndarray, "*p"]:
-    """The quantile of b draws: the value of rank level (b + 1), rounded up."""
+    values: Float[np.ndarray, "b p"], level: float
+) -> Float[np.ndarray, " p"]:
+    """The quantile of b draws: that of rank level (b + 1), rounded up."""
     rank = min(math.ceil(level * (len(values) + 1)), len(values))
     return np.partition(values, rank - 1, axis=0)[rank - 1]
