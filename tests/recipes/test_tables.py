@@ -153,3 +153,12 @@ def test_one_level_is_scored_once():
     alone = corpus(one.frame.drop(columns="label_1"), "kind")
     (only,) = tables.level_scores(alone, np.array([2]), np.array(["car"]))
     assert only == {"column": "kind", "accuracy": 1.0, "macro_f1": 1.0}
+
+
+def test_guesses_give_the_scores_of_the_table():
+    toy = make()
+    probes = toy.probes()
+    guesses = tables.probe_guesses(probes, toy.task)
+    frame = tables.probe_table(probes, toy.task)
+    right = (guesses.predicted == guesses.label).mean(axis=1)
+    np.testing.assert_allclose(right, frame["accuracy"])
