@@ -60,9 +60,8 @@ def readings(
 ) -> pd.DataFrame:
     """The best probe of each place with its `value`, and `low` and `high` if known.
 
-    `band` has the ends of each place that hold for all places at once (site, pooling,
-    low, high); they are those of the score of all classes. Without it, an accuracy has
-    the interval of each probe by itself.
+    `band` has site, pooling, low and high: ends for the score of all classes that hold
+    for all places at once. Without it an accuracy has the interval of each by itself.
 
     The score is that of all classes, or of the class `label`. A class needs `by_class`,
     and so does the AUC, which is the mean over the classes. The column `control` is the

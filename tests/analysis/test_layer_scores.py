@@ -95,6 +95,6 @@ def test_the_band_of_all_places_takes_the_place_of_single_intervals():
     ends = places.assign(low=0.05, high=0.95).iloc[1:]
     points = readings(probes(), "macro_f1", band=ends)
     assert set(points["low"].dropna()) == {0.05}
-    assert points["low"].isna().sum() == 1
+    assert int(np.isnan(points["low"].to_numpy(float)).sum()) == 1
     one = readings(probes(), by_class=by_class(), label="a", band=ends)
     assert 0.05 not in set(one["low"])

@@ -2,6 +2,7 @@
 
 import gc
 from pathlib import Path
+from typing import Any
 
 import pytest
 from streamlit.testing.v1.element_tree import Block
@@ -115,7 +116,8 @@ def test_macro_f1_has_its_own_words():
 
 def test_the_scores_of_a_class_have_no_band(run_folder: Path):
     name = Run.open(run_folder).metrics["classes"][0]
-    app = fine(visit(PAGE, run="r", **{"class": name}))
+    asked: Any = {"class": name}
+    app = fine(visit(PAGE, run="r", **asked))
     assert "with 95 % intervals, each for itself" in said(app)
 
 

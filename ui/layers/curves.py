@@ -38,7 +38,7 @@ NOTE = (
     "Points: the best sparse probe of each site and pooling on **{n:,} validation "
     "texts**{bars}."
 )
-BARS = {
+_INTERVALS = {
     True: ", with 95 % intervals that hold for all points at once",
     False: ", with 95 % intervals, each for itself",
 }
@@ -208,7 +208,11 @@ def show_curves(
     alt = "Validation score of the probes by layer, with baselines as lines"
     chart(figure, "layer_chart", alt=alt, turn=click_layer)
     is_banded = compared is not None and wish.label is None
-    bars = BARS[is_banded] if np.isfinite(points["low"].to_numpy(float)).any() else ""
+    bars = (
+        _INTERVALS[is_banded]
+        if np.isfinite(points["low"].to_numpy(float)).any()
+        else ""
+    )
     mute = ", ".join(mute_places(probes))
     left_out = f" Not drawn, as no probe reads anything there: {mute}." if mute else ""
     points_note = NOTE.format(n=int(points["n"].iloc[0]), bars=bars)
