@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Bool, Float, Int
 
-from stc_core.metrics.scores import wilson_interval
+from stc_core.metrics.intervals import wilson_interval
 from stc_core.runs.metrics import RunMetrics
 
 BINS = 15

@@ -8,12 +8,12 @@ from typing import Literal
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Float, Int
-from scipy.sparse import csr_array
+from jaxtyping import Int
 
 from stc_core.display import percent
 from stc_core.errors import StcError
-from stc_core.metrics.paired import _LEVEL, RESAMPLES, PairedComparison, _bounds
+from stc_core.metrics.intervals import LEVEL
+from stc_core.metrics.paired import PairedComparison, f1_differences
 
 Which = Literal["differ", "a", "b", "neither"]
 MATCH = ["text", "label", "copy"]
@@ -60,10 +60,10 @@ def _numbered(frame: pd.DataFrame) -> pd.DataFrame:
 def verdict(result: PairedComparison) -> str:
     """The result of `paired` in sentences, as Markdown."""
     right = result.both + result.only_a, result.both + result.only_b
-    certain = result.p_value < 1 - _LEVEL
+    certain = result.p_value < 1 - LEVEL
     meaning = "so chance is unlikely" if certain else "so it may well be chance"
     if not certain and not result.low <= 0 <= result.high:
-        meaning += ": this test is stricter than the interval, which is a bootstrap"
+        meaning += ": this test is stricter than the interval"
     points = 100 * result.difference, 100 * result.low, 100 * result.high
     return (
         f"This run is right on **{percent(right[0] / result.n)}** of them, the other "
@@ -74,32 +74,23 @@ def verdict(result: PairedComparison) -> str:
     )
 
 
-def class_differences(both: pd.DataFrame, *, seed: int = 0) -> pd.DataFrame:
+def class_differences(both: pd.DataFrame) -> pd.DataFrame:
     """A table with a row for each class, the largest gains of b first.
 
     Its columns are label, n, f1_a, f1_b, difference, low, high. F1 is measured on the
-    shared texts only. The intervals are paired: a resample takes a text together with
-    both predictions. If a class is neither a label nor a prediction in a resample, its
-    F1 there is 0, as in scikit-learn.
+    shared texts only. The intervals are paired (`f1_differences`), each for itself.
     """
     columns = both[["label", "predicted_a", "predicted_b"]].to_numpy(dtype=str)
     classes, codes = np.unique(columns, return_inverse=True)
-    cases, counts = np.unique(codes.reshape(-1, 3), axis=0, return_counts=True)
-    n = len(both)
-    drawn = np.random.default_rng(seed).multinomial(n, counts / n, size=RESAMPLES)
-    weights = np.vstack([counts, drawn])  # (1 + resamples, cases)
-    f1_a = _f1(weights, cases[:, 0], cases[:, 1], len(classes))
-    f1_b = _f1(weights, cases[:, 0], cases[:, 2], len(classes))
-    difference = f1_b - f1_a
-    low, high = _bounds(difference[1:])
-    support = np.bincount(cases[:, 0], counts, len(classes)).astype(int)
+    counts = _case_counts(codes.reshape(-1, 3), len(classes))
+    f1_a, f1_b, low, high = f1_differences(counts)
     differences = pd.DataFrame(
         {
             "label": classes,
-            "n": support,
-            "f1_a": f1_a[0],
-            "f1_b": f1_b[0],
-            "difference": difference[0],
+            "n": counts[:, 4:].sum(axis=1),
+            "f1_a": f1_a,
+            "f1_b": f1_b,
+            "difference": f1_b - f1_a,
             "low": low,
             "high": high,
         }
@@ -108,6 +99,23 @@ def class_differences(both: pd.DataFrame, *, seed: int = 0) -> pd.DataFrame:
     return known.sort_values(
         ["difference", "label"], ascending=[False, True]
     ).reset_index(drop=True)
+
+
+def _case_counts(
+    codes: Int[np.ndarray, "n 3"], n_class: int
+) -> Int[np.ndarray, "n_class 8"]:
+    """The number of texts in each case of each class, as `f1_differences` takes them.
+
+    A text has one of at most three classes from the label and the two predictions.
+    """
+    counts = np.zeros((n_class, 8), int)
+    for at in range(3):
+        code = codes[:, at]
+        is_first = (codes[:, :at] != code[:, None]).all(axis=1)
+        case = (codes == code[:, None]) @ np.array([4, 2, 1])
+        np.add.at(counts, (code[is_first], case[is_first]), 1)
+    counts[:, 0] = len(codes) - counts[:, 1:].sum(axis=1)
+    return counts
 
 
 def largest_first(differences: pd.DataFrame) -> pd.DataFrame:
@@ -120,25 +128,6 @@ def largest_first(differences: pd.DataFrame) -> pd.DataFrame:
 def differing_classes(differences: pd.DataFrame) -> pd.DataFrame:
     """The rows of `class_differences` whose interval does not contain 0."""
     return differences.loc[(differences["low"] > 0) | (differences["high"] < 0)]
-
-
-def _f1(
-    weights: Int[np.ndarray, "draws cases"],
-    true: Int[np.ndarray, " cases"],
-    guess: Int[np.ndarray, " cases"],
-    n_class: int,
-) -> Float[np.ndarray, "draws n_class"]:
-    """F1 of each class in each draw: 2 hits / (labelled + predicted)."""
-    on_true, on_guess = (_members(codes, n_class) for codes in (true, guess))
-    hits = on_true.multiply(on_guess).tocsr() @ weights.T
-    support = (on_true + on_guess) @ weights.T  # (n_class, draws)
-    return (2 * hits / np.maximum(support, 1)).T
-
-
-def _members(codes: Int[np.ndarray, " cases"], n_class: int) -> csr_array:
-    """A sparse matrix (class, case) with 1 where the case has the class."""
-    ones, cases = np.ones(len(codes), int), np.arange(len(codes))
-    return csr_array((ones, (codes, cases)), shape=(n_class, len(codes)))
 
 
 def differing_texts(both: pd.DataFrame, which: Which = "differ") -> pd.DataFrame:

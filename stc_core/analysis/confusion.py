@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Int, Shaped
 
-from stc_core.metrics.scores import wilson_interval
+from stc_core.metrics.intervals import wilson_interval
 
 
 class Confusion(NamedTuple):

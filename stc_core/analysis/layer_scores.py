@@ -56,8 +56,12 @@ def readings(
     label: str | None = None,
     control: pd.DataFrame | None = None,
     selectivity: bool = False,
+    band: pd.DataFrame | None = None,
 ) -> pd.DataFrame:
     """The best probe of each place with its `value`, and `low` and `high` if known.
+
+    `band` has site, pooling, low and high: ends for the score of all classes that hold
+    for all places at once. Without it an accuracy has the interval of each by itself.
 
     The score is that of all classes, or of the class `label`. A class needs `by_class`,
     and so does the AUC, which is the mean over the classes. The column `control` is the
@@ -72,6 +76,9 @@ def readings(
     points["value"] = points[score].astype(float)
     points["low"] = points["accuracy_low"].astype(float) if bounded else np.nan
     points["high"] = points["accuracy_high"].astype(float) if bounded else np.nan
+    if band is not None and label is None and score != "auc":
+        ends = band.set_index(_PLACE)[["low", "high"]]
+        points[["low", "high"]] = ends.reindex(_places(points)).to_numpy(float)
     points["control"] = np.nan
     if control is not None and label is None and score != "auc":
         best = control.loc[control["best"].astype(bool)]

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import pandas as pd
 
 from stc_core.data.findings import Report
-from stc_core.display import distinct_titles, interval, percent
+from stc_core.display import distinct_titles, percent
 from stc_core.runs.run_summary import RunResult, RunSummary, result_facts, run_title
 
 
@@ -72,15 +72,14 @@ def card_table(cards: Sequence[Card]) -> pd.DataFrame:
 def _facts(card: Card) -> dict[str, str]:
     """The facts of a run, each in words."""
     summary, result, facts = card.summary, card.result, result_facts(card.result)
-    accuracy, low, high = result.accuracy
     scores = [facts[name] for name in ("macro_f1", "ece", "n_test")]
     return {
         "Language model": summary.backbone,
         "Method": summary.method,
         "Seed": str(summary.seed),
         **{facts[name].label: facts[name].line for name in ("layers", "neurons")},
-        facts["accuracy"].label: percent(accuracy),
-        "95 % interval": interval((low, high)),
+        facts["accuracy"].label: percent(result.accuracy.value),
+        "95 % interval": result.accuracy.interval_line.removeprefix("95 %: "),
         **{fact.label: fact.value for fact in scores},
         "Compute per token": f"{result.flops_per_token / 1e6:,.1f} MFLOP",
         "Parameters kept": f"{result.parameters / 1e6:,.1f} M",

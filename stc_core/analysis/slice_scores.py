@@ -7,7 +7,7 @@ from jaxtyping import Bool, Int, Shaped
 from stc_core.analysis.slices import COLUMN, Slice
 from stc_core.data.statistics import text_lengths
 from stc_core.frames import series
-from stc_core.metrics.scores import wilson_interval
+from stc_core.metrics.intervals import wilson_interval
 
 LENGTHS = 5
 """The number of bins of length, each with about the same number of texts."""

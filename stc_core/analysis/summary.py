@@ -4,15 +4,27 @@ from typing import Any
 
 import pandas as pd
 
+from stc_core.analysis.best_probe import (
+    ComparedProbes,
+    best_among,
+    best_of_all,
+    contenders,
+    layer_ranges,
+)
 from stc_core.analysis.layer_scores import best_probes
-from stc_core.display import baseline_name, interval, percent
+from stc_core.display import baseline_name, count, interval, percent
 from stc_core.frames import records
+from stc_core.metrics.best_of import BestOf
 from stc_core.metrics.scores import METRICS, Metric
 from stc_core.runs.metrics import RunMetrics
 from stc_core.types import SITE_KINDS
 
 OVERLAP = ", though the two 95 % intervals overlap."
 CHANCE = ", which may be chance (95 % of the difference on the same texts: {})."
+UNCORRECTED = (
+    " It is the best of {n:,} tried on these texts and not corrected for that choice, "
+    "so it is too high: this run is of an older version, which kept no answers."
+)
 PARENT_CURVES = "The sparse classifier that this run began with"
 """What the curves describe if the metrics name a recipe: that recipe starts from the
 sparse classifier and trains another one."""
@@ -24,14 +36,22 @@ def layer_story(
     metrics: RunMetrics,
     *,
     metric: Metric = "accuracy",
+    compared: ComparedProbes | None = None,
 ) -> list[str]:
     """Sentences on the curves, as Markdown.
 
     They say which place is best, how much better it is than the last layer, and what it
-    costs. Every number comes from `probes`, `curves` or `metrics`.
+    costs. Every number comes from `probes`, `curves`, `metrics`, or from `compared`,
+    which is None for an older run: then no score is corrected, and the first sentence
+    says so.
     """
     best = best_probes(probes)
-    sentences = [_place(best, metric), _over_last(best, metric)]
+    if compared is None:
+        first = _place(best, metric) + UNCORRECTED.format(n=len(probes))
+        sentences = [first, _over_last(best, metric)]
+    else:
+        assert compared.metric == metric, (compared.metric, metric)
+        sentences = [_best_place(best, compared), _told_from_last(best, compared)]
     sentences.append(_beside(metrics, metric))
     sentences += _few_neurons(curves, metric)
     sentences += _shallow(curves, metrics, metric)
@@ -57,6 +77,55 @@ def _place(best: pd.DataFrame, metric: Metric) -> str:
         f"The labels are read best at **layer {top['layer']}**, from its {kind} "
         f"(`{top['site']}`) pooled by {top['pooling']}: {score}.{_level(best, metric)}"
     )
+
+
+def _best_place(best: pd.DataFrame, compared: ComparedProbes) -> str:
+    """Sentences on the best place, its corrected score, and who else may be best."""
+    top, found = _top(best, compared.metric), best_of_all(compared)
+    layers = sorted({int(layer) for layer in contenders(compared)["layer"]})
+    n = len(compared.guesses.label)
+    where = (
+        f"from its {SITE_KINDS[top['kind']]} (`{top['site']}`) pooled by "
+        f"{top['pooling']}: {corrected(found, compared.metric)}."
+    )
+    if len(layers) == 1:
+        return f"The labels are read best at **layer {top['layer']}**, {where}"
+    alike = layer_ranges(layers)
+    return (
+        f"The score is highest at **layer {top['layer']}**, {where} But **{alike} "
+        f"cannot be told apart** on {count(n, 'validation text')}: their differences "
+        "may be chance (95 %)."
+    )
+
+
+def corrected(found: BestOf, metric: Metric) -> str:
+    """'accuracy 85.1 % (95 %: 82.0 to 89.1 %), the best of 117 tried, ...'."""
+    bounds = f"no interval: {found.reason}"
+    if found.low is not None and found.high is not None:
+        bounds = f"95 %: {interval((found.low, found.high))}"
+    return (
+        f"{METRICS[metric]} **{percent(found.value)}** ({bounds}), the best of "
+        f"{found.tried:,} tried, which scored {percent(found.raw)} on the validation "
+        "texts that chose it"
+    )
+
+
+def _told_from_last(best: pd.DataFrame, compared: ComparedProbes) -> str:
+    """A sentence on the gain over the last layer, if it is more than chance."""
+    states = best.loc[best["kind"] == "resid"]
+    if states.empty:
+        return ""
+    top, deepest = _top(best, compared.metric), states["layer"].max()
+    last = _top(states.loc[states["layer"] == deepest], compared.metric)
+    if top["site"] == last["site"]:
+        return "No place is better than the hidden states of the last layer."
+    name = f"the sparse probes of the last layer's hidden states (`{last['site']}`)"
+    if last["site"] in set(contenders(compared)["site"]):
+        return f"It cannot be told apart from {name} on these texts."
+    of_last = (compared.probes["site"] == last["site"]).to_numpy()
+    there = best_among(compared, of_last).value
+    points = 100 * (best_of_all(compared).value - there)
+    return f"That is **{points:.1f} points** above {name}, which is more than chance."
 
 
 def _level(best: pd.DataFrame, metric: Metric) -> str:

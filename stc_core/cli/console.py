@@ -156,6 +156,8 @@ def show_result(run: Run) -> None:
         name = baseline_name(key, metrics)
         table.add_row(*_scores(f"{name} ({detail})" if detail else name, scores))
     console.print(table)
+    if reason := metrics["test"].get("macro_f1_reason"):
+        console.print(f"macro-F1 has no interval: {reason}.", markup=False)
     levels = metrics["test"]["levels"]
     for level in levels if len(levels) > 1 else []:
         console.print(

@@ -6,7 +6,6 @@ from typing import Any, Literal
 import numpy as np
 from jaxtyping import Float, Int, Shaped
 from scipy.optimize import minimize_scalar
-from scipy.special import ndtri
 
 from stc_core.errors import StcError
 
@@ -30,52 +29,25 @@ def macro_f1(y: Shaped[np.ndarray, " n"], predicted: Shaped[np.ndarray, " m"]) -
 
     Equals scikit-learn's f1_score(average="macro", zero_division=0).
     """
+    cells = pair_counts(y, predicted)
+    hits, support = cells.diagonal(), cells.sum(axis=0) + cells.sum(axis=1)
+    return float(np.mean(2 * hits / support))
+
+
+def pair_counts(
+    y: Shaped[np.ndarray, " n"], predicted: Shaped[np.ndarray, " m"]
+) -> Int[np.ndarray, "n_class n_class"]:
+    """How often each class of y has each prediction, for the classes that occur."""
     _same_length("macro_f1", y, predicted)
-    true, guess, n_class = _codes(y, predicted)
-    cells = np.bincount(true * n_class + guess, minlength=n_class**2)
-    return float(_macro_f1(cells.reshape(1, n_class, n_class))[0])
+    both = np.concatenate([y, predicted])
+    classes, codes = np.unique(both, return_inverse=True)
+    n_class, cells = len(classes), codes[: len(y)] * len(classes) + codes[len(y) :]
+    return np.bincount(cells, minlength=n_class**2).reshape(n_class, n_class)
 
 
 def metric_of(class_weight: str | None) -> ScoreFunction:
     """The score that decides choices: macro-F1 with class weights, else accuracy."""
     return accuracy if class_weight is None else macro_f1
-
-
-def bootstrap_interval(
-    y: Shaped[np.ndarray, " n"],
-    predicted: Shaped[np.ndarray, " n"],
-    metric: ScoreFunction = accuracy,
-    *,
-    seed: int,
-    n: int = 1000,
-    level: float = 0.95,
-) -> tuple[float, float]:
-    """Percentile interval of the metric over n resamples of the rows.
-
-    `accuracy` and `macro_f1` depend only on the counts of (true, predicted) pairs.
-    These counts are multinomial under resampling, so they are drawn directly, with the
-    same distribution as resampled rows. Any other metric is called n times. If all
-    predictions are right, or all wrong, every resample has the same score. The interval
-    is then Wilson's for the share of right ones, (n / (n + z^2), 1) or (0, z^2 / (n +
-    z^2)), for macro-F1 too. Source: Wilson 1927.
-    """
-    _same_length("bootstrap_interval", y, predicted)
-    right_share = accuracy(y, predicted)
-    if metric in (accuracy, macro_f1) and right_share in (0.0, 1.0):
-        hits, rows = np.array([right_share * len(y)]), np.array([len(y)])
-        ends = wilson_interval(hits, rows, level)
-        return float(ends[0][0]), float(ends[1][0])
-    rng = np.random.default_rng(seed)
-    if metric is accuracy:
-        scores = rng.binomial(len(y), right_share, n) / len(y)
-    elif metric is macro_f1:
-        scores = _resampled_macro_f1(y, predicted, rng, n)
-    else:
-        rows = (rng.integers(len(y), size=len(y)) for _ in range(n))
-        scores = np.array([metric(y[row], predicted[row]) for row in rows])
-    tail = (1 - level) / 2
-    low, high = np.quantile(scores, [tail, 1 - tail])
-    return float(low), float(high)
 
 
 def log_loss(
@@ -138,57 +110,6 @@ def fit_temperature(
         loss, bounds=(-bound, bound), method="bounded", options={"xatol": 1e-6}
     )
     return float(np.exp(minimum.x))
-
-
-def accuracy_interval(right: float, n: int) -> tuple[float, float]:
-    """The bootstrap interval of an accuracy; it depends only on its value and on n."""
-    hits = np.arange(n) < round(float(right) * n)
-    return bootstrap_interval(np.ones(n, int), hits.astype(int), seed=0)
-
-
-def wilson_interval(
-    hits: Shaped[np.ndarray, "*n"], n: Shaped[np.ndarray, "*n"], level: float = 0.95
-) -> tuple[Float[np.ndarray, "*n"], Float[np.ndarray, "*n"]]:
-    """Wilson's score interval of each share hits / n; from 0 to 1 where n is 0.
-
-    It stays within 0 and 1, and has a width even for a share of 0 or 1, so it suits few
-    rows. Source: Wilson 1927.
-    """
-    square = float(ndtri(0.5 + level / 2)) ** 2
-    share = hits / np.maximum(n, 1)
-    middle = (hits + square / 2) / (n + square)
-    half_width = np.sqrt(n * share * (1 - share) * square + square**2 / 4) / (
-        n + square
-    )
-    low, high = np.clip([middle - half_width, middle + half_width], 0.0, 1.0)
-    return np.where(hits == 0, 0.0, low), np.where(hits == n, 1.0, high)
-
-
-def _resampled_macro_f1(y, predicted, rng: np.random.Generator, n: int) -> np.ndarray:
-    true, guess, n_class = _codes(y, predicted)
-    pairs, counts = np.unique(true * n_class + guess, return_counts=True)
-    drawn = rng.multinomial(len(y), counts / len(y), size=n)  # (n, pairs)
-    on_true = np.equal.outer(pairs // n_class, np.arange(n_class)).astype(float)
-    on_guess = np.equal.outer(pairs % n_class, np.arange(n_class)).astype(float)
-    hits = drawn @ (on_true * on_guess)
-    return _mean_f1(hits, drawn @ on_true + drawn @ on_guess)
-
-
-def _macro_f1(cells: np.ndarray) -> np.ndarray:
-    hits = np.diagonal(cells, axis1=1, axis2=2)
-    return _mean_f1(hits, cells.sum(axis=1) + cells.sum(axis=2))
-
-
-def _mean_f1(hits: np.ndarray, support: np.ndarray) -> np.ndarray:
-    """Mean of 2 * hits / (true + predicted) over the classes that occur."""
-    f1 = 2 * hits / np.maximum(support, 1)
-    return f1.sum(axis=1) / (support > 0).sum(axis=1)
-
-
-def _codes(y: np.ndarray, predicted: np.ndarray) -> tuple[np.ndarray, np.ndarray, int]:
-    """Both as codes of the classes that occur in either, and the number of classes."""
-    classes, codes = np.unique(np.concatenate([y, predicted]), return_inverse=True)
-    return codes[: len(y)], codes[len(y) :], len(classes)
 
 
 def _same_length(where: str, y: np.ndarray, other: np.ndarray) -> None:

@@ -8,7 +8,7 @@ from jaxtyping import Float, Int
 from scipy.stats import rankdata
 
 from stc_core.data.task import Read, Task
-from stc_core.metrics.scores import accuracy_interval
+from stc_core.metrics.intervals import wilson_interval
 from stc_core.probes.fit import ProbeResult
 
 
@@ -59,11 +59,7 @@ def _scores(
     hits = np.bincount(y[y == guess], minlength=n_class)
     n_guessed = np.bincount(guess, minlength=n_class)
     recall = np.divide(hits, n, out=np.full(n_class, np.nan), where=n > 0)
-    bounds = [
-        accuracy_interval(share, int(some)) if some else (0.0, 1.0)
-        for share, some in zip(recall, n, strict=True)
-    ]
-    low, high = np.array(bounds).T
+    low, high = wilson_interval(hits, n)
     return pd.DataFrame(
         {
             "n": n,

@@ -32,13 +32,17 @@ def cores() -> int:
 
 
 class ProbeResult(NamedTuple):
-    """The path of one pooled site and its scores on the validation rows, for each C."""
+    """The path of one pooled site and its scores on the validation rows, for each C.
+
+    `val_guesses` are the class codes that each probe gives to these rows.
+    """
 
     pooled_site: PooledSite
     path: Path
     val_accuracy: Float[np.ndarray, " n_C"]
     val_macro_f1: Float[np.ndarray, " n_C"]
     best: int
+    val_guesses: Shaped[np.ndarray, "n_C n_val"]
 
     @property
     def importance(self) -> Float[np.ndarray, " width"]:
@@ -185,4 +189,5 @@ def _score(solved: SolvedSite, task: Task) -> ProbeResult:
     accuracies = np.array([accuracy(y_val, guess) for guess in guesses])
     f1s = np.array([macro_f1(y_val, guess) for guess in guesses])
     best = first_best(accuracies if task.class_weight is None else f1s)
-    return ProbeResult(site, path, accuracies, f1s, best)
+    held = np.array(guesses).astype(np.min_scalar_type(len(task.classes)))
+    return ProbeResult(site, path, accuracies, f1s, best, held)

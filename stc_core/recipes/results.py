@@ -59,8 +59,6 @@ def finish_sparse(
     classifier: SparsifyThenClassify,
     inputs: FitInputs,
     fitted: Fitted,
-    *,
-    seed: int,
 ) -> dict[str, Any]:
     """Fit the head on all rows and write it; give the metrics without baselines."""
     backbone, corpus, task, sample, _, _, tokens = inputs
@@ -80,7 +78,7 @@ def finish_sparse(
     classifier.adopt(backbone, np.array(task.classes), [], fitted)
     write_fitted(writer, classifier, corpus, task, activations)
     logits = logits_at(activations, fitted.head, corpus.rows("test"))
-    metrics = evaluate(corpus, task, fitted, logits, seed)
+    metrics = evaluate(corpus, task, fitted, logits)
     counts = tokens if isinstance(tokens, dict) else tokens._asdict()
     return metrics | _facts(backbone, fitted, inputs) | {"tokens": counts}
 
@@ -151,7 +149,6 @@ def evaluate(
     task: Task,
     fitted: Fitted,
     logits: np.ndarray,
-    seed: int,
 ) -> dict[str, Any]:
     """Our scores on test, whose rows have these logits, and on validation."""
     rows = corpus.rows("test")
@@ -160,7 +157,7 @@ def evaluate(
     levels = tables.level_scores(corpus, rows, np.array(task.classes)[guess])
     y_val = task.codes[task.validation]
     val_guess = fitted.validation_logits.argmax(axis=1)
-    ours = score_baseline(y, Guess(guess, ""), seed=seed)
+    ours = score_baseline(y, Guess(guess, ""), n_class=len(task.classes))
     del ours["detail"]
     return {
         "classes": list(task.classes),

@@ -97,7 +97,7 @@ def shrink(config: RunConfig, writer: RunWriter) -> None:
         place = asked.layer, asked.neurons
         fitted = _option(parent, inputs, saliences, place, eta=settings.eta)
         writer.write_frame(RunFile.FRONTIER, _frontier_at(parent, place))
-    _finish(writer, asked, parent, classifier, inputs, fitted, seed=settings.seed)
+    _finish(writer, asked, parent, classifier, inputs, fitted)
 
 
 def _frontier_at(parent: Run, place: tuple[int, int]) -> pd.DataFrame:
@@ -114,13 +114,11 @@ def _finish(
     classifier: SparsifyThenClassify,
     inputs: FitInputs,
     fitted: Fitted,
-    *,
-    seed: int,
 ) -> None:
     """Write the classifier, its metrics beside the baselines of the parent, its
     name."""
     before = parent.metrics
-    metrics = finish_sparse(writer, classifier, inputs, fitted, seed=seed)
+    metrics = finish_sparse(writer, classifier, inputs, fitted)
     missing = before.get("missing", {})
     same = {"baselines": before["baselines"], "missing": missing}
     writer.phase("report")
@@ -198,6 +196,8 @@ def _probes(
         if parent.has(name):
             frame = pd.read_parquet(parent.folder / name)
             kept = (frame["site"] + "." + frame["pooling"]).isin(names)
+            if name == RunFile.PROBES and parent.has(RunFile.GUESSES):
+                writer.write_guesses(parent.guesses.only(kept.to_numpy()))
             writer.write_frame(name, frame.loc[kept].reset_index(drop=True))
     if parent.has(RunFile.VARIABILITY):
         writer.write_json(

@@ -63,7 +63,7 @@ def train_sparse(config: RunConfig, writer: RunWriter) -> None:
         asked = f"{settings.budget:,} neurons were asked for"
         writer.note(f"{asked}; {kept:,} have a weight in the probes, and all are kept.")
     write_frontier(writer, inputs, fitted)
-    metrics = finish_sparse(writer, classifier, inputs, fitted, seed=settings.seed)
+    metrics = finish_sparse(writer, classifier, inputs, fitted)
     writer.phase("report", message="baselines")
     add_baselines(
         writer,
@@ -71,7 +71,6 @@ def train_sparse(config: RunConfig, writer: RunWriter) -> None:
         _baselines(inputs, probes, seed=settings.seed),
         sample.task.codes[sample.test],
         ours=_on_test(writer, sample),
-        seed=settings.seed,
     )
     _add_control(writer, classifier, inputs, seed=settings.seed)
 
@@ -90,6 +89,7 @@ def _fit_probes(
         progress=writer.progress,
     )
     writer.write_frame(RunFile.PROBES, tables.probe_table(probes, task))
+    writer.write_guesses(tables.probe_guesses(probes, task))
     writer.write_frame(RunFile.CLASSES, class_table(read, task, probes))
     write_saliences(writer.folder / SALIENCE, probes)
     raw, backbone = inputs.sample.store.read, inputs.backbone
@@ -183,7 +183,6 @@ def add_baselines(
     y: Int[np.ndarray, " n_test"],
     *,
     ours: Int[np.ndarray, " n_test"] | None = None,
-    seed: int,
 ) -> None:
     """Write metrics.json without baselines, then again after each baseline.
 
@@ -195,7 +194,9 @@ def add_baselines(
     _write_metrics(writer, metrics)
     for done, (name, fit) in enumerate(baselines.items(), start=1):
         try:
-            metrics["baselines"][name] = score_baseline(y, fit(), ours=ours, seed=seed)
+            metrics["baselines"][name] = score_baseline(
+                y, fit(), ours=ours, n_class=len(metrics["classes"])
+            )
         except KeyboardInterrupt:
             metrics["missing"] |= dict.fromkeys(left, INTERRUPTED)
             writer.note(f"Interrupted: without the baselines {', '.join(left)}.")

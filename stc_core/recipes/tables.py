@@ -11,8 +11,10 @@ from stc_core.backbone.backbone import Backbone
 from stc_core.data.corpus import Corpus
 from stc_core.data.task import Task
 from stc_core.heads.head import SparseHead
-from stc_core.metrics.scores import accuracy, accuracy_interval, macro_f1
+from stc_core.metrics.intervals import accuracy_interval
+from stc_core.metrics.scores import accuracy, macro_f1
 from stc_core.probes.fit import ProbeResult
+from stc_core.runs.guesses import ProbeGuesses
 from stc_core.selection.stc import Fitted
 from stc_core.types import Site
 
@@ -41,6 +43,12 @@ def probe_table(probes: Sequence[ProbeResult], task: Task) -> pd.DataFrame:
                 }
             )
     return pd.DataFrame(rows)
+
+
+def probe_guesses(probes: Sequence[ProbeResult], task: Task) -> ProbeGuesses:
+    """What each probe of `probe_table` says of the validation rows, in its order."""
+    predicted = np.concatenate([probe.val_guesses for probe in probes])
+    return ProbeGuesses(task.codes[task.validation], predicted)
 
 
 def neuron_table(head: SparseHead) -> pd.DataFrame:

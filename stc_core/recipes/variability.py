@@ -295,10 +295,10 @@ def tune_variability(config: RunConfig, writer: RunWriter) -> None:
     classifier.adopt(tuned.backbone, np.array(task.classes), [], fitted)
     write_fitted(writer, classifier, corpus, task, activations)
     logits = logits_at(activations, fitted.head, corpus.rows("test"))
-    after = evaluate(corpus, task, fitted, logits, settings.seed)
+    after = evaluate(corpus, task, fitted, logits)
     after = tuned_metrics(before, after, tuned, fitted)
     y = task.codes[corpus.rows("test")]
-    frozen = score_baseline(y, Guess(tuned.frozen, ""), seed=settings.seed)
+    frozen = score_baseline(y, Guess(tuned.frozen, ""), n_class=len(task.classes))
     new = {"stc": before["test"], "frozen": frozen}
     after["baselines"] = {**new, **before["baselines"]}
     after["comparison"] = _comparison(before, after, tuned, peak)

@@ -106,14 +106,15 @@ def _limit_sentences(
 ) -> Iterable[str]:
     """Sentences on what the numbers do not say, but a reader may believe."""
     yield (
-        f"The intervals are bootstraps over {n_test:,} test texts of **one split**, "
+        f"The intervals come from the {n_test:,} test texts of **one split**, "
         "with the classifier held fixed. Another seed or another sample of training "
         "texts changes the scores, too."
     )
     yield (
         "Layer curves and trade-offs are **validation** scores of the best of many "
-        "attempts, so they are a little too high. The test texts were not used for any "
-        "choice."
+        "attempts, so they are a little too high; the sentence on the best layer is "
+        "corrected for that, unless it says otherwise. The test texts were not used "
+        "for any choice."
     )
     yield (
         "If a label can be **read** at a layer, that does not mean that the model uses "

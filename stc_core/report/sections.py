@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from stc_core.analysis.best_probe import ComparedProbes, band, compare_probes
 from stc_core.analysis.calibration import (
     answer_above,
     calibration_bins,
@@ -24,7 +25,7 @@ from stc_core.analysis.confusion import (
     confusion,
     most_confused,
 )
-from stc_core.analysis.layer_scores import best_probes, readings
+from stc_core.analysis.layer_scores import readings
 from stc_core.analysis.summary import PARENT_CURVES, layer_story
 from stc_core.data.statistics import class_balance
 from stc_core.display import interval, percent
@@ -84,35 +85,46 @@ def baselines(run: Run, metrics: RunMetrics) -> str:
 
 def layers(run: Run, metrics: RunMetrics) -> str:
     """The scores of the probes by layer, in sentences, a figure and a table."""
-    probes, curves = run.probes, run.curves
+    probes, curves, compared = run.probes, run.curves, compared_of(run, metrics)
+    bounds = None if compared is None else band(compared)
+    points = readings(probes, band=bounds)
+    each = "each for itself" if compared is None else "which hold for all at once"
     figure = layer_curves(
-        readings(probes),
+        points,
         reference_lines(metrics, "accuracy"),
         layer_names=metrics["backbone"]["layer_names"],
     )
     note = (
         "Points: the best sparse probe of each site and pooling on "
-        f"**{metrics['validation']['n']:,} validation texts**, with 95 % intervals. "
+        f"**{points['n'].iloc[0]:,} validation texts**, with 95 % intervals, {each}. "
         f"Lines: results on the **{metrics['test']['n']:,} test texts**."
     )
     alt = "Validation accuracy of the probes by layer, with baselines as lines"
-    best = best_probes(probes).sort_values("accuracy", ascending=False).head(10)
+    best = points.sort_values("accuracy", ascending=False).head(10)
     rows = [
         (
             row["site"],
             row["pooling"],
             percent(row["accuracy"]),
-            interval((row["accuracy_low"], row["accuracy_high"])),
+            interval((row["low"], row["high"])),
             f"{row['nonzeros']:,}",
         )
         for row in records(best)
     ]
     columns = ["site", "pooling", "accuracy", "95 %", "weights not zero"]
     return (
-        bullets(layer_story(probes, curves, metrics))
+        bullets(layer_story(probes, curves, metrics, compared=compared))
         + html_chart(figure, "layers", alt=alt, note=note)
         + html_table("best_probes", columns, rows)
     )
+
+
+def compared_of(run: Run, metrics: RunMetrics) -> ComparedProbes | None:
+    """The probes compared by accuracy; None for an older run without their answers."""
+    if not run.has(RunFile.GUESSES):
+        return None
+    n_class = len(metrics["classes"])
+    return compare_probes(run.probes, run.guesses, "accuracy", n_class=n_class)
 
 
 def enough(run: Run, metrics: RunMetrics) -> str:

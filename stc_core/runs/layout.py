@@ -13,6 +13,7 @@ class RunFile(StrEnum):
     REPORT = "report.json"  # the findings in the table
     CORPUS = "corpus.parquet"  # the rows, with their splits
     PROBES = "probes.parquet"  # scores of the probes
+    GUESSES = "probe_guesses.npz"  # their answers for the validation rows
     CLASSES = "classes.parquet"  # scores of the best probes for each class
     CONTROL = "control.parquet"  # scores of probes of shuffled labels
     VARIABILITY = "variability.json"  # nu of every layer

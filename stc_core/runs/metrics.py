@@ -29,13 +29,15 @@ class LevelScores(TypedDict):
 class MainScores(TypedDict):
     """Accuracy and macro-F1 on the test rows, with their intervals.
 
-    The last three are those of a classifier of several levels (see `PathScores`).
+    `macro_f1_reason` says why macro-F1 has no interval, where it is None. The last
+    three are those of a classifier of several levels (see `PathScores`).
     """
 
     accuracy: float
     accuracy_interval: Bounds
     macro_f1: float
-    macro_f1_interval: Bounds
+    macro_f1_interval: Bounds | None
+    macro_f1_reason: NotRequired[str]
     joint_accuracy: NotRequired[float]
     joint_interval: NotRequired[Bounds]
     consistency: NotRequired[float]

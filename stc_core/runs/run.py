@@ -18,6 +18,7 @@ from stc_core.files import folder_bytes, read_json, read_tail, read_text
 from stc_core.frozen import Frozen, SettingError
 from stc_core.paths import runs_folder
 from stc_core.runs.annotations import read_about
+from stc_core.runs.guesses import ProbeGuesses, read_guesses
 from stc_core.runs.layout import RunFile
 from stc_core.runs.metrics import RunMetrics, read_metrics
 from stc_core.runs.run_summary import (
@@ -168,6 +169,11 @@ class Run:
     @property
     def probes(self) -> pd.DataFrame:
         return pd.read_parquet(self._written(RunFile.PROBES))
+
+    @property
+    def guesses(self) -> ProbeGuesses:
+        """What each probe says of the validation rows; older runs have no such file."""
+        return read_guesses(self._written(RunFile.GUESSES))
 
     @property
     def by_class(self) -> pd.DataFrame:

@@ -13,11 +13,22 @@ from stc_core.runs.status import State
 
 
 class ScoreEstimate(NamedTuple):
-    """A score on the test texts with the ends of its 95 % interval; all are shares."""
+    """A score on the test texts with the ends of its 95 % interval; all are shares.
+
+    The ends are None if there is no interval; `reason` says why.
+    """
 
     value: float
-    low: float
-    high: float
+    low: float | None
+    high: float | None
+    reason: str = ""
+
+    @property
+    def interval_line(self) -> str:
+        """'95 %: 85.1 to 89.3 %', or why there is no interval."""
+        if self.low is None or self.high is None:
+            return f"no interval: {self.reason}" if self.reason else "no interval"
+        return f"95 %: {interval((self.low, self.high))}"
 
 
 class RunResult(NamedTuple):
@@ -118,9 +129,10 @@ def result_of(metrics: RunMetrics) -> RunResult:
     """The result in the metrics of a run."""
     test, cost = metrics["test"], metrics["cost"]
     neurons, layers = metrics["neurons"], metrics["layers"]
+    low, high = test["accuracy_interval"]
     return RunResult(
-        accuracy=ScoreEstimate(test["accuracy"], *test["accuracy_interval"]),
-        macro_f1=ScoreEstimate(test["macro_f1"], *test["macro_f1_interval"]),
+        accuracy=ScoreEstimate(test["accuracy"], low, high),
+        macro_f1=_macro_f1_of(metrics),
         ece=float("nan") if test["ece"] is None else test["ece"],
         n_test=test["n"],
         neurons=neurons["selected"],
@@ -132,6 +144,13 @@ def result_of(metrics: RunMetrics) -> RunResult:
         parameters=cost["parameters"],
         seconds=metrics["seconds"]["total"],
     )
+
+
+def _macro_f1_of(metrics: RunMetrics) -> ScoreEstimate:
+    test = metrics["test"]
+    low, high = test["macro_f1_interval"] or (None, None)
+    reason = test.get("macro_f1_reason", "")
+    return ScoreEstimate(test["macro_f1"], low, high, reason)
 
 
 def run_title(summary: RunSummary) -> str:
@@ -179,5 +198,5 @@ def result_facts(result: RunResult) -> dict[str, Fact]:
 
 
 def _in_percent(score: ScoreEstimate) -> tuple[str, str]:
-    """'87.4 %' and '95 %: 85.1 to 89.3 %'."""
-    return percent(score.value), f"95 %: {interval((score.low, score.high))}"
+    """'87.4 %' and '95 %: 85.1 to 89.3 %', or why there is no interval."""
+    return percent(score.value), score.interval_line

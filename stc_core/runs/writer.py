@@ -9,10 +9,12 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from stc_core.config import RunConfig
 from stc_core.files import json_value, replacing, write_error, write_json
+from stc_core.runs.guesses import ProbeGuesses
 from stc_core.runs.layout import RunFile
 from stc_core.runs.metrics import check_metrics
 from stc_core.runs.run import Run
@@ -115,6 +117,11 @@ class RunWriter:
     def write_frame(self, name: str, frame: pd.DataFrame) -> None:
         with replacing(self.folder / name) as path:
             frame.to_parquet(path, index=False)
+
+    def write_guesses(self, guesses: ProbeGuesses) -> None:
+        """Write what each probe of probes.parquet says of the validation rows."""
+        with replacing(self.folder / RunFile.GUESSES) as path, path.open("wb") as file:
+            np.savez_compressed(file, **guesses._asdict())
 
     def write_frames(self, name: str, frames: Iterable[pd.DataFrame]) -> None:
         """Write frames with the same columns, one after another, as one table."""

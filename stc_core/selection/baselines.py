@@ -7,8 +7,9 @@ import numpy as np
 from jaxtyping import Int
 
 from stc_core.data.task import Read, Task
+from stc_core.metrics.intervals import accuracy_interval, macro_f1_interval
 from stc_core.metrics.paired import compare_paired
-from stc_core.metrics.scores import accuracy, bootstrap_interval, macro_f1
+from stc_core.metrics.scores import accuracy, macro_f1
 from stc_core.probes.fit import ProbeResult
 from stc_core.selection.dense_baselines import all_sites_guess, site_guess
 from stc_core.selection.guess import Guess
@@ -61,25 +62,31 @@ def score_baseline(
     guess: Guess,
     *,
     ours: Int[np.ndarray, " n"] | None = None,
-    seed: int = 0,
+    n_class: int | None = None,
 ) -> dict[str, Any]:
-    """Accuracy and macro-F1 with 95 % bootstrap intervals, and the baseline's details.
+    """Accuracy and macro-F1 with 95 % intervals, and the baseline's details.
 
-    `ours` holds the classes that the classifier gives to the same texts. With them the
-    result also has `lead_interval`: the interval of the classifier's accuracy minus
-    that of the baseline, by resampling the texts.
+    `n_class` is the number of classes, of which some may have no row in y. If macro-F1
+    has no interval, it is None, and `macro_f1_reason` says why. `ours` holds the
+    classes that the classifier gives to the same texts. With them the result also has
+    `lead_interval`: the interval of the classifier's accuracy minus that of the
+    baseline on the same texts.
     """
     details: dict[str, Any] = {"detail": guess.detail}
     if ours is not None:
-        comparison = compare_paired(guess.codes == y, ours == y, seed=seed)
+        comparison = compare_paired(guess.codes == y, ours == y)
         details["lead_interval"] = comparison.low, comparison.high
     if guess.layer is not None:
         details |= {"layer": guess.layer}
+    right = accuracy(y, guess.codes)
+    of_f1 = macro_f1_interval(y, guess.codes, n_class=n_class)
+    if of_f1.reason:
+        details["macro_f1_reason"] = of_f1.reason
     return {
-        "accuracy": accuracy(y, guess.codes),
-        "accuracy_interval": bootstrap_interval(y, guess.codes, seed=seed),
+        "accuracy": right,
+        "accuracy_interval": accuracy_interval(right, len(y)),
         "macro_f1": macro_f1(y, guess.codes),
-        "macro_f1_interval": bootstrap_interval(y, guess.codes, macro_f1, seed=seed),
+        "macro_f1_interval": of_f1.bounds,
         **details,
     }
 

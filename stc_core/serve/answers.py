@@ -67,7 +67,7 @@ def explanation_of(
 def run_facts(run: Run, classifier: BaseClassifier) -> dict[str, Any]:
     """The facts of a run: recipe, model, layers, test score, classes, levels."""
     known, result = run.summary(), result_of(run.metrics)
-    accuracy, low, high = result.accuracy
+    accuracy = result.accuracy
     return {
         "title": known.name,
         "recipe": known.recipe,
@@ -76,8 +76,8 @@ def run_facts(run: Run, classifier: BaseClassifier) -> dict[str, Any]:
         "layers": {"read": result.layers, "of": result.layers_total},
         "neurons": result.neurons,
         "test": {
-            "accuracy": accuracy,
-            "accuracy_interval": [low, high],
+            "accuracy": accuracy.value,
+            "accuracy_interval": [accuracy.low, accuracy.high],
             "n": result.n_test,
         },
         "can": list(classifier.abilities),

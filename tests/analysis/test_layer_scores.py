@@ -88,3 +88,13 @@ def test_selectivity_is_what_is_over_the_control_of_the_same_place():
 def test_a_control_is_of_all_classes_alone(asked):
     points = readings(probes(), by_class=by_class(), control=probes(), **asked)
     assert np.isnan(points["control"].to_numpy()).all()
+
+
+def test_the_band_of_all_places_takes_the_place_of_single_intervals():
+    places = probes()[["site", "pooling"]].drop_duplicates()
+    ends = places.assign(low=0.05, high=0.95).iloc[1:]
+    points = readings(probes(), "macro_f1", band=ends)
+    assert set(points["low"].dropna()) == {0.05}
+    assert int(np.isnan(points["low"].to_numpy(float)).sum()) == 1
+    one = readings(probes(), by_class=by_class(), label="a", band=ends)
+    assert 0.05 not in set(one["low"])

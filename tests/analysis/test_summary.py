@@ -3,7 +3,12 @@
 import pytest
 
 from helpers.frames import METRICS, curves, probe, probes
-from stc_core.analysis.summary import layer_story
+from helpers.probe_rows import guesses_of, table_of
+from stc_core.analysis.best_probe import best_among, best_of_all, compare_probes
+from stc_core.analysis.summary import corrected, layer_story
+from stc_core.display import interval, percent
+from stc_core.metrics.best_of import BestOf
+from stc_core.metrics.scores import Metric
 
 SURE = METRICS | {"test": METRICS["test"] | {"accuracy_interval": [0.841, 0.86]}}
 """The test accuracy is above the best baseline for sure."""
@@ -135,3 +140,57 @@ def test_the_classifier_stands_beside_the_best_baseline_whoever_is_better():
     level = METRICS | {"baselines": {"tfidf": better | {"accuracy": 0.85}}}
     assert "**equal to** the best baseline" in sentences(metrics=level)
     assert "best baseline" not in sentences(metrics=METRICS | {"baselines": {}})
+
+
+def story(accuracies: dict[int, float], metric: Metric = "accuracy", n_class: int = 2):
+    guesses = guesses_of(accuracies)
+    table = table_of(guesses)
+    compared = compare_probes(table, guesses, metric, n_class=n_class)
+    said = layer_story(table, curves(), METRICS, metric=metric, compared=compared)
+    return said, compared
+
+
+def test_an_older_run_says_that_its_best_score_is_not_corrected():
+    assert "best of 28 tried on these texts and not corrected" in sentences()
+    assert "not corrected" not in " ".join(story({0: 0.6, 1: 0.9})[0])
+
+
+def test_a_layer_that_is_best_is_told_with_its_corrected_score():
+    said, compared = story({0: 0.5, 1: 0.6, 2: 0.95, 3: 0.6})
+    best = best_of_all(compared)
+    assert said[0].startswith("The labels are read best at **layer 2**, from its ")
+    assert f"accuracy **{percent(best.value)}** (95 %: " in said[0]
+    assert interval((best.low or 0, best.high or 1)) in said[0]
+    assert "the best of 8 tried, which scored " in said[0]
+    assert percent(best.raw) in said[0] and "cannot be told apart" not in said[0]
+    last = best_among(compared, (compared.probes["layer"] == 3).to_numpy()).value
+    assert f"That is **{100 * (best.value - last):.1f} points** above" in said[1]
+
+
+def test_layers_that_chance_can_explain_are_named_together():
+    said, _ = story({0: 0.5, 1: 0.79, 2: 0.81, 3: 0.8})
+    assert said[0].startswith("The score is highest at **layer ")
+    alike = "**layers 1 to 3 cannot be told apart** on 300 validation texts"
+    assert alike in said[0]
+    if "resid.3" not in said[0]:
+        assert "cannot be told apart from the sparse probes of the last" in said[1]
+
+
+def test_the_last_layer_is_not_compared_with_itself():
+    said, _ = story({0: 0.5, 1: 0.95})
+    assert said[1] == "No place is better than the hidden states of the last layer."
+
+
+def test_macro_f1_is_corrected_or_says_why_it_has_no_interval():
+    said, _ = story({0: 0.5, 1: 0.9}, "macro_f1")
+    assert "macro-F1 **" in said[0] and "(95 %: " in said[0]
+    few, _ = story({0: 0.5, 1: 0.9}, "macro_f1", n_class=3)
+    assert "(no interval: 1 of 3 classes has fewer than 4 texts)" in few[0]
+
+
+def test_the_words_of_a_corrected_score():
+    found = BestOf(3, 117, 0.88, 0.851, 0.82, 0.891)
+    assert corrected(found, "accuracy") == (
+        "accuracy **85.1 %** (95 %: 82.0 to 89.1 %), the best of 117 tried, which "
+        "scored 88.0 % on the validation texts that chose it"
+    )

@@ -1,8 +1,10 @@
-"""How a command says how far it is, on a terminal and elsewhere."""
+"""What a command prints: how far it is, on a terminal and elsewhere, and a result."""
 
 from typing import Any
 
+from helpers.app import METRICS, written_run
 from stc_core.cli import console
+from stc_core.files import write_json
 from stc_core.runs.status import Status, new_status
 
 
@@ -40,3 +42,15 @@ def test_on_a_terminal_a_bar_moves(capsys, monkeypatch):
     err = capsys.readouterr().err
     assert "Read the activations" in err and "3/4, 2.0 s left" in err
     assert "1,234 rows" in err
+
+
+def test_a_score_without_an_interval_is_told(capsys, tmp_path):
+    run = written_run(tmp_path / "one", "One")
+    reason = "3 of 77 classes have fewer than 3 texts"
+    scores = METRICS["test"] | {"macro_f1_interval": None, "macro_f1_reason": reason}
+    write_json(run.folder / "metrics.json", {**METRICS, "test": scores})
+    console.show_result(run)
+    assert f"macro-F1 has no interval: {reason}." in capsys.readouterr().out
+    write_json(run.folder / "metrics.json", METRICS)
+    console.show_result(run)
+    assert "no interval" not in capsys.readouterr().out

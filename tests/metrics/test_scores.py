@@ -1,23 +1,18 @@
-"""Scores against scikit-learn and against plain resampling."""
-
-import time
+"""Scores against scikit-learn and by hand."""
 
 import numpy as np
 import pytest
-from scipy.stats import binomtest
 from sklearn.metrics import accuracy_score, f1_score
 from sklearn.metrics import log_loss as sklearn_log_loss
 
 from stc_core.errors import StcError
 from stc_core.metrics.scores import (
     accuracy,
-    bootstrap_interval,
     expected_calibration_error,
     fit_temperature,
     log_loss,
     macro_f1,
     metric_of,
-    wilson_interval,
 )
 
 
@@ -34,33 +29,6 @@ def test_accuracy_and_macro_f1_equal_scikit_learn(labels) -> None:
     assert accuracy(y, predicted) == pytest.approx(accuracy_score(y, predicted))
     wanted = f1_score(y, predicted, average="macro", zero_division=0.0)  # pyright: ignore
     assert macro_f1(y, predicted) == pytest.approx(wanted)
-
-
-@pytest.mark.parametrize("metric", [accuracy, macro_f1])
-def test_counts_drawn_directly_give_the_interval_of_resampled_rows(
-    labels, metric
-) -> None:
-    y, predicted = labels
-    fast = bootstrap_interval(y, predicted, metric, seed=0, n=4000)
-    plain = bootstrap_interval(y, predicted, lambda a, b: metric(a, b), seed=1, n=1000)
-    np.testing.assert_allclose(fast, plain, atol=0.012)
-    assert fast[0] < metric(y, predicted) < fast[1]
-    assert fast == bootstrap_interval(y, predicted, metric, seed=0, n=4000)
-
-
-def test_a_wider_level_gives_a_wider_interval(labels) -> None:
-    narrow = bootstrap_interval(*labels, seed=0, level=0.5)
-    wide = bootstrap_interval(*labels, seed=0, level=0.99)
-    assert wide[0] < narrow[0] < narrow[1] < wide[1]
-
-
-def test_a_thousand_resamples_of_twenty_thousand_rows_are_quick() -> None:
-    rng = np.random.default_rng(0)
-    y = rng.integers(77, size=20_000)
-    predicted = np.where(rng.random(20_000) < 0.8, y, rng.integers(77, size=20_000))
-    start = time.perf_counter()
-    bootstrap_interval(y, predicted, macro_f1, seed=0)
-    assert time.perf_counter() - start < 5
 
 
 def test_log_loss_equals_scikit_learn() -> None:
@@ -104,31 +72,6 @@ def test_temperature_of_few_separable_rows_is_inside_its_bounds(n_class: int) ->
 def test_temperature_of_logits_that_are_all_wrong_says_nothing_is_known() -> None:
     Z = np.array([[1.0, 0.0], [0.0, 1.0]])
     assert 15 < fit_temperature(Z, np.array([1, 0])) < 21
-
-
-@pytest.mark.parametrize("metric", [accuracy, macro_f1])
-def test_an_interval_of_perfect_predictions_is_not_a_point(metric) -> None:
-    y = np.array(list("abc") * 8)
-    wilson = binomtest(24, 24).proportion_ci(0.95, method="wilson")
-    low, high = bootstrap_interval(y, y, metric, seed=0)
-    assert (low, high) == pytest.approx((wilson.low, 1.0))
-    assert bootstrap_interval(y, y, metric, seed=0, level=0.5)[0] > low
-    none = bootstrap_interval(y, np.full(24, "d"), metric, seed=0)
-    assert none == pytest.approx((0.0, 1 - wilson.low))
-
-
-@pytest.mark.parametrize("n", [1, 7, 300])
-def test_wilson_is_scipys_for_every_count(n: int) -> None:
-    hits = np.arange(n + 1)
-    low, high = wilson_interval(hits, np.full(n + 1, n))
-    wanted = [binomtest(k, n).proportion_ci(0.95, method="wilson") for k in hits]
-    assert np.allclose(low, [one.low for one in wanted], atol=1e-12)
-    assert np.allclose(high, [one.high for one in wanted], atol=1e-12)
-
-
-def test_of_no_rows_nothing_is_known() -> None:
-    low, high = wilson_interval(np.array([0]), np.array([0]))
-    assert (low[0], high[0]) == (0.0, 1.0)
 
 
 def test_choices_are_made_by_macro_f1_where_classes_weigh_alike() -> None:

@@ -2,17 +2,20 @@
 
 import gc
 from pathlib import Path
+from typing import Any
 
 import pytest
 from streamlit.testing.v1.element_tree import Block
 
 from helpers.app import at_home, charts, fine, said, visit
+from helpers.runs.copies import copied
 from stc_core import memory
 from stc_core.analysis import shrink_options
 from stc_core.analysis.frontier_reasons import near_options
 from stc_core.analysis.layer_scores import best_probes
 from stc_core.config import RunConfig
 from stc_core.display import percent
+from stc_core.runs.layout import RunFile
 from stc_core.runs.run import Run
 from ui.state import stale_events
 
@@ -28,8 +31,8 @@ def home(tmp_path: Path, run_folder: Path, monkeypatch) -> None:
 def test_it_tells_what_the_curves_show():
     app = fine(visit(PAGE, run="r"))
     assert len(charts(app)) == 2
-    assert "The labels are read best at **layer " in said(app)
-    assert "validation texts**, with 95 % intervals" in said(app)
+    assert "at **layer " in said(app) and "tried, which scored " in said(app)
+    assert "validation texts**, with 95 % intervals that hold for all" in said(app)
     assert "test texts**, which were not used" in said(app)
 
 
@@ -108,13 +111,32 @@ def test_a_tab_that_a_link_just_left_is_no_choice_but_new_tabs(monkeypatch):
 
 def test_macro_f1_has_its_own_words():
     app = fine(visit(PAGE, run="r", score="macro_f1"))
-    assert "macro-F1" in said(app)
-    assert "with 95 % intervals" not in said(app)
+    assert "macro-F1 **" in said(app) and "tried, which scored " in said(app)
+
+
+def test_the_scores_of_a_class_have_no_band(run_folder: Path):
+    name = Run.open(run_folder).metrics["classes"][0]
+    asked: Any = {"class": name}
+    app = fine(visit(PAGE, run="r", **asked))
+    assert "with 95 % intervals, each for itself" in said(app)
+
+
+def test_a_run_without_the_answers_of_its_probes_says_so(
+    run_folder: Path, tmp_path: Path
+):
+    older = tmp_path / "runs" / "older"
+    copied(run_folder, older)
+    (older / RunFile.GUESSES).unlink()
+    app = fine(visit(PAGE, run="older", layer="1"))
+    assert "not corrected for that choice" in said(app)
+    assert "with 95 % intervals, each for itself" in said(app)
+    assert "on validation, not corrected" in said(app)
 
 
 def test_a_picked_layer_leads_to_its_neurons_and_can_be_cleared():
     app = fine(visit(PAGE, run="r", layer="1"))
     assert "**Layer 1** · best probe `" in said(app)
+    assert "tried, which scored " in said(app).partition("**Layer 1**")[2]
     next(one for one in app.button if one.label == "Clear").click().run()
     assert "**Layer 1**" not in said(fine(app))
     assert "layer" not in app.query_params
@@ -129,7 +151,7 @@ def test_a_probe_can_be_chosen_without_a_click_on_the_curves(run_folder: Path):
     place = (row["kind"], row["pooling"])
     fine(app.selectbox(key="probe_choice").select(place).run())
     assert f"probe `{row['site']}` by {row['pooling']}: " in said(app)
-    assert percent(row["accuracy"]) in said(app)
+    assert f"scored {percent(row['accuracy'])} on the validation" in said(app)
     assert app.query_params["kind"] in (row["kind"], [row["kind"]])
 
 

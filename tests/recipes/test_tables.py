@@ -11,7 +11,6 @@ from helpers.toy_features import Toy, make
 from stc_core.data.columns import Columns
 from stc_core.data.corpus import Corpus
 from stc_core.data.findings import Report
-from stc_core.metrics.scores import accuracy_interval, bootstrap_interval
 from stc_core.recipes import tables
 from stc_core.selection.stc import Fitted, fit_stc
 
@@ -51,14 +50,6 @@ def test_probes_have_a_row_for_each_strength(toy):
     assert (frame["accuracy_low"] <= frame["accuracy"]).all()
     assert (frame["accuracy"] <= frame["accuracy_high"]).all()
     assert set(frame["n"]) == {len(toy.task.validation)}
-
-
-def test_intervals_are_those_of_the_hits():
-    """However the right ones lie among the rows."""
-    hits = np.array([1, 0, 1, 1, 0, 1, 1, 1, 0, 1] * 5)
-    low, high = accuracy_interval(0.7, 50)
-    other = bootstrap_interval(np.ones(50, int), hits, seed=0)
-    assert (low, high) == pytest.approx(other, abs=0.03)
 
 
 def test_neurons_are_the_head(fitted):
@@ -162,3 +153,12 @@ def test_one_level_is_scored_once():
     alone = corpus(one.frame.drop(columns="label_1"), "kind")
     (only,) = tables.level_scores(alone, np.array([2]), np.array(["car"]))
     assert only == {"column": "kind", "accuracy": 1.0, "macro_f1": 1.0}
+
+
+def test_guesses_give_the_scores_of_the_table():
+    toy = make()
+    probes = toy.probes()
+    guesses = tables.probe_guesses(probes, toy.task)
+    frame = tables.probe_table(probes, toy.task)
+    right = (guesses.predicted == guesses.label).mean(axis=1)
+    np.testing.assert_allclose(right, frame["accuracy"])

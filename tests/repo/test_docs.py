@@ -202,3 +202,18 @@ def test_the_readme_is_one_screen():
     text = README.read_text("utf-8")
     assert len(text.split()) <= 700
     assert max(map(len, text.splitlines())) <= 400
+
+
+def test_the_coverage_is_that_of_the_bench():
+    page = text_of("docs/evaluation.md")
+    part = page.split("<!-- bench:coverage -->\n")[1].split("<!-- /bench")[0]
+    lines = [line.strip("| ").split(" | ") for line in part.splitlines()]
+    heads, rows = lines[0], lines[2:]
+    bench = json.loads(text_of("benches/results/results.json"))["bench_coverage"]
+    known = {(row["set"], row["case"], row["rows"]): row for row in bench["rows"]}
+    for row in rows:
+        told = dict(zip(heads, row, strict=True))
+        found = known[told["set"], told["case"], int(told["rows"])]
+        for name in ("coverage", "width", "given", "before"):
+            assert told[name] == str(found.get(name, "–")), (row, name)
+    assert len(rows) > 20

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -127,3 +128,17 @@ def test_the_result_in_words():
 
 def test_a_title_begins_with_the_score(tmp_path: Path):
     assert run_title(written_run(tmp_path / "r", "One").summary()) == "87.4 % · One"
+
+
+def test_a_score_without_an_interval_says_why():
+    metrics: Any = dict(METRICS)
+    metrics["test"] = METRICS["test"] | {
+        "macro_f1_interval": None,
+        "macro_f1_reason": "3 of 77 classes have fewer than 3 texts",
+    }
+    found = result_of(metrics)
+    assert (found.macro_f1.low, found.macro_f1.high) == (None, None)
+    note = result_facts(found)["macro_f1"].note
+    assert note == "no interval: 3 of 77 classes have fewer than 3 texts"
+    del metrics["test"]["macro_f1_reason"]
+    assert result_facts(result_of(metrics))["macro_f1"].note == "no interval"

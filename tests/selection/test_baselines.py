@@ -298,7 +298,6 @@ def baselines_added(folder: Path, jobs) -> tuple[Run, list[Any]]:
             whole_metrics(test={"accuracy": 0.5}),
             {name: watched(job) for name, job in jobs.items()},
             np.array([0, 1, 1, 1]),
-            seed=0,
         )
         return writer.finish(), seen
 
@@ -348,3 +347,12 @@ def test_the_lead_is_that_on_the_same_texts():
     assert low < 0.2 < high
     assert 0.1 < low and high < 0.3  # narrower than of two samples: .05 to .35
     assert "lead_interval" not in score_baseline(y, guess)
+
+
+def test_a_score_without_an_interval_says_why():
+    y = np.array([0, 1] * 20 + [2])
+    found = score_baseline(y, Guess(y, ""), n_class=3)
+    assert found["macro_f1_interval"] is None
+    assert found["macro_f1_reason"] == "1 of 3 classes has fewer than 4 texts"
+    assert found["accuracy_interval"][1] == 1.0
+    assert "macro_f1_reason" not in score_baseline(y[:40], Guess(y[:40], ""))

@@ -3,9 +3,11 @@
 from collections.abc import Sequence
 from typing import Any, Literal, NamedTuple, get_args
 
+import numpy as np
 import pandas as pd
 import streamlit as st
 
+from stc_core.analysis.best_probe import ComparedProbes, band
 from stc_core.analysis.layer_scores import (
     OF_A_CLASS,
     SCORES,
@@ -36,9 +38,18 @@ NOTE = (
     "Points: the best sparse probe of each site and pooling on **{n:,} validation "
     "texts**{bars}."
 )
+_INTERVALS = {
+    True: ", with 95 % intervals that hold for all points at once",
+    False: ", with 95 % intervals, each for itself",
+}
 TEST_NOTE = (
     "Lines: results on the **{n:,} test texts**, which were not used to choose "
-    "anything. The best of many points is partly lucky, so it is a little too high. "
+    "anything. The highest of many points is partly lucky; the sentences at the top "
+    "are corrected for that. "
+)
+ALONE = (
+    "Each row is the score of one probe by itself, on the validation texts. The "
+    "highest of them is too high, as these texts chose it."
 )
 CLICK = "Click a point, or choose its layer, to see which neurons were kept there."
 _ALL = "all classes"
@@ -163,8 +174,13 @@ def _choose_sites(probes: pd.DataFrame, row: Any) -> tuple[list[str], list[str]]
     return kinds or known_kinds, poolings or names
 
 
-def show_curves(run: Run, probes: pd.DataFrame, wish: Wish) -> None:
+def show_curves(
+    run: Run, probes: pd.DataFrame, wish: Wish, compared: ComparedProbes | None
+) -> None:
+    """Draw the curves that `wish` asks for, with the band of all probes if known."""
     metrics = read(run, "metrics")
+    if compared is not None and compared.metric != wish.score:
+        compared = None
     points = readings(
         probes.loc[
             probes["kind"].isin(wish.kinds) & probes["pooling"].isin(wish.poolings)
@@ -174,6 +190,7 @@ def show_curves(run: Run, probes: pd.DataFrame, wish: Wish) -> None:
         label=wish.label,
         control=read(run, "control") if run.has(RunFile.CONTROL) else None,
         selectivity=wish.shown == "selectivity",
+        band=None if compared is None else band(compared),
     )
     if points.empty:
         st.info("No validation text has this class, so there is nothing to score.")
@@ -190,7 +207,12 @@ def show_curves(run: Run, probes: pd.DataFrame, wish: Wish) -> None:
     )
     alt = "Validation score of the probes by layer, with baselines as lines"
     chart(figure, "layer_chart", alt=alt, turn=click_layer)
-    bars = ", with 95 % intervals" if wish.score == "accuracy" else ""
+    is_banded = compared is not None and wish.label is None
+    bars = (
+        _INTERVALS[is_banded]
+        if np.isfinite(points["low"].to_numpy(float)).any()
+        else ""
+    )
     mute = ", ".join(mute_places(probes))
     left_out = f" Not drawn, as no probe reads anything there: {mute}." if mute else ""
     points_note = NOTE.format(n=int(points["n"].iloc[0]), bars=bars)
@@ -259,9 +281,13 @@ def readable_probes(probes: pd.DataFrame) -> pd.DataFrame:
     return shown.assign(C=[f"{c:.3g}" if kept else "–" for c, kept in pairs])
 
 
-def show_numbers(shown: pd.DataFrame, name: str, table: pd.DataFrame) -> None:
+def show_numbers(
+    shown: pd.DataFrame, name: str, table: pd.DataFrame, *, note: str = ""
+) -> None:
     """Show the table `shown`, and a button that downloads the full `table`."""
     with st.expander("The numbers", icon=":material/table:"):
+        if note:
+            st.caption(note)
         st.dataframe(shown, hide_index=True, height=320)
         st.download_button(
             "Download CSV",

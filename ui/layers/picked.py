@@ -3,13 +3,17 @@
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import streamlit as st
 
 from stc_core.analysis import shrink_options
+from stc_core.analysis.best_probe import ComparedProbes, best_among
 from stc_core.analysis.frontier_reasons import near_options, points, reasons
 from stc_core.analysis.layer_scores import best_probes
+from stc_core.analysis.summary import corrected
 from stc_core.display import percent
+from stc_core.metrics.best_of import BestOf
 from stc_core.metrics.scores import METRICS, Metric
 from stc_core.runs.layout import RunFile
 from stc_core.runs.run import Run
@@ -22,7 +26,12 @@ from ui.state.stale_events import set_widget, unless_stale
 NOWHERE = "Choose a layer, or click a point above, to see which neurons were kept."
 
 
-def show_layer(run: Run, probes: pd.DataFrame, metric: Metric = "accuracy") -> None:
+def show_layer(
+    run: Run,
+    probes: pd.DataFrame,
+    metric: Metric = "accuracy",
+    compared: ComparedProbes | None = None,
+) -> None:
     """Draw the choice of layer and probe, their score, and a link to their neurons.
 
     The choices do the same as a click on the curves, for users without a mouse. The
@@ -59,7 +68,7 @@ def show_layer(run: Run, probes: pd.DataFrame, metric: Metric = "accuracy") -> N
         elif of_layer.empty:
             st.markdown(NOWHERE)
         else:
-            _sentences(run, of_layer, probe, metric, row=row)
+            _sentences(run, of_layer, probe, metric, compared=compared, row=row)
 
 
 def probe_choice(of_layer: pd.DataFrame) -> tuple[str, str] | None:
@@ -90,6 +99,7 @@ def _sentences(
     probe: tuple[str, str] | None,
     metric: Metric,
     *,
+    compared: ComparedProbes | None,
     row: Any,
 ) -> None:
     """Show the score of the probe, its number of kept neurons, and a link to them."""
@@ -102,13 +112,23 @@ def _sentences(
         which = "probe"
     top = probes.loc[probes[metric].idxmax()]
     n, kept = _kept(run, which, top)
+    score = f"{METRICS[metric]} {percent(top[metric])} on validation, not corrected"
+    if compared is not None:
+        score = corrected(_best_here(compared, probes), metric)
     st.markdown(
         f"**Layer {top['layer']}** · {which} `{top['site']}` by {top['pooling']}: "
-        f"{METRICS[metric]} {percent(top[metric])} on validation{kept}"
+        f"{score}{kept}"
     )
     if n:
         with row:
             link(NEURONS, "See its neurons", icon=":material/grain:")
+
+
+def _best_here(compared: ComparedProbes, probes: pd.DataFrame) -> BestOf:
+    """The best probe, of every C, at the places of `probes`."""
+    places = set(zip(probes["site"], probes["pooling"], strict=True))
+    every = zip(compared.probes["site"], compared.probes["pooling"], strict=True)
+    return best_among(compared, np.array([place in places for place in every]))
 
 
 def _kept(run: Run, which: str, top: pd.Series) -> tuple[int, str]:

@@ -4,9 +4,11 @@ import streamlit as st
 
 from stc_core.analysis.summary import layer_story
 from stc_core.runs.layout import RunFile
+from ui.cache.probes import compared_probes
 from ui.cache.run_files import read
 from ui.layers.cheaper import CHEAPER_BY, show_cheaper, show_trade
 from ui.layers.curves import (
+    ALONE,
     choose_score,
     controls,
     held_metric,
@@ -35,17 +37,21 @@ def show_page() -> None:
     parent_note(metrics)
     # Drawn above the controls that it depends on, so that they do not move.
     metric = held_metric()
-    sentences = layer_story(probes, read(run, "curves"), metrics, metric=metric)
+    compared = compared_probes(run, metric)
+    sentences = layer_story(
+        probes, read(run, "curves"), metrics, metric=metric, compared=compared
+    )
     with st.container(border=True):
         st.markdown("\n".join(f"- {sentence}" for sentence in sentences))
     tab, container = tabs("layers", _TABS)
     with container:
         if tab == CURVES:
             show_attention(metrics)
-            show_curves(run, probes, controls(run, probes))
-            show_layer(run, probes, metric)
+            show_curves(run, probes, controls(run, probes), compared)
+            show_layer(run, probes, metric, compared)
             show_spread(run)
-            show_numbers(readable_probes(probes), f"{run.folder.name}_probes", probes)
+            name = f"{run.folder.name}_probes"
+            show_numbers(readable_probes(probes), name, probes, note=ALONE)
         else:
             choose_score(CHEAPER_BY)
             show_trade(run, metric)

@@ -106,13 +106,13 @@ def tune_attention(config: RunConfig, writer: RunWriter) -> None:
     writer.write_frames(RunFile.PREDICTIONS, prediction_frames(reader, corpus, logits))
     held = Fitted(found.head, (), {}, logits[task.validation])
     test = corpus.rows("test")
-    after = evaluate(corpus, task, held, logits[test], settings.seed)
+    after = evaluate(corpus, task, held, logits[test])
     after = {**before, **after, **_facts(reader, found, settings, before)}
     guesses = {name: head.logits(alike[name][test]) for name, head in plain.items()}
     new: dict[str, Any] = {"stc": before["test"]}
     for name, logits_alike in guesses.items():
         guess = Guess(logits_alike.argmax(axis=1), "of all layers alike")
-        new[name] = score_baseline(task.codes[test], guess, seed=settings.seed)
+        new[name] = score_baseline(task.codes[test], guess, n_class=len(task.classes))
     after["baselines"] = {**new, **before["baselines"]}
     after["comparison"] = _comparison(before, after, found)
     finish_tuned(writer, after, gone=_SPARSE)

@@ -16,7 +16,7 @@ from torch import nn
 
 from stc_core.backbone.packing import make_batch
 from stc_core.classifiers.label_tree import Tree
-from stc_core.metrics.scores import bootstrap_interval
+from stc_core.metrics.intervals import accuracy_interval
 from stc_core.recipes.hierarchy.layer_probes import LevelProbe
 from stc_core.recipes.hierarchy.levels import Levels
 from stc_core.recipes.hierarchy.training import HierarchyTraining, LevelPlan
@@ -117,21 +117,25 @@ def logits_of(
 
 
 def path_scores(
-    levels: Levels, true: Nodes, found: Nodes, *, seed: int, detail: str = ""
+    levels: Levels, true: Nodes, found: Nodes, *, detail: str = ""
 ) -> dict[str, Any]:
     """Scores of the finest level and of whole paths.
 
     `joint_accuracy` is the share of rows where every level is right, `consistency` the
     share of rows where each node is a child of the node of the level above.
     """
-    joint = (found == true).all(axis=1).astype(int)
+    joint = float((found == true).all(axis=1).mean())
     fits = np.ones(len(found), bool)
     for level in range(1, levels.depth):
         parents = np.array(levels.tree.parents[level])[found[:, level]]
         fits &= parents == found[:, level - 1]
     return {
-        **score_baseline(true[:, -1], Guess(found[:, -1], detail), seed=seed),
-        "joint_accuracy": float(joint.mean()),
-        "joint_interval": bootstrap_interval(np.ones_like(joint), joint, seed=seed),
+        **score_baseline(
+            true[:, -1],
+            Guess(found[:, -1], detail),
+            n_class=len(levels.tasks[-1].classes),
+        ),
+        "joint_accuracy": joint,
+        "joint_interval": accuracy_interval(joint, len(true)),
         "consistency": float(fits.mean()),
     }

@@ -16,7 +16,8 @@ from stc_core.data.task import Task, some_rows
 from stc_core.errors import StcError
 from stc_core.heads.head import SparseHead
 from stc_core.heads.ridge import fit_best_ridge_head
-from stc_core.metrics.scores import accuracy, bootstrap_interval, macro_f1
+from stc_core.metrics.intervals import accuracy_interval
+from stc_core.metrics.scores import accuracy, macro_f1
 from stc_core.probes.variability import mean_state_sites, variability_from_features
 from stc_core.recipes.hierarchy.levels import Levels
 from stc_core.types import PooledSite, Site
@@ -153,8 +154,7 @@ def level_probe_table(
         )
         nu = measured.nu if measured else ()
         for probe in probes:
-            hits = np.arange(n) < round(probe.accuracy * n)
-            low, high = bootstrap_interval(np.ones(n, int), hits.astype(int), seed=0)
+            low, high = accuracy_interval(probe.accuracy, n)
             rows.append(
                 {
                     "level": level,

@@ -122,10 +122,10 @@ def tune_hierarchy(config: RunConfig, writer: RunWriter) -> None:
         metrics = word_head_metrics(training, plan, head, before)
     baselines: dict[str, Any] = {**before["baselines"]}
     writer.write_metrics({**metrics, "baselines": baselines})
-    true, seed = levels.codes[corpus.rows("test")], settings.seed
+    true = levels.codes[corpus.rows("test")]
     found = level_baselines(training, plan, probes, head)
     for name, (nodes, detail, seconds) in found.items():
-        scores = path_scores(levels, true, nodes, seed=seed, detail=detail)
+        scores = path_scores(levels, true, nodes, detail=detail)
         baselines[name] = {**scores, "seconds": seconds}
     order = ("flat", "separate", "inner_probe", *before["baselines"])
     metrics["baselines"] = {key: baselines[key] for key in order if key in baselines}
@@ -310,11 +310,11 @@ def level_metrics(
 ) -> dict[str, Any]:
     """Scores on test rows, for each level and for whole paths, and on validation
     rows."""
-    levels, corpus, seed = training.levels, training.corpus, training.settings.seed
+    levels, corpus = training.levels, training.corpus
     rows = corpus.rows("test")
     way = way_of(rows)
     true = levels.codes[rows]
-    ours = path_scores(levels, true, way.nodes, seed=seed)
+    ours = path_scores(levels, true, way.nodes)
     del ours["detail"]
     known = true[:, -1] >= 0
     leaf, shares = true[known, -1], way.shares[-1][known]

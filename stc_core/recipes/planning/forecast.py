@@ -62,7 +62,7 @@ CONTROL_SHARE = 0.35
 LEADERS = 5
 """The baselines fit a ridge model, for each penalty, to this many sites."""
 LOGISTIC_STEPS = 100
-"""Steps of all logistic heads of a baseline, each two products: 50 to 125 on six sets."""
+"""Steps of all logistic heads of a baseline, two products each: 50 to 125 seen."""
 _KEPT = 3
 """Usually one of this many candidates is kept."""
 HEAD_SECONDS_PER_TEXT = 1.2e-4
