@@ -16,17 +16,15 @@ from stc_core.activations.row_file import block_rows
 from stc_core.data.task import row_weights
 from stc_core.errors import StcError
 from stc_core.frames import series
+from stc_core.heads.cross_fitting import FOLDS, stratified_folds
 from stc_core.heads.head import SparseHead, mean_and_sd, softmax
-from stc_core.heads.least_squares import MOST_TINY, solve_positive
-from stc_core.heads.moments import Sums
-from stc_core.heads.ridge import SHARPNESS
+from stc_core.heads.least_squares import MOST_TINY, SHARPNESS, solve_positive
+from stc_core.heads.moments import Sums, head_from
 from stc_core.metrics.scores import fit_temperature
 from stc_core.runs.layout import RunFile
 from stc_core.runs.metrics import RunMetrics
 from stc_core.runs.run import Run
-from stc_core.selection.streaming import head_from
 
-FOLDS = 5
 FIT_PRODUCTS = 1e12
 """The most multiplications of all fits, which take about 40 s on one core."""
 _FEWEST = 2000
@@ -84,6 +82,14 @@ def _label_codes(corpus: pd.DataFrame, classes: list[str]) -> Int[np.ndarray, " 
     return positions.astype(np.int64)
 
 
+def folds_of(
+    texts: Sequence[str], codes: Int[np.ndarray, " n"], *, seed: int
+) -> Int[np.ndarray, " n"]:
+    """The fold of each row, 0 to FOLDS - 1; equal texts are in the same fold."""
+    keys = pd.factorize(np.array([text.strip() for text in texts], object))[0]
+    return stratified_folds(keys, codes, seed=seed)
+
+
 def _judged_rows(
     run: Run,
     corpus: pd.DataFrame,
@@ -106,24 +112,6 @@ def _judged_rows(
     rows = np.flatnonzero(judged)
     shares = softmax(logits[rows] / fit_temperature(logits[rows], codes[rows]))
     return rows, shares.astype(np.float64)
-
-
-def folds_of(
-    texts: Sequence[str], codes: Int[np.ndarray, " n"], *, seed: int
-) -> Int[np.ndarray, " n"]:
-    """The fold of each row, 0 to FOLDS - 1; equal texts are in the same fold.
-
-    The texts of a class are given to the folds in turn, so the numbers of its texts in
-    two folds differ by at most one.
-    """
-    keys = pd.factorize(np.array([text.strip() for text in texts], object))[0]
-    places = np.unique(keys, return_index=True)[1]
-    order = np.random.default_rng(seed).permutation(len(places))
-    own = codes[places[order]]
-    turn = pd.Series(own).groupby(own).cumcount().to_numpy()
-    fold = np.empty(len(places), np.int64)
-    fold[order] = (turn + own) % FOLDS  # small classes do not all begin with fold 0
-    return fold[keys]
 
 
 def out_of_fold(

@@ -8,8 +8,8 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float, Int
 
-from stc_core.heads.head import flat_as_one
-from stc_core.heads.least_squares import Gram
+from stc_core.heads.head import SparseHead, flat_as_one
+from stc_core.heads.least_squares import SHARPNESS, Gram, solve_ridge
 
 
 class Standardised(NamedTuple):
@@ -91,3 +91,15 @@ class Sums:
             Gram(ZZ, (ZY * scale[:, None]).astype(np.float32), self.weight),
             prior.astype(np.float32),
         )
+
+
+def head_from(
+    sums: Sums, head: SparseHead, *, ridge: float, trust: Float[np.ndarray, " n"]
+) -> SparseHead:
+    """`head` with the weights of a ridge model of the rows that `sums` counted.
+
+    It equals `ridge.fit_ridge_head` on those rows, but for rounding.
+    """
+    mean, sd, moments, prior = sums.standardised(trust)
+    W = solve_ridge(moments, ridge).T * SHARPNESS * trust
+    return head._replace(mean=mean, sd=sd, weight=W, bias=SHARPNESS * prior)

@@ -7,13 +7,12 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from stc_core.data.task import Task
+from stc_core.heads.cross_fitting import cross_fitted_temperature
 from stc_core.heads.head import SparseHead, mean_and_sd, value_range
-from stc_core.heads.least_squares import RIDGES, Gram, gram, solve_ridge
+from stc_core.heads.least_squares import RIDGES, SHARPNESS, Gram, gram, solve_ridge
 from stc_core.metrics.scores import SAME_SCORE, fit_temperature, metric_of
 from stc_core.types import Feature
 
-SHARPNESS = 10.0
-"""Least-squares scores lie near 0 and 1; this factor brings the temperature near 1."""
 LEAST_SPREAD = 0.1
 """Columns whose sd is below this share of the median sd are trusted less."""
 
@@ -60,13 +59,15 @@ def fit_head(
 ) -> tuple[TemperedHead, Float[np.ndarray, "n_val n_class"]]:
     """The head on raw columns X, and its validation logits before the refit.
 
-    A least-squares ridge model of the classes is fitted on train and gets its
-    temperature on validation. Then it is fitted again on train and validation together.
+    A least-squares ridge model of the classes is fitted on train, and then again on
+    train and validation together. Its temperature is that of `cross_fitting`.
     `trust` is that of `fit_ridge_head`.
     """
     first = fit_ridge_head(X, task, features, rows=task.train, ridge=ridge, trust=trust)
     logits = first.logits(X[task.validation])
-    temperature = fit_temperature(logits, task.codes[task.validation])
+    temperature = cross_fitted_temperature(X, task, ridge=ridge, trust=trust)
+    if temperature is None:
+        temperature = fit_temperature(logits, task.codes[task.validation])
     last = fit_ridge_head(
         X, task, features, rows=task.learned, ridge=ridge, trust=trust
     )

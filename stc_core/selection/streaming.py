@@ -16,9 +16,7 @@ from stc_core.backbone.backbone import Backbone
 from stc_core.data.task import Task
 from stc_core.data.texts import Texts
 from stc_core.heads.head import SparseHead, value_range
-from stc_core.heads.least_squares import solve_ridge
-from stc_core.heads.moments import Sums
-from stc_core.heads.ridge import SHARPNESS
+from stc_core.heads.moments import Sums, head_from
 from stc_core.metrics.scores import fit_temperature
 from stc_core.selection.stc import Fitted
 from stc_core.types import Feature, PooledSite, Progress, silent
@@ -85,9 +83,10 @@ def activation_blocks(
 def refit(activations: RowFile, task: Task, fitted: Fitted) -> Fitted:
     """The same neurons, ridge and trust, with a head fitted on all rows of the task.
 
-    It equals `ridge.fit_head` on the whole matrix, but for rounding: first a fit on
-    train alone, for the temperature and the validation logits, then a fit on train and
-    validation. A head that is not a ridge head stays as it is; it gets logits for all
+    It equals `ridge.fit_head` on the whole matrix, but for rounding and for the
+    temperature: first a fit on train alone, for the validation logits, then a fit on
+    train and validation. There are so many validation rows that they alone give the
+    temperature. A head that is not a ridge head stays as it is; it gets logits for all
     validation rows.
     """
     if fitted.trust is None:
@@ -159,18 +158,6 @@ def _spread(
     out = np.zeros(n, np.float32)
     out[rows] = values
     return out
-
-
-def head_from(
-    sums: Sums, head: SparseHead, *, ridge: float, trust: Float[np.ndarray, " n"]
-) -> SparseHead:
-    """`head` with the weights of a ridge model of the rows that `sums` counted.
-
-    It equals `ridge.fit_ridge_head` on those rows, but for rounding.
-    """
-    mean, sd, moments, prior = sums.standardised(trust)
-    W = solve_ridge(moments, ridge).T * SHARPNESS * trust
-    return head._replace(mean=mean, sd=sd, weight=W, bias=SHARPNESS * prior)
 
 
 def logits_at(

@@ -19,7 +19,8 @@ from stc_core.data.task import Task, row_weights
 from stc_core.errors import StcError
 from stc_core.files import write_json
 from stc_core.heads.head import mean_and_sd, softmax
-from stc_core.heads.ridge import SHARPNESS, fit_ridge_head
+from stc_core.heads.least_squares import SHARPNESS
+from stc_core.heads.ridge import fit_ridge_head
 from stc_core.runs.run import Run
 from stc_core.types import Feature, Site
 
@@ -103,6 +104,7 @@ def test_it_equals_a_fit_anew_without_the_fold(blobs, class_weight, monkeypatch)
         rest = np.flatnonzero(folds != fold)
         task = Task(codes, ("a", "b", "c"), rest, rest[:0], class_weight)
         head = fit_ridge_head(X, task, features, rows=rest, ridge=0.3)
+        head = head._replace(low=None, high=None)  # these heads have no range
         own = folds == fold
         # Balanced weights are those of all rows here: shares differ by one row or two.
         near = 1e-3 if class_weight is None else 0.2

@@ -8,6 +8,7 @@ from sklearn.utils.class_weight import compute_sample_weight
 
 from helpers.toy_features import NAMES, Toy, make
 from stc_core.errors import StcError
+from stc_core.heads.cross_fitting import cross_fitted_temperature
 from stc_core.heads.least_squares import RIDGES, importance
 from stc_core.heads.ridge import fit_head, fit_ridge_head
 from stc_core.metrics.scores import accuracy
@@ -340,12 +341,13 @@ def test_trust_divides_the_penalty_by_its_square(toy):
     np.testing.assert_allclose(head.logits(X) / sharpness, scores, atol=1e-3)
 
 
-def test_the_head_is_tempered_on_validation_and_refitted_on_both(toy):
+def test_the_head_is_tempered_by_cross_fitting_and_refitted_on_both(toy):
     X, features = head_data(toy)
     trust = np.linspace(0.1, 1, X.shape[1]).astype(np.float32)
     head, logits = fit_head(X, toy.task, features, ridge=1.0, trust=trust)
     task, validation = toy.task, toy.task.validation
     same = {"ridge": 1.0, "trust": trust}
+    assert head.temperature == cross_fitted_temperature(X, task, **same)
     first = fit_ridge_head(X, task, features, rows=task.train, **same)
     last = fit_ridge_head(X, task, features, rows=task.learned, **same)
     np.testing.assert_allclose(
