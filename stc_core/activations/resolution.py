@@ -14,7 +14,7 @@ from jaxtyping import Bool, Float, Int
 
 from stc_core.types import PooledSite
 
-LEAST_SPREAD = 2.0**-9
+LEAST_RESOLVED = 2.0**-9
 """The least spread of a column in float32, relative to the size of its site's values.
 
 Measured on the 47,616 columns of the embedded model, in float32 against float64 (trec,
@@ -70,7 +70,7 @@ def resolved_columns(
     that of the column itself, |mean|, and the usual size in its site, the median over
     the columns of sqrt(mean x^2). (A large mean would hide a few huge columns behind
     it; the median does not know them.) A column is resolved if its standard deviation
-    is more than LEAST_SPREAD of the larger one, or LEAST_STEPS units of rounding in
+    is more than LEAST_RESOLVED of the larger one, or LEAST_STEPS units of rounding in
     half precision.
     """
     mean = X.mean(axis=0, dtype=np.float64)
@@ -78,7 +78,7 @@ def resolved_columns(
     size = np.hypot(mean, sd)
     varying = size[sd > 0]
     usual = float(np.median(varying)) if len(varying) else 0.0
-    least = max(LEAST_SPREAD, LEAST_STEPS * torch.finfo(dtype).eps)
+    least = max(LEAST_RESOLVED, LEAST_STEPS * torch.finfo(dtype).eps)
     return sd > least * np.maximum(np.abs(mean), usual)
 
 

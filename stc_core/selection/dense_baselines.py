@@ -27,7 +27,7 @@ from stc_core.types import PooledSite
 LOGISTIC_CS = (1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 0.1, 0.3)
 """Strengths of logistic heads on standardised columns, as many as RIDGES: C times the
 sum of the losses, plus half the sum of the squared weights."""
-PATIENCE = 2
+MOST_IDLE = 2
 """The logistic heads of a site end after so many strengths without a better score."""
 MOST_DENSE_ROWS = 12_000
 """The most rows that a head on all sites is fitted on: its cost grows with their
@@ -111,7 +111,7 @@ def _logistic_choices(
 ) -> Iterator[_Choice]:
     """The logistic heads of a site, with their scores, the strongest penalty first.
 
-    Each begins at the weights of the one before it. They end after PATIENCE of them
+    Each begins at the weights of the one before it. They end after MOST_IDLE of them
     that are no better.
     """
     score, y = metric_of(task.class_weight), task.codes[task.validation]
@@ -122,7 +122,7 @@ def _logistic_choices(
         found = score(y, _fitted(model, Z, task.codes[task.train]).predict(Z_val))
         yield _Choice(found, site, "logistic regression", C)
         best, idle = (found, 0) if found > best + SAME_SCORE else (best, idle + 1)
-        if idle == PATIENCE:
+        if idle == MOST_IDLE:
             return
 
 

@@ -19,7 +19,7 @@ TFIDF_CS = (1.0, 3.0, 10.0, 30.0, 100.0)
 WORD = r"(?u)\b\w+\b|[^\w\s]"
 """A word of any length, or a single sign, so that a text of emoji has words, too."""
 _MOST_WORDS = 100_000
-MOST_CHARACTERS = 5_000_000
+LONG_TEXTS = 5_000_000
 """With more characters in the training texts only words are read: parts of words would
 take minutes."""
 WORDS, PARTS = "1-2-grams of words", "1-2-grams of words, 2-5-grams of letters"
@@ -55,7 +55,7 @@ def word_guess(
 
 
 def _kinds(train: Sequence[str]) -> list[str]:
-    short = sum(map(len, train)) <= MOST_CHARACTERS
+    short = sum(map(len, train)) <= LONG_TEXTS
     return [WORDS, PARTS] if short else [WORDS]
 
 

@@ -145,7 +145,9 @@ def the_layer_curves_are_drawn(trained: Run, page: Page):
     assert "This classifier" in plot.inner_text()
     # The curves, and the variability of the layers.
     assert page.locator(".js-plotly-plot").count() == 2
-    assert "The labels are read best at" in page.get_by_test_id("stMain").inner_text()
+    said = page.get_by_test_id("stMain").inner_text()
+    # On so few texts either may be true.
+    assert "The labels are read best at" in said or "cannot be told apart" in said
 
 
 def a_tab_is_in_the_link_and_keeps_what_was_chosen(trained: Run, page: Page):

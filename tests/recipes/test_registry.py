@@ -116,7 +116,8 @@ def test_neurons_times_activations_are_the_predictions(run):
     weight = neurons[[f"weight:{name}" for name in classes]].to_numpy()
     mean, sd = neurons["mean"].to_numpy(), neurons["sd"].to_numpy()
     assert run.activations.shape == (len(run.corpus), len(neurons))
-    shares = (run.activations - mean) / sd @ weight
+    low, high = neurons["low"].to_numpy(), neurons["high"].to_numpy()
+    shares = (np.clip(run.activations, low, high) - mean) / sd @ weight
     P = run.predictions[[f"p:{name}" for name in classes]].to_numpy(float)
     bias = np.log(P) - shares  # the bias, but for a constant of each row
     bias -= bias.mean(axis=1, keepdims=True)

@@ -184,7 +184,7 @@ def test_parts_of_words_help_where_words_are_never_the_same(toy):
 
 
 def test_of_very_long_texts_only_words_are_read(toy, monkeypatch):
-    monkeypatch.setattr(word_baseline, "MOST_CHARACTERS", 100)
+    monkeypatch.setattr(word_baseline, "LONG_TEXTS", 100)
     guess = run(toy)["tfidf"]
     assert guess.detail.startswith(f"{word_baseline.WORDS}, C")
     assert right(toy, guess) == 1

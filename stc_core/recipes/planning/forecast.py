@@ -36,7 +36,7 @@ from stc_core.selection.sample import (
     MOST_TEST,
     MOST_VALIDATION,
 )
-from stc_core.selection.word_baseline import MOST_CHARACTERS, TFIDF_CS
+from stc_core.selection.word_baseline import LONG_TEXTS, TFIDF_CS
 from stc_core.types import PooledSite
 
 MOST_SURVEYED = 2000
@@ -293,7 +293,7 @@ def control_seconds(shape: Shape, pace: Arithmetic) -> float:
 def tfidf_seconds(shape: Shape, pace: Arithmetic) -> float:
     """Seconds of TF-IDF of words, and of parts of words unless the texts are long."""
     per_fit = TFIDF_CELLS * pace.cell * shape.characters * shape.n_class
-    parts = PARTS_FACTOR if shape.characters <= MOST_CHARACTERS else 0.0
+    parts = PARTS_FACTOR if shape.characters <= LONG_TEXTS else 0.0
     return per_fit * (1 + parts) * (len(TFIDF_CS) + 1)
 
 
