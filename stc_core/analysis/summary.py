@@ -23,7 +23,7 @@ OVERLAP = ", though the two 95 % intervals overlap."
 CHANCE = ", which may be chance (95 % of the difference on the same texts: {})."
 UNCORRECTED = (
     " It is the best of {n:,} tried on these texts and not corrected for that choice, "
-    "so it is too high: this run is of an older version, which kept no answers."
+    "so it is too high: this run kept no answers of its probes."
 )
 PARENT_CURVES = "The sparse classifier that this run began with"
 """What the curves describe if the metrics name a recipe: that recipe starts from the
@@ -51,7 +51,7 @@ def layer_story(
         sentences = [first, _over_last(best, metric)]
     else:
         assert compared.metric == metric, (compared.metric, metric)
-        sentences = [_best_place(best, compared), _told_from_last(best, compared)]
+        sentences = [_best_place(compared), _told_from_last(best, compared)]
     sentences.append(_beside(metrics, metric))
     sentences += _few_neurons(curves, metric)
     sentences += _shallow(curves, metrics, metric)
@@ -79,10 +79,11 @@ def _place(best: pd.DataFrame, metric: Metric) -> str:
     )
 
 
-def _best_place(best: pd.DataFrame, compared: ComparedProbes) -> str:
+def _best_place(compared: ComparedProbes) -> str:
     """Sentences on the best place, its corrected score, and who else may be best."""
-    top, found = _top(best, compared.metric), best_of_all(compared)
-    layers = sorted({int(layer) for layer in contenders(compared)["layer"]})
+    found = best_of_all(compared)
+    top = compared.probes.iloc[found.at]
+    layers = sorted({int(top["layer"]), *map(int, contenders(compared)["layer"])})
     n = len(compared.guesses.label)
     where = (
         f"from its {SITE_KINDS[top['kind']]} (`{top['site']}`) pooled by "
@@ -125,7 +126,10 @@ def _told_from_last(best: pd.DataFrame, compared: ComparedProbes) -> str:
     of_last = (compared.probes["site"] == last["site"]).to_numpy()
     there = best_among(compared, of_last).value
     points = 100 * (best_of_all(compared).value - there)
-    return f"That is **{points:.1f} points** above {name}, which is more than chance."
+    return (
+        f"The best place is **{points:.1f} points** above {name}, which is more than "
+        "chance."
+    )
 
 
 def _level(best: pd.DataFrame, metric: Metric) -> str:

@@ -4,6 +4,7 @@ Source: cross-fitting, e.g. Platt 1999, section 2.1, for the calibration of scor
 """
 
 from collections.abc import Iterator
+from hashlib import blake2b
 from typing import NamedTuple
 
 import numpy as np
@@ -11,7 +12,7 @@ import pandas as pd
 from jaxtyping import Bool, Float, Int
 
 from stc_core.data.task import Task
-from stc_core.heads.head import SparseHead, mean_and_sd
+from stc_core.heads.head import SparseHead, mean_and_sd, value_range
 from stc_core.heads.moments import Sums, head_from
 from stc_core.metrics.scores import fit_temperature
 
@@ -85,7 +86,8 @@ def cross_fitted(
     """
     rows = task.learned
     codes, n_class = task.codes[rows], len(task.classes)
-    keys = pd.factorize(np.array([X[row].tobytes() for row in rows], object))[0]
+    digests = [blake2b(X[row].tobytes(), digest_size=16).digest() for row in rows]
+    keys = pd.factorize(np.array(digests, object))[0]
     folds = stratified_folds(keys, codes, seed=0)
     logits, judged = (
         np.zeros((len(rows), n_class), np.float32),
@@ -96,6 +98,13 @@ def cross_fitted(
         known = np.bincount(codes[~own], minlength=n_class) > 0
         judged[own] = known[codes[own]]
     return CrossFitted(logits, judged)
+
+
+def _ends(X: Float[np.ndarray, "some d"]) -> Float[np.ndarray, "2 d"]:
+    """The lowest and the highest value of each column; NaN without rows."""
+    if len(X):
+        return np.stack(value_range(X))
+    return np.full((2, X.shape[1]), np.nan, np.float32)
 
 
 def _heads_without(
@@ -121,8 +130,12 @@ def _heads_without(
         return sums
 
     total = sums_over(np.arange(len(rows)))
+    ends = np.stack([_ends(X[rows[folds == fold]]) for fold in range(FOLDS)])
     for fold in range(FOLDS):
         own = folds == fold
         if own.any() and not own.all():
             rest = total - sums_over(np.flatnonzero(own))
-            yield own, head_from(rest, plain, ridge=ridge, trust=trust)
+            others = ends[np.arange(FOLDS) != fold]
+            low, high = np.nanmin(others[:, 0], axis=0), np.nanmax(others[:, 1], axis=0)
+            ranged = plain._replace(low=low, high=high)
+            yield own, head_from(rest, ranged, ridge=ridge, trust=trust)

@@ -75,6 +75,10 @@ class SparseHead(NamedTuple):
         """Calibrated probabilities, columns in the order of `classes`."""
         return softmax(self.logits(X))
 
+    def without_range(self) -> "SparseHead":
+        """The head that counts every value as it is."""
+        return self._replace(low=None, high=None)
+
     def only(self, neuron: int) -> "SparseHead":
         """The part of the head that reads one neuron, with the whole bias."""
         place = slice(neuron, neuron + 1)
@@ -159,9 +163,8 @@ def flat_as_one(
 
 
 def rescale_head(head: SparseHead, X: Float[np.ndarray, "n d"]) -> SparseHead:
-    """A head with the same logits for X, whose mean, sd and range are those of X."""
+    """A head with the same logits, without a range; mean and sd are those of X."""
     mean, sd = mean_and_sd(X)
     weight = head.weight * (sd / head.sd)
     bias = head.bias + head.weight @ ((mean - head.mean) / head.sd)
-    low, high = value_range(X)
-    return head._replace(mean=mean, sd=sd, weight=weight, bias=bias, low=low, high=high)
+    return head.without_range()._replace(mean=mean, sd=sd, weight=weight, bias=bias)

@@ -33,14 +33,16 @@ def distances(
 ) -> Float[np.ndarray, " some"]:
     """The distance of each of `rows` to the raw values `x`.
 
-    It is sqrt(sum_j (stretch_j (a_j - x_j))^2); the rows are read in blocks.
+    It is sqrt(sum_j (stretch_j (a_j - x_j))^2), of values as the head counts them. The
+    rows are read in blocks.
     """
     scale = stretch(head).astype(np.float32)
-    centre = (x * scale).astype(np.float32)
+    centre = (head.within_range(x) * scale).astype(np.float32)
     out = np.empty(len(rows))
     for start in range(0, len(rows), BLOCK):
         part = rows[start : start + BLOCK]
-        difference = np.asarray(activations[part], np.float32) * scale - centre
+        values = head.within_range(np.asarray(activations[part], np.float32))
+        difference = values * scale - centre
         out[start : start + len(part)] = np.einsum("ij,ij->i", difference, difference)
     return np.sqrt(out)
 

@@ -26,7 +26,7 @@ def simultaneous_level(resamples: Resamples, level: float = LEVEL) -> float:
         return level
     largest = np.abs(moves[:, known] / sd[known]).max(axis=1, keepdims=True)
     critical = max(float(_quantile(largest, level)[0]), normal_quantile(level))
-    return float(2 * ndtr(critical) - 1)
+    return min(float(2 * ndtr(critical) - 1), 1 - 1e-9)  # 1 would leave no interval
 
 
 def may_be_best(resamples: Resamples, level: float = LEVEL) -> Bool[np.ndarray, " p"]:

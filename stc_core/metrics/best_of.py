@@ -70,7 +70,9 @@ def corrected_best(resamples: Resamples) -> float:
     chosen = resamples.inside.argmax(axis=1)
     leads = resamples.outside[np.arange(len(chosen)), chosen]
     leads = leads - resamples.outside.mean(axis=1)
-    return float(np.clip(resamples.scores.mean() + leads.mean(), 0.0, 1.0))
+    # On a handful of rows the mean lead can be below 0 by chance.
+    lead = max(0.0, float(leads.mean()))
+    return float(np.clip(resamples.scores.mean() + lead, 0.0, 1.0))
 
 
 def score_interval(

@@ -86,5 +86,6 @@ def _macro_f1s(
     for at, guess in enumerate(predicted.astype(np.int64)):
         support = has + summed(guess, np.ones(n))
         f1 = 2 * summed(y, guess == y) / np.maximum(support, 1)
-        scores[:, at] = f1.sum(axis=0) / (support > 0).sum(axis=0)
+        occurring = np.maximum((support > 0).sum(axis=0), 1)  # 0 if no row is drawn
+        scores[:, at] = f1.sum(axis=0) / occurring
     return scores

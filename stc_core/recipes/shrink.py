@@ -174,7 +174,8 @@ def _features(
         raise StcError(
             f"the features of {len(texts):,} texts",
             expected="those that the training left on disk",
-            got="none: deleted, or extracted elsewhere or in another precision",
+            got="none: deleted, or extracted elsewhere, in another precision or by an "
+            "older version, which kept learned and test texts together",
             remedy="Pass --extract to read the texts again, on the command line: "
             "stc shrink RUN --extract.",
         )

@@ -48,7 +48,7 @@ from stc_core.runs.writer import RunWriter
 from stc_core.selection.baselines import score_baseline
 from stc_core.selection.guess import Guess
 from stc_core.selection.stc import Fitted
-from stc_core.selection.streaming import activation_blocks, logits_at
+from stc_core.selection.streaming import activation_blocks, logits_at, ranged_over
 from stc_core.tuning.blocks import (
     TunePlan,
     changes_for,
@@ -183,6 +183,7 @@ def finalise_tuned(tuned: Tuned, activations: RowFile, task: Task) -> Fitted:
     head = rescale_head(
         tuned.head, np.asarray(values[some_rows(task.train)], np.float32)
     )
+    head = ranged_over(head, activations, task.train)
     logits = logits_at(activations, head, task.validation)
     temperature = fit_temperature(logits, task.codes[task.validation])
     chosen: dict[str, float | int | str] = {

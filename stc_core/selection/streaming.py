@@ -24,6 +24,9 @@ from stc_core.types import Feature, PooledSite, Progress, silent
 ReadRows = Callable[[PooledSite, Int[np.ndarray, " k"]], Float[np.ndarray, "k width"]]
 """Reads the features of a pooled site for the texts at given positions of a store."""
 
+ENOUGH = 5000
+"""So many validation rows tell the temperature as well as all rows in folds."""
+
 
 def _gather(
     read: ReadRows, features: Sequence[Feature], rows: Int[np.ndarray, " k"]
@@ -85,9 +88,9 @@ def refit(activations: RowFile, task: Task, fitted: Fitted) -> Fitted:
 
     It equals `ridge.fit_head` on the whole matrix, but for rounding and for the
     temperature: first a fit on train alone, for the validation logits, then a fit on
-    train and validation. There are so many validation rows that they alone give the
-    temperature. A head that is not a ridge head stays as it is; it gets logits for all
-    validation rows.
+    train and validation. With ENOUGH validation rows these alone give the temperature;
+    with fewer it stays that of the sample. A head that is not a ridge head stays as it
+    is; it gets logits for all validation rows.
     """
     if fitted.trust is None:
         logits = logits_at(activations, fitted.head, task.validation)
@@ -96,7 +99,9 @@ def refit(activations: RowFile, task: Task, fitted: Fitted) -> Fitted:
     train, learned = _sums(activations, task, head)
     first = head_from(train.sums, train.ranged(head), ridge=ridge, trust=fitted.trust)
     logits = logits_at(activations, first, task.validation)
-    temperature = fit_temperature(logits, task.codes[task.validation])
+    temperature = float(fitted.chosen["temperature"])
+    if len(task.validation) >= ENOUGH:
+        temperature = fit_temperature(logits, task.codes[task.validation])
     last = head_from(
         learned.sums, learned.ranged(head), ridge=ridge, trust=fitted.trust
     ).cooled(temperature)
@@ -158,6 +163,15 @@ def _spread(
     out = np.zeros(n, np.float32)
     out[rows] = values
     return out
+
+
+def ranged_over(
+    head: SparseHead, activations: RowFile, rows: Int[np.ndarray, " some"]
+) -> SparseHead:
+    """The head with the range that its neurons have over `rows`."""
+    ends = [value_range(X) for _, X in activations.blocks_of(np.sort(rows))]
+    low, high = (np.stack(end) for end in zip(*ends, strict=True))
+    return head._replace(low=low.min(axis=0), high=high.max(axis=0))
 
 
 def logits_at(

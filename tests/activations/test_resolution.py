@@ -94,11 +94,19 @@ def test_the_reader_gives_zeros_and_only_training_rows_decide():
     np.testing.assert_array_equal(out[:, kept], X[:, kept])
 
 
-def test_many_rows_are_looked_at_evenly():
-    store = _Store(columns(np.random.default_rng(0), 9000))
-    resolved_reader(store, [SITE], np.arange(9000), dtype=torch.float32)
+def test_very_many_rows_are_looked_at_evenly():
+    store = _Store(np.random.default_rng(0).standard_normal((50_000, 3), np.float32))
+    resolved_reader(store, [SITE], np.arange(50_000), dtype=torch.float32)
     (rows,) = store.asked
-    assert len(rows) == 2000 and rows[0] == 0 and rows[-1] == 8999
+    assert len(rows) == 20_000 and rows[0] == 0 and rows[-1] == 49_999
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_a_neuron_that_fires_for_few_texts_is_kept(dtype):
+    X = np.random.default_rng(0).standard_normal((8000, 9)).astype(np.float32)
+    X[:, 3] = 0
+    X[[5, 700, 4000, 7999], 3] = 1.5
+    assert resolved_columns(X, dtype=dtype).all()
 
 
 def test_a_saturated_unit_is_left_out_of_a_real_store(tmp_path):

@@ -164,7 +164,8 @@ def test_a_layer_that_is_best_is_told_with_its_corrected_score():
     assert "the best of 8 tried, which scored " in said[0]
     assert percent(best.raw) in said[0] and "cannot be told apart" not in said[0]
     last = best_among(compared, (compared.probes["layer"] == 3).to_numpy()).value
-    assert f"That is **{100 * (best.value - last):.1f} points** above" in said[1]
+    gain = f"{100 * (best.value - last):.1f} points"
+    assert f"The best place is **{gain}** above" in said[1]
 
 
 def test_layers_that_chance_can_explain_are_named_together():

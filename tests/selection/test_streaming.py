@@ -9,10 +9,16 @@ from stc_core.activations.extract import extract, extract_features
 from stc_core.activations.row_file import write_rows
 from stc_core.data.task import Task
 from stc_core.data.texts import Texts
+from stc_core.heads.head import SparseHead
 from stc_core.heads.ridge import fit_head
 from stc_core.metrics.scores import fit_temperature
 from stc_core.selection.stc import Fitted
-from stc_core.selection.streaming import _gather, activation_blocks, refit
+from stc_core.selection.streaming import (
+    _gather,
+    activation_blocks,
+    ranged_over,
+    refit,
+)
 from stc_core.types import Feature, PooledSite, Site
 
 FEATURES = (
@@ -81,7 +87,8 @@ def test_what_is_stored_is_not_computed(stored, monkeypatch):
 
 
 @pytest.mark.parametrize("class_weight", [None, "balanced"])
-def test_the_head_is_the_one_fitted_in_memory(tmp_path, class_weight):
+def test_the_head_is_the_one_fitted_in_memory(tmp_path, class_weight, monkeypatch):
+    monkeypatch.setattr("stc_core.selection.streaming.ENOUGH", 20)
     rng = np.random.default_rng(0)
     n, d = 97, len(FEATURES)
     codes = np.sort(rng.integers(0, 3, n))
@@ -94,11 +101,13 @@ def test_the_head_is_the_one_fitted_in_memory(tmp_path, class_weight):
     # What was chosen on a sample: its head says how to standardise, roughly.
     few = task._replace(train=task.train[:15], validation=task.validation[:8])
     rough, some = fit_head(X, few, FEATURES, ridge=0.3, trust=trust)
-    before = Fitted(rough.scaled, (), {"ridge": 0.3, "eta": 0.9}, some, trust)
+    before = Fitted(
+        rough.scaled, (), {"ridge": 0.3, "eta": 0.9, "temperature": 3.0}, some, trust
+    )
     rows = write_rows(tmp_path / "x.npy", iter([X]), n=n, width=d)
     found = refit(rows, task, before)
     assert found.chosen["eta"] == 0.9 and found.head.features == FEATURES
-    # With so many rows validation alone gives the temperature.
+    # With enough rows validation alone gives the temperature.
     plain, y_val = logits * wanted.temperature, task.codes[task.validation]
     temperature = fit_temperature(plain, y_val)
     assert found.chosen["temperature"] == pytest.approx(temperature, rel=1e-3)
@@ -109,3 +118,17 @@ def test_the_head_is_the_one_fitted_in_memory(tmp_path, class_weight):
     )
     np.testing.assert_allclose(found.head.weight, head.weight, atol=2e-4)
     assert np.abs(rough.scaled.weight - wanted.scaled.weight).max() > 0.01
+    monkeypatch.setattr("stc_core.selection.streaming.ENOUGH", 21)
+    assert refit(rows, task, before).chosen["temperature"] == 3.0  # that of the sample
+
+
+def test_the_range_over_rows_is_that_of_their_values(tmp_path):
+    X = np.random.default_rng(0).standard_normal((50, len(FEATURES))).astype(np.float32)
+    rows = write_rows(tmp_path / "x.npy", iter([X]), n=50, width=len(FEATURES))
+    some = np.array([7, 3, 31, 12])
+    empty = np.zeros((2, len(FEATURES)), np.float32)
+    head = SparseHead(FEATURES, X[0], X[0], empty, empty[:, 0], ("a", "b"))
+    found = ranged_over(head, rows, some)
+    assert found.low is not None and found.high is not None
+    np.testing.assert_array_equal(found.low, X[some].min(axis=0))
+    np.testing.assert_array_equal(found.high, X[some].max(axis=0))

@@ -108,7 +108,7 @@ def pick_value(field: str, label: str, values: Any, default: int) -> int:
 
 def _option(run: Run, row: dict[str, Any], slowest: float) -> None:
     """Show what one option gives and costs, and the button that makes it."""
-    chose = f"too high: {count(row['n'], 'text')} chose it"
+    chose = f"a little too high: chosen on these {count(row['n'], 'text')}"
     facts = [
         ("Validation", display.percent(row["accuracy"]), chose),
         ("Test", display.percent(row["test_accuracy"]), bounds(row, "test_accuracy")),

@@ -112,7 +112,7 @@ def first_head(
         mean, most = values[..., :d], values[..., d:]
         return np.concatenate([share * mean, most, share * mean], axis=-1)
 
-    return head._replace(
+    return head.without_range()._replace(
         features=features,
         mean=spread(head.mean),
         sd=spread(head.sd),

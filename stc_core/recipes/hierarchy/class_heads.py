@@ -29,6 +29,7 @@ from stc_core.recipes.hierarchy.training import (
     TrainedHierarchy,
 )
 from stc_core.runs.layout import RunFile
+from stc_core.selection.streaming import ranged_over
 from stc_core.tuning.session import class_weights_of, keep_tuned
 from stc_core.types import Feature
 
@@ -131,7 +132,8 @@ def finalise_hierarchy(
     task, tree = levels.tasks[0], levels.tree
     values = np.load(read.finest.path, mmap_mode="r")
     some = np.asarray(values[some_rows(task.train)], np.float32)
-    heads = [*trained.heads[:-1], rescale_head(trained.heads[-1], some)]
+    top = ranged_over(rescale_head(trained.heads[-1], some), read.finest, task.train)
+    heads = [*trained.heads[:-1], top]
     held = read.logits(heads, task.validation)
     known = levels.codes[task.validation]
     temperatures = [

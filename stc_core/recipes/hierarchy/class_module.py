@@ -116,7 +116,8 @@ def _begin(guide: Guide, head: SparseHead) -> None:
 
 
 def _linear(guide: Guide, head: SparseHead) -> SparseHead:
-    return head._replace(
+    """The head as the guide reads: of tuned states, so without the frozen range."""
+    return head.without_range()._replace(
         weight=guide.head.weight.detach().float().cpu().numpy(),
         bias=guide.head.bias.detach().float().cpu().numpy(),
     )

@@ -23,6 +23,7 @@ from stc_core.activations.row_file import BLOCK_BYTES
 from stc_core.backbone.backbone import Backbone
 from stc_core.backbone.onednn import copied_bytes
 from stc_core.backbone.tokenization.tokens import Tokens
+from stc_core.heads.cross_fitting import FOLDS
 from stc_core.heads.least_squares import RIDGES
 from stc_core.probes.control import MOST_CONTROL_ROWS as MOST_CONTROL
 from stc_core.probes.fit import cores
@@ -293,7 +294,8 @@ def control_seconds(shape: Shape, pace: Arithmetic) -> float:
 def tfidf_seconds(shape: Shape, pace: Arithmetic) -> float:
     """Seconds of TF-IDF of words, and of parts of words unless the texts are long."""
     per_fit = TFIDF_CELLS * pace.cell * shape.characters * shape.n_class
-    parts = PARTS_FACTOR if shape.characters <= LONG_TEXTS else 0.0
+    of_train = shape.characters * shape.n_train // max(1, shape.n)
+    parts = PARTS_FACTOR if of_train <= LONG_TEXTS else 0.0
     return per_fit * (1 + parts) * (len(TFIDF_CS) + 1)
 
 
@@ -302,7 +304,8 @@ def select_seconds(shape: Shape, pace: Arithmetic) -> float:
 
     The first search tries numbers of neurons in steps of the square root of two, under
     each ridge. The others use steps of two up to the chosen number, assumed to be half
-    of the candidates; so do the heads of the options at every depth.
+    of the candidates; so do the heads of the options at every depth. The temperature
+    takes one more fit for each fold.
     """
     p, n = _candidates(shape), shape.n
     chosen = p // 2
@@ -319,7 +322,9 @@ def select_seconds(shape: Shape, pace: Arithmetic) -> float:
     reads = pace.cell * n * sum(shape.widths) * (shape.depths + 1) / 2
     first = search(p, p, 2**0.5) + len(RIDGES) * pace.solves(p)
     others = (shape.depths - 1) * search(chosen, chosen, 2.0)
-    return _narrowing(shape, pace) + first + others + shape.depths * heads + reads
+    folds = 2 * pace.gram(shape.n_learned, chosen) + FOLDS * pace.solves(chosen)
+    searches = _narrowing(shape, pace) + first + others
+    return searches + shape.depths * heads + folds + reads
 
 
 def _narrowing(shape: Shape, pace: Arithmetic) -> float:
