@@ -46,6 +46,16 @@ def test_distances_are_those_of_brute_force(block, monkeypatch):
     )
 
 
+def test_values_count_no_further_than_the_head_counts_them():
+    """One neuron far outside would else decide alone which texts are near."""
+    ranged = HEAD._replace(low=X.min(axis=0), high=X.max(axis=0))
+    far, end = X[7].astype(float), X[7].astype(float)
+    far[2], end[2] = 300.0, X[:, 2].max()
+    np.testing.assert_allclose(
+        nearest_texts.distances(ranged, X, ROWS, far), by_hand(end), rtol=1e-5
+    )
+
+
 def test_a_shift_of_all_weights_moves_no_distance():
     moved = HEAD._replace(weight=HEAD.weight + RNG.standard_normal(N))
     np.testing.assert_allclose(
