@@ -16,7 +16,7 @@ from stc_core.activations.row_file import block_rows
 from stc_core.data.task import row_weights
 from stc_core.errors import StcError
 from stc_core.frames import series
-from stc_core.heads.cross_fitting import FOLDS, stratified_folds
+from stc_core.heads.folds import FOLDS, stratified_folds
 from stc_core.heads.head import SparseHead, mean_and_sd, softmax
 from stc_core.heads.least_squares import MOST_TINY, SHARPNESS, solve_positive
 from stc_core.heads.moments import Sums, head_from

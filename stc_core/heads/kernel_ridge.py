@@ -66,7 +66,7 @@ def joint_ridge(
     return _dual(blocks, task, rows, others=others, ridges=ridges)
 
 
-def _add_products(G: Float[np.ndarray, "n n"], Z: Float[np.ndarray, "n width"]) -> None:
+def add_products(G: Float[np.ndarray, "n n"], Z: Float[np.ndarray, "n width"]) -> None:
     """Add the inner products of the rows of Z to G, in its lower triangle only.
 
     Both are float32 in C order, so nothing is copied and nothing is computed twice.
@@ -128,7 +128,7 @@ def _dual(
         X = block.read()[rows]
         mean, sd = mean_and_sd(X, weight)
         Z = (X - mean) * (block.trust / sd)
-        _add_products(G, Z)
+        add_products(G, Z)
         scales.append((mean, sd / block.trust))
     prior = (weight @ Y / weight.sum()).astype(np.float32)
     # One factor for each ridge: an eigendecomposition takes as long as 25 factors.

@@ -45,6 +45,25 @@ def gram(
 
     Centred moments need no intercept. With `overwrite` Z is overwritten and not copied.
     """
+    A, Y, total = centred(
+        Z, codes, n_class=n_class, sample_weight=sample_weight, overwrite=overwrite
+    )
+    return Gram(A.T @ A, A.T @ Y, total)
+
+
+def centred(
+    Z: Float[np.ndarray, "n d"],
+    codes: Int[np.ndarray, " n"],
+    *,
+    n_class: int,
+    sample_weight: Float[np.ndarray, " n"],
+    overwrite: bool = False,
+) -> tuple[Float[np.ndarray, "n d"], Float[np.ndarray, "n n_class"], float]:
+    """Z and the one-hot labels, both centred and times the root of the row's weight.
+
+    Third comes the sum of the weights. Ordinary least squares on these rows is weighted
+    least squares on the rows as they were. With `overwrite` Z is overwritten.
+    """
     total = float(sample_weight.sum())
     root = np.sqrt(sample_weight)[:, None]
     A = Z if overwrite else Z.copy()
@@ -52,7 +71,7 @@ def gram(
     A *= root
     prior = np.bincount(codes, sample_weight, n_class) / total
     Y = (np.eye(n_class, dtype=np.float32)[codes] - prior.astype(np.float32)) * root
-    return Gram(A.T @ A, A.T @ Y, total)
+    return A, Y, total
 
 
 def solve_ridge(moments: Gram, ridge: float) -> Float[np.ndarray, "d n_class"]:

@@ -7,7 +7,6 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from stc_core.data.task import Task
-from stc_core.heads.cross_fitting import cross_fitted_temperature
 from stc_core.heads.head import SparseHead, mean_and_sd, value_range
 from stc_core.heads.least_squares import RIDGES, SHARPNESS, Gram, gram, solve_ridge
 from stc_core.metrics.scores import SAME_SCORE, fit_temperature, metric_of
@@ -40,38 +39,6 @@ def moments(
         center.astype(np.float32),
         prior.astype(np.float32),
     )
-
-
-class TemperedHead(NamedTuple):
-    """A head whose logits have been divided by a temperature, and that temperature."""
-
-    scaled: SparseHead
-    temperature: float
-
-
-def fit_head(
-    X: Float[np.ndarray, "n d"],
-    task: Task,
-    features: Sequence[Feature],
-    *,
-    ridge: float,
-    trust: Float[np.ndarray, " d"],
-) -> tuple[TemperedHead, Float[np.ndarray, "n_val n_class"]]:
-    """The head on raw columns X, and its validation logits before the refit.
-
-    A least-squares ridge model of the classes is fitted on train, and then again on
-    train and validation together. Its temperature is that of `cross_fitting`.
-    `trust` is that of `fit_ridge_head`.
-    """
-    first = fit_ridge_head(X, task, features, rows=task.train, ridge=ridge, trust=trust)
-    logits = first.logits(X[task.validation])
-    temperature = cross_fitted_temperature(X, task, ridge=ridge, trust=trust)
-    if temperature is None:
-        temperature = fit_temperature(logits, task.codes[task.validation])
-    last = fit_ridge_head(
-        X, task, features, rows=task.learned, ridge=ridge, trust=trust
-    )
-    return TemperedHead(last.cooled(temperature), temperature), logits / temperature
 
 
 def fit_ridge_head(

@@ -62,9 +62,7 @@ def finish_sparse(
 ) -> dict[str, Any]:
     """Fit the head on all rows and write it; give the metrics without baselines."""
     backbone, corpus, task, sample, _, _, tokens = inputs
-    writer.write_frame(
-        RunFile.CURVES, tables.curve_table(fitted, backbone, inputs.part)
-    )
+    writer.write_frame(RunFile.CURVES, tables.curve_table(fitted, backbone))
     writer.phase("head", message=f"{len(fitted.head.features):,} neurons")
     activations, fitted = refit_on_all_rows(
         sample,
@@ -92,7 +90,7 @@ def write_frontier(writer: RunWriter, inputs: FitInputs, fitted: Fitted) -> None
     depths = sorted({option.deepest for option in fitted.options})
     seconds = depth_seconds(backbone, inputs.corpus.texts, inputs.wanted, depths)
     y_test = sample.task.codes[sample.test]
-    n = len(sample.task.validation)
+    n = len(fitted.held)
     frame = tables.frontier_table(fitted, backbone, seconds, y_test=y_test, n=n)
     writer.write_frame(RunFile.FRONTIER, frame)
 
@@ -127,16 +125,16 @@ def write_fitted(
     head, fitted = classifier.head_, classifier.fitted_
     classifier.save(writer.folder / "model")
     writer.write_frame(RunFile.NEURONS, tables.neuron_table(head))
-    # The final head has seen the validation rows: they show what the first one said.
-    held = np.full(activations.n, -1)
-    held[task.validation] = np.arange(len(fitted.validation_logits))
+    # The final head has seen the held rows: they show what heads without them said.
+    place = np.full(activations.n, -1)
+    place[fitted.held] = np.arange(len(fitted.held))
 
     def predictions() -> Iterator[pd.DataFrame]:
         start = 0
         for logits in logit_blocks(activations, head, task.groups):
             rows = np.arange(start, start := start + len(logits))
-            before = held[rows]
-            logits[before >= 0] = fitted.validation_logits[before[before >= 0]]
+            held = place[rows]
+            logits[held >= 0] = fitted.held_logits[held[held >= 0]]
             some = corpus.take(rows)
             frame = tables.prediction_table(some, head.classes, softmax(logits))
             yield frame.assign(row=rows)
@@ -150,13 +148,13 @@ def evaluate(
     fitted: Fitted,
     logits: np.ndarray,
 ) -> dict[str, Any]:
-    """Our scores on test, whose rows have these logits, and on validation."""
+    """Our scores on test, whose rows have these logits, and on the held rows."""
     rows = corpus.rows("test")
     y, guess = task.codes[rows], logits.argmax(axis=1)
     probabilities = softmax(logits)
     levels = tables.level_scores(corpus, rows, np.array(task.classes)[guess])
-    y_val = task.codes[task.validation]
-    val_guess = fitted.validation_logits.argmax(axis=1)
+    y_held = task.codes[fitted.held]
+    held_guess = fitted.held_logits.argmax(axis=1)
     ours = score_baseline(y, Guess(guess, ""), n_class=len(task.classes))
     del ours["detail"]
     return {
@@ -169,9 +167,9 @@ def evaluate(
             "levels": levels,
         },
         "validation": {
-            "accuracy": accuracy(y_val, val_guess),
-            "macro_f1": macro_f1(y_val, val_guess),
-            "n": len(y_val),
+            "accuracy": accuracy(y_held, held_guess),
+            "macro_f1": macro_f1(y_held, held_guess),
+            "n": len(y_held),
         },
     }
 

@@ -223,7 +223,6 @@ def _option(
         options,
         option=find_option(options, place),
         eta=eta,
-        ridge=float(parent.metrics["chosen"]["joint_ridge"]),
     )
 
 

@@ -68,10 +68,10 @@ def neuron_table(head: SparseHead) -> pd.DataFrame:
     return pd.concat([frame, pd.DataFrame(head.weight.T, columns=names)], axis=1)
 
 
-def curve_table(fitted: Fitted, backbone: Backbone, corpus: Corpus) -> pd.DataFrame:
+def curve_table(fitted: Fitted, backbone: Backbone) -> pd.DataFrame:
     """A row for each classifier that was considered: neurons, layer, scores and
     cost."""
-    n = len(corpus.rows("validation"))
+    n = len(fitted.held)
     chosen = {
         "neurons": len(fitted.head.features),
         "depth": fitted.head.layer,
@@ -106,7 +106,7 @@ def frontier_table(
     y_test: Int[np.ndarray, " n_test"],
     n: int,
 ) -> pd.DataFrame:
-    """A row for each option: scores on `n` validation rows and on test rows, and cost.
+    """A row for each option: scores on `n` held rows and on test rows, and cost.
 
     `deepest` is the highest layer that is read and decides the cost; `seconds` maps it
     to the seconds of a text. Test scores are reported and choose nothing.
@@ -145,7 +145,7 @@ def prediction_table(
     """A row for each corpus row: split, label, prediction, probability of each class.
 
     The classes are those of the whole corpus, even if `corpus` has some rows only.
-    Validation rows have the answers of the head before it was fitted on them.
+    The rows that judged the choices have the answers of heads that had not seen them.
     """
     predicted = np.array(classes, dtype=object)[probabilities.argmax(axis=1)]
     frame = pd.DataFrame(

@@ -192,7 +192,8 @@ def finalise_tuned(tuned: Tuned, activations: RowFile, task: Task) -> Fitted:
         "epochs": tuned.history.epochs[-1].epoch,
         "temperature": temperature,
     }
-    return Fitted(head.cooled(temperature), (), chosen, logits / temperature)
+    held = task.validation
+    return Fitted(head.cooled(temperature), (), chosen, held, logits / temperature)
 
 
 def tuned_metrics(

@@ -1,20 +1,16 @@
 """The frontier: a classifier for every depth, at several numbers of neurons.
 
-Each depth has its own candidates: those that a training which reads no deeper would
-look at. So the scores shown for a depth are scores that one can really get there.
+Each depth has its own ranking of the neurons up to it. So the scores shown for a depth
+are scores that one can really get there.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Int
 
-from stc_core.data.task import Read, Task
-from stc_core.heads.ridge import fit_ridge_head
-from stc_core.selection.candidates import Salient, gather_candidates
-from stc_core.selection.importance import keep_top
-from stc_core.selection.search import FrontierPoint, OptionSearch
+from stc_core.selection.search import DepthSearch, FrontierPoint
 
 LEAST_NEURONS = 8
 
@@ -41,52 +37,15 @@ class Option(NamedTuple):
         return FrontierPoint(curve, self.neurons, *cost_and_scores)
 
 
-def depths_of(probes: Iterable[Salient]) -> list[int]:
-    """The layers in which some probe gives weight to a neuron, ascending."""
-    return sorted({p.pooled_site.site.layer for p in probes if p.importance.any()})
-
-
 def size_grid(most: int) -> list[int]:
     """Numbers of neurons to offer: powers of two below `most`, and `most`."""
     powers = (2**power for power in range(most.bit_length()))
     return [*(n for n in powers if LEAST_NEURONS <= n < most), most]
 
 
-def search_at(
-    read: Read,
-    task: Task,
-    probes: Sequence[Salient],
-    *,
-    layer: int,
-    eta: float | None,
-    ridge: float,
-) -> OptionSearch:
-    """The search among the candidates of layers up to `layer`, ranked under `ridge`.
-
-    At the last depth the candidates are the same as those of the training itself.
-    """
-    last = layer >= depths_of(probes)[-1]
-    below = [p for p in probes if last or p.pooled_site.site.layer <= layer]
-    pool = gather_candidates(read, task, below, eta=eta, narrow=last)
-    return OptionSearch(task, pool, ridge=ridge)
-
-
-def points_at(search: OptionSearch, counts: Iterable[int]) -> list[FrontierPoint]:
-    """The scores of the best candidates, for each number of them in `counts`.
-
-    A number larger than that of the ranked candidates is lowered to it; each number
-    appears once.
-    """
-    n_ranked = int(np.count_nonzero(search.rank))
-    sizes = sorted({min(n, n_ranked) for n in counts if n_ranked})
-    trials = (search.trial(keep_top(search.rank, n)) for n in sizes)
-    return [trial.point("neurons") for trial in trials]
-
-
 def options_at(
-    search: OptionSearch,
-    task: Task,
-    points: Iterable[FrontierPoint],
+    search: DepthSearch,
+    points: Sequence[FrontierPoint],
     *,
     layer: int,
     reported: Int[np.ndarray, " n_reported"],
@@ -95,29 +54,20 @@ def options_at(
 
     The guesses are those of the head that the user gets when the option is taken.
     """
-    pool, options = search.pool, []
-    for point in points:
-        guess = np.zeros(len(reported), int)
-        if len(reported):
-            columns = columns_of(search, point.neurons)
-            X = pool.X[:, columns]
-            head = fit_ridge_head(
-                X,
-                task,
-                [pool.features[column] for column in columns],
-                rows=task.learned,
-                ridge=point.ridge,
-                trust=pool.trust[columns],
-            )
-            guess = head.logits(X[reported]).argmax(axis=1)
-        scores = point.ridge, point.accuracy, point.macro_f1
-        options.append(Option(layer, point.layer, point.neurons, *scores, guess))
-    return options
-
-
-def columns_of(search: OptionSearch, neurons: int) -> Int[np.ndarray, " kept"]:
-    """The columns of the best `neurons` candidates, in computing order."""
-    return np.sort(keep_top(search.rank, neurons))
+    sizes = [point.neurons for point in points]
+    guesses = search.guesses(sizes, [point.ridge for point in points], reported)
+    return [
+        Option(
+            layer,
+            point.layer,
+            point.neurons,
+            point.ridge,
+            point.accuracy,
+            point.macro_f1,
+            guess,
+        )
+        for point, guess in zip(points, guesses, strict=True)
+    ]
 
 
 def cheapest(

@@ -6,7 +6,7 @@ the features.
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float
@@ -15,11 +15,27 @@ from safetensors.numpy import load_file, save_file
 
 from stc_core.errors import StcError
 from stc_core.files import replacing
-from stc_core.selection.candidates import Salient
 from stc_core.types import PooledSite
 
 SALIENCE = "salience.safetensors"
 MACRO_F1 = "macro_f1"
+
+
+@runtime_checkable
+class Salient(Protocol):
+    """What a selection needs to know of the best probe of a pooled site.
+
+    A ProbeResult has it, and so has a `Salience`, which a run keeps.
+    """
+
+    @property
+    def pooled_site(self) -> PooledSite: ...
+
+    @property
+    def importance(self) -> Float[np.ndarray, " width"]: ...
+
+    @property
+    def macro_f1(self) -> float: ...
 
 
 class Salience(NamedTuple):

@@ -199,7 +199,9 @@ def refit_on_all_rows(
         progress=progress,
     )
     rows = write_rows(path, blocks, n=len(texts), width=len(features))
-    return rows, fitted if sample.has_all_learned else refit(rows, task, fitted)
+    if sample.has_all_learned:
+        return rows, fitted._replace(held=sample.rows[fitted.held])
+    return rows, refit(rows, task, fitted)
 
 
 def stratified_order(

@@ -1,19 +1,19 @@
-"""Validation scores of many subsets of the candidates, and the choice among them."""
+"""Scores of many numbers of neurons, by rows that chose none of them."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float, Int
 
-from stc_core.data.task import Task
-from stc_core.heads.least_squares import RIDGES, importance, solve_ridge
-from stc_core.heads.ridge import moments
+from stc_core.heads.head import mean_and_sd, value_range
+from stc_core.heads.least_squares import RIDGES
+from stc_core.heads.nested_ridge import nested_scores
 from stc_core.metrics.scores import SAME_SCORE, accuracy, last_best, macro_f1
-from stc_core.selection.candidates import Pool, nothing_selected
 from stc_core.selection.importance import smooth
+from stc_core.selection.ranking import JointColumns, Ranking
 
-_SLACK = 0.25
+_SLACK = 0.1
 
 
 class FrontierPoint(NamedTuple):
@@ -27,66 +27,12 @@ class FrontierPoint(NamedTuple):
     macro_f1: float
 
 
-class OptionSearch:
-    """Validation scores of subsets of the candidates, all from one Gram matrix.
-
-    Each subset is scored with the kind of head that it would get, a least-squares ridge
-    head. So a score costs a small solve and no pass over the training rows. `ridge` is
-    the ridge of the model of all candidates, whose weights rank them; without it, it is
-    chosen here by the validation score.
-    """
-
-    def __init__(self, task: Task, pool: Pool, *, ridge: float | None = None) -> None:
-        self.pool = pool
-        self.train = moments(pool.standardised(task.train), task, task.train)
-        self.Z_val = pool.standardised(task.validation)
-        self.y_val = task.codes[task.validation]
-        self.weighted = task.class_weight is not None
-        self.error = 0.0  # standard error of the best score; 0 if `ridge` is given
-        self.ridge = self._joint_ridge() if ridge is None else ridge
-        self.rank = importance(solve_ridge(self.train.gram, self.ridge).T)
-
-    def _joint_ridge(self) -> float:
-        trial = self.trial(np.arange(len(self.pool.features)))
-        best = float(trial.score.max())
-        self.error = (best * (1 - best) / len(self.y_val)) ** 0.5
-        return RIDGES[trial.best]
-
-    def counts(self, budget: int | None) -> list[int]:
-        """The numbers of neurons to try, ascending, at most `budget` or all candidates.
-
-        They are powers of 2, from 128 on also powers of 2^.5, and the limit itself.
-        StcError if no candidate has any importance.
-        """
-        most = min(budget or len(self.rank), np.count_nonzero(self.rank))
-        if not most:
-            raise nothing_selected()
-        steps = sorted({round(2 ** (i / 2)) for i in range(64)})
-        smaller = [n for n in steps if n < most and (n >= 128 or n & (n - 1) == 0)]
-        return [*smaller, int(most)]
-
-    def trial(self, columns: Int[np.ndarray, " kept"]) -> "Trial":
-        """The validation scores of these columns under each ridge."""
-        gram = self.train.gram.restricted(columns)
-        Z = self.Z_val[:, columns]
-        accuracies, f1s = [], []
-        for ridge in RIDGES:
-            scores = Z @ solve_ridge(gram, ridge) + self.train.prior
-            guess = scores.argmax(axis=1)
-            accuracies.append(accuracy(self.y_val, guess))
-            f1s.append(macro_f1(self.y_val, guess))
-        deepest = int(self.pool.layers[columns].max())
-        accuracies, f1s = np.array(accuracies), np.array(f1s)
-        return Trial(
-            len(columns), deepest, accuracies, f1s, f1s if self.weighted else accuracies
-        )
-
-
 class Trial(NamedTuple):
-    """A subset of the candidates and its validation scores under each ridge."""
+    """A number of neurons and its scores under each ridge."""
 
     neurons: int
     layer: int
+    ridges: Sequence[float]
     accuracy: Float[np.ndarray, " n_ridges"]
     macro_f1: Float[np.ndarray, " n_ridges"]
     # The score that decides: macro-F1 with class weights, else accuracy.
@@ -97,11 +43,124 @@ class Trial(NamedTuple):
         """The position of the ridge with the best score, smoothed over neighbours."""
         return last_best(smooth(self.score[None])[0])
 
-    def point(self, curve: str, ridge: int | None = None) -> FrontierPoint:
-        """The subset as a point of a curve, under the ridge at `ridge` or the best."""
-        position = self.best if ridge is None else ridge
+    def point(self, curve: str, position: int | None = None) -> FrontierPoint:
+        """A point of a curve, under the ridge at `position` or the best one."""
+        position = self.best if position is None else position
         scores = float(self.accuracy[position]), float(self.macro_f1[position])
-        return FrontierPoint(curve, self.neurons, self.layer, RIDGES[position], *scores)
+        ridge = self.ridges[position]
+        return FrontierPoint(curve, self.neurons, self.layer, ridge, *scores)
+
+
+class DepthSearch:
+    """The classifiers of one depth: the first neurons of its ranking, so many or more.
+
+    A number of neurons is scored by the held rows of all folds together. Each fold has
+    its own neurons, those that rank highest without its held rows; so a score is that
+    of the whole way from the features to the answers.
+    """
+
+    def __init__(self, columns: JointColumns, ranking: Ranking) -> None:
+        self.columns, self.task = columns, columns.task
+        self.rank = ranking.final
+        self.by_fold = ranking.by_fold
+        used = np.unique(np.concatenate([*ranking.by_fold, ranking.final]))
+        self._used, self._X = used, columns.values(used)
+        self.held = np.concatenate([fold.held for fold in columns.folds])
+
+    def sizes(self, limit: int | None) -> list[int]:
+        """The numbers of neurons to try, ascending, at most `limit` or all that rank.
+
+        They are powers of 2, from 128 on also powers of 2^.5, and the limit itself.
+        """
+        most = min(limit or len(self.rank), len(self.rank))
+        steps = sorted({round(2 ** (i / 2)) for i in range(64)})
+        smaller = [n for n in steps if n < most and (n >= 128 or n & (n - 1) == 0)]
+        return [*smaller, most]
+
+    def raw(self, order: Int[np.ndarray, " k"]) -> Float[np.ndarray, "n k"]:
+        """The raw values of these columns on all rows."""
+        return self._X[:, np.searchsorted(self._used, order)]
+
+    def trials(
+        self, sizes: Sequence[int], ridges: Sequence[float] = RIDGES
+    ) -> list[Trial]:
+        """The scores of each number of neurons, which ascend, under each ridge."""
+        n_held = len(self.held)
+        guesses = np.empty((len(sizes), len(ridges), n_held), np.int64)
+        start = 0
+        for fold, order in zip(self.columns.folds, self.by_fold, strict=True):
+            stop = start + len(fold.held)
+            scores = self._scores(order, fold.fit, fold.held, sizes, ridges)
+            for number, of_size in enumerate(scores):
+                guesses[number, :, start:stop] = of_size.argmax(axis=2)
+            start = stop
+        y, weighted = self.task.codes[self.held], self.task.class_weight is not None
+        found = []
+        for size, of_size in zip(sizes, guesses, strict=True):
+            right = np.array([accuracy(y, guess) for guess in of_size])
+            f1s = np.array([macro_f1(y, guess) for guess in of_size])
+            score = f1s if weighted else right
+            found.append(Trial(size, self.layer_of(size), ridges, right, f1s, score))
+        return found
+
+    def held_scores(self, size: int, ridge: float) -> Float[np.ndarray, "m n_class"]:
+        """Class scores of the held rows, fold after fold, by models without them."""
+        parts = [
+            next(self._scores(order, fold.fit, fold.held, [size], [ridge]))[0]
+            for fold, order in zip(self.columns.folds, self.by_fold, strict=True)
+        ]
+        return np.concatenate(parts)
+
+    def guesses(
+        self, sizes: Sequence[int], ridges: Sequence[float], rows: Int[np.ndarray, " k"]
+    ) -> list[Int[np.ndarray, " k"]]:
+        """The classes of `rows` by the model of all learned rows, for each size."""
+        if not len(rows):
+            return [np.zeros(0, int) for _ in sizes]
+        kinds = sorted(set(ridges))
+        scores = self._scores(self.rank, self.task.learned, rows, sizes, kinds)
+        return [
+            of_size[kinds.index(ridge)].argmax(axis=1)
+            for ridge, of_size in zip(ridges, scores, strict=True)
+        ]
+
+    def layer_of(self, size: int) -> int:
+        """The highest layer that so many neurons read."""
+        return int(self.columns.layer[self.rank[:size]].max())
+
+    def _scores(
+        self,
+        order: Int[np.ndarray, " _"],
+        fit: Int[np.ndarray, " n"],
+        others: Int[np.ndarray, " m"],
+        sizes: Sequence[int],
+        ridges: Sequence[float],
+    ) -> Iterator[Float[np.ndarray, "n_ridges m n_class"]]:
+        """Scores of `others` by ridge heads on the first neurons, fitted on `fit`.
+
+        The heads are those of `fit_ridge_head`. Where fewer neurons rank than a size
+        asks for, all of them are taken.
+        """
+        order = order[: sizes[-1]]
+        places = np.searchsorted(self._used, order)
+        Z, rest = self._X[np.ix_(fit, places)], self._X[np.ix_(others, places)]
+        weight = self.task.weights(fit)
+        mean, sd = mean_and_sd(Z, weight)
+        np.clip(rest, *value_range(Z), out=rest)
+        scale = self.columns.trust_of(order) / sd
+        Z -= mean
+        Z *= scale
+        rest -= mean
+        rest *= scale
+        yield from nested_scores(
+            Z,
+            rest,
+            self.task.codes[fit],
+            n_class=len(self.task.classes),
+            sample_weight=weight,
+            sizes=[min(size, len(order)) for size in sizes],
+            ridges=ridges,
+        )
 
 
 def choose_size(
@@ -109,10 +168,10 @@ def choose_size(
 ) -> tuple[int, int]:
     """Positions of the chosen number of neurons and of its ridge.
 
-    Each validation score is first averaged with its neighbours in the grid, since the
-    best of many single cells owes much to chance on few rows. The choice is the fewest
-    neurons within _SLACK standard errors of the best score, and for them the best
-    ridge, the larger on a tie.
+    Each score is first averaged with its neighbours in the grid, since the best of many
+    single cells owes much to chance on few rows. The choice is the fewest neurons
+    within _SLACK standard errors of the best score, and for them the best ridge, the
+    larger on a tie.
     """
     smoothed = smooth(smooth(scores).T).T
     best = smoothed.max(axis=1)

@@ -20,8 +20,8 @@ from stc_core.heads.least_squares import importance
 from stc_core.metrics.scores import accuracy, first_best, macro_f1, metric_of
 from stc_core.probes.fit import ProbeResult
 from stc_core.probes.solver import Path, fit_path
-from stc_core.selection.candidates import nothing_selected
 from stc_core.selection.importance import keep_mass
+from stc_core.selection.ranking import nothing_selected
 from stc_core.selection.search import FrontierPoint
 from stc_core.selection.stc import Fitted
 from stc_core.types import Feature, Progress, silent
@@ -126,7 +126,13 @@ def fit_spin(
         raise nothing_selected()
     points = [trial.point("neurons") for trial in same_chain]
     points += [trial.point("depth") for trial in prefixes]
-    return Fitted(winner.head(task), tuple(points), _choice(winner), winner.logits)
+    return Fitted(
+        winner.head(task),
+        tuple(points),
+        _choice(winner),
+        task.validation,
+        winner.logits,
+    )
 
 
 def _choice(winner: _Trial) -> dict[str, float | int | str]:

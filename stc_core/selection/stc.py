@@ -1,10 +1,10 @@
-"""From the probes of every site to one small head: select, integrate, choose.
+"""From the features of every site to one small head: rank, score, choose, fit.
 
-This is the default preset `stc`; the paper's own recipe is in spin.py. Both make every
-choice on the validation rows alone.
+This is the default preset `stc`; the paper's own recipe is in spin.py. No choice is
+judged by a row that took part in it.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -12,41 +12,40 @@ from jaxtyping import Float, Int
 
 from stc_core.data.task import Read, Task
 from stc_core.heads.head import SparseHead
-from stc_core.heads.ridge import fit_head
-from stc_core.metrics.scores import metric_name_of
-from stc_core.selection.candidates import Salient, gather_candidates
+from stc_core.heads.least_squares import RIDGES, SHARPNESS
+from stc_core.heads.ridge import fit_ridge_head
+from stc_core.metrics.scores import fit_temperature, metric_name_of
 from stc_core.selection.frontier import (
     Option,
     cheapest,
-    columns_of,
     curves_of,
     depth_points,
-    depths_of,
     options_at,
-    points_at,
-    search_at,
     size_grid,
 )
-from stc_core.selection.importance import keep_top
-from stc_core.selection.search import FrontierPoint, OptionSearch, Trial, choose_size
+from stc_core.selection.ranking import JointColumns, rank_columns
+from stc_core.selection.salience import Salient
+from stc_core.selection.search import DepthSearch, FrontierPoint, Trial, choose_size
 from stc_core.types import Progress, silent
 
 NO_ROWS = np.arange(0)
 
 
 class Fitted(NamedTuple):
-    """A fitted head, the alternatives, and its validation logits before the refit.
+    """A fitted head, the alternatives, and the logits of rows that it was judged by.
 
-    `validation_logits` are those of the head fitted on the training rows alone. `trust`
-    is the trust in each neuron of a ridge head (see `fit_ridge_head`), None for another
-    head. `options` are the classifiers of all depths that a user may take instead, by
-    depth and then by neurons. `option` is the one that the head is.
+    `held` are these rows, `held_logits` what heads said of them that had not seen them:
+    heads made in the same way, of other rows. `trust` is the trust in each neuron of a
+    ridge head (see `fit_ridge_head`), None for another head. `options` are the
+    classifiers of all depths that a user may take instead, by depth and then by
+    neurons. `option` is the one that the head is.
     """
 
     head: SparseHead
     points: tuple[FrontierPoint, ...]
     chosen: dict[str, float | int | str]
-    validation_logits: Float[np.ndarray, "n_val n_class"]
+    held: Int[np.ndarray, " n_held"]
+    held_logits: Float[np.ndarray, "n_held n_class"]
     trust: Float[np.ndarray, " n"] | None = None
     options: tuple[Option, ...] = ()
     option: Option | None = None
@@ -64,109 +63,60 @@ def fit_stc(
     reported: Int[np.ndarray, " n_reported"] = NO_ROWS,
     progress: Progress = silent,
 ) -> Fitted:
-    """Fit the preset `stc`: candidates by probe weights, joint selection, ridge head.
+    """Fit the preset `stc`: joint ranking, choice of the size, ridge head.
 
-    The candidates are the neurons that hold a share `eta` of each layer's squared
-    standardised probe weights (by default ETA, and at most `most_candidates` neurons).
-    A ridge model of all candidates ranks them; it trusts sites by how well their probes
-    do. Kept are the fewest neurons that do as well on validation as any number of them,
-    or `budget` neurons; `max_neurons` at most. A temperature-scaled ridge head reads
-    them, fitted again on train and validation. Every depth is searched in the same way.
-    With a `tolerance` the cheapest option within it is taken instead.
+    A ridge model of all columns ranks them; it trusts sites by how well they do alone.
+    Kept are the fewest neurons that do as well on held rows as any number of them, or
+    `budget` neurons; `max_neurons` at most. A temperature-scaled ridge head reads them,
+    fitted on all learned rows. Every depth is searched in the same way. With a
+    `tolerance` the cheapest option within it is taken instead.
+
+    The held rows are those of `folds_of`. With `eta` only neurons that hold this share
+    of each layer's squared probe weights are ranked.
     """
-    inputs = _Inputs(read, task, probes, eta, reported)
-    limits = [n for n in (budget, max_neurons) if n is not None]
-    search = OptionSearch(task, gather_candidates(read, task, probes, eta=eta))
-    counts, depths = search.counts(min(limits, default=None)), depths_of(probes)
-    advance = _step_counter(progress, len(counts) + len(depths) - 1)
-    trials = [_try_size(search, n, advance) for n in counts]
-    points, best = _points_of(trials, search.error, take_largest=bool(budget))
-    sizes = [counts[best]] if budget else size_grid(counts[best])
-    offered = [point for point in points if point.neurons in sizes]
-    options = inputs.options(search, offered, depths[-1])
-    fitted, joint_ridge = finalise_selection(search, task, options[-1]), search.ridge
+    columns = JointColumns(read, task, probes, eta=eta, budget=budget)
+    depths = columns.depths
+    total, done = len(depths) + 1, 1
+    rankings = rank_columns(columns, depths)
+    progress(done, total)
+    limit = min((n for n in (budget, max_neurons) if n is not None), default=None)
+    search = DepthSearch(columns, rankings[depths[-1]])
+    sizes = search.sizes(limit)
+    points, best = _points_of(
+        search.trials(sizes), n=len(search.held), take_largest=bool(budget)
+    )
+    offered_sizes = [sizes[best]] if budget else size_grid(sizes[best])
+    offered = [point for point in points if point.neurons in offered_sizes]
+    deepest = options_at(search, offered, layer=depths[-1], reported=reported)
+    fitted = fit_option(search, deepest[-1])
     del search  # as large as the next one
-    options = (*_shallower_options(inputs, sizes, joint_ridge, advance), *options)
+    progress(done := done + 1, total)
+    options: list[Option] = []
+    near = _near(deepest[-1].ridge)
+    for depth in depths[:-1]:
+        search = DepthSearch(columns, rankings[depth])
+        known = sorted({min(size, len(search.rank)) for size in offered_sizes})
+        shallow = [trial.point("neurons") for trial in search.trials(known, near)]
+        options += options_at(search, shallow, layer=depth, reported=reported)
+        progress(done := done + 1, total)
+    options += deepest
     curves = (*points, *depth_points(options, options[-1]))
-    fitted = fitted._replace(points=curves, options=options)
+    fitted = fitted._replace(points=curves, options=tuple(options))
     if tolerance is None:
         return fitted
-    return _take_cheapest(inputs, fitted, joint_ridge, tolerance)
-
-
-class _Inputs(NamedTuple):
-    """What the search at each depth is given."""
-
-    read: Read
-    task: Task
-    probes: Sequence[Salient]
-    eta: float | None
-    reported: Int[np.ndarray, " n_reported"]
-
-    def options(
-        self, search: OptionSearch, points: Sequence[FrontierPoint], layer: int
-    ) -> list[Option]:
-        return options_at(
-            search, self.task, points, layer=layer, reported=self.reported
-        )
-
-
-def _step_counter(progress: Progress, n_steps: int) -> Callable[[], None]:
-    """A function to call after each step, which passes the count to `progress`."""
-    steps = iter(range(1, n_steps + 1))
-    return lambda: progress(next(steps), n_steps)
-
-
-def _try_size(search: OptionSearch, n: int, advance: Callable[[], None]) -> Trial:
-    """The scores of the n candidates that rank highest."""
-    trial = search.trial(keep_top(search.rank, n))
-    advance()
-    return trial
-
-
-def _shallower_options(
-    inputs: _Inputs, sizes: Sequence[int], ridge: float, advance: Callable[[], None]
-) -> list[Option]:
-    """The options of these sizes at each depth but the deepest."""
-    read, task, probes, eta, _ = inputs
-    options: list[Option] = []
-    for layer in depths_of(probes)[:-1]:
-        search = search_at(read, task, probes, layer=layer, eta=eta, ridge=ridge)
-        options += inputs.options(search, points_at(search, sizes), layer)
-        advance()
-    return options
-
-
-def _take_cheapest(
-    inputs: _Inputs, fitted: Fitted, ridge: float, tolerance: float
-) -> Fitted:
-    """The cheapest option of `fitted` whose score is within `tolerance` of the best."""
-    read, task, probes, eta, _ = inputs
     score_name = metric_name_of(task.class_weight)
-    option = cheapest(fitted.options, tolerance=tolerance, by=score_name)
+    option = cheapest(options, tolerance=tolerance, by=score_name)
     assert option is not None
     if option is fitted.option:
         return fitted
-    return take_option(
-        read, task, probes, fitted.options, option=option, eta=eta, ridge=ridge
-    )
+    search = DepthSearch(columns, rankings[option.layer])
+    return _as_taken(fit_option(search, option), options, option)
 
 
-def _points_of(
-    trials: Sequence[Trial], error: float, *, take_largest: bool
-) -> tuple[list[FrontierPoint], int]:
-    """The trials as points of a curve, and the position of the chosen one.
-
-    The chosen point is read under the ridge chosen with it, the others under their
-    best ridge.
-    """
-    counts = [trial.neurons for trial in trials]
-    scores = np.stack([trial.score for trial in trials])
-    best, ridge = choose_size(counts, scores, error)
-    best = len(counts) - 1 if take_largest else best
-    points = [trial.point("neurons") for trial in trials]
-    points[best] = trials[best].point("neurons", ridge)
-    return points, best
+def _near(ridge: float) -> tuple[float, ...]:
+    """The ridge and its neighbours in RIDGES: enough for another depth."""
+    place = RIDGES.index(ridge)
+    return RIDGES[max(place - 1, 0) : place + 2]
 
 
 def take_option(
@@ -177,30 +127,67 @@ def take_option(
     *,
     option: Option,
     eta: float | None,
-    ridge: float,
 ) -> Fitted:
-    """The classifier that an option stands for; `ridge` has ranked its candidates."""
-    search = search_at(read, task, probes, layer=option.layer, eta=eta, ridge=ridge)
-    fitted = finalise_selection(search, task, option)
+    """The classifier that an option stands for."""
+    columns = JointColumns(read, task, probes, eta=eta, budget=option.neurons)
+    ranking = rank_columns(columns, [option.layer])[option.layer]
+    return _as_taken(fit_option(DepthSearch(columns, ranking), option), options, option)
+
+
+def _as_taken(fitted: Fitted, options: Sequence[Option], option: Option) -> Fitted:
     return fitted._replace(points=curves_of(options, option), options=tuple(options))
 
 
-def finalise_selection(search: OptionSearch, task: Task, option: Option) -> Fitted:
-    """The fitted head of an option, which keeps the best candidates of `search`."""
-    pool, columns = search.pool, columns_of(search, option.neurons)
-    head, logits = fit_head(
-        pool.X[:, columns],
+def _points_of(
+    trials: Sequence[Trial], *, n: int, take_largest: bool
+) -> tuple[list[FrontierPoint], int]:
+    """The trials as points of a curve, and the position of the chosen one.
+
+    The chosen point is read under the ridge chosen with it, the others under their best
+    ridge. `n` is the number of rows that the scores are shares of.
+    """
+    counts = [trial.neurons for trial in trials]
+    scores = np.stack([trial.score for trial in trials])
+    top = float(scores.max())
+    best, ridge = choose_size(counts, scores, (top * (1 - top) / n) ** 0.5)
+    best = len(counts) - 1 if take_largest else best
+    points = [trial.point("neurons") for trial in trials]
+    points[best] = trials[best].point("neurons", ridge)
+    return points, best
+
+
+def fit_option(search: DepthSearch, option: Option) -> Fitted:
+    """The fitted head of an option: the neurons that rank first, in computing order.
+
+    Its temperature is that of the held rows, which chose no neuron that judged them.
+    """
+    columns, task = search.columns, search.task
+    kept = np.sort(search.rank[: option.neurons])
+    trust = columns.trust_of(kept)
+    held_logits = SHARPNESS * search.held_scores(option.neurons, option.ridge)
+    temperature = fit_temperature(held_logits, task.codes[search.held])
+    head = fit_ridge_head(
+        search.raw(kept),
         task,
-        [pool.features[column] for column in columns],
+        list(map(columns.at, kept.tolist())),
+        rows=task.learned,
         ridge=option.ridge,
-        trust=pool.trust[columns],
+        trust=trust,
     )
-    chosen = {
-        "eta": pool.eta,
-        "candidates": len(pool.features),
-        "joint_ridge": search.ridge,
+    chosen: dict[str, float | int | str] = {
+        "candidates": int(np.count_nonzero(columns.counts)),
+        "folds": len(columns.folds),
         "ridge": option.ridge,
-        "temperature": head.temperature,
+        "temperature": temperature,
     }
-    trust = pool.trust[columns]
-    return Fitted(head.scaled, (), chosen, logits, trust, option=option)
+    if columns.eta is not None:
+        chosen["eta"] = columns.eta
+    return Fitted(
+        head.cooled(temperature),
+        (),
+        chosen,
+        search.held,
+        held_logits / temperature,
+        trust,
+        option=option,
+    )

@@ -86,15 +86,15 @@ def activation_blocks(
 def refit(activations: RowFile, task: Task, fitted: Fitted) -> Fitted:
     """The same neurons, ridge and trust, with a head fitted on all rows of the task.
 
-    It equals `ridge.fit_head` on the whole matrix, but for rounding and for the
-    temperature: first a fit on train alone, for the validation logits, then a fit on
-    train and validation. With ENOUGH validation rows these alone give the temperature;
-    with fewer it stays that of the sample. A head that is not a ridge head stays as it
-    is; it gets logits for all validation rows.
+    First a fit on train alone gives the logits of the validation rows, which are held;
+    then a fit on train and validation gives the head. Both equal `fit_ridge_head` on
+    the whole matrix, but for rounding. With ENOUGH validation rows these give the
+    temperature; with fewer it stays that of the sample. A head that is not a ridge head
+    stays as it is; it gets logits for all validation rows.
     """
     if fitted.trust is None:
         logits = logits_at(activations, fitted.head, task.validation)
-        return fitted._replace(validation_logits=logits)
+        return fitted._replace(held=task.validation, held_logits=logits)
     head, ridge = fitted.head, float(fitted.chosen["ridge"])
     train, learned = _sums(activations, task, head)
     first = head_from(train.sums, train.ranged(head), ridge=ridge, trust=fitted.trust)
@@ -107,7 +107,10 @@ def refit(activations: RowFile, task: Task, fitted: Fitted) -> Fitted:
     ).cooled(temperature)
     chosen = {**fitted.chosen, "temperature": temperature}
     return fitted._replace(
-        head=last, chosen=chosen, validation_logits=logits / temperature
+        head=last,
+        chosen=chosen,
+        held=task.validation,
+        held_logits=logits / temperature,
     )
 
 

@@ -330,8 +330,8 @@ def test_many_texts_are_sampled_as_a_recipe_does(monkeypatch, tmp_path):
     assert seen[-1] == (400, 400)
     head, fitted = found.head_, found.fitted_
     assert np.mean(found.predict(texts) == labels) > 0.8
-    held = len(whole.fitted_.validation_logits)
-    assert len(fitted.validation_logits) == held > 30
+    assert len(whole.fitted_.held) == 400  # each row in turn
+    assert 400 > len(fitted.held) == len(fitted.held_logits) > 30  # validation alone
     learned = extract_features(found.backbone_, texts, head.features)
     np.testing.assert_allclose(head.mean, learned.mean(axis=0), atol=1e-4)
     np.testing.assert_allclose(head.sd, learned.std(axis=0), rtol=1e-3)

@@ -5,13 +5,7 @@ import pytest
 
 from helpers.toy_features import Toy, make
 from stc_core.metrics.scores import accuracy
-from stc_core.selection.frontier import (
-    Option,
-    cheapest,
-    curves_of,
-    depths_of,
-    size_grid,
-)
+from stc_core.selection.frontier import Option, cheapest, curves_of, size_grid
 from stc_core.selection.stc import Fitted, fit_stc, take_option
 from stc_core.selection.streaming import _gather
 
@@ -83,7 +77,7 @@ def test_the_grid_ends_at_the_largest(most, sizes):
 
 
 def test_every_depth_has_options_up_to_the_run_s_own(toy, fitted):
-    assert sorted({o.layer for o in fitted.options}) == depths_of(toy.probes())
+    assert sorted({o.layer for o in fitted.options}) == [0, 1, 2]
     assert fitted.option is fitted.options[-1]
     assert fitted.option.neurons == len(fitted.head.features)
     places = [(o.layer, o.neurons) for o in fitted.options]
@@ -93,8 +87,6 @@ def test_every_depth_has_options_up_to_the_run_s_own(toy, fitted):
 
 def test_an_option_is_what_taking_it_gives(toy, fitted):
     """Its neurons, its score on validation, and its classes of the reported rows."""
-    y = toy.task.codes[toy.task.validation]
-    ridge = fitted.chosen["joint_ridge"]
     for wanted in fitted.options[::3]:
         found = take_option(
             toy.read,
@@ -103,14 +95,14 @@ def test_an_option_is_what_taking_it_gives(toy, fitted):
             fitted.options,
             option=wanted,
             eta=None,
-            ridge=ridge,
         )
         assert len(found.head.features) == wanted.neurons
         assert found.head.layer == wanted.deepest <= wanted.layer
         X = _gather(rows_of(toy), found.head.features, toy.test)
         guess = found.head.logits(X).argmax(axis=1)
         np.testing.assert_array_equal(guess, wanted.guess)
-        right = accuracy(y, found.validation_logits.argmax(axis=1))
+        y = toy.task.codes[found.held]
+        right = accuracy(y, found.held_logits.argmax(axis=1))
         assert right == pytest.approx(wanted.accuracy, abs=1.5 / len(y))  # a near tie
         assert found.points == curves_of(fitted.options, wanted)
 

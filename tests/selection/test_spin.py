@@ -68,7 +68,7 @@ def test_fewer_layers_win_a_tie():
     assert depth[0].accuracy == 1.0
 
 
-def test_validation_logits_are_the_head_s_own(toy, fitted):
+def test_held_logits_are_the_head_s_own(toy, fitted):
     """There is no refit and no temperature."""
     X = np.stack(
         [
@@ -78,11 +78,11 @@ def test_validation_logits_are_the_head_s_own(toy, fitted):
         axis=1,
     )[toy.task.validation]
     np.testing.assert_allclose(
-        fitted.head.logits(X), fitted.validation_logits, rtol=1e-3, atol=1e-4
+        fitted.head.logits(X), fitted.held_logits, rtol=1e-3, atol=1e-4
     )
     y = toy.task.codes[toy.task.validation]
     best = max(p.accuracy for p in fitted.points if p.curve == "depth")
-    assert accuracy(y, fitted.validation_logits.argmax(axis=1)) == best
+    assert accuracy(y, fitted.held_logits.argmax(axis=1)) == best
     assert fitted.chosen["temperature"] == 1.0
 
 
@@ -102,7 +102,7 @@ def test_any_number_of_classes(K):
     assert found.head.weight.shape == (K, len(found.head.features))
     assert found.head.classes == toy.task.classes
     y = toy.task.codes[toy.task.validation]
-    assert accuracy(y, found.validation_logits.argmax(axis=1)) > 0.85
+    assert accuracy(y, found.held_logits.argmax(axis=1)) > 0.85
 
 
 @pytest.mark.parametrize("class_weight", [None, "balanced"])

@@ -8,13 +8,9 @@ from sklearn.utils.class_weight import compute_sample_weight
 
 from helpers.toy_features import NAMES, Toy, make
 from stc_core.errors import StcError
-from stc_core.heads.cross_fitting import cross_fitted_temperature
-from stc_core.heads.least_squares import RIDGES, importance
-from stc_core.heads.ridge import fit_head, fit_ridge_head
-from stc_core.metrics.scores import accuracy
-from stc_core.selection import candidates
-from stc_core.selection.candidates import gather_candidates, most_candidates
-from stc_core.selection.importance import keep_mass
+from stc_core.heads.least_squares import RIDGES
+from stc_core.heads.ridge import fit_ridge_head
+from stc_core.metrics.scores import accuracy, fit_temperature
 from stc_core.selection.salience import Salience
 from stc_core.selection.search import choose_size
 from stc_core.selection.stc import Fitted, fit_stc
@@ -80,105 +76,6 @@ def toy() -> Toy:
 @pytest.fixture(scope="module")
 def fitted(toy: Toy) -> Fitted:
     return fit(toy)
-
-
-@pytest.mark.parametrize("eta", [0.2, 0.9])
-def test_a_given_share_is_taken_of_each_layer_on_its_own(toy, eta):
-    probes = toy.probes()
-    pool = gather_candidates(toy.read, toy.task, probes, eta=eta)
-    assert pool.eta == eta
-    for layer in range(3):
-        group = [p for p in probes if p.pooled_site.site.layer == layer]
-        scores = np.concatenate([importance(p.path.coef[p.best]) for p in group])
-        assert np.count_nonzero(pool.layers == layer) == len(keep_mass(scores, eta))
-
-
-def test_candidates_are_read_in_computing_order_and_standardised_on_train(toy):
-    pool = gather_candidates(toy.read, toy.task, toy.probes()[::-1], eta=0.9)
-    assert list(pool.features) == sorted(pool.features)
-    assert pool.layers.tolist() == [f.site.layer for f in pool.features]
-    for j, (site, pooling, index) in enumerate(pool.features):
-        raw = toy.blocks[PooledSite(site, pooling)][:, index]
-        np.testing.assert_array_equal(pool.X[:, j], raw)
-    train = pool.standardised(toy.task.train)
-    np.testing.assert_allclose(train.mean(axis=0), 0, atol=1e-5)
-    np.testing.assert_allclose(train.std(axis=0), pool.trust, atol=1e-5)
-
-
-def test_the_site_with_the_best_probe_is_trusted_in_full_and_no_other_more(toy):
-    pool = gather_candidates(toy.read, toy.task, toy.probes(), eta=0.9)
-    sites = [PooledSite(f.site, f.pooling) for f in pool.features]
-    telling = np.array([str(site) == NAMES[3] for site in sites])
-    np.testing.assert_array_equal(pool.trust[telling], 1)
-    assert (pool.trust[~telling] < 1).all() and (pool.trust > 0).all()
-
-
-@pytest.mark.parametrize("score", [0.0, 1 / 3, np.nextafter(1 / 3, 1)])
-def test_sites_no_better_than_chance_are_trusted_alike(toy, score):
-    """Nor by a last bit: one such site would be trusted alone."""
-    probes = [
-        Salience(probe.pooled_site, probe.importance, score * (place == 0))
-        for place, probe in enumerate(toy.probes())
-    ]
-    pool = gather_candidates(toy.read, toy.task, probes, eta=0.9)
-    np.testing.assert_array_equal(pool.trust, 1)
-
-
-@pytest.mark.parametrize("seed", range(3))
-def test_of_equal_candidates_the_first_are_taken_and_no_more_than_asked(
-    toy, monkeypatch, seed
-):
-    monkeypatch.setattr(candidates, "most_candidates", lambda *_: 7)
-    noise = np.random.default_rng(seed)
-    probes = [
-        Salience(site, 2 + 1e-6 * noise.standard_normal(X.shape[1]), 0.0)
-        for site, X in toy.blocks.items()
-    ]
-    pool = gather_candidates(toy.read, toy.task, probes)
-    site, pooling = min(toy.blocks)
-    assert pool.features == tuple(Feature(site, pooling, i) for i in range(7))
-
-
-def test_where_one_class_is_frequent_no_site_is_trusted_alone(toy):
-    """Accuracies of .90, .91, .89 with a share of .9 say little; macro-F1 does."""
-    scores = iter([(0.90, 0.60), (0.91, 0.65), (0.89, 0.55)] * len(toy.blocks))
-    probes = []
-    for probe in toy.probes():
-        right, f1 = (np.full_like(probe.val_accuracy, one) for one in next(scores))
-        probes.append(probe._replace(val_accuracy=right, val_macro_f1=f1))
-    pool = gather_candidates(toy.read, toy.task, probes, eta=0.9)
-    chance = 1 / len(toy.task.classes)
-    least = ((0.55 - chance) / (0.65 - chance)) ** 2
-    assert pool.trust.min() == pytest.approx(least)
-    assert pool.trust.max() == 1
-
-
-def test_without_a_share_as_many_as_fit_are_candidates(toy, monkeypatch):
-    monkeypatch.setattr("stc_core.selection.candidates.MOST_CANDIDATES", (10**6, 10**6))
-    many = gather_candidates(toy.read, toy.task, toy.probes())
-    limit = len(many.features) // 2
-    monkeypatch.setattr("stc_core.selection.candidates.MOST_CANDIDATES", (limit, limit))
-    few = gather_candidates(toy.read, toy.task, toy.probes())
-    assert len(few.features) == limit
-    assert set(few.features) < set(many.features)
-    assert few.trust.mean() > many.trust.mean()
-    assert set(few.features) < set(many.features)
-
-
-def test_many_candidates_are_narrowed_to_those_that_count_together(toy, monkeypatch):
-    every = gather_candidates(toy.read, toy.task, toy.probes())
-    monkeypatch.setattr("stc_core.selection.candidates.MOST_JOINT", 12)
-    few = gather_candidates(toy.read, toy.task, toy.probes())
-    assert len(few.features) == 12 < len(every.features)
-    assert set(few.features) < set(every.features)
-    assert set(few.features) & set(toy.telling)
-
-
-def test_more_classes_have_more_candidates():
-    assert most_candidates(2, 10**6) == most_candidates(16, 10**6) == 4096
-    assert most_candidates(32, 10**6) == 8192
-    assert most_candidates(200, 10**6) == 16_384
-    assert most_candidates(200, 100) == 800
 
 
 def test_probes_with_no_weights_are_an_error(toy):
@@ -250,11 +147,12 @@ def test_the_deepest_point_is_the_head_s_own_selection(fitted):
     )
 
 
-def test_validation_logits_are_the_chosen_point_s(toy, fitted):
-    y = toy.task.codes[toy.task.validation]
-    assert fitted.validation_logits.shape == (len(y), 3)
+def test_the_logits_of_held_rows_are_the_chosen_point_s(toy, fitted):
+    assert sorted(fitted.held) == sorted(toy.task.learned)
+    y = toy.task.codes[fitted.held]
+    assert fitted.held_logits.shape == (len(y), 3)
     chosen = next(p for p in fitted.points if p.neurons == len(fitted.head.features))
-    right = accuracy(y, fitted.validation_logits.argmax(axis=1))
+    right = accuracy(y, fitted.held_logits.argmax(axis=1))
     assert right == pytest.approx(chosen.accuracy, abs=1.5 / len(y))  # a near tie
 
 
@@ -273,7 +171,7 @@ def test_nothing_is_learned_from_other_rows(class_weight):
     assert one.points == two.points and one.chosen == two.chosen
     np.testing.assert_array_equal(one.head.weight, two.head.weight)
     np.testing.assert_array_equal(one.head.bias, two.head.bias)
-    np.testing.assert_array_equal(one.validation_logits, two.validation_logits)
+    np.testing.assert_array_equal(one.held_logits, two.held_logits)
 
 
 def test_balanced_weights_help_the_rare_class():
@@ -341,19 +239,35 @@ def test_trust_divides_the_penalty_by_its_square(toy):
     np.testing.assert_allclose(head.logits(X) / sharpness, scores, atol=1e-3)
 
 
-def test_the_head_is_tempered_by_cross_fitting_and_refitted_on_both(toy):
-    X, features = head_data(toy)
-    trust = np.linspace(0.1, 1, X.shape[1]).astype(np.float32)
-    head, logits = fit_head(X, toy.task, features, ridge=1.0, trust=trust)
-    task, validation = toy.task, toy.task.validation
-    same = {"ridge": 1.0, "trust": trust}
-    assert head.temperature == cross_fitted_temperature(X, task, **same)
-    first = fit_ridge_head(X, task, features, rows=task.train, **same)
-    last = fit_ridge_head(X, task, features, rows=task.learned, **same)
-    np.testing.assert_allclose(
-        logits * head.temperature, first.logits(X[validation]), rtol=1e-5, atol=1e-5
+def test_the_temperature_is_that_of_rows_that_chose_nothing(toy, fitted):
+    y = toy.task.codes[fitted.held]
+    temperature = fitted.chosen["temperature"]
+    raw = fitted.held_logits * temperature
+    assert fit_temperature(raw, y) == pytest.approx(temperature, rel=1e-4)
+    X = columns(toy, fitted)
+    last = fit_ridge_head(
+        X,
+        toy.task,
+        fitted.head.features,
+        rows=toy.task.learned,
+        ridge=fitted.chosen["ridge"],
+        trust=fitted.trust,
     )
     np.testing.assert_allclose(
-        head.scaled.logits(X) * head.temperature, last.logits(X), rtol=1e-4, atol=1e-4
+        fitted.head.logits(X) * temperature, last.logits(X), rtol=1e-4, atol=1e-4
     )
-    assert set(task.learned) == {*task.train, *validation}
+
+
+def test_with_labels_by_chance_the_held_rows_say_so():
+    """Chosen outside the folds, the best neurons of many would seem to know them."""
+    toy = make(2, strength=0.0)
+    rng = np.random.default_rng(0)
+    blocks = {
+        site: rng.standard_normal((len(X), 400), np.float32)
+        for site, X in toy.blocks.items()
+    }
+    task = toy.task
+    probes = [Salience(site, np.ones(400), 0.5) for site in blocks]
+    found = fit_stc(blocks.__getitem__, task, probes)
+    right = accuracy(task.codes[found.held], found.held_logits.argmax(axis=1))
+    assert abs(right - 0.5) < 0.12  # 3.5 standard errors of 220 rows

@@ -1,5 +1,7 @@
 """In blocks or at once: the same activations, and the same head."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -10,7 +12,7 @@ from stc_core.activations.row_file import write_rows
 from stc_core.data.task import Task
 from stc_core.data.texts import Texts
 from stc_core.heads.head import SparseHead
-from stc_core.heads.ridge import fit_head
+from stc_core.heads.ridge import fit_ridge_head
 from stc_core.metrics.scores import fit_temperature
 from stc_core.selection.stc import Fitted
 from stc_core.selection.streaming import (
@@ -97,27 +99,30 @@ def test_the_head_is_the_one_fitted_in_memory(tmp_path, class_weight, monkeypatc
     order = rng.permutation(n)
     task = Task(codes, ("a", "b", "c"), order[:60], order[60:80], class_weight)
     trust = np.array([1, 0.5, 0.3], np.float32)
-    wanted, logits = fit_head(X, task, FEATURES, ridge=0.3, trust=trust)
+    same: Any = {"ridge": 0.3, "trust": trust}
+    first = fit_ridge_head(X, task, FEATURES, rows=task.train, **same)
+    wanted = fit_ridge_head(X, task, FEATURES, rows=task.learned, **same)
     # What was chosen on a sample: its head says how to standardise, roughly.
     few = task._replace(train=task.train[:15], validation=task.validation[:8])
-    rough, some = fit_head(X, few, FEATURES, ridge=0.3, trust=trust)
-    before = Fitted(
-        rough.scaled, (), {"ridge": 0.3, "eta": 0.9, "temperature": 3.0}, some, trust
-    )
+    rough = fit_ridge_head(X, few, FEATURES, rows=few.train, **same)
+    chosen: Any = {"ridge": 0.3, "eta": 0.9, "temperature": 3.0}
+    held = few.validation
+    before = Fitted(rough, (), chosen, held, rough.logits(X[held]), trust)
     rows = write_rows(tmp_path / "x.npy", iter([X]), n=n, width=d)
     found = refit(rows, task, before)
     assert found.chosen["eta"] == 0.9 and found.head.features == FEATURES
     # With enough rows validation alone gives the temperature.
-    plain, y_val = logits * wanted.temperature, task.codes[task.validation]
+    plain, y_val = first.logits(X[task.validation]), task.codes[task.validation]
     temperature = fit_temperature(plain, y_val)
     assert found.chosen["temperature"] == pytest.approx(temperature, rel=1e-3)
-    head = wanted.scaled.cooled(temperature / wanted.temperature)
-    np.testing.assert_allclose(found.validation_logits, plain / temperature, atol=2e-4)
+    head = wanted.cooled(temperature)
+    np.testing.assert_array_equal(found.held, task.validation)
+    np.testing.assert_allclose(found.held_logits, plain / temperature, atol=2e-4)
     np.testing.assert_allclose(
         found.head.logits(X), head.logits(X), rtol=1e-3, atol=2e-4
     )
     np.testing.assert_allclose(found.head.weight, head.weight, atol=2e-4)
-    assert np.abs(rough.scaled.weight - wanted.scaled.weight).max() > 0.01
+    assert np.abs(rough.weight - wanted.weight).max() > 0.01
     monkeypatch.setattr("stc_core.selection.streaming.ENOUGH", 21)
     assert refit(rows, task, before).chosen["temperature"] == 3.0  # that of the sample
 

@@ -104,7 +104,7 @@ def tune_attention(config: RunConfig, writer: RunWriter) -> None:
     params = settings.model_dump(mode="json", include=wanted)
     reader.save(writer.folder / "model", params=params)
     writer.write_frames(RunFile.PREDICTIONS, prediction_frames(reader, corpus, logits))
-    held = Fitted(found.head, (), {}, logits[task.validation])
+    held = Fitted(found.head, (), {}, task.validation, logits[task.validation])
     test = corpus.rows("test")
     after = evaluate(corpus, task, held, logits[test])
     after = {**before, **after, **_facts(reader, found, settings, before)}

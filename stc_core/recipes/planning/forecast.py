@@ -23,13 +23,19 @@ from stc_core.activations.row_file import BLOCK_BYTES
 from stc_core.backbone.backbone import Backbone
 from stc_core.backbone.onednn import copied_bytes
 from stc_core.backbone.tokenization.tokens import Tokens
-from stc_core.heads.cross_fitting import FOLDS
+from stc_core.heads.folds import FOLDS
 from stc_core.heads.least_squares import RIDGES
 from stc_core.probes.control import MOST_CONTROL_ROWS as MOST_CONTROL
 from stc_core.probes.fit import cores
 from stc_core.recipes.planning.machine_speed import Arithmetic, measure_arithmetic
-from stc_core.selection.candidates import MOST_JOINT, MOST_RANKED, most_candidates
 from stc_core.selection.dense_baselines import MOST_DENSE_ROWS
+from stc_core.selection.folds import MOST_CROSS_FITTED
+from stc_core.selection.ranking import (
+    MOST_RANKED,
+    MOST_TRUSTING,
+    TRUST_RIDGES,
+    most_kept,
+)
 from stc_core.selection.sample import (
     CURVE_COLUMNS,
     FIRST,
@@ -64,6 +70,8 @@ LEADERS = 5
 """The baselines fit a ridge model, for each penalty, to this many sites."""
 LOGISTIC_STEPS = 100
 """Steps of all logistic heads of a baseline, two products each: 50 to 125 seen."""
+NEAR = 3
+"""So many ridges are tried at all depths but the last."""
 _KEPT = 3
 """Usually one of this many candidates is kept."""
 HEAD_SECONDS_PER_TEXT = 1.2e-4
@@ -262,10 +270,15 @@ def probe_bytes(shape: Shape, threads: int) -> int:
 
 
 def select_bytes(shape: Shape) -> int:
-    """Memory of the candidates of all rows, a standardised copy, and their Gram
-    matrix."""
-    p = _candidates(shape)
-    return 4 * ((shape.n + shape.n_learned) * p + 3 * p * p)
+    """Memory of the neurons that rank high in some fold, of copies for a fit, and of
+    the inner products of the rows or of the columns, whichever are fewer."""
+    p, columns = _candidates(shape), sum(shape.widths)
+    ranked = min(2 * p, columns)
+    inner = min(p, shape.n_learned)
+    search = shape.n * ranked + 2 * shape.n_learned * p + 3 * inner**2
+    rows = min(shape.n_learned, MOST_RANKED)
+    ranking = 3 * rows**2 + (2 * shape.n + rows) * max(shape.widths)
+    return 4 * max(search, ranking)
 
 
 def baseline_bytes(shape: Shape) -> int:
@@ -300,40 +313,55 @@ def tfidf_seconds(shape: Shape, pace: Arithmetic) -> float:
 
 
 def select_seconds(shape: Shape, pace: Arithmetic) -> float:
-    """Seconds of a search among all candidates, then among half as many at each depth.
+    """Seconds of ranking all columns, and of the search at every depth.
 
-    The first search tries numbers of neurons in steps of the square root of two, under
-    each ridge. The others use steps of two up to the chosen number, assumed to be half
-    of the candidates; so do the heads of the options at every depth. The temperature
-    takes one more fit for each fold.
+    At the last depth numbers of neurons are tried in steps of the square root of two,
+    under each ridge; at the others in steps of two up to the chosen number, assumed to
+    be half of the most, under NEAR ridges. Each fold has its own fits. The heads of the
+    options take one more fit for each depth.
     """
-    p, n = _candidates(shape), shape.n
-    chosen = p // 2
+    p, folds = _candidates(shape), _folds(shape)
+    fitted = _fitted_rows(shape)
 
-    def search(candidates: int, most: int, step: float) -> float:
-        ready = pace.gram(shape.n_train, candidates) + pace.solves(candidates)
-        trials = sum(map(pace.solves, _sizes(most, step)))
-        return ready + len(RIDGES) * trials + 2 * pace.cell * n * candidates
+    def fits(rows: int, most: int, step: float, ridges: int) -> float:
+        few = min(rows, most)
+        ready = pace.gram(rows, few) + pace.gram(most, rows) * (most > rows)
+        sizes = [min(size, rows) for size in _sizes(most, step)]
+        return ready + ridges * sum(map(pace.solves, sizes))
 
-    heads = sum(
-        pace.gram(shape.n_learned, m) + pace.solves(m) + 2 * pace.cell * n * m
-        for m in _sizes(chosen, 2.0)
+    first = folds * fits(fitted, p, 2**0.5, len(RIDGES))
+    others = (shape.depths - 1) * folds * fits(fitted, p // 2, 2.0, NEAR)
+    heads = shape.depths * fits(shape.n_learned, p // 2, 2.0, 1)
+    values = pace.cell * shape.n * sum(shape.widths) * (shape.depths + 1) / 2
+    return _ranking_seconds(shape, pace) + first + others + heads + values
+
+
+def _ranking_seconds(shape: Shape, pace: Arithmetic) -> float:
+    """Seconds of the trust in each site, and of the model of all columns by depth."""
+    columns, folds = sum(shape.widths), _folds(shape)
+    some = min(shape.n_learned, MOST_TRUSTING)
+    alone = sum(
+        pace.gram(max(some, width), min(some, width))
+        + 3 * len(TRUST_RIDGES) * pace.solves(min(some, width))
+        for width in shape.widths
     )
-    reads = pace.cell * n * sum(shape.widths) * (shape.depths + 1) / 2
-    first = search(p, p, 2**0.5) + len(RIDGES) * pace.solves(p)
-    others = (shape.depths - 1) * search(chosen, chosen, 2.0)
-    folds = 2 * pace.gram(shape.n_learned, chosen) + FOLDS * pace.solves(chosen)
-    searches = _narrowing(shape, pace) + first + others
-    return searches + shape.depths * heads + folds + reads
+    rows = min(shape.n_learned, MOST_RANKED)
+    fitted = min(_fitted_rows(shape), rows)
+    products = IN_PLACE * pace.gram(columns, rows)
+    solves = shape.depths * (folds * pace.solves(fitted) + pace.solves(rows))
+    weights = 2 * pace.product * rows * columns * shape.n_class * (folds + 1)
+    reads = 3 * pace.cell * shape.n * columns
+    return alone + products + solves + weights * (shape.depths + 1) / 2 + reads
 
 
-def _narrowing(shape: Shape, pace: Arithmetic) -> float:
-    """Seconds of ranking when there are more candidates than one Gram matrix takes."""
-    most = min(most_candidates(shape.n_class, shape.n_train), sum(shape.widths))
-    if most <= MOST_JOINT:
-        return 0.0
-    rows = -(-shape.n_train // -(-shape.n_train // MOST_RANKED))
-    return _joint(shape, pace, rows, most)
+def _folds(shape: Shape) -> int:
+    return FOLDS if shape.n_learned <= MOST_CROSS_FITTED else 1
+
+
+def _fitted_rows(shape: Shape) -> int:
+    """The rows on which the models of a fold are fitted."""
+    folds = _folds(shape)
+    return shape.n_train if folds == 1 else shape.n_learned * (folds - 1) // folds
 
 
 def _sizes(most: int, step: float) -> list[int]:
@@ -388,5 +416,5 @@ def apart_seconds(shape: Shape, pace: Arithmetic) -> float:
 
 
 def _candidates(shape: Shape) -> int:
-    most = most_candidates(shape.n_class, shape.n_train)
-    return min(most, MOST_JOINT, sum(shape.widths))
+    """The most neurons of a classifier."""
+    return min(most_kept(shape.n_class), sum(shape.widths))

@@ -1,0 +1,58 @@
+"""Which rows judge a choice, and which rows they are judged by.
+
+A small table is cross-fitted: each learned row is judged by models that have not seen
+it. In a large one the validation rows suffice.
+"""
+
+from hashlib import blake2b
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Int, Shaped
+
+from stc_core.data.task import Task
+from stc_core.heads.folds import FOLDS, stratified_folds
+
+MOST_CROSS_FITTED = 2000
+"""With more learned rows than this, the validation rows are judged, and only they."""
+
+
+class Fold(NamedTuple):
+    """Models are fitted on `fit` and judged by `held`, which they have not seen."""
+
+    fit: Int[np.ndarray, " n_fit"]
+    held: Int[np.ndarray, " n_held"]
+
+
+def folds_of(task: Task, keys: Shaped[np.ndarray, " n"]) -> tuple[Fold, ...]:
+    """The folds that judge a choice among models of this task.
+
+    With up to MOST_CROSS_FITTED learned rows there are FOLDS of them, with each class
+    in proportion; rows of equal `keys` (equal texts) are in the same one. With more
+    rows it is the split of the task itself. A row whose class is not among the rows
+    that a fold is fitted on judges nothing.
+    """
+    rows = task.learned
+    if len(rows) > MOST_CROSS_FITTED:
+        return (Fold(task.train, task.validation),)
+    number = stratified_folds(keys[rows], task.codes[rows], seed=0)
+    folds = [
+        Fold(rows[number != fold], rows[number == fold])
+        for fold in range(FOLDS)
+        if (number == fold).any() and (number != fold).any()
+    ]
+    known = [fold._replace(held=_judged(task, fold)) for fold in folds]
+    found = tuple(fold for fold in known if len(fold.held))
+    return found or (Fold(task.train, task.validation),)
+
+
+def _judged(task: Task, fold: Fold) -> Int[np.ndarray, " some"]:
+    """The held rows whose class the models of this fold know."""
+    known = np.bincount(task.codes[fold.fit], minlength=len(task.classes)) > 0
+    return fold.held[known[task.codes[fold.held]]]
+
+
+def digests(X: Shaped[np.ndarray, "n d"]) -> Shaped[np.ndarray, " n"]:
+    """A key for each row of X; equal rows have equal keys."""
+    found = [blake2b(row.tobytes(), digest_size=16).digest() for row in X]
+    return np.array(found, object)
