@@ -193,17 +193,17 @@ class TrainConfig(Frozen):
     )
     eta: float | None = setting(
         None,
-        "The share of the squared probe weights that is kept in each layer, before the "
-        "joint selection. A lower share leaves fewer candidates. Without a number it "
-        "is chosen.",
+        "Rank only the neurons that hold this share of the squared probe weights of "
+        "their layer. Then the validation rows alone choose the rest. Without a number "
+        "the preset `stc` ranks all neurons, and `spin` chooses the share.",
         label="Share of squared weights kept",
         gt=0,
         le=1,
     )
     budget: int | None = setting(
         None,
-        "Keep exactly this many neurons, even if fewer do as well. If fewer neurons "
-        "have a weight in the probes, all of them are kept.",
+        "Keep exactly this many neurons, even if fewer do as well. If there are fewer "
+        "that vary, all of them are kept.",
         label="At most this many neurons",
         ge=1,
     )
@@ -215,14 +215,14 @@ class TrainConfig(Frozen):
     )
     max_neurons: Annotated[int | None, Field(ge=1), AfterValidator(_most)] = setting(
         None,
-        "Keep this many neurons at most, or fewer if they do as well on validation. It "
-        "cannot be less than `budget`.",
+        "Keep this many neurons at most, or fewer if they do as well on held-out rows. "
+        "It cannot be less than `budget`.",
         label="At most this many neurons",
     )
     tolerance: float | None = setting(
         None,
-        "Take the shallowest classifier whose validation score is this near to the "
-        "best one: 0.01 is one percentage point.",
+        "Take the shallowest classifier whose score on held-out rows is this near to "
+        "the best one: 0.01 is one percentage point.",
         ge=0,
         lt=1,
     )

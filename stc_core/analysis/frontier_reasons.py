@@ -10,7 +10,7 @@ from stc_core.selection.frontier import Option, cheapest
 
 _FEWEST = (
     "Training looked at all layers{limits} and kept the **fewest neurons that do as "
-    "well as any number** on validation. The scores were smoothed over neighbouring "
+    "well as any number** on held-out texts. The scores were smoothed over near "
     "numbers and penalties. The deepest neuron sets how many layers are read. The cost "
     "was not considered."
 )
@@ -22,7 +22,7 @@ def reasons(
 ) -> list[str]:
     """Sentences on why `chosen` was chosen and why no better score was, as Markdown.
 
-    `chosen` is one of `options`, and `n` is the number of validation texts. Scores are
+    `chosen` is one of `options`, and `n` is the number of held-out texts. Scores are
     between 0 and 1.
     """
     by_training, rule = _rule(options, chosen, config)
@@ -53,7 +53,7 @@ def _rule(
     ):
         return False, (
             "This run was set to take the shallowest classifier within "
-            f"**{points(train.tolerance)}** of the best on validation."
+            f"**{points(train.tolerance)}** of the best on held-out texts."
         )
     if config.shrink is not None and config.shrink.layer is not None:
         return False, "This run was set to take this point of another run's frontier."
@@ -87,7 +87,7 @@ def _better(
     if round(100 * gain, 1) == 0:
         return []
     neurons = f"**{count(best.neurons, 'neuron')} of layers up to {best.layer}**"
-    sentence = f"{neurons} have {points(gain)} more {METRICS[by]} on validation."
+    sentence = f"{neurons} have {points(gain)} more {METRICS[by]} on held-out texts."
     if n is None:
         return [sentence]
     error = f" (one standard error is about {points((score * (1 - score) / n) ** 0.5)}"

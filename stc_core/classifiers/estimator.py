@@ -268,7 +268,7 @@ class SparsifyThenClassify(BaseClassifier, ClassifierMixin, BaseEstimator):
         reported: Int[np.ndarray, " n_reported"] = NO_ROWS,
         progress: Progress = silent,
     ) -> Fitted:
-        """The head of the preset, chosen on the validation rows.
+        """The head of the preset, chosen by rows held out.
 
         With the preset `stc`, every option also predicts the classes of the rows
         `reported`; its `probes` may be those that a run has kept.

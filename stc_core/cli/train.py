@@ -80,7 +80,7 @@ def shrink(
     """Make a new run with a cheaper classifier from a finished run.
 
     The texts are not read again. Without options it takes the shallowest classifier
-    within one point of the best validation score.
+    within one point of the best score on held-out texts.
     """
     parent = open_run(run)
     from stc_core.recipes.shrink_settings import shrink_config

@@ -72,7 +72,7 @@ def frontier(
         top=24,
         xaxis={"title": AXES[cost], "gridcolor": FAINT},
         yaxis={
-            "title": f"validation {METRICS[metric]}",
+            "title": f"held-out {METRICS[metric]}",
             "tickformat": ticks_among(options[metric]),
         },
     )
@@ -179,7 +179,7 @@ def _depth_names(options: pd.DataFrame, cost: Cost) -> list[dict[str, Any]]:
 def _hover(row: dict[str, Any], metric: Metric) -> str:
     facts = [
         f"<b>{row['neurons']:,} neurons, up to layer {row['deepest']}</b>",
-        f"validation {METRICS[metric]} {percent(row[metric])}",
+        f"held-out {METRICS[metric]} {percent(row[metric])}",
     ]
     if metric == "accuracy":
         facts.append(f"95 %: {interval((row['accuracy_low'], row['accuracy_high']))}")

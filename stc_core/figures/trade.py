@@ -31,7 +31,7 @@ def neuron_curve(curves: pd.DataFrame, metric: Metric = "accuracy") -> go.Figure
             "ticktext": [f"{tick:,}" for tick in _ticks(part["neurons"])],
             "showgrid": False,
         },
-        yaxis={"title": f"validation {METRICS[metric]}", **_shares(part, metric)},
+        yaxis={"title": f"held-out {METRICS[metric]}", **_shares(part, metric)},
     )
 
 

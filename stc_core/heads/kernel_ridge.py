@@ -20,6 +20,7 @@ from stc_core.heads.least_squares import (
     solve_positive,
     solve_ridge,
 )
+from stc_core.heads.leave_one_out import leave_one_out, leave_one_out_by_rows
 
 
 class Block(NamedTuple):
@@ -64,6 +65,36 @@ def joint_ridge(
     if sum(block.width for block in blocks) < len(rows):
         return _primal(blocks, task, rows, others=others, ridges=ridges)
     return _dual(blocks, task, rows, others=others, ridges=ridges)
+
+
+def joint_leave_one_out(
+    blocks: Sequence[Block],
+    task: Task,
+    rows: Int[np.ndarray, " n"],
+    *,
+    ridges: Sequence[float],
+) -> Float[np.ndarray, "n_ridges n n_class"]:
+    """The class scores of each of `rows` by the joint models of the other rows.
+
+    It is `leave_one_out` on the columns of all blocks together.
+    """
+    weight, n_class = task.weights(rows), len(task.classes)
+    known = {"n_class": n_class, "sample_weight": weight, "ridges": ridges}
+    dual = sum(block.width for block in blocks) >= len(rows)
+    products, parts = np.zeros((len(rows), len(rows)), np.float32), []
+    for block in blocks:
+        X = block.read()[rows]
+        mean, sd = mean_and_sd(X, weight)
+        Z = (X - mean) * (block.trust / sd)
+        if dual:
+            add_products(products, Z)
+        else:
+            parts.append(Z)
+    codes = task.codes[rows]
+    if not dual:
+        return leave_one_out(np.concatenate(parts, axis=1), codes, **known)
+    root = np.sqrt(weight)
+    return leave_one_out_by_rows(products * root * root[:, None], codes, **known)
 
 
 def add_products(G: Float[np.ndarray, "n n"], Z: Float[np.ndarray, "n width"]) -> None:

@@ -7,7 +7,8 @@ from jaxtyping import Float, Int
 
 from stc_core.heads.least_squares import MOST_TINY, centred, solve_positive
 
-_ALMOST_ONE = 1 - 1e-5
+_LEAST = 1e-5
+"""Of one minus the hat matrix, which rounding may bring below zero."""
 
 
 def leave_one_out(
@@ -27,25 +28,57 @@ def leave_one_out(
     y_i - (y_i - f_i) / (1 - h_i). Source: Allen 1974 (PRESS).
     """
     A, Y, total = centred(Z, codes, n_class=n_class, sample_weight=sample_weight)
-    root = np.sqrt(sample_weight)[:, None]
-    labels = np.eye(n_class, dtype=np.float32)[codes]
-    mean_norm = float(np.einsum("ij,ij->", A, A, dtype=np.float64)) / total
-    own = sample_weight / total  # the intercept's part of the hat matrix
-    products = A @ A.T if len(A) <= A.shape[1] else A.T @ A
-    scores = []
+    known = {"n_class": n_class, "sample_weight": sample_weight, "ridges": ridges}
+    if len(A) <= A.shape[1]:
+        return leave_one_out_by_rows(A @ A.T, codes, **known)
+    labels, scores = np.eye(n_class, dtype=np.float32)[codes], []
+    products = A.T @ A
+    mean_norm = float(np.trace(products)) / total
     for ridge in ridges:
         penalty = max(ridge * mean_norm, MOST_TINY)
-        if len(A) <= A.shape[1]:
-            inverse = solve_positive(products, penalty, np.eye(len(A), dtype=A.dtype))
-            share = penalty * np.diag(inverse)
-            residual = penalty * (inverse @ Y)
-        else:
-            inverse = solve_positive(
-                products, penalty, np.eye(A.shape[1], dtype=A.dtype)
-            )
-            fitted = A @ inverse
-            share = 1 - np.einsum("ij,ij->i", fitted, A)
-            residual = Y - fitted @ (A.T @ Y)
-        share = np.maximum(share - own, 1 - _ALMOST_ONE)
-        scores.append(labels - residual / root / share[:, None])
-    return np.stack(scores).astype(np.float32)
+        one = np.eye(A.shape[1], dtype=A.dtype)
+        fitted = A @ solve_positive(products, penalty, one)
+        residual = Y - fitted @ (A.T @ Y)
+        share = 1 - np.einsum("ij,ij->i", fitted, A)
+        scores.append(labels - _without(residual, share, sample_weight))
+    return np.stack(scores)
+
+
+def leave_one_out_by_rows(
+    products: Float[np.ndarray, "n n"],
+    codes: Int[np.ndarray, " n"],
+    *,
+    n_class: int,
+    sample_weight: Float[np.ndarray, " n"],
+    ridges: Sequence[float],
+) -> Float[np.ndarray, "n_ridges n n_class"]:
+    """The same from the inner products of the rows, centred and times the roots of
+    their weights; only the lower triangle is read."""
+    labels = np.eye(n_class, dtype=np.float32)[codes]
+    prior = sample_weight @ labels / sample_weight.sum()
+    Y = (labels - prior) * np.sqrt(sample_weight)[:, None]
+    mean_norm = float(np.trace(products)) / float(sample_weight.sum())
+    one, scores = np.eye(len(products), dtype=products.dtype), []
+    for ridge in ridges:
+        penalty = max(ridge * mean_norm, MOST_TINY)
+        inverse = solve_positive(products, penalty, one)
+        share = penalty * np.diag(inverse)
+        residual = penalty * (inverse @ Y)
+        scores.append(labels - _without(residual, share, sample_weight))
+    return np.stack(scores)
+
+
+def _without(
+    residual: Float[np.ndarray, "n n_class"],
+    share: Float[np.ndarray, " n"],
+    sample_weight: Float[np.ndarray, " n"],
+) -> Float[np.ndarray, "n n_class"]:
+    """The residuals of each row by the model without it.
+
+    `residual` is that of the weighted model of all rows, `share` is one minus the
+    diagonal of its hat matrix. The intercept takes its own part of that.
+    """
+    own = sample_weight / sample_weight.sum()
+    left = np.maximum(share - own, _LEAST)[:, None]
+    found = residual / np.sqrt(sample_weight)[:, None] / left
+    return found.astype(np.float32)

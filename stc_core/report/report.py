@@ -111,9 +111,9 @@ def _limit_sentences(
         "texts changes the scores, too."
     )
     yield (
-        "Layer curves and trade-offs are **validation** scores of the best of many "
-        "attempts, so they are a little too high; the sentence on the best layer is "
-        "corrected for that, unless it says otherwise. The test texts were not used "
+        "Layer curves and trade-offs are scores on **held-out** texts, of the best of "
+        "many attempts, so they are a little too high; the sentence on the best layer "
+        "is corrected for that, unless it says otherwise. The test texts were not used "
         "for any choice."
     )
     yield (

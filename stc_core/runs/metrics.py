@@ -91,7 +91,11 @@ class ClassifierScores(MainScores):
 
 
 class ValidationScores(TypedDict):
-    """The scores on the `n` validation rows, which chose the classifier."""
+    """The scores on the `n` held rows, each judged by models without it.
+
+    In a small run these are all learned rows, else the validation rows. They chose the
+    number of neurons and the penalty.
+    """
 
     accuracy: float
     macro_f1: float

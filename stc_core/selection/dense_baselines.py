@@ -16,11 +16,13 @@ from sklearn.linear_model import LogisticRegression
 
 from stc_core.data.task import Read, Task
 from stc_core.heads.head import mean_and_sd, value_range
-from stc_core.heads.kernel_ridge import Block, joint_ridge
-from stc_core.heads.least_squares import RIDGES, solve_ridge
-from stc_core.heads.ridge import moments
+from stc_core.heads.kernel_ridge import Block, joint_leave_one_out, joint_ridge
+from stc_core.heads.least_squares import RIDGES
+from stc_core.heads.nested_ridge import nested_scores
+from stc_core.heads.ridge import fit_ridge_head
 from stc_core.metrics.scores import SAME_SCORE, last_best, metric_of
 from stc_core.probes.fit import ProbeResult
+from stc_core.selection.folds import MOST_CROSS_FITTED, Fold, digests, judging_folds
 from stc_core.selection.guess import Guess
 from stc_core.types import PooledSite
 
@@ -34,20 +36,8 @@ MOST_DENSE_ROWS = 12_000
 square."""
 
 
-class _Ridge(NamedTuple):
-    """A least-squares head: scores = prior + (z - center) W."""
-
-    W: Float[np.ndarray, "d n_class"]
-    center: Float[np.ndarray, " d"]
-    prior: Float[np.ndarray, " n_class"]
-
-    def predict(self, X: np.ndarray) -> np.ndarray:
-        """The class with the highest score of each row."""
-        return ((X - self.center) @ self.W + self.prior).argmax(axis=1)
-
-
 class _Choice(NamedTuple):
-    """A kind of head with its strength on a site, and its validation score."""
+    """A kind of head with its strength on a site, and its score on held rows."""
 
     score: float
     site: PooledSite
@@ -66,21 +56,27 @@ def site_guess(
     test: Int[np.ndarray, " n_test"],
     sites: Sequence[PooledSite],
 ) -> Guess:
-    """The guess of the best head on one of `sites`, the best by its validation score.
+    """The guess of the best head on one of `sites`, the best by its score on held rows.
 
-    Ridge models of all RIDGES choose the site; then logistic regressions of
-    LOGISTIC_CS compete with them. On a tie the one that comes first wins: the site that
-    comes first, ridge before logistic, the stronger penalty before the weaker. The
-    winner is fitted again on train and validation.
+    The held rows are those of `judging_folds`, which judge the classifier, too. Ridge
+    models of all RIDGES choose the site; then logistic regressions of LOGISTIC_CS
+    compete with them. On a tie the one that comes first wins: the site that comes
+    first, ridge before logistic, the stronger penalty before the weaker. The winner is
+    fitted again on all learned rows.
     """
+    folds = judging_folds(task, digests(read(sites[-1])))
     best = _first_best(
-        choice for site in sites for choice in _ridge_choices(read(site), task, site)
+        choice
+        for site in sites
+        for choice in _ridge_choices(read(site), task, folds, site)
     )
     X = read(best.site)
-    best = _first_best((best, *_logistic_choices(X, task, best.site)))
-    Z, Z_test = _standardised(X, task, task.learned, test)
-    fit = _fit_ridge if best.head == "ridge" else _fit_logistic
-    model = fit(Z, task, task.learned, best.strength)
+    best = _first_best((best, *_logistic_choices(X, task, folds, best.site)))
+    if best.head == "ridge":
+        head = fit_ridge_head(X, task, (), rows=task.learned, ridge=best.strength)
+        return Guess(head.logits(X[test]).argmax(axis=1), best.detail)
+    Z, Z_test = _standardised(X, task, Fold(task.learned, test))
+    model = _fitted(_logistic(task, best.strength), Z, task.codes[task.learned])
     return Guess(np.asarray(model.predict(Z_test), int), best.detail)
 
 
@@ -95,72 +91,69 @@ def _first_best(choices: Iterable[_Choice]) -> _Choice:
 
 
 def _ridge_choices(
-    X: Float[np.ndarray, "n d"], task: Task, site: PooledSite
+    X: Float[np.ndarray, "n d"], task: Task, folds: Sequence[Fold], site: PooledSite
 ) -> Iterator[_Choice]:
     """The ridge models of a site, with their scores, the largest ridge first."""
-    score, y = metric_of(task.class_weight), task.codes[task.validation]
-    Z, Z_val = _standardised(X, task, task.train, task.validation)
-    sums = moments(Z, task, task.train)
-    for ridge in sorted(RIDGES, reverse=True):
-        model = _Ridge(solve_ridge(sums.gram, ridge), sums.center, sums.prior)
-        yield _Choice(score(y, model.predict(Z_val)), site, "ridge", ridge)
+    ridges, parts = sorted(RIDGES, reverse=True), []
+    for fold in folds:
+        Z, Z_held = _standardised(X, task, fold)
+        scores = nested_scores(
+            Z,
+            Z_held,
+            task.codes[fold.fit],
+            n_class=len(task.classes),
+            sample_weight=task.weights(fold.fit),
+            sizes=[X.shape[1]],
+            ridges=ridges,
+        )
+        parts.append(next(scores).argmax(axis=2))
+    score, y = metric_of(task.class_weight), _held_codes(task, folds)
+    for ridge, guess in zip(ridges, np.concatenate(parts, axis=1), strict=True):
+        yield _Choice(score(y, guess), site, "ridge", ridge)
 
 
 def _logistic_choices(
-    X: Float[np.ndarray, "n d"], task: Task, site: PooledSite
+    X: Float[np.ndarray, "n d"], task: Task, folds: Sequence[Fold], site: PooledSite
 ) -> Iterator[_Choice]:
     """The logistic heads of a site, with their scores, the strongest penalty first.
 
-    Each begins at the weights of the one before it. They end after MOST_IDLE of them
-    that are no better.
+    In each fold a head begins at the weights of the one before it. They end after
+    MOST_IDLE of them that are no better.
     """
-    score, y = metric_of(task.class_weight), task.codes[task.validation]
-    Z, Z_val = _standardised(X, task, task.train, task.validation)
-    best, idle, model = -1.0, 0, _logistic(task)
+    score, y = metric_of(task.class_weight), _held_codes(task, folds)
+    parts = [_standardised(X, task, fold) for fold in folds]
+    models = [_logistic(task, 1.0) for _ in folds]
+    best, idle = -1.0, 0
     for C in LOGISTIC_CS:
-        model.C = C
-        found = score(y, _fitted(model, Z, task.codes[task.train]).predict(Z_val))
+        guesses = []
+        for model, fold, (Z, Z_held) in zip(models, folds, parts, strict=True):
+            model.C = C
+            guesses.append(_fitted(model, Z, task.codes[fold.fit]).predict(Z_held))
+        found = score(y, np.concatenate(guesses))
         yield _Choice(found, site, "logistic regression", C)
         best, idle = (found, 0) if found > best + SAME_SCORE else (best, idle + 1)
         if idle == MOST_IDLE:
             return
 
 
+def _held_codes(task: Task, folds: Sequence[Fold]) -> Int[np.ndarray, " n_held"]:
+    return task.codes[np.concatenate([fold.held for fold in folds])]
+
+
 def _standardised(
-    X: Float[np.ndarray, "n d"],
-    task: Task,
-    rows: Int[np.ndarray, " some"],
-    others: Int[np.ndarray, " m"],
+    X: Float[np.ndarray, "n d"], task: Task, fold: Fold
 ) -> tuple[Float[np.ndarray, "some d"], Float[np.ndarray, "m d"]]:
-    """Both parts, standardised by `rows`; `others` within the range of these."""
-    mean, sd = mean_and_sd(X[rows], task.weights(rows))
-    inside = np.clip(X[others], *value_range(X[rows]))
-    return (X[rows] - mean) / sd, (inside - mean) / sd
+    """Both parts, standardised by the fitted one; the others within its range."""
+    fitted = X[fold.fit]
+    mean, sd = mean_and_sd(fitted, task.weights(fold.fit))
+    inside = np.clip(X[fold.held], *value_range(fitted))
+    return (fitted - mean) / sd, (inside - mean) / sd
 
 
-def _fit_ridge(
-    Z: Float[np.ndarray, "some d"],
-    task: Task,
-    rows: Int[np.ndarray, " some"],
-    ridge: float,
-) -> _Ridge:
-    """The least-squares head on standardised `rows`, which are overwritten."""
-    sums = moments(Z, task, rows)
-    return _Ridge(solve_ridge(sums.gram, ridge), sums.center, sums.prior)
-
-
-def _fit_logistic(
-    Z: Float[np.ndarray, "some d"], task: Task, rows: Int[np.ndarray, " some"], C: float
-) -> LogisticRegression:
-    model = _logistic(task)
-    model.C = C
-    return _fitted(model, Z, task.codes[rows])
-
-
-def _logistic(task: Task) -> LogisticRegression:
+def _logistic(task: Task, C: float) -> LogisticRegression:
     """A model that begins each fit at the result of the last one."""
     return LogisticRegression(
-        class_weight=task.class_weight, warm_start=True, tol=1e-3, max_iter=300
+        C=C, class_weight=task.class_weight, warm_start=True, tol=1e-3, max_iter=300
     )
 
 
@@ -182,21 +175,22 @@ def all_sites_guess(
 ) -> Guess:
     """The guess of a ridge head on every column of every pooled site (eta = 1).
 
-    A logistic head would take too long here.
+    With few learned rows their leave-one-out scores choose the ridge, else those of
+    validation. A logistic head would take too long here.
     """
     train, learned = _some_rows(task, seed)
-    sites = [probe.pooled_site for probe in probes]
-    score, y = metric_of(task.class_weight), task.codes[task.validation]
-    widths = [probe.path.coef.shape[2] for probe in probes]
+    widths = [len(probe.importance) for probe in probes]
     blocks = [
-        Block(partial(read, site), width)
-        for site, width in zip(sites, widths, strict=True)
+        Block(partial(read, probe.pooled_site), width)
+        for probe, width in zip(probes, widths, strict=True)
     ]
-    trial_logits = joint_ridge(
-        blocks, task, train, others=task.validation, ridges=RIDGES
-    ).scores
-    scores = [score(y, logits.argmax(axis=1)) for logits in trial_logits]
-    best = RIDGES[last_best(np.array(scores))]
+    judged = learned if len(learned) <= MOST_CROSS_FITTED else task.validation
+    if judged is learned:
+        tried = joint_leave_one_out(blocks, task, learned, ridges=RIDGES)
+    else:
+        tried = joint_ridge(blocks, task, train, others=judged, ridges=RIDGES).scores
+    score, y = metric_of(task.class_weight), task.codes[judged]
+    best = RIDGES[last_best(np.array([score(y, one.argmax(axis=1)) for one in tried]))]
     final = joint_ridge(blocks, task, learned, others=test, ridges=(best,))
     is_cut = len(learned) < len(task.learned)
     suffix = f", fitted on {len(learned):,} rows" if is_cut else ""

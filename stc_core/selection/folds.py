@@ -24,7 +24,7 @@ class Fold(NamedTuple):
     held: Int[np.ndarray, " n_held"]
 
 
-def folds_of(task: Task, keys: Shaped[np.ndarray, " n"]) -> tuple[Fold, ...]:
+def judging_folds(task: Task, keys: Shaped[np.ndarray, " n"]) -> tuple[Fold, ...]:
     """The folds that judge a choice among models of this task.
 
     With up to MOST_CROSS_FITTED learned rows there are FOLDS of them, with each class

@@ -17,7 +17,7 @@ from stc_core.heads.kernel_ridge import add_products
 from stc_core.heads.least_squares import MOST_TINY, importance, solve_positive
 from stc_core.heads.leave_one_out import leave_one_out
 from stc_core.metrics.scores import SAME_SCORE, macro_f1
-from stc_core.selection.folds import Fold, digests, folds_of
+from stc_core.selection.folds import Fold, digests, judging_folds
 from stc_core.selection.importance import keep_mass, keep_top
 from stc_core.selection.salience import Salient
 from stc_core.types import Feature, PooledSite
@@ -86,7 +86,7 @@ class JointColumns:
         # validation alone.
         keys = digests(read(self.sites[-1]))
         split = Fold(task.train, task.validation)
-        self.folds = folds_of(task, keys) if eta is None else (split,)
+        self.folds = judging_folds(task, keys) if eta is None else (split,)
         self._moments: dict[PooledSite, tuple[np.ndarray, np.ndarray]] = {}
 
     def most(self, depth: int) -> int:

@@ -71,8 +71,8 @@ def fit_stc(
     fitted on all learned rows. Every depth is searched in the same way. With a
     `tolerance` the cheapest option within it is taken instead.
 
-    The held rows are those of `folds_of`. With `eta` only neurons that hold this share
-    of each layer's squared probe weights are ranked.
+    The held rows are those of `judging_folds`. With `eta` only neurons that hold this
+    share of each layer's squared probe weights are ranked.
     """
     columns = JointColumns(read, task, probes, eta=eta, budget=budget)
     depths = columns.depths

@@ -86,7 +86,8 @@ def activation_blocks(
 def refit(activations: RowFile, task: Task, fitted: Fitted) -> Fitted:
     """The same neurons, ridge and trust, with a head fitted on all rows of the task.
 
-    First a fit on train alone gives the logits of the validation rows, which are held;
+    First a fit on train alone gives the logits of the validation rows, which are held
+    (those in the sample have taken part in the ranking of the neurons);
     then a fit on train and validation gives the head. Both equal `fit_ridge_head` on
     the whole matrix, but for rounding. With ENOUGH validation rows these give the
     temperature; with fewer it stays that of the sample. A head that is not a ridge head

@@ -95,7 +95,7 @@ def test_predict_labels_as_the_run_did(
     assert said.code == 0, said.err
     labelled, run = pd.read_parquet(out), Run.open(trained)
     assert labelled["text"].tolist() == run.corpus["text"].tolist()
-    final = (run.predictions["split"] != "validation").to_numpy()
+    final = (run.predictions["split"] == "test").to_numpy()
     agree = labelled["predicted_label"].to_numpy() == run.predictions["predicted"]
     assert np.mean(agree[final]) > 0.98
     for name in run.metrics["classes"]:

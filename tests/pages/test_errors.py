@@ -79,7 +79,7 @@ def test_a_slice_with_no_text_says_so_and_can_be_left():
 
 @pytest.mark.parametrize(
     ("split", "note"),
-    [("train", "too high"), ("validation", "too high"), ("test", "neither fitted")],
+    [("train", "made without it"), ("validation", "too high"), ("test", "neither")],
 )
 def test_what_the_scores_of_a_split_are_worth_is_said(split: str, note: str):
     assert note in said(fine(visit(PAGE, run="r", split=split)))

@@ -94,6 +94,14 @@ def test_a_link_opens_its_text_in_its_split(run):
     assert app.selectbox(key="pick_split").value == "train"
 
 
+def test_it_says_whose_answer_is_above(run):
+    """A classifier made without the text, where the one explained has learned it."""
+    for split, expected in (("train", True), ("validation", True), ("test", False)):
+        row = run.predictions[run.predictions["split"] == split]["row"].iloc[0]
+        app = fine(visit(PAGE, run="r", example=str(row)))
+        assert ("made **without** this text" in said(app)) == expected
+
+
 def test_the_split_of_the_link_wins():
     app = fine(visit(PAGE, run="r", split="validation", example="0"))
     assert app.selectbox(key="pick_split").value == "validation"

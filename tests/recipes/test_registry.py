@@ -48,7 +48,7 @@ def test_every_metric_is_there(run):
         "seconds": "extract probe select head baselines total",
         "baselines": " ".join(BASELINES),
         "missing": "",
-        "chosen": "eta temperature",
+        "chosen": "ridge folds temperature",
         "cost": "parameters parameters_total flops_per_token flops_per_token_total",
         "backbone": "name identity family n_layers layer_names max_length device dtype "
         "notes",
@@ -72,8 +72,10 @@ def test_every_metric_is_there(run):
 
 def test_scores_are_those_of_the_predictions(run):
     frame, metrics = run.predictions, run.metrics
-    for split in ("test", "validation"):
-        assert (frame["split"] == split).sum() == metrics[split]["n"]
+    assert (frame["split"] == "test").sum() == metrics["test"]["n"]
+    learned = frame[frame["split"] != "test"]  # cross-fitted: each row is held once
+    assert len(learned) == metrics["validation"]["n"]
+    assert metrics["validation"]["accuracy"] == pytest.approx(learned["correct"].mean())
     test = frame[frame["split"] == "test"]
     right = test["label"] == test["predicted"]
     scores = metrics["test"]
@@ -107,8 +109,8 @@ def test_it_beats_guessing(run):
 
 
 def fitted_rows(run: Run) -> np.ndarray:
-    """True where the predictions are the final head's: not on validation."""
-    return (run.predictions["split"] != "validation").to_numpy()
+    """True where the predictions are the final head's: not where it was fitted."""
+    return (run.predictions["split"] == "test").to_numpy()
 
 
 def test_neurons_times_activations_are_the_predictions(run):
@@ -134,7 +136,7 @@ def test_the_saved_classifier_says_the_same_of_the_same_texts(run):
     part = run.predictions.iloc[::4]
     texts = run.corpus["text"].iloc[::4].tolist()
     stored = part[[f"p:{name}" for name in model.classes_]].to_numpy()
-    same = (part["split"] != "validation").to_numpy()  # those: before the refit
+    same = (part["split"] == "test").to_numpy()  # others: by heads without them
     said = model.predict_proba(texts)
     np.testing.assert_allclose(said[same], stored[same], atol=0.03)
     features = model.features(texts)
@@ -279,7 +281,7 @@ def test_more_neurons_than_there_are_are_told_of(messages, tmp_path):
     run = trained(small(messages, max_layer=0, budget=10_000), tmp_path / "run")
     kept = run.metrics["neurons"]["selected"]
     assert kept <= 384
-    assert f"10,000 neurons were asked for; {kept} have a weight" in run.log_tail()
+    assert f"10,000 neurons were asked for; only {kept} vary" in run.log_tail()
 
 
 def test_every_setting_reaches_the_classifier():
@@ -299,6 +301,7 @@ def large(monkeypatch):
         "stc_core.selection.sample.gain_of_doubling", lambda *_: (0.0, 0.1)
     )
     monkeypatch.setattr("stc_core.activations.row_file._MOST_ROWS", 32)
+    monkeypatch.setattr("stc_core.selection.folds.MOST_CROSS_FITTED", 0)
 
 
 def test_a_large_corpus_leaves_the_same_run(messages, tmp_path, large):
@@ -337,8 +340,9 @@ def test_sampled_whole_or_not_at_all_the_run_is_the_same(
     t_one, t_two = (run.metrics["chosen"]["temperature"] for run in (sampled, whole))
     assert t_one == pytest.approx(t_two, rel=0.2)
     np.testing.assert_allclose(one * t_one, two * t_two, atol=2e-3)
+    # Held rows are judged with the final neurons there, with those of the fold here.
     logs = [
-        np.log(run.predictions.filter(like="p:").to_numpy(float))
+        np.log(run.predictions.filter(like="p:").to_numpy(float)[fitted_rows(run)])
         for run in (sampled, whole)
     ]
     one, two = (log - log.mean(axis=1, keepdims=True) for log in logs)

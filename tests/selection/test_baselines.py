@@ -227,7 +227,7 @@ def test_logistic_heads_end_when_a_weaker_penalty_does_not_help(toy, monkeypatch
 
     monkeypatch.setattr(dense_baselines, "_fitted", watched)
     dense_baselines.site_guess(toy.read, toy.task, toy.test, [SITES[3]])
-    assert tried == list(dense_baselines.LOGISTIC_CS[:3])
+    assert list(dict.fromkeys(tried)) == list(dense_baselines.LOGISTIC_CS[:3])
 
 
 def test_each_site_is_read_once_for_all_ridges(toy):

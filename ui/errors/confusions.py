@@ -15,6 +15,7 @@ from stc_core.analysis.confusion import (
     confusion,
     most_confused,
 )
+from stc_core.analysis.held_rows import unseen_splits
 from stc_core.display import interval, percent
 from stc_core.figures.errors import (
     BESIDE,
@@ -22,6 +23,7 @@ from stc_core.figures.errors import (
     confusion_matrix,
 )
 from stc_core.metrics.scores import expected_calibration_error, macro_f1
+from stc_core.runs.metrics import RunMetrics
 from stc_core.runs.run import Run
 from ui.cache.run_files import read
 from ui.charts.chart import chart
@@ -43,6 +45,10 @@ _SEEN = {
     "train": "The classifier was fitted on these texts, so the scores are too high and "
     "errors are few.",
 }
+CROSS_FITTED = (
+    "Each of these texts was judged by a classifier made without it. Together they "
+    "chose the number of neurons, so the scores are a little too high."
+)
 BY_ANSWER = (
     "These texts are selected by their predictions, so the scores say nothing about "
     "new texts."
@@ -57,7 +63,7 @@ _SHARE = {"format": PERCENT, "width": 68}
 WHOLE_SHARE = {"format": "%.0f %%", "width": 50}
 
 
-def choose_rows(table: pd.DataFrame, classes: list[str]) -> str:
+def choose_rows(table: pd.DataFrame, metrics: RunMetrics) -> str:
     """Draw the choice of texts (split, label, prediction, words); return the split.
 
     Label, prediction and words are conditions of the slice in the context.
@@ -70,7 +76,7 @@ def choose_rows(table: pd.DataFrame, classes: list[str]) -> str:
         pick_part(
             name,
             label,
-            classes,
+            metrics["classes"],
             widget=row.selectbox,
             placeholder="any class",
             width=190,
@@ -80,7 +86,9 @@ def choose_rows(table: pd.DataFrame, classes: list[str]) -> str:
     slice_chips(without="nothing: all texts of the split")
     # Both captions take one line, so that what is below stays in place.
     by_answer = {"predicted", "wrong"} & {part for part, _ in held_slice().parts}
-    st.caption(f":material/info: {BY_ANSWER if by_answer else _SEEN[split]}")
+    held = "train" in unseen_splits(table["split"], metrics) and split != "test"
+    seen = CROSS_FITTED if held else _SEEN[split]
+    st.caption(f":material/info: {BY_ANSWER if by_answer else seen}")
     return str(split)
 
 

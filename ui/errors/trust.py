@@ -49,7 +49,7 @@ def show_trust(run: Run, part: pd.DataFrame, shares: np.ndarray) -> None:
             caption = (
                 f"ECE {percent(after)}; before the temperature {percent(error)}. The "
                 f"temperature divides the logits by {temperature:.2f}, the best value "
-                "on validation."
+                "on held-out texts."
             )
             if after > error:
                 caption += " On these texts the temperature made the ECE worse."

@@ -1,5 +1,7 @@
 """The choice of a text on the page Examples: from the table of the run, or typed."""
 
+from typing import Any, NamedTuple
+
 import numpy as np
 import pandas as pd
 import streamlit as st
@@ -12,6 +14,7 @@ from stc_core.analysis.examples import (
     place_in_words,
     select_examples,
 )
+from stc_core.analysis.held_rows import unseen_splits
 from stc_core.display import count, percent
 from stc_core.runs.annotations import read_about, star
 from stc_core.runs.run import Run
@@ -95,8 +98,16 @@ def _choose_split(table: pd.DataFrame, row: DeltaGenerator) -> str:
     )
 
 
-def browse(run: Run) -> tuple[str, str] | None:
-    """Draw the table of texts; return the text and label of the picked row.
+class PickedText(NamedTuple):
+    """A text to explain, its label, and its split if it is one of the run's."""
+
+    text: str
+    label: str | None
+    split: str | None = None
+
+
+def browse(run: Run) -> PickedText | None:
+    """Draw the table of texts; return the picked row.
 
     None if there is no such text.
     """
@@ -134,7 +145,26 @@ def browse(run: Run) -> tuple[str, str] | None:
         f"**{escape(row['predicted'])}** :{colour}-badge[{badge}] "
         f":gray-badge[{row['split']}]"
     )
-    return str(row["text"]), str(row["label"])
+    return PickedText(str(row["text"]), str(row["label"]), str(row["split"]))
+
+
+def say_whose_answer(run: Run, split: str, explanation: dict[str, Any]) -> None:
+    """Say what the classifier that is explained answers, if it has seen the text.
+
+    The row's own prediction is then that of another one, or surer than on new texts.
+    """
+    if split == "test":
+        return
+    label = explanation["label"]
+    answer = f"**{escape(label)}** ({percent(explanation['probabilities'][label])})"
+    if split in unseen_splits(examples(run)["split"], read(run, "metrics")):
+        said = (
+            "The prediction above is that of a classifier made **without** this text. "
+            f"The finished one, explained below, has learned from it and says {answer}."
+        )
+    else:
+        said = f"The classifier has learned from this text. It says {answer}."
+    st.caption(f":material/info: {said}")
 
 
 def show_no_match() -> None:
@@ -225,13 +255,13 @@ def _listing(run: Run, passing: pd.DataFrame) -> None:
     st.caption(f"{count(len(passing), 'text')}, {right} right{fitted}. {PICK}")
 
 
-def type_own_text() -> tuple[str, None] | None:
-    """Draw a field for a typed text; return the text with no label, None if empty."""
+def type_own_text() -> PickedText | None:
+    """Draw a field for a typed text; return it, None if it is empty."""
     with st.form("own", border=False):
         text = type_text("Type a text to see how much each word counts.")
         submit_text("Explain", icon=":material/psychology:", without="")
     say_if_long(text)
-    return (text, None) if text else None
+    return PickedText(text, None) if text else None
 
 
 def choose_source() -> str:

@@ -1,7 +1,13 @@
 """The page Examples, below its title."""
 
 from ui.cache.run_files import explain_text
-from ui.examples.browse import TABLE, browse, choose_source, type_own_text
+from ui.examples.browse import (
+    TABLE,
+    browse,
+    choose_source,
+    say_whose_answer,
+    type_own_text,
+)
 from ui.examples.explanation import draw_explanation, draw_gradients
 from ui.examples.pinned import show_pinned
 from ui.examples.what_if import show_what_if
@@ -13,9 +19,11 @@ def show_page() -> None:
     run = pick_run()
     chosen = browse(run) if choose_source() == TABLE else type_own_text()
     if chosen is not None:
-        text, truth = chosen
+        text = chosen.text
         explanation = explain_text(run, text)
-        draw_explanation(explanation, text, truth)
+        if chosen.split is not None:
+            say_whose_answer(run, chosen.split, explanation)
+        draw_explanation(explanation, text, chosen.label)
         draw_gradients(run, explanation, text)
         show_pinned(run, explanation, text)
         show_what_if(run, explanation, text)

@@ -31,7 +31,7 @@ from ui.state.navigation import context, go, pick
 
 DIALS = (
     "A point is a classifier that reads no layer above its own, with neurons selected "
-    "again. Darker: more neurons. Points are chosen on **{n:,} validation texts**, not "
+    "again. Darker: more neurons. Points are chosen on **{n:,} held-out texts**, not "
     "on the {n_test:,} test texts.{line} Click a point, or move the sliders."
 )
 LINE = " A point is on the line if no cheaper point is better."

@@ -292,7 +292,7 @@ def _neuron_number(*, is_spin: bool) -> dict[str, int | None]:
         "max_neurons",
         placeholder="as many as help",
         disabled=is_spin,
-        help="Fewer neurons are kept if they do as well on validation. The published "
+        help="Fewer are kept if they do as well on held-out texts. The published "
         "method selects neurons only by their share of the weights.",
     )
     exactly = st.toggle(
