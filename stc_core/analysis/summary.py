@@ -225,7 +225,7 @@ def _shallow(curves: pd.DataFrame, metrics: RunMetrics, metric: Metric) -> list[
         keeps = percent(early[metric] / float(row[metric]))
         sentences.append(
             f"Stopping at layer {early['layer']} would keep {keeps} of its score on "
-            f"validation and save {saved} of the compute."
+            f"held-out texts and save {saved} of the compute."
         )
     return sentences
 

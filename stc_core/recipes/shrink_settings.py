@@ -48,6 +48,7 @@ def shrink_config(
     if option is None and set(limits) == {"tolerance"}:
         option = _cheapest_option(parent, train, limits["tolerance"])
     if option is not None:
+        _check_ranking(parent)
         find_option(options_of(parent), option)
     layer, neurons = option or (None, None)
     shrunk = ShrinkConfig(
@@ -70,6 +71,17 @@ def _cheapest_option(
     option = cheapest(options_of(parent), tolerance=tolerance, by=by)
     assert option is not None
     return option.layer, option.neurons
+
+
+def _check_ranking(parent: Run) -> None:
+    """Raise StcError if the frontier tells of neurons that would not be kept now."""
+    if "folds" not in parent.metrics["chosen"]:
+        raise StcError(
+            f"run {parent.name!r}",
+            expected="a frontier of this version, which ranks all neurons together",
+            got="one of an earlier version, whose scores are of other neurons",
+            remedy="Train again, or give --max-layer or --max-neurons.",
+        )
 
 
 def _limited(train: TrainConfig, limits: dict[str, Any]) -> TrainConfig:

@@ -78,7 +78,8 @@ def test_it_says_how_few_neurons_and_layers_are_enough():
     assert "**8 neurons** are enough for 95 % of the score of the" in said
     assert "**layer 2 of 3**, which saves 33.3 % of the compute" in said
     assert (
-        "layer 1 would keep 96.2 % of its score on validation and save 66.7 %" in said
+        "layer 1 would keep 96.2 % of its score on held-out texts and save 66.7 %"
+        in said
     )
 
 

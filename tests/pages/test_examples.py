@@ -136,10 +136,20 @@ def test_with_a_test_file_a_text_says_its_file_even_where_all_are_of_one(
 
 def test_how_many_of_the_texts_were_learned_from_is_said(run):
     seen = int((run.corpus["split"] != "test").sum())
-    told = f"(the classifier was fitted on {seen:,} of these)"
+    told = f"({seen:,} of these judged by classifiers made without them)"
     assert told in said(fine(visit(PAGE, run="r", split="all")))
-    assert "was fitted on these)" in said(fine(visit(PAGE, run="r", split="train")))
-    assert "was fitted on" not in said(fine(visit(PAGE, run="r", split="test")))
+    assert "(these judged by" in said(fine(visit(PAGE, run="r", split="train")))
+    assert "made without" not in said(fine(visit(PAGE, run="r", split="test")))
+
+
+def test_training_texts_of_a_large_run_were_learned_from(run, monkeypatch):
+    monkeypatch.setattr(
+        "ui.examples.browse.unseen_splits", lambda *_: {"test", "validation"}
+    )
+    app = fine(visit(PAGE, run="r", split="train"))
+    assert "(the classifier was fitted on these)" in said(app)
+    assert "has learned from this text" in said(app)
+    assert "(these judged by" in said(fine(visit(PAGE, run="r", split="validation")))
 
 
 def test_a_slice_narrows_the_table_until_its_chip_is_taken_away(run):

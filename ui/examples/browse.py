@@ -249,10 +249,20 @@ def _listing(run: Run, passing: pd.DataFrame) -> None:
         alt="Texts with their labels and predictions",
     )
     right = percent(float(np.mean(passing["correct"])))
-    seen = int(np.sum(passing["split"].to_numpy() != "test"))
-    these = "these" if seen == len(passing) else f"{seen:,} of these"
-    fitted = f" (the classifier was fitted on {these})" if seen else ""
-    st.caption(f"{count(len(passing), 'text')}, {right} right{fitted}. {PICK}")
+    learned = passing["split"] != "test"
+    unseen = unseen_splits(examples(run)["split"], read(run, "metrics"))
+    seen = int((~passing["split"].isin(list(unseen))).sum())
+    notes = [f"the classifier was fitted on {_of(seen, len(passing))}"] if seen else []
+    if held := int(learned.sum()) - seen:
+        notes.append(
+            f"{_of(held, len(passing))} judged by classifiers made without them"
+        )
+    said = f" ({'; '.join(notes)})" if notes else ""
+    st.caption(f"{count(len(passing), 'text')}, {right} right{said}. {PICK}")
+
+
+def _of(some: int, all_of_them: int) -> str:
+    return "these" if some == all_of_them else f"{some:,} of these"
 
 
 def type_own_text() -> PickedText | None:
