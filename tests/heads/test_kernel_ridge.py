@@ -5,8 +5,9 @@ import pytest
 
 from stc_core.data.task import Task
 from stc_core.heads.head import mean_and_sd
-from stc_core.heads.kernel_ridge import Block, joint_ridge
+from stc_core.heads.kernel_ridge import Block, joint_leave_one_out, joint_ridge
 from stc_core.heads.least_squares import gram, importance, solve_ridge
+from stc_core.heads.leave_one_out import leave_one_out
 
 RIDGES = (0.01, 1.0)
 
@@ -38,3 +39,28 @@ def test_blocks_joined_are_one_ridge_model(n: int, weighted: bool):
         np.testing.assert_allclose(scores, expected, atol=2e-4)
         np.testing.assert_allclose(worth, importance(W.T), rtol=2e-2, atol=1e-7)
         assert worth[7] < 1e-12
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("n", [40, 60])  # fewer rows than features, and more
+def test_blocks_are_left_out_as_one_matrix_is(n: int, weighted: bool):
+    rng = np.random.default_rng(1)
+    X = rng.normal(1, 2, (60, 50)).astype(np.float32)
+    codes = rng.choice(3, 60, p=[0.6, 0.3, 0.1])
+    rows = np.arange(n)
+    task = Task(
+        codes, ("a", "b", "c"), rows, rows[:0], "balanced" if weighted else None
+    )
+    blocks = [Block(lambda: X[:, :20], 20), Block(lambda: X[:, 20:], 30, 0.3)]
+    found = joint_leave_one_out(blocks, task, rows, ridges=RIDGES)
+    weight = task.weights(rows)
+    mean, sd = mean_and_sd(X[rows], weight)
+    Z = (X[rows] - mean) / sd * np.repeat([1.0, 0.3], [20, 30]).astype(np.float32)
+    plain = leave_one_out(
+        Z.astype(np.float32),
+        codes[rows],
+        n_class=3,
+        sample_weight=weight,
+        ridges=RIDGES,
+    )
+    np.testing.assert_allclose(found, plain, atol=5e-4)

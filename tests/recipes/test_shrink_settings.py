@@ -102,6 +102,21 @@ def test_a_place_off_the_frontier_is_an_error(parent):
         shrink_config(parent, option=(1, 7))
 
 
+def test_a_frontier_of_an_earlier_ranking_is_refused(parent, tmp_path):
+    """Its scores are of other neurons; limits select again."""
+    folder = tmp_path / "p"
+    shutil.copytree(parent.folder, folder)
+    metrics = json.loads((folder / "metrics.json").read_text("utf-8"))
+    del metrics["chosen"]["folds"]
+    (folder / "metrics.json").write_text(json.dumps(metrics), "utf-8")
+    older = Run.open(folder)
+    row = parent.frontier.iloc[2]
+    for given in ({}, {"option": (int(row["layer"]), int(row["neurons"]))}):
+        with pytest.raises(StcError, match="one of an earlier version"):
+            shrink_config(older, **given)
+    assert shrink_config(older, max_neurons=50).train.max_neurons == 50
+
+
 def finished(folder: Path, **train) -> Run:
     config = RunConfig(data=DataConfig(path="a.csv"), train=TrainConfig(**train))
     return RunWriter(folder, config).finish()
