@@ -40,7 +40,10 @@ RIVALS = tuple(name for name in BASELINES if name != "majority")
 
 
 def tables(name: str, rows: int, seed: int) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """The drawn training rows and the test rows, columns text and label."""
+    """The drawn training rows and the test rows, columns text and label.
+
+    A class with one drawn row is left out, as `stc train` would refuse the table.
+    """
     folder, column = DATA / name.partition(",")[0], SETS[name]
     found = []
     for split in ("train", "test"):
@@ -50,7 +53,9 @@ def tables(name: str, rows: int, seed: int) -> tuple[pd.DataFrame, pd.DataFrame]
         found.append(frame[frame["label"] != "none"])
     train, test = found
     drawn = train.sample(min(rows, len(train)), random_state=seed)
-    return drawn, test.sample(min(MOST_TEST, len(test)), random_state=0)
+    drawn = drawn[drawn.groupby("label")["label"].transform("size") > 1]
+    test = test.sample(min(MOST_TEST, len(test)), random_state=0)
+    return drawn, test[test["label"].isin(set(drawn["label"]))]
 
 
 def figures(name: str, rows: int, seed: int) -> dict[str, Any]:

@@ -26,7 +26,8 @@ def test_by_itself_it_keeps_the_fewest_neurons_and_tells_of_noise():
     said = told()
     assert "looked at all layers and kept the **fewest neurons" in said
     better = (
-        "**64 neurons of layers up to 3** have 2 points more accuracy on held-out texts."
+        "**64 neurons of layers up to 3** have 2 points more accuracy on held-out "
+        "texts."
     )
     assert better in said
     assert "one standard error is about 4.1 points on 100 texts" in said

@@ -86,7 +86,9 @@ def choose_rows(table: pd.DataFrame, metrics: RunMetrics) -> str:
     slice_chips(without="nothing: all texts of the split")
     # Both captions take one line, so that what is below stays in place.
     by_answer = {"predicted", "wrong"} & {part for part, _ in held_slice().parts}
-    held = "train" in unseen_splits(table["split"], metrics) and split != "test"
+    held = (
+        "train" in unseen_splits(table["split"].tolist(), metrics) and split != "test"
+    )
     seen = CROSS_FITTED if held else _SEEN[split]
     st.caption(f":material/info: {BY_ANSWER if by_answer else seen}")
     return str(split)

@@ -157,7 +157,7 @@ def say_whose_answer(run: Run, split: str, explanation: dict[str, Any]) -> None:
         return
     label = explanation["label"]
     answer = f"**{escape(label)}** ({percent(explanation['probabilities'][label])})"
-    if split in unseen_splits(examples(run)["split"], read(run, "metrics")):
+    if split in unseen_splits(examples(run)["split"].tolist(), read(run, "metrics")):
         said = (
             "The prediction above is that of a classifier made **without** this text. "
             f"The finished one, explained below, has learned from it and says {answer}."
@@ -249,11 +249,11 @@ def _listing(run: Run, passing: pd.DataFrame) -> None:
         alt="Texts with their labels and predictions",
     )
     right = percent(float(np.mean(passing["correct"])))
-    learned = passing["split"] != "test"
-    unseen = unseen_splits(examples(run)["split"], read(run, "metrics"))
-    seen = int((~passing["split"].isin(list(unseen))).sum())
+    splits = passing["split"].to_numpy(str)
+    unseen = unseen_splits(examples(run)["split"].tolist(), read(run, "metrics"))
+    seen = int(np.sum(~np.isin(splits, list(unseen))))
     notes = [f"the classifier was fitted on {_of(seen, len(passing))}"] if seen else []
-    if held := int(learned.sum()) - seen:
+    if held := int(np.sum(splits != "test")) - seen:
         notes.append(
             f"{_of(held, len(passing))} judged by classifiers made without them"
         )

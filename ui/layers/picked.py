@@ -111,10 +111,11 @@ def _sentences(
         ]
         which = "probe"
     top = probes.loc[probes[metric].idxmax()]
-    n, kept = _kept(run, which, top)
     score = f"{METRICS[metric]} {percent(top[metric])} on validation, not corrected"
     if compared is not None:
-        score = corrected(_best_here(compared, probes), metric)
+        top, found = _best_here(compared, probes)
+        score = corrected(found, metric)
+    n, kept = _kept(run, which, top)
     st.markdown(
         f"**Layer {top['layer']}** · {which} `{top['site']}` by {top['pooling']}: "
         f"{score}{kept}"
@@ -124,11 +125,15 @@ def _sentences(
             link(NEURONS, "See its neurons", icon=":material/grain:")
 
 
-def _best_here(compared: ComparedProbes, probes: pd.DataFrame) -> BestOf:
-    """The best probe, of every C, at the places of `probes`."""
+def _best_here(
+    compared: ComparedProbes, probes: pd.DataFrame
+) -> tuple[pd.Series, BestOf]:
+    """The best probe, of every C, at the places of `probes`, and its true score."""
     places = set(zip(probes["site"], probes["pooling"], strict=True))
     every = zip(compared.probes["site"], compared.probes["pooling"], strict=True)
-    return best_among(compared, np.array([place in places for place in every]))
+    here = np.array([place in places for place in every])
+    found = best_among(compared, here)
+    return compared.probes.loc[here].iloc[found.at], found
 
 
 def _kept(run: Run, which: str, top: pd.Series) -> tuple[int, str]:
