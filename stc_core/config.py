@@ -202,8 +202,8 @@ class TrainConfig(Frozen):
     )
     budget: int | None = setting(
         None,
-        "Keep exactly this many neurons, even if fewer do as well. If there are fewer "
-        "that vary, all of them are kept.",
+        "Keep exactly this many neurons, even if fewer do as well. If fewer can be "
+        "ranked, all of them are kept.",
         label="At most this many neurons",
         ge=1,
     )

@@ -22,17 +22,20 @@ def example_table(predictions: pd.DataFrame, corpus: pd.DataFrame) -> pd.DataFra
     """A table with a row for each text: COLUMNS, split, file and row.
 
     `example` is the position in the corpus. The margin is the lead of the most probable
-    class over the second.
+    class over the second. `held`: the prediction is that of a classifier made without
+    the row; older runs do not know it, nor do those of tuned models.
     """
     shares = predictions.filter(like="p:").to_numpy(float)
     top = np.partition(shares, -2, axis=1)[:, -2:] if shares.shape[1] > 1 else shares
     at = predictions["row"].to_numpy()
+    held = predictions["held"] if "held" in predictions else False
     table = predictions.assign(
         example=at,
+        held=held,
         **{name: corpus[name].to_numpy()[at] for name in ("text", *_PLACE)},
         margin=top[:, -1] - top[:, 0] if top.shape[1] > 1 else 1.0,
     )
-    return table.loc[:, [*COLUMNS, "split", *_PLACE]].reset_index(drop=True)
+    return table.loc[:, [*COLUMNS, "split", "held", *_PLACE]].reset_index(drop=True)
 
 
 def select_examples(

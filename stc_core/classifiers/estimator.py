@@ -44,8 +44,8 @@ class SparsifyThenClassify(BaseClassifier, ClassifierMixin, BaseEstimator):
     activations of every site, fits probes on each, keeps neurons by the preset, and
     fits a head on all of them. Activations are cached on disk by content, so a second
     fit on the same texts extracts nothing. If there are more than sample.LARGE texts,
-    only a sample is extracted. A stratified `validation_share` of the texts makes the
-    choices.
+    only a sample is extracted. Up to 2,000 texts are held out in turn to make
+    the choices; of more a stratified `validation_share` makes them.
 
     Fitted attributes are `classes_`, `head_`, `backbone_`, `probes_` and `fitted_`.
     Prediction runs the backbone only up to `head_.layer`. Rows cannot have weights;

@@ -128,6 +128,7 @@ def write_fitted(
     # The final head has seen the held rows: they show what heads without them said.
     place = np.full(activations.n, -1)
     place[fitted.held] = np.arange(len(fitted.held))
+    refitted = fitted.trust is not None  # other heads are judged as they are
 
     def predictions() -> Iterator[pd.DataFrame]:
         start = 0
@@ -137,7 +138,7 @@ def write_fitted(
             logits[held >= 0] = fitted.held_logits[held[held >= 0]]
             some = corpus.take(rows)
             frame = tables.prediction_table(some, head.classes, softmax(logits))
-            yield frame.assign(row=rows)
+            yield frame.assign(row=rows, held=(held >= 0) & refitted)
 
     writer.write_frames(RunFile.PREDICTIONS, predictions())
 

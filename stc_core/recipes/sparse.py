@@ -61,7 +61,7 @@ def train_sparse(config: RunConfig, writer: RunWriter) -> None:
     )
     if (kept := len(fitted.head.features)) < (settings.budget or 0):
         asked = f"{settings.budget:,} neurons were asked for"
-        writer.note(f"{asked}; only {kept:,} vary, and all are kept.")
+        writer.note(f"{asked}; only {kept:,} could be ranked, and all are kept.")
     write_frontier(writer, inputs, fitted)
     metrics = finish_sparse(writer, classifier, inputs, fitted)
     writer.phase("report", message="baselines")

@@ -145,7 +145,8 @@ def prediction_table(
     """A row for each corpus row: split, label, prediction, probability of each class.
 
     The classes are those of the whole corpus, even if `corpus` has some rows only.
-    The rows that judged the choices have the answers of heads that had not seen them.
+    The rows that judged the choices have the answers of heads that had not seen them;
+    the writer marks them as `held`.
     """
     predicted = np.array(classes, dtype=object)[probabilities.argmax(axis=1)]
     frame = pd.DataFrame(

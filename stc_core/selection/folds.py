@@ -30,7 +30,8 @@ def judging_folds(task: Task, keys: Shaped[np.ndarray, " n"]) -> tuple[Fold, ...
     With up to MOST_CROSS_FITTED learned rows there are FOLDS of them, with each class
     in proportion; rows of equal `keys` (equal texts) are in the same one. With more
     rows it is the split of the task itself. A row whose class is not among the rows
-    that a fold is fitted on judges nothing.
+    that a fold is fitted on judges nothing, nor does a fold whose models know but one
+    class.
     """
     rows = task.learned
     if len(rows) > MOST_CROSS_FITTED:
@@ -42,7 +43,11 @@ def judging_folds(task: Task, keys: Shaped[np.ndarray, " n"]) -> tuple[Fold, ...
         if (number == fold).any() and (number != fold).any()
     ]
     known = [fold._replace(held=_judged(task, fold)) for fold in folds]
-    found = tuple(fold for fold in known if len(fold.held))
+    found = tuple(
+        fold
+        for fold in known
+        if len(fold.held) and len(np.unique(task.codes[fold.fit])) > 1
+    )
     return found or (Fold(task.train, task.validation),)
 
 
@@ -56,3 +61,27 @@ def digests(X: Shaped[np.ndarray, "n d"]) -> Shaped[np.ndarray, " n"]:
     """A key for each row of X; equal rows have equal keys."""
     found = [blake2b(row.tobytes(), digest_size=16).digest() for row in X]
     return np.array(found, object)
+
+
+def stratified_order(
+    codes: Int[np.ndarray, " n"],
+    rows: Int[np.ndarray, " some"],
+    *,
+    seed: int,
+    each: int = 10,
+) -> Int[np.ndarray, " some"]:
+    """`rows` in a random order such that every prefix has each class in proportion.
+
+    The first `each` rows of every class come before all others.
+    """
+    rng = np.random.default_rng(seed)
+    shuffled = rng.permutation(rows)
+    by_class = np.argsort(codes[shuffled], kind="stable")
+    shuffled = shuffled[by_class]
+    counts = np.unique(codes[shuffled], return_counts=True)[1]
+    class_size = np.repeat(counts, counts)
+    rank = np.arange(len(rows)) - np.repeat(np.cumsum(counts) - counts, counts)
+    # A row's rank within its class, as a share. The random part keeps small classes
+    # from always coming last.
+    share = (rank + rng.random(len(rows))) / class_size
+    return shuffled[np.lexsort((share, rank >= each))]

@@ -19,7 +19,7 @@ class Option(NamedTuple):
     """A classifier that a user may choose: its depth limit, its size and its scores.
 
     `deepest` is the highest layer that it reads, at most `layer`. The scores are those
-    on validation. `guess` holds the classes that it gives to some other rows; nothing
+    on held rows. `guess` holds the classes that it gives to some other rows; nothing
     is chosen by them.
     """
 
@@ -82,7 +82,7 @@ def cheapest(
 
     Only options within the limits count, for the best score too. Among options of the
     same depth it is the one with the fewest neurons. `by`: accuracy or macro_f1, on
-    validation. None: no option is within the limits.
+    held rows. None: no option is within the limits.
     """
     allowed = [
         option

@@ -1,8 +1,4 @@
-"""Which neurons are kept: first by their share of the importance, then jointly.
-
-The joint step works on one Gram matrix of all candidates. So each set of columns,
-penalty and prefix of layers costs one small linear solve and no pass over the data.
-"""
+"""Which neurons are kept, by their importance: the same on every processor."""
 
 import numpy as np
 from jaxtyping import Float, Int

@@ -15,9 +15,14 @@ from stc_core.errors import StcError
 from stc_core.heads.head import mean_and_sd
 from stc_core.heads.kernel_ridge import add_products
 from stc_core.heads.least_squares import MOST_TINY, importance, solve_positive
-from stc_core.heads.leave_one_out import leave_one_out
+from stc_core.heads.leave_one_out import leave_one_out_by_rows
 from stc_core.metrics.scores import SAME_SCORE, macro_f1
-from stc_core.selection.folds import Fold, digests, judging_folds
+from stc_core.selection.folds import (
+    Fold,
+    digests,
+    judging_folds,
+    stratified_order,
+)
 from stc_core.selection.importance import keep_mass, keep_top
 from stc_core.selection.salience import Salient
 from stc_core.types import Feature, PooledSite
@@ -51,8 +56,10 @@ class Ranking(NamedTuple):
 class JointColumns:
     """The columns of all pooled sites, numbered one after another in computing order.
 
-    A column is standardised on the learned rows and multiplied by the trust in its
-    site, which makes the penalty on it lighter. With `eta` only the columns that hold
+    A model reads a column standardised and multiplied by the trust in its site, which
+    makes the penalty on it lighter. `trust` has a row for each fold, from the rows that
+    its models are fitted on, then one from all learned rows; and a column for each
+    site. With `eta` only the columns that hold
     this share of each layer's squared probe weights count.
     """
 
@@ -75,18 +82,17 @@ class JointColumns:
         self.ends = np.cumsum(widths)
         self.starts = self.ends - widths
         self.layer = np.repeat([site.site.layer for site in self.sites], widths)
-        self.depths = sorted(
-            {p.pooled_site.site.layer for p in ordered if p.importance.any()}
-        )
+        self.depths = sorted(set(self.layer.tolist()))
         self.counts = np.ones(len(self.layer), bool)
         if eta is not None:
             self.counts = np.concatenate(_share_of_layers(ordered, eta))
-        self.trust = _trust(read, task, self.sites)
         # Neurons limited by probes that have seen the training rows are judged by
         # validation alone.
         keys = digests(read(self.sites[-1]))
         split = Fold(task.train, task.validation)
         self.folds = judging_folds(task, keys) if eta is None else (split,)
+        fits = [*(fold.fit for fold in self.folds), task.learned]
+        self.trust = _trust(read, task, self.sites, fits)
         self._moments: dict[PooledSite, tuple[np.ndarray, np.ndarray]] = {}
 
     def most(self, depth: int) -> int:
@@ -101,10 +107,11 @@ class JointColumns:
         site = self.sites[place]
         return Feature(site.site, site.pooling, int(number - self.starts[place]))
 
-    def trust_of(self, columns: Int[np.ndarray, " k"]) -> Float[np.ndarray, " k"]:
-        """The trust in each of these columns."""
-        by_site = np.array([self.trust[site] for site in self.sites], np.float32)
-        return by_site[np.searchsorted(self.ends, columns, side="right")]
+    def trust_of(
+        self, columns: Int[np.ndarray, " k"], fit: int = -1
+    ) -> Float[np.ndarray, " k"]:
+        """The trust in each of these columns, by the rows of a fold or by all."""
+        return self.trust[fit, np.searchsorted(self.ends, columns, side="right")]
 
     def values(self, columns: Int[np.ndarray, " k"]) -> Float[np.ndarray, "n k"]:
         """The raw values of these columns, which ascend, on all rows."""
@@ -118,7 +125,7 @@ class JointColumns:
     def block(
         self, place: int, rows: Int[np.ndarray, " some"]
     ) -> Float[np.ndarray, "some width"]:
-        """The columns of the site at this place, as the ranking model reads them.
+        """The columns of the site at this place, standardised on all learned rows.
 
         Columns that do not count are zero.
         """
@@ -131,7 +138,7 @@ class JointColumns:
         mean, sd = self._moments[site]
         Z = X[rows]
         Z -= mean
-        Z *= np.float32(self.trust[site]) / sd
+        Z /= sd
         Z[:, ~self.counts[self.starts[place] : self.ends[place]]] = 0
         return Z
 
@@ -141,13 +148,11 @@ def rank_columns(columns: JointColumns, depths: Iterable[int]) -> Mapping[int, R
 
     A column counts as much as the squared weights that a ridge model of all columns up
     to the depth gives it (`importance`), in the dual form: so the sites are read twice,
-    whatever the number of folds and depths. At most MOST_RANKED of the learned rows,
-    evenly spaced, are looked at.
+    whatever the number of folds and depths. At most MOST_RANKED of the learned rows are
+    looked at.
     """
     wanted = sorted(depths)
-    learned = np.sort(columns.task.learned)
-    few = min(len(learned), MOST_RANKED)
-    rows = learned[np.linspace(0, len(learned) - 1, few).astype(int)]
+    rows = _some(columns.task, MOST_RANKED)
     fits = [np.isin(rows, fold.fit) for fold in columns.folds]
     fits.append(np.ones(len(rows), bool))
     dual = _dual_weights(columns, wanted, rows, fits)
@@ -157,6 +162,14 @@ def rank_columns(columns: JointColumns, depths: Iterable[int]) -> Mapping[int, R
         by_fit = [keep_top(scores, columns.most(depth)) for scores in found[depth]]
         rankings[depth] = Ranking(tuple(by_fit[:-1]), by_fit[-1])
     return rankings
+
+
+def _some(task: Task, most: int) -> Int[np.ndarray, " some"]:
+    """At most so many of the learned rows, ascending, each class in proportion."""
+    learned = np.sort(task.learned)
+    if len(learned) <= most:
+        return learned
+    return np.sort(stratified_order(task.codes, learned, seed=0)[:most])
 
 
 def _dual_weights(
@@ -169,15 +182,22 @@ def _dual_weights(
 
     Rows that a fit leaves out have the weight 0.
     """
-    products, found = np.zeros((len(rows), len(rows)), np.float32), {}
+    n, found = len(rows), {}
+    products = np.zeros((len(fits), n, n), np.float32)
     layers = [site.site.layer for site in columns.sites]
     places = [place for place, layer in enumerate(layers) if layer <= depths[-1]]
     for place in places:
-        add_products(products, columns.block(place, rows))
+        own = np.zeros((n, n), np.float32)
+        add_products(own, columns.block(place, rows))
+        for number, trust in enumerate(columns.trust[:, place]):
+            products[number] += own * trust**2
         layer = layers[place]
         ends_layer = place + 1 == len(layers) or layers[place + 1] > layer
         if ends_layer and layer in depths:
-            parts = [_dual(columns.task, products, rows, fit) for fit in fits]
+            parts = [
+                _dual(columns.task, of_fit, rows, fit)
+                for of_fit, fit in zip(products, fits, strict=True)
+            ]
             found[layer] = np.concatenate(parts, axis=1)
     return found
 
@@ -190,24 +210,33 @@ def _dual(
 ) -> Float[np.ndarray, "n n_class"]:
     """The weights of the rows in one ranking model; `products` has a lower triangle."""
     own = np.flatnonzero(fit)
-    weight = task.weights(rows[own]).astype(np.float64)
+    weight = task.weights(rows[own])
+    G = _centred_products(products[np.ix_(own, own)], weight)
     share = weight / weight.sum()
-    G = np.tril(products[np.ix_(own, own)])
-    G += np.tril(G, -1).T
-    mean = (G @ share).astype(np.float32)
-    G -= mean
-    G -= mean[:, None]
-    G += np.float32(share @ mean)
-    root = np.sqrt(weight).astype(np.float32)
-    G *= root
-    G *= root[:, None]
-    Y = np.eye(len(task.classes))[task.codes[rows[own]]]
-    Y = ((Y - share @ Y) * root[:, None]).astype(np.float32)
-    penalty = max(RANKING_RIDGE * float(np.trace(G)) / weight.sum(), MOST_TINY)
-    dual = solve_positive(G, penalty, Y) * root[:, None]
+    Y = np.eye(len(task.classes), dtype=np.float32)[task.codes[rows[own]]]
+    root = np.sqrt(weight)[:, None]
+    penalty = max(RANKING_RIDGE * float(np.trace(G)) / float(weight.sum()), MOST_TINY)
+    dual = solve_positive(G, penalty, (Y - share @ Y) * root) * root
     out = np.zeros((len(rows), Y.shape[1]), np.float32)
     out[own] = dual - share[:, None] * dual.sum(axis=0)
     return out
+
+
+def _centred_products(
+    products: Float[np.ndarray, "n n"], weight: Float[np.ndarray, " n"]
+) -> Float[np.ndarray, "n n"]:
+    """The inner products of the rows less their mean, times the roots of the weights.
+
+    Only the lower triangle of `products` is read.
+    """
+    G = np.tril(products)
+    G += np.tril(G, -1).T
+    share = weight.astype(np.float64) / weight.sum(dtype=np.float64)
+    mean = G @ share
+    root = np.sqrt(weight)
+    centred = G - mean.astype(np.float32) - mean.astype(np.float32)[:, None]
+    centred += np.float32(share @ mean)
+    return centred * root * root[:, None]
 
 
 def _importances(
@@ -226,48 +255,65 @@ def _importances(
             continue
         Z = columns.block(place, rows)
         span = slice(columns.starts[place], columns.ends[place])
+        trust = columns.trust[:, place]
         for depth in reading:
             weights = (dual[depth].T @ Z).reshape(n_fits, n_class, -1)
-            found[depth][:, span] = [importance(of_fit) for of_fit in weights]
+            own = np.stack([importance(of_fit) for of_fit in weights])
+            found[depth][:, span] = own * trust[:, None] ** 2
     return found
 
 
 def _trust(
-    read: Read, task: Task, sites: Sequence[PooledSite]
-) -> dict[PooledSite, float]:
+    read: Read,
+    task: Task,
+    sites: Sequence[PooledSite],
+    fits: Sequence[Int[np.ndarray, " _"]],
+) -> Float[np.ndarray, "n_fits n_site"]:
     """How far each site alone beats chance, relative to the best site, squared.
 
-    A site is judged by a ridge model of its columns, by leave-one-out over the learned
-    rows: the better macro-F1 of TRUST_RIDGES, for which chance is one over the number
-    of classes. Accuracy would not do: with one frequent class, accuracies lie so little
-    above its share that one more correct text made one site trusted and all others not.
-    The result is never less than LEAST_TRUST ** TRUST_POWER. (SIREN, arXiv 2604.18519,
-    weighs layers by validation scores, too.)
+    A site is judged by ridge models of its columns, by leave-one-out over the rows of a
+    fit, so that no fold knows the labels of its held rows: the better macro-F1 of
+    TRUST_RIDGES, for which chance is one over the number of classes. Accuracy would not
+    do: with one frequent class, accuracies lie so little above its share that one more
+    correct text made one site trusted and all others not. The result is never less than
+    LEAST_TRUST ** TRUST_POWER. (SIREN, arXiv 2604.18519, weighs layers by validation
+    scores, too.)
     """
-    learned = np.sort(task.learned)
-    few = min(len(learned), MOST_TRUSTING)
-    rows = learned[np.linspace(0, len(learned) - 1, few).astype(int)]
-    codes, weights, n_class = task.codes[rows], task.weights(rows), len(task.classes)
-    gains: dict[PooledSite, float] = {}
-    for site in sites:
-        X = read(site)[rows]
-        mean, sd = mean_and_sd(X, weights)
-        scores = leave_one_out(
-            (X - mean) / sd,
+    rows = _some(task, MOST_TRUSTING)
+    inside = [np.flatnonzero(np.isin(rows, fit)) for fit in fits]
+    gains = np.array([_gains(read(site)[rows], task, rows, inside) for site in sites]).T
+    largest = gains.max(axis=1, keepdims=True)
+    knows = largest > SAME_SCORE
+    shares = np.divide(gains, largest, out=np.ones_like(gains), where=knows)
+    return (np.maximum(shares, LEAST_TRUST) ** TRUST_POWER).astype(np.float32)
+
+
+def _gains(
+    X: Float[np.ndarray, "n width"],
+    task: Task,
+    rows: Int[np.ndarray, " n"],
+    inside: Sequence[Int[np.ndarray, " _"]],
+) -> list[float]:
+    """The macro-F1 above chance of a site, for each set of positions in `rows`."""
+    mean, sd = mean_and_sd(X, task.weights(rows))
+    Z = (X - mean) / sd
+    products, chance, found = Z @ Z.T, 1 / len(task.classes), []
+    for own in inside:
+        if not len(own):
+            found.append(0.0)
+            continue
+        codes, weight = task.codes[rows[own]], task.weights(rows[own])
+        scores = leave_one_out_by_rows(
+            _centred_products(products[np.ix_(own, own)], weight),
             codes,
-            n_class=n_class,
-            sample_weight=weights,
+            n_class=len(task.classes),
+            sample_weight=weight,
             ridges=TRUST_RIDGES,
         )
-        gains[site] = max(macro_f1(codes, one.argmax(axis=1)) for one in scores)
-        gains[site] -= 1 / n_class
-    largest = max(gains.values())
-    if largest <= SAME_SCORE:
-        return dict.fromkeys(gains, 1.0)
-    return {
-        site: float(max(above / largest, LEAST_TRUST) ** TRUST_POWER)
-        for site, above in gains.items()
-    }
+        found.append(
+            max(macro_f1(codes, one.argmax(axis=1)) for one in scores) - chance
+        )
+    return found
 
 
 def _share_of_layers(

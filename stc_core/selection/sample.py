@@ -6,6 +6,7 @@ seen to help. Learned rows and test rows are sampled and extracted apart.
 """
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -23,6 +24,7 @@ from stc_core.heads.head import mean_and_sd
 from stc_core.heads.least_squares import RIDGES, solve_ridge
 from stc_core.heads.ridge import moments
 from stc_core.metrics.scores import metric_of
+from stc_core.selection.folds import stratified_order
 from stc_core.selection.stc import Fitted
 from stc_core.selection.streaming import ReadRows, activation_blocks, refit
 from stc_core.types import PooledSite, Progress, silent
@@ -98,7 +100,7 @@ def draw_sample(
     """
     is_whole = len(texts) <= LARGE
     if not is_whole:
-        test = stratified_order(task.codes, test, seed=seed)[:MOST_TEST]
+        test = stratified_order(task.codes, test, seed=seed, each=EACH)[:MOST_TEST]
     if len(task.learned) > LARGE:
         return _draw_large(texts, task, test, extract=extract, seed=seed)
     rows = np.arange(len(texts))
@@ -128,8 +130,8 @@ def _draw_large(
     seed: int,
 ) -> Sample:
     """A sample of the learned rows, beside the rows `test`."""
-    order = stratified_order(task.codes, task.train, seed=seed)
-    held = stratified_order(task.codes, task.validation, seed=seed)[:MOST_VALIDATION]
+    stratified = partial(stratified_order, task.codes, seed=seed, each=EACH)
+    order, held = stratified(task.train), stratified(task.validation)[:MOST_VALIDATION]
     n_train = min(FIRST, len(order))
     parts = [np.concatenate([order[:FIRST], held]), test]
     first = np.split(np.arange(sum(map(len, parts))), [len(parts[0])])
@@ -202,26 +204,6 @@ def refit_on_all_rows(
     if sample.has_all_learned:
         return rows, fitted._replace(held=sample.rows[fitted.held])
     return rows, refit(rows, task, fitted)
-
-
-def stratified_order(
-    codes: Int[np.ndarray, " n"], rows: Int[np.ndarray, " some"], *, seed: int
-) -> Int[np.ndarray, " some"]:
-    """`rows` in a random order such that every prefix has each class in proportion.
-
-    The first EACH rows of every class come before all others.
-    """
-    rng = np.random.default_rng(seed)
-    shuffled = rng.permutation(rows)
-    by_class = np.argsort(codes[shuffled], kind="stable")
-    shuffled = shuffled[by_class]
-    counts = np.unique(codes[shuffled], return_counts=True)[1]
-    class_size = np.repeat(counts, counts)
-    rank = np.arange(len(rows)) - np.repeat(np.cumsum(counts) - counts, counts)
-    # A row's rank within its class, as a share. The random part keeps small classes
-    # from always coming last.
-    share = (rank + rng.random(len(rows))) / class_size
-    return shuffled[np.lexsort((share, rank >= EACH))]
 
 
 def gain_of_doubling(

@@ -10,6 +10,7 @@ from stc_core.heads.head import mean_and_sd, value_range
 from stc_core.heads.least_squares import RIDGES
 from stc_core.heads.nested_ridge import nested_scores
 from stc_core.metrics.scores import SAME_SCORE, accuracy, last_best, macro_f1
+from stc_core.selection.folds import Fold
 from stc_core.selection.importance import smooth
 from stc_core.selection.ranking import JointColumns, Ranking
 
@@ -17,7 +18,7 @@ _SLACK = 0.1
 
 
 class FrontierPoint(NamedTuple):
-    """A classifier that was considered: its cost and its validation scores."""
+    """A classifier that was considered: its cost and its scores on held rows."""
 
     curve: str  # "neurons" or "depth"
     neurons: int
@@ -88,9 +89,9 @@ class DepthSearch:
         n_held = len(self.held)
         guesses = np.empty((len(sizes), len(ridges), n_held), np.int64)
         start = 0
-        for fold, order in zip(self.columns.folds, self.by_fold, strict=True):
+        for number_of_fold, fold in enumerate(self.columns.folds):
             stop = start + len(fold.held)
-            scores = self._scores(order, fold.fit, fold.held, sizes, ridges)
+            scores = self._scores(number_of_fold, fold, sizes, ridges)
             for number, of_size in enumerate(scores):
                 guesses[number, :, start:stop] = of_size.argmax(axis=2)
             start = stop
@@ -106,8 +107,8 @@ class DepthSearch:
     def held_scores(self, size: int, ridge: float) -> Float[np.ndarray, "m n_class"]:
         """Class scores of the held rows, fold after fold, by models without them."""
         parts = [
-            next(self._scores(order, fold.fit, fold.held, [size], [ridge]))[0]
-            for fold, order in zip(self.columns.folds, self.by_fold, strict=True)
+            next(self._scores(number, fold, [size], [ridge]))[0]
+            for number, fold in enumerate(self.columns.folds)
         ]
         return np.concatenate(parts)
 
@@ -118,7 +119,7 @@ class DepthSearch:
         if not len(rows):
             return [np.zeros(0, int) for _ in sizes]
         kinds = sorted(set(ridges))
-        scores = self._scores(self.rank, self.task.learned, rows, sizes, kinds)
+        scores = self._scores(-1, Fold(self.task.learned, rows), sizes, kinds)
         return [
             of_size[kinds.index(ridge)].argmax(axis=1)
             for ridge, of_size in zip(ridges, scores, strict=True)
@@ -130,24 +131,31 @@ class DepthSearch:
 
     def _scores(
         self,
-        order: Int[np.ndarray, " _"],
-        fit: Int[np.ndarray, " n"],
-        others: Int[np.ndarray, " m"],
+        number: int,
+        fold: Fold,
         sizes: Sequence[int],
         ridges: Sequence[float],
     ) -> Iterator[Float[np.ndarray, "n_ridges m n_class"]]:
-        """Scores of `others` by ridge heads on the first neurons, fitted on `fit`.
+        """Scores of the held rows by ridge heads on the first neurons of a ranking.
 
-        The heads are those of `fit_ridge_head`. Where fewer neurons rank than a size
-        asks for, all of them are taken.
+        It is that of the fold with this number; -1 is the final one. The heads are
+        those of `fit_ridge_head`. Where fewer neurons rank than a size asks for, all of
+        them are taken; where none does, the scores are the shares of the classes.
         """
-        order = order[: sizes[-1]]
+        fit, others, n_class = fold.fit, fold.held, len(self.task.classes)
+        order = (*self.by_fold, self.rank)[number][: sizes[-1]]
+        if not len(order):
+            weight = self.task.weights(fit)
+            prior = np.bincount(self.task.codes[fit], weight, n_class) / weight.sum()
+            for _ in sizes:
+                yield np.tile(prior.astype(np.float32), (len(ridges), len(others), 1))
+            return
         places = np.searchsorted(self._used, order)
         Z, rest = self._X[np.ix_(fit, places)], self._X[np.ix_(others, places)]
         weight = self.task.weights(fit)
         mean, sd = mean_and_sd(Z, weight)
         np.clip(rest, *value_range(Z), out=rest)
-        scale = self.columns.trust_of(order) / sd
+        scale = self.columns.trust_of(order, number) / sd
         Z -= mean
         Z *= scale
         rest -= mean
@@ -156,7 +164,7 @@ class DepthSearch:
             Z,
             rest,
             self.task.codes[fit],
-            n_class=len(self.task.classes),
+            n_class=n_class,
             sample_weight=weight,
             sizes=[min(size, len(order)) for size in sizes],
             ridges=ridges,

@@ -23,7 +23,11 @@ from stc_core.selection.frontier import (
     options_at,
     size_grid,
 )
-from stc_core.selection.ranking import JointColumns, rank_columns
+from stc_core.selection.ranking import (
+    JointColumns,
+    nothing_selected,
+    rank_columns,
+)
 from stc_core.selection.salience import Salient
 from stc_core.selection.search import DepthSearch, FrontierPoint, Trial, choose_size
 from stc_core.types import Progress, silent
@@ -75,9 +79,11 @@ def fit_stc(
     share of each layer's squared probe weights are ranked.
     """
     columns = JointColumns(read, task, probes, eta=eta, budget=budget)
-    depths = columns.depths
+    rankings = rank_columns(columns, columns.depths)
+    depths = [depth for depth in columns.depths if len(rankings[depth].final)]
+    if not depths:
+        raise nothing_selected()
     total, done = len(depths) + 1, 1
-    rankings = rank_columns(columns, depths)
     progress(done, total)
     limit = min((n for n in (budget, max_neurons) if n is not None), default=None)
     search = DepthSearch(columns, rankings[depths[-1]])
@@ -175,7 +181,6 @@ def fit_option(search: DepthSearch, option: Option) -> Fitted:
         trust=trust,
     )
     chosen: dict[str, float | int | str] = {
-        "candidates": int(np.count_nonzero(columns.counts)),
         "folds": len(columns.folds),
         "ridge": option.ridge,
         "temperature": temperature,

@@ -8,7 +8,8 @@ from stc_core.activations.groups import extract_groups
 from stc_core.data.task import Task
 from stc_core.data.texts import Texts
 from stc_core.selection import sample as module
-from stc_core.selection.sample import draw_sample, gain_of_doubling, stratified_order
+from stc_core.selection.folds import stratified_order
+from stc_core.selection.sample import draw_sample, gain_of_doubling
 from stc_core.types import PooledSite, Site
 
 SITES = [PooledSite(Site(layer, "resid"), "mean") for layer in range(3)]

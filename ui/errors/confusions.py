@@ -15,7 +15,6 @@ from stc_core.analysis.confusion import (
     confusion,
     most_confused,
 )
-from stc_core.analysis.held_rows import unseen_splits
 from stc_core.display import interval, percent
 from stc_core.figures.errors import (
     BESIDE,
@@ -23,7 +22,6 @@ from stc_core.figures.errors import (
     confusion_matrix,
 )
 from stc_core.metrics.scores import expected_calibration_error, macro_f1
-from stc_core.runs.metrics import RunMetrics
 from stc_core.runs.run import Run
 from ui.cache.run_files import read
 from ui.charts.chart import chart
@@ -63,7 +61,7 @@ _SHARE = {"format": PERCENT, "width": 68}
 WHOLE_SHARE = {"format": "%.0f %%", "width": 50}
 
 
-def choose_rows(table: pd.DataFrame, metrics: RunMetrics) -> str:
+def choose_rows(table: pd.DataFrame, classes: list[str]) -> str:
     """Draw the choice of texts (split, label, prediction, words); return the split.
 
     Label, prediction and words are conditions of the slice in the context.
@@ -76,7 +74,7 @@ def choose_rows(table: pd.DataFrame, metrics: RunMetrics) -> str:
         pick_part(
             name,
             label,
-            metrics["classes"],
+            classes,
             widget=row.selectbox,
             placeholder="any class",
             width=190,
@@ -86,10 +84,9 @@ def choose_rows(table: pd.DataFrame, metrics: RunMetrics) -> str:
     slice_chips(without="nothing: all texts of the split")
     # Both captions take one line, so that what is below stays in place.
     by_answer = {"predicted", "wrong"} & {part for part, _ in held_slice().parts}
-    held = (
-        "train" in unseen_splits(table["split"].tolist(), metrics) and split != "test"
-    )
-    seen = CROSS_FITTED if held else _SEEN[split]
+    is_train = table["split"].to_numpy(str) == "train"
+    cross_fitted = table["held"].to_numpy(bool)[is_train].any()
+    seen = CROSS_FITTED if cross_fitted and split != "test" else _SEEN[split]
     st.caption(f":material/info: {BY_ANSWER if by_answer else seen}")
     return str(split)
 

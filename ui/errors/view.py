@@ -22,8 +22,8 @@ _TABS = {
 def show_page() -> None:
     """Draw the page below its title."""
     run = pick_run()
-    table, metrics = examples(run), read(run, "metrics")
-    classes, split = metrics["classes"], choose_rows(table, metrics)
+    table, classes = examples(run), read(run, "metrics")["classes"]
+    split = choose_rows(table, classes)
     current = held_slice()
     of_split = (table["split"] == split).to_numpy()
     shares = read(run, "predictions").filter(like="p:").to_numpy(float)

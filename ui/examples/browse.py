@@ -14,7 +14,6 @@ from stc_core.analysis.examples import (
     place_in_words,
     select_examples,
 )
-from stc_core.analysis.held_rows import unseen_splits
 from stc_core.display import count, percent
 from stc_core.runs.annotations import read_about, star
 from stc_core.runs.run import Run
@@ -99,11 +98,16 @@ def _choose_split(table: pd.DataFrame, row: DeltaGenerator) -> str:
 
 
 class PickedText(NamedTuple):
-    """A text to explain, its label, and its split if it is one of the run's."""
+    """A text to explain, and its label.
+
+    `seen`: the classifier has learned from it. `held`: its prediction in the table is
+    that of another classifier, made without it.
+    """
 
     text: str
     label: str | None
-    split: str | None = None
+    seen: bool = False
+    held: bool = False
 
 
 def browse(run: Run) -> PickedText | None:
@@ -145,19 +149,21 @@ def browse(run: Run) -> PickedText | None:
         f"**{escape(row['predicted'])}** :{colour}-badge[{badge}] "
         f":gray-badge[{row['split']}]"
     )
-    return PickedText(str(row["text"]), str(row["label"]), str(row["split"]))
+    held = bool(row["held"])
+    seen = held or row["split"] == "train"
+    return PickedText(str(row["text"]), str(row["label"]), seen, held)
 
 
-def say_whose_answer(run: Run, split: str, explanation: dict[str, Any]) -> None:
+def say_whose_answer(picked: PickedText, explanation: dict[str, Any]) -> None:
     """Say what the classifier that is explained answers, if it has seen the text.
 
-    The row's own prediction is then that of another one, or surer than on new texts.
+    The prediction in the table is then that of another one, or surer than on new texts.
     """
-    if split == "test":
+    if not picked.seen:
         return
     label = explanation["label"]
     answer = f"**{escape(label)}** ({percent(explanation['probabilities'][label])})"
-    if split in unseen_splits(examples(run)["split"].tolist(), read(run, "metrics")):
+    if picked.held:
         said = (
             "The prediction above is that of a classifier made **without** this text. "
             f"The finished one, explained below, has learned from it and says {answer}."
@@ -249,11 +255,10 @@ def _listing(run: Run, passing: pd.DataFrame) -> None:
         alt="Texts with their labels and predictions",
     )
     right = percent(float(np.mean(passing["correct"])))
-    splits = passing["split"].to_numpy(str)
-    unseen = unseen_splits(examples(run)["split"].tolist(), read(run, "metrics"))
-    seen = int(np.sum(~np.isin(splits, list(unseen))))
+    held = int(np.sum(passing["held"].to_numpy(bool)))
+    seen = int(np.sum(passing["split"].to_numpy() != "test")) - held
     notes = [f"the classifier was fitted on {_of(seen, len(passing))}"] if seen else []
-    if held := int(np.sum(splits != "test")) - seen:
+    if held:
         notes.append(
             f"{_of(held, len(passing))} judged by classifiers made without them"
         )

@@ -21,8 +21,7 @@ def show_page() -> None:
     if chosen is not None:
         text = chosen.text
         explanation = explain_text(run, text)
-        if chosen.split is not None:
-            say_whose_answer(run, chosen.split, explanation)
+        say_whose_answer(chosen, explanation)
         draw_explanation(explanation, text, chosen.label)
         draw_gradients(run, explanation, text)
         show_pinned(run, explanation, text)

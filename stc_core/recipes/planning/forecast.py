@@ -277,7 +277,7 @@ def select_bytes(shape: Shape) -> int:
     inner = min(p, shape.n_learned)
     search = shape.n * ranked + 2 * shape.n_learned * p + 3 * inner**2
     rows = min(shape.n_learned, MOST_RANKED)
-    ranking = 3 * rows**2 + (2 * shape.n + rows) * max(shape.widths)
+    ranking = (_folds(shape) + 4) * rows**2 + (2 * shape.n + rows) * max(shape.widths)
     return 4 * max(search, ranking)
 
 
@@ -340,14 +340,12 @@ def _ranking_seconds(shape: Shape, pace: Arithmetic) -> float:
     """Seconds of the trust in each site, and of the model of all columns by depth."""
     columns, folds = sum(shape.widths), _folds(shape)
     some = min(shape.n_learned, MOST_TRUSTING)
-    alone = sum(
-        pace.gram(max(some, width), min(some, width))
-        + 3 * len(TRUST_RIDGES) * pace.solves(min(some, width))
-        for width in shape.widths
-    )
+    inverses = 3 * len(TRUST_RIDGES) * pace.solves(some) * (folds + 1)
+    alone = pace.gram(columns, some) + len(shape.widths) * inverses
     rows = min(shape.n_learned, MOST_RANKED)
     fitted = min(_fitted_rows(shape), rows)
     products = IN_PLACE * pace.gram(columns, rows)
+    products += pace.cell * len(shape.widths) * rows**2 * (folds + 1)
     solves = shape.depths * (folds * pace.solves(fitted) + pace.solves(rows))
     weights = 2 * pace.product * rows * columns * shape.n_class * (folds + 1)
     reads = 3 * pace.cell * shape.n * columns
