@@ -59,8 +59,8 @@ class JointColumns:
     A model reads a column standardised and multiplied by the trust in its site, which
     makes the penalty on it lighter. `trust` has a row for each fold, from the rows that
     its models are fitted on, then one from all learned rows; and a column for each
-    site. With `eta` only the columns that hold
-    this share of each layer's squared probe weights count.
+    site. With `eta` only the columns that hold this share of each layer's squared probe
+    weights count.
     """
 
     def __init__(
@@ -215,7 +215,9 @@ def _dual(
     share = weight / weight.sum()
     Y = np.eye(len(task.classes), dtype=np.float32)[task.codes[rows[own]]]
     root = np.sqrt(weight)[:, None]
-    penalty = max(RANKING_RIDGE * float(np.trace(G)) / float(weight.sum()), MOST_TINY)
+    penalty = RANKING_RIDGE * float(np.trace(G)) / float(weight.sum())
+    if penalty <= MOST_TINY:  # no column varies
+        return np.zeros((len(rows), Y.shape[1]), np.float32)
     dual = solve_positive(G, penalty, (Y - share @ Y) * root) * root
     out = np.zeros((len(rows), Y.shape[1]), np.float32)
     out[own] = dual - share[:, None] * dual.sum(axis=0)

@@ -239,6 +239,19 @@ def test_columns_that_do_not_vary_do_not_rank(toy):
     assert all(columns.sites[number // 10] != site for number in kept)
 
 
+def test_a_depth_where_nothing_varies_ranks_nothing(toy):
+    """As the first token of an encoder before its first block."""
+    blocks = dict(toy.blocks)
+    blocks[PooledSite.parse(NAMES[0])] = np.zeros_like(
+        blocks[PooledSite.parse(NAMES[0])]
+    )
+    columns = JointColumns(blocks.__getitem__, toy.task, toy.probes())
+    found = rank_columns(columns, [0, 2])
+    assert len(found[0].final) == 0 and len(found[2].final) == 40
+    fitted = fit_stc(blocks.__getitem__, toy.task, toy.probes())
+    assert {option.layer for option in fitted.options} == {1, 2}
+
+
 def test_more_classes_have_more_neurons():
     assert most_kept(2) == most_kept(16) == 4096
     assert most_kept(32) == most_kept(200) == 8192
