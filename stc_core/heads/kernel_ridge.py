@@ -20,7 +20,7 @@ from stc_core.heads.least_squares import (
     solve_positive,
     solve_ridge,
 )
-from stc_core.heads.leave_one_out import leave_one_out, leave_one_out_by_rows
+from stc_core.heads.leave_one_out import leave_one_out
 
 
 class Block(NamedTuple):
@@ -78,23 +78,20 @@ def joint_leave_one_out(
 
     It is `leave_one_out` on the columns of all blocks together.
     """
-    weight, n_class = task.weights(rows), len(task.classes)
-    known = {"n_class": n_class, "sample_weight": weight, "ridges": ridges}
-    dual = sum(block.width for block in blocks) >= len(rows)
-    products, parts = np.zeros((len(rows), len(rows)), np.float32), []
+    weight = task.weights(rows)
+    products = np.zeros((len(rows), len(rows)), np.float32)
     for block in blocks:
         X = block.read()[rows]
         mean, sd = mean_and_sd(X, weight)
-        Z = (X - mean) * (block.trust / sd)
-        if dual:
-            add_products(products, Z)
-        else:
-            parts.append(Z)
-    codes = task.codes[rows]
-    if not dual:
-        return leave_one_out(np.concatenate(parts, axis=1), codes, **known)
+        add_products(products, (X - mean) * (block.trust / sd))
     root = np.sqrt(weight)
-    return leave_one_out_by_rows(products * root * root[:, None], codes, **known)
+    return leave_one_out(
+        products * root * root[:, None],
+        task.codes[rows],
+        n_class=len(task.classes),
+        sample_weight=weight,
+        ridges=ridges,
+    )
 
 
 def add_products(G: Float[np.ndarray, "n n"], Z: Float[np.ndarray, "n width"]) -> None:

@@ -5,46 +5,13 @@ from collections.abc import Sequence
 import numpy as np
 from jaxtyping import Float, Int
 
-from stc_core.heads.least_squares import MOST_TINY, centred, solve_positive
+from stc_core.heads.least_squares import MOST_TINY, solve_positive
 
 _LEAST = 1e-5
 """Of one minus the hat matrix, which rounding may bring below zero."""
 
 
 def leave_one_out(
-    Z: Float[np.ndarray, "n d"],
-    codes: Int[np.ndarray, " n"],
-    *,
-    n_class: int,
-    sample_weight: Float[np.ndarray, " n"],
-    ridges: Sequence[float],
-) -> Float[np.ndarray, "n_ridges n n_class"]:
-    """The class scores of each row of Z by the ridge model fitted on the other rows.
-
-    Z is standardised. The model is that of `least_squares.solve_ridge`; its penalty,
-    the mean of Z and the shares of the classes stay those of all rows. One
-    factorisation for each ridge takes the place of n fits: with f the scores of the
-    model of all rows and h_i the i-th diagonal element of its hat matrix, the score is
-    y_i - (y_i - f_i) / (1 - h_i). Source: Allen 1974 (PRESS).
-    """
-    A, Y, total = centred(Z, codes, n_class=n_class, sample_weight=sample_weight)
-    known = {"n_class": n_class, "sample_weight": sample_weight, "ridges": ridges}
-    if len(A) <= A.shape[1]:
-        return leave_one_out_by_rows(A @ A.T, codes, **known)
-    labels, scores = np.eye(n_class, dtype=np.float32)[codes], []
-    products = A.T @ A
-    mean_norm = float(np.trace(products)) / total
-    for ridge in ridges:
-        penalty = max(ridge * mean_norm, MOST_TINY)
-        one = np.eye(A.shape[1], dtype=A.dtype)
-        fitted = A @ solve_positive(products, penalty, one)
-        residual = Y - fitted @ (A.T @ Y)
-        share = 1 - np.einsum("ij,ij->i", fitted, A)
-        scores.append(labels - _without(residual, share, sample_weight))
-    return np.stack(scores)
-
-
-def leave_one_out_by_rows(
     products: Float[np.ndarray, "n n"],
     codes: Int[np.ndarray, " n"],
     *,
@@ -52,8 +19,16 @@ def leave_one_out_by_rows(
     sample_weight: Float[np.ndarray, " n"],
     ridges: Sequence[float],
 ) -> Float[np.ndarray, "n_ridges n n_class"]:
-    """The same from the inner products of the rows, centred and times the roots of
-    their weights; only the lower triangle is read."""
+    """The class scores of each row by the ridge model fitted on the other rows.
+
+    `products` are the inner products of the standardised rows, less their mean and
+    times the roots of their weights; only the lower triangle is read. The model is that
+    of `least_squares.solve_ridge`; its penalty, the mean of the rows and the shares of
+    the classes stay those of all rows. One factorisation for each ridge takes the place
+    of n fits: with f the scores of the model of all rows and h_i the i-th diagonal
+    element of its hat matrix, the score is y_i - (y_i - f_i) / (1 - h_i). Source: Allen
+    1974 (PRESS).
+    """
     labels = np.eye(n_class, dtype=np.float32)[codes]
     prior = sample_weight @ labels / sample_weight.sum()
     Y = (labels - prior) * np.sqrt(sample_weight)[:, None]

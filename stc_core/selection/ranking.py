@@ -15,7 +15,7 @@ from stc_core.errors import StcError
 from stc_core.heads.head import mean_and_sd
 from stc_core.heads.kernel_ridge import add_products
 from stc_core.heads.least_squares import MOST_TINY, importance, solve_positive
-from stc_core.heads.leave_one_out import leave_one_out_by_rows
+from stc_core.heads.leave_one_out import leave_one_out
 from stc_core.metrics.scores import SAME_SCORE, macro_f1
 from stc_core.selection.folds import (
     Fold,
@@ -305,7 +305,7 @@ def _gains(
             found.append(0.0)
             continue
         codes, weight = task.codes[rows[own]], task.weights(rows[own])
-        scores = leave_one_out_by_rows(
+        scores = leave_one_out(
             _centred_products(products[np.ix_(own, own)], weight),
             codes,
             n_class=len(task.classes),

@@ -4,7 +4,7 @@ This is the default preset `stc`; the paper's own recipe is in spin.py. No choic
 judged by a row that took part in it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -25,6 +25,7 @@ from stc_core.selection.frontier import (
 )
 from stc_core.selection.ranking import (
     JointColumns,
+    Ranking,
     nothing_selected,
     rank_columns,
 )
@@ -101,22 +102,39 @@ def fit_stc(
     near = _near(deepest[-1].ridge)
     for depth in depths[:-1]:
         search = DepthSearch(columns, rankings[depth])
-        known = sorted({min(size, len(search.rank)) for size in offered_sizes})
-        shallow = [trial.point("neurons") for trial in search.trials(known, near)]
-        options += options_at(search, shallow, layer=depth, reported=reported)
+        points_here = _points_at(search, offered_sizes, near)
+        options += options_at(search, points_here, layer=depth, reported=reported)
         progress(done := done + 1, total)
     options += deepest
     curves = (*points, *depth_points(options, options[-1]))
     fitted = fitted._replace(points=curves, options=tuple(options))
     if tolerance is None:
         return fitted
-    score_name = metric_name_of(task.class_weight)
-    option = cheapest(options, tolerance=tolerance, by=score_name)
+    return _take_cheapest(columns, rankings, fitted, tolerance)
+
+
+def _take_cheapest(
+    columns: JointColumns,
+    rankings: Mapping[int, Ranking],
+    fitted: Fitted,
+    tolerance: float,
+) -> Fitted:
+    """The cheapest option of `fitted` whose score is within `tolerance` of the best."""
+    by = metric_name_of(columns.task.class_weight)
+    option = cheapest(fitted.options, tolerance=tolerance, by=by)
     assert option is not None
     if option is fitted.option:
         return fitted
     search = DepthSearch(columns, rankings[option.layer])
-    return _as_taken(fit_option(search, option), options, option)
+    return _as_taken(fit_option(search, option), fitted.options, option)
+
+
+def _points_at(
+    search: DepthSearch, sizes: Sequence[int], ridges: Sequence[float]
+) -> list[FrontierPoint]:
+    """A point for each of these sizes, or for as many neurons as rank there."""
+    known = sorted({min(size, len(search.rank)) for size in sizes})
+    return [trial.point("neurons") for trial in search.trials(known, ridges)]
 
 
 def _near(ridge: float) -> tuple[float, ...]:

@@ -56,8 +56,9 @@ def test_blocks_are_left_out_as_one_matrix_is(n: int, weighted: bool):
     weight = task.weights(rows)
     mean, sd = mean_and_sd(X[rows], weight)
     Z = (X[rows] - mean) / sd * np.repeat([1.0, 0.3], [20, 30]).astype(np.float32)
+    Z = (Z - weight @ Z / weight.sum()) * np.sqrt(weight)[:, None]
     plain = leave_one_out(
-        Z.astype(np.float32),
+        (Z @ Z.T).astype(np.float32),
         codes[rows],
         n_class=3,
         sample_weight=weight,

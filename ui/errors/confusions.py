@@ -45,7 +45,7 @@ _SEEN = {
 }
 CROSS_FITTED = (
     "Each of these texts was judged by a classifier made without it. Together they "
-    "chose the number of neurons, so the scores are a little too high."
+    "chose the number of neurons, so the scores may be a little too high."
 )
 BY_ANSWER = (
     "These texts are selected by their predictions, so the scores say nothing about "
