@@ -7,14 +7,21 @@ from them.
 
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from stc_core.frozen import Frozen, OneOf, Words
 from stc_core.poolings import POOLING_RULES
 from stc_core.recipe_settings import AttentionConfig, HierarchyConfig, TuneConfig
 from stc_core.recipe_table import PRESETS, RECIPES
 from stc_core.setting import setting
-from stc_core.types import KINDS, SITE_KINDS, Kind, Pooling
+from stc_core.types import (
+    KINDS,
+    SITE_KINDS,
+    ClassWeight,
+    CriterionName,
+    Kind,
+    Pooling,
+)
 
 DEFAULT_BACKBONE = "all-MiniLM-L6-v2"
 RUN_FORMAT = 1
@@ -41,6 +48,11 @@ def _most(value: int | None, info: Any) -> int | None:
     if None not in (value, budget) and value < budget:
         raise ValueError(f"none, or {budget:,} or more, as the budget is {budget:,}")
     return value
+
+
+def _no_weight(value: object) -> object:
+    """None, as scikit-learn says it, is the weight `none`."""
+    return "none" if value is None else value
 
 
 def _is_kept(info: Any) -> bool:
@@ -123,10 +135,16 @@ class TrainConfig(Frozen):
 
     @model_validator(mode="before")
     @classmethod
-    def _smaller_of_both(cls, values: Any, info: Any) -> Any:
-        """A run made earlier may have a budget above its limit: the limit counted."""
+    def _as_it_was_meant(cls, values: Any, info: Any) -> Any:
+        """What the settings of a run made earlier meant then.
+
+        Its budget may be above its limit: the limit counted. It may name no criterion:
+        accuracy chose, or macro-F1 with class weights.
+        """
         if not (_is_kept(info) and isinstance(values, dict)):
             return values
+        chosen_by = "macro_f1" if values.get("class_weight") else "accuracy"
+        values = {"criterion": chosen_by, "class_weight": None, **values}
         budget, most = values.get("budget"), values.get("max_neurons")
         above = isinstance(budget, int) and isinstance(most, int) and budget > most
         return {**values, "budget": most} if above else values
@@ -185,11 +203,22 @@ class TrainConfig(Frozen):
         "`group`: a neuron is kept or dropped for all classes at once.",
         label="Sparsity",
     )
-    class_weight: Literal["balanced"] | None = setting(
-        None,
-        "`balanced`: every class has the same weight in the fit, however few rows it "
-        "has.",
-        label="Give rare classes more weight",
+    criterion: Literal["auto", CriterionName] = setting(
+        "auto",
+        "The score by which everything is chosen: strengths, neurons, depth, epochs. "
+        "`auto` is macro-F1 if one class is far rarer than another, and accuracy "
+        "otherwise. `average_precision` scores the order of texts, not the answers.",
+        label="Choose by",
+    )
+    class_weight: Annotated[
+        Literal["auto", ClassWeight], BeforeValidator(_no_weight)
+    ] = setting(
+        "auto",
+        "How much more a row of a rare class counts. `balanced`: every class has the "
+        "same weight. `tempered`: half way to that, the square root. `none`: "
+        "every row has the same weight. `auto` is `none` if accuracy chooses, and "
+        "`tempered` otherwise.",
+        label="Weight of rare classes",
     )
     eta: float | None = setting(
         None,

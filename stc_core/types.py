@@ -4,7 +4,7 @@ Axes: batch, pos, layer, d_model, d_mlp, d_feat, n_class, k.
 """
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from stc_core.errors import StcError
 from stc_core.poolings import POOLING_RULES, Pooling
@@ -17,6 +17,13 @@ SITE_KINDS: dict[Kind, str] = {"resid": "hidden states", "mlp": "FFN neurons"}
 Where a kind is found in a block is said in `backbone/structure/sites.py`.
 """
 KINDS: tuple[Kind, ...] = tuple(SITE_KINDS)
+
+CriterionName = Literal[
+    "accuracy", "macro_f1", "balanced_accuracy", "average_precision"
+]
+"""The scores by which a classifier can be chosen: see `metrics/criteria.py`."""
+ClassWeight = Literal["none", "tempered", "balanced"]
+"""How much the weight of a row depends on its class: see `data/goal.py`."""
 
 Progress = Callable[[int, int], None]
 """Called during the work as progress(done, total); it must be cheap."""

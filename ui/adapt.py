@@ -11,7 +11,6 @@ from stc_core.figures.tuning import (
     training_curves,
     tunings_table,
 )
-from stc_core.metrics.scores import metric_name_of
 from stc_core.recipe_settings import TuneConfig
 from stc_core.runs import jobs
 from stc_core.runs.layout import RunFile
@@ -162,7 +161,7 @@ def _show_active(run: Run, status: Status) -> None:
 
 
 def show_curves_of_tuning(run: Run) -> None:
-    metric = metric_name_of(run.config.train.class_weight)
+    metric = "accuracy" if run.goal.criterion == "accuracy" else "macro_f1"
     tuning = read(run, "tuning")
     if "words" in tuning:
         figure = training_curves(tuning["words"], "accuracy")

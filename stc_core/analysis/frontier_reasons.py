@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 from stc_core.analysis.shrink_options import TOLERANCE
 from stc_core.config import RunConfig, TrainConfig
+from stc_core.data.goal import Goal
 from stc_core.display import count
-from stc_core.metrics.scores import METRICS, metric_name_of
 from stc_core.selection.frontier import Option, cheapest
 
 _FEWEST = (
@@ -18,7 +18,12 @@ NOISE = " A single score is noisy{error}, so training did not choose by it."
 
 
 def reasons(
-    options: Sequence[Option], chosen: Option, config: RunConfig, *, n: int
+    options: Sequence[Option],
+    chosen: Option,
+    config: RunConfig,
+    goal: Goal,
+    *,
+    n: int,
 ) -> list[str]:
     """Sentences on why `chosen` was chosen and why no better score was, as Markdown.
 
@@ -26,18 +31,15 @@ def reasons(
     between 0 and 1.
     """
     by_training, rule = _rule(options, chosen, config)
-    return [rule, *_better(options, chosen, config.train, n if by_training else None)]
+    return [rule, *_better(options, chosen, goal, n if by_training else None)]
 
 
-def near_options(
-    options: Sequence[Option], chosen: Option, config: RunConfig
-) -> list[Option]:
+def near_options(options: Sequence[Option], chosen: Option) -> list[Option]:
     """The shallowest option within TOLERANCE of the best, in a list.
 
     The list is empty if that option is not cheaper than `chosen`.
     """
-    by = metric_name_of(config.train.class_weight)
-    near = cheapest(options, tolerance=TOLERANCE, by=by)
+    near = cheapest(options, tolerance=TOLERANCE)
     assert near is not None, options
     is_cheaper = (near.deepest, near.neurons) < (chosen.deepest, chosen.neurons)
     return [near] if is_cheaper else []
@@ -47,9 +49,9 @@ def _rule(
     options: Sequence[Option], chosen: Option, config: RunConfig
 ) -> tuple[bool, str]:
     """True if training chose the number of neurons itself, and how it was chosen."""
-    train, by = config.train, metric_name_of(config.train.class_weight)
+    train = config.train
     if train.tolerance is not None and chosen is cheapest(
-        options, tolerance=train.tolerance, by=by
+        options, tolerance=train.tolerance
     ):
         return False, (
             "This run was set to take the shallowest classifier within "
@@ -75,23 +77,24 @@ def _limits(train: TrainConfig) -> str:
 
 
 def _better(
-    options: Sequence[Option], chosen: Option, train: TrainConfig, n: int | None
+    options: Sequence[Option], chosen: Option, goal: Goal, n: int | None
 ) -> list[str]:
     """A sentence on the option with the best score; empty if `chosen` is as good.
 
     With `n` it also says why that option was not taken.
     """
-    by = metric_name_of(train.class_weight)
-    best = max(options, key=lambda option: getattr(option, by))
-    score, gain = getattr(chosen, by), getattr(best, by) - getattr(chosen, by)
+    best = max(options, key=lambda option: option.score)
+    score, gain = chosen.score, best.score - chosen.score
     if round(100 * gain, 1) == 0:
         return []
     neurons = f"**{count(best.neurons, 'neuron')} of layers up to {best.layer}**"
-    sentence = f"{neurons} have {points(gain)} more {METRICS[by]} on held-out texts."
+    sentence = (
+        f"{neurons} have {points(gain)} more {goal.score.words} on held-out texts."
+    )
     if n is None:
         return [sentence]
     error = f" (one standard error is about {points((score * (1 - score) / n) ** 0.5)}"
-    of_texts = f"{error} on {n:,} texts)" if by == "accuracy" else ""
+    of_texts = f"{error} on {n:,} texts)" if goal.criterion == "accuracy" else ""
     return [sentence + NOISE.format(error=of_texts)]
 
 

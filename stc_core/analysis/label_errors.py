@@ -13,7 +13,7 @@ import pandas as pd
 from jaxtyping import Bool, Float, Int
 
 from stc_core.activations.row_file import block_rows
-from stc_core.data.task import row_weights
+from stc_core.data.goal import class_weights
 from stc_core.errors import StcError
 from stc_core.frames import series
 from stc_core.heads.folds import FOLDS, stratified_folds
@@ -24,6 +24,7 @@ from stc_core.metrics.scores import fit_temperature
 from stc_core.runs.layout import RunFile
 from stc_core.runs.metrics import RunMetrics
 from stc_core.runs.run import Run
+from stc_core.types import ClassWeight
 
 FIT_PRODUCTS = 1e12
 """The most multiplications of all fits, which take about 40 s on one core."""
@@ -106,7 +107,7 @@ def _judged_rows(
         folds,
         n_class=len(metrics["classes"]),
         ridge=float(metrics["chosen"].get("ridge", 1.0)),
-        class_weight=run.config.train.class_weight,
+        class_weight=run.goal.class_weight,
         seed=seed,
     )
     rows = np.flatnonzero(judged)
@@ -121,7 +122,7 @@ def out_of_fold(
     *,
     n_class: int,
     ridge: float,
-    class_weight: str | None = None,
+    class_weight: ClassWeight = "none",
     seed: int = 0,
 ) -> tuple[Float[np.ndarray, "n n_class"], Bool[np.ndarray, " n"]]:
     """The logits of each row by a ridge head fitted on the other folds.
@@ -136,7 +137,7 @@ def out_of_fold(
     n, d = X.shape
     drawn = np.random.default_rng(seed).permutation(n)[: most_rows(d)]
     some = np.sort(drawn)
-    weights = row_weights(codes, n_class, class_weight)
+    weights = class_weights(codes, n_class, class_weight)[codes]
     by_rows = _products_by_rows(len(some), d) < _products_by_columns(len(some), d)
     without = _by_rows if by_rows else _by_columns
     head_of = without(X, codes, weights, some, n_class=n_class, ridge=ridge)

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
+from stc_core.data.goal import Goal
 from stc_core.display import count
 from stc_core.errors import StcError
 from stc_core.runs.run import Run
@@ -22,11 +23,16 @@ def option_in_words(layer: int, neurons: int) -> str:
 
 def options_of(run: Run) -> list[Option]:
     """The classifiers on the frontier of `run`, which could replace its own."""
-    return options_in(run.frontier)
+    return options_in(run.frontier, run.goal)
 
 
-def options_in(frontier: pd.DataFrame) -> list[Option]:
-    """The option in each row of `frontier`, the table of frontier.parquet."""
+def options_in(frontier: pd.DataFrame, goal: Goal) -> list[Option]:
+    """The option in each row of `frontier`, the table of frontier.parquet.
+
+    Tables of runs before December 2026 have no column for the score of the goal.
+    """
+    if "score" not in frontier:
+        frontier = frontier.assign(score=frontier[goal.criterion])
     frame = frontier[list(Option._fields[:-1])]
     rows = frame.itertuples(index=False, name=None)
     return [Option._make((*row, NO_GUESS)) for row in rows]

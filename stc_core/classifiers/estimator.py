@@ -24,6 +24,7 @@ from stc_core.config import (
     SPIN_POOLINGS,
     TrainConfig,
 )
+from stc_core.data.goal import choose_goal
 from stc_core.data.split import TRAIN, VALIDATION, split_rows
 from stc_core.data.task import Read, Task
 from stc_core.data.texts import Texts
@@ -66,7 +67,8 @@ class SparsifyThenClassify(BaseClassifier, ClassifierMixin, BaseEstimator):
         kinds: Sequence[Kind] = KINDS,
         poolings: Sequence[Pooling] | None = None,
         penalty: PenaltyName = "l1",
-        class_weight: str | None = None,
+        criterion: str = "auto",
+        class_weight: str | None = "auto",
         eta: float | None = None,
         budget: int | None = None,
         max_layer: int | None = None,
@@ -84,6 +86,7 @@ class SparsifyThenClassify(BaseClassifier, ClassifierMixin, BaseEstimator):
         self.kinds = kinds
         self.poolings = poolings
         self.penalty = penalty
+        self.criterion = criterion
         self.class_weight = class_weight
         self.eta = eta
         self.budget = budget
@@ -172,7 +175,13 @@ class SparsifyThenClassify(BaseClassifier, ClassifierMixin, BaseEstimator):
                 remedy="Give at least 3 different texts of one class.",
             )
         names = tuple(str(name) for name in classes)
-        return classes, Task(codes, names, train, validation, settings.class_weight)
+        goal = choose_goal(
+            codes,
+            len(classes),
+            criterion=settings.criterion,
+            class_weight=settings.class_weight,
+        )
+        return classes, Task(codes, names, train, validation, goal)
 
     def load_backbone(self, progress: Progress = silent) -> Backbone:
         """The backbone that the parameters name, loaded if necessary."""
@@ -252,7 +261,7 @@ class SparsifyThenClassify(BaseClassifier, ClassifierMixin, BaseEstimator):
             task.validation,
             pooled_sites=wanted,
             penalty=self.penalty,
-            class_weight=self.class_weight,
+            goal=task.goal,
             Cs=np.array(SPIN_CS) if self.preset == "spin" else None,
             patience=patience,
             device=device,

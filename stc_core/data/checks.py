@@ -209,8 +209,9 @@ def check_balance(frame: pd.DataFrame) -> list[Finding]:
             "imbalance",
             "warning",
             f"{share:.0%} of the rows are {names[counts.argmax()]!r}: accuracy rewards "
-            "a classifier that says little else. Give rare classes more weight (a "
-            "setting on Train; --class-weight balanced), and read the macro-F1.",
+            "a classifier that says little else. Read the macro-F1. Training chooses "
+            "by it, too, and gives rare classes more weight, unless you set another "
+            "score (Choose by; --criterion).",
         )
     ]
 

@@ -6,6 +6,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float, Int
 
+from stc_core.data.goal import Goal, class_weights
 from stc_core.types import PooledSite
 
 Read = Callable[[PooledSite], Float[np.ndarray, "n width"]]
@@ -22,7 +23,7 @@ class Task(NamedTuple):
     classes: tuple[str, ...]
     train: Int[np.ndarray, " n_train"]
     validation: Int[np.ndarray, " n_val"]
-    class_weight: str | None = None
+    goal: Goal = Goal()
 
     @property
     def learned(self) -> Int[np.ndarray, " n_learned"]:
@@ -43,19 +44,24 @@ class Task(NamedTuple):
         return tuple(rows for rows in groups if len(rows))
 
     def weights(self, rows: Int[np.ndarray, " some"]) -> Float[np.ndarray, " some"]:
-        """The weight of each of these rows."""
-        return row_weights(self.codes[rows], len(self.classes), self.class_weight)
+        """The weight of each of these rows, 1 on average."""
+        codes = self.codes[rows]
+        return self.class_weights(rows)[codes]
 
+    def class_weights(
+        self, rows: Int[np.ndarray, " some"]
+    ) -> Float[np.ndarray, " n_class"]:
+        """The weight of each class in a fit on these rows: see `Goal`."""
+        how = self.goal.class_weight
+        return class_weights(self.codes[rows], len(self.classes), how)
 
-def row_weights(
-    codes: Int[np.ndarray, " n"], n_class: int, class_weight: str | None
-) -> Float[np.ndarray, " n"]:
-    """Ones; for "balanced" n / (number of classes present * rows of the class)."""
-    if class_weight is None:
-        return np.ones(len(codes), np.float32)
-    counts = np.bincount(codes, minlength=n_class)
-    present = np.count_nonzero(counts)
-    return (len(codes) / (present * counts[codes])).astype(np.float32)
+    def score(
+        self,
+        rows: Int[np.ndarray, " some"],
+        scores: Float[np.ndarray, "some n_class"],
+    ) -> float:
+        """How well these class scores of `rows` meet the goal; higher is better."""
+        return self.goal.score.of(self.codes[rows], scores)
 
 
 def some_rows(rows: Int[np.ndarray, " n"]) -> Int[np.ndarray, " some"]:

@@ -9,7 +9,7 @@ from jaxtyping import Float, Int
 from stc_core.data.task import Task
 from stc_core.heads.head import SparseHead, mean_and_sd, value_range
 from stc_core.heads.least_squares import RIDGES, SHARPNESS, Gram, gram, solve_ridge
-from stc_core.metrics.scores import SAME_SCORE, fit_temperature, metric_of
+from stc_core.metrics.scores import SAME_SCORE, fit_temperature
 from stc_core.types import Feature
 
 LEAST_SPREAD = 0.1
@@ -83,7 +83,7 @@ def fit_best_ridge_head(
     with an sd far below the median are trusted less; in the head they get a larger sd
     and a larger weight, which leaves the logits as they are.
     """
-    y, score = task.codes[task.validation], metric_of(task.class_weight)
+    judged = task.validation
     sd = mean_and_sd(X[task.train])[1]
     least = LEAST_SPREAD * np.median(sd)
     trust = np.minimum(1, sd / least).astype(np.float32)
@@ -92,11 +92,12 @@ def fit_best_ridge_head(
         head = fit_ridge_head(
             X, task, features, rows=task.train, ridge=ridge, trust=trust
         )
-        ridge_score = score(y, head.logits(X[task.validation]).argmax(axis=1))
+        ridge_score = task.score(judged, head.logits(X[judged]))
         if best is None or ridge_score > best[0] + SAME_SCORE:
             best = ridge_score, head
     assert best is not None
-    head = best[1].cooled(fit_temperature(best[1].logits(X[task.validation]), y))
+    head = best[1]
+    head = head.cooled(fit_temperature(head.logits(X[judged]), task.codes[judged]))
     # After tuning a column that hardly varied may vary: in its old sd it would be huge.
     wide_sd = np.maximum(head.sd, least).astype(np.float32)
     return head._replace(sd=wide_sd, weight=head.weight * (wide_sd / head.sd))

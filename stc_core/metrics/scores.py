@@ -45,11 +45,6 @@ def pair_counts(
     return np.bincount(cells, minlength=n_class**2).reshape(n_class, n_class)
 
 
-def metric_of(class_weight: str | None) -> ScoreFunction:
-    """The score that decides choices: macro-F1 with class weights, else accuracy."""
-    return accuracy if class_weight is None else macro_f1
-
-
 def log_loss(
     y: Int[np.ndarray, " n"], probabilities: Float[np.ndarray, "n n_class"]
 ) -> float:
@@ -119,11 +114,6 @@ def _same_length(where: str, y: np.ndarray, other: np.ndarray) -> None:
             expected="as many predictions as labels, at least one",
             got=f"{len(y)} labels and {len(other)} predictions",
         )
-
-
-def metric_name_of(class_weight: object) -> Metric:
-    """The name of the score that decides: macro_f1 with class weights, or accuracy."""
-    return "accuracy" if class_weight is None else "macro_f1"
 
 
 def first_best(scores: Float[np.ndarray, " b"]) -> int:

@@ -10,6 +10,7 @@ from jaxtyping import Float, Int, Shaped
 from joblib import Parallel, delayed
 from threadpoolctl import threadpool_limits
 
+from stc_core.data.goal import ACCURATE, Goal
 from stc_core.data.task import Read, Task
 from stc_core.heads.least_squares import importance
 from stc_core.metrics.scores import accuracy, first_best, macro_f1
@@ -34,13 +35,15 @@ def cores() -> int:
 class ProbeResult(NamedTuple):
     """The path of one pooled site and its scores on the validation rows, for each C.
 
-    `val_guesses` are the class codes that each probe gives to these rows.
+    `val_score` is that of the goal, by which `best` is chosen. `val_guesses` are the
+    class codes that each probe gives to these rows.
     """
 
     pooled_site: PooledSite
     path: Path
     val_accuracy: Float[np.ndarray, " n_C"]
     val_macro_f1: Float[np.ndarray, " n_C"]
+    val_score: Float[np.ndarray, " n_C"]
     best: int
     val_guesses: Shaped[np.ndarray, "n_C n_val"]
 
@@ -68,7 +71,7 @@ def fit_probes(
     *,
     pooled_sites: Sequence[PooledSite],
     penalty: PenaltyName = "l1",
-    class_weight: str | None = None,
+    goal: Goal = ACCURATE,
     Cs: Float[np.ndarray, " n_C"] | None = None,
     tol: float = 0.1,
     patience: int = 2,
@@ -80,7 +83,7 @@ def fit_probes(
 
     `read` gives the features of all rows of `y`; train and validation are positions.
     Classes are numbered by sorted label over all of y. `best` is the C of the highest
-    validation accuracy (macro-F1 with class weights), the strongest penalty on a tie.
+    validation score by the goal, the strongest penalty on a tie.
     The result does not depend on the number of workers: each site is one job, and BLAS
     uses one thread meanwhile. If there are more than MOST_THREADS workers they are
     processes, since threads would wait for the interpreter's lock.
@@ -90,7 +93,7 @@ def fit_probes(
     minimise the penalty. Sites that miss `tol` there are solved again on the CPU.
     """
     classes, codes = np.unique(y, return_inverse=True)
-    task = Task(codes, tuple(map(str, classes)), train, validation, class_weight)
+    task = Task(codes, tuple(map(str, classes)), train, validation, goal)
     options: dict[str, Any] = {"penalty": penalty, "tol": tol, "patience": patience}
     solve = partial(_iter_results, read, task, pooled_sites, Cs=Cs, options=options)
     results: dict[PooledSite, ProbeResult] = {}
@@ -171,7 +174,7 @@ def _solve(
         task.codes[task.train],
         penalty=penalty,
         Cs=Cs,
-        class_weight=task.class_weight,
+        class_weight=task.class_weights(task.train),
         n_class=len(task.classes),
         tol=tol,
         X_val=X_val,
@@ -185,9 +188,11 @@ def _score(solved: SolvedSite, task: Task) -> ProbeResult:
     """The path with its scores on the validation rows, and the best C by them."""
     site, path, X_val = solved
     y_val = task.codes[task.validation]
-    guesses = [path.logits(X_val, i).argmax(axis=1) for i in range(len(path.Cs))]
+    logits = [path.logits(X_val, i) for i in range(len(path.Cs))]
+    guesses = [of_path.argmax(axis=1) for of_path in logits]
     accuracies = np.array([accuracy(y_val, guess) for guess in guesses])
     f1s = np.array([macro_f1(y_val, guess) for guess in guesses])
-    best = first_best(accuracies if task.class_weight is None else f1s)
+    scores = np.array([task.score(task.validation, of_path) for of_path in logits])
+    best = first_best(scores)
     held = np.array(guesses).astype(np.min_scalar_type(len(task.classes)))
-    return ProbeResult(site, path, accuracies, f1s, best, held)
+    return ProbeResult(site, path, accuracies, f1s, scores, best, held)

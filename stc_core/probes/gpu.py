@@ -55,7 +55,7 @@ def sweep(
             task.codes[task.train],
             get_penalty(penalty),
             n_class=len(task.classes),
-            class_weight=task.class_weight,
+            class_weight=task.class_weights(task.train),
             sample_weight=None,
         )
         return _SiteFeatures(site, problem, np.asarray(X[task.validation], np.float32))

@@ -16,6 +16,7 @@ from stc_core.backbone.backbone import Backbone
 from stc_core.classifiers.estimator import SparsifyThenClassify
 from stc_core.config import TrainConfig
 from stc_core.data.corpus import Corpus
+from stc_core.data.goal import choose_goal
 from stc_core.data.task import Task
 from stc_core.heads.head import softmax
 from stc_core.metrics.scores import (
@@ -104,14 +105,16 @@ def estimator(settings: TrainConfig) -> SparsifyThenClassify:
 
 def task_of(corpus: Corpus, settings: TrainConfig) -> Task:
     """Class codes of all rows, in the order of the corpus' classes."""
-    codes = pd.Categorical(corpus.frame["label"], categories=list(corpus.classes)).codes
-    return Task(
-        codes.astype(np.int64),
-        corpus.classes,
-        corpus.rows("train"),
-        corpus.rows("validation"),
-        settings.class_weight,
+    column = pd.Categorical(corpus.frame["label"], categories=list(corpus.classes))
+    codes = column.codes.astype(np.int64)
+    train, validation = corpus.rows("train"), corpus.rows("validation")
+    goal = choose_goal(
+        codes[np.concatenate([train, validation])],
+        len(corpus.classes),
+        criterion=settings.criterion,
+        class_weight=settings.class_weight,
     )
+    return Task(codes, corpus.classes, train, validation, goal)
 
 
 def write_fitted(
@@ -160,6 +163,7 @@ def evaluate(
     del ours["detail"]
     return {
         "classes": list(task.classes),
+        "goal": task.goal._asdict(),
         "test": {
             **ours,
             "n": len(rows),

@@ -13,7 +13,6 @@ from stc_core.analysis.shrink_options import (
 )
 from stc_core.config import RunConfig, ShrinkConfig, TrainConfig
 from stc_core.errors import StcError
-from stc_core.metrics.scores import metric_name_of
 from stc_core.recipe_table import RECIPES
 from stc_core.runs.layout import RunFile
 from stc_core.runs.run import Run
@@ -46,7 +45,7 @@ def shrink_config(
         limits = {"tolerance": TOLERANCE}
     train = _limited(parent.config.train, limits)
     if option is None and set(limits) == {"tolerance"}:
-        option = _cheapest_option(parent, train, limits["tolerance"])
+        option = _cheapest_option(parent, limits["tolerance"])
     if option is not None:
         _check_ranking(parent)
         find_option(options_of(parent), option)
@@ -63,12 +62,9 @@ def shrink_config(
     return parent.config.changed(name=name, created="", train=train, shrink=shrunk)
 
 
-def _cheapest_option(
-    parent: Run, train: TrainConfig, tolerance: float
-) -> tuple[int, int]:
+def _cheapest_option(parent: Run, tolerance: float) -> tuple[int, int]:
     """The layer and the neurons of the cheapest option within `tolerance`."""
-    by = metric_name_of(train.class_weight)
-    option = cheapest(options_of(parent), tolerance=tolerance, by=by)
+    option = cheapest(options_of(parent), tolerance=tolerance)
     assert option is not None
     return option.layer, option.neurons
 

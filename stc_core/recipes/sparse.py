@@ -14,6 +14,7 @@ from stc_core.classifiers.estimator import SparsifyThenClassify
 from stc_core.config import RunConfig
 from stc_core.data.corpus import Corpus, read_corpus
 from stc_core.data.findings import add_truncated
+from stc_core.data.goal import goal_in_words
 from stc_core.probes.class_scores import class_table
 from stc_core.probes.control import PATIENCE, control_task
 from stc_core.probes.fit import ProbeResult
@@ -125,6 +126,9 @@ def _fit_inputs(
     )
     writer.write_text(RunFile.REPORT, report.to_json())
     task = task_of(corpus, settings)
+    is_set = settings.criterion != "auto" or settings.class_weight != "auto"
+    if said := goal_in_words(task.goal, is_set=is_set):
+        writer.note(said)
     keep = partial(
         extract_groups,
         backbone,

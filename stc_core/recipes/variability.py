@@ -61,7 +61,6 @@ from stc_core.tuning.readout import Readout
 from stc_core.tuning.session import (
     TUNING,
     TuningSession,
-    class_weights_of,
     keep_tuned,
     load_untuned,
 )
@@ -111,7 +110,7 @@ def tune_blocks(
         head,
         tunable.parts,
         tunable.blocks,
-        class_weight=class_weights_of(task),
+        class_weight=task.class_weights(task.train),
     )
     session = TuningSession(corpus, task, settings, writer)
     history = session.train(readout, tunable.backbone)
@@ -165,7 +164,7 @@ def _first_head(
         task.classes,
         np.arange(len(rows)),
         np.arange(len(rows), len(X)),
-        task.class_weight,
+        task.goal,
     )
     head = fit_best_ridge_head(X, part, features)
     guess = head.logits(store.read(site, corpus.rows("test"))).argmax(axis=1)

@@ -13,6 +13,7 @@ from typing_extensions import TypedDict
 
 from stc_core.errors import StcError
 from stc_core.files import read_json
+from stc_core.types import ClassWeight, CriterionName
 
 Bounds = Annotated[Sequence[float], Field(min_length=2, max_length=2)]
 """The lower and the upper end of an interval."""
@@ -113,6 +114,13 @@ class NeuronCounts(TypedDict):
     unique: int
     total: int
     left_out: NotRequired[int]
+
+
+class GoalFacts(TypedDict):
+    """The score that chose everything, and the weight of classes (see `Goal`)."""
+
+    criterion: CriterionName
+    class_weight: ClassWeight
 
 
 class LayerCounts(TypedDict):
@@ -241,6 +249,7 @@ class RunMetrics(TypedDict):
     __pydantic_config__ = ConfigDict(extra="allow")  # pyright: ignore
 
     classes: list[str]
+    goal: NotRequired[GoalFacts]
     test: ClassifierScores
     validation: ValidationScores
     neurons: NeuronCounts

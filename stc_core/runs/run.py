@@ -41,6 +41,7 @@ from stc_core.runs.worker import Worker
 if TYPE_CHECKING:
     from stc_core.classifiers.base import BaseClassifier
     from stc_core.data.findings import Report
+    from stc_core.data.goal import Goal
 
 
 R = TypeVar("R", bound=Frozen)
@@ -159,6 +160,25 @@ class Run:
     def metrics(self) -> RunMetrics:
         """The scores, costs and times; StcError if the file is damaged."""
         return read_metrics(self._written(RunFile.METRICS))
+
+    @property
+    def goal(self) -> "Goal":
+        """The score that chose, and the weights of classes, as training settled them.
+
+        Before there are metrics, and in runs made before December 2026, it is what the
+        settings say; `auto` is accuracy with equal weights there.
+        """
+        from stc_core.data.goal import Goal, choose_goal
+
+        if self.has(RunFile.METRICS) and (kept := self.metrics.get("goal")):
+            return Goal(**kept)
+        train = self.config.train
+        return choose_goal(
+            np.zeros(0, int),
+            0,
+            criterion=train.criterion,
+            class_weight=train.class_weight,
+        )
 
     @property
     def report(self) -> "Report":

@@ -102,7 +102,6 @@ def _leaders(
     """The probes of the `n` best pooled sites; the ridge head decides among them."""
 
     def score(probe: ProbeResult) -> float:
-        scores = probe.val_accuracy if task.class_weight is None else probe.val_macro_f1
-        return -scores[probe.best]
+        return -probe.val_score[probe.best]
 
     return sorted(probes, key=score)[:n]

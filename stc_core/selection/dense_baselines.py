@@ -4,14 +4,12 @@ A baseline gets what the classifier gets: the same rows, standardisation, grid a
 score. On one site it also gets a second kind of head, logistic regression.
 """
 
-import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float, Int
-from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 
 from stc_core.data.task import Read, Task
@@ -20,10 +18,11 @@ from stc_core.heads.kernel_ridge import Block, joint_leave_one_out, joint_ridge
 from stc_core.heads.least_squares import RIDGES
 from stc_core.heads.nested_ridge import nested_scores
 from stc_core.heads.ridge import fit_ridge_head
-from stc_core.metrics.scores import SAME_SCORE, last_best, metric_of
+from stc_core.metrics.scores import SAME_SCORE, last_best
 from stc_core.probes.fit import ProbeResult
 from stc_core.selection.folds import MOST_CROSS_FITTED, Fold, digests, judging_folds
 from stc_core.selection.guess import Guess
+from stc_core.selection.logistic import class_scores, fit_logistic
 from stc_core.types import PooledSite
 
 LOGISTIC_CS = (1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 0.1, 0.3)
@@ -76,8 +75,8 @@ def site_guess(
         head = fit_ridge_head(X, task, (), rows=task.learned, ridge=best.strength)
         return Guess(head.logits(X[test]).argmax(axis=1), best.detail)
     Z, Z_test = _standardised(X, task, Fold(task.learned, test))
-    model = _fitted(_logistic(task, best.strength), Z, task.codes[task.learned])
-    return Guess(np.asarray(model.predict(Z_test), int), best.detail)
+    model = fit_logistic(_logistic(best.strength), Z, task, task.learned)
+    return Guess(class_scores(model, Z_test, task).argmax(axis=1), best.detail)
 
 
 def _first_best(choices: Iterable[_Choice]) -> _Choice:
@@ -106,10 +105,10 @@ def _ridge_choices(
             sizes=[X.shape[1]],
             ridges=ridges,
         )
-        parts.append(next(scores).argmax(axis=2))
-    score, y = metric_of(task.class_weight), _held_codes(task, folds)
-    for ridge, guess in zip(ridges, np.concatenate(parts, axis=1), strict=True):
-        yield _Choice(score(y, guess), site, "ridge", ridge)
+        parts.append(next(scores))
+    held = _held(folds)
+    for ridge, scores in zip(ridges, np.concatenate(parts, axis=1), strict=True):
+        yield _Choice(task.score(held, scores), site, "ridge", ridge)
 
 
 def _logistic_choices(
@@ -120,24 +119,25 @@ def _logistic_choices(
     In each fold a head begins at the weights of the one before it. They end after
     MOST_IDLE of them that are no better.
     """
-    score, y = metric_of(task.class_weight), _held_codes(task, folds)
+    held = _held(folds)
     parts = [_standardised(X, task, fold) for fold in folds]
-    models = [_logistic(task, 1.0) for _ in folds]
+    models = [_logistic(1.0) for _ in folds]
     best, idle = -1.0, 0
     for C in LOGISTIC_CS:
-        guesses = []
+        scores = []
         for model, fold, (Z, Z_held) in zip(models, folds, parts, strict=True):
             model.C = C
-            guesses.append(_fitted(model, Z, task.codes[fold.fit]).predict(Z_held))
-        found = score(y, np.concatenate(guesses))
+            fit_logistic(model, Z, task, fold.fit)
+            scores.append(class_scores(model, Z_held, task))
+        found = task.score(held, np.concatenate(scores))
         yield _Choice(found, site, "logistic regression", C)
         best, idle = (found, 0) if found > best + SAME_SCORE else (best, idle + 1)
         if idle == MOST_IDLE:
             return
 
 
-def _held_codes(task: Task, folds: Sequence[Fold]) -> Int[np.ndarray, " n_held"]:
-    return task.codes[np.concatenate([fold.held for fold in folds])]
+def _held(folds: Sequence[Fold]) -> Int[np.ndarray, " n_held"]:
+    return np.concatenate([fold.held for fold in folds])
 
 
 def _standardised(
@@ -150,19 +150,9 @@ def _standardised(
     return (fitted - mean) / sd, (inside - mean) / sd
 
 
-def _logistic(task: Task, C: float) -> LogisticRegression:
+def _logistic(C: float) -> LogisticRegression:
     """A model that begins each fit at the result of the last one."""
-    return LogisticRegression(
-        C=C, class_weight=task.class_weight, warm_start=True, tol=1e-3, max_iter=300
-    )
-
-
-def _fitted(
-    model: LogisticRegression, Z: np.ndarray, y: np.ndarray
-) -> LogisticRegression:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)
-        return model.fit(Z, y)
+    return LogisticRegression(C=C, warm_start=True, tol=1e-3, max_iter=300)
 
 
 def all_sites_guess(
@@ -189,8 +179,7 @@ def all_sites_guess(
         tried = joint_leave_one_out(blocks, task, learned, ridges=RIDGES)
     else:
         tried = joint_ridge(blocks, task, train, others=judged, ridges=RIDGES).scores
-    score, y = metric_of(task.class_weight), task.codes[judged]
-    best = RIDGES[last_best(np.array([score(y, one.argmax(axis=1)) for one in tried]))]
+    best = RIDGES[last_best(np.array([task.score(judged, one) for one in tried]))]
     final = joint_ridge(blocks, task, learned, others=test, ridges=(best,))
     is_cut = len(learned) < len(task.learned)
     suffix = f", fitted on {len(learned):,} rows" if is_cut else ""

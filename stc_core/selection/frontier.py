@@ -19,8 +19,8 @@ class Option(NamedTuple):
     """A classifier that a user may choose: its depth limit, its size and its scores.
 
     `deepest` is the highest layer that it reads, at most `layer`. The scores are those
-    on held rows. `guess` holds the classes that it gives to some other rows; nothing
-    is chosen by them.
+    on held rows; `score` is that of the goal, by which one is chosen. `guess` holds the
+    classes that it gives to some other rows; nothing is chosen by them.
     """
 
     layer: int
@@ -29,12 +29,13 @@ class Option(NamedTuple):
     ridge: float
     accuracy: float
     macro_f1: float
+    score: float
     guess: Int[np.ndarray, " n_reported"]
 
     def point(self, curve: str) -> FrontierPoint:
         """The option as a point of a curve of scores."""
-        cost_and_scores = self.deepest, self.ridge, self.accuracy, self.macro_f1
-        return FrontierPoint(curve, self.neurons, *cost_and_scores)
+        scores = self.accuracy, self.macro_f1, self.score
+        return FrontierPoint(curve, self.neurons, self.deepest, self.ridge, *scores)
 
 
 def size_grid(most: int) -> list[int]:
@@ -64,6 +65,7 @@ def options_at(
             point.ridge,
             point.accuracy,
             point.macro_f1,
+            point.score,
             guess,
         )
         for point, guess in zip(points, guesses, strict=True)
@@ -74,15 +76,14 @@ def cheapest(
     options: Sequence[Option],
     *,
     tolerance: float,
-    by: str = "accuracy",
     max_layer: int | None = None,
     max_neurons: int | None = None,
 ) -> Option | None:
     """The shallowest option whose score is within `tolerance` of the best score.
 
     Only options within the limits count, for the best score too. Among options of the
-    same depth it is the one with the fewest neurons. `by`: accuracy or macro_f1, on
-    held rows. None: no option is within the limits.
+    same depth it is the one with the fewest neurons. None: no option is within the
+    limits.
     """
     allowed = [
         option
@@ -92,8 +93,8 @@ def cheapest(
     ]
     if not allowed:
         return None
-    least = max(getattr(option, by) for option in allowed) - tolerance - 1e-9
-    good_enough = [option for option in allowed if getattr(option, by) >= least]
+    least = max(option.score for option in allowed) - tolerance - 1e-9
+    good_enough = [option for option in allowed if option.score >= least]
     return min(
         good_enough, key=lambda option: (option.deepest, option.neurons, option.layer)
     )

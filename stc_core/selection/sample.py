@@ -23,7 +23,6 @@ from stc_core.data.texts import Texts
 from stc_core.heads.head import mean_and_sd
 from stc_core.heads.least_squares import RIDGES, solve_ridge
 from stc_core.heads.ridge import moments
-from stc_core.metrics.scores import metric_of
 from stc_core.selection.folds import stratified_order
 from stc_core.selection.stc import Fitted
 from stc_core.selection.streaming import ReadRows, activation_blocks, refit
@@ -227,7 +226,7 @@ def gain_of_doubling(
         task.classes,
         np.arange(n),
         np.arange(n, len(rows)),
-        task.class_weight,
+        task.goal,
     )
     half, whole = (
         _score(X, joint_task, joint_task.train[:size]) for size in (n // 2, n)
@@ -239,13 +238,12 @@ def _score(
     Z: Float[np.ndarray, "n d"], task: Task, rows: Int[np.ndarray, " some"]
 ) -> float:
     """The best validation score of ridge models fitted on `rows`."""
-    train, metric = moments(Z[rows], task, rows), metric_of(task.class_weight)
-    y, Z = task.codes[task.validation], Z[task.validation]
+    train, judged = moments(Z[rows], task, rows), task.validation
+    Z = Z[judged]
     scores = []
     for ridge in RIDGES:
         W = solve_ridge(train.gram, ridge)
-        guess = ((Z - train.center) @ W + train.prior).argmax(axis=1)
-        scores.append(metric(y, guess))
+        scores.append(task.score(judged, (Z - train.center) @ W + train.prior))
     return max(scores)
 
 

@@ -18,7 +18,10 @@ _SLACK = 0.1
 
 
 class FrontierPoint(NamedTuple):
-    """A classifier that was considered: its cost and its scores on held rows."""
+    """A classifier that was considered: its cost and its scores on held rows.
+
+    `score` is that of the goal, by which classifiers are chosen.
+    """
 
     curve: str  # "neurons" or "depth"
     neurons: int
@@ -26,6 +29,7 @@ class FrontierPoint(NamedTuple):
     ridge: float
     accuracy: float
     macro_f1: float
+    score: float
 
 
 class Trial(NamedTuple):
@@ -36,7 +40,6 @@ class Trial(NamedTuple):
     ridges: Sequence[float]
     accuracy: Float[np.ndarray, " n_ridges"]
     macro_f1: Float[np.ndarray, " n_ridges"]
-    # The score that decides: macro-F1 with class weights, else accuracy.
     score: Float[np.ndarray, " n_ridges"]
 
     @property
@@ -47,8 +50,8 @@ class Trial(NamedTuple):
     def point(self, curve: str, position: int | None = None) -> FrontierPoint:
         """A point of a curve, under the ridge at `position` or the best one."""
         position = self.best if position is None else position
-        scores = float(self.accuracy[position]), float(self.macro_f1[position])
-        ridge = self.ridges[position]
+        kinds = self.accuracy, self.macro_f1, self.score
+        ridge, scores = self.ridges[position], [float(kind[position]) for kind in kinds]
         return FrontierPoint(curve, self.neurons, self.layer, ridge, *scores)
 
 
@@ -86,21 +89,29 @@ class DepthSearch:
         self, sizes: Sequence[int], ridges: Sequence[float] = RIDGES
     ) -> list[Trial]:
         """The scores of each number of neurons, which ascend, under each ridge."""
-        n_held = len(self.held)
-        guesses = np.empty((len(sizes), len(ridges), n_held), np.int64)
+        y, goal = self.task.codes[self.held], self.task.goal
+        shape = len(sizes), len(ridges), len(y)
+        guesses, whole = np.empty(shape, np.int64), None
+        if goal.score.of_answers is None:
+            whole = np.empty((*shape, len(self.task.classes)), np.float32)
         start = 0
         for number_of_fold, fold in enumerate(self.columns.folds):
             stop = start + len(fold.held)
             scores = self._scores(number_of_fold, fold, sizes, ridges)
             for number, of_size in enumerate(scores):
                 guesses[number, :, start:stop] = of_size.argmax(axis=2)
+                if whole is not None:
+                    whole[number, :, start:stop] = of_size
             start = stop
-        y, weighted = self.task.codes[self.held], self.task.class_weight is not None
         found = []
-        for size, of_size in zip(sizes, guesses, strict=True):
-            right = np.array([accuracy(y, guess) for guess in of_size])
-            f1s = np.array([macro_f1(y, guess) for guess in of_size])
-            score = f1s if weighted else right
+        for number, size in enumerate(sizes):
+            right = np.array([accuracy(y, guess) for guess in guesses[number]])
+            f1s = np.array([macro_f1(y, guess) for guess in guesses[number]])
+            if (of_answers := goal.score.of_answers) is not None:
+                score = np.array([of_answers(y, guess) for guess in guesses[number]])
+            else:
+                assert whole is not None
+                score = np.array([goal.score.of(y, scores) for scores in whole[number]])
             found.append(Trial(size, self.layer_of(size), ridges, right, f1s, score))
         return found
 

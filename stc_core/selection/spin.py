@@ -17,7 +17,7 @@ from stc_core.config import SPIN_CS, SPIN_ETAS
 from stc_core.data.task import Read, Task
 from stc_core.heads.head import SparseHead, value_range
 from stc_core.heads.least_squares import importance
-from stc_core.metrics.scores import accuracy, first_best, macro_f1, metric_of
+from stc_core.metrics.scores import accuracy, first_best, macro_f1
 from stc_core.probes.fit import ProbeResult
 from stc_core.probes.solver import Path, fit_path
 from stc_core.selection.importance import keep_mass
@@ -56,10 +56,8 @@ class _Trial:
         y = task.codes[task.validation]
         X_val = np.clip(X[task.validation], self.low, self.high)
         guesses = [self.path.logits(X_val, i) for i in range(len(SPIN_CS))]
-        score = metric_of(task.class_weight)
-        scores = [score(y, guess.argmax(1)) for guess in guesses]
+        scores = [task.score(task.validation, guess) for guess in guesses]
         self.best = first_best(np.array(scores))
-        # The score that decides: macro-F1 with class weights, else accuracy.
         self.score = scores[self.best]
         self.logits = guesses[self.best]
         self.accuracy = accuracy(y, self.logits.argmax(1))
@@ -75,7 +73,8 @@ class _Trial:
         layer = self.probes[-1].pooled_site.site.layer
         C = SPIN_CS[self.best]
         n = len(self.columns)
-        return FrontierPoint(curve, n, layer, 1 / C, self.accuracy, self.macro_f1)
+        scores = self.accuracy, self.macro_f1, self.score
+        return FrontierPoint(curve, n, layer, 1 / C, *scores)
 
     def head(self, task: Task) -> SparseHead:
         """The head on the features that it weighs, in float32."""
@@ -103,7 +102,7 @@ def fit_spin(
 ) -> Fitted:
     """The paper's head: its kind, pooling, eta, k and C have the best validation score.
 
-    The score is accuracy, or macro-F1 with class weights. On a tie fewer layers win.
+    The score is that of the task's goal. On a tie fewer layers win.
     The head is not fitted again and has no temperature.
     """
     chains = _chains(probes)
@@ -167,7 +166,7 @@ def _path(X: Float[np.ndarray, "n d"], task: Task) -> Path:
         X[task.train],
         task.codes[task.train],
         Cs=np.array(SPIN_CS),
-        class_weight=task.class_weight,
+        class_weight=task.class_weights(task.train),
         n_class=len(task.classes),
         tol=HEAD_TOL,
     )

@@ -14,7 +14,7 @@ from stc_core.data.task import Read, Task
 from stc_core.heads.head import SparseHead
 from stc_core.heads.least_squares import RIDGES, SHARPNESS
 from stc_core.heads.ridge import fit_ridge_head
-from stc_core.metrics.scores import fit_temperature, metric_name_of
+from stc_core.metrics.scores import fit_temperature
 from stc_core.selection.frontier import (
     Option,
     cheapest,
@@ -120,8 +120,7 @@ def _take_cheapest(
     tolerance: float,
 ) -> Fitted:
     """The cheapest option of `fitted` whose score is within `tolerance` of the best."""
-    by = metric_name_of(columns.task.class_weight)
-    option = cheapest(fitted.options, tolerance=tolerance, by=by)
+    option = cheapest(fitted.options, tolerance=tolerance)
     assert option is not None
     if option is fitted.option:
         return fitted

@@ -143,9 +143,9 @@ class _Seen:
 
 def _sums(activations: RowFile, task: Task, head: SparseHead) -> tuple[_Seen, _Seen]:
     """What is seen in the training rows, and in train and validation together."""
-    n_class, unweighted = len(task.classes), task.class_weight is None
+    n_class, unweighted = len(task.classes), task.goal.class_weight == "none"
     train, later = (_Seen(Sums(head.mean, head.sd, n_class)) for _ in range(2))
-    # Balanced weights depend on the set of rows, so their sums cannot be added up.
+    # Other weights depend on the set of rows, so their sums cannot be added up.
     later_rows = task.validation if unweighted else task.learned
     weights = [
         _spread(activations.n, task.train, task.weights(task.train)),

@@ -1,19 +1,18 @@
 """The baseline of words: TF-IDF and logistic regression, without a language model."""
 
-import warnings
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from jaxtyping import Int
-from sklearn.exceptions import ConvergenceWarning
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import FeatureUnion, make_union
 
 from stc_core.data.task import Task
-from stc_core.metrics.scores import SAME_SCORE, metric_of
+from stc_core.metrics.scores import SAME_SCORE
 from stc_core.selection.guess import Guess
+from stc_core.selection.logistic import class_scores, fit_logistic
 
 TFIDF_CS = (1.0, 3.0, 10.0, 30.0, 100.0)
 WORD = r"(?u)\b\w+\b|[^\w\s]"
@@ -34,14 +33,13 @@ def word_guess(
     the first of equals. Then it is fitted again on train and validation.
     """
     best: tuple[float, str, float] | None = None
-    y = task.codes[task.validation]
     train, validation = _at(texts, task.train), _at(texts, task.validation)
-    score = metric_of(task.class_weight)
     for name in _kinds(train):
         vectorizer = _vectorizer(name)
         X, X_val = vectorizer.fit_transform(train), vectorizer.transform(validation)
         for C in TFIDF_CS:
-            found = score(y, _fit(X, task, task.train, C).predict(X_val))
+            model = _fit(X, task, task.train, C)
+            found = task.score(task.validation, class_scores(model, X_val, task))
             if best is None or found > best[0] + SAME_SCORE:
                 best = found, name, C
     assert best is not None
@@ -50,8 +48,8 @@ def word_guess(
     final = _fit(
         vectorizer.fit_transform(_at(texts, task.learned)), task, task.learned, C
     )
-    guess = np.asarray(final.predict(vectorizer.transform(_at(texts, test))), int)
-    return Guess(guess, f"{name}, C = {C:g}")
+    scores = class_scores(final, vectorizer.transform(_at(texts, test)), task)
+    return Guess(scores.argmax(axis=1), f"{name}, C = {C:g}")
 
 
 def _kinds(train: Sequence[str]) -> list[str]:
@@ -65,11 +63,7 @@ def _at(texts: Sequence[str], rows: np.ndarray) -> list[str]:
 
 def _fit(X: Any, task: Task, rows: np.ndarray, C: float) -> LogisticRegression:
     # On trec it takes 6 steps where L-BFGS takes 75: a thirtieth of the time.
-    model = LogisticRegression(C=C, class_weight=task.class_weight, solver="newton-cg")
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)
-        warnings.filterwarnings("ignore", "(?i).*line search")
-        return model.fit(X, task.codes[rows])
+    return fit_logistic(LogisticRegression(C=C, solver="newton-cg"), X, task, rows)
 
 
 def _vectorizer(name: str) -> FeatureUnion:

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from stc_core.backbone.backbone import Backbone
 from stc_core.backbone.pooling import pool
 from stc_core.heads.head import SparseHead
+from stc_core.metrics.criteria import CRITERIA
 from stc_core.metrics.scores import accuracy, macro_f1
 from stc_core.types import Site
 
@@ -44,6 +45,7 @@ class Readout(nn.Module):
             self.register_buffer(name, torch.from_numpy(np.array(values, np.float32)))
         weights = None if class_weight is None else torch.from_numpy(class_weight)
         self.loss = nn.CrossEntropyLoss(weights)
+        self.criterion = CRITERIA["accuracy"]
         self.to(backbone.device)
         self._backbone, self._blocks = backbone, list(blocks)
         self._features, self._classes = head.features, head.classes
@@ -108,9 +110,14 @@ class Readout(nn.Module):
         return sum(parameter.numel() for parameter in self.learned().values())
 
     def scores(self, found: Any) -> dict[str, float]:
-        """The scores from the logits and labels of a validation of the Trainer."""
-        guess = np.asarray(found.predictions).argmax(axis=1)
+        """The scores from the logits and labels of a validation of the Trainer.
+
+        `score` is that of `criterion`.
+        """
+        logits = np.asarray(found.predictions)
+        guess = logits.argmax(axis=1)
         return {
+            "score": self.criterion.of(found.label_ids, logits),
             "accuracy": accuracy(found.label_ids, guess),
             "macro_f1": macro_f1(found.label_ids, guess),
         }

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Int
 from torch import Tensor
 
 from stc_core.backbone import changes
@@ -84,18 +84,6 @@ def keep_tuned(
     return _Kept(place, str(backbone.device), dtype, backbone.max_length)
 
 
-def class_weights_of(task: Task) -> Float[np.ndarray, " n_class"] | None:
-    """The weight of each class over the training rows; None if all weigh the same.
-
-    It is n / (number of classes * rows of the class).
-    """
-    if task.class_weight is None:
-        return None
-    counts = np.bincount(task.codes[task.train], minlength=len(task.classes))
-    present = np.count_nonzero(counts)
-    return (counts.sum() / (present * np.maximum(counts, 1))).astype(np.float32)
-
-
 class TuningSession(NamedTuple):
     """The texts, classes, settings and writer of a run that is tuned.
 
@@ -132,20 +120,21 @@ class TuningSession(NamedTuple):
     ) -> History:
         """Train `readout` on the training rows; return the history of `train_module`.
 
-        Epochs are judged on the validation rows. Checkpoints are kept in the folder
+        Epochs are judged on the validation rows: by the score of the task's goal, or by
+        `by`. Checkpoints are kept in the folder
         `name` of the run's checkpoints. tuning.json gets the history beside `told`:
         under the name `under`, at its top level if that is empty, not at all if None.
         """
         task, writer = self.task, self.writer
         if backbone.device.type == "cuda":
             torch.cuda.reset_peak_memory_stats(backbone.device)
-        score = "accuracy" if task.class_weight is None else "macro_f1"
+        readout.criterion = task.goal.score
         return train_module(
             readout,
             self.rows(backbone, task.train),
             self.rows(backbone, task.validation),
             tune or self.settings.tune,
-            by=by or score,
+            by=by or "score",
             seed=self.settings.seed,
             folder=writer.folder / CHECKPOINTS / name,
             tell=_history_writer(writer, told or {}, under),

@@ -42,13 +42,17 @@ class TrainingRows(NamedTuple):
 
 
 class Epoch(NamedTuple):
-    """The validation after `epoch` epochs; epoch 0 is before any step."""
+    """The validation after `epoch` epochs; epoch 0 is before any step.
+
+    `score` is that of the task's goal; None for a language model.
+    """
 
     epoch: float
     loss: float
     accuracy: float
     macro_f1: float | None  # None for a language model
     seconds: float
+    score: float | None = None
 
 
 class History(NamedTuple):
@@ -140,7 +144,7 @@ def train_module(
 
     `readout` then has the weights of the epoch that is best on the rows `held`. Without
     `choose` every epoch is run and the last weights stay. Epochs are judged by `by`:
-    "accuracy", "macro_f1", or the lowest "loss". Checkpoints are kept in `folder`. With
+    "score", "accuracy", or the lowest "loss". Checkpoints are kept in `folder`. With
     the same arguments an interrupted training continues after its last finished epoch,
     and its result is the same as without the interruption. `rate(steps)` makes another
     optimizer than the default; `step` is called before each step.
@@ -332,6 +336,7 @@ class _Watch(hf.TrainerCallback):
             float(metrics["eval_accuracy"]),
             metrics.get("eval_macro_f1"),
             self.seconds,
+            metrics.get("eval_score"),
         )
         epochs = (*self.history.epochs, epoch)
         self.history = self.history._replace(epochs=epochs)

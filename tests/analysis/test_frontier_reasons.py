@@ -5,21 +5,22 @@ import pytest
 
 from stc_core.analysis.frontier_reasons import near_options, points, reasons
 from stc_core.config import DataConfig, RunConfig, ShrinkConfig, TrainConfig
+from stc_core.data.goal import ACCURATE, Goal
 from stc_core.selection.frontier import Option
 
 DATA = DataConfig(path="a.csv")
 NONE = np.zeros(0, int)
 OPTIONS = [
-    Option(1, 1, 8, 0.1, 0.60, 0.50, NONE),
-    Option(2, 2, 64, 0.1, 0.795, 0.70, NONE),
-    Option(3, 3, 64, 0.1, 0.80, 0.65, NONE),
-    Option(3, 3, 128, 0.1, 0.78, 0.66, NONE),
+    Option(1, 1, 8, 0.1, 0.60, 0.50, 0.60, NONE),
+    Option(2, 2, 64, 0.1, 0.795, 0.70, 0.795, NONE),
+    Option(3, 3, 64, 0.1, 0.80, 0.65, 0.80, NONE),
+    Option(3, 3, 128, 0.1, 0.78, 0.66, 0.78, NONE),
 ]
 
 
 def told(chosen: Option = OPTIONS[3], shrink: ShrinkConfig | None = None, **train):
     config = RunConfig(data=DATA, train=TrainConfig(**train), shrink=shrink)
-    return " ".join(reasons(OPTIONS, chosen, config, n=100))
+    return " ".join(reasons(OPTIONS, chosen, config, ACCURATE, n=100))
 
 
 def test_by_itself_it_keeps_the_fewest_neurons_and_tells_of_noise():
@@ -60,18 +61,16 @@ def test_what_was_asked_for_by_tolerance_or_by_point():
     assert "this point" in told(shrink=point, tolerance=0.01)
 
 
-@pytest.mark.parametrize(
-    ("weights", "chosen", "found"),
-    [(None, 3, [1]), (None, 1, []), ("balanced", 3, [1]), (None, 0, [])],
-)
-def test_the_cheaper_one_that_comes_near(weights, chosen, found):
-    config = RunConfig(data=DATA, train=TrainConfig(class_weight=weights))
+@pytest.mark.parametrize(("chosen", "found"), [(3, [1]), (1, []), (0, [])])
+def test_the_cheaper_one_that_comes_near(chosen, found):
     wanted = [OPTIONS[place] for place in found]
-    assert near_options(OPTIONS, OPTIONS[chosen], config) == wanted
+    assert near_options(OPTIONS, OPTIONS[chosen]) == wanted
 
 
-def test_with_class_weights_the_score_is_macro_f1():
-    said = told(class_weight="balanced")
+def test_the_score_is_that_of_the_goal():
+    by_f1 = [option._replace(score=option.macro_f1) for option in OPTIONS]
+    config = RunConfig(data=DATA)
+    said = " ".join(reasons(by_f1, by_f1[3], config, Goal("macro_f1"), n=100))
     assert "**64 neurons of layers up to 2** have 4 points more macro-F1" in said
     assert "A single score is noisy, so" in said and "standard error" not in said
 

@@ -4,9 +4,7 @@ import numpy as np
 import pytest
 from scipy.special import softmax as reference_softmax
 from sklearn.preprocessing import StandardScaler
-from sklearn.utils.class_weight import compute_sample_weight
 
-from stc_core.data.task import row_weights
 from stc_core.heads.head import SparseHead, mean_and_sd, rescale_head, softmax
 from stc_core.probes.problem import standardise
 from stc_core.types import Feature, Site
@@ -110,16 +108,3 @@ def test_probes_and_heads_call_the_same_columns_flat(value):
     of_probe, of_head = standardise(X)[2] == 1, mean_and_sd(X)[1] == 1
     np.testing.assert_array_equal(of_probe, of_head)
     assert of_head[0] and not of_head[-1]
-
-
-def test_balanced_rows_equal_scikit_learn():
-    codes = np.array([0, 0, 0, 2, 2, 1])
-    expected = compute_sample_weight("balanced", codes)
-    np.testing.assert_allclose(row_weights(codes, 3, "balanced"), expected, rtol=1e-6)
-    np.testing.assert_array_equal(row_weights(codes, 3, None), np.ones(6))
-
-
-def test_a_class_with_no_row_changes_no_weight():
-    codes = np.array([0, 0, 2])
-    weights = row_weights(codes, 4, "balanced")
-    np.testing.assert_allclose(weights, [0.75, 0.75, 1.5])

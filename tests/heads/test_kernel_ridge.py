@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from helpers.toy_features import goal_with
 from stc_core.data.task import Task
 from stc_core.heads.head import mean_and_sd
 from stc_core.heads.kernel_ridge import Block, joint_leave_one_out, joint_ridge
@@ -22,8 +23,8 @@ def test_blocks_joined_are_one_ridge_model(n: int, weighted: bool):
     rows, others = np.arange(n), np.arange(n, 60)
     trust = np.repeat([1.0, 0.3], [20, 30]).astype(np.float32)
     blocks = [Block(lambda: X[:, :20], 20, 1.0), Block(lambda: X[:, 20:], 30, 0.3)]
-    how = "balanced" if weighted else None
-    task = Task(codes, ("a", "b", "c"), rows, others, how)
+    goal = goal_with("balanced" if weighted else None)
+    task = Task(codes, ("a", "b", "c"), rows, others, goal)
     weight = task.weights(rows)
     found = joint_ridge(blocks, task, rows, others=others, ridges=RIDGES)
     mean, sd = mean_and_sd(X[rows], weight)
@@ -48,9 +49,8 @@ def test_blocks_are_left_out_as_one_matrix_is(n: int, weighted: bool):
     X = rng.normal(1, 2, (60, 50)).astype(np.float32)
     codes = rng.choice(3, 60, p=[0.6, 0.3, 0.1])
     rows = np.arange(n)
-    task = Task(
-        codes, ("a", "b", "c"), rows, rows[:0], "balanced" if weighted else None
-    )
+    goal = goal_with("balanced" if weighted else None)
+    task = Task(codes, ("a", "b", "c"), rows, rows[:0], goal)
     blocks = [Block(lambda: X[:, :20], 20), Block(lambda: X[:, 20:], 30, 0.3)]
     found = joint_leave_one_out(blocks, task, rows, ridges=RIDGES)
     weight = task.weights(rows)

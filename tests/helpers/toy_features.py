@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from stc_core.data.goal import ACCURATE, Goal
 from stc_core.data.task import Task
 from stc_core.probes.fit import ProbeResult, fit_probes
 from stc_core.types import Feature, PooledSite
@@ -33,10 +34,15 @@ class Toy(NamedTuple):
             task.train,
             task.validation,
             pooled_sites=list(self.blocks),
-            class_weight=task.class_weight,
+            goal=task.goal,
             threads=1,
             **arguments,
         )
+
+
+def goal_with(class_weight: str | None) -> Goal:
+    """Macro-F1 with these weights of classes, or accuracy without any."""
+    return ACCURATE if class_weight is None else Goal("macro_f1", class_weight)
 
 
 def make(
@@ -71,7 +77,9 @@ def make(
     site, pooling = SITES[3]
     return Toy(
         blocks,
-        Task(codes, classes, np.sort(train), np.sort(validation), class_weight),
+        Task(
+            codes, classes, np.sort(train), np.sort(validation), goal_with(class_weight)
+        ),
         np.sort(test),
         tuple(Feature(site, pooling, int(index)) for index in sorted(telling)),
     )

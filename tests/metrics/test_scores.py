@@ -12,7 +12,6 @@ from stc_core.metrics.scores import (
     fit_temperature,
     log_loss,
     macro_f1,
-    metric_of,
 )
 
 
@@ -72,10 +71,6 @@ def test_temperature_of_few_separable_rows_is_inside_its_bounds(n_class: int) ->
 def test_temperature_of_logits_that_are_all_wrong_says_nothing_is_known() -> None:
     Z = np.array([[1.0, 0.0], [0.0, 1.0]])
     assert 15 < fit_temperature(Z, np.array([1, 0])) < 21
-
-
-def test_choices_are_made_by_macro_f1_where_classes_weigh_alike() -> None:
-    assert metric_of(None) is accuracy and metric_of("balanced") is macro_f1
 
 
 def test_lengths_that_differ_are_named() -> None:

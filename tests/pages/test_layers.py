@@ -186,7 +186,7 @@ def test_it_says_why_this_classifier_and_leads_to_the_cheapest_near_it(
     ):  # so wide that there is one in any case
         monkeypatch.setattr(f"stc_core.analysis.{module}.TOLERANCE", 0.2)
     run = Run.open(run_folder)
-    found = near_options(shrink_options.options_of(run), chosen_of(run), run.config)
+    found = near_options(shrink_options.options_of(run), chosen_of(run))
     app = fine(visit(PAGE, run="r", layers="cheaper"))
     assert "Training looked at all layers" in said(app)
     shown = [one for one in app.button if one.key == "near"]

@@ -78,7 +78,8 @@ def test_every_setting_reaches_the_run(data, started):
     field(app, "Name").set_value(" my run ")
     field(app, "Device").select("cpu")
     field(app, "Sparsity").select("group")
-    field(app, "Give rare").set_value(True)
+    field(app, "Choose by").select("balanced_accuracy")
+    field(app, "Weight of rare").select("balanced")
     field(app, "At most").set_value(50)
     field(app, "Share").set_value(0.5)
     field(app, "Longest").set_value(32)
@@ -90,6 +91,7 @@ def test_every_setting_reaches_the_run(data, started):
     assert config.train.model_dump(exclude_defaults=True) == {
         "device": "cpu",
         "penalty": "group",
+        "criterion": "balanced_accuracy",
         "class_weight": "balanced",
         "max_neurons": 50,
         "eta": 0.5,

@@ -13,8 +13,11 @@ from sklearn.utils.class_weight import compute_sample_weight
 from helpers.metrics import whole_metrics
 from helpers.toy_features import SITES, Toy, make, only
 from stc_core.config import DataConfig, RunConfig
+from stc_core.data.goal import Goal
+from stc_core.data.task import Task
 from stc_core.heads.least_squares import RIDGES
-from stc_core.metrics.scores import accuracy, macro_f1, metric_of
+from stc_core.metrics.criteria import CRITERIA
+from stc_core.metrics.scores import accuracy, macro_f1
 from stc_core.recipes import sparse
 from stc_core.runs.run import Run
 from stc_core.runs.writer import RunWriter
@@ -218,14 +221,14 @@ def test_a_logistic_head_wins_where_it_is_better(class_weight, monkeypatch):
 
 def test_logistic_heads_end_when_a_weaker_penalty_does_not_help(toy, monkeypatch):
     tried = []
-    monkeypatch.setattr(dense_baselines, "metric_of", lambda _: lambda *labels: 0.5)
-    fitted = dense_baselines._fitted
+    monkeypatch.setattr(Task, "score", lambda *given: 0.5)
+    fitted = dense_baselines.fit_logistic
 
-    def watched(model, Z, y):
+    def watched(model, *given):
         tried.append(model.C)
-        return fitted(model, Z, y)
+        return fitted(model, *given)
 
-    monkeypatch.setattr(dense_baselines, "_fitted", watched)
+    monkeypatch.setattr(dense_baselines, "fit_logistic", watched)
     dense_baselines.site_guess(toy.read, toy.task, toy.test, [SITES[3]])
     assert list(dict.fromkeys(tried)) == list(dense_baselines.LOGISTIC_CS[:3])
 
@@ -244,27 +247,24 @@ def test_each_site_is_read_once_for_all_ridges(toy):
     assert seen == list(SITES) * 2
 
 
-@pytest.mark.parametrize(
-    ("class_weight", "metric"), [(None, accuracy), ("balanced", macro_f1)]
-)
-def test_choices_are_made_by_the_metric_of_the_weights(
-    class_weight, metric, monkeypatch
-):
+@pytest.mark.parametrize("criterion", CRITERIA)
+def test_choices_are_made_by_the_score_of_the_goal(criterion, monkeypatch):
     """By it every C is chosen, and every ridge of a site and of all sites."""
-    toy = make(class_weight=class_weight, shares=(0.8, 0.1, 0.1))
-    asked = []
+    toy = make(shares=(0.8, 0.1, 0.1))
+    task = toy.task._replace(goal=Goal(criterion, "tempered"))
+    toy = toy._replace(task=task)
+    asked, score = [], Task.score
 
-    def watched(weight):
-        chosen = metric_of(weight)
-        return lambda *labels: asked.append(chosen) or chosen(*labels)
+    def watched(self, rows, scores):
+        asked.append(self.goal.criterion)
+        return score(self, rows, scores)
 
-    monkeypatch.setattr(dense_baselines, "metric_of", watched)
-    monkeypatch.setattr(word_baseline, "metric_of", watched)
+    monkeypatch.setattr(Task, "score", watched)
     monkeypatch.setattr(dense_baselines, "LOGISTIC_CS", (0.01, 0.1))
     run(toy)
     n_sites = 1 + len(SITES) + 1  # the last one, the leaders, all together
     n_words, n_logistic = 2 * len(word_baseline.TFIDF_CS), 2 * 2
-    assert asked == [metric] * (n_words + n_logistic + len(RIDGES) * n_sites)
+    assert asked == [criterion] * (n_words + n_logistic + len(RIDGES) * n_sites)
 
 
 def test_the_leaders_have_the_best_f1_where_classes_weigh_alike(toy):

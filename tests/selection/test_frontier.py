@@ -22,12 +22,12 @@ def fitted(toy: Toy) -> Fitted:
     return fit_stc(toy.read, toy.task, toy.probes(), reported=toy.test)
 
 
-def option(layer: int, neurons: int, value: float, f1: float = 0.0) -> Option:
-    return Option(layer, layer, neurons, 1.0, value, f1, NONE)
+def option(layer: int, neurons: int, score: float) -> Option:
+    return Option(layer, layer, neurons, 1.0, 0.0, 0.0, score, NONE)
 
 
 CURVE = [
-    option(0, 8, 0.5, 0.9),
+    option(0, 8, 0.5),
     option(0, 32, 0.6),
     option(1, 8, 0.62),
     option(1, 32, 0.795),
@@ -58,10 +58,6 @@ def test_best_and_chosen_keep_to_the_limits():
     assert place(cheapest(CURVE, tolerance=0.01, max_layer=1)) == (1, 32)
     assert place(cheapest(CURVE, tolerance=0.01, max_layer=0)) == (0, 32)
     assert cheapest(CURVE, tolerance=0.01, max_neurons=7) is None
-
-
-def test_the_score_may_be_macro_f1():
-    assert place(cheapest(CURVE, tolerance=0.01, by="macro_f1")) == (0, 8)
 
 
 def test_a_tolerance_of_nothing_is_not_lost_to_rounding():

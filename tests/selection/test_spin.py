@@ -106,7 +106,7 @@ def test_any_number_of_classes(K):
 
 
 @pytest.mark.parametrize("class_weight", [None, "balanced"])
-def test_choices_are_made_by_the_metric_of_the_weights(class_weight, monkeypatch):
+def test_choices_are_made_by_the_score_of_the_goal(class_weight, monkeypatch):
     """The winner has the best of that score; on rare classes the two differ."""
     shares = (0.86, 0.07, 0.07)
     toy = make(strength=1.5, shares=shares, class_weight=class_weight, seed=3)

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from helpers.models.tiny import tiny_backbone
+from helpers.toy_features import goal_with
 from stc_core.activations import row_file as rows_module
 from stc_core.activations.extract import extract, extract_features
 from stc_core.activations.row_file import write_rows
@@ -97,7 +98,9 @@ def test_the_head_is_the_one_fitted_in_memory(tmp_path, class_weight, monkeypatc
     X = rng.standard_normal((n, d)) * [1, 4, 0.2] + [0, 30, 2]
     X = (X + 0.8 * codes[:, None]).astype(np.float32)
     order = rng.permutation(n)
-    task = Task(codes, ("a", "b", "c"), order[:60], order[60:80], class_weight)
+    task = Task(
+        codes, ("a", "b", "c"), order[:60], order[60:80], goal_with(class_weight)
+    )
     trust = np.array([1, 0.5, 0.3], np.float32)
     same: Any = {"ridge": 0.3, "trust": trust}
     first = fit_ridge_head(X, task, FEATURES, rows=task.train, **same)

@@ -156,10 +156,11 @@ def show_reasons(run: Run, frontier: pd.DataFrame) -> list[Option]:
 
     The list is empty if no cheaper option is near enough.
     """
-    options, n = shrink_options.options_in(frontier), int(frontier["n"].iloc[0])
+    options = shrink_options.options_in(frontier, run.goal)
+    n = int(frontier["n"].iloc[0])
     chosen = options[int(frontier["chosen"].to_numpy().argmax())]
-    st.caption(" ".join(reasons(options, chosen, run.config, n=n)))
-    return near_options(options, chosen, run.config)
+    st.caption(" ".join(reasons(options, chosen, run.config, run.goal, n=n)))
+    return near_options(options, chosen)
 
 
 def near_option_button(near: Sequence[Option], now: tuple[int, int]) -> None:

@@ -10,6 +10,7 @@ import streamlit as st
 from stc_core.backbone.loading.hub import can_write
 from stc_core.config import DataConfig
 from stc_core.errors import StcError
+from stc_core.metrics.criteria import CRITERIA
 from stc_core.poolings import POOLING_RULES
 from stc_core.recipe_settings import LONGEST
 from stc_core.recipe_table import PRESETS, RECIPES
@@ -35,6 +36,16 @@ TUNINGS = {
     "full": "whole blocks",
     "lora": "LoRA adapters",
     "bottleneck": "bottleneck adapters",
+}
+CRITERION_WORDS = {
+    "auto": "what suits the table",
+    **{name: criterion.words for name, criterion in CRITERIA.items()},
+}
+WEIGHT_WORDS = {
+    "auto": "what suits the score",
+    "none": "all rows alike",
+    "tempered": "rare classes more (square root)",
+    "balanced": "all classes alike",
 }
 LABELS = labels_of()
 """The label of each setting in the form."""
@@ -270,7 +281,8 @@ def _reading() -> dict[str, Any]:
 def _selection(name: str) -> dict[str, Any]:
     """Draw how neurons are selected; return these fields."""
     penalty = choice_field("penalty")
-    balanced = toggle_field("class_weight", key="balanced")
+    criterion = choice_field("criterion", CRITERION_WORDS)
+    class_weight = choice_field("class_weight", WEIGHT_WORDS)
     number = _neuron_number(is_spin=name == "spin")
     eta = number_field(
         "eta",
@@ -280,7 +292,8 @@ def _selection(name: str) -> dict[str, Any]:
     )
     return {
         "penalty": penalty,
-        "class_weight": "balanced" if balanced else None,
+        "criterion": criterion,
+        "class_weight": class_weight,
         **number,
         "eta": eta,
     }

@@ -35,7 +35,6 @@ from stc_core.tuning.language_model import Speaker, WordHead, check_language, wo
 from stc_core.tuning.session import (
     CHECKPOINTS,
     TuningSession,
-    class_weights_of,
     keep_tuned,
 )
 from stc_core.tuning.trainer import History, Rate, rate_of
@@ -292,6 +291,6 @@ def _attention_module(
         attention,
         first_head(alike, task, backbone, sites),
         tunable,
-        class_weight=class_weights_of(task),
+        class_weight=task.class_weights(task.train),
         word_loss=word_loss,
     )

@@ -24,7 +24,6 @@ from stc_core.recipes.hierarchy.word_heads import text_room, word_module_of
 from stc_core.selection.baselines import score_baseline
 from stc_core.selection.guess import Guess
 from stc_core.tuning.readout import Readout
-from stc_core.tuning.session import class_weights_of
 
 _BATCH = 64
 Nodes = Int[np.ndarray, "n_test depth"]
@@ -81,7 +80,7 @@ def _tuned(
             next(probe.linear for probe in probes[level] if probe.layer == top),
             tunable.parts,
             tunable.blocks,
-            class_weight=class_weights_of(task),
+            class_weight=task.class_weights(task.train),
         )
     else:
         alone = Tree((training.levels.tree.names(level),), ((0,) * len(task.classes),))

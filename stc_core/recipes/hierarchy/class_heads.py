@@ -30,14 +30,13 @@ from stc_core.recipes.hierarchy.training import (
 )
 from stc_core.runs.layout import RunFile
 from stc_core.selection.streaming import ranged_over
-from stc_core.tuning.session import class_weights_of, keep_tuned
+from stc_core.tuning.session import keep_tuned
 from stc_core.types import Feature
 
 
-def class_weights(levels: Levels) -> list[Float[np.ndarray, " _"] | None]:
-    """For each level the weight of each node in the loss; None if all weigh the
-    same."""
-    return [class_weights_of(task) for task in levels.tasks]
+def level_weights(levels: Levels) -> list[Float[np.ndarray, " _"]]:
+    """For each level the weight of each node in the loss."""
+    return [task.class_weights(task.train) for task in levels.tasks]
 
 
 def train_class_heads(
@@ -52,7 +51,7 @@ def train_class_heads(
         tree,
         [head_on(probes, level, layer) for level, layer in enumerate(plan.layers)],
         weights=plan.weights,
-        class_weights=class_weights(training.levels),
+        class_weights=level_weights(training.levels),
     )
     codes = training.levels.codes[:, -1]
     history = training.train(readout, backbone, codes, name="hierarchy")

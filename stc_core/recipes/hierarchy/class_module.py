@@ -34,7 +34,7 @@ class ClassHeadModule(Readout):
         heads: Sequence[SparseHead],
         *,
         weights: Sequence[float],
-        class_weights: Sequence[Float[np.ndarray, " _"] | None],
+        class_weights: Sequence[Float[np.ndarray, " _"]],
     ) -> None:
         guides = guides_of(tunable.backbone.model)
         assert len(guides) == len(heads) - 1 == tree.depth - 1, (len(guides), tree)
@@ -52,8 +52,7 @@ class ClassHeadModule(Readout):
                 f"above_{level}", torch.from_numpy(tree.ancestors(level))
             )
         losses = (
-            nn.CrossEntropyLoss(None if w is None else torch.from_numpy(w))
-            for w in class_weights
+            nn.CrossEntropyLoss(torch.from_numpy(weights)) for weights in class_weights
         )
         self.losses = nn.ModuleList(losses)
         self.to(tunable.backbone.device)

@@ -6,9 +6,11 @@ import numpy as np
 from jaxtyping import Int
 
 from stc_core.classifiers.label_tree import Tree, tree_of
+from stc_core.config import TrainConfig
 from stc_core.data.checks import level_names
 from stc_core.data.columns import Columns
 from stc_core.data.corpus import Corpus
+from stc_core.data.goal import choose_goal
 from stc_core.data.task import Task
 from stc_core.errors import StcError
 
@@ -48,15 +50,25 @@ def check_levels(columns: Columns) -> None:
     )
 
 
-def levels_of(corpus: Corpus, class_weight: str | None) -> Levels:
+def levels_of(corpus: Corpus, settings: TrainConfig) -> Levels:
     """The tree of the paths in the training rows, and a task for each level."""
     check_levels(corpus.columns)
     labels = corpus.frame[level_names(corpus.columns)].to_numpy(dtype=str)
     train, validation = corpus.rows("train"), corpus.rows("validation")
     tree = tree_of(labels[np.concatenate([train, validation])])
     codes = tree.codes(labels)
-    tasks = tuple(
-        Task(codes[:, level], tree.names(level), train, validation, class_weight)
+    learned = np.concatenate([train, validation])
+    goals = [
+        choose_goal(
+            codes[learned, level],
+            len(tree.names(level)),
+            criterion=settings.criterion,
+            class_weight=settings.class_weight,
+        )
         for level in range(tree.depth)
+    ]
+    tasks = tuple(
+        Task(codes[:, level], tree.names(level), train, validation, goal)
+        for level, goal in enumerate(goals)
     )
     return Levels(tree, corpus.columns.labels, codes, tasks)

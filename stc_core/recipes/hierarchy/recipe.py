@@ -93,7 +93,7 @@ def tune_hierarchy(config: RunConfig, writer: RunWriter) -> None:
     """The last step: replace the sparse classifier by the tuned hierarchical one."""
     settings, run = config.train, Run(writer.folder)
     before, corpus = sparse_metrics(run.metrics), corpus_of_run(run)
-    levels = levels_of(corpus, settings.class_weight)
+    levels = levels_of(corpus, settings)
     training = HierarchyTraining(corpus, levels, settings, writer)
     writer.phase("tune", message="which layer answers which level")
     base = load_untuned(settings)
