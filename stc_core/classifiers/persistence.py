@@ -1,27 +1,21 @@
 """A fitted classifier on disk: head.safetensors and classifier.json, never a pickle."""
 
-import json
-from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Shaped
-from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save_file
 
 from stc_core.backbone.backbone import Backbone
 from stc_core.errors import StcError
-from stc_core.files import read_json, replacing, write_json
+from stc_core.files import read_json, write_json
 from stc_core.heads.head import SparseHead
-from stc_core.poolings import POOLING_RULES
-from stc_core.types import SITE_KINDS, Feature, Progress, Site, silent
+from stc_core.heads.head_file import load_heads, save_heads
+from stc_core.types import Progress, silent
 
 _FORMAT = 3
 _READ_FORMATS = (1, 2, 3)
 """Up to format 2 a head has no range of values."""
-_KINDS_1, _POOLINGS_1 = ("resid", "mlp"), ("first", "last", "max", "mean")
-"""The names that format 1 keeps by their position in these."""
 
 
 class About(NamedTuple):
@@ -102,23 +96,7 @@ def save_classifier(
     The JSON is written last, so that a half-written classifier never loads.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    kinds = sorted({feature.site.kind for feature in head.features})
-    poolings = sorted({feature.pooling for feature in head.features})
-    where = [
-        (f.site.layer, kinds.index(f.site.kind), poolings.index(f.pooling), f.index)
-        for f in head.features
-    ]
-    names = {"kinds": json.dumps(kinds), "poolings": json.dumps(poolings)}
-    tensors = {
-        "features": np.array(where, np.int32).reshape(-1, 4),
-        "mean": np.asarray(head.mean, np.float32),
-        "sd": np.asarray(head.sd, np.float32),
-        "weight": np.ascontiguousarray(head.weight, np.float32),
-        "bias": np.asarray(head.bias, np.float32),
-        **{name: np.asarray(end, np.float32) for name, end in head.range.items()},
-    }
-    with replacing(folder / "head.safetensors") as path:
-        save_file(tensors, path, metadata=names)
+    save_heads(folder / "head.safetensors", [head])
     write_about(folder, classes, about=about, params=params)
     return folder
 
@@ -150,32 +128,8 @@ def load_classifier(
     where = f"classifier {str(folder)!r}"
     classes, about, params = read_saved(folder)
     _demand(folder, "head.safetensors")
-    try:
-        with safe_open(folder / "head.safetensors", "numpy") as file:
-            names = file.metadata() or {}
-            tensors = {name: file.get_tensor(name) for name in file.keys()}
-    except SafetensorError as error:
-        raise StcError(
-            where, got=f"a damaged head.safetensors ({error})", remedy="Train it again."
-        ) from error
-    kinds = json.loads(names["kinds"]) if "kinds" in names else _KINDS_1
-    poolings = json.loads(names["poolings"]) if "poolings" in names else _POOLINGS_1
-    _demand_known(where, poolings, POOLING_RULES)
-    _demand_known(where, kinds, SITE_KINDS)
-    features = tuple(
-        Feature(Site(int(layer), kinds[kind]), poolings[pooling], int(index))
-        for layer, kind, pooling, index in tensors["features"]
-    )
-    head = SparseHead(
-        features,
-        tensors["mean"],
-        tensors["sd"],
-        tensors["weight"],
-        tensors["bias"],
-        tuple(str(name) for name in classes),
-        low=tensors.get("low"),
-        high=tensors.get("high"),
-    )
+    names = tuple(str(name) for name in classes)
+    (head,) = load_heads(folder / "head.safetensors", names, where=where)
     return head, classes, about, params
 
 
@@ -196,19 +150,6 @@ def read_saved(
         k: tuple(v) if isinstance(v, list) else v for k, v in about["params"].items()
     }
     return np.array(about["classes"]), About(**about["backbone"]), params
-
-
-def _demand_known(
-    where: str, names: Sequence[str], table: Mapping[str, object]
-) -> None:
-    """Raise StcError for a name that this version of STC Studio does not have."""
-    if unknown := sorted(set(names) - table.keys()):
-        raise StcError(
-            where,
-            expected=f"features by {', '.join(table)}",
-            got=f"by {', '.join(unknown)}",
-            remedy="Open it with the version of STC Studio that trained it.",
-        )
 
 
 def _demand(folder: Path, name: str) -> None:

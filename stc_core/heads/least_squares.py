@@ -84,6 +84,28 @@ def solve_ridge(moments: Gram, ridge: float) -> Float[np.ndarray, "d n_class"]:
     return solve_positive(moments.ZZ, penalty, moments.ZY)
 
 
+def ridge_weights(
+    Z: Float[np.ndarray, "n d"],
+    codes: Int[np.ndarray, " n"],
+    *,
+    n_class: int,
+    sample_weight: Float[np.ndarray, " n"],
+    ridge: float,
+) -> Float[np.ndarray, "d n_class"]:
+    """The weights of `solve_ridge` for the rows Z, which are overwritten.
+
+    The system has as many equations as there are rows or columns, whichever are fewer.
+    """
+    A, Y, total = centred(
+        Z, codes, n_class=n_class, sample_weight=sample_weight, overwrite=True
+    )
+    norms = float(np.einsum("ij,ij->", A, A, dtype=np.float64))
+    penalty = max(ridge * norms / total, MOST_TINY)
+    if len(A) < A.shape[1]:
+        return A.T @ solve_positive(A @ A.T, penalty, Y)
+    return solve_positive(A.T @ A, penalty, A.T @ Y)
+
+
 def solve_positive(
     A: Float[np.ndarray, "n n"],
     penalty: float | Float[np.ndarray, " n"],

@@ -8,7 +8,7 @@ from jaxtyping import Float, Int
 
 from stc_core.data.task import Task
 from stc_core.heads.head import SparseHead, mean_and_sd, value_range
-from stc_core.heads.least_squares import RIDGES, SHARPNESS, Gram, gram, solve_ridge
+from stc_core.heads.least_squares import RIDGES, SHARPNESS, Gram, gram, ridge_weights
 from stc_core.metrics.scores import SAME_SCORE, fit_temperature
 from stc_core.types import Feature
 
@@ -65,10 +65,14 @@ def fit_ridge_head(
     Z -= mean
     Z /= sd
     Z *= trusted
-    sums = moments(Z, task, rows)
-    W = solve_ridge(sums.gram, ridge).T * SHARPNESS
-    bias = SHARPNESS * sums.prior - W @ sums.center
-    weight = W * trusted
+    codes, row_weight, n_class = task.codes[rows], task.weights(rows), len(task.classes)
+    prior = np.bincount(codes, row_weight, n_class) / row_weight.sum()
+    center = row_weight @ Z / row_weight.sum()
+    W = SHARPNESS * ridge_weights(
+        Z, codes, n_class=n_class, sample_weight=row_weight, ridge=ridge
+    )
+    bias = (SHARPNESS * prior - center @ W).astype(np.float32)
+    weight = W.T * trusted
     return SparseHead(
         tuple(features), mean, sd, weight, bias, task.classes, low=low, high=high
     )

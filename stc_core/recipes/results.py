@@ -19,6 +19,7 @@ from stc_core.data.corpus import Corpus
 from stc_core.data.goal import choose_goal
 from stc_core.data.task import Task
 from stc_core.heads.head import softmax
+from stc_core.heads.head_file import save_heads
 from stc_core.metrics.scores import (
     accuracy,
     expected_calibration_error,
@@ -128,10 +129,13 @@ def write_fitted(
     head, fitted = classifier.head_, classifier.fitted_
     classifier.save(writer.folder / "model")
     writer.write_frame(RunFile.NEURONS, tables.neuron_table(head))
+    if fitted.fold_heads:
+        save_heads(writer.folder / RunFile.FOLD_HEADS, fitted.fold_heads)
     # The final head has seen the held rows: they show what heads without them said.
-    place = np.full(activations.n, -1)
+    place, fold = np.full((2, activations.n), -1)
     place[fitted.held] = np.arange(len(fitted.held))
-    refitted = fitted.trust is not None  # other heads are judged as they are
+    if fitted.fold_heads:
+        fold[fitted.held] = fitted.fold
 
     def predictions() -> Iterator[pd.DataFrame]:
         start = 0
@@ -141,7 +145,7 @@ def write_fitted(
             logits[held >= 0] = fitted.held_logits[held[held >= 0]]
             some = corpus.take(rows)
             frame = tables.prediction_table(some, head.classes, softmax(logits))
-            yield frame.assign(row=rows, held=(held >= 0) & refitted)
+            yield frame.assign(row=rows, held=fold[rows] >= 0, fold=fold[rows])
 
     writer.write_frames(RunFile.PREDICTIONS, predictions())
 

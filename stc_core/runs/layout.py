@@ -22,6 +22,7 @@ class RunFile(StrEnum):
     FRONTIER = "frontier.parquet"  # cheaper classifiers and their cost
     SALIENCE = "salience.safetensors"  # importances of all features
     NEURONS = "neurons.parquet"  # the kept neurons
+    FOLD_HEADS = "fold_heads.safetensors"  # the heads that judged the held rows
     ACTIVATIONS = "activations.npy"  # their values for every row
     PREDICTIONS = "predictions.parquet"  # the answer for every row
     LEVELS = "levels.parquet"  # probes of each level of labels
@@ -29,6 +30,6 @@ class RunFile(StrEnum):
     METRICS = "metrics.json"  # scores, baselines, costs, times
 
 
-SPARSE = (RunFile.SALIENCE, RunFile.FRONTIER)
-"""The files that cheaper classifiers are made from. A run with a tuned model has none
-of them."""
+SPARSE = (RunFile.SALIENCE, RunFile.FRONTIER, RunFile.FOLD_HEADS)
+"""The files that cheaper classifiers are made from, and the heads of the folds. A run
+with a tuned model has none of them."""

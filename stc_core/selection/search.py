@@ -115,14 +115,6 @@ class DepthSearch:
             found.append(Trial(size, self.layer_of(size), ridges, right, f1s, score))
         return found
 
-    def held_scores(self, size: int, ridge: float) -> Float[np.ndarray, "m n_class"]:
-        """Class scores of the held rows, fold after fold, by models without them."""
-        parts = [
-            next(self._scores(number, fold, [size], [ridge]))[0]
-            for number, fold in enumerate(self.columns.folds)
-        ]
-        return np.concatenate(parts)
-
     def guesses(
         self, sizes: Sequence[int], ridges: Sequence[float], rows: Int[np.ndarray, " k"]
     ) -> list[Int[np.ndarray, " k"]]:

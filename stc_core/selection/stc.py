@@ -12,9 +12,10 @@ from jaxtyping import Float, Int
 
 from stc_core.data.task import Read, Task
 from stc_core.heads.head import SparseHead
-from stc_core.heads.least_squares import RIDGES, SHARPNESS
+from stc_core.heads.least_squares import RIDGES
 from stc_core.heads.ridge import fit_ridge_head
 from stc_core.metrics.scores import fit_temperature
+from stc_core.selection.folds import Fold
 from stc_core.selection.frontier import (
     Option,
     cheapest,
@@ -40,7 +41,9 @@ class Fitted(NamedTuple):
     """A fitted head, the alternatives, and the logits of rows that it was judged by.
 
     `held` are these rows, `held_logits` what heads said of them that had not seen them:
-    heads made in the same way, of other rows. `trust` is the trust in each neuron of a
+    `fold_heads`, made in the same way, of other rows. `fold` has for each held row the
+    place of its head among them; without fold heads the head itself has not seen the
+    held rows. `trust` is the trust in each neuron of a
     ridge head (see `fit_ridge_head`), None for another head. `options` are the
     classifiers of all depths that a user may take instead, by depth and then by
     neurons. `option` is the one that the head is.
@@ -54,6 +57,8 @@ class Fitted(NamedTuple):
     trust: Float[np.ndarray, " n"] | None = None
     options: tuple[Option, ...] = ()
     option: Option | None = None
+    fold: Int[np.ndarray, " n_held"] = NO_ROWS
+    fold_heads: tuple[SparseHead, ...] = ()
 
 
 def fit_stc(
@@ -182,21 +187,17 @@ def _points_of(
 def fit_option(search: DepthSearch, option: Option) -> Fitted:
     """The fitted head of an option: the neurons that rank first, in computing order.
 
-    Its temperature is that of the held rows, which chose no neuron that judged them.
+    Each fold has a head of its own, of its ranking and its rows, and these judge the
+    held rows. The temperature of all of them is the best one for the held rows.
     """
     columns, task = search.columns, search.task
-    kept = np.sort(search.rank[: option.neurons])
-    trust = columns.trust_of(kept)
-    held_logits = SHARPNESS * search.held_scores(option.neurons, option.ridge)
+    judges = [
+        _fit_head(search, option, number, fold)
+        for number, fold in enumerate(columns.folds)
+    ]
+    held_logits = np.concatenate([judge.held_logits for judge in judges])
     temperature = fit_temperature(held_logits, task.codes[search.held])
-    head = fit_ridge_head(
-        search.raw(kept),
-        task,
-        list(map(columns.at, kept.tolist())),
-        rows=task.learned,
-        ridge=option.ridge,
-        trust=trust,
-    )
+    final = _fit_head(search, option, -1, Fold(task.learned, NO_ROWS))
     chosen: dict[str, float | int | str] = {
         "folds": len(columns.folds),
         "ridge": option.ridge,
@@ -204,12 +205,41 @@ def fit_option(search: DepthSearch, option: Option) -> Fitted:
     }
     if columns.eta is not None:
         chosen["eta"] = columns.eta
+    sizes = [len(fold.held) for fold in columns.folds]
     return Fitted(
-        head.cooled(temperature),
+        final.head.cooled(temperature),
         (),
         chosen,
         search.held,
         held_logits / temperature,
-        trust,
+        final.trust,
         option=option,
+        fold=np.repeat(np.arange(len(sizes)), sizes),
+        fold_heads=tuple(judge.head.cooled(temperature) for judge in judges),
     )
+
+
+class _Made(NamedTuple):
+    """A ridge head, the trust in its neurons, and what it says of held rows."""
+
+    head: SparseHead
+    trust: Float[np.ndarray, " k"]
+    held_logits: Float[np.ndarray, "n_held n_class"]
+
+
+def _fit_head(search: DepthSearch, option: Option, number: int, fold: Fold) -> _Made:
+    """The head of an option by the ranking of the fold with this number; -1: the final
+    one."""
+    columns = search.columns
+    ranking = (*search.by_fold, search.rank)[number]
+    kept = np.sort(ranking[: option.neurons])
+    X, trust = search.raw(kept), columns.trust_of(kept, number)
+    head = fit_ridge_head(
+        X,
+        search.task,
+        list(map(columns.at, kept.tolist())),
+        rows=fold.fit,
+        ridge=option.ridge,
+        trust=trust,
+    )
+    return _Made(head, trust, head.logits(X[fold.held]))

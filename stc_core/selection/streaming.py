@@ -112,6 +112,8 @@ def refit(activations: RowFile, task: Task, fitted: Fitted) -> Fitted:
         chosen=chosen,
         held=task.validation,
         held_logits=logits / temperature,
+        fold=np.zeros(len(task.validation), np.int64),
+        fold_heads=(first.cooled(temperature),),
     )
 
 

@@ -8,12 +8,14 @@ from sklearn.utils.class_weight import compute_sample_weight
 
 from helpers.toy_features import NAMES, Toy, make
 from stc_core.errors import StcError
+from stc_core.heads.head import SparseHead
 from stc_core.heads.least_squares import RIDGES
 from stc_core.heads.ridge import fit_ridge_head
 from stc_core.metrics.scores import accuracy, fit_temperature
+from stc_core.selection.ranking import JointColumns, rank_columns
 from stc_core.selection.salience import Salience
-from stc_core.selection.search import choose_size
-from stc_core.selection.stc import Fitted, fit_stc
+from stc_core.selection.search import DepthSearch, choose_size
+from stc_core.selection.stc import Fitted, fit_option, fit_stc
 from stc_core.types import Feature, PooledSite
 
 
@@ -23,10 +25,15 @@ def fit(toy: Toy, **arguments) -> Fitted:
 
 def columns(toy: Toy, fitted: Fitted) -> np.ndarray:
     """Raw values of the selected features on all rows."""
+    return values(toy, fitted.head)
+
+
+def values(toy: Toy, head: SparseHead) -> np.ndarray:
+    """Raw values of the features of a head on all rows."""
     return np.stack(
         [
             toy.blocks[PooledSite(feature.site, feature.pooling)][:, feature.index]
-            for feature in fitted.head.features
+            for feature in head.features
         ],
         axis=1,
     )
@@ -154,6 +161,31 @@ def test_the_logits_of_held_rows_are_the_chosen_point_s(toy, fitted):
     chosen = next(p for p in fitted.points if p.neurons == len(fitted.head.features))
     right = accuracy(y, fitted.held_logits.argmax(axis=1))
     assert right == pytest.approx(chosen.accuracy, abs=1.5 / len(y))  # a near tie
+
+
+def test_the_heads_of_the_folds_say_what_is_told_of_the_held_rows(toy, fitted):
+    """Each has neurons of its own, and the rows that it judges change none of it."""
+    assert len(fitted.fold_heads) == 5 and set(fitted.fold) == set(range(5))
+    for number, head in enumerate(fitted.fold_heads):
+        own = fitted.fold == number
+        logits = head.logits(values(toy, head)[fitted.held[own]])
+        np.testing.assert_allclose(logits, fitted.held_logits[own], atol=1e-5)
+        assert list(head.features) == sorted(set(head.features))
+    assert len({head.features for head in fitted.fold_heads}) > 1
+    # Other labels of the rows that the first head judges.
+    judged = fitted.held[fitted.fold == 0]
+    columns_now = JointColumns(toy.read, toy.task, toy.probes())
+    codes = toy.task.codes.copy()
+    codes[judged] = (codes[judged] + 1) % 3
+    columns_now.task = toy.task._replace(codes=codes)
+    depth, option = max(columns_now.depths), fitted.option
+    assert option is not None
+    ranking = rank_columns(columns_now, [depth])[depth]
+    again = fit_option(DepthSearch(columns_now, ranking), option)
+    first = again.fold_heads[0].cooled(1 / float(again.chosen["temperature"]))
+    before = fitted.fold_heads[0].cooled(1 / float(fitted.chosen["temperature"]))
+    assert first.features == before.features
+    np.testing.assert_allclose(first.weight, before.weight, atol=1e-4)
 
 
 @pytest.mark.parametrize("class_weight", [None, "balanced"])

@@ -121,6 +121,10 @@ def test_the_head_is_the_one_fitted_in_memory(tmp_path, class_weight, monkeypatc
     head = wanted.cooled(temperature)
     np.testing.assert_array_equal(found.held, task.validation)
     np.testing.assert_allclose(found.held_logits, plain / temperature, atol=2e-4)
+    (judge,) = found.fold_heads
+    judged = judge.logits(X[found.held])
+    np.testing.assert_allclose(judged, found.held_logits, atol=1e-5)
+    assert not found.fold.any() and len(found.fold) == len(found.held)
     np.testing.assert_allclose(
         found.head.logits(X), head.logits(X), rtol=1e-3, atol=2e-4
     )
