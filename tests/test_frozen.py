@@ -106,7 +106,10 @@ def test_the_command_names_the_option_and_leaves_nothing(
         ({"kinds": "mlp"}, "kinds: expected some of resid, mlp; got 'mlp'."),
         ({"poolings": ()}, "poolings: expected some of first, last, max, mean; got ()"),
         ({"poolings": ("sum",)}, "poolings: .* got 'sum'"),
-        ({"class_weight": "x"}, "class_weight: expected balanced, or none; got 'x'."),
+        (
+            {"class_weight": "x"},
+            "class_weight: expected auto or none or tempered or balanced; got 'x'.",
+        ),
         ({"recipe": "x"}, "recipe: expected stc or attention or variability or"),
         ({"eta": "much"}, "eta: expected a number, above 0 and 1 or less; got 'much'."),
         ({"seed": 0.5}, "seed: expected a whole number, 0 or more"),

@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 
+import pandas as pd
+
 from stc_core.analysis.shrink_options import TOLERANCE
 from stc_core.config import RunConfig, TrainConfig
 from stc_core.data.goal import Goal
@@ -11,8 +13,9 @@ from stc_core.selection.frontier import Option, cheapest
 _FEWEST = (
     "Training looked at all layers{limits} and kept the **fewest neurons that do as "
     "well as any number** on held-out texts. The scores were smoothed over near "
-    "numbers and penalties. The deepest neuron sets how many layers are read. The cost "
-    "was not considered."
+    "numbers and penalties. Of the depths it took the **shallowest that is not worse "
+    "than the best**: by no more than one standard error of the difference on the same "
+    "texts."
 )
 NOISE = " A single score is noisy{error}, so training did not choose by it."
 
@@ -43,6 +46,24 @@ def near_options(options: Sequence[Option], chosen: Option) -> list[Option]:
     assert near is not None, options
     is_cheaper = (near.deepest, near.neurons) < (chosen.deepest, chosen.neurons)
     return [near] if is_cheaper else []
+
+
+def enough_in_words(option: Option, frontier: pd.DataFrame) -> str:
+    """That a cheaper option is enough, what it saves and what it costs, in words.
+
+    `frontier` is the table of frontier.parquet: it has the measured times, and the
+    option that the run took.
+    """
+    taken = frontier.loc[frontier["chosen"].astype(bool)].iloc[0]
+    place = frontier["layer"].eq(option.layer) & frontier["neurons"].eq(option.neurons)
+    row = frontier.loc[place].iloc[0]
+    by = "score" if "score" in frontier else "accuracy"
+    lost = float(taken[by]) - float(row[by])
+    cost = f"for {points(lost)}" if round(100 * lost, 1) > 0 else "and no score lost"
+    if row["deepest"] == taken["deepest"]:
+        return f"{count(option.neurons, 'neuron')} are enough {cost}"
+    saved = 1 - float(row["ms_per_text"]) / float(taken["ms_per_text"])
+    return f"Layer {row['deepest']} is enough: {saved:.0%} less time {cost}"
 
 
 def _rule(

@@ -8,7 +8,7 @@ from jaxtyping import Float, Int
 from stc_core.metrics.criteria import CRITERIA, Criterion
 from stc_core.types import ClassWeight, CriterionName
 
-IMBALANCED = 5
+IMBALANCED = 2
 """Classes are unequal if the largest has more than so many times the rows of the
 smallest, allowing for chance: see `is_imbalanced`."""
 
@@ -68,7 +68,7 @@ def goal_in_words(goal: Goal, *, is_set: bool) -> str:
     """
     if goal == ACCURATE:
         return ""
-    why = "" if is_set else "One class is far rarer than another, so "
+    why = "" if is_set else "One class is much rarer than another, so "
     weights = {
         "none": "All rows weigh the same.",
         "tempered": "A row of a rare class weighs more: by one over the square root of "

@@ -22,7 +22,7 @@ from stc_core.metrics.scores import SAME_SCORE, last_best
 from stc_core.probes.fit import ProbeResult
 from stc_core.selection.folds import MOST_CROSS_FITTED, Fold, digests, judging_folds
 from stc_core.selection.guess import Guess
-from stc_core.selection.logistic import class_scores, fit_logistic
+from stc_core.selection.logistic import fit_logistic, logistic_scores
 from stc_core.types import PooledSite
 
 LOGISTIC_CS = (1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 0.1, 0.3)
@@ -76,7 +76,7 @@ def site_guess(
         return Guess(head.logits(X[test]).argmax(axis=1), best.detail)
     Z, Z_test = _standardised(X, task, Fold(task.learned, test))
     model = fit_logistic(_logistic(best.strength), Z, task, task.learned)
-    return Guess(class_scores(model, Z_test, task).argmax(axis=1), best.detail)
+    return Guess(logistic_scores(model, Z_test, task).argmax(axis=1), best.detail)
 
 
 def _first_best(choices: Iterable[_Choice]) -> _Choice:
@@ -128,7 +128,7 @@ def _logistic_choices(
         for model, fold, (Z, Z_held) in zip(models, folds, parts, strict=True):
             model.C = C
             fit_logistic(model, Z, task, fold.fit)
-            scores.append(class_scores(model, Z_held, task))
+            scores.append(logistic_scores(model, Z_held, task))
         found = task.score(held, np.concatenate(scores))
         yield _Choice(found, site, "logistic regression", C)
         best, idle = (found, 0) if found > best + SAME_SCORE else (best, idle + 1)

@@ -10,17 +10,21 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Int
 
-from stc_core.selection.search import DepthSearch, FrontierPoint
+from stc_core.selection.search import DepthSearch, FrontierPoint, Judged
 
 LEAST_NEURONS = 8
+NO_ANSWERS = np.zeros(0, int)
+ANSWERS = "guess", "held"
+"""The fields of an option that are answers to texts and not numbers."""
 
 
 class Option(NamedTuple):
     """A classifier that a user may choose: its depth limit, its size and its scores.
 
     `deepest` is the highest layer that it reads, at most `layer`. The scores are those
-    on held rows; `score` is that of the goal, by which one is chosen. `guess` holds the
-    classes that it gives to some other rows; nothing is chosen by them.
+    on held rows; `score` is that of the goal, by which one is chosen. `guess` and
+    `held` hold the classes that it gives to some other rows, by which nothing is
+    chosen, and to the held rows.
     """
 
     layer: int
@@ -30,7 +34,8 @@ class Option(NamedTuple):
     accuracy: float
     macro_f1: float
     score: float
-    guess: Int[np.ndarray, " n_reported"]
+    guess: Int[np.ndarray, " n_reported"] = NO_ANSWERS
+    held: Int[np.ndarray, " n_held"] = NO_ANSWERS
 
     def point(self, curve: str) -> FrontierPoint:
         """The option as a point of a curve of scores."""
@@ -46,7 +51,7 @@ def size_grid(most: int) -> list[int]:
 
 def options_at(
     search: DepthSearch,
-    points: Sequence[FrontierPoint],
+    judged: Sequence[Judged],
     *,
     layer: int,
     reported: Int[np.ndarray, " n_reported"],
@@ -55,8 +60,8 @@ def options_at(
 
     The guesses are those of the head that the user gets when the option is taken.
     """
-    sizes = [point.neurons for point in points]
-    guesses = search.guesses(sizes, [point.ridge for point in points], reported)
+    sizes = [one.point.neurons for one in judged]
+    guesses = search.guesses(sizes, [one.point.ridge for one in judged], reported)
     return [
         Option(
             layer,
@@ -67,8 +72,9 @@ def options_at(
             point.macro_f1,
             point.score,
             guess,
+            answers,
         )
-        for point, guess in zip(points, guesses, strict=True)
+        for (point, answers), guess in zip(judged, guesses, strict=True)
     ]
 
 
@@ -111,6 +117,11 @@ def curves_of(options: Sequence[Option], chosen: Option) -> tuple[FrontierPoint,
 
 
 def depth_points(options: Sequence[Option], chosen: Option) -> list[FrontierPoint]:
+    """A point for each of `best_by_depth`."""
+    return [option.point("depth") for option in best_by_depth(options, chosen)]
+
+
+def best_by_depth(options: Sequence[Option], chosen: Option) -> list[Option]:
     """For each depth the largest option with no more neurons than `chosen`.
 
     A depth is the layer that is read last, so options with different limits may share
@@ -120,4 +131,4 @@ def depth_points(options: Sequence[Option], chosen: Option) -> list[FrontierPoin
     not_larger.sort(key=lambda option: (option.neurons, option.layer))
     # Of several options with the same depth the last one stays.
     by_depth = {option.deepest: option for option in (*not_larger, chosen)}
-    return [by_depth[depth].point("depth") for depth in sorted(by_depth)]
+    return [by_depth[depth] for depth in sorted(by_depth)]

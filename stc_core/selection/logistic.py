@@ -24,7 +24,7 @@ def fit_logistic(
         return model.fit(X, task.codes[rows], sample_weight=task.weights(rows))
 
 
-def class_scores(
+def logistic_scores(
     model: LogisticRegression, X: Any, task: Task
 ) -> Float[np.ndarray, "n n_class"]:
     """The class scores of a fitted model; -inf for classes that it has not seen."""

@@ -12,7 +12,7 @@ from sklearn.pipeline import FeatureUnion, make_union
 from stc_core.data.task import Task
 from stc_core.metrics.scores import SAME_SCORE
 from stc_core.selection.guess import Guess
-from stc_core.selection.logistic import class_scores, fit_logistic
+from stc_core.selection.logistic import fit_logistic, logistic_scores
 
 TFIDF_CS = (1.0, 3.0, 10.0, 30.0, 100.0)
 WORD = r"(?u)\b\w+\b|[^\w\s]"
@@ -39,7 +39,7 @@ def word_guess(
         X, X_val = vectorizer.fit_transform(train), vectorizer.transform(validation)
         for C in TFIDF_CS:
             model = _fit(X, task, task.train, C)
-            found = task.score(task.validation, class_scores(model, X_val, task))
+            found = task.score(task.validation, logistic_scores(model, X_val, task))
             if best is None or found > best[0] + SAME_SCORE:
                 best = found, name, C
     assert best is not None
@@ -48,7 +48,7 @@ def word_guess(
     final = _fit(
         vectorizer.fit_transform(_at(texts, task.learned)), task, task.learned, C
     )
-    scores = class_scores(final, vectorizer.transform(_at(texts, test)), task)
+    scores = logistic_scores(final, vectorizer.transform(_at(texts, test)), task)
     return Guess(scores.argmax(axis=1), f"{name}, C = {C:g}")
 
 

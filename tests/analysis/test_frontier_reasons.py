@@ -1,9 +1,15 @@
 """Why a run has its classifier, told by its settings and its frontier."""
 
 import numpy as np
+import pandas as pd
 import pytest
 
-from stc_core.analysis.frontier_reasons import near_options, points, reasons
+from stc_core.analysis.frontier_reasons import (
+    enough_in_words,
+    near_options,
+    points,
+    reasons,
+)
 from stc_core.config import DataConfig, RunConfig, ShrinkConfig, TrainConfig
 from stc_core.data.goal import ACCURATE, Goal
 from stc_core.selection.frontier import Option
@@ -72,7 +78,24 @@ def test_the_score_is_that_of_the_goal():
     config = RunConfig(data=DATA)
     said = " ".join(reasons(by_f1, by_f1[3], config, Goal("macro_f1"), n=100))
     assert "**64 neurons of layers up to 2** have 4 points more macro-F1" in said
-    assert "A single score is noisy, so" in said and "standard error" not in said
+    assert "A single score is noisy, so" in said
+    assert "one standard error is about" not in said
+
+
+def test_what_a_cheaper_one_saves_and_costs():
+    frontier = pd.DataFrame([option._asdict() for option in OPTIONS])
+    frontier = frontier.assign(ms_per_text=[1.0, 2.0, 3.0, 3.0])
+    frontier["chosen"] = [False, False, True, False]
+    assert enough_in_words(OPTIONS[1], frontier) == (
+        "Layer 2 is enough: 33% less time for 0.5 points"
+    )
+    assert (
+        enough_in_words(OPTIONS[3], frontier) == "128 neurons are enough for 2 points"
+    )
+    frontier["chosen"] = [False, False, False, True]
+    assert enough_in_words(OPTIONS[1], frontier).endswith(
+        "33% less time and no score lost"
+    )
 
 
 def test_points_are_read_as_words():

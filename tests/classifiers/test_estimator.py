@@ -290,7 +290,7 @@ def test_every_door_checks_its_texts(fitted):
         ({"kinds": ("mlp",), "max_layer": 0}, "expected sites of kind mlp up to layer"),
         ({"poolings": ("median",)}, "poolings: expected first or last.*median"),
         ({"penalty": "l7"}, "penalty: expected l1 or group; got 'l7'"),
-        ({"class_weight": "heavy"}, "class_weight: expected balanced, or none"),
+        ({"class_weight": "heavy"}, "class_weight: expected auto or none or tempered"),
     ],
 )
 def test_wrong_settings_are_named(arguments, match):

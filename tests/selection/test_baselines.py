@@ -11,7 +11,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils.class_weight import compute_sample_weight
 
 from helpers.metrics import whole_metrics
-from helpers.toy_features import SITES, Toy, make, only
+from helpers.toy_features import SITES, Toy, goal_with, make, only
 from stc_core.config import DataConfig, RunConfig
 from stc_core.data.goal import Goal
 from stc_core.data.task import Task
@@ -259,9 +259,11 @@ def test_choices_are_made_by_the_score_of_the_goal(criterion, monkeypatch):
         asked.append(self.goal.criterion)
         return score(self, rows, scores)
 
+    jobs = baselines_of(toy.read, texts_of(toy), toy.task, toy.test, toy.probes())
     monkeypatch.setattr(Task, "score", watched)
     monkeypatch.setattr(dense_baselines, "LOGISTIC_CS", (0.01, 0.1))
-    run(toy)
+    for job in jobs.values():
+        job()
     n_sites = 1 + len(SITES) + 1  # the last one, the leaders, all together
     n_words, n_logistic = 2 * len(word_baseline.TFIDF_CS), 2 * 2
     assert asked == [criterion] * (n_words + n_logistic + len(RIDGES) * n_sites)
@@ -273,7 +275,7 @@ def test_the_leaders_have_the_best_f1_where_classes_weigh_alike(toy):
         p._replace(val_macro_f1=np.full_like(p.val_macro_f1, i))
         for i, p in enumerate(probes)
     ]
-    task = toy.task._replace(class_weight="balanced")
+    task = toy.task._replace(goal=goal_with("balanced"))
     leader = baselines._leaders(turned, task, n=1)[0]
     assert leader.pooled_site == probes[-1].pooled_site
     assert baselines._leaders(turned, toy.task, n=1)[0].pooled_site == SITES[3]

@@ -61,7 +61,7 @@ def show_cheaper(run: Run, metric: Any) -> None:
     left, right = st.columns([3, 2], gap="large")
     with right:
         place = dials(options)
-        near_option_button(near, place)
+        near_option_button(near, place, options)
     with left:
         cost: Any = pick(
             "cost",
@@ -110,7 +110,7 @@ def _option(run: Run, row: dict[str, Any], slowest: float) -> None:
     """Show what one option gives and costs, and the button that makes it."""
     chose = f"a little too high: chosen on these {count(row['n'], 'text')}"
     facts = [
-        ("Validation", display.percent(row["accuracy"]), chose),
+        ("Held out", display.percent(row["accuracy"]), chose),
         ("Test", display.percent(row["test_accuracy"]), bounds(row, "test_accuracy")),
         (
             "Test macro-F1",

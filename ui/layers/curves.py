@@ -89,15 +89,21 @@ class Wish(NamedTuple):
     lines: bool
 
 
-def held_metric() -> Metric:
+def held_metric(run: Run) -> Metric:
     """The score that the page shows outside the curves: accuracy or macro-F1.
 
     The curves can show the AUC as well.
     """
-    return "macro_f1" if context().score == "macro_f1" else "accuracy"
+    shown = context().score
+    return shown if shown in ("accuracy", "macro_f1") else _first_shown(run)
 
 
-def choose_score(names: Sequence[Score], row: Any = st) -> Score:
+def _first_shown(run: Run) -> Metric:
+    """The score that is shown until one is chosen: the one that training went by."""
+    return "accuracy" if run.goal.criterion == "accuracy" else "macro_f1"
+
+
+def choose_score(run: Run, names: Sequence[Score], row: Any = st) -> Score:
     """Draw the choice of a score; return it.
 
     A choice in the other tab holds here, too, if `names` contains it.
@@ -106,6 +112,7 @@ def choose_score(names: Sequence[Score], row: Any = st) -> Score:
         "score",
         "Score",
         names,
+        default=_first_shown(run),
         widget=row.segmented_control,
         required=True,
         format_func=lambda name: SCORES[name][0].upper() + SCORES[name][1:],
@@ -121,7 +128,8 @@ def controls(run: Run, probes: pd.DataFrame) -> Wish:
     row = st.container(horizontal=True, vertical_alignment="top", gap="medium")
     by_class = run.has(RunFile.CLASSES)
     classes = read(run, "metrics")["classes"] if by_class else []
-    score = choose_score([name for name in SCORES if by_class or name != "auc"], row)
+    names = [name for name in SCORES if by_class or name != "auc"]
+    score = choose_score(run, names, row)
     with row.container(width=190, height=FIELD, border=False):
         label = pick(
             "label",

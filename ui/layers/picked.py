@@ -9,7 +9,12 @@ import streamlit as st
 
 from stc_core.analysis import shrink_options
 from stc_core.analysis.best_probe import ComparedProbes, best_among
-from stc_core.analysis.frontier_reasons import near_options, points, reasons
+from stc_core.analysis.frontier_reasons import (
+    enough_in_words,
+    near_options,
+    points,
+    reasons,
+)
 from stc_core.analysis.layer_scores import best_probes
 from stc_core.analysis.summary import corrected
 from stc_core.display import percent
@@ -163,7 +168,9 @@ def show_reasons(run: Run, frontier: pd.DataFrame) -> list[Option]:
     return near_options(options, chosen)
 
 
-def near_option_button(near: Sequence[Option], now: tuple[int, int]) -> None:
+def near_option_button(
+    near: Sequence[Option], now: tuple[int, int], frontier: pd.DataFrame
+) -> None:
     """Draw a button that sets the sliders to the cheaper option in `near`.
 
     If `near` is empty, say that there is no such option. `now` holds the layer and the
@@ -175,7 +182,8 @@ def near_option_button(near: Sequence[Option], now: tuple[int, int]) -> None:
     for option in near:
         target = {"depth": option.layer, "size": option.neurons}
         st.button(
-            f"Cheapest {within}",
+            enough_in_words(option, frontier),
+            help=f"The cheapest classifier whose score on held-out texts is {within}.",
             key="near",
             icon=":material/savings:",
             disabled=(option.layer, option.neurons) == now,

@@ -36,7 +36,7 @@ def show_page() -> None:
     other_note(metrics)
     parent_note(metrics)
     # Drawn above the controls that it depends on, so that they do not move.
-    metric = held_metric()
+    metric = held_metric(run)
     compared = compared_probes(run, metric)
     sentences = layer_story(
         probes, read(run, "curves"), metrics, metric=metric, compared=compared
@@ -53,7 +53,7 @@ def show_page() -> None:
             name = f"{run.folder.name}_probes"
             show_numbers(readable_probes(probes), name, probes, note=ALONE)
         else:
-            choose_score(CHEAPER_BY)
+            choose_score(run, CHEAPER_BY)
             show_trade(run, metric)
             show_cheaper(run, metric)
             if run.has(RunFile.FRONTIER):
