@@ -13,9 +13,8 @@ from stc_core.selection.frontier import Option, cheapest
 _FEWEST = (
     "Training looked at all layers{limits} and kept the **fewest neurons that do as "
     "well as any number** on held-out texts. The scores were smoothed over near "
-    "numbers and penalties. Of the depths it took the **shallowest that is not worse "
-    "than the best**: by no more than one standard error of the difference on the same "
-    "texts."
+    "numbers and penalties. Of the depths it took the one that does **best on these "
+    "texts**, the shallowest of equal ones."
 )
 NOISE = " A single score is noisy{error}, so training did not choose by it."
 

@@ -2,16 +2,18 @@
 
 from collections.abc import Sequence
 
+import numpy as np
 import pandas as pd
 
 from stc_core.data.goal import Goal
 from stc_core.display import count
 from stc_core.errors import StcError
 from stc_core.runs.run import Run
-from stc_core.selection.frontier import ANSWERS, Option
+from stc_core.selection.frontier import Option
 
 TOLERANCE = 0.01
 """The difference of the validation score that a cheaper classifier may cost."""
+NO_GUESS = np.zeros(0, int)
 
 
 def option_in_words(layer: int, neurons: int) -> str:
@@ -31,10 +33,9 @@ def options_in(frontier: pd.DataFrame, goal: Goal) -> list[Option]:
     """
     if "score" not in frontier:
         frontier = frontier.assign(score=frontier[goal.criterion])
-    known = [name for name in Option._fields if name not in ANSWERS]
-    frame = frontier[known]
+    frame = frontier[list(Option._fields[:-1])]
     rows = frame.itertuples(index=False, name=None)
-    return [Option(*row) for row in rows]
+    return [Option._make((*row, NO_GUESS)) for row in rows]
 
 
 def find_option(options: Sequence[Option], place: tuple[int, int]) -> Option:

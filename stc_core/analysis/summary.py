@@ -12,6 +12,7 @@ from stc_core.analysis.best_probe import (
     layer_ranges,
 )
 from stc_core.analysis.layer_scores import best_probes
+from stc_core.analysis.verdict import result_verdict
 from stc_core.display import baseline_name, count, interval, percent
 from stc_core.frames import records
 from stc_core.metrics.best_of import BestOf
@@ -20,7 +21,6 @@ from stc_core.runs.metrics import RunMetrics
 from stc_core.types import SITE_KINDS
 
 OVERLAP = ", though the two 95 % intervals overlap."
-CHANCE = ", which may be chance (95 % of the difference on the same texts: {})."
 UNCORRECTED = (
     " It is the best of {n:,} tried on these texts and not corrected for that choice, "
     "so it is too high: this run kept no answers of its probes."
@@ -167,30 +167,20 @@ def _over_last(best: pd.DataFrame, metric: Metric) -> str:
 
 def _beside(metrics: RunMetrics, metric: Metric) -> str:
     """A sentence that compares the classifier with the best baseline on test texts."""
+    if metric == "accuracy":
+        return result_verdict(metrics).sentence
     test, baselines = metrics["test"], metrics["baselines"]
     if not baselines:
         return ""
     key = max(baselines, key=lambda name: baselines[name][metric])
     points = 100 * (test[metric] - baselines[key][metric])
     by = f"{abs(points):.1f} points {'above' if points > 0 else 'below'}"
-    sentence = (
+    return (
         f"On the {test['n']:,} test texts the classifier of this run has "
         f"{METRICS[metric]} {percent(test[metric])}, "
         f"**{by if round(points, 1) else 'equal to'}** the best baseline "
-        f"({baseline_name(key, metrics)}, {percent(baselines[key][metric])})"
+        f"({baseline_name(key, metrics)}, {percent(baselines[key][metric])})."
     )
-    if metric != "accuracy" or not round(points, 1):
-        return sentence + "."
-    if (paired := baselines[key].get("lead_interval")) is not None:
-        low, high = (100 * end for end in paired)
-        may_be = low <= 0 <= high
-        return sentence + (
-            CHANCE.format(f"{low:+.1f} to {high:+.1f}") if may_be else "."
-        )
-    # A run of an older version has no paired interval.
-    bounds = [scores["accuracy_interval"] for scores in (test, baselines[key])]
-    disjoint = bounds[0][0] > bounds[1][1] or bounds[1][0] > bounds[0][1]
-    return sentence + ("." if disjoint else OVERLAP)
 
 
 def _few_neurons(curves: pd.DataFrame, metric: Metric) -> list[str]:

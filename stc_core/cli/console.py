@@ -13,6 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from stc_core.activations.cache import StoreInfo
+from stc_core.analysis.verdict import result_verdict
 from stc_core.data.findings import Report
 from stc_core.display import BASELINES, baseline_name, duration, interval, percent, size
 from stc_core.interpret.explanation import (
@@ -156,6 +157,7 @@ def show_result(run: Run) -> None:
         name = baseline_name(key, metrics)
         table.add_row(*_scores(f"{name} ({detail})" if detail else name, scores))
     console.print(table)
+    console.print(result_verdict(metrics).sentence.replace("**", ""), markup=False)
     if reason := metrics["test"].get("macro_f1_reason"):
         console.print(f"macro-F1 has no interval: {reason}.", markup=False)
     levels = metrics["test"]["levels"]

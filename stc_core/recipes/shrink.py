@@ -8,7 +8,9 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
+import numpy as np
 import pandas as pd
+from jaxtyping import Int
 
 from stc_core.activations.groups import (
     GroupedStore,
@@ -25,10 +27,12 @@ from stc_core.backbone.backbone import Backbone
 from stc_core.classifiers.estimator import SparsifyThenClassify
 from stc_core.config import RunConfig, ShrinkConfig
 from stc_core.data.corpus import Corpus
+from stc_core.data.task import Task
 from stc_core.data.texts import Texts
 from stc_core.errors import StcError
 from stc_core.files import read_json
 from stc_core.recipes.ending import corpus_of_run
+from stc_core.recipes.leads import answers_of, with_leads, write_answers
 from stc_core.recipes.results import (
     FitInputs,
     estimator,
@@ -120,7 +124,13 @@ def _finish(
     before = parent.metrics
     metrics = finish_sparse(writer, classifier, inputs, fitted)
     missing = before.get("missing", {})
-    same = {"baselines": before["baselines"], "missing": missing}
+    answers = answers_of(parent)
+    if answers:
+        write_answers(writer, answers)
+    y, ours = inputs.task.codes, _answers_of_run(writer, inputs.task)
+    test = inputs.corpus.rows("test")
+    leads = with_leads(before["baselines"], answers, y[test], ours[test])
+    same = {"baselines": leads, "missing": missing}
     writer.phase("report")
     metrics |= {**same, "parent": _about(parent, before)}
     if asked.named_from:
@@ -129,6 +139,12 @@ def _finish(
         )
         writer.call(f"{asked.named_from} · {said}")
     writer.write_metrics({**metrics, "seconds": seconds_of(writer)})
+
+
+def _answers_of_run(writer: RunWriter, task: Task) -> Int[np.ndarray, " n"]:
+    """The class codes that the new classifier gives to all rows."""
+    predicted = Run(writer.folder).predictions["predicted"]
+    return pd.Index(task.classes).get_indexer(pd.Index(predicted))
 
 
 def _corpus(parent: Run, writer: RunWriter, *, again: bool) -> Corpus:

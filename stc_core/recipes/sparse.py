@@ -20,6 +20,7 @@ from stc_core.probes.control import PATIENCE, control_task
 from stc_core.probes.fit import ProbeResult
 from stc_core.probes.variability import variability_from_features
 from stc_core.recipes import tables
+from stc_core.recipes.leads import write_answers
 from stc_core.recipes.registry import RecipeCode
 from stc_core.recipes.results import (
     FitInputs,
@@ -194,12 +195,13 @@ def add_baselines(
     log and `missing` name it. After an interrupt `missing` names all that are left.
     """
     metrics |= {"baselines": {}, "missing": {}}
-    left = dict(baselines)
+    left, answers = dict(baselines), {} if ours is None else {"stc": ours}
     _write_metrics(writer, metrics)
     for done, (name, fit) in enumerate(baselines.items(), start=1):
         try:
+            guess = fit()
             metrics["baselines"][name] = score_baseline(
-                y, fit(), ours=ours, n_class=len(metrics["classes"])
+                y, guess, ours=ours, n_class=len(metrics["classes"])
             )
         except KeyboardInterrupt:
             metrics["missing"] |= dict.fromkeys(left, INTERRUPTED)
@@ -209,6 +211,10 @@ def add_baselines(
             said = f"{type(error).__name__}: {error}"
             metrics["missing"][name] = said
             writer.note(f"Baseline {name} failed: {said}")
+        else:
+            if ours is not None:
+                answers[name] = guess.codes
+                write_answers(writer, answers)
         del left[name]
         _write_metrics(writer, metrics)
         writer.progress(done, len(baselines))

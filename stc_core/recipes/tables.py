@@ -15,7 +15,6 @@ from stc_core.metrics.intervals import accuracy_interval
 from stc_core.metrics.scores import accuracy, macro_f1
 from stc_core.probes.fit import ProbeResult
 from stc_core.runs.guesses import ProbeGuesses
-from stc_core.selection.frontier import ANSWERS
 from stc_core.selection.stc import Fitted
 from stc_core.types import Site
 
@@ -119,7 +118,7 @@ def frontier_table(
         test_low, test_high = accuracy_interval(right, len(y_test))
         rows.append(
             {
-                **{k: v for k, v in option._asdict().items() if k not in ANSWERS},
+                **{k: v for k, v in option._asdict().items() if k != "guess"},
                 "accuracy_low": low,
                 "accuracy_high": high,
                 "n": n,

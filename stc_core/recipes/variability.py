@@ -37,6 +37,7 @@ from stc_core.recipes.ending import (
     seconds_with,
     sparse_seconds,
 )
+from stc_core.recipes.leads import answers_of, with_leads
 from stc_core.recipes.planning.tuning_time import tuning_seconds
 from stc_core.recipes.registry import RecipeCode
 from stc_core.recipes.results import estimator, evaluate, task_of, write_fitted
@@ -300,8 +301,9 @@ def tune_variability(config: RunConfig, writer: RunWriter) -> None:
     after = tuned_metrics(before, after, tuned, fitted)
     y = task.codes[corpus.rows("test")]
     frozen = score_baseline(y, Guess(tuned.frozen, ""), n_class=len(task.classes))
-    new = {"stc": before["test"], "frozen": frozen}
-    after["baselines"] = {**new, **before["baselines"]}
+    others = {"stc": before["test"], "frozen": frozen, **before["baselines"]}
+    answers = {**answers_of(Run(writer.folder)), "frozen": tuned.frozen}
+    after["baselines"] = with_leads(others, answers, y, logits.argmax(axis=1))
     after["comparison"] = _comparison(before, after, tuned, peak)
     finish_tuned(writer, after, gone=SPARSE)
 

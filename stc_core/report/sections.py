@@ -27,6 +27,7 @@ from stc_core.analysis.confusion import (
 )
 from stc_core.analysis.layer_scores import readings
 from stc_core.analysis.summary import PARENT_CURVES, layer_story
+from stc_core.analysis.verdict import result_verdict
 from stc_core.data.statistics import class_balance
 from stc_core.display import interval, percent
 from stc_core.figures.data import class_bars, result_dots, result_table
@@ -76,9 +77,9 @@ def baselines(run: Run, metrics: RunMetrics) -> str:
         "interval of this classifier."
     )
     alt = "Test accuracy of this classifier and its baselines, with 95 % intervals"
-    return html_chart(
-        result_dots(results), "baselines", alt=alt, note=note
-    ) + html_table(
+    said = paragraph(result_verdict(metrics).sentence)
+    chart = html_chart(result_dots(results), "baselines", alt=alt, note=note)
+    return f"{said}{chart}" + html_table(
         "baselines", ["classifier", "accuracy", "95 %", "macro-F1", "how"], rows
     )
 

@@ -25,6 +25,7 @@ class RunFile(StrEnum):
     FOLD_HEADS = "fold_heads.safetensors"  # the heads that judged the held rows
     ACTIVATIONS = "activations.npy"  # their values for every row
     PREDICTIONS = "predictions.parquet"  # the answer for every row
+    BASELINES = "baselines.parquet"  # answers of the baselines for the test rows
     LEVELS = "levels.parquet"  # probes of each level of labels
     REPLIES = "replies.parquet"  # replies written for test rows
     METRICS = "metrics.json"  # scores, baselines, costs, times

@@ -31,7 +31,7 @@ def baselines_of(
     regression. last_layer: the best pooling of the last residual site read. best_site:
     the best pooled site of all. all_sites: every pooled site, no selection.
 
-    All choices are made by macro-F1 with class weights, else by accuracy. The baselines
+    All choices are made by the score of the task's goal. The baselines
     on activations have the poolings, the standardisation, the ridge path, the held rows
     and the refit of the `stc` head, and on one site also logistic regression: see
     `dense_baselines`. The words are chosen on validation.
@@ -39,7 +39,7 @@ def baselines_of(
     residual = [p for p in probes if p.pooled_site.site.kind == "resid"] or list(probes)
     deepest = max(p.pooled_site.site.layer for p in residual)
     last = [p for p in residual if p.pooled_site.site.layer == deepest]
-    leaders = _leaders(probes, task)
+    leaders = _leaders(probes)
 
     def best_of(some: Sequence[ProbeResult]) -> Guess:
         return site_guess(read, task, test, [probe.pooled_site for probe in some])
@@ -96,9 +96,7 @@ def _majority(task: Task, test: np.ndarray) -> Guess:
     return Guess(np.full(len(test), common), task.classes[common])
 
 
-def _leaders(
-    probes: Sequence[ProbeResult], task: Task, n: int = 5
-) -> list[ProbeResult]:
+def _leaders(probes: Sequence[ProbeResult], n: int = 5) -> list[ProbeResult]:
     """The probes of the `n` best pooled sites; the ridge head decides among them."""
 
     def score(probe: ProbeResult) -> float:

@@ -10,21 +10,17 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Int
 
-from stc_core.selection.search import DepthSearch, FrontierPoint, Judged
+from stc_core.selection.search import DepthSearch, FrontierPoint
 
 LEAST_NEURONS = 8
-NO_ANSWERS = np.zeros(0, int)
-ANSWERS = "guess", "held"
-"""The fields of an option that are answers to texts and not numbers."""
 
 
 class Option(NamedTuple):
     """A classifier that a user may choose: its depth limit, its size and its scores.
 
     `deepest` is the highest layer that it reads, at most `layer`. The scores are those
-    on held rows; `score` is that of the goal, by which one is chosen. `guess` and
-    `held` hold the classes that it gives to some other rows, by which nothing is
-    chosen, and to the held rows.
+    on held rows; `score` is that of the goal, by which one is chosen. `guess` holds the
+    classes that it gives to some other rows; nothing is chosen by them.
     """
 
     layer: int
@@ -34,8 +30,7 @@ class Option(NamedTuple):
     accuracy: float
     macro_f1: float
     score: float
-    guess: Int[np.ndarray, " n_reported"] = NO_ANSWERS
-    held: Int[np.ndarray, " n_held"] = NO_ANSWERS
+    guess: Int[np.ndarray, " n_reported"]
 
     def point(self, curve: str) -> FrontierPoint:
         """The option as a point of a curve of scores."""
@@ -51,7 +46,7 @@ def size_grid(most: int) -> list[int]:
 
 def options_at(
     search: DepthSearch,
-    judged: Sequence[Judged],
+    points: Sequence[FrontierPoint],
     *,
     layer: int,
     reported: Int[np.ndarray, " n_reported"],
@@ -60,8 +55,8 @@ def options_at(
 
     The guesses are those of the head that the user gets when the option is taken.
     """
-    sizes = [one.point.neurons for one in judged]
-    guesses = search.guesses(sizes, [one.point.ridge for one in judged], reported)
+    sizes = [point.neurons for point in points]
+    guesses = search.guesses(sizes, [point.ridge for point in points], reported)
     return [
         Option(
             layer,
@@ -72,9 +67,8 @@ def options_at(
             point.macro_f1,
             point.score,
             guess,
-            answers,
         )
-        for (point, answers), guess in zip(judged, guesses, strict=True)
+        for point, guess in zip(points, guesses, strict=True)
     ]
 
 

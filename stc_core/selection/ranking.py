@@ -91,7 +91,6 @@ class JointColumns:
         keys = digests(read(self.sites[-1]))
         split = Fold(task.train, task.validation)
         self.folds = judging_folds(task, keys) if eta is None else (split,)
-        self.held = np.concatenate([fold.held for fold in self.folds])
         fits = [*(fold.fit for fold in self.folds), task.learned]
         self.trust = _trust(read, task, self.sites, fits)
         self._moments: dict[PooledSite, tuple[np.ndarray, np.ndarray]] = {}

@@ -32,13 +32,6 @@ class FrontierPoint(NamedTuple):
     score: float
 
 
-class Judged(NamedTuple):
-    """A point with its answers: the class that each held row gets."""
-
-    point: FrontierPoint
-    answers: Int[np.ndarray, " n_held"]
-
-
 class Trial(NamedTuple):
     """A number of neurons and its scores under each ridge."""
 
@@ -48,20 +41,18 @@ class Trial(NamedTuple):
     accuracy: Float[np.ndarray, " n_ridges"]
     macro_f1: Float[np.ndarray, " n_ridges"]
     score: Float[np.ndarray, " n_ridges"]
-    answers: Int[np.ndarray, "n_ridges n_held"]
 
     @property
     def best(self) -> int:
         """The position of the ridge with the best score, smoothed over neighbours."""
         return last_best(smooth(self.score[None])[0])
 
-    def under(self, position: int | None = None) -> Judged:
-        """A point of the curve by neurons, under the ridge there or the best one."""
+    def point(self, curve: str, position: int | None = None) -> FrontierPoint:
+        """A point of a curve, under the ridge at `position` or the best one."""
         position = self.best if position is None else position
         kinds = self.accuracy, self.macro_f1, self.score
         ridge, scores = self.ridges[position], [float(kind[position]) for kind in kinds]
-        point = FrontierPoint("neurons", self.neurons, self.layer, ridge, *scores)
-        return Judged(point, self.answers[position])
+        return FrontierPoint(curve, self.neurons, self.layer, ridge, *scores)
 
 
 class DepthSearch:
@@ -78,7 +69,7 @@ class DepthSearch:
         self.by_fold = ranking.by_fold
         used = np.unique(np.concatenate([*ranking.by_fold, ranking.final]))
         self._used, self._X = used, columns.values(used)
-        self.held = columns.held
+        self.held = np.concatenate([fold.held for fold in columns.folds])
 
     def sizes(self, limit: int | None) -> list[int]:
         """The numbers of neurons to try, ascending, at most `limit` or all that rank.
@@ -121,8 +112,7 @@ class DepthSearch:
             else:
                 assert whole is not None
                 score = np.array([goal.score.of(y, scores) for scores in whole[number]])
-            scores = right, f1s, score, guesses[number]
-            found.append(Trial(size, self.layer_of(size), ridges, *scores))
+            found.append(Trial(size, self.layer_of(size), ridges, right, f1s, score))
         return found
 
     def guesses(

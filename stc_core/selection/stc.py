@@ -14,8 +14,7 @@ from stc_core.data.task import Read, Task
 from stc_core.heads.head import SparseHead
 from stc_core.heads.least_squares import RIDGES
 from stc_core.heads.ridge import fit_ridge_head
-from stc_core.metrics.scores import fit_temperature
-from stc_core.selection.depth import shallowest_as_good
+from stc_core.metrics.scores import SAME_SCORE, fit_temperature
 from stc_core.selection.folds import Fold
 from stc_core.selection.frontier import (
     Option,
@@ -33,13 +32,7 @@ from stc_core.selection.ranking import (
     rank_columns,
 )
 from stc_core.selection.salience import Salient
-from stc_core.selection.search import (
-    DepthSearch,
-    FrontierPoint,
-    Judged,
-    Trial,
-    choose_size,
-)
+from stc_core.selection.search import DepthSearch, FrontierPoint, Trial, choose_size
 from stc_core.types import Progress, silent
 
 NO_ROWS = np.arange(0)
@@ -86,9 +79,9 @@ def fit_stc(
     A ridge model of all columns ranks them; it trusts sites by how well they do alone.
     Kept are the fewest neurons that do as well on held rows as any number of them, or
     `budget` neurons; `max_neurons` at most. A temperature-scaled ridge head reads them,
-    fitted on all learned rows. Every depth is searched in the same way, and the
-    shallowest that is not worse than the best is taken (`shallowest_as_good`). With a
-    `tolerance` the cheapest option within it is taken instead.
+    fitted on all learned rows. Every depth is searched in the same way, and the one
+    with the best score on held rows is taken; with a `tolerance` the cheapest option
+    within it.
 
     The held rows are those of `judging_folds`. With `eta` only neurons that hold this
     share of each layer's squared probe weights are ranked.
@@ -103,11 +96,11 @@ def fit_stc(
     limit = min((n for n in (budget, max_neurons) if n is not None), default=None)
     search = DepthSearch(columns, rankings[depths[-1]])
     sizes = search.sizes(limit)
-    judged, best = _judged_of(
+    points, best = _points_of(
         search.trials(sizes), n=len(search.held), take_largest=bool(budget)
     )
     offered_sizes = [sizes[best]] if budget else size_grid(sizes[best])
-    offered = [one for one in judged if one.point.neurons in offered_sizes]
+    offered = [point for point in points if point.neurons in offered_sizes]
     deepest = options_at(search, offered, layer=depths[-1], reported=reported)
     fitted = fit_option(search, deepest[-1])
     del search  # as large as the next one
@@ -116,22 +109,32 @@ def fit_stc(
     near = _near(deepest[-1].ridge)
     for depth in depths[:-1]:
         search = DepthSearch(columns, rankings[depth])
-        here = _judged_at(search, offered_sizes, near)
-        options += options_at(search, here, layer=depth, reported=reported)
+        points_here = _points_at(search, offered_sizes, near)
+        options += options_at(search, points_here, layer=depth, reported=reported)
         progress(done := done + 1, total)
     options += deepest
-    by_neurons = [one.point for one in judged]
-    curves = (*by_neurons, *depth_points(options, options[-1]))
+    curves = (*points, *depth_points(options, options[-1]))
     fitted = fitted._replace(points=curves, options=tuple(options))
-    if tolerance is not None:
-        wanted = cheapest(options, tolerance=tolerance)
-        assert wanted is not None
+    if tolerance is None:
+        wanted = _best_depth(options, options[-1], exactly=budget is not None)
     else:
-        deep = options[-1]
-        known = [o for o in options if not budget or o.neurons == deep.neurons]
-        y, score = task.codes[columns.held], task.goal.score
-        wanted = shallowest_as_good(best_by_depth(known, deep), y, score)
+        wanted = cheapest(options, tolerance=tolerance)
+    assert wanted is not None
     return _take(columns, rankings, fitted, wanted)
+
+
+def _best_depth(options: Sequence[Option], deep: Option, *, exactly: bool) -> Option:
+    """Of the options as large as `deep` the one with the best score on held rows.
+
+    The shallowest of equal ones. A depth that ranks fewer neurons takes part with all
+    that it has, unless the number is wanted `exactly`.
+    """
+    known = [o for o in options if not exactly or o.neurons == deep.neurons]
+    best = deep
+    for option in best_by_depth(known, deep)[::-1]:
+        if option.score >= best.score - SAME_SCORE:
+            best = option
+    return best
 
 
 def _take(
@@ -147,12 +150,12 @@ def _take(
     return _as_taken(fit_option(search, option), fitted.options, option)
 
 
-def _judged_at(
+def _points_at(
     search: DepthSearch, sizes: Sequence[int], ridges: Sequence[float]
-) -> list[Judged]:
+) -> list[FrontierPoint]:
     """A point for each of these sizes, or for as many neurons as rank there."""
     known = sorted({min(size, len(search.rank)) for size in sizes})
-    return [trial.under() for trial in search.trials(known, ridges)]
+    return [trial.point("neurons") for trial in search.trials(known, ridges)]
 
 
 def _near(ridge: float) -> tuple[float, ...]:
@@ -180,9 +183,9 @@ def _as_taken(fitted: Fitted, options: Sequence[Option], option: Option) -> Fitt
     return fitted._replace(points=curves_of(options, option), options=tuple(options))
 
 
-def _judged_of(
+def _points_of(
     trials: Sequence[Trial], *, n: int, take_largest: bool
-) -> tuple[list[Judged], int]:
+) -> tuple[list[FrontierPoint], int]:
     """The trials as points of a curve, and the position of the chosen one.
 
     The chosen point is read under the ridge chosen with it, the others under their best
@@ -193,9 +196,9 @@ def _judged_of(
     top = float(scores.max())
     best, ridge = choose_size(counts, scores, (top * (1 - top) / n) ** 0.5)
     best = len(counts) - 1 if take_largest else best
-    judged = [trial.under() for trial in trials]
-    judged[best] = trials[best].under(ridge)
-    return judged, best
+    points = [trial.point("neurons") for trial in trials]
+    points[best] = trials[best].point("neurons", ridge)
+    return points, best
 
 
 def fit_option(search: DepthSearch, option: Option) -> Fitted:

@@ -11,7 +11,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils.class_weight import compute_sample_weight
 
 from helpers.metrics import whole_metrics
-from helpers.toy_features import SITES, Toy, goal_with, make, only
+from helpers.toy_features import SITES, Toy, make, only
 from stc_core.config import DataConfig, RunConfig
 from stc_core.data.goal import Goal
 from stc_core.data.task import Task
@@ -269,16 +269,13 @@ def test_choices_are_made_by_the_score_of_the_goal(criterion, monkeypatch):
     assert asked == [criterion] * (n_words + n_logistic + len(RIDGES) * n_sites)
 
 
-def test_the_leaders_have_the_best_f1_where_classes_weigh_alike(toy):
+def test_the_leaders_have_the_best_score_of_the_goal(toy):
     probes = toy.probes()
     turned = [
-        p._replace(val_macro_f1=np.full_like(p.val_macro_f1, i))
-        for i, p in enumerate(probes)
+        p._replace(val_score=np.full_like(p.val_score, i)) for i, p in enumerate(probes)
     ]
-    task = toy.task._replace(goal=goal_with("balanced"))
-    leader = baselines._leaders(turned, task, n=1)[0]
-    assert leader.pooled_site == probes[-1].pooled_site
-    assert baselines._leaders(turned, toy.task, n=1)[0].pooled_site == SITES[3]
+    assert baselines._leaders(turned, n=1)[0].pooled_site == probes[-1].pooled_site
+    assert baselines._leaders(probes, n=1)[0].pooled_site == SITES[3]
 
 
 def baselines_added(folder: Path, jobs) -> tuple[Run, list[Any]]:

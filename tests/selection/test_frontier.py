@@ -141,7 +141,7 @@ def test_of_a_limit_that_is_loose_fewer_are_kept(toy, fitted):
 def test_reported_rows_choose_nothing(toy, fitted):
     without = fit_stc(toy.read, toy.task, toy.probes())
     assert without.points == fitted.points
-    assert [o[:-2] for o in without.options] == [o[:-2] for o in fitted.options]
+    assert [o[:-1] for o in without.options] == [o[:-1] for o in fitted.options]
     assert all(len(o.guess) == 0 for o in without.options)
 
 

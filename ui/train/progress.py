@@ -15,6 +15,7 @@ from ui.shell.job_progress import show_progress
 from ui.shell.messages import escape
 from ui.shell.page_list import EXAMPLES, LAYERS, NEURONS, PAGES, PREDICT, result_page
 from ui.shell.run_badge import doing
+from ui.shell.verdict import show_verdict
 from ui.state.navigation import go
 
 
@@ -84,6 +85,7 @@ _SHOWN = ("accuracy", "macro_f1", "neurons", "layers", "compute", "seconds")
 def result(run: Run) -> None:
     """Show the result of a finished run, beside its baselines."""
     metrics = read(run, "metrics")
+    show_verdict(run)
     facts = result_facts(result_of(metrics))
     boxes = [*st.columns(3), *st.columns(3)]  # six in one row would not fit
     for column, name in zip(boxes, _SHOWN, strict=True):

@@ -42,6 +42,7 @@ from stc_core.recipes.ending import (
     seconds_with,
     sparse_seconds,
 )
+from stc_core.recipes.leads import answers_of, with_leads
 from stc_core.recipes.registry import RecipeCode
 from stc_core.recipes.results import evaluate, task_of
 from stc_core.recipes.sparse import stop_if_interrupted, train_sparse
@@ -110,10 +111,13 @@ def tune_attention(config: RunConfig, writer: RunWriter) -> None:
     after = {**before, **after, **_facts(reader, found, settings, before)}
     guesses = {name: head.logits(alike[name][test]) for name, head in plain.items()}
     new: dict[str, Any] = {"stc": before["test"]}
+    answers, y = answers_of(Run(writer.folder)), task.codes[test]
     for name, logits_alike in guesses.items():
-        guess = Guess(logits_alike.argmax(axis=1), "of all layers alike")
-        new[name] = score_baseline(task.codes[test], guess, n_class=len(task.classes))
-    after["baselines"] = {**new, **before["baselines"]}
+        answers[name] = logits_alike.argmax(axis=1)
+        guess = Guess(answers[name], "of all layers alike")
+        new[name] = score_baseline(y, guess, n_class=len(task.classes))
+    others, ours = {**new, **before["baselines"]}, logits[test].argmax(axis=1)
+    after["baselines"] = with_leads(others, answers, y, ours)
     after["comparison"] = _comparison(before, after, found)
     finish_tuned(writer, after, gone=_SPARSE)
 

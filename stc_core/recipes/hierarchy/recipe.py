@@ -50,6 +50,7 @@ from stc_core.recipes.hierarchy.training import (
 )
 from stc_core.recipes.hierarchy.word_heads import answer_rows, train_word_heads
 from stc_core.recipes.hierarchy.word_module import copied_word_head
+from stc_core.recipes.leads import with_leads
 from stc_core.recipes.registry import RecipeCode
 from stc_core.recipes.sparse import stop_if_interrupted, train_sparse
 from stc_core.recipes.tables import neuron_table
@@ -143,7 +144,10 @@ def sparse_metrics(metrics: RunMetrics) -> RunMetrics:
     """
     if "hierarchy" not in metrics:
         sparse: Any = metrics["test"]
-        return {**metrics, "baselines": {**metrics["baselines"], "stc": sparse}}
+        # Their leads are those of the sparse classifier, which is another one.
+        none: Any = np.zeros(0, int)
+        others: Any = with_leads(metrics["baselines"], {}, none, none)
+        return {**metrics, "baselines": {**others, "stc": sparse}}
     seconds = {**metrics["seconds"]}
     seconds["total"] -= seconds.pop("tune")
     return {**metrics, "seconds": seconds}

@@ -1,0 +1,49 @@
+"""The verdict on a result in one sentence, and the next step as a button."""
+
+import streamlit as st
+
+from stc_core.analysis.frontier_reasons import enough_in_words, near_options
+from stc_core.analysis.shrink_options import options_in
+from stc_core.analysis.verdict import Standing, result_verdict
+from stc_core.recipe_table import RECIPES
+from stc_core.runs.layout import RunFile
+from stc_core.runs.run import Run
+from ui.cache.run_files import read
+from ui.shell.page_list import ERRORS, LAYERS
+from ui.state.navigation import go
+
+_ICONS: dict[Standing, str] = {
+    "better": ":material/trending_up:",
+    "level": ":material/drag_handle:",
+    "worse": ":material/trending_down:",
+    "unknown": ":material/help:",
+}
+
+
+def show_verdict(run: Run) -> None:
+    """Draw how the result stands beside its baselines, and what to do next."""
+    found = result_verdict(read(run, "metrics"))
+    box = {"better": st.success, "worse": st.warning}.get(found.standing, st.info)
+    box(found.sentence, icon=_ICONS[found.standing])
+    with st.container(horizontal=True):
+        _cheaper_button(run)
+        if st.button(
+            "Look at its mistakes", icon=":material/search:", key="verdict_errors"
+        ):
+            go(ERRORS)
+
+
+def _cheaper_button(run: Run) -> None:
+    """Draw the button of a cheaper classifier that is nearly as good, if there is one.
+
+    A run with a tuned model has none.
+    """
+    if not run.has(RunFile.FRONTIER) or RECIPES[run.config.train.recipe].tunes:
+        return
+    frontier = read(run, "frontier")
+    options = options_in(frontier, run.goal)
+    chosen = options[int(frontier["chosen"].to_numpy().argmax())]
+    for option in near_options(options, chosen):
+        label = enough_in_words(option, frontier)
+        if st.button(label, icon=":material/savings:", key="verdict_cheaper"):
+            go(LAYERS, layers="cheaper", depth=option.layer, size=option.neurons)
