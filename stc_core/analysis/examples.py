@@ -23,19 +23,23 @@ def example_table(predictions: pd.DataFrame, corpus: pd.DataFrame) -> pd.DataFra
 
     `example` is the position in the corpus. The margin is the lead of the most probable
     class over the second. `held`: the prediction is that of a classifier made without
-    the row; older runs do not know it, nor do those of tuned models.
+    the row; older runs do not know it, nor do those of tuned models. `fold` is the
+    place of its head among `Run.fold_heads`, -1 for the final head and in older runs.
     """
     shares = predictions.filter(like="p:").to_numpy(float)
     top = np.partition(shares, -2, axis=1)[:, -2:] if shares.shape[1] > 1 else shares
     at = predictions["row"].to_numpy()
-    held = predictions["held"] if "held" in predictions else False
+    known = {
+        "held": predictions["held"] if "held" in predictions else False,
+        "fold": predictions["fold"] if "fold" in predictions else -1,
+    }
     table = predictions.assign(
         example=at,
-        held=held,
+        **known,
         **{name: corpus[name].to_numpy()[at] for name in ("text", *_PLACE)},
         margin=top[:, -1] - top[:, 0] if top.shape[1] > 1 else 1.0,
     )
-    return table.loc[:, [*COLUMNS, "split", "held", *_PLACE]].reset_index(drop=True)
+    return table.loc[:, [*COLUMNS, "split", *known, *_PLACE]].reset_index(drop=True)
 
 
 def select_examples(

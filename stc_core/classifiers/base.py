@@ -107,6 +107,16 @@ class BaseClassifier:
             remedy="Wrap it in sklearn.frozen.FrozenEstimator to use it as it is.",
         )
 
+    def with_head(self, head: SparseHead) -> "BaseClassifier":
+        """The classifier with another head of the same classes, on this backbone."""
+        other = BaseClassifier()
+        other.backbone_, other.head_, other.classes_ = (
+            self.backbone_,
+            head,
+            self.classes_,
+        )
+        return other
+
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "backbone_")
 

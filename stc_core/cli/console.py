@@ -341,6 +341,8 @@ def show_explanation(explanation: dict[str, Any], text: str) -> None:
     console.print(Text(f"{label}  {percent(ranked[0][1])}", style="bold"))
     rest = (f"{name} {percent(share)}" for name, share in ranked[1:4])
     console.print(Text("then " + ", ".join(rest), style="dim"))
+    if "judged_by" in explanation:
+        console.print(Text(explanation["judged_by"], style="dim"))
     console.print(Text("\n") + _coloured(text, token_parts(explanation, label)))
     table = Table(box=box.SIMPLE_HEAD)
     table.add_column("layer" if "attention" in explanation else "neuron")

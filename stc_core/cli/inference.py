@@ -141,19 +141,48 @@ def label(folder: str) -> None:
 def explain(
     run: RunFolder,
     *,
-    text: Annotated[str, typer.Option(help="The text to explain.")],
+    text: Annotated[str | None, typer.Option(help="The text to explain.")] = None,
+    row: Annotated[
+        int | None,
+        typer.Option(help="Instead: the row of the table with the text, from 1."),
+    ] = None,
+    final: Annotated[
+        bool,
+        typer.Option(
+            "--final", help="With --row: by the final classifier in any case."
+        ),
+    ] = False,
     gradients: Annotated[
         bool,
         typer.Option("--gradients", help="Also compute integrated gradients (slower)."),
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Explain the label of a text: the contributions of its neurons and words."""
+    """Explain the label of a text: the contributions of its neurons and words.
+
+    A row that the run has learned is explained by the classifier that predicted it:
+    with up to 2,000 learned rows one that was made without it.
+    """
     from stc_core.cli import console
 
+    if (text is None) == (row is None):
+        got = "neither" if row is None else "both"
+        raise StcError("explain", expected="either --text or --row", got=got)
     with without_collection():
-        classifier = open_run(run).classifier()
-    explanation = classifier.explain(text)
+        opened = open_run(run)
+        classifier = opened.classifier()
+    if row is not None:
+        from stc_core.analysis import row_explanation as rows
+
+        example = rows.example_at(opened, row)
+        explanation = rows.explain_row(
+            opened, example, final=final, classifier=classifier
+        )
+        text = str(opened.corpus["text"].iloc[example])
+        classifier = rows.classifier_of_fold(opened, classifier, explanation["fold"])
+    else:
+        assert text is not None
+        explanation = classifier.explain(text)
     if gradients:
         from stc_core.interpret.integrated_gradients import integrated_gradients
 

@@ -96,16 +96,33 @@ def range_line(explanation: Mapping[str, Any]) -> str:
     )
 
 
+def number_neurons(
+    explanation: Mapping[str, Any], neurons: pd.DataFrame
+) -> dict[str, Any]:
+    """The explanation with the `number` of each neuron in the table `neurons`.
+
+    None: the table has no such neuron, as it is that of another head.
+    """
+    places = zip(neurons["site"], neurons["index"], neurons["pooling"], strict=True)
+    known = {place: number for number, place in enumerate(places)}
+    rows = [
+        {**row, "number": known.get((row["site"], row["index"], row["pooling"]))}
+        for row in explanation["neurons"]
+    ]
+    return {**explanation, "neurons": rows}
+
+
 def neuron_parts(explanation: Mapping[str, Any], label: str) -> pd.DataFrame:
     """A table with name, layer, neuron, activation and value of each contribution.
 
-    It is sorted by falling absolute value. The values and the bias sum to the logit.
+    `neuron` is its number in the run; None if the run does not keep it. The table is
+    sorted by falling absolute value. The values and the bias sum to the logit.
     """
     rows = [
         {
             "name": part_name(row),
             "layer": row["layer"],
-            "neuron": place,
+            "neuron": run_number(row, place),
             "activation": row["activation"],
             "value": row["contribution"][label],
         }
@@ -116,6 +133,14 @@ def neuron_parts(explanation: Mapping[str, Any], label: str) -> pd.DataFrame:
     return frame.sort_values(
         "value", key=lambda value: -value.abs(), kind="stable"
     ).reset_index(drop=True)
+
+
+def run_number(row: Mapping[str, Any], place: int) -> int | None:
+    """The number in the run of the part at `place` of an explanation.
+
+    None for a part of a whole layer, and for a neuron that the run does not keep.
+    """
+    return None if row["index"] is None else row.get("number", place)
 
 
 def part_name(row: Mapping[str, Any]) -> str:

@@ -8,7 +8,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 import pandas as pd
 
-from stc_core.interpret.explanation import part_name
+from stc_core.interpret.explanation import part_name, run_number
 
 _Kind = Literal["same", "gone", "new"]
 _PIECES = re.compile(r"\s+|\w+|[^\w\s]")
@@ -84,7 +84,7 @@ def neuron_changes(
     rows = [
         {
             "name": part_name(old),
-            "neuron": None if old["index"] is None else place,
+            "neuron": run_number(old, place),
             "change": new["contribution"][label] - old["contribution"][label],
         }
         for place, (old, new) in enumerate(

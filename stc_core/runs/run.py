@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from stc_core.classifiers.base import BaseClassifier
     from stc_core.data.findings import Report
     from stc_core.data.goal import Goal
+    from stc_core.heads.head import SparseHead
 
 
 R = TypeVar("R", bound=Frozen)
@@ -244,6 +245,19 @@ class Run:
     @property
     def corpus(self) -> pd.DataFrame:
         return pd.read_parquet(self._written(RunFile.CORPUS))
+
+    @property
+    def fold_heads(self) -> tuple["SparseHead", ...]:
+        """The heads that judged the held rows, by `fold` of predictions.parquet.
+
+        Older runs, and those whose final head has not seen the held rows, have none.
+        """
+        from stc_core.heads.head_file import load_heads
+
+        path, where = self.folder / RunFile.FOLD_HEADS, f"run {str(self.folder)!r}"
+        if not path.is_file():
+            return ()
+        return load_heads(path, tuple(self.metrics["classes"]), where=where)
 
     @property
     def activations(self) -> np.ndarray:

@@ -43,7 +43,7 @@ def rows(found: pd.DataFrame) -> list[int]:
 
 
 def test_the_margin_is_the_lead_over_the_second_class(table):
-    assert list(table.columns) == [*COLUMNS, "split", "held", *_PLACE]
+    assert list(table.columns) == [*COLUMNS, "split", "held", "fold", *_PLACE]
     assert table["file"].tolist() == ["data", "data", "test", "test"]
     assert table["row"].tolist() == [1, 7, 1, 2]
     np.testing.assert_allclose(table["margin"], [0.65, 0.05, 0.3, 0.0], atol=1e-12)

@@ -100,6 +100,28 @@ def test_explain_as_json_is_only_json(stc: Stc, run: Path):
     assert json.loads(said.out) == EXPLANATION
 
 
+def test_explain_takes_a_row_of_the_table(stc: Stc, run_folder: Path):
+    """Its explanation is that of the head that predicted it, if not asked otherwise."""
+    corpus, table = Run(run_folder).corpus, Run(run_folder).predictions
+    example = int(table.loc[~table["correct"] & (table["fold"] >= 0), "row"].iloc[0])
+    row, predicted = corpus["row"][example], table["predicted"][example]
+    said = stc("explain", run_folder, "--row", row)
+    assert said.code == 0, said.err
+    lines = said.out.splitlines()
+    assert lines[0].startswith(f"{predicted}  ")
+    assert lines[2] == "By a classifier made without this text."
+    told = json.loads(stc("explain", run_folder, "--row", row, "--json").out)
+    assert (told["label"], told["fold"]) == (predicted, table["fold"][example])
+    final = stc("explain", run_folder, "--row", row, "--final").out.splitlines()
+    assert final[2] == "By the final classifier, which has learned this text."
+
+
+@pytest.mark.parametrize("options", [(), ("--row", 1, "--text", "win")])
+def test_explain_takes_a_text_or_a_row(stc: Stc, run: Path, options):
+    said = stc("explain", run, *options)
+    assert said.code == 2 and "expected either --text or --row" in said.err
+
+
 def test_report_names_the_layer_and_what_is_missing(stc: Stc, run: Path):
     """Layer 3 of 6 is not the last layer, and a baseline can have failed."""
     told = metrics()

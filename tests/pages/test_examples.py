@@ -8,8 +8,11 @@ import pytest
 
 from helpers.app import at_home, charts, fine, html, said, visit
 from stc_core.analysis.examples import example_table
+from stc_core.analysis.row_explanation import FINAL
+from stc_core.display import percent
 from stc_core.runs.annotations import read_about
 from stc_core.runs.run import Run
+from ui.shell.messages import escape
 
 PAGE = "pages/5_Examples.py"
 
@@ -95,12 +98,66 @@ def test_a_link_opens_its_text_in_its_split(run):
     assert app.selectbox(key="pick_split").value == "train"
 
 
-def test_it_says_whose_answer_is_above(run):
-    """A classifier made without the text, where the one explained has learned it."""
-    for split, expected in (("train", True), ("validation", True), ("test", False)):
-        row = run.predictions[run.predictions["split"] == split]["row"].iloc[0]
-        app = fine(visit(PAGE, run="r", example=str(row)))
-        assert ("made **without** this text" in said(app)) == expected
+def says(label: str, probability: float) -> str:
+    return f"says **{escape(label)}** ({percent(float(probability))})"
+
+
+def probabilities(model, text: str) -> dict[str, float]:
+    shares = model.predict_proba([text])[0]
+    return dict(zip(model.head_.classes, shares, strict=True))
+
+
+def test_a_learned_text_is_explained_by_the_head_that_predicted_it(run):
+    """Otherwise its explanation would be that of another answer."""
+    table = run.predictions
+    wrong = table[(table["split"] == "train") & ~table["correct"]].iloc[0]
+    app = fine(visit(PAGE, run="r", example=str(wrong["row"])))
+    assert "made **without** this text" in said(app)
+    assert says(wrong["predicted"], wrong["probability"]) in said(app)
+    choice = app.segmented_control(key=f"head_{wrong['row']}")
+    app = fine(choice.set_value(FINAL).run())
+    final = probabilities(run.classifier(), run.corpus["text"][wrong["row"]])
+    label = max(final, key=lambda name: final[name])
+    assert label != wrong["predicted"]
+    assert f"learned from it and {says(label, final[label])}" in said(app)
+
+
+def test_a_test_text_has_one_head_and_the_page_says_which(run):
+    row = run.predictions.query("split == 'test'")["row"].iloc[0]
+    app = fine(visit(PAGE, run="r", example=str(row)))
+    assert "By the final classifier, which has not seen this text." in said(app)
+    assert not [one for one in app.segmented_control if one.key == f"head_{row}"]
+
+
+def test_a_run_without_heads_of_folds_says_whose_answer_is_above(run, monkeypatch):
+    """As runs of older versions."""
+    table = example_table(run.predictions.drop(columns="fold"), run.corpus)
+    monkeypatch.setattr("ui.examples.browse.examples", lambda _: table)
+    app = fine(visit(PAGE, run="r", split="train"))
+    assert "The final one, explained below, has learned from it and says" in said(app)
+
+
+def test_what_is_asked_of_a_learned_text_is_asked_of_its_own_head(run):
+    """Its edit, and the pinned text beside it."""
+    row, pinned = (
+        int(run.predictions.query(f"split == '{split}'")["row"].iloc[0])
+        for split in ("train", "test")
+    )
+    fold = int(run.predictions["fold"][row])
+    judge = run.classifier().with_head(run.fold_heads[fold])
+    app = fine(visit(PAGE, run="r", example=str(row), pinned=str(pinned)))
+    assert "Both texts are read by the classifier made without" in said(app)
+    table = app.dataframe[1].value.set_index("class")["pinned"].to_dict()
+    text = run.corpus["text"][pinned]
+    own, final = (probabilities(one, text) for one in (judge, run.classifier()))
+    assert table == pytest.approx({name: own[name] for name in table}, abs=1e-4)
+    assert table != pytest.approx({name: final[name] for name in table}, abs=1e-3)
+    box = next(one for one in app.text_area if one.label == "Change it and compare")
+    box.set_value("my parcel never arrived")
+    table = click(app, "Compare").dataframe[-2].value
+    after = table.set_index("class")["after"].to_dict()
+    own = probabilities(judge, "my parcel never arrived")
+    assert after == pytest.approx({name: own[name] for name in after}, abs=1e-4)
 
 
 def test_the_split_of_the_link_wins():
@@ -145,11 +202,12 @@ def test_how_many_of_the_texts_were_learned_from_is_said(run):
 
 def test_training_texts_of_a_large_run_were_learned_from(run, monkeypatch):
     """As those of older runs, which do not say which rows were held out."""
-    table = example_table(run.predictions.drop(columns="held"), run.corpus)
+    table = run.predictions.drop(columns=["held", "fold"])
+    table = example_table(table, run.corpus)
     monkeypatch.setattr("ui.examples.browse.examples", lambda _: table)
     app = fine(visit(PAGE, run="r", split="train"))
     assert "(the classifier was fitted on these)" in said(app)
-    assert "has learned from this text" in said(app)
+    assert "which has learned this text" in said(app)
 
 
 def test_a_slice_narrows_the_table_until_its_chip_is_taken_away(run):

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from helpers.app import at_home, charts, fine, html, said, visit, written_run
+from stc_core.analysis.examples import example_table
 from stc_core.display import percent
 from stc_core.errors import StcError
 from stc_core.interpret.neuron_table import chosen_neurons, classes_of, neuron_names
@@ -216,7 +217,7 @@ def test_a_run_of_another_backbone_is_not_compared(run):
 
 def test_ablation_is_that_of_the_head(run):
     app = fine(visit(PAGE, run="r", neuron="3", example="0", side="Ablate it"))
-    test, _ = app.metric
+    (test,) = app.metric  # the head has learned the validation texts
     head = run.classifier().head_
     rows = np.flatnonzero(run.corpus["split"] == "test")
     X = np.array(run.activations[rows])
@@ -229,8 +230,19 @@ def test_ablation_is_that_of_the_head(run):
     assert f"n = {len(rows):,}." in said(app)
     assert "Mean ablation of the readout, not of the model" in said(app)
     assert "**Row 1**" in said(app)
+    assert "By the final classifier, which has learned this text." in said(app)
     shares = app.dataframe[-1].value
     assert sum(shares["change"].tolist()) == pytest.approx(0, abs=1e-3)
+
+
+def test_validation_texts_that_were_not_learned_show_the_ablation_too(run, monkeypatch):
+    table = example_table(run.predictions.assign(held=False), run.corpus)
+    monkeypatch.setattr("ui.neurons.ablation.examples", lambda _: table)
+    app = fine(visit(PAGE, run="r", neuron="3", side="Ablate it"))
+    assert [one.label for one in app.metric] == [
+        f"Accuracy on {split}, without it" for split in ("test", "validation")
+    ]
+    assert "They took part in the training." in said(app)
 
 
 def test_a_hierarchy_has_no_ablation(run, monkeypatch):

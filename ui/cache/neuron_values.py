@@ -27,7 +27,7 @@ from stc_core.interpret.related_neurons import (
 from stc_core.runs.layout import RunFile
 from stc_core.runs.run import Run, list_runs
 from ui.cache.run_files import (
-    classifier,
+    classifier_by,
     explain_text,
     neuron_reader,
     read,
@@ -202,11 +202,13 @@ def firing_table(run: Run, text: str, word: tuple[int, int] | None) -> pd.DataFr
 
 
 @st.cache_data(max_entries=32, show_spinner="Changing words …")
-def _flips(folder: str, written: int, text: str, _run: Run) -> CounterfactualSearch:
-    model = classifier(_run)
+def _flips(
+    folder: str, written: int, text: str, fold: int, _run: Run
+) -> CounterfactualSearch:
+    model = classifier_by(_run, fold)
     return find_flips(
         text,
-        leading_words(explain_text(_run, text)),
+        leading_words(explain_text(_run, text, fold)),
         model.predict_proba,
         classes=[str(name) for name in model.classes_],
         blank=model.backbone_.tokenizer.mask_token,
@@ -214,12 +216,12 @@ def _flips(folder: str, written: int, text: str, _run: Run) -> CounterfactualSea
     )
 
 
-def flips(run: Run, text: str) -> CounterfactualSearch:
-    """The fewest word changes that give `text` another label.
+def flips(run: Run, text: str, fold: int) -> CounterfactualSearch:
+    """The fewest word changes that give `text` another label by `classifier_by`.
 
     Each changed text is run through the model.
     """
-    return _flips(*run_key(run), text, run)
+    return _flips(*run_key(run), text, fold, run)
 
 
 @st.cache_data(max_entries=32, show_spinner="Measuring distances …")
@@ -232,5 +234,6 @@ def _apart(folder: str, written: int, text: str, _run: Run) -> Any:
 
 
 def distances_of(run: Run, text: str) -> tuple[np.ndarray, np.ndarray]:
-    """The training rows of `run`, and the distance of each to `text` for the head."""
+    """The training rows of `run`, and the distance of each to `text` for the final
+    head."""
     return _apart(*run_key(run), text, run)

@@ -11,6 +11,7 @@ import streamlit as st
 
 from stc_core.analysis.examples import example_table as examples_of
 from stc_core.analysis.extra_columns import Facets, read_facets
+from stc_core.analysis.row_explanation import FINAL, classifier_of_fold, explain_by
 from stc_core.analysis.slice_scores import slice_scores
 from stc_core.analysis.slices import COLUMN, Slice
 from stc_core.classifiers.predict_table import LABEL_COLUMN
@@ -242,29 +243,44 @@ def _mislabelled(folder: str, written: int, _run: Run) -> pd.DataFrame:
     return likely_mislabelled(_run)
 
 
-def explain_text(run: Run, text: str) -> dict[str, Any]:
-    """The explanation of `text` by the classifier of `run`."""
-    return _explain(str(run.folder), stamp(run.folder / RunFile.METRICS), text, run)
+def classifier_by(run: Run, fold: int) -> Any:
+    """The classifier of `run` with the head of a fold; FINAL: the classifier itself."""
+    if fold == FINAL:
+        return classifier(run)
+    return _of_fold(str(run.folder), stamp(run.folder / RunFile.METRICS), fold, run)
+
+
+@st.cache_resource(max_entries=10, show_spinner=False)
+def _of_fold(folder: str, written: int, fold: int, _run: Run) -> Any:
+    return classifier_of_fold(_run, classifier(_run), fold)
+
+
+def explain_text(run: Run, text: str, fold: int = FINAL) -> dict[str, Any]:
+    """The explanation of `text` by `classifier_by`, as `explain_by` makes it."""
+    written = stamp(run.folder / RunFile.METRICS)
+    return _explain(str(run.folder), written, text, fold, run)
 
 
 @st.cache_data(max_entries=64, show_spinner="Explaining …")
-def _explain(folder: str, written: int, text: str, _run: Run) -> dict[str, Any]:
-    return classifier(_run).explain(text)
+def _explain(
+    folder: str, written: int, text: str, fold: int, _run: Run
+) -> dict[str, Any]:
+    return explain_by(_run, classifier_by(_run, fold), text, fold)
 
 
-def gradients(run: Run, text: str, label: str) -> dict[str, Any]:
-    """The integrated gradients of `text` for the class `label`, by the classifier."""
+def gradients(run: Run, text: str, label: str, fold: int = FINAL) -> dict[str, Any]:
+    """The integrated gradients of `text` for the class `label`, by `classifier_by`."""
     written = stamp(run.folder / RunFile.METRICS)
-    return _gradients(str(run.folder), written, text, label, run)
+    return _gradients(str(run.folder), written, text, label, fold, run)
 
 
 @st.cache_data(max_entries=64, show_spinner="Following the words …")
 def _gradients(
-    folder: str, written: int, text: str, label: str, _run: Run
+    folder: str, written: int, text: str, label: str, fold: int, _run: Run
 ) -> dict[str, Any]:
     from stc_core.interpret.integrated_gradients import integrated_gradients
 
-    return integrated_gradients(classifier(_run), text, label=label)
+    return integrated_gradients(classifier_by(_run, fold), text, label=label)
 
 
 def token_values(

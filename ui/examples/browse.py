@@ -1,6 +1,6 @@
 """The choice of a text on the page Examples: from the table of the run, or typed."""
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -14,6 +14,7 @@ from stc_core.analysis.examples import (
     place_in_words,
     select_examples,
 )
+from stc_core.analysis.row_explanation import FINAL
 from stc_core.display import count, percent
 from stc_core.runs.annotations import read_about, star
 from stc_core.runs.run import Run
@@ -100,14 +101,16 @@ def _choose_split(table: pd.DataFrame, row: DeltaGenerator) -> str:
 class PickedText(NamedTuple):
     """A text to explain, and its label.
 
-    `seen`: the classifier has learned from it. `held`: its prediction in the table is
-    that of another classifier, made without it.
+    A text of the run has a split. `held`: its prediction in the table is that of a
+    classifier made without it, whose head is that of `fold`; FINAL: the run has not
+    kept that head.
     """
 
     text: str
     label: str | None
-    seen: bool = False
+    split: str | None = None
     held: bool = False
+    fold: int = FINAL
 
 
 def browse(run: Run) -> PickedText | None:
@@ -149,28 +152,13 @@ def browse(run: Run) -> PickedText | None:
         f"**{escape(row['predicted'])}** :{colour}-badge[{badge}] "
         f":gray-badge[{row['split']}]"
     )
-    held = bool(row["held"])
-    seen = held or row["split"] == "train"
-    return PickedText(str(row["text"]), str(row["label"]), seen, held)
-
-
-def say_whose_answer(picked: PickedText, explanation: dict[str, Any]) -> None:
-    """Say what the classifier that is explained answers, if it has seen the text.
-
-    The prediction in the table is then that of another one, or surer than on new texts.
-    """
-    if not picked.seen:
-        return
-    label = explanation["label"]
-    answer = f"**{escape(label)}** ({percent(explanation['probabilities'][label])})"
-    if picked.held:
-        said = (
-            "The prediction above is that of a classifier made **without** this text. "
-            f"The finished one, explained below, has learned from it and says {answer}."
-        )
-    else:
-        said = f"The classifier has learned from this text. It says {answer}."
-    st.caption(f":material/info: {said}")
+    return PickedText(
+        str(row["text"]),
+        str(row["label"]),
+        str(row["split"]),
+        bool(row["held"]),
+        int(row["fold"]),
+    )
 
 
 def show_no_match() -> None:

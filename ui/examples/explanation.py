@@ -8,6 +8,7 @@ from stc_core.figures.attention import attended_tokens
 from stc_core.figures.explanation import probability_bars, top_classes, waterfall
 from stc_core.figures.text_lists import ClassRow, class_list
 from stc_core.figures.token_heatmap import coloured, legend
+from stc_core.frames import records
 from stc_core.interpret.explanation import (
     check_sum,
     layer_parts,
@@ -130,7 +131,7 @@ def draw_gradients(run: Run, explanation: dict[str, Any], text: str) -> None:
     if not st.toggle("Integrated gradients", key="gradients", help=THROUGH):
         return
     label = explained_class(explanation)
-    attribution = gradients(run, text, label)
+    attribution = gradients(run, text, label, explanation["fold"])
     parts = words(text, token_parts(attribution, label))
     scale = max((abs(part.value) for part in parts), default=0.0)
     st.html(coloured(text, parts, palette="diverging", unit=f"to {label}"))
@@ -176,5 +177,6 @@ def show_sums(explanation: dict[str, Any], label: str) -> None:
         return
     with st.container(horizontal=True, vertical_alignment="center"):
         st.markdown("Look at", width="content")
-        for _, row in neuron_parts(explanation, label).head(3).iterrows():
-            link(NEURONS, str(row["name"]), neuron=row["neuron"])
+        kept = neuron_parts(explanation, label).dropna(subset="neuron")
+        for row in records(kept.head(3)):
+            link(NEURONS, str(row["name"]), neuron=int(row["neuron"]))

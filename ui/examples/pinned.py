@@ -5,6 +5,7 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
+from stc_core.analysis.row_explanation import FINAL
 from stc_core.display import percent
 from stc_core.figures.token_heatmap import coloured, legend
 from stc_core.interpret.explanation import token_parts, words
@@ -21,6 +22,12 @@ SHARES = {
     name: st.column_config.NumberColumn(format=form)
     for name, form in (("before", "%.3f"), ("after", "%.3f"), ("change", "%+.3f"))
 }
+
+
+ONE_HEAD = (
+    ":material/info: Both texts are read by the classifier made without **this** text. "
+    "It may have learned the pinned one."
+)
 
 
 def show_logit_changes(
@@ -71,13 +78,16 @@ def show_pinned(run: Run, explanation: dict[str, Any], text: str) -> None:
     if pinned is None or pinned >= len(table) or table["text"].iloc[pinned] == text:
         return
     first, label = str(table["text"].iloc[pinned]), explained_class(explanation)
-    before = explain_text(run, first)
+    fold = explanation["fold"]
+    before = explain_text(run, first, fold)
     both = {
         f"Pinned: {texts_of(run).place(pinned)}": (first, before),
         "This text": (text, explanation),
     }
     with st.container(border=True):
         _texts_side_by_side(both, label)
+        if fold != FINAL:
+            st.caption(ONE_HEAD)
         probabilities, parts = st.columns(2, gap="large")
         with probabilities:
             st.markdown("**Probability**")

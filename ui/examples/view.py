@@ -5,10 +5,10 @@ from ui.examples.browse import (
     TABLE,
     browse,
     choose_source,
-    say_whose_answer,
     type_own_text,
 )
 from ui.examples.explanation import draw_explanation, draw_gradients
+from ui.examples.head_choice import choose_head, say_whose_answer
 from ui.examples.pinned import show_pinned
 from ui.examples.what_if import show_what_if
 from ui.shell.frame import pick_run
@@ -19,8 +19,8 @@ def show_page() -> None:
     run = pick_run()
     chosen = browse(run) if choose_source() == TABLE else type_own_text()
     if chosen is not None:
-        text = chosen.text
-        explanation = explain_text(run, text)
+        text, fold = chosen.text, choose_head(chosen)
+        explanation = explain_text(run, text, fold)
         say_whose_answer(chosen, explanation)
         draw_explanation(explanation, text, chosen.label)
         draw_gradients(run, explanation, text)

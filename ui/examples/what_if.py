@@ -29,7 +29,7 @@ _EDITS = "_edits"
 MOST_EDITS = 8
 NEAREST = 8
 _SPACE = (
-    "Distance in the space of the kept neurons, as the head reads them: each neuron in "
+    "Distance in the space of the kept neurons, as the final head reads them: each in "
     "standard deviations, times the norm of its weights (minus their mean over the "
     "classes). {:,} training texts were searched; this text itself is left out."
 )
@@ -93,7 +93,8 @@ def show_edit(
     run: Run, before: dict[str, Any], text: str, edit: str, place: int
 ) -> None:
     """Show one edit: its words, its label, and the changed probabilities and parts."""
-    after, label = explain_text(run, edit), explained_class(before)
+    after = explain_text(run, edit, before["fold"])
+    label = explained_class(before)
     with st.container(border=True):
         st.html(edited(word_changes(text, edit)))
         chance = percent(after["probabilities"][after["label"]])
@@ -135,7 +136,7 @@ def show_flips(run: Run, explanation: dict[str, Any], text: str) -> None:
             "with one decision. Change words by hand instead."
         )
         return
-    request = (run.folder.name, text)
+    request = (run.folder.name, text, explanation["fold"])
     if st.button("Search", type="primary", icon=":material/swap_horiz:"):
         st.session_state["_flip"] = request
     if st.session_state.get("_flip") != request:
@@ -145,7 +146,7 @@ def show_flips(run: Run, explanation: dict[str, Any], text: str) -> None:
             f"{MOST_FORWARDS} texts."
         )
         return
-    search = flips(run, text)
+    search = flips(run, text, explanation["fold"])
     if search.flips:
         _show_flips(run, text, search)
         return

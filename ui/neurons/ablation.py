@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
+from stc_core.analysis.row_explanation import FINAL, judge_line
 from stc_core.display import percent
 from stc_core.figures.activity import MOST_ACTIVITY_CLASSES
 from stc_core.heads.head import softmax
@@ -18,6 +19,7 @@ from ui.cache.neuron_values import (
     head_scores,
     values_of,
 )
+from ui.cache.run_files import examples
 from ui.cache.texts import texts_of
 from ui.shell.messages import escape
 from ui.shell.widgets import places_table
@@ -43,7 +45,7 @@ def show_ablation(run: Run, neuron: dict[str, Any]) -> None:
     values = values_of(run, number)
     tables = []
     columns = st.columns(2, gap="large")
-    for column, split in zip(columns, ("test", "validation"), strict=True):
+    for column, split in zip(columns, _unlearned(run), strict=False):
         rows, y, logits = head_scores(run, split)
         after = ablate(head, logits, values[rows], number)
         cost = ablation_effect(y, logits, after)
@@ -54,6 +56,13 @@ def show_ablation(run: Run, neuron: dict[str, Any]) -> None:
     show_changes(run, pd.concat(tables, ignore_index=True))
     st.caption(ABLATED)
     _one_text(run, neuron, values)
+
+
+def _unlearned(run: Run) -> list[str]:
+    """The splits that the final head was not fitted on, as far as the run knows it."""
+    table = examples(run)
+    learned = set(table.loc[table["held"].to_numpy(bool), "split"])
+    return [split for split in ("test", "validation") if split not in learned]
 
 
 def show_accuracy(split: str, cost: Any) -> None:
@@ -70,7 +79,7 @@ def show_accuracy(split: str, cost: Any) -> None:
         delta_color="normal" if cost.lost != cost.gained else "off",
         delta_arrow="auto" if cost.lost != cost.gained else "off",
     )
-    seen = " The head was also fitted on them." if split == "validation" else ""
+    seen = " They took part in the training." if split == "validation" else ""
     change = "prediction changes" if cost.changed == 1 else "predictions change"
     st.caption(
         f"{percent(cost.before)} with it, n = {cost.n:,}. {cost.changed:,} {change}: "
@@ -126,6 +135,8 @@ def _one_text(run: Run, neuron: dict[str, Any], values: np.ndarray) -> None:
     texts = texts_of(run)
     place = texts.place(example).capitalize()
     st.markdown(f"**{place}**: {escape(texts.texts[example][:160])}")
+    row = examples(run).iloc[example]
+    st.caption(judge_line(str(row["split"]), fold=FINAL, held=bool(row["held"])))
     st.dataframe(
         shares.iloc[order[:MOST_ACTIVITY_CLASSES]],
         hide_index=True,
