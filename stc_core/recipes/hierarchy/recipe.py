@@ -26,7 +26,13 @@ from stc_core.metrics.scores import (
     macro_f1,
 )
 from stc_core.probes.variability import mean_state_sites
-from stc_core.recipes.ending import corpus_of_run, cost_at, finish_tuned, seconds_with
+from stc_core.recipes.ending import (
+    corpus_of_run,
+    cost_at,
+    finish_tuned,
+    seconds_with,
+    sparse_half,
+)
 from stc_core.recipes.hierarchy.baselines import level_baselines, path_scores
 from stc_core.recipes.hierarchy.class_heads import (
     LevelReadings,
@@ -92,7 +98,7 @@ def check_level_blocks(settings: TrainConfig, backbone: Backbone) -> None:
 def tune_hierarchy(config: RunConfig, writer: RunWriter) -> None:
     """The last step: replace the sparse classifier by the tuned hierarchical one."""
     settings, run = config.train, Run(writer.folder)
-    before, corpus = sparse_metrics(run.metrics), corpus_of_run(run)
+    before, corpus = sparse_metrics(writer), corpus_of_run(run)
     levels = levels_of(corpus, settings.class_weight)
     training = HierarchyTraining(corpus, levels, settings, writer)
     writer.phase("tune", message="which layer answers which level")
@@ -135,18 +141,11 @@ def tune_hierarchy(config: RunConfig, writer: RunWriter) -> None:
     finish_tuned(writer, metrics, gone=())
 
 
-def sparse_metrics(metrics: RunMetrics) -> RunMetrics:
-    """The metrics of the sparse classifier, with its own scores among the baselines.
-
-    If the run was cut off during the last baselines, metrics.json already has those of
-    the tuned classifier; the sparse ones are computed back from them.
-    """
-    if "hierarchy" not in metrics:
-        sparse: Any = metrics["test"]
-        return {**metrics, "baselines": {**metrics["baselines"], "stc": sparse}}
-    seconds = {**metrics["seconds"]}
-    seconds["total"] -= seconds.pop("tune")
-    return {**metrics, "seconds": seconds}
+def sparse_metrics(writer: RunWriter) -> RunMetrics:
+    """The metrics of the sparse half, with its own scores among the baselines."""
+    metrics = sparse_half(writer).metrics
+    sparse: Any = metrics["test"]
+    return {**metrics, "baselines": {**metrics["baselines"], "stc": sparse}}
 
 
 def first_words(settings: TrainConfig) -> nn.Module | None:
