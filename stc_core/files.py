@@ -77,12 +77,12 @@ def sync_tree(folder: Path) -> None:
         sync(Path(directory))
 
 
-def remove_leftovers(folder: Path) -> None:
+def remove_leftovers(folder: Path, pattern: str = "**/.*-*.*") -> None:
     """Remove what killed processes were writing under `folder`.
 
-    Call it only where no other thread of this process writes.
+    Call it only where no other thread of this process writes what fits the `pattern`.
     """
-    for path in list(folder.rglob(".*-*.*")):
+    for path in list(folder.glob(pattern)):
         writer = _TEMPORARY.fullmatch(path.name)
         pid = int(writer[1]) if writer else None
         if pid is None or (pid != os.getpid() and psutil.pid_exists(pid)):

@@ -131,11 +131,12 @@ def _work(folder: Path, config: Any, *, again: bool = False) -> None:
     from stc_core.cli import console
     from stc_core.runs import jobs, queue
     from stc_core.runs.ownership import owned
+    from stc_core.runs.worker import Worker
     from stc_core.runs.writer import RunWriter
 
     with owned(folder):
         if again:  # after the imports: Ctrl-C during them leaves the run as it was
-            jobs.claim(folder)
+            jobs.claim(folder, by=Worker.current())
         with (
             queue.advance_at_end(),
             console.PhaseBar() as bar,

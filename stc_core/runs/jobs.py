@@ -14,13 +14,14 @@ from stc_core.backbone.loading.hub import local_folder
 from stc_core.config import RunConfig
 from stc_core.data.uploads import keep_stream
 from stc_core.errors import StcError
-from stc_core.files import is_temporary, write_error
+from stc_core.files import is_temporary, write_error, write_json
 from stc_core.paths import runs_folder
 from stc_core.runs import queue
 from stc_core.runs.layout import RunFile
 from stc_core.runs.ownership import owned
 from stc_core.runs.run import Run
 from stc_core.runs.status import BUSY, mark_cancelled, read_status
+from stc_core.runs.worker import Worker
 from stc_core.runs.writer import RunWriter, create_run
 
 _OF_A_RUN = (RunFile.CONFIG, RunFile.STATUS)
@@ -42,9 +43,11 @@ def start(config: RunConfig, folder: str | Path | None = None) -> Path:
     return folder
 
 
-def claim(folder: str | Path) -> Run:
+def claim(folder: str | Path, by: Worker | None = None) -> Run:
     """The failed or cancelled run in `folder`, queued again; the caller continues it.
 
+    `by` is the process that will do it, if it is known: if that dies before it begins,
+    the run has failed again at once, and not only when its start takes too long.
     If several callers claim it at once, one gets it. The others get a StcError which
     says that the run is queued.
     """
@@ -56,7 +59,10 @@ def claim(folder: str | Path) -> Run:
                 expected="a run that failed or was cancelled",
                 got=f"a {state} run",
             )
-        (run.folder / RunFile.WORKER).unlink(missing_ok=True)
+        if by is None:
+            (run.folder / RunFile.WORKER).unlink(missing_ok=True)
+        else:
+            write_json(run.folder / RunFile.WORKER, by._asdict())
         create_run(run.folder, run.config)
     return run
 

@@ -58,16 +58,16 @@ class RunWriter:
     ) -> None:
         self.folder = Path(folder)
         self._lock: FileLock | None = own(self.folder)
-        self.config = create_run(self.folder, config)
+        me = Worker.current()
+        self.status = new_status("running")
+        self.status.update(pid=me.pid, born=me.born, host=me.host)
+        self.config = create_run(self.folder, config, status=self.status)
         remove_leftovers(self.folder)
         self.stages = Stages(self.folder, self.config)
         self.seconds: dict[str, float] = {}  # the duration of each finished phase
         self._on_status = on_status
         self._began = self._phase_began = time.monotonic()
         self._written_at = self._observed_at = -math.inf
-        me = Worker.current()
-        self.status = new_status("running")
-        self.status.update(pid=me.pid, born=me.born, host=me.host)
         self._tell(now=True)
 
     def __enter__(self) -> "RunWriter":
@@ -211,8 +211,13 @@ class RunWriter:
             file.write(f"{datetime.now():%Y-%m-%d %H:%M:%S}  {line}\n")
 
 
-def create_run(folder: Path, config: RunConfig) -> RunConfig:
-    """Write a new queued run to `folder`; return its settings, with their date set."""
+def create_run(
+    folder: Path, config: RunConfig, *, status: Status | None = None
+) -> RunConfig:
+    """Write a new run to `folder`, queued unless `status` says otherwise.
+
+    Returns its settings, with their date set.
+    """
     if not config.created:
         now = datetime.now().astimezone().isoformat(timespec="milliseconds")
         config = config.changed(created=now)
@@ -221,6 +226,6 @@ def create_run(folder: Path, config: RunConfig) -> RunConfig:
     except OSError as error:
         raise write_error(folder, error) from error
     # In this order: a status alone is no run yet, so that the folder counts as vacant.
-    write_json(folder / RunFile.STATUS, new_status("queued"))
+    write_json(folder / RunFile.STATUS, status or new_status("queued"))
     write_json(folder / RunFile.CONFIG, config)
     return config

@@ -10,7 +10,6 @@ import pytest
 from helpers.app import written_run
 from stc_core.errors import StcError
 from stc_core.files import write_json
-from stc_core.runs import annotations
 from stc_core.runs.annotations import (
     _FILE,
     _About,

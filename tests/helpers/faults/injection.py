@@ -27,23 +27,33 @@ _EVENTS = {
 
 
 class Act(NamedTuple):
-    """What was done to which file; `name` is without the writer's process."""
+    """What was done to which file; `name` is without the writer's process.
+
+    That of a file in a folder of its own, such as a checkpoint, has this folder.
+    """
 
     what: str
     name: str
 
 
 class Injector:
-    """Counts acts below `folders`; the act number `at` is cut short by `fault`.
+    """Counts acts below `folders`; the act `at` is cut short by `fault`.
+
+    `at` is its number, or what it is: then it is the first of its kind.
 
     `fault` is "kill", as by SIGKILL, or "full", an error of a full disk that lasts.
     """
 
     def __init__(
-        self, folders: Sequence[Path], *, at: int | None = None, fault: str = "kill"
+        self,
+        folders: Sequence[Path],
+        *,
+        at: int | Act | None = None,
+        fault: str = "kill",
     ) -> None:
         self.folders = [str(folder.resolve()) for folder in folders]
         self.at, self.fault = at, fault
+        self._is_due = False
         self.acts: list[Act] = []
         self._inside = False
 
@@ -57,7 +67,7 @@ class Injector:
 
         def fsync(file: Any) -> None:
             number = file if isinstance(file, int) else file.fileno()
-            self.act("fsync", os.readlink(f"/proc/self/fd/{number}"))
+            self.act("fsync", Path(f"/proc/self/fd/{number}").readlink())
             real_sync(file)
 
         os.fsync = fsync
@@ -80,9 +90,10 @@ class Injector:
             return
         if self.fault == "full" and what == "remove":
             return  # a full disk does not keep anybody from removing
-        self.acts.append(Act(what, _plain(name)))
-        due = self.at is not None and len(self.acts) - 1 >= self.at
-        if due and (len(self.acts) - 1 == self.at or self.fault == "full"):
+        self.acts.append(Act(what, self._named(full)))
+        is_it = self.at in (len(self.acts) - 1, self.acts[-1])
+        if is_it or (self._is_due and self.fault == "full"):
+            self._is_due = True
             if before is not None:
                 self._inside = True
                 before()
@@ -90,6 +101,12 @@ class Injector:
             if self.fault == "kill":
                 os._exit(KILLED)
             raise OSError(errno.ENOSPC, "No space left on device", full)
+
+    def _named(self, full: str) -> str:
+        """The name of a file below the first folder that it is in."""
+        folder = next(known for known in self.folders if full.startswith(known))
+        parts = full[len(folder) :].strip("/").split("/")
+        return "/".join(map(_plain, parts))
 
     def _audit(self, event: str, arguments: tuple[Any, ...]) -> None:
         if event not in _EVENTS:
@@ -106,8 +123,9 @@ class Injector:
         else:
             path, number = arguments[0], arguments[-1]
             if isinstance(number, int) and number >= 0 and event != "os.mkdir":
-                path = f"{os.readlink(f'/proc/self/fd/{number}')}/{os.fsdecode(path)}"
-            self.act(_EVENTS[event], path)
+                path = Path(f"/proc/self/fd/{number}").readlink() / os.fsdecode(path)
+            if event != "os.remove" or os.path.lexists(path):  # noqa: PTH110
+                self.act(_EVENTS[event], path)
 
     def _torn(self, save: Callable[..., Any]) -> Callable[..., Any]:
         """`save`, which is cut short after half of its bytes."""
@@ -127,4 +145,4 @@ def _plain(name: str) -> str:
     """The name of a file without the process and the thread of its writer."""
     first, _, rest = name.removeprefix(".").partition(".")
     owner = first.replace("-", "")
-    return rest if name[0] == "." and owner.isdecimal() and rest else name
+    return rest if name[:1] == "." and owner.isdecimal() and rest else name
