@@ -3,6 +3,8 @@
 import json
 import math
 import os
+import re
+import shutil
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -11,43 +13,98 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 from pydantic import BaseModel
+from safetensors import SafetensorError
 
 from stc_core.errors import StcError
 
 LOG_TAIL_BYTES = 65536
+_TEMPORARY = re.compile(r"\.(\d+)-\d+\..+")
+"""The names of what is written aside: `.PROCESS-THREAD.NAME`."""
+
+
+def temporary_path(path: Path) -> Path:
+    """A hidden path beside `path` that only this thread uses.
+
+    `remove_leftovers` removes what a killed process left there.
+    """
+    # The suffix stays at the end: writers choose their format by it.
+    return path.with_name(f".{os.getpid()}-{threading.get_ident()}.{path.name}")
 
 
 @contextmanager
-def replacing(path: Path) -> Iterator[Path]:
+def replacing(path: Path, *, durable: bool = False) -> Iterator[Path]:
     """A path to write to, which replaces `path` at the end.
 
-    The replacement is atomic; after an error `path` is as it was.
+    The replacement is atomic; after an error `path` is as it was. With `durable` it
+    also outlives a loss of power.
     """
-    # The suffix stays at the end: writers choose their format by it.
-    writer = f"{os.getpid()}-{threading.get_ident()}"
-    temporary = path.with_name(f".{writer}.{path.name}")
+    temporary = temporary_path(path)
     try:
         yield temporary
+        if durable:
+            sync(temporary)
         temporary.replace(path)
-    except OSError as error:
+        if durable:
+            sync(path.parent)
+    except (OSError, SafetensorError) as error:
         raise write_error(path, error) from error
     finally:
         temporary.unlink(missing_ok=True)
 
 
-def write_error(path: Path, error: OSError) -> StcError:
+def is_temporary(path: Path) -> bool:
+    """True for a path from `temporary_path`."""
+    return _TEMPORARY.fullmatch(path.name) is not None
+
+
+def sync(path: Path) -> None:
+    """Bring the content of a file, or the names in a folder, to the disk."""
+    number = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(number)
+    finally:
+        os.close(number)
+
+
+def sync_tree(folder: Path) -> None:
+    """Bring all files under `folder`, and their names, to the disk."""
+    for directory, _, names in os.walk(folder):
+        for name in sorted(names):
+            with suppress(FileNotFoundError):  # another process may remove its own
+                sync(Path(directory) / name)
+        sync(Path(directory))
+
+
+def remove_leftovers(folder: Path, pattern: str = "**/.*-*.*") -> None:
+    """Remove what killed processes were writing under `folder`.
+
+    Call it only where no other thread of this process writes what fits the `pattern`.
+    """
+    for path in list(folder.glob(pattern)):
+        writer = _TEMPORARY.fullmatch(path.name)
+        pid = int(writer[1]) if writer else None
+        if pid is None or (pid != os.getpid() and psutil.pid_exists(pid)):
+            continue
+        if path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)
+
+
+def write_error(path: Path, error: Exception) -> StcError:
     """The error for a file that cannot be written."""
     return StcError(
         f"cannot write {str(path)!r}",
-        got=error.strerror or str(error),
+        got=getattr(error, "strerror", None) or str(error),
         remedy="Free some disk space or choose another folder.",
     )
 
 
-def write_json(path: Path, value: Any) -> None:
-    """Write the value as JSON, whole or not at all."""
-    with replacing(path) as temporary:
+def write_json(path: Path, value: Any, *, durable: bool = False) -> None:
+    """Write the value as JSON, whole or not at all; see `replacing`."""
+    with replacing(path, durable=durable) as temporary:
         text = json.dumps(
             json_value(value), indent=1, allow_nan=False, ensure_ascii=False
         )

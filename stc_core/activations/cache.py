@@ -9,9 +9,10 @@ from typing import NamedTuple
 
 from filelock import Timeout
 
-from stc_core.activations.store import is_whole, share_done, store_lock
+from stc_core.activations.integrity import damage_of, share_done
+from stc_core.activations.store import store_lock
 from stc_core.errors import StcError
-from stc_core.files import read_json
+from stc_core.files import read_json, temporary_path
 
 IN_USE_S = 3600.0
 """A store that was read this recently is never deleted to make room."""
@@ -43,7 +44,7 @@ def _info(path: Path) -> StoreInfo | None:
         used = (path / "journal.json").stat().st_mtime
     except FileNotFoundError:
         return None
-    if not is_whole(path):  # a damaged store has no facts to read
+    if damage_of(path) is not None:  # a damaged store has no facts to read
         return StoreInfo(path, size, used, 0.0, "damaged", 0)
     about = read_json(path / "meta.json")
     return StoreInfo(path, size, used, share_done(path), about["backbone"], about["n"])
@@ -56,7 +57,7 @@ def delete_store(path: Path) -> bool:
     """
     try:
         with store_lock(path.parent, path.name.partition("-")[0]).acquire(timeout=0):
-            deleted = path.with_name(f".{path.name}.{os.getpid()}")
+            deleted = temporary_path(path)
             with suppress(FileNotFoundError):
                 path.rename(deleted)
                 shutil.rmtree(deleted, ignore_errors=True)

@@ -35,6 +35,7 @@ from stc_core.activations.forward import (
     run_batches,
     token_ids,
 )
+from stc_core.activations.integrity import clear_damaged, share_done
 from stc_core.activations.store import (
     STORE_DTYPES,
     FeatureStore,
@@ -42,7 +43,6 @@ from stc_core.activations.store import (
     StoreWriter,
     find_store,
     open_writer,
-    share_done,
     store_bytes,
     store_lock,
     store_path,
@@ -106,10 +106,11 @@ def extract(
         if store := find_store(folder, key, wanted):
             progress(total, total)
             return store
+        said = clear_damaged(folder, key)
         writer = _open_store(path, backbone, wanted, numbers, dtype=store_dtype)
         budget = BatchBudget(backbone, wanted, token_budget)
         _fill(backbone, unique, writer, tokens=tokens, budget=budget, progress=progress)
-    return FeatureStore(path)
+    return FeatureStore(path, said=said)
 
 
 def _check_request(texts: Sequence[str], store_dtype: str) -> None:

@@ -9,25 +9,42 @@ import hashlib
 import os
 import shutil
 import time
+import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from tempfile import mkdtemp
 from typing import Any, NamedTuple
+from zipfile import BadZipFile
 
 import numpy as np
 from filelock import FileLock
 from jaxtyping import Float, Int
 
+from stc_core.activations.integrity import (
+    FRAMES,
+    BlockChecks,
+    DamagedFeatures,
+    add_rows,
+    array_sums,
+    damage_of,
+    set_aside,
+    share_done,
+    texts_sum,
+)
 from stc_core.errors import StcError
-from stc_core.files import read_json, replacing, write_error, write_json
+from stc_core.files import (
+    read_json,
+    replacing,
+    temporary_path,
+    write_error,
+    write_json,
+)
 from stc_core.types import PooledSite
 
 _FORMAT = 2
 CHECKPOINT_S = 20.0
 """A killed extraction loses at most so many seconds of work."""
 COPY_ROWS = 1024
-FRAMES = "frames.npz"
 STORE_DTYPES = ("float16", "float32")
 
 
@@ -47,14 +64,17 @@ class Frame(NamedTuple):
 class FeatureStore:
     """The features of `n` texts, all extracted; any pooled site can be read."""
 
-    def __init__(self, path: Path) -> None:
-        meta = read_json(path / "meta.json")
+    def __init__(self, path: Path, *, said: Sequence[str] = ()) -> None:
+        """Open the finished store at `path`; `said` are further notes on it."""
+        meta, journal = read_json(path / "meta.json"), read_json(path / "journal.json")
         self.path = path
         self.n: int = meta["n"]
         self.widths = {PooledSite.parse(k): w for k, w in meta["widths"].items()}
         self.pooled_sites = tuple(self.widths)
-        self.notes: tuple[str, ...] = tuple(read_json(path / "journal.json")["notes"])
-        self._frames = _read_frames(path)
+        self.notes: tuple[str, ...] = (*said, *journal["notes"])
+        sums = journal.get("sums", {})  # older stores have none
+        self._checks = {name: BlockChecks(known) for name, known in sums.items()}
+        self._frames = self._whole_frames()
         order = np.load(path / "order.npy")
         position = np.empty_like(order)
         position[order] = np.arange(len(order))
@@ -66,7 +86,11 @@ class FeatureStore:
         pooled_site: PooledSite,
         rows: Int[np.ndarray, " k"] | Sequence[int] | None = None,
     ) -> Float[np.ndarray, "k width"]:
-        """Float32 features of the texts at `rows` (None: all), in that order."""
+        """Float32 features of the texts at `rows` (None: all), in that order.
+
+        Each block of rows is checked when it is first read. DamagedFeatures if it is
+        not as it was written: the store is then set aside.
+        """
         if pooled_site not in self.widths:
             raise StcError(
                 f"pooled site {pooled_site}",
@@ -81,12 +105,27 @@ class FeatureStore:
                 got="files that were deleted while in use",
                 remedy="Start again: the features will be extracted again.",
             ) from error
+        except ValueError as error:  # it was truncated while in use
+            raise self._damaged(f"{pooled_site}.npy is truncated") from error
         wanted = self._rows if rows is None else self._rows[np.asarray(rows, int)]
+        checks = self._checks.get(str(pooled_site))
+        if checks and (place := checks.damaged_block(stored, wanted)):
+            raise self._damaged(f"{place} of {pooled_site}.npy")
         out = np.take(stored, wanted, axis=0).astype(np.float32, copy=False)
         if frame := self._frames.get(pooled_site):
             out *= np.float32(frame.scale)
             out += frame.offset
         return out
+
+    def _whole_frames(self) -> dict[PooledSite, Frame]:
+        try:
+            return _read_frames(self.path)
+        except (ValueError, KeyError, EOFError, BadZipFile, zlib.error) as error:
+            raise self._damaged(f"{FRAMES} is damaged") from error
+
+    def _damaged(self, reason: str) -> DamagedFeatures:
+        set_aside(self.path)
+        return DamagedFeatures(self.path, reason)
 
 
 class StoreWriter:
@@ -105,6 +144,7 @@ class StoreWriter:
         self.frames = _read_frames(path) if self.rows_done else {}
         self._headers = {site: _header(_file(path, site)) for site in self.widths}
         self._order = _header(path / "order.npy")
+        self._sums: dict[str, list[int]] = journal.get("sums", {})
         self._saved = time.monotonic()
 
     def dtype(self, pooled_site: PooledSite) -> np.dtype:
@@ -142,8 +182,8 @@ class StoreWriter:
             for site, block in blocks.items():
                 if block.dtype.itemsize > self.dtype(site).itemsize:
                     self._widen(site)
-                self._put(_file(self.path, site), self._headers[site], start, block)
-            self._put(self.path / "order.npy", self._order, start, texts)
+                self._put(str(site), self._headers[site], start, block)
+            self._put("order", self._order, start, texts)
         except OSError as error:
             raise write_error(self.path, error) from error
         self.rows_done += len(texts)
@@ -162,18 +202,20 @@ class StoreWriter:
             raise write_error(self.path, error) from error
         write_json(
             self.path / "journal.json",
-            {"rows_done": self.rows_done, "notes": self.notes},
+            {"rows_done": self.rows_done, "notes": self.notes, "sums": self._sums},
         )
         self._saved = time.monotonic()
 
-    def _put(self, path: Path, header: "_Header", row: int, block: np.ndarray) -> None:
+    def _put(self, name: str, header: "_Header", row: int, block: np.ndarray) -> None:
         """Write rows into a file from row `row` on, as often as the system asks."""
-        data = np.ascontiguousarray(block, header.dtype)
-        with path.open("rb+", buffering=0) as file:
+        data = np.ascontiguousarray(block, header.dtype).data.cast("B")
+        with (self.path / f"{name}.npy").open("rb+", buffering=0) as file:
             file.seek(header.offset + row * header.row_bytes)
-            remaining = data.data.cast("B")
+            remaining = data
             while remaining:
                 remaining = remaining[file.write(remaining) :]
+        sums = self._sums.setdefault(name, [])
+        add_rows(sums, row, data, row_bytes=header.row_bytes)
 
     def _widen(self, site: PooledSite) -> None:
         """Turn a site's file into float32, with the rows that are done."""
@@ -187,6 +229,7 @@ class StoreWriter:
                 stop = min(row + COPY_ROWS, self.rows_done)
                 float32_rows[row:stop] = float16_rows[row:stop]
             float32_rows.flush()
+            self._sums[str(site)] = array_sums(float32_rows[: self.rows_done])
         self._headers[site] = _header(path)
 
 
@@ -207,7 +250,7 @@ def _header(path: Path) -> _Header:
 def _read_frames(path: Path) -> dict[PooledSite, Frame]:
     if not (path / FRAMES).exists():
         return {}
-    with np.load(path / FRAMES) as parts:
+    with (path / FRAMES).open("rb") as file, np.load(file) as parts:
         names = [name.removeprefix("offset ") for name in parts if name[0] == "o"]
         return {
             PooledSite.parse(name): Frame(
@@ -256,36 +299,11 @@ def find_store(
     wanted = set(sites)
     for path in sorted(folder.glob(f"{key}-*")):
         with suppress(StcError, FileNotFoundError):  # another process is deleting it
-            if is_whole(path) and share_done(path) == 1.0:
+            if damage_of(path) is None and share_done(path) == 1.0:
                 store = FeatureStore(path)
                 if wanted <= set(store.widths):
                     return store
     return None
-
-
-def is_whole(path: Path) -> bool:
-    """Whether every file of the store exists and its description can be read.
-
-    A part may be missing because someone deleted it, or because the power failed while
-    it was written.
-    """
-    try:
-        meta = read_json(path / "meta.json")
-        names = [f"{name}.npy" for name in meta["widths"]]
-        is_begun = share_done(path) > 0
-    except (StcError, KeyError):
-        return False
-    names += ["order.npy", "texts.npy", "journal.json"]
-    names += [FRAMES] if is_begun and meta["dtype"] == "float16" else []
-    return all((path / name).exists() for name in names)
-
-
-def share_done(path: Path) -> float:
-    """The share of a store's rows that are safe; 0 if there is no store."""
-    if not (path / "journal.json").exists():
-        return 0.0
-    n = read_json(path / "meta.json")["n_unique"]
-    return read_json(path / "journal.json")["rows_done"] / n
 
 
 def open_writer(
@@ -301,8 +319,8 @@ def open_writer(
     `unique[i]` is the number of the distinct text that text i equals. A store appears
     at once, with all its files, or not at all. StcError if the disk is full.
     """
-    if not is_whole(path):
-        shutil.rmtree(path, ignore_errors=True)
+    if damage_of(path) is not None:
+        set_aside(path)
         n_unique = int(unique.max()) + 1
         check_space(path.parent, store_bytes(n_unique, len(unique), widths, dtype))
         try:
@@ -327,12 +345,14 @@ def _create(
         "n_unique": n_unique,
         "widths": {str(site): width for site, width in widths.items()},
     }
-    temporary = Path(mkdtemp(prefix=".", dir=path.parent))
+    temporary = temporary_path(path)
     try:
+        temporary.mkdir()
         for site, width in widths.items():
             _allocate(_file(temporary, site), (n_unique, width), np.dtype(dtype))
         _allocate(temporary / "order.npy", (n_unique,), np.dtype(np.int64))
         np.save(temporary / "texts.npy", unique)
+        meta["texts_sum"] = texts_sum(temporary)
         write_json(temporary / "meta.json", {**about, **meta})
         write_json(temporary / "journal.json", {"rows_done": 0, "notes": []})
         temporary.rename(path)

@@ -130,22 +130,25 @@ def _work(folder: Path, config: Any, *, again: bool = False) -> None:
     """Do the run in this process, and print its progress and its result."""
     from stc_core.cli import console
     from stc_core.runs import jobs, queue
+    from stc_core.runs.ownership import owned
+    from stc_core.runs.worker import Worker
     from stc_core.runs.writer import RunWriter
 
-    if again:  # after the imports: Ctrl-C during them must leave the run as it was
-        jobs.claim(folder)
-    with (
-        queue.advance_at_end(),
-        console.PhaseBar() as bar,
-        RunWriter(folder, config, on_status=bar.show) as writer,
-    ):
-        try:
-            run = _train(writer.config, writer)
-        except StcError as error:
-            writer.fail(error)
-            if not writer.discard_if_unbegun():
-                typer.echo(f"The log is in {folder / 'log.txt'}", err=True)
-            raise
+    with owned(folder):
+        if again:  # after the imports: Ctrl-C during them leaves the run as it was
+            jobs.claim(folder, by=Worker.current())
+        with (
+            queue.advance_at_end(),
+            console.PhaseBar() as bar,
+            RunWriter(folder, config, on_status=bar.show) as writer,
+        ):
+            try:
+                run = _train(writer.config, writer)
+            except StcError as error:
+                writer.fail(error)
+                if not writer.discard_if_unbegun():
+                    typer.echo(f"The log is in {folder / 'log.txt'}", err=True)
+                raise
     console.show_result(run)
     console.show_next(run, program=program())
 

@@ -10,8 +10,9 @@ from typing import Any, NamedTuple
 
 from stc_core.backbone.backbone import Backbone
 from stc_core.data.corpus import Corpus
-from stc_core.runs.metrics import RunMetrics
+from stc_core.runs.metrics import RunMetrics, check_metrics
 from stc_core.runs.run import Run
+from stc_core.runs.stages import Stage
 from stc_core.runs.writer import RunWriter
 from stc_core.tuning.session import CHECKPOINTS
 
@@ -52,6 +53,19 @@ def comparison_rows(
     ]
 
 
+class SparseHalf(NamedTuple):
+    """The metrics of the sparse half of a run, and the memory that it needed."""
+
+    metrics: RunMetrics
+    peak_bytes: int
+
+
+def sparse_half(writer: RunWriter) -> SparseHalf:
+    """The facts that were kept when the sparse half was done."""
+    facts = writer.stages.facts(Stage.SPARSE)
+    return SparseHalf(check_metrics(facts["metrics"]), facts["peak_bytes"])
+
+
 def corpus_of_run(run: Run) -> Corpus:
     """The rows of a run, as it keeps them."""
     report = run.report
@@ -83,12 +97,22 @@ def cost_at(before: RunMetrics, backbone: Backbone, layer: int) -> dict[str, Any
 def finish_tuned(
     writer: RunWriter, metrics: Mapping[str, Any], *, gone: Sequence[str]
 ) -> None:
-    """Write the metrics, then remove the checkpoints and the files `gone`.
+    """Write the metrics: the result is then whole, and `remove_spent` may follow.
 
-    Those are files of the sparse half that the new classifier has none of.
+    `gone` are files of the sparse half that the new classifier has none of.
     """
     writer.write_metrics(metrics)
-    for name in gone:
+    writer.stages.finish(Stage.RESULT, gone=list(gone))
+
+
+def remove_spent(writer: RunWriter) -> None:
+    """Remove the checkpoints and the files of the sparse half, as a result is whole."""
+    for name in writer.stages.facts(Stage.RESULT)["gone"]:
         (writer.folder / name).unlink(missing_ok=True)
+    remove_checkpoints(writer)
+
+
+def remove_checkpoints(writer: RunWriter) -> None:
+    """Remove the checkpoints of all trainings, if there are any."""
     if (writer.folder / CHECKPOINTS).is_dir():
         shutil.rmtree(writer.folder / CHECKPOINTS)

@@ -9,13 +9,18 @@ from collections.abc import Callable
 from importlib import import_module
 from typing import Any, NamedTuple
 
+from stc_core.activations.integrity import DamagedFeatures
 from stc_core.config import RunConfig, TrainConfig
 from stc_core.errors import StcError
 from stc_core.recipe_table import RECIPES
+from stc_core.recipes.ending import remove_spent
 from stc_core.recipes.shrink import shrink
 from stc_core.runs.run import Run
+from stc_core.runs.stages import Stage
 from stc_core.runs.writer import RunWriter
 
+_TRIES = 3
+"""How often a step is begun while features on disk turn out to be damaged."""
 Step = Callable[[RunConfig, RunWriter], None]
 """A part of a training that writes files of its run."""
 
@@ -45,7 +50,10 @@ def recipe_code(name: str) -> RecipeCode:
 
 def train(config: RunConfig, writer: RunWriter) -> Run:
     """Do the run of `config`, written by `writer` step by step; give the finished
-    run."""
+    run.
+
+    What an interrupted run has done is not done again: see `runs.stages`.
+    """
     name = config.train.recipe
     if config.data.reply and not RECIPES[name].levels:
         able = [known for known, recipe in RECIPES.items() if recipe.levels]
@@ -57,5 +65,20 @@ def train(config: RunConfig, writer: RunWriter) -> Run:
         )
     steps = (shrink,) if config.shrink else recipe_code(name).steps
     for step in steps:
-        step(config, writer)
+        if Stage.RESULT not in writer.stages:
+            _take(step, config, writer)
+    if Stage.RESULT in writer.stages:
+        remove_spent(writer)
     return writer.finish()
+
+
+def _take(step: Step, config: RunConfig, writer: RunWriter) -> None:
+    """Do a step; again, if features that it reads were damaged on disk meanwhile."""
+    for _ in range(_TRIES - 1):
+        try:
+            step(config, writer)
+        except DamagedFeatures as error:
+            writer.note(f"{error.where} are read again: {error.reason}.")
+        else:
+            return
+    step(config, writer)

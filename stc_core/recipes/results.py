@@ -3,11 +3,14 @@
 The test rows are scored here, once, after everything else is chosen.
 """
 
+import resource
+import sys
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
+import torch
 
 from stc_core.activations.cost import TokenCounts, depth_seconds
 from stc_core.activations.resolution import ResolvedReader
@@ -212,6 +215,14 @@ def _facts(backbone: Backbone, fitted: Fitted, inputs: FitInputs) -> dict[str, A
             "notes": list(backbone.notes),
         },
     }
+
+
+def peak_bytes() -> int:
+    """The largest memory of this process so far: of the GPU if it uses one."""
+    if torch.cuda.is_available() and torch.cuda.is_initialized():
+        return torch.cuda.max_memory_allocated()
+    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return most if sys.platform == "darwin" else 1024 * most
 
 
 def seconds_of(writer: RunWriter) -> dict[str, float]:

@@ -20,24 +20,26 @@ from stc_core.probes.control import PATIENCE, control_task
 from stc_core.probes.fit import ProbeResult
 from stc_core.probes.variability import variability_from_features
 from stc_core.recipes import tables
+from stc_core.recipes.ending import remove_checkpoints
 from stc_core.recipes.leads import write_answers
 from stc_core.recipes.registry import RecipeCode
 from stc_core.recipes.results import (
     FitInputs,
     estimator,
     finish_sparse,
+    peak_bytes,
     seconds_of,
     task_of,
     write_frontier,
 )
 from stc_core.runs.layout import RunFile
 from stc_core.runs.run import Run
+from stc_core.runs.stages import Stage
 from stc_core.runs.writer import RunWriter
 from stc_core.selection.baselines import baselines_of, score_baseline
 from stc_core.selection.guess import Guess
 from stc_core.selection.salience import SALIENCE, write_saliences
 from stc_core.selection.sample import Sample, draw_sample
-from stc_core.tuning.session import CHECKPOINTS
 
 INTERRUPTED = "the work was interrupted"
 
@@ -46,9 +48,10 @@ def train_sparse(config: RunConfig, writer: RunWriter) -> None:
     """The whole recipe `stc`. Other recipes begin with it and compare with its
     result."""
     settings = config.train
-    if (writer.folder / CHECKPOINTS).is_dir():
+    if Stage.SPARSE in writer.stages:
         writer.note("Going on where the tuning was cut off.")
         return
+    remove_checkpoints(writer)  # those of other settings, or of an older version
     classifier = estimator(settings)
     inputs = _fit_inputs(config, writer, classifier)
     probes = _fit_probes(writer, classifier, inputs)
@@ -75,6 +78,9 @@ def train_sparse(config: RunConfig, writer: RunWriter) -> None:
         ours=_on_test(writer, sample),
     )
     _add_control(writer, classifier, inputs, seed=settings.seed)
+    done = Run(writer.folder).metrics
+    if INTERRUPTED not in done.get("missing", {}).values():
+        writer.stages.finish(Stage.SPARSE, metrics=done, peak_bytes=peak_bytes())
 
 
 def _fit_probes(
@@ -177,7 +183,7 @@ def _add_control(
 
 def stop_if_interrupted(config: RunConfig, writer: RunWriter) -> None:
     """Stop here if the user interrupted the baselines."""
-    if INTERRUPTED in Run(writer.folder).metrics.get("missing", {}).values():
+    if Stage.SPARSE not in writer.stages:
         raise KeyboardInterrupt
 
 

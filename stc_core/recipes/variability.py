@@ -5,14 +5,11 @@ Source: arXiv 2210.10041. The head begins as a linear probe of the frozen layer
 form of every other: a linear head on neurons of a backbone.
 """
 
-import resource
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-import torch
 from jaxtyping import Int
 
 from stc_core.activations.features import dense_features
@@ -35,6 +32,7 @@ from stc_core.recipes.ending import (
     cost_at,
     finish_tuned,
     seconds_with,
+    sparse_half,
     sparse_seconds,
 )
 from stc_core.recipes.leads import answers_of, with_leads
@@ -58,14 +56,13 @@ from stc_core.tuning.blocks import (
     cut_and_adapt,
     plan_tuning,
 )
+from stc_core.tuning.history import History
 from stc_core.tuning.readout import Readout
 from stc_core.tuning.session import (
-    TUNING,
     TuningSession,
     keep_tuned,
     load_untuned,
 )
-from stc_core.tuning.trainer import History
 from stc_core.types import PooledSite
 
 
@@ -92,8 +89,8 @@ def tune_blocks(
 ) -> Tuned:
     """Tune the backbone for the corpus and save it in the run's folder `backbone`.
 
-    Checkpoints are in the run's folder `checkpoints` until it is done; a run that was
-    killed goes on from them. `tuning.json` shows how the training goes.
+    A run that was killed goes on from its checkpoints. `tuning.json` shows how the
+    training goes.
     """
     base = load_untuned(settings)
     nu = layer_nu(writer.folder, base, corpus, task)
@@ -225,16 +222,8 @@ def tuned_metrics(
     }
 
 
-def peak_bytes() -> int:
-    """The largest memory of this process so far: of the GPU if it uses one."""
-    if torch.cuda.is_available() and torch.cuda.is_initialized():
-        return torch.cuda.max_memory_allocated()
-    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return most if sys.platform == "darwin" else 1024 * most
-
-
 def _comparison(
-    before: RunMetrics, after: dict[str, Any], tuned: Tuned, peak_bytes: int | None
+    before: RunMetrics, after: dict[str, Any], tuned: Tuned, peak_bytes: int
 ) -> list[dict[str, Any]]:
     """The table of results: tuned, frozen, stc, last layer.
 
@@ -276,9 +265,8 @@ def _comparison(
 def tune_variability(config: RunConfig, writer: RunWriter) -> None:
     """The last step: replace the sparse classifier by a tuned one."""
     settings, run = config.train, Run(writer.folder)
-    before, corpus = run.metrics, corpus_of_run(run)
+    (before, peak), corpus = sparse_half(writer), corpus_of_run(run)
     task, n = task_of(corpus, settings), len(corpus.frame)
-    peak = None if run.has(TUNING) else peak_bytes()
     tuned = tune_blocks(corpus, task, settings, writer)
     writer.phase("report", message="the tuned classifier")
     blocks = activation_blocks(

@@ -1,6 +1,7 @@
 """What people add to a run (its name, tags and stars), kept in about.json."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
@@ -10,7 +11,6 @@ from stc_core.errors import StcError
 from stc_core.files import read_json, write_error, write_json
 
 _FILE = "about.json"
-LOCK = ".about.lock"
 GONE = "the run is gone"
 LONGEST_NAME = 120
 LONGEST_TAG = 40
@@ -76,20 +76,32 @@ def star(folder: Path, example: int, *, on: bool) -> None:
     _change(folder, change)
 
 
+@contextmanager
+def about_lock(folder: Path) -> Iterator[None]:
+    """A context in which nobody else names, tags or stars the run in `folder`.
+
+    A run that is at work can be named, so this is not the lock of its owner. It lies
+    beside the folder, so that it holds while the folder is moved.
+    """
+    folder = folder.resolve()
+    lock = FileLock(folder.with_name(f".{folder.name}.about.lock"))
+    with lock:
+        try:
+            yield
+        finally:
+            Path(lock.lock_file).unlink(missing_ok=True)
+
+
 def _change(folder: Path, change: Callable[[_About], _About]) -> None:
     """Apply `change` to about.json; a lock puts changes of several people in order."""
     path = folder / _FILE
     try:
-        if not folder.is_dir():  # the lock would make the folder of a deleted run
+        if not folder.parent.is_dir():
             raise FileNotFoundError(2, GONE)
-        with FileLock(folder / LOCK):
-            has_run = {entry.name for entry in folder.iterdir()} > {LOCK}
-            if has_run:
-                write_json(path, change(read_about(folder))._asdict())
-        if not has_run:  # the run was deleted meanwhile, and the lock made the folder
-            (folder / LOCK).unlink(missing_ok=True)
-            folder.rmdir()
-            raise FileNotFoundError(2, GONE)
+        with about_lock(folder):
+            if not folder.is_dir():  # it was deleted, perhaps meanwhile
+                raise FileNotFoundError(2, GONE)
+            write_json(path, change(read_about(folder))._asdict())
     except OSError as error:
         raise write_error(path, error) from error
 

@@ -14,14 +14,17 @@ from stc_core.backbone.loading.hub import local_folder
 from stc_core.config import RunConfig
 from stc_core.data.uploads import keep_stream
 from stc_core.errors import StcError
-from stc_core.files import write_error
+from stc_core.files import is_temporary, write_error, write_json
 from stc_core.paths import runs_folder
 from stc_core.runs import queue
 from stc_core.runs.layout import RunFile
+from stc_core.runs.ownership import owned
 from stc_core.runs.run import Run
 from stc_core.runs.status import BUSY, mark_cancelled, read_status
+from stc_core.runs.worker import Worker
 from stc_core.runs.writer import RunWriter, create_run
 
+_OF_A_RUN = (RunFile.CONFIG, RunFile.STATUS)
 Train = Callable[[RunConfig, RunWriter], Run]
 """A function that takes the settings and the writer of a run, and returns the run."""
 
@@ -32,19 +35,23 @@ def start(config: RunConfig, folder: str | Path | None = None) -> Path:
     Returns at once. The process starts when a place is free (see queue.py), outlives
     its parent and writes to log.txt.
     """
-    folder = new_folder(config) if folder is None else check_vacant(folder)
-    create_run(folder, absolute_paths(config))
+    config = absolute_paths(config)
+    folder = new_folder(config) if folder is None else Path(folder)
+    with owned(folder):
+        create_run(check_vacant(folder), config)
     queue.submit(folder)
     return folder
 
 
-def claim(folder: str | Path) -> Run:
+def claim(folder: str | Path, by: Worker | None = None) -> Run:
     """The failed or cancelled run in `folder`, queued again; the caller continues it.
 
+    `by` is the process that will do it, if it is known: if that dies before it begins,
+    the run has failed again at once, and not only when its start takes too long.
     If several callers claim it at once, one gets it. The others get a StcError which
     says that the run is queued.
     """
-    with queue.queue_lock(runs_folder()):
+    with queue.queue_lock(runs_folder()), owned(Path(folder)):
         run = Run.open(folder)
         if (state := run.status["state"]) not in ("failed", "cancelled"):
             raise StcError(
@@ -52,7 +59,10 @@ def claim(folder: str | Path) -> Run:
                 expected="a run that failed or was cancelled",
                 got=f"a {state} run",
             )
-        (run.folder / RunFile.WORKER).unlink(missing_ok=True)
+        if by is None:
+            (run.folder / RunFile.WORKER).unlink(missing_ok=True)
+        else:
+            write_json(run.folder / RunFile.WORKER, by._asdict())
         create_run(run.folder, run.config)
     return run
 
@@ -151,10 +161,13 @@ def new_folder(config: RunConfig) -> Path:
 def check_vacant(folder: str | Path) -> Path:
     """`folder`, if it is missing or empty, so that a new run can use it.
 
-    Raises StcError otherwise.
+    A status alone is what a start leaves that is killed at once. Raises StcError
+    otherwise.
     """
     folder = Path(folder)
-    if folder.is_dir() and not any(folder.iterdir()):
+    if folder.is_dir() and all(
+        path.name == RunFile.STATUS or is_temporary(path) for path in folder.iterdir()
+    ):
         return folder
     if folder.exists():
         is_run = (folder / RunFile.STATUS).is_file()
@@ -169,26 +182,25 @@ def check_vacant(folder: str | Path) -> Path:
 
 @contextmanager
 def prepared_folder(folder: str | Path, *, overwrite: bool = False) -> Iterator[Path]:
-    """`folder`, ready for a new run; an unfinished run in it is removed.
+    """`folder`, ready for a new run and owned; an unfinished run in it is removed.
 
     A finished run is replaced only with `overwrite`. It is kept beside the folder as
     NAME.before until the new run is done, and put back if the new run never began.
+    StcError if another process owns the folder.
     """
     folder = Path(folder)
-    if (
-        not (folder / RunFile.CONFIG).is_file()
-        or not (folder / RunFile.STATUS).is_file()
-    ):
-        yield check_vacant(folder)
-        return
-    before = _moved_aside(folder, overwrite=overwrite)
-    try:
-        yield folder
-    finally:
-        if before is not None and not folder.exists():
-            before.rename(folder)
-        elif before is not None and Run(folder).done:
-            shutil.rmtree(before)
+    with owned(folder):
+        if not all((folder / name).is_file() for name in _OF_A_RUN):
+            yield check_vacant(folder)
+            return
+        before = _moved_aside(folder, overwrite=overwrite)
+        try:
+            yield folder
+        finally:
+            if before is not None and not folder.exists():
+                before.rename(folder)
+            elif before is not None and Run(folder).done:
+                shutil.rmtree(before)
 
 
 def _moved_aside(folder: Path, *, overwrite: bool) -> Path | None:

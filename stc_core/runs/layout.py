@@ -10,6 +10,7 @@ class RunFile(StrEnum):
     STATUS = "status.json"  # how far the run is
     WORKER = "worker.json"  # the process that works on it
     LOG = "log.txt"  # what the worker printed
+    STAGES = "stages.json"  # what a resumed run need not do again
     REPORT = "report.json"  # the findings in the table
     CORPUS = "corpus.parquet"  # the rows, with their splits
     PROBES = "probes.parquet"  # scores of the probes

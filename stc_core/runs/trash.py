@@ -12,6 +12,8 @@ from typing import NamedTuple
 from stc_core.errors import StcError
 from stc_core.files import folder_bytes, read_json, write_error, write_json
 from stc_core.paths import home, runs_folder
+from stc_core.runs.annotations import about_lock
+from stc_core.runs.ownership import owned
 from stc_core.runs.queue import queue_lock
 from stc_core.runs.run import Run, list_runs
 from stc_core.runs.status import BUSY
@@ -46,7 +48,7 @@ def delete(run: Run) -> Deleted:
             expected=f"a run in {str(runs_folder())!r}",
             remedy="Remove the folder yourself.",
         )
-    with queue_lock(runs_folder()):
+    with queue_lock(runs_folder()), owned(folder), about_lock(folder):
         _refuse_busy(run)
         name, at, n_bytes = run.name, time.time(), folder_bytes(folder)
         key = _vacant(trash_folder(), folder.name)
@@ -72,8 +74,9 @@ def restore(key: str) -> Path:
                 remedy="It was removed for good or has already been restored.",
             )
         restored = runs_folder() / _vacant(runs_folder(), _old_name(folder))
-        folder.rename(restored)
-    (restored / _FILE).unlink()
+        with owned(restored):
+            folder.rename(restored)
+            (restored / _FILE).unlink()
     return restored
 
 

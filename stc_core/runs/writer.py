@@ -11,13 +11,22 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from filelock import FileLock
 
 from stc_core.config import RunConfig
-from stc_core.files import json_value, replacing, write_error, write_json
+from stc_core.files import (
+    json_value,
+    remove_leftovers,
+    replacing,
+    write_error,
+    write_json,
+)
 from stc_core.runs.guesses import ProbeGuesses
 from stc_core.runs.layout import RunFile
 from stc_core.runs.metrics import check_metrics
+from stc_core.runs.ownership import disown, own
 from stc_core.runs.run import Run
+from stc_core.runs.stages import Stages
 from stc_core.runs.status import (
     PHASES,
     WRITE_EVERY_S,
@@ -35,7 +44,8 @@ OBSERVE_EVERY_S = 0.2
 class RunWriter:
     """The only writer of a run folder: its phases, progress, files and end.
 
-    As a context manager it sets the state "failed" or "cancelled" after an exception.
+    It owns the folder until it finishes, or until the end of its context, which sets
+    the state "failed" or "cancelled" after an exception. StcError if it has an owner.
     `on_status` is called with a copy of the new status, a few times a second at most.
     """
 
@@ -47,14 +57,17 @@ class RunWriter:
         on_status: Callable[[Status], None] | None = None,
     ) -> None:
         self.folder = Path(folder)
-        self.config = create_run(self.folder, config)
+        self._lock: FileLock | None = own(self.folder)
+        me = Worker.current()
+        self.status = new_status("running")
+        self.status.update(pid=me.pid, born=me.born, host=me.host)
+        self.config = create_run(self.folder, config, status=self.status)
+        remove_leftovers(self.folder)
+        self.stages = Stages(self.folder, self.config)
         self.seconds: dict[str, float] = {}  # the duration of each finished phase
         self._on_status = on_status
         self._began = self._phase_began = time.monotonic()
         self._written_at = self._observed_at = -math.inf
-        me = Worker.current()
-        self.status = new_status("running")
-        self.status.update(pid=me.pid, born=me.born, host=me.host)
         self._tell(now=True)
 
     def __enter__(self) -> "RunWriter":
@@ -66,8 +79,11 @@ class RunWriter:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if error is not None and self.status["state"] == "running":
-            self.fail(error)
+        try:
+            if error is not None and self.status["state"] == "running":
+                self.fail(error)
+        finally:
+            self._disown()
 
     @property
     def total_seconds(self) -> float:
@@ -147,6 +163,8 @@ class RunWriter:
         self.status.update(state="done", message="", eta_s=None)
         self._log(f"done in {self.total_seconds:.1f} s")
         self._tell(now=True)
+        self.stages.remove()
+        self._disown()
         return Run(self.folder)
 
     def fail(self, error: BaseException) -> None:
@@ -162,10 +180,15 @@ class RunWriter:
 
     def discard_if_unbegun(self) -> bool:
         """Remove the folder if the run failed before its work began; True if so."""
-        unbegun = self.status["phase"] in CHEAP_PHASES
+        unbegun = self.status["phase"] in CHEAP_PHASES and not self.stages
         if unbegun:
             shutil.rmtree(self.folder)
         return unbegun
+
+    def _disown(self) -> None:
+        if self._lock is not None:
+            disown(self._lock)
+            self._lock = None
 
     def _close_phase(self) -> None:
         now = time.monotonic()
@@ -188,8 +211,13 @@ class RunWriter:
             file.write(f"{datetime.now():%Y-%m-%d %H:%M:%S}  {line}\n")
 
 
-def create_run(folder: Path, config: RunConfig) -> RunConfig:
-    """Write a new queued run to `folder`; return its settings, with their date set."""
+def create_run(
+    folder: Path, config: RunConfig, *, status: Status | None = None
+) -> RunConfig:
+    """Write a new run to `folder`, queued unless `status` says otherwise.
+
+    Returns its settings, with their date set.
+    """
     if not config.created:
         now = datetime.now().astimezone().isoformat(timespec="milliseconds")
         config = config.changed(created=now)
@@ -197,6 +225,7 @@ def create_run(folder: Path, config: RunConfig) -> RunConfig:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise write_error(folder, error) from error
+    # In this order: a status alone is no run yet, so that the folder counts as vacant.
+    write_json(folder / RunFile.STATUS, status or new_status("queued"))
     write_json(folder / RunFile.CONFIG, config)
-    write_json(folder / RunFile.STATUS, new_status("queued"))
     return config

@@ -112,12 +112,12 @@ class Readout(nn.Module):
     def scores(self, found: Any) -> dict[str, float]:
         """The scores from the logits and labels of a validation of the Trainer.
 
-        `score` is that of `criterion`.
+        `goal_score` is that of `criterion`.
         """
         logits = np.asarray(found.predictions)
         guess = logits.argmax(axis=1)
         return {
-            "score": self.criterion.of(found.label_ids, logits),
+            "goal_score": self.criterion.of(found.label_ids, logits),
             "accuracy": accuracy(found.label_ids, guess),
             "macro_f1": macro_f1(found.label_ids, guess),
         }

@@ -21,8 +21,9 @@ from stc_core.data.task import Task
 from stc_core.recipe_settings import TuneConfig
 from stc_core.runs.layout import RunFile
 from stc_core.runs.writer import RunWriter
+from stc_core.tuning.history import History
 from stc_core.tuning.readout import Readout
-from stc_core.tuning.trainer import History, Tell, TrainingRows, train_module
+from stc_core.tuning.trainer import Tell, TrainingRows, train_module
 from stc_core.types import Progress, silent
 
 BACKBONE, CHECKPOINTS, TUNING = "backbone", "checkpoints", RunFile.TUNING
@@ -134,10 +135,11 @@ class TuningSession(NamedTuple):
             self.rows(backbone, task.train),
             self.rows(backbone, task.validation),
             tune or self.settings.tune,
-            by=by or "score",
+            by=by or "goal_score",
             seed=self.settings.seed,
             folder=writer.folder / CHECKPOINTS / name,
             tell=_history_writer(writer, told or {}, under),
+            note=writer.note,
             **more,
         )
 

@@ -13,24 +13,23 @@ import psutil
 import torch
 import transformers as hf
 from jaxtyping import Int
+from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
-from transformers.trainer_utils import get_last_checkpoint
 from transformers.utils import SAFE_WEIGHTS_NAME
 from transformers.utils import logging as hf_logging
 
 from stc_core.backbone.packing import make_batch
-from stc_core.files import read_json, write_json
+from stc_core.files import write_error
 from stc_core.recipe_settings import TuneConfig
+from stc_core.tuning.checkpoints import CheckpointFolder, Resumption
+from stc_core.tuning.history import Epoch, History
 from stc_core.tuning.readout import Readout
 
 LEARNING_RATES = {"full": 5e-5, "lora": 2e-4, "bottleneck": 3e-4}
 _WIDTH = 384
 """The width of a backbone for which the learning rate of "full" is right."""
 LOGS_PER_EPOCH = 20
-HISTORY = "history.json"
-NOTABLE = 0.01
-"""A loss counts as better if it is below the best loss by at least this share."""
 
 
 class TrainingRows(NamedTuple):
@@ -39,65 +38,6 @@ class TrainingRows(NamedTuple):
     ids: Sequence[np.ndarray]
     codes: Int[np.ndarray, " n"]
     tails: Sequence[Sequence[np.ndarray]] | None = None
-
-
-class Epoch(NamedTuple):
-    """The validation after `epoch` epochs; epoch 0 is before any step.
-
-    `score` is that of the task's goal; None for a language model.
-    """
-
-    epoch: float
-    loss: float
-    accuracy: float
-    macro_f1: float | None  # None for a language model
-    seconds: float
-    score: float | None = None
-
-
-class History(NamedTuple):
-    """The history of a tuning: (epoch, loss) of its steps, its epochs, its memory."""
-
-    steps: tuple[tuple[float, float], ...] = ()
-    epochs: tuple[Epoch, ...] = ()
-    peak_bytes: int = 0
-
-    def record(self) -> dict[str, Any]:
-        epochs = [epoch._asdict() for epoch in self.epochs]
-        return {**self._asdict(), "epochs": epochs}
-
-    @classmethod
-    def of(cls, record: dict[str, Any]) -> "History":
-        epochs = tuple(Epoch(**epoch) for epoch in record["epochs"])
-        steps = tuple((epoch, loss) for epoch, loss in record["steps"])
-        return cls(steps, epochs, record["peak_bytes"])
-
-    def until(self, epoch: float) -> "History":
-        """The history up to the end of `epoch`."""
-        steps = tuple(step for step in self.steps if step[0] <= epoch)
-        epochs = tuple(past for past in self.epochs if past.epoch <= epoch)
-        return self._replace(steps=steps, epochs=epochs)
-
-    @property
-    def seconds(self) -> float:
-        return self.epochs[-1].seconds if self.epochs else 0.0
-
-    def waited(self, by: str) -> int:
-        """The number of epochs since the score `by` or the loss last became better.
-
-        The loss counts, too, because for rare classes and for words it falls for epochs
-        before one more text is right.
-        """
-        tuned = [epoch for epoch in self.epochs if epoch.epoch > 0]
-        least, best, since = math.inf, -math.inf, 0
-        for epoch in tuned:
-            score = -epoch.loss if by == "loss" else getattr(epoch, by)
-            since += 1
-            if epoch.loss < least * (1 - NOTABLE):
-                least, since = epoch.loss, 0
-            if score > best:
-                best, since = score, 0
-        return since
 
 
 class Rate(NamedTuple):
@@ -136,6 +76,7 @@ def train_module(
     seed: int,
     folder: Path,
     tell: Tell,
+    note: Callable[[str], None] | None = None,
     rate: Callable[[int], Rate] | None = None,
     step: _Step | None = None,
     choose: bool = True,
@@ -144,25 +85,34 @@ def train_module(
 
     `readout` then has the weights of the epoch that is best on the rows `held`. Without
     `choose` every epoch is run and the last weights stay. Epochs are judged by `by`:
-    "score", "accuracy", or the lowest "loss". Checkpoints are kept in `folder`. With
-    the same arguments an interrupted training continues after its last finished epoch,
-    and its result is the same as without the interruption. `rate(steps)` makes another
-    optimizer than the default; `step` is called before each step.
+    "goal_score", "accuracy", or the lowest "loss". Checkpoints are kept in `folder`, and
+    at the end the chosen weights. With the same arguments an interrupted training
+    continues after its last finished epoch, and its result is the same as without the
+    interruption; `note` is told which checkpoints cannot be used. `rate(steps)` makes
+    another optimizer than the default; `step` is called before each step.
     """
-    watch = _Watch(settings, folder, tell, step, by=by if choose else None)
+    judged = by if choose else None
+    checkpoints = CheckpointFolder(folder, judged)
+    past = checkpoints.resume()
+    if note is not None:
+        for reason in past.left:
+            note(reason)
+    watch = _Watch(settings, checkpoints, tell, step, by=judged)
     batches = math.ceil(len(learned.codes) / settings.batch)
     steps = settings.epochs * math.ceil(batches / settings.accumulate)
-    arguments = _arguments(readout, settings, len(learned.codes), by, seed, folder)
-    arguments.load_best_model_at_end = choose
+    arguments = _arguments(
+        readout, settings, len(learned.codes), seed, checkpoints.aside
+    )
     optimizers = (None, None) if rate is None else rate(steps)
     with _quiet():
         trainer = _trainer(readout, arguments, learned, held, watch, optimizers)
-        last = get_last_checkpoint(str(folder)) if folder.is_dir() else None
-        watch.begin(trainer, resumed=last is not None)
-        if last is not None and watch.is_over():
-            _load_finished(readout, Path(last), best=choose)
-        else:
+        watch.begin(trainer, past)
+        if not (past.ended or watch.is_over()):
+            last = None if past.last is None else str(past.last)
             trainer.train(resume_from_checkpoint=last)
+    if not past.ended:
+        checkpoints.end(watch.history, SAFE_WEIGHTS_NAME)
+    readout.load_state_dict(load_file(checkpoints.result(SAFE_WEIGHTS_NAME)))
     return watch.history
 
 
@@ -175,7 +125,7 @@ def _trainer(
     optimizers: Any,
 ) -> hf.Trainer:
     config = readout.model.config
-    trainer = hf.Trainer(
+    trainer = _CheckedTrainer(
         model=readout,
         args=arguments,
         train_dataset=_items(learned),
@@ -189,15 +139,22 @@ def _trainer(
     return trainer
 
 
-def _load_finished(readout: Readout, last: Path, *, best: bool) -> None:
-    """Load the weights of a finished training into `readout`."""
-    state = hf.TrainerState.load_from_json(str(last / "trainer_state.json"))
-    chosen = state.best_model_checkpoint if best else None
-    readout.load_state_dict(load_file(Path(chosen or last) / SAFE_WEIGHTS_NAME))
+class _CheckedTrainer(hf.Trainer):
+    """A Trainer that says in a sentence that a checkpoint cannot be written."""
+
+    def _save_checkpoint(self, *arguments: Any, **more: Any) -> None:
+        try:
+            super()._save_checkpoint(*arguments, **more)
+        except (OSError, SafetensorError) as error:
+            raise write_error(Path(str(self.args.output_dir)), error) from error
+        except RuntimeError as error:
+            if "PytorchStreamWriter" not in str(error):  # how torch says it
+                raise
+            raise write_error(Path(str(self.args.output_dir)), error) from error
 
 
 def _arguments(
-    readout: Readout, settings: TuneConfig, n: int, by: str, seed: int, folder: Path
+    readout: Readout, settings: TuneConfig, n: int, seed: int, folder: Path
 ) -> hf.TrainingArguments:
     device = next(readout.parameters()).device
     steps = math.ceil(n / (settings.batch * settings.accumulate))
@@ -216,10 +173,6 @@ def _arguments(
         use_cpu=device.type == "cpu",
         eval_strategy="epoch",
         save_strategy="epoch",
-        save_total_limit=1,
-        load_best_model_at_end=True,
-        metric_for_best_model=by,
-        greater_is_better=by != "loss",
         logging_steps=max(1, steps // LOGS_PER_EPOCH),
         logging_nan_inf_filter=False,
         report_to="none",
@@ -279,14 +232,14 @@ class _Watch(hf.TrainerCallback):
     def __init__(
         self,
         settings: TuneConfig,
-        folder: Path,
+        checkpoints: CheckpointFolder,
         tell: Tell,
         step: _Step | None,
         *,
         by: str | None,
     ) -> None:
-        self.settings, self.folder, self.tell, self.step = settings, folder, tell, step
-        self.by = by
+        self.settings, self.checkpoints = settings, checkpoints
+        self.tell, self.step, self.by = tell, step, by
         self.history = History()
         self.process = psutil.Process()
         self.before = 0.0  # seconds of earlier, interrupted trainings
@@ -311,14 +264,12 @@ class _Watch(hf.TrainerCallback):
         assert self.by is not None
         return self.history.waited(self.by) >= self.settings.patience
 
-    def begin(self, trainer: hf.Trainer, *, resumed: bool) -> None:
-        """Load the history of an interrupted training, or begin with an evaluation."""
-        path = self.folder / HISTORY
-        if resumed and path.is_file():
-            self.history = History.of(read_json(path))
-            self.before = self.history.seconds
-        else:
+    def begin(self, trainer: hf.Trainer, past: Resumption) -> None:
+        """Go on from an interrupted training, or begin with an evaluation."""
+        if past.last is None:
             trainer.evaluate()
+        else:
+            self.history, self.before = past.history, past.history.seconds
         self.began = time.monotonic()
 
     def on_log(self, args: Any, state: Any, control: Any, **more: Any) -> None:
@@ -336,7 +287,7 @@ class _Watch(hf.TrainerCallback):
             float(metrics["eval_accuracy"]),
             metrics.get("eval_macro_f1"),
             self.seconds,
-            metrics.get("eval_score"),
+            metrics.get("eval_goal_score"),
         )
         epochs = (*self.history.epochs, epoch)
         self.history = self.history._replace(epochs=epochs)
@@ -345,7 +296,7 @@ class _Watch(hf.TrainerCallback):
         self._say(state)
 
     def on_save(self, args: Any, state: Any, control: Any, **more: Any) -> None:
-        write_json(self.folder / HISTORY, self.history.record())
+        self.checkpoints.commit(self.history)
 
     def on_step_begin(self, args: Any, state: Any, control: Any, **more: Any) -> None:
         if self.step is not None:

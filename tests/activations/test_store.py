@@ -268,7 +268,7 @@ def test_a_store_that_another_process_has_just_deleted_is_gone(tmp_path: Path):
 
 def test_a_store_that_goes_while_it_is_opened_is_not_found(tmp_path, monkeypatch):
     store = finished(tmp_path / "key-a")
-    monkeypatch.setattr("stc_core.activations.store.is_whole", lambda path: True)
+    monkeypatch.setattr(store_module, "damage_of", lambda path: None)
     (store.path / "texts.npy").unlink()
     assert find_store(tmp_path, "key", [MEAN]) is None
 

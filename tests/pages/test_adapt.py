@@ -12,7 +12,7 @@ from stc_core.errors import StcError
 from stc_core.runs import jobs
 from stc_core.runs.run import Run
 from stc_core.runs.writer import RunWriter
-from stc_core.tuning.trainer import History
+from stc_core.tuning.history import History
 from ui.cache import plans
 
 PAGE = "pages/7_Adapt.py"

@@ -22,8 +22,8 @@ from stc_core.recipes.results import task_of
 from stc_core.runs import layout
 from stc_core.runs.run import Run
 from stc_core.runs.writer import RunWriter
+from stc_core.tuning.history import History
 from stc_core.tuning.session import BACKBONE, CHECKPOINTS, TUNING
-from stc_core.tuning.trainer import History
 from stc_core.types import Feature, PooledSite
 
 

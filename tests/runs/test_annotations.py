@@ -1,17 +1,24 @@
 """Names and tags given later stand beside the settings, which stay as they were."""
 
+import shutil
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from filelock import FileLock
 
 from helpers.app import written_run
 from stc_core.errors import StcError
 from stc_core.files import write_json
-from stc_core.runs import annotations
-from stc_core.runs.annotations import _FILE, LOCK, _About, read_about, rename, star, tag
+from stc_core.runs.annotations import (
+    _FILE,
+    _About,
+    about_lock,
+    read_about,
+    rename,
+    star,
+    tag,
+)
 from stc_core.runs.run import Run
 
 
@@ -76,7 +83,7 @@ def test_stars_given_at_once_are_all_kept(run: Run):
 
 
 def test_a_star_waits_for_who_writes_and_keeps_what_was_written(run: Run):
-    with ThreadPoolExecutor(1) as pool, FileLock(run.folder / LOCK):
+    with ThreadPoolExecutor(1) as pool, about_lock(run.folder):
         annotations = read_about(run.folder)
         later = pool.submit(star, run.folder, 5, on=True)
         time.sleep(0.2)
@@ -85,22 +92,15 @@ def test_a_star_waits_for_who_writes_and_keeps_what_was_written(run: Run):
     assert read_about(run.folder).stars == (3, 5)
 
 
-def test_nor_does_one_that_goes_while_the_lock_is_waited_for(tmp_path, monkeypatch):
-    """The lock makes the folder that it is in."""
-    folder = tmp_path / "run"
-    folder.mkdir()
-    (folder / "config.json").write_text("{}")
-
-    class Late(FileLock):
-        def __init__(self, path: Path) -> None:
-            (folder / "config.json").unlink()
-            folder.rmdir()
-            super().__init__(path)
-
-    monkeypatch.setattr(annotations, "FileLock", Late)
-    with pytest.raises(StcError, match="the run is gone"):
-        star(folder, 1, on=True)
-    assert not folder.exists()
+def test_one_that_goes_while_the_lock_is_waited_for_does_not_come_back(run: Run):
+    with ThreadPoolExecutor(1) as pool:
+        with about_lock(run.folder):
+            later = pool.submit(star, run.folder, 1, on=True)
+            time.sleep(0.2)
+            shutil.rmtree(run.folder)
+        with pytest.raises(StcError, match="the run is gone"):
+            later.result()
+    assert not run.folder.exists()
 
 
 def test_a_run_that_is_gone_does_not_come_back_by_a_star(tmp_path: Path):

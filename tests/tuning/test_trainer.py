@@ -18,10 +18,9 @@ from stc_core.tuning.blocks import (
     cut_and_adapt,
     plan_tuning,
 )
+from stc_core.tuning.history import Epoch, History
 from stc_core.tuning.readout import Readout
 from stc_core.tuning.trainer import (
-    Epoch,
-    History,
     TrainingRows,
     _collated,
     _items,

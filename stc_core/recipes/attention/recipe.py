@@ -40,6 +40,7 @@ from stc_core.recipes.ending import (
     cost_at,
     finish_tuned,
     seconds_with,
+    sparse_half,
     sparse_seconds,
 )
 from stc_core.recipes.leads import answers_of, with_leads
@@ -50,12 +51,13 @@ from stc_core.recipes.tables import prediction_table
 from stc_core.runs.layout import SPARSE, RunFile
 from stc_core.runs.metrics import RunMetrics
 from stc_core.runs.run import Run
+from stc_core.runs.stages import Stage
 from stc_core.runs.writer import RunWriter
 from stc_core.selection.baselines import score_baseline
 from stc_core.selection.guess import Guess
 from stc_core.selection.stc import Fitted
 from stc_core.tuning.language_model import check_language
-from stc_core.tuning.session import CHECKPOINTS, TuningSession, load_untuned
+from stc_core.tuning.session import TuningSession, load_untuned
 from stc_core.types import Site
 
 _SPARSE = (RunFile.NEURONS, RunFile.ACTIVATIONS, *SPARSE)
@@ -68,8 +70,8 @@ _CHUNK = 4096
 def check_attention(config: RunConfig, writer: RunWriter) -> None:
     """The first step: refuse a backbone that this schedule cannot train, before any
     work."""
-    going_on = (writer.folder / CHECKPOINTS).is_dir()
-    if config.train.attention.schedule == "frozen" or going_on:
+    is_checked = Stage.SPARSE in writer.stages
+    if config.train.attention.schedule == "frozen" or is_checked:
         return
     writer.phase("load", message=config.train.backbone)
     check_attention_settings(
@@ -88,7 +90,7 @@ def check_attention_settings(settings: TrainConfig, backbone: Backbone) -> None:
 def tune_attention(config: RunConfig, writer: RunWriter) -> None:
     """The last step: replace the sparse classifier by one that reads by attention."""
     settings, run = config.train, Run(writer.folder)
-    before, corpus = run.metrics, corpus_of_run(run)
+    before, corpus = sparse_half(writer).metrics, corpus_of_run(run)
     task = task_of(corpus, settings)
     backbone = load_untuned(settings)
     sites = read_sites_of(backbone, settings.max_layer)

@@ -5,21 +5,18 @@ and then the classifier, with gradual unfreezing and discriminative rates as in
 arXiv 1801.06146; or the sum of both losses from the start.
 """
 
-import shutil
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from jaxtyping import Float
-from safetensors.torch import load_file, save_file
 from torch.optim import AdamW
 from torch.optim.lr_scheduler import LambdaLR
 
 from stc_core.backbone.backbone import Backbone
 from stc_core.classifiers.attention_pooling import Attention
 from stc_core.errors import StcError
-from stc_core.files import read_json, replacing, write_json
 from stc_core.heads.head import SparseHead
 from stc_core.recipe_settings import TuneConfig
 from stc_core.recipes.attention.module import RATES, AttentionModule, WordLoss
@@ -31,13 +28,13 @@ from stc_core.tuning.blocks import (
     checkpoint_blocks,
     cut_and_adapt,
 )
+from stc_core.tuning.history import History
 from stc_core.tuning.language_model import Speaker, WordHead, check_language, word_head
 from stc_core.tuning.session import (
-    CHECKPOINTS,
     TuningSession,
     keep_tuned,
 )
-from stc_core.tuning.trainer import History, Rate, rate_of
+from stc_core.tuning.trainer import Rate, rate_of
 from stc_core.types import Site
 
 WARMUP = 0.1
@@ -174,21 +171,15 @@ def train_language_model(
 ) -> History:
     """Tune the blocks of `tunable` as a language model, in place.
 
-    The epoch with the lowest validation loss is kept. A resumed run does not repeat
-    the stage: its result is among the checkpoints.
+    The epoch with the lowest validation loss is kept.
     """
     settings = session.settings
-    folder = session.writer.folder / CHECKPOINTS
-    left, told = folder / f"{_WORDS}.safetensors", folder / f"{_WORDS}.json"
     speaker = Speaker(tunable.backbone, head, tunable.parts, tunable.blocks)
-    if told.is_file():
-        speaker.load_state_dict(load_file(left))
-        return History.of(read_json(told))
     origin = "its own head" if head.own else "a head tied to its word vectors"
     session.writer.phase("tune", message=f"language model with {origin}")
     half = settings.tune.seconds and settings.tune.seconds / 2
     rate = rate_of(settings.tune, tunable.backbone.d_model)
-    history = session.train(
+    return session.train(
         speaker,
         tunable.backbone,
         name=_WORDS,
@@ -198,12 +189,6 @@ def train_language_model(
         told=History().record(),
         rate=lambda steps: warmed_rates(_word_groups(speaker, rate), steps),
     )
-    with replacing(left) as path:
-        tensors = speaker.state_dict()
-        save_file({n: t.cpu().contiguous() for n, t in tensors.items()}, path)
-    write_json(told, history.record())
-    shutil.rmtree(folder / _WORDS)
-    return history
 
 
 def _classes(

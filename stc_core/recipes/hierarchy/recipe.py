@@ -26,7 +26,13 @@ from stc_core.metrics.scores import (
     macro_f1,
 )
 from stc_core.probes.variability import mean_state_sites
-from stc_core.recipes.ending import corpus_of_run, cost_at, finish_tuned, seconds_with
+from stc_core.recipes.ending import (
+    corpus_of_run,
+    cost_at,
+    finish_tuned,
+    seconds_with,
+    sparse_half,
+)
 from stc_core.recipes.hierarchy.baselines import level_baselines, path_scores
 from stc_core.recipes.hierarchy.class_heads import (
     LevelReadings,
@@ -93,7 +99,7 @@ def check_level_blocks(settings: TrainConfig, backbone: Backbone) -> None:
 def tune_hierarchy(config: RunConfig, writer: RunWriter) -> None:
     """The last step: replace the sparse classifier by the tuned hierarchical one."""
     settings, run = config.train, Run(writer.folder)
-    before, corpus = sparse_metrics(run.metrics), corpus_of_run(run)
+    before, corpus = sparse_metrics(writer), corpus_of_run(run)
     levels = levels_of(corpus, settings)
     training = HierarchyTraining(corpus, levels, settings, writer)
     writer.phase("tune", message="which layer answers which level")
@@ -136,21 +142,16 @@ def tune_hierarchy(config: RunConfig, writer: RunWriter) -> None:
     finish_tuned(writer, metrics, gone=())
 
 
-def sparse_metrics(metrics: RunMetrics) -> RunMetrics:
-    """The metrics of the sparse classifier, with its own scores among the baselines.
+def sparse_metrics(writer: RunWriter) -> RunMetrics:
+    """The metrics of the sparse half, with its own scores among the baselines.
 
-    If the run was cut off during the last baselines, metrics.json already has those of
-    the tuned classifier; the sparse ones are computed back from them.
+    Their leads are left out: they are those of the sparse classifier.
     """
-    if "hierarchy" not in metrics:
-        sparse: Any = metrics["test"]
-        # Their leads are those of the sparse classifier, which is another one.
-        none: Any = np.zeros(0, int)
-        others: Any = with_leads(metrics["baselines"], {}, none, none)
-        return {**metrics, "baselines": {**others, "stc": sparse}}
-    seconds = {**metrics["seconds"]}
-    seconds["total"] -= seconds.pop("tune")
-    return {**metrics, "seconds": seconds}
+    metrics = sparse_half(writer).metrics
+    sparse: Any = metrics["test"]
+    none: Any = np.zeros(0, int)
+    others: Any = with_leads(metrics["baselines"], {}, none, none)
+    return {**metrics, "baselines": {**others, "stc": sparse}}
 
 
 def first_words(settings: TrainConfig) -> nn.Module | None:

@@ -28,9 +28,9 @@ from stc_core.tuning.blocks import (
     checkpoint_blocks,
     cut_and_adapt,
 )
+from stc_core.tuning.history import History
 from stc_core.tuning.readout import Readout
 from stc_core.tuning.session import TuningSession, load_untuned
-from stc_core.tuning.trainer import History
 
 
 class LevelPlan(NamedTuple):

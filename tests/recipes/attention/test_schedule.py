@@ -29,9 +29,10 @@ from stc_core.recipes.attention.schedule import (
 from stc_core.recipes.attention.uniform import read_sites_of
 from stc_core.runs.run import Run
 from stc_core.runs.writer import RunWriter
+from stc_core.tuning.history import History
 from stc_core.tuning.language_model import WordHead
 from stc_core.tuning.session import BACKBONE, CHECKPOINTS, TUNING
-from stc_core.tuning.trainer import History, TrainingRows, train_module
+from stc_core.tuning.trainer import TrainingRows, train_module
 
 CODES = np.array([int("good" in text or "film" in text) for text in TEXTS])
 

@@ -1,0 +1,1 @@
+"""Faults on disk, put into tiny runs at a chosen act."""

@@ -1,0 +1,324 @@
+"""A tiny run of each recipe that tunes, cut short at an act on disk and resumed.
+
+Each process is forked from one that has imported everything and has computed nothing.
+"""
+
+import json
+import os
+import shutil
+import sys
+import time
+import traceback
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pandas as pd
+from safetensors import safe_open
+
+from helpers.faults.injection import KILLED, Act, Injector
+from helpers.models.masked_words import MASK
+from helpers.models.saved import saved_base, saved_lm
+from helpers.models.tiny import tiny_tokenizer
+from helpers.runs.hierarchy import table
+from stc_core.config import DataConfig, RunConfig, TrainConfig
+from stc_core.recipe_settings import AttentionConfig, HierarchyConfig, TuneConfig
+from stc_core.recipes import registry
+from stc_core.runs import jobs
+from stc_core.runs.run import Run
+from stc_core.runs.stages import Stages
+from stc_core.runs.worker import Worker
+from stc_core.runs.writer import RunWriter
+
+_TUNE = {"epochs": 2, "batch": 32, "learning_rate": 3e-3}
+RECIPES: dict[str, dict[str, Any]] = {
+    "variability": {
+        "recipe": "variability",
+        "tune": TuneConfig(method="lora", blocks=1, layer=1, **_TUNE),
+    },
+    "attention": {
+        "recipe": "attention",
+        "attention": AttentionConfig(epochs=2),
+        "tune": TuneConfig(**_TUNE),
+    },
+    "two-stage": {
+        "recipe": "attention",
+        "attention": AttentionConfig(schedule="two-stage", epochs=2, lm_epochs=1),
+        "tune": TuneConfig(**_TUNE),
+    },
+    "hierarchy": {
+        "recipe": "hierarchy",
+        "hierarchy": HierarchyConfig(heads="class"),
+        "tune": TuneConfig(blocks=1, **_TUNE),
+    },
+    "words": {
+        "recipe": "hierarchy",
+        "hierarchy": HierarchyConfig(heads="words"),
+        "tune": TuneConfig(blocks=1, **_TUNE),
+    },
+}
+"""The settings of each kind of run that tunes."""
+_TIMES = ("seconds", "peak_bytes", "created", "ms_per_text")
+"""What another process measures anew: times and memory."""
+
+
+class Outcome(NamedTuple):
+    """What became of a run that was cut short at an act and resumed."""
+
+    recipe: str
+    phase: str
+    fault: str
+    act: Act
+    wrong: str  # empty: the result is that of a run that nothing disturbed
+
+
+class Campaign:
+    """The runs of one recipe below `folder`, and their undisturbed result.
+
+    A run has two phases: "sparse", from nothing to the end of the sparse half, and
+    "tune", all that follows. A run that is cut short in the second begins as a copy of
+    one that has done the first.
+    """
+
+    def __init__(self, name: str, folder: Path) -> None:
+        self.name, self.folder = name, folder
+        folder.mkdir(parents=True, exist_ok=True)
+        os.environ["STC_HOME"] = str(folder / "home")
+        self.config = _config(name, folder)
+        self.whole, self.half = folder / "whole", folder / "half"
+        self.acts: dict[str, list[Act]] = {}
+
+    def prepare(self) -> None:
+        """Do the undisturbed run, which leaves its features on disk; list its acts."""
+        for folder in (self.whole, self.half):
+            shutil.rmtree(folder, ignore_errors=True)
+        done = self._forked(lambda: self._train(self.whole))
+        assert done.status == 0, done.text
+
+        def half() -> None:
+            """A run that is killed when its sparse half is done."""
+            injector = self._inject(self.half)
+            finish = Stages.finish
+
+            def kill(*arguments: Any, **facts: Any) -> None:
+                finish(*arguments, **facts)
+                self._write_acts(injector)
+                os._exit(KILLED)
+
+            Stages.finish = kill
+            self._train(self.half)
+
+        done = self._forked(half)
+        assert done.status == KILLED, done.text
+        self.acts["sparse"] = self._read_acts()
+        copy = self._begun("counted", "tune")
+
+        def counted() -> None:
+            injector = self._inject(copy)
+            self._resume(copy)
+            self._write_acts(injector)
+
+        done = self._forked(counted)
+        assert done.status == 0, done.text
+        assert not difference(self.whole, copy), difference(self.whole, copy)
+        self.acts["tune"] = self._read_acts()
+
+    def try_at(self, phase: str, number: int, fault: str = "kill") -> Outcome:
+        """Cut a run short at an act of a phase, resume it, and compare the results."""
+        folder = self._begun(f"{fault}-{phase}-{number}", phase)
+        wrong = self._cut(folder, number, fault) or self._finished(folder)
+        if not wrong:
+            shutil.rmtree(folder)
+        return Outcome(self.name, phase, fault, self.acts[phase][number], wrong)
+
+    def try_one_after_another(self, acts: Sequence[Act]) -> str:
+        """Cut one run short at each of these acts of "tune", and resume it each time.
+
+        Gives what is wrong at the end; empty if the result is that of a run that
+        nothing disturbed.
+        """
+        folder = self._begun("chain", "tune")
+        for act in acts:
+            if wrong := self._cut(folder, act, "kill"):
+                return f"{act}: {wrong}"
+        return self._finished(folder)
+
+    def kinds(self) -> list[Act]:
+        """Each kind of act of "tune" that changes what a reader finds, once.
+
+        They are in an order in which a run that is killed at one comes to the next.
+        """
+        acts = self.acts["tune"]
+        renamed = {act.name for act in acts if act.what == "rename"}
+        return [
+            act
+            for act in dict.fromkeys(acts)
+            if act.what != "fsync" and (act.what != "open" or act.name not in renamed)
+        ]
+
+    def _begun(self, name: str, phase: str) -> Path:
+        folder = self.folder / name
+        shutil.rmtree(folder, ignore_errors=True)
+        if phase == "tune":
+            shutil.copytree(self.half, folder)
+        return folder
+
+    def _cut(self, folder: Path, at: int | Act, fault: str) -> str:
+        """Go on with the run, and cut it short; gives what is wrong then."""
+
+        def work() -> None:
+            Injector([folder], at=at, fault=fault).install()
+            self._resume(folder)
+
+        said = self._forked(work)
+        if said.status == 0:
+            return "the fault was not noticed"
+        if fault == "kill" and said.status != KILLED:
+            return f"failed before the kill: {said.last}"
+        if fault == "full" and "StcError" not in said.last:
+            return f"no sentence: {said.last}"
+        return ""
+
+    def _finished(self, folder: Path) -> str:
+        """Resume the run to its end; gives what is wrong with the result."""
+        said = self._forked(lambda: self._resume(folder))
+        return said.last if said.status else difference(self.whole, folder)
+
+    def _inject(self, folder: Path) -> Injector:
+        injector = Injector([folder])
+        injector.install()
+        return injector
+
+    def _write_acts(self, injector: Injector) -> None:
+        text = json.dumps(injector.acts)
+        (self.folder / "acts.json").write_text(text, encoding="utf-8")
+
+    def _read_acts(self) -> list[Act]:
+        text = (self.folder / "acts.json").read_text("utf-8")
+        return [Act(*act) for act in json.loads(text)]
+
+    def _train(self, folder: Path) -> None:
+        with RunWriter(folder, self.config) as writer:
+            registry.train(writer.config, writer)
+
+    def _resume(self, folder: Path) -> None:
+        """Go on as `stc resume` does, or begin if the run had not."""
+        if not (folder / "config.json").is_file():
+            self._train(folder)
+            return
+        run = jobs.claim(folder, by=Worker.current())
+        with RunWriter(folder, run.config) as writer:
+            registry.train(writer.config, writer)
+
+    def _forked(self, work: Callable[[], None]) -> "_Said":
+        """Do `work` in a process of its own."""
+        path = self.folder / f"said-{time.monotonic_ns()}"
+        if (pid := os.fork()) == 0:
+            try:
+                work()
+            except BaseException:  # noqa: BLE001 - it is told to the parent
+                text = traceback.format_exc()
+                path.write_text(text, encoding="utf-8")
+                os._exit(1)
+            os._exit(0)
+        _, status = os.waitpid(pid, 0)
+        text = path.read_text("utf-8") if path.is_file() else ""
+        path.unlink(missing_ok=True)
+        return _Said(os.waitstatus_to_exitcode(status), text)
+
+
+class _Said(NamedTuple):
+    status: int
+    text: str
+
+    @property
+    def last(self) -> str:
+        lines = self.text.strip().splitlines()
+        return lines[-1][:300] if lines else f"exit status {self.status}"
+
+
+def _config(name: str, folder: Path) -> RunConfig:
+    settings = RECIPES[name]
+    depth = 2 if settings["recipe"] == "hierarchy" else 1
+    if name == "words":
+        base = saved_lm(folder / "base", "llama")
+    else:
+        base = saved_base(folder / "base", "bert")
+        tokenizer = tiny_tokenizer("right", specials=True)
+        tokenizer.mask_token = "<other pad>"
+        assert tokenizer.mask_token_id == MASK
+        tokenizer.save_pretrained(base)
+    train = {
+        "backbone": str(base),
+        "device": "cpu",
+        "kinds": ("resid",),
+        "poolings": ("mean",),
+        "max_layer": 2,
+        **settings,
+    }
+    labels = tuple(f"level {n}" for n in range(depth))
+    data = DataConfig(path=str(table(folder, depth)), text="text", labels=labels)
+    return RunConfig(data=data, train=TrainConfig(**train), created="2026-01-01")
+
+
+def difference(whole: Path, resumed: Path) -> str:
+    """How the files of two runs differ but for times; empty if they do not."""
+    names = [_names(folder) for folder in (whole, resumed)]
+    if names[0] != names[1]:
+        return f"other files: {sorted(names[0] ^ names[1])}"
+    if not Run(resumed).done:
+        return f"the run is {Run(resumed).status['state']}"
+    for name in sorted(names[0]):
+        one, other = (_content(folder / name) for folder in (whole, resumed))
+        if one != other:
+            return f"another {name}"
+    return ""
+
+
+def _names(folder: Path) -> set[str]:
+    paths = (path for path in folder.rglob("*") if path.is_file())
+    return {str(path.relative_to(folder)) for path in paths} - {"worker.json"}
+
+
+def _content(path: Path) -> Any:
+    """What a file of a run says, without times."""
+    if path.name in ("log.txt", "status.json"):
+        return None
+    if path.suffix == ".json":
+        return _timeless(json.loads(path.read_text("utf-8")))
+    if path.suffix == ".parquet":
+        frame = pd.read_parquet(path).drop(columns=list(_TIMES), errors="ignore")
+        return frame.to_csv()
+    if path.suffix == ".safetensors":  # the order of its names is by chance
+        with safe_open(path, "np") as file:
+            tensors = {name: file.get_tensor(name).tobytes() for name in file.keys()}
+            return file.metadata(), tensors
+    return path.read_bytes()
+
+
+def _timeless(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {k: _timeless(v) for k, v in value.items() if k not in _TIMES}
+    return [_timeless(one) for one in value] if isinstance(value, list) else value
+
+
+def outcomes(
+    name: str, folder: Path, phase: str, fault: str, *, every: int = 1, first: int = 0
+) -> Iterator[Outcome]:
+    """Try each act of a phase, or each `every`-th of them."""
+    campaign = Campaign(name, folder)
+    campaign.prepare()
+    for number, act in list(enumerate(campaign.acts[phase]))[first::every]:
+        if not (fault == "full" and act.what == "remove"):
+            yield campaign.try_at(phase, number, fault)
+
+
+def main(arguments: Sequence[str]) -> None:
+    name, folder, phase, fault, *every = arguments
+    steps = int(every[0]) if every else 1
+    for outcome in outcomes(name, Path(folder), phase, fault, every=steps):
+        print(json.dumps(outcome._asdict()), flush=True)  # noqa: T201
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
