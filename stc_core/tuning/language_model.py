@@ -120,7 +120,7 @@ def base_folder(name: str) -> Path:
     """The folder of a backbone; for a tuned backbone, the folder of its base."""
     folder = hub.resolve(name)
     while (folder / hub.CHANGES).is_file():
-        folder = hub.resolve(changes.read_changes(folder).base)
+        folder = changes.base_folder(folder, changes.read_changes(folder))
     return folder
 
 
