@@ -170,6 +170,13 @@ def base_folder(folder: Path, changes: Changes) -> Path:
     return hub.resolve(str(folder / OWN_BASE) if is_inside else changes.base)
 
 
+def root_folder(folder: Path) -> Path:
+    """The folder of the untuned base, which has the configuration and the tokenizer."""
+    while (folder / hub.CHANGES).is_file():
+        folder = base_folder(folder, read_changes(folder))
+    return folder
+
+
 def _put_back(model: nn.Module, folder: Path) -> None:
     """Load the tuned weights, in the dtype of the model."""
     path = folder / hub.CHANGED_WEIGHTS

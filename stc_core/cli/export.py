@@ -49,7 +49,7 @@ def import_(
     Nothing in the bundle is executed. A file that is damaged, or holds anything but a
     bundle, is refused.
     """
-    from stc_core.export.bundle import import_bundle
+    from stc_core.export.imported import import_bundle
 
     imported = import_bundle(file)
     typer.echo(f"{imported.name!r} is in {imported.folder}", err=True)

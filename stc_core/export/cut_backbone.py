@@ -17,7 +17,7 @@ from torch import nn
 
 from stc_core.backbone import changes
 from stc_core.backbone.backbone import Backbone
-from stc_core.backbone.changes import OWN_BASE, Changes
+from stc_core.backbone.changes import OWN_BASE, Changes, root_folder
 from stc_core.backbone.loading import hub
 from stc_core.backbone.loading.checkpoint import DTYPES, quiet
 from stc_core.backbone.loading.loader_files import CONFIG, is_read
@@ -60,13 +60,6 @@ class _Cut(NamedTuple):
 def source_folder(backbone: Backbone) -> Path:
     """The folder that `backbone` was loaded from."""
     return hub.resolve(backbone.name)
-
-
-def root_folder(folder: Path) -> Path:
-    """The folder of the untuned base, which has the configuration and the tokenizer."""
-    while (folder / hub.CHANGES).is_file():
-        folder = changes.base_folder(folder, changes.read_changes(folder))
-    return folder
 
 
 def write_cut(backbone: Backbone, layer: int, folder: Path) -> None:

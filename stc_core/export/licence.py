@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from stc_core.runs.run import Run
 
+_CARD = "README.md"
 _FILES = ("LICENSE", "LICENCE", "NOTICE", "COPYING", "USE_POLICY")
 _FRONT_MATTER = re.compile(r"\A---\n(.*?)\n---", re.DOTALL)
 _LICENCE = re.compile(r"^licen[sc]e:\s*['\"]?([\w.+-]+)['\"]?\s*$", re.MULTILINE)
@@ -19,21 +20,33 @@ class Licence(NamedTuple):
 
 
 def licence_of(folder: Path) -> Licence:
-    """The licence of the model in `folder`, as its card and its licence files say.
+    """The licence of the model in `folder`, as its card and its licence files say."""
+    texts = {path.name: _text(path) for path in _licence_files(folder)}
+    card = folder / _CARD
+    front = _FRONT_MATTER.search(_text(card)) if card.is_file() else None
+    named = _LICENCE.search(front[1]) if front else None
+    return Licence(named[1] if named else "", texts)
 
-    A bundle has a note of its own, which is passed on.
-    """
-    name, texts = "", {}
-    for path in sorted(folder.iterdir()):
-        stem = path.name.partition(".")[0].upper()
-        if path.is_file() and stem.startswith(_FILES):
-            texts[path.name] = path.read_text("utf-8", errors="replace").strip()
-    for card in (folder / "README.md", folder.parent / "README.md"):
-        if card.is_file() and not name:
-            front = _FRONT_MATTER.search(card.read_text("utf-8", errors="replace"))
-            named = _LICENCE.search(front[1]) if front else None
-            name = named[1] if named else ""
-    return Licence(name, texts)
+
+def copy_licence(root: Path, folder: Path) -> None:
+    """Copy the card and the licence files of the model in `root` to `folder`."""
+    for path in (root / _CARD, *_licence_files(root)):
+        if path.is_file():
+            is_named = path.suffix.lower() in (".md", ".txt")
+            name = path.name if is_named else f"{path.name}.txt"
+            (folder / name).write_text(_text(path) + "\n", encoding="utf-8")
+
+
+def _licence_files(folder: Path) -> list[Path]:
+    return [
+        path
+        for path in sorted(folder.iterdir())
+        if path.is_file() and path.name.upper().startswith(_FILES)
+    ]
+
+
+def _text(path: Path) -> str:
+    return path.read_text("utf-8", errors="replace").strip()
 
 
 def licence_note(run: Run, licence: Licence) -> str:

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from stc_core.backbone.changes import tuned_identity
+from stc_core.backbone.changes import root_folder, tuned_identity
 from stc_core.classifiers.base import BaseClassifier
 from stc_core.classifiers.hierarchical import (
     TREE,
@@ -24,12 +24,11 @@ from stc_core.errors import StcError
 from stc_core.export.card import model_card
 from stc_core.export.cut_backbone import (
     KeptBlocks,
-    root_folder,
     source_folder,
     write_cut,
     write_whole,
 )
-from stc_core.export.licence import licence_note, licence_of
+from stc_core.export.licence import copy_licence, licence_note, licence_of
 from stc_core.files import read_json, write_json
 from stc_core.runs.annotations import read_about
 from stc_core.runs.layout import RunFile
@@ -87,8 +86,9 @@ def write_portable(run: Run, folder: Path, *, texts: bool) -> KeptBlocks:
     kept = KeptBlocks(
         portable.backbone_.n_layers, run.metrics["layers"]["total"], why_whole
     )
-    source = source_folder(classifier.backbone_)
-    licence = licence_of(root_folder(source))
+    root = root_folder(source_folder(classifier.backbone_))
+    copy_licence(root, root_folder(folder / "backbone"))
+    licence = licence_of(root)
     card = model_card(Run(folder), classifier, kept, licence=licence.name, texts=texts)
     (folder / CARD).write_text(card, encoding="utf-8")
     note = licence_note(Run(folder), licence)
