@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 from zipfile import ZIP_STORED, BadZipFile, ZipFile, ZipInfo
 
 from stc_core.errors import StcError
-from stc_core.files import write_error
+from stc_core.files import folder_bytes, write_error
 from stc_core.paths import bundles_folder
 
 MANIFEST = "manifest.json"
@@ -87,6 +87,13 @@ def classifier_folder(path: str | Path) -> Path:
     """The folder of a classifier: `path` itself, or that in the bundle at `path`."""
     path = Path(path)
     return opened_folder(path) / "model" if path.is_file() else path
+
+
+def remove_unpacked() -> int:
+    """Remove what was unpacked of bundles; return its bytes. The bundles stay."""
+    n_bytes = folder_bytes(bundles_folder())
+    shutil.rmtree(bundles_folder(), ignore_errors=True)
+    return n_bytes
 
 
 def _keep(path: Path, kept: Path, run: str) -> None:

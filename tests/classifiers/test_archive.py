@@ -18,6 +18,7 @@ from stc_core.classifiers.archive import (
     is_safe_path,
     opened_folder,
     read_manifest,
+    remove_unpacked,
     unpack_bundle,
     write_archive,
 )
@@ -258,6 +259,14 @@ def test_a_bundle_is_opened_once(bundle: Path, tmp_path: Path):
     assert opened_folder(moved) == folder
     assert (folder / "config.json").stat().st_mtime_ns == before
     assert opened_folder(str(folder)) == folder
+
+
+def test_what_was_unpacked_can_be_removed(bundle: Path):
+    assert remove_unpacked() == 0
+    folder = opened_folder(bundle)
+    n_bytes = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+    assert remove_unpacked() == n_bytes and not folder.exists()
+    assert opened_folder(bundle) == folder and folder.is_dir()
 
 
 def test_a_disk_without_space_is_told(bundle: Path, tmp_path: Path, monkeypatch):

@@ -15,7 +15,7 @@ from stc_core.runs.run import Run
 from ui.shell.messages import show_error
 from ui.state.navigation import remember
 
-ABOUT = (
+IN_BUNDLE = (
     "One file with the classifier, the part of the language model that it reads, its "
     "scores and a model card. It works on another machine without a network."
 )
@@ -28,7 +28,7 @@ _TURN = "_bundle_turn"
 
 def download_form(run: Run) -> None:
     """Draw the choice of what to pack, and the button that downloads it."""
-    st.markdown(ABOUT)
+    st.markdown(IN_BUNDLE)
     has_texts = run.has(RunFile.CORPUS)
     texts = st.checkbox(
         TEXTS,
