@@ -1,4 +1,4 @@
-"""The folders for runs, features and backbones on this machine."""
+"""The folders for runs, features, backbones and bundles on this machine."""
 
 import os
 from pathlib import Path
@@ -22,3 +22,8 @@ def features_folder() -> Path:
 def models_folder() -> Path:
     """The folder of all downloaded backbones."""
     return home() / "cached_models"
+
+
+def bundles_folder() -> Path:
+    """The folder of the bundles that were opened, each unpacked once."""
+    return home() / "bundles"

@@ -300,7 +300,7 @@ def show_text(row: dict[str, Any], mine: Card, other: Card) -> None:
 
 def show_page() -> None:
     """Draw the page below its title."""
-    run = pick_run()
+    run = pick_run(texts=True)
     cards = comparison.cards()
     mine = next((card for card in cards if card.run == run.folder.name), None)
     same_data = same_table(cards, mine) if mine else []

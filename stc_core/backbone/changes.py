@@ -1,7 +1,8 @@
 """What was changed in a backbone: blocks removed, weights tuned, adapters added.
 
 On disk a tuned backbone is changes.json and changes.safetensors. They hold the name of
-its base and nothing that the base has already.
+its base and nothing that the base has already. In a bundle the base is in the same
+folder.
 """
 
 import hashlib
@@ -24,6 +25,8 @@ from stc_core.errors import StcError
 from stc_core.files import replacing, write_json
 
 _FORMAT = 1
+OWN_BASE = "./base"
+"""The name of a base that is in the folder of the changes."""
 _DEPTHS = ("num_decoder_layers", "decoder_layers", "num_hidden_layers")
 """Fields of a config that count the blocks of the topmost stack."""
 
@@ -96,8 +99,13 @@ def save_changes(folder: Path, changes: Changes, tensors: Mapping[str, Tensor]) 
     host = {name: t.detach().cpu().contiguous() for name, t in tensors.items()}
     with replacing(folder / hub.CHANGED_WEIGHTS) as path:
         save_file(host, path)
-    write_json(folder / hub.CHANGES, {"format": _FORMAT, **_plain(changes)})
+    write_changes(folder, changes)
     return folder
+
+
+def write_changes(folder: Path, changes: Changes) -> None:
+    """Write changes.json alone, for changed weights that are in `folder` already."""
+    write_json(folder / hub.CHANGES, {"format": _FORMAT, **_plain(changes)})
 
 
 def read_changes(folder: Path) -> Changes:
@@ -137,7 +145,7 @@ def read_tuned(folder: Path, name: str, dtype: torch.dtype) -> tuple[nn.Module, 
     if not (folder / hub.CHANGES).is_file():
         return read_model(folder, name, dtype)
     changes = read_changes(folder)
-    base = hub.resolve(changes.base)
+    base = base_folder(folder, changes)
     if tuned_identity(base) != changes.base_identity:
         raise StcError(
             f"backbone {name!r}",
@@ -154,6 +162,19 @@ def read_tuned(folder: Path, name: str, dtype: torch.dtype) -> tuple[nn.Module, 
     if changes.method == "lora":
         merge_lora(model)
     return model, tokenizer
+
+
+def base_folder(folder: Path, changes: Changes) -> Path:
+    """The folder of the base of the tuned backbone in `folder`."""
+    is_inside = changes.base == OWN_BASE
+    return hub.resolve(str(folder / OWN_BASE) if is_inside else changes.base)
+
+
+def root_folder(folder: Path) -> Path:
+    """The folder of the untuned base, which has the configuration and the tokenizer."""
+    while (folder / hub.CHANGES).is_file():
+        folder = base_folder(folder, read_changes(folder))
+    return folder
 
 
 def _put_back(model: nn.Module, folder: Path) -> None:

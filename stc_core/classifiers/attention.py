@@ -61,6 +61,11 @@ class AttentionClassifier(BaseClassifier):
         self.layers_ = tuple(layers)
 
     @property
+    def top_layer(self) -> int:
+        """The highest layer that is read; no block above it is run."""
+        return max(self.layers_)
+
+    @property
     def sites(self) -> list[Site]:
         return [Site(layer, "resid") for layer in self.layers_]
 

@@ -41,6 +41,11 @@ class BaseClassifier:
     head_: SparseHead
     classes_: Shaped[np.ndarray, " n_class"]
 
+    @property
+    def top_layer(self) -> int:
+        """The highest layer that is read; no block above it is run."""
+        return self.head_.layer
+
     def _parts(self) -> tuple[Backbone, SparseHead]:
         return self.backbone_, self.head_
 

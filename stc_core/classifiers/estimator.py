@@ -16,7 +16,9 @@ from sklearn.utils.validation import check_is_fitted
 from stc_core.activations.groups import extract_groups
 from stc_core.backbone.backbone import Backbone
 from stc_core.classifiers import persistence
+from stc_core.classifiers.archive import classifier_folder
 from stc_core.classifiers.base import BaseClassifier, Strings, check_texts
+from stc_core.classifiers.loading import check_is_sparse
 from stc_core.config import (
     DEFAULT_BACKBONE,
     SPIN_CS,
@@ -340,9 +342,12 @@ class SparsifyThenClassify(BaseClassifier, ClassifierMixin, BaseEstimator):
     ) -> "SparsifyThenClassify":
         """The classifier saved in `folder`, on the backbone it was fitted on.
 
-        Raises StcError if the format is another one, or if the backbone has other
-        weights than in the fit.
+        `folder` may also be the file of a bundle, which has its own backbone. Raises
+        StcError if the format is another one, or if the backbone has other weights than
+        in the fit.
         """
+        folder = classifier_folder(folder)
+        check_is_sparse(folder)
         head, classes, about, params = persistence.load_classifier(Path(folder))
         model = about.open(folder, backbone=backbone, device=device, progress=progress)
         loaded = cls(**{**params, "backbone": backbone or model.name})

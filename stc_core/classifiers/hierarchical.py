@@ -27,6 +27,8 @@ from stc_core.heads.head import SparseHead
 from stc_core.types import Progress, silent
 
 TREE, HEADS = "tree.json", "levels.safetensors"
+WHOLE_FLOPS = "whole_flops"
+"""A field of tree.json in a bundle, whose backbone is a part of the trained one."""
 _PARTS = ("mean", "sd", "weight", "bias")
 
 
@@ -36,7 +38,8 @@ class HierarchicalClassifier(BaseClassifier):
     Each of `heads_` scores the finest nodes at the layer of its level; the probability
     of a coarse node is the sum over the nodes below it. `head_` is the head of the
     finest level. `temperatures_` holds one temperature for each level, `columns_` the
-    name of each level. A class is a node of the finest level.
+    name of each level. A class is a node of the finest level. `whole_flops_` are the
+    FLOPs per token of the whole backbone, if this one is only a part of it.
     """
 
     def __init__(
@@ -48,6 +51,7 @@ class HierarchicalClassifier(BaseClassifier):
         *,
         temperatures: Sequence[float],
         layers: Sequence[int] = (),
+        whole_flops: int | None = None,
     ) -> None:
         self.backbone_, self.tree_ = backbone, tree
         self.heads_, self.columns_ = tuple(heads), tuple(columns)
@@ -56,6 +60,12 @@ class HierarchicalClassifier(BaseClassifier):
         if self.heads_:
             self.head_ = self.heads_[-1]
         self.levels_ = tree.depth
+        self.whole_flops_ = whole_flops
+
+    @property
+    def top_layer(self) -> int:
+        """The highest layer that any level reads; no block above it is run."""
+        return max(self.layers_)
 
     @property
     def classes_(self) -> np.ndarray:
@@ -152,7 +162,7 @@ class HierarchicalClassifier(BaseClassifier):
         """
         backbone = self.backbone_
         n_tokens = len(backbone.tokenize([text]).ids[0])
-        whole = max(backbone.flops_per_token(), 1)
+        whole = max(self.whole_flops_ or backbone.flops_per_token(), 1)
         rows = []
         for level, probability in enumerate(way.probabilities()[0]):
             layer = self.layers_[level]
@@ -223,9 +233,13 @@ def open_hierarchical(
         }
         features = dense_features(model, layer)
         heads.append(SparseHead(features, **parts, classes=classes))
-    temperatures = record["temperatures"]
     return HierarchicalClassifier(
-        model, tree, heads, record["columns"], temperatures=temperatures
+        model,
+        tree,
+        heads,
+        record["columns"],
+        temperatures=record["temperatures"],
+        whole_flops=record.get(WHOLE_FLOPS),
     )
 
 

@@ -13,7 +13,7 @@ from torch import nn
 from stc_core.backbone.backbone import Backbone
 from stc_core.classifiers import persistence
 from stc_core.classifiers.base import Strings, check_texts
-from stc_core.classifiers.hierarchical import TREE, HierarchicalClassifier
+from stc_core.classifiers.hierarchical import TREE, WHOLE_FLOPS, HierarchicalClassifier
 from stc_core.classifiers.label_tree import Descent, Tree
 from stc_core.classifiers.spelling import Speller, spelled_names
 from stc_core.errors import StcError
@@ -38,8 +38,17 @@ class SpelledClassifier(HierarchicalClassifier):
         columns: Sequence[str],
         *,
         norm: bool,
+        whole_flops: int | None = None,
     ) -> None:
-        super().__init__(backbone, tree, (), columns, layers=layers, temperatures=())
+        super().__init__(
+            backbone,
+            tree,
+            (),
+            columns,
+            layers=layers,
+            temperatures=(),
+            whole_flops=whole_flops,
+        )
         names = spelled_names(tree, backbone)
         words = [head.to(backbone.device).eval() for head in heads]
         self.speller_ = Speller(backbone, tree, names, layers, words, norm=norm)
@@ -71,7 +80,11 @@ class SpelledClassifier(HierarchicalClassifier):
         speller = self.speller_
         heads = [head.cpu() for head in copy.deepcopy(speller.heads)]  # tied stay tied
         args = self.backbone_, self.tree_, self.layers_, heads, self.columns_
-        kwargs = {"norm": speller.norm, **self._parts_written()}
+        kwargs = {
+            "norm": speller.norm,
+            "whole_flops": self.whole_flops_,
+            **self._parts_written(),
+        }
         return _unpickle, (type(self), args, kwargs, self.levels_)
 
     def __copy__(self) -> "SpelledClassifier":
@@ -159,5 +172,5 @@ def open_spelled_kind(
                 head.bias.copy_(bias)
         heads.append(head.requires_grad_(False))
     tree = Tree.of(record)
-    columns, norm = record["columns"], record["norm"]
-    return kind(model, tree, record["layers"], heads, columns, norm=norm, **more)
+    more = {"norm": record["norm"], "whole_flops": record.get(WHOLE_FLOPS), **more}
+    return kind(model, tree, record["layers"], heads, record["columns"], **more)

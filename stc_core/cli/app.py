@@ -13,6 +13,7 @@ import typer
 
 from stc_core.cli.common import program
 from stc_core.cli.data import cache, check, variability
+from stc_core.cli.export import export, import_
 from stc_core.cli.inference import explain, generate, label, predict, report
 from stc_core.cli.runs import cancel, delete, rename, runs
 from stc_core.cli.serve import serve
@@ -38,6 +39,7 @@ for _command in (
     generate,
     serve,
     report,
+    export,
     variability,
     runs,
     rename,
@@ -46,6 +48,7 @@ for _command in (
     cache,
 ):
     app.command()(_command)
+app.command("import")(import_)
 for _command in (work, label):
     app.command(hidden=True)(_command)
 

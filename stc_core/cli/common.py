@@ -112,17 +112,17 @@ def program() -> str:
 def open_run(run: str) -> Any:
     """The run in the folder `run`, or the known run with this folder name or name.
 
-    The name is the present one, also after a rename. Raises StcError if several runs
-    have it, or if there is no such run.
+    `run` may also be the file of a bundle. The name is the present one, also after a
+    rename. Raises StcError if several runs have it, or if there is no such run.
     """
     from stc_core.errors import StcError
     from stc_core.paths import runs_folder
     from stc_core.runs.run import Run, list_runs
 
     known = runs_folder() / run
-    is_folder = (Path(run) / RunFile.CONFIG).is_file()
-    if is_folder or known.is_dir():
-        return Run.open(run if is_folder else known)
+    is_here = (Path(run) / RunFile.CONFIG).is_file() or Path(run).is_file()
+    if is_here or known.is_dir():
+        return Run.open(run if is_here else known)
     named = [known_run for known_run in list_runs() if known_run.name == run]
     if len(named) > 1:
         folders = ", ".join(known_run.folder.name for known_run in named)

@@ -133,8 +133,12 @@ def cache(
         bool, typer.Option("--clean", help="Delete all that are not in use.")
     ] = False,
 ) -> None:
-    """List the cached features, which save reading the same texts twice."""
+    """List the cached features, which save reading the same texts twice.
+
+    With --clean also delete what was unpacked of bundles.
+    """
     from stc_core.activations.cache import delete_store, list_stores
+    from stc_core.classifiers.archive import remove_unpacked
     from stc_core.cli import console
     from stc_core.display import size
     from stc_core.paths import features_folder
@@ -144,7 +148,7 @@ def cache(
         console.show_stores(stores)
         return
     deleted = [store for store in stores if delete_store(store.path)]
-    freed = size(float(sum(store.bytes for store in deleted)))
+    freed = size(float(sum(store.bytes for store in deleted)) + remove_unpacked())
     n_kept = len(stores) - len(deleted)
     line = f"{len(deleted)} deleted, {freed} freed"
     typer.echo(f"{line}; {n_kept} in use were kept" if n_kept else line, err=True)

@@ -24,7 +24,8 @@ Table = Annotated[
     ),
 ]
 RunFolder = Annotated[
-    str, typer.Argument(help="The folder of a run, or its name.", metavar="RUN")
+    str,
+    typer.Argument(help="The folder of a run, its name, or a bundle.", metavar="RUN"),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 RunName = Annotated[str, typer.Option(help="Name of the new run.")]

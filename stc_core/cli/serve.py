@@ -22,7 +22,9 @@ GRACE_S = 30
 def serve(
     runs: Annotated[
         list[str],
-        typer.Argument(help="Folders of runs, or their names.", metavar="RUN..."),
+        typer.Argument(
+            help="Folders of runs, their names, or bundles.", metavar="RUN..."
+        ),
     ],
     *,
     host: Annotated[

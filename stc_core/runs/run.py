@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 import pandas as pd
 
+from stc_core.classifiers.archive import opened_folder
 from stc_core.config import KEPT, RUN_FORMAT, RunConfig
 from stc_core.errors import StcError
 from stc_core.files import folder_bytes, read_json, read_tail, read_text
@@ -59,11 +60,11 @@ class Run:
 
     @classmethod
     def open(cls, folder: str | Path) -> "Run":
-        """The run in `folder`.
+        """The run in `folder`, which may also be the file of a bundle.
 
         Raises StcError if there is no run or its settings cannot be read.
         """
-        run = cls(folder)
+        run = cls(opened_folder(folder))
         if not (run.folder / RunFile.CONFIG).is_file():
             raise StcError(
                 f"run {str(folder)!r}",

@@ -90,7 +90,7 @@ class _Entrance(nn.Module):
 
 def word_head(backbone: Backbone) -> WordHead:
     """The word head of the backbone's files, or a new one tied to its word vectors."""
-    folder = base_folder(backbone.name)
+    folder = changes.root_folder(hub.resolve(backbone.name))
     return WordHead(backbone, language_model(folder, causal=backbone.causal))
 
 
@@ -114,14 +114,6 @@ def language_model(folder: Path, *, causal: bool) -> nn.Module | None:
             return None
     model, report = loaded
     return None if report["missing_keys"] or report["mismatched_keys"] else model
-
-
-def base_folder(name: str) -> Path:
-    """The folder of a backbone; for a tuned backbone, the folder of its base."""
-    folder = hub.resolve(name)
-    while (folder / hub.CHANGES).is_file():
-        folder = hub.resolve(changes.read_changes(folder).base)
-    return folder
 
 
 def check_language(backbone: Backbone) -> None:

@@ -13,11 +13,11 @@ from ui.cache.run_files import read, stamp, summary_of
 
 
 def cards() -> list[Card]:
-    """A card of each finished run, newest first."""
+    """A card of each finished run that has its texts, newest first."""
     found = []
     for run in list_runs():
         summary = summary_of(run)
-        if summary.result and run.has(RunFile.REPORT):
+        if summary.result and run.has(RunFile.REPORT) and run.has(RunFile.CORPUS):
             table = _table(str(run.folder), stamp(run.folder / RunFile.REPORT))
             found.append(Card(summary, summary.result, table))
     return found

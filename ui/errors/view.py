@@ -21,7 +21,7 @@ _TABS = {
 
 def show_page() -> None:
     """Draw the page below its title."""
-    run = pick_run()
+    run = pick_run(texts=True)
     table, classes = examples(run), read(run, "metrics")["classes"]
     split = choose_rows(table, classes)
     current = held_slice()

@@ -15,6 +15,7 @@ from stc_core.interpret.counterfactuals import (
 )
 from stc_core.interpret.nearest_texts import nearest
 from stc_core.interpret.text_diff import DiffPiece, probability_changes, word_changes
+from stc_core.runs.layout import RunFile
 from stc_core.runs.run import Run
 from ui.cache.neuron_values import distances_of, flips, has_readout
 from ui.cache.run_files import explain_text
@@ -41,8 +42,9 @@ def show_what_if(run: Run, explanation: dict[str, Any], text: str) -> None:
     sides: dict[str, Callable[[Run, dict[str, Any], str], None]] = {
         "Change the words": show_edits,
         "Fewest changes that flip it": show_flips,
-        "Nearest training texts": _like_it,
     }
+    if run.has(RunFile.CORPUS):
+        sides["Nearest training texts"] = _like_it
     st.subheader("What if", anchor=False)
     name = st.segmented_control(
         "What if",

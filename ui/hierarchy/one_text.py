@@ -9,6 +9,7 @@ import streamlit as st
 from stc_core.classifiers.sampling import Decoding
 from stc_core.display import percent
 from stc_core.metrics.text import generation_measures
+from stc_core.runs.layout import RunFile
 from stc_core.runs.metrics import RunMetrics, hierarchy_facts
 from stc_core.runs.run import Run
 from ui.cache.run_files import classifier, read
@@ -101,6 +102,8 @@ def generation(run: Run, scores: dict[str, Any]) -> None:
             f"cut to {scores['length']} tokens."
         )
     st.caption(caption)
+    if not run.has(RunFile.REPLIES):  # it came without its texts
+        return
     with st.expander("Written and true replies"):
         frame = read(run, "replies").merge(
             read(run, "corpus")["text"], left_on="row", right_index=True

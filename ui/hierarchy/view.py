@@ -244,5 +244,6 @@ def show_page() -> None:
     one_text(run, metrics)
     if "generation" in metrics["test"]:
         generation(run, metrics["test"]["generation"])
-    show_tree(with_labels(read(run, "predictions"), read(run, "corpus")))
+    if run.has(RunFile.CORPUS):
+        show_tree(with_labels(read(run, "predictions"), read(run, "corpus")))
     _layers(run, metrics)

@@ -23,7 +23,7 @@ SPELLED = (
 
 def show_page() -> None:
     """Draw the page below its title."""
-    run = pick_run()
+    run = pick_run(texts=True)
     if run.done and not has_neurons(run):
         st.info(NONE, icon=":material/visibility:")
         st.stop()

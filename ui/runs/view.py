@@ -14,6 +14,7 @@ from stc_core.runs.run import Run, list_runs
 from stc_core.runs.run_summary import RunSummary, settings_line
 from stc_core.runs.status import BUSY
 from ui.cache.run_files import summary_of
+from ui.runs.bundles import download_form, upload_form
 from ui.runs.trash import delete_button, trash_can, undo_delete
 from ui.shell.frame import any_run, empty_state
 from ui.shell.live_runs import show_active_runs
@@ -156,7 +157,7 @@ def _why(run: Run) -> None:
 
 
 def actions(run: Run, summary: RunSummary) -> None:
-    """Draw the buttons: open, watch or resume, rename, duplicate, log, delete."""
+    """Draw the buttons: open, watch or resume, rename, download, delete and so on."""
     if summary.state == "done":
         if st.button("Open", type="primary", icon=":material/open_in_new:"):
             go(result_page(summary.recipe))
@@ -175,6 +176,9 @@ def actions(run: Run, summary: RunSummary) -> None:
         rename_form(run)
     with st.popover("Duplicate", icon=":material/content_copy:"):
         duplicate_form(run)
+    if summary.result:
+        with st.popover("Download", icon=":material/archive:"):
+            download_form(run)
     log = run.folder / RunFile.LOG
     st.download_button(
         "Log",
@@ -259,6 +263,8 @@ def show_page() -> None:
     if runs:
         picked = [run for run in runs if run.folder.name == context().run]
         _one_run(picked[0] if picked else any_run())
+    with st.expander("Upload a run", icon=":material/upload:"):
+        upload_form()
     trash_can()
     if not runs:
         empty_state(

@@ -9,6 +9,7 @@ from stc_core.display import distinct_titles
 from stc_core.errors import StcError
 from stc_core.memory import spare_objects
 from stc_core.paths import runs_folder
+from stc_core.runs.layout import RunFile
 from stc_core.runs.queue import advance
 from stc_core.runs.run import Run, list_runs
 from stc_core.runs.run_summary import run_title
@@ -16,7 +17,7 @@ from ui.cache.run_files import summary_of
 from ui.shell.breadcrumbs import show_breadcrumbs
 from ui.shell.live_runs import rerun_on_change
 from ui.shell.messages import escape, show_error
-from ui.shell.page_list import DATA, PAGES, TRAIN
+from ui.shell.page_list import DATA, PAGES, PREDICT, TRAIN
 from ui.shell.run_badge import state
 from ui.state.navigation import context, follow_url, link, pick, remember, set_context
 from ui.state.stale_events import begin_page
@@ -130,11 +131,12 @@ def any_run() -> Run:
     raise AssertionError("st.stop ends the page")
 
 
-def pick_run() -> Run:
+def pick_run(*, texts: bool = False) -> Run:
     """The finished run that the context names; its breadcrumbs are drawn.
 
     If there is no such run, the page says so and stops. If the run is not finished,
-    the page shows its state with a link to its progress, and stops.
+    the page shows its state with a link to its progress, and stops. A page that shows
+    `texts` of the run also stops if the run was uploaded without them.
     """
     run = any_run()
     status = state(run)
@@ -153,6 +155,14 @@ def pick_run() -> Run:
             label="See what happened",
         )
     show_breadcrumbs(run)
+    if texts and not run.has(RunFile.CORPUS):
+        empty_state(
+            "This run came without its texts",
+            f"**{escape(run.name)}** was packed without the texts of its training, "
+            "which this page shows. Whoever has the run can pack it with them.",
+            page=PREDICT,
+            label="Label other texts",
+        )
     return run
 
 

@@ -1,0 +1,49 @@
+"""A run made of a bundle; it loads neither torch nor the model."""
+
+import tempfile
+from pathlib import Path
+
+from stc_core.classifiers.archive import read_manifest, unpack_bundle
+from stc_core.errors import StcError
+from stc_core.files import write_error
+from stc_core.paths import runs_folder
+from stc_core.runs.run import Run
+
+
+def import_bundle(path: str | Path) -> Run:
+    """The run in the bundle at `path`, unpacked into the runs folder.
+
+    Its folder is called as it was, with a number if that is taken. Raises StcError if
+    the file is not a bundle or was changed.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise StcError(
+            f"bundle {str(path)!r}",
+            expected="a file that `stc export` wrote",
+            got="a folder" if path.is_dir() else "no such file",
+        )
+    manifest = read_manifest(path)
+    folder = runs_folder()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=folder, prefix=".import-") as temporary:
+            unpacked = Path(temporary) / "run"
+            unpack_bundle(path, unpacked)
+            _ = Run.open(unpacked)
+            target = _take(unpacked, folder, manifest.run)
+    except OSError as error:
+        raise write_error(folder, error) from error
+    return Run.open(target)
+
+
+def _take(unpacked: Path, folder: Path, name: str) -> Path:
+    """Move the unpacked run into `folder`; another run is never replaced."""
+    for number in range(1, 1000):
+        target = folder / (name if number == 1 else f"{name}-{number}")
+        try:
+            target.mkdir()  # it is ours from here on
+        except FileExistsError:
+            continue
+        return unpacked.replace(target)
+    raise AssertionError(f"a thousand runs called {name}")
