@@ -85,8 +85,8 @@ def train_module(
 
     `readout` then has the weights of the epoch that is best on the rows `held`. Without
     `choose` every epoch is run and the last weights stay. Epochs are judged by `by`:
-    "goal_score", "accuracy", or the lowest "loss". Checkpoints are kept in `folder`, and
-    at the end the chosen weights. With the same arguments an interrupted training
+    "goal_score", "accuracy", or the lowest "loss". Checkpoints are kept in `folder`,
+    and at the end the chosen weights. With the same arguments an interrupted training
     continues after its last finished epoch, and its result is the same as without the
     interruption; `note` is told which checkpoints cannot be used. `rate(steps)` makes
     another optimizer than the default; `step` is called before each step.
