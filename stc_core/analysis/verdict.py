@@ -42,17 +42,17 @@ def result_verdict(metrics: RunMetrics) -> ResultVerdict:
         low, high = (100 * end for end in lead)
         bounds += f", 95 %: {low:+.1f} to {high:+.1f}"
     standing = _standing(best)
-    claim, rest = {
-        "better": ("better than every baseline", f"Next is {name}"),
-        "level": ("level with the best baseline", f"It is {name}"),
-        "worse": ("worse than a baseline", f"It is {name}"),
-        "unknown": ("beside its best baseline", f"It is {name}"),
+    claim = {
+        "better": "is **better than every baseline**; next is",
+        "level": "is **level with the best baseline**,",
+        "worse": "is **worse than a baseline**,",
+        "unknown": "stands beside its best baseline,",
     }[standing]
     chance = {
         "level": " The difference may be chance.",
         "unknown": " Whether that is chance is not known.",
     }.get(standing, "")
-    sentence = f"{ours} is **{claim}**. {rest}: {bounds}.{chance}"
+    sentence = f"{ours} {claim} {name}: {bounds}.{chance}"
     return ResultVerdict(standing, key, sentence)
 
 

@@ -59,7 +59,7 @@ def test_overlapping_intervals_are_said_and_no_more_made_of_it():
     ("interval", "said"),
     [
         ((-0.01, 0.15), "TF-IDF words (78.0 %): +7.0 points, 95 %: -1.0 to +15.0."),
-        ((0.02, 0.12), "**better than every baseline**. Next is TF-IDF words"),
+        ((0.02, 0.12), "**better than every baseline**; next is TF-IDF words"),
     ],
 )
 def test_what_may_be_chance_is_told_by_the_same_texts(interval, said):
@@ -135,7 +135,7 @@ def test_one_probe_is_enough():
 
 
 def test_the_classifier_stands_beside_the_best_baseline_whoever_is_better():
-    assert "It is TF-IDF words (78.0 %): +7.0 points." in sentences()
+    assert "its best baseline, TF-IDF words (78.0 %): +7.0 points." in sentences()
     assert "Whether that is chance is not known." in sentences()
     told = sentences(metric="macro_f1")
     assert "points above** the best baseline" in told

@@ -22,13 +22,13 @@ def metrics(**baselines: Any) -> Any:
 @pytest.mark.parametrize(
     ("lead", "standing", "said"),
     [
-        ((0.005, 0.035), "better", "**better than every baseline**. Next is All sites"),
+        ((0.005, 0.035), "better", "**better than every baseline**; next is All sites"),
         (
             (-0.01, 0.05),
             "level",
             ": +2.0 points, 95 %: -1.0 to +5.0. The difference may be chance.",
         ),
-        ((-0.05, -0.01), "worse", "**worse than a baseline**. It is All sites, dense"),
+        ((-0.05, -0.01), "worse", "**worse than a baseline**, All sites, dense"),
         (None, "unknown", "Whether that is chance is not known."),
     ],
 )

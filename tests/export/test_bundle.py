@@ -125,7 +125,7 @@ def test_an_estimator_is_loaded_from_it(name: str, bundles: Packed, elsewhere: P
     np.testing.assert_array_equal(model.predict_proba(TEXTS), ours)
 
 
-@pytest.mark.parametrize("name", set(RECIPES) - set(SPARSE))
+@pytest.mark.parametrize("name", sorted(set(RECIPES) - set(SPARSE)))
 def test_another_kind_of_classifier_is_no_estimator(name: str, bundles: Packed):
     with pytest.raises(StcError, match=r"got another kind, .* Run\.open"):
         SparsifyThenClassify.load(bundles[name])

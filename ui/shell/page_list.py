@@ -11,7 +11,7 @@ EXAMPLES = "pages/5_Examples.py"
 PREDICT = "pages/6_Predict.py"
 ADAPT = "pages/7_Adapt.py"
 HIERARCHY = "pages/8_Hierarchy.py"
-_ERRORS = "pages/9_Errors.py"
+ERRORS = "pages/9_Errors.py"
 COMPARE = "pages/10_Compare.py"
 RUNS = "pages/11_Runs.py"
 PAGES = {
@@ -24,7 +24,7 @@ PAGES = {
     PREDICT: ("Predict", ":material/batch_prediction:"),
     ADAPT: ("Adapt", ":material/tune:"),
     HIERARCHY: ("Hierarchy", ":material/account_tree:"),
-    _ERRORS: ("Errors", ":material/rule:"),
+    ERRORS: ("Errors", ":material/rule:"),
     COMPARE: ("Compare", ":material/compare_arrows:"),
     RUNS: ("Runs", ":material/list_alt:"),
 }
