@@ -7,7 +7,7 @@ import pandas as pd
 from stc_core.analysis.shrink_options import TOLERANCE
 from stc_core.config import RunConfig, TrainConfig
 from stc_core.data.goal import Goal
-from stc_core.display import count
+from stc_core.display import count, percent
 from stc_core.selection.frontier import Option, cheapest
 
 _FEWEST = (
@@ -58,11 +58,11 @@ def enough_in_words(option: Option, frontier: pd.DataFrame) -> str:
     row = frontier.loc[place].iloc[0]
     by = "score" if "score" in frontier else "accuracy"
     lost = float(taken[by]) - float(row[by])
-    cost = f"for {points(lost)}" if round(100 * lost, 1) > 0 else "and no score lost"
+    cost = f"{points(lost)} less" if round(100 * lost, 1) > 0 else "no points less"
     if row["deepest"] == taken["deepest"]:
-        return f"{count(option.neurons, 'neuron')} are enough {cost}"
+        return f"{count(option.neurons, 'neuron')} are enough: {cost}"
     saved = 1 - float(row["ms_per_text"]) / float(taken["ms_per_text"])
-    return f"Layer {row['deepest']} is enough: {saved:.0%} less time {cost}"
+    return f"Layer {row['deepest']} is enough: {percent(saved)} less time, {cost}"
 
 
 def _rule(

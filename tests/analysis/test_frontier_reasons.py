@@ -87,14 +87,14 @@ def test_what_a_cheaper_one_saves_and_costs():
     frontier = frontier.assign(ms_per_text=[1.0, 2.0, 3.0, 3.0])
     frontier["chosen"] = [False, False, True, False]
     assert enough_in_words(OPTIONS[1], frontier) == (
-        "Layer 2 is enough: 33% less time for 0.5 points"
+        "Layer 2 is enough: 33.3 % less time, 0.5 points less"
     )
     assert (
-        enough_in_words(OPTIONS[3], frontier) == "128 neurons are enough for 2 points"
+        enough_in_words(OPTIONS[3], frontier) == "128 neurons are enough: 2 points less"
     )
     frontier["chosen"] = [False, False, False, True]
     assert enough_in_words(OPTIONS[1], frontier).endswith(
-        "33% less time and no score lost"
+        "33.3 % less time, no points less"
     )
 
 

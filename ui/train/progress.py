@@ -86,9 +86,11 @@ def result(run: Run) -> None:
     """Show the result of a finished run, beside its baselines."""
     metrics = read(run, "metrics")
     show_verdict(run)
-    facts = result_facts(result_of(metrics))
+    found = result_of(metrics)
+    facts = result_facts(found)
+    shown = [name for name in _SHOWN if name != "compute" or found.compute_share < 1]
     boxes = [*st.columns(3), *st.columns(3)]  # six in one row would not fit
-    for column, name in zip(boxes, _SHOWN, strict=True):
+    for column, name in zip(boxes, shown, strict=False):
         with column.container(border=True, height="stretch", gap=None):
             st.metric(facts[name].label, facts[name].value)
             st.caption(facts[name].note)
