@@ -39,20 +39,32 @@ def data(name: str, asked: argparse.Namespace) -> DataConfig:
     return data_of(name, LEVELS[name], asked, least=LEAST)
 
 
+def _coarse(test: Any) -> Row:
+    """The accuracy of answers to the coarsest level alone, and by sums over leaves."""
+    alone = next(iter(test.get("coarse", ())), None)
+    if alone is None:
+        return {}
+    return {
+        "coarse_alone": alone["accuracy"],
+        "coarse_summed": alone["summed_accuracy"],
+    }
+
+
 def figures(metrics: Any) -> Iterator[tuple[str, Row]]:
     """Ours, then each rival of one run; `stc` has no levels but the finest."""
     test, told = metrics["test"], metrics["hierarchy"]
     ours: Row = {"joint": test["joint_accuracy"], "macro_f1": test["macro_f1"]}
     for level, scores in enumerate(test["levels"], 1):
         ours[f"level_{level}"] = scores["accuracy"]
-    flops = told["flops_per_token"]
+    flops, seconds = told["flops_per_token"], metrics["seconds"]
     yield (
         "ours",
         ours
         | {
             "consistency": test["consistency"],
-            "seconds": metrics["seconds"]["tune"],
+            "seconds": seconds.get("tune", seconds.get("levels", 0.0)),
             "coarse_compute": flops[0] / flops[-1],
+            **_coarse(test),
         },
     )
     for name in RIVALS:

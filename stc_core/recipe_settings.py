@@ -89,13 +89,20 @@ class HierarchyConfig(Frozen):
 
     layers: tuple[Annotated[int, Field(ge=0)], ...] = setting(
         (),
-        "The layer of each level, coarse to fine. Without any, probes of each level on "
-        "every layer choose them.",
+        "The layer of each level, coarse to fine. Without any, scores of the blocks up "
+        "to every layer choose them.",
         option="--level-layer",
+    )
+    tuned: bool = setting(
+        False,
+        "Class heads: also tune the backbone. The tuned model is kept if it is better "
+        "than the frozen one on held-out rows. Word heads are always tuned.",
+        option="--tuned-levels",
+        label="Tune the model, too (slower)",
     )
     weights: tuple[Annotated[float, Field(ge=0)], ...] = setting(
         (),
-        "The weight of each level in the training loss, coarse to fine. Without any, "
+        "The weight of each level in the loss of tuning, coarse to fine. Without any, "
         "all levels have the same.",
         option="--level-weight",
         label="Weight of each level",

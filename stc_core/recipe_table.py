@@ -60,15 +60,15 @@ RECIPES: dict[str, Recipe] = {
     ),
     "hierarchy": Recipe(
         "stc_core.recipes.hierarchy.recipe",
-        "Predicts each level of labels at its own layer, coarse labels before fine "
-        "ones. The labels always fit together.",
+        "Predicts all levels of labels together, so that they always fit. Coarse "
+        "labels alone are predicted at an inner layer, which takes less time.",
         settings=("tune", "hierarchy"),
         tunes=True,
         levels=True,
         baselines={
-            "flat": "Finest labels alone, tuned",
-            "separate": "A tuned model for each level",
-            "inner_probe": "Probes of the same layers, not tuned",
+            "flat": "Finest labels alone",
+            "separate": "Each level alone",
+            "inner_probe": "Probes of the same layers, not combined",
         },
         page="Hierarchy",
     ),

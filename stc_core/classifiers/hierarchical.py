@@ -1,8 +1,7 @@
-"""A hierarchical classifier: each level of labels is read at its own layer.
+"""A hierarchical classifier: each level of labels is read up to its own layer.
 
-The tuned backbone also contains the heads of the coarse levels and passes their output
-to the blocks above (class_guides.py). Here these heads are read, so a coarse answer
-runs only the lower blocks.
+A full answer weighs the heads of all levels together (path_heads.py). A coarse answer
+is that of the coarse head alone, and runs only the lower blocks.
 """
 
 from collections.abc import Sequence
@@ -11,35 +10,33 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float, Int
-from safetensors.numpy import load_file, save_file
-from scipy.optimize import minimize_scalar
+from jaxtyping import Float
 
-from stc_core.activations.extract import extract_features
-from stc_core.activations.features import dense_features
 from stc_core.backbone.backbone import Backbone
 from stc_core.classifiers import persistence
-from stc_core.classifiers.base import BaseClassifier, Strings, check_texts
-from stc_core.classifiers.label_tree import Descent, Tree, descend
+from stc_core.classifiers.base import BaseClassifier, Strings
+from stc_core.classifiers.label_tree import Descent, Tree, best_paths
 from stc_core.errors import StcError
-from stc_core.files import read_json, replacing, write_json
-from stc_core.heads.head import SparseHead
+from stc_core.files import read_json, write_json
+from stc_core.heads.head import SparseHead, softmax
+from stc_core.heads.head_file import load_heads, save_heads
 from stc_core.types import Progress, silent
 
-TREE, HEADS = "tree.json", "levels.safetensors"
+TREE, LEVEL_HEAD = "tree.json", "level_{}.safetensors"
 WHOLE_FLOPS = "whole_flops"
 """A field of tree.json in a bundle, whose backbone is a part of the trained one."""
-_PARTS = ("mean", "sd", "weight", "bias")
 
 
 class HierarchicalClassifier(BaseClassifier):
-    """Labels texts from coarse to fine; each label is a child of the label before it.
+    """Labels texts with paths of labels, coarse to fine.
 
-    Each of `heads_` scores the finest nodes at the layer of its level; the probability
-    of a coarse node is the sum over the nodes below it. `head_` is the head of the
-    finest level. `temperatures_` holds one temperature for each level, `columns_` the
-    name of each level. A class is a node of the finest level. `whole_flops_` are the
-    FLOPs per token of the whole backbone, if this one is only a part of it.
+    `heads_` has a head for each level, whose classes are the nodes of that level. The
+    head of a level already weighs the coarser heads with `alphas_`, a weight for each
+    coarser level (see `path_heads.path_head`), so each head decides whole paths down to
+    its level. It reads no block above `layers_` of its level. `head_` is the head of
+    the finest level that is predicted, and a class is a node of that level. `columns_`
+    holds the name of each level. `whole_flops_` are the FLOPs per token of the whole
+    backbone, if this one is only a part of it.
     """
 
     def __init__(
@@ -49,17 +46,18 @@ class HierarchicalClassifier(BaseClassifier):
         heads: Sequence[SparseHead],
         columns: Sequence[str],
         *,
-        temperatures: Sequence[float],
-        layers: Sequence[int] = (),
+        layers: Sequence[int],
+        alphas: Sequence[Sequence[float]] = (),
         whole_flops: int | None = None,
     ) -> None:
         self.backbone_, self.tree_ = backbone, tree
         self.heads_, self.columns_ = tuple(heads), tuple(columns)
-        self.temperatures_ = (*temperatures, 1.0)
-        self.layers_ = tuple(layers) or tuple(head.layer for head in heads)
+        self.layers_ = tuple(layers)
+        self.alphas_ = tuple(tuple(of_level) for of_level in alphas)
         if self.heads_:
             self.head_ = self.heads_[-1]
         self.levels_ = tree.depth
+        self.least_ = 0.0
         self.whole_flops_ = whole_flops
 
     @property
@@ -79,27 +77,46 @@ class HierarchicalClassifier(BaseClassifier):
             raise StcError("levels", expected=f"1 to {depth}", got=str(levels))
         shallower = copy(self)
         shallower.levels_ = levels
+        if self.heads_:
+            shallower.head_ = self.heads_[levels - 1]
         return shallower
+
+    def coarse_below(self, least: float) -> "HierarchicalClassifier":
+        """A classifier that answers a coarser level where a finer one is not sure.
+
+        Each text gets the most probable label of the finest level at which that has at
+        least the probability `least`. The probability of a coarse label is the sum over
+        the labels below it.
+        """
+        if not 0 <= least <= 1:
+            raise StcError("least probability", expected="0 to 1", got=str(least))
+        cautious = copy(self)
+        cautious.least_ = least
+        return cautious
 
     def answer(self, texts: Strings, *, progress: Progress = silent) -> Descent:
         """The predicted path of each text, for the first `levels_` levels.
 
-        It takes one forward pass up to the layer of the finest of these levels. The
-        answer at a level does not depend on how many levels are predicted.
+        It takes one forward pass up to the layer of the finest of these levels. With
+        more levels a coarse label may be another one, as finer heads are heard, too. A
+        node is -1 where a level is not answered (see `coarse_below`).
         """
-        heads = self.heads_[: self.levels_]
-        features = [feature for head in heads for feature in head.features]
-        X = extract_features(
-            self.backbone_, check_texts(texts), features, progress=progress
-        )
-        ends = np.cumsum([len(head.features) for head in heads])[:-1]
-        parts = np.split(X, ends, axis=1)
-        logits = [
-            self.tree_.grouped(level, head.logits(parts[level]))
-            / self.temperatures_[level]
-            for level, head in enumerate(heads)
-        ]
-        return descend(self.tree_, logits)
+        way = self._paths(texts, progress)
+        return way.coarse_where_unsure(self.tree_, self.least_) if self.least_ else way
+
+    def _paths(self, texts: Strings, progress: Progress = silent) -> Descent:
+        """The paths down to the finest predicted level."""
+        shares = softmax(self.logits(texts, progress=progress).astype(np.float64))
+        return best_paths(self.tree_, self.levels_ - 1, shares)
+
+    def finest_labels(self, way: Descent) -> np.ndarray:
+        """The name of the finest node that each text is answered with."""
+        labels = np.empty(len(way.nodes), object)
+        for level in range(way.nodes.shape[1]):
+            rows = np.flatnonzero(way.nodes[:, level] >= 0)
+            names = np.array(self.tree_.names(level), object)
+            labels[rows] = names[way.nodes[rows, level]]
+        return labels
 
     def predict_proba(self, texts: Strings) -> Float[np.ndarray, "n n_class"]:
         """The probability of each path, a column for each of `classes_`."""
@@ -107,14 +124,15 @@ class HierarchicalClassifier(BaseClassifier):
 
     def predict(self, texts: Strings) -> np.ndarray:
         """The finest predicted label of each text."""
-        return self.classes_[self.answer(texts).nodes[:, -1]]
+        return self.finest_labels(self.answer(texts)).astype(str)
 
     def _scores(self, texts: Strings) -> Float[np.ndarray, "n n_class"]:
         """The log-probability of each path, lowered so that the predicted one is best.
 
-        The best child of the best parent may be less probable than another class.
+        Where labels are decided one after another, the predicted path may be less
+        probable than another one.
         """
-        answer = self.answer(texts)
+        answer = self._paths(texts)
         best = (np.arange(len(answer.nodes)), answer.nodes[:, -1])
         scores = np.log(np.maximum(answer.shares[-1], np.finfo(float).tiny))
         label = scores[best]
@@ -125,38 +143,38 @@ class HierarchicalClassifier(BaseClassifier):
     def level_columns(self, way: Descent | None) -> dict[str, np.ndarray]:
         """The label and probability of each level, as columns of a table.
 
-        The columns are empty if `way` is None.
+        The columns are empty if `way` is None. A label is None where a level is not
+        answered, and its probability is not a number.
         """
         columns: dict[str, np.ndarray] = {}
         for level, column in enumerate(self.columns_[: self.levels_]):
-            names = np.array(self.tree_.labels[level], dtype=object)
+            names = np.array([*self.tree_.labels[level], None], dtype=object)
             nodes = np.empty(0, int) if way is None else way.nodes[:, level]
             shares = np.empty(0) if way is None else way.probabilities()[:, level]
             columns[f"predicted_{column}"] = names[nodes]
-            columns[f"probability_{column}"] = shares
+            columns[f"probability_{column}"] = np.where(nodes < 0, np.nan, shares)
         return columns
 
     def explain(self, text: str) -> dict[str, Any]:
-        """The explanation of the finest level, and the answer at each level.
+        """The explanation of the path, and the answer at each level.
 
-        Logits and their parts are those of the finest head. The label is the best child
-        of the label above it, so another class may have a higher logit.
+        Its logits are the combined scores of the finest predicted level: those of its
+        own head, and alpha_d times those of each coarser head d for the node's parent.
+        All of these heads are linear, so their sum is one linear head, and a neuron's
+        contribution is the sum of what it adds to each of them. With the bias the
+        contributions sum to the combined logits, and their softmax gives the
+        probabilities of the paths.
         """
         explanation = super().explain(text)
-        answer = self.up_to(self.tree_.depth).answer([text])
-        shares = answer.shares[-1][0]
-        return explanation | {
-            "label": self.head_.classes[answer.nodes[0, -1]],
-            "probabilities": {
-                name: float(share)
-                for name, share in zip(self.head_.classes, shares, strict=True)
-            },
-            "levels": self.steps(text, answer),
-        }
+        shares = np.array([list(explanation["probabilities"].values())])
+        way = best_paths(self.tree_, self.levels_ - 1, shares)
+        return explanation | {"levels": self.steps(text, way)}
 
     def steps(self, text: str, way: Descent) -> list[dict[str, Any]]:
-        """The label, probability and layer of each level, and the compute up to it.
+        """The label and probability of each answered level, the layer that decides it,
+        and the compute up to there.
 
+        All levels of an answer are decided together, at the layer of the finest one.
         FLOPs are those of all tokens of the text. Their share is relative to the whole
         backbone.
         """
@@ -165,7 +183,9 @@ class HierarchicalClassifier(BaseClassifier):
         whole = max(self.whole_flops_ or backbone.flops_per_token(), 1)
         rows = []
         for level, probability in enumerate(way.probabilities()[0]):
-            layer = self.layers_[level]
+            if way.nodes[0, level] < 0:
+                break
+            layer = self._deciding_layer(level)
             flops = backbone.flops_per_token(layer)
             rows.append(
                 {
@@ -179,35 +199,30 @@ class HierarchicalClassifier(BaseClassifier):
             )
         return rows
 
+    def _deciding_layer(self, level: int) -> int:
+        """The layer up to which the blocks run before the label of a level is known."""
+        return self.layers_[self.levels_ - 1]
+
     def save(self, folder: Path, *, params: dict[str, Any]) -> Path:
         """Write the finest head as for other classifiers, and the levels beside it."""
-        tensors = {
-            f"{level}.{name}": np.ascontiguousarray(part, np.float32)
-            for level, head in enumerate(self.heads_)
-            for name, part in _parts_of(head).items()
-        }
         folder.mkdir(parents=True, exist_ok=True)
-        with replacing(folder / HEADS) as path:
-            save_file(tensors, path)
+        for level, head in enumerate(self.heads_[:-1]):
+            save_heads(folder / LEVEL_HEAD.format(level + 1), [head])
         about = {
             "columns": self.columns_,
             "layers": self.layers_,
-            "temperatures": self.temperatures_[:-1],
+            "alphas": self.alphas_,
             **self.tree_.record(),
         }
         write_json(folder / TREE, about)
+        head = self.heads_[-1]
         return persistence.save_classifier(
             folder,
-            self.head_,
-            np.array(self.head_.classes),
+            head,
+            np.array(head.classes),
             about=persistence.About.of(self.backbone_),
             params=params,
         )
-
-
-def _parts_of(head: SparseHead) -> dict[str, np.ndarray]:
-    """The arrays of a head by name, its range among them if it has one."""
-    return {**{name: getattr(head, name) for name in _PARTS}, **head.range}
 
 
 def open_hierarchical(
@@ -217,80 +232,44 @@ def open_hierarchical(
     device: str = "auto",
     progress: Progress = silent,
 ) -> HierarchicalClassifier:
-    """The classifier that `save` wrote to `folder`, on the backbone that was tuned."""
+    """The classifier that `save` wrote to `folder`, on the backbone of its training."""
     folder = Path(folder)
-    about = persistence.load_classifier(folder)[2]
+    record = read_json(folder / TREE)
+    finest, _, about, _ = persistence.load_classifier(folder)
     model = about.open(folder, backbone=backbone, device=device, progress=progress)
-    record, tensors = read_json(folder / TREE), load_file(folder / HEADS)
     tree = Tree.of(record)
-    classes = tree.names(tree.depth - 1)
-    heads = []
-    for level, layer in enumerate(record["layers"]):
-        parts = {
-            name: tensors[f"{level}.{name}"]
-            for name in (*_PARTS, "low", "high")
-            if name in _PARTS or f"{level}.{name}" in tensors
-        }
-        features = dense_features(model, layer)
-        heads.append(SparseHead(features, **parts, classes=classes))
+    where, coarse = f"classifier {str(folder)!r}", []
+    for level in range(tree.depth - 1):
+        path = folder / LEVEL_HEAD.format(level + 1)
+        coarse += load_heads(path, tree.names(level), where=where)
     return HierarchicalClassifier(
         model,
         tree,
-        heads,
+        [*coarse, finest],
         record["columns"],
-        temperatures=record["temperatures"],
+        layers=record["layers"],
+        alphas=record["alphas"],
         whole_flops=record.get(WHOLE_FLOPS),
     )
 
 
-def sibling_temperature(
-    tree: Tree,
-    level: int,
-    logits: Float[np.ndarray, "n n_node"],
-    codes: Int[np.ndarray, "n depth"],
-) -> float:
-    """The T in [1/20, 20] with the lowest log-loss of the softmax among true siblings.
+def limit_levels(
+    classifier: BaseClassifier, levels: int | None, least: float | None = None
+) -> BaseClassifier:
+    """The classifier for the first `levels` levels only, coarser where it is not sure.
 
-    Targets are smoothed as in `metrics.fit_temperature`, which gives the same T at the
-    top level. Rows whose node has no siblings are left out; if no row is left, T is 1.
+    `least` is that of `coarse_below`. What is None changes nothing. Raises StcError if
+    the classifier has no levels.
     """
-    parent = codes[:, level - 1] if level else np.zeros(len(codes), int)
-    under = tree.children(level)[parent]  # (n, n_node)
-    usable = (under.sum(axis=1) > 1) & (codes[:, level] >= 0)
-    under, true = under[usable], codes[usable, level]
-    Z = np.where(under, logits[usable].astype(np.float64), -np.inf)
-    n = len(Z)
-    if not n:
-        return 1.0
-    Z -= Z.max(axis=1, keepdims=True)
-    doubt, right = 1 / (n + 2), Z[np.arange(n), true]
-    others = np.where(under, Z, 0).sum(axis=1) - right
-    target = (1 - doubt) * right + doubt * others / (under.sum(axis=1) - 1)
-
-    def loss(log_t: float) -> float:
-        scale = np.exp(-log_t)
-        return float(np.mean(np.log(np.exp(Z * scale).sum(axis=1)) - target * scale))
-
-    bound = float(np.log(20))
-    options = {"xatol": 1e-6}
-    minimum = minimize_scalar(
-        loss, bounds=(-bound, bound), method="bounded", options=options
-    )
-    return float(np.exp(minimum.x))
-
-
-def limit_levels(classifier: BaseClassifier, levels: int | None) -> BaseClassifier:
-    """The classifier for the first `levels` levels only; unchanged if `levels` is None.
-
-    Raises StcError if the classifier has no levels.
-    """
-    if levels is None:
+    if levels is None and least is None:
         return classifier
     if not isinstance(classifier, HierarchicalClassifier):
+        what = "levels" if least is None else "least probability"
         raise StcError(
-            "levels",
+            what,
             expected="a run of the recipe hierarchy",
             got="a run with a single level of labels",
-            remedy="Leave levels out.",
+            remedy=f"Leave {what} out.",
         )
-    return classifier.up_to(levels)
+    limited = classifier if levels is None else classifier.up_to(levels)
+    return limited if least is None else limited.coarse_below(least)

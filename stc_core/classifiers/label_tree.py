@@ -37,10 +37,13 @@ class Tree(NamedTuple):
         labels = tuple(tuple(level) for level in record["labels"])
         return cls(labels, tuple(tuple(level) for level in record["parents"]))
 
-    def ancestors(self, level: int) -> Int[np.ndarray, " n_leaf"]:
-        """The node of `level` above each node of the finest level."""
-        nodes = np.arange(self.sizes[-1])
-        for below in range(self.depth - 1, level, -1):
+    def ancestors(
+        self, level: int, *, of: int | None = None
+    ) -> Int[np.ndarray, " n_node"]:
+        """The node of `level` above each node of the level `of` (None: the finest)."""
+        finer = self.depth - 1 if of is None else of
+        nodes = np.arange(self.sizes[finer])
+        for below in range(finer, level, -1):
             nodes = np.array(self.parents[below])[nodes]
         return nodes
 
@@ -132,12 +135,30 @@ class Descent(NamedTuple):
     shares: tuple[Float[np.ndarray, "n _"], ...]
 
     def probabilities(self) -> Float[np.ndarray, "n depth"]:
-        """The probability of each node on the path."""
+        """The probability of each node on the path; of any node if there is none."""
         columns = [
             share[np.arange(len(share)), self.nodes[:, level]]
             for level, share in enumerate(self.shares)
         ]
         return np.stack(columns, axis=1)
+
+    def coarse_where_unsure(self, tree: Tree, least: float) -> "Descent":
+        """The same answers, each only as fine as it is probable enough.
+
+        A text is answered at the finest level whose most probable node has at least the
+        probability `least`, or at the coarsest level if none has. The node is the most
+        probable one of that level, with the nodes above it; finer levels are -1.
+        """
+        finest = np.zeros(len(self.nodes), int)
+        for level, share in enumerate(self.shares):
+            finest[share.max(axis=1) >= least] = level
+        nodes = np.full_like(self.nodes, -1)
+        for level, share in enumerate(self.shares):
+            rows = np.flatnonzero(finest == level)
+            best = share[rows].argmax(axis=1)
+            for coarse in range(level + 1):
+                nodes[rows, coarse] = tree.ancestors(coarse, of=level)[best]
+        return Descent(nodes, self.shares)
 
 
 def descend(tree: Tree, logits: Sequence[Float[np.ndarray, "n _"]]) -> Descent:
@@ -159,6 +180,23 @@ def descend(tree: Tree, logits: Sequence[Float[np.ndarray, "n _"]]) -> Descent:
         )
         shares.append(above)
     return Descent(np.stack(nodes, axis=1), tuple(shares))
+
+
+def best_paths(
+    tree: Tree, level: int, shares: Float[np.ndarray, "n n_node"]
+) -> Descent:
+    """The paths to the most probable node of `level`, by the probabilities of all.
+
+    The probability of a coarser node is the sum over the nodes of `level` below it, so
+    the node on the path is not always the most probable one of its own level.
+    """
+    best = shares.argmax(axis=1)
+    above = [tree.ancestors(coarse, of=level) for coarse in range(level + 1)]
+    summed = [
+        np.stack([shares[:, of == node].sum(axis=1) for node in range(size)], axis=1)
+        for of, size in zip(above, tree.sizes, strict=False)
+    ]
+    return Descent(np.stack([of[best] for of in above], axis=1), tuple(summed))
 
 
 def conditional(

@@ -8,11 +8,13 @@ from stc_core.classifiers.archive import classifier_folder
 from stc_core.classifiers.attention import open_attention
 from stc_core.classifiers.base import BaseClassifier, open_base
 from stc_core.classifiers.hierarchical import open_hierarchical
+from stc_core.classifiers.masked import open_masked
 from stc_core.classifiers.replying import open_spelled
 from stc_core.errors import StcError
 
 _OPENERS: dict[str, Callable[..., BaseClassifier]] = {
     "words.safetensors": open_spelled,
+    "levels.safetensors": open_masked,
     "tree.json": open_hierarchical,
     "attention.json": open_attention,
 }

@@ -45,6 +45,8 @@ class LevelPredictor(Predictor, Protocol):
 
     def level_columns(self, way: Any) -> dict[str, np.ndarray]: ...
 
+    def finest_labels(self, way: Any) -> np.ndarray: ...
+
 
 @runtime_checkable
 class WritingPredictor(LevelPredictor, Protocol):
@@ -93,7 +95,7 @@ def annotate(classifier: Predictor, frame: pd.DataFrame, *, text: str) -> pd.Dat
         way, levels = _down(classifier, given)
         if way is not None:
             probabilities[full] = way.shares[-1]
-            labels[full] = np.array(classes, dtype=object)[way.nodes[:, -1]]
+            labels[full] = classifier.finest_labels(way)
     elif given:
         probabilities[full] = classifier.predict_proba(given)
         best = probabilities[full].argmax(axis=1)

@@ -41,19 +41,13 @@ class SpelledClassifier(HierarchicalClassifier):
         whole_flops: int | None = None,
     ) -> None:
         super().__init__(
-            backbone,
-            tree,
-            (),
-            columns,
-            layers=layers,
-            temperatures=(),
-            whole_flops=whole_flops,
+            backbone, tree, (), columns, layers=layers, whole_flops=whole_flops
         )
         names = spelled_names(tree, backbone)
         words = [head.to(backbone.device).eval() for head in heads]
         self.speller_ = Speller(backbone, tree, names, layers, words, norm=norm)
 
-    def answer(self, texts: Strings, *, progress: Progress = silent) -> Descent:
+    def _paths(self, texts: Strings, progress: Progress = silent) -> Descent:
         """The predicted path of each text, for the first `levels_` levels."""
         listed, chunks = check_texts(texts), []
         for start in range(0, len(listed), _CHUNK):
@@ -65,6 +59,9 @@ class SpelledClassifier(HierarchicalClassifier):
             np.concatenate([way.nodes for way in chunks]),
             tuple(np.concatenate(parts) for parts in shares),
         )
+
+    def _deciding_layer(self, level: int) -> int:
+        return self.layers_[level]
 
     def features(self, texts: Strings, *, progress: Progress = silent) -> Any:
         """Raise StcError: words are read from all neurons of a layer."""

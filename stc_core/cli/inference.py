@@ -39,6 +39,12 @@ def predict(
     coarse_only: Annotated[
         bool, typer.Option("--coarse-only", help="The same as --levels 1.")
     ] = False,
+    least_probability: Annotated[
+        float | None,
+        typer.Option(
+            help="Give a coarser label where the finer one is less probable than this."
+        ),
+    ] = None,
 ) -> None:
     """Label a table of any length.
 
@@ -51,10 +57,12 @@ def predict(
     with without_collection():
         opened = open_run(run)
         classifier = opened.classifier()
-    if coarse_only or levels is not None:
+    if coarse_only or levels is not None or least_probability is not None:
         from stc_core.classifiers.hierarchical import limit_levels
 
-        classifier = limit_levels(classifier, 1 if coarse_only else levels)
+        classifier = limit_levels(
+            classifier, 1 if coarse_only else levels, least_probability
+        )
     columns = {"trained": opened.report.columns.text, "text": text, **reading}
     _label_file(classifier, data, out, columns)
 

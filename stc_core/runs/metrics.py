@@ -63,6 +63,16 @@ class BaselineScores(MainScores):
     levels: NotRequired[Sequence[LevelScores]]
 
 
+class CoarseScores(LevelScores):
+    """The scores of an answer to a coarse level alone, which stops at `layer`.
+
+    `summed_accuracy` is that of the most probable label of the level in a full answer.
+    """
+
+    layer: int
+    summed_accuracy: float
+
+
 class PathScores(TypedDict):
     """The scores of a classifier of several levels, by whole paths, too.
 
@@ -81,7 +91,8 @@ class ClassifierScores(MainScores):
     """The scores of the classifier on the `n` test rows, which chose nothing.
 
     `ece` is the expected calibration error. A number that is not finite is None.
-    `generation` has the measures of the replies that it writes.
+    `generation` has the measures of the replies that it writes, `coarse` the scores of
+    answers to the coarse levels alone.
     """
 
     n: int
@@ -89,6 +100,7 @@ class ClassifierScores(MainScores):
     log_loss: float | None
     levels: Sequence[LevelScores]
     generation: NotRequired[dict[str, Any]]
+    coarse: NotRequired[Sequence[CoarseScores]]
 
 
 class ValidationScores(TypedDict):
@@ -208,7 +220,9 @@ class HierarchyFacts(TypedDict):
 
     `sizes` counts the classes of each level, `flops_per_token` what each level costs.
     `heads` is class or words; `tied` and `norm` are settings of word heads. `parts` are
-    what is written after the labels.
+    what is written after the labels. `alphas` has for each level the weights of the
+    coarser ones. `tuned` are the tuned blocks, none on a frozen backbone.
+    `temperatures` are those of runs before December 2026.
     """
 
     heads: NotRequired[str]
@@ -220,6 +234,7 @@ class HierarchyFacts(TypedDict):
     flops_per_token: Sequence[float]
     trainable: int
     epochs: int
+    alphas: NotRequired[Sequence[Sequence[float]]]
     temperatures: NotRequired[Sequence[float]]
     tied: NotRequired[bool]
     norm: NotRequired[bool]

@@ -3,6 +3,9 @@
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+from jaxtyping import Float
+
 from stc_core.classifiers.base import BaseClassifier
 from stc_core.classifiers.hierarchical import HierarchicalClassifier
 from stc_core.classifiers.label_tree import Descent
@@ -15,27 +18,48 @@ from stc_core.runs.run_summary import result_of
 def answers(classifier: BaseClassifier, texts: Sequence[str]) -> list[dict[str, Any]]:
     """The label, probability and probabilities of each text, as `stc predict` has them.
 
-    A hierarchical classifier adds `levels`, its `steps` from coarse to fine.
+    A hierarchical classifier adds `levels`, its `steps` from coarse to fine. The label
+    is then that of the finest level that is answered.
     """
     if isinstance(classifier, HierarchicalClassifier):
-        way = classifier.answer(texts)
-        shares, best = way.shares[-1], way.nodes[:, -1]
-    else:
-        way, shares = None, classifier.predict_proba(texts)
-        best = shares.argmax(axis=1)
+        return _level_answers(classifier, texts)
+    shares = classifier.predict_proba(texts)
     names = [str(name) for name in classifier.classes_]
-    predictions = []
-    for row, text in enumerate(texts):
-        values = [float(share) for share in shares[row]]
-        prediction: dict[str, Any] = {
-            "label": names[best[row]],
-            "probability": values[best[row]],
-            "probabilities": dict(zip(names, values, strict=True)),
+    return [
+        {
+            "label": names[best],
+            "probability": float(row[best]),
+            "probabilities": _named(names, row),
         }
-        if isinstance(classifier, HierarchicalClassifier) and way is not None:
-            prediction["levels"] = classifier.steps(text, _row_of(way, row))
-        predictions.append(prediction)
-    return predictions
+        for row, best in zip(shares, shares.argmax(axis=1).tolist(), strict=True)
+    ]
+
+
+def _level_answers(
+    classifier: HierarchicalClassifier, texts: Sequence[str]
+) -> list[dict[str, Any]]:
+    way = classifier.answer(texts)
+    names = [str(name) for name in classifier.classes_]
+    found = []
+    for row, (text, label) in enumerate(
+        zip(texts, classifier.finest_labels(way), strict=True)
+    ):
+        steps = classifier.steps(text, _row_of(way, row))
+        found.append(
+            {
+                "label": str(label),
+                "probability": steps[-1]["probability"],
+                "probabilities": _named(names, way.shares[-1][row]),
+                "levels": steps,
+            }
+        )
+    return found
+
+
+def _named(
+    names: Sequence[str], values: Float[np.ndarray, " n_class"]
+) -> dict[str, float]:
+    return {name: float(value) for name, value in zip(names, values, strict=True)}
 
 
 def explanation_of(

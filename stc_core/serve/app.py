@@ -48,10 +48,14 @@ class _Body(BaseModel):
 
 
 class PredictBody(_Body):
-    """Texts to label; a hierarchy predicts only the first `levels` levels, if given."""
+    """Texts to label; a hierarchy predicts only the first `levels` levels, if given.
+
+    With `least_probability` it answers a coarser level where a finer one is not sure.
+    """
 
     texts: Annotated[list[_Text], Field(min_length=1, max_length=MOST_TEXTS)]
     levels: int | None = None
+    least_probability: Annotated[float | None, Field(ge=0, le=1)] = None
 
 
 class ExplainBody(_Body):
@@ -86,10 +90,21 @@ class Served:
         self._batches: dict[int | None, Batches] = {}
 
     async def predict(
-        self, texts: Sequence[str], *, levels: int | None, gone: Gone
+        self,
+        texts: Sequence[str],
+        *,
+        levels: int | None,
+        least: float | None = None,
+        gone: Gone,
     ) -> list[dict[str, Any]]:
-        """The predictions for texts, for the first `levels` levels."""
+        """The predictions for texts, for the first `levels` levels.
+
+        `least` is that of `coarse_below`; requests with one are not batched together.
+        """
         listed = check_texts(texts)
+        if least is not None:
+            work = partial(answers, limit_levels(self.classifier, levels, least))
+            return await Batches(self.thread, work).answers(listed, gone)
         if levels not in self._batches:
             work = partial(answers, limit_levels(self.classifier, levels))
             self._batches[levels] = Batches(self.thread, work)
@@ -185,7 +200,9 @@ async def models(request: Request) -> JSONResponse:
 async def predict(model: Model, body: PredictBody, request: Request) -> JSONResponse:
     """The label, its probability and all probabilities of each text, in order."""
     gone = request.is_disconnected
-    predictions = await model.predict(body.texts, levels=body.levels, gone=gone)
+    predictions = await model.predict(
+        body.texts, levels=body.levels, least=body.least_probability, gone=gone
+    )
     return JSONResponse({"model": model.name, "predictions": predictions})
 
 

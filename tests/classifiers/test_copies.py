@@ -13,7 +13,15 @@ import numpy as np
 import pytest
 import torch
 
-from helpers.models.classifiers import ALL, TWO, hierarchical, make, replying, spelled
+from helpers.models.classifiers import (
+    ALL,
+    TWO,
+    hierarchical,
+    make,
+    masked,
+    replying,
+    spelled,
+)
 from helpers.models.tiny import TEXTS, fresh_backbone, one_thread, saved_tiny
 from stc_core.classifiers.estimator import SparsifyThenClassify
 from stc_core.errors import StcError
@@ -54,7 +62,7 @@ def test_a_copy_says_the_same(kind: str, again: Callable[[Any], Any]):
 
 
 def test_a_copy_of_fewer_levels_answers_as_many():
-    for kind in (hierarchical, spelled):
+    for kind in (hierarchical, masked, spelled):
         coarse = pickle.loads(pickle.dumps(kind(3).up_to(1)))
         assert len(coarse.classes_) == 2
         assert coarse.predict_proba(TEXTS[:3]).shape == (3, 2)

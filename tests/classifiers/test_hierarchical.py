@@ -1,193 +1,172 @@
-"""The hierarchical classifier: early answers, its table, its way over the disk."""
+"""The hierarchical classifier: whole paths, early answers, its way over the disk."""
 
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
-import torch
 
-from helpers.models.saved import saved_base
+from helpers.models.classifiers import classifier, hierarchical
 from helpers.models.tiny import TEXTS
-from stc_core.activations.features import dense_features
-from stc_core.backbone import changes
-from stc_core.backbone.backbone import Backbone
-from stc_core.backbone.class_guides import GuideSpec, guides_of
 from stc_core.classifiers.hierarchical import (
     HierarchicalClassifier,
+    limit_levels,
     open_hierarchical,
-    sibling_temperature,
 )
-from stc_core.classifiers.label_tree import Tree, tree_of
 from stc_core.classifiers.predict_table import annotate, predict_file
 from stc_core.errors import StcError
-from stc_core.heads.head import SparseHead
-from stc_core.metrics.scores import fit_temperature
-from stc_core.recipe_settings import TuneConfig
-from stc_core.tuning.blocks import TunePlan, changes_for, cut_and_adapt
-from stc_core.types import Site
-
-PATHS = np.array([("a", "x"), ("a", "y"), ("b", "x"), ("b", "z"), ("b", "w")])
-LAYERS = (1, 3)
+from stc_core.serve.answers import answers
 
 
 @pytest.fixture(scope="module")
-def hierarchical(tmp_path_factory: pytest.TempPathFactory) -> HierarchicalClassifier:
-    """Random heads on layers 1 and 3 of a tiny BERT, with a guide that matters."""
-    folder = tmp_path_factory.mktemp("hierarchical")
-    base = Backbone.load(str(saved_base(folder / "base", "bert")), device="cpu")
-    tree = tree_of(PATHS)
-    what = changes_for(base, TunePlan(3, (3,)), TuneConfig(blocks=1))
-    above = base.block(2)
-    name = next(n for n, m in base.model.named_modules() if m is above)
-    groups = tuple(tree.ancestors(0).tolist())
-    what = what._replace(guides=(GuideSpec(name, base.d_model, groups),))
-    model = cut_and_adapt(base, TunePlan(3, (3,)), what, seed=0).backbone.model
-    (guide,) = guides_of(model)
-    torch.manual_seed(0)
-    with torch.no_grad():
-        for parameter in guide.parameters():
-            parameter.normal_()
-    tensors = {f"{name}.guide.{k}": v for k, v in guide.state_dict().items()}
-    place = changes.save_changes(folder / "backbone", what, tensors)
-    backbone = Backbone.load(str(place), device="cpu")
-    heads = [random_head(backbone, tree, layer) for layer in LAYERS]
-    return HierarchicalClassifier(
-        backbone, tree, heads, ("kind", "sort"), temperatures=[1.5]
-    )
+def model() -> HierarchicalClassifier:
+    """Random heads on layers 1 and 3 of a tiny BERT, the coarse one with weight .5."""
+    return hierarchical(5)
 
 
-def random_head(backbone: Backbone, tree: Tree, layer: int) -> SparseHead:
-    rng = np.random.default_rng(layer)
-    features, n = dense_features(backbone, layer), tree.sizes[-1]
-    d = len(features)
-    weight = rng.standard_normal((n, d)).astype(np.float32)
-    zeros = np.zeros(d, np.float32)
-    return SparseHead(
-        features, zeros, zeros + 1, weight, np.zeros(n, np.float32), tree.names(1)
-    )
-
-
-def test_a_coarse_answer_is_the_beginning_of_the_full_one(
-    hierarchical: HierarchicalClassifier,
+def test_it_decides_by_the_combined_scores_of_all_heads(
+    model: HierarchicalClassifier,
 ):
-    full, coarse = hierarchical.answer(TEXTS), hierarchical.up_to(1).answer(TEXTS)
-    assert (full.nodes[:, :1] == coarse.nodes).all()
-    assert np.allclose(full.shares[0], coarse.shares[0], atol=1e-6)
-    assert len(np.unique(full.nodes[:, 0])) == 2
+    """log p(leaf) + .5 log p(parent), of each head read by itself."""
+    tree, alone = model.tree_, model.up_to(1)
+    coarse = alone.logits(TEXTS)
+    # The finest head by itself: the combined one less what the coarse one adds to it.
+    own = model.logits(TEXTS) - 0.5 * coarse[:, tree.ancestors(0)]
+    log_p = own - np.logaddexp.reduce(own, axis=1, keepdims=True)
+    log_q = coarse - np.logaddexp.reduce(coarse, axis=1, keepdims=True)
+    score = log_p + 0.5 * log_q[:, tree.ancestors(0)]
+    way = model.answer(TEXTS)
+    best = score.argmax(axis=1)
+    assert way.nodes[:, 1].tolist() == best.tolist()
+    assert way.nodes[:, 0].tolist() == tree.ancestors(0)[best].tolist()
+    # A sure leaf outvotes the coarse head.
+    assert (way.nodes[:, 0] != coarse.argmax(axis=1)).any()
+    shares = np.exp(score) / np.exp(score).sum(axis=1, keepdims=True)
+    assert np.allclose(way.shares[1], shares, atol=1e-5)
+    for node in range(2):
+        summed = shares[:, tree.ancestors(0) == node].sum(axis=1)
+        assert np.allclose(way.shares[0][:, node], summed, atol=1e-5)
 
 
-def test_a_coarse_answer_runs_the_lower_blocks_only(
-    hierarchical: HierarchicalClassifier,
-):
-    backbone, ran = hierarchical.backbone_, []
+def test_a_coarse_answer_runs_the_lower_blocks_only(model: HierarchicalClassifier):
+    backbone, ran = model.backbone_, []
     handles = [
         block.register_forward_hook(lambda m, i, o, layer=layer: ran.append(layer))
         for layer in (1, 2, 3)
         if (block := backbone.block(layer)) is not None
     ]
-    hierarchical.up_to(1).answer(TEXTS[:4])
+    model.up_to(1).answer(TEXTS[:4])
     shallow = ran.copy()
-    hierarchical.answer(TEXTS[:4])
+    model.answer(TEXTS[:4])
     for handle in handles:
         handle.remove()
     assert shallow == [1]
-    assert ran[1:] == [1, 2] or ran[1:] == [1, 2, 3]
+    assert ran[1:] in ([1, 2], [1, 2, 3])
 
 
-def test_levels_equal_a_full_forward_by_hand(hierarchical: HierarchicalClassifier):
-    """One text at a time, padded, every block run: mean, head, sum over the leaves."""
-    backbone, tree = hierarchical.backbone_, hierarchical.tree_
-    way = hierarchical.answer(TEXTS[:6])
-    for row, text in enumerate(TEXTS[:6]):
-        ids = backbone.tokenize([text]).ids
-        sites = [Site(layer, "resid") for layer in (*LAYERS, backbone.n_layers)]
-        states = backbone.token_activations(ids, sites)[0]
-        p = []
-        for head, layer in zip(hierarchical.heads_, LAYERS, strict=True):
-            mean = states[Site(layer, "resid")].numpy().mean(0)
-            p.append(np.exp(head.logits(mean[None])[0].astype(float)))
-        above = tree.ancestors(0)
-        coarse = np.array([p[0][above == k].sum() for k in range(2)]) ** (1 / 1.5)
-        best = int(coarse.argmax())
-        assert way.shares[0][row] == pytest.approx(coarse / coarse.sum(), abs=1e-4)
-        fine = np.where(above == best, p[1], 0)
-        assert way.nodes[row].tolist() == [best, int(fine.argmax())]
-        chance = coarse[best] / coarse.sum() * fine.max() / fine.sum()
-        assert way.probabilities()[row, 1] == pytest.approx(chance, abs=1e-4)
-
-
-def test_a_label_under_two_parents_is_two_classes(hierarchical: HierarchicalClassifier):
-    assert list(hierarchical.classes_) == ["a › x", "y", "w", "b › x", "z"]
-    assert list(hierarchical.up_to(1).classes_) == ["a", "b"]
+def test_levels_are_limited(model: HierarchicalClassifier):
+    assert list(model.classes_) == ["w", "a › x", "b › x", "y", "z"]
+    coarse = limit_levels(model, 1)
+    assert list(coarse.classes_) == ["a", "b"]
+    assert coarse.predict(TEXTS).tolist() == [
+        "ab"[best] for best in coarse.logits(TEXTS).argmax(axis=1)
+    ]
     with pytest.raises(StcError, match="1 to 2"):
-        hierarchical.up_to(3)
+        model.up_to(3)
 
 
+@pytest.mark.parametrize("levels", [1, 2])
 def test_the_explanation_sums_up_and_tells_the_levels(
-    hierarchical: HierarchicalClassifier,
+    model: HierarchicalClassifier, levels: int
 ):
-    found = hierarchical.explain(TEXTS[5])
-    label = found["label"]
-    parts = sum(neuron["contribution"][label] for neuron in found["neurons"])
-    assert found["bias"][label] + parts == pytest.approx(
-        found["logits"][label], abs=1e-3
+    limited = model.up_to(levels)
+    found = limited.explain(TEXTS[5])
+    for label in limited.classes_:
+        for part in ("neurons", "tokens"):
+            total = sum(one["contribution"][label] for one in found[part])
+            assert found["bias"][label] + total == pytest.approx(
+                found["logits"][label], abs=1e-3
+            )
+    assert found["label"] == limited.predict([TEXTS[5]])[0]
+    steps = found["levels"]
+    # All levels of an answer are decided together.
+    assert [step["layer"] for step in steps] == [[1], [3, 3]][levels - 1]
+    assert [step["column"] for step in steps] == ["kind", "sort"][:levels]
+    assert steps[-1]["probability"] == pytest.approx(
+        found["probabilities"][found["label"]]
     )
-    first, last = found["levels"]
-    assert (first["column"], first["layer"], last["layer"]) == ("kind", 1, 3)
-    assert first["flops_share"] < last["flops_share"] == 1
-    assert last["probability"] == pytest.approx(found["probabilities"][label])
-    assert label in (last["label"], f"{first['label']} › {last['label']}")
+    assert steps[0]["probability"] >= steps[-1]["probability"]
 
 
-def test_the_way_over_the_disk(hierarchical: HierarchicalClassifier, tmp_path: Path):
-    folder = hierarchical.save(tmp_path / "model", params={})
-    again = open_hierarchical(folder, backbone=hierarchical.backbone_)
-    assert again.tree_ == hierarchical.tree_ and again.columns_ == hierarchical.columns_
-    ours, theirs = again.answer(TEXTS), hierarchical.answer(TEXTS)
-    assert (ours.nodes == theirs.nodes).all()
-    assert np.allclose(ours.shares[1], theirs.shares[1], atol=1e-6)
+def test_an_unsure_answer_is_a_coarser_label(model: HierarchicalClassifier):
+    least = float(np.median(model.predict_proba(TEXTS).max(axis=1)))
+    cautious = limit_levels(model, None, least)
+    assert isinstance(cautious, HierarchicalClassifier)
+    whole, way = model.answer(TEXTS), cautious.answer(TEXTS)
+    sure = whole.shares[1].max(axis=1) >= least
+    assert 0 < sure.sum() < len(TEXTS)
+    assert (way.nodes[sure] == whole.nodes[sure]).all()
+    assert (way.nodes[~sure, 1] == -1).all()
+    coarse = np.array(["a", "b"])[whole.shares[0].argmax(axis=1)]
+    labels = cautious.predict(TEXTS)
+    assert labels[~sure].tolist() == coarse[~sure].tolist()
+    assert labels[sure].tolist() == model.predict(TEXTS)[sure].tolist()
+    assert np.array_equal(
+        cautious.decision_function(TEXTS), model.decision_function(TEXTS)
+    )
+    frame = annotate(cautious, pd.DataFrame({"t": TEXTS}), text="t")
+    assert frame["predicted_sort"].isna().tolist() == (~sure).tolist()
+    assert frame["probability_sort"].isna().tolist() == (~sure).tolist()
+    assert frame["predicted_label"].tolist() == labels.tolist()
+    for said, label, is_sure in zip(
+        answers(cautious, TEXTS), labels, sure, strict=True
+    ):
+        assert said["label"] == label and len(said["levels"]) == 1 + is_sure
+        assert said["probability"] == said["levels"][-1]["probability"]
+    with pytest.raises(StcError, match="0 to 1"):
+        model.coarse_below(1.5)
+
+
+def test_a_classifier_without_levels_has_no_coarse_answer():
+    with pytest.raises(StcError, match=r"least probability: .*recipe hierarchy"):
+        limit_levels(classifier(3), None, 0.5)
+    one = classifier(3)
+    assert limit_levels(one, None) is one
+
+
+def test_the_way_over_the_disk(model: HierarchicalClassifier, tmp_path: Path):
+    folder = model.save(tmp_path / "model", params={})
+    again = open_hierarchical(folder, backbone=model.backbone_)
+    assert again.tree_ == model.tree_ and list(again.columns_) == list(model.columns_)
+    assert again.alphas_ == model.alphas_ == ((), (0.5,))
+    assert tuple(again.layers_) == (1, 3)
+    for levels in (1, 2):
+        ours, theirs = (one.up_to(levels).answer(TEXTS) for one in (again, model))
+        assert (ours.nodes == theirs.nodes).all()
+        assert np.array_equal(ours.shares[-1], theirs.shares[-1])
 
 
 def test_a_table_gets_a_column_for_each_level(
-    hierarchical: HierarchicalClassifier, tmp_path: Path
+    model: HierarchicalClassifier, tmp_path: Path
 ):
     frame = pd.DataFrame({"t": [*TEXTS[:3], " "], "predicted_kind": "mine"})
     frame.index = pd.Index([7, 7, 7, 7])
-    found = annotate(hierarchical, frame, text="t")
+    found = annotate(model, frame, text="t")
     names = ["predicted_kind_2", "probability_kind", "predicted_sort"]
     names += ["probability_sort", "predicted_label"]
     assert list(found)[2:7] == names
-    assert list(found)[7:] == [f"p:{name}" for name in hierarchical.classes_]
-    way = hierarchical.answer(TEXTS[:3])
-    labels = np.array(hierarchical.tree_.labels[0])[way.nodes[:, 0]]
+    assert list(found)[7:] == [f"p:{name}" for name in model.classes_]
+    way = model.answer(TEXTS[:3])
+    labels = np.array(model.tree_.labels[0])[way.nodes[:, 0]]
     assert found["predicted_kind_2"].tolist()[:3] == labels.tolist()
     assert found.iloc[3, 2:].isna().all()
     frame.to_csv(tmp_path / "in.csv", index=False)
     out = tmp_path / "out.csv"
-    shallow = hierarchical.up_to(1)
+    shallow = model.up_to(1)
     assert predict_file(shallow, tmp_path / "in.csv", out, trained="t").rows == 4
     assert list(pd.read_csv(out))[-3:] == ["predicted_label", "p:a", "p:b"]
 
 
-def test_a_table_without_any_text(hierarchical: HierarchicalClassifier):
-    found = annotate(hierarchical, pd.DataFrame({"t": ["", " "]}), text="t")
+def test_a_table_without_any_text(model: HierarchicalClassifier):
+    found = annotate(model, pd.DataFrame({"t": ["", " "]}), text="t")
     assert found["predicted_label"].isna().tolist() == [True, True]
-
-
-def test_the_temperature_of_the_top_level_is_the_usual_one():
-    rng = np.random.default_rng(0)
-    tree = tree_of(PATHS)
-    codes = tree.codes(PATHS[rng.integers(5, size=80)])
-    for level in (0, 1):
-        logits = rng.standard_normal((80, tree.sizes[level])) * 2
-        logits[np.arange(80), codes[:, level]] += 2
-        found = sibling_temperature(tree, level, logits, codes)
-        if level == 0:
-            assert found == pytest.approx(
-                fit_temperature(logits, codes[:, 0]), rel=1e-3
-            )
-        assert 1 / 20 < found < 20
-    alone = tree_of(np.array([("a", "x"), ("b", "y")]))
-    known = np.array([[0, 0], [1, 1]])
-    assert sibling_temperature(alone, 1, np.ones((2, 2)), known) == 1

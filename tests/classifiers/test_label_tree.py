@@ -3,7 +3,13 @@
 import numpy as np
 import pytest
 
-from stc_core.classifiers.label_tree import Tree, conditional, descend, tree_of
+from stc_core.classifiers.label_tree import (
+    Tree,
+    best_paths,
+    conditional,
+    descend,
+    tree_of,
+)
 
 PATHS = np.array(
     [
@@ -72,3 +78,35 @@ def test_a_softmax_among_siblings_by_hand():
     logits = np.log(np.array([[1.0, 2.0, 1.0, 3.0, 1.0]]))
     found = conditional(logits, tree.children(1))
     assert found[0] == pytest.approx([0.25, 0.5, 0.25, 0.75, 0.25])
+
+
+def test_the_path_to_the_best_leaf_is_not_always_through_the_best_parent():
+    tree = tree_of(PATHS)
+    shares = np.array([[0.2, 0.2, 0.2, 0.4, 0.0], [0.1, 0.1, 0.6, 0.1, 0.1]])
+    way = best_paths(tree, 1, shares)
+    above = tree.ancestors(0)
+    assert way.nodes[:, 1].tolist() == [3, 2]
+    assert way.nodes[:, 0].tolist() == above[[3, 2]].tolist()
+    summed = np.stack([shares[:, above == n].sum(axis=1) for n in range(2)], axis=1)
+    np.testing.assert_allclose(way.shares[0], summed)
+    assert way.nodes[0, 0] != summed[0].argmax()
+    top = best_paths(tree, 0, summed)
+    assert top.nodes[:, 0].tolist() == summed.argmax(axis=1).tolist()
+    assert len(top.shares) == 1
+
+
+def test_a_text_is_answered_as_finely_as_is_sure():
+    tree = tree_of(PATHS)
+    shares = np.array(
+        [
+            [0.2, 0.2, 0.2, 0.4, 0.0],
+            [0.1, 0.1, 0.6, 0.1, 0.1],
+            [0.3, 0.22, 0.0, 0.3, 0.18],
+        ]
+    )
+    way = best_paths(tree, 1, shares)
+    found = way.coarse_where_unsure(tree, 0.55).nodes
+    assert found[0].tolist() == [0, -1]  # not the parent of the best leaf
+    assert found[1].tolist() == way.nodes[1].tolist()
+    assert found[2].tolist() == [int(way.shares[0][2].argmax()), -1]
+    assert (way.coarse_where_unsure(tree, 0.0).nodes == way.nodes).all()

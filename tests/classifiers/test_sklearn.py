@@ -21,7 +21,7 @@ from sklearn.pipeline import Pipeline
 from sklearn.utils.estimator_checks import estimator_checks_generator
 from sklearn.utils.validation import check_is_fitted
 
-from helpers.models.classifiers import ALL, OPENED, THREE, TWO, hierarchical, make
+from helpers.models.classifiers import ALL, OPENED, THREE, TWO, make, masked
 from helpers.models.tiny import (
     TEXTS,
     one_thread,
@@ -66,8 +66,8 @@ def test_scores_are_as_scikit_learn_has_them(kind: str, n_class: int):
 
 
 def test_a_label_that_is_not_the_likeliest_path_has_the_highest_score():
-    """Of the levels of a hierarchy the upper one decides first."""
-    model = hierarchical(5)
+    """Where coarse answers are final, the upper level decides first."""
+    model = masked(5)
     labels, P = model.predict(TEXTS), model.predict_proba(TEXTS)
     assert (labels != model.classes_[P.argmax(axis=1)]).any()
     best = model.decision_function(TEXTS).argmax(axis=1)

@@ -119,8 +119,27 @@ def test_every_run_says_what_it_is(client: TestClient, runs: dict[str, Run]):
     assert "/v1/models/{name}/generate" in paths
 
 
-@pytest.mark.parametrize("name", ["classes", "words"])
-def test_fewer_levels_are_the_beginning_of_all(name: str, client: TestClient):
+def test_a_coarse_answer_alone_reads_fewer_layers(client: TestClient):
+    whole = post(client, "classes", "predict", texts=ASK)["predictions"]
+    coarse = post(client, "classes", "predict", texts=ASK, levels=1)["predictions"]
+    for one, all_ in zip(coarse, whole, strict=True):
+        (step,), steps = one["levels"], all_["levels"]
+        assert one["label"] == step["label"]
+        assert step["layer"] < steps[0]["layer"] == steps[1]["layer"]
+        assert step["flops"] < steps[0]["flops"]
+
+
+def test_an_unsure_label_is_coarser(client: TestClient):
+    said = post(client, "classes", "predict", texts=ASK, least_probability=1)
+    whole = post(client, "classes", "predict", texts=ASK)["predictions"]
+    for one, all_ in zip(said["predictions"], whole, strict=True):
+        (step,) = one["levels"]
+        assert one["label"] == step["label"] in ("kind", "rude")
+        assert one["probabilities"] == all_["probabilities"]
+
+
+def test_fewer_spelled_levels_are_the_beginning_of_all(client: TestClient):
+    name = "words"
     whole = post(client, name, "predict", texts=ASK)["predictions"]
     coarse = post(client, name, "predict", texts=ASK, levels=1)["predictions"]
     for one, all_ in zip(coarse, whole, strict=True):

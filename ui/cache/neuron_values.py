@@ -31,7 +31,6 @@ from ui.cache.run_files import (
     explain_text,
     neuron_reader,
     read,
-    spells_labels,
 )
 from ui.cache.texts import run_key, texts_of
 
@@ -47,11 +46,9 @@ def has_neurons(run: Run) -> bool:
 def has_readout(run: Run) -> bool:
     """True if one linear head predicts the label from the neurons of `run`.
 
-    False for a hierarchy, which decides with several heads.
+    False for a hierarchy from before December 2026, which decides with several heads.
     """
-    by_levels = (run.folder / "model" / "tree.json").is_file() and not spells_labels(
-        run
-    )
+    by_levels = (run.folder / "model" / "levels.safetensors").is_file()
     return has_neurons(run) and not by_levels
 
 

@@ -6,6 +6,7 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
+from stc_core.classifiers.hierarchical import limit_levels
 from stc_core.classifiers.sampling import Decoding
 from stc_core.display import percent
 from stc_core.metrics.text import generation_measures
@@ -21,7 +22,7 @@ from ui.state.text_input import say_if_long, submit_text, type_text
 def one_text(run: Run, metrics: RunMetrics) -> None:
     """Show the label of a typed text at each level, its compute, and its reply."""
     writes = "parts" in hierarchy_facts(metrics)
-    text, coarse, decoding = _text_form(metrics, writes)
+    text, coarse, least, decoding = _text_form(metrics, writes)
     say_if_long(text)
     if not text:
         return
@@ -31,7 +32,8 @@ def one_text(run: Run, metrics: RunMetrics) -> None:
         if writes and not coarse:
             answer, pieces = model.tell(text, decoding)
         else:
-            answer = (model.up_to(1) if coarse else model).answer([text])
+            model = limit_levels(model, 1 if coarse else None, least or None)
+            answer = model.answer([text])
         steps = model.steps(text, answer)
     row = st.container(horizontal=True, gap="medium")
     for step in steps:
@@ -46,14 +48,17 @@ def one_text(run: Run, metrics: RunMetrics) -> None:
         )
     if coarse:
         st.caption("The blocks above this layer were not run.")
+    elif len(steps) < answer.nodes.shape[1]:
+        st.caption(f"No finer label has a probability of {percent(least)} or more.")
     for part, of_part in groupby(pieces, key=lambda piece: piece.part):
         layer = model.layers_[model.tree_.depth + model.parts_.index(part)]
         st.caption(f"{part.capitalize()} · written at layer {layer}")
         st.write_stream(escape_piece(piece.text) for piece in of_part)
 
 
-def _text_form(metrics: RunMetrics, writes: bool) -> tuple[str, bool, Decoding]:
-    """Draw the form; return the text, whether to stop early, and how to decode.
+def _text_form(metrics: RunMetrics, writes: bool) -> tuple[str, bool, float, Decoding]:
+    """Draw the form; return the text, whether to stop early, the least probability of
+    a fine label, and how to decode.
 
     Stopping early means the first level only.
     """
@@ -67,8 +72,14 @@ def _text_form(metrics: RunMetrics, writes: bool) -> tuple[str, bool, Decoding]:
             submit_text(label, icon=PAGES[HIERARCHY][1], without=None)
         only = "Coarsest label only" if levels else "Label only"
         coarse = row.toggle(only, key="coarse_only")
+        least = 0.0
+        if levels and not writes:
+            least = row.number_input(
+                "Least probability", 0.0, 1.0, 0.0, 0.05, key="least", width=160,
+                help="A coarser label is given where the finer one is less probable.",
+            )  # fmt: skip
         decoding = chosen_decoding() if writes else Decoding()
-    return text, coarse, decoding
+    return text, coarse, least, decoding
 
 
 def chosen_decoding() -> Decoding:

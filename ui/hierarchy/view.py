@@ -13,12 +13,14 @@ from stc_core.analysis.label_tree_tables import (
     node_table,
     with_labels,
 )
+from stc_core.analysis.path_verdict import path_verdict
 from stc_core.config import RunConfig, TrainConfig
 from stc_core.display import BASELINES, OURS, interval, percent
 from stc_core.figures.hierarchy import confusion_map, level_curves, tree_figure
 from stc_core.runs import jobs
 from stc_core.runs.layout import RunFile
 from stc_core.runs.metrics import (
+    CoarseScores,
     HierarchyFacts,
     RunMetrics,
     hierarchy_facts,
@@ -35,15 +37,21 @@ from ui.shell.reuse_button import reuse_button
 from ui.shell.widgets import PERCENT, in_percent
 from ui.state.clicks import clicked_level
 from ui.state.navigation import go
-from ui.train.fields import number_field
+from ui.train.fields import number_field, toggle_field
 from ui.train.settings import choose_seconds
 
 _ON_ALL_LEVELS = ("flat", "separate", "inner_probe")
 """The baselines that predict every level, in the order of the table."""
 _CURVES = (
-    "A probe of each level on every layer of the model before the tuning, on **{n:,} "
-    "validation texts**, with 95 % intervals. The ring marks the layer that decides "
-    "the level. Click a point to choose another layer."
+    "How well each level is told on **{n:,} held-out texts** from each layer of the "
+    "model before any tuning (class heads: from all layers up to it), with 95 % "
+    "intervals. The ring marks the layer of the level. Click a point to choose another "
+    "layer."
+)
+_ROWS = (
+    "Finest labels alone: the parents are read off the tree. Each level alone: a head "
+    "or model for each level. Probes of the same layers: the heads of this classifier, "
+    "not weighed together."
 )
 _ALL = "all texts"
 TREE = (
@@ -59,16 +67,19 @@ def show_level_scores(metrics: RunMetrics) -> None:
     paths = path_scores_of(metrics)
     whole = max(metrics["cost"]["flops_per_token_total"], 1)
     row = st.container(horizontal=True, gap="medium")
+    alone = {scores["column"]: scores for scores in test.get("coarse", ())}
     costs = zip(test["levels"], about["layers"], about["flops_per_token"], strict=False)
     for level, layer, flops in costs:
+        shown = alone.get(level["column"], level)
         row.metric(
             f"{escape(level['column'])} · layer {layer}",
-            percent(level["accuracy"]),
-            f"macro-F1 {percent(level['macro_f1'])} · {min(flops / whole, 1):.0%} of "
+            percent(shown["accuracy"]),
+            f"macro-F1 {percent(shown['macro_f1'])} · {min(flops / whole, 1):.0%} of "
             "the compute",
             delta_color="off",
             delta_arrow="off",
             border=True,
+            help=_alone(alone[level["column"]]) if level["column"] in alone else None,
         )
     row.metric(
         "Joint path accuracy",
@@ -81,8 +92,19 @@ def show_level_scores(metrics: RunMetrics) -> None:
         "every level. Consistency: the share of test texts whose labels fit together, "
         "so that each label is a child of the label above it.",
     )
+    if said := path_verdict(metrics):
+        st.markdown(said)
     table = in_percent(baseline_table(metrics), *PERCENTS)
     st.dataframe(table, hide_index=True, column_config=PERCENTS)
+    st.caption(_ROWS)
+
+
+def _alone(scores: CoarseScores) -> str:
+    """What the accuracy of a coarse level is of."""
+    return (
+        f"Answered alone, up to layer {scores['layer']}. In a whole answer, by the sum "
+        f"over the finer labels: {percent(scores['summed_accuracy'])}."
+    )
 
 
 PERCENTS = {
@@ -217,11 +239,11 @@ def offer_levels(run: Run) -> None:
         )
     path = " › ".join(escape(label) for label in labels)
     st.markdown(
-        f"This run learned only the finest level of **{path}**. Tune the model to "
-        "decide the coarse labels at inner layers, and compare it with models that do "
-        "not."
+        f"This run learned only the finest level of **{path}**. Learn all of them, and "
+        "compare the result with a classifier of the finest labels."
     )
     with st.container(horizontal=True, vertical_alignment="bottom"):
+        tuned = toggle_field("hierarchy.tuned")
         epochs = number_field("tune.epochs", width=150)
         seconds = choose_seconds()
         start = st.button(
@@ -229,7 +251,10 @@ def offer_levels(run: Run) -> None:
         )
     if start:
         tune = run.config.train.tune.changed(epochs=epochs, seconds=seconds)
-        train = run.config.train.changed(recipe="hierarchy", tune=tune)
+        hierarchy = run.config.train.hierarchy.changed(tuned=tuned)
+        train = run.config.train.changed(
+            recipe="hierarchy", tune=tune, hierarchy=hierarchy
+        )
         _begin(run, f"levels · {run.name}", train, labels=tuple(labels))
 
 

@@ -129,6 +129,7 @@ def _variability(data: DataConfig) -> dict[str, Any]:
 
 
 def _hierarchy(data: DataConfig) -> dict[str, Any]:
+    tuned = toggle_field("hierarchy.tuned")
     with st.container(horizontal=True, vertical_alignment="bottom"):
         tune = tuning()
     with st.container(horizontal=True, vertical_alignment="bottom"):
@@ -146,8 +147,15 @@ def _hierarchy(data: DataConfig) -> dict[str, Any]:
         ]
         length = reply_length() if data.reply else None
     equal = len(set(weights)) == 1 and any(weights)
-    hierarchy = {"weights": () if equal else tuple(weights), "reply_length": length}
-    st.caption("Probes of all layers choose the layer of each level.")
+    hierarchy = {
+        "tuned": tuned,
+        "weights": () if equal else tuple(weights),
+        "reply_length": length,
+    }
+    st.caption(
+        "Scores of all layers choose the layer of each level. The settings of tuning "
+        "count if the model is tuned, or if it writes the names of the labels."
+    )
     return {"tune": tune, "hierarchy": hierarchy}
 
 

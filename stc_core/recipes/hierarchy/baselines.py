@@ -1,13 +1,13 @@
-"""The baselines of a hierarchical classifier, on the same rows and budget.
+"""The baselines of a tuned hierarchical classifier, on the same rows and budget.
 
 `flat` predicts the finest level at the top layer and reads the parents off the tree.
 `separate` tunes one model for each level; that of the finest level is `flat`. Both
 have our kind of head, settings, seed and blocks. `inner_probe` puts a linear probe for
-each level on the frozen layer that ours reads.
+each level on the frozen layer that ours reads. Those of a frozen one are in frozen.py.
 """
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -29,14 +29,21 @@ _BATCH = 64
 Nodes = Int[np.ndarray, "n_test depth"]
 
 
+class LevelGuess(NamedTuple):
+    """The nodes that a baseline gives to the test texts, and how it was made."""
+
+    nodes: Nodes
+    detail: str
+    seconds: float
+
+
 def level_baselines(
     training: HierarchyTraining,
     plan: LevelPlan,
     by_level: Sequence[Sequence[LevelProbe]],
     head: nn.Module | None = None,
-) -> dict[str, tuple[Nodes, str, float]]:
-    """For each baseline its nodes for the test rows, how it was made, and its
-    seconds."""
+) -> dict[str, LevelGuess]:
+    """What each baseline says of the test rows."""
     levels, said = training.levels, f"blocks {plan.tuned[0]}-{plan.tuned[-1]} tuned"
     probes = [
         next(probe.test for probe in by_level[level] if probe.layer == layer)
@@ -50,9 +57,13 @@ def level_baselines(
     every = [*(guess for guess, _ in own), leaf]
     total = seconds + sum(taken for _, taken in own)
     found = {
-        "flat": (np.stack(flat, axis=1), said, seconds),
-        "separate": (np.stack(every, axis=1), f"{levels.depth} models, {said}", total),
-        "inner_probe": (np.stack(probes, axis=1), f"frozen layers {places}", 0.0),
+        "flat": LevelGuess(np.stack(flat, axis=1), said, seconds),
+        "separate": LevelGuess(
+            np.stack(every, axis=1), f"{levels.depth} models, {said}", total
+        ),
+        "inner_probe": LevelGuess(
+            np.stack(probes, axis=1), f"frozen layers {places}", 0.0
+        ),
     }
     if levels.depth == 1:  # then there is but one model
         del found["separate"]
@@ -116,10 +127,17 @@ def logits_of(
 
 
 def path_scores(
-    levels: Levels, true: Nodes, found: Nodes, *, detail: str = ""
+    levels: Levels,
+    true: Nodes,
+    found: Nodes,
+    *,
+    detail: str = "",
+    ours: Nodes | None = None,
 ) -> dict[str, Any]:
     """Scores of the finest level and of whole paths.
 
+    With `ours`, the answers of the classifier, a baseline has the interval of the lead
+    of the classifier over it, by the finest level.
     `joint_accuracy` is the share of rows where every level is right, `consistency` the
     share of rows where each node is a child of the node of the level above.
     """
@@ -132,6 +150,7 @@ def path_scores(
         **score_baseline(
             true[:, -1],
             Guess(found[:, -1], detail),
+            ours=None if ours is None else ours[:, -1],
             n_class=len(levels.tasks[-1].classes),
         ),
         "joint_accuracy": joint,

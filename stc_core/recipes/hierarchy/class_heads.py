@@ -1,37 +1,43 @@
 """Tuning a backbone for several levels of labels, each read at a layer of its own.
 
-Source: the idea of HdLM (arXiv 2507.12930). The head of each coarse level is inside the
-backbone and passes its answer to the blocks above. The finest head is at the top and
-chooses among the children of the coarser answer.
+Source: the idea of HdLM (arXiv 2507.12930). While the backbone is tuned, the head of
+each coarse level is inside it and passes its answer to the blocks above. The finest
+head is at the top and chooses among all leaves. It must beat the frozen backbone.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float, Int
 
-from stc_core.activations.extract import extract_features
-from stc_core.activations.groups import blocks_in_order
-from stc_core.activations.row_file import RowFile, block_rows, write_rows
-from stc_core.classifiers.hierarchical import (
-    HierarchicalClassifier,
-    sibling_temperature,
-)
+from stc_core.activations.row_file import RowFile, write_rows
+from stc_core.classifiers.hierarchical import HierarchicalClassifier
 from stc_core.data.task import some_rows
-from stc_core.heads.head import SparseHead, rescale_head
+from stc_core.display import percent
+from stc_core.heads.head import SparseHead, rescale_head, value_range
+from stc_core.heads.ridge import fit_best_ridge_head
+from stc_core.metrics.scores import SAME_SCORE, fit_temperature
 from stc_core.recipes.hierarchy.class_module import ClassHeadModule
-from stc_core.recipes.hierarchy.layer_probes import LevelProbe
+from stc_core.recipes.hierarchy.frozen_heads import (
+    CombinedLevels,
+    LevelHead,
+    combine_levels,
+)
+from stc_core.recipes.hierarchy.layer_probes import LevelProbe, task_of_rows
 from stc_core.recipes.hierarchy.levels import Levels
 from stc_core.recipes.hierarchy.training import (
     HierarchyTraining,
     LevelPlan,
     TrainedHierarchy,
 )
-from stc_core.runs.layout import RunFile
-from stc_core.selection.streaming import ranged_over
+from stc_core.selection.streaming import activation_blocks
 from stc_core.tuning.session import keep_tuned
 from stc_core.types import Feature
+
+_VALUES = "tuned_values.npy"
+"""A file of the run's folder that is gone when the run is done."""
 
 
 def level_weights(levels: Levels) -> list[Float[np.ndarray, " _"]]:
@@ -74,74 +80,131 @@ def head_on(
     return next(probe.head for probe in probes[level] if probe.layer == layer)
 
 
-class LevelReadings(NamedTuple):
-    """The logits of the coarse levels for every row, and the activations that the
-    finest head reads."""
+class TunedLevels(NamedTuple):
+    """The tuned backbone with its heads, and the values of their neurons on all rows.
 
-    coarse: tuple[Float[np.ndarray, "n _"], ...]
-    finest: RowFile
-
-    def logits(
-        self, heads: Sequence[SparseHead], rows: Int[np.ndarray, " some"]
-    ) -> list[Float[np.ndarray, "some _"]]:
-        """Logits of every level on some rows."""
-        values = np.load(self.finest.path, mmap_mode="r")
-        top = heads[-1].logits(np.asarray(values[rows], np.float32))
-        return [*(logits[rows] for logits in self.coarse), top]
-
-
-def read_levels(
-    trained: TrainedHierarchy, training: HierarchyTraining
-) -> LevelReadings:
-    """Read all levels in one pass over the texts; write the finest activations.
-
-    Test rows are read apart from the others.
+    `own` has the head of each level by itself, `combined` the heads of whole paths;
+    both are judged by the validation rows.
     """
-    heads, texts, writer = trained.heads, training.corpus.texts, training.writer
-    tree, groups = training.levels.tree, training.levels.tasks[0].groups
-    features: list[Feature] = [f for head in heads for f in head.features]
-    ends = np.cumsum([len(head.features) for head in heads])[:-1]
-    n, width, n_done = len(texts), len(heads[-1].features), 0
-    coarse = tuple(np.empty((n, m), np.float32) for m in tree.sizes[:-1])
-    size = block_rows(len(features))
 
-    def blocks_of(
-        rows: Int[np.ndarray, " k"],
-    ) -> Iterator[Float[np.ndarray, "_ width"]]:
-        nonlocal n_done
-        for start in range(0, len(rows), size):
-            some = rows[start : start + size]
-            X = extract_features(trained.backbone, texts.at(some), features)
-            *inner, top = np.split(X, ends, axis=1)
-            for level, x in enumerate(inner):
-                coarse[level][some] = tree.grouped(level, heads[level].logits(x))
-            n_done += len(some)
-            writer.progress(n_done, n)
-            yield top
+    trained: TrainedHierarchy
+    own: tuple[LevelHead, ...]
+    combined: CombinedLevels
+    values: RowFile
 
-    blocks = blocks_in_order(groups, blocks_of, size=size)
-    finest = write_rows(writer.folder / RunFile.ACTIVATIONS, blocks, n=n, width=width)
-    return LevelReadings(coarse, finest)
+    @property
+    def features(self) -> list[Feature]:
+        """The neurons of the columns of `values`: those of each level's layer."""
+        return [f for head in self.trained.heads for f in head.features]
+
+    def columns_of(self, head: SparseHead) -> Int[np.ndarray, " d"]:
+        """The columns of `values` that a head reads."""
+        place = {feature: number for number, feature in enumerate(self.features)}
+        return np.array([place[feature] for feature in head.features], int)
+
+    def write_values(self, classifier: HierarchicalClassifier, path: Path) -> RowFile:
+        """Write the values of the neurons of the finest head alone."""
+        columns = self.columns_of(classifier.head_)
+        blocks = (X[:, columns] for _, X in self.values.blocks())
+        return write_rows(path, blocks, n=self.values.n, width=len(columns))
+
+    def test_logits(
+        self, head: SparseHead, test: Int[np.ndarray, " n_test"]
+    ) -> Float[np.ndarray, "n_test n_node"]:
+        """The logits of a head for the test rows."""
+        X = np.load(self.values.path, mmap_mode="r")[test]
+        return head.logits(np.asarray(X[:, self.columns_of(head)], np.float32))
 
 
-def finalise_hierarchy(
-    trained: TrainedHierarchy, read: LevelReadings, levels: Levels
-) -> tuple[HierarchicalClassifier, LevelReadings, list[float]]:
-    """The classifier with a temperature for each level, from validation."""
-    task, tree = levels.tasks[0], levels.tree
-    values = np.load(read.finest.path, mmap_mode="r")
-    some = np.asarray(values[some_rows(task.train)], np.float32)
-    top = ranged_over(rescale_head(trained.heads[-1], some), read.finest, task.train)
-    heads = [*trained.heads[:-1], top]
-    held = read.logits(heads, task.validation)
-    known = levels.codes[task.validation]
-    temperatures = [
-        sibling_temperature(tree, level, logits, known)
-        for level, logits in enumerate(held)
-    ]
-    heads[-1] = heads[-1].cooled(temperatures[-1])
-    coarse = tuple(x / t for x, t in zip(read.coarse, temperatures, strict=False))
-    classifier = HierarchicalClassifier(
-        trained.backbone, tree, heads, levels.columns, temperatures=temperatures[:-1]
+def tune_levels(
+    training: HierarchyTraining, plan: LevelPlan, probes: Sequence[Sequence[LevelProbe]]
+) -> TunedLevels:
+    """Tune the backbone for all levels, and fit the heads of whole paths on it.
+
+    The finest head is that of the training. Those of the coarse levels are ridge heads
+    on the tuned layers. Test rows are read apart from the others.
+    """
+    levels, writer = training.levels, training.writer
+    trained = train_class_heads(training, plan, probes)
+    features = [f for head in trained.heads for f in head.features]
+    n = len(training.corpus.texts)
+    blocks = activation_blocks(
+        trained.backbone,
+        training.corpus.texts,
+        features,
+        groups=levels.tasks[0].groups,
+        read=lambda site, rows: np.empty((0, 0), np.float32),
+        known=np.full(n, -1),
+        progress=writer.progress,
     )
-    return classifier, read._replace(coarse=coarse), temperatures
+    values = write_rows(writer.folder / _VALUES, blocks, n=n, width=len(features))
+    own = _level_heads(trained, values, levels)
+    combined = combine_levels(levels.tree, own, levels.tasks)
+    return TunedLevels(trained, own, combined, values)
+
+
+def _level_heads(
+    trained: TrainedHierarchy, values: RowFile, levels: Levels
+) -> tuple[LevelHead, ...]:
+    """The calibrated head of each level by itself, with its logits for validation."""
+    rows = some_rows(levels.tasks[0].train), levels.tasks[0].validation
+    every = np.load(values.path, mmap_mode="r")
+    ends = np.cumsum([len(head.features) for head in trained.heads])
+    found = []
+    for level, (task, old) in enumerate(zip(levels.tasks, trained.heads, strict=True)):
+        own = slice(ends[level] - len(old.features), ends[level])
+        X = np.concatenate([np.asarray(every[part, own], np.float32) for part in rows])
+        learned, held = np.split(X, [len(rows[0])])
+        if level < levels.depth - 1:
+            part = task_of_rows(task, *rows)
+            head = fit_best_ridge_head(X, part, old.features)
+            head = head._replace(classes=task.classes)
+        else:
+            low, high = value_range(learned)
+            head = rescale_head(old, learned)._replace(low=low, high=high)
+            logits = head.logits(held)
+            head = head.cooled(fit_temperature(logits, task.codes[rows[1]]))
+        found.append(LevelHead(head, rows[1], head.logits(held)))
+    return tuple(found)
+
+
+class TuningVerdict(NamedTuple):
+    """How many validation rows two classifiers get wholly right, and whether the tuned
+    one is better by more than a standard error of the difference."""
+
+    tuned: float
+    frozen: float
+    n: int
+    tuned_is_better: bool
+
+    @property
+    def sentence(self) -> str:
+        kept = "tuned" if self.tuned_is_better else "frozen"
+        return (
+            f"Whole paths right on {self.n:,} validation rows: tuned "
+            f"{percent(self.tuned)}, frozen {percent(self.frozen)}. The {kept} model "
+            "is kept."
+        )
+
+
+def compare_on_validation(
+    tuned: CombinedLevels,
+    frozen: CombinedLevels,
+    rows: Int[np.ndarray, " m"],
+    codes: Int[np.ndarray, " n"],
+) -> TuningVerdict:
+    """Which of two hierarchies is better on the rows that both were judged by.
+
+    `rows` are those of `frozen` as positions in the corpus, as those of `tuned` are;
+    `codes` are the leaves of all rows.
+    """
+    both, ours, theirs = np.intersect1d(tuned.rows, rows, return_indices=True)
+    right = tuned.logits[ours].argmax(axis=1) == codes[both]
+    before = frozen.logits[theirs].argmax(axis=1) == codes[both]
+    gain = right.astype(float) - before
+    # Under the hypothesis of no difference, as in McNemar's test.
+    error = float((gain**2).mean() / len(gain)) ** 0.5
+    is_better = bool(gain.mean() > error + SAME_SCORE)
+    return TuningVerdict(
+        float(right.mean()), float(before.mean()), len(both), is_better
+    )

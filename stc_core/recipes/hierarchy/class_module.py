@@ -22,9 +22,10 @@ class ClassHeadModule(Readout):
     """Coarse heads are the guides inside the backbone, the finest head is at the top.
 
     Labels are nodes of the finest level. The loss is the weighted mean of one
-    cross-entropy for each level, each among the siblings of the true node. The logits
-    are those of the finest nodes below the decided coarse path, so the largest one
-    names a whole path. The heads begin as linear probes of the frozen layers.
+    cross-entropy for each level: that of a coarse level among the siblings of the true
+    node, that of the finest level among all leaves. The logits are those of all leaves,
+    so the largest one names a whole path, whatever the coarse heads say. The heads
+    begin as linear probes of the frozen layers.
     """
 
     def __init__(
@@ -60,10 +61,10 @@ class ClassHeadModule(Readout):
     def forward(
         self, labels: Tensor | None = None, **inputs: Tensor
     ) -> dict[str, Tensor]:
-        """Logits of the finest level under the decided path, and the loss."""
+        """Logits of all nodes of the finest level, and the loss."""
         top = super().forward(**inputs)["logits"]
         levels = [*(cast(Tensor, guide.logits).float() for guide in self._guides), top]
-        found = {"logits": self._decided(levels)}
+        found = {"logits": top}
         return (
             found if labels is None else {"loss": self._loss(levels, labels), **found}
         )
@@ -72,18 +73,12 @@ class ClassHeadModule(Readout):
         losses = []
         parent = torch.zeros_like(leaves)
         for level, logits in enumerate(levels):
-            true = self._at("above", level)[leaves]
-            among = logits.masked_fill(~self._at("under", level)[parent], NEVER)
+            true, among = self._at("above", level)[leaves], logits
+            if level < len(levels) - 1:
+                among = logits.masked_fill(~self._at("under", level)[parent], NEVER)
             losses.append(self._weights[level] * self.losses[level](among, true))
             parent = true
         return torch.stack(losses).sum()
-
-    def _decided(self, levels: Sequence[Tensor]) -> Tensor:
-        best = torch.zeros(len(levels[0]), dtype=torch.long, device=levels[0].device)
-        for level, logits in enumerate(levels):
-            among = logits.masked_fill(~self._at("under", level)[best], NEVER)
-            best = among.argmax(dim=1)
-        return among
 
     def _at(self, name: str, level: int) -> Tensor:
         return cast(Tensor, getattr(self, f"{name}_{level}"))

@@ -3,7 +3,7 @@ layer."""
 
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import NamedTuple
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 import pandas as pd
@@ -12,17 +12,33 @@ from jaxtyping import Int
 from stc_core.activations.features import dense_features
 from stc_core.activations.groups import GroupedStore
 from stc_core.backbone.backbone import Backbone
-from stc_core.data.task import Task, some_rows
+from stc_core.data.task import Read, Task, some_rows
 from stc_core.errors import StcError
 from stc_core.heads.head import SparseHead
 from stc_core.heads.ridge import fit_best_ridge_head
 from stc_core.metrics.intervals import accuracy_interval
 from stc_core.metrics.scores import accuracy, macro_f1
-from stc_core.probes.variability import mean_state_sites, variability_from_features
+from stc_core.probes.variability import variability_from_features
 from stc_core.recipes.hierarchy.levels import Levels
 from stc_core.types import PooledSite, Site
 
 _SLACK = 0.25
+TOLERANCE = 0.01
+"""A frozen coarse head may be so much worse than the best one to run fewer blocks."""
+
+
+@runtime_checkable
+class ScoredLayer(Protocol):
+    """The scores of a level read at a layer, or from all blocks up to it."""
+
+    @property
+    def layer(self) -> int: ...
+
+    @property
+    def accuracy(self) -> float: ...
+
+    @property
+    def macro_f1(self) -> float: ...
 
 
 class LevelProbe(NamedTuple):
@@ -68,7 +84,7 @@ def probe_levels(
         X = np.concatenate([store.read(site, part) for part in rows])
         Z = store.read(site, test)
         probes = [
-            fit_best_ridge_head(X, _part(task, *rows), features)
+            fit_best_ridge_head(X, task_of_rows(task, *rows), features)
             for task in levels.tasks
         ]
         leaves = probes[-1].logits(X[len(rows[0]) :])
@@ -82,7 +98,7 @@ def probe_levels(
     return found
 
 
-def _part(
+def task_of_rows(
     task: Task, train: Int[np.ndarray, " n_train"], held: Int[np.ndarray, " n_val"]
 ) -> Task:
     """The task of a matrix whose rows are these rows, in this order."""
@@ -92,14 +108,19 @@ def _part(
 
 
 def proposed_layers(
-    by_level: Sequence[Sequence[LevelProbe]], n: int, *, above: int = 0
+    by_level: Sequence[Sequence[ScoredLayer]],
+    n: int,
+    *,
+    above: int = 0,
+    tolerance: float | None = None,
 ) -> tuple[int, ...]:
     """A layer for each level, ascending; the finest level is at the top.
 
-    Each is the lowest layer whose probe is within SLACK standard errors, on `n`
-    validation rows, of the best probe of its level: an error there cannot be mended at
-    a finer level. `above` counts the parts that are written after the levels; the last
-    one is at the top, one in between is half way up.
+    Each is the lowest layer whose accuracy is within `tolerance` of the best one of its
+    level. Without a tolerance it is SLACK standard errors on `n` validation rows: where
+    the coarse label is final, an error cannot be mended at a finer level. `above`
+    counts the parts that are written after the levels; the last one is at the top, one
+    in between is half way up.
     """
     layers, depth = [probe.layer for probe in by_level[0]], len(by_level) + above
     if len(layers) < depth:
@@ -111,7 +132,8 @@ def proposed_layers(
     found: list[int] = []
     for level, probes in enumerate(by_level if above else by_level[:-1]):
         best = max(probe.accuracy for probe in probes)
-        enough = best - _SLACK * (best * (1 - best) / n) ** 0.5
+        slack = _SLACK * (best * (1 - best) / n) ** 0.5
+        enough = best - (slack if tolerance is None else tolerance) - 1e-9
         lowest = next(probe.layer for probe in probes if probe.accuracy >= enough)
         least = found[-1] + 1 if found else layers[0]
         found.append(min(max(lowest, least), layers[level - depth]))
@@ -137,22 +159,19 @@ def checked_layers(
 
 
 def level_probe_table(
-    by_level: Sequence[Sequence[LevelProbe]],
+    by_level: Sequence[Sequence[ScoredLayer]],
     levels: Levels,
-    backbone: Backbone,
-    store: GroupedStore,
     *,
+    n: int,
+    nu: Sequence[Sequence[float]],
     layers: Sequence[int],
 ) -> pd.DataFrame:
-    """A row per level and layer: validation scores, nu, and whether it was chosen."""
-    n = len(levels.tasks[0].validation)
-    states = mean_state_sites(backbone)
+    """A row per level and layer: scores on `n` rows, nu, and whether it was chosen.
+
+    `nu` has for each level the values of all layers; none if they were not measured.
+    """
     rows = []
-    for level, (probes, task) in enumerate(zip(by_level, levels.tasks, strict=True)):
-        measured = variability_from_features(
-            store.read, _learned(task), backbone, states
-        )
-        nu = measured.nu if measured else ()
+    for level, (probes, values) in enumerate(zip(by_level, nu, strict=True)):
         for probe in probes:
             low, high = accuracy_interval(probe.accuracy, n)
             rows.append(
@@ -165,11 +184,23 @@ def level_probe_table(
                     "accuracy_low": low,
                     "accuracy_high": high,
                     "n": n,
-                    "nu": nu[probe.layer] if probe.layer < len(nu) else np.nan,
+                    "nu": values[probe.layer] if probe.layer < len(values) else np.nan,
                     "chosen": probe.layer == layers[level],
                 }
             )
     return pd.DataFrame(rows)
+
+
+def level_nu(
+    read: Read, tasks: Sequence[Task], backbone: Backbone, sites: Sequence[PooledSite]
+) -> list[Sequence[float]]:
+    """nu of every layer for each level; empty if the mean states are not among
+    `sites`."""
+    found = []
+    for task in tasks:
+        measured = variability_from_features(read, _learned(task), backbone, sites)
+        found.append(measured.nu if measured else ())
+    return found
 
 
 def _learned(task: Task) -> Task:

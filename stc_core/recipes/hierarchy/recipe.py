@@ -1,30 +1,20 @@
-"""The recipe `hierarchy` after its frozen half: levels of labels, coarse to fine."""
+"""The recipe `hierarchy` after its sparse half: levels of labels, coarse to fine."""
 
-from collections.abc import Callable, Sequence
+import shutil
+import time
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-import pandas as pd
-from jaxtyping import Int
-from torch import nn
 
 from stc_core.activations.groups import extract_groups
+from stc_core.analysis.path_verdict import path_verdict
 from stc_core.backbone.backbone import Backbone
-from stc_core.classifiers.estimator import SparsifyThenClassify
 from stc_core.classifiers.hierarchical import HierarchicalClassifier
-from stc_core.classifiers.label_tree import Descent, descend
-from stc_core.classifiers.replying import ReplyingClassifier
-from stc_core.classifiers.spelling import spelled_names
+from stc_core.classifiers.label_tree import Descent
 from stc_core.config import RunConfig, TrainConfig
-from stc_core.data.checks import level_names
 from stc_core.data.corpus import read_table, resolve_columns
 from stc_core.errors import StcError
-from stc_core.metrics.scores import (
-    accuracy,
-    expected_calibration_error,
-    log_loss,
-    macro_f1,
-)
 from stc_core.probes.variability import mean_state_sites
 from stc_core.recipes.ending import (
     corpus_of_run,
@@ -33,40 +23,46 @@ from stc_core.recipes.ending import (
     seconds_with,
     sparse_half,
 )
-from stc_core.recipes.hierarchy.baselines import level_baselines, path_scores
+from stc_core.recipes.hierarchy.baselines import (
+    LevelGuess,
+    level_baselines,
+    path_scores,
+)
 from stc_core.recipes.hierarchy.class_heads import (
-    LevelReadings,
-    finalise_hierarchy,
-    read_levels,
-    train_class_heads,
+    TunedLevels,
+    compare_on_validation,
+    tune_levels,
 )
-from stc_core.recipes.hierarchy.layer_probes import (
-    LevelProbe,
-    level_probe_table,
-    probe_levels,
+from stc_core.recipes.hierarchy.frozen import (
+    FrozenHierarchy,
+    fit_frozen,
+    frozen_baselines,
+    write_frozen,
 )
-from stc_core.recipes.hierarchy.levels import Levels, check_levels, levels_of
-from stc_core.recipes.hierarchy.replies import Replies, replies_of
-from stc_core.recipes.hierarchy.reply_scores import score_replies
+from stc_core.recipes.hierarchy.layer_probes import LevelProbe, probe_levels
+from stc_core.recipes.hierarchy.levels import check_levels, levels_of
+from stc_core.recipes.hierarchy.results import (
+    coarse_scores,
+    level_metrics,
+    path_of,
+    write_head_files,
+    write_path_predictions,
+)
 from stc_core.recipes.hierarchy.training import (
     HierarchyTraining,
     LevelPlan,
-    TrainedHierarchy,
     plan_levels,
 )
-from stc_core.recipes.hierarchy.word_heads import answer_rows, train_word_heads
-from stc_core.recipes.hierarchy.word_module import copied_word_head
+from stc_core.recipes.hierarchy.word_levels import first_words, fit_word_levels
 from stc_core.recipes.leads import with_leads
 from stc_core.recipes.registry import RecipeCode
 from stc_core.recipes.sparse import stop_if_interrupted, train_sparse
-from stc_core.recipes.tables import neuron_table
 from stc_core.runs.layout import SPARSE, RunFile
 from stc_core.runs.metrics import RunMetrics
 from stc_core.runs.run import Run
 from stc_core.runs.writer import RunWriter
-from stc_core.selection.streaming import logit_blocks
 from stc_core.tuning.blocks import check_tuning
-from stc_core.tuning.session import load_untuned
+from stc_core.tuning.session import BACKBONE, load_untuned
 
 _HEAD_ROWS = 2000
 
@@ -91,55 +87,26 @@ def check_hierarchy(config: RunConfig, writer: RunWriter) -> None:
 def check_level_blocks(settings: TrainConfig, backbone: Backbone) -> None:
     """Raise StcError if the blocks of this backbone cannot be tuned as asked.
 
-    The levels have layers of their own, so `tune.layer` has no meaning.
+    Class heads on the frozen backbone need no tuning. The levels have layers of their
+    own, so `tune.layer` has no meaning.
     """
-    check_tuning(backbone, settings.tune.changed(layer=None))
+    if settings.hierarchy.tuned or first_words(settings) is not None:
+        check_tuning(backbone, settings.tune.changed(layer=None))
 
 
-def tune_hierarchy(config: RunConfig, writer: RunWriter) -> None:
-    """The last step: replace the sparse classifier by the tuned hierarchical one."""
+def fit_hierarchy(config: RunConfig, writer: RunWriter) -> None:
+    """The last step: replace the sparse classifier by the hierarchical one."""
     settings, run = config.train, Run(writer.folder)
     before, corpus = sparse_metrics(writer), corpus_of_run(run)
     levels = levels_of(corpus, settings)
     training = HierarchyTraining(corpus, levels, settings, writer)
-    writer.phase("tune", message="which layer answers which level")
-    base = load_untuned(settings)
-    store = extract_groups(
-        base,
-        corpus.texts,
-        levels.tasks[0].groups,
-        wanted=mean_state_sites(base),
-        store_dtype=settings.store_dtype,
-    )
-    probes = probe_levels(base, store, levels, corpus.rows("test"))
-    parts = tuple(corpus.columns.written)
-    plan = plan_levels(base, probes, levels, settings, above=len(parts))
-    table = level_probe_table(probes, levels, base, store, layers=plan.layers)
-    writer.write_frame(RunFile.LEVELS, table)
-    del base
-    for name in SPARSE:
-        (writer.folder / name).unlink(missing_ok=True)
-    places = zip((*levels.columns, *parts), plan.layers, strict=True)
-    said = ", ".join(f"{column} at layer {layer}" for column, layer in places)
-    writer.phase("tune", message=said)
     head = first_words(settings)
     if head is None:
-        metrics = class_head_metrics(training, plan, probes, before)
+        metrics, guesses, ours = fit_class_levels(training, before)
     else:
-        metrics = word_head_metrics(training, plan, head, before)
-    baselines: dict[str, Any] = {**before["baselines"]}
-    writer.write_metrics({**metrics, "baselines": baselines})
-    true = levels.codes[corpus.rows("test")]
-    found = level_baselines(training, plan, probes, head)
-    for name, (nodes, detail, seconds) in found.items():
-        scores = path_scores(levels, true, nodes, detail=detail)
-        baselines[name] = {**scores, "seconds": seconds}
-    order = ("flat", "separate", "inner_probe", *before["baselines"])
-    metrics["baselines"] = {key: baselines[key] for key in order if key in baselines}
-    # The models of "separate" are that of "flat" and more.
-    most = "separate" if "separate" in baselines else "flat"
-    metrics["seconds"]["total"] += baselines[most]["seconds"]
-    finish_tuned(writer, metrics, gone=())
+        metrics, guesses, ours = fit_word_levels(training, head, before)
+    add_level_baselines(training, before, metrics, guesses, ours=ours)
+    writer.note(path_verdict(Run(writer.folder).metrics))
 
 
 def sparse_metrics(writer: RunWriter) -> RunMetrics:
@@ -154,246 +121,217 @@ def sparse_metrics(writer: RunWriter) -> RunMetrics:
     return {**metrics, "baselines": {**others, "stc": sparse}}
 
 
-def first_words(settings: TrainConfig) -> nn.Module | None:
-    """The word head with which every level begins; None for class heads."""
-    wish = settings.hierarchy.heads
-    if wish == "class" or (wish == "auto" and not load_untuned(settings).causal):
-        return None
-    head = copied_word_head(settings.backbone)
-    if head is None and wish == "words":
-        raise StcError(
-            f"word heads on {settings.backbone!r}",
-            expected="a decoder whose files hold a language-model head",
-            remedy="Choose another backbone, or --heads class.",
-        )
-    return head
+Result = tuple[dict[str, Any], Mapping[str, LevelGuess], Descent]
+"""The metrics without baselines, the baselines, and the answers to the test rows."""
 
 
-def class_head_metrics(
-    training: HierarchyTraining,
-    plan: LevelPlan,
-    probes: Sequence[Sequence[LevelProbe]],
-    before: RunMetrics,
-) -> dict[str, Any]:
-    """Tune class heads, write the classifier, and give its metrics without
-    baselines."""
-    levels = training.levels
-    found = train_class_heads(training, plan, probes)
-    training.writer.phase("report", message="the tuned classifier")
-    classifier, read, temperatures = finalise_hierarchy(
-        found, read_levels(found, training), levels
-    )
-    write_classifier(classifier, read, training)
+def fit_class_levels(training: HierarchyTraining, before: RunMetrics) -> Result:
+    """Fit class heads on the frozen backbone, and on a tuned one if that was asked for.
 
-    def way(rows: Int[np.ndarray, " some"]) -> Descent:
-        return descend(levels.tree, read.logits(classifier.heads_, rows))
-
-    metrics = {**before, **level_metrics(classifier, training, way)}
-    metrics |= _facts(classifier, found, plan, levels, before)
-    width = len(classifier.head_.features)
-    metrics["neurons"] = {**before["neurons"], "selected": width, "unique": width}
-    metrics["hierarchy"]["temperatures"] = temperatures
-    return metrics
-
-
-def word_head_metrics(
-    training: HierarchyTraining,
-    plan: LevelPlan,
-    head: nn.Module,
-    before: RunMetrics,
-) -> dict[str, Any]:
-    """The same with word heads; the run keeps the neurons of the sparse classifier."""
-    writer, settings = training.writer, training.settings
-    replies = replies_to(training)
-    found, classifier = train_word_heads(training, plan, head, replies)
-    writer.phase("report", message="the tuned classifier")
-    classifier.save(writer.folder / "model", params={})
-    every = answer_rows(classifier, training)
-    frame = prediction_frame(classifier, every, training, np.arange(len(every.nodes)))
-    writer.write_frame(RunFile.PREDICTIONS, frame)
-
-    def way(rows: Int[np.ndarray, " some"]) -> Descent:
-        return Descent(every.nodes[rows], tuple(share[rows] for share in every.shares))
-
-    metrics = {**before, **level_metrics(classifier, training, way)}
-    metrics |= _facts(classifier, found, plan, training.levels, before)
-    wish = settings.hierarchy
-    metrics["hierarchy"] |= {"heads": "words", "tied": wish.tied, "norm": wish.norm}
-    if replies is not None:
-        assert isinstance(classifier, ReplyingClassifier), type(classifier)
-        writer.phase("report", message="what is written")
-        scores, frame = score_replies(classifier, replies, training)
-        writer.write_frame(RunFile.REPLIES, frame)
-        metrics["test"]["generation"] = scores
-        metrics["hierarchy"]["parts"] = list(replies.parts)
-    return metrics
-
-
-def replies_to(training: HierarchyTraining) -> Replies | None:
-    """The replies to learn, None if there are none; the log says which are cut."""
-    corpus, settings = training.corpus, training.settings
-    if not corpus.columns.written:
-        return None
+    The tuned one is kept if it is better on held-out rows. Files of the sparse half are
+    replaced only at the end, so that a run that was cut off can go on.
+    """
+    settings, writer = training.settings, training.writer
     base = load_untuned(settings)
-    end = spelled_names(training.levels.tree, base).end
-    replies = replies_of(corpus, base, settings.hierarchy, end=end)
-    if replies.n_cut:
-        training.writer.note(
-            f"{replies.n_cut:,} of {len(replies.tokens):,} rows have a reply or a "
-            f"thought of more than {replies.length} tokens; only its start is learned."
-        )
-    return replies
+    frozen = fit_frozen(training, base)
+    if settings.hierarchy.tuned:
+        plan, probes = tuning_plan(training, base, frozen.layers)
+        tuned = tune_levels(training, plan, probes)
+        rows = frozen.sample.rows[frozen.combined.rows]
+        leaves = training.levels.codes[:, -1]
+        verdict = compare_on_validation(tuned.combined, frozen.combined, rows, leaves)
+        writer.note(verdict.sentence)
+        if verdict.tuned_is_better:
+            guesses = level_baselines(training, plan, probes)
+            metrics, way = tuned_result(training, tuned, plan, before)
+            tuned.values.path.unlink()
+            return metrics, guesses, way
+        tuned.values.path.unlink()
+        shutil.rmtree(writer.folder / BACKBONE)
+    writer.phase("report", message="the classifier of all levels")
+    start = time.perf_counter()
+    guesses = frozen_baselines(frozen, training)
+    write_frozen(frozen, training)
+    seconds = frozen.seconds + time.perf_counter() - start
+    metrics, way = frozen_result(training, frozen, before, seconds)
+    return metrics, guesses, way
 
 
-def write_classifier(
-    classifier: HierarchicalClassifier, read: LevelReadings, training: HierarchyTraining
-) -> None:
-    """Write the classifier, the neurons of its finest head and all predictions."""
-    writer, settings = training.writer, training.settings
-    wanted = set(SparsifyThenClassify().get_params()) - {"backbone"}
-    classifier.save(
-        writer.folder / "model", params=settings.model_dump(mode="json", include=wanted)
+def tuning_plan(
+    training: HierarchyTraining, base: Backbone, layers: tuple[int, ...]
+) -> tuple[LevelPlan, list[list[LevelProbe]]]:
+    """The blocks that learn below these layers, and the probes that heads begin as."""
+    levels, settings = training.levels, training.settings
+    store = extract_groups(
+        base,
+        training.corpus.texts,
+        levels.tasks[0].groups,
+        wanted=mean_state_sites(base),
+        store_dtype=settings.store_dtype,
     )
-    writer.write_frame(RunFile.NEURONS, neuron_table(classifier.head_))
-
-    def frames():
-        start, groups = 0, training.levels.tasks[0].groups
-        for finest in logit_blocks(read.finest, classifier.head_, groups):
-            rows = np.arange(start, start := start + len(finest))
-            logits = [*(of_level[rows] for of_level in read.coarse), finest]
-            yield prediction_frame(
-                classifier, descend(classifier.tree_, logits), training, rows
-            )
-
-    writer.write_frames(RunFile.PREDICTIONS, frames())
+    probes = probe_levels(base, store, levels, training.corpus.rows("test"))
+    plan = plan_levels(base, probes, levels, settings, layers=layers)
+    places = zip(levels.columns, layers, strict=True)
+    said = ", ".join(f"{column} at layer {layer}" for column, layer in places)
+    training.writer.phase("tune", message=said)
+    return plan, probes
 
 
-def prediction_frame(
-    classifier: HierarchicalClassifier,
+def frozen_result(
+    training: HierarchyTraining,
+    frozen: FrozenHierarchy,
+    before: RunMetrics,
+    seconds: float,
+) -> tuple[dict[str, Any], Descent]:
+    """The metrics of the frozen hierarchy, and its answers to the test rows."""
+    classifier, combined = frozen.classifier(training), frozen.combined
+    logits = [frozen.test_logits(training, head) for head in combined.heads]
+    way = path_of(training, logits[-1])
+    held = frozen.sample.rows[combined.rows], combined.logits.argmax(axis=1)
+    metrics = {**before, **level_metrics(classifier, training, way, held)}
+    metrics["test"]["coarse"] = coarse_answers(training, frozen.layers, logits, way)
+    metrics |= _facts(classifier, before) | {
+        "seconds": seconds_with(before, levels=seconds),
+        "hierarchy": {
+            **_level_facts(training, classifier),
+            "tuned": [],
+            "weights": [],
+            "trainable": int(sum(head.weight.size for head in combined.heads)),
+            "epochs": 0,
+        },
+    }
+    return metrics, way
+
+
+def tuned_result(
+    training: HierarchyTraining,
+    tuned: TunedLevels,
+    plan: LevelPlan,
+    before: RunMetrics,
+) -> tuple[dict[str, Any], Descent]:
+    """Write the tuned hierarchy; give its metrics and its answers to the test rows."""
+    levels, combined, writer = training.levels, tuned.combined, training.writer
+    writer.phase("report", message="the tuned classifier")
+    classifier = HierarchicalClassifier(
+        tuned.trained.backbone,
+        levels.tree,
+        combined.heads,
+        levels.columns,
+        layers=plan.layers,
+        alphas=combined.alphas,
+    )
+    write_head_files(classifier, training)
+    path = writer.folder / RunFile.ACTIVATIONS
+    values = tuned.write_values(classifier, path)
+    write_path_predictions(classifier, values, training)
+    test = training.corpus.rows("test")
+    logits = [tuned.test_logits(head, test) for head in combined.heads]
+    way = path_of(training, logits[-1])
+    held = combined.rows, combined.logits.argmax(axis=1)
+    metrics = {**before, **level_metrics(classifier, training, way, held)}
+    metrics["test"]["coarse"] = coarse_answers(training, plan.layers, logits, way)
+    history = tuned.trained.history
+    metrics |= _facts(classifier, before) | {
+        "seconds": seconds_with(before, tune=history.seconds),
+        "hierarchy": {
+            **_level_facts(training, classifier),
+            "tuned": list(plan.tuned),
+            "weights": list(plan.weights),
+            "trainable": tuned.trained.n_trainable,
+            "epochs": history.epochs[-1].epoch,
+        },
+    }
+    identity = classifier.backbone_.identity
+    metrics["backbone"] = {**before["backbone"], "tuned": identity}
+    return metrics, way
+
+
+def coarse_answers(
+    training: HierarchyTraining,
+    layers: Sequence[int],
+    logits: Sequence[np.ndarray],
     way: Descent,
-    training: HierarchyTraining,
-    rows: Int[np.ndarray, " some"],
-) -> pd.DataFrame:
-    """The predictions of some rows, with columns for the coarser levels."""
-    classes = classifier.classes_.astype(object)
-    predicted, chances = classes[way.nodes[:, -1]], way.probabilities()
-    label = finest_labels(training, rows)
-    frame = {
-        "row": rows,
-        "split": training.corpus.frame["split"].to_numpy()[rows],
-        "label": label,
-        "predicted": predicted,
-        "probability": chances[:, -1],
-        "correct": predicted == label,
-    }
-    for level in range(training.levels.depth):
-        names = np.array(classifier.tree_.labels[level], dtype=object)
-        frame[f"predicted_{level + 1}"] = names[way.nodes[:, level]]
-        frame[f"probability_{level + 1}"] = chances[:, level]
-    names = [f"p:{name}" for name in classes]
-    shares = way.shares[-1].astype(np.float32)
-    each = pd.DataFrame(shares, columns=pd.Index(names))
-    return pd.concat([pd.DataFrame(frame), each], axis=1)
-
-
-def finest_labels(
-    training: HierarchyTraining, rows: Int[np.ndarray, " some"]
-) -> np.ndarray:
-    """The name of each row's finest node, or its label if the path is not known."""
-    levels = training.levels
-    names = np.array(levels.tree.names(levels.depth - 1), dtype=object)
-    codes = levels.codes[rows, -1]
-    return np.where(
-        codes >= 0, names[codes], training.corpus.labels[rows].astype(object)
-    )
-
-
-def level_metrics(
-    classifier: HierarchicalClassifier,
-    training: HierarchyTraining,
-    way_of: Callable[[Int[np.ndarray, " some"]], Descent],
-) -> dict[str, Any]:
-    """Scores on test rows, for each level and for whole paths, and on validation
-    rows."""
-    levels, corpus = training.levels, training.corpus
-    rows = corpus.rows("test")
-    way = way_of(rows)
-    true = levels.codes[rows]
-    ours = path_scores(levels, true, way.nodes)
-    del ours["detail"]
-    known = true[:, -1] >= 0
-    leaf, shares = true[known, -1], way.shares[-1][known]
-    held = levels.tasks[0].validation
-    guess = way_of(held).nodes[:, -1]
-    y = levels.codes[held, -1]
-    return {
-        "classes": [str(name) for name in classifier.classes_],
-        "test": {
-            **ours,
-            "n": len(rows),
-            "ece": expected_calibration_error(leaf, shares),
-            "log_loss": log_loss(leaf, shares),
-            "levels": _level_scores(training, way, rows),
-        },
-        "validation": {
-            "accuracy": accuracy(y, guess),
-            "macro_f1": macro_f1(y, guess),
-            "n": len(held),
-        },
-    }
-
-
-def _level_scores(
-    training: HierarchyTraining, way: Descent, rows: Int[np.ndarray, " some"]
 ) -> list[dict[str, Any]]:
-    """Accuracy and macro-F1 of the labels of each level, coarse to fine."""
-    found, known = [], level_names(training.corpus.columns)
-    for level, column in enumerate(training.levels.columns):
-        names = np.array(training.levels.tree.labels[level])
-        true = training.corpus.frame[known[level]].to_numpy(dtype=str)[rows]
-        guess = names[way.nodes[:, level]]
+    """For each coarse level its answer alone, which stops at its layer, and the most
+    probable node of the whole answer."""
+    found = []
+    for level in range(training.levels.depth - 1):
+        alone = coarse_scores(training, level, logits[level].argmax(axis=1))
+        summed = coarse_scores(training, level, way.shares[level].argmax(axis=1))
         found.append(
             {
-                "column": column,
-                "accuracy": accuracy(true, guess),
-                "macro_f1": macro_f1(true, guess),
+                "column": training.levels.columns[level],
+                "layer": layers[level],
+                **alone,
+                "summed_accuracy": summed["accuracy"],
             }
         )
     return found
 
 
-def _facts(
-    classifier: HierarchicalClassifier,
-    found: TrainedHierarchy,
-    plan: LevelPlan,
-    levels: Levels,
-    before: RunMetrics,
-) -> dict[str, Any]:
-    """What the classifier reads and what it costs, in total and for each level."""
-    backbone = classifier.backbone_
-    history, top = found.history, plan.layers[-1]
+def _facts(classifier: HierarchicalClassifier, before: RunMetrics) -> dict[str, Any]:
+    """What the classifier reads, and what it costs."""
+    head, layers = classifier.head_, classifier.layers_
+    unique = len({(f.site, f.index) for f in head.features})
     return {
         "recipe": "hierarchy",
-        "layers": {**before["layers"], "used": top},
-        "chosen": {"layers": ", ".join(map(str, plan.layers))},
-        "cost": cost_at(before, backbone, top),
-        "seconds": seconds_with(before, tune=history.seconds),
-        "backbone": {**before["backbone"], "tuned": backbone.identity},
-        "hierarchy": {
-            "heads": "class",
-            "columns": list(levels.columns),
-            "layers": list(plan.layers),
-            "tuned": list(plan.tuned),
-            "weights": list(plan.weights),
-            "sizes": list(levels.tree.sizes),
-            "flops_per_token": [backbone.flops_per_token(n) for n in plan.layers],
-            "trainable": found.n_trainable,
-            "epochs": history.epochs[-1].epoch,
+        "layers": {**before["layers"], "used": head.layer},
+        "neurons": {
+            **before["neurons"],
+            "selected": len(head.features),
+            "unique": unique,
         },
+        "chosen": {
+            "layers": ", ".join(map(str, layers)),
+            "alphas": ", ".join(f"{alpha:g}" for alpha in classifier.alphas_[-1]),
+        },
+        "cost": cost_at(before, classifier.backbone_, head.layer),
     }
 
 
+def _level_facts(
+    training: HierarchyTraining, classifier: HierarchicalClassifier
+) -> dict[str, Any]:
+    """What the hierarchy is: its levels, their layers, their weights and costs."""
+    backbone = classifier.backbone_
+    return {
+        "heads": "class",
+        "columns": list(training.levels.columns),
+        "layers": list(classifier.layers_),
+        "alphas": [list(of_level) for of_level in classifier.alphas_],
+        "sizes": list(training.levels.tree.sizes),
+        "flops_per_token": [backbone.flops_per_token(n) for n in classifier.layers_],
+    }
+
+
+def add_level_baselines(
+    training: HierarchyTraining,
+    before: RunMetrics,
+    metrics: dict[str, Any],
+    guesses: Mapping[str, LevelGuess],
+    *,
+    ours: Descent,
+) -> None:
+    """Write the metrics with the baselines of all levels, and end the recipe."""
+    levels = training.levels
+    true = levels.codes[training.corpus.rows("test")]
+    own = {
+        name: {
+            **path_scores(
+                levels, true, guess.nodes, detail=guess.detail, ours=ours.nodes
+            ),
+            "seconds": guess.seconds,
+        }
+        for name, guess in guesses.items()
+    }
+    metrics["baselines"] = {**own, **before["baselines"]}
+    # The models of "separate" are that of "flat" and more.
+    most = "separate" if "separate" in own else "flat"
+    metrics["seconds"]["total"] += own[most]["seconds"]
+    finish_tuned(training.writer, metrics, gone=SPARSE)
+
+
 CODE = RecipeCode(
-    (check_hierarchy, train_sparse, stop_if_interrupted, tune_hierarchy),
+    (check_hierarchy, train_sparse, stop_if_interrupted, fit_hierarchy),
     check=check_level_blocks,
 )

@@ -57,6 +57,7 @@ def plan_levels(
     s: TrainConfig,
     *,
     above: int = 0,
+    layers: tuple[int, ...] = (),
 ) -> LevelPlan:
     """The layers, given or proposed, and the blocks that learn below each of them.
 
@@ -64,9 +65,9 @@ def plan_levels(
     """
     wish, n = s.hierarchy, len(levels.tasks[0].validation)
     depth = levels.depth + above
-    if wish.layers:
+    if wish.layers and not layers:
         layers = checked_layers(wish.layers, base, depth)
-    else:
+    elif not layers:
         layers = proposed_layers(probes, n, above=above)
     weights = wish.weights or (1.0,) * depth
     if len(weights) != depth:

@@ -15,6 +15,8 @@ from stc_core.classifiers.base import BaseClassifier
 from stc_core.classifiers.estimator import SparsifyThenClassify
 from stc_core.classifiers.hierarchical import HierarchicalClassifier
 from stc_core.classifiers.label_tree import tree_of
+from stc_core.classifiers.masked import MaskedClassifier
+from stc_core.classifiers.path_heads import path_head
 from stc_core.classifiers.replying import ReplyingClassifier
 from stc_core.classifiers.spelled import SpelledClassifier
 from stc_core.heads.head import SparseHead
@@ -77,18 +79,39 @@ def paths(n_class: int) -> np.ndarray:
     return np.array(known[:n_class])
 
 
+def random_head(layer: int, classes: tuple[str, ...]) -> SparseHead:
+    """A random head on every dimension of a layer of the tiny BERT."""
+    rng, features = (
+        np.random.default_rng(layer),
+        dense_features(tiny_backbone("bert"), layer),
+    )
+    weight = rng.standard_normal((len(classes), len(features))).astype(np.float32)
+    zero = np.zeros(len(features), np.float32)
+    return SparseHead(
+        features, zero, zero + 1, weight, np.zeros(len(classes), np.float32), classes
+    )
+
+
 def hierarchical(n_class: int) -> HierarchicalClassifier:
-    backbone, tree, heads = tiny_backbone("bert"), tree_of(paths(n_class)), []
-    for layer in (1, 3):
-        rng = np.random.default_rng(layer)
-        features = dense_features(backbone, layer)
-        weight = rng.standard_normal((n_class, len(features))).astype(np.float32)
-        zero = np.zeros(len(features), np.float32)
-        bias = np.zeros(n_class, np.float32)
-        head = SparseHead(features, zero, zero + 1, weight, bias, tree.names(1))
-        heads.append(head)
+    tree = tree_of(paths(n_class))
+    own = [random_head(layer, tree.names(n)) for n, layer in enumerate((1, 3))]
+    heads = [path_head(tree, own[:n], alphas) for n, alphas in ((1, ()), (2, (0.5,)))]
     return HierarchicalClassifier(
-        backbone, tree, heads, ("kind", "sort"), temperatures=[1.5]
+        tiny_backbone("bert"),
+        tree,
+        heads,
+        ("kind", "sort"),
+        layers=(1, 3),
+        alphas=((), (0.5,)),
+    )
+
+
+def masked(n_class: int) -> MaskedClassifier:
+    """A hierarchy of the older kind, with final coarse answers."""
+    tree = tree_of(paths(n_class))
+    heads = [random_head(layer, tree.names(1)) for layer in (1, 3)]
+    return MaskedClassifier(
+        tiny_backbone("bert"), tree, heads, ("kind", "sort"), temperatures=[1.5]
     )
 
 
@@ -120,6 +143,13 @@ def fitted(n_class: int) -> SparsifyThenClassify:
 
 OPENED: dict[str, Callable[[int], BaseClassifier]] = {
     one.__name__: one
-    for one in (classifier, attention_classifier, hierarchical, spelled, replying)
+    for one in (
+        classifier,
+        attention_classifier,
+        hierarchical,
+        masked,
+        spelled,
+        replying,
+    )
 }
 ALL: dict[str, Callable[[int], BaseClassifier]] = {**OPENED, "fitted": fitted}

@@ -11,10 +11,16 @@ from helpers.command import Stc
 from helpers.metrics import undeclared
 from helpers.models.tiny import tiny_backbone
 from helpers.runs.hierarchy import trained
+from stc_core.analysis.path_verdict import path_verdict
 from stc_core.errors import StcError
-from stc_core.recipe_settings import HierarchyConfig, TuneConfig
+from stc_core.recipe_settings import HierarchyConfig
 from stc_core.recipes import registry
 from stc_core.recipes.hierarchy import recipe
+from stc_core.recipes.hierarchy.class_heads import (
+    TuningVerdict,
+    compare_on_validation,
+)
+from stc_core.recipes.hierarchy.frozen_heads import CombinedLevels
 from stc_core.recipes.hierarchy.layer_probes import (
     LevelProbe,
     checked_layers,
@@ -46,9 +52,14 @@ def test_every_metric_is_there(run: Run):
         assert 0 <= found["joint_accuracy"] <= min(1, found["accuracy"])
     assert metrics["baselines"]["flat"]["consistency"] == 1
     assert {"stc", "majority", "tfidf"} <= set(metrics["baselines"])
-    assert metrics["hierarchy"]["layers"][-1] == 3
-    flops = metrics["hierarchy"]["flops_per_token"]
+    facts = metrics["hierarchy"]
+    assert facts["layers"] == sorted(set(facts["layers"]))
+    flops = facts["flops_per_token"]
     assert flops[0] < flops[1] == metrics["cost"]["flops_per_token"]
+    (coarse,) = test["coarse"]
+    assert (coarse["column"], coarse["layer"]) == ("level 0", facts["layers"][0])
+    assert [len(weights) for weights in facts["alphas"]] == [0, 1]
+    assert facts["tuned"] == [] and "tune" not in metrics["seconds"]
     assert not (run.folder / "checkpoints").exists()
     assert not any(run.has(name) for name in layout.SPARSE)
 
@@ -58,18 +69,42 @@ def test_predictions_are_those_of_the_saved_classifier(run: Run):
     frame: Any = run.predictions
     texts = run.corpus["text"].tolist()
     way = hierarchical.answer(texts)
-    assert (
-        frame["predicted"].tolist() == hierarchical.classes_[way.nodes[:, -1]].tolist()
-    )
+    # Rows that chose something are answered by heads that have not seen them.
+    test = ~frame["held"]
+    assert test.tolist() == (frame["split"] == "test").tolist()
+    labels = hierarchical.classes_[way.nodes[:, -1]]
+    assert frame["predicted"][test].tolist() == labels[test].tolist()
     names = np.array(hierarchical.tree_.labels[0])
-    assert frame["predicted_1"].tolist() == names[way.nodes[:, 0]].tolist()
+    assert frame["predicted_1"][test].tolist() == names[way.nodes[test, 0]].tolist()
     shares = frame[[f"p:{name}" for name in hierarchical.classes_]].to_numpy()
-    assert np.allclose(shares, way.shares[-1], atol=1e-4)
-    test = frame["split"] == "test"
+    assert np.allclose(shares[test], way.shares[-1][test], atol=1e-3)
     assert frame["correct"][test].mean() == pytest.approx(
         run.metrics["test"]["accuracy"]
     )
-    assert run.activations.shape == (len(texts), 16) == (160, len(run.neurons))
+    assert run.activations.shape == (len(texts), len(run.neurons))
+
+
+def test_coarse_answers_are_those_of_the_metrics(run: Run):
+    hierarchical: Any = run.classifier()
+    rows = np.flatnonzero(run.predictions["split"] == "test")
+    texts = run.corpus["text"].to_numpy()[rows].tolist()
+    true = run.corpus["label_1"].to_numpy()[rows]
+    (coarse,) = run.metrics["test"]["coarse"]
+    alone = hierarchical.up_to(1).predict(texts)
+    assert (alone == true).mean() == pytest.approx(coarse["accuracy"])
+    summed = hierarchical.answer(texts).shares[0].argmax(axis=1)
+    names = np.array(hierarchical.tree_.labels[0])
+    assert (names[summed] == true).mean() == pytest.approx(coarse["summed_accuracy"])
+
+
+def test_with_all_weights_at_zero_it_is_the_sparse_classifier(run: Run):
+    """The flat baseline: the finest head is that of the run's first half."""
+    baselines = run.metrics["baselines"]
+    assert baselines["flat"]["accuracy"] == baselines["stc"]["accuracy"]
+    low, high = baselines["flat"]["lead_interval"]
+    lead = run.metrics["test"]["accuracy"] - baselines["flat"]["accuracy"]
+    assert low <= lead <= high
+    assert path_verdict(run.metrics) in (run.folder / "log.txt").read_text()
 
 
 def test_the_layer_of_each_level_is_told(run: Run):
@@ -83,10 +118,8 @@ def test_the_layer_of_each_level_is_told(run: Run):
 @pytest.mark.parametrize(("depth", "family"), [(3, "distilbert"), (3, "llama")])
 def test_more_levels_and_other_families(tmp_path: Path, depth: int, family: str):
     wish = HierarchyConfig(layers=(1, 2, 3), weights=(1, 2, 3))
-    tune = TuneConfig(epochs=1, method="lora", where="all", width=2)
-    run = trained(tmp_path, depth, family, hierarchy=wish, tune=tune)
+    run = trained(tmp_path, depth, family, hierarchy=wish)
     assert run.metrics["hierarchy"]["layers"] == [1, 2, 3]
-    assert run.metrics["hierarchy"]["tuned"] == [1, 2, 3]
     assert len(run.metrics["test"]["levels"]) == depth
     found = run.classifier().explain("good price very slow")
     assert [step["layer"] for step in found["levels"]] == [1, 2, 3]
@@ -139,7 +172,7 @@ def test_one_column_of_labels_is_refused_before_any_work(tmp_path: Path):
 
 def test_shared_blocks_are_refused(tmp_path: Path):
     with pytest.raises(StcError, match="one block that runs 3 times"):
-        trained(tmp_path, 2, "albert")
+        trained(tmp_path, 2, "albert", hierarchy=HierarchyConfig(tuned=True))
 
 
 def test_as_it_is_typed(run: Run, tmp_path: Path, stc: Stc):
@@ -155,11 +188,69 @@ def test_as_it_is_typed(run: Run, tmp_path: Path, stc: Stc):
     ]
     assert stc("predict", run.folder, source, "--out", out).code == 0
     again = pd.read_csv(out)
-    coarse = frame["predicted_label"].tolist()
-    assert again["predicted_level 0"].tolist() == coarse
+    rows = pd.read_csv(source)
+    parent_of = dict(zip(rows["level 1"], rows["level 0"], strict=True))
+    fitting = [parent_of[label] for label in again["predicted_label"]]
+    assert again["predicted_level 0"].tolist() == fitting
     code, said, _ = stc("report", run.folder)
     assert code == 0 and "level 0" in said
     assert stc("predict", run.folder, source, "--out", out, "--levels", 3).code == 2
+
+
+def decided(tuned_is_better: bool):
+    """A comparison that always ends in this way."""
+    return lambda *arguments: TuningVerdict(0.9, 0.8, 20, tuned_is_better)
+
+
+def test_a_tuned_model_that_is_better_is_kept(tmp_path: Path, monkeypatch):
+    monkeypatch.setattr(recipe, "compare_on_validation", decided(True))
+    wish = HierarchyConfig(layers=(1, 3), weights=(1, 2), tuned=True)
+    run = trained(tmp_path, 2, hierarchy=wish)
+    facts, metrics = run.metrics["hierarchy"], run.metrics
+    assert (facts["layers"], facts["tuned"]) == ([1, 3], [1, 2, 3])
+    assert facts["weights"] == [1, 2] and facts["epochs"] >= 1
+    assert metrics["seconds"]["tune"] > 0 and "tuned" in metrics["backbone"]
+    assert "blocks 1-3 tuned" in metrics["baselines"]["flat"]["detail"]
+    model: Any = run.classifier()
+    assert model.backbone_.identity == metrics["backbone"]["tuned"]
+    rows = np.flatnonzero(run.predictions["split"] == "test")
+    texts = run.corpus["text"].to_numpy()[rows].tolist()
+    assert model.predict(texts).tolist() == run.predictions["predicted"][rows].tolist()
+    values = model.features(texts)
+    assert np.allclose(run.activations[rows], values, atol=1e-4)
+    right = run.predictions["correct"].to_numpy()[rows].mean()
+    assert right == pytest.approx(metrics["test"]["accuracy"])
+    assert not list(run.folder.glob("tuned_values*"))
+
+
+def test_a_tuned_model_that_is_no_better_is_dropped(run: Run, tmp_path, monkeypatch):
+    monkeypatch.setattr(recipe, "compare_on_validation", decided(False))
+    other = trained(tmp_path, 2, hierarchy=HierarchyConfig(tuned=True))
+    assert "The frozen model is kept." in (other.folder / "log.txt").read_text()
+    assert other.metrics["test"] == run.metrics["test"]
+    assert other.metrics["hierarchy"] == run.metrics["hierarchy"]
+    for name in ("backbone", "checkpoints", "tuned_values.npy"):
+        assert not (other.folder / name).exists()
+
+
+def test_a_tuned_model_must_win_by_more_than_a_standard_error():
+    codes = np.arange(100) % 2
+    sure = np.where(np.eye(2)[codes] > 0, 5.0, -5.0)
+
+    def answers(n_wrong: int, rows: np.ndarray) -> CombinedLevels:
+        logits = sure[rows].copy()
+        logits[:n_wrong] *= -1
+        return CombinedLevels((), (), rows, logits)
+
+    every = np.arange(100)
+    few = np.arange(0, 100, 2)
+    for wrong, tuned_is_better in ((20, False), (19, False), (15, True), (25, False)):
+        found = compare_on_validation(
+            answers(wrong, every), answers(20, every), every, codes
+        )
+        assert (found.tuned, found.frozen, found.n) == (1 - wrong / 100, 0.8, 100)
+        assert found.tuned_is_better is tuned_is_better
+    assert compare_on_validation(answers(0, every), answers(9, few), few, codes).n == 50
 
 
 def test_a_run_that_was_cut_off_among_the_baselines_goes_on(
@@ -168,16 +259,19 @@ def test_a_run_that_was_cut_off_among_the_baselines_goes_on(
     def cut(*arguments: object) -> None:
         raise KeyboardInterrupt
 
+    monkeypatch.setattr(recipe, "compare_on_validation", decided(True))
+    wish = HierarchyConfig(tuned=True)
+    whole = trained(tmp_path / "whole", 2, hierarchy=wish)
     with monkeypatch.context() as patch:
         patch.setattr(recipe, "level_baselines", cut)
         with pytest.raises(KeyboardInterrupt):
-            trained(tmp_path, 2)
+            trained(tmp_path, 2, hierarchy=wish)
     folder = tmp_path / "run"
     before = Run(folder).metrics
     assert "flat" not in before["baselines"]
     with RunWriter(folder, Run(folder).config) as writer:
         run = registry.train(writer.config, writer)
     after = run.metrics
-    assert after["baselines"]["stc"] == before["baselines"]["stc"]
-    assert after["test"] == before["test"]
+    assert after["baselines"]["stc"] == before["test"]
+    assert after["test"] == whole.metrics["test"]
     assert "flat" in after["baselines"] and not (folder / "checkpoints").exists()
