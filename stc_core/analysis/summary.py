@@ -1,5 +1,6 @@
 """The results of a run in plain sentences. No Streamlit, no figures."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import pandas as pd
@@ -25,6 +26,8 @@ UNCORRECTED = (
     " It is the best of {n:,} tried on these texts and not corrected for that choice, "
     "so it is too high: this run kept no answers of its probes."
 )
+_HARDLY = 1.0
+"""A gain that is surely less than so many points hardly helps."""
 PARENT_CURVES = "The sparse classifier that this run began with"
 """What the curves describe if the metrics name a recipe: that recipe starts from the
 sparse classifier and trains another one."""
@@ -56,6 +59,39 @@ def layer_story(
     sentences += _few_neurons(curves, metric)
     sentences += _shallow(curves, metrics, metric)
     return [sentence for sentence in sentences if sentence]
+
+
+def more_rows(learning: Mapping[str, Any]) -> list[str]:
+    """Sentences on what more rows would bring, from the record of a `LearningCurve`."""
+    now, *later = learning["forecasts"]
+    some, most = later[0], later[-1]
+    if 100 * most["gain_high"] < _HARDLY:
+        return [
+            f"**More rows would hardly help**: {most['more']:,} more would add "
+            f"{_points(most)} to the accuracy."
+        ]
+    told = [
+        f"with **{one['more']:,} more rows** of the same kind about "
+        f"**{round(100 * one['score'])} %** ({round(100 * one['low'])} to "
+        f"{round(100 * one['high'])})"
+        for one in later
+    ]
+    first = (
+        f"Accuracy by texts held out in turn: about {round(100 * now['score'])} % with "
+        f"the {learning['rows']:,} rows of now, {', '.join(told)}."
+    )
+    if some["gain_low"] > 0:
+        return [first, f"The first {some['more']:,} would add {_points(some)}."]
+    doubt = f"It is not certain that they help: {most['more']:,} would add "
+    return [first, doubt + f"{_points(most)}."]
+
+
+def _points(forecast: Mapping[str, Any]) -> str:
+    """A gain as 'about 1.2 points (95 %: 0.4 to 2.1)'."""
+    gain, low, high = (
+        100 * forecast[name] for name in ("gain", "gain_low", "gain_high")
+    )
+    return f"about {gain:.1f} points (95 %: {low:.1f} to {high:.1f})"
 
 
 def _top(frame: pd.DataFrame, metric: Metric) -> dict[str, Any]:

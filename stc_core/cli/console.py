@@ -13,6 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from stc_core.activations.cache import StoreInfo
+from stc_core.analysis.summary import more_rows
 from stc_core.analysis.verdict import result_verdict
 from stc_core.data.findings import Report
 from stc_core.display import BASELINES, baseline_name, duration, interval, percent, size
@@ -23,6 +24,7 @@ from stc_core.interpret.explanation import (
     token_parts,
     words,
 )
+from stc_core.runs.layout import RunFile
 from stc_core.runs.metrics import MainScores, RunMetrics
 from stc_core.runs.run import Run
 from stc_core.runs.status import PHASE_NAMES, Status
@@ -179,6 +181,9 @@ def show_result(run: Run) -> None:
         console.print(message, markup=False)
     for name, value in _facts(metrics):
         console.print(Text(f"{name:<8}", style="dim"), value)
+    if run.has(RunFile.LEARNING):
+        said = " ".join(more_rows(run.learning)).replace("**", "")
+        console.print(said, markup=False)
 
 
 def _facts(metrics: RunMetrics) -> list[tuple[str, str]]:

@@ -1,5 +1,6 @@
-"""Figures of the trade-off: score against neurons, and against depth and compute."""
+"""Figures of the trade-off: score against neurons, depth and compute, and rows."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -32,6 +33,64 @@ def neuron_curve(curves: pd.DataFrame, metric: Metric = "accuracy") -> go.Figure
             "showgrid": False,
         },
         yaxis={"title": f"held-out {METRICS[metric]}", **_shares(part, metric)},
+    )
+
+
+def rows_curve(learning: Mapping[str, Any]) -> go.Figure:
+    """Accuracy against the number of rows: measured, and continued with its band.
+
+    `learning` is the record of a `LearningCurve`.
+    """
+    now = learning["rows"]
+    line = pd.DataFrame(learning["line"]).assign(rows=lambda t: now + t["more"])
+    figure = go.Figure()
+    figure.add_scatter(
+        x=[*line["rows"], *line["rows"][::-1]],
+        y=[*line["high"], *line["low"][::-1]],
+        fill="toself",
+        line={"width": 0},
+        mode="lines",
+        fillcolor=thin(PALETTE[0], 0.16),
+        name="95 % band",
+        hoverinfo="skip",
+    )
+    figure.add_scatter(
+        x=line["rows"],
+        y=line["score"],
+        mode="lines",
+        name="fitted curve",
+        line={"color": PALETTE[0], "dash": "dash"},
+        hovertemplate="%{x:,} rows: about %{y:.1%}<extra></extra>",
+    )
+    figure.add_scatter(
+        x=learning["sizes"],
+        y=learning["scores"],
+        mode="markers",
+        name="measured",
+        marker={"color": PALETTE[0], "size": 7},
+        error_y={"array": [1.96 * error for error in learning["errors"]]},
+        hovertemplate="%{x:,} rows: %{y:.1%}<extra></extra>",
+    )
+    figure.add_scatter(
+        x=[now],
+        y=[learning["forecasts"][0]["score"]],
+        mode="markers",
+        name=f"the {now:,} rows of now",
+        marker={"color": MARK, "size": 10},
+        hovertemplate="%{x:,} rows, as now: about %{y:.1%}<extra></extra>",
+    )
+    return settle(
+        figure,
+        height=320,
+        top=40,
+        legend=True,
+        xaxis={
+            "title": "rows learned from",
+            "showgrid": False,
+            "rangemode": "tozero",
+            "tickformat": ",d",
+        },
+        yaxis={"title": "accuracy on texts held out", "tickformat": ".0%"},
     )
 
 

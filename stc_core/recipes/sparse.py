@@ -15,6 +15,7 @@ from stc_core.config import RunConfig
 from stc_core.data.corpus import Corpus, read_corpus
 from stc_core.data.findings import add_truncated
 from stc_core.data.goal import goal_in_words
+from stc_core.heads.folds import FOLDS
 from stc_core.probes.class_scores import class_table
 from stc_core.probes.control import PATIENCE, control_task
 from stc_core.probes.fit import ProbeResult
@@ -37,9 +38,12 @@ from stc_core.runs.run import Run
 from stc_core.runs.stages import Stage
 from stc_core.runs.writer import RunWriter
 from stc_core.selection.baselines import baselines_of, score_baseline
+from stc_core.selection.folds import digests
 from stc_core.selection.guess import Guess
+from stc_core.selection.learning_curve import measure_learning
 from stc_core.selection.salience import SALIENCE, write_saliences
 from stc_core.selection.sample import Sample, draw_sample
+from stc_core.selection.stc import Fitted
 
 INTERRUPTED = "the work was interrupted"
 
@@ -77,6 +81,7 @@ def train_sparse(config: RunConfig, writer: RunWriter) -> None:
         sample.task.codes[sample.test],
         ours=_on_test(writer, sample),
     )
+    _add_learning_curve(writer, inputs, fitted)
     _add_control(writer, classifier, inputs, seed=settings.seed)
     done = Run(writer.folder).metrics
     if INTERRUPTED not in done.get("missing", {}).values():
@@ -149,6 +154,31 @@ def _fit_inputs(
         writer.note(note)
     read = sample.resolved(backbone.dtype)
     return FitInputs(backbone, corpus, task, sample, read, wanted, counts)
+
+
+def _add_learning_curve(writer: RunWriter, inputs: FitInputs, fitted: Fitted) -> None:
+    """Write what more rows would bring, if all learned rows were held out in turn."""
+    metrics = Run(writer.folder).metrics
+    was_interrupted = INTERRUPTED in metrics.get("missing", {}).values()
+    if was_interrupted or len(fitted.fold_heads) < FOLDS:
+        return
+    writer.note("Measuring whether more rows would help.")
+    task, read = inputs.sample.task, inputs.read
+    try:
+        curve = measure_learning(
+            read,
+            task,
+            inputs.wanted,
+            digests(read(inputs.wanted[-1])),
+            held_accuracy=metrics["validation"]["accuracy"],
+        )
+    except KeyboardInterrupt:
+        metrics["missing"] = {**metrics.get("missing", {}), "more_rows": INTERRUPTED}
+        writer.note("Interrupted: without the learning curve.")
+        _write_metrics(writer, metrics)
+    else:
+        if curve is not None:
+            writer.write_json(RunFile.LEARNING, curve.record())
 
 
 def _add_control(

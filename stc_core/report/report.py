@@ -142,6 +142,7 @@ _PARTS: list[tuple[str, Callable[[Run, RunMetrics], str], tuple[RunFile, ...]]] 
     ("Compared with its baselines", sections.baselines, ()),
     ("How well each layer predicts the labels", sections.layers, (RunFile.PROBES,)),
     ("How much of the model is enough", sections.enough, (RunFile.CURVES,)),
+    ("Would more rows help?", sections.more_rows_section, (RunFile.LEARNING,)),
     ("The neurons", sections.neurons, ()),
     ("What the classifier gets wrong", sections.mistakes, (RunFile.PREDICTIONS,)),
     (

@@ -26,7 +26,7 @@ from stc_core.analysis.confusion import (
     most_confused,
 )
 from stc_core.analysis.layer_scores import readings
-from stc_core.analysis.summary import PARENT_CURVES, layer_story
+from stc_core.analysis.summary import PARENT_CURVES, layer_story, more_rows
 from stc_core.analysis.verdict import result_verdict
 from stc_core.data.statistics import class_balance
 from stc_core.display import interval, percent
@@ -41,7 +41,7 @@ from stc_core.figures.errors import (
 from stc_core.figures.frontier import frontier
 from stc_core.figures.layers import layer_curves, reference_lines
 from stc_core.figures.neurons import neuron_map
-from stc_core.figures.trade import depth_curve, neuron_curve
+from stc_core.figures.trade import depth_curve, neuron_curve, rows_curve
 from stc_core.frames import records
 from stc_core.interpret.exemplars import TOP, pick_texts
 from stc_core.interpret.neuron_table import chosen_neurons, neuron_name, weights_of
@@ -149,6 +149,18 @@ def enough(run: Run, metrics: RunMetrics) -> str:
         alt = "Validation accuracy of cheaper classifiers against measured time"
         body += html_chart(frontier(run.frontier), "frontier", alt=alt, note=note)
     return body
+
+
+def more_rows_section(run: Run, metrics: RunMetrics) -> str:
+    """What more rows would bring: sentences and the learning curve."""
+    learning = run.learning
+    alt = "Accuracy by number of rows, continued with its 95 % band"
+    note = (
+        "Points: simple models of all neurons on some of the rows, judged by texts "
+        "that they have not seen, at the level of this classifier."
+    )
+    figure = html_chart(rows_curve(learning), "more_rows", alt=alt, note=note)
+    return bullets(more_rows(learning)) + figure
 
 
 def neurons(run: Run, metrics: RunMetrics) -> str:

@@ -20,6 +20,7 @@ class RunFile(StrEnum):
     VARIABILITY = "variability.json"  # nu of every layer
     TUNING = "tuning.json"  # the course of a tuning
     CURVES = "curves.parquet"  # classifiers that were considered
+    LEARNING = "learning_curve.json"  # accuracy by number of rows, and its forecast
     FRONTIER = "frontier.parquet"  # cheaper classifiers and their cost
     SALIENCE = "salience.safetensors"  # importances of all features
     NEURONS = "neurons.parquet"  # the kept neurons
@@ -32,6 +33,11 @@ class RunFile(StrEnum):
     METRICS = "metrics.json"  # scores, baselines, costs, times
 
 
-SPARSE = (RunFile.SALIENCE, RunFile.FRONTIER, RunFile.FOLD_HEADS)
-"""The files that cheaper classifiers are made from, and the heads of the folds. A run
-with a tuned model has none of them."""
+SPARSE = (
+    RunFile.SALIENCE,
+    RunFile.FRONTIER,
+    RunFile.FOLD_HEADS,
+    RunFile.LEARNING,
+)
+"""Files about the sparse classifier alone, from which cheaper ones are made. A run with
+a tuned model has none of them."""

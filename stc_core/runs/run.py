@@ -213,6 +213,11 @@ class Run:
         return read_json(self._written(RunFile.VARIABILITY))
 
     @property
+    def learning(self) -> dict[str, Any]:
+        """The record of a `LearningCurve`; runs with many or few rows have none."""
+        return read_json(self._written(RunFile.LEARNING))
+
+    @property
     def tuning(self) -> dict[str, Any]:
         """The progress of the tuning: steps, epochs, peak_bytes."""
         return read_json(self._written(RunFile.TUNING))

@@ -42,6 +42,7 @@ _FILES = {
     "metrics": RunFile.METRICS,
     "variability": RunFile.VARIABILITY,
     "tuning": RunFile.TUNING,
+    "learning": RunFile.LEARNING,
     "probes": RunFile.PROBES,
     "by_class": RunFile.CLASSES,
     "control": RunFile.CONTROL,

@@ -2,10 +2,13 @@
 
 import streamlit as st
 
+from stc_core.analysis.summary import more_rows
 from stc_core.display import BASELINES, interval, percent
 from stc_core.figures.data import result_dots, result_table
+from stc_core.figures.trade import rows_curve
 from stc_core.recipe_table import RECIPES
 from stc_core.runs import jobs
+from stc_core.runs.layout import RunFile
 from stc_core.runs.run import Run
 from stc_core.runs.run_summary import result_facts, result_of
 from stc_core.runs.status import PHASE_NAMES, PHASES, Status
@@ -17,6 +20,12 @@ from ui.shell.page_list import EXAMPLES, LAYERS, NEURONS, PAGES, PREDICT, result
 from ui.shell.run_badge import doing
 from ui.shell.verdict import show_verdict
 from ui.state.navigation import go
+
+MORE_ROWS = (
+    "Points: simple models of all neurons on some of the rows, judged by texts that "
+    "they have not seen, at the level of this classifier. The curve is a power law. "
+    "More rows of another kind may help more or less."
+)
 
 
 def show_active(run: Run, status: Status) -> None:
@@ -113,7 +122,21 @@ def result(run: Run) -> None:
         "What it is": table["detail"],
     }
     st.dataframe(columns, hide_index=True)
+    show_more_rows(run)
     for name, reason in metrics.get("missing", {}).items():
         message = f"{BASELINES.get(name) or name} is missing: {reason}"
         st.caption(f":material/info: {escape(message)}")
     log(run)
+
+
+def show_more_rows(run: Run) -> None:
+    """Show the accuracy by number of rows and its forecast, if the run has them."""
+    if not run.has(RunFile.LEARNING):
+        return
+    learning = read(run, "learning")
+    st.subheader("Would more rows help?", anchor=False)
+    st.markdown(" ".join(more_rows(learning)))
+    chart(
+        rows_curve(learning), "more_rows", alt="Accuracy by number of rows, continued"
+    )
+    st.caption(MORE_ROWS)
