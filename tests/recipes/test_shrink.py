@@ -11,9 +11,11 @@ import pytest
 from helpers.command import Stc
 from stc_core.config import DataConfig, RunConfig, TrainConfig
 from stc_core.errors import StcError
+from stc_core.metrics.paired import compare_paired
 from stc_core.paths import features_folder
 from stc_core.recipes import registry
 from stc_core.recipes.shrink_settings import shrink_config
+from stc_core.runs.layout import RunFile
 from stc_core.runs.run import Run
 from stc_core.runs.writer import RunWriter
 
@@ -85,12 +87,29 @@ def test_what_was_shown_is_made(made, shown):
     assert metrics["cost"]["flops_per_token"] == shown["flops_per_token"]
 
 
+def check_leads(made: Run, before: Run) -> None:
+    """The baselines are the parent's; the leads over them are those of `made`."""
+    codes = pd.Index(made.metrics["classes"])
+    test = made.predictions[made.corpus["split"] == "test"]
+    y, ours = (
+        codes.get_indexer(pd.Index(test[column])) for column in ("label", "predicted")
+    )
+    answers = pd.read_parquet(made.folder / RunFile.BASELINES)
+    for name, scores in made.metrics["baselines"].items():
+        was = dict(before.metrics["baselines"][name])
+        found = compare_paired(answers[name].to_numpy() == y, ours == y)
+        assert scores["lead_interval"] == pytest.approx([found.low, found.high])
+        assert {**scores, "lead_interval": was["lead_interval"]} == was
+
+
 def test_it_is_a_run_like_any_other(made, run_folder):
     before = Run.open(run_folder)
     names = {path.name for path in run_folder.iterdir()}
+    # The learning curve is that of the parent's classifier.
+    names.remove(RunFile.LEARNING)
     assert {path.name for path in made.folder.iterdir()} == names
     assert made.metrics.keys() == {*before.metrics.keys(), "parent"}
-    assert made.metrics["baselines"] == before.metrics["baselines"]
+    check_leads(made, before)
     assert made.metrics["parent"]["accuracy"] == before.metrics["test"]["accuracy"]
     chosen = made.curves.loc[made.curves["chosen"]].set_index("curve")
     assert chosen.loc["neurons", "neurons"] == len(made.neurons)

@@ -198,8 +198,8 @@ def sparse_level(
     """The sparse classifier of a run as the head of the finest level.
 
     `folder` has its model and its predictions (see `keep_sparse`). `place` holds the
-    position of each row of the corpus among those of the features, or -1. None if a label is the name of several nodes: then its classes are not the
-    nodes.
+    position of each row of the corpus among those of the features, or -1. None if a
+    label is the name of several nodes: then its classes are not the nodes.
     """
     names = tree.labels[-1]
     if len(set(names)) < len(names):
