@@ -51,9 +51,10 @@ class SparsifyThenClassify(BaseClassifier, ClassifierMixin, BaseEstimator):
     the choices; of more a stratified `validation_share` makes them.
 
     Fitted attributes are `classes_`, `head_`, `backbone_`, `probes_` and `fitted_`.
-    Prediction runs the backbone only up to `head_.layer`. Rows cannot have weights;
-    `class_weight` weighs classes. A pickle holds the name of the backbone, not its
-    weights. Source: Sparsify-then-Classify, arXiv 2311.15983.
+    Prediction runs the backbone only up to `head_.layer`. Everything is chosen by the
+    score `criterion`, and `class_weight` weighs classes; "auto" follows the table (see
+    `choose_goal`). Rows cannot have weights. A pickle holds the name of the backbone,
+    not its weights. Source: Sparsify-then-Classify, arXiv 2311.15983.
     """
 
     penalty: PenaltyName
