@@ -206,8 +206,9 @@ class TrainConfig(Frozen):
     criterion: Literal["auto", CriterionName] = setting(
         "auto",
         "The score by which everything is chosen: strengths, neurons, depth, epochs. "
-        "`auto` is macro-F1 if one class has more than twice the rows of another, and "
-        "accuracy otherwise. `average_precision` scores the order of texts, not "
+        "`auto` is macro-F1 if one class has more than twice the rows of another, with "
+        "an allowance for chance, or if rare classes get more weight; and accuracy "
+        "otherwise. `average_precision` scores the order of texts, not "
         "answers.",
         label="Choose by",
     )

@@ -16,6 +16,12 @@ BASELINES: dict[str, str] = {
 }
 for _recipe in RECIPES.values():
     BASELINES |= _recipe.baselines
+PARTS: dict[str, str] = {
+    **BASELINES,
+    "control": "The control of shuffled labels",
+    "more_rows": "The learning curve",
+}
+"""What people call a part of a run that may be missing."""
 OURS = "This classifier"
 
 

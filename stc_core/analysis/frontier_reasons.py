@@ -13,10 +13,14 @@ from stc_core.selection.frontier import Option, cheapest
 _FEWEST = (
     "Training looked at all layers{limits} and kept the **fewest neurons that do as "
     "well as any number** on held-out texts. The scores were smoothed over near "
-    "numbers and penalties. Of the depths it took the one that does **best on these "
-    "texts**, the shallowest of equal ones."
+    "numbers and penalties. {depth}"
 )
-NOISE = " A single score is noisy{error}, so training did not choose by it."
+_BEST_DEPTH = (
+    "Of the depths it took the one that does **best on these texts**, the shallowest "
+    "of equal ones."
+)
+_DEEPEST = "The deepest neuron sets how many layers are read."
+NOISE = " A single score is noisy{error}, so training did not choose the number by it."
 
 
 def reasons(
@@ -26,13 +30,16 @@ def reasons(
     goal: Goal,
     *,
     n: int,
+    compared: bool = True,
 ) -> list[str]:
     """Sentences on why `chosen` was chosen and why no better score was, as Markdown.
 
     `chosen` is one of `options`, and `n` is the number of held-out texts. Scores are
-    between 0 and 1.
+    between 0 and 1. `compared`: training compared the depths; before December 2026 it
+    did not (`compares_depths`).
     """
-    by_training, rule = _rule(options, chosen, config)
+    depth = _BEST_DEPTH if compared else _DEEPEST
+    by_training, rule = _rule(options, chosen, config, depth)
     return [rule, *_better(options, chosen, goal, n if by_training else None)]
 
 
@@ -47,18 +54,24 @@ def near_options(options: Sequence[Option], chosen: Option) -> list[Option]:
     return [near] if is_cheaper else []
 
 
-def enough_in_words(option: Option, frontier: pd.DataFrame) -> str:
+def compares_depths(frontier: pd.DataFrame) -> bool:
+    """Whether the training that wrote this frontier.parquet compared the depths."""
+    return "score" in frontier
+
+
+def enough_in_words(option: Option, frontier: pd.DataFrame, goal: Goal) -> str:
     """That a cheaper option is enough, what it saves and what it costs, in words.
 
     `frontier` is the table of frontier.parquet: it has the measured times, and the
-    option that the run took.
+    option that the run took. The cost is in the score of the goal.
     """
     taken = frontier.loc[frontier["chosen"].astype(bool)].iloc[0]
     place = frontier["layer"].eq(option.layer) & frontier["neurons"].eq(option.neurons)
     row = frontier.loc[place].iloc[0]
-    by = "score" if "score" in frontier else "accuracy"
+    by = "score" if "score" in frontier else goal.criterion
     lost = float(taken[by]) - float(row[by])
-    cost = f"{points(lost)} less" if round(100 * lost, 1) > 0 else "no points less"
+    less = points(lost) if round(100 * lost, 1) > 0 else "no points"
+    cost = f"{less} less {goal.score.words}"
     if row["deepest"] == taken["deepest"]:
         return f"{count(option.neurons, 'neuron')} are enough: {cost}"
     saved = 1 - float(row["ms_per_text"]) / float(taken["ms_per_text"])
@@ -66,7 +79,7 @@ def enough_in_words(option: Option, frontier: pd.DataFrame) -> str:
 
 
 def _rule(
-    options: Sequence[Option], chosen: Option, config: RunConfig
+    options: Sequence[Option], chosen: Option, config: RunConfig, depth: str
 ) -> tuple[bool, str]:
     """True if training chose the number of neurons itself, and how it was chosen."""
     train = config.train
@@ -81,11 +94,9 @@ def _rule(
         return False, "This run was set to take this point of another run's frontier."
     if train.budget is not None:
         as_set = ", the number that was set" if chosen.neurons == train.budget else ""
-        return False, (
-            f"Training kept the best **{count(chosen.neurons, 'neuron')}** together"
-            f"{as_set}. The deepest neuron sets how many layers are read."
-        )
-    return True, _FEWEST.format(limits=_limits(train))
+        kept = f"the best **{count(chosen.neurons, 'neuron')}** together{as_set}"
+        return False, f"Training kept {kept}. {depth}"
+    return True, _FEWEST.format(limits=_limits(train), depth=depth)
 
 
 def _limits(train: TrainConfig) -> str:

@@ -1,10 +1,16 @@
 """What a result is worth: better than, level with or worse than its baselines."""
 
+from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
 from stc_core.display import OURS, baseline_name, percent
-from stc_core.runs.metrics import BaselineScores, RunMetrics
+from stc_core.metrics.scores import METRICS, Metric
+from stc_core.runs.metrics import RunMetrics
 
+_LEADS: dict[Metric, str] = {
+    "accuracy": "lead_interval",
+    "macro_f1": "macro_f1_lead_interval",
+}
 Standing = Literal["better", "level", "worse", "unknown"]
 
 
@@ -21,29 +27,36 @@ class ResultVerdict(NamedTuple):
 
 
 def result_verdict(metrics: RunMetrics) -> ResultVerdict:
-    """The verdict on a result, by accuracy on the test texts.
+    """The verdict on a result, on the test texts.
 
-    The best baseline is the one with the highest accuracy. The classifier is better or
-    worse only if the 95 % interval of the difference, text by text, leaves out zero.
-    That interval does not know that the baseline is the best of several; so a `worse`
-    is a little too frequent, and a `better` is not.
+    It goes by accuracy, or by macro-F1 if another score than accuracy chose. The best
+    baseline is the one that scores highest. The classifier is better or worse only if
+    the 95 % interval of the difference, text by text, leaves out zero; better than
+    every baseline only if each of these intervals does. Nothing is corrected for the
+    best baseline being the best of several.
     """
-    baselines = metrics["baselines"]
-    ours = f"{OURS} ({percent(metrics['test']['accuracy'])})"
+    by: Metric = "accuracy"
+    if (goal := metrics.get("goal")) is not None and goal["criterion"] != "accuracy":
+        by = "macro_f1"
+    baselines, lead_by = metrics["baselines"], _LEADS[by]
+    ours = f"{OURS} ({percent(metrics['test'][by])} {METRICS[by]})"
     if not baselines:
         said = f"{ours} stands alone: there is no baseline."
         return ResultVerdict("unknown", None, said)
-    key = max(baselines, key=lambda name: baselines[name]["accuracy"])
-    best = baselines[key]
-    name = f"{baseline_name(key, metrics)} ({percent(best['accuracy'])})"
-    gap = 100 * (metrics["test"]["accuracy"] - best["accuracy"])
-    bounds = f"{gap:+.1f} points"
-    if (lead := best.get("lead_interval")) is not None:
+    key = max(baselines, key=lambda name: baselines[name][by])
+    name = f"{baseline_name(key, metrics)} ({percent(baselines[key][by])})"
+    gap = 100 * (metrics["test"][by] - baselines[key][by])
+    bounds, lead = f"{gap:+.1f} points", baselines[key].get(lead_by)
+    if lead is not None:
         low, high = (100 * end for end in lead)
         bounds += f", 95 %: {low:+.1f} to {high:+.1f}"
-    standing = _standing(best)
+    standing = _standing(lead)
+    others = [scores.get(lead_by) for scores in baselines.values()]
+    above_all = all(_standing(other) == "better" for other in others)
     claim = {
-        "better": "is **better than every baseline**; next is",
+        "better": "is **better than every baseline**; next is"
+        if above_all
+        else "is **better than the best baseline**,",
         "level": "is **level with the best baseline**,",
         "worse": "is **worse than a baseline**,",
         "unknown": "stands beside its best baseline,",
@@ -56,11 +69,11 @@ def result_verdict(metrics: RunMetrics) -> ResultVerdict:
     return ResultVerdict(standing, key, sentence)
 
 
-def _standing(best: BaselineScores) -> Standing:
-    bounds = best.get("lead_interval")
-    if bounds is None:
+def _standing(lead: Sequence[float] | None) -> Standing:
+    """How we stand beside a baseline over which we have this lead."""
+    if lead is None:
         return "unknown"
-    low, high = bounds
+    low, high = lead
     if low > 0:
         return "better"
     return "worse" if high < 0 else "level"

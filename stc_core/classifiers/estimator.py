@@ -351,6 +351,9 @@ class SparsifyThenClassify(BaseClassifier, ClassifierMixin, BaseEstimator):
         check_is_sparse(folder)
         head, classes, about, params = persistence.load_classifier(Path(folder))
         model = about.open(folder, backbone=backbone, device=device, progress=progress)
+        if "criterion" not in params:  # saved before December 2026
+            by_f1 = params.get("class_weight") is not None
+            params = {**params, "criterion": "macro_f1" if by_f1 else "accuracy"}
         loaded = cls(**{**params, "backbone": backbone or model.name})
         loaded.backbone_, loaded.head_, loaded.classes_ = model, head, classes
         return loaded

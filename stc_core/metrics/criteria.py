@@ -5,7 +5,6 @@ from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float, Int
-from sklearn.metrics import average_precision_score
 
 from stc_core.metrics.scores import accuracy, macro_f1, pair_counts
 from stc_core.types import CriterionName
@@ -44,25 +43,44 @@ def balanced_accuracy(y: Codes, predicted: Codes) -> float:
 def average_precision(y: Codes, scores: ClassScores) -> float:
     """The mean over classes of how well their scores order the rows.
 
-    Each class that some rows have and others have not counts alike, by scikit-learn's
-    `average_precision_score` of its score less the best other one. With two classes it
-    is that of the rarer one, the second if both are as frequent. 1 if only one class
-    occurs, since no order can be wrong.
+    Each class that some rows have and others have not counts alike, by the average
+    precision of its score less the best other one: the mean precision at its rows,
+    where rows of one score come together (scikit-learn's `average_precision_score`).
+    With two classes it is that of the rarer one, the second if both are as frequent. 1
+    if only one class occurs, since no order can be wrong.
     """
     counts = np.bincount(y, minlength=scores.shape[1])
     asked = np.flatnonzero((counts > 0) & (counts < len(y)))
     if not len(asked):
         return 1.0
     if scores.shape[1] == 2:
-        asked = [int(counts[1] > counts[0]) ^ 1]
-    found = [average_precision_score(y == k, _lead(scores, int(k))) for k in asked]
-    return float(np.mean(found))
+        asked = np.array([0 if counts[0] < counts[1] else 1])
+    leads = _leads(scores)[:, asked]
+    order = np.argsort(-leads, axis=0, kind="stable")
+    sorted_leads = np.take_along_axis(leads, order, axis=0)
+    hit = y[order] == asked
+    # Each row counts with the last one of the same score.
+    last = np.arange(len(y))[:, None].repeat(len(asked), axis=1)
+    last[:-1][sorted_leads[:-1] == sorted_leads[1:]] = len(y)
+    last = np.minimum.accumulate(last[::-1], axis=0)[::-1]
+    found = np.take_along_axis(hit.cumsum(axis=0), last, axis=0) / (last + 1)
+    return float(np.mean((found * hit).sum(axis=0) / counts[asked]))
 
 
-def _lead(scores: ClassScores, k: int) -> Float[np.ndarray, " n"]:
-    """By how much the score of class k is above the best of the others."""
-    others = np.delete(scores, k, axis=1)
-    return scores[:, k] - others.max(axis=1)
+def _leads(scores: ClassScores) -> ClassScores:
+    """By how much the score of each class is above the best of the others.
+
+    A class that a model has not seen scores -inf, and of NaN nothing is known: both
+    stand below all others.
+    """
+    known = np.nan_to_num(scores, nan=-np.inf, neginf=-np.inf, posinf=np.inf)
+    top = np.sort(known, axis=1)[:, -2:]
+    is_top = known == top[:, 1:]
+    with np.errstate(invalid="ignore"):
+        leads = known - np.where(is_top, top[:, :1], top[:, 1:])
+    finite = leads[np.isfinite(leads)]
+    least, most = (finite.min(), finite.max()) if len(finite) else (0.0, 0.0)
+    return np.nan_to_num(leads, nan=least - 1, neginf=least - 1, posinf=most + 1)
 
 
 CRITERIA: dict[CriterionName, Criterion] = {

@@ -7,11 +7,12 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Int
 
-from stc_core.metrics.paired import compare_paired
+from stc_core.metrics.paired import lead_intervals
 from stc_core.runs.layout import RunFile
 from stc_core.runs.run import Run
 from stc_core.runs.writer import RunWriter
 
+LEADS = "lead_interval", "macro_f1_lead_interval"
 Answers = dict[str, Int[np.ndarray, " n_test"]]
 """The class codes that a baseline gives to the test rows, by its name."""
 
@@ -34,16 +35,18 @@ def with_leads(
     answers: Answers,
     y: Int[np.ndarray, " n_test"],
     ours: Int[np.ndarray, " n_test"],
+    *,
+    n_class: int | None = None,
 ) -> dict[str, dict[str, Any]]:
-    """The scores of baselines with `lead_interval`: ours minus theirs, in accuracy.
+    """The scores of baselines with our leads over them (`lead_intervals`).
 
     `ours` are the answers of the classifier of the run. A baseline without answers has
-    no such interval: that of another classifier over it would say nothing of this one.
+    no such intervals: those of another classifier would say nothing of this one.
     """
     found: dict[str, dict[str, Any]] = {}
     for name, scores in baselines.items():
-        found[name] = {k: v for k, v in scores.items() if k != "lead_interval"}
+        found[name] = {k: v for k, v in scores.items() if k not in LEADS}
         if name in answers:
-            compared = compare_paired(answers[name] == y, ours == y)
-            found[name]["lead_interval"] = compared.low, compared.high
+            leads = lead_intervals(y, answers[name], ours, n_class=n_class)
+            found[name] |= leads
     return found

@@ -129,7 +129,10 @@ def _finish(
         write_answers(writer, answers)
     y, ours = inputs.task.codes, _answers_of_run(writer, inputs.task)
     test = inputs.corpus.rows("test")
-    leads = with_leads(before["baselines"], answers, y[test], ours[test])
+    n_class = len(inputs.task.classes)
+    leads = with_leads(
+        before["baselines"], answers, y[test], ours[test], n_class=n_class
+    )
     same = {"baselines": leads, "missing": missing}
     writer.phase("report")
     metrics |= {**same, "parent": _about(parent, before)}

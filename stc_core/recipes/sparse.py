@@ -20,6 +20,7 @@ from stc_core.probes.class_scores import class_table
 from stc_core.probes.control import PATIENCE, control_task
 from stc_core.probes.fit import ProbeResult
 from stc_core.probes.variability import variability_from_features
+from stc_core.recipe_table import RECIPES
 from stc_core.recipes import tables
 from stc_core.recipes.ending import remove_checkpoints
 from stc_core.recipes.leads import write_answers
@@ -53,7 +54,8 @@ def train_sparse(config: RunConfig, writer: RunWriter) -> None:
     result."""
     settings = config.train
     if Stage.SPARSE in writer.stages:
-        writer.note("Going on where the tuning was cut off.")
+        if RECIPES[settings.recipe].tunes:
+            writer.note("Going on where the tuning was cut off.")
         return
     remove_checkpoints(writer)  # those of other settings, or of an older version
     classifier = estimator(settings)
@@ -175,6 +177,11 @@ def _add_learning_curve(writer: RunWriter, inputs: FitInputs, fitted: Fitted) ->
     except KeyboardInterrupt:
         metrics["missing"] = {**metrics.get("missing", {}), "more_rows": INTERRUPTED}
         writer.note("Interrupted: without the learning curve.")
+        _write_metrics(writer, metrics)
+    except (MemoryError, np.linalg.LinAlgError) as error:
+        said = f"{type(error).__name__}: {error}"
+        metrics["missing"] = {**metrics.get("missing", {}), "more_rows": said}
+        writer.note(f"The learning curve failed: {said}")
         _write_metrics(writer, metrics)
     else:
         if curve is not None:

@@ -291,7 +291,8 @@ def tune_variability(config: RunConfig, writer: RunWriter) -> None:
     frozen = score_baseline(y, Guess(tuned.frozen, ""), n_class=len(task.classes))
     others = {"stc": before["test"], "frozen": frozen, **before["baselines"]}
     answers = {**answers_of(Run(writer.folder)), "frozen": tuned.frozen}
-    after["baselines"] = with_leads(others, answers, y, logits.argmax(axis=1))
+    ours, n_class = logits.argmax(axis=1), len(task.classes)
+    after["baselines"] = with_leads(others, answers, y, ours, n_class=n_class)
     after["comparison"] = _comparison(before, after, tuned, peak)
     finish_tuned(writer, after, gone=SPARSE)
 

@@ -48,7 +48,8 @@ class BaselineScores(MainScores):
     """The scores of a baseline on the test rows.
 
     `detail` says what it is, and `layer` which layer it reads if it is a single one.
-    `lead_interval` is the interval of the classifier's accuracy minus its own.
+    `lead_interval` is the interval of the classifier's accuracy minus its own,
+    `macro_f1_lead_interval` that in macro-F1, None where there is none.
     `seconds` is the time it took, where it was measured. The last four are those of the
     sparse classifier, where a tuned one took its place.
     """
@@ -56,6 +57,7 @@ class BaselineScores(MainScores):
     detail: NotRequired[str]
     layer: NotRequired[int]
     lead_interval: NotRequired[Bounds]
+    macro_f1_lead_interval: NotRequired[Bounds | None]
     seconds: NotRequired[float]
     n: NotRequired[int]
     ece: NotRequired[float | None]

@@ -8,7 +8,7 @@ from jaxtyping import Int
 
 from stc_core.data.task import Read, Task
 from stc_core.metrics.intervals import accuracy_interval, macro_f1_interval
-from stc_core.metrics.paired import compare_paired
+from stc_core.metrics.paired import lead_intervals
 from stc_core.metrics.scores import accuracy, macro_f1
 from stc_core.probes.fit import ProbeResult
 from stc_core.selection.dense_baselines import all_sites_guess, site_guess
@@ -69,13 +69,11 @@ def score_baseline(
     `n_class` is the number of classes, of which some may have no row in y. If macro-F1
     has no interval, it is None, and `macro_f1_reason` says why. `ours` holds the
     classes that the classifier gives to the same texts. With them the result also has
-    `lead_interval`: the interval of the classifier's accuracy minus that of the
-    baseline on the same texts.
+    the intervals of the classifier's lead on the same texts (`lead_intervals`).
     """
     details: dict[str, Any] = {"detail": guess.detail}
     if ours is not None:
-        comparison = compare_paired(guess.codes == y, ours == y)
-        details["lead_interval"] = comparison.low, comparison.high
+        details |= lead_intervals(y, guess.codes, ours, n_class=n_class)
     if guess.layer is not None:
         details |= {"layer": guess.layer}
     right = accuracy(y, guess.codes)

@@ -119,10 +119,11 @@ def best_by_depth(options: Sequence[Option], chosen: Option) -> list[Option]:
     """For each depth the largest option with no more neurons than `chosen`.
 
     A depth is the layer that is read last, so options with different limits may share
-    it. `chosen` stands for its own depth.
+    it: of equally large ones that with the best score counts. `chosen` stands for its
+    own depth.
     """
     not_larger = [option for option in options if option.neurons <= chosen.neurons]
-    not_larger.sort(key=lambda option: (option.neurons, option.layer))
+    not_larger.sort(key=lambda option: (option.neurons, option.score, -option.layer))
     # Of several options with the same depth the last one stays.
     by_depth = {option.deepest: option for option in (*not_larger, chosen)}
     return [by_depth[depth] for depth in sorted(by_depth)]

@@ -54,7 +54,14 @@ def test_limits_are_told():
     assert "the best **128 neurons** together, the number that was set" in said
     assert "2 points more accuracy" in said and "noisy" not in said
     # Fewer than were asked for, as there are no more, or another limit is lower.
-    assert "the best **128 neurons** together. The deepest" in told(budget=512)
+    assert "the best **128 neurons** together. Of the depths" in told(budget=512)
+
+
+def test_before_depths_were_compared_the_deepest_neuron_set_the_depth():
+    config = RunConfig(data=DATA, train=TrainConfig(budget=128))
+    said = reasons(OPTIONS, OPTIONS[3], config, ACCURATE, n=100, compared=False)[0]
+    assert "The deepest neuron sets how many layers are read." in said
+    assert "Of the depths" not in said
 
 
 def test_what_was_asked_for_by_tolerance_or_by_point():
@@ -86,15 +93,16 @@ def test_what_a_cheaper_one_saves_and_costs():
     frontier = pd.DataFrame([option._asdict() for option in OPTIONS])
     frontier = frontier.assign(ms_per_text=[1.0, 2.0, 3.0, 3.0])
     frontier["chosen"] = [False, False, True, False]
-    assert enough_in_words(OPTIONS[1], frontier) == (
-        "Layer 2 is enough: 33.3 % less time, 0.5 points less"
+    assert enough_in_words(OPTIONS[1], frontier, ACCURATE) == (
+        "Layer 2 is enough: 33.3 % less time, 0.5 points less accuracy"
     )
     assert (
-        enough_in_words(OPTIONS[3], frontier) == "128 neurons are enough: 2 points less"
+        enough_in_words(OPTIONS[3], frontier, ACCURATE)
+        == "128 neurons are enough: 2 points less accuracy"
     )
     frontier["chosen"] = [False, False, False, True]
-    assert enough_in_words(OPTIONS[1], frontier).endswith(
-        "33.3 % less time, no points less"
+    assert enough_in_words(OPTIONS[1], frontier, ACCURATE).endswith(
+        "33.3 % less time, no points less accuracy"
     )
 
 

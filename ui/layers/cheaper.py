@@ -61,7 +61,7 @@ def show_cheaper(run: Run, metric: Any) -> None:
     left, right = st.columns([3, 2], gap="large")
     with right:
         place = dials(options)
-        near_option_button(near, place, options)
+        near_option_button(near, place, options, run.goal)
     with left:
         cost: Any = pick(
             "cost",

@@ -10,6 +10,7 @@ import streamlit as st
 from stc_core.analysis import shrink_options
 from stc_core.analysis.best_probe import ComparedProbes, best_among
 from stc_core.analysis.frontier_reasons import (
+    compares_depths,
     enough_in_words,
     near_options,
     points,
@@ -17,6 +18,7 @@ from stc_core.analysis.frontier_reasons import (
 )
 from stc_core.analysis.layer_scores import best_probes
 from stc_core.analysis.summary import corrected
+from stc_core.data.goal import Goal
 from stc_core.display import percent
 from stc_core.metrics.best_of import BestOf
 from stc_core.metrics.scores import METRICS, Metric
@@ -164,12 +166,14 @@ def show_reasons(run: Run, frontier: pd.DataFrame) -> list[Option]:
     options = shrink_options.options_in(frontier, run.goal)
     n = int(frontier["n"].iloc[0])
     chosen = options[int(frontier["chosen"].to_numpy().argmax())]
-    st.caption(" ".join(reasons(options, chosen, run.config, run.goal, n=n)))
+    compared = compares_depths(frontier)
+    said = reasons(options, chosen, run.config, run.goal, n=n, compared=compared)
+    st.caption(" ".join(said))
     return near_options(options, chosen)
 
 
 def near_option_button(
-    near: Sequence[Option], now: tuple[int, int], frontier: pd.DataFrame
+    near: Sequence[Option], now: tuple[int, int], frontier: pd.DataFrame, goal: Goal
 ) -> None:
     """Draw a button that sets the sliders to the cheaper option in `near`.
 
@@ -182,7 +186,7 @@ def near_option_button(
     for option in near:
         target = {"depth": option.layer, "size": option.neurons}
         st.button(
-            enough_in_words(option, frontier),
+            enough_in_words(option, frontier, goal),
             help=f"The cheapest classifier whose score on held-out texts is {within}.",
             key="near",
             icon=":material/savings:",

@@ -44,6 +44,6 @@ def _cheaper_button(run: Run) -> None:
     options = options_in(frontier, run.goal)
     chosen = options[int(frontier["chosen"].to_numpy().argmax())]
     for option in near_options(options, chosen):
-        label = enough_in_words(option, frontier)
+        label = enough_in_words(option, frontier, run.goal)
         if st.button(label, icon=":material/savings:", key="verdict_cheaper"):
             go(LAYERS, layers="cheaper", depth=option.layer, size=option.neurons)

@@ -119,7 +119,7 @@ def tune_attention(config: RunConfig, writer: RunWriter) -> None:
         guess = Guess(answers[name], "of all layers alike")
         new[name] = score_baseline(y, guess, n_class=len(task.classes))
     others, ours = {**new, **before["baselines"]}, logits[test].argmax(axis=1)
-    after["baselines"] = with_leads(others, answers, y, ours)
+    after["baselines"] = with_leads(others, answers, y, ours, n_class=len(task.classes))
     after["comparison"] = _comparison(before, after, found)
     finish_tuned(writer, after, gone=_SPARSE)
 
