@@ -71,14 +71,14 @@ def more_rows(learning: Mapping[str, Any]) -> list[str]:
             f"{_points(most)} to the accuracy."
         ]
     told = [
-        f"with **{one['more']:,} more rows** of the same kind about "
-        f"**{round(100 * one['score'])} %** ({round(100 * one['low'])} to "
-        f"{round(100 * one['high'])})"
+        f"with **{one['more']:,} more rows** about **{round(100 * one['score'])} %** "
+        f"({round(100 * one['low'])} to {round(100 * one['high'])})"
         for one in later
     ]
     first = (
-        f"Accuracy by texts held out in turn: about {round(100 * now['score'])} % with "
-        f"the {learning['rows']:,} rows of now, {', '.join(told)}."
+        f"Accuracy on new texts, by all held-out and test texts: about "
+        f"{round(100 * now['score'])} % with the {learning['rows']:,} rows of now, "
+        f"{', '.join(told)}."
     )
     if some["gain_low"] > 0:
         return [first, f"The first {some['more']:,} would add {_points(some)}."]

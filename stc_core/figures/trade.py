@@ -90,7 +90,7 @@ def rows_curve(learning: Mapping[str, Any]) -> go.Figure:
             "rangemode": "tozero",
             "tickformat": ",d",
         },
-        yaxis={"title": "accuracy on texts held out", "tickformat": ".0%"},
+        yaxis={"title": "accuracy on new texts", "tickformat": ".0%"},
     )
 
 

@@ -159,7 +159,10 @@ def _fit_inputs(
 
 
 def _add_learning_curve(writer: RunWriter, inputs: FitInputs, fitted: Fitted) -> None:
-    """Write what more rows would bring, if all learned rows were held out in turn."""
+    """Write what more rows would bring, if all learned rows were held out in turn.
+
+    Nothing is chosen by it; so the test rows may tell its level, too.
+    """
     metrics = Run(writer.folder).metrics
     was_interrupted = INTERRUPTED in metrics.get("missing", {}).values()
     if was_interrupted or len(fitted.fold_heads) < FOLDS:
@@ -173,6 +176,7 @@ def _add_learning_curve(writer: RunWriter, inputs: FitInputs, fitted: Fitted) ->
             inputs.wanted,
             digests(read(inputs.wanted[-1])),
             held_accuracy=metrics["validation"]["accuracy"],
+            test=(metrics["test"]["accuracy"], metrics["test"]["n"]),
         )
     except KeyboardInterrupt:
         metrics["missing"] = {**metrics.get("missing", {}), "more_rows": INTERRUPTED}

@@ -157,7 +157,7 @@ def more_rows_section(run: Run, metrics: RunMetrics) -> str:
     alt = "Accuracy by number of rows, continued with its 95 % band"
     note = (
         "Points: simple models of all neurons on some of the rows, judged by texts "
-        "that they have not seen, at the level of this classifier."
+        "that they have not seen, shifted to the level of this classifier."
     )
     figure = html_chart(rows_curve(learning), "more_rows", alt=alt, note=note)
     return bullets(more_rows(learning)) + figure

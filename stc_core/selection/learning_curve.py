@@ -2,7 +2,7 @@
 
 Each score is that of ridge models of all columns together, fitted on so many rows and
 judged by rows that they have not seen. They read nothing but the inner products of the
-rows, so the features are read once. The score of the run itself sets the level.
+rows, so the features are read once. The scores of the run itself set the level.
 """
 
 from collections.abc import Sequence
@@ -80,14 +80,16 @@ def measure_learning(
     keys: Shaped[np.ndarray, " n"],
     *,
     held_accuracy: float,
+    test: tuple[float, int] = (0.0, 0),
     wanted: Sequence[int] = (),
 ) -> LearningCurve | None:
     """The learning curve of the learned rows; None if they are too few.
 
-    `held_accuracy` is that of the run on its held rows, by FOLDS folds: the curve is
-    shifted to it. Rows of equal `keys` are never on both sides. There are forecasts for
-    the present rows and for `wanted` numbers of more rows, by default about half as
-    many and about as many.
+    `held_accuracy` is that of the run on its learned rows, held out in FOLDS folds, and
+    `test` its accuracy on test rows and their number: the curve is shifted to the level
+    of all these rows together. Rows of equal `keys` are never on both sides. There are
+    forecasts for the present rows and for `wanted` numbers of more rows, by default
+    about half as many and about as many.
     """
     rows = task.learned
     n = len(rows)
@@ -102,7 +104,9 @@ def measure_learning(
     laws = fit_power_laws(
         np.array(sizes, float), np.concatenate([scores[None], resampled]), errors
     )
-    shift = held_accuracy - float(scores[-1])
+    of_test, n_test = test
+    above = held_accuracy - float(scores[-1]), of_test - float(laws.at(n)[0])
+    shift = float(np.average(above, weights=(n, n_test)))
     asked = wanted or sorted({_rounded(n // 2), _rounded(n)})
     places = np.geomspace(sizes[0], 2 * n, _POINTS)
     return LearningCurve(

@@ -10,6 +10,7 @@ from stc_core.analysis.row_explanation import (
     judge_line,
 )
 from stc_core.errors import StcError
+from stc_core.frames import records
 from stc_core.interpret.explanation import check_sum, neuron_parts
 from stc_core.runs.run import Run
 
@@ -60,16 +61,16 @@ def test_neurons_of_another_head_have_their_number_in_the_run(run, classifier):
     example, neurons = rows(run, "train", 1)[0], run.neurons
     told = explain_row(run, example, classifier=classifier)
     numbers = [row["number"] for row in told["neurons"]]
-    known = [(n, row) for n, row in zip(numbers, told["neurons"], strict=True)]
     kept = {
-        (row["site"], row["index"], row["pooling"]): n
-        for n, row in enumerate(neurons.to_dict("records"))
+        (row["site"], row["index"], row["pooling"]): number
+        for number, row in enumerate(records(neurons))
     }
-    for number, row in known:
-        assert number == kept.get((row["site"], row["index"], row["pooling"]))
-    assert 0 < sum(n is not None for n in numbers)
+    expected = [
+        kept.get((row["site"], row["index"], row["pooling"])) for row in told["neurons"]
+    ]
+    assert numbers == expected and set(numbers) != {None}
     parts = neuron_parts(told, told["label"])
-    assert parts["neuron"].isna().sum() == numbers.count(None)
+    assert int(parts["neuron"].isna().to_numpy().sum()) == numbers.count(None)
 
 
 def test_an_older_run_has_the_final_head_alone(run, classifier, monkeypatch):

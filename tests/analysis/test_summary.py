@@ -2,10 +2,10 @@
 
 import pytest
 
-from helpers.frames import METRICS, curves, probe, probes
+from helpers.frames import METRICS, curves, learning, probe, probes
 from helpers.probe_rows import guesses_of, table_of
 from stc_core.analysis.best_probe import best_among, best_of_all, compare_probes
-from stc_core.analysis.summary import corrected, layer_story
+from stc_core.analysis.summary import corrected, layer_story, more_rows
 from stc_core.display import interval, percent
 from stc_core.metrics.best_of import BestOf
 from stc_core.metrics.scores import Metric
@@ -198,4 +198,28 @@ def test_the_words_of_a_corrected_score():
     assert corrected(found, "accuracy") == (
         "accuracy **85.1 %** (95 %: 82.0 to 89.1 %), the best of 117 tried, which "
         "scored 88.0 % on the validation texts that chose it"
+    )
+
+
+def test_more_rows_are_told_with_their_bands():
+    first, second = more_rows(learning())
+    assert "about 81 % with the 682 rows of now" in first
+    assert "with **300 more rows** about **84 %** (80 to 88)" in first
+    assert "with **700 more rows** about **86 %** (81 to 91)" in first
+    assert second == "The first 300 would add about 2.4 points (95 %: 0.8 to 3.3)."
+
+
+def test_a_gain_that_may_be_none_is_doubted():
+    _, second = more_rows(learning(gain_low=-0.01))
+    assert second == (
+        "It is not certain that they help: 700 would add about 4.2 points (95 %: -1.0 "
+        "to 5.9)."
+    )
+
+
+def test_rows_that_bring_less_than_a_point_hardly_help():
+    (said,) = more_rows(learning(gain=0.004, gain_low=0.0, gain_high=0.009))
+    assert said == (
+        "**More rows would hardly help**: 700 more would add about 0.4 points (95 %: "
+        "0.0 to 0.9) to the accuracy."
     )

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from helpers.frames import curves, layout
-from stc_core.figures.trade import depth_curve, neuron_curve
+from helpers.frames import curves, layout, learning, traces
+from stc_core.figures.trade import depth_curve, neuron_curve, rows_curve
 
 
 def test_the_neuron_curve_holds_the_points_and_their_band():
@@ -58,3 +58,16 @@ def test_a_flat_curve_is_not_pressed_flat_by_its_axis(draw, metric):
     assert 0.9 < low < 0.966 < high <= 1.03 and axis.tickformat == ".1%"
     wide = layout(draw(curves(), metric)).yaxis
     assert wide.tickformat == ".0%" and wide.range[0] < wide.range[1] <= 1.03
+
+
+def test_the_learning_curve_has_measured_points_and_goes_on_beyond_the_present_rows():
+    figure = rows_curve(learning())
+    band, line, points, now = traces(figure)
+    assert list(line.x) == [96, 682, 1382]
+    np.testing.assert_allclose(line.y, [0.55, 0.8125, 0.855])
+    np.testing.assert_allclose(band.y[:3], [0.6, 0.85, 0.91])
+    np.testing.assert_allclose(band.y[3:], [0.81, 0.78, 0.5])
+    assert list(points.x) == [96, 545] and list(points.y) == [0.55, 0.79]
+    np.testing.assert_allclose(points.error_y.array, [0.0392, 0.0196])
+    assert (list(now.x), list(now.y)) == ([682], [0.8125])
+    assert layout(figure).xaxis.title.text == "rows learned from"

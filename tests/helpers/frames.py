@@ -211,3 +211,22 @@ def options() -> pd.DataFrame:
                 }
             )
     return pd.DataFrame(rows)
+
+
+def learning(**changes: float) -> dict[str, Any]:
+    """The record of a learning curve of 682 rows; `changes` are of its forecasts."""
+    none = {"gain": 0.0, "gain_low": 0.0, "gain_high": 0.0}
+    now = {"more": 0, "score": 0.8125, "low": 0.78, "high": 0.85, **none}
+    some = {"more": 300, "score": 0.837, "low": 0.8, "high": 0.88}
+    some |= {"gain": 0.024, "gain_low": 0.008, "gain_high": 0.033, **changes}
+    most = {"more": 700, "score": 0.855, "low": 0.81, "high": 0.91}
+    most |= {"gain": 0.042, "gain_low": 0.012, "gain_high": 0.059, **changes}
+    fewer = {"more": -586, "score": 0.55, "low": 0.5, "high": 0.6, **none}
+    return {
+        "rows": 682,
+        "sizes": [96, 545],
+        "scores": [0.55, 0.79],
+        "errors": [0.02, 0.01],
+        "line": [fewer, now, most],
+        "forecasts": [now, some, most],
+    }

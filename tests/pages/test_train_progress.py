@@ -2,11 +2,13 @@
 
 import pytest
 
-from helpers.app import METRICS, fine, said, visit, written_run
+from helpers.app import METRICS, charts, fine, said, visit, written_run
+from helpers.frames import learning
 from helpers.train_page import PAGE, data, home, plain, press, started
 from stc_core.files import write_json
 from stc_core.paths import runs_folder
 from stc_core.runs import jobs
+from stc_core.runs.layout import RunFile
 
 assert data and home and started  # fixtures
 
@@ -64,6 +66,17 @@ def test_the_result_stands_beside_its_baselines():
     assert "Compute saved: 25.0 %" in words and "Training took: 27 s" in words
     table = app.dataframe[0].value
     assert list(table["Accuracy"]) == ["87.4 %", "84.2 %", "81.0 %", "22.0 %"]
+
+
+def test_the_result_says_whether_more_rows_would_help():
+    run = written_run(runs_folder() / "one", "one")
+    assert "Would more rows help?" not in said(fine(visit(PAGE, run="one")))
+    write_json(run.folder / RunFile.LEARNING, learning())
+    app = fine(visit(PAGE, run="one"))
+    words = said(app)
+    assert "Would more rows help?" in words
+    assert "The first 300 would add about 2.4 points" in words
+    assert len(charts(app)) == 2
 
 
 def test_a_missing_baseline_is_named_with_its_reason():

@@ -31,6 +31,7 @@ def test_every_file_is_there(run):
         *("config.json", "status.json", "log.txt", "report.json", "metrics.json"),
         *("corpus.parquet", "probes.parquet", "neurons.parquet", "curves.parquet"),
         *("predictions.parquet", "activations.npy", "model"),
+        *("fold_heads.safetensors", "learning_curve.json"),
     }
     assert run.done and run.report.n_rows == 240
     for phase in ("read", "load", "extract", "probe", "select", "head", "report"):

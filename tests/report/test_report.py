@@ -19,8 +19,8 @@ from stc_core.report.report import html_report, write_report
 from stc_core.runs.run import Run
 
 NOTE = "Texts of more than 8 tokens are read separately from shorter ones."
-SECTIONS = 9
-CHARTS = 10
+SECTIONS = 10
+CHARTS = 11
 
 
 @pytest.fixture(scope="module")
@@ -119,11 +119,12 @@ def test_a_place_that_cannot_be_written_is_said(evil: Run, tmp_path: Path):
 
 def test_what_a_run_does_not_have_is_left_out(evil: Run, tmp_path: Path):
     shutil.copytree(evil.folder, tmp_path / "run")
-    for name in ("neurons.parquet", "frontier.parquet"):
+    for name in ("neurons.parquet", "frontier.parquet", "learning_curve.json"):
         (tmp_path / "run" / name).unlink()
     found = Found(html_report(Run.open(tmp_path / "run")))
     assert "The neurons" not in found.words
-    assert found.tags.count("figure") == CHARTS - 2
+    assert "Would more rows help?" not in found.words
+    assert found.tags.count("figure") == CHARTS - 3
 
 
 @pytest.mark.parametrize("recipe", ["variability", "hierarchy", "attention"])

@@ -56,6 +56,15 @@ def test_the_curve_rises_and_ends_at_the_score_of_the_run():
     assert most.high - most.low > some.high - some.low
 
 
+def test_test_rows_count_for_the_level_by_their_number():
+    toy = make()
+    alone, both = curve_of(toy), curve_of(toy, test=(0.9, 660))
+    assert alone is not None and both is not None
+    now = alone.forecasts[0].score
+    assert both.forecasts[0].score == pytest.approx(0.25 * now + 0.75 * 0.9)
+    assert both.forecasts[1].gain == alone.forecasts[1].gain
+
+
 def test_labels_by_chance_gain_nothing_for_sure():
     curve = curve_of(make(2, strength=0.0), held_accuracy=0.5)
     assert curve is not None

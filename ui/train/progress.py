@@ -23,8 +23,8 @@ from ui.state.navigation import go
 
 MORE_ROWS = (
     "Points: simple models of all neurons on some of the rows, judged by texts that "
-    "they have not seen, at the level of this classifier. The curve is a power law. "
-    "More rows of another kind may help more or less."
+    "they have not seen, shifted to the level of this classifier. The curve is a power "
+    "law. More rows of another kind may help more or less."
 )
 
 
