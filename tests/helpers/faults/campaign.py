@@ -9,7 +9,7 @@ import shutil
 import sys
 import time
 import traceback
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -302,22 +302,40 @@ def _timeless(value: Any) -> Any:
     return [_timeless(one) for one in value] if isinstance(value, list) else value
 
 
-def outcomes(
-    name: str, folder: Path, phase: str, fault: str, *, every: int = 1, first: int = 0
-) -> Iterator[Outcome]:
-    """Try each act of a phase, or each `every`-th of them."""
-    campaign = Campaign(name, folder)
-    campaign.prepare()
-    for number, act in list(enumerate(campaign.acts[phase]))[first::every]:
-        if not (fault == "full" and act.what == "remove"):
-            yield campaign.try_at(phase, number, fault)
+def chosen(acts: Sequence[Act], wanted: Sequence[str]) -> list[int]:
+    """The numbers of acts: all, each n-th for a number, or the first of each name."""
+    if not wanted:
+        return list(range(len(acts)))
+    if wanted[0].isdecimal():
+        return list(range(0, len(acts), int(wanted[0])))
+    names = [act.name.rpartition("/")[2] for act in acts]
+    return [names.index(name) for name in wanted]
 
 
 def main(arguments: Sequence[str]) -> None:
-    name, folder, phase, fault, *every = arguments
-    steps = int(every[0]) if every else 1
-    for outcome in outcomes(name, Path(folder), phase, fault, every=steps):
-        print(json.dumps(outcome._asdict()), flush=True)  # noqa: T201
+    """Print what became of each act, a line each, as JSON.
+
+    RECIPE FOLDER chain
+    RECIPE FOLDER sparse|tune kill|full [EVERY | NAME ...]
+    """
+    name, folder, phase, *more = arguments
+    campaign = Campaign(name, Path(folder))
+    campaign.prepare()
+    if phase == "chain":
+        kinds = campaign.kinds()
+        wrong = campaign.try_one_after_another(kinds)
+        tell({"recipe": name, "kills": len(kinds), "wrong": wrong})
+        return
+    fault, *wanted = more
+    for number in chosen(campaign.acts[phase], wanted):
+        if fault == "full" and campaign.acts[phase][number].what == "remove":
+            continue  # a full disk keeps nobody from removing
+        tell(campaign.try_at(phase, number, fault)._asdict())
+
+
+def tell(record: dict[str, Any]) -> None:
+    sys.stdout.write(json.dumps(record) + "\n")
+    sys.stdout.flush()
 
 
 if __name__ == "__main__":
