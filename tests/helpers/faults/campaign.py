@@ -26,7 +26,7 @@ from stc_core.recipe_settings import AttentionConfig, HierarchyConfig, TuneConfi
 from stc_core.recipes import registry
 from stc_core.runs import jobs
 from stc_core.runs.run import Run
-from stc_core.runs.stages import Stages
+from stc_core.runs.stages import RunStages
 from stc_core.runs.worker import Worker
 from stc_core.runs.writer import RunWriter
 
@@ -98,14 +98,14 @@ class Campaign:
         def half() -> None:
             """A run that is killed when its sparse half is done."""
             injector = self._inject(self.half)
-            finish = Stages.finish
+            finish = RunStages.finish
 
             def kill(*arguments: Any, **facts: Any) -> None:
                 finish(*arguments, **facts)
                 self._write_acts(injector)
                 os._exit(KILLED)
 
-            Stages.finish = kill
+            RunStages.finish = kill
             self._train(self.half)
 
         done = self._forked(half)
@@ -317,20 +317,36 @@ def main(arguments: Sequence[str]) -> None:
 
     RECIPE FOLDER chain
     RECIPE FOLDER sparse|tune kill|full [EVERY | NAME ...]
+    RECIPE FOLDER orders
+
+    The last reads what to try from stdin, a JSON list a line: ["chain"] or a phase, the
+    number of an act and a fault. It first tells the acts of each phase.
     """
     name, folder, phase, *more = arguments
     campaign = Campaign(name, Path(folder))
     campaign.prepare()
     if phase == "chain":
-        kinds = campaign.kinds()
-        wrong = campaign.try_one_after_another(kinds)
-        tell({"recipe": name, "kills": len(kinds), "wrong": wrong})
+        tell(chain(campaign))
+        return
+    if phase == "orders":
+        tell(campaign.acts)
+        for line in sys.stdin:
+            order = json.loads(line)
+            is_chain = order == ["chain"]
+            tell(chain(campaign) if is_chain else campaign.try_at(*order)._asdict())
         return
     fault, *wanted = more
     for number in chosen(campaign.acts[phase], wanted):
         if fault == "full" and campaign.acts[phase][number].what == "remove":
             continue  # a full disk keeps nobody from removing
         tell(campaign.try_at(phase, number, fault)._asdict())
+
+
+def chain(campaign: Campaign) -> dict[str, Any]:
+    """Kill one run at every kind of act, one after another."""
+    kinds = campaign.kinds()
+    wrong = campaign.try_one_after_another(kinds)
+    return {"recipe": campaign.name, "kills": len(kinds), "wrong": wrong}
 
 
 def tell(record: dict[str, Any]) -> None:
