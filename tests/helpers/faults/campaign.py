@@ -48,12 +48,12 @@ RECIPES: dict[str, dict[str, Any]] = {
     },
     "hierarchy": {
         "recipe": "hierarchy",
-        "hierarchy": HierarchyConfig(heads="class"),
+        "hierarchy": HierarchyConfig(heads="class", tuned=True),
         "tune": TuneConfig(blocks=1, **_TUNE),
     },
     "words": {
         "recipe": "hierarchy",
-        "hierarchy": HierarchyConfig(heads="words"),
+        "hierarchy": HierarchyConfig(heads="words", layers=(1, 2)),
         "tune": TuneConfig(blocks=1, **_TUNE),
     },
 }
@@ -241,7 +241,7 @@ def _config(name: str, folder: Path) -> RunConfig:
     settings = RECIPES[name]
     depth = 2 if settings["recipe"] == "hierarchy" else 1
     if name == "words":
-        base = saved_lm(folder / "base", "llama")
+        base = saved_lm(folder / "base")
     else:
         base = saved_base(folder / "base", "bert")
         tokenizer = tiny_tokenizer("right", specials=True)
@@ -257,7 +257,8 @@ def _config(name: str, folder: Path) -> RunConfig:
         **settings,
     }
     labels = tuple(f"level {n}" for n in range(depth))
-    data = DataConfig(path=str(table(folder, depth)), text="text", labels=labels)
+    source = table(folder, depth, names={"warm": "kind", "cold": "rude"})
+    data = DataConfig(path=str(source), text="text", labels=labels)
     return RunConfig(data=data, train=TrainConfig(**train), created="2026-01-01")
 
 
