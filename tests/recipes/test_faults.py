@@ -30,9 +30,9 @@ def campaign(*arguments: object) -> list[dict]:
 def test_a_run_that_is_killed_again_and_again_ends_as_if_it_was_not(
     recipe: str, tmp_path: Path
 ):
-    """It is killed at every kind of act of its tuning, one after another."""
-    (chain,) = campaign(recipe, tmp_path, "chain")
-    assert chain["kills"] > 40
+    """One is killed at every kind of act of its tuning, the others at each third."""
+    (chain,) = campaign(recipe, tmp_path, "chain", 1 if recipe == "variability" else 3)
+    assert chain["kills"] > 20
     assert chain["wrong"] == ""
 
 

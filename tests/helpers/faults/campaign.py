@@ -202,7 +202,12 @@ class Campaign:
             registry.train(writer.config, writer)
 
     def _resume(self, folder: Path) -> None:
-        """Go on as `stc resume` does, or begin if the run had not."""
+        """Go on as `stc resume` does, or begin if the run had not.
+
+        A run that was killed after it was done is left as it is.
+        """
+        if (folder / "config.json").is_file() and Run(folder).done:
+            return
         if not (folder / "config.json").is_file():
             self._train(folder)
             return
@@ -278,7 +283,9 @@ def difference(whole: Path, resumed: Path) -> str:
 
 def _names(folder: Path) -> set[str]:
     paths = (path for path in folder.rglob("*") if path.is_file())
-    return {str(path.relative_to(folder)) for path in paths} - {"worker.json"}
+    # The last act removes stages.json: a finished run may have it, which is no harm.
+    ignored = {"worker.json", "stages.json"}
+    return {str(path.relative_to(folder)) for path in paths} - ignored
 
 
 def _content(path: Path) -> Any:
@@ -316,7 +323,7 @@ def chosen(acts: Sequence[Act], wanted: Sequence[str]) -> list[int]:
 def main(arguments: Sequence[str]) -> None:
     """Print what became of each act, a line each, as JSON.
 
-    RECIPE FOLDER chain
+    RECIPE FOLDER chain [EVERY]
     RECIPE FOLDER sparse|tune kill|full [EVERY | NAME ...]
     RECIPE FOLDER orders
 
@@ -327,7 +334,7 @@ def main(arguments: Sequence[str]) -> None:
     campaign = Campaign(name, Path(folder))
     campaign.prepare()
     if phase == "chain":
-        tell(chain(campaign))
+        tell(chain(campaign, *map(int, more)))
         return
     if phase == "orders":
         tell(campaign.acts)
@@ -343,9 +350,9 @@ def main(arguments: Sequence[str]) -> None:
         tell(campaign.try_at(phase, number, fault)._asdict())
 
 
-def chain(campaign: Campaign) -> dict[str, Any]:
-    """Kill one run at every kind of act, one after another."""
-    kinds = campaign.kinds()
+def chain(campaign: Campaign, every: int = 1) -> dict[str, Any]:
+    """Kill one run at every kind of act, or at each `every`-th, one after another."""
+    kinds = campaign.kinds()[::every]
     wrong = campaign.try_one_after_another(kinds)
     return {"recipe": campaign.name, "kills": len(kinds), "wrong": wrong}
 
