@@ -69,12 +69,16 @@ def sync(path: Path) -> None:
 
 
 def sync_tree(folder: Path) -> None:
-    """Bring all files under `folder`, and their names, to the disk."""
-    for directory, _, names in os.walk(folder):
-        for name in sorted(names):
-            with suppress(FileNotFoundError):  # another process may remove its own
-                sync(Path(directory) / name)
-        sync(Path(directory))
+    """Bring all files under `folder`, and their names, to the disk; StcError if it is
+    full."""
+    try:
+        for directory, _, names in os.walk(folder):
+            for name in sorted(names):
+                with suppress(FileNotFoundError):  # another process may remove its own
+                    sync(Path(directory) / name)
+            sync(Path(directory))
+    except OSError as error:
+        raise write_error(folder, error) from error
 
 
 def remove_leftovers(folder: Path, pattern: str = "**/.*-*.*") -> None:

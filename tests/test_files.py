@@ -3,7 +3,19 @@
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from stc_core.files import read_json, write_json
+import pytest
+from safetensors import SafetensorError
+
+from stc_core import files
+from stc_core.errors import StcError
+from stc_core.files import (
+    read_json,
+    remove_leftovers,
+    replacing,
+    sync_tree,
+    temporary_path,
+    write_json,
+)
 
 
 def test_threads_that_write_one_file_do_not_meet(tmp_path: Path):
@@ -17,3 +29,47 @@ def test_threads_that_write_one_file_do_not_meet(tmp_path: Path):
     with ThreadPoolExecutor(3) as threads:
         list(threads.map(work, range(3)))
     assert [file.name for file in tmp_path.iterdir()] == ["settings.json"]
+
+
+def test_a_full_disk_is_a_sentence_whoever_writes(tmp_path: Path):
+    path = tmp_path / "a.safetensors"
+    for error in (
+        OSError(28, "No space left on device"),
+        SafetensorError("I/O error: No space left on device (os error 28)"),
+    ):
+        with (
+            pytest.raises(StcError, match=r"cannot write.*No space left.*Free some"),
+            replacing(path, durable=True) as temporary,
+        ):
+            temporary.write_text("x")
+            raise error
+        assert list(tmp_path.iterdir()) == []
+
+
+def test_what_dead_processes_were_writing_is_removed(tmp_path: Path):
+    dead, alive = 2**22 + 1, 1
+    (tmp_path / "model").mkdir()
+    gone = [
+        tmp_path / f".{dead}-7.metrics.json",
+        tmp_path / "model" / f".{dead}-7.head.safetensors",
+        temporary_path(tmp_path / "an.earlier.process.with.our.pid"),
+    ]
+    stays = [tmp_path / f".{alive}-7.about.json", tmp_path / ".hidden", tmp_path / "a"]
+    for path in (*gone, *stays):
+        path.write_text("")
+    (tmp_path / f".{dead}-7.folder").mkdir()
+    remove_leftovers(tmp_path)
+    assert {path for path in tmp_path.rglob("*") if path.is_file()} == set(stays)
+    assert not (tmp_path / f".{dead}-7.folder").exists()
+
+
+def test_a_durable_file_and_its_name_are_brought_to_the_disk(tmp_path, monkeypatch):
+    synced: list[str] = []
+    monkeypatch.setattr(files, "sync", lambda path: synced.append(path.name))
+    write_json(tmp_path / "a.json", {"a": 1}, durable=True)
+    assert synced == [temporary_path(tmp_path / "a.json").name, tmp_path.name]
+    write_json(tmp_path / "b.json", {"a": 1})
+    assert len(synced) == 2
+    monkeypatch.undo()
+    sync_tree(tmp_path)
+    assert read_json(tmp_path / "a.json") == {"a": 1}

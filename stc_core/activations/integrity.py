@@ -13,7 +13,7 @@ from stc_core.errors import StcError
 from stc_core.files import read_json, remove_leftovers
 
 FRAMES = "frames.npz"
-BLOCK_BYTES = 1 << 20
+SUMMED_BYTES = 1 << 20
 """One checksum is of so many bytes of rows: what is read first is checked first."""
 
 
@@ -34,7 +34,7 @@ class DamagedFeatures(StcError):
 
 def rows_per_block(row_bytes: int) -> int:
     """The rows of a block, each of `row_bytes` bytes."""
-    return max(1, BLOCK_BYTES // max(1, row_bytes))
+    return max(1, SUMMED_BYTES // max(1, row_bytes))
 
 
 def add_rows(sums: list[int], start: int, data: memoryview, *, row_bytes: int) -> None:

@@ -12,7 +12,7 @@ from stc_core.backbone.backbone import Backbone
 from stc_core.data.corpus import Corpus
 from stc_core.runs.metrics import RunMetrics, check_metrics
 from stc_core.runs.run import Run
-from stc_core.runs.stages import Stage
+from stc_core.runs.stages import RunStage
 from stc_core.runs.writer import RunWriter
 from stc_core.tuning.session import CHECKPOINTS
 
@@ -62,7 +62,7 @@ class SparseHalf(NamedTuple):
 
 def sparse_half(writer: RunWriter) -> SparseHalf:
     """The facts that were kept when the sparse half was done."""
-    facts = writer.stages.facts(Stage.SPARSE)
+    facts = writer.stages.facts(RunStage.SPARSE)
     return SparseHalf(check_metrics(facts["metrics"]), facts["peak_bytes"])
 
 
@@ -102,12 +102,12 @@ def finish_tuned(
     `gone` are files of the sparse half that the new classifier has none of.
     """
     writer.write_metrics(metrics)
-    writer.stages.finish(Stage.RESULT, gone=list(gone))
+    writer.stages.finish(RunStage.RESULT, gone=list(gone))
 
 
 def remove_spent(writer: RunWriter) -> None:
     """Remove the checkpoints and the files of the sparse half, as a result is whole."""
-    for name in writer.stages.facts(Stage.RESULT)["gone"]:
+    for name in writer.stages.facts(RunStage.RESULT)["gone"]:
         (writer.folder / name).unlink(missing_ok=True)
     remove_checkpoints(writer)
 

@@ -16,7 +16,7 @@ from stc_core.recipe_table import RECIPES
 from stc_core.recipes.ending import remove_spent
 from stc_core.recipes.shrink import shrink
 from stc_core.runs.run import Run
-from stc_core.runs.stages import Stage
+from stc_core.runs.stages import RunStage
 from stc_core.runs.writer import RunWriter
 
 _TRIES = 3
@@ -65,9 +65,9 @@ def train(config: RunConfig, writer: RunWriter) -> Run:
         )
     steps = (shrink,) if config.shrink else recipe_code(name).steps
     for step in steps:
-        if Stage.RESULT not in writer.stages:
+        if RunStage.RESULT not in writer.stages:
             _take(step, config, writer)
-    if Stage.RESULT in writer.stages:
+    if RunStage.RESULT in writer.stages:
         remove_spent(writer)
     return writer.finish()
 

@@ -36,7 +36,7 @@ from stc_core.recipes.results import (
 )
 from stc_core.runs.layout import RunFile
 from stc_core.runs.run import Run
-from stc_core.runs.stages import Stage
+from stc_core.runs.stages import RunStage
 from stc_core.runs.writer import RunWriter
 from stc_core.selection.baselines import baselines_of, score_baseline
 from stc_core.selection.folds import digests
@@ -53,7 +53,7 @@ def train_sparse(config: RunConfig, writer: RunWriter) -> None:
     """The whole recipe `stc`. Other recipes begin with it and compare with its
     result."""
     settings = config.train
-    if Stage.SPARSE in writer.stages:
+    if RunStage.SPARSE in writer.stages:
         if RECIPES[settings.recipe].tunes:
             writer.note("Going on where the tuning was cut off.")
         return
@@ -87,7 +87,7 @@ def train_sparse(config: RunConfig, writer: RunWriter) -> None:
     _add_control(writer, classifier, inputs, seed=settings.seed)
     done = Run(writer.folder).metrics
     if INTERRUPTED not in done.get("missing", {}).values():
-        writer.stages.finish(Stage.SPARSE, metrics=done, peak_bytes=peak_bytes())
+        writer.stages.finish(RunStage.SPARSE, metrics=done, peak_bytes=peak_bytes())
 
 
 def _fit_probes(
@@ -224,7 +224,7 @@ def _add_control(
 
 def stop_if_interrupted(config: RunConfig, writer: RunWriter) -> None:
     """Stop here if the user interrupted the baselines."""
-    if Stage.SPARSE not in writer.stages:
+    if RunStage.SPARSE not in writer.stages:
         raise KeyboardInterrupt
 
 

@@ -4,15 +4,15 @@ The lock lies beside the folder, so that it holds before the folder exists and w
 is moved. It is the system's, so that the lock of a dead process blocks nobody.
 """
 
+import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from filelock import FileLock, Timeout
 
 from stc_core.errors import StcError
 from stc_core.files import write_error
-from stc_core.runs.worker import Worker
 
 
 def own(folder: Path) -> FileLock:
@@ -26,11 +26,12 @@ def own(folder: Path) -> FileLock:
         path.parent.mkdir(parents=True, exist_ok=True)
         lock = FileLock(path, is_singleton=True)
         lock.acquire(timeout=0)
-        path.write_text(str(Worker.current().pid), encoding="utf-8")
     except Timeout:
         raise _owned_error(folder, path) from None
     except OSError as error:
         raise write_error(path, error) from error
+    with suppress(OSError):  # on a full disk the owner has no name, but the lock holds
+        path.write_text(str(os.getpid()), encoding="utf-8")
     return lock
 
 

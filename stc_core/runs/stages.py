@@ -18,14 +18,14 @@ from stc_core.runs.layout import RunFile
 _FORMAT = 1
 
 
-class Stage(StrEnum):
+class RunStage(StrEnum):
     """A part of a training that is never repeated once it is done."""
 
     SPARSE = "sparse"  # the sparse classifier and its baselines
     RESULT = "result"  # all files of the result
 
 
-class Stages:
+class RunStages:
     """The stages of the run in `folder` with the settings `config` that are done.
 
     A file of other settings, or one that cannot be read, counts as empty.
@@ -35,17 +35,17 @@ class Stages:
         self.folder, self._key = folder, _key(config)
         self._done = self._read()
 
-    def __contains__(self, stage: Stage) -> bool:
+    def __contains__(self, stage: RunStage) -> bool:
         return stage in self._done
 
     def __len__(self) -> int:
         return len(self._done)
 
-    def facts(self, stage: Stage) -> Mapping[str, Any]:
+    def facts(self, stage: RunStage) -> Mapping[str, Any]:
         """What was kept of a stage that is done."""
         return self._done[stage]
 
-    def finish(self, stage: Stage, **facts: Any) -> None:
+    def finish(self, stage: RunStage, **facts: Any) -> None:
         """Bring all files of the run to the disk, then say that `stage` is done."""
         sync_tree(self.folder)
         done = {**self._done, stage: facts}

@@ -26,7 +26,7 @@ from stc_core.runs.layout import RunFile
 from stc_core.runs.metrics import check_metrics
 from stc_core.runs.ownership import disown, own
 from stc_core.runs.run import Run
-from stc_core.runs.stages import Stages
+from stc_core.runs.stages import RunStages
 from stc_core.runs.status import (
     PHASES,
     WRITE_EVERY_S,
@@ -63,7 +63,7 @@ class RunWriter:
         self.status.update(pid=me.pid, born=me.born, host=me.host)
         self.config = create_run(self.folder, config, status=self.status)
         remove_leftovers(self.folder)
-        self.stages = Stages(self.folder, self.config)
+        self.stages = RunStages(self.folder, self.config)
         self.seconds: dict[str, float] = {}  # the duration of each finished phase
         self._on_status = on_status
         self._began = self._phase_began = time.monotonic()

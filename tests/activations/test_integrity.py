@@ -76,7 +76,7 @@ def test_damage_that_is_seen_at_opening_is_read_again(tmp_path: Path, name: str)
 
 
 def test_a_flipped_bit_is_found_where_it_is_first_read(tmp_path: Path, monkeypatch):
-    monkeypatch.setattr(integrity, "BLOCK_BYTES", 128)
+    monkeypatch.setattr(integrity, "SUMMED_BYTES", 128)
     expected = values(extracted(tmp_path))
     store = extracted(tmp_path)
     flip(store.path / "resid.1.mean.npy", -1)  # in the last row that was computed
@@ -114,7 +114,7 @@ def test_a_store_of_an_older_version_is_read_unchecked(tmp_path: Path):
 
 @pytest.mark.parametrize("pieces", [(7,), (1, 6), (3, 3, 1), (5, 2)])
 def test_sums_do_not_depend_on_the_pieces_written(monkeypatch, pieces):
-    monkeypatch.setattr(integrity, "BLOCK_BYTES", 24)
+    monkeypatch.setattr(integrity, "SUMMED_BYTES", 24)
     rows = np.random.default_rng(0).standard_normal((7, 3)).astype(np.float32)
     sums: list[int] = []
     start = 0

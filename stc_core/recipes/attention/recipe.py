@@ -51,7 +51,7 @@ from stc_core.recipes.tables import prediction_table
 from stc_core.runs.layout import SPARSE, RunFile
 from stc_core.runs.metrics import RunMetrics
 from stc_core.runs.run import Run
-from stc_core.runs.stages import Stage
+from stc_core.runs.stages import RunStage
 from stc_core.runs.writer import RunWriter
 from stc_core.selection.baselines import score_baseline
 from stc_core.selection.guess import Guess
@@ -70,7 +70,7 @@ _CHUNK = 4096
 def check_attention(config: RunConfig, writer: RunWriter) -> None:
     """The first step: refuse a backbone that this schedule cannot train, before any
     work."""
-    is_checked = Stage.SPARSE in writer.stages
+    is_checked = RunStage.SPARSE in writer.stages
     if config.train.attention.schedule == "frozen" or is_checked:
         return
     writer.phase("load", message=config.train.backbone)

@@ -9,7 +9,7 @@ import shutil
 import sys
 import time
 import traceback
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -26,7 +26,7 @@ from stc_core.recipe_settings import AttentionConfig, HierarchyConfig, TuneConfi
 from stc_core.recipes import registry
 from stc_core.runs import jobs
 from stc_core.runs.run import Run
-from stc_core.runs.stages import Stages
+from stc_core.runs.stages import RunStages
 from stc_core.runs.worker import Worker
 from stc_core.runs.writer import RunWriter
 
@@ -48,12 +48,12 @@ RECIPES: dict[str, dict[str, Any]] = {
     },
     "hierarchy": {
         "recipe": "hierarchy",
-        "hierarchy": HierarchyConfig(heads="class"),
+        "hierarchy": HierarchyConfig(heads="class", tuned=True),
         "tune": TuneConfig(blocks=1, **_TUNE),
     },
     "words": {
         "recipe": "hierarchy",
-        "hierarchy": HierarchyConfig(heads="words"),
+        "hierarchy": HierarchyConfig(heads="words", layers=(1, 2)),
         "tune": TuneConfig(blocks=1, **_TUNE),
     },
 }
@@ -98,14 +98,14 @@ class Campaign:
         def half() -> None:
             """A run that is killed when its sparse half is done."""
             injector = self._inject(self.half)
-            finish = Stages.finish
+            finish = RunStages.finish
 
             def kill(*arguments: Any, **facts: Any) -> None:
                 finish(*arguments, **facts)
                 self._write_acts(injector)
                 os._exit(KILLED)
 
-            Stages.finish = kill
+            RunStages.finish = kill
             self._train(self.half)
 
         done = self._forked(half)
@@ -202,7 +202,12 @@ class Campaign:
             registry.train(writer.config, writer)
 
     def _resume(self, folder: Path) -> None:
-        """Go on as `stc resume` does, or begin if the run had not."""
+        """Go on as `stc resume` does, or begin if the run had not.
+
+        A run that was killed after it was done is left as it is.
+        """
+        if (folder / "config.json").is_file() and Run(folder).done:
+            return
         if not (folder / "config.json").is_file():
             self._train(folder)
             return
@@ -241,7 +246,7 @@ def _config(name: str, folder: Path) -> RunConfig:
     settings = RECIPES[name]
     depth = 2 if settings["recipe"] == "hierarchy" else 1
     if name == "words":
-        base = saved_lm(folder / "base", "llama")
+        base = saved_lm(folder / "base")
     else:
         base = saved_base(folder / "base", "bert")
         tokenizer = tiny_tokenizer("right", specials=True)
@@ -257,7 +262,8 @@ def _config(name: str, folder: Path) -> RunConfig:
         **settings,
     }
     labels = tuple(f"level {n}" for n in range(depth))
-    data = DataConfig(path=str(table(folder, depth)), text="text", labels=labels)
+    source = table(folder, depth, names={"warm": "kind", "cold": "rude"})
+    data = DataConfig(path=str(source), text="text", labels=labels)
     return RunConfig(data=data, train=TrainConfig(**train), created="2026-01-01")
 
 
@@ -277,7 +283,9 @@ def difference(whole: Path, resumed: Path) -> str:
 
 def _names(folder: Path) -> set[str]:
     paths = (path for path in folder.rglob("*") if path.is_file())
-    return {str(path.relative_to(folder)) for path in paths} - {"worker.json"}
+    # The last act removes stages.json: a finished run may have it, which is no harm.
+    ignored = {"worker.json", "stages.json"}
+    return {str(path.relative_to(folder)) for path in paths} - ignored
 
 
 def _content(path: Path) -> Any:
@@ -302,22 +310,56 @@ def _timeless(value: Any) -> Any:
     return [_timeless(one) for one in value] if isinstance(value, list) else value
 
 
-def outcomes(
-    name: str, folder: Path, phase: str, fault: str, *, every: int = 1, first: int = 0
-) -> Iterator[Outcome]:
-    """Try each act of a phase, or each `every`-th of them."""
-    campaign = Campaign(name, folder)
-    campaign.prepare()
-    for number, act in list(enumerate(campaign.acts[phase]))[first::every]:
-        if not (fault == "full" and act.what == "remove"):
-            yield campaign.try_at(phase, number, fault)
+def chosen(acts: Sequence[Act], wanted: Sequence[str]) -> list[int]:
+    """The numbers of acts: all, each n-th for a number, or the first of each name."""
+    if not wanted:
+        return list(range(len(acts)))
+    if wanted[0].isdecimal():
+        return list(range(0, len(acts), int(wanted[0])))
+    names = [act.name.rpartition("/")[2] for act in acts]
+    return [names.index(name) for name in wanted]
 
 
 def main(arguments: Sequence[str]) -> None:
-    name, folder, phase, fault, *every = arguments
-    steps = int(every[0]) if every else 1
-    for outcome in outcomes(name, Path(folder), phase, fault, every=steps):
-        print(json.dumps(outcome._asdict()), flush=True)  # noqa: T201
+    """Print what became of each act, a line each, as JSON.
+
+    RECIPE FOLDER chain [EVERY]
+    RECIPE FOLDER sparse|tune kill|full [EVERY | NAME ...]
+    RECIPE FOLDER orders
+
+    The last reads what to try from stdin, a JSON list a line: ["chain"] or a phase, the
+    number of an act and a fault. It first tells the acts of each phase.
+    """
+    name, folder, phase, *more = arguments
+    campaign = Campaign(name, Path(folder))
+    campaign.prepare()
+    if phase == "chain":
+        tell(chain(campaign, *map(int, more)))
+        return
+    if phase == "orders":
+        tell(campaign.acts)
+        for line in sys.stdin:
+            order = json.loads(line)
+            is_chain = order == ["chain"]
+            tell(chain(campaign) if is_chain else campaign.try_at(*order)._asdict())
+        return
+    fault, *wanted = more
+    for number in chosen(campaign.acts[phase], wanted):
+        if fault == "full" and campaign.acts[phase][number].what == "remove":
+            continue  # a full disk keeps nobody from removing
+        tell(campaign.try_at(phase, number, fault)._asdict())
+
+
+def chain(campaign: Campaign, every: int = 1) -> dict[str, Any]:
+    """Kill one run at every kind of act, or at each `every`-th, one after another."""
+    kinds = campaign.kinds()[::every]
+    wrong = campaign.try_one_after_another(kinds)
+    return {"recipe": campaign.name, "kills": len(kinds), "wrong": wrong}
+
+
+def tell(record: dict[str, Any]) -> None:
+    sys.stdout.write(json.dumps(record) + "\n")
+    sys.stdout.flush()
 
 
 if __name__ == "__main__":

@@ -88,12 +88,12 @@ class Injector:
         name = full.rpartition("/")[2]
         if not full.startswith(tuple(self.folders)) or name.endswith(_TIMED):
             return
-        if self.fault == "full" and what == "remove":
-            return  # a full disk does not keep anybody from removing
         self.acts.append(Act(what, self._named(full)))
         is_it = self.at in (len(self.acts) - 1, self.acts[-1])
         if is_it or (self._is_due and self.fault == "full"):
             self._is_due = True
+            if self.fault == "full" and what == "remove":
+                return  # a full disk keeps nobody from removing
             if before is not None:
                 self._inside = True
                 before()
