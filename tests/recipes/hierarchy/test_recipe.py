@@ -193,6 +193,11 @@ def test_as_it_is_typed(run: Run, tmp_path: Path, stc: Stc):
     parent_of = dict(zip(rows["level 1"], rows["level 0"], strict=True))
     fitting = [parent_of[label] for label in again["predicted_label"]]
     assert again["predicted_level 0"].tolist() == fitting
+    least = "--least-probability", 1
+    assert stc("predict", run.folder, source, "--out", out, *least).code == 0
+    unsure = pd.read_csv(out)
+    assert set(unsure["predicted_label"]) == {"cold", "warm"}
+    assert unsure["predicted_level 1"].isna().all()
     code, said, _ = stc("report", run.folder)
     assert code == 0 and "level 0" in said
     assert stc("predict", run.folder, source, "--out", out, "--levels", 3).code == 2
