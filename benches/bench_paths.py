@@ -25,10 +25,11 @@ from benches.seeds import capped, options, show_runs
 from stc_core.activations.groups import extract_groups
 from stc_core.backbone.backbone import Backbone
 from stc_core.classifiers.label_tree import Tree, tree_of
-from stc_core.classifiers.path_heads import ALPHAS, path_logits, weigh_levels
 from stc_core.data.task import Task
 from stc_core.data.texts import Texts
 from stc_core.heads.head import softmax
+from stc_core.heads.path_heads import ALPHAS, path_logits, weigh_levels
+from stc_core.metrics.criteria import CRITERIA
 from stc_core.metrics.scores import accuracy, fit_temperature, log_loss
 from stc_core.recipes.hierarchy.frozen_heads import (
     FrozenFeatures,
@@ -96,10 +97,13 @@ def rules(
     tree: Tree, held: list[np.ndarray], y: np.ndarray
 ) -> Iterator[tuple[str, tuple[float, ...]]]:
     """Each rule with the weights that it chooses on held rows."""
-    ones = np.ones(len(y))
-    yield "combined", weigh_levels(tree, held, y, weight=ones, score=accuracy).alphas
+    ones, above = np.ones(len(y)), tree.lineage(tree.depth - 1)
+    yield (
+        "combined",
+        weigh_levels(above, held, y, weight=ones, score=CRITERIA["accuracy"].of).alphas,
+    )
     grid = sorted(product(ALPHAS, repeat=tree.depth - 1), key=sum)
-    joint = {alphas: path_logits(tree, held, alphas) for alphas in grid}
+    joint = {alphas: path_logits(above, held, alphas) for alphas in grid}
     right = {alphas: accuracy(y, z.argmax(axis=1)) for alphas, z in joint.items()}
     yield "by_accuracy", max(right, key=lambda alphas: right[alphas])
     loss = {
@@ -133,7 +137,7 @@ def cases(drawn: Drawn, own: list[LevelHead]) -> Iterator[Row]:
     yield row("flat", test[-1].argmax(axis=1), test[-1], "0")
     yield row("masked", masked(tree, test), test[-1], "")
     for name, alphas in rules(tree, held, drawn.tasks[-1].codes[rows]):
-        joint = path_logits(tree, test, alphas)
+        joint = path_logits(tree.lineage(tree.depth - 1), test, alphas)
         yield row(name, joint.argmax(axis=1), joint, " ".join(f"{a:g}" for a in alphas))
 
 

@@ -9,6 +9,9 @@ from typing import Any
 
 import pandas as pd
 
+from stc_core.display import percent
+from stc_core.runs.metrics import RunMetrics, path_scores_of
+
 SEPARATOR = " › "
 ELSEWHERE = "elsewhere"
 
@@ -87,3 +90,31 @@ def child_confusion(
     names = sorted(set(true) | (set(predicted) - {ELSEWHERE}))
     counts = pd.crosstab(true, predicted)
     return counts.reindex(index=names, columns=[*names, ELSEWHERE], fill_value=0)
+
+
+def path_verdict(metrics: RunMetrics) -> str:
+    """The whole paths that this run gets right, against its flat baseline.
+
+    It is empty if the run has no such baseline.
+    """
+    if "flat" not in metrics["baselines"]:
+        return ""
+    ours = path_scores_of(metrics)["joint_accuracy"]
+    flat = path_scores_of(metrics, "flat")["joint_accuracy"]
+    lead = round(100 * (ours - flat), 1)
+    if lead < 0:
+        meaning = "The levels cost accuracy here: prefer the flat classifier."
+    elif lead == 0:
+        meaning = "The levels neither help nor harm the finest labels."
+    else:
+        meaning = "The levels help."
+    where = ""
+    if bounds := metrics["baselines"]["flat"].get("lead_interval"):
+        low, high = (100 * bound for bound in bounds)
+        where = f", 95 %: {low:+.1f} to {high:+.1f}"
+        if lead and low <= 0 <= high:
+            meaning += " The difference may be chance."
+    return (
+        f"Whole paths right on test: {percent(ours)}, by the finest labels alone "
+        f"{percent(flat)} ({lead:+.1f} points{where}). {meaning}"
+    )

@@ -47,6 +47,10 @@ class Tree(NamedTuple):
             nodes = np.array(self.parents[below])[nodes]
         return nodes
 
+    def lineage(self, level: int) -> tuple[Int[np.ndarray, " n_node"], ...]:
+        """For each coarser level its node above each node of `level`."""
+        return tuple(self.ancestors(coarse, of=level) for coarse in range(level))
+
     def children(self, level: int) -> Bool[np.ndarray, "n_parent n_node"]:
         """A table with a row for each node of the level above `level`.
 

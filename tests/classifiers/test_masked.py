@@ -137,6 +137,7 @@ def test_the_explanation_sums_up_and_tells_the_levels(
 def test_the_way_over_the_disk(masked: MaskedClassifier, tmp_path: Path):
     folder = masked.save(tmp_path / "model", params={})
     again = open_classifier(folder, backbone=masked.backbone_)
+    assert isinstance(again, MaskedClassifier)
     assert again.tree_ == masked.tree_ and again.columns_ == masked.columns_
     ours, theirs = again.answer(TEXTS), masked.answer(TEXTS)
     assert (ours.nodes == theirs.nodes).all()

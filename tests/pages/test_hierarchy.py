@@ -7,8 +7,11 @@ from streamlit.testing.v1 import AppTest
 
 from helpers.app import at_home, charts, fine, said, visit, written_run
 from helpers.runs.hierarchy import trained
+from stc_core.analysis.label_tree_tables import path_verdict
 from stc_core.config import RunConfig
+from stc_core.display import percent
 from stc_core.paths import runs_folder
+from stc_core.recipe_settings import HierarchyConfig
 from stc_core.runs import jobs
 from stc_core.runs.run import Run
 from stc_core.runs.writer import RunWriter
@@ -18,7 +21,8 @@ PAGE = "pages/8_Hierarchy.py"
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Run:
-    return trained(tmp_path_factory.mktemp("hierarchy"), 2)
+    folder = tmp_path_factory.mktemp("hierarchy")
+    return trained(folder, 2, hierarchy=HierarchyConfig(layers=(1, 3)))
 
 
 @pytest.fixture(autouse=True)
@@ -60,6 +64,21 @@ def test_a_text_goes_down_the_tree(coarse: bool):
     decided = [one.label for one in app.metric if "decided at layer" in one.label]
     assert len(decided) == (1 if coarse else 2)
     assert ("The blocks above this layer were not run." in said(app)) is coarse
+
+
+def test_it_says_whether_the_levels_help(finished: Run):
+    app = fine(visit(PAGE, run="r"))
+    assert path_verdict(finished.metrics) in said(app)
+    alone = finished.metrics["test"]["coarse"][0]
+    (first,) = [one for one in app.metric if one.label == "level 0 · layer 1"]
+    assert first.value == percent(alone["accuracy"])
+
+
+def test_an_unsure_text_gets_a_coarser_label():
+    text, state = "good price very slow", {"least": 1.0}
+    app = fine(visit(PAGE, run="r", text=text, state=state))
+    assert len([one for one in app.metric if "decided at layer" in one.label]) == 1
+    assert "No finer label has a probability of 100.0 % or more" in said(app)
 
 
 def test_a_run_without_levels_says_so():

@@ -28,7 +28,7 @@ def one_text(run: Run, metrics: RunMetrics) -> None:
         return
     pieces = iter(())
     with st.spinner("Classifying …"):
-        model = classifier(run)
+        model: Any = classifier(run)
         if writes and not coarse:
             answer, pieces = model.tell(text, decoding)
         else:

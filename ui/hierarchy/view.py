@@ -11,9 +11,9 @@ from stc_core.analysis.label_tree_tables import (
     SEPARATOR,
     child_confusion,
     node_table,
+    path_verdict,
     with_labels,
 )
-from stc_core.analysis.path_verdict import path_verdict
 from stc_core.config import RunConfig, TrainConfig
 from stc_core.display import BASELINES, OURS, interval, percent
 from stc_core.figures.hierarchy import confusion_map, level_curves, tree_figure

@@ -29,7 +29,7 @@ from stc_core.recipes.hierarchy.frozen_heads import (
     sparse_level,
 )
 from stc_core.recipes.hierarchy.layer_probes import (
-    TOLERANCE,
+    COARSE_TOLERANCE,
     checked_layers,
     layers_of_stack,
     level_nu,
@@ -155,7 +155,7 @@ def frozen_layers(
         highest = max(top.head.layer, least)
         curves = [[s for s in curve if s.layer <= highest] for curve in curves]
     n = len(training.levels.tasks[0].validation)
-    return proposed_layers(curves, n, tolerance=TOLERANCE)
+    return proposed_layers(curves, n, tolerance=COARSE_TOLERANCE)
 
 
 def write_frozen(frozen: FrozenHierarchy, training: HierarchyTraining) -> None:

@@ -16,12 +16,12 @@ import pandas as pd
 from jaxtyping import Float, Int
 
 from stc_core.classifiers.label_tree import Tree
-from stc_core.classifiers.path_heads import path_head, path_logits, weigh_levels
 from stc_core.classifiers.persistence import load_classifier
 from stc_core.data.task import Read, Task
 from stc_core.heads.head import SparseHead
 from stc_core.heads.kernel_ridge import Block, joint_leave_one_out, joint_ridge
 from stc_core.heads.least_squares import RIDGES, SHARPNESS
+from stc_core.heads.path_heads import path_head, path_logits, weigh_levels
 from stc_core.heads.ridge import fit_ridge_head
 from stc_core.metrics.scores import accuracy, fit_temperature, last_best, macro_f1
 from stc_core.runs.layout import RunFile
@@ -242,16 +242,16 @@ def combine_levels(
     logits = [level.at(rows).logits for level in own]
     heads, alphas, combined = [], [], logits[0]
     for level, task in enumerate(tasks):
-        some = logits[: level + 1]
+        some, above = logits[: level + 1], tree.lineage(level)
         weighing = weigh_levels(
-            tree,
+            above,
             some,
             task.codes[rows],
             weight=task.weights(rows),
             score=task.goal.score.of,
         )
-        head = path_head(tree, [one.head for one in own[: level + 1]], weighing.alphas)
+        head = path_head(above, [one.head for one in own[: level + 1]], weighing.alphas)
         heads.append(head.cooled(weighing.temperature))
         alphas.append(weighing.alphas)
-        combined = path_logits(tree, some, weighing.alphas) / weighing.temperature
+        combined = path_logits(above, some, weighing.alphas) / weighing.temperature
     return CombinedLevels(tuple(heads), tuple(alphas), rows, combined)

@@ -23,7 +23,7 @@ from stc_core.recipes.hierarchy.levels import Levels
 from stc_core.types import PooledSite, Site
 
 _SLACK = 0.25
-TOLERANCE = 0.01
+COARSE_TOLERANCE = 0.01
 """A frozen coarse head may be so much worse than the best one to run fewer blocks."""
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from stc_core.activations.groups import extract_groups
-from stc_core.analysis.path_verdict import path_verdict
+from stc_core.analysis.label_tree_tables import path_verdict
 from stc_core.backbone.backbone import Backbone
 from stc_core.classifiers.hierarchical import HierarchicalClassifier
 from stc_core.classifiers.label_tree import Descent

@@ -114,7 +114,7 @@ class HierarchyTraining(NamedTuple):
         self,
         readout: Readout,
         backbone: Backbone,
-        codes: Int[np.ndarray, " n"],
+        codes: Int[np.ndarray, " n_rows"],
         *,
         name: str,
         tails: Sequence[Sequence[np.ndarray]] | None = None,

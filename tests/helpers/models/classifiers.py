@@ -16,10 +16,10 @@ from stc_core.classifiers.estimator import SparsifyThenClassify
 from stc_core.classifiers.hierarchical import HierarchicalClassifier
 from stc_core.classifiers.label_tree import tree_of
 from stc_core.classifiers.masked import MaskedClassifier
-from stc_core.classifiers.path_heads import path_head
 from stc_core.classifiers.replying import ReplyingClassifier
 from stc_core.classifiers.spelled import SpelledClassifier
 from stc_core.heads.head import SparseHead
+from stc_core.heads.path_heads import path_head
 from stc_core.types import Feature, Site
 
 TOLD = {"access": "login", "money": "refund", "other": "price"}
@@ -95,7 +95,7 @@ def random_head(layer: int, classes: tuple[str, ...]) -> SparseHead:
 def hierarchical(n_class: int) -> HierarchicalClassifier:
     tree = tree_of(paths(n_class))
     own = [random_head(layer, tree.names(n)) for n, layer in enumerate((1, 3))]
-    heads = [path_head(tree, own[:n], alphas) for n, alphas in ((1, ()), (2, (0.5,)))]
+    heads = [own[0], path_head(tree.lineage(1), own, (0.5,))]
     return HierarchicalClassifier(
         tiny_backbone("bert"),
         tree,

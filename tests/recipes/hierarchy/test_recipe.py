@@ -11,7 +11,7 @@ from helpers.command import Stc
 from helpers.metrics import undeclared
 from helpers.models.tiny import tiny_backbone
 from helpers.runs.hierarchy import trained
-from stc_core.analysis.path_verdict import path_verdict
+from stc_core.analysis.label_tree_tables import path_verdict
 from stc_core.errors import StcError
 from stc_core.recipe_settings import HierarchyConfig
 from stc_core.recipes import registry
@@ -122,7 +122,8 @@ def test_more_levels_and_other_families(tmp_path: Path, depth: int, family: str)
     assert run.metrics["hierarchy"]["layers"] == [1, 2, 3]
     assert len(run.metrics["test"]["levels"]) == depth
     found = run.classifier().explain("good price very slow")
-    assert [step["layer"] for step in found["levels"]] == [1, 2, 3]
+    # All levels of an answer are decided together.
+    assert [step["layer"] for step in found["levels"]] == [3, 3, 3]
 
 
 def level_probes(*scores: list[float]) -> list[list[LevelProbe]]:
@@ -192,6 +193,11 @@ def test_as_it_is_typed(run: Run, tmp_path: Path, stc: Stc):
     parent_of = dict(zip(rows["level 1"], rows["level 0"], strict=True))
     fitting = [parent_of[label] for label in again["predicted_label"]]
     assert again["predicted_level 0"].tolist() == fitting
+    least = "--least-probability", 1
+    assert stc("predict", run.folder, source, "--out", out, *least).code == 0
+    unsure = pd.read_csv(out)
+    assert set(unsure["predicted_label"]) == {"cold", "warm"}
+    assert unsure["predicted_level 1"].isna().all()
     code, said, _ = stc("report", run.folder)
     assert code == 0 and "level 0" in said
     assert stc("predict", run.folder, source, "--out", out, "--levels", 3).code == 2

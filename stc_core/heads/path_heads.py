@@ -12,38 +12,39 @@ from itertools import product
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 
-from stc_core.classifiers.label_tree import Tree
 from stc_core.heads.head import SparseHead, softmax
 from stc_core.metrics.criteria import Codes
 from stc_core.metrics.scores import SAME_SCORE, accuracy, fit_temperature
 from stc_core.types import Feature
 
+Lineage = Sequence[Int[np.ndarray, " n_node"]]
 ALPHAS = (0.0, 0.1, 0.2, 0.3, 0.5, 0.75, 1.0)
 """The weights that a coarser level may have."""
 
 
 def path_logits(
-    tree: Tree,
+    above: Lineage,
     logits: Sequence[Float[np.ndarray, "n _"]],
     alphas: Sequence[float],
 ) -> Float[np.ndarray, "n n_node"]:
     """The logits of the paths down to the last of these levels.
 
     `logits` are those of the heads of the first levels, coarse to fine, and `alphas`
-    the weights of all of them but the last, whose weight is 1.
+    the weights of all of them but the last, whose weight is 1. `above` holds for each
+    coarser level its node above each node of the last one.
     """
     *coarse, own = logits
     assert len(coarse) == len(alphas), (len(coarse), alphas)
     total = own.astype(np.float64)
-    for level, (of_level, alpha) in enumerate(zip(coarse, alphas, strict=True)):
-        total += alpha * of_level[:, tree.ancestors(level, of=len(coarse))]
+    for of_level, alpha, nodes in zip(coarse, alphas, above, strict=True):
+        total += alpha * of_level[:, nodes]
     return total
 
 
 def path_head(
-    tree: Tree, heads: Sequence[SparseHead], alphas: Sequence[float]
+    above: Lineage, heads: Sequence[SparseHead], alphas: Sequence[float]
 ) -> SparseHead:
     """The head whose logits are the `path_logits` of the logits of these heads.
 
@@ -52,10 +53,9 @@ def path_head(
     """
     *coarse, own = heads
     parts = [own]
-    for level, (head, alpha) in enumerate(zip(coarse, alphas, strict=True)):
+    for head, alpha, nodes in zip(coarse, alphas, above, strict=True):
         if alpha:
-            above = tree.ancestors(level, of=len(coarse))
-            weight, bias = alpha * head.weight[above], alpha * head.bias[above]
+            weight, bias = alpha * head.weight[nodes], alpha * head.bias[nodes]
             parts.append(head._replace(weight=weight, bias=bias, classes=own.classes))
     return _sum_of(parts)
 
@@ -68,7 +68,7 @@ class Weighing(NamedTuple):
 
 
 def weigh_levels(
-    tree: Tree,
+    above: Lineage,
     logits: Sequence[Float[np.ndarray, "n _"]],
     codes: Codes,
     *,
@@ -87,7 +87,7 @@ def weigh_levels(
     rows = np.arange(len(codes))
 
     def judged(alphas: tuple[float, ...]) -> tuple[float, float, float]:
-        combined = path_logits(tree, logits, alphas)
+        combined = path_logits(above, logits, alphas)
         chances = softmax(combined)[rows, codes]
         losses = -np.log(np.maximum(chances, np.finfo(float).tiny))
         right = accuracy(codes, combined.argmax(axis=1))
@@ -103,7 +103,7 @@ def weigh_levels(
         )
         if no_worse and loss < least - SAME_SCORE:
             best, least = alphas, loss
-    return Weighing(best, fit_temperature(path_logits(tree, logits, best), codes))
+    return Weighing(best, fit_temperature(path_logits(above, logits, best), codes))
 
 
 def _sum_of(heads: Sequence[SparseHead]) -> SparseHead:
