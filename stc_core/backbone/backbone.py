@@ -77,9 +77,7 @@ class Backbone:
         self.model = model.eval().requires_grad_(False)
         where = f"backbone {name!r}"
         self.tokenizer, vocabulary_notes = adapt_tokenizer(model, tokenizer, where)
-        self.name = name
-        self.identity = identity
-        self.revision = identity[:12]
+        self.name, self.identity, self.revision = name, identity, identity[:12]
         parameter = next(model.parameters())
         self.device, self.dtype = parameter.device, parameter.dtype
         self.config: Any = getattr(model, "config", None)
@@ -93,11 +91,17 @@ class Backbone:
                 model, self._runner.run, name=name, device=self.device
             )
         self.sites = tuple(self._anatomy.points)
-        self.widths = self._anatomy.widths
-        self.layer_names = self._anatomy.layer_names
+        self.widths, self.layer_names = self._anatomy.widths, self._anatomy.layer_names
         self.n_layers = len(self.layer_names) - 1
         self.d_model = self.widths[Site(0, "resid")]
-        self.notes = self._anatomy.notes + vocabulary_notes + self._reading_notes()
+        self.notes = self._anatomy.notes + vocabulary_notes
+        self.notes += reading_notes(
+            model,
+            self._runner.frequencies,
+            sees_padding=self.sees_padding,
+            slow=can_pack(model) and not self.packs,
+            max_length=self.max_length,
+        )
         lay_out(model)
 
     @classmethod
@@ -221,13 +225,19 @@ class Backbone:
         return {site: out[site] for site in sites}
 
     def graded(
-        self, inputs: Mapping[str, Tensor], sites: Sequence[Site]
+        self,
+        inputs: Mapping[str, Tensor],
+        sites: Sequence[Site],
+        *,
+        traced: bool = False,
     ) -> dict[Site, Float[Tensor, "batch pos width"]]:
         """Activations of a padded batch, with gradients if the caller's mode has them.
 
-        `inputs` are those of `make_batch`, on the model's device.
+        `inputs` are those of `make_batch`, on the model's device. A tracer needs
+        `traced`: one forward of the whole batch that is not stopped.
         """
-        return self.by_parts(inputs, lambda part: self._graded(part, sites))
+        read = partial(self._graded, sites=sites, to_end=traced)
+        return read(inputs) if traced else self.by_parts(inputs, read)
 
     def by_parts(
         self,
@@ -245,7 +255,7 @@ class Backbone:
         return read_padded(inputs, lengths, self._parts(lengths), read)
 
     def _graded(
-        self, inputs: Mapping[str, Tensor], sites: Sequence[Site]
+        self, inputs: Mapping, sites: Sequence[Site], *, to_end: bool = False
     ) -> dict[Site, Tensor]:
         out: dict[Site, Tensor] = {}
         shape = inputs["input_ids"].shape
@@ -256,7 +266,7 @@ class Backbone:
         points = {site: self._anatomy.points[site] for site in sites}
         with self.alone():
             run = partial(self._runner.run_padded, inputs)
-            read_sites(run, points, take, graded=True)
+            read_sites(run, points, take, graded=True, to_end=to_end)
         return out
 
     def block(self, layer: int) -> nn.Module | None:
@@ -334,15 +344,6 @@ class Backbone:
         """The token in which the family is trained to sum up a text, max and mean."""
         reads_left = self.causal or getattr(self.config, "is_encoder_decoder", False)
         return ("last" if reads_left else "first", "max", "mean")
-
-    def _reading_notes(self) -> tuple[str, ...]:
-        return reading_notes(
-            self.model,
-            self._runner.frequencies,
-            sees_padding=self.sees_padding,
-            slow=can_pack(self.model) and not self.packs,
-            max_length=self.max_length,
-        )
 
     @property
     def constant_up_to(self) -> int | None:

@@ -105,8 +105,8 @@ def class_logits(
     leaves: Float[Tensor, "texts n_leaf"], under: Bool[Tensor, "n_class n_leaf"]
 ) -> Float[Tensor, "texts n_class"]:
     """The log-sum-exp of the logits of each class's leaves."""
-    parts = [leaves[:, row] for row in under]
-    return torch.stack([part.logsumexp(dim=1) for part in parts], dim=1)
+    # Not by selection: how many a class has is not known to a tracer.
+    return leaves[:, None].masked_fill(~under, -torch.inf).logsumexp(dim=2)
 
 
 def guides_of(model: nn.Module) -> list[Guide]:

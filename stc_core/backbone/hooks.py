@@ -26,6 +26,7 @@ def read_sites(
     take: Take,
     *,
     graded: bool = False,
+    to_end: bool = False,
 ) -> None:
     """Run `forward` and pass each site of `points` to `take`, as (..., d_feat).
 
@@ -35,11 +36,11 @@ def read_sites(
 
     With `graded` the caller's gradient mode applies, and `take` may keep what it
     receives. A block that has begun also ends, since it may be computed again for
-    gradients.
+    gradients. With `to_end` the forward is not stopped: a tracer needs it whole.
     """
     if not points:
         return
-    reader = _Reader(points, take, graded)
+    reader = _Reader(points, take, graded, to_end)
     handles = []
     try:
         for module in reader.sites:
@@ -62,8 +63,11 @@ def read_sites(
 class _Reader:
     """The hooks of one forward, and the sites that are still to come."""
 
-    def __init__(self, points: Mapping[Site, Point], take: Take, graded: bool) -> None:
-        self.points, self.take, self.graded = points, take, graded
+    def __init__(
+        self, points: Mapping[Site, Point], take: Take, graded: bool, to_end: bool
+    ) -> None:
+        self.points, self.take = points, take
+        self.graded, self.to_end = graded, to_end
         self.missing = set(points)
         self.calls: Counter[nn.Module] = Counter()
         self.sites: dict[nn.Module, list[Site]] = {}
@@ -86,5 +90,6 @@ class _Reader:
                 assert hidden is not None, f"{site}: no tensor at {moment}"
                 self.take(site, hidden)
                 self.missing.remove(site)
-        if not self.missing and not (self.graded and moment == "output"):
+        ends_block = self.graded and moment == "output"
+        if not self.missing and not ends_block and not self.to_end:
             raise _Done

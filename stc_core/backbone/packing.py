@@ -77,7 +77,7 @@ def make_batch(
         }
     inputs = {name: send(tensor, device) for name, tensor in inputs.items()}
     if getattr(config, "is_encoder_decoder", False):
-        _add_decoder_inputs(inputs, config)
+        add_decoder_inputs(inputs, config)
     starts = torch.from_numpy(np.cumsum([0, *lengths[order]], dtype=np.int32))
     return Batch(
         inputs,
@@ -90,7 +90,7 @@ def make_batch(
     )
 
 
-def _add_decoder_inputs(inputs: dict[str, Tensor], config: Any) -> None:
+def add_decoder_inputs(inputs: dict[str, Tensor], config: Any) -> None:
     """Add the decoder's inputs: the same texts, shifted right by a start token."""
     assert "attention_mask" in inputs, "a decoder with an encoder is not packed"
     start = torch.full_like(inputs["input_ids"][:, :1], _start_id(config))

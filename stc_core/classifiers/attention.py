@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
@@ -72,13 +72,18 @@ class AttentionClassifier(BaseClassifier):
     def graded(self, ids: Tensor, mask: Tensor) -> Float[Tensor, "batch n_class"]:
         """The logits of padded ids; gradients can flow back from them."""
         inputs = {"input_ids": ids, "attention_mask": mask}
-        return self._logits(self._states(inputs), mask.bool())
+        return self.graded_logits(self._states(inputs), mask.bool())
 
     def _states(self, inputs: dict[str, Tensor]) -> list[Tensor]:
         hidden = self.backbone_.graded(inputs, self.sites)
         return [hidden[site] for site in self.sites]
 
-    def _logits(self, states: Sequence[Tensor], mask: Tensor) -> Tensor:
+    def graded_logits(
+        self,
+        states: Sequence[Float[Tensor, "batch pos d_model"]],
+        mask: Bool[Tensor, "batch pos"],
+    ) -> Float[Tensor, "batch n_class"]:
+        """The logits from the states of `sites`; gradients can flow back from them."""
         line = self.line_
         vectors = self.attention_(states, mask).vectors - line.center.sum(0)
         return (vectors * line.weight).sum(-1) + line.bias
@@ -90,7 +95,9 @@ class AttentionClassifier(BaseClassifier):
         texts = check_texts(texts)
         out = np.empty((len(texts), len(self.classes_)), np.float32)
         done = 0
-        for rows, logits in batches(self.backbone_, texts, self.sites, self._logits):
+        for rows, logits in batches(
+            self.backbone_, texts, self.sites, self.graded_logits
+        ):
             out[rows] = logits.cpu().numpy()
             done += len(rows)
             progress(done, len(texts))

@@ -1,17 +1,20 @@
-"""The commands that pack a run into one file, and make a run of such a file."""
+"""The commands that take a run away as a file or a graph, and bring it back."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from stc_core.cli.common import open_run
 from stc_core.cli.options import RunFolder
+from stc_core.errors import StcError
 from stc_core.memory import without_collection
 
 
 def export(
     run: RunFolder,
-    file: Annotated[str, typer.Argument(help="The bundle to write.", metavar="FILE")],
+    file: Annotated[
+        str | None, typer.Argument(help="The bundle to write.", metavar="FILE")
+    ] = None,
     *,
     texts: Annotated[
         bool,
@@ -20,23 +23,75 @@ def export(
             help="Also pack the texts of the training and the answers for them.",
         ),
     ] = False,
+    onnx: Annotated[
+        str | None,
+        typer.Option(
+            help="Write an ONNX graph and its tokenizer to this new folder.",
+            metavar="FOLDER",
+        ),
+    ] = None,
+    int8: Annotated[
+        bool,
+        typer.Option("--int8", help="With --onnx: store the weights in 8 bits."),
+    ] = False,
 ) -> None:
     """Pack a finished run into one file that needs nothing else, and no network.
 
     The file has the classifier, the blocks of the backbone that it reads, the
     tokenizer, the scores, a model card and a note on licences. `predict`, `explain`,
-    `generate`, `report` and `serve` take it in place of a run.
+    `generate`, `report` and `serve` take it in place of a run. With --onnx, write a
+    folder for programs without torch instead, or as well.
     """
+    if file is None and onnx is None:
+        raise StcError(
+            "export",
+            expected="a FILE for a bundle, or --onnx FOLDER",
+            got="neither",
+        )
+    if (texts and file is None) or (int8 and onnx is None):
+        wrong, needs = ("--texts", "a FILE") if texts else ("--int8", "--onnx FOLDER")
+        raise StcError(f"option {wrong}", expected=needs, got="none")
+    opened = open_run(run)
+    if file is not None:
+        _pack(opened, file, texts=texts)
+    if onnx is not None:
+        _write_graph(opened, onnx, int8=int8)
+
+
+def _pack(run: Any, file: str, *, texts: bool) -> None:
+    """Write the bundle, and say what is in it."""
     with without_collection():
         from stc_core.display import size
         from stc_core.export.bundle import write_bundle
 
-        facts = write_bundle(open_run(run), file, texts=texts)
+        facts = write_bundle(run, file, texts=texts)
     layers = f"{facts.blocks} of {facts.blocks_total} layers"
     typer.echo(f"{file}: {size(facts.n_bytes)}, {layers}", err=True)
     if facts.whole_because:
         typer.echo(f"The backbone is whole: {facts.whole_because}", err=True)
     typer.echo(f"sha256 {facts.sha256}", err=True)
+
+
+def _write_graph(run: Any, folder: str, *, int8: bool) -> None:
+    """Write the ONNX graph, and say how far it is from torch."""
+    with without_collection():
+        from stc_core.display import count, percent, size
+        from stc_core.export.onnx_folder import write_onnx
+
+        facts = write_onnx(run, folder, int8=int8)
+    layers = f"{facts.kept.blocks} of {facts.kept.blocks_total} layers"
+    typer.echo(f"{folder}: {size(facts.n_bytes)}, {layers}", err=True)
+    texts = count(facts.n, "text")
+    typer.echo(
+        f"Probabilities differ from torch by {facts.most:.1g} at most ({texts})",
+        err=True,
+    )
+    if loss := facts.int8:
+        line = f"int8: {percent(loss.same)} of {count(loss.n, 'label')} are the same"
+        if loss.accuracy is not None and loss.accuracy_float is not None:
+            before, after = percent(loss.accuracy_float), percent(loss.accuracy)
+            line += f"; test accuracy {after} instead of {before}"
+        typer.echo(line, err=True)
 
 
 def import_(

@@ -17,8 +17,9 @@ def model_card(
     *,
     licence: str,
     texts: bool,
+    use: str,
 ) -> str:
-    """Markdown with the header that model hubs read."""
+    """Markdown with the header that model hubs read; `use` says how to use it."""
     metrics = run.metrics
     parts = [
         _header(run, licence),
@@ -31,7 +32,7 @@ def model_card(
         "## Model",
         _model(run, metrics, kept),
         "## Use",
-        _use(classifier),
+        use,
         "## Limits",
         _limits(metrics),
     ]
@@ -120,7 +121,8 @@ def _model(run: Run, metrics: RunMetrics, kept: KeptBlocks) -> str:
     )
 
 
-def _use(classifier: BaseClassifier) -> str:
+def bundle_use(classifier: BaseClassifier) -> str:
+    """How a bundle is used, as Markdown."""
     lines = [
         "stc predict FILE table.csv --out labelled.csv",
         *(
@@ -134,7 +136,9 @@ def _use(classifier: BaseClassifier) -> str:
     commands = "\n".join(lines)
     return (
         f"No network is needed; FILE is this archive.\n\n```sh\n{commands}\n```\n\n"
-        "In Python: `from stc_core import Run; Run.open(FILE).classifier()`."
+        "In Python: `from stc_core import Run; Run.open(FILE).classifier()`. "
+        "`manifest.json` has the sha256 of each file: it finds damage, but not one "
+        "who changes both."
     )
 
 
@@ -143,6 +147,5 @@ def _limits(metrics: RunMetrics) -> str:
         "The scores hold for texts like those of the data above, of the same time and "
         "source. The classifier gives one of its labels to any text. What the model "
         f"{metrics['backbone']['name']} learned before, with its biases, is still in "
-        "it. `manifest.json` has the sha256 of each file: it finds damage, but not "
-        "somebody who changes both."
+        "it."
     )

@@ -21,7 +21,7 @@ from stc_core.classifiers.hierarchical import (
 from stc_core.classifiers.loading import open_classifier
 from stc_core.classifiers.persistence import About
 from stc_core.errors import StcError
-from stc_core.export.card import model_card
+from stc_core.export.card import bundle_use, model_card
 from stc_core.export.cut_backbone import (
     KeptBlocks,
     source_folder,
@@ -89,7 +89,14 @@ def write_portable(run: Run, folder: Path, *, texts: bool) -> KeptBlocks:
     root = root_folder(source_folder(classifier.backbone_))
     copy_licence(root, root_folder(folder / "backbone"))
     licence = licence_of(root)
-    card = model_card(Run(folder), classifier, kept, licence=licence.name, texts=texts)
+    card = model_card(
+        Run(folder),
+        classifier,
+        kept,
+        licence=licence.name,
+        texts=texts,
+        use=bundle_use(classifier),
+    )
     (folder / CARD).write_text(card, encoding="utf-8")
     note = licence_note(Run(folder), licence)
     (folder / LICENCE).write_text(note, encoding="utf-8")
@@ -104,7 +111,7 @@ def _write_model(
     The second value says why the backbone is whole; '' if it was cut. What was written
     must answer as `classifier` does.
     """
-    texts = _texts_to_try(run)
+    texts = texts_to_try(run)
     expected = classifier.predict_proba(texts)
     shutil.copytree(run.folder / "model", folder / "model")
     backbone = folder / "backbone"
@@ -127,7 +134,7 @@ def _write_model(
     return again, reason
 
 
-def _texts_to_try(run: Run) -> list[str]:
+def texts_to_try(run: Run) -> list[str]:
     """Texts of the run from the shortest to the longest, or those of `_TRIED`."""
     if not run.has(RunFile.CORPUS):
         return list(_TRIED)

@@ -5,12 +5,16 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 from urllib.request import Request, urlopen
 
 import pytest
 
 from helpers.command import Stc
 from helpers.runs.serving import serving
+from stc_core.export import onnx_folder
+from stc_core.export.cut_backbone import KeptBlocks
+from stc_core.export.onnx_folder import Int8Loss, OnnxFacts
 from stc_core.paths import runs_folder
 from stc_core.runs.run import Run
 
@@ -107,3 +111,38 @@ def test_import_and_report_do_not_load_torch(bundle: Path, tmp_path: Path):
         "assert not {'torch', 'transformers'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code, bundle], check=True)
+
+
+def test_a_graph_is_written_and_its_distance_said(
+    stc: Stc, run_folder: Path, tmp_path: Path, monkeypatch
+):
+    asked: list[Any] = []
+
+    def write(run: Run, folder: str, *, int8: bool) -> OnnxFacts:
+        asked.append((run.folder, folder, int8))
+        loss = Int8Loss(48, 0.975, 0.75, 0.77, 0.1) if int8 else None
+        return OnnxFacts(23_700_000, 24, 1.2e-6, loss, KeptBlocks(4, 6, ""))
+
+    monkeypatch.setattr(onnx_folder, "write_onnx", write)
+    said = stc("export", run_folder, "--onnx", tmp_path / "onnx", "--int8")
+    assert said.code == 0
+    assert asked == [(run_folder, str(tmp_path / "onnx"), True)]
+    assert "23.7 MB, 4 of 6 layers" in said.err
+    assert "differ from torch by 1e-06 at most (24 texts)" in said.err
+    assert "97.5 % of 48 labels are the same" in said.err
+    assert "test accuracy 75.0 % instead of 77.0 %" in said.err
+
+
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [
+        ((), "expected a FILE for a bundle, or --onnx FOLDER"),
+        (("--onnx", "x", "--texts"), "option --texts: expected a FILE"),
+        (("x.zip", "--int8"), "option --int8: expected --onnx FOLDER"),
+    ],
+)
+def test_options_that_do_not_fit_are_said(
+    options: tuple[str, ...], reason: str, stc: Stc, run_folder: Path
+):
+    said = stc("export", run_folder, *options)
+    assert said.code == 2 and reason in said.err

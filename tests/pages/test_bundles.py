@@ -1,6 +1,7 @@
 """A run that was packed goes down and up through the app, and opens without texts."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from streamlit.testing.v1 import AppTest
@@ -32,7 +33,8 @@ def imported(bundle: Path, tmp_path: Path, monkeypatch) -> Run:
 
 
 def uploaded(app: AppTest, name: str, content: bytes) -> AppTest:
-    (field,) = (one for one in app.get("file_uploader") if "bundle" in one.proto.label)
+    fields: list[Any] = [*app.get("file_uploader")]
+    (field,) = (one for one in fields if "bundle" in one.proto.label)
     field.set_value((name, content, "application/zip"))
     return app.run()
 

@@ -1,0 +1,169 @@
+"""Every family of the installed transformers: can it be shortened, and exported?
+
+Each is built tiny, with random weights. `cut`: the model up to a middle layer, opened
+again, has the same values bit for bit; `whole`: a bundle keeps all its blocks. ONNX is
+`equal` if all probabilities are those of torch within 1e-4, `differs` if not, `not
+traced` if torch's exporter ends with an error. The table goes to docs/export.md, the
+counts to RESULTS.md.
+"""
+
+import tempfile
+import warnings
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+import transformers
+from transformers.utils import logging
+
+from benches.measure import Row, show, table
+from benches.models.bench_families import tokenizer
+from benches.models.families import build, families
+from stc_core.backbone.backbone import Backbone
+from stc_core.classifiers.base import BaseClassifier
+from stc_core.errors import StcError
+from stc_core.export.cut_backbone import write_cut
+from stc_core.export.onnx_folder import (
+    GRAPH,
+    TOLERANCE,
+    largest_difference,
+    write_graph,
+    write_graph_notes,
+)
+from stc_core.export.predict_onnx import OnnxClassifier
+from stc_core.heads.head import SparseHead
+from stc_core.types import Feature, PooledSite
+
+PAGE = Path(__file__).parents[2] / "docs" / "export.md"
+BEGIN, END = "<!-- onnx: begin -->", "<!-- onnx: end -->"
+WORDS = [f"w{3 + number}" for number in range(60)]
+TEXTS = [
+    " ".join(WORDS[(7 * n + 11 * j + n * j) % 60] for j in range(1 + 5 * n % 23))
+    for n in range(24)
+]
+"""Of 1 to 23 words, in no order of length."""
+N_CLASS, MOST_FEATURES = 3, 60
+
+
+class Verdict(NamedTuple):
+    """What comes of a family, and what is said of it."""
+
+    family: str
+    bundle: str
+    onnx: str
+    said: str
+
+
+def judged(family: str, folder: Path) -> Verdict | None:
+    """None for a family that cannot be built, or cannot be read as a backbone."""
+    try:
+        model, _ = build(family)
+        if model is None:
+            return None
+        model.save_pretrained(folder / "model")
+        tokenizer().save_pretrained(folder / "model")
+        backbone = Backbone.load(str(folder / "model"), device="cpu")
+    except Exception:  # noqa: BLE001 - bench_families.py says what is wrong
+        return None
+    layer = max(1, backbone.n_layers // 2)
+    bundle, reason = _shortened(backbone, layer, folder / "part")
+    onnx, why = _exported(random_classifier(backbone, layer), folder)
+    return Verdict(family, bundle, onnx, why or reason)
+
+
+def _shortened(backbone: Backbone, layer: int, folder: Path) -> tuple[str, str]:
+    """Whether the part up to `layer` has the same values, else why not."""
+    try:
+        write_cut(backbone, layer, folder)
+        part = Backbone.load(str(folder), device="cpu")
+    except StcError as error:
+        return "whole", _line(str(error))
+    sites = [site for site in backbone.sites if site.layer <= layer]
+    wanted = [PooledSite(site, "mean") for site in sites]
+    ids = backbone.tokenize(TEXTS).ids
+    if not set(sites) <= set(part.sites):
+        return "whole", "some sites are not found in a part of it"
+    expected, found = backbone.pooled(ids, wanted), part.pooled(ids, wanted)
+    if all(torch.equal(found[one], expected[one]) for one in wanted):
+        return "cut", ""
+    return "whole", "the values of a part of it differ"
+
+
+def random_classifier(backbone: Backbone, layer: int) -> BaseClassifier:
+    """A random head on neurons of all sites up to `layer`, under every pooling."""
+    rng = np.random.default_rng(0)
+    sites = [site for site in backbone.sites if site.layer <= layer]
+    poolings = ("mean", "max", "first", "last")
+    features = tuple(
+        Feature(sites[n % len(sites)], poolings[n % 4], n % 8)
+        for n in range(MOST_FEATURES)
+    )
+    features = tuple(dict.fromkeys(features))
+    n = len(features)
+    names = tuple(f"class {number}" for number in range(N_CLASS))
+    weight = rng.standard_normal((N_CLASS, n)).astype(np.float32) / n**0.5
+    zero = np.zeros(n, np.float32)
+    made = BaseClassifier()
+    made.backbone_, made.classes_ = backbone, np.array(names)
+    bias = np.zeros(N_CLASS, np.float32)
+    made.head_ = SparseHead(features, zero, zero + 1, weight, bias, names)
+    values = made.features(TEXTS)
+    sd = np.maximum(values.std(axis=0), 1e-3)
+    made.head_ = made.head_._replace(mean=values.mean(axis=0), sd=sd)
+    return made
+
+
+def _exported(classifier: BaseClassifier, folder: Path) -> tuple[str, str]:
+    """Whether the graph has the answers of torch, else why not."""
+    try:
+        write_graph(classifier, folder / GRAPH)
+        write_graph_notes(classifier, folder, TEXTS)
+        most = largest_difference(classifier, OnnxClassifier(folder), TEXTS)
+    except StcError as error:
+        return "not traced", _line(error.got or str(error))
+    except Exception as error:  # noqa: BLE001 - of the runtime, for this graph
+        return "differs", _line(f"{type(error).__name__}: {error}")
+    return ("equal", "") if most <= TOLERANCE else ("differs", f"by {most:.1g}")
+
+
+def _line(text: str) -> str:
+    return " ".join(text.split()).replace("|", "/")[:160]
+
+
+def publish(verdicts: Sequence[Verdict]) -> None:
+    """Write the table between the marks of the page."""
+    before, _, rest = PAGE.read_text("utf-8").partition(BEGIN)
+    after = rest.partition(END)[2]
+    about = f"With transformers {transformers.__version__} and torch "
+    about += f"{torch.__version__.partition('+')[0]}: {said(verdicts, 'bundle')}; "
+    about += f"ONNX {said(verdicts, 'onnx')}."
+    rows: list[Row] = [verdict._asdict() for verdict in verdicts]
+    parts = [BEGIN, about, table(rows), END]
+    PAGE.write_text(before + "\n\n".join(parts) + after, encoding="utf-8")
+
+
+def said(verdicts: Sequence[Verdict], part: str) -> str:
+    counts = Counter(getattr(verdict, part) for verdict in verdicts)
+    return ", ".join(f"{n} {outcome}" for outcome, n in counts.most_common())
+
+
+def bench() -> Iterator[Row]:
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    warnings.simplefilter("ignore")
+    verdicts: list[Verdict] = []
+    for family in families():
+        with tempfile.TemporaryDirectory() as folder:
+            if (verdict := judged(family, Path(folder))) is not None:
+                verdicts.append(verdict)
+    publish(verdicts)
+    counts: Any = Counter((verdict.bundle, verdict.onnx) for verdict in verdicts)
+    for (bundle, onnx), n in counts.most_common():
+        yield {"bench": "onnx", "case": f"{bundle}, {onnx}", "families": n}
+
+
+if __name__ == "__main__":
+    show(bench, __doc__ or "")
