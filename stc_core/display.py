@@ -16,7 +16,7 @@ BASELINES: dict[str, str] = {
 }
 for _recipe in RECIPES.values():
     BASELINES |= _recipe.baselines
-PARTS: dict[str, str] = {
+MAY_BE_MISSING: dict[str, str] = {
     **BASELINES,
     "control": "The control of shuffled labels",
     "more_rows": "The learning curve",

@@ -16,7 +16,14 @@ from stc_core.activations.cache import StoreInfo
 from stc_core.analysis.summary import more_rows
 from stc_core.analysis.verdict import result_verdict
 from stc_core.data.findings import Report
-from stc_core.display import PARTS, baseline_name, duration, interval, percent, size
+from stc_core.display import (
+    MAY_BE_MISSING,
+    baseline_name,
+    duration,
+    interval,
+    percent,
+    size,
+)
 from stc_core.interpret.explanation import (
     Token,
     part_name,
@@ -177,7 +184,7 @@ def show_result(run: Run) -> None:
             markup=False,
         )
     for key, reason in metrics.get("missing", {}).items():
-        message = f"{PARTS.get(key, key)} is missing: {reason}"
+        message = f"{MAY_BE_MISSING.get(key, key)} is missing: {reason}"
         console.print(message, markup=False)
     for name, value in _facts(metrics):
         console.print(Text(f"{name:<8}", style="dim"), value)

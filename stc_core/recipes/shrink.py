@@ -18,7 +18,7 @@ from stc_core.activations.groups import (
     extract_groups,
     find_groups,
 )
-from stc_core.analysis.shrink_options import (
+from stc_core.analysis.frontier_options import (
     find_option,
     option_in_words,
     options_of,

@@ -5,7 +5,7 @@ shrink.py does the work, in a separate process.
 
 from typing import Any
 
-from stc_core.analysis.shrink_options import (
+from stc_core.analysis.frontier_options import (
     TOLERANCE,
     find_option,
     option_in_words,

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from stc_core.analysis.frontier_reasons import (
+from stc_core.analysis.frontier_options import (
     enough_in_words,
     near_options,
     points,

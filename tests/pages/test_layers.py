@@ -10,8 +10,8 @@ from streamlit.testing.v1.element_tree import Block
 from helpers.app import at_home, charts, fine, said, visit
 from helpers.runs.copies import copied
 from stc_core import memory
-from stc_core.analysis import shrink_options
-from stc_core.analysis.frontier_reasons import near_options
+from stc_core.analysis import frontier_options
+from stc_core.analysis.frontier_options import near_options
 from stc_core.analysis.layer_scores import best_probes
 from stc_core.config import RunConfig
 from stc_core.display import percent
@@ -180,13 +180,10 @@ def test_a_layer_that_is_not_there_is_no_error_and_is_told_of():
 def test_it_says_why_this_classifier_and_leads_to_the_cheapest_near_it(
     run_folder, monkeypatch
 ):
-    for module in (
-        "shrink_options",
-        "frontier_reasons",
-    ):  # so wide that there is one in any case
-        monkeypatch.setattr(f"stc_core.analysis.{module}.TOLERANCE", 0.2)
+    # So wide that there is one in any case.
+    monkeypatch.setattr(frontier_options, "TOLERANCE", 0.2)
     run = Run.open(run_folder)
-    found = near_options(shrink_options.options_of(run), chosen_of(run))
+    found = near_options(frontier_options.options_of(run), chosen_of(run))
     app = fine(visit(PAGE, run="r", layers="cheaper"))
     assert "Training looked at all layers" in said(app)
     shown = [one for one in app.button if one.key == "near"]
@@ -198,7 +195,7 @@ def test_it_says_why_this_classifier_and_leads_to_the_cheapest_near_it(
 
 
 def chosen_of(run: Run):
-    return shrink_options.options_of(run)[
+    return frontier_options.options_of(run)[
         int(run.frontier["chosen"].to_numpy().argmax())
     ]
 

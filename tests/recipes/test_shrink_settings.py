@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from helpers.app import written_run
-from stc_core.analysis.shrink_options import options_of
+from stc_core.analysis.frontier_options import options_of
 from stc_core.config import DataConfig, RunConfig, TrainConfig
 from stc_core.errors import StcError
 from stc_core.recipes.shrink_settings import shrink_config

@@ -7,9 +7,9 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from stc_core.analysis import shrink_options
+from stc_core.analysis import frontier_options
 from stc_core.analysis.best_probe import ComparedProbes, best_among
-from stc_core.analysis.frontier_reasons import (
+from stc_core.analysis.frontier_options import (
     compares_depths,
     enough_in_words,
     near_options,
@@ -163,7 +163,7 @@ def show_reasons(run: Run, frontier: pd.DataFrame) -> list[Option]:
 
     The list is empty if no cheaper option is near enough.
     """
-    options = shrink_options.options_in(frontier, run.goal)
+    options = frontier_options.options_in(frontier, run.goal)
     n = int(frontier["n"].iloc[0])
     chosen = options[int(frontier["chosen"].to_numpy().argmax())]
     compared = compares_depths(frontier)
@@ -180,7 +180,7 @@ def near_option_button(
     If `near` is empty, say that there is no such option. `now` holds the layer and the
     number of neurons that the sliders show.
     """
-    within = f"within {points(shrink_options.TOLERANCE)} of the best"
+    within = f"within {points(frontier_options.TOLERANCE)} of the best"
     if not near:
         st.caption(f"No cheaper point is {within}.")
     for option in near:

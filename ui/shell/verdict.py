@@ -2,8 +2,7 @@
 
 import streamlit as st
 
-from stc_core.analysis.frontier_reasons import enough_in_words, near_options
-from stc_core.analysis.shrink_options import options_in
+from stc_core.analysis.frontier_options import enough_in_words, near_options, options_in
 from stc_core.analysis.verdict import Standing, result_verdict
 from stc_core.recipe_table import RECIPES
 from stc_core.runs.layout import RunFile

@@ -3,7 +3,7 @@
 import streamlit as st
 
 from stc_core.analysis.summary import more_rows
-from stc_core.display import PARTS, interval, percent
+from stc_core.display import MAY_BE_MISSING, interval, percent
 from stc_core.figures.data import result_dots, result_table
 from stc_core.figures.trade import rows_curve
 from stc_core.recipe_table import RECIPES
@@ -124,7 +124,7 @@ def result(run: Run) -> None:
     st.dataframe(columns, hide_index=True)
     show_more_rows(run)
     for name, reason in metrics.get("missing", {}).items():
-        message = f"{PARTS.get(name, name)} is missing: {reason}"
+        message = f"{MAY_BE_MISSING.get(name, name)} is missing: {reason}"
         st.caption(f":material/info: {escape(message)}")
     log(run)
 

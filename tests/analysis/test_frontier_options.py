@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from stc_core.analysis import shrink_options
+from stc_core.analysis import frontier_options
 from stc_core.runs.run import Run
 
 NAN = float("nan")
@@ -17,10 +17,10 @@ def parent(run_folder: Path) -> Run:
 
 def test_the_options_are_those_of_the_frontier(parent):
     frame = parent.frontier
-    options = shrink_options.options_of(parent)
+    options = frontier_options.options_of(parent)
     assert [o.layer for o in options] == frame["layer"].tolist()
     assert [o.accuracy for o in options] == frame["accuracy"].tolist()
     assert (
-        shrink_options.find_option(options, (options[3].layer, options[3].neurons))
+        frontier_options.find_option(options, (options[3].layer, options[3].neurons))
         is options[3]
     )
