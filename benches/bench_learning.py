@@ -126,5 +126,5 @@ def summary(name: str, cases: list[dict[str, Any]]) -> Row:
 
 if __name__ == "__main__":
     parser = options(__doc__ or "", rows=1000)
-    parser.add_argument("--sets", nargs="+", default=list(KNOWN), choices=list(SETS))
+    parser.add_argument("--sets", nargs="+", default=list(KNOWN), choices=KNOWN)
     show_runs(bench, parser)

@@ -9,11 +9,13 @@ import pytest
 from sklearn.metrics import f1_score, log_loss
 
 from helpers.runs.small import small, trained
+from stc_core.analysis.row_explanation import explain_row
 from stc_core.config import SPIN_CS, TrainConfig
 from stc_core.data.corpus import read_corpus
 from stc_core.errors import StcError
 from stc_core.recipes.planning import plan as planning
 from stc_core.recipes.results import estimator
+from stc_core.runs.layout import RunFile
 from stc_core.runs.run import Run
 from stc_core.types import Feature, Site
 
@@ -324,6 +326,23 @@ def test_a_large_corpus_leaves_the_same_run(messages, tmp_path, large):
     for found in run.metrics["baselines"].values():
         assert found["detail"].endswith("on a sample: 96 rows, scored on 20")
     assert set(run.curves["n"]) == set(run.probes["n"]) == {36}
+    the_head_of_the_training_rows_judges_validation(run, model)
+    assert not run.has(RunFile.LEARNING)
+
+
+def the_head_of_the_training_rows_judges_validation(run, model):
+    """Prediction and explanation of a validation row are those of that one head."""
+    table = run.predictions
+    assert set(table.loc[table["split"] == "validation", "fold"]) == {0}
+    assert set(table.loc[table["split"] != "validation", "fold"]) == {-1}
+    (judge,) = run.fold_heads
+    assert judge.features == model.head_.features
+    for row in table.query("split == 'validation'")["row"].iloc[:3]:
+        told = explain_row(run, int(row), classifier=model)
+        assert told["label"] == table["predicted"][row] and told["fold"] == 0
+        assert told["probabilities"][told["label"]] == pytest.approx(
+            table["probability"][row], abs=5e-3
+        )
 
 
 def test_sampled_whole_or_not_at_all_the_run_is_the_same(

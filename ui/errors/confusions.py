@@ -38,8 +38,8 @@ _SPLITS = ("test", "validation", "train")
 _SEEN = {
     "test": "The classifier was neither fitted nor chosen on these texts. Expect the "
     "same scores on new texts of the same kind.",
-    "validation": "The size of the classifier and its temperature were chosen on these "
-    "texts, so the scores are a little too high.",
+    "validation": "Judged by a classifier that was not fitted on these texts. They "
+    "chose its size and temperature, so the scores are a little too high.",
     "train": "The classifier was fitted on these texts, so the scores are too high and "
     "errors are few.",
 }
