@@ -1,6 +1,9 @@
 """Tuning with the Trainer: it learns, resumes as if never cut off, and stops."""
 
 import copy
+import resource
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +13,7 @@ import torch
 from helpers.models.tiny import TEXTS, tiny_model, tiny_tokenizer
 from stc_core.activations.features import dense_features
 from stc_core.backbone.backbone import Backbone
+from stc_core.errors import StcError
 from stc_core.heads.head import SparseHead, mean_and_sd
 from stc_core.recipe_settings import TuneConfig
 from stc_core.tuning.blocks import (
@@ -181,6 +185,38 @@ def test_a_training_that_was_killed_ends_as_if_it_was_not(tmp_path):
         tell=lambda history, done, total: told.append(done),
     )
     assert min(told) >= 6
+    assert [one[:4] for one in history.epochs] == [one[:4] for one in expected.epochs]
+    assert all(
+        torch.equal(a, b) for a, b in zip(weights(whole), weights(resumed), strict=True)
+    )
+
+
+@contextmanager
+def full_disk(n_bytes: int) -> Iterator[None]:
+    """No file can grow beyond `n_bytes`: the libraries meet a real error."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (n_bytes, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "optimizer.pt"])
+def test_a_checkpoint_that_cannot_be_written_is_a_sentence(tmp_path: Path, name: str):
+    backbone, whole = made(SETTINGS)
+    sizes: list[int] = []
+
+    def measure(history: History, done: int, total: int) -> None:
+        paths = (tmp_path / "whole").rglob(name)
+        sizes.extend(path.stat().st_size for path in paths)
+
+    expected = run(whole, backbone, SETTINGS, tmp_path / "whole", tell=measure)
+    backbone, cut_off = made(SETTINGS)
+    with pytest.raises(StcError, match="cannot write"), full_disk(max(sizes) - 1):
+        run(cut_off, backbone, SETTINGS, tmp_path / "cut")
+    backbone, resumed = made(SETTINGS)
+    history = run(resumed, backbone, SETTINGS, tmp_path / "cut")
     assert [one[:4] for one in history.epochs] == [one[:4] for one in expected.epochs]
     assert all(
         torch.equal(a, b) for a, b in zip(weights(whole), weights(resumed), strict=True)
