@@ -139,7 +139,7 @@ def test_only_the_blocks_that_are_used_are_in_it(
     assert facts.whole_because == ""
     classifier = runs[name].classifier(device="cpu")
     top = max(classifier.top_layer, 1)
-    is_adapted = name in ("bottleneck", "classes")  # cut where the tuning ended
+    is_adapted = name == "bottleneck"  # cut where the tuning ended
     assert facts.blocks == (classifier.backbone_.n_layers if is_adapted else top)
     assert facts.n_bytes == bundles[name].stat().st_size
 

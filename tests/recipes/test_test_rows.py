@@ -183,7 +183,7 @@ def large(monkeypatch) -> None:
     monkeypatch.setattr("stc_core.activations.row_file._MOST_ROWS", 16)
 
 
-@pytest.mark.parametrize("recipe", ["stc", "spin"])
+@pytest.mark.parametrize("recipe", ["stc", "spin", "classes"])
 def test_nor_on_a_large_corpus(recipe: str, tmp_path: Path, monkeypatch, large):
     check_variants(tmp_path, monkeypatch, recipe)
 

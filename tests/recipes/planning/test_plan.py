@@ -28,7 +28,14 @@ def plan(messages, corpus, quick_survey) -> dict[str, Any]:
     ("settings", "match"),
     [
         ({"recipe": "variability", "tune": {"method": "bottleneck"}}, "lora or full"),
-        ({"recipe": "hierarchy", "tune": {"method": "bottleneck"}}, "lora or full"),
+        (
+            {
+                "recipe": "hierarchy",
+                "hierarchy": {"tuned": True},
+                "tune": {"method": "bottleneck"},
+            },
+            "lora or full",
+        ),
         ({"recipe": "variability", "tune": {"layer": 99}}, "layer to tune at"),
         ({"recipe": "attention", "max_layer": 0, "attention": TWO_STAGE}, "max-layer"),
     ],
