@@ -73,7 +73,7 @@ def _describe(words: Sequence[str], command: Any) -> Iterator[str]:
     yield f"## {name}"
     yield f"```text\n{usage.strip()}\n```"
     yield command.help.strip()
-    rows = [(f"`{_argument(one)}`", _help(one), "") for one in arguments]
+    rows = [(f"`{_argument(one).strip('[]')}`", _help(one), "") for one in arguments]
     rows += [(_names(one), _help(one), _default(one)) for one in options]
     if rows:
         yield table(("argument or option", "meaning", "default"), rows)

@@ -28,7 +28,7 @@ from stc_core.errors import StcError
 from stc_core.export.cut_backbone import write_cut
 from stc_core.export.onnx_folder import (
     GRAPH,
-    TOLERANCE,
+    MOST_APART,
     largest_difference,
     write_graph,
     write_graph_notes,
@@ -126,7 +126,7 @@ def _exported(classifier: BaseClassifier, folder: Path) -> tuple[str, str]:
         return "not traced", _line(error.got or str(error))
     except Exception as error:  # noqa: BLE001 - of the runtime, for this graph
         return "differs", _line(f"{type(error).__name__}: {error}")
-    return ("equal", "") if most <= TOLERANCE else ("differs", f"by {most:.1g}")
+    return ("equal", "") if most <= MOST_APART else ("differs", f"by {most:.1g}")
 
 
 def _line(text: str) -> str:

@@ -23,7 +23,7 @@ from stc_core.errors import StcError
 from stc_core.heads.head import SparseHead
 from stc_core.types import PooledSite, Site
 
-SiteStates = dict[Site, Tensor]
+_States = dict[Site, Tensor]
 
 
 class GraphOutput(NamedTuple):
@@ -103,7 +103,7 @@ class _HeadLogits(nn.Module):
             self.line.weight.copy_(_tensor(head.weight[:, order]))
             self.line.bias.copy_(_tensor(head.bias))
 
-    def forward(self, states: SiteStates, mask: Tensor) -> Tensor:
+    def forward(self, states: _States, mask: Tensor) -> Tensor:
         parts = [
             pool(states[site].float(), mask, pooling)[
                 :, self.get_buffer(f"columns_{number}")
@@ -130,7 +130,7 @@ class _Sparse(nn.Module):
         super().__init__()
         self.logits = _HeadLogits(head)
 
-    def forward(self, states: SiteStates, mask: Tensor) -> GraphOutput:
+    def forward(self, states: _States, mask: Tensor) -> GraphOutput:
         return _flat(self.logits(states, mask))
 
 
@@ -140,7 +140,7 @@ class _Attended(nn.Module):
         self.classifier = classifier
         self.attention = classifier.attention_
 
-    def forward(self, states: SiteStates, mask: Tensor) -> GraphOutput:
+    def forward(self, states: _States, mask: Tensor) -> GraphOutput:
         of_layers = [states[site] for site in self.classifier.sites]
         return _flat(self.classifier.graded_logits(of_layers, mask))
 
@@ -162,7 +162,7 @@ class _Descended(nn.Module):
             parents = torch.tensor(tree.parents[level])
             self.register_buffer(f"parents_{level}", parents)
 
-    def forward(self, states: SiteStates, mask: Tensor) -> GraphOutput:
+    def forward(self, states: _States, mask: Tensor) -> GraphOutput:
         n = mask.shape[0]
         share, node = torch.ones(n, 1), torch.zeros(n, dtype=torch.long)
         logits = share

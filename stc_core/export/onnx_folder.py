@@ -34,7 +34,7 @@ from stc_core.runs.run import Run
 
 GRAPH, INT8_GRAPH, ABOUT_GRAPH = "model.onnx", "model.int8.onnx", "about.json"
 SCRIPT = Path(__file__).with_name("predict_onnx.py")
-LARGEST_DIFFERENCE = 1e-4
+MOST_APART = 1e-4
 """The most by which a probability of the graph may differ from that of torch."""
 _OUTPUTS = ("logits", "probabilities", "label")
 _MOST_JUDGED = 1000
@@ -81,10 +81,10 @@ class OnnxFacts(NamedTuple):
 def write_onnx(run: Run, folder: str | Path, *, int8: bool = False) -> OnnxFacts:
     """Write the finished `run` as a graph to the new folder `folder`.
 
-    The graph computes in float32, and its answers equal those of torch within
-    LARGEST_DIFFERENCE. With `int8` its weights are then stored in 8 bits. Raises
-    StcError without the extra `onnx`, for a classifier that is more than one forward,
-    for a family that the exporter cannot trace, and if the answers differ.
+    The graph computes in float32 and has equal answers to torch within MOST_APART. With
+    `int8` its weights are then stored in 8 bits. Raises StcError without the extra
+    `onnx`, for a classifier that is more than one forward, for a family that the
+    exporter cannot trace, and if the answers differ.
     """
     _demand_packages()
     folder = check_vacant(folder)
@@ -139,10 +139,10 @@ def _write_files(
     write_graph_notes(classifier, folder, texts)
     shutil.copyfile(SCRIPT, folder / "predict.py")
     most = largest_difference(classifier, OnnxClassifier(folder), texts)
-    if not most <= LARGEST_DIFFERENCE:  # also if it is not a number
+    if not most <= MOST_APART:  # also if it is not a number
         raise StcError(
             f"ONNX graph of {classifier.backbone_.name!r}",
-            expected=f"probabilities equal to torch within {LARGEST_DIFFERENCE}",
+            expected=f"probabilities equal to torch within {MOST_APART}",
             got=f"a difference of {most:.2g}",
             remedy="Pack the run as a bundle.",
         )

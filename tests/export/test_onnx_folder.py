@@ -22,7 +22,7 @@ from stc_core.export import onnx_folder
 from stc_core.export.onnx_folder import (
     GRAPH,
     INT8_GRAPH,
-    LARGEST_DIFFERENCE,
+    MOST_APART,
     largest_difference,
     store_int8,
     write_graph,
@@ -75,7 +75,7 @@ def exported(classifier: BaseClassifier, folder: Path) -> OnnxClassifier:
 
 def check_equal(classifier: BaseClassifier, graph: OnnxClassifier) -> None:
     """On texts of 1 to 12 words, most of them beyond those of the range."""
-    assert largest_difference(classifier, graph, TEXTS) < LARGEST_DIFFERENCE
+    assert largest_difference(classifier, graph, TEXTS) < MOST_APART
     labels = [label for label, _ in graph.predict(list(TEXTS))]
     assert labels == [str(label) for label in classifier.predict(TEXTS)]
 
@@ -137,7 +137,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory, run: Run) -> Path:
     """The run with the embedded model as a graph in float32. Read-only."""
     made = tmp_path_factory.mktemp("onnx") / "made"
     facts = write_onnx(run, made)
-    assert facts.most < LARGEST_DIFFERENCE and facts.int8 is None
+    assert facts.most < MOST_APART and facts.int8 is None
     assert facts.n_bytes == (made / GRAPH).stat().st_size
     return made
 
@@ -150,14 +150,14 @@ def test_the_embedded_model_is_equal_to_torch(folder: Path, run: Run):
     for size in (1, 32):
         parts = [texts[start : start + size] for start in range(0, 64, size)]
         found = np.concatenate([graph.run(part)["probabilities"] for part in parts])
-        np.testing.assert_allclose(found, expected, atol=LARGEST_DIFFERENCE)
+        np.testing.assert_allclose(found, expected, atol=MOST_APART)
 
 
 def test_texts_are_cut_as_in_torch(folder: Path, run: Run):
     long = ["where is my parcel? " * 400]
     expected = run.classifier(device="cpu").predict_proba(long)
     found = OnnxClassifier(folder).run(long)["probabilities"]
-    np.testing.assert_allclose(found, expected, atol=LARGEST_DIFFERENCE)
+    np.testing.assert_allclose(found, expected, atol=MOST_APART)
 
 
 def test_the_folder_has_all_that_a_program_needs(folder: Path):
@@ -216,7 +216,7 @@ def test_the_loss_of_int8_is_that_of_the_test_rows(
     ours = classifier.predict(texts)
     assert loss.accuracy_float == pytest.approx((ours == test["label"]).mean())
     assert loss.same == pytest.approx((labels == ours).mean())
-    assert 0.9 < loss.same and loss.most > LARGEST_DIFFERENCE
+    assert 0.9 < loss.same and loss.most > MOST_APART
     assert not (copy / GRAPH).exists()
     n_bytes = (copy / INT8_GRAPH).stat().st_size
     assert n_bytes < 0.3 * (folder / GRAPH).stat().st_size
@@ -225,7 +225,7 @@ def test_the_loss_of_int8_is_that_of_the_test_rows(
 def test_a_graph_with_other_answers_is_not_written(
     tmp_path: Path, run: Run, monkeypatch
 ):
-    monkeypatch.setattr(onnx_folder, "LARGEST_DIFFERENCE", 1e-12)
+    monkeypatch.setattr(onnx_folder, "MOST_APART", 1e-12)
     monkeypatch.setattr(onnx_folder, "largest_difference", lambda *_: 0.5)
     with pytest.raises(StcError, match=r"within 1e-12; got a difference of 0\.5"):
         write_onnx(run, tmp_path / "onnx")
