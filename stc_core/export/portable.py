@@ -48,6 +48,7 @@ _NUMBERS = (
     RunFile.FRONTIER,
     RunFile.NEURONS,
     RunFile.LEVELS,
+    RunFile.LEARNING,
 )
 """Files without a text, and without a value for each row of the data."""
 _ROWS = (
@@ -56,9 +57,11 @@ _ROWS = (
     RunFile.SALIENCE,
     RunFile.ACTIVATIONS,
     RunFile.PREDICTIONS,
+    RunFile.FOLD_HEADS,
+    RunFile.BASELINES,
     RunFile.REPLIES,
 )
-"""Files with texts or rows, and the file that is useful only beside them."""
+"""Files with texts or rows, and those that are useful only beside them."""
 _MOST_TRIED = 24
 _TRIED = (
     "yes",
@@ -78,7 +81,10 @@ def write_portable(run: Run, folder: Path, *, texts: bool) -> KeptBlocks:
     """
     folder.mkdir(parents=True)
     classifier = run.classifier(device="cpu")
-    portable, why_whole = _write_model(run, classifier, folder)
+    # A row of the run is explained by the head that judged it, which may read deeper.
+    judges = [head.layer for head in run.fold_heads] if texts else []
+    top = max([classifier.top_layer, *judges])
+    portable, why_whole = _write_model(run, classifier, folder, top)
     for name in (*_NUMBERS, *(_ROWS if texts else ())):
         if run.has(name):
             shutil.copyfile(run.folder / name, folder / name)
@@ -104,9 +110,9 @@ def write_portable(run: Run, folder: Path, *, texts: bool) -> KeptBlocks:
 
 
 def _write_model(
-    run: Run, classifier: BaseClassifier, folder: Path
+    run: Run, classifier: BaseClassifier, folder: Path, top: int
 ) -> tuple[BaseClassifier, str]:
-    """Write the classifier and its backbone, and open them again.
+    """Write the classifier and its backbone up to layer `top`, and open them again.
 
     The second value says why the backbone is whole; '' if it was cut. What was written
     must answer as `classifier` does.
@@ -116,7 +122,7 @@ def _write_model(
     shutil.copytree(run.folder / "model", folder / "model")
     backbone = folder / "backbone"
     try:
-        write_cut(classifier.backbone_, classifier.top_layer, backbone)
+        write_cut(classifier.backbone_, top, backbone)
         _name_backbone(folder, classifier)
         again = open_classifier(folder / "model", device="cpu")
         if np.array_equal(again.predict_proba(texts), expected):

@@ -246,7 +246,11 @@ class Run:
 
     @property
     def predictions(self) -> pd.DataFrame:
-        return pd.read_parquet(self._written(RunFile.PREDICTIONS))
+        """The answer for every row; without heads of folds `fold` is -1 everywhere."""
+        frame = pd.read_parquet(self._written(RunFile.PREDICTIONS))
+        if "fold" in frame and not self.has(RunFile.FOLD_HEADS):
+            frame["fold"] = -1
+        return frame
 
     @property
     def corpus(self) -> pd.DataFrame:

@@ -12,6 +12,7 @@ import pytest
 
 from helpers.models.tiny import TEXTS, one_thread
 from helpers.runs.serving import RECIPES, TUNE, config_of, trained
+from stc_core.analysis.row_explanation import explain_row
 from stc_core.backbone.backbone import Backbone
 from stc_core.classifiers.archive import opened_folder
 from stc_core.classifiers.base import BaseClassifier
@@ -214,6 +215,45 @@ def test_texts_are_packed_if_asked_for(runs: dict[str, Run], tmp_path: Path):
         assert getattr(run, frame).equals(getattr(runs["stc"], frame))
     np.testing.assert_array_equal(run.activations, runs["stc"].activations)
     assert "The texts are in this bundle" in (run.folder / CARD).read_text("utf-8")
+
+
+LEFT_BEHIND = {RunFile.LOG, RunFile.WORKER, RunFile.STAGES}
+"""Files that no bundle has: they tell of the work on this machine."""
+
+
+def test_a_bundle_with_texts_has_all_files(runs: dict[str, Run], tmp_path: Path):
+    """A new file of a run is in the bundle, too, or is named here."""
+    run = runs["stc"]
+    write_bundle(run, tmp_path / "texts.zip", texts=True)
+    packed = Run.open(tmp_path / "texts.zip")
+    known = {file for file in RunFile if run.has(file)}
+    assert {file for file in known if not packed.has(file)} <= LEFT_BEHIND
+
+
+def test_a_learned_row_is_explained_by_the_head_that_judged_it(
+    runs: dict[str, Run], tmp_path: Path
+):
+    run = runs["stc"]
+    row = int((run.predictions["fold"] >= 0).to_numpy().argmax())
+    write_bundle(run, tmp_path / "texts.zip", texts=True)
+    packed = Run.open(tmp_path / "texts.zip")
+    expected = explain_row(run, row, classifier=run.classifier(device="cpu"))
+    found = explain_row(packed, row, classifier=packed.classifier(device="cpu"))
+    assert expected["fold"] >= 0
+    assert json.dumps(found) == json.dumps(expected)
+
+
+def test_without_heads_of_folds_the_final_head_explains(
+    runs: dict[str, Run], tmp_path: Path
+):
+    """As in a run that an older version made, or one that was copied in part."""
+    copy = Path(shutil.copytree(runs["stc"].folder, tmp_path / "copy"))
+    (copy / RunFile.FOLD_HEADS).unlink()
+    run = Run.open(copy)
+    row = int((runs["stc"].predictions["fold"] >= 0).to_numpy().argmax())
+    assert (run.predictions["fold"] == -1).all()
+    explained = explain_row(run, row, classifier=run.classifier(device="cpu"))
+    assert explained["fold"] == -1
 
 
 @pytest.mark.parametrize("name", ["stc", "classes", "bottleneck"])
