@@ -97,7 +97,7 @@ def _tuned(
         alone = Tree((training.levels.tree.names(level),), ((0,) * len(task.classes),))
         readout = word_module_of(training, tunable, alone, (top,), head)
     name = f"level_{level + 1}"
-    history = training.train(readout, tunable.backbone, task.codes, name=name)
+    history = training.train(readout, tunable.backbone, task, name=name)
     texts = list(training.corpus.texts.at(training.corpus.rows("test")))
     logits = logits_of(readout, tunable.backbone.tokenize(texts).ids)
     return logits.argmax(axis=1), history.seconds

@@ -59,8 +59,8 @@ def train_class_heads(
         weights=plan.weights,
         class_weights=level_weights(training.levels),
     )
-    codes = training.levels.codes[:, -1]
-    history = training.train(readout, backbone, codes, name="hierarchy")
+    leaves = training.levels.tasks[-1]
+    history = training.train(readout, backbone, leaves, name="hierarchy")
     kept = keep_tuned(
         training.writer.folder,
         what,

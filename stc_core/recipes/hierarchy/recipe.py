@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import pandas as pd
+from jaxtyping import Int
 
 from stc_core.activations.groups import extract_groups
 from stc_core.analysis.label_tree_tables import path_verdict
@@ -54,7 +56,7 @@ from stc_core.recipes.hierarchy.training import (
     plan_levels,
 )
 from stc_core.recipes.hierarchy.word_levels import first_words, fit_word_levels
-from stc_core.recipes.leads import with_leads
+from stc_core.recipes.leads import answers_of, with_leads
 from stc_core.recipes.registry import RecipeCode
 from stc_core.recipes.sparse import stop_if_interrupted, train_sparse
 from stc_core.runs.layout import SPARSE, RunFile
@@ -324,11 +326,35 @@ def add_level_baselines(
         }
         for name, guess in guesses.items()
     }
-    metrics["baselines"] = {**own, **before["baselines"]}
+    others = leads_over_sparse(training, before, true[:, -1], ours.nodes[:, -1])
+    metrics["baselines"] = {**own, **others}
     # The models of "separate" are that of "flat" and more.
     most = "separate" if "separate" in own else "flat"
     metrics["seconds"]["total"] += own[most]["seconds"]
     finish_tuned(training.writer, metrics, gone=SPARSE)
+
+
+def leads_over_sparse(
+    training: HierarchyTraining,
+    before: RunMetrics,
+    leaves: Int[np.ndarray, " n_test"],
+    ours: Int[np.ndarray, " n_test"],
+) -> dict[str, Any]:
+    """The baselines of the sparse half with the leads of the hierarchy over them.
+
+    Its finest answers are compared by the names of the labels. Without leads if a name
+    is that of several leaves.
+    """
+    names = pd.Index(training.levels.tree.labels[-1])
+    if not names.is_unique:
+        return with_leads(before["baselines"], {}, leaves, ours)
+    places, n = names.get_indexer(pd.Index(before["classes"])), len(names)
+    # A leaf that no learned row has, and a label that is no leaf, are never alike.
+    known = np.where(places < 0, n + 1, places)
+    kept = answers_of(Run(training.writer.folder))
+    answers = {name: known[codes] for name, codes in kept.items()}
+    true = np.where(leaves < 0, n, leaves)
+    return with_leads(before["baselines"], answers, true, ours, n_class=n)
 
 
 CODE = RecipeCode(

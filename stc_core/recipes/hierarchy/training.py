@@ -4,13 +4,13 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Int
 
 from stc_core.backbone import changes, class_guides
 from stc_core.backbone.backbone import Backbone
 from stc_core.classifiers.label_tree import Tree
 from stc_core.config import TrainConfig
 from stc_core.data.corpus import Corpus
+from stc_core.data.task import Task
 from stc_core.errors import StcError
 from stc_core.heads.head import SparseHead
 from stc_core.recipes.hierarchy.layer_probes import (
@@ -114,17 +114,16 @@ class HierarchyTraining(NamedTuple):
         self,
         readout: Readout,
         backbone: Backbone,
-        codes: Int[np.ndarray, " n_rows"],
+        task: Task,
         *,
         name: str,
         tails: Sequence[Sequence[np.ndarray]] | None = None,
     ) -> History:
-        """Train `readout` on the training rows; tuning.json shows the main training.
+        """Train `readout` on a level's task; tuning.json shows the main training.
 
         With `tails`, the replies of the rows, the validation loss chooses the epoch, as
         it counts the replies too.
         """
-        task = self.levels.tasks[0]._replace(codes=codes)
         session = TuningSession(self.corpus, task, self.settings, self.writer, tails)
         under = "" if name == "hierarchy" else None
         by = None if tails is None else "loss"

@@ -76,7 +76,7 @@ def train_word_heads(
     tunable, what = training.prepared(plan, layer=plan.layers[-1], max_length=room)
     backbone = tunable.backbone
     module = word_module_of(training, tunable, levels.tree, plan.layers, head)
-    leaves, tails = levels.codes[:, -1], replies.tokens if replies else None
+    leaves, tails = levels.tasks[-1], replies.tokens if replies else None
     history = training.train(module, backbone, leaves, name="hierarchy", tails=tails)
     kept = keep_tuned(
         training.writer.folder,
