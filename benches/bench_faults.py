@@ -30,7 +30,7 @@ RECIPES = ("variability", "attention", "two-stage", "hierarchy", "words")
 SAID = {
     "kill": "the process ends at the act, as by SIGKILL",
     "full": "the act and all later writes say that the disk is full",
-    "chain": "one run is killed at every kind of act of its tuning, one after another",
+    "chain": "one run is killed at kinds of acts, one after another",
 }
 
 
@@ -122,7 +122,6 @@ def publish(counts: dict[tuple[str, str, str], Row]) -> None:
             "run": recipe,
             "phase": phase,
             "fault": SAID[fault],
-            "acts in the phase": row["acts"],
             "tried": row["tried"],
             "another result, or no resume": row["failed"],
         }

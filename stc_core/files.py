@@ -97,6 +97,14 @@ def remove_leftovers(folder: Path, pattern: str = "**/.*-*.*") -> None:
             path.unlink(missing_ok=True)
 
 
+def make_folder(path: Path) -> None:
+    """Make a folder and those above it unless they exist; StcError if that fails."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise write_error(path, error) from error
+
+
 def write_error(path: Path, error: Exception) -> StcError:
     """The error for a file that cannot be written."""
     return StcError(

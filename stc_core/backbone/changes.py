@@ -22,7 +22,7 @@ from stc_core.backbone.loading.checkpoint import read_model
 from stc_core.backbone.loading.loader_files import file_label, read_object
 from stc_core.backbone.loading.loading_errors import weights_fault
 from stc_core.errors import StcError
-from stc_core.files import replacing, write_json
+from stc_core.files import make_folder, replacing, write_json
 
 _FORMAT = 1
 OWN_BASE = "./base"
@@ -95,7 +95,7 @@ def add_parts(model: nn.Module, changes: Changes) -> None:
 
 def save_changes(folder: Path, changes: Changes, tensors: Mapping[str, Tensor]) -> Path:
     """Write the changes, the JSON last, so that a half-written one never loads."""
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     host = {name: t.detach().cpu().contiguous() for name, t in tensors.items()}
     with replacing(folder / hub.CHANGED_WEIGHTS) as path:
         save_file(host, path)

@@ -18,7 +18,7 @@ from stc_core.classifiers import persistence
 from stc_core.classifiers.attention_pooling import PARTS, Attention
 from stc_core.classifiers.base import BaseClassifier, Strings, check_texts, token_rows
 from stc_core.errors import StcError
-from stc_core.files import read_json, replacing, write_json
+from stc_core.files import make_folder, read_json, replacing, write_json
 from stc_core.heads.head import softmax
 from stc_core.types import PooledSite, Progress, Site, silent
 
@@ -184,7 +184,7 @@ class AttentionClassifier(BaseClassifier):
 
     def save(self, folder: Path, *, params: dict[str, Any]) -> Path:
         """Write the classifier to `folder`; classifier.json is written last."""
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folder(folder)
         tensors = {f"line.{name}": part for name, part in self.line_._asdict().items()}
         tensors |= {
             f"attention.{n}": t for n, t in self.attention_.state_dict().items()

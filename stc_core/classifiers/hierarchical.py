@@ -17,7 +17,7 @@ from stc_core.classifiers import persistence
 from stc_core.classifiers.base import BaseClassifier, Strings
 from stc_core.classifiers.label_tree import Descent, Tree, best_paths
 from stc_core.errors import StcError
-from stc_core.files import read_json, write_json
+from stc_core.files import make_folder, read_json, write_json
 from stc_core.heads.head import SparseHead, softmax
 from stc_core.heads.head_file import load_heads, save_heads
 from stc_core.types import Progress, silent
@@ -205,7 +205,7 @@ class HierarchicalClassifier(BaseClassifier):
 
     def save(self, folder: Path, *, params: dict[str, Any]) -> Path:
         """Write the finest head as for other classifiers, and the levels beside it."""
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folder(folder)
         for level, head in enumerate(self.heads_[:-1]):
             save_heads(folder / LEVEL_HEAD.format(level + 1), [head])
         about = {

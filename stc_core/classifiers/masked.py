@@ -20,7 +20,7 @@ from stc_core.classifiers import persistence
 from stc_core.classifiers.base import BaseClassifier, Strings, check_texts
 from stc_core.classifiers.hierarchical import TREE, WHOLE_FLOPS, HierarchicalClassifier
 from stc_core.classifiers.label_tree import Descent, Tree, descend
-from stc_core.files import read_json, replacing, write_json
+from stc_core.files import make_folder, read_json, replacing, write_json
 from stc_core.heads.head import SparseHead
 from stc_core.types import Progress, silent
 
@@ -106,7 +106,7 @@ class MaskedClassifier(HierarchicalClassifier):
             for level, head in enumerate(self.heads_)
             for name, part in _parts_of(head).items()
         }
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folder(folder)
         with replacing(folder / _HEADS) as path:
             save_file(tensors, path)
         about = {

@@ -8,7 +8,7 @@ from jaxtyping import Shaped
 
 from stc_core.backbone.backbone import Backbone
 from stc_core.errors import StcError
-from stc_core.files import read_json, write_json
+from stc_core.files import make_folder, read_json, write_json
 from stc_core.heads.head import SparseHead
 from stc_core.heads.head_file import load_heads, save_heads
 from stc_core.types import Progress, silent
@@ -95,7 +95,7 @@ def save_classifier(
 
     The JSON is written last, so that a half-written classifier never loads.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     save_heads(folder / "head.safetensors", [head])
     write_about(folder, classes, about=about, params=params)
     return folder

@@ -17,7 +17,7 @@ from stc_core.classifiers.hierarchical import TREE, WHOLE_FLOPS, HierarchicalCla
 from stc_core.classifiers.label_tree import Descent, Tree
 from stc_core.classifiers.spelling import Speller, spelled_names
 from stc_core.errors import StcError
-from stc_core.files import read_json, replacing, write_json
+from stc_core.files import make_folder, read_json, replacing, write_json
 from stc_core.types import Progress, silent
 
 _WORDS = "words.safetensors"
@@ -105,7 +105,7 @@ class SpelledClassifier(HierarchicalClassifier):
 
     def save(self, folder: Path, *, params: dict[str, Any]) -> Path:
         """Write words.safetensors, then tree.json."""
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folder(folder)
         tensors = {
             f"{level}.{name}": tensor.detach().float().cpu().contiguous().clone()
             for level, head in enumerate(self.speller_.heads)

@@ -16,9 +16,9 @@ from filelock import FileLock
 from stc_core.config import RunConfig
 from stc_core.files import (
     json_value,
+    make_folder,
     remove_leftovers,
     replacing,
-    write_error,
     write_json,
 )
 from stc_core.runs.guesses import ProbeGuesses
@@ -221,10 +221,7 @@ def create_run(
     if not config.created:
         now = datetime.now().astimezone().isoformat(timespec="milliseconds")
         config = config.changed(created=now)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise write_error(folder, error) from error
+    make_folder(folder)
     # In this order: a status alone is no run yet, so that the folder counts as vacant.
     write_json(folder / RunFile.STATUS, status or new_status("queued"))
     write_json(folder / RunFile.CONFIG, config)

@@ -13,7 +13,13 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from stc_core.errors import StcError
-from stc_core.files import read_json, sync, sync_tree, write_error, write_json
+from stc_core.files import (
+    read_json,
+    sync,
+    sync_tree,
+    write_error,
+    write_json,
+)
 from stc_core.tuning.history import History
 
 LISTED = "checkpoints.json"

@@ -20,7 +20,7 @@ from transformers.utils import SAFE_WEIGHTS_NAME
 from transformers.utils import logging as hf_logging
 
 from stc_core.backbone.packing import make_batch
-from stc_core.files import write_error
+from stc_core.files import make_folder, write_error
 from stc_core.recipe_settings import TuneConfig
 from stc_core.tuning.checkpoints import CheckpointFolder, Resumption
 from stc_core.tuning.history import Epoch, History
@@ -96,6 +96,7 @@ def train_module(
     judged = by if choose else None
     checkpoints = CheckpointFolder(folder, judged)
     past = checkpoints.resume()
+    make_folder(checkpoints.aside)
     if note is not None:
         for reason in past.left:
             note(reason)
