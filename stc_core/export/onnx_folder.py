@@ -6,6 +6,7 @@ TorchScript, is deprecated and cannot trace the masks of today's transformers.
 
 import logging
 import shutil
+import sys
 import tempfile
 import warnings
 from collections.abc import Sequence
@@ -178,8 +179,8 @@ def write_graph(classifier: BaseClassifier, path: Path) -> None:
 
 @contextmanager
 def _silent():
-    """The exporter shows nothing: what it has to say is of its own code."""
-    before = logging.root.manager.disable
+    """The libraries show nothing of their own code, and leave the path as it is."""
+    before, path = logging.root.manager.disable, list(sys.path)
     logging.disable(logging.WARNING)
     try:
         with quiet(), warnings.catch_warnings():
@@ -187,6 +188,7 @@ def _silent():
             yield
     finally:
         logging.disable(before)
+        sys.path[:] = path
 
 
 @contextmanager
@@ -280,8 +282,6 @@ def store_int8(
     run: Run, classifier: BaseClassifier, folder: Path, texts: Sequence[str]
 ) -> Int8Loss:
     """Replace the graph by one with int8 weights; say what that costs."""
-    from onnxruntime.quantization import QuantType, quantize_dynamic
-
     from stc_core.export.predict_onnx import OnnxClassifier
 
     labels = None
@@ -291,6 +291,8 @@ def store_int8(
         texts, labels = rows["text"].tolist(), rows["label"].astype(str).tolist()
     before = _answers(OnnxClassifier(folder), texts)
     with _silent():
+        from onnxruntime.quantization import QuantType, quantize_dynamic
+
         # A scale for each row of a matrix costs few bytes and spares most of the loss.
         quantize_dynamic(
             folder / GRAPH,
