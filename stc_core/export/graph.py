@@ -13,7 +13,6 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from stc_core.backbone.backbone import Backbone
-from stc_core.backbone.class_guides import class_logits
 from stc_core.backbone.packing import add_decoder_inputs
 from stc_core.backbone.pooling import pool
 from stc_core.classifiers.attention import AttentionClassifier
@@ -29,8 +28,7 @@ _States = dict[Site, Tensor]
 class GraphOutput(NamedTuple):
     """The answers of a graph; `label` is the place of the predicted label.
 
-    For a hierarchy, `logits` are those of the finest level, and `label` is the end of
-    the path of best children, which may have another logit than the largest.
+    For a hierarchy they are those of the finest level.
     """
 
     logits: Float[Tensor, "batch n_class"]
@@ -65,17 +63,13 @@ def graph_of(classifier: BaseClassifier) -> ClassifierGraph:
     backbone = classifier.backbone_
     if isinstance(classifier, AttentionClassifier):
         return ClassifierGraph(backbone, classifier.sites, _Attended(classifier))
-    if isinstance(classifier, HierarchicalClassifier):
-        if not classifier.heads_:
-            raise StcError(
-                "ONNX graph",
-                expected="a classifier that reads a text in one forward",
-                got="a decoder that spells its labels, token by token",
-                remedy="Pack it as a bundle, or train with --heads class.",
-            )
-        features = [f for head in classifier.heads_ for f in head.features]
-        sites = [feature.site for feature in features]
-        return ClassifierGraph(backbone, sites, _Descended(classifier))
+    if isinstance(classifier, HierarchicalClassifier) and not classifier.heads_:
+        raise StcError(
+            "ONNX graph",
+            expected="a classifier that reads a text in one forward",
+            got="a decoder that spells its labels, token by token",
+            remedy="Pack it as a bundle, or train with --heads class.",
+        )
     sites = [feature.site for feature in classifier.head_.features]
     return ClassifierGraph(backbone, sites, _Sparse(classifier.head_))
 
@@ -143,42 +137,3 @@ class _Attended(nn.Module):
     def forward(self, states: _States, mask: Tensor) -> GraphOutput:
         of_layers = [states[site] for site in self.classifier.sites]
         return _flat(self.classifier.graded_logits(of_layers, mask))
-
-
-class _Descended(nn.Module):
-    """The path of best children, and the probability of each finest node."""
-
-    def __init__(self, classifier: HierarchicalClassifier) -> None:
-        super().__init__()
-        self.tree = tree = classifier.tree_
-        self.temperatures = classifier.temperatures_
-        self.heads = nn.ModuleList(_HeadLogits(head) for head in classifier.heads_)
-        for level in range(tree.depth):
-            nodes = np.arange(tree.sizes[level])[:, None]
-            above = torch.from_numpy(tree.ancestors(level) == nodes)
-            self.register_buffer(f"leaves_{level}", above)
-            children = torch.from_numpy(tree.children(level))
-            self.register_buffer(f"children_{level}", children)
-            parents = torch.tensor(tree.parents[level])
-            self.register_buffer(f"parents_{level}", parents)
-
-    def forward(self, states: _States, mask: Tensor) -> GraphOutput:
-        n = mask.shape[0]
-        share, node = torch.ones(n, 1), torch.zeros(n, dtype=torch.long)
-        logits = share
-        for level, head in enumerate(self.heads):
-            logits = head(states, mask)
-            leaves = self.get_buffer(f"leaves_{level}")
-            of_nodes = class_logits(logits, leaves) / self.temperatures[level]
-            under = self.get_buffer(f"children_{level}")
-            among = self._among_siblings(of_nodes, under)
-            share = share[:, self.get_buffer(f"parents_{level}")] * among
-            node = of_nodes.masked_fill(~under[node], -torch.inf).argmax(1)
-        return GraphOutput(logits, share, node)
-
-    def _among_siblings(self, logits: Tensor, under: Tensor) -> Tensor:
-        """The probability of each node given its parent."""
-        parts = [
-            logits.masked_fill(~siblings, -torch.inf).softmax(1) for siblings in under
-        ]
-        return torch.stack(parts).sum(0)
