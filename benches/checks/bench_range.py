@@ -98,7 +98,7 @@ def rows_of(name: str, asked: argparse.Namespace, backbone: Backbone) -> Iterato
     X, X_test, X_other, X_noise = map(read, (train, test, others, noise()))
     classes = [str(label) for label in model.classes_]
     y, y_test = (pd.Index(classes).get_indexer(part) for part in (labels, true))
-    task = Task(y, tuple(classes), np.arange(len(y)), np.arange(0), None)
+    task = Task(y, tuple(classes), np.arange(len(y)), np.arange(0))
     chosen, trust = model.fitted_.chosen, model.fitted_.trust
     for rule, ends in RULES.items():
         low, high = ends(X)

@@ -1,6 +1,6 @@
 """Features of made-up sites in which a few known columns carry the label."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -40,7 +40,7 @@ class Toy(NamedTuple):
         )
 
 
-def goal_with(class_weight: str | None) -> Goal:
+def goal_with(class_weight: Any) -> Goal:
     """Macro-F1 with these weights of classes, or accuracy without any."""
     return ACCURATE if class_weight is None else Goal("macro_f1", class_weight)
 

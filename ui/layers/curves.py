@@ -128,7 +128,7 @@ def controls(run: Run, probes: pd.DataFrame) -> Wish:
     row = st.container(horizontal=True, vertical_alignment="top", gap="medium")
     by_class = run.has(RunFile.CLASSES)
     classes = read(run, "metrics")["classes"] if by_class else []
-    names = [name for name in SCORES if by_class or name != "auc"]
+    names: list[Score] = [name for name in SCORES if by_class or name != "auc"]
     score = choose_score(run, names, row)
     with row.container(width=190, height=FIELD, border=False):
         label = pick(

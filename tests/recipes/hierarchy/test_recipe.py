@@ -278,7 +278,7 @@ def test_a_run_that_was_cut_off_among_the_baselines_goes_on(
     with RunWriter(folder, Run(folder).config) as writer:
         run = registry.train(writer.config, writer)
     after = run.metrics
-    sparse = dict(after["baselines"]["stc"])
+    sparse: dict[str, Any] = {**after["baselines"]["stc"]}
     low, high = sparse.pop("lead_interval")
     assert low < after["test"]["accuracy"] - sparse["accuracy"] < high
     assert sparse.pop("macro_f1_lead_interval") is not None
