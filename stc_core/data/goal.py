@@ -50,14 +50,17 @@ def is_imbalanced(counts: Int[np.ndarray, " n_class"]) -> bool:
     """Whether one class is far rarer than another.
 
     The largest class must have more than IMBALANCED times the rows that the smallest
-    could have had by chance: two standard deviations of a count above its own. So 150
-    equal classes with two rows each on average are not called imbalanced.
+    could have had by chance: its own and some standard deviations of a count, more of
+    them the more classes there are (1 + sqrt(2 ln k), as the lowest of k counts lies
+    about sqrt(2 ln k) below their mean). So 150 equal classes with two rows each on
+    average are not called imbalanced.
     """
     present = counts[counts > 0]
     if len(present) < 2:
         return False
     smallest = float(present.min())
-    return bool(present.max() > IMBALANCED * (smallest + 2 * smallest**0.5))
+    deviations = 1 + (2 * np.log(len(present))) ** 0.5
+    return bool(present.max() > IMBALANCED * (smallest + deviations * smallest**0.5))
 
 
 def goal_in_words(goal: Goal, *, is_set: bool) -> str:

@@ -32,7 +32,8 @@ def test_a_class_with_no_row_changes_no_weight():
 @pytest.mark.parametrize(
     ("counts", "expected"),
     [
-        ([460, 140], False),
+        ([460, 140], True),
+        ([300, 140], False),
         ([900, 100], True),
         ([870, 130], True),
         ([50, 40, 45, 3], True),

@@ -129,10 +129,11 @@ def walk(page: Page, name: str) -> Page:
 def the_result_stands_beside_the_baselines(trained: Run, page: Page):
     words = page.get_by_test_id("stMain").inner_text()
     assert f"{trained.metrics['test']['accuracy']:.1%}"[:-1] in words
-    for name in ("Neurons kept", "Layers read", "Compute saved"):
+    for name in ("Neurons kept", "Layers read", "Training took"):
         assert name in words
-    drawn = page.locator(".js-plotly-plot").inner_text()
+    drawn = page.locator(".js-plotly-plot").first.inner_text()
     assert "This classifier" in drawn and "TF-IDF words" in drawn
+    assert "points, 95 %:" in words  # the verdict, by the paired interval
     assert trained.config.data.id == "" and len(trained.corpus) == 240
 
 

@@ -31,7 +31,7 @@ def test_levels_are_offered_where_labels_have_some(started):
     key = keep_upload("levels.csv", levels).key
     write_choice(key, DataConfig(path="", text="text", labels=("topic", "subtopic")))
     app = fine(visit(PAGE, data=key, state={"recipe": "hierarchy"}))
-    assert "Probes of all layers choose" in said(app)
+    assert "Scores of all layers choose" in said(app)
     press(app, "Start training")
     assert started[0].train.recipe == "hierarchy"
     assert started[0].data.labels == ("topic", "subtopic")

@@ -11,9 +11,10 @@ import pytest
 from helpers.command import Stc
 from stc_core.config import DataConfig, RunConfig, TrainConfig
 from stc_core.errors import StcError
-from stc_core.metrics.paired import compare_paired
+from stc_core.metrics.paired import lead_intervals
 from stc_core.paths import features_folder
 from stc_core.recipes import registry
+from stc_core.recipes.leads import LEADS
 from stc_core.recipes.shrink_settings import shrink_config
 from stc_core.runs.layout import RunFile
 from stc_core.runs.run import Run
@@ -96,10 +97,11 @@ def check_leads(made: Run, before: Run) -> None:
     )
     answers = pd.read_parquet(made.folder / RunFile.BASELINES)
     for name, scores in made.metrics["baselines"].items():
-        was = dict(before.metrics["baselines"][name])
-        found = compare_paired(answers[name].to_numpy() == y, ours == y)
-        assert scores["lead_interval"] == pytest.approx([found.low, found.high])
-        assert {**scores, "lead_interval": was["lead_interval"]} == was
+        was = before.metrics["baselines"][name]
+        leads = lead_intervals(y, answers[name].to_numpy(), ours, n_class=len(codes))
+        for lead in LEADS:
+            assert scores[lead] == pytest.approx(leads[lead])
+        assert {**scores, **{lead: was.get(lead) for lead in LEADS}} == was
 
 
 def test_it_is_a_run_like_any_other(made, run_folder):

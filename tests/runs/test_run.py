@@ -217,11 +217,18 @@ def test_mark_cancelled_leaves_an_ended_run_alone(tmp_path: Path):
     assert Run(tmp_path / "queued").status["state"] == "cancelled"
 
 
-@pytest.mark.parametrize("name", ["nothing", "folder", "file"])
-def test_what_is_not_a_run_is_said(tmp_path: Path, name: str):
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("nothing", r"config\.json"),
+        ("folder", r"config\.json"),
+        ("file", "a run packed by stc export"),
+    ],
+)
+def test_what_is_not_a_run_is_said(tmp_path: Path, name: str, said: str):
     (tmp_path / "folder").mkdir()
     (tmp_path / "file").write_text("x")
-    with pytest.raises(StcError, match=r"config\.json"):
+    with pytest.raises(StcError, match=said):
         Run.open(tmp_path / name)
 
 
