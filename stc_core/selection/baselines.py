@@ -31,10 +31,10 @@ def baselines_of(
     regression. last_layer: the best pooling of the last residual site read. best_site:
     the best pooled site of all. all_sites: every pooled site, no selection.
 
-    All choices are made by the score of the task's goal. The baselines
-    on activations have the poolings, the standardisation, the ridge path, the held rows
-    and the refit of the `stc` head, and on one site also logistic regression: see
-    `dense_baselines`. The words are chosen on validation.
+    All choices are made by the score of the task's goal. The baselines on activations
+    have the poolings, the standardisation, the ridge path, the held rows and the refit
+    of the `stc` head, and on one site also logistic regression: see `dense_baselines`.
+    The words are chosen on validation.
     """
     residual = [p for p in probes if p.pooled_site.site.kind == "resid"] or list(probes)
     deepest = max(p.pooled_site.site.layer for p in residual)

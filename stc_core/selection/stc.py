@@ -44,10 +44,10 @@ class Fitted(NamedTuple):
     `held` are these rows, `held_logits` what heads said of them that had not seen them:
     `fold_heads`, made in the same way, of other rows. `fold` has for each held row the
     place of its head among them; without fold heads the head itself has not seen the
-    held rows. `trust` is the trust in each neuron of a
-    ridge head (see `fit_ridge_head`), None for another head. `options` are the
-    classifiers of all depths that a user may take instead, by depth and then by
-    neurons. `option` is the one that the head is.
+    held rows. `trust` is the trust in each neuron of a ridge head (see
+    `fit_ridge_head`), None for another head. `options` are the classifiers of all
+    depths that a user may take instead, by depth and then by neurons. `option` is the
+    one that the head is.
     """
 
     head: SparseHead
