@@ -19,7 +19,7 @@ from stc_core.backbone.batch_parts import (
     lengths_of,
     read_padded,
 )
-from stc_core.backbone.hooks import Take, read_sites
+from stc_core.backbone.hooks import Edit, Take, read_sites
 from stc_core.backbone.loading import hub
 from stc_core.backbone.loading.checkpoint import (
     choose_device,
@@ -230,14 +230,17 @@ class Backbone:
         sites: Sequence[Site],
         *,
         traced: bool = False,
+        edit: Edit | None = None,
     ) -> dict[Site, Float[Tensor, "batch pos width"]]:
         """Activations of a padded batch, with gradients if the caller's mode has them.
 
         `inputs` are those of `make_batch`, on the model's device. A tracer needs
-        `traced`: one forward of the whole batch that is not stopped.
+        `traced`: one forward of the whole batch that is not stopped. An `edit` changes
+        sites (batch, pos, width) on the way; its texts must be equally long.
         """
-        read = partial(self._graded, sites=sites, to_end=traced)
-        return read(inputs) if traced else self.by_parts(inputs, read)
+        read = partial(self._graded, sites=sites, to_end=traced, edit=edit)
+        whole = traced or edit is not None
+        return read(inputs) if whole else self.by_parts(inputs, read)
 
     def by_parts(
         self,
@@ -255,18 +258,30 @@ class Backbone:
         return read_padded(inputs, lengths, self._parts(lengths), read)
 
     def _graded(
-        self, inputs: Mapping, sites: Sequence[Site], *, to_end: bool = False
+        self,
+        inputs: Mapping,
+        sites: Sequence[Site],
+        *,
+        to_end: bool = False,
+        edit: Edit | None = None,
     ) -> dict[Site, Tensor]:
         out: dict[Site, Tensor] = {}
         shape = inputs["input_ids"].shape
 
         def take(site: Site, hidden: Tensor) -> None:
-            out[site] = hidden.reshape(*shape, -1)
+            if site in sites:
+                out[site] = hidden.reshape(*shape, -1)
 
-        points = {site: self._anatomy.points[site] for site in sites}
+        def change(site: Site, hidden: Tensor) -> Tensor:
+            assert edit is not None
+            return edit.change(site, hidden.reshape(*shape, -1)).reshape(hidden.shape)
+
+        wanted = {*sites, *(edit.sites if edit is not None else ())}
+        points = {site: self._anatomy.points[site] for site in wanted}
+        reshaped = None if edit is None else edit._replace(change=change)
         with self.alone():
             run = partial(self._runner.run_padded, inputs)
-            read_sites(run, points, take, graded=True, to_end=to_end)
+            read_sites(run, points, take, graded=True, to_end=to_end, edit=reshaped)
         return out
 
     def block(self, layer: int) -> nn.Module | None:

@@ -15,6 +15,7 @@ from stc_core.cli.common import program
 from stc_core.cli.data import cache, check, variability
 from stc_core.cli.export import export, import_
 from stc_core.cli.inference import explain, generate, label, predict, report
+from stc_core.cli.inside import ablate, patch
 from stc_core.cli.runs import cancel, delete, rename, runs
 from stc_core.cli.serve import serve
 from stc_core.cli.train import resume, shrink, train, work
@@ -36,6 +37,8 @@ for _command in (
     resume,
     predict,
     explain,
+    ablate,
+    patch,
     generate,
     serve,
     report,

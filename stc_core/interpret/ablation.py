@@ -29,7 +29,7 @@ class AblationEffect(NamedTuple):
     gained: int
 
 
-def ablate(
+def ablate_readout(
     head: SparseHead,
     logits: Float[np.ndarray, "some n_class"],
     values: Float[np.ndarray, " some"],

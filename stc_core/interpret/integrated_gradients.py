@@ -4,7 +4,7 @@ Source: arXiv 1703.01365, computed by captum. The exact split of the read-out st
 the layer that the head reads; integrated gradients go down to the words.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,13 +14,11 @@ from torch import Tensor
 
 from stc_core.backbone.backbone import Backbone
 from stc_core.backbone.packing import make_batch
-from stc_core.backbone.pooling import pool
 from stc_core.backbone.tokenization.own_tokens import added_ids
 from stc_core.classifiers.attention import AttentionClassifier
 from stc_core.classifiers.base import BaseClassifier, check_texts, token_rows
 from stc_core.errors import StcError
-from stc_core.heads.head import SparseHead
-from stc_core.types import Site
+from stc_core.interpret.graded_head import GradedHead
 
 STEPS = 64
 _BATCH = 16
@@ -48,7 +46,7 @@ def integrated_gradients(
     batch = make_batch(ids, backbone.config, device=backbone.device, packed=False)
     tokens, mask = (batch.inputs[key] for key in ("input_ids", "attention_mask"))
     attends = isinstance(classifier, AttentionClassifier)
-    read = classifier.graded if attends else _Reader(backbone, classifier.head_)
+    read = classifier.graded if attends else GradedHead(backbone, classifier.head_)
     with torch.no_grad():
         logits = read(tokens, mask)[0]
         blank = _blank(backbone, tokens)
@@ -93,43 +91,6 @@ def _attribute(
             internal_batch_size=_BATCH,
         )
     return gradients.sum(-1)[0].detach().float().cpu().numpy()
-
-
-class _Reader:
-    """A function from padded ids to logits, differentiable in the embeddings."""
-
-    def __init__(self, backbone: Backbone, head: SparseHead) -> None:
-        self.backbone, self.head = backbone, head
-        self.sites = sorted({feature.site for feature in head.features})
-        device = backbone.device
-        everything = np.full(len(head.features), np.inf)
-        low = -everything if head.low is None else head.low
-        high = everything if head.high is None else head.high
-        self.low, self.high, self.mean, self.sd, self.weight, self.bias = (
-            torch.from_numpy(np.asarray(part, np.float32)).to(device)
-            for part in (low, high, head.mean, head.sd, head.weight, head.bias)
-        )
-
-    def __call__(self, ids: Tensor, mask: Tensor) -> Float[Tensor, "batch n_class"]:
-        inputs = {"input_ids": ids, "attention_mask": mask}
-        hidden = self.backbone.graded(inputs, self.sites)
-        X = _columns(self.head, hidden, mask.bool()).clamp(self.low, self.high)
-        return (X - self.mean) / self.sd @ self.weight.T + self.bias
-
-
-def _columns(
-    head: SparseHead, hidden: Mapping[Site, Tensor], mask: Tensor
-) -> Float[Tensor, "batch n"]:
-    """The pooled neurons of the head, in its order."""
-    groups: dict[tuple[Site, Any], list[int]] = {}
-    for place, (site, pooling, _) in enumerate(head.features):
-        groups.setdefault((site, pooling), []).append(place)
-    parts, order = [], []
-    for (site, pooling), places in groups.items():
-        index = [head.features[place].index for place in places]
-        parts.append(pool(hidden[site], mask, pooling)[:, index])
-        order += places
-    return torch.cat(parts, 1)[:, np.argsort(order).tolist()]
 
 
 def _blank(backbone: Backbone, tokens: Tensor) -> Tensor:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from stc_core.heads.head import SparseHead
-from stc_core.interpret.ablation import ablate, ablation_effect, flipped_answers
+from stc_core.interpret.ablation import ablate_readout, ablation_effect, flipped_answers
 from stc_core.types import Feature, Site
 
 SITE = Site(1, "mlp")
@@ -32,7 +32,7 @@ def test_by_hand():
     X = np.array([[5.0, 3.0], [1.0, -1.0]])
     logits = head.logits(X)
     np.testing.assert_allclose(logits, [[4, 3], [0, -1]])
-    after = ablate(head, logits, X[:, 0], 0)
+    after = ablate_readout(head, logits, X[:, 0], 0)
     np.testing.assert_allclose(after, [[0, 3], [0, -1]])
 
 
@@ -51,7 +51,7 @@ def test_it_equals_activations_at_the_mean(ranged):
     for neuron in range(6):
         away = X.copy()
         away[:, neuron] = head.mean[neuron]
-        after = ablate(head, head.logits(X), X[:, neuron], neuron)
+        after = ablate_readout(head, head.logits(X), X[:, neuron], neuron)
         np.testing.assert_allclose(after, head.logits(away), atol=1e-12)
 
 
@@ -83,4 +83,4 @@ def test_what_changed_comes_by_the_lead_it_had():
 def test_a_neuron_at_its_mean_changes_nothing(neuron):
     head = head_of(np.ones((2, 2)))
     logits = head.logits(np.zeros((3, 2)))
-    assert (ablate(head, logits, np.zeros(3), neuron) == logits).all()
+    assert (ablate_readout(head, logits, np.zeros(3), neuron) == logits).all()

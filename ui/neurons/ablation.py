@@ -10,7 +10,7 @@ from stc_core.analysis.row_explanation import FINAL, judge_line
 from stc_core.display import percent
 from stc_core.figures.activity import MOST_ACTIVITY_CLASSES
 from stc_core.heads.head import softmax
-from stc_core.interpret.ablation import ablate, ablation_effect, flipped_answers
+from stc_core.interpret.ablation import ablate_readout, ablation_effect, flipped_answers
 from stc_core.runs.run import Run
 from ui.cache.neuron_values import (
     activations_of,
@@ -47,7 +47,7 @@ def show_ablation(run: Run, neuron: dict[str, Any]) -> None:
     columns = st.columns(2, gap="large")
     for column, split in zip(columns, _unlearned(run), strict=False):
         rows, y, logits = head_scores(run, split)
-        after = ablate(head, logits, values[rows], number)
+        after = ablate_readout(head, logits, values[rows], number)
         cost = ablation_effect(y, logits, after)
         with column:
             show_accuracy(split, cost)
@@ -122,7 +122,7 @@ def _one_text(run: Run, neuron: dict[str, Any], values: np.ndarray) -> None:
         st.caption("Pick a text here or on *Examples* to see its probabilities change.")
         return
     before = head.logits(np.asarray(activations_of(run)[[example]], float))
-    after = ablate(head, before, values[[example]], neuron["neuron"])
+    after = ablate_readout(head, before, values[[example]], neuron["neuron"])
     shares = pd.DataFrame(
         {
             "class": head.classes,

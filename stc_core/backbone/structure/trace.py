@@ -112,6 +112,14 @@ def first_tensor(output: object) -> Tensor | None:
     return None
 
 
+def replace_output(output: object, new: Tensor) -> object:
+    """What a module returns with `new` in place of its `first_tensor`."""
+    if isinstance(output, Tensor):
+        return new
+    assert isinstance(output, (tuple, list)), type(output)
+    return type(output)([replace_output(output[0], new), *output[1:]])
+
+
 def is_linear(module: nn.Module) -> bool:
     """Whether a module is a matrix product: nn.Linear, Conv1D, or one with LoRA."""
     weight = getattr(module, "weight", None)

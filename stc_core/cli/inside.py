@@ -1,0 +1,172 @@
+"""The commands that look inside the model: ablate and patch."""
+
+from typing import Annotated, Any
+
+import typer
+
+from stc_core.cli.common import open_run, print_json
+from stc_core.cli.options import AsJson, RunFolder
+from stc_core.errors import StcError
+from stc_core.memory import without_collection
+
+NeuronNames = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--neuron",
+        help="A neuron such as mlp.3.1288; may be given several times.",
+        metavar="NAME",
+    ),
+]
+LayerOption = Annotated[
+    int | None, typer.Option(help="Only the kept neurons of this layer.")
+]
+LabelOption = Annotated[
+    str | None,
+    typer.Option(help="Only the kept neurons that speak most for this class."),
+]
+TopOption = Annotated[
+    int | None, typer.Option(help="Only so many kept neurons, the most important.")
+]
+
+
+def ablate(
+    run: RunFolder,
+    *,
+    neuron: NeuronNames = None,
+    layer: LayerOption = None,
+    label: LabelOption = None,
+    top: TopOption = None,
+    how: Annotated[
+        str, typer.Option(help="mean, zero, resample or steer.", metavar="HOW")
+    ] = "mean",
+    steer: Annotated[
+        float,
+        typer.Option(help="Add so many standard deviations; sets --how steer."),
+    ] = 0.0,
+    texts: Annotated[
+        int, typer.Option(help="Look at so many texts at most.", min=1)
+    ] = 200,
+    split: Annotated[
+        str, typer.Option(help="The texts are of this split: test, validation, train.")
+    ] = "test",
+    random: Annotated[
+        int, typer.Option(help="Compare with so many random sets.", min=0)
+    ] = 20,
+    seed: Annotated[int, typer.Option(help="Seed of the random sets.")] = 0,
+    usage: Annotated[
+        bool,
+        typer.Option(
+            "--usage",
+            help="Instead: for each kept neuron what is read and what is used.",
+        ),
+    ] = False,
+    out: Annotated[
+        str | None, typer.Option(help="With --usage: write the table to this CSV file.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Change neurons inside the model and measure what becomes of the answers.
+
+    All kept neurons are changed unless --neuron, --layer, --label or --top choose
+    some. Everything above them is computed again. The effect is shown beside that of
+    random neurons of the same sites with a like spread.
+    """
+    from stc_core.cli import console, console_inside
+    from stc_core.interpret.interventions.effects import study_of
+
+    if out is not None and not usage:
+        raise StcError("--out", expected="--usage with it", got="no --usage")
+    with without_collection():
+        opened = open_run(run)
+        classifier = opened.classifier()
+    with console.CountBar("batches of reference texts") as bar:
+        study = study_of(
+            classifier, opened.corpus, n_texts=texts, split=split, progress=bar.show
+        )
+    neurons = _chosen(study, neuron, layer=layer, label=label, top=top)
+    if usage:
+        from stc_core.interpret.interventions.usage import measure_usage
+
+        with console.CountBar("steps") as bar:
+            found = measure_usage(study, progress=bar.show)
+        if out is not None:
+            found.table.to_csv(out, index=False)
+        if as_json:
+            print_json(found.record())
+        else:
+            console_inside.show_usage(found)
+        return
+    way = "steer" if steer else how
+    with console.CountBar("sets of neurons") as bar:
+        effect = study.effect(
+            neurons, how=way, steer=steer, n_random=random, seed=seed, progress=bar.show
+        )
+    if as_json:
+        print_json(effect.record())
+    else:
+        console_inside.show_effect(effect)
+
+
+def patch(
+    run: RunFolder,
+    *,
+    text: Annotated[str, typer.Option(help="The text whose answer is looked at.")],
+    donor: Annotated[str, typer.Option(help="The text that lends its activations.")],
+    neuron: NeuronNames = None,
+    layer: LayerOption = None,
+    label: LabelOption = None,
+    top: TopOption = None,
+    as_json: AsJson = False,
+) -> None:
+    """Give neurons of a text the activations that they have in another text.
+
+    Texts with equally many tokens lend token by token; else every token gets the
+    donor's mean. Everything above the neurons is computed again.
+    """
+    from stc_core.cli import console_inside
+    from stc_core.interpret.interventions.effects import study_of
+
+    with without_collection():
+        opened = open_run(run)
+        classifier = opened.classifier()
+    study = study_of(classifier, opened.corpus, n_texts=1)
+    neurons = _chosen(study, neuron, layer=layer, label=label, top=top)
+    found = study.patch(text, donor, neurons)
+    if as_json:
+        print_json(found._asdict())
+    else:
+        console_inside.show_patch(found)
+
+
+def _chosen(
+    study: Any,
+    names: list[str] | None,
+    *,
+    layer: int | None,
+    label: str | None,
+    top: int | None,
+) -> Any:
+    """The neurons that the options choose; all kept ones without any option."""
+    from stc_core.interpret.interventions.edits import parse_neurons
+
+    given = [
+        option
+        for option, value in (
+            ("--neuron", names or None),
+            ("--layer", layer),
+            ("--label", label),
+            ("--top", top),
+        )
+        if value is not None
+    ]
+    if len(given) > 1:
+        raise StcError(
+            "neurons", expected="one of these options", got=" and ".join(given)
+        )
+    if names:
+        return parse_neurons(names, study.backbone.widths)
+    if layer is not None:
+        return study.of_layer(layer)
+    if label is not None:
+        return study.of_class(label)
+    return study.kept if top is None else study.top(top)

@@ -1,0 +1,1 @@
+"""Neurons are changed inside the model, and the effect on the answers is measured."""

@@ -1,0 +1,321 @@
+"""What neurons do inside the model: the effect of a change on the answers.
+
+A weight of the head says what can be read in a neuron. Whether the model uses it is
+another question: here the neuron is changed in the forward pass, everything above is
+computed again, and the change is set beside that of random neurons of the same sites
+with a like spread. Sources: mean ablation and resample ablation as in Wang et al. 2022
+(arXiv 2211.00593) and Chan et al. 2022; steering as in Turner et al. 2023 (arXiv
+2308.10248).
+"""
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import pandas as pd
+import torch
+from jaxtyping import Int
+
+from stc_core.backbone.backbone import Backbone
+from stc_core.backbone.hooks import Edit
+from stc_core.classifiers.base import BaseClassifier, check_texts
+from stc_core.errors import StcError
+from stc_core.heads.head import SparseHead
+from stc_core.interpret.graded_head import GradedHead
+from stc_core.interpret.interventions.edits import (
+    Intervention,
+    Neurons,
+    checked_kind,
+    count_neurons,
+    edit_of,
+    matched_sets,
+    neurons_of,
+    patch_of,
+)
+from stc_core.interpret.interventions.effect_records import (
+    Effect,
+    Patch,
+    ReaderAnswers,
+    ReaderEffect,
+    centred_logits,
+    margin_change,
+)
+from stc_core.interpret.interventions.last_layer import fit_last_layer, some_of_each
+from stc_core.interpret.interventions.reference import (
+    TextBatch,
+    read_reference,
+    text_batches,
+)
+from stc_core.types import Feature, Progress, Site, silent
+
+CLASSIFIER, LAST_LAYER = "this classifier", "last layer"
+"""The two readers of the changed model: the second one reads the last layer alone."""
+MOST_REFERENCE = 500
+"""At most so many reference texts are read: they say what is usual."""
+N_RANDOM = 20
+N_TEXTS = 200
+"""The texts and random sets of a study, unless the user asks for others."""
+
+
+def linear_head_of(classifier: BaseClassifier) -> SparseHead:
+    """The linear head whose neurons are changed; StcError if there is none."""
+    head = getattr(classifier, "head_", None)
+    if not isinstance(head, SparseHead):
+        raise StcError(
+            f"effects inside a {type(classifier).__name__}",
+            expected="a classifier with a linear head on selected neurons",
+            remedy="Take a run of the recipe sparse, variability or hierarchy.",
+        )
+    return head
+
+
+def study_of(
+    classifier: BaseClassifier,
+    corpus: pd.DataFrame,
+    *,
+    n_texts: int = N_TEXTS,
+    split: str = "test",
+    progress: Progress = silent,
+) -> "EffectStudy":
+    """The study of a run's classifier on texts of its corpus.
+
+    `corpus` has text, label and split. The answers are those to `n_texts` texts of
+    `split` at most, drawn at random; the training rows say what is usual. StcError if
+    that split has no row.
+    """
+    known = corpus.loc[corpus["label"].isin(list(linear_head_of(classifier).classes))]
+    train = known.loc[known["split"] == "train"]
+    rows = known.loc[known["split"] == split]
+    if rows.empty or train.empty:
+        found = ", ".join(sorted(set(known["split"])))
+        raise StcError("split", expected=f"one of {found}", got=repr(split))
+    some = rows.sample(min(n_texts, len(rows)), random_state=0).sort_index()
+    return EffectStudy(
+        classifier,
+        some["text"].tolist(),
+        some["label"].tolist(),
+        reference_texts=train["text"].tolist(),
+        reference_labels=train["label"].tolist(),
+        progress=progress,
+    )
+
+
+class EffectStudy:
+    """A classifier, its texts, and their answers without a change.
+
+    `reference` says what is usual at each site; the head of the last layer is fitted on
+    the same texts. So the texts whose answers are looked at should be others.
+    """
+
+    def __init__(
+        self,
+        classifier: BaseClassifier,
+        texts: Sequence[str],
+        labels: Sequence[str] | None,
+        *,
+        reference_texts: Sequence[str],
+        reference_labels: Sequence[str],
+        progress: Progress = silent,
+    ) -> None:
+        self.backbone: Backbone = classifier.backbone_
+        self.head = linear_head_of(classifier)
+        self.classes = tuple(self.head.classes)
+        self.texts = check_texts(texts)
+        self.codes = self._codes(labels)
+        some = some_of_each(reference_labels, MOST_REFERENCE)
+        lent: list[str] = [str(reference_texts[place]) for place in some]
+        known = [str(reference_labels[place]) for place in some]
+        self.reference = read_reference(
+            self.backbone, check_texts(lent), self.backbone.sites, progress=progress
+        )
+        last = fit_last_layer(self.backbone, self.classes, lent, known)
+        self.readers = {
+            CLASSIFIER: GradedHead(self.backbone, self.head),
+            LAST_LAYER: GradedHead(self.backbone, last),
+        }
+        self.batches = text_batches(self.backbone, self.texts)
+        self.before = self.answers(None)
+
+    @property
+    def kept(self) -> Neurons:
+        """All neurons that the head reads."""
+        return neurons_of(self.head.features)
+
+    def of_layer(self, layer: int) -> Neurons:
+        """The kept neurons of one layer."""
+        return self._some(lambda feature: feature.site.layer == layer, f"layer {layer}")
+
+    def of_class(self, label: str) -> Neurons:
+        """The kept neurons that speak for this class more than for any other."""
+        if label not in self.classes:
+            raise StcError("class", expected=", ".join(self.classes[:20]), got=label)
+        code = self.classes.index(label)
+        best = self.head.weight.argmax(axis=0)
+        at = {feature: best[k] for k, feature in enumerate(self.head.features)}
+        return self._some(lambda feature: at[feature] == code, f"class {label!r}")
+
+    def top(self, n: int) -> Neurons:
+        """The `n` kept neurons of the largest importance, summed over poolings."""
+        total: dict[tuple[Site, int], float] = {}
+        for feature, value in zip(
+            self.head.features, self.head.importance, strict=True
+        ):
+            place = feature.site, feature.index
+            total[place] = total.get(place, 0.0) + float(value)
+        best = sorted(total, key=lambda place: -total[place])[:n]
+        return neurons_of(Feature(site, "mean", index) for site, index in best)
+
+    def effect(
+        self,
+        neurons: Neurons,
+        *,
+        how: str = "mean",
+        steer: float = 0.0,
+        n_random: int = N_RANDOM,
+        seed: int = 0,
+        progress: Progress = silent,
+    ) -> Effect:
+        """The effect of changing these neurons, beside that of random ones.
+
+        `progress` counts the sets: first that of `neurons`, then the random ones. It
+        may raise to cancel; then nothing is left in the model.
+        """
+        way = checked_kind(how, steer)
+        if not count_neurons(neurons):
+            raise StcError("neurons", expected="at least one neuron", got="none")
+        unknown = [site for site in neurons if site not in self.reference.mean]
+        if unknown:
+            raise StcError(
+                "neurons", expected="sites of the backbone", got=str(unknown[0])
+            )
+        intervention = Intervention(neurons, way, steer, seed)
+        progress(0, 1 + n_random)
+        after = self.answers(intervention)
+        progress(1, 1 + n_random)
+        random: dict[str, list[float]] = {reader: [] for reader in self.readers}
+        sets = matched_sets(neurons, self.reference, n_sets=n_random, seed=seed)
+        for done, others in enumerate(sets, start=2):
+            changed = self.answers(intervention._replace(neurons=others))
+            for reader, values in random.items():
+                values.append(self._change(reader, changed.logits[reader]))
+            progress(done, 1 + n_random)
+        read, through = self._split(neurons, after)
+        readers = tuple(
+            self._reader_effect(reader, after.logits[reader], random[reader])
+            for reader in self.readers
+        )
+        return Effect(intervention, len(self.texts), readers, read, through)
+
+    def answers(self, intervention: Intervention | None) -> ReaderAnswers:
+        """The features and logits of all texts after a change, or without one."""
+        n = len(self.texts)
+        X = np.empty((n, len(self.head.features)), np.float32)
+        logits = {
+            reader: np.empty((n, len(self.classes)), np.float32)
+            for reader in self.readers
+        }
+        for batch in self.batches:
+            edit = None
+            if intervention is not None:
+                edit = edit_of(self.backbone, intervention, self.reference, batch)
+            columns, found = self._read(batch, edit)
+            X[batch.places] = columns
+            for reader, values in found.items():
+                logits[reader][batch.places] = values
+        return ReaderAnswers(X, logits)
+
+    def patch(self, text: str, donor: str, neurons: Neurons) -> Patch:
+        """The answers to `text` whose neurons have the values of the text `donor`."""
+        check_texts([text, donor])
+        own, edit, aligned = patch_of(self.backbone, neurons, text, donor)
+        (other,) = text_batches(self.backbone, [donor])
+        before, lent = self._read(own, None)[1], self._read(other, None)[1]
+        after = self._read(own, edit)[1]
+        was, other_is, now = (
+            {reader: self._named(values[0]) for reader, values in one.items()}
+            for one in (before, lent, after)
+        )
+        return Patch(was, other_is, now, aligned)
+
+    def _read(
+        self, batch: TextBatch, edit: Edit | None
+    ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+        """The classifier's features and both readers' logits for one batch."""
+        sites = sorted({site for one in self.readers.values() for site in one.sites})
+        mask = torch.ones(batch.kinds.shape, dtype=torch.bool)
+        mask = mask.to(self.backbone.device)
+        with torch.inference_mode():
+            hidden = self.backbone.graded(batch.inputs, sites, edit=edit)
+            columns = {
+                reader: one.features(hidden, mask)
+                for reader, one in self.readers.items()
+            }
+            logits = {
+                reader: one.logits(columns[reader]).float().cpu().numpy()
+                for reader, one in self.readers.items()
+            }
+        return columns[CLASSIFIER].float().cpu().numpy(), logits
+
+    def _reader_effect(
+        self, reader: str, after: np.ndarray, random: Sequence[float]
+    ) -> ReaderEffect:
+        before = self.before.logits[reader]
+        moved = centred_logits(after) - centred_logits(before)
+        was, now = before.argmax(axis=1), after.argmax(axis=1)
+        known = self.codes is not None
+        return ReaderEffect(
+            reader,
+            self._change(reader, after),
+            self._named(moved.mean(axis=0)),
+            int((was != now).sum()),
+            float((was == self.codes).mean()) if known else float("nan"),
+            float((now == self.codes).mean()) if known else float("nan"),
+            tuple(random),
+        )
+
+    def _change(self, reader: str, after: np.ndarray) -> float:
+        return margin_change(self.before.logits[reader], after)
+
+    def _split(self, neurons: Neurons, after: ReaderAnswers) -> tuple[float, float]:
+        """The change that the read-out sees itself, and that which comes through."""
+        X, before = self.before.features.copy(), self.before.logits[CLASSIFIER]
+        changed = _columns_of(self.head.features, neurons)
+        X[:, changed] = after.features[:, changed]
+        direct = self.head.logits(X)
+        return (
+            margin_change(before, direct),
+            margin_change(direct, after.logits[CLASSIFIER], before.argmax(axis=1)),
+        )
+
+    def _some(self, wanted: Callable[[Feature], bool], name: str) -> Neurons:
+        found = neurons_of(filter(wanted, self.head.features))
+        if not found:
+            raise StcError(f"neurons of {name}", expected="at least one", got="none")
+        return found
+
+    def _named(self, values: np.ndarray) -> dict[str, float]:
+        return {
+            name: float(value) for name, value in zip(self.classes, values, strict=True)
+        }
+
+    def _codes(self, labels: Sequence[str] | None) -> Int[np.ndarray, " n"] | None:
+        """The places of the labels among the classes; -1 for one that is unknown."""
+        if labels is None:
+            return None
+        if len(labels) != len(self.texts):
+            raise StcError(
+                "labels",
+                expected=f"one for each of {len(self.texts)} texts",
+                got=f"{len(labels)}",
+            )
+        known = {name: code for code, name in enumerate(self.classes)}
+        return np.array([known.get(str(label), -1) for label in labels])
+
+
+def _columns_of(features: Sequence[Feature], neurons: Neurons) -> list[int]:
+    """The places of the features that read one of these neurons."""
+    members = {site: set(columns.tolist()) for site, columns in neurons.items()}
+    return [
+        place
+        for place, feature in enumerate(features)
+        if feature.index in members.get(feature.site, ())
+    ]

@@ -1,0 +1,61 @@
+"""What an effect means, in sentences for people."""
+
+import math
+
+from stc_core.interpret.interventions.edits import count_neurons
+from stc_core.interpret.interventions.effect_records import Effect, ReaderEffect
+from stc_core.interpret.interventions.effects import LAST_LAYER
+from stc_core.interpret.interventions.usage import Usage
+
+CLEARLY = 0.95
+"""A set counts as more than random if it changes more than this share of them."""
+
+
+def effect_sentences(effect: Effect) -> list[str]:
+    """One sentence on the classifier's read-out, one on what the model uses."""
+    found = []
+    total = effect.read + effect.through
+    if total > 0:
+        share = effect.through / total
+        found.append(
+            f"{1 - share:.0%} of the change comes from the classifier reading these "
+            f"neurons itself, {share:.0%} from neurons above that the model computes "
+            "from them."
+        )
+    last = next(one for one in effect.readers if one.reader == LAST_LAYER)
+    if last.random:
+        found.append(_beside_random(last, count_neurons(effect.intervention.neurons)))
+    return found
+
+
+def _beside_random(last: ReaderEffect, n: int) -> str:
+    """Whether the last layer, and so the model, depends on the neurons."""
+    subject = "This neuron" if n == 1 else "These neurons"
+    verb = "matters" if n == 1 else "matter"
+    sets = "random neurons" if n == 1 else "random sets"
+    less = sum(other < last.change for other in last.random)
+    counted = f"more than {less} of {len(last.random)} {sets} of the same sites"
+    ratio = "" if math.isnan(last.ratio) else f", {last.ratio:.1f} times the middle one"
+    if last.percentile >= CLEARLY:
+        return f"{subject} {verb} to the last layer: {counted}{ratio}."
+    return (
+        f"The last layer depends on {subject.lower()} no more than on others: "
+        f"{counted}{ratio}. What can be read there is not what the model uses."
+    )
+
+
+def usage_sentences(usage: Usage) -> list[str]:
+    """How far reading and use agree, and how well the gradient foretells ablation."""
+    found = []
+    if not math.isnan(usage.rank):
+        found.append(
+            f"Rank correlation of what is read and what is used: {usage.rank:.2f}, "
+            f"over {len(usage.table):,} neurons and {usage.n_texts:,} texts. Both have "
+            f"the same sign in {usage.same_sign:.0%} of the cases, weighed by size."
+        )
+    if not math.isnan(usage.exact_rank):
+        found.append(
+            f"The gradient ranks {usage.n_exact} neurons as real ablation does, with a "
+            f"rank correlation of {usage.exact_rank:.2f}."
+        )
+    return found
