@@ -1,5 +1,6 @@
 """The results of a run in plain sentences. No Streamlit, no figures."""
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -19,6 +20,7 @@ from stc_core.frames import records
 from stc_core.metrics.best_of import BestOf
 from stc_core.metrics.scores import METRICS, Metric
 from stc_core.runs.metrics import RunMetrics
+from stc_core.selection.stability import NEARLY_ALWAYS
 from stc_core.types import SITE_KINDS
 
 OVERLAP = ", though the two 95 % intervals overlap."
@@ -59,6 +61,26 @@ def layer_story(
     sentences += _few_neurons(curves, metric)
     sentences += _shallow(curves, metrics, metric)
     return [sentence for sentence in sentences if sentence]
+
+
+def stable_neurons(stability: Mapping[str, Any]) -> list[str]:
+    """Whether other rows would keep the same neurons: sentences on a `Stability`."""
+    kept, always = stability["kept"], stability["always"]
+    times = stability["n_selections"]
+    least = math.ceil(NEARLY_ALWAYS * times)
+    said = [
+        f"We chose the neurons again on {times} random halves of the rows "
+        f"({stability['half']:,} rows each). {always:,} of the {kept:,} neurons were "
+        f"chosen at least {least} times.",
+        f"Two halves share {percent(stability['overlap'])} of their neurons; random "
+        f"sets of this size would share {percent(stability['chance'])}.",
+    ]
+    if always < kept / 2:
+        said.append(
+            "So the neurons are one of many sets that do as well. Trust what a single "
+            "neuron says only if it is chosen nearly always."
+        )
+    return said
 
 
 def more_rows(learning: Mapping[str, Any]) -> list[str]:

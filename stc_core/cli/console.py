@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from stc_core.activations.cache import StoreInfo
-from stc_core.analysis.summary import more_rows
+from stc_core.analysis.summary import more_rows, stable_neurons
 from stc_core.analysis.verdict import result_verdict
 from stc_core.data.findings import Report
 from stc_core.display import (
@@ -191,6 +191,8 @@ def show_result(run: Run) -> None:
     if run.has(RunFile.LEARNING):
         said = " ".join(more_rows(run.learning)).replace("**", "")
         console.print(said, markup=False)
+    if run.has(RunFile.STABILITY):
+        console.print(" ".join(stable_neurons(run.stability)), markup=False)
 
 
 def _facts(metrics: RunMetrics) -> list[tuple[str, str]]:

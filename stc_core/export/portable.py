@@ -49,6 +49,7 @@ _NUMBERS = (
     RunFile.NEURONS,
     RunFile.LEVELS,
     RunFile.LEARNING,
+    RunFile.STABILITY,
 )
 """Files without a text, and without a value for each row of the data."""
 _ROWS = (

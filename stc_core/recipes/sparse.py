@@ -44,6 +44,7 @@ from stc_core.selection.guess import Guess
 from stc_core.selection.learning_curve import measure_learning
 from stc_core.selection.salience import SALIENCE, write_saliences
 from stc_core.selection.sample import Sample, draw_sample
+from stc_core.selection.stability import measure_stability
 from stc_core.selection.stc import Fitted
 
 INTERRUPTED = "the work was interrupted"
@@ -84,6 +85,7 @@ def train_sparse(config: RunConfig, writer: RunWriter) -> None:
         ours=_on_test(writer, sample),
     )
     _add_learning_curve(writer, inputs, fitted)
+    _add_stability(writer, inputs, probes, fitted)
     _add_control(writer, classifier, inputs, seed=settings.seed)
     done = Run(writer.folder).metrics
     if INTERRUPTED not in done.get("missing", {}).values():
@@ -190,6 +192,40 @@ def _add_learning_curve(writer: RunWriter, inputs: FitInputs, fitted: Fitted) ->
     else:
         if curve is not None:
             writer.write_json(RunFile.LEARNING, curve.record())
+
+
+def _add_stability(
+    writer: RunWriter, inputs: FitInputs, probes: Sequence[ProbeResult], fitted: Fitted
+) -> None:
+    """Write how often halves of the rows keep each neuron; nothing is chosen by it."""
+    metrics = Run(writer.folder).metrics
+    was_interrupted = INTERRUPTED in metrics.get("missing", {}).values()
+    if was_interrupted or fitted.option is None:
+        return
+    writer.note("Measuring how stable the selection is.")
+    try:
+        stability = measure_stability(
+            inputs.read,
+            inputs.sample.task,
+            probes,
+            fitted.head.features,
+            depth=fitted.option.layer,
+            eta=_eta_of(fitted),
+            progress=writer.progress,
+        )
+    except KeyboardInterrupt:
+        metrics["missing"] = {**metrics.get("missing", {}), "stability": INTERRUPTED}
+        writer.note("Interrupted: without the stability of the selection.")
+        _write_metrics(writer, metrics)
+    else:
+        if stability is not None:
+            writer.write_json(RunFile.STABILITY, stability.record())
+
+
+def _eta_of(fitted: Fitted) -> float | None:
+    """The share of each layer's probe weights that limited the neurons, if any did."""
+    eta = fitted.chosen.get("eta")
+    return None if eta is None else float(eta)
 
 
 def _add_control(

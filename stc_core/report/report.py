@@ -144,6 +144,11 @@ _PARTS: list[tuple[str, Callable[[Run, RunMetrics], str], tuple[RunFile, ...]]] 
     ("How much of the model is enough", sections.enough, (RunFile.CURVES,)),
     ("Would more rows help?", sections.more_rows_section, (RunFile.LEARNING,)),
     ("The neurons", sections.neurons, ()),
+    (
+        "Would other rows keep the same neurons?",
+        sections.stability_section,
+        (RunFile.STABILITY,),
+    ),
     ("What the classifier gets wrong", sections.mistakes, (RunFile.PREDICTIONS,)),
     (
         "How reliable the probabilities are",

@@ -26,7 +26,12 @@ from stc_core.analysis.confusion import (
     most_confused,
 )
 from stc_core.analysis.layer_scores import readings
-from stc_core.analysis.summary import PARENT_CURVES, layer_story, more_rows
+from stc_core.analysis.summary import (
+    PARENT_CURVES,
+    layer_story,
+    more_rows,
+    stable_neurons,
+)
 from stc_core.analysis.verdict import result_verdict
 from stc_core.data.statistics import class_balance
 from stc_core.display import interval, percent
@@ -161,6 +166,11 @@ def more_rows_section(run: Run, metrics: RunMetrics) -> str:
     )
     figure = html_chart(rows_curve(learning), "more_rows", alt=alt, note=note)
     return bullets(more_rows(learning)) + figure
+
+
+def stability_section(run: Run, metrics: RunMetrics) -> str:
+    """Whether other rows would have kept the same neurons, in sentences."""
+    return bullets(stable_neurons(run.stability))
 
 
 def neurons(run: Run, metrics: RunMetrics) -> str:

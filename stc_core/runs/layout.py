@@ -21,6 +21,7 @@ class RunFile(StrEnum):
     TUNING = "tuning.json"  # the course of a tuning
     CURVES = "curves.parquet"  # classifiers that were considered
     LEARNING = "learning_curve.json"  # accuracy by number of rows, and its forecast
+    STABILITY = "stability.json"  # how often halves of the rows keep each neuron
     FRONTIER = "frontier.parquet"  # cheaper classifiers and their cost
     SALIENCE = "salience.safetensors"  # importances of all features
     NEURONS = "neurons.parquet"  # the kept neurons
@@ -38,6 +39,7 @@ SPARSE = (
     RunFile.FRONTIER,
     RunFile.FOLD_HEADS,
     RunFile.LEARNING,
+    RunFile.STABILITY,
 )
 """Files about the sparse classifier alone, from which cheaper ones are made. A run with
 a tuned model has none of them."""

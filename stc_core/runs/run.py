@@ -218,6 +218,14 @@ class Run:
         return read_json(self._written(RunFile.LEARNING))
 
     @property
+    def stability(self) -> dict[str, Any]:
+        """The record of a `Stability`, and the frequency of each neuron.
+
+        Only runs of the preset stc have it, and none with very few rows.
+        """
+        return read_json(self._written(RunFile.STABILITY))
+
+    @property
     def tuning(self) -> dict[str, Any]:
         """The progress of the tuning: steps, epochs, peak_bytes."""
         return read_json(self._written(RunFile.TUNING))

@@ -16,13 +16,13 @@ from stc_core.data.task import Read, Task
 from stc_core.heads.head import mean_and_sd, value_range
 from stc_core.heads.kernel_ridge import Block, joint_leave_one_out, joint_ridge
 from stc_core.heads.least_squares import RIDGES
+from stc_core.heads.logistic import fit_logistic, logistic_scores
 from stc_core.heads.nested_ridge import nested_scores
 from stc_core.heads.ridge import fit_ridge_head
 from stc_core.metrics.scores import SAME_SCORE, last_best
 from stc_core.probes.fit import ProbeResult
 from stc_core.selection.folds import MOST_CROSS_FITTED, Fold, digests, judging_folds
 from stc_core.selection.guess import Guess
-from stc_core.selection.logistic import fit_logistic, logistic_scores
 from stc_core.types import PooledSite
 
 LOGISTIC_CS = (1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 0.1, 0.3)

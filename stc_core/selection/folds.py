@@ -85,3 +85,15 @@ def stratified_order(
     # from always coming last.
     share = (rank + rng.random(len(rows))) / class_size
     return shuffled[np.lexsort((share, rank >= each))]
+
+
+def stratified_halves(
+    codes: Int[np.ndarray, " n"], rows: Int[np.ndarray, " some"], *, seed: int
+) -> tuple[Int[np.ndarray, " a"], Int[np.ndarray, " b"]]:
+    """Two halves of the rows at random, ascending, with each class in proportion.
+
+    Their sizes differ by one row at most, and so do those of each class.
+    """
+    mixed = np.random.default_rng(seed).permutation(rows)
+    by_class = mixed[np.argsort(codes[mixed], kind="stable")]
+    return np.sort(by_class[::2]), np.sort(by_class[1::2])

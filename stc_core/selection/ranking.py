@@ -71,6 +71,8 @@ class JointColumns:
         *,
         eta: float | None = None,
         budget: int | None = None,
+        folds: Sequence[Fold] | None = None,
+        trusting: int = MOST_TRUSTING,
     ) -> None:
         ordered = sorted(probes, key=lambda probe: probe.pooled_site)
         if not any(probe.importance.any() for probe in ordered):
@@ -86,14 +88,17 @@ class JointColumns:
         self.counts = np.ones(len(self.layer), bool)
         if eta is not None:
             self.counts = np.concatenate(_share_of_layers(ordered, eta))
-        # Neurons limited by probes that have seen the training rows are judged by
-        # validation alone.
-        keys = digests(read(self.sites[-1]))
-        split = Fold(task.train, task.validation)
-        self.folds = judging_folds(task, keys) if eta is None else (split,)
+        self.folds = tuple(self._judging() if folds is None else folds)
         fits = [*(fold.fit for fold in self.folds), task.learned]
-        self.trust = _trust(read, task, self.sites, fits)
+        self.trust = _trust(read, task, self.sites, fits, most=trusting)
         self._moments: dict[PooledSite, tuple[np.ndarray, np.ndarray]] = {}
+
+    def _judging(self) -> Sequence[Fold]:
+        """The folds that judge; neurons limited by probes, which have seen the training
+        rows, are judged by validation alone."""
+        if self.eta is not None:
+            return (Fold(self.task.train, self.task.validation),)
+        return judging_folds(self.task, digests(self.read(self.sites[-1])))
 
     def most(self, depth: int) -> int:
         """The most neurons of a classifier of this depth."""
@@ -162,6 +167,16 @@ def rank_columns(columns: JointColumns, depths: Iterable[int]) -> Mapping[int, R
         by_fit = [keep_top(scores, columns.most(depth)) for scores in found[depth]]
         rankings[depth] = Ranking(tuple(by_fit[:-1]), by_fit[-1])
     return rankings
+
+
+def importances_of(columns: JointColumns, depth: int) -> Float[np.ndarray, " d"]:
+    """The importance of each column in the ranking model of all learned rows.
+
+    Columns above the depth have none.
+    """
+    rows = _some(columns.task, MOST_RANKED)
+    dual = _dual_weights(columns, [depth], rows, [np.ones(len(rows), bool)])
+    return _importances(columns, [depth], rows, dual)[depth][-1]
 
 
 def _some(task: Task, most: int) -> Int[np.ndarray, " some"]:
@@ -248,8 +263,7 @@ def _importances(
     dual: Mapping[int, Float[np.ndarray, "n _"]],
 ) -> dict[int, Float[np.ndarray, "n_fits d"]]:
     """The importance of each column in the models of each depth; 0 above the depth."""
-    n_class, n_columns = len(columns.task.classes), len(columns.layer)
-    n_fits = dual[depths[0]].shape[1] // n_class
+    n_fits, n_columns = len(columns.trust), len(columns.layer)
     found = {depth: np.zeros((n_fits, n_columns), np.float32) for depth in depths}
     for place, site in enumerate(columns.sites):
         reading = [depth for depth in depths if depth >= site.site.layer]
@@ -259,7 +273,7 @@ def _importances(
         span = slice(columns.starts[place], columns.ends[place])
         trust = columns.trust[:, place]
         for depth in reading:
-            weights = (dual[depth].T @ Z).reshape(n_fits, n_class, -1)
+            weights = (dual[depth].T @ Z).reshape(n_fits, -1, Z.shape[1])
             own = np.stack([importance(of_fit) for of_fit in weights])
             found[depth][:, span] = own * trust[:, None] ** 2
     return found
@@ -270,6 +284,8 @@ def _trust(
     task: Task,
     sites: Sequence[PooledSite],
     fits: Sequence[Int[np.ndarray, " _"]],
+    *,
+    most: int = MOST_TRUSTING,
 ) -> Float[np.ndarray, "n_fits n_site"]:
     """How far each site alone beats chance, relative to the best site, squared.
 
@@ -281,7 +297,7 @@ def _trust(
     LEAST_TRUST ** TRUST_POWER. (SIREN, arXiv 2604.18519, weighs layers by validation
     scores, too.)
     """
-    rows = _some(task, MOST_TRUSTING)
+    rows = _some(task, most)
     inside = [np.flatnonzero(np.isin(rows, fit)) for fit in fits]
     gains = np.array([_gains(read(site)[rows], task, rows, inside) for site in sites]).T
     largest = gains.max(axis=1, keepdims=True)

@@ -10,9 +10,9 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import FeatureUnion, make_union
 
 from stc_core.data.task import Task
+from stc_core.heads.logistic import fit_logistic, logistic_scores
 from stc_core.metrics.scores import SAME_SCORE
 from stc_core.selection.guess import Guess
-from stc_core.selection.logistic import fit_logistic, logistic_scores
 
 TFIDF_CS = (1.0, 3.0, 10.0, 30.0, 100.0)
 WORD = r"(?u)\b\w+\b|[^\w\s]"

@@ -230,3 +230,17 @@ def learning(**changes: float) -> dict[str, Any]:
         "line": [fewer, now, most],
         "forecasts": [now, some, most],
     }
+
+
+def stability(**changes: Any) -> dict[str, Any]:
+    """The record of a `Stability` of 724 neurons."""
+    return {
+        "frequency": [1.0] * 40 + [0.5] * 684,
+        "overlap": 0.18,
+        "chance": 0.011,
+        "half": 300,
+        "kept": 724,
+        "n_selections": 10,
+        "always": 40,
+        **changes,
+    }

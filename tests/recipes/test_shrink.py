@@ -107,8 +107,8 @@ def check_leads(made: Run, before: Run) -> None:
 def test_it_is_a_run_like_any_other(made, run_folder):
     before = Run.open(run_folder)
     names = {path.name for path in run_folder.iterdir()}
-    # The learning curve is that of the parent's classifier.
-    names.remove(RunFile.LEARNING)
+    # Both are about the parent's classifier.
+    names -= {RunFile.LEARNING, RunFile.STABILITY}
     assert {path.name for path in made.folder.iterdir()} == names
     assert made.metrics.keys() == {*before.metrics.keys(), "parent"}
     check_leads(made, before)

@@ -19,7 +19,7 @@ from stc_core.report.report import html_report, write_report
 from stc_core.runs.run import Run
 
 NOTE = "Texts of more than 8 tokens are read separately from shorter ones."
-SECTIONS = 10
+SECTIONS = 11
 CHARTS = 11
 
 

@@ -43,6 +43,7 @@ _FILES = {
     "variability": RunFile.VARIABILITY,
     "tuning": RunFile.TUNING,
     "learning": RunFile.LEARNING,
+    "stability": RunFile.STABILITY,
     "probes": RunFile.PROBES,
     "by_class": RunFile.CLASSES,
     "control": RunFile.CONTROL,
