@@ -11,6 +11,8 @@ _DELIMITERS = ",\t;|"
 # The default limit of 128 KiB for a cell would refuse long documents.
 csv.field_size_limit(2**31 - 1)
 
+EXCEL_HINT = re.compile(r"sep=([^\r\n])[ \t]*(?:[\r\n]|$)")
+"""A first line that is no header: Excel writes and reads the delimiter in it."""
 _ESCAPES = re.compile(r'\\(["\\])')
 
 
@@ -60,8 +62,9 @@ def _closes(text: str, delimiter: str) -> bool:
 
 def _delimiter(text: str, *, prefer_tab: bool) -> Dialect:
     """The delimiter that gives the most even rows, and whether quotes are plain."""
-    if text.startswith("sep=") and text[4:5] in _DELIMITERS:
-        return Dialect(text[4])
+    hint = EXCEL_HINT.match(text)
+    if hint and hint[1] in _DELIMITERS:
+        return Dialect(hint[1])
     best, chosen = (0.0, 0), "\t" if prefer_tab else ","
     for delimiter in _DELIMITERS:
         counts = _field_counts(text, delimiter, csv.QUOTE_MINIMAL)
