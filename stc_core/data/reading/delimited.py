@@ -171,8 +171,8 @@ def _is_header(cells: list[str], heads: list[str], name: str, row: int) -> bool:
     if sorted(titles) == sorted(heads):
         raise StcError(
             f"{name}, row {row}",
-            expected=f"the columns {', '.join(map(repr, heads))} in this order",
-            got=f"a second header with {', '.join(map(repr, titles))}",
+            expected=f"the columns {', '.join(map(repr, heads[:20]))} in this order",
+            got=f"a second header with {', '.join(map(repr, titles[:20]))}",
             remedy="Use one order of columns in the files that were joined here.",
         )
     return False
