@@ -58,7 +58,7 @@ class Counts:
         while True:
             try:
                 outcome = next(found, None)
-            except Exception:  # what the bench looks for
+            except Exception:  # noqa: BLE001 - what the bench looks for
                 outcome = Outcome("any", "read", traceback.format_exc(limit=-4))
             if outcome is None:
                 break
@@ -141,9 +141,9 @@ def publish(counts: Counts) -> None:
     begin, end = (f"<!-- {counts.name} inputs: {side} -->" for side in ("begin", "end"))
     seconds, label = counts.slowest
     said = (
-        f"{counts.files:,} {counts.name} files in {counts.seconds / 60:.0f} minutes. The "
-        f"slowest took {seconds:.1f} s at all entrances together ({label}). The process "
-        f"had {peak_mb():,} MB at most."
+        f"{counts.files:,} {counts.name} files in {counts.seconds / 60:.0f} minutes. "
+        f"The slowest took {seconds:.1f} s at all entrances together ({label}). The "
+        f"process had {peak_mb():,} MB at most."
     )
     rows: list[Row] = [
         {

@@ -92,7 +92,7 @@ def by_http(client: TestClient, model: str, file: Generated) -> Iterator[Outcome
     for body in bodies:
         answer = client.post(way, content=body, headers=sent)
         result: Result = "read" if answer.status_code == 200 else "sentence"
-        fault = "" if answer.status_code in (200, 413, 422) else answer.text[:200]
+        fault = "" if answer.status_code in (200, 400, 413, 422) else answer.text[:200]
         if result == "sentence" and not answer.json()["error"]["what"]:
             fault = "an error that names nothing"
         yield Outcome("POST predict", result, fault)
