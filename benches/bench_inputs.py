@@ -68,6 +68,8 @@ class Counts:
                 sys.stderr.write(f"{label} {outcome} {file.content[:200]!r}\n")
         seconds = time.perf_counter() - start
         self.seconds += seconds
+        if self.files % 500 == 0:
+            sys.stderr.write(f"{self.files} files, {self.seconds:.0f} s\n")
         self.slowest = max(self.slowest, (seconds, label))
 
 

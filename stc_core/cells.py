@@ -14,7 +14,7 @@ import pyarrow as pa
 from stc_core.files import json_value
 
 BASE64 = "base64:"
-_FORMULA_SIGNS = "=+-@\t\r\n＝＋－＠"
+_FORMULA_SIGNS = "=+-@\t\r＝＋－＠"
 _NUMBER = re.compile(r"[+-]?(\d+([.,]\d*)*|\.\d+)([eE][+-]?\d+)? ?%?")
 
 
@@ -87,9 +87,9 @@ def bytes_text(raw: bytes) -> str:
 def escape_formulas(frame: pd.DataFrame) -> tuple[pd.DataFrame, int]:
     """The frame with an apostrophe before each cell that a spreadsheet would run.
 
-    Also the number of such cells and names of columns. A spreadsheet takes a cell that
-    begins with = + - @, a tab or a line break for a formula, and a formula can send
-    data away. Numbers such as -5 stay. Source: OWASP, CSV injection.
+    Also the number of such cells and names of columns. A cell is taken for a formula if
+    it begins with = + - @, a tab or a carriage return; a formula can send data away.
+    Numbers such as -5 stay. Source: OWASP, CSV injection.
     """
     changed, count = {}, 0
     for place, kind in enumerate(frame.dtypes):

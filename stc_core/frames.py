@@ -1,6 +1,7 @@
 """Columns and rows of data frames, whatever their types."""
 
-from typing import Any, TextIO
+from io import TextIOBase
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -49,7 +50,7 @@ class _Rows:
 
     END = "\r\n"
 
-    def __init__(self, handle: TextIO) -> None:
+    def __init__(self, handle: TextIOBase) -> None:
         self.handle = handle
 
     def write(self, row: str) -> int:
@@ -58,7 +59,7 @@ class _Rows:
 
 def write_csv(
     frame: pd.DataFrame,
-    handle: TextIO,
+    handle: TextIOBase,
     *,
     separator: str = ",",
     header: bool = True,

@@ -224,7 +224,7 @@ addEventListener("beforeprint", () => paint(false, {width: 690}));
 addEventListener("afterprint", () =>
   paint(dark.matches, {width: null, autosize: true}));
 // An apostrophe before a formula, which a spreadsheet would run; numbers stay.
-const formula = /^[=+\\-@\\t\\r\\n]/, number = /^[+-]?[\\d.,]+(e[+-]?\\d+)? ?%?$/i;
+const formula = /^[=+\\-@\\t\\r]/, number = /^[+-]?[\\d.,]+(e[+-]?\\d+)? ?%?$/i;
 const safe = (text) => formula.test(text) && !number.test(text) ? "'" + text : text;
 const quoted = (cell) => '"' + safe(cell.textContent).replaceAll('"', '""') + '"';
 for (const table of document.querySelectorAll("table")) {

@@ -169,3 +169,9 @@ def test_a_disk_that_fails_while_it_is_read_is_said(tmp_path: Path, monkeypatch)
     monkeypatch.setattr(Path, "open", lambda self, mode: Failing())
     with pytest.raises(StcError, match=r"t\.csv: cannot be read \(Input/output"):
         sniff.sniff(path)
+
+
+def test_of_two_even_delimiters_the_one_that_closes_all_quotes_is_taken(tmp_path):
+    (tmp_path / "t.csv").write_text('"text";"label";"\',"\n",";"=c";"x"\n')
+    frame = read_table(tmp_path / "t.csv")
+    assert frame.to_numpy().tolist() == [[",", "=c", "x"]]
