@@ -10,7 +10,7 @@ from typing import Any, BinaryIO
 
 from stc_core.errors import StcError
 
-MOST_COLUMNS = 5_000
+MOST_TABLE_COLUMNS = 5_000
 MOST_ROW_CHARS = 1 << 24
 """The most characters of one row, one line or one JSON record."""
 MOST_TIMES_PACKED = 100
@@ -21,10 +21,10 @@ FREE_BYTES = 1 << 25
 
 def check_width(names: Collection[str], name: str) -> None:
     """StcError for a table with too many columns; `name` is that of the file."""
-    if len(names) > MOST_COLUMNS:
+    if len(names) > MOST_TABLE_COLUMNS:
         raise StcError(
             f"{name}, header",
-            expected=f"at most {MOST_COLUMNS:,} columns",
+            expected=f"at most {MOST_TABLE_COLUMNS:,} columns",
             got=f"{len(names):,}",
             remedy="Keep the columns with the text, the labels and the names of rows.",
         )

@@ -103,7 +103,7 @@ def test_a_row_that_is_too_long_is_named(
 
 @pytest.mark.parametrize("kind", ["csv", "jsonl", "parquet"])
 def test_too_many_columns_are_refused(kind: str, tmp_path: Path, monkeypatch):
-    monkeypatch.setattr(limits, "MOST_COLUMNS", 5)
+    monkeypatch.setattr(limits, "MOST_TABLE_COLUMNS", 5)
     names = [f"c{n}" for n in range(6)]
     record = ", ".join(f'"{name}": "1"' for name in names)
     content = {
