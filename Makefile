@@ -6,10 +6,11 @@ BIN := $(VENV)/bin
 # is another one each time: the seed is printed, --randomly-seed=N repeats it.
 PYTEST = PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 \
   --dist loadfile --no-loadscope-reorder
+AUDIT := $(VENV)/audit
 SPHINX := $(BIN)/sphinx-build -W --keep-going -q docs docs/_build
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: app test check docs bench browser format clean
+.PHONY: app test check audit docs bench browser format clean
 
 app: $(VENV)/.app
 	$(BIN)/streamlit run app.py
@@ -17,12 +18,30 @@ app: $(VENV)/.app
 test: $(VENV)/.dev
 	$(PYTEST)
 
-check: $(VENV)/.dev
+check: $(VENV)/.dev audit
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/pyright
 	$(SPHINX)
 	$(PYTEST)
+
+# Without a network both are left out, and said: the tests must pass anywhere.
+audit: $(AUDIT)/.done
+	@if [ -x $(AUDIT)/bin/bandit ]; then \
+	  $(AUDIT)/bin/bandit --quiet --recursive -ll -c pyproject.toml stc_core ui pages app.py; \
+	else echo "bandit could not be installed and is left out."; fi
+	@if [ -x $(AUDIT)/bin/pip-audit ]; then \
+	  timeout 120 $(AUDIT)/bin/pip-audit --disable-pip --no-deps -r requirements.txt \
+	    > $(AUDIT)/found.txt 2>&1; \
+	  if grep -q "known vulnerabilit" $(AUDIT)/found.txt && \
+	    ! grep -q "No known vulnerabilit" $(AUDIT)/found.txt; \
+	  then cat $(AUDIT)/found.txt; exit 1; else tail -n 1 $(AUDIT)/found.txt; fi; \
+	else echo "pip-audit could not be installed and is left out."; fi
+
+$(AUDIT)/.done: requirements-audit.txt | $(VENV)/.dev
+	@{ $(BIN)/python -m venv $(AUDIT) && $(AUDIT)/bin/python -m pip install --quiet \
+	  --disable-pip-version-check --retries 0 --timeout 10 -r requirements-audit.txt \
+	  && touch $@; } || true
 
 # The pages are then in docs/_build/index.html; a warning is an error.
 docs: $(VENV)/.dev

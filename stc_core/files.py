@@ -1,5 +1,6 @@
 """Files written whole or not at all, and JSON that any program can read."""
 
+import errno
 import json
 import math
 import os
@@ -51,7 +52,8 @@ def replacing(path: Path, *, durable: bool = False) -> Iterator[Path]:
     except (OSError, SafetensorError) as error:
         raise write_error(path, error) from error
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):  # a read-only folder: the error above says so
+            temporary.unlink(missing_ok=True)
 
 
 def is_temporary(path: Path) -> bool:
@@ -111,6 +113,35 @@ def write_error(path: Path, error: Exception) -> StcError:
         f"cannot write {str(path)!r}",
         got=getattr(error, "strerror", None) or str(error),
         remedy="Free some disk space or choose another folder.",
+    )
+
+
+_OF_THE_MACHINE = {
+    errno.ENOSPC: "Free some disk space.",
+    errno.EDQUOT: "Free some of the disk space that you may use.",
+    errno.EROFS: "Choose a folder that may be written; $STC_HOME names that of runs.",
+    errno.EACCES: "Change the rights of the file, or choose another folder.",
+    errno.EPERM: "Change the rights of the file, or choose another folder.",
+    errno.EIO: "Check the disk, or choose a folder on another one.",
+    errno.EMFILE: "Close other programs, or allow more open files (ulimit -n).",
+    errno.ENFILE: "Close other programs: too many files are open.",
+    errno.ENAMETOOLONG: "Choose a shorter name.",
+}
+"""By its number: the remedy for an error of the machine, which is no bug of ours."""
+
+
+def machine_error(error: BaseException) -> StcError | None:
+    """The sentence for a full or read-only disk, missing rights and the like.
+
+    None for any other error. It is for the outermost place that catches errors, where
+    what was being written is known by the error alone.
+    """
+    if not isinstance(error, OSError) or error.errno not in _OF_THE_MACHINE:
+        return None
+    return StcError(
+        "this machine" if error.filename is None else f"file {str(error.filename)!r}",
+        got=error.strerror or str(error),
+        remedy=_OF_THE_MACHINE[error.errno],
     )
 
 

@@ -1,5 +1,6 @@
 """Columns and rows of data frames, whatever their types."""
 
+from io import TextIOBase
 from typing import Any
 
 import numpy as np
@@ -7,7 +8,7 @@ import pandas as pd
 import pyarrow as pa
 from jaxtyping import Bool, Int
 
-from stc_core.cells import cell_text
+from stc_core.cells import cell_text, escape_formulas, flatten_frame
 
 
 def series(frame: pd.DataFrame, name: str) -> pd.Series:
@@ -38,6 +39,45 @@ def as_text(column: pd.Series) -> pd.Series:
         return pd.Series(cells, index=column.index, name=column.name)
     cells = [cell_text(value) for value in column]
     return pd.Series(cells, index=column.index, dtype=text_type, name=column.name)
+
+
+class _Rows:
+    """Ends each row with a line feed alone.
+
+    The writer quotes only signs of its own line end, so it is told of both: a lone
+    carriage return in a cell would end the row for a reader.
+    """
+
+    END = "\r\n"
+
+    def __init__(self, handle: TextIOBase) -> None:
+        self.handle = handle
+
+    def write(self, row: str) -> int:
+        return self.handle.write(f"{row.removesuffix(self.END)}\n")
+
+
+def write_csv(
+    frame: pd.DataFrame,
+    handle: TextIOBase,
+    *,
+    separator: str = ",",
+    header: bool = True,
+    keep_formulas: bool = False,
+) -> int:
+    """Write the rows as delimited text; return the number of cells escaped.
+
+    All CSV of STC Studio is written here. Cells that a spreadsheet would run are
+    escaped (`escape_formulas`) unless `keep_formulas` is true.
+    """
+    flat, count = flatten_frame(frame), 0
+    if not keep_formulas:
+        flat, count = escape_formulas(flat)
+    rows: Any = _Rows(handle)
+    flat.to_csv(
+        rows, sep=separator, index=False, header=header, lineterminator=_Rows.END
+    )
+    return count
 
 
 def records(frame: pd.DataFrame) -> list[dict[str, Any]]:

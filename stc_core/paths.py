@@ -24,6 +24,16 @@ def models_folder() -> Path:
     return home() / "cached_models"
 
 
+def model_folders() -> tuple[Path, ...]:
+    """The folders whose models a user of the app may name by a path.
+
+    They are the home, which holds downloaded and tuned models, and those in
+    $STC_MODELS, separated as in $PATH.
+    """
+    named = os.environ.get("STC_MODELS", "").split(os.pathsep)
+    return (home(), *(Path(one).expanduser().resolve() for one in named if one))
+
+
 def bundles_folder() -> Path:
     """The folder of the bundles that were opened, each unpacked once."""
     return home() / "bundles"

@@ -24,7 +24,7 @@ from ui.charts.chart import chart
 from ui.shell.encoding_field import title_with_encoding
 from ui.shell.messages import escape
 from ui.shell.page_list import TRAIN
-from ui.shell.upload import pick_upload, uploader
+from ui.shell.upload import pick_upload, unreadable_forgotten, uploader
 from ui.state.navigation import context, go, remember
 
 SEVERITIES = {
@@ -182,7 +182,8 @@ def show_page() -> None:
         st.stop()
     table = find_upload(str(context().data))
     encoding = title_with_encoding(table)
-    head = tables.head(table.path, encoding)
+    with unreadable_forgotten(table, encoding):
+        head = tables.head(table.path, encoding)
     shown = head.head(SHOWN_ROWS)
     shown.index = pd.RangeIndex(1, len(shown) + 1, name="row")
     st.dataframe(shown, height=230)
@@ -193,7 +194,8 @@ def show_page() -> None:
         st.stop()
     data = test_file(table, chosen)
     write_choice(table.key, data)
-    corpus = corpus_of(data)
+    with unreadable_forgotten(table, encoding):
+        corpus = corpus_of(data)
     _verdict(corpus)
     findings(corpus, report_of(data))
     charts(corpus)

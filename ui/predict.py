@@ -1,7 +1,5 @@
 """Predict: label a table or pasted lines with a trained classifier."""
 
-from pathlib import Path
-
 import pandas as pd
 import streamlit as st
 
@@ -19,6 +17,7 @@ from stc_core.runs.status import BUSY, Status
 from ui.cache import tables
 from ui.cache.run_files import classifier, predictions_in, stamp
 from ui.charts.chart import chart
+from ui.shell.csv_button import KEEP, KEEP_HELP, csv_button, save_csv
 from ui.shell.encoding_field import encoding_box, likely_encodings
 from ui.shell.frame import pick_run
 from ui.shell.job_progress import show_progress, watch
@@ -51,7 +50,7 @@ def lines(run: Run) -> None:
         )
     frame = pd.DataFrame({"text": texts[:MAX_LINES]})
     labelled = annotate(classifier(run), frame, text="text")
-    _download(labelled.to_csv(index=False).encode(), "predictions.csv")
+    csv_button(labelled, "predictions.csv", key="lines")
     _show(labelled, labelled[LABEL_COLUMN].value_counts(), "text")
 
 
@@ -73,18 +72,23 @@ def _table(run: Run) -> None:
             ),
         )
         return
-    if st.button("Predict", type="primary", icon=":material/play_arrow:", key="go"):
-        out_path = str(out.resolve())
-        label_jobs.start_labelling(
-            LabelOrder(str(run.folder), str(chosen.path), text, out_path, encoding)
+    with st.container(horizontal=True, vertical_alignment="center"):
+        go = st.button(
+            "Predict", type="primary", icon=":material/play_arrow:", key="go"
         )
+        keep = st.toggle(KEEP, help=KEEP_HELP, key="keep_formulas")
+    if go:
+        out_path = str(out.resolve())
+        files = (str(run.folder), str(chosen.path))
+        label_jobs.start_labelling(LabelOrder(*files, text, out_path, encoding, keep))
         st.rerun()
     fresh = stamp(out) > stamp(run.folder / RunFile.METRICS)
     done = status is not None and state == "done" and fresh
     show_notes((label_jobs.notes_of(out) if done else []) or source_notes(head))
     if status is not None and done:
         preview, counts = predictions_in(out)
-        _download(out, f"{chosen.path.name.split('.')[0]}_predicted.csv")
+        file_name = f"{chosen.path.name.split('.')[0]}_predicted.csv"
+        save_csv(out.read_bytes, file_name, key="save")
         _show(preview, counts, text, n_rows=status["total"])
         return
     if status is not None and state != "done":
@@ -188,18 +192,6 @@ def _show(
     frequencies = counts.rename_axis("label").rename("rows").reset_index()
     figure = class_bars(frequencies.assign(split="predicted"))
     chart(figure, "predicted", alt="Rows per predicted label")
-
-
-def _download(data: bytes | Path, name: str) -> None:
-    st.download_button(
-        "Download CSV",
-        data if isinstance(data, bytes) else data.read_bytes,
-        file_name=name,
-        mime="text/csv",
-        on_click="ignore",
-        type="primary",
-        icon=":material/download:",
-    )
 
 
 def show_page() -> None:

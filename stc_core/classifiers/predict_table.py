@@ -12,13 +12,14 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from stc_core.cells import flatten_frame, json_text
+from stc_core.cells import formula_note, json_text
 from stc_core.data.checks import check_source
 from stc_core.data.corpus import as_text, check_column
 from stc_core.data.reading.pipes import is_stream
 from stc_core.data.table import iter_table
 from stc_core.errors import StcError
 from stc_core.files import replacing
+from stc_core.frames import write_csv
 from stc_core.streams import table_output
 from stc_core.types import Progress, silent
 
@@ -155,6 +156,7 @@ def predict_file(
     trained: str,
     text: str | None = None,
     encoding: str | None = None,
+    keep_formulas: bool = False,
     progress: Progress = silent,
     tell: Callable[[str], object] = str,
 ) -> Labelled:
@@ -162,34 +164,40 @@ def predict_file(
 
     `out` is written completely or not at all, in the format of its suffix; "-" is CSV
     on standard output. Memory does not grow with the table. `tell` gets notes for the
-    user on how the table was read.
+    user on how the table was read. In CSV and TSV a cell that a spreadsheet would run
+    as a formula gets an apostrophe in front, unless `keep_formulas` is true.
     """
-    n_rows, n_blank = 0, 0
+    n_rows, n_blank, n_formulas = 0, 0, 0
     facts: dict[str, Any] = {}
-    with table_writer(out, source=source) as write:
+    with table_writer(out, source=source, keep_formulas=keep_formulas) as write:
         for chunk in iter_table(source, chunk_rows=_CHUNK_ROWS, encoding=encoding):
             columns = [str(name) for name in chunk.columns]
             column = text_column(columns, given=text, trained=trained)
             check_column(chunk, column, role="text")
-            write(annotate(classifier, chunk, text=column))
+            n_formulas += write(annotate(classifier, chunk, text=column))
             facts = chunk.attrs["source"]
             n_rows += len(chunk)
             n_blank += int(_blank(as_text(pd.Series(chunk[column])).fillna("")).sum())
             progress(n_rows, 0)
         for finding in check_source(facts, file="data") if n_rows else []:
             tell(f"{finding.severity}: {finding.message}")
+        if n_formulas:
+            tell(f"info: {formula_note(n_formulas)}")
     return Labelled(n_rows, n_blank)
 
 
-Write = Callable[[pd.DataFrame], None]
+Write = Callable[[pd.DataFrame], int]
+"""Appends a frame, and gives the number of cells that were escaped."""
 
 
 @contextmanager
-def table_writer(out: str | Path, *, source: str | Path) -> Iterator[Write]:
+def table_writer(
+    out: str | Path, *, source: str | Path, keep_formulas: bool = False
+) -> Iterator[Write]:
     """A function that appends a frame to `out`; the file appears at the end."""
     if str(out) == "-":
         with table_output() as handle:
-            yield _text_writer(handle, ".csv")
+            yield _text_writer(handle, ".csv", keep_formulas=keep_formulas)
         return
     out = Path(out)
     suffix = _suffix(out)
@@ -206,7 +214,7 @@ def table_writer(out: str | Path, *, source: str | Path) -> Iterator[Write]:
                 yield file.write
         else:
             with _open_text(path, suffix) as handle:
-                yield _text_writer(handle, suffix)
+                yield _text_writer(handle, suffix, keep_formulas=keep_formulas)
 
 
 def _suffix(out: Path) -> str:
@@ -226,21 +234,27 @@ def _open_text(path: Path, suffix: str) -> io.TextIOWrapper:
     return path.open("w", encoding="utf-8", newline="")
 
 
-def _text_writer(handle: Any, suffix: str) -> Write:
+def _text_writer(handle: Any, suffix: str, *, keep_formulas: bool) -> Write:
     first = True
 
-    def write(frame: pd.DataFrame) -> None:
+    def write(frame: pd.DataFrame) -> int:
         nonlocal first
+        n_escaped = 0
         if suffix.startswith(".jsonl"):
             with_nulls = frame.astype(object).where(frame.notna(), None)
             for row in with_nulls.to_dict("records"):
                 handle.write(f"{json_text(row)}\n")
         else:
             separator = "\t" if suffix.startswith(".tsv") else ","
-            flatten_frame(frame).to_csv(
-                handle, sep=separator, index=False, header=first
+            n_escaped = write_csv(
+                frame,
+                handle,
+                separator=separator,
+                header=first,
+                keep_formulas=keep_formulas,
             )
         first = False
+        return n_escaped
 
     return write
 
@@ -259,10 +273,12 @@ class _ParquetFile:
         if self.writer is not None:
             self.writer.close()
 
-    def write(self, frame: pd.DataFrame) -> None:
+    def write(self, frame: pd.DataFrame) -> int:
+        """Append the frame; no cell of a Parquet file is ever run, so 0."""
         schema = None if self.writer is None else self.writer.schema
         table = pa.Table.from_pandas(frame, schema=schema, preserve_index=False)
         table = table.replace_schema_metadata()  # plain columns for any reader
         if self.writer is None:
             self.writer = pq.ParquetWriter(self.path, table.schema)
         self.writer.write_table(table)
+        return 0

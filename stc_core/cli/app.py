@@ -8,6 +8,7 @@ import gc
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
+from typing import NoReturn
 
 import typer
 
@@ -69,14 +70,23 @@ def main() -> None:
         check_arguments(sys.argv[1:])
         app(prog_name=program())
     except StcError as error:
-        with suppress(BrokenPipeError):
-            typer.echo(f"Error: {error}", err=True)
-        sys.exit(2)
+        _end_with(error)
     except Exception as error:
+        from stc_core.files import machine_error
+
+        if (of_the_machine := machine_error(error)) is not None:
+            _end_with(of_the_machine)
         error.add_note(BUG)
         raise
     finally:
         flush_all()
+
+
+def _end_with(error: StcError) -> NoReturn:
+    """Print the error and exit with the code 2."""
+    with suppress(OSError):
+        typer.echo(f"Error: {error}", err=True)
+    sys.exit(2)
 
 
 def check_arguments(arguments: Sequence[str]) -> None:

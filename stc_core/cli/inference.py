@@ -45,6 +45,13 @@ def predict(
             help="Give a coarser label where the finer one is less probable than this."
         ),
     ] = None,
+    keep_formulas: Annotated[
+        bool,
+        typer.Option(
+            "--keep-formulas",
+            help="In CSV and TSV write cells that begin with = + - @ as they are.",
+        ),
+    ] = False,
 ) -> None:
     """Label a table of any length.
 
@@ -53,6 +60,8 @@ def predict(
     gets the suffix _2. A run of the recipe hierarchy adds predicted_LEVEL and
     probability_LEVEL for each level; with fewer levels only the blocks that they need
     are run. A run that learned replies adds written_reply, unless levels are left out.
+    In CSV and TSV an apostrophe is written before a cell that a spreadsheet would run
+    as a formula; --keep-formulas leaves it out.
     """
     with without_collection():
         opened = open_run(run)
@@ -63,11 +72,16 @@ def predict(
         classifier = limit_levels(
             classifier, 1 if coarse_only else levels, least_probability
         )
-    columns = {"trained": opened.report.columns.text, "text": text, **reading}
-    _label_file(classifier, data, out, columns)
+    settings = {
+        "trained": opened.report.columns.text,
+        "text": text,
+        "keep_formulas": keep_formulas,
+        **reading,
+    }
+    _label_file(classifier, data, out, settings)
 
 
-def _label_file(classifier: Any, data: str, out: str, columns: dict[str, Any]) -> None:
+def _label_file(classifier: Any, data: str, out: str, settings: dict[str, Any]) -> None:
     """Label the table `data` into `out` with a progress bar, and say what was done."""
     from stc_core.classifiers import predict_table
     from stc_core.cli import console
@@ -78,7 +92,7 @@ def _label_file(classifier: Any, data: str, out: str, columns: dict[str, Any]) -
             classifier,
             data,
             out,
-            **columns,
+            **settings,
             progress=bar.show,
             tell=bar.say,
         )

@@ -41,6 +41,13 @@ def serve(
             help="Bearer token that requests need; safer set in the environment.",
         ),
     ] = None,
+    allow_host: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Host name that requests may ask for; repeat it for several. Without "
+            "it all names are answered, or this machine's alone if there is no token."
+        ),
+    ] = None,
 ) -> None:
     """Serve the labels, explanations and replies of runs over HTTP, until Ctrl-C.
 
@@ -55,6 +62,8 @@ def serve(
         address, _, *_ = bound.getsockname()
         is_local = ip_address(address).is_loopback
         hosts = None if token or not is_local else (*LOCAL, host.lower())
+        if allow_host:
+            hosts = (*LOCAL, *(name.lower() for name in allow_host))
         app = service(map(open_run, runs), **model, token=token, hosts=hosts)
         bound.listen()  # requests that come from now on wait and are answered
         _announce(bound, is_open=not (token or is_local))
@@ -65,8 +74,11 @@ def _answer_requests(app: Any, bound: socket.socket) -> None:
     """Answer the requests to the socket until the service is stopped."""
     import uvicorn
 
+    from stc_core.serve.connections import TimedConnection
+
     config = uvicorn.Config(
         app,
+        http=TimedConnection,
         log_level="warning",
         lifespan="off",
         limit_concurrency=MOST_CONNECTIONS,

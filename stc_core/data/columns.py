@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable
 from difflib import get_close_matches
 from itertools import islice
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -139,7 +139,7 @@ def _guess(frame: pd.DataFrame, data: DataConfig) -> Columns:
     if text is None:
         raise StcError(
             "no column is left for the text",
-            got=f"columns {', '.join(map(repr, frame.columns))}",
+            got=f"columns {listed_names(frame.columns)}",
             remedy="Choose the text column by name.",
         )
     free = _after(free, text)
@@ -172,6 +172,14 @@ def free_columns(names: Iterable[str], data: DataConfig) -> list[str]:
     return [name for name in names if name not in taken]
 
 
+def listed_names(names: Iterable[Any]) -> str:
+    """The first names of columns, in quotes and shortened; then how many more."""
+    shown = [str(name) for name in names]
+    first = [name if len(name) <= 40 else f"{name[:39]}…" for name in shown[:20]]
+    more = f" and {len(shown) - 20:,} more" if len(shown) > 20 else ""
+    return f"{', '.join(map(repr, first))}{more}"
+
+
 def check_column(frame: pd.DataFrame, name: str, *, role: str = "column") -> None:
     """StcError, with the columns of the table, unless `name` is one of them."""
     names = [str(column) for column in frame.columns]
@@ -181,7 +189,7 @@ def check_column(frame: pd.DataFrame, name: str, *, role: str = "column") -> Non
     if outer in names and field in _fields_in(frame, outer):
         raise StcError(
             f"{role} column {name!r}",
-            expected=f"one of the columns {', '.join(map(repr, names))}",
+            expected=f"one of the columns {listed_names(names)}",
             got=f"a field inside {outer!r}, which is not a column",
             remedy=take_field(outer, field),
         )
@@ -189,7 +197,7 @@ def check_column(frame: pd.DataFrame, name: str, *, role: str = "column") -> Non
     similar = get_close_matches(name.lower(), list(lower), n=1, cutoff=0.5)
     raise StcError(
         f"{role} column {name!r}",
-        expected=f"one of the columns {', '.join(map(repr, names))}",
+        expected=f"one of the columns {listed_names(names)}",
         remedy=f"Did you mean {lower[similar[0]]!r}?" if similar else None,
     )
 
@@ -316,7 +324,7 @@ def _name(column: _Profile | None) -> str | None:
 
 def _no_label(frame: pd.DataFrame, columns: Columns) -> StcError:
     """The error for a table without a label column."""
-    names = ", ".join(repr(str(name)) for name in frame.columns)
+    names = listed_names(frame.columns)
     if len(frame.columns) == 1:
         return StcError(
             f"the table has the one column {names}",

@@ -14,11 +14,12 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from stc_core.data.reading.delimited import csv_batches
-from stc_core.data.reading.json_records import read_records
+from stc_core.data.reading.delimited import csv_batches, header_names
+from stc_core.data.reading.json_records import nested_error, read_records
+from stc_core.data.reading.limits import check_width
 from stc_core.data.reading.parquet import parquet_batches
 from stc_core.data.reading.pipes import regular_file, source_name
-from stc_core.data.reading.repairs import Tally, text_table
+from stc_core.data.reading.repairs import Tally, mend, text_table
 from stc_core.data.reading.sniff import Sniffed, open_bytes, sniff
 from stc_core.errors import StcError
 
@@ -129,11 +130,15 @@ def _batches(
         return
     if sniffed.format in ("json", "jsonl"):
         names, listed = _json_names(source), sniffed.format == "json"
+        titles = _written_names(names, name)
         with open_text(source) as handle:
             records = read_records(handle, name, listed=listed, checked=False)
             while part := list(islice(records, chunk_rows)):
                 rows = [tuple(map(record.get, names)) for record in part]
-                yield text_table(rows, names, tally)
+                try:
+                    yield text_table(rows, titles, tally)
+                except RecursionError as error:
+                    raise nested_error(name) from error
         return
     with open_text(source) as handle:
         yield from csv_batches(
@@ -175,9 +180,19 @@ def _json_names(source: _Source) -> list[str]:
         for record in read_records(handle, source.name, listed=listed):
             if not names.keys() >= record.keys():
                 names.update(dict.fromkeys(record))
+                check_width(names, source.name)
     if not names:
         raise StcError(source.name, expected="records with fields", got="no fields")
     return list(names)
+
+
+def _written_names(names: list[str], name: str) -> list[str]:
+    """The keys as column names: without halves of characters, which nothing can write.
+
+    StcError if two keys then are the same.
+    """
+    titles = [mend(key) for key in names]
+    return titles if titles == names else header_names(titles, name)
 
 
 def _to_frame(table: pa.Table) -> pd.DataFrame:

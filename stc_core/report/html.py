@@ -223,10 +223,14 @@ dark.addEventListener("change", () => paint(dark.matches, {}));
 addEventListener("beforeprint", () => paint(false, {width: 690}));
 addEventListener("afterprint", () =>
   paint(dark.matches, {width: null, autosize: true}));
-const quoted = (cell) => '"' + cell.textContent.replaceAll('"', '""') + '"';
+// An apostrophe before a formula, which a spreadsheet would run; numbers stay.
+const formula = /^[=+\\-@\\t\\r]/, number = /^[+-]?[\\d.,]+(e[+-]?\\d+)? ?%?$/i;
+const safe = (text) => formula.test(text) && !number.test(text) ? "'" + text : text;
+const quoted = (cell) => '"' + safe(cell.textContent).replaceAll('"', '""') + '"';
 for (const table of document.querySelectorAll("table")) {
   const button = document.createElement("button");
   button.textContent = "Save as CSV";
+  button.title = "Cells that begin like a formula get an apostrophe in front.";
   button.addEventListener("click", () => {
     const rows = [...table.rows].map((row) => [...row.cells].map(quoted).join(","));
     const link = document.createElement("a");

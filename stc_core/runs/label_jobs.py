@@ -30,13 +30,17 @@ NOTES = "notes.json"
 
 
 class LabelOrder(NamedTuple):
-    """An order: the run labels column `text` of the table `source` into file `out`."""
+    """An order: the run labels column `text` of the table `source` into file `out`.
+
+    `keep_formulas` is that of `predict_file`.
+    """
 
     run: str
     source: str
     text: str
     out: str
     encoding: str | None = None
+    keep_formulas: bool = False
 
     @property
     def folder(self) -> Path:
@@ -149,6 +153,7 @@ def _label(order: LabelOrder, status: Status, write_status: Callable[[], None]) 
         trained=order.text,
         text=order.text,
         encoding=order.encoding,
+        keep_formulas=order.keep_formulas,
         progress=progress,
         tell=notes.append,
     )

@@ -1,5 +1,6 @@
 """The status of a run in status.json, and whether its worker is still alive."""
 
+import shutil
 import time
 import traceback
 from pathlib import Path
@@ -7,7 +8,7 @@ from typing import Any, Literal, TypedDict, get_args
 
 from stc_core.display import duration
 from stc_core.errors import StcError
-from stc_core.files import read_json, read_tail, write_json
+from stc_core.files import machine_error, read_json, read_tail, write_json
 from stc_core.runs.layout import RunFile
 from stc_core.runs.worker import Worker
 
@@ -20,6 +21,12 @@ WRITE_EVERY_S = 0.5
 START_LIMIT_S = 60.0
 TICKET = "ticket"
 """A file in the folder of each waiting run; its time is when the run began to wait."""
+_STATUS_BYTES = 1 << 16
+_KILLED = "The worker ended without a message. Was it killed, or out of memory?"
+_FULL = (
+    "The disk is full, so the worker could not write how it ended. Free some disk "
+    "space, then resume the run."
+)
 PHASE_NAMES: dict[Phase, str] = {
     "read": "Read the table",
     "load": "Load the language model",
@@ -140,9 +147,15 @@ def observe_status(folder: Path) -> Status:
     status = read_status(path)  # the run may have ended since the first reading
     if status["state"] not in BUSY:
         return status
-    message = "The worker ended without a message. Was it killed, or out of memory?"
+    is_full = _is_full(folder)
+    message = _FULL if is_full else _KILLED
     trace = read_tail(folder / RunFile.LOG)
-    return failed_status(status, message, mend=False, trace=trace)
+    return failed_status(status, message, mend=is_full, trace=trace)
+
+
+def _is_full(folder: Path) -> bool:
+    """Whether the disk of `folder` has no room even for a status."""
+    return shutil.disk_usage(folder).free < _STATUS_BYTES
 
 
 def _is_alive(folder: Path, status: Status) -> bool:
@@ -178,6 +191,7 @@ def ended_status(status: Status, error: BaseException) -> Status:
     """`status` after `error`: failed, or cancelled if the user interrupted it."""
     if isinstance(error, KeyboardInterrupt):
         return {**status, "state": "cancelled", "message": "Cancelled.", "eta_s": None}
+    error = machine_error(error) or error
     mend = isinstance(error, StcError)
     trace = "" if mend else "".join(traceback.format_exception(error))
     message = str(error) if mend else f"{type(error).__name__}: {error}"

@@ -288,6 +288,8 @@ def _short(value: Any) -> str | None:
 
 async def _http_error(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, AnyHTTPException), error
+    if error.status_code == 400:  # FastAPI's word for a body that it cannot decode
+        return error_response(400, "body", expected="JSON in UTF-8", got="other bytes")
     answer = error_response(error.status_code, str(error.detail))
     answer.headers.update(error.headers or {})
     return answer

@@ -3,6 +3,7 @@
 All checks but that of the size are made before the body is read.
 """
 
+import asyncio
 import secrets
 from collections.abc import Collection
 from typing import Any
@@ -15,6 +16,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from stc_core.errors import StcError
 
 _MOST_BYTES = 8 << 20
+BODY_S = 30.0
+"""The longest that the body of a request may take."""
 MOST_REQUESTS = 256
 """The most requests at a time; one more is answered with 503."""
 
@@ -66,7 +69,7 @@ class RequestGuard:
                 "header Host",
                 expected=f"one of {', '.join(self.hosts)}",
                 got=ascii(headers.get("host", ""))[:60],
-                remedy="Without a token the service answers only this machine.",
+                remedy="Ask by that name, or start the service with --allow-host.",
             )
         if self.token and path.startswith("/v1"):
             kind, _, rest = headers.get("authorization", "").partition(" ")
@@ -97,12 +100,22 @@ def host_of(headers: Headers) -> str:
 
 
 def _bounded(receive: Receive) -> Receive:
-    """A `receive` that refuses a body of more than _MOST_BYTES while it arrives."""
-    read = 0
+    """A `receive` that refuses a body of more than _MOST_BYTES while it arrives.
+
+    A body that takes more than BODY_S is refused, too.
+    """
+    read, ended = 0, False
+    until = asyncio.get_running_loop().time() + BODY_S
 
     async def counted() -> Message:
-        nonlocal read
-        message = await receive()
+        nonlocal read, ended
+        try:
+            async with asyncio.timeout_at(None if ended else until):
+                message = await receive()
+        except TimeoutError as error:
+            detail = f"body: expected within {BODY_S:.0f} seconds; got a part of it"
+            raise HTTPException(408, detail) from error
+        ended = ended or not message.get("more_body", False)
         read += len(message.get("body", b""))
         if read > _MOST_BYTES:  # FastAPI passes on only this kind of error
             detail = f"body: expected at most {_MOST_BYTES:,} bytes; got more"

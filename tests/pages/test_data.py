@@ -255,3 +255,18 @@ def test_the_likeliest_encodings_stay_after_a_wrong_choice():
             assert read_choice(app.query_params["data"]).encoding == name
         (likely,) = [e for e in app.expander if e.label == "The likeliest encodings"]
         assert "cp1250" in likely.dataframe[0].value["Encoding"].tolist()
+
+
+@pytest.mark.parametrize("places", [1, 3000])
+def test_a_table_that_cannot_be_read_is_said_and_forgotten(places: int):
+    rows = b"".join(
+        b"some text %d,%s\n" % (n, b"ab"[n % 2 :][:1]) for n in range(places)
+    )
+    content = b"text,label\n" + rows + b'"never closed,a\n' + rows[:2000]
+    app = uploaded("mine.csv", content)
+    assert "every quote" in said(app) and list_uploads() == []
+    assert "data" not in app.query_params or not app.query_params["data"]
+    again = fine(visit(PAGE, data="0" * 20))
+    assert "Upload the file again" in said(again)
+    app = fine(app.run())
+    assert "Upload a table" in said(app)

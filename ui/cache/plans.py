@@ -2,6 +2,7 @@
 
 import os
 from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import streamlit as st
@@ -17,6 +18,7 @@ from stc_core.backbone.loading.hub import (
 from stc_core.config import RunConfig
 from stc_core.data.corpus import Corpus
 from stc_core.errors import StcError
+from stc_core.paths import model_folders
 from ui.cache.tables import corpus_of
 
 if TYPE_CHECKING:
@@ -92,8 +94,25 @@ def _written(backbone: str) -> int:
 
 
 def is_local(backbone: str) -> bool:
-    """True if `backbone` can be loaded without a network."""
-    return backbone in cached_names() or local_folder(backbone) is not None
+    """True if `backbone` can be loaded without a network, by a user of the app."""
+    if backbone in cached_names():
+        return True
+    return local_folder(backbone) is not None and not _is_elsewhere(backbone)
+
+
+def _is_elsewhere(name: str) -> bool:
+    """Whether a name is the path of a folder, or of nothing, outside the allowed ones.
+
+    A path looks the same whether its folder exists or not: the answer tells nothing
+    about this machine.
+    """
+    if local_folder(name) is None and not name.startswith(("/", "~", ".")):
+        return False
+    try:
+        path = Path(name).expanduser().resolve()
+    except (OSError, ValueError, RuntimeError):  # no folder can have this name
+        return True
+    return not any(path.is_relative_to(folder) for folder in model_folders())
 
 
 def weight_bytes(backbone: str) -> int:
@@ -102,7 +121,19 @@ def weight_bytes(backbone: str) -> int:
 
 
 def check_backbone(name: str) -> None:
-    """Raise StcError if `name` is neither a local model nor a valid Hub id."""
+    """Raise StcError if `name` is neither a local model nor a valid Hub id.
+
+    A path must lead into one of `model_folders()`: whoever opens the app may not look
+    at other folders of this machine.
+    """
+    if name not in cached_names() and _is_elsewhere(name):
+        allowed = [str(folder) for folder in model_folders()]
+        raise StcError(
+            f"language model {name!r}",
+            expected=f"a Hugging Face id, or a folder in {' or '.join(allowed)}",
+            remedy="Move the model there, or name its folder in $STC_MODELS before "
+            "the app starts.",
+        )
     if is_local(name):
         resolve(name)
         return

@@ -12,6 +12,7 @@ from stc_core.runs.layout import RunFile
 from stc_core.runs.run import Run
 from ui.cache.run_files import mislabelled_texts
 from ui.cache.texts import texts_of
+from ui.shell.csv_button import csv_button
 from ui.shell.messages import show_error
 from ui.shell.page_list import EXAMPLES
 from ui.shell.widgets import PIN, place_columns
@@ -104,13 +105,6 @@ def _suspects(run: Run, suspects: pd.DataFrame) -> None:
         alt="Rows that are likely mislabelled",
     )
     with picked_text(run, suspects["example"].tolist()):
-        st.download_button(
-            "Download as CSV",
-            suspects.to_csv(index=False),
-            file_name=f"{run.folder.name}-labels.csv",
-            mime="text/csv",
-            on_click="ignore",
-            icon=":material/download:",
-        )
+        csv_button(suspects, f"{run.folder.name}-labels.csv", key="labels")
     tuned = TUNED if RECIPES[run.config.train.recipe].tunes else ""
     st.caption(f"{count(len(suspects), 'text')}, the likeliest first. {JUDGED}{tuned}")

@@ -26,6 +26,7 @@ from stc_core.runs.run import Run
 from stc_core.types import SITE_KINDS
 from ui.cache.run_files import read
 from ui.charts.chart import chart, variability_chart
+from ui.shell.csv_button import csv_button
 from ui.shell.messages import escape
 from ui.shell.page_list import ADAPT
 from ui.shell.widgets import FIELD
@@ -297,11 +298,4 @@ def show_numbers(
         if note:
             st.caption(note)
         st.dataframe(shown, hide_index=True, height=320)
-        st.download_button(
-            "Download CSV",
-            table.to_csv(index=False),
-            file_name=f"{name}.csv",
-            mime="text/csv",
-            on_click="ignore",
-            icon=":material/download:",
-        )
+        csv_button(table, f"{name}.csv", key=name)

@@ -15,6 +15,7 @@ from stc_core.runs.run import Run, list_runs
 from stc_core.runs.run_summary import run_title
 from ui.cache.run_files import summary_of
 from ui.shell.breadcrumbs import show_breadcrumbs
+from ui.shell.csv_button import hide_table_export
 from ui.shell.live_runs import rerun_on_change
 from ui.shell.messages import escape, show_error
 from ui.shell.page_list import DATA, PAGES, PREDICT, TRAIN
@@ -35,6 +36,7 @@ def frame(title: str, icon: str, *, caption: str | None = None) -> None:
     )
     spare_objects()
     begin_page()
+    hide_table_export()
     try:
         advance()
     except StcError as error:

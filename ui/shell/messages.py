@@ -7,6 +7,7 @@ from contextlib import contextmanager
 import streamlit as st
 
 from stc_core.errors import StcError
+from stc_core.files import machine_error
 from ui.state.stale_events import note_drawn
 
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]<>()#+\-.!|~$:])")
@@ -29,13 +30,18 @@ def escape_piece(text: str) -> str:
 def guard() -> Iterator[None]:
     """Turn a StcError into a message and stop the page; any other error is raised.
 
+    A full disk and other errors of the machine are messages, too.
+
     Each page draws everything inside a guard. When the guard ends without a rerun, the
     page counts as drawn.
     """
     try:
         yield
-    except StcError as error:
-        show_error(error)
+    except (StcError, OSError) as error:
+        told = error if isinstance(error, StcError) else machine_error(error)
+        if told is None:
+            raise
+        show_error(told)
         note_drawn()
         st.stop()
     note_drawn()

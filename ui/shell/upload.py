@@ -1,14 +1,18 @@
 """The choice of a table: a new upload or an earlier one."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import streamlit as st
 
-from stc_core.data.uploads import Upload, delete_upload, keep_upload
+from stc_core.data.table import read_table
+from stc_core.data.uploads import SAMPLE, Upload, delete_upload, keep_upload
 from stc_core.display import distinct_titles
 from stc_core.errors import StcError
 from ui.cache.tables import head
-from ui.shell.messages import show_error
+from ui.shell.messages import escape, show_error
 from ui.state.navigation import context, remember
-from ui.state.stale_events import set_widget, unless_stale
+from ui.state.stale_events import note_drawn, set_widget, unless_stale
 
 
 def uploader(label: str, *, key: str) -> Upload | None:
@@ -33,6 +37,36 @@ def uploader(label: str, *, key: str) -> Upload | None:
         return None
     st.session_state[f"_{key}_turn"] = turn + 1
     return kept
+
+
+@contextmanager
+def unreadable_forgotten(table: Upload, encoding: str | None) -> Iterator[None]:
+    """Inside the block, a table that cannot be read is deleted and no longer chosen.
+
+    The first rows may be fine and a later one not. Errors of other kinds are raised: a
+    column that is missing, or an encoding that the user has chosen.
+    """
+    try:
+        yield
+    except StcError as error:
+        fault = None if table.key == SAMPLE or encoding else _reading_fault(table)
+        if fault is None:
+            raise
+        delete_upload(table)
+        remember(data=None)
+        show_error(fault)
+        st.info(f"{escape(table.path.name)} is not kept.", icon=":material/delete:")
+        note_drawn()
+        st.stop()
+        raise AssertionError("st.stop ends the page") from error
+
+
+def _reading_fault(table: Upload) -> StcError | None:
+    try:
+        read_table(table.path)
+    except StcError as error:
+        return error
+    return None
 
 
 def pick_upload(field: str, uploads: list[Upload]) -> None:

@@ -1,12 +1,14 @@
 """Rows of delimited text, each at the width of the header, as Arrow tables."""
 
 import csv
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
+from io import TextIOBase
 from itertools import repeat
 
 import pyarrow as pa
 
-from stc_core.data.reading.dialect import unescape
+from stc_core.data.reading.dialect import EXCEL_HINT, unescape
+from stc_core.data.reading.limits import MOST_ROW_CHARS, check_width, too_long
 from stc_core.data.reading.repairs import Tally, mend, text_table
 from stc_core.data.reading.sniff import Sniffed
 from stc_core.errors import StcError
@@ -15,32 +17,44 @@ CHUNK_CHARS = 1 << 23
 
 
 class _Lines:
-    """The lines of a file; it keeps those of the record that is being read."""
+    """The lines of a file; it keeps those of the record that is being read.
 
-    def __init__(self, handle: Iterable[str], *, escaped: bool) -> None:
-        self.handle = iter(handle)
+    StcError for a record that is too long, such as one whose quote is never closed.
+    """
+
+    def __init__(self, handle: TextIOBase, name: str, *, escaped: bool) -> None:
+        self.handle = handle
+        self.name = name
         self.escaped = escaped
         self.record: list[str] = []
         self.backslash = False
         self.number = 0
         self.chars = 0
+        self.record_start = 0
 
     def __iter__(self) -> "_Lines":
         return self
 
     def __next__(self) -> str:
-        line = next(self.handle)
+        line = self.handle.readline(MOST_ROW_CHARS + 1)
+        if not line:
+            raise StopIteration
+        if not self.record:
+            self.record_start = self.chars
         if '\\"' in line or (self.escaped and "\\" in line):
             self.backslash = True
             line = unescape(line) if self.escaped else line
         self.record.append(line)
         self.number += 1
         self.chars += len(line)
+        if self.chars - self.record_start > MOST_ROW_CHARS:
+            first = self.number - len(self.record) + 1
+            raise too_long(f"{self.name}, line {first}")
         return line
 
 
 def csv_batches(
-    handle: Iterable[str],
+    handle: TextIOBase,
     name: str,
     sniffed: Sniffed,
     tally: Tally,
@@ -54,9 +68,10 @@ def csv_batches(
     read `whole`, the cells of such a row are missing.
     """
     assert sniffed.delimiter is not None, sniffed
-    lines = _Lines(handle, escaped=sniffed.escaped)
+    lines = _Lines(handle, name, escaped=sniffed.escaped)
     reader = csv.reader(lines, delimiter=sniffed.delimiter, quoting=sniffed.quoting)
-    heads = [_head(cell) for cell in _first_row(reader)]
+    heads = [_head(cell) for cell in _first_row(reader, lines)]
+    check_width(heads, name)
     names, rows = header_names(heads, name), []
     lines.record.clear()
     for cells in _fitted(reader, lines, heads, name, sniffed, tally, whole=whole):
@@ -107,11 +122,12 @@ def _fitted(
     _check_quotes(lines, name, sniffed, row)
 
 
-def _first_row(reader: Iterator[list[str]]) -> list[str]:
+def _first_row(reader: Iterator[list[str]], lines: _Lines) -> list[str]:
     """The first row that is not blank, and not the 'sep=;' that Excel may write."""
     rows = (row for row in reader if any(cell.strip() for cell in row))
     first = next(rows, [])
-    return next(rows, []) if first and first[0].startswith("sep=") else first
+    is_hint = bool(first) and EXCEL_HINT.match(lines.record[-1].lstrip("\ufeff"))
+    return next(rows, []) if is_hint else first
 
 
 def _head(cell: str) -> str:
@@ -155,8 +171,8 @@ def _is_header(cells: list[str], heads: list[str], name: str, row: int) -> bool:
     if sorted(titles) == sorted(heads):
         raise StcError(
             f"{name}, row {row}",
-            expected=f"the columns {', '.join(map(repr, heads))} in this order",
-            got=f"a second header with {', '.join(map(repr, titles))}",
+            expected=f"the columns {', '.join(map(repr, heads[:20]))} in this order",
+            got=f"a second header with {', '.join(map(repr, titles[:20]))}",
             remedy="Use one order of columns in the files that were joined here.",
         )
     return False

@@ -11,6 +11,8 @@ _DELIMITERS = ",\t;|"
 # The default limit of 128 KiB for a cell would refuse long documents.
 csv.field_size_limit(2**31 - 1)
 
+EXCEL_HINT = re.compile(r"sep=([^\r\n])[ \t]*(?:[\r\n]|$)")
+"""A first line that is no header: Excel writes and reads the delimiter in it."""
 _ESCAPES = re.compile(r'\\(["\\])')
 
 
@@ -59,16 +61,21 @@ def _closes(text: str, delimiter: str) -> bool:
 
 
 def _delimiter(text: str, *, prefer_tab: bool) -> Dialect:
-    """The delimiter that gives the most even rows, and whether quotes are plain."""
-    if text.startswith("sep=") and text[4:5] in _DELIMITERS:
-        return Dialect(text[4])
-    best, chosen = (0.0, 0), "\t" if prefer_tab else ","
+    """The delimiter that gives the most even rows, and whether quotes are plain.
+
+    Of two that are even, it is the one with which all quotes close, then the wider.
+    """
+    hint = EXCEL_HINT.match(text)
+    if hint and hint[1] in _DELIMITERS:
+        return Dialect(hint[1])
+    best, chosen = (0.0, False, 0), "\t" if prefer_tab else ","
     for delimiter in _DELIMITERS:
         counts = _field_counts(text, delimiter, csv.QUOTE_MINIMAL)
         raw = _field_counts(text, delimiter, csv.QUOTE_NONE)
         width = counts[0] if counts else 0
         evenness = max(_evenness(counts), _evenness(raw))
-        score = (evenness + (prefer_tab and delimiter == "\t"), width)
+        evenness += prefer_tab and delimiter == "\t"
+        score = (evenness, '"' not in text or _closes(text, delimiter), width)
         if width > 1 and score > best:
             best, chosen = score, delimiter
     quoted = _field_counts(text, chosen, csv.QUOTE_MINIMAL)

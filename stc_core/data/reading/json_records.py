@@ -1,18 +1,20 @@
 """Records of JSON and JSONL files, one at a time, for any length of file or line."""
 
 import json
+import re
 from collections.abc import Iterator
 from io import TextIOWrapper
 from typing import Any
 
 from stc_core.cells import Number
 from stc_core.data.columns import LABEL_NAMES, SPLITS, TEXT_NAMES
+from stc_core.data.reading.limits import MOST_ROW_CHARS, too_long
 from stc_core.errors import StcError
 
 WINDOW_CHARS = 1 << 23
 WHOLE_CHARS = 1 << 26
 """So much of a file over several lines is read to see what it is."""
-_SPACE = " \t\r\n"
+_SPACES = re.compile(r"[ \t\r\n]*")
 SHAPE = "one JSON record on each line, or one list of records"
 
 
@@ -164,7 +166,17 @@ def _nested(values: Iterator[tuple[str, Any]], name: str) -> Iterator[tuple[str,
     try:
         yield from values
     except RecursionError as error:
-        raise StcError(f"{name}: a record is nested too deeply to read") from error
+        raise nested_error(name) from error
+
+
+def nested_error(name: str) -> StcError:
+    """The error for a record with lists or objects inside each other too often."""
+    return StcError(
+        name,
+        expected="records with a few levels of lists and objects",
+        got="a record that is nested too deeply to read",
+        remedy="Delete the nested field, or write it as text.",
+    )
 
 
 def _twice(where: str, error: RepeatedField) -> StcError:
@@ -181,7 +193,10 @@ def _lines(
     handle: TextIOWrapper, decoder: json.JSONDecoder, name: str
 ) -> Iterator[tuple[str, Any]]:
     """Yield each line's value, with the line as its place."""
-    for number, line in enumerate(handle, 1):
+    lines = iter(lambda: handle.readline(MOST_ROW_CHARS + 1), "")
+    for number, line in enumerate(lines, 1):
+        if len(line) > MOST_ROW_CHARS:
+            raise too_long(f"{name}, line {number}")
         line = line.rstrip().lstrip("\ufeff")
         if not line:
             continue
@@ -214,14 +229,17 @@ def _refuse_lines(text: str, decoder: json.JSONDecoder, name: str) -> None:
 class _Window:
     """The part of a JSON text being read; it grows if a value is longer."""
 
-    def __init__(self, handle: TextIOWrapper) -> None:
+    def __init__(self, handle: TextIOWrapper, name: str) -> None:
         self.handle = handle
+        self.name = name
         self.text = ""
         self.at = 0
 
     def grow(self) -> bool:
         """Read more; False at the end of the file."""
         rest = self.text[self.at :]
+        if len(rest) > MOST_ROW_CHARS:
+            raise too_long(f"{self.name}, a record that begins with {rest[:40]!r}")
         more = self.handle.read(max(WINDOW_CHARS, len(rest)))
         self.text, self.at = rest + more, 0
         return bool(more)
@@ -229,8 +247,9 @@ class _Window:
     def peek(self) -> str:
         """The next character that is not a space, without reading it; '' at the end."""
         while True:
-            while self.at < len(self.text) and self.text[self.at] in _SPACE:
-                self.at += 1
+            spaces = _SPACES.match(self.text, self.at)
+            assert spaces is not None, self.at
+            self.at = spaces.end()
             if self.at < len(self.text):
                 return self.text[self.at]
             if not self.grow():
@@ -256,7 +275,7 @@ def _listed(
     handle: TextIOWrapper, decoder: json.JSONDecoder, name: str
 ) -> Iterator[tuple[str, Any]]:
     """Yield the items of a file that is one JSON list."""
-    window, count = _Window(handle), 0
+    window, count = _Window(handle, name), 0
     while window.peek() in ("\ufeff", "["):
         window.at += 1
         if window.text[window.at - 1] == "[":

@@ -7,6 +7,7 @@ import codecs
 import csv
 import gzip
 import io
+import os
 import zlib
 from pathlib import Path
 from typing import Literal, NamedTuple
@@ -19,12 +20,14 @@ from stc_core.data.reading.charsets import (
     wide_encoding,
 )
 from stc_core.data.reading.dialect import sniff_dialect
+from stc_core.data.reading.limits import Unpacked
 from stc_core.errors import StcError
 
 Format = Literal["csv", "tsv", "json", "jsonl", "parquet"]
 SAMPLE_BYTES = 1 << 19
 WINDOW_BYTES = 1 << 14
 WINDOWS = 8
+_BUFFER_BYTES = 1 << 16
 WINDOWS_LINES = 500
 JUDGED_BYTES = 1 << 15
 STRAYS = 8
@@ -183,7 +186,11 @@ class open_bytes:
                 remedy="Check that you may read it.",
             ) from error
         packed = self.file.peek(2)[:2] == b"\x1f\x8b"
-        return (gzip.GzipFile(fileobj=self.file) if packed else self.file), packed
+        if not packed:
+            return self.file, False
+        n_bytes = os.fstat(self.file.fileno()).st_size
+        unpacked = Unpacked(self.file, self.name, n_bytes)
+        return io.BufferedReader(unpacked, _BUFFER_BYTES), True
 
     def __exit__(self, kind: object, error: object, trace: object) -> None:
         self.file.close()
@@ -192,6 +199,11 @@ class open_bytes:
                 f"{self.name}: the gzip archive is damaged or cut short",
                 got=str(error),
                 remedy="Download or pack it again.",
+            ) from error
+        if isinstance(error, OSError) and error.errno is not None:
+            raise StcError(
+                f"{self.name}: cannot be read ({error.strerror})",
+                remedy="Check the disk, or copy the file to another one.",
             ) from error
 
 
