@@ -1,4 +1,4 @@
-"""The recipes and presets: what commands, service and app know of each.
+"""The recipes, presets and repairs: what commands, service and app know of each.
 
 A new recipe is one more record in `RECIPES`, and the module that it names. Nothing here
 loads torch.
@@ -74,3 +74,34 @@ RECIPES: dict[str, Recipe] = {
     ),
 }
 """Every recipe by its name."""
+
+
+class RepairWay(NamedTuple):
+    """One way to change the rows of a table: the form of its value, and its effect."""
+
+    form: str
+    sentence: str
+
+
+REPAIRS: dict[str, RepairWay] = {
+    "first": RepairWay("SIGN", "Keep the first of several labels in a cell."),
+    "levels": RepairWay("SIGN", "Read the labels in a cell as levels, coarse to fine."),
+    "merge": RepairWay("LABEL=LABEL", "Read one label as another."),
+    "leave-out-class": RepairWay("LABEL", "Leave out all rows with this label."),
+    "leave-out": RepairWay(
+        "no-text or no-label or conflicts or repeats or leaks",
+        "Leave out the rows that have this fault.",
+    ),
+    "leave-out-below": RepairWay(
+        "ROWS", "Leave out classes with fewer rows to learn from; 2 or more."
+    ),
+}
+"""Every way to repair a table, in the order in which they are done."""
+LEFT_OUT: dict[str, str] = {
+    "no-text": "rows without a text",
+    "no-label": "rows without a label",
+    "conflicts": "texts that have several labels",
+    "repeats": "repeats of a text with the same label",
+    "leaks": "texts of test or validation that are in train too",
+}
+"""The faults for which rows are left out, in the order in which they are looked for."""

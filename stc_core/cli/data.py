@@ -35,7 +35,7 @@ def check(
 
     If a backbone is given, it is loaded and tried on a few tokens, unless it is large.
     """
-    from stc_core.cli import console
+    from stc_core.cli.data_report import show_data_report
     from stc_core.data.corpus import inspect_corpus
 
     where = {"path": data, **test, **columns}
@@ -45,7 +45,7 @@ def check(
     if as_json:
         print_json(checked.model_dump(mode="json"))
     else:
-        console.show_data_report(checked)
+        show_data_report(checked)
     if checked.errors:
         raise typer.Exit(2)
 

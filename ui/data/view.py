@@ -6,7 +6,6 @@ import streamlit as st
 from stc_core.config import DataConfig
 from stc_core.data.columns import Columns, label_columns
 from stc_core.data.corpus import Corpus
-from stc_core.data.findings import Finding, Report
 from stc_core.data.split import SPLIT_ORDER
 from stc_core.data.statistics import class_balance, length_histogram
 from stc_core.data.uploads import (
@@ -21,17 +20,12 @@ from ui.cache import tables
 from ui.cache.run_files import SHOWN_ROWS
 from ui.cache.tables import choice, corpus_of, report_of
 from ui.charts.chart import chart
+from ui.data.findings import show_findings
 from ui.shell.encoding_field import title_with_encoding
 from ui.shell.messages import escape
 from ui.shell.page_list import TRAIN
 from ui.shell.upload import pick_upload, uploader
 from ui.state.navigation import context, go, remember
-
-SEVERITIES = {
-    "error": ("red", ":material/error:"),
-    "warning": ("orange", ":material/warning:"),
-    "info": ("blue", ":material/info:"),
-}
 
 
 def source() -> None:
@@ -133,35 +127,6 @@ def _verdict(corpus: Corpus) -> None:
             go(TRAIN)
 
 
-def findings(corpus: Corpus, report: Report) -> None:
-    listed = report.findings
-    st.subheader(
-        f"Report: {len(listed)} finding{'s' * (len(listed) != 1)}", anchor=False
-    )
-    if not listed:
-        st.success("Nothing to mend.", icon=":material/check_circle:")
-    for severity in SEVERITIES:
-        for finding in listed:
-            if finding.severity == severity:
-                one_finding(finding, corpus)
-
-
-def one_finding(finding: Finding, corpus: Corpus) -> None:
-    colour, icon = SEVERITIES[finding.severity]
-    with st.container(border=True, gap="xsmall"):
-        st.markdown(
-            f":{colour}[{icon} **{finding.severity}**]  {escape(finding.message)}"
-        )
-        if finding.rows:
-            first = ", ".join(str(row) for row in finding.rows[:12])
-            more = f" and {finding.count - 12:,} more" if finding.count > 12 else ""
-            with st.expander(f"Rows {first}{more}", type="compact"):
-                is_listed = corpus.frame["row"].isin(finding.rows)
-                listed = corpus.frame.loc[is_listed].set_index("row")
-                order = pd.Index(finding.rows, name="row")
-                st.dataframe(listed.reindex(order)[["text", "label", "split"]])
-
-
 def charts(corpus: Corpus) -> None:
     balance, lengths = st.columns(2, gap="large")
     with balance:
@@ -174,6 +139,13 @@ def charts(corpus: Corpus) -> None:
         chart(figure, "text_length", alt="How many texts have how many words")
 
 
+def _label_beside_text(head: pd.DataFrame, data: DataConfig) -> pd.DataFrame:
+    """The table with the columns in use first: text, labels, split, id."""
+    used = [data.text, *data.labels, data.split, data.id]
+    first = [name for name in used if name in head]
+    return pd.DataFrame(head[list(dict.fromkeys([*first, *head]))])
+
+
 def show_page() -> None:
     """Draw the page below its title."""
     source()
@@ -183,7 +155,7 @@ def show_page() -> None:
     table = find_upload(str(context().data))
     encoding = title_with_encoding(table)
     head = tables.head(table.path, encoding)
-    shown = head.head(SHOWN_ROWS)
+    shown = _label_beside_text(head.head(SHOWN_ROWS), choice(table.key))
     shown.index = pd.RangeIndex(1, len(shown) + 1, name="row")
     st.dataframe(shown, height=230)
     chosen = columns_form(table, head)
@@ -195,5 +167,5 @@ def show_page() -> None:
     write_choice(table.key, data)
     corpus = corpus_of(data)
     _verdict(corpus)
-    findings(corpus, report_of(data))
+    show_findings(table.key, data, corpus, report_of(data))
     charts(corpus)
