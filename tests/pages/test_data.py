@@ -294,5 +294,5 @@ def test_a_repair_of_another_label_column_can_be_undone():
 
 def test_the_label_stands_beside_the_text():
     app = uploaded("mine.csv", b"topic,x,text\n" + b"a,1,hello there\nb,2,bye\n" * 9)
-    shown = app.dataframe[0].value
+    shown = app.dataframe[-1].value
     assert list(shown.columns) == ["text", "topic", "x"]

@@ -20,7 +20,7 @@ SEVERITIES = {
 
 
 def show_findings(key: str, data: DataConfig, corpus: Corpus, report: Report) -> None:
-    """Draw the applied repairs and the findings on the table kept under `key`.
+    """Draw the findings and the applied repairs on the table kept under `key`.
 
     A button changes the repairs of `data`, which are kept with the choice of columns.
     """
@@ -28,11 +28,11 @@ def show_findings(key: str, data: DataConfig, corpus: Corpus, report: Report) ->
     st.subheader(
         f"Report: {len(listed)} finding{'s' * (len(listed) != 1)}", anchor=False
     )
-    _repairs(key, data, report)
     if not listed:
         st.success("Nothing to mend.", icon=":material/check_circle:")
     for place, finding in enumerate(listed):
         _one_finding(key, data, finding, corpus, place)
+    _repairs(key, data, report)
 
 
 def with_mend(data: DataConfig, mend: Sequence[Repair]) -> DataConfig:
@@ -99,7 +99,8 @@ def _rows_of(finding: Finding, corpus: Corpus) -> None:
     """Draw the rows that a finding names, closed at first."""
     first = ", ".join(str(row) for row in finding.rows[:12])
     more = f" and {finding.count - 12:,} more" if finding.count > 12 else ""
-    with st.expander(f"Rows {first}{more}", type="compact"):
+    rows = "Row" if finding.count == 1 else "Rows"
+    with st.expander(f"{rows} {first}{more}", type="compact"):
         own = corpus.frame["file"] == finding.file
         is_listed = own & corpus.frame["row"].isin(finding.rows)
         listed = corpus.frame.loc[is_listed].set_index("row")

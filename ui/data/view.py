@@ -15,13 +15,14 @@ from stc_core.data.uploads import (
     list_uploads,
     write_choice,
 )
+from stc_core.errors import StcError
 from stc_core.figures.data import class_bars, length_bars
 from ui.cache import tables
 from ui.cache.run_files import SHOWN_ROWS
 from ui.cache.tables import choice, corpus_of, report_of
 from ui.charts.chart import chart
 from ui.data.findings import show_findings
-from ui.shell.encoding_field import title_with_encoding
+from ui.shell.encoding_field import encoding_box, likely_encodings
 from ui.shell.messages import escape
 from ui.shell.page_list import TRAIN
 from ui.shell.upload import pick_upload, uploader
@@ -30,17 +31,27 @@ from ui.state.navigation import context, go, remember
 
 def source() -> None:
     """Draw three ways to choose a table: an upload, the sample, an earlier upload."""
-    upload, others = st.columns([3, 2], gap="large")
-    with upload:
-        kept = uploader("Upload a table", key="data")
-        if kept:
-            remember(data=kept.key)
-            st.rerun()
-    with others, st.container(border=True):
-        if st.button("Use the sample", icon=":material/dataset:", width="stretch"):
-            remember(data=SAMPLE)
-            st.rerun()
-        pick_upload("data", list_uploads())
+    kept = uploader("Upload a table", key="data")
+    if kept:
+        remember(data=kept.key)
+        st.rerun()
+    if st.button("Use the sample", icon=":material/dataset:", width="stretch"):
+        remember(data=SAMPLE)
+        st.rerun()
+    pick_upload("data", list_uploads())
+
+
+def _chosen_table() -> Upload:
+    """The table of the context. Without one, or if it is gone, ask for another."""
+    if context().data is None:
+        source()
+        st.info("Upload a table or use the sample to begin.", icon=":material/table:")
+        st.stop()
+    try:
+        return find_upload(str(context().data))
+    except StcError:
+        source()
+        raise
 
 
 def columns_form(table: Upload, head: pd.DataFrame) -> DataConfig:
@@ -85,22 +96,20 @@ def _place(names: list[str], name: str | None) -> int:
 def test_file(table: Upload, data: DataConfig) -> DataConfig:
     """Draw the choice of a separate test file; return `data` with the file chosen."""
     name = None if data.test_path is None else data.test_path.rsplit("/", 1)[-1]
-    title = f"Test file: {name}" if name else "Separate test file (optional)"
-    with st.expander(title, icon=":material/rule:"):
-        if name:
-            if st.button("Remove the test file", icon=":material/close:"):
-                write_choice(table.key, data.changed(test_path=None))
-                st.rerun()
-            return data
-        st.caption(
-            "The test file needs the same columns as the table above. The accuracy is "
-            "measured on the test file."
-        )
-        kept = uploader("Upload the test table", key="test")
-        if kept:
-            test_path = str(kept.path)
-            write_choice(table.key, data.changed(test_path=test_path))
+    if name:
+        st.markdown(f"Test file: **{escape(name)}**")
+        if st.button("Remove the test file", icon=":material/close:"):
+            write_choice(table.key, data.changed(test_path=None))
             st.rerun()
+        return data
+    st.caption(
+        "The test file needs the same columns as the table. The accuracy is measured "
+        "on the test file."
+    )
+    kept = uploader("Upload the test table", key="test")
+    if kept:
+        write_choice(table.key, data.changed(test_path=str(kept.path)))
+        st.rerun()
     return data
 
 
@@ -148,24 +157,31 @@ def _label_beside_text(head: pd.DataFrame, data: DataConfig) -> pd.DataFrame:
 
 def show_page() -> None:
     """Draw the page below its title."""
-    source()
-    if context().data is None:
-        st.info("Upload a table or use the sample to begin.", icon=":material/table:")
-        st.stop()
-    table = find_upload(str(context().data))
-    encoding = title_with_encoding(table)
+    table = _chosen_table()
+    title, encoding_field, others, test = st.columns(
+        [5, 3, 3, 3], vertical_alignment="bottom"
+    )
+    title.subheader(escape(table.path.name), anchor=False)
+    with others.popover("Another table", icon=":material/table:", width="stretch"):
+        source()
+    encoding = encoding_box(table, encoding_field)
+    likely_encodings(table)
     head = tables.head(table.path, encoding)
-    shown = _label_beside_text(head.head(SHOWN_ROWS), choice(table.key))
-    shown.index = pd.RangeIndex(1, len(shown) + 1, name="row")
-    st.dataframe(shown, height=230)
     chosen = columns_form(table, head)
     # If no label could be guessed either, the check of the corpus says what is missing.
     if not chosen.labels and choice(table.key).labels:
         st.info("Choose the column that holds the labels.", icon=":material/label:")
         st.stop()
-    data = test_file(table, chosen)
+    has_test = chosen.test_path is not None
+    label = "Test file: 1" if has_test else "Test file"
+    with test.popover(label, icon=":material/rule:", width="stretch"):
+        data = test_file(table, chosen)
     write_choice(table.key, data)
     corpus = corpus_of(data)
     _verdict(corpus)
     show_findings(table.key, data, corpus, report_of(data))
+    st.subheader("The table", anchor=False)
+    shown = _label_beside_text(head.head(SHOWN_ROWS), data)
+    shown.index = pd.RangeIndex(1, len(shown) + 1, name="row")
+    st.dataframe(shown, height=230)
     charts(corpus)
