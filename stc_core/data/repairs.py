@@ -43,13 +43,8 @@ def mend_labels(
     """
     frame, applied, findings = frame.copy(deep=False), [], []
     for repair in repairs:
-        if repair.do == "merge":
-            change = {repair.what: repair.into}.get
-            n = _rename(frame, columns, lambda label, to=change: to(label, label))
-        elif repair.do == "first":
-            n = _rename(
-                frame, columns, lambda label, by=repair.what: label_parts(label, by)[0]
-            )
+        if repair.do in ("merge", "first"):
+            n = _rename(frame, columns, repair)
         elif repair.do == "levels":
             n, columns = _split_levels(frame, columns, repair.what)
         else:
@@ -61,14 +56,23 @@ def mend_labels(
     return MendedLabels(frame, columns, applied, findings)
 
 
-def _rename(frame: pd.DataFrame, columns: Columns, change: Callable[[str], str]) -> int:
+def mended_label(label: str, repairs: Sequence[Repair]) -> str:
+    """The finest label that a cell holds when these repairs are done."""
+    for repair in repairs:
+        if repair.do == "merge" and label == repair.what:
+            label = repair.into
+        elif repair.do in ("first", "levels"):
+            label = label_parts(label, repair.what)[0 if repair.do == "first" else -1]
+    return label
+
+
+def _rename(frame: pd.DataFrame, columns: Columns, repair: Repair) -> int:
     """Change the labels of every level in place; return the number of rows changed."""
     is_changed = np.zeros(len(frame), dtype=bool)
     for name in _label_names(frame, columns):
         before = series(frame, name)
-        after = as_text(
-            before.map({one: change(one) for one in before.dropna().unique()})
-        )
+        names = before.dropna().unique()
+        after = as_text(before.map({one: mended_label(one, [repair]) for one in names}))
         is_changed |= (after != before).to_numpy(dtype=bool) & before.notna().to_numpy()
         frame[name] = after
     return int(is_changed.sum())
