@@ -5,11 +5,14 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
+import pandas as pd
 
 from stc_core.analysis.confusion import Confusion, confusion
 from stc_core.config import Repair
 from stc_core.data.repairs import mended_label
+from stc_core.data.split import TEST
 from stc_core.display import interval, percent
+from stc_core.frames import equals, series
 from stc_core.metrics.intervals import accuracy_interval, macro_f1_interval
 from stc_core.metrics.scores import macro_f1
 
@@ -18,7 +21,8 @@ class FileScore(NamedTuple):
     """How well predictions fit the labels of a file, with 95 % intervals.
 
     `n` rows count. `unknown` has the number of rows for each label that the classifier
-    cannot answer; these rows do not count, nor do rows without a label or a text.
+    cannot answer; these rows do not count, nor do rows without a label or a text, nor
+    the `learned` ones, whose text the run has learned.
     """
 
     n: int
@@ -28,6 +32,7 @@ class FileScore(NamedTuple):
     macro_f1_interval: tuple[float, float] | None
     confusion: Confusion
     unknown: Mapping[str, int]
+    learned: int = 0
 
     @property
     def sentence(self) -> str:
@@ -38,6 +43,9 @@ class FileScore(NamedTuple):
             f"Accuracy {percent(self.accuracy)} ({interval(self.accuracy_interval)}), "
             f"macro-F1 {percent(self.macro_f1)}{f1}, on {self.n:,} rows with a label."
         )
+        if self.learned:
+            rows = "1 row does" if self.learned == 1 else f"{self.learned:,} rows do"
+            said += f" {rows} not count, as the run has learned from the text."
         if not self.unknown:
             return said
         names = ", ".join(map(repr, sorted(self.unknown)[:5]))
@@ -51,11 +59,14 @@ def score_pairs(
     pairs: Mapping[tuple[str, str], int],
     classes: Collection[str],
     repairs: Sequence[Repair] = (),
+    *,
+    learned: int = 0,
 ) -> FileScore | None:
     """The score of the rows that have each pair of (label, prediction); '' is none.
 
-    `repairs` are those of the run, by which the labels of the file are read, too. None
-    if no row counts.
+    `repairs` are those of the run, by which the labels of the file are read, too.
+    `learned` is the number of rows left out of `pairs`, as the run has learned from
+    them. None if no row counts.
     """
     counts: Counter[tuple[str, str]] = Counter()
     unknown: Counter[str] = Counter()
@@ -83,4 +94,11 @@ def score_pairs(
         macro_f1_interval=macro_f1_interval(y, guess_codes, n_class=len(names)).bounds,
         confusion=confusion(labels, guesses, sorted(set(classes) | set(guesses))),
         unknown=dict(unknown),
+        learned=learned,
     )
+
+
+def learned_texts(corpus: pd.DataFrame) -> frozenset[str]:
+    """The texts of a run's corpus that are not test texts, without outer spaces."""
+    texts = series(corpus, "text")[~equals(corpus, "split", TEST)]
+    return frozenset(str(text).strip() for text in texts)

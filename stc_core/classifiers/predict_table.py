@@ -3,7 +3,7 @@
 import gzip
 import io
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol, runtime_checkable
@@ -153,12 +153,14 @@ class Labelled(NamedTuple):
     """The number of rows, and the number of rows without text and so without label.
 
     `pairs` has the number of rows for each label of the file and its prediction, if a
-    column of labels was named. A cell without either is ''.
+    column of labels was named. A cell without either is ''. Rows with a text that the
+    classifier has learned are not in `pairs`; `learned` is their number.
     """
 
     rows: int
     blank: int
     pairs: Mapping[tuple[str, str], int] = {}
+    learned: int = 0
 
     @property
     def said(self) -> str:
@@ -177,6 +179,7 @@ def predict_file(
     text: str | None = None,
     encoding: str | None = None,
     label: str | None = None,
+    learned: Collection[str] = (),
     progress: Progress = silent,
     tell: Callable[[str], object] = str,
 ) -> Labelled:
@@ -184,10 +187,10 @@ def predict_file(
 
     `out` is written completely or not at all, in the format of its suffix; "-" is CSV
     on standard output. Memory does not grow with the table. `label` names the column
-    whose labels are compared with the predictions. `tell` gets notes for the user on
-    how the table was read.
+    whose labels are compared with the predictions, except for the texts in `learned`.
+    `tell` gets notes for the user on how the table was read.
     """
-    n_rows, n_blank = 0, 0
+    n_rows, n_blank, n_learned = 0, 0, 0
     exact = str(out).lower().endswith(".parquet")
     facts: dict[str, Any] = {}
     pairs: Counter[tuple[str, str]] = Counter()
@@ -199,7 +202,10 @@ def predict_file(
             if label is not None:
                 check_column(chunk, label, role="label")
             labelled = annotate(classifier, chunk, text=column)
-            pairs.update(_pairs(labelled, label, columns))
+            if label is not None:
+                three = (column, label, added_columns(columns, [])[0])
+                cells = [as_text(pd.Series(labelled[one])).fillna("") for one in three]
+                n_learned += count_pairs(pairs, zip(*cells, strict=True), learned)
             write(labelled if exact else _rounded(labelled, len(columns)))
             facts = chunk.attrs["source"]
             n_rows += len(chunk)
@@ -207,18 +213,26 @@ def predict_file(
             progress(n_rows, 0)
         for finding in check_source(facts, file="data") if n_rows else []:
             tell(f"{finding.severity}: {finding.message}")
-    return Labelled(n_rows, n_blank, pairs)
+    return Labelled(n_rows, n_blank, pairs, n_learned)
 
 
-def _pairs(
-    labelled: pd.DataFrame, label: str | None, columns: Sequence[str]
-) -> Iterator[tuple[str, str]]:
-    """The label and the prediction of each row; none without a column of labels."""
-    if label is None:
-        return
-    added = added_columns(columns, [])[0]
-    own = as_text(pd.Series(labelled[label])).fillna("")
-    yield from zip(own, pd.Series(labelled[added]).fillna(""), strict=True)
+def count_pairs(
+    pairs: Counter[tuple[str, str]],
+    rows: Iterable[tuple[str, str, str]],
+    learned: Collection[str],
+) -> int:
+    """Add each row of (text, label, prediction) to `pairs`, except for learned texts.
+
+    Returns the number of learned rows that have a label. Texts are compared without
+    outer spaces.
+    """
+    n_learned = 0
+    for text, label, predicted in rows:
+        if text.strip() not in learned:
+            pairs[label, predicted] += 1
+        elif label.strip():
+            n_learned += 1
+    return n_learned
 
 
 def _rounded(frame: pd.DataFrame, n_own: int) -> pd.DataFrame:

@@ -71,7 +71,14 @@ def predict(
         classifier = limit_levels(
             classifier, 1 if coarse_only else levels, least_probability
         )
-    columns = {"trained": opened.report.columns.text, "text": text, "label": label}
+    columns: dict[str, Any] = {"trained": opened.report.columns.text, "text": text}
+    columns["label"] = label
+    if label is not None:
+        from stc_core.analysis.file_score import learned_texts
+        from stc_core.runs.layout import RunFile
+
+        is_kept = opened.has(RunFile.CORPUS)
+        columns["learned"] = learned_texts(opened.corpus) if is_kept else ()
     labelled = _label_file(classifier, data, out, {**columns, **reading})
     if label is not None:
         _show_score(labelled, label, classifier, opened)
@@ -105,9 +112,12 @@ def _show_score(labelled: Any, label: str, classifier: Any, run: Any) -> None:
     from stc_core.frames import records
 
     known = [str(name) for name in classifier.classes_]
-    score = score_pairs(labelled.pairs, known, run.config.data.repairs)
+    score = score_pairs(
+        labelled.pairs, known, run.config.data.repairs, learned=labelled.learned
+    )
     if score is None:
-        typer.echo(f"No row has a label in {label!r} that the run knows.", err=True)
+        why = f" {labelled.learned:,} rows were learned." if labelled.learned else ""
+        typer.echo(f"No row has a new text and a known label in {label!r}.{why}")
         return
     typer.echo(score.sentence, err=True)
     for row in records(confused_pairs(score.confusion).head(5)):

@@ -3,10 +3,12 @@
 from collections import Counter
 
 import numpy as np
+import pandas as pd
 import pytest
 from sklearn.metrics import accuracy_score, confusion_matrix, f1_score
 
-from stc_core.analysis.file_score import score_pairs
+from stc_core.analysis.file_score import learned_texts, score_pairs
+from stc_core.classifiers.predict_table import count_pairs
 from stc_core.config import Repair
 
 
@@ -58,3 +60,19 @@ def test_an_answer_of_a_coarser_level_is_wrong_but_counted():
 
 def test_without_a_row_that_counts_there_is_no_score():
     assert score_pairs({("", "a"): 1, ("x", "a"): 2}, ["a"]) is None
+
+
+def test_learned_texts_do_not_count_and_are_told():
+    corpus = pd.DataFrame(
+        {"text": [" a ", "b", "c"], "split": ["train", "test", "validation"]}
+    )
+    learned = learned_texts(corpus)
+    assert learned == {"a", "c"}
+    pairs = Counter[tuple[str, str]]()
+    rows = [("a", "x", "x"), ("b", "x", "y"), ("c ", "", "x"), ("d", "y", "y")]
+    assert count_pairs(pairs, rows, learned) == 1
+    score = score_pairs(pairs, ["x", "y"], learned=1)
+    assert score is not None and score.n == 2 and score.accuracy == 0.5
+    assert "1 row does not count, as the run has learned from the text." in (
+        score.sentence
+    )

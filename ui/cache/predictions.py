@@ -1,15 +1,14 @@
 """Predictions that are kept in a file: its first or least sure rows, and its score."""
 
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 
 import pandas as pd
 import streamlit as st
 
 from stc_core.analysis.class_words import ClassWords, class_words
-from stc_core.analysis.file_score import FileScore, score_pairs
-from stc_core.classifiers.predict_table import LABEL_COLUMN
+from stc_core.analysis.file_score import FileScore, learned_texts, score_pairs
+from stc_core.classifiers.predict_table import LABEL_COLUMN, count_pairs
 from stc_core.runs.layout import RunFile
 from stc_core.runs.run import Run
 from ui.cache.run_files import SHOWN_ROWS, examples, explain_text, read, stamp
@@ -60,33 +59,31 @@ def _label_counts(path: str, written: int) -> pd.Series:
     return labels.loc[labels.ne("")].value_counts()
 
 
-def file_score(run: Run, path: Path, label: str) -> FileScore | None:
-    """The score of the predictions at `path` by the labels in its column `label`."""
-    return _file_score(str(path), stamp(path), label, str(run.folder), run)
+def file_score(run: Run, path: Path, text: str, label: str) -> FileScore | None:
+    """The score of the predictions at `path` by the labels in its column `label`.
+
+    Rows with a text that the run has learned do not count.
+    """
+    return _file_score(str(path), stamp(path), text, label, str(run.folder), run)
 
 
 @st.cache_data(max_entries=8, show_spinner=False)
 def _file_score(
-    path: str, written: int, label: str, folder: str, _run: Run
+    path: str, written: int, text: str, label: str, folder: str, _run: Run
 ) -> FileScore | None:
     added = added_names(pd.read_csv(path, nrows=0).columns)
+    names = (text, label, added[0])
+    learned = learned_texts(read(_run, "corpus")) if _run.has(RunFile.CORPUS) else ()
     pairs: Counter[tuple[str, str]] = Counter()
-    for labels, predicted in _pairs(path, label, added[0]):
-        pairs.update(zip(labels, predicted, strict=True))
+    n_learned = 0
+    for part in pd.read_csv(
+        path, usecols=names, dtype=str, keep_default_na=False, chunksize=_CHUNK
+    ):
+        rows = zip(*(part[name] for name in names), strict=True)
+        n_learned += count_pairs(pairs, rows, learned)
     classes = [name.removeprefix("p:") for name in added[2:]]
-    return score_pairs(pairs, classes, _run.config.data.repairs)
-
-
-def _pairs(path: str, label: str, predicted: str) -> Iterator[tuple[pd.Series, ...]]:
-    parts = pd.read_csv(
-        path,
-        usecols=[label, predicted],
-        dtype=str,
-        keep_default_na=False,
-        chunksize=_CHUNK,
-    )
-    for part in parts:
-        yield part[label], part[predicted]
+    repairs = _run.config.data.repairs
+    return score_pairs(pairs, classes, repairs, learned=n_learned)
 
 
 def words_of_class(run: Run, label: str) -> ClassWords:

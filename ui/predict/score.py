@@ -15,7 +15,8 @@ def show_score(score: FileScore | None, label: str) -> None:
     """Draw the score with its interval, and the classes that are confused most."""
     if score is None:
         st.info(
-            f"No row of *{escape(label)}* holds a label that the run knows.",
+            f"No row has a label in *{escape(label)}* that the run knows, and a text "
+            "that it has not learned.",
             icon=":material/info:",
         )
         return
@@ -28,6 +29,11 @@ def show_score(score: FileScore | None, label: str) -> None:
         f"95 %: {interval(bounds)}" if bounds else "too few rows for an interval"
     )
     rows.metric("Rows", f"{score.n:,}")
+    if score.learned:
+        st.caption(
+            f":material/info: {score.learned:,} rows do not count: the run has learned "
+            "from their texts."
+        )
     if score.unknown:
         n, names = sum(score.unknown.values()), sorted(score.unknown)
         rest = "1 more row does" if n == 1 else f"{n:,} more rows do"

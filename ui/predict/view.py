@@ -142,7 +142,7 @@ def _finished(
 ) -> None:
     """Show the score if there are labels, some rows, and how often each label is."""
     if label is not None:
-        show_score(file_score(run, out, label), label)
+        show_score(file_score(run, out, text, label), label)
     with st.container(horizontal=True, vertical_alignment="center"):
         _download(out, f"{table.path.name.split('.')[0]}_predicted.csv")
         by_doubt = st.toggle(LEAST_SURE, key="by_doubt")
