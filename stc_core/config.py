@@ -187,11 +187,6 @@ class DataConfig(Frozen):
         option="--repair",
     )
 
-    @property
-    def parts(self) -> tuple[str, ...]:
-        """The columns of the levels, then those written after them."""
-        return (*self.labels, *filter(None, (self.thought, self.reply)))
-
     def labelled(self) -> "DataConfig":
         """The same data without anything to write after the labels."""
         return self.changed(thought=None, reply=None)

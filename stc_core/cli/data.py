@@ -57,8 +57,12 @@ def _with_backbone(corpus: Any, name: str, *, tried: bool) -> Any:
     """
     from stc_core.backbone.truncation import sample_truncation
     from stc_core.data.findings import add_truncated, finding
+    from stc_core.data.language import detect_language, language_finding, made_for
 
     report, texts, more = corpus.report, corpus.texts, []
+    language = detect_language(texts) if made_for(name) else None
+    if told := language_finding(language, len(texts), name):
+        report = report.changed(findings=(*report.findings, told))
     try:
         if cut := sample_truncation(texts, name):
             report = add_truncated(report, *cut, sampled_of=len(texts))

@@ -23,7 +23,8 @@ CAUSES_FIRST: tuple[str, ...] = (
     *("label_several", "label_variants", "label_null_word"),
     *("level_order", "several_parents", "conflict", "duplicate"),
     *("leak", "leak_validation", "class_too_small", "class_small"),
-    *("unseen_label", "empty_split", "imbalance", "truncated", "backbone"),
+    *("unseen_label", "empty_split", "imbalance", "language", "truncated"),
+    "backbone",
 )
 """The kinds of findings: one that may be the cause of another stands before it."""
 

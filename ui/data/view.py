@@ -3,7 +3,7 @@
 import pandas as pd
 import streamlit as st
 
-from stc_core.config import DataConfig
+from stc_core.config import DEFAULT_BACKBONE, DataConfig
 from stc_core.data.columns import Columns, label_columns
 from stc_core.data.corpus import Corpus
 from stc_core.data.split import SPLIT_ORDER
@@ -19,7 +19,7 @@ from stc_core.errors import StcError
 from stc_core.figures.data import class_bars, length_bars
 from ui.cache import tables
 from ui.cache.run_files import SHOWN_ROWS
-from ui.cache.tables import choice, corpus_of, report_of
+from ui.cache.tables import choice, corpus_of, language_of, report_of, unfit_model
 from ui.charts.chart import chart
 from ui.data.findings import show_findings
 from ui.shell.encoding_field import encoding_box, likely_encodings
@@ -179,9 +179,23 @@ def show_page() -> None:
     write_choice(table.key, data)
     corpus = corpus_of(data)
     _verdict(corpus)
+    language = st.container()  # filled last: the first look at a language takes 2 s
     show_findings(table.key, data, corpus, report_of(data))
     st.subheader("The table", anchor=False)
     shown = _label_beside_text(head.head(SHOWN_ROWS), data)
     shown.index = pd.RangeIndex(1, len(shown) + 1, name="row")
     st.dataframe(shown, height=230)
     charts(corpus)
+    with language:
+        show_language(data)
+
+
+def show_language(data: DataConfig) -> None:
+    """Say the language of the texts, and whether the default model was made for it."""
+    found = language_of(data)
+    if found is None:
+        return
+    share = f"{found.share:.0%} of {found.n:,} texts that were looked at"
+    st.caption(f":material/translate: Language: **{found.name}** ({share})")
+    if unfit := unfit_model(data, DEFAULT_BACKBONE):
+        st.warning(escape(unfit.message), icon=":material/translate:")

@@ -129,6 +129,7 @@ def _variability(data: DataConfig) -> dict[str, Any]:
 
 
 def _hierarchy(data: DataConfig) -> dict[str, Any]:
+    corpus = corpus_of(data)
     tuned = toggle_field("hierarchy.tuned")
     with st.container(horizontal=True, vertical_alignment="bottom"):
         tune = tuning()
@@ -143,7 +144,7 @@ def _hierarchy(data: DataConfig) -> dict[str, Any]:
                 help="How much this level counts in the training loss.",
                 key=f"weight_{column}",
             )
-            for column in data.parts
+            for column in (*corpus.columns.labels, *corpus.columns.written.values())
         ]
         length = reply_length() if data.reply else None
     equal = len(set(weights)) == 1 and any(weights)
