@@ -155,7 +155,7 @@ def language_finding(
         "language",
         "warning",
         f"About {found.share:.0%} of the texts are {found.name}, but {model} was made "
-        f"for {LANGUAGES[own]}: expect much lower scores. Choose a model for "
+        f"for {LANGUAGES[own]}: scores may be much lower. Choose a model for "
         f"{found.name}, or one for many languages, such as "
         "sentence-transformers/paraphrase-multilingual-MiniLM-L12-v2.",
         count=round(found.share * n_texts),
