@@ -74,7 +74,7 @@ def predict(
     columns: dict[str, Any] = {"trained": opened.report.columns.text, "text": text}
     columns["label"] = label
     if label is not None:
-        from stc_core.analysis.file_score import learned_texts
+        from stc_core.analysis.confusion import learned_texts
         from stc_core.runs.layout import RunFile
 
         is_kept = opened.has(RunFile.CORPUS)
@@ -107,8 +107,7 @@ def _label_file(classifier: Any, data: str, out: str, columns: dict[str, Any]) -
 
 def _show_score(labelled: Any, label: str, classifier: Any, run: Any) -> None:
     """Print how well the predictions fit the labels of the file, on standard error."""
-    from stc_core.analysis.confusion import confused_pairs
-    from stc_core.analysis.file_score import score_pairs
+    from stc_core.analysis.confusion import confused_pairs, score_pairs
     from stc_core.frames import records
 
     known = [str(name) for name in classifier.classes_]

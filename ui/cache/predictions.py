@@ -6,9 +6,9 @@ from pathlib import Path
 import pandas as pd
 import streamlit as st
 
-from stc_core.analysis.class_words import ClassWords, class_words
-from stc_core.analysis.file_score import FileScore, learned_texts, score_pairs
+from stc_core.analysis.confusion import FileScore, learned_texts, score_pairs
 from stc_core.classifiers.predict_table import LABEL_COLUMN, count_pairs
+from stc_core.interpret.class_words import ClassWords, class_words
 from stc_core.runs.layout import RunFile
 from stc_core.runs.run import Run
 from ui.cache.run_files import SHOWN_ROWS, examples, explain_text, read, stamp

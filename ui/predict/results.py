@@ -18,7 +18,7 @@ from ui.state.navigation import link
 
 SECOND, SECOND_SHARE = "second choice", "its probability"
 FORM = "%.4f"
-HEIGHT = 420
+_HEIGHT = 420
 
 
 def with_second_choice(predicted: pd.DataFrame) -> pd.DataFrame:
@@ -64,7 +64,7 @@ def show_results(
                     for name in (sure, SECOND_SHARE)
                 },
             },
-            height=min(HEIGHT, 38 + 35 * max(1, len(table))),
+            height=min(_HEIGHT, 38 + 35 * max(1, len(table))),
             on_select="rerun",
             selection_mode="single-row",
             key="predicted_rows",

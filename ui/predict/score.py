@@ -2,8 +2,7 @@
 
 import streamlit as st
 
-from stc_core.analysis.confusion import confused_pairs
-from stc_core.analysis.file_score import FileScore
+from stc_core.analysis.confusion import FileScore, confused_pairs
 from stc_core.display import interval, percent
 from ui.shell.messages import escape
 from ui.shell.widgets import PERCENT, in_percent

@@ -14,11 +14,11 @@ from stc_core.frames import equals, series
 from stc_core.interpret.explanation import Token, token_parts, units, words
 from stc_core.types import Progress, silent
 
-STRONGEST = 3
+_STRONGEST = 3
 """The number of words of a text that count: those that raise the class most."""
-MOST_TEXTS = 500
+_MOST_TEXTS = 500
 _EDGES = re.compile(r"^\W+|\W+$")
-COLUMNS = ["word", "texts", "share", "mean", "example", "text"]
+WORD_COLUMNS = ["word", "texts", "share", "mean", "example", "text"]
 
 
 class ClassWords(NamedTuple):
@@ -42,7 +42,7 @@ class ClassWords(NamedTuple):
         """Both tables as one CSV file, with the column `effect` first."""
         parts = {"raises": self.raising, "misleads": self.misleading}
         frame = pd.concat([part.assign(effect=name) for name, part in parts.items()])
-        return frame[["effect", *COLUMNS]].to_csv(index=False)
+        return frame[["effect", *WORD_COLUMNS]].to_csv(index=False)
 
 
 def class_words(
@@ -51,7 +51,7 @@ def class_words(
     explain: Callable[[str], dict[str, Any]],
     *,
     split: str = "test",
-    most: int = MOST_TEXTS,
+    most: int = _MOST_TEXTS,
     progress: Progress = silent,
 ) -> ClassWords:
     """The words for `label` in the texts of `split` that are predicted as `label`.
@@ -97,7 +97,7 @@ def strongest_words(text: str, tokens: Sequence[Token]) -> list[Token]:
     for part in parts:
         if not part.special and (word := _EDGES.sub("", part.text).casefold()):
             values[word] += part.value
-    best = sorted(values, key=lambda word: -values[word])[:STRONGEST]
+    best = sorted(values, key=lambda word: -values[word])[:_STRONGEST]
     return [
         Token(0, len(word), word, values[word]) for word in best if values[word] > 0
     ]
@@ -115,7 +115,7 @@ def _counted(
         for word in found[place]:
             places[word.text].append((word.value, place))
     lines = list(_lines(places, len(which), rows, texts))
-    frame = pd.DataFrame(lines, columns=COLUMNS)
+    frame = pd.DataFrame(lines, columns=WORD_COLUMNS)
     order = ["texts", "mean"]
     return frame.sort_values(order, ascending=False, kind="stable", ignore_index=True)
 

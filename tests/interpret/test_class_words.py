@@ -8,9 +8,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from stc_core.analysis.class_words import COLUMNS, class_words, strongest_words
 from stc_core.analysis.examples import example_table
 from stc_core.errors import StcError
+from stc_core.interpret.class_words import WORD_COLUMNS, class_words, strongest_words
 from stc_core.interpret.explanation import Token
 from stc_core.runs.run import Run
 
@@ -53,7 +53,7 @@ ROWS = [
 def test_words_are_counted_once_a_text_and_by_right_and_wrong():
     found = class_words(table_of(ROWS), "delivery", explained)
     assert (found.n_right, found.n_wrong, found.n_all) == (3, 1, 4)
-    assert list(found.raising.columns) == COLUMNS
+    assert list(found.raising.columns) == WORD_COLUMNS
     lines = found.raising.set_index("word")
     assert lines["texts"].to_dict() == {"parcel": 3, "late": 2, "van": 1}
     assert lines.loc["parcel", "mean"] == pytest.approx((2 + 4 + 2) / 3)
