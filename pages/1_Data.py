@@ -1,7 +1,7 @@
 """Data: load a table, name its columns, and list its problems by row."""
 
 from ui import frame, guard
-from ui.data import show_page
+from ui.data.view import show_page
 
 frame(
     "Data",

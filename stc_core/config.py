@@ -5,14 +5,15 @@ options of the commands, the fields of the app and the page of the settings are 
 from them.
 """
 
+import json
 from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
-from stc_core.frozen import Frozen, OneOf, Words
+from stc_core.frozen import Frozen, OneOf, SettingError, Words
 from stc_core.poolings import POOLING_RULES
 from stc_core.recipe_settings import AttentionConfig, HierarchyConfig, TuneConfig
-from stc_core.recipe_table import PRESETS, RECIPES
+from stc_core.recipe_table import LEFT_OUT, PRESETS, RECIPES, REPAIRS
 from stc_core.setting import setting
 from stc_core.types import (
     KINDS,
@@ -71,6 +72,63 @@ Some = Annotated[tuple[_T, ...], Field(min_length=1), AfterValidator(_once)]
 """One or more values, each once."""
 
 
+class Repair(Frozen):
+    """One change to the rows of a table before they are split; the file stays as it is.
+
+    `do` is a key of `REPAIRS`, which says what `what` is for it: a label, a number of
+    rows, a sign, or a key of `LEFT_OUT`. `into` is the label that a merged one becomes.
+    """
+
+    do: Annotated[str, AfterValidator(OneOf(REPAIRS))]
+    what: Annotated[Words, Field(min_length=1)]
+    into: Words = ""
+
+    def __str__(self) -> str:
+        """What is typed for it, such as `merge:Refund=refund`: see `parse_repair`."""
+        short = f"{self.do}:{self.what}" + (f"={self.into}" if self.into else "")
+        is_plain = short.isprintable() and "=" not in self.what
+        return short if is_plain else json.dumps(self.model_dump())
+
+
+def parse_repair(value: Any) -> Repair:
+    """The Repair that a text such as `leave-out:repeats` stands for.
+
+    A label with `=` in it needs the other form, which is JSON:
+    `{"do": "merge", "what": "a=b", "into": "a"}`. Raises ValueError with the forms
+    that are allowed.
+    """
+    forms = [f"{name}:{known.form}" for name, known in REPAIRS.items()]
+    try:
+        if isinstance(value, str) and value.lstrip().startswith("{"):
+            value = json.loads(value)
+        elif isinstance(value, str):
+            do, _, what = value.partition(":")
+            what, _, into = what.partition("=") if do == "merge" else (what, "", "")
+            value = {"do": do, "what": what, "into": into}
+        repair = Repair.model_validate(dict(value))
+    except (SettingError, TypeError, json.JSONDecodeError) as error:
+        raise ValueError(f"one of {', '.join(forms)}") from error
+    is_right = {
+        "leave-out": repair.what in LEFT_OUT,
+        "leave-out-below": repair.what.isdecimal() and int(repair.what) > 1,
+        "merge": repair.into not in ("", repair.what),
+    }
+    if not is_right.get(repair.do, True):
+        raise ValueError(forms[list(REPAIRS).index(repair.do)])
+    return repair
+
+
+def _in_order(repairs: tuple[Repair, ...]) -> tuple[Repair, ...]:
+    """Each repair once, in the order of work: labels, then rows, then small classes."""
+    ways, rules = list(REPAIRS), list(LEFT_OUT)
+
+    def rank(repair: Repair) -> tuple[int, int]:
+        is_rule = repair.do == "leave-out"
+        return ways.index(repair.do), rules.index(repair.what) if is_rule else 0
+
+    return tuple(sorted(dict.fromkeys(repairs), key=rank))
+
+
 class DataConfig(Frozen):
     """The files and their columns; None means: guess it from content and names."""
 
@@ -119,11 +177,15 @@ class DataConfig(Frozen):
         "The column of what a decoder learns to write after the labels. It is never "
         "guessed.",
     )
-
-    @property
-    def parts(self) -> tuple[str, ...]:
-        """The columns of the levels, then those written after them."""
-        return (*self.labels, *filter(None, (self.thought, self.reply)))
+    repairs: Annotated[
+        tuple[Annotated[Repair, BeforeValidator(parse_repair)], ...],
+        AfterValidator(_in_order),
+    ] = setting(
+        (),
+        "A change to the rows before they are split, such as `merge:Refund=refund` or "
+        "`leave-out:repeats`. `stc data check` prints those that mend a problem.",
+        option="--repair",
+    )
 
     def labelled(self) -> "DataConfig":
         """The same data without anything to write after the labels."""

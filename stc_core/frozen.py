@@ -209,6 +209,8 @@ def _words(annotation: Any, notes: Any) -> str | None:
         for note in of_item:
             if isinstance(check := getattr(note, "func", None), OneOf):
                 return f"some of {', '.join(check.table)}"
+        if model := _model_in(item, None):
+            return f"objects with some of {', '.join(model.model_fields)}"
         plural = {int: "whole numbers", float: "numbers", str: "texts"}.get(item)
         return plural and plural + _bounds(of_item)
     return TYPES[kind] + _bounds((*notes, *more)) if kind in TYPES else None

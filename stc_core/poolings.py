@@ -18,9 +18,9 @@ class PoolingRule(NamedTuple):
     length, d), all of whose tokens are real. `with_mask(hidden, mask)` gives float32
     (batch, d) from `hidden` (batch, pos, d) and the true positions of `mask` (batch,
     pos); values under a false mask, NaN and inf too, do not change it. `shares(values)`
-    gives the weight of each token of one text, from the values of one neuron: they sum
-    to 1, and the pooled value is their product with the values. `sentence` tells people
-    which tokens count.
+    gives the weight of each token of one text, from the values of one neuron (pos,) or
+    of several (pos, n), in the same shape: those of a neuron sum to 1, and the pooled
+    value is their product with the values. `sentence` tells people which tokens count.
     """
 
     over_tokens: Callable[[Any, Any], object]
@@ -28,10 +28,17 @@ class PoolingRule(NamedTuple):
     shares: Callable[[Any], Any]
     sentence: str
 
-    def value(self, values: Any) -> float:
-        """The pooled value of one neuron; tokens without a share do not matter."""
+    def value(self, values: Any) -> Any:
+        """The pooled value of one neuron (pos,), or of each of several (pos, n).
+
+        Tokens without a share do not matter, even if their value is NaN.
+        """
+        import numpy as np
+
         shares = self.shares(values)
-        return float(shares[shares != 0] @ values[shares != 0])
+        parts = np.zeros(np.shape(values))
+        np.multiply(shares, values, where=shares != 0, out=parts)
+        return parts.sum(axis=0)
 
 
 def _first_with_mask(hidden: Any, mask: Any) -> Any:
@@ -66,14 +73,15 @@ def _mean_with_mask(hidden: Any, mask: Any) -> Any:
     return total / mask.sum(1, keepdim=True)
 
 
-def _all_at(position: Callable[[Any], int]) -> Callable[[Any], Any]:
+def _all_at(position: Callable[[Any], Any]) -> Callable[[Any], Any]:
     """The shares of a pooling that takes the value of one token."""
 
     def shares(values: Any) -> Any:
         import numpy as np
 
-        weights = np.zeros(len(values))
-        weights[position(values)] = 1
+        weights = np.zeros(np.shape(values))
+        at = np.broadcast_to(position(values), np.shape(values)[1:])
+        np.put_along_axis(weights, at[None], 1, axis=0)
         return weights
 
     return shares
@@ -82,7 +90,7 @@ def _all_at(position: Callable[[Any], int]) -> Callable[[Any], Any]:
 def _equal_shares(values: Any) -> Any:
     import numpy as np
 
-    return np.full(len(values), 1 / len(values))
+    return np.full(np.shape(values), 1 / len(values))
 
 
 POOLING_RULES: dict[Pooling, PoolingRule] = {
@@ -101,7 +109,7 @@ POOLING_RULES: dict[Pooling, PoolingRule] = {
     "max": PoolingRule(
         lambda hidden, out: out.copy_(hidden.amax(1)),
         _max_with_mask,
-        _all_at(lambda values: int(values.argmax())),
+        _all_at(lambda values: values.argmax(axis=0)),
         "The number on the left is the value on the most active token.",
     ),
     "mean": PoolingRule(

@@ -2,7 +2,8 @@
 
 import gzip
 import io
-from collections.abc import Callable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol, runtime_checkable
@@ -24,6 +25,9 @@ from stc_core.streams import table_output
 from stc_core.types import Progress, silent
 
 LABEL_COLUMN = "predicted_label"
+PROBABILITY_COLUMN = "probability"
+DECIMALS = 4
+"""The decimals of a probability in a text file; Parquet has all of them."""
 _SUFFIXES = (".csv", ".tsv", ".jsonl", ".parquet", ".csv.gz", ".tsv.gz", ".jsonl.gz")
 _CHUNK_ROWS = 2048
 
@@ -64,12 +68,18 @@ class WritingPredictor(LevelPredictor, Protocol):
 def added_columns(
     columns: Sequence[str], classes: Sequence[str], levels: Sequence[str] = ()
 ) -> list[str]:
-    """The names of the added columns: `levels`, `predicted_label`, each `p:<class>`.
+    """The names of the added columns, always in this order: `levels`,
+    `predicted_label`, `probability`, and each `p:<class>`.
 
     If `columns` already has a name, the new one gets the first free suffix: _2, _3 ...
     """
     taken, names = set(columns), []
-    for wanted in (*levels, LABEL_COLUMN, *(f"p:{name}" for name in classes)):
+    for wanted in (
+        *levels,
+        LABEL_COLUMN,
+        PROBABILITY_COLUMN,
+        *map("p:{}".format, classes),
+    ):
         name, number = wanted, 2
         while name in taken:
             name, number = f"{wanted}_{number}", number + 1
@@ -79,17 +89,19 @@ def added_columns(
 
 
 def annotate(classifier: Predictor, frame: pd.DataFrame, *, text: str) -> pd.DataFrame:
-    """`frame` with the predicted label and the probability of each class on the right.
+    """`frame` with the predicted label, its probability, and that of each class.
 
-    A hierarchical classifier adds the label and probability of each level before them,
-    then the texts that it writes, if any. Rows keep their order. A row without text
-    gets neither label nor probability.
+    They are on the right, in the order of `added_columns`. A hierarchical classifier
+    adds the label and probability of each level before them, then the texts that it
+    writes, if any. Rows keep their order. A row without text gets neither label nor
+    probability.
     """
     texts = as_text(pd.Series(frame[text])).fillna("")
     full = np.flatnonzero(~_blank(texts))
     classes = [str(name) for name in classifier.classes_]
     labels = np.full(len(frame), None, dtype=object)
     probabilities = np.full((len(frame), len(classes)), np.nan)
+    certainty = np.full(len(frame), np.nan)
     levels: dict[str, np.ndarray] = {}
     given = texts.iloc[full].tolist()
     if isinstance(classifier, LevelPredictor):
@@ -97,13 +109,17 @@ def annotate(classifier: Predictor, frame: pd.DataFrame, *, text: str) -> pd.Dat
         if way is not None:
             probabilities[full] = way.shares[-1]
             labels[full] = classifier.finest_labels(way)
+            finest = (way.nodes >= 0).sum(axis=1) - 1
+            certainty[full] = way.probabilities()[np.arange(len(full)), finest]
     elif given:
         probabilities[full] = classifier.predict_proba(given)
         best = probabilities[full].argmax(axis=1)
         labels[full] = np.array(classes, dtype=object)[best]
+        certainty[full] = probabilities[full].max(axis=1)
     names = added_columns([str(name) for name in frame.columns], classes, list(levels))
-    *coarse, name = names[: len(levels) + 1]
-    added = pd.DataFrame(probabilities, columns=pd.Index(names[len(levels) + 1 :]))
+    *coarse, name, sure = names[: len(levels) + 2]
+    added = pd.DataFrame(probabilities, columns=pd.Index(names[len(levels) + 2 :]))
+    added.insert(0, sure, certainty)
     added.insert(0, name, pd.Series(labels, dtype="str"))
     for place, (name, values) in enumerate(zip(coarse, levels.values(), strict=True)):
         added.insert(place, name, pd.Series(values, index=full).reindex(added.index))
@@ -135,10 +151,17 @@ def text_column(columns: Sequence[str], *, given: str | None, trained: str) -> s
 
 
 class Labelled(NamedTuple):
-    """The number of rows, and the number of rows without text and so without label."""
+    """The number of rows, and the number of rows without text and so without label.
+
+    `pairs` has the number of rows for each label of the file and its prediction, if a
+    column of labels was named. A cell without either is ''. Rows with a text that the
+    classifier has learned are not in `pairs`; `learned` is their number.
+    """
 
     rows: int
     blank: int
+    pairs: Mapping[tuple[str, str], int] = {}
+    learned: int = 0
 
     @property
     def said(self) -> str:
@@ -157,24 +180,38 @@ def predict_file(
     text: str | None = None,
     encoding: str | None = None,
     keep_formulas: bool = False,
+    label: str | None = None,
+    learned: Collection[str] = (),
     progress: Progress = silent,
     tell: Callable[[str], object] = str,
 ) -> Labelled:
     """Label the table `source` and write it to `out`; return the numbers of rows.
 
     `out` is written completely or not at all, in the format of its suffix; "-" is CSV
-    on standard output. Memory does not grow with the table. `tell` gets notes for the
-    user on how the table was read. In CSV and TSV a cell that a spreadsheet would run
-    as a formula gets an apostrophe in front, unless `keep_formulas` is true.
+    on standard output. Memory does not grow with the table. `label` names the column
+    whose labels are compared with the predictions, except for the texts in `learned`.
+    `tell` gets notes for the user on how the table was read. In CSV and TSV a cell that
+    a spreadsheet would run as a formula gets an apostrophe in front, unless
+    `keep_formulas` is true.
     """
-    n_rows, n_blank, n_formulas = 0, 0, 0
+    n_rows, n_blank, n_learned, n_formulas = 0, 0, 0, 0
+    exact = str(out).lower().endswith(".parquet")
     facts: dict[str, Any] = {}
+    pairs: Counter[tuple[str, str]] = Counter()
     with table_writer(out, source=source, keep_formulas=keep_formulas) as write:
         for chunk in iter_table(source, chunk_rows=_CHUNK_ROWS, encoding=encoding):
             columns = [str(name) for name in chunk.columns]
             column = text_column(columns, given=text, trained=trained)
             check_column(chunk, column, role="text")
-            n_formulas += write(annotate(classifier, chunk, text=column))
+            if label is not None:
+                check_column(chunk, label, role="label")
+            labelled = annotate(classifier, chunk, text=column)
+            if label is not None:
+                three = (column, label, added_columns(columns, [])[0])
+                cells = [as_text(pd.Series(labelled[one])).fillna("") for one in three]
+                n_learned += count_pairs(pairs, zip(*cells, strict=True), learned)
+            shown = labelled if exact else _rounded(labelled, len(columns))
+            n_formulas += write(shown)
             facts = chunk.attrs["source"]
             n_rows += len(chunk)
             n_blank += int(_blank(as_text(pd.Series(chunk[column])).fillna("")).sum())
@@ -183,7 +220,33 @@ def predict_file(
             tell(f"{finding.severity}: {finding.message}")
         if n_formulas:
             tell(f"info: {formula_note(n_formulas)}")
-    return Labelled(n_rows, n_blank)
+    return Labelled(n_rows, n_blank, pairs, n_learned)
+
+
+def count_pairs(
+    pairs: Counter[tuple[str, str]],
+    rows: Iterable[tuple[str, str, str]],
+    learned: Collection[str],
+) -> int:
+    """Add each row of (text, label, prediction) to `pairs`, except for learned texts.
+
+    Returns the number of learned rows that have a label. Texts are compared without
+    outer spaces.
+    """
+    n_learned = 0
+    for text, label, predicted in rows:
+        if text.strip() not in learned:
+            pairs[label, predicted] += 1
+        elif label.strip():
+            n_learned += 1
+    return n_learned
+
+
+def _rounded(frame: pd.DataFrame, n_own: int) -> pd.DataFrame:
+    """`frame` with four decimals in the columns after the first `n_own` ones."""
+    added = frame.columns[n_own:]
+    numbers = frame[added].select_dtypes("float").columns
+    return frame.assign(**{name: frame[name].round(DECIMALS) for name in numbers})
 
 
 Write = Callable[[pd.DataFrame], int]

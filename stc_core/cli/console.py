@@ -15,7 +15,6 @@ from rich.text import Text
 from stc_core.activations.cache import StoreInfo
 from stc_core.analysis.summary import more_rows, stable_neurons
 from stc_core.analysis.verdict import result_verdict
-from stc_core.data.findings import Report
 from stc_core.display import (
     MAY_BE_MISSING,
     baseline_name,
@@ -314,37 +313,6 @@ def show_stores(stores: list[StoreInfo]) -> None:
         output().print(table)
     total = size(float(sum(store.bytes for store in stores)))
     output().print(f"{len(stores)} stores, {total}; --clean deletes them.")
-
-
-_SEVERITY = {"error": "bold red", "warning": "yellow", "info": "dim"}
-
-
-def show_data_report(report: Report) -> None:
-    """Print the columns, the classes and every finding."""
-    console = output()
-    columns = report.columns
-    console.print(f"{report.n_used:,} of {report.n_rows:,} rows can be used.")
-    labels = ", ".join(map(repr, columns.labels)) or "none found"
-    line = f"text {columns.text!r}; label {labels}"
-    line += f"; split {columns.split!r}" if columns.split else ""
-    line += f"; id {columns.id!r}" if columns.id else ""
-    console.print(line, markup=False)
-    table = Table(box=box.SIMPLE_HEAD)
-    table.add_column("class", overflow="fold")
-    splits = list(next(iter(report.classes.values()), {}))
-    for split in splits:
-        table.add_column(split, justify="right")
-    for name, counts in report.classes.items():
-        table.add_row(Text(name), *(f"{counts[split]:,}" for split in splits))
-    if report.classes:
-        console.print(table)
-    for finding in report.findings:
-        style = _SEVERITY[finding.severity]
-        console.print(
-            Text(f"{finding.severity}: ", style=style) + Text(finding.message)
-        )
-    if not report.findings:
-        console.print("No problems found.")
 
 
 def show_explanation(explanation: dict[str, Any], text: str) -> None:

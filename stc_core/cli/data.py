@@ -35,7 +35,7 @@ def check(
 
     If a backbone is given, it is loaded and tried on a few tokens, unless it is large.
     """
-    from stc_core.cli import console
+    from stc_core.cli.data_report import show_data_report
     from stc_core.data.corpus import inspect_corpus
 
     where = {"path": data, **test, **columns}
@@ -45,7 +45,7 @@ def check(
     if as_json:
         print_json(checked.model_dump(mode="json"))
     else:
-        console.show_data_report(checked)
+        show_data_report(checked)
     if checked.errors:
         raise typer.Exit(2)
 
@@ -57,8 +57,12 @@ def _with_backbone(corpus: Any, name: str, *, tried: bool) -> Any:
     """
     from stc_core.backbone.truncation import sample_truncation
     from stc_core.data.findings import add_truncated, finding
+    from stc_core.data.language import detect_language, language_finding, made_for
 
     report, texts, more = corpus.report, corpus.texts, []
+    language = detect_language(texts) if made_for(name) else None
+    if told := language_finding(language, len(texts), name):
+        report = report.changed(findings=(*report.findings, told))
     try:
         if cut := sample_truncation(texts, name):
             report = add_truncated(report, *cut, sampled_of=len(texts))

@@ -31,6 +31,10 @@ def predict(
         str | None,
         typer.Option(help="Text column; that of the training if not given."),
     ] = None,
+    label: Annotated[
+        str | None,
+        typer.Option(help="Label column: the predictions are scored by its labels."),
+    ] = None,
     reading: EncodingOption,
     levels: Annotated[
         int | None,
@@ -55,13 +59,16 @@ def predict(
 ) -> None:
     """Label a table of any length.
 
-    The result has the columns of the table, predicted_label, and p:CLASS for each
-    class. Rows without text get no label. If a column name is taken, the new column
-    gets the suffix _2. A run of the recipe hierarchy adds predicted_LEVEL and
-    probability_LEVEL for each level; with fewer levels only the blocks that they need
-    are run. A run that learned replies adds written_reply, unless levels are left out.
-    In CSV and TSV an apostrophe is written before a cell that a spreadsheet would run
-    as a formula; --keep-formulas leaves it out.
+    The result has the columns of the table, predicted_label, its probability, and
+    p:CLASS for each class, in this order. Text files have four decimals. Rows without
+    text get no label. If a column name is taken, the new column gets the suffix _2. A
+    run of the recipe hierarchy adds predicted_LEVEL and probability_LEVEL for each
+    level; with fewer levels only the blocks that they need are run. A run that learned
+    replies adds written_reply, unless levels are left out.
+
+    With --label the score of the predictions is printed, with its intervals and the
+    classes that are confused most. In CSV and TSV an apostrophe is written before a
+    cell that a spreadsheet would run as a formula; --keep-formulas leaves it out.
     """
     with without_collection():
         opened = open_run(run)
@@ -72,17 +79,27 @@ def predict(
         classifier = limit_levels(
             classifier, 1 if coarse_only else levels, least_probability
         )
-    settings = {
+    settings: dict[str, Any] = {
         "trained": opened.report.columns.text,
         "text": text,
         "keep_formulas": keep_formulas,
+        "label": label,
         **reading,
     }
-    _label_file(classifier, data, out, settings)
+    if label is not None:
+        from stc_core.analysis.confusion import learned_texts
+        from stc_core.runs.layout import RunFile
+
+        is_kept = opened.has(RunFile.CORPUS)
+        settings["learned"] = learned_texts(opened.corpus) if is_kept else ()
+    labelled = _label_file(classifier, data, out, settings)
+    if label is not None:
+        _show_score(labelled, label, classifier, opened)
 
 
-def _label_file(classifier: Any, data: str, out: str, settings: dict[str, Any]) -> None:
-    """Label the table `data` into `out` with a progress bar, and say what was done."""
+def _label_file(classifier: Any, data: str, out: str, settings: dict[str, Any]) -> Any:
+    """Label the table `data` into `out` with a progress bar; say and return what was
+    done."""
     from stc_core.classifiers import predict_table
     from stc_core.cli import console
 
@@ -98,6 +115,26 @@ def _label_file(classifier: Any, data: str, out: str, settings: dict[str, Any]) 
         )
         where = "standard output" if out == "-" else out
         typer.echo(f"{labelled.said}: {where}", err=True)
+    return labelled
+
+
+def _show_score(labelled: Any, label: str, classifier: Any, run: Any) -> None:
+    """Print how well the predictions fit the labels of the file, on standard error."""
+    from stc_core.analysis.confusion import confused_pairs, score_pairs
+    from stc_core.frames import records
+
+    known = [str(name) for name in classifier.classes_]
+    score = score_pairs(
+        labelled.pairs, known, run.config.data.repairs, learned=labelled.learned
+    )
+    if score is None:
+        why = f" {labelled.learned:,} rows were learned." if labelled.learned else ""
+        typer.echo(f"No row has a new text and a known label in {label!r}.{why}")
+        return
+    typer.echo(score.sentence, err=True)
+    for row in records(confused_pairs(score.confusion).head(5)):
+        line = f"  {row['n']:,} x {row['label']} taken for {row['predicted']}"
+        typer.echo(line, err=True)
 
 
 def generate(

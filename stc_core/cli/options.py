@@ -74,7 +74,7 @@ class SettingOptions(NamedTuple):
 def _typed(annotation: Any, notes: Collection[Any] = ()) -> tuple[Any, Collection[str]]:
     """The type of a setting for typer, and its allowed names if a table holds them.
 
-    None is left out of the type; a tuple becomes a list.
+    None is left out of the type; a tuple becomes a list. A record is typed as text.
     """
     tables = [
         check.table
@@ -90,7 +90,8 @@ def _typed(annotation: Any, notes: Collection[Any] = ()) -> tuple[Any, Collectio
         return _typed(given, notes)
     if origin is tuple:
         kind, table = _typed(inner[0])
-        return list[kind], table
+        is_record = isinstance(kind, type) and issubclass(kind, Frozen)
+        return (list[str] if is_record else list[kind]), table
     return annotation, table
 
 

@@ -8,15 +8,18 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Bool
 
+from stc_core.config import Repair
 from stc_core.data.columns import (
     Columns,
     are_numbers,
     is_fractional,
+    level_names,
     nested_fields,
     take_field,
 )
 from stc_core.data.findings import File, Finding, Severity, finding
 from stc_core.data.label_names import check_names
+from stc_core.data.repairs import conflicting_rows, repeated_rows
 from stc_core.data.split import TEST, TRAIN, VALIDATION
 from stc_core.frames import codes, equals, series
 
@@ -40,7 +43,7 @@ def check_source(source: dict, *, file: File) -> list[Finding]:
         "long": "{rows} had more fields than the header and were left out. Put cells "
         'that contain the delimiter in quotes "...".',
         "header": "{rows} repeat the header, as after joining two files. They are not "
-        "data: delete them.",
+        "data and were left out.",
         "backslash": '{rows} hold \\" inside a cell, where other rows write a quote as '
         '"": look at these cells, and write "" there.',
     }
@@ -191,6 +194,7 @@ def check_class_sizes(frame: pd.DataFrame) -> list[Finding]:
                     f"{_say_classes(sorted(names[c] for c in few))} {amount} to learn "
                     f"from: {{rows}}. {remedy}",
                     rows=frame["row"].to_numpy()[pool & np.isin(code, few)],
+                    mends=[[Repair(do="leave-out-below", what=str(high))]],
                 )
             )
     return findings
@@ -274,26 +278,11 @@ def commonest_parents(frame: pd.DataFrame, coarse: str, fine: str) -> dict[str, 
 
 def check_repeats(frame: pd.DataFrame, *, file: File) -> list[Finding]:
     """Findings about equal texts within one file, with the same or another label."""
-    rows, key = frame["row"].to_numpy(), frame["key"].to_numpy()
-    pairs = pd.DataFrame({"key": key, "code": codes(frame, "label")[0]})
-    is_repeated = pairs.duplicated().to_numpy()
-    kinds_of_key = pairs["key"].to_numpy()[~is_repeated]
-    keys, n_labels = np.unique(kinds_of_key, return_counts=True)
-    is_conflict = np.isin(key, keys[n_labels > 1])
+    rows = frame["row"].to_numpy()
+    is_repeated, is_conflict = repeated_rows(frame), conflicting_rows(frame)
     findings = []
-    if (is_repeated & ~is_conflict).any():
-        findings.append(
-            finding(
-                "duplicate",
-                "warning",
-                "Text and label of an earlier row are repeated on {rows}. Repeats "
-                "weigh more; delete them unless that is intended.",
-                rows=rows[is_repeated & ~is_conflict],
-                file=file,
-            )
-        )
     if is_conflict.any():
-        n = int((n_labels > 1).sum())
+        n = len(set(frame["key"].to_numpy()[is_conflict]))
         findings.append(
             finding(
                 "conflict",
@@ -302,6 +291,19 @@ def check_repeats(frame: pd.DataFrame, *, file: File) -> list[Finding]:
                 "{rows}. Decide on one label for each text.",
                 rows=rows[is_conflict],
                 file=file,
+                mends=[[Repair(do="leave-out", what="conflicts")]],
+            )
+        )
+    if is_repeated.any():
+        findings.append(
+            finding(
+                "duplicate",
+                "warning",
+                "Text and label of another row are repeated on {rows}. Repeats "
+                "weigh more; leave them out unless that is intended.",
+                rows=rows[is_repeated],
+                file=file,
+                mends=[[Repair(do="leave-out", what="repeats")]],
             )
         )
     return findings
@@ -337,6 +339,7 @@ def check_leaks(frame: pd.DataFrame) -> list[Finding]:
                     f"too: {{rows}}; {effect}. Delete them from one of the two.",
                     rows=rows[leaked],
                     file=_file_of(frame, leaked),
+                    mends=[[Repair(do="leave-out", what="leaks")]],
                 )
             )
     return findings
@@ -393,9 +396,3 @@ def check_empty_splits(frame: pd.DataFrame) -> list[Finding]:
 
 def _file_of(frame: pd.DataFrame, which: Bool[np.ndarray, " n"]) -> File:
     return "test" if equals(frame, "file", "test")[which].all() else "data"
-
-
-def level_names(columns: Columns) -> list[str]:
-    """The names of the label columns in the corpus, from coarse to fine."""
-    n = len(columns.labels)
-    return ["label"] if n == 1 else [f"label_{level}" for level in range(1, n + 1)]

@@ -60,6 +60,12 @@ class Columns(NamedTuple):
         return {role: name for role, name in roles.items() if name}
 
 
+def level_names(columns: Columns) -> list[str]:
+    """The names of the label columns in the corpus, from coarse to fine."""
+    n = len(columns.labels)
+    return ["label"] if n == 1 else [f"label_{level}" for level in range(1, n + 1)]
+
+
 class _Profile(NamedTuple):
     """What a sample of a column shows about it."""
 

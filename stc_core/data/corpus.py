@@ -5,9 +5,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
-import pyarrow.compute as pc
-from jaxtyping import Bool, Int, Shaped
+from jaxtyping import Int, Shaped
 
 from stc_core.config import DataConfig
 from stc_core.data.checks import (
@@ -22,7 +20,6 @@ from stc_core.data.checks import (
     check_unseen,
     commonest_parents,
     level_findings,
-    level_names,
     unseen_labels,
 )
 from stc_core.data.columns import (
@@ -30,14 +27,23 @@ from stc_core.data.columns import (
     Columns,
     check_column,
     guess_columns,
+    level_names,
     resolve_columns,
 )
-from stc_core.data.findings import File, Finding, Report, finding
+from stc_core.data.findings import (
+    AppliedRepair,
+    File,
+    Finding,
+    Report,
+    cause_rank,
+)
 from stc_core.data.reading.pipes import source_name
+from stc_core.data.repairs import leave_out, mend_labels
 from stc_core.data.split import SPLIT_ORDER, TEST, TRAIN, complete_split
 from stc_core.data.statistics import class_balance
 from stc_core.data.table import iter_table, read_table
 from stc_core.data.texts import Texts
+from stc_core.data.usable_rows import keep_rows, text_keys, usable_rows
 from stc_core.errors import StcError
 from stc_core.frames import as_text, codes, equals, series
 
@@ -53,8 +59,6 @@ __all__ = [
     "read_table",
     "resolve_columns",
 ]
-_SLICE_ROWS = 1 << 13
-BLANK = hash("")
 DELIMITED = ("csv", "tsv")
 
 
@@ -153,7 +157,7 @@ def inspect_corpus(
             seed=seed,
         )
         findings += _check_rows(frame)
-        frame = _keep(frame, ~unseen_labels(frame))
+        frame = keep_rows(frame, ~unseen_labels(frame))
         findings += check_empty_splits(frame)
     report = Report(
         n_rows=parts.n_rows,
@@ -161,7 +165,8 @@ def inspect_corpus(
         columns=columns,
         classes=_counts(frame),
         source=parts.source,
-        findings=tuple(sorted(findings, key=_gravity)),
+        findings=tuple(sorted(findings, key=cause_rank)),
+        repairs=tuple(parts.applied),
     )
     return Corpus(frame.drop(columns="key"), columns, report)
 
@@ -187,6 +192,7 @@ class _Parts(NamedTuple):
     frame: pd.DataFrame
     columns: Columns
     findings: list[Finding]
+    applied: list[AppliedRepair]
     n_rows: int
     source: dict[str, Any]
 
@@ -195,21 +201,36 @@ def _gather(data: DataConfig) -> _Parts:
     """The usable rows of the file and of the test file, not split yet."""
     table = read_table(data.path, encoding=data.encoding)
     columns = resolve_columns(table, data)
-    facts = table.attrs["source"]
+    sources = {"data": table.attrs["source"]}
     frame = _pick(table, columns, file="data")
     del table
-    findings = check_source(facts, file="data")
-    frame = _usable(frame, columns, findings, csv=facts["format"] in DELIMITED)
-    n_rows = facts["rows"]
+    findings = check_source(sources["data"], file="data")
     if data.test_path:
-        test, n_test = _read_test(data, columns, findings)
         _refuse_two_tests(frame, columns)
+        test, sources["test"] = _read_test(data, columns)
+        findings += check_source(sources["test"], file="test")
         frame = pd.concat([frame, test], ignore_index=True)
-        n_rows += n_test
+    csv = [name for name, facts in sources.items() if facts["format"] in DELIMITED]
+    frame, columns, applied, faults = mend_labels(frame, columns, data.repairs)
+    settled = [one.what for one in data.repairs if one.do == "leave-out"]
+    usable = usable_rows(frame, columns, csv=csv, settled=settled)
+    frame = keep_rows(frame, usable.rows)
+    stays, left_out, more_faults = leave_out(frame, columns, data.repairs)
+    frame = keep_rows(frame, stays)
+    if data.test_path and not equals(frame, "file", "test").any():
+        name, wanted = source_name(data.test_path), "test rows with a text and a label"
+        raise StcError(name, expected=wanted, got="none")
     frame["key"] = pd.factorize(frame["key"].to_numpy())[0]
     kept = ("format", "encoding", "delimiter", "rows", "candidates", "sure")
-    source = {"name": source_name(data.path), **{name: facts[name] for name in kept}}
-    return _Parts(frame, columns, findings, n_rows, source)
+    facts = {name: sources["data"][name] for name in kept}
+    return _Parts(
+        frame,
+        columns,
+        [*findings, *faults, *usable.findings, *more_faults],
+        [*applied, *usable.applied, *left_out],
+        sum(one["rows"] for one in sources.values()),
+        {"name": source_name(data.path), **facts},
+    )
 
 
 def _splits(frame: pd.DataFrame) -> Shaped[np.ndarray, " n"]:
@@ -228,34 +249,6 @@ def _check_rows(frame: pd.DataFrame) -> list[Finding]:
     return findings + check_leaks(frame) + check_unseen(frame)
 
 
-def _keep(frame: pd.DataFrame, which: Bool[np.ndarray, " n"]) -> pd.DataFrame:
-    """The rows where `which` is true, numbered again; `frame` is consumed.
-
-    Texts are moved chunk by chunk, so that they are never in memory twice.
-    """
-    if which.all():
-        return frame
-    names, pool = list(frame.columns), pa.system_memory_pool()
-    chunks = pa.chunked_array(pa.array(frame.pop("text"))).chunks[::-1]
-    start, kept_chunks = 0, []
-    while chunks:
-        chunk = chunks.pop()
-        part = which[start : start + len(chunk)]
-        start += len(chunk)
-        if not part.all():
-            mask = pa.array(part)
-            chunk = pc.call_function("filter", [chunk, mask], memory_pool=pool)
-        kept_chunks.append(chunk)
-    text = pa.table({"text": pa.chunked_array(kept_chunks)}).to_pandas()
-    rest = frame.take(np.flatnonzero(which)).reset_index(drop=True)
-    rest["text"] = text["text"]
-    return rest.reindex(columns=names)
-
-
-def _gravity(found: Finding) -> int:
-    return ("error", "warning", "info").index(found.severity)
-
-
 def _counts(frame: pd.DataFrame) -> dict[str, dict[str, int]]:
     """Rows by label and split, sorted by label."""
     counts: dict[str, dict[str, int]] = {}
@@ -265,9 +258,9 @@ def _counts(frame: pd.DataFrame) -> dict[str, dict[str, int]]:
 
 
 def _read_test(
-    data: DataConfig, columns: Columns, findings: list[Finding]
-) -> tuple[pd.DataFrame, int]:
-    """The usable rows of the test file, and the number of all its rows."""
+    data: DataConfig, columns: Columns
+) -> tuple[pd.DataFrame, dict[str, Any]]:
+    """The rows of the test file, and the facts about the file."""
     assert data.test_path is not None, data
     table = read_table(data.test_path, encoding=data.encoding)
     name = source_name(data.test_path)
@@ -278,15 +271,9 @@ def _read_test(
     ]:
         check_column(table, column, role=f"{name}: {role}")
     identity = columns.id if columns.id in table.columns else None
-    facts = table.attrs["source"]
     columns = columns._replace(split=None, id=identity)
     frame = _pick(table, columns, file="test")
-    del table
-    findings += check_source(facts, file="test")
-    frame = _usable(frame, columns, findings, csv=facts["format"] in DELIMITED)
-    if not len(frame):
-        raise StcError(name, expected="test rows with a text and a label", got="none")
-    return frame.assign(split=TEST), facts["rows"]
+    return frame.assign(split=TEST), table.attrs["source"]
 
 
 def _refuse_two_tests(frame: pd.DataFrame, columns: Columns) -> None:
@@ -324,20 +311,6 @@ def _pick(table: pd.DataFrame, columns: Columns, *, file: File) -> pd.DataFrame:
     return pd.DataFrame(picked)
 
 
-def text_keys(texts: pd.Series) -> Int[np.ndarray, " n"]:
-    """A number per text; texts equal apart from outer spaces have equal numbers.
-
-    BLANK for a missing or blank text. The numbers are valid only within one process.
-    """
-    keys = np.full(len(texts), BLANK, dtype=np.int64)
-    for start in range(0, len(texts), _SLICE_ROWS):
-        part = texts.iloc[start : start + _SLICE_ROWS].tolist()
-        keys[start : start + len(part)] = [
-            hash(text.strip()) if isinstance(text, str) else BLANK for text in part
-        ]
-    return keys
-
-
 def _known_splits(given: pd.Series, columns: Columns) -> pd.Series:
     """The split of each row under its standard name; StcError for unknown names."""
     known = given.str.strip().str.lower().map(SPLITS)
@@ -351,50 +324,3 @@ def _known_splits(given: pd.Series, columns: Columns) -> pd.Series:
             remedy=f"Correct {len(wrong):,} rows, or choose no split column.",
         )
     return known
-
-
-def _usable(
-    frame: pd.DataFrame, columns: Columns, findings: list[Finding], *, csv: bool
-) -> pd.DataFrame:
-    """The rows with a text, all labels and a reply; the others become findings.
-
-    In CSV only rows with too many fields, reported already, have missing cells.
-    """
-    rows = frame["row"].to_numpy()
-    file = _file(frame)
-    is_blank = frame["key"].to_numpy() == BLANK
-    is_reported = csv & frame["text"].isna().to_numpy()
-    is_unlabelled = np.zeros(len(frame), dtype=bool)
-    for name in level_names(columns):
-        is_unlabelled |= _without(frame, name)
-    labels = " or ".join(map(repr, columns.labels))
-    problems = [
-        ("empty_text", is_blank & ~is_reported, f"No text in {columns.text!r}"),
-        ("missing_label", is_unlabelled & ~is_blank, f"No label in {labels}"),
-    ]
-    dropped = is_blank | is_unlabelled
-    for role, column in columns.written.items():
-        affected = _without(frame, role) & ~dropped
-        problems.append((f"missing_{role}", affected, f"No {role} in {column!r}"))
-        dropped |= affected
-    for kind, affected, message in problems:
-        if affected.any():
-            findings.append(
-                finding(
-                    kind,
-                    "warning",
-                    f"{message} on {{rows}}, left out. Fill them in or delete them.",
-                    rows=rows[affected],
-                    file=file,
-                )
-            )
-    return _keep(frame, ~dropped)
-
-
-def _without(frame: pd.DataFrame, name: str) -> Bool[np.ndarray, " n"]:
-    """Where a column is empty."""
-    return (series(frame, name).fillna("") == "").to_numpy(dtype=bool)
-
-
-def _file(frame: pd.DataFrame) -> File:
-    return "test" if equals(frame, "file", "test").any() else "data"

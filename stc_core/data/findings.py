@@ -6,6 +6,7 @@ from typing import Any, Literal
 import numpy as np
 from jaxtyping import Integer
 
+from stc_core.config import Repair
 from stc_core.data.columns import Columns
 from stc_core.frozen import Frozen
 
@@ -14,10 +15,25 @@ Severity = Literal["error", "warning", "info"]
 File = Literal["data", "test"]
 
 
+CAUSES_FIRST: tuple[str, ...] = (
+    *("repair", "encoding", "repaired", "short", "long", "header", "backslash"),
+    *("no_header", "no_rows", "no_train", "nested", "text_numbers"),
+    *("empty_text", "missing_label", "missing_reply", "missing_thought"),
+    *("label_continuous", "label_id", "classes_too_many", "one_class"),
+    *("label_several", "label_variants", "label_null_word"),
+    *("level_order", "several_parents", "conflict", "duplicate"),
+    *("leak", "leak_validation", "class_too_small", "class_small"),
+    *("unseen_label", "empty_split", "imbalance", "language", "truncated"),
+    "backbone",
+)
+"""The kinds of findings: one that may be the cause of another stands before it."""
+
+
 class Finding(Frozen):
     """One fact about the data: `count` rows of `file`, the first 100 of them in `rows`.
 
-    Rows are numbered from 1, as records below the header.
+    Rows are numbered from 1, as records below the header. Each of `mends` is one way to
+    mend it: repairs that are applied together.
     """
 
     kind: str
@@ -26,6 +42,14 @@ class Finding(Frozen):
     rows: tuple[int, ...] = ()
     count: int = 0
     file: File = "data"
+    mends: tuple[tuple[Repair, ...], ...] = ()
+
+
+class AppliedRepair(Frozen):
+    """A repair, and the number of rows that it changed or left out."""
+
+    repair: Repair
+    count: int
 
 
 class Report(Frozen):
@@ -37,6 +61,7 @@ class Report(Frozen):
     classes: dict[str, dict[str, int]]
     source: dict[str, Any]
     findings: tuple[Finding, ...] = ()
+    repairs: tuple[AppliedRepair, ...] = ()
 
     @property
     def errors(self) -> tuple[Finding, ...]:
@@ -59,6 +84,7 @@ def finding(
     rows: Sequence[int] | Integer[np.ndarray, " n"] = (),
     count: int | None = None,
     file: File = "data",
+    mends: Sequence[Sequence[Repair]] = (),
 ) -> Finding:
     """A Finding; '{rows}' in its message becomes words such as '2 rows (3, 17)'."""
     named = [int(row) for row in rows[:_NAMED_ROWS]]
@@ -70,7 +96,13 @@ def finding(
         rows=tuple(named),
         count=count,
         file=file,
+        mends=tuple(map(tuple, mends)),
     )
+
+
+def cause_rank(one: Finding) -> int:
+    """The place of a finding in the report: causes before what may follow from them."""
+    return CAUSES_FIRST.index(one.kind)
 
 
 def say_rows(rows: list[int], count: int, *, file: File = "data") -> str:

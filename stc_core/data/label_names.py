@@ -10,7 +10,9 @@ from itertools import combinations
 import numpy as np
 import pandas as pd
 
+from stc_core.config import Repair
 from stc_core.data.findings import Finding, finding
+from stc_core.data.repairs import label_parts
 from stc_core.frames import codes
 
 NULL_WORDS = frozenset("nan na n/a #n/a null none nil - ?".split())
@@ -44,9 +46,9 @@ def check_names(frame: pd.DataFrame, name: str, column: str) -> list[Finding]:
     rows, counts = frame["row"].to_numpy(), np.bincount(code)
     order = sorted(range(len(names)), key=lambda c: -counts[c])
     checks = (
-        ("label_variants", *_variants(names, order)),
-        ("label_null_word", *_null_words(names, order)),
-        ("label_several", *_several(names)),
+        ("label_several", *_several(names), _splits_of(names)),
+        ("label_variants", *_variants(names, order), _merges(names, order)),
+        ("label_null_word", *_null_words(names, order), _without_nulls(names)),
     )
     return [
         finding(
@@ -54,10 +56,43 @@ def check_names(frame: pd.DataFrame, name: str, column: str) -> list[Finding]:
             "warning",
             f"Label column {column!r} {message}",
             rows=rows[np.isin(code, [names.index(name) for name in classes])],
+            mends=mends,
         )
-        for kind, classes, message in checks
+        for kind, classes, message, mends in checks
         if classes
     ]
+
+
+def _merges(names: Sequence[str], order: Sequence[int]) -> list[list[Repair]]:
+    """Each rarer spelling read as the commonest one, all together."""
+    groups = spelling_variants([names[c] for c in order])
+    merges = [
+        Repair(do="merge", what=rarer, into=group[0])
+        for group in groups
+        for rarer in group[1:]
+    ]
+    return [merges] if merges else []
+
+
+def _without_nulls(names: Sequence[str]) -> list[list[Repair]]:
+    nulls = [name for name in names if name.casefold() in NULL_WORDS]
+    return [[Repair(do="leave-out-class", what=name) for name in nulls]]
+
+
+def _splits_of(names: Sequence[str]) -> list[list[Repair]]:
+    """Ways to read cells with several labels, if one sign parts them all and no others.
+
+    They are levels only if each cell has as many labels as every other.
+    """
+    several = set(several_labels(names))
+    for sign in _DELIMITERS:
+        parts = {name: label_parts(name, sign) for name in names}
+        if several and {one for one in names if len(parts[one]) > 1} == several:
+            ways = ["first"]
+            if len({len(own) for own in parts.values()}) == 1:
+                ways.append("levels")
+            return [[Repair(do=way, what=sign)] for way in ways]
+    return []
 
 
 def _variants(names: Sequence[str], order: Sequence[int]) -> tuple[list[str], str]:
@@ -67,7 +102,7 @@ def _variants(names: Sequence[str], order: Sequence[int]) -> tuple[list[str], st
     pairs = [f"{g[0]!r} and {g[1]!r} {difference(*g[:2])}" for g in groups[:_SHOWN]]
     return rarer, (
         f"has classes that may be one: {'; '.join(pairs)}: {{rows}} with the rarer "
-        "spelling. They stay separate; make them one if they mean the same."
+        "spelling. They stay separate; merge them if they mean the same."
     )
 
 

@@ -5,6 +5,7 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
+from stc_core.data.scripts import count_words
 from stc_core.data.split import SPLIT_ORDER
 from stc_core.frames import codes, equals, series
 
@@ -33,8 +34,11 @@ def class_balance(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def text_lengths(texts: pd.Series) -> pd.DataFrame:
-    """Columns words and characters, a row for each text, in order."""
-    words = [len(text.split()) for text in texts]
+    """Columns words and characters, a row for each text, in order.
+
+    Words are counted by script: see `count_words`.
+    """
+    words = [count_words(text) for text in texts]
     return pd.DataFrame(
         {"words": words, "characters": [len(text) for text in texts]},
         index=texts.index,

@@ -37,13 +37,11 @@ def pooled_values(
     features: Sequence[Feature], hidden: Mapping[Site, Float[np.ndarray, "pos width"]]
 ) -> Float[np.ndarray, " n"]:
     """The pooled value of each feature of one text, from its token activations."""
-    return np.array(
-        [
-            _pool(hidden[feature.site][:, feature.index], feature.pooling)
-            for feature in features
-        ],
-        dtype=np.float64,
-    )
+    pooled = np.empty(len(features))
+    for (site, pooling), places in _alike(features).items():
+        values = _values_of(features, places, hidden[site])
+        pooled[places] = POOLING_RULES[pooling].value(values)
+    return pooled
 
 
 def token_shares(
@@ -60,19 +58,29 @@ def token_shares(
     """
     counted = _counted_share(head, pooled_values(head.features, hidden))
     shares: dict[Site, np.ndarray] = {}
-    for site in dict.fromkeys(feature.site for feature in head.features):
-        columns = [j for j, f in enumerate(head.features) if f.site == site]
-        parts = [
-            _spread(
-                hidden[site][:, head.features[j].index].astype(np.float64),
-                head.features[j].pooling,
-                float(head.mean[j]),
-            )
-            * float(counted[j] / head.sd[j])
-            for j in columns
-        ]
-        shares[site] = np.stack(parts, axis=1) @ head.weight[:, columns].T
+    for (site, pooling), places in _alike(head.features).items():
+        values = _values_of(head.features, places, hidden[site])
+        parts = POOLING_RULES[pooling].shares(values) * (values - head.mean[places])
+        added = (parts * (counted / head.sd)[places]) @ head.weight[:, places].T
+        shares[site] = shares[site] + added if site in shares else added
     return shares
+
+
+def _alike(features: Sequence[Feature]) -> dict[tuple[Site, Pooling], list[int]]:
+    """The places of the features that are read at one site with one pooling."""
+    places: dict[tuple[Site, Pooling], list[int]] = {}
+    for place, feature in enumerate(features):
+        places.setdefault((feature.site, feature.pooling), []).append(place)
+    return places
+
+
+def _values_of(
+    features: Sequence[Feature],
+    places: Sequence[int],
+    hidden: Float[np.ndarray, "pos width"],
+) -> Float[np.ndarray, "pos n"]:
+    """The values of these features, which are read at one site, on each token."""
+    return hidden[:, [features[place].index for place in places]].astype(np.float64)
 
 
 def _counted_share(
@@ -84,15 +92,3 @@ def _counted_share(
     return np.divide(
         counted, deviation, out=np.ones_like(x), where=counted != deviation
     )
-
-
-def _pool(a: Float[np.ndarray, " pos"], pooling: Pooling) -> float:
-    a = a.astype(np.float64)
-    return POOLING_RULES[pooling].value(a)
-
-
-def _spread(
-    a: Float[np.ndarray, " pos"], pooling: Pooling, mean: float
-) -> Float[np.ndarray, " pos"]:
-    """The pooled value minus the mean, at the positions that it comes from."""
-    return POOLING_RULES[pooling].shares(a) * (a - mean)

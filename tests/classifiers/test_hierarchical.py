@@ -153,9 +153,9 @@ def test_a_table_gets_a_column_for_each_level(
     frame.index = pd.Index([7, 7, 7, 7])
     found = annotate(model, frame, text="t")
     names = ["predicted_kind_2", "probability_kind", "predicted_sort"]
-    names += ["probability_sort", "predicted_label"]
-    assert list(found)[2:7] == names
-    assert list(found)[7:] == [f"p:{name}" for name in model.classes_]
+    names += ["probability_sort", "predicted_label", "probability"]
+    assert list(found)[2:8] == names
+    assert list(found)[8:] == [f"p:{name}" for name in model.classes_]
     way = model.answer(TEXTS[:3])
     labels = np.array(model.tree_.labels[0])[way.nodes[:, 0]]
     assert found["predicted_kind_2"].tolist()[:3] == labels.tolist()
@@ -164,7 +164,12 @@ def test_a_table_gets_a_column_for_each_level(
     out = tmp_path / "out.csv"
     shallow = model.up_to(1)
     assert predict_file(shallow, tmp_path / "in.csv", out, trained="t").rows == 4
-    assert list(pd.read_csv(out))[-3:] == ["predicted_label", "p:a", "p:b"]
+    assert list(pd.read_csv(out))[-4:] == [
+        "predicted_label",
+        "probability",
+        "p:a",
+        "p:b",
+    ]
 
 
 def test_a_table_without_any_text(model: HierarchicalClassifier):

@@ -149,9 +149,9 @@ def test_a_table_gets_a_column_for_each_level(masked: MaskedClassifier, tmp_path
     frame.index = pd.Index([7, 7, 7, 7])
     found = annotate(masked, frame, text="t")
     names = ["predicted_kind_2", "probability_kind", "predicted_sort"]
-    names += ["probability_sort", "predicted_label"]
-    assert list(found)[2:7] == names
-    assert list(found)[7:] == [f"p:{name}" for name in masked.classes_]
+    names += ["probability_sort", "predicted_label", "probability"]
+    assert list(found)[2:8] == names
+    assert list(found)[8:] == [f"p:{name}" for name in masked.classes_]
     way = masked.answer(TEXTS[:3])
     labels = np.array(masked.tree_.labels[0])[way.nodes[:, 0]]
     assert found["predicted_kind_2"].tolist()[:3] == labels.tolist()
@@ -160,7 +160,12 @@ def test_a_table_gets_a_column_for_each_level(masked: MaskedClassifier, tmp_path
     out = tmp_path / "out.csv"
     shallow = masked.up_to(1)
     assert predict_file(shallow, tmp_path / "in.csv", out, trained="t").rows == 4
-    assert list(pd.read_csv(out))[-3:] == ["predicted_label", "p:a", "p:b"]
+    assert list(pd.read_csv(out))[-4:] == [
+        "predicted_label",
+        "probability",
+        "p:a",
+        "p:b",
+    ]
 
 
 def test_a_table_without_any_text(masked: MaskedClassifier):

@@ -43,7 +43,12 @@ def test_labels_and_probabilities_stand_beside_the_row():
     frame = pd.DataFrame({"text": [*TEXTS, None], "p:long": 1}, index=range(5, 12))
     out = annotate(ByLength(), frame, text="text")
     pd.testing.assert_frame_equal(out.iloc[:, :2], frame)
-    assert list(out.columns[2:]) == ["predicted_label", "p:long_2", "p:short"]
+    assert list(out.columns[2:]) == [
+        "predicted_label",
+        "probability",
+        "p:long_2",
+        "p:short",
+    ]
     assert out["predicted_label"].fillna("none").tolist() == [
         "long", "short", "none", "none", "long", "short", "none",
     ]  # fmt: skip
@@ -68,12 +73,23 @@ def test_an_empty_chunk_has_the_columns_too():
     out = annotate(
         ByLength(), pd.DataFrame({"text": pd.Series([], dtype="str")}), text="text"
     )
-    assert list(out.columns) == ["text", "predicted_label", "p:long", "p:short"]
+    assert list(out.columns) == [
+        "text",
+        "predicted_label",
+        "probability",
+        "p:long",
+        "p:short",
+    ]
 
 
 def test_a_taken_name_gets_the_first_free_suffix():
     taken = ["predicted_label", "predicted_label_2", "x"]
-    assert added_columns(taken, ["a", "a_2"]) == ["predicted_label_3", "p:a", "p:a_2"]
+    assert added_columns(taken, ["a", "a_2"]) == [
+        "predicted_label_3",
+        "probability",
+        "p:a",
+        "p:a_2",
+    ]
 
 
 @pytest.mark.parametrize("suffix", predict_table._SUFFIXES)
@@ -83,12 +99,19 @@ def test_every_format_reads_back_the_same(tmp_path, monkeypatch, suffix, chunk_r
     classifier = ByLength()
     out = tmp_path / "sub" / f"out{suffix}"
     labelled = predict_file(classifier, source(tmp_path), out, trained="text")
-    assert labelled == (6, 2) and classifier.seen == 4
+    assert labelled[:2] == (6, 2) and classifier.seen == 4
     assert labelled.said == "4 of 6 rows labelled, the others have no text"
     back = read_table(out)
     assert back["n"].tolist() == [f"{i:03d}" for i in range(6)]
     assert back["text"].fillna("").tolist() == TEXTS
-    assert list(back.columns) == ["n", "text", "predicted_label", "p:long", "p:short"]
+    assert list(back.columns) == [
+        "n",
+        "text",
+        "predicted_label",
+        "probability",
+        "p:long",
+        "p:short",
+    ]
     labels = back["predicted_label"].fillna("").replace("None", "").tolist()
     assert labels == ["long", "short", "", "", "long", "short"]
     shares = [float(back["p:long"].iloc[row]) for row in (0, 1, 5)]
@@ -99,8 +122,8 @@ def test_every_format_reads_back_the_same(tmp_path, monkeypatch, suffix, chunk_r
 def test_csv_to_standard_output(tmp_path: Path, capsys):
     predict_file(ByLength(), source(tmp_path), "-", trained="text")
     lines = capsys.readouterr().out.splitlines()
-    assert lines[0] == "n,text,predicted_label,p:long,p:short"
-    assert lines[1] == "000,abcdefghij,long,1.0,0.0"
+    assert lines[0] == "n,text,predicted_label,probability,p:long,p:short"
+    assert lines[1] == "000,abcdefghij,long,1.0,1.0,0.0"
 
 
 def test_jsonl_keeps_letters_and_says_null(tmp_path: Path):
@@ -199,3 +222,27 @@ def test_jsonl_keeps_numbers_and_dates_of_the_table(tmp_path: Path):
     assert (one["number"], two["number"]) == (small, long)
     assert (one["when"], two["when"]) == ("2024-01-01T03:04:00", None)
     assert (one["count"], two["count"]) == (7, None)
+
+
+class InThirds:
+    """A classifier whose probabilities have many decimals."""
+
+    classes_ = np.array(["a", "b", "c"])
+
+    def predict_proba(self, texts: Sequence[str]) -> np.ndarray:
+        return np.tile([1 / 6, 2 / 3, 1 / 6], (len(texts), 1))
+
+
+@pytest.mark.parametrize(
+    ("suffix", "expected"), [("csv", 0.6667), ("jsonl", 0.6667), ("parquet", 2 / 3)]
+)
+def test_text_files_have_four_decimals(tmp_path: Path, suffix: str, expected: float):
+    (tmp_path / "in.csv").write_text("text,p:x\nhello,0.123456789\n")
+    out = tmp_path / f"out.{suffix}"
+    predict_file(InThirds(), tmp_path / "in.csv", out, trained="text")
+    back = read_table(out).iloc[0]
+    assert float(back["probability"]) == float(back["p:b"]) == expected
+    assert back["p:x"] == "0.123456789"
+    assert list(back.index) == [
+        *("text", "p:x", "predicted_label", "probability", "p:a", "p:b", "p:c")
+    ]

@@ -85,3 +85,18 @@ def test_cache_lists_and_cleans(stc: Stc, tmp_path: Path):
     assert said.code == 0 and "tiny" in said.out and "1 stores" in said.out
     assert "1 deleted" in stc("cache", "--clean").err
     assert not (folder / "a-b").exists()
+
+
+def test_data_check_prints_the_repairs_and_takes_them(stc: Stc, table: Path):
+    with table.open("a") as file:
+        file.write("\nsame again,SPAM\nsame again,SPAM\nsame again,SPAM\n")
+    told = " ".join(stc("data", "check", table).out.split())
+    assert "--repair merge:SPAM=spam" in told and "--repair leave-out:repeats" in told
+    options = ("--repair", "leave-out:repeats", "--repair", "merge:SPAM=spam")
+    told = " ".join(stc("data", "check", table, *options).out.split())
+    assert "61 of 63 rows can be used" in told and "warning" not in told
+    assert "repaired: Read 'SPAM' as 'spam': 3 rows" in told
+    assert "with the same label: 2 rows" in told
+    assert "--repair" in stc("data", "check", table, "--repair", "x").err
+    found = json.loads(stc("data", "check", table, *options, "--json").out)
+    assert [one["count"] for one in found["repairs"]] == [3, 2]

@@ -140,18 +140,40 @@ def test_report_as_json_is_metrics_json(stc: Stc, run: Path):
     assert json.loads(stc("report", run, "--json").out) == metrics()
 
 
+def test_predict_scores_a_file_that_has_labels(stc: Stc, run: Path, tmp_path: Path):
+    table = tmp_path / "new.csv"
+    table.write_text("text,kind\nyou win,spam\nhello,ham\nhi,spam\nhey,?\nyo,\n")
+    out = tmp_path / "out.csv"
+    said = stc("predict", run, table, "--out", out, "--label", "kind")
+    assert said.code == 0, said.err
+    guess = read_table(out)["predicted_label"].tolist()[:3]
+    right = sum(a == b for a, b in zip(guess, ["spam", "ham", "spam"], strict=True))
+    assert f"Accuracy {right / 3:.1%}".replace("%", " %") in said.err
+    assert "on 3 rows" in said.err and "does not know: '?'" in said.err
+    assert "taken for" in said.err or right == 3
+    said = stc("predict", run, table, "--out", out, "--label", "sort")
+    assert said.code == 2 and "label column 'sort'" in said.err
+
+
 def test_predict_labels_a_table(stc: Stc, run: Path, tmp_path: Path):
     table = tmp_path / "new.tsv"
     table.write_text("id\ttext\n007\tyou win\n008\t\n009\thello\n")
     said = stc("predict", run, table, "--out", tmp_path / "out.csv")
     assert said.code == 0 and "3 rows labelled" in said.err and said.out == ""
     back = read_table(tmp_path / "out.csv")
-    assert list(back.columns) == ["id", "text", "predicted_label", "p:ham", "p:spam"]
+    assert list(back.columns) == [
+        "id",
+        "text",
+        "predicted_label",
+        "probability",
+        "p:ham",
+        "p:spam",
+    ]
     assert back["id"].tolist() == ["007", "008", "009"]
     assert back["predicted_label"].tolist() == ["spam", "", "ham"]
 
     said = stc("predict", run, table, "--out", "-")
-    assert pd.read_csv(io.StringIO(said.out), dtype=str).shape == (3, 5)
+    assert pd.read_csv(io.StringIO(said.out), dtype=str).shape == (3, 6)
     said = stc("predict", run, table, "--out", tmp_path / "x.csv", "--text", "txt")
     assert said.code == 2 and "Did you mean 'text'" in said.err
     assert not (tmp_path / "x.csv").exists()

@@ -16,9 +16,13 @@ import pytest
 
 from helpers.command import Stc
 from stc_core.config import DataConfig, RunConfig, TrainConfig
+from stc_core.data.corpus import inspect_corpus, read_corpus
 from stc_core.data.table import read_table
+from stc_core.data.uploads import keep_upload, write_choice
 from stc_core.runs import jobs
 from stc_core.runs.run import Run
+from ui.cache.tables import choice, corpus_of
+from ui.data.findings import with_mend
 
 ROOT = Path(__file__).parents[2]
 SAMPLE = ROOT / "samples" / "customer_messages.csv"
@@ -32,10 +36,11 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def table(home: Path) -> Path:
-    """120 messages of four topics."""
+    """120 messages of four topics, and the first of them again."""
     frame = read_table(SAMPLE)
     chosen = sorted(set(frame["topic"]))[:4]
     part = frame[frame["topic"].isin(chosen)].groupby("topic").head(30)
+    part = pd.concat([part, part.head(1)])
     part.to_csv(home / "messages.csv", index=False)
     return home / "messages.csv"
 
@@ -54,12 +59,36 @@ def process(home: Path, *arguments: object) -> subprocess.CompletedProcess[str]:
 def trained(home: Path, table: Path) -> Path:
     out = home / "run"
     said = process(
-        home, "train", table, *"--text text --label topic --out".split(), out, *SMALL
+        home,
+        *("train", table, "--text", "text", "--label", "topic", "--out", out),
+        *("--repair", "leave-out:repeats", *SMALL),
     )
     assert said.returncode == 0, said.stderr
     assert "Traceback" not in said.stderr and "Warning" not in said.stderr
     assert "this classifier" in said.stdout
     return out
+
+
+def test_repairs_are_done_alike_by_command_and_app(
+    trained: Path, table: Path, monkeypatch
+):
+    monkeypatch.setenv("STC_HOME", str(table.parent))
+    with table.open("rb") as stream:
+        upload = keep_upload("messages.csv", stream)
+    chosen = choice(upload.key).changed(labels=("topic",))
+    report = inspect_corpus(chosen).report
+    (mend,) = (one.mends[0] for one in report.findings if one.kind == "duplicate")
+    write_choice(upload.key, with_mend(chosen, mend))
+    in_app = corpus_of(choice(upload.key))
+    run = Run.open(trained)
+    assert run.config.data.repairs == choice(upload.key).repairs
+    (done,) = run.report.repairs
+    assert done.count == 1 and run.report.n_rows == 121
+    assert run.corpus["row"].tolist() == in_app.frame["row"].tolist()
+    assert run.corpus["text"].tolist() == list(in_app.texts)
+    again = read_corpus(run.config.data)  # what resume reads
+    assert again.frame["row"].tolist() == run.corpus["row"].tolist()
+    assert again.frame["split"].tolist() == run.corpus["split"].tolist()
 
 
 def test_the_run_holds_what_was_promised(trained: Path):
@@ -93,7 +122,7 @@ def test_predict_labels_as_the_run_did(
     out = home / "labelled.parquet"
     said = stc("predict", trained, table, "--out", out)
     assert said.code == 0, said.err
-    labelled, run = pd.read_parquet(out), Run.open(trained)
+    labelled, run = pd.read_parquet(out).iloc[:-1], Run.open(trained)
     assert labelled["text"].tolist() == run.corpus["text"].tolist()
     final = (run.predictions["split"] == "test").to_numpy()
     agree = labelled["predicted_label"].to_numpy() == run.predictions["predicted"]

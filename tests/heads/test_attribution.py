@@ -137,3 +137,12 @@ def test_poolings_agree_with_those_of_the_extraction():
         np.testing.assert_allclose(
             pooled_values(features, {MLP: a}), expected, rtol=1e-5, atol=1e-6
         )
+
+
+@pytest.mark.parametrize("pooling", POOLING_RULES)
+def test_many_neurons_are_pooled_at_once_as_each_alone(pooling):
+    rule = POOLING_RULES[pooling]
+    values = np.random.default_rng(0).integers(0, 4, (5, 20)).astype(np.float64)
+    alone = [rule.shares(column).tolist() for column in values.T]
+    assert rule.shares(values).T.tolist() == alone
+    np.testing.assert_allclose(rule.value(values), [rule.value(c) for c in values.T])

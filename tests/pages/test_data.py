@@ -270,3 +270,44 @@ def test_a_table_that_cannot_be_read_is_said_and_forgotten(places: int):
     assert "Upload the file again" in said(again)
     app = fine(app.run())
     assert "Upload a table" in said(app)
+
+
+def press(app: AppTest, label: str) -> AppTest:
+    next(b for b in app.button if b.label.startswith(label)).click().run()
+    return fine(app)
+
+
+def test_a_finding_is_mended_by_a_click_and_comes_back_by_undo():
+    app = uploaded("mine.csv", small_csv(extra="x one,A\nx two,A\nx one,A\n"))
+    key = app.query_params["data"]
+    before = said(app)
+    assert "differ only in case" in before and "are repeated" in before
+    press(app, "Read 'A' as 'a'")
+    press(app, "Leave out repeats")
+    assert [str(one) for one in read_choice(key).repairs] == [
+        "merge:A=a",
+        "leave-out:repeats",
+    ]
+    words = said(app)
+    assert "Rows used: 62" in words and "Classes: 3" in words
+    assert "Read 'A' as 'a' · 3 rows" in plain(words) and "· 1 row" in words
+    assert "differ only in case" not in words and "are repeated" not in words
+    press(app, "Undo")
+    assert [str(one) for one in read_choice(key).repairs] == ["leave-out:repeats"]
+    assert "differ only in case" in said(app)
+
+
+def test_a_repair_of_another_label_column_can_be_undone():
+    app = uploaded("mine.csv", small_csv(extra="x one,A\nx two,A\n"))
+    press(app, "Read 'A' as 'a'")
+    column(app, "Text").select("label").run()
+    fine(column(app, "Label").set_value(["text"]).run())
+    assert "does not fit" in said(app)
+    press(app, "Undo")
+    assert "does not fit" not in said(app)
+
+
+def test_the_label_stands_beside_the_text():
+    app = uploaded("mine.csv", b"topic,x,text\n" + b"a,1,hello there\nb,2,bye\n" * 9)
+    shown = app.dataframe[-1].value
+    assert list(shown.columns) == ["text", "topic", "x"]

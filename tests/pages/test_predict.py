@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from helpers.app import fine, said, small_csv, visit, written_run
+from helpers.app import fine, html, said, small_csv, visit, written_run
 from stc_core.data.uploads import keep_upload, list_uploads, predictions_path
 from stc_core.errors import StcError
 from stc_core.files import write_json
@@ -19,8 +19,9 @@ from stc_core.runs import label_jobs
 from stc_core.runs.label_jobs import LabelOrder
 from stc_core.runs.run import Run
 from stc_core.runs.status import Status, new_status
-from ui import predict
 from ui.cache.tables import _HEAD_ROWS
+from ui.predict import view
+from ui.predict.results import SECOND, SECOND_SHARE, picked_place, with_second_choice
 
 PAGE = "pages/6_Predict.py"
 REAL = Run.classifier
@@ -39,7 +40,7 @@ class ByLength:
 @pytest.fixture(autouse=True)
 def home(tmp_path, monkeypatch):
     monkeypatch.setenv("STC_HOME", str(tmp_path))
-    monkeypatch.setattr(predict, "classifier", lambda run: ByLength())
+    monkeypatch.setattr(view, "classifier", lambda run: ByLength())
     monkeypatch.setattr(Run, "classifier", lambda run: ByLength())
     monkeypatch.setattr(label_jobs, "spawn", in_place)
     return tmp_path
@@ -78,6 +79,7 @@ def test_a_file_is_uploaded_and_labelled(run):
         "text",
         "label",
         "predicted_label",
+        "probability",
         "p:long",
         "p:short",
     ]
@@ -196,9 +198,110 @@ def test_a_trained_classifier_labels_a_file(run_folder, home, monkeypatch):
     app = press(fine(visit(PAGE, run="r", table=key)), "Predict")
     shown = app.dataframe[0].value
     shares = shown[[name for name in shown if name.startswith("p:")]]
-    assert np.allclose(shares.sum(axis=1), 100, atol=0.01)
+    assert np.allclose(shares.sum(axis=1), 1, atol=0.001)
     best = shares.columns[shares.to_numpy().argmax(axis=1)].str.removeprefix("p:")
     assert list(shown["predicted_label"]) == list(best)
+
+
+def test_a_click_on_a_row_says_why(run_folder, home, monkeypatch):
+    monkeypatch.setattr(Run, "classifier", REAL)
+    monkeypatch.setattr(view, "classifier", lambda run: run.classifier())
+    runs_folder().mkdir()
+    (runs_folder() / "r").symlink_to(run_folder, target_is_directory=True)
+    app = fine(visit(PAGE, run="r"))
+    app.button_group[0].set_value("Pasted lines").run()
+    app.text_area[0].input("where is my parcel\nrefund me\n")
+    assert "Click a row to see why." in said(press(app, "Predict"))
+    app.session_state["predicted_rows"] = {"selection": {"rows": [1], "columns": []}}
+    fine(app.run())
+    shown = app.dataframe[0].value.iloc[1]
+    assert f"**{shown['predicted_label']}** {shown['probability']:.4f}" in (
+        said(app).replace("\\", "")
+    )
+    assert "refund" in html(app) and "parcel" not in html(app)
+
+
+def test_the_words_of_a_class_and_their_csv(run_folder, home, monkeypatch):
+    monkeypatch.setattr(Run, "classifier", REAL)
+    runs_folder().mkdir()
+    (runs_folder() / "r").symlink_to(run_folder, target_is_directory=True)
+    app = fine(visit(PAGE, run="r"))
+    app.button_group[0].set_value("Words of a class").run()
+    fine(app)
+    assert "Words that raise it" in said(app) and "Words that mislead" in said(app)
+    words = app.dataframe[0].value
+    assert list(words.columns[:4]) == ["word", "texts", "share", "mean"]
+    assert words["texts"].is_monotonic_decreasing and words["mean"].min() > 0
+
+
+def test_the_second_choice_is_the_likeliest_other_class():
+    predicted = pd.DataFrame(
+        {
+            "text": ["x", "y", ""],
+            "predicted_label": ["b", "a", ""],
+            "probability": ["0.6", "0.5", ""],
+            "p:a": ["0.3", "0.5", ""],
+            "p:b": ["0.6", "0.2", ""],
+            "p:c": ["0.1", "0.3", ""],
+        }
+    )
+    table = with_second_choice(predicted)
+    assert table[SECOND].tolist() == ["a", "c", ""]
+    assert table[SECOND_SHARE].tolist()[:2] == [0.3, 0.3]
+    assert np.isnan(table[SECOND_SHARE].iloc[2])
+    one_class = predicted.drop(columns=["p:a", "p:c"]).head(1)
+    assert with_second_choice(one_class)[SECOND].tolist() == [""]
+
+
+@pytest.mark.parametrize(
+    ("event", "place"),
+    [
+        ({"selection": {"rows": [2]}}, 2),
+        ({"selection": {"rows": [3]}}, None),
+        ({"selection": {"rows": []}}, None),
+        (None, None),
+    ],
+)
+def test_a_click_on_a_row_that_is_gone_is_no_click(event, place):
+    assert picked_place(event, 3) == place
+
+
+class ByLetters(ByLength):
+    """Surer of a text the further its length is from 20."""
+
+    def predict_proba(self, texts: Sequence[str]) -> np.ndarray:
+        long = np.array([min(len(text) / 40, 1) for text in texts])
+        return np.column_stack([long, 1 - long])
+
+
+def test_the_least_sure_rows_come_first_on_request(run, monkeypatch):
+    monkeypatch.setattr(Run, "classifier", lambda run: ByLetters())
+    texts = "".join(f"{'x' * n}\n" for n in (1, 39, 21, 5, 30) * 40)
+    key = keep_upload("new.csv", io.BytesIO(f"text\n{texts}".encode())).key
+    app = press(fine(visit(PAGE, run="one", table=key)), "Predict")
+    assert app.dataframe[0].value.index.tolist() == list(range(1, 101))
+    assert "The first 100 of 200 rows." in said(app)
+    fine(app.toggle[0].set_value(True).run())
+    least = app.dataframe[0].value
+    assert least.index.tolist()[:3] == [3, 8, 13] and len(least) == 100
+    assert least["probability"].is_monotonic_increasing
+    assert "The least sure 100 of 200 rows." in said(app)
+
+
+def test_a_file_with_labels_gets_its_score(run):
+    rows = "hello,short\nhi,long\na text of many more words,long\nhey,odd\n"
+    key = keep_upload("new.csv", io.BytesIO(f"text,right\n{rows}".encode())).key
+    app = press(fine(visit(PAGE, run="one", table=key)), "Predict")
+    assert "Accuracy" not in said(app)
+    box = next(b for b in app.selectbox if b.label == "Label column")
+    fine(box.select("right").run())
+    words = said(app)
+    assert "Accuracy: 66.7 %" in words and "Rows: 3" in words
+    assert "1 more row does not count" in words and "odd" in words
+    confused = next(one.value for one in app.dataframe if "share" in one.value)
+    assert confused[["label", "predicted", "n"]].values.tolist() == [
+        ["long", "short", 1]
+    ]
 
 
 def test_a_guessed_encoding_can_be_chosen(run):

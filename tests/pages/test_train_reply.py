@@ -27,10 +27,18 @@ def test_levels_are_offered_where_labels_have_some(started):
     levels = io.BytesIO(f"text,topic,subtopic\n{rows}".encode())
     flat_key = keep_upload("flat.csv", io.BytesIO(small_csv())).key
     flat = field(fine(visit(PAGE, data=flat_key)), "Method")
-    assert flat.options == ["stc", "spin", "attention", "variability"]
+    assert flat.options == [
+        "Sparse probes · recommended",
+        "SPIN as published",
+        "Attention over words and layers",
+        "Tune the last blocks",
+    ]
     key = keep_upload("levels.csv", levels).key
     write_choice(key, DataConfig(path="", text="text", labels=("topic", "subtopic")))
     app = fine(visit(PAGE, data=key, state={"recipe": "hierarchy"}))
+    assert "All levels of labels together · recommended" in (
+        field(app, "Method").options
+    )
     assert "Scores of all layers choose" in said(app)
     press(app, "Start training")
     assert started[0].train.recipe == "hierarchy"

@@ -51,7 +51,9 @@ def second_with_mask(hidden: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
 
 
 def one_hot(values: np.ndarray) -> np.ndarray:
-    return np.eye(len(values))[second(values)]
+    weights = np.zeros(values.shape)
+    weights[second(values)] = 1
+    return weights
 
 
 @pytest.fixture

@@ -14,7 +14,6 @@ from stc_core.analysis.extra_columns import Facets, read_facets
 from stc_core.analysis.row_explanation import FINAL, classifier_of_fold, explain_by
 from stc_core.analysis.slice_scores import slice_scores
 from stc_core.analysis.slices import COLUMN, Slice
-from stc_core.classifiers.predict_table import LABEL_COLUMN
 from stc_core.interpret.exemplars import activations_by_token as token_values_of
 from stc_core.interpret.explanation import Token
 from stc_core.runs.annotations import read_about
@@ -302,16 +301,3 @@ def _token_values(
 
 
 SHOWN_ROWS = 100
-
-
-def predictions_in(path: Path) -> tuple[pd.DataFrame, pd.Series]:
-    """The first rows of a predicted table, and the number of rows with each label."""
-    return _predictions_in(str(path), stamp(path))
-
-
-@st.cache_data(max_entries=4, show_spinner=False)
-def _predictions_in(path: str, written: int) -> tuple[pd.DataFrame, pd.Series]:
-    preview = pd.read_csv(path, nrows=SHOWN_ROWS, keep_default_na=False)
-    label = [name for name in preview if str(name).startswith(LABEL_COLUMN)][-1]
-    labels = pd.read_csv(path, usecols=[label], dtype=str, keep_default_na=False)[label]
-    return preview, labels.loc[labels.ne("")].value_counts()

@@ -9,7 +9,8 @@ from stc_core.backbone.truncation import sample_truncation
 from stc_core.config import DataConfig
 from stc_core.data.columns import guess_columns
 from stc_core.data.corpus import Corpus, inspect_corpus
-from stc_core.data.findings import Report, add_truncated
+from stc_core.data.findings import Finding, Report, add_truncated
+from stc_core.data.language import TextLanguage, detect_language, language_finding
 from stc_core.data.table import read_table
 from stc_core.data.uploads import find_upload, read_choice
 from ui.cache.run_files import stamp
@@ -50,9 +51,7 @@ def corpus_of(data: DataConfig) -> Corpus:
 
     Shared and never copied: a page must not change it.
     """
-    paths = [Path(data.path)] + ([Path(data.test_path)] if data.test_path else [])
-    key = (data.model_dump_json(), *(stamp(path) for path in paths))
-    return _corpus(key, data)
+    return _corpus(_key(data), data)
 
 
 @st.cache_resource(max_entries=2, show_spinner="Checking every row …")
@@ -60,14 +59,33 @@ def _corpus(key: tuple, _data: DataConfig) -> Corpus:
     return inspect_corpus(_data)
 
 
+def language_of(data: DataConfig) -> TextLanguage | None:
+    """The commonest language of the texts of `data`; None if it is not clear."""
+    return _language(_key(data), corpus_of(data))
+
+
+@st.cache_data(max_entries=8, show_spinner=False)
+def _language(key: tuple, _corpus: Corpus) -> TextLanguage | None:
+    return detect_language(_corpus.texts)
+
+
+def unfit_model(data: DataConfig, model: str) -> Finding | None:
+    """A finding if `model` was not made for the language of the texts of `data`."""
+    return language_finding(language_of(data), len(corpus_of(data).texts), model)
+
+
+def _key(data: DataConfig) -> tuple:
+    """What the corpus of `data` depends on: its settings and when its files changed."""
+    paths = [Path(data.path)] + ([Path(data.test_path)] if data.test_path else [])
+    return (data.model_dump_json(), *(stamp(path) for path in paths))
+
+
 def report_of(data: DataConfig) -> Report:
     """The report on `data`, with the share of texts that the default model truncates.
 
     The share is measured on a sample, so that it takes very little time.
     """
-    paths = [Path(data.path)] + ([Path(data.test_path)] if data.test_path else [])
-    key = (data.model_dump_json(), *(stamp(path) for path in paths))
-    return _report(key, corpus_of(data))
+    return _report(_key(data), corpus_of(data))
 
 
 @st.cache_data(max_entries=4, show_spinner=False)

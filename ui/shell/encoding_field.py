@@ -13,7 +13,7 @@ from stc_core.data.uploads import Upload, read_choice, write_choice
 from stc_core.errors import StcError
 from ui.cache.run_files import stamp
 from ui.cache.tables import head
-from ui.shell.messages import escape, show_error
+from ui.shell.messages import show_error
 
 USUAL = (
     "utf-8 cp1252 cp1250 cp1251 cp1253 cp1254 cp1255 cp1256 cp1257 cp1258 iso8859-2 "
@@ -36,19 +36,6 @@ OTHER_NAMES = {
 @st.cache_data(max_entries=8, show_spinner=False)
 def _sniffed(path: str, written: int) -> Sniffed:
     return sniff(Path(path))
-
-
-def title_with_encoding(table: Upload) -> str | None:
-    """Draw the name of the table; return the chosen encoding, None if none is chosen.
-
-    If the table cannot be read with a choice, an error says so and the choice is
-    dropped.
-    """
-    title, field = st.columns([5, 2], vertical_alignment="bottom")
-    title.subheader(escape(table.path.name), anchor=False)
-    encoding = encoding_box(table, field)
-    likely_encodings(table)
-    return encoding
 
 
 def encoding_box(

@@ -13,7 +13,7 @@ from stc_core.errors import StcError
 from stc_core.metrics.criteria import CRITERIA
 from stc_core.poolings import POOLING_RULES
 from stc_core.recipe_settings import LONGEST
-from stc_core.recipe_table import PRESETS, RECIPES
+from stc_core.recipe_table import METHODS, PRESETS, RECIPES, recommended
 from stc_core.types import KINDS, SITE_KINDS
 from ui.cache.plans import devices, is_local
 from ui.cache.tables import corpus_of
@@ -91,8 +91,18 @@ def method(n_levels: int, *, more: bool) -> str:
     levels = n_levels > 1 or more
     known = methods()
     names = [name for name in known if levels or not _needs_levels(name)]
-    captions = [known[name] for name in names]
-    return st.radio("Method", names, captions=captions, key="recipe")
+    first, why = recommended(n_levels)
+    chosen = st.radio(
+        "Method",
+        names,
+        format_func=lambda name: (
+            METHODS[name].title + (" · recommended" if name == first else "")
+        ),
+        captions=[f"{METHODS[name].cost}. {known[name]}" for name in names],
+        key="recipe",
+    )
+    st.caption(f":material/recommend: **{METHODS[first].title}**: {why}")
+    return chosen
 
 
 def _needs_levels(method: str) -> bool:
@@ -129,6 +139,7 @@ def _variability(data: DataConfig) -> dict[str, Any]:
 
 
 def _hierarchy(data: DataConfig) -> dict[str, Any]:
+    corpus = corpus_of(data)
     tuned = toggle_field("hierarchy.tuned")
     with st.container(horizontal=True, vertical_alignment="bottom"):
         tune = tuning()
@@ -143,7 +154,7 @@ def _hierarchy(data: DataConfig) -> dict[str, Any]:
                 help="How much this level counts in the training loss.",
                 key=f"weight_{column}",
             )
-            for column in data.parts
+            for column in (*corpus.columns.labels, *corpus.columns.written.values())
         ]
         length = reply_length() if data.reply else None
     equal = len(set(weights)) == 1 and any(weights)

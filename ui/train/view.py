@@ -15,7 +15,7 @@ from stc_core.recipe_table import RECIPES
 from stc_core.runs import jobs
 from stc_core.runs.run import list_runs
 from ui.cache.plans import check_backbone, is_local
-from ui.cache.tables import choice, corpus_of, head
+from ui.cache.tables import choice, corpus_of, head, unfit_model
 from ui.shell.frame import any_run, empty_state, is_guessed
 from ui.shell.job_progress import watch
 from ui.shell.messages import escape
@@ -75,7 +75,7 @@ def fill_form(data: DataConfig) -> RunConfig:
 
     Raises StcError after all fields are drawn, if the settings are not valid.
     """
-    labels = " › ".join(data.labels)
+    labels = " › ".join(corpus_of(data).columns.labels)
     st.markdown(
         f"{TABLE} **{escape(Path(data.path).name)}** · text "
         f"*{escape(str(data.text))}* · label *{escape(labels)}*"
@@ -84,18 +84,21 @@ def fill_form(data: DataConfig) -> RunConfig:
     left, right = st.columns(2, gap="large")
     with left:
         name, fault = backbone()
+        misfit = st.container()  # filled last: the first look at a language takes 2 s
         stem = Path(data.path).name.partition(".")[0]
         default = unused_name(
             f"{data.labels[-1]} · {stem}"
         )  # the sidebar cuts off the end
         typed = st.text_input("Name of the run", placeholder=default, key="name")
     with right:
-        method = settings.method(len(data.labels), more=bool(free))
+        method = settings.method(len(corpus_of(data).columns.labels), more=bool(free))
     if method == "hierarchy" and fault is None:
         data = settings.choose_written(data, free, name)
     own = settings.method_fields(method, data)
     with st.expander("Settings", icon=":material/tune:"):
         chosen = settings.settings(method)
+    if unfit := unfit_model(data, name):
+        misfit.warning(escape(unfit.message), icon=":material/translate:")
     if fault is not None:
         raise fault
     train = TrainConfig.model_validate({"backbone": name, **own, **chosen})
@@ -113,7 +116,9 @@ def obstacle_of(config: RunConfig) -> str | None:
     """The reason why `config` cannot start, as Markdown; None if it can."""
     data = config.data
     recipe = config.train.recipe
-    if RECIPES[recipe].levels and len(data.parts) < 2:
+    columns = corpus_of(data).columns
+    n_parts = len(columns.labels) + len(columns.written)
+    if RECIPES[recipe].levels and n_parts < 2:
         return (
             f"*{escape(data.labels[0])}* is only one level of labels. The method "
             f"{recipe} needs two to four levels, which you choose on *Data*, or a "

@@ -137,7 +137,12 @@ def test_no_neurons_are_said_plainly(run: Run):
 def test_as_it_is_typed(run: Run, tmp_path: Path, stc: Stc):
     source, out = run.folder.parent / "1.csv", tmp_path / "out.csv"
     assert stc("predict", run.folder, source, "--out", out).code == 0
-    assert list(pd.read_csv(out))[-3:] == ["predicted_label", "p:cold", "p:warm"]
+    assert list(pd.read_csv(out))[-4:] == [
+        "predicted_label",
+        "probability",
+        "p:cold",
+        "p:warm",
+    ]
     assert stc("report", run.folder).code == 0
     code, said, _ = stc("explain", run.folder, "--text", "good film")
     assert code == 0

@@ -180,10 +180,11 @@ def test_as_it_is_typed(run: Run, tmp_path: Path, stc: Stc):
     source, out = run.folder.parent / "2.csv", tmp_path / "out.csv"
     assert stc("predict", run.folder, source, "--out", out, "--coarse-only").code == 0
     frame = pd.read_csv(out)
-    assert list(frame)[-5:] == [
+    assert list(frame)[-6:] == [
         "predicted_level 0",
         "probability_level 0",
         "predicted_label",
+        "probability",
         "p:cold",
         "p:warm",
     ]

@@ -1,9 +1,16 @@
-"""Predict: label a table or pasted lines with a trained classifier."""
+"""Predict: a table or pasted lines, labelled with a trained classifier."""
+
+from pathlib import Path
 
 import pandas as pd
 import streamlit as st
 
-from stc_core.classifiers.predict_table import LABEL_COLUMN, annotate
+from stc_core.classifiers.predict_table import (
+    DECIMALS,
+    LABEL_COLUMN,
+    PROBABILITY_COLUMN,
+    annotate,
+)
 from stc_core.data.checks import check_source
 from stc_core.data.columns import guess_columns
 from stc_core.data.uploads import Upload, find_upload, list_uploads, predictions_path
@@ -15,18 +22,22 @@ from stc_core.runs.layout import RunFile
 from stc_core.runs.run import Run
 from stc_core.runs.status import BUSY, Status
 from ui.cache import tables
-from ui.cache.run_files import classifier, predictions_in, stamp
+from ui.cache.predictions import file_score, predictions_in
+from ui.cache.run_files import classifier, stamp
 from ui.charts.chart import chart
+from ui.predict.class_words import show_class_words
+from ui.predict.results import show_results
+from ui.predict.score import show_score
 from ui.shell.csv_button import KEEP, KEEP_HELP, csv_button, save_csv
 from ui.shell.encoding_field import encoding_box, likely_encodings
 from ui.shell.frame import pick_run
 from ui.shell.job_progress import show_progress, watch
 from ui.shell.messages import escape
 from ui.shell.upload import pick_upload, uploader
-from ui.shell.widgets import PERCENT, in_percent
 from ui.state.navigation import context, remember
 
-TABLE, LINES = "A table", "Pasted lines"
+TABLE, LINES, WORDS = "A table", "Pasted lines", "Words of a class"
+LEAST_SURE = "Least sure first"
 MAX_LINES = 1000
 ICON = ":material/table:"
 
@@ -50,8 +61,14 @@ def lines(run: Run) -> None:
         )
     frame = pd.DataFrame({"text": texts[:MAX_LINES]})
     labelled = annotate(classifier(run), frame, text="text")
-    csv_button(labelled, "predictions.csv", key="lines")
-    _show(labelled, labelled[LABEL_COLUMN].value_counts(), "text")
+    labelled.index = pd.RangeIndex(1, len(labelled) + 1, name="row")
+    with st.container(horizontal=True, vertical_alignment="center"):
+        csv_button(labelled.round(DECIMALS), "predictions.csv", key="lines")
+        by_doubt = st.toggle(LEAST_SURE, key="by_doubt")
+    if by_doubt:
+        labelled = labelled.sort_values(PROBABILITY_COLUMN, kind="stable")
+    show_results(run, labelled, "text")
+    _show_counts(labelled[LABEL_COLUMN].value_counts())
 
 
 def _table(run: Run) -> None:
@@ -60,7 +77,7 @@ def _table(run: Run) -> None:
     if chosen is None:
         st.info("Upload the texts to label, or paste them as lines.", icon=ICON)
         return
-    head, text, encoding = _choose_column(run, chosen)
+    head, text, label, encoding = _choose_columns(run, chosen)
     out = predictions_path(chosen, run.folder.name, text, encoding)
     status = label_jobs.status_of(out)
     state = status["state"] if status else None
@@ -86,10 +103,7 @@ def _table(run: Run) -> None:
     done = status is not None and state == "done" and fresh
     show_notes((label_jobs.notes_of(out) if done else []) or source_notes(head))
     if status is not None and done:
-        preview, counts = predictions_in(out)
-        file_name = f"{chosen.path.name.split('.')[0]}_predicted.csv"
-        save_csv(out.read_bytes, file_name, key="save")
-        _show(preview, counts, text, n_rows=status["total"])
+        _finished(run, chosen, out, text, label, n_rows=status["total"])
         return
     if status is not None and state != "done":
         _unfinished(status)
@@ -98,8 +112,13 @@ def _table(run: Run) -> None:
     st.dataframe(preview, height=230)
 
 
-def _choose_column(run: Run, table: Upload) -> tuple[pd.DataFrame, str, str | None]:
-    """The first rows of `table`, the chosen text column, and the chosen encoding."""
+def _choose_columns(
+    run: Run, table: Upload
+) -> tuple[pd.DataFrame, str, str | None, str | None]:
+    """The first rows of `table`, the columns of texts and labels, and the encoding.
+
+    The label column is the trained one if the table has it. It may also be none.
+    """
     row = st.container(horizontal=True, vertical_alignment="bottom")
     encoding = encoding_box(table, row, guessed_only=True)
     head = tables.head(table.path, encoding)
@@ -109,8 +128,39 @@ def _choose_column(run: Run, table: Upload) -> tuple[pd.DataFrame, str, str | No
     text = row.selectbox(
         "Text column", names, index=names.index(default), key=f"text_{table.key}"
     )
+    known = run.report.columns.labels if run.has(RunFile.REPORT) else ()
+    label = row.selectbox(
+        "Label column",
+        ["", *names],
+        index=names.index(known[-1]) + 1 if known and known[-1] in names else 0,
+        format_func=lambda name: name or "none",
+        help="If the table has the right labels, the predictions are scored by them.",
+        key=f"label_{table.key}",
+    )
     likely_encodings(table)
-    return head, text, encoding
+    return head, text, label if label and label != text else None, encoding
+
+
+def _finished(
+    run: Run, table: Upload, out: Path, text: str, label: str | None, *, n_rows: int
+) -> None:
+    """Show the score if there are labels, some rows, and how often each label is."""
+    if label is not None:
+        show_score(file_score(run, out, text, label), label)
+    with st.container(horizontal=True, vertical_alignment="center"):
+        file_name = f"{table.path.name.split('.')[0]}_predicted.csv"
+        save_csv(out.read_bytes, file_name, key="save")
+        by_doubt = st.toggle(LEAST_SURE, key="by_doubt")
+    preview, counts = predictions_in(out, by_doubt=by_doubt)
+    if n_rows > len(preview):
+        which = "least sure" if by_doubt else "first"
+        st.caption(f"The {which} {len(preview):,} of {n_rows:,} rows.")
+    n_blank = n_rows - int(counts.sum())
+    if n_blank:
+        rows = "1 row has" if n_blank == 1 else f"{n_blank:,} rows have"
+        st.caption(f":material/info: {rows} no text, so there is no label.")
+    show_results(run, preview, text, label=label)
+    _show_counts(counts)
 
 
 def source_notes(head: pd.DataFrame) -> list[str]:
@@ -167,27 +217,8 @@ def _unfinished(status: Status) -> None:
             st.code(error["traceback"], language=None)
 
 
-def _show(
-    preview: pd.DataFrame, counts: pd.Series, text: str, *, n_rows: int | None = None
-) -> None:
-    """Show the first rows, label and text first, and how often each label occurs.
-
-    With `n_rows`, a caption says how many of these rows got no label.
-    """
-    n_blank = 0 if n_rows is None else n_rows - int(counts.sum())
-    if n_blank:
-        rows = "1 row has" if n_blank == 1 else f"{n_blank:,} rows have"
-        st.caption(f":material/info: {rows} no text, so there is no label.")
-    label = [str(name) for name in preview if str(name).startswith(LABEL_COLUMN)][-1]
-    shares = [str(name) for name in preview if str(name).startswith("p:")]
-    percent = st.column_config.NumberColumn(format=PERCENT)
-    preview.index = pd.RangeIndex(1, len(preview) + 1, name="row")
-    st.dataframe(
-        in_percent(preview, *shares),
-        column_order=list(dict.fromkeys([label, text, *shares, *preview.columns])),
-        column_config={text: st.column_config.TextColumn(width="large")}
-        | dict.fromkeys(shares, percent),
-    )
+def _show_counts(counts: pd.Series) -> None:
+    """Draw how many rows got each label."""
     st.subheader("Predicted labels", anchor=False)
     frequencies = counts.rename_axis("label").rename("rows").reset_index()
     figure = class_bars(frequencies.assign(split="predicted"))
@@ -199,13 +230,11 @@ def show_page() -> None:
     run = pick_run()
     way = st.segmented_control(
         "What to label",
-        (TABLE, LINES),
+        (TABLE, LINES, WORDS),
         default=TABLE,
         required=True,
         key="way",
         label_visibility="collapsed",
     )
-    if way == TABLE:
-        _table(run)
-    else:
-        lines(run)
+    draw = {TABLE: _table, LINES: lines, WORDS: show_class_words}[way]
+    draw(run)

@@ -3,10 +3,9 @@
 import pandas as pd
 import streamlit as st
 
-from stc_core.config import DataConfig
+from stc_core.config import DEFAULT_BACKBONE, DataConfig
 from stc_core.data.columns import Columns, label_columns
 from stc_core.data.corpus import Corpus
-from stc_core.data.findings import Finding, Report
 from stc_core.data.split import SPLIT_ORDER
 from stc_core.data.statistics import class_balance, length_histogram
 from stc_core.data.uploads import (
@@ -16,37 +15,43 @@ from stc_core.data.uploads import (
     list_uploads,
     write_choice,
 )
+from stc_core.errors import StcError
 from stc_core.figures.data import class_bars, length_bars
 from ui.cache import tables
 from ui.cache.run_files import SHOWN_ROWS
-from ui.cache.tables import choice, corpus_of, report_of
+from ui.cache.tables import choice, corpus_of, language_of, report_of, unfit_model
 from ui.charts.chart import chart
-from ui.shell.encoding_field import title_with_encoding
+from ui.data.findings import show_findings
+from ui.shell.encoding_field import encoding_box, likely_encodings
 from ui.shell.messages import escape
 from ui.shell.page_list import TRAIN
 from ui.shell.upload import pick_upload, unreadable_forgotten, uploader
 from ui.state.navigation import context, go, remember
 
-SEVERITIES = {
-    "error": ("red", ":material/error:"),
-    "warning": ("orange", ":material/warning:"),
-    "info": ("blue", ":material/info:"),
-}
-
 
 def source() -> None:
     """Draw three ways to choose a table: an upload, the sample, an earlier upload."""
-    upload, others = st.columns([3, 2], gap="large")
-    with upload:
-        kept = uploader("Upload a table", key="data")
-        if kept:
-            remember(data=kept.key)
-            st.rerun()
-    with others, st.container(border=True):
-        if st.button("Use the sample", icon=":material/dataset:", width="stretch"):
-            remember(data=SAMPLE)
-            st.rerun()
-        pick_upload("data", list_uploads())
+    kept = uploader("Upload a table", key="data")
+    if kept:
+        remember(data=kept.key)
+        st.rerun()
+    if st.button("Use the sample", icon=":material/dataset:", width="stretch"):
+        remember(data=SAMPLE)
+        st.rerun()
+    pick_upload("data", list_uploads())
+
+
+def _chosen_table() -> Upload:
+    """The table of the context. Without one, or if it is gone, ask for another."""
+    if context().data is None:
+        source()
+        st.info("Upload a table or use the sample to begin.", icon=":material/table:")
+        st.stop()
+    try:
+        return find_upload(str(context().data))
+    except StcError:
+        source()
+        raise
 
 
 def columns_form(table: Upload, head: pd.DataFrame) -> DataConfig:
@@ -91,22 +96,20 @@ def _place(names: list[str], name: str | None) -> int:
 def test_file(table: Upload, data: DataConfig) -> DataConfig:
     """Draw the choice of a separate test file; return `data` with the file chosen."""
     name = None if data.test_path is None else data.test_path.rsplit("/", 1)[-1]
-    title = f"Test file: {name}" if name else "Separate test file (optional)"
-    with st.expander(title, icon=":material/rule:"):
-        if name:
-            if st.button("Remove the test file", icon=":material/close:"):
-                write_choice(table.key, data.changed(test_path=None))
-                st.rerun()
-            return data
-        st.caption(
-            "The test file needs the same columns as the table above. The accuracy is "
-            "measured on the test file."
-        )
-        kept = uploader("Upload the test table", key="test")
-        if kept:
-            test_path = str(kept.path)
-            write_choice(table.key, data.changed(test_path=test_path))
+    if name:
+        st.markdown(f"Test file: **{escape(name)}**")
+        if st.button("Remove the test file", icon=":material/close:"):
+            write_choice(table.key, data.changed(test_path=None))
             st.rerun()
+        return data
+    st.caption(
+        "The test file needs the same columns as the table. The accuracy is measured "
+        "on the test file."
+    )
+    kept = uploader("Upload the test table", key="test")
+    if kept:
+        write_choice(table.key, data.changed(test_path=str(kept.path)))
+        st.rerun()
     return data
 
 
@@ -133,35 +136,6 @@ def _verdict(corpus: Corpus) -> None:
             go(TRAIN)
 
 
-def findings(corpus: Corpus, report: Report) -> None:
-    listed = report.findings
-    st.subheader(
-        f"Report: {len(listed)} finding{'s' * (len(listed) != 1)}", anchor=False
-    )
-    if not listed:
-        st.success("Nothing to mend.", icon=":material/check_circle:")
-    for severity in SEVERITIES:
-        for finding in listed:
-            if finding.severity == severity:
-                one_finding(finding, corpus)
-
-
-def one_finding(finding: Finding, corpus: Corpus) -> None:
-    colour, icon = SEVERITIES[finding.severity]
-    with st.container(border=True, gap="xsmall"):
-        st.markdown(
-            f":{colour}[{icon} **{finding.severity}**]  {escape(finding.message)}"
-        )
-        if finding.rows:
-            first = ", ".join(str(row) for row in finding.rows[:12])
-            more = f" and {finding.count - 12:,} more" if finding.count > 12 else ""
-            with st.expander(f"Rows {first}{more}", type="compact"):
-                is_listed = corpus.frame["row"].isin(finding.rows)
-                listed = corpus.frame.loc[is_listed].set_index("row")
-                order = pd.Index(finding.rows, name="row")
-                st.dataframe(listed.reindex(order)[["text", "label", "split"]])
-
-
 def charts(corpus: Corpus) -> None:
     balance, lengths = st.columns(2, gap="large")
     with balance:
@@ -174,28 +148,56 @@ def charts(corpus: Corpus) -> None:
         chart(figure, "text_length", alt="How many texts have how many words")
 
 
+def _label_beside_text(head: pd.DataFrame, data: DataConfig) -> pd.DataFrame:
+    """The table with the columns in use first: text, labels, split, id."""
+    used = [data.text, *data.labels, data.split, data.id]
+    first = [name for name in used if name in head]
+    return pd.DataFrame(head[list(dict.fromkeys([*first, *head]))])
+
+
 def show_page() -> None:
     """Draw the page below its title."""
-    source()
-    if context().data is None:
-        st.info("Upload a table or use the sample to begin.", icon=":material/table:")
-        st.stop()
-    table = find_upload(str(context().data))
-    encoding = title_with_encoding(table)
+    table = _chosen_table()
+    title, encoding_field, others, test = st.columns(
+        [5, 3, 3, 3], vertical_alignment="bottom"
+    )
+    title.subheader(escape(table.path.name), anchor=False)
+    with others.popover("Another table", icon=":material/table:", width="stretch"):
+        source()
+    encoding = encoding_box(table, encoding_field)
+    likely_encodings(table)
     with unreadable_forgotten(table, encoding):
         head = tables.head(table.path, encoding)
-    shown = head.head(SHOWN_ROWS)
-    shown.index = pd.RangeIndex(1, len(shown) + 1, name="row")
-    st.dataframe(shown, height=230)
     chosen = columns_form(table, head)
     # If no label could be guessed either, the check of the corpus says what is missing.
     if not chosen.labels and choice(table.key).labels:
         st.info("Choose the column that holds the labels.", icon=":material/label:")
         st.stop()
-    data = test_file(table, chosen)
+    has_test = chosen.test_path is not None
+    label = "Test file: 1" if has_test else "Test file"
+    with test.popover(label, icon=":material/rule:", width="stretch"):
+        data = test_file(table, chosen)
     write_choice(table.key, data)
     with unreadable_forgotten(table, encoding):
         corpus = corpus_of(data)
     _verdict(corpus)
-    findings(corpus, report_of(data))
+    language = st.container()  # filled last: the first look at a language takes 2 s
+    show_findings(table.key, data, corpus, report_of(data))
+    st.subheader("The table", anchor=False)
+    shown = _label_beside_text(head.head(SHOWN_ROWS), data)
+    shown.index = pd.RangeIndex(1, len(shown) + 1, name="row")
+    st.dataframe(shown, height=230)
     charts(corpus)
+    with language:
+        show_language(data)
+
+
+def show_language(data: DataConfig) -> None:
+    """Say the language of the texts, and whether the default model was made for it."""
+    found = language_of(data)
+    if found is None:
+        return
+    share = f"{found.share:.0%} of {found.n:,} texts that were looked at"
+    st.caption(f":material/translate: Language: **{found.name}** ({share})")
+    if unfit := unfit_model(data, DEFAULT_BACKBONE):
+        st.warning(escape(unfit.message), icon=":material/translate:")

@@ -1,0 +1,1 @@
+"""Data: the table, its columns, its problems, and their repairs."""
