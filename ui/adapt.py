@@ -19,7 +19,6 @@ from stc_core.runs.status import Status
 from ui.cache.run_files import read
 from ui.charts.chart import chart, variability_chart
 from ui.shell import run_badge
-from ui.shell.breadcrumbs import show_breadcrumbs
 from ui.shell.frame import any_run
 from ui.shell.job_progress import show_progress, watch
 from ui.shell.messages import escape
@@ -223,7 +222,6 @@ def _beside(run: Run) -> None:
 def show_page() -> None:
     """Draw the page below its title."""
     run = any_run()
-    show_breadcrumbs(run)
     state = run_badge.state(run)
     if state not in jobs.BUSY and run.has(RunFile.VARIABILITY):
         variability_chart(run)

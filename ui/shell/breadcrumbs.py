@@ -1,4 +1,4 @@
-"""The path run › layer › neuron › text as links, and a button that copies the link."""
+"""The path run › layer › neuron › text as links, and the button that copies a link."""
 
 from pathlib import Path
 
@@ -35,13 +35,22 @@ _PAGES: dict[Place, str] = {
 }
 
 
+def is_inside() -> bool:
+    """True if the context names a place inside the run: a layer, a neuron, a text."""
+    current = context()
+    inner = (current.layer, current.neuron, current.example, current.text or None)
+    return any(place is not None for place in inner)
+
+
 def show_breadcrumbs(run: Run) -> None:
-    """Draw run › layer › neuron › text as links, and the button that copies the link.
+    """Draw run › layer › neuron › text as links.
 
     A place that the context does not name is left out.
     """
     current = context()
-    with st.container(horizontal=True, vertical_alignment="center", gap="xsmall"):
+    with st.container(
+        horizontal=True, vertical_alignment="center", gap="xxsmall", key="page_places"
+    ):
         for place in PLACES:
             typed = place == "example" and current.text
             if getattr(current, place) is None and not typed:
@@ -53,8 +62,14 @@ def show_breadcrumbs(run: Run) -> None:
                 label=_name(run, current, place),
                 query_params=_up(current, place).params(),
             )
-        st.space("stretch")
-        _copy(key="copy_link", data=current.params(), width="content")
+
+
+def copy_link() -> None:
+    """Draw the button that copies the address of this view.
+
+    If only this machine can open the address, the button says so.
+    """
+    _copy(key="copy_link", data=context().params(), width="content")
 
 
 def _up(current: Context, place: Place) -> Context:

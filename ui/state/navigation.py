@@ -53,10 +53,23 @@ def set_context(new: Context) -> None:
         st.query_params.from_dict(new_query)
 
 
-def link(page: str, label: str, *, icon: str | None = None, **changes: Any) -> None:
-    """Draw a link to `page` that carries the context after `changes`."""
+def link(
+    page: str,
+    label: str,
+    *,
+    icon: str | None = None,
+    closed: str | None = None,
+    **changes: Any,
+) -> None:
+    """Draw a link to `page` that carries the context after `changes`.
+
+    With `closed` the link is grey and leads nowhere, and `closed` says why.
+    """
     params = context().moved(**changes).params()
-    st.page_link(page, label=label, icon=icon, query_params=params)
+    grey = closed is not None
+    st.page_link(
+        page, label=label, icon=icon, query_params=params, help=closed, disabled=grey
+    )
 
 
 def go(page: str, **changes: Any) -> None:
