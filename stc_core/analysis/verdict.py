@@ -18,12 +18,13 @@ class ResultVerdict(NamedTuple):
     """How the classifier stands beside its best baseline, and a sentence on it.
 
     `baseline` is the key of that baseline, None without any. `unknown`: no paired
-    interval of the difference is known.
+    interval of the difference is known. `claim` is the sentence in a few words.
     """
 
     standing: Standing
     baseline: str | None
     sentence: str
+    claim: str
 
 
 def result_verdict(metrics: RunMetrics) -> ResultVerdict:
@@ -42,7 +43,7 @@ def result_verdict(metrics: RunMetrics) -> ResultVerdict:
     ours = f"{OURS} ({percent(metrics['test'][by])} {METRICS[by]})"
     if not baselines:
         said = f"{ours} stands alone: there is no baseline."
-        return ResultVerdict("unknown", None, said)
+        return ResultVerdict("unknown", None, said, "No baseline to compare with")
     key = max(baselines, key=lambda name: baselines[name][by])
     name = f"{baseline_name(key, metrics)} ({percent(baselines[key][by])})"
     gap = 100 * (metrics["test"][by] - baselines[key][by])
@@ -66,7 +67,13 @@ def result_verdict(metrics: RunMetrics) -> ResultVerdict:
         "unknown": " Whether that is chance is not known.",
     }.get(standing, "")
     sentence = f"{ours} {claim} {name}: {bounds}.{chance}"
-    return ResultVerdict(standing, key, sentence)
+    short = {
+        "better": f"**Better** than {'every' if above_all else 'the best'} baseline",
+        "level": "**Level** with the best baseline",
+        "worse": "**Worse** than a baseline",
+        "unknown": "Beside the best baseline",
+    }[standing]
+    return ResultVerdict(standing, key, sentence, f"{short}: {gap:+.1f} points")
 
 
 def _standing(lead: Sequence[float] | None) -> Standing:

@@ -5,7 +5,12 @@ import pytest
 from helpers.frames import METRICS, curves, learning, probe, probes
 from helpers.probe_rows import guesses_of, table_of
 from stc_core.analysis.best_probe import best_among, best_of_all, compare_probes
-from stc_core.analysis.summary import corrected, layer_story, more_rows
+from stc_core.analysis.summary import (
+    corrected,
+    layer_findings,
+    layer_story,
+    more_rows,
+)
 from stc_core.display import interval, percent
 from stc_core.metrics.best_of import BestOf
 from stc_core.metrics.scores import Metric
@@ -80,12 +85,23 @@ def test_the_last_layer_can_be_the_best():
 
 def test_it_says_how_few_neurons_and_layers_are_enough():
     said = sentences()
-    assert "**8 neurons** are enough for 95 % of the score of the" in said
+    assert (
+        "**8 neurons** are enough for 95 % of the score. The classifier keeps" in said
+    )
     assert "**layer 2 of 3**, which saves 33.3 % of the compute" in said
     assert (
         "layer 1 would keep 96.2 % of its score on held-out texts and save 66.7 %"
         in said
     )
+
+
+def test_each_finding_has_a_line_of_a_few_words():
+    findings = layer_findings(probes(), curves(), METRICS)
+    lines = [finding.line for finding in findings]
+    assert "**8 neurons** are enough for 95 % of the score" in lines
+    assert "**21.0 points** above the last layer's hidden states" in lines
+    assert max(map(len, lines)) < 75
+    assert [finding.sentence for finding in findings] == sentences().split("\n")
 
 
 def test_all_neurons_can_be_needed():

@@ -32,6 +32,13 @@ def show_verdict(run: Run) -> None:
             go(ERRORS)
 
 
+def verdict_line(run: Run) -> None:
+    """Draw how the result stands beside its baselines in one line of small print."""
+    found = result_verdict(read(run, "metrics"))
+    colour = {"better": "green", "worse": "orange"}.get(found.standing, "blue")
+    st.markdown(f":small[:{colour}[{_ICONS[found.standing]}] {found.sentence}]")
+
+
 def _cheaper_button(run: Run) -> None:
     """Draw the button of a cheaper classifier that is nearly as good, if there is one.
 
