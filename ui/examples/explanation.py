@@ -22,6 +22,7 @@ from stc_core.interpret.explanation import (
     words,
 )
 from stc_core.runs.run import Run
+from ui.cache.neuron_values import address_of
 from ui.cache.run_files import gradients
 from ui.charts.chart import chart
 from ui.shell.page_list import NEURONS
@@ -51,7 +52,9 @@ def explained_class(explanation: dict[str, Any]) -> str:
     return str(label if label in explanation["probabilities"] else explanation["label"])
 
 
-def draw_explanation(explanation: dict[str, Any], text: str, truth: str | None) -> None:
+def draw_explanation(
+    run: Run, explanation: dict[str, Any], text: str, truth: str | None
+) -> None:
     """Show the words, the probabilities, and the sum that gives one logit."""
     with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
         default = f"the predicted class: {explanation['label']}"
@@ -79,7 +82,7 @@ def draw_explanation(explanation: dict[str, Any], text: str, truth: str | None) 
         chart(figure, "probabilities", alt="Class probabilities")
         st.caption(f":material/info: {HONEST}")
     with right:
-        show_sums(explanation, label)
+        show_sums(run, explanation, label)
 
 
 def show_one_class(
@@ -155,7 +158,7 @@ def _attended(explanation: dict[str, Any], text: str, label: str) -> None:
     st.caption(ATTENDED)
 
 
-def show_sums(explanation: dict[str, Any], label: str) -> None:
+def show_sums(run: Run, explanation: dict[str, Any], label: str) -> None:
     """Draw the sum from the bias to the logit, by layer or by neuron."""
     title, choice = st.columns([3, 2], vertical_alignment="center")
     title.markdown("**From the bias to the logit**")
@@ -179,4 +182,4 @@ def show_sums(explanation: dict[str, Any], label: str) -> None:
         st.markdown("Look at", width="content")
         kept = neuron_parts(explanation, label).dropna(subset="neuron")
         for row in records(kept.head(3)):
-            link(NEURONS, str(row["name"]), neuron=int(row["neuron"]))
+            link(NEURONS, str(row["name"]), neuron=address_of(run, int(row["neuron"])))

@@ -25,7 +25,7 @@ def show_page() -> None:
         text, fold = chosen.text, choose_head(chosen)
         explanation = explain_text(run, text, fold)
         say_whose_answer(chosen, explanation)
-        draw_explanation(explanation, text, chosen.label)
+        draw_explanation(run, explanation, text, chosen.label)
         draw_gradients(run, explanation, text)
         if has_texts:
             show_pinned(run, explanation, text)

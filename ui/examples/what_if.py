@@ -127,7 +127,7 @@ def show_edit(
                 alt="Class probabilities before and after the edit",
             )
         with right:
-            show_logit_changes(before, after, label)
+            show_logit_changes(run, before, after, label)
 
 
 def show_flips(run: Run, explanation: dict[str, Any], text: str) -> None:

@@ -6,7 +6,7 @@ import pandas as pd
 import streamlit as st
 from streamlit.components.v2 import component
 
-from stc_core.interpret.neuron_table import neuron_name, one_of
+from stc_core.interpret.neuron_table import neuron_name, number_at, one_of
 from stc_core.runs.layout import RunFile
 from stc_core.runs.run import Run
 from ui.cache.run_files import read
@@ -94,6 +94,7 @@ def _name(run: Run, current: Context, place: Place) -> str:
         example = int(current.example or 0)
         return texts_of(run).place(example) if has_texts else f"text {example}"
     neurons = read(run, "neurons") if run.has(RunFile.NEURONS) else pd.DataFrame()
-    known = not neurons.empty and current.neuron in neurons["neuron"].to_numpy()
-    name = neuron_name(one_of(neurons, int(current.neuron or 0))) if known else None
-    return escape(name or f"neuron {current.neuron}")
+    address = str(current.neuron)
+    number = None if neurons.empty else number_at(neurons, address)
+    name = None if number is None else neuron_name(one_of(neurons, number))
+    return escape(name or f"neuron {address}")

@@ -86,6 +86,7 @@ def pick(
     widget: Callable[..., Any] = st.selectbox,
     default: Any = None,
     optional: bool = False,
+    clears: Sequence[str] = (),
     typed: Callable[[str], Any] | None = None,
     key: str | None = None,
     **settings: Any,
@@ -94,7 +95,8 @@ def pick(
 
     The context always wins, so a click elsewhere changes the widget, too. If the value
     of the context is not among `options`, the widget shows `default` or the first
-    option, or nothing if the choice is `optional`. With `typed` the user may also type
+    option, or nothing if the choice is `optional`. A choice also empties the fields
+    that it `clears`. With `typed` the user may also type
     a text; `typed` turns the text into a value, or into None if it has no meaning.
     """
     key = key or f"pick_{field}"
@@ -105,7 +107,7 @@ def pick(
     def write(value: Any) -> None:
         # A browser that still shows an older title sends it: that is not an option.
         if value in options or (value is None and optional):
-            remember(**{field: value})
+            remember(**{**dict.fromkeys(clears), field: value})
         elif typed is not None and isinstance(value, str):
             meant = typed(value)
             if meant is not None:
