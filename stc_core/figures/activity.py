@@ -20,6 +20,7 @@ from stc_core.figures.style import (
     row_bars,
     row_positions,
     settle,
+    short_names,
     signed,
 )
 
@@ -261,7 +262,5 @@ def _by_class(
         top=top,
         height=80 + row_px * max(len(shown), 3),
         xaxis=x,
-        yaxis=row_axis(
-            [one_line(name, 22) for name in shown], range=[-0.6, len(shown) - 0.3]
-        ),
+        yaxis=row_axis(short_names(shown, 22), range=[-0.6, len(shown) - 0.3]),
     )

@@ -21,6 +21,7 @@ from stc_core.figures.style import (
     outlines,
     sequential_scale,
     settle,
+    short_names,
     thin,
     ticks_among,
 )
@@ -225,8 +226,8 @@ def confusion_map(counts: pd.DataFrame) -> go.Figure:
     """The counts by true and predicted child; shade is the share of the true child."""
     totals = counts.sum(axis=1).clip(lower=1)
     shares = counts.div(totals, axis=0)
-    names = [one_line(name, 22) for name in counts.columns]
-    rows = [one_line(name, 22) for name in counts.index]
+    names = short_names(list(counts.columns), 22)
+    rows = short_names(list(counts.index), 22)
     figure = go.Figure(
         go.Heatmap(
             z=shares.to_numpy(),

@@ -12,6 +12,7 @@ import pandas as pd
 
 from stc_core.analysis.best_probe import ComparedProbes, band, compare_probes
 from stc_core.analysis.calibration import (
+    LEAST,
     answer_above,
     calibration_bins,
     coverage_curve,
@@ -32,7 +33,6 @@ from stc_core.data.statistics import class_balance
 from stc_core.display import interval, percent
 from stc_core.figures.data import class_bars, result_dots, result_table
 from stc_core.figures.errors import (
-    BESIDE,
     MOST_CONFUSED,
     calibration_curve,
     confusion_matrix,
@@ -223,7 +223,7 @@ def mistakes(run: Run, metrics: RunMetrics) -> str:
         + (cut if len(shown) < len(classes) else ""),
     )
     figures = matrix + _class_table(counts)
-    body = f'<div class="two">{figures}</div>' if len(shown) <= BESIDE else figures
+    body = f'<div class="two">{figures}</div>'
     pairs = confused_pairs(counts).head(MOST_MISTAKES)
     if pairs.empty:
         return body + paragraph("No test text is wrong.")
@@ -256,9 +256,9 @@ def trust_section(run: Run, metrics: RunMetrics) -> str:
     temperature = temperature_of(metrics)
     before = None
     if temperature is not None:
-        before = calibration_bins(codes, untempered(shares, temperature))
+        before = calibration_bins(codes, untempered(shares, temperature), least=LEAST)
     curve = html_chart(
-        calibration_curve(calibration_bins(codes, shares), before),
+        calibration_curve(calibration_bins(codes, shares, least=LEAST), before),
         "calibration",
         alt="Accuracy by confidence, with 95 % intervals",
         note=f"On the line, accuracy equals confidence. Expected calibration error "

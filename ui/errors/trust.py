@@ -5,6 +5,7 @@ import pandas as pd
 import streamlit as st
 
 from stc_core.analysis.calibration import (
+    LEAST,
     answer_above,
     calibration_bins,
     coverage_curve,
@@ -22,9 +23,8 @@ ECE = (
     "Expected calibration error: the mean difference between the confidence of answers "
     "and the share of them that is right, over 15 bins."
 )
-ANY_ANSWER = (
-    ":material/info: Filters on labels and predictions do not apply here, because they "
-    "would decide beforehand how many answers are right."
+BINNED = (
+    "Bars: 95 % intervals. A bin with fewer than {least} texts is joined with the next."
 )
 
 
@@ -44,7 +44,7 @@ def show_trust(run: Run, part: pd.DataFrame, shares: np.ndarray) -> None:
             caption += "The preset of this run uses no temperature."
         else:
             raw = untempered(shares, temperature)
-            before = calibration_bins(codes, raw)
+            before = calibration_bins(codes, raw, least=LEAST)
             error = expected_calibration_error(codes, raw)
             caption = (
                 f"ECE {percent(after)}; before the temperature {percent(error)}. The "
@@ -53,9 +53,9 @@ def show_trust(run: Run, part: pd.DataFrame, shares: np.ndarray) -> None:
             )
             if after > error:
                 caption += " On these texts the temperature made the ECE worse."
-        figure = calibration_curve(calibration_bins(codes, shares), before)
+        figure = calibration_curve(calibration_bins(codes, shares, least=LEAST), before)
         chart(figure, "calibration", alt="Accuracy by confidence")
-        st.caption(f"{caption} Bars: 95 % intervals of the bins.")
+        st.caption(f"{caption} {BINNED.format(least=LEAST)}")
     with right:
         show_coverage(part)
 
