@@ -23,6 +23,7 @@ from ui.shell.frame import any_run
 from ui.shell.job_progress import show_progress, watch
 from ui.shell.messages import escape
 from ui.shell.run_badge import doing
+from ui.shell.verdict import verdict_line
 from ui.state.navigation import pick, remember
 from ui.train import settings as choices
 from ui.train.estimate import refusal, show_estimate, show_refusal
@@ -192,6 +193,7 @@ def _unfinished(run: Run) -> None:
 def _result(run: Run) -> None:
     """Show what the tuning gained, and its curves."""
     metrics = read(run, "metrics")
+    verdict_line(run)
     st.subheader("What tuning gains", anchor=False)
     st.dataframe(comparison_table(metrics["comparison"]), hide_index=True)
     st.caption(COMPUTE)

@@ -43,7 +43,7 @@ from ui.shell.frame import empty_state, pick_run
 from ui.shell.messages import escape
 from ui.shell.page_list import EXAMPLES, TRAIN
 from ui.shell.report_button import report_button
-from ui.shell.widgets import FIELD, PERCENT, PIN, in_percent, place_columns
+from ui.shell.widgets import LINE, PERCENT, PIN, in_percent, place_columns
 from ui.state.clicks import click_example, click_run
 from ui.state.navigation import clicked, context, link, pick
 
@@ -78,16 +78,17 @@ WHICH: dict[Which, str] = {
 
 def show_scatter(cards: list[Card], mine: Card) -> None:
     """Draw all runs on the same data, and the choice of the run to compare with."""
-    row = st.container(horizontal=True, vertical_alignment="top", gap="medium")
+    row = st.container(horizontal=True, vertical_alignment="center", gap="small")
     price: Any = row.segmented_control(
         "Accuracy against",
         PRICES,
         default=PRICES[0],
         required=True,
-        format_func=lambda name: PRICE_NAMES[name].capitalize(),
+        format_func=lambda name: f"By {PRICE_NAMES[name]}",
         key="price",
+        label_visibility="collapsed",
     )
-    with row.container(width=420, height=FIELD, border=False):
+    with row.container(width=300, height=LINE, border=False):
         titles = titles_of([card for card in cards if card.run != mine.run])
         pick(
             "other",
@@ -96,6 +97,7 @@ def show_scatter(cards: list[Card], mine: Card) -> None:
             optional=True,
             format_func=lambda name: titles[name],
             placeholder="Choose a run, or click its point",
+            label_visibility="collapsed",
         )
     chosen = context().other
     other = chosen if chosen != mine.run else None
@@ -114,7 +116,7 @@ def other_of(cards: list[Card], mine: Card) -> Card:
     if other is not None and other.run != mine.run:
         return other
     if chosen is None:
-        text = "Click a point above, or choose a run, to see where the two differ."
+        text = "Click a point, or choose a run, to see where the two differ."
     elif chosen == mine.run:
         text = "A run cannot be compared with itself. Choose another run above."
     else:
@@ -156,9 +158,8 @@ def show_outcome(both: pd.DataFrame, mine: Card, other: Card) -> None:
             "Only other right": result.only_b,
             "Both wrong": result.neither,
         }
-        for column, (name, count) in zip(
-            st.columns(4, gap="small"), counts.items(), strict=True
-        ):
+        columns = [*st.columns(2, gap="small"), *st.columns(2, gap="small")]
+        for column, (name, count) in zip(columns, counts.items(), strict=True):
             column.metric(name, f"{count:,}")
 
 
@@ -313,13 +314,16 @@ def show_page() -> None:
             label="Train another",
         )
         st.stop()
-    show_scatter(same_data, mine)
-    second = other_of(same_data, mine)
-    other = Run.open(runs_folder() / second.run)
-    both = comparison.both(run, other)
+    left, right = st.columns([5, 4], gap="medium")
+    with left:
+        show_scatter(same_data, mine)
+    with right:
+        second = other_of(same_data, mine)
+        other = Run.open(runs_folder() / second.run)
+        both = comparison.both(run, other)
+        show_outcome(both, mine, second)
     left, right = st.columns(2, gap="large")
     with left:
-        show_outcome(both, mine, second)
         _classes(class_gaps(run, other))
     with right:
         show_facts(mine, second)

@@ -28,7 +28,6 @@ from ui.layers.curves import (
 from ui.layers.picked import show_layer
 from ui.shell.frame import pick_run
 from ui.shell.page_list import CURVES
-from ui.shell.report_button import report_button
 from ui.shell.verdict import verdict_line
 from ui.shell.widgets import WIDE
 from ui.state.navigation import tabs
@@ -52,7 +51,6 @@ def show_page() -> None:
             if run.has(RunFile.FRONTIER):
                 options = read(run, "frontier")
                 show_numbers(options, f"{run.folder.name}_cheaper", options)
-    report_button(run)
 
 
 def _layer_by_layer(run: Run, probes: pd.DataFrame, metrics: RunMetrics) -> None:
