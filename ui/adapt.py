@@ -32,9 +32,9 @@ from ui.train.fields import number_field, toggle_field
 _RECIPE = "variability"
 """The recipe whose page this is."""
 _NU = (
-    "ν compares the spread inside the classes with the distance between them, on the "
-    "training texts. Lower is better; ★ marks the best layer l*. Click a layer to "
-    "tune there, or choose it below."
+    "ν (nu) is the spread of the texts inside a class, divided by the distance "
+    "between the classes, on the training texts. Lower is better; ★ marks the best "
+    "layer. Click a layer to tune there, or choose it below."
 )
 EMBEDDINGS = " Layer 0 is the embeddings: it has no block to tune, so 1 is proposed."
 WHERE = {
@@ -45,7 +45,7 @@ WHERE = {
 COMPUTE = (
     "Compute: the cost of one prediction, where the whole model is 100 %. Time: for "
     "activations and head, or for the tuning; activations from the cache take no time. "
-    "The test texts were not used to choose anything."
+    "The test texts were not used in training or selection."
 )
 
 
@@ -173,7 +173,7 @@ def show_curves_of_tuning(run: Run) -> None:
         )
     figure = training_curves(tuning, metric)
     chart(figure, "training", alt="Loss and score by epoch")
-    st.caption("Epoch 0: the same head on the model before the tuning.")
+    st.caption("Epoch 0 is the same classifier on the model before the tuning.")
 
 
 def _unfinished(run: Run) -> None:
@@ -235,8 +235,8 @@ def show_page() -> None:
         _unfinished(run)
     elif not run.has(RunFile.VARIABILITY):
         st.info(
-            "This run has no variability, because it did not read hidden states with "
-            "the pooling mean. Train again with hidden states and the pooling mean."
+            "This page needs hidden states that are pooled by their mean, which this "
+            "run did not read. Train again with both."
         )
     else:
         if run.has(RunFile.TUNING):

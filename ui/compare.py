@@ -57,15 +57,16 @@ MATCHED = (
     "{a:,} test texts, the other {b:,}). Neither run was trained on them."
 )
 CLASSES = (
-    "Full colour: the 95 % interval does not contain 0, which holds for **{sure} of "
-    "{of:,} classes**. If both runs were equally good, luck alone would give about "
-    "{by_luck:.1f}. No bar: no difference.{cut}"
+    "Full colour: a difference that is hardly luck, as its 95 % interval leaves out 0 "
+    "(**{sure} of {of:,} classes**). Luck alone would give about {by_luck:.1f}. No "
+    "bar: no difference.{cut}"
 )
 _NEURONS = (
-    "A neuron is a site and an index; its pooling does not matter here. Chance: both "
-    "runs draw the same number at random from each site. **{both:,} of {union:,}** "
-    "neurons are in both runs (Jaccard {jaccard:.2f}){times}. Many neurons carry the "
-    "same information, so low agreement does not mean that one choice is wrong."
+    "**{both:,} of {union:,}** neurons are in both runs (Jaccard "
+    "{jaccard:.2f}){times}. Here a neuron counts once, however its values are pooled. "
+    "Chance: what two random choices of as many neurons would share. Many neurons "
+    "carry the same information, so a small overlap does not mean that one choice is "
+    "wrong."
 )
 _TEXT_COLUMNS = ["text", "label", "predicted_a", "a", "predicted_b", "b"]
 WHICH: dict[Which, str] = {
@@ -200,13 +201,15 @@ def _neurons(run: Run, other: Run) -> None:
     """Show whether the two runs chose the same neurons, if they read the same model."""
     st.subheader("The same neurons?", anchor=False)
     if any(RECIPES[each.config.train.recipe].tunes for each in (run, other)):
-        st.info("One of the two runs selects no neurons: it reads whole layers.")
+        st.info(
+            "One of the two runs reads whole layers, so it has no neurons to compare."
+        )
         return
     models = [read(each, "metrics")["backbone"] for each in (run, other)]
     if not comparable(models[0], models[1]):
         st.info(
-            "The two runs read different language models, or one of them was tuned. "
-            "So neurons with the same number have nothing in common."
+            "The two runs read different language models, or one model was tuned. A "
+            "number means another neuron in each of them."
         )
         return
     chosen = [read(each, "neurons") for each in (run, other)]

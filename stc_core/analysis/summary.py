@@ -23,8 +23,8 @@ from stc_core.types import SITE_KINDS
 
 OVERLAP = ", though the two 95 % intervals overlap."
 UNCORRECTED = (
-    " It is the best of {n:,} tried on these texts and not corrected for that choice, "
-    "so it is too high: this run kept no answers of its probes."
+    " It is the best of {n:,} tried on these texts, so it is too high. It is not "
+    "corrected for that choice, because this run kept no answers of its probes."
 )
 _HARDLY = 1.0
 """A gain that is surely less than so many points hardly helps."""
@@ -98,8 +98,8 @@ def more_rows(learning: Mapping[str, Any]) -> list[str]:
         for one in later
     ]
     first = (
-        f"Accuracy on new texts, by all held-out and test texts: about "
-        f"{round(100 * now['score'])} % with the {learning['rows']:,} rows of now, "
+        f"Accuracy to expect on new texts: about {round(100 * now['score'])} % with "
+        f"the {learning['rows']:,} rows of today, "
         f"{', '.join(told)}."
     )
     if some["gain_low"] > 0:
@@ -166,9 +166,9 @@ def corrected(found: BestOf, metric: Metric) -> str:
     if found.low is not None and found.high is not None:
         bounds = f"95 %: {interval((found.low, found.high))}"
     return (
-        f"{METRICS[metric]} **{percent(found.value)}** ({bounds}), the best of "
-        f"{found.tried:,} tried, which scored {percent(found.raw)} on the validation "
-        "texts that chose it"
+        f"{METRICS[metric]} **{percent(found.value)}** ({bounds}), corrected for being "
+        f"the best of {found.tried:,} tried, which scored {percent(found.raw)} on the "
+        "same validation texts"
     )
 
 

@@ -42,7 +42,7 @@ def result_verdict(metrics: RunMetrics) -> ResultVerdict:
     baselines, lead_by = metrics["baselines"], _LEADS[by]
     ours = f"{OURS} ({percent(metrics['test'][by])} {METRICS[by]})"
     if not baselines:
-        said = f"{ours} stands alone: there is no baseline."
+        said = f"{ours} has no baseline to compare with."
         return ResultVerdict("unknown", None, said, "No baseline to compare with")
     key = max(baselines, key=lambda name: baselines[name][by])
     name = f"{baseline_name(key, metrics)} ({percent(baselines[key][by])})"
@@ -64,7 +64,7 @@ def result_verdict(metrics: RunMetrics) -> ResultVerdict:
     }[standing]
     chance = {
         "level": " The difference may be chance.",
-        "unknown": " Whether that is chance is not known.",
+        "unknown": " It is not known whether that is chance.",
     }.get(standing, "")
     sentence = f"{ours} {claim} {name}: {bounds}.{chance}"
     short = {

@@ -261,7 +261,7 @@ def _agreement_line() -> dict[str, Any]:
         "x": [0, 1],
         "y": [0, 1],
         "mode": "lines",
-        "name": "confidence = accuracy",
+        "name": "perfect calibration",
         "line": {"color": FAINT, "width": 2},
         "hoverinfo": "skip",
     }

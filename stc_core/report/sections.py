@@ -89,7 +89,7 @@ def layers(run: Run, metrics: RunMetrics) -> str:
     probes, curves, compared = run.probes, run.curves, compared_of(run, metrics)
     bounds = None if compared is None else band(compared)
     points = readings(probes, band=bounds)
-    each = "each for itself" if compared is None else "which hold for all at once"
+    each = "each on its own" if compared is None else "which hold for all together"
     figure = layer_curves(
         points,
         reference_lines(metrics, "accuracy"),
@@ -156,8 +156,8 @@ def more_rows_section(run: Run, metrics: RunMetrics) -> str:
     learning = run.learning
     alt = "Accuracy by number of rows, continued with its 95 % band"
     note = (
-        "Points: simple models of all neurons on some of the rows, judged by texts "
-        "that they have not seen, shifted to the level of this classifier."
+        "Points: simple models trained on a part of the rows and scored on texts that "
+        "they have not seen, moved to the level of this classifier."
     )
     figure = html_chart(rows_curve(learning), "more_rows", alt=alt, note=note)
     return bullets(more_rows(learning)) + figure
@@ -261,7 +261,7 @@ def trust_section(run: Run, metrics: RunMetrics) -> str:
         calibration_curve(calibration_bins(codes, shares, least=LEAST), before),
         "calibration",
         alt="Accuracy by confidence, with 95 % intervals",
-        note=f"On the line, accuracy equals confidence. Expected calibration error "
+        note="On the line, the confidence is exactly right. Expected calibration error "
         f"(ECE): **{percent(result_of(metrics).ece)}**.",
     )
     sure, right = test["probability"].to_numpy(float), test["correct"].to_numpy(bool)

@@ -85,7 +85,7 @@ def test_the_score_is_that_of_the_goal():
     config = RunConfig(data=DATA)
     said = " ".join(reasons(by_f1, by_f1[3], config, Goal("macro_f1"), n=100))
     assert "**64 neurons of layers up to 2** have 4 points more macro-F1" in said
-    assert "A single score is noisy, so" in said
+    assert "That is within the noise, so" in said
     assert "one standard error is about" not in said
 
 

@@ -181,7 +181,7 @@ def test_a_layer_that_is_best_is_told_with_its_corrected_score():
     assert said[0].startswith("The labels are read best at **layer 2**, from its ")
     assert f"accuracy **{percent(best.value)}** (95 %: " in said[0]
     assert interval((best.low or 0, best.high or 1)) in said[0]
-    assert "the best of 8 tried, which scored " in said[0]
+    assert "corrected for being the best of 8 tried, which scored " in said[0]
     assert percent(best.raw) in said[0] and "cannot be told apart" not in said[0]
     last = best_among(compared, (compared.probes["layer"] == 3).to_numpy()).value
     gain = f"{100 * (best.value - last):.1f} points"
@@ -219,7 +219,7 @@ def test_the_words_of_a_corrected_score():
 
 def test_more_rows_are_told_with_their_bands():
     first, second = more_rows(learning())
-    assert "about 81 % with the 682 rows of now" in first
+    assert "about 81 % with the 682 rows of today" in first
     assert "with **300 more rows** about **84 %** (80 to 88)" in first
     assert "with **700 more rows** about **86 %** (81 to 91)" in first
     assert second == "The first 300 would add about 2.4 points (95 %: 0.8 to 3.3)."

@@ -39,8 +39,8 @@ _SPLITS = ("test", "validation", "train")
 _SEEN = {
     "test": "The classifier was neither fitted nor chosen on these texts. Expect the "
     "same scores on new texts of the same kind.",
-    "validation": "Judged by a classifier that was not fitted on these texts. They "
-    "chose its size and temperature, so the scores are a little too high.",
+    "validation": "The classifier was not fitted on these texts, but they chose its "
+    "size and temperature. So the scores are a little too high.",
     "train": "The classifier was fitted on these texts, so the scores are too high and "
     "errors are few.",
 }
@@ -50,11 +50,11 @@ MACRO_F1 = (
     "common ones."
 )
 CROSS_FITTED = (
-    "Each of these texts was judged by a classifier made without it. Together they "
+    "Each of these texts was judged by a classifier made without it. But all of them "
     "chose the number of neurons, so the scores may be a little too high."
 )
 BY_ANSWER = (
-    "These texts are selected by their predictions, so the scores say nothing about "
+    "These texts were picked by their predictions, so their number says nothing about "
     "new texts."
 )
 NOTHING = "No text of {split} is in this slice. Remove a condition."
@@ -225,9 +225,7 @@ def by_class(scores: pd.DataFrame) -> None:
         column_config=columns,
         alt="Scores of each class with 95 % intervals",
     )
-    st.caption(
-        "Worst F1 first. Intervals are Wilson intervals. Click a row to see its texts."
-    )
+    st.caption("Worst F1 first. Click a row to see its texts.")
 
 
 def by_pair(pairs: pd.DataFrame) -> None:

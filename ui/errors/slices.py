@@ -11,8 +11,8 @@ from ui.state.clicks import click_place
 from ui.state.navigation import clicked
 
 SLICES = (
-    "Click a row to see its texts. The slices that are most certainly worse come "
-    "first: they are sorted by the upper end of the interval (Wilson, 95 %). About 1 "
+    "Click a row to see its texts. The surest problems come first: slices are sorted "
+    "by the upper end of their 95 % interval. About 1 "
     "slice in 20 looks different by luck alone."
 )
 

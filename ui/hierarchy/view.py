@@ -43,15 +43,14 @@ from ui.train.settings import choose_seconds
 _ON_ALL_LEVELS = ("flat", "separate", "inner_probe")
 """The baselines that predict every level, in the order of the table."""
 _CURVES = (
-    "How well each level is told on **{n:,} held-out texts** from each layer of the "
-    "model before any tuning (class heads: from all layers up to it), with 95 % "
-    "intervals. The ring marks the layer of the level. Click a point to choose another "
-    "layer."
+    "How well each layer predicts each level before any tuning, on **{n:,} held-out "
+    "texts**, with 95 % intervals. Class heads read all layers up to it. The ring "
+    "marks the layer that is used. Click a point to choose another."
 )
 _ROWS = (
-    "Finest labels alone: the parents are read off the tree. Each level alone: a head "
-    "or model for each level. Probes of the same layers: the heads of this classifier, "
-    "not weighed together."
+    "Finest labels alone: one classifier of the finest labels; the tree gives the "
+    "coarser ones. Each level alone: a classifier for each level. Probes of the same "
+    "layers: the heads of this classifier, each on its own."
 )
 _ALL = "all texts"
 TREE = (
@@ -100,8 +99,9 @@ def show_level_scores(metrics: RunMetrics) -> None:
 def _alone(scores: CoarseScores) -> str:
     """What the accuracy of a coarse level is of."""
     return (
-        f"Answered alone, up to layer {scores['layer']}. In a whole answer, by the sum "
-        f"over the finer labels: {percent(scores['summed_accuracy'])}."
+        f"If only this level is asked for, the model stops at layer {scores['layer']}. "
+        "In a whole answer its probability is the sum over its finer labels, and "
+        f"{percent(scores['summed_accuracy'])} are right."
     )
 
 

@@ -31,9 +31,9 @@ from ui.state.clicks import click_option
 from ui.state.navigation import context, go, pick
 
 DIALS = (
-    "A point is a classifier that reads no layer above its own, with neurons selected "
-    "again. Darker: more neurons. Points are chosen on **{n:,} held-out texts**, not "
-    "on the {n_test:,} test texts.{line} Click a point, or move the sliders."
+    "Each point is a classifier that stops at a layer, with its own choice of "
+    "neurons. Darker: more neurons. Scores are on **{n:,} held-out texts**, not on "
+    "the {n_test:,} test texts.{line} Click a point, or move the sliders."
 )
 LINE = " A point is on the line if no cheaper point is better."
 CHEAPER_BY: tuple[Score, ...] = ("accuracy", "macro_f1")
@@ -118,7 +118,7 @@ def pick_value(field: str, label: str, values: Any, default: int) -> int:
 
 def _option(run: Run, row: dict[str, Any], slowest: float) -> None:
     """Show what one option gives and costs, and the button that makes it."""
-    chose = f"a little too high: chosen on these {count(row['n'], 'text')}"
+    chose = f"a little too high, as these {count(row['n'], 'text')} chose it"
     facts = [
         ("Held out", display.percent(row["accuracy"]), chose),
         ("Test", display.percent(row["test_accuracy"]), bounds(row, "test_accuracy")),

@@ -39,24 +39,24 @@ NOTE = (
     "texts**{bars}."
 )
 _INTERVALS = {
-    True: ", with 95 % intervals that hold for all points at once",
-    False: ", with 95 % intervals, each for itself",
+    True: ", with 95 % intervals that hold for all points together",
+    False: ", each with its own 95 % interval",
 }
 TEST_NOTE = (
-    "Lines: results on the **{n:,} test texts**, which were not used to choose "
-    "anything. The highest of many points is partly lucky; the findings beside the "
+    "Lines: results on the **{n:,} test texts**, which were not used in training or "
+    "selection. The highest of many points is partly lucky; the findings beside the "
     "curves are corrected for that. "
 )
 ALONE = (
-    "Each row is the score of one probe by itself, on the validation texts. The "
-    "highest of them is too high, as these texts chose it."
+    "Each row is one probe, scored on the validation texts. These texts also chose "
+    "the best probe, so the highest score is a little too high."
 )
 CLICK = "Click a point, or choose its layer, to see which neurons were kept there."
-LEFT_OUT = "Left out, as no probe can tell the texts apart there: {places}."
+LEFT_OUT = "Left out, because its probes learned nothing there: {places}."
 _ALL = "all classes"
 _CONTROL = (
-    "The control is the same kind of probe on shuffled labels: it shows the score "
-    "that is reached by luck. Selectivity is the score minus the control."
+    "The control is the same kind of probe, trained on shuffled labels. It shows "
+    "which score luck alone reaches. Selectivity is the score minus the control."
 )
 NO_CONTROL = (
     "The control exists only for all classes together. Runs of older versions have "
@@ -65,12 +65,12 @@ NO_CONTROL = (
 _Shown = Literal["scores", "with control", "selectivity"]
 _SHOWN: tuple[_Shown, ...] = get_args(_Shown)
 _NU = (
-    "ν = spread inside the classes divided by the distance between them, by layer, on "
-    "the training texts. Lower is better; ★ marks the lowest. No probe is needed."
+    "ν (nu) is the spread of the texts inside a class, divided by the distance "
+    "between the classes, on the training texts. Lower is better; ★ marks the lowest."
 )
 _ATTENTION = (
-    "The share of each layer's hidden states in what the head of this run **reads**. "
-    "All hidden states are scaled alike. A share is no proof that the layer holds the "
+    "How much of what the classifier **reads** comes from each layer. All hidden "
+    "states are scaled alike. A large share is no proof that the layer holds the "
     "labels."
 )
 TUNED = (

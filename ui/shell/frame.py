@@ -20,6 +20,7 @@ from ui.shell.messages import escape, show_error
 from ui.shell.page_list import DATA, OF_A_RUN, PAGES, PREDICT, TRAIN
 from ui.shell.run_badge import state
 from ui.shell.sidebar import draw_sidebar
+from ui.shell.terms import terms_of
 from ui.state.navigation import context, follow_url, link, pick, remember, set_context
 from ui.state.stale_events import begin_page
 
@@ -71,7 +72,8 @@ def _bar(
         horizontal=True, vertical_alignment="center", wrap=False, key="page_bar"
     )
     with bar:
-        st.title(f"{icon} {title}", anchor=False, width="content")
+        words = terms_of(title)
+        st.title(f"{icon} {title}", anchor=False, width="content", help=words)
         if shows_run and picked is not None and picked.done and is_inside():
             show_breadcrumbs(picked)
         else:
