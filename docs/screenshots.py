@@ -79,12 +79,12 @@ def for_readme(page: Page, address: str, run: str) -> None:
     """The three pictures of README, into docs/."""
     chart = page.locator(".stc-plot")
     page.goto(f"{address}/Layers?run={run}")
-    score = settled(page).get_by_text("Score", exact=True)
-    part(page, DOCS / "layers.png", score, chart.first)
+    first = settled(page).get_by_role("radio", name="Accuracy")
+    part(page, DOCS / "layers.png", first, chart.first)
     page.goto(f"{address}/Neurons?run={run}")
     part(settled(page), DOCS / "neurons.png", chart.first, chart.last)
     page.goto(f"{address}/Examples?run={run}")
-    first = settled(page).get_by_text("Explain the class")
+    first = settled(page).get_by_text("Texts of this run")
     part(page, DOCS / "examples.png", first, page.get_by_text("sums to logit"))
 
 
