@@ -54,20 +54,20 @@ def test_limits_are_told():
     assert "the best **128 neurons** together, the number that was set" in said
     assert "2 points more accuracy" in said and "noisy" not in said
     # Fewer than were asked for, as there are no more, or another limit is lower.
-    assert "the best **128 neurons** together. Of the depths" in told(budget=512)
+    assert "the best **128 neurons** together. Of all depths" in told(budget=512)
 
 
 def test_before_depths_were_compared_the_deepest_neuron_set_the_depth():
     config = RunConfig(data=DATA, train=TrainConfig(budget=128))
     said = reasons(OPTIONS, OPTIONS[3], config, ACCURATE, n=100, compared=False)[0]
     assert "The deepest neuron sets how many layers are read." in said
-    assert "Of the depths" not in said
+    assert "Of all depths" not in said
 
 
 def test_what_was_asked_for_by_tolerance_or_by_point():
     assert "within **1 point** of the best" in told(OPTIONS[1], tolerance=0.01)
     point = ShrinkConfig(parent="/p", layer=3, neurons=128)
-    assert told(shrink=point).startswith("This run was set to take this point")
+    assert told(shrink=point).startswith("This classifier was picked among")
     assert "2 points more accuracy" in told(shrink=point)
     assert "noisy" not in told(shrink=point) + told(OPTIONS[1], tolerance=0.01)
     # The run that it was made from had a tolerance; this point is another one.

@@ -48,17 +48,21 @@ def test_the_main_picture_ends_above_the_fold(
     assert box["y"] + box["height"] < HEIGHT
 
 
-def test_what_was_picked_is_beside_the_picture(served_app: ServedApp, page: Page):
-    """A neuron, a text and a cell are told above the fold, right of the picture."""
-    for name, more, words in (
-        ("Neurons", {}, "Weight for each class"),
-        ("Examples", {"example": "5"}, "for "),
-        ("Errors", {"slice": "wrong=1"}, "Wrong predictions first"),
-    ):
-        page.goto(served_app.url(name, **more))
-        main = settled(page).get_by_test_id("stMain")
-        picture = main.locator(f"{CHART}, {TABLE}").first.bounding_box()
-        told = main.get_by_text(words).first.bounding_box()
-        assert picture and told
-        assert told["x"] >= picture["x"] + picture["width"] - 1, name
-        assert told["y"] + told["height"] < HEIGHT, name
+@pytest.mark.parametrize(
+    ("name", "more", "picked"),
+    [
+        ("Neurons", {}, "text=Weight for each class"),
+        ("Examples", {"example": "5"}, WORDS),
+        ("Errors", {"slice": "wrong=1"}, "text=Wrong predictions first"),
+    ],
+)
+def test_what_was_picked_is_beside_the_picture(
+    served_app: ServedApp, page: Page, name: str, more: dict[str, str], picked: str
+):
+    page.goto(served_app.url(name, **more))
+    main = settled(page).get_by_test_id("stMain")
+    picture = main.locator(f"{CHART}, {TABLE}").first.bounding_box()
+    told = main.locator(picked).first.bounding_box()
+    assert picture and told
+    assert told["x"] >= picture["x"] + picture["width"] - 1
+    assert told["y"] + told["height"] < HEIGHT

@@ -14,7 +14,7 @@ TERMS = {
     "weight": "How much more likely a class becomes when the neuron is more active.",
     "logit": "The score of a class before the scores become probabilities.",
     "baseline": "A simpler way to predict the labels, for comparison.",
-    "macro-F1": "The mean over the classes of F1, which is high only if few texts of a "
+    "macro-F1": "The mean over the classes of F1. It is high only if few texts of a "
     "class are missed and few others are taken for it. Rare classes count fully.",
     "AUC": "How often a text of the class scores above another text. 50 % is luck.",
     "ECE": "How far the confidence is from the share of right answers, on average.",
