@@ -69,9 +69,9 @@ def test_what_was_asked_for_by_tolerance_or_by_point():
     point = ShrinkConfig(parent="/p", layer=3, neurons=128)
     assert told(shrink=point).startswith("This classifier was picked among")
     assert "2 points more accuracy" in told(shrink=point)
-    assert "noisy" not in told(shrink=point) + told(OPTIONS[1], tolerance=0.01)
+    assert "the noise" not in told(shrink=point) + told(OPTIONS[1], tolerance=0.01)
     # The run that it was made from had a tolerance; this point is another one.
-    assert "this point" in told(shrink=point, tolerance=0.01)
+    assert "another run" in told(shrink=point, tolerance=0.01)
 
 
 @pytest.mark.parametrize(("chosen", "found"), [(3, [1]), (1, []), (0, [])])

@@ -59,6 +59,8 @@ BY_ANSWER = (
 )
 NOTHING = "No text of {split} is in this slice. Remove a condition."
 _SHOWN = 1000
+NARROW = 10
+"""The most classes of a narrow matrix."""
 MATRIX = (
     "Click a square to see its texts, or a square under *all* for a whole row or "
     "column. Stronger colour: a larger share of the row."
@@ -161,14 +163,16 @@ def show_confusions(
     """
     counts = confusion(base["label"].to_numpy(), base["predicted"].to_numpy(), classes)
     shown, current = most_confused(counts, MOST_CONFUSED), held_slice()
-    left, right = st.columns([5, 4], gap="medium")
+    # So wide that the squares have room beside each other on a page of 1,024 pixels.
+    widths = [3, 2] if len(shown) <= NARROW else [2, 1]
+    left, right = st.columns(widths, gap="medium")
     with left:
         picked = (current.value("label"), current.value("predicted"))
         figure = confusion_matrix(counts, shown, picked=picked)
         chart(figure, "confusion", alt="Confusion matrix", turn=click_cell)
         cut = CUT.format(most=MOST_CONFUSED, of=len(classes))
         st.caption(MATRIX + (cut if len(shown) < len(classes) else ""))
-    tables = ["Texts", "Classes", "Confused pairs"]
+    tables = ["Texts", "Classes", "Pairs"]
     key = f"of_classes_{bool(current.parts)}"  # a new slice shows its texts
     with right:
         way = st.segmented_control(
