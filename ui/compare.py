@@ -43,7 +43,7 @@ from ui.shell.frame import empty_state, pick_run
 from ui.shell.messages import escape
 from ui.shell.page_list import EXAMPLES, TRAIN
 from ui.shell.report_button import report_button
-from ui.shell.widgets import LINE, PERCENT, PIN, in_percent, place_columns
+from ui.shell.widgets import FIELD_LINE, PERCENT, PIN, in_percent, place_columns
 from ui.state.clicks import click_example, click_run
 from ui.state.navigation import clicked, context, link, pick
 
@@ -89,7 +89,7 @@ def show_scatter(cards: list[Card], mine: Card) -> None:
         key="price",
         label_visibility="collapsed",
     )
-    with row.container(width=300, height=LINE, border=False):
+    with row.container(width=300, height=FIELD_LINE, border=False):
         titles = titles_of([card for card in cards if card.run != mine.run])
         pick(
             "other",

@@ -33,7 +33,7 @@ PARENT_CURVES = "The sparse classifier that this run began with"
 sparse classifier and trains another one."""
 
 
-class Finding(NamedTuple):
+class LayerFinding(NamedTuple):
     """One result as a short `line` for beside a figure, and as a whole `sentence`."""
 
     line: str
@@ -47,7 +47,7 @@ def layer_findings(
     *,
     metric: Metric = "accuracy",
     compared: ComparedProbes | None = None,
-) -> list[Finding]:
+) -> list[LayerFinding]:
     """What the curves show, as Markdown.
 
     It says which place is best, how much better it is than the last layer, and what it
@@ -60,7 +60,7 @@ def layer_findings(
         top = _top(best, metric)
         line = f"**Layer {top['layer']}** scores highest: {percent(top[metric])}"
         first = _place(best, metric) + UNCORRECTED.format(n=len(probes))
-        findings = [Finding(line, first), _over_last(best, metric)]
+        findings = [LayerFinding(line, first), _over_last(best, metric)]
     else:
         assert compared.metric == metric, (compared.metric, metric)
         findings = [_best_place(compared), _told_from_last(best, compared)]
@@ -137,7 +137,7 @@ def _place(best: pd.DataFrame, metric: Metric) -> str:
     )
 
 
-def _best_place(compared: ComparedProbes) -> Finding:
+def _best_place(compared: ComparedProbes) -> LayerFinding:
     """The best place, its corrected score, and who else may be best."""
     found = best_of_all(compared)
     top = compared.probes.iloc[found.at]
@@ -150,9 +150,9 @@ def _best_place(compared: ComparedProbes) -> Finding:
     line = f"**Layer {top['layer']}** scores highest: {percent(found.value)}"
     if len(layers) == 1:
         best = f"The labels are read best at **layer {top['layer']}**, {where}"
-        return Finding(line, best)
+        return LayerFinding(line, best)
     alike = layer_ranges(layers)
-    return Finding(
+    return LayerFinding(
         f"{line}, but **{alike}** cannot be told apart",
         f"The score is highest at **layer {top['layer']}**, {where} But **{alike} "
         f"cannot be told apart** on {count(n, 'validation text')}: their differences "
@@ -172,13 +172,15 @@ def corrected(found: BestOf, metric: Metric) -> str:
     )
 
 
-LAST_IS_BEST = Finding(
+LAST_IS_BEST = LayerFinding(
     "The **last layer** is as good as any",
     "No place is better than the hidden states of the last layer.",
 )
 
 
-def _told_from_last(best: pd.DataFrame, compared: ComparedProbes) -> Finding | None:
+def _told_from_last(
+    best: pd.DataFrame, compared: ComparedProbes
+) -> LayerFinding | None:
     """The gain over the last layer, if it is more than chance."""
     states = best.loc[best["kind"] == "resid"]
     if states.empty:
@@ -189,14 +191,14 @@ def _told_from_last(best: pd.DataFrame, compared: ComparedProbes) -> Finding | N
         return LAST_IS_BEST
     name = f"the sparse probes of the last layer's hidden states (`{last['site']}`)"
     if last["site"] in set(contenders(compared)["site"]):
-        return Finding(
+        return LayerFinding(
             "Its lead over the last layer's hidden states may be chance",
             f"It cannot be told apart from {name} on these texts.",
         )
     of_last = (compared.probes["site"] == last["site"]).to_numpy()
     there = best_among(compared, of_last).value
     points = 100 * (best_of_all(compared).value - there)
-    return Finding(
+    return LayerFinding(
         f"**{points:.1f} points** above the last layer's hidden states",
         f"The best place is **{points:.1f} points** above {name}, which is more than "
         "chance.",
@@ -217,7 +219,7 @@ def _level(best: pd.DataFrame, metric: Metric) -> str:
     )
 
 
-def _over_last(best: pd.DataFrame, metric: Metric) -> Finding | None:
+def _over_last(best: pd.DataFrame, metric: Metric) -> LayerFinding | None:
     """The gain over the last layer, which people use by default."""
     states = best.loc[best["kind"] == "resid"]
     if states.empty:
@@ -233,15 +235,15 @@ def _over_last(best: pd.DataFrame, metric: Metric) -> Finding | None:
         f"hidden states (`{last['site']}`, {last['pooling']}: {percent(last[metric])})"
     )
     if metric == "accuracy" and top["accuracy_low"] <= last["accuracy_high"]:
-        return Finding(line, sentence + OVERLAP)
-    return Finding(line, sentence + ".")
+        return LayerFinding(line, sentence + OVERLAP)
+    return LayerFinding(line, sentence + ".")
 
 
-def _beside(metrics: RunMetrics, metric: Metric) -> Finding | None:
+def _beside(metrics: RunMetrics, metric: Metric) -> LayerFinding | None:
     """The classifier beside the best baseline, on the test texts."""
     if metric == "accuracy":
         verdict = result_verdict(metrics)
-        return Finding(verdict.claim, verdict.sentence)
+        return LayerFinding(verdict.claim, verdict.sentence)
     test, baselines = metrics["test"], metrics["baselines"]
     if not baselines:
         return None
@@ -249,7 +251,7 @@ def _beside(metrics: RunMetrics, metric: Metric) -> Finding | None:
     points = 100 * (test[metric] - baselines[key][metric])
     by = f"{abs(points):.1f} points {'above' if points > 0 else 'below'}"
     by = by if round(points, 1) else "equal to"
-    return Finding(
+    return LayerFinding(
         f"{METRICS[metric]} **{by}** the best baseline",
         f"On the {test['n']:,} test texts the classifier of this run has "
         f"{METRICS[metric]} {percent(test[metric])}, **{by}** the best baseline "
@@ -257,7 +259,7 @@ def _beside(metrics: RunMetrics, metric: Metric) -> Finding | None:
     )
 
 
-def _few_neurons(curves: pd.DataFrame, metric: Metric) -> list[Finding]:
+def _few_neurons(curves: pd.DataFrame, metric: Metric) -> list[LayerFinding]:
     part = curves.loc[curves["curve"] == "neurons"].sort_values(
         "neurons", kind="stable"
     )
@@ -268,14 +270,14 @@ def _few_neurons(curves: pd.DataFrame, metric: Metric) -> list[Finding]:
     kept, few = int(chosen.iloc[0]["neurons"]), int(enough["neurons"])
     if few >= kept:
         line = f"All **{kept:,} kept neurons** are needed"
-        return [Finding(line, f"{line} for this score.")]
+        return [LayerFinding(line, f"{line} for this score.")]
     line = f"**{few:,} neurons** are enough for 95 % of the score"
-    return [Finding(line, f"{line}. The classifier keeps {kept:,}.")]
+    return [LayerFinding(line, f"{line}. The classifier keeps {kept:,}.")]
 
 
 def _shallow(
     curves: pd.DataFrame, metrics: RunMetrics, metric: Metric
-) -> list[Finding]:
+) -> list[LayerFinding]:
     part = curves.loc[curves["curve"] == "depth"].sort_values("layer", kind="stable")
     chosen = part.loc[part["chosen"].astype(bool)]
     if chosen.empty:
@@ -288,7 +290,7 @@ def _shallow(
         saved = percent(1 - float(early["flops_share"]))
         keeps = percent(early[metric] / float(row[metric]))
         findings.append(
-            Finding(
+            LayerFinding(
                 f"**Layer {early['layer']}** is nearly enough: saves {saved} of the "
                 "compute",
                 f"A classifier that stops at layer {early['layer']} keeps {keeps} of "
@@ -298,12 +300,12 @@ def _shallow(
     return findings
 
 
-def _reads(who: str, layer: int, total: int, saved: float) -> Finding:
+def _reads(who: str, layer: int, total: int, saved: float) -> LayerFinding:
     if layer >= total:
-        return Finding(
+        return LayerFinding(
             f"Reads all **{total} layers**", f"{who} reads all {total} layers."
         )
-    return Finding(
+    return LayerFinding(
         f"Reads **layer {layer} of {total}**: saves {percent(saved)} of the compute",
         f"{who} reads up to **layer {layer} of {total}**, which saves "
         f"{percent(saved)} of the compute.",

@@ -31,7 +31,7 @@ from ui.errors.trust import ECE, codes_of
 from ui.shell.messages import escape
 from ui.shell.page_list import EXAMPLES
 from ui.shell.slice_picker import held_slice, pick_part, slice_chips, type_words
-from ui.shell.widgets import LINE, PERCENT, in_percent, place_columns
+from ui.shell.widgets import FIELD_LINE, PERCENT, in_percent, place_columns
 from ui.state.clicks import click_cell, click_example, click_place
 from ui.state.navigation import clicked, link, pick
 
@@ -44,7 +44,7 @@ _SEEN = {
     "train": "The classifier was fitted on these texts, so the scores are too high and "
     "errors are few.",
 }
-MACRO_F1 = (
+_MACRO_F1 = (
     "Macro-F1: the mean over the classes of F1, which is high only if few texts of a "
     "class are missed and few others are taken for it. Rare classes count as much as "
     "common ones."
@@ -101,7 +101,7 @@ def choose_rows(table: pd.DataFrame, classes: list[str], fields: Sequence[str]) 
                 label_visibility="collapsed",
             )
     if "words" in fields:
-        words = row.container(height=LINE, width=180, border=False)
+        words = row.container(height=FIELD_LINE, width=180, border=False)
         type_words(
             "Words",
             widget=words.text_input,
@@ -144,7 +144,7 @@ def show_scores(
             f"macro-F1 **{percent(macro_f1(labels, guesses))}**",
             f"ECE **{percent(error)}**",
         ]
-    st.markdown(" · ".join(facts), help=f"{MACRO_F1} {ECE}")
+    st.markdown(" · ".join(facts), help=f"{_MACRO_F1} {ECE}")
     st.caption(f":material/info: {_worth(part, split)}")
 
 

@@ -22,7 +22,7 @@ from ui.cache.run_files import examples, read, slice_mask
 from ui.examples.pinned import pin_button
 from ui.shell.messages import escape
 from ui.shell.slice_picker import held_slice, slice_chips
-from ui.shell.widgets import LINE, PIN, in_percent, place_columns
+from ui.shell.widgets import FIELD_LINE, PIN, in_percent, place_columns
 from ui.state.clicks import click_example
 from ui.state.navigation import clicked, context, pick, remember, type_in
 from ui.state.stale_events import set_widget, unless_stale
@@ -76,7 +76,7 @@ def choose_texts(run: Run, row: DeltaGenerator) -> pd.DataFrame:
         query=type_in(
             "search",
             "Search",
-            row=row.container(height=LINE, width=150, border=False),
+            row=row.container(height=FIELD_LINE, width=150, border=False),
             placeholder="words in the text",
             key="query",
             label_visibility="collapsed",

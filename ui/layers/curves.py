@@ -28,7 +28,7 @@ from ui.cache.run_files import read
 from ui.charts.chart import chart, variability_chart
 from ui.shell.messages import escape
 from ui.shell.page_list import ADAPT
-from ui.shell.widgets import LINE
+from ui.shell.widgets import FIELD_LINE
 from ui.state.clicks import click_layer
 from ui.state.navigation import context, link, pick
 
@@ -73,7 +73,7 @@ _ATTENTION = (
     "states are scaled alike. A large share is no proof that the layer holds the "
     "labels."
 )
-TUNED = (
+_TUNED = (
     "The classifier of this run reads layer {layer} of a tuned model. Probes, curves "
     "and ν describe the model before the tuning."
 )
@@ -136,7 +136,7 @@ def controls(run: Run, probes: pd.DataFrame) -> Wish:
     classes = read(run, "metrics")["classes"] if by_class else []
     names: list[Score] = [name for name in SCORES if by_class or name != "auc"]
     score = choose_score(run, names, row)
-    with row.container(width=190, height=LINE, border=False):
+    with row.container(width=190, height=FIELD_LINE, border=False):
         label = pick(
             "label",
             "Class",
@@ -248,7 +248,7 @@ def other_note(metrics: RunMetrics) -> None:
     """Say which parts of the page do not describe the classifier of the run, if any."""
     if "tuning" in metrics:
         layer = metrics["tuning"]["layer"]
-        st.caption(f":material/tune: {TUNED.format(layer=layer)}")
+        st.caption(f":material/tune: {_TUNED.format(layer=layer)}")
     if "attention" in metrics:
         st.caption(f":material/visibility: {ATTENTIVE}")
 

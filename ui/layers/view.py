@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import pandas as pd
 import streamlit as st
 
-from stc_core.analysis.summary import Finding, layer_findings
+from stc_core.analysis.summary import LayerFinding, layer_findings
 from stc_core.analysis.verdict import result_verdict
 from stc_core.runs.layout import RunFile
 from stc_core.runs.metrics import RunMetrics
@@ -29,7 +29,7 @@ from ui.layers.picked import show_layer
 from ui.shell.frame import pick_run
 from ui.shell.page_list import CURVES
 from ui.shell.verdict import verdict_line
-from ui.shell.widgets import WIDE
+from ui.shell.widgets import FIGURE_AND_TEXT
 from ui.state.navigation import tabs
 
 _TABS = {CURVES: "Layer by layer", "cheaper": "Fewer neurons, fewer layers"}
@@ -58,7 +58,7 @@ def _layer_by_layer(run: Run, probes: pd.DataFrame, metrics: RunMetrics) -> None
     wish = controls(run, probes)
     metric = held_metric(run)
     compared = compared_probes(run, metric)
-    left, right = st.columns(WIDE, gap="medium")
+    left, right = st.columns(FIGURE_AND_TEXT, gap="medium")
     with left:
         show_curves(run, probes, wish, compared)
     with right:
@@ -74,7 +74,7 @@ def _layer_by_layer(run: Run, probes: pd.DataFrame, metrics: RunMetrics) -> None
     show_numbers(readable_probes(probes), name, probes, note=ALONE)
 
 
-def show_findings(findings: Sequence[Finding], *, without: str) -> None:
+def show_findings(findings: Sequence[LayerFinding], *, without: str) -> None:
     """Draw each finding as a line, and the whole sentences for who asks for them.
 
     The line `without` is left out, as the page shows it elsewhere.

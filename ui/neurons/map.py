@@ -41,7 +41,7 @@ from ui.cache.run_files import read
 from ui.cache.texts import run_key, texts_of
 from ui.charts.chart import chart
 from ui.shell.messages import escape
-from ui.shell.widgets import LINE
+from ui.shell.widgets import FIELD_LINE
 from ui.state.clicks import click_neuron
 from ui.state.navigation import context, pick, remember
 from ui.state.stale_events import set_widget, unless_stale
@@ -175,7 +175,7 @@ def filters(run: Run) -> _Shown:
     row = st.container(horizontal=True, vertical_alignment="center", gap="small")
     with row:
         label, against = _classes(neurons)
-    with row.container(width=130, height=LINE, border=False):
+    with row.container(width=130, height=FIELD_LINE, border=False):
         layer = pick(
             "layer",
             "Layer",

@@ -9,7 +9,7 @@ from ui.neurons.map import choose_neuron, filters, show_map, show_weights
 from ui.neurons.panels import show_panels
 from ui.neurons.search import show_search
 from ui.shell.frame import pick_run
-from ui.shell.widgets import WIDE
+from ui.shell.widgets import FIGURE_AND_TEXT
 from ui.state.navigation import remember
 
 NONE = (
@@ -40,7 +40,7 @@ def show_page() -> None:
             on_click=lambda: remember(layer=None, kind=None, pooling=None),
         )
         st.stop()
-    left, right = st.columns(WIDE, gap="medium")
+    left, right = st.columns(FIGURE_AND_TEXT, gap="medium")
     with left:
         show_map(run, shown)
     with right:

@@ -23,9 +23,9 @@ _NUMBERS = {
 FIELD = 68
 """The height of a field with its label, in pixels. Streamlit first draws the field
 without the label. A container of this height keeps everything below in place."""
-LINE = 40
+FIELD_LINE = 40
 """The height of a field without a label, in pixels."""
-WIDE = (11, 5)
+FIGURE_AND_TEXT = (11, 5)
 """The widths of a figure and of what stands beside it."""
 PIN: dict[str, Any] = {"pinned": True}
 """Settings of a column that keeps its width and stays on the left. The text columns
