@@ -303,10 +303,11 @@ def _shallow(
 def _reads(who: str, layer: int, total: int, saved: float) -> LayerFinding:
     if layer >= total:
         return LayerFinding(
-            f"Reads all **{total} layers**", f"{who} reads all {total} layers."
+            f"All **{total} layers** are read", f"{who} reads all {total} layers."
         )
     return LayerFinding(
-        f"Reads **layer {layer} of {total}**: saves {percent(saved)} of the compute",
+        f"**Layers up to {layer} of {total}** are read: saves {percent(saved)} of the "
+        "compute",
         f"{who} reads up to **layer {layer} of {total}**, which saves "
         f"{percent(saved)} of the compute.",
     )
