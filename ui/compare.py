@@ -89,7 +89,7 @@ def show_scatter(cards: list[Card], mine: Card) -> None:
         key="price",
         label_visibility="collapsed",
     )
-    with row.container(width=300, height=FIELD_LINE, border=False):
+    with row.container(width=190, height=FIELD_LINE, border=False):
         titles = titles_of([card for card in cards if card.run != mine.run])
         pick(
             "other",

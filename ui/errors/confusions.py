@@ -81,11 +81,15 @@ def choose_rows(table: pd.DataFrame, classes: list[str], fields: Sequence[str]) 
     known = set(table["split"].unique())
     splits = [name for name in _SPLITS if name in known]
     row = st.container(horizontal=True, vertical_alignment="center", gap="small")
+    # As high as the fields beside it, also before these are drawn.
+    splits_line = row.container(
+        height=FIELD_LINE, width="content", border=False, vertical_alignment="center"
+    )
     split = pick(
         "split",
         "Split",
         splits,
-        widget=row.segmented_control,
+        widget=splits_line.segmented_control,
         required=True,
         label_visibility="collapsed",
     )
@@ -175,7 +179,8 @@ def show_confusions(
     tables = ["Texts", "Classes", "Pairs"]
     key = f"of_classes_{bool(current.parts)}"  # a new slice shows its texts
     with right:
-        way = st.segmented_control(
+        line = st.container(height=FIELD_LINE, border=False)
+        way = line.segmented_control(
             "Table",
             tables,
             default=tables[0] if current.parts else tables[1],

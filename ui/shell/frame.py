@@ -1,6 +1,7 @@
 """The parts that all pages share: sidebar, run picker, title, and empty states."""
 
 from collections.abc import Callable, Mapping
+from functools import cache
 from pathlib import Path
 
 import streamlit as st
@@ -28,7 +29,6 @@ _GUESS = "_guessed_run"
 _SIDEBAR_PX, _PICKER_PX = 220, 230
 _PICKER_HEIGHT = 40
 """The height of the run picker: below nothing moves when it gets its options."""
-_STYLE = Path(__file__).parent / "page.css"
 
 
 def frame(title: str, icon: str, *, caption: str | None = None) -> None:
@@ -39,7 +39,9 @@ def frame(title: str, icon: str, *, caption: str | None = None) -> None:
         layout="wide",
         initial_sidebar_state=_SIDEBAR_PX,
     )
-    st.html(_STYLE)
+    # As Markdown: the element for HTML comes later than the page, which then jumps.
+    with st.container(key="page_style"):
+        st.markdown(f"<style>{_style()}</style>", unsafe_allow_html=True)
     spare_objects()
     begin_page()
     try:
@@ -54,6 +56,11 @@ def frame(title: str, icon: str, *, caption: str | None = None) -> None:
         rerun_on_change(list(runs.values()))
         draw_sidebar(runs, picked)
     _bar(title, icon, caption, runs, picked)
+
+
+@cache
+def _style() -> str:
+    return (Path(__file__).parent / "page.css").read_text("utf-8")
 
 
 def _bar(
