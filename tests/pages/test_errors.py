@@ -163,7 +163,7 @@ def test_all_of_these_are_those_of_the_split_that_is_shown(run):
 def test_scores_of_texts_chosen_by_their_answer_are_no_promise(run):
     label = str(run.predictions["predicted"].iloc[0])
     app = fine(visit(PAGE, run="r", slice=f"predicted={label}"))
-    assert "say nothing about new texts" in said(app)
+    assert "says nothing about new texts" in said(app)
     assert "Expect the same scores" not in said(app)
     app = fine(visit(PAGE, run="r", slice=f"label={label}"))
     assert "Expect the same scores" in said(app)
