@@ -55,7 +55,7 @@ def recent(runs: list[Run]) -> None:
             badge(run)
         for column, fact in zip(facts, headline(run), strict=True):
             column.markdown(fact)
-    link(RUNS, f"All {len(runs):,} runs", icon=PAGES[RUNS][1])
+    link(RUNS, f"All runs ({len(runs):,})", icon=PAGES[RUNS][1])
 
 
 frame("STC Studio", ":material/biotech:")

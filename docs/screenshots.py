@@ -71,7 +71,7 @@ def part(page: Page, path: Path, first: Locator, last: Locator) -> None:
     assert top and end and block
     y = top["y"] - EDGE
     height = end["y"] + end["height"] + EDGE - y
-    x, width = block["x"] + 56, block["width"] - 112
+    x, width = block["x"] + 16, block["width"] - 32
     page.screenshot(path=path, clip={"x": x, "y": y, "width": width, "height": height})
 
 
@@ -79,12 +79,12 @@ def for_readme(page: Page, address: str, run: str) -> None:
     """The three pictures of README, into docs/."""
     chart = page.locator(".stc-plot")
     page.goto(f"{address}/Layers?run={run}")
-    score = settled(page).get_by_text("Score", exact=True)
-    part(page, DOCS / "layers.png", score, chart.first)
+    first = settled(page).get_by_role("radio", name="Accuracy")
+    part(page, DOCS / "layers.png", first, chart.first)
     page.goto(f"{address}/Neurons?run={run}")
-    part(settled(page), DOCS / "neurons.png", chart.first, chart.last)
+    part(settled(page), DOCS / "neurons.png", chart.first, chart.nth(1))
     page.goto(f"{address}/Examples?run={run}")
-    first = settled(page).get_by_text("Explain the class")
+    first = settled(page).get_by_text("Texts of this run")
     part(page, DOCS / "examples.png", first, page.get_by_text("sums to logit"))
 
 

@@ -19,11 +19,11 @@ from stc_core.runs.status import Status
 from ui.cache.run_files import read
 from ui.charts.chart import chart, variability_chart
 from ui.shell import run_badge
-from ui.shell.breadcrumbs import show_breadcrumbs
 from ui.shell.frame import any_run
 from ui.shell.job_progress import show_progress, watch
 from ui.shell.messages import escape
 from ui.shell.run_badge import doing
+from ui.shell.verdict import verdict_line
 from ui.state.navigation import pick, remember
 from ui.train import settings as choices
 from ui.train.estimate import refusal, show_estimate, show_refusal
@@ -32,9 +32,9 @@ from ui.train.fields import number_field, toggle_field
 _RECIPE = "variability"
 """The recipe whose page this is."""
 _NU = (
-    "ν compares the spread inside the classes with the distance between them, on the "
-    "training texts. Lower is better; ★ marks the best layer l*. Click a layer to "
-    "tune there, or choose it below."
+    "ν (nu) is the spread of the texts inside a class, divided by the distance "
+    "between the classes, on the training texts. Lower is better; ★ marks the best "
+    "layer. Click a layer to tune there, or choose it below."
 )
 EMBEDDINGS = " Layer 0 is the embeddings: it has no block to tune, so 1 is proposed."
 WHERE = {
@@ -45,7 +45,7 @@ WHERE = {
 COMPUTE = (
     "Compute: the cost of one prediction, where the whole model is 100 %. Time: for "
     "activations and head, or for the tuning; activations from the cache take no time. "
-    "The test texts were not used to choose anything."
+    "The test texts were not used in training or selection."
 )
 
 
@@ -173,7 +173,7 @@ def show_curves_of_tuning(run: Run) -> None:
         )
     figure = training_curves(tuning, metric)
     chart(figure, "training", alt="Loss and score by epoch")
-    st.caption("Epoch 0: the same head on the model before the tuning.")
+    st.caption("Epoch 0 is the same classifier on the model before the tuning.")
 
 
 def _unfinished(run: Run) -> None:
@@ -193,6 +193,7 @@ def _unfinished(run: Run) -> None:
 def _result(run: Run) -> None:
     """Show what the tuning gained, and its curves."""
     metrics = read(run, "metrics")
+    verdict_line(run)
     st.subheader("What tuning gains", anchor=False)
     st.dataframe(comparison_table(metrics["comparison"]), hide_index=True)
     st.caption(COMPUTE)
@@ -223,7 +224,6 @@ def _beside(run: Run) -> None:
 def show_page() -> None:
     """Draw the page below its title."""
     run = any_run()
-    show_breadcrumbs(run)
     state = run_badge.state(run)
     if state not in jobs.BUSY and run.has(RunFile.VARIABILITY):
         variability_chart(run)
@@ -235,8 +235,8 @@ def show_page() -> None:
         _unfinished(run)
     elif not run.has(RunFile.VARIABILITY):
         st.info(
-            "This run has no variability, because it did not read hidden states with "
-            "the pooling mean. Train again with hidden states and the pooling mean."
+            "This page needs hidden states that are pooled by their mean, which this "
+            "run did not read. Train again with both."
         )
     else:
         if run.has(RunFile.TUNING):

@@ -43,7 +43,7 @@ from ui.shell.frame import empty_state, pick_run
 from ui.shell.messages import escape
 from ui.shell.page_list import EXAMPLES, TRAIN
 from ui.shell.report_button import report_button
-from ui.shell.widgets import FIELD, PERCENT, PIN, in_percent, place_columns
+from ui.shell.widgets import FIELD_LINE, PERCENT, PIN, in_percent, place_columns
 from ui.state.clicks import click_example, click_run
 from ui.state.navigation import clicked, context, link, pick
 
@@ -57,15 +57,16 @@ MATCHED = (
     "{a:,} test texts, the other {b:,}). Neither run was trained on them."
 )
 CLASSES = (
-    "Full colour: the 95 % interval does not contain 0, which holds for **{sure} of "
-    "{of:,} classes**. If both runs were equally good, luck alone would give about "
-    "{by_luck:.1f}. No bar: no difference.{cut}"
+    "Full colour: a difference that is hardly luck, as its 95 % interval leaves out 0 "
+    "(**{sure} of {of:,} classes**). Luck alone would give about {by_luck:.1f}. No "
+    "bar: no difference.{cut}"
 )
 _NEURONS = (
-    "A neuron is a site and an index; its pooling does not matter here. Chance: both "
-    "runs draw the same number at random from each site. **{both:,} of {union:,}** "
-    "neurons are in both runs (Jaccard {jaccard:.2f}){times}. Many neurons carry the "
-    "same information, so low agreement does not mean that one choice is wrong."
+    "**{both:,} of {union:,}** neurons are in both runs (Jaccard "
+    "{jaccard:.2f}){times}. Here a neuron counts once, however its values are pooled. "
+    "Chance: what two random choices of as many neurons would share. Many neurons "
+    "carry the same information, so a small overlap does not mean that one choice is "
+    "wrong."
 )
 _TEXT_COLUMNS = ["text", "label", "predicted_a", "a", "predicted_b", "b"]
 WHICH: dict[Which, str] = {
@@ -78,16 +79,17 @@ WHICH: dict[Which, str] = {
 
 def show_scatter(cards: list[Card], mine: Card) -> None:
     """Draw all runs on the same data, and the choice of the run to compare with."""
-    row = st.container(horizontal=True, vertical_alignment="top", gap="medium")
+    row = st.container(horizontal=True, vertical_alignment="center", gap="small")
     price: Any = row.segmented_control(
         "Accuracy against",
         PRICES,
         default=PRICES[0],
         required=True,
-        format_func=lambda name: PRICE_NAMES[name].capitalize(),
+        format_func=lambda name: f"By {PRICE_NAMES[name]}",
         key="price",
+        label_visibility="collapsed",
     )
-    with row.container(width=420, height=FIELD, border=False):
+    with row.container(width=190, height=FIELD_LINE, border=False):
         titles = titles_of([card for card in cards if card.run != mine.run])
         pick(
             "other",
@@ -96,6 +98,7 @@ def show_scatter(cards: list[Card], mine: Card) -> None:
             optional=True,
             format_func=lambda name: titles[name],
             placeholder="Choose a run, or click its point",
+            label_visibility="collapsed",
         )
     chosen = context().other
     other = chosen if chosen != mine.run else None
@@ -114,7 +117,7 @@ def other_of(cards: list[Card], mine: Card) -> Card:
     if other is not None and other.run != mine.run:
         return other
     if chosen is None:
-        text = "Click a point above, or choose a run, to see where the two differ."
+        text = "Click a point, or choose a run, to see where the two differ."
     elif chosen == mine.run:
         text = "A run cannot be compared with itself. Choose another run above."
     else:
@@ -156,9 +159,8 @@ def show_outcome(both: pd.DataFrame, mine: Card, other: Card) -> None:
             "Only other right": result.only_b,
             "Both wrong": result.neither,
         }
-        for column, (name, count) in zip(
-            st.columns(4, gap="small"), counts.items(), strict=True
-        ):
+        columns = [*st.columns(2, gap="small"), *st.columns(2, gap="small")]
+        for column, (name, count) in zip(columns, counts.items(), strict=True):
             column.metric(name, f"{count:,}")
 
 
@@ -199,13 +201,15 @@ def _neurons(run: Run, other: Run) -> None:
     """Show whether the two runs chose the same neurons, if they read the same model."""
     st.subheader("The same neurons?", anchor=False)
     if any(RECIPES[each.config.train.recipe].tunes for each in (run, other)):
-        st.info("One of the two runs selects no neurons: it reads whole layers.")
+        st.info(
+            "One of the two runs reads whole layers, so it has no neurons to compare."
+        )
         return
     models = [read(each, "metrics")["backbone"] for each in (run, other)]
     if not comparable(models[0], models[1]):
         st.info(
-            "The two runs read different language models, or one of them was tuned. "
-            "So neurons with the same number have nothing in common."
+            "The two runs read different language models, or one model was tuned. A "
+            "number means another neuron in each of them."
         )
         return
     chosen = [read(each, "neurons") for each in (run, other)]
@@ -313,13 +317,16 @@ def show_page() -> None:
             label="Train another",
         )
         st.stop()
-    show_scatter(same_data, mine)
-    second = other_of(same_data, mine)
-    other = Run.open(runs_folder() / second.run)
-    both = comparison.both(run, other)
+    left, right = st.columns([5, 4], gap="medium")
+    with left:
+        show_scatter(same_data, mine)
+    with right:
+        second = other_of(same_data, mine)
+        other = Run.open(runs_folder() / second.run)
+        both = comparison.both(run, other)
+        show_outcome(both, mine, second)
     left, right = st.columns(2, gap="large")
     with left:
-        show_outcome(both, mine, second)
         _classes(class_gaps(run, other))
     with right:
         show_facts(mine, second)

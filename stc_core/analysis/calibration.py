@@ -12,6 +12,9 @@ from stc_core.runs.metrics import RunMetrics
 BINS = 15
 """The number of bins, as in `metrics.expected_calibration_error`."""
 
+LEAST = 20
+"""The fewest texts of a bin that is drawn, if there are as many texts."""
+
 
 def temperature_of(metrics: RunMetrics) -> float | None:
     """The temperature that the logits of a run were divided by; None if not kept.
@@ -40,31 +43,62 @@ def calibration_bins(
     probabilities: Float[np.ndarray, "n n_class"],
     *,
     n_bins: int = BINS,
+    least: int = 1,
 ) -> pd.DataFrame:
     """A table with a row for each bin of confidence that is not empty.
 
     Its columns are start, end, n, confidence (the mean), accuracy, accuracy_low and
     accuracy_high (Wilson, 95 %). The bins are those of `expected_calibration_error`,
     which is the mean of |accuracy - confidence| weighted by n. Source: Guo et al. 2017.
+    A bin of fewer than `least` texts is joined with the next ones above it until it has
+    as many; what is left at the top joins the bin below.
     """
     confidence = probabilities.max(axis=1).astype(np.float64)
     right = (probabilities.argmax(axis=1) == codes).astype(np.float64)
     bins = np.minimum((confidence * n_bins).astype(int), n_bins - 1)
-    n = np.bincount(bins, minlength=n_bins)
-    full = np.flatnonzero(n)
-    hits = np.bincount(bins, right, n_bins)[full]
-    low, high = wilson_interval(hits, n[full])
+    counts = np.bincount(bins, minlength=n_bins)
+    starts, ends = _joined(counts, least)
+    n, hits, total = (
+        np.array([sums[a:b].sum() for a, b in zip(starts, ends, strict=True)], float)
+        for sums in (
+            counts,
+            np.bincount(bins, right, n_bins),
+            np.bincount(bins, confidence, n_bins),
+        )
+    )
+    low, high = wilson_interval(hits, n.astype(int))
     return pd.DataFrame(
         {
-            "start": full / n_bins,
-            "end": (full + 1) / n_bins,
-            "n": n[full],
-            "confidence": np.bincount(bins, confidence, n_bins)[full] / n[full],
-            "accuracy": hits / n[full],
+            "start": starts / n_bins,
+            "end": ends / n_bins,
+            "n": n.astype(int),
+            "confidence": total / n,
+            "accuracy": hits / n,
             "accuracy_low": low,
             "accuracy_high": high,
         }
     )
+
+
+def _joined(
+    counts: Int[np.ndarray, " bin"], least: int
+) -> tuple[Int[np.ndarray, " k"], Int[np.ndarray, " k"]]:
+    """The first bin of each joined bin, and the bin after its last one."""
+    edges: list[tuple[int, int]] = []
+    start, held = 0, 0
+    for place, n in enumerate(counts.tolist()):
+        if n and not held:
+            start = place
+        held += n
+        if n and held >= least:
+            edges.append((start, place + 1))
+            held = 0
+    if held:  # too few are left at the top
+        last = int(np.flatnonzero(counts)[-1]) + 1
+        start = edges.pop()[0] if edges else start
+        edges.append((start, last))
+    pairs = np.array(edges, int).reshape(-1, 2)
+    return pairs[:, 0], pairs[:, 1]
 
 
 class Kept(NamedTuple):

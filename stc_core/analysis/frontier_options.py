@@ -16,16 +16,16 @@ TOLERANCE = 0.01
 """The difference of the validation score that a cheaper classifier may cost."""
 NO_GUESS = np.zeros(0, int)
 _FEWEST = (
-    "Training looked at all layers{limits} and kept the **fewest neurons that do as "
-    "well as any number** on held-out texts. The scores were smoothed over near "
-    "numbers and penalties. {depth}"
+    "Training looked at all layers{limits} and kept the **fewest neurons that score "
+    "as well as any larger number** on held-out texts. Scores were smoothed, so that "
+    "no single lucky one decides. {depth}"
 )
 _BEST_DEPTH = (
-    "Of the depths it took the one that does **best on these texts**, the shallowest "
-    "of equal ones."
+    "Of all depths it took the **best on these texts**, and of equal ones the "
+    "shallowest."
 )
 _DEEPEST = "The deepest neuron sets how many layers are read."
-NOISE = " A single score is noisy{error}, so training did not choose the number by it."
+NOISE = " That is within the noise{error}, so it did not decide."
 
 
 def option_in_words(layer: int, neurons: int) -> str:
@@ -130,7 +130,10 @@ def _rule(
             f"**{points(train.tolerance)}** of the best on held-out texts."
         )
     if config.shrink is not None and config.shrink.layer is not None:
-        return False, "This run was set to take this point of another run's frontier."
+        return (
+            False,
+            "This classifier was picked among the cheaper ones of another run.",
+        )
     if train.budget is not None:
         as_set = ", the number that was set" if chosen.neurons == train.budget else ""
         kept = f"the best **{count(chosen.neurons, 'neuron')}** together{as_set}"

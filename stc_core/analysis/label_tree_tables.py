@@ -102,19 +102,16 @@ def path_verdict(metrics: RunMetrics) -> str:
     ours = path_scores_of(metrics)["joint_accuracy"]
     flat = path_scores_of(metrics, "flat")["joint_accuracy"]
     lead = round(100 * (ours - flat), 1)
-    if lead < 0:
-        meaning = "The levels cost accuracy here: prefer the flat classifier."
-    elif lead == 0:
-        meaning = "The levels neither help nor harm the finest labels."
-    else:
-        meaning = "The levels help."
-    where = ""
+    where, is_sure = "", True
     if bounds := metrics["baselines"]["flat"].get("lead_interval"):
         low, high = (100 * bound for bound in bounds)
         where = f", 95 %: {low:+.1f} to {high:+.1f}"
-        if lead and low <= 0 <= high:
-            meaning += " The difference may be chance."
+        is_sure = not low <= 0 <= high
+    if lead and is_sure:
+        meaning = "The levels help." if lead > 0 else "Prefer the finest labels alone."
+    else:
+        meaning = "The difference may be chance." if lead else "They do as well."
     return (
-        f"Whole paths right on test: {percent(ours)}, by the finest labels alone "
+        f"All levels right on test: {percent(ours)}, with the finest labels alone "
         f"{percent(flat)} ({lead:+.1f} points{where}). {meaning}"
     )

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import pandas as pd
 
@@ -25,14 +25,51 @@ from stc_core.types import SITE_KINDS
 
 OVERLAP = ", though the two 95 % intervals overlap."
 UNCORRECTED = (
-    " It is the best of {n:,} tried on these texts and not corrected for that choice, "
-    "so it is too high: this run kept no answers of its probes."
+    " It is the best of {n:,} tried on these texts, so it is too high. It is not "
+    "corrected for that choice, because this run kept no answers of its probes."
 )
 _HARDLY = 1.0
 """A gain that is surely less than so many points hardly helps."""
 PARENT_CURVES = "The sparse classifier that this run began with"
 """What the curves describe if the metrics name a recipe: that recipe starts from the
 sparse classifier and trains another one."""
+
+
+class LayerFinding(NamedTuple):
+    """One result as a short `line` for beside a figure, and as a whole `sentence`."""
+
+    line: str
+    sentence: str
+
+
+def layer_findings(
+    probes: pd.DataFrame,
+    curves: pd.DataFrame,
+    metrics: RunMetrics,
+    *,
+    metric: Metric = "accuracy",
+    compared: ComparedProbes | None = None,
+) -> list[LayerFinding]:
+    """What the curves show, as Markdown.
+
+    It says which place is best, how much better it is than the last layer, and what it
+    costs. Every number comes from `probes`, `curves`, `metrics`, or from `compared`,
+    which is None for an older run: then no score is corrected, and the first sentence
+    says so.
+    """
+    best = best_probes(probes)
+    if compared is None:
+        top = _top(best, metric)
+        line = f"**Layer {top['layer']}** scores highest: {percent(top[metric])}"
+        first = _place(best, metric) + UNCORRECTED.format(n=len(probes))
+        findings = [LayerFinding(line, first), _over_last(best, metric)]
+    else:
+        assert compared.metric == metric, (compared.metric, metric)
+        findings = [_best_place(compared), _told_from_last(best, compared)]
+    findings.append(_beside(metrics, metric))
+    findings += _few_neurons(curves, metric)
+    findings += _shallow(curves, metrics, metric)
+    return [found for found in findings if found is not None]
 
 
 def layer_story(
@@ -43,24 +80,9 @@ def layer_story(
     metric: Metric = "accuracy",
     compared: ComparedProbes | None = None,
 ) -> list[str]:
-    """Sentences on the curves, as Markdown.
-
-    They say which place is best, how much better it is than the last layer, and what it
-    costs. Every number comes from `probes`, `curves`, `metrics`, or from `compared`,
-    which is None for an older run: then no score is corrected, and the first sentence
-    says so.
-    """
-    best = best_probes(probes)
-    if compared is None:
-        first = _place(best, metric) + UNCORRECTED.format(n=len(probes))
-        sentences = [first, _over_last(best, metric)]
-    else:
-        assert compared.metric == metric, (compared.metric, metric)
-        sentences = [_best_place(compared), _told_from_last(best, compared)]
-    sentences.append(_beside(metrics, metric))
-    sentences += _few_neurons(curves, metric)
-    sentences += _shallow(curves, metrics, metric)
-    return [sentence for sentence in sentences if sentence]
+    """The sentences of `layer_findings`."""
+    findings = layer_findings(probes, curves, metrics, metric=metric, compared=compared)
+    return [found.sentence for found in findings]
 
 
 def stable_neurons(stability: Mapping[str, Any]) -> list[str]:
@@ -98,8 +120,8 @@ def more_rows(learning: Mapping[str, Any]) -> list[str]:
         for one in later
     ]
     first = (
-        f"Accuracy on new texts, by all held-out and test texts: about "
-        f"{round(100 * now['score'])} % with the {learning['rows']:,} rows of now, "
+        f"Accuracy to expect on new texts: about {round(100 * now['score'])} % with "
+        f"the {learning['rows']:,} rows of today, "
         f"{', '.join(told)}."
     )
     if some["gain_low"] > 0:
@@ -137,8 +159,8 @@ def _place(best: pd.DataFrame, metric: Metric) -> str:
     )
 
 
-def _best_place(compared: ComparedProbes) -> str:
-    """Sentences on the best place, its corrected score, and who else may be best."""
+def _best_place(compared: ComparedProbes) -> LayerFinding:
+    """The best place, its corrected score, and who else may be best."""
     found = best_of_all(compared)
     top = compared.probes.iloc[found.at]
     layers = sorted({int(top["layer"]), *map(int, contenders(compared)["layer"])})
@@ -147,13 +169,16 @@ def _best_place(compared: ComparedProbes) -> str:
         f"from its {SITE_KINDS[top['kind']]} (`{top['site']}`) pooled by "
         f"{top['pooling']}: {corrected(found, compared.metric)}."
     )
+    line = f"**Layer {top['layer']}** scores highest: {percent(found.value)}"
     if len(layers) == 1:
-        return f"The labels are read best at **layer {top['layer']}**, {where}"
+        best = f"The labels are read best at **layer {top['layer']}**, {where}"
+        return LayerFinding(line, best)
     alike = layer_ranges(layers)
-    return (
+    return LayerFinding(
+        f"{line}, but **{alike}** cannot be told apart",
         f"The score is highest at **layer {top['layer']}**, {where} But **{alike} "
         f"cannot be told apart** on {count(n, 'validation text')}: their differences "
-        "may be chance (95 %)."
+        "may be chance (95 %).",
     )
 
 
@@ -163,30 +188,42 @@ def corrected(found: BestOf, metric: Metric) -> str:
     if found.low is not None and found.high is not None:
         bounds = f"95 %: {interval((found.low, found.high))}"
     return (
-        f"{METRICS[metric]} **{percent(found.value)}** ({bounds}), the best of "
-        f"{found.tried:,} tried, which scored {percent(found.raw)} on the validation "
-        "texts that chose it"
+        f"{METRICS[metric]} **{percent(found.value)}** ({bounds}), corrected for being "
+        f"the best of {found.tried:,} tried, which scored {percent(found.raw)} on the "
+        "same validation texts"
     )
 
 
-def _told_from_last(best: pd.DataFrame, compared: ComparedProbes) -> str:
-    """A sentence on the gain over the last layer, if it is more than chance."""
+LAST_IS_BEST = LayerFinding(
+    "The **last layer** is as good as any",
+    "No place is better than the hidden states of the last layer.",
+)
+
+
+def _told_from_last(
+    best: pd.DataFrame, compared: ComparedProbes
+) -> LayerFinding | None:
+    """The gain over the last layer, if it is more than chance."""
     states = best.loc[best["kind"] == "resid"]
     if states.empty:
-        return ""
+        return None
     top, deepest = _top(best, compared.metric), states["layer"].max()
     last = _top(states.loc[states["layer"] == deepest], compared.metric)
     if top["site"] == last["site"]:
-        return "No place is better than the hidden states of the last layer."
+        return LAST_IS_BEST
     name = f"the sparse probes of the last layer's hidden states (`{last['site']}`)"
     if last["site"] in set(contenders(compared)["site"]):
-        return f"It cannot be told apart from {name} on these texts."
+        return LayerFinding(
+            "Its lead over the last layer's hidden states may be chance",
+            f"It cannot be told apart from {name} on these texts.",
+        )
     of_last = (compared.probes["site"] == last["site"]).to_numpy()
     there = best_among(compared, of_last).value
     points = 100 * (best_of_all(compared).value - there)
-    return (
+    return LayerFinding(
+        f"**{points:.1f} points** above the last layer's hidden states",
         f"The best place is **{points:.1f} points** above {name}, which is more than "
-        "chance."
+        "chance.",
     )
 
 
@@ -204,44 +241,47 @@ def _level(best: pd.DataFrame, metric: Metric) -> str:
     )
 
 
-def _over_last(best: pd.DataFrame, metric: Metric) -> str:
-    """A sentence on the gain over the last layer, which people use by default."""
+def _over_last(best: pd.DataFrame, metric: Metric) -> LayerFinding | None:
+    """The gain over the last layer, which people use by default."""
     states = best.loc[best["kind"] == "resid"]
     if states.empty:
-        return ""
+        return None
     top = _top(best, metric)
     last = _top(states.loc[states["layer"] == states["layer"].max()], metric)
     if top["site"] == last["site"]:
-        return "No place is better than the hidden states of the last layer."
+        return LAST_IS_BEST
     points = 100 * (top[metric] - last[metric])
+    line = f"**{points:.1f} points** above the last layer's hidden states"
     sentence = (
         f"That is **{points:.1f} points** above the sparse probe of the last layer's "
         f"hidden states (`{last['site']}`, {last['pooling']}: {percent(last[metric])})"
     )
     if metric == "accuracy" and top["accuracy_low"] <= last["accuracy_high"]:
-        return sentence + OVERLAP
-    return sentence + "."
+        return LayerFinding(line, sentence + OVERLAP)
+    return LayerFinding(line, sentence + ".")
 
 
-def _beside(metrics: RunMetrics, metric: Metric) -> str:
-    """A sentence that compares the classifier with the best baseline on test texts."""
+def _beside(metrics: RunMetrics, metric: Metric) -> LayerFinding | None:
+    """The classifier beside the best baseline, on the test texts."""
     if metric == "accuracy":
-        return result_verdict(metrics).sentence
+        verdict = result_verdict(metrics)
+        return LayerFinding(verdict.claim, verdict.sentence)
     test, baselines = metrics["test"], metrics["baselines"]
     if not baselines:
-        return ""
+        return None
     key = max(baselines, key=lambda name: baselines[name][metric])
     points = 100 * (test[metric] - baselines[key][metric])
     by = f"{abs(points):.1f} points {'above' if points > 0 else 'below'}"
-    return (
+    by = by if round(points, 1) else "equal to"
+    return LayerFinding(
+        f"{METRICS[metric]} **{by}** the best baseline",
         f"On the {test['n']:,} test texts the classifier of this run has "
-        f"{METRICS[metric]} {percent(test[metric])}, "
-        f"**{by if round(points, 1) else 'equal to'}** the best baseline "
-        f"({baseline_name(key, metrics)}, {percent(baselines[key][metric])})."
+        f"{METRICS[metric]} {percent(test[metric])}, **{by}** the best baseline "
+        f"({baseline_name(key, metrics)}, {percent(baselines[key][metric])}).",
     )
 
 
-def _few_neurons(curves: pd.DataFrame, metric: Metric) -> list[str]:
+def _few_neurons(curves: pd.DataFrame, metric: Metric) -> list[LayerFinding]:
     part = curves.loc[curves["curve"] == "neurons"].sort_values(
         "neurons", kind="stable"
     )
@@ -249,41 +289,49 @@ def _few_neurons(curves: pd.DataFrame, metric: Metric) -> list[str]:
     chosen = part.loc[part["chosen"].astype(bool)]
     if enough is None or chosen.empty:
         return []
-    kept = int(chosen.iloc[0]["neurons"])
-    few = int(enough["neurons"])
+    kept, few = int(chosen.iloc[0]["neurons"]), int(enough["neurons"])
     if few >= kept:
-        return [f"All **{kept:,} kept neurons** are needed for this score."]
-    return [
-        f"**{few:,} neurons** are enough for 95 % of the score of the {kept:,} kept "
-        "neurons; every larger number that was tried reaches this, too."
-    ]
+        line = f"All **{kept:,} kept neurons** are needed"
+        return [LayerFinding(line, f"{line} for this score.")]
+    line = f"**{few:,} neurons** are enough for 95 % of the score"
+    return [LayerFinding(line, f"{line}. The classifier keeps {kept:,}.")]
 
 
-def _shallow(curves: pd.DataFrame, metrics: RunMetrics, metric: Metric) -> list[str]:
+def _shallow(
+    curves: pd.DataFrame, metrics: RunMetrics, metric: Metric
+) -> list[LayerFinding]:
     part = curves.loc[curves["curve"] == "depth"].sort_values("layer", kind="stable")
     chosen = part.loc[part["chosen"].astype(bool)]
     if chosen.empty:
         return []
     row, total = chosen.iloc[0], metrics["layers"]["total"]
     who = PARENT_CURVES if "recipe" in metrics else "The classifier"
-    sentences = [_reads(who, int(row["layer"]), total, 1 - float(row["flops_share"]))]
+    findings = [_reads(who, int(row["layer"]), total, 1 - float(row["flops_share"]))]
     early = _smallest(part, metric, share=0.95)
     if early is not None and early["layer"] < row["layer"]:
         saved = percent(1 - float(early["flops_share"]))
         keeps = percent(early[metric] / float(row[metric]))
-        sentences.append(
-            f"Stopping at layer {early['layer']} would keep {keeps} of its score on "
-            f"held-out texts and save {saved} of the compute."
+        findings.append(
+            LayerFinding(
+                f"**Layer {early['layer']}** is nearly enough: saves {saved} of the "
+                "compute",
+                f"A classifier that stops at layer {early['layer']} keeps {keeps} of "
+                f"the score on held-out texts and saves {saved} of the compute.",
+            )
         )
-    return sentences
+    return findings
 
 
-def _reads(who: str, layer: int, total: int, saved: float) -> str:
+def _reads(who: str, layer: int, total: int, saved: float) -> LayerFinding:
     if layer >= total:
-        return f"{who} reads all {total} layers."
-    return (
+        return LayerFinding(
+            f"All **{total} layers** are read", f"{who} reads all {total} layers."
+        )
+    return LayerFinding(
+        f"**Layers up to {layer} of {total}** are read: saves {percent(saved)} of the "
+        "compute",
         f"{who} reads up to **layer {layer} of {total}**, which saves "
-        f"{percent(saved)} of the compute."
+        f"{percent(saved)} of the compute.",
     )
 
 

@@ -18,12 +18,13 @@ class ResultVerdict(NamedTuple):
     """How the classifier stands beside its best baseline, and a sentence on it.
 
     `baseline` is the key of that baseline, None without any. `unknown`: no paired
-    interval of the difference is known.
+    interval of the difference is known. `claim` is the sentence in a few words.
     """
 
     standing: Standing
     baseline: str | None
     sentence: str
+    claim: str
 
 
 def result_verdict(metrics: RunMetrics) -> ResultVerdict:
@@ -41,8 +42,8 @@ def result_verdict(metrics: RunMetrics) -> ResultVerdict:
     baselines, lead_by = metrics["baselines"], _LEADS[by]
     ours = f"{OURS} ({percent(metrics['test'][by])} {METRICS[by]})"
     if not baselines:
-        said = f"{ours} stands alone: there is no baseline."
-        return ResultVerdict("unknown", None, said)
+        said = f"{ours} has no baseline to compare with."
+        return ResultVerdict("unknown", None, said, "No baseline to compare with")
     key = max(baselines, key=lambda name: baselines[name][by])
     name = f"{baseline_name(key, metrics)} ({percent(baselines[key][by])})"
     gap = 100 * (metrics["test"][by] - baselines[key][by])
@@ -63,10 +64,16 @@ def result_verdict(metrics: RunMetrics) -> ResultVerdict:
     }[standing]
     chance = {
         "level": " The difference may be chance.",
-        "unknown": " Whether that is chance is not known.",
+        "unknown": " It is not known whether that is chance.",
     }.get(standing, "")
     sentence = f"{ours} {claim} {name}: {bounds}.{chance}"
-    return ResultVerdict(standing, key, sentence)
+    short = {
+        "better": f"**Better** than {'every' if above_all else 'the best'} baseline",
+        "level": "**Level** with the best baseline",
+        "worse": "**Worse** than a baseline",
+        "unknown": "Beside the best baseline",
+    }[standing]
+    return ResultVerdict(standing, key, sentence, f"{short}: {gap:+.1f} points")
 
 
 def _standing(lead: Sequence[float] | None) -> Standing:

@@ -323,7 +323,7 @@ def check_leaks(frame: pd.DataFrame) -> list[Finding]:
             VALIDATION,
             equals(frame, "split", TRAIN),
             "leak_validation",
-            "choices made on them will be too sure",
+            "scores on them will look too good",
         ),
     )
     findings = []

@@ -75,7 +75,9 @@ def _results(metrics: RunMetrics) -> str:
         "" if test["ece"] is None else f" ECE of the probabilities: {test['ece']:.3f}."
     )
     n = count(test["n"], "test text")
-    return f"On {n}, which chose nothing.{calibration}\n\n{table}"
+    return (
+        f"On {n}, which were not used in training or selection.{calibration}\n\n{table}"
+    )
 
 
 def _row(name: str, scores: MainScores) -> str:

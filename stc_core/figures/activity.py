@@ -20,6 +20,7 @@ from stc_core.figures.style import (
     row_bars,
     row_positions,
     settle,
+    short_names,
     signed,
 )
 
@@ -27,6 +28,8 @@ MOST_ACTIVITY_CLASSES = 12
 FEW = 25
 """A class with fewer texts is drawn text by text, as a curve would invent a shape."""
 _GRID = 256
+ROW_PX = 34
+"""The height of the row of a class, in pixels."""
 
 
 def class_rows(
@@ -40,7 +43,9 @@ def class_rows(
     return sorted(strong[:most], key=lambda name: -weights[name])
 
 
-def weight_bars(weights: Mapping[str, float], shown: Sequence[str]) -> go.Figure:
+def weight_bars(
+    weights: Mapping[str, float], shown: Sequence[str], *, row_px: int = ROW_PX
+) -> go.Figure:
     """Signed bars, one for each class in `shown`, the first on top."""
     values = [weights[name] for name in shown]
     bars = row_bars(
@@ -54,7 +59,7 @@ def weight_bars(weights: Mapping[str, float], shown: Sequence[str]) -> go.Figure
     figure = figure_of([bars], shapes=[zero])
     reach = 1.3 * (max(map(abs, values), default=0.0) or 1.0)
     x = {"title": "logit change per standard deviation", "range": [-reach, reach]}
-    return _by_class(figure, shown, x)
+    return _by_class(figure, shown, x, row_px=row_px)
 
 
 def density_rows(
@@ -63,6 +68,7 @@ def density_rows(
     shown: Sequence[str],
     *,
     marks: Mapping[str, float] | None = None,
+    row_px: int = ROW_PX,
 ) -> go.Figure:
     """The density of the activations of each class in `shown`, one below another.
 
@@ -82,7 +88,7 @@ def density_rows(
         rows.append(area or _text_ticks(name, class_values, position))
     figure = figure_of([*rows, _median_ticks(medians)], **_marks(marks, len(shown)))
     axis = {"title": "pooled activation", "showgrid": True}
-    return _by_class(figure, shown, axis, top=34 if marks else 16)
+    return _by_class(figure, shown, axis, top=34 if marks else 16, row_px=row_px)
 
 
 def _density_area(
@@ -209,6 +215,7 @@ def activation_rows(
     *,
     bins: int = 48,
     marks: Mapping[str, float] | None = None,
+    row_px: int = ROW_PX,
 ) -> go.Figure:
     """A histogram of the activations of each class in `shown`, one below another.
 
@@ -235,7 +242,7 @@ def activation_rows(
     figure = figure_of(rows, **_marks(marks, len(shown)))
     lay(figure, barmode="overlay")
     axis = {"title": "pooled activation", "showgrid": True}
-    return _by_class(figure, shown, axis, top=34 if marks else 16)
+    return _by_class(figure, shown, axis, top=34 if marks else 16, row_px=row_px)
 
 
 def _bin_hovers(name: str, edges: np.ndarray, counts: np.ndarray) -> list[str]:
@@ -247,15 +254,13 @@ def _bin_hovers(name: str, edges: np.ndarray, counts: np.ndarray) -> list[str]:
 
 
 def _by_class(
-    figure: go.Figure, shown: Sequence[str], x: dict, *, top: int = 16
+    figure: go.Figure, shown: Sequence[str], x: dict, *, row_px: int, top: int = 16
 ) -> go.Figure:
     """The layout of a figure with a row for each class."""
     return settle(
         figure,
         top=top,
-        height=80 + 34 * max(len(shown), 3),
+        height=80 + row_px * max(len(shown), 3),
         xaxis=x,
-        yaxis=row_axis(
-            [one_line(name, 22) for name in shown], range=[-0.6, len(shown) - 0.3]
-        ),
+        yaxis=row_axis(short_names(shown, 22), range=[-0.6, len(shown) - 0.3]),
     )

@@ -19,6 +19,7 @@ from stc_core.figures.style import (
     outlines,
     row_axis,
     settle,
+    short_names,
     thin,
     ticks_among,
 )
@@ -198,7 +199,7 @@ def class_difference_bars(differences: pd.DataFrame) -> go.Figure:
             "gridcolor": FAINT,
         },
         yaxis=row_axis(
-            [one_line(name) for name in shown["label"]],
+            short_names(shown["label"].tolist(), 34),
             tickvals=positions,
             range=[len(shown) - 0.4, -0.6],
         ),

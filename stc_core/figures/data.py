@@ -1,6 +1,6 @@
 """Figures of the data and of the result of a run, from data frames.
 
-Colours come from the theme of the page, so the same figure reads in light and dark.
+The colours are those of the palette: each split has its own in every figure.
 """
 
 import html
@@ -12,7 +12,7 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from stc_core.display import OURS, baseline_name
-from stc_core.figures.style import interval_bars
+from stc_core.figures.style import GREY, MARK, PALETTE, interval_bars, short_names
 from stc_core.runs.metrics import RunMetrics
 
 MAX_BARS = 36
@@ -24,7 +24,7 @@ _LEGEND = {
     "title": "",
     "traceorder": "normal",
 }
-_GREY = "rgba(128, 138, 150, 0.9)"
+_SPLITS = {"train": PALETTE[0], "validation": PALETTE[1], "test": PALETTE[2]}
 _BAND = "rgba(128, 138, 150, 0.35)"
 
 
@@ -36,12 +36,14 @@ def class_bars(balance: pd.DataFrame) -> go.Figure:
     """
     labels = list(dict.fromkeys(balance["label"]))
     shown = _ends(labels)
+    names = short_names(shown, 34)
     figure = go.Figure()
     for split, part in balance.groupby("split", sort=False):
         rows = part.set_index("label")["rows"].reindex(shown)
         figure.add_bar(
             x=rows.to_numpy(),
-            y=[_short(name) for name in shown],
+            y=names,
+            marker_color=_SPLITS.get(str(split), PALETTE[0]),
             customdata=[html.escape(name) for name in shown],
             name=str(split),
             orientation="h",
@@ -68,11 +70,6 @@ def _ends(labels: list[str]) -> list[str]:
     return [*labels[:half], gap, *labels[-half:]]
 
 
-def _short(name: str, limit: int = 34) -> str:
-    """A class name as an axis label: one line, HTML shown as text."""
-    return html.escape(name if len(name) <= limit else name[: limit - 1] + "…")
-
-
 def length_bars(bins: pd.DataFrame, *, unit: str = "words") -> go.Figure:
     """Stacked bars of the number of texts by length; takes start, end, split, rows."""
     figure = go.Figure()
@@ -83,6 +80,7 @@ def length_bars(bins: pd.DataFrame, *, unit: str = "words") -> go.Figure:
             x=part["start"] + step / 2,
             y=part["rows"],
             width=step * 0.92,
+            marker_color=_SPLITS.get(str(split), PALETTE[0]),
             name=str(split),
             customdata=[_span(low, high, unit) for low, high in spans],
             hovertemplate="%{customdata}<br>" + str(split) + ": %{y:,}<extra></extra>",
@@ -143,7 +141,7 @@ def result_dots(table: pd.DataFrame) -> go.Figure:
     """
     figure = go.Figure()
     for ours in (True, False):
-        style = {"size": 13} if ours else {"size": 10, "color": _GREY}
+        style = {"size": 13, "color": MARK} if ours else {"size": 10, "color": GREY}
         figure.add_scatter(**_dots(table.loc[table["ours"] == ours], style))
     low, high = table.loc[table["ours"], ["low", "high"]].iloc[0]
     figure.add_vrect(x0=low, x1=high, fillcolor=_BAND, opacity=0.35, line_width=0)
@@ -155,7 +153,7 @@ def result_dots(table: pd.DataFrame) -> go.Figure:
             text=f"◂ {row.accuracy:.1%}",
             xanchor="left",
             showarrow=False,
-            font={"color": _GREY},
+            font={"color": GREY},
         )
     figure.update_layout(
         height=70 + 52 * len(table),

@@ -26,16 +26,15 @@ from stc_core.figures.style import (
     one_line,
     outlines,
     settle,
+    short_names,
     thin,
 )
 from stc_core.frames import records
 
-MOST_CONFUSED = 20
-"""The most classes that a matrix shows."""
+MOST_CONFUSED = 14
+"""The most classes that a matrix shows: with more it does not fit beside its texts."""
 _ALL = "all"
-BESIDE = 12
-"""The most classes for which a matrix is narrow enough to stand beside a table."""
-_SIZES = ((5, 44), (8, 34), (BESIDE, 22), (MOST_CONFUSED, 24))
+_SIZES = ((5, 44), (8, 34), (10, 22), (MOST_CONFUSED, 18))
 _STRONG = 0.45  # opacity from which white numbers read better
 
 
@@ -62,7 +61,7 @@ def confusion_matrix(
     k, axis = matrix.k, _cell_axis(matrix)
     return settle(
         figure_of(traces),
-        height=150 + round((k + 1.3) * (matrix.square + 7)),
+        height=136 + round((k + 1.3) * (matrix.square + 7)),
         top=120,
         bottom=16,
         xaxis={
@@ -110,7 +109,7 @@ def _cell_axis(matrix: _Matrix) -> dict[str, Any]:
     """What both axes have in common: the names of the classes, and one for all."""
     return {
         "tickvals": [*range(matrix.k), matrix.k + 0.3],
-        "ticktext": [*(one_line(name, 16) for name in matrix.names), _ALL],
+        "ticktext": [*short_names(matrix.names, 16), _ALL],
         "showgrid": False,
         "fixedrange": True,
     }
@@ -262,7 +261,7 @@ def _agreement_line() -> dict[str, Any]:
         "x": [0, 1],
         "y": [0, 1],
         "mode": "lines",
-        "name": "confidence = accuracy",
+        "name": "perfect calibration",
         "line": {"color": FAINT, "width": 2},
         "hoverinfo": "skip",
     }

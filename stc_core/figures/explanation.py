@@ -18,6 +18,7 @@ from stc_core.figures.style import (
     row_axis,
     row_bars,
     settle,
+    short_names,
 )
 from stc_core.interpret.explanation import Sum
 
@@ -44,7 +45,9 @@ def probability_bars(
     """
     shown = top_classes(probabilities, label)
     rest = len(probabilities) - len(shown)
-    names = [one_line(name, 30) + (" ✓" if name == label else "") for name in shown]
+    ticks = [" ✓" if name == label else "" for name in shown]
+    cut = short_names(list(shown), 30)
+    names = [name + tick for name, tick in zip(cut, ticks, strict=True)]
     values = [probabilities[name] for name in shown]
     hovers = [f"{one_line(name, 80)}: {percent(probabilities[name])}" for name in shown]
     if rest:

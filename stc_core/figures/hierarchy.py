@@ -21,29 +21,33 @@ from stc_core.figures.style import (
     outlines,
     sequential_scale,
     settle,
+    short_names,
     thin,
     ticks_among,
 )
 from stc_core.frames import records
 
 UNKNOWN, ROOT = Colour(134, 142, 153), Colour(74, 85, 99)
+LEAF_PX, TALLEST = 20, 1200
+"""The height of a finest label, and of all of them at most, in pixels."""
 MOST_WRITTEN = 24
 """The most columns of a confusion map with room for numbers."""
 
 
 def tree_figure(nodes: pd.DataFrame, *, root: str = "all texts") -> go.Figure:
-    """The tree as an icicle chart: size by texts, colour by accuracy; a click zooms in.
+    """The tree as an icicle chart: colour by accuracy; a click zooms in.
 
-    Each node shows its texts and its accuracy; a node without test texts is grey.
+    Each node shows its texts and its accuracy; a node without test texts is grey. All
+    finest labels are alike in size, so that the name of a rare one can be read, too.
     """
     levels = nodes["level"].tolist()
-    height = max(420, min(22 * levels.count(max(levels)), 900))
+    height = max(300, min(LEAF_PX * levels.count(max(levels)), TALLEST))
     return settle(
-        go.Figure([_icicle(nodes, root), _colour_bar()]),
-        height=height + 60,
+        go.Figure([_icicle(nodes, root)]),
+        height=height + 16,
         top=8,
-        bottom=68,
-        uniformtext={"minsize": 10, "mode": "hide"},
+        bottom=8,
+        uniformtext={"minsize": 9, "mode": "hide"},
         xaxis={"visible": False},
         yaxis={"visible": False},
     )
@@ -62,7 +66,7 @@ def _icicle(nodes: pd.DataFrame, root: str) -> go.Icicle:
         ids=[SEPARATOR, *nodes["id"]],
         parents=["", *(parent or SEPARATOR for parent in nodes["parent"])],
         labels=[one_line(root), *(one_line(label, 18) for label in nodes["label"])],
-        values=[total, *nodes["rows"]],
+        values=_leaves_below(nodes),
         text=[f"{total:,}", *(_node_text(row) for row in records(nodes))],
         texttemplate="%{label} · %{text}",
         textfont={"color": [colour.ink for colour in (ROOT, *colours)]},
@@ -80,31 +84,21 @@ def _icicle(nodes: pd.DataFrame, root: str) -> go.Icicle:
     )
 
 
-def _colour_bar() -> go.Scatter:
-    """An empty trace that draws only the colour scale of the accuracy."""
-    scale = [[step / 10, _blend(step / 10).css()] for step in range(11)]
-    return go.Scatter(
-        x=[None],
-        y=[None],
-        mode="markers",
-        marker={
-            "colorscale": scale,
-            "cmin": 0,
-            "cmax": 1,
-            "color": [0],
-            "showscale": True,
-            "colorbar": {
-                "title": {"text": "accuracy", "side": "bottom"},
-                "tickformat": ".0%",
-                "thickness": 10,
-                "len": 0.6,
-                "orientation": "h",
-                "y": -0.04,
-                "yanchor": "top",
-            },
-        },
-        hoverinfo="skip",
-    )
+def _leaves_below(nodes: pd.DataFrame) -> list[int]:
+    """The number of finest labels under the root and under each node, 1 for a leaf."""
+    counts = dict.fromkeys(["", *nodes["id"]], 0)
+    parents = dict(zip(nodes["id"], nodes["parent"], strict=True))
+    inner = set(parents.values())
+    for name in parents:
+        if name in inner:
+            continue
+        counts[name] = 1
+        above = parents[name]
+        while above:
+            counts[above] += 1
+            above = parents[above]
+        counts[""] += 1
+    return list(counts.values())
 
 
 def _blend(share: float) -> Colour:
@@ -225,8 +219,8 @@ def confusion_map(counts: pd.DataFrame) -> go.Figure:
     """The counts by true and predicted child; shade is the share of the true child."""
     totals = counts.sum(axis=1).clip(lower=1)
     shares = counts.div(totals, axis=0)
-    names = [one_line(name, 22) for name in counts.columns]
-    rows = [one_line(name, 22) for name in counts.index]
+    names = short_names(list(counts.columns), 22)
+    rows = short_names(list(counts.index), 22)
     figure = go.Figure(
         go.Heatmap(
             z=shares.to_numpy(),

@@ -21,6 +21,7 @@ from stc_core.frames import records
 from stc_core.interpret.neuron_table import (
     IMPORTANCE,
     WEIGHT,
+    addresses_of,
     neuron_name,
     strength,
     strongest_weight,
@@ -35,7 +36,9 @@ class Scale(NamedTuple):
     line: int
 
 
-LARGE, SMALL = Scale(40, 14, 21), Scale(60, 10, 15)
+LARGE, SMALL = Scale(36, 12, 18), Scale(48, 9, 13)
+TALLEST, _LEAST_LINE = 460, 8
+"""The most pixels of all lines, unless a line would have too few."""
 _MANY = 400
 DRAWN = 800
 """Up to this number of squares, drawing them one by one is faster than WebGL, which
@@ -54,15 +57,15 @@ def neuron_map(
     """A square for each neuron of `chosen_neurons`, in one or more lines for each site.
 
     The colour is the `strength` of the neuron; the `picked` neuron is outlined. Layer 0
-    is at the bottom, as in the network. Each square carries its neuron for clicks. It
-    is not a heatmap, because the cells of a heatmap cannot be clicked.
+    is at the bottom, as in the network. Each square carries the address of its neuron
+    for clicks. It is not a heatmap, because the cells of a heatmap cannot be clicked.
     """
     squares = Squares(
         values=strength(shown, label, against),
         title=_title(label, against),
         is_signed=label is not None,
         hovers=[_map_hover(row, label, against) for row in records(shown)],
-        carried=shown[["neuron"]].to_numpy(object),
+        carried=np.array(addresses_of(shown), object)[:, None],
         is_marked=(shown["neuron"] == picked).to_numpy(),
         n_neurons={site: len(part) for site, part in shown.groupby("site")},
     )
@@ -79,8 +82,8 @@ def bin_map(
     """A square for each bin of `neuron_table.binned`; that of `row` is outlined.
 
     The colour is the mean importance of the neurons in the bin. With a `label` it is
-    their strongest weight for that class. Each square carries its strongest neuron, its
-    layer and its kind of site, so that a click on it opens that site.
+    their strongest weight for that class. Each square carries the address of its
+    strongest neuron, its layer and its kind of site, so that a click opens that site.
     """
     value, title = "value", f"strongest {_title(label, against)}"
     fields = [*_HOVER_FIELDS, "first", "last"]
@@ -94,7 +97,9 @@ def bin_map(
         title=title,
         is_signed=label is not None,
         hovers=[_bin_hover(row, label, against) for row in rows],
-        carried=bins[["neuron", "layer", "kind"]].to_numpy(object),
+        carried=bins.assign(address=addresses_of(bins))[
+            ["address", "layer", "kind"]
+        ].to_numpy(object),
         is_marked=np.arange(len(bins)) == row,
         n_neurons={
             site: int(np.sum(part["n"].to_numpy()))
@@ -124,9 +129,8 @@ class Squares(NamedTuple):
 
 def _draw_squares(shown: pd.DataFrame, squares: Squares) -> go.Figure:
     """The map of the neurons or bins `shown`; a site is named at its first line."""
-    scale = LARGE if len(shown) <= _MANY else SMALL
     kind = "scatter" if len(shown) <= DRAWN else "scattergl"
-    grid = _grid(shown, scale.per_line)
+    scale, grid = _fitting(shown)
     marked = grid.loc[squares.is_marked]
     lines, sites = grid["line"].to_numpy(), grid["site"].to_numpy(str)
     starts = np.sort(np.unique(sites, return_index=True)[1])
@@ -141,9 +145,9 @@ def _draw_squares(shown: pd.DataFrame, squares: Squares) -> go.Figure:
     )
     return settle(
         figure_of([{"type": kind, **_points(grid, squares, scale.square)}, outline]),
-        height=68 + round(scale.line * n_lines),
+        height=76 + round(scale.line * n_lines),
         right=8,
-        top=88,
+        top=64,
         bottom=12,
         xaxis={
             "visible": False,
@@ -158,6 +162,16 @@ def _draw_squares(shown: pd.DataFrame, squares: Squares) -> go.Figure:
             "fixedrange": True,
         },
     )
+
+
+def _fitting(shown: pd.DataFrame) -> tuple[Scale, pd.DataFrame]:
+    """The scale at which the map of `shown` is not too tall, and the grid on it."""
+    scale = LARGE if len(shown) <= _MANY else SMALL
+    grid = _grid(shown, scale.per_line)
+    n_lines = 1 + float(np.max(grid["line"].to_numpy(), initial=0.0))
+    line = max(_LEAST_LINE, min(scale.line, int(TALLEST / n_lines)))
+    square = min(scale.square, line - 3)
+    return scale._replace(line=line, square=square), grid
 
 
 def _points(grid: pd.DataFrame, squares: Squares, size: int) -> dict[str, Any]:

@@ -6,6 +6,7 @@ light and on a dark page, so figures have no background.
 """
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from math import isfinite
 from typing import Any, Literal, NamedTuple
@@ -93,6 +94,34 @@ def one_line(text: object, limit: int = 34) -> str:
     line = " ".join(str(text).split())
     cut = line if len(line) <= limit else line[: limit - 1] + "…"
     return cut.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+
+
+def short_names(names: Sequence[str], limit: int) -> list[str]:
+    """`names` as `one_line` cuts them, and different names always look different.
+
+    Names that would be cut alike keep their ends: 'Balance not upd…' twice becomes
+    'Balance…cheque' and 'Balance…transfer'. If that is not enough, they are numbered.
+    """
+    cut = [one_line(name, limit) for name in names]
+    alike = {name for name, n in Counter(cut).items() if n > 1}
+    pairs = list(zip(names, cut, strict=True))
+    cut = [_cut_inside(name, limit) if one in alike else one for name, one in pairs]
+    still = {name for name, n in Counter(cut).items() if n > 1}
+    seen: Counter[str] = Counter()
+    for at, one in enumerate(cut):
+        if one in still:
+            seen[one] += 1
+            cut[at] = f"{one} ({seen[one]})"
+    return cut
+
+
+def _cut_inside(text: str, limit: int) -> str:
+    """`text` on one line with its middle left out, so that its end can be read."""
+    line = " ".join(text.split())
+    if len(line) <= limit:
+        return one_line(line, limit)
+    tail = (limit - 1) // 2
+    return one_line(f"{line[: limit - 1 - tail]}…{line[-tail:]}", limit)
 
 
 def thin(colour: str, opacity: float = 0.5) -> str:

@@ -30,6 +30,35 @@ def neuron_name(neuron: Mapping[str, Any]) -> str:
     return f"{neuron['site']} #{neuron['index']} · {neuron['pooling']}"
 
 
+def neuron_address(neuron: Mapping[str, Any]) -> str:
+    """The place of a neuron in one word for a URL, as 'mlp.5.1034.max'."""
+    return f"{neuron['site']}.{neuron['index']}.{neuron['pooling']}"
+
+
+def addresses_of(neurons: pd.DataFrame) -> list[str]:
+    """The address of each neuron, in the order of the rows."""
+    columns = (neurons[name].tolist() for name in ("site", "index", "pooling"))
+    return [".".join(map(str, row)) for row in zip(*columns, strict=True)]
+
+
+def number_at(neurons: pd.DataFrame, address: str) -> int | None:
+    """The number of the neuron at `address`; None if the run did not keep it.
+
+    A plain number, as older links have, is the number itself.
+    """
+    if address.isdecimal():
+        is_here = (neurons["neuron"] == int(address)).to_numpy()
+    else:
+        site, index, pooling = (address.rsplit(".", 2) + [""] * 2)[:3]
+        is_here = (
+            (neurons["site"].astype(str) == site)
+            & (neurons["index"].astype(str) == index)
+            & (neurons["pooling"].astype(str) == pooling)
+        ).to_numpy()
+    rows = np.flatnonzero(is_here)
+    return int(neurons["neuron"].iloc[rows[0]]) if len(rows) else None
+
+
 def strength(
     neurons: pd.DataFrame, label: str | None = None, against: str | None = None
 ) -> Float[np.ndarray, " n"]:

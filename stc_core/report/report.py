@@ -78,7 +78,7 @@ def _settings(run: Run, metrics: RunMetrics) -> str:
     neurons = metrics["neurons"]
     if (left_out := neurons.get("left_out")) is not None:
         share = f"{left_out:,} of {neurons['total']:,}"
-        rows.append(("neurons left out, as they vary no more than rounding", share))
+        rows.append(("neurons left out, because they hardly vary", share))
     rows += [("how the model is read", note) for note in backbone["notes"]]
     rows.append(("weights of the model (hash)", backbone["identity"]))
     rows.append(("training took", duration(metrics["seconds"]["total"])))
@@ -111,10 +111,10 @@ def _limit_sentences(
         "texts changes the scores, too."
     )
     yield (
-        "Layer curves and trade-offs are scores on **held-out** texts, of the best of "
-        "many attempts, so they are a little too high; the sentence on the best layer "
-        "is corrected for that, unless it says otherwise. The test texts were not used "
-        "for any choice."
+        "Layer curves and trade-offs show the best of many attempts on **held-out** "
+        "texts, so they are a little too high. The sentence on the best layer is "
+        "corrected for that, unless it says otherwise. The test texts were not used "
+        "in training or selection."
     )
     yield (
         "If a label can be **read** at a layer, that does not mean that the model uses "

@@ -12,6 +12,7 @@ import pandas as pd
 
 from stc_core.analysis.best_probe import ComparedProbes, band, compare_probes
 from stc_core.analysis.calibration import (
+    LEAST,
     answer_above,
     calibration_bins,
     coverage_curve,
@@ -37,7 +38,6 @@ from stc_core.data.statistics import class_balance
 from stc_core.display import interval, percent
 from stc_core.figures.data import class_bars, result_dots, result_table
 from stc_core.figures.errors import (
-    BESIDE,
     MOST_CONFUSED,
     calibration_curve,
     confusion_matrix,
@@ -94,7 +94,7 @@ def layers(run: Run, metrics: RunMetrics) -> str:
     probes, curves, compared = run.probes, run.curves, compared_of(run, metrics)
     bounds = None if compared is None else band(compared)
     points = readings(probes, band=bounds)
-    each = "each for itself" if compared is None else "which hold for all at once"
+    each = "each on its own" if compared is None else "which hold for all together"
     figure = layer_curves(
         points,
         reference_lines(metrics, "accuracy"),
@@ -161,8 +161,8 @@ def more_rows_section(run: Run, metrics: RunMetrics) -> str:
     learning = run.learning
     alt = "Accuracy by number of rows, continued with its 95 % band"
     note = (
-        "Points: simple models of all neurons on some of the rows, judged by texts "
-        "that they have not seen, shifted to the level of this classifier."
+        "Points: simple models trained on a part of the rows and scored on texts that "
+        "they have not seen, moved to the level of this classifier."
     )
     figure = html_chart(rows_curve(learning), "more_rows", alt=alt, note=note)
     return bullets(more_rows(learning)) + figure
@@ -233,7 +233,7 @@ def mistakes(run: Run, metrics: RunMetrics) -> str:
         + (cut if len(shown) < len(classes) else ""),
     )
     figures = matrix + _class_table(counts)
-    body = f'<div class="two">{figures}</div>' if len(shown) <= BESIDE else figures
+    body = f'<div class="two">{figures}</div>'
     pairs = confused_pairs(counts).head(MOST_MISTAKES)
     if pairs.empty:
         return body + paragraph("No test text is wrong.")
@@ -266,12 +266,12 @@ def trust_section(run: Run, metrics: RunMetrics) -> str:
     temperature = temperature_of(metrics)
     before = None
     if temperature is not None:
-        before = calibration_bins(codes, untempered(shares, temperature))
+        before = calibration_bins(codes, untempered(shares, temperature), least=LEAST)
     curve = html_chart(
-        calibration_curve(calibration_bins(codes, shares), before),
+        calibration_curve(calibration_bins(codes, shares, least=LEAST), before),
         "calibration",
         alt="Accuracy by confidence, with 95 % intervals",
-        note=f"On the line, accuracy equals confidence. Expected calibration error "
+        note="On the line, the confidence is exactly right. Expected calibration error "
         f"(ECE): **{percent(result_of(metrics).ece)}**.",
     )
     sure, right = test["probability"].to_numpy(float), test["correct"].to_numpy(bool)

@@ -90,7 +90,7 @@ class PathScores(TypedDict):
 
 
 class ClassifierScores(MainScores):
-    """The scores of the classifier on the `n` test rows, which chose nothing.
+    """The scores of the classifier on the `n` test rows, not used in training.
 
     `ece` is the expected calibration error. A number that is not finite is None.
     `generation` has the measures of the replies that it writes, `coarse` the scores of

@@ -189,7 +189,7 @@ def result_facts(result: RunResult) -> dict[str, Fact]:
         "accuracy": Fact("Test accuracy", accuracy, f"{bounds}, {count(n, 'text')}"),
         "macro_f1": Fact("Macro-F1", *_in_percent(result.macro_f1)),
         "ece": Fact("ECE", percent(result.ece), "calibration error on test"),
-        "n_test": Fact("Test texts", f"{n:,}", "not used for any choice"),
+        "n_test": Fact("Test texts", f"{n:,}", "not used in training"),
         "neurons": Fact("Neurons kept", neurons, f"of {result.neurons_total:,}"),
         "layers": Fact("Layers read", layers, f"of {result.layers_total}"),
         "compute": Fact("Compute saved", saved, "of the FLOPs per token"),

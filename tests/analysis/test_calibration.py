@@ -80,3 +80,20 @@ def test_the_temperature_of_a_run():
     assert temperature_of(whole_metrics(chosen={"temperature": 0.7})) == 0.7
     assert temperature_of(whole_metrics(chosen={"epochs": 8.0})) is None
     assert temperature_of(whole_metrics()) is None
+
+
+def test_bins_of_few_texts_are_joined_with_their_neighbours():
+    rng = np.random.default_rng(5)
+    p = rng.dirichlet([0.4, 0.4], 90)
+    codes = rng.integers(0, 2, 90)
+    fine, joined = calibration_bins(codes, p), calibration_bins(codes, p, least=20)
+    assert joined["n"].min() >= 20 and joined["n"].sum() == fine["n"].sum() == 90
+    for name in ("confidence", "accuracy"):
+        sums = [float((bins[name] * bins["n"]).sum()) for bins in (fine, joined)]
+        assert sums[0] == pytest.approx(sums[1])
+    assert (joined["start"].to_numpy()[1:] >= joined["end"].to_numpy()[:-1]).all()
+
+
+def test_too_few_texts_for_one_bin_make_one_bin():
+    p = np.array([[0.9, 0.1], [0.6, 0.4]])
+    assert calibration_bins(np.array([0, 1]), p, least=9)["n"].tolist() == [2]

@@ -54,24 +54,24 @@ def test_limits_are_told():
     assert "the best **128 neurons** together, the number that was set" in said
     assert "2 points more accuracy" in said and "noisy" not in said
     # Fewer than were asked for, as there are no more, or another limit is lower.
-    assert "the best **128 neurons** together. Of the depths" in told(budget=512)
+    assert "the best **128 neurons** together. Of all depths" in told(budget=512)
 
 
 def test_before_depths_were_compared_the_deepest_neuron_set_the_depth():
     config = RunConfig(data=DATA, train=TrainConfig(budget=128))
     said = reasons(OPTIONS, OPTIONS[3], config, ACCURATE, n=100, compared=False)[0]
     assert "The deepest neuron sets how many layers are read." in said
-    assert "Of the depths" not in said
+    assert "Of all depths" not in said
 
 
 def test_what_was_asked_for_by_tolerance_or_by_point():
     assert "within **1 point** of the best" in told(OPTIONS[1], tolerance=0.01)
     point = ShrinkConfig(parent="/p", layer=3, neurons=128)
-    assert told(shrink=point).startswith("This run was set to take this point")
+    assert told(shrink=point).startswith("This classifier was picked among")
     assert "2 points more accuracy" in told(shrink=point)
-    assert "noisy" not in told(shrink=point) + told(OPTIONS[1], tolerance=0.01)
+    assert "the noise" not in told(shrink=point) + told(OPTIONS[1], tolerance=0.01)
     # The run that it was made from had a tolerance; this point is another one.
-    assert "this point" in told(shrink=point, tolerance=0.01)
+    assert "another run" in told(shrink=point, tolerance=0.01)
 
 
 @pytest.mark.parametrize(("chosen", "found"), [(3, [1]), (1, []), (0, [])])
@@ -85,7 +85,7 @@ def test_the_score_is_that_of_the_goal():
     config = RunConfig(data=DATA)
     said = " ".join(reasons(by_f1, by_f1[3], config, Goal("macro_f1"), n=100))
     assert "**64 neurons of layers up to 2** have 4 points more macro-F1" in said
-    assert "A single score is noisy, so" in said
+    assert "That is within the noise, so" in said
     assert "one standard error is about" not in said
 
 

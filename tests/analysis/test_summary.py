@@ -5,7 +5,12 @@ import pytest
 from helpers.frames import METRICS, curves, learning, probe, probes
 from helpers.probe_rows import guesses_of, table_of
 from stc_core.analysis.best_probe import best_among, best_of_all, compare_probes
-from stc_core.analysis.summary import corrected, layer_story, more_rows
+from stc_core.analysis.summary import (
+    corrected,
+    layer_findings,
+    layer_story,
+    more_rows,
+)
 from stc_core.display import interval, percent
 from stc_core.metrics.best_of import BestOf
 from stc_core.metrics.scores import Metric
@@ -80,12 +85,22 @@ def test_the_last_layer_can_be_the_best():
 
 def test_it_says_how_few_neurons_and_layers_are_enough():
     said = sentences()
-    assert "**8 neurons** are enough for 95 % of the score of the" in said
+    assert (
+        "**8 neurons** are enough for 95 % of the score. The classifier keeps" in said
+    )
     assert "**layer 2 of 3**, which saves 33.3 % of the compute" in said
     assert (
-        "layer 1 would keep 96.2 % of its score on held-out texts and save 66.7 %"
-        in said
+        "layer 1 keeps 96.2 % of the score on held-out texts and saves 66.7 %" in said
     )
+
+
+def test_each_finding_has_a_line_of_a_few_words():
+    findings = layer_findings(probes(), curves(), METRICS)
+    lines = [finding.line for finding in findings]
+    assert "**8 neurons** are enough for 95 % of the score" in lines
+    assert "**21.0 points** above the last layer's hidden states" in lines
+    assert max(map(len, lines)) < 75
+    assert [finding.sentence for finding in findings] == sentences().split("\n")
 
 
 def test_all_neurons_can_be_needed():
@@ -136,7 +151,7 @@ def test_one_probe_is_enough():
 
 def test_the_classifier_stands_beside_the_best_baseline_whoever_is_better():
     assert "its best baseline, TF-IDF words (78.0 %): +7.0 points." in sentences()
-    assert "Whether that is chance is not known." in sentences()
+    assert "It is not known whether that is chance." in sentences()
     told = sentences(metric="macro_f1")
     assert "points above** the best baseline" in told
     tfidf = METRICS["baselines"]["tfidf"]
@@ -155,7 +170,10 @@ def story(accuracies: dict[int, float], metric: Metric = "accuracy", n_class: in
 
 
 def test_an_older_run_says_that_its_best_score_is_not_corrected():
-    assert "best of 28 tried on these texts and not corrected" in sentences()
+    assert (
+        "best of 28 tried on these texts, so it is too high. It is not corrected"
+        in sentences()
+    )
     assert "not corrected" not in " ".join(story({0: 0.6, 1: 0.9})[0])
 
 
@@ -165,7 +183,7 @@ def test_a_layer_that_is_best_is_told_with_its_corrected_score():
     assert said[0].startswith("The labels are read best at **layer 2**, from its ")
     assert f"accuracy **{percent(best.value)}** (95 %: " in said[0]
     assert interval((best.low or 0, best.high or 1)) in said[0]
-    assert "the best of 8 tried, which scored " in said[0]
+    assert "corrected for being the best of 8 tried, which scored " in said[0]
     assert percent(best.raw) in said[0] and "cannot be told apart" not in said[0]
     last = best_among(compared, (compared.probes["layer"] == 3).to_numpy()).value
     gain = f"{100 * (best.value - last):.1f} points"
@@ -196,14 +214,14 @@ def test_macro_f1_is_corrected_or_says_why_it_has_no_interval():
 def test_the_words_of_a_corrected_score():
     found = BestOf(3, 117, 0.88, 0.851, 0.82, 0.891)
     assert corrected(found, "accuracy") == (
-        "accuracy **85.1 %** (95 %: 82.0 to 89.1 %), the best of 117 tried, which "
-        "scored 88.0 % on the validation texts that chose it"
+        "accuracy **85.1 %** (95 %: 82.0 to 89.1 %), corrected for being the best of "
+        "117 tried, which scored 88.0 % on the same validation texts"
     )
 
 
 def test_more_rows_are_told_with_their_bands():
     first, second = more_rows(learning())
-    assert "about 81 % with the 682 rows of now" in first
+    assert "about 81 % with the 682 rows of today" in first
     assert "with **300 more rows** about **84 %** (80 to 88)" in first
     assert "with **700 more rows** about **86 %** (81 to 91)" in first
     assert second == "The first 300 would add about 2.4 points (95 %: 0.8 to 3.3)."

@@ -29,7 +29,7 @@ def metrics(**baselines: Any) -> Any:
             ": +2.0 points, 95 %: -1.0 to +5.0. The difference may be chance.",
         ),
         ((-0.05, -0.01), "worse", "**worse than a baseline**, All sites, dense"),
-        (None, "unknown", "Whether that is chance is not known."),
+        (None, "unknown", "It is not known whether that is chance."),
     ],
 )
 def test_it_stands_by_the_paired_interval_of_the_best(lead, standing, said):

@@ -16,6 +16,7 @@ from stc_core.figures.data import (
     result_dots,
     result_table,
 )
+from stc_core.figures.style import PALETTE
 
 
 def layout_of(figure) -> Any:
@@ -45,6 +46,16 @@ def test_class_bars_hold_every_row_once():
     assert [bar.name for bar in drawn(figure)] == ["train", "validation", "test"]
     assert list(drawn(figure)[0].y) == ["big", "small"]
     assert sum(sum(bar.x) for bar in drawn(figure)) == len(frame)
+
+
+def test_every_split_has_its_own_colour_of_the_palette():
+    frame = corpus(["big"] * 9 + ["small"] * 3)
+    for figure in (
+        class_bars(class_balance(frame)),
+        length_bars(length_histogram(frame)),
+    ):
+        colours = {bar.name: bar.marker.color for bar in drawn(figure)}
+        assert len(set(colours.values())) == 3 and set(colours.values()) <= {*PALETTE}
 
 
 def test_many_classes_show_both_ends():

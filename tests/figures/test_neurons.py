@@ -10,7 +10,7 @@ from stc_core.figures.neurons import (
     bin_map,
     neuron_map,
 )
-from stc_core.interpret.neuron_table import binned, chosen_neurons
+from stc_core.interpret.neuron_table import addresses_of, binned, chosen_neurons
 
 
 def test_each_neuron_has_a_square_that_carries_it():
@@ -18,7 +18,7 @@ def test_each_neuron_has_a_square_that_carries_it():
     assert squares.type == "scatter"  # a heatmap's cells cannot be clicked
     many = neuron_map(neurons({"mlp.1": DRAWN + 1})).data
     assert {trace.type for trace in many} == {"scattergl"}
-    assert [row[0] for row in squares.customdata] == list(range(10))
+    assert [row[0] for row in squares.customdata] == addresses_of(neurons())
     assert squares.marker.symbol == "square"
     assert len(set(zip(squares.x, squares.y, strict=True))) == 10
     assert len(mark.x) == 0
@@ -71,7 +71,7 @@ def test_two_classes_colour_by_their_difference():
 
 def test_a_bin_carries_its_strongest_neuron_and_its_site():
     bins = binned(chosen_neurons(neurons({"mlp.1": 3000, "resid.2": 7})), "a")
-    strongest = int(bins["neuron"].iloc[0])
+    strongest = addresses_of(bins)[0]
     squares, mark = bin_map(bins, label="a", row=0).data
     assert list(squares.customdata[0]) == [strongest, 1, "mlp"]
     assert len(squares.x) == len(bins) and len(mark.x) == 1

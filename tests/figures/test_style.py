@@ -27,6 +27,7 @@ from stc_core.figures.style import (
     row_bars,
     sequential_scale,
     settle,
+    short_names,
     signed,
     thin,
 )
@@ -155,3 +156,15 @@ def test_an_outline_does_not_hide_what_is_under_it():
 def test_an_axis_of_layers_has_a_tick_at_each():
     assert layer_axis(range(3))["tickvals"] == [0, 1, 2]
     assert layer_axis([1, 4], title="layer")["title"] == "layer"
+
+
+def test_names_that_would_be_cut_alike_stay_different():
+    names = ["Balance not updated after a cheque", "Balance not updated after a bank"]
+    short = short_names([*names, "Card"], 16)
+    assert len(set(short)) == 3 and max(map(len, short)) <= 16
+    assert short[0].endswith("cheque") and short[2] == "Card"
+
+
+def test_names_that_differ_in_the_middle_alone_are_numbered():
+    short = short_names([f"{'a' * 20}{digit}{'b' * 20}" for digit in "123"], 16)
+    assert len(set(short)) == 3 and short[2].endswith(" (3)")

@@ -129,7 +129,7 @@ def test_the_end_of_a_run_is_seen_on_any_page(
     heard = listen(page)
     page.goto(app.url("Predict", run="slow"))
     side = settled(page).get_by_test_id("stSidebar")
-    shown = side.get_by_role("combobox")
+    shown = page.get_by_role("combobox", name="Run", exact=True)
     expect(shown).to_have_value("running · slow one", timeout=10_000)
     page.get_by_text("Still training").wait_for()
     side.get_by_role("link", name="Data").click()

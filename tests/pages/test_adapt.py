@@ -154,7 +154,7 @@ def test_a_training_that_was_cut_off_can_go_on(home, tuned_folder, monkeypatch):
 
 def test_a_run_without_means_says_so(home):
     written_run(home / "old", "old")
-    assert "has no variability" in said(fine(visit(PAGE, run="old")))
+    assert "needs hidden states that are pooled" in said(fine(visit(PAGE, run="old")))
 
 
 def test_without_a_run_there_is_a_way_to_one(monkeypatch, tmp_path):

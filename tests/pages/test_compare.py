@@ -31,7 +31,7 @@ def home(studio: Path, monkeypatch) -> None:
 def test_all_runs_of_the_data_are_there_and_one_is_asked_for():
     app = fine(visit(PAGE, run="r"))
     assert "3 finished runs on **messages\\.csv**" in said(app)
-    assert "Click a point above, or choose a run" in said(app)
+    assert "Click a point, or choose a run" in said(app)
     assert len(charts(app)) == 1
 
 

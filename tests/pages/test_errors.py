@@ -28,9 +28,9 @@ def table(app, column: str):
 def test_the_headline_is_that_of_the_run(run):
     app = fine(visit(PAGE, run="r"))
     test = run.metrics["test"]
-    assert f"Accuracy: {100 * test['accuracy']:.1f} %" in said(app)
-    assert f"Texts: {test['n']}" in said(app)
-    assert f"ECE: {100 * test['ece']:.1f} %" in said(app)
+    whole = f"**{100 * test['accuracy']:.1f} %** of **{test['n']} texts** right"
+    assert whole in said(app)
+    assert f"ECE **{100 * test['ece']:.1f} %**" in said(app)
     low, high = test["accuracy_interval"]
     assert f"{100 * low:.1f} to {100 * high:.1f} %" in said(app)
     assert len(charts(app)) == 1
@@ -43,9 +43,12 @@ def test_a_cell_shows_its_texts_and_leaves_the_matrix_whole(run):
     shown = table(app, "margin")
     assert set(shown["label"]) == {wrong["label"]}
     assert set(shown["predicted"]) == {wrong["predicted"]}
-    assert len(table(app, "precision")) == len(run.metrics["classes"])
     assert app.selectbox(key="slice_label").value == wrong["label"]
-    assert "Accuracy: 0.0 %" in said(app)
+    assert "ECE" not in said(app) and "right (95 %" not in said(app)
+    assert f"{len(shown)} text" in said(app)
+    (matrix,) = charts(app)
+    n = sum(int(text) for trace in matrix["data"] for text in trace.get("text", ()))
+    assert n == 3 * run.metrics["test"]["n"]  # each text, and its row and column
 
 
 def test_a_class_and_words_can_be_picked(run):
@@ -89,8 +92,9 @@ def test_the_text_that_was_picked_is_there_in_full(run):
     wrong = run.predictions.query("split == 'test' and not correct")
     row = int(wrong.index[0])
     text = run.corpus["text"].iloc[row]
-    assert escape(text) not in html(fine(visit(PAGE, run="r")))
-    assert escape(text) in html(fine(visit(PAGE, run="r", example=str(row))))
+    assert escape(text) not in html(fine(visit(PAGE, run="r", errors="slices")))
+    app = fine(visit(PAGE, run="r", errors="slices", example=str(row)))
+    assert escape(text) in html(app)
 
 
 def test_what_abstaining_brings(run):
@@ -103,15 +107,25 @@ def test_what_abstaining_brings(run):
     assert "No answer is that confident" in said(fine(app))
 
 
-def test_what_a_choice_leaves_out_of_account_is_said(run):
-    row = run.predictions.query("split == 'test'").iloc[0]
-    chosen = f"predicted={row['predicted']}"
-    for tab, note in (
-        ("slices", "Slices use all texts"),
-        ("confidence", "Filters on labels and"),
-    ):
-        assert note not in said(fine(visit(PAGE, run="r", errors=tab)))
-        assert note in said(fine(visit(PAGE, run="r", errors=tab, slice=chosen)))
+@pytest.mark.parametrize(
+    ("tab", "fields"),
+    [
+        ("confusions", {"slice_label", "slice_predicted", "slice_query"}),
+        ("slices", set()),
+        ("confidence", {"slice_query"}),
+        ("labels", set()),
+    ],
+)
+def test_filters_that_do_not_apply_are_not_shown(tab: str, fields: set[str]):
+    app = fine(visit(PAGE, run="r", errors=tab))
+    keys = {one.key for one in (*app.selectbox, *app.text_input)}
+    assert {key for key in keys if str(key).startswith("slice_")} == fields
+
+
+def test_the_scores_of_one_label_leave_out_those_over_all_classes(run):
+    label = run.metrics["classes"][0]
+    words = said(fine(visit(PAGE, run="r", slice=f"label={label}")))
+    assert "right (95 %" in words and "ECE **" not in words and "macro-F1" not in words
 
 
 def test_labels_are_judged_when_they_are_asked_for():
@@ -138,7 +152,7 @@ def test_no_run_is_no_error(tmp_path, monkeypatch):
 
 
 def test_all_of_these_are_those_of_the_split_that_is_shown(run):
-    app = fine(visit(PAGE, run="r", split="all"))
+    app = fine(visit(PAGE, run="r", split="all", errors="slices"))
     assert app.segmented_control(key="pick_split").value == "test"
     proto = next(
         one.proto for one in app.get("page_link") if "all of these" in one.proto.label
@@ -149,7 +163,7 @@ def test_all_of_these_are_those_of_the_split_that_is_shown(run):
 def test_scores_of_texts_chosen_by_their_answer_are_no_promise(run):
     label = str(run.predictions["predicted"].iloc[0])
     app = fine(visit(PAGE, run="r", slice=f"predicted={label}"))
-    assert "say nothing about new texts" in said(app)
+    assert "says nothing about new texts" in said(app)
     assert "Expect the same scores" not in said(app)
     app = fine(visit(PAGE, run="r", slice=f"label={label}"))
     assert "Expect the same scores" in said(app)

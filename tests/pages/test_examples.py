@@ -364,7 +364,7 @@ def test_a_pinned_text_stands_beside(run):
 def test_what_cannot_be_is_said(monkeypatch):
     monkeypatch.setattr("ui.examples.what_if.has_readout", lambda run: False)
     app = visit(PAGE, run="r", state={"what_if": "Nearest training texts"})
-    assert "no single head on neurons" in said(fine(app))
+    assert "does not decide by single neurons" in said(fine(app))
 
 
 def test_a_starred_text_is_kept_and_found_again(tmp_path, run_folder, monkeypatch):

@@ -118,7 +118,7 @@ def test_the_scores_of_a_class_have_no_band(run_folder: Path):
     name = Run.open(run_folder).metrics["classes"][0]
     asked: Any = {"class": name}
     app = fine(visit(PAGE, run="r", **asked))
-    assert "with 95 % intervals, each for itself" in said(app)
+    assert "each with its own 95 % interval" in said(app)
 
 
 def test_a_run_without_the_answers_of_its_probes_says_so(
@@ -129,7 +129,7 @@ def test_a_run_without_the_answers_of_its_probes_says_so(
     (older / RunFile.GUESSES).unlink()
     app = fine(visit(PAGE, run="older", layer="1"))
     assert "not corrected for that choice" in said(app)
-    assert "with 95 % intervals, each for itself" in said(app)
+    assert "each with its own 95 % interval" in said(app)
     assert "on validation, not corrected" in said(app)
 
 
@@ -151,7 +151,7 @@ def test_a_probe_can_be_chosen_without_a_click_on_the_curves(run_folder: Path):
     place = (row["kind"], row["pooling"])
     fine(app.selectbox(key="probe_choice").select(place).run())
     assert f"probe `{row['site']}` by {row['pooling']}: " in said(app)
-    assert f"scored {percent(row['accuracy'])} on the validation" in said(app)
+    assert f"scored {percent(row['accuracy'])} on the same validation" in said(app)
     assert app.query_params["kind"] in (row["kind"], [row["kind"]])
 
 
@@ -216,7 +216,7 @@ def test_the_numbers_can_be_taken_away():
     app = fine(visit(PAGE, run="r"))
     assert list(app.dataframe[0].value.columns[:3]) == ["site", "pooling", "C"]
     labels = [one.proto.label for one in app.get("download_button")]
-    assert labels == ["Download CSV", "Report as HTML"]
+    assert labels == ["Report as HTML", "Download CSV"]
 
 
 def facts(app) -> dict[str, str]:

@@ -10,13 +10,19 @@ from helpers.app import at_home, charts, fine, html, said, visit, written_run
 from stc_core.analysis.examples import example_table
 from stc_core.display import percent
 from stc_core.errors import StcError
-from stc_core.interpret.neuron_table import chosen_neurons, classes_of, neuron_names
+from stc_core.interpret.neuron_table import (
+    addresses_of,
+    chosen_neurons,
+    classes_of,
+    neuron_names,
+)
 from stc_core.runs.run import Run
 from ui.cache import run_files
 from ui.neurons import map
 from ui.neurons.map import by_name
 from ui.neurons.panels import LOADING
 from ui.neurons.search import number_repeats
+from ui.shell.messages import escape
 
 PAGE = "pages/4_Neurons.py"
 
@@ -61,14 +67,28 @@ def test_a_link_opens_its_neuron_coloured_by_its_class(run):
     assert "Orange: against it." in said(app)
 
 
-def test_next_and_previous_follow_the_map(run):
-    app = fine(visit(PAGE, run="r", neuron="1"))
+def test_next_and_previous_go_by_importance(run):
+    ranked = run.neurons.sort_values("importance", ascending=False, kind="stable")
+    first = addresses_of(ranked)[:2]
+    app = fine(visit(PAGE, run="r"))
+    assert f"1 of {len(ranked):,}, by importance" in said(app)
+    app = fine(visit(PAGE, run="r", neuron=first[0]))
     before = title(app)
     next(one for one in app.button if one.label == "Next").click().run()
     assert title(fine(app)) != before
     next(one for one in app.button if one.label == "Previous").click().run()
     assert title(fine(app)) == before
-    assert app.query_params["neuron"] in ("1", ["1"])
+    assert "".join(app.query_params["neuron"]) == first[0]
+
+
+def test_a_class_shows_its_strongest_neuron_and_lets_the_old_one_go(run):
+    label = classes_of(run.neurons)[1]
+    strongest = int(run.neurons["weight:" + label].idxmax())
+    app = fine(visit(PAGE, run="r", neuron="3"))
+    fine(app.selectbox(key="pick_label").select(label).run())
+    assert "neuron" not in app.query_params
+    assert title(app) == neuron_names(run.neurons)[strongest]
+    assert ", from the highest weight on" in said(app)
 
 
 def test_of_many_neurons_those_beside_are_listed(run, monkeypatch):
@@ -83,12 +103,14 @@ def test_of_many_neurons_those_beside_are_listed(run, monkeypatch):
 
 
 def test_a_neuron_is_found_by_its_name_however_it_is_typed(run, monkeypatch):
-    names, toast = neuron_names(run.neurons), Mock()
+    names, addresses = neuron_names(run.neurons), addresses_of(run.neurons)
+    named, toast = dict(zip(addresses, names.values(), strict=True)), Mock()
     monkeypatch.setattr(map.st, "toast", toast)
     for number in (0, 7):
-        assert by_name(names, f"  {names[number].upper()} ") == number
+        assert by_name(named, f"  {names[number].upper()} ") == addresses[number]
+        assert by_name(named, addresses[number]) == addresses[number]
     toast.assert_not_called()
-    assert by_name(names, "resid.99 #1") is None
+    assert by_name(named, "resid.99 #1") is None
     assert "resid.99 #1" in toast.call_args.args[0]
 
 
@@ -268,7 +290,7 @@ def test_thousands_of_neurons_are_binned_then_shown_by_site(run, monkeypatch):
     sizes = run.neurons.groupby(["layer", "kind"]).size()
     layer, kind = sizes.idxmax()
     app = fine(visit(PAGE, run="r", layer=str(layer), kind=kind))
-    assert "Click a square to see that neuron below." in said(app)
+    assert "Click a square to see that neuron beside the map." in said(app)
     pages = app.segmented_control(key="neuron_page")
     first = title(app)
     pages.set_value(1).run()
@@ -326,6 +348,15 @@ def test_a_model_that_could_not_be_read_is_tried_again(run, monkeypatch):
     assert run_files.classifier(run).classes_ is not None
 
 
-def test_a_neuron_that_was_not_kept_is_said_to_be_missing():
-    app = fine(visit(PAGE, run="r", neuron="99999"))
-    assert "This run kept no neuron 99999" in said(app)
+@pytest.mark.parametrize("address", ["99999", "mlp.6.99999.max", "nonsense", "a.b"])
+def test_a_neuron_that_was_not_kept_is_said_to_be_missing(address):
+    app = fine(visit(PAGE, run="r", neuron=address))
+    assert f"This run kept no neuron {escape(address)}" in said(app)
+
+
+def test_a_neuron_is_found_by_its_place_or_by_its_number(run):
+    row = run.neurons.iloc[5]
+    address = f"{row['site']}.{row['index']}.{row['pooling']}"
+    for name in (address, str(row["neuron"])):
+        app = fine(visit(PAGE, run="r", neuron=name))
+        assert title(app) == neuron_names(run.neurons)[int(row["neuron"])]

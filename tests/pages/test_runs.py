@@ -229,5 +229,5 @@ def test_home_is_short_and_leads_to_all_runs():
     words = plain(fine(visit()))
     assert "Run *r8*" not in words  # links are no words
     links = [one.proto.label for one in fine(visit()).get("page_link")]
-    assert "All 9 runs" in links
+    assert "All runs (9)" in links
     assert sum("Run" in link and "\\*" in link for link in links) == 6

@@ -117,7 +117,7 @@ def test_the_result_in_words():
         "accuracy": ("Test accuracy", "87.4 %", "95 %: 85.1 to 89.3 %, 1,090 texts"),
         "macro_f1": ("Macro-F1", "86.2 %", "95 %: 84.0 to 89.0 %"),
         "ece": ("ECE", "3.1 %", "calibration error on test"),
-        "n_test": ("Test texts", "1,090", "not used for any choice"),
+        "n_test": ("Test texts", "1,090", "not used in training"),
         "neurons": ("Neurons kept", "412", "of 32,256"),
         "layers": ("Layers read", "4", "of 6"),
         "compute": ("Compute saved", "25.0 %", "of the FLOPs per token"),

@@ -17,7 +17,7 @@ from stc_core.interpret.counterfactuals import (
     leading_words,
 )
 from stc_core.interpret.neuron_overlap import comparable
-from stc_core.interpret.neuron_table import alike_ranks
+from stc_core.interpret.neuron_table import alike_ranks, neuron_address, one_of
 from stc_core.interpret.related_neurons import (
     correlations,
     other_poolings,
@@ -50,6 +50,11 @@ def has_readout(run: Run) -> bool:
     """
     by_levels = (run.folder / "model" / "levels.safetensors").is_file()
     return has_neurons(run) and not by_levels
+
+
+def address_of(run: Run, number: int) -> str:
+    """The address of a neuron of `run`, as links name it: 'mlp.6.1288.max'."""
+    return neuron_address(one_of(read(run, "neurons"), number))
 
 
 @st.cache_resource(max_entries=4, show_spinner=False)

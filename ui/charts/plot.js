@@ -14,6 +14,25 @@ const FULL = {
     document.fullscreenElement ? document.exitFullscreen() : place.requestFullscreen(),
 };
 
+// A picture cannot use the font of the page; in another one its words would be cut.
+const PICTURE_FONT = "Arial, Helvetica, sans-serif";
+
+/** The button that saves the plot as it is now, laid out anew in a font of all machines. */
+function camera(Plotly, place) {
+  return {
+    name: "picture",
+    title: "Download plot as a PNG",
+    icon: Plotly.Icons.camera,
+    click: () => {
+      const drawn = { ...look(place), font: PICTURE_FONT };
+      const { width, height } = place._fullLayout;
+      const layout = { ...place.layout, template: template(drawn), width, height };
+      const options = { format: "png", width, height, ...place.told.png };
+      return Plotly.downloadImage({ data: place.data, layout }, options);
+    },
+  };
+}
+
 let library;
 
 /** Plotly itself, which the app serves; asked for once, again only if it failed. */
@@ -92,7 +111,7 @@ function selection({ points }) {
 }
 
 async function draw(place) {
-  const { figure, library: name, png, clicks } = place.told;
+  const { figure, library: name, clicks } = place.told;
   const Plotly = await plotly(name);
   const full = document.fullscreenElement === place;
   const [width, height] = full ? [innerWidth, innerHeight] : [place.clientWidth, undefined];
@@ -114,8 +133,7 @@ async function draw(place) {
   place.failed = false;
   await Plotly.react(place, data, layout, {
     displaylogo: false,
-    modeBarButtons: [document.fullscreenEnabled ? ["toImage", FULL] : ["toImage"]],
-    toImageButtonOptions: { format: "png", ...png },
+    modeBarButtons: [[camera(Plotly, place), ...(document.fullscreenEnabled ? [FULL] : [])]],
   });
   if (!place.isConnected) {
     Plotly.purge(place);

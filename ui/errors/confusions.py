@@ -1,5 +1,6 @@
 """The confusions of the page Errors: choice of texts, scores, matrix, list of texts."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -15,9 +16,9 @@ from stc_core.analysis.confusion import (
     confusion,
     most_confused,
 )
-from stc_core.display import interval, percent
+from stc_core.analysis.slices import Slice
+from stc_core.display import count, interval, percent
 from stc_core.figures.errors import (
-    BESIDE,
     MOST_CONFUSED,
     confusion_matrix,
 )
@@ -30,7 +31,7 @@ from ui.errors.trust import ECE, codes_of
 from ui.shell.messages import escape
 from ui.shell.page_list import EXAMPLES
 from ui.shell.slice_picker import held_slice, pick_part, slice_chips, type_words
-from ui.shell.widgets import FIELD, PERCENT, PIN, in_percent, place_columns
+from ui.shell.widgets import FIELD_LINE, PERCENT, in_percent, place_columns
 from ui.state.clicks import click_cell, click_example, click_place
 from ui.state.navigation import clicked, link, pick
 
@@ -38,20 +39,28 @@ _SPLITS = ("test", "validation", "train")
 _SEEN = {
     "test": "The classifier was neither fitted nor chosen on these texts. Expect the "
     "same scores on new texts of the same kind.",
-    "validation": "Judged by a classifier that was not fitted on these texts. They "
-    "chose its size and temperature, so the scores are a little too high.",
+    "validation": "The classifier was not fitted on these texts, but they chose its "
+    "size and temperature. So the scores are a little too high.",
     "train": "The classifier was fitted on these texts, so the scores are too high and "
     "errors are few.",
 }
+_MACRO_F1 = (
+    "Macro-F1: the mean over the classes of F1, which is high only if few texts of a "
+    "class are missed and few others are taken for it. Rare classes count as much as "
+    "common ones."
+)
 CROSS_FITTED = (
-    "Each of these texts was judged by a classifier made without it. Together they "
+    "Each of these texts was judged by a classifier made without it. But all of them "
     "chose the number of neurons, so the scores may be a little too high."
 )
 BY_ANSWER = (
-    "These texts are selected by their predictions, so the scores say nothing about "
+    "These texts were picked by their predictions, so their number says nothing about "
     "new texts."
 )
+NOTHING = "No text of {split} is in this slice. Remove a condition."
 _SHOWN = 1000
+NARROW = 10
+"""The most classes of a narrow matrix."""
 MATRIX = (
     "Click a square to see its texts, or a square under *all* for a whole row or "
     "column. Stronger colour: a larger share of the row."
@@ -61,86 +70,128 @@ _SHARE = {"format": PERCENT, "width": 68}
 WHOLE_SHARE = {"format": "%.0f %%", "width": 50}
 
 
-def choose_rows(table: pd.DataFrame, classes: list[str]) -> str:
-    """Draw the choice of texts (split, label, prediction, words); return the split.
+_CLASS_FIELDS = {"label": "Label", "predicted": "Predicted class"}
 
-    Label, prediction and words are conditions of the slice in the context.
+
+def choose_rows(table: pd.DataFrame, classes: list[str], fields: Sequence[str]) -> str:
+    """Draw the choice of texts in one line; return the split.
+
+    `fields` are the conditions of the slice that apply below: label, predicted, words.
     """
     known = set(table["split"].unique())
     splits = [name for name in _SPLITS if name in known]
-    row = st.container(horizontal=True, vertical_alignment="top", gap="medium")
-    split = pick("split", "Split", splits, widget=row.segmented_control, required=True)
-    for name, label in (("label", "Label"), ("predicted", "Predicted")):
-        pick_part(
-            name,
-            label,
-            classes,
-            widget=row.selectbox,
-            placeholder="any class",
-            width=190,
+    row = st.container(horizontal=True, vertical_alignment="center", gap="small")
+    # As high as the fields beside it, also before these are drawn.
+    splits_line = row.container(
+        height=FIELD_LINE, width="content", border=False, vertical_alignment="center"
+    )
+    split = pick(
+        "split",
+        "Split",
+        splits,
+        widget=splits_line.segmented_control,
+        required=True,
+        label_visibility="collapsed",
+    )
+    for name, label in _CLASS_FIELDS.items():
+        if name in fields:
+            pick_part(
+                name,
+                label,
+                classes,
+                widget=row.selectbox,
+                placeholder=f"any {label.lower()}",
+                width=180,
+                label_visibility="collapsed",
+            )
+    if "words" in fields:
+        words = row.container(height=FIELD_LINE, width=180, border=False)
+        type_words(
+            "Words",
+            widget=words.text_input,
+            placeholder="words in the text",
+            label_visibility="collapsed",
         )
-    words = row.container(height=FIELD, border=False)
-    type_words("Words", widget=words.text_input, placeholder="in the text")
-    slice_chips(without="nothing: all texts of the split")
-    # Both captions take one line, so that what is below stays in place.
-    by_answer = {"predicted", "wrong"} & {part for part, _ in held_slice().parts}
-    is_train = table["split"].to_numpy(str) == "train"
-    cross_fitted = table["held"].to_numpy(bool)[is_train].any()
-    seen = CROSS_FITTED if cross_fitted and split != "test" else _SEEN[split]
-    st.caption(f":material/info: {BY_ANSWER if by_answer else seen}")
     return str(split)
 
 
-def show_scores(run: Run, part: pd.DataFrame, shares: np.ndarray, split: str) -> None:
-    """Show the scores of the texts in the slice, the interval, and the number."""
-    metrics, current = read(run, "metrics"), held_slice()
-    correct, codes = part["correct"].to_numpy(bool), codes_of(part, metrics["classes"])
+def show_scores(
+    run: Run, part: pd.DataFrame, shares: np.ndarray, split: str, current: Slice
+) -> None:
+    """Say how many of the texts in the slice are right, in one line, and its worth.
+
+    Of texts that were chosen by their prediction no accuracy is told: it would only
+    repeat the choice. Scores over all classes are told of all texts alone.
+    """
+    classes = read(run, "metrics")["classes"]
+    correct, codes = part["correct"].to_numpy(bool), codes_of(part, classes)
+    if part.empty:
+        st.markdown(f"**No text**: {escape(current.sentence)}")
+        st.caption(f":material/info: {NOTHING.format(split=split)}")
+        return
+    if is_by_answer(current):
+        st.markdown(f"**{count(len(part), 'text')}**: {escape(current.sentence)}")
+        st.caption(f":material/info: {BY_ANSWER}")
+        return
     kept = answer_above(part["probability"].to_numpy(float), correct, 0.0)
     bounds = (kept.low, kept.high)
     if split == "test" and not current.parts:
-        bounds = metrics["test"]["accuracy_interval"]
-    labels, guesses = part["label"].to_numpy(str), part["predicted"].to_numpy(str)
-    columns = st.columns(4)
-    columns[0].metric(
-        "Accuracy", percent(kept.accuracy), help="On the texts that are shown."
-    )
-    columns[0].caption(f"95 %: {interval(bounds)}")
-    columns[1].metric("Texts", f"{kept.n:,}")
-    columns[1].caption(f"{int((~correct).sum()):,} wrong")
-    columns[2].metric("Macro-F1", percent(macro_f1(labels, guesses)))
-    columns[2].caption("over the classes that occur")
-    columns[3].metric(
-        "ECE", percent(expected_calibration_error(codes, shares)), help=ECE
-    )
-    columns[3].caption("mean error of the confidence")
+        bounds = read(run, "metrics")["test"]["accuracy_interval"]
+    facts = [
+        f"**{percent(kept.accuracy)}** of **{count(kept.n, 'text')}** right "
+        f"(95 %: {interval(bounds)}), {int((~correct).sum()):,} wrong"
+    ]
+    if current.value("label") is None:
+        labels, guesses = part["label"].to_numpy(str), part["predicted"].to_numpy(str)
+        error = expected_calibration_error(codes, shares)
+        facts += [
+            f"macro-F1 **{percent(macro_f1(labels, guesses))}**",
+            f"ECE **{percent(error)}**",
+        ]
+    st.markdown(" · ".join(facts), help=f"{_MACRO_F1} {ECE}")
+    st.caption(f":material/info: {_worth(part, split)}")
 
 
-def show_confusions(part: pd.DataFrame, classes: list[str]) -> None:
-    """Show which classes are confused: the matrix, the scores, the worst pairs."""
-    labels, guesses = part["label"].to_numpy(), part["predicted"].to_numpy()
-    counts = confusion(labels, guesses, classes)
-    shown = most_confused(counts, MOST_CONFUSED)
-    beside = len(shown) <= BESIDE
-    left, right = st.columns([5, 4], gap="medium") if beside else [st.container()] * 2
+def _worth(part: pd.DataFrame, split: str) -> str:
+    """What scores on the texts of a split promise for new texts."""
+    held = part["held"].to_numpy(bool)
+    return CROSS_FITTED if held.any() and split != "test" else _SEEN[split]
+
+
+def show_confusions(
+    run: Run, base: pd.DataFrame, full: pd.DataFrame, split: str, classes: list[str]
+) -> None:
+    """Show which classes are confused, and beside it the classes or the texts picked.
+
+    `base` are the rows of the matrix, `full` those of them that are in the slice.
+    """
+    counts = confusion(base["label"].to_numpy(), base["predicted"].to_numpy(), classes)
+    shown, current = most_confused(counts, MOST_CONFUSED), held_slice()
+    # So wide that the squares have room beside each other on a page of 1,024 pixels.
+    widths = [3, 2] if len(shown) <= NARROW else [2, 1]
+    left, right = st.columns(widths, gap="medium")
     with left:
-        st.markdown("**Which classes are confused**")
-        current = held_slice()
         picked = (current.value("label"), current.value("predicted"))
         figure = confusion_matrix(counts, shown, picked=picked)
         chart(figure, "confusion", alt="Confusion matrix", turn=click_cell)
         cut = CUT.format(most=MOST_CONFUSED, of=len(classes))
         st.caption(MATRIX + (cut if len(shown) < len(classes) else ""))
+    tables = ["Texts", "Classes", "Pairs"]
+    key = f"of_classes_{bool(current.parts)}"  # a new slice shows its texts
     with right:
-        way = st.segmented_control(
+        line = st.container(height=FIELD_LINE, border=False)
+        way = line.segmented_control(
             "Table",
-            ["Classes", "Confused pairs"],
-            default="Classes",
+            tables,
+            default=tables[0] if current.parts else tables[1],
             required=True,
-            key="of_classes",
+            key=key,
             persist_state="page",
             label_visibility="collapsed",
         )
-        if way == "Classes":
+        if way == "Texts":
+            show_texts(run, full, split)
+        elif way == "Classes":
             by_class(class_scores(counts))
         else:
             by_pair(confused_pairs(counts))
@@ -183,9 +234,7 @@ def by_class(scores: pd.DataFrame) -> None:
         column_config=columns,
         alt="Scores of each class with 95 % intervals",
     )
-    st.caption(
-        "Worst F1 first. Intervals are Wilson intervals. Click a row to see its texts."
-    )
+    st.caption("Worst F1 first. Click a row to see its texts.")
 
 
 def by_pair(pairs: pd.DataFrame) -> None:
@@ -228,11 +277,11 @@ def interval_texts(scores: pd.DataFrame, low: str, high: str) -> list[str]:
 
 
 _TEXT_COLUMNS = {
-    "text": st.column_config.TextColumn("Text", width=330),
-    "label": st.column_config.TextColumn("Label", width=120, **PIN),
-    "predicted": st.column_config.TextColumn("Predicted", width=120, **PIN),
+    "text": st.column_config.TextColumn("Text", width=260),
+    "label": st.column_config.TextColumn("Label", width=100),
+    "predicted": st.column_config.TextColumn("Predicted", width=100),
     "probability": st.column_config.NumberColumn(
-        "Confidence", format=PERCENT, width=88, **PIN
+        "Confidence", format=PERCENT, width=80
     ),
 }
 
@@ -241,7 +290,11 @@ def show_texts(run: Run, part: pd.DataFrame, split: str) -> None:
     """Show the texts of the slice: wrong predictions first, then by confidence."""
     current = held_slice()
     title = f"Texts: {current.sentence}" if current.parts else "Texts"
-    st.markdown(f"#### {escape(title)}")
+    st.markdown(f"##### {escape(title)}")
+    slice_chips()
+    if part.empty:
+        st.info(NOTHING.format(split=split), icon=":material/filter_alt_off:")
+        return
     n, order = len(part), ["correct", "probability"]
     part = part.sort_values(order, ascending=[True, False], kind="stable").head(_SHOWN)
     rows = part["example"].tolist()
@@ -267,6 +320,11 @@ def show_texts(run: Run, part: pd.DataFrame, split: str) -> None:
         )
     cut = f" The first {_SHOWN:,} of {n:,}." if n > _SHOWN else ""
     st.caption(
-        "Wrong predictions first, the most confident on top. Pick a row, then open "
-        f"it.{cut}"
+        "Wrong predictions first, the most confident on top. Pick a row to read it."
+        f"{cut}"
     )
+
+
+def is_by_answer(held: Slice) -> bool:
+    """True if the slice chooses texts by what the classifier says of them."""
+    return bool({"predicted", "wrong", "uncertain"} & {name for name, _ in held.parts})

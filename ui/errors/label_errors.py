@@ -20,10 +20,10 @@ from ui.state.clicks import click_place
 from ui.state.navigation import clicked, context, link
 
 JUDGED = (
-    "Heads on the neurons of this run are fitted without each text and then predict "
-    "it. Confident learning (cleanlab) finds the texts that clearly belong to another "
-    "class. The neurons were chosen with these labels, so a few wrong labels may be "
-    "missed. A suggestion is no proof: read the text."
+    "Each text is judged by a classifier made without it. Confident learning "
+    "(cleanlab) then finds the texts that clearly belong to another class. The "
+    "neurons were chosen with these labels, so a few wrong labels may be missed. A "
+    "suggestion is no proof: read the text."
 )
 TUNED = (
     " The language model of this run was tuned on the labels, including the wrong "

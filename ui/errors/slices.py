@@ -11,12 +11,9 @@ from ui.state.clicks import click_place
 from ui.state.navigation import clicked
 
 SLICES = (
-    "Click a row to see its texts. The slices that are most certainly worse come "
-    "first: they are sorted by the upper end of the interval (Wilson, 95 %). Of 20 "
-    "slices that are not different, luck alone makes one look different."
-)
-WHOLE = (
-    ":material/info: Slices use all texts of the split. The filters above do not apply."
+    "Click a row to see its texts. The surest problems come first: slices are sorted "
+    "by the upper end of their 95 % interval. About 1 "
+    "slice in 20 looks different by luck alone."
 )
 
 
@@ -34,13 +31,13 @@ def show_slices(run: Run, split: str) -> None:
         height=370,
         column_order=["by", "value", "n", "accuracy", "interval", "from_rest"],
         column_config={
-            "by": st.column_config.TextColumn("By", width=110),
+            "by": st.column_config.TextColumn("By", width=80),
             "value": st.column_config.TextColumn("Value"),
-            "n": st.column_config.NumberColumn("Texts", width=70),
+            "n": st.column_config.NumberColumn("Texts", width=50),
             "accuracy": st.column_config.ProgressColumn(
                 "Accuracy", format=PERCENT, max_value=100.0
             ),
-            "interval": st.column_config.TextColumn("95 %", width=100),
+            "interval": st.column_config.TextColumn("95 %", width=62),
             "from_rest": st.column_config.NumberColumn(
                 "Against the rest",
                 format="%+.1f",

@@ -5,6 +5,7 @@ import pandas as pd
 import streamlit as st
 
 from stc_core.analysis.calibration import (
+    LEAST,
     answer_above,
     calibration_bins,
     coverage_curve,
@@ -19,12 +20,11 @@ from ui.cache.run_files import read
 from ui.charts.chart import chart
 
 ECE = (
-    "Expected calibration error: the mean difference between the confidence of answers "
-    "and the share of them that is right, over 15 bins."
+    "ECE (expected calibration error): how far the confidence is from the share of "
+    "answers that are right, on average. 0 % is perfect."
 )
-ANY_ANSWER = (
-    ":material/info: Filters on labels and predictions do not apply here, because they "
-    "would decide beforehand how many answers are right."
+BINNED = (
+    "Bars: 95 % intervals. A bin with fewer than {least} texts is joined with the next."
 )
 
 
@@ -39,23 +39,23 @@ def show_trust(run: Run, part: pd.DataFrame, shares: np.ndarray) -> None:
         after = expected_calibration_error(codes, shares)
         before, caption = None, f"ECE {percent(after)}. "
         if temperature is None:
-            caption += "This recipe keeps no temperature to compare with."
+            caption += "This method does not adjust its confidence by a temperature."
         elif temperature == 1:
-            caption += "The preset of this run uses no temperature."
+            caption += "This run does not adjust its confidence by a temperature."
         else:
             raw = untempered(shares, temperature)
-            before = calibration_bins(codes, raw)
+            before = calibration_bins(codes, raw, least=LEAST)
             error = expected_calibration_error(codes, raw)
             caption = (
-                f"ECE {percent(after)}; before the temperature {percent(error)}. The "
-                f"temperature divides the logits by {temperature:.2f}, the best value "
-                "on held-out texts."
+                f"ECE {percent(after)}; before the temperature {percent(error)}. A "
+                f"temperature of {temperature:.2f} adjusts the confidence; it is the "
+                "best value on held-out texts."
             )
             if after > error:
-                caption += " On these texts the temperature made the ECE worse."
-        figure = calibration_curve(calibration_bins(codes, shares), before)
+                caption += " On these texts it made the ECE worse."
+        figure = calibration_curve(calibration_bins(codes, shares, least=LEAST), before)
         chart(figure, "calibration", alt="Accuracy by confidence")
-        st.caption(f"{caption} Bars: 95 % intervals of the bins.")
+        st.caption(f"{caption} {BINNED.format(least=LEAST)}")
     with right:
         show_coverage(part)
 

@@ -22,7 +22,7 @@ from ui.cache.run_files import examples, read, slice_mask
 from ui.examples.pinned import pin_button
 from ui.shell.messages import escape
 from ui.shell.slice_picker import held_slice, slice_chips
-from ui.shell.widgets import FIELD, PERCENT, PIN, in_percent, place_columns
+from ui.shell.widgets import FIELD_LINE, PIN, in_percent, place_columns
 from ui.state.clicks import click_example
 from ui.state.navigation import clicked, context, pick, remember, type_in
 from ui.state.stale_events import set_widget, unless_stale
@@ -38,17 +38,18 @@ STORED = (
     "Computed from the rounded activations that the run keeps. The explanation below "
     "reads the text again, so the last digits may differ."
 )
+MARGIN = (
+    "The lead of the predicted class over the second one. Below "
+    f"{UNCERTAIN} a text counts as uncertain."
+)
+MOST_PX = 460
 PICK = "Pick a row to see why."
 
 
-def _filters(
-    table: pd.DataFrame, part: pd.DataFrame, classes: list[str]
-) -> pd.DataFrame:
-    """Draw the filters; return the rows of `part` that pass them.
-
-    `part` holds the rows of `table` that are in the slice of the context.
-    """
-    row = st.container(horizontal=True, vertical_alignment="top", gap="medium")
+def choose_texts(run: Run, row: DeltaGenerator) -> pd.DataFrame:
+    """Draw the filters in `row`; return the rows of the table that pass them."""
+    table, classes = examples(run), read(run, "metrics")["classes"]
+    part = table.loc[slice_mask(run, held_slice())]
     split = _choose_split(table, row)
     return select_examples(
         part,
@@ -61,22 +62,24 @@ def _filters(
             required=True,
             format_func=lambda name: SHOW[name],
             key="show",
-            help=f"Uncertain: the lead over the second class is below {UNCERTAIN}.",
+            label_visibility="collapsed",
         ),
         label=row.selectbox(
             "True or predicted class",
             classes,
             index=None,
             placeholder="any class",
-            width=170,
+            width=140,
             key="of_class",
+            label_visibility="collapsed",
         ),
         query=type_in(
             "search",
             "Search",
-            row=row.container(height=FIELD, border=False),
+            row=row.container(height=FIELD_LINE, width=150, border=False),
             placeholder="words in the text",
             key="query",
+            label_visibility="collapsed",
         ),
     )
 
@@ -94,7 +97,9 @@ def _choose_split(table: pd.DataFrame, row: DeltaGenerator) -> str:
         [*options, _ALL_SPLITS],
         widget=row.selectbox,
         default=first if first in options else None,
-        width=130,
+        format_func=lambda name: "all splits" if name == _ALL_SPLITS else name,
+        width=115,
+        label_visibility="collapsed",
     )
 
 
@@ -113,23 +118,25 @@ class PickedText(NamedTuple):
     fold: int = FINAL
 
 
-def browse(run: Run) -> PickedText | None:
-    """Draw the table of texts; return the picked row.
+def show_listing(run: Run, passing: pd.DataFrame) -> None:
+    """Draw the table of the texts that pass the filters, and the chips of the slice."""
+    with st.container(horizontal=True, gap="small"):
+        starred_only_button(run)
+        slice_chips()
+    if passing.empty:
+        show_no_match()
+    else:
+        _listing(run, passing)
+
+
+def picked_row(run: Run, order: list[int]) -> PickedText | None:
+    """Draw the head of the picked text, which is the first of `order` if none is.
 
     None if there is no such text.
     """
-    table = examples(run)
-    starred_only_button(run)
-    slice_chips()
-    part = table.loc[slice_mask(run, held_slice())]
-    passing = _filters(table, part, read(run, "metrics")["classes"])
-    order, example = passing["example"].tolist(), context().example
+    table, example = examples(run), context().example
     if example is None and order:
         example = order[0]
-    if order:
-        _listing(run, passing)
-    else:
-        show_no_match()
     if example is None:
         return None
     if example >= len(table):
@@ -138,13 +145,14 @@ def browse(run: Run) -> PickedText | None:
         return None
     row = table.iloc[example]
     colour, badge = ("green", "right") if row["correct"] else ("red", "wrong")
-    with st.container(horizontal=True, vertical_alignment="center"):
+    around = steps(order, example)
+    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         name = place_in_words(int(row["row"]), row["file"]).capitalize()
         st.subheader(name, anchor=False, width="content")
-        around = steps(order, example)
         step_button("Previous", "example", around)
-        st.caption(around.position, width="content")
         step_button("Next", "example", around)
+        st.caption(around.position, width="content")
+    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         pin_button(run, example)
         star_button(run, example)
     st.markdown(
@@ -204,16 +212,21 @@ def starred_only_button(run: Run) -> None:
 
 _COLUMNS = {
     "example": None,
-    "text": st.column_config.TextColumn("Text", width=300),
-    "label": st.column_config.TextColumn("Label", width=120, **PIN),
-    "predicted": st.column_config.TextColumn("Predicted", width=120, **PIN),
-    "probability": st.column_config.ProgressColumn(
-        "Probability", format=PERCENT, max_value=100.0, width=110, help=STORED, **PIN
+    "text": st.column_config.TextColumn("Text", width=190),
+    "label": st.column_config.TextColumn("Label", width=110),
+    "predicted": st.column_config.TextColumn("Predicted", width=115, **PIN),
+    "probability": st.column_config.NumberColumn(
+        "Sure", format="%.0f %%", width=52, help=STORED, **PIN
     ),
-    "margin": st.column_config.NumberColumn("Margin", format="%.2f", width=60, **PIN),
+    "margin": st.column_config.NumberColumn(
+        "Margin", format="%.2f", width=60, help=MARGIN
+    ),
     "correct": st.column_config.TextColumn("Right", width=45, **PIN),
-    "split": st.column_config.TextColumn("Split", width=75, **PIN),
+    "split": st.column_config.TextColumn("Split", width=75),
 }
+
+
+_ORDER = ["predicted", "correct", "probability", "text", "label", "margin", "split"]
 
 
 def _listing(run: Run, passing: pd.DataFrame) -> None:
@@ -238,7 +251,8 @@ def _listing(run: Run, passing: pd.DataFrame) -> None:
         ),
         selection_mode="single-row",
         hide_index=True,
-        height=min(318, 38 + 35 * len(passing)),
+        height=min(MOST_PX, 38 + 35 * len(passing)),
+        column_order=[*where, *_ORDER],
         column_config=_COLUMNS | where,
         alt="Texts with their labels and predictions",
     )
@@ -267,7 +281,7 @@ def type_own_text() -> PickedText | None:
     return PickedText(text, None) if text else None
 
 
-def choose_source() -> str:
+def choose_source(row: DeltaGenerator) -> str:
     """Draw the choice between texts of the run and a typed text; return it.
 
     The typed text is chosen if the context holds one.
@@ -277,7 +291,7 @@ def choose_source() -> str:
         remember(text=last_text() if way == OWN else None)
 
     set_widget("way", TABLE if context().text is None else OWN)
-    st.segmented_control(
+    row.segmented_control(
         "What to explain",
         (TABLE, OWN),
         required=True,

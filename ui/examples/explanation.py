@@ -22,6 +22,7 @@ from stc_core.interpret.explanation import (
     words,
 )
 from stc_core.runs.run import Run
+from ui.cache.neuron_values import address_of
 from ui.cache.run_files import gradients
 from ui.charts.chart import chart
 from ui.shell.page_list import NEURONS
@@ -51,9 +52,9 @@ def explained_class(explanation: dict[str, Any]) -> str:
     return str(label if label in explanation["probabilities"] else explanation["label"])
 
 
-def draw_explanation(explanation: dict[str, Any], text: str, truth: str | None) -> None:
-    """Show the words, the probabilities, and the sum that gives one logit."""
-    with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
+def draw_words(explanation: dict[str, Any], text: str) -> None:
+    """Show the words for and against a class, and the choice of that class."""
+    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         default = f"the predicted class: {explanation['label']}"
         pick(
             "label",
@@ -61,17 +62,23 @@ def draw_explanation(explanation: dict[str, Any], text: str, truth: str | None) 
             [None, *explanation["probabilities"]],
             format_func=lambda name: name or default,
             placeholder=default,
-            width=360,
+            width="stretch",
+            label_visibility="collapsed",
         )
-        gamma = st.slider(
-            "Contrast", 0.2, 2.0, 1.0, 0.1, key="gamma", width=170, help=CONTRAST
-        )
-        several = st.toggle("Each of the likeliest classes", key="each_class")
+        with st.popover("Show", icon=":material/tune:"):
+            gamma = st.slider(
+                "Contrast", 0.2, 2.0, 1.0, 0.1, key="gamma", help=CONTRAST
+            )
+            several = st.toggle("Each of the likeliest classes", key="each_class")
     label = explained_class(explanation)
     (show_likeliest_classes if several else show_one_class)(
         explanation, text, label, gamma
     )
     _attended(explanation, text, label)
+
+
+def draw_parts(run: Run, explanation: dict[str, Any], truth: str | None) -> None:
+    """Show the probabilities, and the sum that gives the logit of one class."""
     left, right = st.columns([2, 3], gap="large")
     with left:
         st.markdown("**Probabilities**")
@@ -79,7 +86,7 @@ def draw_explanation(explanation: dict[str, Any], text: str, truth: str | None) 
         chart(figure, "probabilities", alt="Class probabilities")
         st.caption(f":material/info: {HONEST}")
     with right:
-        show_sums(explanation, label)
+        show_sums(run, explanation, explained_class(explanation))
 
 
 def show_one_class(
@@ -155,7 +162,7 @@ def _attended(explanation: dict[str, Any], text: str, label: str) -> None:
     st.caption(ATTENDED)
 
 
-def show_sums(explanation: dict[str, Any], label: str) -> None:
+def show_sums(run: Run, explanation: dict[str, Any], label: str) -> None:
     """Draw the sum from the bias to the logit, by layer or by neuron."""
     title, choice = st.columns([3, 2], vertical_alignment="center")
     title.markdown("**From the bias to the logit**")
@@ -179,4 +186,4 @@ def show_sums(explanation: dict[str, Any], label: str) -> None:
         st.markdown("Look at", width="content")
         kept = neuron_parts(explanation, label).dropna(subset="neuron")
         for row in records(kept.head(3)):
-            link(NEURONS, str(row["name"]), neuron=int(row["neuron"]))
+            link(NEURONS, str(row["name"]), neuron=address_of(run, int(row["neuron"])))

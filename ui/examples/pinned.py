@@ -11,6 +11,7 @@ from stc_core.figures.token_heatmap import coloured, legend
 from stc_core.interpret.explanation import token_parts, words
 from stc_core.interpret.text_diff import neuron_changes, probability_changes
 from stc_core.runs.run import Run
+from ui.cache.neuron_values import address_of
 from ui.cache.run_files import examples, explain_text
 from ui.cache.texts import texts_of
 from ui.examples.explanation import explained_class
@@ -31,7 +32,7 @@ ONE_HEAD = (
 
 
 def show_logit_changes(
-    before: dict[str, Any], after: dict[str, Any], label: str
+    run: Run, before: dict[str, Any], after: dict[str, Any], label: str
 ) -> None:
     """Show the parts that changed the logit of `label` most, and links to neurons."""
     change = after["logits"][label] - before["logits"][label]
@@ -48,7 +49,11 @@ def show_logit_changes(
         with st.container(horizontal=True, vertical_alignment="center"):
             st.markdown("Look at", width="content")
             for row in neurons[:3]:
-                link(NEURONS, str(row["name"]), neuron=int(row["neuron"]))
+                link(
+                    NEURONS,
+                    str(row["name"]),
+                    neuron=address_of(run, int(row["neuron"])),
+                )
 
 
 def pin_button(run: Run, example: int) -> None:
@@ -103,7 +108,7 @@ def show_pinned(run: Run, explanation: dict[str, Any], text: str) -> None:
                 alt="Class probabilities of the two texts",
             )
         with parts:
-            show_logit_changes(before, explanation, label)
+            show_logit_changes(run, before, explanation, label)
 
 
 def _texts_side_by_side(

@@ -30,9 +30,8 @@ _EDITS = "_edits"
 MOST_EDITS = 8
 NEAREST = 8
 _SPACE = (
-    "Distance in the space of the kept neurons, as the final head reads them: each in "
-    "standard deviations, times the norm of its weights (minus their mean over the "
-    "classes). {:,} training texts were searched; this text itself is left out."
+    "Near texts have similar values in the kept neurons; neurons with large weights "
+    "count more. {:,} training texts were searched, without this text itself."
 )
 
 
@@ -127,7 +126,7 @@ def show_edit(
                 alt="Class probabilities before and after the edit",
             )
         with right:
-            show_logit_changes(before, after, label)
+            show_logit_changes(run, before, after, label)
 
 
 def show_flips(run: Run, explanation: dict[str, Any], text: str) -> None:
@@ -194,8 +193,8 @@ def _like_it(run: Run, explanation: dict[str, Any], text: str) -> None:
     """Show the training texts that are nearest to `text` for the head."""
     if not has_readout(run):
         st.info(
-            "This run has no single head on neurons, so no distance between texts can "
-            "be measured."
+            "This run does not decide by single neurons, so no distance between texts "
+            "can be measured."
         )
         return
     texts, labels = texts_of(run)[:2]

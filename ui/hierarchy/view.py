@@ -43,21 +43,20 @@ from ui.train.settings import choose_seconds
 _ON_ALL_LEVELS = ("flat", "separate", "inner_probe")
 """The baselines that predict every level, in the order of the table."""
 _CURVES = (
-    "How well each level is told on **{n:,} held-out texts** from each layer of the "
-    "model before any tuning (class heads: from all layers up to it), with 95 % "
-    "intervals. The ring marks the layer of the level. Click a point to choose another "
-    "layer."
+    "How well each layer predicts each level before any tuning, on **{n:,} held-out "
+    "texts**, with 95 % intervals. Class heads read all layers up to it. The ring "
+    "marks the layer that is used. Click a point to choose another."
 )
 _ROWS = (
-    "Finest labels alone: the parents are read off the tree. Each level alone: a head "
-    "or model for each level. Probes of the same layers: the heads of this classifier, "
-    "not weighed together."
+    "Finest labels alone: one classifier of the finest labels; the tree gives the "
+    "coarser ones. Each level alone: a classifier for each level. Probes of the same "
+    "layers: the heads of this classifier, each on its own."
 )
 _ALL = "all texts"
 TREE = (
-    "Number and size: texts of all splits. Percent and colour: the share of test texts "
-    "whose labels are right down to this level. Click a label to zoom in, and its left "
-    "edge to zoom out."
+    "Number: texts of all splits. Percent and colour: the share of test texts whose "
+    "labels are right down to this level. Click a label to zoom in, and its left edge "
+    "to zoom out."
 )
 
 
@@ -66,7 +65,7 @@ def show_level_scores(metrics: RunMetrics) -> None:
     about, test = hierarchy_facts(metrics), metrics["test"]
     paths = path_scores_of(metrics)
     whole = max(metrics["cost"]["flops_per_token_total"], 1)
-    row = st.container(horizontal=True, gap="medium")
+    row = st.container(horizontal=True, gap="small")
     alone = {scores["column"]: scores for scores in test.get("coarse", ())}
     costs = zip(test["levels"], about["layers"], about["flops_per_token"], strict=False)
     for level, layer, flops in costs:
@@ -92,8 +91,6 @@ def show_level_scores(metrics: RunMetrics) -> None:
         "every level. Consistency: the share of test texts whose labels fit together, "
         "so that each label is a child of the label above it.",
     )
-    if said := path_verdict(metrics):
-        st.markdown(said)
     table = in_percent(baseline_table(metrics), *PERCENTS)
     st.dataframe(table, hide_index=True, column_config=PERCENTS)
     st.caption(_ROWS)
@@ -102,8 +99,9 @@ def show_level_scores(metrics: RunMetrics) -> None:
 def _alone(scores: CoarseScores) -> str:
     """What the accuracy of a coarse level is of."""
     return (
-        f"Answered alone, up to layer {scores['layer']}. In a whole answer, by the sum "
-        f"over the finer labels: {percent(scores['summed_accuracy'])}."
+        f"If only this level is asked for, the model stops at layer {scores['layer']}. "
+        "In a whole answer its probability is the sum over its finer labels, and "
+        f"{percent(scores['summed_accuracy'])} are right."
     )
 
 
@@ -135,12 +133,15 @@ def baseline_table(metrics: RunMetrics) -> pd.DataFrame:
 
 
 def show_tree(frame: pd.DataFrame) -> None:
-    """Draw the tree of labels, and the mistakes among the children of one label."""
-    nodes = node_table(frame)
-    st.subheader("The labels", anchor=False)
+    """Draw the tree of labels, the main picture of the page."""
     alt = "Tree of the labels with texts and accuracy of each"
-    chart(tree_figure(nodes), "tree", alt=alt)
+    chart(tree_figure(node_table(frame)), "tree", alt=alt)
     st.caption(TREE)
+
+
+def show_nodes(frame: pd.DataFrame) -> None:
+    """Draw the numbers of the tree, and the mistakes among the children of a label."""
+    nodes = node_table(frame)
     with st.expander("The numbers", icon=":material/table:"):
         shown = in_percent(nodes, "accuracy").drop(columns=["id", "parent"])
         share = st.column_config.NumberColumn(format=PERCENT)
@@ -265,10 +266,21 @@ def show_page() -> None:
     if "hierarchy" not in metrics:
         offer_levels(run)
         st.stop()
-    show_level_scores(metrics)
+    if said := path_verdict(metrics):
+        st.markdown(f":small[{said}]")
+    frame = None
+    if run.has(RunFile.CORPUS):
+        frame = with_labels(read(run, "predictions"), read(run, "corpus"))
+    left, right = (st.container(), st.container())
+    if frame is not None:
+        left, right = st.columns([5, 4], gap="medium")
+        with left:
+            show_tree(frame)
+    with right:
+        show_level_scores(metrics)
     one_text(run, metrics)
     if "generation" in metrics["test"]:
         generation(run, metrics["test"]["generation"])
-    if run.has(RunFile.CORPUS):
-        show_tree(with_labels(read(run, "predictions"), read(run, "corpus")))
     _layers(run, metrics)
+    if frame is not None:
+        show_nodes(frame)

@@ -24,21 +24,23 @@ from stc_core.runs.layout import RunFile
 from stc_core.runs.run import Run
 from ui.cache.run_files import read
 from ui.charts.chart import chart
+from ui.layers.curves import choose_score, held_metric
 from ui.layers.picked import near_option_button, show_reasons
 from ui.shell.page_list import TRAIN
 from ui.state.clicks import click_option
 from ui.state.navigation import context, go, pick
 
 DIALS = (
-    "A point is a classifier that reads no layer above its own, with neurons selected "
-    "again. Darker: more neurons. Points are chosen on **{n:,} held-out texts**, not "
-    "on the {n_test:,} test texts.{line} Click a point, or move the sliders."
+    "Each point is a classifier that stops at a layer, with its own choice of "
+    "neurons. Darker: more neurons. Scores are on **{n:,} held-out texts**, not on "
+    "the {n_test:,} test texts.{line} Click a point, or move the sliders."
 )
 LINE = " A point is on the line if no cheaper point is better."
 CHEAPER_BY: tuple[Score, ...] = ("accuracy", "macro_f1")
 
 
 def show_trade(run: Run, metric: Any) -> None:
+    """Draw the score by number of neurons, and by depth."""
     points = read(run, "curves")
     left, right = st.columns(2, gap="large")
     with left:
@@ -51,33 +53,41 @@ def show_trade(run: Run, metric: Any) -> None:
         chart(figure, "depth_curve", alt="Validation score, compute saved by depth")
 
 
-def show_cheaper(run: Run, metric: Any) -> None:
-    """Draw accuracy against cost, and sliders for the depth and the neurons."""
+def show_cheaper(run: Run) -> None:
+    """Draw accuracy against cost, and beside it sliders for depth and neurons.
+
+    The score is chosen even if there is nothing to draw: the rest of the tab shows it.
+    """
+    row = st.container(horizontal=True, vertical_alignment="center", gap="small")
+    choose_score(run, CHEAPER_BY, row)
+    metric = held_metric(run)
     if not run.has(RunFile.FRONTIER) or RECIPES[run.config.train.recipe].tunes:
         return
+    cost: Any = pick(
+        "cost",
+        "Against",
+        COSTS,
+        widget=row.segmented_control,
+        required=True,
+        format_func=lambda name: f"by {COST_NAMES[name]}",
+        key="cost",
+        label_visibility="collapsed",
+    )
     options = read(run, "frontier")
-    st.subheader("What a cheaper classifier gives", anchor=False)
-    near = show_reasons(run, options)
     left, right = st.columns([3, 2], gap="large")
     with right:
         place = dials(options)
-        near_option_button(near, place, options, run.goal)
+        button = st.container()
     with left:
-        cost: Any = pick(
-            "cost",
-            "Against",
-            COSTS,
-            widget=st.segmented_control,
-            required=True,
-            format_func=lambda name: COST_NAMES[name],
-            key="cost",
-        )
         figure = frontier(options, cost, metric=metric, picked=place)
         alt = "Validation score of cheaper classifiers against their cost"
         chart(figure, "frontier_chart", alt=alt, turn=click_option)
         n, n_test = options["n"].iloc[0], options["n_test"].iloc[0]
         line = LINE if len(undominated(options, cost, metric)) > 1 else ""
         st.caption(DIALS.format(n=n, n_test=n_test, line=line))
+        near = show_reasons(run, options)
+    with button:
+        near_option_button(near, place, options, run.goal)
     is_place = options["layer"].eq(place.layer) & options["neurons"].eq(place.neurons)
     with right:
         slowest = float(options["ms_per_text"].max())
@@ -108,7 +118,7 @@ def pick_value(field: str, label: str, values: Any, default: int) -> int:
 
 def _option(run: Run, row: dict[str, Any], slowest: float) -> None:
     """Show what one option gives and costs, and the button that makes it."""
-    chose = f"a little too high: chosen on these {count(row['n'], 'text')}"
+    chose = f"a little too high, as these {count(row['n'], 'text')} chose it"
     facts = [
         ("Held out", display.percent(row["accuracy"]), chose),
         ("Test", display.percent(row["test_accuracy"]), bounds(row, "test_accuracy")),

@@ -29,7 +29,7 @@ from ui.charts.chart import chart, variability_chart
 from ui.shell.csv_button import csv_button
 from ui.shell.messages import escape
 from ui.shell.page_list import ADAPT
-from ui.shell.widgets import FIELD
+from ui.shell.widgets import FIELD_LINE
 from ui.state.clicks import click_layer
 from ui.state.navigation import context, link, pick
 
@@ -40,23 +40,24 @@ NOTE = (
     "texts**{bars}."
 )
 _INTERVALS = {
-    True: ", with 95 % intervals that hold for all points at once",
-    False: ", with 95 % intervals, each for itself",
+    True: ", with 95 % intervals that hold for all points together",
+    False: ", each with its own 95 % interval",
 }
 TEST_NOTE = (
-    "Lines: results on the **{n:,} test texts**, which were not used to choose "
-    "anything. The highest of many points is partly lucky; the sentences at the top "
-    "are corrected for that. "
+    "Lines: results on the **{n:,} test texts**, which were not used in training or "
+    "selection. The highest of many points is partly lucky; the findings beside the "
+    "curves are corrected for that. "
 )
 ALONE = (
-    "Each row is the score of one probe by itself, on the validation texts. The "
-    "highest of them is too high, as these texts chose it."
+    "Each row is one probe, scored on the validation texts. These texts also chose "
+    "the best probe, so the highest score is a little too high."
 )
 CLICK = "Click a point, or choose its layer, to see which neurons were kept there."
+LEFT_OUT = "Left out, because its probes learned nothing there: {places}."
 _ALL = "all classes"
 _CONTROL = (
-    "The control is the same kind of probe on shuffled labels: it shows the score "
-    "that is reached by luck. Selectivity is the score minus the control."
+    "The control is the same kind of probe, trained on shuffled labels. It shows "
+    "which score luck alone reaches. Selectivity is the score minus the control."
 )
 NO_CONTROL = (
     "The control exists only for all classes together. Runs of older versions have "
@@ -65,13 +66,17 @@ NO_CONTROL = (
 _Shown = Literal["scores", "with control", "selectivity"]
 _SHOWN: tuple[_Shown, ...] = get_args(_Shown)
 _NU = (
-    "ν = spread inside the classes divided by the distance between them, by layer, on "
-    "the training texts. Lower is better; ★ marks the lowest. No probe is needed."
+    "ν (nu) is the spread of the texts inside a class, divided by the distance "
+    "between the classes, on the training texts. Lower is better; ★ marks the lowest."
 )
 _ATTENTION = (
-    "The share of each layer's hidden states in what the head of this run **reads**. "
-    "All hidden states are scaled alike. A share is no proof that the layer holds the "
+    "How much of what the classifier **reads** comes from each layer. All hidden "
+    "states are scaled alike. A large share is no proof that the layer holds the "
     "labels."
+)
+_TUNED = (
+    "The classifier of this run reads layer {layer} of a tuned model. Probes, curves "
+    "and ν describe the model before the tuning."
 )
 ATTENTIVE = (
     "The classifier of this run reads by attention. Everything else on this page "
@@ -118,43 +123,43 @@ def choose_score(run: Run, names: Sequence[Score], row: Any = st) -> Score:
         required=True,
         format_func=lambda name: SCORES[name][0].upper() + SCORES[name][1:],
         key="metric",
+        label_visibility="collapsed",
     )
 
 
 def controls(run: Run, probes: pd.DataFrame) -> Wish:
-    """Draw the controls of the curves; return what to draw.
+    """Draw the controls of the curves in one line; return what to draw.
 
     No choice of sites or poolings means all of them.
     """
-    row = st.container(horizontal=True, vertical_alignment="top", gap="medium")
+    row = st.container(horizontal=True, vertical_alignment="center", gap="small")
     by_class = run.has(RunFile.CLASSES)
     classes = read(run, "metrics")["classes"] if by_class else []
     names: list[Score] = [name for name in SCORES if by_class or name != "auc"]
     score = choose_score(run, names, row)
-    with row.container(width=190, height=FIELD, border=False):
+    with row.container(width=190, height=FIELD_LINE, border=False):
         label = pick(
             "label",
             "Class",
             [None, *classes],
             format_func=lambda name: name or _ALL,
             placeholder=_ALL,
+            label_visibility="collapsed",
         )
+    more = row.popover("Curves", icon=":material/tune:")
     of_all = label is None and score != "auc" and run.has(RunFile.CONTROL)
     shown: Any = pick(
         "shown",
         "Show",
         _SHOWN,
-        widget=row.segmented_control,
+        widget=more.segmented_control,
         required=True,
         disabled=not of_all,
         key="shown",
         help=_CONTROL if of_all else f"{_CONTROL} {NO_CONTROL}",
     )
-    # A second row, because a row that wraps later would move the chart below.
-    row = st.container(horizontal=True, vertical_alignment="top", gap="medium")
-    kinds, poolings = _choose_sites(probes, row)
-    last = row.container(height=FIELD, border=False, vertical_alignment="bottom")
-    lines = last.toggle("Baselines", value=True, key="baselines", persist_state="page")
+    kinds, poolings = _choose_sites(probes, more)
+    lines = more.toggle("Baselines", value=True, key="baselines", persist_state="page")
     shown = shown if of_all else _SHOWN[0]
     lines = lines and label is None and shown != "selectivity"
     return Wish(score, shown, label, kinds, poolings, lines)
@@ -223,7 +228,7 @@ def show_curves(
         else ""
     )
     mute = ", ".join(mute_places(probes))
-    left_out = f" Not drawn, as no probe reads anything there: {mute}." if mute else ""
+    left_out = f" {LEFT_OUT.format(places=mute)}" if mute else ""
     points_note = NOTE.format(n=int(points["n"].iloc[0]), bars=bars)
     lines_note = TEST_NOTE.format(n=metrics["test"]["n"]) if lines else ""
     st.caption(f"{points_note} {lines_note}{CLICK}{left_out}")
@@ -243,13 +248,10 @@ def show_spread(run: Run) -> None:
 def other_note(metrics: RunMetrics) -> None:
     """Say which parts of the page do not describe the classifier of the run, if any."""
     if "tuning" in metrics:
-        st.info(
-            f"The classifier of this run reads layer {metrics['tuning']['layer']} of a "
-            "tuned model. Probes, curves and ν describe the model before the tuning.",
-            icon=":material/tune:",
-        )
+        layer = metrics["tuning"]["layer"]
+        st.caption(f":material/tune: {_TUNED.format(layer=layer)}")
     if "attention" in metrics:
-        st.info(ATTENTIVE, icon=":material/visibility:")
+        st.caption(f":material/visibility: {ATTENTIVE}")
 
 
 def show_attention(metrics: RunMetrics) -> None:

@@ -30,7 +30,7 @@ from ui.shell.page_list import NEURONS
 from ui.state.navigation import context, link, pick, remember
 from ui.state.stale_events import set_widget, unless_stale
 
-NOWHERE = "Choose a layer, or click a point above, to see which neurons were kept."
+NOWHERE = "Click a point, or choose its layer, to see which neurons were kept there."
 
 
 def show_layer(
@@ -47,15 +47,15 @@ def show_layer(
     best = best_probes(probes)
     layers = sorted({int(layer) for layer in best["layer"]})
     with st.container(border=True):
-        row = st.container(horizontal=True, vertical_alignment="bottom")
+        row = st.container(horizontal=True, vertical_alignment="bottom", gap="small")
         with row:
             pick(
                 "layer",
-                "Layer to look at",
+                "Layer",
                 [None, *layers],
                 format_func=lambda layer: "none" if layer is None else str(layer),
                 placeholder="none",
-                width=130,
+                width=90,
             )
             of_layer = best.loc[best["layer"] == context().layer]
             probe = probe_choice(of_layer)
@@ -96,7 +96,7 @@ def probe_choice(of_layer: pd.DataFrame) -> tuple[str, str] | None:
         key="probe_choice",
         on_change=unless_stale("probe_choice", write),
         disabled=of_layer.empty,
-        width=150,
+        width=120,
     )
 
 
@@ -124,8 +124,8 @@ def _sentences(
         score = corrected(found, metric)
     n, kept = _kept(run, which, top)
     st.markdown(
-        f"**Layer {top['layer']}** · {which} `{top['site']}` by {top['pooling']}: "
-        f"{score}{kept}"
+        f":small[**Layer {top['layer']}** · {which} `{top['site']}` by "
+        f"{top['pooling']}: {score}{kept}]"
     )
     if n:
         with row:

@@ -1,5 +1,6 @@
 """The map of the kept neurons, the choice of one of them, and its weights."""
 
+from collections.abc import Mapping
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -21,29 +22,35 @@ from stc_core.interpret.neuron_order import MOST_CLUSTERED
 from stc_core.interpret.neuron_table import (
     MOST_SINGLE,
     NeuronOrder,
+    addresses_of,
     bin_of,
     binned,
     chosen_neurons,
     classes_of,
     neuron_names,
+    number_at,
     page_of,
+    strength,
     weights_of,
 )
 from stc_core.poolings import POOLING_RULES
 from stc_core.runs.run import Run
 from stc_core.types import SITE_KINDS
-from ui.cache.neuron_values import alike_ranks_of, values_of
+from ui.cache.neuron_values import address_of, alike_ranks_of, values_of
 from ui.cache.run_files import read
 from ui.cache.texts import run_key, texts_of
 from ui.charts.chart import chart
-from ui.shell.widgets import FIELD
+from ui.shell.messages import escape
+from ui.shell.widgets import FIELD_LINE
 from ui.state.clicks import click_neuron
 from ui.state.navigation import context, pick, remember
 from ui.state.stale_events import set_widget, unless_stale
 from ui.state.stepper import step_button
 from ui.state.steps import steps, steps_around
 
-IMPORTANCE_OF_ALL = "importance, all classes"
+IMPORTANCE_OF_ALL = "by importance"
+NO_OTHER_CLASS = "compare with class"
+ALL_LAYERS = "all layers"
 _ORDERS: dict[NeuronOrder, str] = {
     "importance": "importance",
     "weight": "weight",
@@ -57,8 +64,8 @@ ORDER_HELP = (
 MOST_LISTED = 200
 """The most neurons in the list at once: 5,000 would take a browser half a second."""
 LISTED_HELP = (
-    f"The list holds {MOST_LISTED} neurons around this one, in the order of the map. "
-    "For any other neuron, type its full name or click its square."
+    f"The list holds {MOST_LISTED} neurons around this one. For any other neuron, type "
+    "its full name or click its square."
 )
 _SIGNS = "Blue: for the class. Orange: against it."
 WEIGHT_HELP = (
@@ -69,6 +76,10 @@ DENSITY_HELP = (
     "Each curve is scaled to its own peak. A tick marks the median. For a class with "
     f"fewer than {FEW} texts, each text is drawn as a point."
 )
+
+
+NARROW_PX = 26
+"""The height of the row of a class beside the map, in pixels."""
 
 
 class Filters(NamedTuple):
@@ -98,11 +109,23 @@ class _Shown(NamedTuple):
 
     @property
     def numbers(self) -> list[int]:
+        """The neurons in the order of the map."""
         return self.frame["neuron"].tolist()
+
+    @property
+    def ranked(self) -> pd.DataFrame:
+        """The neurons from the strongest on, or in the order of the map if alike."""
+        if self.by.order == "alike":
+            return self.frame
+        falling = np.argsort(-strength(self.frame, **self.colours), kind="stable")
+        return self.frame.iloc[falling]
 
 
 def _classes(neurons: pd.DataFrame) -> tuple[str | None, str | None]:
-    """Draw the choice of colours; return the class, and the class compared with it."""
+    """Draw the choice of colours; return the class, and the class compared with it.
+
+    A choice lets go of the picked neuron: the strongest one for the class is shown.
+    """
     names, against = classes_of(neurons), None
     label = pick(
         "label",
@@ -111,16 +134,19 @@ def _classes(neurons: pd.DataFrame) -> tuple[str | None, str | None]:
         format_func=lambda name: name or IMPORTANCE_OF_ALL,
         placeholder=IMPORTANCE_OF_ALL,
         width=230,
+        clears=("neuron",),
+        label_visibility="collapsed",
     )
     if label is not None and len(names) > 1:
         against = pick(
             "against",
-            "Minus the weight for",
+            "Compare with class",
             [None, *(name for name in names if name != label)],
-            format_func=lambda name: name or "–",
-            placeholder="–",
-            width=190,
-            help="Compares two classes. Blue: for the first. Orange: for this one.",
+            format_func=lambda name: f"minus {name}" if name else NO_OTHER_CLASS,
+            placeholder=NO_OTHER_CLASS,
+            width=210,
+            clears=("neuron",),
+            label_visibility="collapsed",
         )
     return label, against
 
@@ -144,27 +170,27 @@ def order_of(label: str | None, *, row: Any) -> NeuronOrder:
 
 
 def filters(run: Run) -> _Shown:
-    """Draw the filters; return the neurons that pass, in order, and their colours."""
+    """Draw the filters in one line; return the neurons that pass, and their colours."""
     neurons = read(run, "neurons")
-    row = st.container(horizontal=True, vertical_alignment="top", gap="medium")
+    row = st.container(horizontal=True, vertical_alignment="center", gap="small")
     with row:
         label, against = _classes(neurons)
-    with row.container(width=110, height=FIELD, border=False):
+    with row.container(width=130, height=FIELD_LINE, border=False):
         layer = pick(
             "layer",
             "Layer",
             [None, *sorted(int(number) for number in neurons["layer"].unique())],
-            format_func=lambda layer: "all" if layer is None else str(layer),
-            placeholder="all",
+            format_func=lambda layer: ALL_LAYERS if layer is None else f"layer {layer}",
+            placeholder=ALL_LAYERS,
+            label_visibility="collapsed",
         )
-    # A second row, because a row that wraps later would move the map below.
-    row = st.container(horizontal=True, vertical_alignment="top", gap="medium")
+    more = row.popover("Filters", icon=":material/tune:")
     known = {name: set(neurons[name].unique()) for name in ("kind", "pooling")}
     kind = pick(
         "kind",
         "Read from",
         [kind for kind in SITE_KINDS if kind in known["kind"]],
-        widget=row.pills,
+        widget=more.pills,
         optional=True,
         format_func=lambda kind: SITE_KINDS[kind],
     )
@@ -172,10 +198,10 @@ def filters(run: Run) -> _Shown:
         "pooling",
         "Pooled by",
         [name for name in POOLING_RULES if name in known["pooling"]],
-        widget=row.pills,
+        widget=more.pills,
         optional=True,
     )
-    order = order_of(label, row=row.container(height=FIELD, border=False))
+    order = order_of(label, row=more)
     by = Filters(kind, pooling, layer, label, against, order)
     ranks = alike_ranks_of(run) if order == "alike" else None
     return _Shown(chosen_neurons(neurons, **by._asdict(), ranks=ranks), by)
@@ -203,7 +229,7 @@ def show_map(run: Run, shown: _Shown) -> None:
         figure = neuron_map(drawn, picked=_picked(run, shown), **shown.colours)
     alt = "The selected neurons by site, coloured by weight or importance"
     chart(figure, "neuron_chart", alt=alt, turn=click_neuron)
-    effect = "see the neurons of its site" if bins else "see that neuron below"
+    effect = "see the neurons of its site" if bins else "see that neuron beside the map"
     st.caption(f"{caption}. {meaning(shown)} Click a square to {effect}.")
 
 
@@ -248,7 +274,7 @@ def _page(run: Run, shown: _Shown) -> pd.DataFrame:
     set_widget("neuron_page", page)
 
     def turn(at: int) -> None:
-        remember(neuron=shown.numbers[starts[at]])
+        remember(neuron=address_of(run, shown.numbers[starts[at]]))
 
     st.segmented_control(
         "Neurons of this site by rank",
@@ -265,82 +291,85 @@ def _page(run: Run, shown: _Shown) -> pd.DataFrame:
 
 
 def _picked(run: Run, shown: _Shown) -> int:
-    """The neuron of the context; if it names none, the most important neuron shown."""
-    neuron = context().neuron
-    if neuron is not None and neuron in read(run, "neurons")["neuron"].to_numpy():
-        return neuron
-    frame = shown.frame
-    return int(frame.loc[frame["importance"].idxmax(), "neuron"])
+    """The neuron of the context; if it names none, the strongest neuron shown."""
+    address = context().neuron
+    number = None if address is None else number_at(read(run, "neurons"), address)
+    return int(shown.ranked["neuron"].iloc[0]) if number is None else number
 
 
 def choose_neuron(run: Run, shown: _Shown) -> int:
     """Draw the choice of a neuron (previous, next, by name); return its number."""
-    now, order = _picked(run, shown), shown.numbers
-    names = neuron_names(read(run, "neurons"))
+    neurons, now = read(run, "neurons"), _picked(run, shown)
     wanted = context().neuron
-    if wanted is not None and wanted not in names:
-        st.info(f"This run kept no neuron {wanted}. The most important one is shown.")
-    around = steps(order, now)
-    options = order if now in order else [now, *order]
+    if wanted is not None and number_at(neurons, wanted) is None:
+        st.info(
+            f"This run kept no neuron {escape(wanted)}. The strongest one is shown."
+        )
+    names = dict(
+        zip(addresses_of(neurons), neuron_names(neurons).values(), strict=True)
+    )
+    here, order = address_of(run, now), addresses_of(shown.ranked)
+    around = steps(order, here)
+    options = order if here in order else [here, *order]
     more: dict[str, Any] = {}
     if len(options) > MOST_LISTED:
-        options = steps_around(options, now, MOST_LISTED)
+        options = steps_around(options, here, MOST_LISTED)
         more = {"typed": partial(by_name, names), "help": LISTED_HELP}
-    with st.container(horizontal=True, vertical_alignment="bottom"):
+    st.subheader(names[here], anchor=False)
+    st.caption(f"{around.position}, {_order_in_words(shown.by)}")
+    with st.container(horizontal=True, gap="small"):
         step_button("Previous", "neuron", around)
-        chosen = pick(
-            "neuron",
-            "Neuron",
-            options,
-            default=now,
-            format_func=lambda number: names.get(number, number),
-            width="stretch",
-            **more,
-        )
         step_button("Next", "neuron", around)
-    st.caption(f"{around.position}, in the order of the map")
-    return chosen
+    pick(
+        "neuron",
+        "Neuron",
+        options,
+        default=here,
+        format_func=lambda address: names.get(address, address),
+        label_visibility="collapsed",
+        **more,
+    )
+    return now
 
 
-def by_name(names: dict[int, str], text: str) -> int | None:
-    """The number of the neuron named `text`; if there is none, a message and None."""
+def _order_in_words(by: Filters) -> str:
+    if by.order == "alike":
+        return "in the order of the map"
+    return "by importance" if by.label is None else "from the highest weight on"
+
+
+def by_name(names: Mapping[str, str], text: str) -> str | None:
+    """The address of the neuron named `text`; if there is none, a message and None."""
     wanted = " ".join(text.split()).casefold()
-    for number, name in names.items():
-        if name.casefold() == wanted:
-            return number
+    for address, name in names.items():
+        if wanted in (name.casefold(), address.casefold()):
+            return address
     st.toast(f"No neuron of this run is called “{text}”.", icon=":material/search_off:")
     return None
 
 
 def show_weights(run: Run, neuron: dict[str, Any], label: str | None) -> None:
-    """Draw the weights and the activations of one neuron by class."""
+    """Draw the weights of one neuron by class, and below them its activations."""
     weights = weights_of(neuron)
     values = values_of(run, neuron["neuron"])
     classes = class_rows(weights, label)
-    draw = headings()
-    bars, activity = st.columns(2, gap="large")
-    with bars:
-        figure = weight_bars(weights, classes)
-        chart(figure, "weights", alt="Signed weight per class")
-        if len(weights) > len(classes):
-            st.caption(
-                f"The {MOST_ACTIVITY_CLASSES} strongest of {len(weights)} classes."
-            )
-    with activity:
-        rows = density_rows if draw == "density" else activation_rows
-        texts = texts_of(run)
-        example, marks = context().example, {}
-        if example is not None and example < len(values):
-            marks = {texts.place(example): float(values[example])}
-        figure = rows(values, texts.labels, classes, marks=marks)
-        chart(figure, "density", alt="Activation by class")
+    st.markdown("**Weight for each class**", help=WEIGHT_HELP)
+    figure = weight_bars(weights, classes, row_px=NARROW_PX)
+    chart(figure, "weights", alt="Signed weight per class")
+    if len(weights) > len(classes):
+        st.caption(f"The {MOST_ACTIVITY_CLASSES} strongest of {len(weights)} classes.")
+    rows = density_rows if activity_heading() == "density" else activation_rows
+    texts = texts_of(run)
+    example, marks = context().example, {}
+    if example is not None and example < len(values):
+        marks = {texts.place(example): float(values[example])}
+    figure = rows(values, texts.labels, classes, marks=marks, row_px=NARROW_PX)
+    chart(figure, "density", alt="Activation by class")
 
 
-def headings() -> str:
-    """Draw the headings of the two charts; return how the second chart is drawn."""
-    first, second = st.columns(2, gap="large", vertical_alignment="center")
-    first.markdown("**Weight for each class**", help=WEIGHT_HELP)
-    with second.container(horizontal=True, vertical_alignment="center"):
+def activity_heading() -> str:
+    """Draw the heading of the activations; return how they are drawn."""
+    with st.container(horizontal=True, vertical_alignment="center"):
         st.markdown("**How active, by class**", help=DENSITY_HELP, width="stretch")
         return st.segmented_control(
             "Draw as",

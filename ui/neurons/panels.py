@@ -17,7 +17,12 @@ from stc_core.interpret.exemplars import (
     shading,
 )
 from stc_core.interpret.explanation import Token, units
-from stc_core.interpret.neuron_table import neuron_names, strongest_weight
+from stc_core.interpret.neuron_table import (
+    addresses_of,
+    neuron_address,
+    neuron_names,
+    strongest_weight,
+)
 from stc_core.interpret.related_neurons import correlated
 from stc_core.poolings import POOLING_RULES
 from stc_core.runs.run import Run
@@ -181,7 +186,7 @@ def _like_it(run: Run, neuron: dict[str, Any]) -> None:
             "weight": [weight for _, weight in best],
         }
     )
-    places = [{"neuron": int(number)} for number in related["neuron"]]
+    places = [{"neuron": address} for address in addresses_of(related)]
     places_table(table, places, key=f"like_{neuron['neuron']}", most=12)
     st.caption(
         f"Pearson's r of the pooled values on n = {n:,} texts, among all "
@@ -219,8 +224,9 @@ def other_runs(run: Run, neuron: dict[str, Any]) -> None:
             "weight": [row.get("weight") for row in rows],
         }
     )
+    here = neuron_address(neuron)  # the same in every run
     places = [
-        {"run": row["run"], **({"neuron": row["neuron"]} if "neuron" in row else {})}
+        {"run": row["run"], **({"neuron": here} if "neuron" in row else {})}
         for row in rows
     ]
     places_table(table, places, key=f"runs_{neuron['neuron']}", most=10)

@@ -6,7 +6,7 @@ import pandas as pd
 import streamlit as st
 
 from stc_core.interpret.explanation import Token, token_of, words
-from stc_core.interpret.neuron_table import neuron_names, strongest_weight
+from stc_core.interpret.neuron_table import addresses_of, neuron_names, strongest_weight
 from stc_core.runs.run import Run
 from ui.cache.neuron_values import firing_table
 from ui.cache.run_files import neuron_reader, read
@@ -61,7 +61,7 @@ def show_firing(run: Run, text: str) -> None:
             "weight": [weight for _, weight in best],
         }
     )
-    places = [{"neuron": int(number)} for number in top["neuron"]]
+    places = [{"neuron": address} for address in addresses_of(rows)]
     places_table(table, places, key=f"found_{text}_{word}")
     if word is None:
         st.caption(

@@ -2,13 +2,14 @@
 
 import streamlit as st
 
-from stc_core.interpret.neuron_table import neuron_name, one_of
+from stc_core.interpret.neuron_table import one_of
 from ui.cache.neuron_values import has_neurons
 from ui.cache.run_files import read, spells_labels
 from ui.neurons.map import choose_neuron, filters, show_map, show_weights
 from ui.neurons.panels import show_panels
 from ui.neurons.search import show_search
 from ui.shell.frame import pick_run
+from ui.shell.widgets import FIGURE_AND_TEXT
 from ui.state.navigation import remember
 
 NONE = (
@@ -28,7 +29,7 @@ def show_page() -> None:
         st.info(NONE, icon=":material/visibility:")
         st.stop()
     if spells_labels(run):
-        st.info(SPELLED, icon=":material/spellcheck:")
+        st.caption(f":material/spellcheck: {SPELLED}")
     neurons = read(run, "neurons")
     shown = filters(run)
     if shown.frame.empty:
@@ -39,9 +40,12 @@ def show_page() -> None:
             on_click=lambda: remember(layer=None, kind=None, pooling=None),
         )
         st.stop()
-    show_map(run, shown)
-    show_search(run)
-    neuron = one_of(neurons, choose_neuron(run, shown))
-    st.subheader(neuron_name(neuron), anchor=False)
-    show_weights(run, neuron, shown.label)
-    show_panels(run, neuron)
+    left, right = st.columns(FIGURE_AND_TEXT, gap="medium")
+    with left:
+        show_map(run, shown)
+    with right:
+        neuron = one_of(neurons, choose_neuron(run, shown))
+        show_weights(run, neuron, shown.label)
+    with left:
+        show_search(run)
+        show_panels(run, neuron)

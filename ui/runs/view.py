@@ -20,6 +20,7 @@ from ui.shell.frame import any_run, empty_state
 from ui.shell.live_runs import show_active_runs
 from ui.shell.messages import escape
 from ui.shell.page_list import DATA, TRAIN, result_page
+from ui.shell.report_button import report_button
 from ui.shell.reuse_button import reuse_button
 from ui.shell.run_badge import badge
 from ui.state.clicks import click_place
@@ -177,6 +178,7 @@ def actions(run: Run, summary: RunSummary) -> None:
     with st.popover("Duplicate", icon=":material/content_copy:"):
         duplicate_form(run)
     if summary.result:
+        report_button(run)
         with st.popover("Download", icon=":material/archive:"):
             download_form(run)
     log = run.folder / RunFile.LOG

@@ -1,4 +1,4 @@
-"""The path run › layer › neuron › text as links, and a button that copies the link."""
+"""The path run › layer › neuron › text as links, and the button that copies a link."""
 
 from pathlib import Path
 
@@ -6,7 +6,7 @@ import pandas as pd
 import streamlit as st
 from streamlit.components.v2 import component
 
-from stc_core.interpret.neuron_table import neuron_name, one_of
+from stc_core.interpret.neuron_table import neuron_name, number_at, one_of
 from stc_core.runs.layout import RunFile
 from stc_core.runs.run import Run
 from ui.cache.run_files import read
@@ -35,13 +35,22 @@ _PAGES: dict[Place, str] = {
 }
 
 
+def is_inside() -> bool:
+    """True if the context names a place inside the run: a layer, a neuron, a text."""
+    current = context()
+    inner = (current.layer, current.neuron, current.example, current.text or None)
+    return any(place is not None for place in inner)
+
+
 def show_breadcrumbs(run: Run) -> None:
-    """Draw run › layer › neuron › text as links, and the button that copies the link.
+    """Draw run › layer › neuron › text as links.
 
     A place that the context does not name is left out.
     """
     current = context()
-    with st.container(horizontal=True, vertical_alignment="center", gap="xsmall"):
+    with st.container(
+        horizontal=True, vertical_alignment="center", gap="xxsmall", key="page_places"
+    ):
         for place in PLACES:
             typed = place == "example" and current.text
             if getattr(current, place) is None and not typed:
@@ -53,8 +62,14 @@ def show_breadcrumbs(run: Run) -> None:
                 label=_name(run, current, place),
                 query_params=_up(current, place).params(),
             )
-        st.space("stretch")
-        _copy(key="copy_link", data=current.params(), width="content")
+
+
+def copy_link() -> None:
+    """Draw the button that copies the address of this view.
+
+    If only this machine can open the address, the button says so.
+    """
+    _copy(key="copy_link", data=context().params(), width="content")
 
 
 def _up(current: Context, place: Place) -> Context:
@@ -79,6 +94,7 @@ def _name(run: Run, current: Context, place: Place) -> str:
         example = int(current.example or 0)
         return texts_of(run).place(example) if has_texts else f"text {example}"
     neurons = read(run, "neurons") if run.has(RunFile.NEURONS) else pd.DataFrame()
-    known = not neurons.empty and current.neuron in neurons["neuron"].to_numpy()
-    name = neuron_name(one_of(neurons, int(current.neuron or 0))) if known else None
-    return escape(name or f"neuron {current.neuron}")
+    address = str(current.neuron)
+    number = None if neurons.empty else number_at(neurons, address)
+    name = None if number is None else neuron_name(one_of(neurons, number))
+    return escape(name or f"neuron {address}")

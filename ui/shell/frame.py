@@ -1,6 +1,7 @@
 """The parts that all pages share: sidebar, run picker, title, and empty states."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from functools import cache
 from pathlib import Path
 
 import streamlit as st
@@ -14,26 +15,34 @@ from stc_core.runs.queue import advance
 from stc_core.runs.run import Run, list_runs
 from stc_core.runs.run_summary import run_title
 from ui.cache.run_files import summary_of
-from ui.shell.breadcrumbs import show_breadcrumbs
+from ui.shell.breadcrumbs import copy_link, is_inside, show_breadcrumbs
 from ui.shell.csv_button import hide_table_export
 from ui.shell.live_runs import rerun_on_change
 from ui.shell.messages import escape, show_error
-from ui.shell.page_list import DATA, PAGES, PREDICT, TRAIN
+from ui.shell.page_list import DATA, OF_A_RUN, PAGES, PREDICT, TRAIN
 from ui.shell.run_badge import state
+from ui.shell.sidebar import draw_sidebar
+from ui.shell.terms import terms_of
 from ui.state.navigation import context, follow_url, link, pick, remember, set_context
 from ui.state.stale_events import begin_page
 
 _GUESS = "_guessed_run"
+_SIDEBAR_PX, _PICKER_PX = 220, 230
+_PICKER_HEIGHT = 40
+"""The height of the run picker: below nothing moves when it gets its options."""
 
 
 def frame(title: str, icon: str, *, caption: str | None = None) -> None:
-    """Start a page: set its options, read the URL, draw the sidebar and the title."""
+    """Start a page: set its options, read the URL, draw the sidebar and the bar."""
     st.set_page_config(
         page_title=f"{title} · STC Studio",
         page_icon="🔬",
         layout="wide",
-        initial_sidebar_state="expanded",
+        initial_sidebar_state=_SIDEBAR_PX,
     )
+    # As Markdown: the element for HTML comes later than the page, which then jumps.
+    with st.container(key="page_style"):
+        st.markdown(f"<style>{_style()}</style>", unsafe_allow_html=True)
     spare_objects()
     begin_page()
     hide_table_export()
@@ -43,22 +52,55 @@ def frame(title: str, icon: str, *, caption: str | None = None) -> None:
         show_error(error)
         st.stop()
     follow_url()
+    runs = _known_runs()
+    picked = runs.get(str(context().run))
     with st.sidebar:
-        st.markdown("### :material/biotech: STC Studio")
-        runs = _known_runs()
         rerun_on_change(list(runs.values()))
-        for page, (label, page_icon) in PAGES.items():
-            link(page, label, icon=page_icon)
+        draw_sidebar(runs, picked)
+    _bar(title, icon, caption, runs, picked)
+
+
+@cache
+def _style() -> str:
+    return (Path(__file__).parent / "page.css").read_text("utf-8")
+
+
+def _bar(
+    title: str,
+    icon: str,
+    caption: str | None,
+    runs: Mapping[str, Run],
+    picked: Run | None,
+) -> None:
+    """Draw title, caption, run picker and the link of the view in one line.
+
+    The caption makes room for the path to the place in the run, if there is one.
+    """
+    shows_run = title in {PAGES[page][0] for page in OF_A_RUN}
+    bar = st.container(
+        horizontal=True, vertical_alignment="center", wrap=False, key="page_bar"
+    )
+    with bar:
+        words = terms_of(title)
+        st.title(f"{icon} {title}", anchor=False, width="content", help=words)
+        if shows_run and picked is not None and picked.done and is_inside():
+            show_breadcrumbs(picked)
+        else:
+            st.caption(caption or "", width="stretch")
         if runs:
-            st.space("xsmall")
             titles = distinct_titles(
                 {name: run_title(summary_of(run)) for name, run in runs.items()}
             )
-            pick("run", "Run", list(runs), format_func=lambda name: titles[name])
-        st.caption(f"Runs are kept in `{runs_folder()}`")
-    st.title(f"{icon} {title}")
-    if caption:
-        st.caption(caption)
+            with st.container(width=_PICKER_PX, height=_PICKER_HEIGHT, border=False):
+                pick(
+                    "run",
+                    "Run",
+                    list(runs),
+                    format_func=lambda name: titles[name],
+                    label_visibility="collapsed",
+                )
+            if shows_run:
+                copy_link()
 
 
 def _known_runs() -> dict[str, Run]:
@@ -134,7 +176,7 @@ def any_run() -> Run:
 
 
 def pick_run(*, texts: bool = False) -> Run:
-    """The finished run that the context names; its breadcrumbs are drawn.
+    """The finished run that the context names.
 
     If there is no such run, the page says so and stops. If the run is not finished,
     the page shows its state with a link to its progress, and stops. A page that shows
@@ -152,11 +194,10 @@ def pick_run(*, texts: bool = False) -> Run:
     if status != "done":
         empty_state(
             f"This run {'was cancelled' if status == 'cancelled' else 'failed'}",
-            "It has no results. Choose another run on the left, or see what happened.",
+            "It has no results. Choose another run above, or see what happened.",
             page=TRAIN,
             label="See what happened",
         )
-    show_breadcrumbs(run)
     if texts and not run.has(RunFile.CORPUS):
         empty_state(
             "This run came without its texts",
@@ -174,6 +215,6 @@ def _folder_of(name: str) -> Path:
     if not plain or not (runs_folder() / name).is_dir():
         raise StcError(
             f"There is no run {name!r} here",
-            remedy="It may have been removed. Choose another run on the left.",
+            remedy="It may have been removed. Choose another run above.",
         )
     return runs_folder() / name

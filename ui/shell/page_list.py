@@ -1,4 +1,4 @@
-"""The pages: their files, names and icons, in the order of the sidebar."""
+"""The pages: their files, names and icons, in the groups of the sidebar."""
 
 from stc_core.recipe_table import RECIPES
 
@@ -21,13 +21,22 @@ PAGES = {
     LAYERS: ("Layers", ":material/stacked_line_chart:"),
     NEURONS: ("Neurons", ":material/grain:"),
     EXAMPLES: ("Examples", ":material/chat_bubble:"),
-    PREDICT: ("Predict", ":material/batch_prediction:"),
-    ADAPT: ("Adapt", ":material/tune:"),
     HIERARCHY: ("Hierarchy", ":material/account_tree:"),
     ERRORS: ("Errors", ":material/rule:"),
     COMPARE: ("Compare", ":material/compare_arrows:"),
+    PREDICT: ("Predict", ":material/batch_prediction:"),
+    ADAPT: ("Adapt", ":material/tune:"),
     RUNS: ("Runs", ":material/list_alt:"),
 }
+GROUPS = {
+    "Start": (HOME, DATA, TRAIN),
+    "Look inside": (LAYERS, NEURONS, EXAMPLES, HIERARCHY),
+    "Trust": (ERRORS, COMPARE),
+    "Use and manage": (PREDICT, ADAPT, RUNS),
+}
+"""The pages in the groups of the sidebar; each page is in one of them."""
+OF_A_RUN = (LAYERS, NEURONS, EXAMPLES, HIERARCHY, ERRORS, COMPARE, PREDICT, ADAPT)
+"""The pages that show one run, and so the place in it that the user looks at."""
 
 
 def result_page(recipe: str) -> str:

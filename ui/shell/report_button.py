@@ -11,8 +11,10 @@ ABOUT = (
 )
 
 
-def report_button(run: Run, label: str = "Report as HTML") -> None:
-    """A button that downloads the report of `run`."""
+def report_button(
+    run: Run, label: str = "Report as HTML", *, quiet: bool = False
+) -> None:
+    """A button that downloads the report of `run`; `quiet`: without a frame."""
     st.download_button(
         label,
         lambda: html_report(run),
@@ -21,5 +23,6 @@ def report_button(run: Run, label: str = "Report as HTML") -> None:
         on_click="ignore",
         icon=":material/summarize:",
         help=ABOUT,
+        type="tertiary" if quiet else "secondary",
         key=f"report_{run.folder.name}",
     )

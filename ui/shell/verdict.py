@@ -9,6 +9,7 @@ from stc_core.runs.layout import RunFile
 from stc_core.runs.run import Run
 from ui.cache.run_files import read
 from ui.shell.page_list import ERRORS, LAYERS
+from ui.shell.report_button import report_button
 from ui.state.navigation import go
 
 _ICONS: dict[Standing, str] = {
@@ -30,6 +31,17 @@ def show_verdict(run: Run) -> None:
             "Look at its mistakes", icon=":material/search:", key="verdict_errors"
         ):
             go(ERRORS)
+        report_button(run)
+
+
+def verdict_line(run: Run) -> None:
+    """Draw how the result stands beside its baselines in one line, and the report."""
+    found = result_verdict(read(run, "metrics"))
+    colour = {"better": "green", "worse": "orange"}.get(found.standing, "blue")
+    said = f":small[:{colour}[{_ICONS[found.standing]}] {found.sentence}]"
+    with st.container(horizontal=True, vertical_alignment="center", wrap=False):
+        st.markdown(said, width="stretch")
+        report_button(run, quiet=True)
 
 
 def _cheaper_button(run: Run) -> None:

@@ -23,6 +23,10 @@ _NUMBERS = {
 FIELD = 68
 """The height of a field with its label, in pixels. Streamlit first draws the field
 without the label. A container of this height keeps everything below in place."""
+FIELD_LINE = 40
+"""The height of a field without a label, in pixels."""
+FIGURE_AND_TEXT = (11, 5)
+"""The widths of a figure and of what stands beside it."""
 PIN: dict[str, Any] = {"pinned": True}
 """Settings of a column that keeps its width and stays on the left. The text columns
 take the remaining width."""

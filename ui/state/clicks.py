@@ -20,7 +20,7 @@ def click_neuron(context: Context, event: Mapping[str, Any]) -> Context:
     data = _customdata(event)
     if not data:
         return context
-    moved = context.moved(neuron=int(data[0]))
+    moved = context.moved(neuron=str(data[0]))
     if len(data) < 3:
         return moved
     return moved.moved(layer=int(data[1]), kind=str(data[2]))

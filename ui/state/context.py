@@ -8,7 +8,7 @@ Place = Literal["run", "layer", "neuron", "example"]
 PLACES: tuple[Place, ...] = get_args(Place)
 """The places, from a run down to one of its texts."""
 _QUERY = {"label": "class"}  # `class` is a keyword of Python, not of the URL
-_NUMBERS = ("layer", "neuron", "example", "depth", "size", "pinned")
+_NUMBERS = ("layer", "example", "depth", "size", "pinned")
 MOST_TYPED = 2000
 """The most characters of a typed text in the URL, because servers refuse very long
 URLs. If a text is longer, the URL only says that there is one. In a URL, a Latin letter
@@ -39,7 +39,7 @@ class Context(NamedTuple):
 
     run: str | None = None
     layer: int | None = None
-    neuron: int | None = None
+    neuron: str | None = None  # its address, as mlp.6.1288.max
     example: int | None = None
     label: str | None = None
     data: str | None = None  # the table to train on

@@ -53,10 +53,23 @@ def set_context(new: Context) -> None:
         st.query_params.from_dict(new_query)
 
 
-def link(page: str, label: str, *, icon: str | None = None, **changes: Any) -> None:
-    """Draw a link to `page` that carries the context after `changes`."""
+def link(
+    page: str,
+    label: str,
+    *,
+    icon: str | None = None,
+    closed: str | None = None,
+    **changes: Any,
+) -> None:
+    """Draw a link to `page` that carries the context after `changes`.
+
+    With `closed` the link is grey and leads nowhere, and `closed` says why.
+    """
     params = context().moved(**changes).params()
-    st.page_link(page, label=label, icon=icon, query_params=params)
+    grey = closed is not None
+    st.page_link(
+        page, label=label, icon=icon, query_params=params, help=closed, disabled=grey
+    )
 
 
 def go(page: str, **changes: Any) -> None:
@@ -73,6 +86,7 @@ def pick(
     widget: Callable[..., Any] = st.selectbox,
     default: Any = None,
     optional: bool = False,
+    clears: Sequence[str] = (),
     typed: Callable[[str], Any] | None = None,
     key: str | None = None,
     **settings: Any,
@@ -81,7 +95,8 @@ def pick(
 
     The context always wins, so a click elsewhere changes the widget, too. If the value
     of the context is not among `options`, the widget shows `default` or the first
-    option, or nothing if the choice is `optional`. With `typed` the user may also type
+    option, or nothing if the choice is `optional`. A choice also empties the fields
+    that it `clears`. With `typed` the user may also type
     a text; `typed` turns the text into a value, or into None if it has no meaning.
     """
     key = key or f"pick_{field}"
@@ -92,7 +107,7 @@ def pick(
     def write(value: Any) -> None:
         # A browser that still shows an older title sends it: that is not an option.
         if value in options or (value is None and optional):
-            remember(**{field: value})
+            remember(**{**dict.fromkeys(clears), field: value})
         elif typed is not None and isinstance(value, str):
             meant = typed(value)
             if meant is not None:

@@ -1,18 +1,20 @@
 """The steps to the previous and the next item, in the order that a page shows."""
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Generic, NamedTuple, TypeVar
+
+Item = TypeVar("Item")
 
 
-class Steps(NamedTuple):
+class Steps(NamedTuple, Generic[Item]):
     """The previous and the next item (None at the ends), and the position in words."""
 
-    back: int | None
-    forth: int | None
+    back: Item | None
+    forth: Item | None
     position: str
 
 
-def steps(shown: Sequence[int], now: int) -> Steps:
+def steps(shown: Sequence[Item], now: Item) -> Steps[Item]:
     """The steps from `now` in the order `shown`, and the position, as '12 of 171'.
 
     If `now` is not shown, the step forth leads to the first item shown.
@@ -25,7 +27,7 @@ def steps(shown: Sequence[int], now: int) -> Steps:
     return Steps(next(iter(back), None), next(iter(forth), None), f"{at + 1:,} of {n}")
 
 
-def steps_around(shown: Sequence[int], now: int, most: int) -> list[int]:
+def steps_around(shown: Sequence[Item], now: Item, most: int) -> list[Item]:
     """`most` items of the order `shown` around `now`.
 
     They stay the same while `now` moves a few steps.

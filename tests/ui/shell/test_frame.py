@@ -36,8 +36,8 @@ def test_the_url_names_a_run_from_the_first_visit():
     written_run(runs_folder() / "newer", "Newer", state="failed")
     app = fine(visit())
     assert app.query_params["run"] == "older"  # newest that is done
-    assert app.sidebar.selectbox[0].value == "older"
-    assert app.sidebar.selectbox[0].options == ["failed · Newer", "87.4 % · Older"]
+    assert app.selectbox(key="pick_run").value == "older"
+    assert app.selectbox(key="pick_run").options == ["failed · Newer", "87.4 % · Older"]
 
 
 def test_a_run_with_damaged_metrics_is_listed_beside_the_others():
@@ -45,7 +45,7 @@ def test_a_run_with_damaged_metrics_is_listed_beside_the_others():
     bad = written_run(runs_folder() / "bad", "Bad").folder
     (bad / "metrics.json").write_text("{")
     app = fine(visit())
-    assert app.sidebar.selectbox[0].options == ["done · Bad", "87.4 % · Good"]
+    assert app.selectbox(key="pick_run").options == ["done · Bad", "87.4 % · Good"]
     words = said(app).split("\n")
     assert "412 of 32,256" in words and words.count("–") == 3
 
@@ -55,7 +55,7 @@ def test_the_run_picker_moves_the_url_and_forgets_the_places():
         written_run(runs_folder() / name, name)
     app = fine(visit(run="one", layer="3", neuron="5"))
     assert app.query_params["layer"] == "3"
-    app.sidebar.selectbox[0].select("two").run()
+    app.selectbox(key="pick_run").select("two").run()
     assert app.query_params["run"] == "two"
     assert "layer" not in app.query_params and "neuron" not in app.query_params
 
@@ -74,15 +74,15 @@ def test_runs_of_the_same_name_and_score_can_be_told_apart():
         written_run(runs_folder() / name, "mine")
     app = fine(visit(run="three"))
     for name in ("one", "two"):
-        app.sidebar.selectbox[0].select(name).run()
+        app.selectbox(key="pick_run").select(name).run()
         assert app.query_params["run"] == name
-    assert len(set(app.sidebar.selectbox[0].options)) == 3
+    assert len(set(app.selectbox(key="pick_run").options)) == 3
 
 
 def test_an_older_title_of_a_run_moves_nothing():
     written_run(runs_folder() / "one", "one")
     app = fine(visit(run="one"))
-    box = app.sidebar.selectbox[0]
+    box = app.selectbox(key="pick_run")
     box.options.append("running · one")
     box.select("running · one").run()
     assert fine(app).query_params["run"] == "one"

@@ -14,7 +14,7 @@ from ui.state.clicks import (
 )
 from ui.state.context import Context
 
-HERE = Context(run="r", layer=2, neuron=5, example=7, label="a")
+HERE = Context(run="r", layer=2, neuron="5", example=7, label="a")
 
 
 def chart(*customdata) -> dict:
@@ -43,10 +43,11 @@ def test_a_point_of_a_level_says_its_layer():
 
 
 def test_a_square_moves_to_its_neuron():
-    assert click_neuron(HERE, chart(3)) == HERE._replace(neuron=3)
-    assert (
-        click_neuron(HERE, {"selection": {"points": [{"customdata": 3}]}}).neuron == 3
+    assert click_neuron(HERE, chart("mlp.2.3.max")) == HERE._replace(
+        neuron="mlp.2.3.max"
     )
+    event = {"selection": {"points": [{"customdata": "mlp.2.3.max"}]}}
+    assert click_neuron(HERE, event).neuron == "mlp.2.3.max"
 
 
 def test_a_point_moves_to_its_layer():
@@ -91,15 +92,15 @@ def test_a_run_is_compared_with_but_not_with_itself():
 
 
 def test_a_square_of_many_goes_down_to_their_site():
-    assert click_neuron(HERE, chart(3, 6, "mlp")) == HERE._replace(
-        neuron=3, layer=6, kind="mlp"
+    assert click_neuron(HERE, chart("mlp.6.3.max", 6, "mlp")) == HERE._replace(
+        neuron="mlp.6.3.max", layer=6, kind="mlp"
     )
 
 
 def test_a_row_of_places_moves_there():
-    places = [{"neuron": 1}, {"run": "s", "neuron": 9}]
-    assert click_place(HERE, {"selection": {"rows": [0]}}, places).neuron == 1
+    places = [{"neuron": "a"}, {"run": "s", "neuron": "b"}]
+    assert click_place(HERE, {"selection": {"rows": [0]}}, places).neuron == "a"
     there = click_place(HERE, {"selection": {"rows": [1]}}, places)
-    assert there == Context(run="s", neuron=9)
+    assert there == Context(run="s", neuron="b")
     for event in ({}, {"selection": {"rows": []}}, {"selection": {"rows": [2]}}):
         assert click_place(HERE, event, places) == HERE

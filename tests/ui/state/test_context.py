@@ -6,7 +6,9 @@ from ui.state.context import MOST_TYPED, Context, fits, query_key
 
 
 def test_params_and_parse_are_inverse():
-    full = Context("r", 3, 0, 42, "spam & eggs", "ab12", "cd34", 2, 256, "mlp", "mean")
+    full = Context(
+        "r", 3, "0", 42, "spam & eggs", "ab12", "cd34", 2, 256, "mlp", "mean"
+    )
     full = full._replace(split="test", slice="label=a%3Bb;wrong=1", other="s")
     full = full._replace(against="rice", pinned=41)
     full = full._replace(layers="cheaper", errors="slices", text="Rice & <b>beans</b>?")
@@ -30,14 +32,23 @@ def test_what_is_not_of_the_context_is_left_out():
 
 
 def test_moving_within_a_run_keeps_the_rest():
-    here = Context(run="r", layer=3, neuron=7)
-    assert here.moved(neuron=8) == Context(run="r", layer=3, neuron=8)
-    assert here.moved(run="r", layer=None) == Context(run="r", neuron=7)
+    here = Context(run="r", layer=3, neuron="mlp.1.7.max")
+    assert here.moved(neuron="mlp.1.8.max") == Context(
+        run="r", layer=3, neuron="mlp.1.8.max"
+    )
+    assert here.moved(run="r", layer=None) == Context(run="r", neuron="mlp.1.7.max")
 
 
 def test_another_run_forgets_the_places_but_not_the_tables_and_the_tabs():
     here = Context(
-        "r", layer=3, neuron=7, example=1, label="a", data="d", table="t", errors="e"
+        "r",
+        layer=3,
+        neuron="mlp.1.7.max",
+        example=1,
+        label="a",
+        data="d",
+        table="t",
+        errors="e",
     )
     assert here.moved(run="s") == Context("s", data="d", table="t", errors="e")
     assert here.moved(run="s", layer=1).layer == 1
@@ -46,7 +57,7 @@ def test_another_run_forgets_the_places_but_not_the_tables_and_the_tabs():
 def test_a_typed_text_stays_with_every_run_until_an_example_is_chosen():
     here = Context("r", example=3).moved(text="Where is it?")
     assert here.example == 3 and here.moved(run="s") == Context("s", text=here.text)
-    assert here.moved(neuron=1).text == here.text
+    assert here.moved(neuron="1").text == here.text
     assert here.moved(example=4) == Context("r", example=4)
     assert here.up_to("example") == here and here.up_to("neuron") == Context("r")
     assert here.moved(example=4, text="Now?").text == "Now?"
@@ -69,12 +80,12 @@ def test_its_own_url_is_no_move_but_a_link_without_the_text_ends_it(text):
     assert here.follow({"run": "r", "layer": "2", "example": "5"}) == here._replace(
         text=None
     )
-    assert here.follow({**here.params(), "neuron": "3"}) == here._replace(neuron=3)
+    assert here.follow({**here.params(), "neuron": "3"}) == here._replace(neuron="3")
     assert here.follow({"run": "r", "example": "6", "layer": "2"}).example == 6
 
 
 def test_a_link_up_goes_up_and_one_to_another_run_brings_what_it_names():
-    here = Context("r", 3, 7, 42, label="a", data="d", kind="mlp", pooling="mean")
+    here = Context("r", 3, "7", 42, label="a", data="d", kind="mlp", pooling="mean")
     above = here.up_to("layer")
     assert here.follow(above.params()) == above
     assert here.follow(here.up_to("run").params()) == here.up_to("run")
@@ -84,7 +95,7 @@ def test_a_link_up_goes_up_and_one_to_another_run_brings_what_it_names():
 
 
 def test_going_up_forgets_what_is_deeper():
-    here = Context("r", 3, 7, 42, label="a", kind="mlp", pooling="mean")
+    here = Context("r", 3, "7", 42, label="a", kind="mlp", pooling="mean")
     assert here.up_to("example") == here
     assert here.up_to("neuron") == here._replace(example=None)
     layer = here.up_to("layer")

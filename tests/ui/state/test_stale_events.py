@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from helpers.app import at_home, fine, visit
-from stc_core.interpret.neuron_table import neuron_names
+from stc_core.interpret.neuron_table import addresses_of, neuron_address, one_of
 from stc_core.runs.run import Run
 from ui.state import stale_events
 
@@ -18,49 +18,56 @@ def run(tmp_path: Path, run_folder: Path, monkeypatch) -> Run:
 
 
 @pytest.fixture
-def app(monkeypatch):
+def app(run, monkeypatch):
     """A page that another neuron was asked for by a button, and that shows it."""
     monkeypatch.setattr(stale_events, "STALE_S", 60.0)
-    app = fine(visit(PAGE, run="r", neuron="3"))
+    app = fine(visit(PAGE, run="r", neuron=address(run, 3)))
     return fine(app.button(key="step_neuron_Next").click().run())
 
 
-def neuron(app) -> int:
-    found = int(app.query_params["neuron"])
+def address(run: Run, number: int) -> str:
+    return neuron_address(one_of(run.neurons, number))
+
+
+def neuron(app) -> str:
+    found = "".join(app.query_params["neuron"])
     assert app.selectbox(key="pick_neuron").value == found
     return found
 
 
 def test_the_old_value_of_a_widget_is_no_choice(app, run, monkeypatch):
-    now = neuron(app)
-    names = neuron_names(run.neurons)
+    now, third = neuron(app), address(run, 3)
     chooser = app.selectbox(key="pick_neuron")
-    assert now != 3 and chooser.value == now
-    assert neuron(fine(chooser.set_value(3).run())) == now
-    other = next(one for one in names if one not in (3, now))
+    assert now != third and chooser.value == now
+    assert neuron(fine(chooser.set_value(third).run())) == now
+    other = next(one for one in addresses_of(run.neurons) if one not in (third, now))
     assert neuron(fine(app.selectbox(key="pick_neuron").set_value(other).run())) == (
         other
     )
     monkeypatch.setattr(stale_events, "STALE_S", 0.0)
-    assert neuron(fine(app.selectbox(key="pick_neuron").set_value(3).run())) == 3
+    chooser = app.selectbox(key="pick_neuron")
+    assert neuron(fine(chooser.set_value(third).run())) == third
 
 
-def test_the_old_url_is_no_link(app, monkeypatch):
-    now = neuron(app)
-    app.query_params["neuron"] = "3"
+def test_the_old_url_is_no_link(app, run, monkeypatch):
+    now, third, fifth = neuron(app), address(run, 3), address(run, 5)
+    app.query_params["neuron"] = third
     assert neuron(fine(app.run())) == now
-    app.query_params["neuron"] = "5"
-    assert neuron(fine(app.run())) == 5
+    app.query_params["neuron"] = fifth
+    assert neuron(fine(app.run())) == fifth
     monkeypatch.setattr(stale_events, "STALE_S", 0.0)
-    app.query_params["neuron"] = "3"
-    assert neuron(fine(app.run())) == 3
+    app.query_params["neuron"] = third
+    assert neuron(fine(app.run())) == third
 
 
-def test_a_moment_after_the_page_is_drawn_the_old_value_is_a_choice(app, monkeypatch):
+def test_a_moment_after_the_page_is_drawn_the_old_value_is_a_choice(
+    app, run, monkeypatch
+):
     """The moment begins when the page is drawn, not when the context moved."""
     now = neuron(app)
     monkeypatch.setattr(stale_events, "STALE_S", 0.0)
-    assert neuron(fine(app.selectbox(key="pick_neuron").set_value(3).run())) == 3 != now
+    third, chooser = address(run, 3), app.selectbox(key="pick_neuron")
+    assert neuron(fine(chooser.set_value(third).run())) == third != now
 
 
 @pytest.mark.parametrize("end", [stale_events.note_drawn, stale_events.begin_page])
