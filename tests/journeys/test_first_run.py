@@ -318,7 +318,7 @@ def a_file_is_labelled_and_downloaded(trained: Run, page: Page, tmp_path: Path):
     assert got["number"].tolist() == [0, 1, 2, 3]
     classes = trained.metrics["classes"]
     shares = got[[f"p:{name}" for name in classes]].to_numpy()
-    np.testing.assert_allclose(shares.sum(axis=1), 1, atol=1e-4)
+    np.testing.assert_allclose(shares.sum(axis=1), 1, atol=1e-3)  # four decimals
     best = [classes[place] for place in shares.argmax(axis=1)]
     assert got["predicted_label"].tolist() == best
     known = trained.classifier().predict(list(NEW_TEXTS)).tolist()
