@@ -84,7 +84,7 @@ def _texts(run: Run, neuron: dict[str, Any]) -> None:
         list(dict.fromkeys(picked["group"])),
         default=picked["group"].iloc[0],
         required=True,
-        format_func=lambda group: QUARTERS.get(group, group),
+        format_func=lambda group: str(QUARTERS.get(group, group)),
         key="text_group",
         help="Look at random texts as well. The highest texts alone make any neuron "
         "look clear.",
