@@ -98,7 +98,7 @@ def layer_curves(
         figure_of(curves, shapes=shapes, annotations=names),
         height=470,
         right=205 if lines else 16,
-        top=26 + 19 * -(-len(curves) // 2),  # beside text the legend has two columns
+        top=30 + 19 * -(-len(curves) // 2),  # beside text the legend has two columns
         legend=True,
         xaxis=layer_axis(layers, range=[layers[0] - 0.35, layers[-1] + 0.35]),
         yaxis={

@@ -145,9 +145,9 @@ def _draw_squares(shown: pd.DataFrame, squares: Squares) -> go.Figure:
     )
     return settle(
         figure_of([{"type": kind, **_points(grid, squares, scale.square)}, outline]),
-        height=76 + round(scale.line * n_lines),
+        height=100 + round(scale.line * n_lines),
         right=8,
-        top=64,
+        top=88,
         bottom=12,
         xaxis={
             "visible": False,

@@ -41,6 +41,13 @@ from ui.state.stale_events import set_widget, unless_stale
 from ui.state.text_input import say_if_long
 
 OWN = "Your own text"
+QUARTERS = {
+    "Top quarter": "Top 25 %",
+    "Second quarter": "25–50 %",
+    "Third quarter": "50–75 %",
+    "Last quarter": "75–100 %",
+}
+"""Short names: with the long ones the choice would not fit in one line."""
 LOADING = "Loading the language model. Then each word is shaded by its activation …"
 
 
@@ -77,6 +84,7 @@ def _texts(run: Run, neuron: dict[str, Any]) -> None:
         list(dict.fromkeys(picked["group"])),
         default=picked["group"].iloc[0],
         required=True,
+        format_func=lambda group: str(QUARTERS.get(group, group)),
         key="text_group",
         help="Look at random texts as well. The highest texts alone make any neuron "
         "look clear.",

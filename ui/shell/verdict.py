@@ -12,6 +12,8 @@ from ui.shell.page_list import ERRORS, LAYERS
 from ui.shell.report_button import report_button
 from ui.state.navigation import go
 
+_REPORT_PX = 160
+"""The width of the report's button: the sentence beside it is folded only once."""
 _ICONS: dict[Standing, str] = {
     "better": ":material/trending_up:",
     "level": ":material/drag_handle:",
@@ -41,7 +43,8 @@ def verdict_line(run: Run) -> None:
     said = f":small[:{colour}[{_ICONS[found.standing]}] {found.sentence}]"
     with st.container(horizontal=True, vertical_alignment="center", wrap=False):
         st.markdown(said, width="stretch")
-        report_button(run, quiet=True)
+        with st.container(width=_REPORT_PX):
+            report_button(run, quiet=True)
 
 
 def _cheaper_button(run: Run) -> None:
