@@ -112,7 +112,12 @@ def generated(visit: Visit, count: int, first_seed: int) -> Counts:
         deadline=None,
         database=None,
         phases=[Phase.generate],
-        suppress_health_check=list(HealthCheck),
+        suppress_health_check=(
+            HealthCheck.too_slow,
+            HealthCheck.data_too_large,
+            HealthCheck.large_base_example,
+            HealthCheck.function_scoped_fixture,
+        ),
     )
     @given(files())
     def generate(file: Generated) -> None:

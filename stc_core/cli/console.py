@@ -4,6 +4,7 @@ import shlex
 import time
 from collections.abc import Callable, Sequence
 from datetime import datetime
+from itertools import islice
 from typing import Any
 
 from rich import box
@@ -39,6 +40,7 @@ from stc_core.streams import printing_error, silence
 
 PLAIN_EVERY_S = 10.0
 TOP_NEURONS = 10
+SHOWN_CLASSES = 200
 
 
 class _Console(Console):
@@ -332,8 +334,10 @@ def show_data_report(report: Report) -> None:
     splits = list(next(iter(report.classes.values()), {}))
     for split in splits:
         table.add_column(split, justify="right")
-    for name, counts in report.classes.items():
+    for name, counts in islice(report.classes.items(), SHOWN_CLASSES):
         table.add_row(Text(name), *(f"{counts[split]:,}" for split in splits))
+    if len(report.classes) > SHOWN_CLASSES:
+        table.add_row(f"{len(report.classes) - SHOWN_CLASSES:,} more")
     if report.classes:
         console.print(table)
     for finding in report.findings:
