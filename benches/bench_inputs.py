@@ -172,7 +172,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--json", action="store_true", help="one object a line")
     parser.add_argument("--count", type=int, default=10_000)
-    parser.add_argument("--large", type=int, default=100, help="0 leaves them out")
+    parser.add_argument("--large", type=int, default=30, help="0 leaves them out")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     for row in bench(options.count, options.large, options.seed):
