@@ -10,7 +10,7 @@ AUDIT := $(VENV)/audit
 SPHINX := $(BIN)/sphinx-build -W --keep-going -q docs docs/_build
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: app test check audit docs bench browser format clean
+.PHONY: app test check audit bandit pins docs bench browser format clean
 
 app: $(VENV)/.app
 	$(BIN)/streamlit run app.py
@@ -18,7 +18,7 @@ app: $(VENV)/.app
 test: $(VENV)/.dev
 	$(PYTEST)
 
-check: $(VENV)/.dev audit
+check: $(VENV)/.dev bandit pins
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/pyright
@@ -26,16 +26,22 @@ check: $(VENV)/.dev audit
 	$(PYTEST)
 
 # Without a network both are left out, and said: the tests must pass anywhere.
-audit: $(AUDIT)/.done
+# A weakness that is found in a pinned package tomorrow is told, but is no fault of the
+# change that is checked: it fails `make audit` alone, not `make check`.
+audit: bandit pins
+	@! grep -q "^Found" $(AUDIT)/found.txt 2>/dev/null
+
+bandit: $(AUDIT)/.done
 	@if [ -x $(AUDIT)/bin/bandit ]; then \
 	  $(AUDIT)/bin/bandit --quiet --recursive -ll -c pyproject.toml stc_core ui pages app.py; \
 	else echo "bandit could not be installed and is left out."; fi
+
+pins: $(AUDIT)/.done
 	@if [ -x $(AUDIT)/bin/pip-audit ]; then \
 	  timeout 120 $(AUDIT)/bin/pip-audit --disable-pip --no-deps -r requirements.txt \
-	    > $(AUDIT)/found.txt 2>&1; \
-	  if grep -q "known vulnerabilit" $(AUDIT)/found.txt && \
-	    ! grep -q "No known vulnerabilit" $(AUDIT)/found.txt; \
-	  then cat $(AUDIT)/found.txt; exit 1; else tail -n 1 $(AUDIT)/found.txt; fi; \
+	    > $(AUDIT)/found.txt 2>&1 || true; \
+	  if grep -q "^Found" $(AUDIT)/found.txt; then cat $(AUDIT)/found.txt; \
+	  else tail -n 1 $(AUDIT)/found.txt; fi; \
 	else echo "pip-audit could not be installed and is left out."; fi
 
 $(AUDIT)/.done: requirements-audit.txt | $(VENV)/.dev

@@ -112,7 +112,12 @@ def generated(visit: Visit, count: int, first_seed: int) -> Counts:
         deadline=None,
         database=None,
         phases=[Phase.generate],
-        suppress_health_check=list(HealthCheck),
+        suppress_health_check=(
+            HealthCheck.too_slow,
+            HealthCheck.data_too_large,
+            HealthCheck.large_base_example,
+            HealthCheck.function_scoped_fixture,
+        ),
     )
     @given(files())
     def generate(file: Generated) -> None:
@@ -167,7 +172,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--json", action="store_true", help="one object a line")
     parser.add_argument("--count", type=int, default=10_000)
-    parser.add_argument("--large", type=int, default=100, help="0 leaves them out")
+    parser.add_argument("--large", type=int, default=30, help="0 leaves them out")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     for row in bench(options.count, options.large, options.seed):

@@ -39,7 +39,8 @@ def test_names_categories_and_missing_cells_are_escaped_too():
     assert list(escaped.columns) == ["'=head", "object", "number"] and count == 3
     assert escaped["'=head"].tolist()[:2] == ["'=a", "b"]
     assert escaped["object"].tolist() == [None, "'@x", 7]
-    assert frame.columns[0] == "=head" and frame["object"][1] == "@x"
+    assert frame.columns[0] == "=head"
+    assert frame["object"].tolist()[1] == "@x"
 
 
 def test_formulas_are_kept_if_asked_for():

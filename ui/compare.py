@@ -39,6 +39,7 @@ from ui.cache.comparison import class_gaps, widths
 from ui.cache.run_files import read
 from ui.cache.texts import texts_of
 from ui.charts.chart import chart
+from ui.shell.csv_button import csv_button
 from ui.shell.frame import empty_state, pick_run
 from ui.shell.messages import escape
 from ui.shell.page_list import EXAMPLES, TRAIN
@@ -259,8 +260,9 @@ def _differing_table(run: Run, table: pd.DataFrame) -> None:
     shares = {end: 100 * table[f"probability_{end}"] for end in ("a", "b")}
     predicted: dict[str, Any] = {"width": 115, **PIN}
     sure: dict[str, Any] = {"format": "%.0f %%", "width": 55, **PIN}
+    shown = table.assign(**places, **shares).loc[:, [*places, *_TEXT_COLUMNS]]
     st.dataframe(
-        table.assign(**places, **shares)[[*places, *_TEXT_COLUMNS]],
+        shown,
         key="divided_table",
         on_select=clicked(
             "divided_table", lambda now, event: click_example(now, event, rows)
@@ -279,6 +281,7 @@ def _differing_table(run: Run, table: pd.DataFrame) -> None:
         },
         alt="Texts that the two runs label differently",
     )
+    csv_button(shown, f"{run.folder.name}_texts.csv", key="divided")
 
 
 def show_text(row: dict[str, Any], mine: Card, other: Card) -> None:

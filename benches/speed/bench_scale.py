@@ -65,7 +65,9 @@ def trained(make: Files, n: int, settings: dict[str, Any], baselines: bool) -> R
         os.environ["STC_HOME"] = name
         paths = make(n, Path(name))
         config = RunConfig(
-            data=DataConfig(**paths, text="text", labels=("label",)),
+            data=DataConfig.model_validate(
+                paths | {"text": "text", "labels": ("label",)}
+            ),
             train=TrainConfig.model_validate(settings),
         )
         took: dict[str, float] = {}

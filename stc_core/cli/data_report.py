@@ -1,6 +1,7 @@
 """The report on a table, on the console."""
 
 import shlex
+from itertools import islice
 
 from rich import box
 from rich.table import Table
@@ -10,6 +11,7 @@ from stc_core.cli.console import output
 from stc_core.data.findings import Report
 from stc_core.data.repairs import say_mend, say_repair
 
+SHOWN_CLASSES = 200
 _SEVERITY = {"error": "bold red", "warning": "yellow", "info": "dim"}
 
 
@@ -28,8 +30,10 @@ def show_data_report(report: Report) -> None:
     splits = list(next(iter(report.classes.values()), {}))
     for split in splits:
         table.add_column(split, justify="right")
-    for name, counts in report.classes.items():
+    for name, counts in islice(report.classes.items(), SHOWN_CLASSES):
         table.add_row(Text(name), *(f"{counts[split]:,}" for split in splits))
+    if len(report.classes) > SHOWN_CLASSES:
+        table.add_row(f"{len(report.classes) - SHOWN_CLASSES:,} more")
     if report.classes:
         console.print(table)
     for finding in report.findings:

@@ -53,7 +53,7 @@ def test_usage_is_a_table_with_a_row_for_each_neuron(
 
 def test_patch_shows_both_texts_and_the_patched_one(stc: Stc, run_folder: Path):
     texts = "--text", "where is my parcel", "--donor", "please refund the money"
-    layer = int(pd.read_parquet(run_folder / "neurons.parquet")["layer"].max())
+    layer = max(pd.read_parquet(run_folder / "neurons.parquet")["layer"].tolist())
     said = stc("patch", run_folder, *texts, "--layer", layer, "--json")
     assert said.code == 0, said.err
     told = json.loads(said.out)

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Page
 
-from helpers.browser.browser import ServedApp, browser, listen, press, settled, window
+from helpers.browser.browser import ServedApp, browser, listen, settled, window
 
 POINT = """
 (run) => {
@@ -63,11 +63,11 @@ def every_chart_is_saved_as_a_picture_that_is_not_see_through(page: Page):
             assert picture.width == pytest.approx(2 * width, abs=4)
 
 
-def every_table_is_saved_as_csv(page: Page):
+def the_texts_are_saved_as_csv(page: Page):
     tables = page.get_by_test_id("stDataFrame")
     assert tables.count() == 4
     with page.expect_download() as coming:
-        press("Download as CSV", tables.last)
+        page.get_by_role("button", name="Download CSV").last.click()
     assert len(pd.read_csv(coming.value.path())) == 4
 
 
@@ -82,5 +82,5 @@ def the_report_is_downloaded(page: Page):
 def test_two_runs_are_compared(page: Page):
     a_click_on_a_point_compares_with_its_run(page)
     every_chart_is_saved_as_a_picture_that_is_not_see_through(page)
-    every_table_is_saved_as_csv(page)
+    the_texts_are_saved_as_csv(page)
     the_report_is_downloaded(page)

@@ -158,7 +158,7 @@ def parse_neurons(names: Iterable[str], widths: Mapping[Site, int]) -> Neurons:
 
 def checked_kind(how: str, steer: float) -> InterventionKind:
     """The way called `how`; StcError if there is none, and for steering by nothing."""
-    known = {name: name for name in INTERVENTIONS}
+    known: dict[str, InterventionKind] = {name: name for name in INTERVENTIONS}
     if how not in known:
         raise StcError("how", expected=", ".join(INTERVENTIONS), got=repr(how))
     if how == "steer" and (steer == 0 or not np.isfinite(steer)):

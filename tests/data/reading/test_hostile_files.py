@@ -39,7 +39,12 @@ def test_a_hostile_file_is_read_or_refused_in_a_sentence(name: str, tmp_path: Pa
     deadline=None,
     database=None,
     derandomize=True,
-    suppress_health_check=list(HealthCheck),
+    suppress_health_check=(
+        HealthCheck.too_slow,
+        HealthCheck.data_too_large,
+        HealthCheck.large_base_example,
+        HealthCheck.function_scoped_fixture,
+    ),
 )
 @given(file=files())
 def test_a_generated_file_is_right_or_refused_in_a_sentence(

@@ -16,7 +16,6 @@ import pytest
 from playwright.sync_api import (
     Browser,
     ConsoleMessage,
-    Locator,
     Page,
     ViewportSize,
     sync_playwright,
@@ -162,19 +161,3 @@ def insist(act: Callable[[int], None]) -> None:
                 raise
         else:
             return
-
-
-def press(button: str, table: Locator) -> None:
-    """Press the button named `button` in the toolbar over `table`.
-
-    Streamlit slides the toolbar out while the mouse is over the table.
-    """
-    named = table.locator("xpath=..").get_by_role("button", name=button)
-
-    def act(patience: int) -> None:
-        table.scroll_into_view_if_needed()
-        table.hover()
-        table.page.wait_for_timeout(300)
-        named.click(timeout=patience)
-
-    insist(act)
