@@ -10,6 +10,7 @@ from helpers.app import at_home, charts, fine, html, said, visit, written_run
 from stc_core.analysis.examples import example_table
 from stc_core.display import percent
 from stc_core.errors import StcError
+from stc_core.interpret.interventions import effects
 from stc_core.interpret.neuron_table import (
     addresses_of,
     chosen_neurons,
@@ -360,3 +361,32 @@ def test_a_neuron_is_found_by_its_place_or_by_its_number(run):
     for name in (address, str(row["neuron"])):
         app = fine(visit(PAGE, run="r", neuron=name))
         assert title(app) == neuron_names(run.neurons)[int(row["neuron"])]
+
+
+def test_the_effect_inside_the_model_is_measured_on_a_click(run, monkeypatch):
+    monkeypatch.setattr("ui.cache.effects.N_TEXTS", 4)
+    monkeypatch.setattr(effects, "MOST_REFERENCE", 12)
+    app = fine(visit(PAGE, run="r", side="In the model"))
+    assert "It takes about 20 seconds" in said(app)
+    next(b for b in app.button if b.label == "Measure").click()
+    app = fine(app.run(timeout=60))
+    assert len(charts(app)) == 4
+    shown = said(app)
+    assert "classifier reading these neurons itself" in shown
+    assert "random neurons of the same sites" in shown
+    assert "The accuracy goes from" in shown
+    # What was measured is shown at once when the page is drawn again.
+    assert len(charts(fine(app.run()))) == 4
+
+
+def test_steering_by_nothing_is_said():
+    state = {"inside_how": "steer", "inside_steer": 0.0}
+    app = fine(visit(PAGE, run="r", side="In the model", state=state))
+    assert "Steering by 0 changes nothing" in said(app)
+
+
+def test_how_often_other_rows_keep_a_neuron_is_told(run):
+    stability = run.stability
+    app = fine(visit(PAGE, run="r", neuron="3"))
+    times = round(stability["frequency"][3] * stability["n_selections"])
+    assert f"Chosen on {times} of 10 halves of the rows." in said(app)

@@ -34,6 +34,7 @@ from stc_core.interpret.neuron_table import (
     weights_of,
 )
 from stc_core.poolings import POOLING_RULES
+from stc_core.runs.layout import RunFile
 from stc_core.runs.run import Run
 from stc_core.types import SITE_KINDS
 from ui.cache.neuron_values import address_of, alike_ranks_of, values_of
@@ -356,6 +357,7 @@ def show_weights(run: Run, neuron: dict[str, Any], label: str | None) -> None:
     st.markdown("**Weight for each class**", help=WEIGHT_HELP)
     figure = weight_bars(weights, classes, row_px=NARROW_PX)
     chart(figure, "weights", alt="Signed weight per class")
+    show_frequency(run, neuron)
     if len(weights) > len(classes):
         st.caption(f"The {MOST_ACTIVITY_CLASSES} strongest of {len(weights)} classes.")
     rows = density_rows if activity_heading() == "density" else activation_rows
@@ -365,6 +367,15 @@ def show_weights(run: Run, neuron: dict[str, Any], label: str | None) -> None:
         marks = {texts.place(example): float(values[example])}
     figure = rows(values, texts.labels, classes, marks=marks, row_px=NARROW_PX)
     chart(figure, "density", alt="Activation by class")
+
+
+def show_frequency(run: Run, neuron: dict[str, Any]) -> None:
+    """Say how often other rows keep this neuron, if the run measured it."""
+    if not run.has(RunFile.STABILITY):
+        return
+    stability = read(run, "stability")
+    share, times = stability["frequency"][neuron["neuron"]], stability["n_selections"]
+    st.caption(f"Chosen on {round(share * times)} of {times} halves of the rows.")
 
 
 def activity_heading() -> str:

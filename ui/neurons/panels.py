@@ -1,4 +1,4 @@
-"""The panels about one neuron: texts, own text, correlated, other runs, ablation."""
+"""The panels about one neuron: texts, own text, other neurons and runs, its effect."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -34,6 +34,7 @@ from ui.cache.neuron_values import (
 from ui.cache.run_files import read, token_values, wait_for_reader
 from ui.cache.texts import texts_of
 from ui.neurons.ablation import show_ablation
+from ui.neurons.inside import show_effect_inside
 from ui.shell.messages import escape
 from ui.shell.widgets import own_fragment, places_table
 from ui.state.navigation import context, pick, remember
@@ -60,6 +61,7 @@ def show_panels(run: Run, neuron: dict[str, Any]) -> None:
         "Correlated": _like_it,
         "Other runs": other_runs,
         "Ablate it": show_ablation,
+        "In the model": show_effect_inside,
     }
     # A link with a typed text opens the panel that shows this neuron on that text.
     side = pick(

@@ -1,0 +1,97 @@
+"""The effect of neurons inside the model: they are changed, and all above follows."""
+
+from typing import Any
+
+import streamlit as st
+
+from stc_core.display import percent
+from stc_core.errors import StcError
+from stc_core.figures.effects import effect_dots
+from stc_core.interpret.interventions.edits import INTERVENTIONS
+from stc_core.interpret.interventions.effect_records import Effect
+from stc_core.interpret.interventions.sentences import effect_sentences
+from stc_core.runs.run import Run
+from ui.cache.effects import N_TEXTS, Asked, effect_on, is_measured
+from ui.charts.chart import chart
+from ui.shell.messages import escape, show_error
+
+ABOUT = (
+    "A weight says what can be read in a neuron. Here the neuron is changed inside the "
+    "language model, at every word, and everything above it is computed again. The "
+    "grey dots are random neurons of the same places that vary as much."
+)
+WAYS = {
+    "mean": "Set to the mean",
+    "zero": "Set to 0",
+    "resample": "Take from another text",
+    "steer": "Steer",
+}
+
+
+def show_effect_inside(run: Run, neuron: dict[str, Any]) -> None:
+    """Draw the choice of neurons and of a change, and the measured effect."""
+    place = f"{neuron['site']}.{neuron['index']}"
+    layer = neuron["layer"]
+    sets: dict[str, tuple[str, str | int | None]] = {
+        f"This neuron ({place})": ("neuron", place),
+        f"All kept neurons of layer {layer}": ("layer", layer),
+        "All kept neurons": ("all", None),
+    }
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        chosen = sets[st.selectbox("Change", list(sets), key=f"inside_{place}")]
+        how = st.segmented_control(
+            "How",
+            list(WAYS),
+            default="mean",
+            required=True,
+            format_func=lambda name: WAYS[name],
+            key="inside_how",
+        )
+        steer = 0.0
+        if how == "steer":
+            steer = st.number_input(
+                "Standard deviations", -20.0, 20.0, 3.0, 1.0, key="inside_steer"
+            )
+        pressed = st.button("Measure", type="primary", icon=":material/science:")
+    if how == "steer" and steer == 0:
+        st.info("Steering by 0 changes nothing. Choose another number.")
+        return
+    asked = Asked(chosen, how, steer)
+    if not pressed and not is_measured(run, asked):
+        st.caption(f"{ABOUT} It takes about 20 seconds for {N_TEXTS} texts.")
+        return
+    bar = st.progress(0.0, text="Reading what is usual …")
+
+    def progress(done: int, total: int) -> None:
+        bar.progress(done / max(total, 1), text=f"{done:,} of {total:,}")
+
+    try:
+        effect = effect_on(run, asked, progress=progress)
+    except StcError as error:
+        bar.empty()
+        show_error(error)
+        return
+    bar.empty()
+    _show(effect)
+
+
+def _show(effect: Effect) -> None:
+    """Draw the dots of both readers, and what they mean."""
+    changes = {one.reader: one.change for one in effect.readers}
+    random = {one.reader: one.random for one in effect.readers}
+    figure = effect_dots(changes, random, sets="random neurons")
+    chart(figure, "effect", alt="Change of the margin beside random neurons")
+    for sentence in effect_sentences(effect):
+        st.markdown(escape(sentence))
+    ours = effect.readers[0]
+    flips = "1 text gets" if ours.flips == 1 else f"{ours.flips:,} texts get"
+    parts = [f"{flips} another label, of {effect.n_texts:,}."]
+    if ours.before == ours.before:
+        parts.append(
+            f"The accuracy goes from {percent(ours.before)} to {percent(ours.after)}."
+        )
+    if effect.intervention.how == "steer":
+        most = max(ours.by_class, key=lambda name: ours.by_class[name])
+        parts.append(f"The class that gains most is {most}.")
+    st.caption(escape(" ".join(parts)))
+    st.caption(f"{ABOUT} Here {INTERVENTIONS[effect.intervention.how]}.")
