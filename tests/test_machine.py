@@ -17,7 +17,7 @@ from stc_core.files import machine_error, read_json, replacing, write_json
 from stc_core.runs import trash
 from stc_core.runs.status import ended_status, new_status, observe_status
 from stc_core.runs.worker import Worker
-from ui import data as data_page
+from ui.data import view as data_page
 
 NUMBERS = [errno.ENOSPC, errno.EROFS, errno.EACCES, errno.EIO, errno.EMFILE]
 

@@ -39,11 +39,10 @@ from ui.cache.comparison import class_gaps, widths
 from ui.cache.run_files import read
 from ui.cache.texts import texts_of
 from ui.charts.chart import chart
-from ui.shell.csv_button import csv_button
+from ui.shell.downloads import csv_button, report_button
 from ui.shell.frame import empty_state, pick_run
 from ui.shell.messages import escape
 from ui.shell.page_list import EXAMPLES, TRAIN
-from ui.shell.report_button import report_button
 from ui.shell.widgets import FIELD_LINE, PERCENT, PIN, in_percent, place_columns
 from ui.state.clicks import click_example, click_run
 from ui.state.navigation import clicked, context, link, pick

@@ -93,7 +93,7 @@ def predict(
         is_kept = opened.has(RunFile.CORPUS)
         settings["learned"] = learned_texts(opened.corpus) if is_kept else ()
     labelled = _label_file(classifier, data, out, settings)
-    if label is not None:
+    if label is not None and labelled is not None:
         _show_score(labelled, label, classifier, opened)
 
 
@@ -104,6 +104,7 @@ def _label_file(classifier: Any, data: str, out: str, settings: dict[str, Any]) 
     from stc_core.cli import console
 
     output = stop_with_reader() if out == "-" else nullcontext()
+    labelled = None  # it stays so if nobody reads the output any more
     with console.CountBar("rows labelled") as bar, output:
         labelled = predict_table.predict_file(
             classifier,

@@ -1,5 +1,6 @@
 """The commands that look inside the model: ablate and patch."""
 
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -7,6 +8,8 @@ import typer
 from stc_core.cli.common import open_run, print_json
 from stc_core.cli.options import AsJson, RunFolder
 from stc_core.errors import StcError
+from stc_core.files import replacing
+from stc_core.frames import write_csv
 from stc_core.memory import without_collection
 
 NeuronNames = Annotated[
@@ -90,7 +93,8 @@ def ablate(
         with console.CountBar("steps") as bar:
             found = measure_usage(study, progress=bar.show)
         if out is not None:
-            found.table.to_csv(out, index=False)
+            with replacing(Path(out)) as path, path.open("w", newline="") as file:
+                write_csv(found.table, file)
         if as_json:
             print_json(found.record())
         else:

@@ -1,4 +1,4 @@
-"""Figures of one neuron: its weight and its activation for each class."""
+"""Figures of one neuron: its weight and activation for each class; its effect."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -30,6 +30,7 @@ FEW = 25
 _GRID = 256
 ROW_PX = 34
 """The height of the row of a class, in pixels."""
+_READER_PX = 64
 
 
 def class_rows(
@@ -264,3 +265,46 @@ def _by_class(
         xaxis=x,
         yaxis=row_axis(short_names(shown, 22), range=[-0.6, len(shown) - 0.3]),
     )
+
+
+def effect_dots(
+    changes: Mapping[str, float], random: Mapping[str, Sequence[float]], *, sets: str
+) -> go.Figure:
+    """A row for each reader: its change as a mark, those of random `sets` as dots.
+
+    Both are in logits of the predicted class's margin.
+    """
+    readers = list(changes)
+    rows = dict(zip(readers, row_positions(len(readers)), strict=True))
+    others = {
+        "type": "scatter",
+        "mode": "markers",
+        "name": sets,
+        "x": [value for reader in readers for value in random.get(reader, ())],
+        "y": [rows[reader] for reader in readers for _ in random.get(reader, ())],
+        "marker": {"size": 9, "color": GREY, "opacity": 0.45},
+        "hovertemplate": "%{x:.3f}<extra></extra>",
+    }
+    ours = {
+        "type": "scatter",
+        "mode": "markers+text",
+        "name": "these neurons",
+        "x": [changes[reader] for reader in readers],
+        "y": [rows[reader] for reader in readers],
+        "text": [f"{changes[reader]:.3f}" for reader in readers],
+        "textposition": "top center",
+        "cliponaxis": False,
+        "marker": {"size": 14, "color": MARK, "symbol": "diamond"},
+        "hovertemplate": "%{x:.3f}<extra></extra>",
+    }
+    figure = figure_of([others, ours])
+    lay(
+        figure,
+        height=92 + _READER_PX * len(readers),
+        margin={"l": 0, "r": 24, "t": 34, "b": 40},
+        xaxis={"title": "change of the margin, in logits", "rangemode": "tozero"},
+        yaxis=row_axis(readers),
+        showlegend=True,
+        legend={"orientation": "h", "x": 0, "y": 1, "yanchor": "bottom"},
+    )
+    return figure

@@ -38,11 +38,11 @@ class ClassWords(NamedTuple):
     n_wrong: int
     n_all: int
 
-    def to_csv(self) -> str:
-        """Both tables as one CSV file, with the column `effect` first."""
+    def joined(self) -> pd.DataFrame:
+        """Both tables as one, with the column `effect` first."""
         parts = {"raises": self.raising, "misleads": self.misleading}
         frame = pd.concat([part.assign(effect=name) for name, part in parts.items()])
-        return frame[["effect", *WORD_COLUMNS]].to_csv(index=False)
+        return pd.DataFrame(frame[["effect", *WORD_COLUMNS]])
 
 
 def class_words(

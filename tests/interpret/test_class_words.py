@@ -1,6 +1,5 @@
 """Words of a class: counted by hand on explanations that are known."""
 
-import io
 from pathlib import Path
 from typing import Any
 
@@ -60,7 +59,7 @@ def test_words_are_counted_once_a_text_and_by_right_and_wrong():
     assert lines.loc["parcel", "share"] == 1 and lines.loc["parcel", "example"] == 1
     assert lines.loc["parcel", "text"] == "Parcel, parcel, refund"
     assert found.misleading["word"].tolist() == ["late"]
-    table = pd.read_csv(io.StringIO(found.to_csv()))
+    table = found.joined()
     assert table["effect"].tolist() == ["raises"] * 3 + ["misleads"]
 
 

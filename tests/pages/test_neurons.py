@@ -364,7 +364,7 @@ def test_a_neuron_is_found_by_its_place_or_by_its_number(run):
 
 
 def test_the_effect_inside_the_model_is_measured_on_a_click(run, monkeypatch):
-    monkeypatch.setattr("ui.cache.effects.N_TEXTS", 4)
+    monkeypatch.setattr("ui.cache.effects.READ_TEXTS", 4)
     monkeypatch.setattr(effects, "MOST_REFERENCE", 12)
     app = fine(visit(PAGE, run="r", side="In the model"))
     assert "It takes about 20 seconds" in said(app)
@@ -372,7 +372,7 @@ def test_the_effect_inside_the_model_is_measured_on_a_click(run, monkeypatch):
     app = fine(app.run(timeout=60))
     assert len(charts(app)) == 4
     shown = said(app)
-    assert "classifier reading these neurons itself" in shown
+    assert "% of the change comes from this neuron itself" in shown
     assert "random neurons of the same sites" in shown
     assert "The accuracy goes from" in shown
     # What was measured is shown at once when the page is drawn again.

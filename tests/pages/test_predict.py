@@ -283,7 +283,7 @@ def test_the_least_sure_rows_come_first_on_request(run, monkeypatch):
     app = press(fine(visit(PAGE, run="one", table=key)), "Predict")
     assert app.dataframe[0].value.index.tolist() == list(range(1, 101))
     assert "The first 100 of 200 rows." in said(app)
-    fine(app.toggle[0].set_value(True).run())
+    fine(app.toggle(key="by_doubt").set_value(True).run())
     least = app.dataframe[0].value
     assert least.index.tolist()[:3] == [3, 8, 13] and len(least) == 100
     assert least["probability"].is_monotonic_increasing

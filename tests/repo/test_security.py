@@ -74,9 +74,13 @@ def test_all_csv_is_written_in_one_place():
     assert writing == {"stc_core/frames.py"}
     assert not any(name in ("writer", "DictWriter") for _, name in places)
     using = {path for path, name in places if name == "write_csv"}
-    assert using == {"stc_core/classifiers/predict_table.py", "ui/shell/csv_button.py"}
+    assert using == {
+        "stc_core/classifiers/predict_table.py",
+        "stc_core/cli/inside.py",
+        "ui/shell/downloads.py",
+    }
     mimes = [path for path in sources() if "text/csv" in path.read_text("utf-8")]
-    assert [path.name for path in mimes] == ["html.py", "csv_button.py"]
+    assert [path.name for path in mimes] == ["html.py", "downloads.py"]
 
 
 @pytest.mark.parametrize("name", ["../outside", "..", "/etc", "a/../../outside", ".r"])

@@ -56,11 +56,11 @@ def told(client: TestClient, **body: Any) -> list[tuple[str, dict[str, Any]]]:
 def test_labels_are_those_of_the_command(
     name: str, client: TestClient, runs: dict[str, Run], tmp_path: Path, stc: Stc
 ):
-    source, out = tmp_path / "in.csv", tmp_path / "out.csv"
+    source, out = tmp_path / "in.csv", tmp_path / "out.parquet"  # all decimals
     pd.DataFrame({"text": ASK}).to_csv(source, index=False)
     said = stc("predict", runs[name].folder, source, "--out", out)
     assert said.code == 0, said.err
-    frame = pd.read_csv(out, dtype={"predicted_label": str})
+    frame = pd.read_parquet(out)
     found = post(client, name, "predict", texts=ASK)["predictions"]
     assert [one["label"] for one in found] == frame["predicted_label"].tolist()
     for row, one in enumerate(found):

@@ -17,7 +17,7 @@ from stc_core.runs.run import Run
 from ui.cache.run_files import neuron_reader, read
 from ui.cache.texts import run_key
 
-N_TEXTS = 100
+READ_TEXTS = 100
 """So many texts: a set of neurons takes about half a second on two cores."""
 MOST_EFFECTS = 64
 
@@ -53,7 +53,7 @@ def is_measured(run: Run, asked: Asked) -> bool:
 def effect_on(
     run: Run, asked: Asked, *, progress: Callable[[int, int], None]
 ) -> Effect:
-    """The effect of what is asked for, on at most N_TEXTS test texts of `run`.
+    """The effect of what is asked for, on at most READ_TEXTS test texts of `run`.
 
     `progress` may end the work, as a click elsewhere on the page does.
     """
@@ -81,7 +81,7 @@ def _study(run: Run, progress: Any) -> EffectStudy:
     corpus = read(run, "corpus")
     split = "test" if (corpus["split"] == "test").any() else "validation"
     study = study_of(
-        neuron_reader(run), corpus, n_texts=N_TEXTS, split=split, progress=progress
+        neuron_reader(run), corpus, n_texts=READ_TEXTS, split=split, progress=progress
     )
     studies.clear()
     studies[key] = study

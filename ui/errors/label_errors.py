@@ -12,7 +12,7 @@ from stc_core.runs.layout import RunFile
 from stc_core.runs.run import Run
 from ui.cache.run_files import mislabelled_texts
 from ui.cache.texts import texts_of
-from ui.shell.csv_button import csv_button
+from ui.shell.downloads import csv_button
 from ui.shell.messages import show_error
 from ui.shell.page_list import EXAMPLES
 from ui.shell.widgets import PIN, place_columns

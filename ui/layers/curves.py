@@ -26,7 +26,7 @@ from stc_core.runs.run import Run
 from stc_core.types import SITE_KINDS
 from ui.cache.run_files import read
 from ui.charts.chart import chart, variability_chart
-from ui.shell.csv_button import csv_button
+from ui.shell.downloads import csv_button
 from ui.shell.messages import escape
 from ui.shell.page_list import ADAPT
 from ui.shell.widgets import FIELD_LINE
@@ -53,7 +53,7 @@ ALONE = (
     "the best probe, so the highest score is a little too high."
 )
 CLICK = "Click a point, or choose its layer, to see which neurons were kept there."
-LEFT_OUT = "Left out, because its probes learned nothing there: {places}."
+_MUTE = "Left out, because its probes learned nothing there: {places}."
 _ALL = "all classes"
 _CONTROL = (
     "The control is the same kind of probe, trained on shuffled labels. It shows "
@@ -228,7 +228,7 @@ def show_curves(
         else ""
     )
     mute = ", ".join(mute_places(probes))
-    left_out = f" {LEFT_OUT.format(places=mute)}" if mute else ""
+    left_out = f" {_MUTE.format(places=mute)}" if mute else ""
     points_note = NOTE.format(n=int(points["n"].iloc[0]), bars=bars)
     lines_note = TEST_NOTE.format(n=metrics["test"]["n"]) if lines else ""
     st.caption(f"{points_note} {lines_note}{CLICK}{left_out}")

@@ -65,7 +65,7 @@ def _layer_by_layer(run: Run, probes: pd.DataFrame, metrics: RunMetrics) -> None
         findings = layer_findings(
             probes, read(run, "curves"), metrics, metric=metric, compared=compared
         )
-        show_findings(findings, without=result_verdict(metrics).claim)
+        show_layer_findings(findings, without=result_verdict(metrics).claim)
         show_layer(run, probes, metric, compared)
         parent_note(metrics)
     show_attention(metrics)
@@ -74,7 +74,7 @@ def _layer_by_layer(run: Run, probes: pd.DataFrame, metrics: RunMetrics) -> None
     show_numbers(readable_probes(probes), name, probes, note=ALONE)
 
 
-def show_findings(findings: Sequence[LayerFinding], *, without: str) -> None:
+def show_layer_findings(findings: Sequence[LayerFinding], *, without: str) -> None:
     """Draw each finding as a line, and the whole sentences for who asks for them.
 
     The line `without` is left out, as the page shows it elsewhere.

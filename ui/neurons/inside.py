@@ -6,16 +6,16 @@ import streamlit as st
 
 from stc_core.display import percent
 from stc_core.errors import StcError
-from stc_core.figures.effects import effect_dots
+from stc_core.figures.activity import effect_dots
 from stc_core.interpret.interventions.edits import INTERVENTIONS
 from stc_core.interpret.interventions.effect_records import Effect
 from stc_core.interpret.interventions.sentences import effect_sentences
 from stc_core.runs.run import Run
-from ui.cache.effects import N_TEXTS, Asked, effect_on, is_measured
+from ui.cache.effects import READ_TEXTS, Asked, effect_on, is_measured
 from ui.charts.chart import chart
 from ui.shell.messages import escape, show_error
 
-ABOUT = (
+_ABOUT = (
     "A weight says what can be read in a neuron. Here the neuron is changed inside the "
     "language model, at every word, and everything above it is computed again. The "
     "grey dots are random neurons of the same places that vary as much."
@@ -58,7 +58,7 @@ def show_effect_inside(run: Run, neuron: dict[str, Any]) -> None:
         return
     asked = Asked(chosen, how, steer)
     if not pressed and not is_measured(run, asked):
-        st.caption(f"{ABOUT} It takes about 20 seconds for {N_TEXTS} texts.")
+        st.caption(f"{_ABOUT} It takes about 20 seconds for {READ_TEXTS} texts.")
         return
     bar = st.progress(0.0, text="Reading what is usual …")
 
@@ -94,4 +94,4 @@ def _show(effect: Effect) -> None:
         most = max(ours.by_class, key=lambda name: ours.by_class[name])
         parts.append(f"The class that gains most is {most}.")
     st.caption(escape(" ".join(parts)))
-    st.caption(f"{ABOUT} Here {INTERVENTIONS[effect.intervention.how]}.")
+    st.caption(f"{_ABOUT} Here {INTERVENTIONS[effect.intervention.how]}.")

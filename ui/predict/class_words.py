@@ -6,6 +6,7 @@ import streamlit as st
 from stc_core.display import count
 from stc_core.runs.run import Run
 from ui.cache.predictions import is_predicted, words_of_class
+from ui.shell.downloads import csv_button
 from ui.shell.messages import escape
 from ui.state.navigation import context, pick
 
@@ -41,14 +42,8 @@ def show_class_words(run: Run) -> None:
             width=360,
         )
     found = words_of_class(run, label)
-    load.download_button(
-        "Download CSV",
-        found.to_csv().encode(),
-        file_name=f"words_{label}.csv",
-        mime="text/csv",
-        on_click="ignore",
-        icon=":material/download:",
-    )
+    with load:
+        csv_button(found.joined(), f"words_{label}.csv", key="words")
     n_read = found.n_right + found.n_wrong
     if n_read < found.n_all:
         st.caption(

@@ -28,7 +28,7 @@ from ui.charts.chart import chart
 from ui.predict.class_words import show_class_words
 from ui.predict.results import show_results
 from ui.predict.score import show_score
-from ui.shell.csv_button import KEEP, KEEP_HELP, csv_button, save_csv
+from ui.shell.downloads import KEEP, KEEP_HELP, csv_button, save_csv
 from ui.shell.encoding_field import encoding_box, likely_encodings
 from ui.shell.frame import pick_run
 from ui.shell.job_progress import show_progress, watch

@@ -16,11 +16,11 @@ from stc_core.runs.status import BUSY
 from ui.cache.run_files import summary_of
 from ui.runs.bundles import download_form, upload_form
 from ui.runs.trash import delete_button, trash_can, undo_delete
+from ui.shell.downloads import report_button
 from ui.shell.frame import any_run, empty_state
 from ui.shell.live_runs import show_active_runs
 from ui.shell.messages import escape
 from ui.shell.page_list import DATA, TRAIN, result_page
-from ui.shell.report_button import report_button
 from ui.shell.reuse_button import reuse_button
 from ui.shell.run_badge import badge
 from ui.state.clicks import click_place

@@ -16,7 +16,6 @@ from stc_core.runs.run import Run, list_runs
 from stc_core.runs.run_summary import run_title
 from ui.cache.run_files import summary_of
 from ui.shell.breadcrumbs import copy_link, is_inside, show_breadcrumbs
-from ui.shell.csv_button import hide_table_export
 from ui.shell.live_runs import rerun_on_change
 from ui.shell.messages import escape, show_error
 from ui.shell.page_list import DATA, OF_A_RUN, PAGES, PREDICT, TRAIN
@@ -45,7 +44,6 @@ def frame(title: str, icon: str, *, caption: str | None = None) -> None:
         st.markdown(f"<style>{_style()}</style>", unsafe_allow_html=True)
     spare_objects()
     begin_page()
-    hide_table_export()
     try:
         advance()
     except StcError as error:

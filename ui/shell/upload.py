@@ -76,7 +76,9 @@ def pick_upload(field: str, uploads: list[Upload]) -> None:
     set_widget(key, held if held in names else None)
 
     def write(value: str | None) -> None:
-        if value is None or value in names:
+        # In a closed popover the browser still has what was chosen before it was drawn:
+        # nothing. That must not put the present table away.
+        if value in names:
             remember(**{field: value})
 
     st.selectbox(

@@ -8,8 +8,8 @@ from stc_core.recipe_table import RECIPES
 from stc_core.runs.layout import RunFile
 from stc_core.runs.run import Run
 from ui.cache.run_files import read
+from ui.shell.downloads import report_button
 from ui.shell.page_list import ERRORS, LAYERS
-from ui.shell.report_button import report_button
 from ui.state.navigation import go
 
 _REPORT_PX = 160

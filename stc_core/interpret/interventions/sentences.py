@@ -13,35 +13,33 @@ CLEARLY = 0.95
 
 def effect_sentences(effect: Effect) -> list[str]:
     """One sentence on the classifier's read-out, one on what the model uses."""
-    found = []
+    found, n = [], count_neurons(effect.intervention.neurons)
     total = effect.read + effect.through
     if total > 0:
-        share = effect.through / total
+        share = 100 * effect.through / total
+        them = "this neuron itself" if n == 1 else "these neurons themselves"
         found.append(
-            f"{1 - share:.0%} of the change comes from the classifier reading these "
-            f"neurons itself, {share:.0%} from neurons above that the model computes "
-            "from them."
+            f"{100 - share:.0f} % of the change comes from {them}, which the "
+            f"classifier reads. {share:.0f} % comes from neurons above, which the "
+            f"model computes from {'it' if n == 1 else 'them'}."
         )
     last = next(one for one in effect.readers if one.reader == LAST_LAYER)
     if last.random:
-        found.append(_beside_random(last, count_neurons(effect.intervention.neurons)))
+        found.append(_beside_random(last, n))
     return found
 
 
 def _beside_random(last: ReaderEffect, n: int) -> str:
     """Whether the last layer, and so the model, depends on the neurons."""
-    subject = "This neuron" if n == 1 else "These neurons"
-    verb = "matters" if n == 1 else "matter"
+    subject, verb = ("This neuron", "moves") if n == 1 else ("These neurons", "move")
     sets = "random neurons" if n == 1 else "random sets"
     less = sum(other < last.change for other in last.random)
     counted = f"more than {less} of {len(last.random)} {sets} of the same sites"
     ratio = "" if math.isnan(last.ratio) else f", {last.ratio:.1f} times the middle one"
+    said = f"{subject} {verb} the last layer {counted}{ratio}."
     if last.percentile >= CLEARLY:
-        return f"{subject} {verb} to the last layer: {counted}{ratio}."
-    return (
-        f"The last layer depends on {subject.lower()} no more than on others: "
-        f"{counted}{ratio}. What can be read there is not what the model uses."
-    )
+        return f"{said} So the model uses what can be read here."
+    return f"{said} So what can be read here is not clearly what the model uses."
 
 
 def usage_sentences(usage: Usage) -> list[str]:
@@ -51,7 +49,8 @@ def usage_sentences(usage: Usage) -> list[str]:
         found.append(
             f"Rank correlation of what is read and what is used: {usage.rank:.2f}, "
             f"over {len(usage.table):,} neurons and {usage.n_texts:,} texts. Both have "
-            f"the same sign in {usage.same_sign:.0%} of the cases, weighed by size."
+            f"the same sign in {100 * usage.same_sign:.0f} % of the cases, weighed by "
+            "size."
         )
     if not math.isnan(usage.exact_rank):
         found.append(

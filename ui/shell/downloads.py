@@ -1,4 +1,4 @@
-"""The button that saves a table as CSV, safe for spreadsheets unless the user asks."""
+"""Buttons that download: a table as CSV, safe for spreadsheets, and a run's report."""
 
 import io
 from collections.abc import Callable
@@ -8,11 +8,17 @@ import streamlit as st
 
 from stc_core.cells import formula_note
 from stc_core.frames import write_csv
+from stc_core.report.report import html_report
+from stc_core.runs.run import Run
 
 KEEP = "Keep cells that begin like a formula"
 KEEP_HELP = (
     "A spreadsheet runs a cell that begins with = + - or @. So an apostrophe is "
     "written before it. Turn this on if a program reads the file."
+)
+ABOUT = (
+    "One HTML file of about 5 MB with interactive figures, tables, settings and "
+    "limits. It opens without a network. It quotes texts of your data."
 )
 
 
@@ -52,12 +58,18 @@ def save_csv(
     )
 
 
-def hide_table_export() -> None:
-    """Hide the button over each table that saves it as CSV.
-
-    Streamlit writes this file in the browser, with formulas.
-    """
-    st.html(
-        "<style>[data-testid='stElementToolbarButton']:has("
-        "button[aria-label^='Download as CSV']) { display: none }</style>"
+def report_button(
+    run: Run, label: str = "Report as HTML", *, quiet: bool = False
+) -> None:
+    """A button that downloads the report of `run`; `quiet`: without a frame."""
+    st.download_button(
+        label,
+        lambda: html_report(run),
+        file_name=f"{run.folder.name}_report.html",
+        mime="text/html",
+        on_click="ignore",
+        icon=":material/summarize:",
+        help=ABOUT,
+        type="tertiary" if quiet else "secondary",
+        key=f"report_{run.folder.name}",
     )
