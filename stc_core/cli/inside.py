@@ -9,7 +9,6 @@ from stc_core.cli.common import open_run, print_json
 from stc_core.cli.options import AsJson, RunFolder
 from stc_core.errors import StcError
 from stc_core.files import replacing
-from stc_core.frames import write_csv
 from stc_core.memory import without_collection
 
 NeuronNames = Annotated[
@@ -93,6 +92,8 @@ def ablate(
         with console.CountBar("steps") as bar:
             found = measure_usage(study, progress=bar.show)
         if out is not None:
+            from stc_core.frames import write_csv
+
             with replacing(Path(out)) as path, path.open("w", newline="") as file:
                 write_csv(found.table, file)
         if as_json:

@@ -131,9 +131,11 @@ async function draw(place) {
   layout.dragmode ??= clicks ? "pan" : "zoom";
   if (place.failed) place.textContent = ""; // not a plot that is still being made
   place.failed = false;
+  // One object for all figures: for another button Plotly would begin anew.
+  place.camera ??= camera(Plotly, place);
   await Plotly.react(place, data, layout, {
     displaylogo: false,
-    modeBarButtons: [[camera(Plotly, place), ...(document.fullscreenEnabled ? [FULL] : [])]],
+    modeBarButtons: [[place.camera, ...(document.fullscreenEnabled ? [FULL] : [])]],
   });
   if (!place.isConnected) {
     Plotly.purge(place);
