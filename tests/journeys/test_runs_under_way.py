@@ -63,7 +63,9 @@ def trained(home: Path, page: Page) -> Run:
     upload(page, table(home))
     page.get_by_role("button", name="Continue to Train").click()
     page.get_by_text("Start training").wait_for()
-    settled(page).get_by_test_id("stRadio").get_by_text("All levels of labels together").click()
+    settled(page).get_by_test_id("stRadio").get_by_text(
+        "All levels of labels together"
+    ).first.click()
     settled(page).get_by_text("cannot write text").wait_for()
     choose(page, "Language model", "tiny")
     choose(page, "Reply: written after the labels", "answer")
