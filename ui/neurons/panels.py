@@ -36,7 +36,7 @@ from ui.cache.texts import texts_of
 from ui.neurons.ablation import show_ablation
 from ui.neurons.inside import show_effect_inside
 from ui.shell.messages import escape
-from ui.shell.widgets import own_fragment, places_table
+from ui.shell.widgets import places_table
 from ui.state.navigation import context, pick, remember
 from ui.state.stale_events import set_widget, unless_stale
 from ui.state.text_input import say_if_long
@@ -52,7 +52,6 @@ QUARTERS = {
 LOADING = "Loading the language model. Then each word is shaded by its activation …"
 
 
-@own_fragment
 def show_panels(run: Run, neuron: dict[str, Any]) -> None:
     """Draw the chosen panel; the others are not computed."""
     sides: dict[str, Callable[[Run, dict[str, Any]], None]] = {
