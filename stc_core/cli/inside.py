@@ -87,19 +87,7 @@ def ablate(
         )
     neurons = _chosen(study, neuron, layer=layer, label=label, top=top)
     if usage:
-        from stc_core.interpret.interventions.usage import measure_usage
-
-        with console.CountBar("steps") as bar:
-            found = measure_usage(study, progress=bar.show)
-        if out is not None:
-            from stc_core.frames import write_csv
-
-            with replacing(Path(out)) as path, path.open("w", newline="") as file:
-                write_csv(found.table, file)
-        if as_json:
-            print_json(found.record())
-        else:
-            console_inside.show_usage(found)
+        _show_usage(study, out, as_json=as_json)
         return
     way = "steer" if steer else how
     with console.CountBar("sets of neurons") as bar:
@@ -110,6 +98,23 @@ def ablate(
         print_json(effect.record())
     else:
         console_inside.show_effect(effect)
+
+
+def _show_usage(study: Any, out: str | None, *, as_json: bool) -> None:
+    """Print what is read and used of each kept neuron; write the table if asked to."""
+    from stc_core.cli import console, console_inside
+    from stc_core.frames import write_csv
+    from stc_core.interpret.interventions.usage import measure_usage
+
+    with console.CountBar("steps") as bar:
+        found = measure_usage(study, progress=bar.show)
+    if out is not None:
+        with replacing(Path(out)) as path, path.open("w", newline="") as file:
+            write_csv(found.table, file)
+    if as_json:
+        print_json(found.record())
+    else:
+        console_inside.show_usage(found)
 
 
 def patch(

@@ -367,7 +367,7 @@ def test_the_effect_inside_the_model_is_measured_on_a_click(run, monkeypatch):
     monkeypatch.setattr("ui.cache.effects.READ_TEXTS", 4)
     monkeypatch.setattr(effects, "MOST_REFERENCE", 12)
     app = fine(visit(PAGE, run="r", side="In the model"))
-    assert "It takes about 20 seconds" in said(app)
+    assert "each of 20 random sets" in said(app)
     next(b for b in app.button if b.label == "Measure").click()
     app = fine(app.run(timeout=60))
     assert len(charts(app)) == 4

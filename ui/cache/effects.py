@@ -18,7 +18,7 @@ from ui.cache.run_files import neuron_reader, read
 from ui.cache.texts import run_key
 
 READ_TEXTS = 100
-"""So many texts: a set of neurons takes about half a second on two cores."""
+"""Answers to at most so many texts are looked at, for each set of neurons."""
 MOST_EFFECTS = 64
 
 

@@ -17,8 +17,8 @@ from ui.shell.messages import escape, show_error
 
 _ABOUT = (
     "A weight says what can be read in a neuron. Here the neuron is changed inside the "
-    "language model, at every word, and everything above it is computed again. The "
-    "grey dots are random neurons of the same places that vary as much."
+    "language model, at every word, and everything above it is computed again. Each "
+    "grey dot is one random set: as many neurons of the same places that vary as much."
 )
 WAYS = {
     "mean": "Set to the mean",
@@ -58,7 +58,10 @@ def show_effect_inside(run: Run, neuron: dict[str, Any]) -> None:
         return
     asked = Asked(chosen, how, steer)
     if not pressed and not is_measured(run, asked):
-        st.caption(f"{_ABOUT} It takes about 20 seconds for {READ_TEXTS} texts.")
+        st.caption(
+            f"{_ABOUT} At most {READ_TEXTS} texts are read, once for these neurons and "
+            "once for each of 20 random sets."
+        )
         return
     bar = st.progress(0.0, text="Reading what is usual …")
 
@@ -79,7 +82,7 @@ def _show(effect: Effect) -> None:
     """Draw the dots of both readers, and what they mean."""
     changes = {one.reader: one.change for one in effect.readers}
     random = {one.reader: one.random for one in effect.readers}
-    figure = effect_dots(changes, random, sets="random neurons")
+    figure = effect_dots(changes, random, sets="random sets")
     chart(figure, "effect", alt="Change of the margin beside random neurons")
     for sentence in effect_sentences(effect):
         st.markdown(escape(sentence))

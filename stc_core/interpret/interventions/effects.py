@@ -176,6 +176,7 @@ class EffectStudy:
     ) -> Effect:
         """The effect of changing these neurons, beside that of random ones.
 
+        `how` is a key of INTERVENTIONS; "steer" adds `steer` standard deviations.
         `progress` counts the sets: first that of `neurons`, then the random ones. It
         may raise to cancel; then nothing is left in the model.
         """
