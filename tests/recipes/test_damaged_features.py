@@ -9,22 +9,20 @@ from helpers.runs.hierarchy import table
 from helpers.runs.small import trained
 from stc_core.activations.cache import list_stores
 from stc_core.config import DataConfig, RunConfig, TrainConfig
-from stc_core.paths import features_folder
 
 
-def test_a_flipped_bit_changes_no_result(tmp_path: Path):
+def test_a_flipped_bit_changes_no_result(tmp_path: Path, own_home: Path):
     base = saved_base(tmp_path / "base", "bert")
     settings = {"device": "cpu", "kinds": ("resid",), "poolings": ("mean",)}
     config = RunConfig(
         data=DataConfig(path=str(table(tmp_path, 1)), text="text", labels=("level 0",)),
         train=TrainConfig(backbone=str(base), **settings),
     )
-    known = {store.path for store in list_stores(features_folder())}
     whole = trained(config, tmp_path / "whole")
-    mine = [s.path for s in list_stores(features_folder()) if s.path not in known]
-    assert len(mine) == 2  # learned and test rows
-    for path in mine:
-        values = np.load(path / "resid.2.mean.npy", mmap_mode="r+")
+    stores = list_stores(own_home / "cached_features")
+    assert len(stores) == 2  # learned and test rows
+    for store in stores:
+        values = np.load(store.path / "resid.2.mean.npy", mmap_mode="r+")
         assert values.dtype == np.float16
         values.view(np.uint16)[0, 3] ^= 1 << 13
         values.flush()
