@@ -21,6 +21,7 @@ if "OMP_WAIT_POLICY" not in os.environ:
 if TYPE_CHECKING:
     from stc_core.backbone.backbone import Backbone
     from stc_core.classifiers.estimator import SparsifyThenClassify
+    from stc_core.classifiers.pretrained.sequence_classifier import SequenceClassifier
     from stc_core.config import DataConfig, RunConfig, TrainConfig
     from stc_core.data.corpus import Corpus, read_corpus
     from stc_core.errors import StcError
@@ -36,6 +37,7 @@ _HOME = {
     "PooledSite": "types",
     "Run": "runs.run",
     "RunConfig": "config",
+    "SequenceClassifier": "classifiers.pretrained.sequence_classifier",
     "Site": "types",
     "SparseProbe": "probes.sparse_probe",
     "SparsifyThenClassify": "classifiers.estimator",
@@ -51,6 +53,7 @@ __all__ = [
     "PooledSite",
     "Run",
     "RunConfig",
+    "SequenceClassifier",
     "Site",
     "SparseProbe",
     "SparsifyThenClassify",

@@ -242,6 +242,14 @@ class TrainConfig(Frozen):
         label="Longest text, in tokens",
         ge=8,
     )
+    own_labels: Annotated[tuple[Words, ...], AfterValidator(_once)] = setting(
+        (),
+        "A label of the model's own classification head and the label of the table "
+        "that it stands for, such as `LABEL_1=spam`. Labels with the same name need "
+        "none. Several labels of the head may stand for one.",
+        option="--own-label",
+        label="Labels of the model's own head",
+    )
     kinds: Some[Annotated[Kind, AfterValidator(OneOf(SITE_KINDS))]] = setting(
         KINDS,
         "Which kinds of site are read: the hidden states (`resid`) and the FFN neurons "

@@ -12,6 +12,7 @@ BASELINES: dict[str, str] = {
     "last_layer": "Last layer, dense",
     "best_site": "Best single site",
     "all_sites": "All sites, dense",
+    "own_head": "The model's own head",
     "stc": "Sparse neurons, not tuned",
 }
 for _recipe in RECIPES.values():

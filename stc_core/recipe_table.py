@@ -16,8 +16,8 @@ class Recipe(NamedTuple):
     TrainConfig that it uses. `tunes`: it begins like the recipe stc, and then trains
     another classifier, which replaces the selected neurons. `levels`: it answers level
     by level, so it needs labels of several levels, or a reply that it learns to write.
-    `baselines` are the names of its own baselines for people, and `page` is the title
-    of the page that shows its result.
+    `baselines` are the names of its own baselines for people, `page` is the title of
+    the page that shows its result, and `then` says what follows the sparse half.
     """
 
     module: str
@@ -27,6 +27,7 @@ class Recipe(NamedTuple):
     levels: bool = False
     baselines: Mapping[str, str] = {}
     page: str = "Layers"
+    then: str = "the tuning"
 
 
 PRESETS: dict[str, str] = {
@@ -72,6 +73,14 @@ RECIPES: dict[str, Recipe] = {
         },
         page="Hierarchy",
     ),
+    "existing": Recipe(
+        "stc_core.recipes.existing",
+        "Opens a model that already has a classification head: its own answers, their "
+        "errors and reasons, and what each of its layers knows. The model is not "
+        "trained.",
+        tunes=True,
+        then="the answers of its own head",
+    ),
 }
 """Every recipe by its name."""
 
@@ -89,6 +98,7 @@ METHODS: dict[str, Method] = {
     "attention": Method("Attention over words and layers", "Minutes"),
     "variability": Method("Tune the last blocks", "Minutes; changes the model"),
     "hierarchy": Method("All levels of labels together", "Minutes; levels always fit"),
+    "existing": Method("Look inside a classifier that you have", "Seconds to minutes"),
 }
 """Each preset and recipe that can be chosen."""
 MEASURED: dict[str, dict[str, tuple[float, float]]] = {

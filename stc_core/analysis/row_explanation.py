@@ -14,6 +14,10 @@ from stc_core.runs.run import Run
 
 FINAL = -1
 """The fold of a row that the final head judges."""
+OWN_HEAD = (
+    "By the model's own head. It is not known whether the model was trained on this "
+    "text."
+)
 
 
 def explain_row(
@@ -35,6 +39,8 @@ def explain_row(
     classifier = classifier or run.classifier()
     text = str(corpus["text"].iloc[example])
     explanation = explain_by(run, classifier_of_fold(run, classifier, fold), text, fold)
+    if "own_head" in run.metrics:
+        return {**explanation, "judged_by": OWN_HEAD}
     judged = predictions.iloc[example]
     was_held = "held" in judged and bool(judged["held"])
     said = judge_line(str(judged["split"]), fold=fold, held=was_held)

@@ -1,9 +1,10 @@
 """A Hugging Face language model whose sites can be read, up to any layer."""
 
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
+from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
@@ -43,6 +44,7 @@ from stc_core.backbone.pickling import reduce_backbone
 from stc_core.backbone.pooling import view
 from stc_core.backbone.runner import ModelRunner
 from stc_core.backbone.structure.introspect import examine_model
+from stc_core.backbone.structure.sites import Point
 from stc_core.backbone.tokenization import own_tokens, tokens
 from stc_core.backbone.tokenization.tokens import Span, Tokens
 from stc_core.backbone.tokenization.vocabulary import adapt_tokenizer
@@ -127,12 +129,28 @@ class Backbone:
             model.to(target)
         except torch.OutOfMemoryError as error:
             raise too_large(f"backbone {name!r}") from error
-        backbone = cls(
+        return cls.read_from(
+            folder,
             model,
             tokenizer,
             name=DEFAULT_BACKBONE if name in hub.EMBEDDED else name,
-            identity=changes.tuned_identity(folder),
             max_length=max_length,
+        )
+
+    @classmethod
+    def read_from(
+        cls,
+        folder: Path,
+        model: nn.Module,
+        tokenizer: PreTrainedTokenizerBase,
+        *,
+        name: str,
+        max_length: int | None = None,
+    ) -> "Backbone":
+        """The backbone around a model that was loaded from `folder`, called `name`."""
+        identity = changes.tuned_identity(folder)
+        backbone = cls(
+            model, tokenizer, name=name, identity=identity, max_length=max_length
         )
         backbone._loaded = True
         return backbone
@@ -277,12 +295,16 @@ class Backbone:
             return edit.change(site, hidden.reshape(*shape, -1)).reshape(hidden.shape)
 
         wanted = {*sites, *(edit.sites if edit is not None else ())}
-        points = {site: self._anatomy.points[site] for site in wanted}
+        points = self.points(wanted)
         reshaped = None if edit is None else edit._replace(change=change)
         with self.alone():
             run = partial(self._runner.run_padded, inputs)
             read_sites(run, points, take, graded=True, to_end=to_end, edit=reshaped)
         return out
+
+    def points(self, sites: Iterable[Site]) -> dict[Site, Point]:
+        """Where each site is in the model."""
+        return {site: self._anatomy.points[site] for site in sites}
 
     def block(self, layer: int) -> nn.Module | None:
         """The block whose output is layer `layer`; None for embeddings."""

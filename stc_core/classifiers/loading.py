@@ -9,6 +9,9 @@ from stc_core.classifiers.attention import open_attention
 from stc_core.classifiers.base import BaseClassifier, open_base
 from stc_core.classifiers.hierarchical import open_hierarchical
 from stc_core.classifiers.masked import open_masked
+from stc_core.classifiers.pretrained.sequence_classifier import (
+    open_sequence_classifier,
+)
 from stc_core.classifiers.replying import open_spelled
 from stc_core.errors import StcError
 
@@ -17,6 +20,7 @@ _OPENERS: dict[str, Callable[..., BaseClassifier]] = {
     "levels.safetensors": open_masked,
     "tree.json": open_hierarchical,
     "attention.json": open_attention,
+    "own_head.json": open_sequence_classifier,
 }
 """The first of these files in the folder tells the kind; without any it is a sparse
 classifier."""

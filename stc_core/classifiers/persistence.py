@@ -40,6 +40,11 @@ class About(NamedTuple):
         is_beside = path.is_absolute() and path.parent == folder.absolute().parent
         return self._replace(name=f"../{path.name}") if is_beside else self
 
+    def path(self, folder: str | Path) -> str:
+        """The name by which the backbone of the classifier in `folder` is loaded."""
+        is_beside = self.name.startswith("../")
+        return str((Path(folder) / self.name).resolve()) if is_beside else self.name
+
     def open(
         self,
         folder: str | Path,
@@ -53,9 +58,8 @@ class About(NamedTuple):
         It is loaded, unless `backbone` is given. Raises StcError if it is another one
         than in the fit.
         """
-        is_beside = self.name.startswith("../")
         model = backbone or Backbone.load(
-            str((Path(folder) / self.name).resolve()) if is_beside else self.name,
+            self.path(folder),
             device=device,
             dtype=self.dtype,
             max_length=self.max_length,

@@ -135,6 +135,33 @@ def open_run(run: str) -> Any:
     return named[0] if named else Run.open(run)
 
 
+def open_classifier_of(name: str) -> tuple[Any, Any]:
+    """The classifier called `name`, and its run, or None if it belongs to none.
+
+    It is that of a run, as `open_run` finds it, or a model of transformers with a
+    classification head: a folder, or one in the cached models.
+    """
+    if _is_model(name):
+        from stc_core.classifiers.pretrained.sequence_classifier import (
+            SequenceClassifier,
+        )
+
+        return SequenceClassifier.load(name), None
+    opened = open_run(name)
+    return opened.classifier(), opened
+
+
+def _is_model(name: str) -> bool:
+    """Whether `name` is a model on this machine, and no run."""
+    from stc_core.files import read_json
+    from stc_core.paths import models_folder
+
+    folders = (Path(name), models_folder() / name.replace("/", "--"))
+    configs = [folder / RunFile.CONFIG for folder in folders]
+    found = next((path for path in configs if path.is_file()), None)
+    return found is not None and "architectures" in read_json(found)
+
+
 def print_json(value: Any) -> None:
     """Print `value` as JSON on stdout; a reader that stops reading is no error."""
     from stc_core.streams import printable_json, stop_with_reader

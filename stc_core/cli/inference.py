@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from stc_core.cli.common import (
+    open_classifier_of,
     open_run,
     print_json,
     spread_options,
@@ -66,13 +67,14 @@ def predict(
     level; with fewer levels only the blocks that they need are run. A run that learned
     replies adds written_reply, unless levels are left out.
 
+    RUN may also be the folder of a transformers model that has a classification head.
+
     With --label the score of the predictions is printed, with its intervals and the
     classes that are confused most. In CSV and TSV an apostrophe is written before a
     cell that a spreadsheet would run as a formula; --keep-formulas leaves it out.
     """
     with without_collection():
-        opened = open_run(run)
-        classifier = opened.classifier()
+        classifier, opened = open_classifier_of(run)
     if coarse_only or levels is not None or least_probability is not None:
         from stc_core.classifiers.hierarchical import limit_levels
 
@@ -80,7 +82,7 @@ def predict(
             classifier, 1 if coarse_only else levels, least_probability
         )
     settings: dict[str, Any] = {
-        "trained": opened.report.columns.text,
+        "trained": "text" if opened is None else opened.report.columns.text,
         "text": text,
         "keep_formulas": keep_formulas,
         "label": label,
@@ -90,7 +92,7 @@ def predict(
         from stc_core.analysis.confusion import learned_texts
         from stc_core.runs.layout import RunFile
 
-        is_kept = opened.has(RunFile.CORPUS)
+        is_kept = opened is not None and opened.has(RunFile.CORPUS)
         settings["learned"] = learned_texts(opened.corpus) if is_kept else ()
     labelled = _label_file(classifier, data, out, settings)
     if label is not None and labelled is not None:
@@ -125,9 +127,8 @@ def _show_score(labelled: Any, label: str, classifier: Any, run: Any) -> None:
     from stc_core.frames import records
 
     known = [str(name) for name in classifier.classes_]
-    score = score_pairs(
-        labelled.pairs, known, run.config.data.repairs, learned=labelled.learned
-    )
+    repairs = () if run is None else run.config.data.repairs
+    score = score_pairs(labelled.pairs, known, repairs, learned=labelled.learned)
     if score is None:
         why = f" {labelled.learned:,} rows were learned." if labelled.learned else ""
         typer.echo(f"No row has a new text and a known label in {label!r}.{why}")
@@ -220,6 +221,8 @@ def explain(
 ) -> None:
     """Explain the label of a text: the contributions of its neurons and words.
 
+    RUN may also be the folder of a transformers model that has a classification head.
+
     A row that the run has learned is explained by the classifier that predicted it:
     with up to 2,000 learned rows one that was made without it.
     """
@@ -229,8 +232,11 @@ def explain(
         got = "neither" if row is None else "both"
         raise StcError("explain", expected="either --text or --row", got=got)
     with without_collection():
-        opened = open_run(run)
-        classifier = opened.classifier()
+        classifier, opened = open_classifier_of(run)
+    if row is not None and opened is None:
+        raise StcError(
+            "option --row", expected="a run, which has rows", got="a model alone"
+        )
     if row is not None:
         from stc_core.analysis import row_explanation as rows
 

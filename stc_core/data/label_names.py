@@ -131,8 +131,13 @@ def spelling_variants(names: Sequence[str]) -> list[list[str]]:
     """Groups of names that differ only in spelling, each in the given order."""
     groups: dict[str, list[str]] = {}
     for name in names:
-        groups.setdefault(_alike(name, _RULES), []).append(name)
+        groups.setdefault(spelling_key(name), []).append(name)
     return [group for group in groups.values() if len(group) > 1]
+
+
+def spelling_key(name: str) -> str:
+    """What is left of a name without its spelling; variants have the same."""
+    return _alike(name, _RULES)
 
 
 def difference(one: str, other: str) -> str:

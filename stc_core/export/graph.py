@@ -18,6 +18,7 @@ from stc_core.backbone.pooling import pool
 from stc_core.classifiers.attention import AttentionClassifier
 from stc_core.classifiers.base import BaseClassifier
 from stc_core.classifiers.hierarchical import HierarchicalClassifier
+from stc_core.classifiers.pretrained.sequence_classifier import SequenceClassifier
 from stc_core.errors import StcError
 from stc_core.heads.head import SparseHead
 from stc_core.types import PooledSite, Site
@@ -63,6 +64,13 @@ def graph_of(classifier: BaseClassifier) -> ClassifierGraph:
     backbone = classifier.backbone_
     if isinstance(classifier, AttentionClassifier):
         return ClassifierGraph(backbone, classifier.sites, _Attended(classifier))
+    if isinstance(classifier, SequenceClassifier):
+        raise StcError(
+            "ONNX graph",
+            expected="a classifier that was trained here",
+            got="a model of transformers with its own head",
+            remedy="Export that model itself, for example with optimum.",
+        )
     if isinstance(classifier, HierarchicalClassifier) and not classifier.heads_:
         raise StcError(
             "ONNX graph",

@@ -20,9 +20,11 @@ from stc_core.classifiers.hierarchical import (
 )
 from stc_core.classifiers.loading import open_classifier
 from stc_core.classifiers.persistence import About
+from stc_core.classifiers.pretrained.sequence_classifier import SequenceClassifier
 from stc_core.errors import StcError
 from stc_core.export.card import bundle_use, model_card
 from stc_core.export.cut_backbone import (
+    CutError,
     KeptBlocks,
     source_folder,
     write_cut,
@@ -123,6 +125,8 @@ def _write_model(
     shutil.copytree(run.folder / "model", folder / "model")
     backbone = folder / "backbone"
     try:
+        if isinstance(classifier, SequenceClassifier):
+            raise CutError("its own head reads its last block")
         write_cut(classifier.backbone_, top, backbone)
         _name_backbone(folder, classifier)
         again = open_classifier(folder / "model", device="cpu")

@@ -14,8 +14,7 @@ from torch import Tensor
 
 from stc_core.backbone.backbone import Backbone
 from stc_core.backbone.packing import make_batch
-from stc_core.backbone.tokenization.own_tokens import added_ids
-from stc_core.classifiers.attention import AttentionClassifier
+from stc_core.backbone.tokenization.own_tokens import blank_ids
 from stc_core.classifiers.base import BaseClassifier, check_texts, token_rows
 from stc_core.errors import StcError
 from stc_core.interpret.graded_head import GradedHead
@@ -45,11 +44,12 @@ def integrated_gradients(
     ids = backbone.tokenize([text]).ids
     batch = make_batch(ids, backbone.config, device=backbone.device, packed=False)
     tokens, mask = (batch.inputs[key] for key in ("input_ids", "attention_mask"))
-    attends = isinstance(classifier, AttentionClassifier)
-    read = classifier.graded if attends else GradedHead(backbone, classifier.head_)
+    graded = getattr(classifier, "graded", None)
+    read = graded or GradedHead(backbone, classifier.head_)
     with torch.no_grad():
         logits = read(tokens, mask)[0]
-        blank = _blank(backbone, tokens)
+        blank = torch.from_numpy(blank_ids(backbone.tokenizer, tokens[0].cpu().numpy()))
+        blank = blank.to(tokens.device)[None]
         start = read(blank, mask)[0]
     names = [str(name) for name in classifier.classes_]
     target = int(logits.argmax()) if label is None else _place(names, label)
@@ -91,15 +91,6 @@ def _attribute(
             internal_batch_size=_BATCH,
         )
     return gradients.sum(-1)[0].detach().float().cpu().numpy()
-
-
-def _blank(backbone: Backbone, tokens: Tensor) -> Tensor:
-    """`tokens` with every token replaced by a blank one, except special tokens."""
-    tokenizer = backbone.tokenizer
-    blanks = (tokenizer.pad_token_id, tokenizer.unk_token_id, tokenizer.eos_token_id)
-    blank = next((token_id for token_id in blanks if isinstance(token_id, int)), 0)
-    added = torch.tensor(sorted(added_ids(tokenizer)), device=tokens.device)
-    return torch.where(torch.isin(tokens, added), tokens, blank)
 
 
 def _place(names: Sequence[str], label: str) -> int:

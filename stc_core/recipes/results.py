@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 import torch
+from jaxtyping import Float, Int
 
 from stc_core.activations.cost import TokenCounts, depth_seconds
 from stc_core.activations.resolution import ResolvedReader
@@ -81,7 +82,7 @@ def finish_sparse(
     classifier.adopt(backbone, np.array(task.classes), [], fitted)
     write_fitted(writer, classifier, corpus, task, activations)
     logits = logits_at(activations, fitted.head, corpus.rows("test"))
-    metrics = evaluate(corpus, task, fitted, logits)
+    metrics = evaluate(corpus, task, fitted.held, fitted.held_logits, logits)
     counts = tokens if isinstance(tokens, dict) else tokens._asdict()
     return metrics | _facts(backbone, fitted, inputs) | {"tokens": counts}
 
@@ -156,16 +157,17 @@ def write_fitted(
 def evaluate(
     corpus: Corpus,
     task: Task,
-    fitted: Fitted,
-    logits: np.ndarray,
+    held: Int[np.ndarray, " n_held"],
+    held_logits: Float[np.ndarray, "n_held n_class"],
+    logits: Float[np.ndarray, "n_test n_class"],
 ) -> dict[str, Any]:
     """Our scores on test, whose rows have these logits, and on the held rows."""
     rows = corpus.rows("test")
     y, guess = task.codes[rows], logits.argmax(axis=1)
     probabilities = softmax(logits)
     levels = tables.level_scores(corpus, rows, np.array(task.classes)[guess])
-    y_held = task.codes[fitted.held]
-    held_guess = fitted.held_logits.argmax(axis=1)
+    y_held = task.codes[held]
+    held_guess = held_logits.argmax(axis=1)
     ours = score_baseline(y, Guess(guess, ""), n_class=len(task.classes))
     del ours["detail"]
     return {

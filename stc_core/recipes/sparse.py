@@ -11,7 +11,7 @@ from jaxtyping import Int
 from stc_core.activations.cost import count_tokens
 from stc_core.activations.groups import extract_groups
 from stc_core.classifiers.estimator import SparsifyThenClassify
-from stc_core.config import RunConfig
+from stc_core.config import RunConfig, TrainConfig
 from stc_core.data.corpus import Corpus, read_corpus
 from stc_core.data.findings import add_truncated
 from stc_core.data.goal import goal_in_words
@@ -24,6 +24,7 @@ from stc_core.recipe_table import RECIPES
 from stc_core.recipes import tables
 from stc_core.recipes.ending import remove_checkpoints
 from stc_core.recipes.leads import write_answers
+from stc_core.recipes.own_head import own_head_baseline
 from stc_core.recipes.registry import RecipeCode
 from stc_core.recipes.results import (
     FitInputs,
@@ -80,7 +81,7 @@ def train_sparse(config: RunConfig, writer: RunWriter) -> None:
     add_baselines(
         writer,
         metrics,
-        _baselines(inputs, probes, seed=settings.seed),
+        _baselines(inputs, probes, settings),
         sample.task.codes[sample.test],
         ours=_on_test(writer, sample),
     )
@@ -123,7 +124,7 @@ def _fit_inputs(
     """Read the table, load the backbone, and extract the features of the sample."""
     settings = config.train
     writer.phase("read", message=config.data.path)
-    corpus = _read(config)
+    corpus = read_table(config)
     writer.write_frame(RunFile.CORPUS, corpus.frame)
     writer.write_text(RunFile.REPORT, corpus.report.to_json())
     for found in corpus.report.findings:
@@ -321,13 +322,14 @@ def _write_metrics(writer: RunWriter, metrics: Mapping[str, Any]) -> None:
 
 
 def _baselines(
-    inputs: FitInputs, probes: Sequence[ProbeResult], *, seed: int
+    inputs: FitInputs, probes: Sequence[ProbeResult], settings: TrainConfig
 ) -> dict[str, Callable[[], Guess]]:
     """The baselines on the sample; if it is not the whole corpus, their detail says
     so."""
     sample, texts = inputs.sample, list(inputs.part.texts)
     task, test = sample.task, sample.test
-    jobs = baselines_of(inputs.read, texts, task, test, probes, seed=seed)
+    jobs = baselines_of(inputs.read, texts, task, test, probes, seed=settings.seed)
+    jobs |= own_head_baseline(settings, inputs.backbone, inputs.part, test)
     if sample.is_whole:
         return jobs
     said = f"on a sample: {len(task.learned):,} rows, scored on {len(test):,}"
@@ -339,7 +341,8 @@ def _baselines(
     return {name: partial(told, job) for name, job in jobs.items()}
 
 
-def _read(config: RunConfig) -> Corpus:
+def read_table(config: RunConfig) -> Corpus:
+    """The rows of the table of a run, split as its settings say."""
     settings = config.train
     return read_corpus(
         config.data,

@@ -1,6 +1,6 @@
 """The tables of a run folder, each from fitted results by a pure function."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,13 +10,15 @@ from jaxtyping import Float, Int, Shaped
 from stc_core.backbone.backbone import Backbone
 from stc_core.data.corpus import Corpus
 from stc_core.data.task import Task
-from stc_core.heads.head import SparseHead
+from stc_core.heads.head import SparseHead, softmax
 from stc_core.metrics.intervals import accuracy_interval
 from stc_core.metrics.scores import accuracy, macro_f1
 from stc_core.probes.fit import ProbeResult
 from stc_core.runs.guesses import ProbeGuesses
 from stc_core.selection.stc import Fitted
 from stc_core.types import Site
+
+_CHUNK = 4096
 
 
 def probe_table(probes: Sequence[ProbeResult], task: Task) -> pd.DataFrame:
@@ -162,6 +164,16 @@ def prediction_table(
     names = [f"p:{name}" for name in classes]
     each = pd.DataFrame(probabilities.astype(np.float32), columns=names)
     return pd.concat([frame, each], axis=1)
+
+
+def prediction_frames(
+    corpus: Corpus, classes: Sequence[str], logits: Float[np.ndarray, "n n_class"]
+) -> Iterator[pd.DataFrame]:
+    """The predictions of all rows from their logits, a frame for each chunk of rows."""
+    for start in range(0, len(logits), _CHUNK):
+        rows = np.arange(start, min(start + _CHUNK, len(logits)))
+        table = prediction_table(corpus.take(rows), classes, softmax(logits[rows]))
+        yield table.assign(row=rows)
 
 
 def level_scores(

@@ -285,7 +285,7 @@ def tune_variability(config: RunConfig, writer: RunWriter) -> None:
     classifier.adopt(tuned.backbone, np.array(task.classes), [], fitted)
     write_fitted(writer, classifier, corpus, task, activations)
     logits = logits_at(activations, fitted.head, corpus.rows("test"))
-    after = evaluate(corpus, task, fitted, logits)
+    after = evaluate(corpus, task, fitted.held, fitted.held_logits, logits)
     after = tuned_metrics(before, after, tuned, fitted)
     y = task.codes[corpus.rows("test")]
     frozen = score_baseline(y, Guess(tuned.frozen, ""), n_class=len(task.classes))

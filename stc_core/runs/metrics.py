@@ -217,6 +217,17 @@ class AttentionFacts(TypedDict):
     lm_weight: NotRequired[float]
 
 
+class OwnHeadFacts(TypedDict):
+    """The head of an existing classifier, by the recipe existing.
+
+    `labels` has the label of the table for each label of the head, and `left_out` the
+    labels of the head that the table does not have.
+    """
+
+    labels: dict[str, str]
+    left_out: Sequence[str]
+
+
 class HierarchyFacts(TypedDict):
     """The levels of the recipe hierarchy, coarse to fine.
 
@@ -281,6 +292,7 @@ class RunMetrics(TypedDict):
     recipe: NotRequired[str]
     tuning: NotRequired[TuningFacts]
     attention: NotRequired[AttentionFacts]
+    own_head: NotRequired[OwnHeadFacts]
     hierarchy: NotRequired[HierarchyFacts]
     comparison: NotRequired[Sequence[ComparedScores]]
     parent: NotRequired[ParentFacts]

@@ -29,7 +29,7 @@ from stc_core.types import Progress, silent
 BACKBONE, CHECKPOINTS, TUNING = "backbone", "checkpoints", RunFile.TUNING
 
 
-def _absolute(name: str) -> str:
+def absolute_name(name: str) -> str:
     """The absolute path of a local folder, which is valid anywhere; else `name`."""
     folder = hub.local_folder(name)
     return name if folder is None else str(folder.absolute())
@@ -43,7 +43,7 @@ def load_untuned(
 ) -> Backbone:
     """The backbone that the settings name, before any tuning."""
     return Backbone.load(
-        _absolute(settings.backbone),
+        absolute_name(settings.backbone),
         device=settings.device,
         dtype=settings.dtype,
         max_length=max_length or settings.max_length,

@@ -75,7 +75,7 @@ def test_what_it_takes_is_said_of_the_layer_that_is_proposed(
 
     monkeypatch.setattr(plans, "expected_plan", plan)
     words = said(fine(visit(PAGE, run="r", state={"method": "lora"})))
-    assert "of which tuning at most 30 s" in words
+    assert "of which the tuning at most 30 s" in words
     tune = asked[-1].train.tune
     found = json.loads((home / "r" / "variability.json").read_text())
     assert (tune.layer, tune.method) == (max(found["best_layer"], 1), "lora")

@@ -152,7 +152,7 @@ def test_each_method_has_its_settings(data, started, method, fields, wanted):
 def test_the_time_of_a_tuning_is_not_made_up(data, started):
     app = fine(visit(PAGE, data=data, state={"recipe": "variability"}))
     words = said(app)
-    assert "Before tuning, about: 42 s" in words
+    assert "Before the tuning, about: 42 s" in words
     assert "not known before its first steps" in words
     field(app, "Minutes").set_value(2)
     assert "then the tuning: 2 min" in said(fine(app.run()))
@@ -163,7 +163,7 @@ def test_the_time_of_a_tuning_is_said_where_it_is_known(data, started, monkeypat
         plans, "expected_plan", lambda config: {**PLAN, "seconds_tune": 30.0}
     )
     words = said(fine(visit(PAGE, data=data, state={"recipe": "variability"})))
-    assert "Time, about: 42 s" in words and "of which tuning at most 30 s" in words
+    assert "Time, about: 42 s" in words and "of which the tuning at most 30 s" in words
 
 
 def test_the_page_is_there_before_the_plan(data, started, monkeypatch):

@@ -22,7 +22,7 @@ from stc_core.interpret.explanation import (
     words,
 )
 from stc_core.runs.run import Run
-from ui.cache.neuron_values import address_of
+from ui.cache.neuron_values import address_of, has_neurons
 from ui.cache.run_files import gradients
 from ui.charts.chart import chart
 from ui.shell.page_list import NEURONS
@@ -180,7 +180,7 @@ def show_sums(run: Run, explanation: dict[str, Any], label: str) -> None:
     figure = waterfall(parts, total)
     chart(figure, "waterfall", alt="Contributions to the logit")
     st.caption(" ".join(filter(None, (sum_line(total), range_line(explanation)))))
-    if "attention" in explanation:
+    if not has_neurons(run):
         return
     with st.container(horizontal=True, vertical_alignment="center"):
         st.markdown("Look at", width="content")

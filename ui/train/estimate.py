@@ -68,15 +68,16 @@ def show_estimate(config: RunConfig) -> None:
     if plan is None:
         _await(config)
         return
-    cut, tuned = plan["n_cut"], RECIPES[config.train.recipe].tunes
+    recipe, cut = RECIPES[config.train.recipe], plan["n_cut"]
+    tuned, before = recipe.tunes, f"before {recipe.then}"
     facts = {
         "Texts": (
             f"{plan['n_texts']:,}",
             f"{cut:,} are too long and will be cut" if cut else "",
         ),
         **_time(plan, config.train),
-        "Memory": (size(plan["memory_bytes"]), "before the tuning" if tuned else ""),
-        "Disk": (size(plan["disk_bytes"]), "before the tuning" if tuned else ""),
+        "Memory": (size(plan["memory_bytes"]), before if tuned else ""),
+        "Disk": (size(plan["disk_bytes"]), before if tuned else ""),
     }
     for column, (label, fact) in zip(st.columns(4), facts.items(), strict=True):
         with column.container(gap=None):
@@ -90,16 +91,17 @@ def _time(plan: dict[str, Any], train: TrainConfig) -> dict[str, tuple[str, str]
 
     It is the time before the tuning if the tuning time cannot be estimated.
     """
-    if not RECIPES[train.recipe].tunes:
+    recipe = RECIPES[train.recipe]
+    if not recipe.tunes:
         return {"Time, about": (duration(plan["seconds"]), "")}
     if "seconds_tune" in plan:
-        note = f"of which tuning at most {duration(plan['seconds_tune'])}"
+        note = f"of which {recipe.then} at most {duration(plan['seconds_tune'])}"
         return {"Time, about": (duration(plan["seconds"]), note)}
     limit = train.tune.seconds
     note = "not known before its first steps"
     note = note if limit is None else f"{duration(limit)} at most"
     before = duration(plan["seconds"])
-    return {"Before tuning, about": (before, f"then the tuning: {note}")}
+    return {f"Before {recipe.then}, about": (before, f"then {recipe.then}: {note}")}
 
 
 @st.fragment(run_every=1.0)

@@ -43,7 +43,7 @@ def phases(run: Run, status: Status) -> None:
 
     The last phase exists only for recipes that tune the model.
     """
-    tunes = RECIPES[run.config.train.recipe].tunes
+    tunes = "tune" in RECIPES[run.config.train.recipe].settings
     present = PHASES.index(status["phase"])
     failed = status["state"] in ("failed", "cancelled")
     icon = ":red[:material/close:]" if failed else ":blue[:material/play_arrow:]"

@@ -202,10 +202,24 @@ def choose_seconds() -> float | None:
     return minutes and 60 * minutes
 
 
+def _existing(data: DataConfig) -> dict[str, Any]:
+    typed = st.text_area(
+        "Labels of the model's own head",
+        placeholder="LABEL_0=ham\nLABEL_1=spam",
+        height="content",
+        help="One pair in each line: a label of the model, =, a label of the table. "
+        "Labels with the same name need none.",
+        key="own_labels",
+    )
+    pairs = (line.strip() for line in typed.splitlines())
+    return {"own_labels": tuple(filter(None, pairs))}
+
+
 METHOD_FORMS: dict[str, Callable[[DataConfig], dict[str, Any]]] = {
     "attention": _attention,
     "variability": _variability,
     "hierarchy": _hierarchy,
+    "existing": _existing,
 }
 
 

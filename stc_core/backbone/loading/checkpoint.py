@@ -106,10 +106,22 @@ def read_model(folder: Path, name: str, dtype: torch.dtype) -> tuple[nn.Module, 
     Shows nothing. StcError if files are broken, if weights of a block are missing, or
     if the model does not read text.
     """
+    model, report = load_model(AutoModel, folder, name, dtype)
+    check_report(model, report, f"backbone {name!r}")
+    return model, load_tokenizer(folder, name)
+
+
+def load_model(
+    kind: Any, folder: Path, name: str, dtype: torch.dtype
+) -> tuple[nn.Module, dict[str, Any]]:
+    """The model of an Auto class of transformers, and what was wrong with its weights.
+
+    StcError if files are broken or if the model does not read text.
+    """
     where, folder = f"backbone {name!r}", folder.absolute()
     check_family(folder, where)
     with quiet(), explain_model_errors(where, folder):
-        model, report = AutoModel.from_pretrained(
+        model, report = kind.from_pretrained(
             folder,
             dtype=dtype,
             local_files_only=True,
@@ -118,14 +130,19 @@ def read_model(folder: Path, name: str, dtype: torch.dtype) -> tuple[nn.Module, 
             output_loading_info=True,
             ignore_mismatched_sizes=True,  # they are reported by name below
         )
-    check_report(model, report, where)
     check_reads_text(model, where)
+    return model, report
+
+
+def load_tokenizer(folder: Path, name: str) -> PreTrainedTokenizerBase:
+    """The tokenizer of a checked folder; StcError if its files are broken."""
+    where, folder = f"backbone {name!r}", folder.absolute()
     with quiet(), explain_tokenizer_errors(where, folder):
         tokenizer = AutoTokenizer.from_pretrained(
             folder, local_files_only=True, trust_remote_code=False
         )
     check_vocabulary_files(folder, tokenizer, where)
-    return model, tokenizer
+    return tokenizer
 
 
 def check_family(folder: Path, where: str) -> None:
@@ -178,6 +195,18 @@ def check_report(model: nn.Module, report: dict[str, Any], where: str) -> None:
                 got=f"nan or inf in {key}",
                 remedy="Copy or download the weights again.",
             )
+
+
+def check_whole(model: nn.Module, report: dict[str, Any], where: str) -> None:
+    """`check_report` where every weight counts, also those above the last block."""
+    check_report(model, report, where)
+    if missing := sorted(report["missing_keys"]):
+        raise StcError(
+            where,
+            expected="weights for every part of the model, its head included",
+            got=f"no weights for {len(missing)} parts, e.g. {missing[0]}",
+            remedy="Save the fine-tuned classifier itself, with save_pretrained.",
+        )
 
 
 def _counts(key: str) -> bool:

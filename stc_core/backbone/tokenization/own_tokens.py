@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
@@ -18,6 +18,18 @@ Marks = Sequence[Bool[np.ndarray, " _"]]
 def added_ids(tokenizer: PreTrainedTokenizerBase) -> frozenset[int]:
     """The ids that the tokenizer adds to any text: its ids for the empty text."""
     return frozenset(tokenizer("")["input_ids"])
+
+
+def blank_ids(
+    tokenizer: PreTrainedTokenizerBase, ids: Int[np.ndarray, " pos"]
+) -> Int[np.ndarray, " pos"]:
+    """`ids` with a blank token in the place of every token but the added ones.
+
+    Blank is the padding, unknown or end token, whichever the tokenizer has first.
+    """
+    known = (tokenizer.pad_token_id, tokenizer.unk_token_id, tokenizer.eos_token_id)
+    blank = next((token for token in known if isinstance(token, int)), 0)
+    return np.where(np.isin(ids, sorted(added_ids(tokenizer))), ids, blank)
 
 
 def own_tokens(ids: Sequence[np.ndarray], added: frozenset[int]) -> Marks:

@@ -5,11 +5,10 @@ linear model of the mean and maximum over all layers and tokens, and learns from
 what to read.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import torch
 from jaxtyping import Float
 
@@ -19,8 +18,6 @@ from stc_core.classifiers.attention import AttentionClassifier, TokenReadout, ba
 from stc_core.classifiers.attention_pooling import PARTS, Attention
 from stc_core.classifiers.estimator import SparsifyThenClassify
 from stc_core.config import RunConfig, TrainConfig
-from stc_core.data.corpus import Corpus
-from stc_core.heads.head import softmax
 from stc_core.metrics.scores import fit_temperature
 from stc_core.recipes.attention.schedule import (
     TrainedAttention,
@@ -47,7 +44,7 @@ from stc_core.recipes.leads import answers_of, with_leads
 from stc_core.recipes.registry import RecipeCode
 from stc_core.recipes.results import evaluate, task_of
 from stc_core.recipes.sparse import stop_if_interrupted, train_sparse
-from stc_core.recipes.tables import prediction_table
+from stc_core.recipes.tables import prediction_frames
 from stc_core.runs.layout import SPARSE, RunFile
 from stc_core.runs.metrics import RunMetrics
 from stc_core.runs.run import Run
@@ -55,7 +52,6 @@ from stc_core.runs.stages import RunStage
 from stc_core.runs.writer import RunWriter
 from stc_core.selection.baselines import score_baseline
 from stc_core.selection.guess import Guess
-from stc_core.selection.stc import Fitted
 from stc_core.tuning.language_model import check_language
 from stc_core.tuning.session import TuningSession, load_untuned
 from stc_core.types import Site
@@ -64,7 +60,6 @@ _SPARSE = (RunFile.NEURONS, RunFile.ACTIVATIONS, *SPARSE)
 """Files of the sparse half that a run by attention does not have."""
 SOME = 2000
 """Explanations compare a text with the mean of this many training rows."""
-_CHUNK = 4096
 
 
 def check_attention(config: RunConfig, writer: RunWriter) -> None:
@@ -106,10 +101,11 @@ def tune_attention(config: RunConfig, writer: RunWriter) -> None:
     wanted = set(SparsifyThenClassify().get_params()) - {"backbone"}
     params = settings.model_dump(mode="json", include=wanted)
     reader.save(writer.folder / "model", params=params)
-    writer.write_frames(RunFile.PREDICTIONS, prediction_frames(reader, corpus, logits))
-    held = Fitted(found.head, (), {}, task.validation, logits[task.validation])
-    test = corpus.rows("test")
-    after = evaluate(corpus, task, held, logits[test])
+    names = tuple(str(name) for name in reader.classes_)
+    frames = prediction_frames(corpus, names, logits)
+    writer.write_frames(RunFile.PREDICTIONS, frames)
+    test, held = corpus.rows("test"), task.validation
+    after = evaluate(corpus, task, held, logits[held], logits[test])
     after = {**before, **after, **_facts(reader, found, settings, before)}
     guesses = {name: head.logits(alike[name][test]) for name, head in plain.items()}
     new: dict[str, Any] = {"stc": before["test"]}
@@ -179,17 +175,6 @@ def logits_of_rows(
     for rows, share in zip(groups, shares, strict=True):
         out[rows] = reader.logits(texts.at(rows), progress=share)
     return out
-
-
-def prediction_frames(
-    reader: AttentionClassifier, corpus: Corpus, logits: Float[np.ndarray, "n n_class"]
-) -> Iterator[pd.DataFrame]:
-    """The predictions of all rows, a frame for each chunk of rows."""
-    names = tuple(str(name) for name in reader.classes_)
-    for start in range(0, len(logits), _CHUNK):
-        rows = np.arange(start, min(start + _CHUNK, len(logits)))
-        some = corpus.take(rows)
-        yield prediction_table(some, names, softmax(logits[rows])).assign(row=rows)
 
 
 def _facts(

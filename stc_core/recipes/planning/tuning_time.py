@@ -24,6 +24,18 @@ STEP_SECONDS = 0.028
 """Fixed seconds of a step."""
 
 
+def reading_seconds(
+    backbone: Backbone,
+    surveyed: Survey,
+    tune: TuneConfig,
+    *,
+    n: int,
+    learned: tuple[int, int],
+) -> float | None:
+    """Seconds of reading all `n` texts once more, where nothing is tuned."""
+    return n * _forward_seconds(surveyed)
+
+
 def tuning_seconds(
     backbone: Backbone,
     surveyed: Survey,

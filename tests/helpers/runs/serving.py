@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from helpers.models.saved import saved_base, saved_lm
+from helpers.models.sequence import saved_classifier
 from helpers.runs.hierarchy import table
 from helpers.runs.replies import config as replying
 from stc_core.config import DataConfig, RunConfig, TrainConfig
@@ -34,6 +35,7 @@ RECIPES: dict[str, dict[str, Any]] = {
         "tune": TUNE,
         "hierarchy": HierarchyConfig(layers=(1, 3), heads="words"),
     },
+    "existing": {"recipe": "existing"},
     "replies": {},
 }
 """By name the settings of a run; `replies` has those of test_generation."""
@@ -49,8 +51,7 @@ def config_of(folder: Path, name: str) -> RunConfig:
     """The settings of the run `name`; its table and its model are in `folder`."""
     if name == "replies":
         return replying(folder)
-    words = name == "words"
-    base = saved_lm(folder / "gpt2") if words else saved_base(folder / "base", "bert")
+    base = _base(folder, name)
     depth = 2 if RECIPES[name].get("recipe") == "hierarchy" else 1
     train = {
         "backbone": str(base),
@@ -63,6 +64,16 @@ def config_of(folder: Path, name: str) -> RunConfig:
     path = str(table(folder, depth, names=KINDS))
     data = DataConfig(path=path, text="text", labels=labels)
     return RunConfig(data=data, train=TrainConfig(**train))
+
+
+def _base(folder: Path, name: str) -> Path:
+    """The folder of the model that the run `name` reads."""
+    if name == "words":
+        return saved_lm(folder / "gpt2")
+    if name == "existing":
+        labels = tuple(KINDS.values())
+        return saved_classifier(folder / "classifier", "bert", labels)
+    return saved_base(folder / "base", "bert")
 
 
 @contextmanager

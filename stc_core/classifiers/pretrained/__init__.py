@@ -1,0 +1,1 @@
+"""Classifiers that exist already: a model of transformers with its own head."""
