@@ -39,8 +39,8 @@ def explain_row(
     classifier = classifier or run.classifier()
     text = str(corpus["text"].iloc[example])
     explanation = explain_by(run, classifier_of_fold(run, classifier, fold), text, fold)
-    if "own_head" in run.metrics:
-        return {**explanation, "judged_by": OWN_HEAD}
+    if "judged_by" in explanation:
+        return explanation
     judged = predictions.iloc[example]
     was_held = "held" in judged and bool(judged["held"])
     said = judge_line(str(judged["split"]), fold=fold, held=was_held)
@@ -53,9 +53,12 @@ def explain_by(
     """The explanation of `text` by `classifier`, which has the head of `fold`.
 
     It has `fold`, and for another head than the final one a `number` for each neuron:
-    that of the same neuron in the run, None if the final head does not read it.
+    that of the same neuron in the run, None if the final head does not read it. For
+    the head of an existing classifier it has `judged_by`, a sentence.
     """
     explanation = {**classifier.explain(text), "fold": fold}
+    if "own_head" in run.metrics:
+        return {**explanation, "judged_by": OWN_HEAD}
     return explanation if fold == FINAL else number_neurons(explanation, run.neurons)
 
 

@@ -67,8 +67,12 @@ def layer_findings(
         assert compared.metric == metric, (compared.metric, metric)
         findings = [_best_place(compared), _told_from_last(best, compared)]
     findings.append(_beside(metrics, metric))
-    findings += _few_neurons(curves, metric)
-    findings += _shallow(curves, metrics, metric)
+    if "own_head" in metrics:
+        total = metrics["layers"]["total"]
+        findings.append(_reads("The model's own head", total, total, 0.0))
+    else:
+        findings += _few_neurons(curves, metric)
+        findings += _shallow(curves, metrics, metric)
     return [found for found in findings if found is not None]
 
 

@@ -53,6 +53,10 @@ CROSS_FITTED = (
     "Each of these texts was judged by a classifier made without it. But all of them "
     "chose the number of neurons, so the scores may be a little too high."
 )
+OWN_HEAD = (
+    "It is not known whether the model was trained on these texts. If it was, the "
+    "scores are too high."
+)
 BY_ANSWER = (
     "These texts were picked by their predictions, so their number says nothing about "
     "new texts."
@@ -149,7 +153,8 @@ def show_scores(
             f"ECE **{percent(error)}**",
         ]
     st.markdown(" · ".join(facts), help=f"{_MACRO_F1} {ECE}")
-    st.caption(f":material/info: {_worth(part, split)}")
+    is_own = "own_head" in read(run, "metrics")
+    st.caption(f":material/info: {OWN_HEAD if is_own else _worth(part, split)}")
 
 
 def _worth(part: pd.DataFrame, split: str) -> str:

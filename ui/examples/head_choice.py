@@ -41,7 +41,9 @@ def say_whose_answer(picked: PickedText, explanation: dict[str, Any]) -> None:
         return
     label, fold = explanation["label"], explanation["fold"]
     answer = f"**{escape(label)}** ({percent(explanation['probabilities'][label])})"
-    if picked.held and fold == FINAL:
+    if "judged_by" in explanation:
+        said = f"{explanation['judged_by']} It says {answer}."
+    elif picked.held and fold == FINAL:
         said = (
             "The prediction above is that of a classifier made **without** this text. "
             f"The final one, explained below, has learned from it and says {answer}."

@@ -84,6 +84,12 @@ ATTENTIVE = (
 )
 
 
+OWN_HEAD = (
+    "The classifier of this run is the model's own head. The curves describe sparse "
+    "probes of its layers, trained on the labels of the table."
+)
+
+
 class Wish(NamedTuple):
     """The settings of the curves: what the user wants to see."""
 
@@ -252,6 +258,8 @@ def other_note(metrics: RunMetrics) -> None:
         st.caption(f":material/tune: {_TUNED.format(layer=layer)}")
     if "attention" in metrics:
         st.caption(f":material/visibility: {ATTENTIVE}")
+    if "own_head" in metrics:
+        st.caption(f":material/visibility: {OWN_HEAD}")
 
 
 def show_attention(metrics: RunMetrics) -> None:

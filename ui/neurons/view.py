@@ -16,6 +16,10 @@ NONE = (
     "This run keeps no neurons: attention reads every hidden state of all its layers. "
     "*Layers* shows how much it reads of each layer, *Examples* how much of each word."
 )
+NO_SELECTION = (
+    "This run keeps no neurons: its model has a classification head of its own. Train "
+    "with sparse probes on the same model to see which neurons know the labels."
+)
 SPELLED = (
     "This run spells its labels with a decoder's words. The neurons below belong to "
     "the sparse classifier it was compared with, on the model before the tuning."
@@ -26,7 +30,8 @@ def show_page() -> None:
     """Draw the page below its title."""
     run = pick_run(texts=True)
     if run.done and not has_neurons(run):
-        st.info(NONE, icon=":material/visibility:")
+        said = NO_SELECTION if "own_head" in run.metrics else NONE
+        st.info(said, icon=":material/visibility:")
         st.stop()
     if spells_labels(run):
         st.caption(f":material/spellcheck: {SPELLED}")
