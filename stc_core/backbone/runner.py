@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from stc_core.backbone.class_guides import Places, guides_of, set_token_places
 from stc_core.backbone.packing import Batch, packed_attention
 from stc_core.backbone.rotary import frequencies_of
+from stc_core.deadline import check_time
 
 
 class ModelRunner:
@@ -40,6 +41,7 @@ class ModelRunner:
         return self._forward(inputs, Places(inputs["attention_mask"].bool()))
 
     def _forward(self, inputs: Mapping[str, Tensor], places: Places) -> object:
+        check_time()
         set_token_places(self._guides, places)
         self.frequencies.reset()
         return self.model(**inputs, **self._uncached)

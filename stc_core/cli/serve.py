@@ -1,8 +1,10 @@
 """The command that serves runs over HTTP."""
 
+import signal
 import socket
 from contextlib import suppress
 from ipaddress import ip_address
+from threading import Thread
 from typing import Annotated, Any
 
 import typer
@@ -38,9 +40,24 @@ def serve(
         str | None,
         typer.Option(
             envvar="STC_TOKEN",
-            help="Bearer token that requests need; safer set in the environment.",
+            help="Bearer token that requests need, or several with spaces between "
+            "them; safer set in the environment.",
         ),
     ] = None,
+    per_minute: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="Most requests that a token, or without tokens an address, may send "
+            "in a minute.",
+        ),
+    ] = None,
+    json_log: Annotated[
+        bool,
+        typer.Option(
+            "--json-log", help="Write a line of JSON for each request and each error."
+        ),
+    ] = False,
     allow_host: Annotated[
         list[str] | None,
         typer.Option(
@@ -52,7 +69,7 @@ def serve(
     """Serve the labels, explanations and replies of runs over HTTP, until Ctrl-C.
 
     Open requests are finished first. GET /v1/models lists the runs, and /openapi.json
-    describes every route.
+    describes every route. The signal HUP opens the runs again from their folders.
     """
     terminate_as_interrupt()
     check_token(token)
@@ -64,28 +81,53 @@ def serve(
         hosts = None if token or not is_local else (*LOCAL, host.lower())
         if allow_host:
             hosts = (*LOCAL, *(name.lower() for name in allow_host))
-        app = service(map(open_run, runs), **model, token=token, hosts=hosts)
+        app = service(
+            map(open_run, runs),
+            **model,
+            token=token,
+            hosts=hosts,
+            per_minute=per_minute,
+        )
         bound.listen()  # requests that come from now on wait and are answered
         _announce(bound, is_open=not (token or is_local))
-        _answer_requests(app, bound)
+        _answer_requests(app, bound, as_json=json_log)
 
 
-def _answer_requests(app: Any, bound: socket.socket) -> None:
+def _answer_requests(app: Any, bound: socket.socket, *, as_json: bool) -> None:
     """Answer the requests to the socket until the service is stopped."""
     import uvicorn
 
     from stc_core.serve.connections import TimedConnection
+    from stc_core.serve.telemetry import json_log
+
+    _reload_on_hangup(app)
+    logs = {"log_config": json_log()} if as_json else {"log_level": "warning"}
 
     config = uvicorn.Config(
         app,
         http=TimedConnection,
-        log_level="warning",
+        **logs,
         lifespan="off",
         limit_concurrency=MOST_CONNECTIONS,
         timeout_graceful_shutdown=GRACE_S,
     )
     with suppress(KeyboardInterrupt):  # uvicorn raises it again at its end
         uvicorn.Server(config).run(sockets=[bound])
+
+
+def _reload_on_hangup(app: Any) -> None:
+    """Open the runs again at the signal HUP, beside the requests that are answered."""
+    from stc_core.serve.app import reload
+
+    def work() -> None:
+        for line in reload(app):
+            typer.echo(line, err=True)
+
+    def start(number: int, frame: Any) -> None:
+        Thread(target=work, name="reload", daemon=True).start()
+
+    if hasattr(signal, "SIGHUP"):  # Windows has none
+        signal.signal(signal.SIGHUP, start)
 
 
 def _announce(bound: socket.socket, *, is_open: bool) -> None:
@@ -103,10 +145,14 @@ def _announce(bound: socket.socket, *, is_open: bool) -> None:
 
 def check_token(token: str | None) -> None:
     """Raise StcError for a token that an HTTP header cannot carry."""
-    if token is None or (token and all("!" <= char <= "~" for char in token)):
+    if token is None:
+        return
+    parts = token.split(" ")
+    if all(part and all("!" <= char <= "~" for char in part) for part in parts):
         return
     raise StcError(
-        "option --token", expected="one or more printable ASCII characters, no spaces"
+        "option --token",
+        expected="printable ASCII characters, with one space between two tokens",
     )
 
 

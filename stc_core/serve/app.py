@@ -1,17 +1,20 @@
 """Trained classifiers over HTTP: labels, explanations and replies as JSON.
 
-Each model is used only by its own thread (`ModelThread`), so the event loop stays free.
+Each model has a thread for labels and replies and one for explanations (`ModelThread`),
+so the event loop stays free.
 """
 
 import json
+import math
 from collections.abc import AsyncIterator, Collection, Iterable, Iterator, Sequence
 from functools import partial
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse, StreamingResponse
+from fastapi.responses import JSONResponse, PlainTextResponse, StreamingResponse
 from fastapi.security import HTTPBearer
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.exceptions import HTTPException as AnyHTTPException
 
@@ -19,6 +22,7 @@ from stc_core.classifiers.base import check_texts
 from stc_core.classifiers.hierarchical import limit_levels
 from stc_core.classifiers.replying import ReplyingClassifier, WrittenPiece
 from stc_core.classifiers.sampling import Decoding
+from stc_core.deadline import time_limit
 from stc_core.errors import StcError
 from stc_core.runs.run import Run
 from stc_core.serve.answers import answers, explanation_of, run_facts
@@ -26,14 +30,20 @@ from stc_core.serve.batching import Batches, ClientLeft, Gone, ModelThread
 from stc_core.serve.middleware import (
     Refusal,
     RequestGuard,
+    TooMany,
     error_response,
     facts_of,
     refused,
 )
+from stc_core.serve.telemetry import ServiceMetrics, Telemetry
 
 MOST_TEXTS = 1024
 MOST_CHARACTERS = 100_000
 MOST_TOKENS = 4096
+EXPLAIN_S = 20.0
+"""The longest that the explanation of a text may take."""
+MOST_EXPLANATIONS = 16
+"""The most explanations of a run that wait; one more is answered with 429."""
 
 _BUG = {
     "what": "a bug of STC Studio",
@@ -80,13 +90,18 @@ class GenerateBody(_Body):
 
 
 class Served:
-    """A run that is served: its facts, its classifier and the thread of its model."""
+    """A run that is served: its facts, its classifier and the threads of its model.
+
+    Explanations have a thread of their own, so that predictions go on beside them.
+    """
 
     def __init__(self, run: Run, *, device: str = "auto") -> None:
+        self.run, self.device = run, device
         self.name = run.folder.resolve().name
         self.classifier = run.classifier(device=device)
         self.facts = {"name": self.name, **run_facts(run, self.classifier)}
-        self.thread = ModelThread()
+        self.thread, self.explaining = ModelThread(), ModelThread()
+        self._waiting = 0
         self._batches: dict[int | None, Batches] = {}
 
     async def predict(
@@ -110,6 +125,23 @@ class Served:
             self._batches[levels] = Batches(self.thread, work)
         return await self._batches[levels].answers(listed, gone)
 
+    async def explain(self, body: "ExplainBody", gone: Gone) -> dict[str, Any]:
+        """The explanation of a text; StcError if it takes longer than EXPLAIN_S."""
+        if self._waiting >= MOST_EXPLANATIONS:
+            raise TooMany(
+                f"explanations by {self.name!r}",
+                math.ceil(EXPLAIN_S / 4),
+                expected=f"fewer than {MOST_EXPLANATIONS} at a time",
+            )
+        settings = {"label": body.label, "gradients": body.gradients}
+        self._waiting += 1
+        try:
+            return await self.explaining.ask(
+                gone, partial(_explain, self.classifier, body.text, **settings)
+            )
+        finally:
+            self._waiting -= 1
+
     def check(self, ability: str) -> None:
         """Raise a Refusal unless the run has this ability."""
         known = self.classifier.abilities
@@ -121,6 +153,12 @@ class Served:
                 got=f"a run that can {' and '.join(known)}",
                 remedy="GET /v1/models lists what each run can do.",
             )
+
+
+def _explain(classifier: Any, text: str, **settings: Any) -> dict[str, Any]:
+    """The explanation of a text, within EXPLAIN_S seconds."""
+    with time_limit(EXPLAIN_S):
+        return explanation_of(classifier, text, **settings)
 
 
 _NEEDS = {
@@ -139,13 +177,16 @@ def service(
     device: str = "auto",
     token: str | None = None,
     hosts: Collection[str] | None = None,
+    per_minute: int | None = None,
 ) -> FastAPI:
     """The application that serves these runs, each under the name of its folder.
 
-    With a `token` every request below /v1 needs it. With `hosts` a request must be to
-    one of these host names. Raises StcError for a run that cannot be opened, and for
-    two runs with the same name. The documentation page of FastAPI would load scripts
-    from other sites, so only /openapi.json is served.
+    With a `token` every request below /v1 and for /metrics needs it, or one of several,
+    separated by spaces. With `hosts` a request must be to one of these host names.
+    `per_minute` is the most requests that each token may send; without tokens, each
+    address. Raises StcError for a run that cannot be opened, and for two runs with the
+    same name. The documentation page of FastAPI would load scripts from other sites, so
+    only /openapi.json is served.
     """
     models: dict[str, Served] = {}
     for run in runs:
@@ -160,13 +201,16 @@ def service(
         models[model.name] = model
     app = FastAPI(title="STC Studio", docs_url=None, redoc_url=None)
     app.state.models = models
-    app.add_middleware(RequestGuard, token=token, hosts=hosts)
+    app.state.metrics = ServiceMetrics()
+    app.add_middleware(RequestGuard, token=token, hosts=hosts, per_minute=per_minute)
+    app.add_middleware(Telemetry, metrics=app.state.metrics)
     app.add_exception_handler(StcError, _refused)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(ClientLeft, _left)
     app.add_exception_handler(AnyHTTPException, _http_error)
     app.add_exception_handler(Exception, _bug)
     app.add_api_route("/health", health)
+    app.add_api_route("/metrics", metrics_page, response_class=PlainTextResponse)
     app.include_router(routes)
     return app
 
@@ -189,6 +233,29 @@ async def health() -> dict[str, str]:
     return {"status": "ok"}
 
 
+async def metrics_page(request: Request) -> PlainTextResponse:
+    """The counters of the service, as Prometheus reads them."""
+    text = generate_latest(request.app.state.metrics.registry).decode()
+    return PlainTextResponse(text, media_type=CONTENT_TYPE_LATEST)
+
+
+def reload(app: FastAPI) -> list[str]:
+    """Open every served run again from its folder; return a line for each.
+
+    Requests that are under way end with the classifier that they began with. A run that
+    cannot be opened keeps its classifier, and its line says why.
+    """
+    said = []
+    for name, old in list(app.state.models.items()):
+        try:
+            app.state.models[name] = Served(Run.open(old.run.folder), device=old.device)
+        except StcError as error:
+            said.append(f"{name} is not opened again: {error}")
+        else:
+            said.append(f"{name} is opened again.")
+    return said
+
+
 @routes.get("/models")
 async def models(request: Request) -> JSONResponse:
     """The served runs: recipe, backbone, layers, score, classes, levels."""
@@ -203,6 +270,7 @@ async def predict(model: Model, body: PredictBody, request: Request) -> JSONResp
     predictions = await model.predict(
         body.texts, levels=body.levels, least=body.least_probability, gone=gone
     )
+    request.app.state.metrics.texts.labels(model.name).inc(len(predictions))
     return JSONResponse({"model": model.name, "predictions": predictions})
 
 
@@ -210,9 +278,7 @@ async def predict(model: Model, body: PredictBody, request: Request) -> JSONResp
 async def explain(model: Model, body: ExplainBody, request: Request) -> JSONResponse:
     """The explanation of a text, as `stc explain --json` prints it."""
     model.check("explain")
-    settings = {"label": body.label, "gradients": body.gradients}
-    work = partial(explanation_of, model.classifier, body.text, **settings)
-    return JSONResponse(await model.thread.ask(request.is_disconnected, work))
+    return JSONResponse(await model.explain(body, request.is_disconnected))
 
 
 @routes.post("/models/{name}/generate")

@@ -4,7 +4,9 @@ All checks but that of the size are made before the body is read.
 """
 
 import asyncio
+import math
 import secrets
+import time
 from collections.abc import Collection
 from typing import Any
 
@@ -14,28 +16,46 @@ from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from stc_core.errors import StcError
+from stc_core.serve.limits import RateLimit
 
 _MOST_BYTES = 8 << 20
 BODY_S = 30.0
 """The longest that the body of a request may take."""
 MOST_REQUESTS = 256
-"""The most requests at a time; one more is answered with 503."""
+"""The most requests at a time; one more is answered with 429."""
+_USUAL_S = 1.0
+"""The time of a request before one was measured."""
+_GUARDED = ("/v1", "/metrics")
 
 
 class Refusal(StcError):
-    """The error of a request that is refused with a status other than 422."""
+    """The error of a request that is refused with a status other than 422.
 
-    def __init__(self, status: int, where: str, **facts: str) -> None:
+    `retry_after` are the seconds after which the request may be sent again.
+    """
+
+    def __init__(
+        self, status: int, where: str, *, retry_after: int | None = None, **facts: str
+    ) -> None:
         super().__init__(where, **facts)
-        self.status = status
+        self.status, self.retry_after = status, retry_after
+
+
+class TooMany(Refusal):
+    """A refusal with status 429: the client may try again after some seconds."""
+
+    def __init__(self, where: str, seconds: int, **facts: str) -> None:
+        remedy = f"Try again in {seconds} s."
+        super().__init__(429, where, retry_after=seconds, remedy=remedy, **facts)
 
 
 class RequestGuard:
     """Passes only allowed requests on to `app`, and refuses a body that is too large.
 
     With `hosts` a request must be to one of these host names. This stops web pages
-    whose host name points to this machine. With `token` every request below /v1 must
-    have this token.
+    whose host name points to this machine. With `token` every request below /v1 and for
+    /metrics must have this token, or one of several, separated by spaces. `per_minute`
+    is the most requests that each token may send; without tokens, each address.
     """
 
     def __init__(
@@ -44,25 +64,31 @@ class RequestGuard:
         *,
         token: str | None = None,
         hosts: Collection[str] | None = None,
+        per_minute: int | None = None,
     ) -> None:
-        self.app, self.token, self.hosts = app, token, hosts
-        self.under_way = 0
+        self.app, self.hosts = app, hosts
+        self.tokens = (token or "").split()
+        self.limit = None if per_minute is None else RateLimit(per_minute)
+        self.under_way, self._seconds = 0, _USUAL_S
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        if (refusal := self.refusal(scope["path"], Headers(scope=scope))) is not None:
+        if (refusal := self.refusal(scope, Headers(scope=scope))) is not None:
             await refused(refusal)(scope, receive, send)
             return
         self.under_way += 1
+        began = time.monotonic()
         try:
             await self.app(scope, _bounded(receive), send)
         finally:
             self.under_way -= 1
+            self._seconds += 0.1 * (time.monotonic() - began - self._seconds)
 
-    def refusal(self, path: str, headers: Headers) -> Refusal | None:
+    def refusal(self, scope: Scope, headers: Headers) -> Refusal | None:
         """The reason to refuse a request; None if it may pass."""
+        path = scope["path"]
         if self.hosts is not None and host_of(headers) not in self.hosts:
             return Refusal(
                 421,
@@ -71,10 +97,14 @@ class RequestGuard:
                 got=ascii(headers.get("host", ""))[:60],
                 remedy="Ask by that name, or start the service with --allow-host.",
             )
-        if self.token and path.startswith("/v1"):
+        if path == "/health":
+            return None
+        client = (scope.get("client") or ("",))[0]
+        if self.tokens and path.startswith(_GUARDED):
             kind, _, rest = headers.get("authorization", "").partition(" ")
             sent = rest.strip() if kind.lower() == "bearer" else ""
-            if not secrets.compare_digest(sent.encode(), self.token.encode()):
+            client = sent
+            if not self._is_known(sent):
                 return Refusal(
                     401,
                     "authorization",
@@ -82,14 +112,24 @@ class RequestGuard:
                     got="another token" if sent else "no token",
                     remedy="Send the header 'Authorization: Bearer TOKEN'.",
                 )
-        if self.under_way >= MOST_REQUESTS and path != "/health":
-            return Refusal(
-                503,
+        if self.under_way >= MOST_REQUESTS:
+            return TooMany(
                 "requests at the same time",
+                max(1, math.ceil(self._seconds)),
                 expected=f"fewer than {MOST_REQUESTS}",
-                remedy="Try again in a moment.",
+            )
+        if self.limit is not None and (seconds := self.limit.wait(client)):
+            return TooMany(
+                "requests of this client",
+                seconds,
+                expected=f"{self.limit.per_minute:,} a minute at most",
             )
         return None
+
+    def _is_known(self, sent: str) -> bool:
+        """Whether `sent` is one of the tokens; the time does not depend on which."""
+        found = [secrets.compare_digest(sent.encode(), t.encode()) for t in self.tokens]
+        return any(found)
 
 
 def host_of(headers: Headers) -> str:
@@ -143,4 +183,6 @@ def refused(error: StcError) -> JSONResponse:
     answer = error_response(status, **facts_of(error))
     if status == 401:
         answer.headers["WWW-Authenticate"] = "Bearer"
+    if isinstance(error, Refusal) and error.retry_after is not None:
+        answer.headers["Retry-After"] = str(error.retry_after)
     return answer

@@ -304,7 +304,9 @@ def test_a_name_that_leads_here_from_elsewhere_is_refused(runs: dict[str, Run]):
 def test_one_request_too_many_is_told_to_come_again(client: TestClient, monkeypatch):
     monkeypatch.setattr(middleware, "MOST_REQUESTS", 0)
     answer = client.get("/v1/models")
-    assert answer.status_code == 503 and "moment" in answer.json()["error"]["remedy"]
+    assert answer.status_code == 429
+    seconds = int(answer.headers["retry-after"])
+    assert seconds >= 1 and f"in {seconds} s" in answer.json()["error"]["remedy"]
     assert client.get("/health").status_code == 200
     monkeypatch.setattr(middleware, "MOST_REQUESTS", 1)
     for _ in range(3):  # each is counted off again
