@@ -82,7 +82,7 @@ def test_an_address_that_is_taken_is_said_first(stc: Stc, tmp_path: Path):
 def test_what_cannot_be_served_is_said(stc: Stc, tmp_path: Path):
     said = stc("serve", tmp_path, "--port", 0)
     assert said.code == 2 and "config.json" in said.err
-    said = stc("serve", tmp_path, "--port", 0, "--token", "two words")
+    said = stc("serve", tmp_path, "--port", 0, "--token", "two  words")
     assert said.code == 2 and "--token" in said.err
     assert stc("serve", tmp_path, "--port", 0, "--token", "").code == 2
     assert stc("serve").code == 2
