@@ -9,7 +9,7 @@ import pytest
 from helpers.command import Stc
 from helpers.models.broken import broken, save_bert
 from stc_core.activations.store import open_writer
-from stc_core.cli import data as commands_data
+from stc_core.installation import models
 from stc_core.types import PooledSite
 
 pytestmark = pytest.mark.usefixtures("own_home")
@@ -63,14 +63,14 @@ def test_data_check_tries_the_model_that_is_named(
 def test_data_check_says_what_it_did_not_check_of_a_large_model(
     stc: Stc, table: Path, tmp_path: Path, monkeypatch
 ):
-    monkeypatch.setattr(commands_data, "LARGE_BYTES", 10_000)
+    monkeypatch.setattr(models, "LARGE_BYTES", 10_000)
     folder = save_bert(tmp_path / "whole")
     said = stc("data", "check", table, "--backbone", folder)
     assert said.code == 0 and "was not loaded" in said.out
-    monkeypatch.setattr(commands_data, "LARGE_BYTES", 10**9)
+    monkeypatch.setattr(models, "LARGE_BYTES", 10**9)
     said = stc("data", "check", table, "--backbone", folder)
     assert said.code == 0 and "not loaded" not in said.out
-    monkeypatch.setattr(commands_data, "LARGE_BYTES", 10_000)
+    monkeypatch.setattr(models, "LARGE_BYTES", 10_000)
     cut = stc("data", "check", table, "--backbone", broken("weights are cut", tmp_path))
     assert cut.code == 2 and "cut off" in cut.out
 
