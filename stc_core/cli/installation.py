@@ -1,15 +1,11 @@
 """The commands about this machine: doctor, and models list, add and remove."""
 
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated, Any
 
 import typer
 
 from stc_core.cli.common import print_json
 from stc_core.cli.options import AsJson
-
-if TYPE_CHECKING:
-    from stc_core.installation.diagnosis import Diagnosis
-    from stc_core.installation.models import CachedModel
 
 models_app = typer.Typer(
     help="List, add and remove the language models on this machine.",
@@ -34,7 +30,7 @@ def doctor(*, as_json: AsJson = False) -> None:
         raise typer.Exit(2)
 
 
-def _show_diagnosis(diagnosis: "Diagnosis") -> None:
+def _show_diagnosis(diagnosis: Any) -> None:
     """Print each fact on a line, then what is wrong and how to mend it."""
     from rich.text import Text
 
@@ -147,7 +143,7 @@ def remove(
         typer.echo(f"Used by {', '.join(removed.runs)}", err=True)
 
 
-def _show_models(models: "list[CachedModel]") -> None:
+def _show_models(models: list[Any]) -> None:
     """Print one line for each model."""
     from rich import box
     from rich.table import Table

@@ -144,7 +144,9 @@ def python_problems() -> Iterator[HealthProblem]:
         remedy = "Run: pip install -e . in the checkout."
         yield HealthProblem("warning", "STC Studio is not installed.", remedy)
         return
-    if not SpecifierSet(str(allowed)).contains(platform.python_version(), prereleases=True):
+    if not SpecifierSet(str(allowed)).contains(
+        platform.python_version(), prereleases=True
+    ):
         what = f"This is Python {platform.python_version()}; {allowed} is needed."
         yield HealthProblem("error", what, "Install into an environment of that one.")
 

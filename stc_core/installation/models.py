@@ -198,19 +198,30 @@ def _kind_of(config: dict) -> str:
 
 def _model_of(run: Run, known: dict[str, Path]) -> str | None:
     """Which of the known models a run reads, also through a model tuned from it."""
-    from stc_core.backbone.changes import root_folder
-
     try:
-        name = run.config.train.backbone
-        if name in hub.EMBEDDED:
-            return DEFAULT_BACKBONE if DEFAULT_BACKBONE in known else None
-        folder = hub.local_folder(name)
-        if folder is None:
-            return name if name in known else None
-        root = root_folder(folder).resolve()
-    except StcError:  # a damaged run, or one whose tuned model is gone, reads nothing
+        return _known_model(run.config.train.backbone, known)
+    except StcError:  # a damaged run, or one whose tuned model is damaged
         return None
-    return next((one for one, at in known.items() if at.resolve() == root), None)
+
+
+def _known_model(name: str, known: dict[str, Path]) -> str | None:
+    """The known model that the backbone `name` is, or was tuned from.
+
+    Nothing is downloaded.
+    """
+    from stc_core.backbone.changes import OWN_BASE, read_changes
+
+    if name in hub.EMBEDDED:
+        return DEFAULT_BACKBONE if DEFAULT_BACKBONE in known else None
+    folder = hub.local_folder(name)
+    if folder is None:
+        return name if name in known else None
+    if (folder / hub.CHANGES).is_file():
+        base = read_changes(folder).base
+        inside = str(folder / OWN_BASE)
+        return _known_model(inside if base == OWN_BASE else base, known)
+    place = folder.resolve()
+    return next((one for one, at in known.items() if at.resolve() == place), None)
 
 
 def _model_named(name: str) -> CachedModel:

@@ -91,4 +91,4 @@ def _is_given(given: Mapping[str, Any], place: tuple[str, ...]) -> bool:
         if not isinstance(inside, Mapping) or name not in inside:
             return False
         inside = inside[name]
-    return len(place) > 1
+    return len(place) > 1 and not isinstance(inside, Mapping)

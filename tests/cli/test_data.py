@@ -9,6 +9,7 @@ import pytest
 from helpers.command import Stc
 from helpers.models.broken import broken, save_bert
 from stc_core.activations.store import open_writer
+from stc_core.data.uploads import SAMPLE_PATH
 from stc_core.installation import models
 from stc_core.types import PooledSite
 
@@ -83,8 +84,23 @@ def test_cache_lists_and_cleans(stc: Stc, tmp_path: Path):
     open_writer(folder / "a-b", widths, np.arange(5), dtype="float16", about=about)
     said = stc("cache")
     assert said.code == 0 and "tiny" in said.out and "1 stores" in said.out
+    (store,) = json.loads(stc("cache", "--json").out)["stores"]
+    assert (store["backbone"], store["n"]) == ("tiny", 5)
+    assert store["path"] == str(folder / "a-b")
     assert "1 deleted" in stc("cache", "--clean").err
     assert not (folder / "a-b").exists()
+
+
+def test_a_sample_is_copied_but_never_over_a_file(stc: Stc, tmp_path: Path):
+    out = tmp_path / "mine.csv"
+    assert stc("data", "sample", "--out", out).code == 0
+    assert out.read_bytes() == SAMPLE_PATH.read_bytes()
+    out.write_text("mine")
+    said = stc("data", "sample", "--out", out)
+    assert said.code == 2 and "Name another file with --out" in said.err
+    assert out.read_text() == "mine"
+    said = stc("data", "sample", "none.csv")
+    assert said.code == 2 and "one of customer_messages.csv, replies.csv" in said.err
 
 
 def test_data_check_prints_the_repairs_and_takes_them(stc: Stc, table: Path):
