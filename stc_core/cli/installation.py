@@ -47,7 +47,7 @@ def _show_diagnosis(diagnosis: Any) -> None:
         "STC Studio": f"{diagnosis.version}, Python {diagnosis.python}, "
         f"{diagnosis.system}",
         "device": diagnosis.device or "none that computes",
-        "threads": f"{diagnosis.threads} of {diagnosis.cores} cores",
+        "threads": f"{diagnosis.threads or 'unknown'} of {diagnosis.cores} cores",
         "memory": memory,
         "home": f"{diagnosis.home}, {size(diagnosis.disk_free_bytes)} free",
         "Hub": diagnosis.hub,

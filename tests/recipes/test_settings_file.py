@@ -9,6 +9,7 @@ import pytest
 from stc_core.config import DataConfig, RunConfig, TrainConfig
 from stc_core.errors import StcError
 from stc_core.frozen import SettingError
+from stc_core.recipe_settings import TuneConfig
 from stc_core.recipes.settings_file import settings_from_file
 from stc_core.runs.writer import create_run
 
@@ -23,7 +24,7 @@ def written(folder: Path, record: Any) -> Path:
 def kept(tmp_path: Path) -> RunConfig:
     """The settings of a run in the folder `run`."""
     data = DataConfig(path="a.csv", text="text", labels=("topic", "subtopic"))
-    train = TrainConfig(eta=0.5, tune={"epochs": 7, "method": "lora"})
+    train = TrainConfig(eta=0.5, tune=TuneConfig(epochs=7, method="lora"))
     return create_run(tmp_path / "run", RunConfig(name="first", data=data, train=train))
 
 

@@ -148,6 +148,12 @@ def test_it_trains_and_predicts_without_any_extra(installed: Installed):
     installed.stc("predict", "run", "few.csv", "--out", "labelled.csv")
     lines = (installed.folder / "labelled.csv").read_text("utf-8").splitlines()
     assert len(lines) == 61 and "predicted_label" in lines[0]
+    why = installed.stc("explain", "run", "--text", "my parcel", "--json").stdout
+    assert json.loads(why)["neurons"]
+    installed.stc("report", "run")
+    installed.stc("export", "run", "run.zip")
+    models = json.loads(installed.stc("models", "list", "--json").stdout)
+    assert [model["embedded"] for model in models] == [True]
     wanted = {"report": ("--html", "run.html"), "serve": ("--port", "0")}
     for command, options in wanted.items():
         said = installed.stc(command, "run", *options, code=2).stderr
