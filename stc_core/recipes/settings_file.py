@@ -46,7 +46,7 @@ def settings_from_file(
             f"{file}, {'.'.join(error.place) or 'settings'}",
             expected=error.expected,
             got=error.got,
-            remedy="docs/settings.md lists every setting.",
+            remedy="The config.json of any run shows every setting.",
         ) from error
 
 

@@ -4,6 +4,7 @@ import json
 import shutil
 from pathlib import Path
 
+import huggingface_hub
 import pytest
 
 from helpers.app import written_run
@@ -166,6 +167,13 @@ def test_a_model_of_the_hub_is_downloaded_and_checked(folder: Path, monkeypatch)
     assert ids() == [DEFAULT_BACKBONE, "someone/tiny"]
     with pytest.raises(StcError, match=r"option --name.*which is no folder"):
         add_model("someone/other", name="mine")
+
+
+def test_a_download_that_never_began_leaves_no_folder(monkeypatch):
+    monkeypatch.setattr(huggingface_hub.constants, "ENDPOINT", "http://127.0.0.1:9")
+    with pytest.raises(StcError, match="cannot be reached"):
+        add_model("someone/tiny")
+    assert not [*models_folder().glob("*/")]
 
 
 def test_a_download_that_cannot_be_used_is_removed(tmp_path: Path, monkeypatch):

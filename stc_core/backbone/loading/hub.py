@@ -7,6 +7,7 @@ read only from safetensors, and code that comes with a model is never run.
 import hashlib
 import json
 import re
+from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -219,7 +220,12 @@ def _download(name: str, folder: Path, *, progress: Progress = silent) -> None:
     with FileLock(f"{partial}.lock"):
         if folder.is_dir():  # another process has downloaded it first
             return
-        _fetch(name, partial, progress)
+        try:
+            _fetch(name, partial, progress)
+        except StcError:
+            with suppress(OSError):  # what has arrived stays, for the next time
+                partial.rmdir()
+            raise
         partial.replace(folder)
 
 
