@@ -66,7 +66,7 @@ $(BIN)/python:
 	  { echo "Python 3.11 is needed: make PYTHON=/path/to/python3.11 ..."; exit 1; }
 	"$(PYTHON)" -m venv $(VENV)
 
-$(VENV)/.app: requirements.txt pyproject.toml | $(BIN)/python
+$(VENV)/.app: requirements.txt pyproject.toml setup.py | $(BIN)/python
 	@echo "Installing into $(VENV); PyTorch alone is large, so this can take minutes."
 	$(PIP) -r requirements.txt
 	$(PIP) --no-deps -e .

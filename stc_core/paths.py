@@ -3,10 +3,29 @@
 import os
 from pathlib import Path
 
+_PACKAGE = Path(__file__).resolve().parent
+
+
+def is_checkout() -> bool:
+    """Whether this package is run from a checkout, where the app is, too."""
+    return (_PACKAGE.parent / "pyproject.toml").is_file()
+
 
 def home() -> Path:
-    """The folder that holds runs, features and backbones: $STC_HOME or the checkout."""
-    return Path(os.environ.get("STC_HOME") or Path(__file__).parents[1]).resolve()
+    """The folder that holds runs, features and backbones.
+
+    It is $STC_HOME. Without it, it is the checkout, or `~/stc-studio` if the package
+    was installed elsewhere.
+    """
+    if named := os.environ.get("STC_HOME"):
+        return Path(named).resolve()
+    return _PACKAGE.parent if is_checkout() else Path.home() / "stc-studio"
+
+
+def samples_folder() -> Path:
+    """The folder of the sample tables: in a wheel it is inside the package."""
+    inside = _PACKAGE / "samples"
+    return inside if inside.is_dir() else _PACKAGE.parent / "samples"
 
 
 def runs_folder() -> Path:

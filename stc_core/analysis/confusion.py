@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -12,7 +12,7 @@ from stc_core.config import Repair
 from stc_core.data.repairs import mended_label
 from stc_core.data.split import TEST
 from stc_core.display import interval, percent
-from stc_core.frames import equals, series
+from stc_core.frames import equals, records, series
 from stc_core.metrics.intervals import (
     accuracy_interval,
     macro_f1_interval,
@@ -122,6 +122,12 @@ class FileScore(NamedTuple):
     confusion: Confusion
     unknown: Mapping[str, int]
     learned: int = 0
+
+    def record(self) -> dict[str, Any]:
+        """The scores and each kind of error, as `stc predict --json` prints them."""
+        facts = {**self._asdict(), "unknown": dict(self.unknown)}
+        del facts["confusion"]
+        return facts | {"confused": records(confused_pairs(self.confusion))}
 
     @property
     def sentence(self) -> str:

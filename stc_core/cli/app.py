@@ -13,10 +13,11 @@ from typing import NoReturn
 import typer
 
 from stc_core.cli.common import program
-from stc_core.cli.data import cache, check, variability
+from stc_core.cli.data import cache, check, sample, variability
 from stc_core.cli.export import export, import_
 from stc_core.cli.inference import explain, generate, label, predict, report
 from stc_core.cli.inside import ablate, patch
+from stc_core.cli.installation import doctor, models_app
 from stc_core.cli.runs import cancel, delete, rename, runs
 from stc_core.cli.serve import serve
 from stc_core.cli.train import resume, shrink, train, work
@@ -27,11 +28,12 @@ app = typer.Typer(
     help="Find the neurons that predict your labels, and make a small classifier.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
-    add_completion=False,
 )
 data_app = typer.Typer(help="Look at a table before training.", no_args_is_help=True)
 app.add_typer(data_app, name="data")
 data_app.command()(check)
+data_app.command()(sample)
+app.add_typer(models_app, name="models")
 for _command in (
     train,
     shrink,
@@ -50,6 +52,7 @@ for _command in (
     cancel,
     delete,
     cache,
+    doctor,
 ):
     app.command()(_command)
 app.command("import")(import_)

@@ -64,16 +64,27 @@ def _flat_name(group: str, name: str) -> str:
 
 
 def config_of(
-    data: dict[str, Any], settings: dict[str, Any], *, name: str = ""
+    data: dict[str, Any],
+    settings: dict[str, Any],
+    *,
+    name: str = "",
+    file: str | None = None,
 ) -> RunConfig:
-    """The RunConfig with these data columns and settings; None means the default.
+    """The RunConfig with these data columns and settings.
 
-    Raises StcError with the name of the option if a setting is not valid.
+    None means the value in the config.json `file`, and without one the default. Raises
+    StcError with the name of the option if a setting is not valid.
     """
     settings = _given(settings)
     for part in SETTING_PARTS.keys() & settings.keys():
         settings[part] = _given(settings[part])
     with options_named():
+        if file is not None:
+            from stc_core.recipes.settings_file import settings_from_file
+
+            return settings_from_file(
+                file, data=_given(data), train=settings, name=name
+            )
         return RunConfig(
             name=name, data=DataConfig(**_given(data)), train=TrainConfig(**settings)
         )
@@ -96,6 +107,8 @@ def _given(values: dict[str, Any]) -> dict[str, Any]:
 
 def _option_at(place: tuple[str, ...]) -> str:
     """The option or argument of the setting at `place` in DataConfig or TrainConfig."""
+    if place[0] in ("data", "train"):  # the place in a whole RunConfig
+        place = place[1:]
     *part, name = place
     inner = SETTING_PARTS.get(part[0]) if part else None
     models = [inner] if inner else [TrainConfig, DataConfig]
@@ -168,6 +181,12 @@ def print_json(value: Any) -> None:
 
     with stop_with_reader():
         typer.echo(printable_json(value, getattr(sys.stdout, "encoding", None)))
+
+
+def run_location(run: Any) -> dict[str, str]:
+    """What `--json` prints of a run that was made: its folder, and its two names."""
+    folder = str(run.folder.absolute())
+    return {"run": run.folder.name, "name": run.name, "folder": folder}
 
 
 def terminate_as_interrupt() -> None:

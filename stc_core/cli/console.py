@@ -30,6 +30,7 @@ from stc_core.interpret.explanation import (
     token_parts,
     words,
 )
+from stc_core.paths import is_checkout
 from stc_core.runs.layout import RunFile
 from stc_core.runs.metrics import MainScores, RunMetrics
 from stc_core.runs.run import Run
@@ -230,7 +231,8 @@ def show_next(run: Run, *, program: str) -> None:
         commands.insert(1, f'explain {folder} --text "..."')
     for command in commands:
         console.print(f"  {program} {command}", markup=False)
-    console.print("  streamlit run app.py", markup=False)
+    if is_checkout():
+        console.print("  streamlit run app.py", markup=False)
 
 
 _OPTIONAL = ("name", "macro-F1", "time", "neurons")

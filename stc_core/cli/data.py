@@ -15,9 +15,6 @@ from stc_core.cli.options import (
 from stc_core.config import DataConfig, TrainConfig
 from stc_core.errors import StcError
 
-LARGE_BYTES = 1_000_000_000
-"""A backbone with larger files is not loaded to check a table."""
-
 
 @spread_options
 def check(
@@ -58,6 +55,7 @@ def _with_backbone(corpus: Any, name: str, *, tried: bool) -> Any:
     from stc_core.backbone.truncation import sample_truncation
     from stc_core.data.findings import add_truncated, finding
     from stc_core.data.language import detect_language, language_finding, made_for
+    from stc_core.installation.models import loading_notes
 
     report, texts, more = corpus.report, corpus.texts, []
     language = detect_language(texts) if made_for(name) else None
@@ -66,32 +64,11 @@ def _with_backbone(corpus: Any, name: str, *, tried: bool) -> Any:
     try:
         if cut := sample_truncation(texts, name):
             report = add_truncated(report, *cut, sampled_of=len(texts))
-        notes = _tried(name) if tried else []
+        notes = loading_notes(name) if tried else []
         more = [finding("backbone", "info", note) for note in notes]
     except StcError as error:
         more = [finding("backbone", "error", str(error))]
     return report.changed(findings=(*report.findings, *more))
-
-
-def _tried(name: str) -> list[str]:
-    """The notes from loading a backbone; for a large one, what was not checked."""
-    from stc_core.backbone.loading import hub, loading_errors
-    from stc_core.display import size
-
-    paths = hub.weight_files(hub.resolve(name))
-    for fault in filter(None, map(loading_errors.weights_fault, paths)):
-        raise fault
-    weights = sum(path.stat().st_size for path in paths)
-    if weights > LARGE_BYTES:
-        return [
-            f"Backbone {name!r} has {size(weights)} of weights and was not loaded. Its "
-            "configuration, tokenizer and files were checked. Not checked: whether "
-            "they fit each other, and whether the model reads text. Training checks "
-            "that before it begins; variability on a table of a few rows does so, too."
-        ]
-    from stc_core.backbone.backbone import Backbone
-
-    return list(Backbone.load(name, device="cpu").notes)
 
 
 @spread_options
@@ -131,11 +108,33 @@ def variability(
         console.show_variability(measured.nu, backbone.layer_names)
 
 
+def sample(
+    name: Annotated[
+        str, typer.Argument(help="customer_messages.csv or replies.csv.")
+    ] = "customer_messages.csv",
+    *,
+    out: Annotated[
+        str | None,
+        typer.Option(help="The new file; the name of the sample if not given."),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Copy a sample table, which comes with the package, to a file of your own."""
+    from stc_core.installation.samples import copy_sample
+
+    path = copy_sample(name, out or name)
+    if as_json:
+        print_json({"sample": name, "file": str(path), "bytes": path.stat().st_size})
+    else:
+        typer.echo(f"{path}: a copy of the sample {name}", err=True)
+
+
 def cache(
     *,
     clean: Annotated[
         bool, typer.Option("--clean", help="Delete all that are not in use.")
     ] = False,
+    as_json: AsJson = False,
 ) -> None:
     """List the cached features, which save reading the same texts twice.
 
@@ -148,11 +147,18 @@ def cache(
     from stc_core.paths import features_folder
 
     stores = list_stores(features_folder())
+    deleted = [store for store in stores if clean and delete_store(store.path)]
+    freed_bytes = sum(store.bytes for store in deleted)
+    freed_bytes += remove_unpacked() if clean else 0
+    kept = [store for store in stores if store not in deleted]
+    if as_json:
+        records = [{**store._asdict(), "path": str(store.path)} for store in kept]
+        facts = {"deleted": len(deleted), "freed_bytes": freed_bytes}
+        print_json({"stores": records, **facts})
+        return
     if not clean:
         console.show_stores(stores)
         return
-    deleted = [store for store in stores if delete_store(store.path)]
-    freed = size(float(sum(store.bytes for store in deleted)) + remove_unpacked())
-    n_kept = len(stores) - len(deleted)
+    freed, n_kept = size(float(freed_bytes)), len(kept)
     line = f"{len(deleted)} deleted, {freed} freed"
     typer.echo(f"{line}; {n_kept} in use were kept" if n_kept else line, err=True)

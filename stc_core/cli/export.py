@@ -4,8 +4,8 @@ from typing import Annotated, Any
 
 import typer
 
-from stc_core.cli.common import open_run
-from stc_core.cli.options import RunFolder
+from stc_core.cli.common import open_run, print_json, run_location
+from stc_core.cli.options import AsJson, RunFolder
 from stc_core.errors import StcError
 from stc_core.memory import without_collection
 
@@ -34,6 +34,7 @@ def export(
         bool,
         typer.Option("--int8", help="With --onnx: store the weights in 8 bits."),
     ] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Pack a finished run into one file that needs nothing else, and no network.
 
@@ -52,19 +53,43 @@ def export(
         wrong, needs = ("--texts", "a FILE") if texts else ("--int8", "--onnx FOLDER")
         raise StcError(f"option {wrong}", expected=needs, got="none")
     opened = open_run(run)
+    bundle = None if file is None else _pack(opened, file, texts=texts)
+    graph = None if onnx is None else _write_graph(opened, onnx, int8=int8)
+    if as_json:
+        print_json(_export_record(file, bundle, onnx, graph))
+        return
     if file is not None:
-        _pack(opened, file, texts=texts)
+        _show_bundle(file, bundle)
     if onnx is not None:
-        _write_graph(opened, onnx, int8=int8)
+        _show_graph(onnx, graph)
 
 
-def _pack(run: Any, file: str, *, texts: bool) -> None:
-    """Write the bundle, and say what is in it."""
+def _export_record(
+    file: str | None, bundle: Any, folder: str | None, graph: Any
+) -> dict[str, Any]:
+    """What was written, by kind; None for what was not asked for."""
+    record: dict[str, Any] = {"bundle": None, "onnx": None}
+    if bundle is not None:
+        record["bundle"] = {"file": file, **bundle._asdict()}
+    if graph is not None:
+        inner = {"int8": graph.int8 and graph.int8._asdict()}
+        inner["kept"] = graph.kept._asdict()
+        record["onnx"] = {"folder": folder, **graph._asdict(), **inner}
+    return record
+
+
+def _pack(run: Any, file: str, *, texts: bool) -> Any:
+    """Write the bundle, and return what is in it."""
     with without_collection():
-        from stc_core.display import size
         from stc_core.export.bundle import write_bundle
 
-        facts = write_bundle(run, file, texts=texts)
+        return write_bundle(run, file, texts=texts)
+
+
+def _show_bundle(file: str, facts: Any) -> None:
+    """Say what is in the bundle."""
+    from stc_core.display import size
+
     layers = f"{facts.blocks} of {facts.blocks_total} layers"
     typer.echo(f"{file}: {size(facts.n_bytes)}, {layers}", err=True)
     if facts.whole_because:
@@ -72,13 +97,18 @@ def _pack(run: Any, file: str, *, texts: bool) -> None:
     typer.echo(f"sha256 {facts.sha256}", err=True)
 
 
-def _write_graph(run: Any, folder: str, *, int8: bool) -> None:
-    """Write the ONNX graph, and say how far it is from torch."""
+def _write_graph(run: Any, folder: str, *, int8: bool) -> Any:
+    """Write the ONNX graph, and return how far it is from torch."""
     with without_collection():
-        from stc_core.display import count, percent, size
         from stc_core.export.onnx_folder import write_onnx
 
-        facts = write_onnx(run, folder, int8=int8)
+        return write_onnx(run, folder, int8=int8)
+
+
+def _show_graph(folder: str, facts: Any) -> None:
+    """Say how large the graph is, and how far it is from torch."""
+    from stc_core.display import count, percent, size
+
     layers = f"{facts.kept.blocks} of {facts.kept.blocks_total} layers"
     typer.echo(f"{folder}: {size(facts.n_bytes)}, {layers}", err=True)
     texts = count(facts.n, "text")
@@ -98,6 +128,8 @@ def import_(
     file: Annotated[
         str, typer.Argument(help="A file that `stc export` wrote.", metavar="FILE")
     ],
+    *,
+    as_json: AsJson = False,
 ) -> None:
     """Make a run of a bundle, in the folder of all runs.
 
@@ -107,4 +139,7 @@ def import_(
     from stc_core.export.imported import import_bundle
 
     imported = import_bundle(file)
+    if as_json:
+        print_json(run_location(imported))
+        return
     typer.echo(f"{imported.name!r} is in {imported.folder}", err=True)

@@ -57,6 +57,7 @@ def predict(
             help="In CSV and TSV write cells that begin with = + - @ as they are.",
         ),
     ] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Label a table of any length.
 
@@ -73,6 +74,12 @@ def predict(
     classes that are confused most. In CSV and TSV an apostrophe is written before a
     cell that a spreadsheet would run as a formula; --keep-formulas leaves it out.
     """
+    if as_json and out == "-":
+        raise StcError(
+            "option --json",
+            expected="a file as --out",
+            got="standard output for the table, too",
+        )
     with without_collection():
         classifier, opened = open_classifier_of(run)
     if coarse_only or levels is not None or least_probability is not None:
@@ -95,7 +102,11 @@ def predict(
         is_kept = opened is not None and opened.has(RunFile.CORPUS)
         settings["learned"] = learned_texts(opened.corpus) if is_kept else ()
     labelled = _label_file(classifier, data, out, settings)
-    if label is not None and labelled is not None:
+    if as_json:
+        score = label and _score_of(labelled, classifier, opened)
+        facts = {"out": out, "rows": labelled.rows, "blank": labelled.blank}
+        print_json(facts | {"score": score.record() if score else None})
+    elif label is not None and labelled is not None:
         _show_score(labelled, label, classifier, opened)
 
 
@@ -121,14 +132,21 @@ def _label_file(classifier: Any, data: str, out: str, settings: dict[str, Any]) 
     return labelled
 
 
-def _show_score(labelled: Any, label: str, classifier: Any, run: Any) -> None:
-    """Print how well the predictions fit the labels of the file, on standard error."""
-    from stc_core.analysis.confusion import confused_pairs, score_pairs
-    from stc_core.frames import records
+def _score_of(labelled: Any, classifier: Any, run: Any) -> Any:
+    """How well the predictions fit the labels of the file; None if no row counts."""
+    from stc_core.analysis.confusion import score_pairs
 
     known = [str(name) for name in classifier.classes_]
     repairs = () if run is None else run.config.data.repairs
-    score = score_pairs(labelled.pairs, known, repairs, learned=labelled.learned)
+    return score_pairs(labelled.pairs, known, repairs, learned=labelled.learned)
+
+
+def _show_score(labelled: Any, label: str, classifier: Any, run: Any) -> None:
+    """Print how well the predictions fit the labels of the file, on standard error."""
+    from stc_core.analysis.confusion import confused_pairs
+    from stc_core.frames import records
+
+    score = _score_of(labelled, classifier, run)
     if score is None:
         why = f" {labelled.learned:,} rows were learned." if labelled.learned else ""
         typer.echo(f"No row has a new text and a known label in {label!r}.{why}")
@@ -156,6 +174,7 @@ def generate(
         int | None,
         typer.Option(help="Most tokens; as in the training if not given."),
     ] = None,
+    as_json: AsJson = False,
 ) -> None:
     """Write a reply to a text, word by word; its labels go to standard error.
 
@@ -173,6 +192,12 @@ def generate(
         )
     decoding = Decoding(temperature, top_p, seed, length)
     answer, pieces = model.tell(text, decoding)
+    if as_json:
+        parts = dict.fromkeys(model.parts_, "")
+        for piece in pieces:
+            parts[piece.part] += piece.text
+        print_json({"labels": model.steps(text, answer), "parts": parts})
+        return
     for step in model.steps(text, answer):
         line = f"{step['column']}: {step['label']} ({step['probability']:.0%}, layer"
         typer.echo(f"{line} {step['layer']})", err=True)
@@ -281,7 +306,11 @@ def report(
         from stc_core.display import size
         from stc_core.report.report import write_report
 
-        typer.echo(f"{html}: {size(write_report(opened, html))}", err=True)
+        n_bytes = write_report(opened, html)
+        if as_json:
+            print_json({"file": html, "bytes": n_bytes})
+        else:
+            typer.echo(f"{html}: {size(n_bytes)}", err=True)
     elif as_json:
         print_json(opened.metrics)
     else:

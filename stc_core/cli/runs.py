@@ -35,25 +35,33 @@ def rename(
     name: Annotated[
         str, typer.Argument(help="New name; '' brings back the first name.")
     ],
+    *,
+    as_json: AsJson = False,
 ) -> None:
     """Rename a run; its folder keeps its name."""
     from stc_core.runs import annotations
 
     opened = open_run(run)
     annotations.rename(opened.folder, name)
+    if as_json:
+        print_json({"run": opened.folder.name, "name": opened.name})
+        return
     typer.echo(f"{opened.folder.name} is now called {opened.name!r}", err=True)
 
 
-def cancel(run: RunFolder) -> None:
+def cancel(run: RunFolder, *, as_json: AsJson = False) -> None:
     """Stop an active run, or remove a waiting run from the queue."""
     from stc_core.runs import jobs
 
     opened = open_run(run)
     stopped = jobs.cancel(opened.folder)
+    if as_json:
+        print_json({"run": opened.folder.name, "cancelled": stopped})
+        return
     typer.echo("Cancelled." if stopped else "The run had already ended.", err=True)
 
 
-def delete(run: RunFolder) -> None:
+def delete(run: RunFolder, *, as_json: AsJson = False) -> None:
     """Move a run to the trash; the page Runs can bring it back for 30 days."""
     from stc_core.display import size
     from stc_core.paths import runs_folder
@@ -65,7 +73,13 @@ def delete(run: RunFolder) -> None:
     unwanted = known if known.has(RunFile.CONFIG) else open_run(run)
     needed = trash.needed_by(unwanted)
     deleted = trash.delete(unwanted)
+    where = trash.trash_folder() / deleted.key
+    if as_json:
+        facts = {"run": unwanted.folder.name, "name": deleted.name}
+        names = [other.folder.name for other in needed]
+        facts |= {"bytes": deleted.n_bytes, "trash": str(where), "read_by": names}
+        print_json(facts)
+        return
     for other in needed:
         typer.echo(f"{other.name!r} reads the model that this run tuned", err=True)
-    where = trash.trash_folder() / deleted.key
     typer.echo(f"{deleted.name!r}, {size(deleted.n_bytes)}, is in {where}", err=True)

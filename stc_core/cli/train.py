@@ -9,11 +9,14 @@ from stc_core.cli.common import (
     config_of,
     open_run,
     options_named,
+    print_json,
     program,
+    run_location,
     spread_options,
     terminate_as_interrupt,
 )
 from stc_core.cli.options import (
+    AsJson,
     AttentionOptions,
     ColumnOptions,
     HierarchyOptions,
@@ -22,7 +25,6 @@ from stc_core.cli.options import (
     RunFolder,
     RunName,
     SettingOptions,
-    Table,
     TestOption,
     TrainingOptions,
     TuningOptions,
@@ -34,8 +36,23 @@ from stc_core.errors import StcError
 
 @spread_options
 def train(
-    data: Table,
+    data: Annotated[
+        str | None,
+        typer.Argument(
+            help="CSV, TSV, JSONL or Parquet, also as .gz; - is standard input. With "
+            "--config it may be left out.",
+            metavar="DATA",
+        ),
+    ] = None,
     *,
+    config: Annotated[
+        str | None,
+        typer.Option(
+            help="Settings from this config.json, or from that of a run's folder. "
+            "DATA and options that are given win over it.",
+            metavar="FILE",
+        ),
+    ] = None,
     test: TestOption,
     columns: ColumnOptions,
     out: Out = None,
@@ -45,6 +62,7 @@ def train(
     tuning: TuningOptions,
     hierarchy: HierarchyOptions,
     attention: AttentionOptions,
+    as_json: AsJson = False,
 ) -> None:
     """Train a classifier on a table and keep the result as a run.
 
@@ -58,8 +76,15 @@ def train(
         "hierarchy": hierarchy,
         "attention": {**attention, "epochs": tuning.get("epochs")},
     }
-    config = config_of({"path": data, **test, **columns}, settings, name=name)
-    _begin(config, out, overwrite=overwrite)
+    if data is None and config is None:
+        raise StcError("argument DATA", expected="a table, or --config", got="neither")
+    where = {"path": data, **test, **columns}
+    _begin(
+        config_of(where, settings, name=name, file=config),
+        out,
+        overwrite=overwrite,
+        as_json=as_json,
+    )
 
 
 @spread_options
@@ -76,6 +101,7 @@ def shrink(
     out: Out = None,
     overwrite: Overwrite = False,
     name: RunName = "",
+    as_json: AsJson = False,
 ) -> None:
     """Make a new run with a cheaper classifier from a finished run.
 
@@ -87,17 +113,17 @@ def shrink(
 
     with options_named():
         config = shrink_config(parent, **limits, extract=extract, name=name)
-    _begin(config, out, overwrite=overwrite)
+    _begin(config, out, overwrite=overwrite, as_json=as_json)
 
 
-def resume(run: RunFolder) -> None:
+def resume(run: RunFolder, *, as_json: AsJson = False) -> None:
     """Continue a run that was interrupted; what is on disk is not done again.
 
     Activations continue where they stopped, a tuning after its last finished epoch.
     """
     opened = open_run(run)
     terminate_as_interrupt()
-    _work(opened.folder, opened.config, again=True)
+    _work(opened.folder, opened.config, again=True, as_json=as_json)
 
 
 def work(folder: str) -> None:
@@ -108,7 +134,9 @@ def work(folder: str) -> None:
     jobs.work(folder, _train)
 
 
-def _begin(config: RunConfig, out: str | None, *, overwrite: bool) -> None:
+def _begin(
+    config: RunConfig, out: str | None, *, overwrite: bool, as_json: bool
+) -> None:
     """Do a new run in the folder `out`, or in a new folder of the runs folder."""
     from stc_core.runs import jobs
 
@@ -123,10 +151,12 @@ def _begin(config: RunConfig, out: str | None, *, overwrite: bool) -> None:
     terminate_as_interrupt()
     folder = jobs.new_folder(config) if out is None else Path(out)
     with jobs.prepared_folder(folder, overwrite=overwrite) as folder:
-        _work(folder, config)
+        _work(folder, config, as_json=as_json)
 
 
-def _work(folder: Path, config: Any, *, again: bool = False) -> None:
+def _work(
+    folder: Path, config: Any, *, again: bool = False, as_json: bool = False
+) -> None:
     """Do the run in this process, and print its progress and its result."""
     from stc_core.cli import console
     from stc_core.runs import jobs, queue
@@ -149,6 +179,9 @@ def _work(folder: Path, config: Any, *, again: bool = False) -> None:
                 if not writer.discard_if_unbegun():
                     typer.echo(f"The log is in {folder / 'log.txt'}", err=True)
                 raise
+    if as_json:
+        print_json({**run_location(run), "metrics": run.metrics})
+        return
     console.show_result(run)
     console.show_next(run, program=program())
 

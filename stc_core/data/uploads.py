@@ -18,10 +18,10 @@ from stc_core.data.reading.sniff import sniff
 from stc_core.errors import StcError
 from stc_core.files import write_json
 from stc_core.frozen import SettingError
-from stc_core.paths import home
+from stc_core.paths import home, samples_folder
 
 SAMPLE = "sample"
-SAMPLE_PATH = Path(__file__).parents[2] / "samples" / "customer_messages.csv"
+SAMPLE_PATH = samples_folder() / "customer_messages.csv"
 _SUFFIXES = ("csv", "tsv", "txt", "jsonl", "ndjson", "json", "parquet", "gz")
 _CHOICE = "choice.json"
 _KEY = re.compile(r"[0-9a-f]{20}")

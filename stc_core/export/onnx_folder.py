@@ -11,7 +11,6 @@ import tempfile
 import warnings
 from collections.abc import Sequence
 from contextlib import contextmanager
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -29,6 +28,7 @@ from stc_core.export.graph import graph_of
 from stc_core.export.licence import licence_of
 from stc_core.export.portable import CARD, LICENCE, texts_to_try, write_portable
 from stc_core.files import write_error, write_json
+from stc_core.installation.extras import require_extra
 from stc_core.runs.jobs import check_vacant
 from stc_core.runs.layout import RunFile
 from stc_core.runs.run import Run
@@ -39,7 +39,6 @@ MOST_APART = 1e-4
 """The most by which a probability of the graph may differ from that of torch."""
 _OUTPUTS = ("logits", "probabilities", "label")
 _MOST_JUDGED = 1000
-_PACKAGES = ("onnx", "onnxscript", "onnxruntime")
 _USE = """`predict.py` needs numpy, onnxruntime and tokenizers, nothing else:
 
 ```sh
@@ -87,7 +86,7 @@ def write_onnx(run: Run, folder: str | Path, *, int8: bool = False) -> OnnxFacts
     `onnx`, for a classifier that is more than one forward, for a family that the
     exporter cannot trace, and if the answers differ.
     """
-    _demand_packages()
+    require_extra("onnx")
     folder = check_vacant(folder)
     if not run.done:
         raise StcError(
@@ -112,15 +111,6 @@ def write_onnx(run: Run, folder: str | Path, *, int8: bool = False) -> OnnxFacts
     except OSError as error:
         raise write_error(folder, error) from error
     return facts
-
-
-def _demand_packages() -> None:
-    """StcError if the extra `onnx` is not installed."""
-    if missing := [name for name in _PACKAGES if find_spec(name) is None]:
-        raise StcError(
-            f"ONNX needs {', '.join(missing)}",
-            remedy="Run: pip install 'stc-studio[onnx]'",
-        )
 
 
 def _write_files(

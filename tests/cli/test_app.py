@@ -5,16 +5,15 @@ The recipe is not the subject in most tests; there one of a few lines stands in.
 
 import gzip
 import json
+import os
 import subprocess
 import sys
-import types
 from pathlib import Path
 
 import pytest
 
-import stc_core.recipes
 from helpers.command import Stc
-from helpers.runs.fake_recipe import train
+from helpers.runs.fake_recipe import stand_in
 from stc_core.cli import app, console
 from stc_core.config import DataConfig, RunConfig
 from stc_core.runs.run import Run
@@ -26,10 +25,7 @@ pytestmark = pytest.mark.usefixtures("own_home")
 
 @pytest.fixture
 def recipe(monkeypatch) -> None:
-    recipes = types.ModuleType("stc_core.recipes.registry")
-    vars(recipes)["train"] = train
-    monkeypatch.setitem(sys.modules, "stc_core.recipes.registry", recipes)
-    monkeypatch.setattr(stc_core.recipes, "registry", recipes, raising=False)
+    stand_in(monkeypatch)
 
 
 def test_help_names_every_command(stc: Stc):
@@ -301,3 +297,31 @@ def test_work_takes_only_a_queued_run(stc: Stc, tmp_path: Path):
     RunWriter(tmp_path / "run", config).finish()
     said = stc("work", tmp_path / "run")
     assert said.code == 2 and "queued" in said.err
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_a_shell_gets_its_completion(shell: str, tmp_path: Path):
+    """The script calls the command again, which then offers names and options."""
+
+    def ask(instruction: str, **more: str) -> str:
+        code = (
+            "import sys; sys.argv = ['stc']; from stc_core.cli import app; app.main()"
+        )
+        done = subprocess.run(
+            [sys.executable, "-c", code],
+            env={**os.environ, "_STC_COMPLETE": f"{instruction}_{shell}", **more},
+            capture_output=True,
+            text=True,
+            cwd=ROOT,
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    assert f"_STC_COMPLETE=complete_{shell}" in ask("source")
+    for typed, offered in (("stc va", "variability"), ("stc models rem", "remove")):
+        words = {"COMP_WORDS": typed, "COMP_CWORD": str(typed.count(" "))}
+        words |= {
+            "_TYPER_COMPLETE_ARGS": typed,
+            "_TYPER_COMPLETE_FISH_ACTION": "get-args",
+        }
+        assert offered in ask("complete", **words)

@@ -9,7 +9,8 @@ import pytest
 from helpers.command import Stc
 from helpers.models.broken import broken, save_bert
 from stc_core.activations.store import open_writer
-from stc_core.cli import data as commands_data
+from stc_core.data.uploads import SAMPLE_PATH
+from stc_core.installation import models
 from stc_core.types import PooledSite
 
 pytestmark = pytest.mark.usefixtures("own_home")
@@ -63,14 +64,14 @@ def test_data_check_tries_the_model_that_is_named(
 def test_data_check_says_what_it_did_not_check_of_a_large_model(
     stc: Stc, table: Path, tmp_path: Path, monkeypatch
 ):
-    monkeypatch.setattr(commands_data, "LARGE_BYTES", 10_000)
+    monkeypatch.setattr(models, "LARGE_BYTES", 10_000)
     folder = save_bert(tmp_path / "whole")
     said = stc("data", "check", table, "--backbone", folder)
     assert said.code == 0 and "was not loaded" in said.out
-    monkeypatch.setattr(commands_data, "LARGE_BYTES", 10**9)
+    monkeypatch.setattr(models, "LARGE_BYTES", 10**9)
     said = stc("data", "check", table, "--backbone", folder)
     assert said.code == 0 and "not loaded" not in said.out
-    monkeypatch.setattr(commands_data, "LARGE_BYTES", 10_000)
+    monkeypatch.setattr(models, "LARGE_BYTES", 10_000)
     cut = stc("data", "check", table, "--backbone", broken("weights are cut", tmp_path))
     assert cut.code == 2 and "cut off" in cut.out
 
@@ -83,8 +84,23 @@ def test_cache_lists_and_cleans(stc: Stc, tmp_path: Path):
     open_writer(folder / "a-b", widths, np.arange(5), dtype="float16", about=about)
     said = stc("cache")
     assert said.code == 0 and "tiny" in said.out and "1 stores" in said.out
+    (store,) = json.loads(stc("cache", "--json").out)["stores"]
+    assert (store["backbone"], store["n"]) == ("tiny", 5)
+    assert store["path"] == str(folder / "a-b")
     assert "1 deleted" in stc("cache", "--clean").err
     assert not (folder / "a-b").exists()
+
+
+def test_a_sample_is_copied_but_never_over_a_file(stc: Stc, tmp_path: Path):
+    out = tmp_path / "mine.csv"
+    assert stc("data", "sample", "--out", out).code == 0
+    assert out.read_bytes() == SAMPLE_PATH.read_bytes()
+    out.write_text("mine")
+    said = stc("data", "sample", "--out", out)
+    assert said.code == 2 and "Name another file with --out" in said.err
+    assert out.read_text() == "mine"
+    said = stc("data", "sample", "none.csv")
+    assert said.code == 2 and "one of customer_messages.csv, replies.csv" in said.err
 
 
 def test_data_check_prints_the_repairs_and_takes_them(stc: Stc, table: Path):

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -131,6 +132,15 @@ def test_a_graph_is_written_and_its_distance_said(
     assert "differ from torch by 1e-06 at most (24 texts)" in said.err
     assert "97.5 % of 48 labels are the same" in said.err
     assert "test accuracy 75.0 % instead of 77.0 %" in said.err
+    told = json.loads(
+        stc("export", run_folder, "--onnx", tmp_path / "onnx", "--int8", "--json").out
+    )
+    assert told["bundle"] is None
+    page = (Path(__file__).parents[2] / "docs" / "json.md").read_text("utf-8")
+    row = page.partition("null without `--onnx`; otherwise ")[2].partition("\n")[0]
+    assert set(re.findall(r"`(\w+)`", row)) == told["onnx"].keys()
+    assert told["onnx"]["int8"]["same"] == 0.975
+    assert told["onnx"]["kept"]["blocks"] == 4
 
 
 @pytest.mark.parametrize(

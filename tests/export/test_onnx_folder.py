@@ -32,6 +32,7 @@ from stc_core.export.onnx_folder import (
 )
 from stc_core.export.predict_onnx import OnnxClassifier
 from stc_core.heads.head import SparseHead
+from stc_core.installation import extras
 from stc_core.runs.run import Run
 from stc_core.runs.writer import create_run
 from stc_core.types import Feature
@@ -236,8 +237,8 @@ def test_without_the_packages_it_says_which(run: Run, tmp_path: Path, monkeypatc
     def without(name: str) -> Any:
         return None if name == "onnxscript" else object()
 
-    monkeypatch.setattr(onnx_folder, "find_spec", without)
-    with pytest.raises(StcError, match=r"ONNX needs onnxscript.*stc-studio\[onnx\]"):
+    monkeypatch.setattr(extras, "find_spec", without)
+    with pytest.raises(StcError, match=r"no onnxscript.*stc-studio\[onnx\]"):
         write_onnx(run, tmp_path / "onnx")
 
 

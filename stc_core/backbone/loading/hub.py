@@ -7,6 +7,7 @@ read only from safetensors, and code that comes with a model is never run.
 import hashlib
 import json
 import re
+from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -67,7 +68,7 @@ def resolve(name: str, *, progress: Progress = silent) -> Path:
         return _embedded()
     folder = local_folder(name)
     if folder is None:
-        if not _HUB_ID.fullmatch(name) or _names_a_path(name) or len(name) > _LONGEST:
+        if not is_hub_id(name):
             raise StcError(
                 f"backbone {name!r}",
                 expected="a folder, or a Hugging Face Hub id like 'gpt2'",
@@ -98,8 +99,21 @@ def hub_folder(name: str) -> Path:
 def cached_names() -> tuple[str, ...]:
     """Names that `resolve` can serve without a network, the embedded default first."""
     folders = sorted(models_folder().glob("*/config.json"))
-    kept = (p.parent.name for p in folders if not p.parent.name.endswith(".partial"))
-    return (DEFAULT_BACKBONE, *(name.replace("--", "/") for name in kept))
+    names = (path.parent.name for path in folders)
+    # Half a download ends in .partial; a half-written or half-deleted copy is hidden.
+    whole = (n for n in names if not n.endswith(".partial") and not n.startswith("."))
+    return (DEFAULT_BACKBONE, *(name.replace("--", "/") for name in whole))
+
+
+def is_hub_id(name: str) -> bool:
+    """Whether `name` has the form of a Hub id, such as `gpt2` or `someone/model`."""
+    is_id = _HUB_ID.fullmatch(name) is not None and not _names_a_path(name)
+    return is_id and len(name) <= _LONGEST
+
+
+def is_embedded() -> bool:
+    """Whether the embedded backbone is installed."""
+    return find_spec(EMBEDDED_PACKAGE) is not None
 
 
 def can_write(name: str) -> bool:
@@ -206,7 +220,12 @@ def _download(name: str, folder: Path, *, progress: Progress = silent) -> None:
     with FileLock(f"{partial}.lock"):
         if folder.is_dir():  # another process has downloaded it first
             return
-        _fetch(name, partial, progress)
+        try:
+            _fetch(name, partial, progress)
+        except StcError:
+            with suppress(OSError):  # what has arrived stays, for the next time
+                partial.rmdir()
+            raise
         partial.replace(folder)
 
 
