@@ -12,6 +12,7 @@ from typing import NoReturn
 
 import typer
 
+from stc_core.cli.activations import activations
 from stc_core.cli.common import program
 from stc_core.cli.data import cache, check, variability
 from stc_core.cli.export import export, import_
@@ -44,6 +45,7 @@ for _command in (
     serve,
     report,
     export,
+    activations,
     variability,
     runs,
     rename,
