@@ -1,7 +1,7 @@
 """A Hugging Face language model whose sites can be read, up to any layer."""
 
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from typing import Any, TypeVar
@@ -43,6 +43,7 @@ from stc_core.backbone.pickling import reduce_backbone
 from stc_core.backbone.pooling import view
 from stc_core.backbone.runner import ModelRunner
 from stc_core.backbone.structure.introspect import examine_model
+from stc_core.backbone.structure.sites import Point
 from stc_core.backbone.tokenization import own_tokens, tokens
 from stc_core.backbone.tokenization.tokens import Span, Tokens
 from stc_core.backbone.tokenization.vocabulary import adapt_tokenizer
@@ -290,6 +291,11 @@ class Backbone:
             return None
         return self._anatomy.points[Site(layer - 1, "resid")].module
 
+    def point(self, site: Site) -> Point:
+        """The module whose input or output is read at `site`, and at which call."""
+        self._check_sites([site])
+        return self._anatomy.points[site]
+
     def down_projection(self, layer: int) -> nn.Module | None:
         """The module whose input is the FFN neurons of block `layer`, if known."""
         point = self._anatomy.points.get(Site(layer, "mlp"))
@@ -396,7 +402,7 @@ class Backbone:
         packed = self.packs and (limit is None or all(len(row) <= limit for row in ids))
         return make_batch(ids, self.config, device=self.device, packed=packed)
 
-    def _read(self, batch: Batch, wanted: dict, take: Take) -> None:
+    def _check_sites(self, wanted: Iterable[Site]) -> None:
         unknown = [str(site) for site in wanted if site not in self.widths]
         if unknown:
             raise StcError(
@@ -405,6 +411,9 @@ class Backbone:
                 got=", ".join(unknown),
                 remedy=" ".join(self.notes) or None,
             )
+
+    def _read(self, batch: Batch, wanted: dict, take: Take) -> None:
+        self._check_sites(wanted)
         shape = batch.mask.shape
 
         def take_3d(site: Site, hidden: Tensor) -> None:
