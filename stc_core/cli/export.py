@@ -34,28 +34,46 @@ def export(
         bool,
         typer.Option("--int8", help="With --onnx: store the weights in 8 bits."),
     ] = False,
+    backbone: Annotated[
+        str | None,
+        typer.Option(
+            help="Write the language model, tuned or not, to this new folder.",
+            metavar="FOLDER",
+        ),
+    ] = None,
+    merged: Annotated[
+        bool,
+        typer.Option("--merged", help="With --backbone: merge LoRA into the weights."),
+    ] = False,
 ) -> None:
     """Pack a finished run into one file that needs nothing else, and no network.
 
     The file has the classifier, the blocks of the backbone that it reads, the
     tokenizer, the scores, a model card and a note on licences. `predict`, `explain`,
     `generate`, `report` and `serve` take it in place of a run. With --onnx, write a
-    folder for programs without torch instead, or as well.
+    folder for programs without torch instead, or as well. With --backbone, write the
+    language model as a folder that transformers opens by itself.
     """
-    if file is None and onnx is None:
+    if file is None and onnx is None and backbone is None:
         raise StcError(
             "export",
-            expected="a FILE for a bundle, or --onnx FOLDER",
-            got="neither",
+            expected="a FILE for a bundle, --onnx FOLDER or --backbone FOLDER",
+            got="none of them",
         )
-    if (texts and file is None) or (int8 and onnx is None):
-        wrong, needs = ("--texts", "a FILE") if texts else ("--int8", "--onnx FOLDER")
-        raise StcError(f"option {wrong}", expected=needs, got="none")
+    for option, needs, is_alone in (
+        ("--texts", "a FILE", texts and file is None),
+        ("--int8", "--onnx FOLDER", int8 and onnx is None),
+        ("--merged", "--backbone FOLDER", merged and backbone is None),
+    ):
+        if is_alone:
+            raise StcError(f"option {option}", expected=needs, got="none")
     opened = open_run(run)
     if file is not None:
         _pack(opened, file, texts=texts)
     if onnx is not None:
         _write_graph(opened, onnx, int8=int8)
+    if backbone is not None:
+        _write_model(opened, backbone, merged=merged)
 
 
 def _pack(run: Any, file: str, *, texts: bool) -> None:
@@ -92,6 +110,19 @@ def _write_graph(run: Any, folder: str, *, int8: bool) -> None:
             before, after = percent(loss.accuracy_float), percent(loss.accuracy)
             line += f"; test accuracy {after} instead of {before}"
         typer.echo(line, err=True)
+
+
+def _write_model(run: Any, folder: str, *, merged: bool) -> None:
+    """Write the language model, and say what is in the folder."""
+    with without_collection():
+        from stc_core.display import size
+        from stc_core.export.backbone_folder import write_backbone
+
+        facts = write_backbone(run, folder, merged=merged)
+    what = "the base with PEFT adapters" if facts.has_adapters else "all weights"
+    typer.echo(f"{folder}: {size(facts.n_bytes)}, {what}", err=True)
+    most = f"{facts.difference:.1g} of their largest value at most"
+    typer.echo(f"Hidden states differ from those of the run by {most}", err=True)
 
 
 def import_(
