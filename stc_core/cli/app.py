@@ -16,6 +16,7 @@ from stc_core.cli.activations import activations
 from stc_core.cli.common import program
 from stc_core.cli.data import cache, check, variability
 from stc_core.cli.export import export, import_
+from stc_core.cli.hub import pull, push
 from stc_core.cli.inference import explain, generate, label, predict, report
 from stc_core.cli.inside import ablate, patch
 from stc_core.cli.runs import cancel, delete, rename, runs
@@ -45,6 +46,8 @@ for _command in (
     serve,
     report,
     export,
+    push,
+    pull,
     activations,
     variability,
     runs,
