@@ -13,7 +13,6 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float, Int, Shaped
 from safetensors import SafetensorError, safe_open
-from torch import Tensor
 
 from stc_core.activations.extract import extract
 from stc_core.activations.forward import BatchBudget, run_batches, token_ids
@@ -98,7 +97,10 @@ def save_tokens(
     """
     path = _checked_path(path, dtype, rows, len(texts))
     sites = sorted(set(sites))
-    _check_sites(backbone, sites)
+    if not sites:
+        raise StcError("sites", expected="at least one", got="none")
+    for site in sites:
+        backbone.point(site)  # raises StcError for one that it does not have
     lengths = [len(ids) for ids in token_ids(backbone, texts)]
     offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
     n_tokens = int(offsets[-1])
@@ -111,17 +113,24 @@ def save_tokens(
     with tensor_writer(path, tensors, about=about) as writer:
         writer.write(OFFSETS, 0, offsets)
         for text, ids, values in _token_values(backbone, texts, sites, progress):
-            row = int(offsets[text])
-            spans = backbone.spans(texts[text])
-            assert len(ids) == len(spans) == lengths[text], (text, len(ids), len(spans))
-            writer.write(TOKEN_IDS, row, ids)
-            writer.write(STARTS, row, np.array([span.start for span in spans]))
-            writer.write(ENDS, row, np.array([span.end for span in spans]))
-            for site, block in values.items():
-                name = str(site)
-                writer.write(name, row, _narrowed(block.numpy(), dtype, name))
+            parts = {**_places(backbone, texts[text], ids), **values}
+            assert len(ids) == lengths[text], (text, len(ids), lengths[text])
+            for name, block in parts.items():
+                block = _narrowed(block, dtype, name) if block.ndim > 1 else block
+                writer.write(name, int(offsets[text]), block)
     _write_rows(path, rows)
     return SavedFacts(len(texts), n_tokens, path.stat().st_size)
+
+
+def _places(
+    backbone: Backbone, text: str, ids: Int[np.ndarray, " pos"]
+) -> dict[str, Int[np.ndarray, " pos"]]:
+    """The ids of a text's tokens, and where their characters begin and end."""
+    spans = backbone.spans(text)
+    assert len(ids) == len(spans), (len(ids), len(spans))
+    starts = np.array([span.start for span in spans])
+    ends = np.array([span.end for span in spans])
+    return {TOKEN_IDS: ids, STARTS: starts, ENDS: ends}
 
 
 def pooled_arrays(
@@ -219,24 +228,13 @@ def _checked_path(
     return path
 
 
-def _check_sites(backbone: Backbone, sites: Sequence[Site]) -> None:
-    unknown = [str(site) for site in sites if site not in backbone.widths]
-    if unknown or not sites:
-        raise StcError(
-            f"sites of backbone {backbone.name!r}",
-            expected=f"some of layers 0 to {backbone.n_layers}",
-            got=", ".join(unknown) or "none",
-            remedy=" ".join(backbone.notes) or None,
-        )
-
-
 def _token_values(
     backbone: Backbone,
     texts: Sequence[str],
     sites: Sequence[Site],
     progress: Progress,
-) -> Iterator[tuple[int, Int[np.ndarray, " pos"], dict[Site, Tensor]]]:
-    """Each text's number, token ids and activations, batch by batch."""
+) -> Iterator[tuple[int, Int[np.ndarray, " pos"], dict[str, np.ndarray]]]:
+    """Each text's number, token ids and activations by site, batch by batch."""
     wanted = [PooledSite(site, "mean") for site in sites]
     token_bytes = 4 * sum(backbone.widths[site] for site in sites)
     limit = max(1, min(_PART_TOKENS, _PART_BYTES // token_bytes))
@@ -252,7 +250,8 @@ def _token_values(
     with closing(batches):
         for batch in batches:
             for text, ids, values in zip(batch.rows, *batch.value, strict=True):
-                yield int(text), ids, values
+                named = {str(site): block.numpy() for site, block in values.items()}
+                yield int(text), ids, named
             progress(batch.start + len(batch.rows), len(texts))
 
 

@@ -1,5 +1,6 @@
 """The commands that send a run to the Hugging Face Hub, and get one from there."""
 
+from functools import partial
 from typing import Annotated, Any
 
 import typer
@@ -37,31 +38,34 @@ def push(
     `hf auth login`, or $HF_TOKEN.
     """
 
-    def agree(plan: Any) -> bool:
-        for line in plan.lines():
-            typer.echo(line, err=True)
-        try:
-            return yes or typer.confirm("Send it?", err=True)
-        except typer.Abort as error:
-            raise StcError(
-                "push",
-                expected="the answer yes or no",
-                got="none",
-                remedy="Pass --yes.",
-            ) from error
-
     with without_collection():
         from stc_core.export.hub_repository import push_run
 
         opened = open_run(run)
         sent = push_run(
-            opened, repository, texts=texts, private=not public, agree=agree
+            opened,
+            repository,
+            texts=texts,
+            private=not public,
+            agree=partial(_agree, yes=yes),
         )
     if sent is None:
         typer.echo("Nothing was sent.", err=True)
         return
     typer.echo(f"{repository} has it at commit {sent.commit}", err=True)
     typer.echo(f"sha256 {sent.sha256}", err=True)
+
+
+def _agree(plan: Any, *, yes: bool) -> bool:
+    """Say what will be sent, and ask unless the answer is given."""
+    for line in plan.lines():
+        typer.echo(line, err=True)
+    try:
+        return yes or typer.confirm("Send it?", err=True)
+    except typer.Abort as error:
+        raise StcError(
+            "push", expected="the answer yes or no", got="none", remedy="Pass --yes."
+        ) from error
 
 
 def pull(

@@ -114,22 +114,30 @@ def push_run(
         bundle = Path(made) / BUNDLE
         write_bundle(run, bundle, texts=texts)
         files = {BUNDLE: bundle, **_cards(bundle, Path(made), repository)}
-        packed = hash_file(bundle)
-        plan = PushPlan(
-            repository,
-            private if found is None else found == "private",
-            found is None,
-            sum(path.stat().st_size for path in files.values()),
-            packed.sha256,
-            texts,
-            _licence_in(files[CARD]),
-            tuple(files),
-        )
+        is_private = private if found is None else found == "private"
+        plan = _plan(repository, files, texts=texts, private=is_private)
+        plan = plan._replace(is_new=found is None)
         if agree is not None and not agree(plan):
             return None
         with _explained(repository):
             commit = _send(api, plan, files)
-    return PushedRun(commit, packed.sha256)
+    return PushedRun(commit, plan.sha256)
+
+
+def _plan(
+    repository: str, files: dict[str, Path], *, texts: bool, private: bool
+) -> PushPlan:
+    """What sending these files means, for a repository that is there."""
+    return PushPlan(
+        repository,
+        private,
+        is_new=False,
+        n_bytes=sum(path.stat().st_size for path in files.values()),
+        sha256=hash_file(files[BUNDLE]).sha256,
+        has_texts=texts,
+        licence=_licence_in(files[CARD]),
+        files=tuple(files),
+    )
 
 
 def pull_run(
@@ -257,49 +265,44 @@ def _named(repository: str, path: Path) -> Iterator[None]:
 def _explained(repository: str) -> Iterator[None]:
     """Turn what the Hub refuses into a StcError, without what was sent to it."""
     from huggingface_hub.errors import (
-        EntryNotFoundError,
-        GatedRepoError,
-        HfHubHTTPError,
         HTTPError,  # pyright: ignore[reportPrivateImportUsage]
-        RepositoryNotFoundError,
-        RevisionNotFoundError,
     )
 
-    where = f"repository {repository!r}"
-    log_in = "Log in with `hf auth login`, or set HF_TOKEN, to an account that may."
     try:
         yield
     except StcError:
         raise
-    except GatedRepoError as error:
-        raise StcError(f"{where} is gated", remedy="Ask for access there.") from error
-    except RepositoryNotFoundError as error:
+    # A ValueError is about the model card, a RuntimeError about a broken upload.
+    except (HTTPError, OSError, ValueError, RuntimeError) as error:
+        raise _hub_error(repository, error) from error
+
+
+def _hub_error(repository: str, error: Exception) -> StcError:
+    """The error of huggingface_hub in our words."""
+    from huggingface_hub import errors
+
+    where = f"repository {repository!r}"
+    log_in = "Log in with `hf auth login`, or set HF_TOKEN, to an account that may."
+    if isinstance(error, errors.GatedRepoError):
+        return StcError(f"{where} is gated", remedy="Ask for access there.")
+    if isinstance(error, errors.RepositoryNotFoundError):
         expected = "a repository that is there and that you may see"
-        raise StcError(where, expected=expected, got="none", remedy=log_in) from error
-    except RevisionNotFoundError as error:
-        raise StcError(f"{where} has no such revision") from error
-    except EntryNotFoundError as error:
-        raise StcError(
-            where,
-            expected=f"a {BUNDLE}, as `stc push` writes it",
-            got="none",
-        ) from error
-    except HfHubHTTPError as error:
+        return StcError(where, expected=expected, got="none", remedy=log_in)
+    if isinstance(error, errors.RevisionNotFoundError):
+        return StcError(f"{where} has no such revision")
+    if isinstance(error, errors.EntryNotFoundError):
+        expected = f"a {BUNDLE}, as `stc push` writes it"
+        return StcError(where, expected=expected, got="none")
+    if isinstance(error, errors.HfHubHTTPError):
         status = error.response.status_code
-        raise StcError(
-            f"{where}: the Hub refuses (HTTP {status})",
-            remedy=log_in if status in (401, 403) else "Try again later.",
-        ) from error
-    except (HTTPError, OSError, RuntimeError) as error:  # the last: a broken upload
-        cause = type(error.__cause__ or error).__name__
-        raise StcError(
-            f"{where}: the Hub cannot be reached ({cause})",
-            remedy="Check the network and HF_ENDPOINT, then try again.",
-        ) from error
-    except ValueError as error:  # the header of the model card
-        raise StcError(
-            where,
-            expected="a model card that the Hub takes",
-            got=str(error)[:200],
-            remedy="Send the bundle by hand: stc export RUN FILE.",
-        ) from error
+        remedy = log_in if status in (401, 403) else "Try again later."
+        return StcError(f"{where}: the Hub refuses (HTTP {status})", remedy=remedy)
+    if isinstance(error, ValueError):
+        expected, got = "a model card that the Hub takes", str(error)[:200]
+        remedy = "Send the bundle by hand: stc export RUN FILE."
+        return StcError(where, expected=expected, got=got, remedy=remedy)
+    cause = type(error.__cause__ or error).__name__
+    return StcError(
+        f"{where}: the Hub cannot be reached ({cause})",
+        remedy="Check the network and HF_ENDPOINT, then try again.",
+    )
