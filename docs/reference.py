@@ -1,7 +1,7 @@
-"""The pages that are made from the program: every command, and every setting.
+"""The pages that are made from the program: every command, setting and frame.
 
-Sphinx puts the text in the place of a mark in cli.md and settings.md each time it
-builds, so neither page can lag behind the code. A setting without a meaning is an
+Sphinx puts the text in the place of a mark in cli.md, settings.md and research.md each
+time it builds, so no page can lag behind the code. A setting without a meaning is an
 error.
 """
 
@@ -21,6 +21,7 @@ from stc_core.config import (
     TrainConfig,
 )
 from stc_core.frozen import words_for
+from stc_core.runs.layout import FRAME_COLUMNS
 from stc_core.setting import option_of
 
 MODELS: dict[str, type[BaseModel]] = {
@@ -192,9 +193,19 @@ def plain(text: str) -> str:
     return "".join(f"\\{one}" if one in "*_<>[]`" else one for one in line)
 
 
+def frames_page() -> str:
+    """Markdown: a table of columns for each data frame of a run."""
+    return "\n\n".join(
+        f"### run.{name}\n\n"
+        + table(("column", "meaning"), [(f"`{k}`", v) for k, v in columns.items()])
+        for name, columns in FRAME_COLUMNS.items()
+    )
+
+
 PAGES = {
     "cli": ("<!-- every command -->", commands_page),
     "settings": ("<!-- every setting -->", settings_page),
+    "research": ("<!-- every frame -->", frames_page),
 }
 
 
@@ -208,7 +219,7 @@ def fill(app: Any, page: str, source: list[str]) -> None:
 
 
 def setup(app: Any) -> dict[str, Any]:
-    """What Sphinx calls: the two pages are read anew in every build."""
+    """What Sphinx calls: the pages are read anew in every build."""
     app.connect("source-read", fill)
     app.connect("env-get-outdated", lambda *_: list(PAGES))
     return {"parallel_read_safe": True}

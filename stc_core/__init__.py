@@ -19,22 +19,26 @@ if "OMP_WAIT_POLICY" not in os.environ:
     os.environ.setdefault("GOMP_SPINCOUNT", "10000")
 
 if TYPE_CHECKING:
+    from stc_core.activations.saving import ActivationFile, save_pooled, save_tokens
     from stc_core.backbone.backbone import Backbone
     from stc_core.classifiers.estimator import SparsifyThenClassify
     from stc_core.classifiers.pretrained.sequence_classifier import SequenceClassifier
     from stc_core.config import DataConfig, RunConfig, TrainConfig
     from stc_core.data.corpus import Corpus, read_corpus
+    from stc_core.display import ProgressBar
     from stc_core.errors import StcError
     from stc_core.probes.sparse_probe import SparseProbe
     from stc_core.runs.run import Run
     from stc_core.types import Feature, PooledSite, Site
 
 _HOME = {
+    "ActivationFile": "activations.saving",
     "Backbone": "backbone.backbone",
     "Corpus": "data.corpus",
     "DataConfig": "config",
     "Feature": "types",
     "PooledSite": "types",
+    "ProgressBar": "display",
     "Run": "runs.run",
     "RunConfig": "config",
     "SequenceClassifier": "classifiers.pretrained.sequence_classifier",
@@ -44,13 +48,17 @@ _HOME = {
     "StcError": "errors",
     "TrainConfig": "config",
     "read_corpus": "data.corpus",
+    "save_pooled": "activations.saving",
+    "save_tokens": "activations.saving",
 }
 __all__ = [
+    "ActivationFile",
     "Backbone",
     "Corpus",
     "DataConfig",
     "Feature",
     "PooledSite",
+    "ProgressBar",
     "Run",
     "RunConfig",
     "SequenceClassifier",
@@ -60,6 +68,8 @@ __all__ = [
     "StcError",
     "TrainConfig",
     "read_corpus",
+    "save_pooled",
+    "save_tokens",
 ]
 
 

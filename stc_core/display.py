@@ -1,5 +1,6 @@
-"""Numbers and names as people read them."""
+"""Numbers, names and progress as people read them."""
 
+import warnings
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -86,3 +87,43 @@ def baseline_name(key: str, metrics: Mapping[str, Any]) -> str:
     if key == "last_layer" and layer not in (None, metrics["layers"]["total"]):
         return f"Layer {layer}, dense"
     return BASELINES.get(key) or key
+
+
+class ProgressBar:
+    """A progress that draws a bar, in a notebook or a terminal.
+
+    It can be the `progress` of any function. A stage with another total begins a new
+    bar. ::
+
+        with ProgressBar("fit") as bar:
+            model.fit(texts, labels, progress=bar)
+    """
+
+    def __init__(self, what: str = "", *, file: Any = None) -> None:
+        """`what` stands before the bar; `file` is where it is drawn, else stderr."""
+        with warnings.catch_warnings():
+            # Without ipywidgets a notebook gets a bar of characters, which is enough.
+            warnings.simplefilter("ignore")
+            from tqdm.auto import tqdm
+
+        self._tqdm, self._what, self._file = tqdm, what, file
+        self._bar: Any = None
+
+    def __call__(self, done: int, total: int) -> None:
+        """Draw that `done` of `total` are done."""
+        if self._bar is None or self._bar.total != total or done < self._bar.n:
+            self.close()
+            self._bar = self._tqdm(total=total, desc=self._what, file=self._file)
+        self._bar.update(done - self._bar.n)
+
+    def close(self) -> None:
+        """End the bar; it stays where it was drawn."""
+        if self._bar is not None:
+            self._bar.close()
+        self._bar = None
+
+    def __enter__(self) -> "ProgressBar":
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()

@@ -56,3 +56,8 @@ def model_folders() -> tuple[Path, ...]:
 def bundles_folder() -> Path:
     """The folder of the bundles that were opened, each unpacked once."""
     return home() / "bundles"
+
+
+def data_sets_folder() -> Path:
+    """The folder of the data sets that were downloaded from the Hub."""
+    return home() / "data_sets"

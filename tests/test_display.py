@@ -1,8 +1,18 @@
-"""Numbers as people read them."""
+"""Numbers and progress as people read them."""
+
+import io
 
 import pytest
 
-from stc_core.display import count, distinct_titles, duration, interval, percent, size
+from stc_core.display import (
+    ProgressBar,
+    count,
+    distinct_titles,
+    duration,
+    interval,
+    percent,
+    size,
+)
 
 
 @pytest.mark.parametrize(
@@ -53,3 +63,16 @@ def test_titles_that_are_alike_get_their_key():
         "r2": "80 % · a",
         "r3": "90 % · a (r3)",
     }
+
+
+def test_a_bar_shows_each_stage_to_its_end():
+    shown = io.StringIO()
+    with ProgressBar("fit", file=shown) as bar:
+        for total in (4, 2):
+            for done in range(1, total + 1):
+                bar(done, total)
+        bar(1, 2)  # again: a stage with as many steps
+    lines = shown.getvalue().replace("\r", "\n").splitlines()
+    assert all(line.startswith("fit") for line in lines if line.strip())
+    assert "4/4" in shown.getvalue() and "2/2" in shown.getvalue()
+    assert "1/2" in lines[-1]

@@ -14,7 +14,7 @@ from stc_core.metrics.best_of import BestOf, best_of, score_interval
 from stc_core.metrics.intervals import exact_interval
 from stc_core.metrics.resampling import Resamples, resample_scores
 from stc_core.metrics.scores import Metric
-from stc_core.runs.guesses import ProbeGuesses
+from stc_core.runs.run_frames import ProbeGuesses
 
 
 class ComparedProbes(NamedTuple):

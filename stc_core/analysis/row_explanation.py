@@ -14,7 +14,7 @@ from stc_core.runs.run import Run
 
 FINAL = -1
 """The fold of a row that the final head judges."""
-OWN_HEAD = (
+JUDGED_BY_OWN_HEAD = (
     "By the model's own head. It is not known whether the model was trained on this "
     "text."
 )
@@ -58,7 +58,7 @@ def explain_by(
     """
     explanation = {**classifier.explain(text), "fold": fold}
     if "own_head" in run.metrics:
-        return {**explanation, "judged_by": OWN_HEAD}
+        return {**explanation, "judged_by": JUDGED_BY_OWN_HEAD}
     return explanation if fold == FINAL else number_neurons(explanation, run.neurons)
 
 

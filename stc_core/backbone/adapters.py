@@ -58,18 +58,25 @@ def _after(linear: nn.Module, inputs: Any, output: Tensor) -> Tensor:
     return linear.get_submodule(BOTTLENECK)(output)
 
 
-def add_lora(model: nn.Module, names: Sequence[str], rank: int) -> None:
-    """Add low-rank changes to the named linear layers; they are zero until trained."""
-    from peft import LoraConfig, inject_adapter_in_model
+def lora_config(model: nn.Module, names: Sequence[str], rank: int) -> Any:
+    """The settings of peft for low-rank changes to the named linear layers."""
+    from peft import LoraConfig
 
     kinds = {type(model.get_submodule(name)) for name in names}
-    config = LoraConfig(
+    return LoraConfig(
         r=rank,
         lora_alpha=2 * rank,
         lora_dropout=0.0,
         target_modules=list(names),
         fan_in_fan_out=Conv1D in kinds,
     )
+
+
+def add_lora(model: nn.Module, names: Sequence[str], rank: int) -> None:
+    """Add low-rank changes to the named linear layers; they are zero until trained."""
+    from peft import inject_adapter_in_model
+
+    config = lora_config(model, names, rank)
     with warnings.catch_warnings():  # a model may have both kinds of linear layer
         warnings.filterwarnings("ignore", message="fan_in_fan_out")
         inject_adapter_in_model(config, model)

@@ -312,6 +312,11 @@ class Backbone:
             return None
         return self._anatomy.points[Site(layer - 1, "resid")].module
 
+    def point(self, site: Site) -> Point:
+        """The module whose input or output is read at `site`, and at which call."""
+        self._check_sites([site])
+        return self._anatomy.points[site]
+
     def down_projection(self, layer: int) -> nn.Module | None:
         """The module whose input is the FFN neurons of block `layer`, if known."""
         point = self._anatomy.points.get(Site(layer, "mlp"))
@@ -418,7 +423,7 @@ class Backbone:
         packed = self.packs and (limit is None or all(len(row) <= limit for row in ids))
         return make_batch(ids, self.config, device=self.device, packed=packed)
 
-    def _read(self, batch: Batch, wanted: dict, take: Take) -> None:
+    def _check_sites(self, wanted: Iterable[Site]) -> None:
         unknown = [str(site) for site in wanted if site not in self.widths]
         if unknown:
             raise StcError(
@@ -427,6 +432,9 @@ class Backbone:
                 got=", ".join(unknown),
                 remedy=" ".join(self.notes) or None,
             )
+
+    def _read(self, batch: Batch, wanted: dict, take: Take) -> None:
+        self._check_sites(wanted)
         shape = batch.mask.shape
 
         def take_3d(site: Site, hidden: Tensor) -> None:

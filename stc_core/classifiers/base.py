@@ -7,7 +7,7 @@ fitting needs.
 import re
 from collections.abc import Iterable, Mapping, Sequence, Set
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from jaxtyping import Float, Shaped
@@ -20,6 +20,9 @@ from stc_core.errors import StcError
 from stc_core.heads.attribution import contributions, pooled_values, token_shares
 from stc_core.heads.head import SparseHead, softmax
 from stc_core.types import Progress, Site, silent
+
+if TYPE_CHECKING:
+    from stc_core.probes.directions import Directions
 
 _SAME_VALUE = 1e-2
 """Values that differ by no more of a standard deviation count as equal."""
@@ -121,6 +124,21 @@ class BaseClassifier:
             self.classes_,
         )
         return other
+
+    def directions(self) -> "Directions":
+        """The weights of `head_` in raw units, with the modules where they apply.
+
+        Raises StcError for a classifier without a linear head on selected neurons.
+        """
+        from stc_core.probes.directions import head_directions
+
+        if not hasattr(self, "head_"):
+            raise StcError(
+                f"directions of a {type(self).__name__}",
+                expected="a classifier with a linear head on selected neurons",
+                remedy="Take a run of the recipe sparse, variability or hierarchy.",
+            )
+        return head_directions(self.head_, self._parts()[0])
 
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "backbone_")

@@ -101,13 +101,9 @@ class SparsifyThenClassify(BaseClassifier, ClassifierMixin, BaseEstimator):
         self.seed = seed
 
     def fit(
-        self,
-        texts: Strings,
-        labels: Any,
-        *,
-        progress: Progress = silent,
+        self, texts: Strings, labels: Any, *, progress: Progress = silent
     ) -> "SparsifyThenClassify":
-        """Fit the classifier and return it; `progress` follows the extraction."""
+        """Fit and return the classifier; `progress` follows its stages in turn."""
         settings = self._settings()
         texts = check_texts(texts)
         classes, task = self._task(texts, _check_labels(labels))
@@ -125,8 +121,10 @@ class SparsifyThenClassify(BaseClassifier, ClassifierMixin, BaseEstimator):
             seed=settings.seed,
         )
         read = sample.resolved(backbone.dtype)
-        probes = self.fit_probes(read, sample.task, wanted, device=device)
-        fitted = self.select(read, sample.task, probes)
+        probes = self.fit_probes(
+            read, sample.task, wanted, device=device, progress=progress
+        )
+        fitted = self.select(read, sample.task, probes, progress=progress)
         if not sample.has_all_learned:
             with TemporaryDirectory() as folder:
                 _, fitted = refit_on_all_rows(

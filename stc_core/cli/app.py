@@ -12,9 +12,11 @@ from typing import NoReturn
 
 import typer
 
+from stc_core.cli.activations import activations
 from stc_core.cli.common import program
 from stc_core.cli.data import cache, check, sample, variability
 from stc_core.cli.export import export, import_
+from stc_core.cli.hub import pull, push
 from stc_core.cli.inference import explain, generate, label, predict, report
 from stc_core.cli.inside import ablate, patch
 from stc_core.cli.installation import doctor, models_app
@@ -46,6 +48,9 @@ for _command in (
     serve,
     report,
     export,
+    push,
+    pull,
+    activations,
     variability,
     runs,
     rename,

@@ -34,6 +34,17 @@ def export(
         bool,
         typer.Option("--int8", help="With --onnx: store the weights in 8 bits."),
     ] = False,
+    backbone: Annotated[
+        str | None,
+        typer.Option(
+            help="Write the language model, tuned or not, to this new folder.",
+            metavar="FOLDER",
+        ),
+    ] = None,
+    merged: Annotated[
+        bool,
+        typer.Option("--merged", help="With --backbone: merge LoRA into the weights."),
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Pack a finished run into one file that needs nothing else, and no network.
@@ -41,27 +52,37 @@ def export(
     The file has the classifier, the blocks of the backbone that it reads, the
     tokenizer, the scores, a model card and a note on licences. `predict`, `explain`,
     `generate`, `report` and `serve` take it in place of a run. With --onnx, write a
-    folder for programs without torch instead, or as well.
+    folder for programs without torch instead, or as well. With --backbone, write the
+    language model as a folder that transformers opens by itself.
     """
-    if file is None and onnx is None:
+    if file is None and onnx is None and backbone is None:
         raise StcError(
             "export",
-            expected="a FILE for a bundle, or --onnx FOLDER",
-            got="neither",
+            expected="a FILE for a bundle, --onnx FOLDER or --backbone FOLDER",
+            got="none of them",
         )
-    if (texts and file is None) or (int8 and onnx is None):
-        wrong, needs = ("--texts", "a FILE") if texts else ("--int8", "--onnx FOLDER")
-        raise StcError(f"option {wrong}", expected=needs, got="none")
+    for option, needs, is_alone in (
+        ("--texts", "a FILE", texts and file is None),
+        ("--int8", "--onnx FOLDER", int8 and onnx is None),
+        ("--merged", "--backbone FOLDER", merged and backbone is None),
+    ):
+        if is_alone:
+            raise StcError(f"option {option}", expected=needs, got="none")
     opened = open_run(run)
     bundle = None if file is None else _pack(opened, file, texts=texts)
     graph = None if onnx is None else _write_graph(opened, onnx, int8=int8)
+    model = None if backbone is None else _write_model(opened, backbone, merged=merged)
     if as_json:
-        print_json(_export_record(file, bundle, onnx, graph))
+        record = _export_record(file, bundle, onnx, graph)
+        facts = None if model is None else {"folder": backbone, **model._asdict()}
+        print_json({**record, "backbone": facts})
         return
     if file is not None:
         _show_bundle(file, bundle)
     if onnx is not None:
         _show_graph(onnx, graph)
+    if backbone is not None:
+        _show_model(backbone, model)
 
 
 def _export_record(
@@ -122,6 +143,24 @@ def _show_graph(folder: str, facts: Any) -> None:
             before, after = percent(loss.accuracy_float), percent(loss.accuracy)
             line += f"; test accuracy {after} instead of {before}"
         typer.echo(line, err=True)
+
+
+def _write_model(run: Any, folder: str, *, merged: bool) -> Any:
+    """Write the language model, and return what is in the folder."""
+    with without_collection():
+        from stc_core.export.backbone_folder import write_backbone
+
+        return write_backbone(run, folder, merged=merged)
+
+
+def _show_model(folder: str, facts: Any) -> None:
+    """Say what is in the folder of the language model."""
+    from stc_core.display import size
+
+    what = "the base with PEFT adapters" if facts.has_adapters else "all weights"
+    typer.echo(f"{folder}: {size(facts.n_bytes)}, {what}", err=True)
+    most = f"{facts.difference:.1g} of their largest value at most"
+    typer.echo(f"Hidden states differ from those of the run by {most}", err=True)
 
 
 def import_(

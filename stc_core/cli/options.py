@@ -19,7 +19,8 @@ from stc_core.setting import option_of
 Table = Annotated[
     str,
     typer.Argument(
-        help="CSV, TSV, JSONL or Parquet, also as .gz; - is standard input.",
+        help="CSV, TSV, JSONL or Parquet, also as .gz; - is standard input; "
+        "hub:OWNER/NAME:SPLIT is a data set of the Hugging Face Hub.",
         metavar="DATA",
     ),
 ]

@@ -30,6 +30,7 @@ from stc_core.cli.options import (
     TuningOptions,
 )
 from stc_core.config import RunConfig, TrainConfig
+from stc_core.data.reading.hub_table import is_hub_table
 from stc_core.data.reading.pipes import is_stream, source_name
 from stc_core.errors import StcError
 
@@ -146,7 +147,7 @@ def _begin(
         (typed.path, config.data.path),
         (typed.test_path, config.data.test_path),
     ):
-        if before and is_stream(before):
+        if before and (is_stream(before) or is_hub_table(before)):
             typer.echo(f"{source_name(before)} is kept as {after}", err=True)
     terminate_as_interrupt()
     folder = jobs.new_folder(config) if out is None else Path(out)

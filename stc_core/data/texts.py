@@ -1,11 +1,18 @@
 """Many texts as a sequence that makes a string only when a text is read."""
 
 from collections.abc import Iterator, Sequence
-from typing import Any, overload
+from typing import Any, NamedTuple, overload
 
 import numpy as np
 import pandas as pd
 from jaxtyping import Int
+
+from stc_core.config import DataConfig
+from stc_core.data.columns import check_column, guess_columns
+from stc_core.data.reading.pipes import source_name
+from stc_core.data.table import read_table
+from stc_core.errors import StcError
+from stc_core.frames import as_text, series
 
 PIECE = 8192
 
@@ -91,3 +98,45 @@ def _same(texts: Sequence[str], leader: Int[np.ndarray, " n"]) -> bool:
     followers = np.flatnonzero(leader != np.arange(len(leader)))
     pairs = zip(lazy.at(followers), lazy.at(leader[followers]), strict=True)
     return all(one == other for one, other in pairs)
+
+
+class TextRows(NamedTuple):
+    """The texts of a table, and a frame with `row` and, if they are there, `id` and
+    labels; `n_blank` rows without text are left out.
+
+    `row` counts from 1. A label column keeps its name.
+    """
+
+    rows: pd.DataFrame
+    texts: list[str]
+    n_blank: int
+
+
+def read_text_rows(data: DataConfig) -> TextRows:
+    """The rows of a table that have a text; a label is not necessary.
+
+    The text column and the id are guessed if `data` does not name them; only labels
+    that it names are kept. StcError for a column that does not exist, and if no row has
+    a text.
+    """
+    table = read_table(data.path, encoding=data.encoding)
+    guessed = guess_columns(table)
+    text = data.text or guessed.text
+    identity = guessed.id if data.id is None else data.id or None
+    named = [("text", text), *(("label", label) for label in data.labels)]
+    for role, name in [*named, *([("id", identity)] if identity else [])]:
+        check_column(table, name, role=role)
+    texts = as_text(series(table, text)).fillna("")
+    full = np.flatnonzero(texts.str.strip().ne(""))
+    if not len(full):
+        name = source_name(data.path)
+        raise StcError(f"{name}, column {text!r}", expected="a text", got="none")
+    kept = {"id": identity} if identity else {}
+    for label in data.labels:
+        kept[f"label:{label}" if label in ("row", *kept) else label] = label
+    rows: dict[str, Any] = {"row": full + 1}
+    for key, name in kept.items():
+        rows[key] = as_text(series(table, name)).to_numpy(dtype=object)[full]
+    return TextRows(
+        pd.DataFrame(rows), texts.iloc[full].tolist(), len(texts) - len(full)
+    )

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from stc_core.config import DataConfig
+from stc_core.data.reading.hub_table import hub_table_file, is_hub_table
 from stc_core.data.reading.pipes import STDIN, is_stream, regular_file, source_name
 from stc_core.data.reading.sniff import sniff
 from stc_core.errors import StcError
@@ -72,8 +73,11 @@ def keep_stream(path: str) -> str:
     """The path at which a run can read the table at `path` again later.
 
     For a file it is the absolute path. The content of a pipe is kept as an upload, in
-    its own format.
+    its own format. A data set of the Hub is downloaded, and is the file of the revision
+    of today from then on.
     """
+    if is_hub_table(path):
+        return str(hub_table_file(path))
     if not is_stream(path):
         real = Path(path).resolve()
         is_special = Path(path).absolute().parts[1:2] in (("dev",), ("proc",))

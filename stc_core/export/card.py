@@ -144,6 +144,15 @@ def bundle_use(classifier: BaseClassifier) -> str:
     )
 
 
+def hub_card(card: str, repository: str) -> str:
+    """The card of a bundle for the repository that holds it: how to get it from there.
+
+    Where its use speaks of a FILE, that is the bundle in the repository.
+    """
+    pull = f"```sh\nstc pull {repository}\n```\n\nOr download `bundle.zip`."
+    return card.replace("## Use\n\n", f"## Use\n\n{pull} ", 1)
+
+
 def _limits(metrics: RunMetrics) -> str:
     return (
         "The scores hold for texts like those of the data above, of the same time and "

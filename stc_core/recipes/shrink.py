@@ -31,6 +31,7 @@ from stc_core.data.task import Task
 from stc_core.data.texts import Texts
 from stc_core.errors import StcError
 from stc_core.files import read_json
+from stc_core.probes.directions import read_probe_weights, write_probe_weights
 from stc_core.recipes.ending import corpus_of_run
 from stc_core.recipes.leads import answers_of, with_leads, write_answers
 from stc_core.recipes.results import (
@@ -211,6 +212,10 @@ def _probes(
     path = parent.folder / SALIENCE
     known = [one for one in read_saliences(path) if one.pooled_site in set(wanted)]
     write_saliences(writer.folder / SALIENCE, known)
+    if parent.has(RunFile.PROBE_WEIGHTS):  # runs before December 2026 have none
+        weights = read_probe_weights(parent.folder / RunFile.PROBE_WEIGHTS)
+        kept_weights = {one: weights[one] for one in weights if one in set(wanted)}
+        write_probe_weights(writer.folder / RunFile.PROBE_WEIGHTS, kept_weights)
     names = [str(one.pooled_site) for one in known]
     for name in _PLACES:
         if parent.has(name):

@@ -18,6 +18,7 @@ from stc_core.data.goal import goal_in_words
 from stc_core.heads.folds import FOLDS
 from stc_core.probes.class_scores import class_table
 from stc_core.probes.control import PATIENCE, control_task
+from stc_core.probes.directions import raw_probe, write_probe_weights
 from stc_core.probes.fit import ProbeResult
 from stc_core.probes.variability import variability_from_features
 from stc_core.recipe_table import RECIPES
@@ -110,6 +111,8 @@ def _fit_probes(
     writer.write_guesses(tables.probe_guesses(probes, task))
     writer.write_frame(RunFile.CLASSES, class_table(read, task, probes))
     write_saliences(writer.folder / SALIENCE, probes)
+    weights = {probe.pooled_site: raw_probe(probe) for probe in probes}
+    write_probe_weights(writer.folder / RunFile.PROBE_WEIGHTS, weights)
     raw, backbone = inputs.sample.store.read, inputs.backbone
     if nu := variability_from_features(raw, task, backbone, wanted):
         writer.write_json(

@@ -14,7 +14,7 @@ from stc_core.heads.head import SparseHead, softmax
 from stc_core.metrics.intervals import accuracy_interval
 from stc_core.metrics.scores import accuracy, macro_f1
 from stc_core.probes.fit import ProbeResult
-from stc_core.runs.guesses import ProbeGuesses
+from stc_core.runs.run_frames import ProbeGuesses
 from stc_core.selection.stc import Fitted
 from stc_core.types import Site
 

@@ -6,27 +6,28 @@ a complete state, which may be an older one.
 
 import os
 from functools import cached_property
+from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
-import pandas as pd
 
 from stc_core.classifiers.archive import opened_folder
 from stc_core.config import KEPT, RUN_FORMAT, RunConfig
 from stc_core.errors import StcError
-from stc_core.files import folder_bytes, read_json, read_tail, read_text
+from stc_core.files import folder_bytes, read_tail, read_text
 from stc_core.frozen import Frozen, SettingError
 from stc_core.paths import runs_folder
 from stc_core.runs.annotations import read_about
-from stc_core.runs.guesses import ProbeGuesses, read_guesses
 from stc_core.runs.layout import RunFile
-from stc_core.runs.metrics import RunMetrics, read_metrics
+from stc_core.runs.run_frames import MissingFile, RunFrames
 from stc_core.runs.run_summary import (
     RunResult,
     RunSummary,
     result_of,
+    run_title,
     settings_facts,
+    settings_line,
 )
 from stc_core.runs.status import (
     BUSY,
@@ -44,19 +45,34 @@ if TYPE_CHECKING:
     from stc_core.data.findings import Report
     from stc_core.data.goal import Goal
     from stc_core.heads.head import SparseHead
+    from stc_core.probes.directions import Directions
+    from stc_core.types import PooledSite
 
 
 R = TypeVar("R", bound=Frozen)
 
 
-class Run:
-    """A reader of one run folder; all properties but `config` read their file again."""
+class Run(RunFrames):
+    """A reader of one run folder; all properties but `config` read their file again.
+
+    The columns of its data frames are in `stc_core.runs.layout.FRAME_COLUMNS`.
+    """
 
     def __init__(self, folder: str | Path) -> None:
         self.folder = Path(folder)
 
     def __repr__(self) -> str:
         return f"Run({str(self.folder)!r})"
+
+    def _repr_html_(self) -> str:
+        """The run in a notebook: its name, its settings and its scores."""
+        summary = self.summary()
+        lines = [f"{run_title(summary)} ({summary.state})", settings_line(summary)]
+        head = "<br>".join(escape(line) for line in lines if line)
+        if summary.result is None:
+            return f"<p>{head}</p>"
+        scores = self.scores.drop(columns="name").round(3)
+        return f"<p>{head}</p>{scores.to_html(index=False, na_rep='')}"
 
     @classmethod
     def open(cls, folder: str | Path) -> "Run":
@@ -154,15 +170,6 @@ class Run:
     def done(self) -> bool:
         return self.status["state"] == "done"
 
-    def has(self, name: str) -> bool:
-        """True if the file `name` has been written."""
-        return (self.folder / name).is_file()
-
-    @property
-    def metrics(self) -> RunMetrics:
-        """The scores, costs and times; StcError if the file is damaged."""
-        return read_metrics(self._written(RunFile.METRICS))
-
     @property
     def goal(self) -> "Goal":
         """The score that chose, and the weights of classes, as training settled them.
@@ -189,82 +196,6 @@ class Run:
         return _record(self._written(RunFile.REPORT), Report)
 
     @property
-    def probes(self) -> pd.DataFrame:
-        return pd.read_parquet(self._written(RunFile.PROBES))
-
-    @property
-    def guesses(self) -> ProbeGuesses:
-        """What each probe says of the validation rows; older runs have no such file."""
-        return read_guesses(self._written(RunFile.GUESSES))
-
-    @property
-    def by_class(self) -> pd.DataFrame:
-        """The scores of the best probe for each (site, pooling, class)."""
-        return pd.read_parquet(self._written(RunFile.CLASSES))
-
-    @property
-    def control(self) -> pd.DataFrame:
-        """A table like `probes` for probes that were fitted on shuffled labels."""
-        return pd.read_parquet(self._written(RunFile.CONTROL))
-
-    @property
-    def variability(self) -> dict[str, Any]:
-        """nu of each layer and the best layer; StcError if they were not measured."""
-        return read_json(self._written(RunFile.VARIABILITY))
-
-    @property
-    def learning(self) -> dict[str, Any]:
-        """The record of a `LearningCurve`; runs with many or few rows have none."""
-        return read_json(self._written(RunFile.LEARNING))
-
-    @property
-    def stability(self) -> dict[str, Any]:
-        """The record of a `Stability`, and the frequency of each neuron.
-
-        Only runs of the preset stc have it, and none with very few rows.
-        """
-        return read_json(self._written(RunFile.STABILITY))
-
-    @property
-    def tuning(self) -> dict[str, Any]:
-        """The progress of the tuning: steps, epochs, peak_bytes."""
-        return read_json(self._written(RunFile.TUNING))
-
-    @property
-    def neurons(self) -> pd.DataFrame:
-        return pd.read_parquet(self._written(RunFile.NEURONS))
-
-    @property
-    def levels(self) -> pd.DataFrame:
-        """The scores of the probes of each level by layer; recipe hierarchy only."""
-        return pd.read_parquet(self._written(RunFile.LEVELS))
-
-    @property
-    def replies(self) -> pd.DataFrame:
-        """The written and the true replies of test rows."""
-        return pd.read_parquet(self._written(RunFile.REPLIES))
-
-    @property
-    def curves(self) -> pd.DataFrame:
-        return pd.read_parquet(self._written(RunFile.CURVES))
-
-    @property
-    def frontier(self) -> pd.DataFrame:
-        return pd.read_parquet(self._written(RunFile.FRONTIER))
-
-    @property
-    def predictions(self) -> pd.DataFrame:
-        """The answer for every row; without heads of folds `fold` is -1 everywhere."""
-        frame = pd.read_parquet(self._written(RunFile.PREDICTIONS))
-        if "fold" in frame and not self.has(RunFile.FOLD_HEADS):
-            frame["fold"] = -1
-        return frame
-
-    @property
-    def corpus(self) -> pd.DataFrame:
-        return pd.read_parquet(self._written(RunFile.CORPUS))
-
-    @property
     def fold_heads(self) -> tuple["SparseHead", ...]:
         """The heads that judged the held rows, by `fold` of predictions.parquet.
 
@@ -288,6 +219,23 @@ class Run:
 
         return open_classifier(self._written("model"), **arguments)
 
+    def directions(self, **arguments: Any) -> "Directions":
+        """The weights of the classifier's head in the units of raw activations.
+
+        Each has the name of the module where it applies. `arguments` are those of
+        `classifier`.
+        """
+        return self.classifier(**arguments).directions()
+
+    def probe_directions(self, **arguments: Any) -> "dict[PooledSite, Directions]":
+        """The same for the best probe of each site and pooling; recipe stc only."""
+        from stc_core.probes import directions
+
+        probes = directions.read_probe_weights(self._written(RunFile.PROBE_WEIGHTS))
+        backbone = self.classifier(**arguments).backbone_
+        classes = self.metrics["classes"]
+        return directions.probe_directions(probes, backbone, classes)
+
     def log_tail(self, n_lines: int = 30) -> str:
         """The last lines of log.txt; empty if there is no log."""
         return read_tail(self.folder / RunFile.LOG, n_lines)
@@ -297,7 +245,7 @@ class Run:
         if not path.exists():
             state = self.status["state"]
             busy = state in BUSY
-            raise StcError(
+            raise MissingFile(
                 f"run {str(self.folder)!r} has no {name} (it is {state})",
                 remedy="Wait until it is done." if busy else "Train again.",
             )

@@ -21,11 +21,11 @@ from stc_core.files import (
     replacing,
     write_json,
 )
-from stc_core.runs.guesses import ProbeGuesses
 from stc_core.runs.layout import RunFile
 from stc_core.runs.metrics import check_metrics
 from stc_core.runs.ownership import disown, own
 from stc_core.runs.run import Run
+from stc_core.runs.run_frames import ProbeGuesses
 from stc_core.runs.stages import RunStages
 from stc_core.runs.status import (
     PHASES,

@@ -146,7 +146,7 @@ def test_a_graph_is_written_and_its_distance_said(
 @pytest.mark.parametrize(
     ("options", "reason"),
     [
-        ((), "expected a FILE for a bundle, or --onnx FOLDER"),
+        ((), "expected a FILE for a bundle, --onnx FOLDER or --backbone FOLDER"),
         (("--onnx", "x", "--texts"), "option --texts: expected a FILE"),
         (("x.zip", "--int8"), "option --int8: expected --onnx FOLDER"),
     ],

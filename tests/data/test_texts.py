@@ -1,11 +1,15 @@
 """Texts read late are the texts; equal ones are found, whatever their hashes."""
 
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
 
+from stc_core.config import DataConfig
 from stc_core.data import texts as module
-from stc_core.data.texts import Texts, distinct_texts
+from stc_core.data.texts import Texts, distinct_texts, read_text_rows
+from stc_core.errors import StcError
 
 WORDS = ["b", "a", "b", "é", "", "a", "c"]
 
@@ -53,3 +57,34 @@ def test_texts_of_equal_hash_stay_apart(monkeypatch):
     unique, which = distinct_texts(WORDS)
     assert list(unique) == ["b", "a", "é", "", "c"]
     np.testing.assert_array_equal(which, [0, 1, 0, 2, 3, 1, 4])
+
+
+@pytest.fixture
+def unlabelled(tmp_path: Path) -> Path:
+    """Four rows, one of them without a text."""
+    path = tmp_path / "t.csv"
+    path.write_text("id,text,row\na,one text,x\nb,  ,y\nc,two texts,x\nd,three,y\n")
+    return path
+
+
+def test_rows_with_a_text_need_no_label(unlabelled: Path):
+    found = read_text_rows(DataConfig(path=str(unlabelled), text="text"))
+    assert found.texts == ["one text", "two texts", "three"]
+    assert found.n_blank == 1
+    expected = {"row": [1, 3, 4], "id": ["a", "c", "d"]}
+    assert found.rows.to_dict("list") == expected
+
+
+def test_a_label_never_takes_the_place_of_the_row_number(unlabelled: Path):
+    data = DataConfig(path=str(unlabelled), text="text", labels=("row",), id="")
+    found = read_text_rows(data).rows
+    assert found.to_dict("list") == {"row": [1, 3, 4], "label:row": ["x", "x", "y"]}
+
+
+def test_a_column_that_is_not_there_and_one_without_texts(tmp_path: Path):
+    path = tmp_path / "t.csv"
+    path.write_text("text,label\n ,a\n,b\n")
+    with pytest.raises(StcError, match="expected a text"):
+        read_text_rows(DataConfig(path=str(path), text="text"))
+    with pytest.raises(StcError, match="labl"):
+        read_text_rows(DataConfig(path=str(path), text="text", labels=("labl",)))

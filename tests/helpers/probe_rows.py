@@ -7,7 +7,7 @@ import pandas as pd
 
 from stc_core.metrics.intervals import accuracy_interval
 from stc_core.metrics.scores import accuracy, macro_f1
-from stc_core.runs.guesses import ProbeGuesses
+from stc_core.runs.run_frames import ProbeGuesses
 
 
 def guesses_of(

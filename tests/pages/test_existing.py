@@ -6,16 +6,16 @@ import pytest
 
 from helpers.app import at_home, fine, html, said, visit
 from helpers.runs.serving import trained
-from stc_core.analysis.row_explanation import OWN_HEAD
+from stc_core.analysis.row_explanation import JUDGED_BY_OWN_HEAD
 from ui.errors import confusions
 from ui.layers import curves
 from ui.neurons.view import NO_SELECTION
 
 PAGES = {
-    "pages/3_Layers.py": (curves.OWN_HEAD, "reads all 3 layers"),
+    "pages/3_Layers.py": (curves.ANSWERS_BY_OWN_HEAD, "reads all 3 layers"),
     "pages/4_Neurons.py": (NO_SELECTION,),
-    "pages/5_Examples.py": (OWN_HEAD,),
-    "pages/9_Errors.py": (confusions.OWN_HEAD,),
+    "pages/5_Examples.py": (JUDGED_BY_OWN_HEAD,),
+    "pages/9_Errors.py": (confusions.TRAINED_ON_UNKNOWN,),
 }
 
 

@@ -10,7 +10,7 @@ from helpers.models.sequence import saved_classifier
 from helpers.runs.hierarchy import table
 from helpers.runs.small import trained
 from stc_core import SequenceClassifier
-from stc_core.analysis.row_explanation import OWN_HEAD, explain_row
+from stc_core.analysis.row_explanation import JUDGED_BY_OWN_HEAD, explain_row
 from stc_core.config import DataConfig, RunConfig, TrainConfig
 from stc_core.errors import StcError
 from stc_core.report.report import html_report
@@ -65,7 +65,7 @@ def test_its_layers_are_probed_and_the_sparse_classifier_is_a_baseline(
 def test_a_row_is_explained_by_the_head(made: tuple[Run, Path]):
     run, _ = made
     found = explain_row(run, 3)
-    assert found["judged_by"] == OWN_HEAD
+    assert found["judged_by"] == JUDGED_BY_OWN_HEAD
     assert found["label"] == run.predictions["predicted"].iloc[3]
     assert set(found["logits"]) == {"cold", "warm"}
 

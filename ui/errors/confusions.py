@@ -53,7 +53,7 @@ CROSS_FITTED = (
     "Each of these texts was judged by a classifier made without it. But all of them "
     "chose the number of neurons, so the scores may be a little too high."
 )
-OWN_HEAD = (
+TRAINED_ON_UNKNOWN = (
     "It is not known whether the model was trained on these texts. If it was, the "
     "scores are too high."
 )
@@ -154,7 +154,9 @@ def show_scores(
         ]
     st.markdown(" · ".join(facts), help=f"{_MACRO_F1} {ECE}")
     is_own = "own_head" in read(run, "metrics")
-    st.caption(f":material/info: {OWN_HEAD if is_own else _worth(part, split)}")
+    st.caption(
+        f":material/info: {TRAINED_ON_UNKNOWN if is_own else _worth(part, split)}"
+    )
 
 
 def _worth(part: pd.DataFrame, split: str) -> str:

@@ -84,7 +84,7 @@ ATTENTIVE = (
 )
 
 
-OWN_HEAD = (
+ANSWERS_BY_OWN_HEAD = (
     "The classifier of this run is the model's own head. The curves describe sparse "
     "probes of its layers, trained on the labels of the table."
 )
@@ -259,7 +259,7 @@ def other_note(metrics: RunMetrics) -> None:
     if "attention" in metrics:
         st.caption(f":material/visibility: {ATTENTIVE}")
     if "own_head" in metrics:
-        st.caption(f":material/visibility: {OWN_HEAD}")
+        st.caption(f":material/visibility: {ANSWERS_BY_OWN_HEAD}")
 
 
 def show_attention(metrics: RunMetrics) -> None:

@@ -23,7 +23,7 @@ from stc_core.files import make_folder, read_json, write_json
 from stc_core.heads.head import softmax
 from stc_core.types import Progress, Site, silent
 
-OWN_HEAD = "own_head.json"
+HEAD_FILE = "own_head.json"
 STEPS = (32, 64, 128, 256)
 """The numbers of points on a path that are tried until the parts sum to the logits."""
 EXACT = 0.01
@@ -152,7 +152,7 @@ class SequenceClassifier(BaseClassifier):
         classifier.json is written last.
         """
         make_folder(folder)
-        write_json(folder / OWN_HEAD, self.match_._asdict())
+        write_json(folder / HEAD_FILE, self.match_._asdict())
         about = persistence.About.of(self.backbone_)
         persistence.write_about(folder, self.classes_, about=about, params=params)
         return folder
@@ -172,7 +172,7 @@ def open_sequence_classifier(
     """
     folder = Path(folder)
     _, about, _ = persistence.read_saved(folder)
-    kept = read_json(folder / OWN_HEAD)
+    kept = read_json(folder / HEAD_FILE)
     match = LabelMatch(*(tuple(kept[name]) for name in LabelMatch._fields))
     found = SequenceModel.load(
         about.path(folder),

@@ -1,4 +1,4 @@
-"""A table that can be read only once, such as a pipe: copied to disk to be read again.
+"""A table that is no file yet: a pipe is copied to disk, a data set downloaded.
 
 "-" is the standard input.
 """
@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
+from stc_core.data.reading.hub_table import hub_table_file, is_hub_table
 from stc_core.errors import StcError
 
 STDIN = "-"
@@ -21,6 +22,8 @@ def is_stream(path: str | Path) -> bool:
     """Whether the bytes at `path` can be read only once: a pipe, a FIFO, a terminal."""
     if str(path) == STDIN:
         return True
+    if is_hub_table(path):
+        return False
     try:
         mode = Path(path).stat().st_mode
     except OSError:
@@ -32,6 +35,8 @@ def source_name(path: str | Path) -> str:
     """The table's name in messages: a file's name, or a pipe as it was typed."""
     if str(path) == STDIN:
         return "standard input"
+    if is_hub_table(path):
+        return str(path)
     return str(path) if is_stream(path) else Path(path).name
 
 
@@ -40,8 +45,11 @@ def regular_file(path: str | Path) -> Iterator[Path]:
     """A file with the bytes of `path` that can be read any number of times.
 
     A file on disk is used itself. A pipe is copied to the folder for temporary files,
-    and the copy is removed at the end.
+    and the copy is removed at the end. A data set of the Hub is downloaded and kept.
     """
+    if is_hub_table(path):
+        yield hub_table_file(str(path))
+        return
     if not is_stream(path):
         yield Path(path)
         return
