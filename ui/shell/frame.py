@@ -8,6 +8,7 @@ import streamlit as st
 
 from stc_core.display import distinct_titles
 from stc_core.errors import StcError
+from stc_core.export.example_run import open_example
 from stc_core.memory import spare_objects
 from stc_core.paths import runs_folder
 from stc_core.runs.layout import RunFile
@@ -105,11 +106,12 @@ def _known_runs() -> dict[str, Run]:
     """The runs by folder name, newest first.
 
     If the context names no run, it gets the newest finished one, else the newest one.
+    The example is taken only if there is no other.
     """
     runs = {run.folder.name: run for run in list_runs()}
     if context().run is None and runs:
-        done = (name for name, run in runs.items() if state(run) == "done")
-        guess = next(done, next(iter(runs)))
+        own = [name for name, run in runs.items() if not run.is_example] or list(runs)
+        guess = next((name for name in own if state(runs[name]) == "done"), own[0])
         st.session_state[_GUESS] = guess
         set_context(context().moved(run=guess))
     return runs
@@ -140,6 +142,13 @@ def empty_state(
     st.stop()
 
 
+def example_button() -> None:
+    """Draw the button that opens the example run on this page."""
+    if st.button("Look at the example", icon=":material/science:"):
+        remember(run=open_example().folder.name)
+        st.rerun()
+
+
 def any_run() -> Run:
     """The run that the context names, in any state.
 
@@ -149,9 +158,10 @@ def any_run() -> Run:
     if name is None:
         empty_state(
             "No run yet",
-            "Train a classifier first; the sample takes less than a minute.",
+            "Train a classifier first: the sample takes less than a minute.",
             page=DATA,
             label="Choose data",
+            more=example_button,
         )
     try:
         return Run.open(_folder_of(str(name)))
@@ -163,7 +173,7 @@ def any_run() -> Run:
             if state(run) == "done" and run.folder.name != name
         ]
         if others:
-            newest = others[0]
+            newest = min(others, key=lambda run: run.is_example)  # the first of equals
             st.button(
                 f"Open the newest run: {escape(newest.name)}",
                 icon=":material/history:",
