@@ -198,11 +198,7 @@ def test_a_damaged_run_can_be_deleted():
 def test_resume_goes_on_in_the_same_folder():
     run = run_called("a", state="failed")
     app = press(fine(visit(PAGE, run="a")), "Resume")
-    assert run.status["state"] == "queued" and "Starting" in _progress(app)
-
-
-def _progress(app: AppTest) -> str:
-    return "".join(str(one.proto.text) for one in app.get("progress"))
+    assert run.status["state"] == "queued" and "Starting" in said(app)
 
 
 def test_duplicate_starts_the_same_with_another_seed():

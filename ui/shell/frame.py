@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from functools import cache
 from pathlib import Path
+from time import sleep
 
 import streamlit as st
 
@@ -28,6 +29,8 @@ from ui.state.stale_events import begin_page
 
 _GUESS = "_guessed_run"
 _SIDEBAR_PX, _PICKER_PX = 220, 230
+_STYLED, _STYLE_S = "_styled", 0.25
+"""A browser reads the style of the page within so many seconds, if it is quick."""
 _PICKER_HEIGHT = 40
 """The height of the run picker: below nothing moves when it gets its options."""
 
@@ -43,6 +46,7 @@ def frame(title: str, icon: str, *, caption: str | None = None) -> None:
     # As Markdown: the element for HTML comes later than the page, which then jumps.
     with st.container(key="page_style"):
         st.markdown(f"<style>{_style()}</style>", unsafe_allow_html=True)
+    _await_style()
     spare_objects()
     begin_page()
     try:
@@ -57,6 +61,16 @@ def frame(title: str, icon: str, *, caption: str | None = None) -> None:
         rerun_on_change(list(runs.values()))
         draw_sidebar(runs, picked)
     _bar(title, icon, caption, runs, picked)
+
+
+def _await_style() -> None:
+    """Give a browser that opens the app the time to read the style, once.
+
+    It would else draw a part of the page first, and then move it up by 51 pixels.
+    """
+    if st.context.url is not None and _STYLED not in st.session_state:
+        sleep(_STYLE_S)
+    st.session_state[_STYLED] = True
 
 
 @cache

@@ -26,7 +26,7 @@ from ui.shell.page_list import (
 from ui.shell.reuse_button import reuse_button
 from ui.state.navigation import context, link, remember
 from ui.train import settings
-from ui.train.estimate import refusal, show_estimate, show_refusal
+from ui.train.estimate import foretold_seconds, refusal, show_estimate, show_refusal
 from ui.train.progress import result, show_active, show_failure
 
 NEW, WATCH = "New run", "Progress and result"
@@ -143,7 +143,7 @@ def _begin(request: RunConfig | StcError) -> None:
         disabled=bool(reason or error),
         key="start",
     ) and isinstance(request, RunConfig):
-        folder = jobs.start(request)
+        folder = jobs.start(request, expected=foretold_seconds(request))
         st.session_state["_train_view"] = WATCH
         remember(run=folder.name)
         st.rerun()
