@@ -65,7 +65,7 @@ def example_sentence() -> str:
     """What the example found, as its metrics say it."""
     metrics = example_metrics()
     neurons, test, others = metrics["neurons"], metrics["test"], metrics["baselines"]
-    return (
+    sentences = (
         f"This run is finished. It read messages to a shop, on "
         f"{len(metrics['classes'])} topics. {neurons['selected']:,} of the model's "
         f"{neurons['total']:,} neurons name the topic of {percent(test['accuracy'])} "
@@ -73,6 +73,7 @@ def example_sentence() -> str:
         f"{percent(others['all_sites']['accuracy'])}, and the words alone "
         f"{percent(others['tfidf']['accuracy'])}."
     )
+    return sentences.replace(" %", "\N{NO-BREAK SPACE}%")
 
 
 def three_steps() -> None:

@@ -51,7 +51,7 @@ def test_the_example_opens_at_once_on_each_page_that_home_names(page, title):
 
 def test_home_says_of_the_example_what_its_metrics_say():
     metrics = example_metrics()
-    words = said(fine(visit()))
+    words = said(fine(visit())).replace("\N{NO-BREAK SPACE}", " ")
     assert percent(metrics["test"]["accuracy"]) in words
     assert f"{metrics['neurons']['selected']:,} of the model's" in words
 

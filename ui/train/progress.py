@@ -134,7 +134,7 @@ def result(run: Run) -> None:
     found = result_of(metrics)
     facts = result_facts(found)
     shown = [name for name in _SHOWN if name != "compute" or found.compute_share < 1]
-    boxes = [*st.columns(3), *st.columns(3)]  # six in one row would not fit
+    boxes = [*st.columns(3), *st.columns(len(shown) - 3)]  # all in one would not fit
     for column, name in zip(boxes, shown, strict=False):
         with column.container(border=True, height="stretch", gap=None):
             st.metric(facts[name].label, facts[name].value)
