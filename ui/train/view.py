@@ -28,6 +28,7 @@ from ui.state.navigation import context, link, remember
 from ui.train import settings
 from ui.train.estimate import foretold_seconds, refusal, show_estimate, show_refusal
 from ui.train.progress import result, show_active, show_failure
+from ui.train.suggestions import suggestions
 
 NEW, WATCH = "New run", "Progress and result"
 TABLE = ":material/table_view:"
@@ -43,6 +44,7 @@ def backbone() -> tuple[str, StcError | None]:
         "a folder.",
         key="backbone",
     )
+    suggestions(str(name))
     try:
         check_backbone(name)
     except StcError as error:
