@@ -35,6 +35,7 @@ MODELS: dict[str, type[BaseModel]] = {
 _UNTYPED = (
     "run.format",
     "run.created",
+    "run.example",
     *(f"shrink.{n}" for n in ShrinkConfig.model_fields),
 )
 """Settings that the program writes: no command has an option for them."""

@@ -2,8 +2,8 @@
 
 With `--readme` in the place of OUT: the three pictures of README alone, into docs/.
 
-Takes the named run, or the newest finished one under $STC_HOME. Not a test: nothing is
-compared.
+Takes the named run, or the newest finished one under $STC_HOME, the example last. Not a
+test: nothing is compared.
 """
 
 import sys
@@ -134,7 +134,8 @@ def used_pages(page: Page, address: str, run: str) -> Iterator[str]:
 
 def main() -> None:
     out, asked = Path(sys.argv[1]), sys.argv[2:]
-    names = [run.folder.name for run in list_runs() if run.done]
+    runs = sorted(list_runs(), key=lambda run: run.is_example)
+    names = [run.folder.name for run in runs if run.done]
     run = next(name for name in names if not asked or name in asked)
     with server(home()) as address, browser() as opened:
         if sys.argv[1] == "--readme":

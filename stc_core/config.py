@@ -402,6 +402,9 @@ class RunConfig(Frozen):
         option="--name",
     )
     created: Words = setting("", "When the user started the run, in UTC.")
+    example: bool = setting(
+        False, "True for the finished run that comes with the program, and its copies."
+    )
     data: DataConfig
     train: TrainConfig = TrainConfig()
     shrink: ShrinkConfig | None = None

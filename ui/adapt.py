@@ -135,7 +135,7 @@ def form(run: Run) -> RunConfig:
         icon=":material/play_arrow:",
         disabled=refusal(config) is not None,
     ):
-        _begin(new_config(run, f"tuned · {run.name}", recipe=_RECIPE, tune=tune))
+        _begin(new_config(run, f"tuned · {run.base_name}", recipe=_RECIPE, tune=tune))
     return config
 
 
@@ -204,7 +204,7 @@ def _result(run: Run) -> None:
     ):
         name = str((run.folder / "backbone").resolve())
         changes = {"recipe": "stc", "backbone": name, "max_layer": None}
-        _begin(new_config(run, f"stc on {run.name}", **changes))
+        _begin(new_config(run, f"stc on {run.base_name}", **changes))
     show_curves_of_tuning(run)
 
 

@@ -249,12 +249,12 @@ class SparsifyThenClassify(BaseClassifier, ClassifierMixin, BaseEstimator):
         read: Read,
         task: Task,
         wanted: Sequence[PooledSite],
-        *,
-        patience: int = 2,
-        device: str = "cpu",
-        progress: Progress = silent,
+        **how: Any,
     ) -> list[ProbeResult]:
-        """The sparse probes of each pooled site, fitted over a path of penalties."""
+        """The sparse probes of each pooled site, fitted over a path of penalties.
+
+        `how` are patience, device, progress and on_result of `probes.fit.fit_probes`.
+        """
         return fit_probes(
             read,
             task.codes,
@@ -264,9 +264,7 @@ class SparsifyThenClassify(BaseClassifier, ClassifierMixin, BaseEstimator):
             penalty=self.penalty,
             goal=task.goal,
             Cs=np.array(SPIN_CS) if self.preset == "spin" else None,
-            patience=patience,
-            device=device,
-            progress=progress,
+            **how,
         )
 
     def select(

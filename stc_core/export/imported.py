@@ -31,14 +31,17 @@ def import_bundle(path: str | Path) -> Run:
             unpacked = Path(temporary) / "run"
             unpack_bundle(path, unpacked)
             _ = Run.open(unpacked)
-            target = _take(unpacked, folder, manifest.run)
+            target = place_run(unpacked, folder, manifest.run)
     except OSError as error:
         raise write_error(folder, error) from error
     return Run.open(target)
 
 
-def _take(unpacked: Path, folder: Path, name: str) -> Path:
-    """Move the unpacked run into `folder`; another run is never replaced."""
+def place_run(unpacked: Path, folder: Path, name: str) -> Path:
+    """Move the unpacked run into `folder`, and return its folder there.
+
+    It is called `name`, with a number if that is taken: no run is replaced.
+    """
     for number in range(1, 1000):
         target = folder / (name if number == 1 else f"{name}-{number}")
         try:

@@ -63,7 +63,12 @@ def probability_bars(
     return settle(
         figure_of([bars]),
         height=max(170, 70 + 30 * len(names)),
-        xaxis={"title": "probability", "tickformat": ".0%", "range": [0, 1.24]},
+        xaxis={
+            "title": "probability",
+            "tickformat": ".0%",
+            "range": [0, 1.24],  # room for the number beside a bar
+            "tickvals": [0, 0.25, 0.5, 0.75, 1],
+        },
         yaxis=row_axis(names),
     )
 

@@ -78,8 +78,11 @@ def fit_probes(
     threads: int | None = None,
     device: str = "cpu",
     progress: Progress = silent,
+    on_result: Callable[[ProbeResult], None] | None = None,
 ) -> list[ProbeResult]:
     """One result for each pooled site, in the order given.
+
+    `on_result` is called with each result as soon as it is there, in any order.
 
     `read` gives the features of all rows of `y`; train and validation are positions.
     Classes are numbered by sorted label over all of y. `best` is the C of the highest
@@ -101,6 +104,8 @@ def fit_probes(
         for result in solve(threads=threads, device=device):
             results[result.pooled_site] = result
             progress(len(results), len(pooled_sites))
+            if on_result is not None:
+                on_result(result)
     return [results[pooled_site] for pooled_site in pooled_sites]
 
 

@@ -52,14 +52,15 @@ def shrink_config(
     layer, neurons = option or (None, None)
     shrunk = ShrinkConfig(
         parent=str(parent.folder.absolute()),
-        named_from="" if name or option else parent.name,
+        named_from="" if name or option else parent.base_name,
         layer=layer,
         neurons=neurons,
         extract=extract,
     )
     suffix = "smaller" if option is None else option_in_words(*option)
-    name = name or f"{parent.name} · {suffix}"
-    return parent.config.changed(name=name, created="", train=train, shrink=shrunk)
+    name = name or f"{parent.base_name} · {suffix}"
+    changes = {"name": name, "train": train, "shrink": shrunk}
+    return parent.config.changed(created="", example=False, **changes)
 
 
 def _cheapest_option(parent: Run, tolerance: float) -> tuple[int, int]:

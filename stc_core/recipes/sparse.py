@@ -1,5 +1,7 @@
 """The recipe `stc`: sparse probes on every layer, a few neurons kept, one head."""
 
+import math
+import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
@@ -15,6 +17,7 @@ from stc_core.config import RunConfig, TrainConfig
 from stc_core.data.corpus import Corpus, read_corpus
 from stc_core.data.findings import add_truncated
 from stc_core.data.goal import goal_in_words
+from stc_core.data.task import Task
 from stc_core.heads.folds import FOLDS
 from stc_core.probes.class_scores import class_table
 from stc_core.probes.control import PATIENCE, control_task
@@ -50,6 +53,10 @@ from stc_core.selection.stability import measure_stability
 from stc_core.selection.stc import Fitted
 
 INTERRUPTED = "the work was interrupted"
+EARLY_EVERY_S = 1.0
+"""How often the probes that are done are written while others are still fitted."""
+_BASELINES, _LEARNING, _STABILITY, _CONTROL = (0, 35), (35, 45), (45, 85), (85, 100)
+"""From which to which percent of the last phase each of its parts goes, about."""
 
 
 def train_sparse(config: RunConfig, writer: RunWriter) -> None:
@@ -106,6 +113,7 @@ def _fit_probes(
         wanted,
         device=str(inputs.backbone.device),
         progress=writer.progress,
+        on_result=_write_early(writer, task),
     )
     writer.write_frame(RunFile.PROBES, tables.probe_table(probes, task))
     writer.write_guesses(tables.probe_guesses(probes, task))
@@ -119,6 +127,22 @@ def _fit_probes(
             RunFile.VARIABILITY, {**nu.record(), "tokens": "all", "rows": "train"}
         )
     return probes
+
+
+def _write_early(writer: RunWriter, task: Task) -> Callable[[ProbeResult], None]:
+    """A function that writes the probes that are done, so that curves can be drawn."""
+    done: list[ProbeResult] = []
+    written = -math.inf
+
+    def add(probe: ProbeResult) -> None:
+        nonlocal written
+        done.append(probe)
+        if time.monotonic() - written >= EARLY_EVERY_S:
+            in_order = sorted(done, key=lambda one: one.pooled_site)
+            writer.write_frame(RunFile.PROBES, tables.probe_table(in_order, task))
+            written = time.monotonic()
+
+    return add
 
 
 def _fit_inputs(
@@ -175,6 +199,7 @@ def _add_learning_curve(writer: RunWriter, inputs: FitInputs, fitted: Fitted) ->
         return
     writer.note("Measuring whether more rows would help.")
     task, read = inputs.sample.task, inputs.read
+    writer.part_of_phase(*_LEARNING)(0, 1)
     try:
         curve = measure_learning(
             read,
@@ -215,7 +240,7 @@ def _add_stability(
             fitted.head.features,
             depth=fitted.option.layer,
             eta=_eta_of(fitted),
-            progress=writer.progress,
+            progress=writer.part_of_phase(*_STABILITY),
         )
     except KeyboardInterrupt:
         metrics["missing"] = {**metrics.get("missing", {}), "stability": INTERRUPTED}
@@ -251,7 +276,7 @@ def _add_control(
             wanted,
             patience=PATIENCE,
             device=str(inputs.backbone.device),
-            progress=writer.progress,
+            progress=writer.part_of_phase(*_CONTROL),
         )
     except KeyboardInterrupt:
         metrics["missing"] = {**metrics.get("missing", {}), "control": INTERRUPTED}
@@ -304,7 +329,7 @@ def add_baselines(
                 write_answers(writer, answers)
         del left[name]
         _write_metrics(writer, metrics)
-        writer.progress(done, len(baselines))
+        writer.part_of_phase(*_BASELINES)(done, len(baselines))
     _write_metrics(writer, metrics)
 
 

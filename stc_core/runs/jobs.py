@@ -5,7 +5,7 @@ The process that starts a run may end; the run folder shows its progress to ever
 
 import re
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
@@ -20,7 +20,7 @@ from stc_core.runs import queue
 from stc_core.runs.layout import RunFile
 from stc_core.runs.ownership import owned
 from stc_core.runs.run import Run
-from stc_core.runs.status import BUSY, mark_cancelled, read_status
+from stc_core.runs.status import BUSY, Phase, mark_cancelled, read_status
 from stc_core.runs.worker import Worker
 from stc_core.runs.writer import RunWriter, create_run
 
@@ -29,16 +29,24 @@ Train = Callable[[RunConfig, RunWriter], Run]
 """A function that takes the settings and the writer of a run, and returns the run."""
 
 
-def start(config: RunConfig, folder: str | Path | None = None) -> Path:
+def start(
+    config: RunConfig,
+    folder: str | Path | None = None,
+    *,
+    expected: Mapping[Phase, float] | None = None,
+) -> Path:
     """The folder of a new run, which a detached process will do.
 
     Returns at once. The process starts when a place is free (see queue.py), outlives
-    its parent and writes to log.txt.
+    its parent and writes to log.txt. `expected` are the seconds that its phases are
+    foretold to take, from which its progress says the time left.
     """
     config = absolute_paths(config)
     folder = new_folder(config) if folder is None else Path(folder)
     with owned(folder):
         create_run(check_vacant(folder), config)
+        if expected:
+            write_json(folder / RunFile.EXPECTED, dict(expected))
     queue.submit(folder)
     return folder
 

@@ -9,6 +9,7 @@ class RunFile(StrEnum):
     CONFIG = "config.json"  # the settings
     STATUS = "status.json"  # how far the run is
     WORKER = "worker.json"  # the process that works on it
+    EXPECTED = "expected.json"  # the seconds that each phase was foretold
     LOG = "log.txt"  # what the worker printed
     STAGES = "stages.json"  # what a resumed run need not do again
     REPORT = "report.json"  # the findings in the table

@@ -50,6 +50,8 @@ if TYPE_CHECKING:
 
 
 R = TypeVar("R", bound=Frozen)
+EXAMPLE = "Example: "
+"""How the name of a run begins that came with the program."""
 
 
 class Run(RunFrames):
@@ -106,13 +108,30 @@ class Run(RunFrames):
 
     @property
     def name(self) -> str:
-        """The later name of the run, else that of its settings, else of its folder."""
+        """The later name of the run, else that of its settings, else of its folder.
+
+        That of the example begins with `EXAMPLE`, whatever it was renamed to.
+        """
+        return f"{EXAMPLE}{self.base_name}" if self.is_example else self.base_name
+
+    @property
+    def base_name(self) -> str:
+        """The name without `EXAMPLE`, from which runs made from this one are named."""
         try:
-            if renamed := read_about(self.folder).name:
-                return renamed
-            return self.config.name or self.folder.name
+            renamed = read_about(self.folder).name
+            return (renamed or self.config.name or self.folder.name).removeprefix(
+                EXAMPLE
+            )
         except StcError:
             return self.folder.name
+
+    @property
+    def is_example(self) -> bool:
+        """True for the run that came with the program; False if it is unreadable."""
+        try:
+            return self.config.example
+        except StcError:
+            return False
 
     @property
     def created(self) -> str:

@@ -3,8 +3,9 @@
 import shutil
 import time
 import traceback
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal, TypedDict, get_args
+from typing import Any, Literal, NamedTuple, TypedDict, get_args
 
 from stc_core.display import duration
 from stc_core.errors import StcError
@@ -37,6 +38,23 @@ PHASE_NAMES: dict[Phase, str] = {
     "report": "Test and write the report",
     "tune": "Tune the layers",
 }
+
+
+USUAL_SECONDS: dict[Phase, float] = {
+    "read": 3.0,
+    "load": 1.0,
+    "extract": 8.0,
+    "probe": 6.0,
+    "select": 10.0,
+    "head": 0.5,
+    "report": 13.0,
+    "tune": 60.0,
+}
+"""The seconds of the phases on the sample, for runs whose time was not foretold."""
+CHEAP: tuple[Phase, ...] = ("read", "load", "head")
+"""Phases that take little time, which need no forecast."""
+TRUSTED_SHARE = 0.25
+"""A forecast weighs as much as what this share of a run has shown of its pace."""
 
 
 class RunError(TypedDict):
@@ -136,6 +154,55 @@ def doing_line(status: Status, *, position: int | None = None) -> str:
     if status["eta_s"] is not None:
         facts.append(f"{duration(status['eta_s'])} left in this phase")
     return " · ".join(facts)
+
+
+class RunProgress(NamedTuple):
+    """How far a whole run is: the share of its time that is over, from 0 to 1.
+
+    `left_s` are the seconds until its end, or None if they are not known.
+    """
+
+    share: float
+    left_s: float | None
+
+
+def run_progress(
+    status: Status, expected: Mapping[Phase, float], *, tunes: bool, now: float
+) -> RunProgress:
+    """The progress of a run through all its phases, at the clock time `now`.
+
+    `expected` are the seconds that its phases are foretold to take; phases without any
+    take the usual share. The time left goes by how fast the run has been so far, and is
+    known only if its phases were foretold and it is at work. A run that `tunes` the
+    model has one phase more, whose time may be unknown.
+    """
+    phases = PHASES if tunes else PHASES[:-1]
+    seconds = {name: expected.get(name, USUAL_SECONDS[name]) for name in phases}
+    whole, place = sum(seconds.values()), phases.index(status["phase"])
+    part = min(status["done"] / status["total"], 1.0) if status["total"] else 0.0
+    over = sum(seconds[name] for name in phases[:place])
+    over += part * seconds[status["phase"]]
+    is_known = all(expected.get(name) for name in phases if name not in CHEAP)
+    if status["state"] != "running" or not is_known:
+        return RunProgress(over / whole, None)
+    trust = TRUSTED_SHARE * whole  # a busy moment at the start says little
+    pace = (now - status["started"] + trust) / (over + trust)
+    return RunProgress(over / whole, pace * (whole - over))
+
+
+def read_expected(folder: Path) -> dict[Phase, float]:
+    """The seconds that the phases of a run were foretold; empty if nothing was."""
+    path = folder / RunFile.EXPECTED
+    try:
+        raw = read_json(path) if path.is_file() else {}
+    except StcError:  # a damaged forecast must not hide the run
+        return {}
+    seconds: dict[Phase, float] = {}
+    for name in PHASES:
+        value = raw.get(name)
+        if isinstance(value, int | float) and value > 0:
+            seconds[name] = float(value)
+    return seconds
 
 
 def observe_status(folder: Path) -> Status:

@@ -36,6 +36,7 @@ from stc_core.runs.status import (
     new_status,
 )
 from stc_core.runs.worker import Worker
+from stc_core.types import Progress
 
 CHEAP_PHASES: tuple[Phase, ...] = ("read", "load")
 OBSERVE_EVERY_S = 0.2
@@ -106,6 +107,17 @@ class RunWriter:
         eta_s = (total - done) / rate if rate and total else None
         self.status.update(done=int(done), total=int(total), rate=rate, eta_s=eta_s)
         self._tell()
+
+    def part_of_phase(self, first: int, last: int) -> Progress:
+        """A progress of work that is one part of the phase, from `first` to `last` %.
+
+        The phase then goes once from 0 to 100 %, and never back.
+        """
+
+        def progress(done: int, total: int) -> None:
+            self.progress(round(first + (last - first) * done / max(total, 1)), 100)
+
+        return progress
 
     def note(self, message: str) -> None:
         """Write `message` to log.txt and show it as the message of the run."""

@@ -28,7 +28,7 @@ def started(monkeypatch) -> list[RunConfig]:
     """What the page would have started; a run that works for ever stands in."""
     asked: list[RunConfig] = []
 
-    def start(config: RunConfig) -> Path:
+    def start(config: RunConfig, **_: object) -> Path:
         asked.append(config)
         return written_run(runs_folder() / "new", "new", state="running").folder
 

@@ -97,6 +97,24 @@ def test_an_edit_is_compared_and_removed(served_app: ServedApp, page: Page):
     assert not page.locator("ins").count()
 
 
+@pytest.mark.parametrize(
+    ("first_click", "second"),
+    [("neuron", "Nearest training texts"), ("Nearest training texts", "neuron")],
+)
+def test_of_two_quick_clicks_on_examples_none_is_lost(
+    served_app: ServedApp, page: Page, first_click: str, second: str
+):
+    page.goto(served_app.url("Examples", example=7))
+    main = settled(page).get_by_test_id("stMain")
+    for name in (first_click, second):
+        main.get_by_text(name, exact=True).click()
+    page.get_by_text("Near texts have similar values").wait_for()
+    settled(page)
+    for name in (first_click, second):
+        chosen = main.get_by_role("radio", name=name, exact=True)
+        assert chosen.get_attribute("aria-checked") == "true"
+
+
 def test_a_pinned_text_comes_with_its_link(served_app: ServedApp, page: Page):
     page.goto(served_app.url("Examples", example=7))
     settled(page).get_by_role("button", name="Pin to compare").click()

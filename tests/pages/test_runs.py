@@ -10,6 +10,7 @@ from streamlit.testing.v1 import AppTest
 from helpers.app import fine, said, small_csv, visit, written_run
 from stc_core.config import DataConfig, RunConfig, TrainConfig
 from stc_core.data.uploads import keep_upload
+from stc_core.export.example_run import open_example
 from stc_core.files import write_json
 from stc_core.paths import runs_folder
 from stc_core.runs import jobs, queue, trash
@@ -56,7 +57,10 @@ def buttons(app: AppTest) -> list[str]:
 
 
 def test_without_runs_the_page_leads_to_data():
-    assert "No run yet" in said(fine(visit(PAGE)))
+    app = fine(visit(PAGE))
+    assert "No run yet" in said(app)
+    press(app, "Look at the example")
+    assert "Example" in app.subheader[0].value
 
 
 def test_every_run_has_a_row_and_the_one_in_the_address_is_open():
@@ -194,11 +198,7 @@ def test_a_damaged_run_can_be_deleted():
 def test_resume_goes_on_in_the_same_folder():
     run = run_called("a", state="failed")
     app = press(fine(visit(PAGE, run="a")), "Resume")
-    assert run.status["state"] == "queued" and "Starting" in _progress(app)
-
-
-def _progress(app: AppTest) -> str:
-    return "".join(str(one.proto.text) for one in app.get("progress"))
+    assert run.status["state"] == "queued" and "Starting" in said(app)
 
 
 def test_duplicate_starts_the_same_with_another_seed():
@@ -211,6 +211,13 @@ def test_duplicate_starts_the_same_with_another_seed():
     assert new.config.train == train.model_copy(update={"seed": 5})
     assert new.config.created > "2" and app.query_params["run"] == new.folder.name
     assert "Choose other settings in Train" not in buttons(app)
+
+
+def test_a_duplicate_of_the_example_is_a_run_of_the_user():
+    app = press(fine(visit(PAGE, run=open_example().folder.name)), "Start")
+    new = next(run for run in list_runs() if run.folder.name != "example")
+    assert new.name == "customer messages by topic again" and not new.is_example
+    assert app.query_params["run"] == new.folder.name
 
 
 def test_duplicate_leads_to_train_with_the_same_columns():

@@ -32,6 +32,15 @@ assert data and home and started  # fixtures
 REAL_PLAN = plans.expected_plan
 
 
+def test_suggested_models_say_what_they_are_and_whether_they_are_here(data):
+    app = fine(visit(PAGE, data=data))
+    shown = next(one.value for one in app.dataframe if "Languages" in list(one.value))
+    assert shown["Model"].tolist()[0] == "all-MiniLM-L6-v2"
+    assert shown["Reading"].tolist()[:2] == ["1 ×", "2 ×"]
+    assert shown["On this machine"].tolist()[:2] == ["yes", "no: 133.0 MB"]
+    assert "English: a first look" in said(app)
+
+
 def test_without_data_the_page_leads_to_data():
     assert "No data yet" in said(fine(visit(PAGE)))
 

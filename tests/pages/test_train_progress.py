@@ -1,14 +1,19 @@
 """Train: what the page shows while a run works, when it has failed, and at its end."""
 
+import numpy as np
 import pytest
+from streamlit.testing.v1 import AppTest
 
 from helpers.app import METRICS, charts, fine, said, visit, written_run
-from helpers.frames import learning
+from helpers.frames import learning, probes
 from helpers.train_page import PAGE, data, home, plain, press, started
+from stc_core.config import DataConfig, RunConfig
 from stc_core.files import write_json
 from stc_core.paths import runs_folder
 from stc_core.runs import jobs
 from stc_core.runs.layout import RunFile
+from stc_core.runs.status import TICKET
+from stc_core.runs.writer import create_run
 
 assert data and home and started  # fixtures
 
@@ -27,6 +32,43 @@ def test_progress_says_phase_count_and_time(data):
     assert ":green[:material/check:] Read the table" in words
     assert "**Read the activations**" in words and "Running for" in words
     assert "Test and write the report" in words and "Tune the layers" not in words
+
+
+def test_one_bar_is_of_the_whole_run_with_the_time_left():
+    run = written_run(runs_folder() / "one", "one", state="running")
+    assert "left" not in bar(fine(visit(PAGE, run="one")))
+    expected = {"extract": 10.0, "probe": 10.0, "select": 10.0, "report": 10.0}
+    write_json(run.folder / RunFile.EXPECTED, expected)
+    text = bar(fine(visit(PAGE, run="one")))
+    # reading and loading are over: 4 of 44.5 seconds
+    assert "9 %" in text and "left" in text
+
+
+def test_curves_are_there_as_soon_as_some_probes_are():
+    run = written_run(runs_folder() / "one", "one", state="running")
+    assert charts(fine(visit(PAGE, run="one"))) == []
+    some = probes().query("layer < 2")
+    some.to_parquet(run.folder / RunFile.PROBES)
+    app = fine(visit(PAGE, run="one"))
+    (figure,) = charts(app)
+    assert {x for curve in figure["data"] for x in np.round(curve["x"])} <= {0, 1}
+    assert "so far" in said(app)
+
+
+def test_a_waiting_run_says_what_it_waits_for():
+    written_run(runs_folder() / "first", "first one", state="running")
+    waiting = runs_folder() / "second"
+    create_run(waiting, RunConfig(name="second", data=DataConfig(path="a.csv")))
+    (waiting / TICKET).touch()
+    words = said(fine(visit(PAGE, run="second")))
+    assert "Waiting, number 1 in the queue" in words
+    assert "It starts when **first one** has ended." in words
+    assert "play_arrow" not in words and ":gray[:material/circle: Read" in words
+
+
+def bar(app: AppTest) -> str:
+    (progress,) = app.get("progress")
+    return progress.proto.text
 
 
 def test_cancel_stops_the_run(monkeypatch):

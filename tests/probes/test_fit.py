@@ -77,6 +77,23 @@ def test_probes_come_in_order_and_do_not_depend_on_threads() -> None:
     assert best[4] > best[0] + 0.2  # layer 2 knows the labels, layer 0 does not
 
 
+def test_each_result_is_told_as_soon_as_it_is_there() -> None:
+    features, y = blocks()
+    rows, told = np.arange(180), []
+    fitted = fit_probes(
+        features.__getitem__,
+        y,
+        rows[:120],
+        rows[120:],
+        pooled_sites=SITES,
+        threads=1,
+        progress=lambda done, total: told.append(done),
+        on_result=lambda probe: told.append(probe.pooled_site),
+    )
+    sites = [probe.pooled_site for probe in fitted]
+    assert told[1::2] == sites and told[::2] == list(range(1, 7))
+
+
 def test_scores_are_those_of_the_stored_probe() -> None:
     features, y = blocks()
     rows = np.random.default_rng(1).permutation(180)

@@ -23,7 +23,6 @@ from ui.cache.texts import texts_of
 from ui.examples.explanation import explained_class
 from ui.examples.pinned import SHARES, show_logit_changes
 from ui.shell.messages import escape
-from ui.shell.widgets import own_fragment
 from ui.state.navigation import context
 
 _EDITS = "_edits"
@@ -35,7 +34,6 @@ _SPACE = (
 )
 
 
-@own_fragment
 def show_what_if(run: Run, explanation: dict[str, Any], text: str) -> None:
     """Draw the chosen question; the others are not computed."""
     sides: dict[str, Callable[[Run, dict[str, Any], str], None]] = {

@@ -207,7 +207,7 @@ def choose_layers(run: Run, about: HierarchyFacts, layers: list[int]) -> None:
     if start:
         train = run.config.train
         hierarchy = train.hierarchy.changed(layers=tuple(chosen))
-        name = f"layers {', '.join(map(str, chosen))} · {run.name}"
+        name = f"layers {', '.join(map(str, chosen))} · {run.base_name}"
         _begin(run, name, train.changed(hierarchy=hierarchy))
 
 
@@ -256,7 +256,7 @@ def offer_levels(run: Run) -> None:
         train = run.config.train.changed(
             recipe="hierarchy", tune=tune, hierarchy=hierarchy
         )
-        _begin(run, f"levels · {run.name}", train, labels=tuple(labels))
+        _begin(run, f"levels · {run.base_name}", train, labels=tuple(labels))
 
 
 def show_page() -> None:

@@ -17,8 +17,9 @@ from ui.shell.messages import escape, show_error
 
 _ABOUT = (
     "A weight says what can be read in a neuron. Here the neuron is changed inside the "
-    "language model, at every word, and everything above it is computed again. Each "
-    "grey dot is one random set: as many neurons of the same places that vary as much."
+    "language model, at every word, and everything above it is computed again. A "
+    "grey dot is a random set: as many neurons, from the same places, which vary as "
+    "much."
 )
 WAYS = {
     "mean": "Set to the mean",
@@ -87,8 +88,8 @@ def _show(effect: Effect) -> None:
     for sentence in effect_sentences(effect):
         st.markdown(escape(sentence))
     ours = effect.readers[0]
-    flips = "1 text gets" if ours.flips == 1 else f"{ours.flips:,} texts get"
-    parts = [f"{flips} another label, of {effect.n_texts:,}."]
+    verb = "gets" if ours.flips == 1 else "get"
+    parts = [f"{ours.flips:,} of {effect.n_texts:,} texts {verb} another label."]
     if ours.before == ours.before:
         parts.append(
             f"The accuracy goes from {percent(ours.before)} to {percent(ours.after)}."

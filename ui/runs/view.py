@@ -17,7 +17,7 @@ from ui.cache.run_files import summary_of
 from ui.runs.bundles import download_form, upload_form
 from ui.runs.trash import delete_button, trash_can, undo_delete
 from ui.shell.downloads import report_button
-from ui.shell.frame import any_run, empty_state
+from ui.shell.frame import any_run, empty_state, example_button
 from ui.shell.live_runs import show_active_runs
 from ui.shell.messages import escape
 from ui.shell.page_list import DATA, TRAIN, result_page
@@ -221,13 +221,14 @@ def duplicate_form(run: Run) -> None:
             "Seed", 0, value=config.train.seed + 1, key=f"seed_{run.folder.name}"
         )
         name = st.text_input(
-            "Name", f"{run.name} again", key=f"again_{run.folder.name}"
+            "Name", f"{run.base_name} again", key=f"again_{run.folder.name}"
         )
         if st.form_submit_button(
             "Start", type="primary", help="All other settings stay the same."
         ):
             train = config.train.changed(seed=seed)
-            copy = config.changed(name=name.strip(), created="", train=train)
+            fresh = {"name": name.strip(), "created": "", "example": False}
+            copy = config.changed(**fresh, train=train)
             folder = jobs.start(copy)
             remember(run=folder.name)
             st.rerun()
@@ -271,7 +272,8 @@ def show_page() -> None:
     if not runs:
         empty_state(
             "No run yet",
-            "Train a classifier first; the sample takes less than a minute.",
+            "Train a classifier first: the sample takes less than a minute.",
             page=DATA,
             label="Choose data",
+            more=example_button,
         )

@@ -3,11 +3,13 @@
 from collections.abc import Callable, Mapping
 from functools import cache
 from pathlib import Path
+from time import sleep
 
 import streamlit as st
 
 from stc_core.display import distinct_titles
 from stc_core.errors import StcError
+from stc_core.export.example_run import open_example
 from stc_core.memory import spare_objects
 from stc_core.paths import runs_folder
 from stc_core.runs.layout import RunFile
@@ -27,6 +29,8 @@ from ui.state.stale_events import begin_page
 
 _GUESS = "_guessed_run"
 _SIDEBAR_PX, _PICKER_PX = 220, 230
+_STYLED, _STYLE_S = "_styled", 0.25
+"""A browser reads the style of the page within so many seconds, if it is quick."""
 _PICKER_HEIGHT = 40
 """The height of the run picker: below nothing moves when it gets its options."""
 
@@ -42,6 +46,7 @@ def frame(title: str, icon: str, *, caption: str | None = None) -> None:
     # As Markdown: the element for HTML comes later than the page, which then jumps.
     with st.container(key="page_style"):
         st.markdown(f"<style>{_style()}</style>", unsafe_allow_html=True)
+    _await_style()
     spare_objects()
     begin_page()
     try:
@@ -56,6 +61,16 @@ def frame(title: str, icon: str, *, caption: str | None = None) -> None:
         rerun_on_change(list(runs.values()))
         draw_sidebar(runs, picked)
     _bar(title, icon, caption, runs, picked)
+
+
+def _await_style() -> None:
+    """Give a browser that opens the app the time to read the style, once.
+
+    It would else draw a part of the page first, and then move it up by 51 pixels.
+    """
+    if st.context.url is not None and _STYLED not in st.session_state:
+        sleep(_STYLE_S)
+    st.session_state[_STYLED] = True
 
 
 @cache
@@ -105,11 +120,12 @@ def _known_runs() -> dict[str, Run]:
     """The runs by folder name, newest first.
 
     If the context names no run, it gets the newest finished one, else the newest one.
+    The example is taken only if there is no other.
     """
     runs = {run.folder.name: run for run in list_runs()}
     if context().run is None and runs:
-        done = (name for name, run in runs.items() if state(run) == "done")
-        guess = next(done, next(iter(runs)))
+        own = [name for name, run in runs.items() if not run.is_example] or list(runs)
+        guess = next((name for name in own if state(runs[name]) == "done"), own[0])
         st.session_state[_GUESS] = guess
         set_context(context().moved(run=guess))
     return runs
@@ -140,6 +156,13 @@ def empty_state(
     st.stop()
 
 
+def example_button() -> None:
+    """Draw the button that opens the example run on this page."""
+    if st.button("Look at the example", icon=":material/science:"):
+        remember(run=open_example().folder.name)
+        st.rerun()
+
+
 def any_run() -> Run:
     """The run that the context names, in any state.
 
@@ -149,9 +172,10 @@ def any_run() -> Run:
     if name is None:
         empty_state(
             "No run yet",
-            "Train a classifier first; the sample takes less than a minute.",
+            "Train a classifier first: the sample takes less than a minute.",
             page=DATA,
             label="Choose data",
+            more=example_button,
         )
     try:
         return Run.open(_folder_of(str(name)))
@@ -163,7 +187,7 @@ def any_run() -> Run:
             if state(run) == "done" and run.folder.name != name
         ]
         if others:
-            newest = others[0]
+            newest = min(others, key=lambda run: run.is_example)  # the first of equals
             st.button(
                 f"Open the newest run: {escape(newest.name)}",
                 icon=":material/history:",

@@ -6,7 +6,16 @@ from collections.abc import Callable
 import streamlit as st
 
 from stc_core.display import duration
-from stc_core.runs.status import BUSY, Status
+from stc_core.recipe_table import RECIPES
+from stc_core.runs.run import Run
+from stc_core.runs.status import (
+    BUSY,
+    RunProgress,
+    Status,
+    doing_line,
+    read_expected,
+    run_progress,
+)
 from ui.shell.messages import escape
 
 
@@ -30,6 +39,33 @@ def show_progress(status: Status, doing: str, *, cancel: Callable[[], object]) -
             cancel()
             st.rerun()
     st.caption("You can close this tab: the work goes on in its own process.")
+
+
+def whole_progress(run: Run) -> RunProgress:
+    """How far `run` is through all its phases, and the time left if it is known."""
+    tunes = RECIPES[run.config.train.recipe].tunes
+    expected = read_expected(run.folder)
+    return run_progress(run.status, expected, tunes=tunes, now=time.time())
+
+
+def run_bar(run: Run) -> None:
+    """Draw the one bar of a whole run that is at work, with the time left."""
+    whole = whole_progress(run)
+    share = f"{100 * whole.share:.0f} %"
+    left = f" · about {rough(whole.left_s)} left" if whole.left_s is not None else ""
+    st.progress(min(whole.share, 1.0), text=f"**{share}**{left}")
+    status = run.status
+    passed = duration(max(time.time() - status["started"], 0))
+    doing = doing_line({**status, "eta_s": None})
+    facts = [f"Running for {passed}", doing, escape(status["message"])]
+    st.caption(" · ".join(filter(None, facts)))
+
+
+def rough(seconds: float) -> str:
+    """A time that is not known well: '5 s', '25 s', '3 min', '1 h 5 min'."""
+    if seconds < 57.5:
+        return f"{max(round(seconds / 5) * 5, 5)} s"
+    return duration(60 * round(seconds / 60)).removesuffix(" 0 s")
 
 
 def progress_bar(status: Status, doing: str) -> None:

@@ -6,7 +6,7 @@ from stc_core.errors import StcError
 from stc_core.runs import jobs, queue
 from stc_core.runs.run import Run, list_runs
 from stc_core.runs.status import BUSY
-from ui.shell.job_progress import progress_bar
+from ui.shell.job_progress import run_bar
 from ui.shell.messages import escape
 from ui.shell.run_badge import doing, state
 
@@ -63,14 +63,14 @@ def _watch(seen: list[tuple[str, str]]) -> None:
 
 def _show_active_run(run: Run, position: int | None) -> None:
     """Show the phase, rate and time left of a run, or its place in the queue."""
-    status = run.status
     progress, stop = st.columns([5, 1], vertical_alignment="center")
     with progress:
-        text = f"**{escape(run.name)}** · {doing(run)}"
-        if position is not None:
-            st.markdown(text)
+        if run.status["state"] == "running":
+            st.markdown(f"**{escape(run.name)}**")
+            run_bar(run)
         else:
-            progress_bar(status, text)
+            icon = ":material/schedule:" if position is not None else ""
+            st.markdown(f"{icon} **{escape(run.name)}** · {doing(run)}")
     if stop.button(
         "Cancel",
         icon=":material/stop_circle:",

@@ -23,7 +23,7 @@ from ui.shell.page_list import (
 from ui.shell.run_badge import state
 from ui.state.navigation import link
 
-NO_RUN = "There is no run yet. Choose data and train first."
+NO_RUN = "There is no run yet. Train one, or open the example on Home."
 NO_TEXTS = "This run came without its texts, which this page shows."
 NO_NEURONS = "This run keeps no single neurons: attention reads whole layers."
 NO_LEVELS = "The table of this run has one level of labels."

@@ -1,7 +1,6 @@
-"""Tables whose rows are links, and parts of a page that rerun alone."""
+"""Tables whose rows are links, and the sizes of fields."""
 
-from collections.abc import Callable, Mapping, Sequence
-from functools import wraps
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pandas as pd
@@ -9,9 +8,8 @@ import streamlit as st
 
 from stc_core.runs.run import Run
 from ui.cache.texts import texts_of
-from ui.shell.messages import guard
 from ui.state.clicks import click_place
-from ui.state.navigation import clicked, context
+from ui.state.navigation import clicked
 
 _NUMBERS = {
     "r": "%+.2f",
@@ -42,26 +40,6 @@ def in_percent(table: pd.DataFrame, *names: str) -> pd.DataFrame:
     Streamlit's own format "percent" drops zeros, so that 75% stands under 62.86%.
     """
     return table.assign(**{name: 100 * table[name] for name in names})
-
-
-def own_fragment(draw: Callable[..., None]) -> Callable[..., None]:
-    """`draw` as a part of the page: a click in it reruns only this part.
-
-    A click that changes the context reruns the whole page, as the rest depends on it.
-    """
-
-    @st.fragment
-    def part(before: Any, *args: Any) -> None:
-        if context() != before:
-            st.rerun()
-        with guard():
-            draw(*args)
-
-    @wraps(draw)
-    def call(*args: Any) -> None:
-        part(context(), *args)
-
-    return call
 
 
 def places_table(

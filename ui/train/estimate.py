@@ -8,6 +8,7 @@ from stc_core.config import RunConfig, TrainConfig
 from stc_core.display import duration, size
 from stc_core.errors import MemoryShortage, StcError
 from stc_core.recipe_table import RECIPES
+from stc_core.runs.status import Phase
 from ui.cache import plans
 from ui.shell.messages import show_error
 from ui.train.settings import LABELS, with_form_labels
@@ -32,6 +33,22 @@ def refusal(config: RunConfig) -> StcError | None:
     except StcError as error:
         return with_form_labels(error)
     return None
+
+
+def foretold_seconds(config: RunConfig) -> dict[Phase, float]:
+    """The seconds of each phase, if they are known already; nothing is waited for."""
+    name = config.train.backbone
+    if not plans.is_local(name) or (_is_large(name) and not _is_loaded_for_it()):
+        return {}
+    try:
+        plan = plans.expected_plan(config)
+    except StcError:  # the run itself will say so
+        return {}
+    if plan is None:
+        return {}
+    from stc_core.recipes.planning.plan import seconds_of_phases  # loaded by the plan
+
+    return seconds_of_phases(plan)
 
 
 def show_refusal(error: StcError) -> None:

@@ -2,22 +2,23 @@
 
 import streamlit as st
 
+from stc_core.analysis.layer_scores import readings
 from stc_core.analysis.summary import more_rows
 from stc_core.display import MAY_BE_MISSING, interval, percent
 from stc_core.figures.data import result_dots, result_table
+from stc_core.figures.layers import layer_curves
 from stc_core.figures.trade import rows_curve
 from stc_core.recipe_table import RECIPES
-from stc_core.runs import jobs
+from stc_core.runs import jobs, queue
 from stc_core.runs.layout import RunFile
 from stc_core.runs.run import Run
 from stc_core.runs.run_summary import result_facts, result_of
 from stc_core.runs.status import PHASE_NAMES, PHASES, Status
 from ui.cache.run_files import read
 from ui.charts.chart import chart
-from ui.shell.job_progress import show_progress
+from ui.shell.job_progress import run_bar
 from ui.shell.messages import escape
 from ui.shell.page_list import EXAMPLES, LAYERS, NEURONS, PAGES, PREDICT, result_page
-from ui.shell.run_badge import doing
 from ui.shell.verdict import show_verdict
 from ui.state.navigation import go
 
@@ -29,13 +30,47 @@ MORE_ROWS = (
 
 
 def show_active(run: Run, status: Status) -> None:
-    """Show the phases of an active run, its progress and its log."""
-    steps, current = st.columns([1, 2], gap="large")
+    """Show the bar of an active run, below it its phases, its curves and its log."""
+    with st.container(border=True):
+        bar, stop = st.columns([6, 1], vertical_alignment="center")
+        with bar:
+            if status["state"] == "running":
+                run_bar(run)
+            else:
+                show_queued(run)
+        if stop.button("Cancel", icon=":material/stop_circle:", key="cancel"):
+            jobs.cancel(run.folder)
+            st.rerun()
+    st.caption("You can close this tab: the work goes on in its own process.")
+    steps, current = st.columns([1, 3], gap="large")
     with steps:
         phases(run, status)
     with current:
-        show_progress(status, doing(run), cancel=lambda: jobs.cancel(run.folder))
+        early_curves(run)
         log(run)
+
+
+def show_queued(run: Run) -> None:
+    """Say that a run waits, and for which runs."""
+    if (place := queue.position(run.folder)) is None:
+        st.markdown(":material/schedule: **Starting**")
+        return
+    active = [Run(folder) for folder in queue.active_runs()]
+    names = ", ".join(f"**{escape(other.name)}**" for other in active)
+    ahead = f"It starts when {names} has ended." if place == 1 and names else ""
+    st.markdown(
+        f":material/schedule: **Waiting, number {place} in the queue.** {ahead}"
+    )
+
+
+def early_curves(run: Run) -> None:
+    """Draw the scores of the probes that are done so far; nothing before the first."""
+    if not run.has(RunFile.PROBES):
+        return
+    st.markdown("**How well each layer knows the labels, so far**")
+    points = readings(read(run, "probes"))
+    alt = "Accuracy of the probes by layer, on validation texts"
+    chart(layer_curves(points), "early_curves", alt=alt)
 
 
 def phases(run: Run, status: Status) -> None:
@@ -44,7 +79,8 @@ def phases(run: Run, status: Status) -> None:
     The last phase exists only for recipes that tune the model.
     """
     tunes = "tune" in RECIPES[run.config.train.recipe].settings
-    present = PHASES.index(status["phase"])
+    waits = status["state"] == "queued"
+    present = -1 if waits else PHASES.index(status["phase"])
     failed = status["state"] in ("failed", "cancelled")
     icon = ":red[:material/close:]" if failed else ":blue[:material/play_arrow:]"
     with st.container(gap="xxsmall"):
@@ -98,7 +134,7 @@ def result(run: Run) -> None:
     found = result_of(metrics)
     facts = result_facts(found)
     shown = [name for name in _SHOWN if name != "compute" or found.compute_share < 1]
-    boxes = [*st.columns(3), *st.columns(3)]  # six in one row would not fit
+    boxes = [*st.columns(3), *st.columns(len(shown) - 3)]  # all in one would not fit
     for column, name in zip(boxes, shown, strict=False):
         with column.container(border=True, height="stretch", gap=None):
             st.metric(facts[name].label, facts[name].value)

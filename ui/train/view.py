@@ -26,8 +26,9 @@ from ui.shell.page_list import (
 from ui.shell.reuse_button import reuse_button
 from ui.state.navigation import context, link, remember
 from ui.train import settings
-from ui.train.estimate import refusal, show_estimate, show_refusal
+from ui.train.estimate import foretold_seconds, refusal, show_estimate, show_refusal
 from ui.train.progress import result, show_active, show_failure
+from ui.train.suggestions import suggestions
 
 NEW, WATCH = "New run", "Progress and result"
 TABLE = ":material/table_view:"
@@ -43,6 +44,7 @@ def backbone() -> tuple[str, StcError | None]:
         "a folder.",
         key="backbone",
     )
+    suggestions(str(name))
     try:
         check_backbone(name)
     except StcError as error:
@@ -143,7 +145,7 @@ def _begin(request: RunConfig | StcError) -> None:
         disabled=bool(reason or error),
         key="start",
     ) and isinstance(request, RunConfig):
-        folder = jobs.start(request)
+        folder = jobs.start(request, expected=foretold_seconds(request))
         st.session_state["_train_view"] = WATCH
         remember(run=folder.name)
         st.rerun()

@@ -6,7 +6,6 @@ free. benches/speed/bench_forecast.py compares forecasts with real runs.
 """
 
 from collections.abc import Sequence
-from math import log
 from typing import NamedTuple
 
 import numpy as np
@@ -23,18 +22,20 @@ from stc_core.activations.row_file import BLOCK_BYTES
 from stc_core.backbone.backbone import Backbone
 from stc_core.backbone.onednn import copied_bytes
 from stc_core.backbone.tokenization.tokens import Tokens
-from stc_core.heads.folds import FOLDS
 from stc_core.heads.least_squares import RIDGES
-from stc_core.probes.control import MOST_CONTROL_ROWS as MOST_CONTROL
 from stc_core.probes.fit import cores
 from stc_core.recipes.planning.machine_speed import Arithmetic, measure_arithmetic
+from stc_core.recipes.planning.phase_seconds import (
+    Shape,
+    judging_fold_count,
+    most_candidates,
+    probe_seconds,
+    report_seconds,
+    select_seconds,
+)
 from stc_core.selection.dense_baselines import MOST_DENSE_ROWS
-from stc_core.selection.folds import MOST_CROSS_FITTED
 from stc_core.selection.ranking import (
     MOST_RANKED,
-    MOST_TRUSTING,
-    TRUST_RIDGES,
-    most_kept,
 )
 from stc_core.selection.sample import (
     CURVE_COLUMNS,
@@ -43,7 +44,6 @@ from stc_core.selection.sample import (
     MOST_TEST,
     MOST_VALIDATION,
 )
-from stc_core.selection.word_baseline import LONG_TEXTS, TFIDF_CS
 from stc_core.types import PooledSite
 
 MOST_SURVEYED = 2000
@@ -52,26 +52,8 @@ START_SECONDS = 4.0
 PROGRAM_BYTES = 680_000_000
 """Resident memory of a worker that has imported all it needs (.53 GB), of open files
 and of what the heap keeps back."""
-PROBE_START, PROBE_ROW, PROBE_CLASS = 1.1e7, 2100.0, 0.65
-"""Cost of probing a column, in products: fixed, for each row, and the power of
-classes."""
-TFIDF_CELLS = 20.0
-"""Cost of one TF-IDF fit for each character and class, in cells."""
-PARTS_FACTOR = 4.5
-"""Words with parts of words take so many times as long: 3.4 to 5.8 on five sets."""
 GRAM_BYTES = 60_000_000
 """Usual size of one probe's quadratic model; GRAM_CELLS bounds it."""
-IN_PLACE = 0.7
-"""Inner products added in place take this share of the time of a Gram matrix, since
-only one half is computed."""
-CONTROL_SHARE = 0.35
-"""Share of the time of the probes on as many rows: .27 on the sample, .39 on trec."""
-LEADERS = 5
-"""The baselines fit a ridge model, for each penalty, to this many sites."""
-LOGISTIC_STEPS = 100
-"""Steps of all logistic heads of a baseline, two products each: 50 to 125 seen."""
-NEAR = 3
-"""So many ridges are tried at all depths but the last."""
 _KEPT = 3
 """Usually one of this many candidates is kept."""
 HEAD_SECONDS_PER_TEXT = 1.2e-4
@@ -87,18 +69,6 @@ class Survey(NamedTuple):
     tokens: Tokens
     speed: Speed  # of a forward through all layers
     pace: Arithmetic
-
-
-class Shape(NamedTuple):
-    """The sizes that decide the work after extraction."""
-
-    n: int
-    n_train: int
-    n_learned: int
-    n_class: int
-    characters: int
-    widths: tuple[int, ...]  # of the pooled sites
-    depths: int = 1  # layers that are read
 
 
 class Forecast(NamedTuple):
@@ -215,13 +185,12 @@ def _later_seconds(
     """Seconds of the phases after extraction, on the rows that were extracted."""
     per_text = extraction.seconds / max(1, extraction.n_texts)
     timed = TIMED_TEXTS[1] * shape.depths * per_text
-    baselines = (tfidf_seconds, apart_seconds, joint_seconds, control_seconds)
     return {
         "probe": probe_seconds(shape, pace),
         "select": select_seconds(shape, pace)
         + min(TIMED_SHARE * extraction.seconds, timed),
         "head": 0.0,
-        "baselines": sum(seconds(shape, pace) for seconds in baselines),
+        "baselines": report_seconds(shape, pace),
     }
 
 
@@ -242,7 +211,7 @@ def sampled(shape: Shape) -> Shape:
 
 def _kept(shape: Shape) -> int:
     """A rough number of kept neurons."""
-    return max(1, _candidates(shape) // _KEPT)
+    return max(1, most_candidates(shape) // _KEPT)
 
 
 def sampling_bytes(shape: Shape) -> int:
@@ -272,12 +241,14 @@ def probe_bytes(shape: Shape, threads: int) -> int:
 def select_bytes(shape: Shape) -> int:
     """Memory of the neurons that rank high in some fold, of copies for a fit, and of
     the inner products of the rows or of the columns, whichever are fewer."""
-    p, columns = _candidates(shape), sum(shape.widths)
+    p, columns = most_candidates(shape), sum(shape.widths)
     ranked = min(2 * p, columns)
     inner = min(p, shape.n_learned)
     search = shape.n * ranked + 2 * shape.n_learned * p + 3 * inner**2
     rows = min(shape.n_learned, MOST_RANKED)
-    ranking = (_folds(shape) + 4) * rows**2 + (2 * shape.n + rows) * max(shape.widths)
+    ranking = (judging_fold_count(shape) + 4) * rows**2 + (2 * shape.n + rows) * max(
+        shape.widths
+    )
     return 4 * max(search, ranking)
 
 
@@ -286,133 +257,3 @@ def baseline_bytes(shape: Shape) -> int:
     factor."""
     rows = min(shape.n_learned, MOST_DENSE_ROWS)
     return 4 * (rows**2 + max(rows**2, (shape.n + 2 * rows) * max(shape.widths)))
-
-
-def probe_seconds(shape: Shape, pace: Arithmetic) -> float:
-    """Seconds of the paths of all sites; classes share most of the work.
-
-    A site is one job, so with few sites some cores are idle.
-    """
-    per_column = PROBE_START + PROBE_ROW * shape.n_train * shape.n_class**PROBE_CLASS
-    idle = max(1.0, cores() / len(shape.widths))
-    return pace.product * per_column * sum(shape.widths) * idle
-
-
-def control_seconds(shape: Shape, pace: Arithmetic) -> float:
-    """Seconds of the probes of shuffled labels, which use fewer rows and stop early."""
-    some = shape._replace(n_train=min(shape.n_train, MOST_CONTROL))
-    return CONTROL_SHARE * probe_seconds(some, pace)
-
-
-def tfidf_seconds(shape: Shape, pace: Arithmetic) -> float:
-    """Seconds of TF-IDF of words, and of parts of words unless the texts are long."""
-    per_fit = TFIDF_CELLS * pace.cell * shape.characters * shape.n_class
-    of_train = shape.characters * shape.n_train // max(1, shape.n)
-    parts = PARTS_FACTOR if of_train <= LONG_TEXTS else 0.0
-    return per_fit * (1 + parts) * (len(TFIDF_CS) + 1)
-
-
-def select_seconds(shape: Shape, pace: Arithmetic) -> float:
-    """Seconds of ranking all columns, and of the search at every depth.
-
-    At the last depth numbers of neurons are tried in steps of the square root of two,
-    under each ridge; at the others in steps of two up to the chosen number, assumed to
-    be half of the most, under NEAR ridges. Each fold has its own fits. The heads of the
-    options take one more fit for each depth.
-    """
-    p, folds = _candidates(shape), _folds(shape)
-    fitted = _fitted_rows(shape)
-
-    def fits(rows: int, most: int, step: float, ridges: int) -> float:
-        few = min(rows, most)
-        ready = pace.gram(rows, few) + pace.gram(most, rows) * (most > rows)
-        sizes = [min(size, rows) for size in _sizes(most, step)]
-        return ready + ridges * sum(map(pace.solves, sizes))
-
-    first = folds * fits(fitted, p, 2**0.5, len(RIDGES))
-    others = (shape.depths - 1) * folds * fits(fitted, p // 2, 2.0, NEAR)
-    heads = shape.depths * fits(shape.n_learned, p // 2, 2.0, 1)
-    values = pace.cell * shape.n * sum(shape.widths) * (shape.depths + 1) / 2
-    return _ranking_seconds(shape, pace) + first + others + heads + values
-
-
-def _ranking_seconds(shape: Shape, pace: Arithmetic) -> float:
-    """Seconds of the trust in each site, and of the model of all columns by depth."""
-    columns, folds = sum(shape.widths), _folds(shape)
-    some = min(shape.n_learned, MOST_TRUSTING)
-    inverses = 3 * len(TRUST_RIDGES) * pace.solves(some) * (folds + 1)
-    alone = pace.gram(columns, some) + len(shape.widths) * inverses
-    rows = min(shape.n_learned, MOST_RANKED)
-    fitted = min(_fitted_rows(shape), rows)
-    products = IN_PLACE * pace.gram(columns, rows)
-    products += pace.cell * len(shape.widths) * rows**2 * (folds + 1)
-    solves = shape.depths * (folds * pace.solves(fitted) + pace.solves(rows))
-    weights = 2 * pace.product * rows * columns * shape.n_class * (folds + 1)
-    reads = 3 * pace.cell * shape.n * columns
-    return alone + products + solves + weights * (shape.depths + 1) / 2 + reads
-
-
-def _folds(shape: Shape) -> int:
-    return FOLDS if shape.n_learned <= MOST_CROSS_FITTED else 1
-
-
-def _fitted_rows(shape: Shape) -> int:
-    """The rows on which the models of a fold are fitted."""
-    folds = _folds(shape)
-    return shape.n_train if folds == 1 else shape.n_learned * (folds - 1) // folds
-
-
-def _sizes(most: int, step: float) -> list[int]:
-    """The sizes from `most` downwards."""
-    return [int(most / step**power) for power in range(int(log(max(most, 2), step)))]
-
-
-def joint_seconds(shape: Shape, pace: Arithmetic) -> float:
-    """Seconds of the ridge model of all sites: the choice of the ridge, and the
-    refit."""
-    learned = min(shape.n_learned, MOST_DENSE_ROWS)
-    train = learned * shape.n_train // max(1, shape.n_learned)
-    columns = sum(shape.widths)
-    choice = _joint(shape, pace, train, columns)
-    return choice + _joint(shape, pace, learned, columns, ridges=1)
-
-
-def _joint(
-    shape: Shape,
-    pace: Arithmetic,
-    rows: int,
-    columns: int,
-    *,
-    ridges: int = len(RIDGES),
-) -> float:
-    """Seconds of `kernel_ridge.joint_ridge`, by features or by rows, whichever are
-    fewer.
-
-    By rows, features are read twice and each class needs a product for its weights.
-    """
-    if columns < rows:
-        read = pace.cell * shape.n * columns
-        return pace.gram(rows, columns) + ridges * pace.solves(columns) + read
-    products = IN_PLACE * pace.gram(columns, rows)
-    weights = 2 * pace.product * rows * columns * shape.n_class * ridges
-    read = 2 * pace.cell * shape.n * columns
-    return products + ridges * pace.solves(rows) + weights + read
-
-
-def apart_seconds(shape: Shape, pace: Arithmetic) -> float:
-    """Seconds of the heads on single sites: ridge models of the best sites, and
-    logistic heads on the best one and on the last layer."""
-    widest = sorted(shape.widths, reverse=True)[:LEADERS]
-    ridge_models = sum(
-        2 * pace.cell * shape.n * width
-        + pace.gram(shape.n_train, width)
-        + len(RIDGES) * pace.solves(width)
-        for width in widest
-    )
-    step = 2 * pace.product * shape.n_train * shape.n_class
-    return ridge_models + LOGISTIC_STEPS * step * (widest[0] + min(shape.widths))
-
-
-def _candidates(shape: Shape) -> int:
-    """The most neurons of a classifier."""
-    return min(most_kept(shape.n_class), sum(shape.widths))

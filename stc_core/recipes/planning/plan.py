@@ -1,6 +1,6 @@
 """What a training will take, before it begins."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from stc_core.backbone.backbone import Backbone
@@ -8,13 +8,14 @@ from stc_core.config import RunConfig
 from stc_core.data.corpus import Corpus
 from stc_core.recipes.planning.forecast import (
     Forecast,
-    Shape,
     Survey,
     forecast,
     survey,
 )
+from stc_core.recipes.planning.phase_seconds import Shape
 from stc_core.recipes.registry import recipe_code
 from stc_core.recipes.results import estimator
+from stc_core.runs.status import PHASES, Phase
 
 
 def plan(
@@ -54,6 +55,19 @@ def plan(
         "layers": backbone.n_layers,
         "backbone": repr(backbone),
     }
+
+
+def seconds_of_phases(plan: Mapping[str, Any]) -> dict[Phase, float]:
+    """The seconds of a `plan` by the phases of a run; those not foretold are left out.
+
+    A start reads the table and loads the model, in about equal parts.
+    """
+    start = plan.get("seconds_start", 0.0)
+    seconds = {"read": start / 2, "load": start / 2}
+    seconds["report"] = plan.get("seconds_baselines", 0.0)
+    for name in ("extract", "probe", "select", "head", "tune"):
+        seconds[name] = plan.get(f"seconds_{name}", 0.0)
+    return {name: seconds[name] for name in PHASES if seconds[name] > 0}
 
 
 def _facts(expected: Forecast, seconds: dict[str, float]) -> dict[str, Any]:

@@ -16,7 +16,6 @@ from stc_core.probes.fit import fit_probes
 from stc_core.recipes.planning.forecast import (
     GRAM_BYTES,
     Forecast,
-    Shape,
     Survey,
     _kept,
     baseline_bytes,
@@ -29,6 +28,7 @@ from stc_core.recipes.planning.forecast import (
     survey,
 )
 from stc_core.recipes.planning.machine_speed import Arithmetic
+from stc_core.recipes.planning.phase_seconds import Shape
 from stc_core.selection.salience import Salience
 from stc_core.selection.sample import gain_of_doubling
 from stc_core.selection.stc import fit_stc

@@ -7,16 +7,16 @@ import sys
 
 import pytest
 
-from stc_core.recipes.planning.forecast import (
-    Shape,
-    joint_seconds,
-    probe_seconds,
-    select_seconds,
-)
 from stc_core.recipes.planning.machine_speed import (
     Arithmetic,
     _powers,
     measure_arithmetic,
+)
+from stc_core.recipes.planning.phase_seconds import (
+    Shape,
+    joint_seconds,
+    probe_seconds,
+    select_seconds,
 )
 
 PACE = Arithmetic(product=1e-11, solve=(4e-9, 2e-12), cell=6e-9)
