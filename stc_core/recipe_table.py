@@ -29,6 +29,11 @@ class Recipe(NamedTuple):
     page: str = "Layers"
     then: str = "the tuning"
 
+    @property
+    def tunes_model(self) -> bool:
+        """Whether it may change the weights of the language model."""
+        return "tune" in self.settings
+
 
 PRESETS: dict[str, str] = {
     "stc": "Finds the neurons that predict the labels: sparse probes of every layer, "

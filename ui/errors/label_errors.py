@@ -106,5 +106,5 @@ def _suspects(run: Run, suspects: pd.DataFrame) -> None:
     )
     with picked_text(run, suspects["example"].tolist()):
         csv_button(suspects, f"{run.folder.name}-labels.csv", key="labels")
-    tuned = TUNED if "tune" in RECIPES[run.config.train.recipe].settings else ""
+    tuned = TUNED if RECIPES[run.config.train.recipe].tunes_model else ""
     st.caption(f"{count(len(suspects), 'text')}, the likeliest first. {JUDGED}{tuned}")

@@ -43,7 +43,7 @@ def show_progress(status: Status, doing: str, *, cancel: Callable[[], object]) -
 
 def whole_progress(run: Run) -> RunProgress:
     """How far `run` is through all its phases, and the time left if it is known."""
-    tunes = RECIPES[run.config.train.recipe].tunes
+    tunes = RECIPES[run.config.train.recipe].tunes_model
     expected = read_expected(run.folder)
     return run_progress(run.status, expected, tunes=tunes, now=time.time())
 

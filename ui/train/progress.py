@@ -78,7 +78,7 @@ def phases(run: Run, status: Status) -> None:
 
     The last phase exists only for recipes that tune the model.
     """
-    tunes = "tune" in RECIPES[run.config.train.recipe].settings
+    tunes = RECIPES[run.config.train.recipe].tunes_model
     waits = status["state"] == "queued"
     present = -1 if waits else PHASES.index(status["phase"])
     failed = status["state"] in ("failed", "cancelled")
