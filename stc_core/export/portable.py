@@ -58,6 +58,7 @@ _ROWS = (
     RunFile.CORPUS,
     RunFile.GUESSES,
     RunFile.SALIENCE,
+    RunFile.PROBE_WEIGHTS,
     RunFile.ACTIVATIONS,
     RunFile.PREDICTIONS,
     RunFile.FOLD_HEADS,

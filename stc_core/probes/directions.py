@@ -97,7 +97,10 @@ def head_directions(head: SparseHead, backbone: Backbone) -> Directions:
 def probe_directions(
     probes: Mapping[PooledSite, RawProbe], backbone: Backbone, classes: Sequence[str]
 ) -> dict[PooledSite, Directions]:
-    """The directions of each probe, which reads one pooled site."""
+    """The directions of each probe, which reads one pooled site.
+
+    Sites that the backbone does not have are left out: that of a bundle ends early.
+    """
     return {
         one: Directions(
             tuple(classes),
@@ -105,6 +108,7 @@ def probe_directions(
             (_dense(backbone, one, probe.index, probe.weight),),
         )
         for one, probe in probes.items()
+        if one.site in backbone.widths
     }
 
 

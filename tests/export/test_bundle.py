@@ -229,6 +229,9 @@ def test_a_bundle_with_texts_has_all_files(runs: dict[str, Run], tmp_path: Path)
     write_bundle(run, tmp_path / "texts.zip", texts=True)
     packed = Run.open(tmp_path / "texts.zip")
     known = {file for file in RunFile if run.has(file)}
+    whole, cut = run.probe_directions(), packed.probe_directions()
+    depth = packed.classifier().backbone_.n_layers
+    assert cut.keys() == {one for one in whole if one.site.layer <= depth}
     assert {file for file in known if not packed.has(file)} <= LEFT_BEHIND
 
 
