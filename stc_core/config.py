@@ -341,8 +341,7 @@ class TrainConfig(Frozen):
     )
     test_share: float = setting(
         0.2,
-        "The share of all rows that is held back for the test, if the table names "
-        "none.",
+        "The share of all rows held back for the test, if the table names none.",
         gt=0,
         lt=0.5,
     )
@@ -402,9 +401,7 @@ class RunConfig(Frozen):
         option="--name",
     )
     created: Words = setting("", "When the user started the run, in UTC.")
-    example: bool = setting(
-        False, "True for the finished run that comes with the program, and its copies."
-    )
+    example: bool = setting(False, "True for the run that comes with the program.")
     data: DataConfig
     train: TrainConfig = TrainConfig()
     shrink: ShrinkConfig | None = None

@@ -1,7 +1,10 @@
-"""Runs a model on batches, prepared as this model needs it."""
+"""Runs a model on batches, prepared as this model needs it, within a time limit."""
 
 import inspect
-from collections.abc import Mapping
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
 
 from torch import Tensor, nn
@@ -9,7 +12,34 @@ from torch import Tensor, nn
 from stc_core.backbone.class_guides import Places, guides_of, set_token_places
 from stc_core.backbone.packing import Batch, packed_attention
 from stc_core.backbone.rotary import frequencies_of
-from stc_core.deadline import check_time
+from stc_core.errors import StcError
+
+_UNTIL: ContextVar[float | None] = ContextVar("until", default=None)
+
+
+@contextmanager
+def time_limit(seconds: float) -> Iterator[None]:
+    """Let the work in the block end after so many seconds, at the next forward pass.
+
+    It then raises StcError. The limit is that of this thread alone.
+    """
+    token = _UNTIL.set(time.monotonic() + seconds)
+    try:
+        yield
+    finally:
+        _UNTIL.reset(token)
+
+
+def check_time() -> None:
+    """Raise StcError if the time limit around this call is over."""
+    until = _UNTIL.get()
+    if until is not None and time.monotonic() > until:
+        raise StcError(
+            "time for this text",
+            expected="an answer within the time limit",
+            got="work that takes longer",
+            remedy="Shorten the text, or ask for less, for example without gradients.",
+        )
 
 
 class ModelRunner:

@@ -99,8 +99,8 @@ def predict(
         from stc_core.analysis.confusion import learned_texts
         from stc_core.runs.layout import RunFile
 
-        is_kept = opened is not None and opened.has(RunFile.CORPUS)
-        settings["learned"] = learned_texts(opened.corpus) if is_kept else ()
+        if opened is not None and opened.has(RunFile.CORPUS):
+            settings["learned"] = learned_texts(opened.corpus)
     labelled = _label_file(classifier, data, out, settings)
     if as_json:
         score = label and _score_of(labelled, classifier, opened)

@@ -101,7 +101,9 @@ def _answer_requests(app: Any, bound: socket.socket, *, as_json: bool) -> None:
     from stc_core.serve.telemetry import json_log
 
     _reload_on_hangup(app)
-    logs = {"log_config": json_log()} if as_json else {"log_level": "warning"}
+    logs: dict[str, Any] = {"log_level": "warning"}
+    if as_json:
+        logs = {"log_config": json_log()}
 
     config = uvicorn.Config(
         app,

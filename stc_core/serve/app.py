@@ -18,11 +18,11 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.exceptions import HTTPException as AnyHTTPException
 
+from stc_core.backbone.runner import time_limit
 from stc_core.classifiers.base import check_texts
 from stc_core.classifiers.hierarchical import limit_levels
 from stc_core.classifiers.replying import ReplyingClassifier, WrittenPiece
 from stc_core.classifiers.sampling import Decoding
-from stc_core.deadline import time_limit
 from stc_core.errors import StcError
 from stc_core.runs.run import Run
 from stc_core.serve.answers import answers, explanation_of, run_facts

@@ -48,7 +48,7 @@ def test_some_settings_are_chosen_by_name():
     asked = SettingOptions(TrainConfig, only=("seed",))
     assert list(asked.fields()) == ["seed"]
     left = SettingOptions(RunConfig, without=("data", "train", "shrink"))
-    assert list(left.fields()) == ["format", "name", "created"]
+    assert list(left.fields()) == ["format", "name", "created", "example"]
 
 
 @pytest.mark.usefixtures("own_home")

@@ -16,7 +16,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 from helpers.runs.serving import serving, trained
-from stc_core.deadline import check_time, time_limit
+from stc_core.backbone.runner import check_time, time_limit
 from stc_core.errors import StcError
 from stc_core.runs.run import Run
 from stc_core.serve import app as serve

@@ -7,7 +7,7 @@ from stc_core.backbone.loading.suggestions import SUGGESTED, is_here, reading_fa
 from stc_core.display import size
 
 _KEY = "suggested_models"
-ABOUT = (
+HOW_TO_CHOOSE = (
     "Click a row to choose a model. *Reading*: how many times as long it takes to read "
     "a text as the first model takes. Below, the page tells the time of the whole run "
     "once the model is on this machine."
@@ -18,7 +18,7 @@ def suggestions(chosen: str) -> None:
     """Draw the button that opens the list, and beside it what `chosen` is good for."""
     row = st.container(horizontal=True, vertical_alignment="center")
     with row.popover("Which model?", icon=":material/lightbulb:", type="tertiary"):
-        st.caption(ABOUT)
+        st.caption(HOW_TO_CHOOSE)
         st.dataframe(
             suggestion_table(),
             hide_index=True,

@@ -33,7 +33,7 @@ from stc_core.backbone.runner import ModelRunner
 from stc_core.errors import StcError
 from stc_core.types import Progress, Site, silent
 
-TOKENS = {"cpu": 4096, "cuda": 32768}
+_BATCH_TOKENS = {"cpu": 4096, "cuda": 32768}
 """The most tokens in a batch."""
 _POINTS = 16
 """The number of points on a path that go through the model at once."""
@@ -129,7 +129,9 @@ class SequenceModel:
         """The logits of tokenized texts, float32, a column for each of `labels`."""
         out = np.empty((len(ids), len(self.labels)), np.float32)
         done = 0
-        for rows in _equally_long(ids, TOKENS.get(self.backbone.device.type, 4096)):
+        for rows in _equally_long(
+            ids, _BATCH_TOKENS.get(self.backbone.device.type, 4096)
+        ):
             tokens = self._tensor(np.stack([ids[row] for row in rows]))
             with torch.inference_mode(), self.backbone.alone():
                 out[rows] = self._forward(tokens).float().cpu().numpy()
