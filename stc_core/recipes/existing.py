@@ -21,7 +21,7 @@ from stc_core.recipes.leads import answers_of, with_leads
 from stc_core.recipes.planning.tuning_time import reading_seconds
 from stc_core.recipes.registry import RecipeCode
 from stc_core.recipes.results import evaluate, task_of
-from stc_core.recipes.sparse import read_table, stop_if_interrupted, train_sparse
+from stc_core.recipes.sparse import read_run_table, stop_if_interrupted, train_sparse
 from stc_core.recipes.tables import prediction_frames
 from stc_core.runs.layout import SPARSE, RunFile
 from stc_core.runs.run import Run
@@ -44,7 +44,7 @@ def check_existing(config: RunConfig, writer: RunWriter) -> None:
     if RunStage.SPARSE in writer.stages:
         return
     writer.phase("read", message=config.data.path)
-    corpus = read_table(config)
+    corpus = read_run_table(config)
     writer.phase("load", message=config.train.backbone)
     model = load_with_head(config.train, progress=writer.progress)
     match = match_labels(model.labels, corpus.classes, config.train.own_labels)

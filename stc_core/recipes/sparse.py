@@ -151,7 +151,7 @@ def _fit_inputs(
     """Read the table, load the backbone, and extract the features of the sample."""
     settings = config.train
     writer.phase("read", message=config.data.path)
-    corpus = read_table(config)
+    corpus = read_run_table(config)
     writer.write_frame(RunFile.CORPUS, corpus.frame)
     writer.write_text(RunFile.REPORT, corpus.report.to_json())
     for found in corpus.report.findings:
@@ -369,7 +369,7 @@ def _baselines(
     return {name: partial(told, job) for name, job in jobs.items()}
 
 
-def read_table(config: RunConfig) -> Corpus:
+def read_run_table(config: RunConfig) -> Corpus:
     """The rows of the table of a run, split as its settings say."""
     settings = config.train
     return read_corpus(

@@ -1,6 +1,7 @@
 """The parts of an HTML file: escaped, inlined, and what a reader's program finds."""
 
 import json
+from typing import Any
 
 import numpy as np
 import plotly.graph_objects as go
@@ -38,7 +39,8 @@ def test_a_chart_is_its_figure_with_words_that_cannot_end_it():
     assert found.tags.count("script") == 1 and found.labels == [EVIL]
     (trace,) = json.loads("".join(found.scripts))["data"]
     assert trace["type"] == "scatter" and trace["hovertext"] == [EVIL] * 3
-    assert figure.data[0].type == "scattergl"
+    drawn: Any = figure.data[0]
+    assert drawn.type == "scattergl"
 
 
 def test_a_table_has_its_cells_as_text_and_numbers_apart():

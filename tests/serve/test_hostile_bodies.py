@@ -65,7 +65,7 @@ def value_of(field: dict[str, Any]) -> SearchStrategy[Any]:
 
 def test_every_route_answers_or_says_why(client: TestClient):
     routes = routes_of(client)
-    assert len(routes) == 5
+    assert len(routes) == 6
 
     @settings(
         max_examples=60,

@@ -24,7 +24,7 @@ from stc_core.heads.head import softmax
 from stc_core.types import Progress, Site, silent
 
 HEAD_FILE = "own_head.json"
-STEPS = (32, 64, 128, 256)
+PATH_STEPS = (32, 64, 128, 256)
 """The numbers of points on a path that are tried until the parts sum to the logits."""
 EXACT = 0.01
 """The largest miss of the sum that is good enough, as a share of its change."""
@@ -114,7 +114,7 @@ class SequenceClassifier(BaseClassifier):
         self, ids: np.ndarray, blank: np.ndarray, sites: Sequence[Site]
     ) -> PathGradients:
         """The gradients along a path, with as many points as the sum needs."""
-        for n_steps in STEPS:
+        for n_steps in PATH_STEPS:
             found = self.model_.path_gradients(
                 ids, blank, sites, n_steps=n_steps, read=self.match_.logits
             )
