@@ -1,8 +1,7 @@
 """Home: what this is, where to start, and the recent runs."""
 
+from ui import frame, guard
 from ui.home import show_page
-from ui.shell.frame import frame
-from ui.shell.messages import guard
 
 frame("STC Studio", ":material/biotech:")
 with guard():

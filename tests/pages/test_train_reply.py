@@ -32,6 +32,7 @@ def test_levels_are_offered_where_labels_have_some(started):
         "SPIN as published",
         "Attention over words and layers",
         "Tune the last blocks",
+        "Look inside a classifier that you have",
     ]
     key = keep_upload("levels.csv", levels).key
     write_choice(key, DataConfig(path="", text="text", labels=("topic", "subtopic")))

@@ -125,3 +125,14 @@ def test_labelling_loads_nothing_that_only_fitting_needs():
         " 'stc_core.figures.style'} & set(sys.modules))"
     )
     assert run_python(code).strip() == "set()"
+
+
+def test_a_page_imports_the_app_before_its_parts():
+    """Two first visitors at once would else each wait for what the other imports."""
+    for page in (ROOT / "app.py", *sorted((ROOT / "pages").glob("*.py"))):
+        names = [
+            node.module
+            for node in ast.parse(page.read_text("utf-8")).body
+            if isinstance(node, ast.ImportFrom) and str(node.module).startswith("ui")
+        ]
+        assert names[0] == "ui", page.name
