@@ -136,7 +136,7 @@ class BaseClassifier:
             raise StcError(
                 f"directions of a {type(self).__name__}",
                 expected="a classifier with a linear head on selected neurons",
-                remedy="Take a run of the recipe sparse, variability or hierarchy.",
+                remedy="Take a run of the recipe stc, variability or hierarchy.",
             )
         return head_directions(self.head_, self._parts()[0])
 

@@ -154,7 +154,7 @@ def open_classifier_of(name: str) -> tuple[Any, Any]:
     It is that of a run, as `open_run` finds it, or a model of transformers with a
     classification head: a folder, or one in the cached models.
     """
-    if _is_model(name):
+    if _is_model(name) and not _is_known_run(name):
         from stc_core.classifiers.pretrained.sequence_classifier import (
             SequenceClassifier,
         )
@@ -164,8 +164,18 @@ def open_classifier_of(name: str) -> tuple[Any, Any]:
     return opened.classifier(), opened
 
 
+def _is_known_run(name: str) -> bool:
+    """Whether a run of the home has this folder name or this name."""
+    from stc_core.paths import runs_folder
+    from stc_core.runs.run import list_runs
+
+    if (Path(name) / RunFile.CONFIG).is_file():  # a folder here comes first
+        return False
+    return (runs_folder() / name).is_dir() or any(r.name == name for r in list_runs())
+
+
 def _is_model(name: str) -> bool:
-    """Whether `name` is a model on this machine, and no run."""
+    """Whether a folder here, or a cached model, has this name and is a model."""
     from stc_core.files import read_json
     from stc_core.paths import models_folder
 

@@ -3,6 +3,7 @@
 import signal
 import socket
 from contextlib import suppress
+from functools import partial
 from ipaddress import ip_address
 from threading import Thread
 from typing import Annotated, Any
@@ -90,6 +91,7 @@ def serve(
         )
         bound.listen()  # requests that come from now on wait and are answered
         _announce(bound, is_open=not (token or is_local))
+        _reload_on_hangup(app, [partial(open_run, run) for run in runs])
         _answer_requests(app, bound, as_json=json_log)
 
 
@@ -100,7 +102,6 @@ def _answer_requests(app: Any, bound: socket.socket, *, as_json: bool) -> None:
     from stc_core.serve.connections import TimedConnection
     from stc_core.serve.telemetry import json_log
 
-    _reload_on_hangup(app)
     logs: dict[str, Any] = {"log_level": "warning"}
     if as_json:
         logs = {"log_config": json_log()}
@@ -110,6 +111,7 @@ def _answer_requests(app: Any, bound: socket.socket, *, as_json: bool) -> None:
         http=TimedConnection,
         **logs,
         lifespan="off",
+        proxy_headers=False,  # anyone could send another address in them
         limit_concurrency=MOST_CONNECTIONS,
         timeout_graceful_shutdown=GRACE_S,
     )
@@ -117,12 +119,12 @@ def _answer_requests(app: Any, bound: socket.socket, *, as_json: bool) -> None:
         uvicorn.Server(config).run(sockets=[bound])
 
 
-def _reload_on_hangup(app: Any) -> None:
+def _reload_on_hangup(app: Any, opens: list[Any]) -> None:
     """Open the runs again at the signal HUP, beside the requests that are answered."""
     from stc_core.serve.app import reload
 
     def work() -> None:
-        for line in reload(app):
+        for line in reload(app, opens):
             typer.echo(line, err=True)
 
     def start(number: int, frame: Any) -> None:

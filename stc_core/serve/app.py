@@ -6,8 +6,18 @@ so the event loop stays free.
 
 import json
 import math
-from collections.abc import AsyncIterator, Collection, Iterable, Iterator, Sequence
+import os
+from collections.abc import (
+    AsyncIterator,
+    Callable,
+    Collection,
+    Iterable,
+    Iterator,
+    Sequence,
+)
 from functools import partial
+from pathlib import Path
+from threading import Lock
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, FastAPI, Request
@@ -35,7 +45,12 @@ from stc_core.serve.middleware import (
     facts_of,
     refused,
 )
-from stc_core.serve.telemetry import ServiceMetrics, Telemetry
+from stc_core.serve.telemetry import (
+    ID_HEADER,
+    REQUEST_ID,
+    ServiceMetrics,
+    Telemetry,
+)
 
 MOST_TEXTS = 1024
 MOST_CHARACTERS = 100_000
@@ -95,9 +110,15 @@ class Served:
     Explanations have a thread of their own, so that predictions go on beside them.
     """
 
-    def __init__(self, run: Run, *, device: str = "auto") -> None:
+    def __init__(
+        self, run: Run, *, device: str = "auto", name: str | None = None
+    ) -> None:
+        """Open the classifier. `name` is that of the folder, unless it is given.
+
+        A folder that is a link has the name of the link, which stays when it changes.
+        """
         self.run, self.device = run, device
-        self.name = run.folder.resolve().name
+        self.name = name or Path(os.path.abspath(run.folder)).name  # noqa: PTH100
         self.classifier = run.classifier(device=device)
         self.facts = {"name": self.name, **run_facts(run, self.classifier)}
         self.thread, self.explaining = ModelThread(), ModelThread()
@@ -200,7 +221,7 @@ def service(
             )
         models[model.name] = model
     app = FastAPI(title="STC Studio", docs_url=None, redoc_url=None)
-    app.state.models = models
+    app.state.models, app.state.reloading = models, Lock()
     app.state.metrics = ServiceMetrics()
     app.add_middleware(RequestGuard, token=token, hosts=hosts, per_minute=per_minute)
     app.add_middleware(Telemetry, metrics=app.state.metrics)
@@ -239,21 +260,26 @@ async def metrics_page(request: Request) -> PlainTextResponse:
     return PlainTextResponse(text, media_type=CONTENT_TYPE_LATEST)
 
 
-def reload(app: FastAPI) -> list[str]:
-    """Open every served run again from its folder; return a line for each.
+def reload(
+    app: FastAPI, opens: Sequence[Callable[[], Run]] | None = None
+) -> Iterator[str]:
+    """Open every served run again; give a line for each when that is done.
 
-    Requests that are under way end with the classifier that they began with. A run that
-    cannot be opened keeps its classifier, and its line says why.
+    `opens` open the runs, in the order of `service`; without it they are read from
+    their folders. Each keeps its name. Requests that are under way end with the
+    classifier that they began with. A run that cannot be opened keeps its classifier,
+    and its line says why. A second call waits for the first.
     """
-    said = []
-    for name, old in list(app.state.models.items()):
-        try:
-            app.state.models[name] = Served(Run.open(old.run.folder), device=old.device)
-        except StcError as error:
-            said.append(f"{name} is not opened again: {error}")
-        else:
-            said.append(f"{name} is opened again.")
-    return said
+    with app.state.reloading:
+        for place, (name, old) in enumerate(list(app.state.models.items())):
+            again = partial(Run.open, old.run.folder) if opens is None else opens[place]
+            try:
+                new = Served(again(), device=old.device, name=name)
+            except Exception as error:  # noqa: BLE001 - the other runs are opened still
+                yield f"{name} is not opened again: {error}"
+            else:
+                app.state.models[name] = new
+                yield f"{name} is opened again."
 
 
 @routes.get("/models")
@@ -363,4 +389,7 @@ async def _http_error(request: Request, error: Exception) -> JSONResponse:
 
 async def _bug(request: Request, error: Exception) -> JSONResponse:
     """The answer to the client after a bug; the error itself goes to the server log."""
-    return error_response(500, **_BUG)
+    answer = error_response(500, **_BUG)
+    # It is sent outside of `Telemetry`, which would set the header.
+    answer.headers[ID_HEADER] = request.scope.get(REQUEST_ID, "")
+    return answer

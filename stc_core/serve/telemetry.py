@@ -13,7 +13,8 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-ID_HEADER = "x-request-id"
+ID_HEADER, REQUEST_ID = "x-request-id", "stc_request_id"
+"""The header of the id, and its key in the scope of a request."""
 _ID = re.compile(r"[\w.-]{1,64}")
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 """Upper limits of the counted times of requests."""
@@ -63,7 +64,9 @@ class Telemetry:
             return
         sent = Headers(scope=scope).get(ID_HEADER, "")
         request_id = sent if _ID.fullmatch(sent) else uuid.uuid4().hex
+        scope[REQUEST_ID] = request_id
         began, status = time.perf_counter(), 500
+        fault: Exception | None = None
 
         async def answer(message: Message) -> None:
             nonlocal status
@@ -75,13 +78,15 @@ class Telemetry:
         self.metrics.under_way.inc()
         try:
             await self.app(scope, receive, answer)
+        except Exception as error:
+            fault = error
+            raise
         finally:
             self.metrics.under_way.dec()
-            seconds = time.perf_counter() - began
-            self._count(scope, request_id, status, seconds)
+            self._count(scope, status, time.perf_counter() - began, fault)
 
     def _count(
-        self, scope: Scope, request_id: str, status: int, seconds: float
+        self, scope: Scope, status: int, seconds: float, fault: Exception | None
     ) -> None:
         # A path that is no route is not counted by its name: there are too many.
         route = getattr(scope.get("route"), "path", "other")
@@ -91,14 +96,16 @@ class Telemetry:
         self.metrics.requests.labels(route, model, str(status)).inc()
         self.metrics.seconds.labels(route).observe(seconds)
         facts = {
-            "id": request_id,
+            "id": scope[REQUEST_ID],
             "method": scope["method"],
             "route": route,
             "model": model,
             "status": status,
             "ms": round(1000 * seconds, 1),
         }
-        _LOG.info("request", extra={"facts": facts})
+        if fault is not None:
+            facts["level"] = "error"
+        _LOG.info("request", exc_info=fault, extra={"facts": facts})
 
 
 class JsonLines(logging.Formatter):

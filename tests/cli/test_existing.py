@@ -40,6 +40,18 @@ def test_a_text_is_explained(model: Path, stc: Stc):
     assert refused.code == 2 and "a run, which has rows" in refused.err
 
 
+def test_a_run_comes_before_a_cached_model_of_its_name(
+    own_home: Path, run_folder: Path, stc: Stc
+):
+    saved_classifier(own_home / "cached_models" / "mine", "bert", ("bad", "good"))
+    alone = json.loads(stc("explain", "mine", "--text", TEXT, "--json").out)
+    assert set(alone["logits"]) == {"bad", "good"}
+    (own_home / "runs").mkdir()
+    (own_home / "runs" / "mine").symlink_to(run_folder)
+    found = json.loads(stc("explain", "mine", "--text", TEXT, "--json").out)
+    assert len(found["logits"]) == 10
+
+
 def test_a_model_without_a_head_is_refused(tmp_path: Path, stc: Stc):
     base = saved_base(tmp_path / "base", "bert")
     done = stc("explain", base, "--text", TEXT)

@@ -3,11 +3,13 @@
 import json
 import logging
 import os
+import shutil
 import signal
 import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,7 @@ from fastapi.testclient import TestClient
 from helpers.runs.serving import serving, trained
 from stc_core.backbone.runner import check_time, time_limit
 from stc_core.errors import StcError
+from stc_core.export.bundle import write_bundle
 from stc_core.runs.run import Run
 from stc_core.serve import app as serve
 from stc_core.serve.app import reload, service
@@ -147,7 +150,7 @@ def test_a_run_is_opened_again(run: Run, monkeypatch):
     app = service([run], device="cpu")
     client = TestClient(app)
     old = app.state.models["stc"]
-    assert reload(app) == ["stc is opened again."]
+    assert list(reload(app)) == ["stc is opened again."]
     assert app.state.models["stc"] is not old
     assert client.post(PREDICT, json={"texts": [TEXT]}).status_code == 200
 
@@ -155,8 +158,69 @@ def test_a_run_is_opened_again(run: Run, monkeypatch):
         raise StcError("run", expected="a finished run")
 
     monkeypatch.setattr(Run, "open", broken)
-    assert reload(app) == ["stc is not opened again: run: expected a finished run."]
+    (said,) = reload(app)
+    assert said == "stc is not opened again: run: expected a finished run."
     assert client.post(PREDICT, json={"texts": [TEXT]}).status_code == 200
+
+
+def test_a_link_keeps_its_name_when_it_leads_elsewhere(run: Run, tmp_path: Path):
+    other = tmp_path / "v2"
+    shutil.copytree(run.folder, other)
+    link = tmp_path / "current"
+    link.symlink_to(run.folder)
+    app = service([Run.open(link)], device="cpu")
+    client = TestClient(app)
+    link.unlink()
+    link.symlink_to(other)
+    assert list(reload(app)) == ["current is opened again."]
+    (facts,) = client.get("/v1/models").json()["models"]
+    assert facts["name"] == "current"
+    answer = client.post("/v1/models/current/predict", json={"texts": [TEXT]})
+    assert answer.json()["model"] == "current"
+
+
+def test_what_is_served_is_what_the_name_leads_to_now(run: Run, tmp_path: Path):
+    """A bundle that was replaced has another folder than the one that is served."""
+    bundle = tmp_path / "run.zip"
+    write_bundle(run, bundle)
+    app = service([Run.open(bundle)], device="cpu")
+    (name,) = app.state.models
+    before = app.state.models[name].run.folder
+    write_bundle(run, bundle, texts=True)
+    list(reload(app, [lambda: Run.open(bundle)]))
+    assert app.state.models[name].run.folder != before
+
+
+def test_a_fault_of_one_run_does_not_keep_the_others(run: Run, tmp_path: Path):
+    other = tmp_path / "other"
+    shutil.copytree(run.folder, other)
+    app = service([run, Run.open(other)], device="cpu")
+    old = dict(app.state.models)
+
+    def broken() -> Run:
+        raise RuntimeError("odd")
+
+    first, second = reload(app, [broken, lambda: Run.open(other)])
+    assert first == "stc is not opened again: odd"
+    assert second == "other is opened again."
+    assert app.state.models["stc"] is old["stc"]
+    assert app.state.models["other"] is not old["other"]
+
+
+def test_a_bug_has_the_id_too(client: TestClient, caplog, monkeypatch):
+    def broken(*given: Any, **more: Any) -> None:
+        raise KeyError("odd")
+
+    monkeypatch.setattr(serve, "explanation_of", broken)
+    quiet = TestClient(client.app, raise_server_exceptions=False)
+    header = {"x-request-id": "mine-2"}
+    with caplog.at_level(logging.INFO, "stc.requests"):
+        answer = quiet.post(EXPLAIN, json={"text": TEXT}, headers=header)
+    assert answer.status_code == 500 and answer.headers["x-request-id"] == "mine-2"
+    (record,) = caplog.records
+    line = json.loads(JsonLines().format(record))
+    assert line["id"] == "mine-2" and line["level"] == "error"
+    assert "KeyError" in line["traceback"]
 
 
 def test_the_command_logs_as_json_and_opens_runs_again_at_hup(run: Run):
@@ -176,5 +240,9 @@ def test_the_command_logs_as_json_and_opens_runs_again_at_hup(run: Run):
         assert mine["id"] == sent.headers["x-request-id"] and mine["ms"] > 0
         assert TEXT not in "".join(lines)
         until = time.monotonic() + 30
-        while httpx.get(f"{address}/v1/models").status_code != 429:
-            assert time.monotonic() < until
+        for number in count():  # another address in a header is no other client
+            header = {"x-forwarded-for": f"10.0.0.{number}"}
+            asked = httpx.get(f"{address}/v1/models", headers=header)
+            if asked.status_code == 429:
+                break
+            assert time.monotonic() < until and number < 20

@@ -90,7 +90,8 @@ def _by_name(own: Sequence[str], classes: Sequence[str]) -> list[int]:
     if len(known) < len(classes):  # classes that differ only in spelling
         known = {name: place for place, name in enumerate(classes)}
         return [known.get(label, -1) for label in own]
-    if all(_UNNAMED.fullmatch(label) for label in own):
+    # Numbers that begin with 1 may be one off, so the user has to say what they are.
+    if "0" in known and all(_UNNAMED.fullmatch(label) for label in own):
         own = [label.removeprefix("LABEL_") for label in own]
     return [known.get(spelling_key(label), -1) for label in own]
 

@@ -182,14 +182,21 @@ def open_sequence_classifier(
         progress=progress,
     )
     about.check(found.backbone, folder)
-    if found.labels != match.own:
+    return _matched(found, match, folder)
+
+
+def _matched(
+    model: SequenceModel, match: LabelMatch, folder: str | Path
+) -> SequenceClassifier:
+    """The classifier; StcError if the labels of the head are not those of the match."""
+    if model.labels != match.own:
         raise StcError(
             f"classifier {str(folder)!r}",
             expected=f"a head with the labels {', '.join(match.own[:8])}",
-            got=", ".join(found.labels[:8]),
+            got=", ".join(model.labels[:8]),
             remedy="Restore id2label in config.json of the model, or train again.",
         )
-    return SequenceClassifier(found, match)
+    return SequenceClassifier(model, match)
 
 
 def _about(backbone: Backbone) -> tuple[str, str, int]:
@@ -204,7 +211,7 @@ def _reopened(
     model = SequenceModel.load(name, dtype=dtype, max_length=max_length)
     about = persistence.About(name, identity, dtype, max_length)
     about.check(model.backbone, name)
-    return SequenceClassifier(model, match)
+    return _matched(model, match, name)
 
 
 def _neurons(

@@ -29,7 +29,7 @@ from stc_core.backbone.loading.loading_errors import (
     explain_forward_errors,
     too_large,
 )
-from stc_core.backbone.runner import ModelRunner
+from stc_core.backbone.runner import ModelRunner, check_time
 from stc_core.errors import StcError
 from stc_core.types import Progress, Site, silent
 
@@ -198,6 +198,7 @@ class SequenceModel:
             logits = read(self._at(points, ids))
             shares = self._tensor(weights[part] / 2)
             for label in range(n_class):
+                check_time()
                 slopes = torch.autograd.grad(
                     logits[:, label].sum(),
                     list(points.values()),

@@ -63,7 +63,7 @@ def linear_head_of(classifier: BaseClassifier) -> SparseHead:
         raise StcError(
             f"effects inside a {type(classifier).__name__}",
             expected="a classifier with a linear head on selected neurons",
-            remedy="Take a run of the recipe sparse, variability or hierarchy.",
+            remedy="Take a run of the recipe stc, variability or hierarchy.",
         )
     return head
 

@@ -16,6 +16,9 @@ def test_names_match_whatever_their_case_and_signs():
 def test_labels_without_a_name_match_numbers():
     found = match_labels(["LABEL_0", "LABEL_1"], ["0", "1"])
     assert found.pairs == {"LABEL_0": "0", "LABEL_1": "1"}
+    five = [f"LABEL_{n}" for n in range(5)]
+    with pytest.raises(StcError, match=r"--own-label LABEL_0=1"):
+        match_labels(five, ["1", "2", "3", "4"])  # 1 to 5 stars, nobody gave 5
     with pytest.raises(StcError, match=r"--own-label LABEL_0=ham"):
         match_labels(["LABEL_0", "LABEL_1"], ["ham", "spam"])
 

@@ -87,12 +87,33 @@ def test_other_weights_and_other_labels_are_refused(folder: Path, tmp_path: Path
     saved = joined(folder).save(tmp_path / "saved", params={})
     config = read_json(folder / "config.json")
     swapped = {"0": "love", "1": "joy", "2": "anger"}
+    kept = pickle.dumps(joined(folder))
     write_json(folder / "config.json", {**config, "id2label": swapped})
-    with pytest.raises(StcError, match=r"labels joy, love, anger.*love, joy, anger"):
-        open_classifier(saved, device="cpu")
+    for opens in (
+        lambda: open_classifier(saved, device="cpu"),
+        lambda: pickle.loads(kept),
+    ):
+        with pytest.raises(StcError, match=r"joy, love, anger.*love, joy, anger"):
+            opens()
     write_json(folder / "config.json", {**config, "layer_norm_eps": 0.5})
     with pytest.raises(StcError, match="of identity"):
         open_classifier(saved, device="cpu")
+
+
+def test_an_explanation_ends_at_its_time_limit_between_two_labels(
+    folder: Path, monkeypatch
+):
+    model = SequenceClassifier.load(str(folder), device="cpu")
+    checks = iter([None] * 6)
+
+    def check() -> None:
+        if next(checks, "over") == "over":
+            raise StcError("time", expected="less")
+
+    path = "stc_core.classifiers.pretrained.sequence_model.check_time"
+    monkeypatch.setattr(path, check)
+    with pytest.raises(StcError, match="less"):
+        model.explain(TEXT)
 
 
 def test_it_has_no_selected_neurons(folder: Path):
