@@ -175,20 +175,31 @@ def json_value(value: Any) -> Any:
 
 
 def read_text(path: Path) -> str:
-    """The text of a run's file; StcError if it cannot be read."""
+    """The text of a run's file; StcError if it cannot be read.
+
+    The mark with which some editors begin a file is no part of it.
+    """
     try:
-        return path.read_text(encoding="utf-8")
+        return path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise StcError(
             str(path), expected="a readable file of a run", got=str(error)
         ) from error
 
 
+def decode_json(content: str | bytes) -> Any:
+    """The value in the JSON `content`; ValueError if it is not JSON, or too deep."""
+    try:
+        return json.loads(content)
+    except RecursionError as error:
+        raise ValueError("objects or lists too deep inside each other") from error
+
+
 def read_json(path: Path) -> dict[str, Any]:
     """The JSON object in a run's file; StcError if it is damaged."""
     try:
-        value = json.loads(read_text(path))
-    except json.JSONDecodeError as error:
+        value = decode_json(read_text(path))
+    except ValueError as error:
         value = error
     if not isinstance(value, dict):
         raise StcError(

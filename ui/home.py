@@ -4,9 +4,10 @@ import streamlit as st
 
 from stc_core.data.uploads import SAMPLE, read_choice, write_choice
 from stc_core.display import percent
+from stc_core.errors import StcError
 from stc_core.export.example_run import EXAMPLE_PATH, example_metrics, open_example
 from stc_core.runs.run import Run, list_runs
-from ui.shell.messages import escape
+from ui.shell.messages import escape, show_error
 from ui.shell.page_list import DATA, EXAMPLES, LAYERS, NEURONS, PAGES, RUNS, TRAIN
 from ui.shell.run_badge import badge, headline
 from ui.state.navigation import go, link
@@ -50,11 +51,17 @@ def open_sample() -> None:
 
 
 def example_box() -> None:
-    """Say what the example found, and draw the buttons that open it."""
+    """Say what the example found, and draw the buttons that open it.
+
+    A damaged archive is said in its place: the rest of the page works without it.
+    """
+    try:
+        found = example_sentence()
+    except StcError as error:
+        show_error(error)
+        return
     with st.container(border=True):
-        st.markdown(
-            f":material/science: **An example to look at.** {example_sentence()}"
-        )
+        st.markdown(f":material/science: **An example to look at.** {found}")
         with st.container(horizontal=True):
             for page, label, place in LOOKS:
                 if st.button(label, icon=PAGES[page][1], key=f"example_{page}"):

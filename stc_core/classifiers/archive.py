@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 from zipfile import ZIP_STORED, BadZipFile, ZipFile, ZipInfo
 
 from stc_core.errors import StcError
-from stc_core.files import folder_bytes, write_error
+from stc_core.files import decode_json, folder_bytes, write_error
 from stc_core.paths import bundles_folder
 
 MANIFEST = "manifest.json"
@@ -247,7 +247,7 @@ def is_safe_path(name: str) -> bool:
 def _parsed(content: bytes, path: Path) -> Manifest:
     """The manifest from its JSON; StcError if it is not one of this version."""
     try:
-        raw = json.loads(content)
+        raw = decode_json(content)
         if raw["format"] != BUNDLE_FORMAT:
             raise _foreign(path, f"an archive of the format {raw['format']!r}")
         if raw["version"] != BUNDLE_VERSION:

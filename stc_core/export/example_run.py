@@ -4,17 +4,19 @@ It is one archive in `samples/`, which docs/example_run.py writes. Whoever opens
 a copy in the runs folder, which is a run like any other; the archive never changes.
 """
 
-import json
 import tempfile
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from zipfile import ZIP_DEFLATED, ZipFile, ZipInfo
+from zipfile import ZIP_DEFLATED, BadZipFile, ZipFile, ZipInfo
 
 import numpy as np
 
 from stc_core.data.uploads import SAMPLE_PATH
 from stc_core.errors import StcError
 from stc_core.export.imported import place_run
-from stc_core.files import write_error, write_json
+from stc_core.files import decode_json, write_error, write_json
 from stc_core.paths import runs_folder
 from stc_core.runs.layout import RunFile
 from stc_core.runs.metrics import RunMetrics, check_metrics
@@ -29,15 +31,23 @@ _STORED = np.float16
 
 
 def find_example() -> Run | None:
-    """The copy of the example in the runs folder; None if it was not opened yet."""
-    return next((run for run in list_runs() if run.is_example and run.done), None)
+    """The copy of the example in the runs folder; None if it was not opened yet.
+
+    Another run that claims to be an example is none: it has another date.
+    """
+    claimed = [run for run in list_runs() if run.is_example and run.done]
+    if not claimed:
+        return None
+    with _opened() as packed:
+        created = decode_json(packed.read(RunFile.CONFIG))["created"]
+    return next((run for run in claimed if run.created == created), None)
 
 
 def open_example() -> Run:
     """The copy of the example in the runs folder, made now if there is none.
 
-    No model is loaded. Raises StcError if the archive is missing or the folder cannot
-    be written.
+    No model is loaded. Raises StcError if the archive is missing or damaged, or if the
+    folder cannot be written.
     """
     folder = runs_folder()
     with queue_lock(folder):  # of two clicks at once, the second finds the copy
@@ -46,29 +56,40 @@ def open_example() -> Run:
 
 def example_metrics() -> RunMetrics:
     """The scores and costs of the example, read from the archive."""
-    with ZipFile(_archive()) as packed:
-        return check_metrics(json.loads(packed.read(RunFile.METRICS)))
+    with _opened() as packed:
+        return check_metrics(decode_json(packed.read(RunFile.METRICS)))
 
 
-def _archive() -> Path:
-    if not EXAMPLE_PATH.is_file():
-        raise StcError(
-            f"example {str(EXAMPLE_PATH)!r}",
-            expected="the archive that comes with the program",
-            got="no such file",
-            remedy="Get the files in samples/ again, or train on the sample.",
-        )
-    return EXAMPLE_PATH
+@contextmanager
+def _opened(archive: Path | None = None) -> Iterator[ZipFile]:
+    """The archive of the example, or another one; StcError if it is not whole."""
+    archive = archive or EXAMPLE_PATH
+    try:
+        with ZipFile(archive) as packed:
+            yield packed
+    except FileNotFoundError as error:
+        raise _not_whole(archive, "no such file") from error
+    except (BadZipFile, zlib.error, EOFError, KeyError, ValueError) as error:
+        # A download that was cut off, or the pointer that Git LFS leaves for a file.
+        raise _not_whole(archive, f"a damaged file ({error})") from error
+
+
+def _not_whole(archive: Path, got: str) -> StcError:
+    return StcError(
+        f"example {str(archive)!r}",
+        expected="the archive that comes with the program",
+        got=got,
+        remedy="Get the files in samples/ again, or train on the sample.",
+    )
 
 
 def _copied_to(folder: Path) -> Run:
     """A new copy of the example in `folder`; it appears whole or not at all."""
-    archive = _archive()
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=folder, prefix=".example-") as temporary:
             unpacked = Path(temporary) / "run"
-            unpack_example(archive, unpacked)
+            unpack_example(EXAMPLE_PATH, unpacked)
             return Run.open(place_run(unpacked, folder, EXAMPLE_FOLDER))
     except OSError as error:
         raise write_error(folder, error) from error
@@ -76,7 +97,9 @@ def _copied_to(folder: Path) -> Run:
 
 def unpack_example(archive: Path, folder: Path) -> None:
     """Make the run of `archive` in `folder`, with the sample here as its data."""
-    with ZipFile(archive) as packed:
+    with _opened(archive) as packed:
+        for name in (RunFile.CONFIG, RunFile.ACTIVATIONS, RunFile.METRICS):
+            packed.getinfo(name)  # KeyError for another archive
         packed.extractall(folder)
     run, values = Run(folder), folder / RunFile.ACTIVATIONS
     np.save(values, np.load(values).astype(np.float32))

@@ -5,8 +5,9 @@ from pathlib import Path
 
 from stc_core.classifiers.archive import read_manifest, unpack_bundle
 from stc_core.errors import StcError
-from stc_core.files import write_error
+from stc_core.files import write_error, write_json
 from stc_core.paths import runs_folder
+from stc_core.runs.layout import RunFile
 from stc_core.runs.run import Run
 
 
@@ -30,7 +31,10 @@ def import_bundle(path: str | Path) -> Run:
         with tempfile.TemporaryDirectory(dir=folder, prefix=".import-") as temporary:
             unpacked = Path(temporary) / "run"
             unpack_bundle(path, unpacked)
-            _ = Run.open(unpacked)
+            config = Run.open(unpacked).config
+            if config.example:  # only what came with the program is the example
+                own = config.changed(example=False)
+                write_json(unpacked / RunFile.CONFIG, own)
             target = place_run(unpacked, folder, manifest.run)
     except OSError as error:
         raise write_error(folder, error) from error

@@ -1,13 +1,12 @@
 """The settings of a new run, read from a config.json and changed by what is given."""
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from stc_core.config import KEPT, RUN_FORMAT, SETTING_PARTS, RunConfig
 from stc_core.errors import StcError
-from stc_core.files import read_text
+from stc_core.files import decode_json, read_text
 from stc_core.frozen import SettingError
 from stc_core.runs.layout import RunFile
 
@@ -33,6 +32,7 @@ def settings_from_file(
     given = {"data": dict(data or {}), "train": dict(train or {})}
     merged = record | {p: _merged(record.get(p, {}), given[p]) for p in given}
     merged |= {"name": name or record.get("name", ""), "created": ""}
+    merged["example"] = False  # a run of the user
     # A run made earlier may lack a setting that is newer than it, and meant another
     # default; a file that somebody wrote means those of today.
     context = {KEPT: True} if record.get("created") else None
@@ -53,9 +53,14 @@ def settings_from_file(
 def _read_record(file: Path) -> dict[str, Any]:
     """What the file holds; StcError if a training cannot begin from it."""
     try:
-        record = json.loads(read_text(file))
-    except json.JSONDecodeError as error:
-        raise StcError(str(file), expected="JSON", got=str(error)) from error
+        record = decode_json(read_text(file))
+    except ValueError as error:
+        raise StcError(
+            str(file),
+            expected="JSON",
+            got=str(error),
+            remedy="The config.json of any run shows how it is written.",
+        ) from error
     if not isinstance(record, dict):
         expected, got = "an object with the parts data and train", repr(record)[:60]
         raise StcError(str(file), expected=expected, got=got)

@@ -5,17 +5,21 @@ import time
 import traceback
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, TypedDict, get_args
+from typing import Any, Literal, NamedTuple, NotRequired, TypedDict, get_args
 
 from stc_core.display import duration
 from stc_core.errors import StcError
 from stc_core.files import machine_error, read_json, read_tail, write_json
+from stc_core.recipe_table import Recipe
 from stc_core.runs.layout import RunFile
 from stc_core.runs.worker import Worker
 
 State = Literal["queued", "running", "done", "failed", "cancelled"]
 Phase = Literal["read", "load", "extract", "probe", "select", "head", "report", "tune"]
+RunStep = Phase | Literal["end"]
 PHASES: tuple[Phase, ...] = get_args(Phase)
+RUN_STEPS: tuple[RunStep, ...] = (*PHASES, "end")
+"""The phases in order, and the second report of a recipe that replaces the neurons."""
 STATES: tuple[State, ...] = get_args(State)
 BUSY: tuple[State, ...] = ("queued", "running")
 WRITE_EVERY_S = 0.5
@@ -79,6 +83,8 @@ class Status(TypedDict):
     started: float
     heartbeat: float
     error: RunError | None
+    step: NotRequired[RunStep]  # the furthest step so far; a phase may come again
+    step_part: NotRequired[float]  # the share of that step that is over
 
 
 def new_status(state: State) -> Status:
@@ -114,7 +120,8 @@ def failed_status(
 def read_status(path: Path) -> Status:
     """The status in `path`; StcError if it is damaged."""
     raw = read_json(path)
-    if raw.keys() != Status.__annotations__.keys() or not _is_sound(raw):
+    known = Status.__required_keys__ <= raw.keys() <= Status.__annotations__.keys()
+    if not known or not _is_sound(raw):
         raise StcError(
             str(path),
             expected="the status of a run",
@@ -132,6 +139,8 @@ def _is_sound(raw: dict[str, Any]) -> bool:
         and raw["phase"] in PHASES
         and isinstance(raw["message"], str)
         and all(isinstance(raw[name], int | float) for name in numbers)
+        and raw.get("step", "read") in RUN_STEPS
+        and isinstance(raw.get("step_part", 0.0), int | float)
         and (pid is None or isinstance(pid, int))
         and (error is None or (isinstance(error, dict) and error.keys() >= keys))
     )
@@ -156,6 +165,33 @@ def doing_line(status: Status, *, position: int | None = None) -> str:
     return " · ".join(facts)
 
 
+def begin_step(status: Status) -> None:
+    """Keep how far the run is, as it has just begun the phase of its status.
+
+    Recipes check before they read, and report after they tune, so a phase may come
+    again. The furthest step stays; a second report is the last step, "end".
+    """
+    phase, before = status["phase"], status.get("step")
+    place = -1 if before is None else RUN_STEPS.index(before)
+    again = phase == "report" and place >= RUN_STEPS.index("report")
+    step: RunStep = "end" if again else phase
+    if RUN_STEPS.index(step) > place:
+        status.update(step=step, step_part=0.0)
+
+
+def keep_part(status: Status) -> None:
+    """Keep how much of the furthest step is over; it never becomes less."""
+    step = status.get("step", status["phase"])
+    if status["phase"] == ("report" if step == "end" else step):
+        before = status.get("step_part", 0.0)
+        status.update(step=step, step_part=max(before, _part(status)))
+
+
+def _part(status: Status) -> float:
+    """The share of the present phase that is over."""
+    return min(status["done"] / status["total"], 1.0) if status["total"] else 0.0
+
+
 class RunProgress(NamedTuple):
     """How far a whole run is: the share of its time that is over, from 0 to 1.
 
@@ -167,21 +203,29 @@ class RunProgress(NamedTuple):
 
 
 def run_progress(
-    status: Status, expected: Mapping[Phase, float], *, tunes: bool, now: float
+    status: Status, expected: Mapping[Phase, float], *, recipe: Recipe, now: float
 ) -> RunProgress:
     """The progress of a run through all its phases, at the clock time `now`.
 
     `expected` are the seconds that its phases are foretold to take; phases without any
     take the usual share. The time left goes by how fast the run has been so far, and is
-    known only if its phases were foretold and it is at work. A run that `tunes` the
-    model has one phase more, whose time may be unknown.
+    known only if its phases were foretold and it is at work. A `recipe` that tunes the
+    model has one phase more, whose time may be unknown. One that replaces the selected
+    neurons reads every text again at its end.
     """
-    phases = PHASES if tunes else PHASES[:-1]
-    seconds = {name: expected.get(name, USUAL_SECONDS[name]) for name in phases}
-    whole, place = sum(seconds.values()), phases.index(status["phase"])
-    part = min(status["done"] / status["total"], 1.0) if status["total"] else 0.0
-    over = sum(seconds[name] for name in phases[:place])
-    over += part * seconds[status["phase"]]
+    phases = PHASES if recipe.tunes_model else PHASES[:-1]
+    seconds: dict[RunStep, float] = {
+        name: expected.get(name, USUAL_SECONDS[name]) for name in phases
+    }
+    if recipe.tunes:
+        seconds["end"] = seconds["extract"]
+    step, part = status.get("step", status["phase"]), status.get("step_part")
+    place = RUN_STEPS.index(step)
+    whole = sum(seconds.values())
+    over = sum(
+        taken for name, taken in seconds.items() if RUN_STEPS.index(name) < place
+    )
+    over += seconds.get(step, 0.0) * (_part(status) if part is None else part)
     is_known = all(expected.get(name) for name in phases if name not in CHEAP)
     if status["state"] != "running" or not is_known:
         return RunProgress(over / whole, None)

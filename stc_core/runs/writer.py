@@ -32,7 +32,9 @@ from stc_core.runs.status import (
     WRITE_EVERY_S,
     Phase,
     Status,
+    begin_step,
     ended_status,
+    keep_part,
     new_status,
 )
 from stc_core.runs.worker import Worker
@@ -96,6 +98,7 @@ class RunWriter:
         assert name in PHASES, (name, PHASES)
         self._close_phase()
         self.status.update(phase=name, done=0, total=total, rate=None, eta_s=None)
+        begin_step(self.status)
         self.status["message"] = message
         self._log(f"{name}: {message}" if message else name)
         self._tell(now=True)
@@ -106,6 +109,7 @@ class RunWriter:
         rate = done / passed if done and passed > 0 else None
         eta_s = (total - done) / rate if rate and total else None
         self.status.update(done=int(done), total=int(total), rate=rate, eta_s=eta_s)
+        keep_part(self.status)
         self._tell()
 
     def part_of_phase(self, first: int, last: int) -> Progress:

@@ -13,6 +13,7 @@ from stc_core.data.table import read_table
 from stc_core.data.uploads import SAMPLE_PATH
 from stc_core.errors import StcError
 from stc_core.export import example_run
+from stc_core.export.bundle import write_bundle
 from stc_core.export.example_run import (
     EXAMPLE_PATH,
     example_metrics,
@@ -21,10 +22,14 @@ from stc_core.export.example_run import (
     pack_example,
     unpack_example,
 )
+from stc_core.export.imported import import_bundle
+from stc_core.files import write_json
 from stc_core.interpret.explanation import token_parts, words
+from stc_core.recipes.settings_file import settings_from_file
 from stc_core.recipes.shrink_settings import shrink_config
 from stc_core.runs import trash
 from stc_core.runs.annotations import rename, star
+from stc_core.runs.layout import RunFile
 from stc_core.runs.metrics import check_metrics
 from stc_core.runs.run import EXAMPLE, Run, list_runs
 from ui.home import EXAMPLE_NEURON, EXAMPLE_TEXT
@@ -158,3 +163,52 @@ def test_without_the_archive_it_says_what_to_do(own_home, tmp_path, monkeypatch)
     monkeypatch.setattr(example_run, "EXAMPLE_PATH", tmp_path / "none.zip")
     with pytest.raises(StcError, match="samples/"):
         open_example()
+
+
+def test_a_run_from_the_settings_of_the_example_is_no_example(own_home):
+    settings = settings_from_file(open_example().folder, name="mine")
+    assert settings.name == "mine" and not settings.example
+
+
+def test_a_run_that_claims_to_be_the_example_is_not_found(own_home):
+    claimed = own_home / "runs" / "claimed"
+    unpack_example(EXAMPLE_PATH, claimed)
+    config = Run(claimed).config.changed(created="2030-01-01T00:00:00+00:00")
+    write_json(claimed / RunFile.CONFIG, config)
+    assert Run(claimed).is_example and find_example() is None
+    assert open_example().folder.name == "example"
+    found = find_example()
+    assert found is not None and found.folder.name == "example"
+
+
+def test_an_imported_example_is_a_run_of_the_user(own_home, tmp_path):
+    write_bundle(open_example(), tmp_path / "bundle.zip")
+    imported = import_bundle(tmp_path / "bundle.zip")
+    assert not imported.is_example and not imported.name.startswith(EXAMPLE)
+    found = find_example()
+    assert found is not None and found.folder.name == "example"
+
+
+def pointer() -> bytes:
+    return b"version https://git-lfs.github.com/spec/v1\noid sha256:abc\nsize 1268624\n"
+
+
+@pytest.mark.parametrize("fault", ["a pointer", "cut off", "other bytes", "no member"])
+def test_a_damaged_archive_is_said(fault, own_home, tmp_path, monkeypatch):
+    whole = EXAMPLE_PATH.read_bytes()
+    damaged = tmp_path / "damaged.zip"
+    damaged.write_bytes(
+        {
+            "a pointer": pointer(),
+            "cut off": whole[: len(whole) // 2],
+            "other bytes": b"\0" * (len(whole) - 4096) + whole[-4096:],
+        }.get(fault, b"")
+    )
+    if fault == "no member":
+        with ZipFile(damaged, "w") as packed:
+            packed.writestr("other.txt", "")
+    monkeypatch.setattr(example_run, "EXAMPLE_PATH", damaged)
+    for look in (example_metrics, open_example):
+        with pytest.raises(StcError, match=r"a damaged file.*samples/"):
+            look()
+    assert list_runs() == []

@@ -5,6 +5,7 @@ import pytest
 from helpers.app import fine, said, visit, written_run
 from stc_core.data.uploads import SAMPLE, read_choice, write_choice
 from stc_core.display import percent
+from stc_core.export import example_run
 from stc_core.export.example_run import example_metrics, find_example, open_example
 from stc_core.paths import runs_folder
 from ui.home import LOOKS
@@ -72,3 +73,13 @@ def test_start_buttons_lead_to_data(button, data):
     fine(app)
     assert "Data" in app.title[0].value
     assert (app.query_params["data"] if data else None) == data
+
+
+@pytest.mark.parametrize("size", [64, 300_000])
+def test_home_goes_on_without_a_whole_archive_of_the_example(size, home, monkeypatch):
+    damaged = home / "damaged.zip"
+    damaged.write_bytes(example_run.EXAMPLE_PATH.read_bytes()[:size])
+    monkeypatch.setattr(example_run, "EXAMPLE_PATH", damaged)
+    app = fine(visit())
+    assert "samples/" in app.error[0].value
+    assert "No run yet" in said(app)

@@ -96,12 +96,18 @@ def test_a_run_made_earlier_means_the_defaults_of_then(tmp_path: Path):
         ({"shrink": {"parent": "r"}}, r"shrink: expected the settings of a training"),
         ([1], r"expected an object with the parts data and train; got \[1\]"),
         ("{", r"run\.json: expected JSON"),
+        ("[" * 100_000, r"run\.json: expected JSON; got .* too deep"),
     ],
 )
 def test_a_file_that_is_wrong_is_said_by_name(record: Any, words: str, tmp_path: Path):
     with pytest.raises(StcError, match=words) as error:
         settings_from_file(written(tmp_path, record), train={"tune": {}})
     assert not isinstance(error.value, SettingError)
+
+
+def test_a_mark_at_the_beginning_of_the_file_is_no_part_of_it(tmp_path: Path):
+    path = written(tmp_path, "\ufeff" + json.dumps({"data": {"path": "a.csv"}}))
+    assert settings_from_file(path).data.path == "a.csv"
 
 
 @pytest.mark.parametrize("place", ["none.json", "empty"])

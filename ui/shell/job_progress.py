@@ -43,9 +43,9 @@ def show_progress(status: Status, doing: str, *, cancel: Callable[[], object]) -
 
 def whole_progress(run: Run) -> RunProgress:
     """How far `run` is through all its phases, and the time left if it is known."""
-    tunes = RECIPES[run.config.train.recipe].tunes_model
+    recipe = RECIPES[run.config.train.recipe]
     expected = read_expected(run.folder)
-    return run_progress(run.status, expected, tunes=tunes, now=time.time())
+    return run_progress(run.status, expected, recipe=recipe, now=time.time())
 
 
 def run_bar(run: Run) -> None:

@@ -13,7 +13,7 @@ from stc_core.runs import jobs, queue
 from stc_core.runs.layout import RunFile
 from stc_core.runs.run import Run
 from stc_core.runs.run_summary import result_facts, result_of
-from stc_core.runs.status import PHASE_NAMES, PHASES, Status
+from stc_core.runs.status import PHASE_NAMES, PHASES, RUN_STEPS, Status
 from ui.cache.run_files import read
 from ui.charts.chart import chart
 from ui.shell.job_progress import run_bar
@@ -76,19 +76,21 @@ def early_curves(run: Run) -> None:
 def phases(run: Run, status: Status) -> None:
     """Show the phases in order: finished, current, to come.
 
-    The last phase exists only for recipes that tune the model.
+    The last phase exists only for recipes that tune the model. A phase that comes
+    again, such as the report after the tuning, leaves those finished that were.
     """
     tunes = RECIPES[run.config.train.recipe].tunes_model
     waits = status["state"] == "queued"
-    present = -1 if waits else PHASES.index(status["phase"])
+    present = None if waits else status["phase"]
+    reached = -1 if waits else RUN_STEPS.index(status.get("step", status["phase"]))
     failed = status["state"] in ("failed", "cancelled")
     icon = ":red[:material/close:]" if failed else ":blue[:material/play_arrow:]"
     with st.container(gap="xxsmall"):
         for place, phase in enumerate(PHASES if tunes else PHASES[:-1]):
-            if place < present:
-                st.markdown(f":green[:material/check:] {PHASE_NAMES[phase]}")
-            elif place == present:
+            if phase == present:
                 st.markdown(f"{icon} **{PHASE_NAMES[phase]}**")
+            elif place <= reached:
+                st.markdown(f":green[:material/check:] {PHASE_NAMES[phase]}")
             else:
                 st.markdown(f":gray[:material/circle: {PHASE_NAMES[phase]}]")
 
