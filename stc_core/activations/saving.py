@@ -5,12 +5,13 @@ parts and read in parts, so it may be larger than the memory.
 """
 
 from collections.abc import Iterator, Sequence
-from contextlib import closing
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 from jaxtyping import Float, Int, Shaped
 from safetensors import SafetensorError, safe_open
 
@@ -21,7 +22,7 @@ from stc_core.activations.store import STORE_DTYPES
 from stc_core.activations.tensor_file import TensorShape, tensor_writer
 from stc_core.backbone.backbone import Backbone
 from stc_core.errors import StcError
-from stc_core.files import replacing, write_error
+from stc_core.files import temporary_path, write_error
 from stc_core.types import PooledSite, Progress, Site, silent
 
 OFFSETS, TOKEN_IDS, STARTS, ENDS = "offsets", "token_ids", "starts", "ends"
@@ -66,14 +67,13 @@ def save_pooled(
         for one in sorted(set(wanted))
     }
     about = {**_about(backbone), "rows": "texts"}
-    with tensor_writer(path, tensors, about=about) as writer:
+    with _beside(path, rows), tensor_writer(path, tensors, about=about) as writer:
         for one in sorted(set(wanted)):
             size = block_rows(store.widths[one])
             for start in range(0, len(texts), size):
                 some = np.arange(start, min(start + size, len(texts)))
                 block = _narrowed(store.read(one, some), dtype, str(one))
                 writer.write(str(one), start, block)
-    _write_rows(path, rows)
     return SavedFacts(len(texts), len(texts), path.stat().st_size)
 
 
@@ -110,7 +110,7 @@ def save_tokens(
         **{str(s): TensorShape(dtype, (n_tokens, backbone.widths[s])) for s in sites},
     }
     about = {**_about(backbone), "rows": "tokens"}
-    with tensor_writer(path, tensors, about=about) as writer:
+    with _beside(path, rows), tensor_writer(path, tensors, about=about) as writer:
         writer.write(OFFSETS, 0, offsets)
         for text, ids, values in _token_values(backbone, texts, sites, progress):
             parts = {**_places(backbone, texts[text], ids), **values}
@@ -118,7 +118,6 @@ def save_tokens(
             for name, block in parts.items():
                 block = _narrowed(block, dtype, name) if block.ndim > 1 else block
                 writer.write(name, int(offsets[text]), block)
-    _write_rows(path, rows)
     return SavedFacts(len(texts), n_tokens, path.stat().st_size)
 
 
@@ -281,16 +280,51 @@ def _about(backbone: Backbone) -> dict[str, str]:
     }
 
 
-def _write_rows(path: Path, rows: pd.DataFrame | None) -> None:
+@contextmanager
+def _beside(path: Path, rows: pd.DataFrame | None) -> Iterator[None]:
+    """Write the rows aside, and put them beside `path` once the block has ended well.
+
+    So what cannot be written is known first, and after an error both files are as they
+    were.
+    """
     beside = rows_path(path)
+    if beside.is_dir():
+        raise StcError(
+            f"cannot write {str(beside)!r}",
+            expected="a file, or none yet",
+            got="a folder",
+            remedy="Move it away, or choose another name.",
+        )
+    temporary = temporary_path(beside)
     try:
-        if rows is None:
-            beside.unlink(missing_ok=True)  # of another file that had this name
-            return
-        with replacing(beside) as temporary:
-            rows.to_parquet(temporary, index=False)
+        if rows is not None:
+            _write_rows(rows, temporary, beside)
+        yield
+        try:
+            if rows is None:
+                beside.unlink(missing_ok=True)  # of another file that had this name
+            else:
+                temporary.replace(beside)
+        except OSError as error:
+            raise write_error(beside, error) from error
+    finally:
+        with suppress(OSError):  # a read-only folder: the error says so
+            temporary.unlink(missing_ok=True)
+
+
+def _write_rows(rows: pd.DataFrame, temporary: Path, beside: Path) -> None:
+    """Write the rows to `temporary`; StcError about `beside` if that fails."""
+    try:
+        rows.to_parquet(temporary, index=False)
     except OSError as error:
         raise write_error(beside, error) from error
+    except (pa.ArrowException, ValueError, TypeError, OverflowError) as error:
+        raise StcError(
+            f"rows for {str(beside)!r}",
+            expected="columns with names of their own, and one kind of values in each",
+            got=" ".join(str(error).split())[:300],
+            remedy="Make such columns text: rows[name].astype(str).",
+        ) from error
 
 
 def _not_ours(path: Path, got: str) -> StcError:

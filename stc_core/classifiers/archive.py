@@ -37,6 +37,10 @@ _OTHER_FILE = "Give a file that `stc export` wrote."
 _AGAIN = "Copy or download the file again, or export the run again."
 
 
+class ForeignBundle(StcError):
+    """The content of the file is at fault: it is no bundle, or not as it was packed."""
+
+
 class PackedFile(NamedTuple):
     """The size of a file in a bundle, and the sha256 of its content."""
 
@@ -316,13 +320,13 @@ def _where(path: Path) -> str:
 
 
 def _foreign(path: Path, got: str) -> StcError:
-    return StcError(
+    return ForeignBundle(
         _where(path), expected="a run packed by stc export", got=got, remedy=_OTHER_FILE
     )
 
 
 def _tampered(path: Path, got: str) -> StcError:
-    return StcError(
+    return ForeignBundle(
         _where(path),
         expected=f"the files that its {MANIFEST} names",
         got=got,

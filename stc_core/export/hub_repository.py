@@ -12,11 +12,12 @@ from pathlib import Path
 from typing import Any, NamedTuple
 from zipfile import ZipFile
 
-from stc_core.classifiers.archive import hash_file, read_manifest
+from stc_core.classifiers.archive import ForeignBundle, hash_file, read_manifest
 from stc_core.errors import StcError
 from stc_core.export.card import hub_card
 from stc_core.export.imported import import_bundle
 from stc_core.export.portable import CARD, LICENCE
+from stc_core.files import machine_error
 from stc_core.runs.run import Run
 
 BUNDLE = "bundle.zip"
@@ -248,7 +249,11 @@ def _send(api: Any, plan: PushPlan, files: dict[str, Path]) -> str:
 
 @contextmanager
 def _named(repository: str, path: Path) -> Iterator[None]:
-    """Name the repository in an error about the file that came from it."""
+    """Name the repository in an error about the file that came from it.
+
+    Only if its content is at fault it is not to be used: a full disk and the like keep
+    their own remedy.
+    """
     try:
         yield
     except StcError as error:
@@ -257,7 +262,9 @@ def _named(repository: str, path: Path) -> Iterator[None]:
             where,
             expected=error.expected,
             got=error.got,
-            remedy="Do not use it, and tell its owner.",
+            remedy="Do not use it, and tell its owner."
+            if isinstance(error, ForeignBundle)
+            else error.remedy,
         ) from error
 
 
@@ -283,6 +290,11 @@ def _hub_error(repository: str, error: Exception) -> StcError:
 
     where = f"repository {repository!r}"
     log_in = "Log in with `hf auth login`, or set HF_TOKEN, to an account that may."
+    if isinstance(error, errors.LocalEntryNotFoundError):
+        # The file is not on this machine, which is so because of another error.
+        error = error.__cause__ if isinstance(error.__cause__, Exception) else error
+    if problem := machine_error(error):
+        return problem
     if isinstance(error, errors.GatedRepoError):
         return StcError(f"{where} is gated", remedy="Ask for access there.")
     if isinstance(error, errors.RepositoryNotFoundError):
@@ -290,7 +302,7 @@ def _hub_error(repository: str, error: Exception) -> StcError:
         return StcError(where, expected=expected, got="none", remedy=log_in)
     if isinstance(error, errors.RevisionNotFoundError):
         return StcError(f"{where} has no such revision")
-    if isinstance(error, errors.EntryNotFoundError):
+    if _is_no_such_file(error):
         expected = f"a {BUNDLE}, as `stc push` writes it"
         return StcError(where, expected=expected, got="none")
     if isinstance(error, errors.HfHubHTTPError):
@@ -306,3 +318,11 @@ def _hub_error(repository: str, error: Exception) -> StcError:
         f"{where}: the Hub cannot be reached ({cause})",
         remedy="Check the network and HF_ENDPOINT, then try again.",
     )
+
+
+def _is_no_such_file(error: Exception) -> bool:
+    """Whether the Hub says that the repository does not have the file."""
+    from huggingface_hub.errors import EntryNotFoundError, LocalEntryNotFoundError
+
+    is_local = isinstance(error, LocalEntryNotFoundError)
+    return isinstance(error, EntryNotFoundError) and not is_local

@@ -31,6 +31,7 @@ def import_bundle(path: str | Path) -> Run:
         with tempfile.TemporaryDirectory(dir=folder, prefix=".import-") as temporary:
             unpacked = Path(temporary) / "run"
             unpack_bundle(path, unpacked)
+            _check_opens(unpacked, path)
             config = Run.open(unpacked).config
             if config.example:  # only what came with the program is the example
                 own = config.changed(example=False)
@@ -39,6 +40,19 @@ def import_bundle(path: str | Path) -> Run:
     except OSError as error:
         raise write_error(folder, error) from error
     return Run.open(target)
+
+
+def _check_opens(unpacked: Path, path: Path) -> None:
+    """StcError about the bundle at `path` if this version cannot read its run."""
+    try:
+        _ = Run.open(unpacked)
+    except StcError as error:
+        raise StcError(
+            error.where.replace(str(unpacked), str(path)),
+            expected=error.expected,
+            got=error.got,
+            remedy="Open it with the version of STC Studio that wrote it.",
+        ) from error
 
 
 def place_run(unpacked: Path, folder: Path, name: str) -> Path:

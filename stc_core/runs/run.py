@@ -19,7 +19,7 @@ from stc_core.files import folder_bytes, read_tail, read_text
 from stc_core.frozen import Frozen, SettingError
 from stc_core.paths import runs_folder
 from stc_core.runs.annotations import read_about
-from stc_core.runs.layout import RunFile
+from stc_core.runs.layout import SPARSE, RunFile
 from stc_core.runs.run_frames import MissingFile, RunFrames
 from stc_core.runs.run_summary import (
     RunResult,
@@ -50,6 +50,8 @@ if TYPE_CHECKING:
 
 
 R = TypeVar("R", bound=Frozen)
+_REPLACED = frozenset((*SPARSE, RunFile.NEURONS, RunFile.ACTIVATIONS))
+"""What a run may lack because a classifier of its recipe replaced the sparse one."""
 EXAMPLE = "Example: "
 """How the name of a run begins that came with the program."""
 
@@ -247,7 +249,10 @@ class Run(RunFrames):
         return self.classifier(**arguments).directions()
 
     def probe_directions(self, **arguments: Any) -> "dict[PooledSite, Directions]":
-        """The same for the best probe of each site and pooling; recipe stc only."""
+        """The same for the best probe of each site and pooling.
+
+        Only runs of the recipe stc keep them; StcError for others.
+        """
         from stc_core.probes import directions
 
         probes = directions.read_probe_weights(self._written(RunFile.PROBE_WEIGHTS))
@@ -264,6 +269,15 @@ class Run(RunFrames):
         if not path.exists():
             state = self.status["state"]
             busy = state in BUSY
+            recipe = self.config.train.recipe
+            if state == "done" and name in _REPLACED and recipe != "stc":
+                raise MissingFile(
+                    f"run {str(self.folder)!r} has no {name}",
+                    expected="a run of the recipe stc",
+                    got=f"one of the recipe {recipe}, which keeps no weights of its "
+                    "probes and no sparse classifier: its own takes that place",
+                    remedy="Train with the recipe stc.",
+                )
             raise MissingFile(
                 f"run {str(self.folder)!r} has no {name} (it is {state})",
                 remedy="Wait until it is done." if busy else "Train again.",

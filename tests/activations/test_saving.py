@@ -145,6 +145,54 @@ def test_rows_are_kept_beside_and_go_with_the_file(tmp_path: Path):
     assert not rows_path(path).exists()
 
 
+@pytest.mark.parametrize(
+    "rows",
+    [
+        pd.DataFrame({"label": [1, "b"] * 12}),
+        pd.DataFrame([["a", "b"]] * 24, columns=["label", "label"]),
+        pd.DataFrame({"label": ["\ud800"] * 24}, dtype=object),
+        pd.DataFrame({"label": [2**70] * 24}),
+        pd.DataFrame({"label": [1j] * 24}),
+    ],
+    ids=["mixed", "twice", "surrogate", "huge", "complex"],
+)
+@pytest.mark.parametrize("save", [save_pooled, save_tokens])
+def test_rows_that_cannot_be_written_leave_both_files(save, rows, tmp_path: Path):
+    path, first = tmp_path / "a.safetensors", pd.DataFrame({"label": ["old"] * 24})
+    wanted = WANTED[:1] if save is save_pooled else SITES[:1]
+    save(tiny_backbone(), FEW, wanted, path, rows=first)
+    before = {file.name: file.read_bytes() for file in tmp_path.glob("*a.*")}
+    with pytest.raises(StcError, match=r"one kind of values.*astype"):
+        save(tiny_backbone(), FEW[::-1], wanted, path, rows=rows)
+    after = {file.name: file.read_bytes() for file in tmp_path.glob("*a.*")}
+    assert set(after) == {"a.safetensors", "a.rows.parquet"} and after == before
+
+
+@pytest.mark.parametrize("rows", [None, pd.DataFrame({"label": ["new"] * 24})])
+def test_activations_that_cannot_be_written_leave_the_rows(
+    rows, tmp_path: Path, monkeypatch
+):
+    path, first = tmp_path / "a.safetensors", pd.DataFrame({"label": ["old"] * 24})
+    save_pooled(tiny_backbone(), FEW, WANTED[:1], path, rows=first)
+    before = {file.name: file.read_bytes() for file in tmp_path.glob("*a.*")}
+
+    def narrowed(*_):
+        raise StcError("activations", got="inf")
+
+    monkeypatch.setattr(saving, "_narrowed", narrowed)
+    with pytest.raises(StcError, match="inf"):
+        save_pooled(tiny_backbone(), FEW, WANTED[:1], path, rows=rows)
+    assert {file.name: file.read_bytes() for file in tmp_path.glob("*a.*")} == before
+
+
+def test_a_folder_where_the_rows_go_is_said_before_anything_is_written(tmp_path: Path):
+    path = tmp_path / "a.safetensors"
+    rows_path(path).mkdir()
+    with pytest.raises(StcError, match="got a folder"):
+        save_pooled(tiny_backbone(), FEW, WANTED[:1], path)
+    assert [file.name for file in tmp_path.glob("*a.*")] == ["a.rows.parquet"]
+
+
 def test_what_cannot_be_written_is_refused(tmp_path: Path):
     backbone, path = tiny_backbone(), tmp_path / "a.safetensors"
     with pytest.raises(StcError, match=r"ends in \.safetensors"):

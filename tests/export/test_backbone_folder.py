@@ -20,7 +20,7 @@ from stc_core.export.backbone_folder import write_backbone
 from stc_core.recipes import registry
 from stc_core.runs.run import Run
 from stc_core.runs.writer import RunWriter
-from stc_core.types import Site
+from stc_core.types import PooledSite, Site
 
 assert one_thread
 
@@ -119,6 +119,16 @@ def test_a_model_that_differs_is_not_kept(
     with pytest.raises(StcError, match="hidden states as in the run"):
         write_backbone(runs["lora"], tmp_path / "m")
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("broken", [0, 1, 2])
+def test_a_layer_of_nan_is_a_difference(broken: int):
+    sites = [PooledSite(Site(layer, "resid"), "mean") for layer in range(3)]
+    ours = {one: torch.ones(2, 4) for one in sites}
+    theirs = {**ours, sites[broken]: torch.full((2, 4), torch.nan)}
+    assert np.isnan(backbone_folder._largest_share(ours, theirs))
+    ours[sites[broken]] = theirs[sites[broken]] = torch.zeros(2, 4)
+    assert backbone_folder._largest_share(ours, theirs) == 0
 
 
 def test_the_command_says_what_it_wrote(runs: dict[str, Run], stc: Stc, tmp_path: Path):

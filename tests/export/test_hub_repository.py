@@ -1,21 +1,29 @@
 """A run goes to a Hub and comes back as it was; what must not pass is refused."""
 
+import errno
 import io
 import json
 import logging
+import os
+import shutil
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from zipfile import ZipFile
 
 import numpy as np
 import pytest
+from huggingface_hub import errors
 
 from helpers.fake_hub import TOKEN, FakeHub, Repository, fake_hub, logged_in
 from helpers.models.tiny import TEXTS, one_thread
 from helpers.runs.serving import trained
+from stc_core.classifiers import archive
 from stc_core.errors import StcError
+from stc_core.export import imported
 from stc_core.export.hub_repository import PushPlan, pull_run, push_run
+from stc_core.runs import run as run_module
 from stc_core.runs.run import Run, list_runs
 
 assert one_thread
@@ -187,6 +195,82 @@ def test_a_hub_that_is_away_is_said(run: Run, own_home: Path, monkeypatch):
         endpoint = gone.endpoint
     with pytest.raises(StcError, match="cannot be reached"):
         push_run(run, REPOSITORY, endpoint=endpoint)
+
+
+def test_a_network_that_is_lost_after_the_first_answer_is_said(
+    run: Run, hub: FakeHub, monkeypatch
+):
+    """The file is then not on this machine, which says nothing about the repository."""
+    import huggingface_hub
+
+    push_run(run, REPOSITORY)
+
+    def lost(*_, **__):
+        raise errors.LocalEntryNotFoundError("not here") from ConnectionError()
+
+    monkeypatch.setattr(huggingface_hub, "hf_hub_download", lost)
+    with pytest.raises(StcError, match=r"cannot be reached \(ConnectionError\)"):
+        pull_run(REPOSITORY)
+
+
+@pytest.mark.parametrize(
+    ("number", "remedy"),
+    [(errno.ENOSPC, "Free some disk space"), (errno.EACCES, "Change the rights")],
+)
+def test_a_fault_of_this_machine_is_not_one_of_the_hub(
+    run: Run, hub: FakeHub, monkeypatch, number: int, remedy: str
+):
+    import huggingface_hub
+
+    push_run(run, REPOSITORY)
+
+    def refused(*_, **__):
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(huggingface_hub, "hf_hub_download", refused)
+    with pytest.raises(StcError, match=remedy) as error:
+        pull_run(REPOSITORY)
+    assert "reached" not in str(error.value)
+
+
+def test_a_disk_that_is_full_is_not_blamed_on_the_bundle(
+    run: Run, hub: FakeHub, monkeypatch
+):
+    push_run(run, REPOSITORY)
+    small = SimpleNamespace(
+        disk_usage=lambda _: SimpleNamespace(free=10), rmtree=shutil.rmtree
+    )
+    monkeypatch.setattr(archive, "shutil", small)
+    with pytest.raises(StcError, match="Free some disk space") as error:
+        pull_run(REPOSITORY)
+    assert f"{REPOSITORY}/bundle.zip" in str(error.value)
+    assert "Do not use it" not in str(error.value)
+
+
+def test_runs_that_cannot_be_written_are_not_blamed_on_the_bundle(
+    run: Run, hub: FakeHub, monkeypatch
+):
+    def full(*_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    push_run(run, REPOSITORY)
+    monkeypatch.setattr(imported, "unpack_bundle", full)
+    with pytest.raises(StcError, match=r"No space left.*Free some disk space"):
+        pull_run(REPOSITORY)
+
+
+def test_a_bundle_of_another_version_says_which_opens_it(
+    run: Run, hub: FakeHub, monkeypatch
+):
+    push_run(run, REPOSITORY)
+    monkeypatch.setattr(archive, "BUNDLE_VERSION", 2)
+    with pytest.raises(StcError, match="with the version of STC Studio that wrote it"):
+        pull_run(REPOSITORY)
+    monkeypatch.setattr(archive, "BUNDLE_VERSION", 1)
+    monkeypatch.setattr(run_module, "RUN_FORMAT", 99)
+    with pytest.raises(StcError, match="with the version of STC Studio") as error:
+        pull_run(REPOSITORY)
+    assert error.value.where == f"{REPOSITORY}/bundle.zip/config.json"
 
 
 def test_the_commands(run: Run, hub: FakeHub, stc, monkeypatch):

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
+from unittest.mock import Mock
 
 import numpy as np
 import onnxruntime
@@ -79,6 +80,18 @@ def check_equal(classifier: BaseClassifier, graph: OnnxClassifier) -> None:
     assert largest_difference(classifier, graph, TEXTS) < MOST_APART
     labels = [label for label, _ in graph.predict(list(TEXTS))]
     assert labels == [str(label) for label in classifier.predict(TEXTS)]
+
+
+@pytest.mark.parametrize("broken", TEXTS[:3])
+def test_an_answer_of_nan_is_a_difference(broken: str):
+    def run(texts: list[str]) -> dict[str, np.ndarray]:
+        rows = [[np.nan if text == broken else 0.5] * 2 for text in texts]
+        return {"probabilities": np.array(rows)}
+
+    classifier = Mock(spec=BaseClassifier)
+    classifier.predict_proba.return_value = np.full((3, 2), 0.5)
+    graph = SimpleNamespace(apart=True, run=run)
+    assert np.isnan(largest_difference(classifier, graph, TEXTS[:3]))
 
 
 @pytest.mark.parametrize("family", FAMILIES)

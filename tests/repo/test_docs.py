@@ -9,6 +9,7 @@ import re
 import shlex
 import subprocess
 from collections.abc import Iterator
+from inspect import signature
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -17,6 +18,9 @@ from typer.main import get_command
 
 from docs import reference
 from helpers.runs.serving import serving
+from stc_core import SparsifyThenClassify
+from stc_core.activations import saving
+from stc_core.classifiers import predict_table
 from stc_core.cli.app import app
 from stc_core.config import RunConfig
 
@@ -74,6 +78,18 @@ def test_the_python_runs(page: Path, tmp_path: Path, run_folder: Path, monkeypat
         code = compile("\n" * block.line + block.code, page.name, "exec")
         if not block.code.startswith(NOT_RUN):
             exec(code, known)
+
+
+def test_what_is_said_to_take_progress_does():
+    """And what is said not to does not."""
+    page = " ".join(text_of("docs/research.md").split())
+    told = re.search(r"`progress=` is an argument of (.+?)\. (.+?) take texts", page)
+    assert told is not None
+    for names, takes in ((told[1], True), (told[2], False)):
+        for name in re.findall(r"`(\w+)`", names):
+            places = (SparsifyThenClassify, saving, predict_table)
+            (found,) = [getattr(one, name) for one in places if hasattr(one, name)]
+            assert ("progress" in signature(found).parameters) == takes, name
 
 
 def test_a_block_that_is_not_run_says_why():

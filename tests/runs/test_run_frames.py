@@ -64,8 +64,21 @@ def test_a_tuned_run_has_epochs_and_no_frontier(tuned_folder: Path):
     epochs = run.epochs
     assert list(epochs.columns) == list(FRAME_COLUMNS["epochs"])
     assert epochs["epoch"].tolist() == [0, 1, 2]
-    with pytest.raises(StcError, match=r"no probe_weights\.safetensors"):
+
+
+def test_a_run_whose_sparse_half_was_replaced_says_which_recipe_keeps_it(
+    tuned_folder: Path,
+):
+    """To train it again would change nothing."""
+    run = Run.open(tuned_folder)
+    told = (
+        r"no probe_weights\.safetensors.*recipe variability.*no weights of its probes"
+    )
+    with pytest.raises(StcError, match=told) as error:
         run.probe_directions(device="cpu")
+    assert error.value.remedy == "Train with the recipe stc."
+    with pytest.raises(StcError, match=r"no frontier\.parquet.*the recipe stc"):
+        _ = run.frontier
 
 
 def test_scores_and_baselines_agree_with_the_metrics(run_folder: Path):

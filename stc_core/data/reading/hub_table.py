@@ -25,6 +25,9 @@ _NAME = re.compile(
     rf"hub:(?P<id>{_WORD}/{_WORD})(/(?P<config>{_WORD}))?(:(?P<split>{_WORD}))?"
 )
 _BATCH_ROWS = 8192
+_REVISION_LENGTH = 8
+_REMOTE = "hf://datasets/"
+"""Before an id, it keeps the library from reading a local folder of that name."""
 
 
 class HubTable(NamedTuple):
@@ -57,27 +60,35 @@ def hub_table_file(name: str) -> Path:
     library datasets.
     """
     table = parse_hub_table(name)
-    stem = "--".join(filter(None, (*table.id.split("/"), table.config, table.split)))
-    folder = data_sets_folder()
+    folder, stem = data_sets_folder(), _stem(table)
     with _explained(name):
         revision = _revision(table)
     if revision is None:
-        known = sorted(
-            folder.glob(f"{stem}-*.parquet"), key=lambda p: p.stat().st_mtime
-        )
+        kept = re.compile(rf"{re.escape(stem)}-[0-9a-f]{{{_REVISION_LENGTH}}}\.parquet")
+        files = folder.glob("*.parquet")
+        known = [file for file in files if kept.fullmatch(file.name)]
         if not known:
             raise StcError(
                 f"data set {name!r} is not on this machine, and the Hub cannot be "
                 "reached",
                 remedy="Check the network and HF_ENDPOINT.",
             )
-        return known[-1]
-    file = folder / f"{stem}-{revision[:8]}.parquet"
+        return max(known, key=lambda file: file.stat().st_mtime)
+    file = folder / f"{stem}-{revision[:_REVISION_LENGTH]}.parquet"
     if not file.is_file():
         make_folder(folder)
         with _explained(name):
             _download(table, revision, file)
     return file
+
+
+def _stem(table: HubTable) -> str:
+    """How the files of a table are called; no other table has the same name.
+
+    A part that has the sign between the parts in itself gets another one there.
+    """
+    parts = filter(None, (*table.id.split("/"), table.config, table.split))
+    return "--".join(part.replace("--", "-~") for part in parts)
 
 
 def _revision(table: HubTable) -> str | None:
@@ -105,7 +116,7 @@ def _download(table: HubTable, revision: str, file: Path) -> None:
     try:
         with tempfile.TemporaryDirectory(dir=file.parent, prefix=".") as cache:
             rows = datasets.load_dataset(
-                table.id,
+                f"{_REMOTE}{table.id}",
                 table.config,
                 split=table.split,
                 revision=revision,

@@ -24,6 +24,7 @@ from stc_core.data.reading.hub_table import (
 from stc_core.data.reading.pipes import source_name
 from stc_core.data.table import read_table
 from stc_core.errors import StcError
+from stc_core.paths import data_sets_folder
 
 ROOT = Path(__file__).parents[3]
 NAME = "hub:some/films"
@@ -93,6 +94,20 @@ def test_a_split_is_read_by_the_names_of_its_classes(
     assert not [path for _, path, _ in hub.asked if "resolve" in path]
     monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
     assert hub_table_file(f"{NAME}:test") == file
+
+
+def test_a_local_folder_of_that_name_is_not_read(
+    hub: FakeHub, own_home: Path, tmp_path: Path, monkeypatch
+):
+    """The library datasets would take it for the data set."""
+    local = tmp_path / "some" / "films"
+    local.mkdir(parents=True)
+    (local / "test.csv").write_text("text,label\nlocal,local\n")
+    monkeypatch.chdir(tmp_path)
+    code, said = stc(hub, own_home, "data", "check", f"{NAME}:test", "--json")
+    assert code == 0, said
+    report = json.loads(said)
+    assert report["n_rows"] == 12 and set(report["classes"]) == {"neg", "pos"}
 
 
 def test_training_keeps_the_revision_of_today(hub: FakeHub, own_home: Path):
@@ -171,6 +186,24 @@ def test_without_the_library_its_line_is_said(monkeypatch):
     monkeypatch.setitem(sys.modules, "datasets", None)
     with pytest.raises(StcError, match=r"pip install 'stc-studio\[hub\]'"):
         hub_table._library()
+
+
+def test_without_a_network_no_other_split_is_given(own_home: Path, monkeypatch):
+    """Names that begin alike, or whose parts join to the same, are told apart."""
+    names = ("a/b:train", "a/b/train:validation", "a/b:train--x", "a/b/train:x")
+    names += ("a/b:train-11111111", "a/b/train--x:y", "a/b/train:x--y")
+    folder = data_sets_folder()
+    folder.mkdir(parents=True)
+    for number, name in enumerate(names):
+        table = parse_hub_table(f"hub:{name}")
+        file = folder / f"{hub_table._stem(table)}-{number:08x}.parquet"
+        pq.write_table(pa.table({"name": [name]}), file)
+    monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
+    for name in names:
+        file = hub_table_file(f"hub:{name}")
+        assert pq.read_table(file).to_pydict() == {"name": [name]}
+    with pytest.raises(StcError, match="cannot be reached"):
+        hub_table_file("hub:a/b:validation")
 
 
 def test_without_a_network_and_a_file_it_is_said(own_home: Path, monkeypatch):
