@@ -1,11 +1,14 @@
 """Whether this machine can train: versions, device, memory, disk, Hub and models."""
 
+import os
 import platform
 import shutil
 import tempfile
 from collections.abc import Iterable, Iterator
 from importlib import import_module, metadata
 from pathlib import Path
+from queue import Empty, SimpleQueue
+from threading import Thread
 from typing import Any, Literal, NamedTuple
 
 import psutil
@@ -178,6 +181,11 @@ def import_problems() -> Iterator[HealthProblem]:
 def home_problems(folder: Path, free_bytes: int) -> Iterator[HealthProblem]:
     """What is wrong with the folder of runs and with the disk that it is on."""
     remedy = "Set STC_HOME to a folder that you may write."
+    place = next(one for one in (folder, *folder.parents) if os.path.lexists(one))
+    if not place.is_dir():
+        what = f"The home {folder} cannot be a folder: {place} is none."
+        yield HealthProblem("error", what, remedy)
+        return
     try:
         with tempfile.TemporaryFile(dir=existing_folder(folder)):
             pass
@@ -204,18 +212,33 @@ def existing_folder(folder: Path) -> Path:
 
 
 def hub_state() -> str:
-    """offline by its setting, or whether the Hub answers within `HUB_TIMEOUT_S`."""
+    """offline by its setting, or whether the Hub answers within `HUB_TIMEOUT_S`.
+
+    The limit is on the whole answer: a name that is not found and an answer that comes
+    byte by byte take no longer.
+    """
     from huggingface_hub import constants, is_offline_mode
     from huggingface_hub.errors import HTTPError  # pyright: ignore[reportPrivateImportUsage]
     from huggingface_hub.utils import get_session
 
     if is_offline_mode():
         return "offline"
+    session, answers = get_session(), SimpleQueue[str]()
+
+    def ask() -> None:
+        try:
+            session.head(constants.ENDPOINT, timeout=HUB_TIMEOUT_S)
+        except (HTTPError, OSError):
+            answers.put("unreachable")
+        else:
+            answers.put("reachable")
+
+    # The timeout of a request is for each read. Nobody waits for this thread at exit.
+    Thread(target=ask, daemon=True).start()
     try:
-        get_session().head(constants.ENDPOINT, timeout=HUB_TIMEOUT_S)
-    except (HTTPError, OSError):
+        return answers.get(timeout=HUB_TIMEOUT_S)
+    except Empty:
         return "unreachable"
-    return "reachable"
 
 
 def _version(name: str) -> str | None:

