@@ -33,6 +33,7 @@ from stc_core.backbone.loading.loader_files import (
 )
 from stc_core.config import DEFAULT_BACKBONE
 from stc_core.errors import StcError
+from stc_core.files import machine_error
 from stc_core.paths import models_folder
 from stc_core.types import Progress, silent
 
@@ -275,6 +276,8 @@ def _no_download(name: str, error: Exception) -> StcError:
     from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError
 
     where = f"backbone {name!r}"
+    if problem := machine_error(error):
+        return problem
     if isinstance(error, GatedRepoError):
         remedy = "Request access on its page at huggingface.co, then set HF_TOKEN."
         return StcError(f"{where} is gated", remedy=remedy)

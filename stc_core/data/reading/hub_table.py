@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from stc_core.errors import StcError
-from stc_core.files import make_folder, replacing, write_error
+from stc_core.files import machine_error, make_folder, replacing, write_error
 from stc_core.paths import data_sets_folder
 
 PREFIX = "hub:"
@@ -68,11 +68,7 @@ def hub_table_file(name: str) -> Path:
         files = folder.glob("*.parquet")
         known = [file for file in files if kept.fullmatch(file.name)]
         if not known:
-            raise StcError(
-                f"data set {name!r} is not on this machine, and the Hub cannot be "
-                "reached",
-                remedy="Check the network and HF_ENDPOINT.",
-            )
+            raise _not_reached(name)
         return max(known, key=lambda file: file.stat().st_mtime)
     file = folder / f"{stem}-{revision[:_REVISION_LENGTH]}.parquet"
     if not file.is_file():
@@ -178,6 +174,8 @@ def _explained(name: str) -> Iterator[None]:
     from huggingface_hub.errors import (
         GatedRepoError,
         HfHubHTTPError,
+        HTTPError,  # pyright: ignore[reportPrivateImportUsage]
+        LocalEntryNotFoundError,
         RepositoryNotFoundError,
     )
 
@@ -199,9 +197,20 @@ def _explained(name: str) -> Iterator[None]:
     except HfHubHTTPError as error:
         status = error.response.status_code
         raise StcError(f"{where}: the Hub refuses (HTTP {status})") from error
+    except (HTTPError, ConnectionError, LocalEntryNotFoundError) as error:
+        raise _not_reached(name) from error
     except (ValueError, RuntimeError, OSError) as error:  # no such config or split
+        if problem := machine_error(error):
+            raise problem from error
         raise StcError(
             where,
             expected=f"a configuration and a split of it: {_FORM}",
             got=" ".join(str(error).split())[:300],
         ) from error
+
+
+def _not_reached(name: str) -> StcError:
+    return StcError(
+        f"data set {name!r} is not on this machine, and the Hub cannot be reached",
+        remedy="Check the network and HF_ENDPOINT.",
+    )

@@ -1,5 +1,6 @@
 """From names to folders: the embedded one, local ones, and a Hub served from here."""
 
+import errno
 import json
 import shutil
 import threading
@@ -155,6 +156,15 @@ def test_half_a_download_is_not_a_model(server, models, monkeypatch):
             hub.resolve("someone/tiny")
     assert hub.cached_names() == (DEFAULT_BACKBONE,)
     assert hub.resolve("someone/tiny") == models / "someone--tiny"
+
+
+def test_a_full_disk_is_not_a_hub_that_is_away(server, models, monkeypatch):
+    def full(*_, **__):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(huggingface_hub, "hf_hub_download", full)
+    with pytest.raises(StcError, match=r"No space left.*Free some disk space"):
+        hub.resolve("someone/tiny")
 
 
 def test_what_the_hub_does_not_have(server, models):

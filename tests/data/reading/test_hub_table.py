@@ -1,5 +1,6 @@
 """A data set of the Hub is a table like any other; what is not there is said."""
 
+import errno
 import io
 import json
 import os
@@ -12,6 +13,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from huggingface_hub import errors
 
 from helpers.fake_hub import TOKEN, FakeHub, Repository, fake_hub
 from stc_core.data.reading import hub_table
@@ -210,3 +212,25 @@ def test_without_a_network_and_a_file_it_is_said(own_home: Path, monkeypatch):
     monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
     with pytest.raises(StcError, match="cannot be reached"):
         hub_table_file(NAME)
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (OSError(errno.ENOSPC, "No space left on device"), "Free some disk space"),
+        (ConnectionError("lost"), "the Hub cannot be reached"),
+        (errors.LocalEntryNotFoundError("not here"), "the Hub cannot be reached"),
+    ],
+    ids=["disk", "network", "cache"],
+)
+def test_a_download_that_breaks_off_says_why(
+    own_home: Path, monkeypatch, error: Exception, reason: str
+):
+    def broken(*_):
+        raise error
+
+    monkeypatch.setattr(hub_table, "_revision", lambda _: "0" * 40)
+    monkeypatch.setattr(hub_table, "_download", broken)
+    with pytest.raises(StcError, match=reason) as found:
+        hub_table_file(NAME)
+    assert "a configuration" not in str(found.value)
