@@ -132,6 +132,15 @@ def open_run(run: str) -> Any:
     from stc_core.paths import runs_folder
     from stc_core.runs.run import Run, list_runs
 
+    if _is_model(run) and not _is_known_run(run):
+        raise StcError(
+            f"run {run!r}",
+            expected="a run",
+            got="the folder of a language model",
+            remedy="`stc predict` and `stc explain` take such a model if it has a "
+            "classification head. For all else make a run of it: `stc train DATA "
+            "--backbone MODEL --recipe existing`.",
+        )
     known = runs_folder() / run
     is_here = (Path(run) / RunFile.CONFIG).is_file() or Path(run).is_file()
     if is_here or known.is_dir():

@@ -99,7 +99,7 @@ def predict(
         from stc_core.analysis.confusion import learned_texts
         from stc_core.runs.layout import RunFile
 
-        if opened is not None and opened.has(RunFile.CORPUS):
+        if opened is not None and _has_learned(opened, RunFile.CORPUS):
             settings["learned"] = learned_texts(opened.corpus)
     labelled = _label_file(classifier, data, out, settings)
     if as_json:
@@ -108,6 +108,11 @@ def predict(
         print_json(facts | {"score": score.record() if score else None})
     elif label is not None and labelled is not None:
         _show_score(labelled, label, classifier, opened)
+
+
+def _has_learned(run: Any, corpus: str) -> bool:
+    """Whether the classifier of `run` was trained on its texts, which are kept."""
+    return run.has(corpus) and "own_head" not in run.metrics
 
 
 def _label_file(classifier: Any, data: str, out: str, settings: dict[str, Any]) -> Any:

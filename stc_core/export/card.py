@@ -63,6 +63,16 @@ def _what(run: Run, classifier: BaseClassifier, metrics: RunMetrics) -> str:
     )
 
 
+def _which(metrics: RunMetrics) -> str:
+    """What is known of the test texts, as the rest of a sentence."""
+    if "own_head" in metrics:
+        return (
+            ". They are the answers of the model's own head; if the model was trained "
+            "on these texts, the scores are too good"
+        )
+    return ", which were not used in training or selection"
+
+
 def _results(metrics: RunMetrics) -> str:
     test = metrics["test"]
     rows = [_row(OURS, test)]
@@ -75,9 +85,7 @@ def _results(metrics: RunMetrics) -> str:
         "" if test["ece"] is None else f" ECE of the probabilities: {test['ece']:.3f}."
     )
     n = count(test["n"], "test text")
-    return (
-        f"On {n}, which were not used in training or selection.{calibration}\n\n{table}"
-    )
+    return f"On {n}{_which(metrics)}.{calibration}\n\n{table}"
 
 
 def _row(name: str, scores: MainScores) -> str:

@@ -28,7 +28,7 @@ from stc_core.recipe_table import RECIPES
 from stc_core.recipes import tables
 from stc_core.recipes.ending import remove_checkpoints
 from stc_core.recipes.leads import write_answers
-from stc_core.recipes.own_head import own_head_baseline
+from stc_core.recipes.own_head import check_own_labels, own_head_baseline
 from stc_core.recipes.registry import RecipeCode
 from stc_core.recipes.results import (
     FitInputs,
@@ -152,6 +152,7 @@ def _fit_inputs(
     settings = config.train
     writer.phase("read", message=config.data.path)
     corpus = read_run_table(config)
+    check_own_labels(settings, corpus.classes)
     writer.write_frame(RunFile.CORPUS, corpus.frame)
     writer.write_text(RunFile.REPORT, corpus.report.to_json())
     for found in corpus.report.findings:

@@ -98,11 +98,17 @@ def _limits(run: Run, metrics: RunMetrics) -> str:
     few = [name for name, n in counts.items() if 0 < n.get("test", 0) < FEW_TEXTS]
     has_test_file = run.config.data.test_path is not None
     n_test = metrics["test"]["n"]
-    return bullets(_limit_sentences(n_test, few, has_test_file=has_test_file))
+    apart = "The test texts were not used in training or selection."
+    if "own_head" in metrics:
+        apart = (
+            "The scores are those of the model's own head: if the model was trained on "
+            "these texts, they are too good."
+        )
+    return bullets(_limit_sentences(n_test, few, apart, has_test_file=has_test_file))
 
 
 def _limit_sentences(
-    n_test: int, few: list[str], *, has_test_file: bool
+    n_test: int, few: list[str], apart: str, *, has_test_file: bool
 ) -> Iterable[str]:
     """Sentences on what the numbers do not say, but a reader may believe."""
     yield (
@@ -113,8 +119,7 @@ def _limit_sentences(
     yield (
         "Layer curves and trade-offs show the best of many attempts on **held-out** "
         "texts, so they are a little too high. The sentence on the best layer is "
-        "corrected for that, unless it says otherwise. The test texts were not used "
-        "in training or selection."
+        f"corrected for that, unless it says otherwise. {apart}"
     )
     yield (
         "If a label can be **read** at a layer, that does not mean that the model uses "

@@ -77,7 +77,8 @@ def variability_frame(
     nu = [np.nan if value is None else value for value in record["nu"]]
     layers = np.arange(len(nu))
     best = layers == record["best_layer"]
-    columns = {"layer": layers, "name": layer_names, "nu": nu, "best": best}
+    names = layer_names[: len(nu)]  # a run with a limit of layers measures no more
+    columns = {"layer": layers, "name": names, "nu": nu, "best": best}
     return pd.DataFrame(columns)
 
 

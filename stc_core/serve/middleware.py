@@ -118,11 +118,13 @@ class RequestGuard:
                 max(1, math.ceil(self._seconds)),
                 expected=f"fewer than {MOST_REQUESTS}",
             )
-        if self.limit is not None and (seconds := self.limit.wait(client)):
+        # Monitoring must go on when a client has reached its limit.
+        limit = None if path == "/metrics" else self.limit
+        if limit is not None and (seconds := limit.wait(client)):
             return TooMany(
                 "requests of this client",
                 seconds,
-                expected=f"{self.limit.per_minute:,} a minute at most",
+                expected=f"{limit.per_minute:,} a minute at most",
             )
         return None
 

@@ -59,7 +59,10 @@ def test_its_layers_are_probed_and_the_sparse_classifier_is_a_baseline(
     assert {"stc", "last_layer", "majority"} <= set(run.metrics["baselines"])
     assert "lead_interval" in run.metrics["baselines"]["stc"]
     assert not run.has(RunFile.NEURONS) and not run.has(RunFile.FRONTIER)
-    assert "Sparse neurons, not tuned" in html_report(run)
+    shown = html_report(run)
+    assert "Sparse neurons, not tuned" in shown
+    assert "they are too good" in shown
+    assert "were not used in training" not in shown
 
 
 def test_a_row_is_explained_by_the_head(made: tuple[Run, Path]):

@@ -68,13 +68,20 @@ def match_labels(
     table has no match: the head can never answer it.
     """
     places = _by_name(own, classes)
+    said: dict[str, str] = {}
     for pair in given:
         label, name = _pair(pair, own, classes)
+        if said.setdefault(label, name) != name:
+            raise StcError(
+                "option --own-label",
+                expected=f"one label of the table for {label!r}",
+                got=f"{said[label]!r} and {name!r}",
+            )
         places[own.index(label)] = classes.index(name)
     match = LabelMatch(tuple(own), tuple(classes), tuple(places))
     missing = [name for place, name in enumerate(classes) if place not in places]
     if missing:
-        free = match.left_out or match.own
+        free = match.left_out or [o for o in match.own if o not in said] or match.own
         raise StcError(
             "labels of the table and of the model's own head",
             expected=f"a label of the head for {missing[0]!r}",
@@ -102,8 +109,8 @@ def _pair(pair: str, own: Sequence[str], classes: Sequence[str]) -> tuple[str, s
         name = pair.removeprefix(f"{label}=")
         if name != pair and name in classes:
             return label, name
-    label, _, name = pair.partition("=")
-    if label in own:
+    label, sign, name = pair.partition("=")
+    if sign and label in own:
         expected, got = f"a label of the table: {_some(classes)}", repr(name)
     else:
         expected, got = f"OWN=LABEL, with OWN of the head: {_some(own)}", repr(pair)

@@ -21,6 +21,7 @@ from stc_core.backbone.loading.checkpoint import (
     check_whole,
     choose_device,
     choose_dtype,
+    length_limit,
     load_model,
     load_tokenizer,
 )
@@ -35,6 +36,8 @@ from stc_core.types import Progress, Site, silent
 
 _BATCH_TOKENS = {"cpu": 4096, "cuda": 32768}
 """The most tokens in a batch."""
+MOST_TOKENS_OF_HEAD = 1024
+"""The most tokens of a text that are read if nobody says another number."""
 _POINTS = 16
 """The number of points on a path that go through the model at once."""
 _NO_ID = -1
@@ -92,8 +95,9 @@ class SequenceModel:
     ) -> "SequenceModel":
         """The model called `name`: a local folder or a Hub id, as in `Backbone.load`.
 
-        Raises StcError if it has no classification head, if the head has no weights,
-        or if the head does not choose one label of several.
+        Without `max_length` it reads as many tokens as the model takes, up to
+        MOST_TOKENS_OF_HEAD. Raises StcError if it has no classification head, if the
+        head has no weights, or if the head does not choose one label of several.
         """
         target = choose_device(device)
         folder = hub.resolve(name, progress=progress)
@@ -115,6 +119,11 @@ class SequenceModel:
         except torch.OutOfMemoryError as error:
             raise too_large(where) from error
         tokenizer = load_tokenizer(folder, name)
+        if max_length is None:
+            max_length = min(
+                length_limit(base, tokenizer) or MOST_TOKENS_OF_HEAD,
+                MOST_TOKENS_OF_HEAD,
+            )
         backbone = Backbone.read_from(
             folder, base, tokenizer, name=name, max_length=max_length
         )

@@ -43,12 +43,17 @@ def test_a_match_of_all_keeps_the_logits():
     [
         ("happy=pos", r"OWN=LABEL, with OWN of the head: joy, anger.*'happy=pos'"),
         ("joy=good", r"a label of the table: neg, pos.*'good'"),
-        ("joy", r"a label of the table"),
+        ("joy", r"OWN=LABEL, with OWN of the head: joy, anger"),
     ],
 )
 def test_a_wrong_pair_says_what_can_be_paired(given: str, said: str):
     with pytest.raises(StcError, match=f"--own-label.*{said}"):
         match_labels(["joy", "anger"], ["neg", "pos"], [given])
+
+
+def test_two_labels_of_the_table_for_one_of_the_head_are_refused():
+    with pytest.raises(StcError, match=r"one label.*for 'joy'; got 'pos' and 'neg'"):
+        match_labels(["joy", "anger"], ["neg", "pos"], ["joy=pos", "joy=neg"])
 
 
 def test_signs_in_labels_are_no_hindrance():
