@@ -22,6 +22,7 @@ from stc_core.types import (
     CriterionName,
     Kind,
     Pooling,
+    WordUse,
 )
 
 DEFAULT_BACKBONE = "all-MiniLM-L6-v2"
@@ -201,12 +202,13 @@ class TrainConfig(Frozen):
         """What the settings of a run made earlier meant then.
 
         Its budget may be above its limit: the limit counted. It may name no criterion:
-        accuracy chose, or macro-F1 with class weights.
+        accuracy chose, or macro-F1 with class weights. Then no words were read.
         """
         if not (_is_kept(info) and isinstance(values, dict)):
             return values
         chosen_by = "macro_f1" if values.get("class_weight") else "accuracy"
-        values = {"criterion": chosen_by, "class_weight": None, **values}
+        before = {"criterion": chosen_by, "class_weight": None, "words": "off"}
+        values = {**before, **values}
         budget, most = values.get("budget"), values.get("max_neurons")
         above = isinstance(budget, int) and isinstance(most, int) and budget > most
         return {**values, "budget": most} if above else values
@@ -291,6 +293,12 @@ class TrainConfig(Frozen):
         "every row has the same weight. `auto` is `none` if accuracy chooses, and "
         "`tempered` otherwise.",
         label="Weight of rare classes",
+    )
+    words: WordUse = setting(
+        "auto",
+        "Whether the classifier of the recipe `stc` also reads the words themselves, "
+        "beside the neurons. `auto`: if words clearly help on held-out rows.",
+        label="Words beside neurons",
     )
     eta: float | None = setting(
         None,

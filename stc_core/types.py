@@ -24,6 +24,8 @@ CriterionName = Literal[
 """The scores by which a classifier can be chosen: see `metrics/criteria.py`."""
 ClassWeight = Literal["none", "tempered", "balanced"]
 """How much the weight of a row depends on its class: see `data/goal.py`."""
+WordUse = Literal["auto", "on", "off"]
+"""Whether a classifier reads words beside neurons: `auto` if they clearly help."""
 
 Progress = Callable[[int, int], None]
 """Called during the work as progress(done, total); it must be cheap."""

@@ -66,7 +66,9 @@ def classifier_of_fold(
     run: Run, classifier: BaseClassifier, fold: int
 ) -> BaseClassifier:
     """The classifier of `run` with the head of a fold; FINAL: as it is."""
-    return classifier if fold == FINAL else classifier.with_head(run.fold_heads[fold])
+    if fold == FINAL:
+        return classifier
+    return classifier.with_head(run.fold_heads[fold], run.fold_words[fold])
 
 
 def judge_line(split: str, *, fold: int, held: bool) -> str:

@@ -19,6 +19,8 @@ from stc_core.classifiers import persistence
 from stc_core.errors import StcError
 from stc_core.heads.attribution import contributions, pooled_values, token_shares
 from stc_core.heads.head import SparseHead, softmax
+from stc_core.heads.word_head import WordHead, WordPart
+from stc_core.heads.word_shares import word_shares
 from stc_core.types import Progress, Site, silent
 
 if TYPE_CHECKING:
@@ -42,6 +44,7 @@ class BaseClassifier:
     abilities: ClassVar[tuple[str, ...]] = ("predict", "explain")
     backbone_: Backbone
     head_: SparseHead
+    words_: WordHead | None = None
     classes_: Shaped[np.ndarray, " n_class"]
 
     @property
@@ -64,9 +67,11 @@ class BaseClassifier:
     def logits(
         self, texts: Strings, *, progress: Progress = silent
     ) -> Float[np.ndarray, "n n_class"]:
-        """The logits of the head, a column for each class, also for only two."""
-        X = self.features(texts, progress=progress)
-        return self.head_.logits(X)
+        """The logits of each class, also for only two: of the head, and of the words
+        that are read beside it."""
+        texts = check_texts(texts)
+        logits = self.head_.logits(self.features(texts, progress=progress))
+        return logits if self.words_ is None else logits + self.words_.logits(texts)
 
     def decision_function(self, texts: Strings) -> Float[np.ndarray, "..."]:
         """A score for each class, (n, n_class); that of the predicted label is largest.
@@ -83,8 +88,7 @@ class BaseClassifier:
 
     def predict_proba(self, texts: Strings) -> Float[np.ndarray, "n n_class"]:
         """Calibrated probabilities, columns in the order of `classes_`."""
-        X = self.features(texts)
-        return self.head_.probabilities(X)
+        return softmax(self.logits(texts))
 
     def predict(self, texts: Strings) -> Shaped[np.ndarray, " n"]:
         """The most probable label of each text, with the type of the fitted labels."""
@@ -115,14 +119,16 @@ class BaseClassifier:
             remedy="Wrap it in sklearn.frozen.FrozenEstimator to use it as it is.",
         )
 
-    def with_head(self, head: SparseHead) -> "BaseClassifier":
-        """The classifier with another head of the same classes, on this backbone."""
+    def with_head(
+        self, head: SparseHead, words: WordHead | None = None
+    ) -> "BaseClassifier":
+        """The classifier with another head of the same classes, on this backbone.
+
+        It reads `words` beside it, or none.
+        """
         other = BaseClassifier()
-        other.backbone_, other.head_, other.classes_ = (
-            self.backbone_,
-            head,
-            self.classes_,
-        )
+        other.backbone_, other.head_, other.words_ = self.backbone_, head, words
+        other.classes_ = self.classes_
         return other
 
     def directions(self) -> "Directions":
@@ -161,9 +167,11 @@ class BaseClassifier:
 
         It has the label, and the probabilities, logits and bias of each class. Each
         neuron has its activation, its contribution to each class, and whether it is
-        outside the head's range. Each token has its start and end in `text` (equal for
-        special tokens) and its contributions. The sum of the neurons with the bias is
-        the logits, and so is the sum of the tokens with the bias.
+        outside the head's range. A classifier that reads words has `words`, with the
+        places and the contribution of each. Each token has its start and end in `text`
+        (equal for special tokens) and its contributions; those of a word belong to its
+        tokens. The sum of the neurons and the words with the bias is the logits, and so
+        is the sum of the tokens with the bias.
         """
         backbone, head = self._parts()
         check_texts([text])
@@ -175,7 +183,9 @@ class BaseClassifier:
         }
         x = pooled_values(head.features, hidden)
         split = contributions(head, x)
-        logits = split.sum(axis=1) + head.bias
+        parts = [] if self.words_ is None else self.words_.parts(text)
+        of_words = sum((part.contribution for part in parts), np.zeros(len(head.bias)))
+        logits = split.sum(axis=1) + of_words + head.bias
         names = list(head.classes)
         return {
             "text": text,
@@ -184,7 +194,8 @@ class BaseClassifier:
             "logits": _named(names, logits),
             "bias": _named(names, head.bias),
             "neurons": _neurons(head, x, split),
-            "tokens": _tokens(backbone, text, head, hidden),
+            **({} if self.words_ is None else {"words": _words(names, parts)}),
+            "tokens": _tokens(backbone, text, head, hidden, parts),
         }
 
 
@@ -203,6 +214,7 @@ def open_base(
     head, classes, about, _ = persistence.load_classifier(Path(folder))
     opened = BaseClassifier()
     opened.head_, opened.classes_ = head, classes
+    opened.words_ = persistence.load_words(Path(folder))
     opened.backbone_ = about.open(
         folder, backbone=backbone, device=device, progress=progress
     )
@@ -278,13 +290,26 @@ def _neurons(
     ]
 
 
+def _words(names: Sequence[str], parts: Sequence[WordPart]) -> list[dict[str, Any]]:
+    return [
+        {
+            "word": part.word,
+            "places": [list(place) for place in part.places],
+            "value": part.value,
+            "contribution": _named(names, part.contribution),
+        }
+        for part in parts
+    ]
+
+
 def _tokens(
     backbone: Backbone,
     text: str,
     head: SparseHead,
     hidden: dict[Site, np.ndarray],
+    parts: Sequence[WordPart],
 ) -> list[dict[str, Any]]:
-    """The contributions of each token.
+    """The contributions of each token, and of words that no token stands for.
 
     Some decoders read token t - 1 at position t, and a start token at position 0; their
     contributions are shifted back.
@@ -296,7 +321,12 @@ def _tokens(
         shifted[first : first + len(shares)] += shares
     lead = [Span(0, 0, "[start]")] if shifted[0].any() else []
     rows = shifted if lead else shifted[1:]
-    return token_rows([*lead, *spans], head.classes, rows)
+    spans = [*lead, *spans]
+    places = [(span.start, span.end) for span in spans]
+    of_words, unread = word_shares(parts, text, places, n_class=len(head.classes))
+    more = [Span(start, end, text[start:end]) for start, end in unread]
+    rows = np.concatenate([rows + of_words, *(row[None] for row in unread.values())])
+    return token_rows([*spans, *more], head.classes, rows)
 
 
 def token_rows(

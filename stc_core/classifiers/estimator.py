@@ -36,7 +36,8 @@ from stc_core.probes.fit import ProbeResult, fit_probes
 from stc_core.probes.penalties import PenaltyName
 from stc_core.selection.sample import draw_sample, refit_on_all_rows
 from stc_core.selection.spin import fit_spin
-from stc_core.selection.stc import NO_ROWS, Fitted, fit_stc
+from stc_core.selection.stc import NO_ROWS, Finish, Fitted, fit_stc
+from stc_core.selection.words.choose import add_words
 from stc_core.types import KINDS, Kind, PooledSite, Pooling, Progress, silent
 
 
@@ -50,7 +51,9 @@ class SparsifyThenClassify(BaseClassifier, ClassifierMixin, BaseEstimator):
     only a sample is extracted. Up to 2,000 texts are held out in turn to make
     the choices; of more a stratified `validation_share` makes them.
 
-    Fitted attributes are `classes_`, `head_`, `backbone_`, `probes_` and `fitted_`.
+    With `words` "auto" it also reads words where they clearly help, with "on" always.
+    Fitted attributes are `classes_`, `head_`, `words_` (None: it reads none),
+    `backbone_`, `probes_` and `fitted_`.
     Prediction runs the backbone only up to `head_.layer`. Everything is chosen by the
     score `criterion`, and `class_weight` weighs classes; "auto" follows the table (see
     `choose_goal`). Rows cannot have weights. A pickle holds the name of the backbone,
@@ -77,6 +80,7 @@ class SparsifyThenClassify(BaseClassifier, ClassifierMixin, BaseEstimator):
         max_layer: int | None = None,
         max_neurons: int | None = None,
         tolerance: float | None = None,
+        words: str = "auto",
         store_dtype: str = "float16",
         validation_share: float = 0.15,
         seed: int = 0,
@@ -96,6 +100,7 @@ class SparsifyThenClassify(BaseClassifier, ClassifierMixin, BaseEstimator):
         self.max_layer = max_layer
         self.max_neurons = max_neurons
         self.tolerance = tolerance
+        self.words = words
         self.store_dtype = store_dtype
         self.validation_share = validation_share
         self.seed = seed
@@ -124,7 +129,13 @@ class SparsifyThenClassify(BaseClassifier, ClassifierMixin, BaseEstimator):
         probes = self.fit_probes(
             read, sample.task, wanted, device=device, progress=progress
         )
-        fitted = self.select(read, sample.task, probes, progress=progress)
+        fitted = self.select(
+            read,
+            sample.task,
+            probes,
+            texts=all_texts.at(sample.rows),
+            progress=progress,
+        )
         if not sample.has_all_learned:
             with TemporaryDirectory() as folder:
                 _, fitted = refit_on_all_rows(
@@ -273,13 +284,15 @@ class SparsifyThenClassify(BaseClassifier, ClassifierMixin, BaseEstimator):
         task: Task,
         probes: Sequence[Any],
         *,
+        texts: Sequence[str],
         reported: Int[np.ndarray, " n_reported"] = NO_ROWS,
         progress: Progress = silent,
     ) -> Fitted:
         """The head of the preset, chosen by rows held out.
 
-        With the preset `stc`, every option also predicts the classes of the rows
-        `reported`; its `probes` may be those that a run has kept.
+        `texts` are those of all rows of the task. With the preset `stc`, every option
+        also predicts the classes of the rows `reported`; its `probes` may be those that
+        a run has kept.
         """
         settings = self._settings()
         if settings.preset == "spin":
@@ -294,8 +307,13 @@ class SparsifyThenClassify(BaseClassifier, ClassifierMixin, BaseEstimator):
             max_neurons=settings.max_neurons,
             tolerance=settings.tolerance,
             reported=reported,
+            finish=self.finish(texts),
             progress=progress,
         )
+
+    def finish(self, texts: Sequence[str]) -> Finish:
+        """What adds words to a chosen classifier, if `words` says so."""
+        return partial(add_words, texts=texts, how=self._settings().words)
 
     def _parts(self) -> tuple[Backbone, SparseHead]:
         check_is_fitted(self, "head_")
@@ -314,6 +332,7 @@ class SparsifyThenClassify(BaseClassifier, ClassifierMixin, BaseEstimator):
         self.probes_ = list(probes)
         self.fitted_ = fitted
         self.head_ = fitted.head
+        self.words_ = fitted.words
         return self
 
     def save(self, folder: str | Path) -> Path:
@@ -326,6 +345,7 @@ class SparsifyThenClassify(BaseClassifier, ClassifierMixin, BaseEstimator):
             self.classes_,
             about=persistence.About.of(self.backbone_),
             params=params,
+            words=self.words_,
         )
 
     @classmethod
@@ -347,11 +367,13 @@ class SparsifyThenClassify(BaseClassifier, ClassifierMixin, BaseEstimator):
         check_is_sparse(folder)
         head, classes, about, params = persistence.load_classifier(Path(folder))
         model = about.open(folder, backbone=backbone, device=device, progress=progress)
-        if "criterion" not in params:  # saved before December 2026
+        params = {"words": "off", **params}  # saved before December 2026
+        if "criterion" not in params:
             by_f1 = params.get("class_weight") is not None
             params = {**params, "criterion": "macro_f1" if by_f1 else "accuracy"}
         loaded = cls(**{**params, "backbone": backbone or model.name})
         loaded.backbone_, loaded.head_, loaded.classes_ = model, head, classes
+        loaded.words_ = persistence.load_words(Path(folder))
         return loaded
 
 

@@ -11,11 +11,14 @@ from stc_core.errors import StcError
 from stc_core.files import make_folder, read_json, write_json
 from stc_core.heads.head import SparseHead
 from stc_core.heads.head_file import load_heads, save_heads
+from stc_core.heads.word_head import WordHead, load_word_heads, save_word_heads
 from stc_core.types import Progress, silent
 
 _FORMAT = 3
-_READ_FORMATS = (1, 2, 3)
-"""Up to format 2 a head has no range of values."""
+_FORMAT_WITH_WORDS = 4
+_READ_FORMATS = (1, 2, 3, 4)
+"""Up to format 2 a head has no range of values. One of format 4 reads words, too."""
+_WORDS = "word_head.safetensors"
 
 
 class About(NamedTuple):
@@ -94,6 +97,7 @@ def save_classifier(
     *,
     about: About,
     params: dict[str, Any],
+    words: WordHead | None = None,
 ) -> Path:
     """Write the classifier to `folder`.
 
@@ -101,7 +105,11 @@ def save_classifier(
     """
     make_folder(folder)
     save_heads(folder / "head.safetensors", [head])
-    write_about(folder, classes, about=about, params=params)
+    (folder / _WORDS).unlink(missing_ok=True)
+    if words is not None:
+        save_word_heads(folder / _WORDS, [words])
+    kind = _FORMAT if words is None else _FORMAT_WITH_WORDS
+    write_about(folder, classes, about=about, params=params, kind=kind)
     return folder
 
 
@@ -111,13 +119,14 @@ def write_about(
     *,
     about: About,
     params: dict[str, Any],
+    kind: int = _FORMAT,
 ) -> None:
-    """Write classifier.json: the backbone, the classes and the parameters."""
+    """Write classifier.json: the format, backbone, classes and parameters."""
     params = {k: list(v) if isinstance(v, tuple) else v for k, v in params.items()}
     write_json(
         folder / "classifier.json",
         {
-            "format": _FORMAT,
+            "format": kind,
             "classes": classes.tolist(),
             "backbone": about.beside(folder)._asdict(),
             "params": params,
@@ -137,6 +146,18 @@ def load_classifier(
     return head, classes, about, params
 
 
+def load_words(folder: Path) -> WordHead | None:
+    """What the classifier in `folder` reads of words; None if it reads none.
+
+    Raises StcError if it cannot be read.
+    """
+    if read_json(folder / "classifier.json")["format"] != _FORMAT_WITH_WORDS:
+        return None
+    _demand(folder, _WORDS)
+    (words,) = load_word_heads(folder / _WORDS, where=f"classifier {str(folder)!r}")
+    return words
+
+
 def read_saved(
     folder: Path,
 ) -> tuple[Shaped[np.ndarray, " n_class"], About, dict[str, Any]]:
@@ -146,7 +167,7 @@ def read_saved(
     if about.get("format") not in _READ_FORMATS:
         raise StcError(
             f"classifier {str(folder)!r}",
-            expected="format 1, 2 or 3",
+            expected=f"a format up to {_READ_FORMATS[-1]}",
             got=f"{about.get('format')}",
             remedy="Train it again with this version of STC Studio.",
         )

@@ -25,8 +25,9 @@ from stc_core.display import (
 )
 from stc_core.interpret.explanation import (
     Token,
-    part_name,
+    neuron_parts,
     segments,
+    strongest,
     token_parts,
     words,
 )
@@ -331,15 +332,9 @@ def show_explanation(explanation: dict[str, Any], text: str) -> None:
     table = Table(box=box.SIMPLE_HEAD)
     table.add_column("layer" if "attention" in explanation else "neuron")
     table.add_column(Text(f"for {label!r}"), justify="right")
-    neurons = sorted(
-        explanation["neurons"], key=lambda neuron: -abs(neuron["contribution"][label])
-    )
-    for neuron in neurons[:TOP_NEURONS]:
-        named = part_name(neuron)
-        table.add_row(Text(named), _signed(neuron["contribution"][label]))
-    if len(neurons) > TOP_NEURONS:
-        others = sum(n["contribution"][label] for n in neurons[TOP_NEURONS:])
-        table.add_row(f"{len(neurons) - TOP_NEURONS} more", _signed(others))
+    parts = strongest(neuron_parts(explanation, label), TOP_NEURONS)
+    for name, value in zip(parts["name"], parts["value"], strict=True):
+        table.add_row(Text(name), _signed(value))
     table.add_row("bias", _signed(explanation["bias"][label]))
     table.add_row("logit", _signed(explanation["logits"][label]), style="bold")
     console.print(table)

@@ -62,6 +62,7 @@ _ROWS = (
     RunFile.ACTIVATIONS,
     RunFile.PREDICTIONS,
     RunFile.FOLD_HEADS,
+    RunFile.FOLD_WORDS,
     RunFile.BASELINES,
     RunFile.REPLIES,
 )

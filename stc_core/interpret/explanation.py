@@ -58,7 +58,8 @@ class Sum(NamedTuple):
 
 def check_sum(explanation: Mapping[str, Any], label: str) -> Sum:
     """The sum of the contributions to `label`, and the logit that it must give."""
-    parts = [row["contribution"][label] for row in explanation["neurons"]]
+    rows = [*explanation["neurons"], *explanation.get("words", ())]
+    parts = [row["contribution"][label] for row in rows]
     return Sum(explanation["bias"][label], sum(parts), explanation["logits"][label])
 
 
@@ -115,8 +116,9 @@ def number_neurons(
 def neuron_parts(explanation: Mapping[str, Any], label: str) -> pd.DataFrame:
     """A table with name, layer, neuron, activation and value of each contribution.
 
-    `neuron` is its number in the run; None if the run does not keep it. The table is
-    sorted by falling absolute value. The values and the bias sum to the logit.
+    `neuron` is its number in the run; None if the run does not keep it, and for the
+    words that are read beside the neurons, which have no layer. The table is sorted by
+    falling absolute value. The values and the bias sum to the logit.
     """
     rows = [
         {
@@ -127,6 +129,16 @@ def neuron_parts(explanation: Mapping[str, Any], label: str) -> pd.DataFrame:
             "value": row["contribution"][label],
         }
         for place, row in enumerate(explanation["neurons"])
+    ]
+    rows += [
+        {
+            "name": f"“{row['word']}”",
+            "layer": None,
+            "neuron": None,
+            "activation": row["value"],
+            "value": row["contribution"][label],
+        }
+        for row in explanation.get("words", ())
     ]
     columns = ["name", "layer", "neuron", "activation", "value"]
     frame = pd.DataFrame(rows, columns=columns)
@@ -153,8 +165,11 @@ def part_name(row: Mapping[str, Any]) -> str:
 
 
 def layer_parts(explanation: Mapping[str, Any], label: str) -> pd.DataFrame:
-    """A table with name, layer and value of each layer, the first layer first."""
-    parts = neuron_parts(explanation, label)
+    """A table with name, layer and value of each layer, the first layer first.
+
+    Words that are read beside the neurons come last, in one row.
+    """
+    parts = neuron_parts({**explanation, "words": ()}, label)
     sums = parts.groupby("layer")["value"].agg(["sum", "size"]).reset_index()
     whole = any(row["index"] is None for row in explanation["neurons"])
     names = [
@@ -163,7 +178,12 @@ def layer_parts(explanation: Mapping[str, Any], label: str) -> pd.DataFrame:
         else f"layer {layer} ({n} {'neuron' if n == 1 else 'neurons'})"
         for layer, n in zip(sums["layer"], sums["size"], strict=True)
     ]
-    return pd.DataFrame({"name": names, "layer": sums["layer"], "value": sums["sum"]})
+    rows = zip(names, sums["layer"].tolist(), sums["sum"].tolist(), strict=True)
+    rows = list(rows)
+    if "words" in explanation:
+        of_words = [row["contribution"][label] for row in explanation["words"]]
+        rows.append((f"words ({len(of_words)})", None, sum(of_words)))
+    return pd.DataFrame(rows, columns=["name", "layer", "value"])
 
 
 def strongest(parts: pd.DataFrame, most: int) -> pd.DataFrame:
@@ -171,7 +191,8 @@ def strongest(parts: pd.DataFrame, most: int) -> pd.DataFrame:
     if len(parts) <= most:
         return parts
     rest = parts.iloc[most:]
-    row = {"name": f"{len(rest):,} other neurons", "value": rest["value"].sum()}
+    what = "parts" if rest["layer"].isna().any() else "neurons"
+    row = {"name": f"{len(rest):,} other {what}", "value": rest["value"].sum()}
     return pd.concat([parts.iloc[:most], pd.DataFrame([row])], ignore_index=True)
 
 

@@ -15,8 +15,10 @@ from torch import Tensor
 from stc_core.backbone.backbone import Backbone
 from stc_core.backbone.packing import make_batch
 from stc_core.backbone.tokenization.own_tokens import blank_ids
+from stc_core.backbone.tokenization.tokens import Span
 from stc_core.classifiers.base import BaseClassifier, check_texts, token_rows
 from stc_core.errors import StcError
+from stc_core.heads.word_shares import word_shares
 from stc_core.interpret.graded_head import GradedHead
 
 STEPS = 64
@@ -52,18 +54,50 @@ def integrated_gradients(
         blank = blank.to(tokens.device)[None]
         start = read(blank, mask)[0]
     names = [str(name) for name in classifier.classes_]
-    target = int(logits.argmax()) if label is None else _place(names, label)
+    said = logits.cpu().numpy()
+    if classifier.words_ is not None:
+        said = said + classifier.words_.logits([text])[0]
+    target = int(said.argmax()) if label is None else _place(names, label)
     values = _attribute(
         backbone, read, tokens, mask, blank=blank, target=target, n_steps=n_steps
     )
     difference = float(logits[target] - start[target])
-    return {
+    found = {
         "text": text,
         "label": names[target],
         "logit": float(logits[target]),
         "start": float(start[target]),
         "error": float(values.sum()) - difference,
         "tokens": token_rows(backbone.spans(text), [names[target]], values[:, None]),
+    }
+    return _add_words(classifier, text, found)
+
+
+def _add_words(
+    classifier: BaseClassifier, text: str, found: dict[str, Any]
+) -> dict[str, Any]:
+    """The attribution with what the classifier reads of words beside the neurons.
+
+    That is exact, and blank words have none of it.
+    """
+    if classifier.words_ is None:
+        return found
+    names = [str(name) for name in classifier.classes_]
+    at = names.index(found["label"])
+    places = [(row["start"], row["end"]) for row in found["tokens"]]
+    parts = classifier.words_.parts(text)
+    shares, unread = word_shares(parts, text, places, n_class=len(names))
+    more = [Span(start, end, text[start:end]) for start, end in unread]
+    rows = token_rows(
+        more, [found["label"]], np.array([[row[at]] for row in unread.values()])
+    )
+    for row, share in zip(found["tokens"], shares[:, at].tolist(), strict=True):
+        row["contribution"][found["label"]] += share
+    total = float(sum(part.contribution[at] for part in parts))
+    return {
+        **found,
+        "logit": found["logit"] + total,
+        "tokens": [*found["tokens"], *rows],
     }
 
 

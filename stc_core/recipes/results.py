@@ -24,6 +24,7 @@ from stc_core.data.goal import choose_goal
 from stc_core.data.task import Task
 from stc_core.heads.head import softmax
 from stc_core.heads.head_file import save_heads
+from stc_core.heads.word_head import save_word_heads
 from stc_core.metrics.scores import (
     accuracy,
     expected_calibration_error,
@@ -81,7 +82,10 @@ def finish_sparse(
     )
     classifier.adopt(backbone, np.array(task.classes), [], fitted)
     write_fitted(writer, classifier, corpus, task, activations)
-    logits = logits_at(activations, fitted.head, corpus.rows("test"))
+    test = corpus.rows("test")
+    logits = logits_at(activations, fitted.head, test)
+    if fitted.words is not None:
+        logits += fitted.words.logits(corpus.texts.at(test))
     metrics = evaluate(corpus, task, fitted.held, fitted.held_logits, logits)
     counts = tokens if isinstance(tokens, dict) else tokens._asdict()
     return metrics | _facts(backbone, fitted, inputs) | {"tokens": counts}
@@ -105,7 +109,8 @@ def estimator(settings: TrainConfig) -> SparsifyThenClassify:
     """The unfitted classifier of these settings."""
     names = SparsifyThenClassify().get_params()
     given = {k: v for k, v in settings.model_dump().items() if k in names}
-    return SparsifyThenClassify(**given)
+    reads_words = settings.recipe == "stc" and settings.preset == "stc"
+    return SparsifyThenClassify(**given | ({} if reads_words else {"words": "off"}))
 
 
 def task_of(corpus: Corpus, settings: TrainConfig) -> Task:
@@ -135,6 +140,8 @@ def write_fitted(
     writer.write_frame(RunFile.NEURONS, tables.neuron_table(head))
     if fitted.fold_heads:
         save_heads(writer.folder / RunFile.FOLD_HEADS, fitted.fold_heads)
+    if fitted.fold_words:
+        save_word_heads(writer.folder / RunFile.FOLD_WORDS, fitted.fold_words)
     # The final head has seen the held rows: they show what heads without them said.
     place, fold = np.full((2, activations.n), -1)
     place[fitted.held] = np.arange(len(fitted.held))
@@ -146,6 +153,8 @@ def write_fitted(
         for logits in logit_blocks(activations, head, task.groups):
             rows = np.arange(start, start := start + len(logits))
             held = place[rows]
+            if fitted.words is not None:
+                logits += fitted.words.logits(corpus.texts.at(rows))
             logits[held >= 0] = fitted.held_logits[held[held >= 0]]
             some = corpus.take(rows)
             frame = tables.prediction_table(some, head.classes, softmax(logits))
@@ -197,6 +206,7 @@ def _facts(backbone: Backbone, fitted: Fitted, inputs: FitInputs) -> dict[str, A
             "total": sum(backbone.widths[wish.site] for wish in inputs.wanted),
             "left_out": inputs.read.left_out,
         },
+        **_word_facts(fitted),
         "layers": {"used": head.layer, "total": backbone.n_layers},
         "chosen": fitted.chosen,
         "cost": {
@@ -217,6 +227,15 @@ def _facts(backbone: Backbone, fitted: Fitted, inputs: FitInputs) -> dict[str, A
             "notes": list(backbone.notes),
         },
     }
+
+
+def _word_facts(fitted: Fitted) -> dict[str, Any]:
+    """What words gain, if it was tried."""
+    if (choice := fitted.word_choice) is None:
+        return {}
+    read = () if fitted.words is None else fitted.words.words
+    facts = {"share": choice.share, "gain": choice.gain, "error": choice.error}
+    return {"words": {"selected": len(read), **facts}}
 
 
 def peak_bytes() -> int:

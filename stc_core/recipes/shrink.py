@@ -94,13 +94,14 @@ def shrink(config: RunConfig, writer: RunWriter) -> None:
             read,
             sample.task,
             saliences,
+            texts=inputs.part.texts,
             reported=sample.test,
             progress=writer.progress,
         )
         write_frontier(writer, inputs, fitted)
     else:
         place = asked.layer, asked.neurons
-        fitted = _option(parent, inputs, saliences, place, eta=settings.eta)
+        fitted = _option(parent, inputs, saliences, place, classifier=classifier)
         writer.write_frame(RunFile.FRONTIER, _frontier_at(parent, place))
     _finish(writer, asked, parent, classifier, inputs, fitted)
 
@@ -237,7 +238,7 @@ def _option(
     saliences: Sequence[Salience],
     place: tuple[int, int],
     *,
-    eta: float | None,
+    classifier: SparsifyThenClassify,
 ) -> Fitted:
     options = options_of(parent)
     return take_option(
@@ -246,7 +247,8 @@ def _option(
         saliences,
         options,
         option=find_option(options, place),
-        eta=eta,
+        eta=classifier.eta,
+        finish=classifier.finish(inputs.part.texts),
     )
 
 

@@ -77,6 +77,7 @@ def train_sparse(config: RunConfig, writer: RunWriter) -> None:
         inputs.read,
         sample.task,
         probes,
+        texts=inputs.part.texts,
         reported=sample.test,
         progress=writer.progress,
     )

@@ -28,6 +28,7 @@ class RunFile(StrEnum):
     PROBE_WEIGHTS = "probe_weights.safetensors"  # the best probe of each site
     NEURONS = "neurons.parquet"  # the kept neurons
     FOLD_HEADS = "fold_heads.safetensors"  # the heads that judged the held rows
+    FOLD_WORDS = "fold_words.safetensors"  # the words that these read, too
     ACTIVATIONS = "activations.npy"  # their values for every row
     PREDICTIONS = "predictions.parquet"  # the answer for every row
     BASELINES = "baselines.parquet"  # answers of the baselines for the test rows
@@ -41,6 +42,7 @@ SPARSE = (
     RunFile.PROBE_WEIGHTS,
     RunFile.FRONTIER,
     RunFile.FOLD_HEADS,
+    RunFile.FOLD_WORDS,
     RunFile.LEARNING,
     RunFile.STABILITY,
 )

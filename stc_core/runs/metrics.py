@@ -130,6 +130,20 @@ class NeuronCounts(TypedDict):
     left_out: NotRequired[int]
 
 
+class WordFacts(TypedDict):
+    """What words gain beside the neurons, and how many are read (0: they gain too
+    little).
+
+    `gain` is the score on the held rows with them less that without, `error` its
+    standard error. `share` is the weight of words beside the neurons.
+    """
+
+    selected: int
+    share: float
+    gain: float
+    error: float
+
+
 class GoalFacts(TypedDict):
     """The score that chose everything, and the weight of classes (see `Goal`)."""
 
@@ -281,6 +295,7 @@ class RunMetrics(TypedDict):
     test: ClassifierScores
     validation: ValidationScores
     neurons: NeuronCounts
+    words: NotRequired[WordFacts]
     layers: LayerCounts
     chosen: dict[str, Any]
     cost: CostFacts

@@ -202,7 +202,7 @@ def refit_on_all_rows(
     rows = write_rows(path, blocks, n=len(texts), width=len(features))
     if sample.has_all_learned:
         return rows, fitted._replace(held=sample.rows[fitted.held])
-    return rows, refit(rows, task, fitted)
+    return rows, refit(rows, task, fitted, texts)
 
 
 def gain_of_doubling(

@@ -4,7 +4,7 @@ This is the default preset `stc`; the paper's own recipe is in spin.py. No choic
 judged by a row that took part in it.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -14,6 +14,7 @@ from stc_core.data.task import Read, Task
 from stc_core.heads.head import SparseHead
 from stc_core.heads.least_squares import RIDGES
 from stc_core.heads.ridge import fit_ridge_head
+from stc_core.heads.word_head import WordHead
 from stc_core.metrics.scores import SAME_SCORE, fit_temperature
 from stc_core.selection.folds import Fold
 from stc_core.selection.frontier import (
@@ -38,6 +39,18 @@ from stc_core.types import Progress, silent
 NO_ROWS = np.arange(0)
 
 
+class WordChoice(NamedTuple):
+    """How much words count beside neurons, and what they gain on the held rows.
+
+    `gain` is the score with them less that without; `error` its standard error.
+    """
+
+    share: float
+    ridge: float
+    gain: float
+    error: float
+
+
 class Fitted(NamedTuple):
     """A fitted head, the alternatives, and the logits of rows that it was judged by.
 
@@ -47,7 +60,9 @@ class Fitted(NamedTuple):
     held rows. `trust` is the trust in each neuron of a ridge head (see
     `fit_ridge_head`), None for another head. `options` are the classifiers of all
     depths that a user may take instead, by depth and then by neurons. `option` is the
-    one that the head is.
+    one that the head is. `words` are what the classifier reads beside the neurons, if
+    it reads any, and `fold_words` those of the fold heads; the logits are the sum of
+    both. `word_choice` says what words gain.
     """
 
     head: SparseHead
@@ -60,6 +75,18 @@ class Fitted(NamedTuple):
     option: Option | None = None
     fold: Int[np.ndarray, " n_held"] = NO_ROWS
     fold_heads: tuple[SparseHead, ...] = ()
+    words: WordHead | None = None
+    fold_words: tuple[WordHead, ...] = ()
+    word_choice: WordChoice | None = None
+
+
+Finish = Callable[[DepthSearch, Option, Fitted], Fitted]
+"""Adds to the classifier of an option, such as words."""
+
+
+def as_it_is(search: DepthSearch, option: Option, fitted: Fitted) -> Fitted:
+    """Add nothing."""
+    return fitted
 
 
 def fit_stc(
@@ -72,6 +99,7 @@ def fit_stc(
     max_neurons: int | None = None,
     tolerance: float | None = None,
     reported: Int[np.ndarray, " n_reported"] = NO_ROWS,
+    finish: Finish = as_it_is,
     progress: Progress = silent,
 ) -> Fitted:
     """Fit the preset `stc`: joint ranking, choice of the size, ridge head.
@@ -120,7 +148,7 @@ def fit_stc(
     else:
         wanted = cheapest(options, tolerance=tolerance)
     assert wanted is not None
-    return _take(columns, rankings, fitted, wanted)
+    return _take(columns, rankings, fitted, wanted, finish)
 
 
 def _best_depth(options: Sequence[Option], deep: Option, *, exactly: bool) -> Option:
@@ -142,12 +170,15 @@ def _take(
     rankings: Mapping[int, Ranking],
     fitted: Fitted,
     option: Option,
+    finish: Finish,
 ) -> Fitted:
-    """`fitted`, or the classifier of another one of its options."""
-    if option is fitted.option:
+    """`fitted` or the classifier of another one of its options, finished."""
+    if option is fitted.option and finish is as_it_is:
         return fitted
     search = DepthSearch(columns, rankings[option.layer])
-    return _as_taken(fit_option(search, option), fitted.options, option)
+    if option is not fitted.option:
+        fitted = _as_taken(fit_option(search, option), fitted.options, option)
+    return finish(search, option, fitted)
 
 
 def _points_at(
@@ -172,11 +203,13 @@ def take_option(
     *,
     option: Option,
     eta: float | None,
+    finish: Finish = as_it_is,
 ) -> Fitted:
-    """The classifier that an option stands for."""
+    """The classifier that an option stands for, finished."""
     columns = JointColumns(read, task, probes, eta=eta, budget=option.neurons)
-    ranking = rank_columns(columns, [option.layer])[option.layer]
-    return _as_taken(fit_option(DepthSearch(columns, ranking), option), options, option)
+    search = DepthSearch(columns, rank_columns(columns, [option.layer])[option.layer])
+    fitted = _as_taken(fit_option(search, option), options, option)
+    return finish(search, option, fitted)
 
 
 def _as_taken(fitted: Fitted, options: Sequence[Option], option: Option) -> Fitted:

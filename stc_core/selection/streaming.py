@@ -5,6 +5,7 @@ else from the truncated backbone.
 """
 
 from collections.abc import Callable, Iterator, Sequence
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -17,8 +18,10 @@ from stc_core.data.task import Task
 from stc_core.data.texts import Texts
 from stc_core.heads.head import SparseHead, value_range
 from stc_core.heads.moments import Sums, head_from
+from stc_core.heads.ngrams import ngram_matrix
 from stc_core.metrics.scores import fit_temperature
 from stc_core.selection.stc import Fitted
+from stc_core.selection.words.joint import joined, split_joint
 from stc_core.types import Feature, PooledSite, Progress, silent
 
 ReadRows = Callable[[PooledSite, Int[np.ndarray, " k"]], Float[np.ndarray, "k width"]]
@@ -83,7 +86,29 @@ def activation_blocks(
     yield from blocks_in_order(groups, blocks_of, size=size)
 
 
-def refit(activations: RowFile, task: Task, fitted: Fitted) -> Fitted:
+class _WithWords(NamedTuple):
+    """The values of neurons, and after them those of words."""
+
+    activations: RowFile
+    texts: Texts
+    columns: dict[str, int]
+
+    @property
+    def n(self) -> int:
+        return self.activations.n
+
+    def blocks_of(
+        self, rows: Int[np.ndarray, " k"]
+    ) -> Iterator[tuple[Int[np.ndarray, " some"], Float[np.ndarray, "some width"]]]:
+        for some, X in self.activations.blocks_of(rows):
+            words = ngram_matrix(self.texts.at(some), self.columns).toarray()
+            yield some, np.concatenate([X, words], axis=1)
+
+
+Values = RowFile | _WithWords
+
+
+def refit(activations: RowFile, task: Task, fitted: Fitted, texts: Texts) -> Fitted:
     """The same neurons, ridge and trust, with a head fitted on all rows of the task.
 
     First a fit on train alone gives the logits of the validation rows, which are held
@@ -96,25 +121,37 @@ def refit(activations: RowFile, task: Task, fitted: Fitted) -> Fitted:
     if fitted.trust is None:
         logits = logits_at(activations, fitted.head, task.validation)
         return fitted._replace(held=task.validation, held_logits=logits)
-    head, ridge = fitted.head, float(fitted.chosen["ridge"])
-    train, learned = _sums(activations, task, head)
-    first = head_from(train.sums, train.ranged(head), ridge=ridge, trust=fitted.trust)
-    logits = logits_at(activations, first, task.validation)
+    ridge, words = float(fitted.chosen["ridge"]), _words_of(fitted)
+    columns = {word: place for place, word in enumerate(words)}
+    values = _WithWords(activations, texts, columns) if words else activations
+    joint = joined(fitted.head, len(words))
+    train, learned = _sums(values, task, joint)
+    first = head_from(train.sums, train.ranged(joint), ridge=ridge, trust=fitted.trust)
+    logits = logits_at(values, first, task.validation)
     temperature = float(fitted.chosen["temperature"])
     if len(task.validation) >= ENOUGH:
         temperature = fit_temperature(logits, task.codes[task.validation])
     last = head_from(
-        learned.sums, learned.ranged(head), ridge=ridge, trust=fitted.trust
-    ).cooled(temperature)
-    chosen = {**fitted.chosen, "temperature": temperature}
+        learned.sums, learned.ranged(joint), ridge=ridge, trust=fitted.trust
+    )
+    features = fitted.head.features
+    (fold_head, fold_words), (head, read) = (
+        split_joint(one.cooled(temperature), features, words) for one in (first, last)
+    )
     return fitted._replace(
-        head=last,
-        chosen=chosen,
+        head=head,
+        chosen={**fitted.chosen, "temperature": temperature},
         held=task.validation,
         held_logits=logits / temperature,
         fold=np.zeros(len(task.validation), np.int64),
-        fold_heads=(first.cooled(temperature),),
+        fold_heads=(fold_head,),
+        words=read if words else None,
+        fold_words=(fold_words,) if words else (),
     )
+
+
+def _words_of(fitted: Fitted) -> tuple[str, ...]:
+    return () if fitted.words is None else fitted.words.words
 
 
 class _Seen:
@@ -143,7 +180,7 @@ class _Seen:
         return head._replace(low=self.low, high=self.high)
 
 
-def _sums(activations: RowFile, task: Task, head: SparseHead) -> tuple[_Seen, _Seen]:
+def _sums(activations: Values, task: Task, head: SparseHead) -> tuple[_Seen, _Seen]:
     """What is seen in the training rows, and in train and validation together."""
     n_class, unweighted = len(task.classes), task.goal.class_weight == "none"
     train, later = (_Seen(Sums(head.mean, head.sd, n_class)) for _ in range(2))
@@ -181,7 +218,9 @@ def ranged_over(
 
 
 def logits_at(
-    activations: RowFile, head: SparseHead, rows: Int[np.ndarray, " some"]
+    activations: Values,
+    head: SparseHead,
+    rows: Int[np.ndarray, " some"],
 ) -> Float[np.ndarray, "some n_class"]:
     """Logits of the given rows, in the order of `rows`; other rows do not matter."""
     order, done = np.argsort(rows, kind="stable"), 0

@@ -1,0 +1,1 @@
+"""Words beside the neurons of a classifier."""

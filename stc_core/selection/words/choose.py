@@ -1,0 +1,240 @@
+"""Do words help the chosen neurons? If so, the classifier reads both.
+
+The rows that judge are those that judged the neurons, in the same folds: each fold
+ranks its neurons and its words without its held rows.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from stc_core.data.task import Task
+from stc_core.heads.least_squares import RIDGES
+from stc_core.metrics.resampling import resample_scores
+from stc_core.metrics.scores import fit_temperature, last_best
+from stc_core.selection.folds import Fold, stratified_order
+from stc_core.selection.frontier import Option
+from stc_core.selection.search import DepthSearch
+from stc_core.selection.stc import NO_ROWS, Fitted, WordChoice
+from stc_core.selection.words.candidates import (
+    Candidates,
+    find_candidates,
+    inverse_frequency,
+)
+from stc_core.selection.words.joint import (
+    JointHead,
+    Neurons,
+    fit_joint_head,
+    joint_scores,
+    neuron_products,
+    ranked_words,
+    tf_idf,
+    word_products,
+)
+from stc_core.types import Feature, WordUse
+
+SHARES = (0.1, 0.3, 1.0)
+MOST_FITTED = 6000
+"""Words are ranked and judged by models of at most so many rows."""
+CLEAR = 1.0
+"""Words must gain more than so many standard errors of the paired difference."""
+
+
+class _Part(NamedTuple):
+    """The columns of the words of a fold, and what each is multiplied by."""
+
+    columns: Int[np.ndarray, " n_words"]
+    scale: Float[np.ndarray, " n_words"]  # for a share of 1
+
+
+def add_words(
+    search: DepthSearch,
+    option: Option,
+    fitted: Fitted,
+    texts: Sequence[str],
+    *,
+    how: WordUse,
+) -> Fitted:
+    """`fitted`, the classifier of `option`, with words if `how` says so.
+
+    `texts` are those of all rows of the task. The neurons stay; their weights are
+    fitted again together with those of the words.
+    """
+    if how == "off":
+        return fitted
+    task = search.task
+    candidates = find_candidates(texts, task.learned)
+    if candidates is None:
+        return fitted
+    ridges = _near(option.ridge)
+    scores, parts = _held_scores(search, option, candidates, ridges)
+    choice = _choice(task, fitted, scores, ridges)
+    found = fitted._replace(word_choice=choice)
+    if how == "auto" and choice.gain <= CLEAR * choice.error:
+        return found
+    return _with_words(search, option, found, candidates, parts)
+
+
+def _near(ridge: float) -> tuple[float, ...]:
+    """The ridge and its neighbours in RIDGES."""
+    place = RIDGES.index(ridge)
+    return RIDGES[max(place - 1, 0) : place + 2]
+
+
+def _held_scores(
+    search: DepthSearch,
+    option: Option,
+    candidates: Candidates,
+    ridges: Sequence[float],
+) -> tuple[Float[np.ndarray, "n_shares n_ridges n_held n_class"], list[_Part]]:
+    """The scores of the held rows by joint models, and the words of each fold.
+
+    Last come those of the final model.
+    """
+    task, found, parts = search.task, [], []
+    for number, fold in enumerate(search.columns.folds):
+        neurons = _neurons(search, option, number)
+        rows = _some(task, fold.fit)
+        part, tried = _fold_scores(
+            neurons, candidates, task, fold._replace(fit=rows), ridges
+        )
+        parts.append(part)
+        found.append(np.stack(list(tried)))
+    rows = _some(task, task.learned)
+    last = _fold_scores(
+        _neurons(search, option, -1), candidates, task, Fold(rows, NO_ROWS), ridges
+    )
+    return np.concatenate(found, axis=2), [*parts, last[0]]
+
+
+def _some(task: Task, rows: Int[np.ndarray, " n"]) -> Int[np.ndarray, " some"]:
+    """At most MOST_FITTED of these rows, ascending, each class in proportion."""
+    if len(rows) <= MOST_FITTED:
+        return np.sort(rows)
+    return np.sort(stratified_order(task.codes, rows, seed=0)[:MOST_FITTED])
+
+
+def _neurons(search: DepthSearch, option: Option, number: int) -> Neurons:
+    """The neurons of the option by the ranking of a fold; -1: the final one."""
+    kept = _kept(search, option, number)
+    return Neurons(search.raw(kept), search.columns.trust_of(kept, number))
+
+
+def _kept(search: DepthSearch, option: Option, number: int) -> np.ndarray:
+    ranking = (*search.by_fold, search.rank)[number]
+    return np.sort(ranking[: option.neurons])
+
+
+def _fold_scores(
+    neurons: Neurons,
+    candidates: Candidates,
+    task: Task,
+    fold: Fold,
+    ridges: Sequence[float],
+) -> tuple[_Part, Iterator[Float[np.ndarray, "n_ridges m n_class"]]]:
+    """The words that rank in a fold, and the scores of its held rows by share."""
+    own, norm_of_neurons = neuron_products(neurons, task, fold.fit, fold.held)
+    fitted = candidates.at(fold.fit)
+    frequency = inverse_frequency(fitted)
+    every = tf_idf(fitted, frequency)
+    columns = np.sort(ranked_words(own, every, task, fold.fit))
+    held = tf_idf(candidates.at(fold.held), frequency)
+    words, norm = word_products(
+        every[:, columns], held[:, columns], task.weights(fold.fit)
+    )
+    scale = frequency[columns] * (norm_of_neurons / norm) ** 0.5
+    tried = joint_scores(own, words, task, fold.fit, shares=SHARES, ridges=ridges)
+    return _Part(columns, scale.astype(np.float32)), tried
+
+
+def _choice(
+    task: Task,
+    fitted: Fitted,
+    scores: Float[np.ndarray, "n_shares n_ridges n_held n_class"],
+    ridges: Sequence[float],
+) -> WordChoice:
+    """The share and the ridge with the best score on the held rows, and its gain."""
+    held = fitted.held
+    flat = scores.reshape(-1, *scores.shape[2:])
+    best = last_best(np.array([task.score(held, one) for one in flat]))
+    share, ridge = divmod(best, len(ridges))
+    without = task.score(held, fitted.held_logits)
+    gain = task.score(held, flat[best]) - without
+    error = _paired_error(task, held, fitted.held_logits, flat[best])
+    return WordChoice(SHARES[share], ridges[ridge], gain, error)
+
+
+def _paired_error(
+    task: Task,
+    rows: Int[np.ndarray, " n"],
+    before: Float[np.ndarray, "n n_class"],
+    after: Float[np.ndarray, "n n_class"],
+) -> float:
+    """The standard error of the difference of two scores of the same rows.
+
+    For a score other than accuracy and macro-F1 it is that of the accuracy.
+    """
+    name = "macro_f1" if task.goal.criterion == "macro_f1" else "accuracy"
+    guesses = np.stack([before.argmax(axis=1), after.argmax(axis=1)])
+    drawn = resample_scores(task.codes[rows], guesses, name).inside
+    return float(np.std(drawn[:, 1] - drawn[:, 0], ddof=1))
+
+
+def _with_words(
+    search: DepthSearch,
+    option: Option,
+    fitted: Fitted,
+    candidates: Candidates,
+    parts: Sequence[_Part],
+) -> Fitted:
+    """The classifier on its neurons and on words, with new fold heads."""
+    task, choice = search.task, fitted.word_choice
+    assert choice is not None
+    folds = [*search.columns.folds, Fold(task.learned, NO_ROWS)]
+    made: list[JointHead] = []
+    for number, (fold, part) in enumerate(zip(folds, parts, strict=True)):
+        number = number if len(fold.held) else -1
+        kept = _kept(search, option, number)
+        made.append(
+            fit_joint_head(
+                _neurons(search, option, number),
+                candidates,
+                part.columns,
+                task,
+                _features(search, kept),
+                rows=fold.fit,
+                scale=part.scale * np.float32(choice.share**0.5),
+                ridge=choice.ridge,
+            )
+        )
+    held = np.concatenate(
+        [
+            joint.head.logits(_neurons(search, option, number).X[fold.held])
+            + candidates.at(fold.held)[:, parts[number].columns] @ joint.words.weight.T
+            for number, (joint, fold) in enumerate(
+                zip(made[:-1], folds[:-1], strict=True)
+            )
+        ]
+    ).astype(np.float32)
+    temperature = fit_temperature(held, task.codes[search.held])
+    last = made[-1]
+    return fitted._replace(
+        head=last.head.cooled(temperature),
+        words=last.words.cooled(temperature),
+        trust=last.trust,
+        held_logits=held / temperature,
+        fold_heads=tuple(one.head.cooled(temperature) for one in made[:-1]),
+        fold_words=tuple(one.words.cooled(temperature) for one in made[:-1]),
+        chosen={
+            **fitted.chosen,
+            "ridge": choice.ridge,
+            "temperature": temperature,
+            "word_share": choice.share,
+        },
+    )
+
+
+def _features(search: DepthSearch, kept: Int[np.ndarray, " k"]) -> list[Feature]:
+    return list(map(search.columns.at, kept.tolist()))
