@@ -73,6 +73,7 @@ def layer_findings(
     else:
         findings += _few_neurons(curves, metric)
         findings += _shallow(curves, metrics, metric)
+        findings.append(words_finding(metrics))
     return [found for found in findings if found is not None]
 
 
@@ -87,6 +88,25 @@ def layer_story(
     """The sentences of `layer_findings`."""
     findings = layer_findings(probes, curves, metrics, metric=metric, compared=compared)
     return [found.sentence for found in findings]
+
+
+def words_finding(metrics: RunMetrics) -> LayerFinding | None:
+    """What words add to the neurons; None if it was not tried."""
+    if (words := metrics.get("words")) is None:
+        return None
+    gain, error = 100 * words["gain"], 100 * words["error"]
+    measured = f"{gain:+.1f} points on held-out texts (standard error {error:.1f})"
+    if not (n := words["selected"]):
+        return LayerFinding(
+            f"Words beside the neurons hardly help: {gain:+.1f} points",
+            f"Words beside the neurons do not clearly help: {measured}. So the "
+            "classifier does not read them.",
+        )
+    return LayerFinding(
+        f"**Words** beside the neurons add {gain:+.1f} points",
+        f"Beside the neurons the classifier reads **{n:,} words** and pairs of words: "
+        f"{measured}.",
+    )
 
 
 def stable_neurons(stability: Mapping[str, Any]) -> list[str]:

@@ -51,16 +51,24 @@ class ClassifierGraph(nn.Module):
         self,
         input_ids: Int[Tensor, "batch pos"],
         attention_mask: Int[Tensor, "batch pos"],
+        word_logits: Float[Tensor, "batch n_class"] | None = None,
     ) -> GraphOutput:
         inputs = {"input_ids": input_ids, "attention_mask": attention_mask}
         if getattr(self.backbone.config, "is_encoder_decoder", False):
             add_decoder_inputs(inputs, self.backbone.config)
         states = self.backbone.graded(inputs, self.sites, traced=True)
-        return self.read_out(states, attention_mask.bool())
+        mask = attention_mask.bool()
+        if word_logits is None:
+            return self.read_out(states, mask)
+        return self.read_out(states, mask, word_logits)
 
 
 def graph_of(classifier: BaseClassifier) -> ClassifierGraph:
-    """The graph of a classifier; StcError if it is more than one forward."""
+    """The graph of a classifier; StcError if it is more than one forward.
+
+    That of a classifier that reads words takes what they add to the logits as a third
+    input: a graph has no words, only tokens.
+    """
     backbone = classifier.backbone_
     if isinstance(classifier, AttentionClassifier):
         return ClassifierGraph(backbone, classifier.sites, _Attended(classifier))
@@ -132,8 +140,11 @@ class _Sparse(nn.Module):
         super().__init__()
         self.logits = _HeadLogits(head)
 
-    def forward(self, states: _States, mask: Tensor) -> GraphOutput:
-        return _flat(self.logits(states, mask))
+    def forward(
+        self, states: _States, mask: Tensor, word_logits: Tensor | None = None
+    ) -> GraphOutput:
+        logits = self.logits(states, mask)
+        return _flat(logits if word_logits is None else logits + word_logits)
 
 
 class _Attended(nn.Module):

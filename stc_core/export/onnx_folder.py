@@ -28,6 +28,7 @@ from stc_core.export.graph import graph_of
 from stc_core.export.licence import licence_of
 from stc_core.export.portable import CARD, LICENCE, texts_to_try, write_portable
 from stc_core.files import write_error, write_json
+from stc_core.heads import ngrams
 from stc_core.installation.extras import require_extra
 from stc_core.runs.jobs import check_vacant
 from stc_core.runs.layout import RunFile
@@ -46,7 +47,8 @@ python predict.py . < texts.txt
 ```
 
 The graph takes `input_ids` and `attention_mask`, padded on the right, of any batch and
-length. It gives `logits`, `probabilities` and `label`, the place of the label in
+length; of a classifier that reads words also `word_logits`, which `predict.py`
+computes. It gives `logits`, `probabilities` and `label`, the place of the label in
 `classes` of `about.json`."""
 
 
@@ -152,11 +154,15 @@ def write_graph(classifier: BaseClassifier, path: Path) -> None:
     mask = torch.ones_like(ids)
     mask[1, length // 2 :] = 0
     anything = {0: torch.export.Dim.DYNAMIC, 1: torch.export.Dim.DYNAMIC}
-    shapes = {"input_ids": anything, "attention_mask": anything}
+    shapes: dict[str, Any] = {"input_ids": anything, "attention_mask": anything}
+    inputs = [ids, mask]
+    if classifier.words_ is not None:
+        inputs.append(torch.ones(len(ids), len(classifier.classes_)))
+        shapes["word_logits"] = {0: torch.export.Dim.DYNAMIC}
     with _silent(), _explained(classifier.backbone_.name), torch.enable_grad():
         program = torch.onnx.export(
             graph,
-            (ids, mask),
+            tuple(inputs),
             dynamo=True,
             dynamic_shapes=shapes,
             input_names=list(shapes),
@@ -202,8 +208,14 @@ def _explained(name: str):
 def write_graph_notes(
     classifier: BaseClassifier, folder: Path, texts: Sequence[str]
 ) -> None:
-    """Write tokenizer.json and about.json, which a program needs beside the graph."""
+    """Write tokenizer.json and about.json, which a program needs beside the graph.
+
+    For a classifier that reads words also words.npz and ngrams.py.
+    """
     write_tokenizer(classifier, folder / "tokenizer.json", texts)
+    if (words := classifier.words_) is not None:
+        np.savez(folder / "words.npz", words=np.array(words.words), weight=words.weight)
+        shutil.copyfile(ngrams.__file__, folder / "ngrams.py")
     _write_about(classifier, folder, GRAPH)
 
 
@@ -247,6 +259,7 @@ def _write_about(classifier: BaseClassifier, folder: Path, graph: str) -> None:
         "version": 1,
         "graph": graph,
         "classes": [str(name) for name in classifier.classes_],
+        "words": classifier.words_ is not None,
         "max_length": backbone.max_length,
         "one_length_at_a_time": apart,
     }

@@ -2,17 +2,15 @@
 
 A word is a run of letters, digits and marks; any other sign is a word of its own, so a
 text of emoji has words, too. So is each sign of a script without spaces: there the
-pairs come close to words.
+pairs come close to words. An exported graph takes this file along: it needs numpy only.
 """
 
 import re
 import unicodedata
-from collections.abc import Sequence
 from functools import cache
 from typing import NamedTuple
 
 import numpy as np
-from scipy.sparse import csr_matrix
 
 _UNSPACED = (
     "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
@@ -74,21 +72,3 @@ def ngrams(text: str) -> Ngrams:
     raw = 1 + np.log(counts)
     norm = float(np.sqrt((raw**2).sum())) or 1.0
     return Ngrams(places, dict(zip(places, (raw / norm).tolist(), strict=True)))
-
-
-def ngram_matrix(texts: Sequence[str], columns: dict[str, int]) -> csr_matrix:
-    """The values (n_texts, n_columns) of the n-grams that `columns` numbers.
-
-    N-grams without a number are left out; they count in the norm of their text.
-    """
-    starts, places, values = [0], [], []
-    for text in texts:
-        for name, value in ngrams(text).values.items():
-            if (place := columns.get(name)) is not None:
-                places.append(place)
-                values.append(value)
-        starts.append(len(places))
-    return csr_matrix(
-        (np.array(values, np.float32), np.array(places, np.int64), np.array(starts)),
-        shape=(len(starts) - 1, len(columns)),
-    )

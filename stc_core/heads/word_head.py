@@ -14,10 +14,11 @@ import numpy as np
 from jaxtyping import Float
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
+from scipy.sparse import csr_matrix
 
 from stc_core.errors import StcError
 from stc_core.files import replacing
-from stc_core.heads.ngrams import Place, ngram_matrix, ngrams
+from stc_core.heads.ngrams import Place, ngrams
 
 
 class WordPart(NamedTuple):
@@ -68,6 +69,24 @@ class WordHead(NamedTuple):
     def cooled(self, temperature: float) -> "WordHead":
         """The same head with logits divided by `temperature`."""
         return self._replace(weight=self.weight / np.float32(temperature))
+
+
+def ngram_matrix(texts: Sequence[str], columns: dict[str, int]) -> csr_matrix:
+    """The values (n_texts, n_columns) of the n-grams that `columns` numbers.
+
+    N-grams without a number are left out; they count in the norm of their text.
+    """
+    starts, places, values = [0], [], []
+    for text in texts:
+        for name, value in ngrams(text).values.items():
+            if (place := columns.get(name)) is not None:
+                places.append(place)
+                values.append(value)
+        starts.append(len(places))
+    return csr_matrix(
+        (np.array(values, np.float32), np.array(places, np.int64), np.array(starts)),
+        shape=(len(starts) - 1, len(columns)),
+    )
 
 
 @lru_cache(64)

@@ -13,8 +13,11 @@ from jaxtyping import Int, Shaped
 from stc_core.data.task import Task
 from stc_core.heads.folds import FOLDS, stratified_folds
 
-MOST_CROSS_FITTED = 2000
+MOST_CROSS_FITTED = 5000
 """With more learned rows than this, the validation rows are judged, and only they."""
+MOST_LEFT_OUT = 2000
+"""Leave-one-out inverts a matrix of as many rows for each penalty: with more rows it
+would take minutes, so the validation rows judge what it would."""
 
 
 class Fold(NamedTuple):

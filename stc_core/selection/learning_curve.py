@@ -26,6 +26,8 @@ SIZES = 6
 """So many numbers of rows; each is the next one divided by the root of 2."""
 FEWEST_ROWS, FEWEST_PER_CLASS = 100, 5
 """With fewer learned rows there is no curve: a bench found its forecasts wrong."""
+MOST_ROWS = 2000
+"""With more learned rows there is none, either: they would take minutes."""
 _RIDGE = 1.0
 WIDEN = 1.5
 """Resampled bands are widened by this, which covers the luck of the learned rows. A
@@ -83,7 +85,7 @@ def measure_learning(
     test: tuple[float, int] = (0.0, 0),
     wanted: Sequence[int] = (),
 ) -> LearningCurve | None:
-    """The learning curve of the learned rows; None if they are too few.
+    """The learning curve of the learned rows; None if they are too few or too many.
 
     `held_accuracy` is that of the run on its learned rows, held out in FOLDS folds, and
     `test` its accuracy on test rows and their number: the curve is shifted to the level
@@ -93,7 +95,7 @@ def measure_learning(
     """
     rows = task.learned
     n = len(rows)
-    if n < max(FEWEST_ROWS, FEWEST_PER_CLASS * len(task.classes)):
+    if not max(FEWEST_ROWS, FEWEST_PER_CLASS * len(task.classes)) <= n <= MOST_ROWS:
         return None
     largest = n - -(-n // FOLDS)
     sizes = [round(largest * 2 ** (-step / 2)) for step in reversed(range(SIZES))]

@@ -18,7 +18,7 @@ from stc_core.data.task import Task
 from stc_core.data.texts import Texts
 from stc_core.heads.head import SparseHead, value_range
 from stc_core.heads.moments import Sums, head_from
-from stc_core.heads.ngrams import ngram_matrix
+from stc_core.heads.word_head import ngram_matrix
 from stc_core.metrics.scores import fit_temperature
 from stc_core.selection.stc import Fitted
 from stc_core.selection.words.joint import joined, split_joint
@@ -124,29 +124,31 @@ def refit(activations: RowFile, task: Task, fitted: Fitted, texts: Texts) -> Fit
     ridge, words = float(fitted.chosen["ridge"]), _words_of(fitted)
     columns = {word: place for place, word in enumerate(words)}
     values = _WithWords(activations, texts, columns) if words else activations
-    joint = joined(fitted.head, len(words))
-    train, learned = _sums(values, task, joint)
-    first = head_from(train.sums, train.ranged(joint), ridge=ridge, trust=fitted.trust)
-    logits = logits_at(values, first, task.validation)
+    joint, features = joined(fitted.head, len(words)), fitted.head.features
+    first, last = (
+        split_joint(
+            head_from(seen.sums, seen.ranged(joint), ridge=ridge, trust=fitted.trust),
+            features,
+            words,
+        )
+        for seen in _sums(values, task, joint)
+    )
+    logits = logits_at(activations, first.head, task.validation)
+    if words:
+        logits += first.words.logits(texts.at(task.validation))
     temperature = float(fitted.chosen["temperature"])
     if len(task.validation) >= ENOUGH:
         temperature = fit_temperature(logits, task.codes[task.validation])
-    last = head_from(
-        learned.sums, learned.ranged(joint), ridge=ridge, trust=fitted.trust
-    )
-    features = fitted.head.features
-    (fold_head, fold_words), (head, read) = (
-        split_joint(one.cooled(temperature), features, words) for one in (first, last)
-    )
+    first, last = first.cooled(temperature), last.cooled(temperature)
     return fitted._replace(
-        head=head,
+        head=last.head,
         chosen={**fitted.chosen, "temperature": temperature},
         held=task.validation,
         held_logits=logits / temperature,
         fold=np.zeros(len(task.validation), np.int64),
-        fold_heads=(fold_head,),
-        words=read if words else None,
-        fold_words=(fold_words,) if words else (),
+        fold_heads=(first.head,),
+        words=last.words if words else None,
+        fold_words=(first.words,) if words else (),
     )
 
 

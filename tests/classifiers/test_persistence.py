@@ -103,7 +103,7 @@ def test_another_format_is_refused(tmp_path):
     path = written(tmp_path) / "classifier.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), "format": 99}))
     with pytest.raises(
-        StcError, match=r"expected format 1, 2 or 3; got 99.*Train it again"
+        StcError, match=r"expected a format up to 4; got 99.*Train it again"
     ):
         persistence.load_classifier(tmp_path)
 

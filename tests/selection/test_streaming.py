@@ -14,6 +14,7 @@ from stc_core.data.task import Task
 from stc_core.data.texts import Texts
 from stc_core.heads.head import SparseHead
 from stc_core.heads.ridge import fit_ridge_head
+from stc_core.heads.word_head import WordHead, ngram_matrix
 from stc_core.metrics.scores import fit_temperature
 from stc_core.selection.stc import Fitted
 from stc_core.selection.streaming import (
@@ -112,7 +113,8 @@ def test_the_head_is_the_one_fitted_in_memory(tmp_path, class_weight, monkeypatc
     held = few.validation
     before = Fitted(rough, (), chosen, held, rough.logits(X[held]), trust)
     rows = write_rows(tmp_path / "x.npy", iter([X]), n=n, width=d)
-    found = refit(rows, task, before)
+    texts = Texts(["a"] * n)
+    found = refit(rows, task, before, texts)
     assert found.chosen["eta"] == 0.9 and found.head.features == FEATURES
     # With enough rows validation alone gives the temperature.
     plain, y_val = first.logits(X[task.validation]), task.codes[task.validation]
@@ -131,7 +133,41 @@ def test_the_head_is_the_one_fitted_in_memory(tmp_path, class_weight, monkeypatc
     np.testing.assert_allclose(found.head.weight, head.weight, atol=2e-4)
     assert np.abs(rough.weight - wanted.weight).max() > 0.01
     monkeypatch.setattr("stc_core.selection.streaming.ENOUGH", 21)
-    assert refit(rows, task, before).chosen["temperature"] == 3.0  # that of the sample
+    again = refit(rows, task, before, texts)
+    assert again.chosen["temperature"] == 3.0  # that of the sample
+
+
+def test_words_are_fitted_again_with_the_neurons(tmp_path):
+    """The head on neurons and words equals one ridge model of all columns."""
+    rng = np.random.default_rng(1)
+    n, d = 80, len(FEATURES)
+    codes = rng.integers(0, 2, n)
+    said = ["good film", "bad film"]
+    texts = [
+        f"{said[code]} {'so' * int(rng.integers(2))} {i % 7}"
+        for i, code in enumerate(codes)
+    ]
+    X = rng.standard_normal((n, d)).astype(np.float32)
+    task = Task(codes, ("a", "b"), np.arange(50), np.arange(50, 70))
+    words = WordHead(("good", "bad", "film"), np.zeros((2, 3), np.float32))
+    rough = fit_ridge_head(X, task, FEATURES, rows=task.train, ridge=0.3)
+    trust = np.array([1, 0.5, 0.3, 0.2, 0.2, 0.1], np.float32)
+    chosen: Any = {"ridge": 0.3, "temperature": 2.0}
+    before = Fitted(
+        rough, (), chosen, task.validation, np.zeros((20, 2), np.float32), trust
+    )
+    rows = write_rows(tmp_path / "x.npy", iter([X]), n=n, width=d)
+    found = refit(rows, task, before._replace(words=words), Texts(texts))
+    assert found.words is not None and found.words.words == words.words
+    values = ngram_matrix(texts, {"good": 0, "bad": 1, "film": 2}).toarray()
+    both = np.concatenate([X, values], axis=1)
+    one = fit_ridge_head(both, task, (), rows=task.learned, ridge=0.3, trust=trust)
+    expected = one.without_range().logits(both) / 2
+    logits = found.head.without_range().logits(X) + found.words.logits(texts)
+    np.testing.assert_allclose(logits, expected, atol=2e-3)
+    judge, judged = found.fold_heads[0], texts[50:70]
+    held = judge.logits(X[50:70]) + found.fold_words[0].logits(judged)
+    np.testing.assert_allclose(found.held_logits, held, atol=1e-4)
 
 
 def test_the_range_over_rows_is_that_of_their_values(tmp_path):

@@ -69,6 +69,18 @@ def head_of(run: Run) -> Any:
     return _head(*run_key(run), run)
 
 
+@st.cache_resource(max_entries=8, show_spinner=False)
+def _words(folder: str, written: int, _run: Run) -> Any:
+    from stc_core.classifiers.persistence import load_words
+
+    return load_words(_run.folder / "model")
+
+
+def words_of(run: Run) -> Any:
+    """The word head of `run`; None if it reads no words. Do not change it."""
+    return _words(*run_key(run), run)
+
+
 @st.cache_resource(max_entries=4, show_spinner=False)
 def _activations(folder: str, written: int, _run: Run) -> np.ndarray:
     return _run.activations
@@ -125,6 +137,8 @@ def _scored(folder: str, written: int, split: str, _run: Run) -> Scored:
         for start in range(0, len(rows), 2048)
     ]
     logits = np.concatenate(blocks) if blocks else np.empty((0, len(head.classes)))
+    if (words := words_of(_run)) is not None:
+        logits = logits + words.logits([texts.texts[row] for row in rows])
     labels = texts.labels[rows]
     return Scored(rows, pd.Categorical(labels, list(head.classes)).codes, logits)
 

@@ -8,6 +8,7 @@ from ui.cache.run_files import read, spells_labels
 from ui.neurons.map import choose_neuron, filters, show_map, show_weights
 from ui.neurons.panels import show_panels
 from ui.neurons.search import show_search
+from ui.neurons.words import show_words
 from ui.shell.frame import pick_run
 from ui.shell.widgets import FIGURE_AND_TEXT
 from ui.state.navigation import remember
@@ -53,4 +54,5 @@ def show_page() -> None:
         show_weights(run, neuron, shown.label)
     with left:
         show_search(run)
+        show_words(run)
         show_panels(run, neuron)

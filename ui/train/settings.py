@@ -47,6 +47,7 @@ WEIGHT_WORDS = {
     "tempered": "rare classes more (square root)",
     "balanced": "all classes alike",
 }
+WORD_WORDS = {"auto": "if they clearly help", "on": "always", "off": "never"}
 LABELS = labels_of()
 """The label of each setting in the form."""
 SETTING = re.compile(r"--([a-z]+(?:-[a-z]+)*)|\b([a-z]+_[a-z]+)\b")
@@ -316,6 +317,7 @@ def _selection(name: str) -> dict[str, Any]:
     penalty = choice_field("penalty")
     criterion = choice_field("criterion", CRITERION_WORDS)
     class_weight = choice_field("class_weight", WEIGHT_WORDS)
+    words = choice_field("words", WORD_WORDS, disabled=name != "stc")
     number = _neuron_number(is_spin=name == "spin")
     eta = number_field(
         "eta",
@@ -327,6 +329,7 @@ def _selection(name: str) -> dict[str, Any]:
         "penalty": penalty,
         "criterion": criterion,
         "class_weight": class_weight,
+        "words": words,
         **number,
         "eta": eta,
     }

@@ -26,7 +26,7 @@ from stc_core.heads.ridge import fit_ridge_head
 from stc_core.metrics.scores import accuracy, fit_temperature, last_best, macro_f1
 from stc_core.runs.layout import RunFile
 from stc_core.runs.writer import RunWriter
-from stc_core.selection.folds import MOST_CROSS_FITTED, digests, stratified_order
+from stc_core.selection.folds import MOST_LEFT_OUT, digests, stratified_order
 from stc_core.tuning.session import CHECKPOINTS
 from stc_core.types import Feature, PooledSite
 
@@ -144,12 +144,12 @@ def score_layers(
 def fit_dense_level(features: FrozenFeatures, task: Task, layer: int) -> LevelHead:
     """The ridge head of a level on the blocks up to `layer`.
 
-    Up to MOST_CROSS_FITTED learned rows leave-one-out judges its penalty and gives the
+    Up to MOST_LEFT_OUT learned rows leave-one-out judges its penalty and gives the
     logits; a row whose text occurs twice is left out of them. With more rows the
     validation rows do, by a model of training rows.
     """
     blocks, learned = features.blocks(layer), task.learned
-    if len(learned) <= MOST_CROSS_FITTED:
+    if len(learned) <= MOST_LEFT_OUT:
         tried = joint_leave_one_out(blocks, task, learned, ridges=RIDGES)
         single = _single(features.read(features.up_to(layer)[-1])[learned])
         tried, judged = tried[:, single], learned[single]

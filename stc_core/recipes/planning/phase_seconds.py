@@ -12,8 +12,9 @@ from stc_core.probes.control import MOST_CONTROL_ROWS as MOST_CONTROL
 from stc_core.probes.fit import cores
 from stc_core.recipes.planning.machine_speed import Arithmetic
 from stc_core.selection.dense_baselines import MOST_DENSE_ROWS
-from stc_core.selection.folds import MOST_CROSS_FITTED
+from stc_core.selection.folds import MOST_CROSS_FITTED, MOST_LEFT_OUT
 from stc_core.selection.learning_curve import DRAWS, SIZES
+from stc_core.selection.learning_curve import MOST_ROWS as MOST_LEARNING_ROWS
 from stc_core.selection.ranking import (
     MOST_RANKED,
     MOST_TRUSTING,
@@ -22,6 +23,8 @@ from stc_core.selection.ranking import (
 )
 from stc_core.selection.stability import MOST_ROWS, PAIRS, TRUSTING
 from stc_core.selection.word_baseline import LONG_TEXTS, TFIDF_CS
+from stc_core.selection.words.choose import MOST_FITTED, SHARES
+from stc_core.selection.words.joint import MOST_WORDS
 
 PROBE_START, PROBE_ROW, PROBE_CLASS = 1.1e7, 2100.0, 0.65
 """Cost of probing a column, in products: fixed, for each row, and the power of
@@ -41,6 +44,8 @@ LOGISTIC_STEPS = 100
 """Steps of all logistic heads of a baseline, two products each: 50 to 125 seen."""
 NEAR = 3
 """So many ridges are tried at all depths but the last."""
+WORD_CELLS = 150.0
+"""Cost to find the words of a text, for each character, in cells."""
 
 
 class Shape(NamedTuple):
@@ -70,7 +75,7 @@ def report_seconds(shape: Shape, pace: Arithmetic) -> float:
 
 def learning_seconds(shape: Shape, pace: Arithmetic) -> float:
     """Seconds of the curve by number of rows: inner products, and a model a fold."""
-    if judging_fold_count(shape) == 1:
+    if judging_fold_count(shape) == 1 or shape.n_learned > MOST_LEARNING_ROWS:
         return 0.0
     rows, columns = shape.n_learned, sum(shape.widths)
     largest = rows * (FOLDS - 1) // FOLDS
@@ -135,7 +140,19 @@ def select_seconds(shape: Shape, pace: Arithmetic) -> float:
     others = (shape.depths - 1) * folds * fits(fitted, p // 2, 2.0, NEAR)
     heads = shape.depths * fits(shape.n_learned, p // 2, 2.0, 1)
     values = pace.cell * shape.n * sum(shape.widths) * (shape.depths + 1) / 2
-    return _ranking_seconds(shape, pace) + first + others + heads + values
+    chosen = first + others + heads + values + word_seconds(shape, pace)
+    return _ranking_seconds(shape, pace) + chosen
+
+
+def word_seconds(shape: Shape, pace: Arithmetic) -> float:
+    """Seconds of the models of neurons and words: inner products of both, a model that
+    ranks the words, and one for each share and ridge."""
+    rows, most = min(_fitted_rows(shape), MOST_FITTED), most_candidates(shape) // 2
+    models = 1 + len(SHARES) * NEAR
+    of_fold = pace.gram(most + MOST_WORDS, rows) + models * pace.solves(rows)
+    return (
+        judging_fold_count(shape) + 1
+    ) * of_fold + WORD_CELLS * pace.cell * shape.characters
 
 
 def _ranking_seconds(shape: Shape, pace: Arithmetic) -> float:
@@ -212,6 +229,8 @@ def apart_seconds(shape: Shape, pace: Arithmetic) -> float:
         for width in widest
     )
     step = 2 * pace.product * shape.n_train * shape.n_class
+    if shape.n_learned > MOST_LEFT_OUT:
+        ridge_models *= judging_fold_count(shape)
     return ridge_models + LOGISTIC_STEPS * step * (widest[0] + min(shape.widths))
 
 

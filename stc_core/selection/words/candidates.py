@@ -8,7 +8,8 @@ import numpy as np
 from jaxtyping import Float, Int
 from scipy.sparse import csr_matrix
 
-from stc_core.heads.ngrams import ngram_matrix, ngrams
+from stc_core.heads.ngrams import ngrams
+from stc_core.heads.word_head import ngram_matrix
 
 FEWEST_TEXTS = 2
 """A word in fewer of the learned texts says nothing about others."""

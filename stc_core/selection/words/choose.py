@@ -192,47 +192,40 @@ def _with_words(
     """The classifier on its neurons and on words, with new fold heads."""
     task, choice = search.task, fitted.word_choice
     assert choice is not None
-    folds = [*search.columns.folds, Fold(task.learned, NO_ROWS)]
-    made: list[JointHead] = []
-    for number, (fold, part) in enumerate(zip(folds, parts, strict=True)):
-        number = number if len(fold.held) else -1
-        kept = _kept(search, option, number)
-        made.append(
-            fit_joint_head(
-                _neurons(search, option, number),
-                candidates,
-                part.columns,
-                task,
-                _features(search, kept),
-                rows=fold.fit,
-                scale=part.scale * np.float32(choice.share**0.5),
-                ridge=choice.ridge,
-            )
+
+    def fit(number: int, rows: Int[np.ndarray, " k"]) -> tuple[JointHead, np.ndarray]:
+        return fit_joint_head(
+            _neurons(search, option, number),
+            candidates,
+            parts[number].columns,
+            task,
+            _features(search, _kept(search, option, number)),
+            rows=rows,
+            scale=parts[number].scale * np.float32(choice.share**0.5),
+            ridge=choice.ridge,
         )
-    held = np.concatenate(
-        [
-            joint.head.logits(_neurons(search, option, number).X[fold.held])
-            + candidates.at(fold.held)[:, parts[number].columns] @ joint.words.weight.T
-            for number, (joint, fold) in enumerate(
-                zip(made[:-1], folds[:-1], strict=True)
-            )
-        ]
-    ).astype(np.float32)
+
+    judges, held_logits = [], []
+    for number, fold in enumerate(search.columns.folds):
+        judge, _ = fit(number, fold.fit)
+        X = _neurons(search, option, number).X[fold.held]
+        values = candidates.at(fold.held)[:, parts[number].columns]
+        held_logits.append(judge.head.logits(X) + values @ judge.words.weight.T)
+        judges.append(judge)
+    held = np.concatenate(held_logits).astype(np.float32)
     temperature = fit_temperature(held, task.codes[search.held])
-    last = made[-1]
+    judges = [judge.cooled(temperature) for judge in judges]
+    final, trust = fit(-1, task.learned)
+    final = final.cooled(temperature)
+    chosen = {"ridge": choice.ridge, "temperature": temperature}
     return fitted._replace(
-        head=last.head.cooled(temperature),
-        words=last.words.cooled(temperature),
-        trust=last.trust,
+        head=final.head,
+        words=final.words,
+        trust=trust,
         held_logits=held / temperature,
-        fold_heads=tuple(one.head.cooled(temperature) for one in made[:-1]),
-        fold_words=tuple(one.words.cooled(temperature) for one in made[:-1]),
-        chosen={
-            **fitted.chosen,
-            "ridge": choice.ridge,
-            "temperature": temperature,
-            "word_share": choice.share,
-        },
+        fold_heads=tuple(judge.head for judge in judges),
+        fold_words=tuple(judge.words for judge in judges),
+        chosen={**fitted.chosen, **chosen, "word_share": choice.share},
     )
 
 

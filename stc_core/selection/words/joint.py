@@ -18,6 +18,7 @@ from stc_core.heads.ridge import fit_ridge_head
 from stc_core.heads.word_head import WordHead
 from stc_core.selection.importance import keep_top
 from stc_core.selection.words.candidates import Candidates
+from stc_core.types import Feature
 
 MOST_WORDS = 2048
 """The most words and pairs that a classifier reads."""
@@ -141,15 +142,14 @@ def joint_scores(
 
 
 class JointHead(NamedTuple):
-    """A head on neurons and words: its two parts, and the trust in each column.
-
-    The logits are the sum of those of both parts. `trust` is that of the neurons, then
-    that of the words (`fit_ridge_head`).
-    """
+    """A head on neurons and words, in two parts: the logits are the sum of both."""
 
     head: SparseHead
     words: WordHead
-    trust: Float[np.ndarray, " k"]
+
+    def cooled(self, temperature: float) -> "JointHead":
+        """The same head with logits divided by `temperature`."""
+        return JointHead(self.head.cooled(temperature), self.words.cooled(temperature))
 
 
 def fit_joint_head(
@@ -157,15 +157,16 @@ def fit_joint_head(
     candidates: Candidates,
     columns: Int[np.ndarray, " n_words"],
     task: Task,
-    features: Sequence,
+    features: Sequence[Feature],
     *,
     rows: Int[np.ndarray, " some"],
     scale: Float[np.ndarray, " n_words"],
     ridge: float,
-) -> JointHead:
+) -> tuple[JointHead, Float[np.ndarray, " k"]]:
     """The head on neurons and on the candidates at `columns`, fitted on `rows`.
 
     `scale` is what the value of each word is multiplied by before the penalty sees it.
+    Second comes the trust in each neuron, then in each word (`fit_ridge_head`).
     """
     values = candidates.at(rows)[:, columns].toarray()
     sd = mean_and_sd(values, task.weights(rows))[1]
@@ -176,12 +177,12 @@ def fit_joint_head(
         X, part, (), rows=np.arange(len(rows)), ridge=ridge, trust=trust
     )
     names = tuple(candidates.words[column] for column in columns.tolist())
-    return JointHead(*split_joint(joint, features, names), trust)
+    return split_joint(joint, features, names), trust
 
 
 def split_joint(
-    joint: SparseHead, features: Sequence, words: tuple[str, ...]
-) -> tuple[SparseHead, WordHead]:
+    joint: SparseHead, features: Sequence[Feature], words: tuple[str, ...]
+) -> JointHead:
     """The parts of a head whose last columns are the values of `words`.
 
     A word that is not in a text adds nothing: what its mean takes away is in the bias.
@@ -197,7 +198,7 @@ def split_joint(
         bias=joint.bias - raw @ joint.mean[k:],
         **ends,
     )
-    return head, WordHead(words, np.ascontiguousarray(raw))
+    return JointHead(head, WordHead(words, np.ascontiguousarray(raw)))
 
 
 def joined(head: SparseHead, n_words: int) -> SparseHead:

@@ -197,9 +197,7 @@ def test_the_memory_of_selection_is_that_of_the_candidates():
     site = PooledSite(Site(1, "mlp"), "mean")
     probe = Salience(site, np.ones(1500), 0.9)
     shape = Shape(4000, len(task.train), len(task.learned), 3, 0, (1500,))
-    peak = peak_of(
-        lambda: fit_stc(lambda site: X.copy(), task, [probe], eta=1.0, reported=test)
-    )
+    peak = peak_of(lambda: fit_stc(lambda site: X.copy(), task, [probe], reported=test))
     assert select_bytes(shape) == pytest.approx(peak, rel=0.3)
 
 
