@@ -34,8 +34,8 @@ class ScoreEstimate(NamedTuple):
 class RunResult(NamedTuple):
     """The test scores of a finished run, and the size and cost of its classifier.
 
-    The classifier keeps `neurons` of `neurons_total`, and reads the layers up to
-    `layers` of `layers_total`. `seconds` is the time of the whole training.
+    The classifier keeps `neurons` of `neurons_total`, reads the layers up to `layers`
+    of `layers_total`, and `words` beside them. `seconds` is the time of the whole training.
     """
 
     accuracy: ScoreEstimate
@@ -50,6 +50,7 @@ class RunResult(NamedTuple):
     flops_per_token_total: float
     parameters: float
     seconds: float
+    words: int = 0
 
     @property
     def compute_share(self) -> float:
@@ -143,6 +144,7 @@ def result_of(metrics: RunMetrics) -> RunResult:
         flops_per_token_total=cost["flops_per_token_total"],
         parameters=cost["parameters"],
         seconds=metrics["seconds"]["total"],
+        words=metrics["words"]["selected"] if "words" in metrics else 0,
     )
 
 
@@ -185,12 +187,14 @@ def result_facts(result: RunResult) -> dict[str, Fact]:
     n, saved = result.n_test, percent(1 - result.compute_share)
     neurons, layers = f"{result.neurons:,}", f"{result.layers}"
     seconds = duration(result.seconds)
+    beside = f", and {count(result.words, 'word')}" if result.words else ""
+    of_all = f"of {result.neurons_total:,}{beside}"
     return {
         "accuracy": Fact("Test accuracy", accuracy, f"{bounds}, {count(n, 'text')}"),
         "macro_f1": Fact("Macro-F1", *_in_percent(result.macro_f1)),
         "ece": Fact("ECE", percent(result.ece), "calibration error on test"),
         "n_test": Fact("Test texts", f"{n:,}", "not used in training"),
-        "neurons": Fact("Neurons kept", neurons, f"of {result.neurons_total:,}"),
+        "neurons": Fact("Neurons kept", neurons, of_all),
         "layers": Fact("Layers read", layers, f"of {result.layers_total}"),
         "compute": Fact("Compute saved", saved, "of the FLOPs per token"),
         "seconds": Fact("Training took", seconds, "from start to report"),

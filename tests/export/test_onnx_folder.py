@@ -33,6 +33,7 @@ from stc_core.export.onnx_folder import (
 )
 from stc_core.export.predict_onnx import OnnxClassifier
 from stc_core.heads.head import SparseHead
+from stc_core.heads.word_head import WordHead
 from stc_core.installation import extras
 from stc_core.runs.run import Run
 from stc_core.runs.writer import create_run
@@ -97,6 +98,17 @@ def test_an_answer_of_nan_is_a_difference(broken: str):
 @pytest.mark.parametrize("family", FAMILIES)
 def test_a_graph_is_equal_to_torch(family: str, tmp_path: Path):
     classifier = sparse(family)
+    check_equal(classifier, exported(classifier, tmp_path))
+
+
+def test_a_graph_takes_what_words_add_as_an_input(tmp_path: Path):
+    """The words of the folder give it, so a program needs no part of the package."""
+    classifier = sparse("llama")
+    plain = classifier.predict_proba(TEXTS)
+    names = tuple(dict.fromkeys(word for text in TEXTS for word in text.split()))[:5]
+    weight = np.random.default_rng(1).standard_normal((3, len(names)))
+    classifier.words_ = WordHead(names, 5 * weight.astype(np.float32))
+    assert np.abs(classifier.predict_proba(TEXTS) - plain).max() > 0.1
     check_equal(classifier, exported(classifier, tmp_path))
 
 
