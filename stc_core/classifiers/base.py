@@ -70,7 +70,8 @@ class BaseClassifier:
         """The logits of each class, also for only two: of the head, and of the words
         that are read beside it."""
         texts = check_texts(texts)
-        logits = self.head_.logits(self.features(texts, progress=progress))
+        X = self.features(texts, progress=progress)
+        logits = self.head_.logits(X)
         return logits if self.words_ is None else logits + self.words_.logits(texts)
 
     def decision_function(self, texts: Strings) -> Float[np.ndarray, "..."]:

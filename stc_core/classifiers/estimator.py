@@ -48,7 +48,7 @@ class SparsifyThenClassify(BaseClassifier, ClassifierMixin, BaseEstimator):
     activations of every site, fits probes on each, keeps neurons by the preset, and
     fits a head on all of them. Activations are cached on disk by content, so a second
     fit on the same texts extracts nothing. If there are more than sample.LARGE texts,
-    only a sample is extracted. Up to 2,000 texts are held out in turn to make
+    only a sample is extracted. Up to 5,000 texts are held out in turn to make
     the choices; of more a stratified `validation_share` makes them.
 
     With `words` "auto" it also reads words where they clearly help, with "on" always.

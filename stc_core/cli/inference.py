@@ -254,7 +254,7 @@ def explain(
     RUN may also be the folder of a transformers model that has a classification head.
 
     A row that the run has learned is explained by the classifier that predicted it:
-    with up to 2,000 learned rows one that was made without it.
+    with up to 5,000 learned rows one that was made without it.
     """
     from stc_core.cli import console
 

@@ -35,7 +35,8 @@ class RunResult(NamedTuple):
     """The test scores of a finished run, and the size and cost of its classifier.
 
     The classifier keeps `neurons` of `neurons_total`, reads the layers up to `layers`
-    of `layers_total`, and `words` beside them. `seconds` is the time of the whole training.
+    of `layers_total`, and `words` beside them. `seconds` is the time of the whole
+    training.
     """
 
     accuracy: ScoreEstimate

@@ -17,6 +17,7 @@ from stc_core.classifiers.estimator import (
     _check_labels,
     check_texts,
 )
+from stc_core.classifiers.persistence import load_words
 from stc_core.errors import StcError
 
 assert one_thread
@@ -71,7 +72,8 @@ def check_explanation(model: SparsifyThenClassify, text: str) -> None:
     for k, name in enumerate(model.classes_):
         assert told["logits"][name] == pytest.approx(logits[k], abs=1e-4)
         assert told["probabilities"][name] == pytest.approx(P[k], abs=1e-4)
-        for parts in (told["neurons"], told["tokens"]):
+        read = [*told["neurons"], *told.get("words", ())]
+        for parts in (read, told["tokens"]):
             total = sum(part["contribution"][name] for part in parts)
             assert total + told["bias"][name] == pytest.approx(logits[k], abs=1e-4)
     features = model.features([text])[0]
@@ -335,3 +337,45 @@ def test_many_texts_are_sampled_as_a_recipe_does(monkeypatch, tmp_path):
     learned = extract_features(found.backbone_, texts, head.features)
     np.testing.assert_allclose(head.mean, learned.mean(axis=0), atol=1e-4)
     np.testing.assert_allclose(head.sd, learned.std(axis=0), rtol=1e-3)
+
+
+@pytest.fixture(scope="module")
+def reading_words() -> SparsifyThenClassify:
+    """A classifier of texts that one word tells apart, with words beside neurons."""
+    return make(words="on", max_layer=1).fit(TEXTS, LABELS)
+
+
+def test_words_add_to_the_logits_exactly(reading_words):
+    model = reading_words
+    assert {"refund", "login"} <= set(model.words_.words)
+    plain = model.head_.logits(model.features(TEXTS[:5]))
+    np.testing.assert_allclose(
+        model.logits(TEXTS[:5]), plain + model.words_.logits(TEXTS[:5]), atol=1e-5
+    )
+    for text in TEXTS[:5]:
+        check_explanation(model, text)
+    told = model.explain("refund of " + "so " * 9 + "login")
+    assert {part["word"] for part in told["words"]} >= {"refund", "login"}
+
+
+def test_words_are_saved_with_the_classifier(reading_words, tmp_path):
+    folder = reading_words.save(tmp_path / "model")
+    loaded = SparsifyThenClassify.load(folder, backbone=reading_words.backbone_)
+    expected = reading_words.predict_proba(TEXTS[:9])
+    np.testing.assert_array_equal(loaded.predict_proba(TEXTS[:9]), expected)
+    # Saved again without words, it has none.
+    loaded.words_ = None
+    loaded.save(folder)
+    assert load_words(folder) is None
+    assert not (folder / "word_head.safetensors").exists()
+
+
+def test_a_word_that_the_model_cuts_off_still_counts(reading_words):
+    model = reading_words
+    text = "so " * 200 + "refund"
+    told = model.explain(text)
+    last = told["tokens"][-1]
+    assert (last["start"], last["end"]) == (600, 606)
+    label = model.classes_[1]
+    total = sum(token["contribution"][label] for token in told["tokens"])
+    assert total + told["bias"][label] == pytest.approx(told["logits"][label], abs=1e-4)

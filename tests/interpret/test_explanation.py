@@ -134,3 +134,42 @@ def test_specials_name_their_share():
     assert special_line(tokens).startswith("Special tokens ([CLS]) carry 25 %")
     assert special_line(tokens[1:]) == ""
     assert special_line([Token(0, 0, "[CLS]", 0.0)]) == ""
+
+
+def with_words():
+    """The explanation of a classifier that also reads two words."""
+    words = [
+        {
+            "word": name,
+            "places": [],
+            "value": 0.5,
+            "contribution": dict(zip(CLASSES, v, strict=True)),
+        }
+        for name, v in (("lost", (9.0, -1.0, 0.5)), ("card lost", (0.25, 2.0, 0.0)))
+    ]
+    logits = {
+        label: FOUND["logits"][label] + sum(w["contribution"][label] for w in words)
+        for label in CLASSES
+    }
+    return {**FOUND, "words": words, "logits": logits}
+
+
+@pytest.mark.parametrize("label", CLASSES)
+def test_words_take_part_in_every_sum(label):
+    told = with_words()
+    assert check_sum(told, label).exact
+    for parts in (neuron_parts(told, label), layer_parts(told, label)):
+        total = told["bias"][label] + float(np.sum(parts["value"]))
+        assert total == pytest.approx(told["logits"][label])
+
+
+def test_words_stand_among_the_neurons_and_behind_the_layers():
+    told = with_words()
+    first = neuron_parts(told, CLASSES[0]).iloc[0]
+    assert first["name"] == "“lost”" and np.isnan(first["neuron"])
+    assert layer_parts(told, CLASSES[0])["name"].iloc[-1] == "words (2)"
+    assert (
+        strongest(neuron_parts(told, CLASSES[0]), 1)["name"]
+        .iloc[-1]
+        .endswith("other parts")
+    )

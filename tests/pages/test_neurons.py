@@ -1,5 +1,6 @@
 """Neurons: the map and the close-up of one neuron of a real run."""
 
+import shutil
 from pathlib import Path
 from unittest.mock import Mock
 
@@ -10,6 +11,8 @@ from helpers.app import at_home, charts, fine, html, said, visit, written_run
 from stc_core.analysis.examples import example_table
 from stc_core.display import percent
 from stc_core.errors import StcError
+from stc_core.files import read_json, write_json
+from stc_core.heads.word_head import WordHead, save_word_heads
 from stc_core.interpret.interventions import effects
 from stc_core.interpret.neuron_table import (
     addresses_of,
@@ -390,3 +393,30 @@ def test_how_often_other_rows_keep_a_neuron_is_told(run):
     app = fine(visit(PAGE, run="r", neuron="3"))
     times = round(stability["frequency"][3] * stability["n_selections"])
     assert f"Chosen on {times} of 10 halves of the rows." in said(app)
+
+
+def test_the_words_beside_the_neurons_stand_in_a_table(
+    run, run_folder, tmp_path, monkeypatch
+):
+    """Only of a classifier that reads words."""
+    before = len(fine(visit(PAGE, run="r")).expander)
+    copied = shutil.copytree(run_folder, tmp_path / "copy")
+    (other := tmp_path / "home").mkdir()
+    home = at_home(other, monkeypatch, words=copied)
+    run = Run.open(home / "words")
+    classes = run.metrics["classes"]
+    weight = np.zeros((len(classes), 2), np.float32)
+    weight[1] = [3, 4]
+    saved = read_json(run.folder / "model" / "classifier.json")
+    write_json(run.folder / "model" / "classifier.json", {**saved, "format": 4})
+    path = run.folder / "model" / "word_head.safetensors"
+    save_word_heads(path, [WordHead(("lost", "card lost"), weight)])
+    facts = {"selected": 2, "share": 0.3, "gain": 0.021, "error": 0.01}
+    metrics = {**run.metrics, "words": facts}
+    write_json(run.folder / "metrics.json", metrics)
+    app = fine(visit(PAGE, run="words"))
+    assert len(app.expander) == before + 1
+    (table,) = [one.value for one in app.dataframe if "raises" in one.value.columns]
+    assert table["word"].tolist() == ["card lost", "lost"]
+    assert table["raises"].tolist() == [classes[1]] * 2
+    assert "+2.1 points on held-out texts (standard error 1.0)" in said(app)

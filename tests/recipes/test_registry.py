@@ -10,6 +10,7 @@ from sklearn.metrics import f1_score, log_loss
 
 from helpers.runs.small import small, trained
 from stc_core.analysis.row_explanation import explain_row
+from stc_core.classifiers.persistence import load_words
 from stc_core.config import SPIN_CS, TrainConfig
 from stc_core.data.corpus import read_corpus
 from stc_core.errors import StcError
@@ -123,6 +124,8 @@ def test_neurons_times_activations_are_the_predictions(run):
     assert run.activations.shape == (len(run.corpus), len(neurons))
     low, high = neurons["low"].to_numpy(), neurons["high"].to_numpy()
     shares = (np.clip(run.activations, low, high) - mean) / sd @ weight
+    if (words := load_words(run.folder / "model")) is not None:
+        shares = shares + words.logits(run.corpus["text"].tolist())
     P = run.predictions[[f"p:{name}" for name in classes]].to_numpy(float)
     bias = np.log(P) - shares  # the bias, but for a constant of each row
     bias -= bias.mean(axis=1, keepdims=True)
