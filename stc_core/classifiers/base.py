@@ -19,7 +19,7 @@ from stc_core.classifiers import persistence
 from stc_core.errors import StcError
 from stc_core.heads.attribution import contributions, pooled_values, token_shares
 from stc_core.heads.head import SparseHead, softmax
-from stc_core.heads.word_head import WordHead, WordPart
+from stc_core.heads.word_readout import WordPart, WordReadout
 from stc_core.heads.word_shares import word_shares
 from stc_core.types import Progress, Site, silent
 
@@ -44,7 +44,7 @@ class BaseClassifier:
     abilities: ClassVar[tuple[str, ...]] = ("predict", "explain")
     backbone_: Backbone
     head_: SparseHead
-    words_: WordHead | None = None
+    words_: WordReadout | None = None
     classes_: Shaped[np.ndarray, " n_class"]
 
     @property
@@ -121,7 +121,7 @@ class BaseClassifier:
         )
 
     def with_head(
-        self, head: SparseHead, words: WordHead | None = None
+        self, head: SparseHead, words: WordReadout | None = None
     ) -> "BaseClassifier":
         """The classifier with another head of the same classes, on this backbone.
 

@@ -11,14 +11,18 @@ from stc_core.errors import StcError
 from stc_core.files import make_folder, read_json, write_json
 from stc_core.heads.head import SparseHead
 from stc_core.heads.head_file import load_heads, save_heads
-from stc_core.heads.word_head import WordHead, load_word_heads, save_word_heads
+from stc_core.heads.word_readout import (
+    WordReadout,
+    load_word_readouts,
+    save_word_readouts,
+)
 from stc_core.types import Progress, silent
 
 _FORMAT = 3
 _FORMAT_WITH_WORDS = 4
 _READ_FORMATS = (1, 2, 3, 4)
 """Up to format 2 a head has no range of values. One of format 4 reads words, too."""
-_WORDS = "word_head.safetensors"
+_WORDS = "word_readout.safetensors"
 
 
 class About(NamedTuple):
@@ -97,7 +101,7 @@ def save_classifier(
     *,
     about: About,
     params: dict[str, Any],
-    words: WordHead | None = None,
+    words: WordReadout | None = None,
 ) -> Path:
     """Write the classifier to `folder`.
 
@@ -107,7 +111,7 @@ def save_classifier(
     save_heads(folder / "head.safetensors", [head])
     (folder / _WORDS).unlink(missing_ok=True)
     if words is not None:
-        save_word_heads(folder / _WORDS, [words])
+        save_word_readouts(folder / _WORDS, [words])
     kind = _FORMAT if words is None else _FORMAT_WITH_WORDS
     write_about(folder, classes, about=about, params=params, kind=kind)
     return folder
@@ -146,7 +150,7 @@ def load_classifier(
     return head, classes, about, params
 
 
-def load_words(folder: Path) -> WordHead | None:
+def load_words(folder: Path) -> WordReadout | None:
     """What the classifier in `folder` reads of words; None if it reads none.
 
     Raises StcError if it cannot be read.
@@ -154,7 +158,7 @@ def load_words(folder: Path) -> WordHead | None:
     if read_json(folder / "classifier.json")["format"] != _FORMAT_WITH_WORDS:
         return None
     _demand(folder, _WORDS)
-    (words,) = load_word_heads(folder / _WORDS, where=f"classifier {str(folder)!r}")
+    (words,) = load_word_readouts(folder / _WORDS, where=f"classifier {str(folder)!r}")
     return words
 
 

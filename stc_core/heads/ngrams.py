@@ -18,7 +18,7 @@ _UNSPACED = (
 )
 """Japanese kana and Han; Thai, Lao, Burmese and Khmer."""
 
-Place = tuple[int, int]
+CharRange = tuple[int, int]
 """The characters `start:end` of a text."""
 
 
@@ -30,7 +30,7 @@ class Ngrams(NamedTuple):
     text. It is the sublinear term frequency of Manning et al. 2008, section 6.4.1.
     """
 
-    places: dict[str, list[Place]]
+    places: dict[str, list[CharRange]]
     values: dict[str, float]
 
 
@@ -49,7 +49,7 @@ def _word() -> re.Pattern[str]:
     )
 
 
-def word_places(text: str) -> list[Place]:
+def word_places(text: str) -> list[CharRange]:
     """The characters of each word, in order."""
     return [found.span() for found in _word().finditer(text)]
 
@@ -62,7 +62,7 @@ def ngrams(text: str) -> Ngrams:
     """
     spans = word_places(text)
     words = [text[start:end].lower() for start, end in spans]
-    places: dict[str, list[Place]] = {}
+    places: dict[str, list[CharRange]] = {}
     for word, span in zip(words, spans, strict=True):
         places.setdefault(word, []).append(span)
     for at in range(len(words) - 1):

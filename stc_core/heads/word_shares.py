@@ -6,13 +6,13 @@ from collections.abc import Sequence
 import numpy as np
 from jaxtyping import Float
 
-from stc_core.heads.ngrams import Place, word_places
-from stc_core.heads.word_head import WordPart
+from stc_core.heads.ngrams import CharRange, word_places
+from stc_core.heads.word_readout import WordPart
 
 
 def word_shares(
-    parts: Sequence[WordPart], text: str, tokens: Sequence[Place], *, n_class: int
-) -> tuple[Float[np.ndarray, "n_tokens n_class"], dict[Place, np.ndarray]]:
+    parts: Sequence[WordPart], text: str, tokens: Sequence[CharRange], *, n_class: int
+) -> tuple[Float[np.ndarray, "n_tokens n_class"], dict[CharRange, np.ndarray]]:
     """What the words add to each logit, by token; and by place where no token stands.
 
     `tokens` are the characters `start:end` of each token, equal for special ones. A
@@ -23,7 +23,7 @@ def word_shares(
     """
     by_word = _by_word(parts, text)
     out = np.zeros((len(tokens), n_class))
-    unread: dict[Place, np.ndarray] = {}
+    unread: dict[CharRange, np.ndarray] = {}
     order = sorted(
         (place for place, (start, end) in enumerate(tokens) if start < end),
         key=lambda place: tokens[place],
@@ -49,7 +49,7 @@ def word_shares(
     return out, unread
 
 
-def _by_word(parts: Sequence[WordPart], text: str) -> dict[Place, np.ndarray]:
+def _by_word(parts: Sequence[WordPart], text: str) -> dict[CharRange, np.ndarray]:
     """The contribution of each word of the text, by its place, in order."""
     if not parts:
         return {}

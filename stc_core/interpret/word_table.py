@@ -5,10 +5,10 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from stc_core.heads.word_head import WordHead
+from stc_core.heads.word_readout import WordReadout
 
 
-def word_table(words: WordHead, classes: Sequence[str]) -> pd.DataFrame:
+def word_table(words: WordReadout, classes: Sequence[str]) -> pd.DataFrame:
     """A row for each word or pair of words, the most important one first.
 
     `importance` is the sum of its squared weights over the classes. `raises` is the

@@ -24,7 +24,7 @@ from stc_core.data.goal import choose_goal
 from stc_core.data.task import Task
 from stc_core.heads.head import softmax
 from stc_core.heads.head_file import save_heads
-from stc_core.heads.word_head import save_word_heads
+from stc_core.heads.word_readout import save_word_readouts
 from stc_core.metrics.scores import (
     accuracy,
     expected_calibration_error,
@@ -110,7 +110,9 @@ def estimator(settings: TrainConfig) -> SparsifyThenClassify:
     names = SparsifyThenClassify().get_params()
     given = {k: v for k, v in settings.model_dump().items() if k in names}
     reads_words = settings.recipe == "stc" and settings.preset == "stc"
-    return SparsifyThenClassify(**given | ({} if reads_words else {"words": "off"}))
+    if not reads_words:
+        given["words"] = "off"
+    return SparsifyThenClassify(**given)
 
 
 def task_of(corpus: Corpus, settings: TrainConfig) -> Task:
@@ -141,7 +143,7 @@ def write_fitted(
     if fitted.fold_heads:
         save_heads(writer.folder / RunFile.FOLD_HEADS, fitted.fold_heads)
     if fitted.fold_words:
-        save_word_heads(writer.folder / RunFile.FOLD_WORDS, fitted.fold_words)
+        save_word_readouts(writer.folder / RunFile.FOLD_WORDS, fitted.fold_words)
     # The final head has seen the held rows: they show what heads without them said.
     place, fold = np.full((2, activations.n), -1)
     place[fitted.held] = np.arange(len(fitted.held))

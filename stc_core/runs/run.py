@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from stc_core.data.findings import Report
     from stc_core.data.goal import Goal
     from stc_core.heads.head import SparseHead
-    from stc_core.heads.word_head import WordHead
+    from stc_core.heads.word_readout import WordReadout
     from stc_core.probes.directions import Directions
     from stc_core.types import PooledSite
 
@@ -231,14 +231,14 @@ class Run(RunFrames):
         return load_heads(path, tuple(self.metrics["classes"]), where=where)
 
     @property
-    def fold_words(self) -> tuple["WordHead | None", ...]:
+    def fold_words(self) -> tuple["WordReadout | None", ...]:
         """What each of `fold_heads` reads of words; None if it reads none."""
-        from stc_core.heads.word_head import load_word_heads
+        from stc_core.heads.word_readout import load_word_readouts
 
         path, where = self.folder / RunFile.FOLD_WORDS, f"run {str(self.folder)!r}"
         if not path.is_file():
             return (None,) * len(self.fold_heads)
-        return load_word_heads(path, where=where)
+        return load_word_readouts(path, where=where)
 
     @property
     def activations(self) -> np.ndarray:

@@ -26,7 +26,7 @@ SIZES = 6
 """So many numbers of rows; each is the next one divided by the root of 2."""
 FEWEST_ROWS, FEWEST_PER_CLASS = 100, 5
 """With fewer learned rows there is no curve: a bench found its forecasts wrong."""
-MOST_ROWS = 2000
+MOST_LEARNING_ROWS = 2000
 """With more learned rows there is none, either: they would take minutes."""
 _RIDGE = 1.0
 WIDEN = 1.5
@@ -95,7 +95,11 @@ def measure_learning(
     """
     rows = task.learned
     n = len(rows)
-    if not max(FEWEST_ROWS, FEWEST_PER_CLASS * len(task.classes)) <= n <= MOST_ROWS:
+    if (
+        not max(FEWEST_ROWS, FEWEST_PER_CLASS * len(task.classes))
+        <= n
+        <= MOST_LEARNING_ROWS
+    ):
         return None
     largest = n - -(-n // FOLDS)
     sizes = [round(largest * 2 ** (-step / 2)) for step in reversed(range(SIZES))]

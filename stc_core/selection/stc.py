@@ -14,7 +14,7 @@ from stc_core.data.task import Read, Task
 from stc_core.heads.head import SparseHead
 from stc_core.heads.least_squares import RIDGES
 from stc_core.heads.ridge import fit_ridge_head
-from stc_core.heads.word_head import WordHead
+from stc_core.heads.word_readout import WordReadout
 from stc_core.metrics.scores import SAME_SCORE, fit_temperature
 from stc_core.selection.folds import Fold
 from stc_core.selection.frontier import (
@@ -75,8 +75,8 @@ class Fitted(NamedTuple):
     option: Option | None = None
     fold: Int[np.ndarray, " n_held"] = NO_ROWS
     fold_heads: tuple[SparseHead, ...] = ()
-    words: WordHead | None = None
-    fold_words: tuple[WordHead, ...] = ()
+    words: WordReadout | None = None
+    fold_words: tuple[WordReadout, ...] = ()
     word_choice: WordChoice | None = None
 
 

@@ -18,7 +18,7 @@ from stc_core.data.task import Task
 from stc_core.data.texts import Texts
 from stc_core.heads.head import SparseHead, value_range
 from stc_core.heads.moments import Sums, head_from
-from stc_core.heads.word_head import ngram_matrix
+from stc_core.heads.word_readout import ngram_matrix
 from stc_core.metrics.scores import fit_temperature
 from stc_core.selection.stc import Fitted
 from stc_core.selection.words.joint import joined, split_joint

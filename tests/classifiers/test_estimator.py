@@ -367,7 +367,7 @@ def test_words_are_saved_with_the_classifier(reading_words, tmp_path):
     loaded.words_ = None
     loaded.save(folder)
     assert load_words(folder) is None
-    assert not (folder / "word_head.safetensors").exists()
+    assert not (folder / "word_readout.safetensors").exists()
 
 
 def test_a_word_that_the_model_cuts_off_still_counts(reading_words):

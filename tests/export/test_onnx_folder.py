@@ -33,7 +33,7 @@ from stc_core.export.onnx_folder import (
 )
 from stc_core.export.predict_onnx import OnnxClassifier
 from stc_core.heads.head import SparseHead
-from stc_core.heads.word_head import WordHead
+from stc_core.heads.word_readout import WordReadout
 from stc_core.installation import extras
 from stc_core.runs.run import Run
 from stc_core.runs.writer import create_run
@@ -107,7 +107,7 @@ def test_a_graph_takes_what_words_add_as_an_input(tmp_path: Path):
     plain = classifier.predict_proba(TEXTS)
     names = tuple(dict.fromkeys(word for text in TEXTS for word in text.split()))[:5]
     weight = np.random.default_rng(1).standard_normal((3, len(names)))
-    classifier.words_ = WordHead(names, 5 * weight.astype(np.float32))
+    classifier.words_ = WordReadout(names, 5 * weight.astype(np.float32))
     assert np.abs(classifier.predict_proba(TEXTS) - plain).max() > 0.1
     check_equal(classifier, exported(classifier, tmp_path))
 

@@ -3,17 +3,17 @@
 import numpy as np
 import pytest
 
-from stc_core.heads.word_head import WordHead
+from stc_core.heads.word_readout import WordReadout
 from stc_core.heads.word_shares import word_shares
 
 TEXT = "Card lost, card gone"
-HEAD = WordHead(
+HEAD = WordReadout(
     ("card", "lost", "card gone"), np.array([[1, 2, 4], [0, -2, 8]], np.float32)
 )
 TOKENS = [(0, 0), (0, 2), (2, 4), (5, 9), (9, 10), (11, 15), (16, 20), (0, 0)]
 
 
-def shares(text: str, tokens, head: WordHead = HEAD):
+def shares(text: str, tokens, head: WordReadout = HEAD):
     return word_shares(head.parts(text), text, tokens, n_class=2)
 
 
@@ -35,7 +35,7 @@ def test_what_no_token_covers_keeps_its_own():
 
 
 def test_tokens_that_share_a_letter_share_its_word():
-    head = WordHead(("é",), np.ones((2, 1), np.float32))
+    head = WordReadout(("é",), np.ones((2, 1), np.float32))
     found, unread = shares("é", [(0, 1), (0, 1)], head)
     np.testing.assert_allclose(found[0], found[1])
     assert found.sum() == pytest.approx(head.logits(["é"]).sum()) and not unread

@@ -12,7 +12,7 @@ from stc_core.analysis.examples import example_table
 from stc_core.display import percent
 from stc_core.errors import StcError
 from stc_core.files import read_json, write_json
-from stc_core.heads.word_head import WordHead, save_word_heads
+from stc_core.heads.word_readout import WordReadout, save_word_readouts
 from stc_core.interpret.interventions import effects
 from stc_core.interpret.neuron_table import (
     addresses_of,
@@ -409,8 +409,8 @@ def test_the_words_beside_the_neurons_stand_in_a_table(
     weight[1] = [3, 4]
     saved = read_json(run.folder / "model" / "classifier.json")
     write_json(run.folder / "model" / "classifier.json", {**saved, "format": 4})
-    path = run.folder / "model" / "word_head.safetensors"
-    save_word_heads(path, [WordHead(("lost", "card lost"), weight)])
+    path = run.folder / "model" / "word_readout.safetensors"
+    save_word_readouts(path, [WordReadout(("lost", "card lost"), weight)])
     facts = {"selected": 2, "share": 0.3, "gain": 0.021, "error": 0.01}
     metrics = {**run.metrics, "words": facts}
     write_json(run.folder / "metrics.json", metrics)

@@ -14,7 +14,7 @@ from stc_core.data.task import Task
 from stc_core.data.texts import Texts
 from stc_core.heads.head import SparseHead
 from stc_core.heads.ridge import fit_ridge_head
-from stc_core.heads.word_head import WordHead, ngram_matrix
+from stc_core.heads.word_readout import WordReadout, ngram_matrix
 from stc_core.metrics.scores import fit_temperature
 from stc_core.selection.stc import Fitted
 from stc_core.selection.streaming import (
@@ -149,7 +149,7 @@ def test_words_are_fitted_again_with_the_neurons(tmp_path):
     ]
     X = rng.standard_normal((n, d)).astype(np.float32)
     task = Task(codes, ("a", "b"), np.arange(50), np.arange(50, 70))
-    words = WordHead(("good", "bad", "film"), np.zeros((2, 3), np.float32))
+    words = WordReadout(("good", "bad", "film"), np.zeros((2, 3), np.float32))
     rough = fit_ridge_head(X, task, FEATURES, rows=task.train, ridge=0.3)
     trust = np.array([1, 0.5, 0.3, 0.2, 0.2, 0.1], np.float32)
     chosen: Any = {"ridge": 0.3, "temperature": 2.0}

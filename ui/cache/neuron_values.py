@@ -76,7 +76,7 @@ def _words(folder: str, written: int, _run: Run) -> Any:
     return load_words(_run.folder / "model")
 
 
-def words_of(run: Run) -> Any:
+def word_readout_of(run: Run) -> Any:
     """The word head of `run`; None if it reads no words. Do not change it."""
     return _words(*run_key(run), run)
 
@@ -137,7 +137,7 @@ def _scored(folder: str, written: int, split: str, _run: Run) -> Scored:
         for start in range(0, len(rows), 2048)
     ]
     logits = np.concatenate(blocks) if blocks else np.empty((0, len(head.classes)))
-    if (words := words_of(_run)) is not None:
+    if (words := word_readout_of(_run)) is not None:
         logits = logits + words.logits([texts.texts[row] for row in rows])
     labels = texts.labels[rows]
     return Scored(rows, pd.Categorical(labels, list(head.classes)).codes, logits)

@@ -18,7 +18,7 @@ from ui.cache.neuron_values import (
     head_of,
     head_scores,
     values_of,
-    words_of,
+    word_readout_of,
 )
 from ui.cache.run_files import examples
 from ui.cache.texts import texts_of
@@ -123,7 +123,7 @@ def _one_text(run: Run, neuron: dict[str, Any], values: np.ndarray) -> None:
         st.caption("Pick a text here or on *Examples* to see its probabilities change.")
         return
     before = head.logits(np.asarray(activations_of(run)[[example]], float))
-    if (words := words_of(run)) is not None:
+    if (words := word_readout_of(run)) is not None:
         before = before + words.logits([texts_of(run).texts[example]])
     after = ablate_readout(head, before, values[[example]], neuron["neuron"])
     shares = pd.DataFrame(

@@ -5,9 +5,9 @@ import streamlit as st
 from stc_core.analysis.summary import words_finding
 from stc_core.interpret.word_table import word_table
 from stc_core.runs.run import Run
-from ui.cache.neuron_values import words_of
+from ui.cache.neuron_values import word_readout_of
 
-ABOUT = (
+ABOUT_WORDS = (
     "*Raises* is the class whose score the word raises most, *weight* by how much in a "
     "text of this word alone. In longer texts a word counts less."
 )
@@ -15,7 +15,7 @@ ABOUT = (
 
 def show_words(run: Run) -> None:
     """Show what words add, and the table of the words, if the run reads any."""
-    if (words := words_of(run)) is None:
+    if (words := word_readout_of(run)) is None:
         return
     found = words_finding(run.metrics)
     with st.expander(
@@ -33,4 +33,4 @@ def show_words(run: Run) -> None:
             },
             alt="Words that the classifier reads, the most important first",
         )
-        st.caption(ABOUT)
+        st.caption(ABOUT_WORDS)

@@ -13,8 +13,7 @@ from stc_core.probes.fit import cores
 from stc_core.recipes.planning.machine_speed import Arithmetic
 from stc_core.selection.dense_baselines import MOST_DENSE_ROWS
 from stc_core.selection.folds import MOST_CROSS_FITTED, MOST_LEFT_OUT
-from stc_core.selection.learning_curve import DRAWS, SIZES
-from stc_core.selection.learning_curve import MOST_ROWS as MOST_LEARNING_ROWS
+from stc_core.selection.learning_curve import DRAWS, MOST_LEARNING_ROWS, SIZES
 from stc_core.selection.ranking import (
     MOST_RANKED,
     MOST_TRUSTING,
@@ -23,7 +22,7 @@ from stc_core.selection.ranking import (
 )
 from stc_core.selection.stability import MOST_ROWS, PAIRS, TRUSTING
 from stc_core.selection.word_baseline import LONG_TEXTS, TFIDF_CS
-from stc_core.selection.words.choose import MOST_FITTED, SHARES
+from stc_core.selection.words.choose import MOST_JOINT_ROWS, WORD_SHARES
 from stc_core.selection.words.joint import MOST_WORDS
 
 PROBE_START, PROBE_ROW, PROBE_CLASS = 1.1e7, 2100.0, 0.65
@@ -147,8 +146,8 @@ def select_seconds(shape: Shape, pace: Arithmetic) -> float:
 def word_seconds(shape: Shape, pace: Arithmetic) -> float:
     """Seconds of the models of neurons and words: inner products of both, a model that
     ranks the words, and one for each share and ridge."""
-    rows, most = min(_fitted_rows(shape), MOST_FITTED), most_candidates(shape) // 2
-    models = 1 + len(SHARES) * NEAR
+    rows, most = min(_fitted_rows(shape), MOST_JOINT_ROWS), most_candidates(shape) // 2
+    models = 1 + len(WORD_SHARES) * NEAR
     of_fold = pace.gram(most + MOST_WORDS, rows) + models * pace.solves(rows)
     return (
         judging_fold_count(shape) + 1

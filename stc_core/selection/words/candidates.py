@@ -9,7 +9,7 @@ from jaxtyping import Float, Int
 from scipy.sparse import csr_matrix
 
 from stc_core.heads.ngrams import ngrams
-from stc_core.heads.word_head import ngram_matrix
+from stc_core.heads.word_readout import ngram_matrix
 
 FEWEST_TEXTS = 2
 """A word in fewer of the learned texts says nothing about others."""
@@ -42,9 +42,10 @@ def find_candidates(
     is no such word.
     """
     rows = np.sort(rows)
+    learned: list[str] = [texts[int(row)] for row in rows]
     counts: Counter[str] = Counter()
-    for row in rows.tolist():
-        counts.update(ngrams(texts[row]).values.keys())
+    for text in learned:
+        counts.update(ngrams(text).values.keys())
     known = sorted(
         (name for name, n in counts.items() if n >= FEWEST_TEXTS),
         key=lambda name: (-counts[name], name),
@@ -52,8 +53,7 @@ def find_candidates(
     if not known:
         return None
     columns = {name: place for place, name in enumerate(known)}
-    values = ngram_matrix([texts[row] for row in rows.tolist()], columns)
-    return Candidates(tuple(known), rows, values)
+    return Candidates(tuple(known), rows, ngram_matrix(learned, columns))
 
 
 def inverse_frequency(values: csr_matrix) -> Float[np.ndarray, " n_words"]:
@@ -62,7 +62,7 @@ def inverse_frequency(values: csr_matrix) -> Float[np.ndarray, " n_words"]:
     It is 0 for a word in fewer than FEWEST_TEXTS of them. Source: the smoothed inverse
     document frequency of scikit-learn.
     """
-    n_texts, n_words = values.shape
+    n_texts, n_words = np.shape(values)
     n_with = np.bincount(values.indices, minlength=n_words)
     found = np.log((1 + n_texts) / (1 + n_with)) + 1
     return np.where(n_with >= FEWEST_TEXTS, found, 0.0).astype(np.float32)

@@ -25,7 +25,7 @@ from stc_core.selection.words.candidates import (
 )
 from stc_core.selection.words.joint import (
     JointHead,
-    Neurons,
+    NeuronValues,
     fit_joint_head,
     joint_scores,
     neuron_products,
@@ -35,8 +35,8 @@ from stc_core.selection.words.joint import (
 )
 from stc_core.types import Feature, WordUse
 
-SHARES = (0.1, 0.3, 1.0)
-MOST_FITTED = 6000
+WORD_SHARES = (0.1, 0.3, 1.0)
+MOST_JOINT_ROWS = 6000
 """Words are ranked and judged by models of at most so many rows."""
 CLEAR = 1.0
 """Words must gain more than so many standard errors of the paired difference."""
@@ -110,16 +110,16 @@ def _held_scores(
 
 
 def _some(task: Task, rows: Int[np.ndarray, " n"]) -> Int[np.ndarray, " some"]:
-    """At most MOST_FITTED of these rows, ascending, each class in proportion."""
-    if len(rows) <= MOST_FITTED:
+    """At most MOST_JOINT_ROWS of these rows, ascending, each class in proportion."""
+    if len(rows) <= MOST_JOINT_ROWS:
         return np.sort(rows)
-    return np.sort(stratified_order(task.codes, rows, seed=0)[:MOST_FITTED])
+    return np.sort(stratified_order(task.codes, rows, seed=0)[:MOST_JOINT_ROWS])
 
 
-def _neurons(search: DepthSearch, option: Option, number: int) -> Neurons:
+def _neurons(search: DepthSearch, option: Option, number: int) -> NeuronValues:
     """The neurons of the option by the ranking of a fold; -1: the final one."""
     kept = _kept(search, option, number)
-    return Neurons(search.raw(kept), search.columns.trust_of(kept, number))
+    return NeuronValues(search.raw(kept), search.columns.trust_of(kept, number))
 
 
 def _kept(search: DepthSearch, option: Option, number: int) -> np.ndarray:
@@ -128,7 +128,7 @@ def _kept(search: DepthSearch, option: Option, number: int) -> np.ndarray:
 
 
 def _fold_scores(
-    neurons: Neurons,
+    neurons: NeuronValues,
     candidates: Candidates,
     task: Task,
     fold: Fold,
@@ -145,7 +145,7 @@ def _fold_scores(
         every[:, columns], held[:, columns], task.weights(fold.fit)
     )
     scale = frequency[columns] * (norm_of_neurons / norm) ** 0.5
-    tried = joint_scores(own, words, task, fold.fit, shares=SHARES, ridges=ridges)
+    tried = joint_scores(own, words, task, fold.fit, shares=WORD_SHARES, ridges=ridges)
     return _Part(columns, scale.astype(np.float32)), tried
 
 
@@ -163,7 +163,7 @@ def _choice(
     without = task.score(held, fitted.held_logits)
     gain = task.score(held, flat[best]) - without
     error = _paired_error(task, held, fitted.held_logits, flat[best])
-    return WordChoice(SHARES[share], ridges[ridge], gain, error)
+    return WordChoice(WORD_SHARES[share], ridges[ridge], gain, error)
 
 
 def _paired_error(

@@ -15,19 +15,19 @@ from stc_core.data.task import Task
 from stc_core.heads.head import SparseHead, mean_and_sd, value_range
 from stc_core.heads.least_squares import MOST_TINY, solve_positive
 from stc_core.heads.ridge import fit_ridge_head
-from stc_core.heads.word_head import WordHead
+from stc_core.heads.word_readout import WordReadout
 from stc_core.selection.importance import keep_top
 from stc_core.selection.words.candidates import Candidates
 from stc_core.types import Feature
 
 MOST_WORDS = 2048
 """The most words and pairs that a classifier reads."""
-RANKING_SHARE, RANKING_RIDGE = 0.3, 1.0
+WORD_RANKING_SHARE, WORD_RANKING_RIDGE = 0.3, 1.0
 """Of the model that ranks the words."""
 _FREQUENT = 0.02
 
 
-class Neurons(NamedTuple):
+class NeuronValues(NamedTuple):
     """The raw values of kept neurons on all rows, and the trust in each."""
 
     X: Float[np.ndarray, "n k"]
@@ -45,7 +45,7 @@ class Products(NamedTuple):
 
 
 def neuron_products(
-    neurons: Neurons,
+    neurons: NeuronValues,
     task: Task,
     fit: Int[np.ndarray, " n"],
     others: Int[np.ndarray, " m"],
@@ -69,7 +69,8 @@ def word_products(
 
 def _times(a: csr_matrix, b: csr_matrix) -> Float[np.ndarray, "n m"]:
     """a @ b.T. Words of many texts are multiplied as dense columns, which is faster."""
-    frequent = np.bincount(b.indices, minlength=b.shape[1]) > _FREQUENT * b.shape[0]
+    n_texts, n_words = np.shape(b)
+    frequent = np.bincount(b.indices, minlength=n_words) > _FREQUENT * n_texts
     rare = np.flatnonzero(~frequent)
     dense_a, dense_b = (one[:, np.flatnonzero(frequent)].toarray() for one in (a, b))
     return dense_a @ dense_b.T + (a[:, rare] @ b[:, rare].T).toarray()
@@ -97,9 +98,10 @@ def ranked_words(
     classes of the squared weights on TF-IDF.
     """
     weight = task.weights(rows)
-    norm = word_products(words, words[:0], weight)
-    both = neurons.fit + RANKING_SHARE * norm[0].fit
-    dual = _dual(both, task, rows, RANKING_RIDGE)
+    none = csr_matrix((0, np.shape(words)[1]), dtype=words.dtype)
+    of_words, _ = word_products(words, none, weight)
+    both = neurons.fit + WORD_RANKING_SHARE * of_words.fit
+    dual = _dual(both, task, rows, WORD_RANKING_RIDGE)
     share = (weight / weight.sum()).astype(np.float32)
     dual = dual - share[:, None] * dual.sum(axis=0)
     weights = words.T @ dual
@@ -145,7 +147,7 @@ class JointHead(NamedTuple):
     """A head on neurons and words, in two parts: the logits are the sum of both."""
 
     head: SparseHead
-    words: WordHead
+    words: WordReadout
 
     def cooled(self, temperature: float) -> "JointHead":
         """The same head with logits divided by `temperature`."""
@@ -153,7 +155,7 @@ class JointHead(NamedTuple):
 
 
 def fit_joint_head(
-    neurons: Neurons,
+    neurons: NeuronValues,
     candidates: Candidates,
     columns: Int[np.ndarray, " n_words"],
     task: Task,
@@ -198,7 +200,7 @@ def split_joint(
         bias=joint.bias - raw @ joint.mean[k:],
         **ends,
     )
-    return JointHead(head, WordHead(words, np.ascontiguousarray(raw)))
+    return JointHead(head, WordReadout(words, np.ascontiguousarray(raw)))
 
 
 def joined(head: SparseHead, n_words: int) -> SparseHead:

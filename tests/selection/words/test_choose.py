@@ -8,6 +8,7 @@ from stc_core.metrics.scores import accuracy
 from stc_core.selection.folds import MOST_CROSS_FITTED
 from stc_core.selection.stc import Fitted, fit_stc
 from stc_core.selection.words.choose import add_words
+from stc_core.types import PooledSite
 
 WEAK = make(2, strength=0.8)
 
@@ -58,7 +59,9 @@ def test_no_row_is_judged_by_words_that_were_chosen_with_it(helped):
     place = int(np.flatnonzero(helped.fold == 2)[0])
     row = int(helped.held[place])
     head, words = helped.fold_heads[2], helped.fold_words[2]
-    x = [WEAK.blocks[(f.site, f.pooling)][row, f.index] for f in head.features]
+    x = [
+        WEAK.blocks[PooledSite(f.site, f.pooling)][row, f.index] for f in head.features
+    ]
     logits = head.logits(np.array([x], np.float32)) + words.logits([texts[row]])
     np.testing.assert_allclose(logits[0], helped.held_logits[place], atol=1e-4)
 
@@ -94,6 +97,6 @@ def test_validation_judges_a_large_table(monkeypatch):
 
 
 def test_many_rows_are_judged_by_models_of_some(monkeypatch):
-    monkeypatch.setattr("stc_core.selection.words.choose.MOST_FITTED", 80)
+    monkeypatch.setattr("stc_core.selection.words.choose.MOST_JOINT_ROWS", 80)
     fitted = fit(WEAK, texts_of(WEAK, telling=0.95), "auto")
     assert fitted.words is not None and {"fine", "poor"} <= set(fitted.words.words)

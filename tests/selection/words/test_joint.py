@@ -8,7 +8,7 @@ from stc_core.heads.least_squares import SHARPNESS
 from stc_core.selection.words import joint as module
 from stc_core.selection.words.candidates import find_candidates, inverse_frequency
 from stc_core.selection.words.joint import (
-    Neurons,
+    NeuronValues,
     fit_joint_head,
     joined,
     joint_scores,
@@ -26,7 +26,7 @@ TEXTS = [
     f"{('fine', 'poor')[code]} {' '.join(RNG.choice(list('uvwxyz'), 3))} end"
     for code in CODES
 ]
-NEURONS = Neurons(
+NEURONS = NeuronValues(
     RNG.standard_normal((N, K)).astype(np.float32) * [1, 9, 0.3, 2] + 5,
     np.array([1, 0.5, 0.2, 1], np.float32),
 )

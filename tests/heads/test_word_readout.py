@@ -5,14 +5,14 @@ import pytest
 
 from stc_core.errors import StcError
 from stc_core.heads.ngrams import ngrams
-from stc_core.heads.word_head import (
-    WordHead,
-    load_word_heads,
+from stc_core.heads.word_readout import (
+    WordReadout,
+    load_word_readouts,
     ngram_matrix,
-    save_word_heads,
+    save_word_readouts,
 )
 
-HEAD = WordHead(
+HEAD = WordReadout(
     ("lost", "card lost", "the"), np.array([[2, 1, 0], [0, -1, 3]], np.float32)
 )
 TEXT = "Card lost, the card"
@@ -50,9 +50,9 @@ def test_importance_is_the_sum_of_squares_over_classes():
 
 
 def test_heads_are_read_as_they_were_written(tmp_path):
-    other = WordHead(("naïve\u00a0“x”",), np.ones((2, 1), np.float32))
-    save_word_heads(tmp_path / "words", [HEAD, other])
-    found = load_word_heads(tmp_path / "words", where="run")
+    other = WordReadout(("naïve\u00a0“x”",), np.ones((2, 1), np.float32))
+    save_word_readouts(tmp_path / "words", [HEAD, other])
+    found = load_word_readouts(tmp_path / "words", where="run")
     assert [head.words for head in found] == [HEAD.words, other.words]
     np.testing.assert_array_equal(found[0].weight, HEAD.weight)
 
@@ -60,4 +60,4 @@ def test_heads_are_read_as_they_were_written(tmp_path):
 def test_a_damaged_file_is_named(tmp_path):
     (tmp_path / "words").write_bytes(b"\x09" * 50)
     with pytest.raises(StcError, match="run 'x': got a damaged words"):
-        load_word_heads(tmp_path / "words", where="run 'x'")
+        load_word_readouts(tmp_path / "words", where="run 'x'")

@@ -18,7 +18,7 @@ from scipy.sparse import csr_matrix
 
 from stc_core.errors import StcError
 from stc_core.files import replacing
-from stc_core.heads.ngrams import Place, ngrams
+from stc_core.heads.ngrams import CharRange, ngrams
 
 
 class WordPart(NamedTuple):
@@ -28,12 +28,12 @@ class WordPart(NamedTuple):
     """
 
     word: str
-    places: list[Place]
+    places: list[CharRange]
     value: float
     contribution: Float[np.ndarray, " n_class"]
 
 
-class WordHead(NamedTuple):
+class WordReadout(NamedTuple):
     """logit_k += sum_j weight_kj v_j, where v_j is the value of word j in the text.
 
     `words` are words and pairs of words in lower case (`ngrams`).
@@ -66,7 +66,7 @@ class WordHead(NamedTuple):
             if name in columns
         ]
 
-    def cooled(self, temperature: float) -> "WordHead":
+    def cooled(self, temperature: float) -> "WordReadout":
         """The same head with logits divided by `temperature`."""
         return self._replace(weight=self.weight / np.float32(temperature))
 
@@ -94,7 +94,7 @@ def _columns(words: tuple[str, ...]) -> dict[str, int]:
     return {word: place for place, word in enumerate(words)}
 
 
-def save_word_heads(path: Path, heads: Sequence[WordHead]) -> None:
+def save_word_readouts(path: Path, heads: Sequence[WordReadout]) -> None:
     """Write word heads to one safetensors file, in their order."""
     tensors = {
         f"{number}.weight": np.ascontiguousarray(head.weight, np.float32)
@@ -105,7 +105,7 @@ def save_word_heads(path: Path, heads: Sequence[WordHead]) -> None:
         save_file(tensors, partial, metadata=words)
 
 
-def load_word_heads(path: Path, *, where: str) -> tuple[WordHead, ...]:
+def load_word_readouts(path: Path, *, where: str) -> tuple[WordReadout, ...]:
     """The word heads in a file; StcError names `where` if it is damaged."""
     try:
         with safe_open(path, "numpy") as file:
@@ -117,4 +117,4 @@ def load_word_heads(path: Path, *, where: str) -> tuple[WordHead, ...]:
         raise StcError(
             where, got=f"a damaged {path.name} ({error})", remedy="Train it again."
         ) from error
-    return tuple(map(WordHead, map(tuple, words), weights))
+    return tuple(map(WordReadout, map(tuple, words), weights))
