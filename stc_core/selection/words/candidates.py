@@ -56,13 +56,19 @@ def find_candidates(
     return Candidates(tuple(known), rows, ngram_matrix(learned, columns))
 
 
+def size_of(values: csr_matrix) -> tuple[int, int]:
+    """The numbers of rows and of columns."""
+    n_rows, n_columns = np.shape(values)  # pyright: ignore
+    return n_rows, n_columns
+
+
 def inverse_frequency(values: csr_matrix) -> Float[np.ndarray, " n_words"]:
     """log((1 + n) / (1 + n_w)) + 1 of each word: n texts, n_w of which have it.
 
     It is 0 for a word in fewer than FEWEST_TEXTS of them. Source: the smoothed inverse
     document frequency of scikit-learn.
     """
-    n_texts, n_words = np.shape(values)
+    n_texts, n_words = size_of(values)
     n_with = np.bincount(values.indices, minlength=n_words)
     found = np.log((1 + n_texts) / (1 + n_with)) + 1
     return np.where(n_with >= FEWEST_TEXTS, found, 0.0).astype(np.float32)

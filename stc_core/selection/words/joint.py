@@ -17,7 +17,7 @@ from stc_core.heads.least_squares import MOST_TINY, solve_positive
 from stc_core.heads.ridge import fit_ridge_head
 from stc_core.heads.word_readout import WordReadout
 from stc_core.selection.importance import keep_top
-from stc_core.selection.words.candidates import Candidates
+from stc_core.selection.words.candidates import Candidates, size_of
 from stc_core.types import Feature
 
 MOST_WORDS = 2048
@@ -69,7 +69,7 @@ def word_products(
 
 def _times(a: csr_matrix, b: csr_matrix) -> Float[np.ndarray, "n m"]:
     """a @ b.T. Words of many texts are multiplied as dense columns, which is faster."""
-    n_texts, n_words = np.shape(b)
+    n_texts, n_words = size_of(b)
     frequent = np.bincount(b.indices, minlength=n_words) > _FREQUENT * n_texts
     rare = np.flatnonzero(~frequent)
     dense_a, dense_b = (one[:, np.flatnonzero(frequent)].toarray() for one in (a, b))
@@ -98,7 +98,7 @@ def ranked_words(
     classes of the squared weights on TF-IDF.
     """
     weight = task.weights(rows)
-    none = csr_matrix((0, np.shape(words)[1]), dtype=words.dtype)
+    none = csr_matrix((0, size_of(words)[1]), dtype=words.dtype)
     of_words, _ = word_products(words, none, weight)
     both = neurons.fit + WORD_RANKING_SHARE * of_words.fit
     dual = _dual(both, task, rows, WORD_RANKING_RIDGE)
