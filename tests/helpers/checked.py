@@ -89,7 +89,8 @@ def by_shape(checked: Any) -> Callable[..., Any]:
         if given is None or given not in passed:
             found = checked(*args, **kwargs)
         else:
-            found = plain(*args, **kwargs)
+            with jaxtyped("context"):  # sizes of axes are named anew, as in a check
+                found = plain(*args, **kwargs)
             if (seen := looks(found)) is None or seen not in passed[given]:
                 result.value = found
                 check_result()(*args, **kwargs)

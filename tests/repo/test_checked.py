@@ -44,6 +44,9 @@ def test_an_inner_function_is_made_as_cheaply_as_it_is():
     assert "jaxtyping" not in batch_stop.__wrapped__.__code__.co_names
 
 
+Vector = Float[np.ndarray, " n"]
+
+
 class Doubles:
     """Doubles what it is given, and counts how often; it may be told what to answer."""
 
@@ -87,3 +90,22 @@ def test_after_a_right_result_a_wrong_one_is_refused(how):
     twice.double(np.ones(3), how=how)
     twice.double(np.ones(4), how=how)
     assert twice.calls == 5
+
+
+def test_a_name_of_an_axis_is_not_that_of_the_caller():
+    """Though the call between them is not checked again."""
+
+    @typed
+    def inner(values: Vector) -> None: ...
+
+    @by_shape
+    @jaxtyped(typechecker=typed)
+    def between(values: Float[np.ndarray, " size"]) -> None:
+        inner(values)
+
+    @jaxtyped(typechecker=typed)
+    def outer(values: Vector) -> None:
+        between(np.ones(4))
+
+    between(np.ones(4))
+    outer(np.ones(3))
