@@ -18,6 +18,7 @@ from playwright.sync_api import Browser, Page, expect
 
 from helpers.browser.app_steps import choose, query, upload
 from helpers.browser.browser import WAIT_MS, browser, listen, server, settled, window
+from stc_core.export.bundle import write_bundle
 from stc_core.interpret.neuron_table import (
     neuron_address,
     neuron_names,
@@ -339,6 +340,29 @@ def another_run_can_be_begun(page: Page):
     expect(page.get_by_role("button", name="Start training")).to_be_enabled()
 
 
+def the_run_goes_down_and_comes_up_again(
+    trained: Run, page: Page, studio: Studio, tmp_path: Path
+):
+    name = trained.folder.name
+    page.goto(f"{studio.address}/Runs?run={name}")
+    settled(page).get_by_role("button", name="Download", exact=True).click()
+    with page.expect_download() as started:
+        page.get_by_role("button", name="Download the bundle").click()
+    bundle = tmp_path / started.value.suggested_filename
+    started.value.save_as(bundle)
+    assert bundle.name == f"{name}.zip"
+    write_bundle(trained, tmp_path / "expected.zip")
+    assert bundle.read_bytes() == (tmp_path / "expected.zip").read_bytes()
+    page.goto(f"{studio.address}/Runs?run={name}")
+    settled(page).get_by_text("Upload a run").click()
+    page.locator("input[type=file]").first.set_input_files(str(bundle))
+    page.get_by_text(f"folder {name}-2").wait_for()
+    assert query(page, "run") == f"{name}-2"
+    again = studio.home / "runs" / f"{name}-2"
+    assert (again / "backbone" / "config.json").is_file()
+    settled(page)
+
+
 def test_a_person_goes_from_a_table_to_predictions(
     studio: Studio, trained: Run, page: Page, tmp_path: Path
 ):
@@ -357,3 +381,4 @@ def test_a_person_goes_from_a_table_to_predictions(
     for name in ["Home", "Data", "Train", "Layers", "Predict"]:
         every_page_is_reached_by_its_link(trained, page, name)
     another_run_can_be_begun(page)
+    the_run_goes_down_and_comes_up_again(trained, page, studio, tmp_path)

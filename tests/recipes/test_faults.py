@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -13,22 +14,43 @@ from helpers.faults.campaign import RECIPES
 ROOT = Path(__file__).parents[2]
 
 
-def campaign(*arguments: object) -> list[dict]:
+Campaign = Callable[..., list[dict]]
+
+
+@pytest.fixture(scope="module")
+def campaign(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Campaign]:
     """What the campaign says of each act, in a process of its own, which forks."""
-    done = subprocess.run(
-        [sys.executable, "-m", "helpers.faults.campaign", *map(str, arguments)],
-        env={**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'tests'}"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    return [json.loads(line) for line in done.stdout.splitlines()]
+    errors = tmp_path_factory.mktemp("campaign") / "errors"
+    with errors.open("w") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "helpers.faults.campaign", "all"],
+            env={**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'tests'}"},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=log,
+            text=True,
+        )
+    stdin, stdout = process.stdin, process.stdout
+    assert stdin is not None and stdout is not None
+
+    def ask(*arguments: object) -> list[dict]:
+        stdin.write(json.dumps([str(one) for one in arguments]) + "\n")
+        stdin.flush()
+        told = []
+        for line in stdout:
+            if (record := json.loads(line)) is None:
+                return told
+            told.append(record)
+        raise AssertionError(errors.read_text())
+
+    with process:
+        yield ask
+        stdin.close()
 
 
 @pytest.mark.parametrize("recipe", RECIPES)
 def test_a_run_that_is_killed_again_and_again_ends_as_if_it_was_not(
-    recipe: str, tmp_path: Path
+    recipe: str, tmp_path: Path, campaign: Campaign
 ):
     """One is killed at every kind of act of its tuning, the others at each third."""
     (chain,) = campaign(recipe, tmp_path, "chain", 1 if recipe == "variability" else 3)
@@ -48,7 +70,7 @@ FULL = (
 """Files that cannot be written, each the first time it is."""
 
 
-def test_a_full_disk_is_a_sentence_and_no_end(tmp_path: Path):
+def test_a_full_disk_is_a_sentence_and_no_end(tmp_path: Path, campaign: Campaign):
     told = campaign("variability", tmp_path, "tune", "full", *FULL)
     assert len(told) == len(FULL)
     assert [one for one in told if one["wrong"]] == []

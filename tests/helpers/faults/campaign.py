@@ -3,6 +3,7 @@
 Each process is forked from one that has imported everything and has computed nothing.
 """
 
+import gc
 import json
 import os
 import shutil
@@ -58,6 +59,8 @@ RECIPES: dict[str, dict[str, Any]] = {
     },
 }
 """The settings of each kind of run that tunes."""
+ROWS = 80
+"""Of the table: two batches are learned from in an epoch."""
 _TIMES = ("seconds", "peak_bytes", "created", "ms_per_text")
 """What another process measures anew: times and memory."""
 
@@ -262,7 +265,7 @@ def _config(name: str, folder: Path) -> RunConfig:
         **settings,
     }
     labels = tuple(f"level {n}" for n in range(depth))
-    source = table(folder, depth, names={"warm": "kind", "cold": "rude"})
+    source = table(folder, depth, {"warm": "kind", "cold": "rude"}, rows=ROWS)
     data = DataConfig(path=str(source), text="text", labels=labels)
     return RunConfig(data=data, train=TrainConfig(**train), created="2026-01-01")
 
@@ -326,10 +329,19 @@ def main(arguments: Sequence[str]) -> None:
     RECIPE FOLDER chain [EVERY]
     RECIPE FOLDER sparse|tune kill|full [EVERY | NAME ...]
     RECIPE FOLDER orders
+    all
 
-    The last reads what to try from stdin, a JSON list a line: ["chain"] or a phase, the
-    number of an act and a fault. It first tells the acts of each phase.
+    The last but one reads what to try from stdin, a JSON list a line: ["chain"] or a
+    phase, the number of an act and a fault. It first tells the acts of each phase. The
+    last reads from there arguments as above, a JSON list a line, and tells null after
+    what it tells of each: to import everything takes longer than many a try.
     """
+    if arguments == ["all"]:
+        for line in sys.stdin:
+            main(json.loads(line))
+            tell(None)
+        return
+    gc.freeze()  # the forks collect only what is their own
     name, folder, phase, *more = arguments
     campaign = Campaign(name, Path(folder))
     campaign.prepare()
@@ -357,7 +369,7 @@ def chain(campaign: Campaign, every: int = 1) -> dict[str, Any]:
     return {"recipe": campaign.name, "kills": len(kinds), "wrong": wrong}
 
 
-def tell(record: dict[str, Any]) -> None:
+def tell(record: dict[str, Any] | None) -> None:
     sys.stdout.write(json.dumps(record) + "\n")
     sys.stdout.flush()
 

@@ -16,14 +16,16 @@ from stc_core.runs.writer import RunWriter
 KINDS = {"good": "warm", "bad": "cold", "great": "warm", "awful": "cold"}
 
 
-def table(folder: Path, depth: int, names: dict[str, str] | None = None) -> Path:
+def table(
+    folder: Path, depth: int, names: dict[str, str] | None = None, *, rows: int = 160
+) -> Path:
     """Each word names its own path; the rest of the text is noise.
 
     `names` are other ones for the kinds.
     """
     rng = np.random.default_rng(0)
-    rows = []
-    for n in range(160):
+    records = []
+    for n in range(rows):
         word = list(KINDS)[n % 4]
         noise = rng.choice(WORDS[8:], rng.integers(2, 7))
         kind = KINDS[word]
@@ -35,10 +37,10 @@ def table(folder: Path, depth: int, names: dict[str, str] | None = None) -> Path
         ]
         extra = WORDS[4 + n % 8 // 4]
         text = " ".join(rng.permutation([word, extra, *noise]))
-        rows.append([text, *path[:depth]])
+        records.append([text, *path[:depth]])
     columns = ["text", *(f"level {n}" for n in range(depth))]
     path = folder / f"{depth}.csv"
-    pd.DataFrame(rows, columns=columns).to_csv(path, index=False)
+    pd.DataFrame(records, columns=columns).to_csv(path, index=False)
     return path
 
 
