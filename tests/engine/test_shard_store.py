@@ -32,6 +32,7 @@ def url(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch):
 
 def served_bucket(monkeypatch):
     import boto3
+    from fsspec import get_filesystem_class
     from moto.server import ThreadedMotoServer
 
     server = ThreadedMotoServer(port=0, verbose=False)
@@ -46,6 +47,7 @@ def served_bucket(monkeypatch):
         yield "s3://bucket/shards"
     finally:
         server.stop()
+        get_filesystem_class("s3").clear_instance_cache()  # it knows that server
 
 
 def test_a_shard_is_written_listed_read_and_removed(url: str):
