@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pyarrow as pa
 import pytest
+from fsspec import get_filesystem_class
 from fsspec.implementations.memory import MemoryFileSystem
 
 from stc_core.engine import shard_store
@@ -26,16 +27,13 @@ def url(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch):
         yield "memory://shards"
     else:
         pytest.importorskip("s3fs", reason="the extra s3 is not installed")
-        pytest.importorskip("moto.server", reason="moto is not installed")
         yield from served_bucket(monkeypatch)
 
 
 def served_bucket(monkeypatch):
-    import boto3
-    from fsspec import get_filesystem_class
-    from moto.server import ThreadedMotoServer
-
-    server = ThreadedMotoServer(port=0, verbose=False)
+    boto3 = pytest.importorskip("boto3")
+    moto = pytest.importorskip("moto.server", reason="moto is not installed")
+    server = moto.ThreadedMotoServer(port=0, verbose=False)
     server.start()
     host, port = server.get_host_and_port()
     monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://{host}:{port}")
