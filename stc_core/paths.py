@@ -38,6 +38,11 @@ def features_folder() -> Path:
     return home() / "cached_features"
 
 
+def shards_folder() -> Path:
+    """The folder of finished shards whose result is not written yet."""
+    return home() / "shards"
+
+
 def models_folder() -> Path:
     """The folder of all downloaded backbones."""
     return home() / "cached_models"

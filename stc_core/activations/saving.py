@@ -4,7 +4,7 @@ Either pooled, a row for each text, or a row for each token. The file is written
 parts and read in parts, so it may be larger than the memory.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
@@ -60,21 +60,44 @@ def save_pooled(
     for no texts, unknown sites, a dtype but float32 and float16, or a value that does
     not fit.
     """
-    path = _checked_path(path, dtype, rows, len(texts))
+    path = checked_path(path, dtype, rows, len(texts))
     store = extract(backbone, texts, wanted, store_dtype=dtype, progress=progress)
-    tensors = {
-        str(one): TensorShape(dtype, (len(texts), store.widths[one]))
-        for one in sorted(set(wanted))
-    }
-    about = {**_about(backbone), "rows": "texts"}
-    with _beside(path, rows), tensor_writer(path, tensors, about=about) as writer:
-        for one in sorted(set(wanted)):
+    sites = sorted(set(wanted))
+
+    def blocks() -> Iterator[tuple[PooledSite, int, Float[np.ndarray, "_ _"]]]:
+        for one in sites:
             size = block_rows(store.widths[one])
             for start in range(0, len(texts), size):
                 some = np.arange(start, min(start + size, len(texts)))
-                block = _narrowed(store.read(one, some), dtype, str(one))
-                writer.write(str(one), start, block)
-    return SavedFacts(len(texts), len(texts), path.stat().st_size)
+                yield one, start, store.read(one, some)
+
+    return write_pooled(
+        backbone, sites, blocks(), path, n=len(texts), dtype=dtype, rows=rows
+    )
+
+
+def write_pooled(
+    backbone: Backbone,
+    sites: Sequence[PooledSite],
+    blocks: Iterable[tuple[PooledSite, int, Float[np.ndarray, "_ _"]]],
+    path: Path,
+    *,
+    n: int,
+    dtype: str,
+    rows: pd.DataFrame | None,
+) -> SavedFacts:
+    """Write the file of `save_pooled` from blocks: a site, a first row, and values.
+
+    Together they must have all `n` rows of each of the sites.
+    """
+    tensors = {
+        str(one): TensorShape(dtype, (n, backbone.widths[one.site])) for one in sites
+    }
+    about = {**_about(backbone), "rows": "texts"}
+    with _beside(path, rows), tensor_writer(path, tensors, about=about) as writer:
+        for one, start, values in blocks:
+            writer.write(str(one), start, _narrowed(values, dtype, str(one)))
+    return SavedFacts(n, n, path.stat().st_size)
 
 
 def save_tokens(
@@ -95,7 +118,7 @@ def save_tokens(
     sites of a decoder that reads its text shifted by one, a row has the state that the
     token before it leads to. `progress` counts texts. Otherwise as `save_pooled`.
     """
-    path = _checked_path(path, dtype, rows, len(texts))
+    path = checked_path(path, dtype, rows, len(texts))
     sites = sorted(set(sites))
     if not sites:
         raise StcError("sites", expected="at least one", got="none")
@@ -206,9 +229,10 @@ def rows_path(path: str | Path) -> Path:
     return Path(path).with_suffix(".rows.parquet")
 
 
-def _checked_path(
+def checked_path(
     path: str | Path, dtype: str, rows: pd.DataFrame | None, n: int
 ) -> Path:
+    """The path of a file that can be written; StcError if it or the rows do not fit."""
     path = Path(path)
     if dtype not in STORE_DTYPES:
         raise StcError("dtype", expected=" or ".join(STORE_DTYPES), got=repr(dtype))

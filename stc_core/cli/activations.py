@@ -4,9 +4,10 @@ from typing import Annotated, Any
 
 import typer
 
-from stc_core.cli.common import config_of, print_json, spread_options
-from stc_core.cli.options import AsJson, SettingOptions, Table
+from stc_core.cli.common import config_of, engine_of, print_json, spread_options
+from stc_core.cli.options import AsJson, EngineOptions, SettingOptions, Table
 from stc_core.config import DataConfig, TrainConfig
+from stc_core.engine.settings import EngineConfig
 from stc_core.errors import StcError
 
 Sites = Annotated[
@@ -42,6 +43,7 @@ def activations(
     tokens: Annotated[
         bool, typer.Option("--tokens", help="Write every token instead of pooling.")
     ] = False,
+    engine: EngineOptions,
     half: Annotated[
         bool, typer.Option("--half", help="Write float16 instead of float32.")
     ] = False,
@@ -56,7 +58,9 @@ def activations(
     """
     if tokens and pooling:
         raise StcError("--pooling", expected="no --tokens with it", got="--tokens")
-    config = config_of({"path": data, **columns}, model)
+    config, on_engine = config_of({"path": data, **columns}, model), engine_of(engine)
+    if tokens and on_engine is not None:
+        raise StcError("--engine", expected="no --tokens with it", got="--tokens")
     rows, texts = _read(config.data)
     facts = _write(
         texts,
@@ -66,6 +70,7 @@ def activations(
         sites=site,
         poolings=None if tokens else (pooling or ["mean"]),
         dtype="float16" if half else "float32",
+        engine=on_engine,
     )
     if as_json:
         print_json({"file": out, **facts._asdict()})
@@ -93,11 +98,13 @@ def _write(
     sites: list[str] | None,
     poolings: list[str] | None,
     dtype: str,
+    engine: EngineConfig | None,
 ) -> Any:
     """Read the texts with the backbone, write the file, and return what is in it."""
     from stc_core.cli import console
 
-    with console.CountBar("texts read" if poolings is None else "tokens read") as bar:
+    unit = "texts read" if poolings is None or engine else "tokens read"
+    with console.CountBar(unit) as bar:
         from stc_core.activations.saving import save_pooled, save_tokens
         from stc_core.backbone.backbone import Backbone
         from stc_core.types import PooledSite, Site
@@ -114,7 +121,11 @@ def _write(
             return save_tokens(backbone, texts, chosen, out, **how)
         names = [f"{site}.{pooling}" for site in chosen for pooling in poolings]
         wanted = list(map(PooledSite.parse, names))
-        return save_pooled(backbone, texts, wanted, out, **how)
+        if engine is None:
+            return save_pooled(backbone, texts, wanted, out, **how)
+        from stc_core.engine.sharded_activations import read_in_shards
+
+        return read_in_shards(backbone, texts, wanted, out, engine, **how, tell=bar.say)
 
 
 def _show(out: str, facts: Any, *, tokens: bool) -> None:

@@ -15,6 +15,7 @@ import typer
 
 from stc_core.cli.options import SettingOptions
 from stc_core.config import SETTING_PARTS, DataConfig, RunConfig, TrainConfig
+from stc_core.engine.settings import EngineConfig
 from stc_core.errors import StcError
 from stc_core.frozen import SettingError
 from stc_core.runs.layout import RunFile
@@ -90,6 +91,25 @@ def config_of(
         )
 
 
+def engine_of(settings: dict[str, Any]) -> EngineConfig | None:
+    """The engine that the user named; None without one.
+
+    StcError for an option of the engines without --engine.
+    """
+    with options_named():
+        config = EngineConfig(**settings)
+    if config.engine is not None:
+        return config
+    if settings:
+        fields = EngineConfig.model_fields
+        name = next(iter(settings))
+        raise StcError(
+            f"option {option_of(name, fields[name])}",
+            expected="--engine local or --engine ray with it",
+        )
+    return None
+
+
 @contextmanager
 def options_named() -> Iterator[None]:
     """Turn a SettingError into a StcError that names the option the user typed."""
@@ -111,7 +131,7 @@ def _option_at(place: tuple[str, ...]) -> str:
         place = place[1:]
     *part, name = place
     inner = SETTING_PARTS.get(part[0]) if part else None
-    models = [inner] if inner else [TrainConfig, DataConfig]
+    models = [inner] if inner else [TrainConfig, DataConfig, EngineConfig]
     known = next((m.model_fields for m in models if name in m.model_fields), {})
     typed = option_of(name, known[name]) if name in known else f"--{name}"
     return f"{'option' if typed.startswith('--') else 'argument'} {typed}"

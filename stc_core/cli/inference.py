@@ -8,13 +8,21 @@ from typing import Annotated, Any
 import typer
 
 from stc_core.cli.common import (
+    engine_of,
     open_classifier_of,
     open_run,
     print_json,
     spread_options,
     terminate_as_interrupt,
 )
-from stc_core.cli.options import AsJson, EncodingOption, RunFolder, Table
+from stc_core.cli.options import (
+    AsJson,
+    EncodingOption,
+    EngineOptions,
+    RunFolder,
+    Table,
+)
+from stc_core.engine.settings import EngineConfig
 from stc_core.errors import StcError
 from stc_core.memory import without_collection
 from stc_core.streams import stop_with_reader
@@ -57,9 +65,10 @@ def predict(
             help="In CSV and TSV write cells that begin with = + - @ as they are.",
         ),
     ] = False,
+    engine: EngineOptions,
     as_json: AsJson = False,
 ) -> None:
-    """Label a table of any length.
+    """Label a table of any length, or a folder of tables.
 
     The result has the columns of the table, predicted_label, its probability, and
     p:CLASS for each class, in this order. Text files have four decimals. Rows without
@@ -80,6 +89,7 @@ def predict(
             expected="a file as --out",
             got="standard output for the table, too",
         )
+    on_engine = engine_of(engine)
     with without_collection():
         classifier, opened = open_classifier_of(run)
     if coarse_only or levels is not None or least_probability is not None:
@@ -101,7 +111,12 @@ def predict(
 
         if opened is not None and _has_learned(opened, RunFile.CORPUS):
             settings["learned"] = learned_texts(opened.corpus)
-    labelled = _label_file(classifier, data, out, settings)
+    if on_engine is None:
+        labelled = _label_file(classifier, data, out, settings)
+    else:
+        limits = {"levels": 1 if coarse_only else levels, "least": least_probability}
+        work = _work_of(opened, run, on_engine, limits)
+        labelled = _label_file(work, data, out, settings | {"config": on_engine})
     if as_json:
         score = label and _score_of(labelled, classifier, opened)
         facts = {"out": out, "rows": labelled.rows, "blank": labelled.blank}
@@ -115,16 +130,37 @@ def _has_learned(run: Any, corpus: str) -> bool:
     return run.has(corpus) and "own_head" not in run.metrics
 
 
+def _work_of(run: Any, name: str, config: EngineConfig, limits: dict[str, Any]) -> Any:
+    """What the workers of an engine do: label with the classifier of the run."""
+    from stc_core.engine.works import LabellingWork
+
+    if run is None:
+        raise StcError(
+            f"--engine with {name!r}",
+            expected="a run",
+            got="a model alone",
+            remedy="Make a run of it: `stc train DATA --backbone MODEL --recipe "
+            "existing`.",
+        )
+    folder = run.folder / "model"
+    return LabellingWork.of(folder, device=config.device, threads=config.cpus, **limits)
+
+
 def _label_file(classifier: Any, data: str, out: str, settings: dict[str, Any]) -> Any:
     """Label the table `data` into `out` with a progress bar; say and return what was
-    done."""
-    from stc_core.classifiers import predict_table
+    done.
+
+    With the `config` of an engine among the settings, `classifier` is its work.
+    """
+    from stc_core.classifiers.predict_table import predict_file
     from stc_core.cli import console
 
+    if "config" in settings:
+        from stc_core.engine.sharded_labels import label_in_shards as predict_file
     output = stop_with_reader() if out == "-" else nullcontext()
     labelled = None  # it stays so if nobody reads the output any more
     with console.CountBar("rows labelled") as bar, output:
-        labelled = predict_table.predict_file(
+        labelled = predict_file(
             classifier,
             data,
             out,

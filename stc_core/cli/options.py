@@ -12,6 +12,7 @@ import typer
 from pydantic.fields import FieldInfo
 
 from stc_core.config import SETTING_PARTS, DataConfig, TrainConfig
+from stc_core.engine.settings import EngineConfig
 from stc_core.frozen import Frozen, OneOf
 from stc_core.recipe_table import RECIPES
 from stc_core.setting import option_of
@@ -113,6 +114,9 @@ EncodingOption = Annotated[
     dict[str, Any], SettingOptions(DataConfig, only=("encoding",))
 ]
 DeviceOption = Annotated[dict[str, Any], SettingOptions(TrainConfig, only=("device",))]
+EngineOptions = Annotated[
+    dict[str, Any], SettingOptions(EngineConfig, panel="Options for many texts")
+]
 TrainingOptions = Annotated[
     dict[str, Any], SettingOptions(TrainConfig, without=SETTING_PARTS)
 ]

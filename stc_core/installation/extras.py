@@ -19,6 +19,8 @@ EXTRAS = {
     "serve": Extra(("fastapi", "uvicorn", "prometheus_client"), "`stc serve`"),
     "onnx": Extra(("onnx", "onnxscript", "onnxruntime"), "`stc export --onnx`"),
     "hub": Extra(("datasets",), "tables of the Hugging Face Hub"),
+    "ray": Extra(("ray",), "`--engine ray`"),
+    "s3": Extra(("s3fs",), "shards in a storage like S3"),
 }
 """Each extra by its name. The versions are in pyproject.toml."""
 

@@ -13,7 +13,8 @@ from stc_core.classifiers.hierarchical import (
     limit_levels,
     open_hierarchical,
 )
-from stc_core.classifiers.predict_table import annotate, predict_file
+from stc_core.classifiers.labelling.text_labels import annotate
+from stc_core.classifiers.predict_table import predict_file
 from stc_core.errors import StcError
 from stc_core.serve.answers import answers
 

@@ -14,9 +14,10 @@ from stc_core.backbone import changes
 from stc_core.backbone.backbone import Backbone
 from stc_core.backbone.class_guides import GuideSpec, guides_of
 from stc_core.classifiers.label_tree import Tree, tree_of
+from stc_core.classifiers.labelling.text_labels import annotate
 from stc_core.classifiers.loading import open_classifier
 from stc_core.classifiers.masked import MaskedClassifier
-from stc_core.classifiers.predict_table import annotate, predict_file
+from stc_core.classifiers.predict_table import predict_file
 from stc_core.errors import StcError
 from stc_core.heads.head import SparseHead
 from stc_core.recipe_settings import TuneConfig

@@ -9,8 +9,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from stc_core.classifiers import predict_table
-from stc_core.classifiers.predict_table import added_columns, annotate, predict_file
+from stc_core.classifiers.labelling import table_chunks, table_writer
+from stc_core.classifiers.labelling.text_labels import added_columns, annotate
+from stc_core.classifiers.predict_table import predict_file
 from stc_core.data.table import read_table
 from stc_core.errors import StcError
 
@@ -92,10 +93,10 @@ def test_a_taken_name_gets_the_first_free_suffix():
     ]
 
 
-@pytest.mark.parametrize("suffix", predict_table._SUFFIXES)
+@pytest.mark.parametrize("suffix", table_writer._SUFFIXES)
 @pytest.mark.parametrize("chunk_rows", [1, 4, 100])
 def test_every_format_reads_back_the_same(tmp_path, monkeypatch, suffix, chunk_rows):
-    monkeypatch.setattr(predict_table, "_CHUNK_ROWS", chunk_rows)
+    monkeypatch.setattr(table_chunks, "SHARD_ROWS", chunk_rows)
     classifier = ByLength()
     out = tmp_path / "sub" / f"out{suffix}"
     labelled = predict_file(classifier, source(tmp_path), out, trained="text")
@@ -134,7 +135,7 @@ def test_jsonl_keeps_letters_and_says_null(tmp_path: Path):
 
 
 def test_parquet_keeps_types_even_when_a_chunk_is_empty_of_them(tmp_path, monkeypatch):
-    monkeypatch.setattr(predict_table, "_CHUNK_ROWS", 2)
+    monkeypatch.setattr(table_chunks, "SHARD_ROWS", 2)
     frame = pd.DataFrame({"text": ["", None, "abc", "d"], "x": [1, 2, 3, 4]})
     frame.to_parquet(tmp_path / "in.parquet")
     out = tmp_path / "out.parquet"
@@ -159,7 +160,7 @@ def test_the_text_column_is_the_given_or_the_trained_or_the_only_one(tmp_path: P
 
 
 def test_what_fails_leaves_the_earlier_file_and_nothing_else(tmp_path, monkeypatch):
-    monkeypatch.setattr(predict_table, "_CHUNK_ROWS", 2)
+    monkeypatch.setattr(table_chunks, "SHARD_ROWS", 2)
     out = tmp_path / "out" / "o.csv"
     out.parent.mkdir()
     out.write_text("earlier")
@@ -193,7 +194,7 @@ def test_gz_is_gz(tmp_path: Path):
 
 
 def test_progress_counts_rows(tmp_path, monkeypatch):
-    monkeypatch.setattr(predict_table, "_CHUNK_ROWS", 4)
+    monkeypatch.setattr(table_chunks, "SHARD_ROWS", 4)
     seen: list[tuple[int, int]] = []
     predict_file(
         ByLength(),
@@ -245,4 +246,31 @@ def test_text_files_have_four_decimals(tmp_path: Path, suffix: str, expected: fl
     assert back["p:x"] == "0.123456789"
     assert list(back.index) == [
         *("text", "p:x", "predicted_label", "probability", "p:a", "p:b", "p:c")
+    ]
+
+
+def test_a_text_that_breaks_the_tokenizer_costs_its_row(tmp_path):
+    class Reader:
+        def tokenize(self, texts: Sequence[str]) -> None:
+            if "x" in texts:
+                raise TypeError("no token for x")
+
+    class Breaking(ByLength):
+        backbone_ = Reader()
+
+        def predict_proba(self, texts: Sequence[str]) -> np.ndarray:
+            self.backbone_.tokenize(texts)
+            return super().predict_proba(texts)
+
+    told: list[str] = []
+    out = tmp_path / "out.jsonl"
+    labelled = predict_file(
+        Breaking(), source(tmp_path), out, trained="text", tell=told.append
+    )
+    assert labelled[:2] == (6, 2) and labelled.broken == 1
+    assert labelled.said.startswith("3 of 6 rows labelled, the others have no text")
+    assert told == ["warning: row 6 has no label: no token for x"]
+    rows = [json.loads(line) for line in out.read_text().splitlines()]
+    assert [row["predicted_label"] for row in rows] == [
+        *("long", "short", None, None, "long", None)
     ]

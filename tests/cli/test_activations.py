@@ -7,11 +7,14 @@ import pytest
 
 from helpers.command import Stc
 from helpers.models.pooled import assert_equal
+from helpers.models.tiny import TEXTS as TINY
+from helpers.models.tiny import saved_tiny
 from stc_core.activations.saving import ActivationFile
 from stc_core.backbone.backbone import Backbone
 from stc_core.types import PooledSite
 
 pytestmark = pytest.mark.usefixtures("own_home")
+FIRST = "resid.1"
 TEXTS = ("where is my parcel", "i was charged twice", "the app crashes")
 
 
@@ -77,4 +80,42 @@ def test_what_is_refused(stc: Stc, few: Path, tmp_path: Path, options, message):
     said = stc("activations", few, *options, "--out", tmp_path / "a.safetensors")
     assert said.code == 2
     assert message in said.err
+    assert not (tmp_path / "a.safetensors").exists()
+
+
+@pytest.fixture
+def on_tiny(tmp_path, stc: Stc):
+    """The command on a few texts and a tiny model, with more options."""
+    table = tmp_path / "few.csv"
+    table.write_text("\n".join(["text", *TINY[:4]]))
+    model = saved_tiny(tmp_path / "m")
+    first = ("activations", table, "--text", "text", "--backbone", model)
+
+    def command(out: str, *more: object):
+        path = tmp_path / out
+        return stc(*first, "--device", "cpu", "--site", FIRST, "--out", path, *more)
+
+    return command
+
+
+def test_an_engine_writes_the_same_activations(on_tiny, tmp_path):
+    for out, more in (("a", ()), ("b", ("--engine", "local"))):
+        said = on_tiny(f"{out}.safetensors", *more)
+        assert said.code == 0, said.err
+    one, two = (ActivationFile(tmp_path / f"{name}.safetensors") for name in "ab")
+    assert_equal(two.read(f"{FIRST}.mean"), one.read(f"{FIRST}.mean"))
+
+
+@pytest.mark.parametrize(
+    ("more", "words"),
+    [
+        (("--workers", 2), "option --workers: expected --engine local"),
+        (("--engine", "local", "--address", "auto"), "option --address: expected"),
+        (("--engine", "local", "--tokens"), "--engine: expected no --tokens"),
+        (("--engine", "local", "--workers", 0), "option --workers: expected"),
+    ],
+)
+def test_options_that_do_not_go_together(on_tiny, tmp_path, more, words):
+    said = on_tiny("a.safetensors", *more)
+    assert said.code == 2 and words in said.err
     assert not (tmp_path / "a.safetensors").exists()

@@ -75,7 +75,7 @@ def test_all_csv_is_written_in_one_place():
     assert not any(name in ("writer", "DictWriter") for _, name in places)
     using = {path for path, name in places if name == "write_csv"}
     assert using == {
-        "stc_core/classifiers/predict_table.py",
+        "stc_core/classifiers/labelling/table_writer.py",
         "stc_core/cli/inside.py",
         "ui/shell/downloads.py",
     }

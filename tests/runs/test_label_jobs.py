@@ -81,7 +81,7 @@ def test_progress_counts_rows(order, monkeypatch):
 
     folder = label_jobs._write_order(order)
     monkeypatch.setattr(Run, "classifier", lambda run: Even())
-    monkeypatch.setattr("stc_core.classifiers.predict_table._CHUNK_ROWS", 10)
+    monkeypatch.setattr("stc_core.classifiers.labelling.table_chunks.SHARD_ROWS", 10)
     monkeypatch.setattr(label_jobs, "WRITE_EVERY_S", 0)
     monkeypatch.setattr(label_jobs, "write_json", watched)
     assert label_jobs.do_labelling(folder) == 30

@@ -7,7 +7,8 @@ import pandas as pd
 import streamlit as st
 
 from stc_core.analysis.confusion import FileScore, learned_texts, score_pairs
-from stc_core.classifiers.predict_table import LABEL_COLUMN, count_pairs
+from stc_core.classifiers.labelling.text_labels import LABEL_COLUMN
+from stc_core.classifiers.predict_table import count_pairs
 from stc_core.interpret.class_words import ClassWords, class_words
 from stc_core.runs.layout import RunFile
 from stc_core.runs.run import Run

@@ -5,12 +5,12 @@ from pathlib import Path
 import pandas as pd
 import streamlit as st
 
-from stc_core.classifiers.predict_table import (
-    DECIMALS,
+from stc_core.classifiers.labelling.text_labels import (
     LABEL_COLUMN,
     PROBABILITY_COLUMN,
     annotate,
 )
+from stc_core.classifiers.predict_table import DECIMALS
 from stc_core.data.checks import check_source
 from stc_core.data.columns import guess_columns
 from stc_core.data.uploads import Upload, find_upload, list_uploads, predictions_path

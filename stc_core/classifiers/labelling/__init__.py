@@ -1,0 +1,1 @@
+"""What a classifier says of texts, and the tables that hold it."""

@@ -1,0 +1,99 @@
+"""The engine of one machine: shards in this process, or in several processes."""
+
+import os
+import threading
+from collections.abc import Iterable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from itertools import islice
+from multiprocessing import get_context, parent_process
+
+from stc_core.engine.shard_store import ShardStore
+from stc_core.engine.shard_worker import ShardWorker
+from stc_core.engine.shards import FinishedShard, Shard, ShardWork
+from stc_core.errors import StcError
+
+QUEUED = 2
+"""The shards that each worker has at a time: the one it does, and the next."""
+MOST_DEATHS = 3
+"""So often may processes die before the work is given up."""
+_worker: ShardWorker | None = None
+"""The worker of this process, if it is one of a pool."""
+
+
+def fill_here(
+    work: ShardWork, shards: Iterable[Shard], store: ShardStore, *, workers: int
+) -> Iterator[FinishedShard]:
+    """Do the shards with so many processes, and yield each that is finished."""
+    if workers == 1:
+        worker = ShardWorker(work, store)
+        yield from map(worker.do, shards)
+        return
+    remaining, again = iter(shards), list[Shard]()
+    for _ in range(MOST_DEATHS + 1):
+        try:
+            yield from _in_pool(work, remaining, store, again, workers=workers)
+        except BrokenProcessPool:
+            continue
+        return
+    raise StcError(
+        "worker processes",
+        expected="processes that live until their shard is done",
+        got=f"{MOST_DEATHS + 1} deaths, the last one during shards "
+        + ", ".join(str(shard.number) for shard in again),
+        remedy="Most often the memory is too small: use fewer --workers.",
+    )
+
+
+def _in_pool(
+    work: ShardWork,
+    remaining: Iterator[Shard],
+    store: ShardStore,
+    again: list[Shard],
+    *,
+    workers: int,
+) -> Iterator[FinishedShard]:
+    """Do the shards `again` and then the remaining ones in a pool of processes.
+
+    If the pool breaks, `again` has the shards that it had begun.
+    """
+    context = get_context("spawn")
+    pool = ProcessPoolExecutor(
+        workers, mp_context=context, initializer=_open_worker, initargs=(work, store)
+    )
+    begun: dict[Future[FinishedShard], Shard] = {}
+    try:
+        while True:
+            free = workers * QUEUED - len(begun)
+            again.extend(islice(remaining, max(0, free - len(again))))
+            for shard in again[:free]:
+                begun[pool.submit(_do_shard, shard)] = shard
+                again.remove(shard)
+            if not begun:
+                return
+            for future in wait(begun, return_when=FIRST_COMPLETED).done:
+                finished = future.result()
+                del begun[future]
+                yield finished
+    finally:
+        again.extend(begun.values())
+        pool.shutdown(cancel_futures=True)
+
+
+def _open_worker(work: ShardWork, store: ShardStore) -> None:
+    global _worker
+    _worker = ShardWorker(work, store)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    """End this process when the one that started it is gone, however it ended."""
+    parent = parent_process()
+    assert parent is not None
+    parent.join()
+    os._exit(1)
+
+
+def _do_shard(shard: Shard) -> FinishedShard:
+    assert _worker is not None
+    return _worker.do(shard)

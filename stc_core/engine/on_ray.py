@@ -1,0 +1,239 @@
+"""The engine of many machines: Ray's actors hold the model once and do shards.
+
+Ray restarts an actor whose process or machine is gone and gives it its shard again.
+Ours is how many shards are on the way, and what is done about a slow or lost worker.
+"""
+
+import os
+import socket
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from stc_core.engine.settings import EngineConfig
+from stc_core.engine.shard_store import ShardStore
+from stc_core.engine.shard_worker import ShardWorker, WorkerFacts, versions_here
+from stc_core.engine.shards import FinishedShard, Shard, ShardWork
+from stc_core.errors import StcError
+from stc_core.installation.extras import require_extra
+
+ON_THE_WAY = 2
+"""The shards that a worker has at a time: the one it does, and the next."""
+TRIES_OF_A_SHARD = 3
+"""So often is a shard begun again after it lost its worker."""
+ANSWER_S = 5.0
+"""How long an address may take to answer."""
+
+
+def fill_on_ray(
+    work: ShardWork, shards: Iterable[Shard], store: ShardStore, config: EngineConfig
+) -> Iterator[FinishedShard]:
+    """Do the shards on Ray, and yield each that is finished, in any order.
+
+    Memory does not grow with their number: a shard is read when a worker has room for
+    it. A Ray that this program has started already is used, else that at the address,
+    else one is started here. StcError if workers cannot do the work.
+    """
+    require_extra("ray")
+    import ray
+
+    with _connected(config.address):
+        workers = _start_workers(work, store, config)
+        try:
+            _check_workers(workers, store)
+            yield from _Flights(workers).all(iter(shards))
+        finally:
+            for worker in workers:
+                ray.kill(worker)
+
+
+@contextmanager
+def _connected(address: str | None) -> Iterator[None]:
+    """Inside, this process is connected to Ray."""
+    import ray
+
+    if ray.is_initialized():
+        yield
+        return
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    options: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}
+    if address is None:
+        options["include_dashboard"] = False
+    else:
+        _check_answer(address)
+    try:
+        ray.init(address or "local", **options)
+    except (ConnectionError, RuntimeError, ValueError, OSError) as error:
+        raise _no_cluster(address, str(error)) from error
+    try:
+        yield
+    finally:
+        ray.shutdown()
+
+
+def _check_answer(address: str) -> None:
+    """StcError if nothing listens at `address`; `auto` is left to Ray."""
+    host, _, port = address.rpartition("://")[2].rpartition(":")
+    if address == "auto":
+        return
+    if not host or not port.isdecimal():
+        raise StcError(
+            f"option --address {address}",
+            expected="HOST:PORT, such as 10.0.0.5:6379, or auto",
+        )
+    try:
+        socket.create_connection((host, int(port)), ANSWER_S).close()
+    except (OSError, OverflowError) as error:
+        raise _no_cluster(address, str(error)) from error
+
+
+def _no_cluster(address: str | None, got: str) -> StcError:
+    return StcError(
+        "Ray on this machine" if address is None else f"Ray at {address}",
+        expected="a cluster that answers",
+        got=" ".join(got.split())[:300],
+        remedy="Start one with `ray start --head`, and check the address, the network "
+        "and that both sides have the same version of Ray and of Python.",
+    )
+
+
+def _start_workers(
+    work: ShardWork, store: ShardStore, config: EngineConfig
+) -> list[Any]:
+    """The actors, as many as are asked for, or as the cluster has room for."""
+    import ray
+
+    there = ray.cluster_resources()
+    room = int(there.get("CPU", 0) // config.cpus)
+    if config.gpus:
+        room = min(room, int(there.get("GPU", 0) / config.gpus))
+    wanted = config.workers or max(room, 1)
+    if wanted > room:
+        each = f"{config.cpus} CPUs and {config.gpus:g} GPUs each"
+        raise StcError(
+            f"{wanted} workers on Ray with {each}",
+            expected=f"at most {room} in a cluster with {there.get('CPU', 0):g} CPUs "
+            f"and {there.get('GPU', 0):g} GPUs",
+            remedy="Lower --workers, --cpus or --gpus, or add machines.",
+        )
+    kind = ray.remote(ShardWorker).options(  # pyright: ignore[reportAttributeAccessIssue]
+        num_cpus=config.cpus,
+        num_gpus=config.gpus,
+        max_restarts=-1,
+        max_task_retries=TRIES_OF_A_SHARD,
+        scheduling_strategy="SPREAD",
+    )
+    return [kind.remote(work, store) for _ in range(wanted)]
+
+
+def _check_workers(workers: list[Any], store: ShardStore) -> None:
+    """StcError if a worker has other versions or does not see the storage."""
+    probe = store.put_probe()
+    try:
+        for facts in _results([worker.facts.remote(probe) for worker in workers]):
+            check_facts(facts, versions_here(), store.url)
+    finally:
+        store.remove_probe(probe)
+
+
+def check_facts(facts: WorkerFacts, here: dict[str, str], url: str) -> None:
+    """StcError if a worker would give other numbers, or nothing at all."""
+    differing = [name for name in here if facts.versions.get(name) != here[name]]
+    if differing:
+        raise StcError(
+            f"the worker on {facts.host}",
+            expected=", ".join(f"{name} {here[name]}" for name in differing),
+            got=", ".join(f"{one} {facts.versions.get(one)}" for one in differing),
+            remedy="Install the same versions on all machines.",
+        )
+    if not facts.sees_storage:
+        raise StcError(
+            f"storage {url!r}",
+            expected="a place that all workers see",
+            got=f"another place on {facts.host}",
+            remedy="Name a shared folder or a URL with --shard-store.",
+        )
+
+
+def _results(references: list[Any]) -> list[Any]:
+    """What the tasks give, in their order; StcError for what a user can mend."""
+    import ray
+    from ray.exceptions import RayActorError, RayTaskError
+
+    try:
+        return ray.get(references)
+    except RayTaskError as error:
+        if isinstance(error.cause, StcError):
+            raise error.cause from error
+        if isinstance(error.cause, ImportError):
+            raise StcError(
+                "a worker",
+                expected="STC Studio on every machine of the cluster",
+                got=str(error.cause),
+                remedy="Install the same version of it there.",
+            ) from error
+        raise
+    except RayActorError as error:
+        raise StcError(
+            "a worker on Ray",
+            expected="a process that lives until its shard is done",
+            got=" ".join(str(error).split())[:300],
+            remedy="Most often the memory is too small: use fewer --workers with more "
+            "--cpus each. Finished shards are kept.",
+        ) from error
+
+
+class _Flights:
+    """The shards that are on the way to workers and back."""
+
+    def __init__(self, workers: list[Any]) -> None:
+        self._workers = workers
+        self._begun: dict[Any, tuple[Shard, int]] = {}
+        self._loads = Counter[int]()
+
+    def all(self, remaining: Iterator[Shard]) -> Iterator[FinishedShard]:
+        """Yield every shard that is finished, once."""
+        import ray
+
+        undone: dict[int, Shard] = {}
+        exhausted = False
+        while True:
+            while not exhausted and (worker := self._free(ON_THE_WAY)) is not None:
+                if (shard := next(remaining, None)) is None:
+                    exhausted = True
+                    break
+                undone[shard.number] = shard
+                self._begin(shard, worker)
+            if not undone:
+                return
+            if exhausted:
+                self._begin_again(undone)
+            ready, _ = ray.wait(list(self._begun), num_returns=1)
+            for reference in ready:
+                shard, worker = self._begun.pop(reference)
+                self._loads[worker] -= 1
+                if undone.pop(shard.number, None) is not None:
+                    yield _results([reference])[0]
+
+    def _begin(self, shard: Shard, worker: int) -> None:
+        self._begun[self._workers[worker].do.remote(shard)] = shard, worker
+        self._loads[worker] += 1
+
+    def _begin_again(self, undone: dict[int, Shard]) -> None:
+        """Give each idle worker a shard that another one has not finished yet.
+
+        That one may be slow, or its machine may be gone without another place for it.
+        Both give the same result, so the first one counts.
+        """
+        while (worker := self._free(1)) is not None:
+            copies = Counter(shard.number for shard, _ in self._begun.values())
+            once = [shard for number, shard in undone.items() if copies[number] == 1]
+            if not once:
+                return
+            self._begin(once[0], worker)
+
+    def _free(self, most: int) -> int | None:
+        """The worker with the fewest shards, if these are fewer than `most`."""
+        worker = min(range(len(self._workers)), key=lambda one: self._loads[one])
+        return worker if self._loads[worker] < most else None
