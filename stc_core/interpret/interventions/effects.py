@@ -68,6 +68,23 @@ def linear_head_of(classifier: BaseClassifier) -> SparseHead:
     return head
 
 
+def study_rows(
+    corpus: pd.DataFrame, classes: Sequence[str], *, n_texts: int, split: str
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The rows of a corpus that a study looks at, and the training rows.
+
+    At most `n_texts` rows of `split` with a label of `classes` are drawn at random,
+    always the same ones. StcError if that split has no row.
+    """
+    known = corpus.loc[corpus["label"].isin(list(classes))]
+    train = known.loc[known["split"] == "train"]
+    rows = known.loc[known["split"] == split]
+    if rows.empty or train.empty:
+        found = ", ".join(sorted(set(known["split"])))
+        raise StcError("split", expected=f"one of {found}", got=repr(split))
+    return rows.sample(min(n_texts, len(rows)), random_state=0).sort_index(), train
+
+
 def study_of(
     classifier: BaseClassifier,
     corpus: pd.DataFrame,
@@ -78,17 +95,11 @@ def study_of(
 ) -> "EffectStudy":
     """The study of a run's classifier on texts of its corpus.
 
-    `corpus` has text, label and split. The answers are those to `n_texts` texts of
-    `split` at most, drawn at random; the training rows say what is usual. StcError if
-    that split has no row.
+    `corpus` has text, label and split. The answers are those to the rows of
+    `study_rows`; the training rows say what is usual.
     """
-    known = corpus.loc[corpus["label"].isin(list(linear_head_of(classifier).classes))]
-    train = known.loc[known["split"] == "train"]
-    rows = known.loc[known["split"] == split]
-    if rows.empty or train.empty:
-        found = ", ".join(sorted(set(known["split"])))
-        raise StcError("split", expected=f"one of {found}", got=repr(split))
-    some = rows.sample(min(n_texts, len(rows)), random_state=0).sort_index()
+    classes = linear_head_of(classifier).classes
+    some, train = study_rows(corpus, classes, n_texts=n_texts, split=split)
     return EffectStudy(
         classifier,
         some["text"].tolist(),
@@ -218,7 +229,7 @@ class EffectStudy:
             edit = None
             if intervention is not None:
                 edit = edit_of(self.backbone, intervention, self.reference, batch)
-            columns, found = self._read(batch, edit)
+            columns, found = self.read(batch, edit)
             X[batch.places] = columns
             for reader, values in found.items():
                 logits[reader][batch.places] = values
@@ -229,18 +240,19 @@ class EffectStudy:
         check_texts([text, donor])
         own, edit, aligned = patch_of(self.backbone, neurons, text, donor)
         (other,) = text_batches(self.backbone, [donor])
-        before, lent = self._read(own, None)[1], self._read(other, None)[1]
-        after = self._read(own, edit)[1]
+        before, lent = self.read(own, None)[1], self.read(other, None)[1]
+        after = self.read(own, edit)[1]
         was, other_is, now = (
             {reader: self._named(values[0]) for reader, values in one.items()}
             for one in (before, lent, after)
         )
         return Patch(was, other_is, now, aligned)
 
-    def _read(
+    def read(
         self, batch: TextBatch, edit: Edit | None
     ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
-        """The classifier's features and both readers' logits for one batch."""
+        """The classifier's features and both readers' logits for one batch, which an
+        edit may change on its way."""
         sites = sorted({site for one in self.readers.values() for site in one.sites})
         mask = torch.ones(batch.kinds.shape, dtype=torch.bool)
         mask = mask.to(self.backbone.device)
