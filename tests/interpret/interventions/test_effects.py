@@ -286,7 +286,7 @@ def test_reading_and_use_are_told_apart():
         assert row["readout"] == pytest.approx(expected, rel=1e-4)
     assert (table.loc[top, "effect_last_layer"] > 0).all()
     assert usage.exact_rank > 0.5
-    assert len(usage_sentences(usage)) == 2
+    assert len(usage_sentences(usage.record())) == 2
     assert usage.record()["texts"] == len(TEXTS)
 
 
