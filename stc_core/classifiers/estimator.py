@@ -36,8 +36,11 @@ from stc_core.probes.fit import ProbeResult, fit_probes
 from stc_core.probes.penalties import PenaltyName
 from stc_core.selection.sample import draw_sample, refit_on_all_rows
 from stc_core.selection.spin import fit_spin
+from stc_core.selection.stability import keep_stable
 from stc_core.selection.stc import NO_ROWS, Fitted, fit_stc
 from stc_core.types import KINDS, Kind, PooledSite, Pooling, Progress, silent
+
+_LIMITS = ("eta", "budget", "max_neurons", "tolerance")
 
 
 class SparsifyThenClassify(BaseClassifier, ClassifierMixin, BaseEstimator):
@@ -50,9 +53,9 @@ class SparsifyThenClassify(BaseClassifier, ClassifierMixin, BaseEstimator):
     only a sample is extracted. Up to 2,000 texts are held out in turn to make
     the choices; of more a stratified `validation_share` makes them.
 
-    Fitted attributes are `classes_`, `head_`, `backbone_`, `probes_` and `fitted_`.
-    Prediction runs the backbone only up to `head_.layer`. Everything is chosen by the
-    score `criterion`, and `class_weight` weighs classes; "auto" follows the table (see
+    Fitted are `classes_`, `head_`, `backbone_`, `probes_` and `fitted_`. Prediction
+    runs the backbone up to `head_.layer` only. Everything is chosen by the score
+    `criterion`; `class_weight` weighs classes; "auto" follows the table (see
     `choose_goal`). Rows cannot have weights. A pickle holds the name of the backbone,
     not its weights. Source: Sparsify-then-Classify, arXiv 2311.15983.
     """
@@ -77,6 +80,7 @@ class SparsifyThenClassify(BaseClassifier, ClassifierMixin, BaseEstimator):
         max_layer: int | None = None,
         max_neurons: int | None = None,
         tolerance: float | None = None,
+        stable: float | None = None,
         store_dtype: str = "float16",
         validation_share: float = 0.15,
         seed: int = 0,
@@ -96,6 +100,7 @@ class SparsifyThenClassify(BaseClassifier, ClassifierMixin, BaseEstimator):
         self.max_layer = max_layer
         self.max_neurons = max_neurons
         self.tolerance = tolerance
+        self.stable = stable
         self.store_dtype = store_dtype
         self.validation_share = validation_share
         self.seed = seed
@@ -233,7 +238,7 @@ class SparsifyThenClassify(BaseClassifier, ClassifierMixin, BaseEstimator):
             if name != "backbone"
         }
         settings = TrainConfig(**{**params, "device": str(self.device)})
-        for name in ("budget", "max_neurons", "tolerance"):
+        for name in ("budget", "max_neurons", "tolerance", "stable"):
             value = getattr(self, name)
             if self.preset == "spin" and value is not None:
                 raise StcError(
@@ -285,17 +290,17 @@ class SparsifyThenClassify(BaseClassifier, ClassifierMixin, BaseEstimator):
         if settings.preset == "spin":
             etas = SPIN_ETAS if settings.eta is None else (settings.eta,)
             return fit_spin(read, task, probes, etas=etas, progress=progress)
-        return fit_stc(
+        fitted = fit_stc(
             read,
             task,
             probes,
-            eta=settings.eta,
-            budget=settings.budget,
-            max_neurons=settings.max_neurons,
-            tolerance=settings.tolerance,
+            **{name: getattr(settings, name) for name in _LIMITS},
             reported=reported,
             progress=progress,
         )
+        if (share := settings.stable) is None:
+            return fitted
+        return keep_stable(read, task, probes, fitted, share=share, reported=reported)
 
     def _parts(self) -> tuple[Backbone, SparseHead]:
         check_is_fitted(self, "head_")
