@@ -8,11 +8,14 @@ from collections import OrderedDict
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+import pandas as pd
 import streamlit as st
 
+from stc_core.analysis.inside.kept import is_current
 from stc_core.interpret.interventions.edits import Neurons, parse_neurons
 from stc_core.interpret.interventions.effect_records import Effect, Patch
 from stc_core.interpret.interventions.effects import EffectStudy, study_of
+from stc_core.runs.layout import RunFile
 from stc_core.runs.run import Run
 from stc_core.types import silent
 from ui.cache.run_files import neuron_reader, read
@@ -81,6 +84,16 @@ def faithfulness_on(
     return measured_faithfulness(
         run, n_texts=FAITHFUL_TEXTS, classifier=neuron_reader(run), progress=progress
     )
+
+
+def usage_of_neurons(run: Run) -> pd.DataFrame | None:
+    """What is read and used of each kept neuron of `run`, in their order.
+
+    None if it was not measured, or for another head than the run has now.
+    """
+    if not run.has(RunFile.USAGE) or not is_current(run, read(run, "usage")):
+        return None
+    return read(run, "neuron_usage")
 
 
 def usage_on(run: Run, *, progress: Callable[[int, int], None]) -> dict[str, Any]:
