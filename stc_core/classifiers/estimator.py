@@ -290,17 +290,12 @@ class SparsifyThenClassify(BaseClassifier, ClassifierMixin, BaseEstimator):
         if settings.preset == "spin":
             etas = SPIN_ETAS if settings.eta is None else (settings.eta,)
             return fit_spin(read, task, probes, etas=etas, progress=progress)
-        fitted = fit_stc(
-            read,
-            task,
-            probes,
-            **{name: getattr(settings, name) for name in _LIMITS},
-            reported=reported,
-            progress=progress,
-        )
+        how: dict[str, Any] = {"reported": reported, "progress": progress}
+        limits = {name: getattr(settings, name) for name in _LIMITS}
+        fitted = fit_stc(read, task, probes, **limits, **how)
         if (share := settings.stable) is None:
             return fitted
-        return keep_stable(read, task, probes, fitted, share=share, reported=reported)
+        return keep_stable(read, task, probes, fitted, share=share, **how)
 
     def _parts(self) -> tuple[Backbone, SparseHead]:
         check_is_fitted(self, "head_")

@@ -9,7 +9,7 @@ import streamlit as st
 from stc_core.analysis.inside.kept import is_current
 from stc_core.errors import StcError
 from stc_core.figures.explanation import erasure_curves
-from stc_core.interpret.faithfulness.scores import METHODS, READOUT
+from stc_core.interpret.faithfulness.scores import METHODS
 from stc_core.interpret.faithfulness.sentences import faithfulness_sentences
 from stc_core.runs.layout import RunFile
 from stc_core.runs.run import Run
@@ -28,7 +28,8 @@ ABOUT = (
     "far without these parts, and hardly with these alone."
 )
 _COLUMNS = {
-    "comprehensiveness": "Loss without the strongest parts. More is better.",
+    "comprehensiveness": "Loss without the strongest parts. More is better. In "
+    "brackets the 95 % interval.",
     "sufficiency": "Loss with the strongest parts alone. Less is better.",
 }
 _OVER = {"words": "Over words", "neurons": "Over kept neurons"}
@@ -84,31 +85,19 @@ def _part(part: Mapping[str, Any], name: str) -> None:
     rows = [
         {
             "explanation": METHODS[one["method"]],
-            **{score: one[score]["mean"] for score in _COLUMNS},
-            **{
-                f"{score}_95": f"{one[score]['low']:.2f} to {one[score]['high']:.2f}"
-                for score in _COLUMNS
-            },
+            **{score: _with_ends(one[score]) for score in _COLUMNS},
         }
         for one in part["methods"]
     ]
-    number = st.column_config.NumberColumn
+    text = st.column_config.TextColumn
     st.dataframe(
         pd.DataFrame(rows),
         hide_index=True,
-        column_order=[
-            "explanation",
-            *(key for score in _COLUMNS for key in (score, f"{score}_95")),
-        ],
         column_config={
-            "explanation": st.column_config.TextColumn("Explanation", width=190),
+            "explanation": text("Explanation", width=200),
             **{
-                score: number(score.capitalize(), format="%.3f", help=about)
+                score: text(score.capitalize(), help=about)
                 for score, about in _COLUMNS.items()
-            },
-            **{
-                f"{score}_95": st.column_config.TextColumn("95 %", width=90)
-                for score in _COLUMNS
             },
         },
         alt=f"Faithfulness of each explanation over {name}",
@@ -118,6 +107,10 @@ def _part(part: Mapping[str, Any], name: str) -> None:
         f"erasure_{name}",
         alt=f"Loss of probability without the strongest {name}",
     )
+
+
+def _with_ends(score: Mapping[str, float]) -> str:
+    return f"{score['mean']:.2f} ({score['low']:.2f} to {score['high']:.2f})"
 
 
 def _cases(run: Run, cases: list[dict[str, Any]]) -> None:
@@ -150,7 +143,7 @@ def _cases(run: Run, cases: list[dict[str, Any]]) -> None:
         alt="Texts whose explanation is furthest behind the best one",
         text=st.column_config.TextColumn("Text", width=480),
         label=st.column_config.TextColumn("Label", width=110),
-        ours=number(METHODS[READOUT], format="%.2f", width=110),
+        ours=number("Ours", format="%.2f", width=80),
         best=number("The best", format="%.2f", width=80),
         by=st.column_config.TextColumn("by", width=170),
     )

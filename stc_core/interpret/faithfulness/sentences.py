@@ -50,12 +50,21 @@ def _verdict(by_name: Mapping[str, Any], parts: str) -> str:
             f"{name} takes away a little more ({ahead['mean']:+.2f}), which may be "
             "chance."
         )
-    cause = " It is slower, since the model reads the text again each time."
+    slow = best == LEFT_OUT and parts == "words"
     return (
-        f"**Ours is not the best here**: {name.lower()} names the {parts} that the "
-        f"answer rests on better, by {_interval(ahead)}."
-        + (cause if best == LEFT_OUT and parts == "words" else "")
+        f"**Ours is not the best here**: the {parts} that come first by "
+        f"{_inside(name)} take away {_interval(ahead)} more."
+        + (
+            " It is slower: the model reads the text once for each word."
+            if slow
+            else ""
+        )
     )
+
+
+def _inside(name: str) -> str:
+    """The name of a method inside a sentence."""
+    return name[0].lower() + name[1:]
 
 
 def _interval(value: Mapping[str, float]) -> str:
